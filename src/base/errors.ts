@@ -1,0 +1,69 @@
+/**
+ * The errors that somebody catches, or that carry data. Every message says what could not be
+ * done, where, and what to do about it, joined by colons; anything else that goes wrong is a bug
+ * and throws a plain `Error` from `check()`.
+ */
+
+/** A model file that is not what it claims to be. Carries the byte where reading stopped. */
+export class ModelFormatError extends Error {
+  override readonly name = "ModelFormatError";
+  /** Byte offset in `path` at which the fault was noticed. */
+  readonly offsetBytes: number;
+  /** The file, as the user named it; empty when the bytes came from memory. */
+  readonly path: string;
+
+  constructor(message: string, at: { offsetBytes: number; path?: string }) {
+    const where = at.path ? ` in "${at.path}"` : "";
+    super(`${message} (at byte ${at.offsetBytes}${where})`);
+    this.offsetBytes = at.offsetBytes;
+    this.path = at.path ?? "";
+  }
+}
+
+/** A well-formed model that this version cannot run: unknown architecture, tensor type, tokenizer. */
+export class UnsupportedModelError extends Error {
+  override readonly name = "UnsupportedModelError";
+}
+
+/** A request that cannot be served; becomes an HTTP status and an OpenAI error object. */
+export class RequestError extends Error {
+  override readonly name = "RequestError";
+  /** HTTP status. */
+  readonly status: number;
+  /** OpenAI's `error.type`, for example "invalid_request_error". */
+  readonly type: string;
+  /** OpenAI's `error.code`, for example "context_length_exceeded". */
+  readonly code: string | null;
+  /** The field of the request that is at fault. */
+  readonly param: string | null;
+  /** Seconds after which trying again makes sense; sent as Retry-After. */
+  readonly retryAfterSeconds: number | null;
+
+  constructor(
+    message: string,
+    detail: {
+      status: number;
+      type?: string;
+      code?: string | null;
+      param?: string | null;
+      retryAfterSeconds?: number;
+    },
+  ) {
+    super(message);
+    this.status = detail.status;
+    this.type = detail.type ?? (detail.status >= 500 ? "server_error" : "invalid_request_error");
+    this.code = detail.code ?? null;
+    this.param = detail.param ?? null;
+    this.retryAfterSeconds = detail.retryAfterSeconds ?? null;
+  }
+}
+
+/** Bad command-line usage: exit status 2. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+/** A thread of the engine failed; `cause` holds the error as it left that thread. */
+export class WorkerError extends Error {
+  override readonly name = "WorkerError";
+}

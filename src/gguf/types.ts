@@ -1,0 +1,66 @@
+/**
+ * What a GGUF file says, as data. Knows nothing of models: a tensor is a name, a type, dimensions
+ * and a place in a file.
+ */
+
+/** A metadata value. Integers of 64 bits come as `number` when exact, else as `bigint`. */
+export type GgufValue = number | bigint | boolean | string | GgufArray;
+
+/**
+ * A metadata array. Numbers come as typed arrays; strings come as a lazily decoded list, because
+ * a vocabulary has 150,000 of them; a nested array is a plain array of arrays.
+ */
+export type GgufArray =
+  | Uint8Array
+  | Int8Array
+  | Uint16Array
+  | Int16Array
+  | Uint32Array
+  | Int32Array
+  | Float32Array
+  | Float64Array
+  | BigUint64Array
+  | BigInt64Array
+  | readonly boolean[]
+  | StringArray
+  | readonly GgufArray[];
+
+/** Strings of a metadata array, decoded on demand. */
+export interface StringArray extends Iterable<string> {
+  readonly kind: "strings";
+  readonly length: number;
+  /** The string at `index`; invalid UTF-8 becomes U+FFFD. */
+  at(index: number): string;
+  /** The raw bytes at `index`, a view that must not be written to. */
+  bytesAt(index: number): Uint8Array;
+}
+
+/** One tensor's entry in the header. */
+export interface GgufTensor {
+  readonly name: string;
+  /** ggml type name in upper case: "F32", "Q4_0", … */
+  readonly type: string;
+  /** Dimensions in ggml order: `dims[0]` is the contiguous one (columns), `dims[1]` the rows. */
+  readonly dims: readonly number[];
+  /** Which part of a split model holds the data: index into `GgufFile.parts`. */
+  readonly part: number;
+  /** Byte offset of the data from the beginning of that part's file. */
+  readonly offsetBytes: number;
+  readonly sizeBytes: number;
+}
+
+/** One file of a model; a model that is not split has one part. */
+export interface GgufPart {
+  readonly path: string;
+  readonly sizeBytes: number;
+}
+
+/** A parsed header, all parts of a split model merged. Holds no file open. */
+export interface GgufFile {
+  /** "GGUF", or "PWRI" for PowerInfer's sparse models. */
+  readonly magic: string;
+  readonly version: number;
+  readonly metadata: ReadonlyMap<string, GgufValue>;
+  readonly tensors: ReadonlyMap<string, GgufTensor>;
+  readonly parts: readonly GgufPart[];
+}

@@ -1,0 +1,107 @@
+/**
+ * A language model as its users see it: text in, text out. The server and the command line know
+ * only this interface; tests put a scripted model behind it.
+ */
+
+/** How the next id is chosen from the logits. Left-out fields mean "off" or the default shown. */
+export interface SamplingOptions {
+  /** 0 = greedy. Default 0.8. */
+  readonly temperature?: number;
+  /** Keep the k best; 0 = all. Default 40. */
+  readonly topK?: number;
+  /** Keep the smallest set whose probability reaches p. Default 0.95; 1 = off. */
+  readonly topP?: number;
+  /** Drop what is less than `minP` times as likely as the best. Default 0.05; 0 = off. */
+  readonly minP?: number;
+  /** Locally typical sampling mass; 1 = off (default). */
+  readonly typicalP?: number;
+  /** Divides (positive) or multiplies (negative) logits of recent ids; 1 = off (default). */
+  readonly repeatPenalty?: number;
+  /** How many recent ids the three penalties look at; default 64, -1 = all. */
+  readonly repeatLastN?: number;
+  /** Subtracted once per earlier occurrence; 0 = off (default). */
+  readonly frequencyPenalty?: number;
+  /** Subtracted when the id occurred at all; 0 = off (default). */
+  readonly presencePenalty?: number;
+  /** Added to the logits of these ids; -Infinity forbids. */
+  readonly logitBias?: ReadonlyMap<number, number>;
+  /** Same seed and request, same ids. Left out: a fresh random seed. */
+  readonly seed?: number;
+}
+
+export interface GenerateRequest {
+  /** The whole prompt, BOS included where the model wants it. */
+  readonly ids: readonly number[];
+  /** At most this many new tokens; left out: until the context is full. */
+  readonly maxTokens?: number;
+  readonly sampling?: SamplingOptions;
+  /** Generation ends before any of these texts, which is not part of the answer. */
+  readonly stop?: readonly string[];
+  /** Go on past end-of-generation tokens (benchmarks). */
+  readonly ignoreEnd?: boolean;
+  /** Stops the generation within a token (or a prompt chunk) of being aborted. */
+  readonly signal?: AbortSignal;
+}
+
+/** A piece of the answer: what one or more new ids added to the text. */
+export interface GenerateChunk {
+  /** May be empty: partial UTF-8 and possible stop strings are held back. */
+  readonly text: string;
+  readonly ids: readonly number[];
+}
+
+export type FinishReason = "stop" | "length" | "cancelled";
+
+/** llama.cpp's timing fields, measured on the engine's thread. */
+export interface Timings {
+  readonly promptTokens: number;
+  readonly promptMs: number;
+  readonly predictedTokens: number;
+  readonly predictedMs: number;
+}
+
+/** What is known once a generation has ended. */
+export interface GenerateResult {
+  readonly text: string;
+  readonly ids: readonly number[];
+  readonly finishReason: FinishReason;
+  readonly timings: Timings;
+}
+
+/** A generation under way: iterate it for the pieces; `result` settles when it ends. */
+export interface Generation extends AsyncIterable<GenerateChunk> {
+  readonly result: Promise<GenerateResult>;
+}
+
+export interface ChatMessage {
+  readonly role: string;
+  readonly content: string;
+  readonly [field: string]: unknown;
+}
+
+export interface LanguageModel {
+  /** The name clients use. */
+  readonly id: string;
+  /** Unix seconds at which the model was loaded. */
+  readonly created: number;
+  /** Tokens a request may use, prompt and answer together. */
+  readonly contextLength: number;
+
+  /** Ids of a conversation, rendered by the model's own template, ready to be answered. */
+  encodeChat(messages: readonly ChatMessage[]): number[];
+  /** Ids of a raw prompt, BOS added where the model wants it; special tokens are not parsed. */
+  encodePrompt(text: string): number[];
+  /** Text of ids, control tokens left out. */
+  decode(ids: readonly number[]): string;
+
+  /**
+   * Starts a generation, or queues it behind the running one.
+   * @throws {RequestError} at once: 503 `queue_full` when too many wait already; 400
+   *   `context_length_exceeded` when the prompt does not fit; 400 for an empty prompt.
+   */
+  generate(request: GenerateRequest): Generation;
+
+  /** Requests running and waiting now. */
+  readonly load: { readonly running: number; readonly waiting: number };
+  close(): Promise<void>;
+}

@@ -1,0 +1,48 @@
+/** Text to ids and back. Knows nothing of models beyond their vocabulary. */
+
+/**
+ * A lone surrogate that no well-formed text contains. The chat template's renderer puts it inside
+ * any text of a user that spells a special token; `encode` with `special: true` drops it after it
+ * has looked for special tokens, so what a user wrote stays text.
+ */
+export const SPECIAL_TOKEN_BREAKER = "\uD800";
+
+export interface Tokenizer {
+  /** "llama" (SentencePiece) or "gpt2" (byte-level BPE). */
+  readonly kind: "llama" | "gpt2";
+  readonly vocabSize: number;
+  readonly bosId: number | null;
+  readonly eosId: number | null;
+  /** Ids that end a generation: EOS, EOT, EOM and their kin. */
+  readonly endIds: ReadonlySet<number>;
+  /** True when a prompt should begin with BOS. */
+  readonly addBos: boolean;
+  readonly addEos: boolean;
+  /** Texts of control and user-defined tokens: what a user's text must not turn into. */
+  readonly specialTexts: readonly string[];
+
+  /**
+   * Ids of `text`, no BOS or EOS added. Special tokens are recognised only with
+   * `special: true`; otherwise their text is encoded as ordinary text.
+   */
+  encode(text: string, options?: { special?: boolean }): number[];
+
+  /** Text of `ids`; control tokens are left out unless `special: true`. */
+  decode(ids: readonly number[], options?: { special?: boolean }): string;
+
+  /** The token's bytes, as they appear in text; empty for control tokens. */
+  bytesOf(id: number): Uint8Array;
+
+  /** The token's text as the vocabulary spells it ("▁Once", "<|im_end|>"). */
+  pieceOf(id: number): string;
+
+  /** A decoder that is fed one id at a time and never splits a code point. */
+  streamDecoder(): StreamDecoder;
+}
+
+export interface StreamDecoder {
+  /** Text that `id` completes; what is still partial UTF-8 is held back. */
+  push(id: number): string;
+  /** What was held back, as U+FFFD where it never became a code point. */
+  flush(): string;
+}

@@ -1,0 +1,16 @@
+import { assertEquals } from "@std/assert";
+import { formatBytes, parseBytes } from "../../src/base/units.ts";
+
+Deno.test("parseBytes() reads sizes with and without units and refuses the rest", () => {
+  assertEquals(parseBytes("2GiB"), 2 ** 31);
+  assertEquals(parseBytes("512 MiB"), 2 ** 29);
+  assertEquals(parseBytes("1.5kib"), 1536);
+  assertEquals(parseBytes("77"), 77);
+  for (const bad of ["", "GiB", "-1", "1e9", "2GB2", "0x10"]) assertEquals(parseBytes(bad), null);
+});
+
+Deno.test("formatBytes() picks the unit by size", () => {
+  assertEquals(formatBytes(12), "12 B");
+  assertEquals(formatBytes(2048), "2.0 KiB");
+  assertEquals(formatBytes(5 * 2 ** 30), "5.00 GiB");
+});

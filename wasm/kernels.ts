@@ -1,0 +1,251 @@
+/**
+ * The kernels as TypeScript sees them: every export of `kernels.wasm`, with its contract. Pointers
+ * are byte addresses in the instance's own memory; kernels allocate nothing, keep nothing between
+ * calls and check their extents against the memory's size before they start: an address out of
+ * range traps (`unreachable`) and touches nothing.
+ *
+ * Row formats: src/memory/row_layout.ts. Activations for quantised rows ("q8 tiles") are written
+ * by `quantize_q8` and read by the `matmul_*_q8` kernels only; their inner layout is the kernels'
+ * business, their size is `q8_bytes(n, k)`.
+ */
+export interface Kernels {
+  // --- weights into an arena -------------------------------------------------------------------
+  /**
+   * Repacks Q4_0 blocks of a file into packed rows. `src`: `rows` rows of `blocks` blocks (18 bytes
+   * each), row r at src + r·srcStride; `dst`: packed rows, row r at dst + r·dstStride.
+   */
+  repack_q4_0(
+    src: number,
+    srcStride: number,
+    dst: number,
+    dstStride: number,
+    rows: number,
+    blocks: number,
+  ): void;
+  /** The same for Q8_0 (34 bytes a block). */
+  repack_q8_0(
+    src: number,
+    srcStride: number,
+    dst: number,
+    dstStride: number,
+    rows: number,
+    blocks: number,
+  ): void;
+  /** Copies `rows` rows of `bytes` bytes and zeroes the rest of each dstStride. */
+  repack_float(
+    src: number,
+    srcStride: number,
+    dst: number,
+    dstStride: number,
+    rows: number,
+    bytes: number,
+  ): void;
+
+  // --- rows back to floats (token embeddings) --------------------------------------------------
+  /** out f32 [k] = the packed row at `row`. */
+  dequantize_row_q4_0(row: number, k: number, out: number): void;
+  dequantize_row_q8_0(row: number, k: number, out: number): void;
+  dequantize_row_f32(row: number, k: number, out: number): void;
+  dequantize_row_f16(row: number, k: number, out: number): void;
+  dequantize_row_bf16(row: number, k: number, out: number): void;
+
+  // --- activations -----------------------------------------------------------------------------
+  /**
+   * out[t, i] = x[t, i] · weight[i] / sqrt(mean_i(x[t]²) + epsilon), zero for i in d..outStride.
+   * x f32 [n, xStride], weight f32 [d], out f32 [n, outStride]; strides in floats.
+   */
+  rms_norm_f32(
+    x: number,
+    xStride: number,
+    weight: number,
+    out: number,
+    outStride: number,
+    n: number,
+    d: number,
+    epsilon: number,
+  ): void;
+  /** Bytes that `quantize_q8` writes for [n, k] activations. */
+  q8_bytes(n: number, k: number): number;
+  /** Quantises x f32 [n, xStride], k columns, to int8 per 32 with f32 scales, as q8 tiles. */
+  quantize_q8(x: number, xStride: number, n: number, k: number, dst: number): void;
+
+  // --- matrix products -------------------------------------------------------------------------
+  /**
+   * out[t, r] = Σ_i w[r, i] · act[t, i], for r in 0..rows, t in 0..n. Packed rows at
+   * w + r·rowStride (bytes); q8 tiles at `acts`; out f32, out[t, r] at out + 4·(t·outStride + r).
+   */
+  matmul_q4_0_q8(
+    w: number,
+    rowStride: number,
+    rows: number,
+    k: number,
+    acts: number,
+    n: number,
+    out: number,
+    outStride: number,
+  ): void;
+  matmul_q8_0_q8(
+    w: number,
+    rowStride: number,
+    rows: number,
+    k: number,
+    acts: number,
+    n: number,
+    out: number,
+    outStride: number,
+  ): void;
+  /**
+   * The same with float rows and float activations: x f32 [n, xStride], of which the first
+   * alignUp(k, 16) columns are read; columns k.. are finite (the rows' padding is zero).
+   */
+  matmul_f32_f32(
+    w: number,
+    rowStride: number,
+    rows: number,
+    k: number,
+    x: number,
+    xStride: number,
+    n: number,
+    out: number,
+    outStride: number,
+  ): void;
+  matmul_f16_f32(
+    w: number,
+    rowStride: number,
+    rows: number,
+    k: number,
+    x: number,
+    xStride: number,
+    n: number,
+    out: number,
+    outStride: number,
+  ): void;
+  matmul_bf16_f32(
+    w: number,
+    rowStride: number,
+    rows: number,
+    k: number,
+    x: number,
+    xStride: number,
+    n: number,
+    out: number,
+    outStride: number,
+  ): void;
+
+  // --- element-wise ----------------------------------------------------------------------------
+  /** x[t, i] += y[t, i]; strides in floats. */
+  add_f32(x: number, xStride: number, y: number, yStride: number, n: number, d: number): void;
+  /** x[t, i] += bias[i]. */
+  add_bias_f32(x: number, xStride: number, bias: number, n: number, d: number): void;
+  /**
+   * out[t, i] = silu(gate[t, i]) · up[t, i], silu(g) = g / (1 + exp(-g)); gate, up [n, inStride],
+   * out [n, outStride], zero for i in d..outStride.
+   */
+  silu_mul_f32(
+    gate: number,
+    up: number,
+    inStride: number,
+    out: number,
+    outStride: number,
+    n: number,
+    d: number,
+  ): void;
+  /**
+   * Rotary embedding in place. x f32 [n, stride] holds `heads` heads of `headDim`; the first
+   * `rotDim` dimensions of each are turned. cosSin f32 [n, rotDim]: rotDim/2 cosines, then
+   * rotDim/2 sines, per token. neox: 0 = pairs (2i, 2i+1), 1 = pairs (i, i + rotDim/2).
+   */
+  rope_f32(
+    x: number,
+    stride: number,
+    n: number,
+    heads: number,
+    headDim: number,
+    rotDim: number,
+    cosSin: number,
+    neox: number,
+  ): void;
+
+  // --- attention -------------------------------------------------------------------------------
+  /** Converts n rows of d floats to f16 (round to nearest even): dst + t·dstStride (bytes). */
+  store_f16(
+    src: number,
+    srcStride: number,
+    dst: number,
+    dstStride: number,
+    n: number,
+    d: number,
+  ): void;
+  /** The same without conversion. */
+  store_f32(
+    src: number,
+    srcStride: number,
+    dst: number,
+    dstStride: number,
+    n: number,
+    d: number,
+  ): void;
+  /**
+   * Causal attention of n new tokens at positions p0 .. p0+n-1, whose keys and values are already
+   * in the cache. q f32 [n, qStride] holds `heads` heads of headDim; local query head h reads local
+   * key/value head ⌊(h + headOffset) / groupSize⌋. kCache, vCache f16 [positions, kvStride bytes],
+   * head g at byte g·headDim·2. Token t sees positions max(0, p0+t+1-window) .. p0+t (window 0: all).
+   * out f32 [n, outStride] the same shape as q, zero for columns heads·headDim..outStride.
+   * scratch: attention_scratch_bytes(...) bytes. scale multiplies q·k.
+   */
+  attention_f16(
+    q: number,
+    qStride: number,
+    kCache: number,
+    vCache: number,
+    kvStride: number,
+    out: number,
+    outStride: number,
+    scratch: number,
+    n: number,
+    p0: number,
+    heads: number,
+    headOffset: number,
+    groupSize: number,
+    headDim: number,
+    window: number,
+    scale: number,
+  ): void;
+  /** The same over an f32 cache: head g at byte g·headDim·4. */
+  attention_f32(
+    q: number,
+    qStride: number,
+    kCache: number,
+    vCache: number,
+    kvStride: number,
+    out: number,
+    outStride: number,
+    scratch: number,
+    n: number,
+    p0: number,
+    heads: number,
+    headOffset: number,
+    groupSize: number,
+    headDim: number,
+    window: number,
+    scale: number,
+  ): void;
+  /** Scratch for attention over at most `positions` positions, n tokens at once. */
+  attention_scratch_bytes(
+    n: number,
+    positions: number,
+    heads: number,
+    groupSize: number,
+    headDim: number,
+  ): number;
+
+  // --- sampling helpers ------------------------------------------------------------------------
+  /** Index of the largest of x f32 [n]; the first one among equals. NaN never wins. */
+  argmax_f32(x: number, n: number): number;
+  /** In place: x = exp((x - max) · invTemperature) / Σ, f32 [n]. */
+  softmax_f32(x: number, n: number, invTemperature: number): void;
+
+  // --- measuring -------------------------------------------------------------------------------
+  /** XOR of all 32-bit words of [ptr, ptr + bytes): a kernel that only reads (bytes % 256 == 0). */
+  read_only(ptr: number, bytes: number): number;
+}
