@@ -1,0 +1,86 @@
+/**
+ * Every tensor type of ggml that a GGUF file may name: how many weights make a block and how many
+ * bytes the block takes. Knows nothing of what the bits of a block mean.
+ */
+import { divExact } from "../base/check.ts";
+
+/** One tensor type. A row of K weights takes K / blockElements · blockBytes bytes. */
+export interface Dtype {
+  /** ggml's number, as it stands in files. */
+  readonly id: number;
+  /** ggml's name in upper case: "F32", "Q4_0". */
+  readonly name: string;
+  /** Weights per block; 1 for types that are not quantised. */
+  readonly blockElements: number;
+  readonly blockBytes: number;
+}
+
+/**
+ * The types in files of today. Numbers that are missing were withdrawn by ggml: 4, 5 (Q4_2, Q4_3),
+ * 31 to 33 (Q4_0_4_4 …) and 36 to 38 (IQ4_NL_4_4 …); such files must be converted again.
+ */
+export const DTYPES: readonly Dtype[] = [
+  dtype(0, "F32", 1, 4),
+  dtype(1, "F16", 1, 2),
+  dtype(2, "Q4_0", 32, 18),
+  dtype(3, "Q4_1", 32, 20),
+  dtype(6, "Q5_0", 32, 22),
+  dtype(7, "Q5_1", 32, 24),
+  dtype(8, "Q8_0", 32, 34),
+  dtype(9, "Q8_1", 32, 36),
+  dtype(10, "Q2_K", 256, 84),
+  dtype(11, "Q3_K", 256, 110),
+  dtype(12, "Q4_K", 256, 144),
+  dtype(13, "Q5_K", 256, 176),
+  dtype(14, "Q6_K", 256, 210),
+  dtype(15, "Q8_K", 256, 292),
+  dtype(16, "IQ2_XXS", 256, 66),
+  dtype(17, "IQ2_XS", 256, 74),
+  dtype(18, "IQ3_XXS", 256, 98),
+  dtype(19, "IQ1_S", 256, 50),
+  dtype(20, "IQ4_NL", 32, 18),
+  dtype(21, "IQ3_S", 256, 110),
+  dtype(22, "IQ2_S", 256, 82),
+  dtype(23, "IQ4_XS", 256, 136),
+  dtype(24, "I8", 1, 1),
+  dtype(25, "I16", 1, 2),
+  dtype(26, "I32", 1, 4),
+  dtype(27, "I64", 1, 8),
+  dtype(28, "F64", 1, 8),
+  dtype(29, "IQ1_M", 256, 56),
+  dtype(30, "BF16", 1, 2),
+  dtype(34, "TQ1_0", 256, 54),
+  dtype(35, "TQ2_0", 256, 66),
+  dtype(39, "MXFP4", 32, 17),
+  dtype(40, "NVFP4", 64, 36),
+  dtype(41, "Q1_0", 128, 18),
+  dtype(42, "Q2_0", 64, 18),
+];
+
+const BY_ID: ReadonlyMap<number, Dtype> = new Map(DTYPES.map((type) => [type.id, type]));
+const BY_NAME: ReadonlyMap<string, Dtype> = new Map(DTYPES.map((type) => [type.name, type]));
+
+/** The type with ggml's number `id`; undefined when there is none. */
+export function dtypeById(id: number): Dtype | undefined {
+  return BY_ID.get(id);
+}
+
+/** The type called `name` (upper case, "Q4_0"); undefined when there is none. */
+export function dtypeByName(name: string): Dtype | undefined {
+  return BY_NAME.get(name);
+}
+
+/**
+ * Bytes of a row of `columns` weights.
+ * @throws {Error} when there is no type `typeName`, or the row does not end on a block: the parser
+ *   refuses both in files, so here they are bugs.
+ */
+export function rowBytes(typeName: string, columns: number): number {
+  const type = BY_NAME.get(typeName);
+  if (!type) throw new Error(`Check failed: no tensor type "${typeName}"`);
+  return divExact(columns, type.blockElements) * type.blockBytes;
+}
+
+function dtype(id: number, name: string, blockElements: number, blockBytes: number): Dtype {
+  return { id, name, blockElements, blockBytes };
+}
