@@ -1,0 +1,293 @@
+/**
+ * The house rules that a machine can check: which folder may import which, how long files,
+ * functions and lines may get, and where npm packages come in. The tables below are the rules;
+ * changing one is changing the architecture, and belongs in ARCHITECTURE.md too.
+ */
+/// <reference lib="deno.unstable" />
+import { assertEquals } from "@std/assert";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/**
+ * What a part may import besides itself and src/base, by the beginning of the imported path.
+ * "type x" allows type-only imports of x. `null`: anything but tests.
+ */
+const MAY_IMPORT: Record<string, readonly string[] | null> = {
+  "mod.ts": ["src/llm", "src/server"],
+  "src/base": [],
+  "src/gguf": ["src/model/dtypes.ts"],
+  "src/model": ["src/gguf"],
+  "src/tokenizer": ["src/gguf"],
+  "src/chat": ["src/tokenizer", "src/llm/types.ts"],
+  "src/memory": [],
+  "src/reference": ["src/model", "src/gguf"],
+  "src/rank": ["wasm", "src/memory", "src/model", "src/gguf"],
+  "src/engine": ["src/rank", "src/memory", "src/model", "src/gguf", "src/llm/types.ts"],
+  "src/llm": [
+    "workers",
+    "type src/engine",
+    "src/tokenizer",
+    "src/chat",
+    "src/gguf",
+    "src/model",
+    "src/memory",
+  ],
+  "src/server": ["src/llm", "src/chat"],
+  "src/synth": ["src/gguf", "src/model"],
+  "src/cli": null,
+  "wasm": ["src/memory"],
+  "workers": ["src/engine", "src/rank", "wasm", "src/memory", "src/model", "src/gguf"],
+  "gpu": ["src/model", "src/memory"],
+};
+
+/** Folders of the top level: the layout that README and ARCHITECTURE.md draw. */
+const TOP_FOLDERS = [".ci", ".git", "gpu", "src", "tests", "wasm", "workers"];
+/** What .gitignore leaves out: build results that may lie about in a checkout. */
+const IGNORED_FOLDERS = [".gl", "cov", "dist", "node_modules"];
+
+/** The only file that names an npm package directly; all others go through the import map. */
+const NPM_DOOR = "tests/support/std_assert.ts";
+
+const FILE_LINES_MAX = 400;
+const FUNCTION_LINES_MAX = 70;
+const LINE_COLUMNS_MAX = 100;
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+
+/** One import of a source file, its target relative to the root when it is a file. */
+interface Import {
+  readonly target: string;
+  readonly typeOnly: boolean;
+  readonly isFile: boolean;
+}
+
+interface SourceFile {
+  /** Relative to the root, with forward slashes. */
+  readonly path: string;
+  readonly text: string;
+}
+
+const SOURCES = ["mod.ts", ...["src", "wasm", "workers", "gpu", "tests"].flatMap(listFiles)]
+  .filter((path) => path.endsWith(".ts") && exists(path))
+  .map((path): SourceFile => ({ path, text: Deno.readTextFileSync(join(ROOT, path)) }));
+
+/** AssemblyScript is no TypeScript: its top-level decorators do not parse here. */
+const TYPESCRIPT = SOURCES.filter(({ path }) => !path.startsWith("wasm/assembly/"));
+
+/** Generated files may be as long and wide as they like. */
+const HANDWRITTEN = SOURCES.filter(({ text }) => !/^\/[/*]+ *Generated/i.test(text));
+
+Deno.test("every import goes the way the table allows", () => {
+  assertNone(
+    TYPESCRIPT.filter(({ path }) => !path.startsWith("tests/")).flatMap((file) => {
+      const part = partOf(file.path);
+      if (part === undefined) return [`${file.path}: its folder is not in the table`];
+      return importsOf(file).filter((each) => each.isFile && !isAllowed(part, each))
+        .map((each) =>
+          `${file.path} imports ${each.target}: ${part} may import ${describeRule(part)}`
+        );
+    }),
+  );
+});
+
+Deno.test("isAllowed() refuses what the table leaves out, and values where it says type", () => {
+  const value = { typeOnly: false, isFile: true };
+  assertEquals(isAllowed("src/engine", { ...value, target: "src/rank/rank.ts" }), true);
+  assertEquals(isAllowed("src/engine", { ...value, target: "src/server/app.ts" }), false);
+  assertEquals(isAllowed("src/engine", { ...value, target: "src/memory_map/x.ts" }), false);
+  assertEquals(isAllowed("src/llm", { ...value, target: "src/engine/engine.ts" }), false);
+  const typeOnly = { typeOnly: true, isFile: true, target: "src/engine/engine.ts" };
+  assertEquals(isAllowed("src/llm", typeOnly), true);
+  assertEquals(isAllowed("src/cli", { ...value, target: "src/synth/mod.ts" }), true);
+  assertEquals(isAllowed("src/cli", { ...value, target: "tests/support/rng.ts" }), false);
+});
+
+Deno.test("importsOf() sees every form of import", () => {
+  const text = `import type { A } from "./a.ts";
+    import { type B } from "./b.ts";
+    import { c } from "./c.ts";
+    export * from "../d.ts";
+    export type { E } from "./e.ts";
+    await import("./f.ts");
+    new Worker(new URL("./g.ts", import.meta.url));
+    import "hono";`;
+  assertEquals(
+    importsOf({ path: "src/x/x.ts", text }).map((each) =>
+      `${each.typeOnly ? "type " : ""}${each.target}`
+    ),
+    [
+      "type src/x/a.ts",
+      "type src/x/b.ts",
+      "src/x/c.ts",
+      "src/d.ts",
+      "type src/x/e.ts",
+      "src/x/f.ts",
+      "src/x/g.ts",
+      "hono",
+    ],
+  );
+});
+
+Deno.test("packages come in through the import map only", () => {
+  const config = JSON.parse(Deno.readTextFileSync(join(ROOT, "deno.json")));
+  const mapped: string[] = Object.keys(config.imports);
+  assertNone(
+    TYPESCRIPT.filter(({ path }) => path !== NPM_DOOR).flatMap((file) =>
+      importsOf(file)
+        .filter(({ isFile, target }) => !isFile && !target.startsWith("node:"))
+        .filter(({ target }) =>
+          !mapped.some((name) => name === target || name.endsWith("/") && target.startsWith(name))
+        )
+        .map(({ target }) => `${file.path} imports "${target}": add it to deno.json's imports`)
+    ),
+  );
+});
+
+Deno.test("the top level holds the allowed folders only", () => {
+  const folders = [...Deno.readDirSync(ROOT)].filter((each) => each.isDirectory)
+    .map((each) => each.name);
+  const allowed = [...TOP_FOLDERS, ...IGNORED_FOLDERS];
+  assertEquals(folders.filter((name) => !allowed.includes(name)), []);
+});
+
+Deno.test(`files have at most ${FILE_LINES_MAX} lines, lines ${LINE_COLUMNS_MAX} columns`, () => {
+  assertNone(HANDWRITTEN.flatMap(({ path, text }) => {
+    const lines = text.replace(/\n$/, "").split("\n");
+    const wide = lines.flatMap((line, index) =>
+      [...line].length > LINE_COLUMNS_MAX
+        ? [`${path}:${index + 1} has ${[...line].length} columns`]
+        : []
+    );
+    return lines.length > FILE_LINES_MAX ? [`${path} has ${lines.length} lines`, ...wide] : wide;
+  }));
+});
+
+Deno.test(`functions have at most ${FUNCTION_LINES_MAX} lines`, () => {
+  assertNone(
+    TYPESCRIPT.flatMap((file) =>
+      functionsOf(file)
+        .filter(({ lines }) => lines > FUNCTION_LINES_MAX)
+        .map(({ line, lines }) => `${file.path}:${line} is a function of ${lines} lines`)
+    ),
+  );
+});
+
+Deno.test("functionsOf() measures functions, methods and closures", () => {
+  const text = "function a() {\n  return () => {\n  };\n}\nclass B {\n  c() {}\n}\n";
+  assertEquals(functionsOf({ path: "x.ts", text }), [
+    { line: 1, lines: 4 },
+    { line: 2, lines: 2 },
+    { line: 6, lines: 1 },
+  ]);
+});
+
+/** Fails with one violation a line. */
+function assertNone(violations: readonly string[]): void {
+  if (violations.length > 0) {
+    throw new Error(`${violations.length} violations:\n  ${violations.join("\n  ")}`);
+  }
+}
+
+/** The row of the table that a path belongs to. */
+function partOf(path: string): string | undefined {
+  return Object.keys(MAY_IMPORT).find((part) => isWithin(path, part));
+}
+
+function isWithin(path: string, part: string): boolean {
+  return path === part || path.startsWith(`${part}/`);
+}
+
+function isAllowed(part: string, { target, typeOnly }: Import): boolean {
+  if (isWithin(target, "tests")) return false;
+  if (isWithin(target, part) || isWithin(target, "src/base")) return true;
+  const rules = MAY_IMPORT[part];
+  if (rules === null) return true;
+  return rules.some((rule) =>
+    rule.startsWith("type ") ? typeOnly && isWithin(target, rule.slice(5)) : isWithin(target, rule)
+  );
+}
+
+function describeRule(part: string): string {
+  const rules = MAY_IMPORT[part];
+  if (rules === null) return "anything but tests";
+  return ["itself", "src/base", ...rules].join(", ");
+}
+
+/** Every import, re-export, dynamic import and `new URL("….ts")` (a worker's entry) of a file. */
+function importsOf({ path, text }: SourceFile): Import[] {
+  const imports: Import[] = [];
+  const add = (specifier: string, typeOnly: boolean) => {
+    const isFile = /^\.\.?\//.test(specifier);
+    const target = isFile
+      ? relative(".", join(dirname(path), specifier)).replaceAll("\\", "/")
+      : specifier;
+    imports.push({ target, typeOnly, isFile });
+  };
+  const literal = (node: { type: string }) =>
+    node.type === "Literal" ? String((node as Deno.lint.StringLiteral).value) : null;
+  visit({ path, text }, () => ({
+    ImportDeclaration(node) {
+      const typeOnly = node.importKind === "type" ||
+        node.specifiers.length > 0 &&
+          node.specifiers.every((each) =>
+            each.type === "ImportSpecifier" && each.importKind === "type"
+          );
+      add(node.source.value, typeOnly);
+    },
+    ExportAllDeclaration: (node) => add(node.source.value, node.exportKind === "type"),
+    ExportNamedDeclaration(node) {
+      if (node.source) add(node.source.value, node.exportKind === "type");
+    },
+    ImportExpression(node) {
+      const specifier = literal(node.source);
+      if (specifier !== null) add(specifier, false);
+    },
+    NewExpression(node) {
+      const specifier = node.arguments.length === 2 ? literal(node.arguments[0]) : null;
+      if (specifier?.endsWith(".ts")) add(specifier, false);
+    },
+  }));
+  return imports;
+}
+
+/** First line and line count of every function with a body. */
+function functionsOf(file: SourceFile): { line: number; lines: number }[] {
+  const found: { line: number; lines: number }[] = [];
+  const measure = (node: { range: [number, number] }) =>
+    found.push({
+      line: lineCount(file.text.slice(0, node.range[0])),
+      lines: lineCount(file.text.slice(...node.range)),
+    });
+  visit(file, () => ({
+    FunctionDeclaration: measure,
+    FunctionExpression: measure,
+    ArrowFunctionExpression: measure,
+  }));
+  return found;
+}
+
+function lineCount(text: string): number {
+  return text.split("\n").length;
+}
+
+/** Walks a file's syntax tree with Deno's own parser: a lint rule that only looks. */
+function visit(file: SourceFile, create: () => Deno.lint.LintVisitor): void {
+  Deno.lint.runPlugin({ name: "architecture", rules: { look: { create } } }, file.path, file.text);
+}
+
+/** Files below a folder of the root, as paths relative to the root. */
+function listFiles(folder: string): string[] {
+  if (!exists(folder)) return [];
+  return [...Deno.readDirSync(join(ROOT, folder))].flatMap((each) =>
+    each.isDirectory ? listFiles(`${folder}/${each.name}`) : [`${folder}/${each.name}`]
+  );
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(join(ROOT, path));
+    return true;
+  } catch {
+    return false;
+  }
+}
