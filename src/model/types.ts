@@ -10,9 +10,13 @@ export interface RopeScaling {
   readonly factor: number;
   /** Context length of the original training, tokens (YaRN). */
   readonly originalContextLength: number;
-  /** Multiplies cos and sin (YaRN's attention factor; 1 = derive it from `factor`). */
+  /** Multiplies cos and sin, on top of the magnitude that YaRN derives from `factor`; usually 1. */
   readonly attentionFactor: number;
+  /** YaRN's share of frequencies left unscaled where they are fast; 1 = all of YaRN, 0 = linear. */
+  readonly extrapolation: number;
+  /** Turns within the original context above which a frequency is left alone (YaRN). */
   readonly betaFast: number;
+  /** Turns within the original context below which a frequency is divided by `factor` (YaRN). */
   readonly betaSlow: number;
 }
 

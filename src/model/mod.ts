@@ -1,0 +1,10 @@
+/** The door of `src/model`: what a model is, out of a parsed file. Knows no weights but their bits. */
+export { describeModel, SUPPORTED_ARCHITECTURES } from "./describe.ts";
+export type {
+  LayerTensors,
+  ModelConfig,
+  ModelDescription,
+  ModelTensors,
+  RopeConfig,
+  RopeScaling,
+} from "./types.ts";
