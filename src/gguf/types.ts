@@ -3,6 +3,24 @@
  * and a place in a file.
  */
 
+/** How a scalar is stored in a file. */
+export type GgufScalarType =
+  | "u8"
+  | "i8"
+  | "u16"
+  | "i16"
+  | "u32"
+  | "i32"
+  | "f32"
+  | "bool"
+  | "string"
+  | "u64"
+  | "i64"
+  | "f64";
+
+/** How a metadata value is stored in a file. */
+export type GgufValueType = GgufScalarType | "array";
+
 /** A metadata value. Integers of 64 bits come as `number` when exact, else as `bigint`. */
 export type GgufValue = number | bigint | boolean | string | GgufArray;
 
@@ -63,4 +81,9 @@ export interface GgufFile {
   readonly metadata: ReadonlyMap<string, GgufValue>;
   readonly tensors: ReadonlyMap<string, GgufTensor>;
   readonly parts: readonly GgufPart[];
+}
+
+/** A header that also remembers how each value was stored: what copying a file needs. */
+export interface TypedGgufFile extends GgufFile {
+  readonly metadataTypes: ReadonlyMap<string, GgufValueType>;
 }

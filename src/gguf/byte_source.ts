@@ -1,0 +1,148 @@
+/**
+ * Where the bytes of a model come from: a regular file or memory. Knows nothing of GGUF. Reads are
+ * positional, so one source may serve many readers, and go straight into the caller's view.
+ */
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import type { Stats } from "node:fs";
+import { ModelFormatError } from "../base/errors.ts";
+
+/** Bytes with a known end. */
+export interface ByteSource {
+  /** The file as the user named it; empty for memory. */
+  readonly path: string;
+  readonly sizeBytes: number;
+  /**
+   * Fills all of `into` with the bytes from `offsetBytes` on. `into` may be a view of shared memory.
+   * @throws {ModelFormatError} when fewer bytes are there, or the device cannot read them.
+   */
+  read(offsetBytes: number, into: Uint8Array): void;
+  close(): void;
+}
+
+/**
+ * Opens a regular file. Never blocks: a pipe is recognised, not waited for.
+ * @throws {ModelFormatError} when there is no such file, it may not be read, or it is a directory,
+ *   a pipe or a device.
+ */
+export function openFileSource(path: string): ByteSource {
+  const descriptor = openDescriptor(path);
+  try {
+    const stats = fstatSync(descriptor);
+    if (!stats.isFile()) throw notAFile(path, stats);
+    return new FileSource(path, descriptor, stats.size);
+  } catch (error) {
+    closeSync(descriptor);
+    throw error;
+  }
+}
+
+/** Bytes that are in memory already; the view is not copied. */
+export function memorySource(bytes: Uint8Array): ByteSource {
+  return {
+    path: "",
+    sizeBytes: bytes.length,
+    read(offsetBytes, into) {
+      if (offsetBytes + into.length > bytes.length) {
+        throw endOfBytes({ path: "", offsetBytes: bytes.length, missing: into.length });
+      }
+      into.set(bytes.subarray(offsetBytes, offsetBytes + into.length));
+    },
+    close() {},
+  };
+}
+
+class FileSource implements ByteSource {
+  readonly path: string;
+  readonly sizeBytes: number;
+  #descriptor: number;
+
+  constructor(path: string, descriptor: number, sizeBytes: number) {
+    this.path = path;
+    this.#descriptor = descriptor;
+    this.sizeBytes = sizeBytes;
+  }
+
+  read(offsetBytes: number, into: Uint8Array): void {
+    let done = 0;
+    while (done < into.length) {
+      const count = this.#readSome(into, { done, offsetBytes: offsetBytes + done });
+      if (count === 0) {
+        const missing = into.length - done;
+        throw endOfBytes({ path: this.path, offsetBytes: offsetBytes + done, missing });
+      }
+      done += count;
+    }
+  }
+
+  close(): void {
+    if (this.#descriptor < 0) return;
+    closeSync(this.#descriptor);
+    this.#descriptor = -1;
+  }
+
+  #readSome(into: Uint8Array, at: { done: number; offsetBytes: number }): number {
+    try {
+      return readSync(this.#descriptor, into, at.done, into.length - at.done, at.offsetBytes);
+    } catch (error) {
+      const message = `Cannot read: ${reason(error)}: check the disk and the file`;
+      throw formatError(message, { path: this.path, offsetBytes: at.offsetBytes, cause: error });
+    }
+  }
+}
+
+function openDescriptor(path: string): number {
+  try {
+    // Without O_NONBLOCK, opening a pipe would wait for somebody to write to it.
+    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    const message = `Cannot open the model: ${reason(error)}`;
+    throw formatError(message, { path, offsetBytes: 0, cause: error });
+  }
+}
+
+function notAFile(path: string, stats: Stats): ModelFormatError {
+  const kind = stats.isDirectory()
+    ? "a directory"
+    : stats.isFIFO()
+    ? "a pipe"
+    : stats.isCharacterDevice() || stats.isBlockDevice()
+    ? "a device"
+    : "not a regular file";
+  const message = `Cannot open the model: the path is ${kind}: give the path of a .gguf file`;
+  return new ModelFormatError(message, { path, offsetBytes: 0 });
+}
+
+function reason(error: unknown): string {
+  const code = (error as { code?: string }).code ?? "";
+  switch (code) {
+    case "ENOENT":
+      return "there is no such file: check the path";
+    case "ENOTDIR":
+      return "a part of the path is not a directory: check the path";
+    case "EACCES":
+    case "EPERM":
+      return "the file may not be read: change its permissions";
+    case "ELOOP":
+      return "its symbolic links run in a circle: check the path";
+    case "EMFILE":
+    case "ENFILE":
+      return "too many files are open: raise the limit with ulimit -n";
+    default:
+      return code || (error instanceof Error ? error.message : String(error));
+  }
+}
+
+function endOfBytes(at: { path: string; offsetBytes: number; missing: number }): ModelFormatError {
+  const message = `Cannot read ${at.missing} more bytes: the file ends here, it is not complete ` +
+    `or was changed since it was opened: download the file again`;
+  return new ModelFormatError(message, at);
+}
+
+function formatError(
+  message: string,
+  at: { path: string; offsetBytes: number; cause: unknown },
+): ModelFormatError {
+  const error = new ModelFormatError(message, at);
+  error.cause = at.cause;
+  return error;
+}

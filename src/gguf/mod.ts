@@ -1,0 +1,25 @@
+/**
+ * The door to GGUF: what a model file says, and the bytes of its tensors. Knows nothing of models.
+ */
+export { openGguf, parseGguf } from "./parse.ts";
+export { TensorReader } from "./tensor_reader.ts";
+export {
+  getBoolean,
+  getNumber,
+  getNumbers,
+  getString,
+  getStrings,
+  type NumberArray,
+} from "./metadata.ts";
+export { packStrings } from "./string_array.ts";
+export type {
+  GgufArray,
+  GgufFile,
+  GgufPart,
+  GgufScalarType,
+  GgufTensor,
+  GgufValue,
+  GgufValueType,
+  StringArray,
+  TypedGgufFile,
+} from "./types.ts";

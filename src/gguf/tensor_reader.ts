@@ -1,0 +1,83 @@
+/**
+ * Reads the data of tensors: positional reads straight into the caller's view. Knows where tensors
+ * lie; knows nothing of what their bytes mean.
+ */
+import { check } from "../base/check.ts";
+import { ModelFormatError } from "../base/errors.ts";
+import { type ByteSource, memorySource, openFileSource } from "./byte_source.ts";
+import type { GgufFile, GgufTensor } from "./types.ts";
+
+/**
+ * Holds a model's files open; `using` closes it. Each thread opens its own: `file.parts` may be
+ * posted.
+ */
+export class TensorReader implements Disposable {
+  readonly #sources: readonly ByteSource[];
+
+  private constructor(sources: readonly ByteSource[]) {
+    this.#sources = sources;
+  }
+
+  /**
+   * Opens all parts of a model.
+   * @throws {ModelFormatError} when one is gone, or no longer as long as when its header was read.
+   */
+  static open(file: Pick<GgufFile, "parts">): TensorReader {
+    const sources: ByteSource[] = [];
+    try {
+      for (const { path, sizeBytes } of file.parts) {
+        const source = openFileSource(path);
+        sources.push(source);
+        checkLength(source, sizeBytes);
+      }
+    } catch (error) {
+      for (const source of sources) source.close();
+      throw error;
+    }
+    return new TensorReader(sources);
+  }
+
+  /** A reader of a model in memory: `bytes` is what was given to `parseGguf`. */
+  static ofBytes(bytes: Uint8Array): TensorReader {
+    return new TensorReader([memorySource(bytes)]);
+  }
+
+  /**
+   * Fills all of `into` with the tensor's bytes from `offsetBytes` (within the tensor) on. `into`
+   * may be a view of shared memory.
+   * @throws {ModelFormatError} when the file became shorter, or cannot be read.
+   */
+  read(tensor: GgufTensor, offsetBytes: number, into: Uint8Array): void {
+    const end = offsetBytes + into.length;
+    const isInside = Number.isSafeInteger(offsetBytes) && offsetBytes >= 0 &&
+      end <= tensor.sizeBytes;
+    check(isInside, `bytes ${offsetBytes} to ${end} of "${tensor.name}" (${tensor.sizeBytes})`);
+    const source = this.#sources[tensor.part];
+    check(source !== undefined, `part ${tensor.part} of "${tensor.name}" is not open`);
+    source.read(tensor.offsetBytes + offsetBytes, into);
+  }
+
+  /** All bytes of a tensor, in a buffer of their own: for vectors, not for matrices. */
+  readAll(tensor: GgufTensor): Uint8Array<ArrayBuffer> {
+    const bytes = new Uint8Array(tensor.sizeBytes);
+    this.read(tensor, 0, bytes);
+    return bytes;
+  }
+
+  /** Closes all files; may be called twice. */
+  close(): void {
+    for (const source of this.#sources) source.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+function checkLength(source: ByteSource, sizeBytes: number): void {
+  if (source.sizeBytes === sizeBytes) return;
+  const state =
+    `the file had ${sizeBytes} bytes when it was opened and has ${source.sizeBytes} now`;
+  const message = `Cannot read the tensors: ${state}: load the model again`;
+  throw new ModelFormatError(message, { path: source.path, offsetBytes: source.sizeBytes });
+}
