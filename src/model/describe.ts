@@ -3,11 +3,10 @@
  * checks its tensors. Knows no weights and computes nothing.
  */
 import { UnsupportedModelError } from "../base/errors.ts";
-import type { GgufFile } from "../gguf/types.ts";
+import { getString, type GgufFile } from "../gguf/mod.ts";
 import { llama } from "./families/llama.ts";
 import { qwen2 } from "./families/qwen2.ts";
 import type { Family } from "./family.ts";
-import { formatError } from "./hyperparameters.ts";
 import { readConfig } from "./read_config.ts";
 import { readTensors } from "./read_tensors.ts";
 import type { ModelDescription } from "./types.ts";
@@ -34,14 +33,7 @@ function findFamily(file: GgufFile): Family {
         "a later version, use an ordinary GGUF file of a SiLU model",
     );
   }
-  const architecture = file.metadata.get("general.architecture");
-  if (typeof architecture !== "string") {
-    throw formatError(
-      file,
-      'Cannot find metadata "general.architecture": without it nothing else can be read: ' +
-        "convert the model again",
-    );
-  }
+  const architecture = getString(file.metadata, "general.architecture");
   const family = FAMILIES.find((candidate) => candidate.architecture === architecture);
   if (!family) {
     throw new UnsupportedModelError(

@@ -3,12 +3,12 @@
  * which keys are asked for only through its callers.
  */
 import { ModelFormatError } from "../base/errors.ts";
-import type { GgufFile, GgufValue } from "../gguf/types.ts";
+import { getNumber, getString, type GgufFile } from "../gguf/mod.ts";
 
 /** No count in a model may exceed this: it still fits a signed 32-bit integer. */
 const COUNT_MAX = 2 ** 31 - 1;
 
-/** What an integer or float may be, and what it is when the key is absent. */
+/** What a number may be, and what it is when the key is absent. */
 export interface Bounds {
   readonly min: number;
   readonly max?: number;
@@ -27,33 +27,25 @@ export class Hyperparameters {
   }
 
   /**
-   * An integer within bounds.
+   * An integer from `min` to `max`.
    * @throws {ModelFormatError} when it is absent without a default, no integer, or out of bounds.
    */
   integer(key: string, bounds: Bounds): number {
     const { min, max = COUNT_MAX } = bounds;
-    const value = this.#get(key) ?? bounds.absent;
-    if (value === undefined) throw this.#missing(key);
-    const isInteger = typeof value === "bigint" || Number.isInteger(value);
-    if (!isInteger || Number(value) < min || Number(value) > max) {
-      throw this.wrong(key, `an integer from ${min} to ${max}`);
-    }
-    return Number(value);
+    const value = getNumber(this.#file.metadata, this.#prefix + key, bounds.absent);
+    if (Number.isInteger(value) && value >= min && value <= max) return value;
+    throw this.wrong(key, `an integer from ${min} to ${max}`);
   }
 
   /**
-   * A finite number within bounds, the lower one excluded.
+   * A finite number above `min` and at most `max`.
    * @throws {ModelFormatError} when it is absent without a default, no number, NaN, or out of bounds.
    */
   float(key: string, bounds: Bounds): number {
     const { min, max = Number.MAX_VALUE } = bounds;
-    const value = this.#get(key) ?? bounds.absent;
-    if (value === undefined) throw this.#missing(key);
-    if (typeof value !== "number" || !(value > min && value <= max)) {
-      const above = min === -Infinity ? "" : ` above ${min}`;
-      throw this.wrong(key, `a finite number${above}`);
-    }
-    return value;
+    const value = getNumber(this.#file.metadata, this.#prefix + key, bounds.absent);
+    if (value > min && value <= max) return value;
+    throw this.wrong(key, `a finite number above ${min}`);
   }
 
   /**
@@ -61,47 +53,26 @@ export class Hyperparameters {
    * @throws {ModelFormatError} when it is not a text.
    */
   text(key: string): string | null {
-    const value = this.#get(key);
-    if (value === undefined) return null;
-    if (typeof value !== "string") throw this.wrong(key, "a text");
-    return value;
+    return this.has(key) ? getString(this.#file.metadata, this.#prefix + key) : null;
   }
 
   /** True when the file has the key. */
   has(key: string): boolean {
-    return this.#get(key) !== undefined;
+    return this.#file.metadata.has(this.#prefix + key);
   }
 
-  /** The error for a key whose value is not what it should be. */
+  /** The error for a key whose number is not what it should be. */
   wrong(key: string, expected: string): ModelFormatError {
-    const found = showValue(this.#get(key));
+    const name = this.#prefix + key;
     return formatError(
       this.#file,
-      `Cannot use metadata "${this.#prefix}${key}": it must be ${expected}, the file says ` +
-        `${found}: get the file again or convert the model again`,
+      `Cannot use metadata "${name}": it must be ${expected}, the file says ` +
+        `${this.#file.metadata.get(name)}: get the file again or convert the model again`,
     );
-  }
-
-  #missing(key: string): ModelFormatError {
-    return formatError(
-      this.#file,
-      `Cannot find metadata "${this.#prefix}${key}": a model of this architecture needs it: ` +
-        "convert the model again",
-    );
-  }
-
-  #get(key: string): GgufValue | undefined {
-    return this.#file.metadata.get(this.#prefix + key);
   }
 }
 
 /** A ModelFormatError about the header of `file`, which begins at byte 0 of its first part. */
 export function formatError(file: GgufFile, message: string): ModelFormatError {
   return new ModelFormatError(message, { offsetBytes: 0, path: file.parts[0]?.path });
-}
-
-function showValue(value: GgufValue | undefined): string {
-  if (value === undefined) return "nothing";
-  if (typeof value === "string") return JSON.stringify(value.slice(0, 80));
-  return typeof value === "object" ? `an array of ${value.length}` : String(value);
 }

@@ -1,5 +1,7 @@
 /** The door of `src/model`: what a model is, out of a parsed file. Knows no weights but their bits. */
 export { describeModel, SUPPORTED_ARCHITECTURES } from "./describe.ts";
+export { dequantize } from "./dequantize.ts";
+export { fillRopeTable, type RopeFrequencies, ropeFrequencies } from "./rope.ts";
 export type {
   LayerTensors,
   ModelConfig,

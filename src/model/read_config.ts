@@ -3,7 +3,7 @@
  * looks at tensors only for what they alone tell: vocabulary size, tied embeddings, biases.
  */
 import { UnsupportedModelError } from "../base/errors.ts";
-import type { GgufFile } from "../gguf/types.ts";
+import type { GgufFile } from "../gguf/mod.ts";
 import type { Family } from "./family.ts";
 import { formatError, Hyperparameters } from "./hyperparameters.ts";
 import type { ModelConfig, RopeConfig, RopeScaling } from "./types.ts";

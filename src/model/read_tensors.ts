@@ -3,7 +3,7 @@
  * engine computes with. Knows names and shapes; reads no weights.
  */
 import { ModelFormatError, UnsupportedModelError } from "../base/errors.ts";
-import type { GgufFile, GgufTensor } from "../gguf/types.ts";
+import type { GgufFile, GgufTensor } from "../gguf/mod.ts";
 import { formatError } from "./hyperparameters.ts";
 import type { LayerTensors, ModelConfig, ModelTensors } from "./types.ts";
 
