@@ -4,23 +4,7 @@
  */
 import { CURE, type HeaderCursor } from "./header_cursor.ts";
 import type { GgufArray, GgufScalarType, GgufValue, GgufValueType } from "./types.ts";
-
-/** Value types by GGUF's number. */
-export const VALUE_TYPES: readonly GgufValueType[] = [
-  "u8",
-  "i8",
-  "u16",
-  "i16",
-  "u32",
-  "i32",
-  "f32",
-  "bool",
-  "string",
-  "array",
-  "u64",
-  "i64",
-  "f64",
-];
+import { type NumberType, VALUE_BYTES, VALUE_TYPES } from "./value_types.ts";
 
 /** The parsed table: values, and how each was stored. */
 export interface MetadataTable {
@@ -109,21 +93,11 @@ class ValueReader {
   }
 }
 
-/** The fewest bytes an array element takes. An inner array: its type and its length. */
+/** The fewest bytes an array element takes: of a string its length, of an array type and length. */
 const ITEM_BYTES_MIN: Readonly<Record<GgufValueType, number>> = {
-  u8: 1,
-  i8: 1,
-  u16: 2,
-  i16: 2,
-  u32: 4,
-  i32: 4,
-  f32: 4,
-  bool: 1,
+  ...VALUE_BYTES,
   string: 8,
   array: 4 + 8,
-  u64: 8,
-  i64: 8,
-  f64: 8,
 };
 
 function readValueType(cursor: HeaderCursor, what: string): GgufValueType {
@@ -162,13 +136,11 @@ function exactNumber(value: bigint): number | bigint {
   return Number.isSafeInteger(number) ? number : value;
 }
 
-type NumberType = Exclude<GgufScalarType, "bool" | "string">;
-
 function readNumbers(
   cursor: HeaderCursor,
   array: { type: NumberType; count: number; what: string },
 ): GgufArray {
-  const sizeBytes = array.count * ITEM_BYTES_MIN[array.type];
+  const sizeBytes = array.count * VALUE_BYTES[array.type];
   const { buffer } = cursor.bytes(sizeBytes, array.what);
   // The file is little-endian, and so is every machine that Deno runs on.
   switch (array.type) {

@@ -12,6 +12,23 @@ export {
   type NumberArray,
 } from "./metadata.ts";
 export { packStrings } from "./string_array.ts";
+export {
+  encodeGguf,
+  type GgufSpec,
+  type TensorSpec,
+  writeGguf,
+  type WriteProgress,
+} from "./write.ts";
+export {
+  bool,
+  f32,
+  list,
+  type MetadataEntry,
+  storedMetadata,
+  type StoredValue,
+  text,
+  u32,
+} from "./stored_values.ts";
 export type {
   GgufArray,
   GgufFile,
