@@ -1,0 +1,208 @@
+/**
+ * Conversations to prompts: a model's own chat template, rendered within limits, or a default for
+ * models that bring none. Works on text; knows nothing of ids, engines or HTTP.
+ *
+ * - A template from the model is Jinja as Hugging Face's models write it.
+ * - Without one, a vocabulary that has `<|im_start|>` gets ChatML.
+ * - Without either, the model was never taught to chat: the messages are joined into one text that
+ *   the model continues, as a story model does.
+ */
+import { Environment, parse, tokenize } from "@huggingface/jinja";
+import { RequestError } from "../base/errors.ts";
+import type { ChatMessage } from "../llm/types.ts";
+import { BoundedInterpreter, TemplateLimitError } from "./bounded_interpreter.ts";
+import { createSpecialTextBreaker, mapStrings } from "./special_text.ts";
+import { boundedRange, raiseException, strftime, TemplateRefusal } from "./template_globals.ts";
+import { surveyTemplate, type TemplateNode } from "./template_nodes.ts";
+
+export interface ChatTemplateSource {
+  /** Jinja, from the model's file; null when it has none. */
+  readonly template: string | null;
+  /** What the template's `bos_token` and `eos_token` stand for. */
+  readonly bosText: string;
+  readonly eosText: string;
+  /** Texts that a client must not be able to turn into tokens: Tokenizer.specialTexts. */
+  readonly specialTexts: readonly string[];
+  /** For tests: what `strftime_now` reads. */
+  readonly now?: () => Date;
+}
+
+export interface RenderOptions {
+  /** Ends the prompt where the assistant's answer begins. Default true. */
+  readonly addGenerationPrompt?: boolean;
+  readonly tools?: readonly unknown[];
+  /** More variables for the template, as `enable_thinking`. */
+  readonly variables?: Readonly<Record<string, unknown>>;
+}
+
+export interface ChatTemplate {
+  readonly style: "jinja" | "chatml" | "continue";
+  /** Why every rendering will fail; null when the template could be read. */
+  readonly fault: string | null;
+  /**
+   * The prompt, to be encoded with `special: true`. It may or may not begin with `bosText`.
+   * @throws {RequestError} 400 when the template refuses the messages, fails, or is too costly.
+   */
+  render(messages: readonly ChatMessage[], options?: RenderOptions): string;
+}
+
+/** Makes the renderer of a model's conversations. Never throws: a bad template fails to render. */
+export function createChatTemplate(source: ChatTemplateSource): ChatTemplate {
+  const breakSpecials = createSpecialTextBreaker(source.specialTexts);
+  if (source.template !== null) return jinjaTemplate(source, source.template, breakSpecials);
+  const isChatMl = source.specialTexts.includes("<|im_start|>");
+  return {
+    style: isChatMl ? "chatml" : "continue",
+    fault: null,
+    render: (messages, options = {}) =>
+      isChatMl
+        ? renderChatMl(messages, { breakSpecials, ...options })
+        : breakSpecials(joinMessages(messages)),
+  };
+}
+
+/** Templates of real models have up to 30,000 characters. */
+const TEMPLATE_CHARS_MAX = 256 * 1024;
+const BASE_STEPS = 100_000;
+const STEPS_PER_MESSAGE = 500;
+const STEPS_PER_CHAR = 0.5;
+const STEPS_MAX = 1_000_000;
+const BASE_TEXT_CHARS = 2 ** 20;
+const TEXT_CHARS_PER_CHAR = 2;
+
+function jinjaTemplate(
+  source: ChatTemplateSource,
+  template: string,
+  breakSpecials: (text: string) => string,
+): ChatTemplate {
+  const parsed = parseTemplate(template);
+  const now = source.now ?? (() => new Date());
+  const render = (messages: readonly ChatMessage[], options: RenderOptions = {}): string => {
+    if ("fault" in parsed) throw renderError(parsed.fault);
+    const { addGenerationPrompt = true, tools = null, variables = {} } = options;
+    const client = mapStrings({ ...variables, messages, tools }, breakSpecials);
+    const values: Record<string, unknown> = {
+      // Only names that the template reads are worth declaring; the rest is declared undefined,
+      // for the interpreter looks up undeclared names by throwing.
+      ...Object.fromEntries(parsed.names.map((name) => [name, undefined])),
+      documents: null,
+      ...(client as Record<string, unknown>),
+      ...CONSTANTS,
+      add_generation_prompt: addGenerationPrompt,
+      bos_token: source.bosText,
+      eos_token: source.eosText,
+      strftime_now: (format: unknown) => strftime(now(), String(format).slice(0, 256)),
+    };
+    const environment = new Environment();
+    for (const [name, value] of Object.entries(values)) {
+      if (name !== "namespace") environment.set(name, value);
+    }
+    return runProgram(parsed, environment, limitsFor(client, messages.length));
+  };
+  return { style: "jinja", fault: "fault" in parsed ? parsed.fault : null, render };
+}
+
+const CONSTANTS: Readonly<Record<string, unknown>> = {
+  true: true,
+  false: false,
+  none: null,
+  True: true,
+  False: false,
+  None: null,
+  raise_exception: raiseException,
+  range: boundedRange,
+};
+
+type Program = TemplateNode & Parameters<BoundedInterpreter["run"]>[0];
+interface ParsedTemplate {
+  readonly program: Program;
+  readonly names: readonly string[];
+  readonly nodeCount: number;
+}
+
+function parseTemplate(template: string): ParsedTemplate | { readonly fault: string } {
+  if (template.length > TEMPLATE_CHARS_MAX) {
+    return {
+      fault: `it is ${template.length} characters long, the limit is ${TEMPLATE_CHARS_MAX}`,
+    };
+  }
+  try {
+    const program = parse(tokenize(template, { lstrip_blocks: true, trim_blocks: true }));
+    const { names, nodeCount } = surveyTemplate(program);
+    return { program, names: [...names], nodeCount };
+  } catch (error) {
+    return { fault: `it is not valid Jinja (${reasonOf(error)})` };
+  }
+}
+
+function limitsFor(client: unknown, messageCount: number): { steps: number; textChars: number } {
+  let clientChars = 0;
+  mapStrings(client, (text) => {
+    clientChars += text.length;
+    return text;
+  });
+  const steps = BASE_STEPS + messageCount * STEPS_PER_MESSAGE + clientChars * STEPS_PER_CHAR;
+  return {
+    steps: Math.min(STEPS_MAX, Math.floor(steps)),
+    textChars: BASE_TEXT_CHARS + clientChars * TEXT_CHARS_PER_CHAR,
+  };
+}
+
+function runProgram(
+  parsed: ParsedTemplate,
+  environment: Environment,
+  limits: { steps: number; textChars: number },
+): string {
+  const interpreter = new BoundedInterpreter(environment, {
+    ...limits,
+    templateNodes: parsed.nodeCount,
+  });
+  try {
+    return String(interpreter.run(parsed.program).value);
+  } catch (error) {
+    if (error instanceof TemplateRefusal) {
+      throw renderError(`it refuses these messages: ${error.message}`);
+    }
+    const isLimit = error instanceof TemplateLimitError || error instanceof RangeError;
+    throw renderError(isLimit ? reasonOf(error) : `it fails (${reasonOf(error)})`);
+  }
+}
+
+function renderError(reason: string): RequestError {
+  return new RequestError(`Cannot render the messages with the model's chat template: ${reason}`, {
+    status: 400,
+    code: "chat_template_error",
+    param: "messages",
+  });
+}
+
+function reasonOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  // "Maximum call stack size exceeded" tells a user nothing.
+  if (/call stack/.test(message)) return "it nests too deep";
+  return message.slice(0, 500) || "break or continue outside a loop";
+}
+
+function renderChatMl(
+  messages: readonly ChatMessage[],
+  options: RenderOptions & { breakSpecials: (text: string) => string },
+): string {
+  const turns = messages.map(({ role, content }) =>
+    `<|im_start|>${options.breakSpecials(role)}\n${options.breakSpecials(content)}<|im_end|>\n`
+  );
+  const opening = options.addGenerationPrompt === false ? "" : "<|im_start|>assistant\n";
+  return turns.join("") + opening;
+}
+
+/**
+ * One text of all messages. An answer continued what stood before it and is glued to it again; other
+ * messages begin on a new line unless white space already parts them.
+ */
+function joinMessages(messages: readonly ChatMessage[]): string {
+  let text = "";
+  for (const { role, content } of messages) {
+    const parted = text === "" || role === "assistant" || /\s$/.test(text) || /^\s/.test(content);
+    text += parted ? content : `\n${content}`;
+  }
+  return text;
+}
