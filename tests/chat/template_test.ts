@@ -160,11 +160,10 @@ for (const [name, jinja] of Object.entries(HOSTILE)) {
     const error = renderError(jinja);
     const ms = performance.now() - start;
     assert(!/fails \(/.test(error.message), error.message);
-    // The limit counts steps, not time: 250 ms of a free core, with room for a busy machine.
-    assert(ms < 1000, `${ms} ms`);
+    // At most about 120 ms on a free core; without limits, ten seconds and more.
+    assert(ms < 2500, `${ms} ms`);
     const grownMiB = (Deno.memoryUsage().heapUsed - heapBefore) / 2 ** 20;
     assert(grownMiB < 200, `${grownMiB} MiB`);
-    }
   });
 }
 
