@@ -55,6 +55,8 @@ export type FinishReason = "stop" | "length" | "cancelled";
 /** llama.cpp's timing fields, measured on the engine's thread. */
 export interface Timings {
   readonly promptTokens: number;
+  /** How many of the prompt's tokens were in the cache already. */
+  readonly cachedTokens?: number;
   readonly promptMs: number;
   readonly predictedTokens: number;
   readonly predictedMs: number;

@@ -1,0 +1,197 @@
+/**
+ * The leader of the ranks, and one of them. Turns a prompt's ids into an answer's ids,
+ * one sequence at a time. Knows nothing of text, and blocks its thread while it works.
+ */
+import { check } from "../base/check.ts";
+import type { StepWords } from "../memory/control.ts";
+import { STEP_KIND_FORWARD, STEP_KIND_READ } from "../memory/control_layout.ts";
+import type { FinishReason } from "../llm/types.ts";
+import type { RankRunner } from "../rank/open_rank.ts";
+import { lengthOf } from "../rank/shard.ts";
+import { Sampler } from "./sampler.ts";
+import type { EngineRequest, EngineResult } from "./types.ts";
+
+export class Leader {
+  readonly #runner: RankRunner;
+  readonly #step: StepWords = { kind: 0, tokenCount: 0, position: 0, logitsCount: 0 };
+  readonly #stepIds: Int32Array;
+  readonly #outputIds: Int32Array;
+  /** Logits of one position, [vocab]: where the sampler looks. */
+  readonly #logits: Float32Array;
+  /** Every rank's logits, [logitsRows, own vocabulary rows]. */
+  readonly #logitsShards: readonly Float32Array[];
+  /** Their first rows, one view each: decoding looks at no other. */
+  readonly #firstRows: readonly Float32Array[];
+  /** Ids whose keys and values are in the cache, from position 0 on. */
+  readonly #cachedIds: Int32Array;
+  #cachedCount = 0;
+
+  constructor(runner: RankRunner) {
+    const { plans, memories, config } = runner.setup;
+    this.#runner = runner;
+    this.#stepIds = runner.control.stepIds();
+    this.#outputIds = runner.control.outputIds();
+    this.#logits = new Float32Array(config.vocabSize);
+    this.#logitsShards = plans.map((plan, rank) => {
+      const buffer = memories[rank][plan.outputArena].buffer;
+      const length = plan.logitsRows * lengthOf(plan.shard.vocab);
+      return new Float32Array(buffer, plan.workspaces[plan.outputArena].logits, length);
+    });
+    this.#firstRows = this.#logitsShards.map((shard, rank) =>
+      shard.subarray(0, lengthOf(plans[rank].shard.vocab))
+    );
+    this.#cachedIds = new Int32Array(runner.rank.plan.contextLength);
+  }
+
+  /**
+   * Answers a prompt. New ids appear in the control block's output as they are chosen; a cancelled
+   * request ends within a join.
+   */
+  generate(request: EngineRequest): EngineResult {
+    const { control } = this.#runner;
+    const { contextLength } = this.#runner.rank.plan;
+    const { ids } = request;
+    check(ids.length > 0 && ids.length < contextLength, "the prompt was checked to fit");
+    const sampler = new Sampler(request.sampling, this.#logits.length);
+    for (const id of ids) sampler.accept(id);
+    const ends = new Set(request.endIds);
+    const maxTokens = Math.min(request.maxTokens, contextLength - ids.length);
+
+    const startMs = performance.now();
+    const reused = this.#reusePrefix(ids);
+    let finished: FinishReason | null = this.#prefill(ids, reused) ? null : "cancelled";
+    const promptDoneMs = performance.now();
+
+    let count = 0;
+    while (finished === null) {
+      if (count === maxTokens) finished = "length";
+      else {
+        const id = sampler.sample(this.#logits);
+        if (ends.has(id)) finished = "stop";
+        else {
+          sampler.accept(id);
+          this.#outputIds[count++] = id;
+          control.outputCount = count;
+          // The last id needs no logits after it.
+          if (count < maxTokens && !this.#decode(id)) finished = "cancelled";
+        }
+      }
+    }
+    return {
+      finishReason: finished,
+      timings: {
+        promptTokens: ids.length,
+        cachedTokens: reused,
+        promptMs: promptDoneMs - startMs,
+        predictedTokens: count,
+        predictedMs: performance.now() - promptDoneMs,
+      },
+    };
+  }
+
+  /**
+   * Logits of every position of `ids`, a few rows at a time.
+   * @param onRows gets [rows, vocab] of positions firstPosition ..; the array is the callee's.
+   */
+  scoreAll(
+    ids: readonly number[],
+    onRows: (rows: Float32Array<ArrayBuffer>, firstPosition: number) => void,
+  ): void {
+    const { logitsRows } = this.#runner.rank.plan;
+    this.#cachedCount = 0;
+    for (let position = 0; position < ids.length; position += logitsRows) {
+      const n = Math.min(logitsRows, ids.length - position);
+      if (!this.#forward(ids, { position, n, logitsCount: n })) return;
+      const rows = new Float32Array(n * this.#logits.length);
+      for (let t = 0; t < n; t++) this.#gatherRow(t, rows.subarray(t * this.#logits.length));
+      onRows(rows, position);
+    }
+  }
+
+  /** Rate at which all ranks together read their weights, GB/s: the best of three passes. */
+  readSpeedGbps(): number {
+    const { plans } = this.#runner.setup;
+    const regions = plans.flatMap((plan) => plan.arenas.flatMap((arena) => arena.regions));
+    const bytes = regions.filter((region) => region.kind === "weights")
+      .reduce((sum, region) => sum + region.sizeBytes, 0);
+    let best = 0;
+    for (let pass = 0; pass < 3; pass++) {
+      const startMs = performance.now();
+      this.#runStep({ kind: STEP_KIND_READ, tokenCount: 0, position: 0, logitsCount: 0 });
+      best = Math.max(best, bytes / (performance.now() - startMs) / 1e6);
+    }
+    return best;
+  }
+
+  /** How many leading ids are in the cache already; at least the last one is left to compute. */
+  #reusePrefix(ids: readonly number[]): number {
+    let reused = 0;
+    const most = Math.min(this.#cachedCount, ids.length - 1);
+    while (reused < most && this.#cachedIds[reused] === ids[reused]) reused++;
+    this.#cachedCount = reused;
+    return reused;
+  }
+
+  /** Runs the prompt from `start` on, chunk by chunk; leaves the last position's logits. */
+  #prefill(ids: readonly number[], start: number): boolean {
+    const { chunkTokens } = this.#runner.rank.plan;
+    for (let position = start; position < ids.length; position += chunkTokens) {
+      const n = Math.min(chunkTokens, ids.length - position);
+      const logitsCount = position + n === ids.length ? 1 : 0;
+      if (!this.#forward(ids, { position, n, logitsCount })) return false;
+    }
+    this.#gatherFirstRow();
+    return true;
+  }
+
+  /** Runs one new id; leaves its logits. Allocates nothing. */
+  #decode(id: number): boolean {
+    const step = this.#step;
+    step.kind = STEP_KIND_FORWARD;
+    step.tokenCount = 1;
+    step.position = this.#cachedCount;
+    step.logitsCount = 1;
+    this.#stepIds[0] = id;
+    if (!this.#runStep(step)) return false;
+    this.#cachedIds[this.#cachedCount++] = id;
+    this.#gatherFirstRow();
+    return true;
+  }
+
+  #forward(
+    ids: readonly number[],
+    chunk: { position: number; n: number; logitsCount: number },
+  ): boolean {
+    const { position, n, logitsCount } = chunk;
+    for (let t = 0; t < n; t++) {
+      this.#stepIds[t] = ids[position + t];
+      this.#cachedIds[position + t] = ids[position + t];
+    }
+    if (!this.#runStep({ kind: STEP_KIND_FORWARD, tokenCount: n, position, logitsCount })) {
+      return false;
+    }
+    this.#cachedCount = position + n;
+    return true;
+  }
+
+  #runStep(step: StepWords): boolean {
+    this.#runner.control.publish(step);
+    return this.#runner.runStep(step);
+  }
+
+  /** logits = the ranks' shards of logits row 0, side by side. */
+  #gatherFirstRow(): void {
+    const { plans } = this.#runner.setup;
+    for (let rank = 0; rank < plans.length; rank++) {
+      this.#logits.set(this.#firstRows[rank], plans[rank].shard.vocab.start);
+    }
+  }
+
+  #gatherRow(row: number, into: Float32Array): void {
+    this.#runner.setup.plans.forEach((plan, rank) => {
+      const width = lengthOf(plan.shard.vocab);
+      const shard = this.#logitsShards[rank].subarray(row * width, (row + 1) * width);
+      into.set(shard, plan.shard.vocab.start);
+    });
+  }
+}

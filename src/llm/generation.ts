@@ -1,0 +1,137 @@
+/**
+ * A generation under way: ids from the engine become text, stop strings end it, and whoever asked
+ * reads at their own pace. It runs on whether it is read or not, until it ends or is aborted.
+ */
+import type { EngineRequest, EngineResult } from "../engine/types.ts";
+import type { Tokenizer } from "../tokenizer/types.ts";
+import type { TurnQueue } from "./queue.ts";
+import { StopText } from "./stop_text.ts";
+import type { GenerateChunk, GenerateResult, Generation } from "./types.ts";
+
+/** Where ids come from: `EngineHandle.generate`. */
+export type IdSource = (
+  request: EngineRequest,
+  signal: AbortSignal,
+) => AsyncGenerator<readonly number[], EngineResult>;
+
+export interface GenerationInput {
+  readonly source: IdSource;
+  readonly request: EngineRequest;
+  readonly stop: readonly string[];
+  readonly tokenizer: Tokenizer;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Queues and starts a generation.
+ * @throws {RequestError} 503 `queue_full`, at once.
+ */
+export function startGeneration(queue: TurnQueue, input: GenerationInput): Generation {
+  const abort = new AbortController();
+  const signal = input.signal ? AbortSignal.any([input.signal, abort.signal]) : abort.signal;
+  const chunks = new ChunkList();
+  const turn = queue.enter(signal);
+  const result = pump(turn, { ...input, signal }, chunks);
+  // A failure reaches the reader of the chunks too, and is nobody's "unhandled rejection".
+  result.then(() => chunks.end(null), (error) => chunks.end(error));
+  return {
+    result,
+    [Symbol.asyncIterator]: () => chunks.read(() => abort.abort(new Error("Not read any more"))),
+  };
+}
+
+async function pump(
+  turn: Promise<() => void>,
+  input: GenerationInput & { readonly signal: AbortSignal },
+  chunks: ChunkList,
+): Promise<GenerateResult> {
+  let endTurn: () => void;
+  try {
+    endTurn = await turn;
+  } catch {
+    return cancelledInQueue(input.request);
+  }
+  try {
+    return await run(input, chunks);
+  } finally {
+    endTurn();
+  }
+}
+
+/** Drives the engine to the end of the request; a stop string cancels what is left of it. */
+async function run(
+  input: GenerationInput & { readonly signal: AbortSignal },
+  chunks: ChunkList,
+): Promise<GenerateResult> {
+  const stopEngine = new AbortController();
+  const signal = AbortSignal.any([input.signal, stopEngine.signal]);
+  const stream = input.source(input.request, signal);
+  const decoder = input.tokenizer.streamDecoder();
+  const stop = new StopText(input.stop);
+  const ids: number[] = [];
+  let text = "";
+  const show = (piece: string, newIds: readonly number[]) => {
+    text += piece;
+    ids.push(...newIds);
+    chunks.push({ text: piece, ids: newIds });
+  };
+  for (;;) {
+    const step = await stream.next();
+    if (step.done) {
+      const rest = stop.isStopped ? "" : stop.push(decoder.flush()) + stop.flush();
+      if (rest !== "") show(rest, []);
+      const { finishReason, timings } = step.value;
+      return { text, ids, finishReason: stop.isStopped ? "stop" : finishReason, timings };
+    }
+    for (const id of step.value) {
+      if (stop.isStopped) break;
+      show(stop.push(decoder.push(id)), [id]);
+    }
+    if (stop.isStopped) stopEngine.abort();
+  }
+}
+
+function cancelledInQueue(request: EngineRequest): GenerateResult {
+  const timings = {
+    promptTokens: request.ids.length,
+    promptMs: 0,
+    predictedTokens: 0,
+    predictedMs: 0,
+  };
+  return { text: "", ids: [], finishReason: "cancelled", timings };
+}
+
+/** Chunks between the one who makes them and the one who reads them; as long as the answer. */
+class ChunkList {
+  readonly #chunks: GenerateChunk[] = [];
+  #isEnded = false;
+  #error: unknown = null;
+  #wake: (() => void) | null = null;
+
+  push(chunk: GenerateChunk): void {
+    this.#chunks.push(chunk);
+    this.#wake?.();
+  }
+
+  /** No more chunks come; `error` is thrown to the reader unless it is null. */
+  end(error: unknown): void {
+    this.#isEnded = true;
+    this.#error = error;
+    this.#wake?.();
+  }
+
+  /** Reads all chunks once; `onLeave` is called when the reader leaves before the end. */
+  async *read(onLeave: () => void): AsyncGenerator<GenerateChunk, void> {
+    let next = 0;
+    try {
+      for (;;) {
+        if (next < this.#chunks.length) yield this.#chunks[next++];
+        else if (this.#isEnded) break;
+        else await new Promise<void>((resolve) => this.#wake = resolve);
+      }
+    } finally {
+      if (!this.#isEnded) onLeave();
+    }
+    if (this.#error !== null) throw this.#error;
+  }
+}

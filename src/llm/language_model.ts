@@ -1,0 +1,193 @@
+/**
+ * A loaded model: tokenizer, chat template, turns and the engine's threads behind the interface
+ * that the server and the command line use.
+ */
+import type { ChatTemplate } from "../chat/mod.ts";
+import { check } from "../base/check.ts";
+import { RequestError } from "../base/errors.ts";
+import type { GgufFile } from "../gguf/types.ts";
+import { bytesByKind } from "../memory/arena.ts";
+import type { ModelConfig } from "../model/types.ts";
+import type { RankPlan } from "../rank/plan_types.ts";
+import type { Tokenizer } from "../tokenizer/types.ts";
+import type { EngineHandle } from "../../workers/mod.ts";
+import { startGeneration } from "./generation.ts";
+import { TurnQueue } from "./queue.ts";
+import type { ChatMessage, GenerateRequest, Generation, LanguageModel } from "./types.ts";
+
+/** Bytes of memory by what they are for, over all threads. */
+export interface MemoryUse {
+  readonly weightsBytes: number;
+  readonly kvBytes: number;
+  readonly activationBytes: number;
+  readonly totalBytes: number;
+}
+
+export interface LoadedModelParts {
+  readonly id: string;
+  readonly file: GgufFile;
+  readonly config: ModelConfig;
+  readonly plans: readonly RankPlan[];
+  readonly tokenizer: Tokenizer;
+  readonly chatTemplate: ChatTemplate;
+  readonly engine: EngineHandle;
+  /** How many requests may wait. */
+  readonly waitingMax: number;
+}
+
+export class LoadedModel implements LanguageModel {
+  readonly id: string;
+  /** Unix seconds at which the model was loaded. */
+  readonly created = Math.floor(Date.now() / 1000);
+  readonly file: GgufFile;
+  readonly config: ModelConfig;
+  readonly tokenizer: Tokenizer;
+  readonly contextLength: number;
+  readonly threads: number;
+  readonly memory: MemoryUse;
+  /** Bytes of weights that decoding one token reads. */
+  readonly bytesPerToken: number;
+  readonly #chatTemplate: ChatTemplate;
+  readonly #engine: EngineHandle;
+  readonly #queue: TurnQueue;
+
+  constructor(parts: LoadedModelParts) {
+    const { plans, config, tokenizer } = parts;
+    this.id = parts.id;
+    this.file = parts.file;
+    this.config = config;
+    this.tokenizer = tokenizer;
+    this.contextLength = plans[0].contextLength;
+    this.threads = plans.length;
+    this.memory = memoryUse(plans);
+    this.bytesPerToken = bytesPerToken(plans);
+    this.#chatTemplate = parts.chatTemplate;
+    this.#engine = parts.engine;
+    this.#queue = new TurnQueue(parts.waitingMax);
+  }
+
+  get load(): { readonly running: number; readonly waiting: number } {
+    return { running: this.#queue.running, waiting: this.#queue.waiting };
+  }
+
+  encodeChat(messages: readonly ChatMessage[]): number[] {
+    const text = this.#chatTemplate.render(messages, { addGenerationPrompt: true });
+    return this.#withBos(this.tokenizer.encode(text, { special: true }));
+  }
+
+  encodePrompt(text: string): number[] {
+    return this.#withBos(this.tokenizer.encode(text));
+  }
+
+  decode(ids: readonly number[]): string {
+    return this.tokenizer.decode(ids);
+  }
+
+  generate(request: GenerateRequest): Generation {
+    this.#checkIds(request.ids);
+    this.#checkAlive();
+    const maxTokens = request.maxTokens ?? this.contextLength;
+    check(Number.isInteger(maxTokens) && maxTokens >= 0, "maxTokens was checked at the door");
+    return startGeneration(this.#queue, {
+      source: (engineRequest, signal) => this.#engine.generate(engineRequest, signal),
+      request: {
+        ids: request.ids,
+        maxTokens,
+        sampling: request.sampling ?? {},
+        endIds: request.ignoreEnd ? [] : [...this.tokenizer.endIds],
+      },
+      stop: request.stop ?? [],
+      tokenizer: this.tokenizer,
+      signal: request.signal,
+    });
+  }
+
+  /**
+   * Logits of every position, in order, a few rows at a time: [rows, vocab].
+   * @throws {RequestError} when the ids do not fit the context or the vocabulary.
+   */
+  async logits(
+    ids: readonly number[],
+    onRows: (rows: Float32Array, firstPosition: number) => void,
+  ): Promise<void> {
+    this.#checkIds(ids, { mayFill: true });
+    this.#checkAlive();
+    const endTurn = await this.#queue.enter();
+    try {
+      await this.#engine.logits(ids, onRows);
+    } finally {
+      endTurn();
+    }
+  }
+
+  /** Rate at which WASM kernels of all threads read the weights, GB/s: the roof of decoding. */
+  async measureReadGbps(): Promise<number> {
+    const endTurn = await this.#queue.enter();
+    try {
+      return await this.#engine.readSpeedGbps();
+    } finally {
+      endTurn();
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#engine.close();
+  }
+
+  #withBos(ids: number[]): number[] {
+    const { addBos, bosId } = this.tokenizer;
+    return addBos && bosId !== null && ids[0] !== bosId ? [bosId, ...ids] : ids;
+  }
+
+  #checkAlive(): void {
+    const { failure } = this.#engine;
+    if (failure === null) return;
+    throw new RequestError(`The engine has failed: ${failure.message}: start the server again`, {
+      status: 500,
+      code: "engine_failed",
+    });
+  }
+
+  /** Refuses ids that cannot be computed; one place is left for an answer unless `mayFill`. */
+  #checkIds(ids: readonly number[], options?: { mayFill: boolean }): void {
+    if (ids.length === 0) {
+      throw new RequestError("The prompt is empty: send at least one token", { status: 400 });
+    }
+    const most = this.contextLength - (options?.mayFill ? 0 : 1);
+    if (ids.length > most) {
+      throw new RequestError(
+        `The prompt has ${ids.length} tokens, the context holds ${this.contextLength}: ` +
+          `shorten it, or start with a larger --ctx-size`,
+        { status: 400, code: "context_length_exceeded" },
+      );
+    }
+    const { vocabSize } = this.config;
+    const bad = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
+    if (bad !== undefined) {
+      throw new RequestError(
+        `The prompt holds token id ${bad}: this model's ids are 0 to ${vocabSize - 1}`,
+        { status: 400, code: "invalid_token_id" },
+      );
+    }
+  }
+}
+
+function memoryUse(plans: readonly RankPlan[]): MemoryUse {
+  const { weights, kv, activations } = bytesByKind(plans.flatMap((plan) => plan.arenas));
+  return {
+    weightsBytes: weights,
+    kvBytes: kv,
+    activationBytes: activations,
+    totalBytes: weights + kv + activations,
+  };
+}
+
+/** All weights but the embedding table, of which a token reads one row (unless it is the output). */
+function bytesPerToken(plans: readonly RankPlan[]): number {
+  const weights = memoryUse(plans).weightsBytes;
+  if (plans[0].output.tensor === plans[0].embedding.tensor) return weights;
+  const table = plans.reduce((sum, { embedding }) => {
+    return sum + (embedding.rows.end - embedding.rows.start) * embedding.rowStrideBytes;
+  }, 0);
+  return weights - table + plans[0].embedding.rowStrideBytes;
+}

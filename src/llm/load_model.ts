@@ -1,0 +1,141 @@
+/** From a path to a model that answers: reads, checks, plans, starts the threads. */
+import { basename } from "node:path";
+import { instantiateKernels, loadKernelModule } from "../../wasm/mod.ts";
+import { EngineHandle } from "../../workers/mod.ts";
+import { createChatTemplate } from "../chat/mod.ts";
+import { ModelFormatError } from "../base/errors.ts";
+import { getString, openGguf } from "../gguf/mod.ts";
+import type { GgufFile } from "../gguf/types.ts";
+import { describeModel } from "../model/mod.ts";
+import type { ModelDescription } from "../model/types.ts";
+import { planRanks } from "../rank/plan.ts";
+import type { KvType, RankPlan } from "../rank/plan_types.ts";
+import { createTokenizer } from "../tokenizer/mod.ts";
+import type { Tokenizer } from "../tokenizer/types.ts";
+import { LoadedModel } from "./language_model.ts";
+
+export interface LoadOptions {
+  /** Threads that compute; left out: one per core, at most 16. */
+  readonly threads?: number;
+  /** Tokens of prompt and answer together; left out: what the model was trained for, at most 8192. */
+  readonly contextLength?: number;
+  /** Type of cached keys and values; "auto" (default): f32 for F32 models, else f16. */
+  readonly kvType?: KvType | "auto";
+  /** Requests that may wait for their turn. Default 16. */
+  readonly maxWaiting?: number;
+  /** Tokens of a prompt that are computed at once. Default 64. */
+  readonly chunkTokens?: number;
+  /** The name clients use; left out: the file's name. */
+  readonly id?: string;
+  /** Most bytes of one thread's arena; smaller ones make models span several (for tests). */
+  readonly arenaBytesMax?: number;
+  readonly onProgress?: (progress: LoadProgress) => void;
+}
+
+export interface LoadProgress {
+  readonly loadedBytes: number;
+  readonly totalBytes: number;
+}
+
+const CONTEXT_LENGTH_MAX_DEFAULT = 8192;
+const CHUNK_TOKENS_DEFAULT = 64;
+const WAITING_MAX_DEFAULT = 16;
+const THREADS_MAX_DEFAULT = 16;
+
+/**
+ * Loads a model file.
+ * @throws {ModelFormatError} when the file is damaged or not what it claims to be.
+ * @throws {UnsupportedModelError} when this version cannot run it.
+ */
+export async function loadModel(path: string, options: LoadOptions = {}): Promise<LoadedModel> {
+  const file = openGguf(path);
+  const model = describeModel(file);
+  const tokenizer = createTokenizer(file.metadata);
+  checkVocabulary(tokenizer, model, path);
+  const module = await loadKernelModule();
+  const plans = planModel({ file, model }, module, options);
+  const tensors = usedTensors(file, model, plans);
+  const totalBytes = readBytes(plans, tensors);
+  const engine = await EngineHandle.start({
+    plans,
+    config: model.config,
+    tensors,
+    parts: file.parts,
+    module,
+    onProgress: (loadedBytes) => options.onProgress?.({ loadedBytes, totalBytes }),
+  });
+  return new LoadedModel({
+    id: options.id ?? basename(path).replace(/\.gguf$/i, ""),
+    file,
+    config: model.config,
+    plans,
+    tokenizer,
+    chatTemplate: createChatTemplate({
+      template: getString(file.metadata, "tokenizer.chat_template", "") || null,
+      bosText: tokenizer.bosId === null ? "" : tokenizer.pieceOf(tokenizer.bosId),
+      eosText: tokenizer.eosId === null ? "" : tokenizer.pieceOf(tokenizer.eosId),
+      specialTexts: tokenizer.specialTexts,
+    }),
+    engine,
+    waitingMax: options.maxWaiting ?? WAITING_MAX_DEFAULT,
+  });
+}
+
+/**
+ * What `loadModel` would put where, without loading anything.
+ * @throws {UnsupportedModelError} when the model does not fit into the threads' arenas.
+ */
+export function planModel(
+  of: { file: GgufFile; model: ModelDescription },
+  module: WebAssembly.Module,
+  options: LoadOptions = {},
+): RankPlan[] {
+  const trained = of.model.config.contextLength;
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
+  return planRanks(of.model, of.file.tensors, {
+    rankCount: options.threads ?? Math.min(THREADS_MAX_DEFAULT, navigator.hardwareConcurrency),
+    contextLength: options.contextLength ?? Math.min(trained, CONTEXT_LENGTH_MAX_DEFAULT),
+    chunkTokens: options.chunkTokens ?? CHUNK_TOKENS_DEFAULT,
+    kvType: options.kvType ?? "auto",
+    arenaBytesMax: options.arenaBytesMax,
+    sizes: instantiateKernels(module, memory),
+  });
+}
+
+function checkVocabulary(tokenizer: Tokenizer, model: ModelDescription, path: string): void {
+  if (tokenizer.vocabSize <= model.config.vocabSize) return;
+  throw new ModelFormatError(
+    `Cannot use the vocabulary: it has ${tokenizer.vocabSize} tokens, the embedding table ` +
+      `${model.config.vocabSize} rows: convert the model again`,
+    { offsetBytes: 0, path },
+  );
+}
+
+/** The tensors that threads read, so that no thread is sent the whole header. */
+function usedTensors(file: GgufFile, model: ModelDescription, plans: readonly RankPlan[]) {
+  const names = new Set(
+    plans.flatMap((plan) => plan.arenas.flatMap((arena) => arena.regions))
+      .map((region) => region.name),
+  );
+  if (model.config.rope.factorsTensor !== null) names.add(model.config.rope.factorsTensor);
+  return new Map([...file.tensors].filter(([name]) => names.has(name)));
+}
+
+/** File bytes that all threads together will read; column-sharded matrices are read by each. */
+function readBytes(plans: readonly RankPlan[], tensors: ReturnType<typeof usedTensors>): number {
+  let bytes = 0;
+  for (const plan of plans) {
+    for (const layer of plan.layers) {
+      for (const part of [layer.attentionOutput, layer.down]) {
+        if (part.columns.end > part.columns.start) bytes += tensors.get(part.tensor)!.sizeBytes;
+      }
+    }
+  }
+  const columnSharded = new Set(
+    plans[0].layers.flatMap((layer) => [layer.attentionOutput.tensor, layer.down.tensor]),
+  );
+  for (const tensor of tensors.values()) {
+    if (!columnSharded.has(tensor.name)) bytes += tensor.sizeBytes;
+  }
+  return bytes;
+}

@@ -1,0 +1,14 @@
+/** The door of language models: load one, talk to it. */
+export { loadModel, type LoadOptions, type LoadProgress, planModel } from "./load_model.ts";
+export { LoadedModel, type MemoryUse } from "./language_model.ts";
+export type {
+  ChatMessage,
+  FinishReason,
+  GenerateChunk,
+  GenerateRequest,
+  GenerateResult,
+  Generation,
+  LanguageModel,
+  SamplingOptions,
+  Timings,
+} from "./types.ts";

@@ -1,0 +1,62 @@
+/**
+ * Finds stop strings in text that arrives in pieces. What might be the beginning of one is held
+ * back until it is known; what is passed on is never taken back.
+ */
+export class StopText {
+  readonly #stops: readonly string[];
+  #held = "";
+  #isStopped = false;
+
+  /** Empty strings stop nothing and are left out. */
+  constructor(stops: readonly string[]) {
+    this.#stops = stops.filter((stop) => stop.length > 0);
+  }
+
+  /** True once a stop string was seen; everything after it is dropped. */
+  get isStopped(): boolean {
+    return this.#isStopped;
+  }
+
+  /** The part of the text so far that is safe to show and was not shown yet. */
+  push(piece: string): string {
+    if (this.#isStopped) return "";
+    const text = this.#held + piece;
+    const found = this.#firstStop(text);
+    if (found >= 0) {
+      this.#isStopped = true;
+      this.#held = "";
+      return text.slice(0, found);
+    }
+    const keep = this.#heldLength(text);
+    this.#held = text.slice(text.length - keep);
+    return text.slice(0, text.length - keep);
+  }
+
+  /** What was held back, once no more text can come. */
+  flush(): string {
+    const rest = this.#held;
+    this.#held = "";
+    return rest;
+  }
+
+  #firstStop(text: string): number {
+    let first = -1;
+    for (const stop of this.#stops) {
+      const at = text.indexOf(stop);
+      if (at >= 0 && (first < 0 || at < first)) first = at;
+    }
+    return first;
+  }
+
+  /** Length of the longest end of `text` that a stop string begins with. */
+  #heldLength(text: string): number {
+    let longest = 0;
+    for (const stop of this.#stops) {
+      const most = Math.min(stop.length - 1, text.length);
+      for (let length = most; length > longest; length--) {
+        if (text.endsWith(stop.slice(0, length))) longest = length;
+      }
+    }
+    return longest;
+  }
+}

@@ -1,0 +1,215 @@
+/**
+ * The threads' meeting place, over the words of control_layout.ts. The only file that spins or
+ * sleeps. Knows nothing of models.
+ *
+ * A waiting thread spins for a bounded time, because waking a sleeper costs 25 µs and more, and
+ * then sleeps, because a spinner on a busy machine takes the core that the others need.
+ */
+import {
+  BARRIER_ARRIVED_WORD,
+  BARRIER_GENERATION_WORD,
+  BARRIER_SLEEPERS_WORD,
+  CANCEL_WORD,
+  FAILED_WORD,
+  IDS_WORD,
+  OUTPUT_COUNT_WORD,
+  OUTPUT_VERSION_WORD,
+  STEP_ABORT_AT_WORD,
+  STEP_KIND_EXIT,
+  STEP_KIND_WORD,
+  STEP_LOGITS_COUNT_WORD,
+  STEP_POSITION_WORD,
+  STEP_SEQUENCE_WORD,
+  STEP_SLEEPERS_WORD,
+  STEP_TOKEN_COUNT_WORD,
+} from "./control_layout.ts";
+
+/** About 60 µs of spinning; one probe is an atomic load and a pause, about 30 ns. */
+const JOIN_SPIN_PROBES = 2_000;
+/** About 300 µs: longer than sampling and reporting a token takes. */
+const STEP_SPIN_PROBES = 10_000;
+/** A sleeper looks up this often, so that a failed thread is noticed without a notification. */
+const SLEEP_MS_MAX = 200;
+
+// Atomics.pause is newer than TypeScript's library.
+const pause: () => void = (Atomics as { pause?: () => void }).pause ?? (() => {});
+
+/** Thrown on every rank when another one has failed; the failed one reports the cause itself. */
+export class RankFailedError extends Error {
+  override readonly name = "RankFailedError";
+}
+
+/** What a step asks of the ranks. */
+export interface StepWords {
+  kind: number;
+  tokenCount: number;
+  position: number;
+  /** Logits are wanted for the last so many tokens. */
+  logitsCount: number;
+}
+
+/** One thread's hold on the control block. */
+export class Control {
+  readonly words: Int32Array;
+  readonly #rankCount: number;
+  readonly #chunkTokens: number;
+  readonly #leads: boolean;
+  #stepSequence = 0;
+  /** Joins reached since the step began. */
+  #joinIndex = 0;
+
+  constructor(
+    buffer: SharedArrayBuffer,
+    size: { rankCount: number; chunkTokens: number; leads: boolean },
+  ) {
+    this.words = new Int32Array(buffer);
+    this.#rankCount = size.rankCount;
+    this.#chunkTokens = size.chunkTokens;
+    this.#leads = size.leads;
+  }
+
+  // --- the leader ------------------------------------------------------------------------------
+
+  /** Starts a step on all ranks. The ids are in `stepIds()` already. */
+  publish(step: StepWords): void {
+    const words = this.words;
+    words[STEP_KIND_WORD] = step.kind;
+    words[STEP_TOKEN_COUNT_WORD] = step.tokenCount;
+    words[STEP_POSITION_WORD] = step.position;
+    words[STEP_LOGITS_COUNT_WORD] = step.logitsCount;
+    Atomics.store(words, STEP_ABORT_AT_WORD, 0);
+    this.#joinIndex = 0;
+    this.#stepSequence = (Atomics.add(words, STEP_SEQUENCE_WORD, 1) + 1) | 0;
+    if (Atomics.load(words, STEP_SLEEPERS_WORD) > 0) Atomics.notify(words, STEP_SEQUENCE_WORD);
+  }
+
+  /** Sends the ranks home; they leave their loops and close. */
+  publishExit(): void {
+    this.publish({ kind: STEP_KIND_EXIT, tokenCount: 0, position: 0, logitsCount: 0 });
+  }
+
+  // --- all ranks -------------------------------------------------------------------------------
+
+  /** Waits for the next step and copies its words into `step`. */
+  awaitStep(step: StepWords): void {
+    const words = this.words;
+    const seen = this.#stepSequence;
+    this.#waitWhile(STEP_SEQUENCE_WORD, seen, STEP_SLEEPERS_WORD, STEP_SPIN_PROBES);
+    this.#stepSequence = Atomics.load(words, STEP_SEQUENCE_WORD);
+    this.#joinIndex = 0;
+    step.kind = words[STEP_KIND_WORD];
+    step.tokenCount = words[STEP_TOKEN_COUNT_WORD];
+    step.position = words[STEP_POSITION_WORD];
+    step.logitsCount = words[STEP_LOGITS_COUNT_WORD];
+  }
+
+  /**
+   * Waits until every rank is here. What ranks wrote before is visible to all after.
+   *
+   * Before it arrives, the leader looks whether the request was cancelled, and then names this join
+   * as the last one. Naming a join, not "now", makes all ranks leave at the same place.
+   * @returns false when the step ends here.
+   * @throws {RankFailedError} when a rank has failed.
+   */
+  join(): boolean {
+    const words = this.words;
+    this.#joinIndex++;
+    if (this.#leads && Atomics.load(words, CANCEL_WORD) !== 0) {
+      Atomics.compareExchange(words, STEP_ABORT_AT_WORD, 0, this.#joinIndex);
+    }
+    if (this.#rankCount > 1) {
+      const generation = Atomics.load(words, BARRIER_GENERATION_WORD);
+      if (Atomics.add(words, BARRIER_ARRIVED_WORD, 1) === this.#rankCount - 1) {
+        Atomics.store(words, BARRIER_ARRIVED_WORD, 0);
+        Atomics.add(words, BARRIER_GENERATION_WORD, 1);
+        if (Atomics.load(words, BARRIER_SLEEPERS_WORD) > 0) {
+          Atomics.notify(words, BARRIER_GENERATION_WORD);
+        }
+      } else {
+        this.#waitWhile(
+          BARRIER_GENERATION_WORD,
+          generation,
+          BARRIER_SLEEPERS_WORD,
+          JOIN_SPIN_PROBES,
+        );
+      }
+    }
+    const abortAt = Atomics.load(words, STEP_ABORT_AT_WORD);
+    return abortAt === 0 || this.#joinIndex < abortAt;
+  }
+
+  /** Marks this rank as failed and wakes everybody who waits. */
+  fail(rankIndex: number): void {
+    Atomics.compareExchange(this.words, FAILED_WORD, 0, rankIndex + 1);
+    Atomics.notify(this.words, BARRIER_GENERATION_WORD);
+    Atomics.notify(this.words, STEP_SEQUENCE_WORD);
+    this.announceOutput();
+  }
+
+  /** Index of the rank that failed first, or -1. */
+  failedRank(): number {
+    return Atomics.load(this.words, FAILED_WORD) - 1;
+  }
+
+  /** Ids of the current step, [chunkTokens]. */
+  stepIds(): Int32Array {
+    return this.words.subarray(IDS_WORD, IDS_WORD + this.#chunkTokens);
+  }
+
+  // --- the running request ---------------------------------------------------------------------
+
+  /** Ids of the answer so far, [contextLength]. */
+  outputIds(): Int32Array {
+    return this.words.subarray(IDS_WORD + this.#chunkTokens);
+  }
+
+  get cancelled(): boolean {
+    return Atomics.load(this.words, CANCEL_WORD) !== 0;
+  }
+
+  set cancelled(value: boolean) {
+    Atomics.store(this.words, CANCEL_WORD, value ? 1 : 0);
+  }
+
+  get outputCount(): number {
+    return Atomics.load(this.words, OUTPUT_COUNT_WORD);
+  }
+
+  set outputCount(count: number) {
+    Atomics.store(this.words, OUTPUT_COUNT_WORD, count);
+    this.announceOutput();
+  }
+
+  get outputVersion(): number {
+    return Atomics.load(this.words, OUTPUT_VERSION_WORD);
+  }
+
+  /** Wakes whoever follows the output. */
+  announceOutput(): void {
+    Atomics.add(this.words, OUTPUT_VERSION_WORD, 1);
+    Atomics.notify(this.words, OUTPUT_VERSION_WORD);
+  }
+
+  /** Settles when the output has changed since `version`; does not block the thread. */
+  outputChanged(version: number): Promise<unknown> {
+    const wait = Atomics.waitAsync(this.words, OUTPUT_VERSION_WORD, version);
+    return wait.async ? wait.value : Promise.resolve();
+  }
+
+  #waitWhile(word: number, value: number, sleepersWord: number, spinProbes: number): void {
+    const words = this.words;
+    for (let probe = 0; probe < spinProbes; probe++) {
+      if (Atomics.load(words, word) !== value) return;
+      pause();
+    }
+    Atomics.add(words, sleepersWord, 1);
+    while (Atomics.load(words, word) === value) {
+      if (Atomics.load(words, FAILED_WORD) !== 0) {
+        Atomics.sub(words, sleepersWord, 1);
+        throw new RankFailedError(`Rank ${this.failedRank()} has failed`);
+      }
+      Atomics.wait(words, word, value, SLEEP_MS_MAX);
+    }
+    Atomics.sub(words, sleepersWord, 1);
+  }
+}

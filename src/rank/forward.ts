@@ -1,0 +1,35 @@
+/**
+ * ONE STEP OF A MODEL, top to bottom: start reading here.
+ *
+ * Every rank runs this very function at the same time, each over its own share of the model: some
+ * attention heads, some neurons, some vocabulary rows (shard.ts). What a rank cannot know alone is
+ * a sum over ranks; it leaves its partial sum and meets the others in `join`, two joins a layer.
+ * A step carries n tokens: one when decoding, a chunk of the prompt when prefilling.
+ *
+ * The functions called here compute; this one does not. Shapes are [tokens, width], f32.
+ */
+import type { Rank } from "./rank.ts";
+
+/**
+ * Runs the step that `rank.begin` was given.
+ * @returns false when the leader aborted it: then nothing of it counts.
+ */
+export function forward(rank: Rank): boolean {
+  rank.embed(); //                          partial  [n, d]      rows of the tokens this rank owns
+  if (!rank.join()) return false; //        residual [n, d]      = Σ partials
+  for (let index = 0; index < rank.layerCount; index++) {
+    const layer = rank.enterLayer(index);
+    rank.project(layer); //                 query, key, value    of norm(residual), own heads
+    rank.rotate(); //                       query, key           turned by their positions
+    rank.remember(layer); //                key, value           -> cache
+    rank.attend(layer); //                  attention [n, heads·headDim]
+    rank.mergeHeads(layer); //              partial  [n, d]
+    if (!rank.join()) return false; //      residual [n, d]      += Σ partials
+    rank.activate(layer); //                hidden   [n, own neurons]  of norm(residual)
+    rank.mergeNeurons(layer); //            partial  [n, d]
+    if (!rank.join()) return false; //      residual [n, d]      += Σ partials
+  }
+  if (rank.logitsCount === 0) return true;
+  rank.scoreVocabulary(); //             logits   [m, own rows]     of norm(residual)
+  return rank.meet();
+}

@@ -1,0 +1,134 @@
+/**
+ * Brings a rank's share of the weights from the file into its arenas. File bytes land in the
+ * arena's staging region and are repacked from there: no second copy of the model ever exists, and
+ * every rank does its part at the same time.
+ */
+import type { Kernels } from "../../wasm/kernels.ts";
+import { check } from "../base/check.ts";
+import { UnsupportedModelError } from "../base/errors.ts";
+import type { TensorReader } from "../gguf/tensor_reader.ts";
+import type { GgufTensor } from "../gguf/types.ts";
+import { BLOCK_WEIGHTS } from "../memory/row_layout.ts";
+import { rowBytes } from "../model/dtypes.ts";
+import type { MatrixPlan, RankPlan, VectorPlan } from "./plan_types.ts";
+import { lengthOf } from "./shard.ts";
+
+export interface LoadInput {
+  readonly plan: RankPlan;
+  readonly tensors: ReadonlyMap<string, GgufTensor>;
+  readonly reader: TensorReader;
+  /** This rank's kernels and memories, one per arena. */
+  readonly kernels: readonly Kernels[];
+  readonly memories: readonly WebAssembly.Memory[];
+  /** Told how many bytes were read since the last call. */
+  readonly onProgress: (bytes: number) => void;
+}
+
+/**
+ * Loads everything the plan names.
+ * @throws {ModelFormatError} when the file cannot be read any more.
+ * @throws {UnsupportedModelError} when a matrix row is larger than the staging region.
+ */
+export function loadWeights(input: LoadInput): void {
+  const { plan } = input;
+  const arenas = plan.arenas.map((_, arena) => new ArenaLoader(input, arena));
+  arenas[0].matrix(plan.embedding);
+  for (const layer of plan.layers) {
+    const arena = arenas[layer.arena];
+    arena.vector(layer.attentionNorm);
+    arena.matrix(layer.query);
+    arena.matrix(layer.key);
+    arena.matrix(layer.value);
+    for (const bias of [layer.queryBias, layer.keyBias, layer.valueBias]) {
+      if (bias !== null) arena.vector(bias);
+    }
+    arena.matrix(layer.attentionOutput);
+    arena.vector(layer.feedForwardNorm);
+    arena.matrix(layer.gate);
+    arena.matrix(layer.up);
+    arena.matrix(layer.down);
+  }
+  const output = arenas[plan.outputArena];
+  output.vector(plan.outputNorm);
+  if (plan.output !== plan.embedding && plan.output.tensor !== plan.embedding.tensor) {
+    output.matrix(plan.output);
+  }
+}
+
+/** Loads into one arena. */
+class ArenaLoader {
+  readonly #input: LoadInput;
+  readonly #kernels: Kernels;
+  readonly #buffer: ArrayBufferLike;
+  readonly #stagingOffset: number;
+
+  constructor(input: LoadInput, arena: number) {
+    this.#input = input;
+    this.#kernels = input.kernels[arena];
+    this.#buffer = input.memories[arena].buffer;
+    this.#stagingOffset = input.plan.stagingOffsets[arena];
+  }
+
+  /** Whole file rows are read, as many as staging holds; the columns that are owned are repacked. */
+  matrix(plan: MatrixPlan): void {
+    const tensor = this.#tensor(plan.tensor);
+    const fileRowBytes = rowBytes(tensor.type, tensor.dims[0]);
+    const rowsAtOnce = Math.floor(this.#input.plan.stagingBytes / fileRowBytes);
+    if (rowsAtOnce === 0) {
+      throw new UnsupportedModelError(
+        `Cannot load tensor "${plan.tensor}": one row has ${fileRowBytes} bytes, staging ` +
+          `${this.#input.plan.stagingBytes}: this is no language model's matrix`,
+      );
+    }
+    if (lengthOf(plan.columns) === 0) return;
+    for (let row = plan.rows.start; row < plan.rows.end; row += rowsAtOnce) {
+      const rows = Math.min(rowsAtOnce, plan.rows.end - row);
+      this.#stage(tensor, row * fileRowBytes, rows * fileRowBytes);
+      const target = plan.offsetBytes + (row - plan.rows.start) * plan.rowStrideBytes;
+      this.#repack(plan, { fileRowBytes, rows, target });
+    }
+  }
+
+  /** Norms and biases, widened to f32. */
+  vector(plan: VectorPlan): void {
+    const tensor = this.#tensor(plan.tensor);
+    const start = rowBytes(tensor.type, plan.range.start);
+    const count = lengthOf(plan.range);
+    if (count === 0) return;
+    this.#stage(tensor, start, rowBytes(tensor.type, count));
+    const { dequantize_row_f32, dequantize_row_f16, dequantize_row_bf16 } = this.#kernels;
+    const widen = { F32: dequantize_row_f32, F16: dequantize_row_f16, BF16: dequantize_row_bf16 }[
+      tensor.type
+    ];
+    check(widen !== undefined, `type ${tensor.type} of vector ${plan.tensor} was checked`);
+    widen(this.#stagingOffset, count, plan.offsetBytes);
+  }
+
+  #repack(plan: MatrixPlan, by: { fileRowBytes: number; rows: number; target: number }): void {
+    const { fileRowBytes, rows, target } = by;
+    const columns = lengthOf(plan.columns);
+    const source = this.#stagingOffset + rowBytes(plan.type, plan.columns.start);
+    const stride = plan.rowStrideBytes;
+    const blocks = Math.ceil(columns / BLOCK_WEIGHTS);
+    if (plan.type === "Q4_0") {
+      this.#kernels.repack_q4_0(source, fileRowBytes, target, stride, rows, blocks);
+    } else if (plan.type === "Q8_0") {
+      this.#kernels.repack_q8_0(source, fileRowBytes, target, stride, rows, blocks);
+    } else {
+      const bytes = rowBytes(plan.type, columns);
+      this.#kernels.repack_float(source, fileRowBytes, target, stride, rows, bytes);
+    }
+  }
+
+  #stage(tensor: GgufTensor, offsetBytes: number, sizeBytes: number): void {
+    const staging = new Uint8Array(this.#buffer, this.#stagingOffset, sizeBytes);
+    this.#input.reader.read(tensor, offsetBytes, staging);
+    this.#input.onProgress(sizeBytes);
+  }
+
+  #tensor(name: string): GgufTensor {
+    const tensor = this.#input.tensors.get(name);
+    check(tensor !== undefined, `tensor ${name} was posted with the plan`);
+    return tensor;
+  }
+}

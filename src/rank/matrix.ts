@@ -1,0 +1,86 @@
+/**
+ * One rank's product of a packed matrix with activations, whatever the matrix's type. Knows which
+ * kernel reads which form of activations; knows nothing of layers.
+ */
+import type { Kernels } from "../../wasm/kernels.ts";
+import type { MatrixPlan } from "./plan_types.ts";
+import { lengthOf } from "./shard.ts";
+
+/** Activations [n, k] in the forms that kernels read; addresses in the same arena. */
+export interface Activations {
+  /** f32 [n, stride], stride in elements; columns k .. stride-1 are zero. */
+  readonly f32: number;
+  readonly stride: number;
+  /** The same as q8 tiles; valid only after `quantize`. */
+  readonly q8: number;
+}
+
+/** A matrix in an arena, ready to be multiplied. */
+export interface Matrix {
+  readonly type: MatrixPlan["type"];
+  readonly offsetBytes: number;
+  readonly rowStrideBytes: number;
+  readonly rowCount: number;
+  readonly columnCount: number;
+}
+
+export function matrixOf(plan: MatrixPlan): Matrix {
+  return {
+    type: plan.type,
+    offsetBytes: plan.offsetBytes,
+    rowStrideBytes: plan.rowStrideBytes,
+    rowCount: lengthOf(plan.rows),
+    columnCount: lengthOf(plan.columns),
+  };
+}
+
+/** True when the matrix's kernel reads q8 tiles. */
+export function readsQ8(matrix: Matrix): boolean {
+  return matrix.type === "Q8_0" || matrix.type === "Q4_0";
+}
+
+/** Writes the q8 form of the first k columns of n rows of activations. */
+export function quantize(kernels: Kernels, x: Activations, n: number, k: number): void {
+  kernels.quantize_q8(x.f32, x.stride, n, k, x.q8);
+}
+
+/** out[t, r] = Σ_i matrix[r, i] · activations[t, i]; out f32 [n, outStride]. */
+export function multiply(
+  kernels: Kernels,
+  m: Matrix,
+  x: Activations,
+  n: number,
+  out: number,
+  outStride: number,
+): void {
+  const { offsetBytes: w, rowStrideBytes: stride, rowCount: rows, columnCount: k } = m;
+  switch (m.type) {
+    case "Q4_0":
+      return kernels.matmul_q4_0_q8(w, stride, rows, k, x.q8, n, out, outStride);
+    case "Q8_0":
+      return kernels.matmul_q8_0_q8(w, stride, rows, k, x.q8, n, out, outStride);
+    case "F16":
+      return kernels.matmul_f16_f32(w, stride, rows, k, x.f32, x.stride, n, out, outStride);
+    case "BF16":
+      return kernels.matmul_bf16_f32(w, stride, rows, k, x.f32, x.stride, n, out, outStride);
+    case "F32":
+      return kernels.matmul_f32_f32(w, stride, rows, k, x.f32, x.stride, n, out, outStride);
+  }
+}
+
+/** out f32 [columns] = row `index` of the matrix. */
+export function dequantizeRow(kernels: Kernels, m: Matrix, index: number, out: number): void {
+  const row = m.offsetBytes + index * m.rowStrideBytes;
+  switch (m.type) {
+    case "Q4_0":
+      return kernels.dequantize_row_q4_0(row, m.columnCount, out);
+    case "Q8_0":
+      return kernels.dequantize_row_q8_0(row, m.columnCount, out);
+    case "F16":
+      return kernels.dequantize_row_f16(row, m.columnCount, out);
+    case "BF16":
+      return kernels.dequantize_row_bf16(row, m.columnCount, out);
+    case "F32":
+      return kernels.dequantize_row_f32(row, m.columnCount, out);
+  }
+}

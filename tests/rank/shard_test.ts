@@ -1,0 +1,68 @@
+import { assert, assertEquals } from "@std/assert";
+import type { ModelConfig } from "../../src/model/types.ts";
+import { lengthOf, planShards } from "../../src/rank/shard.ts";
+
+const TINYLLAMA = {
+  headCount: 32,
+  headCountKv: 4,
+  headDim: 64,
+  feedForwardLength: 5632,
+  vocabSize: 32000,
+} as ModelConfig;
+const BABYLLAMA = {
+  headCount: 8,
+  headCountKv: 4,
+  headDim: 16,
+  feedForwardLength: 352,
+  vocabSize: 105,
+} as ModelConfig;
+
+Deno.test("planShards() covers every head, neuron and vocabulary row exactly once", () => {
+  for (const config of [TINYLLAMA, BABYLLAMA]) {
+    for (let rankCount = 1; rankCount <= 9; rankCount++) {
+      const blocks = { attentionOutput: 32, down: 32 };
+      const shards = planShards(config, { rankCount, blocks });
+      assertEquals(shards.length, rankCount);
+      for (
+        const [part, total] of [
+          ["heads", config.headCount],
+          ["neurons", config.feedForwardLength],
+          ["vocab", config.vocabSize],
+        ] as const
+      ) {
+        let next = 0;
+        for (const shard of shards) {
+          assertEquals(shard[part].start, next, `${part} of ${rankCount}`);
+          next = shard[part].end;
+        }
+        assertEquals(next, total);
+      }
+    }
+  }
+});
+
+Deno.test("planShards() gives each rank the key/value heads that its query heads read", () => {
+  const blocks = { attentionOutput: 1, down: 1 };
+  for (const shard of planShards(TINYLLAMA, { rankCount: 3, blocks })) {
+    for (let head = shard.heads.start; head < shard.heads.end; head++) {
+      const kv = Math.floor(head / 8);
+      assert(kv >= shard.kvHeads.start && kv < shard.kvHeads.end, `head ${head}`);
+    }
+  }
+});
+
+Deno.test("planShards() never cuts a quantisation block of a column-sharded matrix", () => {
+  for (const rankCount of [2, 3, 5]) {
+    const blocks = { attentionOutput: 32, down: 32 };
+    for (const shard of planShards(BABYLLAMA, { rankCount, blocks })) {
+      assertEquals((shard.heads.start * 16) % 32, 0);
+      assertEquals(shard.neurons.start % 32, 0);
+    }
+  }
+});
+
+Deno.test("planShards() shares neurons out evenly in whole superblocks where it can", () => {
+  const blocks = { attentionOutput: 32, down: 32 };
+  const [a, b] = planShards(TINYLLAMA, { rankCount: 2, blocks });
+  assertEquals([lengthOf(a.neurons), lengthOf(b.neurons)], [2816, 2816]);
+});

@@ -1,0 +1,31 @@
+/// <reference no-default-lib="true" />
+/// <reference lib="deno.worker" />
+/**
+ * Entry of a follower's thread: ranks 1 and up. Once its weights are loaded it lives in shared
+ * memory, step after step, and hears no message until the leader sends it home.
+ */
+import { RankRunner } from "../src/rank/open_rank.ts";
+import { answerCalls, errorData, reply } from "./answer.ts";
+
+answerCalls("compute", {
+  load(setup) {
+    const runner = RankRunner.open(setup, (bytes) => reply({ kind: "progress", bytes }));
+    // After the answer to this call has gone out.
+    setTimeout(() => follow(runner), 0);
+    return {};
+  },
+});
+
+function follow(runner: RankRunner): void {
+  const { rankIndex } = runner.setup;
+  try {
+    runner.followSteps();
+  } catch (error) {
+    runner.control.fail(rankIndex);
+    // The rank that failed first says why; the others only follow.
+    if (runner.control.failedRank() === rankIndex) {
+      reply({ kind: "failure", error: errorData(error, `rank ${rankIndex}`) });
+    }
+  }
+  self.close();
+}

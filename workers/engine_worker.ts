@@ -1,0 +1,45 @@
+/// <reference no-default-lib="true" />
+/// <reference lib="deno.worker" />
+/**
+ * Entry of the engine's thread: rank 0, the leader. Between requests it waits for messages; during
+ * one it is busy from the first id to the last and hears only the cancel word.
+ */
+import { check } from "../src/base/check.ts";
+import { Leader } from "../src/engine/leader.ts";
+import { RankRunner } from "../src/rank/open_rank.ts";
+import { answerCalls, reply } from "./answer.ts";
+
+let runner: RankRunner | null = null;
+let leader: Leader | null = null;
+
+answerCalls("engine", {
+  load(setup) {
+    runner = RankRunner.open(setup, (bytes) => reply({ kind: "progress", bytes }));
+    leader = new Leader(runner);
+    return {};
+  },
+  generate: (request) => guarded((leader) => leader.generate(request)),
+  logits: ({ ids }) =>
+    guarded((leader) => {
+      leader.scoreAll(ids, (rows, firstPosition) => {
+        reply({ kind: "rows", rows, firstPosition }, [rows.buffer]);
+      });
+      return {};
+    }),
+  readSpeed: () => guarded((leader) => ({ gbps: leader.readSpeedGbps() })),
+  close() {
+    runner?.control.publishExit();
+    return {};
+  },
+});
+
+/** Runs `work`; when it throws, the other ranks are told not to wait for this one. */
+function guarded<R>(work: (leader: Leader) => R): R {
+  check(leader !== null && runner !== null, "the engine is loaded first");
+  try {
+    return work(leader);
+  } catch (error) {
+    runner.control.fail(0);
+    throw error;
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * The control plane: what the main thread asks of the engine's threads, and what they answer.
+ * Messages are for loading, requests and errors; nothing is posted per token or per layer. A
+ * request's ids come through the control block (src/memory/control.ts).
+ */
+import type { EngineRequest, EngineResult } from "../src/engine/types.ts";
+import type { RankSetup } from "../src/rank/open_rank.ts";
+
+/** What can be asked: parameters and result of every call. */
+export interface Calls {
+  /** Loads the rank's share of the weights; answered when it is ready to compute. */
+  load: { params: RankSetup; result: Record<never, never> };
+  /** Rank 0 only. */
+  generate: { params: EngineRequest; result: EngineResult };
+  /** Rank 0 only. Logits of every position; the rows come as "rows" events. */
+  logits: { params: { ids: readonly number[] }; result: Record<never, never> };
+  /** Rank 0 only. Rate at which all ranks together read their weights, GB/s. */
+  readSpeed: { params: Record<never, never>; result: { gbps: number } };
+  /** Rank 0 only. Sends the other ranks home. */
+  close: { params: Record<never, never>; result: Record<never, never> };
+}
+
+export type CallName = keyof Calls;
+
+export type CallMessage = {
+  [K in CallName]: { readonly call: K; readonly id: number; readonly params: Calls[K]["params"] };
+}[CallName];
+
+/** An error as it crosses threads. */
+export interface ErrorData {
+  readonly name: string;
+  readonly message: string;
+  readonly stack: string;
+  readonly worker: string;
+  /** Where in a file, for a ModelFormatError. */
+  readonly offsetBytes?: number;
+  readonly path?: string;
+}
+
+export type ReplyMessage =
+  | { readonly kind: "result"; readonly id: number; readonly result: unknown }
+  | { readonly kind: "error"; readonly id: number; readonly error: ErrorData }
+  /** The thread cannot go on; nothing it was asked will be answered. */
+  | { readonly kind: "failure"; readonly error: ErrorData }
+  /** Bytes of weights loaded since the last such message. */
+  | { readonly kind: "progress"; readonly bytes: number }
+  /** Logits of positions from `firstPosition` on, [rows, vocab]. */
+  | { readonly kind: "rows"; readonly firstPosition: number; readonly rows: Float32Array };
