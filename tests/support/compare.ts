@@ -2,6 +2,7 @@
  * How far one engine's logits are from another's: the figures of shared/golden/compare.py. Arrays
  * are [n, vocab], row-major.
  */
+import { argmax } from "../../src/reference/ops.ts";
 
 /** Logits or probabilities of any precision. */
 export type Logits = Float32Array | Float64Array;
@@ -53,11 +54,6 @@ export function top1(a: Logits, golden: Logits, vocab: number): number {
 export function firstCloseStep(gaps: readonly number[], maxError: number): number {
   const step = gaps.findIndex((gap) => gap < 2 * maxError);
   return step < 0 ? gaps.length : step;
-}
-
-/** The index of the largest value, the first among equals. */
-export function argmax(row: Logits): number {
-  return row.reduce((best, value, i) => value > row[best] ? i : best, 0);
 }
 
 /** The last position's logits. */
