@@ -25,7 +25,10 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
   "src/engine": ["src/rank", "src/memory", "src/model", "src/gguf", "src/llm/types.ts"],
   "src/llm": [
     "workers",
+    "wasm",
     "type src/engine",
+    "src/rank/plan.ts",
+    "type src/rank",
     "src/tokenizer",
     "src/chat",
     "src/gguf",

@@ -11,10 +11,10 @@ export function benchPrompt(
   { vocabSize, count, seed }: { vocabSize: number; count: number; seed: number },
 ): number[] {
   const first = Math.min(FIRST_ORDINARY_ID, vocabSize - 1);
-  let state = seed >>> 0;
+  let state = Math.imul(seed, 0x9e3779b1); // neighbouring seeds start far apart
   return Array.from({ length: count }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0; // Numerical Recipes' generator
-    return first + Math.floor((state / 2 ** 32) * (vocabSize - first));
+    state = Math.imul(state, 1664525) + 1013904223; // Numerical Recipes' generator
+    return first + Math.floor(((state >>> 0) / 2 ** 32) * (vocabSize - first));
   });
 }
 

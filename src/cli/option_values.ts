@@ -1,0 +1,44 @@
+/** Parsers of option values: text in, value out, or commander's error for what is not one. */
+import { InvalidArgumentError } from "commander";
+import { parseBytes } from "../base/units.ts";
+
+/** A parser of whole numbers of at least `min`, at most `max`. */
+export function wholeNumber(
+  { min = 0, max = Number.MAX_SAFE_INTEGER }: { min?: number; max?: number } = {},
+): (text: string) => number {
+  return (text) => {
+    const value = /^-?\d+$/.test(text.trim()) ? Number(text) : NaN;
+    if (value >= min && value <= max) return value;
+    const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
+    throw new InvalidArgumentError(`A whole number ${range} is needed.`);
+  };
+}
+
+/** A parser of numbers of at least `min`, at most `max`. */
+export function decimal(
+  { min, max = Infinity }: { min: number; max?: number },
+): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === "" ? NaN : Number(text);
+    if (Number.isFinite(value) && value >= min && value <= max) return value;
+    const range = max === Infinity ? `of at least ${min}` : `from ${min} to ${max}`;
+    throw new InvalidArgumentError(`A number ${range} is needed.`);
+  };
+}
+
+/** "2GiB", "512MiB" or bytes → bytes. */
+export function byteSize(text: string): number {
+  const bytes = parseBytes(text);
+  if (bytes !== null) return bytes;
+  throw new InvalidArgumentError("A size is needed, such as 2GiB, 512MiB or a number of bytes.");
+}
+
+/** "1,2,3" → ids; spaces are allowed. */
+export function tokenIds(text: string): number[] {
+  if (text.trim() === "") return [];
+  return text.split(",").map((part) => {
+    const id = /^\s*\d+\s*$/.test(part) ? Number(part) : NaN;
+    if (id < 2 ** 32) return id;
+    throw new InvalidArgumentError("Token ids are needed, such as 1,15043,29871.");
+  });
+}

@@ -1,0 +1,112 @@
+/**
+ * The command line as a whole: its verbs, and how what goes wrong becomes a message and an exit
+ * status. Knows nothing of what the verbs do.
+ */
+import { Command, CommanderError } from "commander";
+import project from "../../deno.json" with { type: "json" };
+import {
+  ModelFormatError,
+  RequestError,
+  UnsupportedModelError,
+  UsageError,
+  WorkerError,
+} from "../base/errors.ts";
+import { InterruptedError } from "./interrupt.ts";
+import { BrokenPipeError, writeErrorLine, writeOut } from "./output.ts";
+import { applySettings } from "./settings.ts";
+import { benchVerb } from "./verbs/bench.ts";
+import { detokenizeVerb } from "./verbs/detokenize.ts";
+import { doctorVerb } from "./verbs/doctor.ts";
+import { logitsVerb } from "./verbs/logits.ts";
+import { runVerb } from "./verbs/run.ts";
+import { serveVerb } from "./verbs/serve.ts";
+import { showVerb } from "./verbs/show.ts";
+import { synthVerb } from "./verbs/synth.ts";
+import { tokenizeVerb } from "./verbs/tokenize.ts";
+
+/** Exit statuses; an interrupted program ends with the shell's 128 + SIGINT. */
+export const EXIT_OK = 0;
+export const EXIT_FAILURE = 1;
+export const EXIT_USAGE = 2;
+export const EXIT_INTERRUPTED = 130;
+
+/**
+ * Runs one command line, program name left out. Prints; throws nothing.
+ * @returns the exit status.
+ */
+export async function runCli(args: readonly string[]): Promise<number> {
+  const program = createProgram();
+  try {
+    await program.parseAsync([...args], { from: "user" });
+    return EXIT_OK;
+  } catch (error) {
+    return report(error, program);
+  }
+}
+
+function createProgram(): Command {
+  const program = new Command("ganglion")
+    .description("Runs large language models in Deno: no native code, no dependencies to install.")
+    .version(project.version, "--version", "print the version")
+    .helpOption("--help", "print this help")
+    .helpCommand(false)
+    .addHelpText("after", HELP_AFTER)
+    // A verb's arguments are its own: `tokenize MODEL --text --version` is a text.
+    .enablePositionalOptions()
+    .exitOverride()
+    .configureOutput({ writeOut, writeErr: (text) => writeErrorLine(text.trimEnd()) })
+    .hook("preAction", (_program, verb) => applySettings(verb));
+  for (
+    const verb of [
+      serveVerb(),
+      runVerb(),
+      showVerb(),
+      benchVerb(),
+      logitsVerb(),
+      tokenizeVerb(),
+      detokenizeVerb(),
+      synthVerb(),
+      doctorVerb(),
+    ]
+  ) {
+    program.addCommand(verb.copyInheritedSettings(program));
+  }
+  return program;
+}
+
+const HELP_AFTER = `
+Every flag has a twin in the environment, GANGLION_<FLAG> (--ctx-size: GANGLION_CTX_SIZE), and may
+stand in the config file, $XDG_CONFIG_HOME/ganglion/config.json or the one named by --config.
+A flag beats the environment, which beats the config file, which beats the default.
+
+Exit status: 0 done, 1 failed, 2 wrong usage.`;
+
+/** Tells what went wrong; returns the exit status for it. */
+function report(error: unknown, program: Command): number {
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return EXIT_OK; // --help, --version
+    if (error.code === "commander.unknownCommand") {
+      writeErrorLine(`The verbs are: ${program.commands.map((verb) => verb.name()).join(", ")}`);
+    }
+    return EXIT_USAGE; // commander has printed the message
+  }
+  if (error instanceof BrokenPipeError) return EXIT_OK; // `… | head` has seen enough
+  if (error instanceof InterruptedError) return EXIT_INTERRUPTED;
+  writeErrorLine(`error: ${describeError(error)}`);
+  return error instanceof UsageError ? EXIT_USAGE : EXIT_FAILURE;
+}
+
+/** A message for what is the user's or the machine's fault, the whole stack for a bug. */
+function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const expected = error instanceof UsageError || error instanceof ModelFormatError ||
+    error instanceof UnsupportedModelError || error instanceof RequestError ||
+    Object.values(Deno.errors).some((kind) => error instanceof kind);
+  if (expected) return error.message;
+  if (error instanceof WorkerError) {
+    return error.cause instanceof Error
+      ? `${error.message}: ${error.cause.message}`
+      : error.message;
+  }
+  return error.stack ?? error.message;
+}

@@ -1,0 +1,44 @@
+/**
+ * Progress of long work on stderr: a bar on a terminal, plain lines elsewhere. Nothing is shown of
+ * work that is over quickly.
+ */
+import { formatBytes } from "../base/units.ts";
+import { writeError, writeErrorLine } from "./output.ts";
+
+/** Work that ends sooner than this shows nothing. */
+const QUIET_MS = 500;
+const TERMINAL_INTERVAL_MS = 100;
+const LINE_INTERVAL_MS = 5_000;
+const BAR_COLUMNS = 30;
+
+/** Progress through a known number of bytes. */
+export class Progress {
+  readonly #label: string;
+  readonly #isTerminal = Deno.stderr.isTerminal();
+  #nextMs = performance.now() + QUIET_MS;
+  #shown = false;
+
+  /** @param label what is going on, for example "Loading model.gguf". */
+  constructor(label: string) {
+    this.#label = label;
+  }
+
+  /** Shows how far the work is, if it is time to. */
+  update(doneBytes: number, totalBytes: number): void {
+    const now = performance.now();
+    if (now < this.#nextMs) return;
+    this.#nextMs = now + (this.#isTerminal ? TERMINAL_INTERVAL_MS : LINE_INTERVAL_MS);
+    this.#shown = true;
+    const share = totalBytes > 0 ? Math.min(1, doneBytes / totalBytes) : 0;
+    const sizes = `${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}`;
+    const percent = `${Math.floor(share * 100)} %`;
+    if (!this.#isTerminal) return writeErrorLine(`${this.#label}: ${percent} (${sizes})`);
+    const bar = "█".repeat(Math.round(share * BAR_COLUMNS)).padEnd(BAR_COLUMNS, "░");
+    writeError(`\r\x1b[K${this.#label} ${bar} ${percent} (${sizes})`);
+  }
+
+  /** Takes the bar away; call it also when the work fails. */
+  finish(): void {
+    if (this.#shown && this.#isTerminal) writeError("\r\x1b[K");
+  }
+}

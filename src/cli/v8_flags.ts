@@ -1,0 +1,15 @@
+/**
+ * The V8 flags in force. A process cannot ask V8; the tasks of deno.json give the flags through
+ * DENO_V8_FLAGS, where they can be read and are inherited by child processes.
+ */
+
+/** Half of the engine's speed: see "V8 flags" in ARCHITECTURE.md. */
+export const SPEED_FLAGS: readonly string[] = [
+  "--no-wasm-bounds-checks",
+  "--experimental-wasm-revectorize",
+];
+
+/** V8 flags of this process as far as they can be known. */
+export function v8Flags(): string[] {
+  return (Deno.env.get("DENO_V8_FLAGS") ?? "").split(/[\s,]+/).filter((flag) => flag !== "");
+}

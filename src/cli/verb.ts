@@ -1,0 +1,51 @@
+/** What all verbs have in common: their flags, their MODEL argument. */
+import { Command } from "commander";
+import { UsageError } from "../base/errors.ts";
+import { getEnv } from "./settings.ts";
+
+/** Begins a verb. Its action gets options that already went through `applySettings`. */
+export function createVerb(name: string, summary: string): Command {
+  return new Command(name)
+    .description(summary)
+    .helpOption("--help", "print this help")
+    .option("--config <file>", "read settings from this JSON file");
+}
+
+/** A verb that prints data, and so has `--json`. */
+export function createDataVerb(name: string, summary: string): Command {
+  return createVerb(name, summary)
+    .option("--json", "print one JSON document on stdout and nothing else");
+}
+
+/**
+ * The path of the model that a verb works on.
+ * @param options.env name of the environment variable that may stand for the argument.
+ * @throws {UsageError} when there is none, or when it names what this version cannot fetch.
+ */
+export function requireModel(
+  model: string | undefined,
+  { env }: { env?: string } = {},
+): string {
+  const path = model ?? (env ? getEnv(env) : undefined);
+  if (!path) {
+    throw new UsageError(
+      "Cannot choose a model: no built-in model yet: give the path of a .gguf file",
+    );
+  }
+  if (/^(hf:|https?:)/.test(path)) {
+    throw new UsageError(
+      `Cannot fetch "${path}": this version has no model store yet: download the file and give ` +
+        "its path",
+    );
+  }
+  return path;
+}
+
+/**
+ * The value of an option that must be given, in one of its ways.
+ * @throws {UsageError} when it was not.
+ */
+export function requireOption<T>(value: T | undefined, flag: string): T {
+  if (value === undefined) throw new UsageError(`Cannot go on without ${flag}: see --help`);
+  return value;
+}

@@ -1,0 +1,186 @@
+/**
+ * `bench MODEL`: how fast the engine reads a prompt and writes an answer, beside the rate at which
+ * this machine can read weights at all.
+ */
+import type { Command } from "commander";
+import { Option } from "commander";
+import { UsageError } from "../../base/errors.ts";
+import { formatBytes } from "../../base/units.ts";
+import type { LoadedModel } from "../../llm/mod.ts";
+import { benchPrompt, hashIds } from "../bench_prompt.ts";
+import { Interrupt } from "../interrupt.ts";
+import { addLoadOptions, type LoadFlags, loadForVerb, toLoadOptions } from "../load.ts";
+import { byteSize, wholeNumber } from "../option_values.ts";
+import { writeErrorLine, writeJson, writeOutLine } from "../output.ts";
+import { formatSpread, spreadOf } from "../spread.ts";
+import { v8Flags } from "../v8_flags.ts";
+import { createDataVerb, requireModel } from "../verb.ts";
+
+interface Options extends LoadFlags {
+  readonly promptTokens: number;
+  readonly genTokens: number;
+  readonly repeat: number;
+  readonly seed: number;
+  readonly batch: number;
+  readonly memory?: number;
+  readonly gpu: "off" | "on" | "force";
+  readonly dense?: boolean;
+  readonly safe?: boolean;
+  readonly json?: boolean;
+}
+
+/** One measured prompt and answer. */
+interface Round {
+  /** Tokens per second. */
+  readonly prefillTps: number;
+  readonly decodeTps: number;
+  readonly ids: readonly number[];
+}
+
+/** Enough for V8 to have compiled every kernel in its best form. */
+const WARMUP_PROMPT_TOKENS = 128;
+const WARMUP_GEN_TOKENS = 16;
+
+export function benchVerb(): Command {
+  const verb = createDataVerb("bench", "Measure the speed of reading prompts and of answering.")
+    .argument("[model]", "a .gguf file")
+    .option("--prompt-tokens <n>", "length of the prompt", wholeNumber({ min: 1 }), 512)
+    .option("--gen-tokens <n>", "length of the answer", wholeNumber({ min: 1 }), 128)
+    .option("--repeat <n>", "measured rounds, after one to warm up", wholeNumber({ min: 1 }), 5)
+    .option("--seed <n>", "seed of the pseudo-random prompt", wholeNumber(), 1)
+    .option("--batch <n>", "sequences at once; this version: 1", wholeNumber({ min: 1 }), 1)
+    .option("--memory <bytes>", "memory that the model may take, such as 2GiB", byteSize)
+    .addOption(
+      new Option("--gpu <mode>", "this version computes on the CPU: off")
+        .choices(["off", "on", "force"]).default("off"),
+    )
+    .option("--dense", "skip no neuron; this version never does")
+    .option("--safe", "insist on V8's bounds checks (deno task ganglion:safe)")
+    .action(bench);
+  return addLoadOptions(verb);
+}
+
+async function bench(path: string | undefined, options: Options): Promise<void> {
+  const modelPath = requireModel(path);
+  checkAbilities(options);
+  using interrupt = new Interrupt();
+  const contextLength = options.ctxSize ??
+    Math.max(options.promptTokens, WARMUP_PROMPT_TOKENS) + options.genTokens + 1;
+  await using model = await loadForVerb(modelPath, { ...toLoadOptions(options), contextLength });
+  checkMemory(model, options);
+  await measure(model, { ...options, ...warmup(options, contextLength) }, interrupt.signal);
+  const rounds: Round[] = [];
+  for (let index = 0; index < options.repeat; index++) {
+    const seed = options.seed + index; // a repeated prompt would be found in the cache
+    const round = await measure(model, { ...options, seed }, interrupt.signal);
+    rounds.push(round);
+    writeErrorLine(
+      `round ${index + 1}/${options.repeat}: prefill ${round.prefillTps.toFixed(1)} tok/s, ` +
+        `decode ${round.decodeTps.toFixed(1)} tok/s`,
+    );
+  }
+  const report = await createReport(model, { modelPath, rounds });
+  if (options.json) writeJson(report);
+  else writeOutLine(formatReport(report));
+}
+
+/** @throws {UsageError} for what later versions can do. */
+function checkAbilities({ batch, gpu, safe }: Options): void {
+  if (batch !== 1) {
+    throw new UsageError(`Cannot run ${batch} sequences at once: this version runs 1`);
+  }
+  if (gpu !== "off") throw new UsageError("Cannot use the GPU: this version computes on the CPU");
+  if (safe && v8Flags().includes("--no-wasm-bounds-checks")) {
+    throw new UsageError(
+      "Cannot be safe with --no-wasm-bounds-checks in DENO_V8_FLAGS: V8 flags cannot be taken " +
+        "back: use `deno task ganglion:safe bench …`",
+    );
+  }
+}
+
+/** @throws {UsageError} when the model needs more than --memory. */
+function checkMemory(model: LoadedModel, { memory }: Options): void {
+  if (memory === undefined || model.memory.totalBytes <= memory) return;
+  throw new UsageError(
+    `Cannot stay within --memory ${formatBytes(memory)}: the model takes ` +
+      `${formatBytes(model.memory.totalBytes)}, and this version keeps all of it in memory`,
+  );
+}
+
+function warmup(options: Options, contextLength: number) {
+  const promptTokens = Math.min(WARMUP_PROMPT_TOKENS, contextLength - 2);
+  const genTokens = Math.min(WARMUP_GEN_TOKENS, contextLength - promptTokens - 1);
+  return { promptTokens, genTokens, seed: options.seed + options.repeat };
+}
+
+/** One prompt and its greedy answer, which does not end early. */
+async function measure(
+  model: LoadedModel,
+  work: Pick<Options, "promptTokens" | "genTokens" | "seed">,
+  signal: AbortSignal,
+): Promise<Round> {
+  const { genTokens, promptTokens, seed } = work;
+  const { vocabSize } = model.config;
+  const generation = model.generate({
+    ids: benchPrompt({ vocabSize, count: promptTokens, seed }),
+    // The first new id comes from the prompt: one more, and every id asked for is a decoded token.
+    maxTokens: genTokens + 1,
+    sampling: { temperature: 0 },
+    ignoreEnd: true,
+    signal,
+  });
+  const { ids, timings } = await generation.result;
+  signal.throwIfAborted();
+  return {
+    prefillTps: (timings.promptTokens - timings.cachedTokens) / timings.promptMs * 1000,
+    decodeTps: (timings.predictedTokens - 1) / timings.predictedMs * 1000,
+    ids: ids.slice(0, genTokens),
+  };
+}
+
+type Report = Awaited<ReturnType<typeof createReport>>;
+
+async function createReport(
+  model: LoadedModel,
+  { modelPath, rounds }: { modelPath: string; rounds: readonly Round[] },
+) {
+  const decode = spreadOf(rounds.map((round) => round.decodeTps));
+  return {
+    model: modelPath,
+    threads: model.threads,
+    prefill_tps: spreadOf(rounds.map((round) => round.prefillTps)),
+    decode_tps: decode,
+    bytes_per_token: model.bytesPerToken,
+    weights_gbps: model.bytesPerToken * decode.median / 1e9,
+    peak_read_gbps: await model.measureReadGbps(),
+    neurons_skipped: 0,
+    cache_hit_rate: null,
+    disk_bytes_per_token: 0,
+    memory_bytes: {
+      weights: model.memory.weightsBytes,
+      kv: model.memory.kvBytes,
+      activations: model.memory.activationBytes,
+      total: model.memory.totalBytes,
+      resident: Deno.memoryUsage().rss,
+    },
+    ids_hash: await hashIds(rounds[0].ids),
+    flags: v8Flags(),
+  };
+}
+
+function formatReport(report: Report): string {
+  const share = (report.weights_gbps / report.peak_read_gbps * 100).toFixed(0);
+  return [
+    `model    ${report.model}, ${report.threads} thread(s)`,
+    `prefill  ${formatSpread(report.prefill_tps)} tok/s`,
+    `decode   ${formatSpread(report.decode_tps)} tok/s`,
+    `weights  ${formatBytes(report.bytes_per_token)} a token, ${
+      report.weights_gbps.toFixed(1)
+    } GB/s: ${share} % of the ${report.peak_read_gbps.toFixed(1)} GB/s that a kernel can read`,
+    `memory   ${formatBytes(report.memory_bytes.total)} planned, ${
+      formatBytes(report.memory_bytes.resident)
+    } resident`,
+    `flags    ${report.flags.join(" ") || "none: `deno task ganglion` sets those for speed"}`,
+    `ids      ${report.ids_hash}`,
+  ].join("\n");
+}

@@ -1,0 +1,38 @@
+/** `detokenize MODEL --ids 1,2,3`: the text of token ids. */
+import type { Command } from "commander";
+import { UsageError } from "../../base/errors.ts";
+import { openGguf } from "../../gguf/mod.ts";
+import { createTokenizer } from "../../tokenizer/mod.ts";
+import { tokenIds } from "../option_values.ts";
+import { writeJson, writeOutLine } from "../output.ts";
+import { createDataVerb, requireModel, requireOption } from "../verb.ts";
+
+interface Options {
+  readonly ids?: readonly number[];
+  readonly special?: boolean;
+  readonly json?: boolean;
+}
+
+export function detokenizeVerb(): Command {
+  return createDataVerb("detokenize", "Print the text of token ids.")
+    .argument("[model]", "a .gguf file; one that holds a vocabulary only will do")
+    .option("--ids <ids>", "token ids, such as 1,15043,29871", tokenIds)
+    .option("--special", "print special tokens too")
+    .action(detokenize);
+}
+
+function detokenize(model: string | undefined, options: Options): void {
+  const path = requireModel(model);
+  const ids = requireOption(options.ids, "--ids");
+  const tokenizer = createTokenizer(openGguf(path).metadata);
+  const unknown = ids.find((id) => id >= tokenizer.vocabSize);
+  if (unknown !== undefined) {
+    throw new UsageError(
+      `Cannot detokenize id ${unknown}: the ids of this vocabulary are 0 to ` +
+        `${tokenizer.vocabSize - 1}`,
+    );
+  }
+  const text = tokenizer.decode(ids, { special: options.special });
+  if (options.json) writeJson({ text });
+  else writeOutLine(text);
+}

@@ -1,0 +1,81 @@
+/**
+ * `logits MODEL --tokens 1,2,3 --out FILE`: raw logits of every position, f32 little-endian,
+ * [tokens, vocab]; the ids are taken as they are.
+ */
+import type { Command } from "commander";
+import { UsageError } from "../../base/errors.ts";
+import { openGguf } from "../../gguf/mod.ts";
+import { ReferenceModel } from "../../reference/forward.ts";
+import { addLoadOptions, type LoadFlags, loadForVerb, toLoadOptions } from "../load.ts";
+import { tokenIds } from "../option_values.ts";
+import { writeErrorLine, writeJson } from "../output.ts";
+import { createDataVerb, requireModel, requireOption } from "../verb.ts";
+
+interface Options extends LoadFlags {
+  readonly tokens?: readonly number[];
+  readonly out?: string;
+  readonly exact?: boolean;
+  readonly json?: boolean;
+}
+
+/** Writes rows in order; the array may be overwritten afterwards. */
+type RowSink = (rows: Float32Array) => void;
+
+export function logitsVerb(): Command {
+  const verb = createDataVerb("logits", "Write the logits of every position of a token sequence.")
+    .argument("[model]", "a .gguf file")
+    .option("--tokens <ids>", "token ids, such as 1,15043; nothing is added to them", tokenIds)
+    .option("--out <file>", "where to write f32 little-endian logits, [tokens, vocab]")
+    .option("--exact", "compute with the slow reference instead of the engine")
+    .action(logits);
+  return addLoadOptions(verb);
+}
+
+async function logits(model: string | undefined, options: Options): Promise<void> {
+  const path = requireModel(model);
+  const ids = requireOption(options.tokens, "--tokens");
+  const out = requireOption(options.out, "--out");
+  if (ids.length === 0) throw new UsageError("Cannot compute logits of no tokens: see --tokens");
+  const compute = options.exact ? computeExact : computeFast;
+  using file = Deno.openSync(out, { write: true, create: true, truncate: true });
+  const vocabSize = await compute(path, { ids, flags: options, sink: (rows) => write(file, rows) });
+  if (options.json) writeJson({ n_tokens: ids.length, n_vocab: vocabSize });
+  else writeErrorLine(`${ids.length} x ${vocabSize} logits in ${out}`);
+}
+
+interface Job {
+  readonly ids: readonly number[];
+  readonly flags: LoadFlags;
+  readonly sink: RowSink;
+}
+
+/** @returns the vocabulary's size. */
+async function computeFast(path: string, { ids, flags, sink }: Job): Promise<number> {
+  // A context of exactly these ids, unless the user wants another.
+  const contextLength = flags.ctxSize ?? ids.length;
+  await using model = await loadForVerb(path, { ...toLoadOptions(flags), contextLength });
+  await model.logits(ids, sink);
+  return model.config.vocabSize;
+}
+
+/** One position at a time: a row of logits is all that is held. */
+function computeExact(path: string, { ids, sink }: Job): Promise<number> {
+  const reference = new ReferenceModel(openGguf(path));
+  const { vocabSize } = reference.config;
+  const unknown = ids.find((id) => id >= vocabSize);
+  if (unknown !== undefined) {
+    throw new UsageError(
+      `Cannot compute token ${unknown}: this model's ids end at ${vocabSize - 1}`,
+    );
+  }
+  ids.forEach((id, position) => sink(reference.forward([id], position)));
+  return Promise.resolve(vocabSize);
+}
+
+/** Appends floats as little-endian bytes, whatever this machine's order is. */
+function write(file: Deno.FsFile, rows: Float32Array): void {
+  const bytes = new DataView(new ArrayBuffer(rows.byteLength));
+  rows.forEach((value, index) => bytes.setFloat32(index * 4, value, true));
+  let rest = new Uint8Array(bytes.buffer);
+  while (rest.length > 0) rest = rest.subarray(file.writeSync(rest));
+}

@@ -1,0 +1,59 @@
+/** `tokenize MODEL --text T | --file F`: the ids of a text, byte for byte as given. */
+import type { Command } from "commander";
+import { UsageError } from "../../base/errors.ts";
+import { openGguf } from "../../gguf/mod.ts";
+import { createTokenizer } from "../../tokenizer/mod.ts";
+import { writeJson, writeOutLine } from "../output.ts";
+import { createDataVerb, requireModel } from "../verb.ts";
+
+interface Options {
+  readonly text?: string;
+  readonly file?: string;
+  readonly special?: boolean;
+  readonly json?: boolean;
+}
+
+export function tokenizeVerb(): Command {
+  return createDataVerb("tokenize", "Print the token ids of a text; no BOS or EOS is added.")
+    .argument("[model]", "a .gguf file; one that holds a vocabulary only will do")
+    .option("--text <text>", "the text")
+    .option("--file <file>", "the file that holds the text; - is stdin")
+    .option("--special", "recognise special tokens in the text")
+    .action(tokenize);
+}
+
+function tokenize(model: string | undefined, options: Options): void {
+  const path = requireModel(model);
+  const text = readText(options);
+  const { metadata } = openGguf(path);
+  const ids = createTokenizer(metadata).encode(text, { special: options.special });
+  if (options.json) writeJson({ ids });
+  else writeOutLine(ids.join(","));
+}
+
+function readText({ text, file }: Options): string {
+  if (text !== undefined && file !== undefined) {
+    throw new UsageError("Cannot tokenize both --text and --file: give one of them");
+  }
+  if (text !== undefined) return text;
+  if (file === undefined) throw new UsageError("Cannot tokenize nothing: give --text or --file");
+  const bytes = file === "-" ? readStdin() : Deno.readFileSync(file);
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+}
+
+function readStdin(): Uint8Array {
+  const pieces: Uint8Array[] = [];
+  for (;;) {
+    const buffer = new Uint8Array(65536);
+    const count = Deno.stdin.readSync(buffer);
+    if (count === null) break;
+    pieces.push(buffer.subarray(0, count));
+  }
+  const bytes = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let offset = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, offset);
+    offset += piece.length;
+  }
+  return bytes;
+}
