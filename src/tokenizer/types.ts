@@ -36,8 +36,12 @@ export interface Tokenizer {
   /** The token's text as the vocabulary spells it ("▁Once", "<|im_end|>"). */
   pieceOf(id: number): string;
 
-  /** A decoder that is fed one id at a time and never splits a code point. */
-  streamDecoder(): StreamDecoder;
+  /**
+   * A decoder that is fed one id at a time and never splits a code point. With `atStart`, the ids
+   * begin a text, and the space that encoding puts before one is dropped as `decode` does;
+   * without, they continue a prompt and keep their spaces.
+   */
+  streamDecoder(options?: { atStart?: boolean }): StreamDecoder;
 }
 
 export interface StreamDecoder {

@@ -1,0 +1,96 @@
+/** Builds a tokenizer from what a GGUF file says. Knows which parts each kind needs. */
+import { findPreTokenizer, wordsOf } from "./split_words.ts";
+import { pairsFromMerges, pairsFromScores } from "./merge_pairs.ts";
+import { SpacedText } from "./spaced_text.ts";
+import type { Tokenizer } from "./types.ts";
+import { buildVocab, type Vocab } from "./vocab.ts";
+import { type Metadata, readVocabMetadata, type VocabMetadata } from "./vocab_metadata.ts";
+import { type PlainTextEncoder, VocabTokenizer } from "./vocab_tokenizer.ts";
+import { WordEncoder } from "./word_encoder.ts";
+
+/** A tokenizer and what had to be put right in its vocabulary. */
+export interface LoadedTokenizer extends Tokenizer {
+  /** For the log: one sentence per oddity of the file. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Builds a tokenizer from a GGUF file's metadata, of which it needs the `tokenizer.ggml.*` keys.
+ * @throws {UnsupportedModelError} when the tokenizer's kind or its pre-tokenizer is unknown.
+ * @throws {ModelFormatError} when a key is missing, of the wrong type, or an array of the wrong length.
+ */
+export function createTokenizer(metadata: Metadata): LoadedTokenizer {
+  const source = readVocabMetadata(metadata);
+  return source.kind === "llama" ? sentencePiece(source) : byteLevelBpe(source);
+}
+
+function sentencePiece(source: VocabMetadata): LoadedTokenizer {
+  const vocab = buildVocab(source);
+  if (source.scores === null) {
+    source.warnings.push("the tokens have no scores: leftmost pairs merge");
+  }
+  const words = new WordEncoder({
+    symbols: vocab.symbols,
+    pairs: pairsFromScores(source.scores, vocab.symbols, vocab.size),
+    vocabSize: vocab.size,
+    units: "characters",
+    byteIds: vocab.byteIds,
+    unknownId: vocab.unknownId,
+    takesWholeWords: false,
+  });
+  const text = new SpacedText(source, vocab);
+  const encodePlain: PlainTextEncoder = (plain, { afterSpecial, out }) => {
+    for (const word of text.wordsOf(plain, afterSpecial)) words.encode(word, out);
+  };
+  return assemble(source, vocab, { encodePlain, addsBosByDefault: true });
+}
+
+function byteLevelBpe(source: VocabMetadata): LoadedTokenizer {
+  if (source.pre === "") {
+    source.warnings.push('there is no "tokenizer.ggml.pre": "default" is used');
+  }
+  const pre = findPreTokenizer(source.pre === "" ? "default" : source.pre);
+  const vocab = buildVocab(source);
+  const pairs = pairsFromMerges(source.merges!, vocab.symbols);
+  const words = new WordEncoder({
+    symbols: vocab.symbols,
+    pairs,
+    vocabSize: vocab.size,
+    units: "bytes",
+    byteIds: singleByteIds(vocab),
+    unknownId: null,
+    takesWholeWords: pre.ignoresMerges,
+  });
+  const encodePlain: PlainTextEncoder = (plain, { out }) => {
+    for (const word of wordsOf(pre, plain)) words.encode(word, out);
+  };
+  return assemble(source, vocab, { encodePlain, addsBosByDefault: pre.addsBos });
+}
+
+/** Of each byte the token that is this byte and no more, or -1. */
+function singleByteIds({ symbols, size }: Vocab): Int32Array {
+  return Int32Array.from({ length: 256 }, (_, byte) => {
+    const symbol = symbols.find(Uint8Array.of(byte), 0, 1);
+    return symbol < size ? symbol : -1;
+  });
+}
+
+function assemble(
+  source: VocabMetadata,
+  vocab: Vocab,
+  how: { encodePlain: PlainTextEncoder; addsBosByDefault: boolean },
+): LoadedTokenizer {
+  const addsBos = source.addsBos ?? how.addsBosByDefault;
+  if (addsBos && vocab.bosId === null) {
+    source.warnings.push("there is no BOS to begin prompts with");
+  }
+  return new VocabTokenizer(vocab, {
+    kind: source.kind,
+    encodePlain: how.encodePlain,
+    addBos: addsBos && vocab.bosId !== null,
+    addEos: (source.addsEos ?? false) && vocab.eosId !== null,
+    addsSpacePrefix: source.kind === "llama" && source.addsSpacePrefix,
+    specialsSwallowSpace: source.isPhi3,
+    warnings: source.warnings,
+  });
+}

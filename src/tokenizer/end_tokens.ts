@@ -1,0 +1,58 @@
+/**
+ * Which tokens end a generation. Files name one or two of them; the others are known by their text.
+ */
+import { TokenType } from "./token_types.ts";
+
+/** Texts by which models end an answer, a turn or a document. */
+const END_TEXTS: ReadonlySet<string> = new Set([
+  "</s>",
+  "<|endoftext|>",
+  "<|end_of_text|>",
+  "<|im_end|>",
+  "<|eot_id|>",
+  "<|eom_id|>",
+  "<|end|>",
+  "<|return|>",
+  "<|call|>",
+  "<end_of_turn>",
+  "<end_of_utterance>",
+  "<eos>",
+  "<EOT>",
+  "[EOS]",
+  "[EOT]",
+  "<｜end▁of▁sentence｜>",
+]);
+
+/** True for the text of a token that ends a generation. */
+export function isEndText(text: string): boolean {
+  return END_TEXTS.has(text);
+}
+
+/** False for most tokens that are no end token, by their first byte: "<" or "[". */
+export function startsLikeEndText(text: Uint8Array): boolean {
+  return text[0] === 0x3c || text[0] === 0x5b;
+}
+
+/** The ids that end a generation: those the file names, and control tokens known by their text. */
+export function endTokenIds(vocab: {
+  ids: { eos: number | null; eot: number | null; eom: number | null };
+  types: Uint8Array;
+  textOf: (id: number) => string;
+}): ReadonlySet<number> {
+  const ends = new Set<number>();
+  for (const id of [vocab.ids.eos, vocab.ids.eot, vocab.ids.eom]) if (id !== null) ends.add(id);
+  const byText = new Map<string, number>();
+  vocab.types.forEach((type, id) => {
+    if (type !== TokenType.control) return;
+    const text = vocab.textOf(id);
+    if (!END_TEXTS.has(text)) return;
+    ends.add(id);
+    byText.set(text, id);
+  });
+  // Where "<|return|>" ends an answer, "<|end|>" only ends one of its messages.
+  const messageEnd = byText.get("<|end|>");
+  if (messageEnd !== undefined && byText.has("<|return|>") && byText.has("<|call|>")) {
+    ends.delete(messageEnd);
+  }
+  return ends;
+}

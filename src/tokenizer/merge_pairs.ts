@@ -1,0 +1,109 @@
+/**
+ * The pairs that merge, from what a file has: byte-level BPE lists them in order; SentencePiece
+ * has scores, and every way to cut a token in two is a pair. Symbols that are no tokens but lead to
+ * one are added behind the vocabulary.
+ */
+import type { StringArray } from "../gguf/mod.ts";
+import { fromByteAlphabet } from "./byte_alphabet.ts";
+import { PairTable } from "./pair_table.ts";
+import { EMPTY_HASH, extendHash, HashPowers, type SymbolTable } from "./symbol_table.ts";
+import { utf8Length } from "./utf8.ts";
+
+const SPACE = 0x20;
+
+/**
+ * Pairs of a list of merges, "left right" in the byte alphabet, ranked by their place in it. An
+ * entry that is not of this form merges nothing.
+ */
+export function pairsFromMerges(merges: StringArray, symbols: SymbolTable): PairTable {
+  const pairs = new PairTable(merges.length);
+  let scratch = new Uint8Array(256);
+  for (let rank = 0; rank < merges.length; rank++) {
+    const text = merges.bytesAt(rank);
+    if (text.length > scratch.length) scratch = new Uint8Array(2 * text.length);
+    const space = text.indexOf(SPACE, 1);
+    if (space < 0) continue;
+    const leftBytes = fromByteAlphabet(text.subarray(0, space), scratch, 0);
+    const rightBytes = fromByteAlphabet(text.subarray(space + 1), scratch, leftBytes);
+    if (leftBytes <= 0 || rightBytes <= 0) continue;
+    pairs.add({
+      left: symbols.intern(scratch, 0, leftBytes),
+      right: symbols.intern(scratch, leftBytes, leftBytes + rightBytes),
+      merged: symbols.intern(scratch, 0, leftBytes + rightBytes),
+      rank,
+    });
+  }
+  return pairs;
+}
+
+/**
+ * Pairs of a SentencePiece vocabulary of `size` tokens: two neighbours merge when together they are
+ * a token, the one with the highest score first.
+ */
+export function pairsFromScores(
+  scores: ArrayLike<number> | null,
+  symbols: SymbolTable,
+  size: number,
+): PairTable {
+  const pairs = new PairTable(2 * size);
+  const ranks = ranksOf(scores, size);
+  const mergeable = [];
+  for (let id = 0; id < size; id++) if (isIndexed(symbols, id)) mergeable.push(id);
+  for (const id of mergeable) addCharacters(symbols, id);
+  const powers = new HashPowers();
+  for (const id of mergeable) addCuts({ symbols, powers, pairs, id, rank: ranks[id] });
+  return pairs;
+}
+
+/** For each token how many distinct scores are above its own. */
+function ranksOf(scores: ArrayLike<number> | null, size: number): Int32Array {
+  const ranks = new Int32Array(size);
+  if (scores === null) return ranks;
+  // A score that is no number loses against all others.
+  const known = Float64Array.from(scores, (score) => Number.isNaN(score) ? -Infinity : score);
+  const distinct = Float64Array.from(new Set(known)).sort().reverse();
+  const rankOf = new Map<number, number>();
+  distinct.forEach((score, rank) => rankOf.set(score, rank));
+  for (let id = 0; id < size; id++) ranks[id] = rankOf.get(known[id]) ?? 0;
+  return ranks;
+}
+
+/** Whether text may become the token, and it is the first of its kind. */
+function isIndexed(symbols: SymbolTable, id: number): boolean {
+  return symbols.find(symbols.buffer, symbols.beginOf(id), symbols.endOf(id)) === id;
+}
+
+/** Makes symbols of the characters of `id`: that is what its merging begins with. */
+function addCharacters(symbols: SymbolTable, id: number): void {
+  const end = symbols.endOf(id);
+  for (let at = symbols.beginOf(id); at < end;) {
+    const next = Math.min(end, at + utf8Length(symbols.buffer[at]));
+    symbols.intern(symbols.buffer, at, next);
+    at = next;
+  }
+}
+
+/** Adds every pair of symbols that together are `id`. */
+function addCuts(of: {
+  symbols: SymbolTable;
+  powers: HashPowers;
+  pairs: PairTable;
+  id: number;
+  rank: number;
+}): void {
+  const { symbols, powers, pairs, id, rank } = of;
+  const bytes = symbols.buffer;
+  const begin = symbols.beginOf(id);
+  const end = symbols.endOf(id);
+  let whole = EMPTY_HASH;
+  for (let at = begin; at < end; at++) whole = extendHash(whole, bytes[at]);
+  let head = EMPTY_HASH;
+  for (let at = begin + 1; at < end; at++) {
+    head = extendHash(head, bytes[at - 1]);
+    if ((bytes[at] & 0xc0) === 0x80) continue;
+    const left = symbols.findHashed(bytes, begin, at, head);
+    if (left < 0) continue;
+    const right = symbols.findHashed(bytes, at, end, powers.tailHash(whole, head, end - at));
+    if (right >= 0) pairs.add({ left, right, merged: id, rank });
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * Text as SentencePiece sees it: a space before it, "▁" for spaces, and cut into words where no
+ * token could cross. Knows nothing of merging.
+ */
+import { TokenType } from "./token_types.ts";
+import type { Vocab } from "./vocab.ts";
+
+/** What a space is written as; a text that has it means a space by it. */
+const SPACE_MARK = "▁";
+const SPACE = 0x20;
+
+/** A run of spaces and what follows it, up to the next. */
+const SPACED_WORD = /[^ ]+| +[^ ]*/g;
+
+/** Prepares text for one vocabulary. */
+export class SpacedText {
+  readonly #addsPrefix: boolean;
+  readonly #removesExtraSpaces: boolean;
+  readonly #cutsAtSpaces: boolean;
+
+  constructor(
+    rules: { readonly addsSpacePrefix: boolean; readonly removesExtraSpaces: boolean },
+    vocab: Vocab,
+  ) {
+    this.#addsPrefix = rules.addsSpacePrefix;
+    this.#removesExtraSpaces = rules.removesExtraSpaces;
+    this.#cutsAtSpaces = !hasTokenAcrossWords(vocab);
+  }
+
+  /** The pieces of `text` to merge one by one; with `atStart` the space prefix comes first. */
+  wordsOf(text: string, atStart: boolean): readonly string[] {
+    let spaced = text.replaceAll(SPACE_MARK, " ");
+    if (this.#removesExtraSpaces) spaced = spaced.replace(/^ +| +$/g, "").replace(/ {2,}/g, " ");
+    if (spaced === "") return [];
+    if (this.#addsPrefix && atStart) spaced = " " + spaced;
+    return this.#cutsAtSpaces ? spaced.match(SPACED_WORD)! : [spaced];
+  }
+}
+
+/**
+ * Whether some token has a space behind another character. If none has, no merge crosses the
+ * beginning of a run of spaces, and what lies between merges as it would in the whole text.
+ */
+function hasTokenAcrossWords({ symbols, types, size }: Vocab): boolean {
+  for (let id = 0; id < size; id++) {
+    if (types[id] === TokenType.userDefined || types[id] === TokenType.byte) continue;
+    const bytes = symbols.bytesOf(id);
+    const space = bytes.lastIndexOf(SPACE);
+    if (space > 0 && bytes.subarray(0, space).some((byte) => byte !== SPACE)) return true;
+  }
+  return false;
+}

@@ -1,0 +1,84 @@
+/** Cuts text into the words within which a byte-level BPE merges. Knows nothing of vocabularies. */
+import { UnsupportedModelError } from "../base/errors.ts";
+import { PRE_TOKENIZER_NAMES, type PreTokenizer, preTokenizer } from "./pre_tokenizers.ts";
+
+/**
+ * A word may not be longer, in UTF-16 units: V8's expressions keep a stack of where they might have
+ * to go back to, and run out of it after some ten million letters.
+ */
+const BLOCK_UNITS = 1 << 21;
+
+/** Where every pre-tokenizer ends a word: before the space between ASCII letters. */
+const CERTAIN_END = /[A-Za-z](?= [A-Za-z])/g;
+
+/**
+ * The words of `text` as the pre-tokenizer called `pre` cuts it; joined, they are `text`.
+ * @throws {UnsupportedModelError} when there is no pre-tokenizer of that name.
+ */
+export function splitWords(pre: string, text: string): string[] {
+  return wordsOf(findPreTokenizer(pre), text);
+}
+
+/**
+ * The pre-tokenizer of that name.
+ * @throws {UnsupportedModelError} when there is none.
+ */
+export function findPreTokenizer(pre: string): PreTokenizer {
+  const found = preTokenizer(pre);
+  if (found !== undefined) return found;
+  throw new UnsupportedModelError(
+    `Cannot split text as the model's "tokenizer.ggml.pre" says: "${
+      pre.slice(0, 80)
+    }" is none of ` +
+      `${PRE_TOKENIZER_NAMES.join(", ")}: use a model with one of these`,
+  );
+}
+
+/** `splitWords` with the pre-tokenizer at hand. */
+export function wordsOf(pre: PreTokenizer, text: string): string[] {
+  if (text === "") return [];
+  let pieces = blocksOf(text);
+  for (const stage of pre.stages) pieces = splitPieces(pieces, stage);
+  return pieces;
+}
+
+/** `text` in blocks short enough for an expression, cut where a word ends if there is such a place. */
+function blocksOf(text: string): string[] {
+  const blocks: string[] = [];
+  let begin = 0;
+  while (text.length - begin > BLOCK_UNITS) {
+    const end = begin + lastWordEnd(text.slice(begin, begin + BLOCK_UNITS));
+    blocks.push(text.slice(begin, end));
+    begin = end;
+  }
+  blocks.push(text.slice(begin));
+  return blocks;
+}
+
+/** Units of `block` that are sure to end with a word; all but half a surrogate pair if there are none. */
+function lastWordEnd(block: string): number {
+  const tail = Math.max(0, block.length - 65536);
+  let end = 0;
+  CERTAIN_END.lastIndex = tail;
+  while (CERTAIN_END.test(block)) end = CERTAIN_END.lastIndex;
+  if (end > 0) return end;
+  const isHighSurrogate = (block.charCodeAt(block.length - 1) & 0xfc00) === 0xd800;
+  return isHighSurrogate ? block.length - 1 : block.length;
+}
+
+/** Every piece cut into what `stage` matches and what lies between. */
+function splitPieces(pieces: readonly string[], stage: RegExp): string[] {
+  const words: string[] = [];
+  for (const piece of pieces) {
+    let end = 0;
+    stage.lastIndex = 0;
+    for (let match = stage.exec(piece); match !== null; match = stage.exec(piece)) {
+      if (match.index > end) words.push(piece.slice(end, match.index));
+      end = stage.lastIndex;
+      words.push(match[0]);
+    }
+    if (end === 0) words.push(piece);
+    else if (end < piece.length) words.push(piece.slice(end));
+  }
+  return words;
+}

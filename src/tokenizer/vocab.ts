@@ -1,0 +1,177 @@
+/**
+ * A vocabulary in memory: of every token its type, its bytes as they appear in text, and whether
+ * plain text may become it. Knows nothing of how text is cut or merged.
+ */
+import { fromByteAlphabet } from "./byte_alphabet.ts";
+import { endTokenIds, isEndText, startsLikeEndText } from "./end_tokens.ts";
+import { SymbolTable } from "./symbol_table.ts";
+import { TokenType } from "./token_types.ts";
+import { utf8Length } from "./utf8.ts";
+import type { VocabMetadata } from "./vocab_metadata.ts";
+
+/** A vocabulary, ready to be merged and matched. */
+export interface Vocab {
+  readonly size: number;
+  /** Texts as the file spells them. */
+  readonly tokens: VocabMetadata["tokens"];
+  /** One of `TokenType` per token. */
+  readonly types: Uint8Array;
+  /**
+   * By id, the bytes of each token as they appear in text: "▁Once" is " Once". Indexed are those
+   * that plain text may become; a control token is not among them.
+   */
+  readonly symbols: SymbolTable;
+  /** Ids of SentencePiece's byte tokens, -1 where there is none. */
+  readonly byteIds: Int32Array;
+  readonly bosId: number | null;
+  readonly eosId: number | null;
+  readonly unknownId: number | null;
+  readonly endIds: ReadonlySet<number>;
+}
+
+/** Builds the vocabulary; what it had to put right goes to `source.warnings`. */
+export function buildVocab(source: VocabMetadata): Vocab {
+  const size = source.tokens.length;
+  const ids = source.kind === "llama" ? withSentencePieceDefaults(source) : source.ids;
+  const types = effectiveTypes(source, ids);
+  const symbols = new SymbolTable(source.kind === "llama" ? 2 * size : size + 512);
+  const byteIds = new Int32Array(256).fill(-1);
+  const read = source.kind === "llama" ? readSentencePiece : readByteLevel;
+  let scratch = new Uint8Array(256);
+  for (let id = 0; id < size; id++) {
+    const text = source.tokens.bytesAt(id);
+    if (text.length > scratch.length) scratch = new Uint8Array(2 * text.length);
+    const { length, mayMerge } = read(text, types[id], scratch);
+    symbols.append(scratch, 0, length);
+    if (mayMerge) symbols.index(id);
+    if (types[id] === TokenType.byte && byteIds[scratch[0]] < 0) byteIds[scratch[0]] = id;
+  }
+  return {
+    size,
+    tokens: source.tokens,
+    types,
+    symbols,
+    byteIds,
+    bosId: ids.bos,
+    eosId: ids.eos,
+    unknownId: ids.unknown,
+    endIds: endTokenIds({ ids, types, textOf: (id) => source.tokens.at(id) }),
+  };
+}
+
+/** SentencePiece's usual ids, for files that do not say, where the vocabulary agrees. */
+function withSentencePieceDefaults({ ids, tokens }: VocabMetadata): VocabMetadata["ids"] {
+  const usual = (id: number, text: string) =>
+    id < tokens.length && tokens.at(id) === text ? id : null;
+  return {
+    ...ids,
+    bos: ids.bos ?? usual(1, "<s>"),
+    eos: ids.eos ?? usual(2, "</s>"),
+    unknown: ids.unknown ?? usual(0, "<unk>"),
+  };
+}
+
+/**
+ * The file's types, put right. Some files call the tokens that end a turn ordinary, and a user who
+ * types their text would then end the turn: they are control tokens whatever the file says.
+ */
+function effectiveTypes(source: VocabMetadata, ids: VocabMetadata["ids"]): Uint8Array {
+  const { tokens, kind, warnings } = source;
+  const types = new Uint8Array(tokens.length);
+  for (let id = 0; id < tokens.length; id++) {
+    const stated = source.types === null ? TokenType.normal : source.types[id];
+    types[id] = stated >= TokenType.normal && stated <= TokenType.byte ? stated : TokenType.normal;
+    if (types[id] === TokenType.control) continue;
+    const text = tokens.bytesAt(id);
+    if (startsLikeEndText(text) && isEndText(tokens.at(id))) {
+      if (source.types !== null) warnings.push(`"${tokens.at(id)}" was no control token`);
+      types[id] = TokenType.control;
+    } else {
+      types[id] = byteTokenType(text, { type: types[id], kind });
+    }
+  }
+  if (source.types === null) {
+    for (const id of [ids.bos, ids.eos]) if (id !== null) types[id] = TokenType.control;
+    if (kind === "llama" && ids.unknown !== null) types[ids.unknown] = TokenType.unknown;
+  }
+  return types;
+}
+
+/** A byte token is one that says which byte; in SentencePiece's vocabularies it may be unmarked. */
+function byteTokenType(text: Uint8Array, is: { type: number; kind: "llama" | "gpt2" }): number {
+  const mayBeByte = is.type === TokenType.byte ||
+    (is.type === TokenType.normal && is.kind === "llama");
+  if (!mayBeByte) return is.type;
+  return byteOf(text) >= 0 ? TokenType.byte : TokenType.normal;
+}
+
+/** How a token appears in text. */
+interface Appearance {
+  /** How many bytes were written. */
+  readonly length: number;
+  /** Whether plain text may become the token. */
+  readonly mayMerge: boolean;
+}
+
+const NOTHING: Appearance = { length: 0, mayMerge: false };
+/** "▁", which SentencePiece writes for a space. */
+const SPACE_MARK = [0xe2, 0x96, 0x81] as const;
+
+/** Writes to `out` what a SentencePiece token spelt `text` stands for. */
+function readSentencePiece(text: Uint8Array, type: number, out: Uint8Array): Appearance {
+  if (isSilent(type)) return NOTHING;
+  if (type === TokenType.byte) {
+    out[0] = byteOf(text);
+    return { length: 1, mayMerge: false };
+  }
+  let length = 0;
+  for (let i = 0; i < text.length; i++) {
+    const isSpace = text[i] === SPACE_MARK[0] && text[i + 1] === SPACE_MARK[1] &&
+      text[i + 2] === SPACE_MARK[2];
+    out[length++] = isSpace ? 0x20 : text[i];
+    if (isSpace) i += 2;
+  }
+  return { length, mayMerge: type !== TokenType.userDefined || mergesAnyway(text, length) };
+}
+
+/**
+ * A user-defined token is found in the text before anything merges. Merging is for those that
+ * cannot be found there, spaces being spelt "▁", and for single characters, which spell no secret.
+ */
+function mergesAnyway(text: Uint8Array, length: number): boolean {
+  return length !== text.length || utf8Length(text[0]) === text.length;
+}
+
+/** Writes to `out` what a byte-level BPE token spelt `text` stands for. */
+function readByteLevel(text: Uint8Array, type: number, out: Uint8Array): Appearance {
+  if (isSilent(type)) return NOTHING;
+  if (type === TokenType.byte) {
+    out[0] = byteOf(text);
+    return { length: 1, mayMerge: false };
+  }
+  if (type !== TokenType.userDefined) {
+    const length = fromByteAlphabet(text, out, 0);
+    if (length >= 0) return { length, mayMerge: true };
+  }
+  out.set(text);
+  return { length: text.length, mayMerge: type === TokenType.userDefined && text.length === 1 };
+}
+
+/** Whether tokens of this type never appear in text. */
+function isSilent(type: number): boolean {
+  return type === TokenType.control || type === TokenType.unknown || type === TokenType.unused;
+}
+
+/** The byte that "<0x0A>" names, or -1 when `text` names none. */
+function byteOf(text: Uint8Array): number {
+  if (text.length !== 6 || text[0] !== 0x3c || text[1] !== 0x30 || text[2] !== 0x78) return -1;
+  const high = hexDigit(text[3]);
+  const low = hexDigit(text[4]);
+  return high < 0 || low < 0 || text[5] !== 0x3e ? -1 : 16 * high + low;
+}
+
+function hexDigit(character: number): number {
+  if (character >= 0x30 && character <= 0x39) return character - 0x30;
+  if (character >= 0x41 && character <= 0x46) return character - 0x37;
+  return character >= 0x61 && character <= 0x66 ? character - 0x57 : -1;
+}

@@ -1,0 +1,139 @@
+/**
+ * One word to ids: its characters or bytes as symbols, merged, and what became no token spelt in
+ * bytes. The half of encoding that SentencePiece and byte-level BPE share; knows nothing of how
+ * text is cut into words.
+ */
+import { Merger } from "./merger.ts";
+import type { PairTable } from "./pair_table.ts";
+import type { SymbolTable } from "./symbol_table.ts";
+import { utf8Length } from "./utf8.ts";
+import { WordCache } from "./word_cache.ts";
+
+/** What makes one vocabulary's words differ from another's. */
+export interface WordRules {
+  /** Tokens, and behind them symbols that only occur on the way to tokens. */
+  readonly symbols: SymbolTable;
+  readonly pairs: PairTable;
+  /** Symbols below this are tokens. */
+  readonly vocabSize: number;
+  /** What merging begins with: a word's characters, or its bytes. */
+  readonly units: "characters" | "bytes";
+  /** Ids that spell single bytes, -1 where there is none. */
+  readonly byteIds: Int32Array;
+  /** For a character that cannot be spelt; null to leave it out. */
+  readonly unknownId: number | null;
+  /** Whether a word that is a token is taken as it stands. */
+  readonly takesWholeWords: boolean;
+}
+
+/** Scratch space beyond this many bytes is given back after the word that needed it. */
+const KEPT_BYTES = 1 << 16;
+
+/** Encodes words, one at a time, in scratch space of its own. */
+export class WordEncoder {
+  readonly #rules: WordRules;
+  readonly #merger: Merger;
+  readonly #cache = new WordCache();
+  readonly #utf8 = new TextEncoder();
+  /** Symbol of each single byte, -1 where there is none. */
+  readonly #byteSymbols: Int32Array;
+  #bytes = new Uint8Array(256);
+  #units = new Int32Array(256);
+
+  constructor(rules: WordRules) {
+    this.#rules = rules;
+    this.#merger = new Merger(rules.pairs);
+    this.#byteSymbols = Int32Array.from({ length: 256 }, (_, byte) => {
+      return rules.symbols.find(Uint8Array.of(byte), 0, 1);
+    });
+  }
+
+  /** Appends the ids of `word` to `out`. */
+  encode(word: string, out: number[]): void {
+    let ids = this.#cache.get(word);
+    if (ids === undefined) {
+      ids = this.#merge(word);
+      this.#cache.set(word, ids);
+    }
+    for (let i = 0; i < ids.length; i++) out.push(ids[i]);
+  }
+
+  #merge(word: string): readonly number[] {
+    // A UTF-16 unit is at most three bytes of UTF-8.
+    this.#reserve(3 * word.length);
+    const length = this.#utf8.encodeInto(word, this.#bytes).written;
+    const ids = this.#wholeWord(length) ?? this.#spell(this.#merger.merge(
+      this.#units,
+      this.#rules.units === "bytes" ? this.#toByteUnits(length) : this.#toCharacterUnits(length),
+    ));
+    if (this.#bytes.length > KEPT_BYTES) this.#allocate(KEPT_BYTES);
+    return ids;
+  }
+
+  #reserve(sizeBytes: number): void {
+    if (sizeBytes > this.#bytes.length) this.#allocate(sizeBytes);
+  }
+
+  #allocate(sizeBytes: number): void {
+    this.#bytes = new Uint8Array(sizeBytes);
+    this.#units = new Int32Array(sizeBytes);
+  }
+
+  /** The ids of a word that is a token, if such a word is taken as it stands. */
+  #wholeWord(length: number): readonly number[] | null {
+    if (!this.#rules.takesWholeWords) return null;
+    const id = this.#rules.symbols.find(this.#bytes, 0, length);
+    return id >= 0 && id < this.#rules.vocabSize ? [id] : null;
+  }
+
+  /** A symbol for each byte; for one that has none, `~offset`, which merges with nothing. */
+  #toByteUnits(length: number): number {
+    for (let i = 0; i < length; i++) {
+      const symbol = this.#byteSymbols[this.#bytes[i]];
+      this.#units[i] = symbol >= 0 ? symbol : ~i;
+    }
+    return length;
+  }
+
+  /** The same for each character. */
+  #toCharacterUnits(length: number): number {
+    const bytes = this.#bytes;
+    let count = 0;
+    for (let i = 0; i < length;) {
+      const end = i + utf8Length(bytes[i]);
+      const symbol = end === i + 1
+        ? this.#byteSymbols[bytes[i]]
+        : this.#rules.symbols.find(bytes, i, end);
+      this.#units[count++] = symbol >= 0 ? symbol : ~i;
+      i = end;
+    }
+    return count;
+  }
+
+  /** Ids of the first `count` units: tokens as they are, all else byte by byte. */
+  #spell(count: number): readonly number[] {
+    const { symbols, vocabSize, units } = this.#rules;
+    const ids: number[] = [];
+    for (let i = 0; i < count; i++) {
+      const symbol = this.#units[i];
+      if (symbol >= vocabSize) {
+        this.#spellBytes(symbols.bytesOf(symbol), ids);
+      } else if (symbol >= 0) {
+        ids.push(symbol);
+      } else {
+        const length = units === "bytes" ? 1 : utf8Length(this.#bytes[~symbol]);
+        this.#spellBytes(this.#bytes.subarray(~symbol, ~symbol + length), ids);
+      }
+    }
+    return ids;
+  }
+
+  #spellBytes(bytes: Uint8Array, ids: number[]): void {
+    const { byteIds, unknownId } = this.#rules;
+    if (unknownId !== null && bytes.some((byte) => byteIds[byte] < 0)) {
+      ids.push(unknownId);
+    } else {
+      for (const byte of bytes) if (byteIds[byte] >= 0) ids.push(byteIds[byte]);
+    }
+  }
+}
