@@ -132,7 +132,7 @@ async function measure(
   const { ids, timings } = await generation.result;
   signal.throwIfAborted();
   return {
-    prefillTps: (timings.promptTokens - timings.cachedTokens) / timings.promptMs * 1000,
+    prefillTps: (timings.promptTokens - (timings.cachedTokens ?? 0)) / timings.promptMs * 1000,
     decodeTps: (timings.predictedTokens - 1) / timings.predictedMs * 1000,
     ids: ids.slice(0, genTokens),
   };

@@ -1,0 +1,100 @@
+/** `run MODEL [PROMPT]`: one answer, or a chat on the terminal when there is no PROMPT. */
+import type { Command } from "commander";
+import { UsageError } from "../../base/errors.ts";
+import type { GenerateRequest, GenerateResult, LoadedModel } from "../../llm/mod.ts";
+import { chat, streamAnswer } from "../chat_session.ts";
+import { Interrupt } from "../interrupt.ts";
+import { addLoadOptions, type LoadFlags, loadForVerb, toLoadOptions } from "../load.ts";
+import { wholeNumber } from "../option_values.ts";
+import { writeErrorLine, writeJson } from "../output.ts";
+import { addSamplingOptions, type SamplingFlags, toSamplingOptions } from "../sampling_options.ts";
+import { createDataVerb, requireModel } from "../verb.ts";
+
+interface Options extends LoadFlags, SamplingFlags {
+  readonly maxTokens?: number;
+  readonly system?: string;
+  readonly raw?: boolean;
+  readonly json?: boolean;
+}
+
+export function runVerb(): Command {
+  const verb = createDataVerb("run", "Answer a prompt, or chat on the terminal without one.")
+    .argument("[model]", "a .gguf file; left out with no prompt: $GANGLION_MODEL")
+    .argument("[prompt]", "what to answer")
+    .option("--system <text>", "instructions that stand before the conversation")
+    .option("--raw", "continue the prompt as it is, without the chat template")
+    .option("--max-tokens <n>", "longest answer (default: the context)", wholeNumber({ min: 1 }))
+    .action(run);
+  return addLoadOptions(addSamplingOptions(verb));
+}
+
+async function run(
+  path: string | undefined,
+  prompt: string | undefined,
+  options: Options,
+): Promise<void> {
+  const modelPath = requireModel(path, { env: "GANGLION_MODEL" });
+  if (prompt === undefined && (options.json || options.raw)) {
+    throw new UsageError("Cannot chat with --json or --raw: give a PROMPT");
+  }
+  if (options.raw && options.system !== undefined) {
+    throw new UsageError("Cannot use --system with --raw: without a template it has no place");
+  }
+  await using model = await loadForVerb(modelPath, toLoadOptions(options));
+  const request = { maxTokens: options.maxTokens, sampling: toSamplingOptions(options) };
+  const system = options.system ?? null;
+  if (prompt === undefined) await chat(model, { system, request });
+  else {await answerOnce(model, {
+      ids: encode(model, prompt, options),
+      request,
+      json: options.json,
+    });}
+}
+
+function encode(model: LoadedModel, prompt: string, { raw, system }: Options): number[] {
+  if (raw) return model.encodePrompt(prompt);
+  const opening = system === undefined ? [] : [{ role: "system", content: system }];
+  return model.encodeChat([...opening, { role: "user", content: prompt }]);
+}
+
+async function answerOnce(
+  model: LoadedModel,
+  job: { ids: readonly number[]; request: Omit<GenerateRequest, "ids">; json?: boolean },
+): Promise<void> {
+  using interrupt = new Interrupt();
+  const { signal } = interrupt;
+  const generation = model.generate({ ...job.request, ids: job.ids, signal });
+  if (job.json) writeJson(describeResult(await generation.result));
+  else writeErrorLine(describeSpeed(await streamAnswer(generation)));
+  signal.throwIfAborted();
+}
+
+/** The document of `--json`; timings carry llama.cpp's names. */
+function describeResult({ text, ids, finishReason, timings }: GenerateResult) {
+  const { promptTokens, cachedTokens = 0, promptMs, predictedTokens, predictedMs } = timings;
+  return {
+    text,
+    ids,
+    finish_reason: finishReason,
+    timings: {
+      cache_n: cachedTokens,
+      prompt_n: promptTokens - cachedTokens,
+      prompt_ms: promptMs,
+      prompt_per_second: perSecond(promptTokens - cachedTokens, promptMs),
+      predicted_n: predictedTokens,
+      predicted_ms: predictedMs,
+      predicted_per_second: perSecond(predictedTokens, predictedMs),
+    },
+  };
+}
+
+function describeSpeed({ timings, finishReason }: GenerateResult): string {
+  const { promptTokens, promptMs, predictedTokens, predictedMs } = timings;
+  return `[prompt ${promptTokens} tokens, ${perSecond(promptTokens, promptMs).toFixed(1)} tok/s; ` +
+    `answer ${predictedTokens} tokens, ${perSecond(predictedTokens, predictedMs).toFixed(1)} ` +
+    `tok/s; ${finishReason}]`;
+}
+
+function perSecond(count: number, ms: number): number {
+  return ms > 0 ? count / ms * 1000 : 0;
+}

@@ -1,0 +1,105 @@
+/** `show MODEL`: what a model file is and what it takes to run it, without loading it. */
+import type { Command } from "commander";
+import { loadKernelModule } from "../../../wasm/mod.ts";
+import { ModelFormatError, UnsupportedModelError } from "../../base/errors.ts";
+import { formatBytes } from "../../base/units.ts";
+import { getString, openGguf } from "../../gguf/mod.ts";
+import type { GgufFile } from "../../gguf/types.ts";
+import { type LoadOptions, planModel } from "../../llm/mod.ts";
+import { bytesByKind } from "../../memory/arena.ts";
+import { describeModel } from "../../model/mod.ts";
+import { addLoadOptions, type LoadFlags, toLoadOptions } from "../load.ts";
+import { writeJson, writeOutLine } from "../output.ts";
+import { createDataVerb, requireModel } from "../verb.ts";
+
+interface Options extends LoadFlags {
+  readonly json?: boolean;
+}
+
+export function showVerb(): Command {
+  const verb = createDataVerb("show", "Print what a model file is and what it takes to run it.")
+    .argument("[model]", "a .gguf file")
+    .action(show);
+  return addLoadOptions(verb);
+}
+
+async function show(path: string | undefined, options: Options): Promise<void> {
+  const file = openGguf(requireModel(path));
+  const report = { ...describeFile(file), ...await describeUse(file, toLoadOptions(options)) };
+  if (options.json) writeJson(report);
+  else writeOutLine(formatReport(report));
+}
+
+/** What the header says, whether this version can run the model or not. */
+function describeFile(file: GgufFile) {
+  const arch = getString(file.metadata, "general.architecture", "unknown");
+  const tensors = [...file.tensors.values()];
+  const elements = (dims: readonly number[]) => dims.reduce((product, dim) => product * dim, 1);
+  return {
+    name: getString(file.metadata, "general.name", ""),
+    arch,
+    parameters: tensors.reduce((sum, { dims }) => sum + elements(dims), 0),
+    quant: mainType(file),
+    context: optionalNumber(file, `${arch}.context_length`),
+    layers: optionalNumber(file, `${arch}.block_count`),
+    sparse: file.magic === "PWRI",
+    file_bytes: file.parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+  };
+}
+
+/** What running it would take; `memory_bytes` is null and `reason` says why when it cannot run. */
+async function describeUse(file: GgufFile, options: LoadOptions) {
+  try {
+    const plans = planModel(
+      { file, model: describeModel(file) },
+      await loadKernelModule(),
+      options,
+    );
+    const { weights, kv, activations } = bytesByKind(plans.flatMap((plan) => plan.arenas));
+    const memory = { weights, kv, activations, total: weights + kv + activations };
+    return { memory_bytes: memory, threads: plans.length, ctx_size: plans[0].contextLength };
+  } catch (error) {
+    if (error instanceof ModelFormatError || error instanceof UnsupportedModelError) {
+      return { memory_bytes: null, reason: error.message };
+    }
+    throw error;
+  }
+}
+
+/** The type that most bytes of tensors have; "none" for a vocabulary. */
+function mainType(file: GgufFile): string {
+  const bytes = new Map<string, number>();
+  for (const { type, sizeBytes } of file.tensors.values()) {
+    bytes.set(type, (bytes.get(type) ?? 0) + sizeBytes);
+  }
+  const [first] = [...bytes].toSorted((a, b) => b[1] - a[1]);
+  return first?.[0] ?? "none";
+}
+
+/** A number of the metadata, or null when it is missing or none. */
+function optionalNumber(file: GgufFile, key: string): number | null {
+  const value = file.metadata.get(key);
+  return typeof value === "number" ? value : null;
+}
+
+function formatReport(
+  report: ReturnType<typeof describeFile> & Awaited<ReturnType<typeof describeUse>>,
+): string {
+  const { memory_bytes: memory } = report;
+  const rows: [string, string][] = [
+    ["name", report.name],
+    ["architecture", report.arch],
+    ["parameters", report.parameters.toLocaleString("en")],
+    ["weights", report.quant],
+    ["layers", `${report.layers ?? "?"}`],
+    ["context", `${report.context ?? "?"} tokens`],
+    ["file", formatBytes(report.file_bytes)],
+    [
+      "memory",
+      memory === null ? `cannot run: ${report.reason}` : `${formatBytes(memory.total)} (weights ` +
+        `${formatBytes(memory.weights)}, context ${formatBytes(memory.kv)}, activations ` +
+        `${formatBytes(memory.activations)}) with ${report.ctx_size} tokens of context`,
+    ],
+  ];
+  return rows.map(([key, value]) => `${key.padEnd(12)}  ${value}`).join("\n");
+}
