@@ -1,0 +1,32 @@
+/**
+ * The one list of kernels: per export of kernels.wasm how it is swept against its slow twin, and a
+ * small legal call from which the out-of-range tests start. The benchmark and the coverage test
+ * are loops over it.
+ */
+import type { Kernels } from "../../wasm/mod.ts";
+import type { TestArena } from "./arena.ts";
+import { attentionCases } from "./cases_attention.ts";
+import { elementwiseCases } from "./cases_elementwise.ts";
+import { floatMatmulCases } from "./cases_matmul_float.ts";
+import { quantisedMatmulCases } from "./cases_matmul_q8.ts";
+import { rowCases } from "./cases_rows.ts";
+
+export interface KernelCase {
+  readonly name: keyof Kernels;
+  /** Compares the kernel with its twin at the edges; throws when they differ. */
+  readonly sweep: (arena: TestArena) => void;
+  /** Arguments of a legal call with at least two rows; empty when it takes no addresses. */
+  readonly legalCall: (arena: TestArena) => number[];
+  /** Which of those arguments are addresses. */
+  readonly addresses: readonly number[];
+  /** Which of them must trap when they are 2^32 - 1. */
+  readonly counts: readonly number[];
+}
+
+export const KERNEL_CASES: readonly KernelCase[] = [
+  ...rowCases,
+  ...elementwiseCases,
+  ...quantisedMatmulCases,
+  ...floatMatmulCases,
+  ...attentionCases,
+];

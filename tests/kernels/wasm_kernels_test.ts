@@ -1,0 +1,68 @@
+/** Every kernel against its twin, over the one list of kernels. */
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { instantiateKernels, loadKernelModuleSync } from "../../wasm/mod.ts";
+import { sameBytes, TestArena } from "./arena.ts";
+import { KERNEL_CASES, type KernelCase } from "./cases.ts";
+
+const module = loadKernelModuleSync();
+const PAGES = 128;
+
+for (const kernel of KERNEL_CASES) {
+  Deno.test(`${kernel.name}() agrees with its twin at the edges and writes only its output`, () => {
+    kernel.sweep(new TestArena(PAGES, module));
+  });
+}
+
+for (const kernel of KERNEL_CASES.filter(({ addresses }) => addresses.length > 0)) {
+  Deno.test(`${kernel.name}() traps on what is out of range before it touches anything`, () => {
+    const arena = new TestArena(16, module);
+    const legal = kernel.legalCall(arena);
+    call(kernel, arena, legal);
+    for (const index of kernel.addresses) {
+      for (const address of [16 * 65536 - 4, 16 * 65536, 2 ** 31, 2 ** 32 - 4]) {
+        assertTraps(kernel, arena, legal.with(index, address));
+      }
+    }
+    for (const index of kernel.counts) assertTraps(kernel, arena, legal.with(index, 2 ** 32 - 1));
+  });
+}
+
+Deno.test("KERNEL_CASES covers every export of kernels.wasm", () => {
+  const exports = WebAssembly.Module.exports(module).map(({ name }) => name);
+  assertEquals(KERNEL_CASES.map(({ name }) => name as string).sort(), exports.sort());
+});
+
+Deno.test("kernels.wasm imports nothing but memory and abort, and exports functions only", () => {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
+  assert(typeof instantiateKernels(module, memory).read_only === "function");
+  for (const { kind } of WebAssembly.Module.exports(module)) assertEquals(kind, "function");
+  for (const { name } of WebAssembly.Module.imports(module)) {
+    assert(name === "memory" || name === "abort", name);
+  }
+});
+
+Deno.test("kernels neither trap nor hang on NaN and infinities", () => {
+  for (const value of [NaN, Infinity, -Infinity]) {
+    for (const kernel of KERNEL_CASES.filter(({ addresses }) => addresses.length > 0)) {
+      const arena = new TestArena(16, module);
+      const legal = kernel.legalCall(arena);
+      new Float32Array(arena.memory.buffer).fill(value);
+      call(kernel, arena, legal);
+    }
+  }
+});
+
+function call(kernel: KernelCase, arena: TestArena, args: readonly number[]): void {
+  (arena.kernels[kernel.name] as (...args: readonly number[]) => unknown)(...args);
+}
+
+function assertTraps(kernel: KernelCase, arena: TestArena, args: readonly number[]): void {
+  const before = arena.bytes.slice();
+  assertThrows(
+    () => call(kernel, arena, args),
+    WebAssembly.RuntimeError,
+    "unreachable",
+    `${kernel.name}(${args})`,
+  );
+  assert(sameBytes(before, arena.bytes.slice()), `${kernel.name}(${args}) wrote before it trapped`);
+}
