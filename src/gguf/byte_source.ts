@@ -42,9 +42,8 @@ export function memorySource(bytes: Uint8Array): ByteSource {
     path: "",
     sizeBytes: bytes.length,
     read(offsetBytes, into) {
-      if (offsetBytes + into.length > bytes.length) {
-        throw endOfBytes({ path: "", offsetBytes: bytes.length, missing: into.length });
-      }
+      const missing = offsetBytes + into.length - bytes.length;
+      if (missing > 0) throw endOfBytes({ path: "", offsetBytes: bytes.length, missing });
       into.set(bytes.subarray(offsetBytes, offsetBytes + into.length));
     },
     close() {},
