@@ -195,8 +195,8 @@ function renderChatMl(
 }
 
 /**
- * One text of all messages. An answer continued what stood before it and is glued to it again; other
- * messages begin on a new line unless white space already parts them.
+ * One text of all messages. An answer continued what stood before it and is glued to it again;
+ * other messages begin on a new line unless white space already parts them.
  */
 function joinMessages(messages: readonly ChatMessage[]): string {
   let text = "";

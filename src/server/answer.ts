@@ -1,0 +1,132 @@
+/**
+ * Prompts to an HTTP answer: starts the generations, ties them to the client's presence, and sends
+ * what they make. The same for chats and plain completions, which differ in prompts and wire form.
+ */
+import type { GenerateResult, Generation, LanguageModel } from "../llm/types.ts";
+import { eventStreamResponse } from "./event_stream.ts";
+import { shutdownError } from "./http_errors.ts";
+import type { AppSettings } from "./options.ts";
+import type { AnswerOptions } from "./request_fields.ts";
+import {
+  type AnswerHead,
+  cachedOf,
+  type Choice,
+  createChunkWriter,
+  DONE_EVENT,
+  wholeAnswer,
+} from "./wire.ts";
+
+/** A prompt in ids, and in text where the answer should repeat it. */
+export interface Prompt {
+  readonly ids: readonly number[];
+  readonly echo: string;
+}
+
+export interface AnswerRequest {
+  readonly settings: AppSettings;
+  readonly model: LanguageModel;
+  /** One generation, and one choice, each; in order. */
+  readonly prompts: readonly Prompt[];
+  readonly options: AnswerOptions;
+  readonly head: AnswerHead;
+  /** The HTTP request, whose signal tells that the client has gone. */
+  readonly request: Request;
+  readonly requestId: string;
+}
+
+/**
+ * Answers, at once with a stream or later in one piece.
+ * @throws {RequestError} when the model refuses the first prompt, or fails before the answer began.
+ */
+export async function answer(request: AnswerRequest): Promise<Response> {
+  const stop = new AbortController();
+  const { stopSignal } = request.settings.lifecycle;
+  const abort = () => stop.abort();
+  stopSignal.addEventListener("abort", abort);
+  const unlink = () => stopSignal.removeEventListener("abort", abort);
+  let first: Generation;
+  try {
+    first = start(request, 0, stop.signal);
+  } catch (error) {
+    unlink();
+    throw error;
+  }
+  if (!request.options.stream) {
+    try {
+      return await answerWhole(request, first, stop);
+    } finally {
+      unlink();
+    }
+  }
+  const { settings, requestId } = request;
+  return eventStreamResponse(answerEvents(request, first, stop.signal), {
+    ...settings,
+    onGone: abort,
+    onError: (error) => settings.onError(error, requestId),
+    onEnd: unlink,
+  });
+}
+
+function start(request: AnswerRequest, index: number, signal: AbortSignal): Generation {
+  const { model, prompts, options } = request;
+  const { maxTokens, sampling, stop, ignoreEnd } = options;
+  const { ids } = prompts[index];
+  const generation = model.generate({ ids, maxTokens, sampling, stop, ignoreEnd, signal });
+  // Whoever iterates learns of a failure; nobody may be waiting for the result at that time.
+  generation.result.catch(() => {});
+  return generation;
+}
+
+async function* answerEvents(
+  request: AnswerRequest,
+  first: Generation,
+  signal: AbortSignal,
+): AsyncGenerator<string> {
+  const { prompts, options, head } = request;
+  const writer = createChunkWriter(head, options.includeUsage);
+  const usage = { promptTokens: 0, cachedTokens: 0, completionTokens: 0 };
+  yield writer.opening();
+  for (const [index, { ids, echo }] of prompts.entries()) {
+    const generation = index === 0 ? first : start(request, index, signal);
+    if (echo !== "") yield writer.piece(index, echo);
+    for await (const { text } of generation) {
+      if (text !== "") yield writer.piece(index, text);
+    }
+    const result = await generation.result;
+    if (result.finishReason === "cancelled") throw shutdownError();
+    usage.promptTokens += ids.length;
+    usage.cachedTokens += cachedOf(result.timings);
+    usage.completionTokens += result.ids.length;
+    yield writer.finish(index, result);
+  }
+  if (options.includeUsage) yield writer.usage(usage);
+  yield DONE_EVENT;
+}
+
+async function answerWhole(
+  request: AnswerRequest,
+  first: Generation,
+  stop: AbortController,
+): Promise<Response> {
+  const clientSignal = request.request.signal;
+  const abort = () => stop.abort();
+  if (clientSignal.aborted) abort();
+  clientSignal.addEventListener("abort", abort);
+  const choices: Choice[] = [];
+  try {
+    for (const [index, { ids, echo }] of request.prompts.entries()) {
+      const result = await finish(index === 0 ? first : start(request, index, stop.signal));
+      if (result.finishReason === "cancelled") throw shutdownError();
+      choices.push({ promptTokens: ids.length, echo, result });
+    }
+    return Response.json(wholeAnswer(request.head, choices));
+  } finally {
+    // Deno aborts the signal after a success, too.
+    clientSignal.removeEventListener("abort", abort);
+  }
+}
+
+async function finish(generation: Generation): Promise<GenerateResult> {
+  for await (const _piece of generation); // The result has them all.
+  return await generation.result;
+}

@@ -1,0 +1,95 @@
+/**
+ * The server as a function from requests to answers: which path does what, and what happens before
+ * and after. Listens nowhere: see serve.ts.
+ */
+import { type Context, Hono } from "hono";
+import { RequestError } from "../base/errors.ts";
+import { chatCompletions, completions, findModel } from "./completions.ts";
+import { guards, requestIds, type ServerEnv } from "./guards.ts";
+import { errorResponse, toRequestError } from "./http_errors.ts";
+import { type AppOptions, type AppSettings, appSettings, type ModelCard } from "./options.ts";
+import { pageResponse } from "./page.ts";
+
+type Handler = (c: Context<ServerEnv>, settings: AppSettings) => Response | Promise<Response>;
+
+/** Every path, with the methods that it answers. HEAD goes where GET goes. */
+const ROUTES: Readonly<Record<string, Readonly<Record<string, Handler>>>> = {
+  "/": { GET: () => pageResponse() },
+  "/health": { GET: health },
+  "/livez": { GET: () => Response.json({ status: "ok" }) },
+  "/readyz": { GET: health },
+  "/v1/models": { GET: listModels },
+  // Names of models have slashes in them.
+  "/v1/models/:id{.+}": { GET: showModel },
+  "/v1/chat/completions": { POST: chatCompletions },
+  "/v1/completions": { POST: completions },
+};
+
+/** Makes the application. Each request's work ends with its client, or with `lifecycle`. */
+export function createApp(options: AppOptions): Hono<ServerEnv> {
+  const settings = appSettings(options);
+  const app = new Hono<ServerEnv>();
+  app.use(requestIds());
+  app.use(guards(settings));
+  for (const [path, handlers] of Object.entries(ROUTES)) {
+    for (const [method, handle] of Object.entries(handlers)) {
+      app.on(method, path, (c) => handle(c, settings));
+    }
+    app.all(path, (c) => methodNotAllowed(c, Object.keys(handlers)));
+  }
+  app.notFound(unknownPath);
+  app.onError((error, c) => {
+    if (!(error instanceof RequestError)) settings.onError(error, c.get("requestId"));
+    return errorResponse(toRequestError(error));
+  });
+  return app;
+}
+
+function health(_c: Context<ServerEnv>, { models, lifecycle }: AppSettings): Response {
+  if (!lifecycle.isDraining && models.state === "ready") return Response.json({ status: "ok" });
+  const message = lifecycle.isDraining ? "Shutting down" : "Loading model";
+  return Response.json(
+    { error: { code: 503, type: "unavailable_error", message } },
+    { status: 503, headers: { "retry-after": "1" } },
+  );
+}
+
+function listModels(_c: Context<ServerEnv>, { models }: AppSettings): Response {
+  return Response.json({ object: "list", data: models.list().map(modelOnWire) });
+}
+
+function showModel(c: Context<ServerEnv>, settings: AppSettings): Response {
+  return Response.json(modelOnWire(findModel(settings, c.req.param("id"))));
+}
+
+function modelOnWire({ id, created, contextLength }: ModelCard) {
+  return {
+    id,
+    object: "model",
+    created,
+    owned_by: "ganglion",
+    context_length: contextLength,
+  };
+}
+
+function methodNotAllowed(c: Context<ServerEnv>, methods: readonly string[]): Response {
+  const allow = [...methods, ...(methods.includes("GET") ? ["HEAD"] : []), "OPTIONS"].join(", ");
+  const isOptions = c.req.method === "OPTIONS";
+  const response = isOptions ? new Response(null, { status: 204 }) : errorResponse(
+    new RequestError(`${c.req.path} does not take ${c.req.method}: use ${methods.join(" or ")}`, {
+      status: 405,
+      code: "method_not_allowed",
+    }),
+  );
+  response.headers.set("allow", allow);
+  return response;
+}
+
+function unknownPath(c: Context<ServerEnv>): Response {
+  return errorResponse(
+    new RequestError(`Unknown path ${JSON.stringify(c.req.path.slice(0, 200))}`, {
+      status: 404,
+      code: "unknown_url",
+    }),
+  );
+}

@@ -1,0 +1,69 @@
+/** Events to an HTTP answer, as they come: headers at once, comments in silence, then the end. */
+import type { AppSettings } from "./options.ts";
+import { Outbox } from "./outbox.ts";
+import { errorEvent, KEEP_ALIVE_EVENT } from "./wire.ts";
+
+export interface EventStreamOptions
+  extends Pick<AppSettings, "keepAliveMs" | "streamBufferChars" | "streamLagMs"> {
+  /** Called when the client has gone; `events` should end soon after. */
+  readonly onGone: () => void;
+  /** Called with what `events` threw; the client gets it as an error event. */
+  readonly onError: (error: unknown) => void;
+  /** Called last, whatever happened. */
+  readonly onEnd: () => void;
+}
+
+/** An answer that sends `events` (each with its blank line) while they are made. */
+export function eventStreamResponse(
+  events: AsyncIterable<string>,
+  options: EventStreamOptions,
+): Response {
+  let isGone = false;
+  const outbox = new Outbox({
+    bufferChars: options.streamBufferChars,
+    lagMs: options.streamLagMs,
+    onGone: () => {
+      isGone = true;
+      options.onGone();
+    },
+  });
+  pump(events, outbox, () => isGone, options);
+  return new Response(outbox.stream, {
+    headers: {
+      "content-type": "text/event-stream",
+      // Neither proxies nor this server's own compression may hold events back.
+      "cache-control": "no-cache, no-transform",
+      "x-accel-buffering": "no",
+    },
+  });
+}
+
+async function pump(
+  events: AsyncIterable<string>,
+  outbox: Outbox,
+  isGone: () => boolean,
+  options: EventStreamOptions,
+): Promise<void> {
+  let isSilent = true;
+  const keepAlive = setInterval(() => {
+    if (isSilent && outbox.isEmpty) outbox.send(KEEP_ALIVE_EVENT);
+    isSilent = true;
+  }, options.keepAliveMs);
+  try {
+    for await (const event of events) {
+      isSilent = false;
+      outbox.send(event);
+      if (outbox.isFull) await outbox.room();
+      if (isGone()) break;
+    }
+  } catch (error) {
+    if (!isGone()) {
+      options.onError(error);
+      outbox.send(errorEvent(error));
+    }
+  } finally {
+    clearInterval(keepAlive);
+    outbox.close();
+    options.onEnd();
+  }
+}

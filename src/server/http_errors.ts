@@ -1,0 +1,61 @@
+/** Errors as OpenAI's clients expect them. Knows status codes; knows nothing of routes. */
+import { RequestError } from "../base/errors.ts";
+
+/** OpenAI's error object. */
+export interface ErrorBody {
+  readonly error: {
+    readonly message: string;
+    readonly type: string;
+    readonly param: string | null;
+    readonly code: string | null;
+  };
+}
+
+/** The error as a client may see it: what is not a RequestError is the server's own business. */
+export function toRequestError(error: unknown): RequestError {
+  if (error instanceof RequestError) return error;
+  return new RequestError("The server failed to answer: its log says why, under the request's id", {
+    status: 500,
+    code: "internal_error",
+  });
+}
+
+export function errorBody({ message, type, param, code }: RequestError): ErrorBody {
+  return { error: { message: message.toWellFormed(), type, param, code } };
+}
+
+/** The HTTP answer to a request that failed. */
+export function errorResponse(error: RequestError): Response {
+  const response = Response.json(errorBody(error), { status: error.status });
+  if (error.retryAfterSeconds !== null) {
+    response.headers.set("retry-after", String(Math.ceil(error.retryAfterSeconds)));
+  }
+  // A body that was refused, or not read to its end, cannot be followed by another request.
+  if (error.status === 408 || error.status === 413) response.headers.set("connection", "close");
+  return response;
+}
+
+/** A 400 that names the field at fault. */
+export function fieldError(param: string | null, message: string, code = "invalid_value") {
+  return new RequestError(message, { status: 400, code, param });
+}
+
+/** The 503 while the first model is being loaded. */
+export function loadingError(): RequestError {
+  return new RequestError("Loading model", {
+    status: 503,
+    type: "unavailable_error",
+    code: "model_loading",
+    retryAfterSeconds: 1,
+  });
+}
+
+/** The 503 while the server is on its way out. */
+export function shutdownError(): RequestError {
+  return new RequestError("The server is shutting down: try again when it is back", {
+    status: 503,
+    type: "unavailable_error",
+    code: "shutting_down",
+    retryAfterSeconds: 5,
+  });
+}

@@ -1,0 +1,86 @@
+/** What the server is made of: its models, its limits, and whether it is on its way out. */
+import type { LanguageModel } from "../llm/types.ts";
+
+/** The models behind the server, as it sees them. */
+export interface ServedModels {
+  /** "loading" until the first model can answer: requests get 503 until then. */
+  readonly state: "loading" | "ready";
+  /** The model of that name; without a name, the default one. */
+  get(id?: string): LanguageModel | undefined;
+  list(): readonly ModelCard[];
+}
+
+/** What `/v1/models` tells about a model. */
+export type ModelCard = Pick<LanguageModel, "id" | "created" | "contextLength">;
+
+export interface AppOptions {
+  readonly models: ServedModels;
+  /** The name or address that the server listens on, accepted as Host; default "127.0.0.1". */
+  readonly hostname?: string;
+  /** More names accepted in the Host header; "*" accepts any. Addresses always are. */
+  readonly allowedHosts?: readonly string[];
+  /** Origins of other sites whose pages may use the API; "*" allows any. Default none. */
+  readonly allowedOrigins?: readonly string[];
+  /** Default 8 MiB. */
+  readonly bodyBytesMax?: number;
+  /** How long a request's body may take to arrive; default 30 s. */
+  readonly bodyTimeoutMs?: number;
+  /** Silence after which a stream gets a comment, so that proxies keep it; default 15 s. */
+  readonly keepAliveMs?: number;
+  /** Text that a stream holds for a slow reader before its generation waits; default 2^20. */
+  readonly streamBufferChars?: number;
+  /** How long a reader may leave its stream untouched before it is dropped; default 30 s. */
+  readonly streamLagMs?: number;
+  readonly lifecycle?: Lifecycle;
+  /** Told of failures that are the server's own, with the id that the client got. */
+  readonly onError?: (error: unknown, requestId: string) => void;
+}
+
+/** AppOptions with every default in place. */
+export type AppSettings = Required<AppOptions>;
+
+/** Fills in the defaults of `options`. */
+export function appSettings(options: AppOptions): AppSettings {
+  const given = Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  );
+  return {
+    hostname: "127.0.0.1",
+    allowedHosts: [],
+    allowedOrigins: [],
+    bodyBytesMax: 8 * 2 ** 20,
+    bodyTimeoutMs: 30_000,
+    keepAliveMs: 15_000,
+    streamBufferChars: 2 ** 20,
+    streamLagMs: 30_000,
+    lifecycle: new Lifecycle(),
+    onError: (error, requestId) => console.error(`Request ${requestId} failed:`, error),
+    ...given,
+    models: options.models,
+  };
+}
+
+/** The way out: first no new work, then no work at all. */
+export class Lifecycle {
+  #isDraining = false;
+  readonly #abort = new AbortController();
+
+  /** True once no new work is taken. */
+  get isDraining(): boolean {
+    return this.#isDraining;
+  }
+
+  /** Aborts when work under way must end. */
+  get stopSignal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  drain(): void {
+    this.#isDraining = true;
+  }
+
+  stop(): void {
+    this.#isDraining = true;
+    this.#abort.abort();
+  }
+}
