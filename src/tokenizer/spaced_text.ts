@@ -30,7 +30,7 @@ export class SpacedText {
   /** The pieces of `text` to merge one by one; with `atStart` the space prefix comes first. */
   wordsOf(text: string, atStart: boolean): readonly string[] {
     let spaced = text.replaceAll(SPACE_MARK, " ");
-    if (this.#removesExtraSpaces) spaced = spaced.replace(/^ +| +$/g, "").replace(/ {2,}/g, " ");
+    if (this.#removesExtraSpaces) spaced = spaced.replace(/ {2,}/g, " ").replace(/^ | $/g, "");
     if (spaced === "") return [];
     if (this.#addsPrefix && atStart) spaced = " " + spaced;
     return this.#cutsAtSpaces ? spaced.match(SPACED_WORD)! : [spaced];

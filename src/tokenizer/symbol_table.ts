@@ -50,10 +50,12 @@ export class SymbolTable {
   #count = 0;
   #slots: Int32Array;
   #indexed = 0;
-  readonly #hashes: number[] = [];
+  /** Of each indexed string its hash, which spares most comparisons. */
+  #hashes: Int32Array;
 
   constructor(expectedCount: number) {
     this.#ends = new Uint32Array(Math.max(16, expectedCount));
+    this.#hashes = new Int32Array(this.#ends.length);
     this.#bytes = new Uint8Array(8 * this.#ends.length);
     this.#slots = new Int32Array(1 << (33 - Math.clz32(this.#ends.length))).fill(EMPTY);
   }
@@ -159,14 +161,17 @@ export class SymbolTable {
 
   #reserve(sizeBytes: number): void {
     if (sizeBytes > this.#bytes.length) {
-      const grown = new Uint8Array(Math.max(sizeBytes, 2 * this.#bytes.length));
-      grown.set(this.#bytes);
-      this.#bytes = grown;
+      const length = Math.max(sizeBytes, 2 * this.#bytes.length);
+      this.#bytes = copyInto(new Uint8Array(length), this.#bytes);
     }
     if (this.#count === this.#ends.length) {
-      const grown = new Uint32Array(2 * this.#count);
-      grown.set(this.#ends);
-      this.#ends = grown;
+      this.#ends = copyInto(new Uint32Array(2 * this.#count), this.#ends);
+      this.#hashes = copyInto(new Int32Array(2 * this.#count), this.#hashes);
     }
   }
+}
+
+function copyInto<T extends Uint8Array | Uint32Array | Int32Array>(target: T, source: T): T {
+  target.set(source);
+  return target;
 }

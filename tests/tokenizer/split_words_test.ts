@@ -1,0 +1,88 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import fc from "fast-check";
+import { UnsupportedModelError } from "../../src/base/errors.ts";
+import { PRE_TOKENIZER_NAMES, splitWords } from "../../src/tokenizer/mod.ts";
+
+/** Cuts derived by hand from each family's rules; "|" stands where a word ends. */
+const CUTS: Record<string, readonly string[]> = {
+  "gpt-2": [
+    "Hello|,| y|'|all|!| I|'ve| '|RE|?",
+    "a|  | b|\n|\n|c| 1234|.|5|  ",
+    "x| |\n|y|\u0085|z|\ufeff|w",
+  ],
+  "smollm": ["a| |1|2|3|4|b|'s|  | c", "½|²|x"],
+  "starcoder": ["w|0|4|8| |7|tuijk"],
+  "falcon": ["say|:<=| |123|456|7| x|.", "123|456", "it|'|s", "a| | b| |$=|5", "x|=\x60|y"],
+  "default": ["a|...|b| |123|45", "x|=|\x60|y"],
+  "llama-bpe": [
+    "Hello|,| y|'all|!\n\n|I|'VE| |123|456|7",
+    "\thello|  | world|   \n\n|  | x",
+    "(foo|)\r\n|bar| ?!\n",
+    "a|\n \n|b",
+  ],
+  "qwen2": ["a| |1|2|3|!?\n|'S|x", "3|.|1|4"],
+  "stablelm2": ["7|8| y"],
+  "dbrx": ["123|4"],
+  "gpt-4o": ["Hello|World's| it'S| ABCdef|GHI", "a|/b| //\n/|x", "don't| |123|4|."],
+  "tekken": ["Hello|World|'s| |1|2|HTTPServer"],
+  "deepseek-llm": [
+    "Hello|,| world|!| |123|\n|x|  ",
+    "我想在|apple|工作|1314",
+    "a| |\n| b|  | c",
+  ],
+  "deepseek-coder": ["if| (|x|==|1|2|)|\n|  | y", "我想|,| ok"],
+  "deepseek-v3": ["Hello| world|123|4|我想カナ|!?| #|foo", "x|#foo|\n\n| y"],
+  "qwen35": ["e\u0301a| x|1|2"],
+  "seed-coder": ["a| !!|\n\n|1|2"],
+  "bailingmoe": ["a|!!\n\n| b", "x|\n\n|y"],
+  "bloom": ["Hello|,| world|.| 12x", "a| | b"],
+  "viking": ["Hello|,| |1|2|x"],
+};
+
+for (const [pre, cuts] of Object.entries(CUTS)) {
+  Deno.test(`splitWords() cuts as ${pre} does`, () => {
+    for (const cut of cuts) {
+      const words = cut.split("|");
+      assertEquals(splitWords(pre, words.join("")), words);
+    }
+  });
+}
+
+Deno.test("splitWords() gives names of one family the same words", () => {
+  const text = "It's 12345 o'clock,\n\n  isn'T it?";
+  assertEquals(splitWords("mpt", text), splitWords("gpt-2", text));
+  assertEquals(splitWords("refact", text), splitWords("starcoder", text));
+  assertEquals(splitWords("llama3", text), splitWords("dbrx", text));
+  assertEquals(splitWords("deepseek-r1-qwen", text), splitWords("qwen2", text));
+});
+
+Deno.test("splitWords() loses and adds nothing, whatever the text and the pre-tokenizer", () => {
+  const unit = fc.constantFrom(..."aZé我カ٣½  \t\r\n\u0085\ufeff'.!~$_<>|`😀\ud800\u0301");
+  const text = fc.oneof(fc.array(unit).map((units) => units.join("")), fc.string());
+  fc.assert(fc.property(text, fc.constantFrom(...PRE_TOKENIZER_NAMES), (text, pre) => {
+    const words = splitWords(pre, text);
+    assertEquals(words.join(""), text);
+    assertEquals(words.includes(""), false);
+  }));
+});
+
+Deno.test("splitWords() takes linear time for a million equal characters", () => {
+  // What takes quadratic time here runs for hours.
+  for (const filling of [" ", "a", "A", "3", "\n", "!", "我", "\u0301", "'", " \n", "aB", "\t "]) {
+    const text = filling.repeat(1_000_000 / filling.length) + "1";
+    for (const pre of Object.keys(CUTS)) assertEquals(splitWords(pre, text).join(""), text);
+  }
+});
+
+Deno.test("splitWords() cuts text of any length, between words where there are some", () => {
+  const sentence = "the cat sat ";
+  const text = sentence.repeat(3_000_000 / sentence.length);
+  assertEquals(splitWords("gpt-2", text).length, 3 * (3_000_000 / sentence.length) + 1);
+  const astral = "𝐀".repeat(3_000_000);
+  assertEquals(splitWords("llama3", astral).every((word) => word.isWellFormed()), true);
+});
+
+Deno.test("splitWords() refuses an unknown pre-tokenizer by its name and lists the known ones", () => {
+  assertThrows(() => splitWords("gpt-99", "x"), UnsupportedModelError, '"gpt-99" is none of');
+  assertThrows(() => splitWords("gpt-99", "x"), UnsupportedModelError, "qwen2");
+});
