@@ -7,21 +7,30 @@ export class InterruptedError extends Error {
   override readonly name = "InterruptedError";
 }
 
+/** Exit status of an interrupted program: the shell's 128 + SIGINT. */
+export const EXIT_INTERRUPTED = 130;
+
 const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
   ? ["SIGINT"]
   : ["SIGINT", "SIGTERM"];
 
-/** Listens for interruptions until it is disposed. */
+/** Calls `handler` for every Ctrl-C or SIGTERM until it is disposed. */
+export function onInterrupt(handler: () => void): Disposable {
+  for (const name of SIGNALS) Deno.addSignalListener(name, handler);
+  return {
+    [Symbol.dispose]() {
+      for (const name of SIGNALS) Deno.removeSignalListener(name, handler);
+    },
+  };
+}
+
+/** Turns the first interruption into an abort, until it is disposed. */
 export class Interrupt implements Disposable {
   readonly #controller = new AbortController();
-  readonly #listener = () => {
-    if (this.signal.aborted) Deno.exit(130);
+  readonly #listening = onInterrupt(() => {
+    if (this.signal.aborted) Deno.exit(EXIT_INTERRUPTED);
     this.#controller.abort(new InterruptedError("interrupted"));
-  };
-
-  constructor() {
-    for (const name of SIGNALS) Deno.addSignalListener(name, this.#listener);
-  }
+  });
 
   /** Aborted by the first interruption. */
   get signal(): AbortSignal {
@@ -29,6 +38,6 @@ export class Interrupt implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const name of SIGNALS) Deno.removeSignalListener(name, this.#listener);
+    this.#listening[Symbol.dispose]();
   }
 }

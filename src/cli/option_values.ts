@@ -42,3 +42,8 @@ export function tokenIds(text: string): number[] {
     throw new InvalidArgumentError("Token ids are needed, such as 1,15043,29871.");
   });
 }
+
+/** "a,b" → ["a", "b"]. */
+export function list(text: string): string[] {
+  return text.split(",").map((part) => part.trim()).filter((part) => part !== "");
+}

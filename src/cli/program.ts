@@ -11,7 +11,7 @@ import {
   UsageError,
   WorkerError,
 } from "../base/errors.ts";
-import { InterruptedError } from "./interrupt.ts";
+import { EXIT_INTERRUPTED, InterruptedError } from "./interrupt.ts";
 import { BrokenPipeError, writeErrorLine, writeOut } from "./output.ts";
 import { applySettings } from "./settings.ts";
 import { benchVerb } from "./verbs/bench.ts";
@@ -21,14 +21,12 @@ import { logitsVerb } from "./verbs/logits.ts";
 import { runVerb } from "./verbs/run.ts";
 import { serveVerb } from "./verbs/serve.ts";
 import { showVerb } from "./verbs/show.ts";
-import { synthVerb } from "./verbs/synth.ts";
 import { tokenizeVerb } from "./verbs/tokenize.ts";
 
-/** Exit statuses; an interrupted program ends with the shell's 128 + SIGINT. */
-export const EXIT_OK = 0;
-export const EXIT_FAILURE = 1;
-export const EXIT_USAGE = 2;
-export const EXIT_INTERRUPTED = 130;
+/** Exit statuses. */
+const EXIT_OK = 0;
+const EXIT_FAILURE = 1;
+const EXIT_USAGE = 2;
 
 /**
  * Runs one command line, program name left out. Prints; throws nothing.
@@ -65,7 +63,6 @@ function createProgram(): Command {
       logitsVerb(),
       tokenizeVerb(),
       detokenizeVerb(),
-      synthVerb(),
       doctorVerb(),
     ]
   ) {
@@ -99,14 +96,14 @@ function report(error: unknown, program: Command): number {
 /** A message for what is the user's or the machine's fault, the whole stack for a bug. */
 function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const expected = error instanceof UsageError || error instanceof ModelFormatError ||
+  if (error instanceof WorkerError && error.cause !== undefined) return describeError(error.cause);
+  return isExpected(error) ? error.message : error.stack ?? error.message;
+}
+
+/** Errors of the house begin with "Cannot"; the system's have classes of their own. */
+function isExpected(error: Error): boolean {
+  return error instanceof UsageError || error instanceof ModelFormatError ||
     error instanceof UnsupportedModelError || error instanceof RequestError ||
+    error.message.startsWith("Cannot ") ||
     Object.values(Deno.errors).some((kind) => error instanceof kind);
-  if (expected) return error.message;
-  if (error instanceof WorkerError) {
-    return error.cause instanceof Error
-      ? `${error.message}: ${error.cause.message}`
-      : error.message;
-  }
-  return error.stack ?? error.message;
 }

@@ -1,0 +1,97 @@
+/** `doctor`: what this machine can do for a model, measured where it cannot be asked. */
+import type { Command } from "commander";
+import project from "../../../deno.json" with { type: "json" };
+import { describeGpu, type GpuDescription } from "../../../gpu/mod.ts";
+import { formatBytes } from "../../base/units.ts";
+import {
+  defaultDiskFolder,
+  hasRoomToMeasure,
+  measureDisk,
+  measureMemoryGbps,
+} from "../doctor/speeds.ts";
+import { wasmFeatures } from "../doctor/wasm_features.ts";
+import { writeJson, writeOutLine } from "../output.ts";
+import { SPEED_FLAGS, v8Flags } from "../v8_flags.ts";
+import { createDataVerb } from "../verb.ts";
+
+interface Options {
+  readonly dir?: string;
+  readonly json?: boolean;
+}
+
+export function doctorVerb(): Command {
+  return createDataVerb("doctor", "Print what this machine can do.")
+    .option(
+      "--dir <folder>",
+      "measure the disk that holds this folder (default: the temporary one)",
+    )
+    .action(doctor);
+}
+
+async function doctor(options: Options): Promise<void> {
+  const report = await examine(options.dir ?? defaultDiskFolder());
+  if (options.json) writeJson(report);
+  else writeOutLine(formatReport(report));
+}
+
+type Report = Awaited<ReturnType<typeof examine>>;
+
+async function examine(diskFolder: string) {
+  const inForce = v8Flags();
+  const { total, available } = Deno.systemMemoryInfo();
+  return {
+    ganglion: project.version,
+    deno: Deno.version.deno,
+    v8: Deno.version.v8,
+    os: Deno.build.os,
+    arch: Deno.build.arch,
+    cores: navigator.hardwareConcurrency,
+    wasm: wasmFeatures(),
+    flags: inForce,
+    missing_flags: SPEED_FLAGS.filter((flag) => !inForce.includes(flag)),
+    memory: {
+      total_bytes: total,
+      available_bytes: available,
+      /** Of one thread; null when there is no room to measure it. */
+      read_gbps: hasRoomToMeasure(available) ? await measureMemoryGbps() : null,
+    },
+    disk: measureDisk(diskFolder),
+    gpu: await describeGpu(),
+  };
+}
+
+function formatReport(report: Report): string {
+  const { memory, disk, flags, missing_flags: missing } = report;
+  const features = Object.entries(report.wasm).map(([name, has]) => has ? name : `no ${name}`);
+  const readGbps = memory.read_gbps === null
+    ? "not measured"
+    : `${memory.read_gbps.toFixed(1)} GB/s`;
+  const rows: [string, string][] = [
+    ["ganglion", `${report.ganglion} on Deno ${report.deno}, V8 ${report.v8}`],
+    ["machine", `${report.os} ${report.arch}, ${report.cores} cores`],
+    ["wasm", features.join(", ")],
+    ["V8 flags", flags.join(" ") || "none"],
+    [
+      "memory",
+      `${formatBytes(memory.available_bytes)} of ${formatBytes(memory.total_bytes)} ` +
+      `available; one thread reads ${readGbps}`,
+    ],
+    [
+      "disk",
+      `${disk.folder}: ${disk.sequential_read_gbps.toFixed(2)} GB/s in a row, ` +
+      `${disk.random_reads_per_second} random reads of 4 KiB a second` +
+      (disk.direct ? "" : " (from the file cache)"),
+    ],
+    ["gpu", describeAdapter(report.gpu)],
+  ];
+  if (missing.length > 0) {
+    rows.push(["slow", `without ${missing.join(" ")}: start with \`deno task ganglion\``]);
+  }
+  return rows.map(([key, value]) => `${key.padEnd(9)} ${value}`).join("\n");
+}
+
+function describeAdapter({ adapter, reason }: GpuDescription): string {
+  if (!adapter) return `none: ${reason}`;
+  const name = adapter.description || adapter.device || adapter.vendor;
+  return `${name}${adapter.isFallback ? " (software: for tests only)" : ""}; not used yet`;
+}
