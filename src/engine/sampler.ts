@@ -25,7 +25,7 @@ export class Sampler {
   readonly #adjusted: Float32Array<ArrayBuffer>;
   readonly #vocabSize: number;
 
-  /** Options out of range count as the nearest in range; biases of ids not in the vocabulary, not. */
+  /** Options out of range count as the nearest in range; biases of unknown ids do not count. */
   constructor(options: SamplingOptions, vocabSize: number) {
     check(vocabSize > 0, "a vocabulary has ids");
     const settings = readSettings(options, vocabSize);

@@ -25,7 +25,7 @@ export class Candidates {
     return this.#count;
   }
 
-  /** Starts over with every id whose score is a number above -Infinity; keeps a view of `scores`. */
+  /** Starts over with every id whose score is a number above -Infinity; goes on using `scores`. */
   reset(scores: Float32Array): void {
     const ids = this.#ids;
     let count = 0;

@@ -1,6 +1,6 @@
 /** Random numbers that a seed repeats, on every machine. Not for secrets. */
 
-/** xoshiro128** (Blackman and Vigna 2018): 128 bits of state, filled from the seed by splitmix32. */
+/** xoshiro128** (Blackman and Vigna 2018): 128 bits of state, made of the seed by splitmix32. */
 export class SeededRandom {
   readonly #state = new Uint32Array(4);
 

@@ -58,7 +58,7 @@ function decodeQ8_0(bytes: DataView, out: Float32Array): void {
   }
 }
 
-/** 18 bytes for 32 weights: f16 scale, 16 bytes; low nibbles are weights 0..15, high ones 16..31. */
+/** 18 bytes for 32 weights: f16 scale, 16 bytes; low nibbles are weights 0..15. */
 function decodeQ4_0(bytes: DataView, out: Float32Array): void {
   for (let i = 0, at = 0; i < out.length; i += 32, at += 18) {
     const scale = f16ToF32(bytes.getUint16(at, true));

@@ -13,6 +13,6 @@ export interface Family {
   readonly ropeKind: RopeConfig["kind"];
   /** Biases of query, key and value: in every model, or in those whose file has them. */
   readonly qkvBias: "required" | "optional";
-  /** Whether `attention.sliding_window` limits attention; some families store it without using it. */
+  /** Whether `attention.sliding_window` is obeyed; some families store it without using it. */
   readonly slidingWindow: boolean;
 }

@@ -39,7 +39,7 @@ export class Hyperparameters {
 
   /**
    * A finite number above `min` and at most `max`.
-   * @throws {ModelFormatError} when it is absent without a default, no number, NaN, or out of bounds.
+   * @throws {ModelFormatError} when it is absent without a default, no number, or out of bounds.
    */
   float(key: string, bounds: Bounds): number {
     const { min, max = Number.MAX_VALUE } = bounds;

@@ -1,4 +1,4 @@
-/** The door of `src/model`: what a model is, out of a parsed file. Knows no weights but their bits. */
+/** The door of `src/model`: what a model is, out of a parsed file. Multiplies no weights. */
 export { describeModel, SUPPORTED_ARCHITECTURES } from "./describe.ts";
 export { dequantize } from "./dequantize.ts";
 export { fillRopeTable, type RopeFrequencies, ropeFrequencies } from "./rope.ts";

@@ -15,7 +15,7 @@ export interface RopeFrequencies {
 }
 
 /**
- * The frequencies base^(-2i / dimensionCount), divided by `factors` (Llama 3's, or null) and scaled.
+ * The frequencies base^(-2i / dimensionCount), divided by `factors` (Llama 3's) if any, and scaled.
  *
  * Linear scaling divides all of them. YaRN (Peng et al. 2023, "YaRN: Efficient Context Window
  * Extension") divides the slow ones, keeps the fast ones and mixes in between; its magnitude is

@@ -57,7 +57,7 @@ Deno.test("readConfig() refuses a vocabulary of another size than the embedding 
   assertThrows(() => readConfig(shorter, llama), ModelFormatError);
 });
 
-Deno.test("readConfig() takes the vocabulary size from the embedding table when no key says it", () => {
+Deno.test("readConfig() takes the vocabulary size from the embeddings when no key says it", () => {
   const config = configWith({ "llama.vocab_size": undefined, "tokenizer.ggml.tokens": undefined });
   assertEquals(config.vocabSize, 512);
 });
