@@ -1,0 +1,197 @@
+/**
+ * Speed of the matrix kernels and of attention, on one thread, with V8's two flags and without:
+ *
+ *   deno run -A tests/kernels/kernels_bench.ts [--rounds=5] [--only=q4_0] [--wasm=other.wasm]
+ *
+ * GMAC/s are 1e9 multiply-adds a second, GB/s the weights (or cache) read. Every figure is the
+ * best of the rounds, and beside it stands the roof: what a kernel that only reads gets.
+ */
+import { alignUp } from "../../src/base/check.ts";
+import { instantiateKernels, type Kernels } from "../../wasm/mod.ts";
+
+const FLAGS = "--no-wasm-bounds-checks,--experimental-wasm-revectorize";
+const MEMORY_WEIGHT_BYTES = 300 << 20;
+/** Fits the L2 cache beside the activations. */
+const CACHE_WEIGHT_BYTES = 400 << 10;
+const K = 2048;
+const GEMM_ROWS = 2048;
+const GEMM_TOKENS = 64;
+const WEIGHTS_AT = 1 << 20;
+
+const ROW_BYTES = { q4_0: K * 9 / 16, q8_0: K * 17 / 16, f32: K * 4, f16: K * 2, bf16: K * 2 };
+type RowType = keyof typeof ROW_BYTES;
+
+interface Bench {
+  readonly kernels: Kernels;
+  readonly rounds: number;
+  /** First byte behind the weights: activations, then outputs. */
+  readonly actsAt: number;
+  readonly outAt: number;
+}
+
+function main(): void {
+  const options = new Map(
+    Deno.args.map((arg) => arg.replace(/^--/, "").split("=") as [string, string]),
+  );
+  if (!options.has("child")) {
+    for (const flags of [FLAGS, ""]) spawnChild(flags);
+    return;
+  }
+  const url = options.get("wasm") ?? new URL("../../wasm/kernels.wasm", import.meta.url);
+  const module = new WebAssembly.Module(Deno.readFileSync(url));
+  const actsAt = WEIGHTS_AT + alignUp(MEMORY_WEIGHT_BYTES, 1 << 20) + (1 << 20);
+  const outAt = actsAt + (16 << 20);
+  const pages = (outAt + (64 << 20)) / 65536;
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: 65536, shared: true });
+  const bench = {
+    kernels: instantiateKernels(module, memory),
+    rounds: Number(options.get("rounds") ?? 5),
+    actsAt,
+    outAt,
+  };
+  fillFloats(memory, actsAt, 64 << 20);
+  const only = options.get("only") ?? "";
+  if ("read".includes(only)) benchRead(bench);
+  for (const type of Object.keys(ROW_BYTES) as RowType[]) {
+    if (type !== only && only !== "") continue;
+    fillRows(memory, type);
+    benchMatmul(bench, type);
+  }
+  for (const type of ["f16", "f32"] as const) {
+    if (!"attention".startsWith(only)) continue;
+    fillRows(memory, type);
+    benchAttention(bench, type);
+  }
+  if ("rest".startsWith(only)) benchRest(bench);
+}
+
+/** Floats of ordinary size: subnormal ones would be slow. */
+function fillFloats(memory: WebAssembly.Memory, at: number, bytes: number): void {
+  const floats = new Float32Array(memory.buffer, at, bytes / 4);
+  for (let i = 0; i < floats.length; i++) floats[i] = (Math.imul(i, 0x9e3779b1) >> 20) / 2048;
+}
+
+/** Fills the weights with one row, over and over. */
+function fillRows(memory: WebAssembly.Memory, type: RowType): void {
+  const rowBytes = ROW_BYTES[type];
+  const row = new Uint8Array(memory.buffer, WEIGHTS_AT, rowBytes);
+  if (type === "f32") fillFloats(memory, WEIGHTS_AT, rowBytes);
+  else for (let i = 0; i < rowBytes; i++) row[i] = Math.imul(i, 0x9e3779b1) >>> 24;
+  // 16-bit floats of about 2^-5, negative and positive; so are the scales of quantised rows.
+  const half = type === "bf16" ? 0x3d : 0x28;
+  const halvesFrom = type === "q4_0" ? K / 2 : type === "q8_0" ? K : type === "f32" ? rowBytes : 0;
+  for (let i = halvesFrom + 1; i < rowBytes; i += 2) row[i] = half | (row[i] & 0x80);
+  const all = new Uint8Array(memory.buffer, WEIGHTS_AT, MEMORY_WEIGHT_BYTES);
+  for (let done = rowBytes; done < all.length; done *= 2) all.copyWithin(done, 0, done);
+}
+
+function spawnChild(flags: string): void {
+  console.log(flags === "" ? "--- plain V8" : `--- ${flags}`);
+  const { success } = new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "-A",
+      ...(flags === "" ? [] : [`--v8-flags=${flags}`]),
+      import.meta.url,
+      ...Deno.args,
+      "--child=yes",
+    ],
+    stdout: "inherit",
+    stderr: "inherit",
+  }).outputSync();
+  if (!success) Deno.exit(1);
+}
+
+/** Seconds of one call, best of the rounds, each of at least 60 ms. */
+function seconds(bench: Bench, call: () => void): number {
+  call();
+  let best = Infinity;
+  let calls = 1;
+  for (let round = 0; round <= bench.rounds; round++) {
+    const start = performance.now();
+    for (let i = 0; i < calls; i++) call();
+    const each = (performance.now() - start) / calls;
+    if (round > 0) best = Math.min(best, each); // round 0 tiers up and counts
+    calls = Math.max(1, Math.ceil(60 / each));
+  }
+  return best / 1000;
+}
+
+function report(name: string, time: number, { macs = 0, bytes = 0 }): void {
+  const rate = macs > 0 ? `${(macs / time / 1e9).toFixed(1).padStart(7)} GMAC/s` : "".padStart(14);
+  const stream = bytes > 0 ? `${(bytes / time / 1e9).toFixed(1).padStart(7)} GB/s` : "";
+  console.log(`${name.padEnd(34)} ${(time * 1e3).toFixed(3).padStart(9)} ms ${rate} ${stream}`);
+}
+
+function benchRead(bench: Bench): void {
+  for (const [label, bytes] of [["memory", 256 << 20], ["cache", CACHE_WEIGHT_BYTES]] as const) {
+    const time = seconds(bench, () => bench.kernels.read_only(WEIGHTS_AT, bytes));
+    report(`read_only ${label}`, time, { bytes });
+  }
+}
+
+function benchMatmul(bench: Bench, type: RowType): void {
+  const quantised = type === "q4_0" || type === "q8_0";
+  const suffix = quantised ? "q8" : "f32";
+  const rowBytes = ROW_BYTES[type];
+  for (
+    const [label, n, rows] of [
+      ["gemv memory", 1, Math.floor(MEMORY_WEIGHT_BYTES / rowBytes)],
+      ["gemv cache", 1, Math.floor(CACHE_WEIGHT_BYTES / rowBytes)],
+      [`gemm ${GEMM_TOKENS} tokens`, GEMM_TOKENS, GEMM_ROWS],
+    ] as const
+  ) {
+    const { kernels, actsAt, outAt } = bench;
+    if (quantised) kernels.quantize_q8(outAt + (32 << 20), K, n, K, actsAt);
+    const time = seconds(bench, () => {
+      if (quantised) {
+        kernels[`matmul_${type}_q8`](WEIGHTS_AT, rowBytes, rows, K, actsAt, n, outAt, rows);
+      } else {
+        kernels[`matmul_${type}_f32`](WEIGHTS_AT, rowBytes, rows, K, actsAt, K, n, outAt, rows);
+      }
+    });
+    report(`matmul_${type}_${suffix} ${label}`, time, {
+      macs: rows * K * n,
+      bytes: rows * rowBytes,
+    });
+  }
+}
+
+function benchAttention(bench: Bench, type: "f16" | "f32"): void {
+  const { kernels, actsAt, outAt } = bench;
+  const [heads, groupSize, headDim] = [32, 4, 64];
+  const bytes = type === "f16" ? 2 : 4;
+  const kvStride = (heads / groupSize) * headDim * bytes;
+  for (const [n, p0] of [[1, 2047], [64, 0], [64, 1984]]) {
+    const values = WEIGHTS_AT + (64 << 20);
+    const scratch = outAt + (32 << 20);
+    // deno-fmt-ignore
+    const time = seconds(bench, () => kernels[`attention_${type}`](
+      actsAt, heads * headDim, WEIGHTS_AT, values, kvStride, outAt, heads * headDim, scratch,
+      n, p0, heads, 0, groupSize, headDim, 0, 0.125,
+    ));
+    const seen = n * p0 + n * (n + 1) / 2;
+    const macs = 2 * seen * heads * headDim;
+    report(`attention_${type} n ${n} p0 ${p0}`, time, { macs, bytes: 2 * (p0 + n) * kvStride });
+  }
+}
+
+function benchRest({ kernels, actsAt, outAt, ...rest }: Bench): void {
+  const bench = { kernels, actsAt, outAt, ...rest };
+  const [n, d] = [64, 2048];
+  const bytes = n * d * 4;
+  const time = (name: string, call: () => void) => report(name, seconds(bench, call), { bytes });
+  time("quantize_q8", () => kernels.quantize_q8(outAt, d, n, d, actsAt));
+  time("rms_norm_f32", () => kernels.rms_norm_f32(outAt, d, outAt, actsAt, d, n, d, 1e-5));
+  time("silu_mul_f32", () => kernels.silu_mul_f32(outAt, outAt, d, actsAt, d, n, d));
+  time("rope_f32 neox", () => kernels.rope_f32(actsAt, d, n, 32, 64, 64, outAt, 1));
+  time("rope_f32 norm", () => kernels.rope_f32(actsAt, d, n, 32, 64, 64, outAt, 0));
+  time("store_f16", () => kernels.store_f16(outAt, d, actsAt, 2 * d, n, d));
+  time("softmax_f32", () => kernels.softmax_f32(outAt, n * d, 1));
+  time("argmax_f32", () => kernels.argmax_f32(outAt, n * d));
+  time("repack_q4_0", () => kernels.repack_q4_0(WEIGHTS_AT, 1152, actsAt, 1152, 455, 64));
+  time("repack_q8_0", () => kernels.repack_q8_0(WEIGHTS_AT, 2176, actsAt, 2176, 241, 64));
+  time("dequantize_row_q4_0", () => kernels.dequantize_row_q4_0(WEIGHTS_AT, d * n, actsAt));
+}
+
+if (import.meta.main) main();
