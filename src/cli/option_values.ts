@@ -47,3 +47,12 @@ export function tokenIds(text: string): number[] {
 export function list(text: string): string[] {
   return text.split(",").map((part) => part.trim()).filter((part) => part !== "");
 }
+
+/** A parser of one of some words, upper or lower case. */
+export function oneOf<T extends string>(words: readonly T[]): (text: string) => T {
+  return (text) => {
+    const word = words.find((each) => each.toLowerCase() === text.toLowerCase());
+    if (word !== undefined) return word;
+    throw new InvalidArgumentError(`Allowed choices are ${words.join(", ")}.`);
+  };
+}

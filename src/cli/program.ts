@@ -21,6 +21,7 @@ import { logitsVerb } from "./verbs/logits.ts";
 import { runVerb } from "./verbs/run.ts";
 import { serveVerb } from "./verbs/serve.ts";
 import { showVerb } from "./verbs/show.ts";
+import { synthVerb } from "./verbs/synth.ts";
 import { tokenizeVerb } from "./verbs/tokenize.ts";
 
 /** Exit statuses. */
@@ -63,6 +64,7 @@ function createProgram(): Command {
       logitsVerb(),
       tokenizeVerb(),
       detokenizeVerb(),
+      synthVerb(),
       doctorVerb(),
     ]
   ) {

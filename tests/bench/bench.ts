@@ -5,23 +5,30 @@
  *
  *   deno task bench [MODEL] [--threads 1] [--rounds 5] [--llama-bench PATH] [--json]
  */
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { join } from "node:path";
 import { benchPrompt } from "../../src/cli/bench_prompt.ts";
 import { formatSpread, type Spread, spreadOf } from "../../src/cli/spread.ts";
 import { openGguf } from "../../src/gguf/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
+import { oneOf, wholeNumber } from "../../src/cli/option_values.ts";
+import {
+  QUANTS,
+  type ShapeName,
+  SHAPES,
+  synthesize,
+  type WeightType,
+} from "../../src/synth/mod.ts";
 import { type Engine, ganglion, llamaBench, nodeLlamaCpp, OURS, type Sample } from "./engines.ts";
 import { benchCacheFolder, installPeer } from "./install_peer.ts";
-import { synthesize } from "../../src/synth/mod.ts";
 
 interface Options {
   readonly threads: number;
   readonly rounds: number;
   readonly promptTokens: number;
   readonly genTokens: number;
-  readonly shape: string;
-  readonly quant: string;
+  readonly shape: ShapeName;
+  readonly quant: WeightType;
   readonly seed: number;
   /** False with --no-peer. */
   readonly peer: boolean;
@@ -36,6 +43,9 @@ interface Column {
   readonly samples: Sample[];
 }
 
+const SHAPE_NAMES = Object.keys(SHAPES) as ShapeName[];
+const count = wholeNumber({ min: 1 });
+
 await new Command("bench")
   .description("Our engine beside its peers, interleaved, on the same file")
   .argument("[model]", "a .gguf file; left out: a synthetic one, kept in the cache folder")
@@ -43,8 +53,8 @@ await new Command("bench")
   .option("--rounds <n>", "interleaved rounds", count, 5)
   .option("--prompt-tokens <n>", "length of the prompt", count, 512)
   .option("--gen-tokens <n>", "length of the answer", count, 128)
-  .option("--shape <name>", "shape of the synthetic model", "tinyllama-1.1b")
-  .option("--quant <type>", "weights of the synthetic model", "Q4_0")
+  .option("--shape <name>", "shape of the synthetic model", oneOf(SHAPE_NAMES), "tinyllama-1.1b")
+  .option("--quant <type>", "weights of the synthetic model", oneOf(QUANTS), "Q4_0")
   .option("--seed <n>", "seed of the prompt", count, 1)
   .option("--no-peer", "leave node-llama-cpp out")
   .option("--peer-flash-attention", "let node-llama-cpp use flash attention", false)
@@ -56,7 +66,7 @@ await new Command("bench")
 async function run(model: string | undefined, options: Options): Promise<void> {
   const modelPath = model ?? await syntheticModel(options);
   const engines = await chooseEngines(options);
-  const { config } = describeModel(await openGguf(modelPath));
+  const { config } = describeModel(openGguf(modelPath));
   const { threads, genTokens, seed } = options;
   const promptIds = benchPrompt({
     vocabSize: config.vocabSize,
@@ -95,9 +105,7 @@ async function syntheticModel({ shape, quant }: Options): Promise<string> {
   if (await Deno.stat(path).then(() => true, () => false)) return path;
   console.error(`Making ${path}`);
   await Deno.mkdir(folder, { recursive: true });
-  const partial = `${path}.partial`; // an interrupted run must not leave half a model
-  await synthesize({ shape, quant, out: partial });
-  await Deno.rename(partial, path);
+  synthesize({ shape, quant, seed: 1, out: path });
   return path;
 }
 
@@ -162,12 +170,4 @@ function formatTable(report: Report): string {
 
 function length(text: string): number {
   return text.length;
-}
-
-function count(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) {
-    throw new InvalidArgumentError("a whole number above zero is needed");
-  }
-  return value;
 }

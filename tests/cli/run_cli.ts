@@ -1,0 +1,62 @@
+/** Runs the command line as its users do: as a process of its own. */
+import { fileURLToPath } from "node:url";
+import { tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
+
+const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+
+export interface CliResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface CliInput {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly stdin?: string;
+}
+
+/** Runs `ganglion ARGS`, with no config file of the user's in sight. */
+export async function runCli(
+  args: readonly string[],
+  { env, stdin = "" }: CliInput = {},
+): Promise<CliResult> {
+  const child = startCli(args, { env });
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(stdin)).catch(ignoreClosed);
+  await writer.close().catch(ignoreClosed);
+  const { code, stdout, stderr } = await child.output();
+  const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, stdout: decode(stdout), stderr: decode(stderr) };
+}
+
+/** Starts `ganglion ARGS` with all streams piped. */
+export function startCli(
+  args: readonly string[],
+  { env }: Pick<CliInput, "env"> = {},
+): Deno.ChildProcess {
+  return new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-check", "--no-prompt", "-A", MAIN, ...args],
+    env: { XDG_CONFIG_HOME: "/nonexistent", NO_COLOR: "1", ...env },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+/** Calls `test` with the path of a tiny model in a folder of its own. */
+export async function withTinyModel(
+  test: (path: string, folder: string) => Promise<void>,
+  options: TinyModelOptions = {},
+): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    const path = `${folder}/tiny.gguf`;
+    await Deno.writeFile(path, tinyModel(options));
+    await test(path, folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** A program that has ended does not read its stdin: no failure of the test. */
+function ignoreClosed(): void {}
