@@ -1,4 +1,6 @@
 /** Builds a tokenizer from what a GGUF file says. Knows which parts each kind needs. */
+import { getString } from "../gguf/mod.ts";
+import { createIdOnlyTokenizer, NO_VOCABULARY_KINDS } from "./no_vocabulary.ts";
 import { findPreTokenizer, wordsOf } from "./split_words.ts";
 import { pairsFromMerges, pairsFromScores } from "./merge_pairs.ts";
 import { SpacedText } from "./spaced_text.ts";
@@ -20,6 +22,9 @@ export interface LoadedTokenizer extends Tokenizer {
  * @throws {ModelFormatError} when a key is missing, of the wrong type, or an array of the wrong length.
  */
 export function createTokenizer(metadata: Metadata): LoadedTokenizer {
+  if (NO_VOCABULARY_KINDS.includes(getString(metadata, "tokenizer.ggml.model", "none"))) {
+    return createIdOnlyTokenizer();
+  }
   const source = readVocabMetadata(metadata);
   return source.kind === "llama" ? sentencePiece(source) : byteLevelBpe(source);
 }

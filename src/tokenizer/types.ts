@@ -8,8 +8,8 @@
 export const SPECIAL_TOKEN_BREAKER = "\uD800";
 
 export interface Tokenizer {
-  /** "llama" (SentencePiece) or "gpt2" (byte-level BPE). */
-  readonly kind: "llama" | "gpt2";
+  /** "llama" (SentencePiece), "gpt2" (byte-level BPE), or "none" where there is no vocabulary. */
+  readonly kind: "llama" | "gpt2" | "none";
   readonly vocabSize: number;
   readonly bosId: number | null;
   readonly eosId: number | null;

@@ -62,17 +62,18 @@ export function spmMetadata(
   ]);
 }
 
-/** The first `count` merges that byte-pair encoding learns from `text`, in the byte alphabet. */
-export function learnMerges(text: string, count: number): string[] {
+/** At most `countMax` merges that byte-pair encoding learns from `text`, in the byte alphabet. */
+export function learnMerges(text: string, countMax: number): string[] {
   let symbols = [...new TextEncoder().encode(text)].map((byte) => ALPHABET[byte]);
   const merges: string[] = [];
-  while (merges.length < count) {
+  while (merges.length < countMax) {
     const counts = new Map<string, number>();
     for (let i = 0; i + 1 < symbols.length; i++) {
       const pair = `${symbols[i]} ${symbols[i + 1]}`;
       counts.set(pair, (counts.get(pair) ?? 0) + 1);
     }
-    const [best] = [...counts].reduce((a, b) => b[1] > a[1] ? b : a);
+    const [best, count] = [...counts].reduce((a, b) => b[1] > a[1] ? b : a);
+    if (count < 2) break;
     merges.push(best);
     symbols = mergeAll(symbols, best);
   }
