@@ -1,0 +1,130 @@
+/**
+ * The engine against other engines: logits and greedy ids of models with random weights within the
+ * tolerance that comes with them, and stories of small trained ones.
+ */
+import { assert, assertEquals, assertLess } from "@std/assert";
+import { type LoadedModel, loadModel, type LoadOptions } from "../../src/llm/mod.ts";
+import { firstCloseStep, maxAbs, nmse } from "../support/compare.ts";
+import { sharedPath, sharedTest } from "../support/shared.ts";
+import { readFloats, readJson } from "../support/shared_data.ts";
+
+const GOLDEN_MODELS = [
+  "llama-f32",
+  "llama-f16",
+  "llama-q8_0",
+  "llama-q4_0",
+  "llama-tied-f16",
+  "llama3-rope-f16",
+  "qwen2-f16",
+];
+
+interface Tolerance {
+  readonly vs_exact_nmse: number;
+}
+
+for (const name of GOLDEN_MODELS) {
+  const folder = `golden/${name}`;
+
+  sharedTest(folder, `LoadedModel.logits() of ${name} are within its tolerance`, async () => {
+    const tokens: Record<string, number[]> = readJson(`${folder}/tokens.json`);
+    const { tolerance }: { tolerance: Record<string, Tolerance> } = readJson(
+      `${folder}/meta.json`,
+    );
+    for (const threads of [1, 2, 3]) {
+      await withModel(`${folder}/model.gguf`, { threads }, async (model) => {
+        for (const [sequence, ids] of Object.entries(tokens)) {
+          const exact = readFloats(`${folder}/exact_${sequence}.f32`);
+          const error = nmse(await allLogits(model, ids), exact);
+          assertLess(error, tolerance[sequence].vs_exact_nmse, `${sequence}, ${threads} threads`);
+        }
+      });
+    }
+  });
+
+  sharedTest(folder, `generate() continues ${name} with the exact greedy ids`, async () => {
+    const tokens: Record<string, number[]> = readJson(`${folder}/tokens.json`);
+    const greedy: Record<string, { ids: number[]; gap: number[] }> = readJson(
+      `${folder}/greedy.json`,
+    );
+    for (const threads of [1, 2, 3]) {
+      await withModel(`${folder}/model.gguf`, { threads }, async (model) => {
+        for (const [sequence, prompt] of Object.entries(tokens)) {
+          const { ids, gap } = greedy[`exact_${sequence}`];
+          const exact = readFloats(`${folder}/exact_${sequence}.f32`);
+          const error = maxAbs(await allLogits(model, prompt), exact);
+          const comparable = firstCloseStep(gap, error);
+          const found = await greedyIds(model, prompt, ids.length);
+          assertEquals(found.slice(0, comparable), ids.slice(0, comparable));
+        }
+      });
+    }
+  });
+}
+
+/** An entry of shared/models/golden.json. */
+interface Story {
+  readonly prompt: string;
+  readonly prompt_ids: number[];
+  readonly top5_logits_after_prompt: [id: number, logit: number][];
+  readonly greedy_ids: number[];
+}
+
+for (const name of ["stories260K", "babyllama105"]) {
+  const path = `models/${name}-f32.gguf`;
+
+  sharedTest(path, `${name} in F32 tells the golden stories, logits within 1e-3`, async () => {
+    const stories = readJson<Record<string, Story[]>>("models/golden.json")[name];
+    for (const threads of [1, 2, 3]) {
+      await withModel(path, { threads }, async (model) => {
+        for (const story of stories) {
+          assertEquals(model.encodePrompt(story.prompt), story.prompt_ids);
+          const logits = await allLogits(model, story.prompt_ids);
+          const last = logits.subarray(logits.length - model.config.vocabSize);
+          for (const [id, logit] of story.top5_logits_after_prompt ?? []) {
+            assertLess(Math.abs(last[id] - logit), 1e-3, `id ${id} after "${story.prompt}"`);
+          }
+          const rest = story.greedy_ids.slice(story.prompt_ids.length);
+          assertEquals(await greedyIds(model, story.prompt_ids, rest.length), rest);
+        }
+      });
+    }
+  });
+}
+
+async function withModel(
+  path: string,
+  options: LoadOptions,
+  use: (model: LoadedModel) => Promise<void>,
+): Promise<void> {
+  const model = await loadModel(sharedPath(path), options);
+  try {
+    await use(model);
+  } finally {
+    await model.close();
+  }
+}
+
+/** Logits of every position, [ids, vocab]. */
+async function allLogits(model: LoadedModel, ids: readonly number[]): Promise<Float32Array> {
+  const { vocabSize } = model.config;
+  const all = new Float32Array(ids.length * vocabSize);
+  let next = 0;
+  await model.logits(ids, (rows, firstPosition) => {
+    assertEquals(firstPosition, next);
+    all.set(rows, firstPosition * vocabSize);
+    next += rows.length / vocabSize;
+  });
+  assertEquals(next, ids.length);
+  assert(all.every(Number.isFinite));
+  return all;
+}
+
+async function greedyIds(
+  model: LoadedModel,
+  ids: readonly number[],
+  count: number,
+): Promise<number[]> {
+  const sampling = { temperature: 0 };
+  const generation = model.generate({ ids, maxTokens: count, sampling, ignoreEnd: true });
+  return [...(await generation.result).ids];
+}

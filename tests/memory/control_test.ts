@@ -1,0 +1,103 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { Control, RankFailedError } from "../../src/memory/control.ts";
+import { controlWords, STEP_KIND_FORWARD } from "../../src/memory/control_layout.ts";
+import type { FollowerSetup } from "./control_follower.ts";
+
+interface Follower {
+  readonly worker: Worker;
+  next(): Promise<unknown>;
+}
+
+async function startFollowers(count: number): Promise<
+  { control: Control; marks: Int32Array; followers: Follower[] }
+> {
+  const rankCount = count + 1;
+  const buffer = new SharedArrayBuffer(4 * controlWords(4, 16));
+  const marks = new SharedArrayBuffer(8 * rankCount);
+  const followers: Follower[] = [];
+  for (let rankIndex = 1; rankIndex < rankCount; rankIndex++) {
+    const url = new URL("./control_follower.ts", import.meta.url);
+    const worker = new Worker(url, { type: "module" });
+    const inbox: unknown[] = [];
+    let wake: (() => void) | null = null;
+    worker.onmessage = (event) => {
+      inbox.push(event.data);
+      wake?.();
+    };
+    const next = async () => {
+      while (inbox.length === 0) await new Promise<void>((resolve) => wake = resolve);
+      return inbox.shift();
+    };
+    worker.postMessage(
+      { rankIndex, rankCount, control: buffer, marks } satisfies FollowerSetup,
+    );
+    followers.push({ worker, next });
+  }
+  for (const follower of followers) assertEquals(await follower.next(), "ready");
+  const control = new Control(buffer, { rankCount, chunkTokens: 4, leads: true });
+  return { control, marks: new Int32Array(marks), followers };
+}
+
+Deno.test("Control.join() lets nobody pass before everybody's writes are visible", async () => {
+  const { control, marks, followers } = await startFollowers(2);
+  let joins = 0;
+  let stale = 0;
+  // Steps with no pause, with a spin's pause and with a sleep's pause between them.
+  for (const [steps, pauseMs] of [[300, 0], [20, 1], [3, 20]]) {
+    for (let i = 0; i < steps; i++) {
+      if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      control.publish({ kind: STEP_KIND_FORWARD, tokenCount: 7, position: 0, logitsCount: 0 });
+      for (let join = 0; join < 7; join++) {
+        marks[(joins % 2) * 3] = joins + 1;
+        assert(control.join());
+        for (let rank = 0; rank < 3; rank++) {
+          if (marks[(joins % 2) * 3 + rank] !== joins + 1) stale++;
+        }
+        joins++;
+      }
+    }
+  }
+  control.publishExit();
+  assertEquals(stale, 0);
+  for (const follower of followers) assertEquals(await follower.next(), { stale: 0, joins });
+});
+
+Deno.test("Control.join() ends the step on all ranks at the same join after a cancel", async () => {
+  const { control, marks, followers } = await startFollowers(2);
+  let joins = 0;
+  for (let i = 0; i < 200; i++) {
+    control.cancelled = false;
+    control.publish({ kind: STEP_KIND_FORWARD, tokenCount: 9, position: 0, logitsCount: 0 });
+    for (let join = 0; join < 9; join++) {
+      if (join === i % 9) control.cancelled = true;
+      marks[(joins % 2) * 3] = joins + 1;
+      if (!control.join()) {
+        assertEquals(join, i % 9);
+        break;
+      }
+      joins++;
+    }
+  }
+  control.publishExit();
+  for (const follower of followers) assertEquals(await follower.next(), { stale: 0, joins });
+});
+
+Deno.test("Control.join() throws on a waiting rank when another one fails", () => {
+  const buffer = new SharedArrayBuffer(4 * controlWords(4, 16));
+  const control = new Control(buffer, { rankCount: 2, chunkTokens: 4, leads: true });
+  control.publish({ kind: STEP_KIND_FORWARD, tokenCount: 1, position: 0, logitsCount: 0 });
+  control.fail(1);
+  assertThrows(() => control.join(), RankFailedError, "Rank 1");
+});
+
+Deno.test("Control.outputChanged() settles when ids are announced, and at once when they were", async () => {
+  const buffer = new SharedArrayBuffer(4 * controlWords(4, 16));
+  const control = new Control(buffer, { rankCount: 1, chunkTokens: 4, leads: true });
+  const version = control.outputVersion;
+  const changed = control.outputChanged(version);
+  control.outputIds()[0] = 42;
+  control.outputCount = 1;
+  await changed;
+  assertEquals([control.outputCount, control.outputIds()[0]], [1, 42]);
+  await control.outputChanged(version);
+});
