@@ -28,7 +28,7 @@ const messageSchema = z.object({
         ? "tool messages are not supported by this server"
         : `expected "system", "developer", "user" or "assistant"`,
   }),
-  content: z.unknown(),
+  content: z.unknown().optional(),
   name: optional(z.string().max(256)),
   reasoning_content: optional(z.string()),
   tool_calls: optional(z.array(z.unknown()).max(0, "not supported by this server")),

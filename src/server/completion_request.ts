@@ -37,7 +37,7 @@ export function parseCompletionRequest(body: Readonly<Record<string, unknown>>):
 const completionSchema = z.object({
   ...answerFields,
   echo: optional(z.boolean()),
-  prompt: z.unknown().transform((prompt, context): readonly CompletionPrompt[] => {
+  prompt: z.unknown().optional().transform((prompt, context): readonly CompletionPrompt[] => {
     const prompts = readPrompts(prompt);
     if (typeof prompts !== "string") return prompts;
     context.addIssue({ code: "custom", message: prompts });

@@ -84,7 +84,10 @@ export class Outbox {
 
   #drop(): void {
     if (this.#state === "ended") return;
-    this.#controller.error(new Error("the reader is too slow"));
+    const error = new Error(`A client left its answer unread for ${this.#options.lagMs} ms`);
+    // Deno logs what fails a stream, and there is nothing to find at the end of this trace.
+    error.stack = error.message;
+    this.#controller.error(error);
     this.#giveUp();
   }
 

@@ -1,0 +1,99 @@
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { createApp, Lifecycle } from "../../src/server/mod.ts";
+import { ScriptedModel } from "../support/scripted_model.ts";
+import { CHAT, hello, post, refused, testApp } from "./http_client.ts";
+
+Deno.test("createApp() lists models, and shows one, slashes in its name or not", async () => {
+  const { app } = testApp({ id: "hf:user/tiny:Q4_K", contextLength: 512 });
+  const card = {
+    id: "hf:user/tiny:Q4_K",
+    object: "model",
+    created: 1_700_000_000,
+    owned_by: "ganglion",
+    context_length: 512,
+  };
+  const get = async (path: string) => await (await app.request(path)).json();
+  assertEquals(await get("/v1/models"), { object: "list", data: [card] });
+  assertEquals(await get("/v1/models/hf:user/tiny:Q4_K"), card);
+  assertEquals(await get(`/v1/models/${encodeURIComponent(card.id)}`), card);
+  assertEquals((await get("/v1/models/other")).error.code, "model_not_found");
+});
+
+Deno.test("createApp() says 503 while loading, 200 when ready, 503 when leaving", async () => {
+  const models = { state: "loading" as "loading" | "ready", get: () => undefined, list: () => [] };
+  const lifecycle = new Lifecycle();
+  const app = createApp({ models, lifecycle });
+  const loading = await app.request("/health");
+  assertEquals(loading.status, 503);
+  assertEquals(await loading.json(), {
+    error: { code: 503, type: "unavailable_error", message: "Loading model" },
+  });
+  assertEquals((await refused(app, CHAT, hello, 503)).code, "model_loading");
+  assertEquals((await app.request("/livez")).status, 200);
+  models.state = "ready";
+  const ready = await app.request("/health");
+  assertEquals([ready.status, await ready.json()], [200, { status: "ok" }]);
+  lifecycle.drain();
+  assertEquals((await app.request("/readyz")).status, 503);
+  assertEquals((await app.request("/livez")).status, 200);
+});
+
+Deno.test("createApp() answers unknown paths 404 and wrong methods 405 with Allow", async () => {
+  const { app } = testApp();
+  for (const path of ["/v1/nothing", "/v1", "/v1/chat", "/page/chat.js", "/../etc/passwd"]) {
+    const response = await app.request(path);
+    assertEquals(response.status, 404, path);
+    assertEquals((await response.json()).error.code, "unknown_url");
+  }
+  const wrong: [string, string, string][] = [
+    [CHAT, "GET", "POST, OPTIONS"],
+    [CHAT, "DELETE", "POST, OPTIONS"],
+    ["/v1/models", "POST", "GET, HEAD, OPTIONS"],
+    ["/health", "PUT", "GET, HEAD, OPTIONS"],
+    ["/", "POST", "GET, HEAD, OPTIONS"],
+  ];
+  for (const [path, method, allow] of wrong) {
+    const response = await app.request(path, { method });
+    assertEquals([response.status, response.headers.get("allow")], [405, allow]);
+    assertEquals((await response.json()).error.code, "method_not_allowed");
+  }
+  const options = await app.request(CHAT, { method: "OPTIONS" });
+  assertEquals([options.status, options.headers.get("allow")], [204, "POST, OPTIONS"]);
+  assertEquals((await app.request("/health", { method: "HEAD" })).status, 200);
+});
+
+Deno.test("createApp() gives every answer its security headers and a request id", async () => {
+  const { app } = testApp();
+  const answers = [
+    await app.request("/"),
+    await app.request("/nowhere"),
+    await app.request("/health", { headers: { host: "evil.example" } }),
+    await post(app, CHAT, hello),
+    await post(app, CHAT, { ...hello, stream: true }),
+  ];
+  for (const { headers, body } of answers) {
+    assertEquals(headers.get("x-content-type-options"), "nosniff");
+    assertEquals(headers.get("x-frame-options"), "DENY");
+    assertStringIncludes(headers.get("x-request-id") ?? "", "req_");
+    await body?.cancel();
+  }
+});
+
+Deno.test("createApp() reports failures of its own under the request's id", async () => {
+  const seen: unknown[] = [];
+  const failure = new Error("registry broke");
+  const app = createApp({
+    models: {
+      state: "ready",
+      get: () => {
+        throw failure;
+      },
+      list: () => [new ScriptedModel()],
+    },
+    onError: (error, requestId) => seen.push([error, requestId]),
+  });
+  const response = await post(app, CHAT, hello, { headers: { "x-request-id": "me" } });
+  assertEquals(response.status, 500);
+  assertEquals((await response.json()).error.type, "server_error");
+  assertEquals(seen, [[failure, "me"]]);
+});

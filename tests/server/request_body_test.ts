@@ -1,0 +1,65 @@
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { RequestError } from "../../src/base/errors.ts";
+import { readJsonObject } from "../../src/server/request_body.ts";
+import { CHAT, hello, post, refused, testApp } from "./http_client.ts";
+
+const limits = { bodyBytesMax: 1000, bodyTimeoutMs: 10_000 };
+
+function request(body: BodyInit, headers: HeadersInit = {}): Request {
+  return new Request("http://localhost/", { method: "POST", body, headers });
+}
+
+Deno.test("readJsonObject() reads objects, whatever their content type", async () => {
+  for (const type of ["application/json", "text/plain", "application/x-www-form-urlencoded"]) {
+    const given = request(`{"a":1,"a":2}`, { "content-type": type });
+    assertEquals(await readJsonObject(given, limits), { a: 2 });
+  }
+});
+
+Deno.test("readJsonObject() refuses what is not a JSON object in UTF-8", async () => {
+  const bad = ["", "{", "[]", "null", "5", `"x"`, "{'a':1}", `{"a":\u0000}`, `{"a":"\u0000"}`];
+  for (const body of [...bad, new Uint8Array([0x7b, 0xff, 0x7d])]) {
+    const error = await assertRejects(() => readJsonObject(request(body), limits), RequestError);
+    assertEquals([error.status, error.code], [400, "invalid_json"]);
+  }
+});
+
+Deno.test("readJsonObject() refuses bodies over the limit, declared or not", async () => {
+  const long = `{"a":"${"x".repeat(2000)}"}`;
+  const undeclared = new Blob([long]).stream();
+  const declared = request("{}", { "content-length": "5000" });
+  for (const given of [request(long), request(undeclared), declared]) {
+    const error = await assertRejects(() => readJsonObject(given, limits), RequestError, "1000");
+    assertEquals(error.status, 413);
+  }
+});
+
+Deno.test("readJsonObject() gives up on a body that never ends", async () => {
+  let isCancelled = false;
+  const stuck = new ReadableStream<Uint8Array>({ cancel: () => void (isCancelled = true) });
+  const error = await assertRejects(
+    () => readJsonObject(request(stuck), { ...limits, bodyTimeoutMs: 5 }),
+    RequestError,
+    "took longer",
+  );
+  assertEquals([error.status, isCancelled], [408, true]);
+});
+
+Deno.test("hostile JSON is a 400 or harmless, never a 500", async () => {
+  const { app } = testApp();
+  const deep = "[".repeat(100_000) + "]".repeat(100_000);
+  assertEquals((await refused(app, CHAT, deep)).code, "invalid_json");
+  assertEquals((await refused(app, CHAT, `{"messages":${deep}}`)).param, "messages[0]");
+  assertEquals(
+    (await refused(app, CHAT, `{"messages":[{"role":"user","content":${deep}}]}`)).param,
+    "messages[0].content[0]",
+  );
+  const harmless = [
+    JSON.stringify({ ...hello, metadata: null }).replace(`"metadata":null`, `"metadata":${deep}`),
+    JSON.stringify({ messages: [{ role: "user", content: "\u0000\ud83d" }] }),
+    `{"__proto__":{"messages":[]},"messages":[{"role":"user","content":"x"}]}`,
+  ];
+  for (const body of harmless) assertEquals((await post(app, CHAT, body)).status, 200);
+  const error = await refused(app, CHAT, `{"messages":[{"role":"user","content":"\\u00`);
+  assertStringIncludes(error.message, "JSON");
+});

@@ -1,0 +1,164 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { Lifecycle } from "../../src/server/mod.ts";
+import { serve } from "../../src/server/serve.ts";
+import { ScriptedModel } from "../support/scripted_model.ts";
+import { CHAT, hello, oneModel, readEvents, withServer } from "./http_client.ts";
+
+const never = new Promise<void>(() => {});
+
+function send(url: string, fields: Record<string, unknown> = {}, init: RequestInit = {}) {
+  return fetch(url + CHAT, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ ...hello, ...fields }),
+    ...init,
+  });
+}
+
+Deno.test("serve() streams over HTTP: headers and pieces before the answer has ended", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  await withServer({ script: ["first", promise, "last"] }, async ({ server }) => {
+    const response = await send(server.url, { stream: true });
+    assertEquals(response.status, 200);
+    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+    let text = "";
+    while (!text.includes("first")) text += (await reader.read()).value;
+    assert(!text.includes("last"));
+    resolve();
+    for (let read = await reader.read(); !read.done; read = await reader.read()) text += read.value;
+    assert(text.includes("last") && text.endsWith("data: [DONE]\n\n"));
+  });
+});
+
+Deno.test("serve() sends a stream's headers while its request still waits in the queue", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  await withServer({ script: [promise, "x"] }, async ({ server, model }) => {
+    const running = send(server.url);
+    await model.until((counters) => counters.started === 1);
+    const waiting = await send(server.url, { stream: true });
+    assertEquals([waiting.status, model.load.waiting], [200, 1]);
+    resolve();
+    assertEquals((await readEvents(waiting)).at(-1), "[DONE]");
+    await (await running).body?.cancel();
+  });
+});
+
+Deno.test("serve() aborts a generation when its client hangs up, before or in mid-answer", async () => {
+  for (const script of [[never], ["first", never]]) {
+    await withServer({ script }, async ({ server, model }) => {
+      for (const [index, stream] of [false, true].entries()) {
+        const client = new AbortController();
+        const answer = send(server.url, { stream }, { signal: client.signal })
+          .then((response) => response.text());
+        await model.until((counters) => counters.started === index + 1);
+        // The headers of a stream have to be under way before hanging up means anything.
+        if (stream) await new Promise((resolve) => setTimeout(resolve, 20));
+        client.abort();
+        await assertRejects(() => answer);
+        await model.until((counters) => counters.aborted === index + 1);
+      }
+      assertEquals(model.load.running, 0);
+    });
+  }
+});
+
+Deno.test("serve() answers the next request when one client of two has gone", async () => {
+  let count = 0;
+  await withServer(
+    { script: () => (count++ === 0 ? [never] : ["mine"]) },
+    async ({ server, model }) => {
+      const client = new AbortController();
+      const gone = send(server.url, {}, { signal: client.signal });
+      await model.until((counters) => counters.started === 1);
+      const next = send(server.url);
+      client.abort();
+      await assertRejects(() => gone);
+      assertEquals((await (await next).json()).choices[0].message.content, "mine");
+    },
+  );
+});
+
+Deno.test("serve() drops a reader that never reads, and the next request gets its turn", async () => {
+  let count = 0;
+  // More than the kernel's buffers take; then the generation goes on until it is aborted.
+  const endless = [...Array(500).fill("x".repeat(20_000)), never];
+  const script = () => (count++ === 0 ? endless : ["mine"]);
+  await withServer({ script }, async ({ server, model }) => {
+    const { hostname, port } = new URL(server.url);
+    const socket = await Deno.connect({ hostname, port: Number(port) });
+    const body = JSON.stringify({ ...hello, stream: true });
+    await socket.write(new TextEncoder().encode(
+      `POST ${CHAT} HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    ));
+    await model.until((counters) => counters.started === 1);
+    assertEquals((await (await send(server.url)).json()).choices[0].message.content, "mine");
+    assertEquals(model.counters.aborted, 1);
+    socket.close();
+  }, { streamLagMs: 20, streamBufferChars: 1000 });
+});
+
+Deno.test("serve() lets running answers end before it leaves, and takes no new ones", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  await withServer({ script: ["a", promise, "b"] }, async ({ server, model }) => {
+    const answer = send(server.url);
+    await model.until((counters) => counters.started === 1);
+    const left = server.shutdown();
+    await assertRejects(() => fetch(server.url + "/health"));
+    resolve();
+    assertEquals((await (await answer).json()).choices[0].message.content, "ab");
+    await left;
+  });
+});
+
+Deno.test("serve() cuts running answers when draining takes too long, or on a second call", async () => {
+  for (const drainMs of [5, 60_000]) {
+    await withServer({ script: ["a", never] }, async ({ server, model }) => {
+      const stream = await send(server.url, { stream: true });
+      const whole = send(server.url);
+      await model.until((counters) => counters.accepted === 2);
+      const left = server.shutdown();
+      if (drainMs > 1000) server.shutdown();
+      assertEquals((await readEvents(stream)).at(-1).error.code, "shutting_down");
+      assertEquals((await whole).status, 503);
+      await (await whole).body?.cancel();
+      await left;
+    }, { drainMs });
+  }
+});
+
+Deno.test("serve() leaves when its signal aborts", async () => {
+  const stop = new AbortController();
+  const server = serve({ models: oneModel(new ScriptedModel()), port: 0, signal: stop.signal });
+  assertEquals((await (await fetch(server.url + "/health")).json()).status, "ok");
+  stop.abort();
+  await server.finished;
+});
+
+Deno.test("serve() says what to do when the port is taken", async () => {
+  await withServer({}, ({ server }) => {
+    assertThrows(
+      () => serve({ models: oneModel(new ScriptedModel()), port: server.port }),
+      Error,
+      `Cannot listen on 127.0.0.1 port ${server.port}: the port is in use`,
+    );
+    return Promise.resolve();
+  });
+});
+
+Deno.test("serve() refuses a body over the limit without reading all of it", async () => {
+  await withServer({}, async ({ server }) => {
+    const response = await send(server.url, { padding: "x".repeat(2_000_000) });
+    assertEquals(response.status, 413);
+    assertEquals((await response.json()).error.code, "body_too_large");
+    assertEquals((await send(server.url)).status, 200);
+  }, { bodyBytesMax: 100_000 });
+});
+
+Deno.test("Lifecycle drains first and stops later", () => {
+  const lifecycle = new Lifecycle();
+  assertEquals([lifecycle.isDraining, lifecycle.stopSignal.aborted], [false, false]);
+  lifecycle.drain();
+  assertEquals([lifecycle.isDraining, lifecycle.stopSignal.aborted], [true, false]);
+  lifecycle.stop();
+  assert(lifecycle.stopSignal.aborted);
+});

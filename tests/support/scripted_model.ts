@@ -1,0 +1,209 @@
+/**
+ * A language model without an engine: it says what its script says, waits where the script waits,
+ * fails where the script fails, and counts what became of its generations. One token is one UTF-16
+ * unit of text, ids are the units' codes.
+ */
+import { RequestError } from "../../src/base/errors.ts";
+import type {
+  ChatMessage,
+  FinishReason,
+  GenerateChunk,
+  GenerateRequest,
+  GenerateResult,
+  Generation,
+  LanguageModel,
+} from "../../src/llm/types.ts";
+
+/** A text to say, milliseconds or a promise to wait for, or an error to fail with. */
+export type Step = string | number | Promise<unknown> | Error;
+
+export interface ScriptedModelOptions {
+  readonly id?: string;
+  readonly contextLength?: number;
+  /** What each generation does; a function sees the request. Default: says "Hello, world". */
+  readonly script?: readonly Step[] | ((request: GenerateRequest) => readonly Step[]);
+  /** Generations that may wait behind the running one; default 100. */
+  readonly waitingMax?: number;
+  /** Called by encodeChat before it encodes; may throw as a chat template does. */
+  readonly onChat?: (messages: readonly ChatMessage[]) => void;
+}
+
+/** What has become of the generations so far. */
+export interface Counters {
+  accepted: number;
+  started: number;
+  completed: number;
+  aborted: number;
+  failed: number;
+}
+
+export class ScriptedModel implements LanguageModel {
+  readonly id: string;
+  readonly created = 1_700_000_000;
+  readonly contextLength: number;
+  /** Every request that was accepted, in order. */
+  readonly requests: GenerateRequest[] = [];
+  /** Every conversation that was encoded, in order. */
+  readonly chats: (readonly ChatMessage[])[] = [];
+  readonly counters: Counters = { accepted: 0, started: 0, completed: 0, aborted: 0, failed: 0 };
+  readonly #options: ScriptedModelOptions;
+  #waiting = 0;
+  #running = 0;
+  #turn: Promise<unknown> = Promise.resolve();
+  #watchers: (() => void)[] = [];
+
+  constructor(options: ScriptedModelOptions = {}) {
+    this.#options = options;
+    this.id = options.id ?? "scripted";
+    this.contextLength = options.contextLength ?? 1_000_000;
+  }
+
+  get load(): { readonly running: number; readonly waiting: number } {
+    return { running: this.#running, waiting: this.#waiting };
+  }
+
+  encodeChat(messages: readonly ChatMessage[]): number[] {
+    this.#options.onChat?.(messages);
+    this.chats.push(messages);
+    return this.encodePrompt(messages.map((message) => message.content).join("\n"));
+  }
+
+  encodePrompt(text: string): number[] {
+    return Array.from({ length: text.length }, (_, index) => text.charCodeAt(index));
+  }
+
+  decode(ids: readonly number[]): string {
+    return ids.map((id) => String.fromCharCode(id)).join("");
+  }
+
+  generate(request: GenerateRequest): Generation {
+    if (request.ids.length === 0) throw new RequestError("The prompt is empty", { status: 400 });
+    if (request.ids.length >= this.contextLength) {
+      throw new RequestError(`The prompt has ${request.ids.length} tokens, which do not fit`, {
+        status: 400,
+        code: "context_length_exceeded",
+        param: "messages",
+      });
+    }
+    if (this.#running + this.#waiting > (this.#options.waitingMax ?? 100)) {
+      throw new RequestError("The queue is full", {
+        status: 503,
+        code: "queue_full",
+        retryAfterSeconds: 2,
+      });
+    }
+    this.requests.push(request);
+    this.#count("accepted");
+    const chunks = new Chunks();
+    const result = this.#queue(request, chunks);
+    result.then(() => chunks.end(null), (error) => chunks.end(error));
+    return { result, [Symbol.asyncIterator]: () => chunks.read() };
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** Resolves when the counters satisfy `condition`. */
+  async until(condition: (counters: Counters) => boolean): Promise<void> {
+    while (!condition(this.counters)) {
+      await new Promise<void>((resolve) => this.#watchers.push(resolve));
+    }
+  }
+
+  #count(event: keyof Counters): void {
+    this.counters[event] += 1;
+    for (const wake of this.#watchers.splice(0)) wake();
+  }
+
+  async #queue(request: GenerateRequest, chunks: Chunks): Promise<GenerateResult> {
+    this.#waiting += 1;
+    const before = this.#turn;
+    const { promise, resolve: endTurn } = Promise.withResolvers<void>();
+    this.#turn = before.then(() => promise);
+    await Promise.race([before, aborted(request.signal)]);
+    this.#waiting -= 1;
+    this.#running += 1;
+    this.#count("started");
+    try {
+      const result = await this.#run(request, chunks);
+      this.#count(result.finishReason === "cancelled" ? "aborted" : "completed");
+      return result;
+    } catch (error) {
+      this.#count("failed");
+      throw error;
+    } finally {
+      this.#running -= 1;
+      endTurn();
+    }
+  }
+
+  async #run(request: GenerateRequest, chunks: Chunks): Promise<GenerateResult> {
+    const { script = ["Hello", ", ", "world"] } = this.#options;
+    const ids: number[] = [];
+    const end = (finishReason: FinishReason): GenerateResult => ({
+      text: this.decode(ids),
+      ids,
+      finishReason,
+      timings: {
+        promptTokens: request.ids.length,
+        cachedTokens: 1,
+        promptMs: 4,
+        predictedTokens: ids.length,
+        predictedMs: 10,
+      },
+    });
+    for (const step of typeof script === "function" ? script(request) : script) {
+      if (request.signal?.aborted) return end("cancelled");
+      if (step instanceof Error) throw step;
+      if (typeof step === "string") {
+        const room = (request.maxTokens ?? Infinity) - ids.length;
+        const said = this.encodePrompt(step).slice(0, room);
+        ids.push(...said);
+        chunks.push({ text: this.decode(said), ids: said });
+        if (ids.length === request.maxTokens) return end("length");
+      } else {
+        const wait = typeof step === "number" ? sleep(step) : step;
+        await Promise.race([wait, aborted(request.signal)]);
+      }
+    }
+    return end(request.signal?.aborted ? "cancelled" : "stop");
+  }
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Resolves when `signal` aborts; never without one. */
+function aborted(signal: AbortSignal | undefined): Promise<void> {
+  if (signal?.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    signal?.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+class Chunks {
+  readonly #chunks: GenerateChunk[] = [];
+  #ended: { readonly error: unknown } | null = null;
+  #wake: (() => void) | null = null;
+
+  push(chunk: GenerateChunk): void {
+    this.#chunks.push(chunk);
+    this.#wake?.();
+  }
+
+  end(error: unknown): void {
+    this.#ended = { error };
+    this.#wake?.();
+  }
+
+  async *read(): AsyncGenerator<GenerateChunk> {
+    for (let next = 0;;) {
+      if (next < this.#chunks.length) yield this.#chunks[next++];
+      else if (this.#ended) break;
+      else await new Promise<void>((resolve) => this.#wake = resolve);
+    }
+    if (this.#ended.error !== null) throw this.#ended.error;
+  }
+}
