@@ -19,7 +19,8 @@ export interface LoadedTokenizer extends Tokenizer {
 /**
  * Builds a tokenizer from a GGUF file's metadata, of which it needs the `tokenizer.ggml.*` keys.
  * @throws {UnsupportedModelError} when the tokenizer's kind or its pre-tokenizer is unknown.
- * @throws {ModelFormatError} when a key is missing, of the wrong type, or an array of the wrong length.
+ * @throws {ModelFormatError} when a key is missing or of the wrong type, or an array too short or
+ *   too long.
  */
 export function createTokenizer(metadata: Metadata): LoadedTokenizer {
   if (NO_VOCABULARY_KINDS.includes(getString(metadata, "tokenizer.ggml.model", "none"))) {

@@ -79,7 +79,7 @@ const CASED = String.raw`A-Za-z\u00b5\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u01ba\u01
 const DEEPSEEK_MARKS = String.raw`[!-\/:-~\uff01-\uff0f\uff1a-\uff5e\u2018-\u201f\u3000-\u3002]`;
 /** Chinese, Japanese, Korean and, as the ranges fall, all else from U+0800 to U+9FA5. */
 const DEEPSEEK_CJK = String.raw`[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+`;
-/** White space at the end; it can only begin where a run does, which saves trying the run's inside. */
+/** White space at the end. It can only begin where a run does: saves trying the run's inside. */
 const LAST_SPACES = `(?<!${S})${S}+$`;
 
 /** Sentence marks of several scripts, which BLOOM's words leave out. */

@@ -42,7 +42,7 @@ export function wordsOf(pre: PreTokenizer, text: string): string[] {
   return pieces;
 }
 
-/** `text` in blocks short enough for an expression, cut where a word ends if there is such a place. */
+/** `text` in blocks short enough for an expression, cut where a word ends if one does. */
 function blocksOf(text: string): string[] {
   const blocks: string[] = [];
   let begin = 0;
@@ -55,7 +55,7 @@ function blocksOf(text: string): string[] {
   return blocks;
 }
 
-/** Units of `block` that are sure to end with a word; all but half a surrogate pair if there are none. */
+/** Units of `block` up to a sure end of a word; without one, all but half a surrogate pair. */
 function lastWordEnd(block: string): number {
   const tail = Math.max(0, block.length - 65536);
   let end = 0;

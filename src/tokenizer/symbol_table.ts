@@ -32,7 +32,7 @@ export function hashBytes(bytes: Uint8Array, begin: number, end: number): number
 export class HashPowers {
   readonly #powers = [1];
 
-  /** Hash of the last `tailBytes` bytes of a string, from the hashes of the whole and of the rest. */
+  /** Hash of a string's last `tailBytes` bytes, from the hashes of the whole and of the rest. */
   tailHash(whole: number, head: number, tailBytes: number): number {
     const powers = this.#powers;
     while (powers.length <= tailBytes) {

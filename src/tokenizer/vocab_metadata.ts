@@ -51,7 +51,8 @@ export interface VocabMetadata {
 /**
  * Reads the `tokenizer.ggml.*` keys.
  * @throws {UnsupportedModelError} when the tokenizer is of another kind.
- * @throws {ModelFormatError} when a key is missing, of the wrong type, or an array of the wrong length.
+ * @throws {ModelFormatError} when a key is missing or of the wrong type, or an array too short or
+ *   too long.
  */
 export function readVocabMetadata(metadata: Metadata): VocabMetadata {
   const kind = readKind(metadata);

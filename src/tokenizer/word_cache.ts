@@ -1,6 +1,7 @@
 /**
  * A bounded cache of what frequent words encode to. Two generations: the young one takes what is
- * used, and when it is full the old one is dropped; least recently used, near enough, without a list.
+ * used, and when it is full the old one is dropped. Near enough to least recently used, without
+ * a list.
  */
 
 /** Words of one generation. */

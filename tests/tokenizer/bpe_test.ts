@@ -58,7 +58,7 @@ Deno.test("encode() takes the most urgent merge first and the leftmost of equals
   assertEquals(tokenizer.encode("aaa"), [aa, a]);
 });
 
-Deno.test("encode() merges by way of symbols that are no tokens, and spells them if they stay", () => {
+Deno.test("encode() merges by way of symbols that are no tokens, and spells what stays", () => {
   const metadata = bpeMetadata(["a b", "ab c"]);
   const types = new Int32Array(257).fill(TokenType.normal);
   metadata.set("tokenizer.ggml.tokens", packStrings([...ALPHABET, "abc"]));
@@ -90,7 +90,7 @@ Deno.test("encode() takes near-linear time for a word of a million letters", () 
   assertEquals(new Set(ids), new Set([258]));
 });
 
-Deno.test("createTokenizer() adds BOS to prompts where the file or its pre-tokenizer says so", () => {
+Deno.test("addBos is what the file says, or else what its pre-tokenizer's name implies", () => {
   const addsBos = (pre: string, flag?: boolean) => {
     const metadata = bpeMetadata([], { pre }).set("tokenizer.ggml.bos_token_id", 5);
     if (flag !== undefined) metadata.set("tokenizer.ggml.add_bos_token", flag);
@@ -100,7 +100,7 @@ Deno.test("createTokenizer() adds BOS to prompts where the file or its pre-token
   assertEquals([addsBos("llama-bpe"), addsBos("llama-bpe", false)], [true, false]);
 });
 
-Deno.test("createTokenizer() uses the default pre-tokenizer, and warns, when the file names none", () => {
+Deno.test("createTokenizer() warns when the file names no pre-tokenizer, and uses default", () => {
   const metadata = bpeMetadata([]);
   metadata.delete("tokenizer.ggml.pre");
   const { warnings } = createTokenizer(metadata);

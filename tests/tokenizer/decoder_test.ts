@@ -34,7 +34,7 @@ Deno.test("streamDecoder() never splits a code point, in either kind of vocabula
   );
 });
 
-Deno.test("streamDecoder() keeps the spaces of a continuation, and drops the first at a start", () => {
+Deno.test("streamDecoder() keeps a continuation's spaces, and drops the first at a start", () => {
   assertEquals(streamed(SPM, [SPACE_A, SPACE_A]).join(""), " a a");
   assertEquals(streamed(SPM, [1, SPACE_A, SPACE_A], { atStart: true }).join(""), "a a");
   assertEquals(streamed(BPE, BPE.encode(" a"), { atStart: true }).join(""), " a");

@@ -42,7 +42,7 @@ Deno.test("encode() spells what is no token in bytes, and as unknown without byt
   assertEquals(createTokenizer(bare).encode("aéb"), [3, 4, 0, 0]);
 });
 
-Deno.test("encode() puts a space before a text unless the file says not to, and none before none", () => {
+Deno.test("encode() puts a space before a text unless it is empty or the file says no", () => {
   assertEquals(TINY.encode(""), []);
   assertEquals(TINY.encode(" a"), [SPACE, SPACE_A]);
   const bare = createTokenizer(spmMetadata(PIECES).set("tokenizer.ggml.add_space_prefix", false));
@@ -100,7 +100,7 @@ Deno.test("encode() takes near-linear time for a million letters without a space
   assertEquals(TINY.encode(" ".repeat(1_000_000)).length, 500_001);
 });
 
-Deno.test("createTokenizer() finds SentencePiece's usual ids when the file does not name them", () => {
+Deno.test("createTokenizer() finds SentencePiece's usual ids when the file names none", () => {
   const metadata: Metadata = spmMetadata(PIECES);
   for (const name of ["bos", "eos", "unknown"]) metadata.delete(`tokenizer.ggml.${name}_token_id`);
   metadata.delete("tokenizer.ggml.token_type");
