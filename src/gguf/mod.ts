@@ -2,6 +2,7 @@
  * The door to GGUF: what a model file says, and the bytes of its tensors. Knows nothing of models.
  */
 export { openGguf, parseGguf } from "./parse.ts";
+export { describeGguf, type GgufSummary } from "./describe.ts";
 export { TensorReader } from "./tensor_reader.ts";
 export {
   getBoolean,

@@ -3,6 +3,7 @@
  * a tokenizer and a chat template. No test needs a model from outside.
  */
 import { encodeGguf, f32, type MetadataEntry, text, u32 } from "../../src/gguf/mod.ts";
+import { weightDistribution } from "../../src/synth/distribution.ts";
 import { modelMetadata, modelTensors, type PlannedTensor } from "../../src/synth/layout.ts";
 import { packWeights, type WeightType } from "../../src/synth/quantize_blocks.ts";
 import type { ModelShape } from "../../src/synth/shapes.ts";
@@ -41,9 +42,6 @@ export const TINY_SHAPE: ModelShape = {
   ropeBase: 10000,
   tied: false,
 };
-
-/** Standard deviation of the logits: wide enough that the best is seldom a close call. */
-const LOGITS_DEVIATION = 2;
 
 /** The bytes of a GGUF file. Same options, same bytes. */
 export function tinyModel(options: TinyModelOptions = {}): Uint8Array<ArrayBuffer> {
@@ -97,33 +95,6 @@ function contextMetadata(architecture: string, options: TinyModelOptions): Metad
 
 function randomWeights(tensor: PlannedTensor, shape: ModelShape, rng: Rng): Float32Array {
   const count = tensor.dims.reduce((product, dimension) => product * dimension);
-  const { mean, deviation } = distribution(tensor, shape);
+  const { mean, deviation } = weightDistribution(tensor, shape);
   return Float32Array.from({ length: count }, () => mean + deviation * rng.normal());
-}
-
-/**
- * Rows of deviation 1/√K keep every product of the size of its input. The output projection sees
- * inputs of size 1, so its deviation over √K is that of the logits.
- */
-function distribution(
-  tensor: PlannedTensor,
-  shape: ModelShape,
-): { mean: number; deviation: number } {
-  const fan = 1 / Math.sqrt(tensor.dims[0]);
-  switch (tensor.role) {
-    case "norm":
-      return { mean: 1, deviation: 0.1 };
-    case "bias":
-      return { mean: 0, deviation: 0.3 };
-    case "gate":
-    case "matrix":
-      return { mean: 0, deviation: fan };
-    case "residual":
-      // The output row of the last token answers to its own embedding: blocks must drown that out.
-      return { mean: 0, deviation: shape.tied ? 4 * fan : fan };
-    case "output":
-      return { mean: 0, deviation: LOGITS_DEVIATION * fan };
-    case "embedding":
-      return { mean: 0, deviation: shape.tied ? LOGITS_DEVIATION * fan : 1 };
-  }
 }

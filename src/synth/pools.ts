@@ -1,0 +1,43 @@
+/** Random weights for every tensor of a model, shared where tensors are alike. */
+import { rowBytes } from "../model/dtypes.ts";
+import { weightDistribution } from "./distribution.ts";
+import type { PlannedTensor } from "./layout.ts";
+import { packWeights } from "./quantize_blocks.ts";
+import type { SeededRandom } from "./seeded_random.ts";
+import type { ModelShape } from "./shapes.ts";
+import { WeightPool } from "./weight_pool.ts";
+
+/** One pool per type and size of weights: a model needs three or four. */
+export class Pools {
+  readonly #shape: ModelShape;
+  readonly #random: SeededRandom;
+  readonly #pools = new Map<string, WeightPool>();
+
+  constructor(shape: ModelShape, random: SeededRandom) {
+    this.#shape = shape;
+    this.#random = random;
+  }
+
+  /** The data of a tensor. */
+  pieces(tensor: PlannedTensor): Iterable<Uint8Array> {
+    if (tensor.dims.length === 1) return [this.vector(tensor)];
+    return this.of(tensor).pieces(rowBytes(tensor.type, tensor.dims[0]) * tensor.dims[1]);
+  }
+
+  /** A norm or a bias. */
+  vector(tensor: PlannedTensor): Uint8Array {
+    const { mean, deviation } = weightDistribution(tensor, this.#shape);
+    const length = tensor.dims[0];
+    const draw = () => mean + deviation * this.#random.normal();
+    return packWeights(tensor.type, Float32Array.from({ length }, draw));
+  }
+
+  /** The pool for a matrix; `gain` makes its weights larger. */
+  of(tensor: PlannedTensor, gain = 1): WeightPool {
+    const deviation = gain * weightDistribution(tensor, this.#shape).deviation;
+    const key = `${tensor.type} ${deviation}`;
+    const pool = this.#pools.get(key) ?? new WeightPool(tensor.type, deviation, this.#random);
+    this.#pools.set(key, pool);
+    return pool;
+  }
+}
