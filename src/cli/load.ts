@@ -40,14 +40,10 @@ export async function loadForVerb(
   path: string,
   options: LoadOptions,
 ): Promise<LoadedModel & AsyncDisposable> {
-  const progress = new Progress(`Loading ${basename(path)}`);
-  try {
-    const model = await loadModel(path, {
-      ...options,
-      onProgress: ({ loadedBytes, totalBytes }) => progress.update(loadedBytes, totalBytes),
-    });
-    return Object.assign(model, { [Symbol.asyncDispose]: () => model.close() });
-  } finally {
-    progress.finish();
-  }
+  using progress = new Progress(`Loading ${basename(path)}`);
+  const model = await loadModel(path, {
+    ...options,
+    onProgress: ({ loadedBytes, totalBytes }) => progress.update(loadedBytes, totalBytes),
+  });
+  return Object.assign(model, { [Symbol.asyncDispose]: () => model.close() });
 }

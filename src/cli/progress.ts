@@ -12,7 +12,7 @@ const LINE_INTERVAL_MS = 5_000;
 const BAR_COLUMNS = 30;
 
 /** Progress through a known number of bytes. */
-export class Progress {
+export class Progress implements Disposable {
   readonly #label: string;
   readonly #isTerminal = Deno.stderr.isTerminal();
   #nextMs = performance.now() + QUIET_MS;
@@ -37,8 +37,8 @@ export class Progress {
     writeError(`\r\x1b[K${this.#label} ${bar} ${percent} (${sizes})`);
   }
 
-  /** Takes the bar away; call it also when the work fails. */
-  finish(): void {
+  /** Takes the bar away. */
+  [Symbol.dispose](): void {
     if (this.#shown && this.#isTerminal) writeError("\r\x1b[K");
   }
 }

@@ -36,7 +36,7 @@ const SHARE = { min: 0, max: 1 };
 
 function synth({ shape, quant, sparsity, seed, out, json }: Options): void {
   const path = requireOption(out, "--out");
-  const progress = new Progress(`Writing ${basename(path)}`);
+  using progress = new Progress(`Writing ${basename(path)}`);
   const result = synthesize({
     shape: requireOption(shape, "--shape"),
     quant,
@@ -45,7 +45,6 @@ function synth({ shape, quant, sparsity, seed, out, json }: Options): void {
     out: path,
     onProgress: (doneBytes, totalBytes) => progress.update(doneBytes, totalBytes),
   });
-  progress.finish();
   if (json) writeJson({ bytes: result.bytes, params: result.params });
   else {
     const params = result.params.toLocaleString("en");

@@ -1,0 +1,86 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { startCli, withTinyModel } from "./run_cli.ts";
+
+/** Lines of a process's stderr as they come, and all of them in the end. */
+class Log {
+  text = "";
+  readonly ended: Promise<void>;
+  #wake = () => {};
+
+  constructor(stream: ReadableStream<Uint8Array<ArrayBuffer>>) {
+    this.ended = this.#collect(stream);
+  }
+
+  /** Waits until the log matches; fails when it ends without. */
+  async match(pattern: RegExp): Promise<RegExpExecArray> {
+    for (;;) {
+      const match = pattern.exec(this.text);
+      if (match) return match;
+      const next = new Promise<"more">((resolve) => this.#wake = () => resolve("more"));
+      const what = await Promise.race([next, this.ended.then(() => "end" as const)]);
+      if (what === "end") throw new Error(`The log ended without ${pattern}:\n${this.text}`);
+    }
+  }
+
+  async #collect(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> {
+    for await (const piece of stream.pipeThrough(new TextDecoderStream())) {
+      this.text += piece;
+      this.#wake();
+    }
+  }
+}
+
+/** Ends a process's streams, so that the test leaks nothing. */
+async function finish(child: Deno.ChildProcess, log: Log): Promise<Deno.CommandStatus> {
+  const [status] = await Promise.all([child.status, log.ended, child.stdout.cancel()]);
+  return status;
+}
+
+Deno.test("serve answers at /v1 until SIGINT, then ends with 0", () =>
+  withTinyModel(async (path) => {
+    const child = startCli(["serve", path, "--port", "0", "--threads", "1"]);
+    await child.stdin.close();
+    const log = new Log(child.stderr);
+    const [, url] = await log.match(/Serving tiny at (http:\/\/127\.0\.0\.1:\d+)/);
+    const models = await (await fetch(`${url}/v1/models`)).json();
+    assertEquals(models.data.map(({ id }: { id: string }) => id), ["tiny"]);
+    const page = await fetch(url);
+    assertMatch(await page.text(), /<html/);
+    const reply = await fetch(`${url}/v1/chat/completions`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({
+        model: "tiny",
+        max_tokens: 3,
+        messages: [{ role: "user", content: "Hello" }],
+      }),
+    });
+    const answer = await reply.json();
+    assertEquals(reply.status, 200, JSON.stringify(answer));
+    assert(answer.usage.completion_tokens <= 3);
+    child.kill("SIGINT");
+    assertEquals((await finish(child, log)).code, 0);
+  }));
+
+Deno.test("serve says so when its port is taken, before it loads anything", () =>
+  withTinyModel(async (path) => {
+    using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const port = `${taken.addr.port}`;
+    const child = startCli(["serve", path, "--port", port]);
+    await child.stdin.close();
+    const log = new Log(child.stderr);
+    assertEquals((await finish(child, log)).code, 1);
+    assertMatch(
+      log.text,
+      new RegExp(`Cannot listen on 127.0.0.1 port ${port}: the port is in use`),
+    );
+    assertEquals(log.text.includes("    at "), false, log.text);
+  }));
+
+Deno.test("serve ends with 1 when the model cannot be loaded", async () => {
+  const child = startCli(["serve", "/no/such.gguf", "--port", "0"]);
+  await child.stdin.close();
+  const log = new Log(child.stderr);
+  assertEquals((await finish(child, log)).code, 1);
+  assertMatch(log.text, /error: .*\/no\/such\.gguf/);
+});

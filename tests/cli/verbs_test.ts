@@ -1,0 +1,173 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { runCli, withTinyModel } from "./run_cli.ts";
+
+/** Runs a verb that must succeed, and parses all of its stdout as one JSON document. */
+async function runJson(args: readonly string[], env?: Record<string, string>) {
+  const { code, stdout, stderr } = await runCli(args, { env });
+  assertEquals(code, 0, stderr);
+  return JSON.parse(stdout);
+}
+
+Deno.test("tokenize takes --text and --file byte for byte, and detokenize gives it back", () =>
+  withTinyModel(async (path, folder) => {
+    const text = "\uFEFF Once  upon\r\n--a \u{1F600} time\n";
+    const file = `${folder}/text.txt`;
+    await Deno.writeTextFile(file, text);
+    const { ids } = await runJson(["tokenize", path, "--text", text, "--json"]);
+    assert(ids.length > 0);
+    assertEquals(await runJson(["tokenize", path, "--file", file, "--json"]), { ids });
+    const back = await runJson(["detokenize", path, "--ids", ids.join(), "--json"]);
+    assertEquals(back, { text });
+  }));
+
+Deno.test("tokenize reads - as stdin and prints ids that --ids reads", () =>
+  withTinyModel(async (path) => {
+    const { stdout } = await runCli(["tokenize", path, "--file", "-"], { stdin: "abc" });
+    assertMatch(stdout, /^\d+(,\d+)*\n$/);
+    assertEquals(
+      (await runJson(["tokenize", path, "--text", "abc", "--json"])).ids.join(),
+      stdout.trim(),
+    );
+  }));
+
+Deno.test("tokenize takes a text that looks like a flag", () =>
+  withTinyModel(async (path) => {
+    const { ids } = await runJson(["tokenize", path, "--text", "--version", "--json"]);
+    const back = await runJson(["detokenize", path, "--ids", ids.join(), "--json"]);
+    assertEquals(back, { text: "--version" });
+  }));
+
+Deno.test("show --json tells what the file is and what running it takes", () =>
+  withTinyModel(async (path) => {
+    const report = await runJson(["show", path, "--json", "--ctx-size", "64", "--threads", "1"]);
+    assertEquals(report.arch, "llama");
+    assertEquals([report.layers, report.context, report.quant], [2, 256, "F32"]);
+    assertEquals([report.sparse, report.ctx_size], [false, 64]);
+    assertEquals(report.file_bytes, (await Deno.stat(path)).size);
+    const { weights, kv, activations, total } = report.memory_bytes;
+    assertEquals(total, weights + kv + activations);
+    assert(report.parameters > 50_000 && weights >= report.parameters * 4);
+  }));
+
+Deno.test("logits writes [tokens, vocab] floats, the same from the engine and the reference", () =>
+  withTinyModel(async (path, folder) => {
+    const args = ["logits", path, "--tokens", "1,7,300", "--json"];
+    const fast = `${folder}/fast.bin`;
+    const exact = `${folder}/exact.bin`;
+    const size = { n_tokens: 3, n_vocab: 512 };
+    assertEquals(await runJson([...args, "--out", fast]), size);
+    assertEquals(await runJson([...args, "--out", exact, "--exact"]), size);
+    const read = async (file: string) => new Float32Array((await Deno.readFile(file)).buffer);
+    const [a, b] = [await read(fast), await read(exact)];
+    assertEquals([a.length, b.length], [3 * 512, 3 * 512]);
+    assert(a.every((value, index) => Math.abs(value - b[index]) < 1e-3));
+    assert(a.some((value) => Math.abs(value) > 0.1), "logits are not all zero");
+  }));
+
+Deno.test("logits refuses ids that the model does not have, without a stack", () =>
+  withTinyModel(async (path, folder) => {
+    for (const exact of [[], ["--exact"]]) {
+      const args = ["logits", path, "--out", `${folder}/x`, ...exact];
+      const { code, stderr } = await runCli([...args, "--tokens", "512"]);
+      assert(code !== 0);
+      assertStringIncludes(stderr, "512");
+      assert(!stderr.includes("    at "), stderr);
+    }
+  }));
+
+Deno.test("run --json is reproducible with a seed, and streams the same text without --json", () =>
+  withTinyModel(async (path) => {
+    const args = ["run", path, "Hello", "--seed", "5", "--max-tokens", "12"];
+    const first = await runJson([...args, "--json"]);
+    const second = await runJson([...args, "--json"]);
+    assertEquals([second.text, second.ids], [first.text, first.ids]);
+    assert(first.ids.length <= 12);
+    assertMatch(first.finish_reason, /^(stop|length)$/);
+    assertEquals(first.timings.predicted_n, first.ids.length);
+    assert(first.timings.prompt_n > 0);
+    assertEquals((await runCli(args)).stdout, `${first.text}\n`);
+  }));
+
+Deno.test("run without a PROMPT answers each line of stdin until /bye", () =>
+  withTinyModel(async (path) => {
+    const stdin = "one\n\n/bye\nnot reached\n";
+    const args = ["run", path, "--temperature", "0", "--max-tokens", "4"];
+    const { code, stdout } = await runCli(args, { stdin });
+    assertEquals(code, 0);
+    const single = await runJson([...args.slice(0, 2), "one", ...args.slice(2), "--json"]);
+    assertEquals(stdout, `${single.text}\n`);
+  }));
+
+Deno.test("run takes the model from GANGLION_MODEL, and flags from their twins", () =>
+  withTinyModel(async (path) => {
+    const env = {
+      GANGLION_MODEL: path,
+      GANGLION_MAX_TOKENS: "3",
+      GANGLION_TEMPERATURE: "0",
+    };
+    const { code, stdout } = await runCli(["run"], { env, stdin: "one" });
+    assertEquals(code, 0);
+    const args = ["run", path, "one", "--json", "--max-tokens", "3", "--temperature", "0"];
+    assertEquals(stdout, `${(await runJson(args)).text}\n`);
+  }));
+
+Deno.test("bench --json has every field of the contract", () =>
+  withTinyModel(async (path) => {
+    const size = ["--prompt-tokens", "20", "--gen-tokens", "10", "--repeat", "2"];
+    const report = await runJson(["bench", path, "--json", "--threads", "1", ...size]);
+    assertEquals(Object.keys(report).toSorted(), [
+      "bytes_per_token",
+      "cache_hit_rate",
+      "decode_tps",
+      "disk_bytes_per_token",
+      "flags",
+      "ids_hash",
+      "memory_bytes",
+      "model",
+      "neurons_skipped",
+      "peak_read_gbps",
+      "prefill_tps",
+      "threads",
+      "weights_gbps",
+    ]);
+    assertEquals([report.model, report.threads], [path, 1]);
+    for (const { min, median, max } of [report.prefill_tps, report.decode_tps]) {
+      assert(0 < min && min <= median && median <= max);
+    }
+    assert(report.bytes_per_token > 0 && report.peak_read_gbps > 0 && report.weights_gbps > 0);
+    assertMatch(report.ids_hash, /^[0-9a-f]{64}$/);
+    const again = await runJson(["bench", path, "--json", "--threads", "2", ...size]);
+    assertEquals(again.ids_hash, report.ids_hash);
+  }));
+
+Deno.test("bench refuses a --memory that the model does not fit into", () =>
+  withTinyModel(async (path) => {
+    const { code, stderr } = await runCli(["bench", path, "--memory", "1KiB"]);
+    assertEquals(code, 2);
+    assertStringIncludes(stderr, "--memory 1.0 KiB");
+  }));
+
+Deno.test("synth writes a model that show understands", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const out = `${folder}/synth.gguf`;
+    const made = await runJson(["synth", "--shape", "llama-160m", "-o", out, "--json"]);
+    const shown = await runJson(["show", out, "--json"]);
+    assertEquals([made.bytes, made.params], [shown.file_bytes, shown.parameters]);
+    assertEquals([shown.quant, shown.layers], ["Q4_0", 12]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("doctor --json tells cores, WASM features, flags, memory, disk and GPU", async () => {
+  const env = { DENO_V8_FLAGS: "--no-wasm-bounds-checks" };
+  const report = await runJson(["doctor", "--json"], env);
+  assertEquals(report.flags, ["--no-wasm-bounds-checks"]);
+  assertEquals(report.missing_flags, ["--experimental-wasm-revectorize"]);
+  assertEquals(report.cores, navigator.hardwareConcurrency);
+  assertEquals([report.wasm.simd, report.wasm.threads], [true, true]);
+  assert(report.memory.total_bytes > report.memory.available_bytes);
+  assert(report.disk.sequential_read_gbps > 0 && report.disk.random_reads_per_second > 0);
+  assertEquals(typeof report.gpu.available, "boolean");
+});
