@@ -2,6 +2,7 @@
  * Prompts to an HTTP answer: starts the generations, ties them to the client's presence, and sends
  * what they make. The same for chats and plain completions, which differ in prompts and wire form.
  */
+import { RequestError } from "../base/errors.ts";
 import type { GenerateResult, Generation, LanguageModel } from "../llm/types.ts";
 import { eventStreamResponse } from "./event_stream.ts";
 import { shutdownError } from "./http_errors.ts";
@@ -41,6 +42,7 @@ export interface AnswerRequest {
 export async function answer(request: AnswerRequest): Promise<Response> {
   const stop = new AbortController();
   const { stopSignal } = request.settings.lifecycle;
+  if (stopSignal.aborted) throw shutdownError();
   const abort = () => stop.abort();
   stopSignal.addEventListener("abort", abort);
   const unlink = () => stopSignal.removeEventListener("abort", abort);
@@ -62,7 +64,9 @@ export async function answer(request: AnswerRequest): Promise<Response> {
   return eventStreamResponse(answerEvents(request, first, stop.signal), {
     ...settings,
     onGone: abort,
-    onError: (error) => settings.onError(error, requestId),
+    onError: (error) => {
+      if (!(error instanceof RequestError)) settings.onError(error, requestId);
+    },
     onEnd: unlink,
   });
 }
@@ -116,6 +120,7 @@ async function answerWhole(
   try {
     for (const [index, { ids, echo }] of request.prompts.entries()) {
       const result = await finish(index === 0 ? first : start(request, index, stop.signal));
+      // If it was the client who left, nobody reads this.
       if (result.finishReason === "cancelled") throw shutdownError();
       choices.push({ promptTokens: ids.length, echo, result });
     }

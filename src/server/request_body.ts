@@ -10,8 +10,8 @@ export interface BodyLimits {
 /**
  * Reads the body as a JSON object, whatever its content type says. Of a key that occurs twice, the
  * last value counts.
- * @throws {RequestError} 413 when it is too long, 408 when it takes too long, 400 when it is not
- *   UTF-8, not JSON, or not an object.
+ * @throws {RequestError} 413 when it is too long, 408 when it takes too long, 400 when it breaks
+ *   off or is not UTF-8, not JSON, or not an object.
  */
 export async function readJsonObject(
   request: Request,
@@ -52,6 +52,9 @@ async function readBytes(request: Request, limits: BodyLimits): Promise<Uint8Arr
       }
       chunks.push(read.value);
     }
+  } catch (error) {
+    if (error instanceof RequestError) throw error;
+    throw fieldError(null, "Cannot read the body: it broke off", "body_incomplete");
   } finally {
     clearTimeout(timer);
   }

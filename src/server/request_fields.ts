@@ -64,7 +64,6 @@ type AnswerFields = z.infer<z.ZodObject<typeof answerFields>>;
 
 /** The wire's fields in this program's terms. */
 export function toAnswerOptions(fields: AnswerFields): AnswerOptions {
-  const { seed, logit_bias: bias } = fields;
   return {
     model: fields.model,
     stream: fields.stream ?? false,
@@ -72,21 +71,28 @@ export function toAnswerOptions(fields: AnswerFields): AnswerOptions {
     maxTokens: fields.max_tokens,
     stop: fields.stop?.map((text) => text.toWellFormed()),
     ignoreEnd: fields.ignore_eos,
-    sampling: {
-      temperature: fields.temperature,
-      topK: fields.top_k,
-      topP: fields.top_p,
-      minP: fields.min_p,
-      typicalP: fields.typical_p,
-      repeatPenalty: fields.repeat_penalty,
-      repeatLastN: fields.repeat_last_n,
-      frequencyPenalty: fields.frequency_penalty,
-      presencePenalty: fields.presence_penalty,
-      logitBias: bias && new Map(Object.entries(bias).map(([id, value]) => [Number(id), value])),
-      // llama.cpp's clients write -1 for "any".
-      seed: seed === -1 ? undefined : seed,
-    },
+    sampling: samplingOptions(fields),
   };
+}
+
+/** Only what was asked for: a field that is there, even if undefined, could hide a default. */
+function samplingOptions(fields: AnswerFields): SamplingOptions {
+  const { seed, logit_bias: bias } = fields;
+  const options: SamplingOptions = {
+    temperature: fields.temperature,
+    topK: fields.top_k,
+    topP: fields.top_p,
+    minP: fields.min_p,
+    typicalP: fields.typical_p,
+    repeatPenalty: fields.repeat_penalty,
+    repeatLastN: fields.repeat_last_n,
+    frequencyPenalty: fields.frequency_penalty,
+    presencePenalty: fields.presence_penalty,
+    logitBias: bias && new Map(Object.entries(bias).map(([id, value]) => [Number(id), value])),
+    // llama.cpp's clients write -1 for "any".
+    seed: seed === -1 ? undefined : seed,
+  };
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }
 
 /**

@@ -259,7 +259,8 @@ Deno.test("an answer's signal stays quiet when its client leaves after the end",
 
 Deno.test("stopping the server ends what is running with a 503 or an error event", async () => {
   const lifecycle = new Lifecycle();
-  const { app, model } = testApp({ script: ["so far", new Promise(() => {})] }, { lifecycle });
+  const script = ["so far", new Promise(() => {})];
+  const { app, model, errors } = testApp({ script }, { lifecycle });
   const whole = post(app, CHAT, hello);
   const stream = await post(app, CHAT, { ...hello, stream: true });
   await model.until((counters) => counters.started === 1);
@@ -267,6 +268,7 @@ Deno.test("stopping the server ends what is running with a 503 or an error event
   assertEquals((await (await whole).json()).error.code, "shutting_down");
   assertEquals((await readEvents(stream)).at(-1).error.code, "shutting_down");
   assertEquals((await refused(app, CHAT, hello, 503)).code, "shutting_down");
+  assertEquals(errors, []);
 });
 
 Deno.test("parallel chats get their own answers", async () => {

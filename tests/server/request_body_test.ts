@@ -45,6 +45,14 @@ Deno.test("readJsonObject() gives up on a body that never ends", async () => {
   assertEquals([error.status, isCancelled], [408, true]);
 });
 
+Deno.test("readJsonObject() takes a body that breaks off for the client's fault", async () => {
+  const broken = new ReadableStream<Uint8Array>({
+    pull: (controller) => controller.error(new Error("reset")),
+  });
+  const error = await assertRejects(() => readJsonObject(request(broken), limits), RequestError);
+  assertEquals([error.status, error.code], [400, "body_incomplete"]);
+});
+
 Deno.test("hostile JSON is a 400 or harmless, never a 500", async () => {
   const { app } = testApp();
   const deep = "[".repeat(100_000) + "]".repeat(100_000);
