@@ -12,6 +12,12 @@ import { utf8Length } from "./utf8.ts";
 const SPACE = 0x20;
 
 /**
+ * Longer SentencePiece tokens merge from nothing. Real ones have a tenth of this; a hostile file
+ * with one token for each number of "a"s would take time with the cube of its longest.
+ */
+const CUT_BYTES_MAX = 256;
+
+/**
  * Pairs of a list of merges, "left right" in the byte alphabet, ranked by their place in it. An
  * entry that is not of this form merges nothing.
  */
@@ -48,7 +54,10 @@ export function pairsFromScores(
   const pairs = new PairTable(2 * size);
   const ranks = ranksOf(scores, size);
   const mergeable = [];
-  for (let id = 0; id < size; id++) if (isIndexed(symbols, id)) mergeable.push(id);
+  for (let id = 0; id < size; id++) {
+    const sizeBytes = symbols.endOf(id) - symbols.beginOf(id);
+    if (sizeBytes <= CUT_BYTES_MAX && isIndexed(symbols, id)) mergeable.push(id);
+  }
   for (const id of mergeable) addCharacters(symbols, id);
   const powers = new HashPowers();
   for (const id of mergeable) addCuts({ symbols, powers, pairs, id, rank: ranks[id] });

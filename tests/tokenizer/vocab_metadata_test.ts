@@ -89,6 +89,13 @@ Deno.test("createTokenizer() takes tokens of invalid UTF-8 and of no bytes", () 
   assertEquals(createTokenizer(new Map(metadata).set(`${KEY}model`, "llama")).encode("x"), []);
 });
 
+Deno.test("createTokenizer() takes linear time for tokens that are all parts of each other", () => {
+  const pieces = Array.from({ length: 4000 }, (_, i) => ({ text: "a".repeat(i + 1), score: -i }));
+  const tokenizer = createTokenizer(spmMetadata(pieces));
+  const text = "a".repeat(10_000);
+  assertEquals(tokenizer.decode(tokenizer.encode(text)), text);
+});
+
 Deno.test("createTokenizer() ranks scores that are no numbers last", () => {
   const pieces = [["a", 0], ["b", 0], ["c", 0], ["ab", NaN], ["bc", -9]] as const;
   const metadata = spmMetadata(pieces.map(([text, score]) => ({ text, score })));
