@@ -44,6 +44,8 @@ export class LoadedModel implements LanguageModel {
   readonly tokenizer: Tokenizer;
   readonly contextLength: number;
   readonly threads: number;
+  /** Memories of each thread: more than one where its share is over 4 GiB. */
+  readonly arenaCount: number;
   readonly memory: MemoryUse;
   /** Bytes of weights that decoding one token reads. */
   readonly bytesPerToken: number;
@@ -59,6 +61,7 @@ export class LoadedModel implements LanguageModel {
     this.tokenizer = tokenizer;
     this.contextLength = plans[0].contextLength;
     this.threads = plans.length;
+    this.arenaCount = plans[0].arenas.length;
     this.memory = memoryUse(plans);
     this.bytesPerToken = bytesPerToken(plans);
     this.#chatTemplate = parts.chatTemplate;

@@ -8,6 +8,7 @@ import { getString, openGguf } from "../gguf/mod.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import { describeModel } from "../model/mod.ts";
 import type { ModelDescription } from "../model/types.ts";
+import { bytesToLoad } from "../rank/load_weights.ts";
 import { planRanks } from "../rank/plan.ts";
 import type { KvType, RankPlan } from "../rank/plan_types.ts";
 import { createTokenizer } from "../tokenizer/mod.ts";
@@ -55,7 +56,7 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   const module = await loadKernelModule();
   const plans = planModel({ file, model }, module, options);
   const tensors = usedTensors(file, model, plans);
-  const totalBytes = readBytes(plans, tensors);
+  const totalBytes = plans.reduce((sum, plan) => sum + bytesToLoad(plan, tensors), 0);
   const engine = await EngineHandle.start({
     plans,
     config: model.config,
@@ -119,23 +120,4 @@ function usedTensors(file: GgufFile, model: ModelDescription, plans: readonly Ra
   );
   if (model.config.rope.factorsTensor !== null) names.add(model.config.rope.factorsTensor);
   return new Map([...file.tensors].filter(([name]) => names.has(name)));
-}
-
-/** File bytes that all threads together will read; column-sharded matrices are read by each. */
-function readBytes(plans: readonly RankPlan[], tensors: ReturnType<typeof usedTensors>): number {
-  let bytes = 0;
-  for (const plan of plans) {
-    for (const layer of plan.layers) {
-      for (const part of [layer.attentionOutput, layer.down]) {
-        if (part.columns.end > part.columns.start) bytes += tensors.get(part.tensor)!.sizeBytes;
-      }
-    }
-  }
-  const columnSharded = new Set(
-    plans[0].layers.flatMap((layer) => [layer.attentionOutput.tensor, layer.down.tensor]),
-  );
-  for (const tensor of tensors.values()) {
-    if (!columnSharded.has(tensor.name)) bytes += tensor.sizeBytes;
-  }
-  return bytes;
 }

@@ -30,28 +30,53 @@ export interface LoadInput {
  * @throws {UnsupportedModelError} when a matrix row is larger than the staging region.
  */
 export function loadWeights(input: LoadInput): void {
-  const { plan } = input;
-  const arenas = plan.arenas.map((_, arena) => new ArenaLoader(input, arena));
-  arenas[0].matrix(plan.embedding);
-  for (const layer of plan.layers) {
-    const arena = arenas[layer.arena];
-    arena.vector(layer.attentionNorm);
-    arena.matrix(layer.query);
-    arena.matrix(layer.key);
-    arena.matrix(layer.value);
-    for (const bias of [layer.queryBias, layer.keyBias, layer.valueBias]) {
-      if (bias !== null) arena.vector(bias);
-    }
-    arena.matrix(layer.attentionOutput);
-    arena.vector(layer.feedForwardNorm);
-    arena.matrix(layer.gate);
-    arena.matrix(layer.up);
-    arena.matrix(layer.down);
+  const arenas = input.plan.arenas.map((_, arena) => new ArenaLoader(input, arena));
+  for (const piece of piecesOf(input.plan)) {
+    if ("matrix" in piece) arenas[piece.arena].matrix(piece.matrix);
+    else arenas[piece.arena].vector(piece.vector);
   }
-  const output = arenas[plan.outputArena];
-  output.vector(plan.outputNorm);
-  if (plan.output !== plan.embedding && plan.output.tensor !== plan.embedding.tensor) {
-    output.matrix(plan.output);
+}
+
+/** Bytes of the file that `loadWeights` will read, by the same steps. */
+export function bytesToLoad(plan: RankPlan, tensors: ReadonlyMap<string, GgufTensor>): number {
+  let bytes = 0;
+  for (const piece of piecesOf(plan)) {
+    if ("vector" in piece) {
+      bytes += rowBytes(tensors.get(piece.vector.tensor)!.type, lengthOf(piece.vector.range));
+    } else if (lengthOf(piece.matrix.columns) > 0) {
+      const tensor = tensors.get(piece.matrix.tensor)!;
+      bytes += lengthOf(piece.matrix.rows) * rowBytes(tensor.type, tensor.dims[0]);
+    }
+  }
+  return bytes;
+}
+
+type Piece =
+  | { readonly arena: number; readonly matrix: MatrixPlan }
+  | { readonly arena: number; readonly vector: VectorPlan };
+
+/** Everything the plan names, in the order of the file as converters write it. */
+function* piecesOf(plan: RankPlan): Generator<Piece> {
+  yield { arena: 0, matrix: plan.embedding };
+  for (const layer of plan.layers) {
+    const { arena } = layer;
+    yield { arena, vector: layer.attentionNorm };
+    yield { arena, matrix: layer.query };
+    yield { arena, matrix: layer.key };
+    yield { arena, matrix: layer.value };
+    for (const bias of [layer.queryBias, layer.keyBias, layer.valueBias]) {
+      if (bias !== null) yield { arena, vector: bias };
+    }
+    yield { arena, matrix: layer.attentionOutput };
+    yield { arena, vector: layer.feedForwardNorm };
+    yield { arena, matrix: layer.gate };
+    yield { arena, matrix: layer.up };
+    yield { arena, matrix: layer.down };
+  }
+  yield { arena: plan.outputArena, vector: plan.outputNorm };
+  // Plans are posted between threads, so a tied output is told by its name.
+  if (plan.output.tensor !== plan.embedding.tensor) {
+    yield { arena: plan.outputArena, matrix: plan.output };
   }
 }
 

@@ -2,9 +2,9 @@
  * The engine against other engines: logits and greedy ids of models with random weights within the
  * tolerance that comes with them, and stories of small trained ones.
  */
-import { assert, assertEquals, assertLess } from "@std/assert";
-import { type LoadedModel, loadModel, type LoadOptions } from "../../src/llm/mod.ts";
+import { assertEquals, assertLess } from "@std/assert";
 import { firstCloseStep, maxAbs, nmse } from "../support/compare.ts";
+import { allLogits, greedyIds, withModel } from "../support/loaded_model.ts";
 import { sharedPath, sharedTest } from "../support/shared.ts";
 import { readFloats, readJson } from "../support/shared_data.ts";
 
@@ -31,7 +31,7 @@ for (const name of GOLDEN_MODELS) {
       `${folder}/meta.json`,
     );
     for (const threads of [1, 2, 3]) {
-      await withModel(`${folder}/model.gguf`, { threads }, async (model) => {
+      await withModel(sharedPath(`${folder}/model.gguf`), { threads }, async (model) => {
         for (const [sequence, ids] of Object.entries(tokens)) {
           const exact = readFloats(`${folder}/exact_${sequence}.f32`);
           const error = nmse(await allLogits(model, ids), exact);
@@ -47,7 +47,7 @@ for (const name of GOLDEN_MODELS) {
       `${folder}/greedy.json`,
     );
     for (const threads of [1, 2, 3]) {
-      await withModel(`${folder}/model.gguf`, { threads }, async (model) => {
+      await withModel(sharedPath(`${folder}/model.gguf`), { threads }, async (model) => {
         for (const [sequence, prompt] of Object.entries(tokens)) {
           const { ids, gap } = greedy[`exact_${sequence}`];
           const exact = readFloats(`${folder}/exact_${sequence}.f32`);
@@ -75,7 +75,7 @@ for (const name of ["stories260K", "babyllama105"]) {
   sharedTest(path, `${name} in F32 tells the golden stories, logits within 1e-3`, async () => {
     const stories = readJson<Record<string, Story[]>>("models/golden.json")[name];
     for (const threads of [1, 2, 3]) {
-      await withModel(path, { threads }, async (model) => {
+      await withModel(sharedPath(path), { threads }, async (model) => {
         for (const story of stories) {
           assertEquals(model.encodePrompt(story.prompt), story.prompt_ids);
           const logits = await allLogits(model, story.prompt_ids);
@@ -89,42 +89,4 @@ for (const name of ["stories260K", "babyllama105"]) {
       });
     }
   });
-}
-
-async function withModel(
-  path: string,
-  options: LoadOptions,
-  use: (model: LoadedModel) => Promise<void>,
-): Promise<void> {
-  const model = await loadModel(sharedPath(path), options);
-  try {
-    await use(model);
-  } finally {
-    await model.close();
-  }
-}
-
-/** Logits of every position, [ids, vocab]. */
-async function allLogits(model: LoadedModel, ids: readonly number[]): Promise<Float32Array> {
-  const { vocabSize } = model.config;
-  const all = new Float32Array(ids.length * vocabSize);
-  let next = 0;
-  await model.logits(ids, (rows, firstPosition) => {
-    assertEquals(firstPosition, next);
-    all.set(rows, firstPosition * vocabSize);
-    next += rows.length / vocabSize;
-  });
-  assertEquals(next, ids.length);
-  assert(all.every(Number.isFinite));
-  return all;
-}
-
-async function greedyIds(
-  model: LoadedModel,
-  ids: readonly number[],
-  count: number,
-): Promise<number[]> {
-  const sampling = { temperature: 0 };
-  const generation = model.generate({ ids, maxTokens: count, sampling, ignoreEnd: true });
-  return [...(await generation.result).ids];
 }
