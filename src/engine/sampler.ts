@@ -25,7 +25,7 @@ export class Sampler {
   readonly #adjusted: Float32Array<ArrayBuffer>;
   readonly #vocabSize: number;
 
-  /** Options out of range count as the nearest in range; biases of unknown ids do not count. */
+  /** Options out of range count as the nearest in range or as off; biases of unknown ids do not. */
   constructor(options: SamplingOptions, vocabSize: number) {
     check(vocabSize > 0, "a vocabulary has ids");
     const settings = readSettings(options, vocabSize);

@@ -131,7 +131,7 @@ export class Candidates {
         from = split + 1;
       }
     }
-    this.#keep(Math.max(1, from));
+    this.#keep(from);
   }
 
   #keep(count: number): void {

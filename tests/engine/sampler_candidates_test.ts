@@ -80,6 +80,23 @@ Deno.test("Candidates.pick() maps points of [0, 1) to ids by their share", () =>
 Deno.test("Candidates.pick() never picks an id whose share rounds to zero", () => {
   const candidates = reset(Float32Array.of(-2000, 0, -2000));
   assertEquals([0, 0.5, 1 - 2 ** -53].map((point) => candidates.pick(1, point)), [1, 1, 1]);
+  // With sums that do not come out even, the last point may lie beyond all shares.
+  const rng = new Rng(6);
+  for (let i = 0; i < 300; i++) {
+    const scores = Float32Array.from({ length: 40 }, () => rng.normal());
+    scores[39] = -2000;
+    assertEquals(reset(scores).pick(1, 1 - 2 ** -53), 38);
+  }
+});
+
+Deno.test("Candidates.keepTypical() keeps the infinite ones when there are some", () => {
+  const scores = Float32Array.from({ length: 40 }, (_, i) => i % 4 === 1 ? Infinity : i);
+  for (const mass of [0.1, 0.5, 0.9]) {
+    const candidates = reset(scores);
+    candidates.keepTypical(mass);
+    assertEquals(candidates.count, 10 * mass);
+    for (const id of idsOf(candidates)) assertEquals(scores[id], Infinity, `${mass} kept ${id}`);
+  }
 });
 
 function reset(scores: Float32Array): Candidates {

@@ -96,7 +96,7 @@ Deno.test("Sampler penalises by the number of occurrences, not by presence alone
   assertEquals(best(-2, [1]), 1);
 });
 
-Deno.test("Sampler multiplies negative logits by the repeat penalty and divides positive ones", () => {
+Deno.test("Sampler multiplies negative logits by the repeat penalty, divides positive ones", () => {
   const best = (logits: number[], accepted: number) => {
     const sampler = new Sampler({ temperature: 0, repeatPenalty: 2 }, 2);
     sampler.accept(accepted);
@@ -106,6 +106,15 @@ Deno.test("Sampler multiplies negative logits by the repeat penalty and divides 
   assertEquals(best([-1, -2.5], 0), 0);
   assertEquals(best([3, 2], 0), 1);
   assertEquals(best([3, 1], 0), 0);
+});
+
+Deno.test("Sampler takes a repeat penalty that is not above 0 for none", () => {
+  for (const repeatPenalty of [0, -1, NaN]) {
+    const sampler = new Sampler({ temperature: 0, repeatPenalty }, 2);
+    sampler.accept(0);
+    assertEquals(sampler.sample(Float32Array.of(-1, -2)), 0, `${repeatPenalty}`);
+    assertEquals(sampler.sample(Float32Array.of(2, 1)), 0, `${repeatPenalty}`);
+  }
 });
 
 Deno.test("Sampler forgets ids older than repeatLastN, and none when it is -1", () => {

@@ -14,7 +14,7 @@ export function withMetadata(
   return { ...file, metadata };
 }
 
-/** `file` with fields of one tensor replaced; a tensor that is not there begins as an F32 vector. */
+/** `file` with fields of one tensor replaced; one that is not there begins as an F32 vector. */
 export function withTensor(
   file: GgufFile,
   name: string,

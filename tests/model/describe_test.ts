@@ -82,6 +82,15 @@ Deno.test("describeModel() uses the biases of a llama that has them", () => {
   );
 });
 
+Deno.test("describeModel() refuses a qwen2 without biases", () => {
+  const tensors = new Map([...QWEN2.tensors].filter(([name]) => !name.endsWith(".bias")));
+  assertThrows(
+    () => describeModel({ ...QWEN2, tensors }),
+    ModelFormatError,
+    '"blk.0.attn_q.bias"',
+  );
+});
+
 Deno.test("describeModel() names an unknown architecture and what is supported", () => {
   const file = withMetadata(LLAMA, { "general.architecture": "mamba" });
   const error = assertThrows(() => describeModel(file), UnsupportedModelError, '"mamba"');

@@ -46,6 +46,14 @@ for (const [key, values] of REFUSED) {
   });
 }
 
+Deno.test("readConfig() refuses more than 1024 blocks even of a file with as many tensors", () => {
+  const norm = LLAMA.tensors.get("output_norm.weight")!;
+  const tensors = new Map(LLAMA.tensors);
+  for (let i = 0; i < 2000; i++) tensors.set(`${i}`, norm);
+  const file = withMetadata({ ...LLAMA, tensors }, { "llama.block_count": 1025 });
+  assertThrows(() => readConfig(file, llama), ModelFormatError, "from 1 to 1024");
+});
+
 Deno.test("readConfig() refuses a vocabulary of another size than the embedding table", () => {
   const tokens = packStrings(["a", "b"]);
   assertThrows(
@@ -62,7 +70,7 @@ Deno.test("readConfig() takes the vocabulary size from the embeddings when no ke
   assertEquals(config.vocabSize, 512);
 });
 
-Deno.test("readConfig() refuses a file without an embedding table, or with a vector for one", () => {
+Deno.test("readConfig() refuses a file whose embedding table is missing or a vector", () => {
   const message = '"token_embd.weight"';
   const without = withoutTensor(LLAMA, "token_embd.weight");
   assertThrows(() => readConfig(without, llama), ModelFormatError, message);
@@ -144,6 +152,8 @@ Deno.test("readConfig() reads YaRN", () => {
   const interpolated = configWith({ ...yarn, "llama.rope.scaling.yarn_ext_factor": 0 });
   assertEquals(interpolated.rope.scaling.extrapolation, 0);
   assertEquals(interpolated.rope.scaling.attentionFactor, 1.5);
+  const original = configWith({ ...yarn, "llama.rope.scaling.original_context_length": 0 });
+  assertEquals(original.rope.scaling.originalContextLength, 256);
 });
 
 Deno.test("readConfig() names the tensor of rotary factors when there is one", () => {
