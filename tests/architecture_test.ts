@@ -28,6 +28,7 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
     "wasm",
     "type src/engine",
     "src/rank/plan.ts",
+    "src/rank/load_order.ts",
     "type src/rank",
     "src/tokenizer",
     "src/chat",
@@ -157,7 +158,8 @@ Deno.test(`files have at most ${FILE_LINES_MAX} lines, lines ${LINE_COLUMNS_MAX}
   assertNone(HANDWRITTEN.flatMap(({ path, text }) => {
     const lines = text.replace(/\n$/, "").split("\n");
     const wide = lines.flatMap((line, index) =>
-      [...line].length > LINE_COLUMNS_MAX
+      // A test's name is a sentence, and a string cannot be wrapped.
+      [...line].length > LINE_COLUMNS_MAX && !line.startsWith("Deno.test(")
         ? [`${path}:${index + 1} has ${[...line].length} columns`]
         : []
     );

@@ -20,7 +20,7 @@ export class ModelFormatError extends Error {
   }
 }
 
-/** A well-formed model that this version cannot run: unknown architecture, tensor type, tokenizer. */
+/** A well-formed model that this version cannot run: unknown family, tensor type, tokenizer. */
 export class UnsupportedModelError extends Error {
   override readonly name = "UnsupportedModelError";
 }

@@ -185,7 +185,7 @@ function memoryUse(plans: readonly RankPlan[]): MemoryUse {
   };
 }
 
-/** All weights but the embedding table, of which a token reads one row (unless it is the output). */
+/** All weights but the embedding table, of which a token reads a row (unless it is the output). */
 function bytesPerToken(plans: readonly RankPlan[]): number {
   const weights = memoryUse(plans).weightsBytes;
   if (plans[0].output.tensor === plans[0].embedding.tensor) return weights;

@@ -8,7 +8,7 @@ import { getString, openGguf } from "../gguf/mod.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import { describeModel } from "../model/mod.ts";
 import type { ModelDescription } from "../model/types.ts";
-import { bytesToLoad } from "../rank/load_weights.ts";
+import { bytesToLoad } from "../rank/load_order.ts";
 import { planRanks } from "../rank/plan.ts";
 import type { KvType, RankPlan } from "../rank/plan_types.ts";
 import { createTokenizer } from "../tokenizer/mod.ts";
@@ -18,7 +18,7 @@ import { LoadedModel } from "./language_model.ts";
 export interface LoadOptions {
   /** Threads that compute; left out: one per core, at most 16. */
   readonly threads?: number;
-  /** Tokens of prompt and answer together; left out: what the model was trained for, at most 8192. */
+  /** Tokens of prompt and answer together; left out: what it was trained for, at most 8192. */
   readonly contextLength?: number;
   /** Type of cached keys and values; "auto" (default): f32 for F32 models, else f16. */
   readonly kvType?: KvType | "auto";

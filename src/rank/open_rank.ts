@@ -1,4 +1,4 @@
-/** Makes a rank out of what was posted to its thread, and runs the steps that its leader publishes. */
+/** Makes a rank out of what was posted to its thread, and runs the steps its leader publishes. */
 import type { Kernels } from "../../wasm/kernels.ts";
 import { instantiateKernels } from "../../wasm/mod.ts";
 import { check } from "../base/check.ts";
