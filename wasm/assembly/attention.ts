@@ -1,7 +1,7 @@
 /** Causal attention over a key/value cache of f16 (T = u16) or f32. Contract: wasm/kernels.ts. */
 import { check_bytes, check_f32_rows, check_rows } from "./bounds";
 import { exp_f32x4 } from "./exp";
-import { f16_bits_to_f32x4, madd, sum_lanes, TWO_POW_112 } from "./simd";
+import { f16_bits_to_f32x4, F16_MASK, madd, sum_lanes, TWO_POW_112 } from "./simd";
 
 /** Bytes of scratch, exact as f64. */
 export function attention_scratch_bytes(
@@ -159,5 +159,8 @@ function mix<T>(
 
 function load_x4<T>(ptr: usize): v128 {
   if (isFloat<T>()) return v128.load(ptr);
-  return f32x4.mul(f16_bits_to_f32x4(v128.load_ext<i16>(ptr)), f32x4.splat(TWO_POW_112));
+  return f32x4.mul(
+    f16_bits_to_f32x4(v128.load_ext<i16>(ptr), i32x4.splat(F16_MASK)),
+    f32x4.splat(TWO_POW_112),
+  );
 }

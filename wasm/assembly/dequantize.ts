@@ -1,7 +1,7 @@
 /** Packed rows back to floats: token embeddings. out f32 [k], nothing beyond is written. */
 import { check_bytes } from "./bounds";
 import { superblocks_of } from "./q8_tile";
-import { f16_bits_to_f32x4, TWO_POW_112 } from "./simd";
+import { f16_bits_to_f32x4, F16_MASK, TWO_POW_112 } from "./simd";
 
 /** Q4_0: out[i] = scale · (nibble − 8). */
 export function dequantize_row_q4_0(row: usize, k: u32, out: usize): void {
@@ -47,7 +47,7 @@ export function dequantize_row_f16(row: usize, k: u32, out: usize): void {
   for (let i: u32 = 0; i < whole; i += 4) {
     v128.store(
       out + (i << 2),
-      f32x4.mul(f16_bits_to_f32x4(v128.load_ext<i16>(row + (i << 1))), owed),
+      f32x4.mul(f16_bits_to_f32x4(v128.load_ext<i16>(row + (i << 1)), i32x4.splat(F16_MASK)), owed),
     );
   }
   for (let i = whole; i < k; i++) store<f32>(out + (i << 2), scale_at(row, i));

@@ -3,7 +3,7 @@
  * Rows and activations are read up to alignUp(k, 16); rows are padded with zeros.
  */
 import { check_f32_rows, check_rows } from "./bounds";
-import { f16_bits_to_f32x4, madd, sum_lanes_4, TWO_POW_112 } from "./simd";
+import { f16_bits_to_f32x4, F16_MASK, madd, sum_lanes_4, TWO_POW_112 } from "./simd";
 
 export function matmul_f32_f32(
   w: usize,
@@ -88,7 +88,10 @@ function dot_row<T>(w: usize, x: usize, columns: u32): f32 {
 function load_low<T>(w: usize): v128 {
   if (isFloat<T>()) return v128.load(w);
   if (isSigned<T>()) return i32x4.shl(v128.load_ext<u16>(w), 16);
-  return f32x4.mul(f16_bits_to_f32x4(v128.load_ext<i16>(w)), f32x4.splat(TWO_POW_112));
+  return f32x4.mul(
+    f16_bits_to_f32x4(v128.load_ext<i16>(w), i32x4.splat(F16_MASK)),
+    f32x4.splat(TWO_POW_112),
+  );
 }
 
 /** Weights 4..7 at w. */
@@ -96,5 +99,8 @@ function load_low<T>(w: usize): v128 {
 function load_high<T>(w: usize): v128 {
   if (isFloat<T>()) return v128.load(w, 16);
   if (isSigned<T>()) return i32x4.shl(v128.load_ext<u16>(w, 8), 16);
-  return f32x4.mul(f16_bits_to_f32x4(v128.load_ext<i16>(w, 8)), f32x4.splat(TWO_POW_112));
+  return f32x4.mul(
+    f16_bits_to_f32x4(v128.load_ext<i16>(w, 8), i32x4.splat(F16_MASK)),
+    f32x4.splat(TWO_POW_112),
+  );
 }

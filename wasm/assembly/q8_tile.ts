@@ -24,6 +24,9 @@ export const RECORD_BYTES = 320;
 /** Tokens of a group when n > 1. */
 export const GROUP_TOKENS = 4;
 
+/** Rows whose weights stay in the L2 cache while all token groups pass over them. */
+export const PANEL_ROWS: u32 = 64;
+
 /** Superblocks that cover k weights. */
 
 export function superblocks_of(k: u32): u32 {

@@ -23,10 +23,57 @@ export function dot_i8(a: v128, b: v128): v128 {
   return i16x8.relaxed_dot_i8x16_i7x16_s(a, b);
 }
 
-/** Four f16, given as sign-extended bits (v128.load_ext<i16>), to f32 times 2^-112. */
+/**
+ * `bits`, such that no compiler knows it: the count's top bits, which are zero, are ORed in. V8
+ * builds a constant vector anew at every use (three instructions); a splat of this stays in its
+ * register through the loop.
+ */
 
-export function f16_bits_to_f32x4(bits: v128): v128 {
-  return v128.and(i32x4.shl(bits, F16_SHIFT), i32x4.splat(F16_MASK));
+export function opaque(bits: i32, count: u32): i32 {
+  return bits | (count >> 28);
+}
+
+/**
+ * Four f16, given as sign-extended bits (v128.load_ext<i16>), to f32 times 2^-112; `mask` is
+ * F16_MASK in every lane.
+ */
+
+export function f16_bits_to_f32x4(bits: v128, mask: v128): v128 {
+  return v128.and(i32x4.shl(bits, F16_SHIFT), mask);
+}
+
+/**
+ * scale · (a + b). V8 pairs 128-bit operations only behind stores and integer reductions, so one
+ * is added here: `zero` is a zero vector that no compiler knows, and the sum of the masked bits
+ * changes nothing, but makes a and b, and all they were computed from, halves of 256-bit values.
+ * The multiplication stands between them and their loop, lest V8 takes the halves apart inside.
+ */
+
+export function join_pair(a: v128, b: v128, scale: f32, zero: v128): v128 {
+  const x = f32x4.mul(a, f32x4.splat(scale)), y = f32x4.mul(b, f32x4.splat(scale));
+  const nothing = i64x2.add(v128.and(x, zero), v128.and(y, zero));
+  return f32x4.add(f32x4.add(x, y), nothing);
+}
+
+/** acc + the lower four of eight block sums, by their scales. */
+
+export function widen_low(sums: v128, scales: v128, acc: v128): v128 {
+  return madd(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(sums)), scales, acc);
+}
+
+/** acc + the upper four of eight block sums, by their scales. */
+
+export function widen_high(sums: v128, scales: v128, acc: v128): v128 {
+  return madd(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(sums)), scales, acc);
+}
+
+/** Stores the first `valid` lanes, at most 4, `step` bytes apart. */
+
+export function store_lanes(out: usize, step: u32, valid: u32, lanes: v128): void {
+  v128.store_lane<u32>(out, lanes, 0);
+  if (valid > 1) v128.store_lane<u32>(out + step, lanes, 1);
+  if (valid > 2) v128.store_lane<u32>(out + 2 * step, lanes, 2);
+  if (valid > 3) v128.store_lane<u32>(out + 3 * step, lanes, 3);
 }
 
 /** [Σa, Σb, Σc, Σd]. */
