@@ -39,9 +39,6 @@ const DEPTH_MAX = 400;
 const VALUE_DEPTH_MAX = 100;
 /** What an item of a container weighs, in characters: printing one takes about as long. */
 const ITEM_CHARS = 32;
-/** Widths and separators beyond these are no formatting. */
-const INDENT_MAX = 64;
-const SEPARATOR_CHARS_MAX = 16;
 
 const TEXT_CHARS_PER_STEP = 128;
 const WALKED_CHARS_PER_STEP = 8;
@@ -199,7 +196,6 @@ export class BoundedInterpreter extends Interpreter {
     if (!MULTIPLYING_FILTERS.has(name)) return;
     // What a {% filter %} block has rendered is not seen here.
     if (!operand) throw new TemplateLimitError(`it has a filter block with "${name}"`);
-    if (widest > INDENT_MAX) throw new TemplateLimitError(`it indents by ${widest}`);
     switch (name) {
       case "join":
         return this.#checkProduct(Math.max(itemCountOf(operand), charsOf(operand)), longest);
@@ -211,11 +207,8 @@ export class BoundedInterpreter extends Interpreter {
           widest,
         );
       case "tojson":
-        if (longest > SEPARATOR_CHARS_MAX) {
-          throw new TemplateLimitError("its JSON separators are too long");
-        }
-        // An item, 32 characters by weight, is indented by up to 100 levels: 4 times the width.
-        return this.#checkProduct(this.#weigh(operand), 1 + 4 * widest);
+        // An item, 32 characters by weight, is indented by up to 100 levels and has two separators.
+        return this.#checkProduct(this.#weigh(operand), 1 + 4 * widest + longest);
     }
   }
 

@@ -41,7 +41,8 @@ export async function completions(
  * @throws {RequestError} 404 when there is none; 503 while loading.
  */
 export function findModel(settings: AppSettings, id: string | undefined): LanguageModel {
-  const model = settings.models.get(id);
+  // Clients that do not care send an empty name.
+  const model = settings.models.get(id || undefined);
   if (model) return model;
   if (settings.models.state === "loading") throw loadingError();
   const names = settings.models.list().map((card) => card.id);

@@ -12,7 +12,7 @@ Deno.test("createSpecialTextBreaker() breaks every spelling, overlapping ones to
   assertEquals(breakSpecials("plain. a.b"), "plain. a.b");
 });
 
-Deno.test("createSpecialTextBreaker() makes text well-formed, so that only it adds breakers", () => {
+Deno.test("createSpecialTextBreaker() makes text well-formed, so only it adds breakers", () => {
   const breakSpecials = createSpecialTextBreaker(["</s>"]);
   assertEquals(breakSpecials(`<${B}/s>`), "<\uFFFD/s>");
   assertEquals(createSpecialTextBreaker([])(`a${B}`), "a\uFFFD");

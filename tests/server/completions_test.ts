@@ -3,7 +3,7 @@ import { RequestError } from "../../src/base/errors.ts";
 import { Lifecycle } from "../../src/server/mod.ts";
 import { CHAT, hello, post, readEvents, refused, testApp, TEXT } from "./http_client.ts";
 
-Deno.test("POST /v1/chat/completions answers in OpenAI's form, with llama.cpp's timings", async () => {
+Deno.test("POST /v1/chat/completions answers as OpenAI's and llama.cpp's do", async () => {
   const { app, model } = testApp();
   const response = await post(app, CHAT, { ...hello, model: "scripted" });
   assertEquals(response.status, 200);
@@ -174,11 +174,14 @@ Deno.test("usage of several prompts counts them all", async () => {
   }
 });
 
-Deno.test("an unknown model is a 404 that names those there are", async () => {
+Deno.test("an unknown model is a 404 that names those there are, no model is the default", async () => {
   const { app } = testApp();
   const error = await refused(app, CHAT, { ...hello, model: "gpt-9" }, 404);
   assertEquals([error.code, error.param], ["model_not_found", "model"]);
   assertStringIncludes(error.message, `["scripted"]`);
+  for (const model of ["", null]) {
+    assertEquals((await post(app, CHAT, { ...hello, model })).status, 200);
+  }
 });
 
 Deno.test("a full queue is a 503 with Retry-After, streamed or not", async () => {
@@ -216,7 +219,7 @@ Deno.test("a model's own refusals pass through, its failures do not tell their s
   assertEquals(broken.errors.map(String), ["TypeError: secret of the engine"]);
 });
 
-Deno.test("a failure in mid-stream is an error event, and the stream ends without [DONE]", async () => {
+Deno.test("a failure in mid-stream is an error event, and there is no [DONE]", async () => {
   const { app, errors } = testApp({ script: ["some", new TypeError("secret")] });
   const events = await readEvents(await post(app, CHAT, { ...hello, stream: true }));
   assertEquals(events.map((event) => event.choices?.[0].delta.content ?? event.error.code), [
@@ -227,7 +230,7 @@ Deno.test("a failure in mid-stream is an error event, and the stream ends withou
   assertEquals(errors.length, 1);
 });
 
-Deno.test("a client that leaves a stream, or never gets a whole answer, frees the model", async () => {
+Deno.test("a client that leaves, from a stream or from an answer, frees the model", async () => {
   const never = new Promise<void>(() => {});
   for (const script of [[never], ["first", never]]) {
     const { app, model, errors } = testApp({ script });

@@ -44,7 +44,7 @@ const BAD: Readonly<Record<string, readonly unknown[]>> = {
   json_schema: [{}],
 };
 
-Deno.test("parseFields() refuses every bad value of every field with a 400 that names it", async () => {
+Deno.test("parseFields() refuses every bad value with a 400 that names its field", async () => {
   const { app, model } = testApp();
   for (const [name, values] of Object.entries(BAD)) {
     for (const value of values) {
@@ -105,10 +105,11 @@ Deno.test("no JSON value anywhere makes the server fail", async () => {
         const rest = fill ? { ...hello, prompt: "x" } : {};
         const response = await post(app, path, JSON.stringify({ ...rest, ...fields }));
         const text = await response.text();
-        if (response.status !== 200) assertEquals(response.status, 400, text);
+        // An unknown model is a 404.
+        if (![200, 404].includes(response.status)) assertEquals(response.status, 400, text);
       },
     ),
-    { numRuns: 400 },
+    { numRuns: 400, seed: 20 },
   );
 });
 

@@ -30,7 +30,7 @@ Deno.test("serve() streams over HTTP: headers and pieces before the answer has e
   });
 });
 
-Deno.test("serve() sends a stream's headers while its request still waits in the queue", async () => {
+Deno.test("serve() sends a stream's headers while its request waits in the queue", async () => {
   const { promise, resolve } = Promise.withResolvers<void>();
   await withServer({ script: [promise, "x"] }, async ({ server, model }) => {
     const running = send(server.url);
@@ -43,7 +43,7 @@ Deno.test("serve() sends a stream's headers while its request still waits in the
   });
 });
 
-Deno.test("serve() aborts a generation when its client hangs up, before or in mid-answer", async () => {
+Deno.test("serve() aborts a generation when its client hangs up, early or late", async () => {
   for (const script of [[never], ["first", never]]) {
     await withServer({ script }, async ({ server, model }) => {
       for (const [index, stream] of [false, true].entries()) {
@@ -78,7 +78,7 @@ Deno.test("serve() answers the next request when one client of two has gone", as
   );
 });
 
-Deno.test("serve() drops a reader that never reads, and the next request gets its turn", async () => {
+Deno.test("serve() drops a reader that never reads: the next request gets its turn", async () => {
   let count = 0;
   // More than the kernel's buffers take; then the generation goes on until it is aborted.
   const endless = [...Array(500).fill("x".repeat(20_000)), never];
@@ -110,7 +110,7 @@ Deno.test("serve() lets running answers end before it leaves, and takes no new o
   });
 });
 
-Deno.test("serve() cuts running answers when draining takes too long, or on a second call", async () => {
+Deno.test("serve() cuts running answers when draining takes too long, or when told", async () => {
   for (const drainMs of [5, 60_000]) {
     await withServer({ script: ["a", never] }, async ({ server, model }) => {
       const stream = await send(server.url, { stream: true });
