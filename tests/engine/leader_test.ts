@@ -1,0 +1,70 @@
+import { assert, assertEquals, assertLess } from "@std/assert";
+import { Leader } from "../../src/engine/leader.ts";
+import { openGguf } from "../../src/gguf/mod.ts";
+import { planModel } from "../../src/llm/mod.ts";
+import { createArenaMemory } from "../../src/memory/arena.ts";
+import { controlWords } from "../../src/memory/control_layout.ts";
+import { describeModel } from "../../src/model/mod.ts";
+import { RankRunner } from "../../src/rank/open_rank.ts";
+import { loadKernelModule } from "../../wasm/mod.ts";
+import { withTinyFile } from "../support/loaded_model.ts";
+
+/** A leader without followers, on this thread. */
+async function openLeader(path: string): Promise<{ leader: Leader; runner: RankRunner }> {
+  const file = openGguf(path);
+  const model = describeModel(file);
+  const module = await loadKernelModule();
+  const plans = planModel({ file, model }, module, { threads: 1 });
+  const { chunkTokens, contextLength } = plans[0];
+  const runner = RankRunner.open({
+    rankIndex: 0,
+    plans,
+    config: model.config,
+    tensors: file.tensors,
+    parts: file.parts,
+    module,
+    memories: [plans[0].arenas.map(createArenaMemory)],
+    controlBuffer: new SharedArrayBuffer(4 * controlWords(chunkTokens, contextLength)),
+  }, () => {});
+  return { leader: new Leader(runner), runner };
+}
+
+Deno.test("Leader.generate() allocates nothing per token", async () => {
+  await withTinyFile({ contextLength: 4096, type: "Q4_0" }, async (path) => {
+    const { leader } = await openLeader(path);
+    const heapGrowth = (maxTokens: number) => {
+      const request = { ids: [5, 6, 7], maxTokens, sampling: { seed: 1 }, endIds: [] };
+      const before = Deno.memoryUsage().heapUsed;
+      assertEquals(leader.generate(request).timings.predictedTokens, maxTokens);
+      return Deno.memoryUsage().heapUsed - before;
+    };
+    heapGrowth(2000);
+    const short = Math.min(heapGrowth(10), heapGrowth(10), heapGrowth(10));
+    const long = Math.min(heapGrowth(1510), heapGrowth(1510), heapGrowth(1510));
+    // One number boxed per token would be 16 bytes.
+    assertLess((long - short) / 1500, 8, "bytes per token");
+  });
+});
+
+Deno.test("Leader.generate() leaves the ids in the control block, and stops at an end id", async () => {
+  await withTinyFile({}, async (path) => {
+    const { leader, runner } = await openLeader(path);
+    const request = { ids: [5, 6, 7], maxTokens: 30, sampling: { temperature: 0 }, endIds: [] };
+    leader.generate(request);
+    const ids = [...runner.control.outputIds().subarray(0, runner.control.outputCount)];
+    assertEquals(ids.length, 30);
+    const end = ids.find((id, index) => index > 3 && ids.indexOf(id) === index);
+    assert(end !== undefined, "greedy ids that are not all the same");
+    const ended = leader.generate({ ...request, endIds: [end] });
+    assertEquals(ended.finishReason, "stop");
+    assertEquals(ended.timings.predictedTokens, ids.indexOf(end));
+  });
+});
+
+Deno.test("Leader.readSpeedGbps() is a rate", async () => {
+  await withTinyFile({}, async (path) => {
+    const { leader } = await openLeader(path);
+    const gbps = leader.readSpeedGbps();
+    assert(gbps > 0.01 && gbps < 10_000, `${gbps} GB/s`);
+  });
+});
