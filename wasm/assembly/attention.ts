@@ -1,3 +1,4 @@
+// deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /** Causal attention over a key/value cache of f16 (T = u16) or f32. Contract: wasm/kernels.ts. */
 import { check_bytes, check_f32_rows, check_rows } from "./bounds";
 import { exp_f32x4 } from "./exp";
@@ -11,11 +12,11 @@ export function attention_scratch_bytes(
   groupSize: u32,
   headDim: u32,
 ): f64 {
-  return <f64> scratch_bytes(positions);
+  return <f64>scratch_bytes(positions);
 }
-
+@inline
 function scratch_bytes(positions: u32): u64 {
-  return ((<u64> positions + 15) & ~15) * 4;
+  return ((<u64>positions + 15) & ~15) * 4;
 }
 
 export function attention_f16(
@@ -84,15 +85,15 @@ function attention<T>(
     if ((headDim & 3) != 0) unreachable();
     return;
   }
-  const positions = <u64> p0 + n;
+  const positions = <u64>p0 + n;
   if (positions >> 32 != 0) unreachable();
-  const kvHeads = (<u64> heads - 1 + headOffset) / groupSize + 1;
-  check_f32_rows(q, n, qStride, <u64> heads * headDim);
-  check_f32_rows(out, n, outStride, max<u64>(<u64> heads * headDim, outStride));
+  const kvHeads = (<u64>heads - 1 + headOffset) / groupSize + 1;
+  check_f32_rows(q, n, qStride, <u64>heads * headDim);
+  check_f32_rows(out, n, outStride, max<u64>(<u64>heads * headDim, outStride));
   if (kvHeads >> 24 != 0) unreachable();
-  check_rows(kCache, <u32> positions, kvStride, kvHeads * headDim * sizeof<T>());
-  check_rows(vCache, <u32> positions, kvStride, kvHeads * headDim * sizeof<T>());
-  check_bytes(scratch, scratch_bytes(<u32> positions));
+  check_rows(kCache, <u32>positions, kvStride, kvHeads * headDim * sizeof<T>());
+  check_rows(vCache, <u32>positions, kvStride, kvHeads * headDim * sizeof<T>());
+  check_bytes(scratch, scratch_bytes(<u32>positions));
   for (let t: u32 = 0; t < n; t++) {
     const last = p0 + t;
     const first = window != 0 && last + 1 > window ? last + 1 - window : 0;
@@ -156,7 +157,7 @@ function mix<T>(
     v128.store(out + (i << 2), f32x4.mul(sum, inverse));
   }
 }
-
+@inline
 function load_x4<T>(ptr: usize): v128 {
   if (isFloat<T>()) return v128.load(ptr);
   return f32x4.mul(

@@ -1,3 +1,4 @@
+// deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /** exp for four lanes: what softmax and SiLU are made of. */
 import { madd } from "./simd";
 
@@ -15,7 +16,7 @@ const ROUND: f32 = 12582912.0;
  * NaN stays NaN. Method: x = n·ln 2 + r; exp(r) on |r| ≤ ln 2 / 2 by 1 + r + r²·(degree 4), fitted to
  * the smallest largest relative error (3.2e-9 before rounding).
  */
-
+@inline
 export function exp_f32x4(x: v128): v128 {
   const tooSmall = f32x4.lt(x, f32x4.splat(LOWEST));
   const bounded = f32x4.pmin(f32x4.pmax(x, f32x4.splat(LOWEST)), f32x4.splat(HIGHEST));

@@ -1,3 +1,4 @@
+// deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /**
  * out[t, r] = Σ_i w[r, i] · act[t, i], Q4_0 rows (row_layout.ts) by q8 tiles (q8_tile.ts).
  *
@@ -45,7 +46,7 @@ export function matmul_q4_0_q8(
   outStride: u32,
 ): void {
   const superblocks = superblocks_of(k);
-  check_rows(w, rows, rowStride, <u64> superblocks * (QUANT_BYTES + 16));
+  check_rows(w, rows, rowStride, <u64>superblocks * (QUANT_BYTES + 16));
   check_bytes(acts, tile_bytes(n, k));
   check_f32_rows(out, n, outStride, rows);
   if (superblocks == 0) unreachable();
@@ -76,7 +77,7 @@ export function matmul_q4_0_q8(
 }
 
 /** sum + sixteen bytes of weights by what meets their low and their high nibbles. */
-
+@inline
 function step(sum: v128, w: v128, low: v128, high: v128, mask: v128): v128 {
   const l = dot_i8(low, v128.and(w, mask));
   const h = dot_i8(high, v128.and(i16x8.shr_u(w, 4), mask));
@@ -92,7 +93,7 @@ function gemv_2_rows(
   out: usize,
   outStep: u32,
 ): void {
-  const nibble = i8x16.splat(<i8> opaque(15, superblocks));
+  const nibble = i8x16.splat(<i8>opaque(15, superblocks));
   const f16Mask = i32x4.splat(opaque(F16_MASK, superblocks));
   const zero = v128.load(acts, RECORD_SUMS + 16);
   let v = w + rowStep;
@@ -165,7 +166,7 @@ function tile_2_rows(
   tokenStep: u32,
   valid: u32,
 ): void {
-  const nibble = i8x16.splat(<i8> opaque(15, superblocks));
+  const nibble = i8x16.splat(<i8>opaque(15, superblocks));
   const f16Mask = i32x4.splat(opaque(F16_MASK, superblocks));
   const zero = v128.load(acts, RECORD_SUMS + 16);
   let wScales = w + superblocks * QUANT_BYTES - 16;
@@ -276,7 +277,7 @@ function tile_2_rows(
 }
 
 /** sum + weights' low nibbles by x + their high nibbles by y. */
-
+@inline
 function step_tile(sum: v128, x: v128, low: v128, y: v128, high: v128): v128 {
   return i16x8.add(i16x8.add(sum, dot_i8(x, low)), dot_i8(y, high));
 }

@@ -1,3 +1,4 @@
+// deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /**
  * out[t, r] = Σ_i w[r, i] · act[t, i], Q8_0 rows (row_layout.ts) by q8 tiles (q8_tile.ts).
  *
@@ -41,7 +42,7 @@ export function matmul_q8_0_q8(
   outStride: u32,
 ): void {
   const superblocks = superblocks_of(k);
-  check_rows(w, rows, rowStride, <u64> superblocks * (QUANT_BYTES + 16));
+  check_rows(w, rows, rowStride, <u64>superblocks * (QUANT_BYTES + 16));
   check_bytes(acts, tile_bytes(n, k));
   check_f32_rows(out, n, outStride, rows);
   if (superblocks == 0) unreachable();
@@ -79,7 +80,7 @@ function gemv_2_rows(
   out: usize,
   outStep: u32,
 ): void {
-  const nibble = i8x16.splat(<i8> opaque(15, superblocks));
+  const nibble = i8x16.splat(<i8>opaque(15, superblocks));
   const f16Mask = i32x4.splat(opaque(F16_MASK, superblocks));
   const zero = v128.load(acts, RECORD_SUMS + 16);
   // 16 short of the scales: V8 pairs extending loads only when neither offset is 0.
@@ -151,7 +152,7 @@ function tile_1_row(
   tokenStep: u32,
   valid: u32,
 ): void {
-  const nibble = i8x16.splat(<i8> opaque(15, superblocks));
+  const nibble = i8x16.splat(<i8>opaque(15, superblocks));
   const f16Mask = i32x4.splat(opaque(F16_MASK, superblocks));
   const zero = v128.load(acts, RECORD_SUMS + 16);
   let wScales = w + superblocks * QUANT_BYTES - 16;
@@ -235,13 +236,13 @@ function tile_1_row(
 }
 
 /** The high nibbles of sixteen bytes. */
-
+@inline
 function high_nibbles(w: v128, nibble: v128): v128 {
   return v128.and(i16x8.shr_u(w, 4), nibble);
 }
 
 /** 16·high + low + 8·Σa of blocks 0..3, as floats; start is −8·Σa. */
-
+@inline
 function join_low(low: v128, high: v128, start: v128): v128 {
   const h = i32x4.shl(i32x4.extend_low_i16x8_s(high), 4);
   const l = i32x4.extend_low_i16x8_s(low);
@@ -249,7 +250,7 @@ function join_low(low: v128, high: v128, start: v128): v128 {
 }
 
 /** The same of blocks 4..7. */
-
+@inline
 function join_high(low: v128, high: v128, start: v128): v128 {
   const h = i32x4.shl(i32x4.extend_high_i16x8_s(high), 4);
   const l = i32x4.extend_high_i16x8_s(low);

@@ -1,3 +1,4 @@
+// deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /**
  * Activations for quantised rows: int8 per 32 with a scale, laid out so that the matrix kernels
  * read them with constant offsets and 256-bit loads.
@@ -28,20 +29,20 @@ export const GROUP_TOKENS = 4;
 export const PANEL_ROWS: u32 = 64;
 
 /** Superblocks that cover k weights. */
-
+@inline
 export function superblocks_of(k: u32): u32 {
   return (k >> 8) + u32((k & 255) != 0);
 }
 
 /** Tokens that a group of the tile for n tokens holds. */
-
+@inline
 export function group_tokens(n: u32): u32 {
   return n == 1 ? 1 : GROUP_TOKENS;
 }
 
 /** Bytes of the tile for [n, k]. */
-
+@inline
 export function tile_bytes(n: u32, k: u32): u64 {
-  const padded = n == 1 ? 1 : (<u64> n + GROUP_TOKENS - 1) & ~<u64> (GROUP_TOKENS - 1);
+  const padded = n == 1 ? 1 : (<u64>n + GROUP_TOKENS - 1) & ~<u64>(GROUP_TOKENS - 1);
   return padded * superblocks_of(k) * RECORD_BYTES;
 }

@@ -1,3 +1,4 @@
+// deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /** Activations to int8 per 32. Formula: src/reference/ops.ts quantizeQ8; layout: q8_tile.ts. */
 import { check_bytes, check_f32_rows } from "./bounds";
 import {
@@ -15,7 +16,7 @@ const SMALLEST_AMAX: f32 = 7.888609052210118e-31;
 
 /** Bytes of the tile for [n, k], exact as f64. */
 export function q8_bytes(n: u32, k: u32): f64 {
-  return <f64> tile_bytes(n, k);
+  return <f64>tile_bytes(n, k);
 }
 
 /**
@@ -65,9 +66,9 @@ function quantize_partial_block(x: usize, count: u32, record: usize, j: u32): vo
   let sum: i32 = 0;
   for (let i: u32 = 0; i < 32; i++) {
     const value: f32 = i < count ? nearest(load<f32>(x + (i << 2)) * inverse) : 0;
-    const quant = <i32> value;
+    const quant = <i32>value;
     sum += quant;
-    store<i8>(record + place_of_pair(i >> 1) * 16 + 2 * j + (i & 1), <i8> quant);
+    store<i8>(record + place_of_pair(i >> 1) * 16 + 2 * j + (i & 1), <i8>quant);
   }
   finish_block(record, j, largest, sum);
 }
@@ -100,17 +101,17 @@ function quantize_block(x: usize, record: usize, j: u32): void {
 }
 
 /** Where pair p lies among the vectors: 0 1 8 9 2 3 10 11 … read backwards. */
-
+@inline
 function place_of_pair(p: u32): u32 {
   return ((p & 6) << 1) | (p & 1) | ((p & 8) >> 2);
 }
-
+@inline
 function inverse_scale(largest: f32): f32 {
-  return largest < SMALLEST_AMAX ? 0 : <f32> 127 / largest;
+  return largest < SMALLEST_AMAX ? 0 : <f32>127 / largest;
 }
-
+@inline
 function finish_block(record: usize, j: u32, largest: f32, sum: i32): void {
-  store<i16>(record + 2 * j, <i16> (-8 * sum), RECORD_SUMS);
+  store<i16>(record + 2 * j, <i16>(-8 * sum), RECORD_SUMS);
   const scale: f32 = largest < SMALLEST_AMAX ? 0 : largest / 127;
   store<f32>(record + 4 * j, scale * TWO_POW_56, RECORD_SCALES);
 }

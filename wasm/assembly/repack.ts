@@ -1,3 +1,4 @@
+// deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /** Weights of a file into packed rows: src/memory/row_layout.ts. */
 import { SUPERBLOCK_BLOCKS } from "../../src/memory/row_layout";
 import { check_rows } from "./bounds";
@@ -18,8 +19,8 @@ export function repack_q4_0(
   blocks: u32,
 ): void {
   const superblocks = superblocks_of_blocks(blocks);
-  check_rows(src, rows, srcStride, <u64> blocks * Q4_0_BLOCK_BYTES);
-  check_rows(dst, rows, dstStride, <u64> superblocks * (128 + 16));
+  check_rows(src, rows, srcStride, <u64>blocks * Q4_0_BLOCK_BYTES);
+  check_rows(dst, rows, dstStride, <u64>superblocks * (128 + 16));
   for (let r: u32 = 0; r < rows; r++) {
     const from = src + r * srcStride;
     const to = dst + r * dstStride;
@@ -57,8 +58,8 @@ export function repack_q8_0(
   blocks: u32,
 ): void {
   const superblocks = superblocks_of_blocks(blocks);
-  check_rows(src, rows, srcStride, <u64> blocks * Q8_0_BLOCK_BYTES);
-  check_rows(dst, rows, dstStride, <u64> superblocks * (256 + 16));
+  check_rows(src, rows, srcStride, <u64>blocks * Q8_0_BLOCK_BYTES);
+  check_rows(dst, rows, dstStride, <u64>superblocks * (256 + 16));
   for (let r: u32 = 0; r < rows; r++) {
     const from = src + r * srcStride;
     const to = dst + r * dstStride;
@@ -106,7 +107,7 @@ export function repack_float(
     memory.fill(dst + r * dstStride + bytes, 0, dstStride - bytes);
   }
 }
-
+@inline
 function superblocks_of_blocks(blocks: u32): u32 {
   return (blocks >> 3) + u32((blocks & 7) != 0);
 }
@@ -140,13 +141,13 @@ function transpose_pairs(src: usize, srcStep: u32, dst: usize, dstStep: u32, fli
 }
 
 /** The two 64-bit halves exchanged. */
-
+@inline
 function swap(a: v128): v128 {
   return i64x2.shuffle(a, a, 1, 0);
 }
 
 /** i32 lanes 0 of a, b, c, d make the vector at dst, lanes 1 the one behind it. */
-
+@inline
 function store_columns(dst: usize, a: v128, b: v128, c: v128, d: v128): void {
   const ab = i32x4.shuffle(a, b, 0, 4, 1, 5);
   const cd = i32x4.shuffle(c, d, 0, 4, 1, 5);

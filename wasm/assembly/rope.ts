@@ -1,3 +1,4 @@
+// deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /** Rotary position embedding in place. Formula: src/reference/ops.ts rope. */
 import { check_f32_rows } from "./bounds";
 
@@ -17,7 +18,7 @@ export function rope_f32(
   neox: u32,
 ): void {
   if (rotDim > headDim || (rotDim & 1) != 0) unreachable();
-  check_f32_rows(x, n, stride, <u64> heads * headDim);
+  check_f32_rows(x, n, stride, <u64>heads * headDim);
   check_f32_rows(cosSin, n, rotDim, rotDim);
   const half = rotDim >> 1;
   for (let t: u32 = 0; t < n; t++) {
@@ -32,7 +33,7 @@ export function rope_f32(
 
 /** Pairs (i, i + half). */
 function turn_halves(head: usize, cos: usize, half: u32): void {
-  const bytes = <usize> half << 2;
+  const bytes = <usize>half << 2;
   const whole = bytes & ~15;
   let i: usize = 0;
   for (; i < whole; i += 16) {
@@ -48,7 +49,7 @@ function turn_halves(head: usize, cos: usize, half: u32): void {
 
 /** Pairs (2i, 2i+1): de-interleaved, turned, interleaved. */
 function turn_neighbours(head: usize, cos: usize, half: u32): void {
-  const bytes = <usize> half << 2;
+  const bytes = <usize>half << 2;
   const whole = bytes & ~15;
   let i: usize = 0;
   for (; i < whole; i += 16) {
@@ -67,7 +68,7 @@ function turn_neighbours(head: usize, cos: usize, half: u32): void {
     turn_one(head + 2 * i, head + 2 * i + 4, cos + i, cos + bytes + i);
   }
 }
-
+@inline
 function turn_one(aAt: usize, bAt: usize, cos: usize, sin: usize): void {
   const a = load<f32>(aAt);
   const b = load<f32>(bAt);

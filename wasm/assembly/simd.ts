@@ -1,3 +1,4 @@
+// deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /** The few vector idioms that several kernels share. All are inlined; none knows a row format. */
 
 /**
@@ -7,18 +8,19 @@
  */
 export const F16_SHIFT: i32 = 13;
 export const F16_MASK: i32 = 0x8fffffff;
+export const TWO_POW_112_BITS: i32 = 0x77800000;
 /** 2^112 and its halves, for factors that must not overflow on the way. */
 export const TWO_POW_112: f32 = 5192296858534827628530496329220096.0;
 export const TWO_POW_56: f32 = 72057594037927936.0;
 
 /** a · b + c, rounded once where the machine has FMA. */
-
+@inline
 export function madd(a: v128, b: v128, c: v128): v128 {
   return f32x4.relaxed_madd(a, b, c);
 }
 
 /** Eight products of int8 `a` and 0..127 `b`, added in neighbouring pairs: i16x8. */
-
+@inline
 export function dot_i8(a: v128, b: v128): v128 {
   return i16x8.relaxed_dot_i8x16_i7x16_s(a, b);
 }
@@ -28,7 +30,7 @@ export function dot_i8(a: v128, b: v128): v128 {
  * builds a constant vector anew at every use (three instructions); a splat of this stays in its
  * register through the loop.
  */
-
+@inline
 export function opaque(bits: i32, count: u32): i32 {
   return bits | (count >> 28);
 }
@@ -37,7 +39,7 @@ export function opaque(bits: i32, count: u32): i32 {
  * Four f16, given as sign-extended bits (v128.load_ext<i16>), to f32 times 2^-112; `mask` is
  * F16_MASK in every lane.
  */
-
+@inline
 export function f16_bits_to_f32x4(bits: v128, mask: v128): v128 {
   return v128.and(i32x4.shl(bits, F16_SHIFT), mask);
 }
@@ -48,7 +50,7 @@ export function f16_bits_to_f32x4(bits: v128, mask: v128): v128 {
  * changes nothing, but makes a and b, and all they were computed from, halves of 256-bit values.
  * The multiplication stands between them and their loop, lest V8 takes the halves apart inside.
  */
-
+@inline
 export function join_pair(a: v128, b: v128, scale: f32, zero: v128): v128 {
   const x = f32x4.mul(a, f32x4.splat(scale)), y = f32x4.mul(b, f32x4.splat(scale));
   const nothing = i64x2.add(v128.and(x, zero), v128.and(y, zero));
@@ -56,19 +58,19 @@ export function join_pair(a: v128, b: v128, scale: f32, zero: v128): v128 {
 }
 
 /** acc + the lower four of eight block sums, by their scales. */
-
+@inline
 export function widen_low(sums: v128, scales: v128, acc: v128): v128 {
   return madd(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(sums)), scales, acc);
 }
 
 /** acc + the upper four of eight block sums, by their scales. */
-
+@inline
 export function widen_high(sums: v128, scales: v128, acc: v128): v128 {
   return madd(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(sums)), scales, acc);
 }
 
 /** Stores the first `valid` lanes, at most 4, `step` bytes apart. */
-
+@inline
 export function store_lanes(out: usize, step: u32, valid: u32, lanes: v128): void {
   v128.store_lane<u32>(out, lanes, 0);
   if (valid > 1) v128.store_lane<u32>(out + step, lanes, 1);
@@ -77,7 +79,7 @@ export function store_lanes(out: usize, step: u32, valid: u32, lanes: v128): voi
 }
 
 /** [Σa, Σb, Σc, Σd]. */
-
+@inline
 export function sum_lanes_4(a: v128, b: v128, c: v128, d: v128): v128 {
   const ab = f32x4.add(i32x4.shuffle(a, b, 0, 4, 1, 5), i32x4.shuffle(a, b, 2, 6, 3, 7));
   const cd = f32x4.add(i32x4.shuffle(c, d, 0, 4, 1, 5), i32x4.shuffle(c, d, 2, 6, 3, 7));
@@ -85,7 +87,7 @@ export function sum_lanes_4(a: v128, b: v128, c: v128, d: v128): v128 {
 }
 
 /** Σa, in the order of sum_lanes_4. */
-
+@inline
 export function sum_lanes(a: v128): f32 {
   const pair = f32x4.add(a, i32x4.shuffle(a, a, 2, 3, 0, 1));
   return f32x4.extract_lane(pair, 0) + f32x4.extract_lane(pair, 1);

@@ -1,3 +1,4 @@
+// deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /** New keys and values into the cache: n rows of d floats; srcStride in floats, dstStride in bytes. */
 import { check_f32_rows, check_rows } from "./bounds";
 
@@ -11,9 +12,9 @@ export function store_f32(
   d: u32,
 ): void {
   check_f32_rows(src, n, srcStride, d);
-  check_rows(dst, n, dstStride, <u64> d << 2);
+  check_rows(dst, n, dstStride, <u64>d << 2);
   for (let t: u32 = 0; t < n; t++) {
-    memory.copy(dst + t * dstStride, src + ((t * srcStride) << 2), <usize> d << 2);
+    memory.copy(dst + t * dstStride, src + ((t * srcStride) << 2), <usize>d << 2);
   }
 }
 
@@ -31,7 +32,7 @@ export function store_f16(
   d: u32,
 ): void {
   check_f32_rows(src, n, srcStride, d);
-  check_rows(dst, n, dstStride, <u64> d << 1);
+  check_rows(dst, n, dstStride, <u64>d << 1);
   for (let t: u32 = 0; t < n; t++) {
     const from = src + ((t * srcStride) << 2);
     const to = dst + t * dstStride;
@@ -42,7 +43,7 @@ export function store_f16(
     }
     for (let i = whole; i < d; i++) {
       const half = f16_bits_x4(v128.load32_zero(from + (i << 2)));
-      store<u16>(to + (i << 1), <u16> i32x4.extract_lane(half, 0));
+      store<u16>(to + (i << 1), <u16>i32x4.extract_lane(half, 0));
     }
   }
 }
@@ -52,7 +53,7 @@ export function store_f16(
  * least that of the smallest normal f16) aligns the f16's last place with the sum's, so that the
  * addition itself rounds to nearest even.
  */
-
+@inline
 function f16_bits_x4(x: v128): v128 {
   const sign = v128.and(x, i32x4.splat(0x80000000));
   const size = f32x4.pmin(f32x4.splat(65504), v128.xor(x, sign));
