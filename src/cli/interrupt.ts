@@ -1,5 +1,5 @@
 /**
- * Ctrl-C and SIGTERM as an AbortSignal: the first asks the work to end, the second ends the process.
+ * Ctrl-C and SIGTERM as an AbortSignal: the first asks the work to end, the second ends all.
  */
 
 /** The user stopped the work before it was done. */

@@ -12,7 +12,7 @@ export interface ByteSource {
   readonly path: string;
   readonly sizeBytes: number;
   /**
-   * Fills all of `into` with the bytes from `offsetBytes` on. `into` may be a view of shared memory.
+   * Fills all of `into` with the bytes from `offsetBytes` on; it may be a view of shared memory.
    * @throws {ModelFormatError} when fewer bytes are there, or the device cannot read them.
    */
   read(offsetBytes: number, into: Uint8Array): void;

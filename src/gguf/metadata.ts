@@ -53,7 +53,7 @@ export function getStrings(metadata: Metadata, key: string, fallback?: StringArr
 }
 
 /**
- * The numbers at `key`, a view that must not be written to, or `fallback` when the key is not there.
+ * The numbers at `key`, a view that must not be written to, or `fallback` where there is no key.
  * @throws {ModelFormatError} when the value is no array of numbers of at most 32 bits or floats, or
  *   there is neither key nor fallback.
  */
