@@ -1,0 +1,161 @@
+import {
+  assertAlmostEquals,
+  assertEquals,
+  assertLess,
+  assertNotEquals,
+  assertThrows,
+} from "@std/assert";
+import { createHash } from "node:crypto";
+import { UsageError } from "../../src/base/errors.ts";
+import {
+  describeGguf,
+  encodeGguf,
+  type GgufFile,
+  openGguf,
+  parseGguf,
+  storedMetadata,
+  TensorReader,
+  type TypedGgufFile,
+} from "../../src/gguf/mod.ts";
+import { describeModel } from "../../src/model/mod.ts";
+import { ReferenceModel } from "../../src/reference/forward.ts";
+import { type ModelShape, QUANTS, synthesize, type WeightType } from "../../src/synth/mod.ts";
+import { synthesizeShape } from "../../src/synth/synthesize.ts";
+
+const SHAPE: ModelShape = {
+  architecture: "llama",
+  blockCount: 4,
+  embeddingLength: 256,
+  feedForwardLength: 512,
+  headCount: 4,
+  headCountKv: 2,
+  vocabSize: 400,
+  contextLength: 512,
+  rmsEpsilon: 1e-5,
+  ropeBase: 10000,
+  tied: false,
+};
+
+/** Makes a model, gives its path to `run`, and removes it. */
+function withModel(
+  made: { shape?: Partial<ModelShape>; quant?: WeightType; sparsity?: number; seed?: number },
+  run: (path: string, result: { bytes: number; params: number }) => void,
+): void {
+  const out = Deno.makeTempFileSync({ suffix: ".gguf" });
+  try {
+    const { quant = "Q4_0", sparsity, seed = 1 } = made;
+    const shape = { ...SHAPE, ...made.shape };
+    run(out, synthesizeShape(shape, { quant, sparsity, seed, out, name: "test" }));
+  } finally {
+    Deno.removeSync(out);
+  }
+}
+
+for (const quant of QUANTS) {
+  Deno.test(`synthesize() makes a ${quant} model that describeModel() accepts`, () => {
+    withModel({ quant }, (path, result) => {
+      const file = openGguf(path);
+      assertEquals(describeModel(file).config.vocabSize, 400);
+      const summary = describeGguf(file);
+      assertEquals(summary.quant, quant);
+      assertEquals(summary.parameters, result.params);
+      assertEquals(summary.file_bytes, result.bytes);
+    });
+  });
+}
+
+Deno.test("synthesize() makes a model whose logits are of a sensible size", () => {
+  for (const shape of [{}, { architecture: "qwen2", tied: true, vocabSize: 640 } as const]) {
+    withModel({ shape }, (path) => {
+      const logits = new ReferenceModel(openGguf(path)).forward([1, 300, 301, 302]);
+      const size = Math.sqrt(logits.reduce((sum, x) => sum + x * x, 0) / logits.length);
+      assertAlmostEquals(size, 2, 0.5);
+    });
+  }
+});
+
+Deno.test("synthesize() repeats with a seed and differs between seeds", () => {
+  const hash = (seed: number) => {
+    let made = "";
+    withModel({ seed }, (path) => {
+      made = createHash("sha256").update(Deno.readFileSync(path)).digest("hex");
+    });
+    return made;
+  };
+  assertEquals(hash(1), hash(1));
+  assertNotEquals(hash(1), hash(2));
+});
+
+for (const sparsity of [0.5, 0.9]) {
+  Deno.test(`synthesize() keeps ${sparsity} of the neurons silent in every block`, () => {
+    withModel({ sparsity, shape: { embeddingLength: 512, feedForwardLength: 1024 } }, (path) => {
+      const file = openGguf(path);
+      assertEquals(file.metadata.get("llama.hidden_activation"), "relu");
+      for (const [name, silent] of silentShares(file)) {
+        assertAlmostEquals(silent, sparsity, 0.04, name);
+      }
+    });
+  });
+}
+
+Deno.test("synthesize() refuses shapes, types and sparsities that it does not know", () => {
+  const options = {
+    shape: "llama-160m",
+    quant: "Q4_0",
+    seed: 1,
+    out: "/no/such/folder/x",
+  } as const;
+  const wrong: [Record<string, unknown>, string][] = [
+    [{ shape: "toString" }, 'shape "toString": choose one of llama-160m'],
+    [{ quant: "Q4_K" }, 'type "Q4_K": choose one of F32'],
+    [{ sparsity: 1 }, "sparsity 1: give a share from 0.1 to 0.999"],
+    [{ sparsity: NaN }, "sparsity NaN"],
+    [{ shape: "qwen2-0.5b", sparsity: 0.9 }, "its output projection is its embedding table"],
+  ];
+  for (const [change, says] of wrong) {
+    assertThrows(() => synthesize({ ...options, ...change }), UsageError, says);
+  }
+});
+
+Deno.test("synthesize() makes llama-160m in flat memory", () => {
+  const out = Deno.makeTempFileSync({ suffix: ".gguf" });
+  try {
+    const before = Deno.memoryUsage().rss;
+    let last = 0;
+    const onProgress = (done: number, total: number) => last = done / total;
+    const { bytes } = synthesize({ shape: "llama-160m", quant: "Q4_0", seed: 1, out, onProgress });
+    assertLess(Deno.memoryUsage().rss - before, 80 * 2 ** 20, "bytes");
+    assertEquals(last, 1);
+    assertEquals(openGguf(out).parts[0].sizeBytes, bytes);
+  } finally {
+    Deno.removeSync(out);
+  }
+});
+
+/** Per block, the share of gates that are not positive over a few tokens. */
+function silentShares(file: TypedGgufFile): Map<string, number> {
+  const shares = new Map<string, number>();
+  const dense = asDense(file);
+  const model = new ReferenceModel(dense.file, {
+    reader: dense.reader,
+    onTensor(name, data) {
+      if (!name.endsWith(" gate")) return;
+      shares.set(name, data.filter((gate) => gate <= 0).length / data.length);
+    },
+  });
+  model.forward([1, 270, 280, 290, 300, 310, 320, 330]);
+  assertEquals(shares.size, SHAPE.blockCount);
+  return shares;
+}
+
+/** The model without the mark of ReLU: gates are the same, whatever is done with them. */
+function asDense(file: TypedGgufFile): { file: GgufFile; reader: TensorReader } {
+  using reader = TensorReader.open(file);
+  const tensors = [...file.tensors.values()].map((tensor) => {
+    const bytes = reader.readAll(tensor);
+    return { ...tensor, pieces: () => [bytes] };
+  });
+  const metadata = storedMetadata(file).filter(([key]) => !key.endsWith(".hidden_activation"));
+  const bytes = encodeGguf({ metadata, tensors });
+  return { file: parseGguf(bytes), reader: TensorReader.ofBytes(bytes) };
+}

@@ -1,0 +1,44 @@
+import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
+import { dequantize } from "../../src/model/mod.ts";
+import { rowBytes } from "../../src/model/dtypes.ts";
+import { SeededRandom } from "../../src/synth/seeded_random.ts";
+import { QUANTS } from "../../src/synth/mod.ts";
+import { constantHead, WeightPool } from "../../src/synth/weight_pool.ts";
+
+for (const type of QUANTS) {
+  Deno.test(`WeightPool deals ${type} weights of the wanted deviation`, () => {
+    const pool = new WeightPool(type, 0.02, new SeededRandom(1));
+    const bytes = new Uint8Array(rowBytes(type, 1 << 16));
+    pool.fill(bytes);
+    const weights = dequantize(type, bytes);
+    const mean = (f: (x: number) => number) =>
+      weights.reduce((sum, x) => sum + f(x), 0) / weights.length;
+    assertAlmostEquals(mean((x) => x), 0, 0.0005);
+    assertAlmostEquals(Math.sqrt(mean((x) => x * x)), 0.02, 0.0005);
+  });
+
+  Deno.test(`constantHead() makes 32 equal ${type} weights`, () => {
+    for (const weight of [1, -0.04, 0.003]) {
+      const weights = dequantize(type, constantHead(type, weight));
+      assertEquals(weights.length, 32);
+      for (const each of weights) assertAlmostEquals(each, weight, Math.abs(weight) / 128);
+    }
+  });
+}
+
+Deno.test("WeightPool deals whole blocks, as many as asked for, in pieces that differ", () => {
+  const pool = new WeightPool("Q4_0", 1, new SeededRandom(2));
+  const pieces = [...pool.pieces(18 * 1_000_001)];
+  assertEquals(pieces.reduce((sum, piece) => sum + piece.length, 0), 18 * 1_000_001);
+  for (const piece of pieces) assert(piece.length % 18 === 0 && piece.length > 0);
+  assertEquals(new Set(pieces.map((piece) => piece.byteOffset)).size, pieces.length);
+});
+
+Deno.test("WeightPool never deals the Q8_0 quant -128", () => {
+  const pool = new WeightPool("Q8_0", 1, new SeededRandom(3));
+  const bytes = new Uint8Array(34 * 10_000);
+  pool.fill(bytes);
+  const quants = bytes.filter((_, index) => index % 34 >= 2);
+  assertEquals(quants.includes(0x80), false);
+  assertEquals(quants.includes(0x81), true);
+});
