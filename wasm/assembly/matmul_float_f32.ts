@@ -185,12 +185,13 @@ function tile_2_rows<T>(
   let a00 = f32x4.splat(0), a01 = a00, a10 = a00, a11 = a00, a20 = a00, a21 = a00, a30 = a00;
   let a31 = a00, b00 = a00, b01 = a00, b10 = a00, b11 = a00, b20 = a00, b21 = a00, b30 = a00;
   let b31 = a00;
-  for (let s = steps; s != 0; s--) {
+  // Eight columns at a time: what sixteen need does not fit the registers.
+  for (let s = 2 * steps; s != 0; s--) {
     const v = w + rowStep;
-    let w0 = load_0<T>(w, f16Mask, f16Scale);
-    let w1 = load_1<T>(w, f16Mask, f16Scale);
-    let v0 = load_0<T>(v, f16Mask, f16Scale);
-    let v1 = load_1<T>(v, f16Mask, f16Scale);
+    const w0 = load_0<T>(w, f16Mask, f16Scale);
+    const w1 = load_1<T>(w, f16Mask, f16Scale);
+    const v0 = load_0<T>(v, f16Mask, f16Scale);
+    const v1 = load_1<T>(v, f16Mask, f16Scale);
     let y0 = v128.load(x);
     let y1 = v128.load(x, 16);
     a00 = madd(w0, y0, a00);
@@ -215,39 +216,11 @@ function tile_2_rows<T>(
     a31 = madd(w1, y1, a31);
     b30 = madd(v0, y0, b30);
     b31 = madd(v1, y1, b31);
-    w0 = load_2<T>(w, f16Mask, f16Scale);
-    w1 = load_3<T>(w, f16Mask, f16Scale);
-    v0 = load_2<T>(v, f16Mask, f16Scale);
-    v1 = load_3<T>(v, f16Mask, f16Scale);
-    y0 = v128.load(x, 32);
-    y1 = v128.load(x, 48);
-    a00 = madd(w0, y0, a00);
-    a01 = madd(w1, y1, a01);
-    b00 = madd(v0, y0, b00);
-    b01 = madd(v1, y1, b01);
-    y0 = v128.load(x1, 32);
-    y1 = v128.load(x1, 48);
-    a10 = madd(w0, y0, a10);
-    a11 = madd(w1, y1, a11);
-    b10 = madd(v0, y0, b10);
-    b11 = madd(v1, y1, b11);
-    y0 = v128.load(x2, 32);
-    y1 = v128.load(x2, 48);
-    a20 = madd(w0, y0, a20);
-    a21 = madd(w1, y1, a21);
-    b20 = madd(v0, y0, b20);
-    b21 = madd(v1, y1, b21);
-    y0 = v128.load(x3, 32);
-    y1 = v128.load(x3, 48);
-    a30 = madd(w0, y0, a30);
-    a31 = madd(w1, y1, a31);
-    b30 = madd(v0, y0, b30);
-    b31 = madd(v1, y1, b31);
-    w += 16 * sizeof<T>();
-    x += 64;
-    x1 += 64;
-    x2 += 64;
-    x3 += 64;
+    w += 8 * sizeof<T>();
+    x += 32;
+    x1 += 32;
+    x2 += 32;
+    x3 += 32;
   }
   const a0 = join_pair(a00, a01, 1, zero), a1 = join_pair(a10, a11, 1, zero);
   const a2 = join_pair(a20, a21, 1, zero), a3 = join_pair(a30, a31, 1, zero);
