@@ -69,9 +69,24 @@ export function usageOf(child: TemplateNode, parent: NodeFields): Usage {
   }
 }
 
+const FILTER_USAGES: Readonly<Record<string, Usage>> = {
+  // These look at nothing but the ends: `messages | length` stands in many a template's loop.
+  default: "reference",
+  first: "reference",
+  last: "reference",
+  length: "reference",
+  list: "reference",
+  safe: "reference",
+  join: "text",
+  string: "text",
+  tojson: "text",
+  dictsort: "sorted",
+  sort: "sorted",
+  unique: "sorted",
+};
+
 function filterUsage(name: string): Usage {
-  if (name === "tojson" || name === "string" || name === "join") return "text";
-  return name === "sort" || name === "dictsort" || name === "unique" ? "sorted" : "items";
+  return Object.hasOwn(FILTER_USAGES, name) ? FILTER_USAGES[name] : "items";
 }
 
 /** The filter that a FilterExpression or FilterStatement applies. */

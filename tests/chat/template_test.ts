@@ -181,6 +181,9 @@ Deno.test("render() has room for a long conversation", () => {
   );
   const text = template(STRICT_JINJA).render(messages);
   assertStringIncludes(text, "1999");
+  const counting = "{% for m in messages %}{% if loop.index0 == messages | length - 1 %}" +
+    "{{ messages[loop.index0].content }}{% endif %}{% endfor %}";
+  assertStringIncludes(template(counting).render(messages), "1999");
   const long = template(CHATML_JINJA).render([user("word ".repeat(200_000))]);
   assertEquals(long.length > 1_000_000, true);
 });
