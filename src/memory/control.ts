@@ -6,6 +6,7 @@
  * then sleeps, because a spinner on a busy machine takes the core that the others need.
  */
 import {
+  ABORT_AT_WORDS,
   BARRIER_ARRIVED_WORD,
   BARRIER_GENERATION_WORD,
   BARRIER_SLEEPERS_WORD,
@@ -14,7 +15,6 @@ import {
   IDS_WORD,
   OUTPUT_COUNT_WORD,
   OUTPUT_VERSION_WORD,
-  STEP_ABORT_AT_WORD,
   STEP_KIND_EXIT,
   STEP_KIND_WORD,
   STEP_LOGITS_COUNT_WORD,
@@ -55,8 +55,8 @@ export class Control {
   readonly #chunkTokens: number;
   readonly #leads: boolean;
   #stepSequence = 0;
-  /** Joins reached since the step began. */
-  #joinIndex = 0;
+  /** Joins reached so far, the same on all ranks; wraps around. */
+  #joinCount = 0;
 
   constructor(
     buffer: SharedArrayBuffer,
@@ -77,8 +77,6 @@ export class Control {
     words[STEP_TOKEN_COUNT_WORD] = step.tokenCount;
     words[STEP_POSITION_WORD] = step.position;
     words[STEP_LOGITS_COUNT_WORD] = step.logitsCount;
-    Atomics.store(words, STEP_ABORT_AT_WORD, 0);
-    this.#joinIndex = 0;
     this.#stepSequence = (Atomics.add(words, STEP_SEQUENCE_WORD, 1) + 1) | 0;
     if (Atomics.load(words, STEP_SLEEPERS_WORD) > 0) Atomics.notify(words, STEP_SEQUENCE_WORD);
   }
@@ -96,7 +94,6 @@ export class Control {
     const seen = this.#stepSequence;
     this.#waitWhile(STEP_SEQUENCE_WORD, seen, STEP_SLEEPERS_WORD, STEP_SPIN_PROBES);
     this.#stepSequence = Atomics.load(words, STEP_SEQUENCE_WORD);
-    this.#joinIndex = 0;
     step.kind = words[STEP_KIND_WORD];
     step.tokenCount = words[STEP_TOKEN_COUNT_WORD];
     step.position = words[STEP_POSITION_WORD];
@@ -113,9 +110,10 @@ export class Control {
    */
   join(): boolean {
     const words = this.words;
-    this.#joinIndex++;
+    this.#joinCount = (this.#joinCount + 1) | 0;
+    const abortWord = ABORT_AT_WORDS + (this.#joinCount & 1);
     if (this.#leads && Atomics.load(words, CANCEL_WORD) !== 0) {
-      Atomics.compareExchange(words, STEP_ABORT_AT_WORD, 0, this.#joinIndex);
+      Atomics.store(words, abortWord, this.#joinCount);
     }
     if (this.#rankCount > 1) {
       const generation = Atomics.load(words, BARRIER_GENERATION_WORD);
@@ -134,8 +132,7 @@ export class Control {
         );
       }
     }
-    const abortAt = Atomics.load(words, STEP_ABORT_AT_WORD);
-    return abortAt === 0 || this.#joinIndex < abortAt;
+    return Atomics.load(words, abortWord) !== this.#joinCount;
   }
 
   /** Marks this rank as failed and wakes everybody who waits. */

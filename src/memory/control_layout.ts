@@ -17,8 +17,11 @@ export const STEP_TOKEN_COUNT_WORD = 2;
 export const STEP_POSITION_WORD = 3;
 /** For how many of the last tokens logits are wanted, 0..n. */
 export const STEP_LOGITS_COUNT_WORD = 4;
-/** Index of the join at which all ranks leave the step, 0 = none. */
-export const STEP_ABORT_AT_WORD = 5;
+/**
+ * Two words, for joins of even and odd number: the number of a join at which all ranks leave their
+ * step. Two, because a slow rank may still look at one while the leader is a join further.
+ */
+export const ABORT_AT_WORDS = 7;
 /** How many threads sleep on the step word. */
 export const STEP_SLEEPERS_WORD = 6;
 
