@@ -188,7 +188,7 @@ function sweepShape(arena: TestArena, shape: Shape): void {
     { q: unstride(q, n, heads * headDim + 4, heads * headDim), k: keys.exact, v: values.exact },
     { p0, heads, kvHeads, groupSize, headOffset, headDim, window, scale },
   );
-  assertClose(unstride(got, n, outStride, heads * headDim), expected, 2e-12, label);
+  assertClose(unstride(got, n, outStride, heads * headDim), expected, size > 1 ? 1e-10 : 2e-12, label);
   for (let t = 0; t < n; t++) {
     const padding = got.subarray(t * outStride + heads * headDim, (t + 1) * outStride);
     assert(padding.every((value) => value === 0), `${label}: padding is zero`);

@@ -1,10 +1,19 @@
-// deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
-/** Causal attention over a key/value cache of f16 (T = u16) or f32. Contract: wasm/kernels.ts. */
+// deno-fmt-ignore-file: deno fmt removes decorators, and @unmanaged is one.
+/**
+ * Causal attention over a key/value cache of f16 (T = u16) or f32. Contract: wasm/kernels.ts.
+ *
+ * Per key/value head, all query heads of its group and all tokens are queries alike, in tiles of
+ * four. The positions pass in blocks of 32: a block's keys are transposed and its values widened
+ * to f32 once, then every tile that sees the block scores it, softens the scores (softmax with a
+ * running maximum) and mixes the values in. headDim is a multiple of 4.
+ * Method: Dao et al., FlashAttention, arXiv:2205.14135 (online softmax over blocks).
+ */
+import { copy_values, pack_queries, transpose_keys } from "./attention_blocks";
+import { BLOCK_POSITIONS, Call, first_seen, place_scratch, scratch_bytes, TILE_QUERIES } from "./attention_call";
+import { mix_tile, score_tile, soften_tile, store_tile } from "./attention_tiles";
 import { check_bytes, check_f32_rows, check_rows } from "./bounds";
-import { exp_f32x4 } from "./exp";
-import { f16_bits_to_f32x4, F16_MASK, madd, sum_lanes, TWO_POW_112 } from "./simd";
 
-/** Bytes of scratch, exact as f64. */
+/** Bytes of scratch, exact as f64. It does not grow with the positions. */
 export function attention_scratch_bytes(
   n: u32,
   positions: u32,
@@ -12,11 +21,7 @@ export function attention_scratch_bytes(
   groupSize: u32,
   headDim: u32,
 ): f64 {
-  return <f64>scratch_bytes(positions);
-}
-@inline
-function scratch_bytes(positions: u32): u64 {
-  return ((<u64>positions + 15) & ~15) * 4;
+  return <f64>scratch_bytes(n, heads, groupSize, headDim);
 }
 
 export function attention_f16(
@@ -37,7 +42,6 @@ export function attention_f16(
   window: u32,
   scale: f32,
 ): void {
-  // deno-fmt-ignore
   attention<u16>(q, qStride, kCache, vCache, kvStride, out, outStride, scratch, n, p0, heads, headOffset, groupSize, headDim, window, scale);
 }
 
@@ -59,7 +63,6 @@ export function attention_f32(
   window: u32,
   scale: f32,
 ): void {
-  // deno-fmt-ignore
   attention<f32>(q, qStride, kCache, vCache, kvStride, out, outStride, scratch, n, p0, heads, headOffset, groupSize, headDim, window, scale);
 }
 
@@ -81,87 +84,69 @@ function attention<T>(
   window: u32,
   scale: f32,
 ): void {
-  if ((headDim & 3) != 0 || n == 0 || heads == 0) {
-    if ((headDim & 3) != 0) unreachable();
-    return;
-  }
+  if ((headDim & 3) != 0) unreachable();
+  if (n == 0 || heads == 0 || headDim == 0) return;
   const positions = <u64>p0 + n;
-  if (positions >> 32 != 0) unreachable();
   const kvHeads = (<u64>heads - 1 + headOffset) / groupSize + 1;
-  check_f32_rows(q, n, qStride, <u64>heads * headDim);
-  check_f32_rows(out, n, outStride, max<u64>(<u64>heads * headDim, outStride));
-  if (kvHeads >> 24 != 0) unreachable();
+  if (positions >> 32 != 0 || kvHeads >> 24 != 0) unreachable();
+  const width = <u64>heads * headDim;
+  check_f32_rows(q, n, qStride, width);
+  check_f32_rows(out, n, outStride, max<u64>(width, outStride));
   check_rows(kCache, <u32>positions, kvStride, kvHeads * headDim * sizeof<T>());
   check_rows(vCache, <u32>positions, kvStride, kvHeads * headDim * sizeof<T>());
-  check_bytes(scratch, scratch_bytes(<u32>positions));
-  for (let t: u32 = 0; t < n; t++) {
-    const last = p0 + t;
-    const first = window != 0 && last + 1 > window ? last + 1 - window : 0;
-    const row = out + ((t * outStride) << 2);
-    for (let h: u32 = 0; h < heads; h++) {
-      const skip = first * kvStride + ((h + headOffset) / groupSize) * headDim * sizeof<T>();
-      const head = q + ((t * qStride + h * headDim) << 2);
-      const seen = last + 1 - first;
-      score<T>(head, kCache + skip, kvStride, scratch, seen, headDim, scale);
-      mix<T>(scratch, vCache + skip, kvStride, row + ((h * headDim) << 2), seen, headDim);
+  check_bytes(scratch, scratch_bytes(n, heads, groupSize, headDim));
+
+  const call = changetype<Call>(scratch);
+  call.q = q;
+  call.qStrideBytes = qStride << 2;
+  call.keys = kCache;
+  call.values = vCache;
+  call.kvStride = kvStride;
+  call.out = out;
+  call.outStrideBytes = outStride << 2;
+  call.n = n;
+  call.p0 = p0;
+  call.headDim = headDim;
+  call.window = window;
+  call.scale = scale;
+  place_scratch(call);
+  for (let h: u32 = 0; h < heads;) {
+    const kvHead = (h + headOffset) / groupSize;
+    call.firstHead = h;
+    call.groupHeads = min((kvHead + 1) * groupSize - headOffset, heads) - h;
+    attend_group<T>(call, kvHead * headDim * sizeof<T>());
+    h += call.groupHeads;
+  }
+  if (outStride > <u32>width) {
+    for (let t: u32 = 0; t < n; t++) {
+      const row = out + ((t * outStride) << 2);
+      memory.fill(row + (<usize>width << 2), 0, (outStride - <u32>width) << 2);
     }
-    const width = heads * headDim;
-    if (outStride > width) memory.fill(row + (width << 2), 0, (outStride - width) << 2);
   }
 }
 
-/** scores[p] = exp(scale · q·k[p] − max). */
-function score<T>(
-  q: usize,
-  k: usize,
-  kvStride: u32,
-  scores: usize,
-  count: u32,
-  headDim: u32,
-  scale: f32,
-): void {
-  let largest: f32 = -Infinity;
-  for (let p: u32 = 0; p < count; p++) {
-    let sum = f32x4.splat(0);
-    for (let i: u32 = 0; i < headDim; i += 4) {
-      sum = madd(load_x4<T>(k + p * kvStride + i * sizeof<T>()), v128.load(q + (i << 2)), sum);
+/** All query heads of one key/value head, whose bytes begin `headAt` into each cached row. */
+function attend_group<T>(call: Call, headAt: u32): void {
+  const queries = call.n * call.groupHeads;
+  const end = call.p0 + call.n;
+  pack_queries(call);
+  for (let begin = first_seen(call, 0); begin < end; begin += BLOCK_POSITIONS) {
+    const count = min(end - begin, BLOCK_POSITIONS);
+    transpose_keys<T>(call, call.keys + begin * call.kvStride + headAt, count);
+    copy_values<T>(call, call.values + begin * call.kvStride + headAt, count);
+    for (let first: u32 = 0; first < queries; first += TILE_QUERIES) {
+      const firstToken = first / call.groupHeads;
+      const lastToken = min(first + TILE_QUERIES - 1, queries - 1) / call.groupHeads;
+      const seesNothingYet = call.p0 + lastToken < begin;
+      const seesNothingMore = first_seen(call, firstToken) >= begin + count;
+      if (seesNothingYet || seesNothingMore) continue;
+      const tile = call.tiles + (first / TILE_QUERIES) * call.tileBytes;
+      score_tile(call, tile);
+      soften_tile(call, tile, first, begin);
+      mix_tile(call, tile, count);
     }
-    const value = sum_lanes(sum) * scale;
-    store<f32>(scores + (p << 2), value);
-    if (value > largest) largest = value;
   }
-  for (let p: u32 = 0; p < count; p += 4) {
-    const shifted = f32x4.sub(v128.load(scores + (p << 2)), f32x4.splat(largest));
-    v128.store(scores + (p << 2), exp_f32x4(shifted));
+  for (let first: u32 = 0; first < queries; first += TILE_QUERIES) {
+    store_tile(call, call.tiles + (first / TILE_QUERIES) * call.tileBytes, first);
   }
-}
-
-/** out = Σ_p scores[p] · v[p] / Σ scores. */
-function mix<T>(
-  scores: usize,
-  v: usize,
-  kvStride: u32,
-  out: usize,
-  count: u32,
-  headDim: u32,
-): void {
-  let total: f32 = 0;
-  for (let p: u32 = 0; p < count; p++) total += load<f32>(scores + (p << 2));
-  const inverse = f32x4.splat(1 / total);
-  for (let i: u32 = 0; i < headDim; i += 4) {
-    let sum = f32x4.splat(0);
-    for (let p: u32 = 0; p < count; p++) {
-      const weight = v128.load_splat<f32>(scores + (p << 2));
-      sum = madd(weight, load_x4<T>(v + p * kvStride + i * sizeof<T>()), sum);
-    }
-    v128.store(out + (i << 2), f32x4.mul(sum, inverse));
-  }
-}
-@inline
-function load_x4<T>(ptr: usize): v128 {
-  if (isFloat<T>()) return v128.load(ptr);
-  return f32x4.mul(
-    f16_bits_to_f32x4(v128.load_ext<i16>(ptr), i32x4.splat(F16_MASK)),
-    f32x4.splat(TWO_POW_112),
-  );
 }
