@@ -32,6 +32,7 @@ interface Options {
   readonly seed: number;
   /** False with --no-peer. */
   readonly peer: boolean;
+  /** False with --no-peer-flash-attention. */
   readonly peerFlashAttention: boolean;
   readonly llamaBench?: string;
   readonly json?: boolean;
@@ -57,7 +58,8 @@ await new Command("bench")
   .option("--quant <type>", "weights of the synthetic model", oneOf(QUANTS), "Q4_0")
   .option("--seed <n>", "seed of the prompt", count, 1)
   .option("--no-peer", "leave node-llama-cpp out")
-  .option("--peer-flash-attention", "let node-llama-cpp use flash attention", false)
+  // With it llama.cpp reads prompts up to 1.4 times as fast: peers are measured at their best.
+  .option("--no-peer-flash-attention", "make node-llama-cpp do without flash attention")
   .option("--llama-bench <path>", "a llama-bench binary to measure as well")
   .option("--json", "print a JSON document instead of the table")
   .action(run)
