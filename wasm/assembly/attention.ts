@@ -9,7 +9,17 @@
  * Method: Dao et al., FlashAttention, arXiv:2205.14135 (online softmax over blocks).
  */
 import { copy_values, pack_queries, transpose_keys } from "./attention_blocks";
-import { BLOCK_POSITIONS, Call, first_seen, place_scratch, scratch_bytes, TILE_QUERIES } from "./attention_call";
+import {
+  are_few,
+  BLOCK_POSITIONS,
+  Call,
+  first_seen,
+  first_tile,
+  place_scratch,
+  scratch_bytes,
+  TILE_QUERIES,
+} from "./attention_call";
+import { score_in_place } from "./attention_in_place";
 import { mix_tile, score_tile, soften_tile, store_tile } from "./attention_tiles";
 import { check_bytes, check_f32_rows, check_rows } from "./bounds";
 
@@ -106,22 +116,28 @@ function attention<T>(
   call.outStrideBytes = outStride << 2;
   call.n = n;
   call.p0 = p0;
+  call.heads = heads;
+  call.headOffset = headOffset;
+  call.groupSize = groupSize;
   call.headDim = headDim;
   call.window = window;
   call.scale = scale;
   place_scratch(call);
-  for (let h: u32 = 0; h < heads;) {
-    const kvHead = (h + headOffset) / groupSize;
-    call.firstHead = h;
-    call.groupHeads = min((kvHead + 1) * groupSize - headOffset, heads) - h;
-    attend_group<T>(call, kvHead * headDim * sizeof<T>());
-    h += call.groupHeads;
-  }
+  if (are_few(call)) attend_few<T>(call);
+  else attend_many<T>(call);
   if (outStride > <u32>width) {
     for (let t: u32 = 0; t < n; t++) {
       const row = out + ((t * outStride) << 2);
       memory.fill(row + (<usize>width << 2), 0, (outStride - <u32>width) << 2);
     }
+  }
+}
+
+/** Many queries (prefill): group after group, each passing over all positions. */
+function attend_many<T>(call: Call): void {
+  for (let h: u32 = 0; h < call.heads; h += call.groupHeads) {
+    begin_group(call, h);
+    attend_group<T>(call, kv_head(call) * call.headDim * sizeof<T>());
   }
 }
 
@@ -146,7 +162,87 @@ function attend_group<T>(call: Call, headAt: u32): void {
       mix_tile(call, tile, count);
     }
   }
+  store_tiles(call);
+}
+
+/**
+ * Few queries a group (decoding): block after block, each passing over all groups, so that the
+ * cache is read once and in order. Keys are read in place.
+ */
+function attend_few<T>(call: Call): void {
+  const end = call.p0 + call.n;
+  const groupTiles = (call.n * min(call.groupSize, call.heads) + TILE_QUERIES - 1) / TILE_QUERIES;
+  const groupBytes = groupTiles * call.tileBytes;
+  for (let h: u32 = 0; h < call.heads; h += call.groupHeads) {
+    begin_group(call, h);
+    pack_queries(call);
+    call.tiles += groupBytes;
+  }
+  const rowAt = (call.headOffset / call.groupSize) * call.headDim * sizeof<T>();
+  const rowBytes = (kv_head(call) + 1) * call.headDim * sizeof<T>() - rowAt;
+  for (let begin = first_seen(call, 0); begin < end; begin += BLOCK_POSITIONS) {
+    const count = min(end - begin, BLOCK_POSITIONS);
+    const at = begin * call.kvStride;
+    touch_rows(call, call.keys + at + rowAt, rowBytes, count);
+    touch_rows(call, call.values + at + rowAt, rowBytes, count);
+    call.tiles = first_tile(call);
+    for (let h: u32 = 0; h < call.heads; h += call.groupHeads) {
+      begin_group(call, h);
+      attend_block<T>(call, begin, count);
+      call.tiles += groupBytes;
+    }
+  }
+  call.tiles = first_tile(call);
+  for (let h: u32 = 0; h < call.heads; h += call.groupHeads) {
+    begin_group(call, h);
+    store_tiles(call);
+    call.tiles += groupBytes;
+  }
+}
+
+/** The tiles of the group at work against one block of positions. */
+function attend_block<T>(call: Call, begin: u32, count: u32): void {
+  const at = begin * call.kvStride + kv_head(call) * call.headDim * sizeof<T>();
+  copy_values<T>(call, call.values + at, count);
+  const queries = call.n * call.groupHeads;
+  for (let first: u32 = 0; first < queries; first += TILE_QUERIES) {
+    const tile = call.tiles + (first / TILE_QUERIES) * call.tileBytes;
+    score_in_place<T>(call, tile, call.keys + at, count);
+    soften_tile(call, tile, first, begin);
+    mix_tile(call, tile, count);
+  }
+}
+
+/** The results of the group at work. */
+function store_tiles(call: Call): void {
+  const queries = call.n * call.groupHeads;
   for (let first: u32 = 0; first < queries; first += TILE_QUERIES) {
     store_tile(call, call.tiles + (first / TILE_QUERIES) * call.tileBytes, first);
   }
+}
+
+/** Sets the group that query head h is the first of. */
+function begin_group(call: Call, h: u32): void {
+  call.firstHead = h;
+  const kvHead = kv_head(call);
+  call.groupHeads = min((kvHead + 1) * call.groupSize - call.headOffset, call.heads) - h;
+}
+
+/** The key/value head of the group at work. */
+@inline
+function kv_head(call: Call): u32 {
+  return (call.firstHead + call.headOffset) / call.groupSize;
+}
+
+/**
+ * Reads a word of each cache line of `count` rows. A head's part of the rows is strided memory
+ * that the prefetcher does not follow; whole rows, one after the other, it does.
+ */
+function touch_rows(call: Call, row: usize, rowBytes: u32, count: u32): void {
+  let all: u32 = 0;
+  for (let p: u32 = 0; p < count; p++) {
+    for (let i: u32 = 0; i < rowBytes; i += 64) all ^= load<u32>(row + i);
+    row += call.kvStride;
+  }
+  call.touched = all; // lest the loop is optimised away
 }

@@ -4,7 +4,7 @@
  * lies at the beginning of the scratch itself; a kernel has no other memory.
  *
  *   call │ key block      │ value block     │ scores     │ per tile of four queries:
- *        │ f32 [dim, 32]  │ f32 [32, padded]│ f32 [4, 32]│ queries f32 [dim, 4]
+ *        │ f32 [dim, 32]  │ f32 [32, padded]│ f32 [4, 32]│ queries f32 [dim, 4] or [4, dim]
  *        │                │                 │            │ state   f32 [3, 4]: max, sum, correction
  *        │                │                 │            │ mixed   f32 [padded / 16, 4, 16]
  *
@@ -17,6 +17,9 @@ export const BLOCK_POSITIONS: u32 = 32;
 export const SCORE_ROW_BYTES: u32 = 128;
 /** Queries of a tile. */
 export const TILE_QUERIES: u32 = 4;
+
+/** Up to this many queries a group, keys are read in place. */
+const FEW_QUERIES: u32 = 8;
 
 const CALL_BYTES: u64 = 128;
 const SCORES_BYTES: u64 = 512;
@@ -37,6 +40,9 @@ export class Call {
   outStrideBytes: u32;
   n: u32;
   p0: u32;
+  heads: u32;
+  headOffset: u32;
+  groupSize: u32;
   headDim: u32;
   paddedDim: u32;
   window: u32;
@@ -49,6 +55,7 @@ export class Call {
   scores: usize;
   tiles: usize;
   tileBytes: u32;
+  touched: u32;
 }
 
 /** Bytes of scratch; 2^60 when an argument is out of all proportion. */
@@ -56,7 +63,10 @@ export function scratch_bytes(n: u32, heads: u32, groupSize: u32, headDim: u32):
   const group = min(heads, groupSize);
   if ((n >> 20) != 0 || (group >> 16) != 0 || (headDim >> 16) != 0) return 1 << 60;
   const padded = (<u64>headDim + 15) & ~15;
-  const tiles = (<u64>n * group + TILE_QUERIES - 1) / TILE_QUERIES;
+  // All tiles of one group, or, when they are few, those of every group.
+  const groups = groupSize == 0 ? 0 : <u64>heads / groupSize + 2;
+  const tilesOfGroup = (<u64>n * group + TILE_QUERIES - 1) / TILE_QUERIES;
+  const tiles = <u64>n * group > FEW_QUERIES ? tilesOfGroup : groups * tilesOfGroup;
   const blocks = (<u64>headDim + padded) * (BLOCK_POSITIONS * 4);
   return CALL_BYTES + blocks + SCORES_BYTES + tiles * tile_bytes(headDim, padded);
 }
@@ -69,8 +79,19 @@ export function place_scratch(call: Call): void {
   call.keyBlock = changetype<usize>(call) + <usize>CALL_BYTES;
   call.valueBlock = call.keyBlock + <usize>dim * (BLOCK_POSITIONS * 4);
   call.scores = call.valueBlock + <usize>padded * (BLOCK_POSITIONS * 4);
-  call.tiles = call.scores + <usize>SCORES_BYTES;
+  call.tiles = first_tile(call);
   call.tileBytes = <u32>tile_bytes(call.headDim, padded);
+}
+
+/** True when a group's queries are so few that transposing keys does not pay. */
+export function are_few(call: Call): bool {
+  return <u64>call.n * min(call.groupSize, call.heads) <= FEW_QUERIES;
+}
+
+/** Address of the first tile. */
+@inline
+export function first_tile(call: Call): usize {
+  return call.scores + <usize>SCORES_BYTES;
 }
 
 /** First position that token t sees. */
