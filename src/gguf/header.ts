@@ -17,8 +17,6 @@ export interface PartHeader extends MetadataTable {
 
 const MAGICS = ["GGUF", "PWRI"];
 const VERSIONS = [2, 3];
-/** Magic, version, tensor count, metadata count. */
-const FIXED_BYTES = 4 + 4 + 8 + 8;
 const ALIGNMENT_BYTES_DEFAULT = 32;
 const ALIGNMENT_BYTES_MAX = 1024 * 1024;
 
@@ -33,7 +31,6 @@ export function readHeader(source: ByteSource, part: number): PartHeader {
   }
   const magic = readMagic(cursor);
   const version = readVersion(cursor);
-  cursor.require(FIXED_BYTES - cursor.offsetBytes, "the header");
   const tensorCount = cursor.count("the number of tensors");
   const entryCount = cursor.count("the number of metadata entries");
   const table = readMetadataTable(cursor, entryCount);

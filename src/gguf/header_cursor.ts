@@ -17,7 +17,6 @@ export const HEADER_BYTES_MAX = 128 * MiB;
 export const CURE = "download the file again, or convert the model anew";
 
 const WINDOW_BYTES = 256 * KiB;
-const LENGTH_BYTES = 8;
 const TWO_POW_32 = 2 ** 32;
 /** A u64 whose upper half is at least this does not fit in 53 bits. */
 const UPPER_HALF_MAX = 2 ** 21;
@@ -131,9 +130,8 @@ export class HeaderCursor {
     return copy;
   }
 
-  /** `count` strings, left packed. The caller has limited `count`. */
+  /** `count` strings, left packed. The caller has made sure that `count` is sane. */
   strings(count: number, what: string): StringArray {
-    this.require(count * LENGTH_BYTES, what);
     const begin = this.#offset;
     const ends = new Uint32Array(count);
     for (let index = 0; index < count; index++) {
@@ -164,7 +162,6 @@ export class HeaderCursor {
       const state = `it is ${length} bytes long, at most ${bytesMax} are allowed`;
       throw this.error(`Cannot read ${what}: ${state}: ${CURE}`, begin);
     }
-    this.require(length, what);
     if (length > this.#window.length) return this.bytes(length, what);
     const at = this.#advance(length, what);
     return this.#window.subarray(at, at + length);

@@ -2,6 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { ModelFormatError } from "../../src/base/errors.ts";
 import {
   encodeGguf,
+  f32,
   type MetadataEntry,
   openGguf,
   parseGguf,
@@ -115,6 +116,19 @@ Deno.test("openGguf() refuses a part that is no part", () => {
   });
 });
 
+Deno.test("openGguf() refuses a part without a number of parts, and one of another version", () => {
+  withParts(GOOD, (first) => {
+    const second = first.replace("-00001-", "-00002-");
+    const metadata: MetadataEntry[] = [["split.no", u32(1)]];
+    Deno.writeFileSync(second, encodeGguf({ metadata, tensors: [] }));
+    assertThrows(() => openGguf(first), ModelFormatError, "no part of a split model");
+    const bytes = part(GOOD[1]);
+    bytes[4] = 2;
+    Deno.writeFileSync(second, bytes);
+    assertThrows(() => openGguf(first), ModelFormatError, "another format");
+  });
+});
+
 Deno.test("openGguf() names the first part when it is given another", () => {
   withParts(GOOD, (first) => {
     const second = first.replace("-00001-", "-00002-");
@@ -146,7 +160,8 @@ Deno.test("parseGguf() refuses a part alone and takes split.count of 0 and 1 as 
 });
 
 Deno.test("parseGguf() refuses a split.count that is no number of parts", () => {
-  for (const count of [text("3"), u32(100_000)]) {
+  const wrong = [text("3"), u32(100_000), f32(2.5), { type: "i32", value: -1 } as const];
+  for (const count of wrong) {
     const bytes = encodeGguf({ metadata: [["split.count", count]], tensors: [] });
     assertThrows(() => parseGguf(bytes), ModelFormatError, "is no number of parts");
   }
