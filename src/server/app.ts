@@ -4,7 +4,7 @@
  */
 import { type Context, Hono } from "hono";
 import { RequestError } from "../base/errors.ts";
-import { chatCompletions, completions, findModel } from "./completions.ts";
+import { chatCompletions, completions, findModel, modelNotFound } from "./completions.ts";
 import { guards, requestIds, type ServerEnv } from "./guards.ts";
 import { errorResponse, toRequestError } from "./http_errors.ts";
 import { type AppOptions, type AppSettings, appSettings, type ModelCard } from "./options.ts";
@@ -59,7 +59,11 @@ function listModels(_c: Context<ServerEnv>, { models }: AppSettings): Response {
 }
 
 function showModel(c: Context<ServerEnv>, settings: AppSettings): Response {
-  return Response.json(modelOnWire(findModel(settings, c.req.param("id"))));
+  const id = c.req.param("id");
+  const model = findModel(settings, id);
+  // A request may be answered under another name; what is shown is what is there.
+  if (model.id !== id) throw modelNotFound(settings, id);
+  return Response.json(modelOnWire(model));
 }
 
 function modelOnWire({ id, created, contextLength }: ModelCard) {

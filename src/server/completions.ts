@@ -45,8 +45,13 @@ export function findModel(settings: AppSettings, id: string | undefined): Langua
   const model = settings.models.get(id || undefined);
   if (model) return model;
   if (settings.models.state === "loading") throw loadingError();
+  throw modelNotFound(settings, id);
+}
+
+/** 404, with the names that there are. */
+export function modelNotFound(settings: AppSettings, id: string | undefined): RequestError {
   const names = settings.models.list().map((card) => card.id);
-  throw new RequestError(
+  return new RequestError(
     `The model ${JSON.stringify(id ?? "")} does not exist here: ` +
       `choose one of ${JSON.stringify(names.slice(0, 20))}`,
     { status: 404, code: "model_not_found", param: "model" },

@@ -19,6 +19,13 @@ Deno.test("createApp() lists models, and shows one, slashes in its name or not",
   assertEquals((await get("/v1/models/other")).error.code, "model_not_found");
 });
 
+Deno.test("createApp() shows no model under a name that is only answered for it", async () => {
+  const model = new ScriptedModel({ id: "real" });
+  const app = createApp({ models: { state: "ready", get: () => model, list: () => [model] } });
+  assertEquals((await app.request("/v1/models/real")).status, 200);
+  assertEquals((await app.request("/v1/models/gpt-4o")).status, 404);
+});
+
 Deno.test("createApp() says 503 while loading, 200 when ready, 503 when leaving", async () => {
   const models = { state: "loading" as "loading" | "ready", get: () => undefined, list: () => [] };
   const lifecycle = new Lifecycle();

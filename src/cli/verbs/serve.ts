@@ -77,8 +77,13 @@ class ModelTable implements ServedModels, AsyncDisposable {
     return this.#models.size > 0 ? "ready" : "loading";
   }
 
+  /**
+   * Clients that insist on a name of their own ("gpt-4o") are answered where there is no choice,
+   * as llama.cpp's server does; the answer names the real model. Among several, names count.
+   */
   get(id?: string): LoadedModel | undefined {
-    return id === undefined ? this.list()[0] : this.#models.get(id);
+    if (id === undefined || this.#models.size === 1) return this.list()[0];
+    return this.#models.get(id);
   }
 
   list(): LoadedModel[] {
