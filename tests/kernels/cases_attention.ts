@@ -16,6 +16,9 @@ export const attentionCases: readonly KernelCase[] = [
     sweep(arena) {
       const bytes = arena.kernels.attention_scratch_bytes(64, 4096, 32, 4, 128);
       assert(bytes > 0 && bytes < 2 ** 26, `${bytes} bytes of scratch`);
+      for (let n = 1; n < 64; n++) {
+        assert(arena.kernels.attention_scratch_bytes(n, 9, 32, 4, 128) <= bytes, "grows with n");
+      }
     },
     legalCall: () => [],
     addresses: [],
@@ -188,7 +191,12 @@ function sweepShape(arena: TestArena, shape: Shape): void {
     { q: unstride(q, n, heads * headDim + 4, heads * headDim), k: keys.exact, v: values.exact },
     { p0, heads, kvHeads, groupSize, headOffset, headDim, window, scale },
   );
-  assertClose(unstride(got, n, outStride, heads * headDim), expected, size > 1 ? 1e-10 : 2e-12, label);
+  assertClose(
+    unstride(got, n, outStride, heads * headDim),
+    expected,
+    size > 1 ? 1e-10 : 2e-12,
+    label,
+  );
   for (let t = 0; t < n; t++) {
     const padding = got.subarray(t * outStride + heads * headDim, (t + 1) * outStride);
     assert(padding.every((value) => value === 0), `${label}: padding is zero`);

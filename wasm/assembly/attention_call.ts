@@ -63,10 +63,11 @@ export function scratch_bytes(n: u32, heads: u32, groupSize: u32, headDim: u32):
   const group = min(heads, groupSize);
   if ((n >> 20) != 0 || (group >> 16) != 0 || (headDim >> 16) != 0) return 1 << 60;
   const padded = (<u64>headDim + 15) & ~15;
-  // All tiles of one group, or, when they are few, those of every group.
+  // All tiles of one group, or, when they are few, those of every group; the larger of the two,
+  // so that scratch for n tokens serves any smaller number.
   const groups = groupSize == 0 ? 0 : <u64>heads / groupSize + 2;
   const tilesOfGroup = (<u64>n * group + TILE_QUERIES - 1) / TILE_QUERIES;
-  const tiles = <u64>n * group > FEW_QUERIES ? tilesOfGroup : groups * tilesOfGroup;
+  const tiles = max<u64>(tilesOfGroup, groups * (FEW_QUERIES / TILE_QUERIES));
   const blocks = (<u64>headDim + padded) * (BLOCK_POSITIONS * 4);
   return CALL_BYTES + blocks + SCORES_BYTES + tiles * tile_bytes(headDim, padded);
 }

@@ -1,0 +1,124 @@
+/**
+ * Prints a hash over the outputs of every kernel on fixed inputs, for the test that V8's flags
+ * change no bit. The loop makes the functions hot, so that the optimised code is what is hashed.
+ */
+import { Rng } from "../support/rng.ts";
+import { TestArena } from "./arena.ts";
+import { encodeFloats, packRow } from "./cases_rows.ts";
+import { randomBlocks, randomFloats } from "./data.ts";
+
+const K = 800;
+const ROWS = 37;
+
+function main(): void {
+  const arena = new TestArena(256);
+  const hashes = [];
+  for (const round of [1, 2]) {
+    for (const n of [1, 7]) {
+      hashes.push(`q8 ${hash(quantisedProducts(arena, n, round))}`);
+      hashes.push(`float ${hash(floatProducts(arena, n, round))}`);
+      hashes.push(`steps ${hash(steps(arena, n, round))}`);
+      for (const type of ["f16", "f32"] as const) {
+        hashes.push(`attention ${hash(attention(arena, type, n, round))}`);
+      }
+    }
+  }
+  console.log(hashes.join("\n"));
+}
+
+function quantisedProducts(arena: TestArena, n: number, seed: number): Uint8Array[] {
+  const rng = new Rng(seed);
+  return (["q4_0", "q8_0"] as const).map((type) => {
+    arena.reset();
+    const { kernels } = arena;
+    const x = arena.put(randomFloats(rng, n * K));
+    const acts = arena.place(kernels.q8_bytes(n, K));
+    const rows = Array.from(
+      { length: ROWS },
+      () => packRow(type, randomBlocks(rng, type, K / 32, "random").bytes),
+    );
+    const w = arena.place(rows.length * rows[0].length);
+    rows.forEach((row, r) => arena.bytes.set(row, w + r * row.length));
+    const out = arena.place(4 * n * ROWS);
+    for (let i = 0; i < 40; i++) {
+      kernels.quantize_q8(x, K, n, K, acts);
+      kernels[`matmul_${type}_q8`](w, rows[0].length, ROWS, K, acts, n, out, ROWS);
+    }
+    return arena.slice(out, 4 * n * ROWS);
+  });
+}
+
+function floatProducts(arena: TestArena, n: number, seed: number): Uint8Array[] {
+  const rng = new Rng(seed);
+  return (["f32", "f16", "bf16"] as const).map((type) => {
+    arena.reset();
+    const { data } = encodeFloats(type, randomFloats(rng, ROWS * K));
+    const [w, x] = [arena.put(data), arena.put(randomFloats(rng, n * K))];
+    const out = arena.place(4 * n * ROWS);
+    const rowBytes = data.byteLength / ROWS;
+    for (let i = 0; i < 40; i++) {
+      arena.kernels[`matmul_${type}_f32`](w, rowBytes, ROWS, K, x, K, n, out, ROWS);
+    }
+    return arena.slice(out, 4 * n * ROWS);
+  });
+}
+
+function steps(arena: TestArena, n: number, seed: number): Uint8Array[] {
+  const rng = new Rng(seed);
+  arena.reset();
+  const { kernels } = arena;
+  const [x, y, weight] = [n * K, n * K, K].map((count) => arena.put(randomFloats(rng, count)));
+  const out = arena.place(4 * n * K);
+  const outputs: Uint8Array[] = [];
+  for (let i = 0; i < 60; i++) {
+    kernels.rms_norm_f32(x, K, weight, out, K, n, K, 1e-5);
+    kernels.rope_f32(out, K, n, 8, 100, 64, y, i % 2);
+    kernels.add_bias_f32(out, K, weight, n, K);
+    kernels.add_f32(out, K, y, K, n, K);
+    kernels.silu_mul_f32(out, y, K, x, K, n, K);
+    kernels.softmax_f32(out, n * K, 0.7);
+    outputs.push(arena.slice(out, 4 * n * K), arena.slice(x, 4 * n * K));
+  }
+  return outputs;
+}
+
+function attention(arena: TestArena, type: "f16" | "f32", n: number, seed: number): Uint8Array[] {
+  const rng = new Rng(seed);
+  arena.reset();
+  const { kernels } = arena;
+  const [heads, groupSize, headDim, p0] = [6, 3, 64, 100];
+  const width = heads * headDim;
+  const cacheWidth = (heads / groupSize) * headDim;
+  const q = arena.put(randomFloats(rng, n * width));
+  const stride = cacheWidth * (type === "f16" ? 2 : 4);
+  const [k, v] = [0, 1].map(() => {
+    const cache = arena.put(randomFloats(rng, (p0 + n) * cacheWidth));
+    const stored = arena.place((p0 + n) * stride);
+    kernels[`store_${type}`](cache, cacheWidth, stored, stride, p0 + n, cacheWidth);
+    return stored;
+  });
+  const out = arena.place(4 * n * width);
+  const scratch = arena.place(
+    kernels.attention_scratch_bytes(n, p0 + n, heads, groupSize, headDim),
+  );
+  for (let i = 0; i < 30; i++) {
+    // deno-fmt-ignore
+    kernels[`attention_${type}`](
+      q, width, k, v, stride, out, width, scratch, n, p0, heads, 0, groupSize, headDim, 0, 0.125,
+    );
+  }
+  return [arena.slice(out, 4 * n * width)];
+}
+
+/** FNV-1a over 32-bit words. */
+function hash(parts: readonly Uint8Array[]): string {
+  let h = 0x811c9dc5;
+  for (const part of parts) {
+    for (const word of new Uint32Array(part.buffer, part.byteOffset, part.byteLength / 4)) {
+      h = Math.imul(h ^ word, 0x01000193) >>> 0;
+    }
+  }
+  return h.toString(16).padStart(8, "0");
+}
+
+main();

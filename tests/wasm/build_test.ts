@@ -1,0 +1,83 @@
+/** The committed binary is the sources', and its hot loops are made of the intended instructions. */
+import { assert, assertEquals } from "@std/assert";
+import { compileKernels } from "../../wasm/build.ts";
+
+const { binary, text } = await compileKernels();
+
+/** The text of the function whose name ends with `name`. */
+function functionText(name: string): string {
+  const start = text.search(new RegExp(`^ \\(func \\$\\S*/${name}[ )]`, "m"));
+  assert(start >= 0, `no function ${name}`);
+  return text.slice(start, text.indexOf("\n )", start));
+}
+
+/** Innermost loops of a function: those that hold no other loop. */
+function innerLoops(name: string): string[] {
+  const parts = functionText(name).split(/^ *\(?loop\b/m).slice(1);
+  assert(parts.length > 0, `${name} has no loop`);
+  return parts;
+}
+
+function count(haystack: string, needle: string): number {
+  return haystack.split(needle).length - 1;
+}
+
+Deno.test("kernels.wasm is what its sources compile to", async () => {
+  const committed = await Deno.readFile(new URL("../../wasm/kernels.wasm", import.meta.url));
+  assertEquals(binary.length, committed.length, "run `deno run -A wasm/build.ts`");
+  assert(binary.every((byte, i) => byte === committed[i]), "run `deno run -A wasm/build.ts`");
+});
+
+Deno.test("kernels.wasm has no data, no globals, no tables: instances share one memory", () => {
+  for (const item of ["data", "global", "table", "elem", "start"]) {
+    assert(!new RegExp(`^ \\(${item}\\b`, "m").test(text), item);
+  }
+});
+
+// Per kernel: dots (or multiply-adds) in the hot loop, all of them in pairs of 128 bits.
+const HOT_LOOPS: readonly { name: string; instruction: string; times: number }[] = [
+  {
+    name: "matmul_q4_0_q8/gemv_2_rows",
+    instruction: "i16x8.relaxed_dot_i8x16_i7x16_s",
+    times: 32,
+  },
+  {
+    name: "matmul_q4_0_q8/tile_2_rows",
+    instruction: "i16x8.relaxed_dot_i8x16_i7x16_s",
+    times: 32,
+  },
+  {
+    name: "matmul_q8_0_q8/gemv_2_rows",
+    instruction: "i16x8.relaxed_dot_i8x16_i7x16_s",
+    times: 16,
+  },
+  {
+    name: "matmul_q8_0_q8/tile_1_row",
+    instruction: "i16x8.relaxed_dot_i8x16_i7x16_s",
+    times: 16,
+  },
+  { name: "matmul_float_f32/gemv_4_rows<f32>", instruction: "f32x4.relaxed_madd", times: 16 },
+  { name: "matmul_float_f32/gemv_4_rows<u16>", instruction: "f32x4.relaxed_madd", times: 16 },
+  { name: "matmul_float_f32/tile_2_rows<f32>", instruction: "f32x4.relaxed_madd", times: 16 },
+  { name: "matmul_float_f32/tile_2_rows<u16>", instruction: "f32x4.relaxed_madd", times: 16 },
+  { name: "matmul_float_f32/tile_2_rows<i16>", instruction: "f32x4.relaxed_madd", times: 16 },
+  { name: "attention_tiles/score_16_positions", instruction: "f32x4.relaxed_madd", times: 16 },
+  { name: "attention_tiles/mix_16_columns", instruction: "f32x4.relaxed_madd", times: 16 },
+];
+
+for (const { name, instruction, times } of HOT_LOOPS) {
+  Deno.test(`${name} does its work with ${times} ${instruction} a turn and calls nothing`, () => {
+    const escaped = name.replace(/[<>]/g, (c) => `\\${c}`);
+    const hot = innerLoops(escaped).find((loop) => count(loop, instruction) >= times);
+    assert(hot !== undefined, `${name}: no loop with ${times} ${instruction}`);
+    assertEquals(count(functionText(escaped), "call "), 0);
+  });
+}
+
+Deno.test("constant vectors that V8 would build anew at every use stay out of the hot loops", () => {
+  for (const name of ["gemv_2_rows", "tile_2_rows"]) {
+    const body = functionText(`matmul_q4_0_q8/${name}`);
+    const afterLoop = body.slice(body.search(/^ *\(?loop\b/m));
+    assertEquals(count(afterLoop, "v128.const i32x4 0x0f0f0f0f"), 0, name);
+  }
+});
