@@ -17,9 +17,9 @@ const MAXIMUM_PAGES = "65536";
 
 // deno-fmt-ignore
 const OPTIONS = [
-  "-O3", "--noAssert", "--runtime", "stub",
-  "--enable", "simd,relaxed-simd,threads",
-  "--importMemory", "--sharedMemory", "--initialMemory", "1", "--maximumMemory", MAXIMUM_PAGES, "--noExportMemory",
+  "-O3", "--noAssert", "--runtime", "stub", "--enable", "simd,relaxed-simd,threads",
+  "--importMemory", "--sharedMemory", "--initialMemory", "1", "--maximumMemory", MAXIMUM_PAGES,
+  "--noExportMemory",
 ];
 
 /** The compiled kernels, binary and text. @throws {Error} with the compiler's messages. */

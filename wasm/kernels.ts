@@ -167,7 +167,10 @@ export interface Kernels {
   ): void;
 
   // --- attention -------------------------------------------------------------------------------
-  /** Converts n rows of d floats to f16 (round to nearest even): dst + t·dstStride (bytes). */
+  /**
+   * Converts n rows of d floats to f16 (round to nearest even): dst + t·dstStride (bytes). What is
+   * too large for f16, infinities and NaN become ±65504.
+   */
   store_f16(
     src: number,
     srcStride: number,
@@ -189,8 +192,8 @@ export interface Kernels {
    * Causal attention of n new tokens at positions p0 .. p0+n-1, whose keys and values are already
    * in the cache. q f32 [n, qStride] holds `heads` heads of headDim; local query head h reads local
    * key/value head ⌊(h + headOffset) / groupSize⌋. kCache, vCache f16 [positions, kvStride bytes],
-   * head g at byte g·headDim·2. Token t sees positions max(0, p0+t+1-window) .. p0+t (window 0: all).
-   * out f32 [n, outStride] the same shape as q, zero for columns heads·headDim..outStride.
+   * head g at byte g·headDim·2; headDim is a multiple of 4. Token t sees positions
+   * max(0, p0+t+1-window) .. p0+t (window 0: all). out f32 [n, outStride] the same shape as q, zero for columns heads·headDim..outStride.
    * scratch: attention_scratch_bytes(...) bytes. scale multiplies q·k.
    */
   attention_f16(
@@ -230,7 +233,10 @@ export interface Kernels {
     window: number,
     scale: number,
   ): void;
-  /** Scratch for attention over at most `positions` positions, n tokens at once. */
+  /**
+   * Scratch for attention over at most `positions` positions, n tokens at once; what is enough for
+   * n is enough for fewer.
+   */
   attention_scratch_bytes(
     n: number,
     positions: number,

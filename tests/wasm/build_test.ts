@@ -1,4 +1,4 @@
-/** The committed binary is the sources', and its hot loops are made of the intended instructions. */
+/** The committed binary is the sources', and its hot loops hold the intended instructions. */
 import { assert, assertEquals } from "@std/assert";
 import { compileKernels } from "../../wasm/build.ts";
 

@@ -52,7 +52,10 @@ export function attention_f16(
   window: u32,
   scale: f32,
 ): void {
-  attention<u16>(q, qStride, kCache, vCache, kvStride, out, outStride, scratch, n, p0, heads, headOffset, groupSize, headDim, window, scale);
+  attention<u16>(
+    q, qStride, kCache, vCache, kvStride, out, outStride, scratch,
+    n, p0, heads, headOffset, groupSize, headDim, window, scale,
+  );
 }
 
 export function attention_f32(
@@ -73,7 +76,10 @@ export function attention_f32(
   window: u32,
   scale: f32,
 ): void {
-  attention<f32>(q, qStride, kCache, vCache, kvStride, out, outStride, scratch, n, p0, heads, headOffset, groupSize, headDim, window, scale);
+  attention<f32>(
+    q, qStride, kCache, vCache, kvStride, out, outStride, scratch,
+    n, p0, heads, headOffset, groupSize, headDim, window, scale,
+  );
 }
 
 function attention<T>(

@@ -13,8 +13,8 @@ const ROUND: f32 = 12582912.0;
 
 /**
  * exp(x), relative error below 2e-7 for x in [-87, 88]; smaller x give 0, larger ones exp(88);
- * NaN stays NaN. Method: x = n·ln 2 + r; exp(r) on |r| ≤ ln 2 / 2 by 1 + r + r²·(degree 4), fitted to
- * the smallest largest relative error (3.2e-9 before rounding).
+ * NaN stays NaN. Method: x = n·ln 2 + r; exp(r) on |r| ≤ ln 2 / 2 by 1 + r + r²·(degree 4),
+ * fitted to the smallest largest relative error (3.2e-9 before rounding).
  */
 @inline
 export function exp_f32x4(x: v128): v128 {

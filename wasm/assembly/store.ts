@@ -1,5 +1,5 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
-/** New keys and values into the cache: n rows of d floats; srcStride in floats, dstStride in bytes. */
+/** New keys and values into the cache: n rows of d floats; srcStride in floats, dstStride bytes. */
 import { check_f32_rows, check_rows } from "./bounds";
 
 /** Copies the rows. */
