@@ -193,8 +193,9 @@ export interface Kernels {
    * in the cache. q f32 [n, qStride] holds `heads` heads of headDim; local query head h reads local
    * key/value head ⌊(h + headOffset) / groupSize⌋. kCache, vCache f16 [positions, kvStride bytes],
    * head g at byte g·headDim·2; headDim is a multiple of 4. Token t sees positions
-   * max(0, p0+t+1-window) .. p0+t (window 0: all). out f32 [n, outStride] the same
-   * shape as q, zero for columns heads·headDim..outStride. scratch: attention_scratch_bytes(...) bytes. scale multiplies q·k.
+   * max(0, p0+t+1-window) .. p0+t (window 0: all). out f32 [n, outStride] has the shape of q and
+   * is zero for columns heads·headDim..outStride. scratch: attention_scratch_bytes(...) bytes.
+   * scale multiplies q·k.
    */
   attention_f16(
     q: number,
