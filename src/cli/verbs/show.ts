@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { loadKernelModule } from "../../../wasm/mod.ts";
 import { ModelFormatError, UnsupportedModelError } from "../../base/errors.ts";
 import { formatBytes } from "../../base/units.ts";
-import { getString, openGguf } from "../../gguf/mod.ts";
+import { describeGguf, getString, openGguf } from "../../gguf/mod.ts";
 import type { GgufFile } from "../../gguf/types.ts";
 import { type LoadOptions, planModel } from "../../llm/mod.ts";
 import { bytesByKind } from "../../memory/arena.ts";
@@ -25,26 +25,15 @@ export function showVerb(): Command {
 
 async function show(path: string | undefined, options: Options): Promise<void> {
   const file = openGguf(requireModel(path));
-  const report = { ...describeFile(file), ...await describeUse(file, toLoadOptions(options)) };
+  const report = await createReport(file, toLoadOptions(options));
   if (options.json) writeJson(report);
   else writeOutLine(formatReport(report));
 }
 
-/** What the header says, whether this version can run the model or not. */
-function describeFile(file: GgufFile) {
-  const arch = getString(file.metadata, "general.architecture", "unknown");
-  const tensors = [...file.tensors.values()];
-  const elements = (dims: readonly number[]) => dims.reduce((product, dim) => product * dim, 1);
-  return {
-    name: getString(file.metadata, "general.name", ""),
-    arch,
-    parameters: tensors.reduce((sum, { dims }) => sum + elements(dims), 0),
-    quant: mainType(file),
-    context: optionalNumber(file, `${arch}.context_length`),
-    layers: optionalNumber(file, `${arch}.block_count`),
-    sparse: file.magic === "PWRI",
-    file_bytes: file.parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
-  };
+/** What the header says, and, where this version can run the model, what that takes. */
+async function createReport(file: GgufFile, options: LoadOptions) {
+  const name = getString(file.metadata, "general.name", "");
+  return { name, ...describeGguf(file), ...await describeUse(file, options) };
 }
 
 /** What running it would take; `memory_bytes` is null and `reason` says why when it cannot run. */
@@ -66,25 +55,7 @@ async function describeUse(file: GgufFile, options: LoadOptions) {
   }
 }
 
-/** The type that most bytes of tensors have; "none" for a vocabulary. */
-function mainType(file: GgufFile): string {
-  const bytes = new Map<string, number>();
-  for (const { type, sizeBytes } of file.tensors.values()) {
-    bytes.set(type, (bytes.get(type) ?? 0) + sizeBytes);
-  }
-  const [first] = [...bytes].toSorted((a, b) => b[1] - a[1]);
-  return first?.[0] ?? "none";
-}
-
-/** A number of the metadata, or null when it is missing or none. */
-function optionalNumber(file: GgufFile, key: string): number | null {
-  const value = file.metadata.get(key);
-  return typeof value === "number" ? value : null;
-}
-
-function formatReport(
-  report: ReturnType<typeof describeFile> & Awaited<ReturnType<typeof describeUse>>,
-): string {
+function formatReport(report: Awaited<ReturnType<typeof createReport>>): string {
   const { memory_bytes: memory } = report;
   const rows: [string, string][] = [
     ["name", report.name],
