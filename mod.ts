@@ -14,8 +14,16 @@
  * @module
  */
 export { type Answer, type AnswerOptions, Engine, loadModel } from "./src/llm/mod.ts";
+export {
+  ModelFormatError,
+  RequestError,
+  UnsupportedModelError,
+  WorkerError,
+} from "./src/base/errors.ts";
 export type {
   ChatMessage,
+  FinishReason,
+  GenerateChunk,
   GenerateRequest,
   GenerateResult,
   Generation,
@@ -26,4 +34,9 @@ export type {
   SamplingOptions,
   Timings,
 } from "./src/llm/mod.ts";
-export { serve } from "./src/server/mod.ts";
+export {
+  type RunningServer,
+  serve,
+  type ServedModels,
+  type ServeOptions,
+} from "./src/server/mod.ts";

@@ -3,7 +3,12 @@
  * output in shared memory. Knows ids, not text.
  */
 import { check } from "../src/base/check.ts";
-import type { EngineRequest, EngineResult } from "../src/engine/types.ts";
+import { WorkerError } from "../src/base/errors.ts";
+import {
+  cancelledBeforeStart,
+  type EngineRequest,
+  type EngineResult,
+} from "../src/engine/types.ts";
 import type { GgufPart, GgufTensor } from "../src/gguf/types.ts";
 import { createArenaMemory } from "../src/memory/arena.ts";
 import { Control } from "../src/memory/control.ts";
@@ -12,6 +17,7 @@ import type { ModelConfig } from "../src/model/types.ts";
 import type { RankSetup } from "../src/rank/open_rank.ts";
 import type { RankPlan } from "../src/rank/plan_types.ts";
 import { WorkerCaller } from "./caller.ts";
+import type { CallName, Calls } from "./protocol.ts";
 
 export interface EngineOptions {
   /** One per thread. */
@@ -27,6 +33,8 @@ export interface EngineOptions {
 
 /** How long threads get to leave by themselves when the engine closes. */
 const CLOSE_MS_MAX = 1_000;
+/** How long the error of a failed follower is waited for. */
+const CAUSE_MS_MAX = 200;
 
 export class EngineHandle {
   readonly #setup: EngineOptions & { readonly controlBuffer: SharedArrayBuffer };
@@ -35,6 +43,7 @@ export class EngineHandle {
   readonly #callers: WorkerCaller[];
   #onRows: ((rows: Float32Array, firstPosition: number) => void) | null = null;
   #isBusy = false;
+  #isClosed = false;
   #failure: Error | null = null;
 
   private constructor(options: EngineOptions) {
@@ -50,7 +59,7 @@ export class EngineHandle {
         new URL(rank === 0 ? "./engine_worker.ts" : "./compute_worker.ts", import.meta.url),
         rank === 0 ? "engine" : `rank-${rank}`,
         {
-          onProgress: (bytes) => onProgress?.(loadedBytes += bytes),
+          onProgress: (bytes) => this.#tell(() => onProgress?.(loadedBytes += bytes)),
           onRows: (rows, firstPosition) => this.#onRows?.(rows, firstPosition),
           onFailure: (error) => this.#fail(error),
         },
@@ -88,6 +97,8 @@ export class EngineHandle {
     signal?: AbortSignal,
   ): AsyncGenerator<readonly number[], EngineResult> {
     check(!this.#isBusy, "one request at a time");
+    // Whoever waited for a turn until the engine was closed gets what a cancelled request gets.
+    if (this.#isClosed) return cancelledBeforeStart(request);
     this.#isBusy = true;
     const control = this.#control;
     control.cancelled = signal?.aborted ?? false;
@@ -95,7 +106,10 @@ export class EngineHandle {
     const cancel = () => control.cancelled = true;
     signal?.addEventListener("abort", cancel);
     let isAnswered = false;
-    const answer = this.#callers[0].call("generate", request).finally(() => isAnswered = true);
+    const answer = this.#ask("generate", request).finally(() => {
+      isAnswered = true;
+      control.announceOutput();
+    });
     // Awaited below in any case; this keeps a failure in between from being "unhandled".
     answer.catch(() => {});
     try {
@@ -107,7 +121,7 @@ export class EngineHandle {
           yield Array.from(this.#outputIds.subarray(seen, count));
           seen = count;
         } else if (isAnswered) return await answer;
-        else await Promise.race([control.outputChanged(version), answer]);
+        else await control.outputChanged(version);
       }
     } finally {
       cancel();
@@ -117,17 +131,31 @@ export class EngineHandle {
     }
   }
 
-  /** Logits of every position of `ids`, in order, a few rows at a time: [rows, vocab]. */
+  /**
+   * Logits of every position of `ids`, in order, a few rows at a time: [rows, vocab].
+   * @throws {WorkerError} when the engine is closed before the last row; and what `onRows` throws.
+   */
   async logits(
     ids: readonly number[],
     onRows: (rows: Float32Array, firstPosition: number) => void,
   ): Promise<void> {
     check(!this.#isBusy, "one request at a time");
     this.#isBusy = true;
-    this.#onRows = onRows;
-    this.#control.cancelled = false;
+    this.#control.cancelled = this.#isClosed;
+    let thrown: { readonly error: unknown } | null = null;
+    this.#onRows = (rows, firstPosition) => {
+      if (thrown !== null) return;
+      try {
+        onRows(rows, firstPosition);
+      } catch (error) {
+        thrown = { error };
+        this.#control.cancelled = true;
+      }
+    };
     try {
-      await this.#callers[0].call("logits", { ids });
+      const { isComplete } = await this.#ask("logits", { ids });
+      if (thrown !== null) throw (thrown as { error: unknown }).error;
+      if (!isComplete) throw new WorkerError("The engine was closed before the last logits");
     } finally {
       this.#onRows = null;
       this.#isBusy = false;
@@ -137,11 +165,12 @@ export class EngineHandle {
   /** Rate at which all threads together read their weights, GB/s. */
   async readSpeedGbps(): Promise<number> {
     check(!this.#isBusy, "one request at a time");
-    return (await this.#callers[0].call("readSpeed", {})).gbps;
+    return (await this.#ask("readSpeed", {})).gbps;
   }
 
-  /** Stops all threads. */
+  /** Stops all threads; what runs or waits is cancelled. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.#control.cancelled = true;
     if (this.#failure === null) {
       const home = this.#callers[0].call("close", {}).catch(() => {});
@@ -172,6 +201,32 @@ export class EngineHandle {
       return caller.call("load", setup);
     });
     await Promise.all(loads);
+    if (this.#failure !== null) throw this.#failure;
+  }
+
+  /** Calls the leader; an engine that fails on the way says why, also when a follower knows it. */
+  async #ask<K extends CallName>(call: K, params: Calls[K]["params"]): Promise<Calls[K]["result"]> {
+    try {
+      return await this.#callers[0].call(call, params);
+    } catch (error) {
+      const failedRank = this.#control.failedRank();
+      if (failedRank < 0 || this.#isClosed) throw error;
+      // The message of the rank that failed may come a moment after the leader's.
+      for (let ms = 0; failedRank > 0 && this.#failure === null && ms < CAUSE_MS_MAX; ms += 5) {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+      this.#failure ??= error as Error;
+      throw this.#failure;
+    }
+  }
+
+  /** Runs a caller's function; what it throws ends the loading. */
+  #tell(tell: () => void): void {
+    try {
+      tell();
+    } catch (error) {
+      this.#fail(error instanceof Error ? error : new Error(String(error)));
+    }
   }
 
   #fail(error: Error): void {

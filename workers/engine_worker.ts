@@ -18,28 +18,22 @@ answerCalls("engine", {
     leader = new Leader(runner);
     return {};
   },
-  generate: (request) => guarded((leader) => leader.generate(request)),
+  generate: (request) => led((leader) => leader.generate(request)),
   logits: ({ ids }) =>
-    guarded((leader) => {
-      leader.scoreAll(ids, (rows, firstPosition) => {
+    led((leader) => {
+      const isComplete = leader.scoreAll(ids, (rows, firstPosition) => {
         reply({ kind: "rows", rows, firstPosition }, [rows.buffer]);
       });
-      return {};
+      return { isComplete };
     }),
-  readSpeed: () => guarded((leader) => ({ gbps: leader.readSpeedGbps() })),
+  readSpeed: () => led((leader) => ({ gbps: leader.readSpeedGbps() })),
   close() {
     runner?.control.publishExit();
     return {};
   },
 });
 
-/** Runs `work`; when it throws, the other ranks are told not to wait for this one. */
-function guarded<R>(work: (leader: Leader) => R): R {
-  check(leader !== null && runner !== null, "the engine is loaded first");
-  try {
-    return work(leader);
-  } catch (error) {
-    runner.control.fail(0);
-    throw error;
-  }
+function led<R>(work: (leader: Leader) => R): R {
+  check(leader !== null, "the engine is loaded first");
+  return work(leader);
 }

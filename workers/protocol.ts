@@ -13,7 +13,7 @@ export interface Calls {
   /** Rank 0 only. */
   generate: { params: EngineRequest; result: EngineResult };
   /** Rank 0 only. Logits of every position; the rows come as "rows" events. */
-  logits: { params: { ids: readonly number[] }; result: Record<never, never> };
+  logits: { params: { ids: readonly number[] }; result: { readonly isComplete: boolean } };
   /** Rank 0 only. Rate at which all ranks together read their weights, GB/s. */
   readSpeed: { params: Record<never, never>; result: { gbps: number } };
   /** Rank 0 only. Sends the other ranks home. */

@@ -5,7 +5,7 @@
 import { check } from "../base/check.ts";
 import type { StepWords } from "../memory/control.ts";
 import { STEP_KIND_FORWARD, STEP_KIND_READ } from "../memory/control_layout.ts";
-import type { FinishReason } from "../llm/types.ts";
+import type { FinishReason, SamplingOptions } from "../llm/types.ts";
 import type { RankRunner } from "../rank/open_rank.ts";
 import { lengthOf } from "../rank/shard.ts";
 import { Sampler } from "./sampler.ts";
@@ -25,6 +25,8 @@ export class Leader {
   /** Ids whose keys and values are in the cache, from position 0 on. */
   readonly #cachedIds: Int32Array;
   #cachedCount = 0;
+  /** How many of them were computed in whole chunks from position 0 on, as a cold prompt would. */
+  #chunkedCount = 0;
 
   constructor(runner: RankRunner) {
     const { plans, memories, config } = runner.setup;
@@ -58,7 +60,7 @@ export class Leader {
     const maxTokens = Math.min(request.maxTokens, contextLength - ids.length);
 
     const startMs = performance.now();
-    const reused = this.#reusePrefix(ids);
+    const reused = this.#reusePrefix(ids, isRepeatable(request.sampling));
     let finished: FinishReason | null = this.#prefill(ids, reused) ? null : "cancelled";
     const promptDoneMs = performance.now();
 
@@ -92,20 +94,23 @@ export class Leader {
   /**
    * Logits of every position of `ids`, a few rows at a time.
    * @param onRows gets [rows, vocab] of positions firstPosition ..; the array is the callee's.
+   * @returns false when it was cancelled before the last position.
    */
   scoreAll(
     ids: readonly number[],
     onRows: (rows: Float32Array<ArrayBuffer>, firstPosition: number) => void,
-  ): void {
+  ): boolean {
     const { logitsRows } = this.#runner.rank.plan;
     this.#cachedCount = 0;
+    this.#chunkedCount = 0;
     for (let position = 0; position < ids.length; position += logitsRows) {
       const n = Math.min(logitsRows, ids.length - position);
-      if (!this.#forward(ids, { position, n, logitsCount: n })) return;
+      if (!this.#forward(ids, { position, n, logitsCount: n })) return false;
       const rows = new Float32Array(n * this.#logits.length);
       for (let t = 0; t < n; t++) this.#gatherRow(t, rows.subarray(t * this.#logits.length));
       onRows(rows, position);
     }
+    return true;
   }
 
   /** Rate at which all ranks together read their weights, GB/s: the best of three passes. */
@@ -123,13 +128,21 @@ export class Leader {
     return best;
   }
 
-  /** How many leading ids are in the cache already; at least the last one is left to compute. */
-  #reusePrefix(ids: readonly number[]): number {
-    let reused = 0;
+  /**
+   * How many leading ids are in the cache already; at least the last one is left to compute.
+   *
+   * A kernel may round a sum differently for one token than for a chunk. Where the same ids are
+   * promised, only what a cold prompt would compute in the same way is used again: whole chunks.
+   */
+  #reusePrefix(ids: readonly number[], isRepeatable: boolean): number {
+    const { chunkTokens } = this.#runner.rank.plan;
+    const wholeChunks = (count: number) => count - count % chunkTokens;
     const most = Math.min(this.#cachedCount, ids.length - 1);
+    let reused = 0;
     while (reused < most && this.#cachedIds[reused] === ids[reused]) reused++;
-    this.#cachedCount = reused;
-    return reused;
+    this.#chunkedCount = Math.min(this.#chunkedCount, wholeChunks(reused));
+    this.#cachedCount = isRepeatable ? this.#chunkedCount : reused;
+    return this.#cachedCount;
   }
 
   /** Runs the prompt from `start` on, chunk by chunk; leaves the last position's logits. */
@@ -139,6 +152,7 @@ export class Leader {
       const n = Math.min(chunkTokens, ids.length - position);
       const logitsCount = position + n === ids.length ? 1 : 0;
       if (!this.#forward(ids, { position, n, logitsCount })) return false;
+      if (position === this.#chunkedCount && n === chunkTokens) this.#chunkedCount += n;
     }
     this.#gatherFirstRow();
     return true;
@@ -176,7 +190,13 @@ export class Leader {
 
   #runStep(step: StepWords): boolean {
     this.#runner.control.publish(step);
-    return this.#runner.runStep(step);
+    try {
+      return this.#runner.runStep(step);
+    } catch (error) {
+      // The others wait at a join that will never come.
+      this.#runner.control.fail(0);
+      throw error;
+    }
   }
 
   /** logits = the ranks' shards of logits row 0, side by side. */
@@ -194,4 +214,9 @@ export class Leader {
       into.set(shard, plan.shard.vocab.start);
     });
   }
+}
+
+/** True when the same request is promised the same ids: greedy, or with a seed. */
+function isRepeatable(sampling: SamplingOptions): boolean {
+  return sampling.seed !== undefined || sampling.temperature === 0;
 }

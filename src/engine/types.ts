@@ -14,3 +14,14 @@ export interface EngineResult {
   readonly finishReason: FinishReason;
   readonly timings: Timings;
 }
+
+/** The result of a request that was cancelled before the engine saw it. */
+export function cancelledBeforeStart(request: EngineRequest): EngineResult {
+  const timings = {
+    promptTokens: request.ids.length,
+    promptMs: 0,
+    predictedTokens: 0,
+    predictedMs: 0,
+  };
+  return { finishReason: "cancelled", timings };
+}

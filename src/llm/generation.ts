@@ -2,7 +2,7 @@
  * A generation under way: ids from the engine become text, stop strings end it, and whoever asked
  * reads at their own pace. It runs on whether it is read or not, until it ends or is aborted.
  */
-import type { EngineRequest, EngineResult } from "../engine/types.ts";
+import { cancelledBeforeStart, type EngineRequest, type EngineResult } from "../engine/types.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
 import type { TurnQueue } from "./queue.ts";
 import { StopText } from "./stop_text.ts";
@@ -49,7 +49,7 @@ async function pump(
   try {
     endTurn = await turn;
   } catch {
-    return cancelledInQueue(input.request);
+    return { text: "", ids: [], ...cancelledBeforeStart(input.request) };
   }
   try {
     return await run(input, chunks);
@@ -75,30 +75,25 @@ async function run(
     ids.push(...newIds);
     chunks.push({ text: piece, ids: newIds });
   };
-  for (;;) {
-    const step = await stream.next();
-    if (step.done) {
-      const rest = stop.isStopped ? "" : stop.push(decoder.flush()) + stop.flush();
-      if (rest !== "") show(rest, []);
-      const { finishReason, timings } = step.value;
-      return { text, ids, finishReason: stop.isStopped ? "stop" : finishReason, timings };
+  try {
+    for (;;) {
+      const step = await stream.next();
+      if (step.done) {
+        const rest = stop.isStopped ? "" : stop.push(decoder.flush()) + stop.flush();
+        if (rest !== "") show(rest, []);
+        const { finishReason, timings } = step.value;
+        return { text, ids, finishReason: stop.isStopped ? "stop" : finishReason, timings };
+      }
+      for (const id of step.value) {
+        if (stop.isStopped) break;
+        show(stop.push(decoder.push(id)), [id]);
+      }
+      if (stop.isStopped) stopEngine.abort();
     }
-    for (const id of step.value) {
-      if (stop.isStopped) break;
-      show(stop.push(decoder.push(id)), [id]);
-    }
-    if (stop.isStopped) stopEngine.abort();
+  } finally {
+    // Frees the engine should anything above have thrown; does nothing after the end.
+    await stream.return(undefined as never);
   }
-}
-
-function cancelledInQueue(request: EngineRequest): GenerateResult {
-  const timings = {
-    promptTokens: request.ids.length,
-    promptMs: 0,
-    predictedTokens: 0,
-    predictedMs: 0,
-  };
-  return { text: "", ids: [], finishReason: "cancelled", timings };
 }
 
 /** Chunks between the one who makes them and the one who reads them; as long as the answer. */
@@ -106,32 +101,37 @@ class ChunkList {
   readonly #chunks: GenerateChunk[] = [];
   #isEnded = false;
   #error: unknown = null;
-  #wake: (() => void) | null = null;
+  #news = Promise.withResolvers<void>();
 
   push(chunk: GenerateChunk): void {
     this.#chunks.push(chunk);
-    this.#wake?.();
+    this.#announce();
   }
 
   /** No more chunks come; `error` is thrown to the reader unless it is null. */
   end(error: unknown): void {
     this.#isEnded = true;
     this.#error = error;
-    this.#wake?.();
+    this.#announce();
   }
 
-  /** Reads all chunks once; `onLeave` is called when the reader leaves before the end. */
+  /** Reads all chunks from the first on; `onLeave` is called when the reader leaves before the end. */
   async *read(onLeave: () => void): AsyncGenerator<GenerateChunk, void> {
     let next = 0;
     try {
       for (;;) {
         if (next < this.#chunks.length) yield this.#chunks[next++];
         else if (this.#isEnded) break;
-        else await new Promise<void>((resolve) => this.#wake = resolve);
+        else await this.#news.promise;
       }
     } finally {
       if (!this.#isEnded) onLeave();
     }
     if (this.#error !== null) throw this.#error;
+  }
+
+  #announce(): void {
+    this.#news.resolve();
+    this.#news = Promise.withResolvers();
   }
 }

@@ -3,7 +3,6 @@
  * that the server and the command line use.
  */
 import type { ChatTemplate } from "../chat/mod.ts";
-import { check } from "../base/check.ts";
 import { RequestError } from "../base/errors.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import { bytesByKind } from "../memory/arena.ts";
@@ -89,8 +88,7 @@ export class LoadedModel implements LanguageModel {
   generate(request: GenerateRequest): Generation {
     this.#checkIds(request.ids);
     this.#checkAlive();
-    const maxTokens = request.maxTokens ?? this.contextLength;
-    check(Number.isInteger(maxTokens) && maxTokens >= 0, "maxTokens was checked at the door");
+    const maxTokens = this.#tokensOf(request.maxTokens);
     return startGeneration(this.#queue, {
       source: (engineRequest, signal) => this.#engine.generate(engineRequest, signal),
       request: {
@@ -135,6 +133,21 @@ export class LoadedModel implements LanguageModel {
 
   async close(): Promise<void> {
     await this.#engine.close();
+  }
+
+  /** Why no request can be answered any more, or null. */
+  get failure(): Error | null {
+    return this.#engine.failure;
+  }
+
+  /** Infinity is "until the context is full", as is leaving it out. */
+  #tokensOf(maxTokens: number | undefined): number {
+    if (maxTokens === undefined || maxTokens === Infinity) return this.contextLength;
+    if (Number.isInteger(maxTokens) && maxTokens >= 0) return maxTokens;
+    throw new RequestError(
+      `Cannot generate ${maxTokens} tokens: maxTokens is an integer of at least 0`,
+      { status: 400, param: "max_tokens" },
+    );
   }
 
   #withBos(ids: number[]): number[] {

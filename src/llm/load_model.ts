@@ -42,13 +42,22 @@ const CONTEXT_LENGTH_MAX_DEFAULT = 8192;
 const CHUNK_TOKENS_DEFAULT = 64;
 const WAITING_MAX_DEFAULT = 16;
 const THREADS_MAX_DEFAULT = 16;
+/** What the options that count something may be; positions are 32-bit words between threads. */
+const OPTION_RANGES = {
+  threads: [1, 64],
+  contextLength: [2, 2 ** 31 - 1],
+  chunkTokens: [1, 1024],
+  maxWaiting: [0, Number.MAX_SAFE_INTEGER],
+} as const;
 
 /**
  * Loads a model file.
+ * @throws {RangeError} when an option is no whole number of its range, or memory is short.
  * @throws {ModelFormatError} when the file is damaged or not what it claims to be.
  * @throws {UnsupportedModelError} when this version cannot run it.
  */
 export async function loadModel(path: string, options: LoadOptions = {}): Promise<LoadedModel> {
+  checkLoadOptions(options);
   const file = openGguf(path);
   const model = describeModel(file);
   const tokenizer = createTokenizer(file.metadata);
@@ -84,6 +93,7 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
 
 /**
  * What `loadModel` would put where, without loading anything.
+ * @throws {RangeError} when an option is no whole number of its range.
  * @throws {UnsupportedModelError} when the model does not fit into the threads' arenas.
  */
 export function planModel(
@@ -91,6 +101,7 @@ export function planModel(
   module: WebAssembly.Module,
   options: LoadOptions = {},
 ): RankPlan[] {
+  checkLoadOptions(options);
   const trained = of.model.config.contextLength;
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
   return planRanks(of.model, of.file.tensors, {
@@ -101,6 +112,19 @@ export function planModel(
     arenaBytesMax: options.arenaBytesMax,
     sizes: instantiateKernels(module, memory),
   });
+}
+
+function checkLoadOptions(options: LoadOptions): void {
+  const names = Object.keys(OPTION_RANGES) as (keyof typeof OPTION_RANGES)[];
+  for (const name of names) {
+    const value = options[name];
+    const [min, max] = OPTION_RANGES[name];
+    if (value === undefined || Number.isInteger(value) && value >= min && value <= max) continue;
+    const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
+    throw new RangeError(
+      `Cannot load a model with ${name} ${value}: a whole number ${range} is needed`,
+    );
+  }
 }
 
 function checkVocabulary(tokenizer: Tokenizer, model: ModelDescription, path: string): void {

@@ -70,7 +70,10 @@ export interface GenerateResult {
   readonly timings: Timings;
 }
 
-/** A generation under way: iterate it for the pieces; `result` settles when it ends. */
+/**
+ * A generation under way: iterate it for the pieces, from the first on, as often as you like;
+ * `result` settles when it ends. Leaving an iteration early aborts the generation.
+ */
 export interface Generation extends AsyncIterable<GenerateChunk> {
   readonly result: Promise<GenerateResult>;
 }
@@ -103,6 +106,8 @@ export interface LanguageModel {
    */
   generate(request: GenerateRequest): Generation;
 
+  /** Why no request can be answered any more; null or left out while the model works. */
+  readonly failure?: Error | null;
   /** Requests running and waiting now. */
   readonly load: { readonly running: number; readonly waiting: number };
   close(): Promise<void>;

@@ -66,6 +66,8 @@ export class Control {
     this.#rankCount = size.rankCount;
     this.#chunkTokens = size.chunkTokens;
     this.#leads = size.leads;
+    // An odd number, which no even join has: join 0 comes again after 2^32 of them.
+    if (size.leads) this.words[ABORT_AT_WORDS] = 1;
   }
 
   // --- the leader ------------------------------------------------------------------------------

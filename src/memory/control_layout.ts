@@ -1,10 +1,10 @@
 /**
  * The control block: one shared Int32Array through which the threads of an engine steer each
- * other. Data never travels here, only words. Words that different threads write often are on
+ * other. Data never travels here, only words. Words that different threads write during a step are on
  * cache lines (16 words) of their own.
  *
  *   word 0            16            32            48           64              80
- *   ├─ step ──────────┼─ barrier ───┼─ sleepers ──┼─ cancel ───┼─ output ──────┼─ ids ─ …
+ *   ├─ step, abort ───┼─ arrived ───┼─ generation ┼─ cancel ───┼─ output ──────┼─ ids ─ …
  */
 
 /** Counts steps; ranks wait for it to change. */

@@ -46,8 +46,14 @@ export function createApp(options: AppOptions): Hono<ServerEnv> {
 }
 
 function health(_c: Context<ServerEnv>, { models, lifecycle }: AppSettings): Response {
-  if (!lifecycle.isDraining && models.state === "ready") return Response.json({ status: "ok" });
-  const message = lifecycle.isDraining ? "Shutting down" : "Loading model";
+  const message = lifecycle.isDraining
+    ? "Shutting down"
+    : models.state === "loading"
+    ? "Loading model"
+    : models.list().some((model) => model.failure)
+    ? "The engine has failed"
+    : null;
+  if (message === null) return Response.json({ status: "ok" });
   return Response.json(
     { error: { code: 503, type: "unavailable_error", message } },
     { status: 503, headers: { "retry-after": "1" } },

@@ -11,7 +11,7 @@ export interface ServedModels {
 }
 
 /** What `/v1/models` tells about a model. */
-export type ModelCard = Pick<LanguageModel, "id" | "created" | "contextLength">;
+export type ModelCard = Pick<LanguageModel, "id" | "created" | "contextLength" | "failure">;
 
 export interface AppOptions {
   readonly models: ServedModels;

@@ -66,17 +66,19 @@ Deno.test("Control.join() ends the step on all ranks at the same join after a ca
   const { control, marks, followers } = await startFollowers(2);
   let joins = 0;
   for (let i = 0; i < 200; i++) {
+    let endedAt = -1;
     control.cancelled = false;
     control.publish({ kind: STEP_KIND_FORWARD, tokenCount: 9, position: 0, logitsCount: 0 });
     for (let join = 0; join < 9; join++) {
       if (join === i % 9) control.cancelled = true;
       marks[(joins % 2) * 3] = joins + 1;
       if (!control.join()) {
-        assertEquals(join, i % 9);
+        endedAt = join;
         break;
       }
       joins++;
     }
+    assertEquals(endedAt, i % 9);
   }
   control.publishExit();
   for (const follower of followers) assertEquals(await follower.next(), { stale: 0, joins });

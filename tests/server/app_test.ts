@@ -26,6 +26,12 @@ Deno.test("createApp() shows no model under a name that is only answered for it"
   assertEquals((await app.request("/v1/models/gpt-4o")).status, 404);
 });
 
+Deno.test("createApp() says 503 when the engine behind a model has failed", async () => {
+  const model = Object.assign(new ScriptedModel({ id: "real" }), { failure: new Error("gone") });
+  const app = createApp({ models: { state: "ready", get: () => model, list: () => [model] } });
+  assertEquals((await app.request("/health")).status, 503);
+});
+
 Deno.test("createApp() says 503 while loading, 200 when ready, 503 when leaving", async () => {
   const models = { state: "loading" as "loading" | "ready", get: () => undefined, list: () => [] };
   const lifecycle = new Lifecycle();

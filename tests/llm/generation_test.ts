@@ -1,0 +1,98 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import type { EngineRequest, EngineResult } from "../../src/engine/types.ts";
+import { type GenerationInput, startGeneration } from "../../src/llm/generation.ts";
+import { TurnQueue } from "../../src/llm/queue.ts";
+import type { Tokenizer } from "../../src/tokenizer/types.ts";
+
+const REQUEST: EngineRequest = { ids: [1], maxTokens: 8, sampling: {}, endIds: [] };
+const TIMINGS = { promptTokens: 1, promptMs: 1, predictedTokens: 3, predictedMs: 1 };
+
+/** A source of ids that notes whether it was left, and what it was told. */
+function scriptedSource(batches: number[][]) {
+  const seen = { isLeft: false, isAborted: false };
+  async function* source(
+    _request: EngineRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly number[], EngineResult> {
+    signal.addEventListener("abort", () => seen.isAborted = true);
+    try {
+      for (const batch of batches) {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+        if (seen.isAborted) return { finishReason: "cancelled", timings: TIMINGS };
+        yield batch;
+      }
+      return { finishReason: "length", timings: TIMINGS };
+    } finally {
+      seen.isLeft = true;
+    }
+  }
+  return { source, seen };
+}
+
+/** Ids are UTF-16 codes; id 0 makes the decoder throw. */
+const TOKENIZER = {
+  streamDecoder: () => ({
+    push(id: number) {
+      if (id === 0) throw new Error("no such id");
+      return String.fromCharCode(id);
+    },
+    flush: () => "",
+  }),
+} as unknown as Tokenizer;
+
+function codes(text: string): number[] {
+  return [...text].map((letter) => letter.charCodeAt(0));
+}
+
+function input(batches: number[][], more: Partial<GenerationInput> = {}) {
+  const { source, seen } = scriptedSource(batches);
+  return { seen, input: { source, request: REQUEST, stop: [], tokenizer: TOKENIZER, ...more } };
+}
+
+async function textOf(chunks: AsyncIterable<{ text: string }>): Promise<string> {
+  let text = "";
+  for await (const chunk of chunks) text += chunk.text;
+  return text;
+}
+
+Deno.test("startGeneration() gives every reader all chunks", async () => {
+  const { input: given } = input([codes("one "), codes("two "), codes("three")]);
+  const generation = startGeneration(new TurnQueue(1), given);
+  const [first, second] = await Promise.all([textOf(generation), textOf(generation)]);
+  assertEquals([first, second], ["one two three", "one two three"]);
+  assertEquals(await textOf(generation), "one two three");
+  assertEquals((await generation.result).finishReason, "length");
+});
+
+Deno.test("startGeneration() cancels what is left behind a stop string", async () => {
+  const { input: given, seen } = input([codes("one "), codes("STOP"), codes("x"), codes("y")], {
+    stop: ["STOP"],
+  });
+  const result = await startGeneration(new TurnQueue(1), given).result;
+  assertEquals([result.text, result.finishReason], ["one ", "stop"]);
+  assertEquals([seen.isAborted, seen.isLeft], [true, true]);
+});
+
+Deno.test("startGeneration() frees the engine and its turn when the decoder throws", async () => {
+  const queue = new TurnQueue(1);
+  const { input: given, seen } = input([codes("a"), [0], codes("b")]);
+  const generation = startGeneration(queue, given);
+  await assertRejects(() => generation.result, Error, "no such id");
+  await assertRejects(() => textOf(generation), Error, "no such id");
+  assertEquals([seen.isLeft, queue.running], [true, 0]);
+  const after = startGeneration(queue, input([codes("fine")]).input);
+  assertEquals((await after.result).text, "fine");
+});
+
+Deno.test("startGeneration() ends when its reader leaves, and when it is aborted in the queue", async () => {
+  const queue = new TurnQueue(1);
+  const { input: given, seen } = input([codes("a"), codes("b"), codes("c"), codes("d")]);
+  const generation = startGeneration(queue, given);
+  const abort = new AbortController();
+  const waiting = startGeneration(queue, input([], { signal: abort.signal }).input);
+  abort.abort();
+  assertEquals((await waiting.result).finishReason, "cancelled");
+  for await (const _chunk of generation) break;
+  assertEquals((await generation.result).finishReason, "cancelled");
+  assertEquals([seen.isAborted, queue.running], [true, 0]);
+});
