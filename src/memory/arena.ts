@@ -3,7 +3,8 @@
  * is placed once, before the memory exists, and never moves. Knows nothing of what the bytes mean.
  */
 import { alignUp, check } from "../base/check.ts";
-import { ROW_ALIGN_BYTES } from "./row_layout.ts";
+import { formatBytes } from "../base/units.ts";
+import { REGION_ALIGN_BYTES } from "./row_layout.ts";
 
 /** Bytes of a WebAssembly page. */
 export const PAGE_BYTES = 65536;
@@ -26,10 +27,10 @@ export class ArenaBuilder {
   readonly #regions: Region[] = [];
   #endBytes = FIRST_OFFSET_BYTES;
 
-  /** Reserves `sizeBytes` at a multiple of 64 bytes and returns the offset. */
+  /** Reserves `sizeBytes` at a multiple of `REGION_ALIGN_BYTES` and returns the offset. */
   allocate(name: string, kind: RegionKind, sizeBytes: number): number {
     check(Number.isSafeInteger(sizeBytes) && sizeBytes >= 0, `size of region ${name}`);
-    const offsetBytes = alignUp(this.#endBytes, ROW_ALIGN_BYTES);
+    const offsetBytes = alignUp(this.#endBytes, REGION_ALIGN_BYTES);
     this.#regions.push({ name, kind, offsetBytes, sizeBytes });
     this.#endBytes = offsetBytes + sizeBytes;
     return offsetBytes;
@@ -73,11 +74,20 @@ export function bytesByKind(arenas: readonly ArenaPlan[]): Record<RegionKind, nu
   return bytes;
 }
 
-/** The arena's memory: shared, of its final size; pages cost nothing until they are touched. */
+/**
+ * The arena's memory: shared, of its final size; pages cost nothing until they are touched.
+ * @throws {RangeError} when the system has no room for that many bytes.
+ */
 export function createArenaMemory(plan: ArenaPlan): WebAssembly.Memory {
-  return new WebAssembly.Memory({
-    initial: plan.pageCount,
-    maximum: ARENA_BYTES_MAX / PAGE_BYTES,
-    shared: true,
-  });
+  const maximum = ARENA_BYTES_MAX / PAGE_BYTES;
+  try {
+    return new WebAssembly.Memory({ initial: plan.pageCount, maximum, shared: true });
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new RangeError(
+      `Cannot reserve ${formatBytes(plan.pageCount * PAGE_BYTES)} of memory for a thread: the ` +
+        "system has no room for them: use fewer tokens of context (--ctx-size), or more threads",
+      { cause: error },
+    );
+  }
 }

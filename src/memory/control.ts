@@ -24,10 +24,10 @@ import {
   STEP_TOKEN_COUNT_WORD,
 } from "./control_layout.ts";
 
-/** About 60 µs of spinning; one probe is an atomic load and a pause, about 30 ns. */
-const JOIN_SPIN_PROBES = 2_000;
-/** About 300 µs: longer than sampling and reporting a token takes. */
-const STEP_SPIN_PROBES = 10_000;
+/** About 800 µs of spinning: one probe is an atomic load and a pause, about 40 ns. */
+const SPIN_PROBES = 20_000;
+/** With more ranks than cores, who spins takes the core of the one it waits for. */
+const CROWDED_SPIN_PROBES = 100;
 /** A sleeper looks up this often, so that a failed thread is noticed without a notification. */
 const SLEEP_MS_MAX = 200;
 
@@ -54,6 +54,7 @@ export class Control {
   readonly #rankCount: number;
   readonly #chunkTokens: number;
   readonly #leads: boolean;
+  readonly #spinProbes: number;
   #stepSequence = 0;
   /** Joins reached so far, the same on all ranks; wraps around. */
   #joinCount = 0;
@@ -66,6 +67,8 @@ export class Control {
     this.#rankCount = size.rankCount;
     this.#chunkTokens = size.chunkTokens;
     this.#leads = size.leads;
+    const isCrowded = size.rankCount > navigator.hardwareConcurrency;
+    this.#spinProbes = isCrowded ? CROWDED_SPIN_PROBES : SPIN_PROBES;
     // An odd number, which no even join has: join 0 comes again after 2^32 of them.
     if (size.leads) this.words[ABORT_AT_WORDS] = 1;
   }
@@ -94,7 +97,7 @@ export class Control {
   awaitStep(step: StepWords): void {
     const words = this.words;
     const seen = this.#stepSequence;
-    this.#waitWhile(STEP_SEQUENCE_WORD, seen, STEP_SLEEPERS_WORD, STEP_SPIN_PROBES);
+    this.#waitWhile(STEP_SEQUENCE_WORD, seen, STEP_SLEEPERS_WORD);
     this.#stepSequence = Atomics.load(words, STEP_SEQUENCE_WORD);
     step.kind = words[STEP_KIND_WORD];
     step.tokenCount = words[STEP_TOKEN_COUNT_WORD];
@@ -126,12 +129,7 @@ export class Control {
           Atomics.notify(words, BARRIER_GENERATION_WORD);
         }
       } else {
-        this.#waitWhile(
-          BARRIER_GENERATION_WORD,
-          generation,
-          BARRIER_SLEEPERS_WORD,
-          JOIN_SPIN_PROBES,
-        );
+        this.#waitWhile(BARRIER_GENERATION_WORD, generation, BARRIER_SLEEPERS_WORD);
       }
     }
     return Atomics.load(words, abortWord) !== this.#joinCount;
@@ -195,9 +193,9 @@ export class Control {
     return wait.async ? wait.value : Promise.resolve();
   }
 
-  #waitWhile(word: number, value: number, sleepersWord: number, spinProbes: number): void {
+  #waitWhile(word: number, value: number, sleepersWord: number): void {
     const words = this.words;
-    for (let probe = 0; probe < spinProbes; probe++) {
+    for (let probe = 0; probe < this.#spinProbes; probe++) {
       if (Atomics.load(words, word) !== value) return;
       pause();
     }

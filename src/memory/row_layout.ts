@@ -27,5 +27,7 @@ export const SUPERBLOCK_WEIGHTS = 256;
 export const SUPERBLOCK_BLOCKS = 8;
 /** Float rows are padded to this many weights. */
 export const FLOAT_ROW_PAD_WEIGHTS = 16;
-/** Rows, and every region of an arena, start at multiples of this. */
-export const ROW_ALIGN_BYTES = 64;
+/** Rows follow one another at multiples of this: a vector load. */
+export const ROW_ALIGN_BYTES = 16;
+/** Every region of an arena, and so the first row of every matrix, starts at a multiple of this. */
+export const REGION_ALIGN_BYTES = 64;
