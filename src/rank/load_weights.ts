@@ -28,7 +28,7 @@ export interface LoadInput {
 /**
  * Loads everything the plan names.
  * @throws {ModelFormatError} when the file cannot be read any more.
- * @throws {UnsupportedModelError} when a matrix row is larger than the staging region.
+ * @throws {UnsupportedModelError} when a matrix row or a vector is larger than the staging region.
  */
 export function loadWeights(input: LoadInput): void {
   const arenas = input.plan.arenas.map((_, arena) => new ArenaLoader(input, arena));
@@ -57,12 +57,7 @@ class ArenaLoader {
     const tensor = this.#tensor(plan.tensor);
     const fileRowBytes = rowBytes(tensor.type, tensor.dims[0]);
     const rowsAtOnce = Math.floor(this.#input.plan.stagingBytes / fileRowBytes);
-    if (rowsAtOnce === 0) {
-      throw new UnsupportedModelError(
-        `Cannot load tensor "${plan.tensor}": one row has ${fileRowBytes} bytes, staging ` +
-          `${this.#input.plan.stagingBytes}: this is no language model's matrix`,
-      );
-    }
+    this.#requireStaging(plan.tensor, fileRowBytes);
     if (lengthOf(plan.columns) === 0) return;
     for (let row = plan.rows.start; row < plan.rows.end; row += rowsAtOnce) {
       const rows = Math.min(rowsAtOnce, plan.rows.end - row);
@@ -78,7 +73,9 @@ class ArenaLoader {
     const start = rowBytes(tensor.type, plan.range.start);
     const count = lengthOf(plan.range);
     if (count === 0) return;
-    this.#stage(tensor, start, rowBytes(tensor.type, count));
+    const sizeBytes = rowBytes(tensor.type, count);
+    this.#requireStaging(plan.tensor, sizeBytes);
+    this.#stage(tensor, start, sizeBytes);
     const { dequantize_row_f32, dequantize_row_f16, dequantize_row_bf16 } = this.#kernels;
     const widen = { F32: dequantize_row_f32, F16: dequantize_row_f16, BF16: dequantize_row_bf16 }[
       tensor.type
@@ -101,6 +98,15 @@ class ArenaLoader {
       const bytes = rowBytes(plan.type, columns);
       this.#kernels.repack_float(source, fileRowBytes, target, stride, rows, bytes);
     }
+  }
+
+  #requireStaging(tensor: string, rowSizeBytes: number): void {
+    const { stagingBytes } = this.#input.plan;
+    if (rowSizeBytes <= stagingBytes) return;
+    throw new UnsupportedModelError(
+      `Cannot load tensor "${tensor}": one row has ${rowSizeBytes} bytes, staging ` +
+        `${stagingBytes}: this is no language model's tensor`,
+    );
   }
 
   #stage(tensor: GgufTensor, offsetBytes: number, sizeBytes: number): void {

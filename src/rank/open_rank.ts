@@ -87,7 +87,7 @@ export class RankRunner {
       this.#readWeights();
       return this.control.join();
     }
-    check(step.kind === STEP_KIND_FORWARD, `step kind ${step.kind}`);
+    check(step.kind === STEP_KIND_FORWARD, "a step is read, forward or exit");
     this.rank.begin(step);
     return forward(this.rank);
   }

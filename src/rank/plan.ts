@@ -10,6 +10,7 @@ import { ARENA_BYTES_MAX, ArenaBuilder } from "../memory/arena.ts";
 import {
   BLOCK_WEIGHTS,
   FLOAT_ROW_PAD_WEIGHTS,
+  REGION_ALIGN_BYTES,
   ROW_ALIGN_BYTES,
   SUPERBLOCK_WEIGHTS,
 } from "../memory/row_layout.ts";
@@ -27,6 +28,8 @@ import { WEIGHT_TYPES } from "./plan_types.ts";
 import { lengthOf, planShards, type Range, type Shard } from "./shard.ts";
 
 const STAGING_BYTES_MAX = 4 * MiB;
+/** The attention kernels' contract: wasm/kernels.ts. */
+const HEAD_DIM_UNIT = 4;
 
 export interface PlanOptions {
   readonly rankCount: number;
@@ -56,31 +59,35 @@ export interface KernelSizes {
 
 /**
  * One plan per rank; all of them change arenas at the same layers.
- * @throws {UnsupportedModelError} when a tensor has no kernel, or a layer is larger than an arena.
+ * @throws {UnsupportedModelError} when a tensor or the size of the heads has no kernel, or what
+ *   must lie in one arena is larger than it.
  */
 export function planRanks(
   model: ModelDescription,
   tensors: ReadonlyMap<string, GgufTensor>,
   options: PlanOptions,
 ): RankPlan[] {
-  const typeOf = (name: string) => weightType(tensors, name);
-  const layer = model.tensors.layers[0];
+  requireHeadKernel(model.config.headDim);
+  const { layers } = model.tensors;
+  const typesOf = (role: "attentionOutput" | "down" | "key") =>
+    layers.map((layer) => weightType(tensors, layer[role]));
+  // Layers differ in their types, and the cuts are the same in all: the coarsest blocks decide.
+  const coarsest = (types: WeightType[]) => Math.max(...types.map(blockWeights));
   const shards = planShards(model.config, {
     rankCount: options.rankCount,
     blocks: {
-      attentionOutput: blockWeights(typeOf(layer.attentionOutput)),
-      down: blockWeights(typeOf(layer.down)),
+      attentionOutput: coarsest(typesOf("attentionOutput")),
+      down: coarsest(typesOf("down")),
     },
   });
-  const kvType = options.kvType !== "auto"
-    ? options.kvType
-    : typeOf(layer.key) === "F32"
-    ? "f32"
-    : "f16";
+  const isExact = typesOf("key").every((type) => type === "F32");
+  const kvType = options.kvType !== "auto" ? options.kvType : isExact ? "f32" : "f16";
   const planners = shards.map((shard) =>
     new RankPlanner({ model, tensors, options, shard, kvType })
   );
   for (const planner of planners) planner.placeEmbedding();
+  // A second arena would have no more room: the first one holds nothing else yet.
+  requireFit(planners, "the embedding table");
   for (let index = 0; index < model.config.blockCount; index++) {
     placeOnAll(planners, (planner) => planner.placeLayer(index), `layer ${index}`);
   }
@@ -100,13 +107,16 @@ function placeOnAll(
   planners.forEach((planner, index) => planner.reset(marks[index]));
   for (const planner of planners) planner.openArena();
   planners.forEach(place);
-  if (!planners.every((planner) => planner.fits())) {
-    throw new UnsupportedModelError(
-      `Cannot place ${what}: a thread's share does not fit into ` +
-        `${formatBytes(planners[0].arenaBytesMax)} with its workspace: ` +
-        `use more threads or a shorter context`,
-    );
-  }
+  requireFit(planners, what);
+}
+
+function requireFit(planners: readonly RankPlanner[], what: string): void {
+  if (planners.every((planner) => planner.fits())) return;
+  throw new UnsupportedModelError(
+    `Cannot place ${what}: a thread's share does not fit into ` +
+      `${formatBytes(planners[0].arenaBytesMax)} with its workspace: ` +
+      `use more threads or a shorter context`,
+  );
 }
 
 interface PlannerInput {
@@ -135,7 +145,7 @@ class RankPlanner {
     this.arenaBytesMax = Math.min(input.options.arenaBytesMax ?? 4 * GiB, ARENA_BYTES_MAX - MiB);
     const { config } = input.model;
     const largest = Math.max(...[...input.tensors.values()].map((tensor) => tensor.sizeBytes));
-    this.#stagingBytes = alignUp(Math.min(largest, STAGING_BYTES_MAX), ROW_ALIGN_BYTES);
+    this.#stagingBytes = alignUp(Math.min(largest, STAGING_BYTES_MAX), REGION_ALIGN_BYTES);
     this.#strides = {
       embedding: alignUp(config.embeddingLength, SUPERBLOCK_WEIGHTS),
       attention: alignUp(lengthOf(input.shard.heads) * config.headDim, SUPERBLOCK_WEIGHTS),
@@ -169,9 +179,14 @@ class RankPlanner {
   }
 
   placeEmbedding(): void {
-    const { model, shard } = this.#in;
-    const columns = { start: 0, end: model.config.embeddingLength };
-    this.#embedding = this.#matrix(model.tensors.tokenEmbedding, shard.vocab, columns);
+    const { model: { config, tensors }, shard } = this.#in;
+    const all = { start: 0, end: config.embeddingLength };
+    const table = this.#matrix(tensors.tokenEmbedding, shard.vocab, all);
+    this.#embedding = table;
+    if (!config.tiedEmbeddings) return;
+    // The table is the output, too, and the norm that feeds it lies beside it.
+    const outputNorm = this.#vector(tensors.outputNorm, all);
+    this.#output = { output: table, outputArena: 0, outputNorm };
   }
 
   placeLayer(index: number): void {
@@ -203,19 +218,11 @@ class RankPlanner {
 
   placeOutput(): void {
     const { model: { config, tensors }, shard } = this.#in;
+    if (config.tiedEmbeddings) return;
     const all = { start: 0, end: config.embeddingLength };
-    check(this.#embedding !== null, "the embedding is placed first");
-    if (config.tiedEmbeddings && this.#arenas.length > 1) {
-      // The table lies in arena 0, and so must the norm that feeds it.
-      const norm = vectorPlan(this.#arenas[0], tensors.outputNorm, all);
-      this.#output = { output: this.#embedding, outputArena: 0, outputNorm: norm };
-      return;
-    }
     this.#output = {
       outputNorm: this.#vector(tensors.outputNorm, all),
-      output: config.tiedEmbeddings
-        ? this.#embedding
-        : this.#matrix(tensors.output, shard.vocab, all),
+      output: this.#matrix(tensors.output, shard.vocab, all),
       outputArena: this.#arenas.length - 1,
     };
   }
@@ -243,7 +250,8 @@ class RankPlanner {
   }
 
   #vector(tensor: string, range: Range): VectorPlan {
-    return vectorPlan(this.#arena, tensor, range);
+    const bytes = alignUp(lengthOf(range), FLOAT_ROW_PAD_WEIGHTS) * 4;
+    return { tensor, range, offsetBytes: this.#arena.allocate(tensor, "weights", bytes) };
   }
 
   #matrix(tensor: string, rows: Range, columns: Range): MatrixPlan {
@@ -264,11 +272,6 @@ class RankPlanner {
 /** Steps that want every position's logits are short, so that the logits stay small. */
 function logitsRows(chunkTokens: number): number {
   return Math.min(16, chunkTokens);
-}
-
-function vectorPlan(arena: ArenaBuilder, tensor: string, range: Range): VectorPlan {
-  const bytes = alignUp(lengthOf(range), FLOAT_ROW_PAD_WEIGHTS) * 4;
-  return { tensor, range, offsetBytes: arena.allocate(tensor, "weights", bytes) };
 }
 
 function planWorkspace(
@@ -313,6 +316,15 @@ function planWorkspace(
   };
 }
 
+/** Attention reads heads four dimensions at a time. */
+function requireHeadKernel(headDim: number): void {
+  if (headDim % HEAD_DIM_UNIT === 0) return;
+  throw new UnsupportedModelError(
+    `Cannot run this model: its heads have ${headDim} dimensions, this version needs a multiple ` +
+      `of ${HEAD_DIM_UNIT}: use a model of another shape`,
+  );
+}
+
 /** The tensor's type, if there are kernels for it. */
 function weightType(tensors: ReadonlyMap<string, GgufTensor>, name: string): WeightType {
   const tensor = tensors.get(name);
@@ -343,7 +355,7 @@ export function packedRowBytes(type: WeightType, columns: number): number {
     Q8_0: quantised + scales,
     Q4_0: quantised / 2 + scales,
   }[type];
-  return alignUp(bytes, ROW_ALIGN_BYTES / 4);
+  return alignUp(bytes, ROW_ALIGN_BYTES);
 }
 
 function scale(range: Range, factor: number): Range {

@@ -105,7 +105,7 @@ export interface RankPlan {
   readonly outputNorm: VectorPlan;
   /** Equals `embedding` when the model ties them. */
   readonly output: MatrixPlan;
-  /** In arena 0 of each arena: where file bytes land before they are repacked. */
+  /** One per arena: where file bytes land before they are repacked. */
   readonly stagingOffsets: readonly number[];
   readonly stagingBytes: number;
   /** Most tokens of one step. */

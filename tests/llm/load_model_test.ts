@@ -1,10 +1,19 @@
 /** Whole models, made from a seed: the engine against the reference, and against itself. */
-import { assert, assertEquals, assertLess, assertRejects, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertLess,
+  assertMatch,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
 import { ModelFormatError, RequestError } from "../../src/base/errors.ts";
 import { parseGguf, TensorReader } from "../../src/gguf/mod.ts";
 import { loadModel, type LoadOptions } from "../../src/llm/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
-import { nmse } from "../support/compare.ts";
+import { argmax } from "../../src/reference/ops.ts";
+import { lastRow, nmse } from "../support/compare.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { Rng } from "../support/rng.ts";
 import { tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
@@ -206,6 +215,143 @@ Deno.test("loadModel() tells its progress up to the whole", async () => {
     assertEquals(seen.at(-1), totalBytes);
   });
 });
+
+Deno.test("LoadedModel.logits() of layers of different types agree with the reference", async () => {
+  for (const halfLayer of [0, 1]) {
+    const typeOf = (name: string) =>
+      name.startsWith(`blk.${halfLayer}.`) && /attn_output|ffn_down/.test(name) ? "F16" : undefined;
+    const options: TinyModelOptions = { type: "Q8_0", typeOf };
+    const ids = randomIds(20, 512);
+    const exact = referenceLogits(options, ids);
+    await withTinyFile(options, async (path) => {
+      for (const threads of [1, 2, 3]) {
+        await withModel(path, { threads }, async (model) => {
+          const error = nmse(await allLogits(model, ids), exact);
+          assertLess(error, NMSE_MAX.Q8_0, `${threads} threads, halves in layer ${halfLayer}`);
+        });
+      }
+    });
+  }
+});
+
+Deno.test("generate() gives the same ids where addresses are beyond 2^31", async () => {
+  const ids = randomIds(30, 512);
+  await withTinyFile({ type: "Q8_0" }, async (path) => {
+    let expected: number[] = [];
+    await withModel(path, { threads: 1, contextLength: 100 }, async (model) => {
+      expected = await greedyIds(model, ids, 20);
+    });
+    // Layer 1 begins at 1.7 GiB and its values at 2.5; 50 positions of the 14 million are touched.
+    await withModel(path, { threads: 1, contextLength: 14_000_000 }, async (model) => {
+      assertEquals(model.arenaCount, 1);
+      assertGreater(model.memory.kvBytes, 3 * 2 ** 30);
+      assertEquals(await greedyIds(model, ids, 20), expected);
+    });
+  });
+});
+
+Deno.test("generate() of a quantised model gives the same ids over several arenas", async () => {
+  const ids = randomIds(30, 512);
+  for (const type of ["Q8_0", "Q4_0"] as const) {
+    for (const tied of [false, true]) {
+      await withTinyFile({ type, tied, blockCount: 3 }, async (path) => {
+        const options: LoadOptions = { threads: 2, chunkTokens: 16, contextLength: 100 };
+        let expected: number[] = [];
+        await withModel(path, options, async (model) => {
+          assertEquals(model.arenaCount, 1);
+          expected = await greedyIds(model, ids, 20);
+        });
+        const arenaBytesMax = SMALL_ARENA_BYTES[type];
+        await withModel(path, { ...options, arenaBytesMax }, async (model) => {
+          assertGreater(model.arenaCount, 1);
+          assertEquals(await greedyIds(model, ids, 20), expected);
+        });
+      });
+    }
+  }
+});
+
+Deno.test("generate() after a prompt that leaves room for one id gives exactly one", async () => {
+  const ids = randomIds(63, 512);
+  const best = argmaxOfLast(referenceLogits({}, ids));
+  await withTinyFile({}, async (path) => {
+    await withModel(path, { threads: 2, contextLength: 64 }, async (model) => {
+      const sampling = { temperature: 0 };
+      const { result } = model.generate({ ids, maxTokens: 9, sampling, ignoreEnd: true });
+      const { ids: found, finishReason } = await result;
+      assertEquals([found, finishReason], [[best], "length"]);
+    });
+  });
+});
+
+Deno.test("a last chunk of one token agrees with the reference", async () => {
+  const ids = randomIds(17, 512);
+  const exact = referenceLogits({}, ids);
+  await withTinyFile({}, async (path) => {
+    for (const threads of [1, 2]) {
+      await withModel(path, { threads, chunkTokens: 8 }, async (model) => {
+        assertEquals(await greedyIds(model, ids, 1), [argmaxOfLast(exact)]);
+        assertLess(nmse(await allLogits(model, ids), exact), NMSE_MAX.F32);
+      });
+    }
+  });
+});
+
+Deno.test("loadModel() refuses options that are no whole numbers of their range", async () => {
+  const refused: Record<string, number[]> = {
+    threads: [0, 1.5, -1, 65, NaN, Infinity],
+    contextLength: [0, 1, 2.5, NaN, 2 ** 31],
+    chunkTokens: [0, 0.5, 1025, NaN],
+    maxWaiting: [-1, 0.5, NaN, Infinity],
+  };
+  for (const [name, values] of Object.entries(refused)) {
+    for (const value of values) {
+      // Before the file is looked at: there is none.
+      const load = () => loadModel("/nowhere/model.gguf", { [name]: value });
+      const error = await assertRejects(load, RangeError, `with ${name} ${value}:`);
+      assertMatch(error.message, /a whole number (from|of at least) \d/);
+    }
+  }
+  await withTinyFile({}, async (path) => {
+    const least = { threads: 1, contextLength: 2, chunkTokens: 1, maxWaiting: 0 };
+    await withModel(path, least, async (model) => {
+      assertEquals((await greedyIds(model, [5], 9)).length, 1);
+    });
+  });
+});
+
+Deno.test("loadModel() says how many bytes the system has no room for", async () => {
+  const { Memory } = WebAssembly;
+  class FullMemory extends Memory {
+    constructor(descriptor: WebAssembly.MemoryDescriptor) {
+      if (descriptor.initial > 1) throw new RangeError("could not allocate memory");
+      super(descriptor);
+    }
+  }
+  await withTinyFile({}, async (path) => {
+    WebAssembly.Memory = FullMemory;
+    try {
+      const load = () => loadModel(path, { threads: 1 });
+      const error = await assertRejects(load, RangeError, "Cannot reserve");
+      assertMatch(error.message, /reserve [\d.]+ [KMG]iB .*--ctx-size/);
+    } finally {
+      WebAssembly.Memory = Memory;
+    }
+  });
+});
+
+/** Room for one layer or two beside embedding table and workspace, not for all three. */
+const SMALL_ARENA_BYTES = { Q8_0: 300_000, Q4_0: 300_000 };
+
+function referenceLogits(options: TinyModelOptions, ids: readonly number[]): Float32Array {
+  const bytes = tinyModel(options);
+  const model = new ReferenceModel(parseGguf(bytes), { reader: TensorReader.ofBytes(bytes) });
+  return model.forward(ids);
+}
+
+function argmaxOfLast(logits: Float32Array): number {
+  return argmax(lastRow(logits, 512));
+}
 
 function yarn() {
   return { type: "yarn" as const, factor: 4, originalContextLength: 64 };

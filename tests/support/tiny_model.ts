@@ -15,6 +15,8 @@ export interface TinyModelOptions extends Partial<ModelShape> {
   readonly seed?: number;
   /** Type of all matrices; quantised types need lengths that are multiples of 32. Default F32. */
   readonly type?: WeightType;
+  /** Types of single tensors; undefined leaves the type that the tensor would have. */
+  readonly typeOf?: (name: string) => WeightType | undefined;
   /** Tokens; left out: no window. */
   readonly slidingWindow?: number;
   readonly ropeScaling?: {
@@ -48,7 +50,8 @@ export function tinyModel(options: TinyModelOptions = {}): Uint8Array<ArrayBuffe
   const shape: ModelShape = { ...TINY_SHAPE, ...definedOnly(options) };
   const type = options.type ?? "F32";
   const rng = new Rng(options.seed ?? 1);
-  const tensors = modelTensors(shape, type).map((tensor) => {
+  const tensors = modelTensors(shape, type).map((planned) => {
+    const tensor = { ...planned, type: options.typeOf?.(planned.name) ?? planned.type };
     const bytes = packWeights(tensor.type, randomWeights(tensor, shape, rng));
     return { ...tensor, pieces: () => [bytes] };
   });

@@ -1,0 +1,158 @@
+/** Plans of tiny models, with made-up kernel sizes: what lies where, and what is refused. */
+import { assert, assertEquals, assertGreater, assertThrows } from "@std/assert";
+import { UnsupportedModelError } from "../../src/base/errors.ts";
+import { parseGguf, u32 } from "../../src/gguf/mod.ts";
+import { PAGE_BYTES } from "../../src/memory/arena.ts";
+import { describeModel } from "../../src/model/mod.ts";
+import { type KernelSizes, type PlanOptions, planRanks } from "../../src/rank/plan.ts";
+import type { RankPlan } from "../../src/rank/plan_types.ts";
+import { lengthOf, type Range } from "../../src/rank/shard.ts";
+import { tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
+
+const SIZES: KernelSizes = {
+  q8_bytes: (n, k) => n * k * 2,
+  attention_scratch_bytes: () => 1024,
+};
+
+const HALVES = /attn_output|ffn_down/;
+
+/** Room for the embedding table (128 KiB, or half of it), staging and a layer; not for two. */
+const ONE_LAYER_BYTES = 480_000;
+
+Deno.test("planRanks() gives each layer its own arena where two do not fit, on all ranks", () => {
+  for (const tied of [false, true]) {
+    const plans = plan({ blockCount: 4, tied }, { rankCount: 2, arenaBytesMax: ONE_LAYER_BYTES });
+    const arenaOf = (each: RankPlan) => each.layers.map((layer) => layer.arena);
+    assertGreater(plans[0].arenas.length, 1);
+    for (const each of plans) {
+      assertEquals(arenaOf(each), arenaOf(plans[0]));
+      assertEquals(each.arenas.length, plans[0].arenas.length);
+      assertEquals(each.workspaces.length, each.arenas.length);
+      assertEquals(each.stagingOffsets.length, each.arenas.length);
+      assertEquals(each.outputArena, tied ? 0 : each.arenas.length - 1);
+      assertSoundArenas(each, ONE_LAYER_BYTES);
+    }
+  }
+});
+
+Deno.test("planRanks() lays a tied output and its norm beside the embedding table", () => {
+  const [one] = plan({ blockCount: 4, tied: true }, { arenaBytesMax: ONE_LAYER_BYTES });
+  assertGreater(one.arenas.length, 1);
+  assertEquals(one.output, one.embedding);
+  const arenasWith = (name: string) =>
+    one.arenas.flatMap((arena, index) => arena.regions.some((r) => r.name === name) ? [index] : []);
+  assertEquals(arenasWith("token_embd.weight"), [0]);
+  assertEquals(arenasWith("output_norm.weight"), [0]);
+  const norm = one.arenas[0].regions.find(({ name }) => name === "output_norm.weight");
+  assertEquals(norm?.offsetBytes, one.outputNorm.offsetBytes);
+});
+
+Deno.test("planRanks() leaves ranks without heads or neurons where there are too few", () => {
+  // Q8_0 cuts at 32 columns: two pairs of heads, three blocks of neurons, for five ranks.
+  const plans = plan({ type: "Q8_0" }, { rankCount: 5 });
+  assert(plans.some(({ shard }) => lengthOf(shard.heads) === 0));
+  assert(plans.some(({ shard }) => lengthOf(shard.neurons) === 0));
+  for (const each of plans) {
+    assertSoundArenas(each, PAGE_BYTES * 65536);
+    const [layer] = each.layers;
+    const { heads, kvHeads, neurons } = each.shard;
+    if (lengthOf(heads) === 0) assertEquals(lengthOf(kvHeads), 0);
+    assertEquals(lengthOf(layer.query.rows), lengthOf(heads) * 16);
+    assertEquals(lengthOf(layer.down.columns), lengthOf(neurons));
+  }
+  const layers = plans.map((each) => each.layers[0]);
+  assertCovers(layers.map((layer) => layer.query.rows), 64);
+  assertCovers(layers.map((layer) => layer.attentionOutput.columns), 64);
+  assertCovers(layers.map((layer) => layer.down.columns), 96);
+  assertCovers(plans.map((each) => each.embedding.rows), 512);
+});
+
+Deno.test("planRanks() cuts columns at the coarsest blocks of all layers", () => {
+  for (const halfLayer of [0, 1]) {
+    const typeOf = (name: string) =>
+      name.startsWith(`blk.${halfLayer}.`) && HALVES.test(name) ? "F16" : undefined;
+    for (const each of plan({ type: "Q8_0", typeOf }, { rankCount: 3 })) {
+      for (const { attentionOutput, down } of each.layers) {
+        for (const { start, end } of [attentionOutput.columns, down.columns]) {
+          assertEquals([start % 32, end % 32], [0, 0]);
+        }
+      }
+    }
+  }
+});
+
+Deno.test("planRanks() caches f32 only where every layer's keys come from F32 matrices", () => {
+  const kvTypeOf = (options: TinyModelOptions, kvType: PlanOptions["kvType"] = "auto") =>
+    plan(options, { kvType })[0].kvType;
+  const half = (layer: number) => ({
+    typeOf: (name: string) => name === `blk.${layer}.attn_k.weight` ? "F16" as const : undefined,
+  });
+  assertEquals(kvTypeOf({}), "f32");
+  assertEquals(kvTypeOf({ type: "Q8_0" }), "f16");
+  assertEquals([kvTypeOf(half(0)), kvTypeOf(half(1))], ["f16", "f16"]);
+  assertEquals([kvTypeOf({}, "f16"), kvTypeOf({ type: "Q8_0" }, "f32")], ["f16", "f32"]);
+});
+
+Deno.test("planRanks() says what does not fit into an arena", () => {
+  const refuse = (what: string, options: Partial<PlanOptions>, model: TinyModelOptions = {}) =>
+    assertThrows(() => plan(model, options), UnsupportedModelError, `Cannot place ${what}:`);
+  for (const rankCount of [1, 2]) {
+    for (const tied of [false, true]) {
+      refuse("the embedding table", { rankCount, arenaBytesMax: 200_000 }, { tied });
+    }
+    refuse("layer 0", { rankCount, contextLength: 2 ** 31 - 1 });
+  }
+  // An output of 1 MiB beside as much staging, after an embedding table that is small.
+  const output = (name: string) => name === "output.weight" ? "F32" as const : undefined;
+  const model: TinyModelOptions = { type: "Q4_0", vocabSize: 4096, typeOf: output };
+  refuse("the output projection", { arenaBytesMax: 1_900_000 }, model);
+  assertEquals(plan(model, { arenaBytesMax: 2_400_000 })[0].arenas.length, 2);
+});
+
+Deno.test("planRanks() refuses heads whose size attention has no kernel for", () => {
+  const heads = (size: number) =>
+    plan({
+      embeddingLength: 4 * size,
+      metadata: [["llama.attention.key_length", u32(size)]],
+    }, {});
+  assertThrows(() => heads(6), UnsupportedModelError, "heads have 6 dimensions");
+  assertThrows(() => heads(2), UnsupportedModelError, "a multiple of 4");
+  assertEquals(heads(12).length, 1);
+});
+
+function plan(model: TinyModelOptions, options: Partial<PlanOptions>): RankPlan[] {
+  const file = parseGguf(tinyModel(model));
+  return planRanks(describeModel(file), file.tensors, {
+    rankCount: 1,
+    contextLength: 100,
+    chunkTokens: 4,
+    kvType: "auto",
+    sizes: SIZES,
+    ...options,
+  });
+}
+
+/** Regions are aligned, do not overlap, and end within the arena. */
+function assertSoundArenas(of: RankPlan, arenaBytesMax: number): void {
+  for (const { regions, pageCount } of of.arenas) {
+    let endBytes = 1;
+    for (const { name, offsetBytes, sizeBytes } of regions) {
+      assert(offsetBytes >= endBytes, `${name} begins behind the region before it`);
+      assertEquals(offsetBytes % 64, 0, name);
+      endBytes = offsetBytes + sizeBytes;
+    }
+    assert(endBytes <= arenaBytesMax, `${endBytes} bytes of ${arenaBytesMax}`);
+    assert(endBytes <= pageCount * PAGE_BYTES);
+  }
+}
+
+/** The ranges follow one another from 0 to `total`. */
+function assertCovers(ranges: readonly Range[], total: number): void {
+  let next = 0;
+  for (const { start, end } of ranges) {
+    if (start === end) continue;
+    assertEquals(start, next);
+    next = end;
+  }
+  assertEquals(next, total);
+}
