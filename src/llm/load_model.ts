@@ -45,7 +45,7 @@ const THREADS_MAX_DEFAULT = 16;
 /** What the options that count something may be; positions are 32-bit words between threads. */
 const OPTION_RANGES = {
   threads: [1, 64],
-  contextLength: [2, 2 ** 31 - 1],
+  contextLength: [1, 2 ** 31 - 1],
   chunkTokens: [1, 1024],
   maxWaiting: [0, Number.MAX_SAFE_INTEGER],
 } as const;

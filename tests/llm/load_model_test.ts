@@ -300,7 +300,7 @@ Deno.test("a last chunk of one token agrees with the reference", async () => {
 Deno.test("loadModel() refuses options that are no whole numbers of their range", async () => {
   const refused: Record<string, number[]> = {
     threads: [0, 1.5, -1, 65, NaN, Infinity],
-    contextLength: [0, 1, 2.5, NaN, 2 ** 31],
+    contextLength: [0, 2.5, NaN, 2 ** 31],
     chunkTokens: [0, 0.5, 1025, NaN],
     maxWaiting: [-1, 0.5, NaN, Infinity],
   };
@@ -313,9 +313,9 @@ Deno.test("loadModel() refuses options that are no whole numbers of their range"
     }
   }
   await withTinyFile({}, async (path) => {
-    const least = { threads: 1, contextLength: 2, chunkTokens: 1, maxWaiting: 0 };
+    const least = { threads: 1, contextLength: 1, chunkTokens: 1, maxWaiting: 0 };
     await withModel(path, least, async (model) => {
-      assertEquals((await greedyIds(model, [5], 9)).length, 1);
+      assertLess(nmse(await allLogits(model, [5]), referenceLogits({}, [5])), NMSE_MAX.F32);
     });
   });
 });
