@@ -27,6 +27,7 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
     "workers",
     "wasm",
     "type src/engine",
+    "src/engine/types.ts",
     "src/rank/plan.ts",
     "src/rank/load_order.ts",
     "type src/rank",

@@ -1,7 +1,7 @@
 /**
  * The control block: one shared Int32Array through which the threads of an engine steer each
- * other. Data never travels here, only words. Words that different threads write during a step are on
- * cache lines (16 words) of their own.
+ * other. Data never travels here, only words. Words that different threads write during a step are
+ * on cache lines (16 words) of their own.
  *
  *   word 0            16            32            48           64              80
  *   ├─ step, abort ───┼─ arrived ───┼─ generation ┼─ cancel ───┼─ output ──────┼─ ids ─ …

@@ -1,4 +1,4 @@
-/** The whole product in one process: a model file, its threads, HTTP, and a client that is not ours. */
+/** The whole product in one process: a model file, its threads, HTTP and a foreign client. */
 import { assert, assertEquals, assertLess } from "@std/assert";
 import OpenAI from "openai";
 import { type LoadedModel, loadModel, type LoadOptions } from "../../src/llm/mod.ts";

@@ -28,7 +28,7 @@ async function logits(path: string, flags: string | null): Promise<Uint8Array> {
 }
 
 for (const type of ["F32", "F16", "BF16", "Q8_0", "Q4_0"] as const) {
-  Deno.test(`logits of a ${type} model are the same bits with and without the V8 flags`, async () => {
+  Deno.test(`${type} logits are the same bits with and without the V8 flags`, async () => {
     await withTinyFile({ type, embeddingLength: 256, feedForwardLength: 288 }, async (path) => {
       const fast = await logits(path, FLAGS);
       assertEquals(fast.length, IDS.length * 512 * 4);
