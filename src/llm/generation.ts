@@ -115,7 +115,7 @@ class ChunkList {
     this.#announce();
   }
 
-  /** Reads all chunks from the first on; `onLeave` is called when a reader leaves before the end. */
+  /** Reads all chunks from the first on; `onLeave` is called when a reader leaves early. */
   async *read(onLeave: () => void): AsyncGenerator<GenerateChunk, void> {
     let next = 0;
     try {
