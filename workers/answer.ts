@@ -24,6 +24,12 @@ export function answerCalls(worker: string, handlers: Handlers): void {
   };
 }
 
+/** Says goodbye and ends this thread. */
+export function leave(): void {
+  reply({ kind: "bye" });
+  self.close();
+}
+
 /** Sends a message to the main thread; what is in `transfer` is moved, not copied. */
 export function reply(message: ReplyMessage, transfer: Transferable[] = []): void {
   self.postMessage(message, transfer);

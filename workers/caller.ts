@@ -1,6 +1,6 @@
 /** The main thread's side of the protocol: one thread, its calls under way and its life. */
 import { ModelFormatError, UnsupportedModelError, WorkerError } from "../src/base/errors.ts";
-import type { CallName, Calls, ErrorData, ReplyMessage } from "./protocol.ts";
+import type { CallMessage, CallName, Calls, ErrorData, ReplyMessage } from "./protocol.ts";
 
 /**
  * A thread's life. Messages posted while it is `running` are answered; when it is `failed` or
@@ -28,6 +28,7 @@ export class WorkerCaller {
   readonly #name: string;
   readonly #events: CallerEvents;
   readonly #waiting = new Map<number, Waiting>();
+  readonly #goodbye = Promise.withResolvers<void>();
   #life: Life = "running";
   #failure: Error | null = null;
   #nextId = 1;
@@ -40,6 +41,7 @@ export class WorkerCaller {
     this.#worker.onerror = (event) => {
       event.preventDefault();
       this.#fail(new WorkerError(`Thread "${name}" died: ${event.message}`));
+      this.#goodbye.resolve();
     };
     this.#worker.onmessageerror = () => {
       this.#fail(new WorkerError(`Thread "${name}" sent what cannot be read`));
@@ -61,11 +63,22 @@ export class WorkerCaller {
     });
   }
 
-  /** Ends the thread. One that is busy goes on until it has finished what it does. */
-  close(): void {
+  /**
+   * Asks the thread to end, and waits for its goodbye; what it was asked before is answered. One that does not come back within
+   * `waitMs` is told to stop from outside, which a busy thread notices late.
+   *
+   * A process that exits while threads are being torn down can crash, so they leave by themselves.
+   */
+  async close(waitMs: number): Promise<void> {
     if (this.#life === "running") this.#life = "closed";
+    this.#worker.postMessage({ call: "close", id: 0, params: {} } satisfies CallMessage);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<"late">((resolve) => {
+      timer = setTimeout(() => resolve("late"), waitMs);
+    });
+    if (await Promise.race([this.#goodbye.promise, late]) === "late") this.#worker.terminate();
+    clearTimeout(timer);
     this.#rejectAll(new WorkerError(`Thread "${this.#name}" was closed`));
-    this.#worker.terminate();
   }
 
   #receive(message: ReplyMessage): void {
@@ -73,6 +86,7 @@ export class WorkerCaller {
     if (message.kind === "rows") {
       return this.#events.onRows?.(message.rows, message.firstPosition);
     }
+    if (message.kind === "bye") return this.#goodbye.resolve();
     if (message.kind === "failure") return this.#fail(errorFrom(message.error));
     const waiting = this.#waiting.get(message.id);
     if (waiting === undefined) return;

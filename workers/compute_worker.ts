@@ -5,13 +5,17 @@
  * memory, step after step, and hears no message until the leader sends it home.
  */
 import { RankRunner } from "../src/rank/open_rank.ts";
-import { answerCalls, errorData, reply } from "./answer.ts";
+import { answerCalls, errorData, leave, reply } from "./answer.ts";
 
 answerCalls("compute", {
   load(setup) {
     const runner = RankRunner.open(setup, (bytes) => reply({ kind: "progress", bytes }));
     // After the answer to this call has gone out.
     setTimeout(() => follow(runner), 0);
+    return {};
+  },
+  close() {
+    leave();
     return {};
   },
 });
@@ -27,5 +31,5 @@ function follow(runner: RankRunner): void {
       reply({ kind: "failure", error: errorData(error, `rank ${rankIndex}`) });
     }
   }
-  self.close();
+  leave();
 }

@@ -33,6 +33,8 @@ export interface EngineOptions {
 
 /** How long threads get to leave by themselves when the engine closes. */
 const CLOSE_MS_MAX = 1_000;
+/** Threads that have said goodbye still free their isolates; a process should not exit meanwhile. */
+const TEARDOWN_MS = 10;
 /** How long the error of a failed follower is waited for. */
 const CAUSE_MS_MAX = 200;
 
@@ -172,16 +174,12 @@ export class EngineHandle {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#control.cancelled = true;
-    if (this.#failure === null) {
-      const home = this.#callers[0].call("close", {}).catch(() => {});
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      const late = new Promise((resolve) => timer = setTimeout(resolve, CLOSE_MS_MAX));
-      await Promise.race([home, late]);
-      clearTimeout(timer);
-    }
-    // Followers that never saw the exit step leave through the failure word.
+    const goodbyes = this.#callers.map((caller) => caller.close(CLOSE_MS_MAX));
+    // The leader sends followers home; where it cannot, they leave through the failure word.
+    await goodbyes[0];
     this.#control.fail(0);
-    for (const caller of this.#callers) caller.close();
+    await Promise.all(goodbyes);
+    await new Promise((resolve) => setTimeout(resolve, TEARDOWN_MS));
   }
 
   async #load(): Promise<void> {

@@ -7,7 +7,7 @@
 import { check } from "../src/base/check.ts";
 import { Leader } from "../src/engine/leader.ts";
 import { RankRunner } from "../src/rank/open_rank.ts";
-import { answerCalls, reply } from "./answer.ts";
+import { answerCalls, leave, reply } from "./answer.ts";
 
 let runner: RankRunner | null = null;
 let leader: Leader | null = null;
@@ -29,6 +29,7 @@ answerCalls("engine", {
   readSpeed: () => led((leader) => ({ gbps: leader.readSpeedGbps() })),
   close() {
     runner?.control.publishExit();
+    leave();
     return {};
   },
 });

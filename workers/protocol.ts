@@ -16,7 +16,10 @@ export interface Calls {
   logits: { params: { ids: readonly number[] }; result: { readonly isComplete: boolean } };
   /** Rank 0 only. Rate at which all ranks together read their weights, GB/s. */
   readSpeed: { params: Record<never, never>; result: { gbps: number } };
-  /** Rank 0 only. Sends the other ranks home. */
+  /**
+   * Ends the thread; it says "bye" instead of answering. Rank 0 sends the other ranks home first,
+   * because a rank that follows steps hears no message.
+   */
   close: { params: Record<never, never>; result: Record<never, never> };
 }
 
@@ -40,6 +43,8 @@ export interface ErrorData {
 export type ReplyMessage =
   | { readonly kind: "result"; readonly id: number; readonly result: unknown }
   | { readonly kind: "error"; readonly id: number; readonly error: ErrorData }
+  /** The thread's last message. */
+  | { readonly kind: "bye" }
   /** The thread cannot go on; nothing it was asked will be answered. */
   | { readonly kind: "failure"; readonly error: ErrorData }
   /** Bytes of weights loaded since the last such message. */
