@@ -64,10 +64,11 @@ export class WorkerCaller {
   }
 
   /**
-   * Asks the thread to end, and waits for its goodbye; what it was asked before is answered. One that does not come back within
-   * `waitMs` is told to stop from outside, which a busy thread notices late.
+   * Asks the thread to end, and waits for its goodbye; what it was asked before is answered. One
+   * that does not come back within `waitMs` is told to stop from outside, which a busy thread
+   * notices late.
    *
-   * A process that exits while threads are being torn down can crash, so they leave by themselves.
+   * A process that exits while threads are being torn down can crash: they leave by themselves.
    */
   async close(waitMs: number): Promise<void> {
     if (this.#life === "running") this.#life = "closed";

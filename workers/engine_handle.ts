@@ -33,7 +33,7 @@ export interface EngineOptions {
 
 /** How long threads get to leave by themselves when the engine closes. */
 const CLOSE_MS_MAX = 1_000;
-/** Threads that have said goodbye still free their isolates; a process should not exit meanwhile. */
+/** Threads that have said goodbye still free their isolates; no process should exit meanwhile. */
 const TEARDOWN_MS = 10;
 /** How long the error of a failed follower is waited for. */
 const CAUSE_MS_MAX = 200;
