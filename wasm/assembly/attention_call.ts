@@ -19,7 +19,7 @@ export const SCORE_ROW_BYTES: u32 = 128;
 export const TILE_QUERIES: u32 = 4;
 
 /** Up to this many queries a group, keys are read in place. */
-const FEW_QUERIES: u32 = 8;
+const FEW_QUERIES: u32 = 4;
 
 const CALL_BYTES: u64 = 128;
 const SCORES_BYTES: u64 = 512;
