@@ -16,6 +16,7 @@ import {
   first_seen,
   first_tile,
   place_scratch,
+  reads_in_place,
   scratch_bytes,
   TILE_QUERIES,
 } from "./attention_call";
@@ -173,7 +174,7 @@ function attend_group<T>(call: Call, headAt: u32): void {
 
 /**
  * Few queries a group (decoding): block after block, each passing over all groups, so that the
- * cache is read once and in order. Keys are read in place.
+ * cache is read once and in order. Keys are read in place for a single tile of queries.
  */
 function attend_few<T>(call: Call): void {
   const end = call.p0 + call.n;
@@ -209,11 +210,14 @@ function attend_few<T>(call: Call): void {
 /** The tiles of the group at work against one block of positions. */
 function attend_block<T>(call: Call, begin: u32, count: u32): void {
   const at = begin * call.kvStride + kv_head(call) * call.headDim * sizeof<T>();
+  const inPlace = reads_in_place(call);
+  if (!inPlace) transpose_keys<T>(call, call.keys + at, count);
   copy_values<T>(call, call.values + at, count);
   const queries = call.n * call.groupHeads;
   for (let first: u32 = 0; first < queries; first += TILE_QUERIES) {
     const tile = call.tiles + (first / TILE_QUERIES) * call.tileBytes;
-    score_in_place<T>(call, tile, call.keys + at, count);
+    if (inPlace) score_in_place<T>(call, tile, call.keys + at, count);
+    else score_tile(call, tile);
     soften_tile(call, tile, first, begin);
     mix_tile(call, tile, count);
   }

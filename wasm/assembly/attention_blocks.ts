@@ -1,6 +1,6 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /** Keys, values and queries brought into the order in which the tiles of attention read them. */
-import { are_few, BLOCK_POSITIONS, Call, mixed_of, state_of, TILE_QUERIES } from "./attention_call";
+import { BLOCK_POSITIONS, Call, mixed_of, reads_in_place, state_of, TILE_QUERIES } from "./attention_call";
 import { F16_MASK, f16_bits_to_f32x4, opaque, TWO_POW_112_BITS } from "./simd";
 
 /** keyBlock[i, p] = key p of the block, transposed; `count` of 32 positions are there. */
@@ -56,18 +56,18 @@ export function copy_values<T>(call: Call, values: usize, count: u32): void {
 
 /**
  * Packs the group's n · groupHeads queries, token by token, into tiles, times the scale: [dim, 4],
- * or [4, dim] when the queries are few (`score_in_place`). The last tile is filled up with
+ * or [4, dim] when keys are read in place (`score_in_place`). The last tile is filled up with
  * zeros. Resets the tiles' states.
  */
 export function pack_queries(call: Call): void {
   const count = call.n * call.groupHeads;
-  const few = are_few(call);
-  const step: u32 = few ? 4 : 16;
+  const inPlace = reads_in_place(call);
+  const step: u32 = inPlace ? 4 : 16;
   for (let first: u32 = 0; first < count; first += TILE_QUERIES) {
     const tile = call.tiles + (first / TILE_QUERIES) * call.tileBytes;
     for (let lane: u32 = 0; lane < TILE_QUERIES; lane++) {
       const index = first + lane;
-      const to = few ? tile + ((lane * call.headDim) << 2) : tile + (lane << 2);
+      const to = inPlace ? tile + ((lane * call.headDim) << 2) : tile + (lane << 2);
       const from = index < count ? query_at(call, index) : 0;
       for (let i: u32 = 0; i < call.headDim; i++) {
         const value: f32 = from != 0 ? load<f32>(from + (i << 2)) * call.scale : 0;

@@ -18,8 +18,8 @@ export const SCORE_ROW_BYTES: u32 = 128;
 /** Queries of a tile. */
 export const TILE_QUERIES: u32 = 4;
 
-/** Up to this many queries a group, keys are read in place. */
-const FEW_QUERIES: u32 = 4;
+/** Up to this many queries a group, blocks of positions are the outer loop: the cache in order. */
+const FEW_QUERIES: u32 = 8;
 
 const CALL_BYTES: u64 = 128;
 const SCORES_BYTES: u64 = 512;
@@ -84,9 +84,14 @@ export function place_scratch(call: Call): void {
   call.tileBytes = <u32>tile_bytes(call.headDim, padded);
 }
 
-/** True when a group's queries are so few that transposing keys does not pay. */
+/** True when a group's queries are so few that reading the cache is most of the work. */
 export function are_few(call: Call): bool {
   return <u64>call.n * min(call.groupSize, call.heads) <= FEW_QUERIES;
+}
+
+/** True when they are a single tile, for which transposing keys does not pay. */
+export function reads_in_place(call: Call): bool {
+  return <u64>call.n * min(call.groupSize, call.heads) <= TILE_QUERIES;
 }
 
 /** Address of the first tile. */
