@@ -1,6 +1,13 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /** Keys, values and queries brought into the order in which the tiles of attention read them. */
-import { BLOCK_POSITIONS, Call, mixed_of, reads_in_place, state_of, TILE_QUERIES } from "./attention_call";
+import {
+  BLOCK_POSITIONS,
+  Call,
+  mixed_of,
+  reads_in_place,
+  state_of,
+  TILE_QUERIES,
+} from "./attention_call";
 import { F16_MASK, f16_bits_to_f32x4, opaque, TWO_POW_112_BITS } from "./simd";
 
 /** keyBlock[i, p] = key p of the block, transposed; `count` of 32 positions are there. */
