@@ -168,41 +168,63 @@ export interface Kernels {
 
   // --- attention -------------------------------------------------------------------------------
   /**
-   * Converts n rows of d floats to f16 (round to nearest even): dst + t·dstStride (bytes). What is
-   * too large for f16, infinities and NaN become ±65504.
+   * Stores n rows of keys at positions p0 .. p0+n-1 of a cache (src/memory/kv_layout.ts) as f16, to
+   * the nearest, ties to even. src f32 [n, srcStride], of which kvHeads·headDim are keys; headDim
+   * is a multiple of 4. What is too large for f16, infinities and NaN become ±65504.
    */
-  store_f16(
+  store_keys_f16(
     src: number,
     srcStride: number,
-    dst: number,
-    dstStride: number,
+    cache: number,
+    p0: number,
     n: number,
-    d: number,
+    kvHeads: number,
+    headDim: number,
+  ): void;
+  /** The same for values. */
+  store_values_f16(
+    src: number,
+    srcStride: number,
+    cache: number,
+    p0: number,
+    n: number,
+    kvHeads: number,
+    headDim: number,
   ): void;
   /** The same without conversion. */
-  store_f32(
+  store_keys_f32(
     src: number,
     srcStride: number,
-    dst: number,
-    dstStride: number,
+    cache: number,
+    p0: number,
     n: number,
-    d: number,
+    kvHeads: number,
+    headDim: number,
+  ): void;
+  store_values_f32(
+    src: number,
+    srcStride: number,
+    cache: number,
+    p0: number,
+    n: number,
+    kvHeads: number,
+    headDim: number,
   ): void;
   /**
    * Causal attention of n new tokens at positions p0 .. p0+n-1, whose keys and values are already
    * in the cache. q f32 [n, qStride] holds `heads` heads of headDim; local query head h reads local
-   * key/value head ⌊(h + headOffset) / groupSize⌋. kCache, vCache f16 [positions, kvStride bytes],
-   * head g at byte g·headDim·2; headDim is a multiple of 4. Token t sees positions
+   * key/value head ⌊(h + headOffset) / groupSize⌋ of kvHeads. Keys and values f16 in the layout of
+   * src/memory/kv_layout.ts; headDim is a multiple of 4. Token t sees positions
    * max(0, p0+t+1-window) .. p0+t (window 0: all). out f32 [n, outStride] has the shape of q and
    * is zero for columns heads·headDim..outStride. scratch: attention_scratch_bytes(...) bytes.
-   * scale multiplies q·k.
+   * scale multiplies q·k; then, where softCap > 0, scores become softCap · tanh(score / softCap).
    */
   attention_f16(
     q: number,
     qStride: number,
-    kCache: number,
-    vCache: number,
-    kvStride: number,
+    keys: number,
+    values: number,
+    kvHeads: number,
     out: number,
     outStride: number,
     scratch: number,
@@ -214,14 +236,15 @@ export interface Kernels {
     headDim: number,
     window: number,
     scale: number,
+    softCap: number,
   ): void;
-  /** The same over an f32 cache: head g at byte g·headDim·4. */
+  /** The same over an f32 cache. */
   attention_f32(
     q: number,
     qStride: number,
-    kCache: number,
-    vCache: number,
-    kvStride: number,
+    keys: number,
+    values: number,
+    kvHeads: number,
     out: number,
     outStride: number,
     scratch: number,
@@ -233,18 +256,10 @@ export interface Kernels {
     headDim: number,
     window: number,
     scale: number,
+    softCap: number,
   ): void;
-  /**
-   * Scratch for attention over at most `positions` positions, n tokens at once; what is enough for
-   * n is enough for fewer.
-   */
-  attention_scratch_bytes(
-    n: number,
-    positions: number,
-    heads: number,
-    groupSize: number,
-    headDim: number,
-  ): number;
+  /** Scratch for attention of n tokens at once; what is enough for n is enough for fewer. */
+  attention_scratch_bytes(n: number, heads: number, groupSize: number, headDim: number): number;
 
   // --- sampling helpers ------------------------------------------------------------------------
   /** Index of the largest of x f32 [n]; the first one among equals. NaN never wins. */

@@ -7,6 +7,7 @@ import { UnsupportedModelError } from "../base/errors.ts";
 import { formatBytes, GiB, MiB } from "../base/units.ts";
 import type { GgufTensor } from "../gguf/types.ts";
 import { ARENA_BYTES_MAX, ArenaBuilder } from "../memory/arena.ts";
+import { KV_BLOCK_POSITIONS, VALUE_PAD_ELEMENTS } from "../memory/kv_layout.ts";
 import {
   BLOCK_WEIGHTS,
   FLOAT_ROW_PAD_WEIGHTS,
@@ -48,13 +49,7 @@ export interface PlanOptions {
 /** The two sizes that only the kernels know. */
 export interface KernelSizes {
   q8_bytes(n: number, k: number): number;
-  attention_scratch_bytes(
-    n: number,
-    positions: number,
-    heads: number,
-    groupSize: number,
-    headDim: number,
-  ): number;
+  attention_scratch_bytes(n: number, heads: number, groupSize: number, headDim: number): number;
 }
 
 /**
@@ -196,7 +191,11 @@ class RankPlanner {
     const query = scale(shard.heads, config.headDim);
     const keyValue = scale(shard.kvHeads, config.headDim);
     const bias = (name: string | null, range: Range) => name && this.#vector(name, range) || null;
-    const kvBytes = options.contextLength * lengthOf(keyValue) * (kvType === "f16" ? 2 : 4);
+    const kvBytes = (elements: number) =>
+      alignUp(options.contextLength, KV_BLOCK_POSITIONS) * lengthOf(shard.kvHeads) * elements *
+      (kvType === "f16" ? 2 : 4);
+    const keysBytes = kvBytes(config.headDim);
+    const valuesBytes = kvBytes(alignUp(config.headDim, VALUE_PAD_ELEMENTS));
     this.#layers.push({
       arena: this.#arenas.length - 1,
       attentionNorm: this.#vector(names.attentionNorm, all),
@@ -211,8 +210,8 @@ class RankPlanner {
       gate: this.#matrix(names.gate, shard.neurons, all),
       up: this.#matrix(names.up, shard.neurons, all),
       down: this.#matrix(names.down, all, shard.neurons),
-      keysOffsetBytes: this.#arena.allocate(`blk.${index}.keys`, "kv", kvBytes),
-      valuesOffsetBytes: this.#arena.allocate(`blk.${index}.values`, "kv", kvBytes),
+      keysOffsetBytes: this.#arena.allocate(`blk.${index}.keys`, "kv", keysBytes),
+      valuesOffsetBytes: this.#arena.allocate(`blk.${index}.values`, "kv", valuesBytes),
     });
   }
 
@@ -279,7 +278,7 @@ function planWorkspace(
   input: PlannerInput,
   strides: RankPlan["strides"],
 ): WorkspacePlan {
-  const { model: { config }, shard, options: { chunkTokens: n, contextLength, sizes } } = input;
+  const { model: { config }, shard, options: { chunkTokens: n, sizes } } = input;
   const bytes = (name: string, size: number) => arena.allocate(name, "activations", size);
   const floats = (name: string, perToken: number) => bytes(name, n * perToken * 4);
   const queryWidth = lengthOf(shard.heads) * config.headDim;
@@ -306,7 +305,6 @@ function planWorkspace(
       "attention.scratch",
       sizes.attention_scratch_bytes(
         n,
-        contextLength,
         Math.max(1, lengthOf(shard.heads)),
         groupSize,
         config.headDim,

@@ -43,7 +43,7 @@ export interface LayerPlan {
   readonly gate: MatrixPlan;
   readonly up: MatrixPlan;
   readonly down: MatrixPlan;
-  /** Keys [contextLength, kvHeads, headDim] in the cache's type. */
+  /** Keys and values of all positions in the cache's type: src/memory/kv_layout.ts. */
   readonly keysOffsetBytes: number;
   readonly valuesOffsetBytes: number;
 }

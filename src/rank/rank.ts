@@ -59,8 +59,6 @@ export class Rank {
   readonly #groupSize: number;
   /** Place of the first own query head in the group of the first own key/value head. */
   readonly #headOffset: number;
-  /** Bytes of one cached position: [kvHeads, headDim]. */
-  readonly #kvRowBytes: number;
 
   // The arena that the walk is in.
   #arena = 0;
@@ -101,7 +99,6 @@ export class Rank {
     this.#kvHeadCount = lengthOf(plan.shard.kvHeads);
     this.#groupSize = config.headCount / config.headCountKv;
     this.#headOffset = plan.shard.heads.start - plan.shard.kvHeads.start * this.#groupSize;
-    this.#kvRowBytes = this.#kvHeadCount * config.headDim * (plan.kvType === "f16" ? 2 : 4);
     this.#kernels = this.#kernelsOf[0];
     this.#space = plan.workspaces[0];
     this.#inputs = this.#inputsOf[0];
@@ -180,8 +177,20 @@ export class Rank {
 
   /** Writes the new keys and values into the cache, in place: no row is ever moved. */
   remember(layer: Layer): void {
-    this.#store(this.#space.key, layer.keys);
-    this.#store(this.#space.value, layer.values);
+    const { key, value } = this.#space;
+    const heads = this.#kvHeadCount;
+    if (heads === 0) return;
+    const { headDim } = this.#config;
+    const width = heads * headDim;
+    const n = this.#n;
+    const p0 = this.#position;
+    if (this.plan.kvType === "f16") {
+      this.#kernels.store_keys_f16(key, width, layer.keys, p0, n, heads, headDim);
+      this.#kernels.store_values_f16(value, width, layer.values, p0, n, heads, headDim);
+    } else {
+      this.#kernels.store_keys_f32(key, width, layer.keys, p0, n, heads, headDim);
+      this.#kernels.store_values_f32(value, width, layer.values, p0, n, heads, headDim);
+    }
   }
 
   /** attention = softmax(query · keysᵀ / √headDim) · values, causal. */
@@ -195,7 +204,7 @@ export class Rank {
       this.#headCount * this.#config.headDim,
       layer.keys,
       layer.values,
-      this.#kvRowBytes,
+      this.#kvHeadCount,
       this.#space.attention,
       this.plan.strides.attention,
       this.#space.scratch,
@@ -207,6 +216,7 @@ export class Rank {
       this.#config.headDim,
       this.#config.slidingWindow,
       1 / Math.sqrt(this.#config.headDim),
+      0,
     );
   }
 
@@ -315,17 +325,6 @@ export class Rank {
     const stride = heads * headDim;
     const table = this.#space.rope;
     this.#kernels.rope_f32(x, stride, this.#n, heads, headDim, rope.dimensionCount, table, neox);
-  }
-
-  #store(from: number, cache: number): void {
-    const width = this.#kvHeadCount * this.#config.headDim;
-    if (width === 0) return;
-    const to = cache + this.#position * this.#kvRowBytes;
-    if (this.plan.kvType === "f16") {
-      this.#kernels.store_f16(from, width, to, this.#kvRowBytes, this.#n, width);
-    } else {
-      this.#kernels.store_f32(from, width, to, this.#kvRowBytes, this.#n, width);
-    }
   }
 
   #merge(matrix: Matrix, x: Activations): void {

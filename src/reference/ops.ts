@@ -231,6 +231,8 @@ export interface AttentionShape {
   readonly window?: number;
   /** Multiplies q·k; usually 1 / sqrt(headDim). */
   readonly scale: number;
+  /** Scores become cap · tanh(score / cap); 0 = not. */
+  readonly softCap?: number;
 }
 
 /**
@@ -244,7 +246,8 @@ export function attention(
   { q, k, v }: { q: Numbers; k: Numbers; v: Numbers },
   shape: AttentionShape,
 ): Float64Array {
-  const { p0, heads, kvHeads, groupSize, headOffset = 0, headDim, window = 0, scale } = shape;
+  const { p0, heads, kvHeads, groupSize, headOffset = 0, headDim, window = 0, scale, softCap = 0 } =
+    shape;
   const out = new Float64Array(q.length);
   const n = q.length / (heads * headDim);
   for (let t = 0; t < n; t++) {
@@ -258,7 +261,8 @@ export function attention(
       for (let p = first; p <= last; p++) {
         let dot = 0;
         for (let i = 0; i < headDim; i++) dot += q[head + i] * k[cached(p) + i];
-        scores.push(dot * scale);
+        const score = dot * scale;
+        scores.push(softCap === 0 ? score : softCap * Math.tanh(score / softCap));
       }
       const weights = softmax(scores);
       for (let p = first; p <= last; p++) {

@@ -162,20 +162,22 @@ function benchMatmul(bench: Bench, type: RowType): void {
 
 function benchAttention(bench: Bench, type: "f16" | "f32"): void {
   const { kernels, actsAt, outAt } = bench;
-  const [heads, groupSize, headDim] = [32, 4, 64];
-  const bytes = type === "f16" ? 2 : 4;
-  const kvStride = (heads / groupSize) * headDim * bytes;
-  for (const [n, p0] of [[1, 2047], [64, 0], [64, 1984]]) {
-    const values = WEIGHTS_AT + (64 << 20);
-    const scratch = outAt + (32 << 20);
-    // deno-fmt-ignore
-    const time = seconds(bench, () => kernels[`attention_${type}`](
-      actsAt, heads * headDim, WEIGHTS_AT, values, kvStride, outAt, heads * headDim, scratch,
-      n, p0, heads, 0, groupSize, headDim, 0, 0.125,
-    ));
-    const seen = n * p0 + n * (n + 1) / 2;
-    const macs = 2 * seen * heads * headDim;
-    report(`attention_${type} n ${n} p0 ${p0}`, time, { macs, bytes: 2 * (p0 + n) * kvStride });
+  for (const [heads, groupSize, headDim] of [[32, 8, 64], [32, 4, 128], [12, 1, 64]]) {
+    const kvHeads = heads / groupSize;
+    const positionBytes = kvHeads * headDim * (type === "f16" ? 2 : 4);
+    for (const [n, p0] of [[1, 511], [1, 4095], [64, 448], [64, 4032]]) {
+      const values = WEIGHTS_AT + (64 << 20);
+      const scratch = outAt + (32 << 20);
+      // deno-fmt-ignore
+      const time = seconds(bench, () => kernels[`attention_${type}`](
+        actsAt, heads * headDim, WEIGHTS_AT, values, kvHeads, outAt, heads * headDim, scratch,
+        n, p0, heads, 0, groupSize, headDim, 0, 0.125, 0,
+      ));
+      const seen = n * p0 + n * (n + 1) / 2;
+      const macs = 2 * seen * heads * headDim;
+      const label = `attention_${type} ${heads}/${kvHeads}·${headDim} n ${n} p0 ${p0}`;
+      report(label, time, { macs, bytes: 2 * (p0 + n) * positionBytes });
+    }
   }
 }
 
@@ -189,7 +191,8 @@ function benchRest({ kernels, actsAt, outAt, ...rest }: Bench): void {
   time("silu_mul_f32", () => kernels.silu_mul_f32(outAt, outAt, d, actsAt, d, n, d));
   time("rope_f32 neox", () => kernels.rope_f32(actsAt, d, n, 32, 64, 64, outAt, 1));
   time("rope_f32 norm", () => kernels.rope_f32(actsAt, d, n, 32, 64, 64, outAt, 0));
-  time("store_f16", () => kernels.store_f16(outAt, d, actsAt, 2 * d, n, d));
+  time("store_keys_f16", () => kernels.store_keys_f16(outAt, d, actsAt, 0, n, 32, 64));
+  time("store_values_f16", () => kernels.store_values_f16(outAt, d, actsAt, 0, n, 32, 64));
   time("softmax_f32", () => kernels.softmax_f32(outAt, n * d, 1));
   time("argmax_f32", () => kernels.argmax_f32(outAt, n * d));
   time("repack_q4_0", () => kernels.repack_q4_0(WEIGHTS_AT, 1152, actsAt, 1152, 455, 64));

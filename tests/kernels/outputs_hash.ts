@@ -2,6 +2,8 @@
  * Prints a hash over the outputs of every kernel on fixed inputs, for the test that V8's flags
  * change no bit. The loop makes the functions hot, so that the optimised code is what is hashed.
  */
+import { alignUp } from "../../src/base/check.ts";
+import { KV_BLOCK_POSITIONS } from "../../src/memory/kv_layout.ts";
 import { Rng } from "../support/rng.ts";
 import { TestArena } from "./arena.ts";
 import { encodeFloats, packRow } from "./cases_rows.ts";
@@ -90,21 +92,21 @@ function attention(arena: TestArena, type: "f16" | "f32", n: number, seed: numbe
   const width = heads * headDim;
   const cacheWidth = (heads / groupSize) * headDim;
   const q = arena.put(randomFloats(rng, n * width));
-  const stride = cacheWidth * (type === "f16" ? 2 : 4);
-  const [k, v] = [0, 1].map(() => {
+  const kvHeads = heads / groupSize;
+  const cacheBytes = alignUp(p0 + n, KV_BLOCK_POSITIONS) * cacheWidth * (type === "f16" ? 2 : 4);
+  const [k, v] = (["keys", "values"] as const).map((what) => {
     const cache = arena.put(randomFloats(rng, (p0 + n) * cacheWidth));
-    const stored = arena.place((p0 + n) * stride);
-    kernels[`store_${type}`](cache, cacheWidth, stored, stride, p0 + n, cacheWidth);
+    const stored = arena.place(cacheBytes);
+    kernels[`store_${what}_${type}`](cache, cacheWidth, stored, 0, p0 + n, kvHeads, headDim);
     return stored;
   });
   const out = arena.place(4 * n * width);
-  const scratch = arena.place(
-    kernels.attention_scratch_bytes(n, p0 + n, heads, groupSize, headDim),
-  );
+  const scratch = arena.place(kernels.attention_scratch_bytes(n, heads, groupSize, headDim));
   for (let i = 0; i < 30; i++) {
     // deno-fmt-ignore
     kernels[`attention_${type}`](
-      q, width, k, v, stride, out, width, scratch, n, p0, heads, 0, groupSize, headDim, 0, 0.125,
+      q, width, k, v, kvHeads, out, width, scratch, n, p0, heads, 0, groupSize, headDim, 0, 0.125,
+      7 * (n & 1),
     );
   }
   return [arena.slice(out, 4 * n * width)];

@@ -1,46 +1,48 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @unmanaged is one.
 /**
- * Causal attention over a key/value cache of f16 (T = u16) or f32. Contract: wasm/kernels.ts.
+ * Causal attention over a key/value cache of f16 (T = u16) or f32. Contract: wasm/kernels.ts;
+ * layout of the cache: src/memory/kv_layout.ts.
  *
  * Per key/value head, all query heads of its group and all tokens are queries alike, in tiles of
- * four. The positions pass in blocks of 32: a block's keys are transposed and its values widened
- * to f32 once, then every tile that sees the block scores it, softens the scores (softmax with a
- * running maximum) and mixes the values in. headDim is a multiple of 4.
- * Method: Dao et al., FlashAttention, arXiv:2205.14135 (online softmax over blocks).
+ * four, or of one when there is one. The positions pass in blocks of 32: every tile that sees a
+ * block scores it (attention_score.ts), softens the scores (attention_soften.ts) and mixes its
+ * values in (attention_mix.ts). The cache's layout is the one these loops read; only where several
+ * tiles read a block of f16, it is widened first. headDim is a multiple of 4.
  */
-import { copy_values, pack_queries, transpose_keys } from "./attention_blocks";
 import {
-  are_few,
   BLOCK_POSITIONS,
   Call,
+  CHUNK_COLUMNS,
   first_seen,
-  first_tile,
+  mixed_of,
+  padded_dim,
   place_scratch,
-  reads_in_place,
   scratch_bytes,
+  STATE_CORRECTION,
+  STATE_MAX,
+  state_of,
+  STATE_SUM,
   TILE_QUERIES,
 } from "./attention_call";
-import { score_in_place } from "./attention_in_place";
-import { mix_tile, score_tile, soften_tile, store_tile } from "./attention_tiles";
-import { check_bytes, check_f32_rows, check_rows } from "./bounds";
+import { cached_high, cached_low } from "./attention_cached";
+import { LOG2_E } from "./exp";
+import { mix_tile } from "./attention_mix";
+import { score_tile } from "./attention_score";
+import { soften_tile } from "./attention_soften";
+import { check_bytes, check_f32_rows } from "./bounds";
+import { F16_MASK, opaque, TWO_POW_56 } from "./simd";
 
 /** Bytes of scratch, exact as f64. It does not grow with the positions. */
-export function attention_scratch_bytes(
-  n: u32,
-  positions: u32,
-  heads: u32,
-  groupSize: u32,
-  headDim: u32,
-): f64 {
+export function attention_scratch_bytes(n: u32, heads: u32, groupSize: u32, headDim: u32): f64 {
   return <f64>scratch_bytes(n, heads, groupSize, headDim);
 }
 
 export function attention_f16(
   q: usize,
   qStride: u32,
-  kCache: usize,
-  vCache: usize,
-  kvStride: u32,
+  keys: usize,
+  values: usize,
+  kvHeads: u32,
   out: usize,
   outStride: u32,
   scratch: usize,
@@ -52,19 +54,20 @@ export function attention_f16(
   headDim: u32,
   window: u32,
   scale: f32,
+  softCap: f32,
 ): void {
   attention<u16>(
-    q, qStride, kCache, vCache, kvStride, out, outStride, scratch,
-    n, p0, heads, headOffset, groupSize, headDim, window, scale,
+    q, qStride, keys, values, kvHeads, out, outStride, scratch,
+    n, p0, heads, headOffset, groupSize, headDim, window, scale, softCap,
   );
 }
 
 export function attention_f32(
   q: usize,
   qStride: u32,
-  kCache: usize,
-  vCache: usize,
-  kvStride: u32,
+  keys: usize,
+  values: usize,
+  kvHeads: u32,
   out: usize,
   outStride: u32,
   scratch: usize,
@@ -76,19 +79,20 @@ export function attention_f32(
   headDim: u32,
   window: u32,
   scale: f32,
+  softCap: f32,
 ): void {
   attention<f32>(
-    q, qStride, kCache, vCache, kvStride, out, outStride, scratch,
-    n, p0, heads, headOffset, groupSize, headDim, window, scale,
+    q, qStride, keys, values, kvHeads, out, outStride, scratch,
+    n, p0, heads, headOffset, groupSize, headDim, window, scale, softCap,
   );
 }
 
 function attention<T>(
   q: usize,
   qStride: u32,
-  kCache: usize,
-  vCache: usize,
-  kvStride: u32,
+  keys: usize,
+  values: usize,
+  kvHeads: u32,
   out: usize,
   outStride: u32,
   scratch: usize,
@@ -100,25 +104,29 @@ function attention<T>(
   headDim: u32,
   window: u32,
   scale: f32,
+  softCap: f32,
 ): void {
-  if ((headDim & 3) != 0) unreachable();
+  if ((headDim & 3) != 0 || (headDim >> 16) != 0) unreachable();
   if (n == 0 || heads == 0 || headDim == 0) return;
   const positions = <u64>p0 + n;
-  const kvHeads = (<u64>heads - 1 + headOffset) / groupSize + 1;
-  if (positions >> 32 != 0 || kvHeads >> 24 != 0) unreachable();
+  if (groupSize == 0 || positions >> 31 != 0 || kvHeads >> 16 != 0) unreachable();
+  if ((<u64>heads - 1 + headOffset) / groupSize >= kvHeads) unreachable();
   const width = <u64>heads * headDim;
   check_f32_rows(q, n, qStride, width);
   check_f32_rows(out, n, outStride, max<u64>(width, outStride));
-  check_rows(kCache, <u32>positions, kvStride, kvHeads * headDim * sizeof<T>());
-  check_rows(vCache, <u32>positions, kvStride, kvHeads * headDim * sizeof<T>());
+  const blocks = (positions + BLOCK_POSITIONS - 1) / BLOCK_POSITIONS;
+  const blockHeads = blocks * kvHeads;
+  if (blockHeads >> 32 != 0) unreachable();
+  check_bytes(keys, blockHeads * (headDim * BLOCK_POSITIONS * <u32>sizeof<T>()));
+  check_bytes(values, blockHeads * (padded_dim(headDim) * BLOCK_POSITIONS * <u32>sizeof<T>()));
   check_bytes(scratch, scratch_bytes(n, heads, groupSize, headDim));
 
   const call = changetype<Call>(scratch);
   call.q = q;
   call.qStrideBytes = qStride << 2;
-  call.keys = kCache;
-  call.values = vCache;
-  call.kvStride = kvStride;
+  call.keys = keys;
+  call.values = values;
+  call.kvHeads = kvHeads;
   call.out = out;
   call.outStrideBytes = outStride << 2;
   call.n = n;
@@ -128,114 +136,75 @@ function attention<T>(
   call.groupSize = groupSize;
   call.headDim = headDim;
   call.window = window;
-  call.scale = scale;
+  call.scale = scale * LOG2_E * (isFloat<T>() ? 1 : TWO_POW_56);
+  call.softCap = softCap;
   place_scratch(call);
-  if (are_few(call)) attend_few<T>(call);
-  else attend_many<T>(call);
-  if (outStride > <u32>width) {
-    for (let t: u32 = 0; t < n; t++) {
-      const row = out + ((t * outStride) << 2);
-      memory.fill(row + (<usize>width << 2), 0, (outStride - <u32>width) << 2);
-    }
-  }
-}
-
-/** Many queries (prefill): group after group, each passing over all positions. */
-function attend_many<T>(call: Call): void {
-  for (let h: u32 = 0; h < call.heads; h += call.groupHeads) {
+  for (let h: u32 = 0; h < heads; h += call.groupHeads) {
     begin_group(call, h);
-    attend_group<T>(call, kv_head(call) * call.headDim * sizeof<T>());
+    attend_group<T>(call);
   }
+  if (outStride > <u32>width) clear_padding(call, <u32>width);
 }
 
-/** All query heads of one key/value head, whose bytes begin `headAt` into each cached row. */
-function attend_group<T>(call: Call, headAt: u32): void {
+/** All query heads of one key/value head. */
+function attend_group<T>(call: Call): void {
   const queries = call.n * call.groupHeads;
   const end = call.p0 + call.n;
+  const keyBytes = call.headDim * (BLOCK_POSITIONS * <u32>sizeof<T>());
+  const valueBytes = call.paddedDim * (BLOCK_POSITIONS * <u32>sizeof<T>());
+  const isWidened = !isFloat<T>() && queries > TILE_QUERIES;
   pack_queries(call);
-  for (let begin = first_seen(call, 0); begin < end; begin += BLOCK_POSITIONS) {
+  let block = first_seen(call, 0) / BLOCK_POSITIONS;
+  for (let begin = block * BLOCK_POSITIONS; begin < end; begin += BLOCK_POSITIONS, block++) {
     const count = min(end - begin, BLOCK_POSITIONS);
-    transpose_keys<T>(call, call.keys + begin * call.kvStride + headAt, count);
-    copy_values<T>(call, call.values + begin * call.kvStride + headAt, count);
-    for (let first: u32 = 0; first < queries; first += TILE_QUERIES) {
+    const at = block * call.kvHeads + kv_head(call);
+    const keys = call.keys + at * keyBytes;
+    const values = call.values + at * valueBytes;
+    if (isWidened) {
+      widen<T>(keys, call.keyBlock, call.headDim * BLOCK_POSITIONS);
+      widen<T>(values, call.valueBlock, call.paddedDim * count);
+    }
+    for (let first: u32 = 0; first < queries; first += call.width) {
       const firstToken = first / call.groupHeads;
-      const lastToken = min(first + TILE_QUERIES - 1, queries - 1) / call.groupHeads;
+      const lastToken = min(first + call.width - 1, queries - 1) / call.groupHeads;
       const seesNothingYet = call.p0 + lastToken < begin;
       const seesNothingMore = first_seen(call, firstToken) >= begin + count;
       if (seesNothingYet || seesNothingMore) continue;
-      const tile = call.tiles + (first / TILE_QUERIES) * call.tileBytes;
-      score_tile(call, tile);
-      soften_tile(call, tile, first, begin);
-      mix_tile(call, tile, count);
+      const tile = call.tiles + (first / call.width) * call.tileBytes;
+      if (isWidened) {
+        score_tile<f32>(call, tile, call.keyBlock);
+        soften_tile<T>(call, tile, first, begin);
+        mix_tile<f32>(call, tile, call.valueBlock, count);
+      } else {
+        score_tile<T>(call, tile, keys);
+        soften_tile<T>(call, tile, first, begin);
+        mix_tile<T>(call, tile, values, count);
+      }
     }
   }
-  store_tiles(call);
-}
-
-/**
- * Few queries a group (decoding): block after block, each passing over all groups, so that the
- * cache is read once and in order. Keys are read in place for a single tile of queries.
- */
-function attend_few<T>(call: Call): void {
-  const end = call.p0 + call.n;
-  const groupTiles = (call.n * min(call.groupSize, call.heads) + TILE_QUERIES - 1) / TILE_QUERIES;
-  const groupBytes = groupTiles * call.tileBytes;
-  for (let h: u32 = 0; h < call.heads; h += call.groupHeads) {
-    begin_group(call, h);
-    pack_queries(call);
-    call.tiles += groupBytes;
-  }
-  const rowAt = (call.headOffset / call.groupSize) * call.headDim * sizeof<T>();
-  const rowBytes = (kv_head(call) + 1) * call.headDim * sizeof<T>() - rowAt;
-  for (let begin = first_seen(call, 0); begin < end; begin += BLOCK_POSITIONS) {
-    const count = min(end - begin, BLOCK_POSITIONS);
-    const at = begin * call.kvStride;
-    touch_rows(call, call.keys + at + rowAt, rowBytes, count);
-    touch_rows(call, call.values + at + rowAt, rowBytes, count);
-    call.tiles = first_tile(call);
-    for (let h: u32 = 0; h < call.heads; h += call.groupHeads) {
-      begin_group(call, h);
-      attend_block<T>(call, begin, count);
-      call.tiles += groupBytes;
-    }
-  }
-  call.tiles = first_tile(call);
-  for (let h: u32 = 0; h < call.heads; h += call.groupHeads) {
-    begin_group(call, h);
-    store_tiles(call);
-    call.tiles += groupBytes;
+  for (let first: u32 = 0; first < queries; first += call.width) {
+    store_tile(call, call.tiles + (first / call.width) * call.tileBytes, first);
   }
 }
 
-/** The tiles of the group at work against one block of positions. */
-function attend_block<T>(call: Call, begin: u32, count: u32): void {
-  const at = begin * call.kvStride + kv_head(call) * call.headDim * sizeof<T>();
-  const inPlace = reads_in_place(call);
-  if (!inPlace) transpose_keys<T>(call, call.keys + at, count);
-  copy_values<T>(call, call.values + at, count);
-  const queries = call.n * call.groupHeads;
-  for (let first: u32 = 0; first < queries; first += TILE_QUERIES) {
-    const tile = call.tiles + (first / TILE_QUERIES) * call.tileBytes;
-    if (inPlace) score_in_place<T>(call, tile, call.keys + at, count);
-    else score_tile(call, tile);
-    soften_tile(call, tile, first, begin);
-    mix_tile(call, tile, count);
-  }
-}
-
-/** The results of the group at work. */
-function store_tiles(call: Call): void {
-  const queries = call.n * call.groupHeads;
-  for (let first: u32 = 0; first < queries; first += TILE_QUERIES) {
-    store_tile(call, call.tiles + (first / TILE_QUERIES) * call.tileBytes, first);
+/** A block of f16 as f32 · 2^-112, as the tiles take it; `count` is a multiple of 16. */
+function widen<T>(from: usize, to: usize, count: u32): void {
+  const mask = i32x4.splat(opaque(F16_MASK, count));
+  from -= 16;
+  const end = to + (count << 2);
+  for (; to != end; to += 32, from += 8 * sizeof<T>()) {
+    const x0 = cached_low<T>(from, mask), x1 = cached_high<T>(from, mask);
+    v128.store(to, x0);
+    v128.store(to, x1, 16);
   }
 }
 
 /** Sets the group that query head h is the first of. */
 function begin_group(call: Call, h: u32): void {
   call.firstHead = h;
-  const kvHead = kv_head(call);
-  call.groupHeads = min((kvHead + 1) * call.groupSize - call.headOffset, call.heads) - h;
+  call.groupHeads = min((kv_head(call) + 1) * call.groupSize - call.headOffset, call.heads) - h;
+  const queries = call.n * call.groupHeads;
+  call.width = queries == 1 ? 1 : TILE_QUERIES;
 }
 
 /** The key/value head of the group at work. */
@@ -245,14 +214,60 @@ function kv_head(call: Call): u32 {
 }
 
 /**
- * Reads a word of each cache line of `count` rows. A head's part of the rows is strided memory
- * that the prefetcher does not follow; whole rows, one after the other, it does.
+ * Packs the group's n · groupHeads queries, token by token, into tiles [dim, width], times the
+ * scale; the last tile is filled up with zeros. Resets the tiles' states.
  */
-function touch_rows(call: Call, row: usize, rowBytes: u32, count: u32): void {
-  let all: u32 = 0;
-  for (let p: u32 = 0; p < count; p++) {
-    for (let i: u32 = 0; i < rowBytes; i += 64) all ^= load<u32>(row + i);
-    row += call.kvStride;
+function pack_queries(call: Call): void {
+  const count = call.n * call.groupHeads;
+  const step = call.width << 2;
+  for (let first: u32 = 0; first < count; first += call.width) {
+    const tile = call.tiles + (first / call.width) * call.tileBytes;
+    for (let lane: u32 = 0; lane < call.width; lane++) {
+      const index = first + lane;
+      const to = tile + (lane << 2);
+      const from = index < count ? query_at(call, index) : 0;
+      for (let i: u32 = 0; i < call.headDim; i++) {
+        const value: f32 = from != 0 ? load<f32>(from + (i << 2)) * call.scale : 0;
+        store<f32>(to + i * step, value);
+      }
+      const state = state_of(call, tile) + (lane << 2);
+      store<f32>(state, -Infinity, STATE_MAX);
+      store<f32>(state, 0, STATE_SUM);
+      store<f32>(state, 1, STATE_CORRECTION);
+    }
+    memory.fill(mixed_of(call, tile), 0, call.paddedDim * step);
   }
-  call.touched = all; // lest the loop is optimised away
+}
+
+/** Query `index` of the group: token index / groupHeads. */
+@inline
+function query_at(call: Call, index: u32): usize {
+  const t = index / call.groupHeads;
+  const head = call.firstHead + index % call.groupHeads;
+  return call.q + t * call.qStrideBytes + ((head * call.headDim) << 2);
+}
+
+/** out = mixed / sum for the queries of a tile that are there. */
+function store_tile(call: Call, tile: usize, first: u32): void {
+  const total = call.n * call.groupHeads;
+  const mixed = mixed_of(call, tile);
+  for (let lane: u32 = 0; lane < call.width && first + lane < total; lane++) {
+    const t = (first + lane) / call.groupHeads;
+    const head = call.firstHead + (first + lane) % call.groupHeads;
+    const to = call.out + t * call.outStrideBytes + ((head * call.headDim) << 2);
+    const inverse = f32x4.splat(1 / load<f32>(state_of(call, tile) + (lane << 2), STATE_SUM));
+    for (let i: u32 = 0; i < call.headDim; i += 4) {
+      const chunk = (i / CHUNK_COLUMNS * call.width + lane) * CHUNK_COLUMNS;
+      const from = mixed + ((chunk + i % CHUNK_COLUMNS) << 2);
+      v128.store(to + (i << 2), f32x4.mul(v128.load(from), inverse));
+    }
+  }
+}
+
+/** Zeroes what lies behind the heads in every row of the output. */
+function clear_padding(call: Call, width: u32): void {
+  const bytes = call.outStrideBytes - (width << 2);
+  for (let t: u32 = 0; t < call.n; t++) {
+    memory.fill(call.out + t * call.outStrideBytes + (width << 2), 0, bytes);
+  }
 }

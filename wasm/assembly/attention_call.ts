@@ -3,31 +3,31 @@
  * One attention call as its parts see it: the arguments, and where in the scratch things are. It
  * lies at the beginning of the scratch itself; a kernel has no other memory.
  *
- *   call │ key block      │ value block     │ scores     │ per tile of four queries:
- *        │ f32 [dim, 32]  │ f32 [32, padded]│ f32 [4, 32]│ queries f32 [dim, 4] or [4, dim]
+ *   call │ key block      │ value block     │ scores     │ per tile of W = 4 or 1 queries:
+ *        │ f32 [dim, 32]  │ f32 [32, padded]│ f32 [4, 32]│ queries f32 [dim, W]
  *        │                │                 │            │ state   f32 [3, 4]: max, sum, correction
- *        │                │                 │            │ mixed   f32 [padded / 16, 4, 16]
+ *        │                │                 │            │ mixed   f32 [padded / 16, W, 16]
  *
- * `padded` is the head's dimension rounded up to 16.
+ * All query heads of one key/value head and all tokens are queries alike.
  */
+import { KV_BLOCK_POSITIONS, VALUE_PAD_ELEMENTS } from "../../src/memory/kv_layout";
 
 /** Positions that are scored at once. */
-export const BLOCK_POSITIONS: u32 = 32;
+export const BLOCK_POSITIONS: u32 = KV_BLOCK_POSITIONS;
 /** Bytes of a row of scores. */
-export const SCORE_ROW_BYTES: u32 = 128;
-/** Queries of a tile. */
+export const SCORE_ROW_BYTES: u32 = KV_BLOCK_POSITIONS * 4;
+/** Queries of a tile at most. */
 export const TILE_QUERIES: u32 = 4;
+/** Columns of values that a tile mixes at once. */
+export const CHUNK_COLUMNS: u32 = 16;
 
-/** Up to this many queries a group, blocks of positions are the outer loop: the cache in order. */
-const FEW_QUERIES: u32 = 8;
-
-const CALL_BYTES: u64 = 128;
-const SCORES_BYTES: u64 = 512;
+const CALL_BYTES: u32 = 128;
+const SCORES_BYTES: u32 = TILE_QUERIES * SCORE_ROW_BYTES;
 /** Offsets in a tile's state: f32 [4] each. */
 export const STATE_MAX: u32 = 0;
 export const STATE_SUM: u32 = 16;
 export const STATE_CORRECTION: u32 = 32;
-const STATE_BYTES: u64 = 64;
+const STATE_BYTES: u32 = 64;
 
 @unmanaged
 export class Call {
@@ -35,7 +35,7 @@ export class Call {
   qStrideBytes: u32;
   keys: usize;
   values: usize;
-  kvStride: u32;
+  kvHeads: u32;
   out: usize;
   outStrideBytes: u32;
   n: u32;
@@ -47,57 +47,42 @@ export class Call {
   paddedDim: u32;
   window: u32;
   scale: f32;
+  softCap: f32;
   /** First query head of the group at work, and how many there are. */
   firstHead: u32;
   groupHeads: u32;
+  /** Lanes of this group's tiles: 4 or 1. */
+  width: u32;
   keyBlock: usize;
   valueBlock: usize;
   scores: usize;
   tiles: usize;
   tileBytes: u32;
-  touched: u32;
+}
+
+/** headDim rounded up to whole vectors of values. */
+@inline
+export function padded_dim(headDim: u32): u32 {
+  return (headDim + VALUE_PAD_ELEMENTS - 1) & ~(VALUE_PAD_ELEMENTS - 1);
 }
 
 /** Bytes of scratch; 2^60 when an argument is out of all proportion. */
 export function scratch_bytes(n: u32, heads: u32, groupSize: u32, headDim: u32): u64 {
   const group = min(heads, groupSize);
   if ((n >> 20) != 0 || (group >> 16) != 0 || (headDim >> 16) != 0) return 1 << 60;
-  const padded = (<u64>headDim + 15) & ~15;
-  // All tiles of one group, or, when they are few, those of every group; the larger of the two,
-  // so that scratch for n tokens serves any smaller number.
-  const groups = groupSize == 0 ? 0 : <u64>heads / groupSize + 2;
-  const tilesOfGroup = (<u64>n * group + TILE_QUERIES - 1) / TILE_QUERIES;
-  const tiles = max<u64>(tilesOfGroup, groups * (FEW_QUERIES / TILE_QUERIES));
-  const blocks = (<u64>headDim + padded) * (BLOCK_POSITIONS * 4);
-  return CALL_BYTES + blocks + SCORES_BYTES + tiles * tile_bytes(headDim, padded);
+  const tiles = (<u64>n * group + TILE_QUERIES - 1) / TILE_QUERIES;
+  const blocks = (<u64>headDim + padded_dim(headDim)) * SCORE_ROW_BYTES;
+  return CALL_BYTES + blocks + SCORES_BYTES + max<u64>(tiles, 1) * tile_bytes(headDim);
 }
 
 /** Fills in where the parts of the scratch are; headDim must be set. */
 export function place_scratch(call: Call): void {
-  const dim = <u64>call.headDim;
-  const padded = (dim + 15) & ~15;
-  call.paddedDim = <u32>padded;
-  call.keyBlock = changetype<usize>(call) + <usize>CALL_BYTES;
-  call.valueBlock = call.keyBlock + <usize>dim * (BLOCK_POSITIONS * 4);
-  call.scores = call.valueBlock + <usize>padded * (BLOCK_POSITIONS * 4);
-  call.tiles = first_tile(call);
-  call.tileBytes = <u32>tile_bytes(call.headDim, padded);
-}
-
-/** True when a group's queries are so few that reading the cache is most of the work. */
-export function are_few(call: Call): bool {
-  return <u64>call.n * min(call.groupSize, call.heads) <= FEW_QUERIES;
-}
-
-/** True when they are a single tile, for which transposing keys does not pay. */
-export function reads_in_place(call: Call): bool {
-  return <u64>call.n * min(call.groupSize, call.heads) <= TILE_QUERIES;
-}
-
-/** Address of the first tile. */
-@inline
-export function first_tile(call: Call): usize {
-  return call.scores + <usize>SCORES_BYTES;
+  call.paddedDim = padded_dim(call.headDim);
+  call.keyBlock = changetype<usize>(call) + CALL_BYTES;
+  call.valueBlock = call.keyBlock + call.headDim * SCORE_ROW_BYTES;
+  call.scores = call.valueBlock + call.paddedDim * SCORE_ROW_BYTES;
+  call.tiles = call.scores + SCORES_BYTES;
+  call.tileBytes = <u32>tile_bytes(call.headDim);
 }
 
 /** First position that token t sees. */
@@ -110,16 +95,16 @@ export function first_seen(call: Call, t: u32): u32 {
 /** Address of a tile's state, which follows its queries. */
 @inline
 export function state_of(call: Call, tile: usize): usize {
-  return tile + call.headDim * 16;
+  return tile + call.headDim * (TILE_QUERIES * 4);
 }
 
 /** Address of a tile's mixed values. */
 @inline
 export function mixed_of(call: Call, tile: usize): usize {
-  return tile + call.headDim * 16 + <usize>STATE_BYTES;
+  return state_of(call, tile) + STATE_BYTES;
 }
 
 @inline
-function tile_bytes(headDim: u32, padded: u64): u64 {
-  return <u64>headDim * 16 + STATE_BYTES + padded * 16;
+function tile_bytes(headDim: u32): u64 {
+  return (<u64>headDim + padded_dim(headDim)) * (TILE_QUERIES * 4) + STATE_BYTES;
 }

@@ -2,7 +2,7 @@
 /** exp for four lanes: what softmax and SiLU are made of. */
 import { madd } from "./simd";
 
-const LOG2_E: f32 = 1.4426950408889634;
+export const LOG2_E: f32 = 1.4426950408889634;
 /** ln 2 in two parts: the first has 9 trailing zero bits, so that n · LN2_HIGH is exact. */
 const LN2_HIGH: f32 = 0.693359375;
 const LN2_LOW: f32 = -2.12194440e-4;
