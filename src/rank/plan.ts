@@ -28,7 +28,8 @@ import type {
 import { WEIGHT_TYPES } from "./plan_types.ts";
 import { lengthOf, planShards, type Range, type Shard } from "./shard.ts";
 
-const STAGING_BYTES_MAX = 4 * MiB;
+/** Small enough for a core's cache: what was read is repacked from there. */
+const STAGING_BYTES_MAX = MiB / 2;
 /** The attention kernels' contract: wasm/kernels.ts. */
 const HEAD_DIM_UNIT = 4;
 
