@@ -1,0 +1,66 @@
+/** A finished or growing benchmark: everything measured, its summaries, and where it was made. */
+import { basename } from "node:path";
+import type { Skipped } from "./choose_engines.ts";
+import { type ContextSummary, summariseContexts } from "./contexts.ts";
+import type { Engine, LoadSample, Sample } from "./engine.ts";
+import type { Machine } from "./machine.ts";
+import {
+  type LoadSummary,
+  type Measurement,
+  summarise,
+  summariseLoads,
+  type TaskSummary,
+} from "./results.ts";
+
+/** What was measured, raw. */
+export interface Results {
+  readonly speeds: Measurement<Sample>[];
+  readonly loads: Measurement<LoadSample>[];
+  readonly skipped: Skipped[];
+}
+
+/** What does not change while measuring. */
+export interface Setup {
+  /** The command that makes this report again. */
+  readonly command: string;
+  /** ISO date, without the time. */
+  readonly date: string;
+  readonly commit: string | null;
+  readonly machine: Machine;
+  readonly engines: readonly Pick<Engine, "name" | "settings" | "isOurs" | "measuresContexts">[];
+}
+
+export interface Report extends Setup, Results {
+  /** Tasks of kind `speed`. */
+  readonly speed: readonly TaskSummary[];
+  readonly contexts: readonly ContextSummary[];
+  readonly load: readonly LoadSummary[];
+}
+
+export function createReport(setup: Setup, results: Results): Report {
+  const speeds = results.speeds.filter(({ task }) => task.kind === "speed");
+  return {
+    ...setup,
+    engines: setup.engines.map(({ name, settings, isOurs, measuresContexts }) => (
+      { name, settings, isOurs, measuresContexts }
+    )),
+    ...results,
+    speed: summarise(speeds, setup.engines[0].name),
+    contexts: summariseContexts(results.speeds),
+    load: summariseLoads(results.loads),
+  };
+}
+
+/** A model's name in tables and charts. */
+export function modelName(path: string): string {
+  return basename(path).replace(/\.gguf$/i, "");
+}
+
+/** The native engine that charts hold others against, or who comes nearest to that. */
+export function referenceEngine({ speed, engines }: Pick<Report, "speed" | "engines">): string {
+  const measured = new Set(speed.flatMap((task) => task.engines.map(({ engine }) => engine)));
+  const peers = engines.filter(({ name, isOurs }) => !isOurs && measured.has(name));
+  const native = ["llama-bench", "node-llama-cpp"];
+  return native.find((name) => peers.some((peer) => peer.name === name)) ??
+    peers[0]?.name ?? engines[0].name;
+}
