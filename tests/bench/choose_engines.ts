@@ -46,7 +46,8 @@ async function openPeer({ name, path }: PeerChoice): Promise<Engine> {
       if (chromium === null) {
         throw new Error("no Chromium was found: install one, or name it in $CHROMIUM");
       }
-      return await wllama({ packageFolder: path ?? await installPeer("@wllama/wllama"), chromium });
+      const sandbox = Deno.build.os === "windows" || Deno.uid() !== 0;
+      return await wllama(path ?? await installPeer("@wllama/wllama"), { chromium, sandbox });
     }
     case "transformers":
       throw new Error(TRANSFORMERS_REASON);

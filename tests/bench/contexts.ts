@@ -11,8 +11,10 @@ export interface ContextSummary {
   readonly contextTokens: number;
   /** Of a whole prompt of this length. */
   readonly promptMsPerToken: Spread;
-  /** Against the context that is nearest to `PROMPT_BASE_TOKENS`, round by round. */
+  /** Against the prompt of `promptBaseTokens`, round by round. */
   readonly promptRatio: Spread | null;
+  /** The measured context that is nearest to `PROMPT_BASE_TOKENS`. */
+  readonly promptBaseTokens: number;
   /** Of the tokens between the next shorter context and this one; null for the shortest. */
   readonly addedMsPerToken: Spread | null;
   /** Tokens per second behind the context. */
@@ -21,8 +23,8 @@ export interface ContextSummary {
   readonly decodeRatio: Spread | null;
 }
 
-/** The prompt whose cost per token longer ones are held against. */
-export const PROMPT_BASE_TOKENS = 500;
+/** The prompt whose cost per token longer ones are best held against. */
+const PROMPT_BASE_TOKENS = 500;
 
 /** Summaries of the tasks of kind `context`, by model, threads and engine, contexts ascending. */
 export function summariseContexts(
@@ -52,6 +54,7 @@ function summariseEngine(ofEngine: readonly Measurement<Sample>[]): ContextSumma
       contextTokens,
       promptMsPerToken: spreadOf(rounds.map(({ sample }) => 1000 / sample.prefillTps)),
       promptRatio: ratioOf(rounds, byContext.get(base)!, (sample) => 1 / sample.prefillTps),
+      promptBaseTokens: base,
       addedMsPerToken: shorter && addedMs(rounds, shorter),
       decodeTps: spreadOf(rounds.map(({ sample }) => sample.decodeTps)),
       decodeRatio: ratioOf(rounds, byContext.get(lengths[0])!, (sample) => sample.decodeTps),

@@ -25,10 +25,14 @@ const TYPES: Readonly<Record<string, string>> = {
 /** What the page posts: speeds, or why there are none. */
 type PageReport = Pick<Sample, "prefillTps" | "decodeTps"> | { readonly error: string };
 
-/** wllama in the node_modules of `packageFolder`, in the browser `chromium`. */
-export async function wllama(
-  { packageFolder, chromium }: { packageFolder: string; chromium: string },
-): Promise<Engine> {
+/** A browser, and whether it runs its pages in a sandbox, which Chromium refuses to root. */
+export interface Browser {
+  readonly chromium: string;
+  readonly sandbox: boolean;
+}
+
+/** wllama in the node_modules of `packageFolder`. */
+export async function wllama(packageFolder: string, browser: Browser): Promise<Engine> {
   const package_ = join(packageFolder, "node_modules", "@wllama", "wllama");
   const { version } = JSON.parse(await Deno.readTextFile(join(package_, "package.json")));
   return {
@@ -39,7 +43,7 @@ export async function wllama(
     async measure(work) {
       const modelPaths = openGguf(work.modelPath).parts.map((part) => part.path);
       await checkSizes(modelPaths);
-      const report = await runPage(chromium, { folder: join(package_, "esm"), modelPaths, work });
+      const report = await runPage(browser, { folder: join(package_, "esm"), modelPaths, work });
       if ("error" in report) throw new Error(report.error);
       return { ...report, idsHash: null, version };
     },
@@ -84,7 +88,10 @@ interface PageWork {
   readonly work: Work;
 }
 
-async function runPage(chromium: string, page: PageWork): Promise<PageReport> {
+async function runPage(
+  { chromium, sandbox }: Browser,
+  page: PageWork,
+): Promise<PageReport> {
   const report = Promise.withResolvers<PageReport>();
   await using server = Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen: () => {} },
@@ -92,7 +99,7 @@ async function runPage(chromium: string, page: PageWork): Promise<PageReport> {
   );
   const profile = await Deno.makeTempDir({ prefix: "ganglion-bench-chromium-" });
   const child = new Deno.Command(chromium, {
-    args: [...browserArgs(profile), `http://127.0.0.1:${server.addr.port}/`],
+    args: [...browserArgs(profile, { sandbox }), `http://127.0.0.1:${server.addr.port}/`],
     stdout: "null",
     stderr: "null",
   }).spawn();
@@ -111,14 +118,13 @@ async function runPage(chromium: string, page: PageWork): Promise<PageReport> {
   }
 }
 
-function browserArgs(profile: string): string[] {
+function browserArgs(profile: string, { sandbox }: Pick<Browser, "sandbox">): string[] {
   return [
     ...["--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"],
     // A page that nobody looks at would be slowed down.
     ...["--disable-background-timer-throttling", "--disable-renderer-backgrounding"],
     `--user-data-dir=${profile}`,
-    // Chromium refuses its sandbox to root.
-    ...Deno.build.os !== "windows" && Deno.uid() === 0 ? ["--no-sandbox"] : [],
+    ...sandbox ? [] : ["--no-sandbox"],
   ];
 }
 

@@ -32,15 +32,18 @@ export interface RatioChart {
 const WIDTH = 860;
 const MARGIN = 20;
 const LABEL_WIDTH = 150;
-const NOTE_WIDTH = 210;
+const NOTE_WIDTH = 170;
 const BAR_HEIGHT = 16;
 const BAR_PITCH = 22;
 const HEADING_PITCH = 30;
 const HEADER_HEIGHT = 62;
 const AXIS_HEIGHT = 26;
 const FOOTER_PITCH = 15;
+/** Within the note: "1.08 ×". */
+const RATIO_WIDTH = 64;
+const NOTE_X = WIDTH - MARGIN - NOTE_WIDTH;
 const PLOT_X = MARGIN + LABEL_WIDTH;
-const PLOT_WIDTH = WIDTH - PLOT_X - NOTE_WIDTH - MARGIN;
+const PLOT_WIDTH = NOTE_X - PLOT_X;
 /** The line at 1 shows even when all bars are shorter. */
 const RATIO_SHOWN_MIN = 1.2;
 
@@ -82,6 +85,7 @@ export function ratioChart({ title, subtitle, groups, footer }: RatioChart): str
     label(subtitle, { x: MARGIN, y: 47, class: "quiet" }),
     ...axis({ scale, bottom }),
     ...drawGroups(groups, scale),
+    verticalLine("one", { ratio: 1, scale, bottom }),
     ...footer.map((line, index) =>
       label(line, {
         x: MARGIN,
@@ -93,7 +97,7 @@ export function ratioChart({ title, subtitle, groups, footer }: RatioChart): str
   ].join("\n");
 }
 
-/** Grid lines at round ratios, and the line at 1, with their numbers below. */
+/** Grid lines at round ratios and at 1, with their numbers below. */
 function axis({ scale, bottom }: { scale: number; bottom: number }): string[] {
   const last = PLOT_WIDTH / scale;
   const step = [0.25, 0.5, 1, 2, 5, 10, 20, 50].find((each) => last / each <= 8) ?? last;
@@ -101,14 +105,23 @@ function axis({ scale, bottom }: { scale: number; bottom: number }): string[] {
   const marks = Array.from({ length: count + 1 }, (_, index) => index * step);
   // One is the point of the chart, and no multiple of a wide step.
   if (!marks.includes(1)) marks.push(1);
-  return marks.flatMap((mark) => {
-    const x = position(PLOT_X + mark * scale);
-    const look = mark === 1 ? "one" : "grid";
-    return [
-      `<line class="${look}" x1="${x}" y1="${HEADER_HEIGHT}" x2="${x}" y2="${bottom + 4}"/>`,
-      label(`${mark}`, { x, y: bottom + 18, class: "quiet", anchor: "middle" }),
-    ];
-  });
+  return marks.flatMap((mark) => [
+    verticalLine("grid", { ratio: mark, scale, bottom }),
+    label(`${mark}`, {
+      x: position(PLOT_X + mark * scale),
+      y: bottom + 18,
+      class: "quiet",
+      anchor: "middle",
+    }),
+  ]);
+}
+
+function verticalLine(
+  look: "one" | "grid",
+  { ratio, scale, bottom }: { ratio: number; scale: number; bottom: number },
+): string {
+  const x = position(PLOT_X + ratio * scale);
+  return `<line class="${look}" x1="${x}" y1="${HEADER_HEIGHT}" x2="${x}" y2="${bottom + 4}"/>`;
 }
 
 function drawGroups(groups: readonly BarGroup[], scale: number): string[] {
@@ -138,10 +151,8 @@ function drawBar(bar: Bar, { y, scale }: { y: number; scale: number }): string[]
     `<rect class="${bar.isOurs ? "ours" : "peer"}" x="${PLOT_X}" y="${y}" ` +
     `width="${position(width)}" height="${BAR_HEIGHT}" rx="2"/>`,
     ...range,
-    label(`${bar.value.toFixed(2)} ×  ${bar.note}`, {
-      x: WIDTH - MARGIN - NOTE_WIDTH + 10,
-      y: textY,
-    }),
+    label(`${bar.value.toFixed(2)} ×`, { x: NOTE_X + RATIO_WIDTH, y: textY, anchor: "end" }),
+    label(bar.note, { x: WIDTH - MARGIN, y: textY, anchor: "end" }),
   ];
 }
 

@@ -56,11 +56,13 @@ export function modelName(path: string): string {
   return basename(path).replace(/\.gguf$/i, "");
 }
 
+/** Peers that are native llama.cpp, the best build first. */
+export const NATIVE_ENGINES: readonly string[] = ["llama-bench", "node-llama-cpp"];
+
 /** The native engine that charts hold others against, or who comes nearest to that. */
 export function referenceEngine({ speed, engines }: Pick<Report, "speed" | "engines">): string {
   const measured = new Set(speed.flatMap((task) => task.engines.map(({ engine }) => engine)));
   const peers = engines.filter(({ name, isOurs }) => !isOurs && measured.has(name));
-  const native = ["llama-bench", "node-llama-cpp"];
-  return native.find((name) => peers.some((peer) => peer.name === name)) ??
+  return NATIVE_ENGINES.find((name) => peers.some((peer) => peer.name === name)) ??
     peers[0]?.name ?? engines[0].name;
 }

@@ -1,7 +1,7 @@
 /** A report as a chart: every engine's speed divided by that of the native one. */
 import type { Sample } from "./engine.ts";
 import { type Bar, type BarGroup, ratioChart } from "./ratio_chart.ts";
-import { modelName, referenceEngine, type Report } from "./report.ts";
+import { modelName, NATIVE_ENGINES, referenceEngine, type Report } from "./report.ts";
 import { ratioOf, type TaskSummary } from "./results.ts";
 
 /** The phases of a run, and their speeds in a sample. */
@@ -16,7 +16,8 @@ export function reportChart(report: Report): string {
   const { promptTokens, genTokens } = report.speed[0]?.task ?? { promptTokens: 0, genTokens: 0 };
   const { machine, commit, date } = report;
   return ratioChart({
-    title: `Speed against ${reference}`,
+    title: "Speed against " +
+      (NATIVE_ENGINES.includes(reference) ? `native llama.cpp (${reference})` : reference),
     subtitle: `tok/s divided by those of ${reference} in the same round; median and range; ` +
       `${promptTokens} prompt + ${genTokens} generated tokens; longer is better`,
     groups: report.speed.flatMap((summary) =>

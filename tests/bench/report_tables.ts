@@ -1,7 +1,6 @@
 /** A report as tables and notes. */
 import { formatSpread, type Spread } from "../../src/cli/spread.ts";
 import { formatBytes } from "../../src/base/units.ts";
-import { PROMPT_BASE_TOKENS } from "./contexts.ts";
 import { modelName, type Report } from "./report.ts";
 import { type EngineSummary, ratioOf } from "./results.ts";
 import { type Table, tableAsMarkdown, tableAsText } from "./table.ts";
@@ -10,7 +9,7 @@ import { type Table, tableAsMarkdown, tableAsText } from "./table.ts";
 export function formatReport(report: Report, { markdown }: { markdown: boolean }): string {
   const tables = reportTables(report).map(markdown ? tableAsMarkdown : tableAsText);
   const notes = reportNotes(report);
-  if (!markdown) return [...tables, notes.join("\n")].join("\n\n");
+  if (!markdown) return [...tables, report.command, notes.join("\n")].join("\n\n");
   return [
     ...tables,
     "```sh\n" + report.command + "\n```",
@@ -28,11 +27,10 @@ export function reportTables(report: Report): Table[] {
   ].filter(({ rows }) => rows.length > 0);
 }
 
-/** Everything that has to be known beside the figures, a sentence each. */
+/** Everything that has to be known beside the figures and the command, a sentence each. */
 export function reportNotes(report: Report): string[] {
   const { machine, commit, date } = report;
   return [
-    `command: ${report.command}`,
     `commit ${commit ?? "unknown"}, ${date}; ${machine.cpu}, ${machine.cores} cores, ` +
     `${formatBytes(machine.memoryBytes)}, ${machine.os}, Deno ${machine.deno} ` +
     `(V8 ${machine.v8}), load average ${machine.loadAverage.toFixed(2)} before the run`,
@@ -122,7 +120,7 @@ function contextTable({ contexts }: Report): Table {
     title: "Behind a context of some length",
     head: [
       ...["model", "threads", "engine", "context", "prompt ms/token"],
-      ...[`against ${PROMPT_BASE_TOKENS}`, "added tokens, ms each", "decode tok/s"],
+      ...[`against ${contexts[0]?.promptBaseTokens}`, "added tokens, ms each", "decode tok/s"],
       "against the shortest",
     ],
     rows: contexts.map((each) => [
