@@ -6,7 +6,7 @@
  *   deno task bench [MODEL…] [--threads 1,2] [--peers node-llama-cpp,llama-bench=PATH,wllama] …
  */
 import { CommanderError } from "commander";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { benchPrompt } from "../../src/cli/bench_prompt.ts";
 import { openGguf } from "../../src/gguf/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
@@ -16,21 +16,34 @@ import type { Engine } from "./engine.ts";
 import { benchCacheFolder } from "./install_peer.ts";
 import { describeCommit, describeMachine } from "./machine.ts";
 import { type BenchOptions, parseBenchArgs } from "./options.ts";
-import { createReport, modelName, type Results, type Setup } from "./report.ts";
+import {
+  createReport,
+  mergeReports,
+  modelName,
+  type Report,
+  type Results,
+  type Setup,
+} from "./report.ts";
 import { reportChart } from "./report_chart.ts";
 import { formatReport } from "./report_tables.ts";
 import { tasksOf, type Turn, turnsOf } from "./schedule.ts";
 
 if (import.meta.main) {
   try {
-    await run(parseBenchArgs(Deno.args), Deno.args);
+    const options = parseBenchArgs(Deno.args);
+    const report = options.from.length > 0
+      ? mergeReports(options.from.map(readReport))
+      : await measureAll(options, Deno.args);
+    if (options.svg !== undefined) writeFile(options.svg, reportChart(report));
+    console.log(formatReport(report, options));
   } catch (error) {
     if (!(error instanceof CommanderError)) console.error(`Cannot measure: ${reasonOf(error)}`);
     Deno.exitCode = error instanceof CommanderError ? error.exitCode : 1;
   }
 }
 
-async function run(options: BenchOptions, args: readonly string[]): Promise<void> {
+/** Measures everything; the report so far is saved after every measurement. */
+async function measureAll(options: BenchOptions, args: readonly string[]): Promise<Report> {
   const models = options.models.length > 0 ? options.models : [await syntheticModel(options)];
   const commit = await describeCommit();
   const { engines, skipped } = await chooseEngines(options, commit);
@@ -43,17 +56,14 @@ async function run(options: BenchOptions, args: readonly string[]): Promise<void
     engines,
   };
   const results: Results = { speeds: [], loads: [], skipped };
-  const save = async () => {
+  const save = () => {
     if (options.json === undefined) return;
-    const document = JSON.stringify(createReport(setup, results), null, 2);
-    await Deno.writeTextFile(options.json, document + "\n");
+    writeFile(options.json, JSON.stringify(createReport(setup, results), null, 2) + "\n");
   };
   for (const modelPath of models) {
     await measureModel({ modelPath, engines, results, save }, options);
   }
-  const report = createReport(setup, results);
-  if (options.svg !== undefined) await Deno.writeTextFile(options.svg, reportChart(report));
-  console.log(formatReport(report, options));
+  return createReport(setup, results);
 }
 
 /** All rounds of one model; a peer that fails at a task is left out of its further rounds. */
@@ -62,7 +72,7 @@ async function measureModel(
     modelPath: string;
     engines: readonly Engine[];
     results: Results;
-    save: () => Promise<void>;
+    save: () => void;
   },
   options: BenchOptions,
 ): Promise<void> {
@@ -83,7 +93,7 @@ async function measureModel(
       results.skipped.push({ engine: what, reason: `round ${round}: ${reasonOf(error)}` });
       console.error(`Not measured: ${what}: ${reasonOf(error)}`);
     }
-    await save();
+    save();
   }
 }
 
@@ -119,6 +129,19 @@ async function syntheticModel(
   await Deno.mkdir(folder, { recursive: true });
   synthesize({ shape, quant, seed: 1, out: path });
   return path;
+}
+
+/** What an earlier run wrote with --json. */
+function readReport(path: string): Report {
+  const report: Report = JSON.parse(Deno.readTextFileSync(path));
+  if (Array.isArray(report.speeds) && Array.isArray(report.engines)) return report;
+  throw new Error(`"${path}" is no report: name a file that --json wrote`);
+}
+
+/** Writes a file, and the folders that it lies in. */
+function writeFile(path: string, text: string): void {
+  Deno.mkdirSync(dirname(path), { recursive: true });
+  Deno.writeTextFileSync(path, text);
 }
 
 /** An argument as a shell reads it back. */

@@ -41,9 +41,42 @@ Deno.test("bench measures a tiny model alone, and writes table, JSON and chart",
     assert(ours.idsHash !== null && ours.idsHash === plain.idsHash, "same bits without flags");
     assertEquals([report.contexts.length, report.load.length], [2, 2]);
     checkXml(await Deno.readTextFile(svg));
+    const again = await runBench("--from", json, "--svg", `${folder}/new/again.svg`, "--markdown");
+    assertEquals([again.code, again.out], [0, out], again.err);
+    assertEquals(await Deno.readTextFile(`${folder}/new/again.svg`), await Deno.readTextFile(svg));
+    await Deno.writeTextFile(json, "{}");
+    const damaged = await runBench("--from", json);
+    assertEquals(damaged.code, 1);
+    assertStringIncludes(damaged.err, "is no report");
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test({
+  name: "bench goes on without a peer that fails, and says so once",
+  ignore: Deno.build.os === "windows", // no scripts as programs
+  async fn() {
+    const folder = await Deno.makeTempDir({ prefix: "ganglion-bench-test-" });
+    try {
+      const [model, peer] = ["tiny.gguf", "llama-bench"].map((name) => join(folder, name));
+      await Deno.writeFile(model, tinyModel());
+      await Deno.writeTextFile(peer, "#!/bin/sh\necho no memory >&2\nexit 3\n", { mode: 0o755 });
+      const { code, out, err } = await runBench(
+        ...[model, "--prompt-tokens", "8", "--gen-tokens", "2", "--repeat", "2"],
+        ...["--peers", `llama-bench=${peer}`],
+      );
+      assertEquals(code, 0, err);
+      const notes = out.split("\n").filter((line) => line.startsWith("not measured"));
+      assertEquals(notes, [
+        "not measured: llama-bench, tiny, 1 thread(s), 8 + 2 tokens: " +
+        `round 1: "${peer}" ended with code 3: no memory`,
+      ]);
+      assertStringIncludes(out, "median (min–max) of 2 interleaved rounds");
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
 });
 
 Deno.test("bench ends with code 1 and a sentence when there is no such model or flag", async () => {

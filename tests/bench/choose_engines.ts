@@ -55,7 +55,7 @@ async function openPeer({ name, path }: PeerChoice): Promise<Engine> {
 }
 
 const TRANSFORMERS_REASON =
-  "it reads ONNX and no GGUF. Q4_0 blocks could become MatMulNBits (4 bits, blocks of 32), but " +
-  "around them a whole graph (protobuf, GroupQueryAttention, cache tensors, config and tokenizer " +
-  "files) would have to be written per family, and other types have no such operator: " +
-  "the same weights cannot be given to it cheaply";
+  "it reads ONNX and no GGUF. Q4_0 blocks could be rewritten for ONNX Runtime's MatMulNBits (4 " +
+  "bits, blocks of 32), but the graph around them (protobuf, GroupQueryAttention, cache tensors, " +
+  "config and tokenizer files) would have to be written as well, family by family, and k-quants " +
+  "have no such operator: it cannot be given the same weights cheaply";

@@ -5,7 +5,7 @@ import type { Sample } from "./engine.ts";
 import { wllama } from "./engine_wllama.ts";
 
 /** A browser that runs `script` instead of the page; the page's address is in `url`. */
-async function measureWith(script: string): Promise<Sample> {
+async function measureWith(script: string, modelBytes?: number): Promise<Sample> {
   const folder = await Deno.makeTempDir({ prefix: "ganglion-bench-test-" });
   try {
     const package_ = join(folder, "node_modules", "@wllama", "wllama");
@@ -14,6 +14,7 @@ async function measureWith(script: string): Promise<Sample> {
     await Deno.writeTextFile(join(package_, "esm", "index.js"), "export {};");
     const modelPath = join(folder, "tiny.gguf");
     await Deno.writeFile(modelPath, tinyModel());
+    if (modelBytes !== undefined) await Deno.truncate(modelPath, modelBytes); // sparse
     const chromium = join(folder, "browser");
     await Deno.writeTextFile(
       chromium,
@@ -70,5 +71,14 @@ Deno.test({
     const report = `await fetch(url + "report", { method: "POST", body: '{"error":"no memory"}' })`;
     await assertRejects(() => measureWith(report), Error, "no memory");
     await assertRejects(() => measureWith("Deno.exit(7)"), Error, "ended with code 7");
+  },
+});
+
+Deno.test({
+  name: "wllama() refuses a file that no browser can hold, before it starts one",
+  ignore,
+  async fn() {
+    const tooLarge = measureWith("Deno.exit(7)", 2 ** 31);
+    await assertRejects(() => tooLarge, Error, "split it with llama-gguf-split");
   },
 });

@@ -38,6 +38,8 @@ export interface BenchOptions {
   /** Files to write, beside what is printed. */
   readonly json?: string;
   readonly svg?: string;
+  /** Reports to show again, or together, instead of measuring. */
+  readonly from: readonly string[];
 }
 
 const SHAPE_NAMES = Object.keys(SHAPES) as ShapeName[];
@@ -74,15 +76,21 @@ export function parseBenchArgs(args: readonly string[]): BenchOptions {
     .option("--markdown", "print Markdown instead of aligned columns")
     .option("--json <file>", "write everything measured as JSON, after every round")
     .option("--svg <file>", "write a chart")
+    .option(
+      "--from <files>",
+      "show what --json wrote, also of several runs, measuring nothing",
+      list,
+    )
     .exitOverride()
     .parse([...args], { from: "user" });
   const flags = command.opts();
   return {
-    ...flags as Omit<BenchOptions, "models" | "context" | "load" | "markdown">,
+    ...flags as Omit<BenchOptions, "models" | "context" | "load" | "markdown" | "from">,
     models: command.args,
     context: flags.context ?? [],
     load: flags.load ?? false,
     markdown: flags.markdown ?? false,
+    from: flags.from ?? [],
   };
 }
 

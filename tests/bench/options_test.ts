@@ -12,7 +12,7 @@ Deno.test("parseBenchArgs() measures one thread beside node-llama-cpp when nothi
   assertEquals(options.variants, ["flags"]);
   assertEquals(options.context, []);
   assertEquals([options.load, options.markdown], [false, false]);
-  assertEquals([options.json, options.svg], [undefined, undefined]);
+  assertEquals([options.json, options.svg, options.from], [undefined, undefined, []]);
 });
 
 Deno.test("parseBenchArgs() reads lists, files and several models", () => {
@@ -26,6 +26,7 @@ Deno.test("parseBenchArgs() reads lists, files and several models", () => {
   assertEquals(options.variants, ["plain", "flags"]);
   assertEquals([options.json, options.svg], ["x.json", "x.svg"]);
   assertEquals([options.load, options.markdown], [true, true]);
+  assertEquals(parseBenchArgs(["--from", "a.json,b.json"]).from, ["a.json", "b.json"]);
 });
 
 Deno.test("parseBenchArgs() gives peers their paths", () => {

@@ -21,7 +21,7 @@ export interface Results {
 
 /** What does not change while measuring. */
 export interface Setup {
-  /** The command that makes this report again. */
+  /** The command that makes this report again; several, a line each. */
   readonly command: string;
   /** ISO date, without the time. */
   readonly date: string;
@@ -39,8 +39,9 @@ export interface Report extends Setup, Results {
 
 export function createReport(setup: Setup, results: Results): Report {
   const speeds = results.speeds.filter(({ task }) => task.kind === "speed");
+  const { command, date, commit, machine } = setup;
   return {
-    ...setup,
+    ...{ command, date, commit, machine },
     engines: setup.engines.map(({ name, settings, isOurs, measuresContexts }) => (
       { name, settings, isOurs, measuresContexts }
     )),
@@ -49,6 +50,32 @@ export function createReport(setup: Setup, results: Results): Report {
     contexts: summariseContexts(results.speeds),
     load: summariseLoads(results.loads),
   };
+}
+
+/**
+ * Several runs as one report, in their order.
+ * @throws when they are not of the same commit, machine and engines.
+ */
+export function mergeReports(reports: readonly Report[]): Report {
+  const [first, ...others] = reports;
+  const origin = ({ commit, machine, engines }: Report) =>
+    JSON.stringify([commit, machine.cpu, machine.cores, engines.map(({ name }) => name).sort()]);
+  for (const other of others) {
+    if (origin(other) !== origin(first)) {
+      throw new Error(
+        `The reports of "${first.command}" and "${other.command}" are of other commits, machines ` +
+          "or engines: show each by itself",
+      );
+    }
+  }
+  return createReport({
+    ...first,
+    command: reports.map(({ command }) => command).join("\n"),
+  }, {
+    speeds: reports.flatMap(({ speeds }) => speeds),
+    loads: reports.flatMap(({ loads }) => loads),
+    skipped: reports.flatMap(({ skipped }) => skipped),
+  });
 }
 
 /** A model's name in tables and charts. */

@@ -29,7 +29,7 @@ export function reportChart(report: Report): string {
     ),
     footer: [
       `${machine.cpu}, ${machine.cores} cores; commit ${commit ?? "unknown"}, ${date}`,
-      ...linesOf(report.command),
+      ...report.command.split("\n").flatMap(linesOf),
     ],
   });
 }

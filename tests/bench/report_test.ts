@@ -1,5 +1,5 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { modelName, referenceEngine } from "./report.ts";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { mergeReports, modelName, referenceEngine } from "./report.ts";
 import { reportChart } from "./report_chart.ts";
 import { formatReport, reportNotes, reportTables } from "./report_tables.ts";
 import { fakeLoad, fakeReport, fakeSpeed, fakeTask } from "./fake_results.ts";
@@ -101,6 +101,27 @@ Deno.test("referenceEngine() is the best native peer that was measured, else any
   assertEquals(measured("ganglion", "wllama", "node-llama-cpp"), "node-llama-cpp");
   assertEquals(measured("ganglion", "wllama"), "wllama");
   assertEquals(measured("ganglion"), "ganglion");
+});
+
+Deno.test("mergeReports() shows runs of one commit together, and refuses others", () => {
+  const first = fakeReport(["ganglion", "wllama"], { speeds: SPEEDS });
+  const task = fakeTask({ modelPath: "other.gguf" });
+  const speeds = [fakeSpeed(["ganglion", 1, 1, 1], { task })];
+  const skipped = [{ engine: "wllama", reason: "too large" }];
+  const second = fakeReport(["ganglion", "wllama"], { speeds, skipped });
+  const merged = mergeReports([first, second]);
+  assertEquals(merged.speed.map(({ task }) => modelName(task.modelPath)), ["tiny", "other"]);
+  assertEquals([merged.skipped, merged.command], [skipped, `${first.command}\n${second.command}`]);
+  assertEquals(mergeReports([first]), first);
+  for (
+    const other of [
+      { ...second, commit: "else" },
+      { ...second, machine: { ...second.machine, cpu: "another" } },
+      fakeReport(["ganglion"], { speeds }),
+    ]
+  ) {
+    assertThrows(() => mergeReports([first, other]), Error, "show each by itself");
+  }
 });
 
 Deno.test("modelName() is the file's name without its end", () => {
