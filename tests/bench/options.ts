@@ -1,5 +1,5 @@
 /** The benchmark's command line: text in, options out. */
-import { Command, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { list, oneOf, wholeNumber } from "../../src/cli/option_values.ts";
 import { QUANTS, type ShapeName, SHAPES, type WeightType } from "../../src/synth/mod.ts";
 import { type Variant, VARIANTS } from "./engine_ganglion.ts";
@@ -60,12 +60,12 @@ export function parseBenchArgs(args: readonly string[]): BenchOptions {
     .option("--prompt-tokens <n>", "length of the prompt", count, 512)
     .option("--gen-tokens <n>", "length of the answer", count, 128)
     .option("--repeat <n>", "interleaved rounds", count, 5)
-    .option(
-      "--peers <list>",
-      `of ${PEER_NAMES.join(", ")}; each may have its path: llama-bench=PATH (always), ` +
-        "node-llama-cpp=FOLDER, wllama=FOLDER (that hold node_modules); or none",
-      parsePeers,
-      parsePeers("node-llama-cpp"),
+    .addOption(
+      new Option(
+        "--peers <list>",
+        `of ${PEER_NAMES.join(", ")}; each may have its path: llama-bench=PATH (always), ` +
+          "node-llama-cpp=FOLDER, wllama=FOLDER (that hold node_modules); or none",
+      ).argParser(parsePeers).default(parsePeers("node-llama-cpp"), "node-llama-cpp"),
     )
     .option("--variants <list>", `our own: ${VARIANTS.join(", ")}`, parseVariants, ["flags"])
     .option("--context <list>", "lengths of contexts to measure at, such as 100,4000", parseCounts)
@@ -74,7 +74,7 @@ export function parseBenchArgs(args: readonly string[]): BenchOptions {
     .option("--quant <type>", "weights of the synthetic model", oneOf(QUANTS), "Q4_0")
     .option("--seed <n>", "seed of the prompt", count, 1)
     .option("--markdown", "print Markdown instead of aligned columns")
-    .option("--json <file>", "write everything measured as JSON, after every round")
+    .option("--json <file>", "write everything measured as JSON, after every measurement")
     .option("--svg <file>", "write a chart")
     .option(
       "--from <files>",
