@@ -53,28 +53,40 @@ export function createReport(setup: Setup, results: Results): Report {
 }
 
 /**
- * Several runs as one report, in their order.
- * @throws when they are not of the same commit, machine and engines.
+ * Several runs as one report, in their order; rounds of later ones count on.
+ * @throws when they are not of the same commit, machine and first engine.
  */
 export function mergeReports(reports: readonly Report[]): Report {
   const [first, ...others] = reports;
   const origin = ({ commit, machine, engines }: Report) =>
-    JSON.stringify([commit, machine.cpu, machine.cores, engines.map(({ name }) => name).sort()]);
+    JSON.stringify([commit, machine.cpu, machine.cores, engines[0].name]);
   for (const other of others) {
     if (origin(other) !== origin(first)) {
       throw new Error(
         `The reports of "${first.command}" and "${other.command}" are of other commits, machines ` +
-          "or engines: show each by itself",
+          "or first engines: show each by itself",
       );
     }
   }
+  const engines = new Map(reports.flatMap((each) => each.engines.map((of) => [of.name, of])));
   return createReport({
     ...first,
     command: reports.map(({ command }) => command).join("\n"),
+    engines: [...engines.values()],
   }, {
-    speeds: reports.flatMap(({ speeds }) => speeds),
-    loads: reports.flatMap(({ loads }) => loads),
+    speeds: countOn(reports.map(({ speeds }) => speeds)),
+    loads: countOn(reports.map(({ loads }) => loads)),
     skipped: reports.flatMap(({ skipped }) => skipped),
+  });
+}
+
+/** Measurements of several runs, so numbered that no two runs share a round. */
+function countOn<S>(runs: readonly (readonly Measurement<S>[])[]): Measurement<S>[] {
+  let before = 0;
+  return runs.flatMap((run) => {
+    const numbered = run.map((each) => ({ ...each, round: each.round + before }));
+    before = Math.max(before, ...numbered.map(({ round }) => round));
+    return numbered;
   });
 }
 

@@ -117,11 +117,25 @@ Deno.test("mergeReports() shows runs of one commit together, and refuses others"
     const other of [
       { ...second, commit: "else" },
       { ...second, machine: { ...second.machine, cpu: "another" } },
-      fakeReport(["ganglion"], { speeds }),
+      fakeReport(["ganglion plain", "ganglion"], { speeds }),
     ]
   ) {
     assertThrows(() => mergeReports([first, other]), Error, "show each by itself");
   }
+});
+
+Deno.test("mergeReports() pairs rounds of the same run, and knows the engines of all", () => {
+  const { speed, engines } = mergeReports([
+    fakeReport(["ganglion", "wllama"], { speeds: SPEEDS }),
+    fakeReport(["ganglion", "llama-bench"], {
+      speeds: [fakeSpeed(["ganglion", 1, 40, 9]), fakeSpeed(["llama-bench", 1, 20, 9])],
+    }),
+  ]);
+  assertEquals(engines.map(({ name }) => name), ["ganglion", "wllama", "llama-bench"]);
+  const [ours, browser, native] = speed[0].engines;
+  assertEquals([ours.rounds, browser.rounds, native.rounds], [3, 2, 1]);
+  assertEquals(native.prefillRatio, { min: 2, median: 2, max: 2 });
+  assertEquals(browser.prefillRatio, { min: 10, median: 10.5, max: 11 });
 });
 
 Deno.test("modelName() is the file's name without its end", () => {
