@@ -1,107 +1,127 @@
 /**
- * Speed beside others: our engine and its peers in turn on the same file, with the same threads,
+ * Speed beside others: our engine and its peers in turn on the same files, with the same threads,
  * prompt and answer lengths. Rounds are interleaved because a shared machine's speed drifts; the
  * ratio of each round's pair is what holds.
  *
- *   deno task bench [MODEL] [--threads 1] [--rounds 5] [--llama-bench PATH] [--json]
+ *   deno task bench [MODEL…] [--threads 1,2] [--peers node-llama-cpp,llama-bench=PATH,wllama] …
  */
-import { Command } from "commander";
-import { join } from "node:path";
+import { CommanderError } from "commander";
+import { dirname, join } from "node:path";
 import { benchPrompt } from "../../src/cli/bench_prompt.ts";
-import { formatSpread, type Spread, spreadOf } from "../../src/cli/spread.ts";
 import { openGguf } from "../../src/gguf/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
-import { oneOf, wholeNumber } from "../../src/cli/option_values.ts";
+import { synthesize } from "../../src/synth/mod.ts";
+import { chooseEngines, reasonOf } from "./choose_engines.ts";
+import type { Engine } from "./engine.ts";
+import { benchCacheFolder } from "./install_peer.ts";
+import { describeCommit, describeMachine } from "./machine.ts";
+import { type BenchOptions, parseBenchArgs } from "./options.ts";
 import {
-  QUANTS,
-  type ShapeName,
-  SHAPES,
-  synthesize,
-  type WeightType,
-} from "../../src/synth/mod.ts";
-import { type Engine, ganglion, llamaBench, nodeLlamaCpp, OURS, type Sample } from "./engines.ts";
-import { benchCacheFolder, installPeer } from "./install_peer.ts";
+  createReport,
+  mergeReports,
+  modelName,
+  type Report,
+  type Results,
+  type Setup,
+} from "./report.ts";
+import { reportChart } from "./report_chart.ts";
+import { formatReport } from "./report_tables.ts";
+import { tasksOf, type Turn, turnsOf } from "./schedule.ts";
 
-interface Options {
-  readonly threads: number;
-  readonly rounds: number;
-  readonly promptTokens: number;
-  readonly genTokens: number;
-  readonly shape: ShapeName;
-  readonly quant: WeightType;
-  readonly seed: number;
-  /** False with --no-peer. */
-  readonly peer: boolean;
-  /** False with --no-peer-flash-attention. */
-  readonly peerFlashAttention: boolean;
-  readonly llamaBench?: string;
-  readonly json?: boolean;
+if (import.meta.main) {
+  try {
+    const options = parseBenchArgs(Deno.args);
+    const report = options.from.length > 0
+      ? mergeReports(options.from.map(readReport))
+      : await measureAll(options, Deno.args);
+    if (options.svg !== undefined) writeFile(options.svg, reportChart(report));
+    console.log(formatReport(report, options));
+  } catch (error) {
+    if (!(error instanceof CommanderError)) console.error(`Cannot measure: ${reasonOf(error)}`);
+    Deno.exitCode = error instanceof CommanderError ? error.exitCode : 1;
+  }
 }
 
-/** All rounds of one engine, in order. */
-interface Column {
-  readonly name: string;
-  readonly samples: Sample[];
+/** Measures everything; the report so far is saved after every measurement. */
+async function measureAll(options: BenchOptions, args: readonly string[]): Promise<Report> {
+  const models = options.models.length > 0 ? options.models : [await syntheticModel(options)];
+  const commit = await describeCommit();
+  const { engines, skipped } = await chooseEngines(options, commit);
+  for (const { engine, reason } of skipped) console.error(`Not measured: ${engine}: ${reason}`);
+  const setup: Setup = {
+    command: ["deno task bench", ...args.map(quoteForShell)].join(" "),
+    date: new Date().toISOString().slice(0, 10),
+    commit,
+    machine: describeMachine(),
+    engines,
+  };
+  const results: Results = { speeds: [], loads: [], skipped };
+  const save = () => {
+    if (options.json === undefined) return;
+    writeFile(options.json, JSON.stringify(createReport(setup, results), null, 2) + "\n");
+  };
+  for (const modelPath of models) {
+    await measureModel({ modelPath, engines, results, save }, options);
+  }
+  return createReport(setup, results);
 }
 
-const SHAPE_NAMES = Object.keys(SHAPES) as ShapeName[];
-const count = wholeNumber({ min: 1 });
-
-await new Command("bench")
-  .description("Our engine beside its peers, interleaved, on the same file")
-  .argument("[model]", "a .gguf file; left out: a synthetic one, kept in the cache folder")
-  .option("--threads <n>", "threads of every engine", count, 1)
-  .option("--rounds <n>", "interleaved rounds", count, 5)
-  .option("--prompt-tokens <n>", "length of the prompt", count, 512)
-  .option("--gen-tokens <n>", "length of the answer", count, 128)
-  .option("--shape <name>", "shape of the synthetic model", oneOf(SHAPE_NAMES), "tinyllama-1.1b")
-  .option("--quant <type>", "weights of the synthetic model", oneOf(QUANTS), "Q4_0")
-  .option("--seed <n>", "seed of the prompt", count, 1)
-  .option("--no-peer", "leave node-llama-cpp out")
-  // With it llama.cpp reads prompts up to 1.4 times as fast: peers are measured at their best.
-  .option("--no-peer-flash-attention", "make node-llama-cpp do without flash attention")
-  .option("--llama-bench <path>", "a llama-bench binary to measure as well")
-  .option("--json", "print a JSON document instead of the table")
-  .action(run)
-  .parseAsync(Deno.args, { from: "user" });
-
-async function run(model: string | undefined, options: Options): Promise<void> {
-  const modelPath = model ?? await syntheticModel(options);
-  const engines = await chooseEngines(options);
-  const { config } = describeModel(openGguf(modelPath));
-  const { threads, genTokens, seed } = options;
-  const promptIds = benchPrompt({
-    vocabSize: config.vocabSize,
-    count: options.promptTokens,
-    seed,
-  });
-  const columns = engines.map(({ name }): Column => ({ name, samples: [] }));
-  for (let round = 1; round <= options.rounds; round++) {
-    for (const [index, engine] of engines.entries()) {
-      const sample = await engine.measure({ modelPath, threads, promptIds, genTokens, seed });
-      columns[index].samples.push(sample);
-      console.error(
-        `round ${round}/${options.rounds} ${engine.name}: prefill ` +
-          `${sample.prefillTps.toFixed(1)}, decode ${sample.decodeTps.toFixed(1)} tok/s`,
-      );
+/** All rounds of one model; a peer that fails at a task is left out of its further rounds. */
+async function measureModel(
+  { modelPath, engines, results, save }: {
+    modelPath: string;
+    engines: readonly Engine[];
+    results: Results;
+    save: () => void;
+  },
+  options: BenchOptions,
+): Promise<void> {
+  const { vocabSize } = describeModel(openGguf(modelPath)).config;
+  const failed = new Set<string>();
+  const tasks = tasksOf(modelPath, options);
+  for (const turn of turnsOf({ tasks, engines, rounds: options.repeat })) {
+    const { engine, task, round } = turn;
+    const what = `${engine.name}, ${modelName(modelPath)}, ${task.threads} thread(s), ` +
+      (task.kind === "load" ? "loading" : `${task.promptTokens} + ${task.genTokens} tokens`);
+    if (failed.has(what)) continue;
+    try {
+      const figures = await measure(turn, { vocabSize, seed: options.seed }, results);
+      console.error(`round ${round}/${options.repeat}: ${what}: ${figures}`);
+    } catch (error) {
+      if (engine.isOurs) throw error;
+      failed.add(what);
+      results.skipped.push({ engine: what, reason: `round ${round}: ${reasonOf(error)}` });
+      console.error(`Not measured: ${what}: ${reasonOf(error)}`);
     }
+    save();
   }
-  const report = summarise(columns, { modelPath, options });
-  console.log(options.json ? JSON.stringify(report, null, 2) : formatTable(report));
 }
 
-async function chooseEngines(options: Options): Promise<Engine[]> {
-  const engines = [ganglion()];
-  if (options.peer) {
-    const packageFolder = await installPeer();
-    engines.push(nodeLlamaCpp({ packageFolder, flashAttention: options.peerFlashAttention }));
+/** Measures, and adds to the results; returns the figures for whoever watches. */
+async function measure(
+  { engine, task, round }: Turn<Engine>,
+  { vocabSize, seed }: { vocabSize: number; seed: number },
+  { speeds, loads }: Results,
+): Promise<string> {
+  const { modelPath, threads, genTokens } = task;
+  if (task.kind === "load") {
+    const sample = await engine.measureLoad!({ modelPath, threads });
+    loads.push({ engine: engine.name, round, task, sample });
+    return `${sample.loadMs.toFixed(0)} ms, reading ${sample.readMs.toFixed(0)} ms`;
   }
-  if (options.llamaBench) engines.push(llamaBench(options.llamaBench));
-  return engines;
+  const promptIds = benchPrompt({ vocabSize, count: task.promptTokens, seed });
+  const decodeAtDepth = task.kind === "context";
+  const work = { modelPath, threads, promptIds, genTokens, seed, decodeAtDepth };
+  const sample = await engine.measure(work);
+  speeds.push({ engine: engine.name, round, task, sample });
+  const { prefillTps, decodeTps } = sample;
+  return `prefill ${prefillTps.toFixed(1)}, decode ${decodeTps.toFixed(1)} tok/s`;
 }
 
 /** Makes the synthetic model in the cache folder, unless an earlier run did. */
-async function syntheticModel({ shape, quant }: Options): Promise<string> {
+async function syntheticModel(
+  { shape, quant }: Pick<BenchOptions, "shape" | "quant">,
+): Promise<string> {
   const folder = benchCacheFolder();
   const path = join(folder, `${shape}-${quant.toLowerCase()}.gguf`);
   if (await Deno.stat(path).then(() => true, () => false)) return path;
@@ -111,65 +131,21 @@ async function syntheticModel({ shape, quant }: Options): Promise<string> {
   return path;
 }
 
-type Report = ReturnType<typeof summarise>;
-
-function summarise(
-  columns: readonly Column[],
-  { modelPath, options }: { modelPath: string; options: Options },
-) {
-  const ours = columns.find(({ name }) => name === OURS)!.samples;
-  return {
-    model: modelPath,
-    threads: options.threads,
-    prompt_tokens: options.promptTokens,
-    gen_tokens: options.genTokens,
-    rounds: options.rounds,
-    v8_flags: Deno.env.get("DENO_V8_FLAGS") ?? "",
-    load_average: Deno.loadavg()[0],
-    ids_hash: ours[0].idsHash,
-    engines: columns.map(({ name, samples }) => ({
-      name,
-      prefill_tps: spreadOf(samples.map((sample) => sample.prefillTps)),
-      decode_tps: spreadOf(samples.map((sample) => sample.decodeTps)),
-      prefill_ratio: ratios(ours, samples, (sample) => sample.prefillTps),
-      decode_ratio: ratios(ours, samples, (sample) => sample.decodeTps),
-      ids_hash: samples[0].idsHash,
-    })),
-  };
+/** What an earlier run wrote with --json. */
+function readReport(path: string): Report {
+  const report: Report = JSON.parse(Deno.readTextFileSync(path));
+  if (Array.isArray(report.speeds) && Array.isArray(report.engines)) return report;
+  throw new Error(`"${path}" is no report: name a file that --json wrote`);
 }
 
-/** Ours divided by theirs, round by round. */
-function ratios(
-  ours: readonly Sample[],
-  theirs: readonly Sample[],
-  speed: (sample: Sample) => number,
-): Spread {
-  return spreadOf(ours.map((sample, round) => speed(sample) / speed(theirs[round])));
+/** Writes a file, and the folders that it lies in. */
+function writeFile(path: string, text: string): void {
+  Deno.mkdirSync(dirname(path), { recursive: true });
+  Deno.writeTextFileSync(path, text);
 }
 
-function formatTable(report: Report): string {
-  const rows = report.engines.map((engine) => [
-    engine.name,
-    formatSpread(engine.prefill_tps),
-    formatSpread(engine.prefill_ratio, 2),
-    formatSpread(engine.decode_tps),
-    formatSpread(engine.decode_ratio, 2),
-  ]);
-  const head = ["engine", "prefill tok/s", "ours / it", "decode tok/s", "ours / it"];
-  const widths = head.map((title, i) =>
-    Math.max(...[title, ...rows.map((row) => row[i])].map(length))
-  );
-  const lines = [head, ...rows].map((row) =>
-    row.map((cell, i) => cell.padEnd(widths[i])).join("  ").trimEnd()
-  );
-  return [
-    `${report.model}: ${report.prompt_tokens} + ${report.gen_tokens} tokens, ` +
-    `${report.threads} thread(s), median (min–max) of ${report.rounds} rounds`,
-    ...lines,
-    `ids ${report.ids_hash}`,
-  ].join("\n");
-}
-
-function length(text: string): number {
-  return text.length;
+/** An argument as a shell reads it back. */
+function quoteForShell(argument: string): string {
+  if (/^[\w@%+=:,./-]+$/.test(argument)) return argument;
+  return `'${argument.replaceAll("'", `'\\''`)}'`;
 }

@@ -1,11 +1,17 @@
 /**
- * Fetches node-llama-cpp with its prebuilt llama.cpp into a cache folder outside the repository:
- * the benchmark needs it, the product does not.
+ * Fetches peers from npm into a cache folder outside the repository: the benchmark needs them, the
+ * product does not.
  */
 import { join } from "node:path";
 
-/** The version that results are compared by. */
-export const PEER_VERSION = "3.22.1";
+/** The versions that results are compared by. */
+export const PEER_VERSIONS = {
+  "node-llama-cpp": "3.22.1",
+  // Later builds on npm come without the SIMD dot kernels.
+  "@wllama/wllama": "2.3.1",
+} as const;
+
+type PeerPackage = keyof typeof PEER_VERSIONS;
 
 /** The folder for what the benchmark downloads or makes. */
 export function benchCacheFolder(): string {
@@ -14,31 +20,31 @@ export function benchCacheFolder(): string {
 }
 
 /**
- * Installs the peer with npm, unless it is there.
+ * Installs a peer with npm, unless it is there.
  * @returns the folder whose node_modules holds it.
  * @throws when npm is missing or fails.
  */
-export async function installPeer(): Promise<string> {
-  const folder = join(benchCacheFolder(), `node-llama-cpp-${PEER_VERSION}`);
-  const manifest = join(folder, "node_modules", "node-llama-cpp", "package.json");
-  if (await exists(manifest)) return folder;
-  console.error(`Installing node-llama-cpp ${PEER_VERSION} into ${folder}`);
+export async function installPeer(name: PeerPackage): Promise<string> {
+  const version = PEER_VERSIONS[name];
+  const folder = join(benchCacheFolder(), `${name.replace(/.*\//, "")}-${version}`);
+  if (await exists(join(folder, "node_modules", name, "package.json"))) return folder;
+  console.error(`Installing ${name} ${version} into ${folder}`);
   await Deno.mkdir(folder, { recursive: true });
   await Deno.writeTextFile(join(folder, "package.json"), "{}\n");
   const { success, stderr } = await new Deno.Command(
     Deno.build.os === "windows" ? "npm.cmd" : "npm",
     {
-      // Its optional packages are builds for every platform and GPU (700 MB); one is enough.
+      // Optional packages are builds for every platform and GPU (700 MB); one is enough.
       args: [
         ...["install", "--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund"],
-        `node-llama-cpp@${PEER_VERSION}`,
-        `@node-llama-cpp/${prebuiltPlatform()}@${PEER_VERSION}`,
+        `${name}@${version}`,
+        ...name === "node-llama-cpp" ? [`@node-llama-cpp/${prebuiltPlatform()}@${version}`] : [],
       ],
       cwd: folder,
     },
   ).output();
   if (!success) {
-    throw new Error(`Cannot install node-llama-cpp: ${new TextDecoder().decode(stderr).trim()}`);
+    throw new Error(`npm cannot install ${name}: ${new TextDecoder().decode(stderr).trim()}`);
   }
   return folder;
 }

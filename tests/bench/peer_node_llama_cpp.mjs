@@ -2,7 +2,7 @@
  * One measurement of node-llama-cpp (native llama.cpp from npm), run by Node.js, which is what the
  * package is made for. Reads a job from stdin, prints one JSON document; loading is not timed.
  *
- * job: { packageFolder, modelPath, threads, promptIds, genTokens, flashAttention }
+ * job: { packageFolder, modelPath, threads, promptIds, genTokens }
  * prints: { version, prefillTps, decodeTps, ids }
  */
 import { readFileSync } from "node:fs";
@@ -28,7 +28,7 @@ const context = await model.createContext({
   contextSize: job.promptIds.length + job.genTokens + 8,
   batchSize: Math.max(512, WARMUP_TOKENS),
   threads: { ideal: job.threads, min: job.threads },
-  flashAttention: job.flashAttention,
+  flashAttention: true,
 });
 const sequence = context.getSequence();
 
