@@ -18,6 +18,7 @@ import { benchVerb } from "./verbs/bench.ts";
 import { detokenizeVerb } from "./verbs/detokenize.ts";
 import { doctorVerb } from "./verbs/doctor.ts";
 import { logitsVerb } from "./verbs/logits.ts";
+import { quantizeVerb } from "./verbs/quantize.ts";
 import { runVerb } from "./verbs/run.ts";
 import { serveVerb } from "./verbs/serve.ts";
 import { showVerb } from "./verbs/show.ts";
@@ -64,6 +65,7 @@ function createProgram(): Command {
       logitsVerb(),
       tokenizeVerb(),
       detokenizeVerb(),
+      quantizeVerb(),
       synthVerb(),
       doctorVerb(),
     ]
