@@ -1,3 +1,4 @@
 /** The door of `src/synth`: models with random weights. */
+export { type Quant, QUANTS, type WeightType } from "../quantize/mod.ts";
 export { synthesize, type SynthesizeOptions, type SynthesizeResult } from "./synthesize.ts";
 export { type ModelShape, type ShapeName, SHAPES } from "./shapes.ts";

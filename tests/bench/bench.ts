@@ -12,13 +12,7 @@ import { formatSpread, type Spread, spreadOf } from "../../src/cli/spread.ts";
 import { openGguf } from "../../src/gguf/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { oneOf, wholeNumber } from "../../src/cli/option_values.ts";
-import {
-  QUANTS,
-  type ShapeName,
-  SHAPES,
-  synthesize,
-  type WeightType,
-} from "../../src/synth/mod.ts";
+import { type Quant, QUANTS, type ShapeName, SHAPES, synthesize } from "../../src/synth/mod.ts";
 import { type Engine, ganglion, llamaBench, nodeLlamaCpp, OURS, type Sample } from "./engines.ts";
 import { benchCacheFolder, installPeer } from "./install_peer.ts";
 
@@ -28,7 +22,7 @@ interface Options {
   readonly promptTokens: number;
   readonly genTokens: number;
   readonly shape: ShapeName;
-  readonly quant: WeightType;
+  readonly quant: Quant;
   readonly seed: number;
   /** False with --no-peer. */
   readonly peer: boolean;

@@ -2,8 +2,7 @@
 import type { Command } from "commander";
 import { basename } from "node:path";
 import { formatBytes } from "../../base/units.ts";
-import { type Quant, QUANTS } from "../../quantize/mod.ts";
-import { type ShapeName, SHAPES, synthesize } from "../../synth/mod.ts";
+import { type Quant, QUANTS, type ShapeName, SHAPES, synthesize } from "../../synth/mod.ts";
 import { decimal, oneOf, wholeNumber } from "../option_values.ts";
 import { writeJson, writeOutLine } from "../output.ts";
 import { Progress } from "../progress.ts";
