@@ -18,6 +18,7 @@ import { benchVerb } from "./verbs/bench.ts";
 import { detokenizeVerb } from "./verbs/detokenize.ts";
 import { doctorVerb } from "./verbs/doctor.ts";
 import { logitsVerb } from "./verbs/logits.ts";
+import { perplexityVerb } from "./verbs/perplexity.ts";
 import { quantizeVerb } from "./verbs/quantize.ts";
 import { runVerb } from "./verbs/run.ts";
 import { serveVerb } from "./verbs/serve.ts";
@@ -65,6 +66,7 @@ function createProgram(): Command {
       logitsVerb(),
       tokenizeVerb(),
       detokenizeVerb(),
+      perplexityVerb(),
       quantizeVerb(),
       synthVerb(),
       doctorVerb(),
