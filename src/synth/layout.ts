@@ -39,10 +39,19 @@ export function modelMetadata(
     [`${arch}.attention.head_count`, u32(shape.headCount)],
     [`${arch}.attention.head_count_kv`, u32(shape.headCountKv)],
     [`${arch}.attention.layer_norm_rms_epsilon`, f32(shape.rmsEpsilon)],
-    [`${arch}.rope.dimension_count`, u32(shape.embeddingLength / shape.headCount)],
+    ...shape.headDim === undefined ? [] : headLengths(arch, shape.headDim),
+    [`${arch}.rope.dimension_count`, u32(headDimOf(shape))],
     [`${arch}.rope.freq_base`, f32(shape.ropeBase)],
     [`${arch}.vocab_size`, u32(shape.vocabSize)],
   ];
+}
+
+function headLengths(arch: string, headDim: number): MetadataEntry[] {
+  return ["key_length", "value_length"].map((key) => [`${arch}.attention.${key}`, u32(headDim)]);
+}
+
+function headDimOf(shape: ModelShape): number {
+  return shape.headDim ?? shape.embeddingLength / shape.headCount;
 }
 
 /** All tensors of a model; matrices have the types that `quant` gives them, vectors are F32. */
@@ -69,7 +78,9 @@ function floatTensors(shape: ModelShape): PlannedTensor[] {
 
 function blockTensors(shape: ModelShape, block: string): PlannedTensor[] {
   const { embeddingLength: width, feedForwardLength: neurons } = shape;
-  const keyWidth = width / shape.headCount * shape.headCountKv;
+  const headDim = headDimOf(shape);
+  const queryWidth = headDim * shape.headCount;
+  const keyWidth = headDim * shape.headCountKv;
   const vector = (name: string, role: TensorRole, length: number): PlannedTensor => (
     { name: `${block}.${name}`, role, type: "F32", dims: [length] }
   );
@@ -80,18 +91,25 @@ function blockTensors(shape: ModelShape, block: string): PlannedTensor[] {
   ): PlannedTensor => ({ name: `${block}.${name}.weight`, role, type: "F32", dims });
   const biases = shape.architecture === "qwen2"
     ? [
-      vector("attn_q.bias", "bias", width),
+      vector("attn_q.bias", "bias", queryWidth),
       vector("attn_k.bias", "bias", keyWidth),
       vector("attn_v.bias", "bias", keyWidth),
     ]
     : [];
+  const headNorms = shape.architecture === "qwen3"
+    ? [
+      vector("attn_q_norm.weight", "norm", headDim),
+      vector("attn_k_norm.weight", "norm", headDim),
+    ]
+    : [];
   return [
     vector("attn_norm.weight", "norm", width),
-    matrix("attn_q", [width, width]),
+    matrix("attn_q", [width, queryWidth]),
     matrix("attn_k", [width, keyWidth]),
     matrix("attn_v", [width, keyWidth]),
     ...biases,
-    matrix("attn_output", [width, width], "residual"),
+    ...headNorms,
+    matrix("attn_output", [queryWidth, width], "residual"),
     vector("ffn_norm.weight", "norm", width),
     matrix("ffn_gate", [width, neurons], "gate"),
     matrix("ffn_up", [width, neurons]),

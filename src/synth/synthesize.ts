@@ -69,9 +69,9 @@ export function synthesizeShape(
   }));
   const metadata: MetadataEntry[] = [
     ...modelMetadata(shape, { name: `synth ${name} ${quant}`, quant }),
-    ...shape.architecture === "qwen2"
-      ? bytePairVocabulary(shape.vocabSize)
-      : sentencePieceVocabulary(shape.vocabSize),
+    ...shape.architecture === "llama"
+      ? sentencePieceVocabulary(shape.vocabSize)
+      : bytePairVocabulary(shape.vocabSize),
   ];
   if (sparse) metadata.push([`${shape.architecture}.hidden_activation`, text("relu")]);
   const bytes = writeGguf(out, { metadata, tensors }, options.onProgress);
