@@ -62,7 +62,39 @@ class OffsetSuperblock {
       const { scale, minimum } = this.#exact[b];
       this.scales[b] = nearest(scale, this.d, scaleMost);
       this.minima[b] = nearest(minimum, this.dmin, scaleMost);
+      span.begin = begin + b * block;
+      span.end = span.begin + block;
+      this.#settle(span, b, format);
       this.#round(weights, begin, { b, format });
+    }
+  }
+
+  /** Moves scale and minimum of block b to neighbours that make a smaller error, if any. */
+  #settle({ weights, begin, end }: Span, b: number, { most, scaleMost }: Format): void {
+    const { d, dmin } = this;
+    const scale0 = this.scales[b];
+    const minimum0 = this.minima[b];
+    let least = Infinity;
+    for (let scale = Math.max(1, scale0 - 1); scale <= Math.min(scaleMost, scale0 + 1); scale++) {
+      const step = d * scale;
+      const inverse = 1 / step;
+      const last = Math.min(scaleMost, minimum0 + 1);
+      for (let minimum = Math.max(0, minimum0 - 1); minimum <= last; minimum++) {
+        const offset = dmin * minimum;
+        let error = 0;
+        for (let i = begin; i < end; i++) {
+          const x = weights[i] + offset;
+          let q = x * inverse + ROUNDER - ROUNDER;
+          q = q < 0 ? 0 : q > most ? most : q;
+          const difference = q * step - x;
+          error += difference * difference;
+        }
+        if (error < least) {
+          least = error;
+          this.scales[b] = scale;
+          this.minima[b] = minimum;
+        }
+      }
     }
   }
 
