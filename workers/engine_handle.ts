@@ -164,6 +164,23 @@ export class EngineHandle {
     }
   }
 
+  /**
+   * Sum of −log p (nats) of the ids from index `from` on, each after all before it.
+   * @throws {WorkerError} when the engine is closed before the last one.
+   */
+  async score(ids: readonly number[], from: number): Promise<number> {
+    check(!this.#isBusy, "one request at a time");
+    this.#isBusy = true;
+    this.#control.cancelled = this.#isClosed;
+    try {
+      const { nll } = await this.#ask("score", { ids, from });
+      if (nll === null) throw new WorkerError("The engine was closed before the text was scored");
+      return nll;
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+
   /** Rate at which all threads together read their weights, GB/s. */
   async readSpeedGbps(): Promise<number> {
     check(!this.#isBusy, "one request at a time");

@@ -26,6 +26,7 @@ answerCalls("engine", {
       });
       return { isComplete };
     }),
+  score: ({ ids, from }) => led((leader) => ({ nll: leader.negativeLogLikelihood(ids, from) })),
   readSpeed: () => led((leader) => ({ gbps: leader.readSpeedGbps() })),
   close() {
     runner?.control.publishExit();

@@ -14,6 +14,11 @@ export interface Calls {
   generate: { params: EngineRequest; result: EngineResult };
   /** Rank 0 only. Logits of every position; the rows come as "rows" events. */
   logits: { params: { ids: readonly number[] }; result: { readonly isComplete: boolean } };
+  /** Rank 0 only. Sum of −log p of the ids from index `from` on; null when it was cancelled. */
+  score: {
+    params: { ids: readonly number[]; from: number };
+    result: { readonly nll: number | null };
+  };
   /** Rank 0 only. Rate at which all ranks together read their weights, GB/s. */
   readSpeed: { params: Record<never, never>; result: { gbps: number } };
   /**

@@ -18,6 +18,8 @@ import { benchVerb } from "./verbs/bench.ts";
 import { detokenizeVerb } from "./verbs/detokenize.ts";
 import { doctorVerb } from "./verbs/doctor.ts";
 import { logitsVerb } from "./verbs/logits.ts";
+import { perplexityVerb } from "./verbs/perplexity.ts";
+import { quantizeVerb } from "./verbs/quantize.ts";
 import { runVerb } from "./verbs/run.ts";
 import { serveVerb } from "./verbs/serve.ts";
 import { showVerb } from "./verbs/show.ts";
@@ -64,6 +66,8 @@ function createProgram(): Command {
       logitsVerb(),
       tokenizeVerb(),
       detokenizeVerb(),
+      perplexityVerb(),
+      quantizeVerb(),
       synthVerb(),
       doctorVerb(),
     ]

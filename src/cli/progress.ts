@@ -11,7 +11,7 @@ const TERMINAL_INTERVAL_MS = 100;
 const LINE_INTERVAL_MS = 5_000;
 const BAR_COLUMNS = 30;
 
-/** Progress through a known number of bytes. */
+/** Progress through a known number of bytes, or of anything else. */
 export class Progress implements Disposable {
   readonly #label: string;
   readonly #isTerminal = Deno.stderr.isTerminal();
@@ -23,18 +23,21 @@ export class Progress implements Disposable {
     this.#label = label;
   }
 
-  /** Shows how far the work is, if it is time to. */
-  update(doneBytes: number, totalBytes: number): void {
+  /**
+   * Shows how far the work is, if it is time to.
+   * @param detail what is shown beside the percentage; left out: the two as sizes.
+   */
+  update(done: number, total: number, detail?: string): void {
     const now = performance.now();
     if (now < this.#nextMs) return;
     this.#nextMs = now + (this.#isTerminal ? TERMINAL_INTERVAL_MS : LINE_INTERVAL_MS);
     this.#shown = true;
-    const share = totalBytes > 0 ? Math.min(1, doneBytes / totalBytes) : 0;
-    const sizes = `${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}`;
+    const share = total > 0 ? Math.min(1, done / total) : 0;
+    const beside = detail ?? `${formatBytes(done)} of ${formatBytes(total)}`;
     const percent = `${Math.floor(share * 100)} %`;
-    if (!this.#isTerminal) return writeErrorLine(`${this.#label}: ${percent} (${sizes})`);
+    if (!this.#isTerminal) return writeErrorLine(`${this.#label}: ${percent} (${beside})`);
     const bar = "█".repeat(Math.round(share * BAR_COLUMNS)).padEnd(BAR_COLUMNS, "░");
-    writeError(`\r\x1b[K${this.#label} ${bar} ${percent} (${sizes})`);
+    writeError(`\r\x1b[K${this.#label} ${bar} ${percent} (${beside})`);
   }
 
   /** Takes the bar away. */

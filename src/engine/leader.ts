@@ -8,6 +8,7 @@ import { STEP_KIND_FORWARD, STEP_KIND_READ } from "../memory/control_layout.ts";
 import type { FinishReason, SamplingOptions } from "../llm/types.ts";
 import type { RankRunner } from "../rank/open_rank.ts";
 import { lengthOf } from "../rank/shard.ts";
+import { negativeLogProbability } from "./log_probability.ts";
 import { Sampler } from "./sampler.ts";
 import type { EngineRequest, EngineResult } from "./types.ts";
 
@@ -111,6 +112,31 @@ export class Leader {
       onRows(rows, position);
     }
     return true;
+  }
+
+  /**
+   * How surprised the model is by the ids from index `from` (at least 1) on, each after all before
+   * it: the sum of −log p, in nats. Logits stay on this thread.
+   * @returns null when it was cancelled before the last one.
+   */
+  negativeLogLikelihood(ids: readonly number[], from: number): number | null {
+    const { logitsRows, chunkTokens } = this.#runner.rank.plan;
+    this.#cachedCount = 0;
+    this.#chunkedCount = 0;
+    let sum = 0;
+    // Nothing follows the last id.
+    for (let position = 0, n = 0; position < ids.length - 1; position += n) {
+      const isContextOnly = position + chunkTokens < from;
+      n = Math.min(isContextOnly ? chunkTokens : logitsRows, ids.length - 1 - position);
+      const end = position + n;
+      const logitsCount = Math.max(0, Math.min(n, end + 1 - from));
+      if (!this.#forward(ids, { position, n, logitsCount })) return null;
+      for (let t = 0; t < logitsCount; t++) {
+        this.#gatherRow(t, this.#logits);
+        sum += negativeLogProbability(this.#logits, ids[end + 1 - logitsCount + t]);
+      }
+    }
+    return sum;
   }
 
   /** Rate at which all ranks together read their weights, GB/s: the best of three passes. */

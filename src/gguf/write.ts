@@ -36,11 +36,12 @@ export type WriteProgress = (doneBytes: number, totalBytes: number) => void;
  * Writes a file under a temporary name beside `path`, then renames it: `path` holds the old file or
  * the whole new one, never a half.
  * @returns bytes of the file.
- * @throws the system's error when the disk is full or may not be written to; nothing is left there.
+ * @throws {Error} "Cannot write …" when the disk is full or may not be written to; nothing is left
+ *   there.
  */
 export function writeGguf(path: string, spec: GgufSpec, onProgress?: WriteProgress): number {
   const temporary = `${path}.${process.pid}.part`;
-  const descriptor = openSync(temporary, "w");
+  const descriptor = openForWriting(path, temporary);
   try {
     const sizeBytes = emit(spec, (bytes) => writeFully(descriptor, bytes), onProgress);
     fsyncSync(descriptor);
@@ -49,7 +50,7 @@ export function writeGguf(path: string, spec: GgufSpec, onProgress?: WriteProgre
     return sizeBytes;
   } catch (error) {
     discard(descriptor, temporary);
-    throw error;
+    throw explained(error, path);
   }
 }
 
@@ -138,6 +139,33 @@ function putTensorEntry(header: HeaderBytes, tensor: TensorSpec, offset: number)
 function tensorBytes({ type, dims }: TensorSpec): number {
   return dims.slice(1).reduce((bytes, dimension) => bytes * dimension, rowBytes(type, dims[0]));
 }
+
+function openForWriting(path: string, temporary: string): number {
+  try {
+    return openSync(temporary, "w");
+  } catch (error) {
+    throw explained(error, path);
+  }
+}
+
+/** What the system refuses, in words; what the pieces' source threw, as it is. */
+function explained(error: unknown, path: string): unknown {
+  const { code, syscall } = error as { code?: unknown; syscall?: unknown };
+  if (typeof code !== "string" || typeof syscall !== "string") return error;
+  const advice = WRITE_ADVICE[code] ?? `${code}: check the disk and the path`;
+  return new Error(`Cannot write "${path}": ${advice}`, { cause: error });
+}
+
+const WRITE_ADVICE: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such folder: make it first",
+  ENOTDIR: "a part of the path is not a folder: check the path",
+  EISDIR: "the path is a folder: give the path of a file",
+  EACCES: "the folder may not be written to: change its permissions, or give another path",
+  EROFS: "the disk may only be read: give a path on another one",
+  ENOSPC: "the disk is full: make room, or give a path on another one",
+  EDQUOT: "your share of the disk is used up: make room, or give a path on another one",
+  ENAMETOOLONG: "the name is too long: give a shorter one",
+};
 
 function writeFully(descriptor: number, bytes: Uint8Array): void {
   let done = 0;

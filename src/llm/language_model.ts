@@ -3,6 +3,7 @@
  * that the server and the command line use.
  */
 import type { ChatTemplate } from "../chat/mod.ts";
+import { check } from "../base/check.ts";
 import { RequestError } from "../base/errors.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import { bytesByKind } from "../memory/arena.ts";
@@ -116,6 +117,23 @@ export class LoadedModel implements LanguageModel {
     const endTurn = await this.#queue.enter();
     try {
       await this.#engine.logits(ids, onRows);
+    } finally {
+      endTurn();
+    }
+  }
+
+  /**
+   * How surprised the model is by the ids from index `from` on, each after all before it: the sum
+   * of −log p, in nats.
+   * @throws {RequestError} when the ids do not fit the context or the vocabulary.
+   */
+  async negativeLogLikelihood(ids: readonly number[], from: number): Promise<number> {
+    check(Number.isInteger(from) && from >= 1, `ids from index ${from} on are predicted`);
+    this.#checkIds(ids, { mayFill: true });
+    this.#checkAlive();
+    const endTurn = await this.#queue.enter();
+    try {
+      return await this.#engine.score(ids, from);
     } finally {
       endTurn();
     }

@@ -1,6 +1,7 @@
 /** The door of `src/model`: what a model is, out of a parsed file. Multiplies no weights. */
 export { describeModel, SUPPORTED_ARCHITECTURES } from "./describe.ts";
-export { dequantize } from "./dequantize.ts";
+export { dequantize, DEQUANTIZED_TYPES, dequantizeInto } from "./dequantize.ts";
+export { FP4_LEVELS, IQ4_LEVELS } from "./dequantize_blocks.ts";
 export { fillRopeTable, type RopeFrequencies, ropeFrequencies } from "./rope.ts";
 export type {
   LayerTensors,

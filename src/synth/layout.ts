@@ -3,7 +3,7 @@
  * the order of real files. Knows nothing of values.
  */
 import { f32, type MetadataEntry, text, u32 } from "../gguf/mod.ts";
-import type { WeightType } from "./quantize_blocks.ts";
+import { chooseTypes, FILE_TYPES, type Quant, type WeightType } from "../quantize/mod.ts";
 import type { ModelShape } from "./shapes.ts";
 
 /**
@@ -21,25 +21,16 @@ export interface PlannedTensor {
   readonly dims: readonly number[];
 }
 
-/** llama.cpp's `general.file_type` of a file whose matrices have this type. */
-const FILE_TYPES: Readonly<Record<WeightType, number>> = {
-  F32: 0,
-  F16: 1,
-  Q4_0: 2,
-  Q8_0: 7,
-  BF16: 32,
-};
-
 /** The metadata of a model without its tokenizer. */
 export function modelMetadata(
   shape: ModelShape,
-  file: { name: string; type: WeightType },
+  file: { name: string; quant: Quant },
 ): MetadataEntry[] {
   const arch = shape.architecture;
   return [
     ["general.architecture", text(arch)],
     ["general.name", text(file.name)],
-    ["general.file_type", u32(FILE_TYPES[file.type])],
+    ["general.file_type", u32(FILE_TYPES[file.quant])],
     ["general.quantization_version", u32(2)],
     [`${arch}.context_length`, u32(shape.contextLength)],
     [`${arch}.embedding_length`, u32(shape.embeddingLength)],
@@ -48,51 +39,77 @@ export function modelMetadata(
     [`${arch}.attention.head_count`, u32(shape.headCount)],
     [`${arch}.attention.head_count_kv`, u32(shape.headCountKv)],
     [`${arch}.attention.layer_norm_rms_epsilon`, f32(shape.rmsEpsilon)],
-    [`${arch}.rope.dimension_count`, u32(shape.embeddingLength / shape.headCount)],
+    ...shape.headDim === undefined ? [] : headLengths(arch, shape.headDim),
+    [`${arch}.rope.dimension_count`, u32(headDimOf(shape))],
     [`${arch}.rope.freq_base`, f32(shape.ropeBase)],
     [`${arch}.vocab_size`, u32(shape.vocabSize)],
   ];
 }
 
-/** All tensors of a model; matrices have `type`, vectors are F32. */
-export function modelTensors(shape: ModelShape, type: WeightType): PlannedTensor[] {
+function headLengths(arch: string, headDim: number): MetadataEntry[] {
+  return ["key_length", "value_length"].map((key) => [`${arch}.attention.${key}`, u32(headDim)]);
+}
+
+function headDimOf(shape: ModelShape): number {
+  return shape.headDim ?? shape.embeddingLength / shape.headCount;
+}
+
+/** All tensors of a model; matrices have the types that `quant` gives them, vectors are F32. */
+export function modelTensors(shape: ModelShape, quant: Quant): PlannedTensor[] {
+  const tensors = floatTensors(shape);
+  const chosen = chooseTypes(tensors, quant);
+  return tensors.map((tensor) => ({ ...tensor, type: chosen.get(tensor.name)?.type ?? "F32" }));
+}
+
+function floatTensors(shape: ModelShape): PlannedTensor[] {
   const { embeddingLength: width, vocabSize } = shape;
   const tensors: PlannedTensor[] = [
-    { name: "token_embd.weight", role: "embedding", type, dims: [width, vocabSize] },
+    { name: "token_embd.weight", role: "embedding", type: "F32", dims: [width, vocabSize] },
   ];
   for (let block = 0; block < shape.blockCount; block++) {
-    tensors.push(...blockTensors(shape, type, `blk.${block}`));
+    tensors.push(...blockTensors(shape, `blk.${block}`));
   }
   tensors.push({ name: "output_norm.weight", role: "norm", type: "F32", dims: [width] });
   if (!shape.tied) {
-    tensors.push({ name: "output.weight", role: "output", type, dims: [width, vocabSize] });
+    tensors.push({ name: "output.weight", role: "output", type: "F32", dims: [width, vocabSize] });
   }
   return tensors;
 }
 
-function blockTensors(shape: ModelShape, type: WeightType, block: string): PlannedTensor[] {
+function blockTensors(shape: ModelShape, block: string): PlannedTensor[] {
   const { embeddingLength: width, feedForwardLength: neurons } = shape;
-  const keyWidth = width / shape.headCount * shape.headCountKv;
+  const headDim = headDimOf(shape);
+  const queryWidth = headDim * shape.headCount;
+  const keyWidth = headDim * shape.headCountKv;
   const vector = (name: string, role: TensorRole, length: number): PlannedTensor => (
     { name: `${block}.${name}`, role, type: "F32", dims: [length] }
   );
-  const matrix = (name: string, dims: readonly [number, number], role: TensorRole = "matrix") => (
-    { name: `${block}.${name}.weight`, role, type, dims }
-  );
+  const matrix = (
+    name: string,
+    dims: readonly [number, number],
+    role: TensorRole = "matrix",
+  ): PlannedTensor => ({ name: `${block}.${name}.weight`, role, type: "F32", dims });
   const biases = shape.architecture === "qwen2"
     ? [
-      vector("attn_q.bias", "bias", width),
+      vector("attn_q.bias", "bias", queryWidth),
       vector("attn_k.bias", "bias", keyWidth),
       vector("attn_v.bias", "bias", keyWidth),
     ]
     : [];
+  const headNorms = shape.architecture === "qwen3"
+    ? [
+      vector("attn_q_norm.weight", "norm", headDim),
+      vector("attn_k_norm.weight", "norm", headDim),
+    ]
+    : [];
   return [
     vector("attn_norm.weight", "norm", width),
-    matrix("attn_q", [width, width]),
+    matrix("attn_q", [width, queryWidth]),
     matrix("attn_k", [width, keyWidth]),
     matrix("attn_v", [width, keyWidth]),
     ...biases,
-    matrix("attn_output", [width, width], "residual"),
+    ...headNorms,
+    matrix("attn_output", [queryWidth, width], "residual"),
     vector("ffn_norm.weight", "norm", width),
     matrix("ffn_gate", [width, neurons], "gate"),
     matrix("ffn_up", [width, neurons]),

@@ -1,4 +1,4 @@
-/** The door of `src/synth`: models with random weights, and floats packed into blocks. */
-export { QUANTS, synthesize, type SynthesizeOptions, type SynthesizeResult } from "./synthesize.ts";
-export { packWeights, type WeightType } from "./quantize_blocks.ts";
+/** The door of `src/synth`: models with random weights. */
+export { type Quant, QUANTS, type WeightType } from "../quantize/mod.ts";
+export { synthesize, type SynthesizeOptions, type SynthesizeResult } from "./synthesize.ts";
 export { type ModelShape, type ShapeName, SHAPES } from "./shapes.ts";

@@ -1,8 +1,8 @@
 /** Random weights for every tensor of a model, shared where tensors are alike. */
 import { rowBytes } from "../model/dtypes.ts";
+import { encodeWeights } from "../quantize/mod.ts";
 import { weightDistribution } from "./distribution.ts";
 import type { PlannedTensor } from "./layout.ts";
-import { packWeights } from "./quantize_blocks.ts";
 import type { SeededRandom } from "./seeded_random.ts";
 import type { ModelShape } from "./shapes.ts";
 import { WeightPool } from "./weight_pool.ts";
@@ -29,7 +29,7 @@ export class Pools {
     const { mean, deviation } = weightDistribution(tensor, this.#shape);
     const length = tensor.dims[0];
     const draw = () => mean + deviation * this.#random.normal();
-    return packWeights(tensor.type, Float32Array.from({ length }, draw));
+    return encodeWeights(tensor.type, Float32Array.from({ length }, draw));
   }
 
   /** The pool for a matrix; `gain` makes its weights larger. */

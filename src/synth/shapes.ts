@@ -2,12 +2,14 @@
 
 /** Everything that decides which tensors a model has and how large they are. */
 export interface ModelShape {
-  readonly architecture: "llama" | "qwen2";
+  readonly architecture: "llama" | "qwen2" | "qwen3";
   readonly blockCount: number;
   readonly embeddingLength: number;
   readonly feedForwardLength: number;
   readonly headCount: number;
   readonly headCountKv: number;
+  /** Left out: embeddingLength / headCount. */
+  readonly headDim?: number;
   readonly vocabSize: number;
   /** Tokens. */
   readonly contextLength: number;
@@ -17,7 +19,10 @@ export interface ModelShape {
   readonly tied: boolean;
 }
 
-/** Real models by the name that `synth --shape` takes. Biases follow from "qwen2". */
+/**
+ * Real models by the name that `synth --shape` takes. Biases follow from "qwen2", norms of heads
+ * from "qwen3".
+ */
 export const SHAPES = {
   "llama-160m": {
     architecture: "llama",
@@ -59,6 +64,20 @@ export const SHAPES = {
     ropeBase: 10000,
     tied: false,
   },
+  // Its divisors of the rotary frequencies are left out.
+  "llama-3.2-1b": {
+    architecture: "llama",
+    blockCount: 16,
+    embeddingLength: 2048,
+    feedForwardLength: 8192,
+    headCount: 32,
+    headCountKv: 8,
+    vocabSize: 128256,
+    contextLength: 131072,
+    rmsEpsilon: 1e-5,
+    ropeBase: 500000,
+    tied: true,
+  },
   "qwen2-0.5b": {
     architecture: "qwen2",
     blockCount: 24,
@@ -68,6 +87,33 @@ export const SHAPES = {
     headCountKv: 2,
     vocabSize: 151936,
     contextLength: 32768,
+    rmsEpsilon: 1e-6,
+    ropeBase: 1000000,
+    tied: true,
+  },
+  "qwen2.5-1.5b": {
+    architecture: "qwen2",
+    blockCount: 28,
+    embeddingLength: 1536,
+    feedForwardLength: 8960,
+    headCount: 12,
+    headCountKv: 2,
+    vocabSize: 151936,
+    contextLength: 32768,
+    rmsEpsilon: 1e-6,
+    ropeBase: 1000000,
+    tied: true,
+  },
+  "qwen3-0.6b": {
+    architecture: "qwen3",
+    blockCount: 28,
+    embeddingLength: 1024,
+    feedForwardLength: 3072,
+    headCount: 16,
+    headCountKv: 8,
+    headDim: 128,
+    vocabSize: 151936,
+    contextLength: 40960,
     rmsEpsilon: 1e-6,
     ropeBase: 1000000,
     tied: true,

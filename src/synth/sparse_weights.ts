@@ -8,14 +8,16 @@
  */
 import { check } from "../base/check.ts";
 import { MiB } from "../base/units.ts";
-import { rowBytes } from "../model/dtypes.ts";
+import { dtypeByName, rowBytes } from "../model/dtypes.ts";
+import { dequantizeInto } from "../model/mod.ts";
+import { encodeWeightsInto } from "../quantize/mod.ts";
 import type { PlannedTensor } from "./layout.ts";
 import type { Pools } from "./pools.ts";
 import type { SeededRandom } from "./seeded_random.ts";
 import { type FiringThresholds, firingThresholds } from "./sparsity.ts";
-import { constantHead, type WeightPool } from "./weight_pool.ts";
+import type { WeightPool } from "./weight_pool.ts";
 
-/** Dimensions that carry the constant: one block of the quantised types. */
+/** Dimensions that carry the constant. */
 const CONSTANT_DIMENSIONS = 32;
 /** With 32 blocks the constant shrinks by 4 %. */
 const RESIDUAL_GAIN = 0.05;
@@ -72,11 +74,18 @@ function* rowsWithHeads(
   const bytesPerRow = rowBytes(tensor.type, columns);
   const batchRows = Math.max(1, Math.floor(BATCH_BYTES / bytesPerRow));
   const batch = new Uint8Array(batchRows * bytesPerRow);
+  // Whole blocks that hold the constant dimensions, and perhaps more.
+  const weights = new Float32Array(
+    Math.max(CONSTANT_DIMENSIONS, dtypeByName(tensor.type)!.blockElements),
+  );
+  const headBytes = rowBytes(tensor.type, weights.length);
   for (let row = 0; row < rowCount; row += batchRows) {
     const rows = batch.subarray(0, Math.min(batchRows, rowCount - row) * bytesPerRow);
     pool.fill(rows);
     for (let at = 0; at < rows.length; at += bytesPerRow) {
-      rows.set(constantHead(tensor.type, weightOf()), at);
+      const head = rows.subarray(at, at + headBytes);
+      dequantizeInto(tensor.type, head, weights);
+      encodeWeightsInto(tensor.type, weights.fill(weightOf(), 0, CONSTANT_DIMENSIONS), head);
     }
     yield rows;
   }

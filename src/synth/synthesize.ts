@@ -10,23 +10,20 @@ import {
   writeGguf,
   type WriteProgress,
 } from "../gguf/mod.ts";
+import { type Quant, QUANTS } from "../quantize/mod.ts";
 import { modelMetadata, modelTensors, type PlannedTensor } from "./layout.ts";
 import { Pools } from "./pools.ts";
-import type { WeightType } from "./quantize_blocks.ts";
 import { SeededRandom } from "./seeded_random.ts";
 import { type ModelShape, type ShapeName, SHAPES } from "./shapes.ts";
 import { SparseWeights } from "./sparse_weights.ts";
 import { SPARSITY_MAX, SPARSITY_MIN } from "./sparsity.ts";
 import { bytePairVocabulary, sentencePieceVocabulary } from "./vocabulary.ts";
 
-/** The types that `quant` may name. */
-export const QUANTS: readonly WeightType[] = ["F32", "F16", "BF16", "Q8_0", "Q4_0"];
-
 /** What to make. */
 export interface SynthesizeOptions {
   readonly shape: ShapeName;
-  /** Type of all matrices. */
-  readonly quant: WeightType;
+  /** Type of all matrices, or a mixture. */
+  readonly quant: Quant;
   /**
    * Share of neurons that are silent on average, between 0 and 1; makes it a ReLU model. Left out:
    * an ordinary SiLU model.
@@ -71,10 +68,10 @@ export function synthesizeShape(
     pieces: () => sparse?.pieces(tensor, pools) ?? pools.pieces(tensor),
   }));
   const metadata: MetadataEntry[] = [
-    ...modelMetadata(shape, { name: `synth ${name} ${quant}`, type: quant }),
-    ...shape.architecture === "qwen2"
-      ? bytePairVocabulary(shape.vocabSize)
-      : sentencePieceVocabulary(shape.vocabSize),
+    ...modelMetadata(shape, { name: `synth ${name} ${quant}`, quant }),
+    ...shape.architecture === "llama"
+      ? sentencePieceVocabulary(shape.vocabSize)
+      : bytePairVocabulary(shape.vocabSize),
   ];
   if (sparse) metadata.push([`${shape.architecture}.hidden_activation`, text("relu")]);
   const bytes = writeGguf(out, { metadata, tensors }, options.onProgress);

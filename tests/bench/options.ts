@@ -1,7 +1,7 @@
 /** The benchmark's command line: text in, options out. */
 import { Command, InvalidArgumentError, Option } from "commander";
 import { list, oneOf, wholeNumber } from "../../src/cli/option_values.ts";
-import { QUANTS, type ShapeName, SHAPES, type WeightType } from "../../src/synth/mod.ts";
+import { type Quant, QUANTS, type ShapeName, SHAPES } from "../../src/synth/mod.ts";
 import { type Variant, VARIANTS } from "./engine_ganglion.ts";
 
 /** Everybody we can be measured beside. */
@@ -30,7 +30,7 @@ export interface BenchOptions {
   /** Measure loading as well. */
   readonly load: boolean;
   readonly shape: ShapeName;
-  readonly quant: WeightType;
+  readonly quant: Quant;
   /** Seed of the prompt. */
   readonly seed: number;
   /** Print Markdown instead of aligned columns. */

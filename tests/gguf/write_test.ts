@@ -70,6 +70,17 @@ Deno.test("writeGguf() keeps the old file and no temporary one when a producer f
   });
 });
 
+Deno.test("writeGguf() says in words what the system refuses", () => {
+  withFolder((folder) => {
+    const into = (path: string) => () => writeGguf(path, spec());
+    assertThrows(into(`${folder}/no/m.gguf`), Error, "Cannot write");
+    assertThrows(into(`${folder}/no/m.gguf`), Error, "there is no such folder");
+    Deno.writeTextFileSync(`${folder}/file`, "");
+    assertThrows(into(`${folder}/file/m.gguf`), Error, "a part of the path is not a folder");
+    assertThrows(into(`${folder}/${"m".repeat(300)}`), Error, "the name is too long");
+  });
+});
+
 Deno.test("writeGguf() leaves nothing behind when it cannot rename", () => {
   withFolder((folder) => {
     Deno.mkdirSync(`${folder}/taken`);

@@ -3,9 +3,9 @@
  * a tokenizer and a chat template. No test needs a model from outside.
  */
 import { encodeGguf, f32, type MetadataEntry, text, u32 } from "../../src/gguf/mod.ts";
+import { encodeWeights, type Quant, type WeightType } from "../../src/quantize/mod.ts";
 import { weightDistribution } from "../../src/synth/distribution.ts";
 import { modelMetadata, modelTensors, type PlannedTensor } from "../../src/synth/layout.ts";
-import { packWeights, type WeightType } from "../../src/synth/quantize_blocks.ts";
 import type { ModelShape } from "../../src/synth/shapes.ts";
 import { sentencePieceVocabulary } from "../../src/synth/vocabulary.ts";
 import { Rng } from "./rng.ts";
@@ -13,8 +13,8 @@ import { Rng } from "./rng.ts";
 /** What may be chosen; the rest of the shape has defaults, see `TINY_SHAPE`. */
 export interface TinyModelOptions extends Partial<ModelShape> {
   readonly seed?: number;
-  /** Type of all matrices; quantised types need lengths that are multiples of 32. Default F32. */
-  readonly type?: WeightType;
+  /** Type of all matrices, or a mixture; what rows do not fit gets another type. Default F32. */
+  readonly type?: Quant;
   /** Types of single tensors; undefined leaves the type that the tensor would have. */
   readonly typeOf?: (name: string) => WeightType | undefined;
   /** Tokens; left out: no window. */
@@ -52,12 +52,12 @@ export function tinyModel(options: TinyModelOptions = {}): Uint8Array<ArrayBuffe
   const rng = new Rng(options.seed ?? 1);
   const tensors = modelTensors(shape, type).map((planned) => {
     const tensor = { ...planned, type: options.typeOf?.(planned.name) ?? planned.type };
-    const bytes = packWeights(tensor.type, randomWeights(tensor, shape, rng));
+    const bytes = encodeWeights(tensor.type, randomWeights(tensor, shape, rng));
     return { ...tensor, pieces: () => [bytes] };
   });
   if (options.ropeFactors) {
     const length = shape.embeddingLength / shape.headCount / 2;
-    const bytes = packWeights("F32", Float32Array.from({ length }, (_, i) => 1 + 7 * i / length));
+    const bytes = encodeWeights("F32", Float32Array.from({ length }, (_, i) => 1 + 7 * i / length));
     const dims = [length];
     tensors.push({
       name: "rope_freqs.weight",
@@ -68,7 +68,7 @@ export function tinyModel(options: TinyModelOptions = {}): Uint8Array<ArrayBuffe
     });
   }
   const metadata = new Map([
-    ...modelMetadata(shape, { name: "tiny", type }),
+    ...modelMetadata(shape, { name: "tiny", quant: type }),
     ...sentencePieceVocabulary(shape.vocabSize),
     ...contextMetadata(shape.architecture, options),
     ...options.metadata ?? [],

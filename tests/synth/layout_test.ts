@@ -7,7 +7,10 @@ const PARAMETERS: Record<ShapeName, number> = {
   "llama-160m": 162_417_408,
   "tinyllama-1.1b": 1_100_048_384,
   "mistral-7b": 7_241_732_096,
+  "llama-3.2-1b": 1_235_814_400,
   "qwen2-0.5b": 494_032_768,
+  "qwen2.5-1.5b": 1_543_714_304,
+  "qwen3-0.6b": 596_049_920,
 };
 
 Deno.test("modelTensors() has as many weights as the real models", () => {

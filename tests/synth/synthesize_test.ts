@@ -1,4 +1,5 @@
 import {
+  assert,
   assertAlmostEquals,
   assertEquals,
   assertLess,
@@ -17,9 +18,10 @@ import {
   TensorReader,
   type TypedGgufFile,
 } from "../../src/gguf/mod.ts";
-import { describeModel } from "../../src/model/mod.ts";
+import { dequantize, describeModel } from "../../src/model/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
-import { type ModelShape, QUANTS, synthesize, type WeightType } from "../../src/synth/mod.ts";
+import { type Quant, QUANTS } from "../../src/quantize/mod.ts";
+import { type ModelShape, synthesize } from "../../src/synth/mod.ts";
 import { synthesizeShape } from "../../src/synth/synthesize.ts";
 
 const SHAPE: ModelShape = {
@@ -38,7 +40,7 @@ const SHAPE: ModelShape = {
 
 /** Makes a model, gives its path to `run`, and removes it. */
 function withModel(
-  made: { shape?: Partial<ModelShape>; quant?: WeightType; sparsity?: number; seed?: number },
+  made: { shape?: Partial<ModelShape>; quant?: Quant; sparsity?: number; seed?: number },
   run: (path: string, result: { bytes: number; params: number }) => void,
 ): void {
   const out = Deno.makeTempFileSync({ suffix: ".gguf" });
@@ -51,15 +53,80 @@ function withModel(
   }
 }
 
+/** llama.cpp has no name of its own for files of these types alone. */
+const SAID: Readonly<Partial<Record<Quant, string>>> = {
+  Q3_K: "Q3_K_S",
+  Q4_K: "Q4_K_S",
+  Q5_K: "Q5_K_S",
+  MXFP4: "MXFP4_MOE",
+};
+
 for (const quant of QUANTS) {
-  Deno.test(`synthesize() makes a ${quant} model that describeModel() accepts`, () => {
+  Deno.test(`synthesize() makes a ${quant} model that says what it is`, () => {
     withModel({ quant }, (path, result) => {
       const file = openGguf(path);
-      assertEquals(describeModel(file).config.vocabSize, 400);
       const summary = describeGguf(file);
-      assertEquals(summary.quant, quant);
+      assertEquals(summary.quant, SAID[quant] ?? quant);
       assertEquals(summary.parameters, result.params);
       assertEquals(summary.file_bytes, result.bytes);
+    });
+  });
+}
+
+Deno.test("synthesize() makes models that describeModel() accepts", () => {
+  for (const quant of ["F32", "F16", "BF16", "Q8_0", "Q4_0"] as const) {
+    withModel({ quant }, (path) => {
+      assertEquals(describeModel(openGguf(path)).config.vocabSize, 400);
+    });
+  }
+});
+
+Deno.test("synthesize() gives a mixture's tensors the types that quantizing would", () => {
+  withModel({ quant: "Q4_K_M" }, (path) => {
+    const { tensors } = openGguf(path);
+    const typeOf = (name: string) => tensors.get(`${name}.weight`)?.type;
+    assertEquals(["blk.1.ffn_down", "blk.3.ffn_down", "output", "output_norm"].map(typeOf), [
+      "Q4_K",
+      "Q6_K",
+      "Q6_K",
+      "F32",
+    ]);
+  });
+});
+
+Deno.test("synthesize() gives rows that do not divide into blocks another type", () => {
+  withModel({ quant: "Q4_K", shape: { embeddingLength: 128, headCount: 2 } }, (path) => {
+    const { tensors } = openGguf(path);
+    assertEquals(tensors.get("blk.0.attn_q.weight")?.type, "Q5_0");
+    assertEquals(tensors.get("blk.0.ffn_down.weight")?.type, "Q4_K");
+  });
+});
+
+for (const quant of ["Q4_0", "Q8_0", "Q4_K", "Q6_K", "IQ4_XS", "MXFP4"] as const) {
+  Deno.test(`synthesize() keeps the constant of sparse ${quant} models apart from the rest`, () => {
+    withModel({ quant, sparsity: 0.9 }, (path) => {
+      const file = openGguf(path);
+      using reader = TensorReader.open(file);
+      const rowsOf = (name: string) => {
+        const tensor = file.tensors.get(name)!;
+        const weights = dequantize(tensor.type, reader.readAll(tensor));
+        const [columns, count] = tensor.dims;
+        return Array.from(
+          { length: count },
+          (_, row) => weights.subarray(row * columns, (row + 1) * columns),
+        );
+      };
+      for (const row of rowsOf("token_embd.weight")) {
+        for (const x of row.subarray(0, 32)) assertAlmostEquals(x, 1, 0.1);
+      }
+      const residual = rowsOf("blk.1.ffn_down.weight");
+      for (const row of residual.slice(0, 32)) assert(row.every((x) => Math.abs(x) === 0));
+      for (const row of residual.slice(32)) assert(row.some((x) => x !== 0));
+      // A gate's threshold: near 1.28 deviations below zero for 90 %, over 32 dimensions.
+      const gates = rowsOf("blk.2.ffn_gate.weight");
+      const means = gates.map((row) => row.subarray(0, 32).reduce((sum, x) => sum + x, 0));
+      const mean = means.reduce((sum, x) => sum + x, 0) / means.length;
+      assert(mean < -1 && mean > -2.5, `${mean}`);
     });
   });
 }
@@ -107,7 +174,7 @@ Deno.test("synthesize() refuses shapes, types and sparsities that it does not kn
   } as const;
   const wrong: [Record<string, unknown>, string][] = [
     [{ shape: "toString" }, 'shape "toString": choose one of llama-160m'],
-    [{ quant: "Q4_K" }, 'type "Q4_K": choose one of F32'],
+    [{ quant: "Q9_K" }, 'type "Q9_K": choose one of F32'],
     [{ sparsity: 1 }, "sparsity 1: give a share from 0.1 to 0.999"],
     [{ sparsity: NaN }, "sparsity NaN"],
     [{ shape: "qwen2-0.5b", sparsity: 0.9 }, "its output projection is its embedding table"],

@@ -2,10 +2,10 @@ import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { dequantize } from "../../src/model/mod.ts";
 import { rowBytes } from "../../src/model/dtypes.ts";
 import { SeededRandom } from "../../src/synth/seeded_random.ts";
-import { QUANTS } from "../../src/synth/mod.ts";
-import { constantHead, WeightPool } from "../../src/synth/weight_pool.ts";
+import { WEIGHT_TYPES } from "../../src/quantize/mod.ts";
+import { WeightPool } from "../../src/synth/weight_pool.ts";
 
-for (const type of QUANTS) {
+for (const type of WEIGHT_TYPES) {
   Deno.test(`WeightPool deals ${type} weights of the wanted deviation`, () => {
     const pool = new WeightPool(type, 0.02, new SeededRandom(1));
     const bytes = new Uint8Array(rowBytes(type, 1 << 16));
@@ -17,11 +17,13 @@ for (const type of QUANTS) {
     assertAlmostEquals(Math.sqrt(mean((x) => x * x)), 0.02, 0.0005);
   });
 
-  Deno.test(`constantHead() makes 32 equal ${type} weights`, () => {
-    for (const weight of [1, -0.04, 0.003]) {
-      const weights = dequantize(type, constantHead(type, weight));
-      assertEquals(weights.length, 32);
-      for (const each of weights) assertAlmostEquals(each, weight, Math.abs(weight) / 128);
+  Deno.test(`WeightPool deals ${type} weights of every size that a model has`, () => {
+    for (const deviation of [1, 0.3, 0.008, 0.0004]) {
+      const bytes = new Uint8Array(rowBytes(type, 1 << 16));
+      new WeightPool(type, deviation, new SeededRandom(1)).fill(bytes);
+      const weights = dequantize(type, bytes);
+      const square = weights.reduce((sum, x) => sum + x * x, 0) / weights.length;
+      assertAlmostEquals(Math.sqrt(square) / deviation, 1, 0.06, `${deviation}`);
     }
   });
 }

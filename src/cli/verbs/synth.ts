@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { basename } from "node:path";
 import { formatBytes } from "../../base/units.ts";
-import { QUANTS, type ShapeName, SHAPES, synthesize, type WeightType } from "../../synth/mod.ts";
+import { type Quant, QUANTS, type ShapeName, SHAPES, synthesize } from "../../synth/mod.ts";
 import { decimal, oneOf, wholeNumber } from "../option_values.ts";
 import { writeJson, writeOutLine } from "../output.ts";
 import { Progress } from "../progress.ts";
@@ -10,7 +10,7 @@ import { createDataVerb, requireOption } from "../verb.ts";
 
 interface Options {
   readonly shape?: ShapeName;
-  readonly quant: WeightType;
+  readonly quant: Quant;
   readonly sparsity?: number;
   readonly seed: number;
   readonly out?: string;

@@ -4,6 +4,7 @@ import { UsageError } from "../../base/errors.ts";
 import { openGguf } from "../../gguf/mod.ts";
 import { createTokenizer } from "../../tokenizer/mod.ts";
 import { writeJson, writeOutLine } from "../output.ts";
+import { readTextFile } from "../text_file.ts";
 import { createDataVerb, requireModel } from "../verb.ts";
 
 interface Options {
@@ -37,23 +38,5 @@ function readText({ text, file }: Options): string {
   }
   if (text !== undefined) return text;
   if (file === undefined) throw new UsageError("Cannot tokenize nothing: give --text or --file");
-  const bytes = file === "-" ? readStdin() : Deno.readFileSync(file);
-  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
-}
-
-function readStdin(): Uint8Array {
-  const pieces: Uint8Array[] = [];
-  for (;;) {
-    const buffer = new Uint8Array(65536);
-    const count = Deno.stdin.readSync(buffer);
-    if (count === null) break;
-    pieces.push(buffer.subarray(0, count));
-  }
-  const bytes = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let offset = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, offset);
-    offset += piece.length;
-  }
-  return bytes;
+  return readTextFile(file);
 }

@@ -1,0 +1,24 @@
+/** Texts for verbs, from files or stdin. */
+
+/** The text of a file, byte for byte: a byte order mark is text. "-" is stdin. */
+export function readTextFile(file: string): string {
+  const bytes = file === "-" ? readStdin() : Deno.readFileSync(file);
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+}
+
+function readStdin(): Uint8Array {
+  const pieces: Uint8Array[] = [];
+  for (;;) {
+    const buffer = new Uint8Array(65536);
+    const count = Deno.stdin.readSync(buffer);
+    if (count === null) break;
+    pieces.push(buffer.subarray(0, count));
+  }
+  const bytes = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let offset = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, offset);
+    offset += piece.length;
+  }
+  return bytes;
+}

@@ -1,0 +1,57 @@
+/** `quantize IN OUT --type T`: a GGUF with its matrices in another type. */
+import type { Command } from "commander";
+import { basename } from "node:path";
+import { formatBytes } from "../../base/units.ts";
+import { type Quant, quantizeFile, QUANTS, type ReplacedType } from "../../quantize/mod.ts";
+import { oneOf } from "../option_values.ts";
+import { writeErrorLine, writeJson, writeOutLine } from "../output.ts";
+import { Progress } from "../progress.ts";
+import { createDataVerb, requireModel, requireOption } from "../verb.ts";
+
+interface Options {
+  readonly type?: Quant;
+  readonly json?: boolean;
+}
+
+/** The types worth having: MXFP4 without training for it is worse than any other of four bits. */
+const OFFERED: readonly Quant[] = QUANTS.filter((quant) => quant !== "MXFP4");
+
+export function quantizeVerb(): Command {
+  return createDataVerb("quantize", "Store a model's matrices in another type.")
+    .argument("[in]", "a .gguf file, best of F32, F16 or BF16")
+    .argument("[out]", "the file to write")
+    .option("--type <type>", `one of ${OFFERED.join(", ")}`, oneOf(OFFERED))
+    .action(quantize);
+}
+
+function quantize(input: string | undefined, out: string | undefined, options: Options): void {
+  const path = requireOption(out, "OUT");
+  using progress = new Progress(`Writing ${basename(path)}`);
+  const result = quantizeFile({
+    input: requireModel(input),
+    out: path,
+    quant: requireOption(options.type, "--type"),
+    onProgress: (doneBytes, totalBytes) => progress.update(doneBytes, totalBytes),
+  });
+  for (const line of describeReplaced(result.replaced)) writeErrorLine(line);
+  if (options.json) writeJson({ bytes: result.bytes });
+  else {
+    const sizes = `${formatBytes(result.bytes)}, from ${formatBytes(result.inputBytes)}`;
+    writeOutLine(`${path}: ${sizes}`);
+  }
+}
+
+/** A line for each kind of replacement, not one for each tensor. */
+function describeReplaced(replaced: readonly ReplacedType[]): string[] {
+  const names = new Map<string, string[]>();
+  for (const { name, wanted, type, columns } of replaced) {
+    const kind = `${type} instead of ${wanted}, because rows of ${columns} weights do not divide`;
+    names.set(kind, [...names.get(kind) ?? [], name]);
+  }
+  return [...names].map(([kind, tensors]) => {
+    const which = tensors.length === 1
+      ? tensors[0]
+      : `${tensors[0]} and ${tensors.length - 1} more`;
+    return `note: ${which}: ${kind} into its blocks`;
+  });
+}

@@ -1,0 +1,125 @@
+/**
+ * ggml's types with blocks of 32 and evenly spaced levels, bit for bit as ggml's own quantiser: one
+ * scale per block from the extreme weights, every operation rounded to f32. Layouts are described
+ * at the decoders, in src/model/dequantize_blocks.ts.
+ */
+
+/** Weights of a block. */
+const BLOCK = 32;
+const HALF = BLOCK / 2;
+
+/** d = max |w| / 127; q = w / d rounded half away from zero, with d before it is rounded to f16. */
+export function encodeQ8_0(weights: Float32Array, into: DataView): void {
+  for (let begin = 0, at = 0; begin < weights.length; begin += BLOCK, at += 34) {
+    const scale = Math.fround(Math.abs(largest(weights, begin)) / 127);
+    const inverse = inverseOf(scale);
+    into.setFloat16(at, scale, true);
+    for (let i = 0; i < BLOCK; i++) {
+      const quotient = Math.fround(weights[begin + i] * inverse);
+      // A tie in the last bit of f32 cannot reach the next integer: quotients are at most 127.
+      const size = Math.floor(Math.abs(quotient) + 0.5);
+      into.setInt8(at + 2 + i, quotient < 0 ? -size : size);
+    }
+  }
+}
+
+/** d = m / −8, where m is the weight of largest magnitude with its sign; q = ⌊w / d + 8.5⌋. */
+export function encodeQ4_0(weights: Float32Array, into: DataView): void {
+  for (let begin = 0, at = 0; begin < weights.length; begin += BLOCK, at += 18) {
+    const scale = Math.fround(largest(weights, begin) / -8);
+    const inverse = inverseOf(scale);
+    into.setFloat16(at, scale, true);
+    for (let i = 0; i < HALF; i++) {
+      const low = shifted(weights[begin + i], inverse, 8);
+      const high = shifted(weights[begin + HALF + i], inverse, 8);
+      into.setUint8(at + 2 + i, low | high << 4);
+    }
+  }
+}
+
+/** As Q4_0 with five bits: d = m / −16; q = ⌊w / d + 16.5⌋. */
+export function encodeQ5_0(weights: Float32Array, into: DataView): void {
+  for (let begin = 0, at = 0; begin < weights.length; begin += BLOCK, at += 22) {
+    const scale = Math.fround(largest(weights, begin) / -16);
+    const inverse = inverseOf(scale);
+    into.setFloat16(at, scale, true);
+    let fifths = 0;
+    for (let i = 0; i < HALF; i++) {
+      const low = shifted(weights[begin + i], inverse, 16);
+      const high = shifted(weights[begin + HALF + i], inverse, 16);
+      fifths |= low >> 4 << i | high >> 4 << HALF + i;
+      into.setUint8(at + 6 + i, low & 15 | (high & 15) << 4);
+    }
+    into.setUint32(at + 2, fifths, true);
+  }
+}
+
+/** d = (max − min) / 15; q = ⌊(w − min) / d + 0.5⌋. */
+export function encodeQ4_1(weights: Float32Array, into: DataView): void {
+  for (let begin = 0, at = 0; begin < weights.length; begin += BLOCK, at += 20) {
+    const { minimum, inverse } = putRange(weights, begin, { into, at, most: 15 });
+    for (let i = 0; i < HALF; i++) {
+      const low = above(weights[begin + i], minimum, inverse);
+      const high = above(weights[begin + HALF + i], minimum, inverse);
+      into.setUint8(at + 4 + i, Math.min(15, low) | Math.min(15, high) << 4);
+    }
+  }
+}
+
+/** As Q4_1 with five bits: d = (max − min) / 31. */
+export function encodeQ5_1(weights: Float32Array, into: DataView): void {
+  for (let begin = 0, at = 0; begin < weights.length; begin += BLOCK, at += 24) {
+    const { minimum, inverse } = putRange(weights, begin, { into, at, most: 31 });
+    let fifths = 0;
+    for (let i = 0; i < HALF; i++) {
+      const low = Math.min(31, above(weights[begin + i], minimum, inverse));
+      const high = Math.min(31, above(weights[begin + HALF + i], minimum, inverse));
+      fifths |= low >> 4 << i | high >> 4 << HALF + i;
+      into.setUint8(at + 8 + i, low & 15 | (high & 15) << 4);
+    }
+    into.setUint32(at + 4, fifths, true);
+  }
+}
+
+/** The weight of largest magnitude in a block; the first of equals. */
+function largest(weights: Float32Array, begin: number): number {
+  let best = 0;
+  for (let i = begin; i < begin + BLOCK; i++) {
+    if (Math.abs(weights[i]) > Math.abs(best)) best = weights[i];
+  }
+  return best;
+}
+
+function inverseOf(scale: number): number {
+  return scale === 0 ? 0 : Math.fround(1 / scale);
+}
+
+/** ⌊w / d + zero + ½⌋, below twice `zero`. */
+function shifted(weight: number, inverse: number, zero: number): number {
+  const level = Math.fround(Math.fround(weight * inverse) + (zero + 0.5));
+  return Math.min(2 * zero - 1, Math.trunc(level));
+}
+
+/** ⌊(w − min) / d + ½⌋. */
+function above(weight: number, minimum: number, inverse: number): number {
+  const quotient = Math.fround(Math.fround(weight - minimum) * inverse);
+  return Math.trunc(Math.fround(quotient + 0.5));
+}
+
+/** Writes scale and minimum of a block whose levels are 0 to `most`. */
+function putRange(
+  weights: Float32Array,
+  begin: number,
+  { into, at, most }: { into: DataView; at: number; most: number },
+): { minimum: number; inverse: number } {
+  let minimum = weights[begin];
+  let maximum = minimum;
+  for (let i = begin + 1; i < begin + BLOCK; i++) {
+    if (weights[i] < minimum) minimum = weights[i];
+    if (weights[i] > maximum) maximum = weights[i];
+  }
+  const scale = Math.fround(Math.fround(maximum - minimum) / most);
+  into.setFloat16(at, scale, true);
+  into.setFloat16(at + 2, minimum, true);
+  return { minimum, inverse: inverseOf(scale) };
+}

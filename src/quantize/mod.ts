@@ -1,0 +1,15 @@
+/** The door of `src/quantize`: floats to blocks, and whole files to other types. */
+export { chooseTypes, type ChosenType, FILE_TYPES, type Quant, QUANTS } from "./choose_types.ts";
+export {
+  encodeWeights,
+  encodeWeightsInto,
+  isWeightType,
+  WEIGHT_TYPES,
+  type WeightType,
+} from "./encode.ts";
+export {
+  quantizeFile,
+  type QuantizeOptions,
+  type QuantizeResult,
+  type ReplacedType,
+} from "./quantize_file.ts";

@@ -1,0 +1,54 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { openGguf } from "../../src/gguf/mod.ts";
+import { runCli, withTinyModel } from "./run_cli.ts";
+
+Deno.test("quantize writes a file that --json measures and show understands", () =>
+  withTinyModel(async (path, folder) => {
+    const out = `${folder}/out.gguf`;
+    const { code, stdout, stderr } = await runCli([
+      "quantize",
+      path,
+      out,
+      "--type",
+      "q8_0",
+      "--json",
+    ]);
+    assertEquals([code, stderr], [0, ""]);
+    assertEquals(JSON.parse(stdout), { bytes: (await Deno.stat(out)).size });
+    const shown = JSON.parse((await runCli(["show", out, "--json"])).stdout);
+    assertEquals(shown.quant, "Q8_0");
+  }, { type: "F16" }));
+
+Deno.test("quantize tells once per kind what does not divide into blocks", () =>
+  withTinyModel(async (path, folder) => {
+    const args = ["quantize", path, `${folder}/out.gguf`, "--type", "Q4_K"];
+    const { code, stdout, stderr } = await runCli(args);
+    assertEquals(code, 0);
+    assertStringIncludes(stdout, `${folder}/out.gguf: `);
+    const lines = stderr.trim().split("\n");
+    assertEquals(lines.length, 2, stderr);
+    assertStringIncludes(stderr, "blk.0.ffn_down.weight and 1 more: Q5_0 instead of Q4_K");
+    assertEquals(openGguf(`${folder}/out.gguf`).tensors.get("output.weight")?.type, "Q5_0");
+  }));
+
+Deno.test("quantize refuses wrong usage with status 2, and bad files with 1, without a stack", () =>
+  withTinyModel(async (path, folder) => {
+    const out = `${folder}/out.gguf`;
+    const wrong: [args: string[], code: number, says: string][] = [
+      [[path, path, "--type", "Q8_0"], 2, "it is the file that is read"],
+      [[path, folder, "--type", "Q8_0"], 2, "no regular file"],
+      [[path, out], 2, "--type"],
+      [[path, "--type", "Q8_0"], 2, "OUT"],
+      [[path, out, "--type", "Q9"], 2, "Allowed choices are F32"],
+      [[path, out, "--type", "MXFP4"], 2, "Allowed choices are F32"],
+      [[`${folder}/none.gguf`, out, "--type", "Q8_0"], 1, "there is no such file"],
+      [[path, `${folder}/no/such/out`, "--type", "Q8_0"], 1, "there is no such folder"],
+    ];
+    for (const [args, status, says] of wrong) {
+      const { code, stdout, stderr } = await runCli(["quantize", ...args]);
+      assertEquals([code, stdout], [status, ""], stderr);
+      assertStringIncludes(stderr, says);
+      assert(!stderr.includes("    at "), stderr);
+    }
+    assertEquals([...Deno.readDirSync(folder)].length, 1);
+  }));
