@@ -88,6 +88,8 @@ interface Shape {
   readonly window: number;
   /** Factor of the queries: large ones make the softmax sharp. */
   readonly size: number;
+  /** Of the scores; 0 = none. */
+  readonly softCap: number;
 }
 
 function attentionCase(type: CacheType): KernelCase {
@@ -113,6 +115,7 @@ function attentionCase(type: CacheType): KernelCase {
       32, // headDim
       0, // window
       0.2,
+      20, // softCap
     ],
     addresses: [0, 2, 3, 5, 7],
     counts: [1, 4, 6, 8, 9, 10, 11, 13],
@@ -130,6 +133,7 @@ function* attentionShapes(type: CacheType): Generator<Shape> {
     headDim: 32,
     window: 0,
     size: 1,
+    softCap: 0,
   };
   for (const headDim of [4, 8, 16, 32, 64, 80, 96, 100, 128]) {
     yield { ...usual, headDim, n: 1, p0: 37 };
@@ -149,13 +153,17 @@ function* attentionShapes(type: CacheType): Generator<Shape> {
     yield { ...usual, n: 40, p0: 0, window };
     yield { ...usual, n: 9, p0: 150, window };
   }
+  for (const softCap of [0.5, 50]) {
+    yield { ...usual, n: 1, p0: 70, softCap, size: 4 };
+    yield { ...usual, n: 40, p0: 9, softCap, size: 4, window: 33 };
+  }
   yield { ...usual, n: 3, p0: 700, headDim: 64, size: 30 };
   yield { ...usual, n: 20, p0: 300, headDim: 64, size: 30 };
   yield { ...usual, n: 3, p0: 20, size: 0 };
 }
 
 function sweepShape(arena: TestArena, shape: Shape): void {
-  const { type, n, p0, heads, headOffset, groupSize, headDim, window, size } = shape;
+  const { type, n, p0, heads, headOffset, groupSize, headDim, window, size, softCap } = shape;
   const rng = new Rng(n * 1000 + p0 + headDim);
   const label = `attention_${type} ${JSON.stringify(shape)}`;
   arena.reset();
@@ -181,7 +189,7 @@ function sweepShape(arena: TestArena, shape: Shape): void {
   arena.run(
     () => arena.kernels[`attention_${type}`](
       qAt, heads * headDim + 4, keys.at, values.at, kvStride, out, outStride, scratch,
-      n, p0, heads, headOffset, groupSize, headDim, window, scale,
+      n, p0, heads, headOffset, groupSize, headDim, window, scale, softCap,
     ),
     [out, 4 * n * outStride],
     [scratch, scratchBytes],
@@ -189,7 +197,7 @@ function sweepShape(arena: TestArena, shape: Shape): void {
   const got = arena.floats(out, n * outStride);
   const expected = attention(
     { q: unstride(q, n, heads * headDim + 4, heads * headDim), k: keys.exact, v: values.exact },
-    { p0, heads, kvHeads, groupSize, headOffset, headDim, window, scale },
+    { p0, heads, kvHeads, groupSize, headOffset, headDim, window, scale, softCap },
   );
   assertClose(
     unstride(got, n, outStride, heads * headDim),

@@ -171,7 +171,7 @@ function benchAttention(bench: Bench, type: "f16" | "f32"): void {
     // deno-fmt-ignore
     const time = seconds(bench, () => kernels[`attention_${type}`](
       actsAt, heads * headDim, WEIGHTS_AT, values, kvStride, outAt, heads * headDim, scratch,
-      n, p0, heads, 0, groupSize, headDim, 0, 0.125,
+      n, p0, heads, 0, groupSize, headDim, 0, 0.125, 0,
     ));
     const seen = n * p0 + n * (n + 1) / 2;
     const macs = 2 * seen * heads * headDim;
@@ -187,6 +187,13 @@ function benchRest({ kernels, actsAt, outAt, ...rest }: Bench): void {
   time("quantize_q8", () => kernels.quantize_q8(outAt, d, n, d, actsAt));
   time("rms_norm_f32", () => kernels.rms_norm_f32(outAt, d, outAt, actsAt, d, n, d, 1e-5));
   time("silu_mul_f32", () => kernels.silu_mul_f32(outAt, outAt, d, actsAt, d, n, d));
+  time("gelu_mul_f32", () => kernels.gelu_mul_f32(outAt, outAt, d, actsAt, d, n, d));
+  time("relu_mul_f32", () => kernels.relu_mul_f32(outAt, outAt, d, actsAt, d, n, d));
+  time(
+    "layer_norm_f32",
+    () => kernels.layer_norm_f32(outAt, d, outAt, outAt, actsAt, d, n, d, 1e-5),
+  );
+  time("head_norm_f32", () => kernels.head_norm_f32(actsAt, d, n, 32, 64, outAt, 0, 1e-5, 0));
   time("rope_f32 neox", () => kernels.rope_f32(actsAt, d, n, 32, 64, 64, outAt, 1));
   time("rope_f32 norm", () => kernels.rope_f32(actsAt, d, n, 32, 64, 64, outAt, 0));
   time("store_f16", () => kernels.store_f16(outAt, d, actsAt, 2 * d, n, d));

@@ -76,6 +76,12 @@ function steps(arena: TestArena, n: number, seed: number): Uint8Array[] {
     kernels.add_bias_f32(out, K, weight, n, K);
     kernels.add_f32(out, K, y, K, n, K);
     kernels.silu_mul_f32(out, y, K, x, K, n, K);
+    kernels.gelu_mul_f32(out, x, K, out, K, n, K);
+    kernels.relu2_mul_f32(y, out, K, x, K, n, K);
+    kernels.head_norm_f32(x, K, n, 8, 100, weight, 100, 1e-5, i % 2);
+    kernels.layer_norm_f32(x, K, weight, weight, x, K, n, K, 1e-5);
+    kernels.soft_cap_f32(x, n * K, 2);
+    kernels.add_f32(out, K, x, K, n, K);
     kernels.softmax_f32(out, n * K, 0.7);
     outputs.push(arena.slice(out, 4 * n * K), arena.slice(x, 4 * n * K));
   }
@@ -104,7 +110,7 @@ function attention(arena: TestArena, type: "f16" | "f32", n: number, seed: numbe
   for (let i = 0; i < 30; i++) {
     // deno-fmt-ignore
     kernels[`attention_${type}`](
-      q, width, k, v, stride, out, width, scratch, n, p0, heads, 0, groupSize, headDim, 0, 0.125,
+      q, width, k, v, stride, out, width, scratch, n, p0, heads, 0, groupSize, headDim, 0, 0.125, i % 2 === 0 ? 0 : 3,
     );
   }
   return [arena.slice(out, 4 * n * width)];

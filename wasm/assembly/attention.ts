@@ -52,10 +52,11 @@ export function attention_f16(
   headDim: u32,
   window: u32,
   scale: f32,
+  softCap: f32,
 ): void {
   attention<u16>(
     q, qStride, kCache, vCache, kvStride, out, outStride, scratch,
-    n, p0, heads, headOffset, groupSize, headDim, window, scale,
+    n, p0, heads, headOffset, groupSize, headDim, window, scale, softCap,
   );
 }
 
@@ -76,10 +77,11 @@ export function attention_f32(
   headDim: u32,
   window: u32,
   scale: f32,
+  softCap: f32,
 ): void {
   attention<f32>(
     q, qStride, kCache, vCache, kvStride, out, outStride, scratch,
-    n, p0, heads, headOffset, groupSize, headDim, window, scale,
+    n, p0, heads, headOffset, groupSize, headDim, window, scale, softCap,
   );
 }
 
@@ -100,6 +102,7 @@ function attention<T>(
   headDim: u32,
   window: u32,
   scale: f32,
+  softCap: f32,
 ): void {
   if ((headDim & 3) != 0) unreachable();
   if (n == 0 || heads == 0 || headDim == 0) return;
@@ -129,6 +132,7 @@ function attention<T>(
   call.headDim = headDim;
   call.window = window;
   call.scale = scale;
+  call.softCap = softCap;
   place_scratch(call);
   if (are_few(call)) attend_few<T>(call);
   else attend_many<T>(call);

@@ -47,6 +47,8 @@ export class Call {
   paddedDim: u32;
   window: u32;
   scale: f32;
+  /** Scores become softCap · tanh(score / softCap); not above 0: not. */
+  softCap: f32;
   /** First query head of the group at work, and how many there are. */
   firstHead: u32;
   groupHeads: u32;

@@ -11,6 +11,7 @@ import {
   STATE_SUM,
   TILE_QUERIES,
 } from "./attention_call";
+import { soft_cap_f32 } from "./elementwise";
 import { exp_f32x4 } from "./exp";
 import { madd, sum_lanes } from "./simd";
 
@@ -88,6 +89,7 @@ export function soften_tile(call: Call, tile: usize, first: u32, begin: u32): vo
       memory.fill(row, 0, SCORE_ROW_BYTES);
       store<f32>(state, 1, STATE_CORRECTION);
     } else {
+      if (call.softCap > 0) soft_cap_f32(row, 32, call.softCap);
       for (let p: u32 = 0; p < from; p++) store<f32>(row + (p << 2), -Infinity);
       for (let p = to; p < 32; p++) store<f32>(row + (p << 2), -Infinity);
       soften_row(row, state);
