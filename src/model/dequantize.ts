@@ -17,6 +17,9 @@ const DECODERS: ReadonlyMap<string, Decoder> = new Map([
   ["Q4_0", decodeQ4_0],
 ]);
 
+/** Every type that `dequantize` reads, and so every type that a matrix may have. */
+export const DEQUANTIZED_TYPES: readonly string[] = [...DECODERS.keys()];
+
 /**
  * The weights of whole blocks of ggml type `type`, in the order of the file.
  * @throws {UnsupportedModelError} when the engine does not compute with that type.
@@ -26,7 +29,7 @@ export function dequantize(type: string, bytes: Uint8Array): Float32Array<ArrayB
   const dtype = dtypeByName(type);
   if (!decode || !dtype) {
     throw new UnsupportedModelError(
-      `Cannot read weights of type "${type}": this version reads ${[...DECODERS.keys()]}`,
+      `Cannot read weights of type "${type}": this version reads ${DEQUANTIZED_TYPES.join(", ")}`,
     );
   }
   const blocks = bytes.length / dtype.blockBytes;

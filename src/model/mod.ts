@@ -1,12 +1,24 @@
 /** The door of `src/model`: what a model is, out of a parsed file. Multiplies no weights. */
 export { describeModel, SUPPORTED_ARCHITECTURES } from "./describe.ts";
-export { dequantize } from "./dequantize.ts";
+export { dequantize, DEQUANTIZED_TYPES } from "./dequantize.ts";
+export type { ReadOptions } from "./read_config.ts";
 export { fillRopeTable, type RopeFrequencies, ropeFrequencies } from "./rope.ts";
 export type {
+  Activation,
+  DenseTensors,
+  ExpertsConfig,
+  ExpertTensors,
+  FeedForwardConfig,
+  HeadNormTensors,
+  LayerConfig,
   LayerTensors,
+  MatrixTensor,
   ModelConfig,
   ModelDescription,
   ModelTensors,
+  NormConfig,
+  NormTensors,
   RopeConfig,
   RopeScaling,
+  VectorTensor,
 } from "./types.ts";

@@ -1,0 +1,94 @@
+/**
+ * Tensor names of a feed-forward block, dense or of experts, in the forms that files have had.
+ * Knows names and shapes; reads no weights.
+ */
+import { check } from "../base/check.ts";
+import { type LayerReader, readMatrix, rowsOf } from "./layer_reader.ts";
+import type { DenseTensors, ExpertsConfig, ExpertTensors, MatrixTensor } from "./types.ts";
+
+/**
+ * The tensors of a layer's feed-forward block, checked.
+ * @throws {ModelFormatError | UnsupportedModelError} as `readTensors` does.
+ */
+export function feedForwardTensors(reader: LayerReader): DenseTensors | ExpertTensors {
+  const { experts } = reader.config;
+  return experts ? expertTensors(reader, experts) : denseTensors(reader);
+}
+
+/** Separate tensors, or one that holds the rows of the gate, then those of up. */
+function denseTensors(reader: LayerReader): DenseTensors {
+  const { config, family } = reader;
+  const { embeddingLength: width, feedForwardLength: neurons } = config;
+  const down = () => readMatrix(reader, "ffn_down", width, neurons);
+  if (config.feedForward.isGated && family.fusesGateAndUp) {
+    const fused = readMatrix(reader, "ffn_up", 2 * neurons, width);
+    return {
+      kind: "dense",
+      gate: rowsOf(fused, 0, neurons),
+      up: rowsOf(fused, neurons, neurons),
+      down: down(),
+    };
+  }
+  const isGated = config.feedForward.isGated;
+  return {
+    kind: "dense",
+    gate: isGated ? readMatrix(reader, "ffn_gate", neurons, width) : null,
+    up: readMatrix(reader, "ffn_up", neurons, width),
+    down: down(),
+  };
+}
+
+function expertTensors(reader: LayerReader, experts: ExpertsConfig): ExpertTensors {
+  const { checker, config, at } = reader;
+  const { embeddingLength: width, feedForward: { isGated } } = config;
+  const { count, feedForwardLength: neurons } = experts;
+  const gates = isGated ? expertMatrices(reader, "ffn_gate", neurons, width) : null;
+  const ups = expertMatrices(reader, "ffn_up", neurons, width);
+  const downs = expertMatrices(reader, "ffn_down", width, neurons);
+  const hasChoiceBias = checker.has("blk.0.exp_probs_b.bias");
+  return {
+    kind: "experts",
+    router: checker.matrix(at + "ffn_gate_inp.weight", { rows: count, columns: width }),
+    choiceBias: hasChoiceBias ? checker.vector(at + "exp_probs_b.bias", count) : null,
+    experts: ups.map((up, index) => ({
+      kind: "dense",
+      gate: gates && gates[index],
+      up,
+      down: downs[index],
+    })),
+    ...sharedExpert(reader, experts.sharedFeedForwardLength),
+  };
+}
+
+/** One tensor with an expert behind the other, or, until 2024, a tensor for each. */
+function expertMatrices(
+  { checker, config, at }: LayerReader,
+  name: "ffn_gate" | "ffn_up" | "ffn_down",
+  rows: number,
+  columns: number,
+): readonly MatrixTensor[] {
+  const { experts } = config;
+  check(experts !== null, "a dense model has no experts");
+  const indices = Array.from({ length: experts.count }, (_, index) => index);
+  if (checker.has(`${at}${name}.0.weight`)) {
+    return indices.map((index) =>
+      checker.matrix(`${at}${name}.${index}.weight`, { rows, columns })
+    );
+  }
+  const all = checker.matrix(`${at}${name}_exps.weight`, { rows, columns, count: experts.count });
+  return indices.map((index) => rowsOf(all, index * rows, rows));
+}
+
+function sharedExpert({ checker, config, at }: LayerReader, neurons: number) {
+  if (neurons === 0) return { shared: null, sharedGate: null };
+  const { embeddingLength: width, feedForward: { isGated } } = config;
+  const inner = { rows: neurons, columns: width };
+  const shared: DenseTensors = {
+    kind: "dense",
+    gate: isGated ? checker.matrix(at + "ffn_gate_shexp.weight", inner) : null,
+    up: checker.matrix(at + "ffn_up_shexp.weight", inner),
+    down: checker.matrix(at + "ffn_down_shexp.weight", { rows: width, columns: neurons }),
+  };
+  const gate = { rows: 1, columns: width };
+  return { shared, sharedGate: checker.matrix(at + "ffn_gate_inp_shexp.weight", gate) };
+}
