@@ -231,10 +231,13 @@ export interface AttentionShape {
   readonly window?: number;
   /** Multiplies q·k; usually 1 / sqrt(headDim). */
   readonly scale: number;
+  /** Scores s become softCap · tanh(s / softCap); 0 or left out: they stay. */
+  readonly softCap?: number;
 }
 
 /**
- * Causal attention of n tokens: out[t, h] = Σ_p softmax_p(scale · q[t, h]·k[p, g]) · v[p, g].
+ * Causal attention of n tokens: out[t, h] = Σ_p softmax_p(scale · q[t, h]·k[p, g]) · v[p, g], with
+ * soft-capped scores if asked for.
  *
  * @param q [n, heads, headDim]
  * @param k [p0 + n, kvHeads, headDim], v likewise: earlier positions and the new ones.
@@ -244,7 +247,8 @@ export function attention(
   { q, k, v }: { q: Numbers; k: Numbers; v: Numbers },
   shape: AttentionShape,
 ): Float64Array {
-  const { p0, heads, kvHeads, groupSize, headOffset = 0, headDim, window = 0, scale } = shape;
+  const { p0, heads, kvHeads, groupSize, headOffset = 0, headDim, window = 0, scale, softCap = 0 } =
+    shape;
   const out = new Float64Array(q.length);
   const n = q.length / (heads * headDim);
   for (let t = 0; t < n; t++) {
@@ -258,7 +262,8 @@ export function attention(
       for (let p = first; p <= last; p++) {
         let dot = 0;
         for (let i = 0; i < headDim; i++) dot += q[head + i] * k[cached(p) + i];
-        scores.push(dot * scale);
+        const score = dot * scale;
+        scores.push(softCap === 0 ? score : softCap * Math.tanh(score / softCap));
       }
       const weights = softmax(scores);
       for (let p = first; p <= last; p++) {
