@@ -142,6 +142,6 @@ function usedTensors(file: GgufFile, model: ModelDescription, plans: readonly Ra
     plans.flatMap((plan) => plan.arenas.flatMap((arena) => arena.regions))
       .map((region) => region.name),
   );
-  if (model.config.rope.factorsTensor !== null) names.add(model.config.rope.factorsTensor);
+  for (const { factors } of model.config.ropes) if (factors !== null) names.add(factors.tensor);
   return new Map([...file.tensors].filter(([name]) => names.has(name)));
 }

@@ -4,8 +4,9 @@ import { UnsupportedModelError } from "../../src/base/errors.ts";
 import { parseGguf, u32 } from "../../src/gguf/mod.ts";
 import { PAGE_BYTES } from "../../src/memory/arena.ts";
 import { describeModel } from "../../src/model/mod.ts";
-import { type KernelSizes, type PlanOptions, planRanks } from "../../src/rank/plan.ts";
-import type { RankPlan } from "../../src/rank/plan_types.ts";
+import { type PlanOptions, planRanks } from "../../src/rank/plan.ts";
+import type { LayerPlan, MatrixPlan, RankPlan } from "../../src/rank/plan_types.ts";
+import type { KernelSizes } from "../../src/rank/plan_workspace.ts";
 import { lengthOf, type Range } from "../../src/rank/shard.ts";
 import { tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
 
@@ -44,7 +45,7 @@ Deno.test("planRanks() lays a tied output and its norm beside the embedding tabl
   assertEquals(arenasWith("token_embd.weight"), [0]);
   assertEquals(arenasWith("output_norm.weight"), [0]);
   const norm = one.arenas[0].regions.find(({ name }) => name === "output_norm.weight");
-  assertEquals(norm?.offsetBytes, one.outputNorm.offsetBytes);
+  assertEquals(norm?.offsetBytes, one.outputNorm.weight.offsetBytes);
 });
 
 Deno.test("planRanks() leaves ranks without heads or neurons where there are too few", () => {
@@ -58,12 +59,12 @@ Deno.test("planRanks() leaves ranks without heads or neurons where there are too
     const { heads, kvHeads, neurons } = each.shard;
     if (lengthOf(heads) === 0) assertEquals(lengthOf(kvHeads), 0);
     assertEquals(lengthOf(layer.query.rows), lengthOf(heads) * 16);
-    assertEquals(lengthOf(layer.down.columns), lengthOf(neurons));
+    assertEquals(lengthOf(downOf(layer).columns), lengthOf(neurons));
   }
   const layers = plans.map((each) => each.layers[0]);
   assertCovers(layers.map((layer) => layer.query.rows), 64);
   assertCovers(layers.map((layer) => layer.attentionOutput.columns), 64);
-  assertCovers(layers.map((layer) => layer.down.columns), 96);
+  assertCovers(layers.map((layer) => downOf(layer).columns), 96);
   assertCovers(plans.map((each) => each.embedding.rows), 512);
 });
 
@@ -72,8 +73,8 @@ Deno.test("planRanks() cuts columns at the coarsest blocks of all layers", () =>
     const typeOf = (name: string) =>
       name.startsWith(`blk.${halfLayer}.`) && HALVES.test(name) ? "F16" : undefined;
     for (const each of plan({ type: "Q8_0", typeOf }, { rankCount: 3 })) {
-      for (const { attentionOutput, down } of each.layers) {
-        for (const { start, end } of [attentionOutput.columns, down.columns]) {
+      for (const layer of each.layers) {
+        for (const { start, end } of [layer.attentionOutput.columns, downOf(layer).columns]) {
           assertEquals([start % 32, end % 32], [0, 0]);
         }
       }
@@ -130,6 +131,12 @@ function plan(model: TinyModelOptions, options: Partial<PlanOptions>): RankPlan[
     sizes: SIZES,
     ...options,
   });
+}
+
+/** The down projection of a dense layer. */
+function downOf(layer: LayerPlan): MatrixPlan {
+  assert(layer.feedForward.kind === "dense");
+  return layer.feedForward.down;
 }
 
 /** Regions are aligned, do not overlap, and end within the arena. */
