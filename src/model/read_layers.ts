@@ -42,24 +42,26 @@ export function readLayers(
 ): Layers {
   const { windows } = family;
   const rope = readRope(file, keys, family, shape);
-  const global = { slidingWindow: 0, rope: rope === null ? null : 0 };
-  const window = windows === "none" ? 0 : keys.integer("attention.sliding_window", {
-    min: 0,
-    absent: windows === "all" ? 0 : windows.defaultLength,
-  });
   const ropes = rope === null ? [] : [rope];
-  let layers: LayerConfig[] = Array(shape.blockCount).fill(global);
-  if (windows === "all") {
-    layers = layers.map((layer) => ({ ...layer, slidingWindow: window }));
-  } else if (windows !== "none" && window > 0) {
-    if (rope !== null) ropes.push(localRope(keys, windows, rope));
-    const local = { slidingWindow: window, rope: rope === null ? null : 1 };
+  const global = { slidingWindow: 0, rope: rope === null ? null : 0 };
+  const window = readWindow(keys, family);
+  let layers: LayerConfig[] = Array(shape.blockCount).fill({ ...global, slidingWindow: window });
+  if (typeof windows === "object" && window > 0) {
+    const local = rope && localRope(keys, windows, rope);
+    if (local && local !== rope) ropes.push(local);
+    const windowed = { slidingWindow: window, rope: local && ropes.indexOf(local) };
     const unwindowed = windows.globalIsUnrotated ? { ...global, rope: null } : global;
-    layers = readPattern(keys, windows, shape.blockCount).map((isGlobal) =>
-      isGlobal ? unwindowed : local
-    );
+    const isGlobal = readPattern(keys, windows, shape.blockCount);
+    layers = isGlobal.map((sees) => sees ? unwindowed : windowed);
   }
   return { ropes, layers: layers.map((layer, index) => unrotatedLast(layer, index, family)) };
+}
+
+/** Tokens that windowed layers see; 0: there are none. */
+function readWindow(keys: Hyperparameters, { windows }: Family): number {
+  if (windows === "none") return 0;
+  const absent = windows === "all" ? 0 : windows.defaultLength;
+  return keys.integer("attention.sliding_window", { min: 0, absent });
 }
 
 function unrotatedLast(layer: LayerConfig, index: number, family: Family): LayerConfig {
@@ -76,11 +78,9 @@ function readPattern(
   const key = "attention.sliding_window_pattern";
   const said = keys.value(key);
   if (typeof said === "object") {
-    const hasWindow = Array.from(said as ArrayLike<unknown>, Boolean);
-    if (hasWindow.length !== blockCount) {
-      throw keys.wrong(key, `a number, or a list of ${blockCount}, one for each block`);
-    }
-    return hasWindow.map((has) => !has);
+    const isList = said.length === blockCount && (Array.isArray(said) || ArrayBuffer.isView(said));
+    if (isList) return Array.from(said as ArrayLike<unknown>, (hasWindow) => !hasWindow);
+    throw keys.wrong(key, `a number, or a list of ${blockCount}, one for each block`);
   }
   const period = keys.integer(key, { min: 0, absent: windows.period });
   const at = windows.globalLayer === "first" ? 0 : period - 1;
@@ -117,17 +117,20 @@ function findFactors(file: GgufFile, length: number, isLong: boolean): VectorTen
   return vector(LONG_ROPE_FACTORS[isLong ? 1 : 0]);
 }
 
+/** The rotary embedding of windowed layers: `global` itself where it does not differ. */
 function localRope(
   keys: Hyperparameters,
   windows: AlternatingWindows,
   global: RopeConfig,
 ): RopeConfig {
   const absent = windows.localRopeBase ?? global.frequencyBase;
-  return {
-    ...global,
-    frequencyBase: keys.float("rope.freq_base_swa", { min: 0, absent }),
-    scaling: windows.scalesLocalRope ? global.scaling : { ...global.scaling, ...UNSCALED },
-  };
+  const frequencyBase = keys.float("rope.freq_base_swa", { min: 0, absent });
+  const { scaling } = global;
+  const isScaled = scaling.type !== "none" || scaling.attentionFactor !== 1;
+  if (windows.scalesLocalRope || !isScaled) {
+    return frequencyBase === global.frequencyBase ? global : { ...global, frequencyBase };
+  }
+  return { ...global, frequencyBase, scaling: { ...scaling, ...UNSCALED } };
 }
 
 function readRotatedDimensions(keys: Hyperparameters, headDim: number): number {

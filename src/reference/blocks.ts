@@ -2,6 +2,7 @@
  * The pieces that a transformer of any family is made of, as formulas over its weights in f64:
  * projections, norms, feed-forward blocks dense and of experts. Knows no positions and no layers.
  */
+import { check } from "../base/check.ts";
 import type {
   DenseTensors,
   ExpertTensors,
@@ -78,19 +79,17 @@ export class ReferenceBlocks {
   /** Wdown · (act(Wgate·h) · (Wup·h)), or Wdown · act(Wup·h) without a gate. */
   #dense(h: Float64Array, tensors: DenseTensors, show: Show): Float64Array {
     const { activation, activatesUp } = this.#config.feedForward;
+    const gate = tensors.gate && show("gate", this.project(h, tensors.gate));
     const product = show("up", this.project(h, tensors.up));
-    if (tensors.gate === null) {
-      return this.project(show("neurons", activate(activation, product)), tensors.down);
-    }
-    const gate = show("gate", this.project(h, tensors.gate));
     const up = activatesUp ? activate(activation, product) : product;
-    return this.project(show("neurons", activateMul(activation, gate, up)), tensors.down);
+    const neurons = gate ? activateMul(activation, gate, up) : activate(activation, product);
+    return this.project(show("neurons", neurons), tensors.down);
   }
 
   /** Σ weight · expert(h) over the chosen experts of each token, and the shared one's part. */
   #mix(h: Float64Array, router: Float64Array, tensors: ExpertTensors): Float64Array {
     const { embeddingLength: width, experts } = this.#config;
-    if (experts === null) throw new Error("Check failed: a dense model has no experts");
+    check(experts !== null, "a dense model has no experts");
     const choiceBias = tensors.choiceBias && this.#weights.vector(tensors.choiceBias);
     const out = new Float64Array(h.length);
     for (let t = 0; t < h.length / width; t++) {

@@ -9,6 +9,7 @@ import {
   describeModel,
   fillRopeTable,
   type ModelConfig,
+  type ModelDescription,
   type ModelTensors,
   type RopeFrequencies,
   ropeFrequencies,
@@ -26,6 +27,8 @@ export interface ReferenceOptions {
   readonly onTensor?: (name: string, data: Float64Array) => void;
   /** Tokens that will be used; left out: the trained context. */
   readonly contextLength?: number;
+  /** What the file's model is taken for; left out: what it says it is. */
+  readonly description?: ModelDescription;
 }
 
 /** Keys and values of all positions so far, [positions, headCountKv, headDim]. */
@@ -57,8 +60,8 @@ export class ReferenceModel {
    * @throws {ModelFormatError | UnsupportedModelError} as `describeModel` does.
    */
   constructor(file: GgufFile, options: ReferenceOptions = {}) {
-    const { contextLength } = options;
-    const { config, tensors } = describeModel(file, { contextLength });
+    const { contextLength, description = describeModel(file, { contextLength }) } = options;
+    const { config, tensors } = description;
     this.config = config;
     this.#tensors = tensors;
     this.#weights = new ReferenceWeights(file, options.reader);

@@ -172,11 +172,6 @@ export function addBias(x: Numbers, bias: Numbers): Float64Array {
   return Float64Array.from(x, (value, i) => value + bias[i % bias.length]);
 }
 
-/** silu(gate[i]) · up[i], where silu(g) = g / (1 + exp(-g)). */
-export function siluMul(gate: Numbers, up: Numbers): Float64Array {
-  return Float64Array.from(gate, (g, i) => g / (1 + Math.exp(-g)) * up[i]);
-}
-
 /** What rope() turns, and how. */
 export interface RopeShape {
   readonly heads: number;
