@@ -59,7 +59,7 @@ const OPTION_RANGES = {
 export async function loadModel(path: string, options: LoadOptions = {}): Promise<LoadedModel> {
   checkLoadOptions(options);
   const file = openGguf(path);
-  const model = describeModel(file);
+  const model = describeForUse(file, options);
   const tokenizer = createTokenizer(file.metadata);
   checkVocabulary(tokenizer, model, path);
   const module = await loadKernelModule();
@@ -92,6 +92,17 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
 }
 
 /**
+ * The model as `loadModel` would run it: how positions are encoded may depend on the context used.
+ * @throws {ModelFormatError | UnsupportedModelError} as `describeModel` does.
+ * @throws {RangeError} when an option is no whole number of its range.
+ */
+export function describeForUse(file: GgufFile, options: LoadOptions = {}): ModelDescription {
+  checkLoadOptions(options);
+  const trained = describeModel(file);
+  return describeModel(file, { contextLength: contextLengthFor(trained, options) });
+}
+
+/**
  * What `loadModel` would put where, without loading anything.
  * @throws {RangeError} when an option is no whole number of its range.
  * @throws {UnsupportedModelError} when the model does not fit into the threads' arenas.
@@ -102,16 +113,19 @@ export function planModel(
   options: LoadOptions = {},
 ): RankPlan[] {
   checkLoadOptions(options);
-  const trained = of.model.config.contextLength;
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
   return planRanks(of.model, of.file.tensors, {
     rankCount: options.threads ?? Math.min(THREADS_MAX_DEFAULT, navigator.hardwareConcurrency),
-    contextLength: options.contextLength ?? Math.min(trained, CONTEXT_LENGTH_MAX_DEFAULT),
+    contextLength: contextLengthFor(of.model, options),
     chunkTokens: options.chunkTokens ?? CHUNK_TOKENS_DEFAULT,
     kvType: options.kvType ?? "auto",
     arenaBytesMax: options.arenaBytesMax,
     sizes: instantiateKernels(module, memory),
   });
+}
+
+function contextLengthFor({ config }: ModelDescription, options: LoadOptions): number {
+  return options.contextLength ?? Math.min(config.contextLength, CONTEXT_LENGTH_MAX_DEFAULT);
 }
 
 function checkLoadOptions(options: LoadOptions): void {

@@ -84,7 +84,7 @@ export class AttentionBlock {
   /** attention = softmax(scale · query · keysᵀ) · values, causal, within the layer's window. */
   attend(layer: Layer): void {
     if (this.#headCount === 0) return;
-    const { kernels, space, plan, config, n, position } = this.#state;
+    const { kernels, space, plan, config, n, position, fractions } = this.#state;
     const kernel = plan.kvType === "f16" ? kernels.attention_f16 : kernels.attention_f32;
     kernel(
       space.query,
@@ -102,8 +102,8 @@ export class AttentionBlock {
       this.#groupSize,
       config.headDim,
       layer.slidingWindow,
-      config.attentionScale,
-      config.attentionSoftCap,
+      fractions.attentionScale,
+      fractions.attentionSoftCap,
     );
   }
 
@@ -132,7 +132,7 @@ export class AttentionBlock {
     heads: { own: number; all: number; row: number },
   ): void {
     if (norm === null || heads.own === 0) return;
-    const { kernels, config: { headDim, norm: { kind, epsilon } }, n } = this.#state;
+    const { kernels, config: { headDim, norm: { kind } }, fractions: { epsilon }, n } = this.#state;
     const width = heads.own * headDim;
     if (norm.span === "head") {
       const { weight, weightStep } = norm;

@@ -31,8 +31,8 @@ export class Residual {
 
   /** to = norm(from), n rows of embeddingStride; `to` may be `from`. */
   normalize(from: number, norm: Norm, to: number, n: number): void {
-    const { kernels, config, plan } = this.#state;
-    const { embeddingLength: d, norm: { kind, epsilon } } = config;
+    const { kernels, config, plan, fractions: { epsilon } } = this.#state;
+    const { embeddingLength: d, norm: { kind } } = config;
     const stride = plan.strides.embedding;
     if (kind === "rms") {
       kernels.rms_norm_f32(from, stride, norm.weight, to, stride, n, d, epsilon);
@@ -99,8 +99,9 @@ export class Residual {
    * @returns false when the leader aborted the step.
    */
   join(norm: Norm | null): boolean {
-    const { kernels, config, plan, space, views, arena, n } = this.#state;
-    const { residualScale: scale, embeddingLength: d } = config;
+    const { kernels, config, plan, space, views, arena, n, fractions } = this.#state;
+    const { embeddingLength: d } = config;
+    const scale = fractions.residualScale;
     const stride = plan.strides.embedding;
     if (this.#isEmpty) this.clear();
     if (scale !== 1) kernels.scale_f32(this.#state.partial, stride, n, d, scale);

@@ -34,10 +34,26 @@ export interface Inputs {
   readonly hidden: Activations;
 }
 
+/**
+ * The fractions that kernels take, each boxed once. V8 keeps a number that is no small integer
+ * unboxed in its object, and boxes it anew for every call into WebAssembly that it does not inline;
+ * a field that was something else before keeps its box.
+ */
+export interface Fractions {
+  readonly epsilon: number;
+  readonly attentionScale: number;
+  readonly attentionSoftCap: number;
+  readonly embeddingScale: number;
+  readonly residualScale: number;
+  readonly logitScale: number;
+  readonly logitSoftCap: number;
+}
+
 /** Fields change in `begin`, `carryTo` and `takeTurn` only. */
 export class StepState {
   readonly plan: RankPlan;
   readonly config: ModelConfig;
+  readonly fractions: Fractions;
   readonly arenaViews: ArenaViews;
   /** Tokens of the step. */
   n = 0;
@@ -64,6 +80,7 @@ export class StepState {
     const { config, plans, rankIndex, memories } = input;
     this.plan = plans[rankIndex];
     this.config = config;
+    this.fractions = boxedFractions(config);
     this.arenaViews = new ArenaViews({
       plan: this.plan,
       memories,
@@ -134,4 +151,24 @@ function inputsOf(space: WorkspacePlan, plan: RankPlan): Inputs {
     attention: { f32: space.attention, stride: attention, q8: space.attentionQ8 },
     hidden: { f32: space.hidden, stride: hidden, q8: space.hiddenQ8 },
   };
+}
+
+function boxedFractions(config: ModelConfig): Fractions {
+  const boxed: Record<keyof Fractions, number | null> = {
+    epsilon: null,
+    attentionScale: null,
+    attentionSoftCap: null,
+    embeddingScale: null,
+    residualScale: null,
+    logitScale: null,
+    logitSoftCap: null,
+  };
+  boxed.epsilon = config.norm.epsilon;
+  boxed.attentionScale = config.attentionScale;
+  boxed.attentionSoftCap = config.attentionSoftCap;
+  boxed.embeddingScale = config.embeddingScale;
+  boxed.residualScale = config.residualScale;
+  boxed.logitScale = config.logitScale;
+  boxed.logitSoftCap = config.logitSoftCap;
+  return boxed as Fractions;
 }

@@ -28,7 +28,7 @@ export class Vocabulary {
 
   /** partial = embeddings of tokens and positions whose rows this rank owns, zero for others. */
   embed(): void {
-    const { kernels, plan, config, partial, n } = this.#state;
+    const { kernels, plan, config, fractions, partial, n } = this.#state;
     const { start, end } = plan.shard.vocab;
     const stride = plan.strides.embedding;
     this.#residual.clear();
@@ -38,8 +38,9 @@ export class Vocabulary {
       if (id < start || id >= end) continue;
       dequantizeRow(kernels, this.#embedding, id - start, partial + t * stride * 4);
     }
-    if (config.embeddingScale !== 1) {
-      kernels.scale_f32(partial, stride, n, config.embeddingLength, config.embeddingScale);
+    const { embeddingScale } = fractions;
+    if (embeddingScale !== 1) {
+      kernels.scale_f32(partial, stride, n, config.embeddingLength, embeddingScale);
     }
     if (this.#positions !== null) this.#addPositions(this.#positions);
   }
@@ -47,14 +48,14 @@ export class Vocabulary {
   /** logits [logitsCount, own vocabulary rows] = Wout · norm(residual) of the last tokens. */
   score(): void {
     this.#state.carryTo(this.#state.plan.outputArena);
-    const { kernels, space, inputs, plan, config, n: all, logitsCount: n } = this.#state;
+    const { kernels, space, inputs, plan, fractions, n: all, logitsCount: n } = this.#state;
     const output = this.#output;
     const rows = output.rowCount;
     const first = space.residual + (all - n) * plan.strides.embedding * 4;
     this.#residual.normalize(first, this.#outputNorm, space.normed, n);
     if (readsQ8(output)) quantize(kernels, inputs.normed, n, output.columnCount);
     project(kernels, output, inputs.normed, n, space.logits, rows);
-    const { logitScale, logitSoftCap } = config;
+    const { logitScale, logitSoftCap } = fractions;
     if (logitScale !== 1) kernels.scale_f32(space.logits, rows, n, rows, logitScale);
     if (logitSoftCap > 0) kernels.soft_cap_f32(space.logits, n * rows, logitSoftCap);
   }
