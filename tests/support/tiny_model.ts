@@ -47,6 +47,9 @@ export const TINY_SHAPE: Omit<TinyShape, "headDim"> = {
   tied: false,
 };
 
+/** Ids that every tiny model knows, no special tokens: longer than the windows of the families. */
+export const TINY_PROMPT: readonly number[] = randomIds(48);
+
 /** A tensor whose bytes are made up. */
 type FilledTensor = PlannedTensor & { readonly pieces: () => Uint8Array[] };
 
@@ -74,6 +77,11 @@ export function tinyModel(options: TinyModelOptions = {}): Uint8Array<ArrayBuffe
     ...options.metadata ?? [],
   ]);
   return encodeGguf({ metadata: [...metadata], tensors });
+}
+
+function randomIds(count: number): number[] {
+  const rng = new Rng(77);
+  return Array.from({ length: count }, () => 3 + rng.int(TINY_SHAPE.vocabSize - 3));
 }
 
 /** An option that is there but undefined leaves the family's, and that the default. */
