@@ -6,10 +6,18 @@
 import type { ExpertsConfig, FeedForwardConfig, NormConfig, RopeConfig } from "./types.ts";
 
 /** Matrices that may have a bias, by what follows "blk.N." in their tensors' names. */
-export type BiasedMatrix = "attn_q" | "attn_k" | "attn_v" | "attn_output" | "ffn_up" | "ffn_down";
+export type BiasedMatrix =
+  | "attn_q"
+  | "attn_k"
+  | "attn_v"
+  | "attn_qkv"
+  | "attn_output"
+  | "ffn_gate"
+  | "ffn_up"
+  | "ffn_down";
 
 /** Query, key and value, separate or fused. */
-export const QKV: readonly BiasedMatrix[] = ["attn_q", "attn_k", "attn_v"];
+export const QKV: readonly BiasedMatrix[] = ["attn_q", "attn_k", "attn_v", "attn_qkv"];
 
 /** Layers with and without a window, in turns. */
 export interface AlternatingWindows {

@@ -1,6 +1,6 @@
 /** Matrices of one layer and parts of them. Knows biases; not what a matrix is for. */
 import type { BiasedMatrix, Family } from "./family.ts";
-import type { TensorChecker } from "./tensor_checker.ts";
+import type { MatrixShape, TensorChecker } from "./tensor_checker.ts";
 import type { MatrixTensor, ModelConfig } from "./types.ts";
 
 /** What reading the tensors of a layer takes. */
@@ -26,14 +26,12 @@ export function rowsOf(matrix: MatrixTensor, start: number, rows: number): Matri
 /** A matrix of the layer with its bias, if there is one: all layers are like the first. */
 export function readMatrix(
   { checker, family, at }: LayerReader,
-  name: BiasedMatrix | "ffn_gate",
-  rows: number,
-  columns: number,
+  name: BiasedMatrix,
+  shape: MatrixShape,
 ): MatrixTensor {
-  const isBiased = family.requiredBiases.some((required) => required === name) ||
-    checker.has(`blk.0.${name}.bias`);
+  const isBiased = family.requiredBiases.includes(name) || checker.has(`blk.0.${name}.bias`);
   return {
-    ...checker.matrix(`${at}${name}.weight`, { rows, columns }),
-    bias: isBiased ? checker.vector(`${at}${name}.bias`, rows) : null,
+    ...checker.matrix(`${at}${name}.weight`, shape),
+    bias: isBiased ? checker.vector(`${at}${name}.bias`, shape.rows) : null,
   };
 }

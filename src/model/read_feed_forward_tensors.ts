@@ -2,8 +2,8 @@
  * Tensor names of a feed-forward block, dense or of experts, in the forms that files have had.
  * Knows names and shapes; reads no weights.
  */
-import { check } from "../base/check.ts";
 import { type LayerReader, readMatrix, rowsOf } from "./layer_reader.ts";
+import type { MatrixShape } from "./tensor_checker.ts";
 import type { DenseTensors, ExpertsConfig, ExpertTensors, MatrixTensor } from "./types.ts";
 
 /**
@@ -18,10 +18,11 @@ export function feedForwardTensors(reader: LayerReader): DenseTensors | ExpertTe
 /** Separate tensors, or one that holds the rows of the gate, then those of up. */
 function denseTensors(reader: LayerReader): DenseTensors {
   const { config, family } = reader;
-  const { embeddingLength: width, feedForwardLength: neurons } = config;
-  const down = () => readMatrix(reader, "ffn_down", width, neurons);
-  if (config.feedForward.isGated && family.fusesGateAndUp) {
-    const fused = readMatrix(reader, "ffn_up", 2 * neurons, width);
+  const { embeddingLength: width, feedForwardLength: neurons, feedForward: { isGated } } = config;
+  const inner = { rows: neurons, columns: width };
+  const down = () => readMatrix(reader, "ffn_down", { rows: width, columns: neurons });
+  if (isGated && family.fusesGateAndUp) {
+    const fused = readMatrix(reader, "ffn_up", { rows: 2 * neurons, columns: width });
     return {
       kind: "dense",
       gate: rowsOf(fused, 0, neurons),
@@ -29,11 +30,10 @@ function denseTensors(reader: LayerReader): DenseTensors {
       down: down(),
     };
   }
-  const isGated = config.feedForward.isGated;
   return {
     kind: "dense",
-    gate: isGated ? readMatrix(reader, "ffn_gate", neurons, width) : null,
-    up: readMatrix(reader, "ffn_up", neurons, width),
+    gate: isGated ? readMatrix(reader, "ffn_gate", inner) : null,
+    up: readMatrix(reader, "ffn_up", inner),
     down: down(),
   };
 }
@@ -42,9 +42,10 @@ function expertTensors(reader: LayerReader, experts: ExpertsConfig): ExpertTenso
   const { checker, config, at } = reader;
   const { embeddingLength: width, feedForward: { isGated } } = config;
   const { count, feedForwardLength: neurons } = experts;
-  const gates = isGated ? expertMatrices(reader, "ffn_gate", neurons, width) : null;
-  const ups = expertMatrices(reader, "ffn_up", neurons, width);
-  const downs = expertMatrices(reader, "ffn_down", width, neurons);
+  const inner = { rows: neurons, columns: width, count };
+  const gates = isGated ? expertMatrices(reader, "ffn_gate", inner) : null;
+  const ups = expertMatrices(reader, "ffn_up", inner);
+  const downs = expertMatrices(reader, "ffn_down", { rows: width, columns: neurons, count });
   const hasChoiceBias = checker.has("blk.0.exp_probs_b.bias");
   return {
     kind: "experts",
@@ -62,20 +63,16 @@ function expertTensors(reader: LayerReader, experts: ExpertsConfig): ExpertTenso
 
 /** One tensor with an expert behind the other, or, until 2024, a tensor for each. */
 function expertMatrices(
-  { checker, config, at }: LayerReader,
+  { checker, at }: LayerReader,
   name: "ffn_gate" | "ffn_up" | "ffn_down",
-  rows: number,
-  columns: number,
+  { rows, columns, count }: Required<MatrixShape>,
 ): readonly MatrixTensor[] {
-  const { experts } = config;
-  check(experts !== null, "a dense model has no experts");
-  const indices = Array.from({ length: experts.count }, (_, index) => index);
+  const indices = Array.from({ length: count }, (_, index) => index);
   if (checker.has(`${at}${name}.0.weight`)) {
-    return indices.map((index) =>
-      checker.matrix(`${at}${name}.${index}.weight`, { rows, columns })
-    );
+    const nameOf = (index: number) => `${at}${name}.${index}.weight`;
+    return indices.map((index) => checker.matrix(nameOf(index), { rows, columns }));
   }
-  const all = checker.matrix(`${at}${name}_exps.weight`, { rows, columns, count: experts.count });
+  const all = checker.matrix(`${at}${name}_exps.weight`, { rows, columns, count });
   return indices.map((index) => rowsOf(all, index * rows, rows));
 }
 

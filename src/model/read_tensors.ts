@@ -11,11 +11,9 @@ import { TensorChecker } from "./tensor_checker.ts";
 import type {
   HeadNormTensors,
   LayerTensors,
-  MatrixTensor,
   ModelConfig,
   ModelTensors,
   NormTensors,
-  VectorTensor,
 } from "./types.ts";
 
 /**
@@ -61,7 +59,8 @@ function checkRopeFactors(checker: TensorChecker, config: ModelConfig): void {
 
 function layerTensors(reader: LayerReader): LayerTensors {
   const { checker, config, family, at } = reader;
-  const { embeddingLength, headCount, headCountKv, headDim } = config;
+  const { embeddingLength: rows, headCount, headCountKv, headDim } = config;
+  const columns = headCount * headDim;
   const norm = (name: string, isThere: boolean) =>
     isThere ? readNorm(checker, at + name, config) : null;
   return {
@@ -69,7 +68,7 @@ function layerTensors(reader: LayerReader): LayerTensors {
     ...queryKeyValue(reader),
     queryNorm: headNorm(reader, "attn_q_norm.weight", headCount),
     keyNorm: headNorm(reader, "attn_k_norm.weight", headCountKv),
-    attentionOutput: readMatrix(reader, "attn_output", embeddingLength, headCount * headDim),
+    attentionOutput: readMatrix(reader, "attn_output", { rows, columns }),
     attentionPostNorm: norm("post_attention_norm", family.hasPostNorms),
     feedForwardNorm: norm("ffn_norm", family.hasPreNorms && !config.hasParallelBlocks),
     feedForward: feedForwardTensors(reader),
@@ -85,26 +84,17 @@ function queryKeyValue(reader: LayerReader) {
   const keyRows = headCountKv * headDim;
   if (!checker.has(at + "attn_qkv.weight")) {
     return {
-      query: readMatrix(reader, "attn_q", queryRows, columns),
-      key: readMatrix(reader, "attn_k", keyRows, columns),
-      value: readMatrix(reader, "attn_v", keyRows, columns),
+      query: readMatrix(reader, "attn_q", { rows: queryRows, columns }),
+      key: readMatrix(reader, "attn_k", { rows: keyRows, columns }),
+      value: readMatrix(reader, "attn_v", { rows: keyRows, columns }),
     };
   }
-  const rows = queryRows + 2 * keyRows;
-  const fused: MatrixTensor = {
-    ...checker.matrix(at + "attn_qkv.weight", { rows, columns }),
-    bias: fusedBias(reader, rows),
-  };
+  const fused = readMatrix(reader, "attn_qkv", { rows: queryRows + 2 * keyRows, columns });
   return {
     query: rowsOf(fused, 0, queryRows),
     key: rowsOf(fused, queryRows, keyRows),
     value: rowsOf(fused, queryRows + keyRows, keyRows),
   };
-}
-
-function fusedBias({ checker, family, at }: LayerReader, rows: number): VectorTensor | null {
-  const isThere = family.requiredBiases.includes("attn_q") || checker.has("blk.0.attn_qkv.bias");
-  return isThere ? checker.vector(at + "attn_qkv.bias", rows) : null;
 }
 
 function readNorm(checker: TensorChecker, name: string, config: ModelConfig): NormTensors {

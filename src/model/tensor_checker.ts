@@ -12,7 +12,7 @@ import type { MatrixTensor, VectorTensor } from "./types.ts";
 export const VECTOR_TYPES: readonly string[] = ["F32", "F16", "BF16"];
 
 /** A tensor of `rows` rows with what else is in it: fused rows, many experts. */
-interface MatrixShape {
+export interface MatrixShape {
   readonly rows: number;
   readonly columns: number;
   /** Matrices of that shape in the tensor, one after the other. Left out: 1. */

@@ -189,7 +189,7 @@ export interface LayerTensors {
   readonly attentionOutput: MatrixTensor;
   /** Of what attention adds to the residual stream. */
   readonly attentionPostNorm: NormTensors | null;
-  /** Null: the block reads the residual stream as it is, or with parallel blocks what attention reads. */
+  /** Null: the block reads the residual stream as it is, or what attention reads, if parallel. */
   readonly feedForwardNorm: NormTensors | null;
   readonly feedForward: DenseTensors | ExpertTensors;
   readonly feedForwardPostNorm: NormTensors | null;

@@ -2,8 +2,14 @@
 import type { Family } from "../family.ts";
 import { gemma } from "./gemma.ts";
 
-/** The one size (27B) whose attention scale is not that of its heads has so many blocks. */
-const LARGE_BLOCK_COUNT = 46;
+/** One size (27B), told by its depth, scales queries by the width over the heads. */
+export function gemmaScales(largeBlockCount: number): Family["scales"] {
+  return ({ embeddingLength, blockCount, headCount, headDim }) => {
+    const isLarge = blockCount === largeBlockCount;
+    const length = isLarge ? Math.trunc(embeddingLength / headCount) : headDim;
+    return { embedding: Math.sqrt(embeddingLength), attention: 1 / Math.sqrt(length) };
+  };
+}
 
 /** The family `general.architecture = "gemma2"`. */
 export const gemma2: Family = {
@@ -20,10 +26,5 @@ export const gemma2: Family = {
   },
   attentionSoftCap: 50,
   logitSoftCap: 30,
-  scales: ({ embeddingLength, blockCount, headCount, headDim }) => ({
-    embedding: Math.sqrt(embeddingLength),
-    attention: 1 / Math.sqrt(
-      blockCount === LARGE_BLOCK_COUNT ? Math.trunc(embeddingLength / headCount) : headDim,
-    ),
-  }),
+  scales: gemmaScales(46),
 };

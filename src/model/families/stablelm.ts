@@ -1,4 +1,4 @@
-/** StableLM 2: layer norms, partly rotated heads; the 12B one has parallel blocks and head norms. */
+/** StableLM 2: layer norms, partly rotated heads; the 12B has parallel blocks, head norms. */
 import { COMMON, type Family } from "../family.ts";
 
 /**
