@@ -42,6 +42,11 @@ export interface TinyFamily {
   readonly rotatedDims?: number;
   /** Tensors of rotary factors for short and long contexts. */
   readonly longRope?: boolean;
+  /**
+   * What the family multiplies embeddings by. Tied ones are that much smaller here, and the last
+   * norm that much larger: otherwise every token would answer with itself.
+   */
+  readonly embeddingScale?: number;
   /** Keys without "<architecture>.". */
   readonly keys?: Readonly<Record<string, StoredValue>>;
 }
@@ -53,6 +58,7 @@ const GEMMA2: TinyFamily = {
   blockCount: 3,
   headDim: 24,
   tied: true,
+  embeddingScale: 8,
   postNorms: true,
   keys: {
     "attention.sliding_window": u32(8),
@@ -65,6 +71,7 @@ const GEMMA3: TinyFamily = {
   blockCount: 7,
   headDim: 24,
   tied: true,
+  embeddingScale: 8,
   postNorms: true,
   headNorms: "shared",
   keys: {
@@ -119,7 +126,7 @@ export const TINY_FAMILIES = {
     experts: { count: 8, used: 3, length: 32 },
     keys: { "expert_feed_forward_length": u32(32) },
   },
-  "gemma": { headDim: 24, tied: true },
+  "gemma": { headDim: 24, tied: true, embeddingScale: 8 },
   "gemma2": GEMMA2,
   "gemma3": GEMMA3,
   "phi3": {
@@ -142,6 +149,7 @@ export const TINY_FAMILIES = {
   },
   "granite": {
     tied: true,
+    embeddingScale: 6,
     keys: {
       "embedding_scale": f32(6),
       "residual_scale": f32(0.4),
@@ -177,7 +185,7 @@ export const TINY_FAMILIES = {
     biases: QKV,
   },
   "chatglm": { fusedQkv: true, biases: ["attn_qkv"], neurons: "fused", rotatedDims: 8 },
-  "starcoder2": { layerNorm: true, neurons: "plain", tied: true, biases: [...QKV, ...EVERYWHERE] },
+  "starcoder2": { layerNorm: true, neurons: "plain", biases: [...QKV, ...EVERYWHERE] },
   "gpt2": {
     layerNorm: true,
     neurons: "plain",

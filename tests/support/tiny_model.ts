@@ -63,7 +63,7 @@ export function tinyModel(options: TinyModelOptions = {}): Uint8Array<ArrayBuffe
   const rng = new Rng(options.seed ?? 1);
   const tensors = tinyTensors(shape, family, type).map((planned): FilledTensor => {
     const tensor = { ...planned, type: options.typeOf?.(planned.name) ?? planned.type };
-    const bytes = packWeights(tensor.type, randomWeights(tensor, shape, rng));
+    const bytes = packWeights(tensor.type, randomWeights(tensor, { shape, family, rng }));
     return { ...tensor, pieces: () => [bytes] };
   });
   const length = (family.rotatedDims ?? shape.headDim) / 2;
@@ -124,8 +124,18 @@ function ropeFactors(name: string, length: number, most: number): FilledTensor {
   };
 }
 
-function randomWeights(tensor: PlannedTensor, shape: TinyShape, rng: Rng): Float32Array {
+function randomWeights(
+  tensor: PlannedTensor,
+  { shape, family, rng }: { shape: TinyShape; family: TinyFamily; rng: Rng },
+): Float32Array {
   const count = tensor.dims.reduce((product, dimension) => product * dimension);
   const { mean, deviation } = weightDistribution(tensor, shape);
-  return Float32Array.from({ length: count }, () => mean + deviation * rng.normal());
+  const size = tiedSize(tensor.name, shape.tied ? family.embeddingScale ?? 1 : 1);
+  return Float32Array.from({ length: count }, () => size * (mean + deviation * rng.normal()));
+}
+
+/** Embeddings shrink and the last norm grows by what the family scales tied embeddings by. */
+function tiedSize(name: string, embeddingScale: number): number {
+  if (name === "token_embd.weight") return 1 / embeddingScale;
+  return name === "output_norm.weight" ? embeddingScale : 1;
 }
