@@ -24,7 +24,7 @@ export interface LoadOptions {
   readonly kvType?: KvType | "auto";
   /** Requests that may wait for their turn. Default 16. */
   readonly maxWaiting?: number;
-  /** Tokens of a prompt that are computed at once. Default 64. */
+  /** Tokens of a prompt that are computed at once. Default 64, of a mixture of experts 256. */
   readonly chunkTokens?: number;
   /** The name clients use; left out: the file's name. */
   readonly id?: string;
@@ -40,6 +40,8 @@ export interface LoadProgress {
 
 const CONTEXT_LENGTH_MAX_DEFAULT = 8192;
 const CHUNK_TOKENS_DEFAULT = 64;
+/** More tokens at once mean more for each expert: measured 1.13 (of 32) to 1.34 times (of 128). */
+const CHUNK_TOKENS_OF_MIXTURES = 256;
 const WAITING_MAX_DEFAULT = 16;
 const THREADS_MAX_DEFAULT = 16;
 /** What the options that count something may be; positions are 32-bit words between threads. */
@@ -117,7 +119,7 @@ export function planModel(
   return planRanks(of.model, of.file.tensors, {
     rankCount: options.threads ?? Math.min(THREADS_MAX_DEFAULT, navigator.hardwareConcurrency),
     contextLength: contextLengthFor(of.model, options),
-    chunkTokens: options.chunkTokens ?? CHUNK_TOKENS_DEFAULT,
+    chunkTokens: options.chunkTokens ?? chunkTokensFor(of.model),
     kvType: options.kvType ?? "auto",
     arenaBytesMax: options.arenaBytesMax,
     sizes: instantiateKernels(module, memory),
@@ -126,6 +128,10 @@ export function planModel(
 
 function contextLengthFor({ config }: ModelDescription, options: LoadOptions): number {
   return options.contextLength ?? Math.min(config.contextLength, CONTEXT_LENGTH_MAX_DEFAULT);
+}
+
+function chunkTokensFor({ config }: ModelDescription): number {
+  return config.experts === null ? CHUNK_TOKENS_DEFAULT : CHUNK_TOKENS_OF_MIXTURES;
 }
 
 function checkLoadOptions(options: LoadOptions): void {

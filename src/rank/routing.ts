@@ -4,6 +4,9 @@
  */
 import type { ExpertsConfig } from "../model/types.ts";
 
+/** Weights whose sum is smaller are divided by this, as llama.cpp does: the smallest normal f16. */
+const WEIGHT_SUM_MIN = 2 ** -14;
+
 /** Where a mixture's routes are written: by expert, then by token. */
 export interface Routes {
   /** Tokens, u32 [tokens · usedCount]. */
@@ -102,7 +105,7 @@ export class Routing {
       sum += this.#weights[j] = gating === "softmaxOfChosen" ? Math.exp(own - best) : own;
     }
     const divides = normalizesWeights || gating === "softmaxOfChosen";
-    const factor = weightScale / (divides ? sum : 1);
+    const factor = weightScale / (divides ? Math.max(sum, WEIGHT_SUM_MIN) : 1);
     for (let j = first; j < first + usedCount; j++) this.#weights[j] *= factor;
   }
 

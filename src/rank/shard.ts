@@ -50,8 +50,8 @@ export function planShards(
   check(rankCount >= 1, "at least one rank");
   const groupSize = config.headCount / config.headCountKv;
   const headUnit = headsPerBlock(config, blocks.attentionOutput);
-  const neuronsOf = (total: number, part: number) => {
-    const unit = neuronsPerCut(total, { rankCount, block: blocks.down });
+  const neuronsOf = (total: number, part: number, takesTurns = false) => {
+    const unit = neuronsPerCut(total, { rankCount, block: blocks.down, takesTurns });
     return cut(total, { parts: rankCount, part, unit });
   };
   const { feedForwardLength = 0, sharedFeedForwardLength = 0 } = config.experts ?? {};
@@ -67,7 +67,7 @@ export function planShards(
       neurons: neuronsOf(config.feedForwardLength, rank),
       expertNeurons: Array.from(
         { length: rankCount },
-        (_, turn) => neuronsOf(feedForwardLength, (rank + turn) % rankCount),
+        (_, turn) => neuronsOf(feedForwardLength, (rank + turn) % rankCount, true),
       ),
       sharedNeurons: neuronsOf(sharedFeedForwardLength, rank),
       vocab: cut(config.vocabSize, { parts: rankCount, part: rank, unit: 1 }),
@@ -95,10 +95,18 @@ function headsPerBlock(config: ModelConfig, block: number): number {
   return heads;
 }
 
-/** Superblocks where there are enough of them to share out evenly, else blocks. */
-function neuronsPerCut(neurons: number, by: { rankCount: number; block: number }): number {
-  if (by.block === 1) return 1;
+/**
+ * Superblocks where there are enough of them to share out evenly, else blocks. Whose parts take
+ * turns is even in the end: there a superblock for each rank is enough.
+ */
+function neuronsPerCut(
+  neurons: number,
+  by: { rankCount: number; block: number; takesTurns: boolean },
+): number {
+  const { rankCount, block } = by;
+  if (block === 1) return 1;
   const superblocks = Math.floor(neurons / SUPERBLOCK_WEIGHTS);
-  const even = superblocks % by.rankCount === 0 || superblocks >= 8 * by.rankCount;
-  return even && superblocks > 0 ? SUPERBLOCK_WEIGHTS : Math.max(by.block, BLOCK_WEIGHTS);
+  const enough = by.takesTurns ? rankCount : 8 * rankCount;
+  const even = superblocks % rankCount === 0 || superblocks >= enough;
+  return even && superblocks > 0 ? SUPERBLOCK_WEIGHTS : Math.max(block, BLOCK_WEIGHTS);
 }

@@ -30,6 +30,9 @@ Deno.test("Routing.route() weighs by softmax over all, over the chosen, or by si
   assertWeights(route(logits, { gating: "softmaxOfChosen" }), [[share, 1 - share]]);
   const sigmoids = [3, 2].map((logit) => 1 / (1 + Math.exp(-logit)));
   assertWeights(route(logits, { gating: "sigmoid" }), [sigmoids]);
+  const tiny = [Math.exp(-20), Math.exp(-30)]; // their sum is below 2^-14, which counts then
+  const small = route([[-20, -40, -30, -50]], { gating: "sigmoid", normalizesWeights: true });
+  assertWeights(small, [tiny.map((weight) => weight * 2 ** 14)]);
   assertWeights(route(logits, { gating: "sigmoid", weightScale: 2.5 }), [
     sigmoids.map((weight) => 2.5 * weight),
   ]);
@@ -85,5 +88,7 @@ function route(
 }
 
 function assertWeights(found: { weights: number[][] }, expected: number[][]): void {
-  found.weights.flat().forEach((weight, i) => assertAlmostEquals(weight, expected.flat()[i], 1e-6));
+  found.weights.flat().forEach((weight, i) =>
+    assertAlmostEquals(weight, expected.flat()[i], 1e-6 * expected.flat()[i])
+  );
 }
