@@ -58,6 +58,17 @@ for (const architecture of MIXTURES) {
   });
 }
 
+Deno.test("routers compute in f32 whatever their type: a rounded activation may choose others", async () => {
+  for (const router of ["F16", "Q8_0"] as const) {
+    const typeOf = (name: string) => /ffn_gate_inp/.test(name) ? router : undefined;
+    await withTinyFile({ architecture: "qwen2moe", seed: 3, typeOf }, async (path) => {
+      await withModel(path, { threads: 2 }, async (model) => {
+        assertLess(nmse(await allLogits(model, IDS), reference(path, IDS)), F32_NMSE, router);
+      });
+    });
+  }
+});
+
 for (const architecture of ["gemma3", "smallthinker", "stablelm-parallel"] as const) {
   Deno.test(`the engine carries the residual stream of ${architecture} from arena to arena`, async () => {
     await withTinyFile({ architecture, seed: 3 }, async (path) => {

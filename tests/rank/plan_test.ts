@@ -121,6 +121,57 @@ Deno.test("planRanks() refuses heads whose size attention has no kernel for", ()
   assertEquals(heads(12).length, 1);
 });
 
+Deno.test("planRanks() takes rows of fused tensors where the part begins", () => {
+  // Queries [64], keys [32], values [32] in one tensor; gates [96], then ups [96] in another.
+  const layers = plan({ architecture: "chatglm" }, { rankCount: 2 }).map(({ layers }) => layers[0]);
+  const rowsOf = (of: (layer: LayerPlan) => MatrixPlan) => layers.map((layer) => of(layer).rows);
+  assertEquals(rowsOf(({ query }) => query), [{ start: 0, end: 32 }, { start: 32, end: 64 }]);
+  assertEquals(rowsOf(({ key }) => key), [{ start: 64, end: 80 }, { start: 80, end: 96 }]);
+  assertEquals(rowsOf(({ value }) => value), [{ start: 96, end: 112 }, { start: 112, end: 128 }]);
+  const up = rowsOf(({ feedForward }) => (assert(feedForward.kind === "dense"), feedForward.up));
+  assertEquals(up, [{ start: 96, end: 144 }, { start: 144, end: 192 }]);
+  assertEquals(layers[1].key.bias?.range, { start: 80, end: 96 });
+});
+
+Deno.test("planRanks() lets the first rank alone add what is added to a sum over ranks", () => {
+  for (const { rankIndex, layers } of plan({ architecture: "starcoder2" }, { rankCount: 3 })) {
+    for (const matrix of [layers[0].attentionOutput, downOf(layers[0])]) {
+      assertEquals(matrix.bias !== null, rankIndex === 0);
+    }
+    assert(layers[0].query.bias !== null);
+  }
+});
+
+Deno.test("planRanks() gives every rank some neurons of the experts, in turns, and all routers", () => {
+  // Experts of 32 neurons in Q8_0 are one block each: for one rank of three, another one each time.
+  const model: TinyModelOptions = { architecture: "qwen3moe", type: "Q8_0" };
+  const plans = plan(model, { rankCount: 3 });
+  const owners = plans.map(({ layers: [{ feedForward }] }) => {
+    assert(feedForward.kind === "experts");
+    assertEquals(feedForward.router.rows, { start: 0, end: 8 });
+    assertEquals(feedForward.router.type, "F32");
+    return feedForward.experts.map(({ up, down }) => {
+      assertEquals(lengthOf(up.rows), lengthOf(down.columns));
+      return lengthOf(up.rows);
+    });
+  });
+  for (let expert = 0; expert < 8; expert++) {
+    assertEquals(owners.map((of) => of[expert]).sort(), [0, 0, 32], `expert ${expert}`);
+  }
+  assert(owners.every((of) => of.includes(32)), "every rank has one");
+});
+
+Deno.test("planRanks() refuses more tokens than a model knows positions for", () => {
+  const gpt2 = (contextLength: number) =>
+    plan({ architecture: "gpt2", contextLength: 128 }, { contextLength, rankCount: 3 });
+  assertCovers(gpt2(128).map(({ positions }) => positions!.rows), 128);
+  assertThrows(
+    () => gpt2(129),
+    UnsupportedModelError,
+    "context of 129 tokens: the model knows 128",
+  );
+});
+
 function plan(model: TinyModelOptions, options: Partial<PlanOptions>): RankPlan[] {
   const file = parseGguf(tinyModel(model));
   return planRanks(describeModel(file), file.tensors, {
