@@ -26,7 +26,10 @@ const ACTIVATIONS: ReadonlyMap<string, Activation> = new Map([
 
 /** What the reader must know beside the file. */
 export interface ReadOptions {
-  /** Tokens that will be used; decides between rotary factors. Left out: the trained context. */
+  /**
+   * Tokens that will be used: decides between rotary factors, and no more than a model with learned
+   * positions has of them. Left out: the trained context.
+   */
   readonly contextLength?: number;
 }
 
@@ -45,6 +48,7 @@ export function readConfig(
   const heads = readHeads(keys, embeddingLength);
   const blockCount = readBlockCount(file, keys);
   const contextLength = keys.integer("context_length", { min: 1 });
+  const usedContext = readUsedContext(family, contextLength, options);
   const experts = readExperts(keys, family);
   return {
     architecture: family.architecture,
@@ -59,7 +63,7 @@ export function readConfig(
       blockCount,
       headDim: heads.headDim,
       trainedContext: contextLength,
-      usedContext: options.contextLength ?? contextLength,
+      usedContext,
     }),
     feedForward: readFeedForward(keys, family),
     experts,
@@ -69,6 +73,18 @@ export function readConfig(
     logitSoftCap: readSoftCap(keys, "final_logit_softcapping", family.logitSoftCap),
     tiedEmbeddings: !file.tensors.has("output.weight"),
   };
+}
+
+function readUsedContext(
+  { architecture, positions }: Family,
+  trained: number,
+  { contextLength: used = trained }: ReadOptions,
+): number {
+  if (positions !== "learned" || used <= trained) return used;
+  throw new UnsupportedModelError(
+    `Cannot use ${used} tokens of context: this ${architecture} model has learned ${trained} ` +
+      "positions and knows no others: use a shorter context",
+  );
 }
 
 function readBlockCount(file: GgufFile, keys: Hyperparameters): number {

@@ -130,6 +130,13 @@ Deno.test("describeModel() chooses long-rope's factors by the context that will 
   assertEquals(factors(), "rope_factors_long.weight"); // trained on 1024
 });
 
+Deno.test("describeModel() refuses more context than a model has learned positions of", () => {
+  const file = parseGguf(tinyModel({ architecture: "gpt2" }));
+  assertEquals(describeModel(file, { contextLength: 256 }), describeModel(file));
+  const run = () => describeModel(file, { contextLength: 257 });
+  assertThrows(run, UnsupportedModelError, "has learned 256 positions");
+});
+
 sharedTest("golden/relu-llama-pwri-f16", "describeModel() refuses a PowerInfer file", () => {
   const file = openGguf(sharedPath("golden/relu-llama-pwri-f16/model.gguf"));
   assertThrows(() => describeModel(file), UnsupportedModelError, "PowerInfer");
