@@ -65,8 +65,8 @@ export interface Kernels {
     epsilon: number,
   ): void;
   /**
-   * out[t, i] = (x[t, i] − mean) / sqrt(variance + epsilon) · weight[i] + bias[i], mean and variance
-   * of x[t]; zero for i in d..outStride. bias f32 [d], or address 0: none. out may be x.
+   * out[t, i] = (x[t, i] − mean) / sqrt(variance + epsilon) · weight[i] + bias[i], mean and
+   * variance of x[t]; zero for i in d..outStride. bias f32 [d], or address 0: none. out may be x.
    */
   layer_norm_f32(
     x: number,

@@ -15,10 +15,10 @@ export interface ArenaViewsInput {
 
 /** The views of steps with n tokens, each [n, embeddingStride]. */
 export interface StepViews {
-  /** Own residual, incoming buffer and update, per arena. */
+  /** Own buffers of these names, per arena. */
   readonly residual: readonly Float32Array[];
+  readonly normed: readonly Float32Array[];
   readonly incoming: readonly Float32Array[];
-  readonly update: readonly Float32Array[];
   /** [arena][turn][rank]. */
   readonly partials: readonly (readonly (readonly Float32Array[])[])[];
 }
@@ -56,12 +56,12 @@ export class ArenaViews {
     const { plan, memories, workspaces } = this.#input;
     const length = n * plan.strides.embedding;
     const own = memories[plan.rankIndex];
-    const ownViews = (name: "residual" | "incoming" | "update") =>
+    const ownViews = (name: "residual" | "normed" | "incoming") =>
       plan.workspaces.map((space, arena) => floats(own[arena], space[name], length));
     return {
       residual: ownViews("residual"),
+      normed: ownViews("normed"),
       incoming: ownViews("incoming"),
-      update: ownViews("update"),
       partials: plan.workspaces.map((_, arena) =>
         [0, 1].map((turn) =>
           memories.map((ofRank, rank) =>

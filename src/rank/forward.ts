@@ -28,7 +28,7 @@ export function forward(rank: Rank): boolean {
     rank.attend(layer); //                     attention [n, heads·headDim]
     rank.mergeHeads(layer); //                 partial  [n, d]
     if (!layer.isParallel && !rank.join(layer.attentionPostNorm)) return false;
-    //                                         residual [n, d]  += Σ partials, or += norm(Σ partials)
+    //                                         residual [n, d]  += Σ partials, or its norm
     rank.feedForward(layer); //                partial  [n, d]  += neurons' share, of norm(residual)
     if (!rank.join(layer.feedForwardPostNorm)) return false;
   }

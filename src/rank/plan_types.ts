@@ -111,8 +111,6 @@ export interface WorkspacePlan {
   readonly partials: readonly [number, number];
   /** A copy of another rank's partial sum, [n, embeddingStride]. */
   readonly incoming: number;
-  /** Σ partials where a norm comes before it is added, [n, embeddingStride]. */
-  readonly update: number;
   /** Cosines and sines, [n, rotated dimensions], one table per rotary embedding of the model. */
   readonly ropes: readonly number[];
   /** Scratch of the attention kernel, bytes. */

@@ -50,7 +50,6 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     hiddenQ8: bytes("hidden.q8", sizes.q8_bytes(n, Math.max(1, neurons))),
     partials: [floats("partial.0", strides.embedding), floats("partial.1", strides.embedding)],
     incoming: floats("incoming", strides.embedding),
-    update: floats("update", strides.embedding),
     ropes: config.ropes.map((rope, index) => floats(`rope.${index}`, rope.dimensionCount)),
     scratch: bytes(
       "attention.scratch",

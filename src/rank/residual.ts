@@ -109,10 +109,11 @@ export class Residual {
     if (norm === null) {
       this.#addPartials(space.residual);
     } else {
-      views.update[arena].fill(0);
-      this.#addPartials(space.update);
-      this.normalize(space.update, norm, space.update, n);
-      kernels.add_f32(space.residual, stride, space.update, stride, n, d);
+      // What the blocks read is not needed any more: its place takes the sum.
+      views.normed[arena].fill(0);
+      this.#addPartials(space.normed);
+      this.normalize(space.normed, norm, space.normed, n);
+      kernels.add_f32(space.residual, stride, space.normed, stride, n, d);
     }
     return true;
   }

@@ -21,7 +21,7 @@ const IDS = Array.from({ length: 37 }, ((rng) => () => rng.int(512))(new Rng(7))
 const F32_NMSE = 2e-12;
 
 for (const architecture of FAMILIES) {
-  Deno.test(`the engine computes ${architecture} as the reference does, with any threads`, async () => {
+  Deno.test(`the engine computes ${architecture} as the reference does`, async () => {
     await withTinyFile({ architecture, seed: 3 }, async (path) => {
       const exact = reference(path, IDS);
       const greedy: number[][] = [];
@@ -40,7 +40,7 @@ for (const architecture of FAMILIES) {
 }
 
 for (const architecture of MIXTURES) {
-  Deno.test(`${architecture} in Q8_0 gives tokens in chunks what it gives them one by one`, async () => {
+  Deno.test(`${architecture} in Q8_0 computes chunks as single tokens`, async () => {
     await withTinyFile(
       { architecture, seed: 5, type: "Q8_0", embeddingLength: 64 },
       async (path) => {
@@ -70,7 +70,7 @@ Deno.test("routers compute in f32 whatever their type: a rounded activation may 
 });
 
 for (const architecture of ["gemma3", "smallthinker", "stablelm-parallel"] as const) {
-  Deno.test(`the engine carries the residual stream of ${architecture} from arena to arena`, async () => {
+  Deno.test(`the engine carries ${architecture} from arena to arena`, async () => {
     await withTinyFile({ architecture, seed: 3 }, async (path) => {
       const file = openGguf(path);
       const module = await loadKernelModule();

@@ -110,7 +110,8 @@ function attention(arena: TestArena, type: "f16" | "f32", n: number, seed: numbe
   for (let i = 0; i < 30; i++) {
     // deno-fmt-ignore
     kernels[`attention_${type}`](
-      q, width, k, v, stride, out, width, scratch, n, p0, heads, 0, groupSize, headDim, 0, 0.125, i % 2 === 0 ? 0 : 3,
+      q, width, k, v, stride, out, width, scratch, n, p0, heads, 0, groupSize, headDim, 0, 0.125,
+      i % 2 === 0 ? 0 : 3,
     );
   }
   return [arena.slice(out, 4 * n * width)];

@@ -7,8 +7,8 @@ import { madd } from "./simd";
 const SMALL: f32 = 0.65;
 
 /**
- * tanh(x), relative error below 3e-7; NaN stays NaN. Method: for |x| < 0.65 x + x³·(degree 5 in x²),
- * fitted to the smallest largest relative error (2.5e-10 before rounding); else
+ * tanh(x), relative error below 3e-7; NaN stays NaN. Method: for |x| < 0.65 by x + x³·(degree 5 in
+ * x²), fitted to the smallest largest relative error (2.5e-10 before rounding); else
  * 1 − 2 / (exp(2|x|) + 1) with the sign of x.
  */
 @inline
