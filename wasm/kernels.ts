@@ -8,7 +8,10 @@
  * by `quantize_q8` and read by the `matmul_*_q8` kernels only; their inner layout is the kernels'
  * business, their size is `q8_bytes(n, k)`.
  */
-export interface Kernels {
+import type { RowKernels } from "./row_kernels.ts";
+
+/** The exports of an instance. */
+export interface Kernels extends RowKernels {
   // --- weights into an arena -------------------------------------------------------------------
   /**
    * Repacks Q4_0 blocks of a file into packed rows. `src`: `rows` rows of `blocks` blocks (18 bytes
@@ -64,39 +67,6 @@ export interface Kernels {
     d: number,
     epsilon: number,
   ): void;
-  /**
-   * out[t, i] = (x[t, i] − mean) / sqrt(variance + epsilon) · weight[i] + bias[i], mean and
-   * variance of x[t]; zero for i in d..outStride. bias f32 [d], or address 0: none. out may be x.
-   */
-  layer_norm_f32(
-    x: number,
-    xStride: number,
-    weight: number,
-    bias: number,
-    out: number,
-    outStride: number,
-    n: number,
-    d: number,
-    epsilon: number,
-  ): void;
-  /**
-   * Normalises each head of x f32 [n, stride] by itself, in place: by its root mean square, or
-   * with centred = 1 as layer_norm_f32 does, without bias. Head h's weights, f32 [headDim], begin
-   * h · weightStep floats into weight.
-   */
-  head_norm_f32(
-    x: number,
-    stride: number,
-    n: number,
-    heads: number,
-    headDim: number,
-    weight: number,
-    weightStep: number,
-    epsilon: number,
-    centred: number,
-  ): void;
-  /** out[t] = Σ_i x[t, i]²; out f32 [n]. */
-  row_squares_f32(x: number, xStride: number, n: number, d: number, out: number): void;
   /** Bytes that `quantize_q8` writes for [n, k] activations. */
   q8_bytes(n: number, k: number): number;
   /** Quantises x f32 [n, xStride], k columns, to int8 per 32 with f32 scales, as q8 tiles. */
@@ -170,93 +140,6 @@ export interface Kernels {
   add_f32(x: number, xStride: number, y: number, yStride: number, n: number, d: number): void;
   /** x[t, i] += bias[i]. */
   add_bias_f32(x: number, xStride: number, bias: number, n: number, d: number): void;
-  /** x[t, i] *= factor. */
-  scale_f32(x: number, xStride: number, n: number, d: number, factor: number): void;
-  /** x[t, i] *= factors[t]; factors f32 [n]. */
-  scale_rows_f32(x: number, xStride: number, factors: number, n: number, d: number): void;
-  /** x[t, i] *= weight[i]; weight f32 [d]. */
-  mul_weight_f32(x: number, xStride: number, weight: number, n: number, d: number): void;
-  /** x[i] = cap · tanh(x[i] / cap), f32 [n]. */
-  soft_cap_f32(x: number, n: number, cap: number): void;
-  /**
-   * out[t, i] = silu(gate[t, i]) · up[t, i], silu(g) = g / (1 + exp(-g)); gate, up [n, inStride],
-   * out [n, outStride], zero for i in d..outStride.
-   */
-  silu_mul_f32(
-    gate: number,
-    up: number,
-    inStride: number,
-    out: number,
-    outStride: number,
-    n: number,
-    d: number,
-  ): void;
-  /** The same with gelu(g) = g/2 · (1 + tanh(√(2/π) · (g + 0.044715·g³))). */
-  gelu_mul_f32(
-    gate: number,
-    up: number,
-    inStride: number,
-    out: number,
-    outStride: number,
-    n: number,
-    d: number,
-  ): void;
-  /** The same with relu(g) = max(0, g). */
-  relu_mul_f32(
-    gate: number,
-    up: number,
-    inStride: number,
-    out: number,
-    outStride: number,
-    n: number,
-    d: number,
-  ): void;
-  /** The same with relu(g)². */
-  relu2_mul_f32(
-    gate: number,
-    up: number,
-    inStride: number,
-    out: number,
-    outStride: number,
-    n: number,
-    d: number,
-  ): void;
-  /** out[t, i] = silu(x[t, i]), zero for i in d..outStride; out may be x with the same stride. */
-  silu_f32(
-    x: number,
-    inStride: number,
-    out: number,
-    outStride: number,
-    n: number,
-    d: number,
-  ): void;
-  /** The same with gelu. */
-  gelu_f32(
-    x: number,
-    inStride: number,
-    out: number,
-    outStride: number,
-    n: number,
-    d: number,
-  ): void;
-  /** The same with relu. */
-  relu_f32(
-    x: number,
-    inStride: number,
-    out: number,
-    outStride: number,
-    n: number,
-    d: number,
-  ): void;
-  /** The same with relu2. */
-  relu2_f32(
-    x: number,
-    inStride: number,
-    out: number,
-    outStride: number,
-    n: number,
-    d: number,
-  ): void;
   /**
    * Rotary embedding in place. x f32 [n, stride] holds `heads` heads of `headDim`; the first
    * `rotDim` dimensions of each are turned. cosSin f32 [n, rotDim]: rotDim/2 cosines, then
@@ -271,33 +154,6 @@ export interface Kernels {
     rotDim: number,
     cosSin: number,
     neox: number,
-  ): void;
-
-  // --- rows by a list --------------------------------------------------------------------------
-  /**
-   * out[j, i] = x[rows[j], i], zero for i in d..outStride. x f32 [xRows, xStride], rows u32 [n],
-   * out f32 [n, outStride]; a number that is no row counts as the last row.
-   */
-  gather_rows_f32(
-    x: number,
-    xStride: number,
-    xRows: number,
-    rows: number,
-    n: number,
-    out: number,
-    outStride: number,
-    d: number,
-  ): void;
-  /** x[rows[j], i] += y[j, i], in the order of the list; the rest as above. */
-  scatter_add_f32(
-    x: number,
-    xStride: number,
-    xRows: number,
-    rows: number,
-    n: number,
-    y: number,
-    yStride: number,
-    d: number,
   ): void;
 
   // --- attention -------------------------------------------------------------------------------

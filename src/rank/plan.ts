@@ -58,12 +58,12 @@ export function planRanks(
   options: PlanOptions,
 ): RankPlan[] {
   requireHeadKernel(model.config.headDim);
-  requirePositions(model, options.contextLength);
   const { layers } = model.tensors;
   const typesOf = (matricesOf: (layer: LayerTensors) => readonly MatrixTensor[]) =>
     layers.flatMap(matricesOf).map(({ tensor }) => weightType(tensors, tensor));
   // Layers differ in their types, and the cuts are the same in all: the coarsest blocks decide.
-  const coarsest = (types: WeightType[]) => Math.max(...types.map(blockWeights));
+  const coarsest = (types: WeightType[]) =>
+    types.reduce((most, type) => Math.max(most, blockWeights(type)), 1);
   const shards = planShards(model.config, {
     rankCount: options.rankCount,
     contextLength: options.contextLength,
@@ -176,10 +176,12 @@ class RankPlanner implements Placer {
   }
 
   placeEmbedding(): void {
-    const { model: { config, tensors }, shard } = this.#in;
+    const { model: { config, tensors }, shard, options } = this.#in;
     this.#embedding = this.matrix(tensors.tokenEmbedding, { rows: shard.vocab });
-    if (tensors.positionEmbedding !== null) {
-      this.#positions = this.matrix(tensors.positionEmbedding, { rows: shard.positions });
+    const { positionEmbedding: positions } = tensors;
+    if (positions !== null) {
+      check(options.contextLength <= positions.rows, "the context was checked: it has positions");
+      this.#positions = this.matrix(positions, { rows: shard.positions });
     }
     if (!config.tiedEmbeddings) return;
     // The table is the output, too, and the norm that feeds it lies beside it.
@@ -267,15 +269,6 @@ function requireHeadKernel(headDim: number): void {
   throw new UnsupportedModelError(
     `Cannot run this model: its heads have ${headDim} dimensions, this version needs a multiple ` +
       `of ${HEAD_DIM_UNIT}: use a model of another shape`,
-  );
-}
-
-/** Learned positions end where the model was trained to. */
-function requirePositions({ tensors: { positionEmbedding } }: ModelDescription, context: number) {
-  if (positionEmbedding === null || context <= positionEmbedding.rows) return;
-  throw new UnsupportedModelError(
-    `Cannot use a context of ${context} tokens: the model knows ${positionEmbedding.rows} ` +
-      `positions: use a shorter context`,
   );
 }
 
