@@ -8,7 +8,10 @@
  * by `quantize_q8` and read by the `matmul_*_q8` kernels only; their inner layout is the kernels'
  * business, their size is `q8_bytes(n, k)`.
  */
-export interface Kernels {
+import type { RowKernels } from "./row_kernels.ts";
+
+/** The exports of an instance. */
+export interface Kernels extends RowKernels {
   // --- weights into an arena -------------------------------------------------------------------
   /**
    * Repacks Q4_0 blocks of a file into packed rows. `src`: `rows` rows of `blocks` blocks (18 bytes
@@ -137,19 +140,6 @@ export interface Kernels {
   add_f32(x: number, xStride: number, y: number, yStride: number, n: number, d: number): void;
   /** x[t, i] += bias[i]. */
   add_bias_f32(x: number, xStride: number, bias: number, n: number, d: number): void;
-  /**
-   * out[t, i] = silu(gate[t, i]) · up[t, i], silu(g) = g / (1 + exp(-g)); gate, up [n, inStride],
-   * out [n, outStride], zero for i in d..outStride.
-   */
-  silu_mul_f32(
-    gate: number,
-    up: number,
-    inStride: number,
-    out: number,
-    outStride: number,
-    n: number,
-    d: number,
-  ): void;
   /**
    * Rotary embedding in place. x f32 [n, stride] holds `heads` heads of `headDim`; the first
    * `rotDim` dimensions of each are turned. cosSin f32 [n, rotDim]: rotDim/2 cosines, then

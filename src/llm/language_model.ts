@@ -8,7 +8,7 @@ import { RequestError } from "../base/errors.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import { bytesByKind } from "../memory/arena.ts";
 import type { ModelConfig } from "../model/types.ts";
-import type { RankPlan } from "../rank/plan_types.ts";
+import type { MatrixPlan, RankPlan } from "../rank/plan_types.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
 import type { EngineHandle } from "../../workers/mod.ts";
 import { startGeneration } from "./generation.ts";
@@ -63,7 +63,7 @@ export class LoadedModel implements LanguageModel {
     this.threads = plans.length;
     this.arenaCount = plans[0].arenas.length;
     this.memory = memoryUse(plans);
-    this.bytesPerToken = bytesPerToken(plans);
+    this.bytesPerToken = bytesPerToken(plans, config);
     this.#chatTemplate = parts.chatTemplate;
     this.#engine = parts.engine;
     this.#queue = new TurnQueue(parts.waitingMax);
@@ -216,12 +216,29 @@ function memoryUse(plans: readonly RankPlan[]): MemoryUse {
   };
 }
 
-/** All weights but the embedding table, of which a token reads a row (unless it is the output). */
-function bytesPerToken(plans: readonly RankPlan[]): number {
-  const weights = memoryUse(plans).weightsBytes;
-  if (plans[0].output.tensor === plans[0].embedding.tensor) return weights;
-  const table = plans.reduce((sum, { embedding }) => {
-    return sum + (embedding.rows.end - embedding.rows.start) * embedding.rowStrideBytes;
-  }, 0);
-  return weights - table + plans[0].embedding.rowStrideBytes;
+/**
+ * All weights but what a token does not look at: of tables it reads a row (unless the table is the
+ * output), of experts those it uses.
+ */
+function bytesPerToken(plans: readonly RankPlan[], config: ModelConfig): number {
+  const isTied = plans[0].output.tensor === plans[0].embedding.tensor;
+  const unusedShare = config.experts === null
+    ? 0
+    : 1 - config.experts.usedCount / config.experts.count;
+  let bytes = memoryUse(plans).weightsBytes;
+  for (const { embedding, positions, layers } of plans) {
+    if (!isTied) bytes -= matrixBytes(embedding);
+    if (positions !== null) bytes -= matrixBytes(positions);
+    for (const { feedForward } of layers) {
+      if (feedForward.kind !== "experts") continue;
+      const matrices = feedForward.experts.flatMap(({ gate, up, down }) => [gate, up, down]);
+      bytes -= unusedShare *
+        matrices.reduce((sum, each) => sum + (each ? matrixBytes(each) : 0), 0);
+    }
+  }
+  return Math.round(bytes) + (isTied ? 0 : plans[0].embedding.rowStrideBytes);
+}
+
+function matrixBytes({ rows, rowStrideBytes }: MatrixPlan): number {
+  return (rows.end - rows.start) * rowStrideBytes;
 }

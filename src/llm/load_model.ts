@@ -24,7 +24,7 @@ export interface LoadOptions {
   readonly kvType?: KvType | "auto";
   /** Requests that may wait for their turn. Default 16. */
   readonly maxWaiting?: number;
-  /** Tokens of a prompt that are computed at once. Default 64. */
+  /** Tokens of a prompt that are computed at once. Default 64, of a mixture of experts 256. */
   readonly chunkTokens?: number;
   /** The name clients use; left out: the file's name. */
   readonly id?: string;
@@ -40,6 +40,8 @@ export interface LoadProgress {
 
 const CONTEXT_LENGTH_MAX_DEFAULT = 8192;
 const CHUNK_TOKENS_DEFAULT = 64;
+/** More tokens at once mean more for each expert: measured 1.13 (of 32) to 1.34 times (of 128). */
+const CHUNK_TOKENS_OF_MIXTURES = 256;
 const WAITING_MAX_DEFAULT = 16;
 const THREADS_MAX_DEFAULT = 16;
 /** What the options that count something may be; positions are 32-bit words between threads. */
@@ -59,7 +61,7 @@ const OPTION_RANGES = {
 export async function loadModel(path: string, options: LoadOptions = {}): Promise<LoadedModel> {
   checkLoadOptions(options);
   const file = openGguf(path);
-  const model = describeModel(file);
+  const model = describeForUse(file, options);
   const tokenizer = createTokenizer(file.metadata);
   checkVocabulary(tokenizer, model, path);
   const module = await loadKernelModule();
@@ -92,6 +94,17 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
 }
 
 /**
+ * The model as `loadModel` would run it: how positions are encoded may depend on the context used.
+ * @throws {ModelFormatError | UnsupportedModelError} as `describeModel` does.
+ * @throws {RangeError} when an option is no whole number of its range.
+ */
+export function describeForUse(file: GgufFile, options: LoadOptions = {}): ModelDescription {
+  checkLoadOptions(options);
+  const trained = describeModel(file);
+  return describeModel(file, { contextLength: contextLengthFor(trained, options) });
+}
+
+/**
  * What `loadModel` would put where, without loading anything.
  * @throws {RangeError} when an option is no whole number of its range.
  * @throws {UnsupportedModelError} when the model does not fit into the threads' arenas.
@@ -102,16 +115,23 @@ export function planModel(
   options: LoadOptions = {},
 ): RankPlan[] {
   checkLoadOptions(options);
-  const trained = of.model.config.contextLength;
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
   return planRanks(of.model, of.file.tensors, {
     rankCount: options.threads ?? Math.min(THREADS_MAX_DEFAULT, navigator.hardwareConcurrency),
-    contextLength: options.contextLength ?? Math.min(trained, CONTEXT_LENGTH_MAX_DEFAULT),
-    chunkTokens: options.chunkTokens ?? CHUNK_TOKENS_DEFAULT,
+    contextLength: contextLengthFor(of.model, options),
+    chunkTokens: options.chunkTokens ?? chunkTokensFor(of.model),
     kvType: options.kvType ?? "auto",
     arenaBytesMax: options.arenaBytesMax,
     sizes: instantiateKernels(module, memory),
   });
+}
+
+function contextLengthFor({ config }: ModelDescription, options: LoadOptions): number {
+  return options.contextLength ?? Math.min(config.contextLength, CONTEXT_LENGTH_MAX_DEFAULT);
+}
+
+function chunkTokensFor({ config }: ModelDescription): number {
+  return config.experts === null ? CHUNK_TOKENS_DEFAULT : CHUNK_TOKENS_OF_MIXTURES;
 }
 
 function checkLoadOptions(options: LoadOptions): void {
@@ -142,6 +162,6 @@ function usedTensors(file: GgufFile, model: ModelDescription, plans: readonly Ra
     plans.flatMap((plan) => plan.arenas.flatMap((arena) => arena.regions))
       .map((region) => region.name),
   );
-  if (model.config.rope.factorsTensor !== null) names.add(model.config.rope.factorsTensor);
+  for (const { factors } of model.config.ropes) if (factors !== null) names.add(factors.tensor);
   return new Map([...file.tensors].filter(([name]) => names.has(name)));
 }

@@ -1,6 +1,12 @@
 /** The door of language models: load one, talk to it. */
 export { type Answer, type AnswerOptions, Engine } from "./engine.ts";
-export { loadModel, type LoadOptions, type LoadProgress, planModel } from "./load_model.ts";
+export {
+  describeForUse,
+  loadModel,
+  type LoadOptions,
+  type LoadProgress,
+  planModel,
+} from "./load_model.ts";
 export { LoadedModel, type MemoryUse } from "./language_model.ts";
 export type {
   ChatMessage,

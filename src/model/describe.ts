@@ -4,14 +4,11 @@
  */
 import { UnsupportedModelError } from "../base/errors.ts";
 import { getString, type GgufFile } from "../gguf/mod.ts";
-import { llama } from "./families/llama.ts";
-import { qwen2 } from "./families/qwen2.ts";
+import { FAMILIES } from "./families/mod.ts";
 import type { Family } from "./family.ts";
-import { readConfig } from "./read_config.ts";
+import { readConfig, type ReadOptions } from "./read_config.ts";
 import { readTensors } from "./read_tensors.ts";
 import type { ModelDescription } from "./types.ts";
-
-const FAMILIES: readonly Family[] = [llama, qwen2];
 
 /** Values of `general.architecture` that this version runs. */
 export const SUPPORTED_ARCHITECTURES: readonly string[] = FAMILIES.map((f) => f.architecture);
@@ -21,16 +18,17 @@ export const SUPPORTED_ARCHITECTURES: readonly string[] = FAMILIES.map((f) => f.
  * @throws {ModelFormatError} when metadata or tensors are missing, senseless or contradictory.
  * @throws {UnsupportedModelError} when the model is sound but this version cannot run it.
  */
-export function describeModel(file: GgufFile): ModelDescription {
-  const config = readConfig(file, findFamily(file));
-  return { config, tensors: readTensors(file, config) };
+export function describeModel(file: GgufFile, options: ReadOptions = {}): ModelDescription {
+  const family = findFamily(file);
+  const config = readConfig(file, family, options);
+  return { config, tensors: readTensors(file, config, family) };
 }
 
 function findFamily(file: GgufFile): Family {
   if (file.magic === "PWRI") {
     throw new UnsupportedModelError(
-      "Cannot run this model: it is a PowerInfer file (magic PWRI): sparse ReLU models come with " +
-        "a later version, use an ordinary GGUF file of a SiLU model",
+      "Cannot run this model: it is a PowerInfer file (magic PWRI): predictors and transposed " +
+        "matrices come with a later version, use an ordinary GGUF file of the same model",
     );
   }
   const architecture = getString(file.metadata, "general.architecture");

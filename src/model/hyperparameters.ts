@@ -3,7 +3,7 @@
  * which keys are asked for only through its callers.
  */
 import { ModelFormatError } from "../base/errors.ts";
-import { getNumber, getString, type GgufFile } from "../gguf/mod.ts";
+import { getBoolean, getNumber, getString, type GgufFile, type GgufValue } from "../gguf/mod.ts";
 
 /** No count in a model may exceed this: it still fits a signed 32-bit integer. */
 const COUNT_MAX = 2 ** 31 - 1;
@@ -54,6 +54,19 @@ export class Hyperparameters {
    */
   text(key: string): string | null {
     return this.has(key) ? getString(this.#file.metadata, this.#prefix + key) : null;
+  }
+
+  /**
+   * Yes or no.
+   * @throws {ModelFormatError} when it is neither.
+   */
+  flag(key: string, absent: boolean): boolean {
+    return getBoolean(this.#file.metadata, this.#prefix + key, absent);
+  }
+
+  /** The value as it stands in the file; undefined when the key is absent. */
+  value(key: string): GgufValue | undefined {
+    return this.#file.metadata.get(this.#prefix + key);
   }
 
   /** True when the file has the key. */

@@ -2,12 +2,24 @@
 export { describeModel, SUPPORTED_ARCHITECTURES } from "./describe.ts";
 export { dequantize, DEQUANTIZED_TYPES, dequantizeInto } from "./dequantize.ts";
 export { FP4_LEVELS, IQ4_LEVELS } from "./dequantize_blocks.ts";
+export type { ReadOptions } from "./read_config.ts";
 export { fillRopeTable, type RopeFrequencies, ropeFrequencies } from "./rope.ts";
 export type {
+  Activation,
+  DenseTensors,
+  ExpertsConfig,
+  ExpertTensors,
+  FeedForwardConfig,
+  HeadNormTensors,
+  LayerConfig,
   LayerTensors,
+  MatrixTensor,
   ModelConfig,
   ModelDescription,
   ModelTensors,
+  NormConfig,
+  NormTensors,
   RopeConfig,
   RopeScaling,
+  VectorTensor,
 } from "./types.ts";

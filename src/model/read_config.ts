@@ -1,73 +1,90 @@
 /**
  * Metadata keys to hyper-parameters. Knows the names of keys and what values make sense together;
- * looks at tensors only for what they alone tell: vocabulary size, tied embeddings, biases.
+ * looks at tensors only for what they alone tell: vocabulary size, tied embeddings, parallel
+ * blocks.
  */
 import { UnsupportedModelError } from "../base/errors.ts";
 import type { GgufFile } from "../gguf/mod.ts";
-import type { Family } from "./family.ts";
+import type { Family, ScaleShape } from "./family.ts";
 import { formatError, Hyperparameters } from "./hyperparameters.ts";
-import type { ModelConfig, RopeConfig, RopeScaling } from "./types.ts";
+import { readExperts } from "./read_experts.ts";
+import { readLayers } from "./read_layers.ts";
+import type { Activation, FeedForwardConfig, ModelConfig, NormConfig } from "./types.ts";
 
 /** More blocks than any model has; keeps a corrupt count from becoming a million names. */
 const BLOCK_COUNT_MAX = 1024;
+
+/** What files call activations. "gelu" alone is the form by erf, which nothing here computes. */
+const ACTIVATIONS: ReadonlyMap<string, Activation> = new Map([
+  ["silu", "silu"],
+  ["swish", "silu"],
+  ["gelu_new", "gelu"],
+  ["gelu_pytorch_tanh", "gelu"],
+  ["relu", "relu"],
+  ["relu2", "relu2"],
+]);
+
+/** What the reader must know beside the file. */
+export interface ReadOptions {
+  /**
+   * Tokens that will be used: decides between rotary factors, and no more than a model with learned
+   * positions has of them. Left out: the trained context.
+   */
+  readonly contextLength?: number;
+}
 
 /**
  * The hyper-parameters of a model.
  * @throws {ModelFormatError} when a key is missing or values contradict each other or the file.
  * @throws {UnsupportedModelError} when the model asks for something this version does not compute.
  */
-export function readConfig(file: GgufFile, family: Family): ModelConfig {
+export function readConfig(
+  file: GgufFile,
+  family: Family,
+  options: ReadOptions = {},
+): ModelConfig {
   const keys = new Hyperparameters(file, family.architecture);
-  refuseOtherArithmetic(keys, family);
   const embeddingLength = keys.integer("embedding_length", { min: 1 });
   const heads = readHeads(keys, embeddingLength);
+  const blockCount = readBlockCount(file, keys);
   const contextLength = keys.integer("context_length", { min: 1 });
+  const usedContext = readUsedContext(family, contextLength, options);
+  const experts = readExperts(keys, family);
   return {
     architecture: family.architecture,
-    blockCount: readBlockCount(file, keys),
+    blockCount,
     embeddingLength,
-    feedForwardLength: keys.integer("feed_forward_length", { min: 1 }),
+    feedForwardLength: experts ? 0 : keys.integer("feed_forward_length", { min: 1 }),
     ...heads,
     vocabSize: readVocabSize(file, keys),
     contextLength,
-    rmsEpsilon: keys.float("attention.layer_norm_rms_epsilon", { min: 0 }),
-    rope: {
-      kind: family.ropeKind,
-      dimensionCount: readRotatedDimensions(keys, heads.headDim),
-      frequencyBase: keys.float("rope.freq_base", { min: 0, absent: 10000 }),
-      scaling: readRopeScaling(keys, contextLength),
-      factorsTensor: file.tensors.has("rope_freqs.weight") ? "rope_freqs.weight" : null,
-    },
-    slidingWindow: family.slidingWindow
-      ? keys.integer("attention.sliding_window", { min: 0, absent: 0 })
-      : 0,
+    norm: readNorm(keys, family),
+    ...readLayers(file, keys, family, {
+      blockCount,
+      headDim: heads.headDim,
+      trainedContext: contextLength,
+      usedContext,
+    }),
+    feedForward: readFeedForward(keys, family),
+    experts,
+    hasParallelBlocks: family.mayBeParallel && !file.tensors.has("blk.0.ffn_norm.weight"),
+    ...readScales(keys, family, { ...heads, embeddingLength, blockCount }),
+    attentionSoftCap: readSoftCap(keys, "attn_logit_softcapping", family.attentionSoftCap),
+    logitSoftCap: readSoftCap(keys, "final_logit_softcapping", family.logitSoftCap),
     tiedEmbeddings: !file.tensors.has("output.weight"),
-    qkvBias: family.qkvBias === "required" || file.tensors.has("blk.0.attn_q.bias"),
   };
 }
 
-/** Some models differ by a key alone; computed as usual they would talk nonsense. */
-function refuseOtherArithmetic(keys: Hyperparameters, family: Family): void {
-  const name = family.architecture;
-  if (keys.integer("expert_count", { min: 0, absent: 0 }) > 0) {
-    throw new UnsupportedModelError(
-      `Cannot run this ${name} model: it is a mixture of experts ("${name}.expert_count" > 0), ` +
-        "which this version does not compute: use a dense model",
-    );
-  }
-  const activation = keys.text("hidden_activation") ?? "silu";
-  if (activation === "relu") {
-    throw new UnsupportedModelError(
-      `Cannot run this ${name} model: "${name}.hidden_activation" is "relu": sparse ReLU models ` +
-        "come with a later version, use a SiLU model",
-    );
-  }
-  if (activation !== "silu" && activation !== "swish") {
-    throw new UnsupportedModelError(
-      `Cannot run this ${name} model: "${name}.hidden_activation" is ` +
-        `${JSON.stringify(activation)}: this version computes SiLU only`,
-    );
-  }
+function readUsedContext(
+  { architecture, positions }: Family,
+  trained: number,
+  { contextLength: used = trained }: ReadOptions,
+): number {
+  if (positions !== "learned" || used <= trained) return used;
+  throw new UnsupportedModelError(
+    `Cannot use ${used} tokens of context: this ${architecture} model has learned ${trained} ` +
+      "positions and knows no others: use a shorter context",
+  );
 }
 
 function readBlockCount(file: GgufFile, keys: Hyperparameters): number {
@@ -124,54 +141,45 @@ function readVocabSize(file: GgufFile, keys: Hyperparameters): number {
   return vocabSize;
 }
 
-function readRotatedDimensions(keys: Hyperparameters, headDim: number): number {
-  const key = "rope.dimension_count";
-  const count = keys.integer(key, { min: 1, absent: headDim });
-  if (count > headDim || count % 2 !== 0) {
-    throw keys.wrong(key, `even and at most the head dimension, ${headDim}`);
-  }
-  return count;
+function readNorm(keys: Hyperparameters, { norm }: Family): NormConfig {
+  const key = norm === "rms" ? "layer_norm_rms_epsilon" : "layer_norm_epsilon";
+  return { kind: norm, epsilon: keys.float(`attention.${key}`, { min: 0 }) };
 }
 
-function readRopeScaling(keys: Hyperparameters, contextLength: number): RopeScaling {
-  const type = readScalingType(keys);
-  const factor = readScalingFactor(keys);
-  const original = keys.integer("rope.scaling.original_context_length", {
-    min: 0,
-    absent: contextLength,
-  });
-  // A negative one stands for "not said" in files, as does an original context of 0.
-  const said = keys.float("rope.scaling.yarn_ext_factor", { min: -Infinity, absent: -1 });
-  const extrapolation = type !== "yarn" ? 0 : said < 0 ? 1 : said;
-  const attention = keys.float("rope.scaling.attn_factor", { min: 0, absent: 1 });
-  // YaRN's own factor counts only where YaRN does not derive one.
-  const yarnAttention = keys.float("rope.scaling.yarn_attn_factor", { min: 0, absent: 1 });
-  return {
-    type,
-    factor: type === "none" ? 1 : factor,
-    originalContextLength: original || contextLength,
-    attentionFactor: extrapolation === 0 ? attention * yarnAttention : attention,
-    extrapolation,
-    betaFast: keys.float("rope.scaling.yarn_beta_fast", { min: 0, absent: 32 }),
-    betaSlow: keys.float("rope.scaling.yarn_beta_slow", { min: 0, absent: 1 }),
-  };
-}
-
-/** A file that names a factor without a type means linear scaling. */
-function readScalingType(keys: Hyperparameters): RopeConfig["scaling"]["type"] {
-  const type = keys.text("rope.scaling.type") ?? "linear";
-  if (type === "none" || type === "yarn") return type;
-  if (type === "linear") return readScalingFactor(keys) === 1 ? "none" : "linear";
+/** Some models of a family differ by their activation; computed as usual they talk nonsense. */
+function readFeedForward(keys: Hyperparameters, family: Family): FeedForwardConfig {
+  const said = keys.text("hidden_activation");
+  if (said === null) return family.feedForward;
+  const activation = ACTIVATIONS.get(said);
+  if (activation) return { ...family.feedForward, activation };
+  const name = family.architecture;
   throw new UnsupportedModelError(
-    `Cannot run this model: its rotary scaling is ${JSON.stringify(type)}: this version computes ` +
-      '"none", "linear" and "yarn"',
+    `Cannot run this ${name} model: "${name}.hidden_activation" is ${JSON.stringify(said)}: ` +
+      `this version computes ${[...ACTIVATIONS.keys()].join(", ")}`,
   );
 }
 
-/** 0 stands for "none" in files; "rope.scale_linear" is the key's name before 2024. */
-function readScalingFactor(keys: Hyperparameters): number {
-  const key = keys.has("rope.scaling.factor") ? "rope.scaling.factor" : "rope.scale_linear";
-  const factor = keys.float(key, { min: -Infinity, absent: 1 });
-  if (factor < 0) throw keys.wrong(key, "0 or more");
-  return factor === 0 ? 1 : factor;
+/** Files name a divisor of the logits; everything else multiplies. 0 means "not said". */
+function readScales(keys: Hyperparameters, family: Family, shape: ScaleShape) {
+  const defaults = family.scales?.(shape) ?? {};
+  const said = (key: string) => {
+    const value = keys.float(key, { min: -Infinity, absent: 0 });
+    if (value < 0) throw keys.wrong(key, "0 or more");
+    return value;
+  };
+  const factor = (key: string) => family.scales === null ? 0 : said(key);
+  const logitDivisor = factor("logit_scale");
+  return {
+    attentionScale: said("attention.scale") || (defaults.attention ?? 1 / Math.sqrt(shape.headDim)),
+    embeddingScale: factor("embedding_scale") || (defaults.embedding ?? 1),
+    residualScale: factor("residual_scale") || (defaults.residual ?? 1),
+    logitScale: logitDivisor ? 1 / logitDivisor : defaults.logit ?? 1,
+  };
+}
+
+function readSoftCap(keys: Hyperparameters, key: string, absent: number | null): number {
+  if (absent === null) return 0;
+  const cap = keys.float(key, { min: -Infinity, absent });
+  if (cap < 0) throw keys.wrong(key, "0 or more");
+  return cap;
 }

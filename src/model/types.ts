@@ -1,6 +1,7 @@
 /**
- * A model's hyper-parameters, whatever its family. Everything the engine and the reference need
- * to know is here; neither of them looks at GGUF metadata.
+ * What a model is, whatever its family: numbers (`ModelConfig`) and where its weights are
+ * (`ModelTensors`). Everything the engine and the reference need to know is here; neither of them
+ * looks at GGUF metadata or at the names of tensors.
  */
 
 /** Scaling of rotary frequencies beyond the trained context. */
@@ -8,7 +9,7 @@ export interface RopeScaling {
   readonly type: "none" | "linear" | "yarn";
   /** Context extension factor; positions are divided by it. */
   readonly factor: number;
-  /** Context length of the original training, tokens (YaRN). */
+  /** Context length of the original training, tokens (YaRN, long-rope). */
   readonly originalContextLength: number;
   /** Multiplies cos and sin, on top of the magnitude that YaRN derives from `factor`; usually 1. */
   readonly attentionFactor: number;
@@ -27,11 +28,57 @@ export interface RopeConfig {
   readonly dimensionCount: number;
   readonly frequencyBase: number;
   readonly scaling: RopeScaling;
+  /** [dimensionCount / 2] values that divide the frequencies (Llama 3, long-rope), or null. */
+  readonly factors: VectorTensor | null;
+}
+
+/** How activations are normalised, everywhere in the model. */
+export interface NormConfig {
+  /** "rms": x / rms(x) · w. "layer": (x - mean) / deviation · w + b. */
+  readonly kind: "rms" | "layer";
+  readonly epsilon: number;
+}
+
+/** act(g): silu = g·sigmoid(g); gelu by tanh; relu = max(0, g); relu2 = max(0, g)². */
+export type Activation = "silu" | "gelu" | "relu" | "relu2";
+
+/** The arithmetic of a feed-forward block, dense or of one expert. */
+export interface FeedForwardConfig {
+  readonly activation: Activation;
+  /** act(gate·x) · (up·x) when true, act(up·x) when false. */
+  readonly isGated: boolean;
+  /** The up half passes through the activation, too (dReLU: max(0, g) · max(0, u)). */
+  readonly activatesUp: boolean;
+}
+
+/** A mixture of experts. */
+export interface ExpertsConfig {
+  readonly count: number;
+  /** How many experts a token uses. */
+  readonly usedCount: number;
+  /** Neurons of one expert. */
+  readonly feedForwardLength: number;
   /**
-   * Name of the tensor whose [dimensionCount / 2] values divide the frequencies (Llama 3:
-   * "rope_freqs.weight"), or null.
+   * How router logits become weights: softmax or sigmoid over all experts before the choice, or
+   * softmax over the chosen ones only.
    */
-  readonly factorsTensor: string | null;
+  readonly gating: "softmax" | "sigmoid" | "softmaxOfChosen";
+  /** Weights of the chosen experts are divided by their sum. */
+  readonly normalizesWeights: boolean;
+  /** Multiplies the weights in the end; usually 1. */
+  readonly weightScale: number;
+  /** What the router reads: what the experts read, or the residual stream before attention. */
+  readonly routerInput: "feedForward" | "layerInput";
+  /** Neurons of the expert that every token uses; 0 = none. */
+  readonly sharedFeedForwardLength: number;
+}
+
+/** What may differ from layer to layer. */
+export interface LayerConfig {
+  /** Keys older than this many tokens are not attended to; 0 = no window. */
+  readonly slidingWindow: number;
+  /** Index into `ModelConfig.ropes`; null: positions are not encoded here. */
+  readonly rope: number | null;
 }
 
 /** What a model is. All lengths are counts of elements, not bytes. */
@@ -39,51 +86,123 @@ export interface ModelConfig {
   /** `general.architecture`: "llama", "qwen2", … */
   readonly architecture: string;
   readonly blockCount: number;
-  /** Width of the residual stream. */
+  /** Width of the residual stream, d. */
   readonly embeddingLength: number;
-  /** Neurons of one feed-forward block. */
+  /** Neurons of a dense feed-forward block; 0 when every layer has experts instead. */
   readonly feedForwardLength: number;
   readonly headCount: number;
   /** Key/value heads; query head h uses key/value head ⌊h · headCountKv / headCount⌋. */
   readonly headCountKv: number;
-  /** Dimension of a key (and query) head. */
+  /** Dimension of a key (and query, and value) head. */
   readonly headDim: number;
   readonly vocabSize: number;
   /** Trained context, tokens. */
   readonly contextLength: number;
-  readonly rmsEpsilon: number;
-  readonly rope: RopeConfig;
-  /** Keys older than this many tokens are not attended to; 0 = no window. */
-  readonly slidingWindow: number;
+  readonly norm: NormConfig;
+  /** Multiplies query·key; usually 1 / √headDim. */
+  readonly attentionScale: number;
+  /** Scores become cap · tanh(score / cap); 0 = not. */
+  readonly attentionSoftCap: number;
+  /** The rotary embeddings that layers choose from. */
+  readonly ropes: readonly RopeConfig[];
+  readonly feedForward: FeedForwardConfig;
+  readonly experts: ExpertsConfig | null;
+  readonly layers: readonly LayerConfig[];
+  /** Attention and feed-forward read the same norm of the same input; one join a layer. */
+  readonly hasParallelBlocks: boolean;
+  /** Multiplies the embedding of every token; usually 1. */
+  readonly embeddingScale: number;
+  /** Multiplies what a block adds to the residual stream; usually 1. */
+  readonly residualScale: number;
+  /** Multiplies logits; usually 1. */
+  readonly logitScale: number;
+  /** Logits become cap · tanh(logit / cap), after the scale; 0 = not. */
+  readonly logitSoftCap: number;
   /** True when the output projection is the embedding table. */
   readonly tiedEmbeddings: boolean;
-  /** True when query, key and value projections have biases (qwen2). */
-  readonly qkvBias: boolean;
 }
 
-/** What a matrix or vector of the model is for; tensor names are the family's business. */
+/** A piece of a tensor read as a vector. */
+export interface VectorTensor {
+  readonly tensor: string;
+  /** First element. */
+  readonly start: number;
+  readonly length: number;
+}
+
+/**
+ * A matrix [rows, columns] with its bias: rows rowStart .. rowStart + rows - 1 of a tensor, where
+ * dimensions beyond the second are more rows. So one of a fused tensor's parts, and one of many
+ * experts, is a matrix like any other.
+ */
+export interface MatrixTensor {
+  readonly tensor: string;
+  readonly rowStart: number;
+  readonly rows: number;
+  readonly columns: number;
+  /** [rows], or null. */
+  readonly bias: VectorTensor | null;
+}
+
+export interface NormTensors {
+  readonly weight: VectorTensor;
+  readonly bias: VectorTensor | null;
+}
+
+/** Normalises queries or keys before they are turned. */
+export interface HeadNormTensors {
+  /** "head": each head by itself. "projection": all heads of a token as one vector. */
+  readonly span: "head" | "projection";
+  /** [headDim], the same for all heads, or [heads · headDim]. */
+  readonly weight: VectorTensor;
+}
+
+export interface DenseTensors {
+  readonly kind: "dense";
+  /** Null when the block has no gate. */
+  readonly gate: MatrixTensor | null;
+  readonly up: MatrixTensor;
+  readonly down: MatrixTensor;
+}
+
+export interface ExpertTensors {
+  readonly kind: "experts";
+  /** [expert count, d]. */
+  readonly router: MatrixTensor;
+  /** Added to the router's probabilities for the choice only, [expert count], or null. */
+  readonly choiceBias: VectorTensor | null;
+  readonly experts: readonly DenseTensors[];
+  readonly shared: DenseTensors | null;
+  /** [1, d]: the shared expert counts sigmoid(row · x) times; null: once. */
+  readonly sharedGate: MatrixTensor | null;
+}
+
+/** A layer's weights. */
 export interface LayerTensors {
-  readonly attentionNorm: string;
-  readonly query: string;
-  readonly key: string;
-  readonly value: string;
-  /** Present only with `qkvBias`. */
-  readonly queryBias: string | null;
-  readonly keyBias: string | null;
-  readonly valueBias: string | null;
-  readonly attentionOutput: string;
-  readonly feedForwardNorm: string;
-  readonly gate: string;
-  readonly up: string;
-  readonly down: string;
+  /** Null: attention reads the residual stream as it is. */
+  readonly attentionNorm: NormTensors | null;
+  readonly query: MatrixTensor;
+  readonly key: MatrixTensor;
+  readonly value: MatrixTensor;
+  readonly queryNorm: HeadNormTensors | null;
+  readonly keyNorm: HeadNormTensors | null;
+  readonly attentionOutput: MatrixTensor;
+  /** Of what attention adds to the residual stream. */
+  readonly attentionPostNorm: NormTensors | null;
+  /** Null: the block reads the residual stream as it is, or what attention reads, if parallel. */
+  readonly feedForwardNorm: NormTensors | null;
+  readonly feedForward: DenseTensors | ExpertTensors;
+  readonly feedForwardPostNorm: NormTensors | null;
 }
 
-/** Names of all tensors the model uses, checked to exist with the right shape. */
+/** Where all weights of the model are, checked to exist with the right shape. */
 export interface ModelTensors {
-  readonly tokenEmbedding: string;
-  readonly outputNorm: string;
+  readonly tokenEmbedding: MatrixTensor;
+  /** [context, d], learned; added to the embeddings, or null. */
+  readonly positionEmbedding: MatrixTensor | null;
+  readonly outputNorm: NormTensors;
   /** Equals `tokenEmbedding` when tied. */
-  readonly output: string;
+  readonly output: MatrixTensor;
   readonly layers: readonly LayerTensors[];
 }
 

@@ -9,31 +9,41 @@ export interface ArenaViewsInput {
   readonly plan: RankPlan;
   readonly memories: readonly (readonly WebAssembly.Memory[])[];
   readonly workspaces: readonly (readonly WorkspacePlan[])[];
-  /** Dimensions that the rotary embedding turns. */
-  readonly rotatedDimensions: number;
+  /** Dimensions that each rotary embedding turns. */
+  readonly rotatedDimensions: readonly number[];
 }
 
 /** The views of steps with n tokens, each [n, embeddingStride]. */
 export interface StepViews {
-  /** Own residual and incoming buffer, per arena. */
+  /** Own buffers of these names, per arena. */
   readonly residual: readonly Float32Array[];
+  readonly normed: readonly Float32Array[];
   readonly incoming: readonly Float32Array[];
   /** [arena][turn][rank]. */
   readonly partials: readonly (readonly (readonly Float32Array[])[])[];
 }
 
 export class ArenaViews {
-  /** Rotary tables per arena, [chunkTokens, rotated dimensions]. */
-  readonly rope: readonly Float32Array[];
+  /** Rotary tables, [arena][rotary embedding], each [chunkTokens, rotated dimensions]. */
+  readonly ropes: readonly (readonly Float32Array[])[];
+  /** Squares of queries and keys, then factors, [arena][rank], each [4, chunkTokens]. */
+  readonly squares: readonly (readonly Float32Array[])[];
   readonly #input: ArenaViewsInput;
   readonly #byTokenCount: StepViews[] = [];
 
   constructor(input: ArenaViewsInput) {
     this.#input = input;
-    const { plan } = input;
-    const length = plan.chunkTokens * input.rotatedDimensions;
-    this.rope = plan.workspaces.map((space, arena) =>
-      floats(input.memories[plan.rankIndex][arena], space.rope, length)
+    const { plan, memories, workspaces, rotatedDimensions } = input;
+    const own = memories[plan.rankIndex];
+    this.ropes = plan.workspaces.map((space, arena) =>
+      space.ropes.map((at, rope) =>
+        floats(own[arena], at, plan.chunkTokens * rotatedDimensions[rope])
+      )
+    );
+    this.squares = plan.workspaces.map((_, arena) =>
+      memories.map((ofRank, rank) =>
+        floats(ofRank[arena], workspaces[rank][arena].squares, 4 * plan.chunkTokens)
+      )
     );
   }
 
@@ -46,9 +56,12 @@ export class ArenaViews {
     const { plan, memories, workspaces } = this.#input;
     const length = n * plan.strides.embedding;
     const own = memories[plan.rankIndex];
+    const ownViews = (name: "residual" | "normed" | "incoming") =>
+      plan.workspaces.map((space, arena) => floats(own[arena], space[name], length));
     return {
-      residual: plan.workspaces.map((space, a) => floats(own[a], space.residual, length)),
-      incoming: plan.workspaces.map((space, a) => floats(own[a], space.incoming, length)),
+      residual: ownViews("residual"),
+      normed: ownViews("normed"),
+      incoming: ownViews("incoming"),
       partials: plan.workspaces.map((_, arena) =>
         [0, 1].map((turn) =>
           memories.map((ofRank, rank) =>
@@ -60,6 +73,11 @@ export class ArenaViews {
   }
 }
 
-function floats(memory: WebAssembly.Memory, offsetBytes: number, length: number): Float32Array {
+/** A view of `length` floats at a byte offset. */
+export function floats(
+  memory: WebAssembly.Memory,
+  offsetBytes: number,
+  length: number,
+): Float32Array {
   return new Float32Array(memory.buffer, offsetBytes, length);
 }

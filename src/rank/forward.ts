@@ -3,10 +3,11 @@
  *
  * Every rank runs this very function at the same time, each over its own share of the model: some
  * attention heads, some neurons, some vocabulary rows (shard.ts). What a rank cannot know alone is
- * a sum over ranks; it leaves its partial sum and meets the others in `join`, two joins a layer.
+ * a sum over ranks; it adds to its partial sum and meets the others in `join`, two joins a layer.
  * A step carries n tokens: one when decoding, a chunk of the prompt when prefilling.
  *
- * The functions called here compute; this one does not. Shapes are [tokens, width], f32.
+ * The functions called here compute; this one does not. Families differ in data only: what a model
+ * does not have, a function does not do. Shapes are [tokens, width], f32.
  */
 import type { Rank } from "./rank.ts";
 
@@ -15,21 +16,23 @@ import type { Rank } from "./rank.ts";
  * @returns false when the leader aborted it: then nothing of it counts.
  */
 export function forward(rank: Rank): boolean {
-  rank.embed(); //                          partial  [n, d]      rows of the tokens this rank owns
-  if (!rank.join()) return false; //        residual [n, d]      = Σ partials
+  rank.embed(); //                             partial  [n, d]  rows of tokens that this rank owns
+  if (!rank.joinEmbedding()) return false; //  residual [n, d]  = Σ partials
   for (let index = 0; index < rank.layerCount; index++) {
     const layer = rank.enterLayer(index);
-    rank.project(layer); //                 query, key, value    of norm(residual), own heads
-    rank.rotate(); //                       query, key           turned by their positions
-    rank.remember(layer); //                key, value           -> cache
-    rank.attend(layer); //                  attention [n, heads·headDim]
-    rank.mergeHeads(layer); //              partial  [n, d]
-    if (!rank.join()) return false; //      residual [n, d]      += Σ partials
-    rank.activate(layer); //                hidden   [n, own neurons]  of norm(residual)
-    rank.mergeNeurons(layer); //            partial  [n, d]
-    if (!rank.join()) return false; //      residual [n, d]      += Σ partials
+    rank.routeEarly(layer); //                 experts          chosen by residual, in few models
+    rank.project(layer); //                    query, key, value  of norm(residual), own heads
+    if (!rank.normalizeHeads(layer)) return false; //             normalised, in some models
+    rank.rotate(layer); //                     query, key       turned by their positions
+    rank.remember(layer); //                   key, value       -> cache
+    rank.attend(layer); //                     attention [n, heads·headDim]
+    rank.mergeHeads(layer); //                 partial  [n, d]
+    if (!layer.isParallel && !rank.join(layer.attentionPostNorm)) return false;
+    //                                         residual [n, d]  += Σ partials, or its norm
+    rank.feedForward(layer); //                partial  [n, d]  += neurons' share, of norm(residual)
+    if (!rank.join(layer.feedForwardPostNorm)) return false;
   }
   if (rank.logitsCount === 0) return true;
-  rank.scoreVocabulary(); //             logits   [m, own rows]     of norm(residual)
+  rank.scoreVocabulary(); //                   logits   [m, own rows]  of norm(residual)
   return rank.meet();
 }

@@ -1,7 +1,16 @@
 /** What a rank has to load, in which order, and how many bytes of the file that is. */
 import type { GgufTensor } from "../gguf/types.ts";
 import { rowBytes } from "../model/dtypes.ts";
-import type { MatrixPlan, RankPlan, VectorPlan } from "./plan_types.ts";
+import type {
+  DensePlan,
+  ExpertsPlan,
+  HeadNormPlan,
+  LayerPlan,
+  MatrixPlan,
+  NormPlan,
+  RankPlan,
+  VectorPlan,
+} from "./plan_types.ts";
 import { lengthOf } from "./shard.ts";
 
 /** A matrix or vector of the plan and the arena it goes to. */
@@ -11,26 +20,12 @@ export type Piece =
 
 /** Everything the plan names, in the order of the file as converters write it. */
 export function* piecesOf(plan: RankPlan): Generator<Piece> {
-  yield { arena: 0, matrix: plan.embedding };
-  for (const layer of plan.layers) {
-    const { arena } = layer;
-    yield { arena, vector: layer.attentionNorm };
-    yield { arena, matrix: layer.query };
-    yield { arena, matrix: layer.key };
-    yield { arena, matrix: layer.value };
-    for (const bias of [layer.queryBias, layer.keyBias, layer.valueBias]) {
-      if (bias !== null) yield { arena, vector: bias };
-    }
-    yield { arena, matrix: layer.attentionOutput };
-    yield { arena, vector: layer.feedForwardNorm };
-    yield { arena, matrix: layer.gate };
-    yield { arena, matrix: layer.up };
-    yield { arena, matrix: layer.down };
-  }
-  yield { arena: plan.outputArena, vector: plan.outputNorm };
+  yield* inArena(0, [...partsOf(plan.embedding), ...plan.positions ? partsOf(plan.positions) : []]);
+  for (const layer of plan.layers) yield* inArena(layer.arena, partsOfLayer(layer));
+  yield* inArena(plan.outputArena, partsOfNorm(plan.outputNorm));
   // Plans are posted between threads, so a tied output is told by its name.
   if (plan.output.tensor !== plan.embedding.tensor) {
-    yield { arena: plan.outputArena, matrix: plan.output };
+    yield* inArena(plan.outputArena, partsOf(plan.output));
   }
 }
 
@@ -46,4 +41,54 @@ export function bytesToLoad(plan: RankPlan, tensors: ReadonlyMap<string, GgufTen
     }
   }
   return bytes;
+}
+
+type Part = { readonly matrix: MatrixPlan } | { readonly vector: VectorPlan };
+
+function* inArena(arena: number, parts: Iterable<Part>): Generator<Piece> {
+  for (const part of parts) yield { arena, ...part };
+}
+
+function* partsOfLayer(layer: LayerPlan): Generator<Part> {
+  yield* partsOfNorm(layer.attentionNorm);
+  yield* partsOf(layer.query);
+  yield* partsOf(layer.key);
+  yield* partsOf(layer.value);
+  yield* partsOfNorm(layer.queryNorm);
+  yield* partsOfNorm(layer.keyNorm);
+  yield* partsOf(layer.attentionOutput);
+  yield* partsOfNorm(layer.attentionPostNorm);
+  yield* partsOfNorm(layer.feedForwardNorm);
+  const { feedForward } = layer;
+  if (feedForward.kind === "dense") yield* partsOfDense(feedForward);
+  else yield* partsOfExperts(feedForward);
+  yield* partsOfNorm(layer.feedForwardPostNorm);
+}
+
+function* partsOfExperts(plan: ExpertsPlan): Generator<Part> {
+  yield* partsOf(plan.router);
+  if (plan.choiceBias !== null) yield { vector: plan.choiceBias };
+  // Tensor by tensor, not expert by expert: the file is read in its order.
+  for (const { gate } of plan.experts) if (gate !== null) yield* partsOf(gate);
+  for (const { up } of plan.experts) yield* partsOf(up);
+  for (const { down } of plan.experts) yield* partsOf(down);
+  if (plan.sharedGate !== null) yield* partsOf(plan.sharedGate);
+  if (plan.shared !== null) yield* partsOfDense(plan.shared);
+}
+
+function* partsOfDense({ gate, up, down }: DensePlan): Generator<Part> {
+  if (gate !== null) yield* partsOf(gate);
+  yield* partsOf(up);
+  yield* partsOf(down);
+}
+
+function* partsOf(matrix: MatrixPlan): Generator<Part> {
+  yield { matrix };
+  if (matrix.bias !== null) yield { vector: matrix.bias };
+}
+
+function* partsOfNorm(norm: NormPlan | HeadNormPlan | null): Generator<Part> {
+  if (norm === null) return;
+  yield { vector: norm.weight };
+  if ("bias" in norm && norm.bias !== null) yield { vector: norm.bias };
 }

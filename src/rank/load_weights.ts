@@ -9,6 +9,7 @@ import { UnsupportedModelError } from "../base/errors.ts";
 import type { TensorReader } from "../gguf/tensor_reader.ts";
 import type { GgufTensor } from "../gguf/types.ts";
 import { BLOCK_WEIGHTS } from "../memory/row_layout.ts";
+import { dequantize } from "../model/dequantize.ts";
 import { rowBytes } from "../model/dtypes.ts";
 import { piecesOf } from "./load_order.ts";
 import type { MatrixPlan, RankPlan, VectorPlan } from "./plan_types.ts";
@@ -63,7 +64,8 @@ class ArenaLoader {
       const rows = Math.min(rowsAtOnce, plan.rows.end - row);
       this.#stage(tensor, row * fileRowBytes, rows * fileRowBytes);
       const target = plan.offsetBytes + (row - plan.rows.start) * plan.rowStrideBytes;
-      this.#repack(plan, { fileRowBytes, rows, target });
+      if (plan.type !== tensor.type) this.#widen(plan, tensor, { rows, target });
+      else this.#repack(plan, { fileRowBytes, rows, target });
     }
   }
 
@@ -97,6 +99,22 @@ class ArenaLoader {
     } else {
       const bytes = rowBytes(plan.type, columns);
       this.#kernels.repack_float(source, fileRowBytes, target, stride, rows, bytes);
+    }
+  }
+
+  /** Rows of a small matrix that is kept more exactly than the file has it. */
+  #widen(plan: MatrixPlan, tensor: GgufTensor, by: { rows: number; target: number }): void {
+    const { rows, target } = by;
+    check(plan.type === "F32", `tensor ${plan.tensor} is widened to f32`);
+    const staged = new Uint8Array(this.#buffer, this.#stagingOffset);
+    const bytes = staged.slice(0, rows * rowBytes(tensor.type, tensor.dims[0]));
+    const values = dequantize(tensor.type, bytes);
+    const { start, end } = plan.columns;
+    for (let r = 0; r < rows; r++) {
+      const first = r * tensor.dims[0];
+      const to = target + r * plan.rowStrideBytes;
+      const row = new Float32Array(this.#buffer, to, plan.rowStrideBytes / 4).fill(0);
+      row.set(values.subarray(first + start, first + end));
     }
   }
 

@@ -22,6 +22,8 @@ export interface Matrix {
   readonly rowStrideBytes: number;
   readonly rowCount: number;
   readonly columnCount: number;
+  /** f32 [rowCount], or 0: none, or another rank's to add. */
+  readonly bias: number;
 }
 
 export function matrixOf(plan: MatrixPlan): Matrix {
@@ -31,6 +33,7 @@ export function matrixOf(plan: MatrixPlan): Matrix {
     rowStrideBytes: plan.rowStrideBytes,
     rowCount: lengthOf(plan.rows),
     columnCount: lengthOf(plan.columns),
+    bias: plan.bias === null ? 0 : plan.bias.offsetBytes,
   };
 }
 
@@ -66,6 +69,19 @@ export function multiply(
     case "F32":
       return kernels.matmul_f32_f32(w, stride, rows, k, x.f32, x.stride, n, out, outStride);
   }
+}
+
+/** The same with the matrix's bias. */
+export function project(
+  kernels: Kernels,
+  m: Matrix,
+  x: Activations,
+  n: number,
+  out: number,
+  outStride: number,
+): void {
+  multiply(kernels, m, x, n, out, outStride);
+  if (m.bias !== 0) kernels.add_bias_f32(out, outStride, m.bias, n, m.rowCount);
 }
 
 /** out f32 [columns] = row `index` of the matrix. */

@@ -8,7 +8,7 @@ import { Control, type StepWords } from "../memory/control.ts";
 import { STEP_KIND_EXIT, STEP_KIND_FORWARD, STEP_KIND_READ } from "../memory/control_layout.ts";
 import { dequantize } from "../model/dequantize.ts";
 import { ropeFrequencies } from "../model/rope.ts";
-import type { ModelConfig } from "../model/types.ts";
+import type { ModelConfig, RopeConfig } from "../model/types.ts";
 import { forward } from "./forward.ts";
 import { loadWeights } from "./load_weights.ts";
 import type { RankPlan } from "./plan_types.ts";
@@ -46,14 +46,14 @@ export class RankRunner {
     });
     this.#kernels = memories[rankIndex].map((memory) => instantiateKernels(setup.module, memory));
     using reader = TensorReader.open({ parts });
-    const factors = ropeFactors(config, tensors, reader);
+    const factors = config.ropes.map((rope) => ropeFactors(rope, tensors, reader));
     const kernels = this.#kernels;
     loadWeights({ plan, tensors, reader, kernels, memories: memories[rankIndex], onProgress });
     this.rank = new Rank({
       config,
       plans,
       rankIndex,
-      ropeFrequencies: ropeFrequencies(config.rope, factors),
+      ropeFrequencies: config.ropes.map((rope, index) => ropeFrequencies(rope, factors[index])),
       kernels,
       memories,
       control: this.control,
@@ -106,13 +106,13 @@ export class RankRunner {
 
 /** Frequency divisors of the rotary embedding, where the model carries them. */
 function ropeFactors(
-  config: ModelConfig,
+  rope: RopeConfig,
   tensors: ReadonlyMap<string, GgufTensor>,
   reader: TensorReader,
 ): Float32Array | null {
-  const name = config.rope.factorsTensor;
-  if (name === null) return null;
+  if (rope.factors === null) return null;
+  const { tensor: name, start, length } = rope.factors;
   const tensor = tensors.get(name);
   check(tensor !== undefined, `tensor ${name} was posted with the plan`);
-  return dequantize(tensor.type, reader.readAll(tensor));
+  return dequantize(tensor.type, reader.readAll(tensor)).subarray(start, start + length);
 }

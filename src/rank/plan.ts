@@ -15,7 +15,8 @@ import {
   ROW_ALIGN_BYTES,
   SUPERBLOCK_WEIGHTS,
 } from "../memory/row_layout.ts";
-import type { ModelDescription } from "../model/types.ts";
+import type { LayerTensors, MatrixTensor, ModelDescription, VectorTensor } from "../model/types.ts";
+import { type MatrixPart, norm, type Placer, planLayer } from "./plan_layer.ts";
 import type {
   KvType,
   LayerPlan,
@@ -26,6 +27,7 @@ import type {
   WorkspacePlan,
 } from "./plan_types.ts";
 import { WEIGHT_TYPES } from "./plan_types.ts";
+import { type KernelSizes, largestBlock, logitsRows, planWorkspace } from "./plan_workspace.ts";
 import { lengthOf, planShards, type Range, type Shard } from "./shard.ts";
 
 /** Small enough for a core's cache: what was read is repacked from there. */
@@ -47,12 +49,6 @@ export interface PlanOptions {
   readonly sizes: KernelSizes;
 }
 
-/** The two sizes that only the kernels know. */
-export interface KernelSizes {
-  q8_bytes(n: number, k: number): number;
-  attention_scratch_bytes(n: number, heads: number, groupSize: number, headDim: number): number;
-}
-
 /**
  * One plan per rank; all of them change arenas at the same layers.
  * @throws {UnsupportedModelError} when a tensor or the size of the heads has no kernel, or what
@@ -65,21 +61,23 @@ export function planRanks(
 ): RankPlan[] {
   requireHeadKernel(model.config.headDim);
   const { layers } = model.tensors;
-  const typesOf = (role: "attentionOutput" | "down" | "key") =>
-    layers.map((layer) => weightType(tensors, layer[role]));
+  const typesOf = (matricesOf: (layer: LayerTensors) => readonly MatrixTensor[]) =>
+    layers.flatMap(matricesOf).map(({ tensor }) => weightType(tensors, tensor));
   // Layers differ in their types, and the cuts are the same in all: the coarsest blocks decide.
-  const coarsest = (types: WeightType[]) => Math.max(...types.map(blockWeights));
+  const coarsest = (types: WeightType[]) =>
+    types.reduce((most, type) => Math.max(most, blockWeights(type)), 1);
   const shards = planShards(model.config, {
     rankCount: options.rankCount,
+    contextLength: options.contextLength,
     blocks: {
-      attentionOutput: coarsest(typesOf("attentionOutput")),
-      down: coarsest(typesOf("down")),
+      attentionOutput: coarsest(typesOf((layer) => [layer.attentionOutput])),
+      down: coarsest(typesOf(downsOf)),
     },
   });
-  const isExact = typesOf("key").every((type) => type === "F32");
+  const isExact = typesOf((layer) => [layer.key]).every((type) => type === "F32");
   const kvType = options.kvType !== "auto" ? options.kvType : isExact ? "f32" : "f16";
-  const planners = shards.map((shard) =>
-    new RankPlanner({ model, tensors, options, shard, kvType })
+  const planners = shards.map((shard, rankIndex) =>
+    new RankPlanner({ model, tensors, options, shard, rankIndex, kvType })
   );
   for (const planner of planners) planner.placeEmbedding();
   // A second arena would have no more room: the first one holds nothing else yet.
@@ -88,7 +86,7 @@ export function planRanks(
     placeOnAll(planners, (planner) => planner.placeLayer(index), `layer ${index}`);
   }
   placeOnAll(planners, (planner) => planner.placeOutput(), "the output projection");
-  return planners.map((planner, rankIndex) => planner.build(rankIndex));
+  return planners.map((planner) => planner.build());
 }
 
 /** Places something in the current arena of every rank, or in a new one where one overflows. */
@@ -120,11 +118,12 @@ interface PlannerInput {
   readonly tensors: ReadonlyMap<string, GgufTensor>;
   readonly options: PlanOptions;
   readonly shard: Shard;
+  readonly rankIndex: number;
   readonly kvType: KvType;
 }
 
 /** Lays out one rank's arenas. */
-class RankPlanner {
+class RankPlanner implements Placer {
   readonly arenaBytesMax: number;
   readonly #in: PlannerInput;
   readonly #arenas: ArenaBuilder[] = [];
@@ -134,6 +133,7 @@ class RankPlanner {
   readonly #strides: RankPlan["strides"];
   readonly #layers: LayerPlan[] = [];
   #embedding: MatrixPlan | null = null;
+  #positions: MatrixPlan | null = null;
   #output: Pick<RankPlan, "output" | "outputArena" | "outputNorm"> | null = null;
 
   constructor(input: PlannerInput) {
@@ -145,7 +145,7 @@ class RankPlanner {
     this.#strides = {
       embedding: alignUp(config.embeddingLength, SUPERBLOCK_WEIGHTS),
       attention: alignUp(lengthOf(input.shard.heads) * config.headDim, SUPERBLOCK_WEIGHTS),
-      hidden: alignUp(lengthOf(input.shard.neurons), SUPERBLOCK_WEIGHTS),
+      hidden: alignUp(largestBlock(input.shard), SUPERBLOCK_WEIGHTS),
     };
     this.openArena();
   }
@@ -170,47 +170,37 @@ class RankPlanner {
   openArena(): void {
     const arena = new ArenaBuilder();
     this.#arenas.push(arena);
-    this.#workspaces.push(planWorkspace(arena, this.#in, this.#strides));
+    const { model: { config }, shard, options } = this.#in;
+    this.#workspaces.push(
+      planWorkspace(arena, { config, shard, strides: this.#strides, ...options }),
+    );
     this.#stagingOffsets.push(arena.allocate("staging", "activations", this.#stagingBytes));
   }
 
   placeEmbedding(): void {
-    const { model: { config, tensors }, shard } = this.#in;
-    const all = { start: 0, end: config.embeddingLength };
-    const table = this.#matrix(tensors.tokenEmbedding, shard.vocab, all);
-    this.#embedding = table;
+    const { model: { config, tensors }, shard, options } = this.#in;
+    this.#embedding = this.matrix(tensors.tokenEmbedding, { rows: shard.vocab });
+    const { positionEmbedding: positions } = tensors;
+    if (positions !== null) {
+      check(options.contextLength <= positions.rows, "the context was checked: it has positions");
+      this.#positions = this.matrix(positions, { rows: shard.positions });
+    }
     if (!config.tiedEmbeddings) return;
     // The table is the output, too, and the norm that feeds it lies beside it.
-    const outputNorm = this.#vector(tensors.outputNorm, all);
-    this.#output = { output: table, outputArena: 0, outputNorm };
+    const outputNorm = norm(this, tensors.outputNorm);
+    this.#output = { output: this.#embedding, outputArena: 0, outputNorm };
   }
 
   placeLayer(index: number): void {
-    const { model: { config, tensors }, shard, options, kvType } = this.#in;
-    const names = tensors.layers[index];
-    const all = { start: 0, end: config.embeddingLength };
-    const query = scale(shard.heads, config.headDim);
-    const keyValue = scale(shard.kvHeads, config.headDim);
-    const bias = (name: string | null, range: Range) => name && this.#vector(name, range) || null;
-    const kvBytes = (elements: number) =>
-      alignUp(options.contextLength, KV_BLOCK_POSITIONS) * lengthOf(shard.kvHeads) * elements *
-      (kvType === "f16" ? 2 : 4);
+    const { model: { config, tensors }, shard, rankIndex, options, kvType } = this.#in;
+    const positions = alignUp(options.contextLength, KV_BLOCK_POSITIONS);
+    const kvBytes = (elementsPerHead: number) =>
+      positions * lengthOf(shard.kvHeads) * elementsPerHead * (kvType === "f16" ? 2 : 4);
     const keysBytes = kvBytes(config.headDim);
     const valuesBytes = kvBytes(alignUp(config.headDim, VALUE_PAD_ELEMENTS));
     this.#layers.push({
       arena: this.#arenas.length - 1,
-      attentionNorm: this.#vector(names.attentionNorm, all),
-      query: this.#matrix(names.query, query, all),
-      key: this.#matrix(names.key, keyValue, all),
-      value: this.#matrix(names.value, keyValue, all),
-      queryBias: bias(names.queryBias, query),
-      keyBias: bias(names.keyBias, keyValue),
-      valueBias: bias(names.valueBias, keyValue),
-      attentionOutput: this.#matrix(names.attentionOutput, all, query),
-      feedForwardNorm: this.#vector(names.feedForwardNorm, all),
-      gate: this.#matrix(names.gate, shard.neurons, all),
-      up: this.#matrix(names.up, shard.neurons, all),
-      down: this.#matrix(names.down, all, shard.neurons),
+      ...planLayer(this, { config, shard, rankIndex, tensors: tensors.layers[index] }),
       keysOffsetBytes: this.#arena.allocate(`blk.${index}.keys`, "kv", keysBytes),
       valuesOffsetBytes: this.#arena.allocate(`blk.${index}.values`, "kv", valuesBytes),
     });
@@ -219,16 +209,43 @@ class RankPlanner {
   placeOutput(): void {
     const { model: { config, tensors }, shard } = this.#in;
     if (config.tiedEmbeddings) return;
-    const all = { start: 0, end: config.embeddingLength };
     this.#output = {
-      outputNorm: this.#vector(tensors.outputNorm, all),
-      output: this.#matrix(tensors.output, shard.vocab, all),
+      outputNorm: norm(this, tensors.outputNorm),
+      output: this.matrix(tensors.output, { rows: shard.vocab }),
       outputArena: this.#arenas.length - 1,
     };
   }
 
-  build(rankIndex: number): RankPlan {
-    const { options, shard, kvType } = this.#in;
+  vector(vector: VectorTensor, range: Range = { start: 0, end: vector.length }): VectorPlan {
+    const { tensor, start } = vector;
+    const bytes = alignUp(lengthOf(range), FLOAT_ROW_PAD_WEIGHTS) * 4;
+    return {
+      tensor,
+      range: shift(range, start),
+      offsetBytes: this.#arena.allocate(tensor, "weights", bytes),
+    };
+  }
+
+  matrix(matrix: MatrixTensor, part: MatrixPart): MatrixPlan {
+    const { tensor, bias } = matrix;
+    const { rows = { start: 0, end: matrix.rows }, columns = { start: 0, end: matrix.columns } } =
+      part;
+    const type = part.isWidened ? "F32" : weightType(this.#in.tensors, tensor);
+    const rowStrideBytes = packedRowBytes(type, lengthOf(columns));
+    const bytes = rowStrideBytes * lengthOf(rows);
+    return {
+      tensor,
+      type,
+      rows: shift(rows, matrix.rowStart),
+      columns,
+      rowStrideBytes,
+      offsetBytes: this.#arena.allocate(tensor, "weights", bytes),
+      bias: bias === null || part.takesBias === false ? null : this.vector(bias, rows),
+    };
+  }
+
+  build(): RankPlan {
+    const { options, shard, rankIndex, kvType } = this.#in;
     check(this.#embedding !== null && this.#output !== null, "everything is placed");
     return {
       rankIndex,
@@ -238,6 +255,7 @@ class RankPlanner {
       workspaces: this.#workspaces,
       strides: this.#strides,
       embedding: this.#embedding,
+      positions: this.#positions,
       layers: this.#layers,
       ...this.#output,
       stagingOffsets: this.#stagingOffsets,
@@ -248,71 +266,6 @@ class RankPlanner {
       kvType,
     };
   }
-
-  #vector(tensor: string, range: Range): VectorPlan {
-    const bytes = alignUp(lengthOf(range), FLOAT_ROW_PAD_WEIGHTS) * 4;
-    return { tensor, range, offsetBytes: this.#arena.allocate(tensor, "weights", bytes) };
-  }
-
-  #matrix(tensor: string, rows: Range, columns: Range): MatrixPlan {
-    const type = weightType(this.#in.tensors, tensor);
-    const rowStrideBytes = packedRowBytes(type, lengthOf(columns));
-    const bytes = rowStrideBytes * lengthOf(rows);
-    return {
-      tensor,
-      type,
-      rows,
-      columns,
-      rowStrideBytes,
-      offsetBytes: this.#arena.allocate(tensor, "weights", bytes),
-    };
-  }
-}
-
-/** Steps that want every position's logits are short, so that the logits stay small. */
-function logitsRows(chunkTokens: number): number {
-  return Math.min(16, chunkTokens);
-}
-
-function planWorkspace(
-  arena: ArenaBuilder,
-  input: PlannerInput,
-  strides: RankPlan["strides"],
-): WorkspacePlan {
-  const { model: { config }, shard, options: { chunkTokens: n, sizes } } = input;
-  const bytes = (name: string, size: number) => arena.allocate(name, "activations", size);
-  const floats = (name: string, perToken: number) => bytes(name, n * perToken * 4);
-  const queryWidth = lengthOf(shard.heads) * config.headDim;
-  const keyValueWidth = lengthOf(shard.kvHeads) * config.headDim;
-  const neurons = lengthOf(shard.neurons);
-  const groupSize = config.headCount / config.headCountKv;
-  return {
-    residual: floats("residual", strides.embedding),
-    normed: floats("normed", strides.embedding),
-    normedQ8: bytes("normed.q8", sizes.q8_bytes(n, config.embeddingLength)),
-    query: floats("query", queryWidth),
-    key: floats("key", keyValueWidth),
-    value: floats("value", keyValueWidth),
-    attention: floats("attention", strides.attention),
-    attentionQ8: bytes("attention.q8", sizes.q8_bytes(n, Math.max(1, queryWidth))),
-    gate: floats("gate", neurons),
-    up: floats("up", neurons),
-    hidden: floats("hidden", strides.hidden),
-    hiddenQ8: bytes("hidden.q8", sizes.q8_bytes(n, Math.max(1, neurons))),
-    partials: [floats("partial.0", strides.embedding), floats("partial.1", strides.embedding)],
-    incoming: floats("incoming", strides.embedding),
-    rope: floats("rope", config.rope.dimensionCount),
-    scratch: bytes(
-      "attention.scratch",
-      sizes.attention_scratch_bytes(
-        n,
-        Math.max(1, lengthOf(shard.heads)),
-        groupSize,
-        config.headDim,
-      ),
-    ),
-    logits: bytes("logits", logitsRows(n) * lengthOf(shard.vocab) * 4),
-  };
 }
 
 /** Attention reads heads four dimensions at a time. */
@@ -322,6 +275,13 @@ function requireHeadKernel(headDim: number): void {
     `Cannot run this model: its heads have ${headDim} dimensions, this version needs a multiple ` +
       `of ${HEAD_DIM_UNIT}: use a model of another shape`,
   );
+}
+
+/** All down projections of a layer. */
+function downsOf({ feedForward }: LayerTensors): readonly MatrixTensor[] {
+  if (feedForward.kind === "dense") return [feedForward.down];
+  const { experts, shared } = feedForward;
+  return [...experts, ...shared === null ? [] : [shared]].map(({ down }) => down);
 }
 
 /** The tensor's type, if there are kernels for it. */
@@ -357,6 +317,6 @@ export function packedRowBytes(type: WeightType, columns: number): number {
   return alignUp(bytes, ROW_ALIGN_BYTES);
 }
 
-function scale(range: Range, factor: number): Range {
-  return { start: range.start * factor, end: range.end * factor };
+function shift(range: Range, by: number): Range {
+  return { start: range.start + by, end: range.end + by };
 }

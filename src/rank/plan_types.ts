@@ -11,14 +11,18 @@ export type WeightType = typeof WEIGHT_TYPES[number];
 /** Types of a cached key or value element. */
 export type KvType = "f16" | "f32";
 
-/** A block of a matrix in packed rows: [rows, columns] of the tensor. */
+/** A block of a matrix in packed rows: rows × columns of a tensor, and what its products get. */
 export interface MatrixPlan {
   readonly tensor: string;
+  /** The type it is kept in: the tensor's, or F32 where it is widened. */
   readonly type: WeightType;
+  /** Of the tensor; dimensions beyond the second are more rows. */
   readonly rows: Range;
   readonly columns: Range;
   readonly offsetBytes: number;
   readonly rowStrideBytes: number;
+  /** [rows]: added to products; null also where another rank adds it. */
+  readonly bias: VectorPlan | null;
 }
 
 /** A piece of a vector, kept as f32. */
@@ -28,21 +32,51 @@ export interface VectorPlan {
   readonly offsetBytes: number;
 }
 
+export interface NormPlan {
+  readonly weight: VectorPlan;
+  readonly bias: VectorPlan | null;
+}
+
+/** The norm of queries or keys: this rank's weights of it. */
+export interface HeadNormPlan {
+  readonly span: "head" | "projection";
+  /** [headDim] where all heads share them, else [own heads · headDim]. */
+  readonly weight: VectorPlan;
+}
+
+/** Neurons: rows of gate and up, columns of down. */
+export interface DensePlan {
+  readonly kind: "dense";
+  readonly gate: MatrixPlan | null;
+  readonly up: MatrixPlan;
+  readonly down: MatrixPlan;
+}
+
+/** A share of every expert. */
+export interface ExpertsPlan {
+  readonly kind: "experts";
+  /** The whole router, on every rank, so that all choose alike without a join; F32 or float. */
+  readonly router: MatrixPlan;
+  readonly choiceBias: VectorPlan | null;
+  readonly experts: readonly DensePlan[];
+  readonly shared: DensePlan | null;
+  readonly sharedGate: MatrixPlan | null;
+}
+
 /** A layer's share: it lies in one arena as a whole. */
 export interface LayerPlan {
   readonly arena: number;
-  readonly attentionNorm: VectorPlan;
+  readonly attentionNorm: NormPlan | null;
   readonly query: MatrixPlan;
   readonly key: MatrixPlan;
   readonly value: MatrixPlan;
-  readonly queryBias: VectorPlan | null;
-  readonly keyBias: VectorPlan | null;
-  readonly valueBias: VectorPlan | null;
+  readonly queryNorm: HeadNormPlan | null;
+  readonly keyNorm: HeadNormPlan | null;
   readonly attentionOutput: MatrixPlan;
-  readonly feedForwardNorm: VectorPlan;
-  readonly gate: MatrixPlan;
-  readonly up: MatrixPlan;
-  readonly down: MatrixPlan;
+  readonly attentionPostNorm: NormPlan | null;
+  readonly feedForwardNorm: NormPlan | null;
+  readonly feedForward: DensePlan | ExpertsPlan;
+  readonly feedForwardPostNorm: NormPlan | null;
   /** Keys and values of all positions in the cache's type: src/memory/kv_layout.ts. */
   readonly keysOffsetBytes: number;
   readonly valuesOffsetBytes: number;
@@ -65,22 +99,40 @@ export interface WorkspacePlan {
   /** [n, attentionStride], and as q8 tiles. */
   readonly attention: number;
   readonly attentionQ8: number;
-  /** [n, neurons] each. */
+  /** Σ squares of own queries and of own keys, [2, n], read by all ranks; then factors, [2, n]. */
+  readonly squares: number;
+  /** [n, neurons] each; neurons of the dense block or of the largest expert. */
   readonly gate: number;
   readonly up: number;
-  /** act(gate) · up, [n, hiddenStride], and as q8 tiles. */
+  /** What neurons give, [n, hiddenStride], and as q8 tiles. */
   readonly hidden: number;
   readonly hiddenQ8: number;
   /** This rank's partial sums of the residual update, [n, embeddingStride]; used in turns. */
   readonly partials: readonly [number, number];
   /** A copy of another rank's partial sum, [n, embeddingStride]. */
   readonly incoming: number;
-  /** Cosines and sines, [n, rotated dimensions]. */
-  readonly rope: number;
+  /** Cosines and sines, [n, rotated dimensions], one table per rotary embedding of the model. */
+  readonly ropes: readonly number[];
   /** Scratch of the attention kernel, bytes. */
   readonly scratch: number;
   /** Logits of this rank's vocabulary rows, [logitsRows, vocab rows]. */
   readonly logits: number;
+  /** Null where no layer has experts. */
+  readonly routing: RoutingWorkspacePlan | null;
+}
+
+/** Where tokens meet experts; see routing.ts for the order of the routes. */
+export interface RoutingWorkspacePlan {
+  /** [n, experts]. */
+  readonly logits: number;
+  /** Tokens by expert, u32 [n · used experts], and what each counts there, f32. */
+  readonly rows: number;
+  readonly weights: number;
+  /** What the shared expert counts, [n]. */
+  readonly sharedWeights: number;
+  /** The tokens of one expert side by side, [n, embeddingStride], and as q8 tiles. */
+  readonly gathered: number;
+  readonly gatheredQ8: number;
 }
 
 /** Element strides shared by all arenas of a rank. */
@@ -100,9 +152,11 @@ export interface RankPlan {
   readonly strides: WorkspaceStrides;
   /** Rows of the embedding table, in arena 0. */
   readonly embedding: MatrixPlan;
+  /** Rows of the learned positions, in arena 0, or null. */
+  readonly positions: MatrixPlan | null;
   readonly layers: readonly LayerPlan[];
   readonly outputArena: number;
-  readonly outputNorm: VectorPlan;
+  readonly outputNorm: NormPlan;
   /** Equals `embedding` when the model ties them. */
   readonly output: MatrixPlan;
   /** One per arena: where file bytes land before they are repacked. */

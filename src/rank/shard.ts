@@ -16,8 +16,18 @@ export interface Shard {
   readonly heads: Range;
   /** The key/value heads that `heads` read; neighbours may both own one at a border. */
   readonly kvHeads: Range;
+  /** Of a dense feed-forward block. */
   readonly neurons: Range;
+  /**
+   * Of an expert: expert e's are number e modulo the length. Where the parts differ in size, every
+   * rank has the large one of some experts.
+   */
+  readonly expertNeurons: readonly Range[];
+  /** Of the expert that every token uses. */
+  readonly sharedNeurons: Range;
   readonly vocab: Range;
+  /** Of the learned positions, where there are any. */
+  readonly positions: Range;
 }
 
 /** How finely columns of the two column-sharded matrices may be cut. */
@@ -34,13 +44,17 @@ export interface ColumnBlocks {
  */
 export function planShards(
   config: ModelConfig,
-  options: { rankCount: number; blocks: ColumnBlocks },
+  options: { rankCount: number; contextLength: number; blocks: ColumnBlocks },
 ): Shard[] {
-  const { rankCount, blocks } = options;
+  const { rankCount, contextLength, blocks } = options;
   check(rankCount >= 1, "at least one rank");
   const groupSize = config.headCount / config.headCountKv;
   const headUnit = headsPerBlock(config, blocks.attentionOutput);
-  const neuronUnit = neuronsPerCut(config.feedForwardLength, { rankCount, block: blocks.down });
+  const neuronsOf = (total: number, part: number, takesTurns = false) => {
+    const unit = neuronsPerCut(total, { rankCount, block: blocks.down, takesTurns });
+    return cut(total, { parts: rankCount, part, unit });
+  };
+  const { feedForwardLength = 0, sharedFeedForwardLength = 0 } = config.experts ?? {};
   return Array.from({ length: rankCount }, (_, rank) => {
     const heads = cut(config.headCount, { parts: rankCount, part: rank, unit: headUnit });
     const kvHeads = heads.start === heads.end ? { start: 0, end: 0 } : {
@@ -50,8 +64,14 @@ export function planShards(
     return {
       heads,
       kvHeads,
-      neurons: cut(config.feedForwardLength, { parts: rankCount, part: rank, unit: neuronUnit }),
+      neurons: neuronsOf(config.feedForwardLength, rank),
+      expertNeurons: Array.from(
+        { length: rankCount },
+        (_, turn) => neuronsOf(feedForwardLength, (rank + turn) % rankCount, true),
+      ),
+      sharedNeurons: neuronsOf(sharedFeedForwardLength, rank),
       vocab: cut(config.vocabSize, { parts: rankCount, part: rank, unit: 1 }),
+      positions: cut(contextLength, { parts: rankCount, part: rank, unit: 1 }),
     };
   });
 }
@@ -75,10 +95,18 @@ function headsPerBlock(config: ModelConfig, block: number): number {
   return heads;
 }
 
-/** Superblocks where there are enough of them to share out evenly, else blocks. */
-function neuronsPerCut(neurons: number, by: { rankCount: number; block: number }): number {
-  if (by.block === 1) return 1;
+/**
+ * Superblocks where there are enough of them to share out evenly, else blocks. Whose parts take
+ * turns is even in the end: there a superblock for each rank is enough.
+ */
+function neuronsPerCut(
+  neurons: number,
+  by: { rankCount: number; block: number; takesTurns: boolean },
+): number {
+  const { rankCount, block } = by;
+  if (block === 1) return 1;
   const superblocks = Math.floor(neurons / SUPERBLOCK_WEIGHTS);
-  const even = superblocks % by.rankCount === 0 || superblocks >= 8 * by.rankCount;
-  return even && superblocks > 0 ? SUPERBLOCK_WEIGHTS : Math.max(by.block, BLOCK_WEIGHTS);
+  const enough = by.takesTurns ? rankCount : 8 * rankCount;
+  const even = superblocks % rankCount === 0 || superblocks >= enough;
+  return even && superblocks > 0 ? SUPERBLOCK_WEIGHTS : Math.max(block, BLOCK_WEIGHTS);
 }

@@ -1,21 +1,23 @@
 /**
- * The slow truth: a whole dense transformer made of the formulas in ops.ts, in f64. The judge of
- * every golden test; reads like the model's definition and is fast nowhere. Knows ids and logits;
- * nothing of text, threads or WebAssembly.
+ * The slow truth: a whole transformer of any family made of formulas, in f64. The judge of every
+ * golden test; reads like the models' definition and is fast nowhere. Knows ids and logits; nothing
+ * of text, threads or WebAssembly.
  */
 import { check } from "../base/check.ts";
-import { type GgufFile, TensorReader } from "../gguf/mod.ts";
+import type { GgufFile, TensorReader } from "../gguf/mod.ts";
 import {
-  dequantize,
   describeModel,
   fillRopeTable,
-  type LayerTensors,
   type ModelConfig,
+  type ModelDescription,
   type ModelTensors,
   type RopeFrequencies,
   ropeFrequencies,
 } from "../model/mod.ts";
-import { add, addBias, attention, matmul, rmsNorm, rope, siluMul } from "./ops.ts";
+import { softCap } from "./activation_ops.ts";
+import { ReferenceBlocks } from "./blocks.ts";
+import { add, attention, rope } from "./ops.ts";
+import { ReferenceWeights } from "./weights.ts";
 
 /** Where the weights come from and who looks on. */
 export interface ReferenceOptions {
@@ -23,12 +25,10 @@ export interface ReferenceOptions {
   readonly reader?: TensorReader;
   /** Is shown every intermediate by name ("layer 3 query"), [n, …]. */
   readonly onTensor?: (name: string, data: Float64Array) => void;
-}
-
-/** A dequantised tensor: [values.length / columns, columns], row-major. */
-interface Weight {
-  readonly values: Float32Array;
-  readonly columns: number;
+  /** Tokens that will be used; left out: the trained context. */
+  readonly contextLength?: number;
+  /** What the file's model is taken for; left out: what it says it is. */
+  readonly description?: ModelDescription;
 }
 
 /** Keys and values of all positions so far, [positions, headCountKv, headDim]. */
@@ -37,19 +37,21 @@ interface LayerCache {
   values: Float64Array;
 }
 
-/** Where new tokens stand: the first one's position, and cosines and sines of all of them. */
+/** Where new tokens stand. */
 interface Place {
+  /** The first one's position. */
   readonly fromPosition: number;
-  /** [n, dimensionCount]. */
-  readonly rotation: Float64Array;
+  /** Cosines and sines of all of them, [n, dimensionCount], for each of the model's ropes. */
+  readonly rotations: readonly Float64Array[];
 }
 
 /** One sequence run by one model. */
 export class ReferenceModel {
   readonly config: ModelConfig;
   readonly #tensors: ModelTensors;
-  readonly #weights: ReadonlyMap<string, Weight>;
-  readonly #frequencies: RopeFrequencies;
+  readonly #weights: ReferenceWeights;
+  readonly #blocks: ReferenceBlocks;
+  readonly #frequencies: readonly RopeFrequencies[];
   readonly #caches: readonly LayerCache[];
   readonly #onTensor: NonNullable<ReferenceOptions["onTensor"]>;
 
@@ -58,13 +60,15 @@ export class ReferenceModel {
    * @throws {ModelFormatError | UnsupportedModelError} as `describeModel` does.
    */
   constructor(file: GgufFile, options: ReferenceOptions = {}) {
-    const { config, tensors } = describeModel(file);
+    const { contextLength, description = describeModel(file, { contextLength }) } = options;
+    const { config, tensors } = description;
     this.config = config;
     this.#tensors = tensors;
-    this.#weights = readWeights(file, options.reader);
-    const { factorsTensor } = config.rope;
-    const factors = factorsTensor === null ? null : this.#values(factorsTensor);
-    this.#frequencies = ropeFrequencies(config.rope, factors);
+    this.#weights = new ReferenceWeights(file, options.reader);
+    this.#blocks = new ReferenceBlocks(config, this.#weights);
+    this.#frequencies = config.ropes.map((each) =>
+      ropeFrequencies(each, each.factors && this.#weights.vector(each.factors))
+    );
     const none = new Float64Array(0);
     this.#caches = tensors.layers.map(() => ({ keys: none, values: none }));
     this.#onTensor = options.onTensor ?? (() => {});
@@ -75,119 +79,119 @@ export class ReferenceModel {
    * @returns logits after each new token, f32 [n, vocabSize].
    */
   forward(ids: readonly number[], fromPosition = 0): Float32Array {
-    const { outputNorm, output, layers } = this.#tensors;
-    const place = { fromPosition, rotation: this.#rotation(ids.length, fromPosition) };
+    const { outputNorm, output } = this.#tensors;
+    const place = { fromPosition, rotations: this.#rotations(ids.length, fromPosition) };
 
-    let x = this.#show("embedding", this.#embed(ids)); //    [n, embeddingLength]
-    layers.forEach((layer, index) => {
-      x = this.#attend(x, index, place);
-      x = this.#feedForward(x, layer, index);
-    });
-    const h = this.#show("norm", this.#norm(x, outputNorm));
-    const logits = this.#show("logits", this.#project(h, output));
-    return Float32Array.from(logits); //                     [n, vocabSize]
+    let x = this.#show("embedding", this.#embed(ids, fromPosition)); // [n, embeddingLength]
+    for (let layer = 0; layer < this.config.blockCount; layer++) {
+      x = this.#layer(x, layer, place);
+    }
+    const h = this.#show("norm", this.#blocks.norm(x, outputNorm));
+    const logits = this.#blocks.project(h, output);
+    return Float32Array.from(this.#show("logits", this.#capLogits(logits))); // [n, vocabSize]
   }
 
-  /** x + Wo · attention(rope(Wq·h + bq), rope(Wk·h + bk), Wv·h + bv), where h = norm(x). */
-  #attend(x: Float64Array, index: number, { fromPosition, rotation }: Place): Float64Array {
-    const { headCount, headCountKv, headDim, slidingWindow, rope: { kind } } = this.config;
-    const layer = this.#tensors.layers[index];
-    const turned = { headDim, rotDim: this.config.rope.dimensionCount, kind };
+  /**
+   * y = x + s · post(attention(norm(x))), then y + s · post(feedForward(norm(y))); with parallel
+   * blocks x + s · attention(norm(x)) + s · feedForward(norm(x)).
+   */
+  #layer(x: Float64Array, index: number, place: Place): Float64Array {
+    const { hasParallelBlocks, residualScale } = this.config;
+    const tensors = this.#tensors.layers[index];
+    const blocks = this.#blocks;
+    const show = (name: string, data: Float64Array) => this.#show(`layer ${index} ${name}`, data);
+    const scaled = (part: Float64Array) => part.map((value) => value * residualScale);
+
+    const attends = show("attention norm", blocks.norm(x, tensors.attentionNorm));
+    const heads = this.#attend(attends, index, place);
+    const attended = blocks.norm(heads, tensors.attentionPostNorm);
+    const y = show("attention out", add(x, scaled(attended)));
+
+    const reads = hasParallelBlocks ? attends : blocks.norm(y, tensors.feedForwardNorm);
+    const inputs = { h: show("feed-forward norm", reads), layerInput: x };
+    const neurons = blocks.feedForward(inputs, tensors.feedForward, show);
+    const fed = blocks.norm(neurons, tensors.feedForwardPostNorm);
+    return show("feed-forward out", add(y, scaled(fed)));
+  }
+
+  /** Wo · attention(rope(norm(Wq·h + bq)), rope(norm(Wk·h + bk)), Wv·h + bv). */
+  #attend(h: Float64Array, index: number, place: Place): Float64Array {
+    const { headCount, headCountKv, headDim, layers } = this.config;
+    const tensors = this.#tensors.layers[index];
+    const blocks = this.#blocks;
     const show = (name: string, data: Float64Array) => this.#show(`layer ${index} ${name}`, data);
 
-    const h = show("attention norm", this.#norm(x, layer.attentionNorm));
-    const query = this.#project(h, layer.query, layer.queryBias);
-    const key = this.#project(h, layer.key, layer.keyBias);
-    const value = show("value", this.#project(h, layer.value, layer.valueBias));
-    const q = show("query", rope(query, rotation, { heads: headCount, ...turned }));
-    const k = show("key", rope(key, rotation, { heads: headCountKv, ...turned }));
+    const query = blocks.headNorm(blocks.project(h, tensors.query), tensors.queryNorm);
+    const key = blocks.headNorm(blocks.project(h, tensors.key), tensors.keyNorm);
+    const value = show("value", blocks.project(h, tensors.value));
+    const q = show("query", this.#rotate(query, headCount, index, place));
+    const k = show("key", this.#rotate(key, headCountKv, index, place));
 
     const cache = this.#caches[index];
-    const kept = fromPosition * headCountKv * headDim;
+    const kept = place.fromPosition * headCountKv * headDim;
     cache.keys = append(cache.keys, kept, k);
     cache.values = append(cache.values, kept, value);
     const heads = attention({ q, k: cache.keys, v: cache.values }, {
-      p0: fromPosition,
+      p0: place.fromPosition,
       heads: headCount,
       kvHeads: headCountKv,
       groupSize: headCount / headCountKv,
       headDim,
-      window: slidingWindow,
-      scale: 1 / Math.sqrt(headDim),
+      window: layers[index].slidingWindow,
+      scale: this.config.attentionScale,
+      softCap: this.config.attentionSoftCap,
     });
-    const out = this.#project(show("heads", heads), layer.attentionOutput);
-    return show("attention out", add(x, out));
+    return blocks.project(show("heads", heads), tensors.attentionOutput);
   }
 
-  /** x + Wdown · (silu(Wgate·h) · (Wup·h)), where h = norm(x). */
-  #feedForward(x: Float64Array, layer: LayerTensors, index: number): Float64Array {
-    const show = (name: string, data: Float64Array) => this.#show(`layer ${index} ${name}`, data);
-    const h = show("feed-forward norm", this.#norm(x, layer.feedForwardNorm));
-    const gate = show("gate", this.#project(h, layer.gate));
-    const up = show("up", this.#project(h, layer.up));
-    const neurons = show("neurons", siluMul(gate, up));
-    return show("feed-forward out", add(x, this.#project(neurons, layer.down)));
+  /** Heads turned as the layer turns them, if it does; x [n, heads, headDim]. */
+  #rotate(x: Float64Array, heads: number, layer: number, { rotations }: Place): Float64Array {
+    const choice = this.config.layers[layer].rope;
+    if (choice === null) return x;
+    const { kind, dimensionCount } = this.config.ropes[choice];
+    const { headDim } = this.config;
+    return rope(x, rotations[choice], { heads, headDim, rotDim: dimensionCount, kind });
   }
 
-  /** Rows `ids` of the embedding table, [n, embeddingLength]. */
-  #embed(ids: readonly number[]): Float64Array {
-    const { embeddingLength: width, vocabSize } = this.config;
-    const table = this.#values(this.#tensors.tokenEmbedding);
+  /** Rows `ids` of the embedding table, scaled, and learned positions, [n, embeddingLength]. */
+  #embed(ids: readonly number[], fromPosition: number): Float64Array {
+    const { embeddingLength: width, vocabSize, embeddingScale, contextLength } = this.config;
+    const { tokenEmbedding, positionEmbedding } = this.#tensors;
+    const table = this.#weights.matrix(tokenEmbedding);
+    const positions = positionEmbedding && this.#weights.matrix(positionEmbedding);
     const x = new Float64Array(ids.length * width);
     ids.forEach((id, t) => {
       check(Number.isInteger(id) && id >= 0 && id < vocabSize, `id ${id} of ${vocabSize}`);
-      x.set(table.subarray(id * width, (id + 1) * width), t * width);
+      const position = fromPosition + t;
+      check(!positions || position < contextLength, `no embedding of position ${position}`);
+      for (let i = 0; i < width; i++) {
+        x[t * width + i] = table[id * width + i] * embeddingScale +
+          (positions?.[position * width + i] ?? 0);
+      }
     });
     return x;
   }
 
-  #norm(x: Float64Array, weight: string): Float64Array {
-    return rmsNorm(x, this.#values(weight), this.config.rmsEpsilon);
+  #capLogits(logits: Float64Array): Float64Array {
+    const { logitScale, logitSoftCap } = this.config;
+    const scaled = logits.map((value) => value * logitScale);
+    return logitSoftCap === 0 ? scaled : softCap(scaled, logitSoftCap);
   }
 
-  /** W · h + b, [n, rows]. */
-  #project(h: Float64Array, weight: string, bias: string | null = null): Float64Array {
-    const { values, columns } = this.#weight(weight);
-    const product = matmul(values, h, columns);
-    return bias === null ? product : addBias(product, this.#values(bias));
-  }
-
-  #rotation(n: number, fromPosition: number): Float64Array {
-    const { dimensionCount } = this.config.rope;
-    const table = new Float64Array(n * dimensionCount);
-    for (let t = 0; t < n; t++) {
-      fillRopeTable(this.#frequencies, fromPosition + t, table, t * dimensionCount);
-    }
-    return table;
-  }
-
-  #values(name: string): Float32Array {
-    return this.#weight(name).values;
-  }
-
-  #weight(name: string): Weight {
-    const weight = this.#weights.get(name);
-    check(weight !== undefined, `no weight "${name}"`);
-    return weight;
+  #rotations(n: number, fromPosition: number): Float64Array[] {
+    return this.config.ropes.map(({ dimensionCount }, index) => {
+      const table = new Float64Array(n * dimensionCount);
+      for (let t = 0; t < n; t++) {
+        const at = t * dimensionCount;
+        fillRopeTable(this.#frequencies[index], fromPosition + t, table, at);
+      }
+      return table;
+    });
   }
 
   #show(name: string, data: Float64Array): Float64Array {
     this.#onTensor(name, data);
     return data;
-  }
-}
-
-function readWeights(file: GgufFile, givenReader?: TensorReader): ReadonlyMap<string, Weight> {
-  const reader = givenReader ?? TensorReader.open(file);
-  try {
-    return new Map(
-      [...file.tensors.values()].map((tensor) => {
-        const values = dequantize(tensor.type, reader.readAll(tensor));
-        return [tensor.name, { values, columns: tensor.dims[0] }];
-      }),
-    );
-  } finally {
-    if (!givenReader) reader.close();
   }
 }
 

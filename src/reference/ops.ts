@@ -172,11 +172,6 @@ export function addBias(x: Numbers, bias: Numbers): Float64Array {
   return Float64Array.from(x, (value, i) => value + bias[i % bias.length]);
 }
 
-/** silu(gate[i]) · up[i], where silu(g) = g / (1 + exp(-g)). */
-export function siluMul(gate: Numbers, up: Numbers): Float64Array {
-  return Float64Array.from(gate, (g, i) => g / (1 + Math.exp(-g)) * up[i]);
-}
-
 /** What rope() turns, and how. */
 export interface RopeShape {
   readonly heads: number;
@@ -231,12 +226,13 @@ export interface AttentionShape {
   readonly window?: number;
   /** Multiplies q·k; usually 1 / sqrt(headDim). */
   readonly scale: number;
-  /** Scores become cap · tanh(score / cap); 0 = not. */
+  /** Scores s become softCap · tanh(s / softCap); 0 or left out: they stay. */
   readonly softCap?: number;
 }
 
 /**
- * Causal attention of n tokens: out[t, h] = Σ_p softmax_p(scale · q[t, h]·k[p, g]) · v[p, g].
+ * Causal attention of n tokens: out[t, h] = Σ_p softmax_p(scale · q[t, h]·k[p, g]) · v[p, g], with
+ * soft-capped scores if asked for.
  *
  * @param q [n, heads, headDim]
  * @param k [p0 + n, kvHeads, headDim], v likewise: earlier positions and the new ones.

@@ -16,6 +16,13 @@ const GOLDEN_MODELS = [
   "llama-tied-f16",
   "llama3-rope-f16",
   "qwen2-f16",
+  "qwen3-f16",
+  "gemma-f16",
+  "gemma2-f16",
+  "llama-moe-f16",
+  "smallthinker-f16",
+  "relu-llama-f16",
+  "bamboo-f16",
 ];
 
 interface Tolerance {

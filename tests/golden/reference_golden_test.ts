@@ -7,8 +7,10 @@ import { openGguf, parseGguf, TensorReader } from "../../src/gguf/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { firstCloseStep, kl, lastRow, nmse, top1 } from "../support/compare.ts";
 import { sharedPath, sharedTest } from "../support/shared.ts";
-import { tinyModel } from "../support/tiny_model.ts";
+import type { TinyFamilyName } from "../support/tiny_families.ts";
+import { TINY_PROMPT, tinyModel } from "../support/tiny_model.ts";
 import { greedyIds } from "./greedy.ts";
+import { LLAMA_CPP_LOGITS, TINY_GREEDY } from "./tiny_logits.ts";
 
 const GOLDEN_MODELS = [
   "llama-f32",
@@ -17,7 +19,14 @@ const GOLDEN_MODELS = [
   "llama-q4_0",
   "llama-tied-f16",
   "llama3-rope-f16",
+  "llama-moe-f16",
   "qwen2-f16",
+  "qwen3-f16",
+  "gemma-f16",
+  "gemma2-f16",
+  "smallthinker-f16",
+  "bamboo-f16",
+  "relu-llama-f16",
 ];
 
 /** f64 on both sides, the golden one rounded to f32 for storage. */
@@ -79,25 +88,37 @@ for (const name of ["stories260K", "babyllama105"]) {
   });
 }
 
-// Recorded from this reference once it agreed with everything above: a fresh clone has these only.
-// deno-fmt-ignore
-const TINY_GREEDY = {
-  llama: [
-    403, 101, 161, 218, 455, 369, 505, 306, 218, 195, 384, 141,
-    491, 389, 354, 178, 489, 467, 222, 462, 224, 132, 230, 479,
-  ],
-  qwen2: [
-    11, 334, 196, 98, 258, 16, 235, 346, 183, 258, 16, 235,
-    346, 183, 258, 16, 235, 346, 70, 139, 495, 427, 469, 346,
-  ],
-};
+/** llama.cpp looks GELU up in a table of halves; logits are kept with four digits. */
+const LOGIT_ERROR_MAX = { gelu: 3e-3, exact: 1e-4 };
 
-for (const architecture of ["llama", "qwen2"] as const) {
-  Deno.test(`ReferenceModel gives the recorded greedy ids of a tiny ${architecture}`, () => {
-    const bytes = tinyModel({ architecture, seed: 36 });
-    const model = new ReferenceModel(parseGguf(bytes), { reader: TensorReader.ofBytes(bytes) });
-    assertEquals(greedyIds(model, [1, 300, 47, 112, 509], 24), TINY_GREEDY[architecture]);
+for (const [name, [at11, at47]] of Object.entries(LLAMA_CPP_LOGITS)) {
+  Deno.test(`ReferenceModel gives a tiny ${name} the logits that llama.cpp gives it`, () => {
+    const isShort = name === "phi3-short";
+    const architecture = isShort ? "phi3" : name as TinyFamilyName;
+    const model = tinyReference(architecture, isShort ? 256 : undefined);
+    const logits = model.forward(TINY_PROMPT);
+    const { vocabSize, feedForward: { activation } } = model.config;
+    const errorMax = LOGIT_ERROR_MAX[activation === "gelu" ? "gelu" : "exact"];
+    for (const [position, best] of [[11, at11], [47, at47]] as const) {
+      for (const [id, expected] of best) {
+        const error = Math.abs(logits[position * vocabSize + id] - expected);
+        assertLess(error, errorMax, `logit ${id} at ${position}`);
+      }
+    }
   });
+}
+
+for (const [name, ids] of Object.entries(TINY_GREEDY)) {
+  Deno.test(`ReferenceModel gives the recorded greedy ids of a tiny ${name}`, () => {
+    const model = tinyReference(name as TinyFamilyName);
+    assertEquals(greedyIds(model, TINY_PROMPT.slice(0, 12), ids.length), ids);
+  });
+}
+
+function tinyReference(architecture: TinyFamilyName, contextLength?: number): ReferenceModel {
+  const bytes = tinyModel({ architecture, seed: 36 });
+  const reader = TensorReader.ofBytes(bytes);
+  return new ReferenceModel(parseGguf(bytes), { reader, contextLength });
 }
 
 function readJson(relative: string) {

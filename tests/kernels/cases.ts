@@ -5,9 +5,11 @@
  */
 import type { Kernels } from "../../wasm/mod.ts";
 import type { TestArena } from "./arena.ts";
+import { activationCases } from "./cases_activations.ts";
 import { attentionCases } from "./cases_attention.ts";
 import { elementwiseCases } from "./cases_elementwise.ts";
 import { floatMatmulCases } from "./cases_matmul_float.ts";
+import { normCases } from "./cases_norms.ts";
 import { quantisedMatmulCases } from "./cases_matmul_q8.ts";
 import { rowCases } from "./cases_rows.ts";
 
@@ -26,6 +28,8 @@ export interface KernelCase {
 export const KERNEL_CASES: readonly KernelCase[] = [
   ...rowCases,
   ...elementwiseCases,
+  ...activationCases,
+  ...normCases,
   ...quantisedMatmulCases,
   ...floatMatmulCases,
   ...attentionCases,

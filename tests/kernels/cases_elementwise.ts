@@ -1,4 +1,4 @@
-/** Norm, sums, activation, rotary embedding, sampling helpers, reading. */
+/** Norm, sums, rotary embedding, sampling helpers, reading. */
 import { assert, assertEquals } from "@std/assert";
 import * as ops from "../../src/reference/ops.ts";
 import { Rng } from "../support/rng.ts";
@@ -31,13 +31,6 @@ export const elementwiseCases: readonly KernelCase[] = [
     legalCall: (arena) => [arena.place(512), 64, arena.place(256), 2, 60],
     addresses: [0, 2],
     counts: [1, 3, 4],
-  },
-  {
-    name: "silu_mul_f32",
-    sweep: sweepSiluMul,
-    legalCall: (arena) => [arena.place(512), arena.place(512), 64, arena.place(512), 64, 2, 60],
-    addresses: [0, 1, 3],
-    counts: [2, 4, 5, 6],
   },
   {
     name: "rope_f32",
@@ -133,27 +126,6 @@ function sweepAddBias(arena: TestArena): void {
       unstride(arena.floats(xAt, n * stride), n, stride, d),
       Float32Array.from(expected),
     );
-  }
-}
-
-function sweepSiluMul(arena: TestArena): void {
-  for (const { d, n, stride, rng } of shapes()) {
-    for (const size of [1e-4, 1, 100]) {
-      arena.reset();
-      const gate = randomFloats(rng, n * stride, size);
-      const up = randomFloats(rng, n * stride);
-      const [gateAt, upAt] = [arena.put(gate, 4), arena.put(up, 4)];
-      const outStride = d + 6;
-      const out = arena.place(4 * n * outStride, 4);
-      arena.run(
-        () => arena.kernels.silu_mul_f32(gateAt, upAt, stride, out, outStride, n, d),
-        [out, 4 * n * outStride],
-      );
-      const padded = arena.floats(out, n * outStride);
-      const expected = ops.siluMul(unstride(gate, n, stride, d), unstride(up, n, stride, d));
-      assertClose(unstride(padded, n, outStride, d), expected, 1e-12, `silu_mul_f32 d ${d}`);
-      assertPadding(padded, n, outStride, d);
-    }
   }
 }
 

@@ -3,15 +3,15 @@ import { ModelFormatError, UnsupportedModelError } from "../../src/base/errors.t
 import { type GgufFile, openGguf, parseGguf } from "../../src/gguf/mod.ts";
 import { describeModel, SUPPORTED_ARCHITECTURES } from "../../src/model/mod.ts";
 import { sharedPath, sharedTest } from "../support/shared.ts";
+import { TINY_FAMILIES, type TinyFamily } from "../support/tiny_families.ts";
 import { tinyModel } from "../support/tiny_model.ts";
 import { withMetadata, withTensor } from "./changed_file.ts";
 
 const LLAMA = parseGguf(tinyModel());
-const QWEN2 = parseGguf(tinyModel({ architecture: "qwen2", tied: true }));
 
 Deno.test("describeModel() reads a llama", () => {
   const { config, tensors } = describeModel(LLAMA);
-  assertEquals({ ...config, rmsEpsilon: 0, rope: null }, {
+  assertEquals({ ...config, norm: null, ropes: [] }, {
     architecture: "llama",
     blockCount: 2,
     embeddingLength: 64,
@@ -21,74 +21,59 @@ Deno.test("describeModel() reads a llama", () => {
     headDim: 16,
     vocabSize: 512,
     contextLength: 256,
-    rmsEpsilon: 0,
-    rope: null,
-    slidingWindow: 0,
+    norm: null,
+    attentionScale: 1 / 4,
+    attentionSoftCap: 0,
+    ropes: [],
+    feedForward: { activation: "silu", isGated: true, activatesUp: false },
+    experts: null,
+    layers: [{ slidingWindow: 0, rope: 0 }, { slidingWindow: 0, rope: 0 }],
+    hasParallelBlocks: false,
+    embeddingScale: 1,
+    residualScale: 1,
+    logitScale: 1,
+    logitSoftCap: 0,
     tiedEmbeddings: false,
-    qkvBias: false,
   });
-  assertEquals(config.rmsEpsilon, Math.fround(1e-5));
-  assertEquals(config.rope.kind, "norm");
-  assertEquals(tensors.tokenEmbedding, "token_embd.weight");
-  assertEquals(tensors.output, "output.weight");
+  assertEquals(config.norm, { kind: "rms", epsilon: Math.fround(1e-5) });
+  assertEquals(config.ropes.map(({ kind }) => kind), ["norm"]);
+  const matrix = (tensor: string, rows: number, columns: number) => (
+    { tensor, rowStart: 0, rows, columns, bias: null }
+  );
+  const norm = (tensor: string) => ({ weight: { tensor, start: 0, length: 64 }, bias: null });
+  assertEquals(tensors.tokenEmbedding, matrix("token_embd.weight", 512, 64));
+  assertEquals(tensors.positionEmbedding, null);
+  assertEquals(tensors.output, matrix("output.weight", 512, 64));
+  assertEquals(tensors.outputNorm, norm("output_norm.weight"));
   assertEquals(tensors.layers.length, 2);
   assertEquals(tensors.layers[1], {
-    attentionNorm: "blk.1.attn_norm.weight",
-    query: "blk.1.attn_q.weight",
-    key: "blk.1.attn_k.weight",
-    value: "blk.1.attn_v.weight",
-    queryBias: null,
-    keyBias: null,
-    valueBias: null,
-    attentionOutput: "blk.1.attn_output.weight",
-    feedForwardNorm: "blk.1.ffn_norm.weight",
-    gate: "blk.1.ffn_gate.weight",
-    up: "blk.1.ffn_up.weight",
-    down: "blk.1.ffn_down.weight",
+    attentionNorm: norm("blk.1.attn_norm.weight"),
+    query: matrix("blk.1.attn_q.weight", 64, 64),
+    key: matrix("blk.1.attn_k.weight", 32, 64),
+    value: matrix("blk.1.attn_v.weight", 32, 64),
+    queryNorm: null,
+    keyNorm: null,
+    attentionOutput: matrix("blk.1.attn_output.weight", 64, 64),
+    attentionPostNorm: null,
+    feedForwardNorm: norm("blk.1.ffn_norm.weight"),
+    feedForward: {
+      kind: "dense",
+      gate: matrix("blk.1.ffn_gate.weight", 96, 64),
+      up: matrix("blk.1.ffn_up.weight", 96, 64),
+      down: matrix("blk.1.ffn_down.weight", 64, 96),
+    },
+    feedForwardPostNorm: null,
   });
 });
 
-Deno.test("describeModel() reads a qwen2 with biases and tied embeddings", () => {
-  const { config, tensors } = describeModel(QWEN2);
-  assertEquals(config.architecture, "qwen2");
-  assertEquals(config.rope.kind, "neox");
-  assertEquals([config.qkvBias, config.tiedEmbeddings], [true, true]);
-  assertEquals(tensors.output, tensors.tokenEmbedding);
-  const { queryBias, keyBias, valueBias } = tensors.layers[0];
-  assertEquals(
-    [queryBias, keyBias, valueBias],
-    ["blk.0.attn_q.bias", "blk.0.attn_k.bias", "blk.0.attn_v.bias"],
-  );
-});
-
-Deno.test("describeModel() uses the biases of a llama that has them", () => {
-  const tensors = new Map(LLAMA.tensors);
-  for (const block of [0, 1]) {
-    for (const [part, length] of [["q", 64], ["k", 32], ["v", 32]] as const) {
-      const name = `blk.${block}.attn_${part}.bias`;
-      const like = LLAMA.tensors.get("output_norm.weight")!;
-      tensors.set(name, { ...like, name, dims: [length] });
-    }
-  }
-  const { config, tensors: used } = describeModel({ ...LLAMA, tensors });
-  assertEquals(config.qkvBias, true);
-  assertEquals(used.layers[1].keyBias, "blk.1.attn_k.bias");
-
-  tensors.delete("blk.1.attn_k.bias");
-  assertThrows(
-    () => describeModel({ ...LLAMA, tensors }),
-    ModelFormatError,
-    '"blk.1.attn_k.bias"',
-  );
-});
-
-Deno.test("describeModel() refuses a qwen2 without biases", () => {
-  const tensors = new Map([...QWEN2.tensors].filter(([name]) => !name.endsWith(".bias")));
-  assertThrows(
-    () => describeModel({ ...QWEN2, tensors }),
-    ModelFormatError,
-    '"blk.0.attn_q.bias"',
-  );
+Deno.test("describeModel() reads every tiny family under its architecture", () => {
+  const read = Object.entries(TINY_FAMILIES).map(([name, family]: [string, TinyFamily]) => {
+    const architecture = family.architecture ?? name;
+    const file = parseGguf(tinyModel({ architecture: name as keyof typeof TINY_FAMILIES }));
+    assertEquals(describeModel(file).config.architecture, architecture);
+    return architecture;
+  });
+  assertEquals([...new Set(read)].sort(), [...SUPPORTED_ARCHITECTURES].sort());
 });
 
 Deno.test("describeModel() names an unknown architecture and what is supported", () => {
@@ -103,13 +88,13 @@ Deno.test("describeModel() refuses a file without an architecture", () => {
 });
 
 Deno.test("describeModel() refuses what it would compute wrongly", () => {
+  const qwen2 = parseGguf(tinyModel({ architecture: "qwen2" }));
   const cases: [GgufFile, string][] = [
-    [{ ...LLAMA, magic: "PWRI" }, "sparse ReLU models come with a later version"],
-    [withMetadata(LLAMA, { "llama.hidden_activation": "relu" }), "sparse ReLU models come"],
+    [{ ...LLAMA, magic: "PWRI" }, "come with a later version"],
     [withMetadata(LLAMA, { "llama.hidden_activation": "gelu" }), '"gelu"'],
-    [withMetadata(LLAMA, { "llama.expert_count": 8 }), "mixture of experts"],
+    [withMetadata(qwen2, { "qwen2.expert_count": 8 }), "mixes 8 experts"],
     [withMetadata(LLAMA, { "llama.attention.value_length": 8 }), "value heads have 8"],
-    [withMetadata(LLAMA, { "llama.rope.scaling.type": "longrope" }), '"longrope"'],
+    [withMetadata(LLAMA, { "llama.rope.scaling.type": "dynamic" }), '"dynamic"'],
   ];
   for (const [file, message] of cases) {
     assertThrows(() => describeModel(file), UnsupportedModelError, message);
@@ -121,6 +106,7 @@ Deno.test("describeModel() accepts keys that say what it does anyway", () => {
     "llama.hidden_activation": "silu",
     "llama.expert_count": 0,
     "llama.attention.value_length": 16,
+    "llama.attention.scale": 0,
   });
   assertEquals(describeModel(file), describeModel(LLAMA));
 });
@@ -135,9 +121,23 @@ Deno.test("describeModel() overlooks the angle tables of old converters", () => 
   assertEquals(describeModel(file), describeModel(LLAMA));
 });
 
-for (const name of ["relu-llama-f16", "relu-llama-pwri-f16", "llama-moe-f16", "qwen3-f16"]) {
-  sharedTest(`golden/${name}`, `describeModel() refuses ${name}`, () => {
-    const file = openGguf(sharedPath(`golden/${name}/model.gguf`));
-    assertThrows(() => describeModel(file), UnsupportedModelError);
-  });
-}
+Deno.test("describeModel() chooses long-rope's factors by the context that will be used", () => {
+  const file = parseGguf(tinyModel({ architecture: "phi3" }));
+  const factors = (contextLength?: number) =>
+    describeModel(file, { contextLength }).config.ropes[0].factors?.tensor;
+  assertEquals(factors(512), "rope_factors_short.weight");
+  assertEquals(factors(513), "rope_factors_long.weight");
+  assertEquals(factors(), "rope_factors_long.weight"); // trained on 1024
+});
+
+Deno.test("describeModel() refuses more context than a model has learned positions of", () => {
+  const file = parseGguf(tinyModel({ architecture: "gpt2" }));
+  assertEquals(describeModel(file, { contextLength: 256 }), describeModel(file));
+  const run = () => describeModel(file, { contextLength: 257 });
+  assertThrows(run, UnsupportedModelError, "has learned 256 positions");
+});
+
+sharedTest("golden/relu-llama-pwri-f16", "describeModel() refuses a PowerInfer file", () => {
+  const file = openGguf(sharedPath("golden/relu-llama-pwri-f16/model.gguf"));
+  assertThrows(() => describeModel(file), UnsupportedModelError, "PowerInfer");
+});

@@ -1,8 +1,14 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { ModelFormatError } from "../../src/base/errors.ts";
+import { ModelFormatError, UnsupportedModelError } from "../../src/base/errors.ts";
 import { type GgufValue, packStrings, parseGguf } from "../../src/gguf/mod.ts";
+import { gemma2 } from "../../src/model/families/gemma2.ts";
+import { gemma3 } from "../../src/model/families/gemma3.ts";
+import { granite } from "../../src/model/families/granite.ts";
 import { llama } from "../../src/model/families/llama.ts";
 import { qwen2 } from "../../src/model/families/qwen2.ts";
+import { qwen3moe } from "../../src/model/families/qwen3moe.ts";
+import { smallthinker } from "../../src/model/families/smallthinker.ts";
+import type { ModelConfig } from "../../src/model/mod.ts";
 import { readConfig } from "../../src/model/read_config.ts";
 import { tinyModel } from "../support/tiny_model.ts";
 import { withMetadata, withoutTensor, withTensor } from "./changed_file.ts";
@@ -34,7 +40,8 @@ const REFUSED: readonly (readonly [key: string, values: readonly (GgufValue | un
   ["llama.rope.scaling.attn_factor", [0, NaN]],
   ["llama.rope.scaling.yarn_beta_fast", [0, NaN]],
   ["llama.rope.scaling.yarn_beta_slow", [0, -1]],
-  ["llama.expert_count", [-1, "many"]],
+  ["llama.expert_count", [-1, "many", 4097]],
+  ["llama.attention.scale", [-1, NaN]],
   ["llama.hidden_activation", [1]],
 ];
 
@@ -85,7 +92,7 @@ Deno.test("readConfig() fills in what llama files leave out", () => {
     "llama.rope.freq_base": undefined,
   });
   assertEquals(config.headCountKv, 4);
-  assertEquals(config.rope, {
+  assertEquals(config.ropes, [{
     kind: "norm",
     dimensionCount: 16,
     frequencyBase: 10000,
@@ -98,8 +105,8 @@ Deno.test("readConfig() fills in what llama files leave out", () => {
       betaFast: 32,
       betaSlow: 1,
     },
-    factorsTensor: null,
-  });
+    factors: null,
+  }]);
 });
 
 Deno.test("readConfig() lets the head dimension differ from width over heads", () => {
@@ -109,11 +116,11 @@ Deno.test("readConfig() lets the head dimension differ from width over heads", (
     "llama.attention.value_length": 24,
     "llama.rope.dimension_count": 8,
   });
-  assertEquals([config.headCount, config.headDim, config.rope.dimensionCount], [6, 24, 8]);
+  assertEquals([config.headCount, config.headDim, config.ropes[0].dimensionCount], [6, 24, 8]);
 });
 
 Deno.test("readConfig() reads linear scaling, also under its old key", () => {
-  const scalingWith = (changes: Changes) => configWith(changes).rope.scaling;
+  const scalingWith = (changes: Changes) => configWith(changes).ropes[0].scaling;
   const expected = { type: "linear", factor: 4 };
   const pick = ({ type, factor }: { type: string; factor: number }) => ({ type, factor });
   const named = { "llama.rope.scaling.type": "linear", "llama.rope.scaling.factor": 4 };
@@ -148,21 +155,126 @@ Deno.test("readConfig() reads YaRN", () => {
     betaFast: 16,
     betaSlow: 2,
   };
-  assertEquals(configWith(yarn).rope.scaling, expected as typeof expected & { type: "yarn" });
+  assertEquals(configWith(yarn).ropes[0].scaling, expected as typeof expected & { type: "yarn" });
   const interpolated = configWith({ ...yarn, "llama.rope.scaling.yarn_ext_factor": 0 });
-  assertEquals(interpolated.rope.scaling.extrapolation, 0);
-  assertEquals(interpolated.rope.scaling.attentionFactor, 1.5);
+  assertEquals(interpolated.ropes[0].scaling.extrapolation, 0);
+  assertEquals(interpolated.ropes[0].scaling.attentionFactor, 1.5);
   const original = configWith({ ...yarn, "llama.rope.scaling.original_context_length": 0 });
-  assertEquals(original.rope.scaling.originalContextLength, 256);
+  assertEquals(original.ropes[0].scaling.originalContextLength, 256);
 });
 
 Deno.test("readConfig() names the tensor of rotary factors when there is one", () => {
   const file = parseGguf(tinyModel({ ropeFactors: true }));
-  assertEquals(readConfig(file, llama).rope.factorsTensor, "rope_freqs.weight");
+  assertEquals(
+    readConfig(file, llama).ropes[0].factors,
+    { tensor: "rope_freqs.weight", start: 0, length: 8 },
+  );
 });
 
 Deno.test("readConfig() obeys a sliding window for llama and not for qwen2", () => {
-  assertEquals(configWith({ "llama.attention.sliding_window": 128 }).slidingWindow, 128);
+  const windows = (config: ModelConfig) => config.layers.map((layer) => layer.slidingWindow);
+  assertEquals(windows(configWith({ "llama.attention.sliding_window": 128 })), [128, 128]);
   const file = parseGguf(tinyModel({ architecture: "qwen2", slidingWindow: 128 }));
-  assertEquals(readConfig(file, qwen2).slidingWindow, 0);
+  assertEquals(windows(readConfig(file, qwen2)), [0, 0]);
+});
+
+Deno.test("readConfig() takes the pattern of windows from the file, as a period or a list", () => {
+  const windows = (pattern: GgufValue | undefined) => gemma3Windows(pattern).join(" ");
+  assertEquals(windows(undefined), "8 8 8 8 8 0 8");
+  assertEquals(windows(3), "8 8 0 8 8 0 8");
+  assertEquals(windows(1), "0 0 0 0 0 0 0");
+  assertEquals(windows(0), "8 8 8 8 8 8 8");
+  assertEquals(windows([true, false, false, true, true, false, true]), "8 0 0 8 8 0 8");
+  assertEquals(windows(Uint8Array.of(0, 0, 0, 1, 0, 0, 1)), "0 0 0 8 0 0 8");
+});
+
+Deno.test("readConfig() refuses patterns that are neither, naming the key", () => {
+  const wrong = [-1, 1.5, "all", [true, false], new Uint8Array(8), packStrings(Array(7).fill("a"))];
+  for (const pattern of wrong) {
+    assertThrows(() => gemma3Windows(pattern), ModelFormatError, "sliding_window_pattern");
+  }
+});
+
+function gemma3Windows(pattern: GgufValue | undefined): number[] {
+  const file = parseGguf(tinyModel({ architecture: "gemma3" }));
+  const key = "gemma3.attention.sliding_window_pattern";
+  const { layers } = readConfig(withMetadata(file, { [key]: pattern }), gemma3);
+  return layers.map((layer) => layer.slidingWindow);
+}
+
+Deno.test("readConfig() gives windowed layers a rope of their own where the file names one", () => {
+  const file = parseGguf(tinyModel({ architecture: "gemma2" }));
+  const { ropes, layers } = readConfig(
+    withMetadata(file, { "gemma2.rope.freq_base_swa": 500 }),
+    gemma2,
+  );
+  assertEquals(ropes.map((rope) => rope.frequencyBase), [10000, 500]);
+  assertEquals(layers.map((layer) => layer.rope), [1, 0, 1]);
+});
+
+Deno.test("readConfig() takes the experts' length of old files from the neurons of a token", () => {
+  const file = parseGguf(tinyModel({ architecture: "qwen3moe" }));
+  const lengthOf = (neurons: number) =>
+    readConfig(
+      withMetadata(file, {
+        "qwen3moe.expert_feed_forward_length": undefined,
+        "qwen3moe.feed_forward_length": neurons,
+      }),
+      qwen3moe,
+    ).experts?.feedForwardLength;
+  assertEquals(lengthOf(96), 32); // 3 experts a token
+  assertThrows(() => lengthOf(97), ModelFormatError, '"qwen3moe.feed_forward_length"');
+});
+
+Deno.test("readConfig() reads how experts are weighed", () => {
+  const file = parseGguf(tinyModel({ architecture: "smallthinker" }));
+  const expertsWith = (changes: Changes) =>
+    readConfig(withMetadata(file, changes), smallthinker).experts;
+  const key = "smallthinker.expert_gating_func";
+  assertEquals(expertsWith({ [key]: 1 })?.gating, "softmax");
+  assertEquals(expertsWith({ [key]: 3 })?.gating, "softmaxOfChosen");
+  for (const unsaid of [0, undefined]) {
+    assertEquals(expertsWith({ [key]: unsaid })?.gating, "sigmoid");
+  }
+  assertThrows(() => expertsWith({ [key]: 4 }), UnsupportedModelError, "number 4");
+  const weighed = expertsWith({
+    "smallthinker.expert_weights_scale": 2.5,
+    "smallthinker.expert_weights_norm": false,
+  });
+  assertEquals([weighed?.weightScale, weighed?.normalizesWeights], [2.5, false]);
+});
+
+Deno.test("readConfig() refuses senseless numbers of experts, naming the key", () => {
+  const file = parseGguf(tinyModel({ architecture: "qwen3moe" }));
+  const attempts: [key: string, values: (GgufValue | undefined)[]][] = [
+    ["expert_count", [undefined, 0, -1, 2.5, 2 ** 31]],
+    ["expert_used_count", [undefined, 0, 9, Uint32Array.of(1, 2)]],
+    ["expert_feed_forward_length", [-1, 0.5]],
+    ["expert_gating_func", [-1, "softmax"]],
+    ["expert_weights_scale", [-1, NaN]],
+    ["expert_weights_norm", [1]],
+  ];
+  for (const [key, values] of attempts) {
+    for (const value of values) {
+      const changed = withMetadata(file, { [`qwen3moe.${key}`]: value });
+      const run = () => readConfig(changed, qwen3moe);
+      assertThrows(run, ModelFormatError, `"qwen3moe.${key}"`, `${value}`);
+    }
+  }
+  const grouped = withMetadata(file, { "qwen3moe.expert_group_count": 2 });
+  assertThrows(() => readConfig(grouped, qwen3moe), UnsupportedModelError, "in groups");
+});
+
+Deno.test("readConfig() refuses negative scales and caps, naming the key", () => {
+  const attempts = [
+    ["granite", granite, ["embedding_scale", "residual_scale", "logit_scale", "attention.scale"]],
+    ["gemma2", gemma2, ["attn_logit_softcapping", "final_logit_softcapping"]],
+  ] as const;
+  for (const [architecture, family, keys] of attempts) {
+    const file = parseGguf(tinyModel({ architecture }));
+    for (const key of keys) {
+      const changed = withMetadata(file, { [`${architecture}.${key}`]: -1 });
+      assertThrows(() => readConfig(changed, family), ModelFormatError, `"${architecture}.${key}"`);
+    }
+  }
 });

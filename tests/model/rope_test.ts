@@ -20,7 +20,7 @@ function config(scaling: Partial<RopeScaling> = {}): RopeConfig {
     dimensionCount: 8,
     frequencyBase: 10000,
     scaling: { ...NO_SCALING, ...scaling },
-    factorsTensor: null,
+    factors: null,
   };
 }
 

@@ -4,8 +4,9 @@ import { UnsupportedModelError } from "../../src/base/errors.ts";
 import { parseGguf, u32 } from "../../src/gguf/mod.ts";
 import { PAGE_BYTES } from "../../src/memory/arena.ts";
 import { describeModel } from "../../src/model/mod.ts";
-import { type KernelSizes, type PlanOptions, planRanks } from "../../src/rank/plan.ts";
-import type { RankPlan } from "../../src/rank/plan_types.ts";
+import { type PlanOptions, planRanks } from "../../src/rank/plan.ts";
+import type { LayerPlan, MatrixPlan, RankPlan } from "../../src/rank/plan_types.ts";
+import type { KernelSizes } from "../../src/rank/plan_workspace.ts";
 import { lengthOf, type Range } from "../../src/rank/shard.ts";
 import { tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
 
@@ -44,7 +45,7 @@ Deno.test("planRanks() lays a tied output and its norm beside the embedding tabl
   assertEquals(arenasWith("token_embd.weight"), [0]);
   assertEquals(arenasWith("output_norm.weight"), [0]);
   const norm = one.arenas[0].regions.find(({ name }) => name === "output_norm.weight");
-  assertEquals(norm?.offsetBytes, one.outputNorm.offsetBytes);
+  assertEquals(norm?.offsetBytes, one.outputNorm.weight.offsetBytes);
 });
 
 Deno.test("planRanks() leaves ranks without heads or neurons where there are too few", () => {
@@ -58,12 +59,12 @@ Deno.test("planRanks() leaves ranks without heads or neurons where there are too
     const { heads, kvHeads, neurons } = each.shard;
     if (lengthOf(heads) === 0) assertEquals(lengthOf(kvHeads), 0);
     assertEquals(lengthOf(layer.query.rows), lengthOf(heads) * 16);
-    assertEquals(lengthOf(layer.down.columns), lengthOf(neurons));
+    assertEquals(lengthOf(downOf(layer).columns), lengthOf(neurons));
   }
   const layers = plans.map((each) => each.layers[0]);
   assertCovers(layers.map((layer) => layer.query.rows), 64);
   assertCovers(layers.map((layer) => layer.attentionOutput.columns), 64);
-  assertCovers(layers.map((layer) => layer.down.columns), 96);
+  assertCovers(layers.map((layer) => downOf(layer).columns), 96);
   assertCovers(plans.map((each) => each.embedding.rows), 512);
 });
 
@@ -72,8 +73,8 @@ Deno.test("planRanks() cuts columns at the coarsest blocks of all layers", () =>
     const typeOf = (name: string) =>
       name.startsWith(`blk.${halfLayer}.`) && HALVES.test(name) ? "F16" : undefined;
     for (const each of plan({ type: "Q8_0", typeOf }, { rankCount: 3 })) {
-      for (const { attentionOutput, down } of each.layers) {
-        for (const { start, end } of [attentionOutput.columns, down.columns]) {
+      for (const layer of each.layers) {
+        for (const { start, end } of [layer.attentionOutput.columns, downOf(layer).columns]) {
           assertEquals([start % 32, end % 32], [0, 0]);
         }
       }
@@ -120,6 +121,54 @@ Deno.test("planRanks() refuses heads whose size attention has no kernel for", ()
   assertEquals(heads(12).length, 1);
 });
 
+Deno.test("planRanks() takes rows of fused tensors where the part begins", () => {
+  // Queries [64], keys [32], values [32] in one tensor; gates [96], then ups [96] in another.
+  const layers = plan({ architecture: "chatglm" }, { rankCount: 2 }).map(({ layers }) => layers[0]);
+  const rowsOf = (of: (layer: LayerPlan) => MatrixPlan) => layers.map((layer) => of(layer).rows);
+  assertEquals(rowsOf(({ query }) => query), [{ start: 0, end: 32 }, { start: 32, end: 64 }]);
+  assertEquals(rowsOf(({ key }) => key), [{ start: 64, end: 80 }, { start: 80, end: 96 }]);
+  assertEquals(rowsOf(({ value }) => value), [{ start: 96, end: 112 }, { start: 112, end: 128 }]);
+  const up = rowsOf(({ feedForward }) => (assert(feedForward.kind === "dense"), feedForward.up));
+  assertEquals(up, [{ start: 96, end: 144 }, { start: 144, end: 192 }]);
+  assertEquals(layers[1].key.bias?.range, { start: 80, end: 96 });
+});
+
+Deno.test("planRanks() lets the first rank alone add what is added to a sum over ranks", () => {
+  for (const { rankIndex, layers } of plan({ architecture: "starcoder2" }, { rankCount: 3 })) {
+    for (const matrix of [layers[0].attentionOutput, downOf(layers[0])]) {
+      assertEquals(matrix.bias !== null, rankIndex === 0);
+    }
+    assert(layers[0].query.bias !== null);
+  }
+});
+
+Deno.test("planRanks() gives every rank some neurons of the experts, in turns, and all routers", () => {
+  // Experts of 32 neurons in Q8_0 are one block each: for one rank of three, another one each time.
+  const model: TinyModelOptions = { architecture: "qwen3moe", type: "Q8_0" };
+  const plans = plan(model, { rankCount: 3 });
+  const owners = plans.map(({ layers: [{ feedForward }] }) => {
+    assert(feedForward.kind === "experts");
+    assertEquals(feedForward.router.rows, { start: 0, end: 8 });
+    assertEquals(feedForward.router.type, "F32");
+    return feedForward.experts.map(({ up, down }) => {
+      assertEquals(lengthOf(up.rows), lengthOf(down.columns));
+      return lengthOf(up.rows);
+    });
+  });
+  for (let expert = 0; expert < 8; expert++) {
+    assertEquals(owners.map((of) => of[expert]).sort(), [0, 0, 32], `expert ${expert}`);
+  }
+  assert(owners.every((of) => of.includes(32)), "every rank has one");
+});
+
+Deno.test("planRanks() shares learned positions out up to the context", () => {
+  const plans = plan({ architecture: "gpt2", contextLength: 128 }, {
+    contextLength: 100,
+    rankCount: 3,
+  });
+  assertCovers(plans.map(({ positions }) => positions!.rows), 100);
+});
+
 function plan(model: TinyModelOptions, options: Partial<PlanOptions>): RankPlan[] {
   const file = parseGguf(tinyModel(model));
   return planRanks(describeModel(file), file.tensors, {
@@ -130,6 +179,12 @@ function plan(model: TinyModelOptions, options: Partial<PlanOptions>): RankPlan[
     sizes: SIZES,
     ...options,
   });
+}
+
+/** The down projection of a dense layer. */
+function downOf(layer: LayerPlan): MatrixPlan {
+  assert(layer.feedForward.kind === "dense");
+  return layer.feedForward.down;
 }
 
 /** Regions are aligned, do not overlap, and end within the arena. */

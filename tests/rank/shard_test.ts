@@ -21,7 +21,7 @@ Deno.test("planShards() covers every head, neuron and vocabulary row exactly onc
   for (const config of [TINYLLAMA, BABYLLAMA]) {
     for (let rankCount = 1; rankCount <= 9; rankCount++) {
       const blocks = { attentionOutput: 32, down: 32 };
-      const shards = planShards(config, { rankCount, blocks });
+      const shards = planShards(config, { rankCount, contextLength: 256, blocks });
       assertEquals(shards.length, rankCount);
       for (
         const [part, total] of [
@@ -43,7 +43,7 @@ Deno.test("planShards() covers every head, neuron and vocabulary row exactly onc
 
 Deno.test("planShards() gives each rank the key/value heads that its query heads read", () => {
   const blocks = { attentionOutput: 1, down: 1 };
-  for (const shard of planShards(TINYLLAMA, { rankCount: 3, blocks })) {
+  for (const shard of planShards(TINYLLAMA, { rankCount: 3, contextLength: 256, blocks })) {
     for (let head = shard.heads.start; head < shard.heads.end; head++) {
       const kv = Math.floor(head / 8);
       assert(kv >= shard.kvHeads.start && kv < shard.kvHeads.end, `head ${head}`);
@@ -54,7 +54,7 @@ Deno.test("planShards() gives each rank the key/value heads that its query heads
 Deno.test("planShards() never cuts a quantisation block of a column-sharded matrix", () => {
   for (const rankCount of [2, 3, 5]) {
     const blocks = { attentionOutput: 32, down: 32 };
-    for (const shard of planShards(BABYLLAMA, { rankCount, blocks })) {
+    for (const shard of planShards(BABYLLAMA, { rankCount, contextLength: 256, blocks })) {
       assertEquals((shard.heads.start * 16) % 32, 0);
       assertEquals(shard.neurons.start % 32, 0);
     }
@@ -63,6 +63,6 @@ Deno.test("planShards() never cuts a quantisation block of a column-sharded matr
 
 Deno.test("planShards() shares neurons out evenly in whole superblocks where it can", () => {
   const blocks = { attentionOutput: 32, down: 32 };
-  const [a, b] = planShards(TINYLLAMA, { rankCount: 2, blocks });
+  const [a, b] = planShards(TINYLLAMA, { rankCount: 2, contextLength: 256, blocks });
   assertEquals([lengthOf(a.neurons), lengthOf(b.neurons)], [2816, 2816]);
 });

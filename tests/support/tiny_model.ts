@@ -1,23 +1,26 @@
 /**
- * Small models with random weights, made from a seed: valid GGUF files of a few hundred KiB, with
- * a tokenizer and a chat template. No test needs a model from outside.
+ * Small models of every family with random weights, made from a seed: valid GGUF files of a few
+ * hundred KiB, with a tokenizer and a chat template. No test needs a model from outside.
  */
 import { encodeGguf, f32, type MetadataEntry, text, u32 } from "../../src/gguf/mod.ts";
 import { encodeWeights, type Quant, type WeightType } from "../../src/quantize/mod.ts";
 import { weightDistribution } from "../../src/synth/distribution.ts";
-import { modelMetadata, modelTensors, type PlannedTensor } from "../../src/synth/layout.ts";
-import type { ModelShape } from "../../src/synth/shapes.ts";
+import type { PlannedTensor } from "../../src/synth/layout.ts";
 import { sentencePieceVocabulary } from "../../src/synth/vocabulary.ts";
 import { Rng } from "./rng.ts";
+import { TINY_FAMILIES, type TinyFamily, type TinyFamilyName } from "./tiny_families.ts";
+import { tinyMetadata, type TinyShape, tinyTensors } from "./tiny_layout.ts";
 
-/** What may be chosen; the rest of the shape has defaults, see `TINY_SHAPE`. */
-export interface TinyModelOptions extends Partial<ModelShape> {
+/** What may be chosen; the rest is the family's, or that of `TINY_SHAPE`. */
+export interface TinyModelOptions extends Partial<TinyShape> {
+  /** A family, or after a dash a form of it. Default "llama". */
+  readonly architecture?: TinyFamilyName;
   readonly seed?: number;
   /** Type of all matrices, or a mixture; what rows do not fit gets another type. Default F32. */
   readonly type?: Quant;
   /** Types of single tensors; undefined leaves the type that the tensor would have. */
   readonly typeOf?: (name: string) => WeightType | undefined;
-  /** Tokens; left out: no window. */
+  /** Tokens; left out: the family's. */
   readonly slidingWindow?: number;
   readonly ropeScaling?: {
     readonly type: "linear" | "yarn";
@@ -30,9 +33,8 @@ export interface TinyModelOptions extends Partial<ModelShape> {
   readonly metadata?: readonly MetadataEntry[];
 }
 
-/** The shape of a tiny model where the options say nothing. */
-export const TINY_SHAPE: ModelShape = {
-  architecture: "llama",
+/** The shape of a tiny model where neither options nor family say anything. */
+export const TINY_SHAPE: Omit<TinyShape, "headDim"> = {
   blockCount: 2,
   embeddingLength: 64,
   feedForwardLength: 96,
@@ -40,45 +42,58 @@ export const TINY_SHAPE: ModelShape = {
   headCountKv: 2,
   vocabSize: 512,
   contextLength: 256,
-  rmsEpsilon: 1e-5,
+  epsilon: 1e-5,
   ropeBase: 10000,
   tied: false,
 };
 
+/** Ids that every tiny model knows, no special tokens: longer than the windows of the families. */
+export const TINY_PROMPT: readonly number[] = randomIds(48);
+
+/** A tensor whose bytes are made up. */
+type FilledTensor = PlannedTensor & { readonly pieces: () => Uint8Array[] };
+
 /** The bytes of a GGUF file. Same options, same bytes. */
 export function tinyModel(options: TinyModelOptions = {}): Uint8Array<ArrayBuffer> {
-  const shape: ModelShape = { ...TINY_SHAPE, ...definedOnly(options) };
+  const name = options.architecture ?? "llama";
+  const family: TinyFamily = TINY_FAMILIES[name];
+  const architecture = family.architecture ?? name;
+  const shape = shapeOf(family, options);
   const type = options.type ?? "F32";
   const rng = new Rng(options.seed ?? 1);
-  const tensors = modelTensors(shape, type).map((planned) => {
+  const tensors = tinyTensors(shape, family, type).map((planned): FilledTensor => {
     const tensor = { ...planned, type: options.typeOf?.(planned.name) ?? planned.type };
-    const bytes = encodeWeights(tensor.type, randomWeights(tensor, shape, rng));
+    const bytes = encodeWeights(tensor.type, randomWeights(tensor, { shape, family, rng }));
     return { ...tensor, pieces: () => [bytes] };
   });
-  if (options.ropeFactors) {
-    const length = shape.embeddingLength / shape.headCount / 2;
-    const bytes = encodeWeights("F32", Float32Array.from({ length }, (_, i) => 1 + 7 * i / length));
-    const dims = [length];
-    tensors.push({
-      name: "rope_freqs.weight",
-      role: "bias",
-      type: "F32",
-      dims,
-      pieces: () => [bytes],
-    });
-  }
+  const length = (family.rotatedDims ?? shape.headDim) / 2;
+  if (options.ropeFactors) tensors.push(ropeFactors("rope_freqs", length, 8));
+  if (family.longRope) tensors.push(ropeFactors("rope_factors_short", length, 1.5));
+  if (family.longRope) tensors.push(ropeFactors("rope_factors_long", length, 20));
   const metadata = new Map([
-    ...modelMetadata(shape, { name: "tiny", quant: type }),
+    ...tinyMetadata(shape, family, { architecture, type }),
     ...sentencePieceVocabulary(shape.vocabSize),
-    ...contextMetadata(shape.architecture, options),
+    ...contextMetadata(architecture, options),
     ...options.metadata ?? [],
   ]);
   return encodeGguf({ metadata: [...metadata], tensors });
 }
 
-/** An option that is there but undefined leaves the default. */
-function definedOnly(options: TinyModelOptions): Partial<ModelShape> {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+function randomIds(count: number): number[] {
+  const rng = new Rng(77);
+  return Array.from({ length: count }, () => 3 + rng.int(TINY_SHAPE.vocabSize - 3));
+}
+
+/** An option that is there but undefined leaves the family's, and that the default. */
+function shapeOf(family: TinyFamily, options: TinyModelOptions): TinyShape {
+  const { embeddingLength, headCount } = { ...TINY_SHAPE, ...definedOnly(options) };
+  const headDim = embeddingLength / headCount;
+  return { headDim, ...TINY_SHAPE, ...definedOnly(family), ...definedOnly(options) };
+}
+
+function definedOnly<T extends object>(some: T): Partial<T> {
+  const entries = Object.entries(some).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as Partial<T>;
 }
 
 function contextMetadata(architecture: string, options: TinyModelOptions): MetadataEntry[] {
@@ -96,8 +111,31 @@ function contextMetadata(architecture: string, options: TinyModelOptions): Metad
   return entries;
 }
 
-function randomWeights(tensor: PlannedTensor, shape: ModelShape, rng: Rng): Float32Array {
+/** Divisors that grow from 1 to nearly `most`. */
+function ropeFactors(name: string, length: number, most: number): FilledTensor {
+  const values = Float32Array.from({ length }, (_, i) => 1 + (most - 1) * i / length);
+  const bytes = encodeWeights("F32", values);
+  return {
+    name: `${name}.weight`,
+    role: "bias",
+    type: "F32",
+    dims: [length],
+    pieces: () => [bytes],
+  };
+}
+
+function randomWeights(
+  tensor: PlannedTensor,
+  { shape, family, rng }: { shape: TinyShape; family: TinyFamily; rng: Rng },
+): Float32Array {
   const count = tensor.dims.reduce((product, dimension) => product * dimension);
   const { mean, deviation } = weightDistribution(tensor, shape);
-  return Float32Array.from({ length: count }, () => mean + deviation * rng.normal());
+  const size = tiedSize(tensor.name, shape.tied ? family.embeddingScale ?? 1 : 1);
+  return Float32Array.from({ length: count }, () => size * (mean + deviation * rng.normal()));
+}
+
+/** Embeddings shrink and the last norm grows by what the family scales tied embeddings by. */
+function tiedSize(name: string, embeddingScale: number): number {
+  if (name === "token_embd.weight") return 1 / embeddingScale;
+  return name === "output_norm.weight" ? embeddingScale : 1;
 }

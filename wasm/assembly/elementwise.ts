@@ -1,7 +1,7 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
-/** Element by element: sums, biases and the gated activation. Rows are f32, strides in floats. */
+/** Element by element: sums, biases, scales, soft caps. Rows are f32, strides in floats. */
 import { check_bytes, check_f32_rows } from "./bounds";
-import { exp_f32x4 } from "./exp";
+import { tanh_f32x4 } from "./tanh";
 
 /** x[t, i] += y[t, i]. */
 export function add_f32(x: usize, xStride: u32, y: usize, yStride: u32, n: u32, d: u32): void {
@@ -17,7 +17,8 @@ export function add_bias_f32(x: usize, xStride: u32, bias: usize, n: u32, d: u32
   for (let t: u32 = 0; t < n; t++) add_row(x + ((t * xStride) << 2), bias, d);
 }
 
-function add_row(x: usize, y: usize, d: u32): void {
+/** x += y, one row. */
+export function add_row(x: usize, y: usize, d: u32): void {
   const end = x + (<usize>d << 2);
   const wide = x + ((<usize>d & ~7) << 2);
   for (; x < wide; x += 32, y += 32) {
@@ -29,43 +30,64 @@ function add_row(x: usize, y: usize, d: u32): void {
   for (; x < end; x += 4, y += 4) store<f32>(x, load<f32>(x) + load<f32>(y));
 }
 
-/** out[t, i] = silu(gate[t, i]) · up[t, i]; zero for i in d..outStride. */
-export function silu_mul_f32(
-  gate: usize,
-  up: usize,
-  inStride: u32,
-  out: usize,
-  outStride: u32,
-  n: u32,
-  d: u32,
-): void {
-  check_f32_rows(gate, n, inStride, d);
-  check_f32_rows(up, n, inStride, d);
-  check_f32_rows(out, n, outStride, max(d, outStride));
+/** x[t, i] *= factor. */
+export function scale_f32(x: usize, xStride: u32, n: u32, d: u32, factor: f32): void {
+  check_f32_rows(x, n, xStride, d);
+  for (let t: u32 = 0; t < n; t++) scale_row(x + ((t * xStride) << 2), d, factor);
+}
+
+/** x[t, i] *= factors[t]. */
+export function scale_rows_f32(x: usize, xStride: u32, factors: usize, n: u32, d: u32): void {
+  check_f32_rows(x, n, xStride, d);
+  check_bytes(factors, <u64>n << 2);
   for (let t: u32 = 0; t < n; t++) {
-    const row = out + ((t * outStride) << 2);
-    const from = (t * inStride) << 2;
-    silu_mul_row(gate + from, up + from, row, d);
-    if (outStride > d) memory.fill(row + (<usize>d << 2), 0, <usize>(outStride - d) << 2);
+    scale_row(x + ((t * xStride) << 2), d, load<f32>(factors + (t << 2)));
   }
 }
 
-function silu_mul_row(gate: usize, up: usize, out: usize, d: u32): void {
-  const end = out + (<usize>d << 2);
-  const wide = out + ((<usize>d & ~7) << 2);
-  for (; out < wide; out += 32, gate += 32, up += 32) {
-    const low = silu_mul_x4(v128.load(gate), v128.load(up));
-    const high = silu_mul_x4(v128.load(gate, 16), v128.load(up, 16));
-    v128.store(out, low);
-    v128.store(out, high, 16);
+function scale_row(x: usize, d: u32, factor: f32): void {
+  const factors = f32x4.splat(factor);
+  const end = x + (<usize>d << 2);
+  const wide = x + ((<usize>d & ~7) << 2);
+  for (; x < wide; x += 32) {
+    const low = f32x4.mul(v128.load(x), factors);
+    const high = f32x4.mul(v128.load(x, 16), factors);
+    v128.store(x, low);
+    v128.store(x, high, 16);
   }
-  for (; out < end; out += 4, gate += 4, up += 4) {
-    const value = silu_mul_x4(v128.load32_zero(gate), v128.load32_zero(up));
-    v128.store_lane<u32>(out, value, 0);
-  }
+  for (; x < end; x += 4) store<f32>(x, load<f32>(x) * factor);
 }
-@inline
-function silu_mul_x4(g: v128, u: v128): v128 {
-  const one = f32x4.splat(1);
-  return f32x4.mul(f32x4.div(g, f32x4.add(one, exp_f32x4(f32x4.neg(g)))), u);
+
+/** x[t, i] *= weight[i]. */
+export function mul_weight_f32(x: usize, xStride: u32, weight: usize, n: u32, d: u32): void {
+  check_f32_rows(x, n, xStride, d);
+  check_bytes(weight, <u64>d << 2);
+  for (let t: u32 = 0; t < n; t++) mul_row(x + ((t * xStride) << 2), weight, d);
+}
+
+function mul_row(x: usize, y: usize, d: u32): void {
+  const end = x + (<usize>d << 2);
+  const wide = x + ((<usize>d & ~7) << 2);
+  for (; x < wide; x += 32, y += 32) {
+    const low = f32x4.mul(v128.load(x), v128.load(y));
+    const high = f32x4.mul(v128.load(x, 16), v128.load(y, 16));
+    v128.store(x, low);
+    v128.store(x, high, 16);
+  }
+  for (; x < end; x += 4, y += 4) store<f32>(x, load<f32>(x) * load<f32>(y));
+}
+
+/** x[i] = cap · tanh(x[i] / cap), i in 0..n. */
+export function soft_cap_f32(x: usize, n: u32, cap: f32): void {
+  check_bytes(x, <u64>n << 2);
+  const caps = f32x4.splat(cap), inverse = f32x4.splat(1 / cap);
+  const end = x + (<usize>n << 2);
+  const wide = x + ((<usize>n & ~3) << 2);
+  for (; x < wide; x += 16) {
+    v128.store(x, f32x4.mul(tanh_f32x4(f32x4.mul(v128.load(x), inverse)), caps));
+  }
+  for (; x < end; x += 4) {
+    const value = f32x4.mul(tanh_f32x4(f32x4.mul(v128.load32_zero(x), inverse)), caps);
+    v128.store_lane<u32>(x, value, 0);
+  }
 }

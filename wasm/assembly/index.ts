@@ -8,11 +8,30 @@ export {
   dequantize_row_q8_0,
 } from "./dequantize";
 export { rms_norm_f32 } from "./rms_norm";
+export { head_norm_f32, layer_norm_f32, row_squares_f32 } from "./layer_norm";
 export { q8_bytes, quantize_q8 } from "./quantize_q8";
 export { matmul_q4_0_q8 } from "./matmul_q4_0_q8";
 export { matmul_q8_0_q8 } from "./matmul_q8_0_q8";
 export { matmul_bf16_f32, matmul_f16_f32, matmul_f32_f32 } from "./matmul_float_f32";
-export { add_bias_f32, add_f32, silu_mul_f32 } from "./elementwise";
+export {
+  add_bias_f32,
+  add_f32,
+  mul_weight_f32,
+  scale_f32,
+  scale_rows_f32,
+  soft_cap_f32,
+} from "./elementwise";
+export {
+  gelu_f32,
+  gelu_mul_f32,
+  relu2_f32,
+  relu2_mul_f32,
+  relu_f32,
+  relu_mul_f32,
+  silu_f32,
+  silu_mul_f32,
+} from "./activations";
+export { gather_rows_f32, scatter_add_f32 } from "./gather";
 export { rope_f32 } from "./rope";
 export { store_keys_f16, store_keys_f32, store_values_f16, store_values_f32 } from "./store";
 export { attention_f16, attention_f32, attention_scratch_bytes } from "./attention";

@@ -25,7 +25,8 @@ export function rms_norm_f32(
   }
 }
 
-function sum_of_squares(x: usize, d: u32): f32 {
+/** Σ_i x[i]². */
+export function sum_of_squares(x: usize, d: u32): f32 {
   const end = x + (<usize> d << 2);
   const wide = x + ((<usize> d & ~15) << 2);
   let s0 = f32x4.splat(0), s1 = s0, s2 = s0, s3 = s0;
@@ -40,7 +41,8 @@ function sum_of_squares(x: usize, d: u32): f32 {
   return sum;
 }
 
-function scale_row(x: usize, weight: usize, out: usize, d: u32, factor: f32): void {
+/** out = x · factor · weight, one row; out may be x. */
+export function scale_row(x: usize, weight: usize, out: usize, d: u32, factor: f32): void {
   const factors = f32x4.splat(factor);
   const end = x + (<usize> d << 2);
   const wide = x + ((<usize> d & ~7) << 2);

@@ -5,9 +5,8 @@ import { ModelFormatError, UnsupportedModelError } from "../../base/errors.ts";
 import { formatBytes } from "../../base/units.ts";
 import { describeGguf, getString, openGguf } from "../../gguf/mod.ts";
 import type { GgufFile } from "../../gguf/types.ts";
-import { type LoadOptions, planModel } from "../../llm/mod.ts";
+import { describeForUse, type LoadOptions, planModel } from "../../llm/mod.ts";
 import { bytesByKind } from "../../memory/arena.ts";
-import { describeModel } from "../../model/mod.ts";
 import { addLoadOptions, type LoadFlags, toLoadOptions } from "../load.ts";
 import { writeJson, writeOutLine } from "../output.ts";
 import { createDataVerb, requireModel } from "../verb.ts";
@@ -40,7 +39,7 @@ async function createReport(file: GgufFile, options: LoadOptions) {
 async function describeUse(file: GgufFile, options: LoadOptions) {
   try {
     const plans = planModel(
-      { file, model: describeModel(file) },
+      { file, model: describeForUse(file, options) },
       await loadKernelModule(),
       options,
     );

@@ -1,0 +1,96 @@
+/** Metadata keys to the shape of a mixture of experts. Knows no tensors. */
+import { UnsupportedModelError } from "../base/errors.ts";
+import type { ExpertChoices, Family } from "./family.ts";
+import type { Hyperparameters } from "./hyperparameters.ts";
+import type { ExpertsConfig } from "./types.ts";
+
+/** More experts than any model has; keeps a corrupt count from becoming a million names. */
+const EXPERT_COUNT_MAX = 4096;
+
+/** Values of the key "expert_gating_func"; 0 stands for "not said". */
+const GATINGS: ReadonlyMap<number, ExpertsConfig["gating"]> = new Map([
+  [1, "softmax"],
+  [2, "sigmoid"],
+  [3, "softmaxOfChosen"],
+]);
+
+/**
+ * How the model mixes experts; null when it is dense.
+ * @throws {ModelFormatError} when a key is missing or out of range.
+ * @throws {UnsupportedModelError} when the model mixes them in a way this version does not compute.
+ */
+export function readExperts(keys: Hyperparameters, family: Family): ExpertsConfig | null {
+  const choices = family.experts;
+  const min = choices?.isRequired ? 1 : 0;
+  const count = keys.integer("expert_count", {
+    min,
+    max: EXPERT_COUNT_MAX,
+    absent: min === 0 ? 0 : undefined,
+  });
+  if (count === 0) return null;
+  if (choices === null) throw notComputed(family, `it mixes ${count} experts`);
+  if (keys.integer("expert_group_count", { min: 0, absent: 0 }) > 1) {
+    throw notComputed(family, "its experts are chosen in groups");
+  }
+  const usedCount = keys.integer("expert_used_count", { min: 1, max: count });
+  return {
+    count,
+    usedCount,
+    feedForwardLength: readExpertLength(keys, usedCount, choices),
+    gating: readGating(keys, family, choices),
+    normalizesWeights: keys.flag("expert_weights_norm", choices.normalizesWeights),
+    weightScale: readWeightScale(keys),
+    routerInput: choices.routerInput,
+    sharedFeedForwardLength: readSharedLength(keys, choices),
+  };
+}
+
+/**
+ * Families that always mix experts have a key for it; their first files name the neurons that a
+ * token uses instead. A dense family that may have experts names the neurons of one.
+ */
+function readExpertLength(
+  keys: Hyperparameters,
+  usedCount: number,
+  choices: ExpertChoices,
+): number {
+  const own = keys.integer("expert_feed_forward_length", { min: 0, absent: 0 });
+  if (own > 0) return own;
+  const length = keys.integer("feed_forward_length", { min: 1 });
+  if (!choices.isRequired) return length;
+  if (length % usedCount === 0) return length / usedCount;
+  throw keys.wrong("feed_forward_length", `a multiple of the experts of a token, ${usedCount}`);
+}
+
+function readGating(
+  keys: Hyperparameters,
+  family: Family,
+  choices: ExpertChoices,
+): ExpertsConfig["gating"] {
+  const said = keys.integer("expert_gating_func", { min: 0, absent: 0 });
+  if (said === 0) return choices.gating;
+  const gating = GATINGS.get(said);
+  if (gating) return gating;
+  throw notComputed(family, `its router's gating function is number ${said}`);
+}
+
+/** 0 stands for "not said". */
+function readWeightScale(keys: Hyperparameters): number {
+  const scale = keys.float("expert_weights_scale", { min: -Infinity, absent: 1 });
+  if (scale < 0) throw keys.wrong("expert_weights_scale", "0 or more");
+  return scale || 1;
+}
+
+function readSharedLength(keys: Hyperparameters, choices: ExpertChoices): number {
+  if (!choices.hasSharedExpert) return 0;
+  const key = "expert_shared_feed_forward_length";
+  const length = keys.integer(key, { min: 0, absent: 0 });
+  return length || keys.integer("feed_forward_length", { min: 1 });
+}
+
+function notComputed({ architecture }: Family, what: string): UnsupportedModelError {
+  return new UnsupportedModelError(
+    `Cannot run this ${architecture} model: ${what}, which this version does not compute: use ` +
+      "another model",
+  );
+}

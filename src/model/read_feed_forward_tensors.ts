@@ -1,0 +1,91 @@
+/**
+ * Tensor names of a feed-forward block, dense or of experts, in the forms that files have had.
+ * Knows names and shapes; reads no weights.
+ */
+import { type LayerReader, readMatrix, rowsOf } from "./layer_reader.ts";
+import type { MatrixShape } from "./tensor_checker.ts";
+import type { DenseTensors, ExpertsConfig, ExpertTensors, MatrixTensor } from "./types.ts";
+
+/**
+ * The tensors of a layer's feed-forward block, checked.
+ * @throws {ModelFormatError | UnsupportedModelError} as `readTensors` does.
+ */
+export function feedForwardTensors(reader: LayerReader): DenseTensors | ExpertTensors {
+  const { experts } = reader.config;
+  return experts ? expertTensors(reader, experts) : denseTensors(reader);
+}
+
+/** Separate tensors, or one that holds the rows of the gate, then those of up. */
+function denseTensors(reader: LayerReader): DenseTensors {
+  const { config, family } = reader;
+  const { embeddingLength: width, feedForwardLength: neurons, feedForward: { isGated } } = config;
+  const inner = { rows: neurons, columns: width };
+  const down = () => readMatrix(reader, "ffn_down", { rows: width, columns: neurons });
+  if (isGated && family.fusesGateAndUp) {
+    const fused = readMatrix(reader, "ffn_up", { rows: 2 * neurons, columns: width });
+    return {
+      kind: "dense",
+      gate: rowsOf(fused, 0, neurons),
+      up: rowsOf(fused, neurons, neurons),
+      down: down(),
+    };
+  }
+  return {
+    kind: "dense",
+    gate: isGated ? readMatrix(reader, "ffn_gate", inner) : null,
+    up: readMatrix(reader, "ffn_up", inner),
+    down: down(),
+  };
+}
+
+function expertTensors(reader: LayerReader, experts: ExpertsConfig): ExpertTensors {
+  const { checker, config, at } = reader;
+  const { embeddingLength: width, feedForward: { isGated } } = config;
+  const { count, feedForwardLength: neurons } = experts;
+  const inner = { rows: neurons, columns: width, count };
+  const gates = isGated ? expertMatrices(reader, "ffn_gate", inner) : null;
+  const ups = expertMatrices(reader, "ffn_up", inner);
+  const downs = expertMatrices(reader, "ffn_down", { rows: width, columns: neurons, count });
+  const hasChoiceBias = checker.has("blk.0.exp_probs_b.bias");
+  return {
+    kind: "experts",
+    router: checker.matrix(at + "ffn_gate_inp.weight", { rows: count, columns: width }),
+    choiceBias: hasChoiceBias ? checker.vector(at + "exp_probs_b.bias", count) : null,
+    experts: ups.map((up, index) => ({
+      kind: "dense",
+      gate: gates && gates[index],
+      up,
+      down: downs[index],
+    })),
+    ...sharedExpert(reader, experts.sharedFeedForwardLength),
+  };
+}
+
+/** One tensor with an expert behind the other, or, until 2024, a tensor for each. */
+function expertMatrices(
+  { checker, at }: LayerReader,
+  name: "ffn_gate" | "ffn_up" | "ffn_down",
+  { rows, columns, count }: Required<MatrixShape>,
+): readonly MatrixTensor[] {
+  const indices = Array.from({ length: count }, (_, index) => index);
+  if (checker.has(`${at}${name}.0.weight`)) {
+    const nameOf = (index: number) => `${at}${name}.${index}.weight`;
+    return indices.map((index) => checker.matrix(nameOf(index), { rows, columns }));
+  }
+  const all = checker.matrix(`${at}${name}_exps.weight`, { rows, columns, count });
+  return indices.map((index) => rowsOf(all, index * rows, rows));
+}
+
+function sharedExpert({ checker, config, at }: LayerReader, neurons: number) {
+  if (neurons === 0) return { shared: null, sharedGate: null };
+  const { embeddingLength: width, feedForward: { isGated } } = config;
+  const inner = { rows: neurons, columns: width };
+  const shared: DenseTensors = {
+    kind: "dense",
+    gate: isGated ? checker.matrix(at + "ffn_gate_shexp.weight", inner) : null,
+    up: checker.matrix(at + "ffn_up_shexp.weight", inner),
+    down: checker.matrix(at + "ffn_down_shexp.weight", { rows: width, columns: neurons }),
+  };
+  const gate = { rows: 1, columns: width };
+  return { shared, sharedGate: checker.matrix(at + "ffn_gate_inp_shexp.weight", gate) };
+}

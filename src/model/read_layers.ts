@@ -1,0 +1,143 @@
+/**
+ * Metadata keys to windows and rotary embeddings, layer by layer. Knows patterns of layers; looks
+ * at tensors only for rotary factors, which no key announces.
+ */
+import type { GgufFile } from "../gguf/mod.ts";
+import type { AlternatingWindows, Family } from "./family.ts";
+import type { Hyperparameters } from "./hyperparameters.ts";
+import { readRopeScaling } from "./read_rope_scaling.ts";
+import type { LayerConfig, RopeConfig, VectorTensor } from "./types.ts";
+
+/** Divisors of long-rope: for contexts up to the original one, and for longer ones. */
+export const LONG_ROPE_FACTORS = ["rope_factors_short.weight", "rope_factors_long.weight"] as const;
+
+/** What the layers have in common. */
+export interface LayerShape {
+  readonly blockCount: number;
+  readonly headDim: number;
+  /** Tokens. */
+  readonly trainedContext: number;
+  /** Tokens; more than the original context of long-rope choose its long factors. */
+  readonly usedContext: number;
+}
+
+interface Layers {
+  readonly ropes: readonly RopeConfig[];
+  readonly layers: readonly LayerConfig[];
+}
+
+/** Scaling that does nothing. */
+const UNSCALED = { type: "none", factor: 1, attentionFactor: 1, extrapolation: 0 } as const;
+
+/**
+ * The rotary embeddings of a model, and which of them, and what window, each layer has.
+ * @throws {ModelFormatError} when a key is out of range.
+ * @throws {UnsupportedModelError} when the scaling or the pattern is none this version computes.
+ */
+export function readLayers(
+  file: GgufFile,
+  keys: Hyperparameters,
+  family: Family,
+  shape: LayerShape,
+): Layers {
+  const { windows } = family;
+  const rope = readRope(file, keys, family, shape);
+  const ropes = rope === null ? [] : [rope];
+  const global = { slidingWindow: 0, rope: rope === null ? null : 0 };
+  const window = readWindow(keys, family);
+  let layers: LayerConfig[] = Array(shape.blockCount).fill({ ...global, slidingWindow: window });
+  if (typeof windows === "object" && window > 0) {
+    const local = rope && localRope(keys, windows, rope);
+    if (local && local !== rope) ropes.push(local);
+    const windowed = { slidingWindow: window, rope: local && ropes.indexOf(local) };
+    const unwindowed = windows.globalIsUnrotated ? { ...global, rope: null } : global;
+    const isGlobal = readPattern(keys, windows, shape.blockCount);
+    layers = isGlobal.map((sees) => sees ? unwindowed : windowed);
+  }
+  return { ropes, layers: layers.map((layer, index) => unrotatedLast(layer, index, family)) };
+}
+
+/** Tokens that windowed layers see; 0: there are none. */
+function readWindow(keys: Hyperparameters, { windows }: Family): number {
+  if (windows === "none") return 0;
+  const absent = windows === "all" ? 0 : windows.defaultLength;
+  return keys.integer("attention.sliding_window", { min: 0, absent });
+}
+
+function unrotatedLast(layer: LayerConfig, index: number, family: Family): LayerConfig {
+  const period = family.unrotatedPeriod;
+  return period > 0 && index % period === period - 1 ? { ...layer, rope: null } : layer;
+}
+
+/** Which layers see everything. Files give the length of the pattern, or a list of windows. */
+function readPattern(
+  keys: Hyperparameters,
+  windows: AlternatingWindows,
+  blockCount: number,
+): boolean[] {
+  const key = "attention.sliding_window_pattern";
+  const said = keys.value(key);
+  if (typeof said === "object") {
+    const isList = said.length === blockCount && (Array.isArray(said) || ArrayBuffer.isView(said));
+    if (isList) return Array.from(said as ArrayLike<unknown>, (hasWindow) => !hasWindow);
+    throw keys.wrong(key, `a number, or a list of ${blockCount}, one for each block`);
+  }
+  const period = keys.integer(key, { min: 0, absent: windows.period });
+  const at = windows.globalLayer === "first" ? 0 : period - 1;
+  return Array.from({ length: blockCount }, (_, index) => period > 0 && index % period === at);
+}
+
+/** The rotary embedding of layers that see everything; null where positions are learned. */
+function readRope(
+  file: GgufFile,
+  keys: Hyperparameters,
+  family: Family,
+  shape: LayerShape,
+): RopeConfig | null {
+  if (family.positions === "learned") return null;
+  if (family.rotationIsOptional && !keys.flag("rope.scaling.finetuned", true)) return null;
+  const scaling = readRopeScaling(keys, shape.trainedContext);
+  const dimensionCount = readRotatedDimensions(keys, shape.headDim);
+  const length = dimensionCount / 2;
+  const isLong = shape.usedContext > scaling.originalContextLength;
+  return {
+    kind: family.positions,
+    dimensionCount,
+    frequencyBase: keys.float("rope.freq_base", { min: 0, absent: 10000 }),
+    scaling,
+    factors: findFactors(file, length, isLong),
+  };
+}
+
+/** One list of factors, or one for contexts within the original one and one for longer ones. */
+function findFactors(file: GgufFile, length: number, isLong: boolean): VectorTensor | null {
+  const vector = (tensor: string) => ({ tensor, start: 0, length });
+  if (file.tensors.has("rope_freqs.weight")) return vector("rope_freqs.weight");
+  if (!LONG_ROPE_FACTORS.some((tensor) => file.tensors.has(tensor))) return null;
+  return vector(LONG_ROPE_FACTORS[isLong ? 1 : 0]);
+}
+
+/** The rotary embedding of windowed layers: `global` itself where it does not differ. */
+function localRope(
+  keys: Hyperparameters,
+  windows: AlternatingWindows,
+  global: RopeConfig,
+): RopeConfig {
+  const absent = windows.localRopeBase ?? global.frequencyBase;
+  const frequencyBase = keys.float("rope.freq_base_swa", { min: 0, absent });
+  const { scaling } = global;
+  const isScaled = scaling.type !== "none" || scaling.attentionFactor !== 1;
+  if (windows.scalesLocalRope || !isScaled) {
+    return frequencyBase === global.frequencyBase ? global : { ...global, frequencyBase };
+  }
+  return { ...global, frequencyBase, scaling: { ...scaling, ...UNSCALED } };
+}
+
+function readRotatedDimensions(keys: Hyperparameters, headDim: number): number {
+  const key = "rope.dimension_count";
+  const count = keys.integer(key, { min: 1, absent: headDim });
+  if (count > headDim || count % 2 !== 0) {
+    throw keys.wrong(key, `even and at most the head dimension, ${headDim}`);
+  }
+  return count;
+}

@@ -1,0 +1,178 @@
+/**
+ * Attention on one rank: its own heads from their projections to their share of the residual
+ * update. Knows nothing of other blocks; where heads need a sum over ranks, it joins by itself.
+ */
+import type { Control } from "../memory/control.ts";
+import type { HeadNorm, Layer } from "./layer.ts";
+import { project } from "./matrix.ts";
+import type { RankPlan } from "./plan_types.ts";
+import type { Residual } from "./residual.ts";
+import { lengthOf } from "./shard.ts";
+import type { StepState } from "./step_state.ts";
+
+export class AttentionBlock {
+  readonly #state: StepState;
+  readonly #residual: Residual;
+  readonly #control: Control;
+  readonly #headCount: number;
+  readonly #kvHeadCount: number;
+  readonly #groupSize: number;
+  /** Place of the first own query head in the group of the first own key/value head. */
+  readonly #headOffset: number;
+  /** Own key/value heads that a rank before this one owns, too. */
+  readonly #sharedKvHeads: number;
+
+  constructor(
+    state: StepState,
+    by: { residual: Residual; control: Control; plans: readonly RankPlan[] },
+  ) {
+    const { plan: { shard, rankIndex }, config } = state;
+    this.#state = state;
+    this.#residual = by.residual;
+    this.#control = by.control;
+    this.#headCount = lengthOf(shard.heads);
+    this.#kvHeadCount = lengthOf(shard.kvHeads);
+    this.#groupSize = config.headCount / config.headCountKv;
+    this.#headOffset = shard.heads.start - shard.kvHeads.start * this.#groupSize;
+    const before = by.plans.slice(0, rankIndex).map((plan) => plan.shard.kvHeads.end);
+    const shared = Math.max(0, ...before) - shard.kvHeads.start;
+    this.#sharedKvHeads = Math.min(this.#kvHeadCount, Math.max(0, shared));
+  }
+
+  /** query, key, value = W · norm(residual) + bias, for this rank's heads. */
+  project(layer: Layer): void {
+    if (this.#headCount === 0) return;
+    const { query, key, value } = layer;
+    const { kernels, space, n } = this.#state;
+    const x = this.#residual.read(layer.attentionNorm, layer.projectionsReadQ8);
+    project(kernels, query, x, n, space.query, query.rowCount);
+    project(kernels, key, x, n, space.key, key.rowCount);
+    project(kernels, value, x, n, space.value, value.rowCount);
+  }
+
+  /**
+   * query = norm(query), key = norm(key), in models that do so. A norm over all heads of a token
+   * needs a sum over ranks: a small join more.
+   * @returns false when the leader aborted the step.
+   */
+  normalizeHeads(layer: Layer): boolean {
+    const { queryNorm, keyNorm } = layer;
+    const spansRanks = queryNorm?.span === "projection" || keyNorm?.span === "projection";
+    if (spansRanks && !this.#sumSquares()) return false;
+    const { space, config: { headCount, headCountKv } } = this.#state;
+    this.#normalizeHeads(queryNorm, space.query, { own: this.#headCount, all: headCount, row: 0 });
+    this.#normalizeHeads(keyNorm, space.key, { own: this.#kvHeadCount, all: headCountKv, row: 1 });
+    return true;
+  }
+
+  /** Turns queries and keys by their positions, where the layer encodes them. */
+  rotate(layer: Layer): void {
+    if (layer.rope === null) return;
+    this.#rotateHeads(layer.rope, this.#state.space.query, this.#headCount);
+    this.#rotateHeads(layer.rope, this.#state.space.key, this.#kvHeadCount);
+  }
+
+  /** Writes the new keys and values into the cache, in place: no row is ever moved. */
+  remember(layer: Layer): void {
+    const { kernels, space: { key, value }, plan: { kvType }, config, position, n } = this.#state;
+    const { headDim } = config;
+    const heads = this.#kvHeadCount;
+    if (heads === 0) return;
+    const width = heads * headDim;
+    if (kvType === "f16") {
+      kernels.store_keys_f16(key, width, layer.keys, position, n, heads, headDim);
+      kernels.store_values_f16(value, width, layer.values, position, n, heads, headDim);
+    } else {
+      kernels.store_keys_f32(key, width, layer.keys, position, n, heads, headDim);
+      kernels.store_values_f32(value, width, layer.values, position, n, heads, headDim);
+    }
+  }
+
+  /** attention = softmax(scale · query · keysᵀ) · values, causal, within the layer's window. */
+  attend(layer: Layer): void {
+    if (this.#headCount === 0) return;
+    const { kernels, space, plan, config, n, position, fractions } = this.#state;
+    const kernel = plan.kvType === "f16" ? kernels.attention_f16 : kernels.attention_f32;
+    kernel(
+      space.query,
+      this.#headCount * config.headDim,
+      layer.keys,
+      layer.values,
+      this.#kvHeadCount,
+      space.attention,
+      plan.strides.attention,
+      space.scratch,
+      n,
+      position,
+      this.#headCount,
+      this.#headOffset,
+      this.#groupSize,
+      config.headDim,
+      layer.slidingWindow,
+      fractions.attentionScale,
+      fractions.attentionSoftCap,
+    );
+  }
+
+  /** partial += Wo · attention, over this rank's heads. */
+  merge(layer: Layer): void {
+    this.#residual.add(layer.attentionOutput, this.#state.inputs.attention);
+  }
+
+  /** Σ squares of this rank's queries and keys to where all ranks read them after the join. */
+  #sumSquares(): boolean {
+    const { kernels, space, plan: { chunkTokens }, config: { headDim }, n } = this.#state;
+    const queryWidth = this.#headCount * headDim;
+    const keyWidth = this.#kvHeadCount * headDim;
+    const skipped = this.#sharedKvHeads * headDim; // counted by the rank that owns them, too
+    const keys = space.key + skipped * 4;
+    const keySquares = space.squares + chunkTokens * 4;
+    kernels.row_squares_f32(space.query, queryWidth, n, queryWidth, space.squares);
+    kernels.row_squares_f32(keys, keyWidth, n, keyWidth - skipped, keySquares);
+    // Nobody writes squares again before the join after attention, which waits for all readers.
+    return this.#control.join();
+  }
+
+  #normalizeHeads(
+    norm: HeadNorm | null,
+    x: number,
+    heads: { own: number; all: number; row: number },
+  ): void {
+    if (norm === null || heads.own === 0) return;
+    const { kernels, config: { headDim, norm: { kind } }, fractions: { epsilon }, n } = this.#state;
+    const width = heads.own * headDim;
+    if (norm.span === "head") {
+      const { weight, weightStep } = norm;
+      const centred = kind === "layer" ? 1 : 0;
+      kernels.head_norm_f32(x, width, n, heads.own, headDim, weight, weightStep, epsilon, centred);
+      return;
+    }
+    const factors = this.#factors(heads.row, heads.all * headDim);
+    kernels.scale_rows_f32(x, width, factors, n, width);
+    kernels.mul_weight_f32(x, width, norm.weight, n, width);
+  }
+
+  /** Address of 1 / rms over all ranks' heads, f32 [n]; row: 0 of queries, 1 of keys. */
+  #factors(row: number, width: number): number {
+    const { arenaViews, arena, plan: { rankIndex, chunkTokens }, config, space, n } = this.#state;
+    const squares = arenaViews.squares[arena];
+    const factorsAt = (2 + row) * chunkTokens;
+    for (let t = 0; t < n; t++) {
+      let sum = 0;
+      for (let rank = 0; rank < squares.length; rank++) {
+        sum += squares[rank][row * chunkTokens + t];
+      }
+      squares[rankIndex][factorsAt + t] = 1 / Math.sqrt(sum / width + config.norm.epsilon);
+    }
+    return space.squares + factorsAt * 4;
+  }
+
+  #rotateHeads(index: number, x: number, heads: number): void {
+    if (heads === 0) return;
+    const { kernels, space, config: { headDim, ropes }, n } = this.#state;
+    const { kind, dimensionCount } = ropes[index];
+    const neox = kind === "neox" ? 1 : 0;
+    const stride = heads * headDim;
+    kernels.rope_f32(x, stride, n, heads, headDim, dimensionCount, space.ropes[index], neox);
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * The feed-forward block on one rank: its share of the neurons, all of them or those of the experts
+ * that tokens chose. Every rank has neurons of every expert, so ranks stay balanced whatever is
+ * chosen, and no join is needed to choose.
+ */
+import { check } from "../base/check.ts";
+import { floats } from "./arena_views.ts";
+import type { Dense, Experts, Layer } from "./layer.ts";
+import { type Activations, multiply, project, quantize } from "./matrix.ts";
+import { activateNeurons } from "./neurons.ts";
+import type { RoutingWorkspacePlan } from "./plan_types.ts";
+import type { Residual } from "./residual.ts";
+import { type Routes, Routing } from "./routing.ts";
+import type { StepState } from "./step_state.ts";
+
+/** One arena's routing workspace as JavaScript sees it. */
+interface RoutingViews {
+  readonly plan: RoutingWorkspacePlan;
+  /** [chunkTokens, experts]. */
+  readonly logits: Float32Array;
+  readonly routes: Routes;
+  /** [chunkTokens]. */
+  readonly sharedWeights: Float32Array;
+  readonly gathered: Activations;
+}
+
+export class FeedForwardBlock {
+  readonly #state: StepState;
+  readonly #residual: Residual;
+  readonly #routing: Routing | null;
+  /** Per arena; empty where no layer has experts. */
+  readonly #views: readonly RoutingViews[];
+
+  /** memories: this rank's, one per arena. */
+  constructor(
+    state: StepState,
+    by: { residual: Residual; memories: readonly WebAssembly.Memory[] },
+  ) {
+    const { plan, config: { experts } } = state;
+    this.#state = state;
+    this.#residual = by.residual;
+    this.#routing = experts && new Routing(experts, plan.chunkTokens);
+    this.#views = by.memories.flatMap((memory, arena) => routingViews(state, memory, arena));
+  }
+
+  /** Lets tokens choose their experts by the layer's input, in models that do so. */
+  routeEarly(layer: Layer): void {
+    if (!layer.routesEarly || layer.feedForward.kind !== "experts") return;
+    this.#route(layer.feedForward, this.#state.inputs.residual);
+  }
+
+  /** partial += the block's share, of norm(residual). */
+  run(layer: Layer): void {
+    const block = layer.feedForward;
+    if (block.kind === "dense") {
+      if (block.up.rowCount > 0) this.#addDense(block, layer);
+      else this.#residual.add(block.down, this.#state.inputs.hidden);
+      return;
+    }
+    const x = this.#residual.read(layer.feedForwardNorm, block.readsQ8);
+    if (!layer.routesEarly) this.#route(block, x);
+    this.#addExperts(block, x);
+    if (block.shared !== null) this.#addShared(block, block.shared, x);
+  }
+
+  #addDense(block: Dense, layer: Layer): void {
+    const x = this.#residual.read(layer.feedForwardNorm, block.readsQ8);
+    this.#residual.add(block.down, activateNeurons(this.#state, block, x, this.#state.n));
+  }
+
+  #route(block: Experts, x: Activations): void {
+    const { kernels, n, arena } = this.#state;
+    const { plan, logits, routes } = this.#views[arena];
+    check(this.#routing !== null, "a model with experts has routes");
+    project(kernels, block.router, x, n, plan.logits, block.router.rowCount);
+    this.#routing.route(logits, n, block.choiceBias, routes);
+  }
+
+  /** Expert by expert: its tokens side by side, as one product. */
+  #addExperts(block: Experts, x: Activations): void {
+    const { kernels, n, arena } = this.#state;
+    const { plan } = this.#views[arena];
+    check(this.#routing !== null, "a model with experts has routes");
+    const { starts } = this.#routing;
+    for (let e = 0; e < block.experts.length; e++) {
+      const expert = block.experts[e];
+      const first = starts[e];
+      const count = starts[e + 1] - first;
+      if (count === 0 || expert.up.rowCount === 0) continue;
+      const rows = plan.rows + first * 4;
+      const own = count === n ? x : this.#gather(x, { rows, count, wantsQ8: expert.readsQ8 });
+      const hidden = activateNeurons(this.#state, expert, own, count);
+      const weights = plan.weights + first * 4;
+      kernels.scale_rows_f32(hidden.f32, hidden.stride, weights, count, expert.up.rowCount);
+      this.#residual.addRows(expert.down, hidden, rows, count);
+    }
+  }
+
+  #addShared(block: Experts, shared: Dense, x: Activations): void {
+    const { kernels, inputs, n, arena } = this.#state;
+    if (shared.up.rowCount === 0) return this.#residual.add(shared.down, inputs.hidden);
+    const hidden = activateNeurons(this.#state, shared, x, n);
+    if (block.sharedGate !== null) {
+      const { plan, sharedWeights } = this.#views[arena];
+      multiply(kernels, block.sharedGate, x, n, plan.sharedWeights, 1);
+      for (let t = 0; t < n; t++) sharedWeights[t] = 1 / (1 + Math.exp(-sharedWeights[t]));
+      const { f32, stride } = hidden;
+      kernels.scale_rows_f32(f32, stride, plan.sharedWeights, n, shared.up.rowCount);
+    }
+    this.#residual.add(shared.down, hidden);
+  }
+
+  #gather(
+    x: Activations,
+    by: { rows: number; count: number; wantsQ8: boolean },
+  ): Activations {
+    const { kernels, n, arena, config: { embeddingLength: d } } = this.#state;
+    const { gathered } = this.#views[arena];
+    const { rows, count } = by;
+    kernels.gather_rows_f32(x.f32, x.stride, n, rows, count, gathered.f32, gathered.stride, d);
+    if (by.wantsQ8) quantize(kernels, gathered, count, d);
+    return gathered;
+  }
+}
+
+function routingViews(
+  { plan, config: { experts } }: StepState,
+  memory: WebAssembly.Memory,
+  arena: number,
+): RoutingViews[] {
+  const { routing } = plan.workspaces[arena];
+  if (routing === null || experts === null) return [];
+  const { chunkTokens, strides } = plan;
+  const routes = chunkTokens * experts.usedCount;
+  return [{
+    plan: routing,
+    logits: floats(memory, routing.logits, chunkTokens * experts.count),
+    routes: {
+      rows: new Uint32Array(memory.buffer, routing.rows, routes),
+      weights: floats(memory, routing.weights, routes),
+    },
+    sharedWeights: floats(memory, routing.sharedWeights, chunkTokens),
+    gathered: { f32: routing.gathered, stride: strides.embedding, q8: routing.gatheredQ8 },
+  }];
+}

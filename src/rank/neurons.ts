@@ -1,0 +1,58 @@
+/** Neurons, whether of a dense block or of one expert: products with gate and up, activation. */
+import type { Kernels } from "../../wasm/kernels.ts";
+import type { Activation } from "../model/types.ts";
+import type { Dense } from "./layer.ts";
+import { type Activations, project } from "./matrix.ts";
+import type { StepState } from "./step_state.ts";
+
+/**
+ * hidden = act(gate · x) · (up · x), or act(up · x) without a gate, of n tokens and this rank's
+ * neurons. The result lies in the workspace until the next call.
+ */
+export function activateNeurons(
+  state: StepState,
+  neurons: Dense,
+  x: Activations,
+  n: number,
+): Activations {
+  const { kernels, space, inputs: { hidden }, config: { feedForward } } = state;
+  const { gate, up } = neurons;
+  const width = up.rowCount;
+  project(kernels, up, x, n, space.up, width);
+  const alone = aloneKernel(kernels, feedForward.activation);
+  if (gate === null) {
+    alone(space.up, width, hidden.f32, hidden.stride, n, width);
+    return hidden;
+  }
+  project(kernels, gate, x, n, space.gate, width);
+  if (feedForward.activatesUp) alone(space.up, width, space.up, width, n, width);
+  const gated = gatedKernel(kernels, feedForward.activation);
+  gated(space.gate, space.up, width, hidden.f32, hidden.stride, n, width);
+  return hidden;
+}
+
+function aloneKernel(kernels: Kernels, activation: Activation): Kernels["silu_f32"] {
+  switch (activation) {
+    case "silu":
+      return kernels.silu_f32;
+    case "gelu":
+      return kernels.gelu_f32;
+    case "relu":
+      return kernels.relu_f32;
+    case "relu2":
+      return kernels.relu2_f32;
+  }
+}
+
+function gatedKernel(kernels: Kernels, activation: Activation): Kernels["silu_mul_f32"] {
+  switch (activation) {
+    case "silu":
+      return kernels.silu_mul_f32;
+    case "gelu":
+      return kernels.gelu_mul_f32;
+    case "relu":
+      return kernels.relu_mul_f32;
+    case "relu2":
+      return kernels.relu2_mul_f32;
+  }
+}

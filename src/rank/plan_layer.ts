@@ -1,0 +1,145 @@
+/**
+ * Which parts of a layer a rank takes: rows of what makes queries, keys, values and neurons,
+ * columns of what merges them. Knows shards and tensors; where anything is laid is the placer's
+ * business.
+ */
+import { UnsupportedModelError } from "../base/errors.ts";
+import type {
+  DenseTensors,
+  ExpertTensors,
+  HeadNormTensors,
+  LayerTensors,
+  MatrixTensor,
+  ModelConfig,
+  NormTensors,
+  VectorTensor,
+} from "../model/types.ts";
+import type {
+  DensePlan,
+  ExpertsPlan,
+  HeadNormPlan,
+  LayerPlan,
+  MatrixPlan,
+  NormPlan,
+  VectorPlan,
+} from "./plan_types.ts";
+import type { Range, Shard } from "./shard.ts";
+
+/** Which part of a matrix, and what becomes of it. */
+export interface MatrixPart {
+  /** Of the matrix, not of its tensor; left out: all. */
+  readonly rows?: Range;
+  readonly columns?: Range;
+  /** False where another rank adds the bias. */
+  readonly takesBias?: boolean;
+  /** Kept as F32 whatever the tensor's type. */
+  readonly isWidened?: boolean;
+}
+
+/** Lays weights into an arena. */
+export interface Placer {
+  matrix(matrix: MatrixTensor, part: MatrixPart): MatrixPlan;
+  /** A range of a vector; left out: all. */
+  vector(vector: VectorTensor, range?: Range): VectorPlan;
+}
+
+export interface LayerInput {
+  readonly config: ModelConfig;
+  readonly shard: Shard;
+  readonly rankIndex: number;
+  readonly tensors: LayerTensors;
+}
+
+/** The weights of a layer's share. */
+export type LayerWeights = Omit<LayerPlan, "arena" | "keysOffsetBytes" | "valuesOffsetBytes">;
+
+/** @throws {UnsupportedModelError} when experts have biases. */
+export function planLayer(place: Placer, input: LayerInput): LayerWeights {
+  const { config, shard, rankIndex, tensors } = input;
+  const query = scale(shard.heads, config.headDim);
+  const keyValue = scale(shard.kvHeads, config.headDim);
+  const adds = rankIndex === 0; // what is added to a sum over ranks is added by one of them
+  const { feedForward } = tensors;
+  return {
+    attentionNorm: norm(place, tensors.attentionNorm),
+    query: place.matrix(tensors.query, { rows: query }),
+    key: place.matrix(tensors.key, { rows: keyValue }),
+    value: place.matrix(tensors.value, { rows: keyValue }),
+    queryNorm: headNorm(place, tensors.queryNorm, { rows: query, headDim: config.headDim }),
+    keyNorm: headNorm(place, tensors.keyNorm, { rows: keyValue, headDim: config.headDim }),
+    attentionOutput: place.matrix(tensors.attentionOutput, { columns: query, takesBias: adds }),
+    attentionPostNorm: norm(place, tensors.attentionPostNorm),
+    feedForwardNorm: norm(place, tensors.feedForwardNorm),
+    feedForward: feedForward.kind === "dense"
+      ? dense(place, feedForward, { neurons: shard.neurons, adds })
+      : experts(place, feedForward, { shard, adds }),
+    feedForwardPostNorm: norm(place, tensors.feedForwardPostNorm),
+  };
+}
+
+/** A norm of the residual stream, whole on every rank. */
+export function norm(place: Placer, tensors: NormTensors): NormPlan;
+export function norm(place: Placer, tensors: NormTensors | null): NormPlan | null;
+export function norm(place: Placer, tensors: NormTensors | null): NormPlan | null {
+  if (tensors === null) return null;
+  const { weight, bias } = tensors;
+  return { weight: place.vector(weight), bias: bias === null ? null : place.vector(bias) };
+}
+
+function headNorm(
+  place: Placer,
+  tensors: HeadNormTensors | null,
+  own: { rows: Range; headDim: number },
+): HeadNormPlan | null {
+  if (tensors === null) return null;
+  const { span, weight } = tensors;
+  const isShared = span === "head" && weight.length === own.headDim;
+  return { span, weight: isShared ? place.vector(weight) : place.vector(weight, own.rows) };
+}
+
+function dense(
+  place: Placer,
+  tensors: DenseTensors,
+  { neurons, adds }: { neurons: Range; adds: boolean },
+): DensePlan {
+  const { gate, up, down } = tensors;
+  return {
+    kind: "dense",
+    gate: gate === null ? null : place.matrix(gate, { rows: neurons }),
+    up: place.matrix(up, { rows: neurons }),
+    down: place.matrix(down, { columns: neurons, takesBias: adds }),
+  };
+}
+
+function experts(
+  place: Placer,
+  tensors: ExpertTensors,
+  { shard, adds }: { shard: Shard; adds: boolean },
+): ExpertsPlan {
+  const { router, choiceBias, shared, sharedGate } = tensors;
+  return {
+    kind: "experts",
+    router: place.matrix(router, { isWidened: true }),
+    choiceBias: choiceBias === null ? null : place.vector(choiceBias),
+    experts: tensors.experts.map((expert, index) => {
+      requireNoDownBias(expert.down);
+      const neurons = shard.expertNeurons[index % shard.expertNeurons.length];
+      return dense(place, expert, { neurons, adds });
+    }),
+    shared: shared === null ? null : dense(place, shared, { neurons: shard.sharedNeurons, adds }),
+    sharedGate: sharedGate === null ? null : place.matrix(sharedGate, { isWidened: true }),
+  };
+}
+
+/** It would have to be weighted token by token; no family of this version has one. */
+function requireNoDownBias(down: MatrixTensor): void {
+  if (down.bias === null) return;
+  throw new UnsupportedModelError(
+    `Cannot run this model: an expert's down projection has a bias, "${down.bias.tensor}": ` +
+      `this version has none: use another model`,
+  );
+}
+
+function scale(range: Range, factor: number): Range {
+  return { start: range.start * factor, end: range.end * factor };
+}

@@ -1,0 +1,84 @@
+/** Lays out what a step needs between its weights: the workspace, the same in every arena. */
+import type { ArenaBuilder } from "../memory/arena.ts";
+import type { ModelConfig } from "../model/types.ts";
+import type { RoutingWorkspacePlan, WorkspacePlan, WorkspaceStrides } from "./plan_types.ts";
+import { lengthOf, type Shard } from "./shard.ts";
+
+/** The two sizes that only the kernels know. */
+export interface KernelSizes {
+  q8_bytes(n: number, k: number): number;
+  attention_scratch_bytes(n: number, heads: number, groupSize: number, headDim: number): number;
+}
+
+export interface WorkspaceInput {
+  readonly config: ModelConfig;
+  readonly shard: Shard;
+  readonly strides: WorkspaceStrides;
+  readonly chunkTokens: number;
+  readonly sizes: KernelSizes;
+}
+
+/** Reserves one arena's workspace. */
+export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): WorkspacePlan {
+  const { config, shard, strides, chunkTokens: n, sizes } = input;
+  const bytes = (name: string, size: number) => arena.allocate(name, "activations", size);
+  const floats = (name: string, perToken: number) => bytes(name, n * perToken * 4);
+  const queryWidth = lengthOf(shard.heads) * config.headDim;
+  const keyValueWidth = lengthOf(shard.kvHeads) * config.headDim;
+  const neurons = largestBlock(shard);
+  const groupSize = config.headCount / config.headCountKv;
+  return {
+    residual: floats("residual", strides.embedding),
+    normed: floats("normed", strides.embedding),
+    normedQ8: bytes("normed.q8", sizes.q8_bytes(n, config.embeddingLength)),
+    query: floats("query", queryWidth),
+    key: floats("key", keyValueWidth),
+    value: floats("value", keyValueWidth),
+    squares: floats("squares", 4),
+    attention: floats("attention", strides.attention),
+    attentionQ8: bytes("attention.q8", sizes.q8_bytes(n, Math.max(1, queryWidth))),
+    gate: floats("gate", neurons),
+    up: floats("up", neurons),
+    hidden: floats("hidden", strides.hidden),
+    hiddenQ8: bytes("hidden.q8", sizes.q8_bytes(n, Math.max(1, neurons))),
+    partials: [floats("partial.0", strides.embedding), floats("partial.1", strides.embedding)],
+    incoming: floats("incoming", strides.embedding),
+    ropes: config.ropes.map((rope, index) => floats(`rope.${index}`, rope.dimensionCount)),
+    scratch: bytes(
+      "attention.scratch",
+      sizes.attention_scratch_bytes(
+        n,
+        Math.max(1, lengthOf(shard.heads)),
+        groupSize,
+        config.headDim,
+      ),
+    ),
+    logits: bytes("logits", logitsRows(n) * lengthOf(shard.vocab) * 4),
+    routing: planRouting(arena, input),
+  };
+}
+
+/** Steps that want every position's logits are short, so that the logits stay small. */
+export function logitsRows(chunkTokens: number): number {
+  return Math.min(16, chunkTokens);
+}
+
+/** Most neurons that are computed at once: of the dense block, an expert, the shared expert. */
+export function largestBlock(shard: Shard): number {
+  const blocks = [shard.neurons, shard.sharedNeurons, ...shard.expertNeurons];
+  return Math.max(...blocks.map(lengthOf));
+}
+
+function planRouting(arena: ArenaBuilder, input: WorkspaceInput): RoutingWorkspacePlan | null {
+  const { config: { experts, embeddingLength }, strides, chunkTokens: n, sizes } = input;
+  if (experts === null) return null;
+  const bytes = (name: string, size: number) => arena.allocate(name, "activations", size);
+  return {
+    logits: bytes("router.logits", n * experts.count * 4),
+    rows: bytes("routes.rows", n * experts.usedCount * 4),
+    weights: bytes("routes.weights", n * experts.usedCount * 4),
+    sharedWeights: bytes("shared.weights", n * 4),
+    gathered: bytes("gathered", n * strides.embedding * 4),
+    gatheredQ8: bytes("gathered.q8", sizes.q8_bytes(n, embeddingLength)),
+  };
+}

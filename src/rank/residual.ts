@@ -1,0 +1,152 @@
+/**
+ * The residual stream as one rank sees it: blocks read it through norms and leave partial sums for
+ * it; a join adds all ranks' partial sums. Knows nothing of what blocks compute.
+ */
+import type { Control } from "../memory/control.ts";
+import type { Norm } from "./layer.ts";
+import { type Activations, type Matrix, project, quantize, readsQ8 } from "./matrix.ts";
+import type { StepState } from "./step_state.ts";
+
+export class Residual {
+  readonly #state: StepState;
+  readonly #control: Control;
+  /** True until something was added to the partial sum: what it holds is of an earlier join. */
+  #isEmpty = true;
+
+  constructor(state: StepState, control: Control) {
+    this.#state = state;
+    this.#control = control;
+  }
+
+  // --- what blocks read ------------------------------------------------------------------------
+
+  /** norm(residual), or the residual stream as it is; as q8 tiles, too, where they are wanted. */
+  read(norm: Norm | null, wantsQ8: boolean): Activations {
+    const { inputs, kernels, space, config, n } = this.#state;
+    const x = norm === null ? inputs.residual : inputs.normed;
+    if (norm !== null) this.normalize(space.residual, norm, space.normed, n);
+    if (wantsQ8) quantize(kernels, x, n, config.embeddingLength);
+    return x;
+  }
+
+  /** to = norm(from), n rows of embeddingStride; `to` may be `from`. */
+  normalize(from: number, norm: Norm, to: number, n: number): void {
+    const { kernels, config, plan, fractions: { epsilon } } = this.#state;
+    const { embeddingLength: d, norm: { kind } } = config;
+    const stride = plan.strides.embedding;
+    if (kind === "rms") {
+      kernels.rms_norm_f32(from, stride, norm.weight, to, stride, n, d, epsilon);
+      if (norm.bias !== 0) kernels.add_bias_f32(to, stride, norm.bias, n, d);
+    } else {
+      kernels.layer_norm_f32(from, stride, norm.weight, norm.bias, to, stride, n, d, epsilon);
+    }
+  }
+
+  // --- what blocks leave -----------------------------------------------------------------------
+
+  /** partial += matrix · x + bias, for all tokens of the step. */
+  add(matrix: Matrix, x: Activations): void {
+    const { kernels, space, config, plan, partial, n } = this.#state;
+    const { embeddingLength: d } = config;
+    const stride = plan.strides.embedding;
+    if (matrix.columnCount === 0) return this.#addBiasAlone(matrix);
+    if (readsQ8(matrix)) quantize(kernels, x, n, matrix.columnCount);
+    if (this.#isEmpty) {
+      project(kernels, matrix, x, n, partial, stride);
+    } else {
+      project(kernels, matrix, x, n, space.incoming, stride);
+      kernels.add_f32(partial, stride, space.incoming, stride, n, d);
+    }
+    this.#isEmpty = false;
+  }
+
+  /** partial[rows[j]] += matrix · x[j], for `count` tokens; rows is an address of u32 [count]. */
+  addRows(matrix: Matrix, x: Activations, rows: number, count: number): void {
+    const { kernels, space, config, plan, partial, n } = this.#state;
+    if (count === n) return this.add(matrix, x); // the rows are 0 .. n-1 then
+    const { embeddingLength: d } = config;
+    const stride = plan.strides.embedding;
+    if (this.#isEmpty) this.clear();
+    if (readsQ8(matrix)) quantize(kernels, x, count, matrix.columnCount);
+    project(kernels, matrix, x, count, space.incoming, stride);
+    kernels.scatter_add_f32(partial, stride, n, rows, count, space.incoming, stride, d);
+  }
+
+  /** partial = 0; whoever calls adds to it by himself. */
+  clear(): void {
+    const { views, arena, turn, plan } = this.#state;
+    views.partials[arena][turn][plan.rankIndex].fill(0);
+    this.#isEmpty = false;
+  }
+
+  // --- joins -----------------------------------------------------------------------------------
+
+  /**
+   * residual = Σ partials over ranks: the embeddings of the step.
+   * @returns false when the leader aborted the step.
+   */
+  joinEmbedding(): boolean {
+    const { views, arena, space } = this.#state;
+    if (!this.#meet()) return false;
+    views.residual[arena].fill(0);
+    this.#addPartials(space.residual);
+    return true;
+  }
+
+  /**
+   * residual += norm(residualScale · Σ partials over ranks); norm null: just the sum. Sums are in
+   * rank order on every rank, so that all copies of the stream stay equal bit for bit.
+   * @returns false when the leader aborted the step.
+   */
+  join(norm: Norm | null): boolean {
+    const { kernels, config, plan, space, views, arena, n, fractions } = this.#state;
+    const { embeddingLength: d } = config;
+    const scale = fractions.residualScale;
+    const stride = plan.strides.embedding;
+    if (this.#isEmpty) this.clear();
+    if (scale !== 1) kernels.scale_f32(this.#state.partial, stride, n, d, scale);
+    if (!this.#meet()) return false;
+    if (norm === null) {
+      this.#addPartials(space.residual);
+    } else {
+      // What the blocks read is not needed any more: its place takes the sum.
+      views.normed[arena].fill(0);
+      this.#addPartials(space.normed);
+      this.normalize(space.normed, norm, space.normed, n);
+      kernels.add_f32(space.residual, stride, space.normed, stride, n, d);
+    }
+    return true;
+  }
+
+  /** Waits for all ranks; their partial sums are readable then, and the other ones are written. */
+  #meet(): boolean {
+    this.#isEmpty = true;
+    const goesOn = this.#control.join();
+    this.#state.takeTurn();
+    return goesOn;
+  }
+
+  /** to += Σ partials of the turn before. */
+  #addPartials(to: number): void {
+    const { kernels, config, plan, space, views, arena, n } = this.#state;
+    const turn = this.#state.turn ^ 1;
+    const stride = plan.strides.embedding;
+    const partials = views.partials[arena][turn];
+    for (let rank = 0; rank < partials.length; rank++) {
+      let addend = space.partials[turn];
+      if (rank !== plan.rankIndex) {
+        addend = space.incoming;
+        views.incoming[arena].set(partials[rank]);
+      }
+      kernels.add_f32(to, stride, addend, stride, n, config.embeddingLength);
+    }
+  }
+
+  /** A rank without columns may still be the one that adds the bias. */
+  #addBiasAlone(matrix: Matrix): void {
+    if (matrix.bias === 0) return;
+    if (this.#isEmpty) this.clear();
+    const { kernels, config, plan, partial, n } = this.#state;
+    kernels.add_bias_f32(partial, plan.strides.embedding, matrix.bias, n, config.embeddingLength);
+  }
+}

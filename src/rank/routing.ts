@@ -1,0 +1,131 @@
+/**
+ * Which experts each token uses, from the router's logits: pure arithmetic, the same on every rank.
+ * Allocates nothing after it was made. Knows no weights and no kernels.
+ */
+import type { ExpertsConfig } from "../model/types.ts";
+
+/** Weights whose sum is smaller are divided by this, as llama.cpp does: the smallest normal f16. */
+const WEIGHT_SUM_MIN = 2 ** -14;
+
+/** Where a mixture's routes are written: by expert, then by token. */
+export interface Routes {
+  /** Tokens, u32 [tokens · usedCount]. */
+  readonly rows: Uint32Array;
+  /** What each counts there, f32 [tokens · usedCount]. */
+  readonly weights: Float32Array;
+}
+
+export class Routing {
+  /** Routes of expert e are number starts[e] .. starts[e + 1] - 1. */
+  readonly starts: Int32Array;
+  readonly #config: ExpertsConfig;
+  /** Of one token, [experts]: what weights are made of, and what the choice looks at. */
+  readonly #probabilities: Float64Array;
+  readonly #scores: Float64Array;
+  /** Of all tokens, [tokens, usedCount]. */
+  readonly #chosen: Int32Array;
+  readonly #weights: Float64Array;
+  readonly #next: Int32Array;
+
+  constructor(config: ExpertsConfig, chunkTokens: number) {
+    this.#config = config;
+    this.starts = new Int32Array(config.count + 1);
+    this.#probabilities = new Float64Array(config.count);
+    this.#scores = new Float64Array(config.count);
+    this.#chosen = new Int32Array(chunkTokens * config.usedCount);
+    this.#weights = new Float64Array(chunkTokens * config.usedCount);
+    this.#next = new Int32Array(config.count);
+  }
+
+  /**
+   * Chooses for n tokens and sorts their routes by expert.
+   * @param logits [n, experts]
+   * @param choiceBias [experts], added for the choice only, or null.
+   */
+  route(logits: Float32Array, n: number, choiceBias: Float32Array | null, to: Routes): void {
+    for (let t = 0; t < n; t++) {
+      this.#rate(logits, t, choiceBias);
+      this.#choose(t);
+      this.#weigh(t);
+    }
+    this.#sort(n, to);
+  }
+
+  /** probabilities and scores of token t's experts. */
+  #rate(logits: Float32Array, t: number, choiceBias: Float32Array | null): void {
+    const { count, gating } = this.#config;
+    const probabilities = this.#probabilities;
+    const first = t * count;
+    if (gating === "softmax") {
+      let largest = -Infinity;
+      for (let e = 0; e < count; e++) largest = Math.max(largest, logits[first + e]);
+      let sum = 0;
+      for (let e = 0; e < count; e++) {
+        sum += probabilities[e] = Math.exp(logits[first + e] - largest);
+      }
+      for (let e = 0; e < count; e++) probabilities[e] /= sum;
+    } else if (gating === "sigmoid") {
+      for (let e = 0; e < count; e++) probabilities[e] = 1 / (1 + Math.exp(-logits[first + e]));
+    } else {
+      for (let e = 0; e < count; e++) probabilities[e] = logits[first + e];
+    }
+    for (let e = 0; e < count; e++) {
+      this.#scores[e] = probabilities[e] + (choiceBias === null ? 0 : choiceBias[e]);
+    }
+  }
+
+  /** The usedCount experts with the highest scores, the lower index first among equals. */
+  #choose(t: number): void {
+    const { count, usedCount } = this.#config;
+    for (let j = 0; j < usedCount; j++) {
+      let best = -1;
+      for (let e = 0; e < count; e++) {
+        if (this.#isChosen(t, j, e)) continue;
+        if (best < 0 || this.#scores[e] > this.#scores[best]) best = e;
+      }
+      this.#chosen[t * usedCount + j] = best;
+    }
+  }
+
+  #isChosen(t: number, before: number, expert: number): boolean {
+    const first = t * this.#config.usedCount;
+    for (let j = 0; j < before; j++) if (this.#chosen[first + j] === expert) return true;
+    return false;
+  }
+
+  /** What token t's chosen experts count. */
+  #weigh(t: number): void {
+    const { usedCount, gating, normalizesWeights, weightScale } = this.#config;
+    const first = t * usedCount;
+    const best = this.#probabilities[this.#chosen[first]];
+    let sum = 0;
+    for (let j = first; j < first + usedCount; j++) {
+      const own = this.#probabilities[this.#chosen[j]];
+      // Any of the chosen will do to subtract: without a bias the first is the largest.
+      sum += this.#weights[j] = gating === "softmaxOfChosen" ? Math.exp(own - best) : own;
+    }
+    const divides = normalizesWeights || gating === "softmaxOfChosen";
+    const factor = weightScale / (divides ? Math.max(sum, WEIGHT_SUM_MIN) : 1);
+    for (let j = first; j < first + usedCount; j++) this.#weights[j] *= factor;
+  }
+
+  /** Counting sort by expert; tokens stay in order. */
+  #sort(n: number, to: Routes): void {
+    const { count, usedCount } = this.#config;
+    const routes = n * usedCount;
+    const next = this.#next.fill(0);
+    for (let j = 0; j < routes; j++) next[this.#chosen[j]]++;
+    let start = 0;
+    for (let e = 0; e < count; e++) {
+      this.starts[e] = start;
+      start += next[e];
+      next[e] = this.starts[e];
+    }
+    this.starts[count] = start;
+    for (let j = 0; j < routes; j++) {
+      const place = next[this.#chosen[j]]++;
+      to.rows[place] = Math.floor(j / usedCount);
+      to.weights[place] = this.#weights[j];
+    }
+  }
+}

@@ -1,0 +1,174 @@
+/**
+ * Where a rank is in its step: the step's tokens, the arena that the walk is in with its kernels
+ * and workspace, and whose turn it is of two partial sums. The blocks of a layer share it; it
+ * computes nothing but the rotary tables.
+ */
+import type { Kernels } from "../../wasm/kernels.ts";
+import { check } from "../base/check.ts";
+import type { StepWords } from "../memory/control.ts";
+import { fillRopeTable, type RopeFrequencies } from "../model/rope.ts";
+import type { ModelConfig } from "../model/types.ts";
+import { ArenaViews, type StepViews } from "./arena_views.ts";
+import type { Activations } from "./matrix.ts";
+import type { RankPlan, WorkspacePlan } from "./plan_types.ts";
+
+export interface StepStateInput {
+  readonly config: ModelConfig;
+  /** The plans of all ranks: partial sums are read where the others left them. */
+  readonly plans: readonly RankPlan[];
+  readonly rankIndex: number;
+  /** One per rotary embedding of the model. */
+  readonly ropeFrequencies: readonly RopeFrequencies[];
+  /** Kernels bound to this rank's arenas, one each. */
+  readonly kernels: readonly Kernels[];
+  /** All ranks' arenas: [rank][arena]. */
+  readonly memories: readonly (readonly WebAssembly.Memory[])[];
+}
+
+/** What matrix products read, per arena. */
+export interface Inputs {
+  /** The residual stream itself: in models that do not normalise what a block reads. */
+  readonly residual: Activations;
+  readonly normed: Activations;
+  readonly attention: Activations;
+  readonly hidden: Activations;
+}
+
+/**
+ * The fractions that kernels take, each boxed once. V8 keeps a number that is no small integer
+ * unboxed in its object, and boxes it anew for every call into WebAssembly that it does not inline;
+ * a field that was something else before keeps its box.
+ */
+export interface Fractions {
+  readonly epsilon: number;
+  readonly attentionScale: number;
+  readonly attentionSoftCap: number;
+  readonly embeddingScale: number;
+  readonly residualScale: number;
+  readonly logitScale: number;
+  readonly logitSoftCap: number;
+}
+
+/** Fields change in `begin`, `carryTo` and `takeTurn` only. */
+export class StepState {
+  readonly plan: RankPlan;
+  readonly config: ModelConfig;
+  readonly fractions: Fractions;
+  readonly arenaViews: ArenaViews;
+  /** Tokens of the step. */
+  n = 0;
+  /** Of the first of them. */
+  position = 0;
+  /** For how many of the last ones logits are wanted. */
+  logitsCount = 0;
+  /** Views of the lengths that n tokens have. */
+  views: StepViews;
+  arena = 0;
+  kernels: Kernels;
+  space: WorkspacePlan;
+  inputs: Inputs;
+  /**
+   * Which of the two partials is written. They alternate, also from step to step: a slower rank may
+   * still read the other one while this rank is already past the join.
+   */
+  turn = 0;
+  readonly #frequencies: readonly RopeFrequencies[];
+  readonly #kernelsOf: readonly Kernels[];
+  readonly #inputsOf: readonly Inputs[];
+
+  constructor(input: StepStateInput) {
+    const { config, plans, rankIndex, memories } = input;
+    this.plan = plans[rankIndex];
+    this.config = config;
+    this.fractions = boxedFractions(config);
+    this.arenaViews = new ArenaViews({
+      plan: this.plan,
+      memories,
+      workspaces: plans.map((other) => other.workspaces),
+      rotatedDimensions: config.ropes.map((rope) => rope.dimensionCount),
+    });
+    this.views = this.arenaViews.forTokens(1);
+    this.#frequencies = input.ropeFrequencies;
+    this.#kernelsOf = input.kernels;
+    this.#inputsOf = this.plan.workspaces.map((space) => inputsOf(space, this.plan));
+    this.kernels = this.#kernelsOf[0];
+    this.space = this.plan.workspaces[0];
+    this.inputs = this.#inputsOf[0];
+  }
+
+  /** Takes over the step's words and prepares the rotary tables of all arenas. */
+  begin(step: StepWords): void {
+    const { chunkTokens, contextLength, logitsRows } = this.plan;
+    check(step.tokenCount >= 1 && step.tokenCount <= chunkTokens, "tokens of a step");
+    check(step.position + step.tokenCount <= contextLength, "the step fits the cache");
+    check(step.logitsCount <= logitsRows, "logits of a step");
+    this.n = step.tokenCount;
+    this.position = step.position;
+    this.logitsCount = step.logitsCount;
+    this.views = this.arenaViews.forTokens(step.tokenCount);
+    this.#enterArena(0);
+    const tables = this.arenaViews.ropes;
+    for (let arena = 0; arena < tables.length; arena++) {
+      for (let rope = 0; rope < tables[arena].length; rope++) {
+        const rotated = this.config.ropes[rope].dimensionCount;
+        for (let t = 0; t < this.n; t++) {
+          const position = this.position + t;
+          fillRopeTable(this.#frequencies[rope], position, tables[arena][rope], t * rotated);
+        }
+      }
+    }
+  }
+
+  /** Goes to another arena, taking the residual stream along. */
+  carryTo(arena: number): void {
+    if (arena === this.arena) return;
+    this.views.residual[arena].set(this.views.residual[this.arena]);
+    this.#enterArena(arena);
+  }
+
+  /** The partial sum that is written, f32 [n, embeddingStride]. */
+  get partial(): number {
+    return this.space.partials[this.turn];
+  }
+
+  takeTurn(): void {
+    this.turn ^= 1;
+  }
+
+  #enterArena(arena: number): void {
+    this.arena = arena;
+    this.kernels = this.#kernelsOf[arena];
+    this.space = this.plan.workspaces[arena];
+    this.inputs = this.#inputsOf[arena];
+  }
+}
+
+function inputsOf(space: WorkspacePlan, plan: RankPlan): Inputs {
+  const { embedding, attention, hidden } = plan.strides;
+  return {
+    residual: { f32: space.residual, stride: embedding, q8: space.normedQ8 },
+    normed: { f32: space.normed, stride: embedding, q8: space.normedQ8 },
+    attention: { f32: space.attention, stride: attention, q8: space.attentionQ8 },
+    hidden: { f32: space.hidden, stride: hidden, q8: space.hiddenQ8 },
+  };
+}
+
+function boxedFractions(config: ModelConfig): Fractions {
+  const boxed: Record<keyof Fractions, number | null> = {
+    epsilon: null,
+    attentionScale: null,
+    attentionSoftCap: null,
+    embeddingScale: null,
+    residualScale: null,
+    logitScale: null,
+    logitSoftCap: null,
+  };
+  boxed.epsilon = config.norm.epsilon;
+  boxed.attentionScale = config.attentionScale;
+  boxed.attentionSoftCap = config.attentionSoftCap;
+  boxed.embeddingScale = config.embeddingScale;
+  boxed.residualScale = config.residualScale;
+  boxed.logitScale = config.logitScale;
+  boxed.logitSoftCap = config.logitSoftCap;
+  return boxed as Fractions;
+}

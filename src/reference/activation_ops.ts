@@ -1,0 +1,71 @@
+/**
+ * Formulas beside those of ops.ts: activations, the norms that not every model has, scales, soft
+ * caps, rows by a list. Plain loops, f64; the judges of the kernels of the same names.
+ */
+import type { Numbers } from "./ops.ts";
+
+/** What a neuron does with its input. */
+export type ActivationName = "silu" | "gelu" | "relu" | "relu2";
+
+/**
+ * silu(x) = x / (1 + exp(−x)); gelu(x) = x/2 · (1 + tanh(√(2/π) · (x + 0.044715·x³)));
+ * relu(x) = max(0, x); relu2(x) = relu(x)².
+ */
+export function activation(name: ActivationName, x: number): number {
+  switch (name) {
+    case "silu":
+      return x / (1 + Math.exp(-x));
+    case "gelu":
+      // 1 + tanh(u) = 2 / (1 + exp(−2u)), which keeps its digits where tanh is near −1.
+      return x / (1 + Math.exp(-2 * Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+    case "relu":
+      return Math.max(0, x);
+    case "relu2":
+      return Math.max(0, x) ** 2;
+  }
+}
+
+/** act(x[i]). */
+export function activate(name: ActivationName, x: Numbers): Float64Array {
+  return Float64Array.from(x, (value) => activation(name, value));
+}
+
+/** act(gate[i]) · up[i]. */
+export function activateMul(name: ActivationName, gate: Numbers, up: Numbers): Float64Array {
+  return Float64Array.from(gate, (value, i) => activation(name, value) * up[i]);
+}
+
+/**
+ * out[t, i] = (x[t, i] − mean) / sqrt(variance + epsilon) · weight[i] + bias[i]; x [n, d],
+ * weight [d], bias [d] or null.
+ */
+export function layerNorm(
+  x: Numbers,
+  { weight, bias, epsilon }: { weight: Numbers; bias: Numbers | null; epsilon: number },
+): Float64Array {
+  const d = weight.length;
+  const out = new Float64Array(x.length);
+  for (let start = 0; start < x.length; start += d) {
+    let mean = 0;
+    for (let i = 0; i < d; i++) mean += x[start + i] / d;
+    let variance = 0;
+    for (let i = 0; i < d; i++) variance += (x[start + i] - mean) ** 2 / d;
+    const factor = 1 / Math.sqrt(variance + epsilon);
+    for (let i = 0; i < d; i++) {
+      out[start + i] = (x[start + i] - mean) * factor * weight[i] + (bias?.[i] ?? 0);
+    }
+  }
+  return out;
+}
+
+/** out[t] = Σ_i x[t, i]²; x [n, d]. */
+export function rowSquares(x: Numbers, d: number): Float64Array {
+  const out = new Float64Array(x.length / d);
+  for (let i = 0; i < x.length; i++) out[Math.floor(i / d)] += x[i] * x[i];
+  return out;
+}
+
+/** cap · tanh(x[i] / cap). */
+export function softCap(x: Numbers, cap: number): Float64Array {
+  return Float64Array.from(x, (value) => cap * Math.tanh(value / cap));
+}

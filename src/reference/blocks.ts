@@ -1,0 +1,115 @@
+/**
+ * The pieces that a transformer of any family is made of, as formulas over its weights in f64:
+ * projections, norms, feed-forward blocks dense and of experts. Knows no positions and no layers.
+ */
+import { check } from "../base/check.ts";
+import type {
+  DenseTensors,
+  ExpertTensors,
+  HeadNormTensors,
+  MatrixTensor,
+  ModelConfig,
+  NormTensors,
+} from "../model/mod.ts";
+import { activate, activateMul, layerNorm } from "./activation_ops.ts";
+import { addBias, matmul, rmsNorm } from "./ops.ts";
+import { chooseExperts, sigmoid } from "./routing.ts";
+import type { ReferenceWeights } from "./weights.ts";
+
+/** Is shown an intermediate by name. */
+export type Show = (name: string, data: Float64Array) => Float64Array;
+
+/** What a feed-forward block reads. */
+export interface FeedForwardInputs {
+  /** Normalised input of the neurons, [n, d]. */
+  readonly h: Float64Array;
+  /** The residual stream at the layer's beginning, [n, d]. */
+  readonly layerInput: Float64Array;
+}
+
+/** Blocks of one model. */
+export class ReferenceBlocks {
+  readonly #config: ModelConfig;
+  readonly #weights: ReferenceWeights;
+
+  constructor(config: ModelConfig, weights: ReferenceWeights) {
+    this.#config = config;
+    this.#weights = weights;
+  }
+
+  /** W · h + b, [n, rows]; h [n, columns]. */
+  project(h: Float64Array, matrix: MatrixTensor): Float64Array {
+    const product = matmul(this.#weights.matrix(matrix), h, matrix.columns);
+    return matrix.bias === null ? product : addBias(product, this.#weights.vector(matrix.bias));
+  }
+
+  /** norm(x), [n, d]; x itself where the model has no norm. */
+  norm(x: Float64Array, tensors: NormTensors | null): Float64Array {
+    if (tensors === null) return x;
+    const { kind, epsilon } = this.#config.norm;
+    const weight = this.#weights.vector(tensors.weight);
+    const bias = tensors.bias && this.#weights.vector(tensors.bias);
+    return kind === "rms" ? rmsNorm(x, weight, epsilon) : layerNorm(x, { weight, bias, epsilon });
+  }
+
+  /** Queries or keys [n, heads, headDim], each head or each token normalised. */
+  headNorm(x: Float64Array, tensors: HeadNormTensors | null): Float64Array {
+    if (tensors === null) return x;
+    const { headDim, norm: { kind, epsilon } } = this.#config;
+    const weight = this.#weights.vector(tensors.weight);
+    const ones = new Float32Array(tensors.span === "head" ? headDim : weight.length).fill(1);
+    const normalised = kind === "rms"
+      ? rmsNorm(x, ones, epsilon)
+      : layerNorm(x, { weight: ones, bias: null, epsilon });
+    return normalised.map((value, i) => value * weight[i % weight.length]);
+  }
+
+  /** What the block adds to the residual stream, [n, d]. */
+  feedForward(
+    { h, layerInput }: FeedForwardInputs,
+    tensors: DenseTensors | ExpertTensors,
+    show: Show,
+  ): Float64Array {
+    if (tensors.kind === "dense") return this.#dense(h, tensors, show);
+    const { experts } = this.#config;
+    const reads = experts?.routerInput === "layerInput" ? layerInput : h;
+    return this.#mix(h, show("router", this.project(reads, tensors.router)), tensors);
+  }
+
+  /** Wdown · (act(Wgate·h) · (Wup·h)), or Wdown · act(Wup·h) without a gate. */
+  #dense(h: Float64Array, tensors: DenseTensors, show: Show): Float64Array {
+    const { activation, activatesUp } = this.#config.feedForward;
+    const gate = tensors.gate && show("gate", this.project(h, tensors.gate));
+    const product = show("up", this.project(h, tensors.up));
+    const up = activatesUp ? activate(activation, product) : product;
+    const neurons = gate ? activateMul(activation, gate, up) : activate(activation, product);
+    return this.project(show("neurons", neurons), tensors.down);
+  }
+
+  /** Σ weight · expert(h) over the chosen experts of each token, and the shared one's part. */
+  #mix(h: Float64Array, router: Float64Array, tensors: ExpertTensors): Float64Array {
+    const { embeddingLength: width, experts } = this.#config;
+    check(experts !== null, "a dense model has no experts");
+    const choiceBias = tensors.choiceBias && this.#weights.vector(tensors.choiceBias);
+    const out = new Float64Array(h.length);
+    for (let t = 0; t < h.length / width; t++) {
+      const token = h.subarray(t * width, (t + 1) * width);
+      const logits = router.subarray(t * experts.count, (t + 1) * experts.count);
+      const shares = chooseExperts(logits, choiceBias, experts)
+        .map(({ expert, weight }) => ({ dense: tensors.experts[expert], weight }));
+      if (tensors.shared) {
+        shares.push({ dense: tensors.shared, weight: this.#shared(token, tensors) });
+      }
+      for (const { dense, weight } of shares) {
+        const part = this.#dense(token, dense, (_, data) => data);
+        for (let i = 0; i < width; i++) out[t * width + i] += weight * part[i];
+      }
+    }
+    return out;
+  }
+
+  /** How much of the shared expert a token takes. */
+  #shared(token: Float64Array, { sharedGate }: ExpertTensors): number {
+    return sharedGate === null ? 1 : sigmoid(this.project(token, sharedGate)[0]);
+  }
+}

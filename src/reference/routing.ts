@@ -1,0 +1,56 @@
+/** Which experts a token uses, and how much of each: plain formulas. Knows no weights of models. */
+import type { ExpertsConfig } from "../model/mod.ts";
+import { type Numbers, softmax } from "./ops.ts";
+
+/** An expert's part in the result of a token. */
+export interface ExpertShare {
+  readonly expert: number;
+  /** Multiplies what the expert adds. */
+  readonly weight: number;
+}
+
+/** Weights are divided by at least this: a sum of 0 must not make them infinite. */
+const WEIGHT_SUM_MIN = 2 ** -14;
+
+/**
+ * The experts of one token, the likeliest first; among equals the one that comes first.
+ *
+ * @param logits     router's, [expert count]
+ * @param choiceBias added to the probabilities for the choice only, [expert count], or null
+ */
+export function chooseExperts(
+  logits: Numbers,
+  choiceBias: Numbers | null,
+  config: ExpertsConfig,
+): ExpertShare[] {
+  const probabilities = gate(logits, config.gating);
+  const order = Array.from(probabilities, (probability, expert) => (
+    { expert, rank: probability + (choiceBias?.[expert] ?? 0) }
+  ));
+  order.sort((a, b) => b.rank - a.rank || a.expert - b.expert);
+  const chosen = order.slice(0, config.usedCount).map(({ expert }) => expert);
+
+  let weights: Float64Array = Float64Array.from(chosen, (expert) => probabilities[expert]);
+  if (config.gating === "softmaxOfChosen") weights = softmax(weights);
+  if (config.normalizesWeights) {
+    const sum = Math.max(WEIGHT_SUM_MIN, weights.reduce((total, weight) => total + weight, 0));
+    weights = weights.map((weight) => weight / sum);
+  }
+  return chosen.map((expert, i) => ({ expert, weight: weights[i] * config.weightScale }));
+}
+
+function gate(logits: Numbers, gating: ExpertsConfig["gating"]): Float64Array {
+  switch (gating) {
+    case "softmax":
+      return softmax(logits);
+    case "sigmoid":
+      return Float64Array.from(logits, sigmoid);
+    case "softmaxOfChosen":
+      return Float64Array.from(logits);
+  }
+}
+
+/** 1 / (1 + exp(−x)). */
+export function sigmoid(x: number): number {
+  return 1 / (1 + Math.exp(-x));
+}

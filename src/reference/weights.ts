@@ -1,0 +1,40 @@
+/** All weights of a file as numbers, and pieces of them by their descriptions. Knows no model. */
+import { check } from "../base/check.ts";
+import { type GgufFile, TensorReader } from "../gguf/mod.ts";
+import { dequantize, type MatrixTensor, type VectorTensor } from "../model/mod.ts";
+
+/** Every tensor of a file, dequantised. */
+export class ReferenceWeights {
+  readonly #tensors: ReadonlyMap<string, Float32Array>;
+
+  /** Reads all tensors; without a reader the file's parts are opened and closed again. */
+  constructor(file: GgufFile, givenReader?: TensorReader) {
+    const reader = givenReader ?? TensorReader.open(file);
+    try {
+      this.#tensors = new Map(
+        [...file.tensors.values()].map((tensor) => {
+          return [tensor.name, dequantize(tensor.type, reader.readAll(tensor))];
+        }),
+      );
+    } finally {
+      if (!givenReader) reader.close();
+    }
+  }
+
+  /** [rows · columns], row-major. */
+  matrix({ tensor, rowStart, rows, columns }: MatrixTensor): Float32Array {
+    return this.#piece(tensor, rowStart * columns, rows * columns);
+  }
+
+  /** [length]. */
+  vector({ tensor, start, length }: VectorTensor): Float32Array {
+    return this.#piece(tensor, start, length);
+  }
+
+  #piece(tensor: string, start: number, length: number): Float32Array {
+    const values = this.#tensors.get(tensor);
+    check(values !== undefined, `no weight "${tensor}"`);
+    check(start + length <= values.length, `"${tensor}" has ${values.length} values`);
+    return values.subarray(start, start + length);
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * The engine against the reference, family by family, on small models made from a seed: what one
+ * thread computes, what several do together, and tokens one by one against tokens in chunks.
+ */
+import { assert, assertEquals, assertLess } from "@std/assert";
+import { openGguf, TensorReader } from "../../src/gguf/mod.ts";
+import { describeForUse, type LoadOptions, planModel } from "../../src/llm/mod.ts";
+import { PAGE_BYTES } from "../../src/memory/arena.ts";
+import { ReferenceModel } from "../../src/reference/forward.ts";
+import { loadKernelModule } from "../../wasm/mod.ts";
+import { nmse } from "../support/compare.ts";
+import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
+import { Rng } from "../support/rng.ts";
+import { TINY_FAMILIES, type TinyFamilyName } from "../support/tiny_families.ts";
+
+const FAMILIES = Object.keys(TINY_FAMILIES) as TinyFamilyName[];
+const MIXTURES = FAMILIES.filter((name) => "experts" in TINY_FAMILIES[name]);
+/** Longer than the windows, and no multiple of the 16 rows that `logits` computes at once. */
+const IDS = Array.from({ length: 37 }, ((rng) => () => rng.int(512))(new Rng(7)));
+/** F32 weights; measured 3e-13 at most. */
+const F32_NMSE = 2e-12;
+
+for (const architecture of FAMILIES) {
+  Deno.test(`the engine computes ${architecture} as the reference does`, async () => {
+    await withTinyFile({ architecture, seed: 3 }, async (path) => {
+      const exact = reference(path, IDS);
+      const greedy: number[][] = [];
+      for (const threads of [1, 2, 3]) {
+        // One thread takes tokens one by one: what decoding does, for every position.
+        const options: LoadOptions = { threads, chunkTokens: threads === 1 ? 1 : 64 };
+        await withModel(path, options, async (model) => {
+          assertLess(nmse(await allLogits(model, IDS), exact), F32_NMSE, `${threads} threads`);
+          greedy.push(await greedyIds(model, IDS.slice(0, 9), 16));
+        });
+      }
+      assertEquals(greedy[1], greedy[0]);
+      assertEquals(greedy[2], greedy[0]);
+    });
+  });
+}
+
+for (const architecture of MIXTURES) {
+  Deno.test(`${architecture} in Q8_0 computes chunks as single tokens`, async () => {
+    await withTinyFile(
+      { architecture, seed: 5, type: "Q8_0", embeddingLength: 64 },
+      async (path) => {
+        const logits: Float32Array[] = [];
+        for (const [threads, chunkTokens] of [[1, 1], [1, 64], [2, 64], [3, 5]]) {
+          await withModel(path, { threads, chunkTokens, kvType: "f32" }, async (model) => {
+            logits.push(await allLogits(model, IDS));
+          });
+        }
+        // A sum in another order may round an activation to another int8.
+        for (const other of logits) assertLess(nmse(other, logits[0]), 1e-5);
+        assertLess(nmse(logits[0], reference(path, IDS)), 2e-3);
+      },
+    );
+  });
+}
+
+Deno.test("routers compute in f32 whatever their type: a rounded activation may choose others", async () => {
+  for (const router of ["F16", "Q8_0"] as const) {
+    const typeOf = (name: string) => /ffn_gate_inp/.test(name) ? router : undefined;
+    await withTinyFile({ architecture: "qwen2moe", seed: 3, typeOf }, async (path) => {
+      await withModel(path, { threads: 2 }, async (model) => {
+        assertLess(nmse(await allLogits(model, IDS), reference(path, IDS)), F32_NMSE, router);
+      });
+    });
+  }
+});
+
+for (const architecture of ["gemma3", "smallthinker", "stablelm-parallel"] as const) {
+  Deno.test(`the engine carries ${architecture} from arena to arena`, async () => {
+    await withTinyFile({ architecture, seed: 3 }, async (path) => {
+      const file = openGguf(path);
+      const module = await loadKernelModule();
+      const options: LoadOptions = { threads: 2, contextLength: 40, chunkTokens: 16 };
+      const planned = (arenaBytesMax?: number) =>
+        planModel({ file, model: describeForUse(file, options) }, module, {
+          ...options,
+          arenaBytesMax,
+        })[0].arenas;
+      const [whole] = planned();
+      const arenaBytesMax = 0.7 * PAGE_BYTES * whole.pageCount;
+      assert(planned(arenaBytesMax).length > 1, "several arenas");
+      await withModel(path, { ...options, arenaBytesMax }, async (model) => {
+        assertLess(nmse(await allLogits(model, IDS), reference(path, IDS)), F32_NMSE);
+      });
+    });
+  });
+}
+
+Deno.test("LoadedModel.bytesPerToken counts of experts those that a token uses", async () => {
+  const bytesOf = async (architecture: TinyFamilyName) => {
+    let bytes = 0;
+    await withTinyFile({ architecture, tied: true }, async (path) => {
+      await withModel(path, { threads: 1 }, async (model) => {
+        bytes = model.memory.weightsBytes - model.bytesPerToken;
+        await Promise.resolve();
+      });
+    });
+    return bytes;
+  };
+  assertEquals(await bytesOf("llama"), 0);
+  // 2 layers, 2 of 4 experts unused, each with 3 matrices of 64 · 64 floats.
+  assertEquals(await bytesOf("llama-moe"), 2 * 2 * 3 * 64 * 64 * 4);
+});
+
+Deno.test("loadModel() takes the rotary factors of the context that is used", async () => {
+  await withTinyFile({ architecture: "phi3", seed: 3 }, async (path) => {
+    const [short, long] = [256, 1024].map((length) => reference(path, IDS, length));
+    assert(nmse(short, long) > 1e-3, "both kinds of factors show");
+    for (const [contextLength, exact] of [[256, short], [1024, long]] as const) {
+      await withModel(path, { threads: 2, contextLength }, async (model) => {
+        assertLess(nmse(await allLogits(model, IDS), exact), F32_NMSE);
+      });
+    }
+  });
+});
+
+/** The judge's logits, [ids, vocab]. */
+function reference(path: string, ids: readonly number[], contextLength?: number): Float32Array {
+  const file = openGguf(path);
+  using reader = TensorReader.open(file);
+  return new ReferenceModel(file, { reader, contextLength }).forward(ids);
+}

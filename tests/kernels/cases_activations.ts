@@ -1,0 +1,99 @@
+/** What neurons do: every activation, alone and times a second input. */
+import { assert } from "@std/assert";
+import { activate, activateMul, type ActivationName } from "../../src/reference/activation_ops.ts";
+import { Rng } from "../support/rng.ts";
+import type { TestArena } from "./arena.ts";
+import type { KernelCase } from "./cases.ts";
+import { assertClose, randomFloats, unstride } from "./data.ts";
+
+const WIDTHS = [1, 3, 7, 8, 9, 16, 172, 257];
+/** Sizes of inputs: where the functions are nearly linear, ordinary, and where exp overflows. */
+const SIZES = [1e-4, 1, 100];
+const NAMES: readonly ActivationName[] = ["silu", "gelu", "relu", "relu2"];
+
+export const activationCases: readonly KernelCase[] = NAMES.flatMap((name) => [
+  {
+    name: `${name}_mul_f32` as const,
+    sweep: (arena) => sweepGated(arena, name),
+    legalCall: (arena) => [arena.place(512), arena.place(512), 64, arena.place(512), 64, 2, 60],
+    addresses: [0, 1, 3],
+    counts: [2, 4, 5, 6],
+  },
+  {
+    name: `${name}_f32` as const,
+    sweep: (arena) => sweepAlone(arena, name),
+    legalCall: (arena) => [arena.place(512), 64, arena.place(512), 64, 2, 60],
+    addresses: [0, 2],
+    counts: [1, 3, 4, 5],
+  },
+]);
+
+function sweepGated(arena: TestArena, name: ActivationName): void {
+  for (const { d, n, size, rng } of shapes()) {
+    arena.reset();
+    const stride = d + 5;
+    const gate = randomFloats(rng, n * stride, size);
+    const up = randomFloats(rng, n * stride);
+    const [gateAt, upAt] = [arena.put(gate, 4), arena.put(up, 4)];
+    const outStride = d + 6;
+    const out = arena.place(4 * n * outStride, 4);
+    arena.run(
+      () => arena.kernels[`${name}_mul_f32`](gateAt, upAt, stride, out, outStride, n, d),
+      [out, 4 * n * outStride],
+    );
+    const expected = activateMul(name, unstride(gate, n, stride, d), unstride(up, n, stride, d));
+    assertRows(arena.floats(out, n * outStride), expected, { n, d, label: `${name}_mul ${d}` });
+  }
+}
+
+function sweepAlone(arena: TestArena, name: ActivationName): void {
+  for (const { d, n, size, rng } of shapes()) {
+    arena.reset();
+    const stride = d + 5;
+    const x = randomFloats(rng, n * stride, size);
+    const xAt = arena.put(x, 4);
+    const outStride = d + 6;
+    const out = arena.place(4 * n * outStride, 4);
+    const kernel = arena.kernels[`${name}_f32`];
+    arena.run(() => kernel(xAt, stride, out, outStride, n, d), [out, 4 * n * outStride]);
+    const expected = activate(name, unstride(x, n, stride, d));
+    assertRows(arena.floats(out, n * outStride), expected, { n, d, label: `${name} ${d}` });
+    // In place, at the same stride; what is behind the width becomes zero.
+    arena.run(() => kernel(xAt, stride, xAt, stride, n, d), [xAt, 4 * n * stride]);
+    const inPlace = unstride(arena.floats(xAt, n * stride), n, stride, d);
+    assertClose(inPlace, expected, 1e-12, `${name} in place ${d}`);
+  }
+}
+
+function* shapes(): Generator<{ d: number; n: number; size: number; rng: Rng }> {
+  for (const d of WIDTHS) {
+    for (const n of [1, 3]) {
+      for (const size of SIZES) yield { d, n, size, rng: new Rng(d * 10 + n) };
+    }
+  }
+}
+
+/**
+ * Each value within a few places of its own, all together much closer; zeros behind each row. The
+ * exponent of gelu, at most 88, is rounded before it is an exponent: that loses places.
+ */
+function assertRows(
+  padded: Float32Array,
+  expected: Float64Array,
+  by: { n: number; d: number; label: string },
+): void {
+  const { n, d, label } = by;
+  const stride = d + 6;
+  const places = label.startsWith("gelu") ? 2e-5 : 2e-6;
+  const got = unstride(padded, n, stride, d);
+  assertClose(got, expected, 1e-12, label);
+  got.forEach((value, i) =>
+    assert(
+      Math.abs(value - expected[i]) <= places * Math.abs(expected[i]) + 1e-35,
+      `${label}: ${value} for ${expected[i]}`,
+    )
+  );
+  for (let t = 0; t < n; t++) {
+    for (let i = d; i < stride; i++) assert(padded[t * stride + i] === 0, "padding is zero");
+  }
+}

@@ -1,0 +1,259 @@
+/** Norms, scales and rows by a list: what some families need and others do not. */
+import { assert, assertEquals } from "@std/assert";
+import { layerNorm, rowSquares, softCap } from "../../src/reference/activation_ops.ts";
+import { rmsNorm } from "../../src/reference/ops.ts";
+import { Rng } from "../support/rng.ts";
+import type { TestArena } from "./arena.ts";
+import type { KernelCase } from "./cases.ts";
+import { assertClose, randomFloats, unstride } from "./data.ts";
+
+const WIDTHS = [1, 3, 4, 7, 8, 9, 15, 16, 17, 33, 172, 257, 2048];
+const EPSILON = 1e-5;
+
+export const normCases: readonly KernelCase[] = [
+  {
+    name: "layer_norm_f32",
+    sweep: sweepLayerNorm,
+    legalCall: (a) => [a.place(512), 64, a.place(256), a.place(256), a.place(512), 64, 2, 60, 1e-5],
+    addresses: [0, 2, 3, 4],
+    counts: [1, 5, 6, 7],
+  },
+  {
+    name: "head_norm_f32",
+    sweep: sweepHeadNorm,
+    legalCall: (a) => [a.place(512), 64, 2, 2, 32, a.place(256), 32, 1e-5, 1],
+    addresses: [0, 5],
+    counts: [1, 2, 3, 4, 6],
+  },
+  {
+    name: "row_squares_f32",
+    sweep: sweepRowSquares,
+    legalCall: (a) => [a.place(512), 64, 2, 60, a.place(64)],
+    addresses: [0, 4],
+    counts: [1, 2, 3],
+  },
+  {
+    name: "scale_f32",
+    sweep: (arena) => sweepScale(arena, "scale_f32"),
+    legalCall: (a) => [a.place(512), 64, 2, 60, 0.5],
+    addresses: [0],
+    counts: [1, 2, 3],
+  },
+  {
+    name: "scale_rows_f32",
+    sweep: (arena) => sweepScale(arena, "scale_rows_f32"),
+    legalCall: (a) => [a.place(512), 64, a.place(64), 2, 60],
+    addresses: [0, 2],
+    counts: [1, 3, 4],
+  },
+  {
+    name: "mul_weight_f32",
+    sweep: (arena) => sweepScale(arena, "mul_weight_f32"),
+    legalCall: (a) => [a.place(512), 64, a.place(256), 2, 60],
+    addresses: [0, 2],
+    counts: [1, 3, 4],
+  },
+  {
+    name: "soft_cap_f32",
+    sweep: sweepSoftCap,
+    legalCall: (a) => [a.place(256), 64, 30],
+    addresses: [0],
+    counts: [1],
+  },
+  {
+    name: "gather_rows_f32",
+    sweep: sweepGather,
+    legalCall: (a) => [a.place(512), 64, 2, a.place(64), 2, a.place(512), 64, 60],
+    addresses: [0, 3, 5],
+    counts: [1, 2, 4, 6, 7],
+  },
+  {
+    name: "scatter_add_f32",
+    sweep: sweepScatter,
+    legalCall: (a) => [a.place(512), 64, 2, a.place(64), 2, a.place(512), 64, 60],
+    addresses: [0, 3, 5],
+    counts: [1, 2, 4, 6, 7],
+  },
+];
+
+function* shapes(): Generator<{ d: number; n: number; stride: number; rng: Rng }> {
+  for (const d of WIDTHS) {
+    for (const n of [1, 2, 5]) yield { d, n, stride: d + 5, rng: new Rng(d * 10 + n) };
+  }
+}
+
+function sweepLayerNorm(arena: TestArena): void {
+  for (const { d, n, stride, rng } of shapes()) {
+    for (const size of [0, 1e-3, 1, 1e4]) {
+      for (const hasBias of [true, false]) {
+        arena.reset();
+        // Values that lie around size, not around zero: the mean must go before the squares.
+        const x = randomFloats(rng, n * stride, size).map((value) => value + size);
+        const [weight, bias] = [randomFloats(rng, d), randomFloats(rng, d)];
+        const [xAt, weightAt, biasAt] = [x, weight, bias].map((data) => arena.put(data, 4));
+        const outStride = d + 3;
+        const out = arena.place(4 * n * outStride, 4);
+        // deno-fmt-ignore
+        arena.run(
+          () => arena.kernels.layer_norm_f32(
+            xAt, stride, weightAt, hasBias ? biasAt : 0, out, outStride, n, d, EPSILON,
+          ),
+          [out, 4 * n * outStride],
+        );
+        const padded = arena.floats(out, n * outStride);
+        const expected = layerNorm(unstride(x, n, stride, d), {
+          weight,
+          bias: hasBias ? bias : null,
+          epsilon: EPSILON,
+        });
+        // One value alone minus its mean is zero up to rounding, times 1 / sqrt(epsilon).
+        const label = `layer_norm_f32 d ${d} n ${n} size ${size}`;
+        assertClose(unstride(padded, n, outStride, d), expected, 1e-11, label);
+        for (let t = 0; t < n; t++) {
+          for (let i = d; i < outStride; i++) assert(padded[t * outStride + i] === 0, label);
+        }
+      }
+    }
+  }
+}
+
+function sweepHeadNorm(arena: TestArena): void {
+  for (const headDim of [4, 12, 16, 64, 100, 128]) {
+    for (const [n, heads] of [[1, 1], [1, 7], [5, 3]]) {
+      for (const isShared of [true, false]) {
+        for (const centred of [0, 1]) {
+          const rng = new Rng(headDim * 10 + n);
+          arena.reset();
+          const width = heads * headDim;
+          const stride = width + 4;
+          const x = randomFloats(rng, n * stride, 3);
+          const weight = randomFloats(rng, isShared ? headDim : width);
+          const [xAt, weightAt] = [arena.put(x, 4), arena.put(weight, 4)];
+          const step = isShared ? 0 : headDim;
+          // deno-fmt-ignore
+          arena.run(
+            () => arena.kernels.head_norm_f32(
+              xAt, stride, n, heads, headDim, weightAt, step, EPSILON, centred,
+            ),
+            ...Array.from({ length: n }, (_, t) => [xAt + 4 * t * stride, 4 * width] as const),
+          );
+          const got = unstride(arena.floats(xAt, n * stride), n, stride, width);
+          for (let row = 0; row < n * heads; row++) {
+            const from = Math.floor(row / heads) * stride + (row % heads) * headDim;
+            const head = x.subarray(from, from + headDim);
+            const first = (row % heads) * step;
+            const own = weight.subarray(first, first + headDim);
+            const expected = centred === 1
+              ? layerNorm(head, { weight: own, bias: null, epsilon: EPSILON })
+              : rmsNorm(head, own, EPSILON);
+            const found = got.subarray(row * headDim, (row + 1) * headDim);
+            assertClose(found, expected, 1e-12, `head_norm_f32 ${headDim} ${n} ${heads}`);
+          }
+        }
+      }
+    }
+  }
+}
+
+function sweepRowSquares(arena: TestArena): void {
+  for (const { d, n, stride, rng } of shapes()) {
+    arena.reset();
+    const x = randomFloats(rng, n * stride, 3);
+    const [xAt, out] = [arena.put(x, 4), arena.place(4 * n, 4)];
+    arena.run(() => arena.kernels.row_squares_f32(xAt, stride, n, d, out), [out, 4 * n]);
+    const expected = rowSquares(unstride(x, n, stride, d), d);
+    assertClose(arena.floats(out, n), expected, 1e-12, `row_squares_f32 ${d}`);
+  }
+}
+
+function sweepScale(
+  arena: TestArena,
+  name: "scale_f32" | "scale_rows_f32" | "mul_weight_f32",
+): void {
+  for (const { d, n, stride, rng } of shapes()) {
+    arena.reset();
+    const x = randomFloats(rng, n * stride);
+    const factors = randomFloats(rng, name === "mul_weight_f32" ? d : n);
+    const [xAt, at] = [arena.put(x, 4), arena.put(factors, 4)];
+    const call = {
+      scale_f32: () => arena.kernels.scale_f32(xAt, stride, n, d, factors[0]),
+      scale_rows_f32: () => arena.kernels.scale_rows_f32(xAt, stride, at, n, d),
+      mul_weight_f32: () => arena.kernels.mul_weight_f32(xAt, stride, at, n, d),
+    }[name];
+    arena.run(call, ...rowsOf(xAt, n, stride, d));
+    const expected = unstride(x, n, stride, d).map((value, i) => {
+      const [t, column] = [Math.floor(i / d), i % d];
+      return value * factors[name === "scale_f32" ? 0 : name === "scale_rows_f32" ? t : column];
+    });
+    assertEquals(unstride(arena.floats(xAt, n * stride), n, stride, d), expected);
+  }
+}
+
+function sweepSoftCap(arena: TestArena): void {
+  for (const n of WIDTHS) {
+    for (const cap of [1, 30, 50]) {
+      for (const size of [1e-6, 0.1, 30, 1e6]) {
+        arena.reset();
+        const x = randomFloats(new Rng(n), n, size);
+        const at = arena.put(x, 4);
+        arena.run(() => arena.kernels.soft_cap_f32(at, n, cap), [at, 4 * n]);
+        const expected = softCap(x, cap);
+        arena.floats(at, n).forEach((value, i) =>
+          assert(Math.abs(value - expected[i]) <= 5e-7 * Math.abs(expected[i]), `soft cap ${x[i]}`)
+        );
+      }
+    }
+  }
+}
+
+function sweepGather(arena: TestArena): void {
+  for (const { d, n, stride, rng } of shapes()) {
+    arena.reset();
+    const xRows = 4;
+    const x = randomFloats(rng, xRows * stride);
+    const rows = Uint32Array.from({ length: n }, () => rng.int(xRows));
+    if (n > 1) rows[1] = 2 ** 32 - 1; // no row: the last one
+    const [xAt, rowsAt] = [arena.put(x, 4), arena.put(new Uint8Array(rows.buffer), 4)];
+    const outStride = d + 3;
+    const out = arena.place(4 * n * outStride, 4);
+    arena.run(
+      () => arena.kernels.gather_rows_f32(xAt, stride, xRows, rowsAt, n, out, outStride, d),
+      [out, 4 * n * outStride],
+    );
+    const got = arena.floats(out, n * outStride);
+    rows.forEach((row, j) => {
+      const from = Math.min(row, xRows - 1) * stride;
+      const found = got.subarray(j * outStride, (j + 1) * outStride);
+      assertEquals(found, Float32Array.from([...x.subarray(from, from + d), 0, 0, 0]));
+    });
+  }
+}
+
+function sweepScatter(arena: TestArena): void {
+  for (const { d, n, stride, rng } of shapes()) {
+    arena.reset();
+    const xRows = 4;
+    const x = randomFloats(rng, xRows * stride);
+    const yStride = d + 2;
+    const y = randomFloats(rng, n * yStride);
+    const rows = Uint32Array.from({ length: n }, () => rng.int(xRows));
+    if (n > 1) rows[1] = 2 ** 32 - 1;
+    const [xAt, yAt] = [arena.put(x, 4), arena.put(y, 4)];
+    const rowsAt = arena.put(new Uint8Array(rows.buffer), 4);
+    arena.run(
+      () => arena.kernels.scatter_add_f32(xAt, stride, xRows, rowsAt, n, yAt, yStride, d),
+      ...rowsOf(xAt, xRows, stride, d),
+    );
+    const expected = x.slice();
+    rows.forEach((row, j) => {
+      const to = Math.min(row, xRows - 1) * stride;
+      for (let i = 0; i < d; i++) expected[to + i] += y[j * yStride + i];
+    });
+    assertEquals(arena.floats(xAt, xRows * stride), expected);
+  }
+}
+
+/** The written ranges of n rows of d floats. */
+function rowsOf(ptr: number, n: number, stride: number, d: number): [number, number][] {
+  return Array.from({ length: n }, (_, t) => [ptr + 4 * t * stride, 4 * d]);
+}

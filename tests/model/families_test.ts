@@ -1,0 +1,237 @@
+/** What sets each family apart, as its files say it and as it must be read. */
+import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { UnsupportedModelError } from "../../src/base/errors.ts";
+import { parseGguf } from "../../src/gguf/mod.ts";
+import { describeModel, type LayerConfig, type ModelConfig } from "../../src/model/mod.ts";
+import type { TinyFamilyName } from "../support/tiny_families.ts";
+import { tinyModel } from "../support/tiny_model.ts";
+import { withMetadata } from "./changed_file.ts";
+
+const COMMON = parseConfig("llama");
+
+/** What a family's config has that is not as in a llama of the same shape. */
+type Differences = Partial<Omit<ModelConfig, "ropes" | "layers" | "architecture">> & {
+  /** Kind, rotated dimensions, base, scaling factor of each rope; left out: like Llama's. */
+  readonly ropes?: readonly (readonly [string, number, number, number])[];
+  /** Window and rope of each layer; left out: no windows, all with the first rope. */
+  readonly layers?: string;
+};
+
+const NEOX: Differences = { ropes: [["neox", 16, 10000, 1]] };
+const WIDE_NEOX: Differences = {
+  headDim: 24,
+  attentionScale: 1 / Math.sqrt(24),
+  ropes: [["neox", 24, 10000, 1]],
+};
+const GEMMA: Differences = {
+  ...WIDE_NEOX,
+  feedForward: { activation: "gelu", isGated: true, activatesUp: false },
+  embeddingScale: 8,
+  tiedEmbeddings: true,
+};
+const LAYER_NORM: Differences = { norm: { kind: "layer", epsilon: Math.fround(1e-5) } };
+const UNGATED = { isGated: false, activatesUp: false };
+
+function experts(changes: Partial<NonNullable<ModelConfig["experts"]>>): Differences {
+  return {
+    feedForwardLength: 0,
+    experts: {
+      count: 8,
+      usedCount: 3,
+      feedForwardLength: 32,
+      gating: "softmax",
+      normalizesWeights: true,
+      weightScale: 1,
+      routerInput: "feedForward",
+      sharedFeedForwardLength: 0,
+      ...changes,
+    },
+  };
+}
+
+const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
+  "llama": {},
+  "llama-biased": {},
+  "llama-moe": experts({ count: 4, usedCount: 2, feedForwardLength: 64 }),
+  "llama-moe-old": experts({ count: 4, usedCount: 2, feedForwardLength: 64 }),
+  "relu-llama": { feedForward: { activation: "relu", isGated: true, activatesUp: false } },
+  "bamboo": { feedForward: { activation: "relu", isGated: true, activatesUp: true } },
+  "qwen2": NEOX,
+  "qwen2moe": { ...NEOX, ...experts({ normalizesWeights: false, sharedFeedForwardLength: 64 }) },
+  "qwen3": WIDE_NEOX,
+  "qwen3moe": { ...WIDE_NEOX, ...experts({}) },
+  "gemma": GEMMA,
+  "gemma2": {
+    ...GEMMA,
+    blockCount: 3,
+    attentionSoftCap: 1.5,
+    logitSoftCap: 3,
+    layers: "8:0 0:0 8:0",
+  },
+  "gemma3": {
+    ...GEMMA,
+    blockCount: 7,
+    layers: "8:1 8:1 8:1 8:1 8:1 0:0 8:1",
+    ropes: [["neox", 24, 1e6, 8], ["neox", 24, 10000, 1]],
+  },
+  "phi3": { ...NEOX, contextLength: 1024 },
+  "minicpm": {
+    embeddingScale: 3,
+    residualScale: Math.fround(0.6),
+    logitScale: 1 / Math.fround(0.7),
+  },
+  "granite": {
+    embeddingScale: 6,
+    residualScale: Math.fround(0.4),
+    attentionScale: Math.fround(0.4),
+    logitScale: 1 / Math.fround(1.6),
+    tiedEmbeddings: true,
+  },
+  "granite-unrotated": {
+    logitScale: 1 / Math.fround(0.8),
+    ropes: [],
+    layers: "0:- 0:-",
+  },
+  "olmo2": NEOX,
+  "olmo2-windowed": {
+    blockCount: 5,
+    layers: "8:1 8:1 8:1 0:0 8:1",
+    ropes: [["neox", 16, 10000, 8], ["neox", 16, 10000, 1]],
+  },
+  "smollm3": { blockCount: 5, tiedEmbeddings: true, layers: "0:0 0:0 0:0 0:- 0:0" },
+  "stablelm": { ...LAYER_NORM, ropes: [["neox", 4, 10000, 1]] },
+  "stablelm-parallel": {
+    ...LAYER_NORM,
+    hasParallelBlocks: true,
+    ropes: [["neox", 4, 10000, 1]],
+  },
+  "chatglm": { ropes: [["norm", 8, 10000, 1]] },
+  "starcoder2": {
+    ...NEOX,
+    ...LAYER_NORM,
+    feedForward: { activation: "gelu", ...UNGATED },
+  },
+  "gpt2": {
+    ...LAYER_NORM,
+    feedForward: { activation: "gelu", ...UNGATED },
+    tiedEmbeddings: true,
+    ropes: [],
+    layers: "0:- 0:-",
+  },
+  "smallthinker": {
+    ...WIDE_NEOX,
+    ...experts({ count: 6, gating: "sigmoid", routerInput: "layerInput" }),
+    feedForward: { activation: "relu", isGated: true, activatesUp: false },
+    blockCount: 5,
+    layers: "0:- 4096:0 4096:0 4096:0 0:-",
+  },
+  "smallthinker-softmax": {
+    ...WIDE_NEOX,
+    ...experts({ count: 6, routerInput: "layerInput" }),
+    feedForward: { activation: "relu", isGated: true, activatesUp: false },
+    blockCount: 5,
+    layers: "0:- 4096:0 4096:0 4096:0 0:-",
+  },
+  "arcee": { feedForward: { activation: "relu2", ...UNGATED } },
+  "nemotron": {
+    ...LAYER_NORM,
+    feedForward: { activation: "relu2", ...UNGATED },
+    ropes: [["neox", 8, 10000, 1]],
+  },
+};
+
+for (const [name, differences] of Object.entries(EXPECTED)) {
+  Deno.test(`describeModel() reads what is special about ${name}`, () => {
+    const { ropes, layers, ...rest } = differences;
+    const config = parseConfig(name as TinyFamilyName);
+    const blockCount = rest.blockCount ?? COMMON.blockCount;
+    assertEquals(showRopes(config), ropes ?? showRopes(COMMON));
+    assertEquals(
+      config.layers.map(showLayer).join(" "),
+      layers ?? Array(blockCount).fill("0:0").join(" "),
+    );
+    const { ropes: _, layers: __, architecture: ___, ...found } = config;
+    const { ropes: _r, layers: _l, architecture: _a, ...common } = COMMON;
+    assertEquals<unknown>(found, { ...common, ...rest });
+  });
+}
+
+Deno.test("describeModel() knows the attention scale of the large Gemmas by their depth", () => {
+  // 27B: heads of 128 dimensions, but queries are scaled by the width over the heads, 16 here.
+  for (const [architecture, blocks] of [["gemma2", 46], ["gemma3", 62]] as const) {
+    const scale = (blockCount: number) =>
+      describeModel(parseGguf(tinyModel({ architecture, blockCount }))).config.attentionScale;
+    assertEquals(scale(blocks), 1 / 4);
+    assertEquals(scale(blocks - 1), 1 / Math.sqrt(24));
+  }
+});
+
+Deno.test("describeModel() fills in what MiniCPM, Granite and Gemma 2 leave out", () => {
+  const without = (architecture: "minicpm" | "granite" | "gemma2", keys: string[]) => {
+    const gone = keys.map((key) => [`${architecture}.${key}`, undefined]);
+    const file = parseGguf(tinyModel({ architecture }));
+    return describeModel(withMetadata(file, Object.fromEntries(gone))).config;
+  };
+  const minicpm = without("minicpm", ["embedding_scale", "residual_scale", "logit_scale"]);
+  assertEquals(
+    [minicpm.embeddingScale, minicpm.residualScale, minicpm.logitScale],
+    [12, 1.4 / Math.SQRT2, 256 / 64],
+  );
+  const granite = without("granite", ["embedding_scale", "attention.scale", "logit_scale"]);
+  assertEquals(
+    [granite.embeddingScale, granite.attentionScale, granite.logitScale],
+    [1, 1 / 4, 1],
+  );
+  const caps = ["attn_logit_softcapping", "final_logit_softcapping", "attention.sliding_window"];
+  const gemma2 = without("gemma2", caps);
+  assertEquals(
+    [gemma2.attentionSoftCap, gemma2.logitSoftCap, gemma2.layers[0].slidingWindow],
+    [50, 30, 4096],
+  );
+});
+
+Deno.test("describeModel() gives a SmallThinker without a window positions everywhere", () => {
+  const file = parseGguf(tinyModel({ architecture: "smallthinker" }));
+  const key = "smallthinker.attention.sliding_window";
+  for (const window of [0, undefined]) {
+    const { layers } = describeModel(withMetadata(file, { [key]: window })).config;
+    assertEquals(layers.map(showLayer).join(" "), "0:0 0:0 0:0 0:0 0:0");
+  }
+});
+
+Deno.test("describeModel() takes parallel blocks from the tensors, whatever the key says", () => {
+  for (const architecture of ["stablelm", "stablelm-parallel"] as const) {
+    const file = parseGguf(tinyModel({ architecture }));
+    for (const said of [true, false]) {
+      const { config } = describeModel(
+        withMetadata(file, { "stablelm.use_parallel_residual": said }),
+      );
+      assertEquals(config.hasParallelBlocks, architecture === "stablelm-parallel");
+    }
+  }
+});
+
+Deno.test("describeModel() lets a file choose an activation it can name", () => {
+  const file = parseGguf(tinyModel({ architecture: "bamboo" }));
+  const activation = (said: string) =>
+    describeModel(withMetadata(file, { "bamboo.hidden_activation": said })).config.feedForward;
+  assertEquals(activation("swish"), { activation: "silu", isGated: true, activatesUp: true });
+  assertEquals(activation("gelu_pytorch_tanh").activation, "gelu");
+  const error = assertThrows(() => activation("tanh"), UnsupportedModelError, '"tanh"');
+  assertMatch(error.message, /silu.*relu2/);
+});
+
+function parseConfig(architecture: TinyFamilyName): ModelConfig {
+  return describeModel(parseGguf(tinyModel({ architecture }))).config;
+}
+
+function showRopes({ ropes }: ModelConfig) {
+  return ropes.map(({ kind, dimensionCount, frequencyBase, scaling }) => (
+    [kind, dimensionCount, frequencyBase, scaling.factor] as const
+  ));
+}
+
+/** "window:rope". */
+function showLayer({ slidingWindow, rope }: LayerConfig): string {
+  return `${slidingWindow}:${rope ?? "-"}`;
+}

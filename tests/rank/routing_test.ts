@@ -1,0 +1,94 @@
+/** The arithmetic that sends tokens to experts. */
+import { assertAlmostEquals, assertEquals } from "@std/assert";
+import type { ExpertsConfig } from "../../src/model/types.ts";
+import { Routing } from "../../src/rank/routing.ts";
+import { Rng } from "../support/rng.ts";
+
+const CONFIG: ExpertsConfig = {
+  count: 4,
+  usedCount: 2,
+  feedForwardLength: 32,
+  gating: "softmax",
+  normalizesWeights: false,
+  weightScale: 1,
+  routerInput: "feedForward",
+  sharedFeedForwardLength: 0,
+};
+
+Deno.test("Routing.route() chooses the highest logits, the lower index among equals", () => {
+  assertEquals(route([[1, 5, 5, 5]]).experts, [[1, 2]]);
+  assertEquals(route([[0, 0, 0, 0]]).experts, [[0, 1]]);
+  assertEquals(route([[9, -1, 3, 2], [-1, -2, -3, -2]]).experts, [[0, 2], [0, 1]]);
+});
+
+Deno.test("Routing.route() weighs by softmax over all, over the chosen, or by sigmoid", () => {
+  const logits = [[1, 3, 2, 0]];
+  const all = [1, 3, 2, 0].map(Math.exp).reduce((sum, value) => sum + value);
+  assertWeights(route(logits), [[Math.exp(3) / all, Math.exp(2) / all]]);
+  const share = 1 / (1 + Math.exp(-1));
+  assertWeights(route(logits, { normalizesWeights: true }), [[share, 1 - share]]);
+  assertWeights(route(logits, { gating: "softmaxOfChosen" }), [[share, 1 - share]]);
+  const sigmoids = [3, 2].map((logit) => 1 / (1 + Math.exp(-logit)));
+  assertWeights(route(logits, { gating: "sigmoid" }), [sigmoids]);
+  const tiny = [Math.exp(-20), Math.exp(-30)]; // their sum is below 2^-14, which counts then
+  const small = route([[-20, -40, -30, -50]], { gating: "sigmoid", normalizesWeights: true });
+  assertWeights(small, [tiny.map((weight) => weight * 2 ** 14)]);
+  assertWeights(route(logits, { gating: "sigmoid", weightScale: 2.5 }), [
+    sigmoids.map((weight) => 2.5 * weight),
+  ]);
+});
+
+Deno.test("Routing.route() adds the bias for the choice only", () => {
+  const { experts, weights } = route([[1, 3, 2, 0]], { gating: "sigmoid" }, [0, 0, 0, 9]);
+  assertEquals(experts, [[1, 3]]);
+  assertAlmostEquals(weights[0][1], 0.5, 1e-6);
+});
+
+Deno.test("Routing.route() sorts by expert, and tokens within one", () => {
+  const routing = new Routing(CONFIG, 8);
+  const routes = { rows: new Uint32Array(16), weights: new Float32Array(16) };
+  // Twice, because what is left of the first time must not count.
+  for (const logits of [[[4, 3, 2, 1]], [[0, 9, 8, 0], [9, 0, 8, 0], [0, 0, 8, 9]]]) {
+    routing.route(Float32Array.from(logits.flat()), logits.length, null, routes);
+  }
+  assertEquals([...routing.starts], [0, 1, 2, 5, 6]);
+  assertEquals([...routes.rows.subarray(0, 6)], [1, 0, 0, 1, 2, 2]);
+});
+
+Deno.test("Routing.route() keeps weights finite for any logits", () => {
+  const rng = new Rng(4);
+  for (const gating of ["softmax", "softmaxOfChosen", "sigmoid"] as const) {
+    for (const size of [1, 100, 1e30]) {
+      const logits = [[0, 0, 0, 0].map(() => rng.normal() * size)];
+      const { weights } = route(logits, { gating });
+      assertEquals(weights.flat().every(Number.isFinite), true, `${gating} ${logits}`);
+    }
+  }
+});
+
+/** Experts and weights of each token, by expert. */
+function route(
+  logits: number[][],
+  config: Partial<ExpertsConfig> = {},
+  bias: number[] | null = null,
+): { experts: number[][]; weights: number[][] } {
+  const n = logits.length;
+  const routing = new Routing({ ...CONFIG, ...config }, n);
+  const routes = { rows: new Uint32Array(n * 2), weights: new Float32Array(n * 2) };
+  routing.route(Float32Array.from(logits.flat()), n, bias && Float32Array.from(bias), routes);
+  const experts: number[][] = logits.map(() => []);
+  const weights: number[][] = logits.map(() => []);
+  for (let expert = 0; expert < CONFIG.count; expert++) {
+    for (let j = routing.starts[expert]; j < routing.starts[expert + 1]; j++) {
+      experts[routes.rows[j]].push(expert);
+      weights[routes.rows[j]].push(routes.weights[j]);
+    }
+  }
+  return { experts, weights };
+}
+
+function assertWeights(found: { weights: number[][] }, expected: number[][]): void {
+  found.weights.flat().forEach((weight, i) =>
+    assertAlmostEquals(weight, expected.flat()[i], 1e-6 * expected.flat()[i])
+  );
+}

@@ -1,0 +1,252 @@
+/**
+ * Every choice that a family makes shows in its logits: a model taken for one that chooses
+ * otherwise computes something else. So whoever agrees with the reference on the tiny models has
+ * read and computed all of them.
+ */
+import { assertEquals, assertGreater } from "@std/assert";
+import { type GgufFile, parseGguf, TensorReader } from "../../src/gguf/mod.ts";
+import { describeModel, type ModelConfig, type ModelDescription } from "../../src/model/mod.ts";
+import { ReferenceModel } from "../../src/reference/forward.ts";
+import { nmse } from "../support/compare.ts";
+import type { TinyFamilyName } from "../support/tiny_families.ts";
+import { TINY_PROMPT, tinyModel } from "../support/tiny_model.ts";
+
+/** A mistake: what a description would be if one choice were read otherwise. */
+type Mistake = (description: ModelDescription) => ModelDescription;
+
+/** Golden tolerances are a thousand times smaller. */
+const NMSE_MIN = 1e-3;
+
+const MISTAKES = {
+  "no biases": (d) => mapLayers(d, (l) => ({ ...l, query: { ...l.query, bias: null } })),
+  "no bias of the block's output": (d) =>
+    mapLayers(d, (l) => ({ ...l, attentionOutput: { ...l.attentionOutput, bias: null } })),
+  "no bias of the neurons": (d) =>
+    mapLayers(d, (l) => {
+      const { feedForward } = l;
+      if (feedForward.kind !== "dense") return l;
+      return { ...l, feedForward: { ...feedForward, up: { ...feedForward.up, bias: null } } };
+    }),
+  "no head norms": (d) => mapLayers(d, (l) => ({ ...l, queryNorm: null, keyNorm: null })),
+  "heads normalised one by one": (d) =>
+    mapLayers(d, (l) => ({ ...l, queryNorm: l.queryNorm && { ...l.queryNorm, span: "head" } })),
+  "no post norms": (d) =>
+    mapLayers(d, (l) => ({ ...l, attentionPostNorm: null, feedForwardPostNorm: null })),
+  "post norms before the blocks": (d) =>
+    mapLayers(d, (l) => ({ ...l, attentionNorm: l.attentionPostNorm, attentionPostNorm: null })),
+  "key and value exchanged": (d) => mapLayers(d, (l) => ({ ...l, key: l.value, value: l.key })),
+  "gate and up exchanged": (d) =>
+    mapLayers(d, (l) => {
+      const { feedForward } = l;
+      if (feedForward.kind !== "dense" || feedForward.gate === null) return l;
+      return { ...l, feedForward: { ...feedForward, gate: feedForward.up, up: feedForward.gate } };
+    }),
+  "experts in reverse": (d) =>
+    mapLayers(d, (l) => {
+      const { feedForward } = l;
+      if (feedForward.kind !== "experts") return l;
+      const experts = feedForward.experts.toReversed();
+      return { ...l, feedForward: { ...feedForward, experts } };
+    }),
+  "no shared expert": (d) =>
+    mapLayers(d, (l) => {
+      const { feedForward } = l;
+      if (feedForward.kind !== "experts") return l;
+      return { ...l, feedForward: { ...feedForward, shared: null } };
+    }),
+  "no gate of the shared expert": (d) =>
+    mapLayers(d, (l) => {
+      const { feedForward } = l;
+      if (feedForward.kind !== "experts") return l;
+      return { ...l, feedForward: { ...feedForward, sharedGate: null } };
+    }),
+  "no learned positions": ({ config, tensors }) => (
+    { config, tensors: { ...tensors, positionEmbedding: null } }
+  ),
+  "RMS norms": (d) => withConfig(d, ({ norm }) => ({ norm: { ...norm, kind: "rms" } })),
+  "SiLU": (d) => withActivation(d, { activation: "silu" }),
+  "GELU": (d) => withActivation(d, { activation: "gelu" }),
+  "ReLU": (d) => withActivation(d, { activation: "relu" }),
+  "up as it is": (d) => withActivation(d, { activatesUp: false }),
+  "neighbouring pairs": (d) => withRopes(d, { kind: "norm" }),
+  "pairs half a head apart": (d) => withRopes(d, { kind: "neox" }),
+  "another base": (d) => withRopes(d, { frequencyBase: 5000 }),
+  "no rotary factors": (d) => withRopes(d, { factors: null }),
+  "context not stretched": (d) =>
+    withConfig(d, ({ ropes }) => ({
+      ropes: ropes.map((rope) => ({
+        ...rope,
+        scaling: { ...rope.scaling, type: "none", factor: 1 },
+      })),
+    })),
+  "cosines as they are": (d) =>
+    withConfig(d, ({ ropes }) => ({
+      ropes: ropes.map((rope) => ({ ...rope, scaling: { ...rope.scaling, attentionFactor: 1 } })),
+    })),
+  "all dimensions rotated": (d) =>
+    withConfig(d, ({ ropes, headDim }) => ({
+      ropes: ropes.map((rope) => ({ ...rope, dimensionCount: headDim })),
+    })),
+  "one rope for all layers": (d) =>
+    withConfig(d, ({ layers }) => ({ layers: layers.map((layer) => ({ ...layer, rope: 0 })) })),
+  "no rope": (d) =>
+    withConfig(d, ({ layers }) => ({ layers: layers.map((layer) => ({ ...layer, rope: null })) })),
+  "no windows": (d) =>
+    withConfig(d, ({ layers }) => ({
+      layers: layers.map((layer) => ({ ...layer, slidingWindow: 0 })),
+    })),
+  "a window more": (d) =>
+    withConfig(d, ({ layers }) => ({
+      layers: layers.map((l) => ({ ...l, slidingWindow: l.slidingWindow && l.slidingWindow + 1 })),
+    })),
+  "blocks one after the other": (d) => withConfig(d, () => ({ hasParallelBlocks: false })),
+  "no cap of scores": (d) => withConfig(d, () => ({ attentionSoftCap: 0 })),
+  "no cap of logits": (d) => withConfig(d, () => ({ logitSoftCap: 0 })),
+  "attention scaled as usual": (d) =>
+    withConfig(d, ({ headDim }) => ({ attentionScale: 1 / Math.sqrt(headDim) })),
+  "embeddings as they are": (d) => withConfig(d, () => ({ embeddingScale: 1 })),
+  "blocks as they are": (d) => withConfig(d, () => ({ residualScale: 1 })),
+  "logits as they are": (d) => withConfig(d, () => ({ logitScale: 1 })),
+  "weights normalised": (d) => withExperts(d, { normalizesWeights: true }),
+  "weights not normalised": (d) => withExperts(d, { normalizesWeights: false }),
+  "one expert fewer": (d) => withExperts(d, { usedCount: (d.config.experts?.usedCount ?? 2) - 1 }),
+  "softmax": (d) => withExperts(d, { gating: "softmax" }),
+  "sigmoid": (d) => withExperts(d, { gating: "sigmoid" }),
+  "routed behind attention": (d) => withExperts(d, { routerInput: "feedForward" }),
+} satisfies Readonly<Record<string, Mistake>>;
+
+type MistakeName = keyof typeof MISTAKES;
+
+const MOE: readonly MistakeName[] = ["experts in reverse", "one expert fewer"];
+const BIASED: readonly MistakeName[] = [
+  "no biases",
+  "no bias of the block's output",
+  "no bias of the neurons",
+];
+const SMALLTHINKER: readonly MistakeName[] = [
+  ...MOE,
+  "SiLU",
+  "neighbouring pairs",
+  "one rope for all layers",
+  "weights not normalised",
+  "routed behind attention",
+];
+
+const CHOICES: Readonly<Record<TinyFamilyName, readonly MistakeName[]>> = {
+  "llama": ["pairs half a head apart", "another base", "GELU", "gate and up exchanged"],
+  "llama-biased": BIASED,
+  "llama-moe": [...MOE, "weights not normalised", "sigmoid"],
+  "llama-moe-old": MOE,
+  "relu-llama": ["SiLU"],
+  "bamboo": ["SiLU", "up as it is"],
+  "qwen2": ["no biases", "neighbouring pairs"],
+  "qwen2moe": [...MOE, "weights normalised", "no shared expert", "no gate of the shared expert"],
+  "qwen3": ["no head norms", "neighbouring pairs"],
+  "qwen3moe": [...MOE, "weights not normalised", "no head norms"],
+  "gemma": ["SiLU", "embeddings as they are", "neighbouring pairs"],
+  "gemma2": [
+    "no post norms",
+    "no windows",
+    "a window more",
+    "no cap of scores",
+    "no cap of logits",
+  ],
+  "gemma3": [
+    "no post norms",
+    "no head norms",
+    "no windows",
+    "one rope for all layers",
+    "context not stretched",
+  ],
+  "phi3": ["no rotary factors", "cosines as they are", "gate and up exchanged"],
+  "minicpm": ["embeddings as they are", "blocks as they are", "logits as they are"],
+  "granite": ["embeddings as they are", "blocks as they are", "attention scaled as usual"],
+  "granite-unrotated": ["logits as they are"],
+  "olmo2": ["no post norms", "heads normalised one by one", "post norms before the blocks"],
+  "olmo2-windowed": ["no windows", "one rope for all layers", "context not stretched"],
+  "smollm3": ["one rope for all layers", "no rope", "pairs half a head apart"],
+  "stablelm": ["RMS norms", "all dimensions rotated"],
+  "stablelm-parallel": ["blocks one after the other", "no head norms", "no biases"],
+  "chatglm": ["no biases", "all dimensions rotated", "pairs half a head apart"],
+  "starcoder2": [...BIASED, "RMS norms", "SiLU", "neighbouring pairs"],
+  "gpt2": [...BIASED, "RMS norms", "ReLU", "no learned positions", "key and value exchanged"],
+  "smallthinker": [...SMALLTHINKER, "softmax"],
+  "smallthinker-softmax": [...SMALLTHINKER, "sigmoid"],
+  "arcee": ["ReLU", "pairs half a head apart"],
+  "nemotron": ["ReLU", "RMS norms", "all dimensions rotated"],
+};
+
+for (const [name, mistakes] of Object.entries(CHOICES)) {
+  Deno.test(`ReferenceModel computes another ${name} when a choice is read otherwise`, () => {
+    const bytes = tinyModel({ architecture: name as TinyFamilyName, seed: 36 });
+    const file = parseGguf(bytes);
+    const description = describeModel(file);
+    const right = logitsOf(file, bytes, description);
+    for (const mistake of mistakes) {
+      const wrong = logitsOf(file, bytes, MISTAKES[mistake](description));
+      assertGreater(nmse(wrong, right), NMSE_MIN, mistake);
+    }
+  });
+}
+
+Deno.test("ReferenceModel computes the same from experts in one tensor and in many", () => {
+  const [one, many] = (["llama-moe", "llama-moe-old"] as const).map((architecture) => {
+    const bytes = tinyModel({ architecture, seed: 36 });
+    const file = parseGguf(bytes);
+    return logitsOf(file, bytes, describeModel(file));
+  });
+  assertEquals(one, many);
+});
+
+for (const architecture of ["gemma3", "gpt2", "qwen2moe", "smallthinker"] as const) {
+  Deno.test(`ReferenceModel computes ${architecture} the same in one piece and in three`, () => {
+    const bytes = tinyModel({ architecture, seed: 36 });
+    const file = parseGguf(bytes);
+    const model = new ReferenceModel(file, { reader: TensorReader.ofBytes(bytes) });
+    const pieces = [[0, 5], [5, 17], [17, 24]].flatMap(([from, to]) => [
+      ...model.forward(TINY_PROMPT.slice(from, to), from),
+    ]);
+    const whole = logitsOf(file, bytes, describeModel(file));
+    assertEquals(Float32Array.from(pieces), whole);
+  });
+}
+
+function logitsOf(
+  file: GgufFile,
+  bytes: Uint8Array<ArrayBuffer>,
+  description: ModelDescription,
+): Float32Array {
+  const model = new ReferenceModel(file, { reader: TensorReader.ofBytes(bytes), description });
+  return model.forward(TINY_PROMPT.slice(0, 24));
+}
+
+type Layer = ModelDescription["tensors"]["layers"][number];
+
+function mapLayers(
+  { config, tensors }: ModelDescription,
+  change: (layer: Layer) => Layer,
+): ModelDescription {
+  return { config, tensors: { ...tensors, layers: tensors.layers.map(change) } };
+}
+
+function withConfig(
+  { config, tensors }: ModelDescription,
+  change: (config: ModelConfig) => Partial<ModelConfig>,
+): ModelDescription {
+  return { config: { ...config, ...change(config) }, tensors };
+}
+
+function withActivation(d: ModelDescription, change: Partial<ModelConfig["feedForward"]>) {
+  return withConfig(d, ({ feedForward }) => ({ feedForward: { ...feedForward, ...change } }));
+}
+
+function withRopes(d: ModelDescription, change: Partial<ModelConfig["ropes"][number]>) {
+  return withConfig(d, ({ ropes }) => ({ ropes: ropes.map((rope) => ({ ...rope, ...change })) }));
+}
+
+function withExperts(
+  d: ModelDescription,
+  change: Partial<NonNullable<ModelConfig["experts"]>>,
+) {
+  return withConfig(d, ({ experts }) => ({ experts: experts && { ...experts, ...change } }));
+}

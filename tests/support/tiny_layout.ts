@@ -1,0 +1,183 @@
+/** What the file of a tiny model holds: its metadata and its tensors with their dimensions. */
+import { f32, type MetadataEntry, text, u32 } from "../../src/gguf/mod.ts";
+import type { PlannedTensor, TensorRole } from "../../src/synth/layout.ts";
+import { chooseTypes, FILE_TYPES, type Quant } from "../../src/quantize/mod.ts";
+import type { TinyFamily } from "./tiny_families.ts";
+
+/** Everything that decides which tensors a tiny model has and how large they are. */
+export interface TinyShape {
+  readonly blockCount: number;
+  readonly embeddingLength: number;
+  /** Of a dense block. */
+  readonly feedForwardLength: number;
+  readonly headCount: number;
+  readonly headCountKv: number;
+  readonly headDim: number;
+  readonly vocabSize: number;
+  /** Tokens. */
+  readonly contextLength: number;
+  readonly epsilon: number;
+  readonly ropeBase: number;
+  /** True when the output projection is the embedding table. */
+  readonly tied: boolean;
+}
+
+/** The metadata without the tokenizer. */
+export function tinyMetadata(
+  shape: TinyShape,
+  family: TinyFamily,
+  file: { architecture: string; type: Quant },
+): MetadataEntry[] {
+  const { architecture } = file;
+  const { experts } = family;
+  const epsilonKey = family.layerNorm ? "layer_norm_epsilon" : "layer_norm_rms_epsilon";
+  const own = {
+    "context_length": u32(shape.contextLength),
+    "embedding_length": u32(shape.embeddingLength),
+    "block_count": u32(shape.blockCount),
+    "feed_forward_length": u32(experts ? experts.length : shape.feedForwardLength),
+    "attention.head_count": u32(shape.headCount),
+    "attention.head_count_kv": u32(shape.headCountKv),
+    ...family.headDim && {
+      "attention.key_length": u32(family.headDim),
+      "attention.value_length": u32(family.headDim),
+    },
+    [`attention.${epsilonKey}`]: f32(shape.epsilon),
+    "rope.dimension_count": u32(family.rotatedDims ?? shape.headDim),
+    "rope.freq_base": f32(shape.ropeBase),
+    "vocab_size": u32(shape.vocabSize),
+    ...experts && { "expert_count": u32(experts.count), "expert_used_count": u32(experts.used) },
+    ...family.keys,
+  };
+  return [
+    ["general.architecture", text(architecture)],
+    ["general.name", text("tiny")],
+    ["general.file_type", u32(FILE_TYPES[file.type])],
+    ["general.quantization_version", u32(2)],
+    ...Object.entries(own).map(([key, value]): MetadataEntry => [`${architecture}.${key}`, value]),
+  ];
+}
+
+/** All tensors, in the order of real files; matrices have the types that `quant` gives them. */
+export function tinyTensors(
+  shape: TinyShape,
+  family: TinyFamily,
+  quant: Quant,
+): PlannedTensor[] {
+  const tensors = floatTensors(shape, family);
+  const chosen = chooseTypes(tensors, quant);
+  return tensors.map((tensor) => ({ ...tensor, type: chosen.get(tensor.name)?.type ?? "F32" }));
+}
+
+function floatTensors(shape: TinyShape, family: TinyFamily): PlannedTensor[] {
+  const { embeddingLength: width, vocabSize } = shape;
+  const plan = new TensorPlan(family);
+  plan.matrix("token_embd", [width, vocabSize], "embedding");
+  if (family.learnedPositions) {
+    plan.matrix("position_embd", [width, shape.contextLength], "embedding");
+  }
+  for (let block = 0; block < shape.blockCount; block++) {
+    plan.prefix = `blk.${block}.`;
+    planAttention(plan, shape, family);
+    planFeedForward(plan, shape, family);
+  }
+  plan.prefix = "";
+  plan.norm("output_norm", width);
+  if (!shape.tied) plan.matrix("output", [width, vocabSize], "output");
+  return plan.tensors;
+}
+
+/** Collects tensors of a model or a layer. */
+class TensorPlan {
+  readonly tensors: PlannedTensor[] = [];
+  /** What names begin with. */
+  prefix = "";
+  readonly #family: TinyFamily;
+
+  constructor(family: TinyFamily) {
+    this.#family = family;
+  }
+
+  matrix(name: string, dims: readonly number[], role: TensorRole = "matrix"): void {
+    this.#add(`${name}.weight`, dims, role);
+  }
+
+  norm(name: string, length: number): void {
+    this.#add(`${name}.weight`, [length], "norm");
+    if (this.#family.layerNorm) this.#add(`${name}.bias`, [length], "bias");
+  }
+
+  /** Norms of queries or keys never have a bias. */
+  headNorm(name: string, dims: readonly number[]): void {
+    this.#add(`${name}.weight`, dims, "norm");
+  }
+
+  /** The biases of those that the family gives one. */
+  biases(lengths: Readonly<Record<string, number>>): void {
+    for (const [name, length] of Object.entries(lengths)) {
+      if (this.#family.biases?.includes(name)) this.#add(`${name}.bias`, [length], "bias");
+    }
+  }
+
+  #add(name: string, dims: readonly number[], role: TensorRole): void {
+    this.tensors.push({ name: this.prefix + name, role, type: "F32", dims });
+  }
+}
+
+function planAttention(plan: TensorPlan, shape: TinyShape, family: TinyFamily): void {
+  const { embeddingLength: width, headCount, headCountKv, headDim } = shape;
+  const [queries, keys] = [headCount * headDim, headCountKv * headDim];
+  if (family.preNorms !== false) plan.norm("attn_norm", width);
+  if (family.fusedQkv) plan.matrix("attn_qkv", [width, queries + 2 * keys]);
+  else {
+    plan.matrix("attn_q", [width, queries]);
+    plan.matrix("attn_k", [width, keys]);
+    plan.matrix("attn_v", [width, keys]);
+  }
+  plan.biases({ attn_q: queries, attn_k: keys, attn_v: keys, attn_qkv: queries + 2 * keys });
+  if (family.headNorms) {
+    const dims = (heads: number) => ({
+      shared: [headDim],
+      projection: [heads * headDim],
+      perHead: [headDim, heads],
+    });
+    plan.headNorm("attn_q_norm", dims(headCount)[family.headNorms]);
+    plan.headNorm("attn_k_norm", dims(headCountKv)[family.headNorms]);
+  }
+  plan.matrix("attn_output", [queries, width], "residual");
+  plan.biases({ attn_output: width });
+  if (family.postNorms) plan.norm("post_attention_norm", width);
+}
+
+function planFeedForward(plan: TensorPlan, shape: TinyShape, family: TinyFamily): void {
+  const { embeddingLength: width, feedForwardLength: neurons } = shape;
+  if (family.preNorms !== false && !family.parallel) plan.norm("ffn_norm", width);
+  if (family.experts) planExperts(plan, width, family.experts);
+  else {
+    if (!family.neurons) plan.matrix("ffn_gate", [width, neurons], "gate");
+    plan.matrix("ffn_up", [width, family.neurons === "fused" ? 2 * neurons : neurons]);
+    plan.matrix("ffn_down", [neurons, width], "residual");
+    plan.biases({ ffn_gate: neurons, ffn_up: neurons, ffn_down: width });
+  }
+  if (family.postNorms) plan.norm("post_ffw_norm", width);
+}
+
+function planExperts(
+  plan: TensorPlan,
+  width: number,
+  { count, length, shared, isOld }: NonNullable<TinyFamily["experts"]>,
+): void {
+  const each = (name: string, dims: readonly number[], role?: TensorRole) => {
+    if (!isOld) return plan.matrix(`${name}_exps`, [...dims, count], role);
+    for (let expert = 0; expert < count; expert++) plan.matrix(`${name}.${expert}`, dims, role);
+  };
+  plan.matrix("ffn_gate_inp", [width, count], "gate");
+  each("ffn_gate", [width, length], "gate");
+  each("ffn_up", [width, length]);
+  each("ffn_down", [length, width], "residual");
+  if (!shared) return;
+  plan.matrix("ffn_gate_inp_shexp", [width], "gate");
+  plan.matrix("ffn_gate_shexp", [width, shared], "gate");
+  plan.matrix("ffn_up_shexp", [width, shared]);
+  plan.matrix("ffn_down_shexp", [shared, width], "residual");
+}

@@ -1,0 +1,199 @@
+// deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
+/**
+ * What neurons do with their inputs: silu, gelu, relu, relu², alone or times a second input. Rows
+ * are f32, strides in floats; formulas: src/reference/activation_ops.ts.
+ */
+import { check_f32_rows } from "./bounds";
+import { exp_f32x4 } from "./exp";
+import { madd } from "./simd";
+
+// Which function. Only ever passed as a constant to inlined code: the choice is made here, once.
+const SILU: i32 = 0;
+const GELU: i32 = 1;
+const RELU: i32 = 2;
+const RELU2: i32 = 3;
+
+/** −2·√(2/π), and 0.044715 times it. */
+const GELU_LINEAR: f32 = -1.5957691216057308;
+const GELU_CUBIC: f32 = -0.07135481627260025;
+
+/** out[t, i] = silu(gate[t, i]) · up[t, i]; zero for i in d..outStride. */
+export function silu_mul_f32(
+  gate: usize,
+  up: usize,
+  inStride: u32,
+  out: usize,
+  outStride: u32,
+  n: u32,
+  d: u32,
+): void {
+  multiplied(SILU, gate, up, inStride, out, outStride, n, d);
+}
+
+/** The same with gelu, in its form with tanh. */
+export function gelu_mul_f32(
+  gate: usize,
+  up: usize,
+  inStride: u32,
+  out: usize,
+  outStride: u32,
+  n: u32,
+  d: u32,
+): void {
+  multiplied(GELU, gate, up, inStride, out, outStride, n, d);
+}
+
+/** The same with relu. */
+export function relu_mul_f32(
+  gate: usize,
+  up: usize,
+  inStride: u32,
+  out: usize,
+  outStride: u32,
+  n: u32,
+  d: u32,
+): void {
+  multiplied(RELU, gate, up, inStride, out, outStride, n, d);
+}
+
+/** The same with relu². */
+export function relu2_mul_f32(
+  gate: usize,
+  up: usize,
+  inStride: u32,
+  out: usize,
+  outStride: u32,
+  n: u32,
+  d: u32,
+): void {
+  multiplied(RELU2, gate, up, inStride, out, outStride, n, d);
+}
+
+/** out[t, i] = silu(x[t, i]); zero for i in d..outStride. */
+export function silu_f32(
+  x: usize,
+  inStride: u32,
+  out: usize,
+  outStride: u32,
+  n: u32,
+  d: u32,
+): void {
+  alone(SILU, x, inStride, out, outStride, n, d);
+}
+
+/** The same with gelu. */
+export function gelu_f32(
+  x: usize,
+  inStride: u32,
+  out: usize,
+  outStride: u32,
+  n: u32,
+  d: u32,
+): void {
+  alone(GELU, x, inStride, out, outStride, n, d);
+}
+
+/** The same with relu. */
+export function relu_f32(
+  x: usize,
+  inStride: u32,
+  out: usize,
+  outStride: u32,
+  n: u32,
+  d: u32,
+): void {
+  alone(RELU, x, inStride, out, outStride, n, d);
+}
+
+/** The same with relu². */
+export function relu2_f32(
+  x: usize,
+  inStride: u32,
+  out: usize,
+  outStride: u32,
+  n: u32,
+  d: u32,
+): void {
+  alone(RELU2, x, inStride, out, outStride, n, d);
+}
+
+@inline
+function multiplied(
+  kind: i32,
+  gate: usize,
+  up: usize,
+  inStride: u32,
+  out: usize,
+  outStride: u32,
+  n: u32,
+  d: u32,
+): void {
+  check_f32_rows(gate, n, inStride, d);
+  check_f32_rows(up, n, inStride, d);
+  check_f32_rows(out, n, outStride, max(d, outStride));
+  for (let t: u32 = 0; t < n; t++) {
+    let g = gate + ((t * inStride) << 2), u = up + ((t * inStride) << 2);
+    let to = out + ((t * outStride) << 2);
+    const end = to + (<usize>d << 2);
+    const wide = to + ((<usize>d & ~7) << 2);
+    for (; to < wide; to += 32, g += 32, u += 32) {
+      const low = f32x4.mul(activate_x4(kind, v128.load(g)), v128.load(u));
+      const high = f32x4.mul(activate_x4(kind, v128.load(g, 16)), v128.load(u, 16));
+      v128.store(to, low);
+      v128.store(to, high, 16);
+    }
+    for (; to < end; to += 4, g += 4, u += 4) {
+      const value = f32x4.mul(activate_x4(kind, v128.load32_zero(g)), v128.load32_zero(u));
+      v128.store_lane<u32>(to, value, 0);
+    }
+    if (outStride > d) memory.fill(end, 0, <usize>(outStride - d) << 2);
+  }
+}
+
+@inline
+function alone(
+  kind: i32,
+  x: usize,
+  inStride: u32,
+  out: usize,
+  outStride: u32,
+  n: u32,
+  d: u32,
+): void {
+  check_f32_rows(x, n, inStride, d);
+  check_f32_rows(out, n, outStride, max(d, outStride));
+  for (let t: u32 = 0; t < n; t++) {
+    let from = x + ((t * inStride) << 2);
+    let to = out + ((t * outStride) << 2);
+    const end = to + (<usize>d << 2);
+    const wide = to + ((<usize>d & ~7) << 2);
+    for (; to < wide; to += 32, from += 32) {
+      const low = activate_x4(kind, v128.load(from));
+      const high = activate_x4(kind, v128.load(from, 16));
+      v128.store(to, low);
+      v128.store(to, high, 16);
+    }
+    for (; to < end; to += 4, from += 4) {
+      v128.store_lane<u32>(to, activate_x4(kind, v128.load32_zero(from)), 0);
+    }
+    if (outStride > d) memory.fill(end, 0, <usize>(outStride - d) << 2);
+  }
+}
+
+@inline
+function activate_x4(kind: i32, x: v128): v128 {
+  const one = f32x4.splat(1);
+  if (kind == SILU) return f32x4.div(x, f32x4.add(one, exp_f32x4(f32x4.neg(x))));
+  if (kind == GELU) {
+    // x/2 · (1 + tanh(u)) = x / (1 + exp(−2u)), u = √(2/π) · (x + 0.044715·x³).
+    const squares = f32x4.mul(x, x);
+    const minus2u = f32x4.mul(
+      x,
+      madd(squares, f32x4.splat(GELU_CUBIC), f32x4.splat(GELU_LINEAR)),
+    );
+    return f32x4.div(x, f32x4.add(one, exp_f32x4(minus2u)));
+  }
+  // pmax(0, x) keeps x where it is not above 0 only if it is NaN: pmax(a, b) = a < b ? b : a.
+  const positive = f32x4.pmax(f32x4.splat(0), x);
+  return kind == RELU ? positive : f32x4.mul(positive, positive);
+}

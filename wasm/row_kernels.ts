@@ -1,0 +1,156 @@
+/**
+ * The kernels that work on rows of activations one by one: norms, activations, scales, rows by a
+ * list. All rows are f32, strides in floats; the rest of the contract is that of kernels.ts.
+ */
+export interface RowKernels {
+  // --- norms -------------------------------------------------------------------------------------
+  /**
+   * out[t, i] = (x[t, i] − mean) / sqrt(variance + epsilon) · weight[i] + bias[i], mean and
+   * variance of x[t]; zero for i in d..outStride. bias f32 [d], or address 0: none. out may be x.
+   */
+  layer_norm_f32(
+    x: number,
+    xStride: number,
+    weight: number,
+    bias: number,
+    out: number,
+    outStride: number,
+    n: number,
+    d: number,
+    epsilon: number,
+  ): void;
+  /**
+   * Normalises each head of x f32 [n, stride] by itself, in place: by its root mean square, or
+   * with centred = 1 as layer_norm_f32 does, without bias. Head h's weights, f32 [headDim], begin
+   * h · weightStep floats into weight.
+   */
+  head_norm_f32(
+    x: number,
+    stride: number,
+    n: number,
+    heads: number,
+    headDim: number,
+    weight: number,
+    weightStep: number,
+    epsilon: number,
+    centred: number,
+  ): void;
+  /** out[t] = Σ_i x[t, i]²; out f32 [n]. */
+  row_squares_f32(x: number, xStride: number, n: number, d: number, out: number): void;
+
+  // --- scales and activations --------------------------------------------------------------------
+  /** x[t, i] *= factor. */
+  scale_f32(x: number, xStride: number, n: number, d: number, factor: number): void;
+  /** x[t, i] *= factors[t]; factors f32 [n]. */
+  scale_rows_f32(x: number, xStride: number, factors: number, n: number, d: number): void;
+  /** x[t, i] *= weight[i]; weight f32 [d]. */
+  mul_weight_f32(x: number, xStride: number, weight: number, n: number, d: number): void;
+  /** x[i] = cap · tanh(x[i] / cap), f32 [n]. */
+  soft_cap_f32(x: number, n: number, cap: number): void;
+  /**
+   * out[t, i] = silu(gate[t, i]) · up[t, i], silu(g) = g / (1 + exp(-g)); gate, up [n, inStride],
+   * out [n, outStride], zero for i in d..outStride.
+   */
+  silu_mul_f32(
+    gate: number,
+    up: number,
+    inStride: number,
+    out: number,
+    outStride: number,
+    n: number,
+    d: number,
+  ): void;
+  /** The same with gelu(g) = g/2 · (1 + tanh(√(2/π) · (g + 0.044715·g³))). */
+  gelu_mul_f32(
+    gate: number,
+    up: number,
+    inStride: number,
+    out: number,
+    outStride: number,
+    n: number,
+    d: number,
+  ): void;
+  /** The same with relu(g) = max(0, g). */
+  relu_mul_f32(
+    gate: number,
+    up: number,
+    inStride: number,
+    out: number,
+    outStride: number,
+    n: number,
+    d: number,
+  ): void;
+  /** The same with relu(g)². */
+  relu2_mul_f32(
+    gate: number,
+    up: number,
+    inStride: number,
+    out: number,
+    outStride: number,
+    n: number,
+    d: number,
+  ): void;
+  /** out[t, i] = silu(x[t, i]), zero for i in d..outStride; out may be x with the same stride. */
+  silu_f32(
+    x: number,
+    inStride: number,
+    out: number,
+    outStride: number,
+    n: number,
+    d: number,
+  ): void;
+  /** The same with gelu. */
+  gelu_f32(
+    x: number,
+    inStride: number,
+    out: number,
+    outStride: number,
+    n: number,
+    d: number,
+  ): void;
+  /** The same with relu. */
+  relu_f32(
+    x: number,
+    inStride: number,
+    out: number,
+    outStride: number,
+    n: number,
+    d: number,
+  ): void;
+  /** The same with relu2. */
+  relu2_f32(
+    x: number,
+    inStride: number,
+    out: number,
+    outStride: number,
+    n: number,
+    d: number,
+  ): void;
+
+  // --- rows by a list --------------------------------------------------------------------------
+  /**
+   * out[j, i] = x[rows[j], i], zero for i in d..outStride. x f32 [xRows, xStride], rows u32 [n],
+   * out f32 [n, outStride]; a number that is no row counts as the last row.
+   */
+  gather_rows_f32(
+    x: number,
+    xStride: number,
+    xRows: number,
+    rows: number,
+    n: number,
+    out: number,
+    outStride: number,
+    d: number,
+  ): void;
+  /** x[rows[j], i] += y[j, i], in the order of the list; the rest as above. */
+  scatter_add_f32(
+    x: number,
+    xStride: number,
+    xRows: number,
+    rows: number,
+    n: number,
+    y: number,
+    yStride: number,
+    d: number,
+  ): void;
+}
