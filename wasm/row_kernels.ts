@@ -142,6 +142,18 @@ export interface RowKernels {
     outStride: number,
     d: number,
   ): void;
+  /**
+   * The q8 tile for [n, k] of tokens rows[j] of the q8 tile for [xRows, k] at acts: what
+   * quantize_q8 would write for the gathered rows, bit for bit. dst: q8_bytes(n, k) bytes.
+   */
+  gather_q8(
+    acts: number,
+    xRows: number,
+    k: number,
+    rows: number,
+    n: number,
+    dst: number,
+  ): void;
   /** x[rows[j], i] += y[j, i], in the order of the list; the rest as above. */
   scatter_add_f32(
     x: number,

@@ -6,7 +6,7 @@
 import { check } from "../base/check.ts";
 import { floats } from "./arena_views.ts";
 import type { Dense, Experts, Layer } from "./layer.ts";
-import { type Activations, multiply, project, quantize } from "./matrix.ts";
+import { type Activations, multiply, project } from "./matrix.ts";
 import { activateNeurons } from "./neurons.ts";
 import type { RoutingWorkspacePlan } from "./plan_types.ts";
 import type { Residual } from "./residual.ts";
@@ -88,7 +88,7 @@ export class FeedForwardBlock {
       const count = starts[e + 1] - first;
       if (count === 0 || expert.up.rowCount === 0) continue;
       const rows = plan.rows + first * 4;
-      const own = count === n ? x : this.#gather(x, { rows, count, wantsQ8: expert.readsQ8 });
+      const own = count === n ? x : this.#gather(x, expert, rows, count);
       const hidden = activateNeurons(this.#state, expert, own, count);
       const weights = plan.weights + first * 4;
       kernels.scale_rows_f32(hidden.f32, hidden.stride, weights, count, expert.up.rowCount);
@@ -110,16 +110,15 @@ export class FeedForwardBlock {
     this.#residual.add(shared.down, hidden);
   }
 
-  #gather(
-    x: Activations,
-    by: { rows: number; count: number; wantsQ8: boolean },
-  ): Activations {
+  /** The tokens of one expert side by side, in the forms that it reads. */
+  #gather(x: Activations, expert: Dense, rows: number, count: number): Activations {
     const { kernels, n, arena, config: { embeddingLength: d } } = this.#state;
-    const { gathered } = this.#views[arena];
-    const { rows, count } = by;
-    kernels.gather_rows_f32(x.f32, x.stride, n, rows, count, gathered.f32, gathered.stride, d);
-    if (by.wantsQ8) quantize(kernels, gathered, count, d);
-    return gathered;
+    const { gathered: to } = this.#views[arena];
+    if (expert.readsQ8) kernels.gather_q8(x.q8, n, d, rows, count, to.q8);
+    if (expert.readsFloats) {
+      kernels.gather_rows_f32(x.f32, x.stride, n, rows, count, to.f32, to.stride, d);
+    }
+    return to;
   }
 }
 

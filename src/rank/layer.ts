@@ -34,6 +34,8 @@ export interface Dense {
   readonly down: Matrix;
   /** True when gate or up reads q8 tiles. */
   readonly readsQ8: boolean;
+  /** True when gate or up reads floats. */
+  readonly readsFloats: boolean;
 }
 
 /** A mixture's share. */
@@ -130,12 +132,14 @@ function bindHeadNorm(plan: HeadNormPlan | null, headDim: number): HeadNorm | nu
 function bindDense(plan: DensePlan): Dense {
   const gate = plan.gate && matrixOf(plan.gate);
   const up = matrixOf(plan.up);
+  const forms = [up, ...gate === null ? [] : [gate]].map(readsQ8);
   return {
     kind: "dense",
     gate,
     up,
     down: matrixOf(plan.down),
-    readsQ8: readsQ8(up) || gate !== null && readsQ8(gate),
+    readsQ8: forms.includes(true),
+    readsFloats: forms.includes(false),
   };
 }
 

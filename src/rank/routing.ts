@@ -74,23 +74,23 @@ export class Routing {
     }
   }
 
-  /** The usedCount experts with the highest scores, the lower index first among equals. */
+  /** The usedCount experts with the highest scores, in order; the lower index among equals. */
   #choose(t: number): void {
     const { count, usedCount } = this.#config;
-    for (let j = 0; j < usedCount; j++) {
-      let best = -1;
-      for (let e = 0; e < count; e++) {
-        if (this.#isChosen(t, j, e)) continue;
-        if (best < 0 || this.#scores[e] > this.#scores[best]) best = e;
+    const scores = this.#scores;
+    const chosen = this.#chosen;
+    const first = t * usedCount;
+    const last = first + usedCount - 1;
+    let end = first;
+    for (let e = 0; e < count; e++) {
+      const score = scores[e];
+      if (end > last && !(score > scores[chosen[last]])) continue;
+      let place = end > last ? last : end++;
+      for (; place > first && score > scores[chosen[place - 1]]; place--) {
+        chosen[place] = chosen[place - 1];
       }
-      this.#chosen[t * usedCount + j] = best;
+      chosen[place] = e;
     }
-  }
-
-  #isChosen(t: number, before: number, expert: number): boolean {
-    const first = t * this.#config.usedCount;
-    for (let j = 0; j < before; j++) if (this.#chosen[first + j] === expert) return true;
-    return false;
   }
 
   /** What token t's chosen experts count. */

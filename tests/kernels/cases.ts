@@ -9,6 +9,7 @@ import { activationCases } from "./cases_activations.ts";
 import { attentionCases } from "./cases_attention.ts";
 import { elementwiseCases } from "./cases_elementwise.ts";
 import { floatMatmulCases } from "./cases_matmul_float.ts";
+import { gatherCases } from "./cases_gather.ts";
 import { normCases } from "./cases_norms.ts";
 import { quantisedMatmulCases } from "./cases_matmul_q8.ts";
 import { rowCases } from "./cases_rows.ts";
@@ -30,6 +31,7 @@ export const KERNEL_CASES: readonly KernelCase[] = [
   ...elementwiseCases,
   ...activationCases,
   ...normCases,
+  ...gatherCases,
   ...quantisedMatmulCases,
   ...floatMatmulCases,
   ...attentionCases,

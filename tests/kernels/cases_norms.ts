@@ -1,4 +1,4 @@
-/** Norms, scales and rows by a list: what some families need and others do not. */
+/** Norms and scales: what some families need and others do not. */
 import { assert, assertEquals } from "@std/assert";
 import { layerNorm, rowSquares, softCap } from "../../src/reference/activation_ops.ts";
 import { rmsNorm } from "../../src/reference/ops.ts";
@@ -59,20 +59,6 @@ export const normCases: readonly KernelCase[] = [
     legalCall: (a) => [a.place(256), 64, 30],
     addresses: [0],
     counts: [1],
-  },
-  {
-    name: "gather_rows_f32",
-    sweep: sweepGather,
-    legalCall: (a) => [a.place(512), 64, 2, a.place(64), 2, a.place(512), 64, 60],
-    addresses: [0, 3, 5],
-    counts: [1, 2, 4, 6, 7],
-  },
-  {
-    name: "scatter_add_f32",
-    sweep: sweepScatter,
-    legalCall: (a) => [a.place(512), 64, 2, a.place(64), 2, a.place(512), 64, 60],
-    addresses: [0, 3, 5],
-    counts: [1, 2, 4, 6, 7],
   },
 ];
 
@@ -203,53 +189,6 @@ function sweepSoftCap(arena: TestArena): void {
         );
       }
     }
-  }
-}
-
-function sweepGather(arena: TestArena): void {
-  for (const { d, n, stride, rng } of shapes()) {
-    arena.reset();
-    const xRows = 4;
-    const x = randomFloats(rng, xRows * stride);
-    const rows = Uint32Array.from({ length: n }, () => rng.int(xRows));
-    if (n > 1) rows[1] = 2 ** 32 - 1; // no row: the last one
-    const [xAt, rowsAt] = [arena.put(x, 4), arena.put(new Uint8Array(rows.buffer), 4)];
-    const outStride = d + 3;
-    const out = arena.place(4 * n * outStride, 4);
-    arena.run(
-      () => arena.kernels.gather_rows_f32(xAt, stride, xRows, rowsAt, n, out, outStride, d),
-      [out, 4 * n * outStride],
-    );
-    const got = arena.floats(out, n * outStride);
-    rows.forEach((row, j) => {
-      const from = Math.min(row, xRows - 1) * stride;
-      const found = got.subarray(j * outStride, (j + 1) * outStride);
-      assertEquals(found, Float32Array.from([...x.subarray(from, from + d), 0, 0, 0]));
-    });
-  }
-}
-
-function sweepScatter(arena: TestArena): void {
-  for (const { d, n, stride, rng } of shapes()) {
-    arena.reset();
-    const xRows = 4;
-    const x = randomFloats(rng, xRows * stride);
-    const yStride = d + 2;
-    const y = randomFloats(rng, n * yStride);
-    const rows = Uint32Array.from({ length: n }, () => rng.int(xRows));
-    if (n > 1) rows[1] = 2 ** 32 - 1;
-    const [xAt, yAt] = [arena.put(x, 4), arena.put(y, 4)];
-    const rowsAt = arena.put(new Uint8Array(rows.buffer), 4);
-    arena.run(
-      () => arena.kernels.scatter_add_f32(xAt, stride, xRows, rowsAt, n, yAt, yStride, d),
-      ...rowsOf(xAt, xRows, stride, d),
-    );
-    const expected = x.slice();
-    rows.forEach((row, j) => {
-      const to = Math.min(row, xRows - 1) * stride;
-      for (let i = 0; i < d; i++) expected[to + i] += y[j * yStride + i];
-    });
-    assertEquals(arena.floats(xAt, xRows * stride), expected);
   }
 }
 

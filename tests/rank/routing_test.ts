@@ -15,10 +15,24 @@ const CONFIG: ExpertsConfig = {
   sharedFeedForwardLength: 0,
 };
 
+/** Indices of nine experts. */
+const NINE = [0, 1, 2, 3, 4, 5, 6, 7, 8];
+
 Deno.test("Routing.route() chooses the highest logits, the lower index among equals", () => {
   assertEquals(route([[1, 5, 5, 5]]).experts, [[1, 2]]);
   assertEquals(route([[0, 0, 0, 0]]).experts, [[0, 1]]);
   assertEquals(route([[9, -1, 3, 2], [-1, -2, -3, -2]]).experts, [[0, 2], [0, 1]]);
+});
+
+Deno.test("Routing.route() chooses what sorting would", () => {
+  const rng = new Rng(9);
+  for (let round = 0; round < 200; round++) {
+    const logits = NINE.map(() => rng.int(6)); // many equals
+    const sorted = NINE.toSorted((a, b) => logits[b] - logits[a] || a - b);
+    const usedCount = 1 + rng.int(NINE.length);
+    const { experts } = route([logits], { count: NINE.length, usedCount });
+    assertEquals(experts, [sorted.slice(0, usedCount).toSorted((a, b) => a - b)], `${logits}`);
+  }
 });
 
 Deno.test("Routing.route() weighs by softmax over all, over the chosen, or by sigmoid", () => {
@@ -73,12 +87,14 @@ function route(
   bias: number[] | null = null,
 ): { experts: number[][]; weights: number[][] } {
   const n = logits.length;
-  const routing = new Routing({ ...CONFIG, ...config }, n);
-  const routes = { rows: new Uint32Array(n * 2), weights: new Float32Array(n * 2) };
+  const all = { ...CONFIG, ...config };
+  const routing = new Routing(all, n);
+  const length = n * all.usedCount;
+  const routes = { rows: new Uint32Array(length), weights: new Float32Array(length) };
   routing.route(Float32Array.from(logits.flat()), n, bias && Float32Array.from(bias), routes);
   const experts: number[][] = logits.map(() => []);
   const weights: number[][] = logits.map(() => []);
-  for (let expert = 0; expert < CONFIG.count; expert++) {
+  for (let expert = 0; expert < all.count; expert++) {
     for (let j = routing.starts[expert]; j < routing.starts[expert + 1]; j++) {
       experts[routes.rows[j]].push(expert);
       weights[routes.rows[j]].push(routes.weights[j]);

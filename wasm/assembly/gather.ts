@@ -2,6 +2,7 @@
 /** Rows of activations picked by a list of numbers, and sums brought back to where they belong. */
 import { check_bytes, check_f32_rows } from "./bounds";
 import { add_row } from "./elementwise";
+import { group_tokens, RECORD_BYTES, superblocks_of, tile_bytes } from "./q8_tile";
 
 /** out[j, i] = x[rows[j], i], zero for i in d..outStride. */
 export function gather_rows_f32(
@@ -20,6 +21,37 @@ export function gather_rows_f32(
     const to = out + ((j * outStride) << 2);
     memory.copy(to, x + ((row_at(rows, j, xRows) * xStride) << 2), <usize>d << 2);
     if (outStride > d) memory.fill(to + (<usize>d << 2), 0, <usize>(outStride - d) << 2);
+  }
+}
+
+/** The q8 tile for [n, k] of the tokens rows[j] of the q8 tile for [xRows, k]. */
+export function gather_q8(
+  acts: usize,
+  xRows: u32,
+  k: u32,
+  rows: usize,
+  n: u32,
+  dst: usize,
+): void {
+  if (n != 0 && xRows == 0) unreachable();
+  check_bytes(acts, tile_bytes(xRows, k));
+  check_bytes(rows, <u64>n << 2);
+  check_bytes(dst, tile_bytes(n, k));
+  const fromGroup = group_tokens(xRows), toGroup = group_tokens(n);
+  const fromStep = fromGroup * RECORD_BYTES, toStep = toGroup * RECORD_BYTES;
+  const superblocks = superblocks_of(k);
+  const padded = n + (toGroup - n % toGroup) % toGroup;
+  for (let j: u32 = 0; j < padded; j++) {
+    let to = dst + (j / toGroup) * superblocks * toStep + (j % toGroup) * RECORD_BYTES;
+    if (j >= n) {
+      for (let s: u32 = 0; s < superblocks; s++, to += toStep) memory.fill(to, 0, RECORD_BYTES);
+    } else {
+      const t = row_at(rows, j, xRows);
+      let from = acts + (t / fromGroup) * superblocks * fromStep + (t % fromGroup) * RECORD_BYTES;
+      for (let s: u32 = 0; s < superblocks; s++, to += toStep, from += fromStep) {
+        memory.copy(to, from, RECORD_BYTES);
+      }
+    }
   }
 }
 

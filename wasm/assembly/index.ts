@@ -31,7 +31,7 @@ export {
   silu_f32,
   silu_mul_f32,
 } from "./activations";
-export { gather_rows_f32, scatter_add_f32 } from "./gather";
+export { gather_q8, gather_rows_f32, scatter_add_f32 } from "./gather";
 export { rope_f32 } from "./rope";
 export { store_keys_f16, store_keys_f32, store_values_f16, store_values_f32 } from "./store";
 export { attention_f16, attention_f32, attention_scratch_bytes } from "./attention";

@@ -1,0 +1,120 @@
+/** Rows of activations by a list of numbers: what mixtures of experts need. */
+import { assertEquals } from "@std/assert";
+import { Rng } from "../support/rng.ts";
+import type { TestArena } from "./arena.ts";
+import type { KernelCase } from "./cases.ts";
+import { randomFloats } from "./data.ts";
+
+const WIDTHS = [1, 3, 8, 17, 33, 172, 257, 2048];
+
+export const gatherCases: readonly KernelCase[] = [
+  {
+    name: "gather_rows_f32",
+    sweep: sweepGather,
+    legalCall: (a) => [a.place(512), 64, 2, a.place(64), 2, a.place(512), 64, 60],
+    addresses: [0, 3, 5],
+    counts: [1, 2, 4, 6, 7],
+  },
+  {
+    name: "scatter_add_f32",
+    sweep: sweepScatter,
+    legalCall: (a) => [a.place(512), 64, 2, a.place(64), 2, a.place(512), 64, 60],
+    addresses: [0, 3, 5],
+    counts: [1, 2, 4, 6, 7],
+  },
+  {
+    name: "gather_q8",
+    sweep: sweepGatherQ8,
+    legalCall: (a) => [a.place(4096), 2, 60, a.place(64), 2, a.place(4096)],
+    addresses: [0, 3, 5],
+    counts: [1, 4],
+  },
+];
+
+function* shapes(): Generator<{ d: number; n: number; stride: number; rng: Rng }> {
+  for (const d of WIDTHS) {
+    for (const n of [1, 2, 5]) yield { d, n, stride: d + 5, rng: new Rng(d * 10 + n) };
+  }
+}
+
+function sweepGather(arena: TestArena): void {
+  for (const { d, n, stride, rng } of shapes()) {
+    arena.reset();
+    const xRows = 4;
+    const x = randomFloats(rng, xRows * stride);
+    const rows = Uint32Array.from({ length: n }, () => rng.int(xRows));
+    if (n > 1) rows[1] = 2 ** 32 - 1; // no row: the last one
+    const [xAt, rowsAt] = [arena.put(x, 4), arena.put(new Uint8Array(rows.buffer), 4)];
+    const outStride = d + 3;
+    const out = arena.place(4 * n * outStride, 4);
+    arena.run(
+      () => arena.kernels.gather_rows_f32(xAt, stride, xRows, rowsAt, n, out, outStride, d),
+      [out, 4 * n * outStride],
+    );
+    const got = arena.floats(out, n * outStride);
+    rows.forEach((row, j) => {
+      const from = Math.min(row, xRows - 1) * stride;
+      const found = got.subarray(j * outStride, (j + 1) * outStride);
+      assertEquals(found, Float32Array.from([...x.subarray(from, from + d), 0, 0, 0]));
+    });
+  }
+}
+
+function sweepScatter(arena: TestArena): void {
+  for (const { d, n, stride, rng } of shapes()) {
+    arena.reset();
+    const xRows = 4;
+    const x = randomFloats(rng, xRows * stride);
+    const yStride = d + 2;
+    const y = randomFloats(rng, n * yStride);
+    const rows = Uint32Array.from({ length: n }, () => rng.int(xRows));
+    if (n > 1) rows[1] = 2 ** 32 - 1;
+    const [xAt, yAt] = [arena.put(x, 4), arena.put(y, 4)];
+    const rowsAt = arena.put(new Uint8Array(rows.buffer), 4);
+    arena.run(
+      () => arena.kernels.scatter_add_f32(xAt, stride, xRows, rowsAt, n, yAt, yStride, d),
+      ...rowsOf(xAt, xRows, stride, d),
+    );
+    const expected = x.slice();
+    rows.forEach((row, j) => {
+      const to = Math.min(row, xRows - 1) * stride;
+      for (let i = 0; i < d; i++) expected[to + i] += y[j * yStride + i];
+    });
+    assertEquals(arena.floats(xAt, xRows * stride), expected);
+  }
+}
+
+function sweepGatherQ8(arena: TestArena): void {
+  for (const k of [32, 60, 256, 300, 1024]) {
+    for (const xRows of [1, 3, 8, 18]) {
+      for (const n of [1, 2, 4, 7]) {
+        const rng = new Rng(k * 100 + n);
+        arena.reset();
+        const { kernels } = arena;
+        const x = randomFloats(rng, xRows * k);
+        const rows = Uint32Array.from({ length: n }, () => rng.int(xRows));
+        if (n > 1) rows[1] = 2 ** 32 - 1; // no row: the last one
+        const xAt = arena.put(x, 4);
+        const picked = new Float32Array(n * k);
+        rows.forEach((row, j) => {
+          const from = Math.min(row, xRows - 1) * k;
+          picked.set(x.subarray(from, from + k), j * k);
+        });
+        const pickedAt = arena.put(picked, 4);
+        const rowsAt = arena.put(new Uint8Array(rows.buffer), 4);
+        const bytes = kernels.q8_bytes(n, k);
+        const acts = arena.place(kernels.q8_bytes(xRows, k));
+        const [found, expected] = [arena.place(bytes), arena.place(bytes)];
+        kernels.quantize_q8(xAt, k, xRows, k, acts);
+        kernels.quantize_q8(pickedAt, k, n, k, expected);
+        arena.run(() => kernels.gather_q8(acts, xRows, k, rowsAt, n, found), [found, bytes]);
+        assertEquals(arena.slice(found, bytes), arena.slice(expected, bytes), `${k} ${xRows} ${n}`);
+      }
+    }
+  }
+}
+
+/** The written ranges of n rows of d floats. */
+function rowsOf(ptr: number, n: number, stride: number, d: number): [number, number][] {
+  return Array.from({ length: n }, (_, t) => [ptr + 4 * t * stride, 4 * d]);
+}
