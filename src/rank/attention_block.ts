@@ -59,9 +59,8 @@ export class AttentionBlock {
     const { queryNorm, keyNorm } = layer;
     const spansRanks = queryNorm?.span === "projection" || keyNorm?.span === "projection";
     if (spansRanks && !this.#sumSquares()) return false;
-    const { space, config: { headCount, headCountKv } } = this.#state;
-    this.#normalizeHeads(queryNorm, space.query, { own: this.#headCount, all: headCount, row: 0 });
-    this.#normalizeHeads(keyNorm, space.key, { own: this.#kvHeadCount, all: headCountKv, row: 1 });
+    if (queryNorm !== null) this.#normalizeQueries(queryNorm);
+    if (keyNorm !== null) this.#normalizeKeys(keyNorm);
     return true;
   }
 
@@ -133,21 +132,35 @@ export class AttentionBlock {
     return this.#control.join();
   }
 
-  #normalizeHeads(
-    norm: HeadNorm | null,
-    x: number,
-    heads: { own: number; all: number; row: number },
-  ): void {
-    if (norm === null || heads.own === 0) return;
+  #normalizeQueries(norm: HeadNorm): void {
+    const { space, config: { headCount, headDim } } = this.#state;
+    const own = this.#headCount;
+    if (norm.span === "head") this.#normalizeEach(norm, space.query, own);
+    else this.#scaleRows(norm, space.query, own, this.#factors(0, headCount * headDim));
+  }
+
+  #normalizeKeys(norm: HeadNorm): void {
+    const { space, config: { headCountKv, headDim } } = this.#state;
+    const own = this.#kvHeadCount;
+    if (norm.span === "head") this.#normalizeEach(norm, space.key, own);
+    else this.#scaleRows(norm, space.key, own, this.#factors(1, headCountKv * headDim));
+  }
+
+  /** Each head by itself. */
+  #normalizeEach(norm: HeadNorm, x: number, heads: number): void {
+    if (heads === 0) return;
     const { kernels, config: { headDim, norm: { kind } }, fractions: { epsilon }, n } = this.#state;
-    const width = heads.own * headDim;
-    if (norm.span === "head") {
-      const { weight, weightStep } = norm;
-      const centred = kind === "layer" ? 1 : 0;
-      kernels.head_norm_f32(x, width, n, heads.own, headDim, weight, weightStep, epsilon, centred);
-      return;
-    }
-    const factors = this.#factors(heads.row, heads.all * headDim);
+    const { weight, weightStep } = norm;
+    const centred = kind === "layer" ? 1 : 0;
+    const stride = heads * headDim;
+    kernels.head_norm_f32(x, stride, n, heads, headDim, weight, weightStep, epsilon, centred);
+  }
+
+  /** All heads as one vector: x · factor of the row · weight. */
+  #scaleRows(norm: HeadNorm, x: number, heads: number, factors: number): void {
+    if (heads === 0) return;
+    const { kernels, config: { headDim }, n } = this.#state;
+    const width = heads * headDim;
     kernels.scale_rows_f32(x, width, factors, n, width);
     kernels.mul_weight_f32(x, width, norm.weight, n, width);
   }
