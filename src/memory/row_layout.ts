@@ -31,3 +31,18 @@ export const FLOAT_ROW_PAD_WEIGHTS = 16;
 export const ROW_ALIGN_BYTES = 16;
 /** Every region of an arena, and so the first row of every matrix, starts at a multiple of this. */
 export const REGION_ALIGN_BYTES = 64;
+
+/** Types of quantised rows, by ggml's numbers. */
+export const TYPE_Q4_0 = 2;
+export const TYPE_Q4_1 = 3;
+export const TYPE_Q5_0 = 6;
+export const TYPE_Q5_1 = 7;
+export const TYPE_Q8_0 = 8;
+export const TYPE_Q2_K = 10;
+export const TYPE_Q3_K = 11;
+export const TYPE_Q4_K = 12;
+export const TYPE_Q5_K = 13;
+export const TYPE_Q6_K = 14;
+export const TYPE_IQ4_NL = 20;
+export const TYPE_IQ4_XS = 23;
+export const TYPE_MXFP4 = 39;

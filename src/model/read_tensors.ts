@@ -4,11 +4,12 @@
  */
 import { ModelFormatError, UnsupportedModelError } from "../base/errors.ts";
 import type { GgufFile, GgufTensor } from "../gguf/mod.ts";
+import { DEQUANTIZED_TYPES } from "./dequantize.ts";
 import { formatError } from "./hyperparameters.ts";
 import type { LayerTensors, ModelConfig, ModelTensors } from "./types.ts";
 
 /** Types a matrix may have, and those a norm, bias or list of frequencies may have. */
-export const MATRIX_TYPES: readonly string[] = ["F32", "F16", "BF16", "Q8_0", "Q4_0"];
+export const MATRIX_TYPES: readonly string[] = DEQUANTIZED_TYPES;
 export const VECTOR_TYPES: readonly string[] = ["F32", "F16", "BF16"];
 
 /**

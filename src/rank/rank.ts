@@ -146,7 +146,14 @@ export class Rank {
       const id = this.#stepIds[t];
       check(id >= 0 && id < this.#config.vocabSize, "a token id was checked at the door");
       if (id < start || id >= end) continue;
-      dequantizeRow(this.#kernels, this.#embedding, id - start, partial + t * stride * 4);
+      const { normedQ8 } = this.#space; // free until the first norm
+      dequantizeRow(
+        this.#kernels,
+        this.#embedding,
+        id - start,
+        partial + t * stride * 4,
+        normedQ8,
+      );
     }
     this.#stepViews.residual[this.#arena].fill(0);
   }
