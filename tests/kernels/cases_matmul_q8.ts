@@ -29,7 +29,7 @@ export const quantisedMatmulCases: readonly KernelCase[] = [
       for (const n of TOKEN_COUNTS) {
         for (const k of WIDTHS) {
           const bytes = q8_bytes(n, k);
-          assert(bytes >= n * k && bytes % 64 === 0, `q8_bytes(${n}, ${k}) = ${bytes}`);
+          assert(bytes >= n * k && bytes % 32 === 0, `q8_bytes(${n}, ${k}) = ${bytes}`);
         }
       }
       assert(q8_bytes(2 ** 20, 2 ** 20) > 2 ** 40, "sizes beyond 4 GiB do not wrap");

@@ -16,6 +16,7 @@ import {
   TYPE_Q8_0,
 } from "../../src/memory/row_layout";
 import { check_bytes } from "./bounds";
+import { is_wide } from "./format";
 import { IQ4_XS, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
 import { IQ4_NL, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from "./formats_32";
 import { superblocks_of } from "./q8_tile";
@@ -75,7 +76,7 @@ function weight<F>(form: usize, i: u32): f32 {
   const block = i >> 5, half = (i >> 4) & 1;
   const at = form + FORM_QUANTS + ((i & 14) << 4) + 4 * block + 2 * half + (i & 1);
   let q = <i32>load<u8>(at);
-  q = isDefined(f.high) ? q + 16 * (<i32>load<u8>(at, 256) - f.offset) : q - f.offset;
+  q = is_wide<F>() ? q + 16 * (<i32>load<u8>(at, 256) - f.offset) : q - f.offset;
   let scale = load<f32>(form + 4 * block, FORM_D);
   if (isDefined(f.l)) scale *= <f32>load<i16>(form + 4 * block + 2 * half, FORM_L);
   const product = scale * <f32>q;

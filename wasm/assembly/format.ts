@@ -18,13 +18,21 @@
  *     offset                what is subtracted from quants; |q − offset| · 16 · 127 fits in 16 bits
  *     quarters              if: that holds for eight quants, not for sixteen
  *     k0, k1, k2(zero)      if: constants for quants(), zero (unknown to compilers) ORed in
- *     quants(w, v, k0, k1, k2)        the quants of place v = 0..15; low nibbles of a wide format
- *     high(w, v, k0, k1, k2)          if wide: the high nibbles
- *     lanes(f)              if: what the factors of both halves have in common
+ *     lower, upper(x, y, k0, k1, k2)  the quants of places g and g + 4, g = 0..3, out of the vectors
+ *                           x of main bits and y of the plane; low nibbles of a wide format
+ *     lower_high, upper_high          if wide: the high nibbles
+ *     upperAt               if: from place g's main vector to that of g + 4, in bytes; else both
+ *                           are in one
+ *     mainStep              if: main vectors serve all g, shifted right by this each time; else
+ *                           each g has its own, 32 bytes apart
+ *     planeAt, planeStep    if there is a plane: its offset, and what it is shifted by
+ *     planeUpperAt          if: where the plane of the upper places is; else in the same
+ *     h0, h1(zero)          if: constants for the factors, likewise
+ *     lanes(f, h0, h1)      if: what the factors of both halves have in common
  *     scale(f), least(f)    if: f32 factors of the whole superblock
- *     d(f, half, lanes, scale, mask)  if: D of four blocks; else `scale` for all
- *     c(f, half, lanes, least, mask)  if: C of four blocks
- *     l(f, half, lanes), m(f, half)   if: L, M of four blocks
+ *     d(f, half, lanes, scale, h0, h1)    if: D of four blocks; else `scale` for all
+ *     c(f, half, lanes, least, h0, h1, d) if: C of four blocks, whose D is d
+ *     l(f, half, lanes, h0), m(f, half)   if: L, M of four blocks
  *
  * D, C, L, M: superblock_form.ts. `half` 0 stands for blocks 0..3, 1 for 4..7: what is asked for
  * both halves must be the same operations on neighbouring addresses, or low and high ends of the
@@ -32,6 +40,34 @@
  * f + SHORT, because V8 pairs extending loads only where neither offset is 0.
  */
 export const SHORT: usize = 16;
+
+/** Does a weight of format F have two nibbles that are multiplied apart? A constant. */
+@inline
+export function is_wide<F>(): bool {
+  return isDefined(changetype<F>(0).lower_high);
+}
+
+/** The main vector of place 4, where it is not that of place 0. */
+@inline
+export function upper_main_of<F>(w: usize, half: u32, main: v128): v128 {
+  const f = changetype<F>(0);
+  if (isDefined(f.upperAt)) return v128.load(w + f.upperAt + 16 * half);
+  return main;
+}
+
+/** The planes of the lower and the upper places, or nothing. */
+@inline
+export function plane_of<F>(w: usize, half: u32): v128 {
+  const f = changetype<F>(0);
+  if (isDefined(f.planeAt)) return v128.load(w + f.planeAt + 16 * half);
+  return i32x4.splat(0);
+}
+@inline
+export function upper_plane_of<F>(w: usize, half: u32, plane: v128): v128 {
+  const f = changetype<F>(0);
+  if (isDefined(f.planeUpperAt)) return v128.load(w + f.planeUpperAt + 16 * half);
+  return plane;
+}
 
 /** k1, k2, or nothing. */
 @inline
@@ -45,10 +81,22 @@ export function k2_of<F>(zero: v128): v128 {
   return zero;
 }
 
+/** h0, h1, or nothing. */
+@inline
+export function h0_of<F>(zero: v128): v128 {
+  if (isDefined(changetype<F>(0).h0)) return changetype<F>(0).h0(zero);
+  return zero;
+}
+@inline
+export function h1_of<F>(zero: v128): v128 {
+  if (isDefined(changetype<F>(0).h1)) return changetype<F>(0).h1(zero);
+  return zero;
+}
+
 /** lanes, scale, least, or nothing. */
 @inline
-export function lanes_of<F>(f: usize): v128 {
-  if (isDefined(changetype<F>(0).lanes)) return changetype<F>(0).lanes(f);
+export function lanes_of<F>(f: usize, h0: v128, h1: v128): v128 {
+  if (isDefined(changetype<F>(0).lanes)) return changetype<F>(0).lanes(f, h0, h1);
   return i32x4.splat(0);
 }
 @inline
@@ -64,8 +112,15 @@ export function least_of<F>(f: usize): f32 {
 
 /** D of one half. */
 @inline
-export function d_of<F>(f: usize, half: u32, lanes: v128, scale: f32, mask: v128): v128 {
-  if (isDefined(changetype<F>(0).d)) return changetype<F>(0).d(f, half, lanes, scale, mask);
+export function d_of<F>(
+  f: usize,
+  half: u32,
+  lanes: v128,
+  scale: f32,
+  h0: v128,
+  h1: v128,
+): v128 {
+  if (isDefined(changetype<F>(0).d)) return changetype<F>(0).d(f, half, lanes, scale, h0, h1);
   return f32x4.splat(scale);
 }
 

@@ -15,19 +15,16 @@ import {
 } from "./file_bits";
 import { SHORT } from "./format";
 import { iq4_high, iq4_low } from "./formats_32";
-import { f16_at } from "./simd";
+import { f16_at, madd } from "./simd";
 import {
   half_lanes,
   lanes_of_12_bits,
   lanes_of_12_bits_at_4,
   lanes_of_6_bits,
-  nibbles,
   pack_12_bits,
   pack_bits,
   pack_nibbles,
   pack_pairs,
-  plane_bit,
-  plane_pair,
 } from "./weight_bits";
 
 /** d · scale · q − dmin · minimum: 2 bits, 4-bit scales and minima of 16 weights each. */
@@ -47,16 +44,22 @@ export class Q2_K {
   @inline get factorBytes(): u32 { return 20; }
   @inline get offset(): i32 { return 0; }
   @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(3), zero); }
-  @inline quants(w: usize, v: u32, k0: v128, k1: v128, k2: v128): v128 {
-    return plane_pair(w, v, 0, k0);
+  @inline get upperAt(): u32 { return 32; }
+  @inline get mainStep(): i32 { return 2; }
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return v128.and(x, k0);
   }
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return v128.and(x, k0);
+  }
+  @inline h0(zero: v128): v128 { return v128.or(i16x8.splat(15), zero); }
   @inline scale(f: usize): f32 { return f16_at(f + SHORT + 16); }
   @inline least(f: usize): f32 { return f16_at(f + SHORT + 18); }
-  @inline c(f: usize, half: u32, lanes: v128, least: f32, mask: v128): v128 {
+  @inline c(f: usize, half: u32, lanes: v128, least: f32, h0: v128, h1: v128, d: v128): v128 {
     return f32x4.splat(least);
   }
-  @inline l(f: usize, half: u32, lanes: v128): v128 {
-    return v128.and(v128.load_ext<u8>(f + SHORT + 8 * half), i16x8.splat(15));
+  @inline l(f: usize, half: u32, lanes: v128, h0: v128): v128 {
+    return v128.and(v128.load_ext<u8>(f + SHORT + 8 * half), h0);
   }
   @inline m(f: usize, half: u32): v128 {
     return i16x8.shr_u(v128.load_ext<u8>(f + SHORT + 8 * half), 4);
@@ -89,15 +92,24 @@ export class Q3_K {
   @inline get offset(): i32 { return 4; }
   @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(3), zero); }
   @inline k1(zero: v128): v128 { return v128.or(i8x16.splat(4), zero); }
-  @inline quants(w: usize, v: u32, k0: v128, k1: v128, k2: v128): v128 {
-    return v128.or(plane_pair(w, v, 0, k0), plane_bit(w + 64, v, 2, k1));
-  }
+  @inline h0(zero: v128): v128 { return v128.or(i16x8.splat(63), zero); }
+  @inline h1(zero: v128): v128 { return v128.or(i16x8(16, 1, 16, 1, 16, 1, 16, 1), zero); }
   // The record's twelve bytes are read as the last of sixteen, lest the last one's end is passed.
-  @inline lanes(f: usize): v128 { return lanes_of_12_bits_at_4(f + SHORT - 2); }
+  @inline lanes(f: usize, h0: v128, h1: v128): v128 { return lanes_of_12_bits_at_4(f + SHORT - 2, h1); }
+  @inline get upperAt(): u32 { return 32; }
+  @inline get mainStep(): i32 { return 2; }
+  @inline get planeAt(): u32 { return 64; }
+  @inline get planeStep(): i32 { return 1; }
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.add(v128.and(x, k0), v128.and(i16x8.shl(y, 2), k1));
+  }
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.add(v128.and(x, k0), v128.and(i16x8.shr_u(y, 2), k1));
+  }
   @inline scale(f: usize): f32 { return f16_at(f + SHORT); }
-  @inline l(f: usize, half: u32, lanes: v128): v128 {
+  @inline l(f: usize, half: u32, lanes: v128, h0: v128): v128 {
     const both = half_lanes(lanes, half);
-    const apart = v128.and(v128.or(both, i32x4.shl(both, 10)), i16x8.splat(63));
+    const apart = v128.and(v128.or(both, i32x4.shl(both, 10)), h0);
     return i16x8.sub(apart, i16x8.splat(32));
   }
 }
@@ -116,16 +128,21 @@ export class Q4_K {
   @inline get factorBytes(): u32 { return 16; }
   @inline get offset(): i32 { return 0; }
   @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
-  @inline quants(w: usize, v: u32, k0: v128, k1: v128, k2: v128): v128 {
-    return nibbles(w, v, k0);
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return v128.and(x, k0);
   }
-  @inline lanes(f: usize): v128 { return lanes_of_12_bits(f + SHORT); }
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return v128.and(i16x8.shr_u(x, 4), k0);
+  }
+  @inline h0(zero: v128): v128 { return v128.or(i16x8.splat(63), zero); }
+  @inline h1(zero: v128): v128 { return v128.or(i16x8(16, 1, 16, 1, 16, 1, 16, 1), zero); }
+  @inline lanes(f: usize, h0: v128, h1: v128): v128 { return lanes_of_12_bits(f + SHORT, h1); }
   @inline scale(f: usize): f32 { return f16_at(f + SHORT + 12); }
   @inline least(f: usize): f32 { return -f16_at(f + SHORT + 14); }
-  @inline d(f: usize, half: u32, lanes: v128, scale: f32, mask: v128): v128 {
-    return scales_k(lanes, half, scale);
+  @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
+    return scales_k(lanes, half, scale, h0);
   }
-  @inline c(f: usize, half: u32, lanes: v128, least: f32, mask: v128): v128 {
+  @inline c(f: usize, half: u32, lanes: v128, least: f32, h0: v128, h1: v128, d: v128): v128 {
     return minima_k(lanes, half, least);
   }
 }
@@ -150,18 +167,24 @@ export class Q5_K {
   @inline get offset(): i32 { return 16; }
   @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
   @inline k1(zero: v128): v128 { return v128.or(i8x16.splat(16), zero); }
-  @inline quants(w: usize, v: u32, k0: v128, k1: v128, k2: v128): v128 {
-    return v128.or(nibbles(w, v, k0), plane_bit(w + 128, v, 4, k1));
+  @inline get planeAt(): u32 { return 128; }
+  @inline get planeStep(): i32 { return 1; }
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.add(v128.and(x, k0), v128.and(i16x8.shl(y, 4), k1));
   }
-  @inline lanes(f: usize): v128 { return lanes_of_12_bits(f + SHORT); }
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.add(v128.and(i16x8.shr_u(x, 4), k0), v128.and(y, k1));
+  }
+  @inline h0(zero: v128): v128 { return v128.or(i16x8.splat(63), zero); }
+  @inline h1(zero: v128): v128 { return v128.or(i16x8(16, 1, 16, 1, 16, 1, 16, 1), zero); }
+  @inline lanes(f: usize, h0: v128, h1: v128): v128 { return lanes_of_12_bits(f + SHORT, h1); }
   @inline scale(f: usize): f32 { return f16_at(f + SHORT + 12); }
   @inline least(f: usize): f32 { return -f16_at(f + SHORT + 14); }
-  @inline d(f: usize, half: u32, lanes: v128, scale: f32, mask: v128): v128 {
-    return scales_k(lanes, half, scale);
+  @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
+    return scales_k(lanes, half, scale, h0);
   }
-  @inline c(f: usize, half: u32, lanes: v128, least: f32, mask: v128): v128 {
-    const sixteen = f32x4.mul(scales_k(lanes, half, this.scale(f)), f32x4.splat(16));
-    return f32x4.add(sixteen, minima_k(lanes, half, least));
+  @inline c(f: usize, half: u32, lanes: v128, least: f32, h0: v128, h1: v128, d: v128): v128 {
+    return madd(d, f32x4.splat(16), minima_k(lanes, half, least));
   }
 }
 
@@ -188,11 +211,17 @@ export class Q6_K {
   @inline get quarters(): bool { return true; }
   @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
   @inline k1(zero: v128): v128 { return v128.or(i8x16.splat(48), zero); }
-  @inline quants(w: usize, v: u32, k0: v128, k1: v128, k2: v128): v128 {
-    return v128.or(nibbles(w, v, k0), plane_pair(w + 128, v, 4, k1));
+  @inline get planeAt(): u32 { return 128; }
+  @inline get planeUpperAt(): u32 { return 160; }
+  @inline get planeStep(): i32 { return 2; }
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.add(v128.and(x, k0), v128.and(i16x8.shl(y, 4), k1));
+  }
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.add(v128.and(i16x8.shr_u(x, 4), k0), v128.and(i16x8.shl(y, 4), k1));
   }
   @inline scale(f: usize): f32 { return f16_at(f + SHORT + 16); }
-  @inline l(f: usize, half: u32, lanes: v128): v128 {
+  @inline l(f: usize, half: u32, lanes: v128, h0: v128): v128 {
     return v128.load_ext<i8>(f + SHORT + 8 * half);
   }
 }
@@ -221,16 +250,24 @@ export class IQ4_XS {
   @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
   @inline k1(zero: v128): v128 { return iq4_low(zero); }
   @inline k2(zero: v128): v128 { return iq4_high(zero); }
-  @inline quants(w: usize, v: u32, k0: v128, k1: v128, k2: v128): v128 {
-    return i8x16.relaxed_swizzle(k1, nibbles(w, v, k0));
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.relaxed_swizzle(k1, v128.and(x, k0));
   }
-  @inline high(w: usize, v: u32, k0: v128, k1: v128, k2: v128): v128 {
-    return i8x16.relaxed_swizzle(k2, nibbles(w, v, k0));
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.relaxed_swizzle(k1, v128.and(i16x8.shr_u(x, 4), k0));
   }
-  @inline lanes(f: usize): v128 { return lanes_of_6_bits(f + SHORT); }
+  @inline lower_high(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.relaxed_swizzle(k2, v128.and(x, k0));
+  }
+  @inline upper_high(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.relaxed_swizzle(k2, v128.and(i16x8.shr_u(x, 4), k0));
+  }
+  @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(32), zero); }
+  @inline h1(zero: v128): v128 { return v128.or(i16x8(1024, 16, 64, 256, 1024, 16, 64, 256), zero); }
+  @inline lanes(f: usize, h0: v128, h1: v128): v128 { return lanes_of_6_bits(f + SHORT, h1); }
   @inline scale(f: usize): f32 { return f16_at(f + SHORT + 6); }
-  @inline d(f: usize, half: u32, lanes: v128, scale: f32, mask: v128): v128 {
-    const signed = i32x4.sub(half_lanes(lanes, half), i32x4.splat(32));
+  @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
+    const signed = i32x4.sub(half_lanes(lanes, half), h0);
     return f32x4.mul(f32x4.convert_i32x4_s(signed), f32x4.splat(scale));
   }
 }
@@ -245,9 +282,9 @@ function pack_factors_k(src: usize, to: usize): void {
 
 /** scale · the low six bits of each lane. */
 @inline
-function scales_k(lanes: v128, half: u32, scale: f32): v128 {
-  const six = half_lanes(v128.and(lanes, i16x8.splat(63)), half);
-  return f32x4.mul(f32x4.convert_i32x4_s(six), f32x4.splat(scale));
+function scales_k(lanes: v128, half: u32, scale: f32, six: v128): v128 {
+  const low = half_lanes(v128.and(lanes, six), half);
+  return f32x4.mul(f32x4.convert_i32x4_s(low), f32x4.splat(scale));
 }
 
 /** least · the high six bits of each lane. */

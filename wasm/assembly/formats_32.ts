@@ -2,13 +2,12 @@
 /** The formats whose blocks in a file have 32 weights and an own scale. See format.ts. */
 import { block_fifths, block_nibbles, gather_f16 } from "./file_bits";
 import { SHORT } from "./format";
+import { F16_MASK, madd, TWO_POW_112 } from "./simd";
 import {
   f16_x4,
   half_lanes,
-  nibbles,
   pack_bits,
   pack_nibbles,
-  plane_bit,
 } from "./weight_bits";
 
 /** scale · (q − 8), 4 bits. */
@@ -27,11 +26,16 @@ export class Q4_0 {
   @inline get factorBytes(): u32 { return 16; }
   @inline get offset(): i32 { return 8; }
   @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
-  @inline quants(w: usize, v: u32, k0: v128, k1: v128, k2: v128): v128 {
-    return nibbles(w, v, k0);
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return v128.and(x, k0);
   }
-  @inline d(f: usize, half: u32, lanes: v128, scale: f32, mask: v128): v128 {
-    return f16_x4(f + SHORT + 8 * half, mask);
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return v128.and(i16x8.shr_u(x, 4), k0);
+  }
+  @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(F16_MASK), zero); }
+  @inline h1(zero: v128): v128 { return v128.or(f32x4.splat(TWO_POW_112), zero); }
+  @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
+    return f16_x4(f + SHORT + 8 * half, h0, h1);
   }
 }
 
@@ -52,14 +56,19 @@ export class Q4_1 {
   @inline get factorBytes(): u32 { return 32; }
   @inline get offset(): i32 { return 0; }
   @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
-  @inline quants(w: usize, v: u32, k0: v128, k1: v128, k2: v128): v128 {
-    return nibbles(w, v, k0);
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return v128.and(x, k0);
   }
-  @inline d(f: usize, half: u32, lanes: v128, scale: f32, mask: v128): v128 {
-    return f16_x4(f + SHORT + 8 * half, mask);
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return v128.and(i16x8.shr_u(x, 4), k0);
   }
-  @inline c(f: usize, half: u32, lanes: v128, least: f32, mask: v128): v128 {
-    return f16_x4(f + SHORT + 16 + 8 * half, mask);
+  @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(F16_MASK), zero); }
+  @inline h1(zero: v128): v128 { return v128.or(f32x4.splat(TWO_POW_112), zero); }
+  @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
+    return f16_x4(f + SHORT + 8 * half, h0, h1);
+  }
+  @inline c(f: usize, half: u32, lanes: v128, least: f32, h0: v128, h1: v128, d: v128): v128 {
+    return f16_x4(f + SHORT + 16 + 8 * half, h0, h1);
   }
 }
 
@@ -85,11 +94,18 @@ export class Q5_0 {
   @inline get offset(): i32 { return 16; }
   @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
   @inline k1(zero: v128): v128 { return v128.or(i8x16.splat(16), zero); }
-  @inline quants(w: usize, v: u32, k0: v128, k1: v128, k2: v128): v128 {
-    return v128.or(nibbles(w, v, k0), plane_bit(w + 128, v, 4, k1));
+  @inline get planeAt(): u32 { return 128; }
+  @inline get planeStep(): i32 { return 1; }
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.add(v128.and(x, k0), v128.and(i16x8.shl(y, 4), k1));
   }
-  @inline d(f: usize, half: u32, lanes: v128, scale: f32, mask: v128): v128 {
-    return f16_x4(f + SHORT + 8 * half, mask);
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.add(v128.and(i16x8.shr_u(x, 4), k0), v128.and(y, k1));
+  }
+  @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(F16_MASK), zero); }
+  @inline h1(zero: v128): v128 { return v128.or(f32x4.splat(TWO_POW_112), zero); }
+  @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
+    return f16_x4(f + SHORT + 8 * half, h0, h1);
   }
 }
 
@@ -116,15 +132,21 @@ export class Q5_1 {
   @inline get offset(): i32 { return 16; }
   @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
   @inline k1(zero: v128): v128 { return v128.or(i8x16.splat(16), zero); }
-  @inline quants(w: usize, v: u32, k0: v128, k1: v128, k2: v128): v128 {
-    return v128.or(nibbles(w, v, k0), plane_bit(w + 128, v, 4, k1));
+  @inline get planeAt(): u32 { return 128; }
+  @inline get planeStep(): i32 { return 1; }
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.add(v128.and(x, k0), v128.and(i16x8.shl(y, 4), k1));
   }
-  @inline d(f: usize, half: u32, lanes: v128, scale: f32, mask: v128): v128 {
-    return f16_x4(f + SHORT + 8 * half, mask);
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.add(v128.and(i16x8.shr_u(x, 4), k0), v128.and(y, k1));
   }
-  @inline c(f: usize, half: u32, lanes: v128, least: f32, mask: v128): v128 {
-    const sixteen = f32x4.mul(f16_x4(f + SHORT + 8 * half, mask), f32x4.splat(16));
-    return f32x4.add(sixteen, f16_x4(f + SHORT + 16 + 8 * half, mask));
+  @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(F16_MASK), zero); }
+  @inline h1(zero: v128): v128 { return v128.or(f32x4.splat(TWO_POW_112), zero); }
+  @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
+    return f16_x4(f + SHORT + 8 * half, h0, h1);
+  }
+  @inline c(f: usize, half: u32, lanes: v128, least: f32, h0: v128, h1: v128, d: v128): v128 {
+    return madd(d, f32x4.splat(16), f16_x4(f + SHORT + 16 + 8 * half, h0, h1));
   }
 }
 
@@ -147,14 +169,23 @@ export class Q8_0 {
   @inline get factorBytes(): u32 { return 16; }
   @inline get offset(): i32 { return 8; }
   @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
-  @inline quants(w: usize, v: u32, k0: v128, k1: v128, k2: v128): v128 {
-    return v128.and(v128.load(w + 16 * v), k0);
+  @inline get upperAt(): u32 { return 128; }
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return v128.and(x, k0);
   }
-  @inline high(w: usize, v: u32, k0: v128, k1: v128, k2: v128): v128 {
-    return v128.and(i16x8.shr_u(v128.load(w + 16 * v), 4), k0);
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return v128.and(x, k0);
   }
-  @inline d(f: usize, half: u32, lanes: v128, scale: f32, mask: v128): v128 {
-    return f16_x4(f + SHORT + 8 * half, mask);
+  @inline lower_high(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return v128.and(i16x8.shr_u(x, 4), k0);
+  }
+  @inline upper_high(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return v128.and(i16x8.shr_u(x, 4), k0);
+  }
+  @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(F16_MASK), zero); }
+  @inline h1(zero: v128): v128 { return v128.or(f32x4.splat(TWO_POW_112), zero); }
+  @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
+    return f16_x4(f + SHORT + 8 * half, h0, h1);
   }
 }
 
@@ -186,14 +217,22 @@ export class IQ4_NL {
   @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
   @inline k1(zero: v128): v128 { return iq4_low(zero); }
   @inline k2(zero: v128): v128 { return iq4_high(zero); }
-  @inline quants(w: usize, v: u32, k0: v128, k1: v128, k2: v128): v128 {
-    return i8x16.relaxed_swizzle(k1, nibbles(w, v, k0));
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.relaxed_swizzle(k1, v128.and(x, k0));
   }
-  @inline high(w: usize, v: u32, k0: v128, k1: v128, k2: v128): v128 {
-    return i8x16.relaxed_swizzle(k2, nibbles(w, v, k0));
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.relaxed_swizzle(k1, v128.and(i16x8.shr_u(x, 4), k0));
   }
-  @inline d(f: usize, half: u32, lanes: v128, scale: f32, mask: v128): v128 {
-    return f16_x4(f + SHORT + 8 * half, mask);
+  @inline lower_high(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.relaxed_swizzle(k2, v128.and(x, k0));
+  }
+  @inline upper_high(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.relaxed_swizzle(k2, v128.and(i16x8.shr_u(x, 4), k0));
+  }
+  @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(F16_MASK), zero); }
+  @inline h1(zero: v128): v128 { return v128.or(f32x4.splat(TWO_POW_112), zero); }
+  @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
+    return f16_x4(f + SHORT + 8 * half, h0, h1);
   }
 }
 
@@ -222,14 +261,19 @@ export class MXFP4 {
       zero,
     );
   }
-  @inline quants(w: usize, v: u32, k0: v128, k1: v128, k2: v128): v128 {
-    return i8x16.relaxed_swizzle(k1, nibbles(w, v, k0));
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.relaxed_swizzle(k1, v128.and(x, k0));
   }
-  @inline lanes(f: usize): v128 { return v128.load_ext<u8>(f + SHORT); }
-  @inline d(f: usize, half: u32, lanes: v128, scale: f32, mask: v128): v128 {
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.relaxed_swizzle(k1, v128.and(i16x8.shr_u(x, 4), k0));
+  }
+  @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(0x00800000), zero); }
+  @inline h1(zero: v128): v128 { return v128.or(i32x4.splat(0x00200000), zero); }
+  @inline lanes(f: usize, h0: v128, h1: v128): v128 { return v128.load_ext<u8>(f + SHORT); }
+  @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
     // Bits of 2^(e − 128): (e − 1) << 23, but for e = 0 and 1, whose powers are subnormal.
     const e = half_lanes(lanes, half);
-    const normal = i32x4.sub(i32x4.shl(e, 23), i32x4.splat(0x00800000));
-    return i32x4.max_s(normal, i32x4.add(i32x4.shl(e, 21), i32x4.splat(0x00200000)));
+    const normal = i32x4.sub(i32x4.shl(e, 23), h0);
+    return i32x4.max_s(normal, i32x4.add(i32x4.shl(e, 21), h1));
   }
 }

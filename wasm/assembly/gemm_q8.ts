@@ -4,6 +4,7 @@
  * panel of rows is taken apart (superblock_form.ts), then tiles of two rows by four tokens
  * multiply the forms: a quant is unpacked once for all tokens, and there is one product to tune.
  */
+import { is_wide } from "./format";
 import { GROUP_TOKENS, RECORD_BYTES, RECORD_SCALES } from "./q8_tile";
 import { dot_i8, join_pair, opaque, store_lanes, sum_lanes_4 } from "./simd";
 import {
@@ -141,7 +142,7 @@ function tile<F>(
       if (isDefined(f.l)) {
         l0 = v128.load(form, FORM_L), l1 = v128.load(form, FORM_L + 16);
         g0 = v128.load(v, FORM_L), g1 = v128.load(v, FORM_L + 16);
-      } else if (isDefined(f.high)) {
+      } else if (is_wide<F>()) {
         l0 = i16x8.shl(ones, 4 * pass), l1 = l0, g0 = l0, g1 = l0;
       }
       let y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
@@ -197,7 +198,7 @@ function tile<F>(
       }
       x = isDefined(f.quarters) ? acts + passBytes : acts;
       pass += 1;
-    } while ((isDefined(f.quarters) || isDefined(f.high)) && pass < 2);
+    } while ((isDefined(f.quarters) || is_wide<F>()) && pass < 2);
     form += form_bytes<F>();
     acts += GROUP_TOKENS * RECORD_BYTES;
   }

@@ -5,9 +5,23 @@
  * what becomes of it, is in widen.ts. Everything is written as neighbouring pairs of 128-bit
  * operations, which V8 makes 256-bit ones of (--experimental-wasm-revectorize).
  */
-import { d_of, k1_of, k2_of, lanes_of, least_of, m_of, scale_of } from "./format";
+import {
+  d_of,
+  h0_of,
+  h1_of,
+  is_wide,
+  k1_of,
+  k2_of,
+  lanes_of,
+  least_of,
+  m_of,
+  plane_of,
+  scale_of,
+  upper_main_of,
+  upper_plane_of,
+} from "./format";
 import { RECORD_BYTES, RECORD_SCALES } from "./q8_tile";
-import { dot_i8, F16_MASK, join_pair, opaque, store_lanes, sum_lanes_4 } from "./simd";
+import { dot_i8, join_pair, opaque, store_lanes, sum_lanes_4 } from "./simd";
 import { add_blocks, add_least, start } from "./widen";
 
 /** Rows by one token. */
@@ -42,7 +56,7 @@ function two_rows<F>(
   const f = changetype<F>(0);
   const zero = i32x4.splat(opaque(0, superblocks));
   const k0 = f.k0(zero), k1 = k1_of<F>(zero), k2 = k2_of<F>(zero);
-  const f16Mask = i32x4.splat(opaque(F16_MASK, superblocks));
+  const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero);
   const offset = i16x8.splat(<i16>opaque(f.offset, superblocks));
   const ones = i16x8.splat(<i16>opaque(1, superblocks));
   const sixteens = i16x8.shl(ones, 4);
@@ -51,142 +65,107 @@ function two_rows<F>(
   let uf = wf + rowStep;
   let p0 = f32x4.splat(0), p1 = p0, q0 = p0, q1 = p0;
   for (let s = superblocks; s != 0; s--) {
-    let a0 = start<F>(acts, 0, 0, offset), a1 = start<F>(acts, 1, 0, offset), b0 = a0, b1 = a1;
-    let ah0 = start<F>(acts, 0, 1, offset), ah1 = start<F>(acts, 1, 1, offset);
-    let bh0 = ah0, bh1 = ah1;
-    if (isDefined(f.quarters)) {
-      a0 = more<F>(a0, acts, w, 0, k0, k1, k2);
-      a1 = more<F>(a1, acts, w, 1, k0, k1, k2);
-      b0 = more<F>(b0, acts, u, 0, k0, k1, k2);
-      b1 = more<F>(b1, acts, u, 1, k0, k1, k2);
-      a0 = more<F>(a0, acts, w, 2, k0, k1, k2);
-      a1 = more<F>(a1, acts, w, 3, k0, k1, k2);
-      b0 = more<F>(b0, acts, u, 2, k0, k1, k2);
-      b1 = more<F>(b1, acts, u, 3, k0, k1, k2);
-      a0 = more<F>(a0, acts, w, 4, k0, k1, k2);
-      a1 = more<F>(a1, acts, w, 5, k0, k1, k2);
-      b0 = more<F>(b0, acts, u, 4, k0, k1, k2);
-      b1 = more<F>(b1, acts, u, 5, k0, k1, k2);
-      a0 = more<F>(a0, acts, w, 6, k0, k1, k2);
-      a1 = more<F>(a1, acts, w, 7, k0, k1, k2);
-      b0 = more<F>(b0, acts, u, 6, k0, k1, k2);
-      b1 = more<F>(b1, acts, u, 7, k0, k1, k2);
-      ah0 = more<F>(ah0, acts, w, 8, k0, k1, k2);
-      ah1 = more<F>(ah1, acts, w, 9, k0, k1, k2);
-      bh0 = more<F>(bh0, acts, u, 8, k0, k1, k2);
-      bh1 = more<F>(bh1, acts, u, 9, k0, k1, k2);
-      ah0 = more<F>(ah0, acts, w, 10, k0, k1, k2);
-      ah1 = more<F>(ah1, acts, w, 11, k0, k1, k2);
-      bh0 = more<F>(bh0, acts, u, 10, k0, k1, k2);
-      bh1 = more<F>(bh1, acts, u, 11, k0, k1, k2);
-      ah0 = more<F>(ah0, acts, w, 12, k0, k1, k2);
-      ah1 = more<F>(ah1, acts, w, 13, k0, k1, k2);
-      bh0 = more<F>(bh0, acts, u, 12, k0, k1, k2);
-      bh1 = more<F>(bh1, acts, u, 13, k0, k1, k2);
-      ah0 = more<F>(ah0, acts, w, 14, k0, k1, k2);
-      ah1 = more<F>(ah1, acts, w, 15, k0, k1, k2);
-      bh0 = more<F>(bh0, acts, u, 14, k0, k1, k2);
-      bh1 = more<F>(bh1, acts, u, 15, k0, k1, k2);
-    } else {
-      a0 = more<F>(a0, acts, w, 0, k0, k1, k2);
-      a1 = more<F>(a1, acts, w, 1, k0, k1, k2);
-      b0 = more<F>(b0, acts, u, 0, k0, k1, k2);
-      b1 = more<F>(b1, acts, u, 1, k0, k1, k2);
-      a0 = more<F>(a0, acts, w, 8, k0, k1, k2);
-      a1 = more<F>(a1, acts, w, 9, k0, k1, k2);
-      b0 = more<F>(b0, acts, u, 8, k0, k1, k2);
-      b1 = more<F>(b1, acts, u, 9, k0, k1, k2);
-      a0 = more<F>(a0, acts, w, 2, k0, k1, k2);
-      a1 = more<F>(a1, acts, w, 3, k0, k1, k2);
-      b0 = more<F>(b0, acts, u, 2, k0, k1, k2);
-      b1 = more<F>(b1, acts, u, 3, k0, k1, k2);
-      a0 = more<F>(a0, acts, w, 10, k0, k1, k2);
-      a1 = more<F>(a1, acts, w, 11, k0, k1, k2);
-      b0 = more<F>(b0, acts, u, 10, k0, k1, k2);
-      b1 = more<F>(b1, acts, u, 11, k0, k1, k2);
-      a0 = more<F>(a0, acts, w, 4, k0, k1, k2);
-      a1 = more<F>(a1, acts, w, 5, k0, k1, k2);
-      b0 = more<F>(b0, acts, u, 4, k0, k1, k2);
-      b1 = more<F>(b1, acts, u, 5, k0, k1, k2);
-      a0 = more<F>(a0, acts, w, 12, k0, k1, k2);
-      a1 = more<F>(a1, acts, w, 13, k0, k1, k2);
-      b0 = more<F>(b0, acts, u, 12, k0, k1, k2);
-      b1 = more<F>(b1, acts, u, 13, k0, k1, k2);
-      a0 = more<F>(a0, acts, w, 6, k0, k1, k2);
-      a1 = more<F>(a1, acts, w, 7, k0, k1, k2);
-      b0 = more<F>(b0, acts, u, 6, k0, k1, k2);
-      b1 = more<F>(b1, acts, u, 7, k0, k1, k2);
-      a0 = more<F>(a0, acts, w, 14, k0, k1, k2);
-      a1 = more<F>(a1, acts, w, 15, k0, k1, k2);
-      b0 = more<F>(b0, acts, u, 14, k0, k1, k2);
-      b1 = more<F>(b1, acts, u, 15, k0, k1, k2);
+    let a0 = i16x8.splat(0), a1 = a0, b0 = a0, b1 = a0;
+    let ah0 = a0, ah1 = a0, bh0 = a0, bh1 = a0;
+    let y0 = plane_of<F>(w, 0), y1 = plane_of<F>(w, 1);
+    let v0 = plane_of<F>(u, 0), v1 = plane_of<F>(u, 1);
+    let Y0 = upper_plane_of<F>(w, 0, y0), Y1 = upper_plane_of<F>(w, 1, y1);
+    let V0 = upper_plane_of<F>(u, 0, v0), V1 = upper_plane_of<F>(u, 1, v1);
+    let m0 = v128.load(w), m1 = v128.load(w, 16), n0 = v128.load(u), n1 = v128.load(u, 16);
+    let M0 = upper_main_of<F>(w, 0, m0), M1 = upper_main_of<F>(w, 1, m1);
+    let N0 = upper_main_of<F>(u, 0, n0), N1 = upper_main_of<F>(u, 1, n1);
+    const next = acts + 128;
+    for (; acts != next; acts += 32) {
+      const x0 = v128.load(acts), x1 = v128.load(acts, 16);
+      const X0 = v128.load(acts, 128), X1 = v128.load(acts, 144);
+      if (!isDefined(f.mainStep)) {
+        m0 = v128.load(w), m1 = v128.load(w, 16), n0 = v128.load(u), n1 = v128.load(u, 16);
+        M0 = upper_main_of<F>(w, 0, m0), M1 = upper_main_of<F>(w, 1, m1);
+        N0 = upper_main_of<F>(u, 0, n0), N1 = upper_main_of<F>(u, 1, n1);
+        w += 32;
+        u += 32;
+      }
+      a0 = i16x8.add(a0, dot_i8(x0, f.lower(m0, y0, k0, k1, k2)));
+      a1 = i16x8.add(a1, dot_i8(x1, f.lower(m1, y1, k0, k1, k2)));
+      b0 = i16x8.add(b0, dot_i8(x0, f.lower(n0, v0, k0, k1, k2)));
+      b1 = i16x8.add(b1, dot_i8(x1, f.lower(n1, v1, k0, k1, k2)));
+      if (isDefined(f.quarters)) {
+        ah0 = i16x8.add(ah0, dot_i8(X0, f.upper(M0, Y0, k0, k1, k2)));
+        ah1 = i16x8.add(ah1, dot_i8(X1, f.upper(M1, Y1, k0, k1, k2)));
+        bh0 = i16x8.add(bh0, dot_i8(X0, f.upper(N0, V0, k0, k1, k2)));
+        bh1 = i16x8.add(bh1, dot_i8(X1, f.upper(N1, V1, k0, k1, k2)));
+      } else {
+        a0 = i16x8.add(a0, dot_i8(X0, f.upper(M0, Y0, k0, k1, k2)));
+        a1 = i16x8.add(a1, dot_i8(X1, f.upper(M1, Y1, k0, k1, k2)));
+        b0 = i16x8.add(b0, dot_i8(X0, f.upper(N0, V0, k0, k1, k2)));
+        b1 = i16x8.add(b1, dot_i8(X1, f.upper(N1, V1, k0, k1, k2)));
+      }
+      if (is_wide<F>()) {
+        ah0 = i16x8.add(ah0, dot_i8(x0, f.lower_high(m0, y0, k0, k1, k2)));
+        ah1 = i16x8.add(ah1, dot_i8(x1, f.lower_high(m1, y1, k0, k1, k2)));
+        bh0 = i16x8.add(bh0, dot_i8(x0, f.lower_high(n0, v0, k0, k1, k2)));
+        bh1 = i16x8.add(bh1, dot_i8(x1, f.lower_high(n1, v1, k0, k1, k2)));
+        ah0 = i16x8.add(ah0, dot_i8(X0, f.upper_high(M0, Y0, k0, k1, k2)));
+        ah1 = i16x8.add(ah1, dot_i8(X1, f.upper_high(M1, Y1, k0, k1, k2)));
+        bh0 = i16x8.add(bh0, dot_i8(X0, f.upper_high(N0, V0, k0, k1, k2)));
+        bh1 = i16x8.add(bh1, dot_i8(X1, f.upper_high(N1, V1, k0, k1, k2)));
+      }
+      if (isDefined(f.mainStep)) {
+        m0 = i16x8.shr_u(m0, f.mainStep), m1 = i16x8.shr_u(m1, f.mainStep);
+        n0 = i16x8.shr_u(n0, f.mainStep), n1 = i16x8.shr_u(n1, f.mainStep);
+        M0 = i16x8.shr_u(M0, f.mainStep), M1 = i16x8.shr_u(M1, f.mainStep);
+        N0 = i16x8.shr_u(N0, f.mainStep), N1 = i16x8.shr_u(N1, f.mainStep);
+      }
+      if (isDefined(f.planeStep)) {
+        y0 = i16x8.shr_u(y0, f.planeStep), y1 = i16x8.shr_u(y1, f.planeStep);
+        v0 = i16x8.shr_u(v0, f.planeStep), v1 = i16x8.shr_u(v1, f.planeStep);
+        if (isDefined(f.planeUpperAt)) {
+          Y0 = i16x8.shr_u(Y0, f.planeStep), Y1 = i16x8.shr_u(Y1, f.planeStep);
+          V0 = i16x8.shr_u(V0, f.planeStep), V1 = i16x8.shr_u(V1, f.planeStep);
+        } else {
+          Y0 = y0, Y1 = y1, V0 = v0, V1 = v1;
+        }
+      }
     }
-    if (isDefined(f.high)) {
-      ah0 = more_high<F>(ah0, acts, w, 0, k0, k1, k2);
-      ah1 = more_high<F>(ah1, acts, w, 1, k0, k1, k2);
-      bh0 = more_high<F>(bh0, acts, u, 0, k0, k1, k2);
-      bh1 = more_high<F>(bh1, acts, u, 1, k0, k1, k2);
-      ah0 = more_high<F>(ah0, acts, w, 8, k0, k1, k2);
-      ah1 = more_high<F>(ah1, acts, w, 9, k0, k1, k2);
-      bh0 = more_high<F>(bh0, acts, u, 8, k0, k1, k2);
-      bh1 = more_high<F>(bh1, acts, u, 9, k0, k1, k2);
-      ah0 = more_high<F>(ah0, acts, w, 2, k0, k1, k2);
-      ah1 = more_high<F>(ah1, acts, w, 3, k0, k1, k2);
-      bh0 = more_high<F>(bh0, acts, u, 2, k0, k1, k2);
-      bh1 = more_high<F>(bh1, acts, u, 3, k0, k1, k2);
-      ah0 = more_high<F>(ah0, acts, w, 10, k0, k1, k2);
-      ah1 = more_high<F>(ah1, acts, w, 11, k0, k1, k2);
-      bh0 = more_high<F>(bh0, acts, u, 10, k0, k1, k2);
-      bh1 = more_high<F>(bh1, acts, u, 11, k0, k1, k2);
-      ah0 = more_high<F>(ah0, acts, w, 4, k0, k1, k2);
-      ah1 = more_high<F>(ah1, acts, w, 5, k0, k1, k2);
-      bh0 = more_high<F>(bh0, acts, u, 4, k0, k1, k2);
-      bh1 = more_high<F>(bh1, acts, u, 5, k0, k1, k2);
-      ah0 = more_high<F>(ah0, acts, w, 12, k0, k1, k2);
-      ah1 = more_high<F>(ah1, acts, w, 13, k0, k1, k2);
-      bh0 = more_high<F>(bh0, acts, u, 12, k0, k1, k2);
-      bh1 = more_high<F>(bh1, acts, u, 13, k0, k1, k2);
-      ah0 = more_high<F>(ah0, acts, w, 6, k0, k1, k2);
-      ah1 = more_high<F>(ah1, acts, w, 7, k0, k1, k2);
-      bh0 = more_high<F>(bh0, acts, u, 6, k0, k1, k2);
-      bh1 = more_high<F>(bh1, acts, u, 7, k0, k1, k2);
-      ah0 = more_high<F>(ah0, acts, w, 14, k0, k1, k2);
-      ah1 = more_high<F>(ah1, acts, w, 15, k0, k1, k2);
-      bh0 = more_high<F>(bh0, acts, u, 14, k0, k1, k2);
-      bh1 = more_high<F>(bh1, acts, u, 15, k0, k1, k2);
+    acts -= 128;
+    if (!isDefined(f.mainStep)) {
+      w -= 128;
+      u -= 128;
     }
-    const y0 = v128.load(acts, RECORD_SCALES), y1 = v128.load(acts, RECORD_SCALES + 16);
-    const wl = lanes_of<F>(wf), ws = scale_of<F>(wf), ul = lanes_of<F>(uf), us = scale_of<F>(uf);
-    const d0 = f32x4.mul(d_of<F>(wf, 0, wl, ws, f16Mask), y0);
-    const d1 = f32x4.mul(d_of<F>(wf, 1, wl, ws, f16Mask), y1);
-    const e0 = f32x4.mul(d_of<F>(uf, 0, ul, us, f16Mask), y0);
-    const e1 = f32x4.mul(d_of<F>(uf, 1, ul, us, f16Mask), y1);
+    const z0 = start<F>(acts, 0, 0, offset), z1 = start<F>(acts, 1, 0, offset);
+    const t0 = v128.load(acts, RECORD_SCALES), t1 = v128.load(acts, RECORD_SCALES + 16);
+    const wl = lanes_of<F>(wf, h0, h1), ws = scale_of<F>(wf), ul = lanes_of<F>(uf, h0, h1), us = scale_of<F>(uf);
+    const D0 = d_of<F>(wf, 0, wl, ws, h0, h1), D1 = d_of<F>(wf, 1, wl, ws, h0, h1);
+    const E0 = d_of<F>(uf, 0, ul, us, h0, h1), E1 = d_of<F>(uf, 1, ul, us, h0, h1);
+    const d0 = f32x4.mul(D0, t0), d1 = f32x4.mul(D1, t1);
+    const e0 = f32x4.mul(E0, t0), e1 = f32x4.mul(E1, t1);
     let l0 = ones, l1 = ones, g0 = ones, g1 = ones;
     if (isDefined(f.l)) {
-      l0 = f.l(wf, 0, wl), l1 = f.l(wf, 1, wl);
-      g0 = f.l(uf, 0, ul), g1 = f.l(uf, 1, ul);
+      l0 = f.l(wf, 0, wl, h0), l1 = f.l(wf, 1, wl, h0);
+      g0 = f.l(uf, 0, ul, h0), g1 = f.l(uf, 1, ul, h0);
     }
-    p0 = add_blocks(p0, a0, l0, d0);
-    p1 = add_blocks(p1, a1, l1, d1);
-    q0 = add_blocks(q0, b0, g0, e0);
-    q1 = add_blocks(q1, b1, g1, e1);
-    if (isDefined(f.high)) {
+    p0 = add_blocks(p0, i16x8.add(a0, z0), l0, d0);
+    p1 = add_blocks(p1, i16x8.add(a1, z1), l1, d1);
+    q0 = add_blocks(q0, i16x8.add(b0, z0), g0, e0);
+    q1 = add_blocks(q1, i16x8.add(b1, z1), g1, e1);
+    if (is_wide<F>()) {
       l0 = sixteens, l1 = sixteens, g0 = sixteens, g1 = sixteens;
     }
-    if (isDefined(f.high) || isDefined(f.quarters)) {
-      p0 = add_blocks(p0, ah0, l0, d0);
-      p1 = add_blocks(p1, ah1, l1, d1);
-      q0 = add_blocks(q0, bh0, g0, e0);
-      q1 = add_blocks(q1, bh1, g1, e1);
+    if (is_wide<F>() || isDefined(f.quarters)) {
+      const z0 = start<F>(acts, 0, 1, offset), z1 = start<F>(acts, 1, 1, offset);
+      p0 = add_blocks(p0, i16x8.add(ah0, z0), l0, d0);
+      p1 = add_blocks(p1, i16x8.add(ah1, z1), l1, d1);
+      q0 = add_blocks(q0, i16x8.add(bh0, z0), g0, e0);
+      q1 = add_blocks(q1, i16x8.add(bh1, z1), g1, e1);
     }
     if (isDefined(f.c)) {
       const wm = least_of<F>(wf), um = least_of<F>(uf);
-      const c0 = f.c(wf, 0, wl, wm, f16Mask), c1 = f.c(wf, 1, wl, wm, f16Mask);
-      const e0 = f.c(uf, 0, ul, um, f16Mask), e1 = f.c(uf, 1, ul, um, f16Mask);
-      p0 = add_least<F>(p0, acts, 0, c0, m_of<F>(wf, 0), y0);
-      p1 = add_least<F>(p1, acts, 1, c1, m_of<F>(wf, 1), y1);
-      q0 = add_least<F>(q0, acts, 0, e0, m_of<F>(uf, 0), y0);
-      q1 = add_least<F>(q1, acts, 1, e1, m_of<F>(uf, 1), y1);
+      const c0 = f.c(wf, 0, wl, wm, h0, h1, D0), c1 = f.c(wf, 1, wl, wm, h0, h1, D1);
+      const e0 = f.c(uf, 0, ul, um, h0, h1, E0), e1 = f.c(uf, 1, ul, um, h0, h1, E1);
+      p0 = add_least<F>(p0, acts, 0, c0, m_of<F>(wf, 0), t0);
+      p1 = add_least<F>(p1, acts, 1, c1, m_of<F>(wf, 1), t1);
+      q0 = add_least<F>(q0, acts, 0, e0, m_of<F>(uf, 0), t0);
+      q1 = add_least<F>(q1, acts, 1, e1, m_of<F>(uf, 1), t1);
     }
     w += f.quantBytes;
     u += f.quantBytes;
@@ -196,18 +175,4 @@ function two_rows<F>(
   }
   const p = join_pair(p0, p1, 1, zero), q = join_pair(q0, q1, 1, zero);
   store_lanes(out, outStep, 2, sum_lanes_4(p, q, p, q));
-}
-
-/** sum + the activations of place v by the row's quants. */
-@inline
-function more<F>(sum: v128, x: usize, w: usize, v: u32, k0: v128, k1: v128, k2: v128): v128 {
-  const quants = changetype<F>(0).quants(w, v, k0, k1, k2);
-  return i16x8.add(sum, dot_i8(v128.load(x + 16 * v), quants));
-}
-
-/** The same with the high nibbles of a wide format. */
-@inline
-function more_high<F>(sum: v128, x: usize, w: usize, v: u32, k0: v128, k1: v128, k2: v128): v128 {
-  const quants = changetype<F>(0).high(w, v, k0, k1, k2);
-  return i16x8.add(sum, dot_i8(v128.load(x + 16 * v), quants));
 }

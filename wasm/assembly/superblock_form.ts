@@ -14,9 +14,21 @@
  * where L and C are there only if the format has them. A wide format has 8-bit weights: 256 bytes
  * of low nibbles, then 256 of high ones; low + 16 · (high − offset) stands for q − offset.
  */
-import { d_of, k1_of, k2_of, lanes_of, least_of, scale_of } from "./format";
+import {
+  d_of,
+  h0_of,
+  h1_of,
+  is_wide,
+  k1_of,
+  k2_of,
+  lanes_of,
+  least_of,
+  plane_of,
+  scale_of,
+  upper_main_of,
+  upper_plane_of,
+} from "./format";
 import { records_bytes, superblocks_of } from "./q8_tile";
-import { F16_MASK } from "./simd";
 
 /** Offsets in a form. */
 export const FORM_D = 0;
@@ -42,7 +54,7 @@ export function tile_bytes(n: u32, k: u32): u64 {
 /** Bytes of a form of format F. */
 @inline
 export function form_bytes<F>(): u32 {
-  return isDefined(changetype<F>(0).high) ? 640 : 384;
+  return is_wide<F>() ? 640 : 384;
 }
 
 /** Bytes of a packed row: a multiple of 16, because factors are read 16 bytes at a time. */
@@ -57,46 +69,68 @@ export function take_apart<F>(w: usize, factors: usize, count: u32, form: usize)
   const f = changetype<F>(0);
   const zero = i32x4.splat(0);
   const k0 = f.k0(zero), k1 = k1_of<F>(zero), k2 = k2_of<F>(zero);
-  const mask = i32x4.splat(F16_MASK);
+  const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero);
   let at = factors - 16;
   for (; count != 0; count--) {
-    const lanes = lanes_of<F>(at), scale = scale_of<F>(at), least = least_of<F>(at);
-    v128.store(form, d_of<F>(at, 0, lanes, scale, mask), FORM_D);
-    v128.store(form, d_of<F>(at, 1, lanes, scale, mask), FORM_D + 16);
+    const lanes = lanes_of<F>(at, h0, h1), scale = scale_of<F>(at), least = least_of<F>(at);
+    const d0 = d_of<F>(at, 0, lanes, scale, h0, h1), d1 = d_of<F>(at, 1, lanes, scale, h0, h1);
+    v128.store(form, d0, FORM_D);
+    v128.store(form, d1, FORM_D + 16);
     if (isDefined(f.c)) {
-      v128.store(form, f.c(at, 0, lanes, least, mask), FORM_C);
-      v128.store(form, f.c(at, 1, lanes, least, mask), FORM_C + 16);
+      v128.store(form, f.c(at, 0, lanes, least, h0, h1, d0), FORM_C);
+      v128.store(form, f.c(at, 1, lanes, least, h0, h1, d1), FORM_C + 16);
     }
     if (isDefined(f.l)) {
-      v128.store(form, f.l(at, 0, lanes), FORM_L);
-      v128.store(form, f.l(at, 1, lanes), FORM_L + 16);
+      v128.store(form, f.l(at, 0, lanes, h0), FORM_L);
+      v128.store(form, f.l(at, 1, lanes, h0), FORM_L + 16);
     }
     if (isDefined(f.m)) {
       v128.store(form, f.m(at, 0), FORM_M);
       v128.store(form, f.m(at, 1), FORM_M + 16);
     }
-    store_places<F>(w, form, 0, k0, k1, k2);
-    store_places<F>(w, form, 2, k0, k1, k2);
-    store_places<F>(w, form, 4, k0, k1, k2);
-    store_places<F>(w, form, 6, k0, k1, k2);
-    store_places<F>(w, form, 8, k0, k1, k2);
-    store_places<F>(w, form, 10, k0, k1, k2);
-    store_places<F>(w, form, 12, k0, k1, k2);
-    store_places<F>(w, form, 14, k0, k1, k2);
+    store_quants<F>(w, form + FORM_QUANTS, k0, k1, k2);
     w += f.quantBytes;
     at += f.factorBytes;
     form += form_bytes<F>();
   }
 }
 
-/** The quants of places v and v + 1. */
+/** The quants of a superblock, as gemv_q8.ts unpacks them. */
 @inline
-function store_places<F>(w: usize, form: usize, v: u32, k0: v128, k1: v128, k2: v128): void {
+function store_quants<F>(w: usize, to: usize, k0: v128, k1: v128, k2: v128): void {
   const f = changetype<F>(0);
-  v128.store(form + FORM_QUANTS + 16 * v, f.quants(w, v, k0, k1, k2));
-  v128.store(form + FORM_QUANTS + 16 * v + 16, f.quants(w, v + 1, k0, k1, k2));
-  if (isDefined(f.high)) {
-    v128.store(form + FORM_QUANTS + 16 * v + 256, f.high(w, v, k0, k1, k2));
-    v128.store(form + FORM_QUANTS + 16 * v + 272, f.high(w, v + 1, k0, k1, k2));
+  let y0 = plane_of<F>(w, 0), y1 = plane_of<F>(w, 1);
+  let Y0 = upper_plane_of<F>(w, 0, y0), Y1 = upper_plane_of<F>(w, 1, y1);
+  let m0 = v128.load(w), m1 = v128.load(w, 16);
+  let M0 = upper_main_of<F>(w, 0, m0), M1 = upper_main_of<F>(w, 1, m1);
+  const end = to + 128;
+  for (; to != end; to += 32) {
+    if (!isDefined(f.mainStep)) {
+      m0 = v128.load(w), m1 = v128.load(w, 16);
+      M0 = upper_main_of<F>(w, 0, m0), M1 = upper_main_of<F>(w, 1, m1);
+      w += 32;
+    }
+    v128.store(to, f.lower(m0, y0, k0, k1, k2));
+    v128.store(to, f.lower(m1, y1, k0, k1, k2), 16);
+    v128.store(to, f.upper(M0, Y0, k0, k1, k2), 128);
+    v128.store(to, f.upper(M1, Y1, k0, k1, k2), 144);
+    if (is_wide<F>()) {
+      v128.store(to, f.lower_high(m0, y0, k0, k1, k2), 256);
+      v128.store(to, f.lower_high(m1, y1, k0, k1, k2), 272);
+      v128.store(to, f.upper_high(M0, Y0, k0, k1, k2), 384);
+      v128.store(to, f.upper_high(M1, Y1, k0, k1, k2), 400);
+    }
+    if (isDefined(f.mainStep)) {
+      m0 = i16x8.shr_u(m0, f.mainStep), m1 = i16x8.shr_u(m1, f.mainStep);
+      M0 = i16x8.shr_u(M0, f.mainStep), M1 = i16x8.shr_u(M1, f.mainStep);
+    }
+    if (isDefined(f.planeStep)) {
+      y0 = i16x8.shr_u(y0, f.planeStep), y1 = i16x8.shr_u(y1, f.planeStep);
+      if (isDefined(f.planeUpperAt)) {
+        Y0 = i16x8.shr_u(Y0, f.planeStep), Y1 = i16x8.shr_u(Y1, f.planeStep);
+      } else {
+        Y0 = y0, Y1 = y1;
+      }
+    }
   }
 }

@@ -1,62 +1,37 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /** Pieces of packed superblocks (row_layout.ts), read and written. Knows no whole format. */
-import { f16_bits_to_f32x4, TWO_POW_112 } from "./simd";
+import { f16_bits_to_f32x4 } from "./simd";
 
-/** Quants of place v out of 128 bytes of nibbles; `mask` is 15 in every byte. */
+/** Four f16 at ptr as f32; `mask` is F16_MASK and `owed` 2^112 in every lane. */
 @inline
-export function nibbles(w: usize, v: u32, mask: v128): v128 {
-  if (v < 8) return v128.and(v128.load(w + 16 * v), mask);
-  return v128.and(i16x8.shr_u(v128.load(w + 16 * v - 128), 4), mask);
+export function f16_x4(ptr: usize, mask: v128, owed: v128): v128 {
+  return f32x4.mul(f16_bits_to_f32x4(v128.load_ext<i16>(ptr), mask), owed);
 }
 
-/** Bit of place v out of a plane of 32 bytes, moved to bit `to`; `mask` has that bit. */
+/** Eight lanes of 12 bits out of the first 12 bytes at ptr; 16 are read. `move`: 16, 1, 16, 1, … */
 @inline
-export function plane_bit(plane: usize, v: u32, to: u32, mask: v128): v128 {
-  const bits = v128.load(plane + 16 * (v & 1));
-  if ((v >> 1) == to) return v128.and(bits, mask);
-  if ((v >> 1) < to) return v128.and(i16x8.shl(bits, to - (v >> 1)), mask);
-  return v128.and(i16x8.shr_u(bits, (v >> 1) - to), mask);
-}
-
-/** Bit pair of place v out of a plane of 64 bytes, moved to bits to, to + 1; `mask` has those. */
-@inline
-export function plane_pair(plane: usize, v: u32, to: u32, mask: v128): v128 {
-  const bits = v128.load(plane + 32 * (v >> 3) + 16 * (v & 1));
-  if (((v >> 1) & 3) * 2 == to) return v128.and(bits, mask);
-  if (((v >> 1) & 3) * 2 < to) {
-    return v128.and(i16x8.shl(bits, to - ((v >> 1) & 3) * 2), mask);
-  }
-  return v128.and(i16x8.shr_u(bits, ((v >> 1) & 3) * 2 - to), mask);
-}
-
-/** Four f16 at ptr as f32; `mask` is F16_MASK in every lane. */
-@inline
-export function f16_x4(ptr: usize, mask: v128): v128 {
-  return f32x4.mul(f16_bits_to_f32x4(v128.load_ext<i16>(ptr), mask), f32x4.splat(TWO_POW_112));
-}
-
-/** Eight lanes of 12 bits out of the first 12 bytes at ptr; 16 are read. */
-@inline
-export function lanes_of_12_bits(ptr: usize): v128 {
+export function lanes_of_12_bits(ptr: usize, move: v128): v128 {
   const x = v128.load(ptr);
   const words = i8x16.shuffle(x, x, 0, 1, 1, 2, 3, 4, 4, 5, 6, 7, 7, 8, 9, 10, 10, 11);
-  return i16x8.shr_u(i16x8.mul(words, i16x8(16, 1, 16, 1, 16, 1, 16, 1)), 4);
+  return i16x8.shr_u(i16x8.mul(words, move), 4);
 }
 
 /** The same out of the last 12 of 16 bytes. */
 @inline
-export function lanes_of_12_bits_at_4(ptr: usize): v128 {
+export function lanes_of_12_bits_at_4(ptr: usize, move: v128): v128 {
   const x = v128.load(ptr);
   const words = i8x16.shuffle(x, x, 4, 5, 5, 6, 7, 8, 8, 9, 10, 11, 11, 12, 13, 14, 14, 15);
-  return i16x8.shr_u(i16x8.mul(words, i16x8(16, 1, 16, 1, 16, 1, 16, 1)), 4);
+  return i16x8.shr_u(i16x8.mul(words, move), 4);
 }
 
-/** Eight lanes of 6 bits out of the first 6 bytes at ptr; 8 are read. */
+/**
+ * Eight lanes of 6 bits out of the first 6 bytes at ptr; 8 are read. `move`: 1024, 16, 64, 256
+ * twice.
+ */
 @inline
-export function lanes_of_6_bits(ptr: usize): v128 {
+export function lanes_of_6_bits(ptr: usize, move: v128): v128 {
   const x = v128.load64_zero(ptr);
   const words = i8x16.shuffle(x, x, 0, 1, 0, 1, 1, 2, 2, 3, 3, 4, 3, 4, 4, 5, 5, 6);
-  const move = i16x8(1024, 16, 64, 256, 1024, 16, 64, 256);
   return i16x8.shr_u(i16x8.mul(words, move), 10);
 }
 

@@ -3,6 +3,7 @@
  * From the 16-bit sums of a superblock to floats, in gemv and gemm alike: every output is summed
  * in the same order whatever n is, so prefill and decode agree bit for bit.
  */
+import { is_wide } from "./format";
 import { RECORD_QUARTERS, RECORD_REAL_SUMS, RECORD_SUMS } from "./q8_tile";
 import { madd } from "./simd";
 
@@ -34,7 +35,7 @@ export function add_least<F>(p: v128, x: usize, half: u32, c: v128, m: v128, y: 
 @inline
 export function start<F>(x: usize, half: u32, pass: u32, offset: v128): v128 {
   const f = changetype<F>(0);
-  if (f.offset == 0) return i16x8.splat(0);
+  if (f.offset == 0) return offset;
   if (isDefined(f.quarters)) {
     const at = x + 32 * pass;
     const sums = half == 0 ? v128.load(at, RECORD_QUARTERS) : v128.load(at, RECORD_QUARTERS + 16);
@@ -42,6 +43,6 @@ export function start<F>(x: usize, half: u32, pass: u32, offset: v128): v128 {
   }
   const sums = half == 0 ? v128.load(x, RECORD_SUMS) : v128.load(x, RECORD_SUMS + 16);
   // Of a wide format only the high nibbles have an offset, and they come second.
-  if (isDefined(f.high)) return i16x8.mul(sums, i16x8.shl(i16x8.splat(<i16>pass), 3));
+  if (is_wide<F>()) return i16x8.mul(sums, i16x8.shl(i16x8.splat(<i16>pass), 3));
   return i16x8.mul(sums, offset);
 }
