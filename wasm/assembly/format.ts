@@ -29,7 +29,8 @@
  *     planeUpperAt          if: where the plane of the upper places is; else in the same
  *     h0, h1(zero)          if: constants for the factors, likewise
  *     lanes(f, h0, h1)      if: what the factors of both halves have in common
- *     scale(f), least(f)    if: f32 factors of the whole superblock
+ *     halves(f)             if: up to two f16 of the whole superblock, in the low 32 bits
+ *     scale, least(halves)  if: factors of the whole superblock, out of these as f32
  *     d(f, half, lanes, scale, h0, h1)    if: D of four blocks; else `scale` for all
  *     c(f, half, lanes, least, h0, h1, d) if: C of four blocks, whose D is d
  *     l(f, half, lanes, h0), m(f, half)   if: L, M of four blocks
@@ -39,6 +40,8 @@
  * same vector, because V8 makes 256-bit operations of such pairs. A factor record begins at
  * f + SHORT, because V8 pairs extending loads only where neither offset is 0.
  */
+import { two_f16 } from "./weight_bits";
+
 export const SHORT: usize = 16;
 
 /** Does a weight of format F have two nibbles that are multiplied apart? A constant. */
@@ -93,20 +96,31 @@ export function h1_of<F>(zero: v128): v128 {
   return zero;
 }
 
-/** lanes, scale, least, or nothing. */
+/** lanes, the two f16, scale, least, or nothing. */
 @inline
 export function lanes_of<F>(f: usize, h0: v128, h1: v128): v128 {
   if (isDefined(changetype<F>(0).lanes)) return changetype<F>(0).lanes(f, h0, h1);
   return i32x4.splat(0);
 }
 @inline
-export function scale_of<F>(f: usize): f32 {
-  if (isDefined(changetype<F>(0).scale)) return changetype<F>(0).scale(f);
+export function halves_of<F>(
+  f: usize,
+  size: v128,
+  rebias: v128,
+  smallest: v128,
+  sign: v128,
+): v128 {
+  const bits = isDefined(changetype<F>(0).halves) ? changetype<F>(0).halves(f) : i32x4.splat(0);
+  return two_f16(bits, size, rebias, smallest, sign);
+}
+@inline
+export function scale_of<F>(halves: v128): f32 {
+  if (isDefined(changetype<F>(0).scale)) return changetype<F>(0).scale(halves);
   return 0;
 }
 @inline
-export function least_of<F>(f: usize): f32 {
-  if (isDefined(changetype<F>(0).least)) return changetype<F>(0).least(f);
+export function least_of<F>(halves: v128): f32 {
+  if (isDefined(changetype<F>(0).least)) return changetype<F>(0).least(halves);
   return 0;
 }
 

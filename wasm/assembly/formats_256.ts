@@ -15,7 +15,7 @@ import {
 } from "./file_bits";
 import { SHORT } from "./format";
 import { iq4_high, iq4_low } from "./formats_32";
-import { f16_at, madd } from "./simd";
+import { madd } from "./simd";
 import {
   half_lanes,
   lanes_of_12_bits,
@@ -53,8 +53,9 @@ export class Q2_K {
     return v128.and(x, k0);
   }
   @inline h0(zero: v128): v128 { return v128.or(i16x8.splat(15), zero); }
-  @inline scale(f: usize): f32 { return f16_at(f + SHORT + 16); }
-  @inline least(f: usize): f32 { return f16_at(f + SHORT + 18); }
+  @inline halves(f: usize): v128 { return v128.load32_zero(f + SHORT + 16); }
+  @inline scale(halves: v128): f32 { return f32x4.extract_lane(halves, 0); }
+  @inline least(halves: v128): f32 { return f32x4.extract_lane(halves, 1); }
   @inline c(f: usize, half: u32, lanes: v128, least: f32, h0: v128, h1: v128, d: v128): v128 {
     return f32x4.splat(least);
   }
@@ -106,7 +107,8 @@ export class Q3_K {
   @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
     return i8x16.add(v128.and(x, k0), v128.and(i16x8.shr_u(y, 2), k1));
   }
-  @inline scale(f: usize): f32 { return f16_at(f + SHORT); }
+  @inline halves(f: usize): v128 { return v128.load32_zero(f + SHORT); }
+  @inline scale(halves: v128): f32 { return f32x4.extract_lane(halves, 0); }
   @inline l(f: usize, half: u32, lanes: v128, h0: v128): v128 {
     const both = half_lanes(lanes, half);
     const apart = v128.and(v128.or(both, i32x4.shl(both, 10)), h0);
@@ -137,8 +139,9 @@ export class Q4_K {
   @inline h0(zero: v128): v128 { return v128.or(i16x8.splat(63), zero); }
   @inline h1(zero: v128): v128 { return v128.or(i16x8(16, 1, 16, 1, 16, 1, 16, 1), zero); }
   @inline lanes(f: usize, h0: v128, h1: v128): v128 { return lanes_of_12_bits(f + SHORT, h1); }
-  @inline scale(f: usize): f32 { return f16_at(f + SHORT + 12); }
-  @inline least(f: usize): f32 { return -f16_at(f + SHORT + 14); }
+  @inline halves(f: usize): v128 { return v128.load32_zero(f + SHORT + 12); }
+  @inline scale(halves: v128): f32 { return f32x4.extract_lane(halves, 0); }
+  @inline least(halves: v128): f32 { return -f32x4.extract_lane(halves, 1); }
   @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
     return scales_k(lanes, half, scale, h0);
   }
@@ -178,8 +181,9 @@ export class Q5_K {
   @inline h0(zero: v128): v128 { return v128.or(i16x8.splat(63), zero); }
   @inline h1(zero: v128): v128 { return v128.or(i16x8(16, 1, 16, 1, 16, 1, 16, 1), zero); }
   @inline lanes(f: usize, h0: v128, h1: v128): v128 { return lanes_of_12_bits(f + SHORT, h1); }
-  @inline scale(f: usize): f32 { return f16_at(f + SHORT + 12); }
-  @inline least(f: usize): f32 { return -f16_at(f + SHORT + 14); }
+  @inline halves(f: usize): v128 { return v128.load32_zero(f + SHORT + 12); }
+  @inline scale(halves: v128): f32 { return f32x4.extract_lane(halves, 0); }
+  @inline least(halves: v128): f32 { return -f32x4.extract_lane(halves, 1); }
   @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
     return scales_k(lanes, half, scale, h0);
   }
@@ -220,7 +224,8 @@ export class Q6_K {
   @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
     return i8x16.add(v128.and(i16x8.shr_u(x, 4), k0), v128.and(i16x8.shl(y, 4), k1));
   }
-  @inline scale(f: usize): f32 { return f16_at(f + SHORT + 16); }
+  @inline halves(f: usize): v128 { return v128.load32_zero(f + SHORT + 14); }
+  @inline scale(halves: v128): f32 { return f32x4.extract_lane(halves, 1); }
   @inline l(f: usize, half: u32, lanes: v128, h0: v128): v128 {
     return v128.load_ext<i8>(f + SHORT + 8 * half);
   }
@@ -265,7 +270,8 @@ export class IQ4_XS {
   @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(32), zero); }
   @inline h1(zero: v128): v128 { return v128.or(i16x8(1024, 16, 64, 256, 1024, 16, 64, 256), zero); }
   @inline lanes(f: usize, h0: v128, h1: v128): v128 { return lanes_of_6_bits(f + SHORT, h1); }
-  @inline scale(f: usize): f32 { return f16_at(f + SHORT + 6); }
+  @inline halves(f: usize): v128 { return v128.load32_zero(f + SHORT + 4); }
+  @inline scale(halves: v128): f32 { return f32x4.extract_lane(halves, 1); }
   @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
     const signed = i32x4.sub(half_lanes(lanes, half), h0);
     return f32x4.mul(f32x4.convert_i32x4_s(signed), f32x4.splat(scale));

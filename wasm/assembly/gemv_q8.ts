@@ -9,6 +9,7 @@ import {
   d_of,
   h0_of,
   h1_of,
+  halves_of,
   is_wide,
   k1_of,
   k2_of,
@@ -22,6 +23,7 @@ import {
 } from "./format";
 import { RECORD_BYTES, RECORD_SCALES } from "./q8_tile";
 import { dot_i8, join_pair, opaque, store_lanes, sum_lanes_4 } from "./simd";
+import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
 import { add_blocks, add_least, start } from "./widen";
 
 /** Rows by one token. */
@@ -60,6 +62,10 @@ function two_rows<F>(
   const offset = i16x8.splat(<i16>opaque(f.offset, superblocks));
   const ones = i16x8.splat(<i16>opaque(1, superblocks));
   const sixteens = i16x8.shl(ones, 4);
+  const size = i32x4.splat(opaque(F16_SIZE, superblocks));
+  const rebias = i32x4.splat(opaque(F16_REBIAS, superblocks));
+  const smallest = i32x4.splat(opaque(F16_SMALLEST, superblocks));
+  const sign = i32x4.splat(opaque(F16_SIGN, superblocks));
   let u = w + rowStep;
   let wf = w + superblocks * f.quantBytes - 16;
   let uf = wf + rowStep;
@@ -134,7 +140,10 @@ function two_rows<F>(
     }
     const z0 = start<F>(acts, 0, 0, offset), z1 = start<F>(acts, 1, 0, offset);
     const t0 = v128.load(acts, RECORD_SCALES), t1 = v128.load(acts, RECORD_SCALES + 16);
-    const wl = lanes_of<F>(wf, h0, h1), ws = scale_of<F>(wf), ul = lanes_of<F>(uf, h0, h1), us = scale_of<F>(uf);
+    const wl = lanes_of<F>(wf, h0, h1), ul = lanes_of<F>(uf, h0, h1);
+    const wh = halves_of<F>(wf, size, rebias, smallest, sign);
+    const uh = halves_of<F>(uf, size, rebias, smallest, sign);
+    const ws = scale_of<F>(wh), us = scale_of<F>(uh);
     const D0 = d_of<F>(wf, 0, wl, ws, h0, h1), D1 = d_of<F>(wf, 1, wl, ws, h0, h1);
     const E0 = d_of<F>(uf, 0, ul, us, h0, h1), E1 = d_of<F>(uf, 1, ul, us, h0, h1);
     const d0 = f32x4.mul(D0, t0), d1 = f32x4.mul(D1, t1);
@@ -159,7 +168,7 @@ function two_rows<F>(
       q1 = add_blocks(q1, i16x8.add(bh1, z1), g1, e1);
     }
     if (isDefined(f.c)) {
-      const wm = least_of<F>(wf), um = least_of<F>(uf);
+      const wm = least_of<F>(wh), um = least_of<F>(uh);
       const c0 = f.c(wf, 0, wl, wm, h0, h1, D0), c1 = f.c(wf, 1, wl, wm, h0, h1, D1);
       const e0 = f.c(uf, 0, ul, um, h0, h1, E0), e1 = f.c(uf, 1, ul, um, h0, h1, E1);
       p0 = add_least<F>(p0, acts, 0, c0, m_of<F>(wf, 0), t0);

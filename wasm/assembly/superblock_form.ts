@@ -18,6 +18,7 @@ import {
   d_of,
   h0_of,
   h1_of,
+  halves_of,
   is_wide,
   k1_of,
   k2_of,
@@ -29,6 +30,7 @@ import {
   upper_plane_of,
 } from "./format";
 import { records_bytes, superblocks_of } from "./q8_tile";
+import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
 
 /** Offsets in a form. */
 export const FORM_D = 0;
@@ -70,9 +72,12 @@ export function take_apart<F>(w: usize, factors: usize, count: u32, form: usize)
   const zero = i32x4.splat(0);
   const k0 = f.k0(zero), k1 = k1_of<F>(zero), k2 = k2_of<F>(zero);
   const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero);
+  const size = i32x4.splat(F16_SIZE), rebias = i32x4.splat(F16_REBIAS);
+  const smallest = i32x4.splat(F16_SMALLEST), sign = i32x4.splat(F16_SIGN);
   let at = factors - 16;
   for (; count != 0; count--) {
-    const lanes = lanes_of<F>(at, h0, h1), scale = scale_of<F>(at), least = least_of<F>(at);
+    const lanes = lanes_of<F>(at, h0, h1), halves = halves_of<F>(at, size, rebias, smallest, sign);
+    const scale = scale_of<F>(halves), least = least_of<F>(halves);
     const d0 = d_of<F>(at, 0, lanes, scale, h0, h1), d1 = d_of<F>(at, 1, lanes, scale, h0, h1);
     v128.store(form, d0, FORM_D);
     v128.store(form, d1, FORM_D + 16);

@@ -8,6 +8,26 @@ export function f16_x4(ptr: usize, mask: v128, owed: v128): v128 {
   return f32x4.mul(f16_bits_to_f32x4(v128.load_ext<i16>(ptr), mask), owed);
 }
 
+/** What two_f16 needs: bits of 0x0fffe000, 2^-15, 2^-14 and the sign. */
+export const F16_SIZE: i32 = 0x0fffe000;
+export const F16_REBIAS: i32 = 0x38000000;
+export const F16_SMALLEST: i32 = 0x38800000;
+export const F16_SIGN: i32 = 0x80000000;
+
+/**
+ * Two f16 out of the low 32 bits of `bits` into lanes 0 and 1, by arithmetic that meets no
+ * subnormal f32: the scales of superblocks are subnormal f16 as a rule, and processors take a
+ * hundred cycles for a subnormal operand. With the bias of normal numbers, a subnormal comes out as
+ * 2^-15 + half of itself: then what it lacks to 2^-14 is added, twice the excess being the number.
+ */
+@inline
+export function two_f16(bits: v128, size: v128, rebias: v128, smallest: v128, sign: v128): v128 {
+  const x = i32x4.extend_low_i16x8_s(bits);
+  const y = i32x4.add(v128.and(i32x4.shl(x, 13), size), rebias);
+  const lack = f32x4.pmin(f32x4.splat(0), f32x4.sub(y, smallest));
+  return v128.or(f32x4.add(y, lack), v128.and(x, sign));
+}
+
 /** Eight lanes of 12 bits out of the first 12 bytes at ptr; 16 are read. `move`: 16, 1, 16, 1, … */
 @inline
 export function lanes_of_12_bits(ptr: usize, move: v128): v128 {
