@@ -8,7 +8,7 @@ const module = loadKernelModuleSync();
 const PAGES = 128;
 
 for (const kernel of KERNEL_CASES) {
-  Deno.test(`${titleOf(kernel)} agrees with its twin at the edges and writes only its output`, () => {
+  Deno.test(`${titleOf(kernel)} agrees with its twin and writes only its output`, () => {
     kernel.sweep(new TestArena(PAGES, module));
   });
 }

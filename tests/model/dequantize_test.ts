@@ -1,6 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { UnsupportedModelError } from "../../src/base/errors.ts";
-import { dequantize } from "../../src/model/dequantize.ts";
+import { dequantize, DEQUANTIZED_TYPES, dequantizeInto } from "../../src/model/dequantize.ts";
+import { dtypeByName } from "../../src/model/dtypes.ts";
 import {
   bf16ToNumber,
   dequantizeQ4_0,
@@ -69,6 +70,26 @@ Deno.test("dequantize() agrees with the reference on random blocks, exactly", ()
 });
 
 Deno.test("dequantize() refuses types it does not know and broken blocks", () => {
-  assertThrows(() => dequantize("Q4_K", new Uint8Array(144)), UnsupportedModelError, '"Q4_K"');
-  assertThrows(() => dequantize("Q4_0", new Uint8Array(17)), Error, "no whole blocks");
+  assertThrows(() => dequantize("Q8_K", new Uint8Array(292)), UnsupportedModelError, '"Q8_K"');
+  assertThrows(() => dequantize("toString", new Uint8Array(4)), UnsupportedModelError);
+  for (const type of DEQUANTIZED_TYPES) {
+    if (type === "F32" || type === "F16" || type === "BF16") continue;
+    const { blockBytes } = dtypeByName(type)!;
+    assertThrows(() => dequantize(type, new Uint8Array(blockBytes - 1)), Error, "no whole blocks");
+  }
+});
+
+Deno.test("dequantizeInto() refuses an array of another length as a bug", () => {
+  const bytes = new Uint8Array(36);
+  assertThrows(() => dequantizeInto("Q4_0", bytes, new Float32Array(63)), Error, "63 weights");
+  assertThrows(() => dequantizeInto("Q4_0", bytes, new Float32Array(65)), Error, "65 weights");
+});
+
+Deno.test("dequantize() reads every type from an odd address", () => {
+  const rng = new Rng(9);
+  for (const type of DEQUANTIZED_TYPES) {
+    const { blockBytes } = dtypeByName(type)!;
+    const bytes = Uint8Array.from({ length: 1 + 2 * blockBytes }, () => rng.int(256) & 0x7b);
+    assertEquals(dequantize(type, bytes.subarray(1)), dequantize(type, bytes.slice(1)), type);
+  }
 });

@@ -56,7 +56,7 @@ const HOT_LOOPS: readonly { name: string; instruction: string; times: number }[]
   ...(["Q4_0", "Q8_0", "Q6_K", "Q2_K"] as const).map((type) => ({
     name: `gemm_q8/tile<${formatOf(type)}>`,
     instruction: DOT,
-    times: 32,
+    times: 16,
   })),
   { name: "matmul_float_f32/gemv_4_rows<f32>", instruction: "f32x4.relaxed_madd", times: 16 },
   { name: "matmul_float_f32/gemv_4_rows<u16>", instruction: "f32x4.relaxed_madd", times: 16 },

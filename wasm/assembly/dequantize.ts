@@ -82,7 +82,8 @@ function weight<F>(form: usize, i: u32): f32 {
   const product = scale * <f32>q;
   if (!isDefined(f.c)) return product;
   const c = load<f32>(form + 4 * block, FORM_C);
-  return isDefined(f.m) ? product - c * <f32>load<i16>(form + 4 * block + 2 * half, FORM_M) : product + c;
+  if (!isDefined(f.m)) return product + c;
+  return product - c * <f32>load<i16>(form + 4 * block + 2 * half, FORM_M);
 }
 
 /** f32: a copy. */

@@ -10,16 +10,16 @@
  *     blockBytes            bytes of a block
  *     superblockBlocks      blocks that make a superblock: 8 or 1
  *     natural(src, i)       quants i .. i+15 of the superblock whose first block is at src, as u8
- *     emptyQuant            quant of padding: zero weight with the factors that pack_factors leaves
  *     pack(from, to)        sixteen vectors of quants in packed order to the packed quants
- *     pack_factors(src, blocks, to)   the factor record of `blocks` blocks, into zeros
+ *     pack_factors(src, blocks, to)   the factor record of `blocks` blocks, into zeros: weights of
+ *                           missing blocks, whose quants are zero, must come out as zero
  *   the packed row
  *     quantBytes, factorBytes         per superblock: quants come first in a row, then all records
  *     offset                what is subtracted from quants; |q − offset| · 16 · 127 fits in 16 bits
  *     quarters              if: that holds for eight quants, not for sixteen
  *     k0, k1, k2(zero)      if: constants for quants(), zero (unknown to compilers) ORed in
- *     lower, upper(x, y, k0, k1, k2)  the quants of places g and g + 4, g = 0..3, out of the vectors
- *                           x of main bits and y of the plane; low nibbles of a wide format
+ *     lower, upper(x, y, k0, k1, k2)  the quants of places g and g + 4, g = 0..3, out of x, the
+ *                           vector of main bits, and y, that of the plane; low nibbles if wide
  *     lower_high, upper_high          if wide: the high nibbles
  *     upperAt               if: from place g's main vector to that of g + 4, in bytes; else both
  *                           are in one

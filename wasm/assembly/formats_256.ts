@@ -33,7 +33,6 @@ export class Q2_K {
   @inline get blockBytes(): u32 { return 84; }
   @inline get superblockBlocks(): u32 { return 1; }
   @inline natural(src: usize, i: u32): v128 { return pairs_by_128(src + 16, i); }
-  @inline get emptyQuant(): i32 { return 0; }
   @inline pack(from: usize, to: usize): void { pack_pairs(from, 0, to); }
   @inline pack_factors(src: usize, blocks: u32, to: usize): void {
     memory.copy(to, src, 16);
@@ -56,7 +55,9 @@ export class Q2_K {
   @inline halves(f: usize): v128 { return v128.load32_zero(f + SHORT + 16); }
   @inline scale(halves: v128): f32 { return f32x4.extract_lane(halves, 0); }
   @inline least(halves: v128): f32 { return f32x4.extract_lane(halves, 1); }
-  @inline c(f: usize, half: u32, lanes: v128, least: f32, h0: v128, h1: v128, d: v128): v128 {
+  @inline c(
+    f: usize, half: u32, lanes: v128, least: f32, h0: v128, h1: v128, d: v128,
+  ): v128 {
     return f32x4.splat(least);
   }
   @inline l(f: usize, half: u32, lanes: v128, h0: v128): v128 {
@@ -75,7 +76,6 @@ export class Q3_K {
   @inline natural(src: usize, i: u32): v128 {
     return v128.or(pairs_by_128(src + 32, i), i16x8.shl(bits_by_256(src, i), 2));
   }
-  @inline get emptyQuant(): i32 { return 0; }
   @inline pack(from: usize, to: usize): void {
     pack_pairs(from, 0, to);
     pack_bits(from, 2, to + 64);
@@ -95,8 +95,10 @@ export class Q3_K {
   @inline k1(zero: v128): v128 { return v128.or(i8x16.splat(4), zero); }
   @inline h0(zero: v128): v128 { return v128.or(i16x8.splat(63), zero); }
   @inline h1(zero: v128): v128 { return v128.or(i16x8(16, 1, 16, 1, 16, 1, 16, 1), zero); }
-  // The record's twelve bytes are read as the last of sixteen, lest the last one's end is passed.
-  @inline lanes(f: usize, h0: v128, h1: v128): v128 { return lanes_of_12_bits_at_4(f + SHORT - 2, h1); }
+  // The twelve bytes are read as the last of sixteen: nothing behind the row is touched.
+  @inline lanes(f: usize, h0: v128, h1: v128): v128 {
+    return lanes_of_12_bits_at_4(f + SHORT - 2, h1);
+  }
   @inline get upperAt(): u32 { return 32; }
   @inline get mainStep(): i32 { return 2; }
   @inline get planeAt(): u32 { return 64; }
@@ -122,7 +124,6 @@ export class Q4_K {
   @inline get blockBytes(): u32 { return 144; }
   @inline get superblockBlocks(): u32 { return 1; }
   @inline natural(src: usize, i: u32): v128 { return nibbles_by_64(src + 16, i); }
-  @inline get emptyQuant(): i32 { return 0; }
   @inline pack(from: usize, to: usize): void { pack_nibbles(from, to); }
   @inline pack_factors(src: usize, blocks: u32, to: usize): void { pack_factors_k(src, to); }
 
@@ -145,7 +146,9 @@ export class Q4_K {
   @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
     return scales_k(lanes, half, scale, h0);
   }
-  @inline c(f: usize, half: u32, lanes: v128, least: f32, h0: v128, h1: v128, d: v128): v128 {
+  @inline c(
+    f: usize, half: u32, lanes: v128, least: f32, h0: v128, h1: v128, d: v128,
+  ): v128 {
     return minima_k(lanes, half, least);
   }
 }
@@ -158,7 +161,6 @@ export class Q5_K {
   @inline natural(src: usize, i: u32): v128 {
     return v128.or(nibbles_by_64(src + 48, i), i16x8.shl(bits_by_256(src + 16, i), 4));
   }
-  @inline get emptyQuant(): i32 { return 0; }
   @inline pack(from: usize, to: usize): void {
     pack_nibbles(from, to);
     pack_bits(from, 4, to + 128);
@@ -187,7 +189,9 @@ export class Q5_K {
   @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
     return scales_k(lanes, half, scale, h0);
   }
-  @inline c(f: usize, half: u32, lanes: v128, least: f32, h0: v128, h1: v128, d: v128): v128 {
+  @inline c(
+    f: usize, half: u32, lanes: v128, least: f32, h0: v128, h1: v128, d: v128,
+  ): v128 {
     return madd(d, f32x4.splat(16), minima_k(lanes, half, least));
   }
 }
@@ -200,7 +204,6 @@ export class Q6_K {
   @inline natural(src: usize, i: u32): v128 {
     return v128.or(nibbles_by_128(src, i), i16x8.shl(pairs_by_128(src + 128, i), 4));
   }
-  @inline get emptyQuant(): i32 { return 0; }
   @inline pack(from: usize, to: usize): void {
     pack_nibbles(from, to);
     pack_pairs(from, 4, to + 128);
@@ -237,7 +240,6 @@ export class IQ4_XS {
   @inline get blockBytes(): u32 { return 136; }
   @inline get superblockBlocks(): u32 { return 1; }
   @inline natural(src: usize, i: u32): v128 { return block_nibbles(src + 8, 16, i); }
-  @inline get emptyQuant(): i32 { return 0; }
   @inline pack(from: usize, to: usize): void { pack_nibbles(from, to); }
   @inline pack_factors(src: usize, blocks: u32, to: usize): void {
     const lows = <u64>load<u32>(src + 4), highs = <u64>load<u16>(src + 2);
@@ -268,8 +270,12 @@ export class IQ4_XS {
     return i8x16.relaxed_swizzle(k2, v128.and(i16x8.shr_u(x, 4), k0));
   }
   @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(32), zero); }
-  @inline h1(zero: v128): v128 { return v128.or(i16x8(1024, 16, 64, 256, 1024, 16, 64, 256), zero); }
-  @inline lanes(f: usize, h0: v128, h1: v128): v128 { return lanes_of_6_bits(f + SHORT, h1); }
+  @inline h1(zero: v128): v128 {
+    return v128.or(i16x8(1024, 16, 64, 256, 1024, 16, 64, 256), zero);
+  }
+  @inline lanes(f: usize, h0: v128, h1: v128): v128 {
+    return lanes_of_6_bits(f + SHORT, h1);
+  }
   @inline halves(f: usize): v128 { return v128.load32_zero(f + SHORT + 4); }
   @inline scale(halves: v128): f32 { return f32x4.extract_lane(halves, 1); }
   @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {

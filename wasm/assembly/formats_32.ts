@@ -16,7 +16,6 @@ export class Q4_0 {
   @inline get blockBytes(): u32 { return 18; }
   @inline get superblockBlocks(): u32 { return 8; }
   @inline natural(src: usize, i: u32): v128 { return block_nibbles(src + 2, 18, i); }
-  @inline get emptyQuant(): i32 { return 8; }
   @inline pack(from: usize, to: usize): void { pack_nibbles(from, to); }
   @inline pack_factors(src: usize, blocks: u32, to: usize): void {
     gather_f16(src, 18, blocks, to);
@@ -45,7 +44,6 @@ export class Q4_1 {
   @inline get blockBytes(): u32 { return 20; }
   @inline get superblockBlocks(): u32 { return 8; }
   @inline natural(src: usize, i: u32): v128 { return block_nibbles(src + 4, 20, i); }
-  @inline get emptyQuant(): i32 { return 0; }
   @inline pack(from: usize, to: usize): void { pack_nibbles(from, to); }
   @inline pack_factors(src: usize, blocks: u32, to: usize): void {
     gather_f16(src, 20, blocks, to);
@@ -67,7 +65,9 @@ export class Q4_1 {
   @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
     return f16_x4(f + SHORT + 8 * half, h0, h1);
   }
-  @inline c(f: usize, half: u32, lanes: v128, least: f32, h0: v128, h1: v128, d: v128): v128 {
+  @inline c(
+    f: usize, half: u32, lanes: v128, least: f32, h0: v128, h1: v128, d: v128,
+  ): v128 {
     return f16_x4(f + SHORT + 16 + 8 * half, h0, h1);
   }
 }
@@ -80,7 +80,6 @@ export class Q5_0 {
   @inline natural(src: usize, i: u32): v128 {
     return v128.or(block_nibbles(src + 6, 22, i), block_fifths(src + 2, 22, i));
   }
-  @inline get emptyQuant(): i32 { return 16; }
   @inline pack(from: usize, to: usize): void {
     pack_nibbles(from, to);
     pack_bits(from, 4, to + 128);
@@ -117,7 +116,6 @@ export class Q5_1 {
   @inline natural(src: usize, i: u32): v128 {
     return v128.or(block_nibbles(src + 8, 24, i), block_fifths(src + 4, 24, i));
   }
-  @inline get emptyQuant(): i32 { return 0; }
   @inline pack(from: usize, to: usize): void {
     pack_nibbles(from, to);
     pack_bits(from, 4, to + 128);
@@ -145,7 +143,9 @@ export class Q5_1 {
   @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
     return f16_x4(f + SHORT + 8 * half, h0, h1);
   }
-  @inline c(f: usize, half: u32, lanes: v128, least: f32, h0: v128, h1: v128, d: v128): v128 {
+  @inline c(
+    f: usize, half: u32, lanes: v128, least: f32, h0: v128, h1: v128, d: v128,
+  ): v128 {
     return madd(d, f32x4.splat(16), f16_x4(f + SHORT + 16 + 8 * half, h0, h1));
   }
 }
@@ -159,7 +159,6 @@ export class Q8_0 {
     const bytes = v128.load(src + 2 + (i >> 5) * 34 + (i & 16));
     return v128.xor(bytes, i8x16.splat(-128));
   }
-  @inline get emptyQuant(): i32 { return 128; }
   @inline pack(from: usize, to: usize): void { memory.copy(to, from, 256); }
   @inline pack_factors(src: usize, blocks: u32, to: usize): void {
     gather_f16(src, 34, blocks, to);
@@ -205,7 +204,6 @@ export class IQ4_NL {
   @inline get blockBytes(): u32 { return 18; }
   @inline get superblockBlocks(): u32 { return 8; }
   @inline natural(src: usize, i: u32): v128 { return block_nibbles(src + 2, 18, i); }
-  @inline get emptyQuant(): i32 { return 0; }
   @inline pack(from: usize, to: usize): void { pack_nibbles(from, to); }
   @inline pack_factors(src: usize, blocks: u32, to: usize): void {
     gather_f16(src, 18, blocks, to);
@@ -245,7 +243,6 @@ export class MXFP4 {
   @inline get blockBytes(): u32 { return 17; }
   @inline get superblockBlocks(): u32 { return 8; }
   @inline natural(src: usize, i: u32): v128 { return block_nibbles(src + 1, 17, i); }
-  @inline get emptyQuant(): i32 { return 0; }
   @inline pack(from: usize, to: usize): void { pack_nibbles(from, to); }
   @inline pack_factors(src: usize, blocks: u32, to: usize): void {
     for (let j: u32 = 0; j < blocks; j++) store<u8>(to + j, load<u8>(src + 17 * j));

@@ -81,12 +81,13 @@ function tile<F>(
       let a00 = i16x8.splat(0), a01 = a00, a10 = a00, a11 = a00, a20 = a00, a21 = a00, a30 = a00;
       let a31 = a00, b00 = a00, b01 = a00, b10 = a00, b11 = a00, b20 = a00, b21 = a00, b30 = a00;
       let b31 = a00;
-      // A loop, not copies: Binaryen would reorder those until nothing fits the registers.
+      // A loop, not copies: Binaryen would reorder those until nothing fits the registers, and two
+      // turns in one are no faster.
       const end = x + passBytes;
-      for (; x != end; x += 64, w += 64) {
+      for (; x != end; x += 32, w += 32) {
         const v = w + rowStep;
-        let w0 = v128.load(w), w1 = v128.load(w, 16);
-        let v0 = v128.load(v), v1 = v128.load(v, 16);
+        const w0 = v128.load(w), w1 = v128.load(w, 16);
+        const v0 = v128.load(v), v1 = v128.load(v, 16);
         let x0 = v128.load(x), x1 = v128.load(x, 16);
         a00 = i16x8.add(a00, dot_i8(x0, w0));
         a01 = i16x8.add(a01, dot_i8(x1, w1));
@@ -103,28 +104,6 @@ function tile<F>(
         b20 = i16x8.add(b20, dot_i8(x0, v0));
         b21 = i16x8.add(b21, dot_i8(x1, v1));
         x0 = v128.load(x, 3 * RECORD_BYTES), x1 = v128.load(x, 3 * RECORD_BYTES + 16);
-        a30 = i16x8.add(a30, dot_i8(x0, w0));
-        a31 = i16x8.add(a31, dot_i8(x1, w1));
-        b30 = i16x8.add(b30, dot_i8(x0, v0));
-        b31 = i16x8.add(b31, dot_i8(x1, v1));
-        w0 = v128.load(w, 32), w1 = v128.load(w, 48);
-        v0 = v128.load(v, 32), v1 = v128.load(v, 48);
-        x0 = v128.load(x, 32), x1 = v128.load(x, 48);
-        a00 = i16x8.add(a00, dot_i8(x0, w0));
-        a01 = i16x8.add(a01, dot_i8(x1, w1));
-        b00 = i16x8.add(b00, dot_i8(x0, v0));
-        b01 = i16x8.add(b01, dot_i8(x1, v1));
-        x0 = v128.load(x, RECORD_BYTES + 32), x1 = v128.load(x, RECORD_BYTES + 48);
-        a10 = i16x8.add(a10, dot_i8(x0, w0));
-        a11 = i16x8.add(a11, dot_i8(x1, w1));
-        b10 = i16x8.add(b10, dot_i8(x0, v0));
-        b11 = i16x8.add(b11, dot_i8(x1, v1));
-        x0 = v128.load(x, 2 * RECORD_BYTES + 32), x1 = v128.load(x, 2 * RECORD_BYTES + 48);
-        a20 = i16x8.add(a20, dot_i8(x0, w0));
-        a21 = i16x8.add(a21, dot_i8(x1, w1));
-        b20 = i16x8.add(b20, dot_i8(x0, v0));
-        b21 = i16x8.add(b21, dot_i8(x1, v1));
-        x0 = v128.load(x, 3 * RECORD_BYTES + 32), x1 = v128.load(x, 3 * RECORD_BYTES + 48);
         a30 = i16x8.add(a30, dot_i8(x0, w0));
         a31 = i16x8.add(a31, dot_i8(x1, w1));
         b30 = i16x8.add(b30, dot_i8(x0, v0));

@@ -67,7 +67,6 @@ function pack_rows<F>(
   const superblocks = blocks / f.superblockBlocks + u32(blocks % f.superblockBlocks != 0);
   check_rows(src, rows, srcStride, <u64>blocks * f.blockBytes);
   check_rows(dst, rows, dstStride, row_bytes<F>(superblocks));
-  const empty = i8x16.splat(<i8>f.emptyQuant);
   for (let r: u32 = 0; r < rows; r++) {
     let from = src + r * srcStride;
     let quants = dst + r * dstStride;
@@ -77,7 +76,7 @@ function pack_rows<F>(
       const count = min(left, f.superblockBlocks);
       const weights: u32 = count == f.superblockBlocks ? 256 : count * 32;
       for (let i: u32 = 0; i < weights; i += 16) v128.store(scratch + i, f.natural(from, i));
-      for (let i = weights; i < 256; i += 16) v128.store(scratch + i, empty);
+      memory.fill(scratch + weights, 0, 256 - weights); // zero weights: their factors are zero
       interleave(scratch, scratch + 256);
       f.pack(scratch + 256, quants);
       memory.fill(factors, 0, f.factorBytes);
