@@ -5,7 +5,7 @@
  * range traps (`unreachable`) and touches nothing.
  *
  * Row formats: src/memory/row_layout.ts. Activations for quantised rows ("q8 tiles") are written
- * by `quantize_q8` and read by the `matmul_*_q8` kernels only; their inner layout is the kernels'
+ * by `quantize_q8` and read by `matmul_q8` only; their inner layout is the kernels'
  * business, their size is `q8_bytes(n, k)`.
  */
 import type { RowKernels } from "./row_kernels.ts";
@@ -14,25 +14,19 @@ import type { RowKernels } from "./row_kernels.ts";
 export interface Kernels extends RowKernels {
   // --- weights into an arena -------------------------------------------------------------------
   /**
-   * Repacks Q4_0 blocks of a file into packed rows. `src`: `rows` rows of `blocks` blocks (18 bytes
-   * each), row r at src + r·srcStride; `dst`: packed rows, row r at dst + r·dstStride.
+   * Repacks blocks of a file into packed rows. `src`: `rows` rows of `blocks` blocks of ggml type
+   * `type`, row r at src + r·srcStride; `dst`: packed rows, row r at dst + r·dstStride. scratch:
+   * 640 bytes. Traps on a type that is not quantised.
    */
-  repack_q4_0(
+  repack(
+    type: number,
     src: number,
     srcStride: number,
     dst: number,
     dstStride: number,
     rows: number,
     blocks: number,
-  ): void;
-  /** The same for Q8_0 (34 bytes a block). */
-  repack_q8_0(
-    src: number,
-    srcStride: number,
-    dst: number,
-    dstStride: number,
-    rows: number,
-    blocks: number,
+    scratch: number,
   ): void;
   /** Copies `rows` rows of `bytes` bytes and zeroes the rest of each dstStride. */
   repack_float(
@@ -45,9 +39,9 @@ export interface Kernels extends RowKernels {
   ): void;
 
   // --- rows back to floats (token embeddings) --------------------------------------------------
-  /** out f32 [k] = the packed row at `row`. */
-  dequantize_row_q4_0(row: number, k: number, out: number): void;
-  dequantize_row_q8_0(row: number, k: number, out: number): void;
+  /** out f32 [k] = the packed row of ggml type `type` at `row`. scratch: 640 bytes. */
+  dequantize_row_q(type: number, row: number, k: number, out: number, scratch: number): void;
+  /** The same of float rows. */
   dequantize_row_f32(row: number, k: number, out: number): void;
   dequantize_row_f16(row: number, k: number, out: number): void;
   dequantize_row_bf16(row: number, k: number, out: number): void;
@@ -74,20 +68,12 @@ export interface Kernels extends RowKernels {
 
   // --- matrix products -------------------------------------------------------------------------
   /**
-   * out[t, r] = Σ_i w[r, i] · act[t, i], for r in 0..rows, t in 0..n. Packed rows at
-   * w + r·rowStride (bytes); q8 tiles at `acts`; out f32, out[t, r] at out + 4·(t·outStride + r).
+   * out[t, r] = Σ_i w[r, i] · act[t, i], for r in 0..rows, t in 0..n. Packed rows of ggml type
+   * `type` at w + r·rowStride (bytes); q8 tiles at `acts`, whose room behind the activations is
+   * written to; out f32, out[t, r] at out + 4·(t·outStride + r).
    */
-  matmul_q4_0_q8(
-    w: number,
-    rowStride: number,
-    rows: number,
-    k: number,
-    acts: number,
-    n: number,
-    out: number,
-    outStride: number,
-  ): void;
-  matmul_q8_0_q8(
+  matmul_q8(
+    type: number,
     w: number,
     rowStride: number,
     rows: number,

@@ -2,21 +2,39 @@
  * How a weight row lies in an arena. Integer constants only: read by TypeScript and by
  * AssemblyScript alike.
  *
- * A quantised row of K weights is cut into superblocks of 8 blocks x 32 weights and stored
- * K-interleaved: byte pair j of each 16-byte vector belongs to block j, so the eight 16-bit lanes
- * of a dot product accumulate eight blocks at once, and one widening per superblock serves all.
+ * A quantised row of K weights is cut into superblocks of 8 blocks x 32 weights. First come the
+ * quants of all superblocks, then their factor records, each in as many bytes as in the file:
  *
- *   byte 0                                   Kp·bits/8              + Kp/32·2
- *   ├─ superblock 0 quants ─┬─ superblock 1 ─ … ┼─ scales: f16 [Kp/32] ─┤
+ *   ├─ quants 0 ─┬─ quants 1 ─ … ┼─ factors 0 ─┬─ factors 1 ─ … ┼─ 0 to a multiple of 16 ─┤
  *
- *   Q4_0 superblock, 128 bytes: vector i (0..7), bytes 2j and 2j+1 = bytes 2i and 2i+1 of block j
- *   (low nibbles: weights 2i, 2i+1; high nibbles: weights 16+2i, 16+2i+1).
- *   Q8_0 superblock, 256 bytes: sixteen vectors in the order of weight pairs
- *   0 1 8 9 2 3 10 11 4 5 12 13 6 7 14 15, each byte stored with its top bit flipped (w + 128).
+ * Quants are K-interleaved. Place i = 0..7 is 32 bytes, dword j of which holds weights 2i, 2i + 1,
+ * 16 + 2i, 17 + 2i of block j: in a dot product of bytes with 16-bit lanes, lane 2j collects the
+ * first half of block j and lane 2j + 1 the second, and one multiplication of lane pairs joins them
+ * by their integer scales. Quants of fewer than 8 bits share these bytes:
  *
- * Scales follow the quants in file order, f16. Kp is K rounded up to a superblock; the padding is
- * zero weight (Q4_0: nibble 8, Q8_0: byte 128) with scale zero. Float rows are plain, Kp rounded
- * up to 16, padding zero.
+ *   4 bits   places 0..3 in the low nibbles, 4..7 in the high ones: 128 bytes
+ *   2 bits   places 0..3 in bits 0-1, 2-3, 4-5, 6-7 of 32 bytes, 4..7 in another 32: 64 bytes
+ *   1 bit    places 0..7 in bits 0..7 of 32 bytes
+ *   8 bits   256 bytes
+ *
+ *   type     quants                        factor record, in the order of blocks
+ *   Q4_0     4 bits                        8 f16 scales
+ *   Q4_1     4 bits                        8 f16 scales, 8 f16 minima
+ *   Q5_0     4 bits, 1 bit                 as Q4_0
+ *   Q5_1     4 bits, 1 bit                 as Q4_1
+ *   Q8_0     8 bits, w + 128               8 f16 scales
+ *   Q2_K     2 bits                        16 bytes scale | minimum << 4; f16 d, dmin
+ *   Q3_K     2 bits, 1 bit                 f16 d; 8 x 12 bits: scales of a block's halves
+ *   Q4_K     4 bits                        8 x 12 bits: scale | minimum << 6; f16 d, dmin
+ *   Q5_K     4 bits, 1 bit                 as Q4_K
+ *   Q6_K     4 bits, 2 bits                16 int8 scales; f16 d
+ *   IQ4_NL   4 bits                        8 f16 scales
+ *   IQ4_XS   4 bits                        8 x 6 bits: scales; f16 d
+ *   MXFP4    4 bits                        8 exponents
+ *
+ * Lane j of n x 12 (or 6) bits is at bit 12·j (6·j). Scales of Q3_K, Q4_K, Q5_K and IQ4_XS are the
+ * file's bits in another order; everything else is moved, not changed. Padding up to a superblock
+ * is zero weight with zero factors. Float rows are plain, K rounded up to 16, padding zero.
  */
 
 /** Weights per quantisation block. */
@@ -31,3 +49,18 @@ export const FLOAT_ROW_PAD_WEIGHTS = 16;
 export const ROW_ALIGN_BYTES = 16;
 /** Every region of an arena, and so the first row of every matrix, starts at a multiple of this. */
 export const REGION_ALIGN_BYTES = 64;
+
+/** Types of quantised rows, by ggml's numbers. */
+export const TYPE_Q4_0 = 2;
+export const TYPE_Q4_1 = 3;
+export const TYPE_Q5_0 = 6;
+export const TYPE_Q5_1 = 7;
+export const TYPE_Q8_0 = 8;
+export const TYPE_Q2_K = 10;
+export const TYPE_Q3_K = 11;
+export const TYPE_Q4_K = 12;
+export const TYPE_Q5_K = 13;
+export const TYPE_Q6_K = 14;
+export const TYPE_IQ4_NL = 20;
+export const TYPE_IQ4_XS = 23;
+export const TYPE_MXFP4 = 39;

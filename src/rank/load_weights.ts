@@ -8,12 +8,12 @@ import { check } from "../base/check.ts";
 import { UnsupportedModelError } from "../base/errors.ts";
 import type { TensorReader } from "../gguf/tensor_reader.ts";
 import type { GgufTensor } from "../gguf/types.ts";
-import { BLOCK_WEIGHTS } from "../memory/row_layout.ts";
 import { dequantize } from "../model/dequantize.ts";
 import { rowBytes } from "../model/dtypes.ts";
 import { piecesOf } from "./load_order.ts";
 import type { MatrixPlan, RankPlan, VectorPlan } from "./plan_types.ts";
 import { lengthOf } from "./shard.ts";
+import { blockWeights, isQuantType, typeId } from "./weight_types.ts";
 
 export interface LoadInput {
   readonly plan: RankPlan;
@@ -45,12 +45,15 @@ class ArenaLoader {
   readonly #kernels: Kernels;
   readonly #buffer: ArrayBufferLike;
   readonly #stagingOffset: number;
+  /** A q8 tile that no step uses yet. */
+  readonly #scratchOffset: number;
 
   constructor(input: LoadInput, arena: number) {
     this.#input = input;
     this.#kernels = input.kernels[arena];
     this.#buffer = input.memories[arena].buffer;
     this.#stagingOffset = input.plan.stagingOffsets[arena];
+    this.#scratchOffset = input.plan.workspaces[arena].normedQ8;
   }
 
   /** Whole file rows are read, as many as staging holds; the owned columns are repacked. */
@@ -91,11 +94,11 @@ class ArenaLoader {
     const columns = lengthOf(plan.columns);
     const source = this.#stagingOffset + rowBytes(plan.type, plan.columns.start);
     const stride = plan.rowStrideBytes;
-    const blocks = Math.ceil(columns / BLOCK_WEIGHTS);
-    if (plan.type === "Q4_0") {
-      this.#kernels.repack_q4_0(source, fileRowBytes, target, stride, rows, blocks);
-    } else if (plan.type === "Q8_0") {
-      this.#kernels.repack_q8_0(source, fileRowBytes, target, stride, rows, blocks);
+    if (isQuantType(plan.type)) {
+      const blocks = Math.ceil(columns / blockWeights(plan.type));
+      const id = typeId(plan.type);
+      const scratch = this.#scratchOffset;
+      this.#kernels.repack(id, source, fileRowBytes, target, stride, rows, blocks, scratch);
     } else {
       const bytes = rowBytes(plan.type, columns);
       this.#kernels.repack_float(source, fileRowBytes, target, stride, rows, bytes);

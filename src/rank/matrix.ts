@@ -5,6 +5,7 @@
 import type { Kernels } from "../../wasm/kernels.ts";
 import type { MatrixPlan } from "./plan_types.ts";
 import { lengthOf } from "./shard.ts";
+import { isQuantType, typeId, type WeightType } from "./weight_types.ts";
 
 /** Activations [n, k] in the forms that kernels read; addresses in the same arena. */
 export interface Activations {
@@ -17,7 +18,9 @@ export interface Activations {
 
 /** A matrix in an arena, ready to be multiplied. */
 export interface Matrix {
-  readonly type: MatrixPlan["type"];
+  readonly type: WeightType;
+  /** ggml's number of the type. */
+  readonly typeId: number;
   readonly offsetBytes: number;
   readonly rowStrideBytes: number;
   readonly rowCount: number;
@@ -29,6 +32,7 @@ export interface Matrix {
 export function matrixOf(plan: MatrixPlan): Matrix {
   return {
     type: plan.type,
+    typeId: typeId(plan.type),
     offsetBytes: plan.offsetBytes,
     rowStrideBytes: plan.rowStrideBytes,
     rowCount: lengthOf(plan.rows),
@@ -39,7 +43,7 @@ export function matrixOf(plan: MatrixPlan): Matrix {
 
 /** True when the matrix's kernel reads q8 tiles. */
 export function readsQ8(matrix: Matrix): boolean {
-  return matrix.type === "Q8_0" || matrix.type === "Q4_0";
+  return isQuantType(matrix.type);
 }
 
 /** Writes the q8 form of the first k columns of n rows of activations. */
@@ -58,16 +62,14 @@ export function multiply(
 ): void {
   const { offsetBytes: w, rowStrideBytes: stride, rowCount: rows, columnCount: k } = m;
   switch (m.type) {
-    case "Q4_0":
-      return kernels.matmul_q4_0_q8(w, stride, rows, k, x.q8, n, out, outStride);
-    case "Q8_0":
-      return kernels.matmul_q8_0_q8(w, stride, rows, k, x.q8, n, out, outStride);
     case "F16":
       return kernels.matmul_f16_f32(w, stride, rows, k, x.f32, x.stride, n, out, outStride);
     case "BF16":
       return kernels.matmul_bf16_f32(w, stride, rows, k, x.f32, x.stride, n, out, outStride);
     case "F32":
       return kernels.matmul_f32_f32(w, stride, rows, k, x.f32, x.stride, n, out, outStride);
+    default:
+      return kernels.matmul_q8(m.typeId, w, stride, rows, k, x.q8, n, out, outStride);
   }
 }
 
@@ -84,19 +86,23 @@ export function project(
   if (m.bias !== 0) kernels.add_bias_f32(out, outStride, m.bias, n, m.rowCount);
 }
 
-/** out f32 [columns] = row `index` of the matrix. */
-export function dequantizeRow(kernels: Kernels, m: Matrix, index: number, out: number): void {
+/** out f32 [columns] = row `index` of the matrix. `scratch`: any q8 tile that is free. */
+export function dequantizeRow(
+  kernels: Kernels,
+  m: Matrix,
+  index: number,
+  out: number,
+  scratch: number,
+): void {
   const row = m.offsetBytes + index * m.rowStrideBytes;
   switch (m.type) {
-    case "Q4_0":
-      return kernels.dequantize_row_q4_0(row, m.columnCount, out);
-    case "Q8_0":
-      return kernels.dequantize_row_q8_0(row, m.columnCount, out);
     case "F16":
       return kernels.dequantize_row_f16(row, m.columnCount, out);
     case "BF16":
       return kernels.dequantize_row_bf16(row, m.columnCount, out);
     case "F32":
       return kernels.dequantize_row_f32(row, m.columnCount, out);
+    default:
+      return kernels.dequantize_row_q(m.typeId, row, m.columnCount, out, scratch);
   }
 }

@@ -9,10 +9,8 @@ import type { GgufTensor } from "../gguf/types.ts";
 import { ARENA_BYTES_MAX, ArenaBuilder } from "../memory/arena.ts";
 import { KV_BLOCK_POSITIONS, VALUE_PAD_ELEMENTS } from "../memory/kv_layout.ts";
 import {
-  BLOCK_WEIGHTS,
   FLOAT_ROW_PAD_WEIGHTS,
   REGION_ALIGN_BYTES,
-  ROW_ALIGN_BYTES,
   SUPERBLOCK_WEIGHTS,
 } from "../memory/row_layout.ts";
 import type { LayerTensors, MatrixTensor, ModelDescription, VectorTensor } from "../model/types.ts";
@@ -23,12 +21,17 @@ import type {
   MatrixPlan,
   RankPlan,
   VectorPlan,
-  WeightType,
   WorkspacePlan,
 } from "./plan_types.ts";
-import { WEIGHT_TYPES } from "./plan_types.ts";
 import { type KernelSizes, largestBlock, logitsRows, planWorkspace } from "./plan_workspace.ts";
 import { lengthOf, planShards, type Range, type Shard } from "./shard.ts";
+import {
+  blockWeights,
+  isWeightType,
+  packedRowBytes,
+  WEIGHT_TYPES,
+  type WeightType,
+} from "./weight_types.ts";
 
 /** Small enough for a core's cache: what was read is repacked from there. */
 const STAGING_BYTES_MAX = MiB / 2;
@@ -288,33 +291,13 @@ function downsOf({ feedForward }: LayerTensors): readonly MatrixTensor[] {
 function weightType(tensors: ReadonlyMap<string, GgufTensor>, name: string): WeightType {
   const tensor = tensors.get(name);
   check(tensor !== undefined, `tensor ${name} was checked to exist`);
-  if (!(WEIGHT_TYPES as readonly string[]).includes(tensor.type)) {
+  if (!isWeightType(tensor.type)) {
     throw new UnsupportedModelError(
       `Cannot load tensor "${name}": its type ${tensor.type} is not supported yet: ` +
         `use a file quantised as one of ${WEIGHT_TYPES.join(", ")}`,
     );
   }
-  return tensor.type as WeightType;
-}
-
-/** Weights per block along a row: the finest cut of columns. */
-function blockWeights(type: WeightType): number {
-  return type === "Q8_0" || type === "Q4_0" ? BLOCK_WEIGHTS : 1;
-}
-
-/** Bytes of a packed row of `columns` weights (row_layout.ts), aligned. */
-export function packedRowBytes(type: WeightType, columns: number): number {
-  const quantised = alignUp(columns, SUPERBLOCK_WEIGHTS);
-  const float = alignUp(columns, FLOAT_ROW_PAD_WEIGHTS);
-  const scales = (quantised / BLOCK_WEIGHTS) * 2;
-  const bytes = {
-    F32: float * 4,
-    F16: float * 2,
-    BF16: float * 2,
-    Q8_0: quantised + scales,
-    Q4_0: quantised / 2 + scales,
-  }[type];
-  return alignUp(bytes, ROW_ALIGN_BYTES);
+  return tensor.type;
 }
 
 function shift(range: Range, by: number): Range {

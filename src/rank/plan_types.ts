@@ -4,10 +4,8 @@
  */
 import type { ArenaPlan } from "../memory/arena.ts";
 import type { Range, Shard } from "./shard.ts";
+import type { WeightType } from "./weight_types.ts";
 
-/** Tensor types that have kernels. */
-export const WEIGHT_TYPES = ["F32", "F16", "BF16", "Q8_0", "Q4_0"] as const;
-export type WeightType = typeof WEIGHT_TYPES[number];
 /** Types of a cached key or value element. */
 export type KvType = "f16" | "f32";
 

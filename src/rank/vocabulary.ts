@@ -28,7 +28,7 @@ export class Vocabulary {
 
   /** partial = embeddings of tokens and positions whose rows this rank owns, zero for others. */
   embed(): void {
-    const { kernels, plan, config, fractions, partial, n } = this.#state;
+    const { kernels, space, plan, config, fractions, partial, n } = this.#state;
     const { start, end } = plan.shard.vocab;
     const stride = plan.strides.embedding;
     this.#residual.clear();
@@ -36,7 +36,7 @@ export class Vocabulary {
       const id = this.#stepIds[t];
       check(id >= 0 && id < config.vocabSize, "a token id was checked at the door");
       if (id < start || id >= end) continue;
-      dequantizeRow(kernels, this.#embedding, id - start, partial + t * stride * 4);
+      dequantizeRow(kernels, this.#embedding, id - start, partial + t * stride * 4, space.normedQ8);
     }
     const { embeddingScale } = fractions;
     if (embeddingScale !== 1) {
@@ -67,7 +67,7 @@ export class Vocabulary {
     for (let t = 0; t < n; t++) {
       const row = position + t - start;
       if (row < 0 || row >= positions.rowCount) continue;
-      dequantizeRow(kernels, positions, row, space.incoming);
+      dequantizeRow(kernels, positions, row, space.incoming, space.normedQ8);
       const to = partial + t * stride * 4;
       kernels.add_f32(to, stride, space.incoming, stride, 1, config.embeddingLength);
     }

@@ -16,6 +16,8 @@ import { rowCases } from "./cases_rows.ts";
 
 export interface KernelCase {
   readonly name: keyof Kernels;
+  /** Which of several cases of that kernel. */
+  readonly label?: string;
   /** Compares the kernel with its twin at the edges; throws when they differ. */
   readonly sweep: (arena: TestArena) => void;
   /** Arguments of a legal call with at least two rows; empty when it takes no addresses. */

@@ -1,6 +1,8 @@
 /** Quantised activations, and the products of quantised rows with them. */
 import { assert, assertEquals } from "@std/assert";
 import { alignUp } from "../../src/base/check.ts";
+import { dtypeByName } from "../../src/model/dtypes.ts";
+import { QUANT_TYPES, type QuantType } from "../../src/rank/weight_types.ts";
 import { dequantizeQ8, matmul, quantizeQ8 } from "../../src/reference/ops.ts";
 import { Rng } from "../support/rng.ts";
 import type { TestArena } from "./arena.ts";
@@ -27,7 +29,7 @@ export const quantisedMatmulCases: readonly KernelCase[] = [
       for (const n of TOKEN_COUNTS) {
         for (const k of WIDTHS) {
           const bytes = q8_bytes(n, k);
-          assert(bytes >= n * k && bytes % 64 === 0, `q8_bytes(${n}, ${k}) = ${bytes}`);
+          assert(bytes >= n * k && bytes % 32 === 0, `q8_bytes(${n}, ${k}) = ${bytes}`);
         }
       }
       assert(q8_bytes(2 ** 20, 2 ** 20) > 2 ** 40, "sizes beyond 4 GiB do not wrap");
@@ -43,8 +45,7 @@ export const quantisedMatmulCases: readonly KernelCase[] = [
     addresses: [0, 4],
     counts: [1, 2, 3],
   },
-  quantisedMatmul("q4_0"),
-  quantisedMatmul("q8_0"),
+  ...QUANT_TYPES.map(quantisedMatmul),
 ];
 
 /**
@@ -64,7 +65,7 @@ function sweepQuantize(arena: TestArena): void {
       for (let t = 0; t < n; t++) {
         expected.set(dequantizeQ8(quantizeQ8(x.subarray(t * k, t * k + k))), t * k);
       }
-      const got = product(arena, "q8_0", identity, { acts, n, k });
+      const got = product(arena, "Q8_0", identity, { acts, n, k });
       assertClose(got, expected, 1e-13, `quantize_q8 n ${n} k ${k}`);
     }
   }
@@ -98,29 +99,34 @@ function quantiseActivations(
 /** Runs matmul over rows given as file blocks; [n, rows]. */
 function product(
   arena: TestArena,
-  type: "q4_0" | "q8_0",
+  type: QuantType,
   fileRows: readonly Uint8Array[],
   { acts, n, k }: { acts: number; n: number; k: number },
 ): Float32Array {
   const rows = fileRows.length;
-  const packed = fileRows.map((row) => packRow(type, row));
+  const packed = fileRows.map((row) => packRow(arena, type, row));
   const rowStride = alignUp(packed[0].length, 64);
   const w = arena.place(rows * rowStride);
   packed.forEach((row, r) => arena.bytes.set(row, w + r * rowStride));
   const outStride = rows + 3;
   const out = arena.place(4 * ((n - 1) * outStride + rows), 4);
   const written = Array.from({ length: n }, (_, t) => [out + 4 * t * outStride, 4 * rows] as const);
-  const kernel = arena.kernels[`matmul_${type}_q8`];
-  arena.run(() => kernel(w, rowStride, rows, k, acts, n, out, outStride), ...written);
+  const { id } = dtypeByName(type)!;
+  const forms = [acts, arena.kernels.q8_bytes(n, k)] as const; // its room behind the activations
+  arena.run(
+    () => arena.kernels.matmul_q8(id, w, rowStride, rows, k, acts, n, out, outStride),
+    forms,
+    ...written,
+  );
   const result = new Float32Array(n * rows);
   written.forEach(([at], t) => result.set(arena.floats(at, rows), t * rows));
   return result;
 }
 
-function quantisedMatmul(type: "q4_0" | "q8_0"): KernelCase {
-  const name = `matmul_${type}_q8` as const;
+function quantisedMatmul(type: QuantType): KernelCase {
   return {
-    name,
+    name: "matmul_q8",
+    label: type,
     sweep(arena) {
       for (const k of WIDTHS) {
         for (const flavour of FLAVOURS) {
@@ -137,6 +143,7 @@ function quantisedMatmul(type: "q4_0" | "q8_0"): KernelCase {
       sweepAgreement(arena, type);
     },
     legalCall: (arena) => [
+      dtypeByName(type)!.id,
       arena.place(2048),
       640,
       2,
@@ -146,15 +153,15 @@ function quantisedMatmul(type: "q4_0" | "q8_0"): KernelCase {
       arena.place(64),
       4,
     ],
-    addresses: [0, 4, 6],
-    counts: [1, 2, 3, 5, 7],
+    addresses: [1, 5, 7],
+    counts: [2, 3, 4, 6, 8],
   };
 }
 
 function sweepShape(
   arena: TestArena,
   { type, k, rows, n, flavour }: {
-    type: "q4_0" | "q8_0";
+    type: QuantType;
     k: number;
     rows: number;
     n: number;
@@ -168,7 +175,7 @@ function sweepShape(
   const acts = quantiseActivations(arena, x, { n, k, xStride: k + 1 });
   const blocks = Array.from(
     { length: rows },
-    () => randomBlocks(rng, type, Math.ceil(k / 32), flavour),
+    () => randomBlocks(rng, type, k, flavour),
   );
   const w = new Float64Array(rows * k);
   blocks.forEach((row, r) => w.set(row.weights.subarray(0, k), r * k));
@@ -177,18 +184,18 @@ function sweepShape(
     exact.set(dequantizeQ8(quantizeQ8(x.subarray(t * k, t * k + k))), t * k);
   }
   const got = product(arena, type, blocks.map((row) => row.bytes), { acts, n, k });
-  const label = `matmul_${type}_q8 k ${k} rows ${rows} n ${n}, ${flavour}, seed ${seed}`;
+  const label = `matmul_q8 ${type} k ${k} rows ${rows} n ${n}, ${flavour}, seed ${seed}`;
   assertClose(got, matmul(w, exact, k), 1e-11, label);
 }
 
 /** A token's results do not depend on how many tokens or rows are computed with it. */
-function sweepAgreement(arena: TestArena, type: "q4_0" | "q8_0"): void {
+function sweepAgreement(arena: TestArena, type: QuantType): void {
   const rng = new Rng(5);
   const [k, rows, n] = [1056, 7, 6];
   const x = randomFloats(rng, n * k);
   const blocks = Array.from(
     { length: rows },
-    () => randomBlocks(rng, type, k / 32, "random").bytes,
+    () => randomBlocks(rng, type, k, "random").bytes,
   );
   arena.reset();
   const together = product(arena, type, blocks, {

@@ -1,17 +1,18 @@
 /** Packed rows: repacking, and back to floats. */
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
+import { alignUp } from "../../src/base/check.ts";
+import { dtypeByName } from "../../src/model/dtypes.ts";
+import { packedRowBytes, QUANT_TYPES, type QuantType } from "../../src/rank/weight_types.ts";
 import { bf16ToNumber, f16ToNumber, numberToBf16, numberToF16 } from "../../src/reference/ops.ts";
 import { Rng } from "../support/rng.ts";
-import { sameBytes, type TestArena } from "./arena.ts";
+import type { TestArena } from "./arena.ts";
 import type { KernelCase } from "./cases.ts";
-import { FLAVOURS, randomBlocks, randomFloats } from "./data.ts";
+import { assertClose, FLAVOURS, randomBlocks, randomFloats } from "./data.ts";
 
-const BLOCK_COUNTS = [1, 2, 7, 8, 9, 16, 17, 64];
 const WIDTHS = [1, 3, 4, 5, 31, 32, 33, 172, 255, 256, 257, 2048];
 
 export const rowCases: readonly KernelCase[] = [
-  quantisedRepack("q4_0"),
-  quantisedRepack("q8_0"),
+  ...QUANT_TYPES.map(quantisedRepack),
   {
     name: "repack_float",
     sweep: sweepRepackFloat,
@@ -19,74 +20,89 @@ export const rowCases: readonly KernelCase[] = [
     addresses: [0, 2],
     counts: [1, 3, 4, 5],
   },
-  quantisedDequantize("q4_0"),
-  quantisedDequantize("q8_0"),
+  ...QUANT_TYPES.map(quantisedDequantize),
   floatDequantize("f32"),
   floatDequantize("f16"),
   floatDequantize("bf16"),
 ];
 
-/** Packed rows written out byte by byte from the drawing in row_layout.ts. */
-export function packRow(type: "q4_0" | "q8_0", blocks: Uint8Array): Uint8Array {
-  const [blockBytes, quantBytes] = type === "q4_0" ? [18, 16] : [34, 32];
+/** Room that repack and dequantize_row_q ask for: their contract in wasm/kernels.ts. */
+const SCRATCH_BYTES = 640;
+
+/** File blocks of one row as the kernels pack them. */
+export function packRow(arena: TestArena, type: QuantType, blocks: Uint8Array): Uint8Array {
+  const { id, blockBytes, blockElements } = dtypeByName(type)!;
   const count = blocks.length / blockBytes;
-  const superblocks = Math.ceil(count / 8);
-  const row = new Uint8Array(superblocks * 8 * (quantBytes + 2));
-  const scalesAt = superblocks * 8 * quantBytes;
-  const order = type === "q4_0"
-    ? [0, 1, 2, 3, 4, 5, 6, 7]
-    : [0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15];
-  for (let b = 0; b < superblocks * 8; b++) {
-    const block = blocks.subarray(b * blockBytes, (b + 1) * blockBytes);
-    row.set(b < count ? block.subarray(0, 2) : [0, 0], scalesAt + 2 * b);
-    const vectors = (b >> 3) * 8 * quantBytes;
-    for (const [place, pair] of order.entries()) {
-      for (const half of [0, 1]) {
-        const quant = b < count ? block[2 + 2 * pair + half] : type === "q4_0" ? 0x88 : 0;
-        const at = vectors + place * 16 + 2 * (b & 7) + half;
-        row[at] = type === "q4_0" ? quant : quant ^ 0x80;
-      }
-    }
-  }
-  return row;
+  const [src, scratch] = [arena.put(blocks, 2), arena.place(SCRATCH_BYTES)];
+  const rowBytes = packedRowBytes(type, count * blockElements);
+  const dst = arena.place(rowBytes);
+  arena.kernels.repack(id, src, blocks.length, dst, rowBytes, 1, count, scratch);
+  return arena.slice(dst, rowBytes);
 }
 
-function quantisedRepack(type: "q4_0" | "q8_0"): KernelCase {
-  const name = `repack_${type}` as const;
-  const blockBytes = type === "q4_0" ? 18 : 34;
+/**
+ * What lies in the packed rows is the kernels' business (row_layout.ts draws it), so they are read
+ * back as floats. Their size is not: no type takes more bytes than in the file.
+ */
+function quantisedRepack(type: QuantType): KernelCase {
+  const { id, blockBytes, blockElements } = dtypeByName(type)!;
   return {
-    name,
+    name: "repack",
+    label: type,
     sweep(arena) {
       const rng = new Rng(1);
-      for (const blocks of BLOCK_COUNTS) {
+      for (const blocks of blockElements === 256 ? [1, 2, 9] : [1, 2, 7, 8, 9, 16, 17, 64]) {
         for (const rows of [1, 2, 5]) {
           arena.reset();
+          const k = blocks * blockElements;
           const files = Array.from(
             { length: rows },
-            () => randomBlocks(rng, type, blocks, "random").bytes,
+            () => randomBlocks(rng, type, k, "random"),
           );
           const srcStride = blocks * blockBytes + 6;
           const src = arena.place(rows * srcStride, 2);
-          files.forEach((file, r) => arena.bytes.set(file, src + r * srcStride));
-          const packed = files.map((file) => packRow(type, file));
-          const dstStride = Math.ceil(packed[0].length / 64) * 64;
-          const dst = arena.place(rows * dstStride);
-          const written = packed.map((row, r) => [dst + r * dstStride, row.length] as const);
+          files.forEach(({ bytes }, r) => arena.bytes.set(bytes, src + r * srcStride));
+          const rowBytes = packedRowBytes(type, k);
+          const fileBytes = Math.ceil(k / 256) * (256 / blockElements) * blockBytes;
+          assertEquals(rowBytes, alignUp(fileBytes, 16), `${type}: its own bits`);
+          const dstStride = alignUp(rowBytes, 64);
+          const [dst, scratch] = [arena.place(rows * dstStride), arena.place(SCRATCH_BYTES)];
           arena.run(
-            () => arena.kernels[name](src, srcStride, dst, dstStride, rows, blocks),
-            ...written,
+            () => arena.kernels.repack(id, src, srcStride, dst, dstStride, rows, blocks, scratch),
+            [scratch, SCRATCH_BYTES],
+            ...files.map((_, r) => [dst + r * dstStride, rowBytes] as const),
           );
-          packed.forEach((row, r) => {
-            const got = arena.slice(dst + r * dstStride, row.length);
-            assert(sameBytes(got, row), `${name} blocks ${blocks}, row ${r}`);
+          files.forEach(({ weights }, r) => {
+            const got = rowFloats(arena, type, { row: dst + r * dstStride, k });
+            assertClose(got, weights, 1e-14, `repack ${type} blocks ${blocks}, row ${r}`);
           });
         }
       }
     },
-    legalCall: (arena) => [arena.place(1024), 300, arena.place(2048), 600, 2, 8],
-    addresses: [0, 2],
-    counts: [1, 3, 4, 5],
+    legalCall: (arena) => [
+      id,
+      ...[arena.place(4096), 1024, arena.place(8192), 2400, 2, 8],
+      arena.place(SCRATCH_BYTES),
+    ],
+    addresses: [1, 3, 7],
+    counts: [2, 4, 5, 6],
   };
+}
+
+/** The packed row as floats [k]; checks that nothing else is written. */
+function rowFloats(
+  arena: TestArena,
+  type: QuantType,
+  { row, k }: { row: number; k: number },
+): Float32Array {
+  const [out, scratch] = [arena.place(4 * k, 4), arena.place(SCRATCH_BYTES)];
+  const { id } = dtypeByName(type)!;
+  arena.run(
+    () => arena.kernels.dequantize_row_q(id, row, k, out, scratch),
+    [out, 4 * k],
+    [scratch, SCRATCH_BYTES],
+  );
+  return arena.floats(out, k);
 }
 
 function sweepRepackFloat(arena: TestArena): void {
@@ -111,26 +127,32 @@ function sweepRepackFloat(arena: TestArena): void {
   }
 }
 
-function quantisedDequantize(type: "q4_0" | "q8_0"): KernelCase {
-  const name = `dequantize_row_${type}` as const;
+function quantisedDequantize(type: QuantType): KernelCase {
+  // A product, or a product and a minimum, rounded twice where the twin rounds once.
+  const isExact = !["Q4_1", "Q5_1", "Q2_K", "Q4_K", "Q5_K"].includes(type);
   return {
-    name,
+    name: "dequantize_row_q",
+    label: type,
     sweep(arena) {
       const rng = new Rng(2);
       for (const k of WIDTHS) {
         for (const flavour of FLAVOURS) {
           arena.reset();
-          const { bytes, weights } = randomBlocks(rng, type, Math.ceil(k / 32), flavour);
-          const row = arena.put(packRow(type, bytes));
-          const out = arena.place(4 * k, 4);
-          arena.run(() => arena.kernels[name](row, k, out), [out, 4 * k]);
-          assertEquals(arena.floats(out, k), Float32Array.from(weights.subarray(0, k)));
+          const { bytes, weights } = randomBlocks(rng, type, k, flavour);
+          const row = arena.put(packRow(arena, type, bytes));
+          const got = rowFloats(arena, type, { row, k });
+          const expected = weights.slice(0, k);
+          if (isExact) assertEquals(got, expected, `${type} k ${k}, ${flavour}`);
+          else assertClose(got, expected, 1e-13, `${type} k ${k}, ${flavour}`);
         }
       }
     },
-    legalCall: (arena) => [arena.place(1024), 256, arena.place(1024)],
-    addresses: [0, 2],
-    counts: [1],
+    legalCall: (arena) => [
+      dtypeByName(type)!.id,
+      ...[arena.place(1024), 256, arena.place(1024), arena.place(SCRATCH_BYTES)],
+    ],
+    addresses: [1, 3, 4],
+    counts: [2],
   };
 }
 

@@ -1,6 +1,9 @@
 /** Numbers for kernel tests: random, and at the edges of what the formats can hold. */
 import { assert } from "@std/assert";
-import { dequantizeQ4_0, dequantizeQ8_0, numberToF16 } from "../../src/reference/ops.ts";
+import { dequantize } from "../../src/model/dequantize.ts";
+import { dtypeByName } from "../../src/model/dtypes.ts";
+import type { QuantType } from "../../src/rank/weight_types.ts";
+import { numberToF16 } from "../../src/reference/ops.ts";
 import type { Rng } from "../support/rng.ts";
 
 /** `count` normal floats times `size`. */
@@ -26,28 +29,53 @@ export const FLAVOURS: readonly Flavour[] = [
   "subnormal scales",
 ];
 
-/** Blocks as a file stores them, and the weights they stand for, f64 [32 · blocks]. */
+/** Blocks as a file stores them, and the weights they stand for, f32 [32 or 256 · count]. */
 export interface Blocks {
   readonly bytes: Uint8Array;
-  readonly weights: Float64Array;
+  readonly weights: Float32Array;
 }
 
-/** Random blocks of Q4_0 (18 bytes) or Q8_0 (34 bytes). */
+/** Where the f16 numbers and the integer scales of a block are, in bytes. */
+const FACTORS: Record<QuantType, { halves: number[]; scales: [start: number, end: number] }> = {
+  Q4_0: { halves: [0], scales: [0, 0] },
+  Q4_1: { halves: [0, 2], scales: [0, 0] },
+  Q5_0: { halves: [0], scales: [0, 0] },
+  Q5_1: { halves: [0, 2], scales: [0, 0] },
+  Q8_0: { halves: [0], scales: [0, 0] },
+  Q2_K: { halves: [80, 82], scales: [0, 16] },
+  Q3_K: { halves: [108], scales: [96, 108] },
+  Q4_K: { halves: [0, 2], scales: [4, 16] },
+  Q5_K: { halves: [0, 2], scales: [4, 16] },
+  Q6_K: { halves: [208], scales: [192, 208] },
+  IQ4_NL: { halves: [0], scales: [0, 0] },
+  IQ4_XS: { halves: [0], scales: [2, 8] },
+  MXFP4: { halves: [], scales: [0, 1] },
+};
+
+/** Random blocks of at least `count` weights. */
 export function randomBlocks(
   rng: Rng,
-  type: "q4_0" | "q8_0",
-  count: number,
+  type: QuantType,
+  weightCount: number,
   flavour: Flavour,
 ): Blocks {
-  const size = type === "q4_0" ? 18 : 34;
-  const bytes = new Uint8Array(count * size);
-  for (let b = 0; b < count; b++) {
-    const scale = numberToF16(blockScale(rng, flavour));
-    bytes[b * size] = scale & 255;
-    bytes[b * size + 1] = scale >> 8;
-    for (let i = 2; i < size; i++) bytes[b * size + i] = quantByte(rng, type, flavour);
+  const { blockBytes, blockElements } = dtypeByName(type)!;
+  const { halves, scales: [start, end] } = FACTORS[type];
+  const bytes = new Uint8Array(Math.ceil(weightCount / blockElements) * blockBytes);
+  for (let at = 0; at < bytes.length; at += blockBytes) {
+    const block = bytes.subarray(at, at + blockBytes);
+    for (let i = 0; i < blockBytes; i++) block[i] = quantByte(rng, type, flavour);
+    for (let i = start; i < end; i++) block[i] = rng.int(256);
+    if (type === "MXFP4") {
+      block[0] = flavour === "subnormal scales" ? rng.int(2) : 110 + rng.int(20);
+    }
+    for (const half of halves) {
+      const scale = numberToF16(blockScale(rng, flavour));
+      block[half] = scale & 255;
+      block[half + 1] = scale >> 8;
+    }
   }
-  return { bytes, weights: type === "q4_0" ? dequantizeQ4_0(bytes) : dequantizeQ8_0(bytes) };
+  return { bytes, weights: dequantize(type, bytes) };
 }
 
 function blockScale(rng: Rng, flavour: Flavour): number {
@@ -56,9 +84,10 @@ function blockScale(rng: Rng, flavour: Flavour): number {
   return rng.normal() * 0.02;
 }
 
-function quantByte(rng: Rng, type: "q4_0" | "q8_0", flavour: Flavour): number {
-  if (flavour === "most negative") return type === "q4_0" ? 0x00 : 0x80;
-  if (flavour === "most positive") return type === "q4_0" ? 0xff : 0x7f;
+function quantByte(rng: Rng, type: QuantType, flavour: Flavour): number {
+  if (flavour === "most negative") return type === "Q8_0" ? 0x80 : 0x00;
+  if (flavour === "most positive") return type === "Q8_0" ? 0x7f : 0xff;
+  if (flavour === "zero rows" && type === "MXFP4") return 0;
   return rng.int(256);
 }
 

@@ -7,7 +7,11 @@
  * best of the rounds, and beside it stands the roof: what a kernel that only reads gets.
  */
 import { alignUp } from "../../src/base/check.ts";
+import { dtypeByName } from "../../src/model/dtypes.ts";
+import { packedRowBytes, QUANT_TYPES, type QuantType } from "../../src/rank/weight_types.ts";
 import { instantiateKernels, type Kernels } from "../../wasm/mod.ts";
+import { Rng } from "../support/rng.ts";
+import { randomBlocks } from "./data.ts";
 
 const FLAGS = "--no-wasm-bounds-checks,--experimental-wasm-revectorize";
 const MEMORY_WEIGHT_BYTES = 300 << 20;
@@ -18,8 +22,9 @@ const GEMM_ROWS = 2048;
 const GEMM_TOKENS = 64;
 const WEIGHTS_AT = 1 << 20;
 
-const ROW_BYTES = { q4_0: K * 9 / 16, q8_0: K * 17 / 16, f32: K * 4, f16: K * 2, bf16: K * 2 };
-type RowType = keyof typeof ROW_BYTES;
+const FLOAT_TYPES = ["f32", "f16", "bf16"] as const;
+type FloatType = typeof FLOAT_TYPES[number];
+const FLOAT_BYTES = { f32: K * 4, f16: K * 2, bf16: K * 2 };
 
 interface Bench {
   readonly kernels: Kernels;
@@ -55,7 +60,12 @@ function main(): void {
     fillRows(memory, "f32");
     benchRead(bench);
   }
-  for (const type of Object.keys(ROW_BYTES) as RowType[]) {
+  for (const type of QUANT_TYPES) {
+    if (type.toLowerCase() !== only && only !== "") continue;
+    fillQuantRows(bench, memory, type);
+    benchMatmul(bench, type);
+  }
+  for (const type of FLOAT_TYPES) {
     if (type !== only && only !== "") continue;
     fillRows(memory, type);
     benchMatmul(bench, type);
@@ -74,16 +84,34 @@ function fillFloats(memory: WebAssembly.Memory, at: number, bytes: number): void
   for (let i = 0; i < floats.length; i++) floats[i] = (Math.imul(i, 0x9e3779b1) >> 20) / 2048;
 }
 
-/** Fills the weights with one row, over and over. */
-function fillRows(memory: WebAssembly.Memory, type: RowType): void {
-  const rowBytes = ROW_BYTES[type];
+/** Fills the weights with one row of floats, over and over. */
+function fillRows(memory: WebAssembly.Memory, type: FloatType): void {
+  const rowBytes = FLOAT_BYTES[type];
   const row = new Uint8Array(memory.buffer, WEIGHTS_AT, rowBytes);
   if (type === "f32") fillFloats(memory, WEIGHTS_AT, rowBytes);
-  else for (let i = 0; i < rowBytes; i++) row[i] = Math.imul(i, 0x9e3779b1) >>> 24;
-  // 16-bit floats of about 2^-5, negative and positive; so are the scales of quantised rows.
-  const half = type === "bf16" ? 0x3d : 0x28;
-  const halvesFrom = type === "q4_0" ? K / 2 : type === "q8_0" ? K : type === "f32" ? rowBytes : 0;
-  for (let i = halvesFrom + 1; i < rowBytes; i += 2) row[i] = half | (row[i] & 0x80);
+  else {
+    // About 2^-5, negative and positive.
+    const top = type === "bf16" ? 0x3d : 0x28;
+    for (let i = 0; i < rowBytes; i++) {
+      const byte = Math.imul(i, 0x9e3779b1) >>> 24;
+      row[i] = i % 2 === 0 ? byte : top | (byte & 0x80);
+    }
+  }
+  repeatRow(memory, rowBytes);
+}
+
+/** The same with quantised rows. */
+function fillQuantRows(bench: Bench, memory: WebAssembly.Memory, type: QuantType): void {
+  const { id, blockElements } = dtypeByName(type)!;
+  const { bytes } = randomBlocks(new Rng(1), type, K, "random");
+  new Uint8Array(memory.buffer).set(bytes, bench.outAt);
+  const rowBytes = packedRowBytes(type, K);
+  const [at, blocks] = [bench.outAt, K / blockElements];
+  bench.kernels.repack(id, at, bytes.length, WEIGHTS_AT, rowBytes, 1, blocks, bench.actsAt);
+  repeatRow(memory, rowBytes);
+}
+
+function repeatRow(memory: WebAssembly.Memory, rowBytes: number): void {
   const all = new Uint8Array(memory.buffer, WEIGHTS_AT, MEMORY_WEIGHT_BYTES);
   for (let done = rowBytes; done < all.length; done *= 2) all.copyWithin(done, 0, done);
 }
@@ -133,10 +161,11 @@ function benchRead(bench: Bench): void {
   }
 }
 
-function benchMatmul(bench: Bench, type: RowType): void {
-  const quantised = type === "q4_0" || type === "q8_0";
-  const suffix = quantised ? "q8" : "f32";
-  const rowBytes = ROW_BYTES[type];
+function benchMatmul(bench: Bench, type: QuantType | FloatType): void {
+  const { kernels, actsAt, outAt } = bench;
+  const float = FLOAT_TYPES.find((name) => name === type);
+  const rowBytes = float ? FLOAT_BYTES[float] : packedRowBytes(type as QuantType, K);
+  const id = float ? 0 : dtypeByName(type)!.id;
   for (
     const [label, n, rows] of [
       ["gemv memory", 1, Math.floor(MEMORY_WEIGHT_BYTES / rowBytes)],
@@ -144,19 +173,15 @@ function benchMatmul(bench: Bench, type: RowType): void {
       [`gemm ${GEMM_TOKENS} tokens`, GEMM_TOKENS, GEMM_ROWS],
     ] as const
   ) {
-    const { kernels, actsAt, outAt } = bench;
-    if (quantised) kernels.quantize_q8(outAt + (32 << 20), K, n, K, actsAt);
+    if (!float) kernels.quantize_q8(outAt + (32 << 20), K, n, K, actsAt);
     const time = seconds(bench, () => {
-      if (quantised) {
-        kernels[`matmul_${type}_q8`](WEIGHTS_AT, rowBytes, rows, K, actsAt, n, outAt, rows);
+      if (float) {
+        kernels[`matmul_${float}_f32`](WEIGHTS_AT, rowBytes, rows, K, actsAt, K, n, outAt, rows);
       } else {
-        kernels[`matmul_${type}_f32`](WEIGHTS_AT, rowBytes, rows, K, actsAt, K, n, outAt, rows);
+        kernels.matmul_q8(id, WEIGHTS_AT, rowBytes, rows, K, actsAt, n, outAt, rows);
       }
     });
-    report(`matmul_${type}_${suffix} ${label}`, time, {
-      macs: rows * K * n,
-      bytes: rows * rowBytes,
-    });
+    report(`${type} ${label}`, time, { macs: rows * K * n, bytes: rows * rowBytes });
   }
 }
 
@@ -195,9 +220,18 @@ function benchRest({ kernels, actsAt, outAt, ...rest }: Bench): void {
   time("store_values_f16", () => kernels.store_values_f16(outAt, d, actsAt, 0, n, 32, 64));
   time("softmax_f32", () => kernels.softmax_f32(outAt, n * d, 1));
   time("argmax_f32", () => kernels.argmax_f32(outAt, n * d));
-  time("repack_q4_0", () => kernels.repack_q4_0(WEIGHTS_AT, 1152, actsAt, 1152, 455, 64));
-  time("repack_q8_0", () => kernels.repack_q8_0(WEIGHTS_AT, 2176, actsAt, 2176, 241, 64));
-  time("dequantize_row_q4_0", () => kernels.dequantize_row_q4_0(WEIGHTS_AT, d * n, actsAt));
+  for (const type of ["Q4_0", "Q8_0", "Q4_K", "Q6_K"]) {
+    const { id, blockBytes, blockElements } = dtypeByName(type)!;
+    const [rows, blocks] = [256, d / blockElements];
+    const row = blocks * blockBytes;
+    const to = alignUp(row, 16);
+    time(`repack ${type}`, () => {
+      kernels.repack(id, WEIGHTS_AT, row, outAt, to, rows, blocks, actsAt);
+    });
+    time(`dequantize_row_q ${type}`, () => {
+      kernels.dequantize_row_q(id, WEIGHTS_AT, d * n, outAt, actsAt);
+    });
+  }
 }
 
 if (import.meta.main) main();

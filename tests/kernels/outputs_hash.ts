@@ -4,6 +4,8 @@
  */
 import { alignUp } from "../../src/base/check.ts";
 import { KV_BLOCK_POSITIONS } from "../../src/memory/kv_layout.ts";
+import { dtypeByName } from "../../src/model/dtypes.ts";
+import { QUANT_TYPES } from "../../src/rank/weight_types.ts";
 import { Rng } from "../support/rng.ts";
 import { TestArena } from "./arena.ts";
 import { encodeFloats, packRow } from "./cases_rows.ts";
@@ -30,21 +32,21 @@ function main(): void {
 
 function quantisedProducts(arena: TestArena, n: number, seed: number): Uint8Array[] {
   const rng = new Rng(seed);
-  return (["q4_0", "q8_0"] as const).map((type) => {
+  return QUANT_TYPES.map((type) => {
     arena.reset();
     const { kernels } = arena;
     const x = arena.put(randomFloats(rng, n * K));
     const acts = arena.place(kernels.q8_bytes(n, K));
     const rows = Array.from(
       { length: ROWS },
-      () => packRow(type, randomBlocks(rng, type, K / 32, "random").bytes),
+      () => packRow(arena, type, randomBlocks(rng, type, K, "random").bytes),
     );
     const w = arena.place(rows.length * rows[0].length);
     rows.forEach((row, r) => arena.bytes.set(row, w + r * row.length));
     const out = arena.place(4 * n * ROWS);
     for (let i = 0; i < 40; i++) {
       kernels.quantize_q8(x, K, n, K, acts);
-      kernels[`matmul_${type}_q8`](w, rows[0].length, ROWS, K, acts, n, out, ROWS);
+      kernels.matmul_q8(dtypeByName(type)!.id, w, rows[0].length, ROWS, K, acts, n, out, ROWS);
     }
     return arena.slice(out, 4 * n * ROWS);
   });

@@ -1,5 +1,6 @@
 /** The committed binary is the sources', and its hot loops hold the intended instructions. */
 import { assert, assertEquals } from "@std/assert";
+import { QUANT_TYPES, type QuantType } from "../../src/rank/weight_types.ts";
 import { compileKernels } from "../../wasm/build.ts";
 
 const { binary, text } = await compileKernels();
@@ -34,28 +35,29 @@ Deno.test("kernels.wasm has no data, no globals, no tables: instances share one 
   }
 });
 
+const DOT = "i16x8.relaxed_dot_i8x16_i7x16_s";
+/** Two dots a weight. */
+const WIDE_TYPES: readonly QuantType[] = ["Q8_0", "IQ4_NL", "IQ4_XS"];
+
+/** The name of a format's class as the compiler writes it. */
+function formatOf(type: QuantType): string {
+  const of256 = type.endsWith("_K") || type === "IQ4_XS";
+  return `wasm/assembly/formats_${of256 ? 256 : 32}/${type}`;
+}
+
 // Per kernel: dots (or multiply-adds) in the hot loop, all of them in pairs of 128 bits.
 const HOT_LOOPS: readonly { name: string; instruction: string; times: number }[] = [
-  {
-    name: "matmul_q4_0_q8/gemv_2_rows",
-    instruction: "i16x8.relaxed_dot_i8x16_i7x16_s",
-    times: 32,
-  },
-  {
-    name: "matmul_q4_0_q8/tile_2_rows",
-    instruction: "i16x8.relaxed_dot_i8x16_i7x16_s",
-    times: 32,
-  },
-  {
-    name: "matmul_q8_0_q8/gemv_2_rows",
-    instruction: "i16x8.relaxed_dot_i8x16_i7x16_s",
+  ...QUANT_TYPES.map((type) => ({
+    name: `gemv_q8/two_rows<${formatOf(type)}>`,
+    instruction: DOT,
+    times: WIDE_TYPES.includes(type) ? 16 : 8,
+  })),
+  // Formats with the same properties have the same tile, and Binaryen keeps one of them.
+  ...(["Q4_0", "Q8_0", "Q6_K", "Q2_K"] as const).map((type) => ({
+    name: `gemm_q8/tile<${formatOf(type)}>`,
+    instruction: DOT,
     times: 16,
-  },
-  {
-    name: "matmul_q8_0_q8/tile_1_row",
-    instruction: "i16x8.relaxed_dot_i8x16_i7x16_s",
-    times: 16,
-  },
+  })),
   { name: "matmul_float_f32/gemv_4_rows<f32>", instruction: "f32x4.relaxed_madd", times: 16 },
   { name: "matmul_float_f32/gemv_4_rows<u16>", instruction: "f32x4.relaxed_madd", times: 16 },
   { name: "matmul_float_f32/tile_2_rows<f32>", instruction: "f32x4.relaxed_madd", times: 16 },
@@ -78,9 +80,7 @@ for (const { name, instruction, times } of HOT_LOOPS) {
 }
 
 Deno.test("constant vectors that V8 would build anew at every use stay out of the hot loops", () => {
-  for (const name of ["gemv_2_rows", "tile_2_rows"]) {
-    const body = functionText(`matmul_q4_0_q8/${name}`);
-    const afterLoop = body.slice(body.search(/^ *\(?loop\b/m));
-    assertEquals(count(afterLoop, "v128.const i32x4 0x0f0f0f0f"), 0, name);
-  }
+  const body = functionText(`gemv_q8/two_rows<${formatOf("Q4_0")}>`);
+  const afterLoop = body.slice(body.search(/^ *\(?loop\b/m));
+  assertEquals(count(afterLoop, "v128.const i32x4 0x0f0f0f0f"), 0);
 });

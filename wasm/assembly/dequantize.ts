@@ -1,35 +1,89 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /** Packed rows back to floats: token embeddings. out f32 [k], nothing beyond is written. */
+import {
+  TYPE_IQ4_NL,
+  TYPE_IQ4_XS,
+  TYPE_MXFP4,
+  TYPE_Q2_K,
+  TYPE_Q3_K,
+  TYPE_Q4_0,
+  TYPE_Q4_1,
+  TYPE_Q4_K,
+  TYPE_Q5_0,
+  TYPE_Q5_1,
+  TYPE_Q5_K,
+  TYPE_Q6_K,
+  TYPE_Q8_0,
+} from "../../src/memory/row_layout";
 import { check_bytes } from "./bounds";
+import { is_wide } from "./format";
+import { IQ4_XS, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
+import { IQ4_NL, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from "./formats_32";
 import { superblocks_of } from "./q8_tile";
-import { f16_bits_to_f32x4, F16_MASK, TWO_POW_112 } from "./simd";
+import { f16_at, f16_bits_to_f32x4, F16_MASK, TWO_POW_112 } from "./simd";
+import {
+  FORM_C,
+  FORM_D,
+  FORM_L,
+  FORM_M,
+  FORM_QUANTS,
+  row_bytes,
+  SCRATCH_BYTES,
+  take_apart,
+} from "./superblock_form";
 
-/** Q4_0: out[i] = scale · (nibble − 8). */
-export function dequantize_row_q4_0(row: usize, k: u32, out: usize): void {
-  const superblocks = superblocks_of(k);
-  check_bytes(row, <u64>superblocks * 144);
+/** Quantised rows; traps on a type that is not quantised. */
+export function dequantize_row_q(type: u32, row: usize, k: u32, out: usize, scratch: usize): void {
   check_bytes(out, <u64>k << 2);
-  for (let i: u32 = 0; i < k; i++) {
-    const pair = (i & 15) >> 1;
-    const byte = load<u8>(row + (i >> 8) * 128 + pair * 16 + ((i >> 5) & 7) * 2 + (i & 1));
-    const nibble: i32 = (i & 16) == 0 ? byte & 15 : byte >> 4;
-    const scale = scale_at(row + superblocks * 128, i >> 5);
-    store<f32>(out + (i << 2), scale * <f32>(nibble - 8));
+  check_bytes(scratch, SCRATCH_BYTES);
+  switch (type) {
+    case TYPE_Q4_0: return row_to_floats<Q4_0>(row, k, out, scratch);
+    case TYPE_Q4_1: return row_to_floats<Q4_1>(row, k, out, scratch);
+    case TYPE_Q5_0: return row_to_floats<Q5_0>(row, k, out, scratch);
+    case TYPE_Q5_1: return row_to_floats<Q5_1>(row, k, out, scratch);
+    case TYPE_Q8_0: return row_to_floats<Q8_0>(row, k, out, scratch);
+    case TYPE_Q2_K: return row_to_floats<Q2_K>(row, k, out, scratch);
+    case TYPE_Q3_K: return row_to_floats<Q3_K>(row, k, out, scratch);
+    case TYPE_Q4_K: return row_to_floats<Q4_K>(row, k, out, scratch);
+    case TYPE_Q5_K: return row_to_floats<Q5_K>(row, k, out, scratch);
+    case TYPE_Q6_K: return row_to_floats<Q6_K>(row, k, out, scratch);
+    case TYPE_IQ4_NL: return row_to_floats<IQ4_NL>(row, k, out, scratch);
+    case TYPE_IQ4_XS: return row_to_floats<IQ4_XS>(row, k, out, scratch);
+    case TYPE_MXFP4: return row_to_floats<MXFP4>(row, k, out, scratch);
+    default: unreachable();
   }
 }
 
-/** Q8_0: out[i] = scale · (byte − 128). */
-export function dequantize_row_q8_0(row: usize, k: u32, out: usize): void {
+/** Superblock after superblock is taken apart, and its weights are put together one by one. */
+function row_to_floats<F>(row: usize, k: u32, out: usize, scratch: usize): void {
+  const f = changetype<F>(0);
   const superblocks = superblocks_of(k);
-  check_bytes(row, <u64>superblocks * 272);
-  check_bytes(out, <u64>k << 2);
+  check_bytes(row, row_bytes<F>(superblocks));
   for (let i: u32 = 0; i < k; i++) {
-    const pair = (i & 31) >> 1;
-    const place = ((pair & 6) << 1) | (pair & 1) | ((pair & 8) >> 2);
-    const byte = load<u8>(row + (i >> 8) * 256 + place * 16 + ((i >> 5) & 7) * 2 + (i & 1));
-    const scale = scale_at(row + superblocks * 256, i >> 5);
-    store<f32>(out + (i << 2), scale * <f32>(<i32>byte - 128));
+    if ((i & 255) == 0) {
+      const s = i >> 8;
+      const factors = row + superblocks * f.quantBytes + s * f.factorBytes;
+      take_apart<F>(row + s * f.quantBytes, factors, 1, scratch);
+    }
+    store<f32>(out + (i << 2), weight<F>(scratch, i & 255));
   }
+}
+
+/** Weight i of a superblock. */
+@inline
+function weight<F>(form: usize, i: u32): f32 {
+  const f = changetype<F>(0);
+  const block = i >> 5, half = (i >> 4) & 1;
+  const at = form + FORM_QUANTS + ((i & 14) << 4) + 4 * block + 2 * half + (i & 1);
+  let q = <i32>load<u8>(at);
+  q = is_wide<F>() ? q + 16 * (<i32>load<u8>(at, 256) - f.offset) : q - f.offset;
+  let scale = load<f32>(form + 4 * block, FORM_D);
+  if (isDefined(f.l)) scale *= <f32>load<i16>(form + 4 * block + 2 * half, FORM_L);
+  const product = scale * <f32>q;
+  if (!isDefined(f.c)) return product;
+  const c = load<f32>(form + 4 * block, FORM_C);
+  if (!isDefined(f.m)) return product + c;
+  return product - c * <f32>load<i16>(form + 4 * block + 2 * half, FORM_M);
 }
 
 /** f32: a copy. */
@@ -51,7 +105,7 @@ export function dequantize_row_f16(row: usize, k: u32, out: usize): void {
       f32x4.mul(f16_bits_to_f32x4(v128.load_ext<i16>(row + (i << 1)), i32x4.splat(F16_MASK)), owed),
     );
   }
-  for (let i = whole; i < k; i++) store<f32>(out + (i << 2), scale_at(row, i));
+  for (let i = whole; i < k; i++) store<f32>(out + (i << 2), f16_at(row + (i << 1)));
 }
 
 /** bf16 to f32, exact. */
@@ -61,11 +115,4 @@ export function dequantize_row_bf16(row: usize, k: u32, out: usize): void {
   for (let i: u32 = 0; i < k; i++) {
     store<u32>(out + (i << 2), <u32>load<u16>(row + (i << 1)) << 16);
   }
-}
-
-/** The f16 number `index` at ptr. */
-@inline
-function scale_at(ptr: usize, index: u32): f32 {
-  const bits = <i32>load<i16>(ptr + (index << 1)) << 13;
-  return reinterpret<f32>(bits & 0x8fffffff) * TWO_POW_112;
 }

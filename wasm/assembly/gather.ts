@@ -2,7 +2,7 @@
 /** Rows of activations picked by a list of numbers, and sums brought back to where they belong. */
 import { check_bytes, check_f32_rows } from "./bounds";
 import { add_row } from "./elementwise";
-import { group_tokens, RECORD_BYTES, superblocks_of, tile_bytes } from "./q8_tile";
+import { group_tokens, RECORD_BYTES, superblocks_of, records_bytes } from "./q8_tile";
 
 /** out[j, i] = x[rows[j], i], zero for i in d..outStride. */
 export function gather_rows_f32(
@@ -34,9 +34,9 @@ export function gather_q8(
   dst: usize,
 ): void {
   if (n != 0 && xRows == 0) unreachable();
-  check_bytes(acts, tile_bytes(xRows, k));
+  check_bytes(acts, records_bytes(xRows, k));
   check_bytes(rows, <u64>n << 2);
-  check_bytes(dst, tile_bytes(n, k));
+  check_bytes(dst, records_bytes(n, k));
   const fromGroup = group_tokens(xRows), toGroup = group_tokens(n);
   const fromStep = fromGroup * RECORD_BYTES, toStep = toGroup * RECORD_BYTES;
   const superblocks = superblocks_of(k);

@@ -1,17 +1,15 @@
 /** Every export of kernels.wasm, and nothing else. Contracts: wasm/kernels.ts. */
-export { repack_float, repack_q4_0, repack_q8_0 } from "./repack";
+export { repack, repack_float } from "./repack";
 export {
   dequantize_row_bf16,
   dequantize_row_f16,
   dequantize_row_f32,
-  dequantize_row_q4_0,
-  dequantize_row_q8_0,
+  dequantize_row_q,
 } from "./dequantize";
 export { rms_norm_f32 } from "./rms_norm";
 export { head_norm_f32, layer_norm_f32, row_squares_f32 } from "./layer_norm";
 export { q8_bytes, quantize_q8 } from "./quantize_q8";
-export { matmul_q4_0_q8 } from "./matmul_q4_0_q8";
-export { matmul_q8_0_q8 } from "./matmul_q8_0_q8";
+export { matmul_q8 } from "./matmul_q8";
 export { matmul_bf16_f32, matmul_f16_f32, matmul_f32_f32 } from "./matmul_float_f32";
 export {
   add_bias_f32,

@@ -6,27 +6,23 @@
  * n tokens are cut into groups (one token when n = 1, else four, the last group padded with
  * zeros). A group is a run of superblocks; each holds, token after token, this record:
  *
- *   byte 0                       256                 272          288                  320
- *   ├─ 16 vectors of int8 ───────┼─ i16 [8] −8·Σa ───┼─ 16 × 0 ───┼─ f32 [8] scale·2^56 ─┤
+ *   byte 0                256           288            320              384            416
+ *   ├─ 8 × 32 bytes int8 ─┼─ i16 −Σh ───┼─ f32 scale ──┼─ i16 −Σq ×2 ───┼─ f32 scale·Σ ─┤
  *
- * Vector at place v holds weight pair PAIR_OF_PLACE[v] of the eight blocks: bytes 2j, 2j+1 are
- * activations 2p, 2p+1 of block j. The order 0 1 8 9 2 3 10 11 … puts what meets the low and the
- * high nibbles of two neighbouring Q4_0 vectors side by side; Q8_0 rows use the same order.
- *
- * −8·Σa starts the i16 sums of a block: Σ a·(q − 8) over nibbles q never leaves i16 (32·127·8 =
- * 32512), so wrapping additions on the way do no harm. The zeros beside it start the second half
- * of a 256-bit accumulator. 2^56 is half of what the f16 bit trick of the weight scales owes
- * (simd.ts); the kernels multiply their final sums by the other half, so neither overflows.
+ * The int8 lie as the weights do (row_layout.ts): dword j of the 32 bytes at 32·i holds
+ * activations 2i, 2i+1, 16+2i, 16+2i+1 of block j. −Σh are the negative sums of the blocks' halves
+ * (16 activations each): lane 2j of the first, 2j+1 of the second half of block j. −Σq are the
+ * same over the first eight activations of each half, then over its last eight. scale·Σ is the
+ * block's sum in real units. A kernel reads only the parts that its format needs.
  */
 
 export const RECORD_SUMS = 256;
 export const RECORD_SCALES = 288;
-export const RECORD_BYTES = 320;
+export const RECORD_QUARTERS = 320;
+export const RECORD_REAL_SUMS = 384;
+export const RECORD_BYTES = 416;
 /** Tokens of a group when n > 1. */
 export const GROUP_TOKENS = 4;
-
-/** Rows whose weights stay in the L2 cache while all token groups pass over them. */
-export const PANEL_ROWS: u32 = 64;
 
 /** Superblocks that cover k weights. */
 @inline
@@ -40,9 +36,9 @@ export function group_tokens(n: u32): u32 {
   return n == 1 ? 1 : GROUP_TOKENS;
 }
 
-/** Bytes of the tile for [n, k]. */
+/** Bytes of the records for [n, k]. */
 @inline
-export function tile_bytes(n: u32, k: u32): u64 {
+export function records_bytes(n: u32, k: u32): u64 {
   const padded = n == 1 ? 1 : (<u64>n + GROUP_TOKENS - 1) & ~<u64>(GROUP_TOKENS - 1);
   return padded * superblocks_of(k) * RECORD_BYTES;
 }

@@ -4,12 +4,14 @@ import { check_bytes, check_f32_rows } from "./bounds";
 import {
   group_tokens,
   RECORD_BYTES,
+  RECORD_QUARTERS,
+  RECORD_REAL_SUMS,
   RECORD_SCALES,
   RECORD_SUMS,
+  records_bytes,
   superblocks_of,
-  tile_bytes,
 } from "./q8_tile";
-import { TWO_POW_56 } from "./simd";
+import { tile_bytes } from "./superblock_form";
 
 /** Blocks whose largest value is below 2^-100 count as zero: 127 / largest stays finite. */
 const SMALLEST_AMAX: f32 = 7.888609052210118e-31;
@@ -26,7 +28,7 @@ export function q8_bytes(n: u32, k: u32): f64 {
  */
 export function quantize_q8(x: usize, xStride: u32, n: u32, k: u32, dst: usize): void {
   check_f32_rows(x, n, xStride, k);
-  check_bytes(dst, tile_bytes(n, k));
+  check_bytes(dst, records_bytes(n, k));
   const group = group_tokens(n);
   const superblocks = superblocks_of(k);
   const step = group * RECORD_BYTES;
@@ -48,7 +50,6 @@ export function quantize_q8(x: usize, xStride: u32, n: u32, k: u32, dst: usize):
 
 /** One record from `count` ≤ 256 floats at x. */
 function quantize_superblock(x: usize, count: u32, record: usize): void {
-  memory.fill(record + RECORD_SUMS + 16, 0, 16);
   for (let j: u32 = 0; j < 8; j++) {
     if (j * 32 + 32 <= count) {
       quantize_block(x + j * 128, record, j);
@@ -58,19 +59,25 @@ function quantize_superblock(x: usize, count: u32, record: usize): void {
   }
 }
 
-/** A block of fewer than 32 floats: copied beside zeros into the record's own bytes first. */
+/** A block of fewer than 32 floats: value by value. */
 function quantize_partial_block(x: usize, count: u32, record: usize, j: u32): void {
   let largest: f32 = 0;
   for (let i: u32 = 0; i < count; i++) largest = max<f32>(largest, abs(load<f32>(x + (i << 2))));
   const inverse = inverse_scale(largest);
-  let sum: i32 = 0;
-  for (let i: u32 = 0; i < 32; i++) {
-    const value: f32 = i < count ? nearest(load<f32>(x + (i << 2)) * inverse) : 0;
-    const quant = <i32>value;
-    sum += quant;
-    store<i8>(record + place_of_pair(i >> 1) * 16 + 2 * j + (i & 1), <i8>quant);
+  const lane = record + 4 * j;
+  let total: i32 = 0;
+  for (let quarter: u32 = 0; quarter < 4; quarter++) {
+    let sum: i32 = 0;
+    for (let i = quarter * 8; i < quarter * 8 + 8; i++) {
+      const value: f32 = i < count ? nearest(load<f32>(x + (i << 2)) * inverse) : 0;
+      const quant = <i32>value;
+      sum += quant;
+      store<i8>(lane + ((i & 14) << 4) + ((i >> 3) & 2) + (i & 1), <i8>quant);
+    }
+    store<i16>(lane + ((quarter & 1) << 5) + (quarter & 2), <i16>-sum, RECORD_QUARTERS);
+    total += sum;
   }
-  finish_block(record, j, largest, sum);
+  finish_block(lane, largest, total);
 }
 
 function quantize_block(x: usize, record: usize, j: u32): void {
@@ -79,39 +86,52 @@ function quantize_block(x: usize, record: usize, j: u32): void {
   top = f32x4.max(top, i32x4.shuffle(top, top, 2, 3, 0, 1));
   const largest = max<f32>(f32x4.extract_lane(top, 0), f32x4.extract_lane(top, 1));
   const inverse = f32x4.splat(inverse_scale(largest));
-  let sums = i32x4.splat(0);
-  for (let i: u32 = 0; i < 16; i += 4) {
-    const a = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(x + (i << 3)), inverse)));
-    const b = i32x4.trunc_sat_f32x4_s(
-      f32x4.nearest(f32x4.mul(v128.load(x + (i << 3), 16), inverse)),
-    );
-    sums = i32x4.add(sums, i32x4.add(a, b));
-    const words = i16x8.narrow_i32x4_s(a, b);
-    const bytes = i8x16.narrow_i16x8_s(words, words);
-    const out = record + place_of_pair(i) * 16 + 2 * j;
-    // Pairs i, i+1 are neighbours in the order of places; so are i+2, i+3.
-    v128.store_lane<u16>(out, bytes, 0);
-    v128.store_lane<u16>(out, bytes, 1, 16);
-    const next = record + place_of_pair(i + 2) * 16 + 2 * j;
-    v128.store_lane<u16>(next, bytes, 2);
-    v128.store_lane<u16>(next, bytes, 3, 16);
+  const lane = record + 4 * j;
+  let total: i32 = 0;
+  for (let quarter: u32 = 0; quarter < 2; quarter++) {
+    const from = x + (quarter << 5);
+    const a = round_x4(from, inverse), b = round_x4(from + 16, inverse);
+    const c = round_x4(from + 64, inverse), d = round_x4(from + 80, inverse);
+    const sums = pair_sums(i32x4.add(a, b), i32x4.add(c, d));
+    const first = i32x4.extract_lane(sums, 0), second = i32x4.extract_lane(sums, 1);
+    store<i32>(lane + (quarter << 5), (-first & 0xffff) | (-second << 16), RECORD_QUARTERS);
+    total += first + second;
+    const bytes = i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d));
+    // Pairs of the first half beside pairs of the second.
+    const out = i16x8.shuffle(bytes, bytes, 0, 4, 1, 5, 2, 6, 3, 7);
+    const to = lane + (quarter << 7);
+    v128.store_lane<u32>(to, out, 0);
+    v128.store_lane<u32>(to, out, 1, 32);
+    v128.store_lane<u32>(to, out, 2, 64);
+    v128.store_lane<u32>(to, out, 3, 96);
   }
-  sums = i32x4.add(sums, i32x4.shuffle(sums, sums, 2, 3, 0, 1));
-  finish_block(record, j, largest, i32x4.extract_lane(sums, 0) + i32x4.extract_lane(sums, 1));
+  finish_block(lane, largest, total);
 }
 
-/** Where pair p lies among the vectors: 0 1 8 9 2 3 10 11 … read backwards. */
+/** Four floats at x by `inverse`, rounded; NaN becomes 0. */
 @inline
-function place_of_pair(p: u32): u32 {
-  return ((p & 6) << 1) | (p & 1) | ((p & 8) >> 2);
+function round_x4(x: usize, inverse: v128): v128 {
+  return i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(x), inverse)));
+}
+
+/** [Σa, Σb, …]. */
+@inline
+function pair_sums(a: v128, b: v128): v128 {
+  const sums = i32x4.add(i32x4.shuffle(a, b, 0, 4, 1, 5), i32x4.shuffle(a, b, 2, 6, 3, 7));
+  return i32x4.add(sums, i32x4.shuffle(sums, sums, 2, 3, 0, 1));
 }
 @inline
 function inverse_scale(largest: f32): f32 {
   return largest < SMALLEST_AMAX ? 0 : <f32>127 / largest;
 }
+
+/** Scale and sums of the block whose dword is at `lane`; its quarters are stored. */
 @inline
-function finish_block(record: usize, j: u32, largest: f32, sum: i32): void {
-  store<i16>(record + 2 * j, <i16>(-8 * sum), RECORD_SUMS);
+function finish_block(lane: usize, largest: f32, total: i32): void {
+  const a = load<i32>(lane, RECORD_QUARTERS), b = load<i32>(lane, RECORD_QUARTERS + 32);
+  const low = (a + b) & 0xffff, high = (a >> 16) + (b >> 16);
+  store<i32>(lane, low | (high << 16), RECORD_SUMS);
   const scale: f32 = largest < SMALLEST_AMAX ? 0 : largest / 127;
-  store<f32>(record + 4 * j, scale * TWO_POW_56, RECORD_SCALES);
+  store<f32>(lane, scale, RECORD_SCALES);
+  store<f32>(lane, scale * <f32>total, RECORD_REAL_SUMS);
 }

@@ -1,93 +1,122 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /** Weights of a file into packed rows: src/memory/row_layout.ts. */
-import { SUPERBLOCK_BLOCKS } from "../../src/memory/row_layout";
-import { check_rows } from "./bounds";
+import {
+  TYPE_IQ4_NL,
+  TYPE_IQ4_XS,
+  TYPE_MXFP4,
+  TYPE_Q2_K,
+  TYPE_Q3_K,
+  TYPE_Q4_0,
+  TYPE_Q4_1,
+  TYPE_Q4_K,
+  TYPE_Q5_0,
+  TYPE_Q5_1,
+  TYPE_Q5_K,
+  TYPE_Q6_K,
+  TYPE_Q8_0,
+} from "../../src/memory/row_layout";
+import { check_bytes, check_rows } from "./bounds";
+import { IQ4_XS, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
+import { IQ4_NL, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from "./formats_32";
+import { row_bytes, SCRATCH_BYTES } from "./superblock_form";
 
-const Q4_0_BLOCK_BYTES = 18;
-const Q8_0_BLOCK_BYTES = 34;
-
-/**
- * Q4_0 blocks [rows, blocks] to packed rows: the 8 x 8 matrix of byte pairs of each superblock is
- * transposed; scales move to the end; missing blocks become zero weights with scale zero.
- */
-export function repack_q4_0(
+/** Blocks [rows, blocks] of a file to packed rows; traps on a type that is not quantised. */
+export function repack(
+  type: u32,
   src: usize,
   srcStride: u32,
   dst: usize,
   dstStride: u32,
   rows: u32,
   blocks: u32,
+  scratch: usize,
 ): void {
-  const superblocks = superblocks_of_blocks(blocks);
-  check_rows(src, rows, srcStride, <u64>blocks * Q4_0_BLOCK_BYTES);
-  check_rows(dst, rows, dstStride, <u64>superblocks * (128 + 16));
+  check_bytes(scratch, SCRATCH_BYTES);
+  switch (type) {
+    case TYPE_Q4_0: return pack_rows<Q4_0>(src, srcStride, dst, dstStride, rows, blocks, scratch);
+    case TYPE_Q4_1: return pack_rows<Q4_1>(src, srcStride, dst, dstStride, rows, blocks, scratch);
+    case TYPE_Q5_0: return pack_rows<Q5_0>(src, srcStride, dst, dstStride, rows, blocks, scratch);
+    case TYPE_Q5_1: return pack_rows<Q5_1>(src, srcStride, dst, dstStride, rows, blocks, scratch);
+    case TYPE_Q8_0: return pack_rows<Q8_0>(src, srcStride, dst, dstStride, rows, blocks, scratch);
+    case TYPE_Q2_K: return pack_rows<Q2_K>(src, srcStride, dst, dstStride, rows, blocks, scratch);
+    case TYPE_Q3_K: return pack_rows<Q3_K>(src, srcStride, dst, dstStride, rows, blocks, scratch);
+    case TYPE_Q4_K: return pack_rows<Q4_K>(src, srcStride, dst, dstStride, rows, blocks, scratch);
+    case TYPE_Q5_K: return pack_rows<Q5_K>(src, srcStride, dst, dstStride, rows, blocks, scratch);
+    case TYPE_Q6_K: return pack_rows<Q6_K>(src, srcStride, dst, dstStride, rows, blocks, scratch);
+    case TYPE_IQ4_NL:
+      return pack_rows<IQ4_NL>(src, srcStride, dst, dstStride, rows, blocks, scratch);
+    case TYPE_IQ4_XS:
+      return pack_rows<IQ4_XS>(src, srcStride, dst, dstStride, rows, blocks, scratch);
+    case TYPE_MXFP4:
+      return pack_rows<MXFP4>(src, srcStride, dst, dstStride, rows, blocks, scratch);
+    default: unreachable();
+  }
+}
+
+/** The quants of a superblock are brought into packed order in scratch, then packed. */
+function pack_rows<F>(
+  src: usize,
+  srcStride: u32,
+  dst: usize,
+  dstStride: u32,
+  rows: u32,
+  blocks: u32,
+  scratch: usize,
+): void {
+  const f = changetype<F>(0);
+  const superblocks = blocks / f.superblockBlocks + u32(blocks % f.superblockBlocks != 0);
+  check_rows(src, rows, srcStride, <u64>blocks * f.blockBytes);
+  check_rows(dst, rows, dstStride, row_bytes<F>(superblocks));
   for (let r: u32 = 0; r < rows; r++) {
-    const from = src + r * srcStride;
-    const to = dst + r * dstStride;
+    let from = src + r * srcStride;
+    let quants = dst + r * dstStride;
+    let factors = quants + superblocks * f.quantBytes;
+    let left = blocks;
     for (let s: u32 = 0; s < superblocks; s++) {
-      const first = s * SUPERBLOCK_BLOCKS;
-      const blocksAt = from + first * Q4_0_BLOCK_BYTES;
-      const scalesAt = to + superblocks * 128 + s * 16;
-      if (first + 8 <= blocks) {
-        transpose_pairs(blocksAt, Q4_0_BLOCK_BYTES, to + s * 128, 32, 0);
-        for (let j: u32 = 0; j < 8; j++) {
-          store<u16>(scalesAt + 2 * j, load<u16>(blocksAt + j * Q4_0_BLOCK_BYTES));
-        }
-      } else {
-        for (let j: u32 = 0; j < 8; j++) {
-          const block = blocksAt + j * Q4_0_BLOCK_BYTES;
-          const real = first + j < blocks;
-          store<u16>(scalesAt + 2 * j, real ? load<u16>(block) : 0);
-          for (let i: u32 = 0; i < 8; i++) {
-            const pair: u16 = real ? load<u16>(block + 2 * i, 2) : 0x8888;
-            store<u16>(to + s * 128 + i * 16 + 2 * j, pair);
-          }
-        }
-      }
+      const count = min(left, f.superblockBlocks);
+      const weights: u32 = count == f.superblockBlocks ? 256 : count * 32;
+      for (let i: u32 = 0; i < weights; i += 16) v128.store(scratch + i, f.natural(from, i));
+      memory.fill(scratch + weights, 0, 256 - weights); // zero weights: their factors are zero
+      interleave(scratch, scratch + 256);
+      f.pack(scratch + 256, quants);
+      memory.fill(factors, 0, f.factorBytes);
+      f.pack_factors(from, count, factors);
+      left -= count;
+      from += count * f.blockBytes;
+      quants += f.quantBytes;
+      factors += f.factorBytes;
+    }
+    memory.fill(factors, 0, <usize>row_bytes<F>(superblocks) - (factors - dst - r * dstStride));
+  }
+}
+
+/**
+ * Bytes 0..255 from the order of weights to that of packed rows: vector 2i of `to` holds weights
+ * 2i, 2i + 1, 16 + 2i, 17 + 2i of blocks 0, 1, 2 and 3, vector 2i + 1 those of blocks 4 to 7.
+ */
+function interleave(from: usize, to: usize): void {
+  for (let half: u32 = 0; half < 2; half++) {
+    for (let eight: u32 = 0; eight < 2; eight++) {
+      // Rows: blocks; each 16-byte row four dwords for four vectors.
+      const at = from + 128 * half + 8 * eight;
+      const a = halves_of_block(at), b = halves_of_block(at + 32);
+      const c = halves_of_block(at + 64), d = halves_of_block(at + 96);
+      const ab = i32x4.shuffle(a, b, 0, 4, 1, 5), cd = i32x4.shuffle(c, d, 0, 4, 1, 5);
+      const AB = i32x4.shuffle(a, b, 2, 6, 3, 7), CD = i32x4.shuffle(c, d, 2, 6, 3, 7);
+      const out = to + 128 * eight + 16 * half;
+      v128.store(out, i64x2.shuffle(ab, cd, 0, 2));
+      v128.store(out, i64x2.shuffle(ab, cd, 1, 3), 32);
+      v128.store(out, i64x2.shuffle(AB, CD, 0, 2), 64);
+      v128.store(out, i64x2.shuffle(AB, CD, 1, 3), 96);
     }
   }
 }
 
-/** The same for Q8_0 blocks; bytes are stored with the top bit flipped. */
-export function repack_q8_0(
-  src: usize,
-  srcStride: u32,
-  dst: usize,
-  dstStride: u32,
-  rows: u32,
-  blocks: u32,
-): void {
-  const superblocks = superblocks_of_blocks(blocks);
-  check_rows(src, rows, srcStride, <u64>blocks * Q8_0_BLOCK_BYTES);
-  check_rows(dst, rows, dstStride, <u64>superblocks * (256 + 16));
-  for (let r: u32 = 0; r < rows; r++) {
-    const from = src + r * srcStride;
-    const to = dst + r * dstStride;
-    for (let s: u32 = 0; s < superblocks; s++) {
-      const first = s * SUPERBLOCK_BLOCKS;
-      const blocksAt = from + first * Q8_0_BLOCK_BYTES;
-      const scalesAt = to + superblocks * 256 + s * 16;
-      if (first + 8 <= blocks) {
-        // Pairs 0..7 go to places 0 1 4 5 8 9 12 13, pairs 8..15 to the places between.
-        transpose_pairs(blocksAt, Q8_0_BLOCK_BYTES, to + s * 256, 64, 0x80808080);
-        transpose_pairs(blocksAt + 16, Q8_0_BLOCK_BYTES, to + s * 256 + 32, 64, 0x80808080);
-        for (let j: u32 = 0; j < 8; j++) {
-          store<u16>(scalesAt + 2 * j, load<u16>(blocksAt + j * Q8_0_BLOCK_BYTES));
-        }
-      } else {
-        for (let j: u32 = 0; j < 8; j++) {
-          const block = blocksAt + j * Q8_0_BLOCK_BYTES;
-          const real = first + j < blocks;
-          store<u16>(scalesAt + 2 * j, real ? load<u16>(block) : 0);
-          for (let p: u32 = 0; p < 16; p++) {
-            const place = ((p & 6) << 1) | (p & 1) | ((p & 8) >> 2);
-            const pair: u16 = real ? load<u16>(block + 2 * p, 2) : 0;
-            store<u16>(to + s * 256 + place * 16 + 2 * j, pair ^ 0x8080);
-          }
-        }
-      }
-    }
-  }
+/** Byte pairs of eight bytes at ptr and of the eight 16 bytes behind them, in turns. */
+@inline
+function halves_of_block(ptr: usize): v128 {
+  const a = v128.load64_zero(ptr), b = v128.load64_zero(ptr, 16);
+  return i16x8.shuffle(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
 }
 
 /** Copies rows of `bytes` bytes and zeroes the rest of each dstStride. */
@@ -106,51 +135,4 @@ export function repack_float(
     memory.copy(dst + r * dstStride, src + r * srcStride, bytes);
     memory.fill(dst + r * dstStride + bytes, 0, dstStride - bytes);
   }
-}
-@inline
-function superblocks_of_blocks(blocks: u32): u32 {
-  return (blocks >> 3) + u32((blocks & 7) != 0);
-}
-
-/**
- * Transposes the 8 x 8 matrix of byte pairs whose row j is at src + 2 + j·srcStep. Output rows
- * 2m and 2m + 1 go to dst + m·dstStep and 16 bytes behind it; every word is XORed with `flip`.
- */
-function transpose_pairs(src: usize, srcStep: u32, dst: usize, dstStep: u32, flip: i32): void {
-  const mask = i32x4.splat(flip);
-  const a0 = v128.xor(v128.load(src, 2), mask);
-  const a1 = v128.xor(v128.load(src + srcStep, 2), mask);
-  const a2 = v128.xor(v128.load(src + 2 * srcStep, 2), mask);
-  const a3 = v128.xor(v128.load(src + 3 * srcStep, 2), mask);
-  const a4 = v128.xor(v128.load(src + 4 * srcStep, 2), mask);
-  const a5 = v128.xor(v128.load(src + 5 * srcStep, 2), mask);
-  const a6 = v128.xor(v128.load(src + 6 * srcStep, 2), mask);
-  const a7 = v128.xor(v128.load(src + 7 * srcStep, 2), mask);
-  const b0 = i16x8.shuffle(a0, a1, 0, 8, 1, 9, 2, 10, 3, 11);
-  const b1 = i16x8.shuffle(a2, a3, 0, 8, 1, 9, 2, 10, 3, 11);
-  const b2 = i16x8.shuffle(a4, a5, 0, 8, 1, 9, 2, 10, 3, 11);
-  const b3 = i16x8.shuffle(a6, a7, 0, 8, 1, 9, 2, 10, 3, 11);
-  const b4 = i16x8.shuffle(a0, a1, 4, 12, 5, 13, 6, 14, 7, 15);
-  const b5 = i16x8.shuffle(a2, a3, 4, 12, 5, 13, 6, 14, 7, 15);
-  const b6 = i16x8.shuffle(a4, a5, 4, 12, 5, 13, 6, 14, 7, 15);
-  const b7 = i16x8.shuffle(a6, a7, 4, 12, 5, 13, 6, 14, 7, 15);
-  store_columns(dst, b0, b1, b2, b3);
-  store_columns(dst + dstStep, swap(b0), swap(b1), swap(b2), swap(b3));
-  store_columns(dst + 2 * dstStep, b4, b5, b6, b7);
-  store_columns(dst + 3 * dstStep, swap(b4), swap(b5), swap(b6), swap(b7));
-}
-
-/** The two 64-bit halves exchanged. */
-@inline
-function swap(a: v128): v128 {
-  return i64x2.shuffle(a, a, 1, 0);
-}
-
-/** i32 lanes 0 of a, b, c, d make the vector at dst, lanes 1 the one behind it. */
-@inline
-function store_columns(dst: usize, a: v128, b: v128, c: v128, d: v128): void {
-  const ab = i32x4.shuffle(a, b, 0, 4, 1, 5);
-  const cd = i32x4.shuffle(c, d, 0, 4, 1, 5);
-  v128.store(dst, i64x2.shuffle(ab, cd, 0, 2));
-  v128.store(dst, i64x2.shuffle(ab, cd, 1, 3), 16);
 }

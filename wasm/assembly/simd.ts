@@ -44,6 +44,13 @@ export function f16_bits_to_f32x4(bits: v128, mask: v128): v128 {
   return v128.and(i32x4.shl(bits, F16_SHIFT), mask);
 }
 
+/** The f16 number at ptr. */
+@inline
+export function f16_at(ptr: usize): f32 {
+  const bits = <i32>load<i16>(ptr) << F16_SHIFT;
+  return reinterpret<f32>(bits & F16_MASK) * TWO_POW_112;
+}
+
 /**
  * scale · (a + b). V8 pairs 128-bit operations only behind stores and integer reductions, so one
  * is added here: `zero` is a zero vector that no compiler knows, and the sum of the masked bits

@@ -1,0 +1,51 @@
+/**
+ * Which tensor types have kernels, and what the rest of a rank must know of them: how finely a row
+ * can be cut and how many bytes it takes when packed. Knows nothing of what their bits mean.
+ */
+import { alignUp } from "../base/check.ts";
+import {
+  FLOAT_ROW_PAD_WEIGHTS,
+  ROW_ALIGN_BYTES,
+  SUPERBLOCK_WEIGHTS,
+} from "../memory/row_layout.ts";
+import { dtypeByName } from "../model/dtypes.ts";
+
+/** Quantised types, whose kernels read q8 tiles. */
+export const QUANT_TYPES = [
+  ...["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"] as const,
+  ...["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"] as const,
+  ...["IQ4_NL", "IQ4_XS", "MXFP4"] as const,
+] as const;
+export type QuantType = typeof QUANT_TYPES[number];
+
+/** Tensor types that have kernels. */
+export const WEIGHT_TYPES = ["F32", "F16", "BF16", ...QUANT_TYPES] as const;
+export type WeightType = typeof WEIGHT_TYPES[number];
+
+export function isWeightType(type: string): type is WeightType {
+  return (WEIGHT_TYPES as readonly string[]).includes(type);
+}
+
+export function isQuantType(type: WeightType): type is QuantType {
+  return (QUANT_TYPES as readonly string[]).includes(type);
+}
+
+/** ggml's number of the type, which the kernels go by. */
+export function typeId(type: WeightType): number {
+  return dtypeByName(type)!.id;
+}
+
+/** Weights per block along a row: the finest cut of columns. */
+export function blockWeights(type: WeightType): number {
+  return dtypeByName(type)!.blockElements;
+}
+
+/**
+ * Bytes of a packed row of `columns` weights (row_layout.ts), aligned. A quantised row takes as
+ * many as in its file, but for padding: to a superblock, and to the alignment.
+ */
+export function packedRowBytes(type: WeightType, columns: number): number {
+  const { blockElements, blockBytes } = dtypeByName(type)!;
+  const unit = isQuantType(type) ? SUPERBLOCK_WEIGHTS : FLOAT_ROW_PAD_WEIGHTS;
+  return alignUp((alignUp(columns, unit) / blockElements) * blockBytes, ROW_ALIGN_BYTES);
+}

@@ -1,0 +1,146 @@
+// deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
+/**
+ * What a format of quantised rows has to say. A format is a class without instances, for which the
+ * generic kernels (gemv_q8.ts, gemm_q8.ts, repack.ts, dequantize.ts) are compiled: its methods are
+ * inlined, its constants folded, so every format has its own machine code and none its own kernel.
+ * Members marked "if" are left out where they do not apply; the kernels ask with isDefined(). (A
+ * base class would make them virtual, and virtual methods are not inlined.)
+ *
+ *   the file
+ *     blockBytes            bytes of a block
+ *     superblockBlocks      blocks that make a superblock: 8 or 1
+ *     natural(src, i)       quants i .. i+15 of the superblock whose first block is at src, as u8
+ *     pack(from, to)        sixteen vectors of quants in packed order to the packed quants
+ *     pack_factors(src, blocks, to)   the factor record of `blocks` blocks, into zeros: weights of
+ *                           missing blocks, whose quants are zero, must come out as zero
+ *   the packed row
+ *     quantBytes, factorBytes         per superblock: quants come first in a row, then all records
+ *     offset                what is subtracted from quants; |q − offset| · 16 · 127 fits in 16 bits
+ *     quarters              if: that holds for eight quants, not for sixteen
+ *     k0, k1, k2(zero)      if: constants for quants(), zero (unknown to compilers) ORed in
+ *     lower, upper(x, y, k0, k1, k2)  the quants of places g and g + 4, g = 0..3, out of x, the
+ *                           vector of main bits, and y, that of the plane; low nibbles if wide
+ *     lower_high, upper_high          if wide: the high nibbles
+ *     upperAt               if: from place g's main vector to that of g + 4, in bytes; else both
+ *                           are in one
+ *     mainStep              if: main vectors serve all g, shifted right by this each time; else
+ *                           each g has its own, 32 bytes apart
+ *     planeAt, planeStep    if there is a plane: its offset, and what it is shifted by
+ *     planeUpperAt          if: where the plane of the upper places is; else in the same
+ *     h0, h1(zero)          if: constants for the factors, likewise
+ *     lanes(f, h0, h1)      if: what the factors of both halves have in common
+ *     halves(f)             if: up to two f16 of the whole superblock, in the low 32 bits
+ *     scale, least(halves)  if: factors of the whole superblock, out of these as f32
+ *     d(f, half, lanes, scale, h0, h1)    if: D of four blocks; else `scale` for all
+ *     c(f, half, lanes, least, h0, h1, d) if: C of four blocks, whose D is d
+ *     l(f, half, lanes, h0), m(f, half)   if: L, M of four blocks
+ *
+ * D, C, L, M: superblock_form.ts. `half` 0 stands for blocks 0..3, 1 for 4..7: what is asked for
+ * both halves must be the same operations on neighbouring addresses, or low and high ends of the
+ * same vector, because V8 makes 256-bit operations of such pairs. A factor record begins at
+ * f + SHORT, because V8 pairs extending loads only where neither offset is 0.
+ */
+import { two_f16 } from "./weight_bits";
+
+export const SHORT: usize = 16;
+
+/** Does a weight of format F have two nibbles that are multiplied apart? A constant. */
+@inline
+export function is_wide<F>(): bool {
+  return isDefined(changetype<F>(0).lower_high);
+}
+
+/** The main vector of place 4, where it is not that of place 0. */
+@inline
+export function upper_main_of<F>(w: usize, half: u32, main: v128): v128 {
+  const f = changetype<F>(0);
+  if (isDefined(f.upperAt)) return v128.load(w + f.upperAt + 16 * half);
+  return main;
+}
+
+/** The planes of the lower and the upper places, or nothing. */
+@inline
+export function plane_of<F>(w: usize, half: u32): v128 {
+  const f = changetype<F>(0);
+  if (isDefined(f.planeAt)) return v128.load(w + f.planeAt + 16 * half);
+  return i32x4.splat(0);
+}
+@inline
+export function upper_plane_of<F>(w: usize, half: u32, plane: v128): v128 {
+  const f = changetype<F>(0);
+  if (isDefined(f.planeUpperAt)) return v128.load(w + f.planeUpperAt + 16 * half);
+  return plane;
+}
+
+/** k1, k2, or nothing. */
+@inline
+export function k1_of<F>(zero: v128): v128 {
+  if (isDefined(changetype<F>(0).k1)) return changetype<F>(0).k1(zero);
+  return zero;
+}
+@inline
+export function k2_of<F>(zero: v128): v128 {
+  if (isDefined(changetype<F>(0).k2)) return changetype<F>(0).k2(zero);
+  return zero;
+}
+
+/** h0, h1, or nothing. */
+@inline
+export function h0_of<F>(zero: v128): v128 {
+  if (isDefined(changetype<F>(0).h0)) return changetype<F>(0).h0(zero);
+  return zero;
+}
+@inline
+export function h1_of<F>(zero: v128): v128 {
+  if (isDefined(changetype<F>(0).h1)) return changetype<F>(0).h1(zero);
+  return zero;
+}
+
+/** lanes, the two f16, scale, least, or nothing. */
+@inline
+export function lanes_of<F>(f: usize, h0: v128, h1: v128): v128 {
+  if (isDefined(changetype<F>(0).lanes)) return changetype<F>(0).lanes(f, h0, h1);
+  return i32x4.splat(0);
+}
+@inline
+export function halves_of<F>(
+  f: usize,
+  size: v128,
+  rebias: v128,
+  smallest: v128,
+  sign: v128,
+): v128 {
+  const bits = isDefined(changetype<F>(0).halves) ? changetype<F>(0).halves(f) : i32x4.splat(0);
+  return two_f16(bits, size, rebias, smallest, sign);
+}
+@inline
+export function scale_of<F>(halves: v128): f32 {
+  if (isDefined(changetype<F>(0).scale)) return changetype<F>(0).scale(halves);
+  return 0;
+}
+@inline
+export function least_of<F>(halves: v128): f32 {
+  if (isDefined(changetype<F>(0).least)) return changetype<F>(0).least(halves);
+  return 0;
+}
+
+/** D of one half. */
+@inline
+export function d_of<F>(
+  f: usize,
+  half: u32,
+  lanes: v128,
+  scale: f32,
+  h0: v128,
+  h1: v128,
+): v128 {
+  if (isDefined(changetype<F>(0).d)) return changetype<F>(0).d(f, half, lanes, scale, h0, h1);
+  return f32x4.splat(scale);
+}
+
+/** M of one half, or nothing. */
+@inline
+export function m_of<F>(f: usize, half: u32): v128 {
+  if (isDefined(changetype<F>(0).m)) return changetype<F>(0).m(f, half);
+  return i32x4.splat(0);
+}

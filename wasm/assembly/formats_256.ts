@@ -1,0 +1,307 @@
+// deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
+/**
+ * The formats whose blocks in a file have 256 weights: an f16 scale, and small integer scales for
+ * each 16 or 32 weights. See format.ts.
+ */
+import {
+  bits_by_256,
+  block_nibbles,
+  minimum_k,
+  nibbles_by_128,
+  nibbles_by_64,
+  pairs_by_128,
+  scale_k,
+  scale_q3_k,
+} from "./file_bits";
+import { SHORT } from "./format";
+import { iq4_high, iq4_low } from "./formats_32";
+import { madd } from "./simd";
+import {
+  half_lanes,
+  lanes_of_12_bits,
+  lanes_of_12_bits_at_4,
+  lanes_of_6_bits,
+  pack_12_bits,
+  pack_bits,
+  pack_nibbles,
+  pack_pairs,
+} from "./weight_bits";
+
+/** d · scale · q − dmin · minimum: 2 bits, 4-bit scales and minima of 16 weights each. */
+@unmanaged
+export class Q2_K {
+  @inline get blockBytes(): u32 { return 84; }
+  @inline get superblockBlocks(): u32 { return 1; }
+  @inline natural(src: usize, i: u32): v128 { return pairs_by_128(src + 16, i); }
+  @inline pack(from: usize, to: usize): void { pack_pairs(from, 0, to); }
+  @inline pack_factors(src: usize, blocks: u32, to: usize): void {
+    memory.copy(to, src, 16);
+    store<u32>(to + 16, load<u32>(src + 80));
+  }
+
+  @inline get quantBytes(): u32 { return 64; }
+  @inline get factorBytes(): u32 { return 20; }
+  @inline get offset(): i32 { return 0; }
+  @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(3), zero); }
+  @inline get upperAt(): u32 { return 32; }
+  @inline get mainStep(): i32 { return 2; }
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return v128.and(x, k0);
+  }
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return v128.and(x, k0);
+  }
+  @inline h0(zero: v128): v128 { return v128.or(i16x8.splat(15), zero); }
+  @inline halves(f: usize): v128 { return v128.load32_zero(f + SHORT + 16); }
+  @inline scale(halves: v128): f32 { return f32x4.extract_lane(halves, 0); }
+  @inline least(halves: v128): f32 { return f32x4.extract_lane(halves, 1); }
+  @inline c(
+    f: usize, half: u32, lanes: v128, least: f32, h0: v128, h1: v128, d: v128,
+  ): v128 {
+    return f32x4.splat(least);
+  }
+  @inline l(f: usize, half: u32, lanes: v128, h0: v128): v128 {
+    return v128.and(v128.load_ext<u8>(f + SHORT + 8 * half), h0);
+  }
+  @inline m(f: usize, half: u32): v128 {
+    return i16x8.shr_u(v128.load_ext<u8>(f + SHORT + 8 * half), 4);
+  }
+}
+
+/** d · (scale − 32) · (q − 4): 3 bits, 6-bit scales of 16 weights each. */
+@unmanaged
+export class Q3_K {
+  @inline get blockBytes(): u32 { return 110; }
+  @inline get superblockBlocks(): u32 { return 1; }
+  @inline natural(src: usize, i: u32): v128 {
+    return v128.or(pairs_by_128(src + 32, i), i16x8.shl(bits_by_256(src, i), 2));
+  }
+  @inline pack(from: usize, to: usize): void {
+    pack_pairs(from, 0, to);
+    pack_bits(from, 2, to + 64);
+  }
+  @inline pack_factors(src: usize, blocks: u32, to: usize): void {
+    store<u16>(to, load<u16>(src + 108));
+    for (let j: u32 = 0; j < 8; j++) {
+      const low = scale_q3_k(src + 96, 2 * j), high = scale_q3_k(src + 96, 2 * j + 1);
+      pack_12_bits(to + 2, j, low, high);
+    }
+  }
+
+  @inline get quantBytes(): u32 { return 96; }
+  @inline get factorBytes(): u32 { return 14; }
+  @inline get offset(): i32 { return 4; }
+  @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(3), zero); }
+  @inline k1(zero: v128): v128 { return v128.or(i8x16.splat(4), zero); }
+  @inline h0(zero: v128): v128 { return v128.or(i16x8.splat(63), zero); }
+  @inline h1(zero: v128): v128 { return v128.or(i16x8(16, 1, 16, 1, 16, 1, 16, 1), zero); }
+  // The twelve bytes are read as the last of sixteen: nothing behind the row is touched.
+  @inline lanes(f: usize, h0: v128, h1: v128): v128 {
+    return lanes_of_12_bits_at_4(f + SHORT - 2, h1);
+  }
+  @inline get upperAt(): u32 { return 32; }
+  @inline get mainStep(): i32 { return 2; }
+  @inline get planeAt(): u32 { return 64; }
+  @inline get planeStep(): i32 { return 1; }
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.add(v128.and(x, k0), v128.and(i16x8.shl(y, 2), k1));
+  }
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.add(v128.and(x, k0), v128.and(i16x8.shr_u(y, 2), k1));
+  }
+  @inline halves(f: usize): v128 { return v128.load32_zero(f + SHORT); }
+  @inline scale(halves: v128): f32 { return f32x4.extract_lane(halves, 0); }
+  @inline l(f: usize, half: u32, lanes: v128, h0: v128): v128 {
+    const both = half_lanes(lanes, half);
+    const apart = v128.and(v128.or(both, i32x4.shl(both, 10)), h0);
+    return i16x8.sub(apart, i16x8.splat(32));
+  }
+}
+
+/** d · scale · q − dmin · minimum: 4 bits, 6-bit scales and minima of 32 weights each. */
+@unmanaged
+export class Q4_K {
+  @inline get blockBytes(): u32 { return 144; }
+  @inline get superblockBlocks(): u32 { return 1; }
+  @inline natural(src: usize, i: u32): v128 { return nibbles_by_64(src + 16, i); }
+  @inline pack(from: usize, to: usize): void { pack_nibbles(from, to); }
+  @inline pack_factors(src: usize, blocks: u32, to: usize): void { pack_factors_k(src, to); }
+
+  @inline get quantBytes(): u32 { return 128; }
+  @inline get factorBytes(): u32 { return 16; }
+  @inline get offset(): i32 { return 0; }
+  @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return v128.and(x, k0);
+  }
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return v128.and(i16x8.shr_u(x, 4), k0);
+  }
+  @inline h0(zero: v128): v128 { return v128.or(i16x8.splat(63), zero); }
+  @inline h1(zero: v128): v128 { return v128.or(i16x8(16, 1, 16, 1, 16, 1, 16, 1), zero); }
+  @inline lanes(f: usize, h0: v128, h1: v128): v128 { return lanes_of_12_bits(f + SHORT, h1); }
+  @inline halves(f: usize): v128 { return v128.load32_zero(f + SHORT + 12); }
+  @inline scale(halves: v128): f32 { return f32x4.extract_lane(halves, 0); }
+  @inline least(halves: v128): f32 { return -f32x4.extract_lane(halves, 1); }
+  @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
+    return scales_k(lanes, half, scale, h0);
+  }
+  @inline c(
+    f: usize, half: u32, lanes: v128, least: f32, h0: v128, h1: v128, d: v128,
+  ): v128 {
+    return minima_k(lanes, half, least);
+  }
+}
+
+/** The same with 5 bits; q − 16 and 16 · d · scale are added up like Q5_1. */
+@unmanaged
+export class Q5_K {
+  @inline get blockBytes(): u32 { return 176; }
+  @inline get superblockBlocks(): u32 { return 1; }
+  @inline natural(src: usize, i: u32): v128 {
+    return v128.or(nibbles_by_64(src + 48, i), i16x8.shl(bits_by_256(src + 16, i), 4));
+  }
+  @inline pack(from: usize, to: usize): void {
+    pack_nibbles(from, to);
+    pack_bits(from, 4, to + 128);
+  }
+  @inline pack_factors(src: usize, blocks: u32, to: usize): void { pack_factors_k(src, to); }
+
+  @inline get quantBytes(): u32 { return 160; }
+  @inline get factorBytes(): u32 { return 16; }
+  @inline get offset(): i32 { return 16; }
+  @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
+  @inline k1(zero: v128): v128 { return v128.or(i8x16.splat(16), zero); }
+  @inline get planeAt(): u32 { return 128; }
+  @inline get planeStep(): i32 { return 1; }
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.add(v128.and(x, k0), v128.and(i16x8.shl(y, 4), k1));
+  }
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.add(v128.and(i16x8.shr_u(x, 4), k0), v128.and(y, k1));
+  }
+  @inline h0(zero: v128): v128 { return v128.or(i16x8.splat(63), zero); }
+  @inline h1(zero: v128): v128 { return v128.or(i16x8(16, 1, 16, 1, 16, 1, 16, 1), zero); }
+  @inline lanes(f: usize, h0: v128, h1: v128): v128 { return lanes_of_12_bits(f + SHORT, h1); }
+  @inline halves(f: usize): v128 { return v128.load32_zero(f + SHORT + 12); }
+  @inline scale(halves: v128): f32 { return f32x4.extract_lane(halves, 0); }
+  @inline least(halves: v128): f32 { return -f32x4.extract_lane(halves, 1); }
+  @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
+    return scales_k(lanes, half, scale, h0);
+  }
+  @inline c(
+    f: usize, half: u32, lanes: v128, least: f32, h0: v128, h1: v128, d: v128,
+  ): v128 {
+    return madd(d, f32x4.splat(16), minima_k(lanes, half, least));
+  }
+}
+
+/** d · scale · (q − 32): 6 bits, signed 8-bit scales of 16 weights each. */
+@unmanaged
+export class Q6_K {
+  @inline get blockBytes(): u32 { return 210; }
+  @inline get superblockBlocks(): u32 { return 1; }
+  @inline natural(src: usize, i: u32): v128 {
+    return v128.or(nibbles_by_128(src, i), i16x8.shl(pairs_by_128(src + 128, i), 4));
+  }
+  @inline pack(from: usize, to: usize): void {
+    pack_nibbles(from, to);
+    pack_pairs(from, 4, to + 128);
+  }
+  @inline pack_factors(src: usize, blocks: u32, to: usize): void {
+    memory.copy(to, src + 192, 18);
+  }
+
+  @inline get quantBytes(): u32 { return 192; }
+  @inline get factorBytes(): u32 { return 18; }
+  @inline get offset(): i32 { return 32; }
+  @inline get quarters(): bool { return true; }
+  @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
+  @inline k1(zero: v128): v128 { return v128.or(i8x16.splat(48), zero); }
+  @inline get planeAt(): u32 { return 128; }
+  @inline get planeUpperAt(): u32 { return 160; }
+  @inline get planeStep(): i32 { return 2; }
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.add(v128.and(x, k0), v128.and(i16x8.shl(y, 4), k1));
+  }
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.add(v128.and(i16x8.shr_u(x, 4), k0), v128.and(i16x8.shl(y, 4), k1));
+  }
+  @inline halves(f: usize): v128 { return v128.load32_zero(f + SHORT + 14); }
+  @inline scale(halves: v128): f32 { return f32x4.extract_lane(halves, 1); }
+  @inline l(f: usize, half: u32, lanes: v128, h0: v128): v128 {
+    return v128.load_ext<i8>(f + SHORT + 8 * half);
+  }
+}
+
+/** d · (scale − 32) · level: 4 bits as in IQ4_NL, 6-bit scales of 32 weights each. */
+@unmanaged
+export class IQ4_XS {
+  @inline get blockBytes(): u32 { return 136; }
+  @inline get superblockBlocks(): u32 { return 1; }
+  @inline natural(src: usize, i: u32): v128 { return block_nibbles(src + 8, 16, i); }
+  @inline pack(from: usize, to: usize): void { pack_nibbles(from, to); }
+  @inline pack_factors(src: usize, blocks: u32, to: usize): void {
+    const lows = <u64>load<u32>(src + 4), highs = <u64>load<u16>(src + 2);
+    let bits: u64 = 0;
+    for (let j: u64 = 0; j < 8; j++) {
+      bits |= ((lows >> (4 * j)) & 15) << (6 * j);
+      bits |= ((highs >> (2 * j)) & 3) << (6 * j + 4);
+    }
+    store<u64>(to, bits | (<u64>load<u16>(src) << 48));
+  }
+
+  @inline get quantBytes(): u32 { return 128; }
+  @inline get factorBytes(): u32 { return 8; }
+  @inline get offset(): i32 { return 8; }
+  @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
+  @inline k1(zero: v128): v128 { return iq4_low(zero); }
+  @inline k2(zero: v128): v128 { return iq4_high(zero); }
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.relaxed_swizzle(k1, v128.and(x, k0));
+  }
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.relaxed_swizzle(k1, v128.and(i16x8.shr_u(x, 4), k0));
+  }
+  @inline lower_high(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.relaxed_swizzle(k2, v128.and(x, k0));
+  }
+  @inline upper_high(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.relaxed_swizzle(k2, v128.and(i16x8.shr_u(x, 4), k0));
+  }
+  @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(32), zero); }
+  @inline h1(zero: v128): v128 {
+    return v128.or(i16x8(1024, 16, 64, 256, 1024, 16, 64, 256), zero);
+  }
+  @inline lanes(f: usize, h0: v128, h1: v128): v128 {
+    return lanes_of_6_bits(f + SHORT, h1);
+  }
+  @inline halves(f: usize): v128 { return v128.load32_zero(f + SHORT + 4); }
+  @inline scale(halves: v128): f32 { return f32x4.extract_lane(halves, 1); }
+  @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
+    const signed = i32x4.sub(half_lanes(lanes, half), h0);
+    return f32x4.mul(f32x4.convert_i32x4_s(signed), f32x4.splat(scale));
+  }
+}
+
+/** Twelve bytes of scales and minima, then d and dmin: sixteen bytes, as many as in the file. */
+function pack_factors_k(src: usize, to: usize): void {
+  for (let j: u32 = 0; j < 8; j++) {
+    pack_12_bits(to, j, scale_k(src + 4, j), minimum_k(src + 4, j));
+  }
+  store<u32>(to + 12, load<u32>(src));
+}
+
+/** scale · the low six bits of each lane. */
+@inline
+function scales_k(lanes: v128, half: u32, scale: f32, six: v128): v128 {
+  const low = half_lanes(v128.and(lanes, six), half);
+  return f32x4.mul(f32x4.convert_i32x4_s(low), f32x4.splat(scale));
+}
+
+/** least · the high six bits of each lane. */
+@inline
+function minima_k(lanes: v128, half: u32, least: f32): v128 {
+  const six = half_lanes(i16x8.shr_u(lanes, 6), half);
+  return f32x4.mul(f32x4.convert_i32x4_s(six), f32x4.splat(least));
+}

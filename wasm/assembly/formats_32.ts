@@ -1,0 +1,276 @@
+// deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
+/** The formats whose blocks in a file have 32 weights and an own scale. See format.ts. */
+import { block_fifths, block_nibbles, gather_f16 } from "./file_bits";
+import { SHORT } from "./format";
+import { F16_MASK, madd, TWO_POW_112 } from "./simd";
+import {
+  f16_x4,
+  half_lanes,
+  pack_bits,
+  pack_nibbles,
+} from "./weight_bits";
+
+/** scale · (q − 8), 4 bits. */
+@unmanaged
+export class Q4_0 {
+  @inline get blockBytes(): u32 { return 18; }
+  @inline get superblockBlocks(): u32 { return 8; }
+  @inline natural(src: usize, i: u32): v128 { return block_nibbles(src + 2, 18, i); }
+  @inline pack(from: usize, to: usize): void { pack_nibbles(from, to); }
+  @inline pack_factors(src: usize, blocks: u32, to: usize): void {
+    gather_f16(src, 18, blocks, to);
+  }
+
+  @inline get quantBytes(): u32 { return 128; }
+  @inline get factorBytes(): u32 { return 16; }
+  @inline get offset(): i32 { return 8; }
+  @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return v128.and(x, k0);
+  }
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return v128.and(i16x8.shr_u(x, 4), k0);
+  }
+  @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(F16_MASK), zero); }
+  @inline h1(zero: v128): v128 { return v128.or(f32x4.splat(TWO_POW_112), zero); }
+  @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
+    return f16_x4(f + SHORT + 8 * half, h0, h1);
+  }
+}
+
+/** scale · q + minimum, 4 bits. */
+@unmanaged
+export class Q4_1 {
+  @inline get blockBytes(): u32 { return 20; }
+  @inline get superblockBlocks(): u32 { return 8; }
+  @inline natural(src: usize, i: u32): v128 { return block_nibbles(src + 4, 20, i); }
+  @inline pack(from: usize, to: usize): void { pack_nibbles(from, to); }
+  @inline pack_factors(src: usize, blocks: u32, to: usize): void {
+    gather_f16(src, 20, blocks, to);
+    gather_f16(src + 2, 20, blocks, to + 16);
+  }
+
+  @inline get quantBytes(): u32 { return 128; }
+  @inline get factorBytes(): u32 { return 32; }
+  @inline get offset(): i32 { return 0; }
+  @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return v128.and(x, k0);
+  }
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return v128.and(i16x8.shr_u(x, 4), k0);
+  }
+  @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(F16_MASK), zero); }
+  @inline h1(zero: v128): v128 { return v128.or(f32x4.splat(TWO_POW_112), zero); }
+  @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
+    return f16_x4(f + SHORT + 8 * half, h0, h1);
+  }
+  @inline c(
+    f: usize, half: u32, lanes: v128, least: f32, h0: v128, h1: v128, d: v128,
+  ): v128 {
+    return f16_x4(f + SHORT + 16 + 8 * half, h0, h1);
+  }
+}
+
+/** scale · (q − 16), 5 bits. */
+@unmanaged
+export class Q5_0 {
+  @inline get blockBytes(): u32 { return 22; }
+  @inline get superblockBlocks(): u32 { return 8; }
+  @inline natural(src: usize, i: u32): v128 {
+    return v128.or(block_nibbles(src + 6, 22, i), block_fifths(src + 2, 22, i));
+  }
+  @inline pack(from: usize, to: usize): void {
+    pack_nibbles(from, to);
+    pack_bits(from, 4, to + 128);
+  }
+  @inline pack_factors(src: usize, blocks: u32, to: usize): void {
+    gather_f16(src, 22, blocks, to);
+  }
+
+  @inline get quantBytes(): u32 { return 160; }
+  @inline get factorBytes(): u32 { return 16; }
+  @inline get offset(): i32 { return 16; }
+  @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
+  @inline k1(zero: v128): v128 { return v128.or(i8x16.splat(16), zero); }
+  @inline get planeAt(): u32 { return 128; }
+  @inline get planeStep(): i32 { return 1; }
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.add(v128.and(x, k0), v128.and(i16x8.shl(y, 4), k1));
+  }
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.add(v128.and(i16x8.shr_u(x, 4), k0), v128.and(y, k1));
+  }
+  @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(F16_MASK), zero); }
+  @inline h1(zero: v128): v128 { return v128.or(f32x4.splat(TWO_POW_112), zero); }
+  @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
+    return f16_x4(f + SHORT + 8 * half, h0, h1);
+  }
+}
+
+/** scale · q + minimum, 5 bits; computed as scale · (q − 16) + (minimum + 16 · scale). */
+@unmanaged
+export class Q5_1 {
+  @inline get blockBytes(): u32 { return 24; }
+  @inline get superblockBlocks(): u32 { return 8; }
+  @inline natural(src: usize, i: u32): v128 {
+    return v128.or(block_nibbles(src + 8, 24, i), block_fifths(src + 4, 24, i));
+  }
+  @inline pack(from: usize, to: usize): void {
+    pack_nibbles(from, to);
+    pack_bits(from, 4, to + 128);
+  }
+  @inline pack_factors(src: usize, blocks: u32, to: usize): void {
+    gather_f16(src, 24, blocks, to);
+    gather_f16(src + 2, 24, blocks, to + 16);
+  }
+
+  @inline get quantBytes(): u32 { return 160; }
+  @inline get factorBytes(): u32 { return 32; }
+  @inline get offset(): i32 { return 16; }
+  @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
+  @inline k1(zero: v128): v128 { return v128.or(i8x16.splat(16), zero); }
+  @inline get planeAt(): u32 { return 128; }
+  @inline get planeStep(): i32 { return 1; }
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.add(v128.and(x, k0), v128.and(i16x8.shl(y, 4), k1));
+  }
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.add(v128.and(i16x8.shr_u(x, 4), k0), v128.and(y, k1));
+  }
+  @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(F16_MASK), zero); }
+  @inline h1(zero: v128): v128 { return v128.or(f32x4.splat(TWO_POW_112), zero); }
+  @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
+    return f16_x4(f + SHORT + 8 * half, h0, h1);
+  }
+  @inline c(
+    f: usize, half: u32, lanes: v128, least: f32, h0: v128, h1: v128, d: v128,
+  ): v128 {
+    return madd(d, f32x4.splat(16), f16_x4(f + SHORT + 16 + 8 * half, h0, h1));
+  }
+}
+
+/** scale · w, 8 bits; bytes are kept as w + 128. */
+@unmanaged
+export class Q8_0 {
+  @inline get blockBytes(): u32 { return 34; }
+  @inline get superblockBlocks(): u32 { return 8; }
+  @inline natural(src: usize, i: u32): v128 {
+    const bytes = v128.load(src + 2 + (i >> 5) * 34 + (i & 16));
+    return v128.xor(bytes, i8x16.splat(-128));
+  }
+  @inline pack(from: usize, to: usize): void { memory.copy(to, from, 256); }
+  @inline pack_factors(src: usize, blocks: u32, to: usize): void {
+    gather_f16(src, 34, blocks, to);
+  }
+
+  @inline get quantBytes(): u32 { return 256; }
+  @inline get factorBytes(): u32 { return 16; }
+  @inline get offset(): i32 { return 8; }
+  @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
+  @inline get upperAt(): u32 { return 128; }
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return v128.and(x, k0);
+  }
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return v128.and(x, k0);
+  }
+  @inline lower_high(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return v128.and(i16x8.shr_u(x, 4), k0);
+  }
+  @inline upper_high(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return v128.and(i16x8.shr_u(x, 4), k0);
+  }
+  @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(F16_MASK), zero); }
+  @inline h1(zero: v128): v128 { return v128.or(f32x4.splat(TWO_POW_112), zero); }
+  @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
+    return f16_x4(f + SHORT + 8 * half, h0, h1);
+  }
+}
+
+/** Low and high nibbles of the sixteen levels of IQ4 plus 128. */
+@inline
+export function iq4_low(zero: v128): v128 {
+  return v128.or(i8x16(1, 8, 13, 15, 15, 13, 10, 6, 1, 13, 9, 6, 5, 5, 9, 1), zero);
+}
+@inline
+export function iq4_high(zero: v128): v128 {
+  return v128.or(i8x16(0, 1, 2, 3, 4, 5, 6, 7, 8, 8, 9, 10, 11, 12, 13, 15), zero);
+}
+
+/** scale · level, 4 bits that choose one of sixteen 8-bit levels. */
+@unmanaged
+export class IQ4_NL {
+  @inline get blockBytes(): u32 { return 18; }
+  @inline get superblockBlocks(): u32 { return 8; }
+  @inline natural(src: usize, i: u32): v128 { return block_nibbles(src + 2, 18, i); }
+  @inline pack(from: usize, to: usize): void { pack_nibbles(from, to); }
+  @inline pack_factors(src: usize, blocks: u32, to: usize): void {
+    gather_f16(src, 18, blocks, to);
+  }
+
+  @inline get quantBytes(): u32 { return 128; }
+  @inline get factorBytes(): u32 { return 16; }
+  @inline get offset(): i32 { return 8; }
+  @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
+  @inline k1(zero: v128): v128 { return iq4_low(zero); }
+  @inline k2(zero: v128): v128 { return iq4_high(zero); }
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.relaxed_swizzle(k1, v128.and(x, k0));
+  }
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.relaxed_swizzle(k1, v128.and(i16x8.shr_u(x, 4), k0));
+  }
+  @inline lower_high(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.relaxed_swizzle(k2, v128.and(x, k0));
+  }
+  @inline upper_high(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.relaxed_swizzle(k2, v128.and(i16x8.shr_u(x, 4), k0));
+  }
+  @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(F16_MASK), zero); }
+  @inline h1(zero: v128): v128 { return v128.or(f32x4.splat(TWO_POW_112), zero); }
+  @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
+    return f16_x4(f + SHORT + 8 * half, h0, h1);
+  }
+}
+
+/**
+ * 2^(e − 127) · FP4 number; computed as 2^(e − 128) · (q − 12), where q − 12 is twice the number.
+ * e = 255 is counted on like any other, as ggml does (OCP makes NaN of it).
+ */
+@unmanaged
+export class MXFP4 {
+  @inline get blockBytes(): u32 { return 17; }
+  @inline get superblockBlocks(): u32 { return 8; }
+  @inline natural(src: usize, i: u32): v128 { return block_nibbles(src + 1, 17, i); }
+  @inline pack(from: usize, to: usize): void { pack_nibbles(from, to); }
+  @inline pack_factors(src: usize, blocks: u32, to: usize): void {
+    for (let j: u32 = 0; j < blocks; j++) store<u8>(to + j, load<u8>(src + 17 * j));
+  }
+
+  @inline get quantBytes(): u32 { return 128; }
+  @inline get factorBytes(): u32 { return 8; }
+  @inline get offset(): i32 { return 12; }
+  @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
+  @inline k1(zero: v128): v128 {
+    return v128.or(
+      i8x16(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0),
+      zero,
+    );
+  }
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.relaxed_swizzle(k1, v128.and(x, k0));
+  }
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+    return i8x16.relaxed_swizzle(k1, v128.and(i16x8.shr_u(x, 4), k0));
+  }
+  @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(0x00800000), zero); }
+  @inline h1(zero: v128): v128 { return v128.or(i32x4.splat(0x00200000), zero); }
+  @inline lanes(f: usize, h0: v128, h1: v128): v128 { return v128.load_ext<u8>(f + SHORT); }
+  @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
+    // Bits of 2^(e − 128): (e − 1) << 23, but for e = 0 and 1, whose powers are subnormal.
+    const e = half_lanes(lanes, half);
+    const normal = i32x4.sub(i32x4.shl(e, 23), h0);
+    return i32x4.max_s(normal, i32x4.add(i32x4.shl(e, 21), h1));
+  }
+}

@@ -1,0 +1,190 @@
+// deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
+/**
+ * Prefill: out[t, r] = Σ_i w[r, i] · act[t, i] for several tokens t and rows of any format F. A
+ * panel of rows is taken apart (superblock_form.ts), then tiles of two rows by four tokens
+ * multiply the forms: a quant is unpacked once for all tokens, and there is one product to tune.
+ */
+import { is_wide } from "./format";
+import { GROUP_TOKENS, RECORD_BYTES, RECORD_SCALES } from "./q8_tile";
+import { dot_i8, join_pair, opaque, store_lanes, sum_lanes_4 } from "./simd";
+import {
+  FORM_C,
+  FORM_D,
+  FORM_L,
+  FORM_M,
+  FORM_QUANTS,
+  form_bytes,
+  PANEL_ROWS,
+  take_apart,
+} from "./superblock_form";
+import { add_blocks, add_least, start } from "./widen";
+
+/** Rows by tokens; `forms` is room for PANEL_ROWS rows of forms. */
+export function gemm<F>(
+  w: usize,
+  rowStride: u32,
+  rows: u32,
+  superblocks: u32,
+  acts: usize,
+  forms: usize,
+  n: u32,
+  out: usize,
+  outStride: u32,
+): void {
+  const f = changetype<F>(0);
+  const groupBytes = superblocks * RECORD_BYTES * GROUP_TOKENS;
+  const formRow = superblocks * form_bytes<F>();
+  for (let panel: u32 = 0; panel < rows; panel += PANEL_ROWS) {
+    const count = min(PANEL_ROWS, rows - panel);
+    for (let r: u32 = 0; r < count; r++) {
+      const row = w + (panel + r) * rowStride;
+      take_apart<F>(row, row + superblocks * f.quantBytes, superblocks, forms + r * formRow);
+    }
+    for (let t: u32 = 0; t < n; t += GROUP_TOKENS) {
+      const group = acts + (t >> 2) * groupBytes;
+      for (let r: u32 = 0; r < count; r += 2) {
+        const second = r + 1 < count ? formRow : 0; // an odd last row is computed twice
+        const to = out + ((t * outStride + panel + r) << 2);
+        tile<F>(forms + r * formRow, second, superblocks, group, to, outStride << 2, n - t);
+      }
+    }
+  }
+}
+
+/**
+ * Two rows of forms, rowStep bytes apart (0: one row), by four tokens, of which `valid` are
+ * stored. A superblock is one pass over its vectors, or two where 16-bit sums ask for it: quarters,
+ * or the low and the high nibbles of a wide format.
+ */
+function tile<F>(
+  form: usize,
+  rowStep: u32,
+  superblocks: u32,
+  acts: usize,
+  out: usize,
+  tokenStep: u32,
+  valid: u32,
+): void {
+  const f = changetype<F>(0);
+  const zero = i32x4.splat(opaque(0, superblocks));
+  const offset = i16x8.splat(<i16>opaque(f.offset, superblocks));
+  const ones = i16x8.splat(<i16>opaque(1, superblocks));
+  const passBytes: u32 = isDefined(f.quarters) ? 128 : 256;
+  let p00 = f32x4.splat(0), p01 = p00, p10 = p00, p11 = p00, p20 = p00, p21 = p00, p30 = p00;
+  let p31 = p00, q00 = p00, q01 = p00, q10 = p00, q11 = p00, q20 = p00, q21 = p00, q30 = p00;
+  let q31 = p00;
+  for (let s = superblocks; s != 0; s--) {
+    let w = form + FORM_QUANTS;
+    let x = acts;
+    let pass: u32 = 0;
+    do {
+      let a00 = i16x8.splat(0), a01 = a00, a10 = a00, a11 = a00, a20 = a00, a21 = a00, a30 = a00;
+      let a31 = a00, b00 = a00, b01 = a00, b10 = a00, b11 = a00, b20 = a00, b21 = a00, b30 = a00;
+      let b31 = a00;
+      // A loop, not copies: Binaryen would reorder those until nothing fits the registers, and two
+      // turns in one are no faster.
+      const end = x + passBytes;
+      for (; x != end; x += 32, w += 32) {
+        const v = w + rowStep;
+        const w0 = v128.load(w), w1 = v128.load(w, 16);
+        const v0 = v128.load(v), v1 = v128.load(v, 16);
+        let x0 = v128.load(x), x1 = v128.load(x, 16);
+        a00 = i16x8.add(a00, dot_i8(x0, w0));
+        a01 = i16x8.add(a01, dot_i8(x1, w1));
+        b00 = i16x8.add(b00, dot_i8(x0, v0));
+        b01 = i16x8.add(b01, dot_i8(x1, v1));
+        x0 = v128.load(x, RECORD_BYTES), x1 = v128.load(x, RECORD_BYTES + 16);
+        a10 = i16x8.add(a10, dot_i8(x0, w0));
+        a11 = i16x8.add(a11, dot_i8(x1, w1));
+        b10 = i16x8.add(b10, dot_i8(x0, v0));
+        b11 = i16x8.add(b11, dot_i8(x1, v1));
+        x0 = v128.load(x, 2 * RECORD_BYTES), x1 = v128.load(x, 2 * RECORD_BYTES + 16);
+        a20 = i16x8.add(a20, dot_i8(x0, w0));
+        a21 = i16x8.add(a21, dot_i8(x1, w1));
+        b20 = i16x8.add(b20, dot_i8(x0, v0));
+        b21 = i16x8.add(b21, dot_i8(x1, v1));
+        x0 = v128.load(x, 3 * RECORD_BYTES), x1 = v128.load(x, 3 * RECORD_BYTES + 16);
+        a30 = i16x8.add(a30, dot_i8(x0, w0));
+        a31 = i16x8.add(a31, dot_i8(x1, w1));
+        b30 = i16x8.add(b30, dot_i8(x0, v0));
+        b31 = i16x8.add(b31, dot_i8(x1, v1));
+      }
+      x = acts;
+      const v = form + rowStep;
+      const d0 = v128.load(form, FORM_D), d1 = v128.load(form, FORM_D + 16);
+      const e0 = v128.load(v, FORM_D), e1 = v128.load(v, FORM_D + 16);
+      const cw0 = v128.load(form, FORM_C), cw1 = v128.load(form, FORM_C + 16);
+      const cv0 = v128.load(v, FORM_C), cv1 = v128.load(v, FORM_C + 16);
+      const mw0 = v128.load(form, FORM_M), mw1 = v128.load(form, FORM_M + 16);
+      const mv0 = v128.load(v, FORM_M), mv1 = v128.load(v, FORM_M + 16);
+      let l0 = ones, l1 = ones, g0 = ones, g1 = ones;
+      if (isDefined(f.l)) {
+        l0 = v128.load(form, FORM_L), l1 = v128.load(form, FORM_L + 16);
+        g0 = v128.load(v, FORM_L), g1 = v128.load(v, FORM_L + 16);
+      } else if (is_wide<F>()) {
+        l0 = i16x8.shl(ones, 4 * pass), l1 = l0, g0 = l0, g1 = l0;
+      }
+      let y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
+      let z0 = start<F>(x, 0, pass, offset), z1 = start<F>(x, 1, pass, offset);
+      p00 = add_blocks(p00, i16x8.add(a00, z0), l0, f32x4.mul(d0, y0));
+      p01 = add_blocks(p01, i16x8.add(a01, z1), l1, f32x4.mul(d1, y1));
+      q00 = add_blocks(q00, i16x8.add(b00, z0), g0, f32x4.mul(e0, y0));
+      q01 = add_blocks(q01, i16x8.add(b01, z1), g1, f32x4.mul(e1, y1));
+      if (isDefined(f.c)) {
+        p00 = add_least<F>(p00, x, 0, cw0, mw0, y0);
+        p01 = add_least<F>(p01, x, 1, cw1, mw1, y1);
+        q00 = add_least<F>(q00, x, 0, cv0, mv0, y0);
+        q01 = add_least<F>(q01, x, 1, cv1, mv1, y1);
+      }
+      x += RECORD_BYTES;
+      y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
+      z0 = start<F>(x, 0, pass, offset), z1 = start<F>(x, 1, pass, offset);
+      p10 = add_blocks(p10, i16x8.add(a10, z0), l0, f32x4.mul(d0, y0));
+      p11 = add_blocks(p11, i16x8.add(a11, z1), l1, f32x4.mul(d1, y1));
+      q10 = add_blocks(q10, i16x8.add(b10, z0), g0, f32x4.mul(e0, y0));
+      q11 = add_blocks(q11, i16x8.add(b11, z1), g1, f32x4.mul(e1, y1));
+      if (isDefined(f.c)) {
+        p10 = add_least<F>(p10, x, 0, cw0, mw0, y0);
+        p11 = add_least<F>(p11, x, 1, cw1, mw1, y1);
+        q10 = add_least<F>(q10, x, 0, cv0, mv0, y0);
+        q11 = add_least<F>(q11, x, 1, cv1, mv1, y1);
+      }
+      x += RECORD_BYTES;
+      y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
+      z0 = start<F>(x, 0, pass, offset), z1 = start<F>(x, 1, pass, offset);
+      p20 = add_blocks(p20, i16x8.add(a20, z0), l0, f32x4.mul(d0, y0));
+      p21 = add_blocks(p21, i16x8.add(a21, z1), l1, f32x4.mul(d1, y1));
+      q20 = add_blocks(q20, i16x8.add(b20, z0), g0, f32x4.mul(e0, y0));
+      q21 = add_blocks(q21, i16x8.add(b21, z1), g1, f32x4.mul(e1, y1));
+      if (isDefined(f.c)) {
+        p20 = add_least<F>(p20, x, 0, cw0, mw0, y0);
+        p21 = add_least<F>(p21, x, 1, cw1, mw1, y1);
+        q20 = add_least<F>(q20, x, 0, cv0, mv0, y0);
+        q21 = add_least<F>(q21, x, 1, cv1, mv1, y1);
+      }
+      x += RECORD_BYTES;
+      y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
+      z0 = start<F>(x, 0, pass, offset), z1 = start<F>(x, 1, pass, offset);
+      p30 = add_blocks(p30, i16x8.add(a30, z0), l0, f32x4.mul(d0, y0));
+      p31 = add_blocks(p31, i16x8.add(a31, z1), l1, f32x4.mul(d1, y1));
+      q30 = add_blocks(q30, i16x8.add(b30, z0), g0, f32x4.mul(e0, y0));
+      q31 = add_blocks(q31, i16x8.add(b31, z1), g1, f32x4.mul(e1, y1));
+      if (isDefined(f.c)) {
+        p30 = add_least<F>(p30, x, 0, cw0, mw0, y0);
+        p31 = add_least<F>(p31, x, 1, cw1, mw1, y1);
+        q30 = add_least<F>(q30, x, 0, cv0, mv0, y0);
+        q31 = add_least<F>(q31, x, 1, cv1, mv1, y1);
+      }
+      x = isDefined(f.quarters) ? acts + passBytes : acts;
+      pass += 1;
+    } while ((isDefined(f.quarters) || is_wide<F>()) && pass < 2);
+    form += form_bytes<F>();
+    acts += GROUP_TOKENS * RECORD_BYTES;
+  }
+  const p0 = join_pair(p00, p01, 1, zero), p1 = join_pair(p10, p11, 1, zero);
+  const p2 = join_pair(p20, p21, 1, zero), p3 = join_pair(p30, p31, 1, zero);
+  const q0 = join_pair(q00, q01, 1, zero), q1 = join_pair(q10, q11, 1, zero);
+  const q2 = join_pair(q20, q21, 1, zero), q3 = join_pair(q30, q31, 1, zero);
+  if (rowStep != 0) store_lanes(out + 4, tokenStep, valid, sum_lanes_4(q0, q1, q2, q3));
+  store_lanes(out, tokenStep, valid, sum_lanes_4(p0, p1, p2, p3));
+}

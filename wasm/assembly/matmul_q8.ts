@@ -1,0 +1,90 @@
+/** The products of quantised rows (row_layout.ts) with q8 tiles, by type. */
+import {
+  TYPE_IQ4_NL,
+  TYPE_IQ4_XS,
+  TYPE_MXFP4,
+  TYPE_Q2_K,
+  TYPE_Q3_K,
+  TYPE_Q4_0,
+  TYPE_Q4_1,
+  TYPE_Q4_K,
+  TYPE_Q5_0,
+  TYPE_Q5_1,
+  TYPE_Q5_K,
+  TYPE_Q6_K,
+  TYPE_Q8_0,
+} from "../../src/memory/row_layout";
+import { check_bytes, check_f32_rows, check_rows } from "./bounds";
+import { IQ4_XS, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
+import { IQ4_NL, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from "./formats_32";
+import { gemm } from "./gemm_q8";
+import { gemv } from "./gemv_q8";
+import { records_bytes, superblocks_of } from "./q8_tile";
+import { row_bytes, tile_bytes } from "./superblock_form";
+
+/** out[t, r] = Σ_i w[r, i] · act[t, i]; traps on a type that is not quantised. */
+export function matmul_q8(
+  type: u32,
+  w: usize,
+  rowStride: u32,
+  rows: u32,
+  k: u32,
+  acts: usize,
+  n: u32,
+  out: usize,
+  outStride: u32,
+): void {
+  check_bytes(acts, tile_bytes(n, k));
+  check_f32_rows(out, n, outStride, rows);
+  switch (type) {
+    case TYPE_Q4_0:
+      return product<Q4_0>(w, rowStride, rows, k, acts, n, out, outStride);
+    case TYPE_Q4_1:
+      return product<Q4_1>(w, rowStride, rows, k, acts, n, out, outStride);
+    case TYPE_Q5_0:
+      return product<Q5_0>(w, rowStride, rows, k, acts, n, out, outStride);
+    case TYPE_Q5_1:
+      return product<Q5_1>(w, rowStride, rows, k, acts, n, out, outStride);
+    case TYPE_Q8_0:
+      return product<Q8_0>(w, rowStride, rows, k, acts, n, out, outStride);
+    case TYPE_Q2_K:
+      return product<Q2_K>(w, rowStride, rows, k, acts, n, out, outStride);
+    case TYPE_Q3_K:
+      return product<Q3_K>(w, rowStride, rows, k, acts, n, out, outStride);
+    case TYPE_Q4_K:
+      return product<Q4_K>(w, rowStride, rows, k, acts, n, out, outStride);
+    case TYPE_Q5_K:
+      return product<Q5_K>(w, rowStride, rows, k, acts, n, out, outStride);
+    case TYPE_Q6_K:
+      return product<Q6_K>(w, rowStride, rows, k, acts, n, out, outStride);
+    case TYPE_IQ4_NL:
+      return product<IQ4_NL>(w, rowStride, rows, k, acts, n, out, outStride);
+    case TYPE_IQ4_XS:
+      return product<IQ4_XS>(w, rowStride, rows, k, acts, n, out, outStride);
+    case TYPE_MXFP4:
+      return product<MXFP4>(w, rowStride, rows, k, acts, n, out, outStride);
+    default:
+      unreachable();
+  }
+}
+
+function product<F>(
+  w: usize,
+  rowStride: u32,
+  rows: u32,
+  k: u32,
+  acts: usize,
+  n: u32,
+  out: usize,
+  outStride: u32,
+): void {
+  const superblocks = superblocks_of(k);
+  check_rows(w, rows, rowStride, row_bytes<F>(superblocks));
+  if (superblocks == 0) unreachable();
+  if (n == 1) {
+    gemv<F>(w, rowStride, rows, superblocks, acts, out);
+  } else {
+    const forms = acts + <usize> records_bytes(n, k);
+    gemm<F>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);
+  }
+}

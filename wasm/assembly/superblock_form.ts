@@ -1,0 +1,141 @@
+// deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
+/**
+ * A superblock of weights taken apart: what prefill and the embedding work on, whatever the
+ * format. Formats are written into this form, panel by panel, behind the records of the q8 tile.
+ *
+ *   byte 0         32            64             96             128            384 (or 640)
+ *   ├─ f32 [8] D ──┼─ f32 [8] C ─┼─ i16 [16] L ─┼─ i16 [16] M ─┼─ quants u8 ──┤
+ *
+ * Quants lie as in row_layout.ts. With q the quant of a weight in half h of block j, the weight is
+ *
+ *   D[j] · L[2j + h] · (q − offset) + C[j]                  of formats without M
+ *   D[j] · L[2j + h] · (q − offset) − C[j] · M[2j + h]      of formats with M
+ *
+ * where L and C are there only if the format has them. A wide format has 8-bit weights: 256 bytes
+ * of low nibbles, then 256 of high ones; low + 16 · (high − offset) stands for q − offset.
+ */
+import {
+  d_of,
+  h0_of,
+  h1_of,
+  halves_of,
+  is_wide,
+  k1_of,
+  k2_of,
+  lanes_of,
+  least_of,
+  plane_of,
+  scale_of,
+  upper_main_of,
+  upper_plane_of,
+} from "./format";
+import { records_bytes, superblocks_of } from "./q8_tile";
+import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
+
+/** Offsets in a form. */
+export const FORM_D = 0;
+export const FORM_C = 32;
+export const FORM_L = 64;
+export const FORM_M = 96;
+export const FORM_QUANTS = 128;
+export const FORM_BYTES_MAX: u32 = 640;
+
+/** Room that repack() and dequantize_row() ask for. */
+export const SCRATCH_BYTES: u32 = 640;
+
+/** Rows that are taken apart at once: their forms stay in the L2 cache beside the tile. */
+export const PANEL_ROWS: u32 = 16;
+
+/** Bytes of the q8 tile for [n, k]: records, and room for the forms of a panel. */
+@inline
+export function tile_bytes(n: u32, k: u32): u64 {
+  const forms: u64 = n == 1 ? 1 : <u64>PANEL_ROWS * superblocks_of(k);
+  return records_bytes(n, k) + forms * FORM_BYTES_MAX;
+}
+
+/** Bytes of a form of format F. */
+@inline
+export function form_bytes<F>(): u32 {
+  return is_wide<F>() ? 640 : 384;
+}
+
+/** Bytes of a packed row: a multiple of 16, because factors are read 16 bytes at a time. */
+@inline
+export function row_bytes<F>(superblocks: u32): u64 {
+  const f = changetype<F>(0);
+  return (<u64>superblocks * (f.quantBytes + f.factorBytes) + 15) & ~<u64>15;
+}
+
+/** `count` packed superblocks, quants from w and factor records from `factors` on, into forms. */
+export function take_apart<F>(w: usize, factors: usize, count: u32, form: usize): void {
+  const f = changetype<F>(0);
+  const zero = i32x4.splat(0);
+  const k0 = f.k0(zero), k1 = k1_of<F>(zero), k2 = k2_of<F>(zero);
+  const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero);
+  const size = i32x4.splat(F16_SIZE), rebias = i32x4.splat(F16_REBIAS);
+  const smallest = i32x4.splat(F16_SMALLEST), sign = i32x4.splat(F16_SIGN);
+  let at = factors - 16;
+  for (; count != 0; count--) {
+    const lanes = lanes_of<F>(at, h0, h1), halves = halves_of<F>(at, size, rebias, smallest, sign);
+    const scale = scale_of<F>(halves), least = least_of<F>(halves);
+    const d0 = d_of<F>(at, 0, lanes, scale, h0, h1), d1 = d_of<F>(at, 1, lanes, scale, h0, h1);
+    v128.store(form, d0, FORM_D);
+    v128.store(form, d1, FORM_D + 16);
+    if (isDefined(f.c)) {
+      v128.store(form, f.c(at, 0, lanes, least, h0, h1, d0), FORM_C);
+      v128.store(form, f.c(at, 1, lanes, least, h0, h1, d1), FORM_C + 16);
+    }
+    if (isDefined(f.l)) {
+      v128.store(form, f.l(at, 0, lanes, h0), FORM_L);
+      v128.store(form, f.l(at, 1, lanes, h0), FORM_L + 16);
+    }
+    if (isDefined(f.m)) {
+      v128.store(form, f.m(at, 0), FORM_M);
+      v128.store(form, f.m(at, 1), FORM_M + 16);
+    }
+    store_quants<F>(w, form + FORM_QUANTS, k0, k1, k2);
+    w += f.quantBytes;
+    at += f.factorBytes;
+    form += form_bytes<F>();
+  }
+}
+
+/** The quants of a superblock, as gemv_q8.ts unpacks them. */
+@inline
+function store_quants<F>(w: usize, to: usize, k0: v128, k1: v128, k2: v128): void {
+  const f = changetype<F>(0);
+  let y0 = plane_of<F>(w, 0), y1 = plane_of<F>(w, 1);
+  let Y0 = upper_plane_of<F>(w, 0, y0), Y1 = upper_plane_of<F>(w, 1, y1);
+  let m0 = v128.load(w), m1 = v128.load(w, 16);
+  let M0 = upper_main_of<F>(w, 0, m0), M1 = upper_main_of<F>(w, 1, m1);
+  const end = to + 128;
+  for (; to != end; to += 32) {
+    if (!isDefined(f.mainStep)) {
+      m0 = v128.load(w), m1 = v128.load(w, 16);
+      M0 = upper_main_of<F>(w, 0, m0), M1 = upper_main_of<F>(w, 1, m1);
+      w += 32;
+    }
+    v128.store(to, f.lower(m0, y0, k0, k1, k2));
+    v128.store(to, f.lower(m1, y1, k0, k1, k2), 16);
+    v128.store(to, f.upper(M0, Y0, k0, k1, k2), 128);
+    v128.store(to, f.upper(M1, Y1, k0, k1, k2), 144);
+    if (is_wide<F>()) {
+      v128.store(to, f.lower_high(m0, y0, k0, k1, k2), 256);
+      v128.store(to, f.lower_high(m1, y1, k0, k1, k2), 272);
+      v128.store(to, f.upper_high(M0, Y0, k0, k1, k2), 384);
+      v128.store(to, f.upper_high(M1, Y1, k0, k1, k2), 400);
+    }
+    if (isDefined(f.mainStep)) {
+      m0 = i16x8.shr_u(m0, f.mainStep), m1 = i16x8.shr_u(m1, f.mainStep);
+      M0 = i16x8.shr_u(M0, f.mainStep), M1 = i16x8.shr_u(M1, f.mainStep);
+    }
+    if (isDefined(f.planeStep)) {
+      y0 = i16x8.shr_u(y0, f.planeStep), y1 = i16x8.shr_u(y1, f.planeStep);
+      if (isDefined(f.planeUpperAt)) {
+        Y0 = i16x8.shr_u(Y0, f.planeStep), Y1 = i16x8.shr_u(Y1, f.planeStep);
+      } else {
+        Y0 = y0, Y1 = y1;
+      }
+    }
+  }
+}

@@ -1,0 +1,103 @@
+// deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
+/** Pieces of packed superblocks (row_layout.ts), read and written. Knows no whole format. */
+import { f16_bits_to_f32x4 } from "./simd";
+
+/** Four f16 at ptr as f32; `mask` is F16_MASK and `owed` 2^112 in every lane. */
+@inline
+export function f16_x4(ptr: usize, mask: v128, owed: v128): v128 {
+  return f32x4.mul(f16_bits_to_f32x4(v128.load_ext<i16>(ptr), mask), owed);
+}
+
+/** What two_f16 needs: bits of 0x0fffe000, 2^-15, 2^-14 and the sign. */
+export const F16_SIZE: i32 = 0x0fffe000;
+export const F16_REBIAS: i32 = 0x38000000;
+export const F16_SMALLEST: i32 = 0x38800000;
+export const F16_SIGN: i32 = 0x80000000;
+
+/**
+ * Two f16 out of the low 32 bits of `bits` into lanes 0 and 1, by arithmetic that meets no
+ * subnormal f32: the scales of superblocks are subnormal f16 as a rule, and processors take a
+ * hundred cycles for a subnormal operand. With the bias of normal numbers, a subnormal comes out as
+ * 2^-15 + half of itself: then what it lacks to 2^-14 is added, twice the excess being the number.
+ */
+@inline
+export function two_f16(bits: v128, size: v128, rebias: v128, smallest: v128, sign: v128): v128 {
+  const x = i32x4.extend_low_i16x8_s(bits);
+  const y = i32x4.add(v128.and(i32x4.shl(x, 13), size), rebias);
+  const lack = f32x4.pmin(f32x4.splat(0), f32x4.sub(y, smallest));
+  return v128.or(f32x4.add(y, lack), v128.and(x, sign));
+}
+
+/** Eight lanes of 12 bits out of the first 12 bytes at ptr; 16 are read. `move`: 16, 1, 16, 1, … */
+@inline
+export function lanes_of_12_bits(ptr: usize, move: v128): v128 {
+  const x = v128.load(ptr);
+  const words = i8x16.shuffle(x, x, 0, 1, 1, 2, 3, 4, 4, 5, 6, 7, 7, 8, 9, 10, 10, 11);
+  return i16x8.shr_u(i16x8.mul(words, move), 4);
+}
+
+/** The same out of the last 12 of 16 bytes. */
+@inline
+export function lanes_of_12_bits_at_4(ptr: usize, move: v128): v128 {
+  const x = v128.load(ptr);
+  const words = i8x16.shuffle(x, x, 4, 5, 5, 6, 7, 8, 8, 9, 10, 11, 11, 12, 13, 14, 14, 15);
+  return i16x8.shr_u(i16x8.mul(words, move), 4);
+}
+
+/**
+ * Eight lanes of 6 bits out of the first 6 bytes at ptr; 8 are read. `move`: 1024, 16, 64, 256
+ * twice.
+ */
+@inline
+export function lanes_of_6_bits(ptr: usize, move: v128): v128 {
+  const x = v128.load64_zero(ptr);
+  const words = i8x16.shuffle(x, x, 0, 1, 0, 1, 1, 2, 2, 3, 3, 4, 3, 4, 4, 5, 5, 6);
+  return i16x8.shr_u(i16x8.mul(words, move), 10);
+}
+
+/** Lanes 0..3 (half 0) or 4..7 (half 1) of eight u16, as u32. */
+@inline
+export function half_lanes(lanes: v128, half: u32): v128 {
+  return half == 0 ? i32x4.extend_low_i16x8_u(lanes) : i32x4.extend_high_i16x8_u(lanes);
+}
+
+/** 128 bytes of nibbles out of the low four bits of sixteen places at `from`. */
+export function pack_nibbles(from: usize, to: usize): void {
+  const mask = i8x16.splat(15);
+  for (let v: u32 = 0; v < 128; v += 16) {
+    const high = i16x8.shl(v128.and(v128.load(from + v, 128), mask), 4);
+    v128.store(to + v, v128.or(v128.and(v128.load(from + v), mask), high));
+  }
+}
+
+/** A plane of 32 bytes out of bit `bit` of sixteen places. */
+export function pack_bits(from: usize, bit: u32, to: usize): void {
+  for (let odd: u32 = 0; odd < 32; odd += 16) {
+    let bits = i8x16.splat(0);
+    for (let i: u32 = 0; i < 8; i++) {
+      const one = v128.and(i16x8.shr_u(v128.load(from + 32 * i + odd), bit), i8x16.splat(1));
+      bits = v128.or(bits, i16x8.shl(one, i));
+    }
+    v128.store(to + odd, bits);
+  }
+}
+
+/** A plane of 64 bytes out of bits `bit`, bit + 1 of sixteen places. */
+export function pack_pairs(from: usize, bit: u32, to: usize): void {
+  for (let at: u32 = 0; at < 64; at += 16) {
+    const first = from + ((at & 32) << 2) + (at & 16);
+    let bits = i8x16.splat(0);
+    for (let i: u32 = 0; i < 4; i++) {
+      const two = v128.and(i16x8.shr_u(v128.load(first + 32 * i), bit), i8x16.splat(3));
+      bits = v128.or(bits, i16x8.shl(two, 2 * i));
+    }
+    v128.store(to + at, bits);
+  }
+}
+
+/** Eight lanes of 12 bits, lane j `low` | `high` << 6, into 12 bytes: adds lane j to zeros. */
+@inline
+export function pack_12_bits(to: usize, j: u32, low: u32, high: u32): void {
+  const at = to + 3 * (j >> 1) + (j & 1);
+  store<u16>(at, load<u16>(at) | <u16>((low | (high << 6)) << (4 * (j & 1))));
+}

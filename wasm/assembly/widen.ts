@@ -1,0 +1,48 @@
+// deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
+/**
+ * From the 16-bit sums of a superblock to floats, in gemv and gemm alike: every output is summed
+ * in the same order whatever n is, so prefill and decode agree bit for bit.
+ */
+import { is_wide } from "./format";
+import { RECORD_QUARTERS, RECORD_REAL_SUMS, RECORD_SUMS } from "./q8_tile";
+import { madd } from "./simd";
+
+/**
+ * p + factors · Σ over both halves of each of four blocks: lanes 2j and 2j + 1 of `sums` are the
+ * halves of block j, and so are those of `lanes`, their integer scales.
+ */
+@inline
+export function add_blocks(p: v128, sums: v128, lanes: v128, factors: v128): v128 {
+  return madd(f32x4.convert_i32x4_s(i32x4.dot_i16x8_s(sums, lanes)), factors, p);
+}
+
+/** p and what a format's C, or C and M, add for the activations whose record is at x. */
+@inline
+export function add_least<F>(p: v128, x: usize, half: u32, c: v128, m: v128, y: v128): v128 {
+  const f = changetype<F>(0);
+  if (isDefined(f.m)) {
+    const sums = half == 0 ? v128.load(x, RECORD_SUMS) : v128.load(x, RECORD_SUMS + 16);
+    return add_blocks(p, sums, m, f32x4.mul(c, y));
+  }
+  if (isDefined(f.c)) {
+    const sums = half == 0 ? v128.load(x, RECORD_REAL_SUMS) : v128.load(x, RECORD_REAL_SUMS + 16);
+    return madd(c, sums, p);
+  }
+  return p;
+}
+
+/** What the 16-bit sums of a pass begin with: −offset · Σ of the activations at x. */
+@inline
+export function start<F>(x: usize, half: u32, pass: u32, offset: v128): v128 {
+  const f = changetype<F>(0);
+  if (f.offset == 0) return offset;
+  if (isDefined(f.quarters)) {
+    const at = x + 32 * pass;
+    const sums = half == 0 ? v128.load(at, RECORD_QUARTERS) : v128.load(at, RECORD_QUARTERS + 16);
+    return i16x8.mul(sums, offset);
+  }
+  const sums = half == 0 ? v128.load(x, RECORD_SUMS) : v128.load(x, RECORD_SUMS + 16);
+  // Of a wide format only the high nibbles have an offset, and they come second.
+  if (is_wide<F>()) return i16x8.mul(sums, i16x8.shl(i16x8.splat(<i16>pass), 3));
+  return i16x8.mul(sums, offset);
+}
