@@ -68,8 +68,8 @@ Deno.test("generate() gives the same ids with 1 to 5 threads, small chunks and m
     { threads: 2 },
     { threads: 3, chunkTokens: 7 },
     { threads: 5, chunkTokens: 1 },
-    { threads: 1, chunkTokens: 16, contextLength: 100, arenaBytesMax: 500_000 },
-    { threads: 2, chunkTokens: 16, contextLength: 100, arenaBytesMax: 420_000 },
+    { threads: 1, chunkTokens: 16, contextLength: 100, arenaBytesMax: 560_000 },
+    { threads: 2, chunkTokens: 16, contextLength: 100, arenaBytesMax: 480_000 },
   ];
   const ids = randomIds(50, 512);
   for (const tied of [false, true]) {
