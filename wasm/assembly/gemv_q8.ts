@@ -1,7 +1,8 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /**
  * Decoding: out[r] = Σ_i w[r, i] · act[i] for one token and rows of any format F, unpacked in
- * registers. Per superblock, a 16-bit lane collects half a block; what its sum begins with, and
+ * registers. Rows far from each other are read side by side: long streams for the prefetcher, which
+ * neighbours are not. How many streams are fastest is the machine's business (src/rank/tune.ts). Per superblock, a 16-bit lane collects half a block; what its sum begins with, and
  * what becomes of it, is in widen.ts. Everything is written as neighbouring pairs of 128-bit
  * operations, which V8 makes 256-bit ones of (--experimental-wasm-revectorize).
  */
@@ -18,6 +19,7 @@ import {
   m_of,
   plane_of,
   scale_of,
+  SHORT,
   upper_main_of,
   upper_plane_of,
 } from "./format";
@@ -26,7 +28,7 @@ import { dot_i8, join_pair, opaque, store_lanes, sum_lanes_4 } from "./simd";
 import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
 import { add_blocks, add_least, start } from "./widen";
 
-/** Rows by one token. */
+/** Rows by one token; `streams` rows are read side by side, 2 or 4. `sums`: 128 bytes of scratch. */
 export function gemv<F>(
   w: usize,
   rowStride: u32,
@@ -34,15 +36,27 @@ export function gemv<F>(
   superblocks: u32,
   acts: usize,
   out: usize,
+  sums: usize,
+  streams: u32,
 ): void {
-  // Two far rows at a time are two long streams for the prefetcher; neighbours are none.
-  const half = rows >> 1;
-  for (let r: u32 = 0; r < half; r++) {
-    two_rows<F>(w + r * rowStride, half * rowStride, superblocks, acts, out + 4 * r, 4 * half);
+  let done: u32 = 0;
+  if (streams == 4) {
+    const quarter = rows >> 2;
+    const far = quarter * rowStride;
+    for (let r: u32 = 0; r < quarter; r++) {
+      const to = out + 4 * r;
+      four_rows<F>(w + r * rowStride, far, superblocks, acts, to, 4 * quarter, sums);
+    }
+    done = quarter << 2;
   }
-  if ((rows & 1) != 0) {
+  const half = (rows - done) >> 1;
+  for (let r = done; r < done + half; r++) {
+    const to = out + 4 * r;
+    two_rows<F>(w + r * rowStride, half * rowStride, superblocks, acts, to, 4 * half, sums);
+  }
+  if (((rows - done) & 1) != 0) {
     const last = rows - 1;
-    two_rows<F>(w + last * rowStride, 0, superblocks, acts, out + 4 * last, 0);
+    two_rows<F>(w + last * rowStride, 0, superblocks, acts, out + 4 * last, 0, sums);
   }
 }
 
@@ -54,6 +68,7 @@ function two_rows<F>(
   acts: usize,
   out: usize,
   outStep: u32,
+  sums: usize,
 ): void {
   const f = changetype<F>(0);
   const zero = i32x4.splat(opaque(0, superblocks));
@@ -66,122 +81,193 @@ function two_rows<F>(
   const rebias = i32x4.splat(opaque(F16_REBIAS, superblocks));
   const smallest = i32x4.splat(opaque(F16_SMALLEST, superblocks));
   const sign = i32x4.splat(opaque(F16_SIGN, superblocks));
-  let u = w + rowStep;
-  let wf = w + superblocks * f.quantBytes - 16;
-  let uf = wf + rowStep;
-  let p0 = f32x4.splat(0), p1 = p0, q0 = p0, q1 = p0;
+  let wf = w + superblocks * f.quantBytes - SHORT;
+  memory.fill(sums, 0, 64);
   for (let s = superblocks; s != 0; s--) {
-    let a0 = i16x8.splat(0), a1 = a0, b0 = a0, b1 = a0;
-    let ah0 = a0, ah1 = a0, bh0 = a0, bh1 = a0;
-    let y0 = plane_of<F>(w, 0), y1 = plane_of<F>(w, 1);
-    let v0 = plane_of<F>(u, 0), v1 = plane_of<F>(u, 1);
-    let Y0 = upper_plane_of<F>(w, 0, y0), Y1 = upper_plane_of<F>(w, 1, y1);
-    let V0 = upper_plane_of<F>(u, 0, v0), V1 = upper_plane_of<F>(u, 1, v1);
-    let m0 = v128.load(w), m1 = v128.load(w, 16), n0 = v128.load(u), n1 = v128.load(u, 16);
-    let M0 = upper_main_of<F>(w, 0, m0), M1 = upper_main_of<F>(w, 1, m1);
-    let N0 = upper_main_of<F>(u, 0, n0), N1 = upper_main_of<F>(u, 1, n1);
-    const next = acts + 128;
-    for (; acts != next; acts += 32) {
-      const x0 = v128.load(acts), x1 = v128.load(acts, 16);
-      const X0 = v128.load(acts, 128), X1 = v128.load(acts, 144);
-      if (!isDefined(f.mainStep)) {
-        m0 = v128.load(w), m1 = v128.load(w, 16), n0 = v128.load(u), n1 = v128.load(u, 16);
-        M0 = upper_main_of<F>(w, 0, m0), M1 = upper_main_of<F>(w, 1, m1);
-        N0 = upper_main_of<F>(u, 0, n0), N1 = upper_main_of<F>(u, 1, n1);
-        w += 32;
-        u += 32;
-      }
-      a0 = i16x8.add(a0, dot_i8(x0, f.lower(m0, y0, k0, k1, k2)));
-      a1 = i16x8.add(a1, dot_i8(x1, f.lower(m1, y1, k0, k1, k2)));
-      b0 = i16x8.add(b0, dot_i8(x0, f.lower(n0, v0, k0, k1, k2)));
-      b1 = i16x8.add(b1, dot_i8(x1, f.lower(n1, v1, k0, k1, k2)));
-      if (isDefined(f.quarters)) {
-        ah0 = i16x8.add(ah0, dot_i8(X0, f.upper(M0, Y0, k0, k1, k2)));
-        ah1 = i16x8.add(ah1, dot_i8(X1, f.upper(M1, Y1, k0, k1, k2)));
-        bh0 = i16x8.add(bh0, dot_i8(X0, f.upper(N0, V0, k0, k1, k2)));
-        bh1 = i16x8.add(bh1, dot_i8(X1, f.upper(N1, V1, k0, k1, k2)));
-      } else {
-        a0 = i16x8.add(a0, dot_i8(X0, f.upper(M0, Y0, k0, k1, k2)));
-        a1 = i16x8.add(a1, dot_i8(X1, f.upper(M1, Y1, k0, k1, k2)));
-        b0 = i16x8.add(b0, dot_i8(X0, f.upper(N0, V0, k0, k1, k2)));
-        b1 = i16x8.add(b1, dot_i8(X1, f.upper(N1, V1, k0, k1, k2)));
-      }
-      if (is_wide<F>()) {
-        ah0 = i16x8.add(ah0, dot_i8(x0, f.lower_high(m0, y0, k0, k1, k2)));
-        ah1 = i16x8.add(ah1, dot_i8(x1, f.lower_high(m1, y1, k0, k1, k2)));
-        bh0 = i16x8.add(bh0, dot_i8(x0, f.lower_high(n0, v0, k0, k1, k2)));
-        bh1 = i16x8.add(bh1, dot_i8(x1, f.lower_high(n1, v1, k0, k1, k2)));
-        ah0 = i16x8.add(ah0, dot_i8(X0, f.upper_high(M0, Y0, k0, k1, k2)));
-        ah1 = i16x8.add(ah1, dot_i8(X1, f.upper_high(M1, Y1, k0, k1, k2)));
-        bh0 = i16x8.add(bh0, dot_i8(X0, f.upper_high(N0, V0, k0, k1, k2)));
-        bh1 = i16x8.add(bh1, dot_i8(X1, f.upper_high(N1, V1, k0, k1, k2)));
-      }
-      if (isDefined(f.mainStep)) {
-        m0 = i16x8.shr_u(m0, f.mainStep), m1 = i16x8.shr_u(m1, f.mainStep);
-        n0 = i16x8.shr_u(n0, f.mainStep), n1 = i16x8.shr_u(n1, f.mainStep);
-        M0 = i16x8.shr_u(M0, f.mainStep), M1 = i16x8.shr_u(M1, f.mainStep);
-        N0 = i16x8.shr_u(N0, f.mainStep), N1 = i16x8.shr_u(N1, f.mainStep);
-      }
-      if (isDefined(f.planeStep)) {
-        y0 = i16x8.shr_u(y0, f.planeStep), y1 = i16x8.shr_u(y1, f.planeStep);
-        v0 = i16x8.shr_u(v0, f.planeStep), v1 = i16x8.shr_u(v1, f.planeStep);
-        if (isDefined(f.planeUpperAt)) {
-          Y0 = i16x8.shr_u(Y0, f.planeStep), Y1 = i16x8.shr_u(Y1, f.planeStep);
-          V0 = i16x8.shr_u(V0, f.planeStep), V1 = i16x8.shr_u(V1, f.planeStep);
-        } else {
-          Y0 = y0, Y1 = y1, V0 = v0, V1 = v1;
-        }
-      }
-    }
-    acts -= 128;
-    if (!isDefined(f.mainStep)) {
-      w -= 128;
-      u -= 128;
-    }
-    const z0 = start<F>(acts, 0, 0, offset), z1 = start<F>(acts, 1, 0, offset);
-    const t0 = v128.load(acts, RECORD_SCALES), t1 = v128.load(acts, RECORD_SCALES + 16);
-    const wl = lanes_of<F>(wf, h0, h1), ul = lanes_of<F>(uf, h0, h1);
-    const wh = halves_of<F>(wf, size, rebias, smallest, sign);
-    const uh = halves_of<F>(uf, size, rebias, smallest, sign);
-    const ws = scale_of<F>(wh), us = scale_of<F>(uh);
-    const D0 = d_of<F>(wf, 0, wl, ws, h0, h1), D1 = d_of<F>(wf, 1, wl, ws, h0, h1);
-    const E0 = d_of<F>(uf, 0, ul, us, h0, h1), E1 = d_of<F>(uf, 1, ul, us, h0, h1);
-    const d0 = f32x4.mul(D0, t0), d1 = f32x4.mul(D1, t1);
-    const e0 = f32x4.mul(E0, t0), e1 = f32x4.mul(E1, t1);
-    let l0 = ones, l1 = ones, g0 = ones, g1 = ones;
-    if (isDefined(f.l)) {
-      l0 = f.l(wf, 0, wl, h0), l1 = f.l(wf, 1, wl, h0);
-      g0 = f.l(uf, 0, ul, h0), g1 = f.l(uf, 1, ul, h0);
-    }
-    p0 = add_blocks(p0, i16x8.add(a0, z0), l0, d0);
-    p1 = add_blocks(p1, i16x8.add(a1, z1), l1, d1);
-    q0 = add_blocks(q0, i16x8.add(b0, z0), g0, e0);
-    q1 = add_blocks(q1, i16x8.add(b1, z1), g1, e1);
-    if (is_wide<F>()) {
-      l0 = sixteens, l1 = sixteens, g0 = sixteens, g1 = sixteens;
-    }
-    if (is_wide<F>() || isDefined(f.quarters)) {
-      const z0 = start<F>(acts, 0, 1, offset), z1 = start<F>(acts, 1, 1, offset);
-      p0 = add_blocks(p0, i16x8.add(ah0, z0), l0, d0);
-      p1 = add_blocks(p1, i16x8.add(ah1, z1), l1, d1);
-      q0 = add_blocks(q0, i16x8.add(bh0, z0), g0, e0);
-      q1 = add_blocks(q1, i16x8.add(bh1, z1), g1, e1);
-    }
-    if (isDefined(f.c)) {
-      const wm = least_of<F>(wh), um = least_of<F>(uh);
-      const c0 = f.c(wf, 0, wl, wm, h0, h1, D0), c1 = f.c(wf, 1, wl, wm, h0, h1, D1);
-      const e0 = f.c(uf, 0, ul, um, h0, h1, E0), e1 = f.c(uf, 1, ul, um, h0, h1, E1);
-      p0 = add_least<F>(p0, acts, 0, c0, m_of<F>(wf, 0), t0);
-      p1 = add_least<F>(p1, acts, 1, c1, m_of<F>(wf, 1), t1);
-      q0 = add_least<F>(q0, acts, 0, e0, m_of<F>(uf, 0), t0);
-      q1 = add_least<F>(q1, acts, 1, e1, m_of<F>(uf, 1), t1);
-    }
+    add_superblocks<F>(w, w + rowStep, wf, wf + rowStep, acts, sums, k0, k1, k2, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign);
     w += f.quantBytes;
-    u += f.quantBytes;
     wf += f.factorBytes;
-    uf += f.factorBytes;
     acts += RECORD_BYTES;
   }
-  const p = join_pair(p0, p1, 1, zero), q = join_pair(q0, q1, 1, zero);
+  const p = sum_of(sums, zero), q = sum_of(sums + 32, zero);
   store_lanes(out, outStep, 2, sum_lanes_4(p, q, p, q));
+}
+
+/** Four rows, rowStep bytes apart: two pairs in turns, superblock by superblock. */
+function four_rows<F>(
+  w: usize,
+  rowStep: u32,
+  superblocks: u32,
+  acts: usize,
+  out: usize,
+  outStep: u32,
+  sums: usize,
+): void {
+  const f = changetype<F>(0);
+  const zero = i32x4.splat(opaque(0, superblocks));
+  const k0 = f.k0(zero), k1 = k1_of<F>(zero), k2 = k2_of<F>(zero);
+  const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero);
+  const offset = i16x8.splat(<i16>opaque(f.offset, superblocks));
+  const ones = i16x8.splat(<i16>opaque(1, superblocks));
+  const sixteens = i16x8.shl(ones, 4);
+  const size = i32x4.splat(opaque(F16_SIZE, superblocks));
+  const rebias = i32x4.splat(opaque(F16_REBIAS, superblocks));
+  const smallest = i32x4.splat(opaque(F16_SMALLEST, superblocks));
+  const sign = i32x4.splat(opaque(F16_SIGN, superblocks));
+  let wf = w + superblocks * f.quantBytes - SHORT;
+  memory.fill(sums, 0, 128);
+  const pair = 2 * rowStep;
+  for (let s = superblocks; s != 0; s--) {
+    const v = w + pair, vf = wf + pair;
+    add_superblocks<F>(w, w + rowStep, wf, wf + rowStep, acts, sums, k0, k1, k2, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign);
+    add_superblocks<F>(v, v + rowStep, vf, vf + rowStep, acts, sums + 64, k0, k1, k2, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign);
+    w += f.quantBytes;
+    wf += f.factorBytes;
+    acts += RECORD_BYTES;
+  }
+  const p = sum_of(sums, zero), q = sum_of(sums + 32, zero);
+  const r = sum_of(sums + 64, zero), t = sum_of(sums + 96, zero);
+  store_lanes(out, outStep, 4, sum_lanes_4(p, q, r, t));
+}
+
+/** The eight lanes of a row as four. */
+@inline
+function sum_of(sums: usize, zero: v128): v128 {
+  return join_pair(v128.load(sums), v128.load(sums, 16), 1, zero);
+}
+
+/** sums[2, 8] += a superblock of the rows at w and u, factors at wf and uf, by a record at acts. */
+@inline
+function add_superblocks<F>(
+  w: usize,
+  u: usize,
+  wf: usize,
+  uf: usize,
+  acts: usize,
+  sums: usize,
+  k0: v128,
+  k1: v128,
+  k2: v128,
+  h0: v128,
+  h1: v128,
+  offset: v128,
+  ones: v128,
+  sixteens: v128,
+  size: v128,
+  rebias: v128,
+  smallest: v128,
+  sign: v128,
+): void {
+  const f = changetype<F>(0);
+  let p0 = v128.load(sums), p1 = v128.load(sums, 16);
+  let q0 = v128.load(sums, 32), q1 = v128.load(sums, 48);
+  let a0 = i16x8.splat(0), a1 = a0, b0 = a0, b1 = a0;
+  let ah0 = a0, ah1 = a0, bh0 = a0, bh1 = a0;
+  let y0 = plane_of<F>(w, 0), y1 = plane_of<F>(w, 1);
+  let v0 = plane_of<F>(u, 0), v1 = plane_of<F>(u, 1);
+  let Y0 = upper_plane_of<F>(w, 0, y0), Y1 = upper_plane_of<F>(w, 1, y1);
+  let V0 = upper_plane_of<F>(u, 0, v0), V1 = upper_plane_of<F>(u, 1, v1);
+  let m0 = v128.load(w), m1 = v128.load(w, 16), n0 = v128.load(u), n1 = v128.load(u, 16);
+  let M0 = upper_main_of<F>(w, 0, m0), M1 = upper_main_of<F>(w, 1, m1);
+  let N0 = upper_main_of<F>(u, 0, n0), N1 = upper_main_of<F>(u, 1, n1);
+  const next = acts + 128;
+  for (; acts != next; acts += 32) {
+    const x0 = v128.load(acts), x1 = v128.load(acts, 16);
+    const X0 = v128.load(acts, 128), X1 = v128.load(acts, 144);
+    if (!isDefined(f.mainStep)) {
+      m0 = v128.load(w), m1 = v128.load(w, 16), n0 = v128.load(u), n1 = v128.load(u, 16);
+      M0 = upper_main_of<F>(w, 0, m0), M1 = upper_main_of<F>(w, 1, m1);
+      N0 = upper_main_of<F>(u, 0, n0), N1 = upper_main_of<F>(u, 1, n1);
+      w += 32;
+      u += 32;
+    }
+    a0 = i16x8.add(a0, dot_i8(x0, f.lower(m0, y0, k0, k1, k2)));
+    a1 = i16x8.add(a1, dot_i8(x1, f.lower(m1, y1, k0, k1, k2)));
+    b0 = i16x8.add(b0, dot_i8(x0, f.lower(n0, v0, k0, k1, k2)));
+    b1 = i16x8.add(b1, dot_i8(x1, f.lower(n1, v1, k0, k1, k2)));
+    if (isDefined(f.quarters)) {
+      ah0 = i16x8.add(ah0, dot_i8(X0, f.upper(M0, Y0, k0, k1, k2)));
+      ah1 = i16x8.add(ah1, dot_i8(X1, f.upper(M1, Y1, k0, k1, k2)));
+      bh0 = i16x8.add(bh0, dot_i8(X0, f.upper(N0, V0, k0, k1, k2)));
+      bh1 = i16x8.add(bh1, dot_i8(X1, f.upper(N1, V1, k0, k1, k2)));
+    } else {
+      a0 = i16x8.add(a0, dot_i8(X0, f.upper(M0, Y0, k0, k1, k2)));
+      a1 = i16x8.add(a1, dot_i8(X1, f.upper(M1, Y1, k0, k1, k2)));
+      b0 = i16x8.add(b0, dot_i8(X0, f.upper(N0, V0, k0, k1, k2)));
+      b1 = i16x8.add(b1, dot_i8(X1, f.upper(N1, V1, k0, k1, k2)));
+    }
+    if (is_wide<F>()) {
+      ah0 = i16x8.add(ah0, dot_i8(x0, f.lower_high(m0, y0, k0, k1, k2)));
+      ah1 = i16x8.add(ah1, dot_i8(x1, f.lower_high(m1, y1, k0, k1, k2)));
+      bh0 = i16x8.add(bh0, dot_i8(x0, f.lower_high(n0, v0, k0, k1, k2)));
+      bh1 = i16x8.add(bh1, dot_i8(x1, f.lower_high(n1, v1, k0, k1, k2)));
+      ah0 = i16x8.add(ah0, dot_i8(X0, f.upper_high(M0, Y0, k0, k1, k2)));
+      ah1 = i16x8.add(ah1, dot_i8(X1, f.upper_high(M1, Y1, k0, k1, k2)));
+      bh0 = i16x8.add(bh0, dot_i8(X0, f.upper_high(N0, V0, k0, k1, k2)));
+      bh1 = i16x8.add(bh1, dot_i8(X1, f.upper_high(N1, V1, k0, k1, k2)));
+    }
+    if (isDefined(f.mainStep)) {
+      m0 = i16x8.shr_u(m0, f.mainStep), m1 = i16x8.shr_u(m1, f.mainStep);
+      n0 = i16x8.shr_u(n0, f.mainStep), n1 = i16x8.shr_u(n1, f.mainStep);
+      M0 = i16x8.shr_u(M0, f.mainStep), M1 = i16x8.shr_u(M1, f.mainStep);
+      N0 = i16x8.shr_u(N0, f.mainStep), N1 = i16x8.shr_u(N1, f.mainStep);
+    }
+    if (isDefined(f.planeStep)) {
+      y0 = i16x8.shr_u(y0, f.planeStep), y1 = i16x8.shr_u(y1, f.planeStep);
+      v0 = i16x8.shr_u(v0, f.planeStep), v1 = i16x8.shr_u(v1, f.planeStep);
+      if (isDefined(f.planeUpperAt)) {
+        Y0 = i16x8.shr_u(Y0, f.planeStep), Y1 = i16x8.shr_u(Y1, f.planeStep);
+        V0 = i16x8.shr_u(V0, f.planeStep), V1 = i16x8.shr_u(V1, f.planeStep);
+      } else {
+        Y0 = y0, Y1 = y1, V0 = v0, V1 = v1;
+      }
+    }
+  }
+  acts -= 128;
+  if (!isDefined(f.mainStep)) {
+    w -= 128;
+    u -= 128;
+  }
+  const z0 = start<F>(acts, 0, 0, offset), z1 = start<F>(acts, 1, 0, offset);
+  const t0 = v128.load(acts, RECORD_SCALES), t1 = v128.load(acts, RECORD_SCALES + 16);
+  const wl = lanes_of<F>(wf, h0, h1), ul = lanes_of<F>(uf, h0, h1);
+  const wh = halves_of<F>(wf, size, rebias, smallest, sign);
+  const uh = halves_of<F>(uf, size, rebias, smallest, sign);
+  const ws = scale_of<F>(wh), us = scale_of<F>(uh);
+  const D0 = d_of<F>(wf, 0, wl, ws, h0, h1), D1 = d_of<F>(wf, 1, wl, ws, h0, h1);
+  const E0 = d_of<F>(uf, 0, ul, us, h0, h1), E1 = d_of<F>(uf, 1, ul, us, h0, h1);
+  const d0 = f32x4.mul(D0, t0), d1 = f32x4.mul(D1, t1);
+  const e0 = f32x4.mul(E0, t0), e1 = f32x4.mul(E1, t1);
+  let l0 = ones, l1 = ones, g0 = ones, g1 = ones;
+  if (isDefined(f.l)) {
+    l0 = f.l(wf, 0, wl, h0), l1 = f.l(wf, 1, wl, h0);
+    g0 = f.l(uf, 0, ul, h0), g1 = f.l(uf, 1, ul, h0);
+  }
+  p0 = add_blocks(p0, i16x8.add(a0, z0), l0, d0);
+  p1 = add_blocks(p1, i16x8.add(a1, z1), l1, d1);
+  q0 = add_blocks(q0, i16x8.add(b0, z0), g0, e0);
+  q1 = add_blocks(q1, i16x8.add(b1, z1), g1, e1);
+  if (is_wide<F>()) {
+    l0 = sixteens, l1 = sixteens, g0 = sixteens, g1 = sixteens;
+  }
+  if (is_wide<F>() || isDefined(f.quarters)) {
+    const z0 = start<F>(acts, 0, 1, offset), z1 = start<F>(acts, 1, 1, offset);
+    p0 = add_blocks(p0, i16x8.add(ah0, z0), l0, d0);
+    p1 = add_blocks(p1, i16x8.add(ah1, z1), l1, d1);
+    q0 = add_blocks(q0, i16x8.add(bh0, z0), g0, e0);
+    q1 = add_blocks(q1, i16x8.add(bh1, z1), g1, e1);
+  }
+  if (isDefined(f.c)) {
+    const wm = least_of<F>(wh), um = least_of<F>(uh);
+    const c0 = f.c(wf, 0, wl, wm, h0, h1, D0), c1 = f.c(wf, 1, wl, wm, h0, h1, D1);
+    const e0 = f.c(uf, 0, ul, um, h0, h1, E0), e1 = f.c(uf, 1, ul, um, h0, h1, E1);
+    p0 = add_least<F>(p0, acts, 0, c0, m_of<F>(wf, 0), t0);
+    p1 = add_least<F>(p1, acts, 1, c1, m_of<F>(wf, 1), t1);
+    q0 = add_least<F>(q0, acts, 0, e0, m_of<F>(uf, 0), t0);
+    q1 = add_least<F>(q1, acts, 1, e1, m_of<F>(uf, 1), t1);
+  }
+  v128.store(sums, p0);
+  v128.store(sums, p1, 16);
+  v128.store(sums, q0, 32);
+  v128.store(sums, q1, 48);
 }

@@ -33,36 +33,37 @@ export function matmul_q8(
   n: u32,
   out: usize,
   outStride: u32,
+  streams: u32,
 ): void {
   check_bytes(acts, tile_bytes(n, k));
   check_f32_rows(out, n, outStride, rows);
   switch (type) {
     case TYPE_Q4_0:
-      return product<Q4_0>(w, rowStride, rows, k, acts, n, out, outStride);
+      return product<Q4_0>(w, rowStride, rows, k, acts, n, out, outStride, streams);
     case TYPE_Q4_1:
-      return product<Q4_1>(w, rowStride, rows, k, acts, n, out, outStride);
+      return product<Q4_1>(w, rowStride, rows, k, acts, n, out, outStride, streams);
     case TYPE_Q5_0:
-      return product<Q5_0>(w, rowStride, rows, k, acts, n, out, outStride);
+      return product<Q5_0>(w, rowStride, rows, k, acts, n, out, outStride, streams);
     case TYPE_Q5_1:
-      return product<Q5_1>(w, rowStride, rows, k, acts, n, out, outStride);
+      return product<Q5_1>(w, rowStride, rows, k, acts, n, out, outStride, streams);
     case TYPE_Q8_0:
-      return product<Q8_0>(w, rowStride, rows, k, acts, n, out, outStride);
+      return product<Q8_0>(w, rowStride, rows, k, acts, n, out, outStride, streams);
     case TYPE_Q2_K:
-      return product<Q2_K>(w, rowStride, rows, k, acts, n, out, outStride);
+      return product<Q2_K>(w, rowStride, rows, k, acts, n, out, outStride, streams);
     case TYPE_Q3_K:
-      return product<Q3_K>(w, rowStride, rows, k, acts, n, out, outStride);
+      return product<Q3_K>(w, rowStride, rows, k, acts, n, out, outStride, streams);
     case TYPE_Q4_K:
-      return product<Q4_K>(w, rowStride, rows, k, acts, n, out, outStride);
+      return product<Q4_K>(w, rowStride, rows, k, acts, n, out, outStride, streams);
     case TYPE_Q5_K:
-      return product<Q5_K>(w, rowStride, rows, k, acts, n, out, outStride);
+      return product<Q5_K>(w, rowStride, rows, k, acts, n, out, outStride, streams);
     case TYPE_Q6_K:
-      return product<Q6_K>(w, rowStride, rows, k, acts, n, out, outStride);
+      return product<Q6_K>(w, rowStride, rows, k, acts, n, out, outStride, streams);
     case TYPE_IQ4_NL:
-      return product<IQ4_NL>(w, rowStride, rows, k, acts, n, out, outStride);
+      return product<IQ4_NL>(w, rowStride, rows, k, acts, n, out, outStride, streams);
     case TYPE_IQ4_XS:
-      return product<IQ4_XS>(w, rowStride, rows, k, acts, n, out, outStride);
+      return product<IQ4_XS>(w, rowStride, rows, k, acts, n, out, outStride, streams);
     case TYPE_MXFP4:
-      return product<MXFP4>(w, rowStride, rows, k, acts, n, out, outStride);
+      return product<MXFP4>(w, rowStride, rows, k, acts, n, out, outStride, streams);
     default:
       unreachable();
   }
@@ -77,14 +78,15 @@ function product<F>(
   n: u32,
   out: usize,
   outStride: u32,
+  streams: u32,
 ): void {
   const superblocks = superblocks_of(k);
   check_rows(w, rows, rowStride, row_bytes<F>(superblocks));
   if (superblocks == 0) unreachable();
+  const forms = acts + <usize> records_bytes(n, k);
   if (n == 1) {
-    gemv<F>(w, rowStride, rows, superblocks, acts, out);
+    gemv<F>(w, rowStride, rows, superblocks, acts, out, forms, streams);
   } else {
-    const forms = acts + <usize> records_bytes(n, k);
     gemm<F>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);
   }
 }
