@@ -12,7 +12,6 @@ import {
   halves_of,
   is_wide,
   k1_of,
-  k2_of,
   lanes_of,
   least_of,
   m_of,
@@ -57,7 +56,7 @@ function two_rows<F>(
 ): void {
   const f = changetype<F>(0);
   const zero = i32x4.splat(opaque(0, superblocks));
-  const k0 = f.k0(zero), k1 = k1_of<F>(zero), k2 = k2_of<F>(zero);
+  const k0 = f.k0(zero), k1 = k1_of<F>(zero);
   const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero);
   const offset = i16x8.splat(<i16>opaque(f.offset, superblocks));
   const ones = i16x8.splat(<i16>opaque(1, superblocks));
@@ -91,30 +90,30 @@ function two_rows<F>(
         w += 32;
         u += 32;
       }
-      a0 = i16x8.add(a0, dot_i8(x0, f.lower(m0, y0, k0, k1, k2)));
-      a1 = i16x8.add(a1, dot_i8(x1, f.lower(m1, y1, k0, k1, k2)));
-      b0 = i16x8.add(b0, dot_i8(x0, f.lower(n0, v0, k0, k1, k2)));
-      b1 = i16x8.add(b1, dot_i8(x1, f.lower(n1, v1, k0, k1, k2)));
+      a0 = i16x8.add(a0, dot_i8(x0, f.lower(m0, y0, k0, k1)));
+      a1 = i16x8.add(a1, dot_i8(x1, f.lower(m1, y1, k0, k1)));
+      b0 = i16x8.add(b0, dot_i8(x0, f.lower(n0, v0, k0, k1)));
+      b1 = i16x8.add(b1, dot_i8(x1, f.lower(n1, v1, k0, k1)));
       if (isDefined(f.quarters)) {
-        ah0 = i16x8.add(ah0, dot_i8(X0, f.upper(M0, Y0, k0, k1, k2)));
-        ah1 = i16x8.add(ah1, dot_i8(X1, f.upper(M1, Y1, k0, k1, k2)));
-        bh0 = i16x8.add(bh0, dot_i8(X0, f.upper(N0, V0, k0, k1, k2)));
-        bh1 = i16x8.add(bh1, dot_i8(X1, f.upper(N1, V1, k0, k1, k2)));
+        ah0 = i16x8.add(ah0, dot_i8(X0, f.upper(M0, Y0, k0, k1)));
+        ah1 = i16x8.add(ah1, dot_i8(X1, f.upper(M1, Y1, k0, k1)));
+        bh0 = i16x8.add(bh0, dot_i8(X0, f.upper(N0, V0, k0, k1)));
+        bh1 = i16x8.add(bh1, dot_i8(X1, f.upper(N1, V1, k0, k1)));
       } else {
-        a0 = i16x8.add(a0, dot_i8(X0, f.upper(M0, Y0, k0, k1, k2)));
-        a1 = i16x8.add(a1, dot_i8(X1, f.upper(M1, Y1, k0, k1, k2)));
-        b0 = i16x8.add(b0, dot_i8(X0, f.upper(N0, V0, k0, k1, k2)));
-        b1 = i16x8.add(b1, dot_i8(X1, f.upper(N1, V1, k0, k1, k2)));
+        a0 = i16x8.add(a0, dot_i8(X0, f.upper(M0, Y0, k0, k1)));
+        a1 = i16x8.add(a1, dot_i8(X1, f.upper(M1, Y1, k0, k1)));
+        b0 = i16x8.add(b0, dot_i8(X0, f.upper(N0, V0, k0, k1)));
+        b1 = i16x8.add(b1, dot_i8(X1, f.upper(N1, V1, k0, k1)));
       }
       if (is_wide<F>()) {
-        ah0 = i16x8.add(ah0, dot_i8(x0, f.lower_high(m0, y0, k0, k1, k2)));
-        ah1 = i16x8.add(ah1, dot_i8(x1, f.lower_high(m1, y1, k0, k1, k2)));
-        bh0 = i16x8.add(bh0, dot_i8(x0, f.lower_high(n0, v0, k0, k1, k2)));
-        bh1 = i16x8.add(bh1, dot_i8(x1, f.lower_high(n1, v1, k0, k1, k2)));
-        ah0 = i16x8.add(ah0, dot_i8(X0, f.upper_high(M0, Y0, k0, k1, k2)));
-        ah1 = i16x8.add(ah1, dot_i8(X1, f.upper_high(M1, Y1, k0, k1, k2)));
-        bh0 = i16x8.add(bh0, dot_i8(X0, f.upper_high(N0, V0, k0, k1, k2)));
-        bh1 = i16x8.add(bh1, dot_i8(X1, f.upper_high(N1, V1, k0, k1, k2)));
+        ah0 = i16x8.add(ah0, dot_i8(x0, f.lower_high(m0, y0, k0, k1)));
+        ah1 = i16x8.add(ah1, dot_i8(x1, f.lower_high(m1, y1, k0, k1)));
+        bh0 = i16x8.add(bh0, dot_i8(x0, f.lower_high(n0, v0, k0, k1)));
+        bh1 = i16x8.add(bh1, dot_i8(x1, f.lower_high(n1, v1, k0, k1)));
+        ah0 = i16x8.add(ah0, dot_i8(X0, f.upper_high(M0, Y0, k0, k1)));
+        ah1 = i16x8.add(ah1, dot_i8(X1, f.upper_high(M1, Y1, k0, k1)));
+        bh0 = i16x8.add(bh0, dot_i8(X0, f.upper_high(N0, V0, k0, k1)));
+        bh1 = i16x8.add(bh1, dot_i8(X1, f.upper_high(N1, V1, k0, k1)));
       }
       if (isDefined(f.mainStep)) {
         m0 = i16x8.shr_u(m0, f.mainStep), m1 = i16x8.shr_u(m1, f.mainStep);
