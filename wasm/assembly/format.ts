@@ -19,7 +19,7 @@
  *     lowOffset             if: of a wide format, what is subtracted from its low nibbles
  *     quarters              if: that holds for eight quants, not for sixteen
  *     k0, k1(zero)          k1 if: constants for quants, zero (unknown to compilers) ORed in
- *     lower, upper(x, y, k0, k1)  the quants of places g and g + 4, g = 0..3, out of x, the
+ *     lower, upper(x, y, k0, k1)      the quants of places g and g + 4, g = 0..3, out of x, the
  *                           vector of main bits, and y, that of the plane; low nibbles if wide
  *     lower_high, upper_high          if wide: the high nibbles
  *     upperAt               if: from place g's main vector to that of g + 4, in bytes; else both
@@ -43,6 +43,7 @@
  */
 import { two_f16 } from "./weight_bits";
 
+/** See above. */
 export const SHORT: usize = 16;
 
 /** Does a weight of format F have two nibbles that are multiplied apart? A constant. */
