@@ -61,8 +61,8 @@ Deno.test("generate() gives the same ids with 1 to 5 threads, small chunks and m
     { threads: 2 },
     { threads: 3, chunkTokens: 7 },
     { threads: 5, chunkTokens: 1 },
-    { threads: 1, chunkTokens: 16, contextLength: 100, arenaBytesMax: 500_000 },
-    { threads: 2, chunkTokens: 16, contextLength: 100, arenaBytesMax: 420_000 },
+    { threads: 1, chunkTokens: 16, contextLength: 100, arenaBytesMax: 540_000 },
+    { threads: 2, chunkTokens: 16, contextLength: 100, arenaBytesMax: 460_000 },
   ];
   const ids = randomIds(50, 512);
   for (const tied of [false, true]) {
@@ -341,7 +341,7 @@ Deno.test("loadModel() says how many bytes the system has no room for", async ()
 });
 
 /** Room for one layer or two beside embedding table and workspace, not for all three. */
-const SMALL_ARENA_BYTES = { Q8_0: 300_000, Q4_0: 300_000 };
+const SMALL_ARENA_BYTES = { Q8_0: 350_000, Q4_0: 350_000 };
 
 function referenceLogits(options: TinyModelOptions, ids: readonly number[]): Float32Array {
   const bytes = tinyModel(options);
