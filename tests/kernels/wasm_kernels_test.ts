@@ -53,6 +53,18 @@ Deno.test("kernels neither trap nor hang on NaN and infinities", () => {
   }
 });
 
+Deno.test("repack(), dequantize_row_q() and matmul_q8() trap on types that are not quantised", () => {
+  const arena = new TestArena(16, module);
+  for (const name of ["repack", "dequantize_row_q", "matmul_q8"]) {
+    const kernel = KERNEL_CASES.find((one) => one.name === name)!;
+    arena.reset();
+    const legal = kernel.legalCall(arena);
+    for (const type of [0, 1, 4, 15, 30, 2 ** 32 - 1]) {
+      assertTraps(kernel, arena, legal.with(0, type));
+    }
+  }
+});
+
 function titleOf({ name, label }: KernelCase): string {
   return `${name}()${label ? ` of ${label}` : ""}`;
 }

@@ -77,6 +77,7 @@ function weight<F>(form: usize, i: u32): f32 {
   const at = form + FORM_QUANTS + ((i & 14) << 4) + 4 * block + 2 * half + (i & 1);
   let q = <i32>load<u8>(at);
   q = is_wide<F>() ? q + 16 * (<i32>load<u8>(at, 256) - f.offset) : q - f.offset;
+  if (isDefined(f.lowOffset)) q -= f.lowOffset;
   let scale = load<f32>(form + 4 * block, FORM_D);
   if (isDefined(f.l)) scale *= <f32>load<i16>(form + 4 * block + 2 * half, FORM_L);
   const product = scale * <f32>q;

@@ -16,9 +16,10 @@
  *   the packed row
  *     quantBytes, factorBytes         per superblock: quants come first in a row, then all records
  *     offset                what is subtracted from quants; |q − offset| · 16 · 127 fits in 16 bits
+ *     lowOffset             if: of a wide format, what is subtracted from its low nibbles
  *     quarters              if: that holds for eight quants, not for sixteen
- *     k0, k1, k2(zero)      if: constants for quants(), zero (unknown to compilers) ORed in
- *     lower, upper(x, y, k0, k1, k2)  the quants of places g and g + 4, g = 0..3, out of x, the
+ *     k0, k1(zero)          k1 if: constants for quants, zero (unknown to compilers) ORed in
+ *     lower, upper(x, y, k0, k1)      the quants of places g and g + 4, g = 0..3, out of x, the
  *                           vector of main bits, and y, that of the plane; low nibbles if wide
  *     lower_high, upper_high          if wide: the high nibbles
  *     upperAt               if: from place g's main vector to that of g + 4, in bytes; else both
@@ -42,6 +43,7 @@
  */
 import { two_f16 } from "./weight_bits";
 
+/** See above. */
 export const SHORT: usize = 16;
 
 /** Does a weight of format F have two nibbles that are multiplied apart? A constant. */
@@ -72,15 +74,10 @@ export function upper_plane_of<F>(w: usize, half: u32, plane: v128): v128 {
   return plane;
 }
 
-/** k1, k2, or nothing. */
+/** k1, or nothing. */
 @inline
 export function k1_of<F>(zero: v128): v128 {
   if (isDefined(changetype<F>(0).k1)) return changetype<F>(0).k1(zero);
-  return zero;
-}
-@inline
-export function k2_of<F>(zero: v128): v128 {
-  if (isDefined(changetype<F>(0).k2)) return changetype<F>(0).k2(zero);
   return zero;
 }
 

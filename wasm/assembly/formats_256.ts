@@ -14,7 +14,7 @@ import {
   scale_q3_k,
 } from "./file_bits";
 import { SHORT } from "./format";
-import { iq4_high, iq4_low } from "./formats_32";
+import { iq4_rest } from "./formats_32";
 import { madd } from "./simd";
 import {
   half_lanes,
@@ -45,10 +45,10 @@ export class Q2_K {
   @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(3), zero); }
   @inline get upperAt(): u32 { return 32; }
   @inline get mainStep(): i32 { return 2; }
-  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return v128.and(x, k0);
   }
-  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return v128.and(x, k0);
   }
   @inline h0(zero: v128): v128 { return v128.or(i16x8.splat(15), zero); }
@@ -103,10 +103,10 @@ export class Q3_K {
   @inline get mainStep(): i32 { return 2; }
   @inline get planeAt(): u32 { return 64; }
   @inline get planeStep(): i32 { return 1; }
-  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return i8x16.add(v128.and(x, k0), v128.and(i16x8.shl(y, 2), k1));
   }
-  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return i8x16.add(v128.and(x, k0), v128.and(i16x8.shr_u(y, 2), k1));
   }
   @inline halves(f: usize): v128 { return v128.load32_zero(f + SHORT); }
@@ -131,10 +131,10 @@ export class Q4_K {
   @inline get factorBytes(): u32 { return 16; }
   @inline get offset(): i32 { return 0; }
   @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
-  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return v128.and(x, k0);
   }
-  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return v128.and(i16x8.shr_u(x, 4), k0);
   }
   @inline h0(zero: v128): v128 { return v128.or(i16x8.splat(63), zero); }
@@ -174,10 +174,10 @@ export class Q5_K {
   @inline k1(zero: v128): v128 { return v128.or(i8x16.splat(16), zero); }
   @inline get planeAt(): u32 { return 128; }
   @inline get planeStep(): i32 { return 1; }
-  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return i8x16.add(v128.and(x, k0), v128.and(i16x8.shl(y, 4), k1));
   }
-  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return i8x16.add(v128.and(i16x8.shr_u(x, 4), k0), v128.and(y, k1));
   }
   @inline h0(zero: v128): v128 { return v128.or(i16x8.splat(63), zero); }
@@ -221,10 +221,10 @@ export class Q6_K {
   @inline get planeAt(): u32 { return 128; }
   @inline get planeUpperAt(): u32 { return 160; }
   @inline get planeStep(): i32 { return 2; }
-  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return i8x16.add(v128.and(x, k0), v128.and(i16x8.shl(y, 4), k1));
   }
-  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return i8x16.add(v128.and(i16x8.shr_u(x, 4), k0), v128.and(i16x8.shl(y, 4), k1));
   }
   @inline halves(f: usize): v128 { return v128.load32_zero(f + SHORT + 14); }
@@ -255,19 +255,19 @@ export class IQ4_XS {
   @inline get factorBytes(): u32 { return 8; }
   @inline get offset(): i32 { return 8; }
   @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
-  @inline k1(zero: v128): v128 { return iq4_low(zero); }
-  @inline k2(zero: v128): v128 { return iq4_high(zero); }
-  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+  @inline get lowOffset(): i32 { return 11; }
+  @inline k1(zero: v128): v128 { return iq4_rest(zero); }
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return i8x16.relaxed_swizzle(k1, v128.and(x, k0));
   }
-  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return i8x16.relaxed_swizzle(k1, v128.and(i16x8.shr_u(x, 4), k0));
   }
-  @inline lower_high(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
-    return i8x16.relaxed_swizzle(k2, v128.and(x, k0));
+  @inline lower_high(x: v128, y: v128, k0: v128, k1: v128): v128 {
+    return v128.and(x, k0);
   }
-  @inline upper_high(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
-    return i8x16.relaxed_swizzle(k2, v128.and(i16x8.shr_u(x, 4), k0));
+  @inline upper_high(x: v128, y: v128, k0: v128, k1: v128): v128 {
+    return v128.and(i16x8.shr_u(x, 4), k0);
   }
   @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(32), zero); }
   @inline h1(zero: v128): v128 {

@@ -25,10 +25,10 @@ export class Q4_0 {
   @inline get factorBytes(): u32 { return 16; }
   @inline get offset(): i32 { return 8; }
   @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
-  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return v128.and(x, k0);
   }
-  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return v128.and(i16x8.shr_u(x, 4), k0);
   }
   @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(F16_MASK), zero); }
@@ -54,10 +54,10 @@ export class Q4_1 {
   @inline get factorBytes(): u32 { return 32; }
   @inline get offset(): i32 { return 0; }
   @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
-  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return v128.and(x, k0);
   }
-  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return v128.and(i16x8.shr_u(x, 4), k0);
   }
   @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(F16_MASK), zero); }
@@ -95,10 +95,10 @@ export class Q5_0 {
   @inline k1(zero: v128): v128 { return v128.or(i8x16.splat(16), zero); }
   @inline get planeAt(): u32 { return 128; }
   @inline get planeStep(): i32 { return 1; }
-  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return i8x16.add(v128.and(x, k0), v128.and(i16x8.shl(y, 4), k1));
   }
-  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return i8x16.add(v128.and(i16x8.shr_u(x, 4), k0), v128.and(y, k1));
   }
   @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(F16_MASK), zero); }
@@ -132,10 +132,10 @@ export class Q5_1 {
   @inline k1(zero: v128): v128 { return v128.or(i8x16.splat(16), zero); }
   @inline get planeAt(): u32 { return 128; }
   @inline get planeStep(): i32 { return 1; }
-  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return i8x16.add(v128.and(x, k0), v128.and(i16x8.shl(y, 4), k1));
   }
-  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return i8x16.add(v128.and(i16x8.shr_u(x, 4), k0), v128.and(y, k1));
   }
   @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(F16_MASK), zero); }
@@ -169,16 +169,16 @@ export class Q8_0 {
   @inline get offset(): i32 { return 8; }
   @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
   @inline get upperAt(): u32 { return 128; }
-  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return v128.and(x, k0);
   }
-  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return v128.and(x, k0);
   }
-  @inline lower_high(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+  @inline lower_high(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return v128.and(i16x8.shr_u(x, 4), k0);
   }
-  @inline upper_high(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+  @inline upper_high(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return v128.and(i16x8.shr_u(x, 4), k0);
   }
   @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(F16_MASK), zero); }
@@ -188,14 +188,13 @@ export class Q8_0 {
   }
 }
 
-/** Low and high nibbles of the sixteen levels of IQ4 plus 128. */
+/**
+ * The sixteen levels of IQ4 are 16 · (c − 8) + r(c) − 11, c being the code: so the code itself
+ * serves as high nibble, and only r, 0..26, is looked up.
+ */
 @inline
-export function iq4_low(zero: v128): v128 {
-  return v128.or(i8x16(1, 8, 13, 15, 15, 13, 10, 6, 1, 13, 9, 6, 5, 5, 9, 1), zero);
-}
-@inline
-export function iq4_high(zero: v128): v128 {
-  return v128.or(i8x16(0, 1, 2, 3, 4, 5, 6, 7, 8, 8, 9, 10, 11, 12, 13, 15), zero);
+export function iq4_rest(zero: v128): v128 {
+  return v128.or(i8x16(12, 19, 24, 26, 26, 24, 21, 17, 12, 8, 4, 1, 0, 0, 4, 12), zero);
 }
 
 /** scale · level, 4 bits that choose one of sixteen 8-bit levels. */
@@ -213,19 +212,19 @@ export class IQ4_NL {
   @inline get factorBytes(): u32 { return 16; }
   @inline get offset(): i32 { return 8; }
   @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
-  @inline k1(zero: v128): v128 { return iq4_low(zero); }
-  @inline k2(zero: v128): v128 { return iq4_high(zero); }
-  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+  @inline get lowOffset(): i32 { return 11; }
+  @inline k1(zero: v128): v128 { return iq4_rest(zero); }
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return i8x16.relaxed_swizzle(k1, v128.and(x, k0));
   }
-  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return i8x16.relaxed_swizzle(k1, v128.and(i16x8.shr_u(x, 4), k0));
   }
-  @inline lower_high(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
-    return i8x16.relaxed_swizzle(k2, v128.and(x, k0));
+  @inline lower_high(x: v128, y: v128, k0: v128, k1: v128): v128 {
+    return v128.and(x, k0);
   }
-  @inline upper_high(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
-    return i8x16.relaxed_swizzle(k2, v128.and(i16x8.shr_u(x, 4), k0));
+  @inline upper_high(x: v128, y: v128, k0: v128, k1: v128): v128 {
+    return v128.and(i16x8.shr_u(x, 4), k0);
   }
   @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(F16_MASK), zero); }
   @inline h1(zero: v128): v128 { return v128.or(f32x4.splat(TWO_POW_112), zero); }
@@ -258,10 +257,10 @@ export class MXFP4 {
       zero,
     );
   }
-  @inline lower(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return i8x16.relaxed_swizzle(k1, v128.and(x, k0));
   }
-  @inline upper(x: v128, y: v128, k0: v128, k1: v128, k2: v128): v128 {
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return i8x16.relaxed_swizzle(k1, v128.and(i16x8.shr_u(x, 4), k0));
   }
   @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(0x00800000), zero); }

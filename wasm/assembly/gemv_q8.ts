@@ -2,7 +2,8 @@
 /**
  * Decoding: out[r] = Σ_i w[r, i] · act[i] for one token and rows of any format F, unpacked in
  * registers. Rows far from each other are read side by side: long streams for the prefetcher, which
- * neighbours are not. How many streams are fastest is the machine's business (src/rank/tune.ts). Per superblock, a 16-bit lane collects half a block; what its sum begins with, and
+ * neighbours are not. How many streams are fastest is the machine's business (src/rank/tune.ts).
+ * Per superblock, a 16-bit lane collects half a block; what its sum begins with, and
  * what becomes of it, is in widen.ts. Everything is written as neighbouring pairs of 128-bit
  * operations, which V8 makes 256-bit ones of (--experimental-wasm-revectorize).
  */
@@ -13,7 +14,6 @@ import {
   halves_of,
   is_wide,
   k1_of,
-  k2_of,
   lanes_of,
   least_of,
   m_of,
@@ -72,7 +72,7 @@ function two_rows<F>(
 ): void {
   const f = changetype<F>(0);
   const zero = i32x4.splat(opaque(0, superblocks));
-  const k0 = f.k0(zero), k1 = k1_of<F>(zero), k2 = k2_of<F>(zero);
+  const k0 = f.k0(zero), k1 = k1_of<F>(zero);
   const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero);
   const offset = i16x8.splat(<i16>opaque(f.offset, superblocks));
   const ones = i16x8.splat(<i16>opaque(1, superblocks));
@@ -84,7 +84,7 @@ function two_rows<F>(
   let wf = w + superblocks * f.quantBytes - SHORT;
   memory.fill(sums, 0, 64);
   for (let s = superblocks; s != 0; s--) {
-    add_superblocks<F>(w, w + rowStep, wf, wf + rowStep, acts, sums, k0, k1, k2, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign);
+    add_superblocks<F>(w, w + rowStep, wf, wf + rowStep, acts, sums, k0, k1, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign);
     w += f.quantBytes;
     wf += f.factorBytes;
     acts += RECORD_BYTES;
@@ -105,7 +105,7 @@ function four_rows<F>(
 ): void {
   const f = changetype<F>(0);
   const zero = i32x4.splat(opaque(0, superblocks));
-  const k0 = f.k0(zero), k1 = k1_of<F>(zero), k2 = k2_of<F>(zero);
+  const k0 = f.k0(zero), k1 = k1_of<F>(zero);
   const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero);
   const offset = i16x8.splat(<i16>opaque(f.offset, superblocks));
   const ones = i16x8.splat(<i16>opaque(1, superblocks));
@@ -119,8 +119,8 @@ function four_rows<F>(
   const pair = 2 * rowStep;
   for (let s = superblocks; s != 0; s--) {
     const v = w + pair, vf = wf + pair;
-    add_superblocks<F>(w, w + rowStep, wf, wf + rowStep, acts, sums, k0, k1, k2, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign);
-    add_superblocks<F>(v, v + rowStep, vf, vf + rowStep, acts, sums + 64, k0, k1, k2, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign);
+    add_superblocks<F>(w, w + rowStep, wf, wf + rowStep, acts, sums, k0, k1, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign);
+    add_superblocks<F>(v, v + rowStep, vf, vf + rowStep, acts, sums + 64, k0, k1, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign);
     w += f.quantBytes;
     wf += f.factorBytes;
     acts += RECORD_BYTES;
@@ -147,7 +147,6 @@ function add_superblocks<F>(
   sums: usize,
   k0: v128,
   k1: v128,
-  k2: v128,
   h0: v128,
   h1: v128,
   offset: v128,
@@ -181,30 +180,30 @@ function add_superblocks<F>(
       w += 32;
       u += 32;
     }
-    a0 = i16x8.add(a0, dot_i8(x0, f.lower(m0, y0, k0, k1, k2)));
-    a1 = i16x8.add(a1, dot_i8(x1, f.lower(m1, y1, k0, k1, k2)));
-    b0 = i16x8.add(b0, dot_i8(x0, f.lower(n0, v0, k0, k1, k2)));
-    b1 = i16x8.add(b1, dot_i8(x1, f.lower(n1, v1, k0, k1, k2)));
+    a0 = i16x8.add(a0, dot_i8(x0, f.lower(m0, y0, k0, k1)));
+    a1 = i16x8.add(a1, dot_i8(x1, f.lower(m1, y1, k0, k1)));
+    b0 = i16x8.add(b0, dot_i8(x0, f.lower(n0, v0, k0, k1)));
+    b1 = i16x8.add(b1, dot_i8(x1, f.lower(n1, v1, k0, k1)));
     if (isDefined(f.quarters)) {
-      ah0 = i16x8.add(ah0, dot_i8(X0, f.upper(M0, Y0, k0, k1, k2)));
-      ah1 = i16x8.add(ah1, dot_i8(X1, f.upper(M1, Y1, k0, k1, k2)));
-      bh0 = i16x8.add(bh0, dot_i8(X0, f.upper(N0, V0, k0, k1, k2)));
-      bh1 = i16x8.add(bh1, dot_i8(X1, f.upper(N1, V1, k0, k1, k2)));
+      ah0 = i16x8.add(ah0, dot_i8(X0, f.upper(M0, Y0, k0, k1)));
+      ah1 = i16x8.add(ah1, dot_i8(X1, f.upper(M1, Y1, k0, k1)));
+      bh0 = i16x8.add(bh0, dot_i8(X0, f.upper(N0, V0, k0, k1)));
+      bh1 = i16x8.add(bh1, dot_i8(X1, f.upper(N1, V1, k0, k1)));
     } else {
-      a0 = i16x8.add(a0, dot_i8(X0, f.upper(M0, Y0, k0, k1, k2)));
-      a1 = i16x8.add(a1, dot_i8(X1, f.upper(M1, Y1, k0, k1, k2)));
-      b0 = i16x8.add(b0, dot_i8(X0, f.upper(N0, V0, k0, k1, k2)));
-      b1 = i16x8.add(b1, dot_i8(X1, f.upper(N1, V1, k0, k1, k2)));
+      a0 = i16x8.add(a0, dot_i8(X0, f.upper(M0, Y0, k0, k1)));
+      a1 = i16x8.add(a1, dot_i8(X1, f.upper(M1, Y1, k0, k1)));
+      b0 = i16x8.add(b0, dot_i8(X0, f.upper(N0, V0, k0, k1)));
+      b1 = i16x8.add(b1, dot_i8(X1, f.upper(N1, V1, k0, k1)));
     }
     if (is_wide<F>()) {
-      ah0 = i16x8.add(ah0, dot_i8(x0, f.lower_high(m0, y0, k0, k1, k2)));
-      ah1 = i16x8.add(ah1, dot_i8(x1, f.lower_high(m1, y1, k0, k1, k2)));
-      bh0 = i16x8.add(bh0, dot_i8(x0, f.lower_high(n0, v0, k0, k1, k2)));
-      bh1 = i16x8.add(bh1, dot_i8(x1, f.lower_high(n1, v1, k0, k1, k2)));
-      ah0 = i16x8.add(ah0, dot_i8(X0, f.upper_high(M0, Y0, k0, k1, k2)));
-      ah1 = i16x8.add(ah1, dot_i8(X1, f.upper_high(M1, Y1, k0, k1, k2)));
-      bh0 = i16x8.add(bh0, dot_i8(X0, f.upper_high(N0, V0, k0, k1, k2)));
-      bh1 = i16x8.add(bh1, dot_i8(X1, f.upper_high(N1, V1, k0, k1, k2)));
+      ah0 = i16x8.add(ah0, dot_i8(x0, f.lower_high(m0, y0, k0, k1)));
+      ah1 = i16x8.add(ah1, dot_i8(x1, f.lower_high(m1, y1, k0, k1)));
+      bh0 = i16x8.add(bh0, dot_i8(x0, f.lower_high(n0, v0, k0, k1)));
+      bh1 = i16x8.add(bh1, dot_i8(x1, f.lower_high(n1, v1, k0, k1)));
+      ah0 = i16x8.add(ah0, dot_i8(X0, f.upper_high(M0, Y0, k0, k1)));
+      ah1 = i16x8.add(ah1, dot_i8(X1, f.upper_high(M1, Y1, k0, k1)));
+      bh0 = i16x8.add(bh0, dot_i8(X0, f.upper_high(N0, V0, k0, k1)));
+      bh1 = i16x8.add(bh1, dot_i8(X1, f.upper_high(N1, V1, k0, k1)));
     }
     if (isDefined(f.mainStep)) {
       m0 = i16x8.shr_u(m0, f.mainStep), m1 = i16x8.shr_u(m1, f.mainStep);

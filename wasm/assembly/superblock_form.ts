@@ -12,7 +12,8 @@
  *   D[j] · L[2j + h] · (q − offset) − C[j] · M[2j + h]      of formats with M
  *
  * where L and C are there only if the format has them. A wide format has 8-bit weights: 256 bytes
- * of low nibbles, then 256 of high ones; low + 16 · (high − offset) stands for q − offset.
+ * of low nibbles, then 256 of high ones; low − lowOffset + 16 · (high − offset) stands for
+ * q − offset.
  */
 import {
   d_of,
@@ -21,7 +22,6 @@ import {
   halves_of,
   is_wide,
   k1_of,
-  k2_of,
   lanes_of,
   least_of,
   plane_of,
@@ -70,7 +70,7 @@ export function row_bytes<F>(superblocks: u32): u64 {
 export function take_apart<F>(w: usize, factors: usize, count: u32, form: usize): void {
   const f = changetype<F>(0);
   const zero = i32x4.splat(0);
-  const k0 = f.k0(zero), k1 = k1_of<F>(zero), k2 = k2_of<F>(zero);
+  const k0 = f.k0(zero), k1 = k1_of<F>(zero);
   const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero);
   const size = i32x4.splat(F16_SIZE), rebias = i32x4.splat(F16_REBIAS);
   const smallest = i32x4.splat(F16_SMALLEST), sign = i32x4.splat(F16_SIGN);
@@ -93,7 +93,7 @@ export function take_apart<F>(w: usize, factors: usize, count: u32, form: usize)
       v128.store(form, f.m(at, 0), FORM_M);
       v128.store(form, f.m(at, 1), FORM_M + 16);
     }
-    store_quants<F>(w, form + FORM_QUANTS, k0, k1, k2);
+    store_quants<F>(w, form + FORM_QUANTS, k0, k1);
     w += f.quantBytes;
     at += f.factorBytes;
     form += form_bytes<F>();
@@ -102,7 +102,7 @@ export function take_apart<F>(w: usize, factors: usize, count: u32, form: usize)
 
 /** The quants of a superblock, as gemv_q8.ts unpacks them. */
 @inline
-function store_quants<F>(w: usize, to: usize, k0: v128, k1: v128, k2: v128): void {
+function store_quants<F>(w: usize, to: usize, k0: v128, k1: v128): void {
   const f = changetype<F>(0);
   let y0 = plane_of<F>(w, 0), y1 = plane_of<F>(w, 1);
   let Y0 = upper_plane_of<F>(w, 0, y0), Y1 = upper_plane_of<F>(w, 1, y1);
@@ -115,15 +115,15 @@ function store_quants<F>(w: usize, to: usize, k0: v128, k1: v128, k2: v128): voi
       M0 = upper_main_of<F>(w, 0, m0), M1 = upper_main_of<F>(w, 1, m1);
       w += 32;
     }
-    v128.store(to, f.lower(m0, y0, k0, k1, k2));
-    v128.store(to, f.lower(m1, y1, k0, k1, k2), 16);
-    v128.store(to, f.upper(M0, Y0, k0, k1, k2), 128);
-    v128.store(to, f.upper(M1, Y1, k0, k1, k2), 144);
+    v128.store(to, f.lower(m0, y0, k0, k1));
+    v128.store(to, f.lower(m1, y1, k0, k1), 16);
+    v128.store(to, f.upper(M0, Y0, k0, k1), 128);
+    v128.store(to, f.upper(M1, Y1, k0, k1), 144);
     if (is_wide<F>()) {
-      v128.store(to, f.lower_high(m0, y0, k0, k1, k2), 256);
-      v128.store(to, f.lower_high(m1, y1, k0, k1, k2), 272);
-      v128.store(to, f.upper_high(M0, Y0, k0, k1, k2), 384);
-      v128.store(to, f.upper_high(M1, Y1, k0, k1, k2), 400);
+      v128.store(to, f.lower_high(m0, y0, k0, k1), 256);
+      v128.store(to, f.lower_high(m1, y1, k0, k1), 272);
+      v128.store(to, f.upper_high(M0, Y0, k0, k1), 384);
+      v128.store(to, f.upper_high(M1, Y1, k0, k1), 400);
     }
     if (isDefined(f.mainStep)) {
       m0 = i16x8.shr_u(m0, f.mainStep), m1 = i16x8.shr_u(m1, f.mainStep);

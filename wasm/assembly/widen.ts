@@ -42,7 +42,10 @@ export function start<F>(x: usize, half: u32, pass: u32, offset: v128): v128 {
     return i16x8.mul(sums, offset);
   }
   const sums = half == 0 ? v128.load(x, RECORD_SUMS) : v128.load(x, RECORD_SUMS + 16);
-  // Of a wide format only the high nibbles have an offset, and they come second.
-  if (is_wide<F>()) return i16x8.mul(sums, i16x8.shl(i16x8.splat(<i16>pass), 3));
+  if (is_wide<F>()) {
+    // The high nibbles come second, and most low ones have no offset.
+    const low: i32 = isDefined(f.lowOffset) ? f.lowOffset : 0;
+    return i16x8.mul(sums, i16x8.splat(<i16>(low + (f.offset - low) * pass)));
+  }
   return i16x8.mul(sums, offset);
 }
