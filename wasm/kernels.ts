@@ -84,6 +84,21 @@ export interface Kernels extends RowKernels {
     outStride: number,
   ): void;
   /**
+   * The same bits. Where n = 1, `matmul_q8` reads four rows side by side, this one two: which is
+   * faster is the machine's business (src/rank/tune.ts).
+   */
+  matmul_q8_two_streams(
+    type: number,
+    w: number,
+    rowStride: number,
+    rows: number,
+    k: number,
+    acts: number,
+    n: number,
+    out: number,
+    outStride: number,
+  ): void;
+  /**
    * The same with float rows and float activations: x f32 [n, xStride], of which the first
    * alignUp(k, 16) columns are read; columns k.. are finite (the rows' padding is zero).
    */

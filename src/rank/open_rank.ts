@@ -13,6 +13,7 @@ import { forward } from "./forward.ts";
 import { loadWeights } from "./load_weights.ts";
 import type { RankPlan } from "./plan_types.ts";
 import { Rank } from "./rank.ts";
+import { tuneKernels } from "./tune.ts";
 
 /** Everything a thread needs to become a rank; plain data and shared objects, can be posted. */
 export interface RankSetup {
@@ -54,7 +55,7 @@ export class RankRunner {
       plans,
       rankIndex,
       ropeFrequencies: config.ropes.map((rope, index) => ropeFrequencies(rope, factors[index])),
-      kernels,
+      kernels: tuneKernels(plan, kernels),
       memories,
       control: this.control,
     });

@@ -45,7 +45,8 @@ export const quantisedMatmulCases: readonly KernelCase[] = [
     addresses: [0, 4],
     counts: [1, 2, 3],
   },
-  ...QUANT_TYPES.map(quantisedMatmul),
+  ...QUANT_TYPES.map((type) => quantisedMatmul(type)),
+  quantisedMatmul("Q4_0", "matmul_q8_two_streams"),
 ];
 
 /**
@@ -113,25 +114,33 @@ function product(
   const written = Array.from({ length: n }, (_, t) => [out + 4 * t * outStride, 4 * rows] as const);
   const { id } = dtypeByName(type)!;
   const forms = [acts, arena.kernels.q8_bytes(n, k)] as const; // its room behind the activations
-  arena.run(
-    () => arena.kernels.matmul_q8(id, w, rowStride, rows, k, acts, n, out, outStride),
-    forms,
-    ...written,
-  );
-  const result = new Float32Array(n * rows);
-  written.forEach(([at], t) => result.set(arena.floats(at, rows), t * rows));
-  return result;
+  const results = (["matmul_q8", "matmul_q8_two_streams"] as const).map((kernel) => {
+    arena.run(
+      () => arena.kernels[kernel](id, w, rowStride, rows, k, acts, n, out, outStride),
+      forms,
+      ...written,
+    );
+    const result = new Float32Array(n * rows);
+    written.forEach(([at], t) => result.set(arena.floats(at, rows), t * rows));
+    return result;
+  });
+  assertEquals(results[0], results[1], "two streams give the bits of four");
+  return results[0];
 }
 
-function quantisedMatmul(type: QuantType): KernelCase {
+function quantisedMatmul(
+  type: QuantType,
+  name: "matmul_q8" | "matmul_q8_two_streams" = "matmul_q8",
+): KernelCase {
   return {
-    name: "matmul_q8",
+    name,
     label: type,
     sweep(arena) {
       for (const k of WIDTHS) {
         for (const flavour of FLAVOURS) {
           const rows = k > 500 && flavour !== "random" ? 3 : 9;
           sweepShape(arena, { type, k, rows, n: k > 500 ? 5 : 9, flavour });
+          sweepShape(arena, { type, k, rows, n: 1, flavour });
         }
       }
       for (const rows of ROW_COUNTS) {

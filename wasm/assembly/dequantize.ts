@@ -22,11 +22,13 @@ import { IQ4_NL, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from "./formats_32";
 import { superblocks_of } from "./q8_tile";
 import { f16_at, f16_bits_to_f32x4, F16_MASK, TWO_POW_112 } from "./simd";
 import {
+  factors_at,
   FORM_C,
   FORM_D,
   FORM_L,
   FORM_M,
   FORM_QUANTS,
+  quants_at,
   row_bytes,
   SCRATCH_BYTES,
   take_apart,
@@ -62,8 +64,7 @@ function row_to_floats<F>(row: usize, k: u32, out: usize, scratch: usize): void 
   for (let i: u32 = 0; i < k; i++) {
     if ((i & 255) == 0) {
       const s = i >> 8;
-      const factors = row + superblocks * f.quantBytes + s * f.factorBytes;
-      take_apart<F>(row + s * f.quantBytes, factors, 1, scratch);
+      take_apart<F>(quants_at<F>(row, s), factors_at<F>(row, s, superblocks), 1, scratch);
     }
     store<f32>(out + (i << 2), weight<F>(scratch, i & 255));
   }

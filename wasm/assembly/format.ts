@@ -14,7 +14,7 @@
  *     pack_factors(src, blocks, to)   the factor record of `blocks` blocks, into zeros: weights of
  *                           missing blocks, whose quants are zero, must come out as zero
  *   the packed row
- *     quantBytes, factorBytes         per superblock: quants come first in a row, then all records
+ *     quantBytes, factorBytes         per superblock; where they lie in a row: row_layout.ts
  *     offset                what is subtracted from quants; |q − offset| · 16 · 127 fits in 16 bits
  *     lowOffset             if: of a wide format, what is subtracted from its low nibbles
  *     quarters              if: that holds for eight quants, not for sixteen

@@ -15,7 +15,7 @@ import {
   FORM_QUANTS,
   form_bytes,
   PANEL_ROWS,
-  take_apart,
+  take_row_apart,
 } from "./superblock_form";
 import { add_blocks, add_least, start } from "./widen";
 
@@ -37,8 +37,7 @@ export function gemm<F>(
   for (let panel: u32 = 0; panel < rows; panel += PANEL_ROWS) {
     const count = min(PANEL_ROWS, rows - panel);
     for (let r: u32 = 0; r < count; r++) {
-      const row = w + (panel + r) * rowStride;
-      take_apart<F>(row, row + superblocks * f.quantBytes, superblocks, forms + r * formRow);
+      take_row_apart<F>(w + (panel + r) * rowStride, superblocks, forms + r * formRow);
     }
     for (let t: u32 = 0; t < n; t += GROUP_TOKENS) {
       const group = acts + (t >> 2) * groupBytes;

@@ -26,9 +26,10 @@ import {
 import { RECORD_BYTES, RECORD_SCALES } from "./q8_tile";
 import { dot_i8, join_pair, opaque, store_lanes, sum_lanes_4 } from "./simd";
 import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
+import { strip_superblocks } from "./superblock_form";
 import { add_blocks, add_least, start } from "./widen";
 
-/** Rows by one token; `streams` rows are read side by side, 2 or 4. `sums`: 128 bytes of scratch. */
+/** Rows by one token; `streams` rows side by side, 2 or 4. `sums`: 128 bytes of scratch. */
 export function gemv<F>(
   w: usize,
   rowStride: u32,
@@ -70,30 +71,13 @@ function two_rows<F>(
   outStep: u32,
   sums: usize,
 ): void {
-  const f = changetype<F>(0);
-  const zero = i32x4.splat(opaque(0, superblocks));
-  const k0 = f.k0(zero), k1 = k1_of<F>(zero);
-  const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero);
-  const offset = i16x8.splat(<i16>opaque(f.offset, superblocks));
-  const ones = i16x8.splat(<i16>opaque(1, superblocks));
-  const sixteens = i16x8.shl(ones, 4);
-  const size = i32x4.splat(opaque(F16_SIZE, superblocks));
-  const rebias = i32x4.splat(opaque(F16_REBIAS, superblocks));
-  const smallest = i32x4.splat(opaque(F16_SMALLEST, superblocks));
-  const sign = i32x4.splat(opaque(F16_SIGN, superblocks));
-  let wf = w + superblocks * f.quantBytes - SHORT;
   memory.fill(sums, 0, 64);
-  for (let s = superblocks; s != 0; s--) {
-    add_superblocks<F>(w, w + rowStep, wf, wf + rowStep, acts, sums, k0, k1, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign);
-    w += f.quantBytes;
-    wf += f.factorBytes;
-    acts += RECORD_BYTES;
-  }
-  const p = sum_of(sums, zero), q = sum_of(sums + 32, zero);
+  add_rows<F>(w, rowStep, superblocks, acts, sums, 1);
+  const p = sum_of(sums, superblocks), q = sum_of(sums + 32, superblocks);
   store_lanes(out, outStep, 2, sum_lanes_4(p, q, p, q));
 }
 
-/** Four rows, rowStep bytes apart: two pairs in turns, superblock by superblock. */
+/** The same of four rows. */
 function four_rows<F>(
   w: usize,
   rowStep: u32,
@@ -102,6 +86,23 @@ function four_rows<F>(
   out: usize,
   outStep: u32,
   sums: usize,
+): void {
+  memory.fill(sums, 0, 128);
+  add_rows<F>(w, rowStep, superblocks, acts, sums, 2);
+  const p = sum_of(sums, superblocks), q = sum_of(sums + 32, superblocks);
+  const r = sum_of(sums + 64, superblocks), t = sum_of(sums + 96, superblocks);
+  store_lanes(out, outStep, 4, sum_lanes_4(p, q, r, t));
+}
+
+/** sums[2 · pairs, 8] += rows by token; two pairs take turns, superblock by superblock. */
+@inline
+function add_rows<F>(
+  w: usize,
+  rowStep: u32,
+  superblocks: u32,
+  acts: usize,
+  sums: usize,
+  pairs: u32,
 ): void {
   const f = changetype<F>(0);
   const zero = i32x4.splat(opaque(0, superblocks));
@@ -114,25 +115,36 @@ function four_rows<F>(
   const rebias = i32x4.splat(opaque(F16_REBIAS, superblocks));
   const smallest = i32x4.splat(opaque(F16_SMALLEST, superblocks));
   const sign = i32x4.splat(opaque(F16_SIGN, superblocks));
-  let wf = w + superblocks * f.quantBytes - SHORT;
-  memory.fill(sums, 0, 128);
-  const pair = 2 * rowStep;
-  for (let s = superblocks; s != 0; s--) {
-    const v = w + pair, vf = wf + pair;
-    add_superblocks<F>(w, w + rowStep, wf, wf + rowStep, acts, sums, k0, k1, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign);
-    add_superblocks<F>(v, v + rowStep, vf, vf + rowStep, acts, sums + 64, k0, k1, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign);
-    w += f.quantBytes;
-    wf += f.factorBytes;
-    acts += RECORD_BYTES;
-  }
-  const p = sum_of(sums, zero), q = sum_of(sums + 32, zero);
-  const r = sum_of(sums + 64, zero), t = sum_of(sums + 96, zero);
-  store_lanes(out, outStep, 4, sum_lanes_4(p, q, r, t));
+  const pairStep = 2 * rowStep;
+  let left = superblocks;
+  do {
+    const strip = min(left, strip_superblocks<F>());
+    let wf = w + strip * f.quantBytes - SHORT;
+    for (let s = strip; s != 0; s--) {
+      add_superblocks<F>(
+        w, w + rowStep, wf, wf + rowStep, acts, sums,
+        k0, k1, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign,
+      );
+      if (pairs == 2) {
+        const v = w + pairStep, vf = wf + pairStep;
+        add_superblocks<F>(
+          v, v + rowStep, vf, vf + rowStep, acts, sums + 64,
+          k0, k1, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign,
+        );
+      }
+      w += f.quantBytes;
+      wf += f.factorBytes;
+      acts += RECORD_BYTES;
+    }
+    w = wf + SHORT; // the next strip lies behind the factors
+    left -= strip;
+  } while (left != 0);
 }
 
 /** The eight lanes of a row as four. */
 @inline
-function sum_of(sums: usize, zero: v128): v128 {
+function sum_of(sums: usize, superblocks: u32): v128 {
+  const zero = i32x4.splat(opaque(0, superblocks));
   return join_pair(v128.load(sums), v128.load(sums, 16), 1, zero);
 }
 

@@ -18,7 +18,7 @@ import {
 import { check_bytes, check_rows } from "./bounds";
 import { IQ4_XS, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
 import { IQ4_NL, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from "./formats_32";
-import { row_bytes, SCRATCH_BYTES } from "./superblock_form";
+import { factors_at, quants_at, row_bytes, SCRATCH_BYTES } from "./superblock_form";
 
 /** Blocks [rows, blocks] of a file to packed rows; traps on a type that is not quantised. */
 export function repack(
@@ -69,8 +69,7 @@ function pack_rows<F>(
   check_rows(dst, rows, dstStride, row_bytes<F>(superblocks));
   for (let r: u32 = 0; r < rows; r++) {
     let from = src + r * srcStride;
-    let quants = dst + r * dstStride;
-    let factors = quants + superblocks * f.quantBytes;
+    const row = dst + r * dstStride;
     let left = blocks;
     for (let s: u32 = 0; s < superblocks; s++) {
       const count = min(left, f.superblockBlocks);
@@ -78,15 +77,15 @@ function pack_rows<F>(
       for (let i: u32 = 0; i < weights; i += 16) v128.store(scratch + i, f.natural(from, i));
       memory.fill(scratch + weights, 0, 256 - weights); // zero weights: their factors are zero
       interleave(scratch, scratch + 256);
-      f.pack(scratch + 256, quants);
+      f.pack(scratch + 256, quants_at<F>(row, s));
+      const factors = factors_at<F>(row, s, superblocks);
       memory.fill(factors, 0, f.factorBytes);
       f.pack_factors(from, count, factors);
       left -= count;
       from += count * f.blockBytes;
-      quants += f.quantBytes;
-      factors += f.factorBytes;
     }
-    memory.fill(factors, 0, <usize>row_bytes<F>(superblocks) - (factors - dst - r * dstStride));
+    const bytes = superblocks * (f.quantBytes + f.factorBytes);
+    memory.fill(row + bytes, 0, <usize>row_bytes<F>(superblocks) - bytes);
   }
 }
 

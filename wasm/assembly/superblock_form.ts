@@ -15,6 +15,7 @@
  * of low nibbles, then 256 of high ones; low − lowOffset + 16 · (high − offset) stands for
  * q − offset.
  */
+import { STRIP_QUANT_BYTES } from "../../src/memory/row_layout";
 import {
   d_of,
   h0_of,
@@ -64,6 +65,39 @@ export function form_bytes<F>(): u32 {
 export function row_bytes<F>(superblocks: u32): u64 {
   const f = changetype<F>(0);
   return (<u64>superblocks * (f.quantBytes + f.factorBytes) + 15) & ~<u64>15;
+}
+
+/** Superblocks of a strip of format F. */
+@inline
+export function strip_superblocks<F>(): u32 {
+  return changetype<F>(0).quantBytes * 8 <= <u32>STRIP_QUANT_BYTES ? 8 : 4;
+}
+
+/** Address of the quants of superblock s of a packed row. */
+@inline
+export function quants_at<F>(row: usize, s: u32): usize {
+  const f = changetype<F>(0);
+  const strip = s / strip_superblocks<F>() * strip_superblocks<F>();
+  return row + strip * (f.quantBytes + f.factorBytes) + (s - strip) * f.quantBytes;
+}
+
+/** Address of the factor record of superblock s of a packed row of `superblocks`. */
+@inline
+export function factors_at<F>(row: usize, s: u32, superblocks: u32): usize {
+  const f = changetype<F>(0);
+  const strip = s / strip_superblocks<F>() * strip_superblocks<F>();
+  const ofStrip = row + strip * (f.quantBytes + f.factorBytes);
+  const count = min(superblocks - strip, strip_superblocks<F>());
+  return ofStrip + count * f.quantBytes + (s - strip) * f.factorBytes;
+}
+
+/** A packed row of `superblocks` into forms. */
+export function take_row_apart<F>(row: usize, superblocks: u32, form: usize): void {
+  for (let s: u32 = 0; s < superblocks; s += strip_superblocks<F>()) {
+    const count = min(superblocks - s, strip_superblocks<F>());
+    const at = form + s * form_bytes<F>();
+    take_apart<F>(quants_at<F>(row, s), factors_at<F>(row, s, superblocks), count, at);
+  }
 }
 
 /** `count` packed superblocks, quants from w and factor records from `factors` on, into forms. */

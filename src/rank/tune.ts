@@ -1,0 +1,72 @@
+/**
+ * Which of two kernels that give the same bits decodes faster on this machine: measured on the
+ * rank's own weights, because how many streams the memory likes differs from processor to
+ * processor (NOTES.md). Knows nothing of results.
+ */
+import type { Kernels } from "../../wasm/kernels.ts";
+import { MiB } from "../base/units.ts";
+import { type Matrix, matrixOf } from "./matrix.ts";
+import type { DensePlan, RankPlan } from "./plan_types.ts";
+import { isQuantType } from "./weight_types.ts";
+
+/** Weights that are read per trial: more than caches near a core hold, some milliseconds. */
+const TRIAL_BYTES_MAX = 32 * MiB;
+/** What fits a cache is not worth a choice. */
+const TRIAL_BYTES_MIN = 4 * MiB;
+const TRIALS = 3;
+/** Two streams must be this much faster than four to be taken. */
+const ADVANTAGE = 0.97;
+
+/** The rank's kernels, one set per arena, with the product that decodes faster. */
+export function tuneKernels(plan: RankPlan, kernels: readonly Kernels[]): readonly Kernels[] {
+  const twoStreams = kernels.map((set) => ({ ...set, matmul_q8: set.matmul_q8_two_streams }));
+  const times = [kernels, twoStreams].map(() => Infinity);
+  const matrices = trialMatrices(plan);
+  if (matrices.length === 0) return kernels;
+  for (let trial = 0; trial < TRIALS; trial++) {
+    [kernels, twoStreams].forEach((sets, index) => {
+      times[index] = Math.min(times[index], timeOf(sets[0], plan, matrices));
+    });
+  }
+  return times[1] < times[0] * ADVANTAGE ? twoStreams : kernels;
+}
+
+/** Quantised matrices of the first arena with rows for the neurons' workspace; none if too few. */
+function trialMatrices(plan: RankPlan): Matrix[] {
+  const matrices: Matrix[] = [];
+  let bytes = 0;
+  for (const layer of plan.layers) {
+    if (layer.arena !== 0) break;
+    const { feedForward } = layer;
+    const blocks: readonly DensePlan[] = feedForward.kind === "dense"
+      ? [feedForward]
+      : feedForward.experts;
+    for (const { up } of blocks) {
+      if (!isQuantType(up.type) || bytes > TRIAL_BYTES_MAX) continue;
+      const matrix = matrixOf(up);
+      matrices.push(matrix);
+      bytes += matrix.rowCount * matrix.rowStrideBytes;
+    }
+  }
+  return bytes < TRIAL_BYTES_MIN ? [] : matrices;
+}
+
+/** Milliseconds of multiplying all of them by whatever the workspace holds. */
+function timeOf(kernels: Kernels, plan: RankPlan, matrices: readonly Matrix[]): number {
+  const { normedQ8, up } = plan.workspaces[0];
+  const startMs = performance.now();
+  for (const { typeId, offsetBytes, rowStrideBytes, rowCount, columnCount } of matrices) {
+    kernels.matmul_q8(
+      typeId,
+      offsetBytes,
+      rowStrideBytes,
+      rowCount,
+      columnCount,
+      normedQ8,
+      1,
+      up,
+      rowCount,
+    );
+  }
+  return performance.now() - startMs;
+}
