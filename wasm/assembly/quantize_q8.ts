@@ -15,6 +15,8 @@ import { tile_bytes } from "./superblock_form";
 
 /** Blocks whose largest value is below 2^-100 count as zero: 127 / largest stays finite. */
 const SMALLEST_AMAX: f32 = 7.888609052210118e-31;
+/** 1.5 · 2^23: adding it rounds to an integer in the low bits of the sum. */
+const ROUND: f32 = 12582912.0;
 
 /** Bytes of the tile for [n, k], exact as f64. */
 export function q8_bytes(n: u32, k: u32): f64 {
@@ -24,7 +26,7 @@ export function q8_bytes(n: u32, k: u32): f64 {
 /**
  * @param x   f32 [n, xStride], k columns read.
  * @param dst tile of q8_bytes(n, k) bytes.
- * NaN quantises to 0 with a NaN scale, so that it comes out of the product as NaN.
+ * A block with NaN gets a NaN scale, so that all of it comes out of the product as NaN.
  */
 export function quantize_q8(x: usize, xStride: u32, n: u32, k: u32, dst: usize): void {
   check_f32_rows(x, n, xStride, k);
@@ -81,10 +83,7 @@ function quantize_partial_block(x: usize, count: u32, record: usize, j: u32): vo
 }
 
 function quantize_block(x: usize, record: usize, j: u32): void {
-  let top = f32x4.splat(0);
-  for (let i: u32 = 0; i < 128; i += 16) top = f32x4.max(top, f32x4.abs(v128.load(x + i)));
-  top = f32x4.max(top, i32x4.shuffle(top, top, 2, 3, 0, 1));
-  const largest = max<f32>(f32x4.extract_lane(top, 0), f32x4.extract_lane(top, 1));
+  const largest = largest_of_32(x);
   const inverse = f32x4.splat(inverse_scale(largest));
   const lane = record + 4 * j;
   let total: i32 = 0;
@@ -108,10 +107,31 @@ function quantize_block(x: usize, record: usize, j: u32): void {
   finish_block(lane, largest, total);
 }
 
-/** Four floats at x by `inverse`, rounded; NaN becomes 0. */
+/**
+ * The largest magnitude of 32 floats; NaN if there is one. As integers, floats without their signs
+ * are in the same order, NaN above infinity, and integers have a maximum in one instruction.
+ */
+@inline
+function largest_of_32(x: usize): f32 {
+  const size = i32x4.splat(0x7fffffff);
+  let a = v128.and(v128.load(x), size), b = v128.and(v128.load(x, 16), size);
+  a = i32x4.max_s(a, v128.and(v128.load(x, 32), size));
+  b = i32x4.max_s(b, v128.and(v128.load(x, 48), size));
+  a = i32x4.max_s(a, v128.and(v128.load(x, 64), size));
+  b = i32x4.max_s(b, v128.and(v128.load(x, 80), size));
+  a = i32x4.max_s(a, v128.and(v128.load(x, 96), size));
+  b = i32x4.max_s(b, v128.and(v128.load(x, 112), size));
+  a = i32x4.max_s(a, b);
+  a = i32x4.max_s(a, i32x4.shuffle(a, a, 2, 3, 0, 1));
+  a = i32x4.max_s(a, i32x4.shuffle(a, a, 1, 0, 3, 2));
+  return f32x4.extract_lane(a, 0);
+}
+
+/** Four floats at x by `inverse`, rounded to the nearest, ties to even; NaN becomes anything. */
 @inline
 function round_x4(x: usize, inverse: v128): v128 {
-  return i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(x), inverse)));
+  const rounded = f32x4.add(f32x4.mul(v128.load(x), inverse), f32x4.splat(ROUND));
+  return i32x4.sub(rounded, f32x4.splat(ROUND)); // as integers: what is left are the low bits
 }
 
 /** [Σa, Σb, …]. */
