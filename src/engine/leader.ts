@@ -49,6 +49,7 @@ export class Leader {
   /**
    * Answers a prompt. New ids appear in the control block's output as they are chosen; a cancelled
    * request ends within a join.
+   * @throws {Error} when no logit is a number; the next request is answered all the same.
    */
   generate(request: EngineRequest): EngineResult {
     const { control } = this.#runner;
@@ -70,6 +71,7 @@ export class Leader {
       if (count === maxTokens) finished = "length";
       else {
         const id = sampler.sample(this.#logits);
+        if (Number.isNaN(this.#logits[id])) throw noLogits(ids.length + count);
         if (ends.has(id)) finished = "stop";
         else {
           sampler.accept(id);
@@ -240,6 +242,13 @@ export class Leader {
       into.set(shard, plan.shard.vocab.start);
     });
   }
+}
+
+function noLogits(position: number): Error {
+  return new Error(
+    `Cannot choose token ${position}: its logits are not numbers: weights of the model are NaN, ` +
+      `infinite or far too large: download the file again, or take another one`,
+  );
 }
 
 /** True when the same request is promised the same ids: greedy, or with a seed. */

@@ -1,4 +1,6 @@
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
+import { u32 } from "../../src/gguf/mod.ts";
+import { nmse } from "../support/compare.ts";
 import { runCli, withTinyModel } from "./run_cli.ts";
 
 /** Runs a verb that must succeed, and parses all of its stdout as one JSON document. */
@@ -62,6 +64,23 @@ Deno.test("logits writes [tokens, vocab] floats, the same from the engine and th
     assertEquals([a.length, b.length], [3 * 512, 3 * 512]);
     assert(a.every((value, index) => Math.abs(value - b[index]) < 1e-3));
     assert(a.some((value) => Math.abs(value) > 0.1), "logits are not all zero");
+  }));
+
+Deno.test("logits and its reference take the same rotary factors, however few the ids are", () =>
+  withTinyModel(async (path, folder) => {
+    const read = async (name: string, args: readonly string[]) => {
+      const out = `${folder}/${name}`;
+      await runJson(["logits", path, "--tokens", "1,7,300", "--json", "--out", out, ...args]);
+      return new Float32Array((await Deno.readFile(out)).buffer);
+    };
+    const long = await read("long", ["--ctx-size", "256", "--exact"]);
+    const short = await read("short", ["--ctx-size", "128", "--exact"]);
+    assert(nmse(long, short) > 1e-6, "both kinds of factors show");
+    for (const args of [[], ["--exact"]]) assertLess(nmse(await read("own", args), long), 1e-10);
+    assertLess(nmse(await read("fast", ["--ctx-size", "128"]), short), 1e-10);
+  }, {
+    architecture: "phi3",
+    metadata: [["phi3.rope.scaling.original_context_length", u32(128)]],
   }));
 
 Deno.test("logits refuses ids that the model does not have, without a stack", () =>

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertLess } from "@std/assert";
+import { assert, assertEquals, assertLess, assertThrows } from "@std/assert";
 import { Leader } from "../../src/engine/leader.ts";
 import { openGguf } from "../../src/gguf/mod.ts";
 import { planModel } from "../../src/llm/mod.ts";
@@ -29,6 +29,15 @@ async function openLeader(path: string): Promise<{ leader: Leader; runner: RankR
   return { leader: new Leader(runner), runner };
 }
 
+/** Makes an embedding of the F32 model at `path` NaN. */
+function damageEmbedding(path: string, id: number): void {
+  const { offsetBytes, dims: [width] } = openGguf(path).tensors.get("token_embd.weight")!;
+  const row = new Uint8Array(new Float32Array(width).fill(NaN).buffer);
+  using file = Deno.openSync(path, { write: true });
+  file.seekSync(offsetBytes + id * row.length, Deno.SeekMode.Start);
+  file.writeSync(row);
+}
+
 for (const architecture of ["llama", "gemma2", "qwen2moe"] as const) {
   Deno.test(`Leader.generate() makes no object per token of a ${architecture}`, async () => {
     await withTinyFile({ architecture, contextLength: 4096, type: "Q4_0" }, async (path) => {
@@ -54,6 +63,17 @@ for (const architecture of ["llama", "gemma2", "qwen2moe"] as const) {
     });
   });
 }
+
+Deno.test("Leader.generate() refuses logits that are not numbers, and answers the next prompt", async () => {
+  await withTinyFile({}, async (path) => {
+    damageEmbedding(path, 9);
+    const { leader } = await openLeader(path);
+    const generate = (ids: number[]) =>
+      leader.generate({ ids, maxTokens: 4, sampling: { temperature: 0 }, endIds: [] });
+    assertThrows(() => generate([5, 9, 9, 9, 9, 9, 9, 9]), Error, "Cannot choose token 8");
+    assertEquals(generate([5, 6]).timings.predictedTokens, 4);
+  });
+});
 
 Deno.test("Leader.generate() leaves the ids in the control block, and stops at an end id", async () => {
   await withTinyFile({}, async (path) => {

@@ -5,6 +5,7 @@
 import type { Command } from "commander";
 import { UsageError } from "../../base/errors.ts";
 import { openGguf } from "../../gguf/mod.ts";
+import { describeModel } from "../../model/mod.ts";
 import { ReferenceModel } from "../../reference/forward.ts";
 import { addLoadOptions, type LoadFlags, loadForVerb, toLoadOptions } from "../load.ts";
 import { tokenIds } from "../option_values.ts";
@@ -49,18 +50,33 @@ interface Job {
   readonly sink: RowSink;
 }
 
+/** Tokens, where the model was trained for as many. */
+const CONTEXT_LENGTH_MIN = 256;
+
+/**
+ * Room for the ids, unless the user wants another context. Rotary factors may depend on it: it is
+ * one for the first 256 ids, so that a few more of them do not change the others' logits.
+ */
+function contextLengthFor(path: string, { ids, flags }: Job): number {
+  if (flags.ctxSize !== undefined) return flags.ctxSize;
+  const { contextLength } = describeModel(openGguf(path)).config;
+  return Math.max(ids.length, Math.min(contextLength, CONTEXT_LENGTH_MIN));
+}
+
 /** @returns the vocabulary's size. */
-async function computeFast(path: string, { ids, flags, sink }: Job): Promise<number> {
-  // A context of exactly these ids, unless the user wants another.
-  const contextLength = flags.ctxSize ?? ids.length;
+async function computeFast(path: string, job: Job): Promise<number> {
+  const { ids, flags, sink } = job;
+  const contextLength = contextLengthFor(path, job);
   await using model = await loadForVerb(path, { ...toLoadOptions(flags), contextLength });
   await model.logits(ids, sink);
   return model.config.vocabSize;
 }
 
 /** One position at a time: a row of logits is all that is held. */
-function computeExact(path: string, { ids, sink }: Job): Promise<number> {
-  const reference = new ReferenceModel(openGguf(path));
+function computeExact(path: string, job: Job): Promise<number> {
+  const { ids, sink } = job;
+  const contextLength = contextLengthFor(path, job);
+  const reference = new ReferenceModel(openGguf(path), { contextLength });
   const { vocabSize } = reference.config;
   const unknown = ids.find((id) => id >= vocabSize);
   if (unknown !== undefined) {
