@@ -64,6 +64,7 @@ export class Sampler {
     return candidates.pick(temperature, this.#random.next());
   }
 
+  /** Adds penalties and biases to the scores in place: of few ids, whatever the vocabulary. */
   #adjust(scores: Float32Array): void {
     if (this.#recent) penalise(scores, this.#recent, this.#settings);
     const { biasIds, biases } = this.#settings;

@@ -80,7 +80,7 @@ function sift_down(ids: usize, root: u32, size: u32, x: usize): void {
   const id = load<u32>(ids + (root << 2));
   const value = load<f32>(x + (id << 2));
   let hole = root;
-  for (let child = 2 * hole + 1; child < size; child = 2 * hole + 1) {
+  for (let child: u32 = 2 * hole + 1; child < size; child = 2 * hole + 1) {
     let childId = load<u32>(ids + (child << 2));
     let childValue = load<f32>(x + (childId << 2));
     if (child + 1 < size) {
