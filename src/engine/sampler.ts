@@ -1,6 +1,6 @@
 /**
- * Chooses the next id from the logits on a board. Works on ids and numbers; knows nothing of text or of how the
- * logits came to be.
+ * Chooses the next id from the logits on a board. Works on ids and numbers; knows nothing of text
+ * or of how the logits came to be.
  *
  * The order of the steps is llama.cpp's: penalties, bias, top-k, typical, top-p, min-p,
  * temperature, then one draw. The steps before the temperature therefore see the probabilities as

@@ -40,7 +40,7 @@ export class ScoreBoard {
     return this.#input.vocabSize;
   }
 
-  /** The first id of the largest score; the first one that is no NaN when none is above -Infinity. */
+  /** The first id of the largest score; the first that is no NaN when all are -Infinity or NaN. */
   largest(): number {
     const { kernels, scoresAt, vocabSize } = this.#input;
     return kernels.argmax_f32(scoresAt, vocabSize);

@@ -45,7 +45,10 @@ export class Vocabulary {
     if (this.#positions !== null) this.#addPositions(this.#positions);
   }
 
-  /** logits [logitsCount, own vocabulary rows], logitsStride apart, = Wout · norm(residual) of the last tokens. */
+  /**
+   * logits [logitsCount, own vocabulary rows] = Wout · norm(residual) of the last tokens. Rows lie
+   * logitsStride apart.
+   */
   score(): void {
     this.#state.carryTo(this.#state.plan.outputArena);
     const { kernels, space, inputs, plan, fractions, n: all, logitsCount: n } = this.#state;

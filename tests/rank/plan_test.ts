@@ -169,7 +169,7 @@ Deno.test("planRanks() shares learned positions out up to the context", () => {
   assertCovers(plans.map(({ positions }) => positions!.rows), 100);
 });
 
-Deno.test("planRanks() gives the rank that leads room for whole rows of logits, and for as many ids", () => {
+Deno.test("planRanks() gives the rank that leads room for whole rows of logits and as many ids", () => {
   const plans = plan({ vocabSize: 512 }, { rankCount: 3, chunkTokens: 4 });
   const floatsOf = ({ arenas, outputArena }: RankPlan, name: string) =>
     arenas[outputArena].regions.find((region) => region.name === name)!.sizeBytes / 4;
