@@ -252,11 +252,15 @@ export interface Kernels extends RowKernels {
   /** Scratch for attention of n tokens at once; what is enough for n is enough for fewer. */
   attention_scratch_bytes(n: number, heads: number, groupSize: number, headDim: number): number;
 
-  // --- sampling helpers ------------------------------------------------------------------------
+  // --- choosing a token ------------------------------------------------------------------------
   /** Index of the largest of x f32 [n]; the first one among equals. NaN never wins. */
   argmax_f32(x: number, n: number): number;
-  /** In place: x = exp((x - max) · invTemperature) / Σ, f32 [n]. */
-  softmax_f32(x: number, n: number, invTemperature: number): void;
+  /**
+   * ids u32 [k] = indices of the k largest of x f32 [n], the first ones among equals, NaN and
+   * -Infinity never; returns how many they are. In the order of a heap, the same for the same
+   * x and k; ascending where no more than k can be listed.
+   */
+  top_k_f32(x: number, n: number, k: number, ids: number): number;
 
   // --- measuring -------------------------------------------------------------------------------
   /** XOR of all 32-bit words of [ptr, ptr + bytes): a kernel that only reads (bytes % 256 == 0). */

@@ -10,6 +10,7 @@ import type { RankRunner } from "../rank/open_rank.ts";
 import { lengthOf } from "../rank/shard.ts";
 import { negativeLogProbability } from "./log_probability.ts";
 import { Sampler } from "./sampler.ts";
+import { ScoreBoard } from "./score_board.ts";
 import type { EngineRequest, EngineResult } from "./types.ts";
 
 export class Leader {
@@ -17,12 +18,12 @@ export class Leader {
   readonly #step: StepWords = { kind: 0, tokenCount: 0, position: 0, logitsCount: 0 };
   readonly #stepIds: Int32Array;
   readonly #outputIds: Int32Array;
-  /** Logits of one position, [vocab]: where the sampler looks. */
-  readonly #logits: Float32Array;
-  /** Every rank's logits, [logitsRows, own vocabulary rows]. */
-  readonly #logitsShards: readonly Float32Array[];
-  /** Their first rows, one view each: decoding looks at no other. */
-  readonly #firstRows: readonly Float32Array[];
+  /** Logits of each position that a step can have some of, [vocab], in this rank's arena. */
+  readonly #rows: readonly Float32Array[];
+  /** The other ranks' parts of these rows, [logitsRows][rank - 1]. */
+  readonly #parts: readonly (readonly Float32Array[])[];
+  /** The first row: where the sampler looks. */
+  readonly #board: ScoreBoard;
   /** Ids whose keys and values are in the cache, from position 0 on. */
   readonly #cachedIds: Int32Array;
   #cachedCount = 0;
@@ -34,15 +35,25 @@ export class Leader {
     this.#runner = runner;
     this.#stepIds = runner.control.stepIds();
     this.#outputIds = runner.control.outputIds();
-    this.#logits = new Float32Array(config.vocabSize);
-    this.#logitsShards = plans.map((plan, rank) => {
-      const buffer = memories[rank][plan.outputArena].buffer;
-      const length = plan.logitsRows * lengthOf(plan.shard.vocab);
-      return new Float32Array(buffer, plan.workspaces[plan.outputArena].logits, length);
-    });
-    this.#firstRows = this.#logitsShards.map((shard, rank) =>
-      shard.subarray(0, lengthOf(plans[rank].shard.vocab))
+    const [{ outputArena, workspaces, logitsRows, shard }] = plans;
+    check(shard.vocab.start === 0, "the others' logits are put behind the leader's");
+    const rowOf = (rank: number, row: number, length: number) => {
+      const { strides, workspaces } = plans[rank];
+      const at = workspaces[outputArena].logits + row * strides.logits * 4;
+      return new Float32Array(memories[rank][outputArena].buffer, at, length);
+    };
+    const { vocabSize } = config;
+    this.#rows = Array.from({ length: logitsRows }, (_, row) => rowOf(0, row, vocabSize));
+    this.#parts = this.#rows.map((_, row) =>
+      plans.slice(1).map(({ rankIndex, shard }) => rowOf(rankIndex, row, lengthOf(shard.vocab)))
     );
+    this.#board = new ScoreBoard({
+      kernels: runner.kernels[outputArena],
+      memory: memories[0][outputArena],
+      vocabSize,
+      scoresAt: workspaces[outputArena].logits,
+      idsAt: workspaces[outputArena].candidates,
+    });
     this.#cachedIds = new Int32Array(runner.rank.plan.contextLength);
   }
 
@@ -56,7 +67,7 @@ export class Leader {
     const { contextLength } = this.#runner.rank.plan;
     const { ids } = request;
     check(ids.length > 0 && ids.length < contextLength, "the prompt was checked to fit");
-    const sampler = new Sampler(request.sampling, this.#logits.length);
+    const sampler = new Sampler(request.sampling, this.#board);
     for (const id of ids) sampler.accept(id);
     const ends = new Set(request.endIds);
     const maxTokens = Math.min(request.maxTokens, contextLength - ids.length);
@@ -70,8 +81,8 @@ export class Leader {
     while (finished === null) {
       if (count === maxTokens) finished = "length";
       else {
-        const id = sampler.sample(this.#logits);
-        if (Number.isNaN(this.#logits[id])) throw noLogits(ids.length + count);
+        const id = sampler.sample();
+        if (Number.isNaN(this.#board.scores[id])) throw noLogits(ids.length + count);
         if (ends.has(id)) finished = "stop";
         else {
           sampler.accept(id);
@@ -104,13 +115,14 @@ export class Leader {
     onRows: (rows: Float32Array<ArrayBuffer>, firstPosition: number) => void,
   ): boolean {
     const { logitsRows } = this.#runner.rank.plan;
+    const { vocabSize } = this.#board;
     this.#cachedCount = 0;
     this.#chunkedCount = 0;
     for (let position = 0; position < ids.length; position += logitsRows) {
       const n = Math.min(logitsRows, ids.length - position);
       if (!this.#forward(ids, { position, n, logitsCount: n })) return false;
-      const rows = new Float32Array(n * this.#logits.length);
-      for (let t = 0; t < n; t++) this.#gatherRow(t, rows.subarray(t * this.#logits.length));
+      const rows = new Float32Array(n * vocabSize);
+      for (let t = 0; t < n; t++) rows.set(this.#gatherRow(t), t * vocabSize);
       onRows(rows, position);
     }
     return true;
@@ -134,8 +146,7 @@ export class Leader {
       const logitsCount = Math.max(0, Math.min(n, end + 1 - from));
       if (!this.#forward(ids, { position, n, logitsCount })) return null;
       for (let t = 0; t < logitsCount; t++) {
-        this.#gatherRow(t, this.#logits);
-        sum += negativeLogProbability(this.#logits, ids[end + 1 - logitsCount + t]);
+        sum += negativeLogProbability(this.#gatherRow(t), ids[end + 1 - logitsCount + t]);
       }
     }
     return sum;
@@ -182,7 +193,7 @@ export class Leader {
       if (!this.#forward(ids, { position, n, logitsCount })) return false;
       if (position === this.#chunkedCount && n === chunkTokens) this.#chunkedCount += n;
     }
-    this.#gatherFirstRow();
+    this.#gatherRow(0);
     return true;
   }
 
@@ -196,7 +207,7 @@ export class Leader {
     this.#stepIds[0] = id;
     if (!this.#runStep(step)) return false;
     this.#cachedIds[this.#cachedCount++] = id;
-    this.#gatherFirstRow();
+    this.#gatherRow(0);
     return true;
   }
 
@@ -227,20 +238,13 @@ export class Leader {
     }
   }
 
-  /** logits = the ranks' shards of logits row 0, side by side. */
-  #gatherFirstRow(): void {
+  /** Logits of a step's row, [vocab]: this rank's own, and the others' put behind them. */
+  #gatherRow(row: number): Float32Array {
     const { plans } = this.#runner.setup;
-    for (let rank = 0; rank < plans.length; rank++) {
-      this.#logits.set(this.#firstRows[rank], plans[rank].shard.vocab.start);
-    }
-  }
-
-  #gatherRow(row: number, into: Float32Array): void {
-    this.#runner.setup.plans.forEach((plan, rank) => {
-      const width = lengthOf(plan.shard.vocab);
-      const shard = this.#logitsShards[rank].subarray(row * width, (row + 1) * width);
-      into.set(shard, plan.shard.vocab.start);
-    });
+    const logits = this.#rows[row];
+    const parts = this.#parts[row];
+    for (let i = 0; i < parts.length; i++) logits.set(parts[i], plans[i + 1].shard.vocab.start);
+    return logits;
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * Chooses the next id from logits. Works on ids and numbers; knows nothing of text or of how the
- * logits came to be.
+ * Chooses the next id from the logits on a board. Works on ids and numbers; knows nothing of text
+ * or of how the logits came to be.
  *
  * The order of the steps is llama.cpp's: penalties, bias, top-k, typical, top-p, min-p,
  * temperature, then one draw. The steps before the temperature therefore see the probabilities as
@@ -11,6 +11,7 @@ import type { SamplingOptions } from "../llm/types.ts";
 import { Candidates } from "./sampler_candidates.ts";
 import { randomSeed, SeededRandom } from "./sampler_random.ts";
 import { RecentIds } from "./sampler_recent_ids.ts";
+import type { ScoreBoard } from "./score_board.ts";
 
 /** The sampler of one request. Allocates nothing per token. */
 export class Sampler {
@@ -18,70 +19,63 @@ export class Sampler {
   readonly seed: number;
   readonly #settings: Settings;
   readonly #random: SeededRandom;
+  readonly #board: ScoreBoard;
   readonly #candidates: Candidates;
   /** What the penalties look at; null when none is on. */
   readonly #recent: RecentIds | null;
-  /** The logits with penalties and bias; empty when there are none. */
-  readonly #adjusted: Float32Array<ArrayBuffer>;
-  readonly #vocabSize: number;
 
   /** Options out of range count as the nearest in range or as off; biases of unknown ids do not. */
-  constructor(options: SamplingOptions, vocabSize: number) {
-    check(vocabSize > 0, "a vocabulary has ids");
+  constructor(options: SamplingOptions, board: ScoreBoard) {
+    const { vocabSize } = board;
     const settings = readSettings(options, vocabSize);
     this.seed = options.seed ?? randomSeed();
     this.#settings = settings;
     this.#random = new SeededRandom(this.seed);
-    this.#vocabSize = vocabSize;
-    this.#candidates = new Candidates(vocabSize, { typical: settings.typicalP < 1 });
+    this.#board = board;
+    this.#candidates = new Candidates(board, {
+      countMax: settings.topK,
+      typical: settings.typicalP < 1,
+    });
     this.#recent = hasPenalties(settings) ? new RecentIds(vocabSize, settings.repeatLastN) : null;
-    const isAdjusted = this.#recent !== null || settings.biasIds.length > 0;
-    this.#adjusted = new Float32Array(isAdjusted ? vocabSize : 0);
   }
 
   /** Tells the penalties of an id of the prompt or the answer, in order. */
   accept(id: number): void {
-    check(Number.isInteger(id) && id >= 0 && id < this.#vocabSize, `no id ${id}`);
+    check(Number.isInteger(id) && id >= 0 && id < this.#board.vocabSize, `no id ${id}`);
     this.#recent?.add(id);
   }
 
   /**
    * The id to go on with; the caller accepts it if it does. An id whose logit is NaN is never
-   * chosen while there is another; nor is one of -Infinity.
-   *
-   * @param logits [vocabSize], left as they are.
+   * chosen while there is another; nor is one of -Infinity. Logits are put on the board before
+   * each call: penalties and biases are added to them there.
    */
-  sample(logits: Float32Array): number {
-    check(logits.length === this.#vocabSize, `${logits.length} logits of ${this.#vocabSize}`);
-    const { temperature, topK, typicalP, topP, minP } = this.#settings;
-    const scores = this.#adjust(logits);
-    if (temperature === 0) return indexOfLargest(scores);
+  sample(): number {
+    const { temperature, typicalP, topP, minP } = this.#settings;
+    this.#adjust(this.#board.scores);
+    if (temperature === 0) return this.#board.largest();
 
     const candidates = this.#candidates;
-    candidates.reset(scores);
-    if (candidates.count === 0) return indexOfLargest(scores);
-    candidates.keepTopK(topK);
+    candidates.reset();
+    if (candidates.count === 0) return this.#board.largest();
     if (typicalP < 1) candidates.keepTypical(typicalP);
     if (topP < 1) candidates.keepTopP(topP);
     if (minP > 0) candidates.keepMinP(minP);
     return candidates.pick(temperature, this.#random.next());
   }
 
-  /** The logits themselves, or a copy with penalties and bias. */
-  #adjust(logits: Float32Array): Float32Array {
-    const scores = this.#adjusted;
-    if (scores.length === 0) return logits;
-    scores.set(logits);
+  /** Adds penalties and biases to the scores in place: of few ids, whatever the vocabulary. */
+  #adjust(scores: Float32Array): void {
     if (this.#recent) penalise(scores, this.#recent, this.#settings);
     const { biasIds, biases } = this.#settings;
     for (let i = 0; i < biasIds.length; i++) scores[biasIds[i]] += biases[i];
-    return scores;
   }
 }
 
 /** Every option with its default filled in and forced into range. */
 interface Settings {
   readonly temperature: number;
+  /** 1 to vocabSize, which is all. */
   readonly topK: number;
   readonly typicalP: number;
   readonly topP: number;
@@ -104,7 +98,7 @@ function readSettings(options: SamplingOptions, vocabSize: number): Settings {
   return {
     // Finite, so that an infinite distance from the best stays infinite.
     temperature: clamp(options.temperature ?? 0.8, 0, Number.MAX_VALUE),
-    topK: topK > 0 ? topK : vocabSize,
+    topK: topK > 0 ? Math.min(topK, vocabSize) : vocabSize,
     typicalP: clamp(options.typicalP ?? 1, 0, 1),
     topP: clamp(options.topP ?? 0.95, 0, 1),
     minP: clamp(options.minP ?? 0.05, 0, 1),
@@ -137,13 +131,4 @@ function penalise(scores: Float32Array, recent: RecentIds, settings: Settings): 
     const repeated = score > 0 ? score / repeatPenalty : score * repeatPenalty;
     scores[id] = repeated - recent.countOf(id) * frequencyPenalty - presencePenalty;
   }
-}
-
-/** The first of the largest scores; 0 when all are NaN. */
-function indexOfLargest(scores: Float32Array): number {
-  let best = -1;
-  for (let i = 0; i < scores.length; i++) {
-    if (best < 0 ? !Number.isNaN(scores[i]) : scores[i] > scores[best]) best = i;
-  }
-  return Math.max(0, best);
 }

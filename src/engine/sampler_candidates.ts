@@ -3,49 +3,37 @@
  * what the step before it left, summing to 1, at temperature 1. Works on scores; knows nothing of
  * penalties, seeds or text. Nothing here allocates after the constructor.
  */
+import type { ScoreBoard } from "./score_board.ts";
 
-/** A set of ids below `vocabSize` with their scores. */
+/** A set of ids of a board, with their scores. */
 export class Candidates {
-  /** The candidates are ids[0 .. count); the rest is scratch. */
+  readonly #board: ScoreBoard;
+  /** The candidates are ids[0 .. count); the rest is scratch. They lie on the board. */
   readonly #ids: Int32Array;
+  readonly #scores: Float32Array;
+  /** [countMax]. */
   readonly #weights: Float64Array;
   /** How typical each id is, by id; made for `keepTypical` only. */
   readonly #typicality: Float32Array;
-  #scores: Float32Array = new Float32Array(0);
   #count = 0;
   #best = -Infinity;
 
-  constructor(vocabSize: number, options: { typical: boolean }) {
-    this.#ids = new Int32Array(vocabSize);
-    this.#weights = new Float64Array(vocabSize);
-    this.#typicality = new Float32Array(options.typical ? vocabSize : 0);
+  /** At most `countMax` candidates, itself at most the vocabulary, at a time. */
+  constructor(board: ScoreBoard, options: { countMax: number; typical: boolean }) {
+    this.#board = board;
+    this.#ids = board.ids;
+    this.#scores = board.scores;
+    this.#weights = new Float64Array(options.countMax);
+    this.#typicality = new Float32Array(options.typical ? board.vocabSize : 0);
   }
 
   get count(): number {
     return this.#count;
   }
 
-  /** Starts over with every id whose score is a number above -Infinity; goes on using `scores`. */
-  reset(scores: Float32Array): void {
-    const ids = this.#ids;
-    let count = 0;
-    let best = -Infinity;
-    for (let id = 0; id < scores.length; id++) {
-      const score = scores[id];
-      if (!(score > -Infinity)) continue;
-      ids[count++] = id;
-      if (score > best) best = score;
-    }
-    this.#scores = scores;
-    this.#count = count;
-    this.#best = best;
-  }
-
-  /** Keeps the k best. */
-  keepTopK(k: number): void {
-    if (k >= this.#count) return;
-    moveLargestFirst(this.#ids, this.#count, k, this.#scores);
-    this.#keep(k);
+  /** Starts over with the `countMax` best of the ids whose score is a number above -Infinity. */
+  reset(): void {
+    this.#keep(this.#board.keepLargest(this.#weights.length));
   }
 
   /** Keeps the best ones whose probabilities just reach `mass`. */
@@ -158,24 +146,6 @@ export class Candidates {
   }
 }
 
-/**
- * Reorders ids[0 .. count) so that the `keep` ids with the largest keys come first, in no order; of
- * equal keys the smaller id's is the larger. keys is indexed by id and holds no NaN.
- *
- * A heap of `keep` ids with the smallest at its root meets the others one by one: most are turned
- * away by one comparison.
- */
-function moveLargestFirst(ids: Int32Array, count: number, keep: number, keys: Float32Array): void {
-  for (let root = (keep >> 1) - 1; root >= 0; root--) siftDown(ids, root, keep, keys);
-  let bar = keys[ids[0]];
-  for (let i = keep; i < count; i++) {
-    if (keys[ids[i]] < bar || !isLarger(keys, ids[i], ids[0])) continue;
-    swap(ids, 0, i);
-    siftDown(ids, 0, keep, keys);
-    bar = keys[ids[0]];
-  }
-}
-
 /** Moves the median of the first, middle and last of ids[from .. to) to their end; returns it. */
 function movePivotToEnd(ids: Int32Array, from: number, to: number, keys: Float32Array): number {
   const middle = (from + to) >> 1;
@@ -185,19 +155,6 @@ function movePivotToEnd(ids: Int32Array, from: number, to: number, keys: Float32
   if (isLarger(keys, ids[last], ids[middle])) swap(ids, last, middle);
   swap(ids, middle, last);
   return ids[last];
-}
-
-/** Restores the heap of `size` ids below `root`: no id is larger than its children 2i+1, 2i+2. */
-function siftDown(ids: Int32Array, root: number, size: number, keys: Float32Array): void {
-  const id = ids[root];
-  let hole = root;
-  for (let child = 2 * hole + 1; child < size; child = 2 * hole + 1) {
-    if (child + 1 < size && isLarger(keys, ids[child], ids[child + 1])) child++;
-    if (!isLarger(keys, id, ids[child])) break;
-    ids[hole] = ids[child];
-    hole = child;
-  }
-  ids[hole] = id;
 }
 
 function isLarger(keys: Float32Array, a: number, b: number): boolean {

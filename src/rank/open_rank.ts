@@ -34,7 +34,8 @@ export class RankRunner {
   readonly rank: Rank;
   readonly control: Control;
   readonly setup: RankSetup;
-  readonly #kernels: readonly Kernels[];
+  /** Bound to this rank's arenas, one each. */
+  readonly kernels: readonly Kernels[];
 
   private constructor(setup: RankSetup, onProgress: (bytes: number) => void) {
     const { rankIndex, plans, config, tensors, parts, memories } = setup;
@@ -45,10 +46,10 @@ export class RankRunner {
       chunkTokens: plan.chunkTokens,
       leads: rankIndex === 0,
     });
-    this.#kernels = memories[rankIndex].map((memory) => instantiateKernels(setup.module, memory));
+    this.kernels = memories[rankIndex].map((memory) => instantiateKernels(setup.module, memory));
     using reader = TensorReader.open({ parts });
     const factors = config.ropes.map((rope) => ropeFactors(rope, tensors, reader));
-    const kernels = this.#kernels;
+    const { kernels } = this;
     loadWeights({ plan, tensors, reader, kernels, memories: memories[rankIndex], onProgress });
     this.rank = new Rank({
       config,
@@ -99,7 +100,7 @@ export class RankRunner {
     plans[rankIndex].arenas.forEach((arena, index) => {
       for (const region of arena.regions) {
         if (region.kind !== "weights") continue;
-        this.#kernels[index].read_only(region.offsetBytes, region.sizeBytes & ~255);
+        this.kernels[index].read_only(region.offsetBytes, region.sizeBytes & ~255);
       }
     });
   }

@@ -149,8 +149,13 @@ class RankPlanner implements Placer {
       embedding: alignUp(config.embeddingLength, SUPERBLOCK_WEIGHTS),
       attention: alignUp(lengthOf(input.shard.heads) * config.headDim, SUPERBLOCK_WEIGHTS),
       hidden: alignUp(largestBlock(input.shard), SUPERBLOCK_WEIGHTS),
+      logits: this.#leads ? config.vocabSize : lengthOf(input.shard.vocab),
     };
     this.openArena();
+  }
+
+  get #leads(): boolean {
+    return this.#in.rankIndex === 0;
   }
 
   get #arena(): ArenaBuilder {
@@ -174,9 +179,8 @@ class RankPlanner implements Placer {
     const arena = new ArenaBuilder();
     this.#arenas.push(arena);
     const { model: { config }, shard, options } = this.#in;
-    this.#workspaces.push(
-      planWorkspace(arena, { config, shard, strides: this.#strides, ...options }),
-    );
+    const input = { config, shard, strides: this.#strides, leads: this.#leads, ...options };
+    this.#workspaces.push(planWorkspace(arena, input));
     this.#stagingOffsets.push(arena.allocate("staging", "activations", this.#stagingBytes));
   }
 

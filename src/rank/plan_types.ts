@@ -113,8 +113,10 @@ export interface WorkspacePlan {
   readonly ropes: readonly number[];
   /** Scratch of the attention kernel, bytes. */
   readonly scratch: number;
-  /** Logits of this rank's vocabulary rows, [logitsRows, vocab rows]. */
+  /** Logits of this rank's vocabulary rows, [logitsRows, logitsStride]. */
   readonly logits: number;
+  /** Ids that may be chosen, u32 [vocab]; empty but on the rank that leads. */
+  readonly candidates: number;
   /** Null where no layer has experts. */
   readonly routing: RoutingWorkspacePlan | null;
 }
@@ -138,6 +140,11 @@ export interface WorkspaceStrides {
   readonly embedding: number;
   readonly attention: number;
   readonly hidden: number;
+  /**
+   * This rank's vocabulary rows; all of the vocabulary on the rank that leads, which puts the
+   * others' logits behind its own, where it computed them.
+   */
+  readonly logits: number;
 }
 
 export interface RankPlan {

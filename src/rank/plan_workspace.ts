@@ -15,6 +15,8 @@ export interface WorkspaceInput {
   readonly shard: Shard;
   readonly strides: WorkspaceStrides;
   readonly chunkTokens: number;
+  /** Chooses tokens: rank 0. */
+  readonly leads: boolean;
   readonly sizes: KernelSizes;
 }
 
@@ -53,7 +55,8 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
         config.headDim,
       ),
     ),
-    logits: bytes("logits", logitsRows(n) * lengthOf(shard.vocab) * 4),
+    logits: bytes("logits", logitsRows(n) * strides.logits * 4),
+    candidates: bytes("candidates", input.leads ? config.vocabSize * 4 : 0),
     routing: planRouting(arena, input),
   };
 }

@@ -45,19 +45,26 @@ export class Vocabulary {
     if (this.#positions !== null) this.#addPositions(this.#positions);
   }
 
-  /** logits [logitsCount, own vocabulary rows] = Wout · norm(residual) of the last tokens. */
+  /**
+   * logits [logitsCount, own vocabulary rows] = Wout · norm(residual) of the last tokens. Rows lie
+   * logitsStride apart.
+   */
   score(): void {
     this.#state.carryTo(this.#state.plan.outputArena);
     const { kernels, space, inputs, plan, fractions, n: all, logitsCount: n } = this.#state;
     const output = this.#output;
     const rows = output.rowCount;
+    const stride = plan.strides.logits;
     const first = space.residual + (all - n) * plan.strides.embedding * 4;
     this.#residual.normalize(first, this.#outputNorm, space.normed, n);
     if (readsQ8(output)) quantize(kernels, inputs.normed, n, output.columnCount);
-    project(kernels, output, inputs.normed, n, space.logits, rows);
+    project(kernels, output, inputs.normed, n, space.logits, stride);
     const { logitScale, logitSoftCap } = fractions;
-    if (logitScale !== 1) kernels.scale_f32(space.logits, rows, n, rows, logitScale);
-    if (logitSoftCap > 0) kernels.soft_cap_f32(space.logits, n * rows, logitSoftCap);
+    if (logitScale !== 1) kernels.scale_f32(space.logits, stride, n, rows, logitScale);
+    if (!(logitSoftCap > 0)) return;
+    for (let t = 0; t < n; t++) {
+      kernels.soft_cap_f32(space.logits + t * stride * 4, rows, logitSoftCap);
+    }
   }
 
   #addPositions(positions: Matrix): void {

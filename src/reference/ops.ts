@@ -271,11 +271,11 @@ export function attention(
 
 // --- choosing a token ----------------------------------------------------------------------------
 
-/** exp((x[i] − max) · invTemperature) / Σ. */
-export function softmax(x: Numbers, invTemperature = 1): Float64Array {
+/** exp(x[i] − max) / Σ. */
+export function softmax(x: Numbers): Float64Array {
   let largest = -Infinity;
   for (let i = 0; i < x.length; i++) largest = Math.max(largest, x[i]);
-  const out = Float64Array.from(x, (value) => Math.exp((value - largest) * invTemperature));
+  const out = Float64Array.from(x, (value) => Math.exp(value - largest));
   let sum = 0;
   for (const value of out) sum += value;
   return out.map((value) => value / sum);
@@ -289,4 +289,10 @@ export function argmax(x: Numbers): number {
     if (best < 0 || x[i] > x[best]) best = i;
   }
   return Math.max(best, 0);
+}
+
+/** Indices of the k largest values, the first among equals first; NaN and -Infinity never. */
+export function topK(x: Numbers, k: number): number[] {
+  const ids = Array.from(x, (_, id) => id).filter((id) => x[id] > -Infinity);
+  return ids.sort((a, b) => x[a] === x[b] ? a - b : x[a] < x[b] ? 1 : -1).slice(0, k);
 }

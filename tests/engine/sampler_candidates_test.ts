@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { Candidates } from "../../src/engine/sampler_candidates.ts";
 import { Rng } from "../support/rng.ts";
+import { createScoreBoard } from "../support/score_board.ts";
 
 /** Sizes around the ones where something changes: one candidate, few, a heap's last row, many. */
 const SIZES = [1, 2, 3, 7, 8, 9, 63, 64, 65, 257, 1000];
@@ -13,12 +14,11 @@ for (const ties of [false, true]) {
   };
   const title = ties ? "among equal scores" : "among different scores";
 
-  Deno.test(`Candidates.keepTopK() keeps what a full sort puts first, ${title}`, () => {
+  Deno.test(`Candidates.reset() takes what a full sort puts first, ${title}`, () => {
     for (const size of SIZES) {
       for (const k of [1, 2, size >> 1, size - 1, size, size + 1].filter((each) => each > 0)) {
         const logits = scores(size, size + k);
-        const candidates = reset(logits);
-        candidates.keepTopK(k);
+        const candidates = reset(logits, Math.min(k, size));
         assertEquals(idsOf(candidates), new Set(sorted(logits).slice(0, k)), `${k} of ${size}`);
       }
     }
@@ -63,10 +63,14 @@ Deno.test("Candidates takes time proportional to the vocabulary on sorted and eq
 });
 
 Deno.test("Candidates.reset() starts over with every id that has a number above -Infinity", () => {
-  const candidates = reset(Float32Array.of(1, NaN, -Infinity, 2));
-  candidates.keepTopK(1);
+  const board = createScoreBoard(4);
+  const candidates = new Candidates(board, { countMax: 3, typical: false });
+  board.scores.set([1, NaN, -Infinity, 2]);
+  candidates.reset();
+  candidates.keepTopP(0.1);
   assertEquals(candidates.count, 1);
-  candidates.reset(Float32Array.of(NaN, 0, 0, -Infinity));
+  board.scores.set([NaN, 0, 0, -Infinity]);
+  candidates.reset();
   assertEquals(candidates.count, 2);
   assertEquals(idsOf(candidates), new Set([1, 2]));
 });
@@ -99,9 +103,11 @@ Deno.test("Candidates.keepTypical() keeps the infinite ones when there are some"
   }
 });
 
-function reset(scores: Float32Array): Candidates {
-  const candidates = new Candidates(scores.length, { typical: true });
-  candidates.reset(scores);
+function reset(scores: Float32Array, countMax = scores.length): Candidates {
+  const board = createScoreBoard(scores.length);
+  board.scores.set(scores);
+  const candidates = new Candidates(board, { countMax, typical: true });
+  candidates.reset();
   return candidates;
 }
 

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertLess, assertThrows } from "@std/assert";
-import { Sampler } from "../../src/engine/sampler.ts";
 import type { SamplingOptions } from "../../src/llm/types.ts";
 import { Rng } from "../support/rng.ts";
+import { LogitsSampler } from "../support/score_board.ts";
 
 /** Nothing narrows the choice, nothing changes a logit: what a test is not about. */
 const PLAIN: SamplingOptions = { temperature: 1, topK: 0, topP: 1, minP: 0, seed: 1 };
@@ -72,7 +72,7 @@ Deno.test("Sampler applies its steps in the documented order", () => {
 
 Deno.test("Sampler takes the best id at temperature 0, after penalties and bias", () => {
   const greedy = (options: SamplingOptions, accepted: number[] = []) => {
-    const sampler = new Sampler({ temperature: 0, ...options }, 5);
+    const sampler = new LogitsSampler({ temperature: 0, ...options }, 5);
     accepted.forEach((id) => sampler.accept(id));
     return sampler.sample(LOGITS);
   };
@@ -87,7 +87,7 @@ Deno.test("Sampler takes the best id at temperature 0, after penalties and bias"
 
 Deno.test("Sampler penalises by the number of occurrences, not by presence alone", () => {
   const best = (frequencyPenalty: number, accepted: number[]) => {
-    const sampler = new Sampler({ temperature: 0, frequencyPenalty }, 2);
+    const sampler = new LogitsSampler({ temperature: 0, frequencyPenalty }, 2);
     accepted.forEach((id) => sampler.accept(id));
     return sampler.sample(Float32Array.of(1, 0));
   };
@@ -98,7 +98,7 @@ Deno.test("Sampler penalises by the number of occurrences, not by presence alone
 
 Deno.test("Sampler multiplies negative logits by the repeat penalty, divides positive ones", () => {
   const best = (logits: number[], accepted: number) => {
-    const sampler = new Sampler({ temperature: 0, repeatPenalty: 2 }, 2);
+    const sampler = new LogitsSampler({ temperature: 0, repeatPenalty: 2 }, 2);
     sampler.accept(accepted);
     return sampler.sample(Float32Array.from(logits));
   };
@@ -110,7 +110,7 @@ Deno.test("Sampler multiplies negative logits by the repeat penalty, divides pos
 
 Deno.test("Sampler takes a repeat penalty that is not above 0 for none", () => {
   for (const repeatPenalty of [0, -1, NaN]) {
-    const sampler = new Sampler({ temperature: 0, repeatPenalty }, 2);
+    const sampler = new LogitsSampler({ temperature: 0, repeatPenalty }, 2);
     sampler.accept(0);
     assertEquals(sampler.sample(Float32Array.of(-1, -2)), 0, `${repeatPenalty}`);
     assertEquals(sampler.sample(Float32Array.of(2, 1)), 0, `${repeatPenalty}`);
@@ -119,7 +119,7 @@ Deno.test("Sampler takes a repeat penalty that is not above 0 for none", () => {
 
 Deno.test("Sampler forgets ids older than repeatLastN, and none when it is -1", () => {
   const best = (repeatLastN: number, accepted: number[]) => {
-    const sampler = new Sampler({ temperature: 0, presencePenalty: 2, repeatLastN }, 3);
+    const sampler = new LogitsSampler({ temperature: 0, presencePenalty: 2, repeatLastN }, 3);
     accepted.forEach((id) => sampler.accept(id));
     return sampler.sample(Float32Array.of(1, 0, -5));
   };
@@ -132,7 +132,7 @@ Deno.test("Sampler forgets ids older than repeatLastN, and none when it is -1", 
 
 Deno.test("Sampler repeats its ids with the same seed, and not with another", () => {
   const ids = (seed: number | undefined) => {
-    const sampler = new Sampler({ seed, repeatPenalty: 1.1 }, 1000);
+    const sampler = new LogitsSampler({ seed, repeatPenalty: 1.1 }, 1000);
     return { seed: sampler.seed, ids: drawIds(sampler, randomLogits(1000, 5), 50) };
   };
   assertEquals(ids(7), ids(7));
@@ -143,18 +143,37 @@ Deno.test("Sampler repeats its ids with the same seed, and not with another", ()
   assertEquals(ids(unseeded.seed), unseeded);
 });
 
-Deno.test("Sampler leaves the logits as they are", () => {
+Deno.test("Sampler changes the scores of remembered and biased ids only", () => {
   const logits = randomLogits(100, 3);
-  const before = logits.slice();
-  const sampler = new Sampler({ repeatPenalty: 1.3, logitBias: new Map([[5, 3]]), seed: 1 }, 100);
-  drawIds(sampler, logits, 20);
-  assertEquals(logits, before);
+  for (const temperature of [0, 0.8]) {
+    const options = { temperature, repeatPenalty: 1.3, logitBias: new Map([[5, 3]]), seed: 1 };
+    const sampler = new LogitsSampler(options, 100);
+    sampler.accept(7);
+    sampler.sample(logits);
+    const { scores } = sampler.board;
+    const changed = [...logits.keys()].filter((id) => scores[id] !== logits[id]);
+    assertEquals(changed, [5, 7]);
+  }
+});
+
+Deno.test("Sampler gives the ids it has always given for a seed", () => {
+  const logits = randomLogits(2000, 12);
+  const ids = (options: SamplingOptions) =>
+    drawIds(new LogitsSampler({ seed: 9, ...options }, 2000), logits, 8);
+  const flat = { temperature: 1.5, topP: 1, minP: 0 };
+  const all = { ...flat, topK: 0 };
+  assertEquals(ids({}), [787, 655, 255, 787, 655, 255, 787, 353]);
+  assertEquals(ids(flat), [694, 655, 255, 1600, 1922, 255, 787, 353]);
+  assertEquals(ids(all), [255, 1443, 1626, 283, 1097, 1718, 615, 787]);
+  assertEquals(ids({ ...all, typicalP: 0.7 }), [1584, 255, 787, 1584, 387, 787, 655, 1030]);
+  const penalised = { ...flat, topK: 300, topP: 0.9, repeatPenalty: 1.2 };
+  assertEquals(ids(penalised), [46, 255, 694, 1584, 1283, 1427, 787, 1922]);
 });
 
 Deno.test("Sampler uses the documented defaults", () => {
   const drawn = (options: SamplingOptions, weights: number[]) => {
     const logits = Float32Array.from(weights, Math.log);
-    const sampler = new Sampler({ temperature: 1, seed: 3, ...options }, weights.length);
+    const sampler = new LogitsSampler({ temperature: 1, seed: 3, ...options }, weights.length);
     return new Set(Array.from({ length: 3000 }, () => sampler.sample(logits))).size;
   };
   assertEquals(drawn({ topP: 1, minP: 0 }, new Array(50).fill(1)), 40);
@@ -164,7 +183,11 @@ Deno.test("Sampler uses the documented defaults", () => {
 
   const logits = randomLogits(500, 11);
   const ids = (options: SamplingOptions) =>
-    drawIds(new Sampler({ seed: 3, topK: 0, minP: 0, topP: 1, ...options }, 500), logits, 100);
+    drawIds(
+      new LogitsSampler({ seed: 3, topK: 0, minP: 0, topP: 1, ...options }, 500),
+      logits,
+      100,
+    );
   assertEquals(ids({}), ids({ temperature: 0.8, typicalP: 1, repeatPenalty: 1 }));
   assert(ids({}).join() !== ids({ temperature: 0.81 }).join());
   assertEquals(ids({ presencePenalty: 9 }), ids({ presencePenalty: 9, repeatLastN: 64 }));
@@ -175,7 +198,7 @@ Deno.test("Sampler uses the documented defaults", () => {
 Deno.test("Sampler never chooses NaN or -Infinity while there is another id", () => {
   const logits = Float32Array.of(NaN, -Infinity, -80, NaN, -90, -Infinity);
   for (const options of [...STEPS, { temperature: 0 }]) {
-    const sampler = new Sampler({ ...PLAIN, ...options }, 6);
+    const sampler = new LogitsSampler({ ...PLAIN, ...options }, 6);
     for (const id of drawIds(sampler, logits, 50)) assert(id === 2 || id === 4, `${id}`);
   }
 });
@@ -183,17 +206,17 @@ Deno.test("Sampler never chooses NaN or -Infinity while there is another id", ()
 Deno.test("Sampler chooses among the infinite when there are infinite logits", () => {
   const logits = Float32Array.of(5, Infinity, 9, Infinity, NaN);
   for (const options of [...STEPS, { temperature: Infinity }]) {
-    const ids = drawIds(new Sampler({ ...PLAIN, ...options }, 5), logits, 50);
+    const ids = drawIds(new LogitsSampler({ ...PLAIN, ...options }, 5), logits, 50);
     for (const id of ids) assert(id === 1 || id === 3, `${JSON.stringify(options)} gave ${id}`);
   }
-  const both = drawIds(new Sampler(PLAIN, 5), logits, 50);
+  const both = drawIds(new LogitsSampler(PLAIN, 5), logits, 50);
   assertEquals(new Set(both).size, 2);
 });
 
 Deno.test("Sampler falls back to the first id that is not NaN when nothing is left", () => {
   for (const options of [...STEPS, { temperature: 0 }]) {
     const sample = (...logits: number[]) =>
-      new Sampler({ ...PLAIN, ...options }, logits.length).sample(Float32Array.from(logits));
+      new LogitsSampler({ ...PLAIN, ...options }, logits.length).sample(Float32Array.from(logits));
     assertEquals(sample(-Infinity, -Infinity), 0);
     assertEquals(sample(NaN, NaN, -Infinity, -Infinity), 2);
     assertEquals(sample(NaN, NaN), 0);
@@ -206,7 +229,7 @@ Deno.test("Sampler obeys a bias that forbids all ids but one, or forces one", ()
   const forced = new Map([[2, 1e6]]);
   for (const logitBias of [forbidden, forced, new Map([[2, Infinity]])]) {
     for (const options of STEPS) {
-      const sampler = new Sampler({ ...PLAIN, ...options, logitBias }, 5);
+      const sampler = new LogitsSampler({ ...PLAIN, ...options, logitBias }, 5);
       assertEquals(new Set(drawIds(sampler, LOGITS, 20)), new Set([2]));
     }
   }
@@ -219,9 +242,9 @@ Deno.test("Sampler overlooks biases of ids outside the vocabulary", () => {
 
 Deno.test("Sampler narrows equal logits to the first ids", () => {
   const logits = new Float32Array(1000).fill(2.5);
-  const ids = drawIds(new Sampler({ ...PLAIN, topK: 7 }, 1000), logits, 300);
+  const ids = drawIds(new LogitsSampler({ ...PLAIN, topK: 7 }, 1000), logits, 300);
   assertEquals(new Set(ids), new Set([0, 1, 2, 3, 4, 5, 6]));
-  const half = drawIds(new Sampler({ ...PLAIN, topP: 0.0095 }, 1000), logits, 500);
+  const half = drawIds(new LogitsSampler({ ...PLAIN, topP: 0.0095 }, 1000), logits, 500);
   assertEquals(new Set(half), new Set([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]));
 });
 
@@ -232,7 +255,7 @@ Deno.test("Sampler survives senseless options and still gives ids of the vocabul
   const others = ["repeatLastN", "frequencyPenalty", "presencePenalty", "seed"];
   for (const name of [...names, ...others]) {
     for (const value of senseless) {
-      const sampler = new Sampler({ seed: 1, [name]: value }, 50);
+      const sampler = new LogitsSampler({ seed: 1, [name]: value }, 50);
       for (const id of drawIds(sampler, logits, 20)) {
         assert(Number.isInteger(id) && id >= 0 && id < 50, `${name} ${value} gave ${id}`);
       }
@@ -240,9 +263,8 @@ Deno.test("Sampler survives senseless options and still gives ids of the vocabul
   }
 });
 
-Deno.test("Sampler refuses logits of another length and ids outside the vocabulary", () => {
-  const sampler = new Sampler({}, 5);
-  assertThrows(() => sampler.sample(new Float32Array(6)), Error, "6 logits of 5");
+Deno.test("Sampler refuses ids outside the vocabulary", () => {
+  const sampler = new LogitsSampler({}, 5);
   assertThrows(() => sampler.accept(5), Error, "no id 5");
   assertThrows(() => sampler.accept(-1), Error, "no id -1");
 });
@@ -261,7 +283,7 @@ const STEPS: readonly SamplingOptions[] = [
 ];
 
 /** Draws and accepts. */
-function drawIds(sampler: Sampler, logits: Float32Array, count: number): number[] {
+function drawIds(sampler: LogitsSampler, logits: Float32Array, count: number): number[] {
   return Array.from({ length: count }, () => {
     const id = sampler.sample(logits);
     sampler.accept(id);
@@ -285,7 +307,7 @@ function assertFrequencies(
   accepted: readonly number[] = [],
 ): void {
   const draws = 20_000;
-  const sampler = new Sampler({ ...PLAIN, ...options }, expected.length);
+  const sampler = new LogitsSampler({ ...PLAIN, ...options }, expected.length);
   for (const id of accepted) sampler.accept(id);
   const counts = expected.map(() => 0);
   for (let i = 0; i < draws; i++) counts[sampler.sample(LOGITS)]++;

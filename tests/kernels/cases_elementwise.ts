@@ -1,4 +1,4 @@
-/** Norm, sums, rotary embedding, sampling helpers, reading. */
+/** Norm, sums, rotary embedding, reading. */
 import { assert, assertEquals } from "@std/assert";
 import * as ops from "../../src/reference/ops.ts";
 import { Rng } from "../support/rng.ts";
@@ -38,20 +38,6 @@ export const elementwiseCases: readonly KernelCase[] = [
     legalCall: (arena) => [arena.place(512), 64, 2, 2, 32, 32, arena.place(256), 1],
     addresses: [0, 6],
     counts: [1, 2, 3, 4, 5],
-  },
-  {
-    name: "argmax_f32",
-    sweep: sweepArgmax,
-    legalCall: (arena) => [arena.place(256), 64],
-    addresses: [0],
-    counts: [1],
-  },
-  {
-    name: "softmax_f32",
-    sweep: sweepSoftmax,
-    legalCall: (arena) => [arena.place(256), 64, 1],
-    addresses: [0],
-    counts: [1],
   },
   {
     name: "read_only",
@@ -150,39 +136,6 @@ function sweepRope(arena: TestArena): void {
         const expected = ops.rope(unstride(x, n, stride, width), cosSin, shape);
         const got = unstride(arena.floats(xAt, n * stride), n, stride, width);
         assertClose(got, expected, 1e-13, `rope_f32 ${headDim} ${rotDim} ${kind}`);
-      }
-    }
-  }
-}
-
-function sweepArgmax(arena: TestArena): void {
-  const rng = new Rng(7);
-  for (const n of WIDTHS) {
-    for (let round = 0; round < 6; round++) {
-      arena.reset();
-      const x = randomFloats(rng, n).map((value) => round % 2 === 0 ? value : Math.round(value));
-      if (round > 2) x[rng.int(n)] = NaN;
-      if (round === 4) x[rng.int(n)] = Infinity;
-      if (round === 5) x.fill(NaN);
-      const at = arena.put(x, 4);
-      assertEquals(arena.run(() => arena.kernels.argmax_f32(at, n)), ops.argmax(x));
-    }
-  }
-}
-
-function sweepSoftmax(arena: TestArena): void {
-  const rng = new Rng(8);
-  for (const n of [...WIDTHS, 32000]) {
-    for (const invTemperature of [1, 0.5, 2]) {
-      for (const size of [0, 1, 30]) {
-        arena.reset();
-        const x = randomFloats(rng, n, size);
-        if (n > 4) x[3] = -Infinity;
-        const at = arena.put(x, 4);
-        arena.run(() => arena.kernels.softmax_f32(at, n, invTemperature), [at, 4 * n]);
-        const expected = ops.softmax(x, invTemperature);
-        assertClose(arena.floats(at, n), expected, 1e-12, `softmax_f32 n ${n}`);
-        if (n > 4) assertEquals(arena.floats(at, n)[3], 0);
       }
     }
   }

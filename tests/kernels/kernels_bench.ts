@@ -218,8 +218,8 @@ function benchRest({ kernels, actsAt, outAt, ...rest }: Bench): void {
   time("rope_f32 norm", () => kernels.rope_f32(actsAt, d, n, 32, 64, 64, outAt, 0));
   time("store_keys_f16", () => kernels.store_keys_f16(outAt, d, actsAt, 0, n, 32, 64));
   time("store_values_f16", () => kernels.store_values_f16(outAt, d, actsAt, 0, n, 32, 64));
-  time("softmax_f32", () => kernels.softmax_f32(outAt, n * d, 1));
   time("argmax_f32", () => kernels.argmax_f32(outAt, n * d));
+  time("top_k_f32", () => kernels.top_k_f32(outAt, n * d, 40, actsAt));
   for (const type of ["Q4_0", "Q8_0", "Q4_K", "Q6_K"]) {
     const { id, blockBytes, blockElements } = dtypeByName(type)!;
     const [rows, blocks] = [256, d / blockElements];

@@ -72,7 +72,7 @@ function steps(arena: TestArena, n: number, seed: number): Uint8Array[] {
   arena.reset();
   const { kernels } = arena;
   const [x, y, weight] = [n * K, n * K, K].map((count) => arena.put(randomFloats(rng, count)));
-  const out = arena.place(4 * n * K);
+  const [out, ids] = [arena.place(4 * n * K), arena.place(160)];
   const outputs: Uint8Array[] = [];
   for (let i = 0; i < 60; i++) {
     kernels.rms_norm_f32(x, K, weight, out, K, n, K, 1e-5);
@@ -80,7 +80,8 @@ function steps(arena: TestArena, n: number, seed: number): Uint8Array[] {
     kernels.add_bias_f32(out, K, weight, n, K);
     kernels.add_f32(out, K, y, K, n, K);
     kernels.silu_mul_f32(out, y, K, x, K, n, K);
-    kernels.softmax_f32(out, n * K, 0.7);
+    const [best, count] = [kernels.argmax_f32(out, n * K), kernels.top_k_f32(out, n * K, 40, ids)];
+    outputs.push(new Uint8Array(Uint32Array.of(best, count).buffer), arena.slice(ids, 160));
     outputs.push(arena.slice(out, 4 * n * K), arena.slice(x, 4 * n * K));
   }
   return outputs;

@@ -169,6 +169,16 @@ Deno.test("planRanks() shares learned positions out up to the context", () => {
   assertCovers(plans.map(({ positions }) => positions!.rows), 100);
 });
 
+Deno.test("planRanks() gives the rank that leads room for whole rows of logits and as many ids", () => {
+  const plans = plan({ vocabSize: 512 }, { rankCount: 3, chunkTokens: 4 });
+  const floatsOf = ({ arenas, outputArena }: RankPlan, name: string) =>
+    arenas[outputArena].regions.find((region) => region.name === name)!.sizeBytes / 4;
+  const own = plans.map(({ shard }) => lengthOf(shard.vocab));
+  assertEquals(plans.map(({ strides }) => strides.logits), [512, own[1], own[2]]);
+  assertEquals(plans.map((each) => floatsOf(each, "logits")), [4 * 512, 4 * own[1], 4 * own[2]]);
+  assertEquals(plans.map((each) => floatsOf(each, "candidates")), [512, 0, 0]);
+});
+
 function plan(model: TinyModelOptions, options: Partial<PlanOptions>): RankPlan[] {
   const file = parseGguf(tinyModel(model));
   return planRanks(describeModel(file), file.tensors, {

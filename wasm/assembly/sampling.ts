@@ -1,44 +1,112 @@
-/** What choosing a token needs of a row of logits, f32 [n]. */
+/** What choosing a token needs of a row of scores, f32 [n]: the largest one, the k largest ones. */
 import { check_bytes } from "./bounds";
-import { exp_f32x4 } from "./exp";
-import { sum_lanes } from "./simd";
+
+/** 4 KiB: the second look, for where the largest is, finds its part in the L1 cache. */
+const PART_FLOATS: u32 = 1024;
 
 /** Index of the largest value; the first among equals; NaN never wins (0 when all are NaN). */
 export function argmax_f32(x: usize, n: u32): u32 {
   check_bytes(x, <u64> n << 2);
-  const largest = largest_of(x, n);
-  for (let i: u32 = 0; i < n; i++) {
-    if (load<f32>(x + (i << 2)) == largest) return i;
+  let largest: f32 = -Infinity;
+  let from: u32 = 0;
+  for (let i: u32 = 0; i < n; i += PART_FLOATS) {
+    const most = largest_of(x + (i << 2), min(PART_FLOATS, n - i));
+    if (most > largest) {
+      largest = most;
+      from = i;
+    }
   }
+  const largests = f32x4.splat(largest);
+  let i = from;
+  for (; i + 4 <= n; i += 4) {
+    const equal = i32x4.bitmask(f32x4.eq(v128.load(x + (i << 2)), largests));
+    if (equal != 0) return i + ctz(equal);
+  }
+  for (; i < n; i++) if (load<f32>(x + (i << 2)) == largest) return i;
   return 0;
 }
 
-/** In place: x = exp((x − max) · invTemperature) / Σ. */
-export function softmax_f32(x: usize, n: u32, invTemperature: f32): void {
+/**
+ * ids u32 [k] = the indices of the k largest values, in no order; of equal values the first. NaN
+ * and -Infinity are left out: where no more than k are left, all of them, ascending. Returns how
+ * many there are.
+ *
+ * A heap of k indices with the smallest value at its root meets the others from left to right: one
+ * comparison of sixteen values with the root's turns most of them away.
+ */
+export function top_k_f32(x: usize, n: u32, k: u32, ids: usize): u32 {
   check_bytes(x, <u64> n << 2);
-  const largest = largest_of(x, n);
-  const shift = f32x4.splat(largest);
-  const factor = f32x4.splat(invTemperature);
-  const whole = (<usize> n & ~3) << 2;
-  const end = <usize> n << 2;
-  // f64 would be wasted on the terms but not on the sum: a vocabulary has 150,000 of them.
-  let sum: f64 = 0;
-  for (let i: usize = 0; i < whole; i += 16) {
-    const e = exp_f32x4(f32x4.mul(f32x4.sub(v128.load(x + i), shift), factor));
-    v128.store(x + i, e);
-    sum += <f64> sum_lanes(e);
+  check_bytes(ids, <u64> k << 2);
+  let count: u32 = 0;
+  let i: u32 = 0;
+  for (; i < n && count < k; i++) {
+    store<u32>(ids + (count << 2), i);
+    count += u32(load<f32>(x + (i << 2)) > -Infinity);
   }
-  for (let i = whole; i < end; i += 4) {
-    const e = exp_f32x4(f32x4.mul(f32x4.sub(v128.load32_zero(x + i), shift), factor));
-    v128.store_lane<u32>(x + i, e, 0);
-    sum += <f64> f32x4.extract_lane(e, 0);
+  if (k == 0) return 0;
+  i = next_above(x, i, n, -Infinity);
+  if (i == n) return count;
+  for (let root = k >> 1; root > 0; root--) sift_down(ids, root - 1, k, x);
+  let bar = value_at(x, ids, 0);
+  // What equals the bar has a larger index than it, and stays out.
+  for (i = next_above(x, i, n, bar); i < n; i = next_above(x, i + 1, n, bar)) {
+    store<u32>(ids, i);
+    sift_down(ids, 0, k, x);
+    bar = value_at(x, ids, 0);
   }
-  const inverse: f32 = <f32> (1 / sum);
-  const inverses = f32x4.splat(inverse);
-  for (let i: usize = 0; i < whole; i += 16) {
-    v128.store(x + i, f32x4.mul(v128.load(x + i), inverses));
+  return k;
+}
+
+/** The first index from `from` on whose value is above `bar`; n when there is none. */
+function next_above(x: usize, from: u32, n: u32, bar: f32): u32 {
+  const bars = f32x4.splat(bar);
+  let i = from;
+  for (; i + 16 <= n; i += 16) {
+    const at = x + (i << 2);
+    const a = v128.or(f32x4.gt(v128.load(at), bars), f32x4.gt(v128.load(at, 16), bars));
+    const b = v128.or(f32x4.gt(v128.load(at, 32), bars), f32x4.gt(v128.load(at, 48), bars));
+    if (v128.any_true(v128.or(a, b))) break;
   }
-  for (let i = whole; i < end; i += 4) store<f32>(x + i, load<f32>(x + i) * inverse);
+  for (; i + 4 <= n; i += 4) {
+    const above = i32x4.bitmask(f32x4.gt(v128.load(x + (i << 2)), bars));
+    if (above != 0) return i + ctz(above);
+  }
+  while (i < n && !(load<f32>(x + (i << 2)) > bar)) i++;
+  return i;
+}
+
+/** Restores the heap of `size` indices below `root`: none is larger than its children's. */
+function sift_down(ids: usize, root: u32, size: u32, x: usize): void {
+  const id = load<u32>(ids + (root << 2));
+  const value = load<f32>(x + (id << 2));
+  let hole = root;
+  for (let child: u32 = 2 * hole + 1; child < size; child = 2 * hole + 1) {
+    let childId = load<u32>(ids + (child << 2));
+    let childValue = load<f32>(x + (childId << 2));
+    if (child + 1 < size) {
+      const otherId = load<u32>(ids + (child << 2), 4);
+      const otherValue = load<f32>(x + (otherId << 2));
+      if (is_larger(childValue, childId, otherValue, otherId)) {
+        child++;
+        childId = otherId;
+        childValue = otherValue;
+      }
+    }
+    if (!is_larger(value, id, childValue, childId)) break;
+    store<u32>(ids + (hole << 2), childId);
+    hole = child;
+  }
+  store<u32>(ids + (hole << 2), id);
+}
+
+/** Of equal values, the one of the smaller index counts as the larger. */
+function is_larger(a: f32, aId: u32, b: f32, bId: u32): bool {
+  return a > b || (a == b && aId < bId);
+}
+
+/** The value that ids[index] names. */
+function value_at(x: usize, ids: usize, index: u32): f32 {
+  return load<f32>(x + (load<u32>(ids + (index << 2)) << 2));
 }
 
 /** The largest value that is a number; -Infinity when there is none. */
