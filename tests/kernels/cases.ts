@@ -13,6 +13,7 @@ import { gatherCases } from "./cases_gather.ts";
 import { normCases } from "./cases_norms.ts";
 import { quantisedMatmulCases } from "./cases_matmul_q8.ts";
 import { rowCases } from "./cases_rows.ts";
+import { sparseCases } from "./cases_sparse.ts";
 
 export interface KernelCase {
   readonly name: keyof Kernels;
@@ -37,4 +38,5 @@ export const KERNEL_CASES: readonly KernelCase[] = [
   ...quantisedMatmulCases,
   ...floatMatmulCases,
   ...attentionCases,
+  ...sparseCases,
 ];
