@@ -3,8 +3,8 @@
  * weights of one neuron) can be read without the others. Integer constants only: read by
  * TypeScript and by AssemblyScript alike.
  *
- * A matrix of R rows, R a multiple of 64, is a run of blocks of 32 columns, each in as many bytes as
- * the file has for these columns:
+ * A matrix of R rows, R a multiple of 64, is a run of blocks of 32 columns, each in as many bytes
+ * as the file has for these columns:
  *
  *   ├─ quants of column 0, all rows ─┼─ … ─┼─ column 31 ─┼─ R f16: the rows' scales of the block ─┤
  *
