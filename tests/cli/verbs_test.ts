@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { withTinyFile } from "../support/loaded_model.ts";
 import { runCli, withTinyModel } from "./run_cli.ts";
 
 /** Runs a verb that must succeed, and parses all of its stdout as one JSON document. */
@@ -139,19 +138,6 @@ Deno.test("bench --json has every field of the contract", () =>
     assertMatch(report.ids_hash, /^[0-9a-f]{64}$/);
     const again = await runJson(["bench", path, "--json", "--threads", "2", ...size]);
     assertEquals(again.ids_hash, report.ids_hash);
-  }));
-
-Deno.test("bench counts skipped neurons, and --dense skips none", () =>
-  withTinyFile({ architecture: "bamboo", type: "Q8_0" }, async (path) => {
-    const size = ["--prompt-tokens", "9", "--gen-tokens", "10", "--repeat", "1", "--threads", "2"];
-    const sparse = await runJson(["bench", path, "--json", ...size]);
-    const dense = await runJson(["bench", path, "--json", "--dense", ...size]);
-    const neurons = 2 * 96;
-    assert(sparse.neurons_skipped > 0 && sparse.neurons_skipped < neurons);
-    assert(sparse.bytes_per_token < dense.bytes_per_token);
-    assertEquals([dense.neurons_skipped, dense.ids_hash], [0, sparse.ids_hash]);
-    assertEquals((await runJson(["show", path, "--json"])).sparse, true);
-    assertEquals((await runJson(["show", path, "--json", "--dense"])).sparse, false);
   }));
 
 Deno.test("bench refuses a --memory that the model does not fit into", () =>
