@@ -9,9 +9,10 @@
  * business, their size is `q8_bytes(n, k)`.
  */
 import type { RowKernels } from "./row_kernels.ts";
+import type { SparseKernels } from "./sparse_kernels.ts";
 
 /** The exports of an instance. */
-export interface Kernels extends RowKernels {
+export interface Kernels extends RowKernels, SparseKernels {
   // --- weights into an arena -------------------------------------------------------------------
   /**
    * Repacks blocks of a file into packed rows. `src`: `rows` rows of `blocks` blocks of ggml type

@@ -11,6 +11,7 @@ export interface LoadFlags {
   readonly threads?: number;
   readonly ctxSize?: number;
   readonly kvType?: NonNullable<LoadOptions["kvType"]>;
+  readonly dense?: boolean;
 }
 
 /** Adds the flags of every verb that loads a model. */
@@ -24,7 +25,8 @@ export function addLoadOptions(verb: Command): Command {
         "f16",
         "f32",
       ]),
-    );
+    )
+    .option("--dense", "compute every neuron, also of models whose neurons are mostly silent");
 }
 
 /** More threads than this help no machine that this version knows. */
@@ -32,7 +34,8 @@ const threadCount = wholeNumber({ min: 1, max: 64 });
 
 /** `LoadOptions` of the flags alone, for planning without loading. */
 export function toLoadOptions(flags: LoadFlags): LoadOptions {
-  return { threads: flags.threads, contextLength: flags.ctxSize, kvType: flags.kvType };
+  const { threads, ctxSize: contextLength, kvType, dense } = flags;
+  return { threads, contextLength, kvType, sparse: dense ? false : undefined };
 }
 
 /** Loads the model of a verb, showing progress; `using` closes it. */

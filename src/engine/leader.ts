@@ -7,7 +7,9 @@ import type { StepWords } from "../memory/control.ts";
 import { STEP_KIND_FORWARD, STEP_KIND_READ } from "../memory/control_layout.ts";
 import type { FinishReason, SamplingOptions } from "../llm/types.ts";
 import type { RankRunner } from "../rank/open_rank.ts";
+import { floats64 } from "../rank/arena_views.ts";
 import { lengthOf } from "../rank/shard.ts";
+import { SKIPPED_BYTES, SKIPPED_NEURONS } from "../rank/sparse_block.ts";
 import { negativeLogProbability } from "./log_probability.ts";
 import { Sampler } from "./sampler.ts";
 import { ScoreBoard } from "./score_board.ts";
@@ -24,6 +26,8 @@ export class Leader {
   readonly #parts: readonly (readonly Float32Array[])[];
   /** The first row: where the sampler looks. */
   readonly #board: ScoreBoard;
+  /** What every rank has skipped so far, [neurons, bytes]. */
+  readonly #skipped: readonly Float64Array[];
   /** Ids whose keys and values are in the cache, from position 0 on. */
   readonly #cachedIds: Int32Array;
   #cachedCount = 0;
@@ -54,6 +58,9 @@ export class Leader {
       scoresAt: workspaces[outputArena].logits,
       idsAt: workspaces[outputArena].candidates,
     });
+    this.#skipped = plans.map((plan, rank) =>
+      floats64(memories[rank][0], plan.workspaces[0].skipped, 2)
+    );
     this.#cachedIds = new Int32Array(runner.rank.plan.contextLength);
   }
 
@@ -76,6 +83,7 @@ export class Leader {
     const reused = this.#reusePrefix(ids, isRepeatable(request.sampling));
     let finished: FinishReason | null = this.#prefill(ids, reused) ? null : "cancelled";
     const promptDoneMs = performance.now();
+    const skipped = [SKIPPED_NEURONS, SKIPPED_BYTES].map((place) => this.#countSkipped(place));
 
     let count = 0;
     while (finished === null) {
@@ -101,6 +109,8 @@ export class Leader {
         promptMs: promptDoneMs - startMs,
         predictedTokens: count,
         predictedMs: performance.now() - promptDoneMs,
+        skippedNeurons: this.#countSkipped(SKIPPED_NEURONS) - skipped[0],
+        skippedBytes: this.#countSkipped(SKIPPED_BYTES) - skipped[1],
       },
     };
   }
@@ -150,6 +160,10 @@ export class Leader {
       }
     }
     return sum;
+  }
+
+  #countSkipped(place: number): number {
+    return this.#skipped.reduce((sum, counts) => sum + counts[place], 0);
   }
 
   /** Rate at which all ranks together read their weights, GB/s: the best of three passes. */

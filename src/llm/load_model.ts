@@ -26,6 +26,8 @@ export interface LoadOptions {
   readonly maxWaiting?: number;
   /** Tokens of a prompt that are computed at once. Default 64, of a mixture of experts 256. */
   readonly chunkTokens?: number;
+  /** Neurons that do not fire are not computed (default), in models whose neurons can be silent. */
+  readonly sparse?: boolean;
   /** The name clients use; left out: the file's name. */
   readonly id?: string;
   /** Most bytes of one thread's arena; smaller ones make models span several (for tests). */
@@ -121,6 +123,7 @@ export function planModel(
     contextLength: contextLengthFor(of.model, options),
     chunkTokens: options.chunkTokens ?? chunkTokensFor(of.model),
     kvType: options.kvType ?? "auto",
+    isSparse: options.sparse,
     arenaBytesMax: options.arenaBytesMax,
     sizes: instantiateKernels(module, memory),
   });

@@ -60,6 +60,9 @@ export interface Timings {
   readonly promptMs: number;
   readonly predictedTokens: number;
   readonly predictedMs: number;
+  /** Neurons that decoding left out because they did not fire, and bytes of their weights. */
+  readonly skippedNeurons?: number;
+  readonly skippedBytes?: number;
 }
 
 /** What is known once a generation has ended. */

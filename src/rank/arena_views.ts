@@ -73,6 +73,15 @@ export class ArenaViews {
   }
 }
 
+/** A view of `length` doubles at a byte offset. */
+export function floats64(
+  memory: WebAssembly.Memory,
+  offsetBytes: number,
+  length: number,
+): Float64Array {
+  return new Float64Array(memory.buffer, offsetBytes, length);
+}
+
 /** A view of `length` floats at a byte offset. */
 export function floats(
   memory: WebAssembly.Memory,

@@ -11,6 +11,7 @@ import { activateNeurons } from "./neurons.ts";
 import type { RoutingWorkspacePlan } from "./plan_types.ts";
 import type { Residual } from "./residual.ts";
 import { type Routes, Routing } from "./routing.ts";
+import { SparseBlock } from "./sparse_block.ts";
 import type { StepState } from "./step_state.ts";
 
 /** One arena's routing workspace as JavaScript sees it. */
@@ -28,6 +29,8 @@ export class FeedForwardBlock {
   readonly #state: StepState;
   readonly #residual: Residual;
   readonly #routing: Routing | null;
+  /** Null where every neuron is computed. */
+  readonly #sparse: SparseBlock | null;
   /** Per arena; empty where no layer has experts. */
   readonly #views: readonly RoutingViews[];
 
@@ -39,6 +42,7 @@ export class FeedForwardBlock {
     const { plan, config: { experts } } = state;
     this.#state = state;
     this.#residual = by.residual;
+    this.#sparse = plan.isSparse ? new SparseBlock(state, by) : null;
     this.#routing = experts && new Routing(experts, plan.chunkTokens);
     this.#views = by.memories.flatMap((memory, arena) => routingViews(state, memory, arena));
   }
@@ -65,7 +69,8 @@ export class FeedForwardBlock {
 
   #addDense(block: Dense, layer: Layer): void {
     const x = this.#residual.read(layer.feedForwardNorm, block.readsQ8);
-    this.#residual.add(block.down, activateNeurons(this.#state, block, x, this.#state.n));
+    if (this.#sparse !== null && this.#state.n === 1) this.#sparse.add(block, x);
+    else this.#residual.add(block.down, activateNeurons(this.#state, block, x, this.#state.n));
   }
 
   #route(block: Experts, x: Activations): void {
@@ -98,7 +103,10 @@ export class FeedForwardBlock {
 
   #addShared(block: Experts, shared: Dense, x: Activations): void {
     const { kernels, inputs, n, arena } = this.#state;
-    if (shared.up.rowCount === 0) return this.#residual.add(shared.down, inputs.hidden);
+    if (shared.up.rowCount === 0) {
+      this.#residual.add(shared.down, inputs.hidden);
+      return;
+    }
     const hidden = activateNeurons(this.#state, shared, x, n);
     if (block.sharedGate !== null) {
       const { plan, sharedWeights } = this.#views[arena];

@@ -10,6 +10,7 @@ import type { TensorReader } from "../gguf/tensor_reader.ts";
 import type { GgufTensor } from "../gguf/types.ts";
 import { dequantize } from "../model/dequantize.ts";
 import { rowBytes } from "../model/dtypes.ts";
+import { COLUMN_GROUP_ROWS } from "../memory/column_layout.ts";
 import { piecesOf } from "./load_order.ts";
 import type { MatrixPlan, RankPlan, VectorPlan } from "./plan_types.ts";
 import { lengthOf } from "./shard.ts";
@@ -60,14 +61,16 @@ class ArenaLoader {
   matrix(plan: MatrixPlan): void {
     const tensor = this.#tensor(plan.tensor);
     const fileRowBytes = rowBytes(tensor.type, tensor.dims[0]);
-    const rowsAtOnce = Math.floor(this.#input.plan.stagingBytes / fileRowBytes);
+    const fitting = Math.floor(this.#input.plan.stagingBytes / fileRowBytes);
+    const rowsAtOnce = plan.isByColumns ? fitting - fitting % COLUMN_GROUP_ROWS : fitting;
     this.#requireStaging(plan.tensor, fileRowBytes);
     if (lengthOf(plan.columns) === 0) return;
     for (let row = plan.rows.start; row < plan.rows.end; row += rowsAtOnce) {
       const rows = Math.min(rowsAtOnce, plan.rows.end - row);
       this.#stage(tensor, row * fileRowBytes, rows * fileRowBytes);
       const target = plan.offsetBytes + (row - plan.rows.start) * plan.rowStrideBytes;
-      if (plan.type !== tensor.type) this.#widen(plan, tensor, { rows, target });
+      if (plan.isByColumns) this.#repackColumns(plan, { fileRowBytes, row, rows });
+      else if (plan.type !== tensor.type) this.#widen(plan, tensor, { rows, target });
       else this.#repack(plan, { fileRowBytes, rows, target });
     }
   }
@@ -103,6 +106,17 @@ class ArenaLoader {
       const bytes = rowBytes(plan.type, columns);
       this.#kernels.repack_float(source, fileRowBytes, target, stride, rows, bytes);
     }
+  }
+
+  /** Rows from `row` on, a multiple of those that are packed at a time. */
+  #repackColumns(plan: MatrixPlan, by: { fileRowBytes: number; row: number; rows: number }): void {
+    const { fileRowBytes, row, rows } = by;
+    const { type, columns, offsetBytes } = plan;
+    const source = this.#stagingOffset + rowBytes(type, columns.start);
+    const blocks = lengthOf(columns) / blockWeights(type);
+    const [all, first] = [lengthOf(plan.rows), row - plan.rows.start];
+    const id = typeId(type);
+    this.#kernels.repack_columns(id, source, fileRowBytes, offsetBytes, all, first, rows, blocks);
   }
 
   /** Rows of a small matrix that is kept more exactly than the file has it. */

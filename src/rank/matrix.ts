@@ -27,6 +27,10 @@ export interface Matrix {
   readonly columnCount: number;
   /** f32 [rowCount], or 0: none, or another rank's to add. */
   readonly bias: number;
+  /** Kept by columns (src/memory/column_layout.ts): one token skips those it multiplies by zero. */
+  readonly isByColumns: boolean;
+  /** Bytes of quants of one column; 0 where it is kept by rows. */
+  readonly columnStrideBytes: number;
 }
 
 export function matrixOf(plan: MatrixPlan): Matrix {
@@ -38,7 +42,14 @@ export function matrixOf(plan: MatrixPlan): Matrix {
     rowCount: lengthOf(plan.rows),
     columnCount: lengthOf(plan.columns),
     bias: plan.bias === null ? 0 : plan.bias.offsetBytes,
+    isByColumns: plan.isByColumns,
+    columnStrideBytes: plan.isByColumns ? columnBytes(plan) : 0,
   };
+}
+
+/** Two nibbles of quants a weight, or one. */
+function columnBytes({ type, rows }: MatrixPlan): number {
+  return type === "Q8_0" ? lengthOf(rows) : lengthOf(rows) / 2;
 }
 
 /** True when the matrix's kernel reads q8 tiles. */
@@ -51,7 +62,10 @@ export function quantize(kernels: Kernels, x: Activations, n: number, k: number)
   kernels.quantize_q8(x.f32, x.stride, n, k, x.q8);
 }
 
-/** out[t, r] = Σ_i matrix[r, i] · activations[t, i]; out f32 [n, outStride]. */
+/**
+ * out[t, r] = Σ_i matrix[r, i] · activations[t, i]; out f32 [n, outStride].
+ * @returns how many columns were read.
+ */
 export function multiply(
   kernels: Kernels,
   m: Matrix,
@@ -59,18 +73,25 @@ export function multiply(
   n: number,
   out: number,
   outStride: number,
-): void {
+): number {
   const { offsetBytes: w, rowStrideBytes: stride, rowCount: rows, columnCount: k } = m;
+  if (m.isByColumns) {
+    return kernels.matmul_q8_columns(m.typeId, w, rows, k, x.q8, n, out, outStride);
+  }
   switch (m.type) {
     case "F16":
-      return kernels.matmul_f16_f32(w, stride, rows, k, x.f32, x.stride, n, out, outStride);
+      kernels.matmul_f16_f32(w, stride, rows, k, x.f32, x.stride, n, out, outStride);
+      break;
     case "BF16":
-      return kernels.matmul_bf16_f32(w, stride, rows, k, x.f32, x.stride, n, out, outStride);
+      kernels.matmul_bf16_f32(w, stride, rows, k, x.f32, x.stride, n, out, outStride);
+      break;
     case "F32":
-      return kernels.matmul_f32_f32(w, stride, rows, k, x.f32, x.stride, n, out, outStride);
+      kernels.matmul_f32_f32(w, stride, rows, k, x.f32, x.stride, n, out, outStride);
+      break;
     default:
-      return kernels.matmul_q8(m.typeId, w, stride, rows, k, x.q8, n, out, outStride);
+      kernels.matmul_q8(m.typeId, w, stride, rows, k, x.q8, n, out, outStride);
   }
+  return k;
 }
 
 /** The same with the matrix's bias. */
@@ -81,9 +102,10 @@ export function project(
   n: number,
   out: number,
   outStride: number,
-): void {
-  multiply(kernels, m, x, n, out, outStride);
+): number {
+  const read = multiply(kernels, m, x, n, out, outStride);
   if (m.bias !== 0) kernels.add_bias_f32(out, outStride, m.bias, n, m.rowCount);
+  return read;
 }
 
 /** out f32 [columns] = row `index` of the matrix. `scratch`: any q8 tile that is free. */

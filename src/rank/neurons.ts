@@ -31,7 +31,8 @@ export function activateNeurons(
   return hidden;
 }
 
-function aloneKernel(kernels: Kernels, activation: Activation): Kernels["silu_f32"] {
+/** The activation by itself. */
+export function aloneKernel(kernels: Kernels, activation: Activation): Kernels["silu_f32"] {
   switch (activation) {
     case "silu":
       return kernels.silu_f32;
@@ -44,7 +45,8 @@ function aloneKernel(kernels: Kernels, activation: Activation): Kernels["silu_f3
   }
 }
 
-function gatedKernel(kernels: Kernels, activation: Activation): Kernels["silu_mul_f32"] {
+/** The activation times a second input. */
+export function gatedKernel(kernels: Kernels, activation: Activation): Kernels["silu_mul_f32"] {
   switch (activation) {
     case "silu":
       return kernels.silu_mul_f32;

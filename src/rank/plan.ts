@@ -14,6 +14,8 @@ import {
   SUPERBLOCK_WEIGHTS,
 } from "../memory/row_layout.ts";
 import type { LayerTensors, MatrixTensor, ModelDescription, VectorTensor } from "../model/types.ts";
+import { COLUMN_GROUP_ROWS } from "../memory/column_layout.ts";
+import { rowBytes } from "../model/dtypes.ts";
 import { type MatrixPart, norm, type Placer, planLayer } from "./plan_layer.ts";
 import type {
   KvType,
@@ -25,8 +27,10 @@ import type {
 } from "./plan_types.ts";
 import { type KernelSizes, largestBlock, logitsRows, planWorkspace } from "./plan_workspace.ts";
 import { lengthOf, planShards, type Range, type Shard } from "./shard.ts";
+import { isSilentKind } from "./sparse_kinds.ts";
 import {
   blockWeights,
+  canLieByColumns,
   isWeightType,
   packedRowBytes,
   WEIGHT_TYPES,
@@ -46,6 +50,8 @@ export interface PlanOptions {
   readonly chunkTokens: number;
   /** "auto": f32 when the matrices are f32, so that nothing is rounded; else f16. */
   readonly kvType: KvType | "auto";
+  /** False: every neuron is computed, also those whose activation is zero. */
+  readonly isSparse?: boolean;
   /** For tests: arenas smaller than a memory can be. */
   readonly arenaBytesMax?: number;
   /** What the kernels say they need. */
@@ -133,6 +139,7 @@ class RankPlanner implements Placer {
   readonly #workspaces: WorkspacePlan[] = [];
   readonly #stagingOffsets: number[] = [];
   readonly #stagingBytes: number;
+  readonly #isSparse: boolean;
   readonly #strides: RankPlan["strides"];
   readonly #layers: LayerPlan[] = [];
   #embedding: MatrixPlan | null = null;
@@ -144,7 +151,10 @@ class RankPlanner implements Placer {
     this.arenaBytesMax = Math.min(input.options.arenaBytesMax ?? 4 * GiB, ARENA_BYTES_MAX - MiB);
     const { config } = input.model;
     const largest = Math.max(...[...input.tensors.values()].map((tensor) => tensor.sizeBytes));
-    this.#stagingBytes = alignUp(Math.min(largest, STAGING_BYTES_MAX), REGION_ALIGN_BYTES);
+    this.#isSparse = input.options.isSparse !== false &&
+      isSilentKind(config.feedForward.activation) && config.experts === null;
+    const staged = Math.max(Math.min(largest, STAGING_BYTES_MAX), this.#leastStaging());
+    this.#stagingBytes = alignUp(staged, REGION_ALIGN_BYTES);
     this.#strides = {
       embedding: alignUp(config.embeddingLength, SUPERBLOCK_WEIGHTS),
       attention: alignUp(lengthOf(input.shard.heads) * config.headDim, SUPERBLOCK_WEIGHTS),
@@ -207,7 +217,13 @@ class RankPlanner implements Placer {
     const valuesBytes = kvBytes(alignUp(config.headDim, VALUE_PAD_ELEMENTS));
     this.#layers.push({
       arena: this.#arenas.length - 1,
-      ...planLayer(this, { config, shard, rankIndex, tensors: tensors.layers[index] }),
+      ...planLayer(this, {
+        config,
+        shard,
+        rankIndex,
+        tensors: tensors.layers[index],
+        isSparse: this.#isSparse,
+      }),
       keysOffsetBytes: this.#arena.allocate(`blk.${index}.keys`, "kv", keysBytes),
       valuesOffsetBytes: this.#arena.allocate(`blk.${index}.values`, "kv", valuesBytes),
     });
@@ -238,7 +254,10 @@ class RankPlanner implements Placer {
     const { rows = { start: 0, end: matrix.rows }, columns = { start: 0, end: matrix.columns } } =
       part;
     const type = part.isWidened ? "F32" : weightType(this.#in.tensors, tensor);
-    const rowStrideBytes = packedRowBytes(type, lengthOf(columns));
+    const isByColumns = part.isByColumns === true && canLieByColumns(type, lengthOf(rows));
+    const rowStrideBytes = isByColumns
+      ? rowBytes(type, lengthOf(columns))
+      : packedRowBytes(type, lengthOf(columns));
     const bytes = rowStrideBytes * lengthOf(rows);
     return {
       tensor,
@@ -248,7 +267,18 @@ class RankPlanner implements Placer {
       rowStrideBytes,
       offsetBytes: this.#arena.allocate(tensor, "weights", bytes),
       bias: bias === null || part.takesBias === false ? null : this.vector(bias, rows),
+      isByColumns,
     };
+  }
+
+  /** Matrices that are kept by columns are packed a group of rows at a time. */
+  #leastStaging(): number {
+    if (!this.#isSparse) return 0;
+    const { model, tensors } = this.#in;
+    const downs = model.tensors.layers.flatMap(downsOf)
+      .filter(({ tensor, rows }) => canLieByColumns(tensors.get(tensor)!.type, rows))
+      .map(({ tensor, columns }) => rowBytes(tensors.get(tensor)!.type, columns));
+    return COLUMN_GROUP_ROWS * Math.max(0, ...downs);
   }
 
   build(): RankPlan {
@@ -271,6 +301,7 @@ class RankPlanner implements Placer {
       logitsRows: logitsRows(options.chunkTokens),
       contextLength: options.contextLength,
       kvType,
+      isSparse: this.#isSparse,
     };
   }
 }

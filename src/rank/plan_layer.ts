@@ -34,6 +34,8 @@ export interface MatrixPart {
   readonly takesBias?: boolean;
   /** Kept as F32 whatever the tensor's type. */
   readonly isWidened?: boolean;
+  /** Kept by columns, if its type can be. */
+  readonly isByColumns?: boolean;
 }
 
 /** Lays weights into an arena. */
@@ -48,6 +50,8 @@ export interface LayerInput {
   readonly shard: Shard;
   readonly rankIndex: number;
   readonly tensors: LayerTensors;
+  /** Neurons that do not fire are skipped. */
+  readonly isSparse: boolean;
 }
 
 /** The weights of a layer's share. */
@@ -55,7 +59,7 @@ export type LayerWeights = Omit<LayerPlan, "arena" | "keysOffsetBytes" | "values
 
 /** @throws {UnsupportedModelError} when experts have biases. */
 export function planLayer(place: Placer, input: LayerInput): LayerWeights {
-  const { config, shard, rankIndex, tensors } = input;
+  const { config, shard, rankIndex, tensors, isSparse } = input;
   const query = scale(shard.heads, config.headDim);
   const keyValue = scale(shard.kvHeads, config.headDim);
   const adds = rankIndex === 0; // what is added to a sum over ranks is added by one of them
@@ -71,7 +75,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     attentionPostNorm: norm(place, tensors.attentionPostNorm),
     feedForwardNorm: norm(place, tensors.feedForwardNorm),
     feedForward: feedForward.kind === "dense"
-      ? dense(place, feedForward, { neurons: shard.neurons, adds })
+      ? dense(place, feedForward, { neurons: shard.neurons, adds, isByColumns: isSparse })
       : experts(place, feedForward, { shard, adds }),
     feedForwardPostNorm: norm(place, tensors.feedForwardPostNorm),
   };
@@ -100,14 +104,15 @@ function headNorm(
 function dense(
   place: Placer,
   tensors: DenseTensors,
-  { neurons, adds }: { neurons: Range; adds: boolean },
+  by: { neurons: Range; adds: boolean; isByColumns?: boolean },
 ): DensePlan {
+  const { neurons, adds, isByColumns } = by;
   const { gate, up, down } = tensors;
   return {
     kind: "dense",
     gate: gate === null ? null : place.matrix(gate, { rows: neurons }),
     up: place.matrix(up, { rows: neurons }),
-    down: place.matrix(down, { columns: neurons, takesBias: adds }),
+    down: place.matrix(down, { columns: neurons, takesBias: adds, isByColumns }),
   };
 }
 

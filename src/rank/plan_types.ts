@@ -21,6 +21,8 @@ export interface MatrixPlan {
   readonly rowStrideBytes: number;
   /** [rows]: added to products; null also where another rank adds it. */
   readonly bias: VectorPlan | null;
+  /** Kept by columns: src/memory/column_layout.ts. Rows have no places then, but as many bytes. */
+  readonly isByColumns: boolean;
 }
 
 /** A piece of a vector, kept as f32. */
@@ -102,6 +104,9 @@ export interface WorkspacePlan {
   /** [n, neurons] each; neurons of the dense block or of the largest expert. */
   readonly gate: number;
   readonly up: number;
+  /** Which neurons fire, u32 [neurons], and what was skipped so far, f64 [2]: sparse_block.ts. */
+  readonly fired: number;
+  readonly skipped: number;
   /** What neurons give, [n, hiddenStride], and as q8 tiles. */
   readonly hidden: number;
   readonly hiddenQ8: number;
@@ -173,4 +178,6 @@ export interface RankPlan {
   readonly logitsRows: number;
   readonly contextLength: number;
   readonly kvType: KvType;
+  /** Neurons that do not fire are not computed, where a step is one token. */
+  readonly isSparse: boolean;
 }

@@ -41,6 +41,8 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     attentionQ8: bytes("attention.q8", sizes.q8_bytes(n, Math.max(1, queryWidth))),
     gate: floats("gate", neurons),
     up: floats("up", neurons),
+    fired: bytes("fired", neurons * 4),
+    skipped: bytes("skipped", 16),
     hidden: floats("hidden", strides.hidden),
     hiddenQ8: bytes("hidden.q8", sizes.q8_bytes(n, Math.max(1, neurons))),
     partials: [floats("partial.0", strides.embedding), floats("partial.1", strides.embedding)],

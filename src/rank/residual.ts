@@ -44,26 +44,33 @@ export class Residual {
 
   // --- what blocks leave -----------------------------------------------------------------------
 
-  /** partial += matrix · x + bias, for all tokens of the step. */
-  add(matrix: Matrix, x: Activations): void {
+  /**
+   * partial += matrix · x + bias, for all tokens of the step.
+   * @returns how many columns of the matrix were read.
+   */
+  add(matrix: Matrix, x: Activations): number {
     const { kernels, space, config, plan, partial, n } = this.#state;
     const { embeddingLength: d } = config;
     const stride = plan.strides.embedding;
-    if (matrix.columnCount === 0) return this.#addBiasAlone(matrix);
-    if (readsQ8(matrix)) quantize(kernels, x, n, matrix.columnCount);
-    if (this.#isEmpty) {
-      project(kernels, matrix, x, n, partial, stride);
-    } else {
-      project(kernels, matrix, x, n, space.incoming, stride);
-      kernels.add_f32(partial, stride, space.incoming, stride, n, d);
+    if (matrix.columnCount === 0) {
+      this.#addBiasAlone(matrix);
+      return 0;
     }
+    if (readsQ8(matrix)) quantize(kernels, x, n, matrix.columnCount);
+    const to = this.#isEmpty ? partial : space.incoming;
+    const read = project(kernels, matrix, x, n, to, stride);
+    if (!this.#isEmpty) kernels.add_f32(partial, stride, space.incoming, stride, n, d);
     this.#isEmpty = false;
+    return read;
   }
 
   /** partial[rows[j]] += matrix · x[j], for `count` tokens; rows is an address of u32 [count]. */
   addRows(matrix: Matrix, x: Activations, rows: number, count: number): void {
     const { kernels, space, config, plan, partial, n } = this.#state;
-    if (count === n) return this.add(matrix, x); // the rows are 0 .. n-1 then
+    if (count === n) {
+      this.add(matrix, x); // the rows are 0 .. n-1 then
+      return;
+    }
     const { embeddingLength: d } = config;
     const stride = plan.strides.embedding;
     if (this.#isEmpty) this.clear();

@@ -3,6 +3,7 @@
  * can be cut and how many bytes it takes when packed. Knows nothing of what their bits mean.
  */
 import { alignUp } from "../base/check.ts";
+import { COLUMN_GROUP_ROWS } from "../memory/column_layout.ts";
 import {
   FLOAT_ROW_PAD_WEIGHTS,
   ROW_ALIGN_BYTES,
@@ -38,6 +39,11 @@ export function typeId(type: WeightType): number {
 /** Weights per block along a row: the finest cut of columns. */
 export function blockWeights(type: WeightType): number {
   return dtypeByName(type)!.blockElements;
+}
+
+/** True when a matrix of so many rows of that type can be kept by columns (column_layout.ts). */
+export function canLieByColumns(type: string, rows: number): boolean {
+  return (type === "Q4_0" || type === "Q8_0") && rows % COLUMN_GROUP_ROWS === 0;
 }
 
 /**

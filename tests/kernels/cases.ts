@@ -14,6 +14,7 @@ import { normCases } from "./cases_norms.ts";
 import { quantisedMatmulCases } from "./cases_matmul_q8.ts";
 import { rowCases } from "./cases_rows.ts";
 import { samplingCases } from "./cases_sampling.ts";
+import { sparseCases } from "./cases_sparse.ts";
 
 export interface KernelCase {
   readonly name: keyof Kernels;
@@ -39,4 +40,5 @@ export const KERNEL_CASES: readonly KernelCase[] = [
   ...floatMatmulCases,
   ...attentionCases,
   ...samplingCases,
+  ...sparseCases,
 ];

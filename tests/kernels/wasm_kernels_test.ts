@@ -53,15 +53,25 @@ Deno.test("kernels neither trap nor hang on NaN and infinities", () => {
   }
 });
 
-Deno.test("repack(), dequantize_row_q() and matmul_q8() trap on types that are not quantised", () => {
+Deno.test("kernels of quantised weights trap on types that they do not know", () => {
   const arena = new TestArena(16, module);
-  for (const name of ["repack", "dequantize_row_q", "matmul_q8"]) {
+  const quantised = ["repack", "dequantize_row_q", "matmul_q8", "matmul_q8_rows"];
+  for (const name of [...quantised, "repack_columns", "matmul_q8_columns"]) {
     const kernel = KERNEL_CASES.find((one) => one.name === name)!;
     arena.reset();
     const legal = kernel.legalCall(arena);
     for (const type of [0, 1, 4, 15, 30, 2 ** 32 - 1]) {
       assertTraps(kernel, arena, legal.with(0, type));
     }
+  }
+});
+
+Deno.test("repack_columns() traps on rows that are no whole groups", () => {
+  const arena = new TestArena(16, module);
+  const kernel = KERNEL_CASES.find(({ name }) => name === "repack_columns")!;
+  const legal = kernel.legalCall(arena);
+  for (const [index, rows] of [[4, 96], [5, 32], [5, 64], [6, 63]]) {
+    assertTraps(kernel, arena, legal.with(index, rows));
   }
 });
 

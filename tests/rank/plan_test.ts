@@ -161,6 +161,30 @@ Deno.test("planRanks() gives every rank some neurons of the experts, in turns, a
   assert(owners.every((of) => of.includes(32)), "every rank has one");
 });
 
+Deno.test("planRanks() keeps down by columns where neurons can be silent and its type allows", () => {
+  const downs = (model: TinyModelOptions, options: Partial<PlanOptions> = {}) =>
+    plan(model, { rankCount: 2, ...options }).flatMap(({ layers }) => layers.map(downOf));
+  const bamboo = { architecture: "bamboo", type: "Q4_0" } as const;
+  for (const down of downs(bamboo)) {
+    assertEquals(down.isByColumns, true);
+    assertEquals(down.rowStrideBytes, lengthOf(down.columns) / 32 * 18, "the bytes of the file");
+  }
+  const byRows = [
+    downs(bamboo, { isSparse: false }),
+    downs({ ...bamboo, architecture: "llama" }),
+    downs({ ...bamboo, type: "F16" }),
+    downs({ ...bamboo, embeddingLength: 96 }), // no multiple of 64 rows
+  ];
+  assertEquals(byRows.flat().filter((down) => down.isByColumns), []);
+});
+
+Deno.test("planRanks() stages at least the rows that are packed by columns at a time", () => {
+  const model = { architecture: "bamboo", type: "Q8_0", feedForwardLength: 16384 } as const;
+  for (const { stagingBytes } of plan({ ...model, blockCount: 1 }, { rankCount: 2 })) {
+    assertEquals(stagingBytes, 64 * 16384 / 32 * 34);
+  }
+});
+
 Deno.test("planRanks() shares learned positions out up to the context", () => {
   const plans = plan({ architecture: "gpt2", contextLength: 128 }, {
     contextLength: 100,

@@ -31,21 +31,36 @@ export function gemm<F>(
   out: usize,
   outStride: u32,
 ): void {
-  const f = changetype<F>(0);
-  const groupBytes = superblocks * RECORD_BYTES * GROUP_TOKENS;
   const formRow = superblocks * form_bytes<F>();
   for (let panel: u32 = 0; panel < rows; panel += PANEL_ROWS) {
     const count = min(PANEL_ROWS, rows - panel);
     for (let r: u32 = 0; r < count; r++) {
       take_row_apart<F>(w + (panel + r) * rowStride, superblocks, forms + r * formRow);
     }
-    for (let t: u32 = 0; t < n; t += GROUP_TOKENS) {
-      const group = acts + (t >> 2) * groupBytes;
-      for (let r: u32 = 0; r < count; r += 2) {
-        const second = r + 1 < count ? formRow : 0; // an odd last row is computed twice
-        const to = out + ((t * outStride + panel + r) << 2);
-        tile<F>(forms + r * formRow, second, superblocks, group, to, outStride << 2, n - t);
-      }
+    multiply_panel<F>(forms, formRow, count, superblocks, acts, n, out, outStride, panel);
+  }
+}
+
+/** `count` rows of forms, rows panel .. of the product, by all tokens. */
+@inline
+export function multiply_panel<F>(
+  forms: usize,
+  formRow: u32,
+  count: u32,
+  superblocks: u32,
+  acts: usize,
+  n: u32,
+  out: usize,
+  outStride: u32,
+  panel: u32,
+): void {
+  const groupBytes = superblocks * RECORD_BYTES * GROUP_TOKENS;
+  for (let t: u32 = 0; t < n; t += GROUP_TOKENS) {
+    const group = acts + (t >> 2) * groupBytes;
+    for (let r: u32 = 0; r < count; r += 2) {
+      const second = r + 1 < count ? formRow : 0; // an odd last row is computed twice
+      const to = out + ((t * outStride + panel + r) << 2);
+      tile<F>(forms + r * formRow, second, superblocks, group, to, outStride << 2, n - t);
     }
   }
 }

@@ -61,6 +61,32 @@ export function gemv<F>(
   }
 }
 
+/**
+ * The listed rows by one token, two side by side; a number that is no row counts as the last one.
+ */
+export function gemv_rows<F>(
+  w: usize,
+  rowStride: u32,
+  rows: u32,
+  superblocks: u32,
+  acts: usize,
+  list: usize,
+  count: u32,
+  out: usize,
+  sums: usize,
+): void {
+  const last = rows - 1;
+  for (let j: u32 = 0; j < count; j += 2) {
+    const first = min(load<u32>(list + 4 * j), last);
+    const second = j + 1 < count ? min(load<u32>(list + 4 * j, 4), last) : first;
+    const step = j + 1 < count ? 4 : 0;
+    const to = out + 4 * j;
+    two_rows<F>(
+      w + first * rowStride, (second - first) * rowStride, superblocks, acts, to, step, sums,
+    );
+  }
+}
+
 /** Two rows, rowStep bytes apart, by one token; results outStep bytes apart. */
 function two_rows<F>(
   w: usize,

@@ -9,8 +9,16 @@ export {
 export { rms_norm_f32 } from "./rms_norm";
 export { head_norm_f32, layer_norm_f32, row_squares_f32 } from "./layer_norm";
 export { q8_bytes, quantize_q8 } from "./quantize_q8";
-export { matmul_q8, matmul_q8_two_streams } from "./matmul_q8";
-export { matmul_bf16_f32, matmul_f16_f32, matmul_f32_f32 } from "./matmul_float_f32";
+export { matmul_q8, matmul_q8_rows, matmul_q8_two_streams } from "./matmul_q8";
+export {
+  matmul_bf16_f32,
+  matmul_f16_f32,
+  matmul_f32_f32,
+  matmul_float_rows,
+} from "./matmul_float_f32";
+export { matmul_q8_columns } from "./columns_q8";
+export { repack_columns } from "./repack_columns";
+export { fired_f32, scatter_f32 } from "./fired";
 export {
   add_bias_f32,
   add_f32,

@@ -5,7 +5,7 @@
  * through the bit trick of simd.ts, their 2^112 is multiplied in before the activations.
  * Every output is summed in the same order whatever n is.
  */
-import { check_f32_rows, check_rows } from "./bounds";
+import { check_bytes, check_f32_rows, check_rows } from "./bounds";
 import {
   f16_bits_to_f32x4,
   F16_MASK,
@@ -62,6 +62,49 @@ export function matmul_bf16_f32(
   outStride: u32,
 ): void {
   matmul<i16>(w, rowStride, rows, k, x, xStride, n, out, outStride);
+}
+
+/** out[j] = Σ_i w[list[j], i] · x[i], j in 0..count; float rows of ggml type 0, 1 or 30. */
+export function matmul_float_rows(
+  type: u32,
+  w: usize,
+  rowStride: u32,
+  rows: u32,
+  k: u32,
+  x: usize,
+  list: usize,
+  count: u32,
+  out: usize,
+): void {
+  switch (type) {
+    case 0: return listed<f32>(w, rowStride, rows, k, x, list, count, out);
+    case 1: return listed<u16>(w, rowStride, rows, k, x, list, count, out);
+    case 30: return listed<i16>(w, rowStride, rows, k, x, list, count, out);
+    default: unreachable();
+  }
+}
+
+function listed<T>(
+  w: usize,
+  rowStride: u32,
+  rows: u32,
+  k: u32,
+  x: usize,
+  list: usize,
+  count: u32,
+  out: usize,
+): void {
+  const columns = (<u64>k + 15) & ~15;
+  check_rows(w, rows, rowStride, columns * sizeof<T>());
+  check_bytes(x, columns << 2);
+  check_bytes(list, <u64>count << 2);
+  check_bytes(out, <u64>count << 2);
+  if (rows == 0) unreachable();
+  const steps = <u32>columns >> 4;
+  for (let j: u32 = 0; j < count; j++) {
+    const row = min(load<u32>(list + 4 * j), rows - 1);
+    gemv_4_rows<T>(w + row * rowStride, 0, steps, x, out + 4 * j, 0);
+  }
 }
 
 function matmul<T>(

@@ -18,7 +18,7 @@ import { check_bytes, check_f32_rows, check_rows } from "./bounds";
 import { IQ4_XS, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
 import { IQ4_NL, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from "./formats_32";
 import { gemm } from "./gemm_q8";
-import { gemv } from "./gemv_q8";
+import { gemv, gemv_rows } from "./gemv_q8";
 import { records_bytes, superblocks_of } from "./q8_tile";
 import { row_bytes, tile_bytes } from "./superblock_form";
 
@@ -118,4 +118,68 @@ function product<F>(
   } else {
     gemm<F>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);
   }
+}
+
+/** out[j] = Σ_i w[list[j], i] · act[i], j in 0..count, of one token. */
+export function matmul_q8_rows(
+  type: u32,
+  w: usize,
+  rowStride: u32,
+  rows: u32,
+  k: u32,
+  acts: usize,
+  list: usize,
+  count: u32,
+  out: usize,
+): void {
+  check_bytes(acts, tile_bytes(1, k));
+  check_bytes(list, <u64> count << 2);
+  check_bytes(out, <u64> count << 2);
+  switch (type) {
+    case TYPE_Q4_0:
+      return listed<Q4_0>(w, rowStride, rows, k, acts, list, count, out);
+    case TYPE_Q4_1:
+      return listed<Q4_1>(w, rowStride, rows, k, acts, list, count, out);
+    case TYPE_Q5_0:
+      return listed<Q5_0>(w, rowStride, rows, k, acts, list, count, out);
+    case TYPE_Q5_1:
+      return listed<Q5_1>(w, rowStride, rows, k, acts, list, count, out);
+    case TYPE_Q8_0:
+      return listed<Q8_0>(w, rowStride, rows, k, acts, list, count, out);
+    case TYPE_Q2_K:
+      return listed<Q2_K>(w, rowStride, rows, k, acts, list, count, out);
+    case TYPE_Q3_K:
+      return listed<Q3_K>(w, rowStride, rows, k, acts, list, count, out);
+    case TYPE_Q4_K:
+      return listed<Q4_K>(w, rowStride, rows, k, acts, list, count, out);
+    case TYPE_Q5_K:
+      return listed<Q5_K>(w, rowStride, rows, k, acts, list, count, out);
+    case TYPE_Q6_K:
+      return listed<Q6_K>(w, rowStride, rows, k, acts, list, count, out);
+    case TYPE_IQ4_NL:
+      return listed<IQ4_NL>(w, rowStride, rows, k, acts, list, count, out);
+    case TYPE_IQ4_XS:
+      return listed<IQ4_XS>(w, rowStride, rows, k, acts, list, count, out);
+    case TYPE_MXFP4:
+      return listed<MXFP4>(w, rowStride, rows, k, acts, list, count, out);
+    default:
+      unreachable();
+  }
+}
+
+function listed<F>(
+  w: usize,
+  rowStride: u32,
+  rows: u32,
+  k: u32,
+  acts: usize,
+  list: usize,
+  count: u32,
+  out: usize,
+): void {
+  const superblocks = superblocks_of(k);
+  check_rows(w, rows, rowStride, row_bytes<F>(superblocks));
+  if (superblocks == 0 || rows == 0) unreachable();
+  const sums = acts + <usize> records_bytes(1, k);
+  gemv_rows<F>(w, rowStride, rows, superblocks, acts, list, count, out, sums);
 }

@@ -24,7 +24,6 @@ interface Options extends LoadFlags {
   readonly batch: number;
   readonly memory?: number;
   readonly gpu: "off" | "on" | "force";
-  readonly dense?: boolean;
   readonly safe?: boolean;
   readonly json?: boolean;
 }
@@ -34,6 +33,9 @@ interface Round {
   /** Tokens per second. */
   readonly prefillTps: number;
   readonly decodeTps: number;
+  /** Of a decoded token, on average. */
+  readonly neuronsSkipped: number;
+  readonly bytesSkipped: number;
   readonly ids: readonly number[];
 }
 
@@ -54,7 +56,6 @@ export function benchVerb(): Command {
       new Option("--gpu <mode>", "this version computes on the CPU: off")
         .choices(["off", "on", "force"]).default("off"),
     )
-    .option("--dense", "skip no neuron; this version never does")
     .option("--safe", "insist on V8's bounds checks (deno task ganglion:safe)")
     .action(bench);
   return addLoadOptions(verb);
@@ -134,6 +135,8 @@ async function measure(
   return {
     prefillTps: (timings.promptTokens - (timings.cachedTokens ?? 0)) / timings.promptMs * 1000,
     decodeTps: (timings.predictedTokens - 1) / timings.predictedMs * 1000,
+    neuronsSkipped: (timings.skippedNeurons ?? 0) / genTokens,
+    bytesSkipped: (timings.skippedBytes ?? 0) / genTokens,
     ids: ids.slice(0, genTokens),
   };
 }
@@ -145,15 +148,18 @@ async function createReport(
   { modelPath, rounds }: { modelPath: string; rounds: readonly Round[] },
 ) {
   const decode = spreadOf(rounds.map((round) => round.decodeTps));
+  const meanOf = (values: readonly number[]) =>
+    Math.round(values.reduce((sum, value) => sum + value, 0) / values.length);
+  const bytesPerToken = model.bytesPerToken - meanOf(rounds.map((round) => round.bytesSkipped));
   return {
     model: modelPath,
     threads: model.threads,
     prefill_tps: spreadOf(rounds.map((round) => round.prefillTps)),
     decode_tps: decode,
-    bytes_per_token: model.bytesPerToken,
-    weights_gbps: model.bytesPerToken * decode.median / 1e9,
+    bytes_per_token: bytesPerToken,
+    weights_gbps: bytesPerToken * decode.median / 1e9,
     peak_read_gbps: await model.measureReadGbps(),
-    neurons_skipped: 0,
+    neurons_skipped: meanOf(rounds.map((round) => round.neuronsSkipped)),
     cache_hit_rate: null,
     disk_bytes_per_token: 0,
     memory_bytes: {
@@ -177,6 +183,7 @@ function formatReport(report: Report): string {
     `weights  ${formatBytes(report.bytes_per_token)} a token, ${
       report.weights_gbps.toFixed(1)
     } GB/s: ${share} % of the ${report.peak_read_gbps.toFixed(1)} GB/s that a kernel can read`,
+    `skipped  ${report.neurons_skipped} neurons a token`,
     `memory   ${formatBytes(report.memory_bytes.total)} planned, ${
       formatBytes(report.memory_bytes.resident)
     } resident`,

@@ -45,7 +45,8 @@ async function describeUse(file: GgufFile, options: LoadOptions) {
     );
     const { weights, kv, activations } = bytesByKind(plans.flatMap((plan) => plan.arenas));
     const memory = { weights, kv, activations, total: weights + kv + activations };
-    return { memory_bytes: memory, threads: plans.length, ctx_size: plans[0].contextLength };
+    const { contextLength: ctx_size, isSparse: sparse } = plans[0];
+    return { memory_bytes: memory, threads: plans.length, ctx_size, sparse };
   } catch (error) {
     if (error instanceof ModelFormatError || error instanceof UnsupportedModelError) {
       return { memory_bytes: null, reason: error.message };

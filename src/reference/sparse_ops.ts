@@ -1,0 +1,44 @@
+/** Formulas of what computes only neurons that fire: the judges of the sparse kernels. */
+import type { Numbers, Q8Activations } from "./ops.ts";
+
+/** All i with x[i] > threshold, ascending; NaN fires. */
+export function fired(x: Numbers, threshold: number): number[] {
+  const list: number[] = [];
+  for (let i = 0; i < x.length; i++) if (!(x[i] <= threshold)) list.push(i);
+  return list;
+}
+
+/** [n] zeros, but values[j] at list[j]. */
+export function scatter(values: Numbers, list: readonly number[], n: number): Float64Array {
+  const out = new Float64Array(n);
+  list.forEach((index, j) => out[index] = values[j]);
+  return out;
+}
+
+/** out[j] = Σ_i w[list[j], i] · x[i]; w [rows, k], x [k]. */
+export function matmulRows(w: Numbers, x: Numbers, list: readonly number[]): Float64Array {
+  const k = x.length;
+  return Float64Array.from(list, (row) => {
+    let sum = 0;
+    for (let i = 0; i < k; i++) sum += w[row * k + i] * x[i];
+    return sum;
+  });
+}
+
+/** out[r] = Σ of w[r, i] · act[i] over the columns whose quant is not zero; and their count. */
+export function matmulColumns(
+  w: Numbers,
+  activations: Q8Activations,
+): { out: Float64Array; read: number } {
+  const { quants, scales } = activations;
+  const k = quants.length;
+  const rows = w.length / k;
+  const out = new Float64Array(rows);
+  let read = 0;
+  quants.forEach((quant, i) => {
+    if (quant === 0) return;
+    read++;
+    for (let r = 0; r < rows; r++) out[r] += w[r * k + i] * quant * scales[i >> 5];
+  });
+  return { out, read };
+}

@@ -1,0 +1,138 @@
+/**
+ * Neurons that do not fire are not computed, and nobody can tell by the answer: the engine beside
+ * itself with every neuron computed, on small models made from a seed and on golden ones.
+ */
+import { assert, assertEquals, assertLess } from "@std/assert";
+import { text } from "../../src/gguf/mod.ts";
+import type { LoadedModel, LoadOptions } from "../../src/llm/mod.ts";
+import { nmse } from "../support/compare.ts";
+import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
+import { Rng } from "../support/rng.ts";
+import { sharedPath, sharedTest } from "../support/shared.ts";
+import type { TinyModelOptions } from "../support/tiny_model.ts";
+
+const FAMILIES = ["relu-llama", "bamboo", "arcee", "nemotron"] as const;
+const FLOATS = ["F32", "F16"] as const;
+const QUANTS = ["Q8_0", "Q4_0"] as const;
+const IDS = Array.from({ length: 21 }, ((rng) => () => rng.int(256))(new Rng(8)));
+/** A sum in another order may round an activation to another int8. */
+const QUANT_NMSE = 1e-5;
+
+interface Answers {
+  /** Of every position, token by token. */
+  readonly single: Float32Array;
+  /** Of every position, several tokens at a time. */
+  readonly chunked: Float32Array;
+  readonly greedy: readonly number[];
+  readonly skippedNeurons: number;
+  readonly skippedBytes: number;
+}
+
+for (const architecture of FAMILIES) {
+  for (const type of FLOATS) {
+    Deno.test(`${architecture} in ${type} gives the same bits with and without --dense`, () =>
+      eachThreadCount({ architecture, type }, (sparse, dense) => {
+        assertEquals(sparse.single, dense.single);
+        assertEquals(sparse.chunked, dense.chunked);
+        assertEquals(sparse.greedy, dense.greedy);
+        // Without a gate there is only down to skip, and down of floats lies by rows.
+        const isGated = architecture === "relu-llama" || architecture === "bamboo";
+        assertEquals(sparse.skippedNeurons > 0, isGated);
+      }));
+  }
+
+  for (const type of QUANTS) {
+    Deno.test(`${architecture} in ${type} answers alike with and without --dense`, () =>
+      eachThreadCount({ architecture, type }, (sparse, dense) => {
+        assertLess(nmse(sparse.single, dense.single), QUANT_NMSE);
+        assertEquals(sparse.chunked, dense.chunked, "chunks are dense, the same bits");
+        assertEquals(sparse.greedy, dense.greedy);
+        assert(sparse.skippedNeurons > 0 && sparse.skippedBytes > 0);
+      }));
+  }
+}
+
+Deno.test("a gated ReLU model with biases answers alike with and without --dense", () =>
+  eachThreadCount({
+    architecture: "llama-biased",
+    type: "Q8_0",
+    metadata: [["llama.hidden_activation", text("relu")]],
+  }, (sparse, dense) => {
+    assertLess(nmse(sparse.single, dense.single), QUANT_NMSE);
+    assertEquals(sparse.chunked, dense.chunked);
+    assert(sparse.skippedNeurons > 0 && sparse.skippedBytes > 0);
+  }));
+
+Deno.test("loadModel() packs down by columns in several pieces", () =>
+  eachThreadCount({
+    ...{ architecture: "bamboo", type: "Q4_0", blockCount: 1 },
+    ...{ embeddingLength: 192, feedForwardLength: 8192 },
+  }, (sparse, dense) => {
+    assertLess(nmse(sparse.single, dense.single), QUANT_NMSE);
+    assertEquals(sparse.chunked, dense.chunked);
+    assert(sparse.skippedNeurons > 0 && sparse.skippedBytes > 0);
+  }));
+
+Deno.test("a model of silu neurons skips none", () =>
+  withTinyFile(
+    { architecture: "llama", type: "Q4_0" },
+    (path) =>
+      withModel(path, { threads: 2 }, async (model) => {
+        const { skippedNeurons, skippedBytes } = await decode(model);
+        assertEquals([skippedNeurons, skippedBytes], [0, 0]);
+      }),
+  ));
+
+for (const name of ["relu-llama-f16", "bamboo-f16"]) {
+  const folder = `golden/${name}`;
+  sharedTest(folder, `${name} gives the same bits with and without --dense`, async () => {
+    const path = sharedPath(`${folder}/model.gguf`);
+    for (const threads of [1, 2, 3]) {
+      const [sparse, dense] = [
+        await ask(path, { threads }),
+        await ask(path, { threads, sparse: false }),
+      ];
+      assertEquals(sparse, {
+        ...dense,
+        skippedNeurons: sparse.skippedNeurons,
+        skippedBytes: sparse.skippedBytes,
+      });
+      assert(sparse.skippedNeurons > 0 && dense.skippedNeurons === 0);
+    }
+  });
+}
+
+/** Asks with 1, 2 and 3 threads, and checks that nothing is skipped with sparse: false. */
+async function eachThreadCount(
+  model: TinyModelOptions,
+  compare: (sparse: Answers, dense: Answers) => void,
+): Promise<void> {
+  await withTinyFile({ seed: 5, ...model }, async (path) => {
+    for (const threads of [1, 2, 3]) {
+      const sparse = await ask(path, { threads });
+      const dense = await ask(path, { threads, sparse: false });
+      assertEquals([dense.skippedNeurons, dense.skippedBytes], [0, 0]);
+      compare(sparse, dense);
+    }
+  });
+}
+
+async function ask(path: string, options: LoadOptions): Promise<Answers> {
+  const answers: Partial<Record<keyof Answers, Answers[keyof Answers]>> = {};
+  await withModel(path, { ...options, chunkTokens: 1 }, async (model) => {
+    answers.single = await allLogits(model, IDS);
+  });
+  await withModel(path, options, async (model) => {
+    answers.chunked = await allLogits(model, IDS);
+    answers.greedy = await greedyIds(model, IDS.slice(0, 9), 16);
+    Object.assign(answers, await decode(model));
+  });
+  return answers as Answers;
+}
+
+async function decode(model: LoadedModel) {
+  const sampling = { temperature: 0 };
+  const request = { ids: IDS, maxTokens: 8, sampling, ignoreEnd: true };
+  const { timings } = await model.generate(request).result;
+  return { skippedNeurons: timings.skippedNeurons, skippedBytes: timings.skippedBytes };
+}

@@ -1,0 +1,311 @@
+/** What computes only what fires: lists, products with listed rows, products by columns. */
+import { assertEquals } from "@std/assert";
+import { alignUp } from "../../src/base/check.ts";
+import { dtypeByName } from "../../src/model/dtypes.ts";
+import { QUANT_TYPES, type QuantType } from "../../src/rank/weight_types.ts";
+import {
+  bf16ToNumber,
+  dequantizeQ8,
+  f16ToNumber,
+  matmul,
+  numberToBf16,
+  numberToF16,
+  quantizeQ8,
+} from "../../src/reference/ops.ts";
+import { fired, matmulColumns, matmulRows, scatter } from "../../src/reference/sparse_ops.ts";
+import { Rng } from "../support/rng.ts";
+import type { TestArena } from "./arena.ts";
+import type { KernelCase } from "./cases.ts";
+import { packRow } from "./cases_rows.ts";
+import {
+  activationsFor,
+  assertClose,
+  type Flavour,
+  FLAVOURS,
+  randomBlocks,
+  randomFloats,
+} from "./data.ts";
+
+const COUNTS = [0, 1, 3, 4, 5, 8, 31, 32, 33, 257, 2816];
+const WIDTHS = [1, 31, 33, 256, 257, 2048];
+
+export const sparseCases: readonly KernelCase[] = [
+  {
+    name: "fired_f32",
+    sweep: sweepFired,
+    legalCall: (a) => [a.place(256), 60, 0, a.place(256), a.place(256)],
+    addresses: [0, 3, 4],
+    counts: [1],
+  },
+  {
+    name: "scatter_f32",
+    sweep: sweepScatter,
+    legalCall: (a) => [a.place(256), a.place(256), 60, a.place(256), 60],
+    addresses: [0, 1, 3],
+    counts: [2, 4],
+  },
+  ...QUANT_TYPES.map(listedRows),
+  ...(["F32", "F16", "BF16"] as const).map(listedFloatRows),
+  ...(["Q4_0", "Q8_0"] as const).flatMap((type) => [repackedColumns(type), columns(type)]),
+];
+
+function sweepFired(arena: TestArena): void {
+  for (const n of COUNTS) {
+    for (const [threshold, inPlace] of [[0, false], [0, true], [0.7, false]] as const) {
+      arena.reset();
+      const x = randomFloats(new Rng(n + 1), n);
+      if (n > 2) [x[0], x[1], x[2]] = [NaN, 0, -0];
+      const at = arena.put(x, 4);
+      const list = arena.place(4 * n, 4);
+      const values = inPlace ? at : arena.place(4 * n, 4);
+      const count = arena.run(
+        () => arena.kernels.fired_f32(at, n, threshold, list, values),
+        [list, 4 * n],
+        [values, 4 * n],
+      );
+      const expected = fired(x, Math.fround(threshold));
+      assertEquals(numbers(arena, list, count), expected);
+      assertEquals([...arena.floats(values, count)], expected.map((i) => x[i]));
+    }
+  }
+}
+
+function sweepScatter(arena: TestArena): void {
+  for (const n of COUNTS) {
+    arena.reset();
+    const x = randomFloats(new Rng(n + 1), n);
+    const list = fired(x, 0.3);
+    const values = Float32Array.from(list, (i) => x[i]);
+    const [from, listAt, out] = [arena.put(values, 4), putList(arena, list), arena.place(4 * n, 4)];
+    arena.run(
+      () => arena.kernels.scatter_f32(from, listAt, list.length, out, n),
+      [out, 4 * n],
+    );
+    assertEquals([...arena.floats(out, n)], [...scatter(values, list, n)]);
+  }
+}
+
+// --- listed rows ---------------------------------------------------------------------------------
+
+const LISTS = [[], [4], [0, 1], [0, 3, 8], [8, 2, 2, 5], [0, 1, 2, 3, 4, 5, 6, 7, 8]];
+
+function listedRows(type: QuantType): KernelCase {
+  const { id } = dtypeByName(type)!;
+  return {
+    name: "matmul_q8_rows",
+    label: type,
+    sweep(arena) {
+      const { kernels } = arena;
+      for (const k of WIDTHS) {
+        for (const list of LISTS) {
+          arena.reset();
+          const rng = new Rng(k + list.length);
+          const x = randomFloats(rng, k);
+          const acts = quantised(arena, x, 1);
+          const rows = Array.from({ length: 9 }, () => randomBlocks(rng, type, k, "random"));
+          const packed = rows.map(({ bytes }) => packRow(arena, type, bytes));
+          const stride = alignUp(packed[0].length, 64);
+          const w = arena.place(9 * stride);
+          packed.forEach((row, r) => arena.bytes.set(row, w + r * stride));
+          const exact = Float64Array.from(rows.flatMap((row) => [...row.weights.subarray(0, k)]));
+          const listAt = putList(arena, list.map((row) => row === 8 ? 2 ** 32 - 1 : row));
+          const [out, all] = [arena.place(4 * list.length, 4), arena.place(36)];
+          arena.run(
+            () => kernels.matmul_q8_rows(id, w, stride, 9, k, acts, listAt, list.length, out),
+            [acts, kernels.q8_bytes(1, k)],
+            [out, 4 * list.length],
+          );
+          const got = arena.floats(out, list.length);
+          kernels.matmul_q8(id, w, stride, 9, k, acts, 1, all, 9);
+          const dense = arena.floats(all, 9);
+          assertEquals([...got], list.map((row) => dense[row]), "the bits of the dense product");
+          const twin = matmulRows(exact, dequantizeQ8(quantizeQ8(x)), list);
+          assertClose(got, twin, 1e-11, `matmul_q8_rows ${type} k ${k} of ${list}`);
+        }
+      }
+    },
+    legalCall: (a) => [
+      ...[id, a.place(2048), 640, 2, 300, a.place(a.kernels.q8_bytes(1, 300))],
+      ...[putList(a, [0, 1]), 2, a.place(64)],
+    ],
+    addresses: [1, 5, 6, 8],
+    counts: [2, 3, 4, 7],
+  };
+}
+
+function listedFloatRows(type: "F32" | "F16" | "BF16"): KernelCase {
+  const { id, blockBytes } = dtypeByName(type)!;
+  return {
+    name: "matmul_float_rows",
+    label: type,
+    sweep(arena) {
+      for (const k of WIDTHS) {
+        for (const list of LISTS) {
+          arena.reset();
+          const rng = new Rng(k + list.length);
+          const padded = alignUp(k, 16);
+          const x = new Float32Array(padded);
+          x.set(randomFloats(rng, k));
+          const w = new Float32Array(9 * padded);
+          for (let r = 0; r < 9; r++) w.set(randomFloats(rng, k), r * padded);
+          const { data, values } = stored(type, w);
+          const [wAt, xAt, listAt] = [arena.put(data), arena.put(x, 4), putList(arena, list)];
+          const out = arena.place(4 * list.length, 4);
+          const stride = padded * blockBytes;
+          arena.run(
+            () =>
+              arena.kernels
+                .matmul_float_rows(id, wAt, stride, 9, k, xAt, listAt, list.length, out),
+            [out, 4 * list.length],
+          );
+          const twin = matmulRows(values, x, list);
+          assertClose(arena.floats(out, list.length), twin, 1e-11, `${type} k ${k} of ${list}`);
+        }
+      }
+    },
+    legalCall: (a) => [
+      ...[id, a.place(4096), 1280, 2, 300, a.place(2048), putList(a, [0, 1]), 2, a.place(64)],
+    ],
+    addresses: [1, 5, 6, 8],
+    counts: [2, 3, 4, 7],
+  };
+}
+
+function stored(type: "F32" | "F16" | "BF16", w: Float32Array) {
+  if (type === "F32") return { data: w, values: w };
+  const [to, from] = type === "F16" ? [numberToF16, f16ToNumber] : [numberToBf16, bf16ToNumber];
+  const data = Uint16Array.from(w, to);
+  return { data, values: Float64Array.from(data, from) };
+}
+
+// --- by columns ----------------------------------------------------------------------------------
+
+/** Blocks of `rows` rows of k weights, repacked by columns in pieces; where they lie. */
+function putColumns(
+  arena: TestArena,
+  type: "Q4_0" | "Q8_0",
+  { rows, k, rng, flavour }: { rows: number; k: number; rng: Rng; flavour: Flavour },
+) {
+  const { id, blockBytes } = dtypeByName(type)!;
+  const files = Array.from({ length: rows }, () => randomBlocks(rng, type, k, flavour));
+  const blocks = Math.ceil(k / 32);
+  const srcStride = blocks * blockBytes + 6;
+  const src = arena.place(rows * srcStride, 2);
+  files.forEach(({ bytes }, r) => arena.bytes.set(bytes, src + r * srcStride));
+  const bytes = blocks * blockBytes * rows;
+  const w = arena.place(bytes);
+  for (let row = 0; row < rows; row += 128) {
+    const count = Math.min(128, rows - row);
+    const from = src + row * srcStride;
+    arena.run(
+      () => arena.kernels.repack_columns(id, from, srcStride, w, rows, row, count, blocks),
+      [w, bytes],
+    );
+  }
+  const weights = new Float64Array(rows * k);
+  files.forEach((file, r) => weights.set(file.weights.subarray(0, k), r * k));
+  return { w, weights };
+}
+
+/** What lies in the blocks is the kernels' business: they are read back through single columns. */
+function repackedColumns(type: "Q4_0" | "Q8_0"): KernelCase {
+  const { id } = dtypeByName(type)!;
+  return {
+    name: "repack_columns",
+    label: type,
+    sweep(arena) {
+      const [rows, k] = [192, 40];
+      arena.reset();
+      const rng = new Rng(5);
+      const { w, weights } = putColumns(arena, type, { rows, k, rng, flavour: "random" });
+      for (let i = 0; i < k; i++) {
+        const x = new Float32Array(k);
+        x[i] = 127;
+        const acts = quantised(arena, x, 1);
+        const out = arena.place(4 * rows);
+        assertEquals(arena.kernels.matmul_q8_columns(id, w, rows, k, acts, 1, out, rows), 1);
+        const column = Float32Array.from({ length: rows }, (_, r) => weights[r * k + i] * 127);
+        assertClose(arena.floats(out, rows), column, 1e-14, `column ${i} of ${type}`);
+      }
+    },
+    legalCall: (a) => [id, a.place(64 * 340), 340, a.place(64 * 340), 64, 0, 64, 10],
+    addresses: [1, 3],
+    counts: [2, 4, 5, 6, 7],
+  };
+}
+
+function columns(type: "Q4_0" | "Q8_0"): KernelCase {
+  const { id } = dtypeByName(type)!;
+  return {
+    name: "matmul_q8_columns",
+    label: type,
+    sweep(arena) {
+      for (const flavour of FLAVOURS) {
+        for (const share of [0, 0.1, 1]) {
+          for (const k of [1, 32, 33, 96, 256, 288, 544]) {
+            for (const rows of k === 96 ? [64, 128, 320] : [64]) {
+              for (const n of k === 288 ? [1, 2, 3, 4, 5, 9] : [1, 5]) {
+                sweepColumns(arena, type, { rows, k, n, flavour, share });
+              }
+            }
+          }
+        }
+      }
+    },
+    legalCall: (a) => [
+      ...[id, a.place(64 * 340), 64, 300, a.place(a.kernels.q8_bytes(2, 300)), 2],
+      ...[a.place(1024), 64],
+    ],
+    addresses: [1, 4, 6],
+    counts: [2, 3, 5, 7],
+  };
+}
+
+function sweepColumns(
+  arena: TestArena,
+  type: "Q4_0" | "Q8_0",
+  shape: { rows: number; k: number; n: number; flavour: Flavour; share: number },
+): void {
+  const { rows, k, n, flavour, share } = shape;
+  const { kernels } = arena;
+  const rng = new Rng(k * 100 + rows + n);
+  arena.reset();
+  const { w, weights } = putColumns(arena, type, { rows, k, rng, flavour });
+  const x = activationsFor(rng, n * k, flavour);
+  x.forEach((_, i) => rng.int(1000) < share * 1000 ? 0 : x[i] = 0);
+  const acts = quantised(arena, x, n);
+  const outStride = rows + 3;
+  const out = arena.place(4 * n * outStride, 4);
+  const { id } = dtypeByName(type)!;
+  const written = Array.from({ length: n }, (_, t) => [out + 4 * t * outStride, 4 * rows] as const);
+  const read = arena.run(
+    () => kernels.matmul_q8_columns(id, w, rows, k, acts, n, out, outStride),
+    [acts, kernels.q8_bytes(n, k)],
+    ...written,
+  );
+  const label = `matmul_q8_columns ${type} ${JSON.stringify(shape)}`;
+  for (let t = 0; t < n; t++) {
+    const activations = quantizeQ8(x.subarray(t * k, t * k + k));
+    const twin = matmulColumns(weights, activations);
+    const got = arena.floats(out + 4 * t * outStride, rows);
+    assertClose(got, twin.out, 1e-11, label);
+    assertClose(got, matmul(weights, dequantizeQ8(activations), k), 1e-11, `${label}, dense`);
+    assertEquals(read, n === 1 ? twin.read : k, label);
+  }
+}
+
+/** The tile of x [n, k]. */
+function quantised(arena: TestArena, x: Float32Array, n: number): number {
+  const k = x.length / n;
+  const acts = arena.place(arena.kernels.q8_bytes(n, k));
+  arena.kernels.quantize_q8(arena.put(x, 4), k, n, k, acts);
+  return acts;
+}
+
+function putList(arena: TestArena, list: readonly number[]): number {
+  return arena.put(new Uint8Array(Uint32Array.from(list).buffer), 4);
+}
+
+function numbers(arena: TestArena, at: number, count: number): number[] {
+  return [...new Uint32Array(arena.slice(at, 4 * count).buffer)];
+}

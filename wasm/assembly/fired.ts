@@ -1,0 +1,46 @@
+// deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
+/** Which neurons fire, as a list, and back from a list to all neurons. */
+import { check_bytes } from "./bounds";
+
+/**
+ * list = all i with !(x[i] ≤ threshold), ascending; values[j] = x[list[j]]. values may be x.
+ * Returns their count.
+ */
+export function fired_f32(x: usize, n: u32, threshold: f32, list: usize, values: usize): u32 {
+  check_bytes(x, <u64>n << 2);
+  check_bytes(list, <u64>n << 2);
+  check_bytes(values, <u64>n << 2);
+  const thresholds = f32x4.splat(threshold);
+  let count: u32 = 0;
+  let i: u32 = 0;
+  for (; i + 4 <= n; i += 4) {
+    let fires = ~i32x4.bitmask(f32x4.le(v128.load(x + (i << 2)), thresholds)) & 15;
+    for (; fires != 0; fires &= fires - 1) {
+      const index = i + ctz(fires);
+      store<u32>(list + (count << 2), index);
+      store<f32>(values + (count << 2), load<f32>(x + (index << 2)));
+      count++;
+    }
+  }
+  for (; i < n; i++) {
+    const value = load<f32>(x + (i << 2));
+    if (value <= threshold) continue;
+    store<u32>(list + (count << 2), i);
+    store<f32>(values + (count << 2), value);
+    count++;
+  }
+  return count;
+}
+
+/** out = 0, then out[list[j]] = values[j]; out f32 [n]. */
+export function scatter_f32(values: usize, list: usize, count: u32, out: usize, n: u32): void {
+  check_bytes(values, <u64>count << 2);
+  check_bytes(list, <u64>count << 2);
+  check_bytes(out, <u64>n << 2);
+  if (n == 0 && count != 0) unreachable();
+  memory.fill(out, 0, <usize>n << 2);
+  for (let j: u32 = 0; j < count; j++) {
+    const index = min(load<u32>(list + (j << 2)), n - 1);
+    store<f32>(out + (index << 2), load<f32>(values + (j << 2)));
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * The kernels that compute only what fires: products with listed rows and with columns that count,
+ * and the lists. The rest of the contract is that of kernels.ts.
+ */
+export interface SparseKernels {
+  /**
+   * list = all i with !(x[i] ≤ threshold), ascending; values[j] = x[list[j]]; returns their count.
+   * x f32 [n], list u32 [n], values f32 [n], which may be x.
+   */
+  fired_f32(x: number, n: number, threshold: number, list: number, values: number): number;
+  /** out f32 [n] = 0, then out[list[j]] = values[j]; a number beyond counts as the last one. */
+  scatter_f32(values: number, list: number, count: number, out: number, n: number): void;
+  /**
+   * out[j] = Σ_i w[list[j], i] · act[i], j in 0..count: the bits of `matmul_q8` of one token, whose
+   * tile is at acts. list u32 [count]; a number that is no row counts as the last row.
+   */
+  matmul_q8_rows(
+    type: number,
+    w: number,
+    rowStride: number,
+    rows: number,
+    k: number,
+    acts: number,
+    list: number,
+    count: number,
+    out: number,
+  ): void;
+  /** The same with float rows of ggml type 0, 1 or 30 and one row of float activations at x. */
+  matmul_float_rows(
+    type: number,
+    w: number,
+    rowStride: number,
+    rows: number,
+    k: number,
+    x: number,
+    list: number,
+    count: number,
+    out: number,
+  ): void;
+  /**
+   * Rows firstRow .. firstRow + count - 1, given as `blocks` blocks of a file of Q4_0 or Q8_0 each,
+   * row r at src + r·srcStride, into a matrix of `rows` rows by columns at dst
+   * (src/memory/column_layout.ts). firstRow, count and rows are multiples of 64.
+   */
+  repack_columns(
+    type: number,
+    src: number,
+    srcStride: number,
+    dst: number,
+    rows: number,
+    firstRow: number,
+    count: number,
+    blocks: number,
+  ): void;
+  /**
+   * out[t, r] = Σ_i w[r, i] · act[t, i] of a matrix [rows, k] by columns, q8 tiles at `acts`, whose
+   * room behind the activations is written to. One token reads no column whose quantised
+   * activation is zero. Returns how many columns were read.
+   */
+  matmul_q8_columns(
+    type: number,
+    w: number,
+    rows: number,
+    k: number,
+    acts: number,
+    n: number,
+    out: number,
+    outStride: number,
+  ): number;
+}
