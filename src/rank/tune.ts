@@ -19,16 +19,15 @@ const ADVANTAGE = 0.97;
 
 /** The rank's kernels, one set per arena, with the product that decodes faster. */
 export function tuneKernels(plan: RankPlan, kernels: readonly Kernels[]): readonly Kernels[] {
-  const twoStreams = kernels.map((set) => ({ ...set, matmul_q8: set.matmul_q8_two_streams }));
-  const times = [kernels, twoStreams].map(() => Infinity);
   const matrices = trialMatrices(plan);
   if (matrices.length === 0) return kernels;
+  const twoStreams = kernels.map((set) => ({ ...set, matmul_q8: set.matmul_q8_two_streams }));
+  let [fourMs, twoMs] = [Infinity, Infinity];
   for (let trial = 0; trial < TRIALS; trial++) {
-    [kernels, twoStreams].forEach((sets, index) => {
-      times[index] = Math.min(times[index], timeOf(sets[0], plan, matrices));
-    });
+    fourMs = Math.min(fourMs, timeOf(kernels[0], plan, matrices));
+    twoMs = Math.min(twoMs, timeOf(twoStreams[0], plan, matrices));
   }
-  return times[1] < times[0] * ADVANTAGE ? twoStreams : kernels;
+  return twoMs < fourMs * ADVANTAGE ? twoStreams : kernels;
 }
 
 /** Quantised matrices of the first arena with rows for the neurons' workspace; none if too few. */
