@@ -160,11 +160,12 @@ export interface Kernels extends RowKernels, SparseKernels {
 
   // --- attention -------------------------------------------------------------------------------
   /**
-   * Stores n rows of keys at positions p0 .. p0+n-1 of a cache (src/memory/kv_layout.ts) as f16, to
-   * the nearest, ties to even. src f32 [n, srcStride], of which kvHeads·headDim are keys; headDim
-   * is a multiple of 4. What is too large for f16, infinities and NaN become ±65504.
+   * Stores n rows of keys at positions p0 .. p0+n-1 of a cache (src/memory/kv_layout.ts) as
+   * integers with a scale per head and position, to the nearest. src f32 [n, srcStride], of which
+   * kvHeads·headDim are keys; headDim is a multiple of 4. Where one of a head's elements is not
+   * finite, attention to that position is not, either.
    */
-  store_keys_f16(
+  store_keys_i16(
     src: number,
     srcStride: number,
     cache: number,
@@ -174,7 +175,7 @@ export interface Kernels extends RowKernels, SparseKernels {
     headDim: number,
   ): void;
   /** The same for values. */
-  store_values_f16(
+  store_values_i16(
     src: number,
     srcStride: number,
     cache: number,
@@ -205,13 +206,13 @@ export interface Kernels extends RowKernels, SparseKernels {
   /**
    * Causal attention of n new tokens at positions p0 .. p0+n-1, whose keys and values are already
    * in the cache. q f32 [n, qStride] holds `heads` heads of headDim; local query head h reads local
-   * key/value head ⌊(h + headOffset) / groupSize⌋ of kvHeads. Keys and values f16 in the layout of
+   * key/value head ⌊(h + headOffset) / groupSize⌋ of kvHeads. Keys and values i16 in the layout of
    * src/memory/kv_layout.ts; headDim is a multiple of 4. Token t sees positions
    * max(0, p0+t+1-window) .. p0+t (window 0: all). out f32 [n, outStride] has the shape of q and
    * is zero for columns heads·headDim..outStride. scratch: attention_scratch_bytes(...) bytes.
    * scale multiplies q·k; then, where softCap > 0, scores become softCap · tanh(score / softCap).
    */
-  attention_f16(
+  attention_i16(
     q: number,
     qStride: number,
     keys: number,

@@ -22,7 +22,7 @@ export function addLoadOptions(verb: Command): Command {
     .addOption(
       new Option("--kv-type <type>", "type of cached keys and values").choices([
         "auto",
-        "f16",
+        "i16",
         "f32",
       ]),
     )

@@ -8,13 +8,26 @@
  * places; nothing is ever moved.
  *
  *   keys:    block 0                                       block 1
- *            ├─ head 0: [headDim, 32] ─┬─ head 1: … ─ … ──┼─ head 0 …
- *   values:  ├─ head 0: [32, padded] ──┬─ head 1: … ─ … ──┼─ head 0 …
+ *            ├─ head 0 ────────────────┬─ head 1: … ─ … ──┼─ head 0 …
+ *     f32:   │  [headDim, 32]
+ *     i16:   │  [headDim / 2, 32, 2], then f32 [32]: the positions' scales
+ *   values:  ├─ head 0 ────────────────┬─ head 1: … ─ … ──┼─ head 0 …
+ *     f32:   │  [32, padded]
+ *     i16:   │  [16, padded, 2], then f32 [32]: the positions' scales
  *
- * Elements are f16 or f32; `padded` is headDim rounded up to a vector of 16.
+ * i16 is one head of one position as integers of at most KV_LEVEL_MAX by one f32 scale. The two
+ * that a pairwise product of 16-bit integers adds lie side by side: two dimensions of a key, two
+ * positions of a value. `padded` is headDim rounded up to 16.
  */
 
 /** Positions of a block. */
 export const KV_BLOCK_POSITIONS = 32;
 /** Value rows are padded to a multiple of this many elements. */
 export const VALUE_PAD_ELEMENTS = 16;
+/** Bytes of a piece's scales, where its elements are integers. */
+export const KV_SCALES_BYTES = 128;
+/**
+ * The largest integer of the cache. 32 products of two such numbers, what a block's values add up
+ * to, stay below 2^31.
+ */
+export const KV_LEVEL_MAX = 8191;

@@ -78,9 +78,9 @@ export class AttentionBlock {
     const heads = this.#kvHeadCount;
     if (heads === 0) return;
     const width = heads * headDim;
-    if (kvType === "f16") {
-      kernels.store_keys_f16(key, width, layer.keys, position, n, heads, headDim);
-      kernels.store_values_f16(value, width, layer.values, position, n, heads, headDim);
+    if (kvType === "i16") {
+      kernels.store_keys_i16(key, width, layer.keys, position, n, heads, headDim);
+      kernels.store_values_i16(value, width, layer.values, position, n, heads, headDim);
     } else {
       kernels.store_keys_f32(key, width, layer.keys, position, n, heads, headDim);
       kernels.store_values_f32(value, width, layer.values, position, n, heads, headDim);
@@ -91,7 +91,7 @@ export class AttentionBlock {
   attend(layer: Layer): void {
     if (this.#headCount === 0) return;
     const { kernels, space, plan, config, n, position, fractions } = this.#state;
-    const kernel = plan.kvType === "f16" ? kernels.attention_f16 : kernels.attention_f32;
+    const kernel = plan.kvType === "i16" ? kernels.attention_i16 : kernels.attention_f32;
     kernel(
       space.query,
       this.#headCount * config.headDim,

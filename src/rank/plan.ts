@@ -7,7 +7,7 @@ import { UnsupportedModelError } from "../base/errors.ts";
 import { formatBytes, GiB, MiB } from "../base/units.ts";
 import type { GgufTensor } from "../gguf/types.ts";
 import { ARENA_BYTES_MAX, ArenaBuilder } from "../memory/arena.ts";
-import { KV_BLOCK_POSITIONS, VALUE_PAD_ELEMENTS } from "../memory/kv_layout.ts";
+import { KV_BLOCK_POSITIONS, KV_SCALES_BYTES, VALUE_PAD_ELEMENTS } from "../memory/kv_layout.ts";
 import {
   FLOAT_ROW_PAD_WEIGHTS,
   REGION_ALIGN_BYTES,
@@ -84,7 +84,7 @@ export function planRanks(
     },
   });
   const isExact = typesOf((layer) => [layer.key]).every((type) => type === "F32");
-  const kvType = options.kvType !== "auto" ? options.kvType : isExact ? "f32" : "f16";
+  const kvType = options.kvType !== "auto" ? options.kvType : isExact ? "f32" : "i16";
   const planners = shards.map((shard, rankIndex) =>
     new RankPlanner({ model, tensors, options, shard, rankIndex, kvType })
   );
@@ -210,9 +210,9 @@ class RankPlanner implements Placer {
 
   placeLayer(index: number): void {
     const { model: { config, tensors }, shard, rankIndex, options, kvType } = this.#in;
-    const positions = alignUp(options.contextLength, KV_BLOCK_POSITIONS);
-    const kvBytes = (elementsPerHead: number) =>
-      positions * lengthOf(shard.kvHeads) * elementsPerHead * (kvType === "f16" ? 2 : 4);
+    const blocks = Math.ceil(options.contextLength / KV_BLOCK_POSITIONS);
+    const kvBytes = (rowElements: number) =>
+      blocks * lengthOf(shard.kvHeads) * kvPieceBytes(kvType, rowElements);
     const keysBytes = kvBytes(config.headDim);
     const valuesBytes = kvBytes(alignUp(config.headDim, VALUE_PAD_ELEMENTS));
     this.#layers.push({
@@ -337,4 +337,10 @@ function weightType(tensors: ReadonlyMap<string, GgufTensor>, name: string): Wei
 
 function shift(range: Range, by: number): Range {
   return { start: range.start + by, end: range.end + by };
+}
+
+/** Bytes of one head's keys or values of one block of positions. */
+function kvPieceBytes(type: KvType, rowElements: number): number {
+  const elements = KV_BLOCK_POSITIONS * rowElements;
+  return type === "i16" ? elements * 2 + KV_SCALES_BYTES : elements * 4;
 }

@@ -6,8 +6,8 @@ import type { ArenaPlan } from "../memory/arena.ts";
 import type { Range, Shard } from "./shard.ts";
 import type { WeightType } from "./weight_types.ts";
 
-/** Types of a cached key or value element. */
-export type KvType = "f16" | "f32";
+/** Types of a cached key or value element; i16 has a scale per head and position. */
+export type KvType = "i16" | "f32";
 
 /** A block of a matrix in packed rows: rows × columns of a tensor, and what its products get. */
 export interface MatrixPlan {

@@ -67,12 +67,12 @@ function main(): void {
   }
   for (const type of FLOAT_TYPES) {
     if (type !== only && only !== "") continue;
-    fillRows(memory, type);
+    fillRows(memory, type === "i16" ? "f16" : type);
     benchMatmul(bench, type);
   }
-  for (const type of ["f16", "f32"] as const) {
+  for (const type of ["i16", "f32"] as const) {
     if (!"attention".startsWith(only)) continue;
-    fillRows(memory, type);
+    fillRows(memory, type === "i16" ? "f16" : type);
     benchAttention(bench, type);
   }
   if ("rest".startsWith(only)) benchRest(bench);
@@ -185,11 +185,11 @@ function benchMatmul(bench: Bench, type: QuantType | FloatType): void {
   }
 }
 
-function benchAttention(bench: Bench, type: "f16" | "f32"): void {
+function benchAttention(bench: Bench, type: "i16" | "f32"): void {
   const { kernels, actsAt, outAt } = bench;
   for (const [heads, groupSize, headDim] of [[32, 8, 64], [32, 4, 128], [12, 1, 64]]) {
     const kvHeads = heads / groupSize;
-    const positionBytes = kvHeads * headDim * (type === "f16" ? 2 : 4);
+    const positionBytes = kvHeads * headDim * (type === "i16" ? 2 : 4);
     for (const [n, p0] of [[1, 511], [1, 4095], [64, 448], [64, 4032]]) {
       const values = WEIGHTS_AT + (64 << 20);
       const scratch = outAt + (32 << 20);
@@ -216,8 +216,8 @@ function benchRest({ kernels, actsAt, outAt, ...rest }: Bench): void {
   time("silu_mul_f32", () => kernels.silu_mul_f32(outAt, outAt, d, actsAt, d, n, d));
   time("rope_f32 neox", () => kernels.rope_f32(actsAt, d, n, 32, 64, 64, outAt, 1));
   time("rope_f32 norm", () => kernels.rope_f32(actsAt, d, n, 32, 64, 64, outAt, 0));
-  time("store_keys_f16", () => kernels.store_keys_f16(outAt, d, actsAt, 0, n, 32, 64));
-  time("store_values_f16", () => kernels.store_values_f16(outAt, d, actsAt, 0, n, 32, 64));
+  time("store_keys_i16", () => kernels.store_keys_i16(outAt, d, actsAt, 0, n, 32, 64));
+  time("store_values_i16", () => kernels.store_values_i16(outAt, d, actsAt, 0, n, 32, 64));
   time("argmax_f32", () => kernels.argmax_f32(outAt, n * d));
   time("top_k_f32", () => kernels.top_k_f32(outAt, n * d, 40, actsAt));
   for (const type of ["Q4_0", "Q8_0", "Q4_K", "Q6_K"]) {

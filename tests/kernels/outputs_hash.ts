@@ -3,7 +3,7 @@
  * change no bit. The loop makes the functions hot, so that the optimised code is what is hashed.
  */
 import { alignUp } from "../../src/base/check.ts";
-import { KV_BLOCK_POSITIONS } from "../../src/memory/kv_layout.ts";
+import { KV_BLOCK_POSITIONS, KV_SCALES_BYTES } from "../../src/memory/kv_layout.ts";
 import { dtypeByName } from "../../src/model/dtypes.ts";
 import { QUANT_TYPES } from "../../src/rank/weight_types.ts";
 import { Rng } from "../support/rng.ts";
@@ -22,7 +22,7 @@ function main(): void {
       hashes.push(`q8 ${hash(quantisedProducts(arena, n, round))}`);
       hashes.push(`float ${hash(floatProducts(arena, n, round))}`);
       hashes.push(`steps ${hash(steps(arena, n, round))}`);
-      for (const type of ["f16", "f32"] as const) {
+      for (const type of ["i16", "f32"] as const) {
         hashes.push(`attention ${hash(attention(arena, type, n, round))}`);
       }
     }
@@ -87,7 +87,7 @@ function steps(arena: TestArena, n: number, seed: number): Uint8Array[] {
   return outputs;
 }
 
-function attention(arena: TestArena, type: "f16" | "f32", n: number, seed: number): Uint8Array[] {
+function attention(arena: TestArena, type: "i16" | "f32", n: number, seed: number): Uint8Array[] {
   const rng = new Rng(seed);
   arena.reset();
   const { kernels } = arena;
@@ -96,7 +96,9 @@ function attention(arena: TestArena, type: "f16" | "f32", n: number, seed: numbe
   const cacheWidth = (heads / groupSize) * headDim;
   const q = arena.put(randomFloats(rng, n * width));
   const kvHeads = heads / groupSize;
-  const cacheBytes = alignUp(p0 + n, KV_BLOCK_POSITIONS) * cacheWidth * (type === "f16" ? 2 : 4);
+  const pieceBytes = KV_BLOCK_POSITIONS * headDim * (type === "i16" ? 2 : 4) +
+    (type === "i16" ? KV_SCALES_BYTES : 0);
+  const cacheBytes = Math.ceil((p0 + n) / KV_BLOCK_POSITIONS) * kvHeads * pieceBytes;
   const [k, v] = (["keys", "values"] as const).map((what) => {
     const cache = arena.put(randomFloats(rng, (p0 + n) * cacheWidth));
     const stored = arena.place(cacheBytes);

@@ -89,9 +89,9 @@ Deno.test("planRanks() caches f32 only where every layer's keys come from F32 ma
     typeOf: (name: string) => name === `blk.${layer}.attn_k.weight` ? "F16" as const : undefined,
   });
   assertEquals(kvTypeOf({}), "f32");
-  assertEquals(kvTypeOf({ type: "Q8_0" }), "f16");
-  assertEquals([kvTypeOf(half(0)), kvTypeOf(half(1))], ["f16", "f16"]);
-  assertEquals([kvTypeOf({}, "f16"), kvTypeOf({ type: "Q8_0" }, "f32")], ["f16", "f32"]);
+  assertEquals(kvTypeOf({ type: "Q8_0" }), "i16");
+  assertEquals([kvTypeOf(half(0)), kvTypeOf(half(1))], ["i16", "i16"]);
+  assertEquals([kvTypeOf({}, "i16"), kvTypeOf({ type: "Q8_0" }, "f32")], ["i16", "f32"]);
 });
 
 Deno.test("planRanks() says what does not fit into an arena", () => {

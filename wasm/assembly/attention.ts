@@ -1,43 +1,47 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @unmanaged is one.
 /**
- * Causal attention over a key/value cache of f16 (T = u16) or f32. Contract: wasm/kernels.ts;
+ * Causal attention over a key/value cache of 16-bit integers with scales (T = i16) or f32. Contract: wasm/kernels.ts;
  * layout of the cache: src/memory/kv_layout.ts.
  *
  * Per key/value head, all query heads of its group and all tokens are queries alike, in tiles of
  * four, or of one when there is one. The positions pass in blocks of 32: every tile that sees a
  * block scores it (attention_score.ts), softens the scores (attention_soften.ts) and mixes its
- * values in (attention_mix.ts). The cache's layout is the one these loops read; only where several
- * tiles read a block of f16, it is widened first. headDim is a multiple of 4.
+ * values in (attention_mix.ts). The cache's layout is the one these loops read. Meanwhile the next
+ * block is fetched a few lines at a time: it starts on other pages, which no prefetcher expects.
+ *
+ * Over integers, queries and weights become integers, too: products are exact, and a sum of two of
+ * 16 bits is one operation where a float's is two. headDim is a multiple of 4.
  */
 import {
   BLOCK_POSITIONS,
   Call,
   CHUNK_COLUMNS,
   first_seen,
+  key_piece_bytes,
   mixed_of,
-  padded_dim,
   place_scratch,
   scratch_bytes,
   STATE_CORRECTION,
   STATE_MAX,
   state_of,
+  STATE_QUERY_SCALE,
   STATE_SUM,
   TILE_QUERIES,
+  value_piece_bytes,
 } from "./attention_call";
-import { cached_high, cached_low } from "./attention_cached";
 import { LOG2_E } from "./exp";
 import { mix_tile } from "./attention_mix";
 import { score_tile } from "./attention_score";
-import { soften_tile } from "./attention_soften";
+import { prepare_values, soften_tile } from "./attention_soften";
 import { check_bytes, check_f32_rows } from "./bounds";
-import { F16_MASK, opaque, TWO_POW_56 } from "./simd";
+import { KV_LEVEL_MAX } from "../../src/memory/kv_layout";
 
 /** Bytes of scratch, exact as f64. It does not grow with the positions. */
 export function attention_scratch_bytes(n: u32, heads: u32, groupSize: u32, headDim: u32): f64 {
   return <f64>scratch_bytes(n, heads, groupSize, headDim);
 }
 
-export function attention_f16(
+export function attention_i16(
   q: usize,
   qStride: u32,
   keys: usize,
@@ -56,7 +60,7 @@ export function attention_f16(
   scale: f32,
   softCap: f32,
 ): void {
-  attention<u16>(
+  attention<i16>(
     q, qStride, keys, values, kvHeads, out, outStride, scratch,
     n, p0, heads, headOffset, groupSize, headDim, window, scale, softCap,
   );
@@ -117,8 +121,8 @@ function attention<T>(
   const blocks = (positions + BLOCK_POSITIONS - 1) / BLOCK_POSITIONS;
   const blockHeads = blocks * kvHeads;
   if (blockHeads >> 32 != 0) unreachable();
-  check_bytes(keys, blockHeads * (headDim * BLOCK_POSITIONS * <u32>sizeof<T>()));
-  check_bytes(values, blockHeads * (padded_dim(headDim) * BLOCK_POSITIONS * <u32>sizeof<T>()));
+  check_bytes(keys, blockHeads * key_piece_bytes<T>(headDim));
+  check_bytes(values, blockHeads * value_piece_bytes<T>(headDim));
   check_bytes(scratch, scratch_bytes(n, heads, groupSize, headDim));
 
   const call = changetype<Call>(scratch);
@@ -136,7 +140,7 @@ function attention<T>(
   call.groupSize = groupSize;
   call.headDim = headDim;
   call.window = window;
-  call.scale = scale * LOG2_E * (isFloat<T>() ? 1 : TWO_POW_56);
+  call.scale = scale * LOG2_E;
   call.softCap = softCap;
   place_scratch(call);
   for (let h: u32 = 0; h < heads; h += call.groupHeads) {
@@ -150,20 +154,20 @@ function attention<T>(
 function attend_group<T>(call: Call): void {
   const queries = call.n * call.groupHeads;
   const end = call.p0 + call.n;
-  const keyBytes = call.headDim * (BLOCK_POSITIONS * <u32>sizeof<T>());
-  const valueBytes = call.paddedDim * (BLOCK_POSITIONS * <u32>sizeof<T>());
-  const isWidened = !isFloat<T>() && queries > TILE_QUERIES;
-  pack_queries(call);
+  const keyBytes = key_piece_bytes<T>(call.headDim);
+  const valueBytes = value_piece_bytes<T>(call.headDim);
+  pack_queries<T>(call);
   let block = first_seen(call, 0) / BLOCK_POSITIONS;
   for (let begin = block * BLOCK_POSITIONS; begin < end; begin += BLOCK_POSITIONS, block++) {
     const count = min(end - begin, BLOCK_POSITIONS);
     const at = block * call.kvHeads + kv_head(call);
     const keys = call.keys + at * keyBytes;
     const values = call.values + at * valueBytes;
-    if (isWidened) {
-      widen<T>(keys, call.keyBlock, call.headDim * BLOCK_POSITIONS);
-      widen<T>(values, call.valueBlock, call.paddedDim * count);
-    }
+    call.nextKeys = keys + keyBytes * call.kvHeads;
+    call.nextValues = values + valueBytes * call.kvHeads;
+    call.nextLeft = end - begin > BLOCK_POSITIONS ? keyBytes : 0;
+    call.nextStep = (keyBytes / fetches(call, queries) + 63) & ~63;
+    if (!isFloat<T>()) prepare_values(call, values, count);
     for (let first: u32 = 0; first < queries; first += call.width) {
       const firstToken = first / call.groupHeads;
       const lastToken = min(first + call.width - 1, queries - 1) / call.groupHeads;
@@ -171,15 +175,12 @@ function attend_group<T>(call: Call): void {
       const seesNothingMore = first_seen(call, firstToken) >= begin + count;
       if (seesNothingYet || seesNothingMore) continue;
       const tile = call.tiles + (first / call.width) * call.tileBytes;
-      if (isWidened) {
-        score_tile<f32>(call, tile, call.keyBlock);
-        soften_tile<T>(call, tile, first, begin);
-        mix_tile<f32>(call, tile, call.valueBlock, count);
-      } else {
-        score_tile<T>(call, tile, keys);
-        soften_tile<T>(call, tile, first, begin);
-        mix_tile<T>(call, tile, values, count);
-      }
+      fetch_next(call);
+      score_tile<T>(call, tile, keys);
+      fetch_next(call);
+      soften_tile<T>(call, tile, first, begin);
+      fetch_next(call);
+      mix_tile<T>(call, tile, values, count);
     }
   }
   for (let first: u32 = 0; first < queries; first += call.width) {
@@ -187,16 +188,22 @@ function attend_group<T>(call: Call): void {
   }
 }
 
-/** A block of f16 as f32 · 2^-112, as the tiles take it; `count` is a multiple of 16. */
-function widen<T>(from: usize, to: usize, count: u32): void {
-  const mask = i32x4.splat(opaque(F16_MASK, count));
-  from -= 16;
-  const end = to + (count << 2);
-  for (; to != end; to += 32, from += 8 * sizeof<T>()) {
-    const x0 = cached_low<T>(from, mask), x1 = cached_high<T>(from, mask);
-    v128.store(to, x0);
-    v128.store(to, x1, 16);
-  }
+/** How often a block's work pauses to fetch. */
+@inline
+function fetches(call: Call, queries: u32): u32 {
+  return (queries + call.width - 1) / call.width * 3;
+}
+
+/** Loads a word of each line of the next part of the next block. */
+function fetch_next(call: Call): void {
+  const bytes = min(call.nextStep, call.nextLeft);
+  const keys = call.nextKeys, values = call.nextValues;
+  let sum = call.fetched;
+  for (let i: u32 = 0; i < bytes; i += 64) sum += load<u32>(keys + i) + load<u32>(values + i);
+  call.fetched = sum;
+  call.nextKeys = keys + bytes;
+  call.nextValues = values + bytes;
+  call.nextLeft -= bytes;
 }
 
 /** Sets the group that query head h is the first of. */
@@ -214,28 +221,52 @@ function kv_head(call: Call): u32 {
 }
 
 /**
- * Packs the group's n · groupHeads queries, token by token, into tiles [dim, width], times the
- * scale; the last tile is filled up with zeros. Resets the tiles' states.
+ * Packs the group's n · groupHeads queries, token by token, into tiles, times the scale; the last
+ * tile is filled up with zeros. Resets the tiles' states.
  */
-function pack_queries(call: Call): void {
+function pack_queries<T>(call: Call): void {
   const count = call.n * call.groupHeads;
   const step = call.width << 2;
   for (let first: u32 = 0; first < count; first += call.width) {
     const tile = call.tiles + (first / call.width) * call.tileBytes;
+    memory.fill(tile, 0, call.tileBytes);
     for (let lane: u32 = 0; lane < call.width; lane++) {
-      const index = first + lane;
-      const to = tile + (lane << 2);
-      const from = index < count ? query_at(call, index) : 0;
-      for (let i: u32 = 0; i < call.headDim; i++) {
-        const value: f32 = from != 0 ? load<f32>(from + (i << 2)) * call.scale : 0;
-        store<f32>(to + i * step, value);
-      }
       const state = state_of(call, tile) + (lane << 2);
       store<f32>(state, -Infinity, STATE_MAX);
-      store<f32>(state, 0, STATE_SUM);
       store<f32>(state, 1, STATE_CORRECTION);
+      if (first + lane >= count) continue;
+      const from = query_at(call, first + lane);
+      if (isFloat<T>()) pack_floats(call, from, tile + (lane << 2), step);
+      else pack_integers(call, from, tile + (lane << 2), step, state);
     }
-    memory.fill(mixed_of(call, tile), 0, call.paddedDim * step);
+  }
+}
+
+/** One query as a column of floats. */
+function pack_floats(call: Call, from: usize, to: usize, step: u32): void {
+  for (let i: u32 = 0; i < call.headDim; i++) {
+    store<f32>(to + i * step, load<f32>(from + (i << 2)) * call.scale);
+  }
+}
+
+/**
+ * One query as a column of pairs of integers, so large that headDim products with a key's stay
+ * below 2^31. A query that is not finite gets a scale that is not.
+ */
+function pack_integers(call: Call, from: usize, to: usize, step: u32, state: usize): void {
+  const fits = 0x7fffffff / (call.headDim * KV_LEVEL_MAX);
+  const level = <f32>min<u32>(fits, KV_LEVEL_MAX);
+  let largest: f32 = 0;
+  for (let i: u32 = 0; i < call.headDim; i++) {
+    largest = max<f32>(largest, abs<f32>(load<f32>(from + (i << 2))));
+  }
+  store<f32>(state, largest / level * call.scale, STATE_QUERY_SCALE);
+  if (largest == 0) return;
+  const inverse = level / largest;
+  for (let i: u32 = 0; i < call.headDim; i += 2) {
+    const even = <i32>nearest<f32>(load<f32>(from + (i << 2)) * inverse);
+    const odd = <i32>nearest<f32>(load<f32>(from + (i << 2), 4) * inverse);
+    store<u32>(to + (i >> 1) * step, (even & 0xffff) | (odd << 16));
   }
 }
 

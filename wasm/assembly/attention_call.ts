@@ -3,14 +3,14 @@
  * One attention call as its parts see it: the arguments, and where in the scratch things are. It
  * lies at the beginning of the scratch itself; a kernel has no other memory.
  *
- *   call │ key block      │ value block     │ scores     │ per tile of W = 4 or 1 queries:
- *        │ f32 [dim, 32]  │ f32 [32, padded]│ f32 [4, 32]│ queries f32 [dim, W]
- *        │                │                 │            │ state   f32 [3, 4]: max, sum, correction
- *        │                │                 │            │ mixed   f32 [padded / 16, W, 16]
+ *   call │ scores      │ value weights │ per tile of W = 4 or 1 queries:
+ *        │ f32 [4, 32] │ f32 [32]      │ queries f32 [dim, W] or i16 [dim / 2, W, 2]
+ *        │             │               │ state   f32 [7, 4]
+ *        │             │               │ mixed   f32 [padded / 16, W, 16]
  *
  * All query heads of one key/value head and all tokens are queries alike.
  */
-import { KV_BLOCK_POSITIONS, VALUE_PAD_ELEMENTS } from "../../src/memory/kv_layout";
+import { KV_BLOCK_POSITIONS, KV_SCALES_BYTES, VALUE_PAD_ELEMENTS } from "../../src/memory/kv_layout";
 
 /** Positions that are scored at once. */
 export const BLOCK_POSITIONS: u32 = KV_BLOCK_POSITIONS;
@@ -27,7 +27,13 @@ const SCORES_BYTES: u32 = TILE_QUERIES * SCORE_ROW_BYTES;
 export const STATE_MAX: u32 = 0;
 export const STATE_SUM: u32 = 16;
 export const STATE_CORRECTION: u32 = 32;
-const STATE_BYTES: u32 = 64;
+/** What the block's weights are relative to, and what they are worth in the sum: over integers. */
+export const STATE_REFERENCE: u32 = 48;
+export const STATE_SHARE: u32 = 64;
+/** What a unit of an integer query and of an integer weight is worth. */
+export const STATE_QUERY_SCALE: u32 = 80;
+export const STATE_WEIGHT_SCALE: u32 = 96;
+const STATE_BYTES: u32 = 112;
 
 @unmanaged
 export class Call {
@@ -53,11 +59,38 @@ export class Call {
   groupHeads: u32;
   /** Lanes of this group's tiles: 4 or 1. */
   width: u32;
-  keyBlock: usize;
-  valueBlock: usize;
   scores: usize;
+  /** Over integers: what a weight of 1 is at each position of the block, and a unit's worth. */
+  valueWeights: usize;
+  valueUnit: f32;
   tiles: usize;
   tileBytes: u32;
+  /** The next block's pieces, fetched while this one is computed with: what is left of them. */
+  nextKeys: usize;
+  nextValues: usize;
+  nextLeft: u32;
+  /** Bytes of each that are fetched at a time. */
+  nextStep: u32;
+  /** A sum that keeps the compiler from dropping loads. */
+  fetched: u32;
+}
+
+/** Bytes of a head's keys of one block. */
+@inline
+export function key_piece_bytes<T>(headDim: u32): u32 {
+  return headDim * (KV_BLOCK_POSITIONS * <u32>sizeof<T>()) + (isFloat<T>() ? 0 : KV_SCALES_BYTES);
+}
+
+/** Bytes of a head's values of one block. */
+@inline
+export function value_piece_bytes<T>(headDim: u32): u32 {
+  return key_piece_bytes<T>(padded_dim(headDim));
+}
+
+/** Where the positions' scales of a piece of integers are. */
+@inline
+export function scales_of(piece: usize, dim: u32): usize {
+  return piece + dim * (KV_BLOCK_POSITIONS * 2);
 }
 
 /** headDim rounded up to whole vectors of values. */
@@ -71,17 +104,15 @@ export function scratch_bytes(n: u32, heads: u32, groupSize: u32, headDim: u32):
   const group = min(heads, groupSize);
   if ((n >> 20) != 0 || (group >> 16) != 0 || (headDim >> 16) != 0) return 1 << 60;
   const tiles = (<u64>n * group + TILE_QUERIES - 1) / TILE_QUERIES;
-  const blocks = (<u64>headDim + padded_dim(headDim)) * SCORE_ROW_BYTES;
-  return CALL_BYTES + blocks + SCORES_BYTES + max<u64>(tiles, 1) * tile_bytes(headDim);
+  return CALL_BYTES + SCORES_BYTES + SCORE_ROW_BYTES + max<u64>(tiles, 1) * tile_bytes(headDim);
 }
 
 /** Fills in where the parts of the scratch are; headDim must be set. */
 export function place_scratch(call: Call): void {
   call.paddedDim = padded_dim(call.headDim);
-  call.keyBlock = changetype<usize>(call) + CALL_BYTES;
-  call.valueBlock = call.keyBlock + call.headDim * SCORE_ROW_BYTES;
-  call.scores = call.valueBlock + call.paddedDim * SCORE_ROW_BYTES;
-  call.tiles = call.scores + SCORES_BYTES;
+  call.scores = changetype<usize>(call) + CALL_BYTES;
+  call.valueWeights = call.scores + SCORES_BYTES;
+  call.tiles = call.valueWeights + SCORE_ROW_BYTES;
   call.tileBytes = <u32>tile_bytes(call.headDim);
 }
 

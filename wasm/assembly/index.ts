@@ -39,7 +39,7 @@ export {
 } from "./activations";
 export { gather_q8, gather_rows_f32, scatter_add_f32 } from "./gather";
 export { rope_f32 } from "./rope";
-export { store_keys_f16, store_keys_f32, store_values_f16, store_values_f32 } from "./store";
-export { attention_f16, attention_f32, attention_scratch_bytes } from "./attention";
+export { store_keys_i16, store_keys_f32, store_values_i16, store_values_f32 } from "./store";
+export { attention_i16, attention_f32, attention_scratch_bytes } from "./attention";
 export { argmax_f32, top_k_f32 } from "./sampling";
 export { read_only } from "./read_only";

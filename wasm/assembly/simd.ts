@@ -9,14 +9,18 @@
 export const F16_SHIFT: i32 = 13;
 export const F16_MASK: i32 = 0x8fffffff;
 export const TWO_POW_112_BITS: i32 = 0x77800000;
-/** 2^112 and its halves, for factors that must not overflow on the way. */
 export const TWO_POW_112: f32 = 5192296858534827628530496329220096.0;
-export const TWO_POW_56: f32 = 72057594037927936.0;
 
 /** a · b + c, rounded once where the machine has FMA. */
 @inline
 export function madd(a: v128, b: v128, c: v128): v128 {
   return f32x4.relaxed_madd(a, b, c);
+}
+
+/** acc + the products of eight pairs of 16-bit integers, added two by two: i32x4. */
+@inline
+export function pairs(a: v128, b: v128, acc: v128): v128 {
+  return i32x4.add(acc, i32x4.dot_i16x8_s(a, b));
 }
 
 /** Eight products of int8 `a` and 0..127 `b`, added in neighbouring pairs: i16x8. */

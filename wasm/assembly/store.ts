@@ -1,15 +1,17 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /**
  * New keys and values into the cache, each to its place: src/memory/kv_layout.ts. Contract:
- * wasm/kernels.ts. T = u16 stores f16, to the nearest, ties to even; what is too large for f16
- * becomes the largest finite f16, 65504, and so do infinity and NaN (±): the readers' bit trick
- * knows none of them.
+ * wasm/kernels.ts. T = i16 stores integers and a scale per head and position: the largest element
+ * becomes ±KV_LEVEL_MAX. What is not finite gives a scale that is not, so that it stays visible.
  */
-import { KV_BLOCK_POSITIONS } from "../../src/memory/kv_layout";
-import { padded_dim } from "./attention_call";
+import { KV_BLOCK_POSITIONS, KV_LEVEL_MAX } from "../../src/memory/kv_layout";
+import { key_piece_bytes, padded_dim, scales_of, value_piece_bytes } from "./attention_call";
 import { check_bytes, check_f32_rows } from "./bounds";
 
-export function store_keys_f16(
+/** Scales below it count as 0. */
+const SMALLEST: f32 = 1e-36;
+
+export function store_keys_i16(
   src: usize,
   srcStride: u32,
   cache: usize,
@@ -18,7 +20,7 @@ export function store_keys_f16(
   kvHeads: u32,
   headDim: u32,
 ): void {
-  store_keys<u16>(src, srcStride, cache, p0, n, kvHeads, headDim);
+  store_keys<i16>(src, srcStride, cache, p0, n, kvHeads, headDim);
 }
 
 export function store_keys_f32(
@@ -33,7 +35,7 @@ export function store_keys_f32(
   store_keys<f32>(src, srcStride, cache, p0, n, kvHeads, headDim);
 }
 
-export function store_values_f16(
+export function store_values_i16(
   src: usize,
   srcStride: u32,
   cache: usize,
@@ -42,7 +44,7 @@ export function store_values_f16(
   kvHeads: u32,
   headDim: u32,
 ): void {
-  store_values<u16>(src, srcStride, cache, p0, n, kvHeads, headDim);
+  store_values<i16>(src, srcStride, cache, p0, n, kvHeads, headDim);
 }
 
 export function store_values_f32(
@@ -57,7 +59,7 @@ export function store_values_f32(
   store_values<f32>(src, srcStride, cache, p0, n, kvHeads, headDim);
 }
 
-/** Element i of head g of token t goes to column (p0 + t) % 32 of row i. */
+/** Element i of head g of token t goes to column (p0 + t) % 32 of row i, or of row pair i / 2. */
 function store_keys<T>(
   src: usize,
   srcStride: u32,
@@ -67,34 +69,56 @@ function store_keys<T>(
   kvHeads: u32,
   headDim: u32,
 ): void {
-  check<T>(src, srcStride, cache, p0, n, kvHeads, headDim, headDim);
-  const step = KV_BLOCK_POSITIONS * <u32>sizeof<T>();
+  const pieceBytes = key_piece_bytes<T>(headDim);
+  check(src, srcStride, cache, p0, n, kvHeads, headDim, pieceBytes);
   for (let t: u32 = 0; t < n; t++) {
-    const position = p0 + t;
-    const block = position / KV_BLOCK_POSITIONS * kvHeads * headDim * step;
-    let to = cache + block + position % KV_BLOCK_POSITIONS * <u32>sizeof<T>();
+    const position = p0 + t, column = (position % KV_BLOCK_POSITIONS) << 2;
+    let piece = cache + position / KV_BLOCK_POSITIONS * kvHeads * pieceBytes;
     let from = src + ((t * srcStride) << 2);
-    for (let i = kvHeads * headDim; i != 0; i -= 4) {
+    for (let g: u32 = 0; g < kvHeads; g++) {
       if (isFloat<T>()) {
-        const x = v128.load(from);
-        v128.store_lane<u32>(to, x, 0);
-        v128.store_lane<u32>(to + step, x, 1);
-        v128.store_lane<u32>(to + 2 * step, x, 2);
-        v128.store_lane<u32>(to + 3 * step, x, 3);
+        store_key_floats(from, piece + column, headDim);
       } else {
-        const x = f16_bits_x4(v128.load(from));
-        v128.store_lane<u16>(to, x, 0);
-        v128.store_lane<u16>(to + step, x, 2);
-        v128.store_lane<u16>(to + 2 * step, x, 4);
-        v128.store_lane<u16>(to + 3 * step, x, 6);
+        const scale = scale_of(from, headDim);
+        store<f32>(scales_of(piece, headDim) + column, scale);
+        store_key_integers(from, piece + column, headDim, scale);
       }
-      to += 4 * step;
-      from += 16;
+      from += headDim << 2;
+      piece += pieceBytes;
     }
   }
 }
 
-/** Head g of token t goes to row (p0 + t) % 32. Columns behind headDim are left as they are. */
+/** Elements 128 bytes apart. */
+function store_key_floats(from: usize, to: usize, headDim: u32): void {
+  for (let i = headDim; i != 0; i -= 4) {
+    const x = v128.load(from);
+    v128.store_lane<u32>(to, x, 0);
+    v128.store_lane<u32>(to, x, 1, 128);
+    v128.store_lane<u32>(to, x, 2, 256);
+    v128.store_lane<u32>(to, x, 3, 384);
+    from += 16;
+    to += 512;
+  }
+}
+
+/** Pairs of elements 128 bytes apart. */
+function store_key_integers(from: usize, to: usize, headDim: u32, scale: f32): void {
+  const inverse = inverse_of(scale);
+  for (let i = headDim; i != 0; i -= 4) {
+    const x = integers(v128.load(from), inverse);
+    const both = i16x8.narrow_i32x4_s(x, x);
+    v128.store_lane<u32>(to, both, 0);
+    v128.store_lane<u32>(to, both, 1, 128);
+    from += 16;
+    to += 256;
+  }
+}
+
+/**
+ * Head g of token t goes to row (p0 + t) % 32, or to its half of a row pair. Columns behind headDim
+ * are left as they are.
+ */
 function store_values<T>(
   src: usize,
   srcStride: u32,
@@ -104,33 +128,66 @@ function store_values<T>(
   kvHeads: u32,
   headDim: u32,
 ): void {
-  const padded = padded_dim(headDim);
-  check<T>(src, srcStride, cache, p0, n, kvHeads, headDim, padded);
-  const rowBytes = padded * <u32>sizeof<T>();
-  const headBytes = rowBytes * KV_BLOCK_POSITIONS;
+  const padded = padded_dim(headDim), pieceBytes = value_piece_bytes<T>(headDim);
+  check(src, srcStride, cache, p0, n, kvHeads, headDim, pieceBytes);
   for (let t: u32 = 0; t < n; t++) {
-    const position = p0 + t;
-    let to = cache + position / KV_BLOCK_POSITIONS * kvHeads * headBytes;
-    to += position % KV_BLOCK_POSITIONS * rowBytes;
+    const position = p0 + t, row = position % KV_BLOCK_POSITIONS;
+    let piece = cache + position / KV_BLOCK_POSITIONS * kvHeads * pieceBytes;
     let from = src + ((t * srcStride) << 2);
     for (let g: u32 = 0; g < kvHeads; g++) {
-      for (let i: u32 = 0; i < headDim; i += 4) {
-        const x = v128.load(from + (i << 2));
-        if (isFloat<T>()) {
-          v128.store(to + (i << 2), x);
-        } else {
-          const half = f16_bits_x4(x);
-          v128.store_lane<u64>(to + (i << 1), i16x8.narrow_i32x4_u(half, half), 0);
-        }
+      if (isFloat<T>()) {
+        memory.copy(piece + ((row * padded) << 2), from, headDim << 2);
+      } else {
+        const scale = scale_of(from, headDim);
+        store<f32>(scales_of(piece, padded) + (row << 2), scale);
+        const to = piece + (((row >> 1) * padded) << 2) + ((row & 1) << 1);
+        store_value_integers(from, to, headDim, scale);
       }
       from += headDim << 2;
-      to += headBytes;
+      piece += pieceBytes;
     }
   }
 }
 
+/** Elements 4 bytes apart: another position's lie between them. */
+function store_value_integers(from: usize, to: usize, headDim: u32, scale: f32): void {
+  const inverse = inverse_of(scale);
+  for (let i = headDim; i != 0; i -= 4) {
+    const x = integers(v128.load(from), inverse);
+    v128.store_lane<u16>(to, x, 0);
+    v128.store_lane<u16>(to, x, 2, 4);
+    v128.store_lane<u16>(to, x, 4, 8);
+    v128.store_lane<u16>(to, x, 6, 12);
+    from += 16;
+    to += 16;
+  }
+}
+
+/** What a unit of a head's integers is worth; not finite where an element is not. */
+function scale_of(from: usize, headDim: u32): f32 {
+  let top = f32x4.splat(0);
+  for (let i = headDim; i != 0; i -= 4, from += 16) {
+    top = f32x4.max(top, f32x4.abs(v128.load(from)));
+  }
+  const halves = f32x4.max(top, i32x4.shuffle(top, top, 2, 3, 0, 1));
+  const all = f32x4.max(halves, i32x4.shuffle(halves, halves, 1, 0, 3, 2));
+  return f32x4.extract_lane(all, 0) / <f32>KV_LEVEL_MAX;
+}
+
+/** 1 / scale; 0 where elements are so small that it would not be finite. */
+@inline
+function inverse_of(scale: f32): f32 {
+  return scale > SMALLEST ? 1 / scale : 0;
+}
+
+/** To the nearest; what is not a number becomes 0. */
+@inline
+function integers(x: v128, inverse: f32): v128 {
+  return i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(x, f32x4.splat(inverse))));
+}
+
 /** Traps unless everything that positions p0 .. p0+n-1 touch is in the memory. */
-function check<T>(
+function check(
   src: usize,
   srcStride: u32,
   cache: usize,
@@ -138,31 +195,12 @@ function check<T>(
   n: u32,
   kvHeads: u32,
   headDim: u32,
-  rowElements: u32,
+  pieceBytes: u32,
 ): void {
   if ((headDim & 3) != 0 || headDim >> 16 != 0 || kvHeads >> 16 != 0) unreachable();
   check_f32_rows(src, n, srcStride, <u64>kvHeads * headDim);
   const blocks = (<u64>p0 + n + KV_BLOCK_POSITIONS - 1) / KV_BLOCK_POSITIONS;
   const blockHeads = blocks * kvHeads;
   if (blockHeads >> 32 != 0) unreachable();
-  check_bytes(cache, blockHeads * (rowElements * KV_BLOCK_POSITIONS * <u32>sizeof<T>()));
-}
-
-/**
- * Bits of the nearest f16 in each 32-bit lane. Adding 2^(e+13) of the value's own exponent e (at
- * least that of the smallest normal f16) aligns the f16's last place with the sum's, so that the
- * addition itself rounds to nearest even.
- */
-@inline
-function f16_bits_x4(x: v128): v128 {
-  const sign = v128.and(x, i32x4.splat(0x80000000));
-  const size = f32x4.pmin(f32x4.splat(65504), v128.xor(x, sign));
-  const exponent = i32x4.max_u(
-    v128.and(size, i32x4.splat(0x7f800000)),
-    i32x4.splat(0x38800000), // 2^-14
-  );
-  const anchor = i32x4.add(exponent, i32x4.splat(0x06800000)); // · 2^13
-  const steps = i32x4.sub(f32x4.add(size, anchor), anchor); // in units of the f16's last place
-  const field = i32x4.sub(i32x4.shr_u(exponent, 13), i32x4.splat(0x1c400)); // (e - 1) << 10
-  return v128.or(i32x4.add(steps, field), i32x4.shr_u(sign, 16));
+  check_bytes(cache, blockHeads * pieceBytes);
 }
