@@ -193,12 +193,15 @@ function openForWriting(path: string, temporary: string): number {
 
 /** What the system refuses, in words; what the pieces' source threw, as it is. */
 function explained(error: unknown, path: string, done = ""): unknown {
-  const { code, syscall } = error as { code?: unknown; syscall?: unknown };
-  if (typeof code !== "string" || typeof syscall !== "string") return error;
+  const { code } = error as { code?: unknown };
+  if (typeof code !== "string" || !SYSTEM_CODE.test(code)) return error;
   const advice = WRITE_ADVICE[code] ?? `${code}: check the disk and the path`;
   const when = FULL.includes(code) ? ` (${done} was written)` : "";
   return new Error(`Cannot write "${path}": ${advice}${when}`, { cause: error });
 }
+
+/** Not Node's own codes, which begin with "ERR_". */
+const SYSTEM_CODE = /^E[A-Z0-9]+$/;
 
 /** What refuses when the writing has begun. */
 const FULL = ["ENOSPC", "EDQUOT"];

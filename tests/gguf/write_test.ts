@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import {
   encodeGguf,
   type GgufSpec,
@@ -80,6 +80,30 @@ Deno.test("writeGguf() says in words what the system refuses", async () => {
     await assertRejects(into(`${folder}/file/m.gguf`), Error, "a part of the path is not a folder");
     await assertRejects(into(`${folder}/${"m".repeat(300)}`), Error, "the name is too long");
   });
+});
+
+/** Writes a tensor to a full device; a process of its own, for tests may not open devices. */
+const TO_A_FULL_DISK = `
+  import { writeGguf } from "${new URL("../../src/gguf/mod.ts", import.meta.url)}";
+  const [path] = Deno.args;
+  Deno.symlinkSync("/dev/full", path + "." + Deno.pid + ".part");
+  const pieces = () => [new Uint8Array(100)];
+  const spec = { metadata: [], tensors: [{ name: "t", type: "I8", dims: [100], pieces }] };
+  await writeGguf(path, spec).catch((error) => console.log(error.message));
+`;
+
+Deno.test({
+  name: "writeGguf() says how far it came when the disk is full, and leaves nothing there",
+  ignore: Deno.build.os !== "linux",
+  fn: () =>
+    withFolder(async (folder) => {
+      const path = `${folder}/m.gguf`;
+      const args = ["eval", TO_A_FULL_DISK, path];
+      const { stdout } = await new Deno.Command(Deno.execPath(), { args }).output();
+      const said = new TextDecoder().decode(stdout).trim();
+      assertMatch(said, /^Cannot write ".*m\.gguf": the disk is full: make room, .*\(0 B of \d+ B/);
+      assertEquals([...Deno.readDirSync(folder)].length, 0);
+    }),
 });
 
 Deno.test("writeGguf() leaves nothing behind when it cannot rename", async () => {

@@ -69,7 +69,7 @@ Deno.test("synthesize() leaves a tenth of what a dReLU gate lets through to the 
     }
   }));
 
-Deno.test("synthesize() says what a sparse model's neurons compute, if the family does not", async () => {
+Deno.test("synthesize() says what neurons compute where the family does not", async () => {
   const said: unknown[] = [];
   for (const shape of Object.values(KINDS)) {
     await withModel(shape, { sparsity: 0.9 }, ({ metadata }) => {
