@@ -114,9 +114,9 @@ Deno.test("writeGguf() leaves nothing behind when it cannot rename", async () =>
   });
 });
 
-/** Pieces that take 10 ms each to make, for ever. */
+/** A hundred pieces that take 10 ms each to make. */
 function* slowPieces(): Iterable<Uint8Array> {
-  while (true) {
+  for (let i = 0; i < 100; i++) {
     const endMs = performance.now() + 10;
     while (performance.now() < endMs);
     yield new Uint8Array(1);
@@ -127,13 +127,12 @@ Deno.test("writeGguf() ends when its signal is aborted, and leaves nothing behin
   await withFolder(async (folder) => {
     const path = `${folder}/m.gguf`;
     Deno.writeTextFileSync(path, "old");
-    const endless = spec(slowPieces);
-    const wide = { ...endless, tensors: [{ ...endless.tensors[0], dims: [1_000_000] }] };
+    const slow = spec(slowPieces);
     const controller = new AbortController();
     // Only comes to its turn if the writer lets others work.
     setTimeout(() => controller.abort(new Error("enough")), 20);
     const { signal } = controller;
-    await assertRejects(() => writeGguf(path, wide, { signal }), Error, "enough");
+    await assertRejects(() => writeGguf(path, slow, { signal }), Error, "enough");
     assertEquals(Deno.readTextFileSync(path), "old");
     assertEquals([...Deno.readDirSync(folder)].length, 1);
     const gone = AbortSignal.abort(new Error("gone"));

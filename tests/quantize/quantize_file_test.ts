@@ -253,6 +253,15 @@ Deno.test("quantizeFile() refuses weights that the type cannot hold, and leaves 
   }
 });
 
+Deno.test("quantizeFile() ends when its signal is aborted, and leaves nothing", async () => {
+  await withFile(tinyModel(), async (folder, input) => {
+    const signal = AbortSignal.abort(new Error("enough"));
+    const run = () => quantizeFile({ input, out: `${folder}/out`, quant: "Q8_0", signal });
+    await assertRejects(run, Error, "enough");
+    assertEquals([...Deno.readDirSync(folder)].length, 1);
+  });
+});
+
 Deno.test("quantizeFile() refuses types that it cannot read before it writes", async () => {
   const bytes = encodeGguf({
     metadata: [["general.alignment", u32(32)], ["x", list(["a"])]],
