@@ -1,4 +1,4 @@
-import { assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertLess, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import {
   encodeGguf,
   type GgufSpec,
@@ -114,9 +114,10 @@ Deno.test("writeGguf() leaves nothing behind when it cannot rename", async () =>
   });
 });
 
-/** A hundred pieces that take 10 ms each to make. */
-function* slowPieces(): Iterable<Uint8Array> {
+/** A hundred pieces that take 10 ms each to make, and are counted. */
+function* slowPieces(onPiece: () => void): Iterable<Uint8Array> {
   for (let i = 0; i < 100; i++) {
+    onPiece();
     const endMs = performance.now() + 10;
     while (performance.now() < endMs);
     yield new Uint8Array(1);
@@ -127,12 +128,14 @@ Deno.test("writeGguf() ends when its signal is aborted, and leaves nothing behin
   await withFolder(async (folder) => {
     const path = `${folder}/m.gguf`;
     Deno.writeTextFileSync(path, "old");
-    const slow = spec(slowPieces);
+    let pieceCount = 0;
+    const slow = spec(() => slowPieces(() => pieceCount++));
     const controller = new AbortController();
     // Only comes to its turn if the writer lets others work.
     setTimeout(() => controller.abort(new Error("enough")), 20);
     const { signal } = controller;
     await assertRejects(() => writeGguf(path, slow, { signal }), Error, "enough");
+    assertLess(pieceCount, 50);
     assertEquals(Deno.readTextFileSync(path), "old");
     assertEquals([...Deno.readDirSync(folder)].length, 1);
     const gone = AbortSignal.abort(new Error("gone"));

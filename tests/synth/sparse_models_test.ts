@@ -69,6 +69,18 @@ Deno.test("synthesize() leaves a tenth of what a dReLU gate lets through to the 
     }
   }));
 
+Deno.test("synthesize() lets no expert add to the constant", () =>
+  withModel(KINDS["dReLU mixture"], { sparsity: 0.9 }, (file) => {
+    using reader = TensorReader.open(file);
+    const tensor = file.tensors.get("blk.2.ffn_down_exps.weight")!;
+    assertEquals(tensor.dims, [256, 512, 4]);
+    const weights = dequantize(tensor.type, reader.readAll(tensor));
+    for (let row = 0; row < 4 * 512; row++) {
+      const isZero = weights.subarray(row * 256, (row + 1) * 256).every((x) => x === 0);
+      assertEquals(isZero, row % 512 < 32, `row ${row}`);
+    }
+  }));
+
 Deno.test("synthesize() says what neurons compute where the family does not", async () => {
   const said: unknown[] = [];
   for (const shape of Object.values(KINDS)) {
