@@ -24,6 +24,9 @@ const ACTIVATIONS: ReadonlyMap<string, Activation> = new Map([
   ["relu2", "relu2"],
 ]);
 
+/** Not an activation but two: both halves of a neuron pass through ReLU. */
+const DRELU = "drelu";
+
 /** What the reader must know beside the file. */
 export interface ReadOptions {
   /**
@@ -150,12 +153,13 @@ function readNorm(keys: Hyperparameters, { norm }: Family): NormConfig {
 function readFeedForward(keys: Hyperparameters, family: Family): FeedForwardConfig {
   const said = keys.text("hidden_activation");
   if (said === null) return family.feedForward;
+  if (said === DRELU) return { ...family.feedForward, activation: "relu", activatesUp: true };
   const activation = ACTIVATIONS.get(said);
   if (activation) return { ...family.feedForward, activation };
   const name = family.architecture;
   throw new UnsupportedModelError(
     `Cannot run this ${name} model: "${name}.hidden_activation" is ${JSON.stringify(said)}: ` +
-      `this version computes ${[...ACTIVATIONS.keys()].join(", ")}`,
+      `this version computes ${[...ACTIVATIONS.keys(), DRELU].join(", ")}`,
   );
 }
 
