@@ -49,25 +49,3 @@ export function bits_by_256(bits: usize, i: u32): v128 {
 export function gather_f16(src: usize, step: u32, blocks: u32, to: usize): void {
   for (let j: u32 = 0; j < blocks; j++) store<u16>(to + 2 * j, load<u16>(src + j * step));
 }
-
-/** Scale of block j among the 12 bytes of Q4_K and Q5_K. */
-@inline
-export function scale_k(packed: usize, j: u32): u32 {
-  if (j < 4) return load<u8>(packed + j) & 63;
-  return (load<u8>(packed + j + 4) & 15) | ((load<u8>(packed + j - 4) >> 6) << 4);
-}
-
-/** Minimum of block j among the same. */
-@inline
-export function minimum_k(packed: usize, j: u32): u32 {
-  if (j < 4) return load<u8>(packed + j + 4) & 63;
-  return (load<u8>(packed + j + 4) >> 4) | ((load<u8>(packed + j) >> 6) << 4);
-}
-
-/** Scale b of the sixteen in the 12 bytes of Q3_K, 0..63. */
-@inline
-export function scale_q3_k(packed: usize, b: u32): u32 {
-  const low = (load<u8>(packed + (b & 7)) >> <u8>((b & 8) >> 1)) & 15;
-  const high = (load<u8>(packed + 8 + (b & 3)) >> <u8>(2 * (b >> 2))) & 3;
-  return low | (high << 4);
-}

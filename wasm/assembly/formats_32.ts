@@ -2,6 +2,7 @@
 /** The formats whose blocks in a file have 32 weights and an own scale. See format.ts. */
 import { block_fifths, block_nibbles, gather_f16 } from "./file_bits";
 import { SHORT } from "./format";
+import { pack_block_bits, pack_block_bytes, pack_block_nibbles } from "./pack_blocks";
 import { F16_MASK, madd, TWO_POW_112 } from "./simd";
 import {
   f16_x4,
@@ -16,6 +17,7 @@ export class Q4_0 {
   @inline get blockBytes(): u32 { return 18; }
   @inline get superblockBlocks(): u32 { return 8; }
   @inline natural(src: usize, i: u32): v128 { return block_nibbles(src + 2, 18, i); }
+  @inline pack_whole(src: usize, to: usize): void { pack_block_nibbles(src + 2, 18, to); }
   @inline pack(from: usize, to: usize): void { pack_nibbles(from, to); }
   @inline pack_factors(src: usize, blocks: u32, to: usize): void {
     gather_f16(src, 18, blocks, to);
@@ -44,6 +46,7 @@ export class Q4_1 {
   @inline get blockBytes(): u32 { return 20; }
   @inline get superblockBlocks(): u32 { return 8; }
   @inline natural(src: usize, i: u32): v128 { return block_nibbles(src + 4, 20, i); }
+  @inline pack_whole(src: usize, to: usize): void { pack_block_nibbles(src + 4, 20, to); }
   @inline pack(from: usize, to: usize): void { pack_nibbles(from, to); }
   @inline pack_factors(src: usize, blocks: u32, to: usize): void {
     gather_f16(src, 20, blocks, to);
@@ -80,6 +83,10 @@ export class Q5_0 {
   @inline natural(src: usize, i: u32): v128 {
     return v128.or(block_nibbles(src + 6, 22, i), block_fifths(src + 2, 22, i));
   }
+  @inline pack_whole(src: usize, to: usize): void {
+    pack_block_nibbles(src + 6, 22, to);
+    pack_block_bits(src + 2, 22, to + 128);
+  }
   @inline pack(from: usize, to: usize): void {
     pack_nibbles(from, to);
     pack_bits(from, 4, to + 128);
@@ -115,6 +122,10 @@ export class Q5_1 {
   @inline get superblockBlocks(): u32 { return 8; }
   @inline natural(src: usize, i: u32): v128 {
     return v128.or(block_nibbles(src + 8, 24, i), block_fifths(src + 4, 24, i));
+  }
+  @inline pack_whole(src: usize, to: usize): void {
+    pack_block_nibbles(src + 8, 24, to);
+    pack_block_bits(src + 4, 24, to + 128);
   }
   @inline pack(from: usize, to: usize): void {
     pack_nibbles(from, to);
@@ -158,6 +169,9 @@ export class Q8_0 {
   @inline natural(src: usize, i: u32): v128 {
     const bytes = v128.load(src + 2 + (i >> 5) * 34 + (i & 16));
     return v128.xor(bytes, i8x16.splat(-128));
+  }
+  @inline pack_whole(src: usize, to: usize): void {
+    pack_block_bytes(src + 2, 34, i8x16.splat(-128), to);
   }
   @inline pack(from: usize, to: usize): void { memory.copy(to, from, 256); }
   @inline pack_factors(src: usize, blocks: u32, to: usize): void {
@@ -203,6 +217,7 @@ export class IQ4_NL {
   @inline get blockBytes(): u32 { return 18; }
   @inline get superblockBlocks(): u32 { return 8; }
   @inline natural(src: usize, i: u32): v128 { return block_nibbles(src + 2, 18, i); }
+  @inline pack_whole(src: usize, to: usize): void { pack_block_nibbles(src + 2, 18, to); }
   @inline pack(from: usize, to: usize): void { pack_nibbles(from, to); }
   @inline pack_factors(src: usize, blocks: u32, to: usize): void {
     gather_f16(src, 18, blocks, to);
@@ -242,6 +257,7 @@ export class MXFP4 {
   @inline get blockBytes(): u32 { return 17; }
   @inline get superblockBlocks(): u32 { return 8; }
   @inline natural(src: usize, i: u32): v128 { return block_nibbles(src + 1, 17, i); }
+  @inline pack_whole(src: usize, to: usize): void { pack_block_nibbles(src + 1, 17, to); }
   @inline pack(from: usize, to: usize): void { pack_nibbles(from, to); }
   @inline pack_factors(src: usize, blocks: u32, to: usize): void {
     for (let j: u32 = 0; j < blocks; j++) store<u8>(to + j, load<u8>(src + 17 * j));

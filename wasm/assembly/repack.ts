@@ -18,6 +18,7 @@ import {
 import { check_bytes, check_rows } from "./bounds";
 import { IQ4_XS, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
 import { IQ4_NL, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from "./formats_32";
+import { pack_block_bytes } from "./pack_blocks";
 import { factors_at, quants_at, row_bytes, SCRATCH_BYTES } from "./superblock_form";
 
 /** Blocks [rows, blocks] of a file to packed rows; traps on a type that is not quantised. */
@@ -53,7 +54,7 @@ export function repack(
   }
 }
 
-/** The quants of a superblock are brought into packed order in scratch, then packed. */
+/** Whole superblocks first; a part of one at the end of a row is filled up with zeros. */
 function pack_rows<F>(
   src: usize,
   srcStride: u32,
@@ -64,58 +65,51 @@ function pack_rows<F>(
   scratch: usize,
 ): void {
   const f = changetype<F>(0);
-  const superblocks = blocks / f.superblockBlocks + u32(blocks % f.superblockBlocks != 0);
+  const whole = blocks / f.superblockBlocks, rest = blocks % f.superblockBlocks;
+  const superblocks = whole + u32(rest != 0);
+  const bytes = superblocks * (f.quantBytes + f.factorBytes);
+  const padding = <u32>row_bytes<F>(superblocks) - bytes;
   check_rows(src, rows, srcStride, <u64>blocks * f.blockBytes);
   check_rows(dst, rows, dstStride, row_bytes<F>(superblocks));
   for (let r: u32 = 0; r < rows; r++) {
     let from = src + r * srcStride;
     const row = dst + r * dstStride;
-    let left = blocks;
-    for (let s: u32 = 0; s < superblocks; s++) {
-      const count = min(left, f.superblockBlocks);
-      const weights: u32 = count == f.superblockBlocks ? 256 : count * 32;
-      for (let i: u32 = 0; i < weights; i += 16) v128.store(scratch + i, f.natural(from, i));
-      memory.fill(scratch + weights, 0, 256 - weights); // zero weights: their factors are zero
-      interleave(scratch, scratch + 256);
-      f.pack(scratch + 256, quants_at<F>(row, s));
-      const factors = factors_at<F>(row, s, superblocks);
+    for (let s: u32 = 0; s < whole; s++) {
+      pack_quants<F>(from, quants_at<F>(row, s), scratch);
+      f.pack_factors(from, f.superblockBlocks, factors_at<F>(row, s, superblocks));
+      from += f.superblockBlocks * f.blockBytes;
+    }
+    if (rest != 0) {
+      const factors = factors_at<F>(row, whole, superblocks);
+      pack_part<F>(from, rest, quants_at<F>(row, whole), scratch);
       memory.fill(factors, 0, f.factorBytes);
-      f.pack_factors(from, count, factors);
-      left -= count;
-      from += count * f.blockBytes;
+      f.pack_factors(from, rest, factors);
     }
-    const bytes = superblocks * (f.quantBytes + f.factorBytes);
-    memory.fill(row + bytes, 0, <usize>row_bytes<F>(superblocks) - bytes);
+    if (padding != 0) memory.fill(row + bytes, 0, padding);
   }
 }
 
-/**
- * Bytes 0..255 from the order of weights to that of packed rows: vector 2i of `to` holds weights
- * 2i, 2i + 1, 16 + 2i, 17 + 2i of blocks 0, 1, 2 and 3, vector 2i + 1 those of blocks 4 to 7.
- */
-function interleave(from: usize, to: usize): void {
-  for (let half: u32 = 0; half < 2; half++) {
-    for (let eight: u32 = 0; eight < 2; eight++) {
-      // Rows: blocks; each 16-byte row four dwords for four vectors.
-      const at = from + 128 * half + 8 * eight;
-      const a = halves_of_block(at), b = halves_of_block(at + 32);
-      const c = halves_of_block(at + 64), d = halves_of_block(at + 96);
-      const ab = i32x4.shuffle(a, b, 0, 4, 1, 5), cd = i32x4.shuffle(c, d, 0, 4, 1, 5);
-      const AB = i32x4.shuffle(a, b, 2, 6, 3, 7), CD = i32x4.shuffle(c, d, 2, 6, 3, 7);
-      const out = to + 128 * eight + 16 * half;
-      v128.store(out, i64x2.shuffle(ab, cd, 0, 2));
-      v128.store(out, i64x2.shuffle(ab, cd, 1, 3), 32);
-      v128.store(out, i64x2.shuffle(AB, CD, 0, 2), 64);
-      v128.store(out, i64x2.shuffle(AB, CD, 1, 3), 96);
-    }
-  }
-}
-
-/** Byte pairs of eight bytes at ptr and of the eight 16 bytes behind them, in turns. */
+/** The quants of a superblock. */
 @inline
-function halves_of_block(ptr: usize): v128 {
-  const a = v128.load64_zero(ptr), b = v128.load64_zero(ptr, 16);
-  return i16x8.shuffle(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+function pack_quants<F>(from: usize, to: usize, scratch: usize): void {
+  const f = changetype<F>(0);
+  if (isDefined(f.pack_whole)) {
+    f.pack_whole(from, to);
+  } else {
+    for (let i: u32 = 0; i < 256; i += 16) v128.store(scratch + i, f.natural(from, i));
+    pack_block_bytes(scratch, 32, i8x16.splat(0), scratch + 256);
+    f.pack(scratch + 256, to);
+  }
+}
+
+/** The quants of the `count` blocks that a superblock has; the others are zero weights. */
+function pack_part<F>(from: usize, count: u32, to: usize, scratch: usize): void {
+  const f = changetype<F>(0);
+  const weights = count * 32;
+  for (let i: u32 = 0; i < weights; i += 16) v128.store(scratch + i, f.natural(from, i));
+  memory.fill(scratch + weights, 0, 256 - weights); // their factors are zero, too
+  pack_block_bytes(scratch, 32, i8x16.splat(0), scratch + 256);
+  f.pack(scratch + 256, to);
 }
 
 /** Copies rows of `bytes` bytes and zeroes the rest of each dstStride. */

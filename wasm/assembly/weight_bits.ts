@@ -95,9 +95,24 @@ export function pack_pairs(from: usize, bit: u32, to: usize): void {
   }
 }
 
-/** Eight lanes of 12 bits, lane j `low` | `high` << 6, into 12 bytes: adds lane j to zeros. */
+/** 48 bits: of each of four bytes below 64 of `low` its bits, then those of `high`. */
 @inline
-export function pack_12_bits(to: usize, j: u32, low: u32, high: u32): void {
-  const at = to + 3 * (j >> 1) + (j & 1);
-  store<u16>(at, load<u16>(at) | <u16>((low | (high << 6)) << (4 * (j & 1))));
+export function four_of_12_bits(low: u32, high: u32): u64 {
+  const lanes = bytes_apart(low) | (bytes_apart(high) << 6);
+  const pairs = (lanes & 0x00000fff00000fff) | ((lanes >> 4) & 0x00fff00000fff000);
+  return (pairs & 0x0000000000ffffff) | ((pairs >> 8) & 0x0000ffffff000000);
+}
+
+/** 24 bits: four bytes below 64 moved together. */
+@inline
+export function four_of_6_bits(bytes: u32): u32 {
+  const pairs = (bytes & 0x003f003f) | ((bytes >> 2) & 0x0fc00fc0);
+  return (pairs & 0x00000fff) | ((pairs >> 4) & 0x00fff000);
+}
+
+/** Four bytes as four u16. */
+@inline
+function bytes_apart(bytes: u32): u64 {
+  const halves = (<u64>bytes | (<u64>bytes << 16)) & 0x0000ffff0000ffff;
+  return (halves | (halves << 8)) & 0x00ff00ff00ff00ff;
 }
