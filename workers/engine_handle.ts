@@ -71,12 +71,14 @@ export class EngineHandle {
   }
 
   /**
-   * Starts the threads and loads the model into their arenas.
+   * Starts the threads and loads the model into their arenas. Threads take tens of milliseconds to
+   * come up; what `meanwhile` does, it does in that time, and what it throws ends the threads.
    * @throws {ModelFormatError} when the model's files cannot be read any more.
    */
-  static async start(options: EngineOptions): Promise<EngineHandle> {
+  static async start(options: EngineOptions, meanwhile?: () => void): Promise<EngineHandle> {
     const handle = new EngineHandle(options);
     try {
+      meanwhile?.();
       await handle.#load();
     } catch (error) {
       await handle.close();

@@ -4,15 +4,13 @@
  * each 16 or 32 weights. See format.ts.
  */
 import {
-  bits_by_256,
-  block_nibbles,
-  nibbles_by_128,
-  nibbles_by_64,
-  pairs_by_128,
-} from "./file_bits";
+  pack_bits_by_256,
+  pack_block_nibbles,
+  pack_nibbles_by,
+  pack_pairs_by_128,
+} from "./file_blocks";
 import { SHORT } from "./format";
 import { iq4_rest } from "./formats_32";
-import { pack_block_nibbles, pack_nibbles_by_64 } from "./pack_blocks";
 import { madd } from "./simd";
 import {
   four_of_12_bits,
@@ -21,9 +19,6 @@ import {
   lanes_of_12_bits,
   lanes_of_12_bits_at_4,
   lanes_of_6_bits,
-  pack_bits,
-  pack_nibbles,
-  pack_pairs,
 } from "./weight_bits";
 
 /** d · scale · q − dmin · minimum: 2 bits, 4-bit scales and minima of 16 weights each. */
@@ -31,9 +26,8 @@ import {
 export class Q2_K {
   @inline get blockBytes(): u32 { return 84; }
   @inline get superblockBlocks(): u32 { return 1; }
-  @inline natural(src: usize, i: u32): v128 { return pairs_by_128(src + 16, i); }
-  @inline pack(from: usize, to: usize): void { pack_pairs(from, 0, to); }
-  @inline pack_factors(src: usize, blocks: u32, to: usize): void {
+  @inline pack(src: usize, to: usize): void { pack_pairs_by_128(src + 16, to); }
+  @inline pack_factors(src: usize, to: usize): void {
     memory.copy(to, src, 16);
     store<u32>(to + 16, load<u32>(src + 80));
   }
@@ -72,14 +66,11 @@ export class Q2_K {
 export class Q3_K {
   @inline get blockBytes(): u32 { return 110; }
   @inline get superblockBlocks(): u32 { return 1; }
-  @inline natural(src: usize, i: u32): v128 {
-    return v128.or(pairs_by_128(src + 32, i), i16x8.shl(bits_by_256(src, i), 2));
+  @inline pack(src: usize, to: usize): void {
+    pack_pairs_by_128(src + 32, to);
+    pack_bits_by_256(src, to + 64);
   }
-  @inline pack(from: usize, to: usize): void {
-    pack_pairs(from, 0, to);
-    pack_bits(from, 2, to + 64);
-  }
-  @inline pack_factors(src: usize, blocks: u32, to: usize): void {
+  @inline pack_factors(src: usize, to: usize): void {
     // Scales 0..3, 4..7, 8..11 and 12..15: four bits of each here, two there.
     const a = load<u32>(src + 96), b = load<u32>(src + 100), c = load<u32>(src + 104);
     const four: u32 = 0x0f0f0f0f, upper: u32 = 0x30303030;
@@ -127,10 +118,8 @@ export class Q3_K {
 export class Q4_K {
   @inline get blockBytes(): u32 { return 144; }
   @inline get superblockBlocks(): u32 { return 1; }
-  @inline natural(src: usize, i: u32): v128 { return nibbles_by_64(src + 16, i); }
-  @inline pack_whole(src: usize, to: usize): void { pack_nibbles_by_64(src + 16, to); }
-  @inline pack(from: usize, to: usize): void { pack_nibbles(from, to); }
-  @inline pack_factors(src: usize, blocks: u32, to: usize): void { pack_factors_k(src, to); }
+  @inline pack(src: usize, to: usize): void { pack_nibbles_by(64, src + 16, to); }
+  @inline pack_factors(src: usize, to: usize): void { pack_factors_k(src, to); }
 
   @inline get quantBytes(): u32 { return 128; }
   @inline get factorBytes(): u32 { return 16; }
@@ -163,14 +152,11 @@ export class Q4_K {
 export class Q5_K {
   @inline get blockBytes(): u32 { return 176; }
   @inline get superblockBlocks(): u32 { return 1; }
-  @inline natural(src: usize, i: u32): v128 {
-    return v128.or(nibbles_by_64(src + 48, i), i16x8.shl(bits_by_256(src + 16, i), 4));
+  @inline pack(src: usize, to: usize): void {
+    pack_nibbles_by(64, src + 48, to);
+    pack_bits_by_256(src + 16, to + 128);
   }
-  @inline pack(from: usize, to: usize): void {
-    pack_nibbles(from, to);
-    pack_bits(from, 4, to + 128);
-  }
-  @inline pack_factors(src: usize, blocks: u32, to: usize): void { pack_factors_k(src, to); }
+  @inline pack_factors(src: usize, to: usize): void { pack_factors_k(src, to); }
 
   @inline get quantBytes(): u32 { return 160; }
   @inline get factorBytes(): u32 { return 16; }
@@ -206,14 +192,11 @@ export class Q5_K {
 export class Q6_K {
   @inline get blockBytes(): u32 { return 210; }
   @inline get superblockBlocks(): u32 { return 1; }
-  @inline natural(src: usize, i: u32): v128 {
-    return v128.or(nibbles_by_128(src, i), i16x8.shl(pairs_by_128(src + 128, i), 4));
+  @inline pack(src: usize, to: usize): void {
+    pack_nibbles_by(128, src, to);
+    pack_pairs_by_128(src + 128, to + 128);
   }
-  @inline pack(from: usize, to: usize): void {
-    pack_nibbles(from, to);
-    pack_pairs(from, 4, to + 128);
-  }
-  @inline pack_factors(src: usize, blocks: u32, to: usize): void {
+  @inline pack_factors(src: usize, to: usize): void {
     v128.store(to, v128.load(src + 192));
     store<u16>(to + 16, load<u16>(src + 208));
   }
@@ -245,10 +228,8 @@ export class Q6_K {
 export class IQ4_XS {
   @inline get blockBytes(): u32 { return 136; }
   @inline get superblockBlocks(): u32 { return 1; }
-  @inline natural(src: usize, i: u32): v128 { return block_nibbles(src + 8, 16, i); }
-  @inline pack_whole(src: usize, to: usize): void { pack_block_nibbles(src + 8, 16, to); }
-  @inline pack(from: usize, to: usize): void { pack_nibbles(from, to); }
-  @inline pack_factors(src: usize, blocks: u32, to: usize): void {
+  @inline pack(src: usize, to: usize): void { pack_block_nibbles(src + 8, 16, to); }
+  @inline pack_factors(src: usize, to: usize): void {
     const lows = <u64>load<u32>(src + 4), highs = <u64>load<u16>(src + 2);
     let bits: u64 = 0;
     for (let j: u64 = 0; j < 8; j++) {

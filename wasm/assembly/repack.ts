@@ -18,7 +18,6 @@ import {
 import { check_bytes, check_rows } from "./bounds";
 import { IQ4_XS, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
 import { IQ4_NL, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from "./formats_32";
-import { pack_block_bytes } from "./pack_blocks";
 import { factors_at, quants_at, row_bytes, SCRATCH_BYTES } from "./superblock_form";
 
 /** Blocks [rows, blocks] of a file to packed rows; traps on a type that is not quantised. */
@@ -54,7 +53,6 @@ export function repack(
   }
 }
 
-/** Whole superblocks first; a part of one at the end of a row is filled up with zeros. */
 function pack_rows<F>(
   src: usize,
   srcStride: u32,
@@ -68,48 +66,25 @@ function pack_rows<F>(
   const whole = blocks / f.superblockBlocks, rest = blocks % f.superblockBlocks;
   const superblocks = whole + u32(rest != 0);
   const bytes = superblocks * (f.quantBytes + f.factorBytes);
-  const padding = <u32>row_bytes<F>(superblocks) - bytes;
+  const wholeBytes = f.superblockBlocks * f.blockBytes;
   check_rows(src, rows, srcStride, <u64>blocks * f.blockBytes);
   check_rows(dst, rows, dstStride, row_bytes<F>(superblocks));
   for (let r: u32 = 0; r < rows; r++) {
     let from = src + r * srcStride;
     const row = dst + r * dstStride;
-    for (let s: u32 = 0; s < whole; s++) {
-      pack_quants<F>(from, quants_at<F>(row, s), scratch);
-      f.pack_factors(from, f.superblockBlocks, factors_at<F>(row, s, superblocks));
-      from += f.superblockBlocks * f.blockBytes;
+    for (let s: u32 = 0; s < superblocks; s++) {
+      if (s == whole) {
+        // Blocks of zeros fill up the last superblock.
+        memory.fill(scratch, 0, wholeBytes);
+        memory.copy(scratch, from, rest * f.blockBytes);
+        from = scratch;
+      }
+      f.pack(from, quants_at<F>(row, s));
+      f.pack_factors(from, factors_at<F>(row, s, superblocks));
+      from += wholeBytes;
     }
-    if (rest != 0) {
-      const factors = factors_at<F>(row, whole, superblocks);
-      pack_part<F>(from, rest, quants_at<F>(row, whole), scratch);
-      memory.fill(factors, 0, f.factorBytes);
-      f.pack_factors(from, rest, factors);
-    }
-    if (padding != 0) memory.fill(row + bytes, 0, padding);
+    memory.fill(row + bytes, 0, <usize>row_bytes<F>(superblocks) - bytes);
   }
-}
-
-/** The quants of a superblock. */
-@inline
-function pack_quants<F>(from: usize, to: usize, scratch: usize): void {
-  const f = changetype<F>(0);
-  if (isDefined(f.pack_whole)) {
-    f.pack_whole(from, to);
-  } else {
-    for (let i: u32 = 0; i < 256; i += 16) v128.store(scratch + i, f.natural(from, i));
-    pack_block_bytes(scratch, 32, i8x16.splat(0), scratch + 256);
-    f.pack(scratch + 256, to);
-  }
-}
-
-/** The quants of the `count` blocks that a superblock has; the others are zero weights. */
-function pack_part<F>(from: usize, count: u32, to: usize, scratch: usize): void {
-  const f = changetype<F>(0);
-  const weights = count * 32;
-  for (let i: u32 = 0; i < weights; i += 16) v128.store(scratch + i, f.natural(from, i));
-  memory.fill(scratch + weights, 0, 256 - weights); // their factors are zero, too
-  pack_block_bytes(scratch, 32, i8x16.splat(0), scratch + 256);
-  f.pack(scratch + 256, to);
 }
 
 /** Copies rows of `bytes` bytes and zeroes the rest of each dstStride. */

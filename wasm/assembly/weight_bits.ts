@@ -61,40 +61,6 @@ export function half_lanes(lanes: v128, half: u32): v128 {
   return half == 0 ? i32x4.extend_low_i16x8_u(lanes) : i32x4.extend_high_i16x8_u(lanes);
 }
 
-/** 128 bytes of nibbles out of the low four bits of sixteen places at `from`. */
-export function pack_nibbles(from: usize, to: usize): void {
-  const mask = i8x16.splat(15);
-  for (let v: u32 = 0; v < 128; v += 16) {
-    const high = i16x8.shl(v128.and(v128.load(from + v, 128), mask), 4);
-    v128.store(to + v, v128.or(v128.and(v128.load(from + v), mask), high));
-  }
-}
-
-/** A plane of 32 bytes out of bit `bit` of sixteen places. */
-export function pack_bits(from: usize, bit: u32, to: usize): void {
-  for (let odd: u32 = 0; odd < 32; odd += 16) {
-    let bits = i8x16.splat(0);
-    for (let i: u32 = 0; i < 8; i++) {
-      const one = v128.and(i16x8.shr_u(v128.load(from + 32 * i + odd), bit), i8x16.splat(1));
-      bits = v128.or(bits, i16x8.shl(one, i));
-    }
-    v128.store(to + odd, bits);
-  }
-}
-
-/** A plane of 64 bytes out of bits `bit`, bit + 1 of sixteen places. */
-export function pack_pairs(from: usize, bit: u32, to: usize): void {
-  for (let at: u32 = 0; at < 64; at += 16) {
-    const first = from + ((at & 32) << 2) + (at & 16);
-    let bits = i8x16.splat(0);
-    for (let i: u32 = 0; i < 4; i++) {
-      const two = v128.and(i16x8.shr_u(v128.load(first + 32 * i), bit), i8x16.splat(3));
-      bits = v128.or(bits, i16x8.shl(two, 2 * i));
-    }
-    v128.store(to + at, bits);
-  }
-}
-
 /** 48 bits: of each of four bytes below 64 of `low` its bits, then those of `high`. */
 @inline
 export function four_of_12_bits(low: u32, high: u32): u64 {
