@@ -147,7 +147,9 @@ export class Q5_1 {
 export class Q8_0 {
   @inline get blockBytes(): u32 { return 34; }
   @inline get superblockBlocks(): u32 { return 8; }
-  @inline pack(src: usize, to: usize): void { pack_block_bytes(src + 2, 34, i8x16.splat(-128), to); }
+  @inline pack(src: usize, to: usize): void {
+    pack_block_bytes(src + 2, 34, i8x16.splat(-128), to);
+  }
   @inline pack_factors(src: usize, to: usize): void {
     gather_f16(src, 34, to);
   }
