@@ -10,6 +10,8 @@ import { MiB } from "../../src/base/units.ts";
 import type { LoadSample } from "./engine.ts";
 
 const READ_BYTES = 4 * MiB;
+/** Threads that were ended still give gigabytes back; nothing else should be measured meanwhile. */
+const TEARDOWN_MS = 400;
 
 const [modelPath, threads] = Deno.args;
 const paths = openGguf(modelPath).parts.map((part) => part.path);
@@ -54,6 +56,7 @@ async function readFresh(paths: readonly string[], threadCount: number): Promise
   await Promise.all(workers.map((worker, part) => answerOf(worker, { paths, part, parts })));
   const ms = performance.now() - start;
   for (const worker of workers) worker.terminate();
+  await new Promise((resolve) => setTimeout(resolve, TEARDOWN_MS));
   return ms;
 }
 
