@@ -71,14 +71,20 @@ export class EngineHandle {
   }
 
   /**
-   * Starts the threads and loads the model into their arenas.
+   * Starts the threads and loads the model into their arenas. What `meanwhile` does, it does while
+   * threads come up and load; what it throws ends them.
    * @throws {ModelFormatError} when the model's files cannot be read any more.
    */
-  static async start(options: EngineOptions): Promise<EngineHandle> {
+  static async start(options: EngineOptions, meanwhile?: () => void): Promise<EngineHandle> {
     const handle = new EngineHandle(options);
     try {
-      await handle.#load();
+      const loading = handle.#load();
+      // Awaited below unless `meanwhile` throws, and then nobody asks any more.
+      loading.catch(() => {});
+      meanwhile?.();
+      await loading;
     } catch (error) {
+      handle.#control.fail(0); // whoever is still loading gives up
       await handle.close();
       throw error;
     }
@@ -215,7 +221,11 @@ export class EngineHandle {
       };
       return caller.call("load", setup);
     });
-    await Promise.all(loads);
+    try {
+      await Promise.all(loads);
+    } catch (error) {
+      throw this.#failure ?? error; // threads that gave up do not know why
+    }
     if (this.#failure !== null) throw this.#failure;
   }
 

@@ -64,12 +64,11 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   checkLoadOptions(options);
   const file = openGguf(path);
   const model = describeForUse(file, options);
-  const tokenizer = createTokenizer(file.metadata);
-  checkVocabulary(tokenizer, model, path);
   const module = await loadKernelModule();
   const plans = planModel({ file, model }, module, options);
   const tensors = usedTensors(file, model, plans);
   const totalBytes = plans.reduce((sum, plan) => sum + bytesToLoad(plan, tensors), 0);
+  let tokenizer!: Tokenizer;
   const engine = await EngineHandle.start({
     plans,
     config: model.config,
@@ -77,6 +76,9 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
     parts: file.parts,
     module,
     onProgress: (loadedBytes) => options.onProgress?.({ loadedBytes, totalBytes }),
+  }, () => {
+    tokenizer = createTokenizer(file.metadata);
+    checkVocabulary(tokenizer, model, path);
   });
   return new LoadedModel({
     id: options.id ?? basename(path).replace(/\.gguf$/i, ""),

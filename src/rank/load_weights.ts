@@ -6,6 +6,7 @@
 import type { Kernels } from "../../wasm/kernels.ts";
 import { check } from "../base/check.ts";
 import { UnsupportedModelError } from "../base/errors.ts";
+import { MiB } from "../base/units.ts";
 import type { TensorReader } from "../gguf/tensor_reader.ts";
 import type { GgufTensor } from "../gguf/types.ts";
 import { dequantize } from "../model/dequantize.ts";
@@ -23,9 +24,12 @@ export interface LoadInput {
   /** This rank's kernels and memories, one per arena. */
   readonly kernels: readonly Kernels[];
   readonly memories: readonly WebAssembly.Memory[];
-  /** Told how many bytes were read since the last call. */
+  /** Told now and then, and at the end, how many bytes were read since the last call. */
   readonly onProgress: (bytes: number) => void;
 }
+
+/** A message between threads costs as much as packing a piece of staging: few are sent. */
+const PROGRESS_BYTES = 32 * MiB;
 
 /**
  * Loads everything the plan names.
@@ -33,11 +37,21 @@ export interface LoadInput {
  * @throws {UnsupportedModelError} when a matrix row or a vector is larger than the staging region.
  */
 export function loadWeights(input: LoadInput): void {
-  const arenas = input.plan.arenas.map((_, arena) => new ArenaLoader(input, arena));
+  let unreportedBytes = 0;
+  const onProgress = (bytes: number) => {
+    unreportedBytes += bytes;
+    if (unreportedBytes < PROGRESS_BYTES) return;
+    input.onProgress(unreportedBytes);
+    unreportedBytes = 0;
+  };
+  const arenas = input.plan.arenas.map((_, arena) =>
+    new ArenaLoader({ ...input, onProgress }, arena)
+  );
   for (const piece of piecesOf(input.plan)) {
     if ("matrix" in piece) arenas[piece.arena].matrix(piece.matrix);
     else arenas[piece.arena].vector(piece.vector);
   }
+  if (unreportedBytes > 0) input.onProgress(unreportedBytes);
 }
 
 /** Loads into one arena. */

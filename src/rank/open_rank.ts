@@ -50,7 +50,17 @@ export class RankRunner {
     using reader = TensorReader.open({ parts });
     const factors = config.ropes.map((rope) => ropeFactors(rope, tensors, reader));
     const { kernels } = this;
-    loadWeights({ plan, tensors, reader, kernels, memories: memories[rankIndex], onProgress });
+    loadWeights({
+      plan,
+      tensors,
+      reader,
+      kernels,
+      memories: memories[rankIndex],
+      onProgress: (bytes) => {
+        if (this.control.failedRank() >= 0) throw new Error("Loading was given up elsewhere");
+        onProgress(bytes);
+      },
+    });
     this.rank = new Rank({
       config,
       plans,
@@ -65,6 +75,7 @@ export class RankRunner {
   /**
    * Loads the rank's weights. Blocks the thread while it does.
    * @throws {ModelFormatError} when the model's files changed or cannot be read.
+   * @throws {Error} when another thread has failed meanwhile.
    */
   static open(setup: RankSetup, onProgress: (bytes: number) => void): RankRunner {
     return new RankRunner(setup, onProgress);

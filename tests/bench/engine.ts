@@ -40,8 +40,10 @@ export interface Roof {
 /** One loading of a model whose file lies in the page cache. */
 export interface LoadSample {
   readonly loadMs: number;
-  /** Time that one thread takes to read the file. */
+  /** Time that one thread takes to read the file into a small buffer. */
   readonly readMs: number;
+  /** Time that all threads take to read it into fresh memory; runs before 2026-11-26 lack it. */
+  readonly freshReadMs?: number;
   readonly fileBytes: number;
 }
 

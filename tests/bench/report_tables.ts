@@ -139,9 +139,10 @@ function contextTable({ contexts }: Report): Table {
 
 function loadTable({ load }: Report): Table {
   return {
-    title: "Loading from a warm page cache, beside reading the file with one thread",
-    head: ["model", "threads", "engine", "file", "load ms", "read ms", "load / read"],
-    rows: load.map(({ task, engine, fileBytes, loadMs, readMs, ratio }) => [
+    title: "Loading from a warm page cache, beside reading the file: with one thread into a " +
+      "buffer, with all threads into fresh memory",
+    head: ["model", "threads", "engine", "file", "load ms", "read", "/ read", "fresh", "/ fresh"],
+    rows: load.map(({ task, engine, fileBytes, loadMs, readMs, ratio, ...fresh }) => [
       modelName(task.modelPath),
       `${task.threads}`,
       engine,
@@ -149,6 +150,8 @@ function loadTable({ load }: Report): Table {
       formatSpread(loadMs, 0),
       formatSpread(readMs, 0),
       formatRatio(ratio),
+      fresh.freshReadMs ? formatSpread(fresh.freshReadMs, 0) : "",
+      formatRatio(fresh.freshRatio),
     ]),
   };
 }

@@ -32,12 +32,12 @@ Deno.test("reportTables() tells what threads, contexts and loading do, where mea
       fakeSpeed(["ganglion", 1, 100, 20], context(100)),
       fakeSpeed(["ganglion", 1, 50, 10], context(4000)),
     ],
-    loads: [fakeLoad(1, { loadMs: 300, readMs: 100, fileBytes: 2 ** 20 })],
+    loads: [fakeLoad(1, { loadMs: 300, readMs: 100, freshReadMs: 200, fileBytes: 2 ** 20 })],
   }));
   const [, threads, contexts, load] = tables.map(({ rows }) => rows);
   assertEquals(threads, [["tiny", "ganglion", "2 / 1", "1.50", "1.50 (1.00–2.00)"]]);
   assertEquals(contexts[1].slice(3), ["4000", "20.00", "2.00", "20.26", "10.0", "0.50"]);
-  assertEquals(load[0].slice(4), ["300", "100", "3.00"]);
+  assertEquals(load[0].slice(4), ["300", "100", "3.00", "200", "1.50"]);
 });
 
 Deno.test("reportNotes() names commit, machine, versions, ids, and who is missing and why", () => {

@@ -47,6 +47,9 @@ export interface LoadSummary {
   readonly readMs: Spread;
   /** Loading divided by reading, round by round. */
   readonly ratio: Spread;
+  /** The same of reading into fresh memory; null where a round lacks it. */
+  readonly freshReadMs: Spread | null;
+  readonly freshRatio: Spread | null;
   readonly fileBytes: number;
 }
 
@@ -69,11 +72,25 @@ export function summariseLoads(measurements: readonly Measurement<LoadSample>[])
     .map((rounds) => ({
       task: rounds[0].task,
       engine: rounds[0].engine,
+      ...freshReadsOf(rounds),
       loadMs: spreadOf(rounds.map(({ sample }) => sample.loadMs)),
       readMs: spreadOf(rounds.map(({ sample }) => sample.readMs)),
       ratio: spreadOf(rounds.map(({ sample }) => sample.loadMs / sample.readMs)),
       fileBytes: rounds[0].sample.fileBytes,
     })).toArray();
+}
+
+function freshReadsOf(
+  rounds: readonly Measurement<LoadSample>[],
+): Pick<LoadSummary, "freshReadMs" | "freshRatio"> {
+  const reads = rounds.flatMap(({ sample: { loadMs, freshReadMs } }) =>
+    freshReadMs === undefined ? [] : [{ loadMs, freshReadMs }]
+  );
+  if (reads.length < rounds.length) return { freshReadMs: null, freshRatio: null };
+  return {
+    freshReadMs: spreadOf(reads.map(({ freshReadMs }) => freshReadMs)),
+    freshRatio: spreadOf(reads.map(({ loadMs, freshReadMs }) => loadMs / freshReadMs)),
+  };
 }
 
 /** `above` divided by `below` in every round that has both; null when none has. */

@@ -69,3 +69,11 @@ Deno.test("summariseLoads() holds loading against reading, round by round", () =
   assertEquals(load.ratio, { min: 1, median: 2, max: 3 });
   assertEquals([load.loadMs.median, load.readMs.median, load.fileBytes], [300, 200, 7]);
 });
+
+Deno.test("summariseLoads() tells of reading into fresh memory only if every round has it", () => {
+  const full = fakeLoad(1, { loadMs: 300, readMs: 100, freshReadMs: 200, fileBytes: 7 });
+  const [load] = summariseLoads([full, { ...full, round: 2 }]);
+  assertEquals([load.freshReadMs?.median, load.freshRatio?.median], [200, 1.5]);
+  const [old] = summariseLoads([full, fakeLoad(2, { loadMs: 300, readMs: 100, fileBytes: 7 })]);
+  assertEquals([old.freshReadMs, old.freshRatio], [null, null]);
+});

@@ -1,6 +1,12 @@
 /** The engine's threads when something goes wrong: every call settles, and says why. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { ModelFormatError, RequestError, WorkerError } from "../../src/base/errors.ts";
+import {
+  ModelFormatError,
+  RequestError,
+  UnsupportedModelError,
+  WorkerError,
+} from "../../src/base/errors.ts";
+import { text } from "../../src/gguf/mod.ts";
 import { loadModel } from "../../src/llm/mod.ts";
 import { withModel, withTinyFile } from "../support/loaded_model.ts";
 
@@ -27,6 +33,22 @@ Deno.test("EngineHandle.start() rejects with what onProgress throws", async () =
       throw new Error("the bar is broken");
     };
     await assertRejects(() => loadModel(path, { onProgress }), Error, "the bar is broken");
+  });
+});
+
+Deno.test("EngineHandle.start() ends all threads when what is done meanwhile fails", async () => {
+  await withTinyFile({ metadata: [["tokenizer.ggml.model", text("t5")]] }, async (path) => {
+    await assertRejects(() => loadModel(path, { threads: 3 }), UnsupportedModelError, '"t5"');
+    // A process ends by itself when it has nothing to do and no thread is left.
+    const door = new URL("../../src/llm/mod.ts", import.meta.url);
+    const code = `import { loadModel } from ${JSON.stringify(door)};
+      await loadModel(${JSON.stringify(path)}, { threads: 3 }).catch(() => {});`;
+    const { success } = await new Deno.Command(Deno.execPath(), {
+      args: ["eval", code],
+      cwd: new URL("../..", import.meta.url),
+      signal: AbortSignal.timeout(30_000),
+    }).output();
+    assert(success, "a thread was left");
   });
 });
 

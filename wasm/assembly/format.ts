@@ -9,10 +9,9 @@
  *   the file
  *     blockBytes            bytes of a block
  *     superblockBlocks      blocks that make a superblock: 8 or 1
- *     natural(src, i)       quants i .. i+15 of the superblock whose first block is at src, as u8
- *     pack(from, to)        sixteen vectors of quants in packed order to the packed quants
- *     pack_factors(src, blocks, to)   the factor record of `blocks` blocks, into zeros: weights of
- *                           missing blocks, whose quants are zero, must come out as zero
+ *     pack(src, to)         the quants of the superblock whose first block is at src; of blocks of
+ *                           zeros they must be weights that are zero
+ *     pack_factors(src, to) its factor record
  *   the packed row
  *     quantBytes, factorBytes         per superblock; where they lie in a row: row_layout.ts
  *     offset                what is subtracted from quants; |q − offset| · 16 · 127 fits in 16 bits

@@ -4,27 +4,21 @@
  * each 16 or 32 weights. See format.ts.
  */
 import {
-  bits_by_256,
-  block_nibbles,
-  minimum_k,
-  nibbles_by_128,
-  nibbles_by_64,
-  pairs_by_128,
-  scale_k,
-  scale_q3_k,
-} from "./file_bits";
+  pack_bits_by_256,
+  pack_block_nibbles,
+  pack_nibbles_by,
+  pack_pairs_by_128,
+} from "./file_blocks";
 import { SHORT } from "./format";
 import { iq4_rest } from "./formats_32";
 import { madd } from "./simd";
 import {
+  four_of_12_bits,
+  four_of_6_bits,
   half_lanes,
   lanes_of_12_bits,
   lanes_of_12_bits_at_4,
   lanes_of_6_bits,
-  pack_12_bits,
-  pack_bits,
-  pack_nibbles,
-  pack_pairs,
 } from "./weight_bits";
 
 /** d · scale · q − dmin · minimum: 2 bits, 4-bit scales and minima of 16 weights each. */
@@ -32,9 +26,8 @@ import {
 export class Q2_K {
   @inline get blockBytes(): u32 { return 84; }
   @inline get superblockBlocks(): u32 { return 1; }
-  @inline natural(src: usize, i: u32): v128 { return pairs_by_128(src + 16, i); }
-  @inline pack(from: usize, to: usize): void { pack_pairs(from, 0, to); }
-  @inline pack_factors(src: usize, blocks: u32, to: usize): void {
+  @inline pack(src: usize, to: usize): void { pack_pairs_by_128(src + 16, to); }
+  @inline pack_factors(src: usize, to: usize): void {
     memory.copy(to, src, 16);
     store<u32>(to + 16, load<u32>(src + 80));
   }
@@ -73,19 +66,21 @@ export class Q2_K {
 export class Q3_K {
   @inline get blockBytes(): u32 { return 110; }
   @inline get superblockBlocks(): u32 { return 1; }
-  @inline natural(src: usize, i: u32): v128 {
-    return v128.or(pairs_by_128(src + 32, i), i16x8.shl(bits_by_256(src, i), 2));
+  @inline pack(src: usize, to: usize): void {
+    pack_pairs_by_128(src + 32, to);
+    pack_bits_by_256(src, to + 64);
   }
-  @inline pack(from: usize, to: usize): void {
-    pack_pairs(from, 0, to);
-    pack_bits(from, 2, to + 64);
-  }
-  @inline pack_factors(src: usize, blocks: u32, to: usize): void {
-    store<u16>(to, load<u16>(src + 108));
-    for (let j: u32 = 0; j < 8; j++) {
-      const low = scale_q3_k(src + 96, 2 * j), high = scale_q3_k(src + 96, 2 * j + 1);
-      pack_12_bits(to + 2, j, low, high);
-    }
+  @inline pack_factors(src: usize, to: usize): void {
+    // Scales 0..3, 4..7, 8..11 and 12..15: four bits of each here, two there.
+    const a = load<u32>(src + 96), b = load<u32>(src + 100), c = load<u32>(src + 104);
+    const four: u32 = 0x0f0f0f0f, upper: u32 = 0x30303030;
+    const s0 = (a & four) | ((c << 4) & upper), s1 = (b & four) | ((c << 2) & upper);
+    const s2 = ((a >> 4) & four) | (c & upper), s3 = ((b >> 4) & four) | ((c >> 2) & upper);
+    const first = <u64>four_of_6_bits(s0) | (<u64>four_of_6_bits(s1) << 24);
+    const second = <u64>four_of_6_bits(s2) | (<u64>four_of_6_bits(s3) << 24);
+    store<u64>(to, <u64>load<u16>(src + 108) | (first << 16));
+    store<u16>(to + 8, <u16>second);
+    store<u32>(to + 10, <u32>(second >> 16));
   }
 
   @inline get quantBytes(): u32 { return 96; }
@@ -123,9 +118,8 @@ export class Q3_K {
 export class Q4_K {
   @inline get blockBytes(): u32 { return 144; }
   @inline get superblockBlocks(): u32 { return 1; }
-  @inline natural(src: usize, i: u32): v128 { return nibbles_by_64(src + 16, i); }
-  @inline pack(from: usize, to: usize): void { pack_nibbles(from, to); }
-  @inline pack_factors(src: usize, blocks: u32, to: usize): void { pack_factors_k(src, to); }
+  @inline pack(src: usize, to: usize): void { pack_nibbles_by(64, src + 16, to); }
+  @inline pack_factors(src: usize, to: usize): void { pack_factors_k(src, to); }
 
   @inline get quantBytes(): u32 { return 128; }
   @inline get factorBytes(): u32 { return 16; }
@@ -158,14 +152,11 @@ export class Q4_K {
 export class Q5_K {
   @inline get blockBytes(): u32 { return 176; }
   @inline get superblockBlocks(): u32 { return 1; }
-  @inline natural(src: usize, i: u32): v128 {
-    return v128.or(nibbles_by_64(src + 48, i), i16x8.shl(bits_by_256(src + 16, i), 4));
+  @inline pack(src: usize, to: usize): void {
+    pack_nibbles_by(64, src + 48, to);
+    pack_bits_by_256(src + 16, to + 128);
   }
-  @inline pack(from: usize, to: usize): void {
-    pack_nibbles(from, to);
-    pack_bits(from, 4, to + 128);
-  }
-  @inline pack_factors(src: usize, blocks: u32, to: usize): void { pack_factors_k(src, to); }
+  @inline pack_factors(src: usize, to: usize): void { pack_factors_k(src, to); }
 
   @inline get quantBytes(): u32 { return 160; }
   @inline get factorBytes(): u32 { return 16; }
@@ -201,15 +192,13 @@ export class Q5_K {
 export class Q6_K {
   @inline get blockBytes(): u32 { return 210; }
   @inline get superblockBlocks(): u32 { return 1; }
-  @inline natural(src: usize, i: u32): v128 {
-    return v128.or(nibbles_by_128(src, i), i16x8.shl(pairs_by_128(src + 128, i), 4));
+  @inline pack(src: usize, to: usize): void {
+    pack_nibbles_by(128, src, to);
+    pack_pairs_by_128(src + 128, to + 128);
   }
-  @inline pack(from: usize, to: usize): void {
-    pack_nibbles(from, to);
-    pack_pairs(from, 4, to + 128);
-  }
-  @inline pack_factors(src: usize, blocks: u32, to: usize): void {
-    memory.copy(to, src + 192, 18);
+  @inline pack_factors(src: usize, to: usize): void {
+    v128.store(to, v128.load(src + 192));
+    store<u16>(to + 16, load<u16>(src + 208));
   }
 
   @inline get quantBytes(): u32 { return 192; }
@@ -239,9 +228,8 @@ export class Q6_K {
 export class IQ4_XS {
   @inline get blockBytes(): u32 { return 136; }
   @inline get superblockBlocks(): u32 { return 1; }
-  @inline natural(src: usize, i: u32): v128 { return block_nibbles(src + 8, 16, i); }
-  @inline pack(from: usize, to: usize): void { pack_nibbles(from, to); }
-  @inline pack_factors(src: usize, blocks: u32, to: usize): void {
+  @inline pack(src: usize, to: usize): void { pack_block_nibbles(src + 8, 16, to); }
+  @inline pack_factors(src: usize, to: usize): void {
     const lows = <u64>load<u32>(src + 4), highs = <u64>load<u16>(src + 2);
     let bits: u64 = 0;
     for (let j: u64 = 0; j < 8; j++) {
@@ -286,9 +274,15 @@ export class IQ4_XS {
 
 /** Twelve bytes of scales and minima, then d and dmin: sixteen bytes, as many as in the file. */
 function pack_factors_k(src: usize, to: usize): void {
-  for (let j: u32 = 0; j < 8; j++) {
-    pack_12_bits(to, j, scale_k(src + 4, j), minimum_k(src + 4, j));
-  }
+  const a = load<u32>(src + 4), b = load<u32>(src + 8), c = load<u32>(src + 12);
+  const six: u32 = 0x3f3f3f3f, four: u32 = 0x0f0f0f0f, upper: u32 = 0x30303030;
+  const first = four_of_12_bits(a & six, b & six);
+  const second = four_of_12_bits(
+    (c & four) | ((a >> 2) & upper),
+    ((c >> 4) & four) | ((b >> 2) & upper),
+  );
+  store<u64>(to, first | (second << 48));
+  store<u32>(to + 8, <u32>(second >> 16));
   store<u32>(to + 12, load<u32>(src));
 }
 

@@ -1,24 +1,23 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /** The formats whose blocks in a file have 32 weights and an own scale. See format.ts. */
-import { block_fifths, block_nibbles, gather_f16 } from "./file_bits";
+import {
+  gather_f16,
+  pack_block_bits,
+  pack_block_bytes,
+  pack_block_nibbles,
+} from "./file_blocks";
 import { SHORT } from "./format";
 import { F16_MASK, madd, TWO_POW_112 } from "./simd";
-import {
-  f16_x4,
-  half_lanes,
-  pack_bits,
-  pack_nibbles,
-} from "./weight_bits";
+import { f16_x4, half_lanes } from "./weight_bits";
 
 /** scale · (q − 8), 4 bits. */
 @unmanaged
 export class Q4_0 {
   @inline get blockBytes(): u32 { return 18; }
   @inline get superblockBlocks(): u32 { return 8; }
-  @inline natural(src: usize, i: u32): v128 { return block_nibbles(src + 2, 18, i); }
-  @inline pack(from: usize, to: usize): void { pack_nibbles(from, to); }
-  @inline pack_factors(src: usize, blocks: u32, to: usize): void {
-    gather_f16(src, 18, blocks, to);
+  @inline pack(src: usize, to: usize): void { pack_block_nibbles(src + 2, 18, to); }
+  @inline pack_factors(src: usize, to: usize): void {
+    gather_f16(src, 18, to);
   }
 
   @inline get quantBytes(): u32 { return 128; }
@@ -43,11 +42,10 @@ export class Q4_0 {
 export class Q4_1 {
   @inline get blockBytes(): u32 { return 20; }
   @inline get superblockBlocks(): u32 { return 8; }
-  @inline natural(src: usize, i: u32): v128 { return block_nibbles(src + 4, 20, i); }
-  @inline pack(from: usize, to: usize): void { pack_nibbles(from, to); }
-  @inline pack_factors(src: usize, blocks: u32, to: usize): void {
-    gather_f16(src, 20, blocks, to);
-    gather_f16(src + 2, 20, blocks, to + 16);
+  @inline pack(src: usize, to: usize): void { pack_block_nibbles(src + 4, 20, to); }
+  @inline pack_factors(src: usize, to: usize): void {
+    gather_f16(src, 20, to);
+    gather_f16(src + 2, 20, to + 16);
   }
 
   @inline get quantBytes(): u32 { return 128; }
@@ -77,15 +75,12 @@ export class Q4_1 {
 export class Q5_0 {
   @inline get blockBytes(): u32 { return 22; }
   @inline get superblockBlocks(): u32 { return 8; }
-  @inline natural(src: usize, i: u32): v128 {
-    return v128.or(block_nibbles(src + 6, 22, i), block_fifths(src + 2, 22, i));
+  @inline pack(src: usize, to: usize): void {
+    pack_block_nibbles(src + 6, 22, to);
+    pack_block_bits(src + 2, 22, to + 128);
   }
-  @inline pack(from: usize, to: usize): void {
-    pack_nibbles(from, to);
-    pack_bits(from, 4, to + 128);
-  }
-  @inline pack_factors(src: usize, blocks: u32, to: usize): void {
-    gather_f16(src, 22, blocks, to);
+  @inline pack_factors(src: usize, to: usize): void {
+    gather_f16(src, 22, to);
   }
 
   @inline get quantBytes(): u32 { return 160; }
@@ -113,16 +108,13 @@ export class Q5_0 {
 export class Q5_1 {
   @inline get blockBytes(): u32 { return 24; }
   @inline get superblockBlocks(): u32 { return 8; }
-  @inline natural(src: usize, i: u32): v128 {
-    return v128.or(block_nibbles(src + 8, 24, i), block_fifths(src + 4, 24, i));
+  @inline pack(src: usize, to: usize): void {
+    pack_block_nibbles(src + 8, 24, to);
+    pack_block_bits(src + 4, 24, to + 128);
   }
-  @inline pack(from: usize, to: usize): void {
-    pack_nibbles(from, to);
-    pack_bits(from, 4, to + 128);
-  }
-  @inline pack_factors(src: usize, blocks: u32, to: usize): void {
-    gather_f16(src, 24, blocks, to);
-    gather_f16(src + 2, 24, blocks, to + 16);
+  @inline pack_factors(src: usize, to: usize): void {
+    gather_f16(src, 24, to);
+    gather_f16(src + 2, 24, to + 16);
   }
 
   @inline get quantBytes(): u32 { return 160; }
@@ -155,13 +147,11 @@ export class Q5_1 {
 export class Q8_0 {
   @inline get blockBytes(): u32 { return 34; }
   @inline get superblockBlocks(): u32 { return 8; }
-  @inline natural(src: usize, i: u32): v128 {
-    const bytes = v128.load(src + 2 + (i >> 5) * 34 + (i & 16));
-    return v128.xor(bytes, i8x16.splat(-128));
+  @inline pack(src: usize, to: usize): void {
+    pack_block_bytes(src + 2, 34, i8x16.splat(-128), to);
   }
-  @inline pack(from: usize, to: usize): void { memory.copy(to, from, 256); }
-  @inline pack_factors(src: usize, blocks: u32, to: usize): void {
-    gather_f16(src, 34, blocks, to);
+  @inline pack_factors(src: usize, to: usize): void {
+    gather_f16(src, 34, to);
   }
 
   @inline get quantBytes(): u32 { return 256; }
@@ -202,10 +192,9 @@ export function iq4_rest(zero: v128): v128 {
 export class IQ4_NL {
   @inline get blockBytes(): u32 { return 18; }
   @inline get superblockBlocks(): u32 { return 8; }
-  @inline natural(src: usize, i: u32): v128 { return block_nibbles(src + 2, 18, i); }
-  @inline pack(from: usize, to: usize): void { pack_nibbles(from, to); }
-  @inline pack_factors(src: usize, blocks: u32, to: usize): void {
-    gather_f16(src, 18, blocks, to);
+  @inline pack(src: usize, to: usize): void { pack_block_nibbles(src + 2, 18, to); }
+  @inline pack_factors(src: usize, to: usize): void {
+    gather_f16(src, 18, to);
   }
 
   @inline get quantBytes(): u32 { return 128; }
@@ -241,10 +230,9 @@ export class IQ4_NL {
 export class MXFP4 {
   @inline get blockBytes(): u32 { return 17; }
   @inline get superblockBlocks(): u32 { return 8; }
-  @inline natural(src: usize, i: u32): v128 { return block_nibbles(src + 1, 17, i); }
-  @inline pack(from: usize, to: usize): void { pack_nibbles(from, to); }
-  @inline pack_factors(src: usize, blocks: u32, to: usize): void {
-    for (let j: u32 = 0; j < blocks; j++) store<u8>(to + j, load<u8>(src + 17 * j));
+  @inline pack(src: usize, to: usize): void { pack_block_nibbles(src + 1, 17, to); }
+  @inline pack_factors(src: usize, to: usize): void {
+    for (let j: u32 = 0; j < 8; j++) store<u8>(to + j, load<u8>(src + 17 * j));
   }
 
   @inline get quantBytes(): u32 { return 128; }

@@ -53,7 +53,6 @@ export function repack(
   }
 }
 
-/** The quants of a superblock are brought into packed order in scratch, then packed. */
 function pack_rows<F>(
   src: usize,
   srcStride: u32,
@@ -64,58 +63,28 @@ function pack_rows<F>(
   scratch: usize,
 ): void {
   const f = changetype<F>(0);
-  const superblocks = blocks / f.superblockBlocks + u32(blocks % f.superblockBlocks != 0);
+  const whole = blocks / f.superblockBlocks, rest = blocks % f.superblockBlocks;
+  const superblocks = whole + u32(rest != 0);
+  const bytes = superblocks * (f.quantBytes + f.factorBytes);
+  const wholeBytes = f.superblockBlocks * f.blockBytes;
   check_rows(src, rows, srcStride, <u64>blocks * f.blockBytes);
   check_rows(dst, rows, dstStride, row_bytes<F>(superblocks));
   for (let r: u32 = 0; r < rows; r++) {
     let from = src + r * srcStride;
     const row = dst + r * dstStride;
-    let left = blocks;
     for (let s: u32 = 0; s < superblocks; s++) {
-      const count = min(left, f.superblockBlocks);
-      const weights: u32 = count == f.superblockBlocks ? 256 : count * 32;
-      for (let i: u32 = 0; i < weights; i += 16) v128.store(scratch + i, f.natural(from, i));
-      memory.fill(scratch + weights, 0, 256 - weights); // zero weights: their factors are zero
-      interleave(scratch, scratch + 256);
-      f.pack(scratch + 256, quants_at<F>(row, s));
-      const factors = factors_at<F>(row, s, superblocks);
-      memory.fill(factors, 0, f.factorBytes);
-      f.pack_factors(from, count, factors);
-      left -= count;
-      from += count * f.blockBytes;
+      if (s == whole) {
+        // Blocks of zeros fill up the last superblock.
+        memory.fill(scratch, 0, wholeBytes);
+        memory.copy(scratch, from, rest * f.blockBytes);
+        from = scratch;
+      }
+      f.pack(from, quants_at<F>(row, s));
+      f.pack_factors(from, factors_at<F>(row, s, superblocks));
+      from += wholeBytes;
     }
-    const bytes = superblocks * (f.quantBytes + f.factorBytes);
     memory.fill(row + bytes, 0, <usize>row_bytes<F>(superblocks) - bytes);
   }
-}
-
-/**
- * Bytes 0..255 from the order of weights to that of packed rows: vector 2i of `to` holds weights
- * 2i, 2i + 1, 16 + 2i, 17 + 2i of blocks 0, 1, 2 and 3, vector 2i + 1 those of blocks 4 to 7.
- */
-function interleave(from: usize, to: usize): void {
-  for (let half: u32 = 0; half < 2; half++) {
-    for (let eight: u32 = 0; eight < 2; eight++) {
-      // Rows: blocks; each 16-byte row four dwords for four vectors.
-      const at = from + 128 * half + 8 * eight;
-      const a = halves_of_block(at), b = halves_of_block(at + 32);
-      const c = halves_of_block(at + 64), d = halves_of_block(at + 96);
-      const ab = i32x4.shuffle(a, b, 0, 4, 1, 5), cd = i32x4.shuffle(c, d, 0, 4, 1, 5);
-      const AB = i32x4.shuffle(a, b, 2, 6, 3, 7), CD = i32x4.shuffle(c, d, 2, 6, 3, 7);
-      const out = to + 128 * eight + 16 * half;
-      v128.store(out, i64x2.shuffle(ab, cd, 0, 2));
-      v128.store(out, i64x2.shuffle(ab, cd, 1, 3), 32);
-      v128.store(out, i64x2.shuffle(AB, CD, 0, 2), 64);
-      v128.store(out, i64x2.shuffle(AB, CD, 1, 3), 96);
-    }
-  }
-}
-
-/** Byte pairs of eight bytes at ptr and of the eight 16 bytes behind them, in turns. */
-@inline
-function halves_of_block(ptr: usize): v128 {
-  const a = v128.load64_zero(ptr), b = v128.load64_zero(ptr, 16);
-  return i16x8.shuffle(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
 }
 
 /** Copies rows of `bytes` bytes and zeroes the rest of each dstStride. */

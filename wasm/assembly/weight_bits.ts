@@ -61,43 +61,24 @@ export function half_lanes(lanes: v128, half: u32): v128 {
   return half == 0 ? i32x4.extend_low_i16x8_u(lanes) : i32x4.extend_high_i16x8_u(lanes);
 }
 
-/** 128 bytes of nibbles out of the low four bits of sixteen places at `from`. */
-export function pack_nibbles(from: usize, to: usize): void {
-  const mask = i8x16.splat(15);
-  for (let v: u32 = 0; v < 128; v += 16) {
-    const high = i16x8.shl(v128.and(v128.load(from + v, 128), mask), 4);
-    v128.store(to + v, v128.or(v128.and(v128.load(from + v), mask), high));
-  }
-}
-
-/** A plane of 32 bytes out of bit `bit` of sixteen places. */
-export function pack_bits(from: usize, bit: u32, to: usize): void {
-  for (let odd: u32 = 0; odd < 32; odd += 16) {
-    let bits = i8x16.splat(0);
-    for (let i: u32 = 0; i < 8; i++) {
-      const one = v128.and(i16x8.shr_u(v128.load(from + 32 * i + odd), bit), i8x16.splat(1));
-      bits = v128.or(bits, i16x8.shl(one, i));
-    }
-    v128.store(to + odd, bits);
-  }
-}
-
-/** A plane of 64 bytes out of bits `bit`, bit + 1 of sixteen places. */
-export function pack_pairs(from: usize, bit: u32, to: usize): void {
-  for (let at: u32 = 0; at < 64; at += 16) {
-    const first = from + ((at & 32) << 2) + (at & 16);
-    let bits = i8x16.splat(0);
-    for (let i: u32 = 0; i < 4; i++) {
-      const two = v128.and(i16x8.shr_u(v128.load(first + 32 * i), bit), i8x16.splat(3));
-      bits = v128.or(bits, i16x8.shl(two, 2 * i));
-    }
-    v128.store(to + at, bits);
-  }
-}
-
-/** Eight lanes of 12 bits, lane j `low` | `high` << 6, into 12 bytes: adds lane j to zeros. */
+/** 48 bits: of each of four bytes below 64 of `low` its bits, then those of `high`. */
 @inline
-export function pack_12_bits(to: usize, j: u32, low: u32, high: u32): void {
-  const at = to + 3 * (j >> 1) + (j & 1);
-  store<u16>(at, load<u16>(at) | <u16>((low | (high << 6)) << (4 * (j & 1))));
+export function four_of_12_bits(low: u32, high: u32): u64 {
+  const lanes = bytes_apart(low) | (bytes_apart(high) << 6);
+  const pairs = (lanes & 0x00000fff00000fff) | ((lanes >> 4) & 0x00fff00000fff000);
+  return (pairs & 0x0000000000ffffff) | ((pairs >> 8) & 0x0000ffffff000000);
+}
+
+/** 24 bits: four bytes below 64 moved together. */
+@inline
+export function four_of_6_bits(bytes: u32): u32 {
+  const pairs = (bytes & 0x003f003f) | ((bytes >> 2) & 0x0fc00fc0);
+  return (pairs & 0x00000fff) | ((pairs >> 4) & 0x00fff000);
+}
+
+/** Four bytes as four u16. */
+@inline
+function bytes_apart(bytes: u32): u64 {
+  const halves = (<u64>bytes | (<u64>bytes << 16)) & 0x0000ffff0000ffff;
+  return (halves | (halves << 8)) & 0x00ff00ff00ff00ff;
 }
