@@ -100,7 +100,7 @@ interface CacheShape {
   readonly kvHeads: number;
 }
 
-/** The bytes of a cache that holds x [positions, kvHeads, headDim]; `fill` where there is nothing. */
+/** The bytes of a cache of x [positions, kvHeads, headDim]; `fill` where there is nothing. */
 function layOut(shape: CacheShape, x: Float32Array, positions: number, fill = 0): Uint8Array {
   const { what, type, headDim, kvHeads } = shape;
   const rowElements = what === "keys" ? headDim : alignUp(headDim, VALUE_PAD_ELEMENTS);
@@ -178,6 +178,12 @@ function attentionCase(type: CacheType): KernelCase {
     name: `attention_${type}`,
     sweep(arena) {
       for (const shape of attentionShapes(type)) sweepShape(arena, shape);
+      // A float query of infinities may give scores of -Infinity only: nothing seen.
+      for (const bad of type === "f32" ? [NaN] : [NaN, Infinity, -Infinity]) {
+        for (const where of ["query", "key", "value"] as const) {
+          sweepBadNumber(arena, type, bad, where);
+        }
+      }
     },
     legalCall: (arena) => [
       arena.place(512), // q
@@ -293,6 +299,37 @@ function sweepShape(arena: TestArena, shape: Shape): void {
     const padding = got.subarray(t * outStride + heads * headDim, (t + 1) * outStride);
     assert(padding.every((value) => value === 0), `${label}: padding is zero`);
   }
+}
+
+/** What is not finite must not come out as a number: three positions, the second one is bad. */
+function sweepBadNumber(
+  arena: TestArena,
+  type: CacheType,
+  bad: number,
+  where: "query" | "key" | "value",
+): void {
+  const [headDim, positions] = [16, 3];
+  arena.reset();
+  const { kernels } = arena;
+  const rows = () => randomFloats(new Rng(1), positions * headDim);
+  const place = (what: "keys" | "values", x: Float32Array) => {
+    const cache = arena.place(KV_BLOCK_POSITIONS * headDim * 4 + KV_SCALES_BYTES);
+    const from = arena.put(x);
+    kernels[`store_${what}_${type}`](from, headDim, cache, 0, positions, 1, headDim);
+    return cache;
+  };
+  const [query, key, value] = [rows().subarray(0, headDim), rows(), rows()];
+  ({ query, key: key.subarray(headDim), value: value.subarray(headDim) })[where][3] = bad;
+  const [q, keys, values] = [arena.put(query), place("keys", key), place("values", value)];
+  const out = arena.place(headDim * 4);
+  const scratch = arena.place(kernels.attention_scratch_bytes(1, 1, 1, headDim));
+  // deno-fmt-ignore
+  kernels[`attention_${type}`](
+    q, headDim, keys, values, 1, out, headDim, scratch,
+    1, positions - 1, 1, 0, 1, headDim, 0, 0.25, 0,
+  );
+  const got = arena.floats(out, headDim);
+  assert(got.some((x) => !Number.isFinite(x)), `attention_${type}: ${bad} in a ${where} is hidden`);
 }
 
 /** A cache in its layout, NaN where there is nothing; what its elements stand for. */

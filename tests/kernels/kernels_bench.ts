@@ -67,7 +67,7 @@ function main(): void {
   }
   for (const type of FLOAT_TYPES) {
     if (type !== only && only !== "") continue;
-    fillRows(memory, type === "i16" ? "f16" : type);
+    fillRows(memory, type);
     benchMatmul(bench, type);
   }
   for (const type of ["i16", "f32"] as const) {

@@ -2,7 +2,6 @@
  * Prints a hash over the outputs of every kernel on fixed inputs, for the test that V8's flags
  * change no bit. The loop makes the functions hot, so that the optimised code is what is hashed.
  */
-import { alignUp } from "../../src/base/check.ts";
 import { KV_BLOCK_POSITIONS, KV_SCALES_BYTES } from "../../src/memory/kv_layout.ts";
 import { dtypeByName } from "../../src/model/dtypes.ts";
 import { QUANT_TYPES } from "../../src/rank/weight_types.ts";

@@ -1,7 +1,7 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @unmanaged is one.
 /**
- * Causal attention over a key/value cache of 16-bit integers with scales (T = i16) or f32. Contract: wasm/kernels.ts;
- * layout of the cache: src/memory/kv_layout.ts.
+ * Causal attention over a key/value cache of 16-bit integers with scales (T = i16) or f32.
+ * Contract: wasm/kernels.ts; layout of the cache: src/memory/kv_layout.ts.
  *
  * Per key/value head, all query heads of its group and all tokens are queries alike, in tiles of
  * four, or of one when there is one. The positions pass in blocks of 32: every tile that sees a

@@ -10,7 +10,11 @@
  *
  * All query heads of one key/value head and all tokens are queries alike.
  */
-import { KV_BLOCK_POSITIONS, KV_SCALES_BYTES, VALUE_PAD_ELEMENTS } from "../../src/memory/kv_layout";
+import {
+  KV_BLOCK_POSITIONS,
+  KV_SCALES_BYTES,
+  VALUE_PAD_ELEMENTS,
+} from "../../src/memory/kv_layout";
 
 /** Positions that are scored at once. */
 export const BLOCK_POSITIONS: u32 = KV_BLOCK_POSITIONS;
