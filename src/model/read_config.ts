@@ -149,9 +149,10 @@ function readNorm(keys: Hyperparameters, { norm }: Family): NormConfig {
 /** Some models of a family differ by their activation; computed as usual they talk nonsense. */
 function readFeedForward(keys: Hyperparameters, family: Family): FeedForwardConfig {
   const said = keys.text("hidden_activation");
-  if (said === null) return family.feedForward;
+  const feedForward = { ...family.feedForward, firingThreshold: 0 };
+  if (said === null) return feedForward;
   const activation = ACTIVATIONS.get(said);
-  if (activation) return { ...family.feedForward, activation };
+  if (activation) return { ...feedForward, activation };
   const name = family.architecture;
   throw new UnsupportedModelError(
     `Cannot run this ${name} model: "${name}.hidden_activation" is ${JSON.stringify(said)}: ` +

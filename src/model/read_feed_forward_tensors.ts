@@ -28,6 +28,7 @@ function denseTensors(reader: LayerReader): DenseTensors {
       gate: rowsOf(fused, 0, neurons),
       up: rowsOf(fused, neurons, neurons),
       down: down(),
+      isDownTransposed: false,
     };
   }
   return {
@@ -35,6 +36,7 @@ function denseTensors(reader: LayerReader): DenseTensors {
     gate: isGated ? readMatrix(reader, "ffn_gate", inner) : null,
     up: readMatrix(reader, "ffn_up", inner),
     down: down(),
+    isDownTransposed: false,
   };
 }
 
@@ -56,6 +58,7 @@ function expertTensors(reader: LayerReader, experts: ExpertsConfig): ExpertTenso
       gate: gates && gates[index],
       up,
       down: downs[index],
+      isDownTransposed: false,
     })),
     ...sharedExpert(reader, experts.sharedFeedForwardLength),
   };
@@ -85,6 +88,7 @@ function sharedExpert({ checker, config, at }: LayerReader, neurons: number) {
     gate: isGated ? checker.matrix(at + "ffn_gate_shexp.weight", inner) : null,
     up: checker.matrix(at + "ffn_up_shexp.weight", inner),
     down: checker.matrix(at + "ffn_down_shexp.weight", { rows: width, columns: neurons }),
+    isDownTransposed: false,
   };
   const gate = { rows: 1, columns: width };
   return { shared, sharedGate: checker.matrix(at + "ffn_gate_inp_shexp.weight", gate) };

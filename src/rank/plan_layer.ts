@@ -34,8 +34,10 @@ export interface MatrixPart {
   readonly takesBias?: boolean;
   /** Kept as F32 whatever the tensor's type. */
   readonly isWidened?: boolean;
-  /** Kept by columns, if its type can be. */
-  readonly isByColumns?: boolean;
+  /** Its columns are neurons that may be silent: kept so that one can be left out, if it can be. */
+  readonly hasSilentColumns?: boolean;
+  /** The tensor holds it as [columns, rows]. */
+  readonly isTransposed?: boolean;
 }
 
 /** Lays weights into an arena. */
@@ -50,8 +52,8 @@ export interface LayerInput {
   readonly shard: Shard;
   readonly rankIndex: number;
   readonly tensors: LayerTensors;
-  /** Neurons that do not fire are skipped. */
-  readonly isSparse: boolean;
+  /** Neurons are silent as a rule. */
+  readonly isSilent: boolean;
 }
 
 /** The weights of a layer's share. */
@@ -59,7 +61,7 @@ export type LayerWeights = Omit<LayerPlan, "arena" | "keysOffsetBytes" | "values
 
 /** @throws {UnsupportedModelError} when experts have biases. */
 export function planLayer(place: Placer, input: LayerInput): LayerWeights {
-  const { config, shard, rankIndex, tensors, isSparse } = input;
+  const { config, shard, rankIndex, tensors, isSilent } = input;
   const query = scale(shard.heads, config.headDim);
   const keyValue = scale(shard.kvHeads, config.headDim);
   const adds = rankIndex === 0; // what is added to a sum over ranks is added by one of them
@@ -75,7 +77,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     attentionPostNorm: norm(place, tensors.attentionPostNorm),
     feedForwardNorm: norm(place, tensors.feedForwardNorm),
     feedForward: feedForward.kind === "dense"
-      ? dense(place, feedForward, { neurons: shard.neurons, adds, isByColumns: isSparse })
+      ? dense(place, feedForward, { neurons: shard.neurons, adds, isSilent })
       : experts(place, feedForward, { shard, adds }),
     feedForwardPostNorm: norm(place, tensors.feedForwardPostNorm),
   };
@@ -104,15 +106,22 @@ function headNorm(
 function dense(
   place: Placer,
   tensors: DenseTensors,
-  by: { neurons: Range; adds: boolean; isByColumns?: boolean },
+  by: { neurons: Range; adds: boolean; isSilent?: boolean },
 ): DensePlan {
-  const { neurons, adds, isByColumns } = by;
-  const { gate, up, down } = tensors;
+  const { neurons, adds, isSilent: hasSilentColumns } = by;
+  const { gate, up, isDownTransposed: isTransposed } = tensors;
+  const stored = tensors.down;
+  const down = isTransposed ? { ...stored, rows: stored.columns, columns: stored.rows } : stored;
   return {
     kind: "dense",
     gate: gate === null ? null : place.matrix(gate, { rows: neurons }),
     up: place.matrix(up, { rows: neurons }),
-    down: place.matrix(down, { columns: neurons, takesBias: adds, isByColumns }),
+    down: place.matrix(down, {
+      columns: neurons,
+      takesBias: adds,
+      hasSilentColumns,
+      isTransposed,
+    }),
   };
 }
 

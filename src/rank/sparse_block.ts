@@ -34,24 +34,29 @@ export class SparseBlock {
   add(block: Dense, x: Activations): void {
     const { gate, up, down } = block;
     const width = up.rowCount;
+    const { space, inputs: { hidden } } = this.#state;
+    const isListed = down.layout === "neurons";
+    let [computed, read] = [width, width];
     // A bias of up belongs to neurons, not to places in a list.
-    const computed = gate === null || up.bias !== 0
-      ? this.#activateAll(block, x)
-      : this.#activateFired(gate, up, x);
-    const read = this.#residual.add(down, this.#state.inputs.hidden);
-    this.#counts[SKIPPED_NEURONS] += width - (down.isByColumns ? read : computed);
+    if (gate === null || up.bias !== 0) {
+      activateNeurons(this.#state, block, x, 1);
+      read = isListed
+        ? this.#residual.addFired(down, 0, hidden.f32, width)
+        : this.#residual.add(down, hidden);
+    } else {
+      computed = this.#activateFired(gate, up, x);
+      read = isListed
+        ? this.#residual.addFired(down, space.fired, space.gate, computed)
+        : this.#addScattered(down, computed);
+    }
+    this.#counts[SKIPPED_NEURONS] += width - (down.layout === "rows" ? computed : read);
     this.#counts[SKIPPED_BYTES] += (width - computed) * up.rowStrideBytes +
       (width - read) * down.columnStrideBytes;
   }
 
-  #activateAll(block: Dense, x: Activations): number {
-    activateNeurons(this.#state, block, x, 1);
-    return block.up.rowCount;
-  }
-
-  /** hidden of the neurons whose gate is positive, zero of all others; how many they are. */
+  /** space.gate [count] = what the neurons give whose gate is positive, listed in space.fired. */
   #activateFired(gate: Matrix, up: Matrix, x: Activations): number {
-    const { kernels, space, inputs: { hidden }, config: { feedForward } } = this.#state;
+    const { kernels, space, config: { feedForward } } = this.#state;
     const width = gate.rowCount;
     project(kernels, gate, x, 1, space.gate, width);
     const count = kernels.fired_f32(space.gate, width, 0, space.fired, space.gate);
@@ -67,7 +72,13 @@ export class SparseBlock {
     }
     const gated = gatedKernel(kernels, feedForward.activation);
     gated(space.gate, out, count, space.gate, count, 1, count);
-    kernels.scatter_f32(space.gate, fired, count, hidden.f32, hidden.stride);
     return count;
+  }
+
+  /** partial += down · hidden, which is zero but for `count` listed neurons. */
+  #addScattered(down: Matrix, count: number): number {
+    const { kernels, space, inputs: { hidden } } = this.#state;
+    kernels.scatter_f32(space.gate, space.fired, count, hidden.f32, hidden.stride);
+    return this.#residual.add(down, hidden);
   }
 }

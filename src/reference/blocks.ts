@@ -83,7 +83,11 @@ export class ReferenceBlocks {
     const product = show("up", this.project(h, tensors.up));
     const up = activatesUp ? activate(activation, product) : product;
     const neurons = gate ? activateMul(activation, gate, up) : activate(activation, product);
-    return this.project(show("neurons", neurons), tensors.down);
+    const hidden = show("neurons", neurons);
+    const { down, isDownTransposed } = tensors;
+    if (!isDownTransposed) return this.project(hidden, down);
+    const out = matmul(this.#weights.transposed(down), hidden, down.rows);
+    return down.bias === null ? out : addBias(out, this.#weights.vector(down.bias));
   }
 
   /** Σ weight · expert(h) over the chosen experts of each token, and the shared one's part. */

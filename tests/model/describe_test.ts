@@ -25,7 +25,7 @@ Deno.test("describeModel() reads a llama", () => {
     attentionScale: 1 / 4,
     attentionSoftCap: 0,
     ropes: [],
-    feedForward: { activation: "silu", isGated: true, activatesUp: false },
+    feedForward: { activation: "silu", isGated: true, activatesUp: false, firingThreshold: 0 },
     experts: null,
     layers: [{ slidingWindow: 0, rope: 0 }, { slidingWindow: 0, rope: 0 }],
     hasParallelBlocks: false,
@@ -61,6 +61,7 @@ Deno.test("describeModel() reads a llama", () => {
       gate: matrix("blk.1.ffn_gate.weight", 96, 64),
       up: matrix("blk.1.ffn_up.weight", 96, 64),
       down: matrix("blk.1.ffn_down.weight", 64, 96),
+      isDownTransposed: false,
     },
     feedForwardPostNorm: null,
   });
