@@ -3,6 +3,7 @@
  * Knows names and shapes; reads no weights.
  */
 import { type LayerReader, readMatrix, rowsOf } from "./layer_reader.ts";
+import { predictorTensors } from "./powerinfer.ts";
 import type { MatrixShape } from "./tensor_checker.ts";
 import type { DenseTensors, ExpertsConfig, ExpertTensors, MatrixTensor } from "./types.ts";
 
@@ -28,6 +29,7 @@ function denseTensors(reader: LayerReader): DenseTensors {
       gate: rowsOf(fused, 0, neurons),
       up: rowsOf(fused, neurons, neurons),
       down: down(),
+      predictor: predictorTensors(reader),
     };
   }
   return {
@@ -35,6 +37,7 @@ function denseTensors(reader: LayerReader): DenseTensors {
     gate: isGated ? readMatrix(reader, "ffn_gate", inner) : null,
     up: readMatrix(reader, "ffn_up", inner),
     down: down(),
+    predictor: predictorTensors(reader),
   };
 }
 
@@ -56,6 +59,7 @@ function expertTensors(reader: LayerReader, experts: ExpertsConfig): ExpertTenso
       gate: gates && gates[index],
       up,
       down: downs[index],
+      predictor: null,
     })),
     ...sharedExpert(reader, experts.sharedFeedForwardLength),
   };
@@ -85,6 +89,7 @@ function sharedExpert({ checker, config, at }: LayerReader, neurons: number) {
     gate: isGated ? checker.matrix(at + "ffn_gate_shexp.weight", inner) : null,
     up: checker.matrix(at + "ffn_up_shexp.weight", inner),
     down: checker.matrix(at + "ffn_down_shexp.weight", { rows: width, columns: neurons }),
+    predictor: null,
   };
   const gate = { rows: 1, columns: width };
   return { shared, sharedGate: checker.matrix(at + "ffn_gate_inp_shexp.weight", gate) };

@@ -120,6 +120,8 @@ export interface ModelConfig {
   readonly logitSoftCap: number;
   /** True when the output projection is the embedding table. */
   readonly tiedEmbeddings: boolean;
+  /** Logit from which on a predictor says that a neuron fires. */
+  readonly predictorThreshold: number;
 }
 
 /** A piece of a tensor read as a vector. */
@@ -157,12 +159,25 @@ export interface HeadNormTensors {
   readonly weight: VectorTensor;
 }
 
+/**
+ * Guesses which neurons of a block fire: those for which second · relu(first · r) is at least
+ * `ModelConfig.predictorThreshold`, r being the residual stream that the block's norm reads.
+ */
+export interface PredictorTensors {
+  /** [rank, d]. */
+  readonly first: MatrixTensor;
+  /** [neurons, rank]. */
+  readonly second: MatrixTensor;
+}
+
 export interface DenseTensors {
   readonly kind: "dense";
   /** Null when the block has no gate. */
   readonly gate: MatrixTensor | null;
   readonly up: MatrixTensor;
   readonly down: MatrixTensor;
+  /** Null when the file has none for this block. */
+  readonly predictor: PredictorTensors | null;
 }
 
 export interface ExpertTensors {

@@ -13,9 +13,17 @@ import {
   REGION_ALIGN_BYTES,
   SUPERBLOCK_WEIGHTS,
 } from "../memory/row_layout.ts";
-import type { LayerTensors, MatrixTensor, ModelDescription, VectorTensor } from "../model/types.ts";
+import { predictorObstacle } from "../model/powerinfer.ts";
+import type {
+  LayerTensors,
+  MatrixTensor,
+  ModelDescription,
+  PredictorTensors,
+  VectorTensor,
+} from "../model/types.ts";
 import { COLUMN_GROUP_ROWS } from "../memory/column_layout.ts";
 import { rowBytes } from "../model/dtypes.ts";
+import { isSilentKind } from "../model/silent_kinds.ts";
 import { type MatrixPart, norm, type Placer, planLayer } from "./plan_layer.ts";
 import type {
   KvType,
@@ -27,7 +35,6 @@ import type {
 } from "./plan_types.ts";
 import { type KernelSizes, largestBlock, logitsRows, planWorkspace } from "./plan_workspace.ts";
 import { lengthOf, planShards, type Range, type Shard } from "./shard.ts";
-import { isSilentKind } from "./sparse_kinds.ts";
 import {
   blockWeights,
   canLieByColumns,
@@ -52,6 +59,8 @@ export interface PlanOptions {
   readonly kvType: KvType | "auto";
   /** False: every neuron is computed, also those whose activation is zero. */
   readonly isSparse?: boolean;
+  /** False: predictors that the model has are not loaded. */
+  readonly hasPredictors?: boolean;
   /** For tests: arenas smaller than a memory can be. */
   readonly arenaBytesMax?: number;
   /** What the kernels say they need. */
@@ -160,6 +169,7 @@ class RankPlanner implements Placer {
       attention: alignUp(lengthOf(input.shard.heads) * config.headDim, SUPERBLOCK_WEIGHTS),
       hidden: alignUp(largestBlock(input.shard), SUPERBLOCK_WEIGHTS),
       logits: this.#leads ? config.vocabSize : lengthOf(input.shard.vocab),
+      predictor: alignUp(this.#largestPredictor(), SUPERBLOCK_WEIGHTS),
     };
     this.openArena();
   }
@@ -222,7 +232,9 @@ class RankPlanner implements Placer {
         shard,
         rankIndex,
         tensors: tensors.layers[index],
+        index,
         isSparse: this.#isSparse,
+        predictor: this.#predictorOf(index),
       }),
       keysOffsetBytes: this.#arena.allocate(`blk.${index}.keys`, "kv", keysBytes),
       valuesOffsetBytes: this.#arena.allocate(`blk.${index}.values`, "kv", valuesBytes),
@@ -269,6 +281,23 @@ class RankPlanner implements Placer {
       bias: bias === null || part.takesBias === false ? null : this.vector(bias, rows),
       isByColumns,
     };
+  }
+
+  /** The predictor that layer `index` will use, or null. */
+  #predictorOf(index: number): PredictorTensors | null {
+    const { model: { config, tensors }, options } = this.#in;
+    const { feedForward } = tensors.layers[index];
+    const isWanted = this.#isSparse && options.hasPredictors !== false;
+    if (!isWanted || feedForward.kind !== "dense") return null;
+    return predictorObstacle(config.feedForward, feedForward) === null
+      ? feedForward.predictor
+      : null;
+  }
+
+  /** Largest rank of a predictor; 0: there is none. */
+  #largestPredictor(): number {
+    const layers = this.#in.model.tensors.layers;
+    return Math.max(...layers.map((_, index) => this.#predictorOf(index)?.first.rows ?? 0));
   }
 
   /** Matrices that are kept by columns are packed a group of rows at a time. */

@@ -1,8 +1,10 @@
 /**
- * A feed-forward block of one token, computing only neurons that fire: all gates, then up for those
- * whose gate is positive, then the columns of down whose activation is not zero. Exact: what is
- * left out would have been multiplied by zero. Knows ReLU-like activations only.
+ * A feed-forward block of one token, computing only neurons that fire: all gates, or those of a
+ * list, then up for those whose gate is positive, then the columns of down whose activation is not
+ * zero. Exact but for the list: what is left out would have been multiplied by zero. Knows
+ * ReLU-like activations only, and nothing of how a list is made.
  */
+import { check } from "../base/check.ts";
 import { floats64 } from "./arena_views.ts";
 import type { Dense } from "./layer.ts";
 import { type Activations, type Matrix, project, readsQ8 } from "./matrix.ts";
@@ -32,12 +34,34 @@ export class SparseBlock {
 
   /** partial += down · hidden, of the step's only token; x is what gate and up read. */
   add(block: Dense, x: Activations): void {
-    const { gate, up, down } = block;
-    const width = up.rowCount;
+    const { gate, up } = block;
     // A bias of up belongs to neurons, not to places in a list.
     const computed = gate === null || up.bias !== 0
       ? this.#activateAll(block, x)
       : this.#activateFired(gate, up, x);
+    this.#addDown(block, computed);
+    if (block.predictor !== null) this.#counts[SKIPPED_BYTES] += block.predictor.sizeBytes;
+  }
+
+  /**
+   * The same where only the `listed` neurons at `space.fired` are looked at: all others are taken
+   * for silent.
+   */
+  addListed(block: Dense, x: Activations, listed: number): void {
+    const { kernels, space } = this.#state;
+    const { gate, up } = block;
+    check(gate !== null && gate.bias === 0 && up.bias === 0, "neurons of a list have no biases");
+    this.#multiplyListed(gate, x, listed, space.gate);
+    const count = kernels.fired_f32(space.gate, listed, 0, space.up, space.gate);
+    kernels.pick_listed(space.fired, listed, space.up, count);
+    this.#activateListed(up, x, count);
+    this.#addDown(block, count);
+    this.#counts[SKIPPED_BYTES] += (gate.rowCount - listed) * gate.rowStrideBytes;
+  }
+
+  /** partial += down · hidden; `computed`: neurons whose up was read. */
+  #addDown({ up, down }: Dense, computed: number): void {
+    const width = up.rowCount;
     const read = this.#residual.add(down, this.#state.inputs.hidden);
     this.#counts[SKIPPED_NEURONS] += width - (down.isByColumns ? read : computed);
     this.#counts[SKIPPED_BYTES] += (width - computed) * up.rowStrideBytes +
@@ -51,23 +75,35 @@ export class SparseBlock {
 
   /** hidden of the neurons whose gate is positive, zero of all others; how many they are. */
   #activateFired(gate: Matrix, up: Matrix, x: Activations): number {
-    const { kernels, space, inputs: { hidden }, config: { feedForward } } = this.#state;
+    const { kernels, space } = this.#state;
     const width = gate.rowCount;
     project(kernels, gate, x, 1, space.gate, width);
     const count = kernels.fired_f32(space.gate, width, 0, space.fired, space.gate);
-    const { typeId, offsetBytes: w, rowStrideBytes: stride, columnCount: k } = up;
+    this.#activateListed(up, x, count);
+    return count;
+  }
+
+  /** hidden of the `count` neurons at `space.fired`, whose gates are at `space.gate`; else zero. */
+  #activateListed(up: Matrix, x: Activations, count: number): void {
+    const { kernels, space, inputs: { hidden }, config: { feedForward } } = this.#state;
     const { fired, up: out } = space;
-    if (readsQ8(up)) {
-      kernels.matmul_q8_rows(typeId, w, stride, width, k, x.q8, fired, count, out);
-    } else {
-      kernels.matmul_float_rows(typeId, w, stride, width, k, x.f32, fired, count, out);
-    }
+    this.#multiplyListed(up, x, count, out);
     if (feedForward.activatesUp) {
       aloneKernel(kernels, feedForward.activation)(out, count, out, count, 1, count);
     }
     const gated = gatedKernel(kernels, feedForward.activation);
     gated(space.gate, out, count, space.gate, count, 1, count);
     kernels.scatter_f32(space.gate, fired, count, hidden.f32, hidden.stride);
-    return count;
+  }
+
+  /** out[j] = row `space.fired[j]` of the matrix times x. */
+  #multiplyListed(matrix: Matrix, x: Activations, count: number, out: number): void {
+    const { kernels, space: { fired } } = this.#state;
+    const { typeId, offsetBytes: w, rowStrideBytes: stride, rowCount, columnCount: k } = matrix;
+    if (readsQ8(matrix)) {
+      kernels.matmul_q8_rows(typeId, w, stride, rowCount, k, x.q8, fired, count, out);
+    } else {
+      kernels.matmul_float_rows(typeId, w, stride, rowCount, k, x.f32, fired, count, out);
+    }
   }
 }

@@ -18,7 +18,7 @@ export {
 } from "./matmul_float_f32";
 export { matmul_q8_columns } from "./columns_q8";
 export { repack_columns } from "./repack_columns";
-export { fired_f32, scatter_f32 } from "./fired";
+export { fired_f32, pick_listed, scatter_f32 } from "./fired";
 export {
   add_bias_f32,
   add_f32,
