@@ -20,6 +20,9 @@ const ACTIVATIONS: ReadonlyMap<string, Activation> = new Map([
   ["relu2", "relu2"],
 ]);
 
+/** Not an activation but two: both halves of a neuron pass through ReLU. */
+const DRELU = "drelu";
+
 /**
  * Some models of a family differ by their activation; computed as usual they talk nonsense.
  * PowerInfer's files do not name it: their magic alone says ReLU.
@@ -33,12 +36,13 @@ export function readFeedForward(
 ): FeedForwardConfig {
   const said = keys.text("hidden_activation") ?? (isPowerInfer(file) ? "relu" : null);
   if (said === null) return family.feedForward;
+  if (said === DRELU) return { ...family.feedForward, activation: "relu", activatesUp: true };
   const name = family.architecture;
   const activation = ACTIVATIONS.get(said);
   if (activation === undefined) {
     throw new UnsupportedModelError(
       `Cannot run this ${name} model: "${name}.hidden_activation" is ${JSON.stringify(said)}: ` +
-        `this version computes ${[...ACTIVATIONS.keys()].join(", ")}`,
+        `this version computes ${[...ACTIVATIONS.keys(), DRELU].join(", ")}`,
     );
   }
   if (isPowerInfer(file) && !isSilentKind(activation)) {

@@ -55,6 +55,10 @@ const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
   "llama-moe": experts({ count: 4, usedCount: 2, feedForwardLength: 64 }),
   "llama-moe-old": experts({ count: 4, usedCount: 2, feedForwardLength: 64 }),
   "relu-llama": { feedForward: { activation: "relu", isGated: true, activatesUp: false } },
+  "drelu-moe": {
+    ...experts({ count: 4, usedCount: 2, feedForwardLength: 64 }),
+    feedForward: { activation: "relu", isGated: true, activatesUp: true },
+  },
   "bamboo": { feedForward: { activation: "relu", isGated: true, activatesUp: true } },
   "qwen2": NEOX,
   "qwen2moe": { ...NEOX, ...experts({ normalizesWeights: false, sharedFeedForwardLength: 64 }) },
@@ -217,8 +221,11 @@ Deno.test("describeModel() lets a file choose an activation it can name", () => 
     describeModel(withMetadata(file, { "bamboo.hidden_activation": said })).config.feedForward;
   assertEquals(activation("swish"), { activation: "silu", isGated: true, activatesUp: true });
   assertEquals(activation("gelu_pytorch_tanh").activation, "gelu");
+  const llama = withMetadata(parseGguf(tinyModel()), { "llama.hidden_activation": "drelu" });
+  const { feedForward } = describeModel(llama).config;
+  assertEquals(feedForward, { activation: "relu", isGated: true, activatesUp: true });
   const error = assertThrows(() => activation("tanh"), UnsupportedModelError, '"tanh"');
-  assertMatch(error.message, /silu.*relu2/);
+  assertMatch(error.message, /silu.*relu2, drelu/);
 });
 
 function parseConfig(architecture: TinyFamilyName): ModelConfig {
