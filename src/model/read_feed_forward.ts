@@ -34,9 +34,10 @@ export function readFeedForward(
   keys: Hyperparameters,
   family: Family,
 ): FeedForwardConfig {
+  const feedForward = { ...family.feedForward, firingThreshold: 0 };
   const said = keys.text("hidden_activation") ?? (isPowerInfer(file) ? "relu" : null);
-  if (said === null) return family.feedForward;
-  if (said === DRELU) return { ...family.feedForward, activation: "relu", activatesUp: true };
+  if (said === null) return feedForward;
+  if (said === DRELU) return { ...feedForward, activation: "relu", activatesUp: true };
   const name = family.architecture;
   const activation = ACTIVATIONS.get(said);
   if (activation === undefined) {
@@ -52,5 +53,5 @@ export function readFeedForward(
         "that neurons are ReLU-like: convert the model again",
     );
   }
-  return { ...family.feedForward, activation };
+  return { ...feedForward, activation };
 }

@@ -21,14 +21,13 @@ function denseTensors(reader: LayerReader): DenseTensors {
   const { config, family } = reader;
   const { embeddingLength: width, feedForwardLength: neurons, feedForward: { isGated } } = config;
   const inner = { rows: neurons, columns: width };
-  const down = () => readMatrix(reader, "ffn_down", { rows: width, columns: neurons });
   if (isGated && family.fusesGateAndUp) {
     const fused = readMatrix(reader, "ffn_up", { rows: 2 * neurons, columns: width });
     return {
       kind: "dense",
       gate: rowsOf(fused, 0, neurons),
       up: rowsOf(fused, neurons, neurons),
-      down: down(),
+      ...downTensor(reader),
       predictor: predictorTensors(reader),
     };
   }
@@ -36,8 +35,26 @@ function denseTensors(reader: LayerReader): DenseTensors {
     kind: "dense",
     gate: isGated ? readMatrix(reader, "ffn_gate", inner) : null,
     up: readMatrix(reader, "ffn_up", inner),
-    down: down(),
+    ...downTensor(reader),
     predictor: predictorTensors(reader),
+  };
+}
+
+/** Under its usual name, or with a neuron's weights side by side, as PowerInfer stores it. */
+function downTensor(
+  reader: LayerReader,
+): Pick<DenseTensors, "down" | "isDownTransposed"> {
+  const { checker, at, config: { embeddingLength: width, feedForwardLength: neurons } } = reader;
+  const transposed = `${at}ffn_down_t.weight`;
+  if (checker.has(transposed)) {
+    return {
+      down: checker.matrix(transposed, { rows: neurons, columns: width }),
+      isDownTransposed: true,
+    };
+  }
+  return {
+    down: readMatrix(reader, "ffn_down", { rows: width, columns: neurons }),
+    isDownTransposed: false,
   };
 }
 
@@ -59,6 +76,7 @@ function expertTensors(reader: LayerReader, experts: ExpertsConfig): ExpertTenso
       gate: gates && gates[index],
       up,
       down: downs[index],
+      isDownTransposed: false,
       predictor: null,
     })),
     ...sharedExpert(reader, experts.sharedFeedForwardLength),
@@ -89,6 +107,7 @@ function sharedExpert({ checker, config, at }: LayerReader, neurons: number) {
     gate: isGated ? checker.matrix(at + "ffn_gate_shexp.weight", inner) : null,
     up: checker.matrix(at + "ffn_up_shexp.weight", inner),
     down: checker.matrix(at + "ffn_down_shexp.weight", { rows: width, columns: neurons }),
+    isDownTransposed: false,
     predictor: null,
   };
   const gate = { rows: 1, columns: width };

@@ -49,6 +49,11 @@ export interface FeedForwardConfig {
   readonly isGated: boolean;
   /** The up half passes through the activation, too (dReLU: max(0, g) · max(0, u)). */
   readonly activatesUp: boolean;
+  /**
+   * Of relu and relu2: gates below it count as 0 (FATReLU: g where g ≥ threshold, else 0); 0 is the
+   * activation itself.
+   */
+  readonly firingThreshold: number;
 }
 
 /** A mixture of experts. */
@@ -176,6 +181,8 @@ export interface DenseTensors {
   readonly gate: MatrixTensor | null;
   readonly up: MatrixTensor;
   readonly down: MatrixTensor;
+  /** Down is stored as [neurons, d], a neuron's weights side by side, and `down` says so. */
+  readonly isDownTransposed: boolean;
   /** Null when the file has none for this block. */
   readonly predictor: PredictorTensors | null;
 }

@@ -36,8 +36,10 @@ export interface MatrixPart {
   readonly takesBias?: boolean;
   /** Kept as F32 whatever the tensor's type. */
   readonly isWidened?: boolean;
-  /** Kept by columns, if its type can be. */
-  readonly isByColumns?: boolean;
+  /** Its columns are neurons that may be silent: kept so that one can be left out, if it can be. */
+  readonly hasSilentColumns?: boolean;
+  /** The tensor holds it as [columns, rows]. */
+  readonly isTransposed?: boolean;
 }
 
 /** Lays weights into an arena. */
@@ -54,8 +56,8 @@ export interface LayerInput {
   readonly tensors: LayerTensors;
   /** Number of the layer. */
   readonly index: number;
-  /** Neurons that do not fire are skipped. */
-  readonly isSparse: boolean;
+  /** Neurons are silent as a rule. */
+  readonly isSilent: boolean;
   /** Guesses which of them; null: there is none, or it is not wanted. */
   readonly predictor: PredictorTensors | null;
 }
@@ -65,7 +67,7 @@ export type LayerWeights = Omit<LayerPlan, "arena" | "keysOffsetBytes" | "values
 
 /** @throws {UnsupportedModelError} when experts have biases. */
 export function planLayer(place: Placer, input: LayerInput): LayerWeights {
-  const { config, shard, rankIndex, tensors, isSparse, index } = input;
+  const { config, shard, rankIndex, tensors, isSilent, index } = input;
   const query = scale(shard.heads, config.headDim);
   const keyValue = scale(shard.kvHeads, config.headDim);
   const adds = rankIndex === 0; // what is added to a sum over ranks is added by one of them
@@ -82,7 +84,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     feedForwardNorm: norm(place, tensors.feedForwardNorm),
     feedForward: feedForward.kind === "dense"
       ? {
-        ...dense(place, feedForward, { neurons: shard.neurons, adds, isByColumns: isSparse }),
+        ...dense(place, feedForward, { neurons: shard.neurons, adds, isSilent }),
         predictor: predictor(place, input.predictor, { layer: index, neurons: shard.neurons }),
       }
       : experts(place, feedForward, { shard, adds }),
@@ -113,15 +115,22 @@ function headNorm(
 function dense(
   place: Placer,
   tensors: DenseTensors,
-  by: { neurons: Range; adds: boolean; isByColumns?: boolean },
+  by: { neurons: Range; adds: boolean; isSilent?: boolean },
 ): DensePlan {
-  const { neurons, adds, isByColumns } = by;
-  const { gate, up, down } = tensors;
+  const { neurons, adds, isSilent: hasSilentColumns } = by;
+  const { gate, up, isDownTransposed: isTransposed } = tensors;
+  const stored = tensors.down;
+  const down = isTransposed ? { ...stored, rows: stored.columns, columns: stored.rows } : stored;
   return {
     kind: "dense",
     gate: gate === null ? null : place.matrix(gate, { rows: neurons }),
     up: place.matrix(up, { rows: neurons }),
-    down: place.matrix(down, { columns: neurons, takesBias: adds, isByColumns }),
+    down: place.matrix(down, {
+      columns: neurons,
+      takesBias: adds,
+      hasSilentColumns,
+      isTransposed,
+    }),
     predictor: null,
   };
 }

@@ -7,9 +7,10 @@ import { lengthOf, type Shard } from "./shard.ts";
 /** Numbers that are kept of each layer's predictor: predictors.ts. */
 export const RECALL_FIELDS = 4;
 
-/** The two sizes that only the kernels know. */
+/** The sizes that only the kernels know. */
 export interface KernelSizes {
   q8_bytes(n: number, k: number): number;
+  neurons_scratch_bytes(d: number): number;
   attention_scratch_bytes(n: number, heads: number, groupSize: number, headDim: number): number;
 }
 
@@ -18,6 +19,8 @@ export interface WorkspaceInput {
   readonly shard: Shard;
   readonly strides: WorkspaceStrides;
   readonly chunkTokens: number;
+  /** Some matrix lies neuron by neuron. */
+  readonly hasNeurons: boolean;
   /** Chooses tokens: rank 0. */
   readonly leads: boolean;
   readonly sizes: KernelSizes;
@@ -47,6 +50,10 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     fired: bytes("fired", neurons * 4),
     skipped: bytes("skipped", 16),
     ...planPredictors(arena, input),
+    neuronScratch: bytes(
+      "neurons.scratch",
+      input.hasNeurons ? sizes.neurons_scratch_bytes(config.embeddingLength) : 0,
+    ),
     hidden: floats("hidden", strides.hidden),
     hiddenQ8: bytes("hidden.q8", sizes.q8_bytes(n, Math.max(1, neurons))),
     partials: [floats("partial.0", strides.embedding), floats("partial.1", strides.embedding)],

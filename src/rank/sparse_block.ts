@@ -34,13 +34,11 @@ export class SparseBlock {
 
   /** partial += down · hidden, of the step's only token; x is what gate and up read. */
   add(block: Dense, x: Activations): void {
-    const { gate, up } = block;
+    const { gate, up, predictor } = block;
     // A bias of up belongs to neurons, not to places in a list.
-    const computed = gate === null || up.bias !== 0
-      ? this.#activateAll(block, x)
-      : this.#activateFired(gate, up, x);
-    this.#addDown(block, computed);
-    if (block.predictor !== null) this.#counts[SKIPPED_BYTES] += block.predictor.sizeBytes;
+    if (gate === null || up.bias !== 0) this.#addActivated(block, x);
+    else this.#addFired(block, this.#listFired(gate, up, x));
+    if (predictor !== null) this.#counts[SKIPPED_BYTES] += predictor.sizeBytes;
   }
 
   /**
@@ -55,26 +53,40 @@ export class SparseBlock {
     const count = kernels.fired_f32(space.gate, listed, 0, space.up, space.gate);
     kernels.pick_listed(space.fired, listed, space.up, count);
     this.#activateListed(up, x, count);
-    this.#addDown(block, count);
+    this.#addFired(block, count);
     this.#counts[SKIPPED_BYTES] += (gate.rowCount - listed) * gate.rowStrideBytes;
   }
 
-  /** partial += down · hidden; `computed`: neurons whose up was read. */
-  #addDown({ up, down }: Dense, computed: number): void {
+  /** All neurons are activated, and only down is skipped. */
+  #addActivated(block: Dense, x: Activations): void {
+    const { down, up: { rowCount } } = block;
+    const hidden = activateNeurons(this.#state, block, x, 1);
+    const read = down.layout === "neurons"
+      ? this.#residual.addFired(down, 0, hidden.f32, rowCount)
+      : this.#residual.add(down, hidden);
+    this.#countSkipped(block, rowCount, read);
+  }
+
+  /** partial += down · what the `count` neurons at `space.fired` give, which is at space.gate. */
+  #addFired(block: Dense, count: number): void {
+    const { space } = this.#state;
+    const { down } = block;
+    const read = down.layout === "neurons"
+      ? this.#residual.addFired(down, space.fired, space.gate, count)
+      : this.#addScattered(down, count);
+    this.#countSkipped(block, count, read);
+  }
+
+  /** computed: neurons whose up was read; read: columns of down. */
+  #countSkipped({ up, down }: Dense, computed: number, read: number): void {
     const width = up.rowCount;
-    const read = this.#residual.add(down, this.#state.inputs.hidden);
-    this.#counts[SKIPPED_NEURONS] += width - (down.isByColumns ? read : computed);
+    this.#counts[SKIPPED_NEURONS] += width - (down.layout === "rows" ? computed : read);
     this.#counts[SKIPPED_BYTES] += (width - computed) * up.rowStrideBytes +
       (width - read) * down.columnStrideBytes;
   }
 
-  #activateAll(block: Dense, x: Activations): number {
-    activateNeurons(this.#state, block, x, 1);
-    return block.up.rowCount;
-  }
-
-  /** hidden of the neurons whose gate is positive, zero of all others; how many they are. */
-  #activateFired(gate: Matrix, up: Matrix, x: Activations): number {
+  /** space.gate [count] = what the neurons give whose gate is positive, listed in space.fired. */
+  #listFired(gate: Matrix, up: Matrix, x: Activations): number {
     const { kernels, space } = this.#state;
     const width = gate.rowCount;
     project(kernels, gate, x, 1, space.gate, width);
@@ -83,17 +95,16 @@ export class SparseBlock {
     return count;
   }
 
-  /** hidden of the `count` neurons at `space.fired`, whose gates are at `space.gate`; else zero. */
+  /** space.gate [count] = what the neurons at `space.fired` give, whose gates are there. */
   #activateListed(up: Matrix, x: Activations, count: number): void {
-    const { kernels, space, inputs: { hidden }, config: { feedForward } } = this.#state;
-    const { fired, up: out } = space;
+    const { kernels, space, config: { feedForward } } = this.#state;
+    const { up: out } = space;
     this.#multiplyListed(up, x, count, out);
     if (feedForward.activatesUp) {
       aloneKernel(kernels, feedForward.activation)(out, count, out, count, 1, count);
     }
     const gated = gatedKernel(kernels, feedForward.activation);
     gated(space.gate, out, count, space.gate, count, 1, count);
-    kernels.scatter_f32(space.gate, fired, count, hidden.f32, hidden.stride);
   }
 
   /** out[j] = row `space.fired[j]` of the matrix times x. */
@@ -105,5 +116,12 @@ export class SparseBlock {
     } else {
       kernels.matmul_float_rows(typeId, w, stride, rowCount, k, x.f32, fired, count, out);
     }
+  }
+
+  /** partial += down · hidden, which is zero but for `count` listed neurons. */
+  #addScattered(down: Matrix, count: number): number {
+    const { kernels, space, inputs: { hidden } } = this.#state;
+    kernels.scatter_f32(space.gate, space.fired, count, hidden.f32, hidden.stride);
+    return this.#residual.add(down, hidden);
   }
 }

@@ -112,7 +112,11 @@ export class ReferenceBlocks {
     const up = activatesUp ? activate(activation, product) : product;
     const neurons = gate ? activateMul(activation, gate, up) : activate(activation, product);
     const kept = predicted ? neurons.map((value, i) => value * predicted[i]) : neurons;
-    return this.project(show("neurons", kept), tensors.down);
+    const hidden = show("neurons", kept);
+    const { down, isDownTransposed } = tensors;
+    if (!isDownTransposed) return this.project(hidden, down);
+    const out = matmul(this.#weights.transposed(down), hidden, down.rows);
+    return down.bias === null ? out : addBias(out, this.#weights.vector(down.bias));
   }
 
   /** Σ weight · expert(h) over the chosen experts of each token, and the shared one's part. */

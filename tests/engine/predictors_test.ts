@@ -19,6 +19,8 @@ const FORMS: readonly TinyModelOptions[] = [
   { architecture: "bamboo", type: "F32" },
   { architecture: "bamboo", type: "F16", typeOf: (name) => /\.fc/.test(name) ? "F16" : undefined },
   { architecture: "bamboo", type: "F32", predictor: { rank: 8, layers: [0, 2] } },
+  { architecture: "llama", type: "F32", magic: "PWRI" },
+  { architecture: "bamboo", type: "F32", magic: "PWRI" },
 ];
 /** What taking gates of nearly 0 for silent may change. */
 const SAME_NMSE = 1e-7;
@@ -37,8 +39,9 @@ interface Answers {
 }
 
 for (const form of FORMS) {
-  const { architecture, type, predictor } = form;
-  const name = `${architecture} in ${type}${predictor ? " with some predictors" : ""}`;
+  const { architecture, type, predictor, magic } = form;
+  const name = `${architecture} in ${type}${predictor ? " with some predictors" : ""}` +
+    (magic ? " and PowerInfer's form" : "");
   Deno.test(`${name} answers with predictors as without, and skips more`, () =>
     withTinyFile({ ...RIGHT, ...form }, async (path) => {
       const formula = reference(path, true);

@@ -11,8 +11,9 @@ const LLAMA = parse({ ...PREDICTED, architecture: "llama", magic: "PWRI" });
 const BAMBOO = parse({ ...PREDICTED, architecture: "bamboo", magic: "PWRI" });
 
 Deno.test("describeModel() takes ReLU and dReLU from PowerInfer's magic", () => {
-  assertEquals(feedForwardOf(LLAMA), { activation: "relu", isGated: true, activatesUp: false });
-  assertEquals(feedForwardOf(BAMBOO), { activation: "relu", isGated: true, activatesUp: true });
+  const relu = { activation: "relu", isGated: true, firingThreshold: 0 } as const;
+  assertEquals(feedForwardOf(LLAMA), { ...relu, activatesUp: false });
+  assertEquals(feedForwardOf(BAMBOO), { ...relu, activatesUp: true });
   const said = withMetadata(LLAMA, { "llama.hidden_activation": "relu2" });
   assertEquals(feedForwardOf(said).activation, "relu2");
 });
@@ -82,7 +83,7 @@ Deno.test("describeModel() refuses predictors that do not fit", () => {
     [withTensor(BAMBOO, "blk.1.fc1.weight", { dims: [32, 8] }), "asks for [8, 64]"],
     [withTensor(BAMBOO, "blk.1.fc2.weight", { dims: [8, 95] }), "asks for [96, 8]"],
     [withTensor(BAMBOO, "blk.1.fc2.weight", { dims: [16, 96] }), "asks for [96, 8]"],
-    [withTensor(BAMBOO, "blk.1.fc1.weight", { dims: [64] }), "asks for [96]"],
+    [withTensor(BAMBOO, "blk.1.fc1.weight", { dims: [64] }), "asks for [96, 1]"],
     [withTensor(BAMBOO, "blk.1.fc1.weight", { dims: [64, 8, 2] }), "asks for [8, 64]"],
     [withMetadata(BAMBOO, { "powerinfer.sparse_threshold": NaN }), "a finite number"],
     [withMetadata(BAMBOO, { "powerinfer.sparse_threshold": "low" }), "not a number"],
