@@ -8,6 +8,11 @@ export interface SparseKernels {
    * x f32 [n], list u32 [n], values f32 [n], which may be x.
    */
   fired_f32(x: number, n: number, threshold: number, list: number, values: number): number;
+  /**
+   * list[j] = list[picks[j]], j in 0..count. list u32 [n]; picks u32 [count], ascending; a number
+   * beyond the list counts as its last place. Traps where count exceeds n.
+   */
+  pick_listed(list: number, n: number, picks: number, count: number): void;
   /** out f32 [n] = 0, then out[list[j]] = values[j]; a number beyond counts as the last one. */
   scatter_f32(values: number, list: number, count: number, out: number, n: number): void;
   /**

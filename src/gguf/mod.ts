@@ -18,6 +18,7 @@ export {
   type GgufSpec,
   type TensorSpec,
   writeGguf,
+  type WriteOptions,
   type WriteProgress,
 } from "./write.ts";
 export {

@@ -125,6 +125,8 @@ export interface ModelConfig {
   readonly logitSoftCap: number;
   /** True when the output projection is the embedding table. */
   readonly tiedEmbeddings: boolean;
+  /** Logit from which on a predictor says that a neuron fires. */
+  readonly predictorThreshold: number;
 }
 
 /** A piece of a tensor read as a vector. */
@@ -162,6 +164,17 @@ export interface HeadNormTensors {
   readonly weight: VectorTensor;
 }
 
+/**
+ * Guesses which neurons of a block fire: those for which second · relu(first · r) is at least
+ * `ModelConfig.predictorThreshold`, r being the residual stream that the block's norm reads.
+ */
+export interface PredictorTensors {
+  /** [rank, d]. */
+  readonly first: MatrixTensor;
+  /** [neurons, rank]. */
+  readonly second: MatrixTensor;
+}
+
 export interface DenseTensors {
   readonly kind: "dense";
   /** Null when the block has no gate. */
@@ -170,6 +183,8 @@ export interface DenseTensors {
   readonly down: MatrixTensor;
   /** Down is stored as [neurons, d], a neuron's weights side by side, and `down` says so. */
   readonly isDownTransposed: boolean;
+  /** Null when the file has none for this block. */
+  readonly predictor: PredictorTensors | null;
 }
 
 export interface ExpertTensors {

@@ -81,10 +81,13 @@ function* partsOfExperts(plan: ExpertsPlan): Generator<Part> {
   if (plan.shared !== null) yield* partsOfDense(plan.shared);
 }
 
-function* partsOfDense({ gate, up, down }: DensePlan): Generator<Part> {
+function* partsOfDense({ gate, up, down, predictor }: DensePlan): Generator<Part> {
   if (gate !== null) yield* partsOf(gate);
   yield* partsOf(up);
   yield* partsOf(down);
+  if (predictor === null) return;
+  yield* partsOf(predictor.first);
+  yield* partsOf(predictor.second);
 }
 
 function* partsOf(matrix: MatrixPlan): Generator<Part> {

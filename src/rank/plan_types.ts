@@ -55,12 +55,23 @@ export interface HeadNormPlan {
   readonly weight: VectorPlan;
 }
 
+/** Guesses which neurons fire: second · relu(first · residual stream). */
+export interface PredictorPlan {
+  /** Number of its layer. */
+  readonly layer: number;
+  /** All of it, on every rank. */
+  readonly first: MatrixPlan;
+  /** Rows of this rank's neurons. */
+  readonly second: MatrixPlan;
+}
+
 /** Neurons: rows of gate and up, columns of down. */
 export interface DensePlan {
   readonly kind: "dense";
   readonly gate: MatrixPlan | null;
   readonly up: MatrixPlan;
   readonly down: MatrixPlan;
+  readonly predictor: PredictorPlan | null;
 }
 
 /** A share of every expert. */
@@ -118,6 +129,15 @@ export interface WorkspacePlan {
   /** Which neurons fire, u32 [neurons], and what was skipped so far, f64 [2]: sparse_block.ts. */
   readonly fired: number;
   readonly skipped: number;
+  /** What predictors have between their matrices, [n, predictorStride], and as q8 tiles. */
+  readonly predictor: number;
+  readonly predictorQ8: number;
+  /** How well they predict, and which are used, f64 [layers, 4]: predictors.ts. */
+  readonly recall: number;
+  /** One of a few tokens by itself, [embeddingStride], and as q8 tiles; numbers 0, 1, …, u32. */
+  readonly alone: number;
+  readonly aloneQ8: number;
+  readonly tokens: number;
   /** Scratch of products with neurons' rows; empty where no matrix lies so. */
   readonly neuronScratch: number;
   /** What neurons give, [n, hiddenStride], and as q8 tiles. */
@@ -163,6 +183,8 @@ export interface WorkspaceStrides {
    * others' logits behind its own, where it computed them.
    */
   readonly logits: number;
+  /** Of the largest predictor; 0 where there is none. */
+  readonly predictor: number;
 }
 
 export interface RankPlan {

@@ -57,6 +57,10 @@ const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
   "relu-llama": {
     feedForward: { activation: "relu", isGated: true, activatesUp: false, firingThreshold: 0 },
   },
+  "drelu-moe": {
+    ...experts({ count: 4, usedCount: 2, feedForwardLength: 64 }),
+    feedForward: { activation: "relu", isGated: true, activatesUp: true, firingThreshold: 0 },
+  },
   "bamboo": {
     feedForward: { activation: "relu", isGated: true, activatesUp: true, firingThreshold: 0 },
   },
@@ -226,8 +230,16 @@ Deno.test("describeModel() lets a file choose an activation it can name", () => 
     firingThreshold: 0,
   });
   assertEquals(activation("gelu_pytorch_tanh").activation, "gelu");
+  const llama = withMetadata(parseGguf(tinyModel()), { "llama.hidden_activation": "drelu" });
+  const { feedForward } = describeModel(llama).config;
+  assertEquals(feedForward, {
+    activation: "relu",
+    isGated: true,
+    activatesUp: true,
+    firingThreshold: 0,
+  });
   const error = assertThrows(() => activation("tanh"), UnsupportedModelError, '"tanh"');
-  assertMatch(error.message, /silu.*relu2/);
+  assertMatch(error.message, /silu.*relu2, drelu/);
 });
 
 function parseConfig(architecture: TinyFamilyName): ModelConfig {
