@@ -22,7 +22,11 @@ import type {
   PredictorTensors,
   VectorTensor,
 } from "../model/types.ts";
-import { COLUMN_GROUP_ROWS } from "../memory/column_layout.ts";
+import {
+  COLUMN_ALIGN_BYTES,
+  COLUMN_GROUP_ROWS,
+  COLUMN_SCRATCH_BYTES,
+} from "../memory/column_layout.ts";
 import { rowBytes } from "../model/dtypes.ts";
 import { isSilentKind } from "../model/silent_kinds.ts";
 import { type MatrixPart, norm, type Placer, planLayer } from "./plan_layer.ts";
@@ -39,6 +43,7 @@ import { type KernelSizes, largestBlock, logitsRows, planWorkspace } from "./pla
 import { lengthOf, planShards, type Range, type Shard } from "./shard.ts";
 import {
   blockWeights,
+  byColumnsRowBytes,
   canLieByColumns,
   isQuantType,
   isWeightType,
@@ -221,7 +226,9 @@ class RankPlanner implements Placer {
       ...options,
     };
     this.#workspaces.push(planWorkspace(arena, input));
-    this.#stagingOffsets.push(arena.allocate("staging", "activations", this.#stagingBytes));
+    const scratch = this.#isSparse ? COLUMN_SCRATCH_BYTES : 0; // behind it: load_weights.ts
+    const bytes = this.#stagingBytes + scratch;
+    this.#stagingOffsets.push(arena.allocate("staging", "activations", bytes));
   }
 
   placeEmbedding(): void {
@@ -290,7 +297,7 @@ class RankPlanner implements Placer {
     const layout = this.#layoutOf(matrix, part);
     const [packed, along] = layout === "neurons" ? [columns, rows] : [rows, columns];
     const rowStrideBytes = layout === "columns"
-      ? rowBytes(type, lengthOf(along))
+      ? byColumnsRowBytes(type, lengthOf(along))
       : packedRowBytes(type, lengthOf(along));
     const bytes = rowStrideBytes * lengthOf(packed);
     const workspace = this.#workspaces[this.#workspaces.length - 1];
@@ -300,7 +307,12 @@ class RankPlanner implements Placer {
       rows: isTransposed ? rows : shift(rows, matrix.rowStart),
       columns: isTransposed ? shift(columns, matrix.rowStart) : columns,
       rowStrideBytes,
-      offsetBytes: this.#arena.allocate(tensor, "weights", bytes),
+      offsetBytes: this.#arena.allocate(
+        tensor,
+        "weights",
+        bytes,
+        layout === "columns" ? COLUMN_ALIGN_BYTES : REGION_ALIGN_BYTES,
+      ),
       bias: bias === null || part.takesBias === false ? null : this.vector(bias, rows),
       layout,
       isTransposed,
