@@ -87,7 +87,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
         ...dense(place, feedForward, { neurons: shard.neurons, adds, isSilent }),
         predictor: predictor(place, input.predictor, { layer: index, neurons: shard.neurons }),
       }
-      : experts(place, feedForward, { shard, adds }),
+      : experts(place, feedForward, { shard, adds, isSilent }),
     feedForwardPostNorm: norm(place, tensors.feedForwardPostNorm),
   };
 }
@@ -115,7 +115,7 @@ function headNorm(
 function dense(
   place: Placer,
   tensors: DenseTensors,
-  by: { neurons: Range; adds: boolean; isSilent?: boolean },
+  by: { neurons: Range; adds: boolean; isSilent: boolean },
 ): DensePlan {
   const { neurons, adds, isSilent: hasSilentColumns } = by;
   const { gate, up, isDownTransposed: isTransposed } = tensors;
@@ -156,7 +156,7 @@ function predictor(
 function experts(
   place: Placer,
   tensors: ExpertTensors,
-  { shard, adds }: { shard: Shard; adds: boolean },
+  { shard, adds, isSilent }: { shard: Shard; adds: boolean; isSilent: boolean },
 ): ExpertsPlan {
   const { router, choiceBias, shared, sharedGate } = tensors;
   return {
@@ -166,9 +166,11 @@ function experts(
     experts: tensors.experts.map((expert, index) => {
       requireNoDownBias(expert.down);
       const neurons = shard.expertNeurons[index % shard.expertNeurons.length];
-      return dense(place, expert, { neurons, adds });
+      return dense(place, expert, { neurons, adds, isSilent });
     }),
-    shared: shared === null ? null : dense(place, shared, { neurons: shard.sharedNeurons, adds }),
+    shared: shared === null
+      ? null
+      : dense(place, shared, { neurons: shard.sharedNeurons, adds, isSilent }),
     sharedGate: sharedGate === null ? null : place.matrix(sharedGate, { isWidened: true }),
   };
 }

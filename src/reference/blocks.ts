@@ -11,7 +11,7 @@ import type {
   ModelConfig,
   NormTensors,
 } from "../model/mod.ts";
-import { activate, activateMul, layerNorm } from "./activation_ops.ts";
+import { activate, activateMul, cutBelow, layerNorm } from "./activation_ops.ts";
 import { addBias, matmul, rmsNorm } from "./ops.ts";
 import { chooseExperts, sigmoid } from "./routing.ts";
 import type { ReferenceWeights } from "./weights.ts";
@@ -106,11 +106,14 @@ export class ReferenceBlocks {
     show: Show,
     predicted: Float64Array | null = null,
   ): Float64Array {
-    const { activation, activatesUp } = this.#config.feedForward;
-    const gate = tensors.gate && show("gate", this.project(h, tensors.gate));
+    const { activation, activatesUp, firingThreshold } = this.#config.feedForward;
+    const decide = (x: Float64Array) => firingThreshold > 0 ? cutBelow(x, firingThreshold) : x;
+    const gate = tensors.gate && decide(show("gate", this.project(h, tensors.gate)));
     const product = show("up", this.project(h, tensors.up));
     const up = activatesUp ? activate(activation, product) : product;
-    const neurons = gate ? activateMul(activation, gate, up) : activate(activation, product);
+    const neurons = gate
+      ? activateMul(activation, gate, up)
+      : activate(activation, decide(product));
     const kept = predicted ? neurons.map((value, i) => value * predicted[i]) : neurons;
     const hidden = show("neurons", kept);
     const { down, isDownTransposed } = tensors;
