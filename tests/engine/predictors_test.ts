@@ -3,7 +3,7 @@
  * models whose predictors are right by construction (tests/support/tiny_predictor.ts).
  */
 import { assert, assertEquals, assertGreater, assertLess, assertMatch } from "@std/assert";
-import { openGguf } from "../../src/gguf/mod.ts";
+import { f32, openGguf, text } from "../../src/gguf/mod.ts";
 import type { LoadedModel, LoadOptions, Notice } from "../../src/llm/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
@@ -19,6 +19,13 @@ const FORMS: readonly TinyModelOptions[] = [
   { architecture: "bamboo", type: "F32" },
   { architecture: "bamboo", type: "F16", typeOf: (name) => /\.fc/.test(name) ? "F16" : undefined },
   { architecture: "bamboo", type: "F32", predictor: { rank: 8, layers: [0, 2] } },
+  {
+    ...{ architecture: "minicpm", type: "F32" },
+    metadata: [
+      ["minicpm.hidden_activation", text("fatrelu")],
+      ["minicpm.hidden_activation_param", f32(0.25)],
+    ],
+  },
   { architecture: "llama", type: "F32", magic: "PWRI" },
   { architecture: "bamboo", type: "F32", magic: "PWRI" },
 ];
@@ -50,6 +57,7 @@ for (const form of FORMS) {
         const exact = await ask(path, { threads, predictor: "off" });
         const predicted = await ask(path, { threads });
         assertEquals([...new Set(predicted.used)], [true]);
+        assertLess(nmse(exact.single, reference(path, false)), 2e-6, "the formula");
         assertLess(nmse(predicted.single, exact.single), SAME_NMSE);
         assertEquals(predicted.greedy, exact.greedy);
         assertGreater(predicted.skippedBytes, exact.skippedBytes);
