@@ -33,7 +33,7 @@
 
 /** Rows that are packed at a time: a matrix by columns has a multiple of these. */
 export const COLUMN_GROUP_ROWS = 64;
-/** A page of memory: columns that fit into one lie in one; looking up another takes 100 ns. */
+/** A page of memory: columns that fit into one lie in one. */
 export const COLUMN_ALIGN_BYTES = 4096;
 /** Room that packing asks for: the quants of a group in a superblock, and factors. */
 export const COLUMN_SCRATCH_BYTES = 17408;
