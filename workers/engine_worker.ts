@@ -27,6 +27,7 @@ answerCalls("engine", {
       return { isComplete };
     }),
   score: ({ ids, from }) => led((leader) => ({ nll: leader.negativeLogLikelihood(ids, from) })),
+  rehearse: ({ ids, policy }) => led((leader) => ({ choices: leader.rehearse(ids, policy) })),
   readSpeed: () => led((leader) => ({ gbps: leader.readSpeedGbps() })),
   close() {
     runner?.control.publishExit();

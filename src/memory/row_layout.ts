@@ -51,8 +51,11 @@ export const SUPERBLOCK_BLOCKS = 8;
 export const FLOAT_ROW_PAD_WEIGHTS = 16;
 /** Rows follow one another at multiples of this: a vector load. */
 export const ROW_ALIGN_BYTES = 16;
-/** Every region of an arena, and so the first row of every matrix, starts at a multiple of this. */
-export const REGION_ALIGN_BYTES = 64;
+/**
+ * Every region of an arena, and so the first row of every matrix, starts at a multiple of this: two
+ * cache lines, which processors fetch together.
+ */
+export const REGION_ALIGN_BYTES = 128;
 
 /** Types of quantised rows, by ggml's numbers. */
 export const TYPE_Q4_0 = 2;

@@ -2,6 +2,7 @@
 export { describeModel, SUPPORTED_ARCHITECTURES } from "./describe.ts";
 export { dequantize, DEQUANTIZED_TYPES, dequantizeInto } from "./dequantize.ts";
 export { FP4_LEVELS, IQ4_LEVELS } from "./dequantize_blocks.ts";
+export { predictorObstacle, type PredictorSummary, summarizePredictors } from "./powerinfer.ts";
 export type { ReadOptions } from "./read_config.ts";
 export { fillRopeTable, type RopeFrequencies, ropeFrequencies } from "./rope.ts";
 export type {
@@ -19,6 +20,7 @@ export type {
   ModelTensors,
   NormConfig,
   NormTensors,
+  PredictorTensors,
   RopeConfig,
   RopeScaling,
   VectorTensor,

@@ -11,6 +11,7 @@ import { activateNeurons } from "./neurons.ts";
 import type { RoutingWorkspacePlan } from "./plan_types.ts";
 import type { Residual } from "./residual.ts";
 import { type Routes, Routing } from "./routing.ts";
+import { Predictors } from "./predictors.ts";
 import { SparseBlock } from "./sparse_block.ts";
 import type { StepState } from "./step_state.ts";
 
@@ -31,6 +32,8 @@ export class FeedForwardBlock {
   readonly #routing: Routing | null;
   /** Null where every neuron is computed. */
   readonly #sparse: SparseBlock | null;
+  /** Null where no block has one. */
+  readonly #predictors: Predictors | null;
   /** Per arena; empty where no layer has experts. */
   readonly #views: readonly RoutingViews[];
 
@@ -43,6 +46,7 @@ export class FeedForwardBlock {
     this.#state = state;
     this.#residual = by.residual;
     this.#sparse = plan.isSparse ? new SparseBlock(state, by) : null;
+    this.#predictors = plan.strides.predictor > 0 ? new Predictors(state, by) : null;
     this.#routing = experts && new Routing(experts, plan.chunkTokens);
     this.#views = by.memories.flatMap((memory, arena) => routingViews(state, memory, arena));
   }
@@ -61,16 +65,48 @@ export class FeedForwardBlock {
       else this.#residual.add(block.down, this.#state.inputs.hidden);
       return;
     }
-    const x = this.#residual.read(layer.feedForwardNorm, block.readsQ8);
+    const x = this.#read(block, layer);
     if (!layer.routesEarly) this.#route(block, x);
     this.#addExperts(block, x);
     if (block.shared !== null) this.#addShared(block, block.shared, x);
   }
 
   #addDense(block: Dense, layer: Layer): void {
-    const x = this.#residual.read(layer.feedForwardNorm, block.readsQ8);
-    if (this.#sparse !== null && this.#state.n === 1) this.#sparse.add(block, x);
-    else this.#residual.add(block.down, activateNeurons(this.#state, block, x, this.#state.n));
+    const { isRehearsal, n, space } = this.#state;
+    const { predictor } = block;
+    if (predictor !== null && n === 1 && !isRehearsal) {
+      if (this.#sparse !== null && this.#predictors?.isTrusted(predictor)) {
+        const count = this.#predictors.list(predictor);
+        this.#sparse.addListed(block, this.#read(block, layer), count);
+        return;
+      }
+      this.#sparse?.countPredictor(predictor.sizeBytes);
+    }
+    const x = this.#read(block, layer);
+    const attempt = isRehearsal ? "refused" : this.#addFired(block, x, n, space.tokens, 0);
+    if (attempt === "added") return;
+    const hidden = activateNeurons(this.#state, block, x, n, attempt === "gated");
+    if (isRehearsal && predictor !== null) this.#predictors?.compare(predictor, hidden);
+    this.#residual.add(block.down, hidden);
+  }
+
+  /**
+   * partial[rows[t]] += the neurons of `count` tokens that fire, by weights[t], or 0: by 1.
+   * "gated": all had better be computed, whose gates already are; "refused": nothing is.
+   */
+  #addFired(
+    block: Dense,
+    x: Activations,
+    count: number,
+    rows: number,
+    weights: number,
+  ): "added" | "gated" | "refused" {
+    if (this.#sparse === null || !this.#sparse.canAdd(block, count)) return "refused";
+    return this.#sparse.add(block, x, count, rows, weights) ? "added" : "gated";
+  }
+
+  #read(block: Dense | Experts, layer: Layer): Activations {
+    return this.#residual.read(layer.feedForwardNorm, block.readsQ8);
   }
 
   #route(block: Experts, x: Activations): void {
@@ -94,27 +130,32 @@ export class FeedForwardBlock {
       if (count === 0 || expert.up.rowCount === 0) continue;
       const rows = plan.rows + first * 4;
       const own = count === n ? x : this.#gather(x, expert, rows, count);
-      const hidden = activateNeurons(this.#state, expert, own, count);
       const weights = plan.weights + first * 4;
+      const attempt = this.#addFired(expert, own, count, rows, weights);
+      if (attempt === "added") continue;
+      const hidden = activateNeurons(this.#state, expert, own, count, attempt === "gated");
       kernels.scale_rows_f32(hidden.f32, hidden.stride, weights, count, expert.up.rowCount);
       this.#residual.addRows(expert.down, hidden, rows, count);
     }
   }
 
   #addShared(block: Experts, shared: Dense, x: Activations): void {
-    const { kernels, inputs, n, arena } = this.#state;
+    const { kernels, inputs, space, n, arena } = this.#state;
     if (shared.up.rowCount === 0) {
       this.#residual.add(shared.down, inputs.hidden);
       return;
     }
-    const hidden = activateNeurons(this.#state, shared, x, n);
+    const { plan, sharedWeights } = this.#views[arena];
+    const weights = block.sharedGate === null ? 0 : plan.sharedWeights;
     if (block.sharedGate !== null) {
-      const { plan, sharedWeights } = this.#views[arena];
-      multiply(kernels, block.sharedGate, x, n, plan.sharedWeights, 1);
+      multiply(kernels, block.sharedGate, x, n, weights, 1);
       for (let t = 0; t < n; t++) sharedWeights[t] = 1 / (1 + Math.exp(-sharedWeights[t]));
-      const { f32, stride } = hidden;
-      kernels.scale_rows_f32(f32, stride, plan.sharedWeights, n, shared.up.rowCount);
     }
+    const attempt = this.#addFired(shared, x, n, space.tokens, weights);
+    if (attempt === "added") return;
+    const hidden = activateNeurons(this.#state, shared, x, n, attempt === "gated");
+    const { f32, stride } = hidden;
+    if (weights !== 0) kernels.scale_rows_f32(f32, stride, weights, n, shared.up.rowCount);
     this.#residual.add(shared.down, hidden);
   }
 

@@ -7,24 +7,36 @@ import type { StepState } from "./step_state.ts";
 
 /**
  * hidden = act(gate · x) · (up · x), or act(up · x) without a gate, of n tokens and this rank's
- * neurons. The result lies in the workspace until the next call.
+ * neurons. The result lies in the workspace until the next call. hasGates: their products are
+ * already at `space.gate`.
  */
 export function activateNeurons(
   state: StepState,
   neurons: Dense,
   x: Activations,
   n: number,
+  hasGates = false,
 ): Activations {
-  const { kernels, space, inputs: { hidden }, config: { feedForward } } = state;
+  const {
+    kernels,
+    space,
+    fractions: { firingThreshold },
+    inputs: { hidden },
+    config: { feedForward },
+  } = state;
   const { gate, up } = neurons;
   const width = up.rowCount;
   project(kernels, up, x, n, space.up, width);
+  if (gate !== null && !hasGates) project(kernels, gate, x, n, space.gate, width);
+  if (feedForward.firingThreshold > 0) {
+    const decides = gate === null ? space.up : space.gate;
+    kernels.cut_below_f32(decides, width, n, width, firingThreshold);
+  }
   const alone = aloneKernel(kernels, feedForward.activation);
   if (gate === null) {
     alone(space.up, width, hidden.f32, hidden.stride, n, width);
     return hidden;
   }
-  project(kernels, gate, x, n, space.gate, width);
   if (feedForward.activatesUp) alone(space.up, width, space.up, width, n, width);
   const gated = gatedKernel(kernels, feedForward.activation);
   gated(space.gate, space.up, width, hidden.f32, hidden.stride, n, width);

@@ -13,9 +13,16 @@ import {
   REGION_ALIGN_BYTES,
   SUPERBLOCK_WEIGHTS,
 } from "../memory/row_layout.ts";
-import type { LayerTensors, MatrixTensor, ModelDescription, VectorTensor } from "../model/types.ts";
-import { COLUMN_GROUP_ROWS } from "../memory/column_layout.ts";
-import { rowBytes } from "../model/dtypes.ts";
+import { predictorObstacle } from "../model/powerinfer.ts";
+import type {
+  LayerTensors,
+  MatrixTensor,
+  ModelDescription,
+  PredictorTensors,
+  VectorTensor,
+} from "../model/types.ts";
+import { COLUMN_ALIGN_BYTES, COLUMN_SCRATCH_BYTES } from "../memory/column_layout.ts";
+import { MatrixLayouts } from "./matrix_layouts.ts";
 import { type MatrixPart, norm, type Placer, planLayer } from "./plan_layer.ts";
 import type {
   KvType,
@@ -27,13 +34,10 @@ import type {
 } from "./plan_types.ts";
 import { type KernelSizes, largestBlock, logitsRows, planWorkspace } from "./plan_workspace.ts";
 import { lengthOf, planShards, type Range, type Shard } from "./shard.ts";
-import { isSilentKind } from "./sparse_kinds.ts";
 import {
   blockWeights,
-  canLieByColumns,
-  isWeightType,
+  byColumnsRowBytes,
   packedRowBytes,
-  WEIGHT_TYPES,
   type WeightType,
 } from "./weight_types.ts";
 
@@ -52,6 +56,8 @@ export interface PlanOptions {
   readonly kvType: KvType | "auto";
   /** False: every neuron is computed, also those whose activation is zero. */
   readonly isSparse?: boolean;
+  /** False: predictors that the model has are not loaded. */
+  readonly hasPredictors?: boolean;
   /** For tests: arenas smaller than a memory can be. */
   readonly arenaBytesMax?: number;
   /** What the kernels say they need. */
@@ -70,8 +76,9 @@ export function planRanks(
 ): RankPlan[] {
   requireHeadKernel(model.config.headDim);
   const { layers } = model.tensors;
-  const typesOf = (matricesOf: (layer: LayerTensors) => readonly MatrixTensor[]) =>
-    layers.flatMap(matricesOf).map(({ tensor }) => weightType(tensors, tensor));
+  const layouts = new MatrixLayouts(model, tensors, options.isSparse !== false);
+  const typesOf = (matrixOf: (layer: LayerTensors) => MatrixTensor) =>
+    layers.map((layer) => layouts.typeOf(matrixOf(layer).tensor));
   // Layers differ in their types, and the cuts are the same in all: the coarsest blocks decide.
   const coarsest = (types: WeightType[]) =>
     types.reduce((most, type) => Math.max(most, blockWeights(type)), 1);
@@ -79,14 +86,14 @@ export function planRanks(
     rankCount: options.rankCount,
     contextLength: options.contextLength,
     blocks: {
-      attentionOutput: coarsest(typesOf((layer) => [layer.attentionOutput])),
-      down: coarsest(typesOf(downsOf)),
+      attentionOutput: coarsest(typesOf((layer) => layer.attentionOutput)),
+      down: coarsest(layouts.cutDownTypes),
     },
   });
-  const isExact = typesOf((layer) => [layer.key]).every((type) => type === "F32");
+  const isExact = typesOf((layer) => layer.key).every((type) => type === "F32");
   const kvType = options.kvType !== "auto" ? options.kvType : isExact ? "f32" : "i16";
   const planners = shards.map((shard, rankIndex) =>
-    new RankPlanner({ model, tensors, options, shard, rankIndex, kvType })
+    new RankPlanner({ model, tensors, layouts, options, shard, rankIndex, kvType })
   );
   for (const planner of planners) planner.placeEmbedding();
   // A second arena would have no more room: the first one holds nothing else yet.
@@ -125,6 +132,7 @@ function requireFit(planners: readonly RankPlanner[], what: string): void {
 interface PlannerInput {
   readonly model: ModelDescription;
   readonly tensors: ReadonlyMap<string, GgufTensor>;
+  readonly layouts: MatrixLayouts;
   readonly options: PlanOptions;
   readonly shard: Shard;
   readonly rankIndex: number;
@@ -139,7 +147,6 @@ class RankPlanner implements Placer {
   readonly #workspaces: WorkspacePlan[] = [];
   readonly #stagingOffsets: number[] = [];
   readonly #stagingBytes: number;
-  readonly #isSparse: boolean;
   readonly #strides: RankPlan["strides"];
   readonly #layers: LayerPlan[] = [];
   #embedding: MatrixPlan | null = null;
@@ -149,17 +156,16 @@ class RankPlanner implements Placer {
   constructor(input: PlannerInput) {
     this.#in = input;
     this.arenaBytesMax = Math.min(input.options.arenaBytesMax ?? 4 * GiB, ARENA_BYTES_MAX - MiB);
-    const { config } = input.model;
+    const { layouts, model: { config } } = input;
     const largest = Math.max(...[...input.tensors.values()].map((tensor) => tensor.sizeBytes));
-    this.#isSparse = input.options.isSparse !== false &&
-      isSilentKind(config.feedForward.activation) && config.experts === null;
-    const staged = Math.max(Math.min(largest, STAGING_BYTES_MAX), this.#leastStaging());
+    const staged = Math.max(Math.min(largest, STAGING_BYTES_MAX), layouts.leastStagingBytes);
     this.#stagingBytes = alignUp(staged, REGION_ALIGN_BYTES);
     this.#strides = {
       embedding: alignUp(config.embeddingLength, SUPERBLOCK_WEIGHTS),
       attention: alignUp(lengthOf(input.shard.heads) * config.headDim, SUPERBLOCK_WEIGHTS),
       hidden: alignUp(largestBlock(input.shard), SUPERBLOCK_WEIGHTS),
       logits: this.#leads ? config.vocabSize : lengthOf(input.shard.vocab),
+      predictor: alignUp(this.#largestPredictor(), SUPERBLOCK_WEIGHTS),
     };
     this.openArena();
   }
@@ -188,10 +194,20 @@ class RankPlanner implements Placer {
   openArena(): void {
     const arena = new ArenaBuilder();
     this.#arenas.push(arena);
-    const { model: { config }, shard, options } = this.#in;
-    const input = { config, shard, strides: this.#strides, leads: this.#leads, ...options };
+    const { model: { config }, layouts, shard, options } = this.#in;
+    const input = {
+      config,
+      shard,
+      strides: this.#strides,
+      leads: this.#leads,
+      ...options,
+      hasNeurons: layouts.hasNeurons,
+      isSparse: layouts.isSparse,
+    };
     this.#workspaces.push(planWorkspace(arena, input));
-    this.#stagingOffsets.push(arena.allocate("staging", "activations", this.#stagingBytes));
+    const scratch = layouts.isSparse ? COLUMN_SCRATCH_BYTES : 0; // behind it: load_weights.ts
+    const bytes = this.#stagingBytes + scratch;
+    this.#stagingOffsets.push(arena.allocate("staging", "activations", bytes));
   }
 
   placeEmbedding(): void {
@@ -222,7 +238,9 @@ class RankPlanner implements Placer {
         shard,
         rankIndex,
         tensors: tensors.layers[index],
-        isSparse: this.#isSparse,
+        index,
+        isSilent: this.#in.layouts.isSilent,
+        predictor: this.#predictorOf(index),
       }),
       keysOffsetBytes: this.#arena.allocate(`blk.${index}.keys`, "kv", keysBytes),
       valuesOffsetBytes: this.#arena.allocate(`blk.${index}.values`, "kv", valuesBytes),
@@ -253,32 +271,50 @@ class RankPlanner implements Placer {
     const { tensor, bias } = matrix;
     const { rows = { start: 0, end: matrix.rows }, columns = { start: 0, end: matrix.columns } } =
       part;
-    const type = part.isWidened ? "F32" : weightType(this.#in.tensors, tensor);
-    const isByColumns = part.isByColumns === true && canLieByColumns(type, lengthOf(rows));
-    const rowStrideBytes = isByColumns
-      ? rowBytes(type, lengthOf(columns))
-      : packedRowBytes(type, lengthOf(columns));
-    const bytes = rowStrideBytes * lengthOf(rows);
+    const { layouts } = this.#in;
+    const type = part.isWidened ? "F32" : layouts.typeOf(tensor);
+    const isTransposed = part.isTransposed === true;
+    const layout = layouts.layoutOf(matrix, part);
+    const [packed, along] = layout === "neurons" ? [columns, rows] : [rows, columns];
+    const rowStrideBytes = layout === "columns"
+      ? byColumnsRowBytes(type, lengthOf(along))
+      : packedRowBytes(type, lengthOf(along));
+    const bytes = rowStrideBytes * lengthOf(packed);
+    const workspace = this.#workspaces[this.#workspaces.length - 1];
     return {
       tensor,
       type,
-      rows: shift(rows, matrix.rowStart),
-      columns,
+      rows: isTransposed ? rows : shift(rows, matrix.rowStart),
+      columns: isTransposed ? shift(columns, matrix.rowStart) : columns,
       rowStrideBytes,
-      offsetBytes: this.#arena.allocate(tensor, "weights", bytes),
+      offsetBytes: this.#arena.allocate(
+        tensor,
+        "weights",
+        bytes,
+        layout === "columns" ? COLUMN_ALIGN_BYTES : REGION_ALIGN_BYTES,
+      ),
       bias: bias === null || part.takesBias === false ? null : this.vector(bias, rows),
-      isByColumns,
+      layout,
+      isTransposed,
+      scratchOffsetBytes: layout === "neurons" ? workspace.neuronScratch : 0,
     };
   }
 
-  /** Matrices that are kept by columns are packed a group of rows at a time. */
-  #leastStaging(): number {
-    if (!this.#isSparse) return 0;
-    const { model, tensors } = this.#in;
-    const downs = model.tensors.layers.flatMap(downsOf)
-      .filter(({ tensor, rows }) => canLieByColumns(tensors.get(tensor)!.type, rows))
-      .map(({ tensor, columns }) => rowBytes(tensors.get(tensor)!.type, columns));
-    return COLUMN_GROUP_ROWS * Math.max(0, ...downs);
+  /** The predictor that layer `index` will use, or null. */
+  #predictorOf(index: number): PredictorTensors | null {
+    const { model: { config, tensors }, layouts, options } = this.#in;
+    const { feedForward } = tensors.layers[index];
+    const isWanted = layouts.isSparse && options.hasPredictors !== false;
+    if (!isWanted || feedForward.kind !== "dense") return null;
+    return predictorObstacle(config.feedForward, feedForward) === null
+      ? feedForward.predictor
+      : null;
+  }
+
+  /** Largest rank of a predictor; 0: there is none. */
+  #largestPredictor(): number {
+    const layers = this.#in.model.tensors.layers;
+    return Math.max(...layers.map((_, index) => this.#predictorOf(index)?.first.rows ?? 0));
   }
 
   build(): RankPlan {
@@ -301,7 +337,7 @@ class RankPlanner implements Placer {
       logitsRows: logitsRows(options.chunkTokens),
       contextLength: options.contextLength,
       kvType,
-      isSparse: this.#isSparse,
+      isSparse: this.#in.layouts.isSparse,
     };
   }
 }
@@ -313,26 +349,6 @@ function requireHeadKernel(headDim: number): void {
     `Cannot run this model: its heads have ${headDim} dimensions, this version needs a multiple ` +
       `of ${HEAD_DIM_UNIT}: use a model of another shape`,
   );
-}
-
-/** All down projections of a layer. */
-function downsOf({ feedForward }: LayerTensors): readonly MatrixTensor[] {
-  if (feedForward.kind === "dense") return [feedForward.down];
-  const { experts, shared } = feedForward;
-  return [...experts, ...shared === null ? [] : [shared]].map(({ down }) => down);
-}
-
-/** The tensor's type, if there are kernels for it. */
-function weightType(tensors: ReadonlyMap<string, GgufTensor>, name: string): WeightType {
-  const tensor = tensors.get(name);
-  check(tensor !== undefined, `tensor ${name} was checked to exist`);
-  if (!isWeightType(tensor.type)) {
-    throw new UnsupportedModelError(
-      `Cannot load tensor "${name}": its type ${tensor.type} is not supported yet: ` +
-        `use a file quantised as one of ${WEIGHT_TYPES.join(", ")}`,
-    );
-  }
-  return tensor.type;
 }
 
 function shift(range: Range, by: number): Range {

@@ -1,18 +1,26 @@
 /**
- * A feed-forward block of one token, computing only neurons that fire: all gates, then up for those
- * whose gate is positive, then the columns of down whose activation is not zero. Exact: what is
- * left out would have been multiplied by zero. Knows ReLU-like activations only.
+ * Feed-forward blocks of one token or a few, computing only neurons that fire: all gates, or those
+ * of a list, then up for those whose gate is above the threshold, then the columns of down whose
+ * activation is not zero. Exact but for the list: what is left out would have been multiplied by
+ * zero. Knows ReLU-like activations only, and nothing of how a list is made.
  */
+import { check } from "../base/check.ts";
 import { floats64 } from "./arena_views.ts";
 import type { Dense } from "./layer.ts";
 import { type Activations, type Matrix, project, readsQ8 } from "./matrix.ts";
 import { activateNeurons, aloneKernel, gatedKernel } from "./neurons.ts";
+import { FEW_TOKENS } from "./plan_workspace.ts";
 import type { Residual } from "./residual.ts";
 import type { StepState } from "./step_state.ts";
 
 /** Places in a rank's counts, f64 [2]; both only ever grow. */
 export const SKIPPED_NEURONS = 0;
 export const SKIPPED_BYTES = 1;
+
+/** Time of a listed row of several tokens' lists, in rows that are read one behind the other. */
+const LISTED_COST = 2;
+/** Tokens whose product with a matrix takes as long as reading it. */
+const TOKENS_PER_READ = 4;
 
 export class SparseBlock {
   readonly #state: StepState;
@@ -27,47 +35,160 @@ export class SparseBlock {
   ) {
     this.#state = state;
     this.#residual = by.residual;
-    this.#counts = floats64(by.memories[0], state.plan.workspaces[0].skipped, 2);
+    const { workspaces } = state.plan;
+    this.#counts = floats64(by.memories[0], workspaces[0].skipped, 2);
+    by.memories.forEach(({ buffer }, arena) => {
+      new Uint32Array(buffer, workspaces[arena].tokens, FEW_TOKENS).forEach((_, t, to) =>
+        to[t] = t
+      );
+    });
   }
 
-  /** partial += down · hidden, of the step's only token; x is what gate and up read. */
-  add(block: Dense, x: Activations): void {
-    const { gate, up, down } = block;
-    const width = up.rowCount;
+  /** False where all neurons of so many tokens had better be computed, whatever fires. */
+  canAdd({ gate, up, down }: Dense, count: number): boolean {
+    if (count === 1) return true;
+    return count <= FEW_TOKENS && gate !== null && up.bias === 0 && down.layout !== "rows";
+  }
+
+  /**
+   * partial[rows[t]] += weights[t] · down · hidden[t] of `count` tokens, where `canAdd`; x is what
+   * gate and up read. rows: address of u32 [count]; weights: of f32 [count], or 0: all are 1.
+   * @returns false, with nothing added, where computing every neuron takes less time; the products
+   *   with the gate are at `space.gate` then.
+   */
+  add(block: Dense, x: Activations, count: number, rows: number, weights: number): boolean {
+    const { kernels, space, inputs: { alone } } = this.#state;
+    const { gate, up } = block;
     // A bias of up belongs to neurons, not to places in a list.
-    const computed = gate === null || up.bias !== 0
-      ? this.#activateAll(block, x)
-      : this.#activateFired(gate, up, x);
-    const read = this.#residual.add(down, this.#state.inputs.hidden);
-    this.#counts[SKIPPED_NEURONS] += width - (down.isByColumns ? read : computed);
+    if (gate === null || up.bias !== 0) {
+      this.#addActivated(block, x, rows, weights);
+      return true;
+    }
+    const width = gate.rowCount;
+    project(kernels, gate, x, count, space.gate, width);
+    if (count > 1 && !this.#paysToList(count, width)) return false;
+    for (let t = 0; t < count; t++) {
+      const own = count === 1 ? x : this.#takeOne(x, block, count, space.tokens + 4 * t, alone);
+      const gates = space.gate + 4 * t * width;
+      this.#addGated(block, own, gates, rows + 4 * t, weights === 0 ? 0 : weights + 4 * t);
+    }
+    return true;
+  }
+
+  /**
+   * The same of the step's only token, where only the `listed` neurons at `space.fired` are looked
+   * at: all others are taken for silent.
+   */
+  addListed(block: Dense, x: Activations, listed: number): void {
+    const { kernels, space, fractions: { belowFiring } } = this.#state;
+    const { gate, up } = block;
+    check(gate !== null && gate.bias === 0 && up.bias === 0, "neurons of a list have no biases");
+    this.#multiplyListed(gate, x, listed, space.gate);
+    const count = kernels.fired_f32(space.gate, listed, belowFiring, space.up, space.gate);
+    kernels.pick_listed(space.fired, listed, space.up, count);
+    this.#activateListed(up, x, space.gate, count);
+    this.#addFired(block, space.gate, count, space.tokens, 0);
+    this.#counts[SKIPPED_BYTES] += (gate.rowCount - listed) * gate.rowStrideBytes;
+  }
+
+  /** What was not read because another way than a predictor's was taken. */
+  countPredictor(sizeBytes: number): void {
+    this.#counts[SKIPPED_BYTES] += sizeBytes;
+  }
+
+  /** Lists are read token by token; all rows once, until the tokens' arithmetic takes longer. */
+  #paysToList(count: number, width: number): boolean {
+    const { kernels, space, fractions: { belowFiring } } = this.#state;
+    let fired = 0;
+    for (let t = 0; t < count; t++) {
+      const gates = space.gate + 4 * t * width;
+      fired += kernels.fired_f32(gates, width, belowFiring, space.fired, space.up);
+    }
+    return LISTED_COST * fired < width * Math.max(1, count / TOKENS_PER_READ);
+  }
+
+  /** Token rows[0] of `count` by itself, in the forms that the block reads. */
+  #takeOne(
+    x: Activations,
+    block: Dense,
+    count: number,
+    rows: number,
+    to: Activations,
+  ): Activations {
+    const { kernels, config: { embeddingLength: d } } = this.#state;
+    if (block.readsQ8) kernels.gather_q8(x.q8, count, d, rows, 1, to.q8);
+    if (block.readsFloats) {
+      kernels.gather_rows_f32(x.f32, x.stride, count, rows, 1, to.f32, to.stride, d);
+    }
+    return to;
+  }
+
+  /** All neurons of one token are activated, and only down is skipped. */
+  #addActivated(block: Dense, x: Activations, rows: number, weights: number): void {
+    const { kernels } = this.#state;
+    const { down, up: { rowCount } } = block;
+    const hidden = activateNeurons(this.#state, block, x, 1);
+    if (weights !== 0) kernels.scale_rows_f32(hidden.f32, hidden.stride, weights, 1, rowCount);
+    const read = down.layout === "neurons"
+      ? this.#residual.addFired(down, 0, hidden.f32, rowCount, rows)
+      : this.#residual.addRows(down, hidden, rows, 1);
+    this.#countSkipped(block, rowCount, read);
+  }
+
+  /** One token, whose products with the gate are at `gates`; they are overwritten. */
+  #addGated(block: Dense, x: Activations, gates: number, rows: number, weights: number): void {
+    const { kernels, space, fractions: { belowFiring } } = this.#state;
+    const width = block.up.rowCount;
+    const count = kernels.fired_f32(gates, width, belowFiring, space.fired, gates);
+    this.#activateListed(block.up, x, gates, count);
+    this.#addFired(block, gates, count, rows, weights);
+  }
+
+  /** partial += down · what the `count` neurons at `space.fired` give, which is at `values`. */
+  #addFired(block: Dense, values: number, count: number, rows: number, weights: number): void {
+    const { kernels, space } = this.#state;
+    const { down } = block;
+    if (weights !== 0) kernels.scale_rows_f32(values, count, weights, 1, count);
+    const read = down.layout === "neurons"
+      ? this.#residual.addFired(down, space.fired, values, count, rows)
+      : this.#addScattered(down, values, count, rows);
+    this.#countSkipped(block, count, read);
+  }
+
+  /** computed: neurons whose up was read; read: columns of down. */
+  #countSkipped({ up, down }: Dense, computed: number, read: number): void {
+    const width = up.rowCount;
+    this.#counts[SKIPPED_NEURONS] += width - (down.layout === "rows" ? computed : read);
     this.#counts[SKIPPED_BYTES] += (width - computed) * up.rowStrideBytes +
       (width - read) * down.columnStrideBytes;
   }
 
-  #activateAll(block: Dense, x: Activations): number {
-    activateNeurons(this.#state, block, x, 1);
-    return block.up.rowCount;
-  }
-
-  /** hidden of the neurons whose gate is positive, zero of all others; how many they are. */
-  #activateFired(gate: Matrix, up: Matrix, x: Activations): number {
-    const { kernels, space, inputs: { hidden }, config: { feedForward } } = this.#state;
-    const width = gate.rowCount;
-    project(kernels, gate, x, 1, space.gate, width);
-    const count = kernels.fired_f32(space.gate, width, 0, space.fired, space.gate);
-    const { typeId, offsetBytes: w, rowStrideBytes: stride, columnCount: k } = up;
-    const { fired, up: out } = space;
-    if (readsQ8(up)) {
-      kernels.matmul_q8_rows(typeId, w, stride, width, k, x.q8, fired, count, out);
-    } else {
-      kernels.matmul_float_rows(typeId, w, stride, width, k, x.f32, fired, count, out);
-    }
+  /** values [count] = what the neurons at `space.fired` give, whose gates are there. */
+  #activateListed(up: Matrix, x: Activations, values: number, count: number): void {
+    const { kernels, space, config: { feedForward } } = this.#state;
+    const { up: out } = space;
+    this.#multiplyListed(up, x, count, out);
     if (feedForward.activatesUp) {
       aloneKernel(kernels, feedForward.activation)(out, count, out, count, 1, count);
     }
-    const gated = gatedKernel(kernels, feedForward.activation);
-    gated(space.gate, out, count, space.gate, count, 1, count);
-    kernels.scatter_f32(space.gate, fired, count, hidden.f32, hidden.stride);
-    return count;
+    gatedKernel(kernels, feedForward.activation)(values, out, count, values, count, 1, count);
+  }
+
+  /** out[j] = row `space.fired[j]` of the matrix times x. */
+  #multiplyListed(matrix: Matrix, x: Activations, count: number, out: number): void {
+    const { kernels, space: { fired } } = this.#state;
+    const { typeId, offsetBytes: w, rowStrideBytes: stride, rowCount, columnCount: k } = matrix;
+    if (readsQ8(matrix)) {
+      kernels.matmul_q8_rows(typeId, w, stride, rowCount, k, x.q8, fired, count, out);
+    } else {
+      kernels.matmul_float_rows(typeId, w, stride, rowCount, k, x.f32, fired, count, out);
+    }
+  }
+
+  /** partial[rows[0]] += down · hidden, which is zero but for `count` listed neurons. */
+  #addScattered(down: Matrix, values: number, count: number, rows: number): number {
+    const { kernels, space, inputs: { hidden } } = this.#state;
+    kernels.scatter_f32(values, space.fired, count, hidden.f32, hidden.stride);
+    return this.#residual.addRows(down, hidden, rows, 1);
   }
 }

@@ -12,6 +12,7 @@
  *     pack(src, to)         the quants of the superblock whose first block is at src; of blocks of
  *                           zeros they must be weights that are zero
  *     pack_factors(src, to) its factor record
+ *     natural(src, i)       if it can lie by columns: quants i..i+15 in the order of the weights
  *   the packed row
  *     quantBytes, factorBytes         per superblock; where they lie in a row: row_layout.ts
  *     offset                what is subtracted from quants; |q − offset| · 16 · 127 fits in 16 bits

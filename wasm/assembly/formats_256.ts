@@ -3,6 +3,7 @@
  * The formats whose blocks in a file have 256 weights: an f16 scale, and small integer scales for
  * each 16 or 32 weights. See format.ts.
  */
+import { bits_by_256, nibbles_by_128, nibbles_by_64, pairs_by_128 } from "./file_bits";
 import {
   pack_bits_by_256,
   pack_block_nibbles,
@@ -66,6 +67,9 @@ export class Q2_K {
 export class Q3_K {
   @inline get blockBytes(): u32 { return 110; }
   @inline get superblockBlocks(): u32 { return 1; }
+  @inline natural(src: usize, i: u32): v128 {
+    return v128.or(pairs_by_128(src + 32, i), i16x8.shl(bits_by_256(src, i), 2));
+  }
   @inline pack(src: usize, to: usize): void {
     pack_pairs_by_128(src + 32, to);
     pack_bits_by_256(src, to + 64);
@@ -118,6 +122,7 @@ export class Q3_K {
 export class Q4_K {
   @inline get blockBytes(): u32 { return 144; }
   @inline get superblockBlocks(): u32 { return 1; }
+  @inline natural(src: usize, i: u32): v128 { return nibbles_by_64(src + 16, i); }
   @inline pack(src: usize, to: usize): void { pack_nibbles_by(64, src + 16, to); }
   @inline pack_factors(src: usize, to: usize): void { pack_factors_k(src, to); }
 
@@ -152,6 +157,9 @@ export class Q4_K {
 export class Q5_K {
   @inline get blockBytes(): u32 { return 176; }
   @inline get superblockBlocks(): u32 { return 1; }
+  @inline natural(src: usize, i: u32): v128 {
+    return v128.or(nibbles_by_64(src + 48, i), i16x8.shl(bits_by_256(src + 16, i), 4));
+  }
   @inline pack(src: usize, to: usize): void {
     pack_nibbles_by(64, src + 48, to);
     pack_bits_by_256(src + 16, to + 128);
@@ -192,6 +200,9 @@ export class Q5_K {
 export class Q6_K {
   @inline get blockBytes(): u32 { return 210; }
   @inline get superblockBlocks(): u32 { return 1; }
+  @inline natural(src: usize, i: u32): v128 {
+    return v128.or(nibbles_by_128(src, i), i16x8.shl(pairs_by_128(src + 128, i), 4));
+  }
   @inline pack(src: usize, to: usize): void {
     pack_nibbles_by(128, src, to);
     pack_pairs_by_128(src + 128, to + 128);

@@ -1,5 +1,6 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /** The formats whose blocks in a file have 32 weights and an own scale. See format.ts. */
+import { block_fifths, block_nibbles } from "./file_bits";
 import {
   gather_f16,
   pack_block_bits,
@@ -15,6 +16,7 @@ import { f16_x4, half_lanes } from "./weight_bits";
 export class Q4_0 {
   @inline get blockBytes(): u32 { return 18; }
   @inline get superblockBlocks(): u32 { return 8; }
+  @inline natural(src: usize, i: u32): v128 { return block_nibbles(src + 2, 18, i); }
   @inline pack(src: usize, to: usize): void { pack_block_nibbles(src + 2, 18, to); }
   @inline pack_factors(src: usize, to: usize): void {
     gather_f16(src, 18, to);
@@ -75,6 +77,9 @@ export class Q4_1 {
 export class Q5_0 {
   @inline get blockBytes(): u32 { return 22; }
   @inline get superblockBlocks(): u32 { return 8; }
+  @inline natural(src: usize, i: u32): v128 {
+    return v128.or(block_nibbles(src + 6, 22, i), block_fifths(src + 2, 22, i));
+  }
   @inline pack(src: usize, to: usize): void {
     pack_block_nibbles(src + 6, 22, to);
     pack_block_bits(src + 2, 22, to + 128);
@@ -147,6 +152,10 @@ export class Q5_1 {
 export class Q8_0 {
   @inline get blockBytes(): u32 { return 34; }
   @inline get superblockBlocks(): u32 { return 8; }
+  @inline natural(src: usize, i: u32): v128 {
+    const bytes = v128.load(src + 2 + (i >> 5) * 34 + (i & 16));
+    return v128.xor(bytes, i8x16.splat(-128));
+  }
   @inline pack(src: usize, to: usize): void {
     pack_block_bytes(src + 2, 34, i8x16.splat(-128), to);
   }

@@ -18,10 +18,13 @@ export {
 } from "./matmul_float_f32";
 export { matmul_q8_columns } from "./columns_q8";
 export { repack_columns } from "./repack_columns";
-export { fired_f32, scatter_f32 } from "./fired";
+export { repack_transposed } from "./repack_transposed";
+export { matmul_fired_neurons, matmul_neurons, neurons_scratch_bytes } from "./neurons";
+export { fired_f32, pick_listed, scatter_f32 } from "./fired";
 export {
   add_bias_f32,
   add_f32,
+  cut_below_f32,
   mul_weight_f32,
   scale_f32,
   scale_rows_f32,
@@ -39,7 +42,7 @@ export {
 } from "./activations";
 export { gather_q8, gather_rows_f32, scatter_add_f32 } from "./gather";
 export { rope_f32 } from "./rope";
-export { store_keys_i16, store_keys_f32, store_values_i16, store_values_f32 } from "./store";
-export { attention_i16, attention_f32, attention_scratch_bytes } from "./attention";
+export { store_keys_f32, store_keys_i16, store_values_f32, store_values_i16 } from "./store";
+export { attention_f32, attention_i16, attention_scratch_bytes } from "./attention";
 export { argmax_f32, top_k_f32 } from "./sampling";
 export { read_only } from "./read_only";
