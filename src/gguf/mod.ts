@@ -19,6 +19,7 @@ export {
   type GgufSpec,
   type TensorSpec,
   writeGguf,
+  type WriteOptions,
   type WriteProgress,
 } from "./write.ts";
 export {

@@ -9,8 +9,7 @@ import { basename } from "node:path";
 import { UsageError } from "../../base/errors.ts";
 import { fingerprint, openGguf } from "../../gguf/mod.ts";
 import type { LoadedModel } from "../../llm/mod.ts";
-import { describeModel, layerNeurons } from "../../model/mod.ts";
-import { isSilentKind } from "../../rank/sparse_kinds.ts";
+import { describeModel, isSilentKind, layerNeurons } from "../../model/mod.ts";
 import {
   activeFraction,
   type Bucket,
@@ -82,6 +81,7 @@ async function profile(path: string | undefined, options: Options): Promise<void
     await using model = await loadForVerb(modelPath, {
       threads: options.threads,
       contextLength: Math.min(WINDOW_TOKENS, config.contextLength),
+      predictor: "off",
       observe: [byLoudness ? "gate" : "fired"],
     });
     const windows = cutWindows(model, text, options.tokens);
