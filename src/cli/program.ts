@@ -26,6 +26,7 @@ import { serveVerb } from "./verbs/serve.ts";
 import { showVerb } from "./verbs/show.ts";
 import { synthVerb } from "./verbs/synth.ts";
 import { tokenizeVerb } from "./verbs/tokenize.ts";
+import { verifyVerb } from "./verbs/verify.ts";
 
 /** Exit statuses. */
 const EXIT_OK = 0;
@@ -69,6 +70,7 @@ function createProgram(): Command {
       detokenizeVerb(),
       perplexityVerb(),
       profileVerb(),
+      verifyVerb(),
       quantizeVerb(),
       synthVerb(),
       doctorVerb(),
