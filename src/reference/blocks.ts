@@ -11,7 +11,7 @@ import type {
   ModelConfig,
   NormTensors,
 } from "../model/mod.ts";
-import { activate, activateMul, layerNorm } from "./activation_ops.ts";
+import { activate, activateMul, cutBelow, layerNorm } from "./activation_ops.ts";
 import { addBias, matmul, rmsNorm } from "./ops.ts";
 import { chooseExperts, sigmoid } from "./routing.ts";
 import type { ReferenceWeights } from "./weights.ts";
@@ -109,11 +109,14 @@ export class ReferenceBlocks {
     by: { predicted?: Float64Array | null; threshold?: number } = {},
   ): Float64Array {
     const { predicted, threshold } = by;
-    const { activation, activatesUp } = this.#config.feedForward;
-    const gate = tensors.gate && show("gate", this.project(h, tensors.gate));
+    const { activation, activatesUp, firingThreshold } = this.#config.feedForward;
+    const decide = (x: Float64Array) => firingThreshold > 0 ? cutBelow(x, firingThreshold) : x;
+    const gate = tensors.gate && decide(show("gate", this.project(h, tensors.gate)));
     const product = show("up", this.project(h, tensors.up));
     const up = activatesUp ? activate(activation, product) : product;
-    const neurons = gate ? activateMul(activation, gate, up) : activate(activation, product);
+    const neurons = gate
+      ? activateMul(activation, gate, up)
+      : activate(activation, decide(product));
     const isQuiet = threshold === undefined
       ? () => false
       : (i: number) => Math.abs(activate(activation, [(gate ?? product)[i]])[0]) <= threshold;
