@@ -40,6 +40,7 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
   "src/server": ["src/llm", "src/chat"],
   "src/quantize": ["src/gguf", "src/model"],
   "src/synth": ["src/quantize", "src/gguf", "src/model"],
+  "src/stats": ["type src/llm", "src/reference/activation_ops.ts"],
   "src/cli": null,
   "wasm": ["src/memory"],
   "workers": ["src/engine", "src/rank", "wasm", "src/memory", "src/model", "src/gguf"],

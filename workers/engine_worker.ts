@@ -27,6 +27,7 @@ answerCalls("engine", {
       return { isComplete };
     }),
   score: ({ ids, from }) => led((leader) => ({ nll: leader.negativeLogLikelihood(ids, from) })),
+  observe: ({ ids, position }) => led((leader) => ({ isComplete: leader.observe(ids, position) })),
   rehearse: ({ ids, policy }) => led((leader) => ({ choices: leader.rehearse(ids, policy) })),
   readSpeed: () => led((leader) => ({ gbps: leader.readSpeedGbps() })),
   close() {

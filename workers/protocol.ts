@@ -25,6 +25,14 @@ export interface Calls {
     result: { readonly nll: number | null };
   };
   /**
+   * Rank 0 only. Runs some ids of a text from `position` on; what they show is in the observation
+   * when the call returns, and stays there until the next one.
+   */
+  observe: {
+    params: { ids: readonly number[]; position: number };
+    result: { readonly isComplete: boolean };
+  };
+  /**
    * Rank 0 only. Compares predictors with what fires in a text and decides which are used; null
    * when it was cancelled.
    */

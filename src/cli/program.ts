@@ -19,12 +19,14 @@ import { detokenizeVerb } from "./verbs/detokenize.ts";
 import { doctorVerb } from "./verbs/doctor.ts";
 import { logitsVerb } from "./verbs/logits.ts";
 import { perplexityVerb } from "./verbs/perplexity.ts";
+import { profileVerb } from "./verbs/profile.ts";
 import { quantizeVerb } from "./verbs/quantize.ts";
 import { runVerb } from "./verbs/run.ts";
 import { serveVerb } from "./verbs/serve.ts";
 import { showVerb } from "./verbs/show.ts";
 import { synthVerb } from "./verbs/synth.ts";
 import { tokenizeVerb } from "./verbs/tokenize.ts";
+import { verifyVerb } from "./verbs/verify.ts";
 
 /** Exit statuses. */
 const EXIT_OK = 0;
@@ -67,6 +69,8 @@ function createProgram(): Command {
       tokenizeVerb(),
       detokenizeVerb(),
       perplexityVerb(),
+      profileVerb(),
+      verifyVerb(),
       quantizeVerb(),
       synthVerb(),
       doctorVerb(),

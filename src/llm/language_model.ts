@@ -7,10 +7,12 @@ import { check } from "../base/check.ts";
 import { RequestError } from "../base/errors.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import { bytesByKind } from "../memory/arena.ts";
+import type { PredictorChoice } from "../engine/types.ts";
 import type { ModelConfig } from "../model/types.ts";
 import type { MatrixPlan, RankPlan } from "../rank/plan_types.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
-import type { EngineHandle } from "../../workers/mod.ts";
+export type { LayerObservation } from "../../workers/mod.ts";
+import type { EngineHandle, LayerObservation } from "../../workers/mod.ts";
 import { startGeneration } from "./generation.ts";
 import type { TriedPredictors } from "./try_predictors.ts";
 import { TurnQueue } from "./queue.ts";
@@ -139,6 +141,41 @@ export class LoadedModel implements LanguageModel {
     const endTurn = await this.#queue.enter();
     try {
       return await this.#engine.score(ids, from);
+    } finally {
+      endTurn();
+    }
+  }
+
+  /**
+   * Runs `ids` as one text, with nothing before it, and shows what neurons do: some tokens and one
+   * layer at a time, layers in order. Arrays are views of shared memory, [tokens, neurons] and
+   * [tokens, embeddingLength]: they change when the loop goes on. Needs `LoadOptions.observe`.
+   * @throws {RequestError} when the ids do not fit the context or the vocabulary.
+   */
+  async *observe(ids: readonly number[]): AsyncGenerator<LayerObservation, void> {
+    this.#checkIds(ids, { mayFill: true });
+    this.#checkAlive();
+    const endTurn = await this.#queue.enter();
+    try {
+      yield* this.#engine.observe(ids);
+    } finally {
+      endTurn();
+    }
+  }
+
+  /**
+   * Compares the model's predictors with the neurons that fire in a text, and decides anew which of
+   * them are used.
+   * @returns what was found, by layer; null where the model has no predictors that could be used.
+   * @throws {RequestError} when the ids do not fit the context or the vocabulary.
+   */
+  async rehearsePredictors(ids: readonly number[]): Promise<readonly PredictorChoice[] | null> {
+    if (this.predictors === null) return null;
+    this.#checkIds(ids, { mayFill: true });
+    this.#checkAlive();
+    const endTurn = await this.#queue.enter();
+    try {
+      return await this.#engine.rehearse(ids, "auto");
     } finally {
       endTurn();
     }

@@ -6,8 +6,9 @@ export {
   type LoadOptions,
   type LoadProgress,
   planModel,
+  type QuietNeurons,
 } from "./load_model.ts";
-export { LoadedModel, type MemoryUse } from "./language_model.ts";
+export { type LayerObservation, LoadedModel, type MemoryUse } from "./language_model.ts";
 export type { Notice } from "./predictor_report.ts";
 export type { PredictorMode, TriedPredictors } from "./try_predictors.ts";
 export type {

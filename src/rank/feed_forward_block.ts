@@ -8,6 +8,7 @@ import { floats } from "./arena_views.ts";
 import type { Dense, Experts, Layer } from "./layer.ts";
 import { type Activations, multiply, project } from "./matrix.ts";
 import { activateNeurons } from "./neurons.ts";
+import type { Observer } from "./observer.ts";
 import type { RoutingWorkspacePlan } from "./plan_types.ts";
 import type { Residual } from "./residual.ts";
 import { type Routes, Routing } from "./routing.ts";
@@ -32,6 +33,8 @@ export class FeedForwardBlock {
   readonly #routing: Routing | null;
   /** Null where every neuron is computed. */
   readonly #sparse: SparseBlock | null;
+  /** Who is shown what neurons do: every neuron is computed then. Null: nobody. */
+  readonly #observer: Observer | null;
   /** Null where no block has one. */
   readonly #predictors: Predictors | null;
   /** Per arena; empty where no layer has experts. */
@@ -40,12 +43,17 @@ export class FeedForwardBlock {
   /** memories: this rank's, one per arena. */
   constructor(
     state: StepState,
-    by: { residual: Residual; memories: readonly WebAssembly.Memory[] },
+    by: {
+      residual: Residual;
+      memories: readonly WebAssembly.Memory[];
+      observer: Observer | null;
+    },
   ) {
     const { plan, config: { experts } } = state;
     this.#state = state;
     this.#residual = by.residual;
-    this.#sparse = plan.isSparse ? new SparseBlock(state, by) : null;
+    this.#observer = by.observer;
+    this.#sparse = plan.isSparse && by.observer === null ? new SparseBlock(state, by) : null;
     this.#predictors = plan.strides.predictor > 0 ? new Predictors(state, by) : null;
     this.#routing = experts && new Routing(experts, plan.chunkTokens);
     this.#views = by.memories.flatMap((memory, arena) => routingViews(state, memory, arena));
@@ -60,6 +68,7 @@ export class FeedForwardBlock {
   /** partial += the block's share, of norm(residual). */
   run(layer: Layer): void {
     const block = layer.feedForward;
+    this.#observer?.enterBlock(layer.index);
     if (block.kind === "dense") {
       if (block.up.rowCount > 0) this.#addDense(block, layer);
       else this.#residual.add(block.down, this.#state.inputs.hidden);
@@ -86,6 +95,7 @@ export class FeedForwardBlock {
     const attempt = isRehearsal ? "refused" : this.#addFired(block, x, n, space.tokens, 0);
     if (attempt === "added") return;
     const hidden = activateNeurons(this.#state, block, x, n, attempt === "gated");
+    this.#observer?.seeDense(block, hidden);
     if (isRehearsal && predictor !== null) this.#predictors?.compare(predictor, hidden);
     this.#residual.add(block.down, hidden);
   }
@@ -120,7 +130,7 @@ export class FeedForwardBlock {
   /** Expert by expert: its tokens side by side, as one product. */
   #addExperts(block: Experts, x: Activations): void {
     const { kernels, n, arena } = this.#state;
-    const { plan } = this.#views[arena];
+    const { plan, routes } = this.#views[arena];
     check(this.#routing !== null, "a model with experts has routes");
     const { starts } = this.#routing;
     for (let e = 0; e < block.experts.length; e++) {
@@ -134,6 +144,10 @@ export class FeedForwardBlock {
       const attempt = this.#addFired(expert, own, count, rows, weights);
       if (attempt === "added") continue;
       const hidden = activateNeurons(this.#state, expert, own, count, attempt === "gated");
+      this.#observer?.seeExpert(expert, hidden, {
+        index: e,
+        tokens: routes.rows.subarray(first, first + count),
+      });
       kernels.scale_rows_f32(hidden.f32, hidden.stride, weights, count, expert.up.rowCount);
       this.#residual.addRows(expert.down, hidden, rows, count);
     }
@@ -154,6 +168,7 @@ export class FeedForwardBlock {
     const attempt = this.#addFired(shared, x, n, space.tokens, weights);
     if (attempt === "added") return;
     const hidden = activateNeurons(this.#state, shared, x, n, attempt === "gated");
+    this.#observer?.seeShared(shared, hidden);
     const { f32, stride } = hidden;
     if (weights !== 0) kernels.scale_rows_f32(f32, stride, weights, n, shared.up.rowCount);
     this.#residual.add(shared.down, hidden);

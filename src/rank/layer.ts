@@ -1,5 +1,5 @@
 /** A layer's share as the walk uses it: addresses and sizes, bound once when the rank starts. */
-import type { LayerConfig, ModelConfig } from "../model/types.ts";
+import type { ModelConfig } from "../model/types.ts";
 import { floats } from "./arena_views.ts";
 import { type Matrix, matrixOf, readsQ8 } from "./matrix.ts";
 import type {
@@ -46,6 +46,8 @@ export interface Dense {
   readonly up: Matrix;
   readonly down: Matrix;
   readonly predictor: Predictor | null;
+  /** Neurons with an |act(gate)| of at most this are left out; null: those that are zero. */
+  readonly threshold: number | null;
   /** True when gate or up reads q8 tiles. */
   readonly readsQ8: boolean;
   /** True when gate or up reads floats. */
@@ -66,6 +68,7 @@ export interface Experts {
 }
 
 export interface Layer {
+  readonly index: number;
   /** The arena it lies in. */
   readonly arena: number;
   /** Attention and feed-forward read the same input; there is one join, after both. */
@@ -96,13 +99,15 @@ export interface Layer {
 /** memory: the layer's arena. */
 export function bindLayer(
   plan: LayerPlan,
-  by: { config: ModelConfig; layer: LayerConfig; memory: WebAssembly.Memory },
+  by: { config: ModelConfig; index: number; memory: WebAssembly.Memory },
 ): Layer {
-  const { config, layer: own, memory } = by;
+  const { config, index, memory } = by;
+  const own = config.layers[index];
   const isParallel = config.hasParallelBlocks;
   const [query, key, value] = [plan.query, plan.key, plan.value].map(matrixOf);
   const headNorm = (norm: HeadNormPlan | null) => bindHeadNorm(norm, config.headDim);
   return {
+    index,
     arena: plan.arena,
     isParallel,
     routesEarly: plan.feedForward.kind === "experts" &&
@@ -147,15 +152,19 @@ function bindDense(plan: DensePlan): Dense {
   const gate = plan.gate && matrixOf(plan.gate);
   const up = matrixOf(plan.up);
   const forms = [up, ...gate === null ? [] : [gate]].map(readsQ8);
-  return {
-    kind: "dense",
+  const bound = {
+    kind: "dense" as const,
     gate,
     up,
     down: matrixOf(plan.down),
     predictor: plan.predictor && bindPredictor(plan.predictor),
+    threshold: null as number | null,
     readsQ8: forms.includes(true),
     readsFloats: forms.includes(false),
   };
+  // A field that was null before keeps its number boxed, ready for the kernels: `Fractions`.
+  if (plan.threshold !== null) bound.threshold = plan.threshold;
+  return bound;
 }
 
 function bindPredictor(plan: PredictorPlan): Predictor {

@@ -26,22 +26,22 @@ interface Placed {
 }
 
 export class MatrixLayouts {
-  /** Neurons are silent as a rule. */
+  /** Neurons are silent as a rule, or by a threshold. */
   readonly isSilent: boolean;
   /** Silent neurons are left out. */
   readonly isSparse: boolean;
   readonly #tensors: ReadonlyMap<string, GgufTensor>;
   readonly #blocks: readonly DenseTensors[];
 
-  /** skips: whether silent neurons may be left out. */
+  /** skips: silent neurons may be left out; hushes: so are quiet ones, of any activation. */
   constructor(
     model: ModelDescription,
     tensors: ReadonlyMap<string, GgufTensor>,
-    skips: boolean,
+    { skips, hushes }: { skips: boolean; hushes: boolean },
   ) {
     this.#tensors = tensors;
     this.#blocks = model.tensors.layers.flatMap(blocksOf);
-    this.isSilent = isSilentKind(model.config.feedForward.activation);
+    this.isSilent = hushes || isSilentKind(model.config.feedForward.activation);
     this.isSparse = this.isSilent && skips;
   }
 

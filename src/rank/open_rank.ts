@@ -5,6 +5,7 @@ import { check } from "../base/check.ts";
 import { TensorReader } from "../gguf/mod.ts";
 import type { GgufPart, GgufTensor } from "../gguf/types.ts";
 import { Control, type StepWords } from "../memory/control.ts";
+import type { Observation } from "../memory/observation.ts";
 import {
   STEP_KIND_EXIT,
   STEP_KIND_FORWARD,
@@ -32,6 +33,8 @@ export interface RankSetup {
   /** [rank][arena]. */
   readonly memories: readonly (readonly WebAssembly.Memory[])[];
   readonly controlBuffer: SharedArrayBuffer;
+  /** Where ranks show what their neurons do; null unless the engine is to be observed. */
+  readonly observation: Observation | null;
 }
 
 /** A rank with its weights loaded. */
@@ -74,6 +77,7 @@ export class RankRunner {
       kernels: tuneKernels(plan, kernels),
       memories,
       control: this.control,
+      observation: setup.observation,
     });
   }
 

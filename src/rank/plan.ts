@@ -56,6 +56,8 @@ export interface PlanOptions {
   readonly kvType: KvType | "auto";
   /** False: every neuron is computed, also those whose activation is zero. */
   readonly isSparse?: boolean;
+  /** Quiet neurons are left out, too: those with an |act(gate)| of at most this, by layer. */
+  readonly thresholds?: readonly number[];
   /** False: predictors that the model has are not loaded. */
   readonly hasPredictors?: boolean;
   /** For tests: arenas smaller than a memory can be. */
@@ -76,7 +78,10 @@ export function planRanks(
 ): RankPlan[] {
   requireHeadKernel(model.config.headDim);
   const { layers } = model.tensors;
-  const layouts = new MatrixLayouts(model, tensors, options.isSparse !== false);
+  const layouts = new MatrixLayouts(model, tensors, {
+    skips: options.isSparse !== false,
+    hushes: options.thresholds !== undefined,
+  });
   const typesOf = (matrixOf: (layer: LayerTensors) => MatrixTensor) =>
     layers.map((layer) => layouts.typeOf(matrixOf(layer).tensor));
   // Layers differ in their types, and the cuts are the same in all: the coarsest blocks decide.
@@ -241,6 +246,7 @@ class RankPlanner implements Placer {
         index,
         isSilent: this.#in.layouts.isSilent,
         predictor: this.#predictorOf(index),
+        threshold: options.thresholds?.[index] ?? null,
       }),
       keysOffsetBytes: this.#arena.allocate(`blk.${index}.keys`, "kv", keysBytes),
       valuesOffsetBytes: this.#arena.allocate(`blk.${index}.values`, "kv", valuesBytes),

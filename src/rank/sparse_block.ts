@@ -2,7 +2,9 @@
  * Feed-forward blocks of one token or a few, computing only neurons that fire: all gates, or those
  * of a list, then up for those whose gate is above the threshold, then the columns of down whose
  * activation is not zero. Exact but for the list: what is left out would have been multiplied by
- * zero. Knows ReLU-like activations only, and nothing of how a list is made.
+ * zero. Where a block has a threshold of loudness, its neurons of any activation fire above it, and
+ * what is left out is lost; so it is in steps of several tokens (neurons.ts). Knows nothing of how
+ * a list is made.
  */
 import { check } from "../base/check.ts";
 import { floats64 } from "./arena_views.ts";
@@ -45,9 +47,10 @@ export class SparseBlock {
   }
 
   /** False where all neurons of so many tokens had better be computed, whatever fires. */
-  canAdd({ gate, up, down }: Dense, count: number): boolean {
+  canAdd({ gate, up, down, threshold }: Dense, count: number): boolean {
     if (count === 1) return true;
-    return count <= FEW_TOKENS && gate !== null && up.bias === 0 && down.layout !== "rows";
+    return count <= FEW_TOKENS && gate !== null && up.bias === 0 && down.layout !== "rows" &&
+      threshold === null;
   }
 
   /**
@@ -137,10 +140,10 @@ export class SparseBlock {
 
   /** One token, whose products with the gate are at `gates`; they are overwritten. */
   #addGated(block: Dense, x: Activations, gates: number, rows: number, weights: number): void {
-    const { kernels, space, fractions: { belowFiring } } = this.#state;
-    const width = block.up.rowCount;
-    const count = kernels.fired_f32(gates, width, belowFiring, space.fired, gates);
-    this.#activateListed(block.up, x, gates, count);
+    const { up, threshold } = block;
+    const count = threshold === null
+      ? this.#listFired(up, x, gates)
+      : this.#listLoud(up, x, gates, threshold);
     this.#addFired(block, gates, count, rows, weights);
   }
 
@@ -161,6 +164,28 @@ export class SparseBlock {
     this.#counts[SKIPPED_NEURONS] += width - (down.layout === "rows" ? computed : read);
     this.#counts[SKIPPED_BYTES] += (width - computed) * up.rowStrideBytes +
       (width - read) * down.columnStrideBytes;
+  }
+
+  /**
+   * space.fired [count] = the neurons that fire, of those whose gates are at `gates`; gates [count]
+   * = what they give.
+   */
+  #listFired(up: Matrix, x: Activations, gates: number): number {
+    const { kernels, space, fractions: { belowFiring } } = this.#state;
+    const count = kernels.fired_f32(gates, up.rowCount, belowFiring, space.fired, gates);
+    this.#activateListed(up, x, gates, count);
+    return count;
+  }
+
+  /** The same of neurons whose activation of gate is louder than the threshold. */
+  #listLoud(up: Matrix, x: Activations, gates: number, threshold: number): number {
+    const { kernels, space, config: { feedForward: { activation } } } = this.#state;
+    const width = up.rowCount;
+    aloneKernel(kernels, activation)(gates, width, gates, width, 1, width);
+    const count = kernels.loud_f32(gates, width, threshold, space.fired, gates);
+    this.#multiplyListed(up, x, count, space.up);
+    kernels.mul_weight_f32(gates, count, space.up, 1, count);
+    return count;
   }
 
   /** values [count] = what the neurons at `space.fired` give, whose gates are there. */
