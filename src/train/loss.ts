@@ -5,6 +5,7 @@
  */
 import { check } from "../base/check.ts";
 import { firedBytes, type LayerSamples } from "./samples.ts";
+import { sigmoid } from "./sigmoid.ts";
 
 /** What is added to the rate of firing neurons to give the weight of silent ones. */
 const NEGATIVE_WEIGHT_MIN = 0.005;
@@ -58,7 +59,7 @@ export class BatchLabels {
       const shift = firstNeuron + j & 7;
       const line = j * stride;
       for (let t = 0; t < count; t++) {
-        const probability = 1 / (1 + Math.exp(-scores[line + t]));
+        const probability = sigmoid(scores[line + t]);
         const isFired = fired[offsets[t] + byte] >> shift & 1;
         scores[line + t] = isFired ? (probability - 1) * positive : probability * negative;
       }
