@@ -13,6 +13,14 @@ import type { GgufPart, GgufTensor } from "../src/gguf/types.ts";
 import { createArenaMemory } from "../src/memory/arena.ts";
 import { Control } from "../src/memory/control.ts";
 import { controlWords } from "../src/memory/control_layout.ts";
+import {
+  createObservation,
+  type LayerViews,
+  layerViews,
+  type Observation,
+  type Plane,
+} from "../src/memory/observation.ts";
+import { layerNeurons } from "../src/model/layer_neurons.ts";
 import type { ModelConfig } from "../src/model/types.ts";
 import type { RankSetup } from "../src/rank/open_rank.ts";
 import type { RankPlan } from "../src/rank/plan_types.ts";
@@ -27,8 +35,18 @@ export interface EngineOptions {
   readonly parts: readonly GgufPart[];
   /** The compiled kernels. */
   readonly module: WebAssembly.Module;
+  /** What its neurons can be seen by; left out or empty: nothing. */
+  readonly observe?: readonly Plane[];
   /** Told how many bytes of weights all threads have read so far. */
   readonly onProgress?: (loadedBytes: number) => void;
+}
+
+/** What some tokens of a text show of a layer: src/memory/observation.ts. */
+export interface LayerObservation extends LayerViews {
+  readonly layer: number;
+  /** Index of the first of the tokens in the text. */
+  readonly firstToken: number;
+  readonly tokens: number;
 }
 
 /** How long threads get to leave by themselves when the engine closes. */
@@ -39,7 +57,7 @@ const TEARDOWN_MS = 10;
 const CAUSE_MS_MAX = 200;
 
 export class EngineHandle {
-  readonly #setup: EngineOptions & { readonly controlBuffer: SharedArrayBuffer };
+  readonly #setup: EngineOptions & Pick<RankSetup, "controlBuffer" | "observation">;
   readonly #control: Control;
   readonly #outputIds: Int32Array;
   readonly #callers: WorkerCaller[];
@@ -67,7 +85,7 @@ export class EngineHandle {
         },
       )
     );
-    this.#setup = { ...options, controlBuffer };
+    this.#setup = { ...options, controlBuffer, observation: observationOf(options) };
   }
 
   /**
@@ -181,6 +199,33 @@ export class EngineHandle {
     }
   }
 
+  /**
+   * Runs `ids` as one text and shows what neurons do, a few tokens and one layer at a time, layers
+   * in order. What is yielded are views of shared memory: they change when the loop goes on.
+   * @throws {WorkerError} when the engine is closed before the last token.
+   */
+  async *observe(ids: readonly number[]): AsyncGenerator<LayerObservation, void> {
+    const { observation } = this.#setup;
+    check(observation !== null, "an engine that is observed was started to be");
+    check(!this.#isBusy, "one request at a time");
+    this.#isBusy = true;
+    try {
+      const { tokens: most, layerCount } = observation.plan;
+      for (let firstToken = 0; firstToken < ids.length; firstToken += most) {
+        const some = ids.slice(firstToken, firstToken + most);
+        this.#control.cancelled = this.#isClosed;
+        const { isComplete } = await this.#ask("observe", { ids: some, position: firstToken });
+        if (!isComplete) throw new WorkerError("The engine was closed before the last token");
+        const tokens = some.length;
+        for (let layer = 0; layer < layerCount; layer++) {
+          yield { layer, firstToken, tokens, ...layerViews(observation, layer, tokens) };
+        }
+      }
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+
   /** Rate at which all threads together read their weights, GB/s. */
   async readSpeedGbps(): Promise<number> {
     check(!this.#isBusy, "one request at a time");
@@ -200,7 +245,7 @@ export class EngineHandle {
   }
 
   async #load(): Promise<void> {
-    const { plans, config, tensors, parts, module, controlBuffer } = this.#setup;
+    const { plans, config, tensors, parts, module, controlBuffer, observation } = this.#setup;
     const memories = plans.map((plan) => plan.arenas.map(createArenaMemory));
     const loads = this.#callers.map((caller, rankIndex) => {
       const setup: RankSetup = {
@@ -212,6 +257,7 @@ export class EngineHandle {
         module,
         memories,
         controlBuffer,
+        observation,
       };
       return caller.call("load", setup);
     });
@@ -249,4 +295,15 @@ export class EngineHandle {
     // Whoever still waits at a join would wait for ever.
     this.#control.fail(0);
   }
+}
+
+function observationOf({ observe = [], plans, config }: EngineOptions): Observation | null {
+  if (observe.length === 0) return null;
+  return createObservation({
+    planes: observe,
+    layerCount: config.blockCount,
+    neuronCount: layerNeurons(config),
+    embeddingLength: config.embeddingLength,
+    chunkTokens: plans[0].chunkTokens,
+  });
 }

@@ -27,6 +27,7 @@ answerCalls("engine", {
       return { isComplete };
     }),
   score: ({ ids, from }) => led((leader) => ({ nll: leader.negativeLogLikelihood(ids, from) })),
+  observe: ({ ids, position }) => led((leader) => ({ isComplete: leader.observe(ids, position) })),
   readSpeed: () => led((leader) => ({ gbps: leader.readSpeedGbps() })),
   close() {
     runner?.control.publishExit();

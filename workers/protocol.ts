@@ -19,6 +19,14 @@ export interface Calls {
     params: { ids: readonly number[]; from: number };
     result: { readonly nll: number | null };
   };
+  /**
+   * Rank 0 only. Runs some ids of a text from `position` on; what they show is in the observation
+   * when the call returns, and stays there until the next one.
+   */
+  observe: {
+    params: { ids: readonly number[]; position: number };
+    result: { readonly isComplete: boolean };
+  };
   /** Rank 0 only. Rate at which all ranks together read their weights, GB/s. */
   readSpeed: { params: Record<never, never>; result: { gbps: number } };
   /**

@@ -162,6 +162,28 @@ export class Leader {
     return sum;
   }
 
+  /**
+   * Runs some ids of a text, at most `tokens` of the observation's plan, behind the ids before
+   * them: what the ranks show of them lies in the observation after it.
+   * @returns false when it was cancelled.
+   */
+  observe(ids: readonly number[], position: number): boolean {
+    const { observation } = this.#runner.setup;
+    check(observation !== null && ids.length <= observation.plan.tokens, "a step that is observed");
+    check(position === 0 || position === this.#cachedCount, "a text is observed in its order");
+    this.#chunkedCount = 0;
+    this.#cachedCount = position;
+    // Experts that a token did not choose write nothing.
+    if (this.#runner.setup.config.experts !== null) {
+      new Uint8Array(observation.buffer).fill(0);
+    }
+    ids.forEach((id, t) => this.#stepIds[t] = this.#cachedIds[position + t] = id);
+    const step = { kind: STEP_KIND_FORWARD, tokenCount: ids.length, position, logitsCount: 0 };
+    if (!this.#runStep(step)) return false;
+    this.#cachedCount += ids.length;
+    return true;
+  }
+
   #countSkipped(place: number): number {
     return this.#skipped.reduce((sum, counts) => sum + counts[place], 0);
   }

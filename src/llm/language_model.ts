@@ -10,7 +10,8 @@ import { bytesByKind } from "../memory/arena.ts";
 import type { ModelConfig } from "../model/types.ts";
 import type { MatrixPlan, RankPlan } from "../rank/plan_types.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
-import type { EngineHandle } from "../../workers/mod.ts";
+export type { LayerObservation } from "../../workers/mod.ts";
+import type { EngineHandle, LayerObservation } from "../../workers/mod.ts";
 import { startGeneration } from "./generation.ts";
 import { TurnQueue } from "./queue.ts";
 import type { ChatMessage, GenerateRequest, Generation, LanguageModel } from "./types.ts";
@@ -134,6 +135,23 @@ export class LoadedModel implements LanguageModel {
     const endTurn = await this.#queue.enter();
     try {
       return await this.#engine.score(ids, from);
+    } finally {
+      endTurn();
+    }
+  }
+
+  /**
+   * Runs `ids` as one text, with nothing before it, and shows what neurons do: some tokens and one
+   * layer at a time, layers in order. Arrays are views of shared memory, [tokens, neurons] and
+   * [tokens, embeddingLength]: they change when the loop goes on. Needs `LoadOptions.observe`.
+   * @throws {RequestError} when the ids do not fit the context or the vocabulary.
+   */
+  async *observe(ids: readonly number[]): AsyncGenerator<LayerObservation, void> {
+    this.#checkIds(ids, { mayFill: true });
+    this.#checkAlive();
+    const endTurn = await this.#queue.enter();
+    try {
+      yield* this.#engine.observe(ids);
     } finally {
       endTurn();
     }

@@ -6,6 +6,7 @@ import { createChatTemplate } from "../chat/mod.ts";
 import { ModelFormatError } from "../base/errors.ts";
 import { getString, openGguf } from "../gguf/mod.ts";
 import type { GgufFile } from "../gguf/types.ts";
+import type { Plane } from "../memory/observation.ts";
 import { describeModel } from "../model/mod.ts";
 import type { ModelDescription } from "../model/types.ts";
 import { bytesToLoad } from "../rank/load_order.ts";
@@ -28,6 +29,11 @@ export interface LoadOptions {
   readonly chunkTokens?: number;
   /** Neurons that do not fire are not computed (default), in models whose neurons can be silent. */
   readonly sparse?: boolean;
+  /**
+   * What `LoadedModel.observe` shall show; left out or empty: nothing, at no cost. A model that is
+   * observed computes every neuron.
+   */
+  readonly observe?: readonly Plane[];
   /** The name clients use; left out: the file's name. */
   readonly id?: string;
   /** Most bytes of one thread's arena; smaller ones make models span several (for tests). */
@@ -76,6 +82,7 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
     tensors,
     parts: file.parts,
     module,
+    observe: options.observe,
     onProgress: (loadedBytes) => options.onProgress?.({ loadedBytes, totalBytes }),
   });
   return new LoadedModel({

@@ -7,7 +7,7 @@ export {
   type LoadProgress,
   planModel,
 } from "./load_model.ts";
-export { LoadedModel, type MemoryUse } from "./language_model.ts";
+export { type LayerObservation, LoadedModel, type MemoryUse } from "./language_model.ts";
 export type {
   ChatMessage,
   FinishReason,

@@ -8,6 +8,7 @@ import { floats } from "./arena_views.ts";
 import type { Dense, Experts, Layer } from "./layer.ts";
 import { type Activations, multiply, project } from "./matrix.ts";
 import { activateNeurons } from "./neurons.ts";
+import type { Observer } from "./observer.ts";
 import type { RoutingWorkspacePlan } from "./plan_types.ts";
 import type { Residual } from "./residual.ts";
 import { type Routes, Routing } from "./routing.ts";
@@ -31,18 +32,25 @@ export class FeedForwardBlock {
   readonly #routing: Routing | null;
   /** Null where every neuron is computed. */
   readonly #sparse: SparseBlock | null;
+  /** Who is shown what neurons do: every neuron is computed then. Null: nobody. */
+  readonly #observer: Observer | null;
   /** Per arena; empty where no layer has experts. */
   readonly #views: readonly RoutingViews[];
 
   /** memories: this rank's, one per arena. */
   constructor(
     state: StepState,
-    by: { residual: Residual; memories: readonly WebAssembly.Memory[] },
+    by: {
+      residual: Residual;
+      memories: readonly WebAssembly.Memory[];
+      observer: Observer | null;
+    },
   ) {
     const { plan, config: { experts } } = state;
     this.#state = state;
     this.#residual = by.residual;
-    this.#sparse = plan.isSparse ? new SparseBlock(state, by) : null;
+    this.#observer = by.observer;
+    this.#sparse = plan.isSparse && by.observer === null ? new SparseBlock(state, by) : null;
     this.#routing = experts && new Routing(experts, plan.chunkTokens);
     this.#views = by.memories.flatMap((memory, arena) => routingViews(state, memory, arena));
   }
@@ -56,6 +64,7 @@ export class FeedForwardBlock {
   /** partial += the block's share, of norm(residual). */
   run(layer: Layer): void {
     const block = layer.feedForward;
+    this.#observer?.enterBlock(layer.index);
     if (block.kind === "dense") {
       if (block.up.rowCount > 0) this.#addDense(block, layer);
       else this.#residual.add(block.down, this.#state.inputs.hidden);
@@ -70,7 +79,11 @@ export class FeedForwardBlock {
   #addDense(block: Dense, layer: Layer): void {
     const x = this.#residual.read(layer.feedForwardNorm, block.readsQ8);
     if (this.#sparse !== null && this.#state.n === 1) this.#sparse.add(block, x);
-    else this.#residual.add(block.down, activateNeurons(this.#state, block, x, this.#state.n));
+    else {
+      const hidden = activateNeurons(this.#state, block, x, this.#state.n);
+      this.#observer?.seeDense(block, hidden);
+      this.#residual.add(block.down, hidden);
+    }
   }
 
   #route(block: Experts, x: Activations): void {
@@ -84,7 +97,7 @@ export class FeedForwardBlock {
   /** Expert by expert: its tokens side by side, as one product. */
   #addExperts(block: Experts, x: Activations): void {
     const { kernels, n, arena } = this.#state;
-    const { plan } = this.#views[arena];
+    const { plan, routes } = this.#views[arena];
     check(this.#routing !== null, "a model with experts has routes");
     const { starts } = this.#routing;
     for (let e = 0; e < block.experts.length; e++) {
@@ -95,6 +108,10 @@ export class FeedForwardBlock {
       const rows = plan.rows + first * 4;
       const own = count === n ? x : this.#gather(x, expert, rows, count);
       const hidden = activateNeurons(this.#state, expert, own, count);
+      this.#observer?.seeExpert(expert, hidden, {
+        index: e,
+        tokens: routes.rows.subarray(first, first + count),
+      });
       const weights = plan.weights + first * 4;
       kernels.scale_rows_f32(hidden.f32, hidden.stride, weights, count, expert.up.rowCount);
       this.#residual.addRows(expert.down, hidden, rows, count);
@@ -108,6 +125,7 @@ export class FeedForwardBlock {
       return;
     }
     const hidden = activateNeurons(this.#state, shared, x, n);
+    this.#observer?.seeShared(shared, hidden);
     if (block.sharedGate !== null) {
       const { plan, sharedWeights } = this.#views[arena];
       multiply(kernels, block.sharedGate, x, n, plan.sharedWeights, 1);

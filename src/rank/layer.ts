@@ -1,5 +1,5 @@
 /** A layer's share as the walk uses it: addresses and sizes, bound once when the rank starts. */
-import type { LayerConfig, ModelConfig } from "../model/types.ts";
+import type { ModelConfig } from "../model/types.ts";
 import { floats } from "./arena_views.ts";
 import { type Matrix, matrixOf, readsQ8 } from "./matrix.ts";
 import type {
@@ -52,6 +52,7 @@ export interface Experts {
 }
 
 export interface Layer {
+  readonly index: number;
   /** The arena it lies in. */
   readonly arena: number;
   /** Attention and feed-forward read the same input; there is one join, after both. */
@@ -82,13 +83,15 @@ export interface Layer {
 /** memory: the layer's arena. */
 export function bindLayer(
   plan: LayerPlan,
-  by: { config: ModelConfig; layer: LayerConfig; memory: WebAssembly.Memory },
+  by: { config: ModelConfig; index: number; memory: WebAssembly.Memory },
 ): Layer {
-  const { config, layer: own, memory } = by;
+  const { config, index, memory } = by;
+  const own = config.layers[index];
   const isParallel = config.hasParallelBlocks;
   const [query, key, value] = [plan.query, plan.key, plan.value].map(matrixOf);
   const headNorm = (norm: HeadNormPlan | null) => bindHeadNorm(norm, config.headDim);
   return {
+    index,
     arena: plan.arena,
     isParallel,
     routesEarly: plan.feedForward.kind === "experts" &&

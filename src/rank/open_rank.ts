@@ -6,6 +6,7 @@ import { TensorReader } from "../gguf/mod.ts";
 import type { GgufPart, GgufTensor } from "../gguf/types.ts";
 import { Control, type StepWords } from "../memory/control.ts";
 import { STEP_KIND_EXIT, STEP_KIND_FORWARD, STEP_KIND_READ } from "../memory/control_layout.ts";
+import type { Observation } from "../memory/observation.ts";
 import { dequantize } from "../model/dequantize.ts";
 import { ropeFrequencies } from "../model/rope.ts";
 import type { ModelConfig, RopeConfig } from "../model/types.ts";
@@ -27,6 +28,8 @@ export interface RankSetup {
   /** [rank][arena]. */
   readonly memories: readonly (readonly WebAssembly.Memory[])[];
   readonly controlBuffer: SharedArrayBuffer;
+  /** Where ranks show what their neurons do; null unless the engine is to be observed. */
+  readonly observation: Observation | null;
 }
 
 /** A rank with its weights loaded. */
@@ -59,6 +62,7 @@ export class RankRunner {
       kernels: tuneKernels(plan, kernels),
       memories,
       control: this.control,
+      observation: setup.observation,
     });
   }
 

@@ -4,9 +4,11 @@
  * its result in the workspace. Nothing is allocated per token. What the steps do is in the blocks.
  */
 import type { Control, StepWords } from "../memory/control.ts";
+import type { Observation } from "../memory/observation.ts";
 import { AttentionBlock } from "./attention_block.ts";
 import { FeedForwardBlock } from "./feed_forward_block.ts";
 import { bindLayer, type Layer, type Norm } from "./layer.ts";
+import { Observer } from "./observer.ts";
 import type { RankPlan } from "./plan_types.ts";
 import { Residual } from "./residual.ts";
 import { StepState, type StepStateInput } from "./step_state.ts";
@@ -14,6 +16,8 @@ import { Vocabulary } from "./vocabulary.ts";
 
 export interface RankInput extends StepStateInput {
   readonly control: Control;
+  /** Where it shows what its neurons do, or null. */
+  readonly observation: Observation | null;
 }
 
 export class Rank {
@@ -36,11 +40,13 @@ export class Rank {
     this.#control = control;
     this.#residual = residual;
     this.#layers = this.plan.layers.map((layer, index) =>
-      bindLayer(layer, { config, layer: config.layers[index], memory: memories[layer.arena] })
+      bindLayer(layer, { config, index, memory: memories[layer.arena] })
     );
     this.#vocabulary = new Vocabulary(state, { residual, control });
     this.#attention = new AttentionBlock(state, { residual, control, plans });
-    this.#feedForward = new FeedForwardBlock(state, { residual, memories });
+    const { observation } = input;
+    const observer = observation && new Observer(state, { observation, memories });
+    this.#feedForward = new FeedForwardBlock(state, { residual, memories, observer });
   }
 
   get layerCount(): number {

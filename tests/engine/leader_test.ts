@@ -25,6 +25,7 @@ async function openLeader(path: string): Promise<{ leader: Leader; runner: RankR
     module,
     memories: [plans[0].arenas.map(createArenaMemory)],
     controlBuffer: new SharedArrayBuffer(4 * controlWords(chunkTokens, contextLength)),
+    observation: null,
   }, () => {});
   return { leader: new Leader(runner), runner };
 }
