@@ -40,9 +40,17 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
   "src/server": ["src/llm", "src/chat"],
   "src/quantize": ["src/gguf", "src/model"],
   "src/synth": ["src/quantize", "src/gguf", "src/model"],
+  "src/train": [
+    "wasm",
+    "src/quantize",
+    "src/synth/seeded_random.ts",
+    "src/memory",
+    "src/model",
+    "src/gguf",
+  ],
   "src/cli": null,
   "wasm": ["src/memory"],
-  "workers": ["src/engine", "src/rank", "wasm", "src/memory", "src/model", "src/gguf"],
+  "workers": ["src/engine", "src/rank", "src/train", "wasm", "src/memory", "src/model", "src/gguf"],
   "gpu": ["src/model", "src/memory"],
 };
 

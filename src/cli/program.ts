@@ -25,6 +25,7 @@ import { serveVerb } from "./verbs/serve.ts";
 import { showVerb } from "./verbs/show.ts";
 import { synthVerb } from "./verbs/synth.ts";
 import { tokenizeVerb } from "./verbs/tokenize.ts";
+import { trainVerb } from "./verbs/train.ts";
 
 /** Exit statuses. */
 const EXIT_OK = 0;
@@ -68,6 +69,7 @@ function createProgram(): Command {
       detokenizeVerb(),
       perplexityVerb(),
       quantizeVerb(),
+      trainVerb(),
       synthVerb(),
       doctorVerb(),
     ]

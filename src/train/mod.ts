@@ -21,3 +21,4 @@ export {
   type TrainedPredictor,
 } from "./trained_predictor.ts";
 export { RANK_STEP } from "./training_plan.ts";
+export { writePredictors, type WritePredictorsOptions } from "./write_predictors.ts";

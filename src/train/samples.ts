@@ -59,12 +59,12 @@ export class SampleRecorder {
    * A predictor has no bias and ReLU lets factors through: whether a score is at least 0 does not
    * depend on the input's size. So training may divide by it, and layers become alike.
    * @param residual f32 [d].
-   * @param fired bits, as in `LayerSamples`.
+   * @param fired a byte a neuron, not 0 where it fired.
    */
   add(residual: Float32Array, fired: Uint8Array): void {
     if (this.isFull) return;
     check(residual.length === this.#inputLength, `${residual.length} numbers of a sample`);
-    check(fired.length === firedBytes(this.#neuronCount), `${fired.length} bytes of neurons`);
+    check(fired.length === this.#neuronCount, `${fired.length} neurons of a sample`);
     let squares = 0;
     for (let i = 0; i < residual.length; i++) squares += residual[i] * residual[i];
     // A row of zeros, and one that is not finite, teaches nothing and becomes zeros.
@@ -73,7 +73,10 @@ export class SampleRecorder {
       this.#row[i] = factor === 0 ? 0 : residual[i] * factor;
     }
     this.#inputs.set(this.#row, this.#count * this.#inputLength);
-    this.#fired.set(fired, this.#count * fired.length);
+    const row = this.#count * firedBytes(this.#neuronCount);
+    for (let j = 0; j < fired.length; j++) {
+      if (fired[j] !== 0) this.#fired[row + (j >> 3)] |= 1 << (j & 7);
+    }
     this.#count++;
   }
 

@@ -33,7 +33,7 @@ export type OnBatch = (samples: number) => void;
 
 const WEIGHT_DECAY = 0.01;
 /** Of the widest use, rank 64; wider layers move scores further per step. */
-const LEARNING_RATE = 2e-3;
+const LEARNING_RATE = 1e-2;
 const LEARNING_RATE_RANK = 64;
 const WARM_UP_SHARE = 0.05;
 /** The rate at the end, as a share of the largest. */

@@ -13,7 +13,7 @@ export interface MadeUpLayer {
   readonly threshold: number;
 }
 
-/** Neuron j fires when a direction of its own, within the used dimensions, is large in the input. */
+/** Neuron j fires when the input is large along a direction of its own, of the used dimensions. */
 export function madeUpLayer(layer: MadeUpLayer): LayerSamples {
   const { inputLength, neuronCount, count, usedDimensions, threshold } = layer;
   const rng = new Rng(layer.seed ?? 1);
@@ -25,14 +25,14 @@ export function madeUpLayer(layer: MadeUpLayer): LayerSamples {
   const residual = new Float32Array(inputLength);
   for (let s = 0; s < count; s++) {
     for (let i = 0; i < inputLength; i++) residual[i] = rng.normal();
-    const fired = new Uint8Array(Math.ceil(neuronCount / 8));
+    const fired = new Uint8Array(neuronCount);
     directions.forEach((direction, j) => {
       let sum = 0, squares = 0;
       direction.forEach((weight, i) => {
         sum += weight * residual[i];
         squares += weight * weight;
       });
-      if (sum > threshold * Math.sqrt(squares)) fired[j >> 3] |= 1 << (j & 7);
+      if (sum > threshold * Math.sqrt(squares)) fired[j] = 1;
     });
     // Scales differ, and do not matter.
     recorder.add(residual.map((value) => value * 3), fired);

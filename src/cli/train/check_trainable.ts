@@ -1,0 +1,55 @@
+/** Which models predictors make sense for, and what a training needs to know of one. */
+import { UnsupportedModelError } from "../../base/errors.ts";
+import type { GgufFile } from "../../gguf/types.ts";
+import { rowBytes } from "../../model/dtypes.ts";
+import type { ModelDescription } from "../../model/types.ts";
+import type { PredictorType } from "../../train/mod.ts";
+
+/** A model's layers as trainers see them. */
+export interface TrainableModel {
+  readonly layerCount: number;
+  readonly inputLength: number;
+  readonly neuronCount: number;
+  /** Tokens that the model was trained for. */
+  readonly contextLength: number;
+  /** Bytes of a row of the matrix that predictions save reading, the gate or else up; per layer. */
+  readonly gateRowBytes: readonly number[];
+  /** The type that predictors get when none is asked for. */
+  readonly type: PredictorType;
+}
+
+/** Matrices of at most so many bits a weight get predictors of four bits, too. */
+const FOUR_BITS_MAX = 5.6;
+
+/** @throws {UnsupportedModelError} when neurons of the model are never silent, or its experts'. */
+export function checkTrainable(file: GgufFile, model: ModelDescription): TrainableModel {
+  const { config, tensors } = model;
+  const { activation } = config.feedForward;
+  if (activation !== "relu" && activation !== "relu2") {
+    throw new UnsupportedModelError(
+      `Cannot train predictors for this model: its activation is ${activation}, under which ` +
+        "every neuron fires on every token: use a model with ReLU, dReLU or ReLU² neurons",
+    );
+  }
+  const bits: number[] = [];
+  const gateRowBytes = tensors.layers.map(({ feedForward }) => {
+    if (feedForward.kind === "experts") {
+      throw new UnsupportedModelError(
+        "Cannot train predictors for this model: its neurons are sorted into experts, and this " +
+          "version trains for dense layers only",
+      );
+    }
+    const { tensor, columns } = feedForward.gate ?? feedForward.up;
+    const bytes = rowBytes(file.tensors.get(tensor)!.type, columns);
+    bits.push(8 * bytes / columns);
+    return bytes;
+  });
+  return {
+    layerCount: config.blockCount,
+    inputLength: config.embeddingLength,
+    neuronCount: config.feedForwardLength,
+    contextLength: config.contextLength,
+    gateRowBytes,
+    type: Math.max(...bits) <= FOUR_BITS_MAX ? "Q4_0" : "Q8_0",
+  };
+}
