@@ -22,24 +22,24 @@ const MEAN_MIN = 1e-30;
 export class AdamW {
   readonly #weightDecay: number;
   #step = 0;
-  #rate = 0;
 
   constructor(weightDecay: number) {
     this.#weightDecay = weightDecay;
   }
 
   /** Begins a step, in which every parameter is updated once. */
-  beginStep(learningRate: number): void {
+  beginStep(): void {
     this.#step++;
-    this.#rate = learningRate;
   }
 
   /** Moves parameters `first` .. by their gradient, whose length says how many they are. */
-  update({ weights, mean, square }: Parameters, first: number, gradient: Float32Array): void {
-    const correction1 = 1 / (1 - BETA_1 ** this.#step);
+  update(
+    { weights, mean, square }: Parameters,
+    { first, gradient, rate }: { first: number; gradient: Float32Array; rate: number },
+  ): void {
     const correction2 = 1 / (1 - BETA_2 ** this.#step);
-    const rate = this.#rate * correction1;
-    const keep = 1 - this.#rate * this.#weightDecay;
+    const step = rate / (1 - BETA_1 ** this.#step);
+    const keep = 1 - rate * this.#weightDecay;
     for (let i = 0; i < gradient.length; i++) {
       const g = gradient[i];
       const at = first + i;
@@ -48,7 +48,7 @@ export class AdamW {
       const v = BETA_2 * square[at] + (1 - BETA_2) * g * g;
       mean[at] = m;
       square[at] = v < MEAN_MIN ? 0 : v;
-      weights[at] = weights[at] * keep - rate * m / (Math.sqrt(v * correction2) + EPSILON);
+      weights[at] = weights[at] * keep - step * m / (Math.sqrt(v * correction2) + EPSILON);
     }
   }
 }

@@ -32,9 +32,13 @@ export interface TrainOptions {
 export type OnBatch = (samples: number) => void;
 
 const WEIGHT_DECAY = 0.01;
-/** Of the widest use, rank 64; wider layers move scores further per step. */
-const LEARNING_RATE = 1e-2;
-const LEARNING_RATE_RANK = 64;
+/**
+ * The largest rate of rows of up to so many columns; longer rows get it in inverse proportion,
+ * because every weight of a row moves what the row gives (Yang et al., "Tensor Programs V",
+ * arXiv:2203.03466, table 3).
+ */
+const LEARNING_RATE = 2e-2;
+const LEARNING_RATE_COLUMNS = { fc1: 512, fc2: 128 };
 const WARM_UP_SHARE = 0.05;
 /** The rate at the end, as a share of the largest. */
 const FINAL_RATE = 0.03;
@@ -52,27 +56,33 @@ export function trainRank(
   onBatch: OnBatch = () => {},
 ): TrainedPredictor {
   const random = new SeededRandom(options.seed);
-  const rates = firingRates(samples, split.training);
-  const negativeWeight = negativeWeightOf(mean(rates));
+  const firing = firingRates(samples, split.training);
+  const negativeWeight = negativeWeightOf(mean(firing));
   measureInputScale(network.inputScale, samples, split.training);
-  initialise(network, { rates, negativeWeight, random });
+  initialise(network, { firing, negativeWeight, random });
   const order = split.training.slice();
   const { batch } = network.plan;
   const batches = Math.floor(order.length / batch);
   check(batches > 0, `${order.length} samples for batches of ${batch}`);
   const optimizer = new AdamW(WEIGHT_DECAY);
   const parameters = parametersOf(network);
+  const rates = {
+    fc1: largestRate("fc1", samples.inputLength),
+    fc2: largestRate("fc2", network.plan.shape.rank),
+  };
   const judge = new Judge(network, samples, split.validation);
   const best = { share: Infinity, fc1: network.fc1.slice(), fc2: network.fc2.slice() };
   for (let epoch = 0; epoch < options.epochs; epoch++) {
     shuffle(order, random);
     for (let step = 0; step < batches; step++) {
       const progress = (epoch * batches + step) / (options.epochs * batches);
-      optimizer.beginStep(learningRate(progress, network.plan.shape.rank));
+      const share = rateShare(progress);
+      optimizer.beginStep();
       network.begin(samples, order, { first: step * batch, count: batch });
       network.backward(negativeWeight, (matrix, firstRow, gradient) => {
         const { values, stride } = parameters[matrix];
-        optimizer.update(values, firstRow * stride, gradient);
+        const rate = share * rates[matrix];
+        optimizer.update(values, { first: firstRow * stride, gradient, rate });
       });
       onBatch(batch);
     }
@@ -92,8 +102,8 @@ export function trainRank(
 /** Scores begin as what the neurons' rates alone say: hidden units add up to a constant, nearly. */
 function initialise(
   { plan, fc1, fc2 }: PredictorNetwork,
-  { rates, negativeWeight, random }: {
-    rates: Float32Array;
+  { firing, negativeWeight, random }: {
+    firing: Float32Array;
     negativeWeight: number;
     random: SeededRandom;
   },
@@ -104,8 +114,8 @@ function initialise(
     for (let i = 0; i < inputLength; i++) fc1[k * inputStride + i] = fc1Size * random.normal();
   }
   const fc2Size = 0.5 / Math.sqrt(rank);
-  for (let j = 0; j < rates.length; j++) {
-    const rate = Math.min(0.999, Math.max(0.001, rates[j]));
+  for (let j = 0; j < firing.length; j++) {
+    const rate = Math.min(0.999, Math.max(0.001, firing[j]));
     const score = Math.log(rate / ((1 - rate) * negativeWeight));
     for (let k = 0; k < rank; k++) {
       fc2[j * rank + k] = score / (MEAN_RELU * rank) + fc2Size * random.normal();
@@ -148,12 +158,16 @@ class Judge {
   }
 }
 
-/** The rate at a point of the training, in 0..1: up along a line, down along a cosine. */
-function learningRate(progress: number, rank: number): number {
-  const most = LEARNING_RATE * Math.sqrt(LEARNING_RATE_RANK / Math.max(LEARNING_RATE_RANK, rank));
-  if (progress < WARM_UP_SHARE) return most * (0.1 + 0.9 * progress / WARM_UP_SHARE);
+/** The largest rate for a matrix with rows of so many columns. */
+function largestRate(matrix: "fc1" | "fc2", columns: number): number {
+  return LEARNING_RATE * Math.min(1, LEARNING_RATE_COLUMNS[matrix] / columns);
+}
+
+/** The share of the largest rate at a point of the training, in 0..1: up a line, down a cosine. */
+function rateShare(progress: number): number {
+  if (progress < WARM_UP_SHARE) return 0.1 + 0.9 * progress / WARM_UP_SHARE;
   const wave = 0.5 + 0.5 * Math.cos(Math.PI * (progress - WARM_UP_SHARE) / (1 - WARM_UP_SHARE));
-  return most * (FINAL_RATE + (1 - FINAL_RATE) * wave);
+  return FINAL_RATE + (1 - FINAL_RATE) * wave;
 }
 
 /** From now on the network reads inputs as they are. */
