@@ -31,6 +31,7 @@ export type {
   LoadedModel,
   LoadOptions,
   LoadProgress,
+  Notice,
   SamplingOptions,
   Timings,
 } from "./src/llm/mod.ts";

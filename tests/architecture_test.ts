@@ -48,6 +48,7 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
     "src/model",
     "src/gguf",
   ],
+  "src/stats": ["type src/llm", "src/reference/activation_ops.ts"],
   "src/cli": null,
   "wasm": ["src/memory"],
   "workers": ["src/engine", "src/rank", "src/train", "wasm", "src/memory", "src/model", "src/gguf"],

@@ -8,6 +8,11 @@ export interface SparseKernels {
    * x f32 [n], list u32 [n], values f32 [n], which may be x.
    */
   fired_f32(x: number, n: number, threshold: number, list: number, values: number): number;
+  /**
+   * list[j] = list[picks[j]], j in 0..count. list u32 [n]; picks u32 [count], ascending; a number
+   * beyond the list counts as its last place. Traps where count exceeds n.
+   */
+  pick_listed(list: number, n: number, picks: number, count: number): void;
   /** out f32 [n] = 0, then out[list[j]] = values[j]; a number beyond counts as the last one. */
   scatter_f32(values: number, list: number, count: number, out: number, n: number): void;
   /**
@@ -67,4 +72,54 @@ export interface SparseKernels {
     out: number,
     outStride: number,
   ): number;
+  /**
+   * The transpose of `rows` file rows of `columns` weights of 2 or 4 bytes, row r at
+   * src + r·srcStride: weight (r, c) goes to dst + c·dstStride + r·weightBytes.
+   */
+  repack_transposed(
+    weightBytes: number,
+    src: number,
+    srcStride: number,
+    dst: number,
+    dstStride: number,
+    rows: number,
+    columns: number,
+  ): void;
+  /**
+   * out[t, r] = Σ_i x[t, i] · w[i, r] of a matrix [neurons, d] that is kept neuron by neuron:
+   * packed rows of any ggml type, float rows included. x f32 [n, xStride], out f32 [n, outStride].
+   * scratch: neurons_scratch_bytes(d). Of float types an output has the same bits whatever n is.
+   */
+  matmul_neurons(
+    type: number,
+    w: number,
+    rowStride: number,
+    neurons: number,
+    d: number,
+    x: number,
+    xStride: number,
+    n: number,
+    out: number,
+    outStride: number,
+    scratch: number,
+  ): void;
+  /**
+   * out[r] = Σ_j values[j] · w[list[j], r], j in 0..count without those whose value is 0; list u32
+   * [count], or address 0: j itself; a number that is no neuron counts as the last one. values f32
+   * [count]. Returns how many rows were read. Of float types, the bits of `matmul_neurons`.
+   */
+  matmul_fired_neurons(
+    type: number,
+    w: number,
+    rowStride: number,
+    neurons: number,
+    d: number,
+    list: number,
+    values: number,
+    count: number,
+    out: number,
+    scratch: number,
+  ): number;
+  /** Scratch for d outputs. */
+  neurons_scratch_bytes(d: number): number;
 }

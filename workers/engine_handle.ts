@@ -8,6 +8,8 @@ import {
   cancelledBeforeStart,
   type EngineRequest,
   type EngineResult,
+  type PredictorChoice,
+  type PredictorPolicy,
 } from "../src/engine/types.ts";
 import type { GgufPart, GgufTensor } from "../src/gguf/types.ts";
 import { createArenaMemory } from "../src/memory/arena.ts";
@@ -221,6 +223,27 @@ export class EngineHandle {
           yield { layer, firstToken, tokens, ...layerViews(observation, layer, tokens) };
         }
       }
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+
+  /**
+   * Compares the model's predictors with the neurons that fire in a text, and decides which of them
+   * are used from now on. Without it none is.
+   * @throws {WorkerError} when the engine is closed before the end of the text.
+   */
+  async rehearse(
+    ids: readonly number[],
+    policy: PredictorPolicy,
+  ): Promise<readonly PredictorChoice[]> {
+    check(!this.#isBusy, "one request at a time");
+    this.#isBusy = true;
+    this.#control.cancelled = this.#isClosed;
+    try {
+      const { choices } = await this.#ask("rehearse", { ids, policy });
+      if (choices === null) throw new WorkerError("The engine was closed while it was loaded");
+      return choices;
     } finally {
       this.#isBusy = false;
     }

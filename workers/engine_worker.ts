@@ -28,6 +28,7 @@ answerCalls("engine", {
     }),
   score: ({ ids, from }) => led((leader) => ({ nll: leader.negativeLogLikelihood(ids, from) })),
   observe: ({ ids, position }) => led((leader) => ({ isComplete: leader.observe(ids, position) })),
+  rehearse: ({ ids, policy }) => led((leader) => ({ choices: leader.rehearse(ids, policy) })),
   readSpeed: () => led((leader) => ({ gbps: leader.readSpeedGbps() })),
   close() {
     runner?.control.publishExit();

@@ -3,7 +3,12 @@
  * Messages are for loading, requests and errors; nothing is posted per token or per layer. A
  * request's ids come through the control block (src/memory/control.ts).
  */
-import type { EngineRequest, EngineResult } from "../src/engine/types.ts";
+import type {
+  EngineRequest,
+  EngineResult,
+  PredictorChoice,
+  PredictorPolicy,
+} from "../src/engine/types.ts";
 import type { RankSetup } from "../src/rank/open_rank.ts";
 import type { LayerResult, LayerSamples, LayerTraining } from "../src/train/mod.ts";
 
@@ -27,6 +32,14 @@ export interface Calls {
   observe: {
     params: { ids: readonly number[]; position: number };
     result: { readonly isComplete: boolean };
+  };
+  /**
+   * Rank 0 only. Compares predictors with what fires in a text and decides which are used; null
+   * when it was cancelled.
+   */
+  rehearse: {
+    params: { ids: readonly number[]; policy: PredictorPolicy };
+    result: { readonly choices: readonly PredictorChoice[] | null };
   };
   /** Rank 0 only. Rate at which all ranks together read their weights, GB/s. */
   readSpeed: { params: Record<never, never>; result: { gbps: number } };

@@ -2,9 +2,12 @@
 import type { Command } from "commander";
 import { Option } from "commander";
 import { basename } from "node:path";
-import { type LoadedModel, loadModel, type LoadOptions } from "../llm/mod.ts";
-import { wholeNumber } from "./option_values.ts";
+import { UsageError } from "../base/errors.ts";
+import { type LoadedModel, loadModel, type LoadOptions, type PredictorMode } from "../llm/mod.ts";
+import { decimal, wholeNumber } from "./option_values.ts";
+import { writeErrorLine } from "./output.ts";
 import { Progress } from "./progress.ts";
+import { getEnv } from "./settings.ts";
 
 /** What `addLoadOptions` parses. */
 export interface LoadFlags {
@@ -12,6 +15,8 @@ export interface LoadFlags {
   readonly ctxSize?: number;
   readonly kvType?: NonNullable<LoadOptions["kvType"]>;
   readonly dense?: boolean;
+  readonly predictor?: PredictorMode;
+  readonly predictorThreshold?: number;
 }
 
 /** Adds the flags of every verb that loads a model. */
@@ -26,7 +31,18 @@ export function addLoadOptions(verb: Command): Command {
         "f32",
       ]),
     )
-    .option("--dense", "compute every neuron, also of models whose neurons are mostly silent");
+    .option("--dense", "compute every neuron, also of models whose neurons are mostly silent")
+    .addOption(
+      new Option(
+        "--predictor <when>",
+        "guess which neurons fire, in models that carry predictors: auto tries them first",
+      ).choices(["auto", "on", "off"]),
+    )
+    .option(
+      "--predictor-threshold <logit>",
+      "from where on a neuron is predicted to fire (default: what the file says)",
+      decimal(),
+    );
 }
 
 /** More threads than this help no machine that this version knows. */
@@ -34,8 +50,23 @@ const threadCount = wholeNumber({ min: 1, max: 64 });
 
 /** `LoadOptions` of the flags alone, for planning without loading. */
 export function toLoadOptions(flags: LoadFlags): LoadOptions {
-  const { threads, ctxSize: contextLength, kvType, dense } = flags;
-  return { threads, contextLength, kvType, sparse: dense ? false : undefined };
+  const { threads, ctxSize: contextLength, kvType, dense, predictor } = flags;
+  if (dense && predictor === "on") {
+    throw new UsageError("Cannot use --predictor on with --dense: choose one of them");
+  }
+  const predictorThreshold = flags.predictorThreshold ?? powerInferThreshold();
+  const sparse = dense ? false : undefined;
+  return { threads, contextLength, kvType, sparse, predictor, predictorThreshold };
+}
+
+/** What PowerInfer's users have set. */
+function powerInferThreshold(): number | undefined {
+  const name = "LLAMA_SPARSE_PRED_THRESHOLD";
+  const text = getEnv(name);
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (text.trim() !== "" && Number.isFinite(value)) return value;
+  throw new UsageError(`Cannot use ${name}: "${text}" is no number`);
 }
 
 /** Loads the model of a verb, showing progress; `using` closes it. */
@@ -43,10 +74,22 @@ export async function loadForVerb(
   path: string,
   options: LoadOptions,
 ): Promise<LoadedModel & AsyncDisposable> {
+  const notices: string[] = [];
+  const model = await loadWithProgress(path, options, notices);
+  for (const notice of notices) writeErrorLine(notice);
+  return Object.assign(model, { [Symbol.asyncDispose]: () => model.close() });
+}
+
+/** Notices come when the progress line is gone. */
+async function loadWithProgress(
+  path: string,
+  options: LoadOptions,
+  notices: string[],
+): Promise<LoadedModel> {
   using progress = new Progress(`Loading ${basename(path)}`);
-  const model = await loadModel(path, {
+  return await loadModel(path, {
     ...options,
     onProgress: ({ loadedBytes, totalBytes }) => progress.update(loadedBytes, totalBytes),
+    onNotice: ({ text }) => notices.push(text),
   });
-  return Object.assign(model, { [Symbol.asyncDispose]: () => model.close() });
 }

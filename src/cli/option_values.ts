@@ -14,13 +14,16 @@ export function wholeNumber(
   };
 }
 
-/** A parser of numbers of at least `min`, at most `max`. */
+/** A parser of finite numbers of at least `min`, at most `max`. */
 export function decimal(
-  { min, max = Infinity }: { min: number; max?: number },
+  { min = -Infinity, max = Infinity }: { min?: number; max?: number } = {},
 ): (text: string) => number {
   return (text) => {
     const value = text.trim() === "" ? NaN : Number(text);
     if (Number.isFinite(value) && value >= min && value <= max) return value;
+    if (min === -Infinity && max === Infinity) {
+      throw new InvalidArgumentError("A number is needed.");
+    }
     const range = max === Infinity ? `of at least ${min}` : `from ${min} to ${max}`;
     throw new InvalidArgumentError(`A number ${range} is needed.`);
   };

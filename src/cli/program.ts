@@ -19,6 +19,7 @@ import { detokenizeVerb } from "./verbs/detokenize.ts";
 import { doctorVerb } from "./verbs/doctor.ts";
 import { logitsVerb } from "./verbs/logits.ts";
 import { perplexityVerb } from "./verbs/perplexity.ts";
+import { profileVerb } from "./verbs/profile.ts";
 import { quantizeVerb } from "./verbs/quantize.ts";
 import { runVerb } from "./verbs/run.ts";
 import { serveVerb } from "./verbs/serve.ts";
@@ -68,6 +69,7 @@ function createProgram(): Command {
       tokenizeVerb(),
       detokenizeVerb(),
       perplexityVerb(),
+      profileVerb(),
       quantizeVerb(),
       trainVerb(),
       synthVerb(),

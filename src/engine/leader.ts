@@ -4,16 +4,18 @@
  */
 import { check } from "../base/check.ts";
 import type { StepWords } from "../memory/control.ts";
-import { STEP_KIND_FORWARD, STEP_KIND_READ } from "../memory/control_layout.ts";
+import { STEP_KIND_FORWARD, STEP_KIND_READ, STEP_KIND_REHEARSE } from "../memory/control_layout.ts";
 import type { FinishReason, SamplingOptions } from "../llm/types.ts";
 import type { RankRunner } from "../rank/open_rank.ts";
 import { floats64 } from "../rank/arena_views.ts";
 import { lengthOf } from "../rank/shard.ts";
 import { SKIPPED_BYTES, SKIPPED_NEURONS } from "../rank/sparse_block.ts";
 import { negativeLogProbability } from "./log_probability.ts";
+import { choosePredictors } from "./predictor_choice.ts";
+import { Rehearsal } from "./rehearsal.ts";
 import { Sampler } from "./sampler.ts";
 import { ScoreBoard } from "./score_board.ts";
-import type { EngineRequest, EngineResult } from "./types.ts";
+import type { EngineRequest, EngineResult, PredictorChoice, PredictorPolicy } from "./types.ts";
 
 export class Leader {
   readonly #runner: RankRunner;
@@ -126,8 +128,7 @@ export class Leader {
   ): boolean {
     const { logitsRows } = this.#runner.rank.plan;
     const { vocabSize } = this.#board;
-    this.#cachedCount = 0;
-    this.#chunkedCount = 0;
+    this.#forget();
     for (let position = 0; position < ids.length; position += logitsRows) {
       const n = Math.min(logitsRows, ids.length - position);
       if (!this.#forward(ids, { position, n, logitsCount: n })) return false;
@@ -145,8 +146,7 @@ export class Leader {
    */
   negativeLogLikelihood(ids: readonly number[], from: number): number | null {
     const { logitsRows, chunkTokens } = this.#runner.rank.plan;
-    this.#cachedCount = 0;
-    this.#chunkedCount = 0;
+    this.#forget();
     let sum = 0;
     // Nothing follows the last id.
     for (let position = 0, n = 0; position < ids.length - 1; position += n) {
@@ -168,24 +168,48 @@ export class Leader {
    * @returns false when it was cancelled.
    */
   observe(ids: readonly number[], position: number): boolean {
-    const { observation } = this.#runner.setup;
+    const { observation, config } = this.#runner.setup;
     check(observation !== null && ids.length <= observation.plan.tokens, "a step that is observed");
     check(position === 0 || position === this.#cachedCount, "a text is observed in its order");
     this.#chunkedCount = 0;
-    this.#cachedCount = position;
     // Experts that a token did not choose write nothing.
-    if (this.#runner.setup.config.experts !== null) {
-      new Uint8Array(observation.buffer).fill(0);
-    }
+    if (config.experts !== null) new Uint8Array(observation.buffer).fill(0);
     ids.forEach((id, t) => this.#stepIds[t] = this.#cachedIds[position + t] = id);
     const step = { kind: STEP_KIND_FORWARD, tokenCount: ids.length, position, logitsCount: 0 };
     if (!this.#runStep(step)) return false;
-    this.#cachedCount += ids.length;
+    this.#cachedCount = position + ids.length;
     return true;
+  }
+
+  /** Nothing that is in the cache is used again. */
+  #forget(): void {
+    this.#cachedCount = 0;
+    this.#chunkedCount = 0;
   }
 
   #countSkipped(place: number): number {
     return this.#skipped.reduce((sum, counts) => sum + counts[place], 0);
+  }
+
+  /**
+   * Compares the predictors with the neurons that fire in a text, and decides which of them are
+   * used from now on. Without a rehearsal none is.
+   * @returns the choices, layer by layer; null when it was cancelled: then none is used.
+   */
+  rehearse(ids: readonly number[], policy: PredictorPolicy): PredictorChoice[] | null {
+    const { plans, memories } = this.#runner.setup;
+    const rehearsal = new Rehearsal(plans, memories);
+    rehearsal.clear();
+    const { chunkTokens } = this.#runner.rank.plan;
+    for (let position = 0; position < ids.length; position += chunkTokens) {
+      const n = Math.min(chunkTokens, ids.length - position);
+      const chunk = { position, n, logitsCount: 0, kind: STEP_KIND_REHEARSE };
+      if (!this.#forward(ids, chunk)) return null;
+    }
+    this.#forget();
+    const choices = choosePredictors(rehearsal.results(ids.length), policy);
+    rehearsal.decide(choices);
+    return choices;
   }
 
   /** Rate at which all ranks together read their weights, GB/s: the best of three passes. */
@@ -249,16 +273,14 @@ export class Leader {
 
   #forward(
     ids: readonly number[],
-    chunk: { position: number; n: number; logitsCount: number },
+    chunk: { position: number; n: number; logitsCount: number; kind?: number },
   ): boolean {
-    const { position, n, logitsCount } = chunk;
+    const { position, n, logitsCount, kind = STEP_KIND_FORWARD } = chunk;
     for (let t = 0; t < n; t++) {
       this.#stepIds[t] = ids[position + t];
       this.#cachedIds[position + t] = ids[position + t];
     }
-    if (!this.#runStep({ kind: STEP_KIND_FORWARD, tokenCount: n, position, logitsCount })) {
-      return false;
-    }
+    if (!this.#runStep({ kind, tokenCount: n, position, logitsCount })) return false;
     this.#cachedCount = position + n;
     return true;
   }

@@ -25,3 +25,28 @@ export function cancelledBeforeStart(request: EngineRequest): EngineResult {
   };
   return { finishReason: "cancelled", timings };
 }
+
+/** "auto": predictors are used where they are good and pay; "on": wherever the model has them. */
+export type PredictorPolicy = "auto" | "on";
+
+/** A predictor that finds a smaller share of the neurons that fire is not used unless asked for. */
+export const RECALL_MIN = 0.8;
+
+/** What became of a layer's predictor. */
+export interface PredictorChoice {
+  readonly layer: number;
+  /** Of a short text, neurons of the layer that fired, counted token by token; */
+  readonly fired: number;
+  /** those of them that were predicted; */
+  readonly found: number;
+  /** all that were predicted; */
+  readonly predicted: number;
+  /** all that there are. */
+  readonly possible: number;
+  readonly isUsed: boolean;
+  /**
+   * What is wrong with it: all predictors of the model together find too few neurons, this one
+   * does, or it takes longer than it spares; null: nothing.
+   */
+  readonly flaw: "model" | "recall" | "cost" | null;
+}

@@ -4,6 +4,7 @@
 export { openGguf, parseGguf } from "./parse.ts";
 export { describeGguf, type GgufSummary } from "./describe.ts";
 export { changedMetadata, checkOutput, copiedPieces, magicOf } from "./rewrite.ts";
+export { fingerprint } from "./fingerprint.ts";
 export { TensorReader } from "./tensor_reader.ts";
 export {
   getBoolean,
@@ -19,6 +20,7 @@ export {
   type GgufSpec,
   type TensorSpec,
   writeGguf,
+  type WriteOptions,
   type WriteProgress,
 } from "./write.ts";
 export {

@@ -2,9 +2,11 @@
  * Writes GGUF files, version 3: a header, then tensors whose data is produced piece by piece, so
  * that memory stays flat. Knows nothing of models.
  */
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, fsync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import process from "node:process";
+import { promisify } from "node:util";
 import { alignUp, check } from "../base/check.ts";
+import { formatBytes } from "../base/units.ts";
 import { dtypeByName, rowBytes } from "../model/dtypes.ts";
 import { HeaderBytes } from "./header_bytes.ts";
 import type { MetadataEntry } from "./stored_values.ts";
@@ -32,67 +34,108 @@ export interface GgufSpec {
 /** Called after each piece with the bytes written so far and in the end. */
 export type WriteProgress = (doneBytes: number, totalBytes: number) => void;
 
+/** Who looks on while a file is written. */
+export interface WriteOptions {
+  readonly onProgress?: WriteProgress;
+  /** Ends the writing; what was written is removed. */
+  readonly signal?: AbortSignal;
+}
+
 /**
  * Writes a file under a temporary name beside `path`, then renames it: `path` holds the old file or
- * the whole new one, never a half.
+ * the whole new one, never a half. Other work of the thread gets its turn every 50 ms, Ctrl-C among
+ * it, but not while a piece is made.
  * @returns bytes of the file.
- * @throws {Error} "Cannot write …" when the disk is full or may not be written to; nothing is left
- *   there.
+ * @throws {Error} "Cannot write …" when the disk is full or may not be written to; the signal's
+ *   reason when it is aborted. Nothing is left there.
  */
-export function writeGguf(path: string, spec: GgufSpec, onProgress?: WriteProgress): number {
+export async function writeGguf(
+  path: string,
+  spec: GgufSpec,
+  { onProgress, signal }: WriteOptions = {},
+): Promise<number> {
+  const layout = layOut(spec);
+  const { totalBytes } = layout;
   const temporary = `${path}.${process.pid}.part`;
   const descriptor = openForWriting(path, temporary);
+  let done = 0;
   try {
-    const sizeBytes = emit(spec, (bytes) => writeFully(descriptor, bytes), onProgress);
-    fsyncSync(descriptor);
+    const turns = new Turns(signal);
+    for (const bytes of filePieces(spec, layout)) {
+      writeFully(descriptor, bytes);
+      done += bytes.length;
+      onProgress?.(done, totalBytes);
+      if (turns.isDue()) await turns.give();
+    }
+    await promisify(fsync)(descriptor);
+    signal?.throwIfAborted();
     closeSync(descriptor);
     renameSync(temporary, path);
-    return sizeBytes;
+    return done;
   } catch (error) {
     discard(descriptor, temporary);
-    throw explained(error, path);
+    throw explained(error, path, `${formatBytes(done)} of ${formatBytes(totalBytes)}`);
   }
 }
 
 /** The whole file in memory, for small models. */
 export function encodeGguf(spec: GgufSpec): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(layOut(spec).totalBytes);
+  const layout = layOut(spec);
+  const bytes = new Uint8Array(layout.totalBytes);
   let done = 0;
-  emit(spec, (piece) => {
+  for (const piece of filePieces(spec, layout)) {
     bytes.set(piece, done);
     done += piece.length;
-  });
+  }
   return bytes;
 }
 
-/** Gives the file to `sink`, piece by piece. */
-function emit(
-  spec: GgufSpec,
-  sink: (bytes: Uint8Array) => void,
-  onProgress?: WriteProgress,
-): number {
-  const { header, totalBytes, alignmentBytes } = layOut(spec);
-  let done = 0;
-  const put = (bytes: Uint8Array) => {
-    sink(bytes);
-    done += bytes.length;
-    onProgress?.(done, totalBytes);
-  };
-  put(header);
+/** The whole file, piece by piece; a piece is valid until the next one is asked for. */
+function* filePieces(
+  { tensors }: GgufSpec,
+  { header, alignmentBytes }: Layout,
+): Iterable<Uint8Array> {
   const padding = new Uint8Array(alignmentBytes);
-  const pad = () => {
-    if (done % alignmentBytes !== 0) put(padding.subarray(done % alignmentBytes));
-  };
-  if (spec.tensors.length > 0) pad();
-  for (const tensor of spec.tensors) {
-    const begin = done;
-    for (const piece of tensor.pieces()) put(piece);
-    const state = `${done - begin} of ${tensorBytes(tensor)} bytes`;
-    check(done - begin === tensorBytes(tensor), `"${tensor.name}" was given ${state}`);
-    pad();
+  const padded = (sizeBytes: number) =>
+    padding.subarray(0, alignUp(sizeBytes, alignmentBytes) - sizeBytes);
+  yield header;
+  if (tensors.length > 0) yield padded(header.length);
+  for (const tensor of tensors) {
+    const sizeBytes = tensorBytes(tensor);
+    let given = 0;
+    for (const piece of tensor.pieces()) {
+      given += piece.length;
+      // Too much is never written: it would be the next tensor's place.
+      if (given <= sizeBytes) yield piece;
+    }
+    check(given === sizeBytes, `"${tensor.name}" was given ${given} of ${sizeBytes} bytes`);
+    yield padded(sizeBytes);
   }
-  return done;
 }
+
+/** Gives other work of this thread its turn, now and then. */
+class Turns {
+  readonly #signal: AbortSignal | undefined;
+  #nextMs = performance.now() + TURN_INTERVAL_MS;
+
+  constructor(signal: AbortSignal | undefined) {
+    this.#signal = signal;
+  }
+
+  /** True when the last turn is long enough ago; asked first, so that pieces cost no promise. */
+  isDue(): boolean {
+    return performance.now() >= this.#nextMs;
+  }
+
+  /** @throws the signal's reason when it was aborted in the meantime. */
+  async give(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    this.#signal?.throwIfAborted();
+    this.#nextMs = performance.now() + TURN_INTERVAL_MS;
+  }
+}
+
+const TURN_INTERVAL_MS = 50;
 
 /** The header's bytes, and how long the file will be. */
 interface Layout {
@@ -149,12 +192,16 @@ function openForWriting(path: string, temporary: string): number {
 }
 
 /** What the system refuses, in words; what the pieces' source threw, as it is. */
-function explained(error: unknown, path: string): unknown {
+function explained(error: unknown, path: string, done = ""): unknown {
   const { code, syscall } = error as { code?: unknown; syscall?: unknown };
   if (typeof code !== "string" || typeof syscall !== "string") return error;
   const advice = WRITE_ADVICE[code] ?? `${code}: check the disk and the path`;
-  return new Error(`Cannot write "${path}": ${advice}`, { cause: error });
+  const when = FULL.includes(code) ? ` (${done} was written)` : "";
+  return new Error(`Cannot write "${path}": ${advice}${when}`, { cause: error });
 }
+
+/** What refuses when the writing has begun. */
+const FULL = ["ENOSPC", "EDQUOT"];
 
 const WRITE_ADVICE: Readonly<Record<string, string>> = {
   ENOENT: "there is no such folder: make it first",

@@ -13,6 +13,7 @@ import type { Tokenizer } from "../tokenizer/types.ts";
 export type { LayerObservation } from "../../workers/mod.ts";
 import type { EngineHandle, LayerObservation } from "../../workers/mod.ts";
 import { startGeneration } from "./generation.ts";
+import type { TriedPredictors } from "./try_predictors.ts";
 import { TurnQueue } from "./queue.ts";
 import type { ChatMessage, GenerateRequest, Generation, LanguageModel } from "./types.ts";
 
@@ -29,6 +30,7 @@ export interface LoadedModelParts {
   readonly file: GgufFile;
   readonly config: ModelConfig;
   readonly plans: readonly RankPlan[];
+  readonly predictors: TriedPredictors | null;
   readonly tokenizer: Tokenizer;
   readonly chatTemplate: ChatTemplate;
   readonly engine: EngineHandle;
@@ -50,6 +52,8 @@ export class LoadedModel implements LanguageModel {
   readonly memory: MemoryUse;
   /** Bytes of weights that decoding one token reads. */
   readonly bytesPerToken: number;
+  /** Predictors of silent neurons that were tried, and which are used; null: there are none. */
+  readonly predictors: TriedPredictors | null;
   readonly #chatTemplate: ChatTemplate;
   readonly #engine: EngineHandle;
   readonly #queue: TurnQueue;
@@ -65,6 +69,7 @@ export class LoadedModel implements LanguageModel {
     this.arenaCount = plans[0].arenas.length;
     this.memory = memoryUse(plans);
     this.bytesPerToken = bytesPerToken(plans, config);
+    this.predictors = parts.predictors;
     this.#chatTemplate = parts.chatTemplate;
     this.#engine = parts.engine;
     this.#queue = new TurnQueue(parts.waitingMax);

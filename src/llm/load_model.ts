@@ -15,6 +15,8 @@ import type { KvType, RankPlan } from "../rank/plan_types.ts";
 import { createTokenizer } from "../tokenizer/mod.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
 import { LoadedModel } from "./language_model.ts";
+import type { Notice } from "./predictor_report.ts";
+import { type PredictorMode, tryPredictors } from "./try_predictors.ts";
 
 export interface LoadOptions {
   /** Threads that compute; left out: one per core, at most 16. */
@@ -34,6 +36,15 @@ export interface LoadOptions {
    * observed computes every neuron.
    */
   readonly observe?: readonly Plane[];
+  /**
+   * Predictors of silent neurons, in models that have them: used where they are good and pay
+   * ("auto", default), always, or never.
+   */
+  readonly predictor?: PredictorMode;
+  /** Logit from which on a neuron is predicted to fire; left out: what the file says. */
+  readonly predictorThreshold?: number;
+  /** Told what is worth knowing about the model; left out: warnings go to the console. */
+  readonly onNotice?: (notice: Notice) => void;
   /** The name clients use; left out: the file's name. */
   readonly id?: string;
   /** Most bytes of one thread's arena; smaller ones make models span several (for tests). */
@@ -85,11 +96,18 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
     observe: options.observe,
     onProgress: (loadedBytes) => options.onProgress?.({ loadedBytes, totalBytes }),
   });
+  const predictors = await tryOrClose(engine, () =>
+    tryPredictors({
+      ...{ file, model, plans, tokenizer, engine },
+      mode: options.predictor ?? "auto",
+      notify: options.onNotice ?? warn,
+    }));
   return new LoadedModel({
     id: options.id ?? basename(path).replace(/\.gguf$/i, ""),
     file,
     config: model.config,
     plans,
+    predictors,
     tokenizer,
     chatTemplate: createChatTemplate({
       template: getString(file.metadata, "tokenizer.chat_template", "") || null,
@@ -110,7 +128,11 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
 export function describeForUse(file: GgufFile, options: LoadOptions = {}): ModelDescription {
   checkLoadOptions(options);
   const trained = describeModel(file);
-  return describeModel(file, { contextLength: contextLengthFor(trained, options) });
+  const { predictorThreshold } = options;
+  return describeModel(file, {
+    contextLength: contextLengthFor(trained, options),
+    predictorThreshold,
+  });
 }
 
 /**
@@ -131,6 +153,7 @@ export function planModel(
     chunkTokens: options.chunkTokens ?? chunkTokensFor(of.model),
     kvType: options.kvType ?? "auto",
     isSparse: options.sparse,
+    hasPredictors: options.predictor !== "off",
     arenaBytesMax: options.arenaBytesMax,
     sizes: instantiateKernels(module, memory),
   });
@@ -155,6 +178,26 @@ function checkLoadOptions(options: LoadOptions): void {
       `Cannot load a model with ${name} ${value}: a whole number ${range} is needed`,
     );
   }
+  const { predictorThreshold: threshold } = options;
+  if (threshold !== undefined && !Number.isFinite(threshold)) {
+    throw new RangeError(
+      `Cannot load a model with predictorThreshold ${threshold}: a finite number is needed`,
+    );
+  }
+}
+
+/** A model that cannot be made leaves no threads behind. */
+async function tryOrClose<T>(engine: EngineHandle, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+}
+
+function warn({ kind, text }: Notice): void {
+  if (kind === "warning") console.warn(text);
 }
 
 function checkVocabulary(tokenizer: Tokenizer, model: ModelDescription, path: string): void {

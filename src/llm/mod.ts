@@ -8,6 +8,8 @@ export {
   planModel,
 } from "./load_model.ts";
 export { type LayerObservation, LoadedModel, type MemoryUse } from "./language_model.ts";
+export type { Notice } from "./predictor_report.ts";
+export type { PredictorMode, TriedPredictors } from "./try_predictors.ts";
 export type {
   ChatMessage,
   FinishReason,

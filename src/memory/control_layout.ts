@@ -48,6 +48,8 @@ export const IDS_WORD = 80;
 export const STEP_KIND_FORWARD = 1;
 export const STEP_KIND_READ = 2;
 export const STEP_KIND_EXIT = 3;
+/** A forward step that compares predictors with the neurons that fire. */
+export const STEP_KIND_REHEARSE = 4;
 
 /** Words of a control block for steps of at most `chunkTokens` and answers of `contextLength`. */
 export function controlWords(chunkTokens: number, contextLength: number): number {

@@ -6,6 +6,7 @@ import { UnsupportedModelError } from "../base/errors.ts";
 import { getString, type GgufFile } from "../gguf/mod.ts";
 import { FAMILIES } from "./families/mod.ts";
 import type { Family } from "./family.ts";
+import { isPowerInfer, requireRunnablePowerInfer } from "./powerinfer.ts";
 import { readConfig, type ReadOptions } from "./read_config.ts";
 import { readTensors } from "./read_tensors.ts";
 import type { ModelDescription } from "./types.ts";
@@ -25,13 +26,8 @@ export function describeModel(file: GgufFile, options: ReadOptions = {}): ModelD
 }
 
 function findFamily(file: GgufFile): Family {
-  if (file.magic === "PWRI") {
-    throw new UnsupportedModelError(
-      "Cannot run this model: it is a PowerInfer file (magic PWRI): predictors and transposed " +
-        "matrices come with a later version, use an ordinary GGUF file of the same model",
-    );
-  }
   const architecture = getString(file.metadata, "general.architecture");
+  if (isPowerInfer(file)) requireRunnablePowerInfer(architecture);
   const family = FAMILIES.find((candidate) => candidate.architecture === architecture);
   if (!family) {
     throw new UnsupportedModelError(

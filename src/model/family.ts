@@ -81,7 +81,7 @@ export interface Family {
    * once ("projection"), or for each head its own, in files that have them ("perHead").
    */
   readonly headNorms: "none" | "shared" | "projection" | "perHead";
-  readonly feedForward: FeedForwardConfig;
+  readonly feedForward: Omit<FeedForwardConfig, "firingThreshold">;
   /** One tensor holds the rows of the gate, then those of up. */
   readonly fusesGateAndUp: boolean;
   /** Biases of every model of the family; others are used where a file has them. */

@@ -7,22 +7,14 @@ import { UnsupportedModelError } from "../base/errors.ts";
 import type { GgufFile } from "../gguf/mod.ts";
 import type { Family, ScaleShape } from "./family.ts";
 import { formatError, Hyperparameters } from "./hyperparameters.ts";
+import { readPredictorThreshold } from "./powerinfer.ts";
 import { readExperts } from "./read_experts.ts";
+import { readFeedForward } from "./read_feed_forward.ts";
 import { readLayers } from "./read_layers.ts";
-import type { Activation, FeedForwardConfig, ModelConfig, NormConfig } from "./types.ts";
+import type { ModelConfig, NormConfig } from "./types.ts";
 
 /** More blocks than any model has; keeps a corrupt count from becoming a million names. */
 const BLOCK_COUNT_MAX = 1024;
-
-/** What files call activations. "gelu" alone is the form by erf, which nothing here computes. */
-const ACTIVATIONS: ReadonlyMap<string, Activation> = new Map([
-  ["silu", "silu"],
-  ["swish", "silu"],
-  ["gelu_new", "gelu"],
-  ["gelu_pytorch_tanh", "gelu"],
-  ["relu", "relu"],
-  ["relu2", "relu2"],
-]);
 
 /** What the reader must know beside the file. */
 export interface ReadOptions {
@@ -31,6 +23,8 @@ export interface ReadOptions {
    * positions has of them. Left out: the trained context.
    */
   readonly contextLength?: number;
+  /** Logit from which on a neuron is predicted to fire; left out: what the file says, or 0. */
+  readonly predictorThreshold?: number;
 }
 
 /**
@@ -65,13 +59,14 @@ export function readConfig(
       trainedContext: contextLength,
       usedContext,
     }),
-    feedForward: readFeedForward(keys, family),
+    feedForward: readFeedForward(file, keys, family),
     experts,
     hasParallelBlocks: family.mayBeParallel && !file.tensors.has("blk.0.ffn_norm.weight"),
     ...readScales(keys, family, { ...heads, embeddingLength, blockCount }),
     attentionSoftCap: readSoftCap(keys, "attn_logit_softcapping", family.attentionSoftCap),
     logitSoftCap: readSoftCap(keys, "final_logit_softcapping", family.logitSoftCap),
     tiedEmbeddings: !file.tensors.has("output.weight"),
+    predictorThreshold: options.predictorThreshold ?? readPredictorThreshold(file),
   };
 }
 
@@ -144,19 +139,6 @@ function readVocabSize(file: GgufFile, keys: Hyperparameters): number {
 function readNorm(keys: Hyperparameters, { norm }: Family): NormConfig {
   const key = norm === "rms" ? "layer_norm_rms_epsilon" : "layer_norm_epsilon";
   return { kind: norm, epsilon: keys.float(`attention.${key}`, { min: 0 }) };
-}
-
-/** Some models of a family differ by their activation; computed as usual they talk nonsense. */
-function readFeedForward(keys: Hyperparameters, family: Family): FeedForwardConfig {
-  const said = keys.text("hidden_activation");
-  if (said === null) return family.feedForward;
-  const activation = ACTIVATIONS.get(said);
-  if (activation) return { ...family.feedForward, activation };
-  const name = family.architecture;
-  throw new UnsupportedModelError(
-    `Cannot run this ${name} model: "${name}.hidden_activation" is ${JSON.stringify(said)}: ` +
-      `this version computes ${[...ACTIVATIONS.keys()].join(", ")}`,
-  );
 }
 
 /** Files name a divisor of the logits; everything else multiplies. 0 means "not said". */

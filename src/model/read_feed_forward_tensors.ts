@@ -3,6 +3,7 @@
  * Knows names and shapes; reads no weights.
  */
 import { type LayerReader, readMatrix, rowsOf } from "./layer_reader.ts";
+import { predictorTensors } from "./powerinfer.ts";
 import type { MatrixShape } from "./tensor_checker.ts";
 import type { DenseTensors, ExpertsConfig, ExpertTensors, MatrixTensor } from "./types.ts";
 
@@ -20,21 +21,40 @@ function denseTensors(reader: LayerReader): DenseTensors {
   const { config, family } = reader;
   const { embeddingLength: width, feedForwardLength: neurons, feedForward: { isGated } } = config;
   const inner = { rows: neurons, columns: width };
-  const down = () => readMatrix(reader, "ffn_down", { rows: width, columns: neurons });
   if (isGated && family.fusesGateAndUp) {
     const fused = readMatrix(reader, "ffn_up", { rows: 2 * neurons, columns: width });
     return {
       kind: "dense",
       gate: rowsOf(fused, 0, neurons),
       up: rowsOf(fused, neurons, neurons),
-      down: down(),
+      ...downTensor(reader),
+      predictor: predictorTensors(reader),
     };
   }
   return {
     kind: "dense",
     gate: isGated ? readMatrix(reader, "ffn_gate", inner) : null,
     up: readMatrix(reader, "ffn_up", inner),
-    down: down(),
+    ...downTensor(reader),
+    predictor: predictorTensors(reader),
+  };
+}
+
+/** Under its usual name, or with a neuron's weights side by side, as PowerInfer stores it. */
+function downTensor(
+  reader: LayerReader,
+): Pick<DenseTensors, "down" | "isDownTransposed"> {
+  const { checker, at, config: { embeddingLength: width, feedForwardLength: neurons } } = reader;
+  const transposed = `${at}ffn_down_t.weight`;
+  if (checker.has(transposed)) {
+    return {
+      down: checker.matrix(transposed, { rows: neurons, columns: width }),
+      isDownTransposed: true,
+    };
+  }
+  return {
+    down: readMatrix(reader, "ffn_down", { rows: width, columns: neurons }),
+    isDownTransposed: false,
   };
 }
 
@@ -56,6 +76,8 @@ function expertTensors(reader: LayerReader, experts: ExpertsConfig): ExpertTenso
       gate: gates && gates[index],
       up,
       down: downs[index],
+      isDownTransposed: false,
+      predictor: null,
     })),
     ...sharedExpert(reader, experts.sharedFeedForwardLength),
   };
@@ -85,6 +107,8 @@ function sharedExpert({ checker, config, at }: LayerReader, neurons: number) {
     gate: isGated ? checker.matrix(at + "ffn_gate_shexp.weight", inner) : null,
     up: checker.matrix(at + "ffn_up_shexp.weight", inner),
     down: checker.matrix(at + "ffn_down_shexp.weight", { rows: width, columns: neurons }),
+    isDownTransposed: false,
+    predictor: null,
   };
   const gate = { rows: 1, columns: width };
   return { shared, sharedGate: checker.matrix(at + "ffn_gate_inp_shexp.weight", gate) };

@@ -33,6 +33,12 @@ export class TensorChecker {
     return this.#file.tensors.has(name);
   }
 
+  /** Rows of the tensor as the file has it; undefined where it has none. */
+  rowCount(name: string): number | undefined {
+    const tensor = this.#file.tensors.get(name);
+    return tensor && (tensor.dims[1] ?? 1);
+  }
+
   /**
    * A whole tensor [count, rows, columns] as one matrix [count · rows, columns] without a bias.
    * @throws {ModelFormatError | UnsupportedModelError} when it is missing or not like that.

@@ -49,6 +49,11 @@ export interface FeedForwardConfig {
   readonly isGated: boolean;
   /** The up half passes through the activation, too (dReLU: max(0, g) · max(0, u)). */
   readonly activatesUp: boolean;
+  /**
+   * Of relu and relu2: gates below it count as 0 (FATReLU: g where g ≥ threshold, else 0); 0 is the
+   * activation itself.
+   */
+  readonly firingThreshold: number;
 }
 
 /** A mixture of experts. */
@@ -120,6 +125,8 @@ export interface ModelConfig {
   readonly logitSoftCap: number;
   /** True when the output projection is the embedding table. */
   readonly tiedEmbeddings: boolean;
+  /** Logit from which on a predictor says that a neuron fires. */
+  readonly predictorThreshold: number;
 }
 
 /** A piece of a tensor read as a vector. */
@@ -157,12 +164,27 @@ export interface HeadNormTensors {
   readonly weight: VectorTensor;
 }
 
+/**
+ * Guesses which neurons of a block fire: those for which second · relu(first · r) is at least
+ * `ModelConfig.predictorThreshold`, r being the residual stream that the block's norm reads.
+ */
+export interface PredictorTensors {
+  /** [rank, d]. */
+  readonly first: MatrixTensor;
+  /** [neurons, rank]. */
+  readonly second: MatrixTensor;
+}
+
 export interface DenseTensors {
   readonly kind: "dense";
   /** Null when the block has no gate. */
   readonly gate: MatrixTensor | null;
   readonly up: MatrixTensor;
   readonly down: MatrixTensor;
+  /** Down is stored as [neurons, d], a neuron's weights side by side, and `down` says so. */
+  readonly isDownTransposed: boolean;
+  /** Null when the file has none for this block. */
+  readonly predictor: PredictorTensors | null;
 }
 
 export interface ExpertTensors {

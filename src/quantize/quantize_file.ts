@@ -14,7 +14,7 @@ import {
   type TensorSpec,
   u32,
   writeGguf,
-  type WriteProgress,
+  type WriteOptions,
 } from "../gguf/mod.ts";
 import { rowBytes } from "../model/dtypes.ts";
 import { DEQUANTIZED_TYPES, dequantizeInto } from "../model/mod.ts";
@@ -22,13 +22,12 @@ import { chooseTypes, type ChosenType, FILE_TYPES, type Quant } from "./choose_t
 import { encodeWeightsInto, isWeightType, type WeightType } from "./encode.ts";
 
 /** What to make of which file. */
-export interface QuantizeOptions {
+export interface QuantizeOptions extends WriteOptions {
   /** Path of a model; the first part of a split one stands for all. */
   readonly input: string;
   /** Path of the new file; what is there is replaced when the new file is complete. */
   readonly out: string;
   readonly quant: Quant;
-  readonly onProgress?: WriteProgress;
 }
 
 /** What was made. */
@@ -61,9 +60,10 @@ const QUANTIZATION_VERSION = 2;
  * @throws {ModelFormatError} when the input cannot be read.
  * @throws {UnsupportedModelError} when it holds a type that cannot be read here, or a weight that
  *   the new type cannot hold.
+ * @throws the signal's reason when it is aborted.
  */
-export function quantizeFile(options: QuantizeOptions): QuantizeResult {
-  const { input, out, quant, onProgress } = options;
+export async function quantizeFile(options: QuantizeOptions): Promise<QuantizeResult> {
+  const { input, out, quant } = options;
   const file = openGguf(input);
   checkOutput(out, file);
   const tensors = [...file.tensors.values()];
@@ -71,7 +71,7 @@ export function quantizeFile(options: QuantizeOptions): QuantizeResult {
   for (const tensor of tensors) checkReadable(tensor, chosen.get(tensor.name)?.type);
   using reader = TensorReader.open(file);
   const converter = new Converter(reader);
-  const bytes = writeGguf(out, {
+  const bytes = await writeGguf(out, {
     magic: magicOf(file),
     metadata: changedMetadata(file, [
       ["general.file_type", u32(FILE_TYPES[quant])],
@@ -82,7 +82,7 @@ export function quantizeFile(options: QuantizeOptions): QuantizeResult {
       const pieces = () => converter.pieces(tensor, type);
       return { name: tensor.name, type, dims: tensor.dims, pieces };
     }),
-  }, onProgress);
+  }, options);
   const inputBytes = file.parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   return { bytes, inputBytes, replaced: replacedTypes(tensors, chosen) };
 }

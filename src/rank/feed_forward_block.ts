@@ -12,6 +12,7 @@ import type { Observer } from "./observer.ts";
 import type { RoutingWorkspacePlan } from "./plan_types.ts";
 import type { Residual } from "./residual.ts";
 import { type Routes, Routing } from "./routing.ts";
+import { Predictors } from "./predictors.ts";
 import { SparseBlock } from "./sparse_block.ts";
 import type { StepState } from "./step_state.ts";
 
@@ -34,6 +35,8 @@ export class FeedForwardBlock {
   readonly #sparse: SparseBlock | null;
   /** Who is shown what neurons do: every neuron is computed then. Null: nobody. */
   readonly #observer: Observer | null;
+  /** Null where no block has one. */
+  readonly #predictors: Predictors | null;
   /** Per arena; empty where no layer has experts. */
   readonly #views: readonly RoutingViews[];
 
@@ -51,6 +54,7 @@ export class FeedForwardBlock {
     this.#residual = by.residual;
     this.#observer = by.observer;
     this.#sparse = plan.isSparse && by.observer === null ? new SparseBlock(state, by) : null;
+    this.#predictors = plan.strides.predictor > 0 ? new Predictors(state, by) : null;
     this.#routing = experts && new Routing(experts, plan.chunkTokens);
     this.#views = by.memories.flatMap((memory, arena) => routingViews(state, memory, arena));
   }
@@ -70,20 +74,34 @@ export class FeedForwardBlock {
       else this.#residual.add(block.down, this.#state.inputs.hidden);
       return;
     }
-    const x = this.#residual.read(layer.feedForwardNorm, block.readsQ8);
+    const x = this.#read(block, layer);
     if (!layer.routesEarly) this.#route(block, x);
     this.#addExperts(block, x);
     if (block.shared !== null) this.#addShared(block, block.shared, x);
   }
 
   #addDense(block: Dense, layer: Layer): void {
-    const x = this.#residual.read(layer.feedForwardNorm, block.readsQ8);
-    if (this.#sparse !== null && this.#state.n === 1) this.#sparse.add(block, x);
-    else {
-      const hidden = activateNeurons(this.#state, block, x, this.#state.n);
-      this.#observer?.seeDense(block, hidden);
-      this.#residual.add(block.down, hidden);
+    const { isRehearsal, n } = this.#state;
+    if (this.#sparse === null || n > 1 || isRehearsal) this.#addAll(block, layer);
+    else if (block.predictor !== null && this.#predictors?.isTrusted(block.predictor)) {
+      const count = this.#predictors.list(block.predictor);
+      this.#sparse.addListed(block, this.#read(block, layer), count);
+    } else this.#sparse.add(block, this.#read(block, layer));
+  }
+
+  /** The same of all neurons; a rehearsal compares them with what was predicted. */
+  #addAll(block: Dense, layer: Layer): void {
+    const x = this.#read(block, layer);
+    const hidden = activateNeurons(this.#state, block, x, this.#state.n);
+    if (this.#state.isRehearsal && block.predictor !== null) {
+      this.#predictors?.compare(block.predictor, hidden);
     }
+    this.#observer?.seeDense(block, hidden);
+    this.#residual.add(block.down, hidden);
+  }
+
+  #read(block: Dense | Experts, layer: Layer): Activations {
+    return this.#residual.read(layer.feedForwardNorm, block.readsQ8);
   }
 
   #route(block: Experts, x: Activations): void {

@@ -8,6 +8,7 @@ import type {
   HeadNormPlan,
   LayerPlan,
   NormPlan,
+  PredictorPlan,
   VectorPlan,
 } from "./plan_types.ts";
 import { lengthOf } from "./shard.ts";
@@ -26,12 +27,25 @@ export interface HeadNorm {
   readonly weightStep: number;
 }
 
+/** Guesses which neurons fire. */
+export interface Predictor {
+  /** Number of its layer. */
+  readonly layer: number;
+  /** [rank, d]. */
+  readonly first: Matrix;
+  /** [own neurons, rank]. */
+  readonly second: Matrix;
+  /** Bytes of both. */
+  readonly sizeBytes: number;
+}
+
 /** Neurons of a block or of one expert. */
 export interface Dense {
   readonly kind: "dense";
   readonly gate: Matrix | null;
   readonly up: Matrix;
   readonly down: Matrix;
+  readonly predictor: Predictor | null;
   /** True when gate or up reads q8 tiles. */
   readonly readsQ8: boolean;
   /** True when gate or up reads floats. */
@@ -141,9 +155,19 @@ function bindDense(plan: DensePlan): Dense {
     gate,
     up,
     down: matrixOf(plan.down),
+    predictor: plan.predictor && bindPredictor(plan.predictor),
     readsQ8: forms.includes(true),
     readsFloats: forms.includes(false),
   };
+}
+
+function bindPredictor(plan: PredictorPlan): Predictor {
+  const [first, second] = [plan.first, plan.second].map(matrixOf);
+  const sizeBytes = [first, second].reduce(
+    (sum, { rowCount, rowStrideBytes }) => sum + rowCount * rowStrideBytes,
+    0,
+  );
+  return { layer: plan.layer, first, second, sizeBytes };
 }
 
 function bindExperts(plan: ExpertsPlan, memory: WebAssembly.Memory): Experts {

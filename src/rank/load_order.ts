@@ -11,7 +11,7 @@ import type {
   RankPlan,
   VectorPlan,
 } from "./plan_types.ts";
-import { lengthOf } from "./shard.ts";
+import { lengthOf, type Range } from "./shard.ts";
 
 /** A matrix or vector of the plan and the arena it goes to. */
 export type Piece =
@@ -37,10 +37,15 @@ export function bytesToLoad(plan: RankPlan, tensors: ReadonlyMap<string, GgufTen
       bytes += rowBytes(tensors.get(piece.vector.tensor)!.type, lengthOf(piece.vector.range));
     } else if (lengthOf(piece.matrix.columns) > 0) {
       const tensor = tensors.get(piece.matrix.tensor)!;
-      bytes += lengthOf(piece.matrix.rows) * rowBytes(tensor.type, tensor.dims[0]);
+      bytes += lengthOf(fileRows(piece.matrix)) * rowBytes(tensor.type, tensor.dims[0]);
     }
   }
   return bytes;
+}
+
+/** Which rows of its tensor a matrix is read from. */
+export function fileRows({ rows, columns, isTransposed }: MatrixPlan): Range {
+  return isTransposed ? columns : rows;
 }
 
 type Part = { readonly matrix: MatrixPlan } | { readonly vector: VectorPlan };
@@ -76,10 +81,13 @@ function* partsOfExperts(plan: ExpertsPlan): Generator<Part> {
   if (plan.shared !== null) yield* partsOfDense(plan.shared);
 }
 
-function* partsOfDense({ gate, up, down }: DensePlan): Generator<Part> {
+function* partsOfDense({ gate, up, down, predictor }: DensePlan): Generator<Part> {
   if (gate !== null) yield* partsOf(gate);
   yield* partsOf(up);
   yield* partsOf(down);
+  if (predictor === null) return;
+  yield* partsOf(predictor.first);
+  yield* partsOf(predictor.second);
 }
 
 function* partsOf(matrix: MatrixPlan): Generator<Part> {

@@ -11,7 +11,7 @@ import type { GgufTensor } from "../gguf/types.ts";
 import { dequantize } from "../model/dequantize.ts";
 import { rowBytes } from "../model/dtypes.ts";
 import { COLUMN_GROUP_ROWS } from "../memory/column_layout.ts";
-import { piecesOf } from "./load_order.ts";
+import { fileRows, piecesOf } from "./load_order.ts";
 import type { MatrixPlan, RankPlan, VectorPlan } from "./plan_types.ts";
 import { lengthOf } from "./shard.ts";
 import { blockWeights, isQuantType, typeId } from "./weight_types.ts";
@@ -62,16 +62,20 @@ class ArenaLoader {
     const tensor = this.#tensor(plan.tensor);
     const fileRowBytes = rowBytes(tensor.type, tensor.dims[0]);
     const fitting = Math.floor(this.#input.plan.stagingBytes / fileRowBytes);
-    const rowsAtOnce = plan.isByColumns ? fitting - fitting % COLUMN_GROUP_ROWS : fitting;
+    const { layout } = plan;
+    const rowsAtOnce = layout === "columns" ? fitting - fitting % COLUMN_GROUP_ROWS : fitting;
     this.#requireStaging(plan.tensor, fileRowBytes);
     if (lengthOf(plan.columns) === 0) return;
-    for (let row = plan.rows.start; row < plan.rows.end; row += rowsAtOnce) {
-      const rows = Math.min(rowsAtOnce, plan.rows.end - row);
+    const { start, end } = fileRows(plan);
+    for (let row = start; row < end; row += rowsAtOnce) {
+      const rows = Math.min(rowsAtOnce, end - row);
       this.#stage(tensor, row * fileRowBytes, rows * fileRowBytes);
-      const target = plan.offsetBytes + (row - plan.rows.start) * plan.rowStrideBytes;
-      if (plan.isByColumns) this.#repackColumns(plan, { fileRowBytes, row, rows });
+      const target = plan.offsetBytes + (row - start) * plan.rowStrideBytes;
+      if (layout === "columns") this.#repackColumns(plan, { fileRowBytes, row, rows });
       else if (plan.type !== tensor.type) this.#widen(plan, tensor, { rows, target });
-      else this.#repack(plan, { fileRowBytes, rows, target });
+      else if (layout === "neurons" && !plan.isTransposed) {
+        this.#transpose(plan, { fileRowBytes, row, rows });
+      } else this.#repack(plan, { fileRowBytes, rows, target });
     }
   }
 
@@ -94,8 +98,9 @@ class ArenaLoader {
 
   #repack(plan: MatrixPlan, by: { fileRowBytes: number; rows: number; target: number }): void {
     const { fileRowBytes, rows, target } = by;
-    const columns = lengthOf(plan.columns);
-    const source = this.#stagingOffset + rowBytes(plan.type, plan.columns.start);
+    const own = plan.isTransposed ? plan.rows : plan.columns;
+    const columns = lengthOf(own);
+    const source = this.#stagingOffset + rowBytes(plan.type, own.start);
     const stride = plan.rowStrideBytes;
     if (isQuantType(plan.type)) {
       const blocks = Math.ceil(columns / blockWeights(plan.type));
@@ -117,6 +122,18 @@ class ArenaLoader {
     const [all, first] = [lengthOf(plan.rows), row - plan.rows.start];
     const id = typeId(type);
     this.#kernels.repack_columns(id, source, fileRowBytes, offsetBytes, all, first, rows, blocks);
+  }
+
+  /** Rows of floats from `row` on become columns of what lies neuron by neuron. */
+  #transpose(plan: MatrixPlan, by: { fileRowBytes: number; row: number; rows: number }): void {
+    const { fileRowBytes, row, rows } = by;
+    const { type, columns, offsetBytes, rowStrideBytes: stride } = plan;
+    const source = this.#stagingOffset + rowBytes(type, columns.start);
+    const weightBytes = rowBytes(type, 1);
+    const target = offsetBytes + (row - plan.rows.start) * weightBytes;
+    const count = lengthOf(columns);
+    this.#kernels
+      .repack_transposed(weightBytes, source, fileRowBytes, target, stride, rows, count);
   }
 
   /** Rows of a small matrix that is kept more exactly than the file has it. */

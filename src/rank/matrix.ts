@@ -3,7 +3,7 @@
  * kernel reads which form of activations; knows nothing of layers.
  */
 import type { Kernels } from "../../wasm/kernels.ts";
-import type { MatrixPlan } from "./plan_types.ts";
+import type { MatrixLayout, MatrixPlan } from "./plan_types.ts";
 import { lengthOf } from "./shard.ts";
 import { isQuantType, typeId, type WeightType } from "./weight_types.ts";
 
@@ -27,10 +27,12 @@ export interface Matrix {
   readonly columnCount: number;
   /** f32 [rowCount], or 0: none, or another rank's to add. */
   readonly bias: number;
-  /** Kept by columns (src/memory/column_layout.ts): one token skips those it multiplies by zero. */
-  readonly isByColumns: boolean;
-  /** Bytes of quants of one column; 0 where it is kept by rows. */
+  /** Unless it lies by rows, one token can leave out columns that it multiplies by zero. */
+  readonly layout: MatrixLayout;
+  /** Bytes that are not read where a column is left out; 0 where it lies by rows. */
   readonly columnStrideBytes: number;
+  /** Scratch of products with a matrix that lies neuron by neuron. */
+  readonly scratch: number;
 }
 
 export function matrixOf(plan: MatrixPlan): Matrix {
@@ -42,19 +44,22 @@ export function matrixOf(plan: MatrixPlan): Matrix {
     rowCount: lengthOf(plan.rows),
     columnCount: lengthOf(plan.columns),
     bias: plan.bias === null ? 0 : plan.bias.offsetBytes,
-    isByColumns: plan.isByColumns,
-    columnStrideBytes: plan.isByColumns ? columnBytes(plan) : 0,
+    layout: plan.layout,
+    columnStrideBytes: columnBytes(plan),
+    scratch: plan.scratchOffsetBytes,
   };
 }
 
-/** Two nibbles of quants a weight, or one. */
-function columnBytes({ type, rows }: MatrixPlan): number {
+/** By columns a weight has one nibble of quants or two, and its block's scales are read anyway. */
+function columnBytes({ type, rows, layout, rowStrideBytes }: MatrixPlan): number {
+  if (layout === "rows") return 0;
+  if (layout === "neurons") return rowStrideBytes;
   return type === "Q8_0" ? lengthOf(rows) : lengthOf(rows) / 2;
 }
 
 /** True when the matrix's kernel reads q8 tiles. */
 export function readsQ8(matrix: Matrix): boolean {
-  return isQuantType(matrix.type);
+  return isQuantType(matrix.type) && matrix.layout !== "neurons";
 }
 
 /** Writes the q8 form of the first k columns of n rows of activations. */
@@ -75,8 +80,13 @@ export function multiply(
   outStride: number,
 ): number {
   const { offsetBytes: w, rowStrideBytes: stride, rowCount: rows, columnCount: k } = m;
-  if (m.isByColumns) {
+  if (m.layout === "columns") {
     return kernels.matmul_q8_columns(m.typeId, w, rows, k, x.q8, n, out, outStride);
+  }
+  if (m.layout === "neurons") {
+    const { typeId, scratch } = m;
+    kernels.matmul_neurons(typeId, w, stride, k, rows, x.f32, x.stride, n, out, outStride, scratch);
+    return k;
   }
   switch (m.type) {
     case "F16":

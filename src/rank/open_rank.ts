@@ -5,8 +5,13 @@ import { check } from "../base/check.ts";
 import { TensorReader } from "../gguf/mod.ts";
 import type { GgufPart, GgufTensor } from "../gguf/types.ts";
 import { Control, type StepWords } from "../memory/control.ts";
-import { STEP_KIND_EXIT, STEP_KIND_FORWARD, STEP_KIND_READ } from "../memory/control_layout.ts";
 import type { Observation } from "../memory/observation.ts";
+import {
+  STEP_KIND_EXIT,
+  STEP_KIND_FORWARD,
+  STEP_KIND_READ,
+  STEP_KIND_REHEARSE,
+} from "../memory/control_layout.ts";
 import { dequantize } from "../model/dequantize.ts";
 import { ropeFrequencies } from "../model/rope.ts";
 import type { ModelConfig, RopeConfig } from "../model/types.ts";
@@ -93,7 +98,8 @@ export class RankRunner {
       this.#readWeights();
       return this.control.join();
     }
-    check(step.kind === STEP_KIND_FORWARD, "a step is read, forward or exit");
+    const isKnown = step.kind === STEP_KIND_FORWARD || step.kind === STEP_KIND_REHEARSE;
+    check(isKnown, "a step is read, forward, rehearsal or exit");
     this.rank.begin(step);
     return forward(this.rank);
   }

@@ -13,13 +13,23 @@ import {
   REGION_ALIGN_BYTES,
   SUPERBLOCK_WEIGHTS,
 } from "../memory/row_layout.ts";
-import type { LayerTensors, MatrixTensor, ModelDescription, VectorTensor } from "../model/types.ts";
+import { predictorObstacle } from "../model/powerinfer.ts";
+import type {
+  DenseTensors,
+  LayerTensors,
+  MatrixTensor,
+  ModelDescription,
+  PredictorTensors,
+  VectorTensor,
+} from "../model/types.ts";
 import { COLUMN_GROUP_ROWS } from "../memory/column_layout.ts";
 import { rowBytes } from "../model/dtypes.ts";
+import { isSilentKind } from "../model/silent_kinds.ts";
 import { type MatrixPart, norm, type Placer, planLayer } from "./plan_layer.ts";
 import type {
   KvType,
   LayerPlan,
+  MatrixLayout,
   MatrixPlan,
   RankPlan,
   VectorPlan,
@@ -27,10 +37,10 @@ import type {
 } from "./plan_types.ts";
 import { type KernelSizes, largestBlock, logitsRows, planWorkspace } from "./plan_workspace.ts";
 import { lengthOf, planShards, type Range, type Shard } from "./shard.ts";
-import { isSilentKind } from "./sparse_kinds.ts";
 import {
   blockWeights,
   canLieByColumns,
+  isQuantType,
   isWeightType,
   packedRowBytes,
   WEIGHT_TYPES,
@@ -52,6 +62,8 @@ export interface PlanOptions {
   readonly kvType: KvType | "auto";
   /** False: every neuron is computed, also those whose activation is zero. */
   readonly isSparse?: boolean;
+  /** False: predictors that the model has are not loaded. */
+  readonly hasPredictors?: boolean;
   /** For tests: arenas smaller than a memory can be. */
   readonly arenaBytesMax?: number;
   /** What the kernels say they need. */
@@ -72,6 +84,8 @@ export function planRanks(
   const { layers } = model.tensors;
   const typesOf = (matricesOf: (layer: LayerTensors) => readonly MatrixTensor[]) =>
     layers.flatMap(matricesOf).map(({ tensor }) => weightType(tensors, tensor));
+  const downsByRows = (layer: LayerTensors) =>
+    blocksOf(layer).filter((block) => !block.isDownTransposed).map(({ down }) => down);
   // Layers differ in their types, and the cuts are the same in all: the coarsest blocks decide.
   const coarsest = (types: WeightType[]) =>
     types.reduce((most, type) => Math.max(most, blockWeights(type)), 1);
@@ -80,7 +94,7 @@ export function planRanks(
     contextLength: options.contextLength,
     blocks: {
       attentionOutput: coarsest(typesOf((layer) => [layer.attentionOutput])),
-      down: coarsest(typesOf(downsOf)),
+      down: coarsest(typesOf(downsByRows)),
     },
   });
   const isExact = typesOf((layer) => [layer.key]).every((type) => type === "F32");
@@ -139,7 +153,9 @@ class RankPlanner implements Placer {
   readonly #workspaces: WorkspacePlan[] = [];
   readonly #stagingOffsets: number[] = [];
   readonly #stagingBytes: number;
+  readonly #isSilent: boolean;
   readonly #isSparse: boolean;
+  readonly #hasNeurons: boolean;
   readonly #strides: RankPlan["strides"];
   readonly #layers: LayerPlan[] = [];
   #embedding: MatrixPlan | null = null;
@@ -151,8 +167,14 @@ class RankPlanner implements Placer {
     this.arenaBytesMax = Math.min(input.options.arenaBytesMax ?? 4 * GiB, ARENA_BYTES_MAX - MiB);
     const { config } = input.model;
     const largest = Math.max(...[...input.tensors.values()].map((tensor) => tensor.sizeBytes));
-    this.#isSparse = input.options.isSparse !== false &&
-      isSilentKind(config.feedForward.activation) && config.experts === null;
+    this.#isSilent = isSilentKind(config.feedForward.activation) && config.experts === null;
+    this.#isSparse = this.#isSilent && input.options.isSparse !== false;
+    this.#hasNeurons = input.model.tensors.layers.flatMap(blocksOf).some((block) =>
+      this.#layoutOf(block.down, {
+        hasSilentColumns: this.#isSilent,
+        isTransposed: block.isDownTransposed,
+      }) === "neurons"
+    );
     const staged = Math.max(Math.min(largest, STAGING_BYTES_MAX), this.#leastStaging());
     this.#stagingBytes = alignUp(staged, REGION_ALIGN_BYTES);
     this.#strides = {
@@ -160,6 +182,7 @@ class RankPlanner implements Placer {
       attention: alignUp(lengthOf(input.shard.heads) * config.headDim, SUPERBLOCK_WEIGHTS),
       hidden: alignUp(largestBlock(input.shard), SUPERBLOCK_WEIGHTS),
       logits: this.#leads ? config.vocabSize : lengthOf(input.shard.vocab),
+      predictor: alignUp(this.#largestPredictor(), SUPERBLOCK_WEIGHTS),
     };
     this.openArena();
   }
@@ -189,7 +212,14 @@ class RankPlanner implements Placer {
     const arena = new ArenaBuilder();
     this.#arenas.push(arena);
     const { model: { config }, shard, options } = this.#in;
-    const input = { config, shard, strides: this.#strides, leads: this.#leads, ...options };
+    const input = {
+      config,
+      shard,
+      strides: this.#strides,
+      leads: this.#leads,
+      hasNeurons: this.#hasNeurons,
+      ...options,
+    };
     this.#workspaces.push(planWorkspace(arena, input));
     this.#stagingOffsets.push(arena.allocate("staging", "activations", this.#stagingBytes));
   }
@@ -222,7 +252,9 @@ class RankPlanner implements Placer {
         shard,
         rankIndex,
         tensors: tensors.layers[index],
-        isSparse: this.#isSparse,
+        index,
+        isSilent: this.#isSilent,
+        predictor: this.#predictorOf(index),
       }),
       keysOffsetBytes: this.#arena.allocate(`blk.${index}.keys`, "kv", keysBytes),
       valuesOffsetBytes: this.#arena.allocate(`blk.${index}.values`, "kv", valuesBytes),
@@ -254,30 +286,62 @@ class RankPlanner implements Placer {
     const { rows = { start: 0, end: matrix.rows }, columns = { start: 0, end: matrix.columns } } =
       part;
     const type = part.isWidened ? "F32" : weightType(this.#in.tensors, tensor);
-    const isByColumns = part.isByColumns === true && canLieByColumns(type, lengthOf(rows));
-    const rowStrideBytes = isByColumns
-      ? rowBytes(type, lengthOf(columns))
-      : packedRowBytes(type, lengthOf(columns));
-    const bytes = rowStrideBytes * lengthOf(rows);
+    const isTransposed = part.isTransposed === true;
+    const layout = this.#layoutOf(matrix, part);
+    const [packed, along] = layout === "neurons" ? [columns, rows] : [rows, columns];
+    const rowStrideBytes = layout === "columns"
+      ? rowBytes(type, lengthOf(along))
+      : packedRowBytes(type, lengthOf(along));
+    const bytes = rowStrideBytes * lengthOf(packed);
+    const workspace = this.#workspaces[this.#workspaces.length - 1];
     return {
       tensor,
       type,
-      rows: shift(rows, matrix.rowStart),
-      columns,
+      rows: isTransposed ? rows : shift(rows, matrix.rowStart),
+      columns: isTransposed ? shift(columns, matrix.rowStart) : columns,
       rowStrideBytes,
       offsetBytes: this.#arena.allocate(tensor, "weights", bytes),
       bias: bias === null || part.takesBias === false ? null : this.vector(bias, rows),
-      isByColumns,
+      layout,
+      isTransposed,
+      scratchOffsetBytes: layout === "neurons" ? workspace.neuronScratch : 0,
     };
+  }
+
+  /** The predictor that layer `index` will use, or null. */
+  #predictorOf(index: number): PredictorTensors | null {
+    const { model: { config, tensors }, options } = this.#in;
+    const { feedForward } = tensors.layers[index];
+    const isWanted = this.#isSparse && options.hasPredictors !== false;
+    if (!isWanted || feedForward.kind !== "dense") return null;
+    return predictorObstacle(config.feedForward, feedForward) === null
+      ? feedForward.predictor
+      : null;
+  }
+
+  /** Largest rank of a predictor; 0: there is none. */
+  #largestPredictor(): number {
+    const layers = this.#in.model.tensors.layers;
+    return Math.max(...layers.map((_, index) => this.#predictorOf(index)?.first.rows ?? 0));
+  }
+
+  /** Floats lie neuron by neuron also where all are computed: sums have the same bits then. */
+  #layoutOf({ tensor, rows }: MatrixTensor, part: MatrixPart): MatrixLayout {
+    if (part.isTransposed) return "neurons";
+    if (!part.hasSilentColumns) return "rows";
+    const type = weightType(this.#in.tensors, tensor);
+    if (!isQuantType(type)) return "neurons";
+    return this.#isSparse && canLieByColumns(type, rows) ? "columns" : "rows";
   }
 
   /** Matrices that are kept by columns are packed a group of rows at a time. */
   #leastStaging(): number {
     if (!this.#isSparse) return 0;
     const { model, tensors } = this.#in;
-    const downs = model.tensors.layers.flatMap(downsOf)
-      .filter(({ tensor, rows }) => canLieByColumns(tensors.get(tensor)!.type, rows))
-      .map(({ tensor, columns }) => rowBytes(tensors.get(tensor)!.type, columns));
+    const downs = model.tensors.layers.flatMap(blocksOf)
+      .filter(({ isDownTransposed }) => !isDownTransposed)
+      .filter(({ down }) => canLieByColumns(tensors.get(down.tensor)!.type, down.rows))
+      .map(({ down }) => rowBytes(tensors.get(down.tensor)!.type, down.columns));
     return COLUMN_GROUP_ROWS * Math.max(0, ...downs);
   }
 
@@ -315,11 +379,11 @@ function requireHeadKernel(headDim: number): void {
   );
 }
 
-/** All down projections of a layer. */
-function downsOf({ feedForward }: LayerTensors): readonly MatrixTensor[] {
-  if (feedForward.kind === "dense") return [feedForward.down];
+/** All feed-forward blocks of a layer: the dense one, or experts. */
+function blocksOf({ feedForward }: LayerTensors): readonly DenseTensors[] {
+  if (feedForward.kind === "dense") return [feedForward];
   const { experts, shared } = feedForward;
-  return [...experts, ...shared === null ? [] : [shared]].map(({ down }) => down);
+  return shared === null ? experts : [...experts, shared];
 }
 
 /** The tensor's type, if there are kernels for it. */

@@ -12,6 +12,7 @@ import type {
   MatrixTensor,
   ModelConfig,
   NormTensors,
+  PredictorTensors,
   VectorTensor,
 } from "../model/types.ts";
 import type {
@@ -21,9 +22,10 @@ import type {
   LayerPlan,
   MatrixPlan,
   NormPlan,
+  PredictorPlan,
   VectorPlan,
 } from "./plan_types.ts";
-import type { Range, Shard } from "./shard.ts";
+import { lengthOf, type Range, type Shard } from "./shard.ts";
 
 /** Which part of a matrix, and what becomes of it. */
 export interface MatrixPart {
@@ -34,8 +36,10 @@ export interface MatrixPart {
   readonly takesBias?: boolean;
   /** Kept as F32 whatever the tensor's type. */
   readonly isWidened?: boolean;
-  /** Kept by columns, if its type can be. */
-  readonly isByColumns?: boolean;
+  /** Its columns are neurons that may be silent: kept so that one can be left out, if it can be. */
+  readonly hasSilentColumns?: boolean;
+  /** The tensor holds it as [columns, rows]. */
+  readonly isTransposed?: boolean;
 }
 
 /** Lays weights into an arena. */
@@ -50,8 +54,12 @@ export interface LayerInput {
   readonly shard: Shard;
   readonly rankIndex: number;
   readonly tensors: LayerTensors;
-  /** Neurons that do not fire are skipped. */
-  readonly isSparse: boolean;
+  /** Number of the layer. */
+  readonly index: number;
+  /** Neurons are silent as a rule. */
+  readonly isSilent: boolean;
+  /** Guesses which of them; null: there is none, or it is not wanted. */
+  readonly predictor: PredictorTensors | null;
 }
 
 /** The weights of a layer's share. */
@@ -59,7 +67,7 @@ export type LayerWeights = Omit<LayerPlan, "arena" | "keysOffsetBytes" | "values
 
 /** @throws {UnsupportedModelError} when experts have biases. */
 export function planLayer(place: Placer, input: LayerInput): LayerWeights {
-  const { config, shard, rankIndex, tensors, isSparse } = input;
+  const { config, shard, rankIndex, tensors, isSilent, index } = input;
   const query = scale(shard.heads, config.headDim);
   const keyValue = scale(shard.kvHeads, config.headDim);
   const adds = rankIndex === 0; // what is added to a sum over ranks is added by one of them
@@ -75,7 +83,10 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     attentionPostNorm: norm(place, tensors.attentionPostNorm),
     feedForwardNorm: norm(place, tensors.feedForwardNorm),
     feedForward: feedForward.kind === "dense"
-      ? dense(place, feedForward, { neurons: shard.neurons, adds, isByColumns: isSparse })
+      ? {
+        ...dense(place, feedForward, { neurons: shard.neurons, adds, isSilent }),
+        predictor: predictor(place, input.predictor, { layer: index, neurons: shard.neurons }),
+      }
       : experts(place, feedForward, { shard, adds }),
     feedForwardPostNorm: norm(place, tensors.feedForwardPostNorm),
   };
@@ -104,15 +115,41 @@ function headNorm(
 function dense(
   place: Placer,
   tensors: DenseTensors,
-  by: { neurons: Range; adds: boolean; isByColumns?: boolean },
+  by: { neurons: Range; adds: boolean; isSilent?: boolean },
 ): DensePlan {
-  const { neurons, adds, isByColumns } = by;
-  const { gate, up, down } = tensors;
+  const { neurons, adds, isSilent: hasSilentColumns } = by;
+  const { gate, up, isDownTransposed: isTransposed } = tensors;
+  const stored = tensors.down;
+  const down = isTransposed ? { ...stored, rows: stored.columns, columns: stored.rows } : stored;
   return {
     kind: "dense",
     gate: gate === null ? null : place.matrix(gate, { rows: neurons }),
     up: place.matrix(up, { rows: neurons }),
-    down: place.matrix(down, { columns: neurons, takesBias: adds, isByColumns }),
+    down: place.matrix(down, {
+      columns: neurons,
+      takesBias: adds,
+      hasSilentColumns,
+      isTransposed,
+    }),
+    predictor: null,
+  };
+}
+
+/**
+ * Every rank computes all of the first matrix, which is small: sharing it would take a join. The
+ * second one's rows are the rank's neurons.
+ */
+function predictor(
+  place: Placer,
+  tensors: PredictorTensors | null,
+  by: { layer: number; neurons: Range },
+): PredictorPlan | null {
+  if (tensors === null || lengthOf(by.neurons) === 0) return null;
+  const { first, second } = tensors;
+  return {
+    layer: by.layer,
+    first: place.matrix(first, {}),
+    second: place.matrix(second, { rows: by.neurons }),
   };
 }
 

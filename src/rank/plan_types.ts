@@ -9,20 +9,31 @@ import type { WeightType } from "./weight_types.ts";
 /** Types of a cached key or value element. */
 export type KvType = "f16" | "f32";
 
-/** A block of a matrix in packed rows: rows × columns of a tensor, and what its products get. */
+/**
+ * How a matrix lies in an arena: packed rows (src/memory/row_layout.ts); by columns
+ * (column_layout.ts), which one token can leave out; or neuron by neuron: its columns as packed
+ * rows.
+ */
+export type MatrixLayout = "rows" | "columns" | "neurons";
+
+/** A block of a matrix: rows × columns of a tensor, how it lies, and what its products get. */
 export interface MatrixPlan {
   readonly tensor: string;
   /** The type it is kept in: the tensor's, or F32 where it is widened. */
   readonly type: WeightType;
-  /** Of the tensor; dimensions beyond the second are more rows. */
+  /** Of the tensor, dimensions beyond the second are more rows; its columns if `isTransposed`. */
   readonly rows: Range;
   readonly columns: Range;
   readonly offsetBytes: number;
+  /** From one packed row to the next; by columns rows have no places, but as many bytes. */
   readonly rowStrideBytes: number;
   /** [rows]: added to products; null also where another rank adds it. */
   readonly bias: VectorPlan | null;
-  /** Kept by columns: src/memory/column_layout.ts. Rows have no places then, but as many bytes. */
-  readonly isByColumns: boolean;
+  readonly layout: MatrixLayout;
+  /** The tensor holds it as [columns, rows]. */
+  readonly isTransposed: boolean;
+  /** Scratch of products with a matrix that lies neuron by neuron; else 0. */
+  readonly scratchOffsetBytes: number;
 }
 
 /** A piece of a vector, kept as f32. */
@@ -44,12 +55,23 @@ export interface HeadNormPlan {
   readonly weight: VectorPlan;
 }
 
+/** Guesses which neurons fire: second · relu(first · residual stream). */
+export interface PredictorPlan {
+  /** Number of its layer. */
+  readonly layer: number;
+  /** All of it, on every rank. */
+  readonly first: MatrixPlan;
+  /** Rows of this rank's neurons. */
+  readonly second: MatrixPlan;
+}
+
 /** Neurons: rows of gate and up, columns of down. */
 export interface DensePlan {
   readonly kind: "dense";
   readonly gate: MatrixPlan | null;
   readonly up: MatrixPlan;
   readonly down: MatrixPlan;
+  readonly predictor: PredictorPlan | null;
 }
 
 /** A share of every expert. */
@@ -107,6 +129,13 @@ export interface WorkspacePlan {
   /** Which neurons fire, u32 [neurons], and what was skipped so far, f64 [2]: sparse_block.ts. */
   readonly fired: number;
   readonly skipped: number;
+  /** What predictors have between their matrices, [n, predictorStride], and as q8 tiles. */
+  readonly predictor: number;
+  readonly predictorQ8: number;
+  /** How well they predict, and which are used, f64 [layers, 4]: predictors.ts. */
+  readonly recall: number;
+  /** Scratch of products with neurons' rows; empty where no matrix lies so. */
+  readonly neuronScratch: number;
   /** What neurons give, [n, hiddenStride], and as q8 tiles. */
   readonly hidden: number;
   readonly hiddenQ8: number;
@@ -150,6 +179,8 @@ export interface WorkspaceStrides {
    * others' logits behind its own, where it computed them.
    */
   readonly logits: number;
+  /** Of the largest predictor; 0 where there is none. */
+  readonly predictor: number;
 }
 
 export interface RankPlan {

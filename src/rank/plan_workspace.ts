@@ -4,9 +4,13 @@ import type { ModelConfig } from "../model/types.ts";
 import type { RoutingWorkspacePlan, WorkspacePlan, WorkspaceStrides } from "./plan_types.ts";
 import { lengthOf, type Shard } from "./shard.ts";
 
-/** The two sizes that only the kernels know. */
+/** Numbers that are kept of each layer's predictor: predictors.ts. */
+export const RECALL_FIELDS = 4;
+
+/** The sizes that only the kernels know. */
 export interface KernelSizes {
   q8_bytes(n: number, k: number): number;
+  neurons_scratch_bytes(d: number): number;
   attention_scratch_bytes(n: number, heads: number, groupSize: number, headDim: number): number;
 }
 
@@ -15,6 +19,8 @@ export interface WorkspaceInput {
   readonly shard: Shard;
   readonly strides: WorkspaceStrides;
   readonly chunkTokens: number;
+  /** Some matrix lies neuron by neuron. */
+  readonly hasNeurons: boolean;
   /** Chooses tokens: rank 0. */
   readonly leads: boolean;
   readonly sizes: KernelSizes;
@@ -43,6 +49,11 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     up: floats("up", neurons),
     fired: bytes("fired", neurons * 4),
     skipped: bytes("skipped", 16),
+    ...planPredictors(arena, input),
+    neuronScratch: bytes(
+      "neurons.scratch",
+      input.hasNeurons ? sizes.neurons_scratch_bytes(config.embeddingLength) : 0,
+    ),
     hidden: floats("hidden", strides.hidden),
     hiddenQ8: bytes("hidden.q8", sizes.q8_bytes(n, Math.max(1, neurons))),
     partials: [floats("partial.0", strides.embedding), floats("partial.1", strides.embedding)],
@@ -60,6 +71,19 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     logits: bytes("logits", logitsRows(n) * strides.logits * 4),
     candidates: bytes("candidates", input.leads ? config.vocabSize * 4 : 0),
     routing: planRouting(arena, input),
+  };
+}
+
+function planPredictors(
+  arena: ArenaBuilder,
+  { config, strides: { predictor: stride }, chunkTokens: n, sizes }: WorkspaceInput,
+): Pick<WorkspacePlan, "predictor" | "predictorQ8" | "recall"> {
+  const bytes = (name: string, size: number) =>
+    arena.allocate(name, "activations", stride === 0 ? 0 : size);
+  return {
+    predictor: bytes("predictor", n * stride * 4),
+    predictorQ8: bytes("predictor.q8", sizes.q8_bytes(n, Math.max(1, stride))),
+    recall: bytes("recall", config.blockCount * RECALL_FIELDS * 8),
   };
 }
 

@@ -64,6 +64,35 @@ export class Residual {
     return read;
   }
 
+  /**
+   * partial += Σ values[j] · column list[j] of a matrix that lies neuron by neuron, + bias, of the
+   * step's only token. list: address of u32 [count], or 0: j itself; values: of f32 [count].
+   * @returns how many columns were read: those whose value is not zero.
+   */
+  addFired(matrix: Matrix, list: number, values: number, count: number): number {
+    const { kernels, space, config: { embeddingLength: d }, plan, partial } = this.#state;
+    const { typeId, offsetBytes: w, rowStrideBytes, columnCount: neurons, scratch } = matrix;
+    const to = this.#isEmpty ? partial : space.incoming;
+    const read = kernels
+      .matmul_fired_neurons(
+        typeId,
+        w,
+        rowStrideBytes,
+        neurons,
+        d,
+        list,
+        values,
+        count,
+        to,
+        scratch,
+      );
+    const stride = plan.strides.embedding;
+    if (matrix.bias !== 0) kernels.add_bias_f32(to, stride, matrix.bias, 1, d);
+    if (!this.#isEmpty) kernels.add_f32(partial, stride, space.incoming, stride, 1, d);
+    this.#isEmpty = false;
+    return read;
+  }
+
   /** partial[rows[j]] += matrix · x[j], for `count` tokens; rows is an address of u32 [count]. */
   addRows(matrix: Matrix, x: Activations, rows: number, count: number): void {
     const { kernels, space, config, plan, partial, n } = this.#state;

@@ -6,6 +6,7 @@
 import type { Kernels } from "../../wasm/kernels.ts";
 import { check } from "../base/check.ts";
 import type { StepWords } from "../memory/control.ts";
+import { STEP_KIND_REHEARSE } from "../memory/control_layout.ts";
 import { fillRopeTable, type RopeFrequencies } from "../model/rope.ts";
 import type { ModelConfig } from "../model/types.ts";
 import { ArenaViews, type StepViews } from "./arena_views.ts";
@@ -32,6 +33,8 @@ export interface Inputs {
   readonly normed: Activations;
   readonly attention: Activations;
   readonly hidden: Activations;
+  /** Between the matrices of a predictor. */
+  readonly predictor: Activations;
 }
 
 /**
@@ -47,6 +50,8 @@ export interface Fractions {
   readonly residualScale: number;
   readonly logitScale: number;
   readonly logitSoftCap: number;
+  /** The largest f32 below the predictors' threshold: what is above it is predicted to fire. */
+  readonly belowThreshold: number;
 }
 
 /** Fields change in `begin`, `carryTo` and `takeTurn` only. */
@@ -61,6 +66,8 @@ export class StepState {
   position = 0;
   /** For how many of the last ones logits are wanted. */
   logitsCount = 0;
+  /** Predictors are compared with what fires: all neurons are computed. */
+  isRehearsal = false;
   /** Views of the lengths that n tokens have. */
   views: StepViews;
   arena = 0;
@@ -105,6 +112,7 @@ export class StepState {
     this.n = step.tokenCount;
     this.position = step.position;
     this.logitsCount = step.logitsCount;
+    this.isRehearsal = step.kind === STEP_KIND_REHEARSE;
     this.views = this.arenaViews.forTokens(step.tokenCount);
     this.#enterArena(0);
     const tables = this.arenaViews.ropes;
@@ -144,12 +152,13 @@ export class StepState {
 }
 
 function inputsOf(space: WorkspacePlan, plan: RankPlan): Inputs {
-  const { embedding, attention, hidden } = plan.strides;
+  const { embedding, attention, hidden, predictor } = plan.strides;
   return {
     residual: { f32: space.residual, stride: embedding, q8: space.normedQ8 },
     normed: { f32: space.normed, stride: embedding, q8: space.normedQ8 },
     attention: { f32: space.attention, stride: attention, q8: space.attentionQ8 },
     hidden: { f32: space.hidden, stride: hidden, q8: space.hiddenQ8 },
+    predictor: { f32: space.predictor, stride: predictor, q8: space.predictorQ8 },
   };
 }
 
@@ -162,6 +171,7 @@ function boxedFractions(config: ModelConfig): Fractions {
     residualScale: null,
     logitScale: null,
     logitSoftCap: null,
+    belowThreshold: null,
   };
   boxed.epsilon = config.norm.epsilon;
   boxed.attentionScale = config.attentionScale;
@@ -170,5 +180,15 @@ function boxedFractions(config: ModelConfig): Fractions {
   boxed.residualScale = config.residualScale;
   boxed.logitScale = config.logitScale;
   boxed.logitSoftCap = config.logitSoftCap;
+  boxed.belowThreshold = floatBelow(config.predictorThreshold);
   return boxed as Fractions;
+}
+
+/** The largest f32 below the f32 nearest to x. */
+function floatBelow(x: number): number {
+  const value = new Float32Array([x]);
+  const bits = new Int32Array(value.buffer);
+  if (value[0] === 0) return -(2 ** -149);
+  bits[0] += value[0] > 0 ? -1 : 1;
+  return value[0];
 }

@@ -25,16 +25,24 @@ export interface FeedForwardInputs {
   readonly h: Float64Array;
   /** The residual stream at the layer's beginning, [n, d]. */
   readonly layerInput: Float64Array;
+  /** What `h` is the norm of, [n, d]: predictors read it. */
+  readonly residual: Float64Array;
 }
 
 /** Blocks of one model. */
 export class ReferenceBlocks {
   readonly #config: ModelConfig;
   readonly #weights: ReferenceWeights;
+  readonly #usesPredictors: boolean;
 
-  constructor(config: ModelConfig, weights: ReferenceWeights) {
+  constructor(
+    config: ModelConfig,
+    weights: ReferenceWeights,
+    options: { usesPredictors?: boolean } = {},
+  ) {
     this.#config = config;
     this.#weights = weights;
+    this.#usesPredictors = options.usesPredictors ?? false;
   }
 
   /** W · h + b, [n, rows]; h [n, columns]. */
@@ -66,24 +74,49 @@ export class ReferenceBlocks {
 
   /** What the block adds to the residual stream, [n, d]. */
   feedForward(
-    { h, layerInput }: FeedForwardInputs,
+    { h, layerInput, residual }: FeedForwardInputs,
     tensors: DenseTensors | ExpertTensors,
     show: Show,
   ): Float64Array {
-    if (tensors.kind === "dense") return this.#dense(h, tensors, show);
+    if (tensors.kind === "dense") {
+      const predicted = this.#usesPredictors ? this.#predict(residual, tensors) : null;
+      return this.#dense(h, tensors, show, predicted);
+    }
     const { experts } = this.#config;
     const reads = experts?.routerInput === "layerInput" ? layerInput : h;
     return this.#mix(h, show("router", this.project(reads, tensors.router)), tensors);
   }
 
-  /** Wdown · (act(Wgate·h) · (Wup·h)), or Wdown · act(Wup·h) without a gate. */
-  #dense(h: Float64Array, tensors: DenseTensors, show: Show): Float64Array {
+  /** 1 for neurons whose Wsecond · relu(Wfirst · r) is at least the threshold, else 0; or null. */
+  #predict(residual: Float64Array, { predictor }: DenseTensors): Float64Array | null {
+    if (predictor === null) return null;
+    const { predictorThreshold } = this.#config;
+    const between = activate("relu", this.project(residual, predictor.first));
+    const logits = this.project(between, predictor.second);
+    return logits.map((logit) => logit >= predictorThreshold ? 1 : 0);
+  }
+
+  /**
+   * Wdown · (act(Wgate·h) · (Wup·h)), or Wdown · act(Wup·h) without a gate; neurons that are not
+   * predicted count as 0.
+   */
+  #dense(
+    h: Float64Array,
+    tensors: DenseTensors,
+    show: Show,
+    predicted: Float64Array | null = null,
+  ): Float64Array {
     const { activation, activatesUp } = this.#config.feedForward;
     const gate = tensors.gate && show("gate", this.project(h, tensors.gate));
     const product = show("up", this.project(h, tensors.up));
     const up = activatesUp ? activate(activation, product) : product;
     const neurons = gate ? activateMul(activation, gate, up) : activate(activation, product);
-    return this.project(show("neurons", neurons), tensors.down);
+    const kept = predicted ? neurons.map((value, i) => value * predicted[i]) : neurons;
+    const hidden = show("neurons", kept);
+    const { down, isDownTransposed } = tensors;
+    if (!isDownTransposed) return this.project(hidden, down);
+    const out = matmul(this.#weights.transposed(down), hidden, down.rows);
+    return down.bias === null ? out : addBias(out, this.#weights.vector(down.bias));
   }
 
   /** Σ weight · expert(h) over the chosen experts of each token, and the shared one's part. */

@@ -27,6 +27,8 @@ export interface ReferenceOptions {
   readonly onTensor?: (name: string, data: Float64Array) => void;
   /** Tokens that will be used; left out: the trained context. */
   readonly contextLength?: number;
+  /** Neurons that the model's predictors do not name count as silent. Default: no. */
+  readonly usesPredictors?: boolean;
   /** What the file's model is taken for; left out: what it says it is. */
   readonly description?: ModelDescription;
 }
@@ -65,7 +67,7 @@ export class ReferenceModel {
     this.config = config;
     this.#tensors = tensors;
     this.#weights = new ReferenceWeights(file, options.reader);
-    this.#blocks = new ReferenceBlocks(config, this.#weights);
+    this.#blocks = new ReferenceBlocks(config, this.#weights, options);
     this.#frequencies = config.ropes.map((each) =>
       ropeFrequencies(each, each.factors && this.#weights.vector(each.factors))
     );
@@ -108,7 +110,8 @@ export class ReferenceModel {
     const y = show("attention out", add(x, scaled(attended)));
 
     const reads = hasParallelBlocks ? attends : blocks.norm(y, tensors.feedForwardNorm);
-    const inputs = { h: show("feed-forward norm", reads), layerInput: x };
+    const h = show("feed-forward norm", reads);
+    const inputs = { h, layerInput: x, residual: hasParallelBlocks ? x : y };
     const neurons = blocks.feedForward(inputs, tensors.feedForward, show);
     const fed = blocks.norm(neurons, tensors.feedForwardPostNorm);
     return show("feed-forward out", add(y, scaled(fed)));

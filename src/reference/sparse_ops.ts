@@ -25,6 +25,18 @@ export function matmulRows(w: Numbers, x: Numbers, list: readonly number[]): Flo
   });
 }
 
+/** out[r] = Σ_j values[j] · w[list[j], r]; w [neurons, d]. */
+export function sumOfRows(
+  w: Numbers,
+  { values, list, d }: { values: Numbers; list: readonly number[]; d: number },
+): Float64Array {
+  const out = new Float64Array(d);
+  list.forEach((row, j) => {
+    for (let r = 0; r < d; r++) out[r] += values[j] * w[row * d + r];
+  });
+  return out;
+}
+
 /** out[r] = Σ of w[r, i] · act[i] over the columns whose quant is not zero; and their count. */
 export function matmulColumns(
   w: Numbers,

@@ -26,6 +26,13 @@ export class ReferenceWeights {
     return this.#piece(tensor, rowStart * columns, rows * columns);
   }
 
+  /** The transpose, [columns · rows], row-major. */
+  transposed(matrix: MatrixTensor): Float32Array {
+    const { rows, columns } = matrix;
+    const values = this.matrix(matrix);
+    return Float32Array.from(values, (_, i) => values[(i % rows) * columns + Math.floor(i / rows)]);
+  }
+
   /** [length]. */
   vector({ tensor, start, length }: VectorTensor): Float32Array {
     return this.#piece(tensor, start, length);

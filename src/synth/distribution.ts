@@ -24,11 +24,16 @@ export function weightDistribution(tensor: PlannedTensor, model: { tied: boolean
     case "bias":
       return { mean: 0, deviation: 0.3 };
     case "gate":
+    case "up":
     case "matrix":
+    case "predictorIn":
+    case "predictorOut":
       return { mean: 0, deviation: fan };
     case "residual":
       // The output row of the last token answers to its own embedding: blocks must drown that out.
       return { mean: 0, deviation: model.tied ? 4 * fan : fan };
+    case "residualByNeuron":
+      return { mean: 0, deviation: 1 / Math.sqrt(tensor.dims[1]) };
     case "output":
       return { mean: 0, deviation: LOGITS_DEVIATION * fan };
     case "embedding":

@@ -4,21 +4,47 @@
  */
 import { f32, type MetadataEntry, text, u32 } from "../gguf/mod.ts";
 import { chooseTypes, FILE_TYPES, type Quant, type WeightType } from "../quantize/mod.ts";
+import { planFeedForward } from "./feed_forward_layout.ts";
 import type { ModelShape } from "./shapes.ts";
 
 /**
- * What a tensor is for, as far as its values depend on it; "residual" is a matrix whose product is
- * added to the residual stream.
+ * What a tensor is for, as far as its values depend on it. "residual" is a matrix whose product is
+ * added to the residual stream, "residualByNeuron" the same with a row for each neuron;
+ * "predictorIn" and "predictorOut" are the two maps of a predictor of silent neurons.
  */
-export type TensorRole = "embedding" | "output" | "norm" | "bias" | "gate" | "matrix" | "residual";
+export type TensorRole =
+  | "embedding"
+  | "output"
+  | "norm"
+  | "bias"
+  | "gate"
+  | "up"
+  | "matrix"
+  | "residual"
+  | "residualByNeuron"
+  | "predictorIn"
+  | "predictorOut";
 
 /** A tensor of a model that is made up. */
 export interface PlannedTensor {
   readonly name: string;
   readonly role: TensorRole;
   readonly type: WeightType;
-  /** ggml order: columns first. */
+  /** ggml order: columns first; what is beyond the second is more rows. */
   readonly dims: readonly number[];
+}
+
+/** Rows of a matrix, all experts' together. */
+export function rowCount({ dims }: PlannedTensor): number {
+  return dims.slice(1).reduce((product, dimension) => product * dimension, 1);
+}
+
+/** What a file may have beside the tensors of its shape. */
+export interface Extras {
+  /** Hidden units of the predictors; left out: there are none. */
+  readonly predictorRank?: number;
+  /** Down matrices as PowerInfer has them, a row for each neuron. */
+  readonly downByNeuron?: boolean;
 }
 
 /** The metadata of a model without its tokenizer. */
@@ -36,13 +62,35 @@ export function modelMetadata(
     [`${arch}.embedding_length`, u32(shape.embeddingLength)],
     [`${arch}.block_count`, u32(shape.blockCount)],
     [`${arch}.feed_forward_length`, u32(shape.feedForwardLength)],
+    ...expertMetadata(shape),
     [`${arch}.attention.head_count`, u32(shape.headCount)],
     [`${arch}.attention.head_count_kv`, u32(shape.headCountKv)],
     [`${arch}.attention.layer_norm_rms_epsilon`, f32(shape.rmsEpsilon)],
     ...shape.headDim === undefined ? [] : headLengths(arch, shape.headDim),
+    ...shape.slidingWindow === undefined
+      ? []
+      : [[`${arch}.attention.sliding_window`, u32(shape.slidingWindow)] as const],
     [`${arch}.rope.dimension_count`, u32(headDimOf(shape))],
     [`${arch}.rope.freq_base`, f32(shape.ropeBase)],
     [`${arch}.vocab_size`, u32(shape.vocabSize)],
+  ];
+}
+
+/** GGUF's number for sigmoid gating. */
+const SIGMOID = 2;
+
+function expertMetadata(shape: ModelShape): MetadataEntry[] {
+  const { architecture: arch, experts } = shape;
+  if (experts === undefined) return [];
+  const own: MetadataEntry[] = [
+    [`${arch}.expert_count`, u32(experts.count)],
+    [`${arch}.expert_used_count`, u32(experts.usedCount)],
+  ];
+  if (arch === "llama") return own;
+  return [
+    ...own,
+    [`${arch}.expert_feed_forward_length`, u32(shape.feedForwardLength)],
+    [`${arch}.expert_gating_func`, u32(SIGMOID)],
   ];
 }
 
@@ -55,19 +103,34 @@ function headDimOf(shape: ModelShape): number {
 }
 
 /** All tensors of a model; matrices have the types that `quant` gives them, vectors are F32. */
-export function modelTensors(shape: ModelShape, quant: Quant): PlannedTensor[] {
-  const tensors = floatTensors(shape);
+export function modelTensors(
+  shape: ModelShape,
+  quant: Quant,
+  extras: Extras = {},
+): PlannedTensor[] {
+  const tensors = floatTensors(shape, extras);
   const chosen = chooseTypes(tensors, quant);
-  return tensors.map((tensor) => ({ ...tensor, type: chosen.get(tensor.name)?.type ?? "F32" }));
+  return tensors.map((tensor) => {
+    const isPredictor = tensor.role === "predictorIn" || tensor.role === "predictorOut";
+    if (isPredictor) return { ...tensor, type: predictorType(quant) };
+    return { ...tensor, type: chosen.get(tensor.name)?.type ?? "F32" };
+  });
 }
 
-function floatTensors(shape: ModelShape): PlannedTensor[] {
+/** PowerInfer's rule, and floats for floats. */
+function predictorType(quant: Quant): WeightType {
+  if (quant === "Q4_0" || quant === "F32") return quant;
+  return quant === "F16" || quant === "BF16" ? "F16" : "Q5_0";
+}
+
+function floatTensors(shape: ModelShape, extras: Extras): PlannedTensor[] {
   const { embeddingLength: width, vocabSize } = shape;
   const tensors: PlannedTensor[] = [
     { name: "token_embd.weight", role: "embedding", type: "F32", dims: [width, vocabSize] },
   ];
   for (let block = 0; block < shape.blockCount; block++) {
-    tensors.push(...blockTensors(shape, `blk.${block}`));
+    tensors.push(...planAttention(shape, `blk.${block}`));
+    tensors.push(...planFeedForward(shape, `blk.${block}`, extras));
   }
   tensors.push({ name: "output_norm.weight", role: "norm", type: "F32", dims: [width] });
   if (!shape.tied) {
@@ -76,8 +139,8 @@ function floatTensors(shape: ModelShape): PlannedTensor[] {
   return tensors;
 }
 
-function blockTensors(shape: ModelShape, block: string): PlannedTensor[] {
-  const { embeddingLength: width, feedForwardLength: neurons } = shape;
+function planAttention(shape: ModelShape, block: string): PlannedTensor[] {
+  const { embeddingLength: width } = shape;
   const headDim = headDimOf(shape);
   const queryWidth = headDim * shape.headCount;
   const keyWidth = headDim * shape.headCountKv;
@@ -110,9 +173,5 @@ function blockTensors(shape: ModelShape, block: string): PlannedTensor[] {
     ...biases,
     ...headNorms,
     matrix("attn_output", [queryWidth, width], "residual"),
-    vector("ffn_norm.weight", "norm", width),
-    matrix("ffn_gate", [width, neurons], "gate"),
-    matrix("ffn_up", [width, neurons]),
-    matrix("ffn_down", [neurons, width], "residual"),
   ];
 }

@@ -2,3 +2,4 @@
 export { type Quant, QUANTS, type WeightType } from "../quantize/mod.ts";
 export { synthesize, type SynthesizeOptions, type SynthesizeResult } from "./synthesize.ts";
 export { type ModelShape, type ShapeName, SHAPES } from "./shapes.ts";
+export { describeShapes, type ShapeSummary } from "./describe_shapes.ts";

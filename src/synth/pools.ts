@@ -2,7 +2,7 @@
 import { rowBytes } from "../model/dtypes.ts";
 import { encodeWeights } from "../quantize/mod.ts";
 import { weightDistribution } from "./distribution.ts";
-import type { PlannedTensor } from "./layout.ts";
+import { type PlannedTensor, rowCount } from "./layout.ts";
 import type { SeededRandom } from "./seeded_random.ts";
 import type { ModelShape } from "./shapes.ts";
 import { WeightPool } from "./weight_pool.ts";
@@ -21,7 +21,7 @@ export class Pools {
   /** The data of a tensor. */
   pieces(tensor: PlannedTensor): Iterable<Uint8Array> {
     if (tensor.dims.length === 1) return [this.vector(tensor)];
-    return this.of(tensor).pieces(rowBytes(tensor.type, tensor.dims[0]) * tensor.dims[1]);
+    return this.of(tensor).pieces(rowBytes(tensor.type, tensor.dims[0]) * rowCount(tensor));
   }
 
   /** A norm or a bias. */

@@ -2,10 +2,12 @@
 
 /** Everything that decides which tensors a model has and how large they are. */
 export interface ModelShape {
-  readonly architecture: "llama" | "qwen2" | "qwen3";
+  readonly architecture: "llama" | "qwen2" | "qwen3" | "bamboo" | "smallthinker";
   readonly blockCount: number;
   readonly embeddingLength: number;
+  /** Neurons of a block, or of one expert. */
   readonly feedForwardLength: number;
+  readonly experts?: { readonly count: number; readonly usedCount: number };
   readonly headCount: number;
   readonly headCountKv: number;
   /** Left out: embeddingLength / headCount. */
@@ -17,7 +19,42 @@ export interface ModelShape {
   readonly ropeBase: number;
   /** True when the output projection is the embedding table. */
   readonly tied: boolean;
+  /**
+   * What the file says of its neurons, because it is not what the family computes. Left out: the
+   * family's, and with `--sparsity` ReLU.
+   */
+  readonly activation?: "relu" | "drelu";
+  /** Tokens that windowed layers see. Left out: all layers see everything. */
+  readonly slidingWindow?: number;
+  /** Hidden units of a predictor, a multiple of 32. Left out: see `predictorRank`. */
+  readonly predictorRank?: number;
 }
+
+/** True when the family's files need not say that their neurons are ReLU's. */
+export function isReluFamily({ architecture }: ModelShape): boolean {
+  return architecture === "bamboo" || architecture === "smallthinker";
+}
+
+/** True when both halves of a neuron pass through ReLU. */
+export function rectifiesUp({ architecture, activation }: ModelShape): boolean {
+  return architecture === "bamboo" || activation === "drelu";
+}
+
+/** Predictors' share of the weights of their neurons: that of Bamboo-7B's files. */
+const PREDICTOR_SHARE = 0.133;
+/** Block of the types that predictors have. */
+const RANK_STEP = 32;
+
+/** Hidden units of the predictors of such a model, where nobody says. */
+export function predictorRank(shape: ModelShape): number {
+  if (shape.predictorRank !== undefined) return shape.predictorRank;
+  const { embeddingLength: width, feedForwardLength: neurons } = shape;
+  const rank = PREDICTOR_SHARE * 3 * width * neurons / (width + neurons);
+  return Math.max(PREDICTOR_RANK_MIN, RANK_STEP * Math.round(rank / RANK_STEP));
+}
+
+/** Fewer hidden units cannot tell neurons apart: see predictor.ts. */
+export const PREDICTOR_RANK_MIN = 5 * RANK_STEP;
 
 /**
  * Real models by the name that `synth --shape` takes. Biases follow from "qwen2", norms of heads
@@ -117,6 +154,113 @@ export const SHAPES = {
     rmsEpsilon: 1e-6,
     ropeBase: 1000000,
     tied: true,
+  },
+  // TurboSparse-Mistral-7B, too. Its sliding window is left out, as Mistral's is.
+  "bamboo-7b": {
+    architecture: "bamboo",
+    blockCount: 32,
+    embeddingLength: 4096,
+    feedForwardLength: 14336,
+    headCount: 32,
+    headCountKv: 8,
+    vocabSize: 32000,
+    contextLength: 32768,
+    rmsEpsilon: 1e-5,
+    ropeBase: 10000,
+    tied: false,
+  },
+  // ProSparse-7B, too, but for the threshold of its FATReLU.
+  "relullama-7b": {
+    architecture: "llama",
+    activation: "relu",
+    blockCount: 32,
+    embeddingLength: 4096,
+    feedForwardLength: 11008,
+    headCount: 32,
+    headCountKv: 32,
+    vocabSize: 32000,
+    contextLength: 4096,
+    rmsEpsilon: 1e-5,
+    ropeBase: 10000,
+    tied: false,
+    predictorRank: 1696,
+  },
+  "relullama-13b": {
+    architecture: "llama",
+    activation: "relu",
+    blockCount: 40,
+    embeddingLength: 5120,
+    feedForwardLength: 13824,
+    headCount: 40,
+    headCountKv: 40,
+    vocabSize: 32000,
+    contextLength: 4096,
+    rmsEpsilon: 1e-5,
+    ropeBase: 10000,
+    tied: false,
+    predictorRank: 2112,
+  },
+  // In the form of its llama-format files: scales folded into two tables, plain ReLU.
+  "minicpm-s-1b": {
+    architecture: "llama",
+    activation: "relu",
+    blockCount: 52,
+    embeddingLength: 1536,
+    feedForwardLength: 3840,
+    headCount: 24,
+    headCountKv: 8,
+    vocabSize: 73440,
+    contextLength: 4096,
+    rmsEpsilon: 1e-5,
+    ropeBase: 10000,
+    tied: false,
+  },
+  "turbosparse-mixtral-47b": {
+    architecture: "llama",
+    activation: "drelu",
+    blockCount: 32,
+    embeddingLength: 4096,
+    feedForwardLength: 14336,
+    experts: { count: 8, usedCount: 2 },
+    headCount: 32,
+    headCountKv: 8,
+    vocabSize: 57024,
+    contextLength: 32768,
+    rmsEpsilon: 1e-5,
+    ropeBase: 1000000,
+    tied: false,
+    predictorRank: 1024,
+  },
+  "smallthinker-4b": {
+    architecture: "smallthinker",
+    blockCount: 32,
+    embeddingLength: 1536,
+    feedForwardLength: 768,
+    experts: { count: 32, usedCount: 4 },
+    headCount: 12,
+    headCountKv: 2,
+    headDim: 128,
+    vocabSize: 151936,
+    contextLength: 32768,
+    rmsEpsilon: 1e-6,
+    ropeBase: 1500000,
+    tied: false,
+  },
+  "smallthinker-21b": {
+    architecture: "smallthinker",
+    blockCount: 52,
+    embeddingLength: 2560,
+    feedForwardLength: 768,
+    experts: { count: 64, usedCount: 6 },
+    headCount: 28,
+    headCountKv: 4,
+    headDim: 128,
+    vocabSize: 151936,
+    contextLength: 16384,
+    rmsEpsilon: 1e-6,
+    ropeBase: 1500000,
+    tied: false,
+    slidingWindow: 4096,
   },
 } as const satisfies Readonly<Record<string, ModelShape>>;
 

@@ -15,6 +15,8 @@ const RATE_MAX = 0.95;
 /** What `firingThresholds` accepts: beyond, single neurons decide. */
 export const SPARSITY_MIN = 0.1;
 export const SPARSITY_MAX = 0.999;
+/** As `SPARSITY_MIN`, where two halves of a neuron must fire. */
+export const DRELU_SPARSITY_MIN = 0.2;
 
 /** A rule for drawing neurons' thresholds. */
 export interface FiringThresholds {

@@ -12,19 +12,18 @@ import {
   TensorReader,
   type TensorSpec,
   writeGguf,
-  type WriteProgress,
+  type WriteOptions,
 } from "../gguf/mod.ts";
 import type { PredictorMatrix, TrainedPredictor } from "./trained_predictor.ts";
 
 /** What to write. */
-export interface WritePredictorsOptions {
+export interface WritePredictorsOptions extends WriteOptions {
   /** Path of a model; the first part of a split one stands for all. */
   readonly input: string;
   /** Path of the new file; what is there is replaced when the new file is complete. */
   readonly out: string;
   /** One a layer, the first layer's first. */
   readonly predictors: readonly TrainedPredictor[];
-  readonly onProgress?: WriteProgress;
 }
 
 const COPY_BYTES = 4 << 20;
@@ -36,15 +35,16 @@ const THRESHOLD = 0;
  * @returns bytes of the file.
  * @throws {UsageError} when `out` is the input or a folder.
  * @throws {ModelFormatError} when the input cannot be read.
+ * @throws the signal's reason when it is aborted.
  */
-export function writePredictors(options: WritePredictorsOptions): number {
-  const { input, out, predictors, onProgress } = options;
+export async function writePredictors(options: WritePredictorsOptions): Promise<number> {
+  const { input, out, predictors } = options;
   const file = openGguf(input);
   checkOutput(out, file);
   using reader = TensorReader.open(file);
   const buffer = new Uint8Array(COPY_BYTES);
   const kept = [...file.tensors.values()].filter(({ name }) => !isPredictor(name));
-  return writeGguf(out, {
+  return await writeGguf(out, {
     magic: magicOf(file),
     metadata: changedMetadata(file, [["powerinfer.sparse_threshold", f32(THRESHOLD)]]),
     tensors: [
@@ -59,7 +59,7 @@ export function writePredictors(options: WritePredictorsOptions): number {
         matrixSpec(`blk.${layer}.fc2.weight`, fc2),
       ]),
     ],
-  }, onProgress);
+  }, options);
 }
 
 function isPredictor(name: string): boolean {

@@ -127,7 +127,7 @@ async function syntheticModel(
   if (await Deno.stat(path).then(() => true, () => false)) return path;
   console.error(`Making ${path}`);
   await Deno.mkdir(folder, { recursive: true });
-  synthesize({ shape, quant, seed: 1, out: path });
+  await synthesize({ shape, quant, seed: 1, out: path });
   return path;
 }
 

@@ -58,7 +58,7 @@ Deno.test("train refuses wrong usage with status 2, and what it cannot train wit
     const file = `${folder}/text`;
     Deno.writeTextFileSync(file, TEXT.slice(0, 20));
     const wrong: [args: string[], code: number, says: string][] = [
-      [[silu, "--file", file, "-o", out], 1, "its activation is silu"],
+      [[silu, "--file", file, "-o", out], 1, "neurons of silu are never silent"],
       [[silu, "--file", file], 2, "--out"],
       [[silu, "-o", out], 2, "--file"],
       [[silu, "-o", out, "--file", file, "--rank", "33"], 2, "multiple of 32"],

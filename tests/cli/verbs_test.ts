@@ -166,19 +166,6 @@ Deno.test("bench refuses a --memory that the model does not fit into", () =>
     assertStringIncludes(stderr, "--memory 1.0 KiB");
   }));
 
-Deno.test("synth writes a model that show understands", async () => {
-  const folder = await Deno.makeTempDir();
-  try {
-    const out = `${folder}/synth.gguf`;
-    const made = await runJson(["synth", "--shape", "llama-160m", "-o", out, "--json"]);
-    const shown = await runJson(["show", out, "--json"]);
-    assertEquals([made.bytes, made.params], [shown.file_bytes, shown.parameters]);
-    assertEquals([shown.quant, shown.layers], ["Q4_0", 12]);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-});
-
 Deno.test("doctor --json tells cores, WASM features, flags, memory, disk and GPU", async () => {
   const env = { DENO_V8_FLAGS: "--no-wasm-bounds-checks" };
   const report = await runJson(["doctor", "--json"], env);

@@ -3,6 +3,7 @@
  * tolerance that comes with them, and stories of small trained ones.
  */
 import { assertEquals, assertLess } from "@std/assert";
+import type { LoadOptions, Notice } from "../../src/llm/mod.ts";
 import { firstCloseStep, maxAbs, nmse } from "../support/compare.ts";
 import { allLogits, greedyIds, withModel } from "../support/loaded_model.ts";
 import { sharedPath, sharedTest } from "../support/shared.ts";
@@ -28,6 +29,9 @@ const GOLDEN_MODELS = [
   "smallthinker-f16",
   "relu-llama-f16",
   "bamboo-f16",
+  "bamboo-pwri-f16",
+  "bamboo-pwri-q4_0",
+  "relu-llama-pwri-f16",
 ];
 
 interface Tolerance {
@@ -67,6 +71,33 @@ for (const name of GOLDEN_MODELS) {
           const comparable = firstCloseStep(gap, error);
           const found = await greedyIds(model, prompt, ids.length);
           assertEquals(found.slice(0, comparable), ids.slice(0, comparable));
+        }
+      });
+    }
+  });
+}
+
+for (const name of ["bamboo-pwri-f16", "bamboo-pwri-q4_0", "relu-llama-pwri-f16"]) {
+  const folder = `golden/${name}`;
+
+  sharedTest(folder, `${name} decodes with predictors within its tolerance`, async () => {
+    const tokens: Record<string, number[]> = readJson(`${folder}/tokens.json`);
+    const { tolerance }: { tolerance: Record<string, Tolerance> } = readJson(
+      `${folder}/meta.json`,
+    );
+    for (const threads of [1, 2, 3]) {
+      const notices: Notice[] = [];
+      const options: LoadOptions = {
+        ...{ threads, chunkTokens: 1, predictor: "on" },
+        onNotice: (notice) => notices.push(notice),
+      };
+      await withModel(sharedPath(`${folder}/model.gguf`), options, async (model) => {
+        assertEquals(model.predictors?.choices.map(({ isUsed }) => isUsed), [true, true, true]);
+        assertEquals(notices.filter(({ kind }) => kind === "warning"), []);
+        for (const [sequence, ids] of Object.entries(tokens)) {
+          const exact = readFloats(`${folder}/exact_${sequence}.f32`);
+          const error = nmse(await allLogits(model, ids), exact);
+          assertLess(error, tolerance[sequence].vs_exact_nmse, `${sequence}, ${threads} threads`);
         }
       });
     }

@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   encodeGguf,
   type GgufSpec,
@@ -13,10 +13,10 @@ import {
   writeGguf,
 } from "../../src/gguf/mod.ts";
 
-function withFolder(run: (folder: string) => void): void {
+async function withFolder(run: (folder: string) => void | Promise<void>): Promise<void> {
   const folder = Deno.makeTempDirSync();
   try {
-    run(folder);
+    await run(folder);
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }
@@ -39,11 +39,12 @@ function* piecesOf100(): Iterable<Uint8Array> {
   }
 }
 
-Deno.test("writeGguf() writes pieces in order, aligned, and leaves one file", () => {
-  withFolder((folder) => {
+Deno.test("writeGguf() writes pieces in order, aligned, and leaves one file", async () => {
+  await withFolder(async (folder) => {
     const path = `${folder}/m.gguf`;
     const progress: number[] = [];
-    const sizeBytes = writeGguf(path, spec(), (done, total) => progress.push(done, total));
+    const onProgress = (done: number, total: number) => progress.push(done, total);
+    const sizeBytes = await writeGguf(path, spec(), { onProgress });
     const file = openGguf(path);
     const tensor = file.tensors.get("t")!;
     assertEquals(tensor.offsetBytes % 64, 0);
@@ -56,45 +57,73 @@ Deno.test("writeGguf() writes pieces in order, aligned, and leaves one file", ()
   });
 });
 
-Deno.test("writeGguf() keeps the old file and no temporary one when a producer fails", () => {
-  withFolder((folder) => {
+Deno.test("writeGguf() keeps the old file and no temporary one when a producer fails", async () => {
+  await withFolder(async (folder) => {
     const path = `${folder}/m.gguf`;
     Deno.writeTextFileSync(path, "old");
     const failing = spec(function* () {
       yield new Uint8Array(30);
       throw new Error("producer");
     });
-    assertThrows(() => writeGguf(path, failing), Error, "producer");
+    await assertRejects(() => writeGguf(path, failing), Error, "producer");
     assertEquals(Deno.readTextFileSync(path), "old");
     assertEquals([...Deno.readDirSync(folder)].length, 1);
   });
 });
 
-Deno.test("writeGguf() says in words what the system refuses", () => {
-  withFolder((folder) => {
+Deno.test("writeGguf() says in words what the system refuses", async () => {
+  await withFolder(async (folder) => {
     const into = (path: string) => () => writeGguf(path, spec());
-    assertThrows(into(`${folder}/no/m.gguf`), Error, "Cannot write");
-    assertThrows(into(`${folder}/no/m.gguf`), Error, "there is no such folder");
+    await assertRejects(into(`${folder}/no/m.gguf`), Error, "Cannot write");
+    await assertRejects(into(`${folder}/no/m.gguf`), Error, "there is no such folder");
     Deno.writeTextFileSync(`${folder}/file`, "");
-    assertThrows(into(`${folder}/file/m.gguf`), Error, "a part of the path is not a folder");
-    assertThrows(into(`${folder}/${"m".repeat(300)}`), Error, "the name is too long");
+    await assertRejects(into(`${folder}/file/m.gguf`), Error, "a part of the path is not a folder");
+    await assertRejects(into(`${folder}/${"m".repeat(300)}`), Error, "the name is too long");
   });
 });
 
-Deno.test("writeGguf() leaves nothing behind when it cannot rename", () => {
-  withFolder((folder) => {
+Deno.test("writeGguf() leaves nothing behind when it cannot rename", async () => {
+  await withFolder(async (folder) => {
     Deno.mkdirSync(`${folder}/taken`);
-    assertThrows(() => writeGguf(`${folder}/taken`, spec()));
+    await assertRejects(() => writeGguf(`${folder}/taken`, spec()));
     assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name), ["taken"]);
   });
 });
 
-Deno.test("writeGguf() refuses too little, too much and unknown data as bugs", () => {
-  withFolder((folder) => {
+/** Pieces that take 10 ms each to make, for ever. */
+function* slowPieces(): Iterable<Uint8Array> {
+  while (true) {
+    const endMs = performance.now() + 10;
+    while (performance.now() < endMs);
+    yield new Uint8Array(1);
+  }
+}
+
+Deno.test("writeGguf() ends when its signal is aborted, and leaves nothing behind", async () => {
+  await withFolder(async (folder) => {
+    const path = `${folder}/m.gguf`;
+    Deno.writeTextFileSync(path, "old");
+    const endless = spec(slowPieces);
+    const wide = { ...endless, tensors: [{ ...endless.tensors[0], dims: [1_000_000] }] };
+    const controller = new AbortController();
+    // Only comes to its turn if the writer lets others work.
+    setTimeout(() => controller.abort(new Error("enough")), 20);
+    const { signal } = controller;
+    await assertRejects(() => writeGguf(path, wide, { signal }), Error, "enough");
+    assertEquals(Deno.readTextFileSync(path), "old");
+    assertEquals([...Deno.readDirSync(folder)].length, 1);
+    const gone = AbortSignal.abort(new Error("gone"));
+    await assertRejects(() => writeGguf(path, spec(), { signal: gone }), Error, "gone");
+    assertEquals(Deno.readTextFileSync(path), "old");
+  });
+});
+
+Deno.test("writeGguf() refuses too little, too much and unknown data as bugs", async () => {
+  await withFolder(async (folder) => {
     for (const length of [0, 99, 101, 200]) {
       const wrong = spec(() => [new Uint8Array(length)]);
       const state = `was given ${length} of 100 bytes`;
-      assertThrows(() => writeGguf(`${folder}/m.gguf`, wrong), Error, state);
+      await assertRejects(() => writeGguf(`${folder}/m.gguf`, wrong), Error, state);
     }
     assertEquals([...Deno.readDirSync(folder)].length, 0);
   });

@@ -27,6 +27,9 @@ const GOLDEN_MODELS = [
   "smallthinker-f16",
   "bamboo-f16",
   "relu-llama-f16",
+  "bamboo-pwri-f16",
+  "bamboo-pwri-q4_0",
+  "relu-llama-pwri-f16",
 ];
 
 /** f64 on both sides, the golden one rounded to f32 for storage. */
@@ -47,6 +50,15 @@ for (const name of GOLDEN_MODELS) {
       assertLess(kl(logits, exact, vocabSize).max, NMSE_MAX);
     }
   });
+
+  if (name.includes("-pwri-")) {
+    sharedTest(folder, `ReferenceModel loses nothing by the predictors of ${name}`, () => {
+      const file = openGguf(sharedPath(`${folder}/model.gguf`));
+      const model = new ReferenceModel(file, { usesPredictors: true });
+      const { b }: Record<string, number[]> = readJson(`${folder}/tokens.json`);
+      assertLess(nmse(model.forward(b), readFloats(`${folder}/exact_b.f32`)), NMSE_MAX);
+    });
+  }
 
   sharedTest(folder, `ReferenceModel continues ${name} with the exact greedy ids`, () => {
     const model = new ReferenceModel(openGguf(sharedPath(`${folder}/model.gguf`)));

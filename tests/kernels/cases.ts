@@ -10,6 +10,7 @@ import { attentionCases } from "./cases_attention.ts";
 import { elementwiseCases } from "./cases_elementwise.ts";
 import { floatMatmulCases } from "./cases_matmul_float.ts";
 import { gatherCases } from "./cases_gather.ts";
+import { neuronCases } from "./cases_neurons.ts";
 import { normCases } from "./cases_norms.ts";
 import { quantisedMatmulCases } from "./cases_matmul_q8.ts";
 import { rowCases } from "./cases_rows.ts";
@@ -41,4 +42,5 @@ export const KERNEL_CASES: readonly KernelCase[] = [
   ...attentionCases,
   ...samplingCases,
   ...sparseCases,
+  ...neuronCases,
 ];

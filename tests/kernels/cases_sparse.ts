@@ -44,6 +44,13 @@ export const sparseCases: readonly KernelCase[] = [
     addresses: [0, 1, 3],
     counts: [2, 4],
   },
+  {
+    name: "pick_listed",
+    sweep: sweepPicked,
+    legalCall: (a) => [a.place(256), 60, a.place(256), 60],
+    addresses: [0, 2],
+    counts: [1, 3],
+  },
   ...QUANT_TYPES.map(listedRows),
   ...(["F32", "F16", "BF16"] as const).map(listedFloatRows),
   ...(["Q4_0", "Q8_0"] as const).flatMap((type) => [repackedColumns(type), columns(type)]),
@@ -82,6 +89,21 @@ function sweepScatter(arena: TestArena): void {
       [out, 4 * n],
     );
     assertEquals([...arena.floats(out, n)], [...scatter(values, list, n)]);
+  }
+}
+
+function sweepPicked(arena: TestArena): void {
+  for (const n of COUNTS) {
+    arena.reset();
+    const list = Array.from({ length: n }, (_, i) => 7 * i + 3);
+    const picks = fired(randomFloats(new Rng(n + 1), n), 0.3);
+    const [listAt, picksAt] = [putList(arena, list), putList(arena, picks)];
+    arena.run(
+      () => arena.kernels.pick_listed(listAt, n, picksAt, picks.length),
+      [listAt, 4 * n],
+    );
+    const expected = picks.map((place) => list[place]);
+    assertEquals(numbers(arena, listAt, picks.length), expected);
   }
 }
 

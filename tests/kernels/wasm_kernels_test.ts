@@ -66,6 +66,16 @@ Deno.test("kernels of quantised weights trap on types that they do not know", ()
   }
 });
 
+Deno.test("kernels of neurons trap on types that they do not know", () => {
+  const arena = new TestArena(16, module);
+  for (const name of ["matmul_neurons", "matmul_fired_neurons"]) {
+    const kernel = KERNEL_CASES.find((one) => one.name === name)!;
+    arena.reset();
+    const legal = kernel.legalCall(arena);
+    for (const type of [4, 15, 28, 2 ** 32 - 1]) assertTraps(kernel, arena, legal.with(0, type));
+  }
+});
+
 Deno.test("repack_columns() traps on rows that are no whole groups", () => {
   const arena = new TestArena(16, module);
   const kernel = KERNEL_CASES.find(({ name }) => name === "repack_columns")!;

@@ -1,8 +1,7 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { ModelFormatError, UnsupportedModelError } from "../../src/base/errors.ts";
-import { type GgufFile, openGguf, parseGguf } from "../../src/gguf/mod.ts";
+import { type GgufFile, parseGguf } from "../../src/gguf/mod.ts";
 import { describeModel, SUPPORTED_ARCHITECTURES } from "../../src/model/mod.ts";
-import { sharedPath, sharedTest } from "../support/shared.ts";
 import { TINY_FAMILIES, type TinyFamily } from "../support/tiny_families.ts";
 import { tinyModel } from "../support/tiny_model.ts";
 import { withMetadata, withTensor } from "./changed_file.ts";
@@ -25,7 +24,7 @@ Deno.test("describeModel() reads a llama", () => {
     attentionScale: 1 / 4,
     attentionSoftCap: 0,
     ropes: [],
-    feedForward: { activation: "silu", isGated: true, activatesUp: false },
+    feedForward: { activation: "silu", isGated: true, activatesUp: false, firingThreshold: 0 },
     experts: null,
     layers: [{ slidingWindow: 0, rope: 0 }, { slidingWindow: 0, rope: 0 }],
     hasParallelBlocks: false,
@@ -34,6 +33,7 @@ Deno.test("describeModel() reads a llama", () => {
     logitScale: 1,
     logitSoftCap: 0,
     tiedEmbeddings: false,
+    predictorThreshold: 0,
   });
   assertEquals(config.norm, { kind: "rms", epsilon: Math.fround(1e-5) });
   assertEquals(config.ropes.map(({ kind }) => kind), ["norm"]);
@@ -61,6 +61,8 @@ Deno.test("describeModel() reads a llama", () => {
       gate: matrix("blk.1.ffn_gate.weight", 96, 64),
       up: matrix("blk.1.ffn_up.weight", 96, 64),
       down: matrix("blk.1.ffn_down.weight", 64, 96),
+      isDownTransposed: false,
+      predictor: null,
     },
     feedForwardPostNorm: null,
   });
@@ -90,7 +92,6 @@ Deno.test("describeModel() refuses a file without an architecture", () => {
 Deno.test("describeModel() refuses what it would compute wrongly", () => {
   const qwen2 = parseGguf(tinyModel({ architecture: "qwen2" }));
   const cases: [GgufFile, string][] = [
-    [{ ...LLAMA, magic: "PWRI" }, "come with a later version"],
     [withMetadata(LLAMA, { "llama.hidden_activation": "gelu" }), '"gelu"'],
     [withMetadata(qwen2, { "qwen2.expert_count": 8 }), "mixes 8 experts"],
     [withMetadata(LLAMA, { "llama.attention.value_length": 8 }), "value heads have 8"],
@@ -135,9 +136,4 @@ Deno.test("describeModel() refuses more context than a model has learned positio
   assertEquals(describeModel(file, { contextLength: 256 }), describeModel(file));
   const run = () => describeModel(file, { contextLength: 257 });
   assertThrows(run, UnsupportedModelError, "has learned 256 positions");
-});
-
-sharedTest("golden/relu-llama-pwri-f16", "describeModel() refuses a PowerInfer file", () => {
-  const file = openGguf(sharedPath("golden/relu-llama-pwri-f16/model.gguf"));
-  assertThrows(() => describeModel(file), UnsupportedModelError, "PowerInfer");
 });

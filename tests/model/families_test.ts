@@ -25,12 +25,12 @@ const WIDE_NEOX: Differences = {
 };
 const GEMMA: Differences = {
   ...WIDE_NEOX,
-  feedForward: { activation: "gelu", isGated: true, activatesUp: false },
+  feedForward: { activation: "gelu", isGated: true, activatesUp: false, firingThreshold: 0 },
   embeddingScale: 8,
   tiedEmbeddings: true,
 };
 const LAYER_NORM: Differences = { norm: { kind: "layer", epsilon: Math.fround(1e-5) } };
-const UNGATED = { isGated: false, activatesUp: false };
+const UNGATED = { isGated: false, activatesUp: false, firingThreshold: 0 };
 
 function experts(changes: Partial<NonNullable<ModelConfig["experts"]>>): Differences {
   return {
@@ -54,8 +54,16 @@ const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
   "llama-biased": {},
   "llama-moe": experts({ count: 4, usedCount: 2, feedForwardLength: 64 }),
   "llama-moe-old": experts({ count: 4, usedCount: 2, feedForwardLength: 64 }),
-  "relu-llama": { feedForward: { activation: "relu", isGated: true, activatesUp: false } },
-  "bamboo": { feedForward: { activation: "relu", isGated: true, activatesUp: true } },
+  "relu-llama": {
+    feedForward: { activation: "relu", isGated: true, activatesUp: false, firingThreshold: 0 },
+  },
+  "drelu-moe": {
+    ...experts({ count: 4, usedCount: 2, feedForwardLength: 64 }),
+    feedForward: { activation: "relu", isGated: true, activatesUp: true, firingThreshold: 0 },
+  },
+  "bamboo": {
+    feedForward: { activation: "relu", isGated: true, activatesUp: true, firingThreshold: 0 },
+  },
   "qwen2": NEOX,
   "qwen2moe": { ...NEOX, ...experts({ normalizesWeights: false, sharedFeedForwardLength: 64 }) },
   "qwen3": WIDE_NEOX,
@@ -121,14 +129,14 @@ const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
   "smallthinker": {
     ...WIDE_NEOX,
     ...experts({ count: 6, gating: "sigmoid", routerInput: "layerInput" }),
-    feedForward: { activation: "relu", isGated: true, activatesUp: false },
+    feedForward: { activation: "relu", isGated: true, activatesUp: false, firingThreshold: 0 },
     blockCount: 5,
     layers: "0:- 4096:0 4096:0 4096:0 0:-",
   },
   "smallthinker-softmax": {
     ...WIDE_NEOX,
     ...experts({ count: 6, routerInput: "layerInput" }),
-    feedForward: { activation: "relu", isGated: true, activatesUp: false },
+    feedForward: { activation: "relu", isGated: true, activatesUp: false, firingThreshold: 0 },
     blockCount: 5,
     layers: "0:- 4096:0 4096:0 4096:0 0:-",
   },
@@ -215,10 +223,23 @@ Deno.test("describeModel() lets a file choose an activation it can name", () => 
   const file = parseGguf(tinyModel({ architecture: "bamboo" }));
   const activation = (said: string) =>
     describeModel(withMetadata(file, { "bamboo.hidden_activation": said })).config.feedForward;
-  assertEquals(activation("swish"), { activation: "silu", isGated: true, activatesUp: true });
+  assertEquals(activation("swish"), {
+    activation: "silu",
+    isGated: true,
+    activatesUp: true,
+    firingThreshold: 0,
+  });
   assertEquals(activation("gelu_pytorch_tanh").activation, "gelu");
+  const llama = withMetadata(parseGguf(tinyModel()), { "llama.hidden_activation": "drelu" });
+  const { feedForward } = describeModel(llama).config;
+  assertEquals(feedForward, {
+    activation: "relu",
+    isGated: true,
+    activatesUp: true,
+    firingThreshold: 0,
+  });
   const error = assertThrows(() => activation("tanh"), UnsupportedModelError, '"tanh"');
-  assertMatch(error.message, /silu.*relu2/);
+  assertMatch(error.message, /silu.*relu2, drelu/);
 });
 
 function parseConfig(architecture: TinyFamilyName): ModelConfig {

@@ -1,4 +1,4 @@
-import { assert, assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { ModelFormatError, UnsupportedModelError, UsageError } from "../../src/base/errors.ts";
 import {
   encodeGguf,
@@ -16,11 +16,14 @@ import { sharedPath, sharedTest } from "../support/shared.ts";
 import { tinyModel } from "../support/tiny_model.ts";
 
 /** Calls `run` with a folder of its own that holds `bytes` as "in.gguf". */
-function withFile(bytes: Uint8Array, run: (folder: string, input: string) => void): void {
+async function withFile(
+  bytes: Uint8Array,
+  run: (folder: string, input: string) => Promise<void>,
+): Promise<void> {
   const folder = Deno.makeTempDirSync();
   try {
     Deno.writeFileSync(`${folder}/in.gguf`, bytes);
-    run(folder, `${folder}/in.gguf`);
+    await run(folder, `${folder}/in.gguf`);
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }
@@ -39,10 +42,10 @@ function tensor(name: string, type: WeightType, dims: number[], weights: Float32
 
 const WIDE = { embeddingLength: 256, feedForwardLength: 256, vocabSize: 400, blockCount: 3 };
 
-Deno.test("quantizeFile() keeps the header but for how the file is stored, key by key", () => {
-  withFile(tinyModel({ ...WIDE, type: "F16" }), (folder, input) => {
+Deno.test("quantizeFile() keeps the header but for how the file is stored, key by key", async () => {
+  await withFile(tinyModel({ ...WIDE, type: "F16" }), async (folder, input) => {
     const out = `${folder}/out.gguf`;
-    const { bytes, inputBytes, replaced } = quantizeFile({ input, out, quant: "Q8_0" });
+    const { bytes, inputBytes, replaced } = await quantizeFile({ input, out, quant: "Q8_0" });
     const [before, after] = [openGguf(input), openGguf(out)];
     assertEquals([bytes, inputBytes, replaced], [
       Deno.statSync(out).size,
@@ -65,12 +68,12 @@ Deno.test("quantizeFile() keeps the header but for how the file is stored, key b
   });
 });
 
-Deno.test("quantizeFile() quantises matrices as encodeWeights(), and copies norms", () => {
-  withFile(tinyModel(WIDE), (folder, input) => {
+Deno.test("quantizeFile() quantises matrices as encodeWeights(), and copies norms", async () => {
+  await withFile(tinyModel(WIDE), async (folder, input) => {
     const before = openGguf(input);
     for (const quant of ["Q4_0", "Q4_K", "Q6_K", "BF16", "F32", "IQ4_XS"] as const) {
       const out = `${folder}/${quant}.gguf`;
-      quantizeFile({ input, out, quant });
+      await quantizeFile({ input, out, quant });
       const after = openGguf(out);
       for (const { name, type, dims } of after.tensors.values()) {
         assertEquals(type, dims.length > 1 ? quant : "F32", name);
@@ -82,10 +85,10 @@ Deno.test("quantizeFile() quantises matrices as encodeWeights(), and copies norm
   });
 });
 
-Deno.test("quantizeFile() to a mixture gives each tensor its type", () => {
-  withFile(tinyModel(WIDE), (folder, input) => {
+Deno.test("quantizeFile() to a mixture gives each tensor its type", async () => {
+  await withFile(tinyModel(WIDE), async (folder, input) => {
     const out = `${folder}/out.gguf`;
-    quantizeFile({ input, out, quant: "Q4_K_M" });
+    await quantizeFile({ input, out, quant: "Q4_K_M" });
     const file = openGguf(out);
     const typeOf = (name: string) => file.tensors.get(`${name}.weight`)?.type;
     const values = ["blk.0.attn_v", "blk.1.attn_v", "blk.2.attn_v"].map(typeOf);
@@ -100,27 +103,27 @@ Deno.test("quantizeFile() to a mixture gives each tensor its type", () => {
   });
 });
 
-Deno.test("quantizeFile() reads every type it writes", () => {
+Deno.test("quantizeFile() reads every type it writes", async () => {
   for (const type of ["BF16", "Q8_0", "Q5_1", "Q3_K", "Q4_K", "IQ4_NL", "MXFP4"] as const) {
-    withFile(tinyModel({ ...WIDE, type }), (folder, input) => {
+    await withFile(tinyModel({ ...WIDE, type }), async (folder, input) => {
       const out = `${folder}/out.gguf`;
-      quantizeFile({ input, out, quant: "F32" });
+      await quantizeFile({ input, out, quant: "F32" });
       const name = "blk.1.ffn_down.weight";
       assertEquals(weightsOf(openGguf(out), name), weightsOf(openGguf(input), name));
     });
   }
 });
 
-Deno.test("quantizeFile() copies a tensor that has its type already, bit for bit", () => {
-  withFile(tinyModel({ ...WIDE, type: "Q4_0" }), (folder, input) => {
-    quantizeFile({ input, out: `${folder}/out.gguf`, quant: "Q4_0" });
+Deno.test("quantizeFile() copies a tensor that has its type already, bit for bit", async () => {
+  await withFile(tinyModel({ ...WIDE, type: "Q4_0" }), async (folder, input) => {
+    await quantizeFile({ input, out: `${folder}/out.gguf`, quant: "Q4_0" });
     assertEquals(Deno.readFileSync(`${folder}/out.gguf`), Deno.readFileSync(input));
   });
 });
 
-Deno.test("quantizeFile() falls back where rows do not divide into blocks, and tells which", () => {
-  withFile(tinyModel({ type: "F32" }), (folder, input) => {
-    const { replaced } = quantizeFile({ input, out: `${folder}/out.gguf`, quant: "Q4_K_M" });
+Deno.test("quantizeFile() falls back where rows do not divide into blocks, and tells which", async () => {
+  await withFile(tinyModel({ type: "F32" }), async (folder, input) => {
+    const { replaced } = await quantizeFile({ input, out: `${folder}/out.gguf`, quant: "Q4_K_M" });
     const down = replaced.find(({ name }) => name === "blk.0.ffn_down.weight");
     assertEquals(down, {
       name: "blk.0.ffn_down.weight",
@@ -132,7 +135,7 @@ Deno.test("quantizeFile() falls back where rows do not divide into blocks, and t
   });
 });
 
-Deno.test("quantizeFile() goes through matrices of several chunks", () => {
+Deno.test("quantizeFile() goes through matrices of several chunks", async () => {
   // A chunk is 2^20 weights: 600 rows of 4096 are two of them and a part.
   const rows = 600;
   const weights = Float32Array.from({ length: 4096 * rows }, (_, i) => i % 1021 - 510);
@@ -140,11 +143,11 @@ Deno.test("quantizeFile() goes through matrices of several chunks", () => {
     metadata: [],
     tensors: [tensor("a.weight", "F32", [4096, rows], weights)],
   });
-  withFile(bytes, (folder, input) => {
+  await withFile(bytes, async (folder, input) => {
     const seen: number[] = [];
     const out = `${folder}/out.gguf`;
     const onProgress = (done: number, total: number) => seen.push(done / total);
-    quantizeFile({ input, out, quant: "Q8_0", onProgress });
+    await quantizeFile({ input, out, quant: "Q8_0", onProgress });
     using reader = TensorReader.open(openGguf(out));
     const made = reader.readAll(openGguf(out).tensors.get("a.weight")!);
     assertEquals(made, encodeWeights("Q8_0", weights));
@@ -152,20 +155,20 @@ Deno.test("quantizeFile() goes through matrices of several chunks", () => {
   });
 });
 
-Deno.test("quantizeFile() takes any number of experts as rows of one matrix", () => {
+Deno.test("quantizeFile() takes any number of experts as rows of one matrix", async () => {
   const weights = Float32Array.from({ length: 64 * 4 * 3 }, (_, i) => Math.sin(i));
   const bytes = encodeGguf({
     metadata: [],
     tensors: [tensor("blk.0.ffn_up_exps.weight", "F16", [64, 4, 3], weights)],
   });
-  withFile(bytes, (folder, input) => {
-    quantizeFile({ input, out: `${folder}/out.gguf`, quant: "Q5_0" });
+  await withFile(bytes, async (folder, input) => {
+    await quantizeFile({ input, out: `${folder}/out.gguf`, quant: "Q5_0" });
     const made = openGguf(`${folder}/out.gguf`).tensors.get("blk.0.ffn_up_exps.weight");
     assertEquals([made?.type, made?.dims, made?.sizeBytes], ["Q5_0", [64, 4, 3], 12 * 2 * 22]);
   });
 });
 
-Deno.test("quantizeFile() makes one file of a split model", () => {
+Deno.test("quantizeFile() makes one file of a split model", async () => {
   const part = (index: number, name: string) =>
     encodeGguf({
       metadata: [
@@ -176,43 +179,51 @@ Deno.test("quantizeFile() makes one file of a split model", () => {
       ],
       tensors: [tensor(name, "F32", [32, 2], new Float32Array(64).fill(index + 1))],
     });
-  withFile(new Uint8Array(0), (folder) => {
+  await withFile(new Uint8Array(0), async (folder) => {
     const path = (index: number) => `${folder}/m-0000${index + 1}-of-00002.gguf`;
     Deno.writeFileSync(path(0), part(0, "a.weight"));
     Deno.writeFileSync(path(1), part(1, "b.weight"));
     const out = `${folder}/out.gguf`;
-    quantizeFile({ input: path(0), out, quant: "Q8_0" });
+    await quantizeFile({ input: path(0), out, quant: "Q8_0" });
     const file = openGguf(out);
     assertEquals([file.parts.length, [...file.tensors.keys()]], [1, ["a.weight", "b.weight"]]);
     assertEquals([...file.metadata.keys()].filter((key) => key.startsWith("split.")), []);
     assertAlmostEquals(weightsOf(file, "b.weight")[63], 2, 0.001);
     for (const index of [0, 1]) {
       const over = () => quantizeFile({ input: path(0), out: path(index), quant: "Q8_0" });
-      assertThrows(over, UsageError, "it is the file that is read");
+      await assertRejects(over, UsageError, "it is the file that is read");
     }
   });
 });
 
-Deno.test("quantizeFile() refuses to write over its input, whatever the path looks like", () => {
-  withFile(tinyModel(), (folder, input) => {
+Deno.test("quantizeFile() refuses to write over its input, whatever the path looks like", async () => {
+  await withFile(tinyModel(), async (folder, input) => {
     Deno.symlinkSync(input, `${folder}/link.gguf`);
     Deno.linkSync(input, `${folder}/hard.gguf`);
     const before = Deno.readFileSync(input);
     for (
       const out of [input, `${folder}/./in.gguf`, `${folder}/link.gguf`, `${folder}/hard.gguf`]
     ) {
-      assertThrows(() => quantizeFile({ input, out, quant: "Q8_0" }), UsageError, "it is the file");
+      await assertRejects(
+        () => quantizeFile({ input, out, quant: "Q8_0" }),
+        UsageError,
+        "it is the file",
+      );
     }
-    assertThrows(() => quantizeFile({ input, out: folder, quant: "Q8_0" }), UsageError, "regular");
+    await assertRejects(
+      () => quantizeFile({ input, out: folder, quant: "Q8_0" }),
+      UsageError,
+      "regular",
+    );
     assertEquals(Deno.readFileSync(input), before);
     // Another file is replaced.
     Deno.writeTextFileSync(`${folder}/old`, "old");
-    quantizeFile({ input, out: `${folder}/old`, quant: "Q8_0" });
+    await quantizeFile({ input, out: `${folder}/old`, quant: "Q8_0" });
     openGguf(`${folder}/old`);
   });
 });
 
-Deno.test("quantizeFile() refuses weights that the type cannot hold, and leaves nothing", () => {
+Deno.test("quantizeFile() refuses weights that the type cannot hold, and leaves nothing", async () => {
   for (
     const [weight, types] of [
       [NaN, ["F16", "Q8_0", "Q4_K"]],
@@ -226,44 +237,48 @@ Deno.test("quantizeFile() refuses weights that the type cannot hold, and leaves 
       metadata: [],
       tensors: [tensor("a.weight", "F32", [256, 2], weights)],
     });
-    withFile(bytes, (folder, input) => {
+    await withFile(bytes, async (folder, input) => {
       for (const quant of types) {
         const run = () => quantizeFile({ input, out: `${folder}/out`, quant });
-        assertThrows(run, UnsupportedModelError, `"a.weight" as ${quant}: its weight 300 is`);
+        await assertRejects(
+          run,
+          UnsupportedModelError,
+          `"a.weight" as ${quant}: its weight 300 is`,
+        );
       }
       assertEquals([...Deno.readDirSync(folder)].length, 1);
       // Types with the range of f32 take anything.
-      quantizeFile({ input, out: `${folder}/out`, quant: "BF16" });
+      await quantizeFile({ input, out: `${folder}/out`, quant: "BF16" });
     });
   }
 });
 
-Deno.test("quantizeFile() refuses types that it cannot read before it writes", () => {
+Deno.test("quantizeFile() refuses types that it cannot read before it writes", async () => {
   const bytes = encodeGguf({
     metadata: [["general.alignment", u32(32)], ["x", list(["a"])]],
     tensors: [
       { name: "a.weight", type: "IQ2_XXS", dims: [256, 2], pieces: () => [new Uint8Array(132)] },
     ],
   });
-  withFile(bytes, (folder, input) => {
+  await withFile(bytes, async (folder, input) => {
     const run = () => quantizeFile({ input, out: `${folder}/out`, quant: "Q8_0" });
-    assertThrows(run, UnsupportedModelError, 'Cannot convert tensor "a.weight"');
+    await assertRejects(run, UnsupportedModelError, 'Cannot convert tensor "a.weight"');
     assertEquals([...Deno.readDirSync(folder)].length, 1);
   });
 });
 
-Deno.test("quantizeFile() refuses a damaged file, and a file that is none", () => {
+Deno.test("quantizeFile() refuses a damaged file, and a file that is none", async () => {
   const bytes = tinyModel();
-  withFile(bytes.subarray(0, bytes.length - 5000), (folder, input) => {
+  await withFile(bytes.subarray(0, bytes.length - 5000), async (folder, input) => {
     const run = () => quantizeFile({ input, out: `${folder}/out`, quant: "Q8_0" });
-    assertThrows(run, ModelFormatError);
+    await assertRejects(run, ModelFormatError);
     const none = () => quantizeFile({ input: folder, out: `${folder}/out`, quant: "Q8_0" });
-    assertThrows(none, ModelFormatError, "a directory");
+    await assertRejects(none, ModelFormatError, "a directory");
     assertEquals([...Deno.readDirSync(folder)].length, 1);
   });
 });
 
-Deno.test("quantizeFile() keeps memory flat however large a tensor is", () => {
+Deno.test("quantizeFile() keeps memory flat however large a tensor is", async () => {
   const piece = encodeWeights("F16", new Float32Array(1 << 20).fill(0.01));
   const folder = Deno.makeTempDirSync();
   try {
@@ -275,7 +290,7 @@ Deno.test("quantizeFile() keeps memory flat however large a tensor is", () => {
     const before = Deno.memoryUsage().rss;
     let most = 0;
     const onProgress = () => most = Math.max(most, Deno.memoryUsage().rss - before);
-    quantizeFile({ input, out: `${folder}/out`, quant: "Q8_0", onProgress });
+    await quantizeFile({ input, out: `${folder}/out`, quant: "Q8_0", onProgress });
     assertLess(most, 40 * 2 ** 20, "bytes more for a tensor of 96 MiB");
   } finally {
     Deno.removeSync(folder, { recursive: true });
@@ -284,32 +299,36 @@ Deno.test("quantizeFile() keeps memory flat however large a tensor is", () => {
 
 for (const quant of ["Q8_0", "Q4_0"] as const) {
   const model = `golden/llama-${quant.toLowerCase()}/model.gguf`;
-  sharedTest(model, `quantizeFile() to ${quant} gives llama.cpp's tensors, bit for bit`, () => {
-    const folder = Deno.makeTempDirSync();
-    try {
-      const input = sharedPath("golden/quant-base/model.gguf");
-      quantizeFile({ input, out: `${folder}/out`, quant });
-      const [ours, theirs] = [openGguf(`${folder}/out`), openGguf(sharedPath(model))];
-      using a = TensorReader.open(ours);
-      using b = TensorReader.open(theirs);
-      assertEquals(ours.tensors.size, 21);
-      for (const [name, tensor] of ours.tensors) {
-        assertEquals(a.readAll(tensor), b.readAll(theirs.tensors.get(name)!), name);
+  sharedTest(
+    model,
+    `quantizeFile() to ${quant} gives llama.cpp's tensors, bit for bit`,
+    async () => {
+      const folder = Deno.makeTempDirSync();
+      try {
+        const input = sharedPath("golden/quant-base/model.gguf");
+        await quantizeFile({ input, out: `${folder}/out`, quant });
+        const [ours, theirs] = [openGguf(`${folder}/out`), openGguf(sharedPath(model))];
+        using a = TensorReader.open(ours);
+        using b = TensorReader.open(theirs);
+        assertEquals(ours.tensors.size, 21);
+        for (const [name, tensor] of ours.tensors) {
+          assertEquals(a.readAll(tensor), b.readAll(theirs.tensors.get(name)!), name);
+        }
+      } finally {
+        Deno.removeSync(folder, { recursive: true });
       }
-    } finally {
-      Deno.removeSync(folder, { recursive: true });
-    }
-  });
+    },
+  );
 }
 
 sharedTest(
   "golden/llama-q4_k_m/model.gguf",
   "quantizeFile() to Q4_K_M gives every tensor the type that llama.cpp gives it",
-  () => {
+  async () => {
     const folder = Deno.makeTempDirSync();
     try {
       const input = sharedPath("golden/quant-base/model.gguf");
-      quantizeFile({ input, out: `${folder}/out`, quant: "Q4_K_M" });
+      await quantizeFile({ input, out: `${folder}/out`, quant: "Q4_K_M" });
       const types = (path: string) =>
         Object.fromEntries([...openGguf(path).tensors].map(([name, { type }]) => [name, type]));
       assertEquals(

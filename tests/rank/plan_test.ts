@@ -12,6 +12,7 @@ import { tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
 
 const SIZES: KernelSizes = {
   q8_bytes: (n, k) => n * k * 2,
+  neurons_scratch_bytes: (d) => d * 8,
   attention_scratch_bytes: () => 1024,
 };
 
@@ -166,16 +167,65 @@ Deno.test("planRanks() keeps down by columns where neurons can be silent and its
     plan(model, { rankCount: 2, ...options }).flatMap(({ layers }) => layers.map(downOf));
   const bamboo = { architecture: "bamboo", type: "Q4_0" } as const;
   for (const down of downs(bamboo)) {
-    assertEquals(down.isByColumns, true);
+    assertEquals(down.layout, "columns");
     assertEquals(down.rowStrideBytes, lengthOf(down.columns) / 32 * 18, "the bytes of the file");
   }
   const byRows = [
     downs(bamboo, { isSparse: false }),
     downs({ ...bamboo, architecture: "llama" }),
-    downs({ ...bamboo, type: "F16" }),
     downs({ ...bamboo, embeddingLength: 96 }), // no multiple of 64 rows
   ];
-  assertEquals(byRows.flat().filter((down) => down.isByColumns), []);
+  assertEquals(byRows.flat().filter((down) => down.layout !== "rows"), []);
+});
+
+Deno.test("planRanks() keeps down of floats neuron by neuron where neurons can be silent", () => {
+  const bamboo = { architecture: "bamboo", type: "F16" } as const;
+  for (const isSparse of [true, false]) {
+    for (const { layers, workspaces } of plan(bamboo, { rankCount: 2, isSparse })) {
+      for (const down of layers.map(downOf)) {
+        assertEquals([down.layout, down.isTransposed], ["neurons", false]);
+        assertEquals(down.rowStrideBytes, 64 * 2, "a neuron's 64 weights");
+        assertEquals(down.scratchOffsetBytes, workspaces[0].neuronScratch);
+      }
+    }
+  }
+  const [silu] = plan({ architecture: "llama", type: "F16" }, {});
+  assertEquals(silu.layers.map((layer) => downOf(layer).layout), ["rows", "rows"]);
+});
+
+Deno.test("planRanks() gives each rank rows of a down that is stored neuron by neuron", () => {
+  const file = parseGguf(tinyModel({ architecture: "bamboo", type: "Q4_0", embeddingLength: 96 }));
+  const model = describeModel(file);
+  const layers = model.tensors.layers.map((layer) => {
+    assert(layer.feedForward.kind === "dense");
+    const { down } = layer.feedForward;
+    const stored = { ...down, rows: down.columns, columns: down.rows };
+    return {
+      ...layer,
+      feedForward: { ...layer.feedForward, down: stored, isDownTransposed: true },
+    };
+  });
+  const options = {
+    rankCount: 5,
+    contextLength: 100,
+    chunkTokens: 4,
+    kvType: "auto",
+    sizes: SIZES,
+  };
+  const plans = planRanks(
+    { ...model, tensors: { ...model.tensors, layers } },
+    file.tensors,
+    options as PlanOptions,
+  );
+  assertCovers(plans.map(({ shard }) => shard.neurons), 96);
+  for (const { layers, shard } of plans) {
+    const down = downOf(layers[0]);
+    assertEquals([down.layout, down.isTransposed], ["neurons", true]);
+    assertEquals(down.columns, shard.neurons);
+    assertEquals(down.rows, { start: 0, end: 96 });
+    assertEquals(down.rowStrideBytes, 144, "a superblock of 256 weights");
+    assert(lengthOf(shard.neurons) >= 19, "neurons are shared out one by one");
+  }
 });
 
 Deno.test("planRanks() stages at least the rows that are packed by columns at a time", () => {

@@ -138,6 +138,7 @@ const CHOICES: Readonly<Record<TinyFamilyName, readonly MistakeName[]>> = {
   "llama-moe": [...MOE, "weights not normalised", "sigmoid"],
   "llama-moe-old": MOE,
   "relu-llama": ["SiLU"],
+  "drelu-moe": [...MOE, "SiLU", "up as it is"],
   "bamboo": ["SiLU", "up as it is"],
   "qwen2": ["no biases", "neighbouring pairs"],
   "qwen2moe": [...MOE, "weights normalised", "no shared expert", "no gate of the shared expert"],

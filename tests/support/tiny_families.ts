@@ -109,6 +109,11 @@ export const TINY_FAMILIES = {
     experts: { count: 4, used: 2, length: 64, isOld: true },
   },
   "relu-llama": { architecture: "llama", keys: { "hidden_activation": text("relu") } },
+  "drelu-moe": {
+    architecture: "llama",
+    experts: { count: 4, used: 2, length: 64 },
+    keys: { "hidden_activation": text("drelu") },
+  },
   "bamboo": {},
   "qwen2": { biases: QKV },
   "qwen2moe": {

@@ -3,6 +3,7 @@ import { f32, type MetadataEntry, text, u32 } from "../../src/gguf/mod.ts";
 import type { PlannedTensor, TensorRole } from "../../src/synth/layout.ts";
 import { chooseTypes, FILE_TYPES, type Quant } from "../../src/quantize/mod.ts";
 import type { TinyFamily } from "./tiny_families.ts";
+import type { TinyPredictor } from "./tiny_predictor.ts";
 
 /** Everything that decides which tensors a tiny model has and how large they are. */
 export interface TinyShape {
@@ -20,6 +21,10 @@ export interface TinyShape {
   readonly ropeBase: number;
   /** True when the output projection is the embedding table. */
   readonly tied: boolean;
+  /** Down lies transposed, under another name, as in PowerInfer's files. */
+  readonly hasDownTransposed: boolean;
+  /** Predictors of dense blocks. */
+  readonly predictor?: TinyPredictor;
 }
 
 /** The metadata without the tokenizer. */
@@ -79,7 +84,7 @@ function floatTensors(shape: TinyShape, family: TinyFamily): PlannedTensor[] {
   for (let block = 0; block < shape.blockCount; block++) {
     plan.prefix = `blk.${block}.`;
     planAttention(plan, shape, family);
-    planFeedForward(plan, shape, family);
+    planFeedForward(plan, shape, family, block);
   }
   plan.prefix = "";
   plan.norm("output_norm", width);
@@ -149,14 +154,24 @@ function planAttention(plan: TensorPlan, shape: TinyShape, family: TinyFamily): 
   if (family.postNorms) plan.norm("post_attention_norm", width);
 }
 
-function planFeedForward(plan: TensorPlan, shape: TinyShape, family: TinyFamily): void {
-  const { embeddingLength: width, feedForwardLength: neurons } = shape;
+function planFeedForward(
+  plan: TensorPlan,
+  shape: TinyShape,
+  family: TinyFamily,
+  block: number,
+): void {
+  const { embeddingLength: width, feedForwardLength: neurons, predictor } = shape;
   if (family.preNorms !== false && !family.parallel) plan.norm("ffn_norm", width);
   if (family.experts) planExperts(plan, width, family.experts);
   else {
     if (!family.neurons) plan.matrix("ffn_gate", [width, neurons], "gate");
     plan.matrix("ffn_up", [width, family.neurons === "fused" ? 2 * neurons : neurons]);
-    plan.matrix("ffn_down", [neurons, width], "residual");
+    if (shape.hasDownTransposed) plan.matrix("ffn_down_t", [width, neurons], "residual");
+    else plan.matrix("ffn_down", [neurons, width], "residual");
+    if (predictor && (predictor.layers?.includes(block) ?? true)) {
+      plan.matrix("fc1", [width, predictor.rank]);
+      plan.matrix("fc2", [predictor.rank, neurons]);
+    }
     plan.biases({ ffn_gate: neurons, ffn_up: neurons, ffn_down: width });
   }
   if (family.postNorms) plan.norm("post_ffw_norm", width);

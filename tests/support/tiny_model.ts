@@ -9,6 +9,7 @@ import type { PlannedTensor } from "../../src/synth/layout.ts";
 import { sentencePieceVocabulary } from "../../src/synth/vocabulary.ts";
 import { Rng } from "./rng.ts";
 import { TINY_FAMILIES, type TinyFamily, type TinyFamilyName } from "./tiny_families.ts";
+import { predictorWeights } from "./tiny_predictor.ts";
 import { tinyMetadata, type TinyShape, tinyTensors } from "./tiny_layout.ts";
 
 /** What may be chosen; the rest is the family's, or that of `TINY_SHAPE`. */
@@ -29,12 +30,14 @@ export interface TinyModelOptions extends Partial<TinyShape> {
   };
   /** Adds Llama 3's tensor of divisors of the rotary frequencies. */
   readonly ropeFactors?: boolean;
+  /** PowerInfer's magic, and down as it is there. */
+  readonly magic?: "GGUF" | "PWRI";
   /** Entries that replace or add to the file's metadata. */
   readonly metadata?: readonly MetadataEntry[];
 }
 
 /** The shape of a tiny model where neither options nor family say anything. */
-export const TINY_SHAPE: Omit<TinyShape, "headDim"> = {
+export const TINY_SHAPE: Omit<TinyShape, "headDim" | "predictor"> = {
   blockCount: 2,
   embeddingLength: 64,
   feedForwardLength: 96,
@@ -45,6 +48,7 @@ export const TINY_SHAPE: Omit<TinyShape, "headDim"> = {
   epsilon: 1e-5,
   ropeBase: 10000,
   tied: false,
+  hasDownTransposed: false,
 };
 
 /** Ids that every tiny model knows, no special tokens: longer than the windows of the families. */
@@ -61,9 +65,11 @@ export function tinyModel(options: TinyModelOptions = {}): Uint8Array<ArrayBuffe
   const shape = shapeOf(family, options);
   const type = options.type ?? "F32";
   const rng = new Rng(options.seed ?? 1);
+  const predicting = shape.predictor && predictorWeights(shape, shape.predictor, options.seed ?? 1);
   const tensors = tinyTensors(shape, family, type).map((planned): FilledTensor => {
     const tensor = { ...planned, type: options.typeOf?.(planned.name) ?? planned.type };
-    const bytes = encodeWeights(tensor.type, randomWeights(tensor, { shape, family, rng }));
+    const values = predicting?.get(planned.name) ?? randomWeights(tensor, { shape, family, rng });
+    const bytes = encodeWeights(tensor.type, values);
     return { ...tensor, pieces: () => [bytes] };
   });
   const length = (family.rotatedDims ?? shape.headDim) / 2;
@@ -76,7 +82,7 @@ export function tinyModel(options: TinyModelOptions = {}): Uint8Array<ArrayBuffe
     ...contextMetadata(architecture, options),
     ...options.metadata ?? [],
   ]);
-  return encodeGguf({ metadata: [...metadata], tensors });
+  return encodeGguf({ magic: options.magic, metadata: [...metadata], tensors });
 }
 
 function randomIds(count: number): number[] {
@@ -88,7 +94,12 @@ function randomIds(count: number): number[] {
 function shapeOf(family: TinyFamily, options: TinyModelOptions): TinyShape {
   const { embeddingLength, headCount } = { ...TINY_SHAPE, ...definedOnly(options) };
   const headDim = embeddingLength / headCount;
-  return { headDim, ...TINY_SHAPE, ...definedOnly(family), ...definedOnly(options) };
+  const hasDownTransposed = options.magic === "PWRI";
+  return {
+    ...{ headDim, ...TINY_SHAPE, hasDownTransposed },
+    ...definedOnly(family),
+    ...definedOnly(options),
+  };
 }
 
 function definedOnly<T extends object>(some: T): Partial<T> {

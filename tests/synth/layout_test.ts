@@ -1,6 +1,15 @@
-import { assertEquals } from "@std/assert";
-import { modelTensors } from "../../src/synth/layout.ts";
-import { type ShapeName, SHAPES } from "../../src/synth/shapes.ts";
+import { assertAlmostEquals, assertEquals } from "@std/assert";
+import {
+  encodeGguf,
+  type GgufFile,
+  type MetadataEntry,
+  parseGguf,
+  text,
+} from "../../src/gguf/mod.ts";
+import { describeModel } from "../../src/model/mod.ts";
+import type { Quant } from "../../src/quantize/mod.ts";
+import { modelMetadata, modelTensors } from "../../src/synth/layout.ts";
+import { type ModelShape, predictorRank, type ShapeName, SHAPES } from "../../src/synth/shapes.ts";
 
 /** Weights of the real models, as their publishers count them. */
 const PARAMETERS: Record<ShapeName, number> = {
@@ -11,6 +20,13 @@ const PARAMETERS: Record<ShapeName, number> = {
   "qwen2-0.5b": 494_032_768,
   "qwen2.5-1.5b": 1_543_714_304,
   "qwen3-0.6b": 596_049_920,
+  "bamboo-7b": 7_241_732_096,
+  "relullama-7b": 6_738_415_616,
+  "relullama-13b": 13_015_864_320,
+  "minicpm-s-1b": 1_473_050_112,
+  "turbosparse-mixtral-47b": 46_907_789_312,
+  "smallthinker-4b": 4_268_459_520,
+  "smallthinker-21b": 21_506_562_560,
 };
 
 Deno.test("modelTensors() has as many weights as the real models", () => {
@@ -20,4 +36,73 @@ Deno.test("modelTensors() has as many weights as the real models", () => {
     const sum = weights.reduce((total, count) => total + count, 0);
     assertEquals(sum, PARAMETERS[name as ShapeName], name);
   }
+});
+
+/** What a file of the shape says, without its tokenizer and its gigabytes. */
+function header(shape: ModelShape, quant: Quant, more: MetadataEntry[] = []): GgufFile {
+  const metadata = [...modelMetadata(shape, { name: "test", quant }), ...more];
+  const tensors = modelTensors(shape, quant).map(({ name, type, dims }) => (
+    [name, { name, type, dims, part: 0, offsetBytes: 0, sizeBytes: 0 }] as const
+  ));
+  return { ...parseGguf(encodeGguf({ metadata, tensors: [] })), tensors: new Map(tensors) };
+}
+
+Deno.test("modelMetadata() and modelTensors() make models that describeModel() accepts", () => {
+  for (const [name, shape] of Object.entries(SHAPES) as [ShapeName, ModelShape][]) {
+    for (const quant of ["Q4_0", "Q4_K_M", "F16"] as const) {
+      const { config } = describeModel(header(shape, quant));
+      assertEquals(
+        [config.blockCount, config.embeddingLength, config.vocabSize, config.contextLength],
+        [shape.blockCount, shape.embeddingLength, shape.vocabSize, shape.contextLength],
+        name,
+      );
+    }
+  }
+});
+
+Deno.test("describeModel() reads the experts of the mixtures that modelTensors() plans", () => {
+  const read = (shape: ModelShape, more?: MetadataEntry[]) =>
+    describeModel(header(shape, "Q4_0", more)).config;
+  const mixtral = read(SHAPES["turbosparse-mixtral-47b"], [
+    ["llama.hidden_activation", text("drelu")],
+  ]);
+  assertEquals([mixtral.experts?.count, mixtral.experts?.usedCount], [8, 2]);
+  assertEquals(mixtral.experts?.feedForwardLength, 14336);
+  assertEquals(mixtral.feedForward.activatesUp, true);
+  const large = read(SHAPES["smallthinker-21b"]);
+  assertEquals([large.experts?.count, large.experts?.usedCount], [64, 6]);
+  assertEquals([large.experts?.gating, large.experts?.routerInput], ["sigmoid", "layerInput"]);
+  assertEquals([large.layers[0], large.layers[1]], [
+    { slidingWindow: 0, rope: null },
+    { slidingWindow: 4096, rope: 0 },
+  ]);
+  const small = read(SHAPES["smallthinker-4b"]);
+  assertEquals(small.layers, Array(32).fill({ slidingWindow: 0, rope: 0 }));
+});
+
+Deno.test("predictorRank() is that of real files, where they are known", () => {
+  const known: [ShapeName, number][] = [
+    ["bamboo-7b", 1270],
+    ["relullama-7b", 1680],
+    ["turbosparse-mixtral-47b", 1036],
+  ];
+  for (const [name, rank] of known) assertAlmostEquals(predictorRank(SHAPES[name]), rank, 16, name);
+  for (const shape of Object.values(SHAPES)) assertEquals(predictorRank(shape) % 32, 0);
+});
+
+Deno.test("modelTensors() names predictors and down matrices as PowerInfer does", () => {
+  const shape: ModelShape = SHAPES["bamboo-7b"];
+  const planned = (quant: Quant) => {
+    const extras = { predictorRank: 1280, downByNeuron: true };
+    const tensors = modelTensors(shape, quant, extras);
+    return new Map(tensors.map(({ name, type, dims }) => [name, { type, dims }]));
+  };
+  const tensors = planned("Q4_0");
+  assertEquals(tensors.get("blk.31.fc1.weight"), { type: "Q4_0", dims: [4096, 1280] });
+  assertEquals(tensors.get("blk.31.fc2.weight"), { type: "Q4_0", dims: [1280, 14336] });
+  assertEquals(tensors.get("blk.31.ffn_down_t.weight"), { type: "Q4_0", dims: [4096, 14336] });
+  assertEquals(tensors.has("blk.31.ffn_down.weight"), false);
+  const types = (["Q8_0", "Q4_K_M", "F16", "BF16", "F32"] as const)
+    .map((quant) => planned(quant).get("blk.0.fc1.weight")?.type);
+  assertEquals(types, ["Q5_0", "Q5_0", "F16", "F16", "F32"]);
 });

@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { UsageError } from "../../src/base/errors.ts";
 import { openGguf, TensorReader } from "../../src/gguf/mod.ts";
 import { encodeWeights } from "../../src/quantize/mod.ts";
@@ -19,13 +19,17 @@ function predictor(rank: number, value: number): TrainedPredictor {
   return { fc1: matrix(rank, 64, value), fc2: matrix(96, rank, value), quality };
 }
 
-Deno.test("writePredictors() replaces the predictors that a file has", () => {
+Deno.test("writePredictors() replaces the predictors that a file has", async () => {
   const folder = Deno.makeTempDirSync();
   try {
     const [plain, first, second] = ["plain", "first", "second"].map((name) => `${folder}/${name}`);
     Deno.writeFileSync(plain, tinyModel({ architecture: "bamboo" }));
-    writePredictors({ input: plain, out: first, predictors: [predictor(32, 1), predictor(64, 2)] });
-    const bytes = writePredictors({
+    await writePredictors({
+      input: plain,
+      out: first,
+      predictors: [predictor(32, 1), predictor(64, 2)],
+    });
+    const bytes = await writePredictors({
       ...{ input: first, out: second },
       predictors: [predictor(64, 3), predictor(32, 4)],
     });
@@ -39,7 +43,7 @@ Deno.test("writePredictors() replaces the predictors that a file has", () => {
     assertEquals([fc2.type, fc2.dims], ["F16", [64, 96]]);
     using reader = TensorReader.open(file);
     assertEquals(reader.readAll(fc2), predictor(64, 3).fc2.bytes);
-    assertThrows(
+    await assertRejects(
       () => writePredictors({ input: second, out: second, predictors: [] }),
       UsageError,
       "it is the file that is read",

@@ -1,5 +1,5 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
-/** Which neurons fire, as a list, and back from a list to all neurons. */
+/** Which neurons fire, as a list, which of a list, and back from a list to all neurons. */
 import { check_bytes } from "./bounds";
 
 /**
@@ -42,5 +42,16 @@ export function scatter_f32(values: usize, list: usize, count: u32, out: usize, 
   for (let j: u32 = 0; j < count; j++) {
     const index = min(load<u32>(list + (j << 2)), n - 1);
     store<f32>(out + (index << 2), load<f32>(values + (j << 2)));
+  }
+}
+
+/** list[j] = list[picks[j]], j in 0..count; picks u32 [count], ascending. list u32 [n]. */
+export function pick_listed(list: usize, n: u32, picks: usize, count: u32): void {
+  check_bytes(list, <u64>n << 2);
+  check_bytes(picks, <u64>count << 2);
+  if (count > n) unreachable();
+  for (let j: u32 = 0; j < count; j++) {
+    const index = min(load<u32>(picks + (j << 2)), n - 1);
+    store<u32>(list + (j << 2), load<u32>(list + (index << 2)));
   }
 }

@@ -18,7 +18,9 @@ export {
 } from "./matmul_float_f32";
 export { matmul_q8_columns } from "./columns_q8";
 export { repack_columns } from "./repack_columns";
-export { fired_f32, scatter_f32 } from "./fired";
+export { repack_transposed } from "./repack_transposed";
+export { matmul_fired_neurons, matmul_neurons, neurons_scratch_bytes } from "./neurons";
+export { fired_f32, pick_listed, scatter_f32 } from "./fired";
 export {
   add_bias_f32,
   add_f32,

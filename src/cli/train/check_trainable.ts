@@ -2,6 +2,7 @@
 import { UnsupportedModelError } from "../../base/errors.ts";
 import type { GgufFile } from "../../gguf/types.ts";
 import { rowBytes } from "../../model/dtypes.ts";
+import { predictorObstacle } from "../../model/powerinfer.ts";
 import type { ModelDescription } from "../../model/types.ts";
 import type { PredictorType } from "../../train/mod.ts";
 
@@ -12,7 +13,7 @@ export interface TrainableModel {
   readonly neuronCount: number;
   /** Tokens that the model was trained for. */
   readonly contextLength: number;
-  /** Bytes of a row of the matrix that predictions save reading, the gate or else up; per layer. */
+  /** Bytes of a row of the matrix that predictions save reading, the gate; per layer. */
   readonly gateRowBytes: readonly number[];
   /** The type that predictors get when none is asked for. */
   readonly type: PredictorType;
@@ -21,16 +22,9 @@ export interface TrainableModel {
 /** Matrices of at most so many bits a weight get predictors of four bits, too. */
 const FOUR_BITS_MAX = 5.6;
 
-/** @throws {UnsupportedModelError} when neurons of the model are never silent, or its experts'. */
+/** @throws {UnsupportedModelError} when predictors would not be used, or neurons are experts'. */
 export function checkTrainable(file: GgufFile, model: ModelDescription): TrainableModel {
   const { config, tensors } = model;
-  const { activation } = config.feedForward;
-  if (activation !== "relu" && activation !== "relu2") {
-    throw new UnsupportedModelError(
-      `Cannot train predictors for this model: its activation is ${activation}, under which ` +
-        "every neuron fires on every token: use a model with ReLU, dReLU or ReLU² neurons",
-    );
-  }
   const bits: number[] = [];
   const gateRowBytes = tensors.layers.map(({ feedForward }) => {
     if (feedForward.kind === "experts") {
@@ -39,7 +33,14 @@ export function checkTrainable(file: GgufFile, model: ModelDescription): Trainab
           "version trains for dense layers only",
       );
     }
-    const { tensor, columns } = feedForward.gate ?? feedForward.up;
+    const obstacle = predictorObstacle(config.feedForward, feedForward);
+    if (obstacle !== null) {
+      throw new UnsupportedModelError(
+        `Cannot train predictors for this model: ${obstacle}: use a model with a gate that passes ` +
+          "through ReLU",
+      );
+    }
+    const { tensor, columns } = feedForward.gate!;
     const bytes = rowBytes(file.tensors.get(tensor)!.type, columns);
     bits.push(8 * bytes / columns);
     return bytes;

@@ -76,7 +76,12 @@ async function computeFast(path: string, job: Job): Promise<number> {
 function computeExact(path: string, job: Job): Promise<number> {
   const { ids, sink } = job;
   const contextLength = contextLengthFor(path, job);
-  const reference = new ReferenceModel(openGguf(path), { contextLength });
+  const { predictor, predictorThreshold } = toLoadOptions(job.flags);
+  const file = openGguf(path);
+  const reference = new ReferenceModel(file, {
+    description: describeModel(file, { contextLength, predictorThreshold }),
+    usesPredictors: predictor === "on",
+  });
   const { vocabSize } = reference.config;
   const unknown = ids.find((id) => id >= vocabSize);
   if (unknown !== undefined) {

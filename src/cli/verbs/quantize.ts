@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { basename } from "node:path";
 import { formatBytes } from "../../base/units.ts";
 import { type Quant, quantizeFile, QUANTS, type ReplacedType } from "../../quantize/mod.ts";
+import { Interrupt } from "../interrupt.ts";
 import { oneOf } from "../option_values.ts";
 import { writeErrorLine, writeJson, writeOutLine } from "../output.ts";
 import { Progress } from "../progress.ts";
@@ -24,14 +25,20 @@ export function quantizeVerb(): Command {
     .action(quantize);
 }
 
-function quantize(input: string | undefined, out: string | undefined, options: Options): void {
+async function quantize(
+  input: string | undefined,
+  out: string | undefined,
+  options: Options,
+): Promise<void> {
   const path = requireOption(out, "OUT");
+  using interrupt = new Interrupt();
   using progress = new Progress(`Writing ${basename(path)}`);
-  const result = quantizeFile({
+  const result = await quantizeFile({
     input: requireModel(input),
     out: path,
     quant: requireOption(options.type, "--type"),
     onProgress: (doneBytes, totalBytes) => progress.update(doneBytes, totalBytes),
+    signal: interrupt.signal,
   });
   for (const line of describeReplaced(result.replaced)) writeErrorLine(line);
   if (options.json) writeJson({ bytes: result.bytes });

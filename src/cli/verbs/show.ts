@@ -6,6 +6,8 @@ import { formatBytes } from "../../base/units.ts";
 import { describeGguf, getString, openGguf } from "../../gguf/mod.ts";
 import type { GgufFile } from "../../gguf/types.ts";
 import { describeForUse, type LoadOptions, planModel } from "../../llm/mod.ts";
+import { summarizePredictors } from "../../model/mod.ts";
+import type { ModelDescription } from "../../model/types.ts";
 import { bytesByKind } from "../../memory/arena.ts";
 import { addLoadOptions, type LoadFlags, toLoadOptions } from "../load.ts";
 import { writeJson, writeOutLine } from "../output.ts";
@@ -38,25 +40,39 @@ async function createReport(file: GgufFile, options: LoadOptions) {
 /** What running it would take; `memory_bytes` is null and `reason` says why when it cannot run. */
 async function describeUse(file: GgufFile, options: LoadOptions) {
   try {
-    const plans = planModel(
-      { file, model: describeForUse(file, options) },
-      await loadKernelModule(),
-      options,
-    );
+    const model = describeForUse(file, options);
+    const plans = planModel({ file, model }, await loadKernelModule(), options);
     const { weights, kv, activations } = bytesByKind(plans.flatMap((plan) => plan.arenas));
     const memory = { weights, kv, activations, total: weights + kv + activations };
     const { contextLength: ctx_size, isSparse: sparse } = plans[0];
-    return { memory_bytes: memory, threads: plans.length, ctx_size, sparse };
+    const predictors = describePredictors(file, model);
+    return { memory_bytes: memory, threads: plans.length, ctx_size, sparse, predictors };
   } catch (error) {
     if (error instanceof ModelFormatError || error instanceof UnsupportedModelError) {
-      return { memory_bytes: null, reason: error.message };
+      return { memory_bytes: null, reason: error.message, predictors: null };
     }
     throw error;
   }
 }
 
+/** Predictors of silent neurons; null where there are none. */
+function describePredictors(file: GgufFile, model: ModelDescription) {
+  const summary = summarizePredictors(file, model);
+  if (summary === null) return null;
+  const { layers, missing, rankMin, rankMax, sizeBytes, threshold } = summary;
+  const rank = { min: rankMin, max: rankMax };
+  return { layers, missing_layers: missing, rank, bytes: sizeBytes, threshold };
+}
+
+function formatPredictors(predictors: NonNullable<ReturnType<typeof describePredictors>>): string {
+  const { layers, missing_layers: missing, rank, bytes, threshold } = predictors;
+  const ranks = rank.min === rank.max ? `${rank.min}` : `${rank.min} to ${rank.max}`;
+  return `rank ${ranks}, ${formatBytes(bytes)}, threshold ${threshold}, in ${layers} layers` +
+    (missing.length === 0 ? "" : `, missing in ${missing.join(", ")}`);
+}
+
 function formatReport(report: Awaited<ReturnType<typeof createReport>>): string {
-  const { memory_bytes: memory } = report;
+  const { memory_bytes: memory, predictors } = report;
   const rows: [string, string][] = [
     ["name", report.name],
     ["architecture", report.arch],
@@ -72,5 +88,6 @@ function formatReport(report: Awaited<ReturnType<typeof createReport>>): string 
         `${formatBytes(memory.activations)}) with ${report.ctx_size} tokens of context`,
     ],
   ];
+  if (predictors !== null) rows.push(["predictors", formatPredictors(predictors)]);
   return rows.map(([key, value]) => `${key.padEnd(12)}  ${value}`).join("\n");
 }

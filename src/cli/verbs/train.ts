@@ -81,12 +81,12 @@ async function train(path: string | undefined, options: Options): Promise<void> 
   using interrupt = new Interrupt();
   const { signal } = interrupt;
   const { results, samples } = await trainAll(input, { text, trainable, options, signal });
-  signal.throwIfAborted();
   using progress = new Progress(`Writing ${basename(out)}`);
-  const bytes = writePredictors({
+  const bytes = await writePredictors({
     input,
     out,
     predictors: results.map(({ predictor }) => predictor),
+    signal,
     onProgress: (doneBytes, totalBytes) => progress.update(doneBytes, totalBytes),
   });
   const seconds = (performance.now() - startMs) / 1000;
@@ -110,6 +110,7 @@ async function trainAll(
   await using model = await loadForVerb(input, {
     threads: options.threads,
     observe: ["fired", "residual"],
+    predictor: "off",
     contextLength: Math.min(WINDOW_TOKENS, trainable.contextLength),
   });
   signal.throwIfAborted();

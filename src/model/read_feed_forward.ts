@@ -1,0 +1,57 @@
+/**
+ * Metadata keys to the arithmetic of feed-forward blocks. Knows what files call activations, and
+ * what a file's magic says of them.
+ */
+import { UnsupportedModelError } from "../base/errors.ts";
+import type { GgufFile } from "../gguf/mod.ts";
+import type { Family } from "./family.ts";
+import { formatError, type Hyperparameters } from "./hyperparameters.ts";
+import { isPowerInfer } from "./powerinfer.ts";
+import { isSilentKind } from "./silent_kinds.ts";
+import type { Activation, FeedForwardConfig } from "./types.ts";
+
+/** What files call activations. "gelu" alone is the form by erf, which nothing here computes. */
+const ACTIVATIONS: ReadonlyMap<string, Activation> = new Map([
+  ["silu", "silu"],
+  ["swish", "silu"],
+  ["gelu_new", "gelu"],
+  ["gelu_pytorch_tanh", "gelu"],
+  ["relu", "relu"],
+  ["relu2", "relu2"],
+]);
+
+/** Not an activation but two: both halves of a neuron pass through ReLU. */
+const DRELU = "drelu";
+
+/**
+ * Some models of a family differ by their activation; computed as usual they talk nonsense.
+ * PowerInfer's files do not name it: their magic alone says ReLU.
+ * @throws {UnsupportedModelError} when it is one that this version does not compute.
+ * @throws {ModelFormatError} when the key says another thing than the magic.
+ */
+export function readFeedForward(
+  file: GgufFile,
+  keys: Hyperparameters,
+  family: Family,
+): FeedForwardConfig {
+  const feedForward = { ...family.feedForward, firingThreshold: 0 };
+  const said = keys.text("hidden_activation") ?? (isPowerInfer(file) ? "relu" : null);
+  if (said === null) return feedForward;
+  if (said === DRELU) return { ...feedForward, activation: "relu", activatesUp: true };
+  const name = family.architecture;
+  const activation = ACTIVATIONS.get(said);
+  if (activation === undefined) {
+    throw new UnsupportedModelError(
+      `Cannot run this ${name} model: "${name}.hidden_activation" is ${JSON.stringify(said)}: ` +
+        `this version computes ${[...ACTIVATIONS.keys(), DRELU].join(", ")}`,
+    );
+  }
+  if (isPowerInfer(file) && !isSilentKind(activation)) {
+    throw formatError(
+      file,
+      `Cannot use metadata "${name}.hidden_activation": it says ${said}, and the magic PWRI says ` +
+        "that neurons are ReLU-like: convert the model again",
+    );
+  }
+  return { ...feedForward, activation };
+}

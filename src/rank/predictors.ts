@@ -1,0 +1,95 @@
+/**
+ * Predictors on one rank: which of a block's own neurons will fire, guessed from the residual
+ * stream before the block has computed anything. A rehearsal compares the guesses with what fires;
+ * whether a predictor is trusted is the leader's decision, left in this rank's memory. Knows
+ * nothing of what is done with a list.
+ */
+import { floats, floats64 } from "./arena_views.ts";
+import type { Predictor } from "./layer.ts";
+import { type Activations, project, quantize, readsQ8 } from "./matrix.ts";
+import type { RankPlan } from "./plan_types.ts";
+import { RECALL_FIELDS } from "./plan_workspace.ts";
+import type { Residual } from "./residual.ts";
+import type { StepState } from "./step_state.ts";
+
+/** Places in a layer's numbers. First: neurons that fired in the rehearsal. */
+export const RECALL_FIRED = 0;
+/** Those of them that were predicted. */
+export const RECALL_FOUND = 1;
+/** All that were predicted. */
+export const RECALL_PREDICTED = 2;
+/** Not 0 where the predictor is used. */
+export const RECALL_TRUSTED = 3;
+
+/** A rank's numbers of all layers, f64 [layers, 4]; memory: the rank's first arena. */
+export function recallView(plan: RankPlan, memory: WebAssembly.Memory): Float64Array {
+  return floats64(memory, plan.workspaces[0].recall, plan.layers.length * RECALL_FIELDS);
+}
+
+export class Predictors {
+  readonly #state: StepState;
+  readonly #residual: Residual;
+  readonly #memories: readonly WebAssembly.Memory[];
+  readonly #recall: Float64Array;
+
+  /** memories: this rank's. */
+  constructor(
+    state: StepState,
+    by: { residual: Residual; memories: readonly WebAssembly.Memory[] },
+  ) {
+    this.#state = state;
+    this.#residual = by.residual;
+    this.#memories = by.memories;
+    this.#recall = recallView(state.plan, by.memories[0]);
+  }
+
+  /** True where the leader has decided that guesses are good enough. */
+  isTrusted({ layer }: Predictor): boolean {
+    return this.#recall[layer * RECALL_FIELDS + RECALL_TRUSTED] !== 0;
+  }
+
+  /**
+   * Lists this rank's neurons that will fire for the step's only token, at `space.fired`.
+   * @returns how many they are.
+   */
+  list(predictor: Predictor): number {
+    this.#score(predictor, 1);
+    const { kernels, space, fractions: { belowThreshold } } = this.#state;
+    const { rowCount } = predictor.second;
+    return kernels.fired_f32(space.gate, rowCount, belowThreshold, space.fired, space.gate);
+  }
+
+  /** Counts how the guesses for all tokens of the step compare with what neurons gave. */
+  compare(predictor: Predictor, hidden: Activations): void {
+    this.#score(predictor, this.#state.n);
+    const { space, arena, n, fractions: { belowThreshold } } = this.#state;
+    const { rowCount } = predictor.second;
+    const scores = floats(this.#memories[arena], space.gate, n * rowCount);
+    const values = floats(this.#memories[arena], hidden.f32, n * hidden.stride);
+    let [fired, found, predicted] = [0, 0, 0];
+    for (let t = 0; t < n; t++) {
+      for (let i = 0; i < rowCount; i++) {
+        const fires = values[t * hidden.stride + i] !== 0;
+        const isPredicted = !(scores[t * rowCount + i] <= belowThreshold);
+        if (fires) fired++;
+        if (isPredicted) predicted++;
+        if (fires && isPredicted) found++;
+      }
+    }
+    const at = predictor.layer * RECALL_FIELDS;
+    this.#recall[at + RECALL_FIRED] += fired;
+    this.#recall[at + RECALL_FOUND] += found;
+    this.#recall[at + RECALL_PREDICTED] += predicted;
+  }
+
+  /** gate [n, own neurons] = second · relu(first · residual). */
+  #score({ first, second }: Predictor, n: number): void {
+    const { kernels, space, inputs: { predictor: between } } = this.#state;
+    const { f32, stride } = between;
+    const x = this.#residual.read(null, readsQ8(first));
+    project(kernels, first, x, n, f32, stride);
+    kernels.relu_f32(f32, stride, f32, stride, n, first.rowCount);
+    if (readsQ8(second)) quantize(kernels, between, n, second.columnCount);
+    project(kernels, second, between, n, space.gate, second.rowCount);
+  }
+}

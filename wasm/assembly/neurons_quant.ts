@@ -1,0 +1,248 @@
+// deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
+/**
+ * One token by quantised rows that are kept neuron by neuron (neurons.ts). Four rows at a time are
+ * taken apart, a strip each (superblock_form.ts), and their forms added to sums that lie as the
+ * quants do: lane j of a vector is block j, whose factor is the same lane of another vector. In the
+ * end the sums are brought into order.
+ *
+ *   sums of a superblock: f32 [8 places][4 bytes of a dword][8 blocks], then f32 [2 halves][8]
+ *
+ * The last part is what all weights of half a block have in common: offsets and minima.
+ */
+import { next_row, row_at, value_at } from "./neurons_list";
+import { is_wide } from "./format";
+import { superblocks_of } from "./q8_tile";
+import { madd, opaque } from "./simd";
+import {
+  factors_at,
+  FORM_BYTES_MAX,
+  FORM_C,
+  FORM_D,
+  FORM_L,
+  FORM_M,
+  FORM_QUANTS,
+  form_bytes,
+  quants_at,
+  strip_superblocks,
+  take_apart,
+} from "./superblock_form";
+
+const COMMON = 1024;
+const SUMS_BYTES: u32 = 1024 + 64;
+
+/** Bytes of the sums of d outputs. */
+@inline
+export function sums_bytes(d: u32): u64 {
+  return <u64>superblocks_of(d) * SUMS_BYTES;
+}
+
+/** out = Σ values[j] · row list[j]; returns how many rows were read. `last`: the last neuron. */
+export function add_quant_rows<F>(
+  w: usize,
+  rowStride: u32,
+  last: u32,
+  d: u32,
+  list: usize,
+  values: usize,
+  count: u32,
+  skips: bool,
+  out: usize,
+  scratch: usize,
+): u32 {
+  const superblocks = superblocks_of(d);
+  const forms = scratch + superblocks * SUMS_BYTES;
+  memory.fill(scratch, 0, superblocks * SUMS_BYTES);
+  let read: u32 = 0;
+  let j = next_row(values, 0, count, skips);
+  while (j < count) {
+    const p = w + row_at(list, j, last) * rowStride, a = value_at(values, j);
+    let q = p, r = p, t = p;
+    let b: f32 = 0, c: f32 = 0, e: f32 = 0;
+    read++;
+    j = next_row(values, j + 1, count, skips);
+    if (j < count) {
+      q = w + row_at(list, j, last) * rowStride, b = value_at(values, j);
+      read++;
+      j = next_row(values, j + 1, count, skips);
+    }
+    if (j < count) {
+      r = w + row_at(list, j, last) * rowStride, c = value_at(values, j);
+      read++;
+      j = next_row(values, j + 1, count, skips);
+    }
+    if (j < count) {
+      t = w + row_at(list, j, last) * rowStride, e = value_at(values, j);
+      read++;
+      j = next_row(values, j + 1, count, skips);
+    }
+    for (let s: u32 = 0; s < superblocks; s += strip_superblocks<F>()) {
+      const strip = min(superblocks - s, strip_superblocks<F>());
+      const quants = quants_at<F>(0, s), factors = factors_at<F>(0, s, superblocks);
+      take_apart<F>(p + quants, p + factors, strip, forms);
+      take_apart<F>(q + quants, q + factors, strip, forms + 8 * FORM_BYTES_MAX);
+      take_apart<F>(r + quants, r + factors, strip, forms + 16 * FORM_BYTES_MAX);
+      take_apart<F>(t + quants, t + factors, strip, forms + 24 * FORM_BYTES_MAX);
+      add_forms<F>(forms, strip, a, b, c, e, scratch + s * SUMS_BYTES);
+    }
+  }
+  put_in_order(scratch, d, out);
+  return read;
+}
+
+/** sums += a, b, c, e times the forms of four strips, 8 · FORM_BYTES_MAX apart. */
+function add_forms<F>(
+  form: usize,
+  strip: u32,
+  a: f32,
+  b: f32,
+  c: f32,
+  e: f32,
+  sums: usize,
+): void {
+  const low = i32x4.splat(opaque(255, strip));
+  for (; strip != 0; strip--) {
+    const g = form + 8 * FORM_BYTES_MAX, h = g + 8 * FORM_BYTES_MAX, k = h + 8 * FORM_BYTES_MAX;
+    const a0 = factor<F>(form, 0, 0, a), a1 = factor<F>(form, 1, 0, a);
+    const b0 = factor<F>(g, 0, 0, b), b1 = factor<F>(g, 1, 0, b);
+    const c0 = factor<F>(h, 0, 0, c), c1 = factor<F>(h, 1, 0, c);
+    const e0 = factor<F>(k, 0, 0, e), e1 = factor<F>(k, 1, 0, e);
+    let A0 = a0, A1 = a1, B0 = b0, B1 = b1, C0 = c0, C1 = c1, E0 = e0, E1 = e1;
+    if (isDefined(changetype<F>(0).l)) {
+      A0 = factor<F>(form, 0, 1, a), A1 = factor<F>(form, 1, 1, a);
+      B0 = factor<F>(g, 0, 1, b), B1 = factor<F>(g, 1, 1, b);
+      C0 = factor<F>(h, 0, 1, c), C1 = factor<F>(h, 1, 1, c);
+      E0 = factor<F>(k, 0, 1, e), E1 = factor<F>(k, 1, 1, e);
+    }
+    let x0 = v128.load(sums, COMMON), x1 = v128.load(sums, COMMON + 16);
+    x0 = common<F>(form, 0, 0, a, a0, x0), x1 = common<F>(form, 1, 0, a, a1, x1);
+    x0 = common<F>(g, 0, 0, b, b0, x0), x1 = common<F>(g, 1, 0, b, b1, x1);
+    x0 = common<F>(h, 0, 0, c, c0, x0), x1 = common<F>(h, 1, 0, c, c1, x1);
+    x0 = common<F>(k, 0, 0, e, e0, x0), x1 = common<F>(k, 1, 0, e, e1, x1);
+    v128.store(sums, x0, COMMON);
+    v128.store(sums, x1, COMMON + 16);
+    x0 = v128.load(sums, COMMON + 32), x1 = v128.load(sums, COMMON + 48);
+    x0 = common<F>(form, 0, 1, a, A0, x0), x1 = common<F>(form, 1, 1, a, A1, x1);
+    x0 = common<F>(g, 0, 1, b, B0, x0), x1 = common<F>(g, 1, 1, b, B1, x1);
+    x0 = common<F>(h, 0, 1, c, C0, x0), x1 = common<F>(h, 1, 1, c, C1, x1);
+    x0 = common<F>(k, 0, 1, e, E0, x0), x1 = common<F>(k, 1, 1, e, E1, x1);
+    v128.store(sums, x0, COMMON + 32);
+    v128.store(sums, x1, COMMON + 48);
+    const end = sums + 1024;
+    let at = form + FORM_QUANTS;
+    for (; sums != end; sums += 128, at += 32) {
+      const p0 = bytes_of<F>(at, 0), p1 = bytes_of<F>(at, 16);
+      const q0 = bytes_of<F>(at, 8 * 640), q1 = bytes_of<F>(at, 8 * 640 + 16);
+      const r0 = bytes_of<F>(at, 16 * 640), r1 = bytes_of<F>(at, 16 * 640 + 16);
+      const t0 = bytes_of<F>(at, 24 * 640), t1 = bytes_of<F>(at, 24 * 640 + 16);
+      let y0 = v128.load(sums), y1 = v128.load(sums, 16);
+      y0 = madd(byte_0(p0, low), a0, y0), y1 = madd(byte_0(p1, low), a1, y1);
+      y0 = madd(byte_0(q0, low), b0, y0), y1 = madd(byte_0(q1, low), b1, y1);
+      y0 = madd(byte_0(r0, low), c0, y0), y1 = madd(byte_0(r1, low), c1, y1);
+      y0 = madd(byte_0(t0, low), e0, y0), y1 = madd(byte_0(t1, low), e1, y1);
+      v128.store(sums, y0);
+      v128.store(sums, y1, 16);
+      y0 = v128.load(sums, 32), y1 = v128.load(sums, 48);
+      y0 = madd(byte_1(p0, low), a0, y0), y1 = madd(byte_1(p1, low), a1, y1);
+      y0 = madd(byte_1(q0, low), b0, y0), y1 = madd(byte_1(q1, low), b1, y1);
+      y0 = madd(byte_1(r0, low), c0, y0), y1 = madd(byte_1(r1, low), c1, y1);
+      y0 = madd(byte_1(t0, low), e0, y0), y1 = madd(byte_1(t1, low), e1, y1);
+      v128.store(sums, y0, 32);
+      v128.store(sums, y1, 48);
+      y0 = v128.load(sums, 64), y1 = v128.load(sums, 80);
+      y0 = madd(byte_2(p0, low), A0, y0), y1 = madd(byte_2(p1, low), A1, y1);
+      y0 = madd(byte_2(q0, low), B0, y0), y1 = madd(byte_2(q1, low), B1, y1);
+      y0 = madd(byte_2(r0, low), C0, y0), y1 = madd(byte_2(r1, low), C1, y1);
+      y0 = madd(byte_2(t0, low), E0, y0), y1 = madd(byte_2(t1, low), E1, y1);
+      v128.store(sums, y0, 64);
+      v128.store(sums, y1, 80);
+      y0 = v128.load(sums, 96), y1 = v128.load(sums, 112);
+      y0 = madd(byte_3(p0), A0, y0), y1 = madd(byte_3(p1), A1, y1);
+      y0 = madd(byte_3(q0), B0, y0), y1 = madd(byte_3(q1), B1, y1);
+      y0 = madd(byte_3(r0), C0, y0), y1 = madd(byte_3(r1), C1, y1);
+      y0 = madd(byte_3(t0), E0, y0), y1 = madd(byte_3(t1), E1, y1);
+      v128.store(sums, y0, 96);
+      v128.store(sums, y1, 112);
+    }
+    sums += 64;
+    form += form_bytes<F>();
+  }
+}
+
+/** value · D · L of four blocks (half 0 or 1 of a superblock), first or second half of each. */
+@inline
+function factor<F>(form: usize, half: u32, second: u32, value: f32): v128 {
+  const scaled = f32x4.mul(v128.load(form + 16 * half, FORM_D), f32x4.splat(value));
+  if (!isDefined(changetype<F>(0).l)) return scaled;
+  return f32x4.mul(scaled, lane_of(form + 16 * half + FORM_L, second));
+}
+
+/** Four even (second 0) or odd (1) lanes of i16 at ptr as floats. */
+@inline
+function lane_of(ptr: usize, second: u32): v128 {
+  const pairs = v128.load(ptr);
+  const lanes = second == 0 ? i32x4.shl(pairs, 16) : pairs;
+  return f32x4.convert_i32x4_s(i32x4.shr_s(lanes, 16));
+}
+
+/** sum + what the weights of half a block have in common: −offset · factor and C, or −C · M. */
+@inline
+function common<F>(
+  form: usize,
+  half: u32,
+  second: u32,
+  value: f32,
+  factor: v128,
+  sum: v128,
+): v128 {
+  const f = changetype<F>(0);
+  const offset = offset_of<F>();
+  if (offset != 0) sum = madd(factor, f32x4.splat(<f32>-offset), sum);
+  if (!isDefined(f.c)) return sum;
+  const c = f32x4.mul(v128.load(form + 16 * half, FORM_C), f32x4.splat(value));
+  if (!isDefined(f.m)) return f32x4.add(sum, c);
+  return f32x4.sub(sum, f32x4.mul(c, lane_of(form + 16 * half + FORM_M, second)));
+}
+
+/** What is subtracted from a whole quant. */
+@inline
+export function offset_of<F>(): i32 {
+  const f = changetype<F>(0);
+  if (!is_wide<F>()) return f.offset;
+  return 16 * f.offset + (isDefined(f.lowOffset) ? f.lowOffset : 0);
+}
+
+/** Sixteen whole quants. */
+@inline
+export function bytes_of<F>(at: usize, offset: usize): v128 {
+  const low = v128.load(at + offset);
+  if (!is_wide<F>()) return low;
+  return i8x16.add(low, i16x8.shl(v128.load(at + offset + 256), 4));
+}
+
+@inline
+function byte_0(x: v128, low: v128): v128 {
+  return f32x4.convert_i32x4_s(v128.and(x, low));
+}
+@inline
+function byte_1(x: v128, low: v128): v128 {
+  return f32x4.convert_i32x4_s(v128.and(i32x4.shr_u(x, 8), low));
+}
+@inline
+function byte_2(x: v128, low: v128): v128 {
+  return f32x4.convert_i32x4_s(v128.and(i32x4.shr_u(x, 16), low));
+}
+@inline
+function byte_3(x: v128): v128 {
+  return f32x4.convert_i32x4_s(i32x4.shr_u(x, 24));
+}
+
+/** out[r] out of the sums. */
+function put_in_order(sums: usize, d: u32, out: usize): void {
+  for (let r: u32 = 0; r < d; r++) {
+    const lane = sums + (r >> 8) * SUMS_BYTES + (((r >> 5) & 7) << 2);
+    const i = r & 31, half = i >> 4;
+    const vector = ((i & 14) << 1) | (half << 1) | (i & 1);
+    const value = load<f32>(lane + 32 * vector) + load<f32>(lane + 32 * half, COMMON);
+    store<f32>(out + (r << 2), value);
+  }
+}
