@@ -44,6 +44,7 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
     "wasm",
     "src/quantize",
     "src/synth/seeded_random.ts",
+    "src/rank/weight_types.ts",
     "src/memory",
     "src/model",
     "src/gguf",

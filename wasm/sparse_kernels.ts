@@ -8,6 +8,10 @@ export interface SparseKernels {
    * x f32 [n], list u32 [n], values f32 [n], which may be x.
    */
   fired_f32(x: number, n: number, threshold: number, list: number, values: number): number;
+  /** The same with |x[i]| in place of x[i]; values keep their signs. */
+  loud_f32(x: number, n: number, threshold: number, list: number, values: number): number;
+  /** x[t, i] = 0 where |x[t, i]| ≤ threshold; x f32 [n, xStride], i in 0..d. */
+  hush_f32(x: number, xStride: number, n: number, d: number, threshold: number): void;
   /**
    * list[j] = list[picks[j]], j in 0..count. list u32 [n]; picks u32 [count], ascending; a number
    * beyond the list counts as its last place. Traps where count exceeds n.

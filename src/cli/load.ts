@@ -7,10 +7,11 @@ import { type LoadedModel, loadModel, type LoadOptions, type PredictorMode } fro
 import { decimal, wholeNumber } from "./option_values.ts";
 import { writeErrorLine } from "./output.ts";
 import { Progress } from "./progress.ts";
+import { type QuietFlags, quietNeurons } from "./quiet_neurons.ts";
 import { getEnv } from "./settings.ts";
 
 /** What `addLoadOptions` parses. */
-export interface LoadFlags {
+export interface LoadFlags extends QuietFlags {
   readonly threads?: number;
   readonly ctxSize?: number;
   readonly kvType?: NonNullable<LoadOptions["kvType"]>;
@@ -42,7 +43,13 @@ export function addLoadOptions(verb: Command): Command {
       "--predictor-threshold <logit>",
       "from where on a neuron is predicted to fire (default: what the file says)",
       decimal(),
-    );
+    )
+    .option(
+      "--sparsity <s>",
+      "leave out this share of the neurons of SiLU or GELU models, the quietest: costs quality",
+      decimal({ min: 0, max: 0.99 }),
+    )
+    .option("--stats <file>", "statistics of the model, by profile: which neurons are quiet");
 }
 
 /** More threads than this help no machine that this version knows. */
@@ -54,9 +61,13 @@ export function toLoadOptions(flags: LoadFlags): LoadOptions {
   if (dense && predictor === "on") {
     throw new UsageError("Cannot use --predictor on with --dense: choose one of them");
   }
+  if (dense && flags.sparsity !== undefined) {
+    throw new UsageError("Cannot use --sparsity with --dense: choose one of them");
+  }
   const predictorThreshold = flags.predictorThreshold ?? powerInferThreshold();
   const sparse = dense ? false : undefined;
-  return { threads, contextLength, kvType, sparse, predictor, predictorThreshold };
+  const quiet = quietNeurons(flags);
+  return { threads, contextLength, kvType, sparse, quiet, predictor, predictorThreshold };
 }
 
 /** What PowerInfer's users have set. */

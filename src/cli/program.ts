@@ -27,6 +27,7 @@ import { showVerb } from "./verbs/show.ts";
 import { synthVerb } from "./verbs/synth.ts";
 import { tokenizeVerb } from "./verbs/tokenize.ts";
 import { trainVerb } from "./verbs/train.ts";
+import { verifyVerb } from "./verbs/verify.ts";
 
 /** Exit statuses. */
 const EXIT_OK = 0;
@@ -70,6 +71,7 @@ function createProgram(): Command {
       detokenizeVerb(),
       perplexityVerb(),
       profileVerb(),
+      verifyVerb(),
       quantizeVerb(),
       trainVerb(),
       synthVerb(),

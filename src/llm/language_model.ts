@@ -7,6 +7,7 @@ import { check } from "../base/check.ts";
 import { RequestError } from "../base/errors.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import { bytesByKind } from "../memory/arena.ts";
+import type { PredictorChoice } from "../engine/types.ts";
 import type { ModelConfig } from "../model/types.ts";
 import type { MatrixPlan, RankPlan } from "../rank/plan_types.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
@@ -157,6 +158,24 @@ export class LoadedModel implements LanguageModel {
     const endTurn = await this.#queue.enter();
     try {
       yield* this.#engine.observe(ids);
+    } finally {
+      endTurn();
+    }
+  }
+
+  /**
+   * Compares the model's predictors with the neurons that fire in a text, and decides anew which of
+   * them are used.
+   * @returns what was found, by layer; null where the model has no predictors that could be used.
+   * @throws {RequestError} when the ids do not fit the context or the vocabulary.
+   */
+  async rehearsePredictors(ids: readonly number[]): Promise<readonly PredictorChoice[] | null> {
+    if (this.predictors === null) return null;
+    this.#checkIds(ids, { mayFill: true });
+    this.#checkAlive();
+    const endTurn = await this.#queue.enter();
+    try {
+      return await this.#engine.rehearse(ids, "auto");
     } finally {
       endTurn();
     }

@@ -4,10 +4,10 @@ import { instantiateKernels, loadKernelModule } from "../../wasm/mod.ts";
 import { EngineHandle } from "../../workers/mod.ts";
 import { createChatTemplate } from "../chat/mod.ts";
 import { ModelFormatError } from "../base/errors.ts";
-import { getString, openGguf } from "../gguf/mod.ts";
+import { fingerprint, getString, openGguf } from "../gguf/mod.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import type { Plane } from "../memory/observation.ts";
-import { describeModel } from "../model/mod.ts";
+import { describeModel, isSilentKind } from "../model/mod.ts";
 import type { ModelDescription } from "../model/types.ts";
 import { bytesToLoad } from "../rank/load_order.ts";
 import { planRanks } from "../rank/plan.ts";
@@ -36,6 +36,8 @@ export interface LoadOptions {
    * observed computes every neuron.
    */
   readonly observe?: readonly Plane[];
+  /** Leaves out neurons that are quiet, not only those that are silent: not exact, off by default. */
+  readonly quiet?: QuietNeurons;
   /**
    * Predictors of silent neurons, in models that have them: used where they are good and pay
    * ("auto", default), always, or never.
@@ -50,6 +52,16 @@ export interface LoadOptions {
   /** Most bytes of one thread's arena; smaller ones make models span several (for tests). */
   readonly arenaBytesMax?: number;
   readonly onProgress?: (progress: LoadProgress) => void;
+}
+
+/** Which neurons are left out of a model whose neurons are never silent (SiLU, GELU). */
+export interface QuietNeurons {
+  /** By layer: a neuron is left out where |act(gate)| is not above it. */
+  readonly thresholds: readonly number[];
+  /** Of the model that they were measured on (src/gguf/fingerprint.ts); other models refuse them. */
+  readonly modelFingerprint: string;
+  /** What its user should know of it: a notice when the model is loaded. */
+  readonly note?: string;
 }
 
 export interface LoadProgress {
@@ -81,6 +93,7 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   checkLoadOptions(options);
   const file = openGguf(path);
   const model = describeForUse(file, options);
+  if (options.quiet !== undefined) checkQuiet(options.quiet, file, model, options);
   const tokenizer = createTokenizer(file.metadata);
   checkVocabulary(tokenizer, model, path);
   const module = await loadKernelModule();
@@ -102,6 +115,8 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
       mode: options.predictor ?? "auto",
       notify: options.onNotice ?? warn,
     }));
+  const { note } = options.quiet ?? {};
+  if (note !== undefined) (options.onNotice ?? warn)({ kind: "info", text: note });
   return new LoadedModel({
     id: options.id ?? basename(path).replace(/\.gguf$/i, ""),
     file,
@@ -153,6 +168,7 @@ export function planModel(
     chunkTokens: options.chunkTokens ?? chunkTokensFor(of.model),
     kvType: options.kvType ?? "auto",
     isSparse: options.sparse,
+    thresholds: options.quiet?.thresholds,
     hasPredictors: options.predictor !== "off",
     arenaBytesMax: options.arenaBytesMax,
     sizes: instantiateKernels(module, memory),
@@ -198,6 +214,30 @@ async function tryOrClose<T>(engine: EngineHandle, work: () => Promise<T>): Prom
 
 function warn({ kind, text }: Notice): void {
   if (kind === "warning") console.warn(text);
+}
+
+/** @throws {RangeError} when the thresholds are not this model's, or cannot be used. */
+function checkQuiet(
+  { thresholds, modelFingerprint }: QuietNeurons,
+  file: GgufFile,
+  { config }: ModelDescription,
+  { sparse, observe = [] }: LoadOptions,
+): void {
+  const obstacle = config.experts !== null
+    ? "neurons of experts have none: leave it out"
+    : isSilentKind(config.feedForward.activation)
+    ? "its neurons are left out exactly where they are silent: leave it out"
+    : sparse === false
+    ? "all neurons are to be computed: choose one of the two"
+    : observe.length > 0
+    ? "its neurons are to be observed, which computes all of them"
+    : modelFingerprint !== fingerprint(file.parts)
+    ? "they were measured on another model: profile this one"
+    : thresholds.length !== config.blockCount || !thresholds.every((each) => each >= 0)
+    ? `each of ${config.blockCount} layers needs a number of at least 0`
+    : null;
+  if (obstacle === null) return;
+  throw new RangeError(`Cannot leave out quiet neurons by thresholds: ${obstacle}`);
 }
 
 function checkVocabulary(tokenizer: Tokenizer, model: ModelDescription, path: string): void {

@@ -6,6 +6,7 @@ export {
   type LoadOptions,
   type LoadProgress,
   planModel,
+  type QuietNeurons,
 } from "./load_model.ts";
 export { type LayerObservation, LoadedModel, type MemoryUse } from "./language_model.ts";
 export type { Notice } from "./predictor_report.ts";

@@ -46,6 +46,8 @@ export interface Dense {
   readonly up: Matrix;
   readonly down: Matrix;
   readonly predictor: Predictor | null;
+  /** Neurons with an |act(gate)| of at most this are left out; null: those that are zero. */
+  readonly threshold: number | null;
   /** True when gate or up reads q8 tiles. */
   readonly readsQ8: boolean;
   /** True when gate or up reads floats. */
@@ -150,15 +152,19 @@ function bindDense(plan: DensePlan): Dense {
   const gate = plan.gate && matrixOf(plan.gate);
   const up = matrixOf(plan.up);
   const forms = [up, ...gate === null ? [] : [gate]].map(readsQ8);
-  return {
-    kind: "dense",
+  const bound = {
+    kind: "dense" as const,
     gate,
     up,
     down: matrixOf(plan.down),
     predictor: plan.predictor && bindPredictor(plan.predictor),
+    threshold: null as number | null,
     readsQ8: forms.includes(true),
     readsFloats: forms.includes(false),
   };
+  // A field that was null before keeps its number boxed, ready for the kernels: `Fractions`.
+  if (plan.threshold !== null) bound.threshold = plan.threshold;
+  return bound;
 }
 
 function bindPredictor(plan: PredictorPlan): Predictor {

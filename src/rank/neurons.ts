@@ -7,7 +7,8 @@ import type { StepState } from "./step_state.ts";
 
 /**
  * hidden = act(gate · x) · (up · x), or act(up · x) without a gate, of n tokens and this rank's
- * neurons. The result lies in the workspace until the next call.
+ * neurons. The result lies in the workspace until the next call. Where the neurons have a
+ * threshold, what is not louder is zero.
  */
 export function activateNeurons(
   state: StepState,
@@ -16,16 +17,26 @@ export function activateNeurons(
   n: number,
 ): Activations {
   const { kernels, space, inputs: { hidden }, config: { feedForward } } = state;
-  const { gate, up } = neurons;
+  const { gate, up, threshold } = neurons;
   const width = up.rowCount;
   project(kernels, up, x, n, space.up, width);
   const alone = aloneKernel(kernels, feedForward.activation);
   if (gate === null) {
     alone(space.up, width, hidden.f32, hidden.stride, n, width);
+    if (threshold !== null) kernels.hush_f32(hidden.f32, hidden.stride, n, width, threshold);
     return hidden;
   }
   project(kernels, gate, x, n, space.gate, width);
   if (feedForward.activatesUp) alone(space.up, width, space.up, width, n, width);
+  if (threshold !== null) {
+    alone(space.gate, width, hidden.f32, hidden.stride, n, width);
+    kernels.hush_f32(hidden.f32, hidden.stride, n, width, threshold);
+    for (let t = 0; t < n; t++) {
+      const row = hidden.f32 + t * hidden.stride * 4;
+      kernels.mul_weight_f32(row, hidden.stride, space.up + t * width * 4, 1, width);
+    }
+    return hidden;
+  }
   const gated = gatedKernel(kernels, feedForward.activation);
   gated(space.gate, space.up, width, hidden.f32, hidden.stride, n, width);
   return hidden;

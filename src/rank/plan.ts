@@ -62,6 +62,8 @@ export interface PlanOptions {
   readonly kvType: KvType | "auto";
   /** False: every neuron is computed, also those whose activation is zero. */
   readonly isSparse?: boolean;
+  /** Quiet neurons are left out, too: those with an |act(gate)| of at most this, by layer. */
+  readonly thresholds?: readonly number[];
   /** False: predictors that the model has are not loaded. */
   readonly hasPredictors?: boolean;
   /** For tests: arenas smaller than a memory can be. */
@@ -167,7 +169,9 @@ class RankPlanner implements Placer {
     this.arenaBytesMax = Math.min(input.options.arenaBytesMax ?? 4 * GiB, ARENA_BYTES_MAX - MiB);
     const { config } = input.model;
     const largest = Math.max(...[...input.tensors.values()].map((tensor) => tensor.sizeBytes));
-    this.#isSilent = isSilentKind(config.feedForward.activation) && config.experts === null;
+    const { thresholds } = input.options;
+    this.#isSilent = config.experts === null &&
+      (isSilentKind(config.feedForward.activation) || thresholds !== undefined);
     this.#isSparse = this.#isSilent && input.options.isSparse !== false;
     this.#hasNeurons = input.model.tensors.layers.flatMap(blocksOf).some((block) =>
       this.#layoutOf(block.down, {
@@ -255,6 +259,7 @@ class RankPlanner implements Placer {
         index,
         isSilent: this.#isSilent,
         predictor: this.#predictorOf(index),
+        threshold: options.thresholds?.[index] ?? null,
       }),
       keysOffsetBytes: this.#arena.allocate(`blk.${index}.keys`, "kv", keysBytes),
       valuesOffsetBytes: this.#arena.allocate(`blk.${index}.values`, "kv", valuesBytes),

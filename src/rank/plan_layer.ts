@@ -60,6 +60,8 @@ export interface LayerInput {
   readonly isSilent: boolean;
   /** Guesses which of them; null: there is none, or it is not wanted. */
   readonly predictor: PredictorTensors | null;
+  /** Of `DensePlan`. */
+  readonly threshold: number | null;
 }
 
 /** The weights of a layer's share. */
@@ -86,6 +88,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
       ? {
         ...dense(place, feedForward, { neurons: shard.neurons, adds, isSilent }),
         predictor: predictor(place, input.predictor, { layer: index, neurons: shard.neurons }),
+        threshold: input.threshold,
       }
       : experts(place, feedForward, { shard, adds }),
     feedForwardPostNorm: norm(place, tensors.feedForwardPostNorm),
@@ -132,6 +135,7 @@ function dense(
       isTransposed,
     }),
     predictor: null,
+    threshold: null,
   };
 }
 

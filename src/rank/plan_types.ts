@@ -72,6 +72,8 @@ export interface DensePlan {
   readonly up: MatrixPlan;
   readonly down: MatrixPlan;
   readonly predictor: PredictorPlan | null;
+  /** Neurons whose activation, |act(gate)|, is not above this are left out; null: none for that. */
+  readonly threshold: number | null;
 }
 
 /** A share of every expert. */

@@ -1,8 +1,9 @@
 /**
  * A feed-forward block of one token, computing only neurons that fire: all gates, or those of a
  * list, then up for those whose gate is positive, then the columns of down whose activation is not
- * zero. Exact but for the list: what is left out would have been multiplied by zero. Knows
- * ReLU-like activations only, and nothing of how a list is made.
+ * zero. Exact but for the list: what is left out would have been multiplied by zero. Where a block
+ * has a threshold, its neurons of any activation fire above it, and what is left out is lost; so it
+ * is in steps of several tokens, too (neurons.ts). Knows nothing of how a list is made.
  */
 import { check } from "../base/check.ts";
 import { floats64 } from "./arena_views.ts";
@@ -37,7 +38,8 @@ export class SparseBlock {
     const { gate, up, predictor } = block;
     // A bias of up belongs to neurons, not to places in a list.
     if (gate === null || up.bias !== 0) this.#addActivated(block, x);
-    else this.#addFired(block, this.#listFired(gate, up, x));
+    else if (block.threshold === null) this.#addFired(block, this.#listFired(gate, up, x));
+    else this.#addFired(block, this.#listLoud(gate, up, x, block.threshold));
     if (predictor !== null) this.#counts[SKIPPED_BYTES] += predictor.sizeBytes;
   }
 
@@ -92,6 +94,18 @@ export class SparseBlock {
     project(kernels, gate, x, 1, space.gate, width);
     const count = kernels.fired_f32(space.gate, width, 0, space.fired, space.gate);
     this.#activateListed(up, x, count);
+    return count;
+  }
+
+  /** The same of neurons whose activation of gate is louder than the threshold. */
+  #listLoud(gate: Matrix, up: Matrix, x: Activations, threshold: number): number {
+    const { kernels, space, config: { feedForward: { activation } } } = this.#state;
+    const width = gate.rowCount;
+    project(kernels, gate, x, 1, space.gate, width);
+    aloneKernel(kernels, activation)(space.gate, width, space.gate, width, 1, width);
+    const count = kernels.loud_f32(space.gate, width, threshold, space.fired, space.gate);
+    this.#multiplyListed(up, x, count, space.up);
+    kernels.mul_weight_f32(space.gate, count, space.up, 1, count);
     return count;
   }
 

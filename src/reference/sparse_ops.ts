@@ -8,6 +8,16 @@ export function fired(x: Numbers, threshold: number): number[] {
   return list;
 }
 
+/** All i with |x[i]| > threshold, ascending; NaN is loud. */
+export function loud(x: Numbers, threshold: number): number[] {
+  return fired(Float64Array.from(x, Math.abs), threshold);
+}
+
+/** x without what is not louder than the threshold. */
+export function hush(x: Numbers, threshold: number): Float64Array {
+  return Float64Array.from(x, (value) => Math.abs(value) <= threshold ? 0 : value);
+}
+
 /** [n] zeros, but values[j] at list[j]. */
 export function scatter(values: Numbers, list: readonly number[], n: number): Float64Array {
   const out = new Float64Array(n);

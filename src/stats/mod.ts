@@ -1,4 +1,5 @@
 /** The door of firing statistics: how often neurons fire, counted, kept, shown. */
+export { LogitsComparer, type LogitsComparison } from "./compare_logits.ts";
 export {
   activeFraction,
   emptyStats,

@@ -1,21 +1,25 @@
 /**
  * A layer's predictor, its rank chosen by what it saves: the rank with which a token reads the
- * fewest bytes, of predictor and of gate rows together. Ranks double until that gets worse.
+ * fewest bytes of memory, of predictor and of gate rows together. Ranks double until that gets
+ * worse.
  */
 import { check } from "../base/check.ts";
 import { createArenaMemory } from "../memory/arena.ts";
+import { packedRowBytes } from "../rank/weight_types.ts";
 import { PredictorNetwork } from "./network.ts";
 import { type LayerSamples, splitSamples } from "./samples.ts";
 import { type OnBatch, type TrainOptions, trainRank } from "./train_rank.ts";
-import { predictorBytes, type TrainedPredictor } from "./trained_predictor.ts";
+import type { PredictorMatrix, TrainedPredictor } from "./trained_predictor.ts";
 import { planTraining, RANK_STEP } from "./training_plan.ts";
 
 /** What to train for a layer. */
 export interface LayerTraining extends TrainOptions {
   /** A multiple of `RANK_STEP`, or "auto". */
   readonly rank: number | "auto";
-  /** Bytes of a row of the matrix that a prediction saves reading: the gate. */
+  /** Bytes in memory of a row of the matrix that a prediction saves reading: the gate. */
   readonly gateRowBytes: number;
+  /** Threads that run the model: each has all of fc1. */
+  readonly threads: number;
 }
 
 /** Told what is going on: `samples` more have been trained on, with this rank. */
@@ -73,13 +77,20 @@ export function trainLayer(
     const network = new PredictorNetwork(plan, module, memory);
     const onBatch: OnBatch = (count) => onTraining(count, rank);
     const predictor = trainRank(network, samples, split, training, onBatch);
-    const readBytes = predictorBytes(predictor) + predictor.quality.predictedShare * gateBytes;
+    const predictorBytes = packedBytes(predictor.fc2) +
+      training.threads * packedBytes(predictor.fc1);
+    const readBytes = predictorBytes + predictor.quality.predictedShare * gateBytes;
     tried.push({ rank, readBytes });
     if (best !== null && readBytes >= best.readBytes) break;
     best = { predictor, rank, readBytes };
   }
   check(best !== null, "a rank was tried");
   return { ...best, gateBytes, tried };
+}
+
+/** Bytes of a matrix as ranks keep it: rows are padded. */
+function packedBytes({ type, rows, columns }: PredictorMatrix): number {
+  return rows * packedRowBytes(type, columns);
 }
 
 /** Samples of a batch: a multiple of the kernels' 16 columns. */

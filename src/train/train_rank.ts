@@ -6,9 +6,10 @@
  * shifted at the end so that the stored matrices reach that recall with the threshold 0.
  */
 import { check } from "../base/check.ts";
-import { rowBytes } from "../model/dtypes.ts";
+import { dtypeByName, rowBytes } from "../model/dtypes.ts";
 import { dequantizeInto } from "../model/mod.ts";
 import { encodeWeights } from "../quantize/mod.ts";
+import { packedRowBytes } from "../rank/weight_types.ts";
 import { SeededRandom } from "../synth/seeded_random.ts";
 import { AdamW, type Parameters } from "./adamw.ts";
 import { measureInputScale } from "./input_scale.ts";
@@ -24,8 +25,8 @@ export interface TrainOptions {
   readonly recall: number;
   readonly epochs: number;
   readonly seed: number;
-  /** Type of the stored matrices; rows that do not end on its blocks become F16. */
-  readonly type: PredictorType;
+  /** Types that a matrix may be stored in: it gets the one that takes fewest bytes in memory. */
+  readonly types: readonly PredictorType[];
 }
 
 /** Told after each batch how many samples it had; may throw to end the training. */
@@ -184,7 +185,7 @@ function store(network: PredictorNetwork, judge: Judge, options: TrainOptions): 
   const { inputStride, shape: { rank, inputLength, neuronCount } } = network.plan;
   const rows1 = compactRows(network.fc1, { rows: rank, columns: inputLength, stride: inputStride });
   const rows2 = network.fc2.slice();
-  const fc1 = encode(rows1, { rows: rank, columns: inputLength }, options.type);
+  const fc1 = encode(rows1, { rows: rank, columns: inputLength }, options.types);
   const stored = new Float32Array(rank * inputLength);
   dequantizeInto(fc1.type, fc1.bytes, stored);
   for (let k = 0; k < rank; k++) {
@@ -195,7 +196,7 @@ function store(network: PredictorNetwork, judge: Judge, options: TrainOptions): 
   let quality: PredictorQuality;
   for (let attempt = 1;; attempt++) {
     for (let i = 0; i < rows2.length; i++) rows2[i] += shift / rank;
-    fc2 = encode(rows2, { rows: neuronCount, columns: rank }, options.type);
+    fc2 = encode(rows2, { rows: neuronCount, columns: rank }, options.types);
     dequantizeInto(fc2.type, fc2.bytes, network.fc2);
     const histogram = judge.measure();
     quality = histogram.quality(0);
@@ -212,13 +213,20 @@ const SHIFT_SPARE = 0.05;
 function encode(
   values: Float32Array,
   { rows, columns }: { rows: number; columns: number },
-  wanted: PredictorType,
+  types: readonly PredictorType[],
 ): PredictorMatrix {
   check(values.every(Number.isFinite), "a predictor's weights are finite");
-  const type = columns % 32 === 0 || wanted === "F32" ? wanted : "F16";
+  const type = smallestType(types, columns);
   const bytes = encodeWeights(type, values);
   check(bytes.length === rows * rowBytes(type, columns), `bytes of a predictor in ${type}`);
   return { type, rows, columns, bytes };
+}
+
+/** F16 where rows end on no type's blocks. Short rows are smallest as floats: no padding. */
+function smallestType(types: readonly PredictorType[], columns: number): PredictorType {
+  const fitting = types.filter((type) => columns % dtypeByName(type)!.blockElements === 0);
+  const bytes = fitting.map((type) => packedRowBytes(type, columns));
+  return fitting[bytes.indexOf(Math.min(...bytes))] ?? "F16";
 }
 
 function compactRows(

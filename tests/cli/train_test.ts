@@ -148,7 +148,11 @@ async function measureRecall(path: string, text: string) {
     const tensor = file.tensors.get(name)!;
     return dequantize(tensor.type, reader.readAll(tensor));
   };
-  const model = await loadModel(path, { threads: 1, observe: ["fired", "residual"] });
+  const model = await loadModel(path, {
+    threads: 1,
+    observe: ["fired", "residual"],
+    predictor: "off",
+  });
   let fires = 0, found = 0, predicted = 0, all = 0;
   try {
     const ids = model.encodePrompt(text);

@@ -12,7 +12,14 @@ import {
   numberToF16,
   quantizeQ8,
 } from "../../src/reference/ops.ts";
-import { fired, matmulColumns, matmulRows, scatter } from "../../src/reference/sparse_ops.ts";
+import {
+  fired,
+  hush,
+  loud,
+  matmulColumns,
+  matmulRows,
+  scatter,
+} from "../../src/reference/sparse_ops.ts";
 import { Rng } from "../support/rng.ts";
 import type { TestArena } from "./arena.ts";
 import type { KernelCase } from "./cases.ts";
@@ -32,10 +39,24 @@ const WIDTHS = [1, 31, 33, 256, 257, 2048];
 export const sparseCases: readonly KernelCase[] = [
   {
     name: "fired_f32",
-    sweep: sweepFired,
+    sweep: (arena) => sweepFired(arena, "fired_f32"),
     legalCall: (a) => [a.place(256), 60, 0, a.place(256), a.place(256)],
     addresses: [0, 3, 4],
     counts: [1],
+  },
+  {
+    name: "loud_f32",
+    sweep: (arena) => sweepFired(arena, "loud_f32"),
+    legalCall: (a) => [a.place(256), 60, 0, a.place(256), a.place(256)],
+    addresses: [0, 3, 4],
+    counts: [1],
+  },
+  {
+    name: "hush_f32",
+    sweep: sweepHush,
+    legalCall: (a) => [a.place(512), 60, 2, 50, 0.5],
+    addresses: [0],
+    counts: [1, 2, 3],
   },
   {
     name: "scatter_f32",
@@ -56,7 +77,9 @@ export const sparseCases: readonly KernelCase[] = [
   ...(["Q4_0", "Q8_0"] as const).flatMap((type) => [repackedColumns(type), columns(type)]),
 ];
 
-function sweepFired(arena: TestArena): void {
+/** fired_f32, or loud_f32, which is told from it by what is negative. */
+function sweepFired(arena: TestArena, name: "fired_f32" | "loud_f32"): void {
+  const judge = name === "fired_f32" ? fired : loud;
   for (const n of COUNTS) {
     for (const [threshold, inPlace] of [[0, false], [0, true], [0.7, false]] as const) {
       arena.reset();
@@ -66,13 +89,34 @@ function sweepFired(arena: TestArena): void {
       const list = arena.place(4 * n, 4);
       const values = inPlace ? at : arena.place(4 * n, 4);
       const count = arena.run(
-        () => arena.kernels.fired_f32(at, n, threshold, list, values),
+        () => arena.kernels[name](at, n, threshold, list, values),
         [list, 4 * n],
         [values, 4 * n],
       );
-      const expected = fired(x, Math.fround(threshold));
+      const expected = judge(x, Math.fround(threshold));
       assertEquals(numbers(arena, list, count), expected);
       assertEquals([...arena.floats(values, count)], expected.map((i) => x[i]));
+    }
+  }
+}
+
+function sweepHush(arena: TestArena): void {
+  for (const d of COUNTS.filter((count) => count > 0)) {
+    for (const [n, gap, threshold] of [[1, 0, 0.7], [3, 5, 0.7], [2, 0, 0], [2, 1, 1e30]]) {
+      arena.reset();
+      const stride = d + gap;
+      const x = randomFloats(new Rng(d), n * stride);
+      if (d > 2) [x[0], x[1], x[2]] = [NaN, 0, -0];
+      const at = arena.put(x, 4);
+      arena.run(
+        () => arena.kernels.hush_f32(at, stride, n, d, threshold),
+        [at, 4 * n * stride],
+      );
+      const expected = Float32Array.from(
+        x,
+        (value, i) => i % stride < d ? hush([value], Math.fround(threshold))[0] : value,
+      );
+      assertEquals(arena.floats(at, n * stride), expected);
     }
   }
 }

@@ -11,8 +11,9 @@ const TRAINING: LayerTraining = {
   recall: 0.95,
   epochs: 12,
   seed: 3,
-  type: "F16",
+  types: ["F16"],
   gateRowBytes: 64,
+  threads: 1,
 };
 
 /** What 8 dimensions decide, 32 hidden units can tell. */
@@ -26,7 +27,7 @@ const SEPARABLE = madeUpLayer({
 
 for (const type of ["F16", "Q8_0", "Q4_0"] as const) {
   Deno.test(`trainLayer() learns a rule, stored as ${type}`, () => {
-    const { predictor, rank } = trainLayer(SEPARABLE, { ...TRAINING, type }, module);
+    const { predictor, rank } = trainLayer(SEPARABLE, { ...TRAINING, types: [type] }, module);
     const { recall, precision, predictedShare, firedShare } = predictor.quality;
     assertEquals([rank, predictor.fc1.type, predictor.fc2.type], [32, type, type]);
     assertGreater(recall, 0.95);
@@ -63,6 +64,18 @@ Deno.test("trainLayer() takes the rank that reads fewest bytes", () => {
   assertLess(Math.min(...cheap.tried.map(({ readBytes }) => readBytes)), cheap.readBytes + 1);
 });
 
+Deno.test("trainLayer() stores a matrix in the type that takes fewest bytes in memory", () => {
+  const types = ["Q8_0", "F16"] as const;
+  for (const [rank, type] of [[32, "F16"], [256, "Q8_0"]] as const) {
+    const training = { ...TRAINING, types, rank, epochs: 1 };
+    const { predictor, readBytes } = trainLayer(SEPARABLE, { ...training, threads: 3 }, module);
+    assertEquals([predictor.fc1.type, predictor.fc2.type], ["F16", type]);
+    const ofFc2 = 96 * (type === "F16" ? 2 * rank : 272);
+    const ofGate = predictor.quality.predictedShare * 96 * 64;
+    assertEquals(readBytes, ofFc2 + 3 * rank * 64 + ofGate);
+  }
+});
+
 Deno.test("rankLadder() doubles up to the layer's own width", () => {
   const layer = { ...SEPARABLE, inputLength: 256, neuronCount: 700 };
   assertEquals(rankLadder(layer), [32, 64, 128, 256]);
@@ -75,7 +88,7 @@ Deno.test("trainLayer() stores fc1 as F16 where rows do not end on a block", () 
     ...{ inputLength: 20, neuronCount: 40, count: 200 },
     ...{ usedDimensions: 4, threshold: 0.5 },
   });
-  const { predictor } = trainLayer(samples, { ...TRAINING, type: "Q8_0", epochs: 1 }, module);
+  const { predictor } = trainLayer(samples, { ...TRAINING, types: ["Q8_0"], epochs: 1 }, module);
   assertEquals([predictor.fc1.type, predictor.fc2.type], ["F16", "Q8_0"]);
 });
 

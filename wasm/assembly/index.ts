@@ -20,7 +20,7 @@ export { matmul_q8_columns } from "./columns_q8";
 export { repack_columns } from "./repack_columns";
 export { repack_transposed } from "./repack_transposed";
 export { matmul_fired_neurons, matmul_neurons, neurons_scratch_bytes } from "./neurons";
-export { fired_f32, pick_listed, scatter_f32 } from "./fired";
+export { fired_f32, hush_f32, loud_f32, pick_listed, scatter_f32 } from "./fired";
 export {
   add_bias_f32,
   add_f32,

@@ -1,9 +1,11 @@
 /** Which models predictors make sense for, and what a training needs to know of one. */
 import { UnsupportedModelError } from "../../base/errors.ts";
 import type { GgufFile } from "../../gguf/types.ts";
+import { check } from "../../base/check.ts";
 import { rowBytes } from "../../model/dtypes.ts";
 import { predictorObstacle } from "../../model/powerinfer.ts";
 import type { ModelDescription } from "../../model/types.ts";
+import { isWeightType, packedRowBytes } from "../../rank/weight_types.ts";
 import type { PredictorType } from "../../train/mod.ts";
 
 /** A model's layers as trainers see them. */
@@ -13,16 +15,16 @@ export interface TrainableModel {
   readonly neuronCount: number;
   /** Tokens that the model was trained for. */
   readonly contextLength: number;
-  /** Bytes of a row of the matrix that predictions save reading, the gate; per layer. */
+  /** Bytes in memory of a row of the matrix that predictions save reading, the gate; per layer. */
   readonly gateRowBytes: readonly number[];
-  /** The type that predictors get when none is asked for. */
-  readonly type: PredictorType;
+  /** The types that predictors may get when none is asked for. */
+  readonly types: readonly PredictorType[];
 }
 
 /** Matrices of at most so many bits a weight get predictors of four bits, too. */
 const FOUR_BITS_MAX = 5.6;
 
-/** @throws {UnsupportedModelError} when predictors would not be used, or neurons are experts'. */
+/** @throws {UnsupportedModelError} when predictors would not be used, or there are experts. */
 export function checkTrainable(file: GgufFile, model: ModelDescription): TrainableModel {
   const { config, tensors } = model;
   const bits: number[] = [];
@@ -36,14 +38,15 @@ export function checkTrainable(file: GgufFile, model: ModelDescription): Trainab
     const obstacle = predictorObstacle(config.feedForward, feedForward);
     if (obstacle !== null) {
       throw new UnsupportedModelError(
-        `Cannot train predictors for this model: ${obstacle}: use a model with a gate that passes ` +
+        `Cannot train predictors for this model: ${obstacle}: use a model whose gates pass ` +
           "through ReLU",
       );
     }
     const { tensor, columns } = feedForward.gate!;
-    const bytes = rowBytes(file.tensors.get(tensor)!.type, columns);
-    bits.push(8 * bytes / columns);
-    return bytes;
+    const { type } = file.tensors.get(tensor)!;
+    check(isWeightType(type), `the model runs with gates of ${type}`);
+    bits.push(8 * rowBytes(type, columns) / columns);
+    return packedRowBytes(type, columns);
   });
   return {
     layerCount: config.blockCount,
@@ -51,6 +54,6 @@ export function checkTrainable(file: GgufFile, model: ModelDescription): Trainab
     neuronCount: config.feedForwardLength,
     contextLength: config.contextLength,
     gateRowBytes,
-    type: Math.max(...bits) <= FOUR_BITS_MAX ? "Q4_0" : "Q8_0",
+    types: [Math.max(...bits) <= FOUR_BITS_MAX ? "Q4_0" : "Q8_0", "F16"],
   };
 }

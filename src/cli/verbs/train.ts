@@ -63,7 +63,11 @@ export function trainVerb(): Command {
     .option("--recall <share>", "of the neurons that fire, how many to find", decimal(RECALL), 0.97)
     .option("--tokens <n>", "tokens of the text to train on", wholeNumber({ min: 1 }), 20_000)
     .option("--epochs <n>", "times to go through them", wholeNumber({ min: 1, max: 1000 }), 10)
-    .option("--type <type>", "type of the predictors' matrices", oneOf(PREDICTOR_TYPES))
+    .option(
+      "--type <type>",
+      "type of the predictors' matrices (default: by the model's)",
+      oneOf(PREDICTOR_TYPES),
+    )
     .option("--memory <bytes>", "for what layers have seen; less takes longer", byteSize, GiB)
     .option("--seed <n>", "the same seed gives the same file", wholeNumber({ max: 2 ** 32 - 1 }), 1)
     .option("--threads <n>", "threads (default: one per core)", wholeNumber({ min: 1, max: 64 }))
@@ -144,7 +148,7 @@ async function trainAll(
       samples,
       training: {
         ...{ rank: options.rank, recall: options.recall, epochs: options.epochs },
-        type: options.type ?? trainable.type,
+        ...{ types: options.type ? [options.type] : trainable.types, threads: model.threads },
         seed: options.seed + layers.first + i,
         gateRowBytes: trainable.gateRowBytes[layers.first + i],
       },

@@ -17,7 +17,7 @@ Deno.test("cutWindows() begins each window with BOS, whose token gives no sample
 Deno.test("planPasses() takes as many passes as memory asks for, of like size", () => {
   const model = {
     ...{ layerCount: 7, inputLength: 32, neuronCount: 64, contextLength: 64 },
-    ...{ gateRowBytes: [], type: "F16" as const },
+    ...{ gateRowBytes: [], types: [] },
   };
   // A layer's samples take 100 · (64 + 8) bytes.
   const passes = (bytes: number) => planPasses(model, { samples: 100, bytes });

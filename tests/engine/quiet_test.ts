@@ -1,0 +1,97 @@
+/**
+ * Leaving quiet neurons out: with a threshold of zero nothing changes, with another one exactly
+ * what the reference gives when it leaves them out, in decoding and in prompts alike.
+ */
+import { assert, assertEquals, assertGreater, assertLess, assertRejects } from "@std/assert";
+import { fingerprint, openGguf } from "../../src/gguf/mod.ts";
+import { loadModel, type LoadOptions } from "../../src/llm/mod.ts";
+import { nmse } from "../support/compare.ts";
+import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
+import { Rng } from "../support/rng.ts";
+
+const IDS = Array.from({ length: 21 }, ((rng) => () => rng.int(256))(new Rng(8)));
+/** A silu gate, a gelu gate, no gate at all, and a gate with biases. */
+const FAMILIES = ["llama", "gemma", "gpt2", "llama-biased"] as const;
+
+for (const architecture of FAMILIES) {
+  for (const type of ["F32", "Q8_0", "Q4_0"] as const) {
+    Deno.test(`a threshold of 0 changes nothing of ${architecture} in ${type}`, () =>
+      withTinyFile({ architecture, type, seed: 5 }, async (path) => {
+        for (const threads of [1, 3]) {
+          const dense = await ask(path, { threads });
+          const sparse = await ask(path, { threads, quiet: quiet(path, 0) });
+          // Down lies by columns, which prompts multiply to the same bits; floats by neurons.
+          if (type !== "F32") assertEquals(sparse.chunked, dense.chunked);
+          assertLess(nmse(sparse.chunked, dense.chunked), 1e-9);
+          assertLess(nmse(sparse.single, dense.single), type === "F32" ? 1e-9 : 1e-5);
+          assertEquals(sparse.greedy, dense.greedy);
+        }
+      }));
+  }
+
+  Deno.test(`a threshold leaves the same neurons of ${architecture} out one by one and in chunks`, () =>
+    withTinyFile({ architecture, seed: 5 }, async (path) => {
+      const dense = await ask(path, { threads: 1 });
+      for (const threads of [1, 2, 3]) {
+        const sparse = await ask(path, { threads, quiet: quiet(path, 0.1) });
+        assertLess(nmse(sparse.single, sparse.chunked), 1e-9);
+        assertGreater(nmse(sparse.single, dense.single), 1e-5);
+        assert(sparse.skippedNeurons > 0 && sparse.skippedBytes > 0);
+      }
+    }));
+}
+
+Deno.test("a threshold beyond all activations leaves every neuron out", () =>
+  withTinyFile(
+    { seed: 5 },
+    (path) =>
+      withModel(path, { threads: 2, quiet: quiet(path, 1e30) }, async (model) => {
+        const { timings } = await model.generate({ ids: IDS, maxTokens: 5, ignoreEnd: true })
+          .result;
+        assertEquals(timings.skippedNeurons, 4 * 2 * 96);
+      }),
+  ));
+
+Deno.test("loadModel() refuses thresholds that do not fit the model", async () => {
+  const refused = async (
+    model: Parameters<typeof withTinyFile>[0],
+    options: (path: string) => LoadOptions,
+    says: string,
+  ) => {
+    await withTinyFile(model, async (path) => {
+      await assertRejects(() => loadModel(path, options(path)), RangeError, says);
+    });
+  };
+  await refused({}, (path) => ({ quiet: quiet(path, 0.1), sparse: false }), "choose one");
+  await refused({}, (path) => ({ quiet: quiet(path, 0.1), observe: ["gate"] }), "observed");
+  await refused({}, (path) => ({ quiet: quiet(path, NaN) }), "at least 0");
+  await refused({}, (path) => ({
+    quiet: { ...quiet(path, 0), thresholds: [0] },
+  }), "each of 2 layers");
+  const other = { thresholds: [0, 0], modelFingerprint: "00" };
+  await refused({}, () => ({ quiet: other }), "another model");
+  await refused({ architecture: "bamboo" }, (path) => ({ quiet: quiet(path, 0) }), "silent");
+  await refused({ architecture: "qwen2moe" }, (path) => ({ quiet: quiet(path, 0) }), "experts");
+});
+
+function quiet(path: string, threshold: number): NonNullable<LoadOptions["quiet"]> {
+  const modelFingerprint = fingerprint(openGguf(path).parts);
+  return { thresholds: [threshold, threshold], modelFingerprint };
+}
+
+async function ask(path: string, options: LoadOptions) {
+  let single = new Float32Array();
+  let chunked = new Float32Array();
+  let greedy: readonly number[] = [];
+  let [skippedNeurons, skippedBytes] = [0, 0];
+  await withModel(path, { ...options, chunkTokens: 1 }, async (model) => {
+    single = new Float32Array(await allLogits(model, IDS));
+  });
+  await withModel(path, options, async (model) => {
+    chunked = new Float32Array(await allLogits(model, IDS));
+    greedy = await greedyIds(model, IDS.slice(0, 9), 12);
+    const { timings } = await model.generate({ ids: IDS, maxTokens: 5, ignoreEnd: true }).result;
+    [skippedNeurons, skippedBytes] = [timings.skippedNeurons ?? 0, timings.skippedBytes ?? 0];
+  });
+  return { single, chunked, greedy, skippedNeurons, skippedBytes };
+}
