@@ -106,7 +106,10 @@ export class PredictorNetwork {
     return this.#hidden.values;
   }
 
-  /** Reads samples `indices[first .. first + count - 1]` and computes the hidden layer. */
+  /**
+   * Reads samples `indices[first .. first + count - 1]` and computes the hidden layer. Rows of the
+   * batch beyond them keep what was there: the loss gives them no gradient.
+   */
   begin(samples: LayerSamples, indices: Int32Array, at: { first: number; count: number }): void {
     const { plan } = this;
     const { inputLength, rank } = plan.shape;
@@ -120,8 +123,6 @@ export class PredictorNetwork {
     }
     const { batch, inputStride } = plan;
     this.#kernels.mul_weight_f32(plan.input, inputStride, plan.inputScale, batch, inputLength);
-    // What the last batch left behind in the rows of a smaller one.
-    this.#input.values.fill(0, at.count * inputStride);
     this.#product(
       { at: plan.input, rows: batch, columns: inputStride },
       { at: plan.fc1, rows: rank },

@@ -25,14 +25,14 @@ Deno.test("train writes predictors that find what fires in a text it has not see
     assertEquals([report.samples, report.bytes], [2500, Deno.statSync(out).size]);
     assertEquals(report.layers.length, 2);
     for (const layer of report.layers) {
-      assertGreater(layer.recall, 0.97 - 1e-9);
-      assertLess(layer.predicted_share, 0.97);
+      assertGreater(layer.recall, 0.98 - 1e-9);
+      assertLess(layer.predicted_share, 0.98);
       assertEquals(layer.tried.some(({ rank }: { rank: number }) => rank === layer.rank), true);
     }
     assertOnlyAdds(openGguf(path), openGguf(out), report);
     const seen = await measureRecall(out, madeUpText(200, 2));
     assertGreater(seen.recall, 0.95);
-    assertLess(seen.predictedShare, 0.97);
+    assertLess(seen.predictedShare, 0.98);
   }, RELU));
 
 Deno.test("train gives the same file for the same seed, however many passes it takes", () =>

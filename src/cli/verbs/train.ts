@@ -60,7 +60,7 @@ export function trainVerb(): Command {
     .option("-o, --out <file>", "the file to write: the model and its predictors")
     .option("--special", "special tokens that the text spells are such, as in chats")
     .option("--rank <r>", `hidden units, a multiple of ${RANK_STEP}, or auto`, rankOption, "auto")
-    .option("--recall <share>", "of the neurons that fire, how many to find", decimal(RECALL), 0.97)
+    .option("--recall <share>", "of the neurons that fire, how many to find", decimal(RECALL), 0.98)
     .option("--tokens <n>", "tokens of the text to train on", wholeNumber({ min: 1 }), 20_000)
     .option("--epochs <n>", "times to go through them", wholeNumber({ min: 1, max: 1000 }), 10)
     .option(
@@ -68,7 +68,7 @@ export function trainVerb(): Command {
       "type of the predictors' matrices (default: by the model's)",
       oneOf(PREDICTOR_TYPES),
     )
-    .option("--memory <bytes>", "for what layers have seen; less takes longer", byteSize, GiB)
+    .option("--memory <bytes>", "for what layers have seen; less takes longer", byteSize, 4 * GiB)
     .option("--seed <n>", "the same seed gives the same file", wholeNumber({ max: 2 ** 32 - 1 }), 1)
     .option("--threads <n>", "threads (default: one per core)", wholeNumber({ min: 1, max: 64 }))
     .action(train);
