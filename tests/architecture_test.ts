@@ -40,10 +40,19 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
   "src/server": ["src/llm", "src/chat"],
   "src/quantize": ["src/gguf", "src/model"],
   "src/synth": ["src/quantize", "src/gguf", "src/model"],
+  "src/train": [
+    "wasm",
+    "src/quantize",
+    "src/synth/seeded_random.ts",
+    "src/rank/weight_types.ts",
+    "src/memory",
+    "src/model",
+    "src/gguf",
+  ],
   "src/stats": ["type src/llm", "src/reference/activation_ops.ts"],
   "src/cli": null,
   "wasm": ["src/memory"],
-  "workers": ["src/engine", "src/rank", "wasm", "src/memory", "src/model", "src/gguf"],
+  "workers": ["src/engine", "src/rank", "src/train", "wasm", "src/memory", "src/model", "src/gguf"],
   "gpu": ["src/model", "src/memory"],
 };
 

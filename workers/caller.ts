@@ -13,6 +13,8 @@ export interface CallerEvents {
   onProgress?(bytes: number): void;
   /** Logits of positions from `firstPosition` on, [rows, vocab]. */
   onRows?(rows: Float32Array, firstPosition: number): void;
+  /** A trainer went on: samples since the last such event, and the rank it is at. */
+  onTrained?(samples: number, rank: number): void;
   /** The thread died; nothing it was asked will be answered. */
   onFailure?(error: Error): void;
 }
@@ -84,6 +86,9 @@ export class WorkerCaller {
 
   #receive(message: ReplyMessage): void {
     if (message.kind === "progress") return this.#events.onProgress?.(message.bytes);
+    if (message.kind === "trained") {
+      return this.#events.onTrained?.(message.samples, message.rank);
+    }
     if (message.kind === "rows") {
       return this.#events.onRows?.(message.rows, message.firstPosition);
     }

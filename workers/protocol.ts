@@ -10,6 +10,7 @@ import type {
   PredictorPolicy,
 } from "../src/engine/types.ts";
 import type { RankSetup } from "../src/rank/open_rank.ts";
+import type { LayerResult, LayerSamples, LayerTraining } from "../src/train/mod.ts";
 
 /** What can be asked: parameters and result of every call. */
 export interface Calls {
@@ -42,11 +43,23 @@ export interface Calls {
   };
   /** Rank 0 only. Rate at which all ranks together read their weights, GB/s. */
   readSpeed: { params: Record<never, never>; result: { gbps: number } };
+  /** Trainers only. Trains a layer's predictor; rejected once the word at `cancelWord` is not 0. */
+  trainLayer: { params: TrainerJob; result: LayerResult };
   /**
    * Ends the thread; it says "bye" instead of answering. Rank 0 sends the other ranks home first,
    * because a rank that follows steps hears no message.
    */
   close: { params: Record<never, never>; result: Record<never, never> };
+}
+
+/** A layer's training as it is posted: nothing of it is copied. */
+export interface TrainerJob {
+  readonly samples: LayerSamples;
+  readonly training: LayerTraining;
+  /** The compiled kernels. */
+  readonly module: WebAssembly.Module;
+  /** i32 [1] */
+  readonly cancelWord: SharedArrayBuffer;
 }
 
 export type CallName = keyof Calls;
@@ -75,5 +88,7 @@ export type ReplyMessage =
   | { readonly kind: "failure"; readonly error: ErrorData }
   /** Bytes of weights loaded since the last such message. */
   | { readonly kind: "progress"; readonly bytes: number }
+  /** Samples that a predictor was trained on since the last such message, and its rank. */
+  | { readonly kind: "trained"; readonly samples: number; readonly rank: number }
   /** Logits of positions from `firstPosition` on, [rows, vocab]. */
   | { readonly kind: "rows"; readonly firstPosition: number; readonly rows: Float32Array };

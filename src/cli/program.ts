@@ -26,6 +26,7 @@ import { serveVerb } from "./verbs/serve.ts";
 import { showVerb } from "./verbs/show.ts";
 import { synthVerb } from "./verbs/synth.ts";
 import { tokenizeVerb } from "./verbs/tokenize.ts";
+import { trainVerb } from "./verbs/train.ts";
 import { verifyVerb } from "./verbs/verify.ts";
 
 /** Exit statuses. */
@@ -72,6 +73,7 @@ function createProgram(): Command {
       profileVerb(),
       verifyVerb(),
       quantizeVerb(),
+      trainVerb(),
       synthVerb(),
       doctorVerb(),
     ]

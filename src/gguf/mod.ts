@@ -3,6 +3,7 @@
  */
 export { openGguf, parseGguf } from "./parse.ts";
 export { describeGguf, type GgufSummary } from "./describe.ts";
+export { changedMetadata, checkOutput, copiedPieces, magicOf } from "./rewrite.ts";
 export { fingerprint } from "./fingerprint.ts";
 export { TensorReader } from "./tensor_reader.ts";
 export {

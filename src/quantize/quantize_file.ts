@@ -2,16 +2,16 @@
  * A GGUF file with its matrices in another type: tensor by tensor, a few MiB at a time, however
  * large the model is. The header is kept but for the keys that say how the file is stored.
  */
-import { statSync } from "node:fs";
-import { UnsupportedModelError, UsageError } from "../base/errors.ts";
+import { UnsupportedModelError } from "../base/errors.ts";
 import {
+  changedMetadata,
+  checkOutput,
+  copiedPieces,
   type GgufTensor,
-  type MetadataEntry,
+  magicOf,
   openGguf,
-  storedMetadata,
   TensorReader,
   type TensorSpec,
-  type TypedGgufFile,
   u32,
   writeGguf,
   type WriteOptions,
@@ -72,8 +72,11 @@ export async function quantizeFile(options: QuantizeOptions): Promise<QuantizeRe
   using reader = TensorReader.open(file);
   const converter = new Converter(reader);
   const bytes = await writeGguf(out, {
-    magic: file.magic === "PWRI" ? "PWRI" : "GGUF",
-    metadata: newMetadata(file, quant),
+    magic: magicOf(file),
+    metadata: changedMetadata(file, [
+      ["general.file_type", u32(FILE_TYPES[quant])],
+      ["general.quantization_version", u32(QUANTIZATION_VERSION)],
+    ]),
     tensors: tensors.map((tensor): TensorSpec => {
       const type = chosen.get(tensor.name)?.type ?? tensor.type;
       const pieces = () => converter.pieces(tensor, type);
@@ -82,18 +85,6 @@ export async function quantizeFile(options: QuantizeOptions): Promise<QuantizeRe
   }, options);
   const inputBytes = file.parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   return { bytes, inputBytes, replaced: replacedTypes(tensors, chosen) };
-}
-
-function newMetadata(file: TypedGgufFile, quant: Quant): MetadataEntry[] {
-  const kept = storedMetadata(file).filter(([key]) => !key.startsWith("split."));
-  // A key that is there keeps its place.
-  return [
-    ...new Map([
-      ...kept,
-      ["general.file_type", u32(FILE_TYPES[quant])],
-      ["general.quantization_version", u32(QUANTIZATION_VERSION)],
-    ]),
-  ];
 }
 
 function replacedTypes(
@@ -121,7 +112,7 @@ class Converter {
   /** The tensor's data as `type`; a piece is valid until the next one is asked for. */
   *pieces(tensor: GgufTensor, type: string): Iterable<Uint8Array> {
     if (tensor.type === type || !isWeightType(type)) {
-      yield* this.#copied(tensor);
+      yield* copiedPieces(this.#reader, tensor, this.#input);
       return;
     }
     const total = tensor.dims.reduce((product, dimension) => product * dimension);
@@ -135,14 +126,6 @@ class Converter {
       checkRange(weights, { begin, name: tensor.name, type });
       encodeWeightsInto(type, weights, output);
       yield output;
-    }
-  }
-
-  *#copied(tensor: GgufTensor): Iterable<Uint8Array> {
-    for (let begin = 0; begin < tensor.sizeBytes; begin += CHUNK_BYTES) {
-      const piece = this.#input.subarray(0, Math.min(CHUNK_BYTES, tensor.sizeBytes - begin));
-      this.#reader.read(tensor, begin, piece);
-      yield piece;
     }
   }
 }
@@ -169,20 +152,4 @@ function checkReadable(tensor: GgufTensor, type: WeightType | undefined): void {
     `Cannot convert tensor "${tensor.name}": it has the type ${tensor.type}, and this version ` +
       `reads ${DEQUANTIZED_TYPES.join(", ")}: begin with a file of one of these`,
   );
-}
-
-/** Looks before hours of work are done that cannot be saved, or that replace what is read. */
-function checkOutput(out: string, file: TypedGgufFile): void {
-  const there = statSync(out, { throwIfNoEntry: false });
-  if (there === undefined) return;
-  if (!there.isFile()) {
-    throw new UsageError(`Cannot write "${out}": it is no regular file: give another path`);
-  }
-  for (const { path } of file.parts) {
-    const part = statSync(path, { throwIfNoEntry: false });
-    if (part?.dev !== there.dev || part.ino !== there.ino) continue;
-    throw new UsageError(
-      `Cannot write "${out}": it is the file that is read: give another path`,
-    );
-  }
 }
