@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { Option } from "commander";
 import { basename } from "node:path";
 import { type LoadedModel, loadModel, type LoadOptions } from "../llm/mod.ts";
+import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "./built_in_model.ts";
 import { wholeNumber } from "./option_values.ts";
 import { Progress } from "./progress.ts";
 
@@ -45,6 +46,7 @@ export async function loadForVerb(
 ): Promise<LoadedModel & AsyncDisposable> {
   using progress = new Progress(`Loading ${basename(path)}`);
   const model = await loadModel(path, {
+    id: path === BUILT_IN_MODEL_PATH ? BUILT_IN_MODEL_ID : undefined,
     ...options,
     onProgress: ({ loadedBytes, totalBytes }) => progress.update(loadedBytes, totalBytes),
   });
