@@ -51,13 +51,15 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
   ],
   "src/stats": ["type src/llm", "src/reference/activation_ops.ts"],
   "src/cli": null,
+  "builtin/recipe": ["src/gguf", "src/model", "src/tokenizer", "src/quantize"],
+  "builtin/evaluation": ["src/llm"],
   "wasm": ["src/memory"],
   "workers": ["src/engine", "src/rank", "src/train", "wasm", "src/memory", "src/model", "src/gguf"],
   "gpu": ["src/model", "src/memory"],
 };
 
 /** Folders of the top level: the layout that README and ARCHITECTURE.md draw. */
-const TOP_FOLDERS = [".ci", ".git", "gpu", "src", "tests", "wasm", "workers"];
+const TOP_FOLDERS = [".ci", ".git", "builtin", "gpu", "src", "tests", "wasm", "workers"];
 /** What .gitignore leaves out: build results that may lie about in a checkout. */
 const IGNORED_FOLDERS = [".gl", "cov", "dist", "node_modules"];
 
@@ -83,7 +85,10 @@ interface SourceFile {
   readonly text: string;
 }
 
-const SOURCES = ["mod.ts", ...["src", "wasm", "workers", "gpu", "tests"].flatMap(listFiles)]
+const SOURCES = [
+  "mod.ts",
+  ...["src", "builtin", "wasm", "workers", "gpu", "tests"].flatMap(listFiles),
+]
   .filter((path) => path.endsWith(".ts") && exists(path))
   .map((path): SourceFile => ({ path, text: Deno.readTextFileSync(join(ROOT, path)) }));
 

@@ -4,6 +4,7 @@ import { Option } from "commander";
 import { basename } from "node:path";
 import { UsageError } from "../base/errors.ts";
 import { type LoadedModel, loadModel, type LoadOptions, type PredictorMode } from "../llm/mod.ts";
+import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "./built_in_model.ts";
 import { decimal, wholeNumber } from "./option_values.ts";
 import { writeErrorLine } from "./output.ts";
 import { Progress } from "./progress.ts";
@@ -99,6 +100,7 @@ async function loadWithProgress(
 ): Promise<LoadedModel> {
   using progress = new Progress(`Loading ${basename(path)}`);
   return await loadModel(path, {
+    id: path === BUILT_IN_MODEL_PATH ? BUILT_IN_MODEL_ID : undefined,
     ...options,
     onProgress: ({ loadedBytes, totalBytes }) => progress.update(loadedBytes, totalBytes),
     onNotice: ({ text }) => notices.push(text),

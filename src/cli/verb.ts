@@ -1,6 +1,7 @@
 /** What all verbs have in common: their flags, their MODEL argument. */
 import { Command } from "commander";
 import { UsageError } from "../base/errors.ts";
+import { BUILT_IN_MODEL_PATH } from "./built_in_model.ts";
 import { getEnv } from "./settings.ts";
 
 /** Begins a verb. Its action gets options that already went through `applySettings`. */
@@ -18,20 +19,15 @@ export function createDataVerb(name: string, summary: string): Command {
 }
 
 /**
- * The path of the model that a verb works on.
+ * The path of the model that a verb works on; the built-in one's when none is named.
  * @param options.env name of the environment variable that may stand for the argument.
- * @throws {UsageError} when there is none, or when it names what this version cannot fetch.
+ * @throws {UsageError} when it names what this version cannot fetch.
  */
 export function requireModel(
   model: string | undefined,
   { env }: { env?: string } = {},
 ): string {
-  const path = model ?? (env ? getEnv(env) : undefined);
-  if (!path) {
-    throw new UsageError(
-      "Cannot choose a model: no built-in model yet: give the path of a .gguf file",
-    );
-  }
+  const path = model ?? (env ? getEnv(env) : undefined) ?? BUILT_IN_MODEL_PATH;
   if (/^(hf:|https?:)/.test(path)) {
     throw new UsageError(
       `Cannot fetch "${path}": this version has no model store yet: download the file and give ` +

@@ -38,7 +38,6 @@ Deno.test("ganglion --version prints the version of deno.json and nothing else",
 Deno.test("wrong usage exits with 2, says what is wrong on stderr and keeps stdout empty", async () => {
   const cases: [string[], string][] = [
     [["frobnicate"], "The verbs are: serve, run, "],
-    [["show"], "no built-in model yet: give the path of a .gguf file"],
     [["show", "hf:user/repo"], "no model store yet"],
     [["show", "x.gguf", "y.gguf"], "too many arguments"],
     [["show", "--frob"], "unknown option '--frob'"],

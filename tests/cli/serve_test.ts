@@ -1,6 +1,9 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { startCli, withTinyModel } from "./run_cli.ts";
 
+/** Of the first request to a server that has just started, with the built-in model. */
+const FIRST_TOKEN_MS_MAX = 300;
+
 /** Lines of a process's stderr as they come, and all of them in the end. */
 class Log {
   text = "";
@@ -83,4 +86,32 @@ Deno.test("serve ends with 1 when the model cannot be loaded", async () => {
   const log = new Log(child.stderr);
   assertEquals((await finish(child, log)).code, 1);
   assertMatch(log.text, /error: .*\/no\/such\.gguf/);
+});
+
+Deno.test("serve without a MODEL serves the built-in one, whose first token comes within 0.3 s", async () => {
+  const child = startCli(["serve", "--port", "0"]);
+  await child.stdin.close();
+  const log = new Log(child.stderr);
+  const [, url] = await log.match(/Serving built-in at (http:\/\/127\.0\.0\.1:\d+)/);
+  const asked = performance.now();
+  const reply = await fetch(`${url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({
+      stream: true,
+      temperature: 0,
+      messages: [{ role: "user", content: "What is Ganglion?" }],
+    }),
+  });
+  let text = "";
+  let firstTokenMs = Infinity;
+  for await (const piece of reply.body!.pipeThrough(new TextDecoderStream())) {
+    text += piece;
+    if (/"content":"[^"]/.test(text)) {
+      firstTokenMs = Math.min(firstTokenMs, performance.now() - asked);
+    }
+  }
+  child.kill("SIGINT");
+  assertEquals((await finish(child, log)).code, 0);
+  assert(firstTokenMs < FIRST_TOKEN_MS_MAX, `${firstTokenMs} ms`);
 });

@@ -1,5 +1,6 @@
-/** `run MODEL [PROMPT]`: one answer, or a chat on the terminal when there is no PROMPT. */
+/** `run [MODEL] [PROMPT]`: one answer, or a chat on the terminal when there is no PROMPT. */
 import type { Command } from "commander";
+import { existsSync } from "node:fs";
 import { UsageError } from "../../base/errors.ts";
 import type { GenerateRequest, GenerateResult, LoadedModel } from "../../llm/mod.ts";
 import { chat, streamAnswer } from "../chat_session.ts";
@@ -19,7 +20,7 @@ interface Options extends LoadFlags, SamplingFlags {
 
 export function runVerb(): Command {
   const verb = createDataVerb("run", "Answer a prompt, or chat on the terminal without one.")
-    .argument("[model]", "a .gguf file; left out with no prompt: $GANGLION_MODEL")
+    .argument("[model]", "a .gguf file; left out: $GANGLION_MODEL or the built-in one")
     .argument("[prompt]", "what to answer")
     .option("--system <text>", "instructions that stand before the conversation")
     .option("--raw", "continue the prompt as it is, without the chat template")
@@ -29,10 +30,13 @@ export function runVerb(): Command {
 }
 
 async function run(
-  path: string | undefined,
-  prompt: string | undefined,
+  first: string | undefined,
+  second: string | undefined,
   options: Options,
 ): Promise<void> {
+  const [path, prompt] = isPrompt(first) && second === undefined
+    ? [undefined, first]
+    : [first, second];
   const modelPath = requireModel(path, { env: "GANGLION_MODEL" });
   if (prompt === undefined && (options.json || options.raw)) {
     throw new UsageError("Cannot chat with --json or --raw: give a PROMPT");
@@ -49,6 +53,11 @@ async function run(
       request,
       json: options.json,
     });}
+}
+
+/** One argument alone is a prompt when it has several words and names no file. */
+function isPrompt(argument: string | undefined): boolean {
+  return argument !== undefined && /\s/.test(argument.trim()) && !existsSync(argument);
 }
 
 function encode(model: LoadedModel, prompt: string, { raw, system }: Options): number[] {

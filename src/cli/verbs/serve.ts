@@ -19,7 +19,10 @@ interface Options extends LoadFlags {
 
 export function serveVerb(): Command {
   const verb = createVerb("serve", "Serve the chat page at / and the OpenAI API at /v1.")
-    .argument("[models...]", "the .gguf files to serve; left out: $GANGLION_MODEL")
+    .argument(
+      "[models...]",
+      "the .gguf files to serve; left out: $GANGLION_MODEL or the built-in one",
+    )
     .option("--host <address>", "address to listen on; 0.0.0.0 is all of them", "127.0.0.1")
     .option("--port <n>", "port to listen on; 0 is any", wholeNumber({ max: 65535 }), 11711)
     .option("--max-waiting <n>", "requests that may wait their turn (default: 16)", wholeNumber())

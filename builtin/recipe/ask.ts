@@ -1,0 +1,129 @@
+/**
+ * One question in many words: from a template and a name to what a person may type, with synonyms,
+ * greetings, dropped words and slips of the keyboard. Knows nothing of answers.
+ */
+import type { Facts, Intent } from "./facts.ts";
+import { type Dice, expand } from "./draw.ts";
+
+/** Kinds whose names are words of the command line, which have no synonyms. */
+const LITERAL_KINDS = /@(?:verb|example|prints|flag|default)$/;
+
+const BEFORE = [
+  ...["hi", "hello", "hey", "ok", "sorry", "excuse me", "well", "hm", "so", "and", "please"],
+  ...["hi there", "good morning", "one more thing", "quick question", "another question", "also"],
+  ...["i have a question", "just wondering", "thanks", "thank you", "i am new here", "maybe"],
+  ...["a question", "now", "then", "for my project", "in short", "tell me", "can you tell me"],
+  ...["i would like to know", "could you explain", "do you happen to know", "i want to ask"],
+];
+const BEHIND = [
+  ...["please", "thanks", "in ganglion", "with ganglion", "here", "for ganglion", "exactly"],
+  ...["then", "now", "again", "in this project", "on my machine", "at all", "by the way"],
+  ...["in a few words", "for me", "i forgot", "i wonder", "if i may ask", "thank you"],
+];
+/** Words that people leave out when they are in a hurry. */
+const SMALL_WORDS = new Set(
+  "the a an is are do does i to of it me my you for can what how in on that this".split(" "),
+);
+const SHORT_FORMS: readonly (readonly [RegExp, string])[] = [
+  [/\b(what|who|where|how|it|that|there|here) is\b/g, "$1's"],
+  [/\b(do|does|did|is|are|would|could|should|was) not\b/g, "$1n't"],
+  [/\bcannot\b/g, "can't"],
+  [/\b(i) am\b/g, "$1'm"],
+  [/\b(i|you|we|they) have\b/g, "$1've"],
+  [/\b(i|you|he|she|we|they) would\b/g, "$1'd"],
+];
+
+/** How much a question is changed; `none` leaves every template as it is written. */
+export type Care = "none" | "typed";
+
+export class Asker {
+  readonly #dice: Dice;
+  readonly #synonyms: ReadonlyMap<string, readonly string[]>;
+  readonly #fillers: readonly string[];
+
+  constructor(facts: Pick<Facts, "synonyms" | "fillers">, dice: Dice) {
+    this.#dice = dice;
+    this.#fillers = facts.fillers;
+    const synonyms = new Map<string, string[]>();
+    for (const set of facts.synonyms) {
+      for (const word of set) synonyms.set(word, [...synonyms.get(word) ?? [], ...set]);
+    }
+    this.#synonyms = synonyms;
+  }
+
+  /** A question of this intent, its topic called `name` where one is given ("it"). */
+  ask({ id, templates, names, lines }: Intent, care: Care, name?: string): string {
+    const dice = this.#dice;
+    const fromTemplate = templates.length > 0 && (name !== undefined || lines.length === 0 ||
+      dice.chance(Math.max(0.45, 1 - lines.length / 20)));
+    if (!fromTemplate) return this.finish(this.#reword(expand(dice.pick(lines), dice)), care);
+    const called = name ?? dice.pick(names);
+    const isLiteral = LITERAL_KINDS.test(id);
+    const template = this.#reword(expand(dice.pick(templates), dice));
+    return this.finish(template.replace("{x}", isLiteral ? called : this.#reword(called)), care);
+  }
+
+  /** What becomes of the words while they are typed. */
+  finish(question: string, care: Care): string {
+    const dice = this.#dice;
+    let text = question;
+    if (care === "typed") {
+      if (dice.chance(0.12)) text = this.#hurry(text);
+      if (dice.chance(0.25)) {
+        text = `${dice.pick(BEFORE)}${dice.pick([", ", " ", ": ", "! "])}${text}`;
+      }
+      if (dice.chance(0.15)) text = `${text}${dice.pick([" ", ", "])}${dice.pick(BEHIND)}`;
+      if (dice.chance(0.12)) {
+        text = `${dice.pick(this.#fillers)}${
+          dice.pick([". ", ", ", ": ", " and ", ". so "])
+        }${text}`;
+      }
+      if (dice.chance(0.5)) {
+        for (const [long, short] of SHORT_FORMS) text = text.replace(long, short);
+      }
+      if (dice.chance(0.15)) text = this.#slip(text);
+    }
+    return this.#punctuate(text);
+  }
+
+  /** Some words, or pairs of words, as others. */
+  #reword(text: string): string {
+    const words = text.split(" ");
+    return words.map((word) => {
+      const others = this.#synonyms.get(word);
+      return others && this.#dice.chance(0.25) ? this.#dice.pick(others) : word;
+    }).join(" ");
+  }
+
+  #hurry(text: string): string {
+    const words = text.split(" ");
+    if (words.length < 4) return text;
+    const kept = words.filter((word) => !SMALL_WORDS.has(word) || this.#dice.chance(0.4));
+    return kept.length > 1 ? kept.join(" ") : text;
+  }
+
+  /** One letter of one word swapped, lost or doubled. */
+  #slip(text: string): string {
+    const words = text.split(" ");
+    const at = this.#dice.below(words.length);
+    const word = words[at];
+    if (!/^[a-z]{4,}$/i.test(word)) return text;
+    const i = 1 + this.#dice.below(word.length - 2);
+    const head = word.slice(0, i);
+    words[at] = this.#dice.pick([
+      head + word[i + 1] + word[i] + word.slice(i + 2),
+      head + word.slice(i + 1),
+      head + word[i] + word.slice(i),
+    ]);
+    return words.join(" ");
+  }
+
+  #punctuate(text: string): string {
+    const dice = this.#dice;
+    const end = dice.pick(["?", "?", "?", "", "", ".", " ?"]);
+    if (dice.chance(0.4)) return text + (dice.chance(0.5) ? end : "");
+    const proper = text.replace(/\bi\b(?!-)/g, "I")
+      .replace(/\bganglion\b/g, () => dice.chance(0.7) ? "Ganglion" : "ganglion");
+    return proper.charAt(0).toUpperCase() + proper.slice(1) + end;
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * Makes the model's file of what the trainer left: `deno task builtin:export --weights FOLDER
+ * --tokenizer FILE --out FILE [--type Q8_0]`.
+ */
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { openGguf, storedMetadata, type TensorSpec, writeGguf } from "../../src/gguf/mod.ts";
+import { quantizeFile, QUANTS } from "../../src/quantize/mod.ts";
+import { modelMetadata, type Shape } from "./model_file.ts";
+
+/** What train.py writes beside the weights: where each tensor lies, counted in floats. */
+interface Weights {
+  readonly shape: Shape;
+  readonly tensors: readonly { name: string; dims: number[]; offset: number }[];
+}
+
+const { values } = parseArgs({
+  options: {
+    weights: { type: "string" },
+    tokenizer: { type: "string" },
+    out: { type: "string", default: "builtin/model.gguf" },
+    type: { type: "string", default: "Q8_0" },
+  },
+});
+if (!values.weights || !values.tokenizer) {
+  throw new Error("Cannot go on without --weights and --tokenizer");
+}
+const quant = QUANTS.find((each) => each === values.type);
+if (!quant) throw new Error(`Cannot write the type "${values.type}": one of ${QUANTS.join(", ")}`);
+const plain = `${values.out}.f32`;
+writePlain(values.weights, values.tokenizer, plain);
+const { bytes } = quantizeFile({ input: plain, out: values.out, quant });
+Deno.removeSync(plain);
+console.log(`${values.out}: ${bytes} bytes`);
+
+/** The model in F32. */
+function writePlain(folder: string, tokenizer: string, out: string): void {
+  const { shape, tensors }: Weights = JSON.parse(
+    Deno.readTextFileSync(join(folder, "weights.json")),
+  );
+  const floats = Deno.readFileSync(join(folder, "weights.f32"));
+  writeGguf(out, {
+    metadata: [...modelMetadata(shape), ...storedMetadata(openGguf(tokenizer))],
+    tensors: tensors.map(({ name, dims, offset }): TensorSpec => {
+      const count = dims.reduce((product, dim) => product * dim, 1);
+      const bytes = floats.subarray(4 * offset, 4 * (offset + count));
+      return { name, type: "F32", dims, pieces: () => [bytes] };
+    }),
+  });
+}

@@ -1,0 +1,238 @@
+"""Trains the built-in model on what generate.ts wrote. Runs on a CPU; see ../README.md for how.
+
+The learning rate warms up, stays, and falls at the end. The penalty on activations (L1) ramps up as
+a quarter of a sine, as in ProSparse, and is steered by how many neurons are silent.
+"""
+
+import argparse
+import json
+import math
+import os
+import time
+from dataclasses import asdict
+
+import numpy as np
+import torch
+import torch.distributed as distributed
+from torch.nn import functional as F
+
+from model import Model, Shape, gguf_tensors
+
+
+# Steps between looks at how many neurons are silent.
+LOOK_STEPS = 10
+SAVE_STEPS = 250
+
+
+def read_arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--name", default="builtin", help="appears in the process list only")
+    parser.add_argument("--data", required=True, help="folder that generate.ts wrote")
+    parser.add_argument("--out", required=True, help="folder for checkpoints and weights")
+    parser.add_argument("--resume", help="checkpoint to go on from")
+    parser.add_argument("--steps", type=int, default=6000, help="last step")
+    parser.add_argument("--decay-steps", type=int, default=1500, help="in which the rate falls")
+    parser.add_argument("--rate", type=float, default=1.2e-3)
+    parser.add_argument("--batch-tokens", type=int, default=2560, help="per worker")
+    parser.add_argument("--silent", type=float, default=0.93, help="share of neurons to reach")
+    parser.add_argument("--penalty", type=float, default=0.02, help="largest weight of the L1")
+    parser.add_argument("--penalty-from", type=int, default=500, help="step at which it begins")
+    parser.add_argument("--penalty-steps", type=int, default=2000, help="in which it ramps up")
+    parser.add_argument("--workers", type=int, default=2, help="processes, one thread each")
+    parser.add_argument("--seed", type=int, default=1)
+    return parser.parse_args()
+
+
+class Batches:
+    """Conversations of similar length side by side, about `batch_tokens` ids together."""
+
+    def __init__(self, folder, batch_tokens, seed):
+        self.ids = np.fromfile(os.path.join(folder, "ids.u16"), np.uint16)
+        self.learned = np.fromfile(os.path.join(folder, "learned.u8"), np.uint8)
+        self.ends = np.fromfile(os.path.join(folder, "ends.u32"), np.uint32).astype(np.int64)
+        self.begins = np.concatenate(([0], self.ends[:-1]))
+        self.batch_tokens = batch_tokens
+        self.random = np.random.default_rng(seed)
+
+    def __iter__(self):
+        while True:
+            order = self.random.permutation(len(self.ends))
+            for chunk in np.array_split(order, max(1, len(order) // 8192)):
+                yield from self.of_chunk(chunk)
+
+    def of_chunk(self, chunk):
+        lengths = self.ends[chunk] - self.begins[chunk]
+        chunk = chunk[np.argsort(lengths, kind="stable")]
+        groups, group = [], []
+        for sample in chunk:
+            length = self.ends[sample] - self.begins[sample]
+            if group and length * (len(group) + 1) > self.batch_tokens:
+                groups.append(group)
+                group = []
+            group.append(sample)
+        groups.append(group)
+        self.random.shuffle(groups)
+        for group in groups:
+            yield self.pad(group)
+
+    def pad(self, samples):
+        """Ids [b, t], 1 where the id is real, how much each id counts as an answer."""
+        length = max(self.ends[i] - self.begins[i] for i in samples)
+        ids, real, learned = np.zeros((3, len(samples), length), np.int64)
+        for row, i in enumerate(samples):
+            part = slice(self.begins[i], self.ends[i])
+            ids[row, : part.stop - part.start] = self.ids[part]
+            learned[row, : part.stop - part.start] = self.learned[part]
+            real[row, : part.stop - part.start] = 1
+        return (torch.from_numpy(each) for each in (ids, real, learned))
+
+
+class Penalty:
+    """The weight of the L1: ramps up, then follows the share of silent neurons."""
+
+    def __init__(self, arguments):
+        self.arguments = arguments
+        self.factor = 1.0
+
+    def at(self, step):
+        a = self.arguments
+        ramp = min(1.0, max(0.0, (step - a.penalty_from) / a.penalty_steps))
+        return a.penalty * self.factor * math.sin(ramp * math.pi / 2)
+
+    def follow(self, silent, step):
+        if step >= self.arguments.penalty_from:
+            change = 0.86 if silent > self.arguments.silent else 1.1
+            self.factor = min(4.0, max(0.002, self.factor * change))
+
+
+def rate_at(step, arguments):
+    warm = min(1.0, (step + 1) / 200)
+    left = (arguments.steps - step) / arguments.decay_steps
+    return arguments.rate * warm * max(0.03, min(1.0, left))
+
+
+def make_optimizer(model, rate):
+    matrices = [p for p in model.parameters() if p.dim() > 1]
+    vectors = [p for p in model.parameters() if p.dim() == 1]
+    groups = [{"params": matrices, "weight_decay": 0.05}, {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), foreach=True)
+
+
+def loss_of(model, ids, learned, penalty):
+    """Loss per learned id, and what each layer's neurons gave; `penalty` is for a mean over all."""
+    count = ids[:, 1:].numel() * model.shape.neurons
+    hidden, fired = model(ids[:, :-1], penalty / count)
+    wanted = learned[:, 1:] > 0
+    each = F.cross_entropy(model.score(hidden[wanted]), ids[:, 1:][wanted], reduction="none")
+    weight = learned[:, 1:][wanted].float()
+    return (each * weight).sum() / weight.sum(), fired
+
+
+def silent_share(fired, real):
+    """How many of the neurons gave nothing, of all real ids and layers."""
+    here = real[:, :-1].bool()
+    return 1 - sum((each[here] > 0).float().mean().item() for each in fired) / len(fired)
+
+
+def write_weights(model, folder):
+    """weights.f32, all tensors in a row, and weights.json, which says what lies where."""
+    described, offset = [], 0
+    with open(os.path.join(folder, "weights.f32"), "wb") as file:
+        for name, tensor in gguf_tensors(model):
+            values = tensor.detach().float().contiguous().numpy()
+            file.write(values.tobytes())
+            dims = list(reversed(values.shape))
+            described.append({"name": name, "dims": dims, "offset": offset})
+            offset += values.size
+    with open(os.path.join(folder, "weights.json"), "w") as file:
+        json.dump({"shape": asdict(model.shape), "tensors": described}, file)
+
+
+def save(folder, model, optimizer, penalty, step):
+    state = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "penalty": penalty.factor,
+        "step": step,
+    }
+    path = os.path.join(folder, "checkpoint.pt")
+    torch.save(state, path + ".part")
+    os.replace(path + ".part", path)
+    write_weights(model, folder)
+
+
+def start_workers(count, folder):
+    """Forks; the number of this process. Two processes bear a busy machine better than threads."""
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    meeting = os.path.abspath(os.path.join(folder, "meeting"))
+    if os.path.exists(meeting):
+        os.remove(meeting)
+    rank = next((rank for rank in range(1, count) if os.fork() == 0), 0)
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{meeting}", rank=rank, world_size=count
+    )
+    return rank
+
+
+def average_gradients(model, extra):
+    """Makes all workers' gradients their mean, and returns the mean of `extra`, [n]."""
+    gradients = [p.grad for p in model.parameters()]
+    flat = torch.cat([each.reshape(-1) for each in gradients] + [torch.tensor(extra)])
+    distributed.all_reduce(flat)
+    flat /= distributed.get_world_size()
+    sizes = [each.numel() for each in gradients] + [len(extra)]
+    *means, told = flat.split(sizes)
+    for gradient, mean in zip(gradients, means):
+        gradient.copy_(mean.view_as(gradient))
+    return told.numpy()
+
+
+def resume(path, model, optimizer, penalty):
+    """Goes on from a checkpoint; the step it was saved after."""
+    state = torch.load(path)
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    penalty.factor = state["penalty"]
+    return state["step"]
+
+
+def train(arguments):
+    os.makedirs(arguments.out, exist_ok=True)
+    rank = start_workers(arguments.workers, arguments.out)
+    torch.manual_seed(arguments.seed)
+    model = Model(Shape())
+    optimizer = make_optimizer(model, arguments.rate)
+    penalty = Penalty(arguments)
+    first = resume(arguments.resume, model, optimizer, penalty) if arguments.resume else 0
+    seed = 1000 * arguments.seed + first + 7 * rank
+    batches = iter(Batches(arguments.data, arguments.batch_tokens, seed))
+    told, sums = time.time(), np.zeros(3)
+    for step in range(first, arguments.steps):
+        ids, real, learned = next(batches)
+        for group in optimizer.param_groups:
+            group["lr"] = rate_at(step, arguments)
+        loss, fired = loss_of(model, ids, learned, penalty.at(step))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if step % LOOK_STEPS == 0:
+            silent = silent_share(fired, real)
+        means = average_gradients(model, (loss.item(), silent, float(real.sum())))
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        if step % LOOK_STEPS == 0:
+            penalty.follow(means[1], step)
+        sums += means
+        if (step + 1) % 50 == 0 and rank == 0:
+            speed = sums[2] * arguments.workers / (time.time() - told)
+            numbers = " ".join(f"{value:.4f}" for value in sums[:2] / 50)
+            print(f"{step + 1} loss, silent {numbers} weight {penalty.at(step):.4f} "
+                  f"{speed:.0f} ids/s", flush=True)
+            told, sums = time.time(), np.zeros(3)
+        if ((step + 1) % SAVE_STEPS == 0 or step + 1 == arguments.steps) and rank == 0:
+            save(arguments.out, model, optimizer, penalty, step + 1)
+
+
+if __name__ == "__main__":
+    train(read_arguments())
