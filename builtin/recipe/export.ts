@@ -29,7 +29,7 @@ const quant = QUANTS.find((each) => each === values.type);
 if (!quant) throw new Error(`Cannot write the type "${values.type}": one of ${QUANTS.join(", ")}`);
 const plain = `${values.out}.f32`;
 writePlain(values.weights, values.tokenizer, plain);
-const { bytes } = quantizeFile({ input: plain, out: values.out, quant });
+const { bytes } = await quantizeFile({ input: plain, out: values.out, quant });
 Deno.removeSync(plain);
 console.log(`${values.out}: ${bytes} bytes`);
 
