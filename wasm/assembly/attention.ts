@@ -167,7 +167,9 @@ function attend_group<T>(call: Call): void {
     call.nextValues = values + valueBytes * call.kvHeads;
     call.nextLeft = end - begin > BLOCK_POSITIONS ? keyBytes : 0;
     call.nextStep = (keyBytes / fetches(call, queries) + 63) & ~63;
-    if (!isFloat<T>()) prepare_values(call, values, count);
+    if (!isFloat<T>() && count == BLOCK_POSITIONS) {
+      call.valueUnit = prepare_values(call, values, count, call.valueWeights);
+    }
     for (let first: u32 = 0; first < queries; first += call.width) {
       const firstToken = first / call.groupHeads;
       const lastToken = min(first + call.width - 1, queries - 1) / call.groupHeads;
@@ -178,7 +180,7 @@ function attend_group<T>(call: Call): void {
       fetch_next(call);
       score_tile<T>(call, tile, keys);
       fetch_next(call);
-      soften_tile<T>(call, tile, first, begin);
+      soften_tile<T>(call, tile, values, first, begin);
       fetch_next(call);
       mix_tile<T>(call, tile, values, count);
     }

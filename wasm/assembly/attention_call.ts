@@ -4,7 +4,7 @@
  * lies at the beginning of the scratch itself; a kernel has no other memory.
  *
  *   call │ scores      │ value weights │ per tile of W = 4 or 1 queries:
- *        │ f32 [4, 32] │ f32 [32]      │ queries f32 [dim, W] or i16 [dim / 2, W, 2]
+ *        │ f32 [4, 32] │ f32 [2, 32]   │ queries f32 [dim, W] or i16 [dim / 2, W, 2]
  *        │             │               │ state   f32 [7, 4]
  *        │             │               │ mixed   f32 [padded / 16, W, 16]
  *
@@ -67,6 +67,8 @@ export class Call {
   /** Over integers: what a weight of 1 is at each position of the block, and a unit's worth. */
   valueWeights: usize;
   valueUnit: f32;
+  /** The same for a token that does not see the whole block. */
+  cutWeights: usize;
   tiles: usize;
   tileBytes: u32;
   /** The next block's pieces, fetched while this one is computed with: what is left of them. */
@@ -108,7 +110,7 @@ export function scratch_bytes(n: u32, heads: u32, groupSize: u32, headDim: u32):
   const group = min(heads, groupSize);
   if ((n >> 20) != 0 || (group >> 16) != 0 || (headDim >> 16) != 0) return 1 << 60;
   const tiles = (<u64>n * group + TILE_QUERIES - 1) / TILE_QUERIES;
-  return CALL_BYTES + SCORES_BYTES + SCORE_ROW_BYTES + max<u64>(tiles, 1) * tile_bytes(headDim);
+  return CALL_BYTES + SCORES_BYTES + 2 * SCORE_ROW_BYTES + max<u64>(tiles, 1) * tile_bytes(headDim);
 }
 
 /** Fills in where the parts of the scratch are; headDim must be set. */
@@ -116,7 +118,8 @@ export function place_scratch(call: Call): void {
   call.paddedDim = padded_dim(call.headDim);
   call.scores = changetype<usize>(call) + CALL_BYTES;
   call.valueWeights = call.scores + SCORES_BYTES;
-  call.tiles = call.valueWeights + SCORE_ROW_BYTES;
+  call.cutWeights = call.valueWeights + SCORE_ROW_BYTES;
+  call.tiles = call.cutWeights + SCORE_ROW_BYTES;
   call.tileBytes = <u32>tile_bytes(call.headDim);
 }
 

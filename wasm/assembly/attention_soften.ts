@@ -43,10 +43,16 @@ const C0: f32 = 1.0;
 
 /**
  * Turns scores into weights, per query; updates the largest, the sum, and by how much what was
- * mixed before must shrink. `begin` is the block's first position; a tile's first query is number
- * `first` of the group.
+ * mixed before must shrink. `values` is the block's piece, `begin` its first position; a tile's
+ * first query is number `first` of the group.
  */
-export function soften_tile<T>(call: Call, tile: usize, first: u32, begin: u32): void {
+export function soften_tile<T>(
+  call: Call,
+  tile: usize,
+  values: usize,
+  first: u32,
+  begin: u32,
+): void {
   const lanes = min(call.width, call.n * call.groupHeads - first);
   const states = state_of(call, tile);
   const oldest = first / call.groupHeads, newest = (first + lanes - 1) / call.groupHeads;
@@ -54,19 +60,43 @@ export function soften_tile<T>(call: Call, tile: usize, first: u32, begin: u32):
   for (let lane: u32 = 0; lane < lanes; lane++) {
     const row = call.scores + lane * SCORE_ROW_BYTES;
     if (call.softCap > 0) cap_row(row, call.softCap);
-    if (isCut) mask_row(call, row, (first + lane) / call.groupHeads, begin);
-    find_top<T>(row, states + (lane << 2), call.valueUnit);
+    if (isCut) {
+      const t = (first + lane) / call.groupHeads;
+      soften_cut_row<T>(call, row, states + (lane << 2), values, t, begin);
+    } else {
+      find_top<T>(row, states + (lane << 2), call.valueUnit);
+    }
   }
-  soften_rows<T>(call.scores, call.valueWeights, states, lanes);
+  if (!isCut) soften_rows<T>(call.scores, call.valueWeights, states, lanes);
 }
 
 /**
- * Prepares a block of integer values for all tiles: what a weight of 1 is at each position, so that
- * the largest is KV_LEVEL_MAX, and what a unit of that is worth. Positions from `count` on may
+ * The row of a token that does not see the whole block. What it does not see must not matter, not
+ * even by the largest scale of the values: tokens get the same bits alone and in a chunk.
+ */
+function soften_cut_row<T>(
+  call: Call,
+  row: usize,
+  state: usize,
+  values: usize,
+  t: u32,
+  begin: u32,
+): void {
+  const end = call.p0 + t + 1;
+  const to: u32 = end > begin ? min(end - begin, 32) : 0;
+  mask_row(call, row, t, begin, to);
+  const unit: f32 = isFloat<T>() ? 1 : prepare_values(call, values, to, call.cutWeights);
+  find_top<T>(row, state, unit);
+  soften_rows<T>(row, call.cutWeights, state, 1);
+}
+
+/**
+ * Writes what a weight of 1 is at each position of a block of integer values, f32 [32], so that the
+ * largest is KV_LEVEL_MAX; returns what a unit of that is worth. Positions from `count` on may
  * never have been written.
  */
-export function prepare_values(call: Call, piece: usize, count: u32): void {
-  const scales = scales_of(piece, call.paddedDim), weights = call.valueWeights;
+export function prepare_values(call: Call, piece: usize, count: u32, weights: usize): f32 {
+  const scales = scales_of(piece, call.paddedDim);
   let largest: f32 = 0;
   for (let p: u32 = 0; p < count; p++) largest = max<f32>(largest, load<f32>(scales + (p << 2)));
   const factor: f32 = largest == 0 ? 0 : <f32>KV_LEVEL_MAX / largest;
@@ -74,7 +104,7 @@ export function prepare_values(call: Call, piece: usize, count: u32): void {
     store<f32>(weights + (p << 2), load<f32>(scales + (p << 2)) * factor);
   }
   for (let p = count; p < 32; p++) store<f32>(weights + (p << 2), 0);
-  call.valueUnit = largest / <f32>KV_LEVEL_MAX;
+  return largest / <f32>KV_LEVEL_MAX;
 }
 
 /** score = cap · tanh(score / cap), tanh(x) = 1 − 2 / (exp(2x) + 1). */
@@ -88,11 +118,11 @@ function cap_row(row: usize, cap: f32): void {
   }
 }
 
-/** Sets the scores of what token t does not see to −infinity. */
-function mask_row(call: Call, row: usize, t: u32, begin: u32): void {
-  const start = first_seen(call, t), end = call.p0 + t + 1;
+/** Sets the scores of what token t does not see, which ends before `to`, to −infinity. */
+@inline
+function mask_row(call: Call, row: usize, t: u32, begin: u32, to: u32): void {
+  const start = first_seen(call, t);
   const from: u32 = start > begin ? min(start - begin, 32) : 0;
-  const to: u32 = end > begin ? min(end - begin, 32) : 0;
   for (let p: u32 = 0; p < from; p++) store<f32>(row + (p << 2), -Infinity);
   for (let p = to; p < 32; p++) store<f32>(row + (p << 2), -Infinity);
 }
