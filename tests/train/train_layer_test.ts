@@ -57,11 +57,18 @@ Deno.test("trainLayer() gives the same bytes for the same seed, others for anoth
 });
 
 Deno.test("trainLayer() takes the rank that reads fewest bytes", () => {
+  const samples = madeUpLayer({
+    ...{ inputLength: 64, neuronCount: 96, count: 3000 },
+    ...{ usedDimensions: 8, threshold: 1.2 },
+  });
   const training = { ...TRAINING, epochs: 4, rank: "auto" } as const;
-  const cheap = trainLayer(SEPARABLE, { ...training, gateRowBytes: 64 }, module);
-  assertEquals(cheap.rank, 32, "a gate of 6 KiB is not worth a larger predictor");
-  assertEquals(cheap.gateBytes, 96 * 64);
-  assertLess(Math.min(...cheap.tried.map(({ readBytes }) => readBytes)), cheap.readBytes + 1);
+  for (const [gateRowBytes, rank] of [[16, 32], [1_000_000, 64]]) {
+    const result = trainLayer(samples, { ...training, gateRowBytes }, module);
+    assertEquals(result.tried.map((each) => each.rank), [32, 64]);
+    assertEquals(result.rank, rank, `gates of ${gateRowBytes} bytes`);
+    assertEquals(result.gateBytes, 96 * gateRowBytes);
+    assertEquals(result.readBytes, Math.min(...result.tried.map(({ readBytes }) => readBytes)));
+  }
 });
 
 Deno.test("trainLayer() stores a matrix in the type that takes fewest bytes in memory", () => {
