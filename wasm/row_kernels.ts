@@ -41,6 +41,8 @@ export interface RowKernels {
   // --- scales and activations --------------------------------------------------------------------
   /** x[t, i] *= factor. */
   scale_f32(x: number, xStride: number, n: number, d: number, factor: number): void;
+  /** x[t, i] = 0 where x[t, i] < threshold; NaN stays. */
+  cut_below_f32(x: number, xStride: number, n: number, d: number, threshold: number): void;
   /** x[t, i] *= factors[t]; factors f32 [n]. */
   scale_rows_f32(x: number, xStride: number, factors: number, n: number, d: number): void;
   /** x[t, i] *= weight[i]; weight f32 [d]. */

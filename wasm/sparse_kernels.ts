@@ -47,9 +47,10 @@ export interface SparseKernels {
     out: number,
   ): void;
   /**
-   * Rows firstRow .. firstRow + count - 1, given as `blocks` blocks of a file of Q4_0 or Q8_0 each,
-   * row r at src + r·srcStride, into a matrix of `rows` rows by columns at dst
-   * (src/memory/column_layout.ts). firstRow, count and rows are multiples of 64.
+   * Rows firstRow .. firstRow + count - 1, given as `blocks` blocks of a file each, row r at
+   * src + r·srcStride, into a matrix of `rows` rows by columns at dst, of a type that can lie so
+   * (src/memory/column_layout.ts). firstRow, count and rows are multiples of 64. scratch:
+   * COLUMN_SCRATCH_BYTES.
    */
   repack_columns(
     type: number,
@@ -60,6 +61,7 @@ export interface SparseKernels {
     firstRow: number,
     count: number,
     blocks: number,
+    scratch: number,
   ): void;
   /**
    * out[t, r] = Σ_i w[r, i] · act[t, i] of a matrix [rows, k] by columns, q8 tiles at `acts`, whose

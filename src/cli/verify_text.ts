@@ -1,4 +1,5 @@
-/** What `verify` reads when no file is named: everyday prose, talk, numbers and a little code. */ export const VERIFY_TEXT =
+/** What `verify` reads when no file is named: everyday prose, talk, numbers and a little code. */
+export const VERIFY_TEXT =
   `The lighthouse keeper's daughter learned to read from the weather reports.
 Every morning her father wrote them into a thick brown book: the wind, the height of the waves,
 how far he could see. When she was six she wrote her first line below his. "Fog," it said, "and

@@ -36,7 +36,7 @@ export interface LoadOptions {
    * observed computes every neuron.
    */
   readonly observe?: readonly Plane[];
-  /** Leaves out neurons that are quiet, not only those that are silent: not exact, off by default. */
+  /** Leaves out quiet neurons, not only silent ones: not exact, off by default. */
   readonly quiet?: QuietNeurons;
   /**
    * Predictors of silent neurons, in models that have them: used where they are good and pay
@@ -58,7 +58,7 @@ export interface LoadOptions {
 export interface QuietNeurons {
   /** By layer: a neuron is left out where |act(gate)| is not above it. */
   readonly thresholds: readonly number[];
-  /** Of the model that they were measured on (src/gguf/fingerprint.ts); other models refuse them. */
+  /** Of the model that they were measured on: src/gguf/fingerprint.ts. Others refuse them. */
   readonly modelFingerprint: string;
   /** What its user should know of it: a notice when the model is loaded. */
   readonly note?: string;

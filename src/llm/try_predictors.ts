@@ -22,7 +22,7 @@ export interface TriedPredictors {
 }
 
 /** Enough for thousands of neurons that fire in each layer; a fraction of a second. */
-const REHEARSAL_TOKENS = 32;
+const REHEARSAL_TOKENS = 16;
 
 /**
  * Decides which predictors are used.

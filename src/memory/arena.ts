@@ -27,10 +27,15 @@ export class ArenaBuilder {
   readonly #regions: Region[] = [];
   #endBytes = FIRST_OFFSET_BYTES;
 
-  /** Reserves `sizeBytes` at a multiple of `REGION_ALIGN_BYTES` and returns the offset. */
-  allocate(name: string, kind: RegionKind, sizeBytes: number): number {
+  /** Reserves `sizeBytes` at a multiple of `alignBytes` and returns the offset. */
+  allocate(
+    name: string,
+    kind: RegionKind,
+    sizeBytes: number,
+    alignBytes = REGION_ALIGN_BYTES,
+  ): number {
     check(Number.isSafeInteger(sizeBytes) && sizeBytes >= 0, `size of region ${name}`);
-    const offsetBytes = alignUp(this.#endBytes, REGION_ALIGN_BYTES);
+    const offsetBytes = alignUp(this.#endBytes, alignBytes);
     this.#regions.push({ name, kind, offsetBytes, sizeBytes });
     this.#endBytes = offsetBytes + sizeBytes;
     return offsetBytes;

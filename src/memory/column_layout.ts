@@ -3,20 +3,37 @@
  * weights of one neuron) can be read without the others. Integer constants only: read by
  * TypeScript and by AssemblyScript alike.
  *
- * A matrix of R rows, R a multiple of 64, is a run of blocks of 32 columns, each in as many bytes
- * as the file has for these columns:
+ * A matrix of R rows, R a multiple of 64, has first the quants of all columns, then the factors of
+ * blocks of 32 columns, two bytes for each row, in one stream: they are read whether a block's
+ * columns are or not.
  *
- *   ├─ quants of column 0, all rows ─┼─ … ─┼─ column 31 ─┼─ R f16: the rows' scales of the block ─┤
+ *   ├─ quants of column 0, all rows ─┼─ column 1 ─┼─ … ─┼─ factors of block 0 ─┼─ block 1 ─┼─ … ─┤
  *
  * A column's quants are groups of 32 bytes, two vectors of eight 16-bit lanes. Lane 2j + h of
  * vector v holds four nibbles, nibble n at bit 4n:
  *
- *   Q4_0   a group is 64 rows: nibble n is row 16n + 8h + 4v + j
- *   Q8_0   a group is 32 rows: nibbles 2m and 2m + 1 are w + 128 of row 16m + 8h + 4v + j
+ *   4 bits   a group is 64 rows: nibble n is row 16n + 8h + 4v + j
+ *   8 bits   a group is 32 rows: nibbles 2m and 2m + 1 are the quant of row 16m + 8h + 4v + j
  *
  * so that sums over columns in these lanes become neighbouring floats by two multiplications, and
- * both vectors are halves of one 256-bit operation. The bits are the file's.
+ * both vectors are halves of one 256-bit operation. K-quants have the scales of eight blocks in
+ * front of them:
+ *
+ *   type        quants   factors of a block              in front of eight blocks
+ *   Q4_0        4 bits   f16 [R]
+ *   Q5_0, Q8_0  8 bits   f16 [R]
+ *   Q3_K        4 bits   int8 [2][R], a scale each half  f32 [R] d
+ *   Q6_K        8 bits   the same                        the same
+ *   Q4_K        4 bits   u8 [R] scales, u8 [R] minima    f32 [R] d, f32 [R] −dmin
+ *   Q5_K        8 bits   the same                        the same
+ *
+ * Nothing is rounded. Q4_0 and Q8_0 take as many bytes as in the file; the others take more, 1.06
+ * (Q4_K) to 1.59 (Q5_K) times as many, of which a token reads few.
  */
 
 /** Rows that are packed at a time: a matrix by columns has a multiple of these. */
 export const COLUMN_GROUP_ROWS = 64;
+/** A page of memory: columns that fit into one lie in one; looking up another takes 100 ns. */
+export const COLUMN_ALIGN_BYTES = 4096;
+/** Room that packing asks for: the quants of a group in a superblock, and factors. */
+export const COLUMN_SCRATCH_BYTES = 17408;

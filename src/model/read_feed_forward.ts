@@ -22,12 +22,15 @@ const ACTIVATIONS: ReadonlyMap<string, Activation> = new Map([
 
 /** Not an activation but two: both halves of a neuron pass through ReLU. */
 const DRELU = "drelu";
+/** ReLU with a threshold, which `hidden_activation_param` names as models' own configs do. */
+const FATRELU = "fatrelu";
 
 /**
  * Some models of a family differ by their activation; computed as usual they talk nonsense.
  * PowerInfer's files do not name it: their magic alone says ReLU.
  * @throws {UnsupportedModelError} when it is one that this version does not compute.
- * @throws {ModelFormatError} when the key says another thing than the magic.
+ * @throws {ModelFormatError} when the key says another thing than the magic, or FATReLU has no
+ *   threshold.
  */
 export function readFeedForward(
   file: GgufFile,
@@ -38,12 +41,16 @@ export function readFeedForward(
   const said = keys.text("hidden_activation") ?? (isPowerInfer(file) ? "relu" : null);
   if (said === null) return feedForward;
   if (said === DRELU) return { ...feedForward, activation: "relu", activatesUp: true };
+  if (said === FATRELU) {
+    const firingThreshold = keys.float("hidden_activation_param", { min: 0 });
+    return { ...feedForward, activation: "relu", firingThreshold };
+  }
   const name = family.architecture;
   const activation = ACTIVATIONS.get(said);
   if (activation === undefined) {
     throw new UnsupportedModelError(
       `Cannot run this ${name} model: "${name}.hidden_activation" is ${JSON.stringify(said)}: ` +
-        `this version computes ${[...ACTIVATIONS.keys(), DRELU].join(", ")}`,
+        `this version computes ${[...ACTIVATIONS.keys(), DRELU, FATRELU].join(", ")}`,
     );
   }
   if (isPowerInfer(file) && !isSilentKind(activation)) {

@@ -81,23 +81,38 @@ export class FeedForwardBlock {
   }
 
   #addDense(block: Dense, layer: Layer): void {
-    const { isRehearsal, n } = this.#state;
-    if (this.#sparse === null || n > 1 || isRehearsal) this.#addAll(block, layer);
-    else if (block.predictor !== null && this.#predictors?.isTrusted(block.predictor)) {
-      const count = this.#predictors.list(block.predictor);
-      this.#sparse.addListed(block, this.#read(block, layer), count);
-    } else this.#sparse.add(block, this.#read(block, layer));
+    const { isRehearsal, n, space } = this.#state;
+    const { predictor } = block;
+    if (predictor !== null && n === 1 && !isRehearsal) {
+      if (this.#sparse !== null && this.#predictors?.isTrusted(predictor)) {
+        const count = this.#predictors.list(predictor);
+        this.#sparse.addListed(block, this.#read(block, layer), count);
+        return;
+      }
+      this.#sparse?.countPredictor(predictor.sizeBytes);
+    }
+    const x = this.#read(block, layer);
+    const attempt = isRehearsal ? "refused" : this.#addFired(block, x, n, space.tokens, 0);
+    if (attempt === "added") return;
+    const hidden = activateNeurons(this.#state, block, x, n, attempt === "gated");
+    this.#observer?.seeDense(block, hidden);
+    if (isRehearsal && predictor !== null) this.#predictors?.compare(predictor, hidden);
+    this.#residual.add(block.down, hidden);
   }
 
-  /** The same of all neurons; a rehearsal compares them with what was predicted. */
-  #addAll(block: Dense, layer: Layer): void {
-    const x = this.#read(block, layer);
-    const hidden = activateNeurons(this.#state, block, x, this.#state.n);
-    if (this.#state.isRehearsal && block.predictor !== null) {
-      this.#predictors?.compare(block.predictor, hidden);
-    }
-    this.#observer?.seeDense(block, hidden);
-    this.#residual.add(block.down, hidden);
+  /**
+   * partial[rows[t]] += the neurons of `count` tokens that fire, by weights[t], or 0: by 1.
+   * "gated": all had better be computed, whose gates already are; "refused": nothing is.
+   */
+  #addFired(
+    block: Dense,
+    x: Activations,
+    count: number,
+    rows: number,
+    weights: number,
+  ): "added" | "gated" | "refused" {
+    if (this.#sparse === null || !this.#sparse.canAdd(block, count)) return "refused";
+    return this.#sparse.add(block, x, count, rows, weights) ? "added" : "gated";
   }
 
   #read(block: Dense | Experts, layer: Layer): Activations {
@@ -125,32 +140,37 @@ export class FeedForwardBlock {
       if (count === 0 || expert.up.rowCount === 0) continue;
       const rows = plan.rows + first * 4;
       const own = count === n ? x : this.#gather(x, expert, rows, count);
-      const hidden = activateNeurons(this.#state, expert, own, count);
+      const weights = plan.weights + first * 4;
+      const attempt = this.#addFired(expert, own, count, rows, weights);
+      if (attempt === "added") continue;
+      const hidden = activateNeurons(this.#state, expert, own, count, attempt === "gated");
       this.#observer?.seeExpert(expert, hidden, {
         index: e,
         tokens: routes.rows.subarray(first, first + count),
       });
-      const weights = plan.weights + first * 4;
       kernels.scale_rows_f32(hidden.f32, hidden.stride, weights, count, expert.up.rowCount);
       this.#residual.addRows(expert.down, hidden, rows, count);
     }
   }
 
   #addShared(block: Experts, shared: Dense, x: Activations): void {
-    const { kernels, inputs, n, arena } = this.#state;
+    const { kernels, inputs, space, n, arena } = this.#state;
     if (shared.up.rowCount === 0) {
       this.#residual.add(shared.down, inputs.hidden);
       return;
     }
-    const hidden = activateNeurons(this.#state, shared, x, n);
-    this.#observer?.seeShared(shared, hidden);
+    const { plan, sharedWeights } = this.#views[arena];
+    const weights = block.sharedGate === null ? 0 : plan.sharedWeights;
     if (block.sharedGate !== null) {
-      const { plan, sharedWeights } = this.#views[arena];
-      multiply(kernels, block.sharedGate, x, n, plan.sharedWeights, 1);
+      multiply(kernels, block.sharedGate, x, n, weights, 1);
       for (let t = 0; t < n; t++) sharedWeights[t] = 1 / (1 + Math.exp(-sharedWeights[t]));
-      const { f32, stride } = hidden;
-      kernels.scale_rows_f32(f32, stride, plan.sharedWeights, n, shared.up.rowCount);
     }
+    const attempt = this.#addFired(shared, x, n, space.tokens, weights);
+    if (attempt === "added") return;
+    const hidden = activateNeurons(this.#state, shared, x, n, attempt === "gated");
+    this.#observer?.seeShared(shared, hidden);
+    const { f32, stride } = hidden;
+    if (weights !== 0) kernels.scale_rows_f32(f32, stride, weights, n, shared.up.rowCount);
     this.#residual.add(shared.down, hidden);
   }
 

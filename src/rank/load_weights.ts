@@ -121,7 +121,9 @@ class ArenaLoader {
     const blocks = lengthOf(columns) / blockWeights(type);
     const [all, first] = [lengthOf(plan.rows), row - plan.rows.start];
     const id = typeId(type);
-    this.#kernels.repack_columns(id, source, fileRowBytes, offsetBytes, all, first, rows, blocks);
+    const scratch = this.#stagingOffset + this.#input.plan.stagingBytes;
+    this.#kernels
+      .repack_columns(id, source, fileRowBytes, offsetBytes, all, first, rows, blocks, scratch);
   }
 
   /** Rows of floats from `row` on become columns of what lies neuron by neuron. */

@@ -5,7 +5,7 @@
 import type { Kernels } from "../../wasm/kernels.ts";
 import type { MatrixLayout, MatrixPlan } from "./plan_types.ts";
 import { lengthOf } from "./shard.ts";
-import { isQuantType, typeId, type WeightType } from "./weight_types.ts";
+import { columnQuantBytes, isQuantType, typeId, type WeightType } from "./weight_types.ts";
 
 /** Activations [n, k] in the forms that kernels read; addresses in the same arena. */
 export interface Activations {
@@ -50,11 +50,11 @@ export function matrixOf(plan: MatrixPlan): Matrix {
   };
 }
 
-/** By columns a weight has one nibble of quants or two, and its block's scales are read anyway. */
+/** By columns it is the quants: the factors of the column's block are read anyway. */
 function columnBytes({ type, rows, layout, rowStrideBytes }: MatrixPlan): number {
   if (layout === "rows") return 0;
   if (layout === "neurons") return rowStrideBytes;
-  return type === "Q8_0" ? lengthOf(rows) : lengthOf(rows) / 2;
+  return columnQuantBytes(type, lengthOf(rows));
 }
 
 /** True when the matrix's kernel reads q8 tiles. */

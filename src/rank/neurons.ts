@@ -8,25 +8,37 @@ import type { StepState } from "./step_state.ts";
 /**
  * hidden = act(gate · x) · (up · x), or act(up · x) without a gate, of n tokens and this rank's
  * neurons. The result lies in the workspace until the next call. Where the neurons have a
- * threshold, what is not louder is zero.
+ * threshold of loudness, what is not louder is zero. hasGates: their products are already at
+ * `space.gate`.
  */
 export function activateNeurons(
   state: StepState,
   neurons: Dense,
   x: Activations,
   n: number,
+  hasGates = false,
 ): Activations {
-  const { kernels, space, inputs: { hidden }, config: { feedForward } } = state;
+  const {
+    kernels,
+    space,
+    fractions: { firingThreshold },
+    inputs: { hidden },
+    config: { feedForward },
+  } = state;
   const { gate, up, threshold } = neurons;
   const width = up.rowCount;
   project(kernels, up, x, n, space.up, width);
+  if (gate !== null && !hasGates) project(kernels, gate, x, n, space.gate, width);
+  if (feedForward.firingThreshold > 0) {
+    const decides = gate === null ? space.up : space.gate;
+    kernels.cut_below_f32(decides, width, n, width, firingThreshold);
+  }
   const alone = aloneKernel(kernels, feedForward.activation);
   if (gate === null) {
     alone(space.up, width, hidden.f32, hidden.stride, n, width);
     if (threshold !== null) kernels.hush_f32(hidden.f32, hidden.stride, n, width, threshold);
     return hidden;
   }
-  project(kernels, gate, x, n, space.gate, width);
   if (feedForward.activatesUp) alone(space.up, width, space.up, width, n, width);
   if (threshold !== null) {
     alone(space.gate, width, hidden.f32, hidden.stride, n, width);

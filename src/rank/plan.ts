@@ -15,21 +15,18 @@ import {
 } from "../memory/row_layout.ts";
 import { predictorObstacle } from "../model/powerinfer.ts";
 import type {
-  DenseTensors,
   LayerTensors,
   MatrixTensor,
   ModelDescription,
   PredictorTensors,
   VectorTensor,
 } from "../model/types.ts";
-import { COLUMN_GROUP_ROWS } from "../memory/column_layout.ts";
-import { rowBytes } from "../model/dtypes.ts";
-import { isSilentKind } from "../model/silent_kinds.ts";
+import { COLUMN_ALIGN_BYTES, COLUMN_SCRATCH_BYTES } from "../memory/column_layout.ts";
+import { MatrixLayouts } from "./matrix_layouts.ts";
 import { type MatrixPart, norm, type Placer, planLayer } from "./plan_layer.ts";
 import type {
   KvType,
   LayerPlan,
-  MatrixLayout,
   MatrixPlan,
   RankPlan,
   VectorPlan,
@@ -39,11 +36,8 @@ import { type KernelSizes, largestBlock, logitsRows, planWorkspace } from "./pla
 import { lengthOf, planShards, type Range, type Shard } from "./shard.ts";
 import {
   blockWeights,
-  canLieByColumns,
-  isQuantType,
-  isWeightType,
+  byColumnsRowBytes,
   packedRowBytes,
-  WEIGHT_TYPES,
   type WeightType,
 } from "./weight_types.ts";
 
@@ -84,10 +78,12 @@ export function planRanks(
 ): RankPlan[] {
   requireHeadKernel(model.config.headDim);
   const { layers } = model.tensors;
-  const typesOf = (matricesOf: (layer: LayerTensors) => readonly MatrixTensor[]) =>
-    layers.flatMap(matricesOf).map(({ tensor }) => weightType(tensors, tensor));
-  const downsByRows = (layer: LayerTensors) =>
-    blocksOf(layer).filter((block) => !block.isDownTransposed).map(({ down }) => down);
+  const layouts = new MatrixLayouts(model, tensors, {
+    skips: options.isSparse !== false,
+    hushes: options.thresholds !== undefined,
+  });
+  const typesOf = (matrixOf: (layer: LayerTensors) => MatrixTensor) =>
+    layers.map((layer) => layouts.typeOf(matrixOf(layer).tensor));
   // Layers differ in their types, and the cuts are the same in all: the coarsest blocks decide.
   const coarsest = (types: WeightType[]) =>
     types.reduce((most, type) => Math.max(most, blockWeights(type)), 1);
@@ -95,14 +91,14 @@ export function planRanks(
     rankCount: options.rankCount,
     contextLength: options.contextLength,
     blocks: {
-      attentionOutput: coarsest(typesOf((layer) => [layer.attentionOutput])),
-      down: coarsest(typesOf(downsByRows)),
+      attentionOutput: coarsest(typesOf((layer) => layer.attentionOutput)),
+      down: coarsest(layouts.cutDownTypes),
     },
   });
-  const isExact = typesOf((layer) => [layer.key]).every((type) => type === "F32");
+  const isExact = typesOf((layer) => layer.key).every((type) => type === "F32");
   const kvType = options.kvType !== "auto" ? options.kvType : isExact ? "f32" : "f16";
   const planners = shards.map((shard, rankIndex) =>
-    new RankPlanner({ model, tensors, options, shard, rankIndex, kvType })
+    new RankPlanner({ model, tensors, layouts, options, shard, rankIndex, kvType })
   );
   for (const planner of planners) planner.placeEmbedding();
   // A second arena would have no more room: the first one holds nothing else yet.
@@ -141,6 +137,7 @@ function requireFit(planners: readonly RankPlanner[], what: string): void {
 interface PlannerInput {
   readonly model: ModelDescription;
   readonly tensors: ReadonlyMap<string, GgufTensor>;
+  readonly layouts: MatrixLayouts;
   readonly options: PlanOptions;
   readonly shard: Shard;
   readonly rankIndex: number;
@@ -155,9 +152,6 @@ class RankPlanner implements Placer {
   readonly #workspaces: WorkspacePlan[] = [];
   readonly #stagingOffsets: number[] = [];
   readonly #stagingBytes: number;
-  readonly #isSilent: boolean;
-  readonly #isSparse: boolean;
-  readonly #hasNeurons: boolean;
   readonly #strides: RankPlan["strides"];
   readonly #layers: LayerPlan[] = [];
   #embedding: MatrixPlan | null = null;
@@ -167,19 +161,9 @@ class RankPlanner implements Placer {
   constructor(input: PlannerInput) {
     this.#in = input;
     this.arenaBytesMax = Math.min(input.options.arenaBytesMax ?? 4 * GiB, ARENA_BYTES_MAX - MiB);
-    const { config } = input.model;
+    const { layouts, model: { config } } = input;
     const largest = Math.max(...[...input.tensors.values()].map((tensor) => tensor.sizeBytes));
-    const { thresholds } = input.options;
-    this.#isSilent = config.experts === null &&
-      (isSilentKind(config.feedForward.activation) || thresholds !== undefined);
-    this.#isSparse = this.#isSilent && input.options.isSparse !== false;
-    this.#hasNeurons = input.model.tensors.layers.flatMap(blocksOf).some((block) =>
-      this.#layoutOf(block.down, {
-        hasSilentColumns: this.#isSilent,
-        isTransposed: block.isDownTransposed,
-      }) === "neurons"
-    );
-    const staged = Math.max(Math.min(largest, STAGING_BYTES_MAX), this.#leastStaging());
+    const staged = Math.max(Math.min(largest, STAGING_BYTES_MAX), layouts.leastStagingBytes);
     this.#stagingBytes = alignUp(staged, REGION_ALIGN_BYTES);
     this.#strides = {
       embedding: alignUp(config.embeddingLength, SUPERBLOCK_WEIGHTS),
@@ -215,17 +199,20 @@ class RankPlanner implements Placer {
   openArena(): void {
     const arena = new ArenaBuilder();
     this.#arenas.push(arena);
-    const { model: { config }, shard, options } = this.#in;
+    const { model: { config }, layouts, shard, options } = this.#in;
     const input = {
       config,
       shard,
       strides: this.#strides,
       leads: this.#leads,
-      hasNeurons: this.#hasNeurons,
       ...options,
+      hasNeurons: layouts.hasNeurons,
+      isSparse: layouts.isSparse,
     };
     this.#workspaces.push(planWorkspace(arena, input));
-    this.#stagingOffsets.push(arena.allocate("staging", "activations", this.#stagingBytes));
+    const scratch = layouts.isSparse ? COLUMN_SCRATCH_BYTES : 0; // behind it: load_weights.ts
+    const bytes = this.#stagingBytes + scratch;
+    this.#stagingOffsets.push(arena.allocate("staging", "activations", bytes));
   }
 
   placeEmbedding(): void {
@@ -257,7 +244,7 @@ class RankPlanner implements Placer {
         rankIndex,
         tensors: tensors.layers[index],
         index,
-        isSilent: this.#isSilent,
+        isSilent: this.#in.layouts.isSilent,
         predictor: this.#predictorOf(index),
         threshold: options.thresholds?.[index] ?? null,
       }),
@@ -290,12 +277,13 @@ class RankPlanner implements Placer {
     const { tensor, bias } = matrix;
     const { rows = { start: 0, end: matrix.rows }, columns = { start: 0, end: matrix.columns } } =
       part;
-    const type = part.isWidened ? "F32" : weightType(this.#in.tensors, tensor);
+    const { layouts } = this.#in;
+    const type = part.isWidened ? "F32" : layouts.typeOf(tensor);
     const isTransposed = part.isTransposed === true;
-    const layout = this.#layoutOf(matrix, part);
+    const layout = layouts.layoutOf(matrix, part);
     const [packed, along] = layout === "neurons" ? [columns, rows] : [rows, columns];
     const rowStrideBytes = layout === "columns"
-      ? rowBytes(type, lengthOf(along))
+      ? byColumnsRowBytes(type, lengthOf(along))
       : packedRowBytes(type, lengthOf(along));
     const bytes = rowStrideBytes * lengthOf(packed);
     const workspace = this.#workspaces[this.#workspaces.length - 1];
@@ -305,7 +293,12 @@ class RankPlanner implements Placer {
       rows: isTransposed ? rows : shift(rows, matrix.rowStart),
       columns: isTransposed ? shift(columns, matrix.rowStart) : columns,
       rowStrideBytes,
-      offsetBytes: this.#arena.allocate(tensor, "weights", bytes),
+      offsetBytes: this.#arena.allocate(
+        tensor,
+        "weights",
+        bytes,
+        layout === "columns" ? COLUMN_ALIGN_BYTES : REGION_ALIGN_BYTES,
+      ),
       bias: bias === null || part.takesBias === false ? null : this.vector(bias, rows),
       layout,
       isTransposed,
@@ -315,9 +308,9 @@ class RankPlanner implements Placer {
 
   /** The predictor that layer `index` will use, or null. */
   #predictorOf(index: number): PredictorTensors | null {
-    const { model: { config, tensors }, options } = this.#in;
+    const { model: { config, tensors }, layouts, options } = this.#in;
     const { feedForward } = tensors.layers[index];
-    const isWanted = this.#isSparse && options.hasPredictors !== false;
+    const isWanted = layouts.isSparse && options.hasPredictors !== false;
     if (!isWanted || feedForward.kind !== "dense") return null;
     return predictorObstacle(config.feedForward, feedForward) === null
       ? feedForward.predictor
@@ -328,26 +321,6 @@ class RankPlanner implements Placer {
   #largestPredictor(): number {
     const layers = this.#in.model.tensors.layers;
     return Math.max(...layers.map((_, index) => this.#predictorOf(index)?.first.rows ?? 0));
-  }
-
-  /** Floats lie neuron by neuron also where all are computed: sums have the same bits then. */
-  #layoutOf({ tensor, rows }: MatrixTensor, part: MatrixPart): MatrixLayout {
-    if (part.isTransposed) return "neurons";
-    if (!part.hasSilentColumns) return "rows";
-    const type = weightType(this.#in.tensors, tensor);
-    if (!isQuantType(type)) return "neurons";
-    return this.#isSparse && canLieByColumns(type, rows) ? "columns" : "rows";
-  }
-
-  /** Matrices that are kept by columns are packed a group of rows at a time. */
-  #leastStaging(): number {
-    if (!this.#isSparse) return 0;
-    const { model, tensors } = this.#in;
-    const downs = model.tensors.layers.flatMap(blocksOf)
-      .filter(({ isDownTransposed }) => !isDownTransposed)
-      .filter(({ down }) => canLieByColumns(tensors.get(down.tensor)!.type, down.rows))
-      .map(({ down }) => rowBytes(tensors.get(down.tensor)!.type, down.columns));
-    return COLUMN_GROUP_ROWS * Math.max(0, ...downs);
   }
 
   build(): RankPlan {
@@ -370,7 +343,7 @@ class RankPlanner implements Placer {
       logitsRows: logitsRows(options.chunkTokens),
       contextLength: options.contextLength,
       kvType,
-      isSparse: this.#isSparse,
+      isSparse: this.#in.layouts.isSparse,
     };
   }
 }
@@ -382,26 +355,6 @@ function requireHeadKernel(headDim: number): void {
     `Cannot run this model: its heads have ${headDim} dimensions, this version needs a multiple ` +
       `of ${HEAD_DIM_UNIT}: use a model of another shape`,
   );
-}
-
-/** All feed-forward blocks of a layer: the dense one, or experts. */
-function blocksOf({ feedForward }: LayerTensors): readonly DenseTensors[] {
-  if (feedForward.kind === "dense") return [feedForward];
-  const { experts, shared } = feedForward;
-  return shared === null ? experts : [...experts, shared];
-}
-
-/** The tensor's type, if there are kernels for it. */
-function weightType(tensors: ReadonlyMap<string, GgufTensor>, name: string): WeightType {
-  const tensor = tensors.get(name);
-  check(tensor !== undefined, `tensor ${name} was checked to exist`);
-  if (!isWeightType(tensor.type)) {
-    throw new UnsupportedModelError(
-      `Cannot load tensor "${name}": its type ${tensor.type} is not supported yet: ` +
-        `use a file quantised as one of ${WEIGHT_TYPES.join(", ")}`,
-    );
-  }
-  return tensor.type;
 }
 
 function shift(range: Range, by: number): Range {

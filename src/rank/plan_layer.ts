@@ -90,7 +90,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
         predictor: predictor(place, input.predictor, { layer: index, neurons: shard.neurons }),
         threshold: input.threshold,
       }
-      : experts(place, feedForward, { shard, adds }),
+      : experts(place, feedForward, { shard, adds, isSilent }),
     feedForwardPostNorm: norm(place, tensors.feedForwardPostNorm),
   };
 }
@@ -118,7 +118,7 @@ function headNorm(
 function dense(
   place: Placer,
   tensors: DenseTensors,
-  by: { neurons: Range; adds: boolean; isSilent?: boolean },
+  by: { neurons: Range; adds: boolean; isSilent: boolean },
 ): DensePlan {
   const { neurons, adds, isSilent: hasSilentColumns } = by;
   const { gate, up, isDownTransposed: isTransposed } = tensors;
@@ -160,7 +160,7 @@ function predictor(
 function experts(
   place: Placer,
   tensors: ExpertTensors,
-  { shard, adds }: { shard: Shard; adds: boolean },
+  { shard, adds, isSilent }: { shard: Shard; adds: boolean; isSilent: boolean },
 ): ExpertsPlan {
   const { router, choiceBias, shared, sharedGate } = tensors;
   return {
@@ -170,9 +170,11 @@ function experts(
     experts: tensors.experts.map((expert, index) => {
       requireNoDownBias(expert.down);
       const neurons = shard.expertNeurons[index % shard.expertNeurons.length];
-      return dense(place, expert, { neurons, adds });
+      return dense(place, expert, { neurons, adds, isSilent });
     }),
-    shared: shared === null ? null : dense(place, shared, { neurons: shard.sharedNeurons, adds }),
+    shared: shared === null
+      ? null
+      : dense(place, shared, { neurons: shard.sharedNeurons, adds, isSilent }),
     sharedGate: sharedGate === null ? null : place.matrix(sharedGate, { isWidened: true }),
   };
 }

@@ -136,6 +136,10 @@ export interface WorkspacePlan {
   readonly predictorQ8: number;
   /** How well they predict, and which are used, f64 [layers, 4]: predictors.ts. */
   readonly recall: number;
+  /** One of a few tokens by itself, [embeddingStride], and as q8 tiles; numbers 0, 1, …, u32. */
+  readonly alone: number;
+  readonly aloneQ8: number;
+  readonly tokens: number;
   /** Scratch of products with neurons' rows; empty where no matrix lies so. */
   readonly neuronScratch: number;
   /** What neurons give, [n, hiddenStride], and as q8 tiles. */

@@ -21,6 +21,8 @@ export interface WorkspaceInput {
   readonly chunkTokens: number;
   /** Some matrix lies neuron by neuron. */
   readonly hasNeurons: boolean;
+  /** Silent neurons are left out. */
+  readonly isSparse: boolean;
   /** Chooses tokens: rank 0. */
   readonly leads: boolean;
   readonly sizes: KernelSizes;
@@ -50,6 +52,7 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     fired: bytes("fired", neurons * 4),
     skipped: bytes("skipped", 16),
     ...planPredictors(arena, input),
+    ...planFew(arena, input),
     neuronScratch: bytes(
       "neurons.scratch",
       input.hasNeurons ? sizes.neurons_scratch_bytes(config.embeddingLength) : 0,
@@ -71,6 +74,22 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     logits: bytes("logits", logitsRows(n) * strides.logits * 4),
     candidates: bytes("candidates", input.leads ? config.vocabSize * 4 : 0),
     routing: planRouting(arena, input),
+  };
+}
+
+/** Most tokens of a step whose firing neurons are listed, token by token. */
+export const FEW_TOKENS = 8;
+
+function planFew(
+  arena: ArenaBuilder,
+  { config, strides, isSparse, sizes }: WorkspaceInput,
+): Pick<WorkspacePlan, "alone" | "aloneQ8" | "tokens"> {
+  const bytes = (name: string, size: number) =>
+    arena.allocate(name, "activations", isSparse ? size : 0);
+  return {
+    alone: bytes("alone", strides.embedding * 4),
+    aloneQ8: bytes("alone.q8", sizes.q8_bytes(1, config.embeddingLength)),
+    tokens: bytes("tokens", FEW_TOKENS * 4),
   };
 }
 

@@ -65,14 +65,17 @@ export class Residual {
   }
 
   /**
-   * partial += Σ values[j] · column list[j] of a matrix that lies neuron by neuron, + bias, of the
-   * step's only token. list: address of u32 [count], or 0: j itself; values: of f32 [count].
+   * partial[rows[0]] += bias + Σ values[j] · column list[j] of a matrix that lies neuron by neuron.
+   * list: address of u32 [count], or 0: j itself; values: of f32 [count]; rows: of one token's
+   * number.
    * @returns how many columns were read: those whose value is not zero.
    */
-  addFired(matrix: Matrix, list: number, values: number, count: number): number {
-    const { kernels, space, config: { embeddingLength: d }, plan, partial } = this.#state;
+  addFired(matrix: Matrix, list: number, values: number, count: number, rows: number): number {
+    const { kernels, space, config: { embeddingLength: d }, plan, partial, n } = this.#state;
     const { typeId, offsetBytes: w, rowStrideBytes, columnCount: neurons, scratch } = matrix;
-    const to = this.#isEmpty ? partial : space.incoming;
+    const isFirst = this.#isEmpty && n === 1;
+    if (this.#isEmpty && !isFirst) this.clear();
+    const to = isFirst ? partial : space.incoming;
     const read = kernels
       .matmul_fired_neurons(
         typeId,
@@ -88,24 +91,25 @@ export class Residual {
       );
     const stride = plan.strides.embedding;
     if (matrix.bias !== 0) kernels.add_bias_f32(to, stride, matrix.bias, 1, d);
-    if (!this.#isEmpty) kernels.add_f32(partial, stride, space.incoming, stride, 1, d);
+    if (!isFirst) kernels.scatter_add_f32(partial, stride, n, rows, 1, to, stride, d);
     this.#isEmpty = false;
     return read;
   }
 
-  /** partial[rows[j]] += matrix · x[j], for `count` tokens; rows is an address of u32 [count]. */
-  addRows(matrix: Matrix, x: Activations, rows: number, count: number): void {
+  /**
+   * partial[rows[j]] += matrix · x[j], for `count` tokens; rows is an address of u32 [count].
+   * @returns how many columns of the matrix were read.
+   */
+  addRows(matrix: Matrix, x: Activations, rows: number, count: number): number {
     const { kernels, space, config, plan, partial, n } = this.#state;
-    if (count === n) {
-      this.add(matrix, x); // the rows are 0 .. n-1 then
-      return;
-    }
+    if (count === n) return this.add(matrix, x); // the rows are 0 .. n-1 then
     const { embeddingLength: d } = config;
     const stride = plan.strides.embedding;
     if (this.#isEmpty) this.clear();
     if (readsQ8(matrix)) quantize(kernels, x, count, matrix.columnCount);
-    project(kernels, matrix, x, count, space.incoming, stride);
+    const read = project(kernels, matrix, x, count, space.incoming, stride);
     kernels.scatter_add_f32(partial, stride, n, rows, count, space.incoming, stride, d);
+    return read;
   }
 
   /** partial = 0; whoever calls adds to it by himself. */

@@ -1,21 +1,28 @@
 /**
- * A feed-forward block of one token, computing only neurons that fire: all gates, or those of a
- * list, then up for those whose gate is positive, then the columns of down whose activation is not
- * zero. Exact but for the list: what is left out would have been multiplied by zero. Where a block
- * has a threshold, its neurons of any activation fire above it, and what is left out is lost; so it
- * is in steps of several tokens, too (neurons.ts). Knows nothing of how a list is made.
+ * Feed-forward blocks of one token or a few, computing only neurons that fire: all gates, or those
+ * of a list, then up for those whose gate is above the threshold, then the columns of down whose
+ * activation is not zero. Exact but for the list: what is left out would have been multiplied by
+ * zero. Where a block has a threshold of loudness, its neurons of any activation fire above it, and
+ * what is left out is lost; so it is in steps of several tokens (neurons.ts). Knows nothing of how
+ * a list is made.
  */
 import { check } from "../base/check.ts";
 import { floats64 } from "./arena_views.ts";
 import type { Dense } from "./layer.ts";
 import { type Activations, type Matrix, project, readsQ8 } from "./matrix.ts";
 import { activateNeurons, aloneKernel, gatedKernel } from "./neurons.ts";
+import { FEW_TOKENS } from "./plan_workspace.ts";
 import type { Residual } from "./residual.ts";
 import type { StepState } from "./step_state.ts";
 
 /** Places in a rank's counts, f64 [2]; both only ever grow. */
 export const SKIPPED_NEURONS = 0;
 export const SKIPPED_BYTES = 1;
+
+/** Time of a listed row of several tokens' lists, in rows that are read one behind the other. */
+const LISTED_COST = 2;
+/** Tokens whose product with a matrix takes as long as reading it. */
+const TOKENS_PER_READ = 4;
 
 export class SparseBlock {
   readonly #state: StepState;
@@ -30,52 +37,124 @@ export class SparseBlock {
   ) {
     this.#state = state;
     this.#residual = by.residual;
-    this.#counts = floats64(by.memories[0], state.plan.workspaces[0].skipped, 2);
+    const { workspaces } = state.plan;
+    this.#counts = floats64(by.memories[0], workspaces[0].skipped, 2);
+    by.memories.forEach(({ buffer }, arena) => {
+      new Uint32Array(buffer, workspaces[arena].tokens, FEW_TOKENS).forEach((_, t, to) =>
+        to[t] = t
+      );
+    });
   }
 
-  /** partial += down · hidden, of the step's only token; x is what gate and up read. */
-  add(block: Dense, x: Activations): void {
-    const { gate, up, predictor } = block;
-    // A bias of up belongs to neurons, not to places in a list.
-    if (gate === null || up.bias !== 0) this.#addActivated(block, x);
-    else if (block.threshold === null) this.#addFired(block, this.#listFired(gate, up, x));
-    else this.#addFired(block, this.#listLoud(gate, up, x, block.threshold));
-    if (predictor !== null) this.#counts[SKIPPED_BYTES] += predictor.sizeBytes;
+  /** False where all neurons of so many tokens had better be computed, whatever fires. */
+  canAdd({ gate, up, down, threshold }: Dense, count: number): boolean {
+    if (count === 1) return true;
+    return count <= FEW_TOKENS && gate !== null && up.bias === 0 && down.layout !== "rows" &&
+      threshold === null;
   }
 
   /**
-   * The same where only the `listed` neurons at `space.fired` are looked at: all others are taken
-   * for silent.
+   * partial[rows[t]] += weights[t] · down · hidden[t] of `count` tokens, where `canAdd`; x is what
+   * gate and up read. rows: address of u32 [count]; weights: of f32 [count], or 0: all are 1.
+   * @returns false, with nothing added, where computing every neuron takes less time; the products
+   *   with the gate are at `space.gate` then.
+   */
+  add(block: Dense, x: Activations, count: number, rows: number, weights: number): boolean {
+    const { kernels, space, inputs: { alone } } = this.#state;
+    const { gate, up } = block;
+    // A bias of up belongs to neurons, not to places in a list.
+    if (gate === null || up.bias !== 0) {
+      this.#addActivated(block, x, rows, weights);
+      return true;
+    }
+    const width = gate.rowCount;
+    project(kernels, gate, x, count, space.gate, width);
+    if (count > 1 && !this.#paysToList(count, width)) return false;
+    for (let t = 0; t < count; t++) {
+      const own = count === 1 ? x : this.#takeOne(x, block, count, space.tokens + 4 * t, alone);
+      const gates = space.gate + 4 * t * width;
+      this.#addGated(block, own, gates, rows + 4 * t, weights === 0 ? 0 : weights + 4 * t);
+    }
+    return true;
+  }
+
+  /**
+   * The same of the step's only token, where only the `listed` neurons at `space.fired` are looked
+   * at: all others are taken for silent.
    */
   addListed(block: Dense, x: Activations, listed: number): void {
-    const { kernels, space } = this.#state;
+    const { kernels, space, fractions: { belowFiring } } = this.#state;
     const { gate, up } = block;
     check(gate !== null && gate.bias === 0 && up.bias === 0, "neurons of a list have no biases");
     this.#multiplyListed(gate, x, listed, space.gate);
-    const count = kernels.fired_f32(space.gate, listed, 0, space.up, space.gate);
+    const count = kernels.fired_f32(space.gate, listed, belowFiring, space.up, space.gate);
     kernels.pick_listed(space.fired, listed, space.up, count);
-    this.#activateListed(up, x, count);
-    this.#addFired(block, count);
+    this.#activateListed(up, x, space.gate, count);
+    this.#addFired(block, space.gate, count, space.tokens, 0);
     this.#counts[SKIPPED_BYTES] += (gate.rowCount - listed) * gate.rowStrideBytes;
   }
 
-  /** All neurons are activated, and only down is skipped. */
-  #addActivated(block: Dense, x: Activations): void {
+  /** What was not read because another way than a predictor's was taken. */
+  countPredictor(sizeBytes: number): void {
+    this.#counts[SKIPPED_BYTES] += sizeBytes;
+  }
+
+  /** Lists are read token by token; all rows once, until the tokens' arithmetic takes longer. */
+  #paysToList(count: number, width: number): boolean {
+    const { kernels, space, fractions: { belowFiring } } = this.#state;
+    let fired = 0;
+    for (let t = 0; t < count; t++) {
+      const gates = space.gate + 4 * t * width;
+      fired += kernels.fired_f32(gates, width, belowFiring, space.fired, space.up);
+    }
+    return LISTED_COST * fired < width * Math.max(1, count / TOKENS_PER_READ);
+  }
+
+  /** Token rows[0] of `count` by itself, in the forms that the block reads. */
+  #takeOne(
+    x: Activations,
+    block: Dense,
+    count: number,
+    rows: number,
+    to: Activations,
+  ): Activations {
+    const { kernels, config: { embeddingLength: d } } = this.#state;
+    if (block.readsQ8) kernels.gather_q8(x.q8, count, d, rows, 1, to.q8);
+    if (block.readsFloats) {
+      kernels.gather_rows_f32(x.f32, x.stride, count, rows, 1, to.f32, to.stride, d);
+    }
+    return to;
+  }
+
+  /** All neurons of one token are activated, and only down is skipped. */
+  #addActivated(block: Dense, x: Activations, rows: number, weights: number): void {
+    const { kernels } = this.#state;
     const { down, up: { rowCount } } = block;
     const hidden = activateNeurons(this.#state, block, x, 1);
+    if (weights !== 0) kernels.scale_rows_f32(hidden.f32, hidden.stride, weights, 1, rowCount);
     const read = down.layout === "neurons"
-      ? this.#residual.addFired(down, 0, hidden.f32, rowCount)
-      : this.#residual.add(down, hidden);
+      ? this.#residual.addFired(down, 0, hidden.f32, rowCount, rows)
+      : this.#residual.addRows(down, hidden, rows, 1);
     this.#countSkipped(block, rowCount, read);
   }
 
-  /** partial += down · what the `count` neurons at `space.fired` give, which is at space.gate. */
-  #addFired(block: Dense, count: number): void {
-    const { space } = this.#state;
+  /** One token, whose products with the gate are at `gates`; they are overwritten. */
+  #addGated(block: Dense, x: Activations, gates: number, rows: number, weights: number): void {
+    const { up, threshold } = block;
+    const count = threshold === null
+      ? this.#listFired(up, x, gates)
+      : this.#listLoud(up, x, gates, threshold);
+    this.#addFired(block, gates, count, rows, weights);
+  }
+
+  /** partial += down · what the `count` neurons at `space.fired` give, which is at `values`. */
+  #addFired(block: Dense, values: number, count: number, rows: number, weights: number): void {
+    const { kernels, space } = this.#state;
     const { down } = block;
+    if (weights !== 0) kernels.scale_rows_f32(values, count, weights, 1, count);
     const read = down.layout === "neurons"
-      ? this.#residual.addFired(down, space.fired, space.gate, count)
-      : this.#addScattered(down, count);
+      ? this.#residual.addFired(down, space.fired, values, count, rows)
+      : this.#addScattered(down, values, count, rows);
     this.#countSkipped(block, count, read);
   }
 
@@ -87,38 +166,37 @@ export class SparseBlock {
       (width - read) * down.columnStrideBytes;
   }
 
-  /** space.gate [count] = what the neurons give whose gate is positive, listed in space.fired. */
-  #listFired(gate: Matrix, up: Matrix, x: Activations): number {
-    const { kernels, space } = this.#state;
-    const width = gate.rowCount;
-    project(kernels, gate, x, 1, space.gate, width);
-    const count = kernels.fired_f32(space.gate, width, 0, space.fired, space.gate);
-    this.#activateListed(up, x, count);
+  /**
+   * space.fired [count] = the neurons that fire, of those whose gates are at `gates`; gates [count]
+   * = what they give.
+   */
+  #listFired(up: Matrix, x: Activations, gates: number): number {
+    const { kernels, space, fractions: { belowFiring } } = this.#state;
+    const count = kernels.fired_f32(gates, up.rowCount, belowFiring, space.fired, gates);
+    this.#activateListed(up, x, gates, count);
     return count;
   }
 
   /** The same of neurons whose activation of gate is louder than the threshold. */
-  #listLoud(gate: Matrix, up: Matrix, x: Activations, threshold: number): number {
+  #listLoud(up: Matrix, x: Activations, gates: number, threshold: number): number {
     const { kernels, space, config: { feedForward: { activation } } } = this.#state;
-    const width = gate.rowCount;
-    project(kernels, gate, x, 1, space.gate, width);
-    aloneKernel(kernels, activation)(space.gate, width, space.gate, width, 1, width);
-    const count = kernels.loud_f32(space.gate, width, threshold, space.fired, space.gate);
+    const width = up.rowCount;
+    aloneKernel(kernels, activation)(gates, width, gates, width, 1, width);
+    const count = kernels.loud_f32(gates, width, threshold, space.fired, gates);
     this.#multiplyListed(up, x, count, space.up);
-    kernels.mul_weight_f32(space.gate, count, space.up, 1, count);
+    kernels.mul_weight_f32(gates, count, space.up, 1, count);
     return count;
   }
 
-  /** space.gate [count] = what the neurons at `space.fired` give, whose gates are there. */
-  #activateListed(up: Matrix, x: Activations, count: number): void {
+  /** values [count] = what the neurons at `space.fired` give, whose gates are there. */
+  #activateListed(up: Matrix, x: Activations, values: number, count: number): void {
     const { kernels, space, config: { feedForward } } = this.#state;
     const { up: out } = space;
     this.#multiplyListed(up, x, count, out);
     if (feedForward.activatesUp) {
       aloneKernel(kernels, feedForward.activation)(out, count, out, count, 1, count);
     }
-    const gated = gatedKernel(kernels, feedForward.activation);
-    gated(space.gate, out, count, space.gate, count, 1, count);
+    gatedKernel(kernels, feedForward.activation)(values, out, count, values, count, 1, count);
   }
 
   /** out[j] = row `space.fired[j]` of the matrix times x. */
@@ -132,10 +210,10 @@ export class SparseBlock {
     }
   }
 
-  /** partial += down · hidden, which is zero but for `count` listed neurons. */
-  #addScattered(down: Matrix, count: number): number {
+  /** partial[rows[0]] += down · hidden, which is zero but for `count` listed neurons. */
+  #addScattered(down: Matrix, values: number, count: number, rows: number): number {
     const { kernels, space, inputs: { hidden } } = this.#state;
-    kernels.scatter_f32(space.gate, space.fired, count, hidden.f32, hidden.stride);
-    return this.#residual.add(down, hidden);
+    kernels.scatter_f32(values, space.fired, count, hidden.f32, hidden.stride);
+    return this.#residual.addRows(down, hidden, rows, 1);
   }
 }

@@ -35,6 +35,8 @@ export interface Inputs {
   readonly hidden: Activations;
   /** Between the matrices of a predictor. */
   readonly predictor: Activations;
+  /** One of a few tokens by itself: what blocks read. */
+  readonly alone: Activations;
 }
 
 /**
@@ -52,6 +54,9 @@ export interface Fractions {
   readonly logitSoftCap: number;
   /** The largest f32 below the predictors' threshold: what is above it is predicted to fire. */
   readonly belowThreshold: number;
+  /** Gates below it count as 0, and the largest f32 below it: what is above it fires. */
+  readonly firingThreshold: number;
+  readonly belowFiring: number;
 }
 
 /** Fields change in `begin`, `carryTo` and `takeTurn` only. */
@@ -159,6 +164,7 @@ function inputsOf(space: WorkspacePlan, plan: RankPlan): Inputs {
     attention: { f32: space.attention, stride: attention, q8: space.attentionQ8 },
     hidden: { f32: space.hidden, stride: hidden, q8: space.hiddenQ8 },
     predictor: { f32: space.predictor, stride: predictor, q8: space.predictorQ8 },
+    alone: { f32: space.alone, stride: embedding, q8: space.aloneQ8 },
   };
 }
 
@@ -172,6 +178,8 @@ function boxedFractions(config: ModelConfig): Fractions {
     logitScale: null,
     logitSoftCap: null,
     belowThreshold: null,
+    firingThreshold: null,
+    belowFiring: null,
   };
   boxed.epsilon = config.norm.epsilon;
   boxed.attentionScale = config.attentionScale;
@@ -181,6 +189,9 @@ function boxedFractions(config: ModelConfig): Fractions {
   boxed.logitScale = config.logitScale;
   boxed.logitSoftCap = config.logitSoftCap;
   boxed.belowThreshold = floatBelow(config.predictorThreshold);
+  const { firingThreshold } = config.feedForward;
+  boxed.firingThreshold = firingThreshold;
+  boxed.belowFiring = firingThreshold > 0 ? floatBelow(firingThreshold) : 0;
   return boxed as Fractions;
 }
 

@@ -5,6 +5,7 @@
 import { alignUp } from "../base/check.ts";
 import { COLUMN_GROUP_ROWS } from "../memory/column_layout.ts";
 import {
+  BLOCK_WEIGHTS,
   FLOAT_ROW_PAD_WEIGHTS,
   ROW_ALIGN_BYTES,
   SUPERBLOCK_WEIGHTS,
@@ -41,9 +42,35 @@ export function blockWeights(type: WeightType): number {
   return dtypeByName(type)!.blockElements;
 }
 
+/** Of a row in a matrix by columns: bytes of quants of 32 weights, and of factors of 256. */
+const BY_COLUMNS: ReadonlyMap<string, { quantBytes: number; superblockBytes: number }> = new Map([
+  ["Q4_0", { quantBytes: 16, superblockBytes: 0 }],
+  ["Q5_0", { quantBytes: 32, superblockBytes: 0 }],
+  ["Q8_0", { quantBytes: 32, superblockBytes: 0 }],
+  ["Q3_K", { quantBytes: 16, superblockBytes: 4 }],
+  ["Q4_K", { quantBytes: 16, superblockBytes: 8 }],
+  ["Q5_K", { quantBytes: 32, superblockBytes: 8 }],
+  ["Q6_K", { quantBytes: 32, superblockBytes: 4 }],
+]);
+/** Factors of a row in a block. */
+const BLOCK_FACTOR_BYTES = 2;
+
 /** True when a matrix of so many rows of that type can be kept by columns (column_layout.ts). */
 export function canLieByColumns(type: string, rows: number): boolean {
-  return (type === "Q4_0" || type === "Q8_0") && rows % COLUMN_GROUP_ROWS === 0;
+  return BY_COLUMNS.has(type) && rows % COLUMN_GROUP_ROWS === 0;
+}
+
+/** Bytes that a row of `columns` weights takes in a matrix by columns. */
+export function byColumnsRowBytes(type: WeightType, columns: number): number {
+  const { quantBytes, superblockBytes } = BY_COLUMNS.get(type)!;
+  const blocks = Math.ceil(columns / BLOCK_WEIGHTS);
+  return blocks * (quantBytes + BLOCK_FACTOR_BYTES) +
+    Math.ceil(columns / SUPERBLOCK_WEIGHTS) * superblockBytes;
+}
+
+/** Bytes of one column's quants in a matrix by columns of `rows` rows. */
+export function columnQuantBytes(type: WeightType, rows: number): number {
+  return BY_COLUMNS.get(type)!.quantBytes * rows / BLOCK_WEIGHTS;
 }
 
 /**

@@ -30,6 +30,11 @@ export function activate(name: ActivationName, x: Numbers): Float64Array {
   return Float64Array.from(x, (value) => activation(name, value));
 }
 
+/** x[i], but 0 where x[i] < threshold. */
+export function cutBelow(x: Numbers, threshold: number): Float64Array {
+  return Float64Array.from(x, (value) => value < threshold ? 0 : value);
+}
+
 /** act(gate[i]) · up[i]. */
 export function activateMul(name: ActivationName, gate: Numbers, up: Numbers): Float64Array {
   return Float64Array.from(gate, (value, i) => activation(name, value) * up[i]);

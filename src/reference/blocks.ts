@@ -11,7 +11,7 @@ import type {
   ModelConfig,
   NormTensors,
 } from "../model/mod.ts";
-import { activate, activateMul, layerNorm } from "./activation_ops.ts";
+import { activate, activateMul, cutBelow, layerNorm } from "./activation_ops.ts";
 import { addBias, matmul, rmsNorm } from "./ops.ts";
 import { chooseExperts, sigmoid } from "./routing.ts";
 import type { ReferenceWeights } from "./weights.ts";
@@ -27,6 +27,8 @@ export interface FeedForwardInputs {
   readonly layerInput: Float64Array;
   /** What `h` is the norm of, [n, d]: predictors read it. */
   readonly residual: Float64Array;
+  /** Dense neurons whose |act(gate)| is not above it are silent; left out: none for that. */
+  readonly threshold?: number;
 }
 
 /** Blocks of one model. */
@@ -74,13 +76,13 @@ export class ReferenceBlocks {
 
   /** What the block adds to the residual stream, [n, d]. */
   feedForward(
-    { h, layerInput, residual }: FeedForwardInputs,
+    { h, layerInput, residual, threshold }: FeedForwardInputs,
     tensors: DenseTensors | ExpertTensors,
     show: Show,
   ): Float64Array {
     if (tensors.kind === "dense") {
       const predicted = this.#usesPredictors ? this.#predict(residual, tensors) : null;
-      return this.#dense(h, tensors, show, predicted);
+      return this.#dense(h, tensors, show, { predicted, threshold });
     }
     const { experts } = this.#config;
     const reads = experts?.routerInput === "layerInput" ? layerInput : h;
@@ -104,14 +106,21 @@ export class ReferenceBlocks {
     h: Float64Array,
     tensors: DenseTensors,
     show: Show,
-    predicted: Float64Array | null = null,
+    by: { predicted?: Float64Array | null; threshold?: number } = {},
   ): Float64Array {
-    const { activation, activatesUp } = this.#config.feedForward;
-    const gate = tensors.gate && show("gate", this.project(h, tensors.gate));
+    const { predicted, threshold } = by;
+    const { activation, activatesUp, firingThreshold } = this.#config.feedForward;
+    const decide = (x: Float64Array) => firingThreshold > 0 ? cutBelow(x, firingThreshold) : x;
+    const gate = tensors.gate && decide(show("gate", this.project(h, tensors.gate)));
     const product = show("up", this.project(h, tensors.up));
     const up = activatesUp ? activate(activation, product) : product;
-    const neurons = gate ? activateMul(activation, gate, up) : activate(activation, product);
-    const kept = predicted ? neurons.map((value, i) => value * predicted[i]) : neurons;
+    const neurons = gate
+      ? activateMul(activation, gate, up)
+      : activate(activation, decide(product));
+    const isQuiet = threshold === undefined
+      ? () => false
+      : (i: number) => Math.abs(activate(activation, [(gate ?? product)[i]])[0]) <= threshold;
+    const kept = neurons.map((value, i) => isQuiet(i) || predicted?.[i] === 0 ? 0 : value);
     const hidden = show("neurons", kept);
     const { down, isDownTransposed } = tensors;
     if (!isDownTransposed) return this.project(hidden, down);

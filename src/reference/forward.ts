@@ -29,6 +29,8 @@ export interface ReferenceOptions {
   readonly contextLength?: number;
   /** Neurons that the model's predictors do not name count as silent. Default: no. */
   readonly usesPredictors?: boolean;
+  /** Dense neurons whose |act(gate)| is not above their layer's count as silent. Default: none. */
+  readonly thresholds?: readonly number[];
   /** What the file's model is taken for; left out: what it says it is. */
   readonly description?: ModelDescription;
 }
@@ -56,6 +58,7 @@ export class ReferenceModel {
   readonly #frequencies: readonly RopeFrequencies[];
   readonly #caches: readonly LayerCache[];
   readonly #onTensor: NonNullable<ReferenceOptions["onTensor"]>;
+  readonly #thresholds: readonly number[];
 
   /**
    * Reads and dequantises all weights.
@@ -74,6 +77,7 @@ export class ReferenceModel {
     const none = new Float64Array(0);
     this.#caches = tensors.layers.map(() => ({ keys: none, values: none }));
     this.#onTensor = options.onTensor ?? (() => {});
+    this.#thresholds = options.thresholds ?? [];
   }
 
   /**
@@ -111,7 +115,8 @@ export class ReferenceModel {
 
     const reads = hasParallelBlocks ? attends : blocks.norm(y, tensors.feedForwardNorm);
     const h = show("feed-forward norm", reads);
-    const inputs = { h, layerInput: x, residual: hasParallelBlocks ? x : y };
+    const residual = hasParallelBlocks ? x : y;
+    const inputs = { h, layerInput: x, residual, threshold: this.#thresholds[index] };
     const neurons = blocks.feedForward(inputs, tensors.feedForward, show);
     const fed = blocks.norm(neurons, tensors.feedForwardPostNorm);
     return show("feed-forward out", add(y, scaled(fed)));

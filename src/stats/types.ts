@@ -55,7 +55,7 @@ export interface FiringStats {
   readonly units: Record<Bucket, number>;
   /** In how many of them a neuron fired, [layers, neurons]. */
   readonly counts: Readonly<Record<Bucket, Uint32Array>>;
-  /** Histograms of |act(gate)|, [layers, LOUDNESS_BINS]: loudness.ts; null where not zero counts. */
+  /** |act(gate)|, [layers, LOUDNESS_BINS]: loudness.ts; null where "not zero" decides. */
   readonly loudness: Float64Array | null;
   measured: readonly MeasuredCost[];
 }

@@ -33,6 +33,7 @@ interface Answers {
   readonly single: Float32Array;
   readonly greedy: readonly number[];
   readonly skippedBytes: number;
+  readonly arenaCount: number;
   /** Layer by layer: what was wrong with its predictor, and whether it is used. */
   readonly flaws: readonly (string | null)[];
   readonly used: readonly boolean[];
@@ -62,13 +63,24 @@ Deno.test("predictors of quantised models and of quantised matrices answer alike
     ...{ ...SHAPE, architecture: "bamboo", type: "Q8_0", predictor: { rank: 32 } },
     typeOf: (name) => /fc1/.test(name) ? "Q5_0" : /fc2/.test(name) ? "Q4_0" : undefined,
   }, async (path) => {
-    for (const threads of [1, 2, 3]) {
+    // Of nine threads one has no neurons.
+    for (const threads of [1, 2, 3, 9]) {
       const exact = await ask(path, { threads, predictor: "off" });
       const predicted = await ask(path, { threads, predictor: "on" });
       assertLess(nmse(predicted.single, exact.single), QUANT_NMSE);
       assertLess(nmse(predicted.single, reference(path, true)), QUANT_NMSE);
       assertGreater(predicted.skippedBytes, 0);
     }
+  }));
+
+Deno.test("predictors work in every arena of a model that takes several", () =>
+  withTinyFile({ ...RIGHT, architecture: "bamboo" }, async (path) => {
+    const one = await ask(path, { threads: 2 });
+    const several = await ask(path, { threads: 2, arenaBytesMax: 1_200_000 });
+    assertEquals([one.arenaCount, several.arenaCount > 1], [1, true]);
+    assertEquals(several.used, [true, true, true, true]);
+    assertEquals(several.single, one.single);
+    assertEquals(several.greedy, one.greedy);
   }));
 
 Deno.test("a predictor that is wrong changes what the model says, as its formula does", () =>
@@ -170,6 +182,7 @@ async function ask(path: string, options: LoadOptions): Promise<Answers> {
     const choices = model.predictors?.choices ?? [];
     rest = {
       greedy: await greedyIds(model, IDS, 16),
+      arenaCount: model.arenaCount,
       skippedBytes: await skippedBytes(model),
       flaws: choices.map(({ flaw }) => flaw),
       used: choices.map(({ isUsed }) => isUsed),

@@ -61,6 +61,19 @@ Deno.test("a gated ReLU model with biases answers alike with and without --dense
     assert(sparse.skippedNeurons > 0 && sparse.skippedBytes > 0);
   }));
 
+for (const type of ["Q5_0", "Q3_K", "Q4_K", "Q5_K", "Q6_K"] as const) {
+  Deno.test(`bamboo in ${type} answers alike with and without --dense`, () =>
+    eachThreadCount({
+      ...{ architecture: "bamboo", type, blockCount: 1 },
+      ...{ embeddingLength: 256, feedForwardLength: 768 },
+    }, (sparse, dense) => {
+      assertLess(nmse(sparse.single, dense.single), QUANT_NMSE);
+      assertEquals(sparse.chunked, dense.chunked, "chunks are dense, the same bits");
+      assertEquals(sparse.greedy, dense.greedy);
+      assert(sparse.skippedNeurons > 0 && sparse.skippedBytes > 0);
+    }));
+}
+
 Deno.test("loadModel() packs down by columns in several pieces", () =>
   eachThreadCount({
     ...{ architecture: "bamboo", type: "Q4_0", blockCount: 1 },

@@ -239,7 +239,7 @@ Deno.test("describeModel() lets a file choose an activation it can name", () => 
     firingThreshold: 0,
   });
   const error = assertThrows(() => activation("tanh"), UnsupportedModelError, '"tanh"');
-  assertMatch(error.message, /silu.*relu2, drelu/);
+  assertMatch(error.message, /silu.*relu2, drelu, fatrelu/);
 });
 
 function parseConfig(architecture: TinyFamilyName): ModelConfig {

@@ -3,12 +3,22 @@
  * Several tokens by a matrix that is kept by columns: sixteen rows at a time are brought into the
  * form that gemm_q8.ts multiplies, so that the product has the bits of the one with rows.
  */
-import { BLOCK, column_bytes } from "./columns";
+import {
+  all_factors,
+  BLOCK,
+  column_bytes,
+  factors_of,
+  is_super,
+  quants_of,
+  scales_halves,
+  stores_bytes,
+  superblock_at,
+} from "./columns";
 import { is_wide } from "./format";
 import { multiply_panel } from "./gemm_q8";
 import { superblocks_of } from "./q8_tile";
-import { f16_at } from "./simd";
-import { FORM_D, FORM_QUANTS, form_bytes, PANEL_ROWS } from "./superblock_form";
+import { f16_at, madd } from "./simd";
+import { FORM_C, FORM_D, FORM_L, FORM_QUANTS, form_bytes, PANEL_ROWS } from "./superblock_form";
 
 /** Rows by tokens; `forms` is room for PANEL_ROWS rows of forms. */
 export function multiply_forms<F>(
@@ -23,13 +33,12 @@ export function multiply_forms<F>(
 ): void {
   const superblocks = superblocks_of(blocks * BLOCK);
   const formRow = superblocks * form_bytes<F>();
-  const columnBytes = column_bytes<F>(rows);
-  const blockBytes = changetype<F>(0).blockBytes * rows;
+  const factors = all_factors<F>(w, rows, blocks);
   for (let panel: u32 = 0; panel < rows; panel += PANEL_ROWS) {
     for (let b: u32 = 0; b < superblocks << 3; b++) {
       const form = forms + (b >> 3) * form_bytes<F>();
       if (b < blocks) {
-        take_block_apart<F>(w + b * blockBytes, columnBytes, panel, form, formRow, b & 7);
+        take_block_apart<F>(w, factors, rows, b, panel, form, formRow);
       } else {
         for (let r: u32 = 0; r < PANEL_ROWS; r++) {
           store<f32>(form + r * formRow + 4 * (b & 7), 0, FORM_D);
@@ -40,35 +49,73 @@ export function multiply_forms<F>(
   }
 }
 
-/** Block j of a superblock of sixteen rows from `panel` on, into their forms. */
+/** Block b of sixteen rows from `panel` on, into the forms of their superblock. */
 function take_block_apart<F>(
   w: usize,
-  columnBytes: u32,
+  allFactors: usize,
+  rows: u32,
+  b: u32,
   panel: u32,
   form: usize,
   formRow: u32,
-  j: u32,
 ): void {
-  const scales = w + BLOCK * columnBytes + 2 * panel;
+  const columnBytes = column_bytes<F>(rows);
+  const block = quants_of<F>(w, rows, b);
+  const header = superblock_at<F>(allFactors, rows, b >> 3) + 4 * panel;
+  const factors = factors_of<F>(allFactors, rows, b);
   for (let r: u32 = 0; r < PANEL_ROWS; r++) {
-    store<f32>(form + r * formRow + 4 * j, f16_at(scales + 2 * r), FORM_D);
+    const to = form + r * formRow + 4 * (b & 7);
+    put_factors<F>(factors, header + 4 * r, rows, panel + r, to);
   }
-  const to = form + FORM_QUANTS + 4 * j;
-  if (is_wide<F>()) {
-    const from = w + (panel & ~31), shift = (panel & 16) >> 1;
-    spread_nibbles(from, columnBytes, shift, to, formRow);
-    spread_nibbles(from, columnBytes, shift + 4, to + 256, formRow);
+  const to = form + FORM_QUANTS + 4 * (b & 7);
+  if (!stores_bytes<F>()) {
+    spread<F>(block + ((panel & ~63) >> 1), columnBytes, (panel & 48) >> 2, to, formRow, false);
+    return;
+  }
+  const from = block + (panel & ~31), shift = (panel & 16) >> 1;
+  if (!is_wide<F>()) {
+    spread<F>(from, columnBytes, shift, to, formRow, true);
   } else {
-    spread_nibbles(w + ((panel & ~63) >> 1), columnBytes, (panel & 48) >> 2, to, formRow);
+    spread<F>(from, columnBytes, shift, to, formRow, false);
+    spread<F>(from, columnBytes, shift + 4, to + 256, formRow, false);
   }
 }
 
-/** The nibbles at bit `shift` of the 16-bit lanes of 32 columns, from columns into rows. */
-function spread_nibbles(w: usize, columnBytes: u32, shift: u32, to: usize, formRow: u32): void {
+/** D, and C or L, of a row in a block, into its form. */
+@inline
+function put_factors<F>(factors: usize, header: usize, rows: u32, row: u32, to: usize): void {
+  if (!is_super<F>()) {
+    store<f32>(to, f16_at(factors + 2 * row), FORM_D);
+    return;
+  }
+  const d = load<f32>(header);
+  if (scales_halves<F>()) {
+    store<f32>(to, d, FORM_D);
+    store<i16>(to, <i16>load<i8>(factors + row), FORM_L);
+    store<i16>(to, <i16>load<i8>(factors + rows + row), FORM_L + 2);
+    return;
+  }
+  const scale = d * <f32>load<u8>(factors + row);
+  const least = load<f32>(header + 4 * rows) * <f32>load<u8>(factors + rows + row);
+  store<f32>(to, scale, FORM_D);
+  // As the formats do it, rounded once; a scalar sum would be rounded twice.
+  const offset = f32x4.splat(<f32>changetype<F>(0).offset);
+  v128.store_lane<u32>(to, madd(f32x4.splat(scale), offset, f32x4.splat(least)), 0, FORM_C);
+}
+
+/** Nibbles at bit `shift` of the 16-bit lanes of 32 columns, or bytes, from columns into rows. */
+function spread<F>(
+  w: usize,
+  columnBytes: u32,
+  shift: u32,
+  to: usize,
+  formRow: u32,
+  asBytes: bool,
+): void {
   for (let place: u32 = 0; place < 8; place++, to += 32, w += 2 * columnBytes) {
     const far = w + 16 * columnBytes;
-    const a = nibbles(w, shift), b = nibbles(w + columnBytes, shift);
-    const c = nibbles(far, shift), d = nibbles(far + columnBytes, shift);
+    const a = quants(w, shift, asBytes), b = quants(w + columnBytes, shift, asBytes);
+    const c = quants(far, shift, asBytes), d = quants(far + columnBytes, shift, asBytes);
     const ab = i8x16.shuffle(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
     const cd = i8x16.shuffle(c, d, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
     const AB = i8x16.shuffle(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
@@ -80,7 +127,14 @@ function spread_nibbles(w: usize, columnBytes: u32, shift: u32, to: usize, formR
   }
 }
 
-/** Sixteen nibbles of a column as bytes: rows 0, 8, 1, 9, 2, 10, 3, 11, then 4, 12, 5, … */
+/** Sixteen quants of a column as bytes: rows 0, 8, 1, 9, 2, 10, 3, 11, then 4, 12, 5, … */
+@inline
+function quants(column: usize, shift: u32, asBytes: bool): v128 {
+  const low = nibbles(column, shift);
+  return asBytes ? i8x16.add(low, i16x8.shl(nibbles(column, shift + 4), 4)) : low;
+}
+
+
 @inline
 function nibbles(column: usize, shift: u32): v128 {
   const low = i16x8.splat(15);

@@ -1,20 +1,71 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
-/** What is common to all that work on matrices by columns (column_layout.ts): sizes, checks. */
+/** What is common to all that work on matrices by columns (column_layout.ts): sizes, places. */
 import { check_bytes } from "./bounds";
 import { is_wide } from "./format";
 
 /** Columns of a block. */
 export const BLOCK: u32 = 32;
 
+/** Has a weight two nibbles? */
+@inline
+export function stores_bytes<F>(): bool {
+  return is_wide<F>() || changetype<F>(0).offset >= 16;
+}
+
+/** Has each half of a block its own scale? */
+@inline
+export function scales_halves<F>(): bool {
+  return isDefined(changetype<F>(0).l);
+}
+
+/** Has a superblock factors, and a block small integers? */
+@inline
+export function is_super<F>(): bool {
+  return changetype<F>(0).superblockBlocks == 1;
+}
+
 /** Bytes of a column's quants. */
 @inline
 export function column_bytes<F>(rows: u32): u32 {
-  return is_wide<F>() ? rows : rows >> 1;
+  return stores_bytes<F>() ? rows : rows >> 1;
+}
+
+/** Where block b's quants begin. */
+@inline
+export function quants_of<F>(w: usize, rows: u32, b: u32): usize {
+  return w + b * (BLOCK * column_bytes<F>(rows));
+}
+
+/** Where the factors of a matrix of `blocks` blocks begin. */
+@inline
+export function all_factors<F>(w: usize, rows: u32, blocks: u32): usize {
+  return quants_of<F>(w, rows, blocks);
+}
+
+/** Bytes in front of a superblock's factors: f32 [rows] of scales, and of minima if it has them. */
+@inline
+function header_bytes<F>(rows: u32): u32 {
+  if (!is_super<F>()) return 0;
+  return scales_halves<F>() ? rows << 2 : rows << 3;
+}
+
+/** Where superblock s's factors begin; factors: those of the matrix. */
+@inline
+export function superblock_at<F>(factors: usize, rows: u32, s: u32): usize {
+  return factors + s * (header_bytes<F>(rows) + 16 * rows);
+}
+
+/** Where block b's factors begin, two bytes a row. */
+@inline
+export function factors_of<F>(factors: usize, rows: u32, b: u32): usize {
+  return superblock_at<F>(factors, rows, b >> 3) + header_bytes<F>(rows) + 2 * (b & 7) * rows;
 }
 
 /** Traps unless all blocks lie inside the memory. */
 @inline
 export function check_blocks<F>(w: usize, rows: u32, blocks: u32): void {
-  if (rows >> 24 != 0) unreachable(); // the product below stays under 2^63
-  check_bytes(w, <u64>blocks * changetype<F>(0).blockBytes * rows);
+  if (rows >> 20 != 0 || blocks >> 24 != 0) unreachable(); // products below stay under 2^63
+  const quants = <u64>blocks * (BLOCK * column_bytes<F>(rows));
+  const headers = (<u64>blocks + 7 >> 3) * header_bytes<F>(rows);
+  check_bytes(w, quants + headers + 2 * <u64>blocks * rows);
 }

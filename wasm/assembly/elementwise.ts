@@ -58,6 +58,22 @@ function scale_row(x: usize, d: u32, factor: f32): void {
   for (; x < end; x += 4) store<f32>(x, load<f32>(x) * factor);
 }
 
+/** x[t, i] = 0 where x[t, i] < threshold. */
+export function cut_below_f32(x: usize, xStride: u32, n: u32, d: u32, threshold: f32): void {
+  check_f32_rows(x, n, xStride, d);
+  const thresholds = f32x4.splat(threshold);
+  for (let t: u32 = 0; t < n; t++) {
+    let at = x + ((t * xStride) << 2);
+    const end = at + (<usize>d << 2);
+    const whole = at + ((<usize>d & ~3) << 2);
+    for (; at < whole; at += 16) {
+      const values = v128.load(at);
+      v128.store(at, v128.andnot(values, f32x4.lt(values, thresholds)));
+    }
+    for (; at < end; at += 4) if (load<f32>(at) < threshold) store<f32>(at, 0);
+  }
+}
+
 /** x[t, i] *= weight[i]. */
 export function mul_weight_f32(x: usize, xStride: u32, weight: usize, n: u32, d: u32): void {
   check_f32_rows(x, n, xStride, d);

@@ -62,7 +62,9 @@ export function gemv<F>(
 }
 
 /**
- * The listed rows by one token, two side by side; a number that is no row counts as the last one.
+ * The listed rows by one token, four side by side, while a byte of each line of the next four is
+ * read: rows of a list are too short for the prefetcher. A number that is no row counts as the last
+ * one.
  */
 export function gemv_rows<F>(
   w: usize,
@@ -76,15 +78,84 @@ export function gemv_rows<F>(
   sums: usize,
 ): void {
   const last = rows - 1;
-  for (let j: u32 = 0; j < count; j += 2) {
-    const first = min(load<u32>(list + 4 * j), last);
-    const second = j + 1 < count ? min(load<u32>(list + 4 * j, 4), last) : first;
-    const step = j + 1 < count ? 4 : 0;
-    const to = out + 4 * j;
-    two_rows<F>(
-      w + first * rowStride, (second - first) * rowStride, superblocks, acts, to, step, sums,
+  let seen: u32 = 0;
+  for (let j: u32 = 0; j < count; j += 4) {
+    // Places behind the end are the last one again.
+    const a = listed(list, j, count, last), b = listed(list, j + 1, count, last);
+    const c = listed(list, j + 2, count, last), d = listed(list, j + 3, count, last);
+    const e = listed(list, j + 4, count, last), f = listed(list, j + 5, count, last);
+    const g = listed(list, j + 6, count, last), h = listed(list, j + 7, count, last);
+    memory.fill(sums, 0, 128);
+    seen |= add_listed<F>(
+      w + a * rowStride, w + b * rowStride, w + c * rowStride, w + d * rowStride,
+      w + e * rowStride, w + f * rowStride, w + g * rowStride, w + h * rowStride,
+      superblocks, acts, sums,
     );
+    const p = sum_of(sums, superblocks), q = sum_of(sums + 32, superblocks);
+    const r = sum_of(sums + 64, superblocks), t = sum_of(sums + 96, superblocks);
+    store_lanes(out + 4 * j, 4, count - j, sum_lanes_4(p, q, r, t));
   }
+  store<u32>(sums, seen); // lest a compiler finds that nobody wants what was fetched
+}
+
+@inline
+function listed(list: usize, j: u32, count: u32, last: u32): u32 {
+  return min(load<u32>(list + 4 * min(j, count - 1)), last);
+}
+
+/** sums[4, 8] += the rows a to d by token; reads a byte of each line of the rows e to h. */
+function add_listed<F>(
+  a: usize,
+  b: usize,
+  c: usize,
+  d: usize,
+  e: usize,
+  f: usize,
+  g: usize,
+  h: usize,
+  superblocks: u32,
+  acts: usize,
+  sums: usize,
+): u32 {
+  const format = changetype<F>(0);
+  const zero = i32x4.splat(opaque(0, superblocks));
+  const k0 = format.k0(zero), k1 = k1_of<F>(zero);
+  const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero);
+  const offset = i16x8.splat(<i16>opaque(format.offset, superblocks));
+  const ones = i16x8.splat(<i16>opaque(1, superblocks));
+  const sixteens = i16x8.shl(ones, 4);
+  const size = i32x4.splat(opaque(F16_SIZE, superblocks));
+  const rebias = i32x4.splat(opaque(F16_REBIAS, superblocks));
+  const smallest = i32x4.splat(opaque(F16_SMALLEST, superblocks));
+  const sign = i32x4.splat(opaque(F16_SIGN, superblocks));
+  const bytes = format.quantBytes + format.factorBytes;
+  let left = superblocks;
+  let at: u32 = 0;
+  let seen: u32 = 0, ahead: u32 = 0, due: u32 = 0;
+  do {
+    const strip = min(left, strip_superblocks<F>());
+    let factors = at + strip * format.quantBytes - <u32>SHORT;
+    for (let s = strip; s != 0; s--) {
+      for (due += bytes; ahead < due; ahead += 64) {
+        seen |= load<u32>(e + ahead) | load<u32>(f + ahead);
+        seen |= load<u32>(g + ahead) | load<u32>(h + ahead);
+      }
+      add_superblocks<F>(
+        a + at, b + at, a + factors, b + factors, acts, sums,
+        k0, k1, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign,
+      );
+      add_superblocks<F>(
+        c + at, d + at, c + factors, d + factors, acts, sums + 64,
+        k0, k1, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign,
+      );
+      at += format.quantBytes;
+      factors += format.factorBytes;
+      acts += RECORD_BYTES;
+    }
+    at = factors + <u32>SHORT; // the next strip lies behind the factors
+    left -= strip;
+  } while (left != 0);
+  return seen;
 }
 
 /** Two rows, rowStep bytes apart, by one token; results outStep bytes apart. */

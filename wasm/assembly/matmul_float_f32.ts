@@ -101,9 +101,18 @@ function listed<T>(
   check_bytes(out, <u64>count << 2);
   if (rows == 0) unreachable();
   const steps = <u32>columns >> 4;
-  for (let j: u32 = 0; j < count; j++) {
-    const row = min(load<u32>(list + 4 * j), rows - 1);
-    gemv_4_rows<T>(w + row * rowStride, 0, steps, x, out + 4 * j, 0);
+  const last = rows - 1;
+  for (let j: u32 = 0; j < count; j += 4) {
+    // Places behind the end are the first one of the four again.
+    const valid = min(count - j, 4);
+    const a = min(load<u32>(list + 4 * j), last);
+    const b = valid > 1 ? min(load<u32>(list + 4 * j, 4), last) : a;
+    const c = valid > 2 ? min(load<u32>(list + 4 * j, 8), last) : a;
+    const d = valid > 3 ? min(load<u32>(list + 4 * j, 12), last) : a;
+    gemv_4_rows<T>(
+      w + a * rowStride, w + b * rowStride, w + c * rowStride, w + d * rowStride, steps, x,
+      out + 4 * j, 4, valid,
+    );
   }
 }
 
@@ -127,10 +136,12 @@ function matmul<T>(
     const quarter = rows >> 2;
     const far = quarter * rowStride;
     for (let r: u32 = 0; r < quarter; r++) {
-      gemv_4_rows<T>(w + r * rowStride, far, steps, x, out + 4 * r, 4 * quarter);
+      const a = w + r * rowStride, b = a + far, c = b + far, d = c + far;
+      gemv_4_rows<T>(a, b, c, d, steps, x, out + 4 * r, 4 * quarter, 4);
     }
     for (let r = quarter << 2; r < rows; r++) {
-      gemv_4_rows<T>(w + r * rowStride, 0, steps, x, out + 4 * r, 0);
+      const a = w + r * rowStride;
+      gemv_4_rows<T>(a, a, a, a, steps, x, out + 4 * r, 0, 1);
     }
     return;
   }
@@ -158,22 +169,24 @@ function matmul<T>(
   }
 }
 
-/** Four rows, rowStep bytes apart, by one token; results outStep bytes apart. */
+/** Four rows by one token; the first `valid` results, outStep bytes apart. */
 function gemv_4_rows<T>(
   w: usize,
-  rowStep: u32,
+  v1: usize,
+  v2: usize,
+  v3: usize,
   steps: u32,
   x: usize,
   out: usize,
   outStep: u32,
+  valid: u32,
 ): void {
   const f16Mask = i32x4.splat(opaque(F16_MASK, steps));
   const f16Scale = f32x4.splat(reinterpret<f32>(opaque(TWO_POW_112_BITS, steps)));
   const zero = i32x4.splat(opaque(0, steps));
-  w -= 16;
+  w -= 16, v1 -= 16, v2 -= 16, v3 -= 16;
   let a0 = f32x4.splat(0), a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0, d0 = a0, d1 = a0;
   for (let s = steps; s != 0; s--) {
-    const v1 = w + rowStep, v2 = v1 + rowStep, v3 = v2 + rowStep;
     let x0 = v128.load(x);
     let x1 = v128.load(x, 16);
     a0 = madd(load_0<T>(w, f16Mask, f16Scale), x0, a0);
@@ -194,7 +207,8 @@ function gemv_4_rows<T>(
     c1 = madd(load_3<T>(v2, f16Mask, f16Scale), x1, c1);
     d0 = madd(load_2<T>(v3, f16Mask, f16Scale), x0, d0);
     d1 = madd(load_3<T>(v3, f16Mask, f16Scale), x1, d1);
-    w += 16 * sizeof<T>();
+    w += 16 * sizeof<T>(), v1 += 16 * sizeof<T>();
+    v2 += 16 * sizeof<T>(), v3 += 16 * sizeof<T>();
     x += 64;
   }
   const sums = sum_lanes_4(
@@ -203,7 +217,7 @@ function gemv_4_rows<T>(
     join_pair(c0, c1, 1, zero),
     join_pair(d0, d1, 1, zero),
   );
-  store_lanes(out, outStep, 4, sums);
+  store_lanes(out, outStep, valid, sums);
 }
 
 /** Two rows, rowStep bytes apart (0: one row), by `valid` tokens, at most four. */

@@ -7,7 +7,7 @@
  *   panel: tiles of 16 outputs, each f32 [PANEL_NEURONS][16]
  */
 import { high_four, low_four } from "./neurons_float";
-import { bytes_of, offset_of } from "./neurons_quant";
+import { offset_of } from "./neurons_quant";
 import { superblocks_of } from "./q8_tile";
 import { F16_MASK, madd, TWO_POW_112 } from "./simd";
 import {

@@ -128,12 +128,13 @@ function add_forms<F>(
     v128.store(sums, x0, COMMON + 32);
     v128.store(sums, x1, COMMON + 48);
     const end = sums + 1024;
-    let at = form + FORM_QUANTS;
-    for (; sums != end; sums += 128, at += 32) {
-      const p0 = bytes_of<F>(at, 0), p1 = bytes_of<F>(at, 16);
-      const q0 = bytes_of<F>(at, 8 * 640), q1 = bytes_of<F>(at, 8 * 640 + 16);
-      const r0 = bytes_of<F>(at, 16 * 640), r1 = bytes_of<F>(at, 16 * 640 + 16);
-      const t0 = bytes_of<F>(at, 24 * 640), t1 = bytes_of<F>(at, 24 * 640 + 16);
+    // Offsets of loads that V8 pairs must be literals below 1024, hence four addresses.
+    let p = form + FORM_QUANTS, q = g + FORM_QUANTS, r = h + FORM_QUANTS, t = k + FORM_QUANTS;
+    for (; sums != end; sums += 128, p += 32, q += 32, r += 32, t += 32) {
+      const p0 = low_bytes<F>(p), p1 = high_bytes<F>(p);
+      const q0 = low_bytes<F>(q), q1 = high_bytes<F>(q);
+      const r0 = low_bytes<F>(r), r1 = high_bytes<F>(r);
+      const t0 = low_bytes<F>(t), t1 = high_bytes<F>(t);
       let y0 = v128.load(sums), y1 = v128.load(sums, 16);
       y0 = madd(byte_0(p0, low), a0, y0), y1 = madd(byte_0(p1, low), a1, y1);
       y0 = madd(byte_0(q0, low), b0, y0), y1 = madd(byte_0(q1, low), b1, y1);
@@ -211,12 +212,20 @@ export function offset_of<F>(): i32 {
   return 16 * f.offset + (isDefined(f.lowOffset) ? f.lowOffset : 0);
 }
 
-/** Sixteen whole quants. */
+/** Sixteen whole quants, of blocks 0 to 3. */
 @inline
-export function bytes_of<F>(at: usize, offset: usize): v128 {
-  const low = v128.load(at + offset);
+function low_bytes<F>(at: usize): v128 {
+  const low = v128.load(at);
   if (!is_wide<F>()) return low;
-  return i8x16.add(low, i16x8.shl(v128.load(at + offset + 256), 4));
+  return i8x16.add(low, i16x8.shl(v128.load(at, 256), 4));
+}
+
+/** The same of blocks 4 to 7. */
+@inline
+function high_bytes<F>(at: usize): v128 {
+  const low = v128.load(at, 16);
+  if (!is_wide<F>()) return low;
+  return i8x16.add(low, i16x8.shl(v128.load(at, 272), 4));
 }
 
 @inline

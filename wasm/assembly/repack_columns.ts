@@ -1,11 +1,39 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /** Weights of a file into a matrix by columns: src/memory/column_layout.ts. */
-import { COLUMN_GROUP_ROWS } from "../../src/memory/column_layout";
-import { TYPE_Q4_0, TYPE_Q8_0 } from "../../src/memory/row_layout";
-import { check_rows } from "./bounds";
-import { BLOCK, check_blocks, column_bytes } from "./columns";
-import { is_wide } from "./format";
-import { Q4_0, Q8_0 } from "./formats_32";
+import { COLUMN_GROUP_ROWS, COLUMN_SCRATCH_BYTES } from "../../src/memory/column_layout";
+import {
+  TYPE_Q3_K,
+  TYPE_Q4_0,
+  TYPE_Q4_K,
+  TYPE_Q5_0,
+  TYPE_Q5_K,
+  TYPE_Q6_K,
+  TYPE_Q8_0,
+} from "../../src/memory/row_layout";
+import { check_bytes, check_rows } from "./bounds";
+import {
+  all_factors,
+  BLOCK,
+  check_blocks,
+  column_bytes,
+  factors_of,
+  is_super,
+  quants_of,
+  scales_halves,
+  stores_bytes,
+  superblock_at,
+} from "./columns";
+import { minimum_k, scale_k } from "./file_bits";
+import { halves_of, least_of, scale_of } from "./format";
+import { Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
+import { Q4_0, Q5_0, Q8_0 } from "./formats_32";
+import { FORM_D, FORM_L, take_apart } from "./superblock_form";
+import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
+
+const GROUP: u32 = COLUMN_GROUP_ROWS;
+/** In the scratch, behind the quants [GROUP][256]. */
+const RECORD: u32 = GROUP * 256;
+const FORM: u32 = RECORD + 128;
 
 /** File rows firstRow .. firstRow + count - 1 of a matrix of `rows` rows into their places. */
 export function repack_columns(
@@ -17,16 +45,24 @@ export function repack_columns(
   firstRow: u32,
   count: u32,
   blocks: u32,
+  scratch: usize,
 ): void {
   if (((rows | firstRow | count) & <u32>(COLUMN_GROUP_ROWS - 1)) != 0) unreachable();
   if (<u64>firstRow + count > <u64>rows) unreachable();
+  check_bytes(scratch, COLUMN_SCRATCH_BYTES);
   switch (type) {
-    case TYPE_Q4_0: return pack<Q4_0>(src, srcStride, dst, rows, firstRow, count, blocks);
-    case TYPE_Q8_0: return pack<Q8_0>(src, srcStride, dst, rows, firstRow, count, blocks);
+    case TYPE_Q4_0: return pack<Q4_0>(src, srcStride, dst, rows, firstRow, count, blocks, scratch);
+    case TYPE_Q5_0: return pack<Q5_0>(src, srcStride, dst, rows, firstRow, count, blocks, scratch);
+    case TYPE_Q8_0: return pack<Q8_0>(src, srcStride, dst, rows, firstRow, count, blocks, scratch);
+    case TYPE_Q3_K: return pack<Q3_K>(src, srcStride, dst, rows, firstRow, count, blocks, scratch);
+    case TYPE_Q4_K: return pack<Q4_K>(src, srcStride, dst, rows, firstRow, count, blocks, scratch);
+    case TYPE_Q5_K: return pack<Q5_K>(src, srcStride, dst, rows, firstRow, count, blocks, scratch);
+    case TYPE_Q6_K: return pack<Q6_K>(src, srcStride, dst, rows, firstRow, count, blocks, scratch);
     default: unreachable();
   }
 }
 
+/** `blocks`: of 32 weights where those have a scale each, else of 256. */
 function pack<F>(
   src: usize,
   srcStride: u32,
@@ -35,45 +71,92 @@ function pack<F>(
   firstRow: u32,
   count: u32,
   blocks: u32,
+  scratch: usize,
 ): void {
-  const blockBytes = changetype<F>(0).blockBytes;
-  check_rows(src, count, srcStride, <u64>blocks * blockBytes);
-  check_blocks<F>(dst, rows, blocks);
+  const f = changetype<F>(0);
+  if (blocks >> 20 != 0) unreachable();
+  const thirtyTwos = is_super<F>() ? blocks << 3 : blocks;
+  check_rows(src, count, srcStride, <u64>blocks * f.blockBytes);
+  check_blocks<F>(dst, rows, thirtyTwos);
   const columnBytes = column_bytes<F>(rows);
-  const groupRows: u32 = is_wide<F>() ? 32 : 64;
-  for (let b: u32 = 0; b < blocks; b++) {
-    const block = dst + b * blockBytes * rows;
-    const scales = block + BLOCK * columnBytes;
-    for (let r: u32 = 0; r < count; r++) {
-      const file = src + r * srcStride + b * blockBytes;
-      store<u16>(scales + 2 * (firstRow + r), load<u16>(file));
-    }
-    for (let r: u32 = 0; r < count; r += groupRows) {
-      const file = src + r * srcStride + b * blockBytes + 2;
-      const to = block + column_bytes<F>(firstRow + r);
-      for (let i: u32 = 0; i < BLOCK; i++) {
-        pack_column<F>(file, srcStride, i, to + i * columnBytes);
+  const factors = all_factors<F>(dst, rows, thirtyTwos);
+  for (let b: u32 = 0; b < thirtyTwos; b += 8) {
+    const here = min(thirtyTwos - b, 8);
+    for (let r: u32 = 0; r < count; r += GROUP) {
+      const row = firstRow + r;
+      let from = src + r * srcStride + b / (8 / f.superblockBlocks) * f.blockBytes;
+      for (let g: u32 = 0; g < GROUP; g++, from += srcStride) {
+        const tile = scratch + (g << 8);
+        for (let i: u32 = 0; i < here << 5; i += 16) v128.store(tile + i, f.natural(from, i));
+        pack_factors<F>(from, factors, rows, row + g, b, here, scratch + RECORD);
+      }
+      for (let j: u32 = 0; j < here; j++) {
+        const to = quants_of<F>(dst, rows, b + j) + column_bytes<F>(row);
+        for (let i: u32 = 0; i < BLOCK; i++) {
+          pack_column<F>(scratch + (j << 5) + i, to + i * columnBytes);
+        }
       }
     }
   }
 }
 
-/** Column i of a group's rows: 32 bytes. */
+/** Factors of one row of `count` blocks from block b on; `record` is scratch. */
 @inline
-function pack_column<F>(file: usize, stride: u32, i: u32, to: usize): void {
-  for (let lane: u32 = 0; lane < 16; lane++) {
-    const row = 8 * (lane & 1) + 4 * (lane >> 3) + ((lane & 7) >> 1);
-    const from = file + row * stride;
-    let bits: u32;
-    if (is_wide<F>()) {
-      bits = (<u32>load<u8>(from + i) | (<u32>load<u8>(from + 16 * stride + i) << 8)) ^ 0x8080;
-    } else {
-      const at = from + (i & 15), half = (i >> 4) << 2;
-      bits = ((<u32>load<u8>(at) >> half) & 15) |
-        (((<u32>load<u8>(at + 16 * stride) >> half) & 15) << 4) |
-        (((<u32>load<u8>(at + 32 * stride) >> half) & 15) << 8) |
-        (((<u32>load<u8>(at + 48 * stride) >> half) & 15) << 12);
+function pack_factors<F>(
+  file: usize,
+  factors: usize,
+  rows: u32,
+  row: u32,
+  b: u32,
+  count: u32,
+  record: usize,
+): void {
+  const f = changetype<F>(0);
+  if (!is_super<F>()) {
+    for (let j: u32 = 0; j < count; j++) {
+      const to = factors_of<F>(factors, rows, b + j) + 2 * row;
+      store<u16>(to, load<u16>(file + j * f.blockBytes));
     }
-    store<u16>(to + 2 * lane, <u16>bits);
+    return;
+  }
+  const header = superblock_at<F>(factors, rows, b >> 3) + 4 * row;
+  memory.fill(record, 0, 32);
+  f.pack_factors(file, 1, record);
+  if (scales_halves<F>()) {
+    const form = record + (FORM - RECORD);
+    take_apart<F>(record - f.quantBytes, record, 1, form); // the quants there mean nothing
+    store<f32>(header, load<f32>(form, FORM_D));
+    for (let j: u32 = 0; j < 8; j++) {
+      const to = factors_of<F>(factors, rows, b + j) + row;
+      store<i8>(to, <i8>load<i16>(form + 4 * j, FORM_L));
+      store<i8>(to + rows, <i8>load<i16>(form + 4 * j + 2, FORM_L));
+    }
+    return;
+  }
+  const size = i32x4.splat(F16_SIZE), rebias = i32x4.splat(F16_REBIAS);
+  const smallest = i32x4.splat(F16_SMALLEST), sign = i32x4.splat(F16_SIGN);
+  const halves = halves_of<F>(record - 16, size, rebias, smallest, sign);
+  store<f32>(header, scale_of<F>(halves));
+  store<f32>(header + 4 * rows, least_of<F>(halves));
+  for (let j: u32 = 0; j < 8; j++) {
+    const to = factors_of<F>(factors, rows, b + j) + row;
+    store<u8>(to, <u8>scale_k(file + 4, j));
+    store<u8>(to + rows, <u8>minimum_k(file + 4, j));
+  }
+}
+
+/** A column of a group's rows, 256 bytes apart: 32 bytes, or twice as many. */
+@inline
+function pack_column<F>(from: usize, to: usize): void {
+  for (let lane: u32 = 0; lane < 16; lane++, to += 2) {
+    const at = from + ((8 * (lane & 1) + 4 * (lane >> 3) + ((lane & 7) >> 1)) << 8);
+    const a = <u32>load<u8>(at), b = <u32>load<u8>(at, 16 << 8);
+    const c = <u32>load<u8>(at, 32 << 8), d = <u32>load<u8>(at, 48 << 8);
+    if (stores_bytes<F>()) {
+      store<u16>(to, <u16>(a | (b << 8)));
+      store<u16>(to, <u16>(c | (d << 8)), 32);
+    } else {
+      store<u16>(to, <u16>(a | (b << 4) | (c << 8) | (d << 12)));
+    }
   }
 }

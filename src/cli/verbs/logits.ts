@@ -76,11 +76,12 @@ async function computeFast(path: string, job: Job): Promise<number> {
 function computeExact(path: string, job: Job): Promise<number> {
   const { ids, sink } = job;
   const contextLength = contextLengthFor(path, job);
-  const { predictor, predictorThreshold } = toLoadOptions(job.flags);
+  const { predictor, predictorThreshold, quiet } = toLoadOptions(job.flags);
   const file = openGguf(path);
   const reference = new ReferenceModel(file, {
     description: describeModel(file, { contextLength, predictorThreshold }),
     usesPredictors: predictor === "on",
+    thresholds: quiet?.thresholds,
   });
   const { vocabSize } = reference.config;
   const unknown = ids.find((id) => id >= vocabSize);

@@ -1,0 +1,102 @@
+/**
+ * How the down projections of a model lie, and what that asks of loading: pure decisions over
+ * tensors' types and the model's activation. Knows nothing of arenas.
+ */
+import { check } from "../base/check.ts";
+import { UnsupportedModelError } from "../base/errors.ts";
+import type { GgufTensor } from "../gguf/types.ts";
+import { COLUMN_GROUP_ROWS } from "../memory/column_layout.ts";
+import { rowBytes } from "../model/dtypes.ts";
+import { isSilentKind } from "../model/silent_kinds.ts";
+import type { DenseTensors, LayerTensors, ModelDescription } from "../model/types.ts";
+import type { MatrixPart } from "./plan_layer.ts";
+import type { MatrixLayout } from "./plan_types.ts";
+import {
+  canLieByColumns,
+  isQuantType,
+  isWeightType,
+  WEIGHT_TYPES,
+  type WeightType,
+} from "./weight_types.ts";
+
+/** A matrix for which a layout is chosen: which tensor, and how many outputs it has. */
+interface Placed {
+  readonly tensor: string;
+  readonly rows: number;
+}
+
+export class MatrixLayouts {
+  /** Neurons are silent as a rule, or by a threshold. */
+  readonly isSilent: boolean;
+  /** Silent neurons are left out. */
+  readonly isSparse: boolean;
+  readonly #tensors: ReadonlyMap<string, GgufTensor>;
+  readonly #blocks: readonly DenseTensors[];
+
+  /** skips: silent neurons may be left out; hushes: so are quiet ones, of any activation. */
+  constructor(
+    model: ModelDescription,
+    tensors: ReadonlyMap<string, GgufTensor>,
+    { skips, hushes }: { skips: boolean; hushes: boolean },
+  ) {
+    this.#tensors = tensors;
+    this.#blocks = model.tensors.layers.flatMap(blocksOf);
+    this.isSilent = hushes || isSilentKind(model.config.feedForward.activation);
+    this.isSparse = this.isSilent && skips;
+  }
+
+  /** Floats lie neuron by neuron also where all are computed: sums have the same bits then. */
+  layoutOf({ tensor, rows }: Placed, part: MatrixPart): MatrixLayout {
+    if (part.isTransposed) return "neurons";
+    if (!part.hasSilentColumns) return "rows";
+    const type = this.typeOf(tensor);
+    if (!isQuantType(type)) return "neurons";
+    return this.isSparse && canLieByColumns(type, rows) ? "columns" : "rows";
+  }
+
+  /** True where some matrix lies neuron by neuron. */
+  get hasNeurons(): boolean {
+    return this.#blocks.some(({ down, isDownTransposed: isTransposed }) =>
+      this.layoutOf(down, { hasSilentColumns: this.isSilent, isTransposed }) === "neurons"
+    );
+  }
+
+  /** Bytes of file rows that are packed at a time: a group, where they are packed by columns. */
+  get leastStagingBytes(): number {
+    const downs = this.#blocks
+      .filter(({ down, isDownTransposed: isTransposed }) =>
+        this.layoutOf(down, { hasSilentColumns: this.isSilent, isTransposed }) === "columns"
+      )
+      .map(({ down }) => rowBytes(this.typeOf(down.tensor), down.columns));
+    return COLUMN_GROUP_ROWS * Math.max(0, ...downs);
+  }
+
+  /** Types of the downs that are cut by columns of the file. */
+  get cutDownTypes(): WeightType[] {
+    return this.#blocks.filter(({ isDownTransposed }) => !isDownTransposed)
+      .map(({ down }) => this.typeOf(down.tensor));
+  }
+
+  /**
+   * The tensor's type.
+   * @throws {UnsupportedModelError} when there are no kernels for it.
+   */
+  typeOf(name: string): WeightType {
+    const tensor = this.#tensors.get(name);
+    check(tensor !== undefined, `tensor ${name} was checked to exist`);
+    if (!isWeightType(tensor.type)) {
+      throw new UnsupportedModelError(
+        `Cannot load tensor "${name}": its type ${tensor.type} is not supported yet: ` +
+          `use a file quantised as one of ${WEIGHT_TYPES.join(", ")}`,
+      );
+    }
+    return tensor.type;
+  }
+}
+
+/** All feed-forward blocks of a layer: the dense one, or experts. */
+function blocksOf({ feedForward }: LayerTensors): readonly DenseTensors[] {
+  if (feedForward.kind === "dense") return [feedForward];
+  const { experts, shared } = feedForward;
+  return shared === null ? experts : [...experts, shared];
+}

@@ -1,0 +1,96 @@
+/**
+ * Steps of a few tokens in which only neurons that fire are computed, and experts of which only
+ * such neurons are: the same answers as token by token, on models that are sparse by construction.
+ */
+import { assert, assertEquals, assertLess } from "@std/assert";
+import type { LoadOptions } from "../../src/llm/mod.ts";
+import type { ModelShape, Quant } from "../../src/synth/mod.ts";
+import { synthesizeShape } from "../../src/synth/synthesize.ts";
+import { nmse } from "../support/compare.ts";
+import { allLogits, withModel } from "../support/loaded_model.ts";
+import { Rng } from "../support/rng.ts";
+
+const SHAPE: ModelShape = {
+  architecture: "llama",
+  blockCount: 2,
+  embeddingLength: 256,
+  feedForwardLength: 1024,
+  headCount: 4,
+  headCountKv: 2,
+  vocabSize: 400,
+  contextLength: 512,
+  rmsEpsilon: 1e-5,
+  ropeBase: 10000,
+  tied: false,
+};
+const EXPERTS = { feedForwardLength: 512, experts: { count: 4, usedCount: 2 } };
+const KINDS: Record<string, Partial<ModelShape>> = {
+  "a ReLU llama": {},
+  "bamboo": { architecture: "bamboo" },
+  "a dReLU mixture": { activation: "drelu", ...EXPERTS },
+  "smallthinker": { architecture: "smallthinker", vocabSize: 640, ...EXPERTS },
+};
+const QUANTS = ["F16", "Q4_0", "Q4_K"] as const;
+const IDS = Array.from({ length: 25 }, ((rng) => () => 3 + rng.int(390))(new Rng(4)));
+/** Activations are int8, and sums of several tokens in another order where all are computed. */
+const QUANT_NMSE = 1e-4;
+
+for (const [kind, shape] of Object.entries(KINDS)) {
+  for (const quant of QUANTS) {
+    Deno.test(`${kind} in ${quant} answers some tokens at a time with the bits of each alone`, () =>
+      withSparseFile(shape, quant, async (path) => {
+        for (const threads of [1, 2]) {
+          const single = await logits(path, { threads, chunkTokens: 1 });
+          for (const chunkTokens of [2, 3, 8]) {
+            const few = await logits(path, { threads, chunkTokens });
+            assertEquals(few, single, `${chunkTokens} tokens, ${threads} threads`);
+          }
+          const dense = await logits(path, { threads, chunkTokens: 1, sparse: false });
+          assertLess(nmse(single, dense), QUANT_NMSE);
+          const long = await logits(path, { threads, chunkTokens: 16 });
+          assertLess(nmse(single, long), QUANT_NMSE);
+        }
+      }));
+  }
+}
+
+Deno.test("a mixture of ReLU experts skips neurons of those it uses", () =>
+  withSparseFile(KINDS["smallthinker"], "Q4_0", async (path) => {
+    const skipped = async (options: LoadOptions) => {
+      let neurons = 0;
+      await withModel(path, { threads: 2, ...options }, async (model) => {
+        const request = { ids: IDS, maxTokens: 9, sampling: { temperature: 0 }, ignoreEnd: true };
+        const { timings } = await model.generate(request).result;
+        assertEquals((timings.skippedBytes ?? 0) > 0, (timings.skippedNeurons ?? 0) > 0);
+        neurons = timings.skippedNeurons ?? 0;
+      });
+      return neurons;
+    };
+    const used = 8 * 2 * 2 * 512; // tokens, layers, experts of each, neurons
+    const neurons = await skipped({});
+    assert(neurons > 0.8 * used && neurons < used, `${neurons} of ${used}`);
+    assertEquals(await skipped({ sparse: false }), 0);
+  }));
+
+async function withSparseFile(
+  shape: Partial<ModelShape>,
+  quant: Quant,
+  use: (path: string) => Promise<void>,
+): Promise<void> {
+  const out = await Deno.makeTempFile({ suffix: ".gguf" });
+  try {
+    const made = { quant, sparsity: 0.92, seed: 1, out, name: "few" };
+    await synthesizeShape({ ...SHAPE, ...shape }, made);
+    await use(out);
+  } finally {
+    await Deno.remove(out);
+  }
+}
+
+async function logits(path: string, options: LoadOptions): Promise<Float32Array> {
+  let all: Float32Array = new Float32Array();
+  await withModel(path, { contextLength: 64, ...options }, async (model) => {
+    all = await allLogits(model, IDS);
+  });
+  return all;
+}
