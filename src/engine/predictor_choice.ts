@@ -1,7 +1,8 @@
 /**
- * Which predictors are worth using: those that find nearly all neurons that fire, and whose bytes
- * and guesses together are fewer than the gates that they spare. Arithmetic only.
+ * Which predictors are worth using: those that find nearly all neurons that fire, and that are
+ * read in less time, guessed gates included, than the gates that they spare. Arithmetic only.
  */
+import { LISTED_COST } from "../rank/weight_types.ts";
 import { type PredictorChoice, type PredictorPolicy, RECALL_MIN } from "./types.ts";
 
 /** What reading a predictor and the gates that it leaves may take of what all gates take. */
@@ -47,5 +48,6 @@ export function shareOf(part: number, whole: number): number {
 }
 
 function pays({ predicted, possible, predictorBytes, gateBytes }: RehearsedPredictor): boolean {
-  return predictorBytes + (predicted / possible) * gateBytes <= COST_MAX * gateBytes;
+  const listedBytes = LISTED_COST * gateBytes * predicted / possible;
+  return predictorBytes + listedBytes <= COST_MAX * gateBytes;
 }

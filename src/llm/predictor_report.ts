@@ -65,7 +65,7 @@ function describeChoices(
     `predicted, ${percent(fired, possible)} fire; used in ${used} of ${choices.length} layers` +
     (costly.length === 0
       ? ""
-      : `; in ${layerList(costly.map(({ layer }) => layer))} all gates are fewer bytes`);
+      : `; in ${layerList(costly.map(({ layer }) => layer))} reading all gates takes less time`);
 }
 
 function describeWrong(

@@ -13,10 +13,10 @@ Deno.test("choosePredictors() uses what finds enough and pays", () => {
     [{ found: 80 }, null],
     [{ found: 79 }, "recall"],
     [{ fired: 0, found: 0 }, null],
-    [{ predictorBytes: 800 }, null],
-    [{ predictorBytes: 801 }, "cost"],
-    [{ predicted: 650 }, null],
-    [{ predicted: 651 }, "cost"],
+    [{ predictorBytes: 650 }, null],
+    [{ predictorBytes: 651 }, "cost"],
+    [{ predicted: 325 }, null],
+    [{ predicted: 326 }, "cost"],
     [{ predicted: 1000, found: 100 }, "cost"],
   ];
   for (const [changes, flaw] of cases) {

@@ -9,7 +9,7 @@ import type { PlannedTensor } from "../../src/synth/layout.ts";
 import { sentencePieceVocabulary } from "../../src/synth/vocabulary.ts";
 import { Rng } from "./rng.ts";
 import { TINY_FAMILIES, type TinyFamily, type TinyFamilyName } from "./tiny_families.ts";
-import { predictorWeights } from "./tiny_predictor.ts";
+import { keepConstant, predictorWeights } from "./tiny_predictor.ts";
 import { tinyMetadata, type TinyShape, tinyTensors } from "./tiny_layout.ts";
 
 /** What may be chosen; the rest is the family's, or that of `TINY_SHAPE`. */
@@ -68,7 +68,10 @@ export function tinyModel(options: TinyModelOptions = {}): Uint8Array<ArrayBuffe
   const predicting = shape.predictor && predictorWeights(shape, shape.predictor, options.seed ?? 1);
   const tensors = tinyTensors(shape, family, type).map((planned): FilledTensor => {
     const tensor = { ...planned, type: options.typeOf?.(planned.name) ?? planned.type };
-    const values = predicting?.get(planned.name) ?? randomWeights(tensor, { shape, family, rng });
+    const random = () => randomWeights(tensor, { shape, family, rng });
+    const values = predicting
+      ? predicting.get(tensor.name) ?? keepConstant(tensor.name, random(), tensor)
+      : random();
     const bytes = encodeWeights(tensor.type, values);
     return { ...tensor, pieces: () => [bytes] };
   });

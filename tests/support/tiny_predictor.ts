@@ -1,18 +1,37 @@
 /**
  * Predictors that are right by construction: gates read few directions of the residual stream, and
- * the predictor reads the same ones. Says in numbers what a trained predictor has learned.
+ * the predictor reads the same ones. Says in numbers what a trained predictor has learned. One
+ * dimension of the stream is constant, so that gates can be negative as a rule.
  */
 import type { TinyShape } from "./tiny_layout.ts";
 import { Rng } from "./rng.ts";
 
 /** Predictors of a tiny model. */
 export interface TinyPredictor {
-  /** Even: each direction that gates read takes two of it. */
+  /** Even: each direction that gates read takes two of it, the constant the last two. */
   readonly rank: number;
   /** Layers that have one; left out: all. */
   readonly layers?: readonly number[];
   /** Layers whose second matrix is noise; left out: none. */
   readonly brokenLayers?: readonly number[];
+}
+
+/** What the constant dimension, the first, is in every token's embedding. */
+const CONSTANT = 2;
+/** A gate's weight of it: about one standard deviation below zero, so that a sixth fires. */
+const BIAS = -0.6;
+
+/** Makes the first dimension of the residual stream constant; changes `values` of any tensor. */
+export function keepConstant(
+  name: string,
+  values: Float32Array,
+  { dims: [columns] }: { dims: readonly number[] },
+): Float32Array {
+  if (name === "token_embd.weight" || name.endsWith("ffn_down_t.weight")) {
+    const value = name === "token_embd.weight" ? CONSTANT : 0;
+    for (let at = 0; at < values.length; at += columns) values[at] = value;
+  } else if (/(attn_output|ffn_down)\.weight$/.test(name)) values.fill(0, 0, columns);
+  return values;
 }
 
 /**
@@ -41,11 +60,12 @@ function blockWeights(
   { embeddingLength: width, feedForwardLength: neurons }: TinyShape,
   { rank, isBroken, rng }: { rank: number; isBroken: boolean; rng: Rng },
 ) {
-  const directions = rank / 2;
+  const directions = rank / 2 - 1;
   const draw = (length: number, mean: number, deviation: number) =>
     Float32Array.from({ length }, () => mean + deviation * rng.normal());
   const norm = draw(width, 1, 0.1);
-  const basis = draw(directions * width, 0, 1 / Math.sqrt(width));
+  const basis = draw(directions * width, 0, 1 / Math.sqrt(width))
+    .map((value, i) => i % width === 0 ? 0 : value);
   const shares = draw(neurons * directions, 0, 1 / Math.sqrt(directions));
   const gate = new Float32Array(neurons * width);
   for (let neuron = 0; neuron < neurons; neuron++) {
@@ -53,6 +73,7 @@ function blockWeights(
       const share = shares[neuron * directions + k];
       for (let i = 0; i < width; i++) gate[neuron * width + i] += share * basis[k * width + i];
     }
+    gate[neuron * width] = BIAS;
   }
   const first = new Float32Array(rank * width);
   for (let k = 0; k < directions; k++) {
@@ -62,10 +83,14 @@ function blockWeights(
       first[(2 * k + 1) * width + i] = -value;
     }
   }
+  first[2 * directions * width] = norm[0];
   const second = new Float32Array(neurons * rank);
-  for (let j = 0; j < neurons * directions; j++) {
-    second[2 * j] = shares[j];
-    second[2 * j + 1] = -shares[j];
+  for (let neuron = 0; neuron < neurons; neuron++) {
+    for (let k = 0; k < directions; k++) {
+      const share = shares[neuron * directions + k];
+      second.set([share, -share], neuron * rank + 2 * k);
+    }
+    second[neuron * rank + 2 * directions] = BIAS;
   }
   const noise = draw(neurons * rank, 0, 1);
   return { ffn_norm: norm, ffn_gate: gate, fc1: first, fc2: isBroken ? noise : second };
