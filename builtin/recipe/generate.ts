@@ -64,7 +64,8 @@ function textOf(conversation: Conversation): string {
 }
 
 /**
- * ids.u16: all samples in a row; learned.u8: how much each id counts, 0 where it is given; ends.u32.
+ * ids.u16: all samples in a row; learned.u8: how much each id counts, 0 where it is given;
+ * ends.u32.
  * The first ids of an answer count more: they decide which answer it is.
  */
 function writeSamples(out: string, tokenizer: Tokenizer): void {

@@ -2,12 +2,11 @@
  * Which predictors are worth using: those that find nearly all neurons that fire, and that are
  * read in less time, guessed gates included, than the gates that they spare. Arithmetic only.
  */
+import { LISTED_COST } from "../rank/weight_types.ts";
 import { type PredictorChoice, type PredictorPolicy, RECALL_MIN } from "./types.ts";
 
 /** What reading a predictor and the gates that it leaves may take of what all gates take. */
 const COST_MAX = 0.95;
-/** Time of a row of a list, in rows that are read one behind the other: NOTES.md. */
-const LISTED_COST = 2;
 
 /** A layer's predictor as a rehearsal found it, over all ranks. */
 export interface RehearsedPredictor {

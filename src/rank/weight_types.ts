@@ -82,3 +82,6 @@ export function packedRowBytes(type: WeightType, columns: number): number {
   const unit = isQuantType(type) ? SUPERBLOCK_WEIGHTS : FLOAT_ROW_PAD_WEIGHTS;
   return alignUp((alignUp(columns, unit) / blockElements) * blockBytes, ROW_ALIGN_BYTES);
 }
+
+/** Time of a row of a list, in rows that are read one behind the other: NOTES.md. */
+export const LISTED_COST = 2;

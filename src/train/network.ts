@@ -122,7 +122,7 @@ export class PredictorNetwork {
       this.#kernels.dequantize_row_f16(plan.sample, inputLength, row);
     }
     const { batch, inputStride } = plan;
-    this.#kernels.mul_weight_f32(plan.input, inputStride, plan.inputScale, batch, inputLength);
+    this.#kernels.mul_weight_f32(plan.input, inputStride, plan.inputScale, at.count, inputLength);
     this.#product(
       { at: plan.input, rows: batch, columns: inputStride },
       { at: plan.fc1, rows: rank },

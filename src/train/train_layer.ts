@@ -1,11 +1,11 @@
 /**
- * A layer's predictor, its rank chosen by what it saves: the rank with which a token reads the
- * fewest bytes of memory, of predictor and of gate rows together. Ranks double until that gets
- * worse.
+ * A layer's predictor, its rank chosen by what it saves: the rank with which predictor and gate
+ * rows together cost a token least, in bytes of memory, rows of a list counted as the loader counts
+ * them. Ranks double until that gets worse.
  */
 import { check } from "../base/check.ts";
 import { createArenaMemory } from "../memory/arena.ts";
-import { packedRowBytes } from "../rank/weight_types.ts";
+import { LISTED_COST, packedRowBytes } from "../rank/weight_types.ts";
 import { PredictorNetwork } from "./network.ts";
 import { type LayerSamples, splitSamples } from "./samples.ts";
 import { type OnBatch, type TrainOptions, trainRank } from "./train_rank.ts";
@@ -29,12 +29,15 @@ export type OnTraining = (samples: number, rank: number) => void;
 export interface LayerResult {
   readonly predictor: TrainedPredictor;
   readonly rank: number;
-  /** Bytes that a token reads of predictor and gate, on average. */
-  readonly readBytes: number;
+  /**
+   * What a token reads of predictor and gate on average, in bytes of rows that are read one behind
+   * the other: those of a list count more.
+   */
+  readonly costBytes: number;
   /** The same without a predictor: the whole gate. */
   readonly gateBytes: number;
   /** Every rank that was trained, with its bytes. */
-  readonly tried: readonly { readonly rank: number; readonly readBytes: number }[];
+  readonly tried: readonly { readonly rank: number; readonly costBytes: number }[];
 }
 
 /** Too few to train on: a batch and something to judge by. */
@@ -69,8 +72,8 @@ export function trainLayer(
   const planOf = (rank: number) => planTraining({ ...samples, rank }, batch);
   const memory = createArenaMemory(planOf(Math.max(...ranks)).arena);
   const gateBytes = samples.neuronCount * training.gateRowBytes;
-  const tried: { rank: number; readBytes: number }[] = [];
-  let best: { predictor: TrainedPredictor; rank: number; readBytes: number } | null = null;
+  const tried: { rank: number; costBytes: number }[] = [];
+  let best: { predictor: TrainedPredictor; rank: number; costBytes: number } | null = null;
   for (const rank of ranks) {
     const plan = planOf(rank);
     new Uint8Array(memory.buffer).fill(0, 0, tried.length > 0 ? memory.buffer.byteLength : 0);
@@ -79,10 +82,11 @@ export function trainLayer(
     const predictor = trainRank(network, samples, split, training, onBatch);
     const predictorBytes = packedBytes(predictor.fc2) +
       training.threads * packedBytes(predictor.fc1);
-    const readBytes = predictorBytes + predictor.quality.predictedShare * gateBytes;
-    tried.push({ rank, readBytes });
-    if (best !== null && readBytes >= best.readBytes) break;
-    best = { predictor, rank, readBytes };
+    const listedBytes = predictor.quality.predictedShare * gateBytes;
+    const costBytes = predictorBytes + LISTED_COST * listedBytes;
+    tried.push({ rank, costBytes });
+    if (best !== null && costBytes >= best.costBytes) break;
+    best = { predictor, rank, costBytes };
   }
   check(best !== null, "a rank was tried");
   return { ...best, gateBytes, tried };

@@ -56,23 +56,30 @@ Deno.test("trainLayer() gives the same bytes for the same seed, others for anoth
   assert(first.fc1.bytes.some((byte, i) => byte !== other.fc1.bytes[i]));
 });
 
-Deno.test("trainLayer() takes the rank that reads fewest bytes", () => {
+Deno.test("trainLayer() takes the rank that costs least", () => {
+  const samples = madeUpLayer({
+    ...{ inputLength: 64, neuronCount: 96, count: 3000 },
+    ...{ usedDimensions: 8, threshold: 1.2 },
+  });
   const training = { ...TRAINING, epochs: 4, rank: "auto" } as const;
-  const cheap = trainLayer(SEPARABLE, { ...training, gateRowBytes: 64 }, module);
-  assertEquals(cheap.rank, 32, "a gate of 6 KiB is not worth a larger predictor");
-  assertEquals(cheap.gateBytes, 96 * 64);
-  assertLess(Math.min(...cheap.tried.map(({ readBytes }) => readBytes)), cheap.readBytes + 1);
+  for (const [gateRowBytes, rank] of [[16, 32], [1_000_000, 64]]) {
+    const result = trainLayer(samples, { ...training, gateRowBytes }, module);
+    assertEquals(result.tried.map((each) => each.rank), [32, 64]);
+    assertEquals(result.rank, rank, `gates of ${gateRowBytes} bytes`);
+    assertEquals(result.gateBytes, 96 * gateRowBytes);
+    assertEquals(result.costBytes, Math.min(...result.tried.map(({ costBytes }) => costBytes)));
+  }
 });
 
 Deno.test("trainLayer() stores a matrix in the type that takes fewest bytes in memory", () => {
   const types = ["Q8_0", "F16"] as const;
   for (const [rank, type] of [[32, "F16"], [256, "Q8_0"]] as const) {
     const training = { ...TRAINING, types, rank, epochs: 1 };
-    const { predictor, readBytes } = trainLayer(SEPARABLE, { ...training, threads: 3 }, module);
+    const { predictor, costBytes } = trainLayer(SEPARABLE, { ...training, threads: 3 }, module);
     assertEquals([predictor.fc1.type, predictor.fc2.type], ["F16", type]);
     const ofFc2 = 96 * (type === "F16" ? 2 * rank : 272);
-    const ofGate = predictor.quality.predictedShare * 96 * 64;
-    assertEquals(readBytes, ofFc2 + 3 * rank * 64 + ofGate);
+    const ofGate = 2 * predictor.quality.predictedShare * 96 * 64;
+    assertEquals(costBytes, ofFc2 + 3 * rank * 64 + ofGate);
   }
 });
 

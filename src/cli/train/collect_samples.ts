@@ -59,7 +59,7 @@ export function planPasses(
 
 /** Runs the windows and returns the samples of each layer of the range. */
 export async function collectSamples(
-  model: LoadedModel,
+  model: Pick<LoadedModel, "observe">,
   windows: Windows,
   { layers, trainable, signal, onProgress }: {
     layers: LayerRange;

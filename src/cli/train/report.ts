@@ -17,11 +17,11 @@ export function createReport(
       predicted_share: predictedShare,
       fired_share: firedShare,
       predictor_bytes: predictorBytes(result.predictor),
-      read_bytes: Math.round(result.readBytes),
+      cost_bytes: Math.round(result.costBytes),
       gate_bytes: result.gateBytes,
-      tried: result.tried.map(({ rank, readBytes }) => ({
+      tried: result.tried.map(({ rank, costBytes }) => ({
         rank,
-        read_bytes: Math.round(readBytes),
+        cost_bytes: Math.round(costBytes),
       })),
     };
   });
@@ -49,20 +49,23 @@ export function formatReport(report: TrainReport, out: string): string {
     predicted_share: number;
     fired_share: number;
     predictor_bytes: number;
-  }, reads: string) =>
+  }, rest: string) =>
     `${name.padEnd(8)}${percent(of.recall)}${percent(of.predicted_share).padStart(11)}` +
-    `${percent(of.fired_share)}  ${formatBytes(of.predictor_bytes).padStart(10)}${reads}`;
+    `${percent(of.fired_share)}  ${formatBytes(of.predictor_bytes).padStart(10)}${rest}`;
   const rows = report.layers.map((layer) => {
-    const reads = `${formatBytes(layer.read_bytes)} of ${formatBytes(layer.gate_bytes)}`;
-    return line(`${layer.layer}`, layer, `${`${layer.rank}`.padStart(6)}  ${reads}`);
+    const cost = `${formatBytes(layer.cost_bytes)} of ${formatBytes(layer.gate_bytes)}`;
+    return line(`${layer.layer}`, layer, `${`${layer.rank}`.padStart(6)}  ${cost}`);
   });
-  const useless = report.layers.filter((layer) => layer.read_bytes >= layer.gate_bytes).length;
+  const useless = report.layers.filter((layer) => layer.cost_bytes >= layer.gate_bytes).length;
   return [
-    "layer     recall  predicted   fires        size  rank  reads, of the whole gate",
+    "layer     recall  predicted   fires        size  rank  cost, of the whole gate",
     ...rows,
     line("all", report, ""),
     ...useless > 0
-      ? [`note: in ${useless} layers a token reads more with the predictor than without`]
+      ? [
+        `note: in ${useless} layers a token costs more with the predictor than without: it will ` +
+        "not be used",
+      ]
       : [],
     `${out}: ${formatBytes(report.bytes)}, ${report.samples} samples a layer, ` +
     `${report.seconds.toFixed(0)} s`,
