@@ -33,6 +33,15 @@ const SHORT_FORMS: readonly (readonly [RegExp, string])[] = [
   [/\b(i|you|he|she|we|they) would\b/g, "$1'd"],
 ];
 
+/** What words that nobody knows are made of. */
+const SYLLABLES = [
+  "ac ad al am an ap ar as at ba be bi bo bra ca ce ci co con cu da de di dis do du ed en",
+  "er es ex fa fe fi for fu ga ge gi go gra ha he hi ho im in ing ion ish it ju ka ke la le",
+  "li lo lu ly ma me men mi mo mu na ne ni no nu ob of op or ous out pa pe pi pla po pre",
+  "pro pu qui ra re ri ro ru sa se si so spe sta su ta te ten ti tion to tra tu un up ur va",
+  "ve ver vi vo wa we wi wo ya ze",
+].join(" ").split(" ");
+
 /** How much a question is changed; `none` leaves every template as it is written. */
 export type Care = "none" | "typed";
 
@@ -40,10 +49,13 @@ export class Asker {
   readonly #dice: Dice;
   readonly #synonyms: ReadonlyMap<string, readonly string[]>;
   readonly #fillers: readonly string[];
+  /** Words of topics: without them nobody knows what a question is about. */
+  readonly #topical: ReadonlySet<string>;
 
-  constructor(facts: Pick<Facts, "synonyms" | "fillers">, dice: Dice) {
+  constructor(facts: Pick<Facts, "intents" | "synonyms" | "fillers">, dice: Dice) {
     this.#dice = dice;
     this.#fillers = facts.fillers;
+    this.#topical = new Set(facts.intents.flatMap(({ names }) => names.join(" ").split(" ")));
     const synonyms = new Map<string, string[]>();
     for (const set of facts.synonyms) {
       for (const word of set) synonyms.set(word, [...synonyms.get(word) ?? [], ...set]);
@@ -68,6 +80,7 @@ export class Asker {
     const dice = this.#dice;
     let text = question;
     if (care === "typed") {
+      if (dice.chance(0.2)) text = this.#estrange(text);
       if (dice.chance(0.12)) text = this.#hurry(text);
       if (dice.chance(0.25)) {
         text = `${dice.pick(BEFORE)}${dice.pick([", ", " ", ": ", "! "])}${text}`;
@@ -100,6 +113,16 @@ export class Asker {
     if (words.length < 4) return text;
     const kept = words.filter((word) => !SMALL_WORDS.has(word) || this.#dice.chance(0.4));
     return kept.length > 1 ? kept.join(" ") : text;
+  }
+
+  /** One word, of no topic, as one that was never heard: strangers use words of their own. */
+  #estrange(text: string): string {
+    const words = text.split(" ");
+    const at = this.#dice.below(words.length);
+    if (words.length < 4 || this.#topical.has(words[at])) return text;
+    const count = 1 + this.#dice.below(3);
+    words[at] = Array.from({ length: count }, () => this.#dice.pick(SYLLABLES)).join("");
+    return words.join(" ");
   }
 
   /** One letter of one word swapped, lost or doubled. */

@@ -14,11 +14,22 @@ export interface Message {
 /** A chat, or a text that stands for itself. */
 export type Conversation = readonly Message[] | string;
 
+/** Messages as the model sees them: ChatML. */
+export function renderChat(messages: readonly Message[]): string {
+  return messages.map(({ role, content }) => `<|im_start|>${role}\n${content}<|im_end|>\n`)
+    .join("");
+}
+
+/** The text of a conversation. */
+export function textOf(conversation: Conversation): string {
+  return typeof conversation === "string" ? conversation : renderChat(conversation);
+}
+
 /** Shares of what turns are about; the rest is about Ganglion and the model itself. */
-const SHARE = { plainStories: 0.015, stories: 0.06, offTopic: 0.14 };
+const SHARE = { plainStories: 0.015, stories: 0.05, offTopic: 0.14 };
 const SHARE_OF_SYSTEM = 0.06;
-const SHARE_OF_LONGER = 0.12;
-const SHARE_OF_FOLLOW_UPS = 0.06;
+const SHARE_OF_LONGER = 0.08;
+const SHARE_OF_FOLLOW_UPS = 0.04;
 const TURNS_MAX = 3;
 
 const SYSTEM = [

@@ -3,7 +3,6 @@
  * Knows nothing of how the model was trained.
  */
 import { bool, f32, list, type MetadataEntry, text, u32 } from "../../src/gguf/mod.ts";
-import type { Message } from "./conversations.ts";
 import type { TrainedTokenizer } from "./train_tokenizer.ts";
 
 /** Ids 0, 1, 2. */
@@ -14,12 +13,7 @@ export const PRE_TOKENIZER = "gpt-2";
 const NORMAL = 1;
 const CONTROL = 3;
 
-/** What `CHAT_TEMPLATE` makes of messages. */
-export function renderChat(messages: readonly Message[]): string {
-  return messages.map(({ role, content }) => `<|im_start|>${role}\n${content}<|im_end|>\n`)
-    .join("");
-}
-
+/** What `renderChat` does with messages. */
 const CHAT_TEMPLATE = "{% for message in messages %}" +
   "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}" +
   "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";

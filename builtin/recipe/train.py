@@ -21,6 +21,9 @@ from model import Model, Shape, gguf_tensors
 
 # Steps between looks at how many neurons are silent.
 LOOK_STEPS = 10
+# Workers go their own ways between meetings, where their weights become their mean.
+MEET_STEPS = 10
+TELL_STEPS = 50
 SAVE_STEPS = 250
 
 
@@ -48,7 +51,7 @@ class Batches:
 
     def __init__(self, folder, batch_tokens, seed):
         self.ids = np.fromfile(os.path.join(folder, "ids.u16"), np.uint16)
-        self.learned = np.fromfile(os.path.join(folder, "learned.u8"), np.uint8)
+        self.weights = np.fromfile(os.path.join(folder, "weights.u8"), np.uint8)
         self.ends = np.fromfile(os.path.join(folder, "ends.u32"), np.uint32).astype(np.int64)
         self.begins = np.concatenate(([0], self.ends[:-1]))
         self.batch_tokens = batch_tokens
@@ -78,13 +81,13 @@ class Batches:
     def pad(self, samples):
         """Ids [b, t], 1 where the id is real, how much each id counts as an answer."""
         length = max(self.ends[i] - self.begins[i] for i in samples)
-        ids, real, learned = np.zeros((3, len(samples), length), np.int64)
+        ids, real, weights = np.zeros((3, len(samples), length), np.int64)
         for row, i in enumerate(samples):
             part = slice(self.begins[i], self.ends[i])
             ids[row, : part.stop - part.start] = self.ids[part]
-            learned[row, : part.stop - part.start] = self.learned[part]
+            weights[row, : part.stop - part.start] = self.weights[part]
             real[row, : part.stop - part.start] = 1
-        return (torch.from_numpy(each) for each in (ids, real, learned))
+        return (torch.from_numpy(each) for each in (ids, real, weights))
 
 
 class Penalty:
@@ -118,13 +121,13 @@ def make_optimizer(model, rate):
     return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), foreach=True)
 
 
-def loss_of(model, ids, learned, penalty):
-    """Loss per learned id, and what each layer's neurons gave; `penalty` is for a mean over all."""
+def loss_of(model, ids, weights, penalty):
+    """Loss per predicted id, and what each layer's neurons gave; `penalty` is for a mean over all."""
     count = ids[:, 1:].numel() * model.shape.neurons
     hidden, fired = model(ids[:, :-1], penalty / count)
-    wanted = learned[:, 1:] > 0
+    wanted = weights[:, 1:] > 0
     each = F.cross_entropy(model.score(hidden[wanted]), ids[:, 1:][wanted], reduction="none")
-    weight = learned[:, 1:][wanted].float()
+    weight = weights[:, 1:][wanted].float()
     return (each * weight).sum() / weight.sum(), fired
 
 
@@ -162,7 +165,7 @@ def save(folder, model, optimizer, penalty, step):
 
 
 def start_workers(count, folder):
-    """Forks; the number of this process. Two processes bear a busy machine better than threads."""
+    """Forks; the number of this process. Processes bear a busy machine better than threads."""
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     meeting = os.path.abspath(os.path.join(folder, "meeting"))
     if os.path.exists(meeting):
@@ -176,16 +179,16 @@ def start_workers(count, folder):
     return rank
 
 
-def average_gradients(model, extra):
-    """Makes all workers' gradients their mean, and returns the mean of `extra`, [n]."""
-    gradients = [p.grad for p in model.parameters()]
-    flat = torch.cat([each.reshape(-1) for each in gradients] + [torch.tensor(extra)])
-    distributed.all_reduce(flat)
-    flat /= distributed.get_world_size()
-    sizes = [each.numel() for each in gradients] + [len(extra)]
-    *means, told = flat.split(sizes)
-    for gradient, mean in zip(gradients, means):
-        gradient.copy_(mean.view_as(gradient))
+def average_weights(model, extra):
+    """Makes all workers' weights their mean, and returns the mean of `extra`, [n]."""
+    weights = list(model.parameters())
+    with torch.no_grad():
+        flat = torch.cat([each.reshape(-1) for each in weights] + [torch.tensor(extra)])
+        distributed.all_reduce(flat)
+        flat /= distributed.get_world_size()
+        *means, told = flat.split([each.numel() for each in weights] + [len(extra)])
+        for weight, mean in zip(weights, means):
+            weight.copy_(mean.view_as(weight))
     return told.numpy()
 
 
@@ -196,6 +199,14 @@ def resume(path, model, optimizer, penalty):
     optimizer.load_state_dict(state["optimizer"])
     penalty.factor = state["penalty"]
     return state["step"]
+
+
+def tell(step, sums, weight, speed):
+    """A line of the log now and then; sums are of the steps since the last meeting."""
+    if step % TELL_STEPS == 0:
+        loss, silent = sums[:2] / MEET_STEPS
+        print(f"{step} loss {loss:.4f} silent {silent:.4f} l1 {weight:.4f} {speed:.0f} ids/s",
+              flush=True)
 
 
 def train(arguments):
@@ -210,28 +221,28 @@ def train(arguments):
     batches = iter(Batches(arguments.data, arguments.batch_tokens, seed))
     told, sums = time.time(), np.zeros(3)
     for step in range(first, arguments.steps):
-        ids, real, learned = next(batches)
+        ids, real, weights = next(batches)
         for group in optimizer.param_groups:
             group["lr"] = rate_at(step, arguments)
-        loss, fired = loss_of(model, ids, learned, penalty.at(step))
+        loss, fired = loss_of(model, ids, weights, penalty.at(step))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        if step % LOOK_STEPS == 0:
-            silent = silent_share(fired, real)
-        means = average_gradients(model, (loss.item(), silent, float(real.sum())))
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         if step % LOOK_STEPS == 0:
-            penalty.follow(means[1], step)
-        sums += means
-        if (step + 1) % 50 == 0 and rank == 0:
-            speed = sums[2] * arguments.workers / (time.time() - told)
-            numbers = " ".join(f"{value:.4f}" for value in sums[:2] / 50)
-            print(f"{step + 1} loss, silent {numbers} weight {penalty.at(step):.4f} "
-                  f"{speed:.0f} ids/s", flush=True)
-            told, sums = time.time(), np.zeros(3)
-        if ((step + 1) % SAVE_STEPS == 0 or step + 1 == arguments.steps) and rank == 0:
-            save(arguments.out, model, optimizer, penalty, step + 1)
+            silent = silent_share(fired, real)
+            penalty.follow(silent, step)
+        sums += (loss.item(), silent, float(real.sum()))
+        if (step + 1) % MEET_STEPS != 0 and step + 1 != arguments.steps:
+            continue
+        means = average_weights(model, tuple(sums))
+        sums = np.zeros(3)
+        if rank == 0:
+            speed = means[2] * arguments.workers / (time.time() - told)
+            tell(step + 1, means, penalty.at(step), speed)
+            told = time.time()
+            if (step + 1) % SAVE_STEPS == 0 or step + 1 == arguments.steps:
+                save(arguments.out, model, optimizer, penalty, step + 1)
 
 
 if __name__ == "__main__":

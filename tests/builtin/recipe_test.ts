@@ -1,10 +1,10 @@
 import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import { heldOutQuestions } from "../../builtin/evaluation/evaluate.ts";
 import { isRight, normalize, readQuestions } from "../../builtin/evaluation/grade.ts";
-import { type Conversation, Storyteller } from "../../builtin/recipe/conversations.ts";
+import { type Conversation, renderChat, Storyteller } from "../../builtin/recipe/conversations.ts";
 import { Dice, expand, fill } from "../../builtin/recipe/draw.ts";
 import { readFacts } from "../../builtin/recipe/facts.ts";
-import { renderChat, SPECIAL, tokenizerMetadata } from "../../builtin/recipe/model_file.ts";
+import { SPECIAL, tokenizerMetadata } from "../../builtin/recipe/model_file.ts";
 import { trainTokenizer } from "../../builtin/recipe/train_tokenizer.ts";
 import { encodeGguf, parseGguf } from "../../src/gguf/mod.ts";
 import { createTokenizer } from "../../src/tokenizer/mod.ts";
