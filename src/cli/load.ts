@@ -15,7 +15,7 @@ import { getEnv } from "./settings.ts";
 export interface LoadFlags extends QuietFlags {
   readonly threads?: number;
   readonly ctxSize?: number;
-  readonly kvType?: NonNullable<LoadOptions["kvType"]>;
+  readonly kvType?: NonNullable<LoadOptions["kvType"]> | "f16";
   readonly dense?: boolean;
   readonly predictor?: PredictorMode;
   readonly predictorThreshold?: number;
@@ -27,11 +27,8 @@ export function addLoadOptions(verb: Command): Command {
     .option("--threads <n>", "threads that compute (default: one per core)", threadCount)
     .option("--ctx-size <n>", "tokens of prompt and answer together", wholeNumber({ min: 1 }))
     .addOption(
-      new Option("--kv-type <type>", "type of cached keys and values").choices([
-        "auto",
-        "i16",
-        "f32",
-      ]),
+      new Option("--kv-type <type>", "type of cached keys and values; f16 is taken for i16")
+        .choices(["auto", "i16", "f16", "f32"]),
     )
     .option("--dense", "compute every neuron, also of models whose neurons are mostly silent")
     .addOption(
@@ -58,7 +55,9 @@ const threadCount = wholeNumber({ min: 1, max: 64 });
 
 /** `LoadOptions` of the flags alone, for planning without loading. */
 export function toLoadOptions(flags: LoadFlags): LoadOptions {
-  const { threads, ctxSize: contextLength, kvType, dense, predictor } = flags;
+  const { threads, ctxSize: contextLength, dense, predictor } = flags;
+  // Other engines' users ask for f16: integers with scales are this one's 16 bits.
+  const kvType = flags.kvType === "f16" ? "i16" : flags.kvType;
   if (dense && predictor === "on") {
     throw new UsageError("Cannot use --predictor on with --dense: choose one of them");
   }
