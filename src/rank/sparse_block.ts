@@ -14,13 +14,12 @@ import { activateNeurons, aloneKernel, gatedKernel } from "./neurons.ts";
 import { FEW_TOKENS } from "./plan_workspace.ts";
 import type { Residual } from "./residual.ts";
 import type { StepState } from "./step_state.ts";
+import { LISTED_COST } from "./weight_types.ts";
 
 /** Places in a rank's counts, f64 [2]; both only ever grow. */
 export const SKIPPED_NEURONS = 0;
 export const SKIPPED_BYTES = 1;
 
-/** Time of a listed row of several tokens' lists, in rows that are read one behind the other. */
-const LISTED_COST = 2;
 /** Tokens whose product with a matrix takes as long as reading it. */
 const TOKENS_PER_READ = 4;
 

@@ -63,10 +63,10 @@ const HOT_LOOPS: readonly { name: string; instruction: string; times: number }[]
   { name: "matmul_float_f32/tile_2_rows<f32>", instruction: "f32x4.relaxed_madd", times: 16 },
   { name: "matmul_float_f32/tile_2_rows<u16>", instruction: "f32x4.relaxed_madd", times: 16 },
   { name: "matmul_float_f32/tile_2_rows<i16>", instruction: "f32x4.relaxed_madd", times: 16 },
-  { name: "attention_score/score_4_by_16_i16", instruction: "i32x4.dot_i16x8_s", times: 16 },
-  { name: "attention_score/score_4_by_16_f32", instruction: "f32x4.relaxed_madd", times: 16 },
-  { name: "attention_mix/mix_4_by_16_i16", instruction: "i32x4.dot_i16x8_s", times: 16 },
-  { name: "attention_mix/mix_4_by_16_f32", instruction: "f32x4.relaxed_madd", times: 16 },
+  { name: "attention_score/score_4_by_16<i16>", instruction: "i32x4.dot_i16x8_s", times: 16 },
+  { name: "attention_score/score_4_by_16<f32>", instruction: "f32x4.relaxed_madd", times: 16 },
+  { name: "attention_mix/mix_4_by_16<i16>", instruction: "i32x4.dot_i16x8_s", times: 16 },
+  { name: "attention_mix/mix_4_by_16<f32>", instruction: "f32x4.relaxed_madd", times: 16 },
 ];
 
 for (const { name, instruction, times } of HOT_LOOPS) {

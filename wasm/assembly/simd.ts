@@ -17,9 +17,13 @@ export function madd(a: v128, b: v128, c: v128): v128 {
   return f32x4.relaxed_madd(a, b, c);
 }
 
-/** acc + the products of eight pairs of 16-bit integers, added two by two: i32x4. */
+/**
+ * acc + a · b: of floats, rounded once where the machine has FMA; of 16-bit integers (T = i16) the
+ * products of eight pairs, added two by two: i32x4.
+ */
 @inline
-export function pairs(a: v128, b: v128, acc: v128): v128 {
+export function multiply_add<T>(a: v128, b: v128, acc: v128): v128 {
+  if (isFloat<T>()) return madd(a, b, acc);
   return i32x4.add(acc, i32x4.dot_i16x8_s(a, b));
 }
 
