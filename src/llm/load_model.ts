@@ -23,7 +23,7 @@ export interface LoadOptions {
   readonly threads?: number;
   /** Tokens of prompt and answer together; left out: what it was trained for, at most 8192. */
   readonly contextLength?: number;
-  /** Type of cached keys and values; "auto" (default): f32 for F32 models, else f16. */
+  /** Type of cached keys and values; "auto" (default): f32 for F32 models, else i16. */
   readonly kvType?: KvType | "auto";
   /** Requests that may wait for their turn. Default 16. */
   readonly maxWaiting?: number;

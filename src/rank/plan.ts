@@ -52,7 +52,7 @@ export interface PlanOptions {
   readonly contextLength: number;
   /** Tokens of one step at most. */
   readonly chunkTokens: number;
-  /** "auto": f32 when the matrices are f32, so that nothing is rounded; else f16. */
+  /** "auto": f32 when the matrices are f32, so that nothing is rounded; else i16. */
   readonly kvType: KvType | "auto";
   /** False: every neuron is computed, also those whose activation is zero. */
   readonly isSparse?: boolean;

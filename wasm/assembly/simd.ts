@@ -72,18 +72,6 @@ export function join_pair(a: v128, b: v128, scale: f32, zero: v128): v128 {
   return f32x4.add(f32x4.add(x, y), nothing);
 }
 
-/** acc + the lower four of eight block sums, by their scales. */
-@inline
-export function widen_low(sums: v128, scales: v128, acc: v128): v128 {
-  return madd(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(sums)), scales, acc);
-}
-
-/** acc + the upper four of eight block sums, by their scales. */
-@inline
-export function widen_high(sums: v128, scales: v128, acc: v128): v128 {
-  return madd(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(sums)), scales, acc);
-}
-
 /** Stores the first `valid` lanes, at most 4, `step` bytes apart. */
 @inline
 export function store_lanes(out: usize, step: u32, valid: u32, lanes: v128): void {
