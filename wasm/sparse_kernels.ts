@@ -79,6 +79,21 @@ export interface SparseKernels {
     outStride: number,
   ): number;
   /**
+   * The same of one token, bit for bit, where the quants of column i lie at address columns[i] and
+   * all blocks' factors, the end of such a matrix, at `factors`. columns u32 [k rounded up to 32, or
+   * of K-quants to 256]; an entry counts only where its column is read; an address beyond the memory
+   * counts as the last one.
+   */
+  matmul_q8_columns_at(
+    type: number,
+    factors: number,
+    columns: number,
+    rows: number,
+    k: number,
+    acts: number,
+    out: number,
+  ): number;
+  /**
    * The transpose of `rows` file rows of `columns` weights of 2 or 4 bytes, row r at
    * src + r·srcStride: weight (r, c) goes to dst + c·dstStride + r·weightBytes.
    */

@@ -64,3 +64,19 @@ export function matmulColumns(
   });
   return { out, read };
 }
+
+/** Row list[i] of `rows` as row i; a number that is no row counts as the last one. */
+export function gatherRows<T>(rows: readonly T[], list: readonly number[]): T[] {
+  return list.map((row) => rows[Math.min(row, rows.length - 1)]);
+}
+
+/** `target`, but row i of `rows` at list[i]; of several the last. */
+export function scatterRows<T>(
+  rows: readonly T[],
+  list: readonly number[],
+  target: readonly T[],
+): T[] {
+  const out = [...target];
+  list.forEach((row, i) => out[Math.min(row, target.length - 1)] = rows[i]);
+  return out;
+}

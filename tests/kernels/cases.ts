@@ -7,6 +7,7 @@ import type { Kernels } from "../../wasm/mod.ts";
 import type { TestArena } from "./arena.ts";
 import { activationCases } from "./cases_activations.ts";
 import { attentionCases } from "./cases_attention.ts";
+import { columnCases } from "./cases_columns.ts";
 import { elementwiseCases } from "./cases_elementwise.ts";
 import { floatMatmulCases } from "./cases_matmul_float.ts";
 import { gatherCases } from "./cases_gather.ts";
@@ -42,5 +43,6 @@ export const KERNEL_CASES: readonly KernelCase[] = [
   ...attentionCases,
   ...samplingCases,
   ...sparseCases,
+  ...columnCases,
   ...neuronCases,
 ];

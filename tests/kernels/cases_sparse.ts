@@ -1,41 +1,23 @@
-/** What computes only what fires: lists, products with listed rows, products by columns. */
+/** What computes only what fires: lists, products with listed rows. */
 import { assertEquals } from "@std/assert";
 import { alignUp } from "../../src/base/check.ts";
-import { COLUMN_SCRATCH_BYTES } from "../../src/memory/column_layout.ts";
 import { dtypeByName } from "../../src/model/dtypes.ts";
-import { byColumnsRowBytes, QUANT_TYPES, type QuantType } from "../../src/rank/weight_types.ts";
+import { QUANT_TYPES, type QuantType } from "../../src/rank/weight_types.ts";
 import {
   bf16ToNumber,
   dequantizeQ8,
   f16ToNumber,
-  matmul,
   numberToBf16,
   numberToF16,
   quantizeQ8,
 } from "../../src/reference/ops.ts";
-import {
-  fired,
-  hush,
-  loud,
-  matmulColumns,
-  matmulRows,
-  scatter,
-} from "../../src/reference/sparse_ops.ts";
+import { fired, hush, loud, matmulRows, scatter } from "../../src/reference/sparse_ops.ts";
 import { Rng } from "../support/rng.ts";
 import type { TestArena } from "./arena.ts";
 import type { KernelCase } from "./cases.ts";
 import { packRow } from "./cases_rows.ts";
-import {
-  activationsFor,
-  assertClose,
-  type Flavour,
-  FLAVOURS,
-  randomBlocks,
-  randomFloats,
-} from "./data.ts";
+import { assertClose, randomBlocks, randomFloats } from "./data.ts";
 
-const COLUMN_TYPES = ["Q4_0", "Q5_0", "Q8_0", "Q3_K", "Q4_K", "Q5_K", "Q6_K"] as const;
-type ColumnType = typeof COLUMN_TYPES[number];
 const COUNTS = [0, 1, 3, 4, 5, 8, 31, 32, 33, 257, 2816];
 const WIDTHS = [1, 31, 33, 256, 257, 2048];
 
@@ -77,7 +59,6 @@ export const sparseCases: readonly KernelCase[] = [
   },
   ...QUANT_TYPES.map(listedRows),
   ...(["F32", "F16", "BF16"] as const).map(listedFloatRows),
-  ...COLUMN_TYPES.flatMap((type) => [repackedColumns(type), columns(type)]),
 ];
 
 /** fired_f32, or loud_f32, which is told from it by what is negative. */
@@ -247,137 +228,15 @@ function stored(type: "F32" | "F16" | "BF16", w: Float32Array) {
   return { data, values: Float64Array.from(data, from) };
 }
 
-// --- by columns ----------------------------------------------------------------------------------
-
-/** Blocks of `rows` rows of k weights, repacked by columns in pieces; where they lie. */
-function putColumns(
-  arena: TestArena,
-  type: ColumnType,
-  { rows, k, rng, flavour }: { rows: number; k: number; rng: Rng; flavour: Flavour },
-) {
-  const { id, blockBytes, blockElements } = dtypeByName(type)!;
-  const files = Array.from({ length: rows }, () => randomBlocks(rng, type, k, flavour));
-  const blocks = Math.ceil(k / blockElements);
-  const srcStride = blocks * blockBytes + 6;
-  const src = arena.place(rows * srcStride, 2);
-  files.forEach(({ bytes }, r) => arena.bytes.set(bytes, src + r * srcStride));
-  const bytes = byColumnsRowBytes(type, blocks * blockElements) * rows;
-  const [w, scratch] = [arena.place(bytes), arena.place(COLUMN_SCRATCH_BYTES)];
-  for (let row = 0; row < rows; row += 128) {
-    const count = Math.min(128, rows - row);
-    const from = src + row * srcStride;
-    arena.run(
-      () =>
-        arena.kernels
-          .repack_columns(id, from, srcStride, w, rows, row, count, blocks, scratch),
-      [w, bytes],
-      [scratch, COLUMN_SCRATCH_BYTES],
-    );
-  }
-  const weights = new Float64Array(rows * k);
-  files.forEach((file, r) => weights.set(file.weights.subarray(0, k), r * k));
-  return { w, weights };
-}
-
-/** What lies in the blocks is the kernels' business: they are read back through single columns. */
-function repackedColumns(type: ColumnType): KernelCase {
-  const { id } = dtypeByName(type)!;
-  return {
-    name: "repack_columns",
-    label: type,
-    sweep(arena) {
-      const [rows, k] = [192, 40];
-      arena.reset();
-      const rng = new Rng(5);
-      const { w, weights } = putColumns(arena, type, { rows, k, rng, flavour: "random" });
-      for (let i = 0; i < k; i++) {
-        const x = new Float32Array(k);
-        x[i] = 127;
-        const acts = quantised(arena, x, 1);
-        const out = arena.place(4 * rows);
-        assertEquals(arena.kernels.matmul_q8_columns(id, w, rows, k, acts, 1, out, rows), 1);
-        const column = Float32Array.from({ length: rows }, (_, r) => weights[r * k + i] * 127);
-        assertClose(arena.floats(out, rows), column, 1e-11, `column ${i} of ${type}`);
-      }
-    },
-    legalCall: (a) => [
-      ...[id, a.place(64 * 420), 420, a.place(64 * byColumnsRowBytes(type, 512)), 64, 0, 64, 2],
-      a.place(COLUMN_SCRATCH_BYTES),
-    ],
-    addresses: [1, 3, 8],
-    counts: [2, 4, 5, 6, 7],
-  };
-}
-
-function columns(type: ColumnType): KernelCase {
-  const { id } = dtypeByName(type)!;
-  return {
-    name: "matmul_q8_columns",
-    label: type,
-    sweep(arena) {
-      for (const flavour of FLAVOURS) {
-        for (const share of [0, 0.1, 1]) {
-          for (const k of [1, 32, 33, 96, 256, 288, 544]) {
-            for (const rows of k === 96 ? [64, 128, 320] : [64]) {
-              for (const n of k === 288 ? [1, 2, 3, 4, 5, 9] : [1, 5]) {
-                sweepColumns(arena, type, { rows, k, n, flavour, share });
-              }
-            }
-          }
-        }
-      }
-    },
-    legalCall: (a) => [
-      ...[id, a.place(64 * byColumnsRowBytes(type, 512)), 64, 300],
-      ...[a.place(a.kernels.q8_bytes(2, 300)), 2, a.place(1024), 64],
-    ],
-    addresses: [1, 4, 6],
-    counts: [2, 3, 5, 7],
-  };
-}
-
-function sweepColumns(
-  arena: TestArena,
-  type: ColumnType,
-  shape: { rows: number; k: number; n: number; flavour: Flavour; share: number },
-): void {
-  const { rows, k, n, flavour, share } = shape;
-  const { kernels } = arena;
-  const rng = new Rng(k * 100 + rows + n);
-  arena.reset();
-  const { w, weights } = putColumns(arena, type, { rows, k, rng, flavour });
-  const x = activationsFor(rng, n * k, flavour);
-  x.forEach((_, i) => rng.int(1000) < share * 1000 ? 0 : x[i] = 0);
-  const acts = quantised(arena, x, n);
-  const outStride = rows + 3;
-  const out = arena.place(4 * n * outStride, 4);
-  const { id } = dtypeByName(type)!;
-  const written = Array.from({ length: n }, (_, t) => [out + 4 * t * outStride, 4 * rows] as const);
-  const read = arena.run(
-    () => kernels.matmul_q8_columns(id, w, rows, k, acts, n, out, outStride),
-    [acts, kernels.q8_bytes(n, k)],
-    ...written,
-  );
-  const label = `matmul_q8_columns ${type} ${JSON.stringify(shape)}`;
-  for (let t = 0; t < n; t++) {
-    const activations = quantizeQ8(x.subarray(t * k, t * k + k));
-    const twin = matmulColumns(weights, activations);
-    const got = arena.floats(out + 4 * t * outStride, rows);
-    assertClose(got, twin.out, 1e-11, label);
-    assertClose(got, matmul(weights, dequantizeQ8(activations), k), 1e-11, `${label}, dense`);
-    assertEquals(read, n === 1 ? twin.read : k, label);
-  }
-}
-
 /** The tile of x [n, k]. */
-function quantised(arena: TestArena, x: Float32Array, n: number): number {
+export function quantised(arena: TestArena, x: Float32Array, n: number): number {
   const k = x.length / n;
   const acts = arena.place(arena.kernels.q8_bytes(n, k));
   arena.kernels.quantize_q8(arena.put(x, 4), k, n, k, acts);
   return acts;
 }
 
-function putList(arena: TestArena, list: readonly number[]): number {
+export function putList(arena: TestArena, list: readonly number[]): number {
   return arena.put(new Uint8Array(Uint32Array.from(list).buffer), 4);
 }
 

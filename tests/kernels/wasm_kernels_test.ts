@@ -56,7 +56,9 @@ Deno.test("kernels neither trap nor hang on NaN and infinities", () => {
 Deno.test("kernels of quantised weights trap on types that they do not know", () => {
   const arena = new TestArena(16, module);
   const quantised = ["repack", "dequantize_row_q", "matmul_q8", "matmul_q8_rows"];
-  for (const name of [...quantised, "repack_columns", "matmul_q8_columns"]) {
+  for (
+    const name of [...quantised, "repack_columns", "matmul_q8_columns", "matmul_q8_columns_at"]
+  ) {
     const kernel = KERNEL_CASES.find((one) => one.name === name)!;
     arena.reset();
     const legal = kernel.legalCall(arena);

@@ -61,11 +61,20 @@ export function factors_of<F>(factors: usize, rows: u32, b: u32): usize {
   return superblock_at<F>(factors, rows, b >> 3) + header_bytes<F>(rows) + 2 * (b & 7) * rows;
 }
 
-/** Traps unless all blocks lie inside the memory. */
+/** Traps unless all blocks, quants and factors, lie inside the memory. */
 @inline
 export function check_blocks<F>(w: usize, rows: u32, blocks: u32): void {
-  if (rows >> 20 != 0 || blocks >> 24 != 0) unreachable(); // products below stay under 2^63
-  const quants = <u64>blocks * (BLOCK * column_bytes<F>(rows));
-  const headers = (<u64>blocks + 7 >> 3) * header_bytes<F>(rows);
-  check_bytes(w, quants + headers + 2 * <u64>blocks * rows);
+  check_bytes(w, <u64>blocks * (BLOCK * column_bytes<F>(rows)) + factors_bytes<F>(rows, blocks));
+}
+
+/** Traps unless the factors of all blocks do. */
+@inline
+export function check_factors<F>(factors: usize, rows: u32, blocks: u32): void {
+  check_bytes(factors, factors_bytes<F>(rows, blocks));
+}
+
+@inline
+function factors_bytes<F>(rows: u32, blocks: u32): u64 {
+  if (rows >> 20 != 0 || blocks >> 24 != 0) unreachable(); // products stay under 2^63
+  return (<u64>blocks + 7 >> 3) * header_bytes<F>(rows) + 2 * <u64>blocks * rows;
 }

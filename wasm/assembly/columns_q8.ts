@@ -19,7 +19,9 @@ import { add_listed_columns } from "./column_sums";
 import { multiply_forms } from "./column_forms";
 import {
   all_factors,
+  BLOCK,
   check_blocks,
+  check_factors,
   column_bytes,
   factors_of,
   is_super,
@@ -67,6 +69,35 @@ export function matmul_q8_columns(
   return 0;
 }
 
+/**
+ * The same of one token, where the quants of column i lie at the i-th address of `columns` and the
+ * matrix's factors at `factors`. What is no address of a column counts as the memory's last one.
+ */
+export function matmul_q8_columns_at(
+  type: u32,
+  factors: usize,
+  columns: usize,
+  rows: u32,
+  k: u32,
+  acts: usize,
+  out: usize,
+): u32 {
+  if ((rows & <u32>(COLUMN_GROUP_ROWS - 1)) != 0) unreachable();
+  check_bytes(acts, tile_bytes(1, k));
+  check_bytes(out, <u64>rows << 2);
+  switch (type) {
+    case TYPE_Q4_0: return product_at<Q4_0>(factors, columns, rows, k, acts, out);
+    case TYPE_Q5_0: return product_at<Q5_0>(factors, columns, rows, k, acts, out);
+    case TYPE_Q8_0: return product_at<Q8_0>(factors, columns, rows, k, acts, out);
+    case TYPE_Q3_K: return product_at<Q3_K>(factors, columns, rows, k, acts, out);
+    case TYPE_Q4_K: return product_at<Q4_K>(factors, columns, rows, k, acts, out);
+    case TYPE_Q5_K: return product_at<Q5_K>(factors, columns, rows, k, acts, out);
+    case TYPE_Q6_K: return product_at<Q6_K>(factors, columns, rows, k, acts, out);
+    default: unreachable();
+  }
+  return 0;
+}
+
 function product<F>(
   w: usize,
   rows: u32,
@@ -76,22 +107,47 @@ function product<F>(
   out: usize,
   outStride: u32,
 ): u32 {
-  const blocks = is_super<F>() ? superblocks_of(k) << 3 : (k >> 5) + u32((k & 31) != 0);
+  const blocks = blocks_of<F>(k);
   check_blocks<F>(w, rows, blocks);
   if (blocks == 0) unreachable();
   const forms = acts + <usize>records_bytes(n, k);
-  if (n == 1) return add_columns<F>(w, rows, blocks, acts, out, forms);
+  if (n == 1) {
+    return add_columns<F>(w, 0, all_factors<F>(w, rows, blocks), rows, blocks, acts, out, forms);
+  }
   multiply_forms<F>(w, rows, blocks, acts, n, out, outStride, forms);
   return k;
 }
 
+function product_at<F>(
+  factors: usize,
+  columns: usize,
+  rows: u32,
+  k: u32,
+  acts: usize,
+  out: usize,
+): u32 {
+  const blocks = blocks_of<F>(k);
+  if (blocks == 0) unreachable();
+  check_factors<F>(factors, rows, blocks);
+  check_bytes(columns, <u64>blocks << 7);
+  const lists = acts + <usize>records_bytes(1, k);
+  return add_columns<F>(0, columns, factors, rows, blocks, acts, out, lists);
+}
+
+@inline
+function blocks_of<F>(k: u32): u32 {
+  return is_super<F>() ? superblocks_of(k) << 3 : (k >> 5) + u32((k & 31) != 0);
+}
+
 /**
- * One token, run by run: a run is a block, or half of one where halves have scales of their own.
- * While a run is added up, the columns of the next one that has any are fetched. `lists`: 640 bytes
- * of scratch.
+ * One token; columns: addresses of all columns' quants, or 0: they lie at w one behind the other.
+ * Run by run: a run is a block, or half of one where halves have scales of their own. While a run
+ * is added up, the columns of the next one that has any are fetched. `lists`: 640 bytes of scratch.
  */
 function add_columns<F>(
   w: usize,
+  columns: usize,
+  allFactors: usize,
   rows: u32,
   blocks: u32,
   acts: usize,
@@ -99,12 +155,11 @@ function add_columns<F>(
   lists: usize,
 ): u32 {
   memory.fill(out, 0, <usize>rows << 2);
-  const allFactors = all_factors<F>(w, rows, blocks);
   const runs = scales_halves<F>() ? blocks << 1 : blocks;
   let read: u32 = 0, seen: u32 = 0, turn: u32 = 0;
-  let run = find_run<F>(w, rows, 0, runs, acts, lists, 0);
+  let run = find_run<F>(w, columns, rows, 0, runs, acts, lists, 0);
   while (run < runs) {
-    const next = find_run<F>(w, rows, run + 1, runs, acts, lists, turn ^ 1);
+    const next = find_run<F>(w, columns, rows, run + 1, runs, acts, lists, turn ^ 1);
     const list = lists + turn * LIST_BYTES, end = <usize>load<u32>(lists + 4 * turn, ENDS);
     const after = lists + (turn ^ 1) * LIST_BYTES;
     const afterEnd = <usize>load<u32>(lists + 4 * (turn ^ 1), ENDS);
@@ -140,6 +195,7 @@ function factors_at<F>(allFactors: usize, rows: u32, run: u32): usize {
 /** The first run from `run` on with columns that count; they are listed. */
 function find_run<F>(
   w: usize,
+  columns: usize,
   rows: u32,
   run: u32,
   runs: u32,
@@ -148,13 +204,16 @@ function find_run<F>(
   turn: u32,
 ): u32 {
   const list = lists + turn * LIST_BYTES;
-  const columnBytes = column_bytes<F>(rows);
+  // In bounds: factors take more room than a column.
+  const last = <u32>((<u64>(<u32>memory.size()) << 16) - column_bytes<F>(rows));
   let end = list;
   for (; run < runs; run++) {
     const b = block_of<F>(run);
     const lane = acts + (b >> 3) * RECORD_BYTES + 4 * (b & 7);
     const half = scales_halves<F>() ? run & 1 : 0;
-    end = list_columns<F>(lane, quants_of<F>(w, rows, b), columnBytes, half, list);
+    end = columns == 0
+      ? list_columns<F>(lane, quants_of<F>(w, rows, b), column_bytes<F>(rows), 0, half, list)
+      : list_columns<F>(lane, columns + 4 * BLOCK * b, 4, last, half, list);
     const scale = load<f32>(lane, RECORD_SCALES);
     // What is not finite is not skipped: its products are NaN.
     if (end != list || scale - scale != 0) break;
@@ -163,31 +222,35 @@ function find_run<F>(
   return run;
 }
 
-/** Addresses and int8 activations, as i32, of a run's columns that count; the list's end. */
+/**
+ * Addresses and int8 activations, as i32, of a run's columns that count; the list's end. first: of
+ * the block's columns, `step` bytes apart, or, with the last address that may be, of their
+ * addresses.
+ */
 @inline
 function list_columns<F>(
   lane: usize,
-  w: usize,
-  columnBytes: u32,
+  first: usize,
+  step: u32,
+  last: u32,
   half: u32,
   list: usize,
 ): usize {
-  for (let place: u32 = 0; place < 8; place++) {
+  for (let place: u32 = 0; place < 8; place++, first += 2 * step) {
     let four = load<i32>(lane + 32 * place);
     if (scales_halves<F>()) four = half == 0 ? four & 0xffff : four & 0xffff0000;
     if (four == 0) continue;
-    const first = w + 2 * place * columnBytes;
-    list = list_column(first, (four << 24) >> 24, list);
-    list = list_column(first + columnBytes, (four << 16) >> 24, list);
-    list = list_column(first + 16 * columnBytes, (four << 8) >> 24, list);
-    list = list_column(first + 17 * columnBytes, four >> 24, list);
+    list = list_column(first, last, (four << 24) >> 24, list);
+    list = list_column(first + step, last, (four << 16) >> 24, list);
+    list = list_column(first + 16 * step, last, (four << 8) >> 24, list);
+    list = list_column(first + 17 * step, last, four >> 24, list);
   }
   return list;
 }
 
 @inline
-function list_column(column: usize, activation: i32, list: usize): usize {
-  store<u32>(list, <u32>column);
+function list_column(column: usize, last: u32, activation: i32, list: usize): usize {
+  store<u32>(list, last == 0 ? <u32>column : min(load<u32>(column), last));
   store<i32>(list, activation, 4);
   return activation == 0 ? list : list + 8;
 }

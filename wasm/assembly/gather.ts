@@ -1,6 +1,6 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
-/** Rows of activations picked by a list of numbers, and sums brought back to where they belong. */
-import { check_bytes, check_f32_rows } from "./bounds";
+/** Rows picked by a list of numbers, of activations or of bytes, and brought back to their places. */
+import { check_bytes, check_f32_rows, check_rows } from "./bounds";
 import { add_row } from "./elementwise";
 import { group_tokens, RECORD_BYTES, superblocks_of, records_bytes } from "./q8_tile";
 
@@ -71,6 +71,64 @@ export function scatter_add_f32(
   for (let j: u32 = 0; j < n; j++) {
     add_row(x + ((row_at(rows, j, xRows) * xStride) << 2), y + ((j * yStride) << 2), d);
   }
+}
+
+/** target[i] = source[list[i]], rows of `bytes` bytes, a multiple of 16; strides in bytes. */
+export function gather_rows(
+  source: usize,
+  sourceStride: u32,
+  sourceRows: u32,
+  list: usize,
+  count: u32,
+  target: usize,
+  targetStride: u32,
+  bytes: u32,
+): void {
+  check_copies(source, sourceStride, sourceRows, list, count, target, targetStride, bytes);
+  for (let i: u32 = 0; i < count; i++) {
+    copy_row(target + i * targetStride, source + row_at(list, i, sourceRows) * sourceStride, bytes);
+  }
+}
+
+/** target[list[i]] = source[i], the same way, in the order of the list. */
+export function scatter_rows(
+  source: usize,
+  sourceStride: u32,
+  count: u32,
+  list: usize,
+  target: usize,
+  targetStride: u32,
+  targetRows: u32,
+  bytes: u32,
+): void {
+  check_copies(target, targetStride, targetRows, list, count, source, sourceStride, bytes);
+  for (let i: u32 = 0; i < count; i++) {
+    copy_row(target + row_at(list, i, targetRows) * targetStride, source + i * sourceStride, bytes);
+  }
+}
+
+/** few: rows that the list does not reorder, `count` of them; many: rows that it counts. */
+@inline
+function check_copies(
+  many: usize,
+  manyStride: u32,
+  manyRows: u32,
+  list: usize,
+  count: u32,
+  few: usize,
+  fewStride: u32,
+  bytes: u32,
+): void {
+  if ((bytes & 15) != 0 || (count != 0 && manyRows == 0)) unreachable();
+  check_rows(many, manyRows, manyStride, bytes);
+  check_bytes(list, <u64>count << 2);
+  check_rows(few, count, fewStride, bytes);
+}
+
+@inline
+function copy_row(to: usize, from: usize, bytes: u32): void {
+  const end = from + bytes;
+  for (; from != end; from += 16, to += 16) v128.store(to, v128.load(from));
 }
 
 @inline

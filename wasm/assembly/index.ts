@@ -16,7 +16,7 @@ export {
   matmul_f32_f32,
   matmul_float_rows,
 } from "./matmul_float_f32";
-export { matmul_q8_columns } from "./columns_q8";
+export { matmul_q8_columns, matmul_q8_columns_at } from "./columns_q8";
 export { repack_columns } from "./repack_columns";
 export { repack_transposed } from "./repack_transposed";
 export { matmul_fired_neurons, matmul_neurons, neurons_scratch_bytes } from "./neurons";
@@ -40,7 +40,7 @@ export {
   silu_f32,
   silu_mul_f32,
 } from "./activations";
-export { gather_q8, gather_rows_f32, scatter_add_f32 } from "./gather";
+export { gather_q8, gather_rows, gather_rows_f32, scatter_add_f32, scatter_rows } from "./gather";
 export { rope_f32 } from "./rope";
 export { store_keys_f32, store_keys_i16, store_values_f32, store_values_i16 } from "./store";
 export { attention_f32, attention_i16, attention_scratch_bytes } from "./attention";
