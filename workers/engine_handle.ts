@@ -24,9 +24,13 @@ import {
 } from "../src/memory/observation.ts";
 import { layerNeurons } from "../src/model/layer_neurons.ts";
 import type { ModelConfig } from "../src/model/types.ts";
+import type { FileStamp } from "../src/io/mod.ts";
+import { SharedText } from "../src/memory/shared_text.ts";
 import type { RankSetup } from "../src/rank/open_rank.ts";
+import type { PackedUnits } from "../src/rank/streaming.ts";
 import type { RankPlan } from "../src/rank/plan_types.ts";
 import { WorkerCaller } from "./caller.ts";
+import { IoPool } from "./io_pool.ts";
 import type { CallName, Calls } from "./protocol.ts";
 
 export interface EngineOptions {
@@ -39,6 +43,12 @@ export interface EngineOptions {
   readonly module: WebAssembly.Module;
   /** What its neurons can be seen by; left out or empty: nothing. */
   readonly observe?: readonly Plane[];
+  /** Where a packed model's neurons come from; left out: it is no packed one. */
+  readonly packed?: {
+    readonly model: PackedUnits & { readonly stamp: FileStamp };
+    /** Threads that read. */
+    readonly ioWorkers: number;
+  };
   /** Told how many bytes of weights all threads have read so far. */
   readonly onProgress?: (loadedBytes: number) => void;
 }
@@ -63,6 +73,10 @@ export class EngineHandle {
   readonly #control: Control;
   readonly #outputIds: Int32Array;
   readonly #callers: WorkerCaller[];
+  /** Threads that read a packed model; null: it is none, or they were not started yet. */
+  #io: IoPool | null = null;
+  /** Why the last step of a packed model is void. */
+  readonly #readFailure = new SharedText();
   #onRows: ((rows: Float32Array, firstPosition: number) => void) | null = null;
   #isBusy = false;
   #isClosed = false;
@@ -270,12 +284,14 @@ export class EngineHandle {
     await goodbyes[0];
     this.#control.fail(0);
     await Promise.all(goodbyes);
+    await this.#io?.close();
     await new Promise((resolve) => setTimeout(resolve, TEARDOWN_MS));
   }
 
   async #load(): Promise<void> {
     const { plans, config, tensors, parts, module, controlBuffer, observation } = this.#setup;
     const memories = plans.map((plan) => plan.arenas.map(createArenaMemory));
+    const streams = await this.#startReading(memories);
     const loads = this.#callers.map((caller, rankIndex) => {
       const setup: RankSetup = {
         rankIndex,
@@ -287,6 +303,7 @@ export class EngineHandle {
         memories,
         controlBuffer,
         observation,
+        streams,
       };
       return caller.call("load", setup);
     });
@@ -296,6 +313,23 @@ export class EngineHandle {
       throw this.#failure ?? error; // threads that gave up do not know why
     }
     if (this.#failure !== null) throw this.#failure;
+  }
+
+  /** Starts the threads that read a packed model. */
+  async #startReading(
+    memories: readonly (readonly WebAssembly.Memory[])[],
+  ): Promise<RankSetup["streams"]> {
+    const { packed } = this.#setup;
+    if (packed === undefined) return null;
+    const { model: { path, sectorBytes, units, stamp }, ioWorkers: workerCount } = packed;
+    const onFailure = (error: Error) => this.#fail(error);
+    this.#io = new IoPool({ path, stamp, workerCount, memories, onFailure });
+    await this.#io.ready;
+    return {
+      packed: { path, sectorBytes, units },
+      board: this.#io.board,
+      failure: this.#readFailure.buffer,
+    };
   }
 
   /** Calls the leader; an engine that fails on the way says why, also when a follower knows it. */

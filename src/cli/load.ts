@@ -5,7 +5,7 @@ import { basename } from "node:path";
 import { UsageError } from "../base/errors.ts";
 import { type LoadedModel, loadModel, type LoadOptions, type PredictorMode } from "../llm/mod.ts";
 import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "./built_in_model.ts";
-import { decimal, wholeNumber } from "./option_values.ts";
+import { byteSize, decimal, wholeNumber } from "./option_values.ts";
 import { writeErrorLine } from "./output.ts";
 import { Progress } from "./progress.ts";
 import { type QuietFlags, quietNeurons } from "./quiet_neurons.ts";
@@ -19,6 +19,8 @@ export interface LoadFlags extends QuietFlags {
   readonly dense?: boolean;
   readonly predictor?: PredictorMode;
   readonly predictorThreshold?: number;
+  readonly memory?: number;
+  readonly ioThreads?: number;
 }
 
 /** Adds the flags of every verb that loads a model. */
@@ -47,6 +49,12 @@ export function addLoadOptions(verb: Command): Command {
       "leave out this share of the neurons of SiLU or GELU models, the quietest: costs quality",
       decimal({ min: 0, max: 0.99 }),
     )
+    .option("--memory <bytes>", "memory that a packed model may take, such as 8GiB", byteSize)
+    .option(
+      "--io-threads <n>",
+      "threads that read a packed model",
+      wholeNumber({ min: 1, max: 64 }),
+    )
     .option("--stats <file>", "statistics of the model, by profile: which neurons are quiet");
 }
 
@@ -67,7 +75,11 @@ export function toLoadOptions(flags: LoadFlags): LoadOptions {
   const predictorThreshold = flags.predictorThreshold ?? powerInferThreshold();
   const sparse = dense ? false : undefined;
   const quiet = quietNeurons(flags);
-  return { threads, contextLength, kvType, sparse, quiet, predictor, predictorThreshold };
+  const { memory: memoryBytes, ioThreads: ioWorkers } = flags;
+  return {
+    ...{ threads, contextLength, kvType, sparse, quiet, predictor, predictorThreshold },
+    ...{ memoryBytes, ioWorkers },
+  };
 }
 
 /** What PowerInfer's users have set. */

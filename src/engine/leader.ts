@@ -5,16 +5,26 @@
 import { check } from "../base/check.ts";
 import type { StepWords } from "../memory/control.ts";
 import { STEP_KIND_FORWARD, STEP_KIND_READ, STEP_KIND_REHEARSE } from "../memory/control_layout.ts";
-import type { FinishReason, SamplingOptions } from "../llm/types.ts";
+import { SharedText } from "../memory/shared_text.ts";
+import type { FinishReason, SamplingOptions, Timings } from "../llm/types.ts";
 import type { RankRunner } from "../rank/open_rank.ts";
-import { floats64 } from "../rank/arena_views.ts";
+import {
+  CACHE_HITS,
+  CACHE_MISSES,
+  COUNT_FIELDS,
+  countsView,
+  DISK_BYTES,
+  DISK_WAIT_MS,
+  SKIPPED_BYTES,
+  SKIPPED_NEURONS,
+} from "../rank/counts.ts";
 import { lengthOf } from "../rank/shard.ts";
-import { SKIPPED_BYTES, SKIPPED_NEURONS } from "../rank/sparse_block.ts";
 import { negativeLogProbability } from "./log_probability.ts";
 import { choosePredictors } from "./predictor_choice.ts";
 import { Rehearsal } from "./rehearsal.ts";
 import { Sampler } from "./sampler.ts";
 import { ScoreBoard } from "./score_board.ts";
+import { TokenTimes } from "./token_times.ts";
 import type { EngineRequest, EngineResult, PredictorChoice, PredictorPolicy } from "./types.ts";
 
 export class Leader {
@@ -28,10 +38,13 @@ export class Leader {
   readonly #parts: readonly (readonly Float32Array[])[];
   /** The first row: where the sampler looks. */
   readonly #board: ScoreBoard;
-  /** What every rank has skipped so far, [neurons, bytes]. */
-  readonly #skipped: readonly Float64Array[];
+  /** What every rank has counted so far. */
+  readonly #counts: readonly Float64Array[];
   /** Ids whose keys and values are in the cache, from position 0 on. */
   readonly #cachedIds: Int32Array;
+  readonly #tokenMs: TokenTimes;
+  /** Why a step of a packed model is void: a read that failed. Null: it is no packed one. */
+  readonly #readFailure: SharedText | null;
   #cachedCount = 0;
   /** How many of them were computed in whole chunks from position 0 on, as a cold prompt would. */
   #chunkedCount = 0;
@@ -60,10 +73,11 @@ export class Leader {
       scoresAt: workspaces[outputArena].logits,
       idsAt: workspaces[outputArena].candidates,
     });
-    this.#skipped = plans.map((plan, rank) =>
-      floats64(memories[rank][0], plan.workspaces[0].skipped, 2)
-    );
+    this.#counts = plans.map((plan, rank) => countsView(plan, memories[rank][0]));
     this.#cachedIds = new Int32Array(runner.rank.plan.contextLength);
+    this.#tokenMs = new TokenTimes(runner.rank.plan.contextLength);
+    const { streams } = runner.setup;
+    this.#readFailure = streams && new SharedText(streams.failure);
   }
 
   /**
@@ -85,7 +99,8 @@ export class Leader {
     const reused = this.#reusePrefix(ids, isRepeatable(request.sampling));
     let finished: FinishReason | null = this.#prefill(ids, reused) ? null : "cancelled";
     const promptDoneMs = performance.now();
-    const skipped = [SKIPPED_NEURONS, SKIPPED_BYTES].map((place) => this.#countSkipped(place));
+    const before = this.#countAll();
+    this.#tokenMs.restart(promptDoneMs);
 
     let count = 0;
     while (finished === null) {
@@ -100,6 +115,7 @@ export class Leader {
           control.outputCount = count;
           // The last id needs no logits after it.
           if (count < maxTokens && !this.#decode(id)) finished = "cancelled";
+          this.#tokenMs.add(performance.now());
         }
       }
     }
@@ -111,8 +127,8 @@ export class Leader {
         promptMs: promptDoneMs - startMs,
         predictedTokens: count,
         predictedMs: performance.now() - promptDoneMs,
-        skippedNeurons: this.#countSkipped(SKIPPED_NEURONS) - skipped[0],
-        skippedBytes: this.#countSkipped(SKIPPED_BYTES) - skipped[1],
+        ...this.#countedSince(before),
+        tokenMs: this.#tokenMs.percentiles(),
       },
     };
   }
@@ -187,8 +203,27 @@ export class Leader {
     this.#chunkedCount = 0;
   }
 
-  #countSkipped(place: number): number {
-    return this.#skipped.reduce((sum, counts) => sum + counts[place], 0);
+  /** Sums over all ranks, [COUNT_FIELDS]. */
+  #countAll(): number[] {
+    return Array.from(
+      { length: COUNT_FIELDS },
+      (_, place) => this.#counts.reduce((sum, counts) => sum + counts[place], 0),
+    );
+  }
+
+  #countedSince(before: readonly number[]): Partial<Timings> {
+    const counted = this.#countAll().map((sum, place) => sum - before[place]);
+    const streamed = {
+      hits: counted[CACHE_HITS],
+      misses: counted[CACHE_MISSES],
+      diskBytes: counted[DISK_BYTES],
+      diskWaitMs: counted[DISK_WAIT_MS],
+    };
+    return {
+      skippedNeurons: counted[SKIPPED_NEURONS],
+      skippedBytes: counted[SKIPPED_BYTES],
+      ...this.#readFailure === null ? {} : { streamed },
+    };
   }
 
   /**
@@ -287,13 +322,18 @@ export class Leader {
 
   #runStep(step: StepWords): boolean {
     this.#runner.control.publish(step);
+    let isComplete: boolean;
     try {
-      return this.#runner.runStep(step);
+      isComplete = this.#runner.runStep(step);
     } catch (error) {
       // The others wait at a join that will never come.
       this.#runner.control.fail(0);
       throw error;
     }
+    // Every rank has finished the step: what it left in the cache is behind the counted positions.
+    const failure = this.#readFailure?.take() ?? "";
+    if (failure !== "") throw new Error(failure);
+    return isComplete;
   }
 
   /** Logits of a step's row, [vocab]: this rank's own, and the others' put behind them. */

@@ -9,7 +9,13 @@ import type { GgufFile } from "../gguf/types.ts";
 import { bytesByKind } from "../memory/arena.ts";
 import type { PredictorChoice } from "../engine/types.ts";
 import type { ModelConfig } from "../model/types.ts";
-import type { MatrixPlan, RankPlan } from "../rank/plan_types.ts";
+import type {
+  DensePlan,
+  LayerPlan,
+  MatrixPlan,
+  RankPlan,
+  StreamedPlan,
+} from "../rank/plan_types.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
 export type { LayerObservation } from "../../workers/mod.ts";
 import type { EngineHandle, LayerObservation } from "../../workers/mod.ts";
@@ -21,6 +27,8 @@ import type { ChatMessage, GenerateRequest, Generation, LanguageModel } from "./
 /** Bytes of memory by what they are for, over all threads. */
 export interface MemoryUse {
   readonly weightsBytes: number;
+  /** Room for neurons of a packed model. */
+  readonly slotBytes: number;
   readonly kvBytes: number;
   readonly activationBytes: number;
   readonly totalBytes: number;
@@ -249,12 +257,13 @@ export class LoadedModel implements LanguageModel {
 }
 
 function memoryUse(plans: readonly RankPlan[]): MemoryUse {
-  const { weights, kv, activations } = bytesByKind(plans.flatMap((plan) => plan.arenas));
+  const { weights, slots, kv, activations } = bytesByKind(plans.flatMap((plan) => plan.arenas));
   return {
     weightsBytes: weights,
+    slotBytes: slots,
     kvBytes: kv,
     activationBytes: activations,
-    totalBytes: weights + kv + activations,
+    totalBytes: weights + slots + kv + activations,
   };
 }
 
@@ -272,13 +281,30 @@ function bytesPerToken(plans: readonly RankPlan[], config: ModelConfig): number 
     if (!isTied) bytes -= matrixBytes(embedding);
     if (positions !== null) bytes -= matrixBytes(positions);
     for (const { feedForward } of layers) {
+      bytes += streamedBytes(feedForward);
       if (feedForward.kind !== "experts") continue;
-      const matrices = feedForward.experts.flatMap(({ gate, up, down }) => [gate, up, down]);
-      bytes -= unusedShare *
-        matrices.reduce((sum, each) => sum + (each ? matrixBytes(each) : 0), 0);
+      bytes -= unusedShare * feedForward.experts.reduce((sum, each) => sum + blockBytes(each), 0);
     }
   }
   return Math.round(bytes) + (isTied ? 0 : plans[0].embedding.rowStrideBytes);
+}
+
+/** Bytes of a block, in memory or not. */
+function blockBytes(block: DensePlan | StreamedPlan): number {
+  const { gate, up, down } = block.kind === "dense" ? block : block.staged;
+  return (gate === null ? 0 : matrixBytes(gate)) + matrixBytes(up) + matrixBytes(down);
+}
+
+/** What of a layer's neurons is not among the weights of the arenas. */
+function streamedBytes(feedForward: LayerPlan["feedForward"]): number {
+  if (feedForward.kind === "dense") return 0;
+  if (feedForward.kind === "streamed") {
+    const { gate, factorsSizeBytes } = feedForward;
+    return blockBytes(feedForward) - factorsSizeBytes - (gate === null ? 0 : matrixBytes(gate));
+  }
+  const { experts, shared } = feedForward;
+  return [...experts, ...shared === null ? [] : [shared]]
+    .reduce((sum, block) => sum + streamedBytes(block), 0);
 }
 
 function matrixBytes({ rows, rowStrideBytes }: MatrixPlan): number {

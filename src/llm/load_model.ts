@@ -4,16 +4,20 @@ import { instantiateKernels, loadKernelModule } from "../../wasm/mod.ts";
 import { EngineHandle } from "../../workers/mod.ts";
 import { createChatTemplate } from "../chat/mod.ts";
 import { ModelFormatError } from "../base/errors.ts";
-import { fingerprint, getString, openGguf } from "../gguf/mod.ts";
+import { openModelFile } from "../bundle/mod.ts";
+import type { PackedModel } from "../bundle/types.ts";
+import { fingerprint, getString } from "../gguf/mod.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import type { Plane } from "../memory/observation.ts";
-import { describeModel, isSilentKind } from "../model/mod.ts";
+import { describeModel, isSilentKind, summarizePredictors } from "../model/mod.ts";
 import type { ModelDescription } from "../model/types.ts";
 import { bytesToLoad } from "../rank/load_order.ts";
-import { planRanks } from "../rank/plan.ts";
+import { type PlanOptions, planRanks } from "../rank/plan.ts";
 import type { KvType, RankPlan } from "../rank/plan_types.ts";
+import type { UnitOptions } from "../rank/plan_units.ts";
 import { createTokenizer } from "../tokenizer/mod.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
+import { chooseUnits } from "./choose_units.ts";
 import { LoadedModel } from "./language_model.ts";
 import type { Notice } from "./predictor_report.ts";
 import { type PredictorMode, tryPredictors } from "./try_predictors.ts";
@@ -49,6 +53,13 @@ export interface LoadOptions {
   readonly onNotice?: (notice: Notice) => void;
   /** The name clients use; left out: the file's name. */
   readonly id?: string;
+  /**
+   * Most bytes of memory that a packed model (.ganglion) may take; left out: most of what is free.
+   * What does not fit stays on disk and is read as it is needed.
+   */
+  readonly memoryBytes?: number;
+  /** Threads that read a packed model; default 8. */
+  readonly ioWorkers?: number;
   /** Most bytes of one thread's arena; smaller ones make models span several (for tests). */
   readonly arenaBytesMax?: number;
   readonly onProgress?: (progress: LoadProgress) => void;
@@ -75,6 +86,9 @@ const CHUNK_TOKENS_DEFAULT = 64;
 const CHUNK_TOKENS_OF_MIXTURES = 256;
 const WAITING_MAX_DEFAULT = 16;
 const THREADS_MAX_DEFAULT = 16;
+/** Of what is free when a packed model is loaded. */
+const MEMORY_SHARE_DEFAULT = 0.8;
+const IO_WORKERS_DEFAULT = 8;
 /** What the options that count something may be; positions are 32-bit words between threads. */
 const OPTION_RANGES = {
   threads: [1, 64],
@@ -91,11 +105,11 @@ const OPTION_RANGES = {
  */
 export async function loadModel(path: string, options: LoadOptions = {}): Promise<LoadedModel> {
   checkLoadOptions(options);
-  const file = openGguf(path);
+  const { file, packed } = openModelFile(path);
   const model = describeForUse(file, options);
   if (options.quiet !== undefined) checkQuiet(options.quiet, file, model, options);
   const module = await loadKernelModule();
-  const plans = planModel({ file, model }, module, options);
+  const plans = planModel({ file, model, packed }, module, options);
   const tensors = usedTensors(file, model, plans);
   const totalBytes = plans.reduce((sum, plan) => sum + bytesToLoad(plan, tensors), 0);
   let tokenizer!: Tokenizer;
@@ -106,6 +120,7 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
     parts: file.parts,
     module,
     observe: options.observe,
+    ...packed === null ? {} : { packed: { model: packed, ioWorkers: ioWorkersOf(options) } },
     onProgress: (loadedBytes) => options.onProgress?.({ loadedBytes, totalBytes }),
   }, () => {
     tokenizer = createTokenizer(file.metadata);
@@ -120,7 +135,7 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   const { note } = options.quiet ?? {};
   if (note !== undefined) (options.onNotice ?? warn)({ kind: "info", text: note });
   return new LoadedModel({
-    id: options.id ?? basename(path).replace(/\.gguf$/i, ""),
+    id: options.id ?? basename(path).replace(/\.(gguf|ganglion)$/i, ""),
     file,
     config: model.config,
     plans,
@@ -158,13 +173,14 @@ export function describeForUse(file: GgufFile, options: LoadOptions = {}): Model
  * @throws {UnsupportedModelError} when the model does not fit into the threads' arenas.
  */
 export function planModel(
-  of: { file: GgufFile; model: ModelDescription },
+  of: { file: GgufFile; model: ModelDescription; packed?: PackedModel | null },
   module: WebAssembly.Module,
   options: LoadOptions = {},
 ): RankPlan[] {
   checkLoadOptions(options);
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
-  return planRanks(of.model, of.file.tensors, {
+  const { model, packed = null } = of;
+  const common: PlanOptions = {
     rankCount: options.threads ?? Math.min(THREADS_MAX_DEFAULT, navigator.hardwareConcurrency),
     contextLength: contextLengthFor(of.model, options),
     chunkTokens: options.chunkTokens ?? chunkTokensFor(of.model),
@@ -174,7 +190,22 @@ export function planModel(
     hasPredictors: options.predictor !== "off",
     arenaBytesMax: options.arenaBytesMax,
     sizes: instantiateKernels(module, memory),
-  });
+  };
+  const plan = (packed?: UnitOptions) => planRanks(model, of.file.tensors, { ...common, packed });
+  if (packed === null) return plan();
+  const { experts, feedForward } = model.config;
+  return plan(chooseUnits({
+    units: packed.units,
+    budgetBytes: options.memoryBytes ?? MEMORY_SHARE_DEFAULT * Deno.systemMemoryInfo().available,
+    isSilent: isSilentKind(feedForward.activation) && options.sparse !== false,
+    hasPredictors: summarizePredictors(of.file, model) !== null && options.predictor !== "off",
+    lanes: experts === null ? 1 : experts.usedCount + (experts.sharedFeedForwardLength > 0 ? 1 : 0),
+    plan,
+  }));
+}
+
+function ioWorkersOf({ ioWorkers }: LoadOptions): number {
+  return ioWorkers ?? IO_WORKERS_DEFAULT;
 }
 
 function contextLengthFor({ config }: ModelDescription, options: LoadOptions): number {

@@ -63,6 +63,20 @@ export interface Timings {
   /** Neurons that decoding left out because they did not fire, and bytes of their weights. */
   readonly skippedNeurons?: number;
   readonly skippedBytes?: number;
+  /** Of a packed model: what decoding found in memory, and what it read from disk. */
+  readonly streamed?: StreamTimings;
+  /** Milliseconds of decoded tokens, of all of them in order. */
+  readonly tokenMs?: { readonly p50: number; readonly p90: number; readonly p99: number };
+}
+
+/** Sums over all ranks while an answer was decoded. */
+export interface StreamTimings {
+  /** Neurons that were needed: in memory, and not. */
+  readonly hits: number;
+  readonly misses: number;
+  readonly diskBytes: number;
+  /** How long ranks waited for the disk. */
+  readonly diskWaitMs: number;
 }
 
 /** What is known once a generation has ended. */

@@ -13,7 +13,7 @@ export const ARENA_BYTES_MAX = 65536 * PAGE_BYTES;
 /** Address 0 stays unused, so that a forgotten pointer is noticed. */
 const FIRST_OFFSET_BYTES = 1024;
 
-export type RegionKind = "weights" | "kv" | "activations";
+export type RegionKind = "weights" | "slots" | "kv" | "activations";
 
 export interface Region {
   readonly name: string;
@@ -72,7 +72,7 @@ export interface ArenaPlan {
 
 /** Bytes of each kind of region over some arenas. */
 export function bytesByKind(arenas: readonly ArenaPlan[]): Record<RegionKind, number> {
-  const bytes = { weights: 0, kv: 0, activations: 0 };
+  const bytes = { weights: 0, slots: 0, kv: 0, activations: 0 };
   for (const arena of arenas) {
     for (const region of arena.regions) bytes[region.kind] += region.sizeBytes;
   }

@@ -5,7 +5,7 @@
  */
 import { check } from "../base/check.ts";
 import { floats } from "./arena_views.ts";
-import type { Dense, Experts, Layer } from "./layer.ts";
+import type { Dense, Experts, Layer, Streamed } from "./layer.ts";
 import { type Activations, multiply, project } from "./matrix.ts";
 import { activateNeurons } from "./neurons.ts";
 import type { Observer } from "./observer.ts";
@@ -14,6 +14,7 @@ import type { Residual } from "./residual.ts";
 import { type Routes, Routing } from "./routing.ts";
 import { Predictors } from "./predictors.ts";
 import { SparseBlock } from "./sparse_block.ts";
+import { type Streaming } from "./streaming.ts";
 import type { StepState } from "./step_state.ts";
 
 /** One arena's routing workspace as JavaScript sees it. */
@@ -37,6 +38,8 @@ export class FeedForwardBlock {
   readonly #observer: Observer | null;
   /** Null where no block has one. */
   readonly #predictors: Predictors | null;
+  /** Null unless the model is a packed one. */
+  readonly #streaming: Streaming | null;
   /** Per arena; empty where no layer has experts. */
   readonly #views: readonly RoutingViews[];
 
@@ -47,9 +50,11 @@ export class FeedForwardBlock {
       residual: Residual;
       memories: readonly WebAssembly.Memory[];
       observer: Observer | null;
+      streaming: Streaming | null;
     },
   ) {
     const { plan, config: { experts } } = state;
+    this.#streaming = by.streaming;
     this.#state = state;
     this.#residual = by.residual;
     this.#observer = by.observer;
@@ -69,6 +74,7 @@ export class FeedForwardBlock {
   run(layer: Layer): void {
     const block = layer.feedForward;
     this.#observer?.enterBlock(layer.index);
+    if (block.kind === "streamed") return this.#addStreamed(block, layer);
     if (block.kind === "dense") {
       if (block.up.rowCount > 0) this.#addDense(block, layer);
       else this.#residual.add(block.down, this.#state.inputs.hidden);
@@ -100,6 +106,26 @@ export class FeedForwardBlock {
     this.#residual.add(block.down, hidden);
   }
 
+  /** Neuron by neuron where one token is computed and says which it needs; else as a whole. */
+  #addStreamed(block: Streamed, layer: Layer): void {
+    const { n, arena, isRehearsal, space } = this.#state;
+    const { predictor } = block;
+    if (n === 1 && !isRehearsal && this.#sparse !== null) {
+      const isPredicted = predictor !== null && this.#predictors?.isTrusted(predictor) === true;
+      if (block.gate !== null || isPredicted) {
+        const listed = isPredicted && block.gate === null
+          ? this.#predictors!.list(predictor)
+          : null;
+        const x = this.#read(block, layer);
+        const { neurons } = this.#streaming!;
+        neurons.begin(block, x, 0, listed);
+        neurons.finish(block, x, 0, { rows: space.tokens, weights: 0 });
+        return;
+      }
+    }
+    this.#addDense({ ...this.#streaming!.bring(block, arena), predictor }, layer);
+  }
+
   /**
    * partial[rows[t]] += the neurons of `count` tokens that fire, by weights[t], or 0: by 1.
    * "gated": all had better be computed, whose gates already are; "refused": nothing is.
@@ -115,7 +141,7 @@ export class FeedForwardBlock {
     return this.#sparse.add(block, x, count, rows, weights) ? "added" : "gated";
   }
 
-  #read(block: Dense | Experts, layer: Layer): Activations {
+  #read(block: Dense | Streamed | Experts, layer: Layer): Activations {
     return this.#residual.read(layer.feedForwardNorm, block.readsQ8);
   }
 
@@ -133,11 +159,20 @@ export class FeedForwardBlock {
     const { plan, routes } = this.#views[arena];
     check(this.#routing !== null, "a model with experts has routes");
     const { starts } = this.#routing;
+    if (this.#listsStreamed) this.#beginExperts(block, x, starts);
+    let lane = 0;
     for (let e = 0; e < block.experts.length; e++) {
-      const expert = block.experts[e];
       const first = starts[e];
       const count = starts[e + 1] - first;
-      if (count === 0 || expert.up.rowCount === 0) continue;
+      if (count === 0) continue;
+      const each = block.experts[e];
+      if (this.#streams(each)) {
+        const place = { rows: plan.rows + first * 4, weights: plan.weights + first * 4 };
+        this.#streaming!.neurons.finish(each, x, lane++, place);
+        continue;
+      }
+      const expert = each.kind === "dense" ? each : this.#streaming!.bring(each, arena);
+      if (expert.up.rowCount === 0) continue;
       const rows = plan.rows + first * 4;
       const own = count === n ? x : this.#gather(x, expert, rows, count);
       const weights = plan.weights + first * 4;
@@ -153,8 +188,28 @@ export class FeedForwardBlock {
     }
   }
 
-  #addShared(block: Experts, shared: Dense, x: Activations): void {
+  /** All streamed experts of the step's only token are asked for before one is computed. */
+  #beginExperts(block: Experts, x: Activations, starts: Int32Array): void {
+    let lane = 0;
+    for (let e = 0; e < block.experts.length; e++) {
+      const expert = block.experts[e];
+      if (starts[e + 1] === starts[e] || !this.#streams(expert)) continue;
+      this.#streaming!.neurons.begin(expert, x, lane++, null);
+    }
+  }
+
+  /** The step is one token whose neurons are read by list, where a block can list them. */
+  get #listsStreamed(): boolean {
+    return this.#streaming !== null && this.#sparse !== null && this.#state.n === 1;
+  }
+
+  #streams(block: Dense | Streamed): block is Streamed {
+    return this.#listsStreamed && block.kind === "streamed" && block.gate !== null;
+  }
+
+  #addShared(block: Experts, all: Dense | Streamed, x: Activations): void {
     const { kernels, inputs, space, n, arena } = this.#state;
+    const shared = all.kind === "dense" ? all : this.#streaming!.bring(all, arena);
     if (shared.up.rowCount === 0) {
       this.#residual.add(shared.down, inputs.hidden);
       return;

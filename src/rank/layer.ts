@@ -1,4 +1,5 @@
 /** A layer's share as the walk uses it: addresses and sizes, bound once when the rank starts. */
+import { check } from "../base/check.ts";
 import type { ModelConfig } from "../model/types.ts";
 import { floats } from "./arena_views.ts";
 import { type Matrix, matrixOf, readsQ8 } from "./matrix.ts";
@@ -9,6 +10,8 @@ import type {
   LayerPlan,
   NormPlan,
   PredictorPlan,
+  RankPlan,
+  StreamedPlan,
   VectorPlan,
 } from "./plan_types.ts";
 import { lengthOf } from "./shard.ts";
@@ -54,14 +57,40 @@ export interface Dense {
   readonly readsFloats: boolean;
 }
 
+/** Neurons of a packed file, of which slots hold some: streamed_block.ts. */
+export interface Streamed {
+  readonly kind: "streamed";
+  /** Number of the unit in the packed file. */
+  readonly unit: number;
+  /** Number of own neurons. */
+  readonly count: number;
+  /** All gates, [own neurons, d], where they are resident. */
+  readonly gate: Matrix | null;
+  /** Rows of the slots, [slots, d]: gates where they are not resident, and ups. */
+  readonly gateSlots: Matrix | null;
+  readonly upSlots: Matrix;
+  /** What down has of neurons: by slots where it lies neuron by neuron, else by columns. */
+  readonly downSlots: Matrix;
+  /** Where parts of down begin in a slot. */
+  readonly downInSlot: number;
+  /** Factors of all own columns of down; 0 where it lies neuron by neuron. */
+  readonly factors: number;
+  readonly factorsSizeBytes: number;
+  readonly predictor: Predictor | null;
+  /** The unit as a whole, where it is staged. */
+  readonly staged: Dense;
+  readonly readsQ8: boolean;
+  readonly readsFloats: boolean;
+}
+
 /** A mixture's share. */
 export interface Experts {
   readonly kind: "experts";
   readonly router: Matrix;
   /** [experts], or null. */
   readonly choiceBias: Float32Array | null;
-  readonly experts: readonly Dense[];
-  readonly shared: Dense | null;
+  readonly experts: readonly (Dense | Streamed)[];
+  readonly shared: Dense | Streamed | null;
   readonly sharedGate: Matrix | null;
   /** True when an expert, or the shared one, reads q8 tiles. */
   readonly readsQ8: boolean;
@@ -90,7 +119,7 @@ export interface Layer {
   readonly attentionOutput: Matrix;
   readonly attentionPostNorm: Norm | null;
   readonly feedForwardNorm: Norm | null;
-  readonly feedForward: Dense | Experts;
+  readonly feedForward: Dense | Streamed | Experts;
   readonly feedForwardPostNorm: Norm | null;
   readonly keys: number;
   readonly values: number;
@@ -99,9 +128,11 @@ export interface Layer {
 /** memory: the layer's arena. */
 export function bindLayer(
   plan: LayerPlan,
-  by: { config: ModelConfig; index: number; memory: WebAssembly.Memory },
+  by: { config: ModelConfig; index: number; memory: WebAssembly.Memory; rank: RankPlan },
 ): Layer {
   const { config, index, memory } = by;
+  const bind = (block: DensePlan | StreamedPlan) =>
+    block.kind === "dense" ? bindDense(block) : bindStreamed(block, slotsOf(by.rank, plan.arena));
   const own = config.layers[index];
   const isParallel = config.hasParallelBlocks;
   const [query, key, value] = [plan.query, plan.key, plan.value].map(matrixOf);
@@ -124,9 +155,9 @@ export function bindLayer(
     attentionOutput: matrixOf(plan.attentionOutput),
     attentionPostNorm: bindNorm(plan.attentionPostNorm),
     feedForwardNorm: bindNorm(plan.feedForwardNorm ?? (isParallel ? plan.attentionNorm : null)),
-    feedForward: plan.feedForward.kind === "dense"
-      ? bindDense(plan.feedForward)
-      : bindExperts(plan.feedForward, memory),
+    feedForward: plan.feedForward.kind === "experts"
+      ? bindExperts(plan.feedForward, { memory, bind })
+      : bind(plan.feedForward),
     feedForwardPostNorm: bindNorm(plan.feedForwardPostNorm),
     keys: plan.keysOffsetBytes,
     values: plan.valuesOffsetBytes,
@@ -176,9 +207,68 @@ function bindPredictor(plan: PredictorPlan): Predictor {
   return { layer: plan.layer, first, second, sizeBytes };
 }
 
-function bindExperts(plan: ExpertsPlan, memory: WebAssembly.Memory): Experts {
-  const experts = plan.experts.map(bindDense);
-  const shared = plan.shared && bindDense(plan.shared);
+/** The slots of an arena: where they are, how many and how large. */
+interface Slots {
+  readonly offsetBytes: number;
+  readonly count: number;
+  readonly bytes: number;
+}
+
+function slotsOf({ stream, workspaces }: RankPlan, arena: number): Slots {
+  const space = workspaces[arena].stream;
+  check(stream !== null && space !== null, "a plan with streamed neurons has slots");
+  return { offsetBytes: space.slots, count: space.slotCount, bytes: stream.slotBytes };
+}
+
+function bindStreamed(plan: StreamedPlan, slots: Slots): Streamed {
+  const { unit, neurons, inSlot, factorsOffsetBytes } = plan;
+  const ofUnit = bindDense(plan.staged);
+  const gate = plan.gate && matrixOf(plan.gate);
+  // Gates that are resident are not staged.
+  const staged = gate === null ? ofUnit : { ...ofUnit, gate };
+  const bySlots = (matrix: Matrix, start: number): Matrix => ({
+    ...matrix,
+    offsetBytes: slots.offsetBytes + start,
+    rowStrideBytes: slots.bytes,
+    rowCount: slots.count,
+    bias: 0,
+  });
+  const isByNeurons = staged.down.layout === "neurons";
+  return {
+    kind: "streamed",
+    unit,
+    count: lengthOf(neurons),
+    gate,
+    gateSlots: staged.gate !== null && inSlot.gate !== null
+      ? bySlots(staged.gate, inSlot.gate)
+      : null,
+    upSlots: bySlots(staged.up, inSlot.up),
+    downSlots: isByNeurons
+      ? {
+        ...bySlots(staged.down, inSlot.down),
+        rowCount: staged.down.rowCount,
+        columnCount: slots.count,
+      }
+      : staged.down,
+    downInSlot: slots.offsetBytes + inSlot.down,
+    factors: isByNeurons ? 0 : factorsOffsetBytes,
+    factorsSizeBytes: plan.factorsSizeBytes,
+    predictor: plan.predictor && bindPredictor(plan.predictor),
+    staged,
+    readsQ8: staged.readsQ8,
+    readsFloats: staged.readsFloats,
+  };
+}
+
+function bindExperts(
+  plan: ExpertsPlan,
+  { memory, bind }: {
+    memory: WebAssembly.Memory;
+    bind: (block: DensePlan | StreamedPlan) => Dense | Streamed;
+  },
+): Experts {
+  const experts = plan.experts.map(bind);
+  const shared = plan.shared && bind(plan.shared);
   return {
     kind: "experts",
     router: matrixOf(plan.router),

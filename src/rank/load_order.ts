@@ -9,6 +9,7 @@ import type {
   MatrixPlan,
   NormPlan,
   RankPlan,
+  StreamedPlan,
   VectorPlan,
 } from "./plan_types.ts";
 import { lengthOf, type Range } from "./shard.ts";
@@ -65,8 +66,8 @@ function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   yield* partsOfNorm(layer.attentionPostNorm);
   yield* partsOfNorm(layer.feedForwardNorm);
   const { feedForward } = layer;
-  if (feedForward.kind === "dense") yield* partsOfDense(feedForward);
-  else yield* partsOfExperts(feedForward);
+  if (feedForward.kind === "experts") yield* partsOfExperts(feedForward);
+  else yield* partsOfBlock(feedForward);
   yield* partsOfNorm(layer.feedForwardPostNorm);
 }
 
@@ -74,17 +75,22 @@ function* partsOfExperts(plan: ExpertsPlan): Generator<Part> {
   yield* partsOf(plan.router);
   if (plan.choiceBias !== null) yield { vector: plan.choiceBias };
   // Tensor by tensor, not expert by expert: the file is read in its order.
-  for (const { gate } of plan.experts) if (gate !== null) yield* partsOf(gate);
-  for (const { up } of plan.experts) yield* partsOf(up);
-  for (const { down } of plan.experts) yield* partsOf(down);
+  const inFile = plan.experts.filter((expert) => expert.unit === null) as readonly DensePlan[];
+  for (const { gate } of inFile) if (gate !== null) yield* partsOf(gate);
+  for (const { up } of inFile) yield* partsOf(up);
+  for (const { down } of inFile) yield* partsOf(down);
   if (plan.sharedGate !== null) yield* partsOf(plan.sharedGate);
-  if (plan.shared !== null) yield* partsOfDense(plan.shared);
+  if (plan.shared !== null) yield* partsOfBlock(plan.shared);
 }
 
-function* partsOfDense({ gate, up, down, predictor }: DensePlan): Generator<Part> {
-  if (gate !== null) yield* partsOf(gate);
-  yield* partsOf(up);
-  yield* partsOf(down);
+/** Of units of a packed file, only what is not packed: load_units.ts brings the rest. */
+function* partsOfBlock(block: DensePlan | StreamedPlan): Generator<Part> {
+  const { predictor } = block;
+  if (block.kind === "dense" && block.unit === null) {
+    if (block.gate !== null) yield* partsOf(block.gate);
+    yield* partsOf(block.up);
+    yield* partsOf(block.down);
+  }
   if (predictor === null) return;
   yield* partsOf(predictor.first);
   yield* partsOf(predictor.second);

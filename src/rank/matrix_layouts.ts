@@ -11,6 +11,7 @@ import { isSilentKind } from "../model/silent_kinds.ts";
 import type { DenseTensors, LayerTensors, ModelDescription } from "../model/types.ts";
 import type { MatrixPart } from "./plan_layer.ts";
 import type { MatrixLayout } from "./plan_types.ts";
+import type { UnitPlan } from "./plan_units.ts";
 import {
   canLieByColumns,
   isQuantType,
@@ -32,13 +33,15 @@ export class MatrixLayouts {
   readonly isSparse: boolean;
   readonly #tensors: ReadonlyMap<string, GgufTensor>;
   readonly #blocks: readonly DenseTensors[];
+  readonly #units: UnitPlan | null;
 
   /** skips: silent neurons may be left out; hushes: so are quiet ones, of any activation. */
   constructor(
     model: ModelDescription,
     tensors: ReadonlyMap<string, GgufTensor>,
-    { skips, hushes }: { skips: boolean; hushes: boolean },
+    { skips, hushes, units = null }: { skips: boolean; hushes: boolean; units?: UnitPlan | null },
   ) {
+    this.#units = units;
     this.#tensors = tensors;
     this.#blocks = model.tensors.layers.flatMap(blocksOf);
     this.isSilent = hushes || isSilentKind(model.config.feedForward.activation);
@@ -47,6 +50,8 @@ export class MatrixLayouts {
 
   /** Floats lie neuron by neuron also where all are computed: sums have the same bits then. */
   layoutOf({ tensor, rows }: Placed, part: MatrixPart): MatrixLayout {
+    const packed = part.hasSilentColumns === undefined ? null : this.#units?.layoutOf(tensor);
+    if (packed) return packed;
     if (part.isTransposed) return "neurons";
     if (!part.hasSilentColumns) return "rows";
     const type = this.typeOf(tensor);

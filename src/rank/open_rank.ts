@@ -4,7 +4,9 @@ import { instantiateKernels } from "../../wasm/mod.ts";
 import { check } from "../base/check.ts";
 import { TensorReader } from "../gguf/mod.ts";
 import type { GgufPart, GgufTensor } from "../gguf/types.ts";
+import { type BoardSetup, ReadQueue } from "../io/mod.ts";
 import { Control, type StepWords } from "../memory/control.ts";
+import { SharedText } from "../memory/shared_text.ts";
 import type { Observation } from "../memory/observation.ts";
 import {
   STEP_KIND_EXIT,
@@ -18,6 +20,7 @@ import type { ModelConfig, RopeConfig } from "../model/types.ts";
 import { forward } from "./forward.ts";
 import { loadWeights } from "./load_weights.ts";
 import type { RankPlan } from "./plan_types.ts";
+import { type PackedUnits, Streaming } from "./streaming.ts";
 import { Rank } from "./rank.ts";
 import { tuneKernels } from "./tune.ts";
 
@@ -35,6 +38,13 @@ export interface RankSetup {
   readonly controlBuffer: SharedArrayBuffer;
   /** Where ranks show what their neurons do; null unless the engine is to be observed. */
   readonly observation: Observation | null;
+  /** What a packed model streams from and where its reads are asked for; null: it is no packed one. */
+  readonly streams: {
+    readonly packed: PackedUnits;
+    readonly board: BoardSetup;
+    /** A `SharedText`: why the last step is void. */
+    readonly failure: SharedArrayBuffer;
+  } | null;
 }
 
 /** A rank with its weights loaded. */
@@ -58,17 +68,19 @@ export class RankRunner {
     using reader = TensorReader.open({ parts });
     const factors = config.ropes.map((rope) => ropeFactors(rope, tensors, reader));
     const { kernels } = this;
-    loadWeights({
-      plan,
-      tensors,
-      reader,
-      kernels,
-      memories: memories[rankIndex],
-      onProgress: (bytes) => {
-        if (this.control.failedRank() >= 0) throw new Error("Loading was given up elsewhere");
-        onProgress(bytes);
-      },
+    const tell = (bytes: number) => {
+      if (this.control.failedRank() >= 0) throw new Error("Loading was given up elsewhere");
+      onProgress(bytes);
+    };
+    const own = memories[rankIndex];
+    loadWeights({ plan, tensors, reader, kernels, memories: own, onProgress: tell });
+    const streaming = setup.streams && new Streaming({
+      ...{ plan, kernels, memories: own },
+      packed: setup.streams.packed,
+      queue: new ReadQueue(setup.streams.board, rankIndex, { path: setup.streams.packed.path }),
+      failure: new SharedText(setup.streams.failure),
     });
+    streaming?.load(tell);
     this.rank = new Rank({
       config,
       plans,
@@ -78,6 +90,7 @@ export class RankRunner {
       memories,
       control: this.control,
       observation: setup.observation,
+      streaming,
     });
   }
 

@@ -23,7 +23,16 @@ import type {
 } from "../model/types.ts";
 import { COLUMN_ALIGN_BYTES, COLUMN_SCRATCH_BYTES } from "../memory/column_layout.ts";
 import { MatrixLayouts } from "./matrix_layouts.ts";
-import { type MatrixPart, norm, type Placer, planLayer } from "./plan_layer.ts";
+import {
+  dense,
+  forEachBlock,
+  type LayerInput,
+  type MatrixPart,
+  neuronsOf,
+  norm,
+  type Placer,
+  planLayer,
+} from "./plan_layer.ts";
 import type {
   KvType,
   LayerPlan,
@@ -32,7 +41,14 @@ import type {
   VectorPlan,
   WorkspacePlan,
 } from "./plan_types.ts";
-import { type KernelSizes, largestBlock, logitsRows, planWorkspace } from "./plan_workspace.ts";
+import { checkUnit, type UnitOptions, UnitPlan } from "./plan_units.ts";
+import {
+  type KernelSizes,
+  largestBlock,
+  logitsRows,
+  planWorkspace,
+  type WorkspaceInput,
+} from "./plan_workspace.ts";
 import { lengthOf, planShards, type Range, type Shard } from "./shard.ts";
 import {
   blockWeights,
@@ -60,6 +76,8 @@ export interface PlanOptions {
   readonly thresholds?: readonly number[];
   /** False: predictors that the model has are not loaded. */
   readonly hasPredictors?: boolean;
+  /** Left out: weights are tensors of the file. */
+  readonly packed?: UnitOptions;
   /** For tests: arenas smaller than a memory can be. */
   readonly arenaBytesMax?: number;
   /** What the kernels say they need. */
@@ -78,9 +96,11 @@ export function planRanks(
 ): RankPlan[] {
   requireHeadKernel(model.config.headDim);
   const { layers } = model.tensors;
+  const units = options.packed === undefined ? null : new UnitPlan(options.packed);
   const layouts = new MatrixLayouts(model, tensors, {
     skips: options.isSparse !== false,
     hushes: options.thresholds !== undefined,
+    units,
   });
   const typesOf = (matrixOf: (layer: LayerTensors) => MatrixTensor) =>
     layers.map((layer) => layouts.typeOf(matrixOf(layer).tensor));
@@ -93,17 +113,23 @@ export function planRanks(
     blocks: {
       attentionOutput: coarsest(typesOf((layer) => layer.attentionOutput)),
       down: coarsest(layouts.cutDownTypes),
+      stripes: units?.stripes,
     },
   });
   const isExact = typesOf((layer) => layer.key).every((type) => type === "F32");
   const kvType = options.kvType !== "auto" ? options.kvType : isExact ? "f32" : "i16";
   const planners = shards.map((shard, rankIndex) =>
-    new RankPlanner({ model, tensors, layouts, options, shard, rankIndex, kvType })
+    new RankPlanner({ model, tensors, layouts, options, shard, rankIndex, kvType, units })
   );
   for (const planner of planners) planner.placeEmbedding();
   // A second arena would have no more room: the first one holds nothing else yet.
   requireFit(planners, "the embedding table");
-  for (let index = 0; index < model.config.blockCount; index++) {
+  const { blockCount } = model.config;
+  const { arenaCount = 1 } = options.packed ?? {};
+  for (let index = 0; index < blockCount; index++) {
+    const isBorder = Math.floor(index * arenaCount / blockCount) !==
+      Math.floor((index - 1) * arenaCount / blockCount);
+    if (index > 0 && isBorder) { for (const planner of planners) planner.openArena(); }
     placeOnAll(planners, (planner) => planner.placeLayer(index), `layer ${index}`);
   }
   placeOnAll(planners, (planner) => planner.placeOutput(), "the output projection");
@@ -142,6 +168,7 @@ interface PlannerInput {
   readonly shard: Shard;
   readonly rankIndex: number;
   readonly kvType: KvType;
+  readonly units: UnitPlan | null;
 }
 
 /** Lays out one rank's arenas. */
@@ -154,6 +181,9 @@ class RankPlanner implements Placer {
   readonly #stagingBytes: number;
   readonly #strides: RankPlan["strides"];
   readonly #layers: LayerPlan[] = [];
+  /** Where units are staged in each arena, and where in it something is being laid, or null. */
+  readonly #stages: number[] = [];
+  #stagedBytes: number | null = null;
   #embedding: MatrixPlan | null = null;
   #positions: MatrixPlan | null = null;
   #output: Pick<RankPlan, "output" | "outputArena" | "outputNorm"> | null = null;
@@ -206,6 +236,7 @@ class RankPlanner implements Placer {
       strides: this.#strides,
       leads: this.#leads,
       ...options,
+      stream: this.#streamOfArena(),
       hasNeurons: layouts.hasNeurons,
       isSparse: layouts.isSparse,
     };
@@ -213,6 +244,69 @@ class RankPlanner implements Placer {
     const scratch = layouts.isSparse ? COLUMN_SCRATCH_BYTES : 0; // behind it: load_weights.ts
     const bytes = this.#stagingBytes + scratch;
     this.#stagingOffsets.push(arena.allocate("staging", "activations", bytes));
+    this.#stages.push(arena.allocate("stage", "activations", this.#largestStage()));
+  }
+
+  #streamOfArena(): WorkspaceInput["stream"] {
+    const { units } = this.#in;
+    if (units === null) return null;
+    const { slotCount, arenaCount } = units.options;
+    return { ...units.stream, slotCount: Math.floor(slotCount / arenaCount) };
+  }
+
+  /** Bytes of the largest streamed unit's share as a dense block. */
+  #largestStage(): number {
+    const { units, model: { tensors } } = this.#in;
+    if (units === null) return 0;
+    let most = 0;
+    this.#stages.push(0); // places do not matter yet
+    for (let index = 0; index < tensors.layers.length; index++) {
+      const input = this.#layerInput(index);
+      forEachBlock(tensors.layers[index].feedForward, (expert, block) => {
+        const unit = units.numberOf(index, expert);
+        if (unit === null || units.streamed(unit) === null) return;
+        checkUnit(units.options.units[unit], block);
+        this.inStage(() => {
+          dense(this, block, { ...input, neurons: neuronsOf(this.#in.shard, expert) });
+          most = Math.max(most, this.#stagedBytes!);
+        });
+      });
+    }
+    this.#stages.pop();
+    return most;
+  }
+
+  #layerInput(index: number): LayerInput & { layer: number; adds: boolean } {
+    const { model: { config, tensors }, shard, rankIndex, options, layouts, units } = this.#in;
+    return {
+      ...{ config, shard, rankIndex, index, units },
+      layer: index,
+      adds: rankIndex === 0,
+      tensors: tensors.layers[index],
+      isSilent: layouts.isSilent,
+      predictor: this.#predictorOf(index),
+      threshold: options.thresholds?.[index] ?? null,
+    };
+  }
+
+  inStage<T>(place: () => T): T {
+    this.#stagedBytes = 0;
+    const placed = place();
+    this.#stagedBytes = null;
+    return placed;
+  }
+
+  region(name: string, sizeBytes: number): number {
+    return this.#allocate(name, sizeBytes, REGION_ALIGN_BYTES);
+  }
+
+  #allocate(name: string, sizeBytes: number, alignBytes: number): number {
+    if (this.#stagedBytes === null) {
+      return this.#arena.allocate(name, "weights", sizeBytes, alignBytes);
+    }
+    const at = alignUp(this.#stagedBytes, alignBytes);
+    this.#stagedBytes = at + sizeBytes;
+    return this.#stages[this.#stages.length - 1] + at;
   }
 
   placeEmbedding(): void {
@@ -230,7 +324,7 @@ class RankPlanner implements Placer {
   }
 
   placeLayer(index: number): void {
-    const { model: { config, tensors }, shard, rankIndex, options, kvType } = this.#in;
+    const { model: { config }, shard, options, kvType } = this.#in;
     const blocks = Math.ceil(options.contextLength / KV_BLOCK_POSITIONS);
     const kvBytes = (rowElements: number) =>
       blocks * lengthOf(shard.kvHeads) * kvPieceBytes(kvType, rowElements);
@@ -238,16 +332,7 @@ class RankPlanner implements Placer {
     const valuesBytes = kvBytes(alignUp(config.headDim, VALUE_PAD_ELEMENTS));
     this.#layers.push({
       arena: this.#arenas.length - 1,
-      ...planLayer(this, {
-        config,
-        shard,
-        rankIndex,
-        tensors: tensors.layers[index],
-        index,
-        isSilent: this.#in.layouts.isSilent,
-        predictor: this.#predictorOf(index),
-        threshold: options.thresholds?.[index] ?? null,
-      }),
+      ...planLayer(this, this.#layerInput(index)),
       keysOffsetBytes: this.#arena.allocate(`blk.${index}.keys`, "kv", keysBytes),
       valuesOffsetBytes: this.#arena.allocate(`blk.${index}.values`, "kv", valuesBytes),
     });
@@ -269,7 +354,7 @@ class RankPlanner implements Placer {
     return {
       tensor,
       range: shift(range, start),
-      offsetBytes: this.#arena.allocate(tensor, "weights", bytes),
+      offsetBytes: this.#allocate(tensor, bytes, REGION_ALIGN_BYTES),
     };
   }
 
@@ -293,9 +378,8 @@ class RankPlanner implements Placer {
       rows: isTransposed ? rows : shift(rows, matrix.rowStart),
       columns: isTransposed ? shift(columns, matrix.rowStart) : columns,
       rowStrideBytes,
-      offsetBytes: this.#arena.allocate(
+      offsetBytes: this.#allocate(
         tensor,
-        "weights",
         bytes,
         layout === "columns" ? COLUMN_ALIGN_BYTES : REGION_ALIGN_BYTES,
       ),
@@ -344,6 +428,7 @@ class RankPlanner implements Placer {
       contextLength: options.contextLength,
       kvType,
       isSparse: this.#in.layouts.isSparse,
+      stream: this.#in.units?.stream ?? null,
     };
   }
 }

@@ -4,6 +4,7 @@
  * business.
  */
 import { UnsupportedModelError } from "../base/errors.ts";
+import type { BundleUnit } from "../bundle/types.ts";
 import type {
   DenseTensors,
   ExpertTensors,
@@ -23,6 +24,7 @@ import type {
   MatrixPlan,
   NormPlan,
   PredictorPlan,
+  StreamedPlan,
   VectorPlan,
 } from "./plan_types.ts";
 import { lengthOf, type Range, type Shard } from "./shard.ts";
@@ -47,6 +49,20 @@ export interface Placer {
   matrix(matrix: MatrixTensor, part: MatrixPart): MatrixPlan;
   /** A range of a vector; left out: all. */
   vector(vector: VectorTensor, range?: Range): VectorPlan;
+  /** Bytes that are no tensor's. */
+  region(name: string, sizeBytes: number): number;
+  /** What `place` lays, it lays into the place that units are staged in. */
+  inStage<T>(place: () => T): T;
+}
+
+/** The units of a packed file, as a layer's share sees them. */
+export interface Units {
+  /** Number of the unit; null: its weights are tensors of the file. */
+  numberOf(layer: number, expert: BundleUnit["expert"]): number | null;
+  /** The unit, where it is not resident as a whole; else null. */
+  streamed(unit: number): BundleUnit | null;
+  /** All of a streamed unit's gates are. */
+  readonly hasResidentGates: boolean;
 }
 
 export interface LayerInput {
@@ -62,6 +78,8 @@ export interface LayerInput {
   readonly predictor: PredictorTensors | null;
   /** Of `DensePlan`. */
   readonly threshold: number | null;
+  /** Null: the model is no packed one. */
+  readonly units: Units | null;
 }
 
 /** The weights of a layer's share. */
@@ -74,6 +92,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
   const keyValue = scale(shard.kvHeads, config.headDim);
   const adds = rankIndex === 0; // what is added to a sum over ranks is added by one of them
   const { feedForward } = tensors;
+  const of = { layer: index, adds, isSilent, units: input.units };
   return {
     attentionNorm: norm(place, tensors.attentionNorm),
     query: place.matrix(tensors.query, { rows: query }),
@@ -86,11 +105,11 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     feedForwardNorm: norm(place, tensors.feedForwardNorm),
     feedForward: feedForward.kind === "dense"
       ? {
-        ...dense(place, feedForward, { neurons: shard.neurons, adds, isSilent }),
+        ...block(place, feedForward, { ...of, neurons: shard.neurons, expert: null }),
         predictor: predictor(place, input.predictor, { layer: index, neurons: shard.neurons }),
-        threshold: input.threshold,
+        ...input.threshold === null ? {} : { threshold: input.threshold },
       }
-      : experts(place, feedForward, { shard, adds, isSilent }),
+      : experts(place, feedForward, { ...of, shard }),
     feedForwardPostNorm: norm(place, tensors.feedForwardPostNorm),
   };
 }
@@ -115,7 +134,59 @@ function headNorm(
   return { span, weight: isShared ? place.vector(weight) : place.vector(weight, own.rows) };
 }
 
-function dense(
+interface BlockInput {
+  readonly layer: number;
+  readonly expert: BundleUnit["expert"];
+  readonly neurons: Range;
+  readonly adds: boolean;
+  readonly isSilent: boolean;
+  readonly units: Units | null;
+}
+
+/** Neurons whose weights are in memory, or come from a packed file as they are needed. */
+function block(place: Placer, tensors: DenseTensors, by: BlockInput): DensePlan | StreamedPlan {
+  const { units, layer, expert } = by;
+  const unit = units?.numberOf(layer, expert) ?? null;
+  const bundles = unit === null ? null : units!.streamed(unit);
+  if (unit === null || bundles === null) return { ...dense(place, tensors, by), unit };
+  requireNoBiases(tensors);
+  const { neurons } = by;
+  const { gateBytes } = bundles;
+  const gate = tensors.gate !== null && units!.hasResidentGates
+    ? place.matrix(tensors.gate, { rows: neurons })
+    : null;
+  // What is resident does not come again: slots begin behind it.
+  const start = gate === null ? 0 : gateBytes;
+  const factorsSizeBytes = bundles.factorsSizeBytes * lengthOf(neurons) / bundles.neurons;
+  return {
+    kind: "streamed",
+    unit,
+    neurons,
+    gate,
+    factorsOffsetBytes: place.region(`unit.${unit}.factors`, factorsSizeBytes),
+    factorsSizeBytes,
+    inSlot: {
+      gate: bundles.gate === null || gate !== null ? null : bundles.gate.offsetBytes,
+      up: bundles.up.offsetBytes - start,
+      down: bundles.down.offsetBytes - start,
+    },
+    staged: place.inStage(() => ({ ...dense(place, tensors, by), unit })),
+    predictor: null,
+  };
+}
+
+function requireNoBiases({ gate, up, down }: DenseTensors): void {
+  for (const matrix of [gate, up, down]) {
+    if (matrix === null || matrix.bias === null) continue;
+    throw new UnsupportedModelError(
+      `Cannot stream this model: its neurons have biases, "${matrix.bias.tensor}": ` +
+        `give it enough memory to be loaded as a whole`,
+    );
+  }
+}
+
+/** The rank's share of a block, in memory as a whole. */
+export function dense(
   place: Placer,
   tensors: DenseTensors,
   by: { neurons: Range; adds: boolean; isSilent: boolean },
@@ -136,6 +207,7 @@ function dense(
     }),
     predictor: null,
     threshold: null,
+    unit: null,
   };
 }
 
@@ -160,8 +232,9 @@ function predictor(
 function experts(
   place: Placer,
   tensors: ExpertTensors,
-  { shard, adds, isSilent }: { shard: Shard; adds: boolean; isSilent: boolean },
+  by: Omit<BlockInput, "expert" | "neurons"> & { shard: Shard },
 ): ExpertsPlan {
+  const { shard } = by;
   const { router, choiceBias, shared, sharedGate } = tensors;
   return {
     kind: "experts",
@@ -169,12 +242,11 @@ function experts(
     choiceBias: choiceBias === null ? null : place.vector(choiceBias),
     experts: tensors.experts.map((expert, index) => {
       requireNoDownBias(expert.down);
-      const neurons = shard.expertNeurons[index % shard.expertNeurons.length];
-      return dense(place, expert, { neurons, adds, isSilent });
+      return block(place, expert, { ...by, neurons: neuronsOf(shard, index), expert: index });
     }),
     shared: shared === null
       ? null
-      : dense(place, shared, { neurons: shard.sharedNeurons, adds, isSilent }),
+      : block(place, shared, { ...by, neurons: shard.sharedNeurons, expert: "shared" }),
     sharedGate: sharedGate === null ? null : place.matrix(sharedGate, { isWidened: true }),
   };
 }
@@ -186,6 +258,23 @@ function requireNoDownBias(down: MatrixTensor): void {
     `Cannot run this model: an expert's down projection has a bias, "${down.bias.tensor}": ` +
       `this version has none: use another model`,
   );
+}
+
+/** Calls `visit` for each block of neurons of a layer. */
+export function forEachBlock(
+  feedForward: LayerTensors["feedForward"],
+  visit: (expert: BundleUnit["expert"], block: DenseTensors) => void,
+): void {
+  if (feedForward.kind === "dense") return visit(null, feedForward);
+  feedForward.experts.forEach((expert, index) => visit(index, expert));
+  if (feedForward.shared !== null) visit("shared", feedForward.shared);
+}
+
+/** Which neurons of a block a rank owns. */
+export function neuronsOf(shard: Shard, expert: BundleUnit["expert"]): Range {
+  if (expert === null) return shard.neurons;
+  if (expert === "shared") return shard.sharedNeurons;
+  return shard.expertNeurons[expert % shard.expertNeurons.length];
 }
 
 function scale(range: Range, factor: number): Range {

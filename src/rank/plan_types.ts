@@ -74,6 +74,30 @@ export interface DensePlan {
   readonly predictor: PredictorPlan | null;
   /** Neurons whose activation, |act(gate)|, is not above this are left out; null: none for that. */
   readonly threshold: number | null;
+  /** Number of the unit of a packed file that it is loaded from; null: tensors have their bytes. */
+  readonly unit: number | null;
+}
+
+/**
+ * Neurons whose weights lie in a packed file, of which only those are in memory that were needed
+ * lately: src/rank/streamed_block.ts.
+ */
+export interface StreamedPlan {
+  readonly kind: "streamed";
+  /** Number of the unit in the packed file. */
+  readonly unit: number;
+  /** Of the unit, this rank's. */
+  readonly neurons: Range;
+  /** The rows of all gates, where they are resident; null: a gate comes with its bundle. */
+  readonly gate: MatrixPlan | null;
+  /** Where the factors of all own columns of down are, and their bytes; 0 where rows have theirs. */
+  readonly factorsOffsetBytes: number;
+  readonly factorsSizeBytes: number;
+  /** Where parts of a bundle begin in its slot; gate null: it is resident, or there is none. */
+  readonly inSlot: { readonly gate: number | null; readonly up: number; readonly down: number };
+  /** The whole unit as a dense block, in a place that all units of the arena share. */
+  readonly staged: DensePlan;
+  readonly predictor: PredictorPlan | null;
 }
 
 /** A share of every expert. */
@@ -82,8 +106,8 @@ export interface ExpertsPlan {
   /** The whole router, on every rank, so that all choose alike without a join; F32 or float. */
   readonly router: MatrixPlan;
   readonly choiceBias: VectorPlan | null;
-  readonly experts: readonly DensePlan[];
-  readonly shared: DensePlan | null;
+  readonly experts: readonly (DensePlan | StreamedPlan)[];
+  readonly shared: DensePlan | StreamedPlan | null;
   readonly sharedGate: MatrixPlan | null;
 }
 
@@ -99,7 +123,7 @@ export interface LayerPlan {
   readonly attentionOutput: MatrixPlan;
   readonly attentionPostNorm: NormPlan | null;
   readonly feedForwardNorm: NormPlan | null;
-  readonly feedForward: DensePlan | ExpertsPlan;
+  readonly feedForward: DensePlan | StreamedPlan | ExpertsPlan;
   readonly feedForwardPostNorm: NormPlan | null;
   /** Keys and values of all positions in the cache's type: src/memory/kv_layout.ts. */
   readonly keysOffsetBytes: number;
@@ -128,9 +152,9 @@ export interface WorkspacePlan {
   /** [n, neurons] each; neurons of the dense block or of the largest expert. */
   readonly gate: number;
   readonly up: number;
-  /** Which neurons fire, u32 [neurons], and what was skipped so far, f64 [2]: sparse_block.ts. */
+  /** Which neurons fire, u32 [neurons], and what was counted so far: counts.ts. */
   readonly fired: number;
-  readonly skipped: number;
+  readonly counts: number;
   /** What predictors have between their matrices, [n, predictorStride], and as q8 tiles. */
   readonly predictor: number;
   readonly predictorQ8: number;
@@ -159,6 +183,30 @@ export interface WorkspacePlan {
   readonly candidates: number;
   /** Null where no layer has experts. */
   readonly routing: RoutingWorkspacePlan | null;
+  /** Null unless the model is a packed one. */
+  readonly stream: StreamWorkspacePlan | null;
+}
+
+/** Where bundles of a packed file are kept, and where they arrive. */
+export interface StreamWorkspacePlan {
+  /** Slots, [slotCount, slotBytes]. */
+  readonly slots: number;
+  readonly slotCount: number;
+  /** Where sequential reads land, [rawBytes]. */
+  readonly raw: number;
+  /** One for each block that is computed at the same time: the dense one, or the chosen experts. */
+  readonly lanes: readonly LanePlan[];
+  /** Of all own neurons: where columns of down are, or in which slots; u32 [neurons]. */
+  readonly places: number;
+  /** Neurons of a piece of a sequential read, u32 [neurons]. */
+  readonly order: number;
+}
+
+/** The neurons of a block that one token needs; u32, f32 and u32 [neurons]. */
+export interface LanePlan {
+  readonly ids: number;
+  readonly values: number;
+  readonly slots: number;
 }
 
 /** Where tokens meet experts; see routing.ts for the order of the routes. */
@@ -217,4 +265,18 @@ export interface RankPlan {
   readonly kvType: KvType;
   /** Neurons that do not fire are not computed, where a step is one token. */
   readonly isSparse: boolean;
+  /** Null unless the model is a packed one. */
+  readonly stream: StreamPlan | null;
+}
+
+/** How a rank streams a packed file. */
+export interface StreamPlan {
+  /** Slots hold what of a bundle is not resident: all of it, or all but the gate. */
+  readonly slotBytes: number;
+  readonly hasResidentGates: boolean;
+  /** Slots of an arena that belong to hot clusters, in clusters. */
+  readonly hotClusters: number;
+  /** Bytes of one sequential read, and of all that are under way. */
+  readonly pieceBytes: number;
+  readonly rawBytes: number;
 }

@@ -1,7 +1,16 @@
 /** Lays out what a step needs between its weights: the workspace, the same in every arena. */
+import { alignUp } from "../base/check.ts";
 import type { ArenaBuilder } from "../memory/arena.ts";
+import { SUPERBLOCK_WEIGHTS } from "../memory/row_layout.ts";
 import type { ModelConfig } from "../model/types.ts";
-import type { RoutingWorkspacePlan, WorkspacePlan, WorkspaceStrides } from "./plan_types.ts";
+import type {
+  RoutingWorkspacePlan,
+  StreamPlan,
+  StreamWorkspacePlan,
+  WorkspacePlan,
+  WorkspaceStrides,
+} from "./plan_types.ts";
+import { COUNT_FIELDS } from "./counts.ts";
 import { lengthOf, type Shard } from "./shard.ts";
 
 /** Numbers that are kept of each layer's predictor: predictors.ts. */
@@ -26,6 +35,8 @@ export interface WorkspaceInput {
   /** Chooses tokens: rank 0. */
   readonly leads: boolean;
   readonly sizes: KernelSizes;
+  /** Null unless the model is a packed one; slotCount: of this arena. */
+  readonly stream: StreamPlan & { readonly slotCount: number } | null;
 }
 
 /** Reserves one arena's workspace. */
@@ -50,7 +61,7 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     gate: floats("gate", neurons),
     up: floats("up", neurons),
     fired: bytes("fired", neurons * 4),
-    skipped: bytes("skipped", 16),
+    counts: bytes("counts", COUNT_FIELDS * 8),
     ...planPredictors(arena, input),
     ...planFew(arena, input),
     neuronScratch: bytes(
@@ -74,6 +85,33 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     logits: bytes("logits", logitsRows(n) * strides.logits * 4),
     candidates: bytes("candidates", input.leads ? config.vocabSize * 4 : 0),
     routing: planRouting(arena, input),
+    stream: planStream(arena, input),
+  };
+}
+
+/** Bundles are read straight into their slots: whole sectors at multiples of sectors. */
+const SECTOR_BYTES_MAX = 4096;
+
+function planStream(arena: ArenaBuilder, input: WorkspaceInput): StreamWorkspacePlan | null {
+  const { stream, shard, config: { experts } } = input;
+  if (stream === null) return null;
+  const neurons = largestBlock(shard);
+  const words = (name: string, count: number) => arena.allocate(name, "activations", count * 4);
+  const laneCount = experts === null
+    ? 1
+    : experts.usedCount + (experts.sharedFeedForwardLength > 0 ? 1 : 0);
+  const { slotBytes, slotCount, rawBytes } = stream;
+  return {
+    slots: arena.allocate("slots", "slots", slotBytes * slotCount, SECTOR_BYTES_MAX),
+    slotCount,
+    raw: arena.allocate("raw", "activations", rawBytes, SECTOR_BYTES_MAX),
+    lanes: Array.from({ length: laneCount }, (_, lane) => ({
+      ids: words(`lane.${lane}.ids`, neurons),
+      values: words(`lane.${lane}.values`, neurons),
+      slots: words(`lane.${lane}.slots`, neurons),
+    })),
+    places: words("places", alignUp(neurons, SUPERBLOCK_WEIGHTS)),
+    order: words("order", neurons),
   };
 }
 

@@ -11,6 +11,7 @@ import { bindLayer, type Layer, type Norm } from "./layer.ts";
 import { Observer } from "./observer.ts";
 import type { RankPlan } from "./plan_types.ts";
 import { Residual } from "./residual.ts";
+import type { Streaming } from "./streaming.ts";
 import { StepState, type StepStateInput } from "./step_state.ts";
 import { Vocabulary } from "./vocabulary.ts";
 
@@ -18,6 +19,8 @@ export interface RankInput extends StepStateInput {
   readonly control: Control;
   /** Where it shows what its neurons do, or null. */
   readonly observation: Observation | null;
+  /** Null unless the model is a packed one. */
+  readonly streaming: Streaming | null;
 }
 
 export class Rank {
@@ -29,6 +32,7 @@ export class Rank {
   readonly #vocabulary: Vocabulary;
   readonly #attention: AttentionBlock;
   readonly #feedForward: FeedForwardBlock;
+  readonly #streaming: Streaming | null;
 
   constructor(input: RankInput) {
     const { config, plans, control } = input;
@@ -40,13 +44,16 @@ export class Rank {
     this.#control = control;
     this.#residual = residual;
     this.#layers = this.plan.layers.map((layer, index) =>
-      bindLayer(layer, { config, index, memory: memories[layer.arena] })
+      bindLayer(layer, { config, index, memory: memories[layer.arena], rank: this.plan })
     );
     this.#vocabulary = new Vocabulary(state, { residual, control });
     this.#attention = new AttentionBlock(state, { residual, control, plans });
     const { observation } = input;
     const observer = observation && new Observer(state, { observation, memories });
-    this.#feedForward = new FeedForwardBlock(state, { residual, memories, observer });
+    const { streaming } = input;
+    streaming?.attach(state, residual);
+    this.#streaming = streaming;
+    this.#feedForward = new FeedForwardBlock(state, { residual, memories, observer, streaming });
   }
 
   get layerCount(): number {
@@ -61,6 +68,7 @@ export class Rank {
   /** Takes over the step's words. */
   begin(step: StepWords): void {
     this.#state.begin(step);
+    this.#streaming?.beginStep();
   }
 
   embed(): void {

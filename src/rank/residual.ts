@@ -97,6 +97,28 @@ export class Residual {
   }
 
   /**
+   * partial[rows[0]] += bias + matrix · x of one token, where the matrix lies by columns, of which
+   * column i is at address columns[i], u32 [columnCount], and their factors at `factors`.
+   */
+  addColumnsAt(
+    matrix: Matrix,
+    x: Activations,
+    { factors, columns, rows }: { factors: number; columns: number; rows: number },
+  ): void {
+    const { kernels, space, config: { embeddingLength: d }, plan, partial, n } = this.#state;
+    const { typeId, columnCount: k } = matrix;
+    const isFirst = this.#isEmpty && n === 1;
+    if (this.#isEmpty && !isFirst) this.clear();
+    const to = isFirst ? partial : space.incoming;
+    quantize(kernels, x, 1, k);
+    kernels.matmul_q8_columns_at(typeId, factors, columns, d, k, x.q8, to);
+    const stride = plan.strides.embedding;
+    if (matrix.bias !== 0) kernels.add_bias_f32(to, stride, matrix.bias, 1, d);
+    if (!isFirst) kernels.scatter_add_f32(partial, stride, n, rows, 1, to, stride, d);
+    this.#isEmpty = false;
+  }
+
+  /**
    * partial[rows[j]] += matrix · x[j], for `count` tokens; rows is an address of u32 [count].
    * @returns how many columns of the matrix were read.
    */

@@ -36,6 +36,8 @@ export interface ColumnBlocks {
   readonly attentionOutput: number;
   /** Weights per block of the down projection. */
   readonly down: number;
+  /** Neurons per cut of a packed model: those of a stripe. Left out: what `down` asks for. */
+  readonly stripes?: { readonly dense: number; readonly expert: number; readonly shared: number };
 }
 
 /**
@@ -50,10 +52,15 @@ export function planShards(
   check(rankCount >= 1, "at least one rank");
   const groupSize = config.headCount / config.headCountKv;
   const headUnit = headsPerBlock(config, blocks.attentionOutput);
-  const neuronsOf = (total: number, part: number, takesTurns = false) => {
-    const unit = neuronsPerCut(total, { rankCount, block: blocks.down, takesTurns });
+  const neuronsOf = (
+    total: number,
+    part: number,
+    { stripe, takesTurns = false }: { stripe?: number; takesTurns?: boolean },
+  ) => {
+    const unit = stripe ?? neuronsPerCut(total, { rankCount, block: blocks.down, takesTurns });
     return cut(total, { parts: rankCount, part, unit });
   };
+  const { stripes } = blocks;
   const { feedForwardLength = 0, sharedFeedForwardLength = 0 } = config.experts ?? {};
   return Array.from({ length: rankCount }, (_, rank) => {
     const heads = cut(config.headCount, { parts: rankCount, part: rank, unit: headUnit });
@@ -64,12 +71,16 @@ export function planShards(
     return {
       heads,
       kvHeads,
-      neurons: neuronsOf(config.feedForwardLength, rank),
+      neurons: neuronsOf(config.feedForwardLength, rank, { stripe: stripes?.dense }),
       expertNeurons: Array.from(
         { length: rankCount },
-        (_, turn) => neuronsOf(feedForwardLength, (rank + turn) % rankCount, true),
+        (_, turn) =>
+          neuronsOf(feedForwardLength, (rank + turn) % rankCount, {
+            stripe: stripes?.expert,
+            takesTurns: true,
+          }),
       ),
-      sharedNeurons: neuronsOf(sharedFeedForwardLength, rank),
+      sharedNeurons: neuronsOf(sharedFeedForwardLength, rank, { stripe: stripes?.shared }),
       vocab: cut(config.vocabSize, { parts: rankCount, part: rank, unit: 1 }),
       positions: cut(contextLength, { parts: rankCount, part: rank, unit: 1 }),
     };

@@ -7,18 +7,15 @@
  * a list is made.
  */
 import { check } from "../base/check.ts";
-import { floats64 } from "./arena_views.ts";
+import { countsView, SKIPPED_BYTES, SKIPPED_NEURONS } from "./counts.ts";
 import type { Dense } from "./layer.ts";
-import { type Activations, type Matrix, project, readsQ8 } from "./matrix.ts";
-import { activateNeurons, aloneKernel, gatedKernel } from "./neurons.ts";
+import { activateListed, multiplyListed } from "./listed.ts";
+import { type Activations, type Matrix, project } from "./matrix.ts";
+import { activateNeurons, aloneKernel } from "./neurons.ts";
 import { FEW_TOKENS } from "./plan_workspace.ts";
 import type { Residual } from "./residual.ts";
 import type { StepState } from "./step_state.ts";
 import { LISTED_COST } from "./weight_types.ts";
-
-/** Places in a rank's counts, f64 [2]; both only ever grow. */
-export const SKIPPED_NEURONS = 0;
-export const SKIPPED_BYTES = 1;
 
 /** Tokens whose product with a matrix takes as long as reading it. */
 const TOKENS_PER_READ = 4;
@@ -37,7 +34,7 @@ export class SparseBlock {
     this.#state = state;
     this.#residual = by.residual;
     const { workspaces } = state.plan;
-    this.#counts = floats64(by.memories[0], workspaces[0].skipped, 2);
+    this.#counts = countsView(state.plan, by.memories[0]);
     by.memories.forEach(({ buffer }, arena) => {
       new Uint32Array(buffer, workspaces[arena].tokens, FEW_TOKENS).forEach((_, t, to) =>
         to[t] = t
@@ -85,7 +82,7 @@ export class SparseBlock {
     const { kernels, space, fractions: { belowFiring } } = this.#state;
     const { gate, up } = block;
     check(gate !== null && gate.bias === 0 && up.bias === 0, "neurons of a list have no biases");
-    this.#multiplyListed(gate, x, listed, space.gate);
+    multiplyListed(kernels, gate, x, space.fired, listed, space.gate);
     const count = kernels.fired_f32(space.gate, listed, belowFiring, space.up, space.gate);
     kernels.pick_listed(space.fired, listed, space.up, count);
     this.#activateListed(up, x, space.gate, count);
@@ -182,7 +179,7 @@ export class SparseBlock {
     const width = up.rowCount;
     aloneKernel(kernels, activation)(gates, width, gates, width, 1, width);
     const count = kernels.loud_f32(gates, width, threshold, space.fired, gates);
-    this.#multiplyListed(up, x, count, space.up);
+    multiplyListed(kernels, up, x, space.fired, count, space.up);
     kernels.mul_weight_f32(gates, count, space.up, 1, count);
     return count;
   }
@@ -190,23 +187,8 @@ export class SparseBlock {
   /** values [count] = what the neurons at `space.fired` give, whose gates are there. */
   #activateListed(up: Matrix, x: Activations, values: number, count: number): void {
     const { kernels, space, config: { feedForward } } = this.#state;
-    const { up: out } = space;
-    this.#multiplyListed(up, x, count, out);
-    if (feedForward.activatesUp) {
-      aloneKernel(kernels, feedForward.activation)(out, count, out, count, 1, count);
-    }
-    gatedKernel(kernels, feedForward.activation)(values, out, count, values, count, 1, count);
-  }
-
-  /** out[j] = row `space.fired[j]` of the matrix times x. */
-  #multiplyListed(matrix: Matrix, x: Activations, count: number, out: number): void {
-    const { kernels, space: { fired } } = this.#state;
-    const { typeId, offsetBytes: w, rowStrideBytes: stride, rowCount, columnCount: k } = matrix;
-    if (readsQ8(matrix)) {
-      kernels.matmul_q8_rows(typeId, w, stride, rowCount, k, x.q8, fired, count, out);
-    } else {
-      kernels.matmul_float_rows(typeId, w, stride, rowCount, k, x.f32, fired, count, out);
-    }
+    multiplyListed(kernels, up, x, space.fired, count, space.up);
+    activateListed(kernels, feedForward, space.up, values, count);
   }
 
   /** partial[rows[0]] += down · hidden, which is zero but for `count` listed neurons. */

@@ -6,7 +6,7 @@
 import type { Kernels } from "../../wasm/kernels.ts";
 import { MiB } from "../base/units.ts";
 import { type Matrix, matrixOf } from "./matrix.ts";
-import type { DensePlan, RankPlan } from "./plan_types.ts";
+import type { RankPlan } from "./plan_types.ts";
 import { isQuantType } from "./weight_types.ts";
 
 /** Weights that are read per trial: more than caches near a core hold, some milliseconds. */
@@ -37,12 +37,11 @@ function trialMatrices(plan: RankPlan): Matrix[] {
   for (const layer of plan.layers) {
     if (layer.arena !== 0) break;
     const { feedForward } = layer;
-    const blocks: readonly DensePlan[] = feedForward.kind === "dense"
-      ? [feedForward]
-      : feedForward.experts;
-    for (const { up } of blocks) {
-      if (!isQuantType(up.type) || bytes > TRIAL_BYTES_MAX) continue;
-      const matrix = matrixOf(up);
+    const blocks = feedForward.kind === "experts" ? feedForward.experts : [feedForward];
+    for (const block of blocks) {
+      const rows = block.kind === "dense" ? block.up : block.gate;
+      if (rows === null || !isQuantType(rows.type) || bytes > TRIAL_BYTES_MAX) continue;
+      const matrix = matrixOf(rows);
       matrices.push(matrix);
       bytes += matrix.rowCount * matrix.rowStrideBytes;
     }

@@ -6,11 +6,11 @@ import type { Command } from "commander";
 import { Option } from "commander";
 import { UsageError } from "../../base/errors.ts";
 import { formatBytes } from "../../base/units.ts";
-import type { LoadedModel } from "../../llm/mod.ts";
+import type { LoadedModel, Timings } from "../../llm/mod.ts";
 import { benchPrompt, hashIds } from "../bench_prompt.ts";
 import { Interrupt } from "../interrupt.ts";
 import { addLoadOptions, type LoadFlags, loadForVerb, toLoadOptions } from "../load.ts";
-import { byteSize, wholeNumber } from "../option_values.ts";
+import { wholeNumber } from "../option_values.ts";
 import { writeErrorLine, writeJson, writeOutLine } from "../output.ts";
 import { formatSpread, spreadOf } from "../spread.ts";
 import { v8Flags } from "../v8_flags.ts";
@@ -22,7 +22,6 @@ interface Options extends LoadFlags {
   readonly repeat: number;
   readonly seed: number;
   readonly batch: number;
-  readonly memory?: number;
   readonly gpu: "off" | "on" | "force";
   readonly safe?: boolean;
   readonly json?: boolean;
@@ -36,6 +35,12 @@ interface Round {
   /** Of a decoded token, on average. */
   readonly neuronsSkipped: number;
   readonly bytesSkipped: number;
+  /** Of what a packed model's tokens needed: found in memory, and read from disk. */
+  readonly hitRate: number | null;
+  readonly diskBytes: number;
+  /** Of a token, on average and on all threads. */
+  readonly diskWaitMs: number;
+  readonly tokenMs: { readonly p50: number; readonly p90: number; readonly p99: number };
   readonly ids: readonly number[];
 }
 
@@ -51,7 +56,6 @@ export function benchVerb(): Command {
     .option("--repeat <n>", "measured rounds, after one to warm up", wholeNumber({ min: 1 }), 5)
     .option("--seed <n>", "seed of the pseudo-random prompt", wholeNumber(), 1)
     .option("--batch <n>", "sequences at once; this version: 1", wholeNumber({ min: 1 }), 1)
-    .option("--memory <bytes>", "memory that the model may take, such as 2GiB", byteSize)
     .addOption(
       new Option("--gpu <mode>", "this version computes on the CPU: off")
         .choices(["off", "on", "force"]).default("off"),
@@ -68,7 +72,6 @@ async function bench(path: string | undefined, options: Options): Promise<void> 
   const contextLength = options.ctxSize ??
     Math.max(options.promptTokens, WARMUP_PROMPT_TOKENS) + options.genTokens + 1;
   await using model = await loadForVerb(modelPath, { ...toLoadOptions(options), contextLength });
-  checkMemory(model, options);
   await measure(model, { ...options, ...warmup(options, contextLength) }, interrupt.signal);
   const rounds: Round[] = [];
   for (let index = 0; index < options.repeat; index++) {
@@ -97,15 +100,6 @@ function checkAbilities({ batch, gpu, safe }: Options): void {
         "back: use `deno task ganglion:safe bench …`",
     );
   }
-}
-
-/** @throws {UsageError} when the model needs more than --memory. */
-function checkMemory(model: LoadedModel, { memory }: Options): void {
-  if (memory === undefined || model.memory.totalBytes <= memory) return;
-  throw new UsageError(
-    `Cannot stay within --memory ${formatBytes(memory)}: the model takes ` +
-      `${formatBytes(model.memory.totalBytes)}, and this version keeps all of it in memory`,
-  );
 }
 
 function warmup(options: Options, contextLength: number) {
@@ -137,7 +131,19 @@ async function measure(
     decodeTps: (timings.predictedTokens - 1) / timings.predictedMs * 1000,
     neuronsSkipped: (timings.skippedNeurons ?? 0) / genTokens,
     bytesSkipped: (timings.skippedBytes ?? 0) / genTokens,
+    ...diskOf(timings, genTokens),
+    tokenMs: timings.tokenMs ?? { p50: 0, p90: 0, p99: 0 },
     ids: ids.slice(0, genTokens),
+  };
+}
+
+function diskOf({ streamed }: Timings, genTokens: number) {
+  if (streamed === undefined) return { hitRate: null, diskBytes: 0, diskWaitMs: 0 };
+  const { hits, misses, diskBytes, diskWaitMs } = streamed;
+  return {
+    hitRate: hits / Math.max(1, hits + misses),
+    diskBytes: diskBytes / genTokens,
+    diskWaitMs: diskWaitMs / genTokens,
   };
 }
 
@@ -160,10 +166,19 @@ async function createReport(
     weights_gbps: bytesPerToken * decode.median / 1e9,
     peak_read_gbps: await model.measureReadGbps(),
     neurons_skipped: meanOf(rounds.map((round) => round.neuronsSkipped)),
-    cache_hit_rate: null,
-    disk_bytes_per_token: 0,
+    cache_hit_rate: rounds[0].hitRate === null
+      ? null
+      : rounds.reduce((sum, { hitRate }) => sum + hitRate!, 0) / rounds.length,
+    disk_bytes_per_token: meanOf(rounds.map((round) => round.diskBytes)),
+    disk_wait_ms: meanOf(rounds.map((round) => round.diskWaitMs)),
+    token_ms: {
+      p50: spreadOf(rounds.map(({ tokenMs }) => tokenMs.p50)).median,
+      p90: spreadOf(rounds.map(({ tokenMs }) => tokenMs.p90)).median,
+      p99: spreadOf(rounds.map(({ tokenMs }) => tokenMs.p99)).median,
+    },
     memory_bytes: {
       weights: model.memory.weightsBytes,
+      slots: model.memory.slotBytes,
       kv: model.memory.kvBytes,
       activations: model.memory.activationBytes,
       total: model.memory.totalBytes,
@@ -184,6 +199,14 @@ function formatReport(report: Report): string {
       report.weights_gbps.toFixed(1)
     } GB/s: ${share} % of the ${report.peak_read_gbps.toFixed(1)} GB/s that a kernel can read`,
     `skipped  ${report.neurons_skipped} neurons a token`,
+    ...report.cache_hit_rate === null ? [] : [
+      `disk     ${formatBytes(report.disk_bytes_per_token)} a token, ${
+        (report.cache_hit_rate * 100).toFixed(1)
+      } % of neurons were in memory; threads waited ${report.disk_wait_ms} ms a token`,
+    ],
+    `latency  p50 ${report.token_ms.p50.toFixed(1)} ms, p90 ${
+      report.token_ms.p90.toFixed(1)
+    }, p99 ${report.token_ms.p99.toFixed(1)}`,
     `memory   ${formatBytes(report.memory_bytes.total)} planned, ${
       formatBytes(report.memory_bytes.resident)
     } resident`,

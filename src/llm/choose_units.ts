@@ -1,0 +1,122 @@
+/**
+ * How a packed model shares a budget of memory: plans are made for one way after another, and
+ * their sizes compared with it. Pure but for asking the planner of ranks.
+ */
+import { UnsupportedModelError } from "../base/errors.ts";
+import { formatBytes, MiB } from "../base/units.ts";
+import type { BundleUnit } from "../bundle/types.ts";
+import { PAGE_BYTES } from "../memory/arena.ts";
+import type { RankPlan } from "../rank/plan_types.ts";
+import { slotBytesOf, type UnitOptions } from "../rank/plan_units.ts";
+
+/** What the process takes beside its arenas: runtime, code, tokenizer, threads, buffers. */
+export const PROCESS_BYTES = 150 * MiB;
+const ARENA_BYTES_GOAL = 3.5 * 1024 * MiB;
+const PIECE_BYTES = MiB;
+const PIECES_AHEAD = 16;
+const HOT_SHARE = 0.5;
+
+export interface UnitBudget {
+  readonly units: readonly BundleUnit[];
+  readonly budgetBytes: number;
+  /** Neurons are silent as a rule; else every one is needed for every token. */
+  readonly isSilent: boolean;
+  readonly hasPredictors: boolean;
+  /** Blocks that are computed at the same time: chosen experts, or 1. */
+  readonly lanes: number;
+  /** Plans of all ranks for these options. */
+  readonly plan: (options: UnitOptions) => RankPlan[];
+}
+
+/** @throws {UnsupportedModelError} when the budget is too small, with the one that is not. */
+export function chooseUnits(by: UnitBudget): UnitOptions {
+  const { units, budgetBytes, isSilent } = by;
+  const whole = sized(by, { residentUnits: units.length, hasResidentGates: false, slotCount: 0 });
+  if (whole.bytes <= budgetBytes) return whole.options;
+  if (!isSilent) return mostResident(by);
+  const ways = by.hasPredictors ? [false, true] : [true];
+  let least = Infinity;
+  for (const hasResidentGates of ways) {
+    const chosen = mostSlots(by, hasResidentGates);
+    if (chosen.bytes <= budgetBytes) return chosen.options;
+    least = Math.min(least, chosen.bytes);
+  }
+  throw tooSmall(by, least);
+}
+
+type Sized = { readonly options: UnitOptions; readonly bytes: number };
+
+/** As many slots as there is room for beside what is resident. */
+function mostSlots(by: UnitBudget, hasResidentGates: boolean): Sized {
+  const { units, budgetBytes } = by;
+  const slotBytes = slotBytesOf(units, hasResidentGates);
+  const largest = Math.max(...units.map(({ neurons }) => neurons));
+  const try_ = (arenaCount: number, slotCount: number) =>
+    sized(by, { residentUnits: 0, hasResidentGates, slotCount, arenaCount });
+  for (let arenaCount = 1;; arenaCount++) {
+    const ranks = by.plan(unitOptions(units, { residentUnits: 0, hasResidentGates, slotCount: 0 }))
+      .length;
+    // A step may need all neurons of all blocks that it computes at the same time.
+    const fewest = arenaCount * by.lanes * largest;
+    const base = try_(arenaCount, fewest);
+    const room = Math.max(0, budgetBytes - base.bytes);
+    const total = units.reduce((sum, { neurons }) => sum + neurons, 0);
+    const slots = Math.min(
+      fewest + Math.floor(room / slotBytes / ranks),
+      Math.max(fewest, Math.ceil(total / ranks) + arenaCount * largest),
+    );
+    if (base.bytes / ranks + (slots - fewest) * slotBytes > arenaCount * ARENA_BYTES_GOAL) continue;
+    return try_(arenaCount, slots);
+  }
+}
+
+/** As many whole units as there is room for: where all neurons fire, a cache would find none. */
+function mostResident(by: UnitBudget): Sized["options"] {
+  const { units, budgetBytes } = by;
+  let [low, high] = [0, units.length - 1];
+  const of = (residentUnits: number) =>
+    sized(by, { residentUnits, hasResidentGates: false, slotCount: 0 });
+  if (of(0).bytes > budgetBytes) throw tooSmall(by, of(0).bytes);
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (of(middle).bytes <= budgetBytes) low = middle;
+    else high = middle - 1;
+  }
+  return of(low).options;
+}
+
+function sized(
+  by: UnitBudget,
+  choice: Pick<UnitOptions, "residentUnits" | "hasResidentGates" | "slotCount"> & {
+    readonly arenaCount?: number;
+  },
+): Sized {
+  const options = unitOptions(by.units, choice);
+  const pages = by.plan(options).flatMap(({ arenas }) => arenas.map(({ pageCount }) => pageCount));
+  const bytes = PROCESS_BYTES + pages.reduce((sum, count) => sum + count * PAGE_BYTES, 0);
+  return { options, bytes };
+}
+
+function unitOptions(
+  units: readonly BundleUnit[],
+  choice: Pick<UnitOptions, "residentUnits" | "hasResidentGates" | "slotCount"> & {
+    readonly arenaCount?: number;
+  },
+): UnitOptions {
+  return {
+    arenaCount: 1,
+    ...choice,
+    units,
+    hotShare: HOT_SHARE,
+    pieceBytes: PIECE_BYTES,
+    piecesAhead: PIECES_AHEAD,
+  };
+}
+
+function tooSmall({ budgetBytes }: UnitBudget, least: number): UnsupportedModelError {
+  return new UnsupportedModelError(
+    `Cannot run this model in ${formatBytes(budgetBytes)}: it needs at least ` +
+      `${formatBytes(Math.ceil(least / MiB) * MiB)} with this context and this many threads: ` +
+      `raise --memory, or use a shorter --ctx-size`,
+  );
+}

@@ -1,0 +1,118 @@
+/**
+ * The units of a packed file in a rank's plan: which of them are resident as a whole, what the
+ * others take in memory, and where ranks may cut them. Pure decisions; knows no arenas.
+ */
+import { UnsupportedModelError } from "../base/errors.ts";
+import type { BundleUnit } from "../bundle/types.ts";
+import type { DenseTensors } from "../model/types.ts";
+import type { Units } from "./plan_layer.ts";
+import type { MatrixLayout, StreamPlan } from "./plan_types.ts";
+
+/** How a packed model is to be run. */
+export interface UnitOptions {
+  /** Of the packed file, in its order. */
+  readonly units: readonly BundleUnit[];
+  /** So many units, from the first on, are in memory as a whole. */
+  readonly residentUnits: number;
+  /** Gates of the others are, too, and only the rest of a bundle is streamed. */
+  readonly hasResidentGates: boolean;
+  /** Slots of each rank, in all its arenas together. */
+  readonly slotCount: number;
+  /** Share of them that belongs to hot clusters, 0 to 1. */
+  readonly hotShare: number;
+  /** Arenas of each rank, with as many layers and slots each. */
+  readonly arenaCount: number;
+  /** Bytes of one sequential read, and how many of them may be under way. */
+  readonly pieceBytes: number;
+  readonly piecesAhead: number;
+}
+
+/** Neurons of a hot cluster. */
+export const CLUSTER_NEURONS = 64;
+
+export class UnitPlan implements Units {
+  readonly options: UnitOptions;
+  readonly stream: StreamPlan;
+  readonly #numbers: ReadonlyMap<string, number>;
+
+  constructor(options: UnitOptions) {
+    this.options = options;
+    const { units, residentUnits } = options;
+    this.#numbers = new Map(units.map(({ layer, expert }, unit) => [key(layer, expert), unit]));
+    this.stream = streamPlan(units, units.slice(residentUnits), options);
+  }
+
+  get hasResidentGates(): boolean {
+    return this.options.hasResidentGates;
+  }
+
+  numberOf(layer: number, expert: BundleUnit["expert"]): number | null {
+    return this.#numbers.get(key(layer, expert)) ?? null;
+  }
+
+  streamed(unit: number): BundleUnit | null {
+    return unit < this.options.residentUnits ? null : this.options.units[unit];
+  }
+
+  /** Neurons of a stripe of each kind of unit: ranks are cut between stripes. */
+  get stripes(): { dense: number; expert: number; shared: number } {
+    const stripeOf = (isKind: (unit: BundleUnit) => boolean) => {
+      const lengths = this.options.units.filter(isKind).map((unit) => unit.neurons / unit.stripes);
+      return Math.max(1, ...lengths);
+    };
+    return {
+      dense: stripeOf(({ expert }) => expert === null),
+      expert: stripeOf(({ expert }) => typeof expert === "number"),
+      shared: stripeOf(({ expert }) => expert === "shared"),
+    };
+  }
+
+  /** How the down projection of that tensor was packed; null: it was not. */
+  layoutOf(tensor: string): MatrixLayout | null {
+    const unit = this.options.units.find(({ down }) => down.tensor === tensor);
+    return unit === undefined ? null : unit.downLayout;
+  }
+}
+
+/** Bytes that a slot has: what of the largest bundle is not resident. */
+export function slotBytesOf(units: readonly BundleUnit[], hasResidentGates: boolean): number {
+  return Math.max(
+    0,
+    ...units.map((unit) => unit.bundleBytes - (hasResidentGates ? unit.gateBytes : 0)),
+  );
+}
+
+function streamPlan(
+  units: readonly BundleUnit[],
+  streamed: readonly BundleUnit[],
+  options: UnitOptions,
+): StreamPlan {
+  const { hasResidentGates, slotCount, arenaCount, hotShare, pieceBytes, piecesAhead } = options;
+  const slotsOfArena = Math.floor(slotCount / arenaCount);
+  // A piece is whole bundles of whatever unit.
+  const largest = Math.max(...units.map((unit) => unit.bundleBytes));
+  const wholePieceBytes = Math.max(pieceBytes, largest);
+  return {
+    slotBytes: slotBytesOf(streamed, hasResidentGates),
+    hasResidentGates,
+    hotClusters: Math.floor(slotsOfArena * hotShare / CLUSTER_NEURONS),
+    pieceBytes: wholePieceBytes,
+    rawBytes: wholePieceBytes * piecesAhead,
+  };
+}
+
+function key(layer: number, expert: BundleUnit["expert"]): string {
+  return `${layer}:${expert ?? ""}`;
+}
+
+/** @throws {UnsupportedModelError} when tensors of a unit are not what it was packed from. */
+export function checkUnit(unit: BundleUnit, tensors: DenseTensors): void {
+  const { gate, up, down } = tensors;
+  const isSame = unit.up.tensor === up.tensor && unit.down.tensor === down.tensor &&
+    (unit.gate?.tensor ?? null) === (gate?.tensor ?? null);
+  if (isSame) return;
+  throw new UnsupportedModelError(
+    `Cannot use the packed neurons of layer ${unit.layer}: they are those of "${unit.up.tensor}", ` +
+      `the model has "${up.tensor}": pack the model again`,
+  );
+}

@@ -1,0 +1,119 @@
+/**
+ * What a rank of a packed model streams with: its units, a cache of slots and a reader for each
+ * arena, its queue of reads. Fills what is resident, then serves the feed-forward blocks.
+ */
+import type { Kernels } from "../../wasm/kernels.ts";
+import type { PackedModel } from "../bundle/types.ts";
+import { NeuronCache } from "../cache/mod.ts";
+import type { ReadQueue } from "../io/mod.ts";
+import type { Dense, Streamed } from "./layer.ts";
+import { loadUnits } from "./load_units.ts";
+import type { SharedText } from "../memory/shared_text.ts";
+import { type OwnUnit, ownUnits } from "./own_units.ts";
+import type { RankPlan } from "./plan_types.ts";
+import { StagedUnits } from "./staged_units.ts";
+import type { StepState } from "./step_state.ts";
+import type { Residual } from "./residual.ts";
+import { StreamedBlock } from "./streamed_block.ts";
+import { UnitReader } from "./unit_reader.ts";
+
+/** What ranks need to know of a packed file; plain data. */
+export type PackedUnits = Pick<PackedModel, "path" | "sectorBytes" | "units">;
+
+export interface StreamingInput {
+  readonly plan: RankPlan;
+  readonly packed: PackedUnits;
+  readonly queue: ReadQueue;
+  /** Where the leader finds why a step is void. */
+  readonly failure: SharedText;
+  /** This rank's, one per arena. */
+  readonly memories: readonly WebAssembly.Memory[];
+  readonly kernels: readonly Kernels[];
+}
+
+export class Streaming {
+  readonly #input: StreamingInput;
+  readonly #units: ReadonlyMap<number, OwnUnit>;
+  readonly #caches: readonly NeuronCache[];
+  readonly #readers: readonly UnitReader[];
+  readonly #stages: StagedUnits;
+  #neurons: StreamedBlock | null = null;
+
+  constructor(input: StreamingInput) {
+    const { plan, packed, queue, memories, kernels } = input;
+    const stream = plan.stream!;
+    this.#input = input;
+    this.#units = ownUnits(plan, packed.units);
+    const counts = [...this.#units.values()].map(({ count }) => count);
+    const neuronCount = Math.max(1, ...counts);
+    this.#caches = memories.map((_, arena) => this.#cacheOf(arena));
+    this.#readers = memories.map((memory, arena) =>
+      new UnitReader({
+        ...{ arena, memory, kernels: kernels[arena], stream, neuronCount, queue },
+        space: plan.workspaces[arena].stream!,
+      })
+    );
+    this.#stages = new StagedUnits(memories.map((memory, arena) => ({
+      memory,
+      reader: this.#readers[arena],
+      units: this.#units,
+    })));
+  }
+
+  /**
+   * Fills whole units, gates, factors, and slots.
+   * @throws {ModelFormatError} when the file cannot be read any more.
+   */
+  load(onProgress: (bytes: number) => void): void {
+    const { plan, packed, queue, memories } = this.#input;
+    loadUnits({
+      ...{ plan, queue, onProgress, units: this.#units },
+      path: packed.path,
+      sectorBytes: packed.sectorBytes,
+      arenas: memories.map((memory, arena) => ({
+        memory,
+        reader: this.#readers[arena],
+        cache: this.#caches[arena],
+      })),
+    });
+  }
+
+  /** Makes ready for steps. */
+  attach(state: StepState, residual: Residual): void {
+    const { queue, memories, failure } = this.#input;
+    const streams = this.#caches.map((cache) => ({ cache, units: this.#units }));
+    this.#neurons = new StreamedBlock(state, { residual, memories, queue, streams, failure });
+  }
+
+  /** Begins a step: what it uses, it uses later than all before. */
+  beginStep(): void {
+    for (const cache of this.#caches) cache.beginStep();
+  }
+
+  /** For blocks that one token lists. */
+  get neurons(): StreamedBlock {
+    return this.#neurons!;
+  }
+
+  /** A unit as a whole, until the next call. */
+  bring(block: Streamed, arena: number): Dense {
+    const next = this.#units.has(block.unit + 1) ? block.unit + 1 : null;
+    const failure = this.#stages.bring(block, arena, next);
+    if (failure !== "") this.#input.failure.leave(failure);
+    return block.staged;
+  }
+
+  #cacheOf(arena: number): NeuronCache {
+    const { plan, packed } = this.#input;
+    const own = packed.units.map((_, unit) => this.#units.get(unit) ?? null);
+    const inArena = own.map((unit) => unit?.arena === arena ? unit : null);
+    const { slotCount } = plan.workspaces[arena].stream!;
+    return new NeuronCache({
+      slotCount,
+      hotClusters: plan.stream!.hotClusters,
+      unitNeurons: inArena.map((unit) => unit?.count ?? 0),
+      unitStripes: inArena.map((unit) => unit?.stripes ?? 1),
+      unitOrders: inArena.map((unit) => unit?.order ?? new Uint32Array()),
+    });
+  }
+}
