@@ -204,7 +204,7 @@ export class FeedForwardBlock {
   }
 
   #streams(block: Dense | Streamed): block is Streamed {
-    return this.#listsStreamed && block.kind === "streamed" && block.gate !== null;
+    return this.#listsStreamed && block.kind === "streamed" && block.gateParts.length > 0;
   }
 
   #addShared(block: Experts, all: Dense | Streamed, x: Activations): void {

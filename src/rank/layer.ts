@@ -64,8 +64,8 @@ export interface Streamed {
   readonly unit: number;
   /** Number of own neurons. */
   readonly count: number;
-  /** All gates, [own neurons, d], where they are resident. */
-  readonly gate: Matrix | null;
+  /** All gates, [own neurons, d], where they are resident, part by part; else empty. */
+  readonly gateParts: readonly GatePart[];
   /** Rows of the slots, [slots, d]: gates where they are not resident, and ups. */
   readonly gateSlots: Matrix | null;
   readonly upSlots: Matrix;
@@ -81,6 +81,12 @@ export interface Streamed {
   readonly staged: Dense;
   readonly readsQ8: boolean;
   readonly readsFloats: boolean;
+}
+
+/** Some rows of a gate matrix, from its row `first` on. */
+export interface GatePart {
+  readonly rows: Matrix;
+  readonly first: number;
 }
 
 /** A mixture's share. */
@@ -238,7 +244,7 @@ function bindStreamed(plan: StreamedPlan, slots: Slots): Streamed {
     kind: "streamed",
     unit,
     count: lengthOf(neurons),
-    gate,
+    gateParts: gate === null ? [] : partsOf(gate),
     gateSlots: staged.gate !== null && inSlot.gate !== null
       ? bySlots(staged.gate, inSlot.gate)
       : null,
@@ -258,6 +264,26 @@ function bindStreamed(plan: StreamedPlan, slots: Slots): Streamed {
     readsQ8: staged.readsQ8,
     readsFloats: staged.readsFloats,
   };
+}
+
+/** Parts that are asked for one by one: papers.md 1.7. */
+export const GATE_PARTS = 4;
+/** Fewer rows are not worth a call of their own. */
+const PART_ROWS_MIN = 256;
+
+function partsOf(gate: Matrix): GatePart[] {
+  const rows = Math.max(PART_ROWS_MIN, Math.ceil(gate.rowCount / GATE_PARTS));
+  return Array.from({ length: Math.ceil(gate.rowCount / rows) }, (_, part) => {
+    const first = part * rows;
+    return {
+      first,
+      rows: {
+        ...gate,
+        offsetBytes: gate.offsetBytes + first * gate.rowStrideBytes,
+        rowCount: Math.min(rows, gate.rowCount - first),
+      },
+    };
+  });
 }
 
 function bindExperts(

@@ -194,16 +194,20 @@ export interface StreamWorkspacePlan {
   readonly slotCount: number;
   /** Where sequential reads land, [rawBytes]. */
   readonly raw: number;
+  /** Most own neurons of a block: lists have room for so many. */
+  readonly neuronCount: number;
   /** One for each block that is computed at the same time: the dense one, or the chosen experts. */
-  readonly lanes: readonly LanePlan[];
+  readonly lanes: readonly ListPlan[];
+  /** The neurons that fire, of one of them. */
+  readonly fired: ListPlan;
   /** Of all own neurons: where columns of down are, or in which slots; u32 [neurons]. */
   readonly places: number;
   /** Neurons of a piece of a sequential read, u32 [neurons]. */
   readonly order: number;
 }
 
-/** The neurons of a block that one token needs; u32, f32 and u32 [neurons]. */
-export interface LanePlan {
+/** Neurons of a block, their values and slots; u32, f32 and u32 [neurons]. */
+export interface ListPlan {
   readonly ids: number;
   readonly values: number;
   readonly slots: number;

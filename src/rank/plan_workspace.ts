@@ -97,6 +97,11 @@ function planStream(arena: ArenaBuilder, input: WorkspaceInput): StreamWorkspace
   if (stream === null) return null;
   const neurons = largestBlock(shard);
   const words = (name: string, count: number) => arena.allocate(name, "activations", count * 4);
+  const list = (name: string) => ({
+    ids: words(`${name}.ids`, neurons),
+    values: words(`${name}.values`, neurons),
+    slots: words(`${name}.slots`, neurons),
+  });
   const laneCount = experts === null
     ? 1
     : experts.usedCount + (experts.sharedFeedForwardLength > 0 ? 1 : 0);
@@ -105,11 +110,9 @@ function planStream(arena: ArenaBuilder, input: WorkspaceInput): StreamWorkspace
     slots: arena.allocate("slots", "slots", slotBytes * slotCount, SECTOR_BYTES_MAX),
     slotCount,
     raw: arena.allocate("raw", "activations", rawBytes, SECTOR_BYTES_MAX),
-    lanes: Array.from({ length: laneCount }, (_, lane) => ({
-      ids: words(`lane.${lane}.ids`, neurons),
-      values: words(`lane.${lane}.values`, neurons),
-      slots: words(`lane.${lane}.slots`, neurons),
-    })),
+    neuronCount: neurons,
+    lanes: Array.from({ length: laneCount }, (_, lane) => list(`lane.${lane}`)),
+    fired: list("fired"),
     places: words("places", alignUp(neurons, SUPERBLOCK_WEIGHTS)),
     order: words("order", neurons),
   };

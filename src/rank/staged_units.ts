@@ -30,7 +30,11 @@ export class StagedUnits {
     const { memory, reader, units } = this.#stages[arena];
     const unit = units.get(block.unit)!;
     const { staged } = block;
-    const to = { gate: block.gate === null ? staged.gate : null, up: staged.up, down: staged.down };
+    const to = {
+      gate: block.gateParts.length > 0 ? null : staged.gate,
+      up: staged.up,
+      down: staged.down,
+    };
     const isWhole = reader.read(
       unit,
       (address, first, count) => reader.spread(unit, { address, first, count }, to),

@@ -3,15 +3,16 @@
  * those that slots hold. One token goes through it in two halves, so that the experts of a layer
  * are asked for at once:
  *
- *   begin    which neurons fire, or may: by all gates where these are resident, or by a predictor;
- *            those without a slot get one, and are asked for
- *   finish   those that were present are computed at once, the others cluster by cluster as they
+ *   begin    which neurons fire, or may: by gates, where these are resident, a part of them at a
+ *            time, or by a predictor; those without a slot get one, and are asked for at once
+ *   finish   those that were present are computed, then the others cluster by cluster as they
  *            arrive, each from gate to product; then down of all together, whose integer sums are
  *            those of the model in memory
  *
  * No neuron waits for others of its matrix. A bundle that cannot be read counts as silent: the step
  * goes on, its answer is void, and the leader says so. Knows nothing of files or experts.
  */
+import { check } from "../base/check.ts";
 import { type NeuronCache, NO_SLOT, PRESENT } from "../cache/mod.ts";
 import { FAILED, PRIORITY_UP_DOWN, type ReadQueue } from "../io/mod.ts";
 import type { SharedText } from "../memory/shared_text.ts";
@@ -25,11 +26,11 @@ import {
   SKIPPED_BYTES,
   SKIPPED_NEURONS,
 } from "./counts.ts";
-import type { Streamed } from "./layer.ts";
+import { GATE_PARTS, type GatePart, type Streamed } from "./layer.ts";
 import { activateListed, multiplyListed } from "./listed.ts";
 import { type Activations, project } from "./matrix.ts";
 import type { OwnUnit } from "./own_units.ts";
-import type { LanePlan } from "./plan_types.ts";
+import type { ListPlan } from "./plan_types.ts";
 import type { Residual } from "./residual.ts";
 import type { StepState } from "./step_state.ts";
 
@@ -43,91 +44,81 @@ export interface ArenaStream {
   readonly units: ReadonlyMap<number, OwnUnit>;
 }
 
-/** A lane as JavaScript sees it: one block's neurons between `begin` and `finish`. */
-interface Lane {
-  readonly at: LanePlan;
+/** Neurons, what they have given so far, and their slots. */
+interface List {
+  readonly at: ListPlan;
   readonly ids: Uint32Array;
   readonly values: Float32Array;
   readonly slots: Uint32Array;
+}
+
+/** What a block's token needs, between `begin` and `finish`. */
+interface Lane extends List {
   /** Of reads, by place in the list. */
   readonly tickets: Int32Array;
-  /** Neurons of the list, and how many of them were present, in front. */
-  count: number;
-  present: number;
+  /** The list is parts, in each of which those come first that were present: where these end. */
+  readonly presentEnds: Int32Array;
+  readonly ends: Int32Array;
+  parts: number;
+}
+
+/** An arena's lists. */
+interface Lists {
+  readonly lanes: readonly Lane[];
+  /** The neurons that fire, of the block that is being finished. */
+  readonly fired: List;
+  /** Where columns of down are, or the slots of neurons, u32 [own neurons]. */
+  readonly places: Uint32Array;
+  /** What a predictor lists, u32. */
+  readonly predicted: Uint32Array;
+}
+
+export interface StreamedBlockInput {
+  readonly residual: Residual;
+  readonly memories: readonly WebAssembly.Memory[];
+  readonly queue: ReadQueue;
+  /** By arena. */
+  readonly streams: readonly ArenaStream[];
+  /** Where the leader finds why a step is void. */
+  readonly failure: SharedText;
 }
 
 export class StreamedBlock {
   readonly #state: StepState;
-  readonly #residual: Residual;
-  readonly #queue: ReadQueue;
-  /** Where the leader finds why a step is void. */
-  readonly #failure: SharedText;
-  readonly #streams: readonly ArenaStream[];
-  /** [arena][lane]. */
-  readonly #lanes: readonly (readonly Lane[])[];
-  /** [arena]: where columns of down are, or the slots of neurons, u32 [own neurons]. */
-  readonly #places: readonly Uint32Array[];
+  readonly #by: StreamedBlockInput;
+  /** By arena. */
+  readonly #lists: readonly Lists[];
   readonly #counts: Float64Array;
 
-  constructor(
-    state: StepState,
-    by: {
-      residual: Residual;
-      memories: readonly WebAssembly.Memory[];
-      queue: ReadQueue;
-      streams: readonly ArenaStream[];
-      failure: SharedText;
-    },
-  ) {
-    const { plan } = state;
+  constructor(state: StepState, by: StreamedBlockInput) {
     this.#state = state;
-    this.#residual = by.residual;
-    this.#queue = by.queue;
-    this.#streams = by.streams;
-    this.#failure = by.failure;
-    this.#counts = countsView(plan, by.memories[0]);
-    const most = Math.max(
-      1,
-      ...by.streams.flatMap(({ units }) => [...units.values()].map(({ count }) => count)),
-    );
-    const words = (memory: WebAssembly.Memory, at: number) =>
-      new Uint32Array(memory.buffer, at, most);
-    this.#lanes = by.memories.map((memory, arena) =>
-      plan.workspaces[arena].stream!.lanes.map((at) => ({
-        at,
-        ids: words(memory, at.ids),
-        values: floats(memory, at.values, most),
-        slots: words(memory, at.slots),
-        tickets: new Int32Array(most),
-        count: 0,
-        present: 0,
-      }))
-    );
-    this.#places = by.memories.map((memory, arena) =>
-      words(memory, plan.workspaces[arena].stream!.places)
-    );
+    this.#by = by;
+    this.#counts = countsView(state.plan, by.memories[0]);
+    this.#lists = by.memories.map((memory, arena) => listsOf(state, memory, arena));
   }
 
   /**
    * Finds out what the step's only token needs of a block, and asks for what is not there.
    * x: what the block reads. listed: how many neurons a predictor has put at `space.fired`; null:
-   * the block has all gates.
+   * the block's gates are in memory.
    */
   begin(block: Streamed, x: Activations, laneIndex: number, listed: number | null): void {
-    const { kernels, space, arena, fractions: { belowFiring } } = this.#state;
-    const lane = this.#lanes[arena][laneIndex];
-    const { cache, units } = this.#streams[arena];
-    const { at } = lane;
-    if (block.gate !== null) {
-      project(kernels, block.gate, x, 1, at.values, block.count);
-      lane.count = kernels.fired_f32(at.values, block.count, belowFiring, at.ids, at.values);
-    } else {
-      lane.count = this.#takeListed(lane, listed ?? block.count, listed === null ? 0 : space.fired);
+    const { lanes, predicted } = this.#lists[this.#state.arena];
+    const lane = lanes[laneIndex];
+    lane.parts = 0;
+    if (listed !== null) {
+      for (let i = 0; i < listed; i++) lane.ids[i] = predicted[i];
+      this.#addPart(lane, block.unit, 0, listed);
+      return;
     }
-    lane.present = cache.lookUp(block.unit, lane, lane.count);
-    this.#ask(lane, block.unit, units.get(block.unit)!);
-    this.#counts[CACHE_HITS] += lane.present;
-    this.#counts[CACHE_MISSES] += lane.count - lane.present;
+    check(block.gateParts.length > 0, "neurons whose gates are on disk are predicted");
+    let start = 0;
+    // What the first gates ask for arrives while the others are computed.
+    for (const part of block.gateParts) {
+      const count = this.#listFired(lane, part, x, start);
+      this.#addPart(lane, block.unit, start, count);
+      start += count;
+    }
   }
 
   /** partial[rows[0]] += weights[0], or 1, · what the neurons of the lane give. */
@@ -137,63 +128,93 @@ export class StreamedBlock {
     laneIndex: number,
     { rows, weights }: { rows: number; weights: number },
   ): void {
-    const { kernels, arena } = this.#state;
-    const lane = this.#lanes[arena][laneIndex];
-    const { cache } = this.#streams[arena];
-    // Nothing claims a slot before the list is used up.
-    cache.unpinAll(lane.slots, lane.present);
-    let count = this.#compute(block, x, lane, { from: 0, to: lane.present, filled: 0 });
-    for (let from = lane.present; from < lane.count; from += CLUSTER_BUNDLES) {
-      const to = Math.min(from + CLUSTER_BUNDLES, lane.count);
-      this.#await(lane, from, to);
-      count = this.#compute(block, x, lane, { from, to, filled: count });
+    const { lanes, fired } = this.#lists[this.#state.arena];
+    const lane = lanes[laneIndex];
+    const { parts, presentEnds, ends } = lane;
+    let count = 0;
+    for (let part = 0; part < parts; part++) {
+      const start = part === 0 ? 0 : ends[part - 1];
+      this.#unpin(lane, start, presentEnds[part]);
+      count = this.#compute(block, x, lane, { from: start, to: presentEnds[part], count });
     }
-    const { values } = lane.at;
+    for (let part = 0; part < parts; part++) {
+      for (let from = presentEnds[part]; from < ends[part]; from += CLUSTER_BUNDLES) {
+        const to = Math.min(from + CLUSTER_BUNDLES, ends[part]);
+        this.#await(lane, from, to);
+        count = this.#compute(block, x, lane, { from, to, count });
+      }
+    }
+    const { kernels } = this.#state;
+    const { values } = fired.at;
     if (weights !== 0) kernels.scale_rows_f32(values, count, weights, 1, count);
-    this.#addDown(block, lane, count, rows);
-    this.#countSkipped(block, lane.count, count);
+    this.#addDown(block, fired, count, rows);
+    this.#countSkipped(block, parts === 0 ? 0 : ends[parts - 1], count);
   }
 
-  /** The neurons of a list, or all; what their gates give is not known yet. */
-  #takeListed(lane: Lane, count: number, list: number): number {
-    const { ids } = lane;
-    if (list === 0) { for (let i = 0; i < count; i++) ids[i] = i; }
-    else ids.set(new Uint32Array(ids.buffer, list, count));
+  /** Lists neurons of a part of the gates that fire, from place `start` on; how many they are. */
+  #listFired(lane: Lane, { rows, first }: GatePart, x: Activations, start: number): number {
+    const { kernels, space, fractions: { belowFiring } } = this.#state;
+    const { at, ids } = lane;
+    project(kernels, rows, x, 1, space.gate, rows.rowCount);
+    const [list, values] = [at.ids + 4 * start, at.values + 4 * start];
+    const count = kernels.fired_f32(space.gate, rows.rowCount, belowFiring, list, values);
+    for (let i = start; i < start + count; i++) ids[i] += first;
     return count;
   }
 
-  /** Asks for the bundles of neurons that are not present, into slots that they get. */
-  #ask(lane: Lane, unit: number, own: OwnUnit): void {
+  /** Looks up `count` neurons from place `start` on, and asks for those that are not there. */
+  #addPart(lane: Lane, unit: number, start: number, count: number): void {
+    const { cache } = this.#by.streams[this.#state.arena];
+    const present = cache.lookUp(unit, lane, count, PRESENT, start);
+    lane.presentEnds[lane.parts] = start + present;
+    lane.ends[lane.parts] = start + count;
+    lane.parts++;
+    this.#ask(lane, unit, start + present, start + count);
+    this.#counts[CACHE_HITS] += present;
+    this.#counts[CACHE_MISSES] += count - present;
+  }
+
+  /** Asks for the bundles of neurons that have no slot, into slots that they get. */
+  #ask(lane: Lane, unit: number, from: number, to: number): void {
     const { arena, plan, space } = this.#state;
-    const { cache } = this.#streams[arena];
+    const { queue, streams } = this.#by;
+    const { cache, units } = streams[arena];
     const { ids, slots, tickets } = lane;
     const { slotBytes, hasResidentGates } = plan.stream!;
+    const own = units.get(unit)!;
     const { bundleBytes, gateBytes } = own.bundles;
     const start = hasResidentGates ? gateBytes : 0;
     const first = own.offsetBytes + start;
     const sizeBytes = bundleBytes - start;
     const base = space.stream!.slots;
-    for (let i = lane.present; i < lane.count; i++) {
+    for (let i = from; i < to; i++) {
       const slot = cache.claim(unit, ids[i]);
-      if (slot < 0) throw new Error("the planner left a slot for every neuron of a block");
+      check(slot >= 0, "the plan has a slot for every neuron of a block");
       slots[i] = slot;
-      const from = first + own.positions[ids[i]] * bundleBytes;
-      tickets[i] = this.#queue
-        .ask(PRIORITY_UP_DOWN, from, sizeBytes, arena, base + slot * slotBytes);
+      const at = first + own.positions[ids[i]] * bundleBytes;
+      tickets[i] = queue.merge(PRIORITY_UP_DOWN, at, sizeBytes, arena, base + slot * slotBytes);
     }
-    this.#counts[DISK_BYTES] += (lane.count - lane.present) * sizeBytes;
+    queue.flush();
+    this.#counts[DISK_BYTES] += (to - from) * sizeBytes;
+  }
+
+  /** Nothing claims a slot before the list is used up. */
+  #unpin(lane: Lane, from: number, to: number): void {
+    const { cache } = this.#by.streams[this.#state.arena];
+    for (let i = from; i < to; i++) cache.unpin(lane.slots[i]);
   }
 
   /** Waits for the bundles at places from .. to-1; what could not be read loses its slot. */
   #await(lane: Lane, from: number, to: number): void {
-    const { cache } = this.#streams[this.#state.arena];
+    const { queue, streams, failure } = this.#by;
+    const { cache } = streams[this.#state.arena];
     const { slots, tickets } = lane;
     const startMs = performance.now();
     for (let i = from; i < to; i++) {
-      if (this.#queue.wait(tickets[i]) === FAILED) {
+      if (queue.wait(tickets[i]) === FAILED) {
         cache.drop(slots[i]);
-        this.#failure.leave(this.#queue.failure(tickets[i]));
         slots[i] = NO_SLOT;
+        failure.leave(queue.failure(tickets[i]));
       } else {
         cache.settle(slots[i], PRESENT);
         cache.unpin(slots[i]);
@@ -203,70 +224,89 @@ export class StreamedBlock {
   }
 
   /**
-   * What the neurons at places from .. to-1 give, if they fire: those move to places from `filled`
-   * on, with their slots and values.
-   * @returns the first free place.
+   * Adds what the neurons at places from .. to-1 give, if they fire, to the `count` that do.
+   * @returns how many do now.
    */
   #compute(
     block: Streamed,
     x: Activations,
     lane: Lane,
-    { from, to, filled }: { from: number; to: number; filled: number },
+    { from, to, count }: { from: number; to: number; count: number },
   ): number {
-    if (from === to) return filled;
-    const { kernels, space, config: { feedForward }, fractions: { belowFiring } } = this.#state;
+    if (from === to) return count;
+    const { kernels, space, arena, config: { feedForward }, fractions } = this.#state;
+    const { belowFiring } = fractions;
+    const { fired } = this.#lists[arena];
     const { at, ids, slots, values } = lane;
-    const hasGates = block.gateSlots !== null;
-    if (hasGates) {
-      const list = at.slots + 4 * from;
-      multiplyListed(kernels, block.gateSlots, x, list, to - from, at.values + 4 * from);
+    const { gateSlots, upSlots } = block;
+    if (gateSlots !== null) {
+      const [list, out] = [at.slots + 4 * from, at.values + 4 * from];
+      multiplyListed(kernels, gateSlots, x, list, to - from, out);
     }
-    let end = filled;
+    let end = count;
     for (let i = from; i < to; i++) {
       // What is no number fires: it must be seen.
-      if (slots[i] === NO_SLOT || hasGates && values[i] <= belowFiring) continue;
-      ids[end] = ids[i];
-      slots[end] = slots[i];
-      values[end] = values[i];
+      if (slots[i] === NO_SLOT || gateSlots !== null && values[i] <= belowFiring) continue;
+      fired.ids[end] = ids[i];
+      fired.slots[end] = slots[i];
+      fired.values[end] = values[i];
       end++;
     }
-    const count = end - filled;
-    if (count === 0) return end;
-    multiplyListed(kernels, block.upSlots, x, at.slots + 4 * filled, count, space.up);
-    activateListed(kernels, feedForward, space.up, at.values + 4 * filled, count);
+    if (end === count) return end;
+    multiplyListed(kernels, upSlots, x, fired.at.slots + 4 * count, end - count, space.up);
+    activateListed(kernels, feedForward, space.up, fired.at.values + 4 * count, end - count);
     return end;
   }
 
-  /** partial[rows[0]] += down · the values of the lane's first `count` neurons. */
-  #addDown(block: Streamed, lane: Lane, count: number, rows: number): void {
+  /** partial[rows[0]] += down · the values of the `count` neurons. */
+  #addDown(block: Streamed, { ids, slots, at }: List, count: number, rows: number): void {
     const { kernels, space, arena, plan, inputs: { hidden } } = this.#state;
-    const { ids, slots, at } = lane;
+    const { residual } = this.#by;
     const { slotBytes } = plan.stream!;
-    const places = this.#places[arena];
-    const placesAt = space.stream!.places;
+    const { places } = this.#lists[arena];
+    const columns = space.stream!.places;
     kernels.scatter_f32(at.values, at.ids, count, hidden.f32, hidden.stride);
     // Down goes over all neurons in their order, whatever order they came in: sums keep their bits.
     if (block.downSlots.layout === "neurons") {
       for (let i = 0; i < count; i++) places[ids[i]] = slots[i];
-      this.#residual.addFired(block.downSlots, placesAt, hidden.f32, block.count, rows);
-      return;
+      residual.addFired(block.downSlots, columns, hidden.f32, block.count, rows);
+    } else {
+      for (let i = 0; i < count; i++) places[ids[i]] = block.downInSlot + slots[i] * slotBytes;
+      residual.addColumnsAt(block.downSlots, hidden, { factors: block.factors, columns, rows });
     }
-    for (let i = 0; i < count; i++) places[ids[i]] = block.downInSlot + slots[i] * slotBytes;
-    this.#residual.addColumnsAt(block.downSlots, hidden, {
-      factors: block.factors,
-      columns: placesAt,
-      rows,
-    });
   }
 
   /** listed: neurons that were looked at; fired: those that were computed to the end. */
-  #countSkipped({ count, gate: allGates, staged }: Streamed, listed: number, fired: number): void {
-    const hasAllGates = allGates !== null;
+  #countSkipped({ count, gateSlots, staged }: Streamed, listed: number, fired: number): void {
     const { gate, up, down } = staged;
     this.#counts[SKIPPED_NEURONS] += count - fired;
     this.#counts[SKIPPED_BYTES] += (count - fired) * (up.rowStrideBytes + down.columnStrideBytes);
-    if (gate !== null && !hasAllGates) {
+    if (gate !== null && gateSlots !== null) {
       this.#counts[SKIPPED_BYTES] += (count - listed) * gate.rowStrideBytes;
     }
   }
+}
+
+function listsOf({ plan }: StepState, memory: WebAssembly.Memory, arena: number): Lists {
+  const space = plan.workspaces[arena].stream!;
+  const { neuronCount } = space;
+  const words = (at: number) => new Uint32Array(memory.buffer, at, neuronCount);
+  const listOf = (at: ListPlan): List => ({
+    at,
+    ids: words(at.ids),
+    values: floats(memory, at.values, neuronCount),
+    slots: words(at.slots),
+  });
+  return {
+    lanes: space.lanes.map((at) => ({
+      ...listOf(at),
+      tickets: new Int32Array(neuronCount),
+      presentEnds: new Int32Array(GATE_PARTS),
+      ends: new Int32Array(GATE_PARTS),
+      parts: 0,
+    })),
+    fired: listOf(space.fired),
+    places: words(space.places),
+    predicted: words(plan.workspaces[arena].fired),
+  };
 }

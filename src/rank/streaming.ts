@@ -44,12 +44,10 @@ export class Streaming {
     const stream = plan.stream!;
     this.#input = input;
     this.#units = ownUnits(plan, packed.units);
-    const counts = [...this.#units.values()].map(({ count }) => count);
-    const neuronCount = Math.max(1, ...counts);
     this.#caches = memories.map((_, arena) => this.#cacheOf(arena));
     this.#readers = memories.map((memory, arena) =>
       new UnitReader({
-        ...{ arena, memory, kernels: kernels[arena], stream, neuronCount, queue },
+        ...{ arena, memory, kernels: kernels[arena], stream, queue },
         space: plan.workspaces[arena].stream!,
       })
     );

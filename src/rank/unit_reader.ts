@@ -42,12 +42,10 @@ export class UnitReader {
     kernels: Kernels;
     space: StreamWorkspacePlan;
     stream: StreamPlan;
-    /** Most own neurons of a unit. */
-    neuronCount: number;
     queue: ReadQueue;
   }) {
     this.#by = by;
-    this.#order = new Uint32Array(by.memory.buffer, by.space.order, by.neuronCount);
+    this.#order = new Uint32Array(by.memory.buffer, by.space.order, by.space.neuronCount);
     this.#tickets = new Int32Array(Math.floor(by.stream.rawBytes / by.stream.pieceBytes));
   }
 
