@@ -119,7 +119,7 @@ export class NeuronCache {
    * Splits a list of a unit's neurons: first those in state `least` or above, then the others, both
    * in the order that they had; `values` move with them. Every neuron that has a slot, in whatever
    * state, is used and pinned with that; `slots` becomes the slot of each, or NO_SLOT.
-   * ids, slots: u32 [at least count]; values: f32 [at least count].
+   * ids, slots: u32, values: f32; the list is what they hold from place `first` on.
    * @returns how many are in the first part
    */
   lookUp(
@@ -127,13 +127,15 @@ export class NeuronCache {
     list: { ids: Uint32Array; slots: Uint32Array; values?: Float32Array },
     count: number,
     least: typeof GATE_ONLY | typeof PRESENT = PRESENT,
+    first = 0,
   ): number {
     const { ids, slots, values } = list;
     const slotOf = this.#owners.slotOf;
     const start = this.units.starts[unit];
     const neurons = this.units.starts[unit + 1] - start;
-    let kept = 0;
-    for (let i = 0; i < count; i++) {
+    const end = first + count;
+    let kept = first;
+    for (let i = first; i < end; i++) {
       const id = ids[i];
       if (id >= neurons) throw new RangeError(`unit ${unit} has no neuron ${id}`);
       const slot = slotOf[start + id];
@@ -148,14 +150,15 @@ export class NeuronCache {
         if (values) this.#restValues[i - kept] = values[i];
       }
     }
-    for (let i = kept; i < count; i++) {
+    for (let i = kept; i < end; i++) {
       ids[i] = this.#restIds[i - kept];
       slots[i] = this.#restSlots[i - kept];
       if (values) values[i] = this.#restValues[i - kept];
     }
-    this.counters.hits += kept;
-    this.counters.misses += count - kept;
-    return kept;
+    const present = kept - first;
+    this.counters.hits += present;
+    this.counters.misses += count - present;
+    return present;
   }
 
   state(slot: number): number {
