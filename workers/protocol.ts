@@ -9,6 +9,7 @@ import type {
   PredictorChoice,
   PredictorPolicy,
 } from "../src/engine/types.ts";
+import type { BoardSetup, FileStamp } from "../src/io/mod.ts";
 import type { RankSetup } from "../src/rank/open_rank.ts";
 import type { LayerResult, LayerSamples, LayerTraining } from "../src/train/mod.ts";
 
@@ -45,11 +46,27 @@ export interface Calls {
   readSpeed: { params: Record<never, never>; result: { gbps: number } };
   /** Trainers only. Trains a layer's predictor; rejected once the word at `cancelWord` is not 0. */
   trainLayer: { params: TrainerJob; result: LayerResult };
+  /** I/O workers only. Opens the file; answered when it is open, and then it serves the board. */
+  serveReads: { params: ReadSetup; result: Record<never, never> };
   /**
    * Ends the thread; it says "bye" instead of answering. Rank 0 sends the other ranks home first,
    * because a rank that follows steps hears no message.
    */
   close: { params: Record<never, never>; result: Record<never, never> };
+}
+
+/** Everything a thread needs to serve reads. */
+export interface ReadSetup {
+  /** The thread's index among I/O workers. */
+  readonly worker: number;
+  readonly board: BoardSetup;
+  readonly path: string;
+  /** What the file must be; null: whatever it is. */
+  readonly stamp: FileStamp | null;
+  /** False: through the system's file cache. */
+  readonly direct: boolean;
+  /** [rank][arena]: where reads go. */
+  readonly memories: readonly (readonly WebAssembly.Memory[])[];
 }
 
 /** A layer's training as it is posted: nothing of it is copied. */
