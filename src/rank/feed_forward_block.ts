@@ -112,10 +112,9 @@ export class FeedForwardBlock {
     const { predictor } = block;
     if (n === 1 && !isRehearsal && this.#sparse !== null) {
       const isPredicted = predictor !== null && this.#predictors?.isTrusted(predictor) === true;
-      if (block.gate !== null || isPredicted) {
-        const listed = isPredicted && block.gate === null
-          ? this.#predictors!.list(predictor)
-          : null;
+      const hasGates = block.gateParts.length > 0;
+      if (hasGates || isPredicted) {
+        const listed = hasGates ? null : this.#predictors!.list(predictor!);
         const x = this.#read(block, layer);
         const { neurons } = this.#streaming!;
         neurons.begin(block, x, 0, listed);
