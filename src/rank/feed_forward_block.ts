@@ -122,7 +122,7 @@ export class FeedForwardBlock {
         return;
       }
     }
-    this.#addDense({ ...this.#streaming!.bring(block, arena), predictor }, layer);
+    this.#addDense(this.#streaming!.bring(block, arena), layer);
   }
 
   /**

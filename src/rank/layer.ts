@@ -231,7 +231,8 @@ function bindStreamed(plan: StreamedPlan, slots: Slots): Streamed {
   const ofUnit = bindDense(plan.staged);
   const gate = plan.gate && matrixOf(plan.gate);
   // Gates that are resident are not staged.
-  const staged = gate === null ? ofUnit : { ...ofUnit, gate };
+  const predictor = plan.predictor && bindPredictor(plan.predictor);
+  const staged = { ...ofUnit, predictor, ...gate === null ? {} : { gate } };
   const bySlots = (matrix: Matrix, start: number): Matrix => ({
     ...matrix,
     offsetBytes: slots.offsetBytes + start,
@@ -259,7 +260,7 @@ function bindStreamed(plan: StreamedPlan, slots: Slots): Streamed {
     downInSlot: slots.offsetBytes + inSlot.down,
     factors: isByNeurons ? 0 : factorsOffsetBytes,
     factorsSizeBytes: plan.factorsSizeBytes,
-    predictor: plan.predictor && bindPredictor(plan.predictor),
+    predictor,
     staged,
     readsQ8: staged.readsQ8,
     readsFloats: staged.readsFloats,
