@@ -5,7 +5,7 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { UnsupportedModelError } from "../../src/base/errors.ts";
 import { MiB } from "../../src/base/units.ts";
-import { type LoadedModel, loadModel, type LoadOptions } from "../../src/llm/mod.ts";
+import { loadModel, type LoadOptions } from "../../src/llm/mod.ts";
 import { packFile } from "../../src/pack/mod.ts";
 import { nmse } from "../support/compare.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
@@ -52,7 +52,7 @@ async function eachBudget(tiny: TinyModelOptions): Promise<void> {
   await withTinyFile(tiny, async (path) => {
     const packed = path.replace(/\.gguf$/, ".ganglion");
     try {
-      await packFile({ source: path, target: packed });
+      await packFile({ input: path, out: packed, stats: null, sectorBytes: 512 });
       for (const threads of [1, 2]) {
         const whole = await ask(path, { threads });
         const least = await leastBudget(packed, { threads });
@@ -76,19 +76,15 @@ function assertAlike(streamed: Answers, whole: Answers): void {
 }
 
 async function ask(path: string, options: LoadOptions): Promise<Answers> {
-  let answers: Answers | null = null;
+  const answers: Partial<Record<keyof Answers, Answers[keyof Answers]>> = {};
   await withModel(path, options, async (model) => {
-    answers = { chunked: await allLogits(model, IDS), ...await answerOf(model) };
+    answers.chunked = await allLogits(model, IDS);
+    answers.greedy = await greedyIds(model, IDS, ANSWER_TOKENS);
   });
-  const single: Float32Array[] = [];
   await withModel(path, { ...options, chunkTokens: 1 }, async (model) => {
-    single.push(await allLogits(model, IDS));
+    answers.single = await allLogits(model, IDS);
   });
-  return { ...answers!, single: single[0] };
-}
-
-async function answerOf(model: LoadedModel): Promise<{ greedy: number[] }> {
-  return { greedy: await greedyIds(model, IDS, ANSWER_TOKENS) };
+  return answers as Answers;
 }
 
 /** The budget that a refusal asks for. */
