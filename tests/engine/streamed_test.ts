@@ -14,6 +14,7 @@ import type { TinyModelOptions } from "../support/tiny_model.ts";
 
 const IDS = Array.from({ length: 21 }, ((rng) => () => rng.int(256))(new Rng(8)));
 const ANSWER_TOKENS = 24;
+const ROUNDING_NMSE = 1e-4;
 
 interface Answers {
   /** Of every position, some tokens at a time. */
@@ -45,10 +46,10 @@ Deno.test("a mixture of ReLU experts answers the same from disk as from memory",
   eachBudget({ architecture: "smallthinker", type: "Q4_0", blockCount: 3 }));
 
 Deno.test("a model whose neurons all fire answers the same from disk as from memory", () =>
-  eachBudget({ architecture: "llama", type: "Q4_0", blockCount: 4 }));
+  eachBudget({ architecture: "llama", type: "Q4_0", blockCount: 4 }, false));
 
-/** Compares the packed model with the plain one: with one thread bit for bit. */
-async function eachBudget(tiny: TinyModelOptions): Promise<void> {
+/** Compares the packed model with the plain one: bit for bit with one thread, if isExact. */
+async function eachBudget(tiny: TinyModelOptions, isExact = true): Promise<void> {
   await withTinyFile(tiny, async (path) => {
     const packed = path.replace(/\.gguf$/, ".ganglion");
     try {
@@ -58,7 +59,7 @@ async function eachBudget(tiny: TinyModelOptions): Promise<void> {
         const least = await leastBudget(packed, { threads });
         for (const memoryBytes of [least, least + MiB / 4, least + 512 * MiB]) {
           const streamed = await ask(packed, { threads, memoryBytes });
-          if (threads === 1) assertEquals(streamed, whole, `${memoryBytes} bytes`);
+          if (threads === 1 && isExact) assertEquals(streamed, whole, `${memoryBytes} bytes`);
           else assertAlike(streamed, whole);
         }
       }
@@ -68,20 +69,23 @@ async function eachBudget(tiny: TinyModelOptions): Promise<void> {
   });
 }
 
-/** Threads may share a packed model in another way: sums are in another order then. */
+/**
+ * Threads may share a packed model in another way, and down of neurons that all fire lies by rows
+ * where it is in memory: sums are in another order then, and activations may round to other int8.
+ */
 function assertAlike(streamed: Answers, whole: Answers): void {
-  assertLess(nmse(streamed.chunked, whole.chunked), 1e-5);
-  assertLess(nmse(streamed.single, whole.single), 1e-5);
+  assertLess(nmse(streamed.chunked, whole.chunked), ROUNDING_NMSE);
+  assertLess(nmse(streamed.single, whole.single), ROUNDING_NMSE);
   assertEquals(streamed.greedy, whole.greedy);
 }
 
 async function ask(path: string, options: LoadOptions): Promise<Answers> {
   const answers: Partial<Record<keyof Answers, Answers[keyof Answers]>> = {};
-  await withModel(path, options, async (model) => {
+  await withModel(path, { ...options, ioWorkers: 2 }, async (model) => {
     answers.chunked = await allLogits(model, IDS);
     answers.greedy = await greedyIds(model, IDS, ANSWER_TOKENS);
   });
-  await withModel(path, { ...options, chunkTokens: 1 }, async (model) => {
+  await withModel(path, { ...options, ioWorkers: 2, chunkTokens: 1 }, async (model) => {
     answers.single = await allLogits(model, IDS);
   });
   return answers as Answers;
