@@ -20,6 +20,8 @@ export interface RehearsedPredictor {
   /** Bytes of its matrices, on all ranks, and of all gates. */
   readonly predictorBytes: number;
   readonly gateBytes: number;
+  /** Gates that are not predicted would be read from disk. */
+  readonly areGatesOnDisk: boolean;
 }
 
 /**
@@ -47,7 +49,9 @@ export function shareOf(part: number, whole: number): number {
   return whole === 0 ? 1 : part / whole;
 }
 
-function pays({ predicted, possible, predictorBytes, gateBytes }: RehearsedPredictor): boolean {
+function pays(rehearsed: RehearsedPredictor): boolean {
+  const { predicted, possible, predictorBytes, gateBytes, areGatesOnDisk } = rehearsed;
+  if (areGatesOnDisk) return true;
   const listedBytes = LISTED_COST * gateBytes * predicted / possible;
   return predictorBytes + listedBytes <= COST_MAX * gateBytes;
 }

@@ -42,16 +42,20 @@ export class Rehearsal {
         const [fired, found, predicted] = [RECALL_FIRED, RECALL_FOUND, RECALL_PREDICTED]
           .map((place) => this.#sum(layer, place));
         let [neurons, predictorBytes, gateBytes] = [0, 0, 0];
+        let areGatesOnDisk = false;
         for (const plan of this.#plans) {
           const { feedForward } = plan.layers[layer];
-          if (feedForward.kind !== "dense" || feedForward.predictor === null) continue;
-          const { gate, up, predictor } = feedForward;
+          if (feedForward.kind === "experts" || feedForward.predictor === null) continue;
+          const { predictor } = feedForward;
+          const { gate, up } = feedForward.kind === "dense" ? feedForward : feedForward.staged;
           neurons += lengthOf(up.rows);
           predictorBytes += bytesOf(predictor.first) + bytesOf(predictor.second);
           gateBytes += gate === null ? 0 : bytesOf(gate);
+          if (feedForward.kind === "streamed" && feedForward.gate === null) areGatesOnDisk = true;
         }
         const possible = neurons * tokens;
-        return { layer, fired, found, predicted, possible, predictorBytes, gateBytes };
+        const bytes = { predictorBytes, gateBytes, areGatesOnDisk };
+        return { layer, fired, found, predicted, possible, ...bytes };
       });
   }
 
@@ -71,7 +75,7 @@ export class Rehearsal {
 
 function hasPredictor({ layers }: RankPlan, layer: number): boolean {
   const { feedForward } = layers[layer];
-  return feedForward.kind === "dense" && feedForward.predictor !== null;
+  return feedForward.kind !== "experts" && feedForward.predictor !== null;
 }
 
 function bytesOf({ rows, rowStrideBytes }: MatrixPlan): number {

@@ -14,7 +14,8 @@ export const PROCESS_BYTES = 150 * MiB;
 const ARENA_BYTES_GOAL = 3.5 * 1024 * MiB;
 const PIECE_BYTES = MiB;
 const PIECES_AHEAD = 16;
-const HOT_SHARE = 0.5;
+/** Of slots: what fires often stays, whatever a token needs; the rest follows the text. */
+const HOT_SHARE = 0.9;
 
 export interface UnitBudget {
   readonly units: readonly BundleUnit[];
@@ -50,12 +51,16 @@ type Sized = { readonly options: UnitOptions; readonly bytes: number };
 function mostSlots(by: UnitBudget, hasResidentGates: boolean): Sized {
   const { units, budgetBytes } = by;
   const slotBytes = slotBytesOf(units, hasResidentGates);
-  const largest = Math.max(...units.map(({ neurons }) => neurons));
+  const plans = by.plan(
+    unitOptions(units, { residentUnits: 0, hasResidentGates, slotCount: 0 }),
+  );
+  const ranks = plans.length;
+  const largest = Math.max(
+    ...plans.map(({ workspaces }) => workspaces[0].stream!.neuronCount),
+  );
   const try_ = (arenaCount: number, slotCount: number) =>
     sized(by, { residentUnits: 0, hasResidentGates, slotCount, arenaCount });
   for (let arenaCount = 1;; arenaCount++) {
-    const ranks = by.plan(unitOptions(units, { residentUnits: 0, hasResidentGates, slotCount: 0 }))
-      .length;
     // A step may need all neurons of all blocks that it computes at the same time.
     const fewest = arenaCount * by.lanes * largest;
     const base = try_(arenaCount, fewest);

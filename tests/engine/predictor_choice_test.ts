@@ -4,7 +4,7 @@ import { choosePredictors, type RehearsedPredictor } from "../../src/engine/pred
 /** Finds 90 of 100 neurons that fire by naming 150 of 1000; takes 300 of the gates' 1000 bytes. */
 const GOOD: RehearsedPredictor = {
   ...{ layer: 0, fired: 100, found: 90, predicted: 150, possible: 1000 },
-  ...{ predictorBytes: 300, gateBytes: 1000 },
+  ...{ predictorBytes: 300, gateBytes: 1000, areGatesOnDisk: false },
 };
 
 Deno.test("choosePredictors() uses what finds enough and pays", () => {
