@@ -1,8 +1,10 @@
 /** Who takes part in a benchmark, and who does not, and why. */
+import { basename } from "node:path";
 import type { Engine } from "./engine.ts";
 import { ganglion } from "./engine_ganglion.ts";
 import { llamaBench } from "./engine_llama_bench.ts";
 import { nodeLlamaCpp } from "./engine_node_llama_cpp.ts";
+import { powerInfer } from "./engine_powerinfer.ts";
 import { findChromium, wllama } from "./engine_wllama.ts";
 import { installPeer } from "./install_peer.ts";
 import type { BenchOptions, PeerChoice } from "./options.ts";
@@ -15,14 +17,16 @@ export interface Skipped {
 
 /** Engines in the order of the table, ours first. */
 export async function chooseEngines(
-  { variants, peers }: Pick<BenchOptions, "variants" | "peers">,
+  { variants, peers, denseTwin }: Pick<BenchOptions, "variants" | "peers" | "denseTwin">,
   commit: string | null,
 ): Promise<{ engines: Engine[]; skipped: Skipped[] }> {
   const engines = variants.map((variant) => ganglion(variant, commit));
   const skipped: Skipped[] = [];
   for (const peer of peers) {
     try {
-      engines.push(await openPeer(peer));
+      const engine = await openPeer(peer);
+      const readsAll = denseTwin === undefined || peer.name === "powerinfer";
+      engines.push(readsAll ? engine : measuring(engine, denseTwin));
     } catch (error) {
       skipped.push({ engine: peer.name, reason: reasonOf(error) });
     }
@@ -35,12 +39,23 @@ export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** The engine, given this model whatever the others get. */
+function measuring(engine: Engine, modelPath: string): Engine {
+  return {
+    ...engine,
+    settings: `${engine.settings}; measures ${basename(modelPath)}`,
+    measure: (work) => engine.measure({ ...work, modelPath }),
+  };
+}
+
 async function openPeer({ name, path }: PeerChoice): Promise<Engine> {
   switch (name) {
     case "node-llama-cpp":
       return nodeLlamaCpp(path ?? await installPeer("node-llama-cpp"));
     case "llama-bench":
       return await llamaBench(path ?? "");
+    case "powerinfer":
+      return await powerInfer(path ?? "");
     case "wllama": {
       const chromium = await findChromium();
       if (chromium === null) {

@@ -34,3 +34,25 @@ Deno.test("chooseEngines() names the peers that are not there, and why", async (
   assertStringIncludes(skipped[0].reason, ".missing");
   assertStringIncludes(skipped[1].reason, "reads ONNX and no GGUF");
 });
+
+Deno.test("chooseEngines() gives the dense twin to peers that cannot read PowerInfer's files", async () => {
+  const { engines } = await chooseEngines({
+    variants: ["flags", "dense", "unpredicted"],
+    peers: [
+      { name: "llama-bench", path: THIS_FILE },
+      { name: "powerinfer", path: THIS_FILE },
+    ],
+    denseTwin: "/models/dense.gguf",
+  }, null);
+  assertEquals(engines.map(({ name }) => name), [
+    ...["ganglion", "ganglion dense", "ganglion unpredicted", "llama-bench", "powerinfer"],
+  ]);
+  assertEquals(engines.map(({ settings }) => settings.endsWith("; measures dense.gguf")), [
+    ...[false, false, false, true, false],
+  ]);
+  assertStringIncludes(engines[1].settings, "--dense");
+  assertStringIncludes(engines[2].settings, "--predictor off");
+  assertEquals(engines.map((engine) => engine.measureLoad !== undefined), [
+    ...[true, false, false, false, false],
+  ]);
+});

@@ -6,9 +6,20 @@ import type { Spread } from "../../src/cli/spread.ts";
 import type { Engine, LoadSample } from "./engine.ts";
 import { runJson } from "./run_json.ts";
 
-/** With the V8 flags that the product runs with, or without them. */
-export const VARIANTS = ["flags", "plain"] as const;
+/**
+ * With the V8 flags that the product runs with, or without them; with them, and all neurons
+ * computed, or those that a predictor would have left out looked at.
+ */
+export const VARIANTS = ["flags", "plain", "dense", "unpredicted"] as const;
 export type Variant = typeof VARIANTS[number];
+
+/** What a variant adds to the command line. */
+const VARIANT_ARGS: Readonly<Record<Variant, readonly string[]>> = {
+  flags: [],
+  plain: [],
+  dense: ["--dense"],
+  unpredicted: ["--predictor", "off"],
+};
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const CLI = join(ROOT, "src", "cli", "main.ts");
@@ -25,11 +36,13 @@ interface BenchReport {
 }
 
 export function ganglion(variant: Variant, commit: string | null): Engine {
-  const flags = variant === "flags" ? SPEED_FLAGS.join(",") : undefined;
+  const flags = variant === "plain" ? undefined : SPEED_FLAGS.join(",");
   const env = { DENO_V8_FLAGS: flags };
+  const variantArgs = VARIANT_ARGS[variant];
+  const setting = flags === undefined ? "no V8 flags" : `DENO_V8_FLAGS=${flags}`;
   return {
     name: variant === "flags" ? "ganglion" : `ganglion ${variant}`,
-    settings: flags === undefined ? "no V8 flags" : `DENO_V8_FLAGS=${flags}`,
+    settings: [setting, ...variantArgs].join(" "),
     isOurs: true,
     measuresContexts: true,
     async measure({ modelPath, threads, promptIds, genTokens, seed }) {
@@ -37,6 +50,7 @@ export function ganglion(variant: Variant, commit: string | null): Engine {
         ...[...DENO_RUN, CLI, "bench", modelPath, "--json", "--repeat", "1"],
         ...["--threads", `${threads}`, "--seed", `${seed}`],
         ...["--prompt-tokens", `${promptIds.length}`, "--gen-tokens", `${genTokens}`],
+        ...variantArgs,
       ], { env }) as BenchReport;
       return {
         prefillTps: report.prefill_tps.median,
@@ -46,7 +60,8 @@ export function ganglion(variant: Variant, commit: string | null): Engine {
         roof: { bytesPerToken: report.bytes_per_token, readGbps: report.peak_read_gbps },
       };
     },
-    async measureLoad({ modelPath, threads }) {
+    // The loader knows none of these arguments.
+    measureLoad: variantArgs.length > 0 ? undefined : async ({ modelPath, threads }) => {
       const args = [...DENO_RUN, LOADER, modelPath, `${threads}`];
       return await runJson(Deno.execPath(), args, { env }) as LoadSample;
     },

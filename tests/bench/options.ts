@@ -5,8 +5,16 @@ import { type Quant, QUANTS, type ShapeName, SHAPES } from "../../src/synth/mod.
 import { type Variant, VARIANTS } from "./engine_ganglion.ts";
 
 /** Everybody we can be measured beside. */
-export const PEER_NAMES = ["node-llama-cpp", "llama-bench", "wllama", "transformers"] as const;
+export const PEER_NAMES = [
+  "node-llama-cpp",
+  "llama-bench",
+  "powerinfer",
+  "wllama",
+  "transformers",
+] as const;
 export type PeerName = typeof PEER_NAMES[number];
+/** Peers that are not on npm: whoever wants them builds them. */
+const BUILT_PEERS: readonly PeerName[] = ["llama-bench", "powerinfer"];
 
 /** A peer that was asked for, and where it lies when it is not to be fetched. */
 export interface PeerChoice {
@@ -23,6 +31,8 @@ export interface BenchOptions {
   /** Rounds in which every engine has its turn. */
   readonly repeat: number;
   readonly peers: readonly PeerChoice[];
+  /** What peers measure instead that cannot read the models: a dense one of the same shape. */
+  readonly denseTwin?: string;
   /** Our own variants, the first of which is compared with the others. */
   readonly variants: readonly Variant[];
   /** Lengths of contexts at which reading and decoding are measured as well. */
@@ -63,9 +73,17 @@ export function parseBenchArgs(args: readonly string[]): BenchOptions {
     .addOption(
       new Option(
         "--peers <list>",
-        `of ${PEER_NAMES.join(", ")}; each may have its path: llama-bench=PATH (always), ` +
-          "node-llama-cpp=FOLDER, wllama=FOLDER (that hold node_modules); or none",
+        `of ${
+          PEER_NAMES.join(", ")
+        }; each may have its path: llama-bench=PATH and powerinfer=PATH ` +
+          "(its llama-bench) always, node-llama-cpp=FOLDER and wllama=FOLDER (that hold " +
+          "node_modules); or none",
       ).argParser(parsePeers).default(parsePeers("node-llama-cpp"), "node-llama-cpp"),
+    )
+    .option(
+      "--dense-twin <file>",
+      "measured instead by peers other than powerinfer, which cannot read its files: a dense " +
+        "model of the same shape",
     )
     .option("--variants <list>", `our own: ${VARIANTS.join(", ")}`, parseVariants, ["flags"])
     .option("--context <list>", "lengths of contexts to measure at, such as 100,4000", parseCounts)
@@ -116,7 +134,7 @@ function parsePeers(text: string): PeerChoice[] {
     const split = part.indexOf("=");
     const name = oneOf(PEER_NAMES)(split < 0 ? part : part.slice(0, split));
     const path = split < 0 ? null : part.slice(split + 1);
-    if (path === "" || name === "llama-bench" && path === null) {
+    if (path === "" || path === null && BUILT_PEERS.includes(name)) {
       throw new InvalidArgumentError(`${name} needs a path: ${name}=PATH.`);
     }
     return { name, path };

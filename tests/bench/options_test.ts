@@ -37,6 +37,9 @@ Deno.test("parseBenchArgs() gives peers their paths", () => {
     { name: "transformers", path: null },
   ]);
   assertEquals(parseBenchArgs(["--peers", "none"]).peers, []);
+  const sparse = parseBenchArgs(["--peers", "powerinfer=/p", "--dense-twin", "dense.gguf"]);
+  assertEquals(sparse.peers, [{ name: "powerinfer", path: "/p" }]);
+  assertEquals([sparse.denseTwin, parseBenchArgs([]).denseTwin], ["dense.gguf", undefined]);
 });
 
 Deno.test("parseBenchArgs() refuses what it does not know, with commander's exit code", () => {
@@ -47,6 +50,7 @@ Deno.test("parseBenchArgs() refuses what it does not know, with commander's exit
       ["--threads", "1.5"],
       ["--peers", "ollama"],
       ["--peers", "llama-bench"],
+      ["--peers", "powerinfer"],
       ["--peers", "wllama="],
       ["--peers", "wllama,wllama=/x"],
       ["--variants", "fast"],

@@ -60,12 +60,17 @@ export function* turnsOf<E extends Pick<Engine, "measuresContexts" | "measureLoa
   for (let round = 1; round <= rounds; round++) {
     for (const task of tasks) {
       const able = engines.filter((engine) => canDo(engine, task));
-      const first = (round - 1) % Math.max(1, able.length);
-      for (const engine of [...able.slice(first), ...able.slice(0, first)]) {
+      for (const engine of inTurn(able, round)) {
         yield { round, task, engine };
       }
     }
   }
+}
+
+/** All of them, another one first in every round. */
+export function inTurn<T>(items: readonly T[], round: number): T[] {
+  const first = (round - 1) % Math.max(1, items.length);
+  return [...items.slice(first), ...items.slice(0, first)];
 }
 
 function canDo(
