@@ -29,6 +29,11 @@ export interface UnitBudget {
   readonly plan: (options: UnitOptions) => RankPlan[];
 }
 
+/** What is to be decided; the rest has usual values. */
+export type StreamingChoice =
+  & Pick<UnitOptions, "residentUnits" | "hasResidentGates" | "slotCount">
+  & Partial<Omit<UnitOptions, "units">>;
+
 /** @throws {UnsupportedModelError} when the budget is too small, with the one that is not. */
 export function chooseUnits(by: UnitBudget): UnitOptions {
   const { units, budgetBytes, isSilent } = by;
@@ -92,9 +97,7 @@ function mostResident(by: UnitBudget): Sized["options"] {
 
 function sized(
   by: UnitBudget,
-  choice: Pick<UnitOptions, "residentUnits" | "hasResidentGates" | "slotCount"> & {
-    readonly arenaCount?: number;
-  },
+  choice: StreamingChoice,
 ): Sized {
   const options = unitOptions(by.units, choice);
   const pages = by.plan(options).flatMap(({ arenas }) => arenas.map(({ pageCount }) => pageCount));
@@ -102,19 +105,18 @@ function sized(
   return { options, bytes };
 }
 
-function unitOptions(
+/** The options of a choice, with what is usual where it says nothing. */
+export function unitOptions(
   units: readonly BundleUnit[],
-  choice: Pick<UnitOptions, "residentUnits" | "hasResidentGates" | "slotCount"> & {
-    readonly arenaCount?: number;
-  },
+  choice: StreamingChoice,
 ): UnitOptions {
   return {
     arenaCount: 1,
-    ...choice,
-    units,
     hotShare: HOT_SHARE,
     pieceBytes: PIECE_BYTES,
     piecesAhead: PIECES_AHEAD,
+    ...choice,
+    units,
   };
 }
 

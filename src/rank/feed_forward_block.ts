@@ -74,7 +74,10 @@ export class FeedForwardBlock {
   run(layer: Layer): void {
     const block = layer.feedForward;
     this.#observer?.enterBlock(layer.index);
-    if (block.kind === "streamed") return this.#addStreamed(block, layer);
+    if (block.kind === "streamed") {
+      if (block.count > 0) this.#addStreamed(block, layer);
+      return;
+    }
     if (block.kind === "dense") {
       if (block.up.rowCount > 0) this.#addDense(block, layer);
       else this.#residual.add(block.down, this.#state.inputs.hidden);
@@ -165,6 +168,7 @@ export class FeedForwardBlock {
       const count = starts[e + 1] - first;
       if (count === 0) continue;
       const each = block.experts[e];
+      if (each.kind === "streamed" && each.count === 0) continue;
       if (this.#streams(each)) {
         const place = { rows: plan.rows + first * 4, weights: plan.weights + first * 4 };
         this.#streaming!.neurons.finish(each, x, lane++, place);
@@ -192,7 +196,7 @@ export class FeedForwardBlock {
     let lane = 0;
     for (let e = 0; e < block.experts.length; e++) {
       const expert = block.experts[e];
-      if (starts[e + 1] === starts[e] || !this.#streams(expert)) continue;
+      if (starts[e + 1] === starts[e] || !this.#streams(expert) || expert.count === 0) continue;
       this.#streaming!.neurons.begin(expert, x, lane++, null);
     }
   }
