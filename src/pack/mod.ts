@@ -1,3 +1,4 @@
 /** The door of packing: writes packed files and looks after them. Knows nothing of running them. */
 export { packFile, type PackOptions, type PackResult } from "./pack_file.ts";
 export { partPath } from "./part_journal.ts";
+export { type CheckOptions, checkPacked, type CheckResult, type Damage } from "./check_packed.ts";

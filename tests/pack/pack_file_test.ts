@@ -24,6 +24,12 @@ const CASES: readonly [name: string, options: TinyModelOptions][] = [
   ["Q4_K_M", { ...RELU, ...WIDE, type: "Q4_K_M" }],
   ["F16", { ...RELU, type: "F16" }],
   ["F32 of a width that is no multiple of 16", { ...RELU, embeddingLength: 72, headCount: 2 }],
+  ["floats of two types, with padding", {
+    ...RELU,
+    embeddingLength: 72,
+    headCount: 2,
+    typeOf: (name) => name.startsWith("blk.1.ffn_") ? "F16" : undefined,
+  }],
   ["experts, Q4_0", { architecture: "drelu-moe", type: "Q4_0" }],
   ["a tensor for each expert", {
     architecture: "llama-moe-old",

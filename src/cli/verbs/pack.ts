@@ -1,5 +1,5 @@
 /**
- * `pack MODEL -o FILE`: a file of whole neurons, for models larger than memory; `pack --check FILE`:
+ * `pack MODEL -o FILE`: a file of whole neurons, for models larger than memory; and, with --check,
  * whether all of one is as it was written. What is done is kept in FILE.part, and a run that was
  * interrupted goes on from there.
  */
@@ -8,7 +8,7 @@ import { existsSync } from "node:fs";
 import { basename } from "node:path";
 import { UsageError } from "../../base/errors.ts";
 import { formatBytes } from "../../base/units.ts";
-import { packFile, type PackResult, partPath } from "../../pack/mod.ts";
+import { checkPacked, packFile, type PackResult, partPath } from "../../pack/mod.ts";
 import { readStats } from "../../stats/mod.ts";
 import { Interrupt } from "../interrupt.ts";
 import { oneOf } from "../option_values.ts";
@@ -20,6 +20,7 @@ interface Options {
   readonly out?: string;
   readonly stats?: string;
   readonly sectorBytes: typeof SECTORS[number];
+  readonly check?: string;
   readonly json?: boolean;
 }
 
@@ -36,10 +37,12 @@ export function packVerb(): Command {
       oneOf(SECTORS),
       "512",
     )
+    .option("--check <file>", "make nothing: tell whether every byte of a packed file is right")
     .action(pack);
 }
 
 async function pack(path: string | undefined, options: Options): Promise<void> {
+  if (options.check !== undefined) return await check(options.check, path, options);
   const input = requireModel(path);
   const out = options.out ?? defaultOut(path);
   const stats = options.stats === undefined ? null : readStats(options.stats);
@@ -60,6 +63,37 @@ async function pack(path: string | undefined, options: Options): Promise<void> {
     }
     throw error;
   }
+}
+
+async function check(path: string, model: string | undefined, { json }: Options): Promise<void> {
+  if (model !== undefined) {
+    throw new UsageError("Cannot check a file and pack a model at once: leave one of them out");
+  }
+  using interrupt = new Interrupt();
+  const { bytes, damage } = await (async () => {
+    using progress = new Progress(`Checking ${basename(path)}`);
+    return await checkPacked(path, {
+      signal: interrupt.signal,
+      onProgress: (doneBytes, totalBytes) => progress.update(doneBytes, totalBytes),
+    });
+  })();
+  if (json) {
+    const pieces = damage.map(({ beginBytes, endBytes, holds }) => (
+      { begin_bytes: beginBytes, end_bytes: endBytes, holds }
+    ));
+    writeJson({ bytes, damage: pieces });
+  } else if (damage.length === 0) {
+    writeOutLine(`${path}: ${formatBytes(bytes)}, every byte as it was written`);
+  } else {
+    for (const { beginBytes, endBytes, holds } of damage) {
+      writeOutLine(`bytes ${beginBytes} to ${endBytes - 1} were changed: ${holds.join("; ")}`);
+    }
+  }
+  if (damage.length === 0) return;
+  throw new Error(
+    `Cannot trust "${path}": ${damage.length} of its pieces of 1 MiB were changed: pack the ` +
+      "model again",
+  );
 }
 
 /**
@@ -92,8 +126,8 @@ function report(
   );
   if (!ordered) {
     writeErrorLine(
-      "note: neurons keep the model's order: with --stats (see profile) frequent ones come first, " +
-        "which makes running from the disk faster",
+      "note: neurons keep the model's order; with --stats (see profile) frequent ones come " +
+        "first, which saves reads",
     );
   }
 }

@@ -1,0 +1,97 @@
+/** `pack` as its users run it, and what other verbs make of its files. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { openPacked } from "../../src/bundle/mod.ts";
+import { readStats } from "../../src/stats/mod.ts";
+import type { TinyModelOptions } from "../support/tiny_model.ts";
+import { runCli, withTinyModel } from "./run_cli.ts";
+
+const RELU: TinyModelOptions = { architecture: "relu-llama", type: "Q4_0", feedForwardLength: 128 };
+const TEXT = "the cat sat on the mat and the dog ran after the cat until both of them slept\n"
+  .repeat(20);
+
+Deno.test("pack writes a file beside the model that --check, show and tokenize understand", () =>
+  withTinyModel(async (path, folder) => {
+    const out = `${folder}/tiny.ganglion`;
+    const made = await runCli(["pack", path, "--json"]);
+    assertEquals(made.code, 0, made.stderr);
+    const { bytes, layers, units, neurons, bundle_bytes, ordered } = JSON.parse(made.stdout);
+    assertEquals(bytes, (await Deno.stat(out)).size);
+    assertEquals({ layers, units, neurons, bundle_bytes, ordered }, {
+      ...{ layers: 2, units: 2, neurons: 256, bundle_bytes: 1024, ordered: false },
+    });
+    const checked = await runCli(["pack", "--check", out, "--json"]);
+    assertEquals([checked.code, JSON.parse(checked.stdout)], [0, { bytes, damage: [] }]);
+    const shown = JSON.parse((await runCli(["show", out, "--json"])).stdout);
+    const plain = JSON.parse((await runCli(["show", path, "--json"])).stdout);
+    assertEquals({ ...shown, file_bytes: 0, packed: null }, { ...plain, file_bytes: 0 });
+    assertEquals(shown.packed.bundle_bytes, [1024]);
+    const ids = ["--text", "the cat sat", "--json"];
+    const tokenized = await runCli(["tokenize", out, ...ids]);
+    assertEquals(tokenized.stdout, (await runCli(["tokenize", path, ...ids])).stdout);
+  }, RELU));
+
+Deno.test("pack --stats puts frequent neurons first in each stripe", () =>
+  withTinyModel(async (path, folder) => {
+    const [text, stats, out] = [`${folder}/text`, `${folder}/stats`, `${folder}/out`];
+    await Deno.writeTextFile(text, TEXT);
+    const profiled = await runCli(["profile", path, "--file", text, "--tokens", "64", "-o", stats]);
+    assertEquals(profiled.code, 0, profiled.stderr);
+    const { code, stderr } = await runCli(["pack", path, "--stats", stats, "-o", out]);
+    assertEquals([code, stderr], [0, ""]);
+    const { counts, units: { 1: tokens } } = readStats(stats);
+    for (const { layer, neurons, stripes, order, rates } of openPacked(out).units) {
+      assert(rates !== null && stripes > 1);
+      const own = counts["1"].subarray(layer * neurons, (layer + 1) * neurons);
+      assertEquals(rates, Float32Array.from(order, (neuron) => own[neuron] / tokens));
+      assert(rates.some((rate) => rate !== rates[0]));
+      for (let position = 1; position < neurons; position++) {
+        if (position % (neurons / stripes) === 0) continue;
+        assert(rates[position] <= rates[position - 1], `position ${position}`);
+      }
+    }
+  }, RELU));
+
+Deno.test("pack --check tells with status 1 what was changed", () =>
+  withTinyModel(async (path, folder) => {
+    const out = `${folder}/out`;
+    assertEquals((await runCli(["pack", path, "-o", out])).code, 0);
+    const { units } = openPacked(out);
+    const bytes = await Deno.readFile(out);
+    bytes[units[1].offsetBytes] ^= 1;
+    await Deno.writeFile(out, bytes);
+    const { code, stdout, stderr } = await runCli(["pack", "--check", out]);
+    assertEquals(code, 1);
+    assertStringIncludes(stdout, "layer 1: neurons at positions 0 to 127");
+    assertStringIncludes(stderr, "pack the model again");
+    assert(!stderr.includes("    at "), stderr);
+  }, RELU));
+
+Deno.test("pack refuses wrong usage with status 2, and what it cannot pack with 1", () =>
+  withTinyModel(async (path, folder) => {
+    const [other, stats, out] = [`${folder}/other.gguf`, `${folder}/stats`, `${folder}/out`];
+    const text = `${folder}/text`;
+    await Deno.writeTextFile(text, TEXT);
+    await runCli(["quantize", path, other, "--type", "Q4_1"]);
+    await runCli(["profile", other, "--file", text, "--tokens", "64", "-o", stats]);
+    const files = [...Deno.readDirSync(folder)].length;
+    const wrong: [args: string[], code: number, says: string][] = [
+      [[], 2, "--out"],
+      [[path, "-o", path], 2, "it is the file that is read"],
+      [[path, "-o", folder], 2, "no regular file"],
+      [[path, "--check", path], 2, "leave one of them out"],
+      [[path, "-o", out, "--sector-bytes", "1024"], 2, "Allowed choices are 512, 4096"],
+      [[path, "-o", out, "--stats", stats], 2, "measured on another model"],
+      [[path, "-o", out, "--stats", path], 1, "Cannot read statistics"],
+      [[path, "-o", `${folder}/no/such`], 1, "there is no such folder"],
+      [[other, "-o", out], 1, "quantize MODEL OUT"],
+      [[`${folder}/none.gguf`], 1, "there is no such file"],
+      [["--check", path], 1, "does not begin with the bytes GANGLION"],
+    ];
+    for (const [args, status, says] of wrong) {
+      const { code, stdout, stderr } = await runCli(["pack", ...args]);
+      assertEquals([code, stdout], [status, ""], `${args}: ${stderr}`);
+      assertStringIncludes(stderr, says);
+      assert(!stderr.includes("    at "), stderr);
+    }
+    assertEquals([...Deno.readDirSync(folder)].length, files);
+  }, RELU));
