@@ -3,10 +3,11 @@
  * are packed together: a feed-forward block, an expert or a shared expert. A bundle is one neuron
  * of a unit in the bytes that kernels read:
  *
- *   ├─ gate row ─ pad ─┼─ up row ─ what down has of the neuron ─ pad ─┤
- *   0                  gateBytes                                       bundleBytes
+ *   ├─ gate row ──┬───┼─ up row ─ what down has of the neuron ─ pad ─┤
+ *   0             restOffsetBytes                                    bundleBytes
  *
- * Both parts are whole sectors, so that either can be read by itself, straight into an arena.
+ * A bundle is whole sectors. Its gate can be read by itself, and so can the rest, from the sector
+ * on that up begins in, straight into an arena.
  * Positions are places of bundles in their unit: neurons by descending frequency of firing, stripe
  * by stripe (papers.md 1.8).
  */
@@ -38,8 +39,8 @@ export interface BundleUnit {
   readonly down: BundlePart;
   /** How down lies: a column's quants, whose factors are resident, or a packed row of its own. */
   readonly downLayout: "columns" | "neurons";
-  /** Bytes of the gate's part of a bundle with padding; 0 without a gate. */
-  readonly gateBytes: number;
+  /** Where the sector begins that up begins in: reads of all but the gate do. */
+  readonly restOffsetBytes: number;
   /** Bytes of a bundle with padding: a multiple of the file's sectors. */
   readonly bundleBytes: number;
   /** Where the unit's first bundle is in the file. */

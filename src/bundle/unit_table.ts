@@ -9,7 +9,7 @@ import { damaged, REPACK } from "./format.ts";
 import type { BundlePart, BundleUnit } from "./types.ts";
 import { nameOfUnit, type UnitShape } from "./units.ts";
 
-/** u32: layer, expert, neurons, stripes, layout of down, gateBytes, bundleBytes, 0. */
+/** u32: layer, expert, neurons, stripes, layout of down, restOffsetBytes, bundleBytes, 0. */
 const COUNTS_BYTES = 8 * 4;
 /** u64: bundles, factors, size of factors. */
 const PLACES_BYTES = 3 * 8;
@@ -120,12 +120,12 @@ function encodeRecords({ shapes, places, tensorIndex }: TableInput): Uint8Array<
     return index;
   };
   shapes.forEach((shape, unit) => {
-    const { layer, expert, neurons, stripes, downLayout, gateBytes, bundleBytes } = shape;
+    const { layer, expert, neurons, stripes, downLayout, restOffsetBytes, bundleBytes } = shape;
     const { offsetBytes, factorsOffsetBytes } = places[unit];
     const begin = unit * RECORD_BYTES;
     const number = expert === null ? NONE : expert === "shared" ? SHARED : expert;
     const layout = downLayout === "columns" ? 0 : 1;
-    [layer, number, neurons, stripes, layout, gateBytes, bundleBytes, 0].forEach((value, i) =>
+    [layer, number, neurons, stripes, layout, restOffsetBytes, bundleBytes, 0].forEach((value, i) =>
       view.setUint32(begin + 4 * i, value, true)
     );
     [offsetBytes, factorsOffsetBytes, shape.factorsSizeBytes].forEach((value, i) =>

@@ -56,7 +56,7 @@ export function unitShape(source: UnitSource, tensors: Tensors, sectorBytes: num
   const { layer, expert, tensors: { gate, up, down, isDownTransposed } } = source;
   const neurons = up.rows;
   const gatePart = gate === null ? null : rowPart(gate, tensors, 0);
-  const gateBytes = alignUp(gatePart?.sizeBytes ?? 0, sectorBytes);
+  const gateBytes = gatePart?.sizeBytes ?? 0;
   const upPart = rowPart(up, tensors, gateBytes);
   const type = typeOf(down.tensor, tensors);
   const width = isDownTransposed ? down.columns : down.rows;
@@ -70,7 +70,6 @@ export function unitShape(source: UnitSource, tensors: Tensors, sectorBytes: num
       ? columnQuantBytes(type, width)
       : packedRowBytes(type, width),
   };
-  const restBytes = upPart.sizeBytes + downPart.sizeBytes;
   const isBlocked = downLayout === "columns";
   return {
     layer,
@@ -81,8 +80,8 @@ export function unitShape(source: UnitSource, tensors: Tensors, sectorBytes: num
     up: upPart,
     down: downPart,
     downLayout,
-    gateBytes,
-    bundleBytes: gateBytes + alignUp(restBytes, sectorBytes),
+    restOffsetBytes: gateBytes - gateBytes % sectorBytes,
+    bundleBytes: alignUp(downPart.offsetBytes + downPart.sizeBytes, sectorBytes),
     factorsSizeBytes: isBlocked
       ? byColumnsRowBytes(type, neurons) * width - neurons * downPart.sizeBytes
       : 0,

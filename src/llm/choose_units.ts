@@ -12,10 +12,11 @@ import { slotBytesOf, type UnitOptions } from "../rank/plan_units.ts";
 /** What the process takes beside its arenas: runtime, code, tokenizer, threads, buffers. */
 export const PROCESS_BYTES = 150 * MiB;
 const ARENA_BYTES_GOAL = 3.5 * 1024 * MiB;
+const SLOTS_MIN = 512;
 const PIECE_BYTES = MiB;
 const PIECES_AHEAD = 16;
 /** Of slots: what fires often stays, whatever a token needs; the rest follows the text. */
-const HOT_SHARE = 0.9;
+const HOT_SHARE = 0.95;
 
 export interface UnitBudget {
   readonly units: readonly BundleUnit[];
@@ -60,20 +61,23 @@ function mostSlots(by: UnitBudget, hasResidentGates: boolean): Sized {
     unitOptions(units, { residentUnits: 0, hasResidentGates, slotCount: 0 }),
   );
   const ranks = plans.length;
-  const largest = Math.max(
-    ...plans.map(({ workspaces }) => workspaces[0].stream!.neuronCount),
+  // A token may need all neurons of all blocks that are computed at the same time.
+  const fewestOfArena = Math.max(
+    ...plans.map(({ workspaces: [{ stream }] }) =>
+      by.lanes * stream!.neuronCount - stream!.spareCount
+    ),
+    SLOTS_MIN,
   );
   const try_ = (arenaCount: number, slotCount: number) =>
     sized(by, { residentUnits: 0, hasResidentGates, slotCount, arenaCount });
   for (let arenaCount = 1;; arenaCount++) {
-    // A step may need all neurons of all blocks that it computes at the same time.
-    const fewest = arenaCount * by.lanes * largest;
+    const fewest = arenaCount * fewestOfArena;
     const base = try_(arenaCount, fewest);
     const room = Math.max(0, budgetBytes - base.bytes);
     const total = units.reduce((sum, { neurons }) => sum + neurons, 0);
     const slots = Math.min(
       fewest + Math.floor(room / slotBytes / ranks),
-      Math.max(fewest, Math.ceil(total / ranks) + arenaCount * largest),
+      Math.ceil(total / ranks) + fewest,
     );
     if (base.bytes / ranks + (slots - fewest) * slotBytes > arenaCount * ARENA_BYTES_GOAL) continue;
     return try_(arenaCount, slots);

@@ -87,7 +87,7 @@ const CHUNK_TOKENS_DEFAULT = 64;
 /** More tokens at once mean more for each expert: measured 1.13 (of 32) to 1.34 times (of 128). */
 const CHUNK_TOKENS_OF_MIXTURES = 256;
 /** Every chunk of a prompt reads all neurons that are not in memory. */
-const CHUNK_TOKENS_FROM_DISK = 512;
+const CHUNK_TOKENS_FROM_DISK = 256;
 const WAITING_MAX_DEFAULT = 16;
 const THREADS_MAX_DEFAULT = 16;
 /** Of what is free when a packed model is loaded. */

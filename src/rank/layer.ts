@@ -213,7 +213,7 @@ function bindPredictor(plan: PredictorPlan): Predictor {
   return { layer: plan.layer, first, second, sizeBytes };
 }
 
-/** The slots of an arena: where they are, how many and how large. */
+/** The slots of an arena, spare ones included: where they are, how many and how large. */
 interface Slots {
   readonly offsetBytes: number;
   readonly count: number;
@@ -223,7 +223,8 @@ interface Slots {
 function slotsOf({ stream, workspaces }: RankPlan, arena: number): Slots {
   const space = workspaces[arena].stream;
   check(stream !== null && space !== null, "a plan with streamed neurons has slots");
-  return { offsetBytes: space.slots, count: space.slotCount, bytes: stream.slotBytes };
+  const count = Math.max(space.slotCount, space.spareFirst + space.spareCount);
+  return { offsetBytes: space.slots, count, bytes: stream.slotBytes };
 }
 
 function bindStreamed(plan: StreamedPlan, slots: Slots): Streamed {

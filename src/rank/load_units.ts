@@ -6,7 +6,8 @@
 import { CLUSTER_SLOTS, type NeuronCache, PRESENT } from "../cache/mod.ts";
 import { FAILED, PRIORITY_AHEAD, type ReadQueue } from "../io/mod.ts";
 import { ModelFormatError } from "../base/errors.ts";
-import { alignUp } from "../base/check.ts";
+import { alignUp, check } from "../base/check.ts";
+import { type FirstNeurons, firstNeurons } from "./first_neurons.ts";
 import { type Matrix, matrixOf } from "./matrix.ts";
 import { type OwnUnit, packedBlocks } from "./own_units.ts";
 import type { DensePlan, RankPlan, StreamedPlan, StreamWorkspacePlan } from "./plan_types.ts";
@@ -33,12 +34,34 @@ export interface LoadUnitsInput {
 
 /** @throws {ModelFormatError} when the file cannot be read any more. */
 export function loadUnits(input: LoadUnitsInput): void {
+  const firstOf = input.arenas.map(({ cache }, arena) => firstOfArena(input, arena, cache));
   for (const { arena, block } of packedBlocks(input.plan)) {
     const own = input.units.get(block.unit!);
     if (own === undefined) continue;
     if (block.kind === "dense") loadWhole(input, own, arena, block);
-    else loadStreamed(input, own, arena, block);
+    else {
+      const first = firstOf[arena].get(block.unit)!;
+      loadStreamed(input, own, { arena, block, first });
+    }
   }
+}
+
+/** The neurons that are brought into slots, by unit. */
+function firstOfArena(
+  { plan, units }: LoadUnitsInput,
+  arena: number,
+  { hotClusters, slotCount }: NeuronCache,
+): ReadonlyMap<number, FirstNeurons> {
+  const streamed = new Map<number, OwnUnit>();
+  for (const { arena: its, block } of packedBlocks(plan)) {
+    const own = block.kind === "streamed" && its === arena ? units.get(block.unit) : undefined;
+    if (own !== undefined) streamed.set(block.unit!, own);
+  }
+  return firstNeurons(streamed, {
+    hotClusters,
+    coldSlots: slotCount - hotClusters * CLUSTER_SLOTS,
+    clusterNeurons: CLUSTER_SLOTS,
+  });
 }
 
 function loadWhole(input: LoadUnitsInput, own: OwnUnit, arena: number, block: DensePlan): void {
@@ -64,8 +87,7 @@ function endOfColumns({ offsetBytes, columnCount, columnStrideBytes }: Matrix): 
 function loadStreamed(
   input: LoadUnitsInput,
   own: OwnUnit,
-  arena: number,
-  block: StreamedPlan,
+  { arena, block, first }: { arena: number; block: StreamedPlan; first: FirstNeurons },
 ): void {
   const { plan } = input;
   const { reader, cache, memory } = input.arenas[arena];
@@ -73,17 +95,10 @@ function loadStreamed(
   const gate = block.gate && matrixOf(block.gate);
   const { factorsOffsetBytes: to, factorsSizeBytes: sizeBytes } = block;
   loadFactors(input, own, arena, { to, sizeBytes });
-  const perStripe = Math.min(
-    own.count / own.stripes,
-    Math.floor(space.slotCount / stripesOf(input, arena)),
-  );
-  const slots = takeSlots(own, block.unit, {
-    cache,
-    perStripe,
-    hotClusters: hotPerStripe(input, arena),
-  });
+  const slots = takeSlots(own, block.unit, cache, first);
+  const perStripe = Math.max(...first.neurons);
   const bytes = new Uint8Array(memory.buffer);
-  const start = gate === null ? 0 : own.bundles.gateBytes;
+  const start = gate === null ? 0 : own.bundles.restOffsetBytes;
   const { bundleBytes } = own.bundles;
   const visit = (address: number, first: number, count: number) => {
     if (gate !== null) {
@@ -107,29 +122,12 @@ function loadStreamed(
   throw unreadable(input, reader.failure);
 }
 
-/** Stripes of all streamed units of an arena. */
-function stripesOf({ plan, units }: LoadUnitsInput, arena: number): number {
-  let stripes = 0;
-  for (const { arena: own, block } of packedBlocks(plan)) {
-    if (own === arena && block.kind === "streamed") stripes += units.get(block.unit)?.stripes ?? 0;
-  }
-  return Math.max(1, stripes);
-}
-
-/** Hot clusters that each stripe of an arena gets. */
-function hotPerStripe(input: LoadUnitsInput, arena: number): number {
-  return Math.floor(input.arenas[arena].cache.hotClusters / stripesOf(input, arena));
-}
-
 /** The slot of each own position that is loaded at once, else -1. */
 function takeSlots(
   own: OwnUnit,
   unit: number,
-  { cache, perStripe, hotClusters }: {
-    cache: NeuronCache;
-    perStripe: number;
-    hotClusters: number;
-  },
+  cache: NeuronCache,
+  { hotClusters, neurons }: FirstNeurons,
 ): Int32Array {
   const slots = new Int32Array(own.count).fill(-1);
   const inStripe = own.count / own.stripes;
@@ -137,18 +135,16 @@ function takeSlots(
   for (let stripe = 0; stripe < own.stripes; stripe++) {
     const first = stripe * inStripe;
     let taken = 0;
-    for (let c = 0; c < hotClusters && taken + CLUSTER_SLOTS <= perStripe; c++) {
+    for (let c = 0; c < hotClusters[stripe]; c++) {
       const cluster = stripe * clustersInStripe + c;
       const frame = cache.claimCluster(unit, cluster);
-      if (frame < 0) break;
+      check(frame >= 0, "an empty cache has room for its hot clusters");
       const size = cache.units.clusterSize(unit, cluster);
       for (let i = 0; i < size; i++) slots[first + taken + i] = frame + i;
       taken += size;
     }
-    for (; taken < perStripe; taken++) {
-      const slot = cache.claim(unit, own.order[first + taken]);
-      if (slot < 0) break;
-      slots[first + taken] = slot;
+    for (; taken < neurons[stripe]; taken++) {
+      slots[first + taken] = cache.claim(unit, own.order[first + taken]);
     }
   }
   return slots;

@@ -16,6 +16,8 @@ export interface OwnUnit {
   /** Neuron at each own position, and the reverse, u32 [count]. */
   readonly order: Uint32Array;
   readonly positions: Uint32Array;
+  /** Share of tokens for which each fires, by own position; null: nobody counted. */
+  readonly rates: Float32Array | null;
   /** Where own factors of down are in the file. */
   readonly factorsOffsetBytes: number;
 }
@@ -69,6 +71,7 @@ function ownUnit(bundles: BundleUnit, arena: number, { start, end }: Range): Own
     stripes: order.length / stripeNeurons,
     order,
     positions,
+    rates: bundles.rates?.subarray(start, end) ?? null,
     factorsOffsetBytes: bundles.factorsOffsetBytes + share * bundles.factorsSizeBytes,
   };
 }

@@ -184,6 +184,7 @@ class RankPlanner implements Placer {
   /** Where units are staged in each arena, and where in it something is being laid, or null. */
   readonly #stages: number[] = [];
   #stagedBytes: number | null = null;
+  #stageBytes: number | null = null;
   #embedding: MatrixPlan | null = null;
   #positions: MatrixPlan | null = null;
   #output: Pick<RankPlan, "output" | "outputArena" | "outputNorm"> | null = null;
@@ -240,18 +241,20 @@ class RankPlanner implements Placer {
       hasNeurons: layouts.hasNeurons,
       isSparse: layouts.isSparse,
     };
-    this.#workspaces.push(planWorkspace(arena, input));
+    const workspace = planWorkspace(arena, input);
+    this.#workspaces.push(workspace);
+    this.#stages.push(workspace.stream?.stage ?? 0);
     const scratch = layouts.isSparse ? COLUMN_SCRATCH_BYTES : 0; // behind it: load_weights.ts
     const bytes = this.#stagingBytes + scratch;
     this.#stagingOffsets.push(arena.allocate("staging", "activations", bytes));
-    this.#stages.push(arena.allocate("stage", "activations", this.#largestStage()));
   }
 
   #streamOfArena(): WorkspaceInput["stream"] {
     const { units } = this.#in;
     if (units === null) return null;
     const { slotCount, arenaCount } = units.options;
-    return { ...units.stream, slotCount: Math.floor(slotCount / arenaCount) };
+    const stageBytes = this.#stageBytes ??= this.#largestStage();
+    return { ...units.stream, slotCount: Math.floor(slotCount / arenaCount), stageBytes };
   }
 
   /** Bytes of the largest streamed unit's share as a dense block. */
@@ -371,7 +374,7 @@ class RankPlanner implements Placer {
       ? byColumnsRowBytes(type, lengthOf(along))
       : packedRowBytes(type, lengthOf(along));
     const bytes = rowStrideBytes * lengthOf(packed);
-    const workspace = this.#workspaces[this.#workspaces.length - 1];
+    const workspace = this.#workspaces.at(-1);
     return {
       tensor,
       type,
@@ -386,7 +389,8 @@ class RankPlanner implements Placer {
       bias: bias === null || part.takesBias === false ? null : this.vector(bias, rows),
       layout,
       isTransposed,
-      scratchOffsetBytes: layout === "neurons" ? workspace.neuronScratch : 0,
+      // Before its workspace is laid out, an arena is only measured.
+      scratchOffsetBytes: layout === "neurons" ? workspace?.neuronScratch ?? 0 : 0,
     };
   }
 

@@ -151,12 +151,11 @@ function block(place: Placer, tensors: DenseTensors, by: BlockInput): DensePlan 
   if (unit === null || bundles === null) return { ...dense(place, tensors, by), unit };
   requireNoBiases(tensors);
   const { neurons } = by;
-  const { gateBytes } = bundles;
   const gate = tensors.gate !== null && units!.hasResidentGates
     ? place.matrix(tensors.gate, { rows: neurons })
     : null;
   // What is resident does not come again: slots begin behind it.
-  const start = gate === null ? 0 : gateBytes;
+  const start = gate === null ? 0 : bundles.restOffsetBytes;
   const factorsSizeBytes = bundles.factorsSizeBytes * lengthOf(neurons) / bundles.neurons;
   return {
     kind: "streamed",

@@ -192,6 +192,14 @@ export interface StreamWorkspacePlan {
   /** Slots, [slotCount, slotBytes]. */
   readonly slots: number;
   readonly slotCount: number;
+  /** Where units are staged as dense blocks. */
+  readonly stage: number;
+  /**
+   * While nothing is staged, bundles for which no slot is free lie there: slots of these numbers,
+   * which keep nothing.
+   */
+  readonly spareFirst: number;
+  readonly spareCount: number;
   /** Where sequential reads land, [rawBytes]. */
   readonly raw: number;
   /** Most own neurons of a block: lists have room for so many. */

@@ -78,7 +78,7 @@ export class UnitPlan implements Units {
 export function slotBytesOf(units: readonly BundleUnit[], hasResidentGates: boolean): number {
   return Math.max(
     0,
-    ...units.map((unit) => unit.bundleBytes - (hasResidentGates ? unit.gateBytes : 0)),
+    ...units.map((unit) => unit.bundleBytes - (hasResidentGates ? unit.restOffsetBytes : 0)),
   );
 }
 

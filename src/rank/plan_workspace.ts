@@ -35,8 +35,8 @@ export interface WorkspaceInput {
   /** Chooses tokens: rank 0. */
   readonly leads: boolean;
   readonly sizes: KernelSizes;
-  /** Null unless the model is a packed one; slotCount: of this arena. */
-  readonly stream: StreamPlan & { readonly slotCount: number } | null;
+  /** Null unless the model is a packed one; of this arena. */
+  readonly stream: StreamPlan & { readonly slotCount: number; readonly stageBytes: number } | null;
 }
 
 /** Reserves one arena's workspace. */
@@ -105,10 +105,15 @@ function planStream(arena: ArenaBuilder, input: WorkspaceInput): StreamWorkspace
   const laneCount = experts === null
     ? 1
     : experts.usedCount + (experts.sharedFeedForwardLength > 0 ? 1 : 0);
-  const { slotBytes, slotCount, rawBytes } = stream;
+  const { slotBytes, slotCount, rawBytes, stageBytes } = stream;
+  const slots = arena.allocate("slots", "slots", slotBytes * slotCount, SECTOR_BYTES_MAX);
+  const stage = arena.allocate("stage", "activations", stageBytes, SECTOR_BYTES_MAX);
+  // Counted on from the slots, bundles fit into the stage, too.
+  const spareFirst = slotBytes === 0 ? 0 : Math.ceil((stage - slots) / slotBytes);
+  const spareEnd = slotBytes === 0 ? 0 : Math.floor((stage + stageBytes - slots) / slotBytes);
   return {
-    slots: arena.allocate("slots", "slots", slotBytes * slotCount, SECTOR_BYTES_MAX),
-    slotCount,
+    ...{ slots, slotCount, stage, spareFirst },
+    spareCount: Math.max(0, spareEnd - spareFirst),
     raw: arena.allocate("raw", "activations", rawBytes, SECTOR_BYTES_MAX),
     neuronCount: neurons,
     lanes: Array.from({ length: laneCount }, (_, lane) => list(`lane.${lane}`)),

@@ -89,6 +89,10 @@ export class StreamedBlock {
   /** By arena. */
   readonly #lists: readonly Lists[];
   readonly #counts: Float64Array;
+  /** Spare slots that blocks between `begin` and `finish` have. */
+  #sparesUsed = 0;
+  /** Blocks between `begin` and `finish`. */
+  #begun = 0;
 
   constructor(state: StepState, by: StreamedBlockInput) {
     this.#state = state;
@@ -106,6 +110,7 @@ export class StreamedBlock {
     const { lanes, predicted } = this.#lists[this.#state.arena];
     const lane = lanes[laneIndex];
     lane.parts = 0;
+    this.#begun++;
     if (listed !== null) {
       for (let i = 0; i < listed; i++) lane.ids[i] = predicted[i];
       this.#addPart(lane, block.unit, 0, listed);
@@ -149,6 +154,7 @@ export class StreamedBlock {
     if (weights !== 0) kernels.scale_rows_f32(values, count, weights, 1, count);
     this.#addDown(block, fired, count, rows);
     this.#countSkipped(block, parts === 0 ? 0 : ends[parts - 1], count);
+    if (--this.#begun === 0) this.#sparesUsed = 0;
   }
 
   /** Lists neurons of a part of the gates that fire, from place `start` on; how many they are. */
@@ -182,14 +188,17 @@ export class StreamedBlock {
     const { ids, slots, tickets } = lane;
     const { slotBytes, hasResidentGates } = plan.stream!;
     const own = units.get(unit)!;
-    const { bundleBytes, gateBytes } = own.bundles;
-    const start = hasResidentGates ? gateBytes : 0;
+    const { bundleBytes, restOffsetBytes } = own.bundles;
+    const start = hasResidentGates ? restOffsetBytes : 0;
     const first = own.offsetBytes + start;
     const sizeBytes = bundleBytes - start;
-    const base = space.stream!.slots;
+    const { slots: base, spareFirst, spareCount } = space.stream!;
     for (let i = from; i < to; i++) {
-      const slot = cache.claim(unit, ids[i]);
-      check(slot >= 0, "the plan has a slot for every neuron of a block");
+      let slot = cache.claim(unit, ids[i]);
+      if (slot < 0) {
+        check(this.#sparesUsed < spareCount, "the plan has a slot for every neuron of a token");
+        slot = spareFirst + this.#sparesUsed++;
+      }
       slots[i] = slot;
       const at = first + own.positions[ids[i]] * bundleBytes;
       tickets[i] = queue.merge(PRIORITY_UP_DOWN, at, sizeBytes, arena, base + slot * slotBytes);
@@ -211,14 +220,15 @@ export class StreamedBlock {
     const { slots, tickets } = lane;
     const startMs = performance.now();
     for (let i = from; i < to; i++) {
-      if (queue.wait(tickets[i]) === FAILED) {
-        cache.drop(slots[i]);
-        slots[i] = NO_SLOT;
-        failure.leave(queue.failure(tickets[i]));
-      } else {
-        cache.settle(slots[i], PRESENT);
-        cache.unpin(slots[i]);
+      const isRead = queue.wait(tickets[i]) !== FAILED;
+      if (!isRead) failure.leave(queue.failure(tickets[i]));
+      if (slots[i] < cache.slotCount) {
+        if (isRead) {
+          cache.settle(slots[i], PRESENT);
+          cache.unpin(slots[i]);
+        } else cache.drop(slots[i]);
       }
+      if (!isRead) slots[i] = NO_SLOT;
     }
     this.#counts[DISK_WAIT_MS] += performance.now() - startMs;
   }

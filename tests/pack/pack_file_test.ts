@@ -105,18 +105,20 @@ async function loadInMemory(path: string): Promise<InMemory> {
   return { plan, arena: new Uint8Array(memories[0].buffer) };
 }
 
-function blocksOf({ layers }: RankPlan): DensePlan[] {
-  return layers.flatMap(({ feedForward }) => {
-    if (feedForward.kind === "dense") return [feedForward];
-    const { experts, shared } = feedForward;
-    return [...experts, ...shared === null ? [] : [shared]];
+function blocksOf(plan: RankPlan): DensePlan[] {
+  return plan.layers.flatMap(({ feedForward }) => {
+    const blocks = feedForward.kind !== "experts" ? [feedForward] : [
+      ...feedForward.experts,
+      ...feedForward.shared === null ? [] : [feedForward.shared],
+    ];
+    return blocks.filter((block) => block.kind === "dense");
   });
 }
 
 function assertUnit(model: PackedModel, unit: BundleUnit, plan: DensePlan, memory: InMemory) {
-  const { neurons, bundleBytes, gateBytes, order, factorsSizeBytes } = unit;
+  const { neurons, bundleBytes, restOffsetBytes, order, factorsSizeBytes } = unit;
   assertEquals(plan.down.layout, unit.downLayout);
-  assertEquals([gateBytes % model.sectorBytes, bundleBytes % model.sectorBytes], [0, 0]);
+  assertEquals([restOffsetBytes % model.sectorBytes, bundleBytes % model.sectorBytes], [0, 0]);
   assertEquals(unit.offsetBytes % 4096, 0);
   const bundles = readAt(model.path, unit.offsetBytes, neurons * bundleBytes);
   order.forEach((neuron, position) => {
@@ -124,8 +126,8 @@ function assertUnit(model: PackedModel, unit: BundleUnit, plan: DensePlan, memor
     const expected = new Uint8Array(bundleBytes);
     if (plan.gate !== null) expected.set(neuronOf(plan.gate, neuron, memory, unit.gate!.sizeBytes));
     const up = neuronOf(plan.up, neuron, memory, unit.up.sizeBytes);
-    expected.set(up, gateBytes);
-    expected.set(neuronOf(plan.down, neuron, memory, unit.down.sizeBytes), gateBytes + up.length);
+    expected.set(up, unit.up.offsetBytes);
+    expected.set(neuronOf(plan.down, neuron, memory, unit.down.sizeBytes), unit.down.offsetBytes);
     assertEquals(bundle, expected, `neuron ${neuron}`);
   });
   const { offsetBytes, rows, rowStrideBytes, layout } = plan.down;
