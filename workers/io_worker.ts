@@ -4,7 +4,7 @@
  * Entry of an I/O worker's thread. Once its file is open it lives on the board (src/io/board.ts),
  * read after read, and hears no message until reading is ended.
  */
-import { Board, openDisk, ReadServer } from "../src/io/mod.ts";
+import { Board, measureReads, openDisk, ReadServer } from "../src/io/mod.ts";
 import { answerCalls, errorData, leave, reply } from "./answer.ts";
 import type { ReadSetup } from "./protocol.ts";
 
@@ -20,6 +20,7 @@ answerCalls("I/O", {
     }, 0);
     return {};
   },
+  measureReads,
   close() {
     leave();
     return {};

@@ -9,7 +9,7 @@ import type {
   PredictorChoice,
   PredictorPolicy,
 } from "../src/engine/types.ts";
-import type { BoardSetup, FileStamp } from "../src/io/mod.ts";
+import type { BoardSetup, FileStamp, MeasuredReads, MeasureReads } from "../src/io/mod.ts";
 import type { RankSetup } from "../src/rank/open_rank.ts";
 import type { LayerResult, LayerSamples, LayerTraining } from "../src/train/mod.ts";
 
@@ -48,6 +48,8 @@ export interface Calls {
   trainLayer: { params: TrainerJob; result: LayerResult };
   /** I/O workers only. Opens the file; answered when it is open, and then it serves the board. */
   serveReads: { params: ReadSetup; result: Record<never, never> };
+  /** I/O workers only, instead of serving. Reads for a while. */
+  measureReads: { params: MeasureReads; result: MeasuredReads };
   /**
    * Ends the thread; it says "bye" instead of answering. Rank 0 sends the other ranks home first,
    * because a rank that follows steps hears no message.

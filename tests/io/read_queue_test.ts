@@ -156,6 +156,18 @@ Deno.test("ReadQueue: merge() joins neighbours within its limits, and only those
   assertBytes(world.arena(0, 1), { offsetBytes: 15360, sizeBytes: 1024, address: 12288 });
 });
 
+Deno.test("ReadQueue: merge() begins a new read when one has as many pieces as it can keep", () => {
+  const world = new World({ queue: { spanBytesMax: 65536 } });
+  const [queue] = world.queues;
+  const tickets = Array.from({ length: 40 }, (_, i) => queue.merge(1, i * 512, 512, 0, i * 1024));
+  queue.flush();
+  world.serveAll();
+  assertEquals(new Set(tickets).size, 3);
+  for (let i = 0; i < 40; i++) {
+    assertBytes(world.arena(0, 0), { offsetBytes: i * 512, sizeBytes: 512, address: i * 1024 });
+  }
+});
+
 Deno.test("ReadQueue: state() of what merge() holds back lets it go", () => {
   const world = new World();
   const [queue] = world.queues;
@@ -165,6 +177,17 @@ Deno.test("ReadQueue: state() of what merge() holds back lets it go", () => {
   assertEquals(queue.state(ticket), PENDING);
   world.serveAll();
   assertEquals(queue.state(ticket), DONE);
+});
+
+Deno.test("ReadQueue: wait() lets go what merge() holds back, whatever it waits for", () => {
+  const world = new World();
+  const [queue] = world.queues;
+  const first = queue.ask(PRIORITY_GATE, 0, 512, 0, 0);
+  world.serveAll();
+  const held = queue.merge(PRIORITY_GATE, 4096, 512, 0, 512);
+  assertEquals(queue.wait(first), DONE);
+  world.serveAll();
+  assertEquals(queue.wait(held), DONE);
 });
 
 for (const kind of ["refused", "short"] as const) {

@@ -85,6 +85,19 @@ for (const spinUs of [0, 50]) {
   });
 }
 
+Deno.test("ReadServer: workers that reach for the same request do not both get it", async () => {
+  const ranks = 2;
+  const threads = await startThreads({ ranks, ringEntries: 512 });
+  const tickets = new Int32Array(500);
+  for (let round = 0; round < 40; round++) {
+    const queue = threads.queues[round % ranks];
+    for (let i = 0; i < 500; i++) tickets[i] = queue.ask(0, i * 512, 16, 0, i * 512);
+    assertEquals(queue.waitAll(tickets, 500), NO_TICKET);
+  }
+  threads.board.close();
+  assertEquals((await threads.left).reduce((sum, each) => sum + each), 40 * 500);
+});
+
 Deno.test("ReadQueue: ask() waits for room in a full ring", async () => {
   const threads = await startThreads({ ringEntries: 2, delayMsMax: 2 });
   const [queue] = threads.queues;
