@@ -13,6 +13,12 @@ export function explainWriteError(error: unknown, path: string, done = ""): unkn
   return new Error(`Cannot write "${path}": ${advice}${when}`, { cause: error });
 }
 
+/** True when `error` says that there is no more room; what was written may be of use. */
+export function isDiskFull(error: unknown): boolean {
+  const { code } = ((error as Error | null)?.cause ?? {}) as { code?: unknown };
+  return typeof code === "string" && FULL.includes(code);
+}
+
 /** Not Node's own codes, which begin with "ERR_". */
 const SYSTEM_CODE = /^E[A-Z0-9]+$/;
 

@@ -34,5 +34,8 @@ function byFrequency(
   for (let begin = 0; begin < neurons; begin += each) {
     order.subarray(begin, begin + each).sort((a, b) => counts[b] - counts[a] || a - b);
   }
-  return { order, rates: Float32Array.from(order, (neuron) => counts[neuron] / tokens) };
+  return {
+    order,
+    rates: Float32Array.from(order, (neuron) => Math.min(1, counts[neuron] / tokens)),
+  };
 }

@@ -17,7 +17,7 @@ import { promisify } from "node:util";
 import { crc32 } from "node:zlib";
 import { check } from "../base/check.ts";
 import { Turns } from "../base/turns.ts";
-import { MiB } from "../base/units.ts";
+import { formatBytes, MiB } from "../base/units.ts";
 import { explainWriteError, writeFully } from "../base/write_errors.ts";
 import { ChunkSums } from "../bundle/checksums.ts";
 import { type Mark, PartJournal, partPath } from "./part_journal.ts";
@@ -94,7 +94,7 @@ export class PartFile {
     try {
       writeFully(this.#descriptor, bytes, this.#offset);
     } catch (error) {
-      throw explainWriteError(error, this.#path, `${this.#offset} bytes`);
+      throw explainWriteError(error, this.#path, formatBytes(this.#offset));
     }
     this.#count(bytes);
   }
@@ -112,7 +112,7 @@ export class PartFile {
     try {
       this.#journal.note({ endBytes: this.#offset, sum: this.#sum });
     } catch (error) {
-      throw explainWriteError(error, this.#path, `${this.#offset} bytes`);
+      throw explainWriteError(error, this.#path, formatBytes(this.#offset));
     }
     this.#sections++;
     this.#sum = 0;
@@ -129,7 +129,7 @@ export class PartFile {
       this.close();
       syncFolder(dirname(this.#path));
     } catch (error) {
-      throw explainWriteError(error, this.#path, `${this.#offset} bytes`);
+      throw explainWriteError(error, this.#path, formatBytes(this.#offset));
     }
   }
 

@@ -8,6 +8,7 @@ import { existsSync } from "node:fs";
 import { basename } from "node:path";
 import { UsageError } from "../../base/errors.ts";
 import { formatBytes } from "../../base/units.ts";
+import { isDiskFull } from "../../base/write_errors.ts";
 import { checkPacked, packFile, type PackResult, partPath } from "../../pack/mod.ts";
 import { readStats } from "../../stats/mod.ts";
 import { Interrupt } from "../interrupt.ts";
@@ -58,8 +59,8 @@ async function pack(path: string | undefined, options: Options): Promise<void> {
     });
     report(result, { ...options, out });
   } catch (error) {
-    if (signal.aborted && existsSync(partPath(out))) {
-      writeErrorLine(`interrupted: ${partPath(out)} holds what is done; the same command goes on`);
+    if ((signal.aborted || isDiskFull(error)) && existsSync(partPath(out))) {
+      writeErrorLine(`${partPath(out)} holds what is done: the same command goes on from there`);
     }
     throw error;
   }
