@@ -259,10 +259,7 @@ export class NeuronCache {
     const region = this.#region(slot);
     const frame = this.#frame(slot);
     const meta = region.meta(frame);
-    check(
-      meta >= ONE_PIN && (meta & STATE_BITS) !== ABSENT,
-      `slot ${slot} is pinned and has owner`,
-    );
+    check(meta > ONE_PIN && (meta & STATE_BITS) !== ABSENT, "a slot that is dropped is held");
     this.#owners.clear(frame, region === this.#hot ? CLUSTER_SLOTS : 1);
     region.remove(frame);
     region.setMeta(frame, (meta & ~STATE_BITS) - ONE_PIN);
