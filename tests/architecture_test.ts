@@ -21,7 +21,7 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
   "src/chat": ["src/tokenizer", "src/llm/types.ts"],
   "src/memory": [],
   "src/reference": ["src/model", "src/gguf"],
-  "src/bundle": ["src/memory", "src/model", "src/gguf"],
+  "src/bundle": ["src/rank/weight_types.ts", "src/memory", "src/model", "src/gguf"],
   "src/io": ["src/memory"],
   "src/cache": [],
   "src/rank": [

@@ -49,6 +49,8 @@ export interface BundleUnit {
   readonly factorsSizeBytes: number;
   /** Neuron at each position, u32 [neurons]. */
   readonly order: Uint32Array;
+  /** Share of tokens for which it fires, f32 [neurons], by position; null: nobody counted. */
+  readonly rates: Float32Array | null;
 }
 
 /** What identifies the state of a file. */
@@ -72,4 +74,6 @@ export interface PackedModel {
   readonly file: GgufFile;
   /** By layer, then by expert, the shared one last. */
   readonly units: readonly BundleUnit[];
+  /** Of the model that it was packed from (src/gguf/fingerprint.ts): statistics name it. */
+  readonly sourceFingerprint: string;
 }

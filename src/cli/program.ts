@@ -18,6 +18,7 @@ import { benchVerb } from "./verbs/bench.ts";
 import { detokenizeVerb } from "./verbs/detokenize.ts";
 import { doctorVerb } from "./verbs/doctor.ts";
 import { logitsVerb } from "./verbs/logits.ts";
+import { packVerb } from "./verbs/pack.ts";
 import { perplexityVerb } from "./verbs/perplexity.ts";
 import { profileVerb } from "./verbs/profile.ts";
 import { quantizeVerb } from "./verbs/quantize.ts";
@@ -73,6 +74,7 @@ function createProgram(): Command {
       profileVerb(),
       verifyVerb(),
       quantizeVerb(),
+      packVerb(),
       trainVerb(),
       synthVerb(),
       doctorVerb(),

@@ -56,6 +56,7 @@ const LOOKALIKES: ReadonlyMap<string, string> = new Map([
   ["lmgg", "it is a GGML file of before GGUF: convert the original model again"],
   ["tjgg", "it is a GGJT file of before GGUF: convert the original model again"],
   ["fmgg", "it is a GGMF file of before GGUF: convert the original model again"],
+  ["GANG", "it is a packed model (.ganglion): give the .gguf file that it was made from"],
   ["PK\x03\x04", "it is a ZIP or PyTorch file: convert the model to GGUF"],
   ["vers", "it is a Git LFS pointer, not the model: run git lfs pull"],
   ["<!DO", "it is a web page: download the file itself"],

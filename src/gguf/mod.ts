@@ -4,6 +4,7 @@
 export { openGguf, parseGguf } from "./parse.ts";
 export { describeGguf, type GgufSummary } from "./describe.ts";
 export { changedMetadata, checkOutput, copiedPieces, magicOf } from "./rewrite.ts";
+export { encodeHeader, type HeaderSpec } from "./encode_header.ts";
 export { fingerprint } from "./fingerprint.ts";
 export { TensorReader } from "./tensor_reader.ts";
 export {

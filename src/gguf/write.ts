@@ -2,13 +2,15 @@
  * Writes GGUF files, version 3: a header, then tensors whose data is produced piece by piece, so
  * that memory stays flat. Knows nothing of models.
  */
-import { closeSync, fsync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, fsync, openSync, renameSync, rmSync } from "node:fs";
 import process from "node:process";
 import { promisify } from "node:util";
 import { alignUp, check } from "../base/check.ts";
+import { Turns } from "../base/turns.ts";
 import { formatBytes } from "../base/units.ts";
-import { dtypeByName, rowBytes } from "../model/dtypes.ts";
-import { HeaderBytes } from "./header_bytes.ts";
+import { explainWriteError, writeFully } from "../base/write_errors.ts";
+import { rowBytes } from "../model/dtypes.ts";
+import { encodeHeader } from "./encode_header.ts";
 import type { MetadataEntry } from "./stored_values.ts";
 
 /** A tensor to be written. */
@@ -74,7 +76,7 @@ export async function writeGguf(
     return done;
   } catch (error) {
     discard(descriptor, temporary);
-    throw explained(error, path, `${formatBytes(done)} of ${formatBytes(totalBytes)}`);
+    throw explainWriteError(error, path, `${formatBytes(done)} of ${formatBytes(totalBytes)}`);
   }
 }
 
@@ -113,30 +115,6 @@ function* filePieces(
   }
 }
 
-/** Gives other work of this thread its turn, now and then. */
-class Turns {
-  readonly #signal: AbortSignal | undefined;
-  #nextMs = performance.now() + TURN_INTERVAL_MS;
-
-  constructor(signal: AbortSignal | undefined) {
-    this.#signal = signal;
-  }
-
-  /** True when the last turn is long enough ago; asked first, so that pieces cost no promise. */
-  isDue(): boolean {
-    return performance.now() >= this.#nextMs;
-  }
-
-  /** @throws the signal's reason when it was aborted in the meantime. */
-  async give(): Promise<void> {
-    await new Promise((resolve) => setTimeout(resolve, 0));
-    this.#signal?.throwIfAborted();
-    this.#nextMs = performance.now() + TURN_INTERVAL_MS;
-  }
-}
-
-const TURN_INTERVAL_MS = 50;
-
 /** The header's bytes, and how long the file will be. */
 interface Layout {
   readonly header: Uint8Array;
@@ -144,39 +122,21 @@ interface Layout {
   readonly totalBytes: number;
 }
 
-const VERSION = 3;
 const ALIGNMENT_BYTES_DEFAULT = 32;
 
 function layOut(spec: GgufSpec): Layout {
   const alignment = new Map(spec.metadata).get("general.alignment");
   const alignmentBytes = alignment ? Number(alignment.value) : ALIGNMENT_BYTES_DEFAULT;
-  const header = new HeaderBytes();
-  header.raw(new TextEncoder().encode(spec.magic ?? "GGUF"));
-  header.u32(VERSION);
-  header.u64(spec.tensors.length);
-  header.u64(spec.metadata.length);
-  for (const [key, stored] of spec.metadata) {
-    header.string(key);
-    header.stored(stored);
-  }
   let offset = 0;
-  for (const tensor of spec.tensors) {
-    putTensorEntry(header, tensor, offset);
+  const offsets = spec.tensors.map((tensor) => {
+    const begin = offset;
     offset += alignUp(tensorBytes(tensor), alignmentBytes);
-  }
+    return begin;
+  });
+  const header = encodeHeader(spec, offsets);
   const hasData = spec.tensors.length > 0;
   const totalBytes = (hasData ? alignUp(header.length, alignmentBytes) : header.length) + offset;
-  return { header: header.finish(), alignmentBytes, totalBytes };
-}
-
-function putTensorEntry(header: HeaderBytes, tensor: TensorSpec, offset: number): void {
-  const type = dtypeByName(tensor.type);
-  check(type !== undefined, `no tensor type "${tensor.type}"`);
-  header.string(tensor.name);
-  header.u32(tensor.dims.length);
-  for (const dimension of tensor.dims) header.u64(dimension);
-  header.u32(type.id);
-  header.u64(offset);
+  return { header, alignmentBytes, totalBytes };
 }
 
 function tensorBytes({ type, dims }: TensorSpec): number {
@@ -187,39 +147,8 @@ function openForWriting(path: string, temporary: string): number {
   try {
     return openSync(temporary, "w");
   } catch (error) {
-    throw explained(error, path);
+    throw explainWriteError(error, path);
   }
-}
-
-/** What the system refuses, in words; what the pieces' source threw, as it is. */
-function explained(error: unknown, path: string, done = ""): unknown {
-  const { code } = error as { code?: unknown };
-  if (typeof code !== "string" || !SYSTEM_CODE.test(code)) return error;
-  const advice = WRITE_ADVICE[code] ?? `${code}: check the disk and the path`;
-  const when = FULL.includes(code) ? ` (${done} was written)` : "";
-  return new Error(`Cannot write "${path}": ${advice}${when}`, { cause: error });
-}
-
-/** Not Node's own codes, which begin with "ERR_". */
-const SYSTEM_CODE = /^E[A-Z0-9]+$/;
-
-/** What refuses when the writing has begun. */
-const FULL = ["ENOSPC", "EDQUOT"];
-
-const WRITE_ADVICE: Readonly<Record<string, string>> = {
-  ENOENT: "there is no such folder: make it first",
-  ENOTDIR: "a part of the path is not a folder: check the path",
-  EISDIR: "the path is a folder: give the path of a file",
-  EACCES: "the folder may not be written to: change its permissions, or give another path",
-  EROFS: "the disk may only be read: give a path on another one",
-  ENOSPC: "the disk is full: make room, or give a path on another one",
-  EDQUOT: "your share of the disk is used up: make room, or give a path on another one",
-  ENAMETOOLONG: "the name is too long: give a shorter one",
-};
-
-function writeFully(descriptor: number, bytes: Uint8Array): void {
-  let done = 0;
-  while (done < bytes.length) done += writeSync(descriptor, bytes, done);
 }
 
 function discard(descriptor: number, temporary: string): void {

@@ -44,38 +44,53 @@ export function loadWeights(input: LoadInput): void {
     input.onProgress(unreportedBytes);
     unreportedBytes = 0;
   };
-  const arenas = input.plan.arenas.map((_, arena) =>
-    new ArenaLoader({ ...input, onProgress }, arena)
+  const { plan, tensors, reader } = input;
+  const arenas = plan.arenas.map((_, arena) =>
+    new ArenaLoader({
+      ...{ tensors, reader, onProgress },
+      kernels: input.kernels[arena],
+      buffer: input.memories[arena].buffer,
+      stagingOffset: plan.stagingOffsets[arena],
+      stagingBytes: plan.stagingBytes,
+      scratchOffset: plan.workspaces[arena].normedQ8, // that no step uses yet
+    })
   );
-  for (const piece of piecesOf(input.plan)) {
+  for (const piece of piecesOf(plan)) {
     if ("matrix" in piece) arenas[piece.arena].matrix(piece.matrix);
     else arenas[piece.arena].vector(piece.vector);
   }
   if (unreportedBytes > 0) input.onProgress(unreportedBytes);
 }
 
-/** Loads into one arena. */
-class ArenaLoader {
-  readonly #input: LoadInput;
-  readonly #kernels: Kernels;
-  readonly #buffer: ArrayBufferLike;
-  readonly #stagingOffset: number;
-  /** A q8 tile that no step uses yet. */
-  readonly #scratchOffset: number;
+/** Where weights come from, and the arena that they go to. */
+export interface ArenaLoading {
+  readonly tensors: ReadonlyMap<string, GgufTensor>;
+  readonly reader: TensorReader;
+  readonly kernels: Kernels;
+  /** Of the arena's memory. */
+  readonly buffer: ArrayBufferLike;
+  /** Where file bytes land: `stagingBytes`, and COLUMN_SCRATCH_BYTES more if any lie by columns. */
+  readonly stagingOffset: number;
+  readonly stagingBytes: number;
+  /** Scratch of `Kernels.repack`. */
+  readonly scratchOffset: number;
+  /** Told the bytes of every read. */
+  readonly onProgress: (bytes: number) => void;
+}
 
-  constructor(input: LoadInput, arena: number) {
-    this.#input = input;
-    this.#kernels = input.kernels[arena];
-    this.#buffer = input.memories[arena].buffer;
-    this.#stagingOffset = input.plan.stagingOffsets[arena];
-    this.#scratchOffset = input.plan.workspaces[arena].normedQ8;
+/** Loads into one arena. */
+export class ArenaLoader {
+  readonly #in: ArenaLoading;
+
+  constructor(loading: ArenaLoading) {
+    this.#in = loading;
   }
 
   /** Whole file rows are read, as many as staging holds; the owned columns are repacked. */
   matrix(plan: MatrixPlan): void {
     const tensor = this.#tensor(plan.tensor);
     const fileRowBytes = rowBytes(tensor.type, tensor.dims[0]);
-    const fitting = Math.floor(this.#input.plan.stagingBytes / fileRowBytes);
+    const fitting = Math.floor(this.#in.stagingBytes / fileRowBytes);
     const { layout } = plan;
     const rowsAtOnce = layout === "columns" ? fitting - fitting % COLUMN_GROUP_ROWS : fitting;
     this.#requireStaging(plan.tensor, fileRowBytes);
@@ -102,28 +117,28 @@ class ArenaLoader {
     const sizeBytes = rowBytes(tensor.type, count);
     this.#requireStaging(plan.tensor, sizeBytes);
     this.#stage(tensor, start, sizeBytes);
-    const { dequantize_row_f32, dequantize_row_f16, dequantize_row_bf16 } = this.#kernels;
+    const { dequantize_row_f32, dequantize_row_f16, dequantize_row_bf16 } = this.#in.kernels;
     const widen = { F32: dequantize_row_f32, F16: dequantize_row_f16, BF16: dequantize_row_bf16 }[
       tensor.type
     ];
     check(widen !== undefined, `type ${tensor.type} of vector ${plan.tensor} was checked`);
-    widen(this.#stagingOffset, count, plan.offsetBytes);
+    widen(this.#in.stagingOffset, count, plan.offsetBytes);
   }
 
   #repack(plan: MatrixPlan, by: { fileRowBytes: number; rows: number; target: number }): void {
     const { fileRowBytes, rows, target } = by;
     const own = plan.isTransposed ? plan.rows : plan.columns;
     const columns = lengthOf(own);
-    const source = this.#stagingOffset + rowBytes(plan.type, own.start);
+    const source = this.#in.stagingOffset + rowBytes(plan.type, own.start);
     const stride = plan.rowStrideBytes;
     if (isQuantType(plan.type)) {
       const blocks = Math.ceil(columns / blockWeights(plan.type));
       const id = typeId(plan.type);
-      const scratch = this.#scratchOffset;
-      this.#kernels.repack(id, source, fileRowBytes, target, stride, rows, blocks, scratch);
+      const scratch = this.#in.scratchOffset;
+      this.#in.kernels.repack(id, source, fileRowBytes, target, stride, rows, blocks, scratch);
     } else {
       const bytes = rowBytes(plan.type, columns);
-      this.#kernels.repack_float(source, fileRowBytes, target, stride, rows, bytes);
+      this.#in.kernels.repack_float(source, fileRowBytes, target, stride, rows, bytes);
     }
   }
 
@@ -131,12 +146,12 @@ class ArenaLoader {
   #repackColumns(plan: MatrixPlan, by: { fileRowBytes: number; row: number; rows: number }): void {
     const { fileRowBytes, row, rows } = by;
     const { type, columns, offsetBytes } = plan;
-    const source = this.#stagingOffset + rowBytes(type, columns.start);
+    const source = this.#in.stagingOffset + rowBytes(type, columns.start);
     const blocks = lengthOf(columns) / blockWeights(type);
     const [all, first] = [lengthOf(plan.rows), row - plan.rows.start];
     const id = typeId(type);
-    const scratch = this.#stagingOffset + this.#input.plan.stagingBytes;
-    this.#kernels
+    const scratch = this.#in.stagingOffset + this.#in.stagingBytes;
+    this.#in.kernels
       .repack_columns(id, source, fileRowBytes, offsetBytes, all, first, rows, blocks, scratch);
   }
 
@@ -144,11 +159,11 @@ class ArenaLoader {
   #transpose(plan: MatrixPlan, by: { fileRowBytes: number; row: number; rows: number }): void {
     const { fileRowBytes, row, rows } = by;
     const { type, columns, offsetBytes, rowStrideBytes: stride } = plan;
-    const source = this.#stagingOffset + rowBytes(type, columns.start);
+    const source = this.#in.stagingOffset + rowBytes(type, columns.start);
     const weightBytes = rowBytes(type, 1);
     const target = offsetBytes + (row - plan.rows.start) * weightBytes;
     const count = lengthOf(columns);
-    this.#kernels
+    this.#in.kernels
       .repack_transposed(weightBytes, source, fileRowBytes, target, stride, rows, count);
   }
 
@@ -156,20 +171,20 @@ class ArenaLoader {
   #widen(plan: MatrixPlan, tensor: GgufTensor, by: { rows: number; target: number }): void {
     const { rows, target } = by;
     check(plan.type === "F32", `tensor ${plan.tensor} is widened to f32`);
-    const staged = new Uint8Array(this.#buffer, this.#stagingOffset);
+    const staged = new Uint8Array(this.#in.buffer, this.#in.stagingOffset);
     const bytes = staged.slice(0, rows * rowBytes(tensor.type, tensor.dims[0]));
     const values = dequantize(tensor.type, bytes);
     const { start, end } = plan.columns;
     for (let r = 0; r < rows; r++) {
       const first = r * tensor.dims[0];
       const to = target + r * plan.rowStrideBytes;
-      const row = new Float32Array(this.#buffer, to, plan.rowStrideBytes / 4).fill(0);
+      const row = new Float32Array(this.#in.buffer, to, plan.rowStrideBytes / 4).fill(0);
       row.set(values.subarray(first + start, first + end));
     }
   }
 
   #requireStaging(tensor: string, rowSizeBytes: number): void {
-    const { stagingBytes } = this.#input.plan;
+    const { stagingBytes } = this.#in;
     if (rowSizeBytes <= stagingBytes) return;
     throw new UnsupportedModelError(
       `Cannot load tensor "${tensor}": one row has ${rowSizeBytes} bytes, staging ` +
@@ -178,13 +193,13 @@ class ArenaLoader {
   }
 
   #stage(tensor: GgufTensor, offsetBytes: number, sizeBytes: number): void {
-    const staging = new Uint8Array(this.#buffer, this.#stagingOffset, sizeBytes);
-    this.#input.reader.read(tensor, offsetBytes, staging);
-    this.#input.onProgress(sizeBytes);
+    const staging = new Uint8Array(this.#in.buffer, this.#in.stagingOffset, sizeBytes);
+    this.#in.reader.read(tensor, offsetBytes, staging);
+    this.#in.onProgress(sizeBytes);
   }
 
   #tensor(name: string): GgufTensor {
-    const tensor = this.#input.tensors.get(name);
+    const tensor = this.#in.tensors.get(name);
     check(tensor !== undefined, `tensor ${name} was posted with the plan`);
     return tensor;
   }

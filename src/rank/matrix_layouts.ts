@@ -11,13 +11,7 @@ import { isSilentKind } from "../model/silent_kinds.ts";
 import type { DenseTensors, LayerTensors, ModelDescription } from "../model/types.ts";
 import type { MatrixPart } from "./plan_layer.ts";
 import type { MatrixLayout } from "./plan_types.ts";
-import {
-  canLieByColumns,
-  isQuantType,
-  isWeightType,
-  WEIGHT_TYPES,
-  type WeightType,
-} from "./weight_types.ts";
+import { isWeightType, layoutByNeuron, WEIGHT_TYPES, type WeightType } from "./weight_types.ts";
 
 /** A matrix for which a layout is chosen: which tensor, and how many outputs it has. */
 interface Placed {
@@ -49,9 +43,8 @@ export class MatrixLayouts {
   layoutOf({ tensor, rows }: Placed, part: MatrixPart): MatrixLayout {
     if (part.isTransposed) return "neurons";
     if (!part.hasSilentColumns) return "rows";
-    const type = this.typeOf(tensor);
-    if (!isQuantType(type)) return "neurons";
-    return this.isSparse && canLieByColumns(type, rows) ? "columns" : "rows";
+    const layout = layoutByNeuron(this.typeOf(tensor), rows);
+    return layout === null || layout === "columns" && !this.isSparse ? "rows" : layout;
   }
 
   /** True where some matrix lies neuron by neuron. */

@@ -60,6 +60,15 @@ export function canLieByColumns(type: string, rows: number): boolean {
   return BY_COLUMNS.has(type) && rows % COLUMN_GROUP_ROWS === 0;
 }
 
+/**
+ * How a down matrix of so many rows lies where single neurons are to be left out of it: by columns,
+ * or neuron by neuron. Null: it cannot, only rows of it can be read.
+ */
+export function layoutByNeuron(type: WeightType, rows: number): "columns" | "neurons" | null {
+  if (!isQuantType(type)) return "neurons";
+  return canLieByColumns(type, rows) ? "columns" : null;
+}
+
 /** Bytes that a row of `columns` weights takes in a matrix by columns. */
 export function byColumnsRowBytes(type: WeightType, columns: number): number {
   const { quantBytes, superblockBytes } = BY_COLUMNS.get(type)!;

@@ -4,6 +4,7 @@ export {
   activeFraction,
   emptyStats,
   hotFraction,
+  layerCounts,
   measuredCost,
   neuronsByFrequency,
   thresholdsFor,

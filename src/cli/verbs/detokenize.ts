@@ -1,7 +1,7 @@
 /** `detokenize MODEL --ids 1,2,3`: the text of token ids. */
 import type { Command } from "commander";
 import { UsageError } from "../../base/errors.ts";
-import { openGguf } from "../../gguf/mod.ts";
+import { openModelFile } from "../../bundle/mod.ts";
 import { createTokenizer } from "../../tokenizer/mod.ts";
 import { tokenIds } from "../option_values.ts";
 import { writeJson, writeOutLine } from "../output.ts";
@@ -15,7 +15,7 @@ interface Options {
 
 export function detokenizeVerb(): Command {
   return createDataVerb("detokenize", "Print the text of token ids.")
-    .argument("[model]", "a .gguf file; one that holds a vocabulary only will do")
+    .argument("[model]", "a .gguf or .ganglion file; one that holds a vocabulary only will do")
     .option("--ids <ids>", "token ids, such as 1,15043,29871", tokenIds)
     .option("--special", "print special tokens too")
     .action(detokenize);
@@ -24,7 +24,7 @@ export function detokenizeVerb(): Command {
 function detokenize(model: string | undefined, options: Options): void {
   const path = requireModel(model);
   const ids = requireOption(options.ids, "--ids");
-  const tokenizer = createTokenizer(openGguf(path).metadata);
+  const tokenizer = createTokenizer(openModelFile(path).file.metadata);
   const unknown = ids.find((id) => id >= tokenizer.vocabSize);
   if (unknown !== undefined) {
     throw new UsageError(

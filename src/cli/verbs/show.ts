@@ -3,7 +3,8 @@ import type { Command } from "commander";
 import { loadKernelModule } from "../../../wasm/mod.ts";
 import { ModelFormatError, UnsupportedModelError } from "../../base/errors.ts";
 import { formatBytes } from "../../base/units.ts";
-import { describeGguf, getString, openGguf } from "../../gguf/mod.ts";
+import { openModelFile, type PackedModel } from "../../bundle/mod.ts";
+import { describeGguf, getString } from "../../gguf/mod.ts";
 import type { GgufFile } from "../../gguf/types.ts";
 import { describeForUse, type LoadOptions, planModel } from "../../llm/mod.ts";
 import { summarizePredictors } from "../../model/mod.ts";
@@ -19,14 +20,17 @@ interface Options extends LoadFlags {
 
 export function showVerb(): Command {
   const verb = createDataVerb("show", "Print what a model file is and what it takes to run it.")
-    .argument("[model]", "a .gguf file")
+    .argument("[model]", "a .gguf or .ganglion file")
     .action(show);
   return addLoadOptions(verb);
 }
 
 async function show(path: string | undefined, options: Options): Promise<void> {
-  const file = openGguf(requireModel(path));
-  const report = await createReport(file, toLoadOptions(options));
+  const { file, packed } = openModelFile(requireModel(path));
+  const report = {
+    ...await createReport(file, toLoadOptions(options)),
+    packed: packed && describePacked(packed),
+  };
   if (options.json) writeJson(report);
   else writeOutLine(formatReport(report));
 }
@@ -55,6 +59,23 @@ async function describeUse(file: GgufFile, options: LoadOptions) {
   }
 }
 
+/** How a packed file is packed. */
+function describePacked({ units, sectorBytes }: PackedModel) {
+  const neurons = units.reduce((sum, unit) => sum + unit.neurons, 0);
+  const factors = units.reduce((sum, unit) => sum + unit.factorsSizeBytes, 0);
+  return {
+    ...{ units: units.length, neurons, sector_bytes: sectorBytes, factors_bytes: factors },
+    bundle_bytes: [...new Set(units.map(({ bundleBytes }) => bundleBytes))],
+    ordered: units.every(({ rates }) => rates !== null),
+  };
+}
+
+function formatPacked(packed: ReturnType<typeof describePacked>): string {
+  const { neurons, units, bundle_bytes, ordered } = packed;
+  const order = ordered ? "most frequent first" : "in the model's order";
+  return `${neurons} neurons in ${units} units, ${bundle_bytes.join(" or ")} bytes each, ${order}`;
+}
+
 /** Predictors of silent neurons; null where there are none. */
 function describePredictors(file: GgufFile, model: ModelDescription) {
   const summary = summarizePredictors(file, model);
@@ -71,8 +92,12 @@ function formatPredictors(predictors: NonNullable<ReturnType<typeof describePred
     (missing.length === 0 ? "" : `, missing in ${missing.join(", ")}`);
 }
 
-function formatReport(report: Awaited<ReturnType<typeof createReport>>): string {
-  const { memory_bytes: memory, predictors } = report;
+type Report = Awaited<ReturnType<typeof createReport>> & {
+  readonly packed: ReturnType<typeof describePacked> | null;
+};
+
+function formatReport(report: Report): string {
+  const { memory_bytes: memory, predictors, packed } = report;
   const rows: [string, string][] = [
     ["name", report.name],
     ["architecture", report.arch],
@@ -89,5 +114,6 @@ function formatReport(report: Awaited<ReturnType<typeof createReport>>): string 
     ],
   ];
   if (predictors !== null) rows.push(["predictors", formatPredictors(predictors)]);
+  if (packed !== null) rows.push(["packed", formatPacked(packed)]);
   return rows.map(([key, value]) => `${key.padEnd(12)}  ${value}`).join("\n");
 }

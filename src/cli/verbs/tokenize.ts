@@ -1,7 +1,7 @@
 /** `tokenize MODEL --text T | --file F`: the ids of a text, byte for byte as given. */
 import type { Command } from "commander";
 import { UsageError } from "../../base/errors.ts";
-import { openGguf } from "../../gguf/mod.ts";
+import { openModelFile } from "../../bundle/mod.ts";
 import { createTokenizer } from "../../tokenizer/mod.ts";
 import { writeJson, writeOutLine } from "../output.ts";
 import { readTextFile } from "../text_file.ts";
@@ -16,7 +16,7 @@ interface Options {
 
 export function tokenizeVerb(): Command {
   return createDataVerb("tokenize", "Print the token ids of a text; no BOS or EOS is added.")
-    .argument("[model]", "a .gguf file; one that holds a vocabulary only will do")
+    .argument("[model]", "a .gguf or .ganglion file; one that holds a vocabulary only will do")
     .option("--text <text>", "the text")
     .option("--file <file>", "the file that holds the text; - is stdin")
     .option("--special", "recognise special tokens in the text")
@@ -26,7 +26,7 @@ export function tokenizeVerb(): Command {
 function tokenize(model: string | undefined, options: Options): void {
   const path = requireModel(model);
   const text = readText(options);
-  const { metadata } = openGguf(path);
+  const { file: { metadata } } = openModelFile(path);
   const ids = createTokenizer(metadata).encode(text, { special: options.special });
   if (options.json) writeJson({ ids });
   else writeOutLine(ids.join(","));

@@ -1,0 +1,38 @@
+/** Opens a model of either kind, packed or plain, by its first bytes. */
+import { openFileSource } from "../gguf/byte_source.ts";
+import { openGguf } from "../gguf/parse.ts";
+import type { GgufFile } from "../gguf/types.ts";
+import { isPacked, MAGIC } from "./format.ts";
+import { openPacked } from "./open_packed.ts";
+import type { PackedModel } from "./types.ts";
+
+/** What a model's file says. */
+export interface ModelFile {
+  /** Metadata and tensors; those of a packed model's units have no bytes in it. */
+  readonly file: GgufFile;
+  /** Null: a plain GGUF file. */
+  readonly packed: PackedModel | null;
+}
+
+/** @throws {ModelFormatError} as `openGguf` and `openPacked`. */
+export function openModelFile(path: string): ModelFile {
+  if (!isPackedFile(path)) return { file: openGguf(path), packed: null };
+  const packed = openPacked(path);
+  return { file: packed.file, packed };
+}
+
+/**
+ * True for a file that begins as packed ones do.
+ * @throws {ModelFormatError} when it cannot be read.
+ */
+export function isPackedFile(path: string): boolean {
+  const source = openFileSource(path);
+  try {
+    if (source.sizeBytes < MAGIC.length) return false;
+    const bytes = new Uint8Array(MAGIC.length);
+    source.read(0, bytes);
+    return isPacked(bytes);
+  } finally {
+    source.close();
+  }
+}

@@ -1,0 +1,127 @@
+/**
+ * A model's units and how a neuron of each lies in a bundle: follows from the tensors' types and
+ * shapes, and from nothing else. Knows no files.
+ */
+import { alignUp, check } from "../base/check.ts";
+import { UnsupportedModelError } from "../base/errors.ts";
+import type { GgufTensor } from "../gguf/types.ts";
+import type { DenseTensors, MatrixTensor, ModelDescription } from "../model/types.ts";
+import {
+  blockWeights,
+  byColumnsRowBytes,
+  columnQuantBytes,
+  isWeightType,
+  layoutByNeuron,
+  packedRowBytes,
+  type WeightType,
+} from "../rank/weight_types.ts";
+import type { BundlePart, BundleUnit } from "./types.ts";
+
+/** A unit without its place in a file and the order of its neurons. */
+export type UnitShape = Omit<
+  BundleUnit,
+  "offsetBytes" | "factorsOffsetBytes" | "order" | "rates"
+>;
+
+/** Where a unit's weights come from. */
+export interface UnitSource extends Pick<BundleUnit, "layer" | "expert"> {
+  readonly tensors: DenseTensors;
+}
+
+/** More are not worth it: parts of a unit that ranks can take whole. */
+const STRIPES_MAX = 16;
+/** Neurons that share factors of down, at least: stripes are multiples. */
+const BLOCK_NEURONS = 32;
+
+type Tensors = ReadonlyMap<string, GgufTensor>;
+
+/** By layer, then by expert, the shared one last. */
+export function unitSources({ tensors }: ModelDescription): UnitSource[] {
+  return tensors.layers.flatMap(({ feedForward }, layer): UnitSource[] => {
+    if (feedForward.kind === "dense") return [{ layer, expert: null, tensors: feedForward }];
+    const { experts, shared } = feedForward;
+    return [
+      ...experts.map((tensors, expert) => ({ layer, expert, tensors })),
+      ...shared === null ? [] : [{ layer, expert: "shared" as const, tensors: shared }],
+    ];
+  });
+}
+
+/**
+ * How the unit's neurons lie.
+ * @throws {UnsupportedModelError} when a tensor has no kernels, or none that can leave out single
+ *   neurons.
+ */
+export function unitShape(source: UnitSource, tensors: Tensors, sectorBytes: number): UnitShape {
+  const { layer, expert, tensors: { gate, up, down, isDownTransposed } } = source;
+  const neurons = up.rows;
+  const gatePart = gate === null ? null : rowPart(gate, tensors, 0);
+  const gateBytes = alignUp(gatePart?.sizeBytes ?? 0, sectorBytes);
+  const upPart = rowPart(up, tensors, gateBytes);
+  const type = typeOf(down.tensor, tensors);
+  const width = isDownTransposed ? down.columns : down.rows;
+  const downLayout = isDownTransposed ? "neurons" : layoutByNeuron(type, width);
+  if (downLayout === null) throw notByNeuron(down.tensor, type, width);
+  const downPart: BundlePart = {
+    type,
+    tensor: down.tensor,
+    offsetBytes: upPart.offsetBytes + upPart.sizeBytes,
+    sizeBytes: downLayout === "columns"
+      ? columnQuantBytes(type, width)
+      : packedRowBytes(type, width),
+  };
+  const restBytes = upPart.sizeBytes + downPart.sizeBytes;
+  const isBlocked = downLayout === "columns";
+  return {
+    layer,
+    expert,
+    neurons,
+    stripes: stripeCount(neurons, isBlocked ? blockWeights(type) : BLOCK_NEURONS),
+    gate: gatePart,
+    up: upPart,
+    down: downPart,
+    downLayout,
+    gateBytes,
+    bundleBytes: gateBytes + alignUp(restBytes, sectorBytes),
+    factorsSizeBytes: isBlocked
+      ? byColumnsRowBytes(type, neurons) * width - neurons * downPart.sizeBytes
+      : 0,
+  };
+}
+
+/** "layer 3", "layer 3, expert 5": for messages. */
+export function nameOfUnit({ layer, expert }: Pick<BundleUnit, "layer" | "expert">): string {
+  if (expert === null) return `layer ${layer}`;
+  return `layer ${layer}, ${expert === "shared" ? "shared expert" : `expert ${expert}`}`;
+}
+
+function rowPart(matrix: MatrixTensor, tensors: Tensors, offsetBytes: number): BundlePart {
+  const { tensor, columns } = matrix;
+  const type = typeOf(tensor, tensors);
+  return { type, tensor, offsetBytes, sizeBytes: packedRowBytes(type, columns) };
+}
+
+function stripeCount(neurons: number, block: number): number {
+  let stripes = STRIPES_MAX;
+  while (stripes > 1 && neurons % (stripes * block) !== 0) stripes /= 2;
+  return stripes;
+}
+
+function typeOf(name: string, tensors: Tensors): WeightType {
+  const tensor = tensors.get(name);
+  check(tensor !== undefined, `tensor ${name} was checked to exist`);
+  if (isWeightType(tensor.type)) return tensor.type;
+  throw new UnsupportedModelError(
+    `Cannot pack tensor "${name}": its type ${tensor.type} is not supported yet: ${QUANTIZE}`,
+  );
+}
+
+function notByNeuron(name: string, type: string, rows: number): UnsupportedModelError {
+  return new UnsupportedModelError(
+    `Cannot pack tensor "${name}": single neurons cannot be read from ${rows} rows of ` +
+      `${type}: ${QUANTIZE}`,
+  );
+}
+
+const QUANTIZE = "make a file of another type first, with `quantize MODEL OUT --type Q4_0` " +
+  "(or Q5_0, Q8_0, Q4_K, Q6_K)";
