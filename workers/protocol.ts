@@ -45,6 +45,8 @@ export interface Calls {
   readSpeed: { params: Record<never, never>; result: { gbps: number } };
   /** Trainers only. Trains a layer's predictor; rejected once the word at `cancelWord` is not 0. */
   trainLayer: { params: TrainerJob; result: LayerResult };
+  /** Meters only. Milliseconds of each pass over a memory, which all threads begin together. */
+  readMemory: { params: MeterJob; result: { readonly ms: readonly number[] } };
   /**
    * Ends the thread; it says "bye" instead of answering. Rank 0 sends the other ranks home first,
    * because a rank that follows steps hears no message.
@@ -60,6 +62,17 @@ export interface TrainerJob {
   readonly module: WebAssembly.Module;
   /** i32 [1] */
   readonly cancelWord: SharedArrayBuffer;
+}
+
+/** What a meter reads, with whom. */
+export interface MeterJob {
+  /** The compiled kernels. */
+  readonly module: WebAssembly.Module;
+  readonly sizeBytes: number;
+  readonly passes: number;
+  /** i32 [1]: threads that were ready for a pass so far. */
+  readonly arrivals: SharedArrayBuffer;
+  readonly threads: number;
 }
 
 export type CallName = keyof Calls;

@@ -165,7 +165,7 @@ export function planModel(
   checkLoadOptions(options);
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
   return planRanks(of.model, of.file.tensors, {
-    rankCount: options.threads ?? Math.min(THREADS_MAX_DEFAULT, navigator.hardwareConcurrency),
+    rankCount: rankCountFor(options),
     contextLength: contextLengthFor(of.model, options),
     chunkTokens: options.chunkTokens ?? chunkTokensFor(of.model),
     kvType: options.kvType ?? "auto",
@@ -177,7 +177,13 @@ export function planModel(
   });
 }
 
-function contextLengthFor({ config }: ModelDescription, options: LoadOptions): number {
+/** Threads that compute. */
+export function rankCountFor({ threads }: LoadOptions): number {
+  return threads ?? Math.min(THREADS_MAX_DEFAULT, navigator.hardwareConcurrency);
+}
+
+/** Tokens of context. */
+export function contextLengthFor({ config }: ModelDescription, options: LoadOptions): number {
   return options.contextLength ?? Math.min(config.contextLength, CONTEXT_LENGTH_MAX_DEFAULT);
 }
 
