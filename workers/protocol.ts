@@ -50,6 +50,9 @@ export interface Calls {
   serveReads: { params: ReadSetup; result: Record<never, never> };
   /** I/O workers only, instead of serving. Reads for a while. */
   measureReads: { params: MeasureReads; result: MeasuredReads };
+
+  /** Meters only. Milliseconds of each pass over a memory, which all threads begin together. */
+  readMemory: { params: MeterJob; result: { readonly ms: readonly number[] } };
   /**
    * Ends the thread; it says "bye" instead of answering. Rank 0 sends the other ranks home first,
    * because a rank that follows steps hears no message.
@@ -79,6 +82,17 @@ export interface TrainerJob {
   readonly module: WebAssembly.Module;
   /** i32 [1] */
   readonly cancelWord: SharedArrayBuffer;
+}
+
+/** What a meter reads, with whom. */
+export interface MeterJob {
+  /** The compiled kernels. */
+  readonly module: WebAssembly.Module;
+  readonly sizeBytes: number;
+  readonly passes: number;
+  /** i32 [1]: threads that were ready for a pass so far. */
+  readonly arrivals: SharedArrayBuffer;
+  readonly threads: number;
 }
 
 export type CallName = keyof Calls;

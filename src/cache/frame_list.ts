@@ -92,7 +92,7 @@ export class FrameList {
 
   /** Puts a frame that is in no list among the free ones, to be taken after all that are there. */
   addFree(frame: number): void {
-    check(this.meta(frame) === FREE, `frame ${frame} is free`);
+    check(this.meta(frame) === FREE, "a frame among the free ones is free");
     this.#append(this.#free, frame);
   }
 

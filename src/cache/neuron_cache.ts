@@ -177,7 +177,7 @@ export class NeuronCache {
    */
   claim(unit: number, neuron: number): number {
     const place = this.units.starts[unit] + neuron;
-    check(this.#owners.slotOf[place] < 0, `neuron ${neuron} of unit ${unit} has a slot already`);
+    check(this.#owners.slotOf[place] < 0, "a neuron that is claimed has no slot");
     const slot = this.#takeFrame(this.#cold, 1);
     if (slot < 0) return -1;
     this.#owners.put(place, slot);
@@ -197,7 +197,7 @@ export class NeuronCache {
    * @returns the first of the frame's slots, or -1: all frames are held, or a neuron is
    */
   claimCluster(unit: number, cluster: number): number {
-    check(this.findCluster(unit, cluster) < 0, `cluster ${cluster} of unit ${unit} has a frame`);
+    check(this.findCluster(unit, cluster) < 0, "a cluster that is claimed has no frame");
     const { slotOf } = this.#owners;
     const size = this.units.clusterSize(unit, cluster);
     for (let i = 0; i < size; i++) {
@@ -226,7 +226,7 @@ export class NeuronCache {
     const region = this.#region(slot);
     const frame = this.#frame(slot);
     const meta = region.meta(frame);
-    check((meta & STATE_BITS) !== ABSENT, `slot ${slot} has a neuron`);
+    check((meta & STATE_BITS) !== ABSENT, "a slot that is settled has a neuron");
     region.setMeta(frame, meta & ~STATE_BITS | state);
     region.touch(frame);
   }
@@ -236,13 +236,17 @@ export class NeuronCache {
   }
 
   unpin(slot: number): void {
-    const region = this.#region(slot);
-    const frame = this.#frame(slot);
-    const meta = region.meta(frame) - ONE_PIN;
-    check(meta >= 0, `slot ${slot} is pinned`);
-    region.setMeta(frame, meta);
-    region.touch(frame);
+    const isHot = slot < this.#hotSlots;
+    const frame = isHot ? slot & -CLUSTER_SLOTS : slot;
+    const at = frame * RECORD_WORDS;
+    const meta = this.#records[at + META] - ONE_PIN;
+    check(meta >= 0, "a slot is unpinned as often as it was pinned");
+    this.#records[at + META] = meta;
+    this.#records[at + USED_AT] = this.#step;
+    if (meta >= ONE_PIN || meta === LOADING) return;
+    const region = isHot ? this.#hot : this.#cold;
     if (meta === ABSENT) region.addFree(frame);
+    else region.evictable++;
   }
 
   /** Takes a pin from each slot of a list, but for entries that are NO_SLOT. */
@@ -258,10 +262,7 @@ export class NeuronCache {
     const region = this.#region(slot);
     const frame = this.#frame(slot);
     const meta = region.meta(frame);
-    check(
-      meta >= ONE_PIN && (meta & STATE_BITS) !== ABSENT,
-      `slot ${slot} is pinned and has owner`,
-    );
+    check(meta > ONE_PIN && (meta & STATE_BITS) !== ABSENT, "a slot that is dropped is held");
     this.#owners.clear(frame, region === this.#hot ? CLUSTER_SLOTS : 1);
     region.remove(frame);
     region.setMeta(frame, (meta & ~STATE_BITS) - ONE_PIN);
@@ -278,8 +279,8 @@ export class NeuronCache {
    * @returns how many pairs there are
    */
   resize(hotClusters: number, moves: Int32Array): number {
-    check(hotClusters >= 0, "the hot region has a size");
-    check(hotClusters * CLUSTER_SLOTS <= this.slotCount, "the hot region fits into the slots");
+    const slots = hotClusters * CLUSTER_SLOTS;
+    check(slots >= 0 && slots <= this.slotCount, "the hot region fits into the slots");
     if (hotClusters > this.hotClusters) return this.#growHot(moves);
     return hotClusters < this.hotClusters ? this.#shrinkHot(moves) : 0;
   }
@@ -307,7 +308,7 @@ export class NeuronCache {
     return done;
   }
 
-  /** An empty slot behind `end` for what is in `slot`; -1: all there were used later, or are held. */
+  /** An empty slot behind `end` for what is in `slot`; -1: all there were used later or are held. */
   #roomFor(slot: number, end: number): number {
     const cold = this.#cold;
     const free = cold.takeFree();

@@ -21,11 +21,11 @@ export class SlotOwners {
   /** Empties `count` slots. @returns how many had a neuron */
   clear(slot: number, count: number): number {
     let cleared = 0;
-    for (let end = slot + count; slot < end; slot++) {
-      const place = this.placeIn[slot];
+    for (let i = slot; i < slot + count; i++) {
+      const place = this.placeIn[i];
       if (place < 0) continue;
       this.slotOf[place] = -1;
-      this.placeIn[slot] = -1;
+      this.placeIn[i] = -1;
       cleared++;
     }
     return cleared;

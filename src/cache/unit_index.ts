@@ -52,11 +52,16 @@ export class UnitIndex {
     return Math.min(this.#clusterNeurons, this.#stripeNeurons[unit] - first);
   }
 
+  /** Position of a cluster's first neuron in the unit's share. */
+  firstPosition(unit: number, cluster: number): number {
+    const stripe = Math.floor(cluster / this.#clustersPerStripe[unit]);
+    return stripe * this.#stripeNeurons[unit] +
+      (cluster % this.#clustersPerStripe[unit]) * this.#clusterNeurons;
+  }
+
   /** Place in the table of the i-th neuron of a cluster. */
   member(unit: number, cluster: number, i: number): number {
-    const stripe = Math.floor(cluster / this.#clustersPerStripe[unit]);
-    const position = stripe * this.#stripeNeurons[unit] +
-      (cluster % this.#clustersPerStripe[unit]) * this.#clusterNeurons + i;
+    const position = this.firstPosition(unit, cluster) + i;
     return this.starts[unit] + (this.#orders ? this.#orders[unit][position] : position);
   }
 

@@ -59,7 +59,7 @@ export function addLoadOptions(verb: Command): Command {
 }
 
 /** More threads than this help no machine that this version knows. */
-const threadCount = wholeNumber({ min: 1, max: 64 });
+export const threadCount = wholeNumber({ min: 1, max: 64 });
 
 /** `LoadOptions` of the flags alone, for planning without loading. */
 export function toLoadOptions(flags: LoadFlags): LoadOptions {

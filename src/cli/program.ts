@@ -20,6 +20,7 @@ import { doctorVerb } from "./verbs/doctor.ts";
 import { logitsVerb } from "./verbs/logits.ts";
 import { packVerb } from "./verbs/pack.ts";
 import { perplexityVerb } from "./verbs/perplexity.ts";
+import { planVerb } from "./verbs/plan.ts";
 import { profileVerb } from "./verbs/profile.ts";
 import { quantizeVerb } from "./verbs/quantize.ts";
 import { runVerb } from "./verbs/run.ts";
@@ -75,6 +76,7 @@ function createProgram(): Command {
       verifyVerb(),
       quantizeVerb(),
       packVerb(),
+      planVerb(),
       trainVerb(),
       synthVerb(),
       doctorVerb(),

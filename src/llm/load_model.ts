@@ -185,7 +185,7 @@ export function planModel(
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
   const { model, packed = null } = of;
   const common: PlanOptions = {
-    rankCount: options.threads ?? Math.min(THREADS_MAX_DEFAULT, navigator.hardwareConcurrency),
+    rankCount: rankCountFor(options),
     contextLength: contextLengthFor(of.model, options),
     chunkTokens: options.chunkTokens ?? chunkTokensFor(of.model, packed),
     kvType: options.kvType ?? "auto",
@@ -213,7 +213,13 @@ function ioWorkersOf({ ioWorkers }: LoadOptions): number {
   return ioWorkers ?? IO_WORKERS_DEFAULT;
 }
 
-function contextLengthFor({ config }: ModelDescription, options: LoadOptions): number {
+/** Threads that compute. */
+export function rankCountFor({ threads }: LoadOptions): number {
+  return threads ?? Math.min(THREADS_MAX_DEFAULT, navigator.hardwareConcurrency);
+}
+
+/** Tokens of context. */
+export function contextLengthFor({ config }: ModelDescription, options: LoadOptions): number {
   return options.contextLength ?? Math.min(config.contextLength, CONTEXT_LENGTH_MAX_DEFAULT);
 }
 

@@ -9,6 +9,7 @@ export {
   type QuietNeurons,
 } from "./load_model.ts";
 export { type LayerObservation, LoadedModel, type MemoryUse } from "./language_model.ts";
+export { type PlannedModel, planWithin } from "./plan_within.ts";
 export type { Notice } from "./predictor_report.ts";
 export type { PredictorMode, TriedPredictors } from "./try_predictors.ts";
 export type {

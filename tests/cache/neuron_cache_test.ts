@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   ABSENT,
+  CLUSTER_SLOTS,
   GATE_ONLY,
   LOADING,
   NeuronCache,
@@ -48,7 +49,7 @@ Deno.test("claim() gives a loading, pinned slot, and -1 once all are held", () =
   cache.settle(first, PRESENT);
   assertEquals(cache.claim(0, 5), first);
   assertEquals(cache.find(0, 3), -1);
-  assertThrows(() => cache.claim(0, 5), Error, "has a slot already");
+  assertThrows(() => cache.claim(0, 5), Error, "has no slot");
 });
 
 Deno.test("drop() empties a slot at once and frees it when nobody pins it", () => {
@@ -74,6 +75,27 @@ Deno.test("lookUp() refuses neurons that the unit has not, and works without val
   cache.unpinAll(slots, 2);
   assertEquals(cache.lookUp(0, { ids, slots }, 2), 0, "a gate alone is not all");
   assertThrows(() => cache.lookUp(0, { ids: Uint32Array.of(8), slots }, 1), RangeError);
+});
+
+Deno.test("resize() gives up the least recently used neurons, wherever they are", () => {
+  const moves = new Int32Array(2 * CLUSTER_SLOTS);
+  for (const newestFirst of [false, true]) {
+    const cache = new NeuronCache({ slotCount: 128, hotClusters: 0, unitNeurons: [128] });
+    for (let neuron = 0; neuron < 128; neuron++) {
+      const slot = cache.claim(0, neuron);
+      cache.settle(slot, PRESENT);
+      cache.unpin(slot);
+    }
+    for (let i = 0; i < 128; i++) {
+      cache.beginStep();
+      cache.find(0, newestFirst ? 127 - i : i);
+    }
+    // The first 64 slots have neurons 0 to 63.
+    assertEquals(cache.resize(2, moves), newestFirst ? 64 : 0);
+    assertEquals(cache.hotClusters, 1);
+    assertEquals(cache.slotsOf(0).filter((slot) => slot >= 0).length, 64);
+    assertEquals(cache.slotsOf(0).findIndex((slot) => slot >= 0), newestFirst ? 0 : 64);
+  }
 });
 
 Deno.test("NeuronCache refuses an order that is no permutation", () => {

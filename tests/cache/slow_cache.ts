@@ -3,7 +3,13 @@
  * choose among what is allowed, and checks that it did. Slow and obvious.
  */
 import { assert, assertEquals } from "@std/assert";
-import { ABSENT, GATE_ONLY, LOADING, NeuronCache, PRESENT } from "../../src/cache/neuron_cache.ts";
+import {
+  ABSENT,
+  GATE_ONLY,
+  LOADING,
+  type NeuronCache,
+  PRESENT,
+} from "../../src/cache/neuron_cache.ts";
 
 /** A neuron of the model, by its unit and number. */
 export type Neuron = `${number}:${number}`;

@@ -167,8 +167,13 @@ Deno.test("bench refuses a --memory that the model does not fit into", () =>
   }));
 
 Deno.test("doctor --json tells cores, WASM features, flags, memory, disk and GPU", async () => {
-  const env = { DENO_V8_FLAGS: "--no-wasm-bounds-checks" };
+  const cache = await Deno.makeTempDir();
+  const env = { DENO_V8_FLAGS: "--no-wasm-bounds-checks", GANGLION_CACHE: cache };
   const report = await runJson(["doctor", "--json"], env);
+  assertEquals(report.profile, `${cache}/machine.json`);
+  const kept = JSON.parse(await Deno.readTextFile(report.profile));
+  assertEquals(kept.readGBps, report.memory.read_gbps_by_threads);
+  await Deno.remove(cache, { recursive: true });
   assertEquals(report.flags, ["--no-wasm-bounds-checks"]);
   assertEquals(report.missing_flags, ["--experimental-wasm-revectorize"]);
   assertEquals(report.cores, navigator.hardwareConcurrency);

@@ -1,10 +1,11 @@
 /** How fast this machine reads: its memory through a WASM kernel, its disk through a file. */
 import fs from "node:fs";
 import { join } from "node:path";
-import { instantiateKernels, loadKernelModule } from "../../../wasm/mod.ts";
+import { loadKernelModule } from "../../../wasm/mod.ts";
+import { measureMemoryGbps } from "../../../workers/mod.ts";
 import { GiB, KiB, MiB } from "../../base/units.ts";
 
-/** Far larger than any cache. */
+/** Far larger than any cache; threads share it. */
 const MEMORY_BYTES = 512 * MiB;
 const PAGE_BYTES = 64 * KiB;
 const FILE_BYTES = 128 * MiB;
@@ -14,19 +15,11 @@ const RANDOM_READ_COUNT = 1000;
 /** A slow disk is measured by what it reads in this time. */
 const PHASE_MS = 2_000;
 
-/** Rate of one thread that only reads, GB/s: the best of three passes. */
-export async function measureMemoryGbps(): Promise<number> {
-  const pages = MEMORY_BYTES / PAGE_BYTES;
-  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
-  new Uint8Array(memory.buffer).fill(1); // pages that were never written are not there to be read
-  const kernels = instantiateKernels(await loadKernelModule(), memory);
-  let best = 0;
-  for (let pass = 0; pass < 3; pass++) {
-    const startMs = performance.now();
-    kernels.read_only(0, MEMORY_BYTES);
-    best = Math.max(best, MEMORY_BYTES / (performance.now() - startMs) / 1e6);
-  }
-  return best;
+/** GB/s that so many threads read with when they do nothing else. */
+export async function measureReadGbps(threads: number): Promise<number> {
+  const module = await loadKernelModule();
+  const sizeBytes = Math.floor(MEMORY_BYTES / threads / PAGE_BYTES) * PAGE_BYTES;
+  return await measureMemoryGbps({ threads, module, sizeBytes });
 }
 
 export interface DiskSpeed {
@@ -110,7 +103,7 @@ export function defaultDiskFolder(): string {
   return join(path, "..");
 }
 
-/** True when the machine has room for what `measureMemoryGbps` allocates. */
+/** True when the machine has room for what `measureReadGbps` allocates. */
 export function hasRoomToMeasure(availableBytes: number): boolean {
   return availableBytes > MEMORY_BYTES + GiB / 2;
 }

@@ -3,16 +3,20 @@ import type { Command } from "commander";
 import project from "../../../deno.json" with { type: "json" };
 import { describeGpu, type GpuDescription } from "../../../gpu/mod.ts";
 import { formatBytes } from "../../base/units.ts";
+import { keepProfile } from "../doctor/keep_profile.ts";
 import {
   defaultDiskFolder,
   hasRoomToMeasure,
   measureDisk,
-  measureMemoryGbps,
+  measureReadGbps,
 } from "../doctor/speeds.ts";
 import { wasmFeatures } from "../doctor/wasm_features.ts";
 import { writeJson, writeOutLine } from "../output.ts";
 import { SPEED_FLAGS, v8Flags } from "../v8_flags.ts";
 import { createDataVerb } from "../verb.ts";
+
+/** More threads read no faster on any machine that this version knows. */
+const THREADS_MAX = 16;
 
 interface Options {
   readonly dir?: string;
@@ -39,6 +43,8 @@ type Report = Awaited<ReturnType<typeof examine>>;
 async function examine(diskFolder: string) {
   const inForce = v8Flags();
   const { total, available } = Deno.systemMemoryInfo();
+  const readGBps = hasRoomToMeasure(available) ? await measureByThreads() : null;
+  const disk = measureDisk(diskFolder);
   return {
     ganglion: project.version,
     deno: Deno.version.deno,
@@ -53,11 +59,22 @@ async function examine(diskFolder: string) {
       total_bytes: total,
       available_bytes: available,
       /** Of one thread; null when there is no room to measure it. */
-      read_gbps: hasRoomToMeasure(available) ? await measureMemoryGbps() : null,
+      read_gbps: readGBps?.[0] ?? null,
+      read_gbps_by_threads: readGBps,
     },
-    disk: measureDisk(diskFolder),
+    disk,
     gpu: await describeGpu(),
+    /** Where it is kept for `plan`; null: nowhere. */
+    profile: readGBps === null ? null : keepProfile({ readGBps, disk }),
   };
+}
+
+/** With one thread, with two, … */
+async function measureByThreads(): Promise<number[]> {
+  const rates: number[] = [];
+  const most = Math.min(navigator.hardwareConcurrency, THREADS_MAX);
+  for (let threads = 1; threads <= most; threads++) rates.push(await measureReadGbps(threads));
+  return rates;
 }
 
 function formatReport(report: Report): string {
@@ -74,7 +91,7 @@ function formatReport(report: Report): string {
     [
       "memory",
       `${formatBytes(memory.available_bytes)} of ${formatBytes(memory.total_bytes)} ` +
-      `available; one thread reads ${readGbps}`,
+      `available; one thread reads ${readGbps}${ofAll(memory.read_gbps_by_threads)}`,
     ],
     [
       "disk",
@@ -83,11 +100,17 @@ function formatReport(report: Report): string {
       (disk.direct ? "" : " (from the file cache)"),
     ],
     ["gpu", describeAdapter(report.gpu)],
+    ["profile", report.profile ?? "not kept"],
   ];
   if (missing.length > 0) {
     rows.push(["slow", `without ${missing.join(" ")}: start with \`deno task ganglion\``]);
   }
   return rows.map(([key, value]) => `${key.padEnd(9)} ${value}`).join("\n");
+}
+
+function ofAll(rates: readonly number[] | null): string {
+  if (rates === null || rates.length === 1) return "";
+  return `, ${rates.length} read ${rates[rates.length - 1].toFixed(1)} GB/s`;
 }
 
 function describeAdapter({ adapter, reason }: GpuDescription): string {

@@ -1,0 +1,76 @@
+/** What `plan` prints as JSON. */
+import { check } from "../../base/check.ts";
+import type { MachineProfile, MemoryPlan, PlanRefusal } from "../../planner/mod.ts";
+
+export interface PlanReportInput {
+  readonly modelPath: string;
+  readonly budgetBytes: number;
+  readonly profile: MachineProfile;
+  readonly planned: MemoryPlan | PlanRefusal;
+  /** How a file that is not packed is run, whatever the budget; null: it is packed. */
+  readonly whole: MemoryPlan | PlanRefusal | null;
+}
+
+export type PlanReport = ReturnType<typeof createPlanReport>;
+/** A plan in the words of the command line. */
+export type PlanFields = ReturnType<typeof planFields>;
+
+/**
+ * The plan of the file as it is; of one that must be packed first `fits` is false, and `packed` is
+ * what packing would give.
+ */
+export function createPlanReport(input: PlanReportInput) {
+  const { modelPath, budgetBytes, profile } = input;
+  const planned = madePlan(input.planned);
+  const whole = input.whole === null ? null : madePlan(input.whole);
+  const asItIs = whole ?? planned;
+  return {
+    model: modelPath,
+    budget_bytes: budgetBytes,
+    fits: asItIs.totalBytes <= budgetBytes,
+    ...planFields(asItIs),
+    packed: whole !== null && planned.way !== "resident" ? planFields(planned) : null,
+    profile: { measured_at: profile.measuredAt, machine: profile.machine },
+  };
+}
+
+/** Refusals are errors before anything is reported. */
+function madePlan(plan: MemoryPlan | PlanRefusal): MemoryPlan {
+  check(plan.kind === "plan", "what is reported is a plan");
+  return plan;
+}
+
+function planFields(plan: MemoryPlan) {
+  const { expected } = plan;
+  return {
+    way: plan.way,
+    total_bytes: plan.totalBytes,
+    regions: plan.regions.filter(({ bytes }) => bytes > 0),
+    ranks: plan.ranks.map(({ bytes, arenas }) => ({
+      bytes,
+      arenas: arenas.map(({ firstLayer, endLayer, slots, hotClusters }) => ({
+        layers: [firstLayer, endLayer],
+        slots,
+        hot_clusters: hotClusters,
+      })),
+    })),
+    slot_bytes: plan.slotBytes,
+    slots: plan.slots,
+    resident_share: plan.residentShare,
+    hot_fraction: plan.hotFraction,
+    io_workers: plan.ioWorkers,
+    read_bytes: plan.readBytes,
+    merge_gap_bytes: plan.mergeGapBytes,
+    chunk_tokens: plan.chunkTokens,
+    firing_rates: plan.rates,
+    expected_decode_tps: expected.tokensPerSecond,
+    expected_prefill_tps: plan.prefillTokensPerSecond,
+    expected_hit_rate: expected.hitRate,
+    disk_reads_per_token: expected.diskReads,
+    disk_bytes_per_token: expected.diskBytes,
+    memory_bytes_per_token: expected.memoryBytes,
+    firing_neurons_per_token: expected.firingNeurons,
+    ms: expected.parts,
+    bottleneck: expected.bottleneck,
+  };
+}

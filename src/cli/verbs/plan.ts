@@ -1,0 +1,99 @@
+/** `plan MODEL`: what would go where within a memory budget, and the speed to expect. */
+import type { Command } from "commander";
+import { loadKernelModule } from "../../../wasm/mod.ts";
+import { UsageError } from "../../base/errors.ts";
+import { formatBytes } from "../../base/units.ts";
+import { openModelFile } from "../../bundle/mod.ts";
+import { fingerprint } from "../../gguf/mod.ts";
+import { describeForUse, type PlannedModel, planWithin } from "../../llm/mod.ts";
+import { layerNeurons } from "../../model/mod.ts";
+import type { ModelConfig } from "../../model/types.ts";
+import { type FiringStats, readStats } from "../../stats/mod.ts";
+import { type LoadFlags, threadCount, toLoadOptions } from "../load.ts";
+import { machineProfile } from "../machine.ts";
+import { byteSize, wholeNumber } from "../option_values.ts";
+import { writeJson, writeOutLine } from "../output.ts";
+import { formatPlan } from "../plan/format_plan.ts";
+import { createPlanReport } from "../plan/plan_report.ts";
+import { createDataVerb, requireModel } from "../verb.ts";
+
+interface Options extends Pick<LoadFlags, "threads" | "ctxSize" | "dense"> {
+  readonly memory?: number;
+  readonly stats?: string;
+  readonly json?: boolean;
+}
+
+/** Of the memory that is free, what a model may take when nobody says. */
+const SHARE_OF_AVAILABLE = 0.9;
+
+export function planVerb(): Command {
+  return createDataVerb("plan", "Print what goes where in memory, and the speed to expect.")
+    .argument("[model]", "a .gguf or .ganglion file")
+    .option(
+      "--memory <size>",
+      "most memory that all of it may take (default: 90 % of what is free)",
+      byteSize,
+    )
+    .option("--threads <n>", "threads that compute (default: one per core)", threadCount)
+    .option("--ctx-size <n>", "tokens of prompt and answer together", wholeNumber({ min: 1 }))
+    .option("--dense", "compute every neuron, also of models whose neurons are mostly silent")
+    .option("--stats <file>", "statistics of the model, by profile: how often neurons fire")
+    .action(plan);
+}
+
+async function plan(path: string | undefined, options: Options): Promise<void> {
+  const modelPath = requireModel(path);
+  const { file, packed } = openModelFile(modelPath);
+  const load = toLoadOptions({ ...options, stats: undefined });
+  const model = describeForUse(file, load);
+  const source = () => packed?.sourceFingerprint ?? fingerprint(file.parts);
+  const stats = options.stats === undefined ? null : statsOf(options.stats, model.config, source);
+  const profile = machineProfile();
+  const budgetBytes = options.memory ??
+    Math.floor(Deno.systemMemoryInfo().available * SHARE_OF_AVAILABLE);
+  const module = await loadKernelModule();
+  const planFor = (bytes: number) =>
+    planWithin({ file, packed, model }, module, { ...load, profile, stats, budgetBytes: bytes });
+  const planned = planFor(budgetBytes);
+  requirePlan(planned, packed !== null);
+  // A plain file is always read into memory as a whole; the rest is what packing would give.
+  const whole = packed !== null ? null : planFor(Number.MAX_SAFE_INTEGER).plan;
+  const report = createPlanReport({
+    modelPath,
+    budgetBytes,
+    profile,
+    planned: planned.plan,
+    whole,
+  });
+  if (options.json) writeJson(report);
+  else writeOutLine(formatPlan(report));
+}
+
+/** @throws {Error} when there is no way to run the model within the budget. */
+function requirePlan({ plan, obstacle }: PlannedModel, isPacked: boolean): void {
+  if (plan.kind === "plan" && (plan.way === "resident" || obstacle === null)) return;
+  const budget = formatBytes(plan.budgetBytes);
+  if (obstacle !== null) {
+    throw new Error(
+      `Cannot run this model within ${budget}: it does not fit, and cannot be packed: ${obstacle}`,
+    );
+  }
+  const needed = plan.kind === "refusal" ? plan.neededBytes : plan.totalBytes;
+  throw new Error(
+    `Cannot run this model within ${budget}: ${isPacked ? "it" : "packed, it"} needs at least ` +
+      `${formatBytes(needed)} (${needed} bytes): give more with --memory, or a shorter context ` +
+      "with --ctx-size",
+  );
+}
+
+/** @throws {UsageError} when the statistics are of another model. */
+function statsOf(path: string, config: ModelConfig, sourceOf: () => string): FiringStats {
+  const stats = readStats(path);
+  const { modelFingerprint, layerCount, neuronCount } = stats.subject;
+  const isSame = layerCount === config.blockCount && neuronCount === layerNeurons(config) &&
+    modelFingerprint === sourceOf();
+  if (isSame) return stats;
+  throw new UsageError(
+    `Cannot use statistics "${path}": they are of another model: make them with profile`,
+  );
+}

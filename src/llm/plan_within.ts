@@ -1,0 +1,59 @@
+/** What goes where when a model is run within a memory budget, without loading anything. */
+import { instantiateKernels } from "../../wasm/mod.ts";
+import type { PackedModel } from "../bundle/mod.ts";
+import type { GgufFile } from "../gguf/types.ts";
+import type { ModelDescription } from "../model/types.ts";
+import {
+  type MachineProfile,
+  type MemoryPlan,
+  modelUnits,
+  planMemory,
+  type PlanRefusal,
+} from "../planner/mod.ts";
+import type { FiringStats } from "../stats/types.ts";
+import { contextLengthFor, type LoadOptions, rankCountFor } from "./load_model.ts";
+
+/** Sectors of the disks that a model would be packed for. */
+const SECTOR_BYTES = 512;
+
+export interface Budget {
+  /** Most memory of the whole process. */
+  readonly budgetBytes: number;
+  readonly profile: MachineProfile;
+  /** How often this model's neurons fire; null: what its file says, if it does. */
+  readonly stats: FiringStats | null;
+}
+
+export interface PlannedModel {
+  readonly plan: MemoryPlan | PlanRefusal;
+  /** Why the model could not be packed; null: it could, or is. */
+  readonly obstacle: string | null;
+}
+
+/**
+ * How the model would be run within a budget, were it packed; `model` as `describeForUse` has it.
+ * @throws {UnsupportedModelError} when it cannot be run at all.
+ */
+export function planWithin(
+  of: { file: GgufFile; packed: PackedModel | null; model: ModelDescription },
+  module: WebAssembly.Module,
+  options: LoadOptions & Budget,
+): PlannedModel {
+  const { file, packed, model } = of;
+  const { units, obstacle } = packed === null
+    ? modelUnits(model, file.tensors, SECTOR_BYTES)
+    : { units: packed.units, obstacle: null };
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
+  const plan = planMemory({
+    ...{ model, tensors: file.tensors, units },
+    budgetBytes: options.budgetBytes,
+    threads: rankCountFor(options),
+    contextLength: contextLengthFor(model, options),
+    kvType: options.kvType,
+    isSparse: options.sparse,
+    profile: options.profile,
+    stats: options.stats,
+    sizes: instantiateKernels(module, memory),
+  });
+  return { plan, obstacle };
+}

@@ -1,0 +1,124 @@
+/**
+ * How long a token takes. Papers.md 1.9 for a machine whose hot part is no accelerator and whose
+ * reading threads may share the cores that compute; layers are alike, so all of it is of a token:
+ *
+ *   fixed   = bytes read whole / (0.9 · R)                R: what kernels read with these threads
+ *   gates   = gates of used units / (0.9 · R)             way "gates", "resident"
+ *           = gates of predicted neurons / (0.52 · R)     way "predictor"; predictors are fixed
+ *   neurons = up and down of firing neurons / (0.52 · R) + factors of used units / (0.9 · R)
+ *   cache   = firing · 30 ns + misses · 400 ns, shared by the threads
+ *   reads   = misses                                      way "gates": one each
+ *           = predicted misses + firing misses            way "predictor": a gate, then the rest
+ *   ioCpu   = reads · core seconds of a read / threads, where computing takes all cores; else 0
+ *   disk    = reads / reads a second + layers · latency · (1 − e^(−reads of a layer))
+ *   block   = max(gates + neurons + cache + ioCpu, (1 − 0.5) · gates + disk)
+ *   token   = fixed + joins + block
+ *
+ * Reads begin when the first gates of a layer are known (0.5: calibration.ts) and must be there
+ * before the layer ends: nothing of the next layer hides them. While ranks wait for reads, the
+ * threads that read have the cores, which is why ioCpu is on one side only.
+ */
+import {
+  ASSUMED_CONTEXT_TOKENS,
+  CLAIM_SECONDS,
+  DENSE_SHARE_OF_READ,
+  GATE_SHADOW,
+  JOIN_SECONDS,
+  LISTED_SHARE_OF_READ,
+  LOOK_UP_SECONDS,
+  PREDICTED_PER_ACTIVE,
+} from "./calibration.ts";
+import { readSpeed } from "./disk_speed.ts";
+import { type MachineProfile, readGBps } from "./machine_profile.ts";
+import type { UnitSums } from "./model_bytes.ts";
+import type { ExpectedDecode, Way } from "./plan_types.ts";
+
+export interface DecodeInput {
+  readonly way: Way;
+  readonly profile: MachineProfile;
+  readonly threads: number;
+  readonly ioWorkers: number;
+  readonly layers: number;
+  readonly sums: UnitSums;
+  /** False: neurons are never silent, and read row after row where they are in memory. */
+  readonly isSparse: boolean;
+  /** Neurons that fire for a token. */
+  readonly firing: number;
+  readonly hitRate: number;
+  /** Bytes of a token that are read whole, without gates, keys and values. */
+  readonly fixedBytes: number;
+  /** Bytes of keys and values of the whole context. */
+  readonly contextBytes: number;
+  readonly contextLength: number;
+}
+
+export function expectDecode(input: DecodeInput): ExpectedDecode {
+  const { way, sums, firing, hitRate, threads, layers } = input;
+  const rate = readGBps(input.profile, threads) * 1e9;
+  const isListed = input.isSparse || way !== "resident";
+  const dense = rate * DENSE_SHARE_OF_READ;
+  const listed = isListed ? rate * LISTED_SHARE_OF_READ : dense;
+  const predicted = way === "predictor" ? Math.min(sums.neurons, PREDICTED_PER_ACTIVE * firing) : 0;
+  const contextBytes = input.contextBytes *
+    Math.min(1, ASSUMED_CONTEXT_TOKENS / input.contextLength);
+  const gateBytes = way === "predictor" ? predicted * sums.gatePerNeuron : sums.usedGateBytes;
+  const neuronBytes = firing * sums.restPerNeuron;
+  const missing = (1 - hitRate) * firing;
+  const looked = way === "predictor" ? predicted : way === "gates" ? firing : 0;
+  const fixed = (input.fixedBytes + contextBytes) / dense;
+  const gates = gateBytes / (way === "predictor" ? listed : dense);
+  const neurons = neuronBytes / listed + sums.usedFactorsBytes / dense;
+  const joins = (2 * layers + 1) * JOIN_SECONDS;
+  const cache = (looked * LOOK_UP_SECONDS + (1 - hitRate) * looked * CLAIM_SECONDS) / threads;
+  const disk = diskTime(input, { missing, missingGates: (1 - hitRate) * predicted });
+  const computing = gates + neurons + cache + disk.cpu;
+  const block = Math.max(computing, (1 - GATE_SHADOW) * gates + disk.seconds);
+  const seconds = fixed + joins + block;
+  const parts = {
+    ...{ fixed, gates, neurons, joins, cache, ioCpu: disk.cpu, diskWait: block - computing },
+  };
+  return {
+    tokensPerSecond: 1 / seconds,
+    hitRate,
+    firingNeurons: firing,
+    diskReads: disk.reads,
+    diskBytes: disk.bytes,
+    memoryBytes: input.fixedBytes + contextBytes + gateBytes + neuronBytes + sums.usedFactorsBytes,
+    parts: inMs(parts),
+    bottleneck: bottleneckOf(parts),
+  };
+}
+
+function diskTime(
+  { way, sums, profile, ioWorkers, threads, layers }: DecodeInput,
+  { missing, missingGates }: { missing: number; missingGates: number },
+): { reads: number; bytes: number; seconds: number; cpu: number } {
+  if (way === "resident" || missing === 0) return { reads: 0, bytes: 0, seconds: 0, cpu: 0 };
+  const restBytes = sums.slotBytes.gates;
+  const rest = readSpeed(profile.disk, restBytes, ioWorkers);
+  const gate = readSpeed(profile.disk, Math.max(1, sums.gateReadBytes), ioWorkers);
+  const reads = missing + missingGates;
+  const everyLayer = 1 - Math.exp(-reads / layers);
+  const busy = missing * rest.cpuSeconds + missingGates * gate.cpuSeconds;
+  return {
+    reads,
+    bytes: missing * restBytes + missingGates * sums.gateReadBytes,
+    seconds: missing / rest.readsPerS + missingGates / gate.readsPerS +
+      layers * rest.latencySeconds * everyLayer,
+    cpu: threads >= profile.cores ? busy / threads : 0,
+  };
+}
+
+type Parts = ExpectedDecode["parts"];
+
+function inMs(parts: Parts): Parts {
+  return Object.fromEntries(Object.entries(parts).map(([name, s]) => [name, 1e3 * s])) as Parts;
+}
+
+function bottleneckOf(parts: Parts): ExpectedDecode["bottleneck"] {
+  const memory = parts.fixed + parts.gates + parts.neurons + parts.cache;
+  const { joins, ioCpu, diskWait } = parts;
+  const most = Math.max(memory, joins, ioCpu, diskWait);
+  if (most === memory) return "memory";
+  return most === diskWait ? "disk" : most === joins ? "joins" : "io cpu";
+}

@@ -1,0 +1,160 @@
+/**
+ * Bytes of a model, exactly: what is always in memory, by the plan that ranks would be loaded by,
+ * and what neurons take. Knows no budget.
+ */
+import { check } from "../base/check.ts";
+import { bytesByKind } from "../memory/arena.ts";
+import { predictorObstacle } from "../model/powerinfer.ts";
+import { planRanks } from "../rank/plan.ts";
+import type { RankPlan } from "../rank/plan_types.ts";
+import { usageOf } from "./firing_rates.ts";
+import type { PlanInput } from "./plan_types.ts";
+
+/** What a rank always holds. */
+export interface FixedBytes {
+  /** Weights that belong to no neuron; predictors with them, where they are wanted. */
+  readonly weights: number;
+  readonly context: number;
+  /** Of one arena: each arena has one. */
+  readonly workspace: number;
+}
+
+export interface FixedModel {
+  readonly ranks: readonly FixedBytes[];
+  /** Bytes of `weights` that a token reads, all ranks together. */
+  readonly readPerToken: number;
+}
+
+/** What is always in memory of a model whose neurons are not. */
+export function fixedModel(
+  input: PlanInput,
+  by: { hasPredictors: boolean; chunkTokens: number },
+): FixedModel {
+  const { model, units } = input;
+  const packed = new Set(
+    units.flatMap(({ gate, up, down }) =>
+      gate === null ? [up.tensor, down.tensor] : [gate.tensor, up.tensor, down.tensor]
+    ),
+  );
+  const plans = plansOf(input, by);
+  let readPerToken = 0;
+  const embedding = model.tensors.tokenEmbedding.tensor;
+  const ranks = plans.map(({ arenas }) => {
+    const bytes = { weights: 0, context: 0, workspace: 0 };
+    arenas.forEach(({ regions }, arena) => {
+      for (const { name, kind, sizeBytes } of regions) {
+        if (kind === "kv") bytes.context += sizeBytes;
+        else if (kind === "activations") bytes.workspace += arena === 0 ? sizeBytes : 0;
+        else if (!packed.has(name)) {
+          bytes.weights += sizeBytes;
+          if (name !== embedding || model.config.tiedEmbeddings) readPerToken += sizeBytes;
+        }
+      }
+    });
+    return bytes;
+  });
+  return { ranks, readPerToken };
+}
+
+export interface ResidentModel {
+  /** Bytes of all arenas of each rank. */
+  readonly ranks: readonly number[];
+  readonly weights: number;
+  readonly context: number;
+  readonly workspace: number;
+}
+
+/** What the whole model takes in memory. */
+export function residentModel(input: PlanInput, chunkTokens: number): ResidentModel {
+  const plans = plansOf(input, { hasPredictors: false, chunkTokens });
+  const { weights, kv, activations } = bytesByKind(plans.flatMap(({ arenas }) => arenas));
+  const ranks = plans.map(({ arenas }) => {
+    const bytes = bytesByKind(arenas);
+    return bytes.weights + bytes.kv + bytes.activations;
+  });
+  return { ranks, weights, context: kv, workspace: activations };
+}
+
+/** True when every layer has a predictor that works. */
+export function canPredict({ model: { config, tensors } }: PlanInput): boolean {
+  return tensors.layers.every(({ feedForward }) =>
+    feedForward.kind === "dense" && predictorObstacle(config.feedForward, feedForward) === null &&
+    feedForward.predictor !== null
+  );
+}
+
+/** Sums over units. */
+export interface UnitSums {
+  readonly neurons: number;
+  /** Of the largest unit. */
+  readonly slotBytes: { readonly gates: number; readonly predictor: number };
+  /** Of the largest unit: bytes of a gate's read. */
+  readonly gateReadBytes: number;
+  /** All gates as packed rows, all factors of down, all bundles. */
+  readonly gateBytes: number;
+  readonly factorsBytes: number;
+  readonly bundleBytes: number;
+  /** What a token reads of gates and factors where all gates are computed. */
+  readonly usedGateBytes: number;
+  readonly usedFactorsBytes: number;
+  /** Of a neuron, on average: its gate, and what else belongs to it. */
+  readonly gatePerNeuron: number;
+  readonly restPerNeuron: number;
+  /** Weights of the neurons that a token of a prompt is computed with. */
+  readonly usedWeights: number;
+  /** Most neurons of a layer that a token can use. */
+  readonly layerNeurons: number;
+}
+
+export function sumUnits({ units, model: { config } }: PlanInput): UnitSums {
+  check(units.length > 0, "a model has units");
+  const sums = {
+    ...{ neurons: 0, gateReadBytes: 0, gateBytes: 0, factorsBytes: 0, bundleBytes: 0 },
+    ...{ usedGateBytes: 0, usedFactorsBytes: 0, rest: 0, usedWeights: 0 },
+    slotBytes: { gates: 0, predictor: 0 },
+  };
+  const perLayer = new Map<number, number>();
+  for (const unit of units) {
+    const { neurons, gate, up, down, restOffsetBytes, bundleBytes, factorsSizeBytes, layer } = unit;
+    const usage = usageOf(unit, config);
+    const ownGate = gate?.sizeBytes ?? 0;
+    sums.neurons += neurons;
+    sums.gateReadBytes = Math.max(sums.gateReadBytes, ownGate);
+    sums.slotBytes.gates = Math.max(sums.slotBytes.gates, bundleBytes - restOffsetBytes);
+    sums.slotBytes.predictor = Math.max(sums.slotBytes.predictor, bundleBytes);
+    sums.gateBytes += neurons * ownGate;
+    sums.factorsBytes += factorsSizeBytes;
+    sums.bundleBytes += neurons * bundleBytes;
+    sums.usedGateBytes += usage * neurons * ownGate;
+    sums.usedFactorsBytes += usage * factorsSizeBytes;
+    sums.rest += neurons * (up.sizeBytes + down.sizeBytes);
+    sums.usedWeights += usage * neurons * (gate === null ? 2 : 3) * config.embeddingLength;
+    perLayer.set(layer, (perLayer.get(layer) ?? 0) + usage * neurons);
+  }
+  return {
+    ...sums,
+    gatePerNeuron: sums.gateBytes / sums.neurons,
+    restPerNeuron: sums.rest / sums.neurons,
+    layerNeurons: [...perLayer.values()].reduce((most, each) => Math.max(most, each), 0),
+  };
+}
+
+/** Weights outside of neurons that a token of a prompt is multiplied with. */
+export function fixedWeightCount({ model, tensors, units }: PlanInput): number {
+  const left = new Set([model.tensors.tokenEmbedding.tensor]);
+  for (const { gate, up, down } of units) {
+    for (const part of [gate, up, down]) if (part !== null) left.add(part.tensor);
+  }
+  return [...tensors.values()].filter(({ name, dims }) => dims.length > 1 && !left.has(name))
+    .reduce((sum, { dims }) => sum + dims.reduce((product, size) => product * size), 0);
+}
+
+function plansOf(
+  input: PlanInput,
+  { hasPredictors, chunkTokens }: { hasPredictors: boolean; chunkTokens: number },
+): RankPlan[] {
+  const { model, tensors, threads, contextLength, kvType = "auto", isSparse, sizes } = input;
+  return planRanks(model, tensors, {
+    ...{ rankCount: threads, contextLength, chunkTokens, kvType, isSparse, hasPredictors, sizes },
+  });
+}

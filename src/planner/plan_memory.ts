@@ -1,0 +1,369 @@
+/**
+ * Decides how a model is run within a memory budget, and what speed to expect: papers.md 1.9. There
+ * is no solver: all ways, sizes of prompt pieces and numbers of reading threads that make sense are
+ * tried, and what answers a typical request soonest is taken. So more memory is never slower.
+ *
+ *   fixed  = weights of no neuron + keys and values + workspace of each arena + factors of down
+ *          + gates (way "gates") + tables of neurons + staging + reading threads + process
+ *   slots  = (budget − fixed) / (slot + its record)
+ *   hits   = hit_rate.ts, with the hot share that is best of 16 up to a limit by batch size
+ *   speed  = decode_time.ts
+ *
+ * Knows nothing of threads and files.
+ */
+import { divCeil } from "../base/check.ts";
+import { GiB, MiB } from "../base/units.ts";
+import { CLUSTER_SLOTS } from "../cache/neuron_cache.ts";
+import {
+  ARENA_SLACK_BYTES,
+  HOT_SHARE_MAX,
+  IO_WORKER_BYTES,
+  PREDICTED_PER_ACTIVE,
+  PREFILL_MACS_PER_THREAD,
+  PROCESS_BYTES,
+  SLOTS_MIN_PER_ACTIVE,
+  SLOTS_MIN_PER_RANK,
+  TYPICAL_REQUEST,
+} from "./calibration.ts";
+import { expectDecode } from "./decode_time.ts";
+import { measuredWorkers, mergeGapBytes } from "./disk_speed.ts";
+import { type FiringRates, firingRates } from "./firing_rates.ts";
+import { hitRate, ratesOfBatch } from "./hit_rate.ts";
+import {
+  canPredict,
+  type FixedModel,
+  fixedModel,
+  fixedWeightCount,
+  type ResidentModel,
+  residentModel,
+  sumUnits,
+  type UnitSums,
+} from "./model_bytes.ts";
+import type {
+  ArenaSlots,
+  ExpectedDecode,
+  MemoryPlan,
+  MemoryRegion,
+  PlanInput,
+  PlanRefusal,
+  Way,
+} from "./plan_types.ts";
+
+/** Tokens of a prompt's piece that are tried. */
+const CHUNKS = [64, 128, 256, 512] as const;
+const CHUNK_TOKENS_RESIDENT = { dense: 64, mixture: 256 } as const;
+/** The cache's record of a slot; a neuron's slot and its number at each position. */
+const SLOT_RECORD_BYTES = 20;
+const NEURON_RECORD_BYTES = 8;
+/** Prompts read their neurons in pieces of about this, two a rank. */
+const STAGED_BYTES = MiB;
+const HOT_STEPS = 16;
+/** A rank with more would have no machine to run on. */
+const ARENAS_MAX = 64;
+/** Neurons that never rest cannot be cached by their last use: hold on to some. */
+const HOT_SHARE_MAX_OF_ALL = 0.95;
+
+/** One way to spend the budget. */
+interface Choice {
+  readonly way: "gates" | "predictor";
+  readonly chunkTokens: number;
+  readonly ioWorkers: number;
+  /** Of each rank. */
+  readonly arenas: number;
+}
+
+interface Sized extends Choice {
+  readonly slots: number;
+  readonly expected: ExpectedDecode;
+  readonly prefillTokensPerSecond: number;
+}
+
+/**
+ * The plan, or the smallest budget for which there is one.
+ * @throws {UnsupportedModelError} as `planRanks`.
+ */
+export function planMemory(input: PlanInput): MemoryPlan | PlanRefusal {
+  return new MemoryPlanner(input).plan();
+}
+
+class MemoryPlanner {
+  readonly #in: PlanInput;
+  readonly #sums: UnitSums;
+  readonly #rates: FiringRates;
+  readonly #ways: readonly ("gates" | "predictor")[];
+  readonly #fixed = new Map<string, FixedModel>();
+
+  constructor(input: PlanInput) {
+    this.#in = input;
+    this.#sums = sumUnits(input);
+    const { model: { config }, units, stats, isSparse } = input;
+    const activation = isSparse === false ? "silu" : config.feedForward.activation;
+    const feedForward = { ...config.feedForward, activation };
+    this.#rates = firingRates(units, { ...config, feedForward }, stats);
+    this.#ways = canPredict(input) ? ["gates", "predictor"] : ["gates"];
+  }
+
+  plan(): MemoryPlan | PlanRefusal {
+    const { budgetBytes, model: { config } } = this.#in;
+    const chunk = CHUNK_TOKENS_RESIDENT[config.experts === null ? "dense" : "mixture"];
+    const resident = residentModel(this.#in, chunk);
+    const residentBytes = sum(resident.ranks) + PROCESS_BYTES;
+    if (residentBytes <= budgetBytes) return this.#residentPlan(resident, chunk);
+    let best: Sized | null = null;
+    for (const choice of this.#choices()) {
+      const sized = this.#size(choice);
+      if (sized !== null && (best === null || requestSeconds(sized) < requestSeconds(best))) {
+        best = sized;
+      }
+    }
+    if (best !== null) return this.#build(best);
+    const neededBytes = Math.min(residentBytes, ...this.#choices().map((c) => this.#needed(c)));
+    return { kind: "refusal", budgetBytes, neededBytes };
+  }
+
+  #choices(): Choice[] {
+    const { budgetBytes, threads, profile } = this.#in;
+    const arenasMax = divCeil(budgetBytes / threads, 4 * GiB - ARENA_SLACK_BYTES) + 1;
+    return this.#ways.flatMap((way) =>
+      CHUNKS.flatMap((chunkTokens) =>
+        measuredWorkers(profile.disk).flatMap((ioWorkers) =>
+          Array.from(
+            { length: arenasMax },
+            (_, more): Choice => ({ way, chunkTokens, ioWorkers, arenas: more + 1 }),
+          )
+        )
+      )
+    );
+  }
+
+  /** What a choice comes to; null: it needs more than the budget. */
+  #size(choice: Choice): Sized | null {
+    const slots = this.#slots(choice);
+    if (slots < this.#slotsMin(choice.way)) return null;
+    const { rate } = this.#bestHot(0, slots, [0, this.#hotShareMax(0)]);
+    return {
+      ...choice,
+      slots,
+      expected: this.#expect(choice.way, choice, rate),
+      prefillTokensPerSecond: this.#prefill(choice.chunkTokens, slots / this.#sums.neurons),
+    };
+  }
+
+  #slots(choice: Choice): number {
+    const { budgetBytes } = this.#in;
+    const slotBytes = this.#sums.slotBytes[choice.way];
+    const regions = this.#regions(choice, 0);
+    const left = Math.floor((budgetBytes - total(regions)) / (slotBytes + SLOT_RECORD_BYTES));
+    return Math.min(this.#sums.neurons, left, this.#roomInArenas(choice));
+  }
+
+  /** Slots for which the arenas have room. */
+  #roomInArenas(choice: Choice): number {
+    const inArenas = total(
+      this.#regions(choice, 0).filter(({ name }) => name !== "process" && name !== "io"),
+    );
+    const bytes = choice.arenas * this.#in.threads * (4 * GiB - ARENA_SLACK_BYTES) - inArenas;
+    return Math.floor(bytes / (this.#sums.slotBytes[choice.way] + SLOT_RECORD_BYTES));
+  }
+
+  /** Fewer slots than the neurons of a layer that are used at once would be no cache. */
+  #slotsMin(way: Choice["way"]): number {
+    const used = this.#rates.perToken / this.#in.model.config.blockCount *
+      (way === "predictor" ? PREDICTED_PER_ACTIVE : 1);
+    const least = Math.max(SLOTS_MIN_PER_ACTIVE * used, SLOTS_MIN_PER_RANK * this.#in.threads);
+    return Math.min(this.#sums.neurons, Math.ceil(least));
+  }
+
+  /** The smallest budget for a choice, with as many arenas as that takes. */
+  #needed(choice: Choice): number {
+    const slots = this.#slotsMin(choice.way);
+    const regions = this.#regions(choice, slots);
+    if (this.#roomInArenas(choice) >= slots) return Math.ceil(total(regions));
+    if (choice.arenas === ARENAS_MAX) return Infinity;
+    return this.#needed({ ...choice, arenas: choice.arenas + 1 });
+  }
+
+  /** Everything that takes memory, with so many slots. */
+  #regions(choice: Choice, slots: number): MemoryRegion[] {
+    const { way, arenas, ioWorkers } = choice;
+    const sums = this.#sums;
+    const { ranks } = this.#fixedOf(choice);
+    const over = (of: (rank: typeof ranks[number]) => number) => sum(ranks.map(of));
+    const slotBytes = sums.slotBytes[way];
+    return [
+      { name: "weights", bytes: over(({ weights }) => weights) },
+      { name: "gates", bytes: way === "gates" ? sums.gateBytes : 0 },
+      { name: "factors", bytes: sums.factorsBytes },
+      { name: "context", bytes: over(({ context }) => context) },
+      { name: "workspace", bytes: arenas * over(({ workspace }) => workspace) },
+      { name: "slots", bytes: slots * slotBytes },
+      {
+        name: "bookkeeping",
+        bytes: sums.neurons * NEURON_RECORD_BYTES + slots * SLOT_RECORD_BYTES,
+      },
+      { name: "staging", bytes: ranks.length * 2 * this.#stagedBytes() },
+      { name: "io", bytes: ioWorkers * IO_WORKER_BYTES },
+      { name: "process", bytes: PROCESS_BYTES },
+    ];
+  }
+
+  /** Whole clusters of bundles. */
+  #stagedBytes(): number {
+    const cluster = CLUSTER_SLOTS * this.#sums.slotBytes.predictor;
+    return divCeil(STAGED_BYTES, cluster) * cluster;
+  }
+
+  #fixedOf({ way, chunkTokens }: Pick<Choice, "way" | "chunkTokens">): FixedModel {
+    const key = `${way} ${chunkTokens}`;
+    let fixed = this.#fixed.get(key);
+    if (fixed === undefined) {
+      fixed = fixedModel(this.#in, { hasPredictors: way === "predictor", chunkTokens });
+      this.#fixed.set(key, fixed);
+    }
+    return fixed;
+  }
+
+  #expect(
+    way: Way,
+    choice: Pick<Choice, "chunkTokens" | "ioWorkers">,
+    rate: number,
+  ): ExpectedDecode {
+    const { profile, threads, contextLength, model: { config } } = this.#in;
+    const fixed = this.#fixedOf({ ...choice, way: way === "predictor" ? way : "gates" });
+    return expectDecode({
+      ...{ way, profile, threads, contextLength, sums: this.#sums, hitRate: rate },
+      ioWorkers: choice.ioWorkers,
+      layers: config.blockCount,
+      isSparse: this.#rates.source !== "all",
+      firing: this.#rates.perToken,
+      fixedBytes: fixed.readPerToken,
+      contextBytes: sum(fixed.ranks.map(({ context }) => context)),
+    });
+  }
+
+  /** A piece of a prompt reads all neurons once, in long reads, while it computes. */
+  #prefill(chunkTokens: number, residentShare: number): number {
+    const { profile, threads } = this.#in;
+    const weights = fixedWeightCount(this.#in) + this.#sums.usedWeights;
+    const computing = chunkTokens * weights / (threads * PREFILL_MACS_PER_THREAD);
+    const bytes = this.#sums.bundleBytes * Math.max(0, 1 - residentShare);
+    return chunkTokens / Math.max(computing, bytes / profile.disk.sequentialBytesPerS);
+  }
+
+  #hotShareMax(more: number): number {
+    const { source } = this.#rates;
+    // Without counts nobody knows which clusters are hot.
+    if (source === "assumed") return 0;
+    return source === "all" ? HOT_SHARE_MAX_OF_ALL : HOT_SHARE_MAX[more];
+  }
+
+  /** The best of some shares of the slots that may be hot while `more` + 1 sequences decode. */
+  #bestHot(
+    more: number,
+    slots: number,
+    shares: readonly number[],
+  ): { share: number; rate: number } {
+    const bins = ratesOfBatch(this.#rates.bins, more + 1);
+    return shares
+      .map((share) => ({ share, rate: hitRate(bins, slots, Math.floor(share * slots)) }))
+      .reduce((best, each) => each.rate > best.rate ? each : best);
+  }
+
+  #build(sized: Sized): MemoryPlan {
+    const { profile, budgetBytes } = this.#in;
+    const { way, slots, ioWorkers } = sized;
+    const regions = this.#regions(sized, slots);
+    const hot = HOT_SHARE_MAX.map((_, more) => {
+      const most = this.#hotShareMax(more);
+      const steps = most === 0 ? 0 : HOT_STEPS;
+      const tried = Array.from({ length: steps + 1 }, (_, i) => most * i / HOT_STEPS);
+      return this.#bestHot(more, slots, tried);
+    });
+    const shares = hot.map(({ share }) => share);
+    const readBytes = this.#sums.slotBytes.gates;
+    const gap = mergeGapBytes(profile.disk, readBytes, ioWorkers);
+    const bundleBytes = this.#sums.slotBytes.predictor;
+    return {
+      kind: "plan",
+      ...{ way, budgetBytes, regions, slots, ioWorkers, readBytes },
+      totalBytes: total(regions),
+      ranks: this.#ranks(sized, shares),
+      slotBytes: this.#sums.slotBytes[way],
+      residentShare: slots / this.#sums.neurons,
+      hotFraction: shares[0],
+      mergeGapBytes: Math.max(1, Math.floor(gap / bundleBytes)) * bundleBytes,
+      chunkTokens: sized.chunkTokens,
+      prefillTokensPerSecond: sized.prefillTokensPerSecond,
+      expected: this.#expect(way, sized, hot[0].rate),
+      rates: this.#rates.source,
+    };
+  }
+
+  /** What each rank gets: of everything that belongs to neurons its even share. */
+  #ranks(sized: Sized, hotShares: readonly number[]): MemoryPlan["ranks"] {
+    const { threads, model: { config } } = this.#in;
+    const { arenas, way } = sized;
+    const { ranks } = this.#fixedOf(sized);
+    const ownFixed = new Set<MemoryRegion["name"]>(["weights", "context", "workspace"]);
+    const shared = this.#regions(sized, 0)
+      .filter(({ name }) => !ownFixed.has(name) && name !== "process" && name !== "io");
+    return ranks.map(({ weights, context, workspace }, rank) => {
+      const cut = (whole: number, parts: number, part: number) =>
+        Math.floor(whole * (part + 1) / parts) - Math.floor(whole * part / parts);
+      const own = cut(sized.slots, threads, rank);
+      const slots = Array.from({ length: arenas }, (_, arena): ArenaSlots => {
+        const inArena = cut(own, arenas, arena);
+        return {
+          firstLayer: Math.floor(config.blockCount * arena / arenas),
+          endLayer: Math.floor(config.blockCount * (arena + 1) / arenas),
+          slots: inArena,
+          hotClusters: hotShares.map((share) => Math.floor(share * inArena / CLUSTER_SLOTS)),
+        };
+      });
+      const bytes = weights + context + arenas * workspace +
+        cut(total(shared), threads, rank) +
+        own * (this.#sums.slotBytes[way] + SLOT_RECORD_BYTES);
+      return { bytes, arenas: slots };
+    });
+  }
+
+  #residentPlan(resident: ResidentModel, chunkTokens: number): MemoryPlan {
+    const { budgetBytes, model: { config } } = this.#in;
+    const { ranks, weights, context, workspace } = resident;
+    const regions: MemoryRegion[] = [
+      { name: "weights", bytes: weights },
+      { name: "context", bytes: context },
+      { name: "workspace", bytes: workspace },
+      { name: "process", bytes: PROCESS_BYTES },
+    ];
+    return {
+      kind: "plan",
+      way: "resident",
+      ...{ budgetBytes, regions, chunkTokens },
+      totalBytes: total(regions),
+      ranks: ranks.map((bytes) => ({
+        bytes,
+        arenas: [{ firstLayer: 0, endLayer: config.blockCount, slots: 0, hotClusters: [] }],
+      })),
+      ...{ slotBytes: 0, slots: 0, residentShare: 1, hotFraction: 1 },
+      ...{ ioWorkers: 0, readBytes: 0, mergeGapBytes: 0 },
+      prefillTokensPerSecond: this.#prefill(chunkTokens, 1),
+      expected: this.#expect("resident", { chunkTokens, ioWorkers: 1 }, 1),
+      rates: this.#rates.source,
+    };
+  }
+}
+
+/** Seconds of a typical request. */
+function requestSeconds({ expected, prefillTokensPerSecond }: Sized): number {
+  const { promptTokens, answerTokens } = TYPICAL_REQUEST;
+  return promptTokens / prefillTokensPerSecond + answerTokens / expected.tokensPerSecond;
+}
+
+function total(regions: readonly MemoryRegion[]): number {
+  return sum(regions.map(({ bytes }) => bytes));
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((all, value) => all + value, 0);
+}

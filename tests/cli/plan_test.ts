@@ -1,0 +1,49 @@
+import { assert, assertEquals, assertGreater, assertStringIncludes } from "@std/assert";
+import { text } from "../../src/gguf/mod.ts";
+import { runCli, withTinyModel } from "./run_cli.ts";
+
+/** Silent neurons, in a type that can be packed. */
+const SPARSE = {
+  type: "Q8_0" as const,
+  embeddingLength: 64,
+  metadata: [["llama.hidden_activation", text("relu")]] as const,
+};
+
+async function planJson(args: readonly string[]) {
+  const { code, stdout, stderr } = await runCli(["plan", ...args, "--threads", "1", "--json"], {
+    env: { GANGLION_CACHE: "/nonexistent" },
+  });
+  assertEquals(code, 0, stderr);
+  return JSON.parse(stdout);
+}
+
+Deno.test("plan --json tells where everything of a model goes, and the speed to expect", () =>
+  withTinyModel(async (path) => {
+    const plan = await planJson([path, "--memory", "1GiB", "--ctx-size", "64"]);
+    assertEquals([plan.way, plan.fits, plan.packed], ["resident", true, null]);
+    assertEquals([plan.ranks.length, plan.hot_fraction], [1, 1]);
+    const total = plan.regions.reduce(
+      (sum: number, { bytes }: { bytes: number }) => sum + bytes,
+      0,
+    );
+    assertEquals(plan.total_bytes, total);
+    assertGreater(plan.expected_decode_tps, 0);
+    assertEquals(plan.profile, { measured_at: "never", machine: "built-in" });
+  }, SPARSE));
+
+Deno.test("plan says of a plain file that does not fit what packing would give", () =>
+  withTinyModel(async (path, folder) => {
+    const whole = await planJson([path, "--memory", "1GiB", "--ctx-size", "64"]);
+    // The tiny model's neurons take less than the threads that would read them.
+    const { code, stderr } = await runCli(["plan", path, "--memory", `${whole.total_bytes - 1}`]);
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, "packed, it needs at least");
+    const packed = `${folder}/tiny.ganglion`;
+    assertEquals((await runCli(["pack", path, "-o", packed])).code, 0);
+    const same = await planJson([packed, "--memory", "1GiB", "--ctx-size", "64"]);
+    assertEquals(same.total_bytes, whole.total_bytes);
+    const text = await runCli(["plan", packed, "--memory", "1GiB"]);
+    assertStringIncludes(text.stdout, "all of it is in memory");
+    assertStringIncludes(text.stdout, "tok/s");
+    assert((await runCli(["plan", packed, "--stats", `${folder}/none`])).code !== 0);
+  }, SPARSE));

@@ -1,0 +1,155 @@
+import { assert, assertAlmostEquals, assertEquals, assertGreater, assertLess } from "@std/assert";
+import { GiB, MiB } from "../../src/base/units.ts";
+import { DEFAULT_PROFILE, type MemoryPlan, planMemory } from "../../src/planner/mod.ts";
+import type { ShapeName } from "../../src/synth/shapes.ts";
+import { shapeInput, type ShapeOptions } from "./shape_input.ts";
+
+function planOf(name: ShapeName, budgetBytes: number, options: ShapeOptions = {}): MemoryPlan {
+  const plan = planMemory(shapeInput(name, { ...options, budgetBytes }));
+  assert(plan.kind === "plan", `${name} runs within ${budgetBytes} bytes`);
+  return plan;
+}
+
+function neededBy(name: ShapeName, options: ShapeOptions = {}): number {
+  const refusal = planMemory(shapeInput(name, { ...options, budgetBytes: 0 }));
+  assert(refusal.kind === "refusal");
+  return refusal.neededBytes;
+}
+
+function bytesOf({ regions }: MemoryPlan, name: string): number {
+  return regions.find((region) => region.name === name)!.bytes;
+}
+
+/** Seconds of 512 tokens of prompt and 128 of answer. */
+function requestSeconds({ prefillTokensPerSecond, expected }: MemoryPlan): number {
+  return 512 / prefillTokensPerSecond + 128 / expected.tokensPerSecond;
+}
+
+Deno.test("planMemory() fills the budget with slots, and its sums are exact", () => {
+  for (
+    const [name, budget] of [
+      ["bamboo-7b", 3 * GiB],
+      ["turbosparse-mixtral-47b", 16 * GiB],
+      ["smallthinker-21b", 8 * GiB],
+    ] as const
+  ) {
+    const plan = planOf(name, budget);
+    assertEquals(plan.way, "gates");
+    const total = plan.regions.reduce((sum, { bytes }) => sum + bytes, 0);
+    assertEquals(plan.totalBytes, total);
+    assert(total <= budget && total > budget - plan.slotBytes - 100, `${budget - total} left`);
+    const inRanks = plan.ranks.reduce((sum, { bytes }) => sum + bytes, 0);
+    assertEquals(inRanks, total - bytesOf(plan, "process") - bytesOf(plan, "io"));
+    const arenas = plan.ranks.flatMap((rank) => rank.arenas);
+    assertEquals(arenas.reduce((sum, { slots }) => sum + slots, 0), plan.slots);
+    assertEquals(bytesOf(plan, "slots"), plan.slots * plan.slotBytes);
+    for (const { bytes, arenas } of plan.ranks) assertLess(bytes, arenas.length * 4 * GiB);
+  }
+});
+
+Deno.test("planMemory() counts fixed weights, gates and factors as ranks hold them", () => {
+  const input = shapeInput("bamboo-7b");
+  const plan = planOf("bamboo-7b", 3 * GiB);
+  const ofUnits = /ffn_(gate|up|down)\./;
+  const fixed = [...input.tensors.values()].filter(({ name }) => !ofUnits.test(name))
+    // Each of two ranks has its rows of matrices, and all of each norm.
+    .reduce((sum, { dims, sizeBytes }) => sum + sizeBytes * (dims.length > 1 ? 1 : 2), 0);
+  assertEquals(bytesOf(plan, "weights"), fixed);
+  assertEquals(bytesOf(plan, "gates"), 32 * 14336 * 4096 / 32 * 18);
+  assertEquals(bytesOf(plan, "factors"), 32 * 14336 * 4096 / 32 * 2);
+  // Keys and values: 16 bits and a scale for each head and position.
+  assertEquals(bytesOf(plan, "context"), 32 * 1024 * 2 * 8 * (128 * 2 + 4));
+  // Up: 2304 bytes, down: a column's 2048.
+  assertEquals(plan.slotBytes, 4608);
+});
+
+Deno.test("planMemory() is never slower with more memory", () => {
+  for (
+    const [name, options] of [
+      ["bamboo-7b", {}],
+      ["bamboo-7b", { extras: { predictorRank: 1024 } }],
+      ["turbosparse-mixtral-47b", {}],
+      ["smallthinker-21b", { threads: 1 }],
+    ] as const
+  ) {
+    const needed = neededBy(name, options);
+    let before: MemoryPlan | null = null;
+    for (let step = 0; step < 9; step++) {
+      const plan = planOf(name, Math.ceil(needed * 1.2 ** step), options);
+      if (before !== null) {
+        assert(requestSeconds(plan) <= requestSeconds(before) * (1 + 1e-9), `${name}, ${step}`);
+        assertGreater(plan.expected.tokensPerSecond, 0.98 * before.expected.tokensPerSecond);
+      }
+      before = plan;
+    }
+  }
+});
+
+Deno.test("planMemory() refuses with the smallest budget that works", () => {
+  for (const name of ["bamboo-7b", "turbosparse-mixtral-47b", "smallthinker-21b"] as const) {
+    const needed = neededBy(name);
+    assertEquals(planOf(name, needed).kind, "plan");
+    const refusal = planMemory(shapeInput(name, { budgetBytes: needed - 1 }));
+    assert(refusal.kind === "refusal");
+    assertEquals(refusal.neededBytes, needed);
+  }
+});
+
+Deno.test("planMemory() keeps a model that fits in memory as a whole", () => {
+  const plan = planOf("bamboo-7b", 6 * GiB);
+  assertEquals([plan.way, plan.slots, plan.expected.diskReads], ["resident", 0, 0]);
+  assertEquals(plan.totalBytes, plan.regions.reduce((sum, { bytes }) => sum + bytes, 0));
+  const all = plan.ranks.reduce((sum, { bytes }) => sum + bytes, 0);
+  assertEquals(plan.totalBytes, all + bytesOf(plan, "process"));
+  // 9.1 tok/s were measured: README.md.
+  assertAlmostEquals(plan.expected.tokensPerSecond, 9.1, 0.3 * 9.1);
+  const dense = planOf("bamboo-7b", 6 * GiB, { isSparse: false });
+  assertAlmostEquals(dense.expected.tokensPerSecond, 5.5, 0.3 * 5.5);
+});
+
+Deno.test("planMemory() leaves gates on the disk where a predictor stands in for them", () => {
+  const options = { extras: { predictorRank: 1024 } };
+  const needed = neededBy("bamboo-7b", options);
+  assertLess(needed, neededBy("bamboo-7b") - 500 * MiB);
+  const small = planOf("bamboo-7b", needed + 100 * MiB, options);
+  assertEquals([small.way, small.slotBytes], ["predictor", 2560 + 4608]);
+  assertEquals(bytesOf(small, "gates"), 0);
+  assertEquals(planOf("bamboo-7b", Math.ceil(3.8 * GiB), options).way, "gates");
+});
+
+Deno.test("planMemory() expects more of a faster disk and of a faster memory", () => {
+  const { disk } = DEFAULT_PROFILE;
+  const fasterDisk = {
+    ...disk,
+    random: disk.random.map((each) => ({ ...each, readsPerS: 2 * each.readsPerS })),
+  };
+  const speed = (profile: typeof DEFAULT_PROFILE) =>
+    planOf("bamboo-7b", 2.5 * GiB, { profile }).expected.tokensPerSecond;
+  const base = speed(DEFAULT_PROFILE);
+  assertGreater(speed({ ...DEFAULT_PROFILE, disk: fasterDisk }), base);
+  assertGreater(speed({ ...DEFAULT_PROFILE, readGBps: [20, 40] }), base);
+});
+
+Deno.test("planMemory() makes clusters hot only where frequencies were counted", () => {
+  assertEquals(planOf("bamboo-7b", 3 * GiB).hotFraction, 0);
+  const input = shapeInput("bamboo-7b", { budgetBytes: 3 * GiB });
+  const units = input.units.map((unit) => ({
+    ...unit,
+    rates: Float32Array.from({ length: unit.neurons }, (_, i) => 1 / (1 + i / 100)),
+  }));
+  const plan = planMemory({ ...input, units });
+  assert(plan.kind === "plan");
+  assertGreater(plan.hotFraction, 0);
+  const [{ hotClusters, slots }] = plan.ranks[0].arenas;
+  assertEquals(hotClusters.length, 4);
+  hotClusters.forEach((clusters, i) => {
+    assert(clusters * 64 <= 0.7 * slots);
+    assert(i === 0 || clusters >= hotClusters[i - 1], "larger batches have more in common");
+  });
+});
+
+Deno.test("planMemory() streams models whose neurons never rest, at the disk's speed", () => {
+  const plan = planOf("mistral-7b", 3 * GiB, { isSparse: false });
+  assertEquals([plan.rates, plan.expected.bottleneck], ["all", "disk"]);
+  assertGreater(plan.expected.hitRate, 0.2);
+});
