@@ -4,6 +4,7 @@ import { Option } from "commander";
 import { basename } from "node:path";
 import { UsageError } from "../base/errors.ts";
 import { type LoadedModel, loadModel, type LoadOptions, type PredictorMode } from "../llm/mod.ts";
+import { machineProfile } from "./machine.ts";
 import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "./built_in_model.ts";
 import { byteSize, decimal, wholeNumber } from "./option_values.ts";
 import { writeErrorLine } from "./output.ts";
@@ -112,6 +113,7 @@ async function loadWithProgress(
   using progress = new Progress(`Loading ${basename(path)}`);
   return await loadModel(path, {
     id: path === BUILT_IN_MODEL_PATH ? BUILT_IN_MODEL_ID : undefined,
+    profile: machineProfile(),
     ...options,
     onProgress: ({ loadedBytes, totalBytes }) => progress.update(loadedBytes, totalBytes),
     onNotice: ({ text }) => notices.push(text),

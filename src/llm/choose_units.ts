@@ -9,8 +9,10 @@ import { PAGE_BYTES } from "../memory/arena.ts";
 import type { RankPlan } from "../rank/plan_types.ts";
 import { slotBytesOf, type UnitOptions } from "../rank/plan_units.ts";
 
-/** What the process takes beside its arenas: runtime, code, tokenizer, threads, buffers. */
-export const PROCESS_BYTES = 150 * MiB;
+/** What the process takes beside its arenas: runtime, code, tokenizer, ranks, buffers. */
+const PROCESS_BYTES = 150 * MiB;
+/** A thread that reads: its isolate and its buffer. */
+const IO_WORKER_BYTES = 8 * MiB;
 const ARENA_BYTES_GOAL = 3.5 * 1024 * MiB;
 const SLOTS_MIN = 512;
 const PIECE_BYTES = MiB;
@@ -23,7 +25,10 @@ export interface UnitBudget {
   readonly budgetBytes: number;
   /** Neurons are silent as a rule; else every one is needed for every token. */
   readonly isSilent: boolean;
-  readonly hasPredictors: boolean;
+  /** How it is run where not all of it fits. */
+  readonly way: "gates" | "predictor";
+  /** Threads that read. */
+  readonly ioWorkers: number;
   /** Blocks that are computed at the same time: chosen experts, or 1. */
   readonly lanes: number;
   /** Plans of all ranks for these options. */
@@ -41,14 +46,9 @@ export function chooseUnits(by: UnitBudget): UnitOptions {
   const whole = sized(by, { residentUnits: units.length, hasResidentGates: false, slotCount: 0 });
   if (whole.bytes <= budgetBytes) return whole.options;
   if (!isSilent) return mostResident(by);
-  const ways = by.hasPredictors ? [false, true] : [true];
-  let least = Infinity;
-  for (const hasResidentGates of ways) {
-    const chosen = mostSlots(by, hasResidentGates);
-    if (chosen.bytes <= budgetBytes) return chosen.options;
-    least = Math.min(least, chosen.bytes);
-  }
-  throw tooSmall(by, least);
+  const chosen = mostSlots(by, by.way === "gates");
+  if (chosen.bytes <= budgetBytes) return chosen.options;
+  throw tooSmall(by, chosen.bytes);
 }
 
 type Sized = { readonly options: UnitOptions; readonly bytes: number };
@@ -105,7 +105,8 @@ function sized(
 ): Sized {
   const options = unitOptions(by.units, choice);
   const pages = by.plan(options).flatMap(({ arenas }) => arenas.map(({ pageCount }) => pageCount));
-  const bytes = PROCESS_BYTES + pages.reduce((sum, count) => sum + count * PAGE_BYTES, 0);
+  const bytes = PROCESS_BYTES + by.ioWorkers * IO_WORKER_BYTES +
+    pages.reduce((sum, count) => sum + count * PAGE_BYTES, 0);
   return { options, bytes };
 }
 

@@ -1,5 +1,6 @@
 /** The library's face: load a model file, ask it, close it. */
-import { loadModel, type LoadOptions } from "./load_model.ts";
+import { loadModel } from "./load_model.ts";
+import type { LoadOptions } from "./load_options.ts";
 import type { LoadedModel } from "./language_model.ts";
 import type { ChatMessage, GenerateResult, SamplingOptions } from "./types.ts";
 

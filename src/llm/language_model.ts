@@ -39,6 +39,8 @@ export interface LoadedModelParts {
   readonly file: GgufFile;
   readonly config: ModelConfig;
   readonly plans: readonly RankPlan[];
+  /** Decoded tokens per second that the planner expects of a packed model; else null. */
+  readonly expectedDecodeTps: number | null;
   readonly predictors: TriedPredictors | null;
   readonly tokenizer: Tokenizer;
   readonly chatTemplate: ChatTemplate;
@@ -61,6 +63,8 @@ export class LoadedModel implements LanguageModel {
   readonly memory: MemoryUse;
   /** Bytes of weights that decoding one token reads. */
   readonly bytesPerToken: number;
+  /** Decoded tokens per second that the planner expects of a packed model; else null. */
+  readonly expectedDecodeTps: number | null;
   /** Predictors of silent neurons that were tried, and which are used; null: there are none. */
   readonly predictors: TriedPredictors | null;
   readonly #chatTemplate: ChatTemplate;
@@ -78,6 +82,7 @@ export class LoadedModel implements LanguageModel {
     this.arenaCount = plans[0].arenas.length;
     this.memory = memoryUse(plans);
     this.bytesPerToken = bytesPerToken(plans, config);
+    this.expectedDecodeTps = parts.expectedDecodeTps;
     this.predictors = parts.predictors;
     this.#chatTemplate = parts.chatTemplate;
     this.#engine = parts.engine;

@@ -1,13 +1,8 @@
 /** The door of language models: load one, talk to it. */
 export { type Answer, type AnswerOptions, Engine } from "./engine.ts";
-export {
-  describeForUse,
-  loadModel,
-  type LoadOptions,
-  type LoadProgress,
-  planModel,
-  type QuietNeurons,
-} from "./load_model.ts";
+export { loadModel } from "./load_model.ts";
+export type { LoadOptions, LoadProgress, QuietNeurons } from "./load_options.ts";
+export { describeForUse, planModel } from "./plan_load.ts";
 export { type LayerObservation, LoadedModel, type MemoryUse } from "./language_model.ts";
 export { type PlannedModel, planWithin } from "./plan_within.ts";
 export type { Notice } from "./predictor_report.ts";

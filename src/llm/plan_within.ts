@@ -11,7 +11,7 @@ import {
   type PlanRefusal,
 } from "../planner/mod.ts";
 import type { FiringStats } from "../stats/types.ts";
-import { contextLengthFor, type LoadOptions, rankCountFor } from "./load_model.ts";
+import { contextLengthFor, type LoadOptions, rankCountFor } from "./load_options.ts";
 
 /** Sectors of the disks that a model would be packed for. */
 const SECTOR_BYTES = 512;

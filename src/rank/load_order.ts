@@ -1,4 +1,5 @@
 /** What a rank has to load, in which order, and how many bytes of the file that is. */
+import type { BundleUnit } from "../bundle/types.ts";
 import type { GgufTensor } from "../gguf/types.ts";
 import { rowBytes } from "../model/dtypes.ts";
 import type {
@@ -12,6 +13,7 @@ import type {
   StreamedPlan,
   VectorPlan,
 } from "./plan_types.ts";
+import { packedBlocks } from "./own_units.ts";
 import { lengthOf, type Range } from "./shard.ts";
 
 /** A matrix or vector of the plan and the arena it goes to. */
@@ -40,6 +42,22 @@ export function bytesToLoad(plan: RankPlan, tensors: ReadonlyMap<string, GgufTen
       const tensor = tensors.get(piece.matrix.tensor)!;
       bytes += lengthOf(fileRows(piece.matrix)) * rowBytes(tensor.type, tensor.dims[0]);
     }
+  }
+  return bytes;
+}
+
+/** Bytes of a packed file's bundles that loading reads, nearly. */
+export function bytesOfUnits(plans: readonly RankPlan[], units: readonly BundleUnit[]): number {
+  let bytes = 0;
+  for (const plan of plans) {
+    for (const { block } of packedBlocks(plan)) {
+      const isWhole = block.kind === "dense" || block.gate !== null;
+      const own = block.kind === "dense" ? block.up.rows : block.neurons;
+      if (isWhole) bytes += lengthOf(own) * units[block.unit!].bundleBytes;
+    }
+    const { stream, workspaces } = plan;
+    if (stream === null || stream.hasResidentGates) continue;
+    for (const space of workspaces) bytes += space.stream!.slotCount * stream.slotBytes;
   }
   return bytes;
 }

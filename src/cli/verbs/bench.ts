@@ -162,6 +162,7 @@ async function createReport(
     threads: model.threads,
     prefill_tps: spreadOf(rounds.map((round) => round.prefillTps)),
     decode_tps: decode,
+    expected_decode_tps: model.expectedDecodeTps,
     bytes_per_token: bytesPerToken,
     weights_gbps: bytesPerToken * decode.median / 1e9,
     peak_read_gbps: await model.measureReadGbps(),
@@ -194,7 +195,11 @@ function formatReport(report: Report): string {
   return [
     `model    ${report.model}, ${report.threads} thread(s)`,
     `prefill  ${formatSpread(report.prefill_tps)} tok/s`,
-    `decode   ${formatSpread(report.decode_tps)} tok/s`,
+    `decode   ${formatSpread(report.decode_tps)} tok/s${
+      report.expected_decode_tps === null
+        ? ""
+        : `; the planner expected ${report.expected_decode_tps.toFixed(1)}`
+    }`,
     `weights  ${formatBytes(report.bytes_per_token)} a token, ${
       report.weights_gbps.toFixed(1)
     } GB/s: ${share} % of the ${report.peak_read_gbps.toFixed(1)} GB/s that a kernel can read`,

@@ -1,0 +1,120 @@
+/** What can be asked of loading a model, and what is meant where nothing is said. */
+import type { Plane } from "../memory/observation.ts";
+import type { ModelDescription } from "../model/types.ts";
+import type { MachineProfile } from "../planner/mod.ts";
+import type { KvType } from "../rank/plan_types.ts";
+import type { StreamingChoice } from "./choose_units.ts";
+import type { Notice } from "./predictor_report.ts";
+import type { PredictorMode } from "./try_predictors.ts";
+
+export interface LoadOptions {
+  /** Threads that compute; left out: one per core, at most 16. */
+  readonly threads?: number;
+  /** Tokens of prompt and answer together; left out: what it was trained for, at most 8192. */
+  readonly contextLength?: number;
+  /** Type of cached keys and values; "auto" (default): f32 for F32 models, else i16. */
+  readonly kvType?: KvType | "auto";
+  /** Requests that may wait for their turn. Default 16. */
+  readonly maxWaiting?: number;
+  /** Tokens of a prompt that are computed at once. Default 64, of a mixture of experts 256. */
+  readonly chunkTokens?: number;
+  /** Neurons that do not fire are not computed (default), in models whose neurons can be silent. */
+  readonly sparse?: boolean;
+  /**
+   * What `LoadedModel.observe` shall show; left out or empty: nothing, at no cost. A model that is
+   * observed computes every neuron.
+   */
+  readonly observe?: readonly Plane[];
+  /** Leaves out quiet neurons, not only silent ones: not exact, off by default. */
+  readonly quiet?: QuietNeurons;
+  /**
+   * Predictors of silent neurons, in models that have them: used where they are good and pay
+   * ("auto", default), always, or never.
+   */
+  readonly predictor?: PredictorMode;
+  /** Logit from which on a neuron is predicted to fire; left out: what the file says. */
+  readonly predictorThreshold?: number;
+  /** Told what is worth knowing about the model; left out: warnings go to the console. */
+  readonly onNotice?: (notice: Notice) => void;
+  /** The name clients use; left out: the file's name. */
+  readonly id?: string;
+  /**
+   * Most bytes of memory that a packed model (.ganglion) may take; left out: most of what is free.
+   * What does not fit stays on disk and is read as it is needed.
+   */
+  readonly memoryBytes?: number;
+  /** How fast this machine is: what streaming is planned by; left out: as another one was. */
+  readonly profile?: MachineProfile;
+  /** How a packed model is run, whatever memory there is (for tests and measurements). */
+  readonly streaming?: StreamingChoice;
+  /** Threads that read a packed model; left out: as many as its disk is worth. */
+  readonly ioWorkers?: number;
+  /** Most bytes of one thread's arena; smaller ones make models span several (for tests). */
+  readonly arenaBytesMax?: number;
+  readonly onProgress?: (progress: LoadProgress) => void;
+}
+
+/** Which neurons are left out of a model whose neurons are never silent (SiLU, GELU). */
+export interface QuietNeurons {
+  /** By layer: a neuron is left out where |act(gate)| is not above it. */
+  readonly thresholds: readonly number[];
+  /** Of the model that they were measured on: src/gguf/fingerprint.ts. Others refuse them. */
+  readonly modelFingerprint: string;
+  /** What its user should know of it: a notice when the model is loaded. */
+  readonly note?: string;
+}
+
+export interface LoadProgress {
+  readonly loadedBytes: number;
+  readonly totalBytes: number;
+}
+
+const CONTEXT_LENGTH_MAX_DEFAULT = 8192;
+const CHUNK_TOKENS_DEFAULT = 64;
+/** More tokens at once mean more for each expert: measured 1.13 (of 32) to 1.34 times (of 128). */
+const CHUNK_TOKENS_OF_MIXTURES = 256;
+/** Requests that may wait for their turn. */
+export const WAITING_MAX_DEFAULT = 16;
+const THREADS_MAX_DEFAULT = 16;
+/** What the options that count something may be; positions are 32-bit words between threads. */
+const OPTION_RANGES = {
+  threads: [1, 64],
+  contextLength: [1, 2 ** 31 - 1],
+  chunkTokens: [1, 1024],
+  maxWaiting: [0, Number.MAX_SAFE_INTEGER],
+} as const;
+
+/** Threads that compute. */
+export function rankCountFor({ threads }: LoadOptions): number {
+  return threads ?? Math.min(THREADS_MAX_DEFAULT, navigator.hardwareConcurrency);
+}
+
+/** Tokens of context. */
+export function contextLengthFor({ config }: ModelDescription, options: LoadOptions): number {
+  return options.contextLength ?? Math.min(config.contextLength, CONTEXT_LENGTH_MAX_DEFAULT);
+}
+
+/** Tokens of a prompt that are computed at once. */
+export function chunkTokensFor({ config }: ModelDescription): number {
+  return config.experts === null ? CHUNK_TOKENS_DEFAULT : CHUNK_TOKENS_OF_MIXTURES;
+}
+
+/** @throws {RangeError} when an option is no whole number of its range. */
+export function checkLoadOptions(options: LoadOptions): void {
+  const names = Object.keys(OPTION_RANGES) as (keyof typeof OPTION_RANGES)[];
+  for (const name of names) {
+    const value = options[name];
+    const [min, max] = OPTION_RANGES[name];
+    if (value === undefined || Number.isInteger(value) && value >= min && value <= max) continue;
+    const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
+    throw new RangeError(
+      `Cannot load a model with ${name} ${value}: a whole number ${range} is needed`,
+    );
+  }
+  const { predictorThreshold: threshold } = options;
+  if (threshold !== undefined && !Number.isFinite(threshold)) {
+    throw new RangeError(
+      `Cannot load a model with predictorThreshold ${threshold}: a finite number is needed`,
+    );
+  }
+}

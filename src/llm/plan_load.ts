@@ -1,0 +1,141 @@
+/**
+ * What a model's threads will hold: of a plain file everything, of a packed one what the planner
+ * decides within a budget. Loads nothing.
+ */
+import { instantiateKernels } from "../../wasm/mod.ts";
+import type { PackedModel } from "../bundle/types.ts";
+import type { GgufFile } from "../gguf/types.ts";
+import { describeModel, isSilentKind } from "../model/mod.ts";
+import type { ModelDescription } from "../model/types.ts";
+import { DEFAULT_PROFILE } from "../planner/mod.ts";
+import { type PlanOptions, planRanks } from "../rank/plan.ts";
+import type { RankPlan } from "../rank/plan_types.ts";
+import type { UnitOptions } from "../rank/plan_units.ts";
+import { chooseUnits, unitOptions } from "./choose_units.ts";
+import {
+  checkLoadOptions,
+  chunkTokensFor,
+  contextLengthFor,
+  type LoadOptions,
+  rankCountFor,
+} from "./load_options.ts";
+import { planWithin } from "./plan_within.ts";
+
+/** A model as its files describe it. */
+export interface DescribedModel {
+  readonly file: GgufFile;
+  readonly model: ModelDescription;
+  /** Left out or null: a plain file. */
+  readonly packed?: PackedModel | null;
+}
+
+export interface PlannedLoad {
+  /** One per thread. */
+  readonly plans: RankPlan[];
+  /** Threads that read a packed model. */
+  readonly ioWorkers: number;
+  /** Decoded tokens per second that the planner expects of a packed model; else null. */
+  readonly expectedDecodeTps: number | null;
+}
+
+/** Of what is free when a packed model is loaded. */
+const MEMORY_SHARE_DEFAULT = 0.8;
+/** Every piece of a prompt reads all neurons that are not in memory. */
+const CHUNK_TOKENS_FROM_DISK = 256;
+const IO_WORKERS_DEFAULT = 8;
+
+/**
+ * The model as `loadModel` would run it: how positions are encoded may depend on the context used.
+ * @throws {ModelFormatError | UnsupportedModelError} as `describeModel` does.
+ * @throws {RangeError} when an option is no whole number of its range.
+ */
+export function describeForUse(file: GgufFile, options: LoadOptions = {}): ModelDescription {
+  checkLoadOptions(options);
+  const trained = describeModel(file);
+  const { predictorThreshold } = options;
+  return describeModel(file, {
+    contextLength: contextLengthFor(trained, options),
+    predictorThreshold,
+  });
+}
+
+/**
+ * What `loadModel` would put where, without loading anything.
+ * @throws {RangeError} when an option is no whole number of its range.
+ * @throws {UnsupportedModelError} when the model does not fit into the threads' arenas.
+ */
+export function planModel(
+  of: DescribedModel,
+  module: WebAssembly.Module,
+  options: LoadOptions = {},
+): RankPlan[] {
+  return planLoad(of, module, options).plans;
+}
+
+/** The same, and how many threads read. */
+export function planLoad(
+  of: DescribedModel,
+  module: WebAssembly.Module,
+  options: LoadOptions = {},
+): PlannedLoad {
+  checkLoadOptions(options);
+  const { model, file, packed = null } = of;
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
+  const common: PlanOptions = {
+    rankCount: rankCountFor(options),
+    contextLength: contextLengthFor(model, options),
+    chunkTokens: options.chunkTokens ?? chunkTokensFor(model),
+    kvType: options.kvType ?? "auto",
+    isSparse: options.sparse,
+    thresholds: options.quiet?.thresholds,
+    hasPredictors: options.predictor !== "off",
+    arenaBytesMax: options.arenaBytesMax,
+    sizes: instantiateKernels(module, memory),
+  };
+  const planWith = (more: Partial<PlanOptions>) =>
+    planRanks(model, file.tensors, { ...common, ...more });
+  if (packed === null) return { plans: planWith({}), ioWorkers: 0, expectedDecodeTps: null };
+  const { ioWorkers = IO_WORKERS_DEFAULT, chunkTokens = CHUNK_TOKENS_FROM_DISK } = options;
+  if (options.streaming !== undefined) {
+    const units = unitOptions(packed.units, options.streaming);
+    const plans = planWith({ packed: units, chunkTokens });
+    return { plans, ioWorkers, expectedDecodeTps: null };
+  }
+  return planPacked({ file, model, packed }, module, { options, planWith });
+}
+
+/** @throws {UnsupportedModelError} when the budget is too small, with the one that is not. */
+function planPacked(
+  of: DescribedModel & { readonly packed: PackedModel },
+  module: WebAssembly.Module,
+  { options, planWith }: {
+    options: LoadOptions;
+    planWith: (more: Partial<PlanOptions>) => RankPlan[];
+  },
+): PlannedLoad {
+  const { packed, model: { config } } = of;
+  const budgetBytes = options.memoryBytes ??
+    Math.floor(MEMORY_SHARE_DEFAULT * Deno.systemMemoryInfo().available);
+  const { plan } = planWithin(of, module, {
+    ...options,
+    budgetBytes,
+    profile: options.profile ?? DEFAULT_PROFILE,
+    stats: null,
+  });
+  const decided = plan.kind === "plan" ? plan : null;
+  const chunkTokens = options.chunkTokens ?? decided?.chunkTokens ?? CHUNK_TOKENS_FROM_DISK;
+  const ioWorkers = options.ioWorkers ?? decided?.ioWorkers ?? IO_WORKERS_DEFAULT;
+  const { experts, feedForward: { activation } } = config;
+  const sharedLane = experts !== null && experts.sharedFeedForwardLength > 0 ? 1 : 0;
+  const units = chooseUnits({
+    units: packed.units,
+    budgetBytes,
+    ioWorkers,
+    isSilent: isSilentKind(activation) && options.sparse !== false,
+    way: decided?.way === "predictor" ? "predictor" : "gates",
+    lanes: experts === null ? 1 : experts.usedCount + sharedLane,
+    plan: (units: UnitOptions) => planWith({ packed: units, chunkTokens }),
+  });
+  const expectedDecodeTps = decided?.expected.tokensPerSecond ?? null;
+  return { plans: planWith({ packed: units, chunkTokens }), ioWorkers, expectedDecodeTps };
+}
