@@ -58,6 +58,7 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
     "type src/engine",
     "src/engine/types.ts",
     "src/rank/plan.ts",
+    "src/rank/plan_units.ts",
     "src/rank/load_order.ts",
     "src/bundle",
     "src/planner",

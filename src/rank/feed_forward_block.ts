@@ -14,7 +14,7 @@ import type { Residual } from "./residual.ts";
 import { type Routes, Routing } from "./routing.ts";
 import { Predictors } from "./predictors.ts";
 import { SparseBlock } from "./sparse_block.ts";
-import { type Streaming } from "./streaming.ts";
+import type { Streaming } from "./streaming.ts";
 import type { StepState } from "./step_state.ts";
 
 /** One arena's routing workspace as JavaScript sees it. */

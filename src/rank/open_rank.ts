@@ -38,7 +38,7 @@ export interface RankSetup {
   readonly controlBuffer: SharedArrayBuffer;
   /** Where ranks show what their neurons do; null unless the engine is to be observed. */
   readonly observation: Observation | null;
-  /** What a packed model streams from and where its reads are asked for; null: it is no packed one. */
+  /** What a packed model streams from, and where it asks for reads; null: it is no packed one. */
   readonly streams: {
     readonly packed: PackedUnits;
     readonly board: BoardSetup;

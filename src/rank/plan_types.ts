@@ -90,7 +90,7 @@ export interface StreamedPlan {
   readonly neurons: Range;
   /** The rows of all gates, where they are resident; null: a gate comes with its bundle. */
   readonly gate: MatrixPlan | null;
-  /** Where the factors of all own columns of down are, and their bytes; 0 where rows have theirs. */
+  /** Where factors of own columns of down are, and their bytes; 0 where rows have theirs. */
   readonly factorsOffsetBytes: number;
   readonly factorsSizeBytes: number;
   /** Where parts of a bundle begin in its slot; gate null: it is resident, or there is none. */

@@ -112,7 +112,7 @@ export function checkUnit(unit: BundleUnit, tensors: DenseTensors): void {
     (unit.gate?.tensor ?? null) === (gate?.tensor ?? null);
   if (isSame) return;
   throw new UnsupportedModelError(
-    `Cannot use the packed neurons of layer ${unit.layer}: they are those of "${unit.up.tensor}", ` +
+    `Cannot use the packed neurons of layer ${unit.layer}: they are of "${unit.up.tensor}", ` +
       `the model has "${up.tensor}": pack the model again`,
   );
 }

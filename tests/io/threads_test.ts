@@ -55,7 +55,7 @@ async function startThreads(
 }
 
 for (const spinUs of [0, 50]) {
-  Deno.test(`ReadQueue: ranks and workers of many threads, waiting after ${spinUs} µs`, async () => {
+  Deno.test(`ReadQueue: ranks and workers of many threads, waiting ${spinUs} µs`, async () => {
     const ranks = 4;
     const threads = await startThreads({ ranks, delayMsMax: 1, spinUs });
     const rng = new Rng(1);

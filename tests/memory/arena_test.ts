@@ -11,7 +11,7 @@ Deno.test("ArenaBuilder places regions side by side, aligned, and away from addr
   assert(b >= a + 100 && c >= b + 1);
   const plan = arena.build();
   assertEquals(plan.pageCount, 1);
-  assertEquals(bytesByKind([plan, plan]), { weights: 200, kv: 2, activations: 0 });
+  assertEquals(bytesByKind([plan, plan]), { weights: 200, slots: 0, kv: 2, activations: 0 });
 });
 
 Deno.test("ArenaBuilder.reset() forgets what was placed since the mark", () => {

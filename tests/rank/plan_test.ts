@@ -151,7 +151,9 @@ Deno.test("planRanks() gives every rank some neurons of the experts, in turns, a
     assert(feedForward.kind === "experts");
     assertEquals(feedForward.router.rows, { start: 0, end: 8 });
     assertEquals(feedForward.router.type, "F32");
-    return feedForward.experts.map(({ up, down }) => {
+    return feedForward.experts.map((expert) => {
+      assert(expert.kind === "dense");
+      const { up, down } = expert;
       assertEquals(lengthOf(up.rows), lengthOf(down.columns));
       return lengthOf(up.rows);
     });
