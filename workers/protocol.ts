@@ -9,6 +9,7 @@ import type {
   PredictorChoice,
   PredictorPolicy,
 } from "../src/engine/types.ts";
+import type { BoardSetup, FileStamp, MeasuredReads, MeasureReads } from "../src/io/mod.ts";
 import type { RankSetup } from "../src/rank/open_rank.ts";
 import type { LayerResult, LayerSamples, LayerTraining } from "../src/train/mod.ts";
 
@@ -47,11 +48,29 @@ export interface Calls {
   trainLayer: { params: TrainerJob; result: LayerResult };
   /** Meters only. Milliseconds of each pass over a memory, which all threads begin together. */
   readMemory: { params: MeterJob; result: { readonly ms: readonly number[] } };
+  /** I/O workers only. Opens the file; answered when it is open, and then it serves the board. */
+  serveReads: { params: ReadSetup; result: Record<never, never> };
+  /** I/O workers only, instead of serving. Reads for a while. */
+  measureReads: { params: MeasureReads; result: MeasuredReads };
   /**
    * Ends the thread; it says "bye" instead of answering. Rank 0 sends the other ranks home first,
    * because a rank that follows steps hears no message.
    */
   close: { params: Record<never, never>; result: Record<never, never> };
+}
+
+/** Everything a thread needs to serve reads. */
+export interface ReadSetup {
+  /** The thread's index among I/O workers. */
+  readonly worker: number;
+  readonly board: BoardSetup;
+  readonly path: string;
+  /** What the file must be; null: whatever it is. */
+  readonly stamp: FileStamp | null;
+  /** False: through the system's file cache. */
+  readonly direct: boolean;
+  /** [rank][arena]: where reads go. */
+  readonly memories: readonly (readonly WebAssembly.Memory[])[];
 }
 
 /** A layer's training as it is posted: nothing of it is copied. */

@@ -1,0 +1,135 @@
+/**
+ * What I/O workers read: one open file. Knows nothing of requests and threads.
+ *
+ * Reads go past the system's file cache (O_DIRECT) where the file system lets them and they are
+ * aligned: a model larger than memory would only push useful pages out, and its engine has a cache
+ * of its own.
+ */
+import fs from "node:fs";
+
+/** What identifies the state of a file (as src/bundle has it, of which this folder knows nothing). */
+export interface FileStamp {
+  readonly sizeBytes: number;
+  readonly modifiedMs: number;
+  /** Null where the platform has none. */
+  readonly inode: number | null;
+}
+
+/** An open file. */
+export interface Disk {
+  readonly path: string;
+  /** The file's size when it was opened. */
+  readonly sizeBytes: number;
+  /**
+   * Reads into `into` from `address` on; the view may be of shared memory.
+   * @returns the bytes that came: fewer than asked for at the end of the file.
+   * @throws what the system says.
+   */
+  read(into: Uint8Array, address: number, sizeBytes: number, offsetBytes: number): number;
+  /** False once the file is not what it was when it was opened. */
+  isUnchanged(): boolean;
+  close(): void;
+}
+
+export interface DiskOptions {
+  /** False: through the system's file cache. */
+  readonly direct?: boolean;
+  /** What the file must be; null or left out: whatever it is. */
+  readonly stamp?: FileStamp | null;
+}
+
+/** Alignments that devices ask for, of offsets, sizes and addresses. */
+const SECTOR_BYTES = [512, 4096];
+
+/**
+ * Opens a file.
+ * @throws {Error} when it cannot be opened or is not the one that `stamp` describes.
+ */
+export function openDisk(path: string, options: DiskOptions = {}): FileDisk {
+  return new FileDisk(path, options);
+}
+
+/** The stamp of a file as it is now. */
+export function stampOf(stats: fs.Stats): FileStamp {
+  return {
+    sizeBytes: stats.size,
+    modifiedMs: Math.floor(stats.mtimeMs),
+    inode: stats.ino || null,
+  };
+}
+
+export class FileDisk implements Disk {
+  readonly path: string;
+  readonly sizeBytes: number;
+  /** Multiples of it are read past the system's file cache; 0: nothing is. */
+  readonly sectorBytes: number;
+  readonly #stamp: FileStamp;
+  readonly #descriptor: number;
+  #direct = -1;
+
+  constructor(path: string, { direct = true, stamp = null }: DiskOptions) {
+    this.path = path;
+    // Without O_NONBLOCK, opening a pipe would wait for somebody to write to it.
+    this.#descriptor = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+    try {
+      this.#stamp = stampOf(fs.fstatSync(this.#descriptor));
+      this.sizeBytes = this.#stamp.sizeBytes;
+      if (stamp !== null && !isSame(stamp, this.#stamp)) {
+        throw new Error(`"${path}" changed since the model was looked at: load it again`);
+      }
+      this.sectorBytes = direct ? this.#openDirect() : 0;
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  read(into: Uint8Array, address: number, sizeBytes: number, offsetBytes: number): number {
+    const sector = this.sectorBytes;
+    const isAligned = sector > 0 && address % sector === 0 && sizeBytes % sector === 0 &&
+      offsetBytes % sector === 0;
+    const descriptor = isAligned ? this.#direct : this.#descriptor;
+    return fs.readSync(descriptor, into, address, sizeBytes, offsetBytes);
+  }
+
+  /** A file put in its place by renaming does not matter: the open one stays. */
+  isUnchanged(): boolean {
+    return isSame(this.#stamp, stampOf(fs.fstatSync(this.#descriptor)));
+  }
+
+  close(): void {
+    fs.closeSync(this.#descriptor);
+    if (this.#direct >= 0) fs.closeSync(this.#direct);
+    this.#direct = -1;
+  }
+
+  /** Opens the file past the cache and finds out the alignment by trying. */
+  #openDirect(): number {
+    const { O_RDONLY, O_DIRECT } = fs.constants;
+    if (!O_DIRECT) return 0;
+    try {
+      this.#direct = fs.openSync(this.path, O_RDONLY | O_DIRECT);
+    } catch {
+      return 0; // a file system without it
+    }
+    if (!isSame(this.#stamp, stampOf(fs.fstatSync(this.#direct)))) {
+      throw new Error(`"${this.path}" was replaced while it was opened: load it again`);
+    }
+    // Memory of WebAssembly begins at a page.
+    const page = new Uint8Array(new WebAssembly.Memory({ initial: 1 }).buffer);
+    for (const sector of SECTOR_BYTES) {
+      try {
+        fs.readSync(this.#direct, page, sector, sector, sector);
+        return sector;
+      } catch {
+        // The device's sectors are larger.
+      }
+    }
+    return 0;
+  }
+}
+
+function isSame(a: FileStamp, b: FileStamp): boolean {
+  return a.sizeBytes === b.sizeBytes && a.modifiedMs === b.modifiedMs &&
+    (a.inode === null || b.inode === null || a.inode === b.inode);
+}

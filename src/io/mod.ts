@@ -1,0 +1,21 @@
+/** Reads straight into arenas, by threads of their own: what other folders use. */
+export {
+  Board,
+  type BoardSetup,
+  createBoard,
+  PRIORITY_AHEAD,
+  PRIORITY_GATE,
+  PRIORITY_UP_DOWN,
+} from "./board.ts";
+export { type Disk, type FileStamp, openDisk } from "./disk.ts";
+export { type MeasuredReads, type MeasureReads, measureReads } from "./measure_reads.ts";
+export {
+  DONE,
+  FAILED,
+  NO_TICKET,
+  PENDING,
+  ReadQueue,
+  type ReadQueueOptions,
+  type ReadState,
+} from "./read_queue.ts";
+export { ReadServer } from "./serve_reads.ts";
