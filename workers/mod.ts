@@ -1,4 +1,5 @@
 /** The door of the threads: start an engine, ask it, close it; train predictors. */
 export { EngineHandle, type EngineOptions, type LayerObservation } from "./engine_handle.ts";
 export { type LayerJob, TrainerPool } from "./trainer_pool.ts";
+export { type DiskProfile, measureDisk } from "./measure_disk.ts";
 export { measureMemoryGbps } from "./memory_meter.ts";

@@ -46,13 +46,12 @@ export interface Calls {
   readSpeed: { params: Record<never, never>; result: { gbps: number } };
   /** Trainers only. Trains a layer's predictor; rejected once the word at `cancelWord` is not 0. */
   trainLayer: { params: TrainerJob; result: LayerResult };
+  /** Meters only. Milliseconds of each pass over a memory, which all threads begin together. */
+  readMemory: { params: MeterJob; result: { readonly ms: readonly number[] } };
   /** I/O workers only. Opens the file; answered when it is open, and then it serves the board. */
   serveReads: { params: ReadSetup; result: Record<never, never> };
   /** I/O workers only, instead of serving. Reads for a while. */
   measureReads: { params: MeasureReads; result: MeasuredReads };
-
-  /** Meters only. Milliseconds of each pass over a memory, which all threads begin together. */
-  readMemory: { params: MeterJob; result: { readonly ms: readonly number[] } };
   /**
    * Ends the thread; it says "bye" instead of answering. Rank 0 sends the other ranks home first,
    * because a rank that follows steps hears no message.

@@ -308,7 +308,7 @@ export class NeuronCache {
     return done;
   }
 
-  /** An empty slot behind `end` for what is in `slot`; -1: all were used later or are held. */
+  /** An empty slot behind `end` for what is in `slot`; -1: others are held, or were used later. */
   #roomFor(slot: number, end: number): number {
     const cold = this.#cold;
     const free = cold.takeFree();

@@ -100,7 +100,7 @@ class MemoryPlanner {
     const activation = isSparse === false ? "silu" : config.feedForward.activation;
     const feedForward = { ...config.feedForward, activation };
     this.#rates = firingRates(units, { ...config, feedForward }, stats);
-    this.#ways = canPredict(input) ? ["gates", "predictor"] : ["gates"];
+    this.#ways = isSparse !== false && canPredict(input) ? ["gates", "predictor"] : ["gates"];
   }
 
   plan(): MemoryPlan | PlanRefusal {

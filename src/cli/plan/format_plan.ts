@@ -52,7 +52,7 @@ export function formatPlan(report: PlanReport): string {
 
 function formatFields(plan: PlanFields, budget: number): string[] {
   const rows: [string, string][] = plan.regions.map(({ name, bytes }) => [
-    REGIONS[name],
+    plan.way === "resident" && name === "weights" ? "weights" : REGIONS[name],
     formatBytes(bytes),
   ]);
   rows.push(["together", `${formatBytes(plan.total_bytes)} of ${formatBytes(budget)}`]);

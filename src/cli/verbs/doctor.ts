@@ -2,14 +2,10 @@
 import type { Command } from "commander";
 import project from "../../../deno.json" with { type: "json" };
 import { describeGpu, type GpuDescription } from "../../../gpu/mod.ts";
+import { type DiskProfile, measureDisk } from "../../../workers/mod.ts";
 import { formatBytes } from "../../base/units.ts";
 import { keepProfile } from "../doctor/keep_profile.ts";
-import {
-  defaultDiskFolder,
-  hasRoomToMeasure,
-  measureDisk,
-  measureReadGbps,
-} from "../doctor/speeds.ts";
+import { defaultDiskFolder, hasRoomToMeasure, measureReadGbps } from "../doctor/speeds.ts";
 import { wasmFeatures } from "../doctor/wasm_features.ts";
 import { writeJson, writeOutLine } from "../output.ts";
 import { SPEED_FLAGS, v8Flags } from "../v8_flags.ts";
@@ -44,7 +40,7 @@ async function examine(diskFolder: string) {
   const inForce = v8Flags();
   const { total, available } = Deno.systemMemoryInfo();
   const readGBps = hasRoomToMeasure(available) ? await measureByThreads() : null;
-  const disk = measureDisk(diskFolder);
+  const disk = await measureDisk(diskFolder);
   return {
     ganglion: project.version,
     deno: Deno.version.deno,
@@ -62,10 +58,25 @@ async function examine(diskFolder: string) {
       read_gbps: readGBps?.[0] ?? null,
       read_gbps_by_threads: readGBps,
     },
-    disk,
+    disk: describeDisk(disk, diskFolder),
     gpu: await describeGpu(),
     /** Where it is kept for `plan`; null: nowhere. */
-    profile: readGBps === null ? null : keepProfile({ readGBps, disk }),
+    profile: readGBps === null ? null : keepProfile({ readGBps, disk, folder: diskFolder }),
+  };
+}
+
+function describeDisk(disk: DiskProfile, folder: string) {
+  const { sequentialBytesPerS, random, direct } = disk;
+  const perSecond = random.map(({ readsPerS }) => readsPerS);
+  return {
+    folder,
+    sequential_read_gbps: sequentialBytesPerS / 1e9,
+    /** Of the smallest size, one at a time, and by as many threads as bring most. */
+    random_reads_per_second: random[0].readsPerS,
+    random_reads_per_second_max: Math.max(...perSecond),
+    /** False when the system's file cache could not be passed by: then it is what was measured. */
+    direct,
+    random,
   };
 }
 
@@ -96,7 +107,8 @@ function formatReport(report: Report): string {
     [
       "disk",
       `${disk.folder}: ${disk.sequential_read_gbps.toFixed(2)} GB/s in a row, ` +
-      `${disk.random_reads_per_second} random reads of 4 KiB a second` +
+      `${disk.random_reads_per_second} random reads of 4 KiB a second, one at a time, ` +
+      `${disk.random_reads_per_second_max} by several threads` +
       (disk.direct ? "" : " (from the file cache)"),
     ],
     ["gpu", describeAdapter(report.gpu)],
