@@ -40,13 +40,10 @@ export interface NeuronCacheOptions extends UnitSizes {
   readonly hotClusters: number;
 }
 
-/** What happened since the cache was made, in neurons. */
+/** Neurons found in the state that was asked for, not found or not yet, given up for others. */
 export interface CacheCounters {
-  /** Found in the state that was asked for. */
   hits: number;
-  /** Not found, or not yet. */
   misses: number;
-  /** Given up for others. */
   evictions: number;
 }
 
