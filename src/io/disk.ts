@@ -7,7 +7,7 @@
  */
 import fs from "node:fs";
 
-/** What identifies the state of a file, as src/bundle has it, of which this folder knows nothing. */
+/** What identifies the state of a file, as src/bundle has it, which this folder does not know. */
 export interface FileStamp {
   readonly sizeBytes: number;
   readonly modifiedMs: number;
