@@ -5,9 +5,9 @@
 import { instantiateKernels } from "../../wasm/mod.ts";
 import type { PackedModel } from "../bundle/types.ts";
 import type { GgufFile } from "../gguf/types.ts";
-import { describeModel, isSilentKind } from "../model/mod.ts";
+import { describeModel, isSilentKind, summarizePredictors } from "../model/mod.ts";
 import type { ModelDescription } from "../model/types.ts";
-import { DEFAULT_PROFILE } from "../planner/mod.ts";
+import { DEFAULT_PROFILE, type Way } from "../planner/mod.ts";
 import { type PlanOptions, planRanks } from "../rank/plan.ts";
 import type { RankPlan } from "../rank/plan_types.ts";
 import type { UnitOptions } from "../rank/plan_units.ts";
@@ -104,6 +104,16 @@ export function planLoad(
   return planPacked({ file, model, packed }, module, { options, planWith });
 }
 
+/** What the user asks for comes first; then what the planner decided, where it can be done. */
+function wayOf(
+  { file, model }: DescribedModel,
+  { predictor }: LoadOptions,
+  decided: Way | undefined,
+): "gates" | "predictor" {
+  if (predictor === "off" || summarizePredictors(file, model) === null) return "gates";
+  return predictor === "on" || decided === "predictor" ? "predictor" : "gates";
+}
+
 /** @throws {UnsupportedModelError} when the budget is too small, with the one that is not. */
 function planPacked(
   of: DescribedModel & { readonly packed: PackedModel },
@@ -132,7 +142,7 @@ function planPacked(
     budgetBytes,
     ioWorkers,
     isSilent: isSilentKind(activation) && options.sparse !== false,
-    way: decided?.way === "predictor" ? "predictor" : "gates",
+    way: wayOf(of, options, decided?.way),
     lanes: experts === null ? 1 : experts.usedCount + sharedLane,
     plan: (units: UnitOptions) => planWith({ packed: units, chunkTokens }),
   });

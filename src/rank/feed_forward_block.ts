@@ -121,11 +121,29 @@ export class FeedForwardBlock {
         const x = this.#read(block, layer);
         const { neurons } = this.#streaming!;
         neurons.begin(block, x, 0, listed);
-        neurons.finish(block, x, 0, { rows: space.tokens, weights: 0 });
+        const isAhead = this.#readAhead(layer);
+        // Guessing has used the place of what the block reads.
+        const again = isAhead ? this.#read(block, layer) : x;
+        neurons.finish(block, again, 0, { rows: space.tokens, weights: 0 });
         return;
       }
     }
     this.#addDense(this.#streaming!.bring(block, arena), layer);
+  }
+
+  /**
+   * Guesses by what this layer reads which neurons the next one will need, and asks for them: the
+   * residual stream changes little from layer to layer (NOTES.md). Right or wrong, the answer is
+   * the same: the next layer asks its own predictor.
+   * @returns false where there is nothing to guess by.
+   */
+  #readAhead({ index, arena }: Layer): boolean {
+    const next = this.#streaming!.predicted(index + 1);
+    if (next === null || next.arena !== arena) return false;
+    const { block, predictor } = next;
+    if (!this.#predictors!.isTrusted(predictor)) return false;
+    this.#streaming!.neurons.readAhead(block.unit, this.#predictors!.list(predictor));
+    return true;
   }
 
   /**

@@ -51,7 +51,7 @@ export class Rank {
     const { observation } = input;
     const observer = observation && new Observer(state, { observation, memories });
     const { streaming } = input;
-    streaming?.attach(state, residual);
+    streaming?.attach(state, { residual, layers: this.#layers });
     this.#streaming = streaming;
     this.#feedForward = new FeedForwardBlock(state, { residual, memories, observer, streaming });
   }

@@ -13,7 +13,7 @@
  * goes on, its answer is void, and the leader says so. Knows nothing of files or experts.
  */
 import { check } from "../base/check.ts";
-import { type NeuronCache, NO_SLOT, PRESENT } from "../cache/mod.ts";
+import { LOADING, type NeuronCache, NO_SLOT, PRESENT } from "../cache/mod.ts";
 import { FAILED, PRIORITY_UP_DOWN, type ReadQueue } from "../io/mod.ts";
 import type { SharedText } from "../memory/shared_text.ts";
 import { floats } from "./arena_views.ts";
@@ -62,8 +62,19 @@ interface Lane extends List {
   parts: number;
 }
 
+/** Slots of a unit that were asked for ahead of it, by a guess. */
+interface Ahead {
+  unit: number;
+  readonly slots: Int32Array;
+  count: number;
+}
+
 /** An arena's lists. */
 interface Lists {
+  /** Of the unit that is computed, and of the one behind it: they take turns. */
+  readonly ahead: readonly [Ahead, Ahead];
+  /** By slot: the read that fills it, while it is LOADING. */
+  readonly ticketOf: Int32Array;
   readonly lanes: readonly Lane[];
   /** The neurons that fire, of the block that is being finished. */
   readonly fired: List;
@@ -126,6 +137,48 @@ export class StreamedBlock {
     }
   }
 
+  /**
+   * Asks for neurons that a guess has put at `space.fired` and that will probably be needed soon,
+   * of a block in the same arena. They arrive while others are computed.
+   */
+  readAhead(unit: number, listed: number): void {
+    const { arena } = this.#state;
+    const { cache } = this.#by.streams[arena];
+    const { ahead: [first, second], predicted, ticketOf } = this.#lists[arena];
+    const ahead = first.count === 0 ? first : second;
+    this.#settleAhead(ahead); // of a step that was aborted
+    ahead.unit = unit;
+    const slotOf = cache.slotsOf(unit);
+    for (let i = 0; i < listed; i++) {
+      const neuron = predicted[i];
+      if (slotOf[neuron] >= 0) continue;
+      const slot = cache.claim(unit, neuron);
+      if (slot < 0) break; // what is held at the moment fills the cold region
+      ticketOf[slot] = this.#askFor(unit, neuron, slot);
+      ahead.slots[ahead.count++] = slot;
+    }
+    this.#by.queue.flush();
+  }
+
+  /** Takes note of what was read ahead, whether it was needed or not. */
+  #settleAhead(ahead: Ahead): void {
+    const { arena } = this.#state;
+    const { queue, streams } = this.#by;
+    const { cache } = streams[arena];
+    const { ticketOf } = this.#lists[arena];
+    for (let i = 0; i < ahead.count; i++) {
+      const slot = ahead.slots[i];
+      if (cache.state(slot) !== LOADING) cache.unpin(slot);
+      else if (queue.wait(ticketOf[slot]) === FAILED) {
+        cache.drop(slot); // no harm: who needs the neuron will ask again
+      } else {
+        cache.settle(slot, PRESENT);
+        cache.unpin(slot);
+      }
+    }
+    ahead.count = 0;
+  }
+
   /** partial[rows[0]] += weights[0], or 1, · what the neurons of the lane give. */
   finish(
     block: Streamed,
@@ -133,7 +186,7 @@ export class StreamedBlock {
     laneIndex: number,
     { rows, weights }: { rows: number; weights: number },
   ): void {
-    const { lanes, fired } = this.#lists[this.#state.arena];
+    const { lanes, fired, ahead } = this.#lists[this.#state.arena];
     const lane = lanes[laneIndex];
     const { parts, presentEnds, ends } = lane;
     let count = 0;
@@ -155,6 +208,7 @@ export class StreamedBlock {
     this.#addDown(block, fired, count, rows);
     this.#countSkipped(block, parts === 0 ? 0 : ends[parts - 1], count);
     if (--this.#begun === 0) this.#sparesUsed = 0;
+    for (const each of ahead) if (each.unit === block.unit) this.#settleAhead(each);
   }
 
   /** Lists neurons of a part of the gates that fire, from place `start` on; how many they are. */
@@ -182,29 +236,40 @@ export class StreamedBlock {
 
   /** Asks for the bundles of neurons that have no slot, into slots that they get. */
   #ask(lane: Lane, unit: number, from: number, to: number): void {
-    const { arena, plan, space } = this.#state;
-    const { queue, streams } = this.#by;
-    const { cache, units } = streams[arena];
+    const { arena, space } = this.#state;
+    const { cache } = this.#by.streams[arena];
     const { ids, slots, tickets } = lane;
-    const { slotBytes, hasResidentGates } = plan.stream!;
-    const own = units.get(unit)!;
-    const { bundleBytes, restOffsetBytes } = own.bundles;
-    const start = hasResidentGates ? restOffsetBytes : 0;
-    const first = own.offsetBytes + start;
-    const sizeBytes = bundleBytes - start;
-    const { slots: base, spareFirst, spareCount } = space.stream!;
+    const { ticketOf } = this.#lists[arena];
+    const { spareFirst, spareCount } = space.stream!;
     for (let i = from; i < to; i++) {
+      if (slots[i] !== NO_SLOT) {
+        tickets[i] = ticketOf[slots[i]]; // it was asked for ahead, and is under way
+        continue;
+      }
       let slot = cache.claim(unit, ids[i]);
       if (slot < 0) {
         check(this.#sparesUsed < spareCount, "the plan has a slot for every neuron of a token");
         slot = spareFirst + this.#sparesUsed++;
       }
       slots[i] = slot;
-      const at = first + own.positions[ids[i]] * bundleBytes;
-      tickets[i] = queue.merge(PRIORITY_UP_DOWN, at, sizeBytes, arena, base + slot * slotBytes);
+      tickets[i] = this.#askFor(unit, ids[i], slot);
     }
-    queue.flush();
-    this.#counts[DISK_BYTES] += (to - from) * sizeBytes;
+    this.#by.queue.flush();
+  }
+
+  /** Asks for what is not resident of a neuron's bundle. */
+  #askFor(unit: number, neuron: number, slot: number): number {
+    const { arena, plan, space } = this.#state;
+    const { queue, streams } = this.#by;
+    const own = streams[arena].units.get(unit)!;
+    const { bundleBytes, restOffsetBytes } = own.bundles;
+    const { slotBytes, hasResidentGates } = plan.stream!;
+    const start = hasResidentGates ? restOffsetBytes : 0;
+    const sizeBytes = bundleBytes - start;
+    const from = own.offsetBytes + own.positions[neuron] * bundleBytes + start;
+    const to = space.stream!.slots + slot * slotBytes;
+    this.#counts[DISK_BYTES] += sizeBytes;
+    return queue.merge(PRIORITY_UP_DOWN, from, sizeBytes, arena, to);
   }
 
   /** Nothing claims a slot before the list is used up. */
@@ -307,7 +372,10 @@ function listsOf({ plan }: StepState, memory: WebAssembly.Memory, arena: number)
     values: floats(memory, at.values, neuronCount),
     slots: words(at.slots),
   });
+  const { slotCount } = space;
   return {
+    ahead: [aheadOf(slotCount), aheadOf(slotCount)],
+    ticketOf: new Int32Array(slotCount),
     lanes: space.lanes.map((at) => ({
       ...listOf(at),
       tickets: new Int32Array(neuronCount),
@@ -319,4 +387,8 @@ function listsOf({ plan }: StepState, memory: WebAssembly.Memory, arena: number)
     places: words(space.places),
     predicted: words(plan.workspaces[arena].fired),
   };
+}
+
+function aheadOf(slotCount: number): Ahead {
+  return { unit: -1, slots: new Int32Array(slotCount), count: 0 };
 }

@@ -6,7 +6,7 @@ import type { Kernels } from "../../wasm/kernels.ts";
 import type { PackedModel } from "../bundle/types.ts";
 import { NeuronCache } from "../cache/mod.ts";
 import type { ReadQueue } from "../io/mod.ts";
-import type { Dense, Streamed } from "./layer.ts";
+import type { Dense, Layer, Predictor, Streamed } from "./layer.ts";
 import { loadUnits } from "./load_units.ts";
 import type { SharedText } from "../memory/shared_text.ts";
 import { type OwnUnit, ownUnits } from "./own_units.ts";
@@ -31,6 +31,13 @@ export interface StreamingInput {
   readonly kernels: readonly Kernels[];
 }
 
+/** A block whose neurons are predicted before they are read. */
+export interface PredictedBlock {
+  readonly block: Streamed;
+  readonly arena: number;
+  readonly predictor: Predictor;
+}
+
 export class Streaming {
   readonly #input: StreamingInput;
   readonly #units: ReadonlyMap<number, OwnUnit>;
@@ -38,6 +45,8 @@ export class Streaming {
   readonly #readers: readonly UnitReader[];
   readonly #stages: StagedUnits;
   #neurons: StreamedBlock | null = null;
+  /** By layer. */
+  #predicted: readonly (PredictedBlock | null)[] = [];
 
   constructor(input: StreamingInput) {
     const { plan, packed, queue, memories, kernels } = input;
@@ -76,8 +85,21 @@ export class Streaming {
     });
   }
 
+  /** The streamed block of a layer whose gates are on disk and predicted; null: it has none. */
+  predicted(layer: number): PredictedBlock | null {
+    return this.#predicted[layer] ?? null;
+  }
+
   /** Makes ready for steps. */
-  attach(state: StepState, residual: Residual): void {
+  attach(
+    state: StepState,
+    { residual, layers }: { residual: Residual; layers: readonly Layer[] },
+  ): void {
+    this.#predicted = layers.map(({ feedForward: block, arena }) =>
+      block.kind === "streamed" && block.gateParts.length === 0 && block.predictor !== null
+        ? { block, arena, predictor: block.predictor }
+        : null
+    );
     const { queue, memories, failure } = this.#input;
     const streams = this.#caches.map((cache) => ({ cache, units: this.#units }));
     this.#neurons = new StreamedBlock(state, { residual, memories, queue, streams, failure });
