@@ -48,6 +48,28 @@ Deno.test("a mixture of ReLU experts answers the same from disk as from memory",
 Deno.test("a model whose neurons all fire answers the same from disk as from memory", () =>
   eachBudget({ architecture: "llama", type: "Q4_0", blockCount: 4 }, false));
 
+Deno.test("neurons that a predictor names answer the same from disk as from memory", () => {
+  const tiny = {
+    architecture: "bamboo",
+    type: "F16",
+    blockCount: 4,
+    predictor: { rank: 8 },
+  } as const;
+  return withPacked(tiny, async (path, packed) => {
+    for (const threads of [1, 2]) {
+      const options = { threads, predictor: "on" } as const;
+      const whole = await ask(path, options);
+      for (const slotCount of [160, 320]) {
+        // Gates are on disk: whole bundles come, some of them ahead of their layer.
+        const streaming = { ...FEW_SLOTS, hasResidentGates: false, slotCount };
+        const streamed = await ask(packed, { ...options, streaming });
+        if (threads === 1) assertEquals(streamed, whole);
+        else assertAlike(streamed, whole);
+      }
+    }
+  });
+});
+
 Deno.test("a token of a model on disk reads neurons, and says how many it found", () =>
   withPacked({ architecture: "bamboo", type: "Q4_0", blockCount: 4 }, async (_, packed) => {
     const streaming = FEW_SLOTS;

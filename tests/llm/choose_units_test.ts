@@ -1,0 +1,71 @@
+import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { UnsupportedModelError } from "../../src/base/errors.ts";
+import { MiB } from "../../src/base/units.ts";
+import type { BundleUnit } from "../../src/bundle/types.ts";
+import { chooseUnits, type UnitBudget } from "../../src/llm/choose_units.ts";
+import { PAGE_BYTES } from "../../src/memory/arena.ts";
+import type { RankPlan } from "../../src/rank/plan_types.ts";
+import { slotBytesOf, type UnitOptions } from "../../src/rank/plan_units.ts";
+
+const NEURONS = 4096;
+const UNITS = Array.from({ length: 8 }, (_, layer) => ({
+  ...{ layer, expert: null, neurons: NEURONS, restOffsetBytes: 1024, bundleBytes: 4096 },
+})) as unknown as BundleUnit[];
+const UNIT_BYTES = NEURONS * 4096;
+const FIXED_BYTES = 64 * MiB;
+
+/** Two ranks, whose plans are as large as their options say. */
+function plan(options: UnitOptions): RankPlan[] {
+  const { residentUnits, hasResidentGates, slotCount } = options;
+  const streamed = UNITS.slice(residentUnits);
+  const gates = hasResidentGates ? streamed.length * NEURONS * 1024 : 0;
+  const whole = Math.min(residentUnits, UNITS.length) * UNIT_BYTES;
+  const bytes = (FIXED_BYTES + gates + whole) / 2 +
+    slotCount * slotBytesOf(streamed, hasResidentGates);
+  const stream = { neuronCount: NEURONS / 2, spareCount: 1000 };
+  const one = { arenas: [{ pageCount: Math.ceil(bytes / PAGE_BYTES) }], workspaces: [{ stream }] };
+  return [one, one] as unknown as RankPlan[];
+}
+
+const BUDGET: Omit<UnitBudget, "budgetBytes"> = {
+  ...{ units: UNITS, isSilent: true, way: "gates", ioWorkers: 0, lanes: 1, plan },
+};
+/** What is there beside the model's own bytes. */
+const OTHER_BYTES = 150 * MiB + FIXED_BYTES;
+
+Deno.test("chooseUnits() takes a model that fits as a whole", () => {
+  const { residentUnits } = chooseUnits({ ...BUDGET, budgetBytes: OTHER_BYTES + 8 * UNIT_BYTES });
+  assertEquals(residentUnits, 8);
+});
+
+Deno.test("chooseUnits() fills what gates leave with slots, and never more", () => {
+  const gates = 8 * NEURONS * 1024;
+  for (const spare of [16 * MiB, 40 * MiB, 70 * MiB]) {
+    const budgetBytes = OTHER_BYTES + gates + spare;
+    const options = chooseUnits({ ...BUDGET, budgetBytes });
+    assertEquals([options.residentUnits, options.hasResidentGates], [0, true]);
+    const bytes = 150 * MiB +
+      plan(options).reduce((sum, { arenas }) => sum + arenas[0].pageCount * PAGE_BYTES, 0);
+    assertEquals(bytes <= budgetBytes, true, `${bytes} of ${budgetBytes}`);
+    assertEquals(2 * options.slotCount * 3072 > spare - MiB, true, `${options.slotCount} slots`);
+  }
+});
+
+Deno.test("chooseUnits() keeps whole units of neurons that all fire", () => {
+  const budgetBytes = OTHER_BYTES + 5.5 * UNIT_BYTES;
+  const { residentUnits, slotCount } = chooseUnits({ ...BUDGET, isSilent: false, budgetBytes });
+  assertEquals([residentUnits, slotCount], [5, 0]);
+});
+
+Deno.test("chooseUnits() brings whole blocks where gates do not fit", () => {
+  const options = chooseUnits({ ...BUDGET, budgetBytes: OTHER_BYTES + 1.5 * UNIT_BYTES });
+  assertEquals([options.residentUnits, options.hasResidentGates, options.slotCount], [1, false, 0]);
+});
+
+Deno.test("chooseUnits() refuses with the smallest budget that works", () => {
+  const error = assertThrows(
+    () => chooseUnits({ ...BUDGET, budgetBytes: 100 * MiB }),
+    UnsupportedModelError,
+  );
+  assertMatch(error.message, /needs at least 214.0 MiB/);
+});
