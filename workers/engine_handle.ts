@@ -328,6 +328,7 @@ export class EngineHandle {
     return {
       packed: { path, sectorBytes, units },
       board: this.#io.board,
+      ioWorkers: workerCount,
       failure: this.#readFailure.buffer,
     };
   }

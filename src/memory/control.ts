@@ -26,7 +26,7 @@ import {
 
 /** About 800 µs of spinning: one probe is an atomic load and a pause, about 40 ns. */
 const SPIN_PROBES = 20_000;
-/** With more ranks than cores, who spins takes the core of the one it waits for. */
+/** With more threads than cores, who spins takes the core of the one it waits for. */
 const CROWDED_SPIN_PROBES = 100;
 /** A sleeper looks up this often, so that a failed thread is noticed without a notification. */
 const SLEEP_MS_MAX = 200;
@@ -61,13 +61,20 @@ export class Control {
 
   constructor(
     buffer: SharedArrayBuffer,
-    size: { rankCount: number; chunkTokens: number; leads: boolean },
+    size: {
+      rankCount: number;
+      chunkTokens: number;
+      leads: boolean;
+      /** Threads that work while ranks do: those that read. Default 0. */
+      otherThreads?: number;
+    },
   ) {
     this.words = new Int32Array(buffer);
     this.#rankCount = size.rankCount;
     this.#chunkTokens = size.chunkTokens;
     this.#leads = size.leads;
-    const isCrowded = size.rankCount > navigator.hardwareConcurrency;
+    const threads = size.rankCount + (size.otherThreads ?? 0);
+    const isCrowded = threads > navigator.hardwareConcurrency;
     this.#spinProbes = isCrowded ? CROWDED_SPIN_PROBES : SPIN_PROBES;
     // An odd number, which no even join has: join 0 comes again after 2^32 of them.
     if (size.leads) this.words[ABORT_AT_WORDS] = 1;

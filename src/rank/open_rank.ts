@@ -42,6 +42,8 @@ export interface RankSetup {
   readonly streams: {
     readonly packed: PackedUnits;
     readonly board: BoardSetup;
+    /** Threads that read. */
+    readonly ioWorkers: number;
     /** A `SharedText`: why the last step is void. */
     readonly failure: SharedArrayBuffer;
   } | null;
@@ -63,6 +65,7 @@ export class RankRunner {
       rankCount: plans.length,
       chunkTokens: plan.chunkTokens,
       leads: rankIndex === 0,
+      otherThreads: setup.streams?.ioWorkers,
     });
     this.kernels = memories[rankIndex].map((memory) => instantiateKernels(setup.module, memory));
     using reader = TensorReader.open({ parts });
