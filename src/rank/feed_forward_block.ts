@@ -4,12 +4,13 @@
  * chosen, and no join is needed to choose.
  */
 import { check } from "../base/check.ts";
+import type { Control } from "../memory/control.ts";
 import { floats } from "./arena_views.ts";
-import type { Dense, Experts, Layer } from "./layer.ts";
+import type { Dense, Experts, Layer, Predictor } from "./layer.ts";
 import { type Activations, multiply, project } from "./matrix.ts";
 import { activateNeurons } from "./neurons.ts";
 import type { Observer } from "./observer.ts";
-import type { RoutingWorkspacePlan } from "./plan_types.ts";
+import type { RankPlan, RoutingWorkspacePlan } from "./plan_types.ts";
 import type { Residual } from "./residual.ts";
 import { type Routes, Routing } from "./routing.ts";
 import { Predictors } from "./predictors.ts";
@@ -45,6 +46,8 @@ export class FeedForwardBlock {
     state: StepState,
     by: {
       residual: Residual;
+      control: Control;
+      plans: readonly RankPlan[];
       memories: readonly WebAssembly.Memory[];
       observer: Observer | null;
     },
@@ -63,6 +66,23 @@ export class FeedForwardBlock {
   routeEarly(layer: Layer): void {
     if (!layer.routesEarly || layer.feedForward.kind !== "experts") return;
     this.#route(layer.feedForward, this.#state.inputs.residual);
+  }
+
+  /**
+   * Makes the layer's predictor ready where it is to be asked in this step; all ranks do alike.
+   * @returns false when the leader aborted the step.
+   */
+  predict({ feedForward: block }: Layer): boolean {
+    if (block.kind !== "dense" || block.predictor === null) return true;
+    const { isRehearsal } = this.#state;
+    if (!isRehearsal && !this.#listsGuesses(block.predictor)) return true;
+    return this.#predictors === null || this.#predictors.prepare(block.predictor);
+  }
+
+  /** True where only the neurons that a predictor names are looked at. */
+  #listsGuesses(predictor: Predictor): boolean {
+    if (this.#state.n !== 1 || this.#sparse === null || this.#predictors === null) return false;
+    return this.#predictors.isTrusted(predictor);
   }
 
   /** partial += the block's share, of norm(residual). */
@@ -84,7 +104,7 @@ export class FeedForwardBlock {
     const { isRehearsal, n, space } = this.#state;
     const { predictor } = block;
     if (predictor !== null && n === 1 && !isRehearsal) {
-      if (this.#sparse !== null && this.#predictors?.isTrusted(predictor)) {
+      if (this.#sparse !== null && this.#predictors !== null && this.#listsGuesses(predictor)) {
         const count = this.#predictors.list(predictor);
         this.#sparse.addListed(block, this.#read(block, layer), count);
         return;

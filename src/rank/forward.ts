@@ -29,6 +29,7 @@ export function forward(rank: Rank): boolean {
     rank.mergeHeads(layer); //                 partial  [n, d]
     if (!layer.isParallel && !rank.join(layer.attentionPostNorm)) return false;
     //                                         residual [n, d]  += Σ partials, or its norm
+    if (!rank.predict(layer)) return false; // what predictors have between their matrices, if any
     rank.feedForward(layer); //                partial  [n, d]  += neurons' share, of norm(residual)
     if (!rank.join(layer.feedForwardPostNorm)) return false;
   }

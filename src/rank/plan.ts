@@ -242,6 +242,7 @@ class RankPlanner implements Placer {
         config,
         shard,
         rankIndex,
+        rankCount: options.rankCount,
         tensors: tensors.layers[index],
         index,
         isSilent: this.#in.layouts.isSilent,

@@ -25,7 +25,7 @@ import type {
   PredictorPlan,
   VectorPlan,
 } from "./plan_types.ts";
-import { lengthOf, type Range, type Shard } from "./shard.ts";
+import { cut, type Range, type Shard } from "./shard.ts";
 
 /** Which part of a matrix, and what becomes of it. */
 export interface MatrixPart {
@@ -53,6 +53,7 @@ export interface LayerInput {
   readonly config: ModelConfig;
   readonly shard: Shard;
   readonly rankIndex: number;
+  readonly rankCount: number;
   readonly tensors: LayerTensors;
   /** Number of the layer. */
   readonly index: number;
@@ -69,7 +70,7 @@ export type LayerWeights = Omit<LayerPlan, "arena" | "keysOffsetBytes" | "values
 
 /** @throws {UnsupportedModelError} when experts have biases. */
 export function planLayer(place: Placer, input: LayerInput): LayerWeights {
-  const { config, shard, rankIndex, tensors, isSilent, index } = input;
+  const { config, shard, rankIndex, tensors, isSilent } = input;
   const query = scale(shard.heads, config.headDim);
   const keyValue = scale(shard.kvHeads, config.headDim);
   const adds = rankIndex === 0; // what is added to a sum over ranks is added by one of them
@@ -87,7 +88,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     feedForward: feedForward.kind === "dense"
       ? {
         ...dense(place, feedForward, { neurons: shard.neurons, adds, isSilent }),
-        predictor: predictor(place, input.predictor, { layer: index, neurons: shard.neurons }),
+        predictor: predictor(place, input),
         threshold: input.threshold,
       }
       : experts(place, feedForward, { shard, adds, isSilent }),
@@ -140,20 +141,17 @@ function dense(
 }
 
 /**
- * Every rank computes all of the first matrix, which is small: sharing it would take a join. The
- * second one's rows are the rank's neurons.
+ * Of the first matrix every rank has as many rows: what they give is exchanged. The second one's
+ * rows are the rank's neurons. A rank without neurons has its rows of the first all the same.
  */
-function predictor(
-  place: Placer,
-  tensors: PredictorTensors | null,
-  by: { layer: number; neurons: Range },
-): PredictorPlan | null {
-  if (tensors === null || lengthOf(by.neurons) === 0) return null;
-  const { first, second } = tensors;
+function predictor(place: Placer, input: LayerInput): PredictorPlan | null {
+  if (input.predictor === null) return null;
+  const { index, rankIndex, rankCount, shard, predictor: { first, second } } = input;
+  const rows = cut(first.rows, { parts: rankCount, part: rankIndex, unit: 1 });
   return {
-    layer: by.layer,
-    first: place.matrix(first, {}),
-    second: place.matrix(second, { rows: by.neurons }),
+    layer: index,
+    first: place.matrix(first, { rows }),
+    second: place.matrix(second, { rows: shard.neurons }),
   };
 }
 

@@ -46,7 +46,13 @@ export class Rank {
     this.#attention = new AttentionBlock(state, { residual, control, plans });
     const { observation } = input;
     const observer = observation && new Observer(state, { observation, memories });
-    this.#feedForward = new FeedForwardBlock(state, { residual, memories, observer });
+    this.#feedForward = new FeedForwardBlock(state, {
+      residual,
+      control,
+      plans,
+      memories,
+      observer,
+    });
   }
 
   get layerCount(): number {
@@ -104,6 +110,10 @@ export class Rank {
 
   mergeHeads(layer: Layer): void {
     this.#attention.merge(layer);
+  }
+
+  predict(layer: Layer): boolean {
+    return this.#feedForward.predict(layer);
   }
 
   feedForward(layer: Layer): void {
