@@ -81,7 +81,7 @@ export interface SparseKernels {
   /**
    * The same of one token, bit for bit, where the quants of column i lie at address columns[i] and
    * all blocks' factors, the end of such a matrix, at `factors`. columns u32 [k rounded up to 32,
-   * of K-quants to 256]; an entry counts only where its column is read; an address beyond the
+   * or of K-quants to 256]; an entry counts only where its column is read; an address beyond the
    * memory counts as the last one.
    */
   matmul_q8_columns_at(

@@ -28,6 +28,8 @@ export class ArenaViews {
   readonly ropes: readonly (readonly Float32Array[])[];
   /** Squares of queries and keys, then factors, [arena][rank], each [4, chunkTokens]. */
   readonly squares: readonly (readonly Float32Array[])[];
+  /** Between the matrices of predictors, [arena][rank], each [chunkTokens, predictorStride]. */
+  readonly predictors: readonly (readonly Float32Array[])[];
   readonly #input: ArenaViewsInput;
   readonly #byTokenCount: StepViews[] = [];
 
@@ -43,6 +45,12 @@ export class ArenaViews {
     this.squares = plan.workspaces.map((_, arena) =>
       memories.map((ofRank, rank) =>
         floats(ofRank[arena], workspaces[rank][arena].squares, 4 * plan.chunkTokens)
+      )
+    );
+    const between = plan.chunkTokens * plan.strides.predictor;
+    this.predictors = plan.workspaces.map((_, arena) =>
+      memories.map((ofRank, rank) =>
+        floats(ofRank[arena], workspaces[rank][arena].predictor, between)
       )
     );
   }

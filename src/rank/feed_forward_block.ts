@@ -4,12 +4,13 @@
  * chosen, and no join is needed to choose.
  */
 import { check } from "../base/check.ts";
+import type { Control } from "../memory/control.ts";
 import { floats } from "./arena_views.ts";
-import type { Dense, Experts, Layer, Streamed } from "./layer.ts";
+import type { Dense, Experts, Layer, Predictor, Streamed } from "./layer.ts";
 import { type Activations, multiply, project } from "./matrix.ts";
 import { activateNeurons } from "./neurons.ts";
 import type { Observer } from "./observer.ts";
-import type { RoutingWorkspacePlan } from "./plan_types.ts";
+import type { RankPlan, RoutingWorkspacePlan } from "./plan_types.ts";
 import type { Residual } from "./residual.ts";
 import { type Routes, Routing } from "./routing.ts";
 import { Predictors } from "./predictors.ts";
@@ -48,6 +49,8 @@ export class FeedForwardBlock {
     state: StepState,
     by: {
       residual: Residual;
+      control: Control;
+      plans: readonly RankPlan[];
       memories: readonly WebAssembly.Memory[];
       observer: Observer | null;
       streaming: Streaming | null;
@@ -70,30 +73,48 @@ export class FeedForwardBlock {
     this.#route(layer.feedForward, this.#state.inputs.residual);
   }
 
-  /** partial += the block's share, of norm(residual). */
-  run(layer: Layer): void {
+  /**
+   * Makes the layer's predictor ready where it is to be asked in this step; all ranks do alike.
+   * @returns false when the leader aborted the step.
+   */
+  predict({ feedForward: block }: Layer): boolean {
+    if (block.kind === "experts" || block.predictor === null) return true;
+    const { isRehearsal } = this.#state;
+    if (!isRehearsal && (hasAllGates(block) || !this.#listsGuesses(block.predictor))) return true;
+    return this.#predictors === null || this.#predictors.prepare(block.predictor);
+  }
+
+  /** True where only the neurons that a predictor names are looked at. */
+  #listsGuesses(predictor: Predictor): boolean {
+    if (this.#state.n !== 1 || this.#sparse === null || this.#predictors === null) return false;
+    return this.#predictors.isTrusted(predictor);
+  }
+
+  /**
+   * partial += the block's share, of norm(residual).
+   * @returns false when the leader aborted the step.
+   */
+  run(layer: Layer): boolean {
     const block = layer.feedForward;
     this.#observer?.enterBlock(layer.index);
-    if (block.kind === "streamed") {
-      if (block.count > 0) this.#addStreamed(block, layer);
-      return;
-    }
+    if (block.kind === "streamed") return this.#addStreamed(block, layer);
     if (block.kind === "dense") {
       if (block.up.rowCount > 0) this.#addDense(block, layer);
       else this.#residual.add(block.down, this.#state.inputs.hidden);
-      return;
+      return true;
     }
     const x = this.#read(block, layer);
     if (!layer.routesEarly) this.#route(block, x);
     this.#addExperts(block, x);
     if (block.shared !== null) this.#addShared(block, block.shared, x);
+    return true;
   }
 
   #addDense(block: Dense, layer: Layer): void {
     const { isRehearsal, n, space } = this.#state;
     const { predictor } = block;
     if (predictor !== null && n === 1 && !isRehearsal) {
-      if (this.#sparse !== null && this.#predictors?.isTrusted(predictor)) {
+      if (this.#sparse !== null && this.#predictors !== null && this.#listsGuesses(predictor)) {
         const count = this.#predictors.list(predictor);
         this.#sparse.addListed(block, this.#read(block, layer), count);
         return;
@@ -110,39 +131,41 @@ export class FeedForwardBlock {
   }
 
   /** Neuron by neuron where one token is computed and says which it needs; else as a whole. */
-  #addStreamed(block: Streamed, layer: Layer): void {
+  #addStreamed(block: Streamed, layer: Layer): boolean {
     const { n, arena, isRehearsal, space } = this.#state;
-    const { predictor } = block;
-    if (n === 1 && !isRehearsal && this.#sparse !== null) {
-      const isPredicted = predictor !== null && this.#predictors?.isTrusted(predictor) === true;
-      const hasGates = block.gateParts.length > 0;
-      if (hasGates || isPredicted) {
-        const listed = hasGates ? null : this.#predictors!.list(predictor!);
-        const x = this.#read(block, layer);
-        const { neurons } = this.#streaming!;
-        neurons.begin(block, x, 0, listed);
-        const isAhead = this.#readAhead(layer);
-        // Guessing has used the place of what the block reads.
-        const again = isAhead ? this.#read(block, layer) : x;
-        neurons.finish(block, again, 0, { rows: space.tokens, weights: 0 });
-        return;
-      }
+    const isListed = n === 1 && !isRehearsal && this.#sparse !== null &&
+      (hasAllGates(block) || block.predictor !== null && this.#listsGuesses(block.predictor));
+    if (!isListed) {
+      if (block.count > 0) this.#addDense(this.#streaming!.bring(block, arena), layer);
+      return true;
     }
-    this.#addDense(this.#streaming!.bring(block, arena), layer);
+    const { neurons } = this.#streaming!;
+    if (block.count > 0) {
+      const listed = hasAllGates(block) ? null : this.#predictors!.list(block.predictor!);
+      neurons.begin(block, this.#read(block, layer), 0, listed);
+    }
+    const goesOn = this.#readAhead(layer);
+    if (block.count > 0) {
+      // Guessing ahead has used the place of what the block reads.
+      neurons.finish(block, this.#read(block, layer), 0, { rows: space.tokens, weights: 0 });
+    }
+    return goesOn;
   }
 
   /**
    * Guesses by what this layer reads which neurons the next one will need, and asks for them: the
    * residual stream changes little from layer to layer (NOTES.md). Right or wrong, the answer is
-   * the same: the next layer asks its own predictor.
-   * @returns false where there is nothing to guess by.
+   * the same: the next layer asks its own predictor. All ranks do it or none.
+   * @returns false when the leader aborted the step.
    */
   #readAhead({ index, arena }: Layer): boolean {
     const next = this.#streaming!.predicted(index + 1);
-    if (next === null || next.arena !== arena) return false;
-    const { block, predictor } = next;
-    if (!this.#predictors!.isTrusted(predictor)) return false;
-    this.#streaming!.neurons.readAhead(block.unit, this.#predictors!.list(predictor));
+    if (next === null || next.arena !== arena || !this.#listsGuesses(next.predictor)) return true;
+    if (!this.#predictors!.prepareAhead(next.predictor)) return false;
+    const { neurons } = this.#streaming!;
+    if (next.block.count > 0) {
+      neurons.readAhead(next.block.unit, this.#predictors!.list(next.predictor));
+    }
     return true;
   }
 
@@ -225,7 +248,7 @@ export class FeedForwardBlock {
   }
 
   #streams(block: Dense | Streamed): block is Streamed {
-    return this.#listsStreamed && block.kind === "streamed" && block.gateParts.length > 0;
+    return this.#listsStreamed && block.kind === "streamed" && hasAllGates(block);
   }
 
   #addShared(block: Experts, all: Dense | Streamed, x: Activations): void {
@@ -260,6 +283,11 @@ export class FeedForwardBlock {
     }
     return to;
   }
+}
+
+/** True where all gates of the block are in memory: then they are asked, and no predictor. */
+function hasAllGates(block: Dense | Streamed): boolean {
+  return block.kind === "streamed" && block.gateParts.length > 0;
 }
 
 function routingViews(

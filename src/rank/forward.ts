@@ -29,7 +29,8 @@ export function forward(rank: Rank): boolean {
     rank.mergeHeads(layer); //                 partial  [n, d]
     if (!layer.isParallel && !rank.join(layer.attentionPostNorm)) return false;
     //                                         residual [n, d]  += Σ partials, or its norm
-    rank.feedForward(layer); //                partial  [n, d]  += neurons' share, of norm(residual)
+    if (!rank.predict(layer)) return false; // what predictors have between their matrices, if any
+    if (!rank.feedForward(layer)) return false; // partial [n, d] += neurons' share of norm(residual)
     if (!rank.join(layer.feedForwardPostNorm)) return false;
   }
   if (rank.logitsCount === 0) return true;

@@ -34,7 +34,7 @@ export interface HeadNorm {
 export interface Predictor {
   /** Number of its layer. */
   readonly layer: number;
-  /** [rank, d]. */
+  /** Own rows of [rank, d]. */
   readonly first: Matrix;
   /** [own neurons, rank]. */
   readonly second: Matrix;

@@ -27,7 +27,7 @@ import type {
   StreamedPlan,
   VectorPlan,
 } from "./plan_types.ts";
-import { lengthOf, type Range, type Shard } from "./shard.ts";
+import { cut, lengthOf, type Range, type Shard } from "./shard.ts";
 
 /** Which part of a matrix, and what becomes of it. */
 export interface MatrixPart {
@@ -69,6 +69,7 @@ export interface LayerInput {
   readonly config: ModelConfig;
   readonly shard: Shard;
   readonly rankIndex: number;
+  readonly rankCount: number;
   readonly tensors: LayerTensors;
   /** Number of the layer. */
   readonly index: number;
@@ -106,7 +107,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     feedForward: feedForward.kind === "dense"
       ? {
         ...block(place, feedForward, { ...of, neurons: shard.neurons, expert: null }),
-        predictor: predictor(place, input.predictor, { layer: index, neurons: shard.neurons }),
+        predictor: predictor(place, input),
         ...input.threshold === null ? {} : { threshold: input.threshold },
       }
       : experts(place, feedForward, { ...of, shard }),
@@ -211,20 +212,17 @@ export function dense(
 }
 
 /**
- * Every rank computes all of the first matrix, which is small: sharing it would take a join. The
- * second one's rows are the rank's neurons.
+ * Of the first matrix every rank has as many rows: what they give is exchanged. The second one's
+ * rows are the rank's neurons. A rank without neurons has its rows of the first all the same.
  */
-function predictor(
-  place: Placer,
-  tensors: PredictorTensors | null,
-  by: { layer: number; neurons: Range },
-): PredictorPlan | null {
-  if (tensors === null || lengthOf(by.neurons) === 0) return null;
-  const { first, second } = tensors;
+function predictor(place: Placer, input: LayerInput): PredictorPlan | null {
+  if (input.predictor === null) return null;
+  const { index, rankIndex, rankCount, shard, predictor: { first, second } } = input;
+  const rows = cut(first.rows, { parts: rankCount, part: rankIndex, unit: 1 });
   return {
-    layer: by.layer,
-    first: place.matrix(first, {}),
-    second: place.matrix(second, { rows: by.neurons }),
+    layer: index,
+    first: place.matrix(first, { rows }),
+    second: place.matrix(second, { rows: shard.neurons }),
   };
 }
 

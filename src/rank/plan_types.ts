@@ -59,7 +59,7 @@ export interface HeadNormPlan {
 export interface PredictorPlan {
   /** Number of its layer. */
   readonly layer: number;
-  /** All of it, on every rank. */
+  /** This rank's share of the rows: what they give is exchanged. */
   readonly first: MatrixPlan;
   /** Rows of this rank's neurons. */
   readonly second: MatrixPlan;
@@ -155,7 +155,10 @@ export interface WorkspacePlan {
   /** Which neurons fire, u32 [neurons], and what was counted so far: counts.ts. */
   readonly fired: number;
   readonly counts: number;
-  /** What predictors have between their matrices, [n, predictorStride], and as q8 tiles. */
+  /**
+   * What predictors have between their matrices, [n, predictorStride], this rank's part of it read
+   * by all ranks; and as q8 tiles.
+   */
   readonly predictor: number;
   readonly predictorQ8: number;
   /** How well they predict, and which are used, f64 [layers, 4]: predictors.ts. */

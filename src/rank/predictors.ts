@@ -4,6 +4,7 @@
  * whether a predictor is trusted is the leader's decision, left in this rank's memory. Knows
  * nothing of what is done with a list.
  */
+import type { Control } from "../memory/control.ts";
 import { floats, floats64 } from "./arena_views.ts";
 import type { Predictor } from "./layer.ts";
 import { type Activations, project, quantize, readsQ8 } from "./matrix.ts";
@@ -30,15 +31,25 @@ export class Predictors {
   readonly #state: StepState;
   readonly #residual: Residual;
   readonly #memories: readonly WebAssembly.Memory[];
+  readonly #control: Control;
   readonly #recall: Float64Array;
+  /** Where each rank's rows of the first matrix begin, and where the last ones end, by layer. */
+  readonly #starts: readonly (readonly number[])[];
 
   /** memories: this rank's. */
   constructor(
     state: StepState,
-    by: { residual: Residual; memories: readonly WebAssembly.Memory[] },
+    by: {
+      residual: Residual;
+      control: Control;
+      plans: readonly RankPlan[];
+      memories: readonly WebAssembly.Memory[];
+    },
   ) {
     this.#state = state;
     this.#residual = by.residual;
+    this.#control = by.control;
+    this.#starts = state.plan.layers.map((_, layer) => startsOf(by.plans, layer));
     this.#memories = by.memories;
     this.#recall = recallView(state.plan, by.memories[0]);
   }
@@ -49,7 +60,44 @@ export class Predictors {
   }
 
   /**
-   * Lists this rank's neurons that will fire for the step's only token, at `space.fired`.
+   * relu(first · residual) of all tokens: every rank computes its rows, then a small join and the
+   * others' are copied. Asked for by all ranks or none.
+   * @returns false when the leader aborted the step.
+   */
+  prepare({ layer, first }: Predictor): boolean {
+    const { kernels, n, arena, arenaViews, plan: { rankIndex } } = this.#state;
+    const { inputs: { predictor: { f32, stride } } } = this.#state;
+    const starts = this.#starts[layer];
+    const width = starts[starts.length - 1];
+    if (first.rowCount > 0) {
+      const x = this.#residual.read(null, readsQ8(first));
+      project(kernels, first, x, n, f32 + 4 * starts[rankIndex], stride);
+    }
+    // Nobody writes here again before the join after the block, which waits for all readers.
+    if (!this.#control.join()) return false;
+    const parts = arenaViews.predictors[arena];
+    for (let rank = 0; rank < parts.length; rank++) {
+      if (rank === rankIndex) continue;
+      for (let t = 0; t < n; t++) {
+        const end = t * stride + starts[rank + 1];
+        for (let i = t * stride + starts[rank]; i < end; i++) parts[rankIndex][i] = parts[rank][i];
+      }
+    }
+    kernels.relu_f32(f32, stride, f32, stride, n, width);
+    return true;
+  }
+
+  /**
+   * The same for another layer than the one whose turn it is, in the same block of which another
+   * predictor was prepared already: its products may still be copied, so ranks meet before.
+   */
+  prepareAhead(predictor: Predictor): boolean {
+    return this.#control.join() && this.prepare(predictor);
+  }
+
+  /**
+   * Lists this rank's neurons that will fire for the step's only token, at `space.fired`, once it
+   * is prepared.
    * @returns how many they are.
    */
   list(predictor: Predictor): number {
@@ -82,14 +130,19 @@ export class Predictors {
     this.#recall[at + RECALL_PREDICTED] += predicted;
   }
 
-  /** gate [n, own neurons] = second · relu(first · residual). */
-  #score({ first, second }: Predictor, n: number): void {
+  /** gate [n, own neurons] = second · what `prepare` left. */
+  #score({ second }: Predictor, n: number): void {
     const { kernels, space, inputs: { predictor: between } } = this.#state;
-    const { f32, stride } = between;
-    const x = this.#residual.read(null, readsQ8(first));
-    project(kernels, first, x, n, f32, stride);
-    kernels.relu_f32(f32, stride, f32, stride, n, first.rowCount);
     if (readsQ8(second)) quantize(kernels, between, n, second.columnCount);
     project(kernels, second, between, n, space.gate, second.rowCount);
   }
+}
+
+function startsOf(plans: readonly RankPlan[], layer: number): number[] {
+  const rows = plans.flatMap(({ layers }) => {
+    const { feedForward } = layers[layer];
+    const isAsked = feedForward.kind !== "experts" && feedForward.predictor !== null;
+    return isAsked ? [feedForward.predictor.first.rows] : [];
+  });
+  return [...rows.map(({ start }) => start), ...rows.slice(-1).map(({ end }) => end)];
 }

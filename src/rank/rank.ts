@@ -53,7 +53,14 @@ export class Rank {
     const { streaming } = input;
     streaming?.attach(state, { residual, layers: this.#layers });
     this.#streaming = streaming;
-    this.#feedForward = new FeedForwardBlock(state, { residual, memories, observer, streaming });
+    this.#feedForward = new FeedForwardBlock(state, {
+      residual,
+      control,
+      plans,
+      memories,
+      observer,
+      streaming,
+    });
   }
 
   get layerCount(): number {
@@ -114,8 +121,12 @@ export class Rank {
     this.#attention.merge(layer);
   }
 
-  feedForward(layer: Layer): void {
-    this.#feedForward.run(layer);
+  predict(layer: Layer): boolean {
+    return this.#feedForward.predict(layer);
+  }
+
+  feedForward(layer: Layer): boolean {
+    return this.#feedForward.run(layer);
   }
 
   join(norm: Norm | null): boolean {

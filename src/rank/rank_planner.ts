@@ -197,6 +197,7 @@ export class RankPlanner implements Placer {
     const { model: { config, tensors }, shard, rankIndex, options, layouts, units } = this.#in;
     return {
       ...{ config, shard, rankIndex, index, units },
+      rankCount: options.rankCount,
       layer: index,
       adds: rankIndex === 0,
       tensors: tensors.layers[index],

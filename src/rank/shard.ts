@@ -93,7 +93,7 @@ export function lengthOf(range: Range): number {
 }
 
 /** The part-th of `parts` nearly equal ranges of 0..total, cut at multiples of `unit`. */
-function cut(total: number, by: { parts: number; part: number; unit: number }): Range {
+export function cut(total: number, by: { parts: number; part: number; unit: number }): Range {
   const units = divCeil(total, by.unit);
   const at = (part: number) => Math.min(total, Math.round((units * part) / by.parts) * by.unit);
   return { start: at(by.part), end: at(by.part + 1) };

@@ -1,5 +1,5 @@
 /** Formulas of what computes only neurons that fire: the judges of the sparse kernels. */
-import type { Numbers, Q8Activations } from "./ops.ts";
+import { type Numbers, type Q8Activations, quantizeQ8 } from "./ops.ts";
 
 /** All i with x[i] > threshold, ascending; NaN fires. */
 export function fired(x: Numbers, threshold: number): number[] {
@@ -44,6 +44,39 @@ export function sumOfRows(
   list.forEach((row, j) => {
     for (let r = 0; r < d; r++) out[r] += values[j] * w[row * d + r];
   });
+  return out;
+}
+
+/** Rows as blocks of 32 store them: weight (i, r) = levels[i, r] · scales[i, ⌊r / 32⌋]. */
+export interface LevelRows {
+  /** [neurons, d]. */
+  readonly levels: Numbers;
+  /** [neurons, ⌈d / 32⌉]. */
+  readonly scales: Numbers;
+}
+
+/**
+ * The same of rows in integers: what a level counts, values[j] · scale, is rounded to int8, of 32
+ * rows at a time against the largest of them in a block.
+ */
+export function sumOfRoundedRows(
+  { levels, scales }: LevelRows,
+  { values, list, d }: { values: Numbers; list: readonly number[]; d: number },
+): Float64Array {
+  const out = new Float64Array(d);
+  const blocks = Math.ceil(d / 32);
+  for (let first = 0; first < list.length; first += 32) {
+    const group = list.keys().drop(first).take(32).toArray();
+    for (let b = 0; b < blocks; b++) {
+      const whole = group.map((j) => Math.fround(values[j] * scales[list[j] * blocks + b]));
+      const { quants, scales: [scale] } = quantizeQ8(whole);
+      group.forEach((j, i) => {
+        for (let r = b * 32; r < Math.min(d, b * 32 + 32); r++) {
+          out[r] += quants[i] * scale * levels[list[j] * d + r];
+        }
+      });
+    }
+  }
   return out;
 }
 

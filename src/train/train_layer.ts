@@ -18,8 +18,6 @@ export interface LayerTraining extends TrainOptions {
   readonly rank: number | "auto";
   /** Bytes in memory of a row of the matrix that a prediction saves reading: the gate. */
   readonly gateRowBytes: number;
-  /** Threads that run the model: each has all of fc1. */
-  readonly threads: number;
 }
 
 /** Told what is going on: `samples` more have been trained on, with this rank. */
@@ -80,8 +78,7 @@ export function trainLayer(
     const network = new PredictorNetwork(plan, module, memory);
     const onBatch: OnBatch = (count) => onTraining(count, rank);
     const predictor = trainRank(network, samples, split, training, onBatch);
-    const predictorBytes = packedBytes(predictor.fc2) +
-      training.threads * packedBytes(predictor.fc1);
+    const predictorBytes = packedBytes(predictor.fc2) + packedBytes(predictor.fc1);
     const listedBytes = predictor.quality.predictedShare * gateBytes;
     const costBytes = predictorBytes + LISTED_COST * listedBytes;
     tried.push({ rank, costBytes });

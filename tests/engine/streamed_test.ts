@@ -15,6 +15,8 @@ import type { TinyModelOptions } from "../support/tiny_model.ts";
 const IDS = Array.from({ length: 21 }, ((rng) => () => rng.int(256))(new Rng(8)));
 const ANSWER_TOKENS = 24;
 const ROUNDING_NMSE = 1e-4;
+/** Rows of neurons are added up as integers, sixteen neurons at a time: which, the threads decide. */
+const SIXTEENS_NMSE = 1e-3;
 
 interface Answers {
   /** Of every position, some tokens at a time. */
@@ -40,7 +42,11 @@ for (const type of ["Q4_K", "Q6_K"] as const) {
 }
 
 Deno.test("bamboo with transposed down answers the same from disk as from memory", () =>
-  eachBudget({ architecture: "bamboo", type: "Q4_0", blockCount: 4, magic: "PWRI" }));
+  eachBudget(
+    { architecture: "bamboo", type: "Q4_0", blockCount: 4, magic: "PWRI" },
+    true,
+    SIXTEENS_NMSE,
+  ));
 
 Deno.test("a mixture of ReLU experts answers the same from disk as from memory", () =>
   eachBudget({ architecture: "smallthinker", type: "Q4_0", blockCount: 3 }));
@@ -137,7 +143,11 @@ async function withPacked(
 }
 
 /** Compares the packed model with the plain one: bit for bit with one thread, if isExact. */
-async function eachBudget(tiny: TinyModelOptions, isExact = true): Promise<void> {
+async function eachBudget(
+  tiny: TinyModelOptions,
+  isExact = true,
+  roundingNmse = ROUNDING_NMSE,
+): Promise<void> {
   await withPacked(tiny, async (path, packed) => {
     for (const threads of [1, 2]) {
       const whole = await ask(path, { threads });
@@ -145,7 +155,7 @@ async function eachBudget(tiny: TinyModelOptions, isExact = true): Promise<void>
         const streamed = await ask(packed, { threads, streaming });
         const way = JSON.stringify(streaming);
         if (threads === 1 && isExact) assertEquals(streamed, whole, way);
-        else assertAlike(streamed, whole);
+        else assertAlike(streamed, whole, roundingNmse);
       }
     }
   });
@@ -155,9 +165,9 @@ async function eachBudget(tiny: TinyModelOptions, isExact = true): Promise<void>
  * Threads may share a packed model in another way, and down of neurons that all fire lies by rows
  * where it is in memory: sums are in another order then, and activations may round to other int8.
  */
-function assertAlike(streamed: Answers, whole: Answers): void {
-  assertLess(nmse(streamed.chunked, whole.chunked), ROUNDING_NMSE);
-  assertLess(nmse(streamed.single, whole.single), ROUNDING_NMSE);
+function assertAlike(streamed: Answers, whole: Answers, most = ROUNDING_NMSE): void {
+  assertLess(nmse(streamed.chunked, whole.chunked), most);
+  assertLess(nmse(streamed.single, whole.single), most);
   assertEquals(streamed.greedy[0], whole.greedy[0]); // later ones may part at ties
 }
 

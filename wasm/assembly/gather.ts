@@ -1,5 +1,5 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
-/** Rows picked by a list of numbers, of activations or of bytes, and brought back to places. */
+/** Rows, of activations or of bytes, picked by a list of numbers and brought back from it. */
 import { check_bytes, check_f32_rows, check_rows } from "./bounds";
 import { add_row } from "./elementwise";
 import { group_tokens, RECORD_BYTES, superblocks_of, records_bytes } from "./q8_tile";

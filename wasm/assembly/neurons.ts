@@ -3,7 +3,8 @@
  * Products with a matrix that is kept neuron by neuron: row i is what neuron i gives to all
  * outputs, so that out[t, r] = Σ_i x[t, i] · w[i, r], and a neuron is read or left out as a whole.
  * Rows are those of row_layout.ts, of any type. Which kernel does what: one token adds rows up
- * (neurons_float.ts, neurons_quant.ts), several multiply panels of floats (neurons_panel.ts).
+ * (neurons_float.ts, neurons_nibbles.ts of Q4_0, neurons_quant.ts of the rest), several multiply
+ * panels of floats (neurons_panel.ts).
  */
 import {
   TYPE_IQ4_NL,
@@ -24,6 +25,7 @@ import { check_bytes, check_f32_rows, check_rows } from "./bounds";
 import { IQ4_XS, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
 import { IQ4_NL, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from "./formats_32";
 import { add_float_rows } from "./neurons_float";
+import { add_nibble_rows, GROUP_BYTES } from "./neurons_nibbles";
 import { fill_float_row, fill_quant_row, multiply_filled, PANEL_NEURONS } from "./neurons_panel";
 import { add_quant_rows, sums_bytes } from "./neurons_quant";
 import { superblocks_of } from "./q8_tile";
@@ -34,10 +36,11 @@ export function neurons_scratch_bytes(d: u32): f64 {
   return <f64>scratch_bytes(d);
 }
 
-/** A panel of floats, or sums and the forms of a few strips: behind both is a strip of forms. */
+/** A panel of floats and a strip of forms, or sums and the forms of four strips or a group. */
 @inline
 function scratch_bytes(d: u32): u64 {
-  return max<u64>(((<u64>d + 15) & ~15) * 4 * PANEL_NEURONS, sums_bytes(d)) + 4 * 8 * 640;
+  const front = max<u64>(((<u64>d + 15) & ~15) * 4 * PANEL_NEURONS, sums_bytes(d));
+  return front + max<u32>(4 * 8 * 640, GROUP_BYTES);
 }
 
 /** out[t, r] = Σ_i x[t, i] · w[i, r]; traps on a type that is not known. */
@@ -148,7 +151,7 @@ function add_rows(
     case 1: return add_float_rows<u16>(w, rowStride, last, d, list, values, count, skips, out);
     case 30: return add_float_rows<i16>(w, rowStride, last, d, list, values, count, skips, out);
     case TYPE_Q4_0:
-      return add_quant_rows<Q4_0>(w, rowStride, last, d, list, values, count, skips, out, scratch);
+      return add_nibble_rows(w, rowStride, last, d, list, values, count, skips, out, scratch);
     case TYPE_Q4_1:
       return add_quant_rows<Q4_1>(w, rowStride, last, d, list, values, count, skips, out, scratch);
     case TYPE_Q5_0:

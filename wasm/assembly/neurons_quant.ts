@@ -28,7 +28,7 @@ import {
 } from "./superblock_form";
 
 const COMMON = 1024;
-const SUMS_BYTES: u32 = 1024 + 64;
+export const SUMS_BYTES: u32 = 1024 + 64;
 
 /** Bytes of the sums of d outputs. */
 @inline
@@ -246,7 +246,7 @@ function byte_3(x: v128): v128 {
 }
 
 /** out[r] out of the sums. */
-function put_in_order(sums: usize, d: u32, out: usize): void {
+export function put_in_order(sums: usize, d: u32, out: usize): void {
   for (let r: u32 = 0; r < d; r++) {
     const lane = sums + (r >> 8) * SUMS_BYTES + (((r >> 5) & 7) << 2);
     const i = r & 31, half = i >> 4;

@@ -148,7 +148,7 @@ async function trainAll(
       samples,
       training: {
         ...{ rank: options.rank, recall: options.recall, epochs: options.epochs },
-        ...{ types: options.type ? [options.type] : trainable.types, threads: model.threads },
+        ...{ types: options.type ? [options.type] : trainable.types },
         seed: options.seed + layers.first + i,
         gateRowBytes: trainable.gateRowBytes[layers.first + i],
       },
