@@ -104,10 +104,14 @@ function sized(
   choice: StreamingChoice,
 ): Sized {
   const options = unitOptions(by.units, choice);
-  const pages = by.plan(options).flatMap(({ arenas }) => arenas.map(({ pageCount }) => pageCount));
-  const bytes = PROCESS_BYTES + by.ioWorkers * IO_WORKER_BYTES +
+  return { options, bytes: processBytes(by.plan(options), by.ioWorkers) };
+}
+
+/** Memory of the whole process, were all of the context used. */
+export function processBytes(plans: readonly RankPlan[], ioWorkers: number): number {
+  const pages = plans.flatMap(({ arenas }) => arenas.map(({ pageCount }) => pageCount));
+  return PROCESS_BYTES + ioWorkers * IO_WORKER_BYTES +
     pages.reduce((sum, count) => sum + count * PAGE_BYTES, 0);
-  return { options, bytes };
 }
 
 /** The options of a choice, with what is usual where it says nothing. */

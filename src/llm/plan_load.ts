@@ -3,6 +3,8 @@
  * decides within a budget. Loads nothing.
  */
 import { instantiateKernels } from "../../wasm/mod.ts";
+import { UnsupportedModelError } from "../base/errors.ts";
+import { formatBytes } from "../base/units.ts";
 import type { PackedModel } from "../bundle/types.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import { describeModel, isSilentKind, summarizePredictors } from "../model/mod.ts";
@@ -11,7 +13,7 @@ import { DEFAULT_PROFILE, type Way } from "../planner/mod.ts";
 import { type PlanOptions, planRanks } from "../rank/plan.ts";
 import type { RankPlan } from "../rank/plan_types.ts";
 import type { UnitOptions } from "../rank/plan_units.ts";
-import { chooseUnits, unitOptions } from "./choose_units.ts";
+import { chooseUnits, processBytes, unitOptions } from "./choose_units.ts";
 import {
   checkLoadOptions,
   chunkTokensFor,
@@ -94,7 +96,11 @@ export function planLoad(
   };
   const planWith = (more: Partial<PlanOptions>) =>
     planRanks(model, file.tensors, { ...common, ...more });
-  if (packed === null) return { plans: planWith({}), ioWorkers: 0, expectedDecodeTps: null };
+  if (packed === null) {
+    const plans = planWith({});
+    requireWithin(plans, options);
+    return { plans, ioWorkers: 0, expectedDecodeTps: null };
+  }
   const { ioWorkers = IO_WORKERS_DEFAULT, chunkTokens = CHUNK_TOKENS_FROM_DISK } = options;
   if (options.streaming !== undefined) {
     const units = unitOptions(packed.units, options.streaming);
@@ -102,6 +108,17 @@ export function planLoad(
     return { plans, ioWorkers, expectedDecodeTps: null };
   }
   return planPacked({ file, model, packed }, module, { options, planWith });
+}
+
+/** @throws {UnsupportedModelError} when a plain file, of which all is in memory, needs more. */
+function requireWithin(plans: readonly RankPlan[], { memoryBytes }: LoadOptions): void {
+  const bytes = processBytes(plans, 0);
+  if (memoryBytes === undefined || bytes <= memoryBytes) return;
+  throw new UnsupportedModelError(
+    `Cannot run this model in ${formatBytes(memoryBytes)}: it takes ${formatBytes(bytes)}, and a ` +
+      ".gguf file is kept in memory as a whole: store it neuron by neuron with `ganglion pack` and " +
+      "run the .ganglion file, or raise --memory",
+  );
 }
 
 /** What the user asks for comes first; then what the planner decided, where it can be done. */

@@ -4,8 +4,9 @@
  */
 import { assert, assertEquals, assertLess, assertRejects, assertStringIncludes } from "@std/assert";
 import { setTimeout as delay } from "node:timers/promises";
+import { UnsupportedModelError } from "../../src/base/errors.ts";
 import type { StreamingChoice } from "../../src/llm/choose_units.ts";
-import type { LoadOptions } from "../../src/llm/mod.ts";
+import { loadModel, type LoadOptions } from "../../src/llm/mod.ts";
 import { packFile } from "../../src/pack/mod.ts";
 import { nmse } from "../support/compare.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
@@ -125,6 +126,18 @@ function waysOf({ architecture, feedForwardLength = 96 }: TinyModelOptions): Str
     whole,
   ];
 }
+
+Deno.test("loadModel() refuses a plain file that needs more than its budget, and says how to go on", () =>
+  withTinyFile({ architecture: "bamboo", type: "Q4_0" }, async (path) => {
+    const error = await assertRejects(
+      () => loadModel(path, { threads: 1, memoryBytes: 100 * 2 ** 20 }),
+      UnsupportedModelError,
+    );
+    assertStringIncludes(error.message, "ganglion pack");
+    await withModel(path, { threads: 1, memoryBytes: 400 * 2 ** 20 }, async (model) => {
+      assertEquals((await greedyIds(model, IDS, 2)).length, 2);
+    });
+  }));
 
 /** A packed copy of a tiny model, for as long as `use` runs. */
 async function withPacked(
