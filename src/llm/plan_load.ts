@@ -116,8 +116,8 @@ function requireWithin(plans: readonly RankPlan[], { memoryBytes }: LoadOptions)
   if (memoryBytes === undefined || bytes <= memoryBytes) return;
   throw new UnsupportedModelError(
     `Cannot run this model in ${formatBytes(memoryBytes)}: it takes ${formatBytes(bytes)}, and a ` +
-      ".gguf file is kept in memory as a whole: store it neuron by neuron with `ganglion pack` and " +
-      "run the .ganglion file, or raise --memory",
+      ".gguf file is kept in memory as a whole: store it neuron by neuron with `ganglion pack` " +
+      "and run the .ganglion file, or raise --memory",
   );
 }
 

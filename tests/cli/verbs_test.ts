@@ -139,6 +139,8 @@ Deno.test("bench --json has every field of the contract", () =>
       "cache_hit_rate",
       "decode_tps",
       "disk_bytes_per_token",
+      "disk_wait_ms",
+      "expected_decode_tps",
       "flags",
       "ids_hash",
       "memory_bytes",
@@ -147,6 +149,7 @@ Deno.test("bench --json has every field of the contract", () =>
       "peak_read_gbps",
       "prefill_tps",
       "threads",
+      "token_ms",
       "weights_gbps",
     ]);
     assertEquals([report.model, report.threads], [path, 1]);
@@ -162,8 +165,9 @@ Deno.test("bench --json has every field of the contract", () =>
 Deno.test("bench refuses a --memory that the model does not fit into", () =>
   withTinyModel(async (path) => {
     const { code, stderr } = await runCli(["bench", path, "--memory", "1KiB"]);
-    assertEquals(code, 2);
-    assertStringIncludes(stderr, "--memory 1.0 KiB");
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, "in 1.0 KiB");
+    assertStringIncludes(stderr, "ganglion pack");
   }));
 
 Deno.test("doctor --json tells cores, WASM features, flags, memory, disk and GPU", async () => {

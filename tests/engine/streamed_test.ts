@@ -16,7 +16,7 @@ import type { TinyModelOptions } from "../support/tiny_model.ts";
 const IDS = Array.from({ length: 21 }, ((rng) => () => rng.int(256))(new Rng(8)));
 const ANSWER_TOKENS = 24;
 const ROUNDING_NMSE = 1e-4;
-/** Rows of neurons are added up as integers, sixteen neurons at a time: which, the threads decide. */
+/** Rows of neurons are added up as integers, so many at a time: which, threads decide. */
 const SIXTEENS_NMSE = 1e-3;
 
 interface Answers {
