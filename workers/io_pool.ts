@@ -1,4 +1,5 @@
 /** Threads that read a file into arenas for the ranks of an engine. Knows nothing of models. */
+import { check } from "../src/base/check.ts";
 import { Board, type BoardSetup, createBoard, type FileStamp } from "../src/io/mod.ts";
 import { WorkerCaller } from "./caller.ts";
 
@@ -28,6 +29,7 @@ export class IoPool {
 
   constructor(options: IoPoolOptions) {
     const { path, stamp, workerCount, memories, direct = true, onFailure } = options;
+    check(workerCount > 0, "somebody reads");
     this.board = createBoard({ rankCount: memories.length, workerCount });
     this.#board = new Board(this.board);
     const script = new URL("./io_worker.ts", import.meta.url);

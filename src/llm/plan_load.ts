@@ -151,7 +151,9 @@ function planPacked(
   });
   const decided = plan.kind === "plan" ? plan : null;
   const chunkTokens = options.chunkTokens ?? decided?.chunkTokens ?? CHUNK_TOKENS_FROM_DISK;
-  const ioWorkers = options.ioWorkers ?? decided?.ioWorkers ?? IO_WORKERS_DEFAULT;
+  // A model that will be resident as a whole is read by some, too.
+  const expectedWorkers = decided === null || decided.ioWorkers === 0 ? null : decided.ioWorkers;
+  const ioWorkers = options.ioWorkers ?? expectedWorkers ?? IO_WORKERS_DEFAULT;
   const { experts, feedForward: { activation } } = config;
   const sharedLane = experts !== null && experts.sharedFeedForwardLength > 0 ? 1 : 0;
   const units = chooseUnits({

@@ -127,6 +127,18 @@ function waysOf({ architecture, feedForwardLength = 96 }: TinyModelOptions): Str
   ];
 }
 
+Deno.test("a packed model that fits is loaded as a whole when nobody says how", () =>
+  withPacked({ architecture: "bamboo", type: "Q4_0", blockCount: 2 }, async (path, packed) => {
+    const answers: number[][] = [];
+    for (const file of [path, packed]) {
+      await withModel(file, { threads: 1 }, async (model) => {
+        answers.push(await greedyIds(model, IDS, 4));
+        assertEquals(model.memory.slotBytes, 0);
+      });
+    }
+    assertEquals(answers[1], answers[0]);
+  }));
+
 Deno.test("loadModel() refuses a plain file that needs more than its budget, and says how to go on", () =>
   withTinyFile({ architecture: "bamboo", type: "Q4_0" }, async (path) => {
     const error = await assertRejects(
