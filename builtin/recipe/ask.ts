@@ -82,6 +82,7 @@ export class Asker {
     if (care === "typed") {
       if (dice.chance(0.2)) text = this.#estrange(text);
       if (dice.chance(0.12)) text = this.#hurry(text);
+      if (dice.chance(0.25)) text = this.#forget(text);
       if (dice.chance(0.25)) {
         text = `${dice.pick(BEFORE)}${dice.pick([", ", " ", ": ", "! "])}${text}`;
       }
@@ -113,6 +114,14 @@ export class Asker {
     if (words.length < 4) return text;
     const kept = words.filter((word) => !SMALL_WORDS.has(word) || this.#dice.chance(0.4));
     return kept.length > 1 ? kept.join(" ") : text;
+  }
+
+  /** One or two words left out, whichever: no single word should decide what a question is about. */
+  #forget(text: string): string {
+    const words = text.split(" ");
+    if (words.length < 6) return text;
+    words.splice(this.#dice.below(words.length), 1 + this.#dice.below(2));
+    return words.join(" ");
   }
 
   /** One word, of no topic, as one that was never heard: strangers use words of their own. */

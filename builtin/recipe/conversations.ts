@@ -3,7 +3,7 @@
  * answered, drawn from a seed. Knows nothing of tokens.
  */
 import { Asker, type Care } from "./ask.ts";
-import { Dice, expand, fill } from "./draw.ts";
+import { Dice, expand, fill, Wheel } from "./draw.ts";
 import type { Facts, Intent } from "./facts.ts";
 
 export interface Message {
@@ -26,9 +26,9 @@ export function textOf(conversation: Conversation): string {
 }
 
 /** Shares of what turns are about; the rest is about Ganglion and the model itself. */
-const SHARE = { plainStories: 0.015, stories: 0.05, offTopic: 0.14 };
+const SHARE = { plainStories: 0.01, stories: 0.03, offTopic: 0.14 };
 const SHARE_OF_SYSTEM = 0.06;
-const SHARE_OF_LONGER = 0.08;
+const SHARE_OF_LONGER = 0.05;
 const SHARE_OF_FOLLOW_UPS = 0.04;
 const TURNS_MAX = 3;
 
@@ -46,6 +46,8 @@ export class Storyteller {
   readonly #facts: Facts;
   readonly #dice: Dice;
   readonly #asker: Asker;
+  /** Intents by answer: answers that are asked for in many ways are drawn more often. */
+  readonly #answers: Wheel<Wheel<Intent>>;
   /** Intents of one topic, where there are several. */
   readonly #topics: readonly (readonly Intent[])[];
 
@@ -53,6 +55,7 @@ export class Storyteller {
     this.#facts = facts;
     this.#dice = new Dice(seed);
     this.#asker = new Asker(facts, this.#dice);
+    this.#answers = wheelOfAnswers(facts.intents);
     const templated = facts.intents.filter(({ names }) => names.length > 0);
     this.#topics = [...Map.groupBy(templated, ({ names }) => names[0]).values()]
       .filter((intents) => intents.length > 1);
@@ -71,10 +74,11 @@ export class Storyteller {
   }
 
   #turn(care: Care): Message[] {
-    const drawn = this.#dice.next();
+    const dice = this.#dice;
+    const drawn = dice.next();
     if (drawn < SHARE.stories) return this.#storyTurn(care);
     if (drawn < SHARE.stories + SHARE.offTopic) return this.#refusal(care);
-    const intent = this.#dice.pick(this.#facts.intents);
+    const intent = this.#answers.spin(dice).spin(dice);
     return turnOf(this.#asker.ask(intent, care), intent.answer);
   }
 
@@ -113,6 +117,20 @@ export class Storyteller {
     const ask = fill(expand(this.#dice.pick(asks), this.#dice), slots, this.#dice);
     return turnOf(this.#asker.finish(ask, care), this.#dice.pick(answers));
   }
+}
+
+/** As many ways to ask as templates are worth. */
+const WAYS_OF_TEMPLATES = 12;
+
+function wheelOfAnswers(intents: readonly Intent[]): Wheel<Wheel<Intent>> {
+  const groups = [...Map.groupBy(intents, ({ answer }) => answer).values()];
+  return new Wheel(groups.map((group) => {
+    const ways = group.map(({ lines, templates }) => {
+      return lines.length + (templates.length > 0 ? WAYS_OF_TEMPLATES : 0);
+    });
+    const all = ways.reduce((sum, each) => sum + each, 0);
+    return [new Wheel(group.map((intent, i) => [intent, ways[i]])), Math.sqrt(all)];
+  }));
 }
 
 function turnOf(question: string, answer: string): Message[] {

@@ -31,14 +31,14 @@ const seed = Number(values.seed);
 if (values.show) {
   const teller = new Storyteller(facts, seed);
   for (let i = 0; i < Number(values.show); i++) console.log(textOf(teller.next("typed")));
-} else write(values.out ?? "builtin/build");
+} else await write(values.out ?? "builtin/build");
 
-function write(out: string): void {
+async function write(out: string): Promise<void> {
   Deno.mkdirSync(out, { recursive: true });
   const path = values.tokenizer ?? join(out, "tokenizer.gguf");
   if (!values.tokenizer) {
     const trained = trainTokenizer(countWords(), { size: VOCABULARY_SIZE, special: SPECIAL });
-    writeGguf(path, { metadata: tokenizerMetadata(trained), tensors: [] });
+    await writeGguf(path, { metadata: tokenizerMetadata(trained), tensors: [] });
   }
   const tokenizer = createTokenizer(openGguf(path).metadata);
   writeSamples(out, tokenizer);

@@ -16,11 +16,11 @@ export interface Sample {
 
 const CONTEXT_MAX = 256;
 /** The first ids of an answer decide which answer it is. */
-const DECISIVE_IDS = 6;
-const DECISIVE_WEIGHT = 3;
+const DECISIVE_IDS = 4;
+const DECISIVE_WEIGHT = 5;
 /** Most answers end early: how they go on is learned soon. */
-const CUT_SHARE = 0.8;
-const CUT_IDS = 10;
+const CUT_SHARE = 0.85;
+const CUT_IDS = 5;
 /** Some texts are followed by what follows a text: nothing, for as long as one asks. */
 const TAIL_SHARE = 0.06;
 const TAIL_IDS_MAX = 60;

@@ -37,6 +37,7 @@ def read_arguments():
     parser.add_argument("--decay-steps", type=int, default=1500, help="in which the rate falls")
     parser.add_argument("--rate", type=float, default=1.2e-3)
     parser.add_argument("--batch-tokens", type=int, default=2560, help="per worker")
+    parser.add_argument("--dropout", type=float, default=0.1, help="share of what layers add")
     parser.add_argument("--silent", type=float, default=0.93, help="share of neurons to reach")
     parser.add_argument("--penalty", type=float, default=0.02, help="largest weight of the L1")
     parser.add_argument("--penalty-from", type=int, default=500, help="step at which it begins")
@@ -121,10 +122,10 @@ def make_optimizer(model, rate):
     return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), foreach=True)
 
 
-def loss_of(model, ids, weights, penalty):
+def loss_of(model, ids, weights, penalty, dropout):
     """Loss per predicted id, and what each layer's neurons gave; `penalty` is for a mean over all."""
     count = ids[:, 1:].numel() * model.shape.neurons
-    hidden, fired = model(ids[:, :-1], penalty / count)
+    hidden, fired = model(ids[:, :-1], penalty / count, dropout)
     wanted = weights[:, 1:] > 0
     each = F.cross_entropy(model.score(hidden[wanted]), ids[:, 1:][wanted], reduction="none")
     weight = weights[:, 1:][wanted].float()
@@ -224,7 +225,7 @@ def train(arguments):
         ids, real, weights = next(batches)
         for group in optimizer.param_groups:
             group["lr"] = rate_at(step, arguments)
-        loss, fired = loss_of(model, ids, weights, penalty.at(step))
+        loss, fired = loss_of(model, ids, weights, penalty.at(step), arguments.dropout)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
