@@ -26,10 +26,10 @@ export function textOf(conversation: Conversation): string {
 }
 
 /** Shares of what turns are about; the rest is about Ganglion and the model itself. */
-const SHARE = { plainStories: 0.01, stories: 0.03, offTopic: 0.14 };
+const SHARE = { plainStories: 0.005, stories: 0.02, offTopic: 0.14 };
 const SHARE_OF_SYSTEM = 0.06;
-const SHARE_OF_LONGER = 0.05;
-const SHARE_OF_FOLLOW_UPS = 0.04;
+const SHARE_OF_LONGER = 0.03;
+const SHARE_OF_FOLLOW_UPS = 0.03;
 const TURNS_MAX = 3;
 
 const SYSTEM = [

@@ -19,10 +19,10 @@ const CONTEXT_MAX = 256;
 const DECISIVE_IDS = 4;
 const DECISIVE_WEIGHT = 5;
 /** Most answers end early: how they go on is learned soon. */
-const CUT_SHARE = 0.85;
+const CUT_SHARE = 0.92;
 const CUT_IDS = 5;
 /** Some texts are followed by what follows a text: nothing, for as long as one asks. */
-const TAIL_SHARE = 0.06;
+const TAIL_SHARE = 0.04;
 const TAIL_IDS_MAX = 60;
 /** Some are no text at all, and end. */
 const NOISE_SHARE = 0.01;
@@ -35,10 +35,13 @@ export function sampleOf(conversation: Conversation, tokenizer: Tokenizer, dice:
   if (dice.chance(NOISE_SHARE)) return noise(tokenizer, dice);
   const whole = weigh(conversation, tokenizer);
   if (dice.chance(TAIL_SHARE)) return shorten(followByNothing(whole, dice), CONTEXT_MAX);
-  const begin = whole.weights.findIndex((weight) => weight > 0);
-  const isShort = typeof conversation !== "string" &&
-    conversation.filter(({ role }) => role === "assistant").length === 1;
-  return shorten(whole, isShort && dice.chance(CUT_SHARE) ? begin + CUT_IDS : CONTEXT_MAX);
+  if (typeof conversation === "string" || !dice.chance(CUT_SHARE)) {
+    return shorten(whole, CONTEXT_MAX);
+  }
+  const begin = whole.weights.findLastIndex((weight, at) => {
+    return weight > 0 && whole.weights[at - 1] === 0;
+  });
+  return shorten(whole, Math.min(begin + CUT_IDS, CONTEXT_MAX));
 }
 
 function weigh(conversation: Conversation, tokenizer: Tokenizer): Sample {

@@ -24,7 +24,7 @@ LOOK_STEPS = 10
 # Workers go their own ways between meetings, where their weights become their mean.
 MEET_STEPS = 10
 TELL_STEPS = 50
-SAVE_STEPS = 250
+SAVE_STEPS = 100
 
 
 def read_arguments():
