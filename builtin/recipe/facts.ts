@@ -12,8 +12,9 @@ export interface Intent {
   readonly answer: string;
   /** Templates of the kind; `{x}` stands for one of `names`. */
   readonly templates: readonly string[];
+  /** Patterns. */
   readonly names: readonly string[];
-  /** Ways to ask as they stand. */
+  /** Patterns of ways to ask. */
   readonly lines: readonly string[];
 }
 
@@ -36,7 +37,10 @@ export interface Facts {
 }
 
 const FOLDER = fileURLToPath(new URL("../facts/", import.meta.url));
-const TOPIC_FILES = ["verbs.txt", "flags.txt", "concepts.txt", "project.txt", "self.txt"];
+const TOPIC_FILES = [
+  ...["verbs.txt", "flags.txt", "concepts.txt", "project.txt", "self.txt"],
+  "more.txt",
+];
 
 export function readFacts(): Facts {
   const templates = readTemplates(linesOf("phrasings.txt"));
