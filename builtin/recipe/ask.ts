@@ -94,7 +94,7 @@ export class Asker {
       if (dice.chance(0.5)) {
         for (const [long, short] of SHORT_FORMS) text = text.replace(long, short);
       }
-      if (dice.chance(0.1)) text = this.#slip(text);
+      if (dice.chance(0.07)) text = this.#slip(text);
     }
     return this.#punctuate(text);
   }
@@ -102,9 +102,9 @@ export class Asker {
   /** At most one thing that takes words away. */
   #blur(text: string): string {
     const drawn = this.#dice.next();
-    if (drawn < 0.12) return this.#estrange(text);
-    if (drawn < 0.2) return this.#hurry(text);
-    return drawn < 0.32 ? this.#forget(text) : text;
+    if (drawn < 0.1) return this.#estrange(text);
+    if (drawn < 0.16) return this.#hurry(text);
+    return drawn < 0.24 ? this.#forget(text) : text;
   }
 
   /** Some words, or pairs of words, as others. */

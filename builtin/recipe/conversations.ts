@@ -26,10 +26,10 @@ export function textOf(conversation: Conversation): string {
 }
 
 /** Shares of what turns are about; the rest is about Ganglion and the model itself. */
-const SHARE = { plainStories: 0.005, stories: 0.02, offTopic: 0.14 };
+const SHARE = { plainStories: 0.004, stories: 0.015, offTopic: 0.12 };
 const SHARE_OF_SYSTEM = 0.06;
-const SHARE_OF_LONGER = 0.03;
-const SHARE_OF_FOLLOW_UPS = 0.03;
+const SHARE_OF_LONGER = 0.02;
+const SHARE_OF_FOLLOW_UPS = 0.02;
 const TURNS_MAX = 3;
 
 const SYSTEM = [
