@@ -82,11 +82,11 @@ export class Asker {
     let text = question;
     if (care === "typed") {
       text = this.#blur(text);
-      if (dice.chance(0.25)) {
+      if (dice.chance(0.12)) {
         text = `${dice.pick(BEFORE)}${dice.pick([", ", " ", ": ", "! "])}${text}`;
       }
-      if (dice.chance(0.15)) text = `${text}${dice.pick([" ", ", "])}${dice.pick(BEHIND)}`;
-      if (dice.chance(0.12)) {
+      if (dice.chance(0.08)) text = `${text}${dice.pick([" ", ", "])}${dice.pick(BEHIND)}`;
+      if (dice.chance(0.07)) {
         text = `${expand(dice.pick(this.#fillers), dice)}${
           dice.pick([". ", ", ", ": ", " and ", ". so "])
         }${text}`;

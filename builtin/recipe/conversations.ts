@@ -119,13 +119,15 @@ export class Storyteller {
   }
 }
 
-/** As many ways to ask as templates are worth. */
+/** As many ways to ask as templates are worth, and what share of them a line of small talk is. */
 const WAYS_OF_TEMPLATES = 12;
+const SMALL_TALK = 0.3;
 
 function wheelOfAnswers(intents: readonly Intent[]): Wheel<Wheel<Intent>> {
   const groups = [...Map.groupBy(intents, ({ answer }) => answer).values()];
   return new Wheel(groups.map((group) => {
-    const ways = group.map(({ lines, templates }) => {
+    const ways = group.map(({ id, lines, templates }) => {
+      if (id.endsWith("@say")) return SMALL_TALK * lines.length;
       return lines.length + (templates.length > 0 ? WAYS_OF_TEMPLATES : 0);
     });
     const all = ways.reduce((sum, each) => sum + each, 0);

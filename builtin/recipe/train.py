@@ -35,6 +35,7 @@ def read_arguments():
     parser.add_argument("--resume", help="checkpoint to go on from")
     parser.add_argument("--steps", type=int, default=6000, help="last step")
     parser.add_argument("--decay-steps", type=int, default=1500, help="in which the rate falls")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="after which it ends")
     parser.add_argument("--rate", type=float, default=1.2e-3)
     parser.add_argument("--batch-tokens", type=int, default=2560, help="per worker")
     parser.add_argument("--dropout", type=float, default=0.1, help="share of what layers add")
@@ -112,9 +113,15 @@ class Penalty:
             self.factor = min(4.0, max(0.002, self.factor * change))
 
 
-def rate_at(step, arguments):
+# Where minutes end the training, the rate falls in this share of them.
+DECAY_SHARE = 0.25
+
+
+def rate_at(step, minutes, arguments):
     warm = min(1.0, (step + 1) / 200)
     left = (arguments.steps - step) / arguments.decay_steps
+    if arguments.minutes < math.inf:
+        left = min(left, (1 - minutes / arguments.minutes) / DECAY_SHARE)
     return arguments.rate * warm * max(0.03, min(1.0, left))
 
 
@@ -251,24 +258,29 @@ def train(arguments):
     seed = 1000 * arguments.seed + first + 7 * rank
     batches = iter(Batches(arguments.data, arguments.batch_tokens, seed))
     told, sums = time.time(), np.zeros(4)
+    started = told
     for step in range(first, arguments.steps):
+        minutes = (time.time() - started) / 60
         ids, real, *wanted = next(batches)
         loss, topics, fired = loss_of(model, head, (ids, *wanted), penalty.at(step), arguments)
-        update(loss + topics, optimizers, parameters, rate_at(step, arguments))
+        update(loss + topics, optimizers, parameters, rate_at(step, minutes, arguments))
         if step % LOOK_STEPS == 0:
             silent = silent_share(fired, real)
             penalty.follow(silent, step)
         sums += (loss.item(), topics.item(), silent, float(real.sum()))
         if (step + 1) % MEET_STEPS != 0 and step + 1 != arguments.steps:
             continue
-        means = average_weights(parameters, tuple(sums))
+        means = average_weights(parameters, (*sums, minutes))
+        is_over = step + 1 == arguments.steps or means[4] >= arguments.minutes
         sums = np.zeros(4)
         if rank == 0:
             speed = means[3] * arguments.workers / (time.time() - told)
             tell(step + 1, means, penalty.at(step), speed)
             told = time.time()
-            if (step + 1) % SAVE_STEPS == 0 or step + 1 == arguments.steps:
+            if (step + 1) % SAVE_STEPS == 0 or is_over:
                 save(arguments.out, model, head, optimizers, penalty, step + 1)
+        if is_over:
+            break
 
 
 def update(loss, optimizers, parameters, rate):
