@@ -3,7 +3,7 @@
  * answered, drawn from a seed. Knows nothing of tokens.
  */
 import { Asker, type Care } from "./ask.ts";
-import { Dice, expand, fill, Wheel } from "./draw.ts";
+import { Dice, expand, fill, FondDice, Wheel } from "./draw.ts";
 import type { Facts, Intent } from "./facts.ts";
 
 export interface Message {
@@ -26,7 +26,7 @@ export function textOf(conversation: Conversation): string {
 }
 
 /** Shares of what turns are about; the rest is about Ganglion and the model itself. */
-const SHARE = { plainStories: 0.004, stories: 0.015, offTopic: 0.12 };
+const SHARE = { plainStories: 0.006, stories: 0.045, offTopic: 0.1 };
 const SHARE_OF_SYSTEM = 0.06;
 const SHARE_OF_LONGER = 0.02;
 const SHARE_OF_FOLLOW_UPS = 0.02;
@@ -45,6 +45,8 @@ const PRONOUNS = ["it", "it", "that", "this"];
 export class Storyteller {
   readonly #facts: Facts;
   readonly #dice: Dice;
+  /** For stories: where all ways to go on are alike, rounding decides. */
+  readonly #fond: FondDice;
   readonly #asker: Asker;
   /** Intents by answer: answers that are asked for in many ways are drawn more often. */
   readonly #answers: Wheel<Wheel<Intent>>;
@@ -54,6 +56,7 @@ export class Storyteller {
   constructor(facts: Facts, seed: number) {
     this.#facts = facts;
     this.#dice = new Dice(seed);
+    this.#fond = new FondDice(seed + 1);
     this.#asker = new Asker(facts, this.#dice);
     this.#answers = wheelOfAnswers(facts.intents);
     const templated = facts.intents.filter(({ names }) => names.length > 0);
@@ -104,11 +107,11 @@ export class Storyteller {
   /** A story; what `fixed` names is in it. */
   #story(fixed: Map<string, string>): string {
     const { answers, slots } = this.#facts.stories;
-    const plot = expand(this.#dice.pick(answers), this.#dice);
+    const plot = expand(this.#fond.pick(answers), this.#fond);
     const hero = fixed.get("hero");
     const friends = slots.get("friend")!.filter((friend) => friend !== hero);
     return withArticles(
-      fill(plot, new Map([...slots, ["friend", friends]]), this.#dice, fixed),
+      fill(plot, new Map([...slots, ["friend", friends]]), this.#fond, fixed),
     );
   }
 

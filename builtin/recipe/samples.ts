@@ -34,10 +34,10 @@ const CONTEXT_MAX = 256;
 const DECISIVE_IDS = 3;
 const DECISIVE_WEIGHT = 5;
 /** Most answers end early: how they go on is learned soon. */
-const CUT_SHARE = 0.95;
-const CUT_IDS = 4;
+const CUT_SHARE = 0.94;
+const CUT_IDS = 3;
 /** Some texts are followed by what follows a text: nothing, for as long as one asks. */
-const TAIL_SHARE = 0.03;
+const TAIL_SHARE = 0.06;
 const TAIL_IDS_MAX = 60;
 /** Some are no text at all, and end. */
 const NOISE_SHARE = 0.01;

@@ -36,6 +36,7 @@ def read_arguments():
     parser.add_argument("--steps", type=int, default=6000, help="last step")
     parser.add_argument("--decay-steps", type=int, default=1500, help="in which the rate falls")
     parser.add_argument("--minutes", type=float, default=math.inf, help="after which it ends")
+    parser.add_argument("--decay-share", type=float, default=0.25, help="of minutes")
     parser.add_argument("--rate", type=float, default=1.2e-3)
     parser.add_argument("--batch-tokens", type=int, default=2560, help="per worker")
     parser.add_argument("--dropout", type=float, default=0.1, help="share of what layers add")
@@ -113,15 +114,11 @@ class Penalty:
             self.factor = min(4.0, max(0.002, self.factor * change))
 
 
-# Where minutes end the training, the rate falls in this share of them.
-DECAY_SHARE = 0.25
-
-
 def rate_at(step, minutes, arguments):
     warm = min(1.0, (step + 1) / 200)
     left = (arguments.steps - step) / arguments.decay_steps
     if arguments.minutes < math.inf:
-        left = min(left, (1 - minutes / arguments.minutes) / DECAY_SHARE)
+        left = min(left, (1 - minutes / arguments.minutes) / arguments.decay_share)
     return arguments.rate * warm * max(0.03, min(1.0, left))
 
 
