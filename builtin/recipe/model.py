@@ -29,11 +29,6 @@ def norm(x, weight, epsilon):
     return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + epsilon) * weight
 
 
-def drop(x, share):
-    """Some of the numbers as zero, the others larger, while training."""
-    return F.dropout(x, share, inplace=True) if share > 0 else x
-
-
 def rotate(x, cos, sin):
     """Turns neighbouring pairs of a head by the angle of their position: x [b, heads, t, dim]."""
     even, odd = x[..., 0::2], x[..., 1::2]
@@ -105,11 +100,11 @@ class Layer(nn.Module):
         heads = torch.bmm(scores.softmax(-1), v).view(b, shape.heads, t, dim)
         return self.attn_output(heads.transpose(1, 2).reshape(b, t, width))
 
-    def forward(self, x, cos, sin, mask, penalty, dropout):
-        x = x + drop(self.attend(x, cos, sin, mask), dropout)
+    def forward(self, x, cos, sin, mask, penalty):
+        x = x + self.attend(x, cos, sin, mask)
         gate_up = self.gate_up(norm(x, self.ffn_norm, self.shape.epsilon))
         active, _ = DoubleRelu.apply(gate_up, penalty)
-        return x + drop(self.ffn_down(active), dropout), active.detach()
+        return x + self.ffn_down(active), active.detach()
 
 
 class Model(nn.Module):
@@ -126,14 +121,14 @@ class Model(nn.Module):
         self.register_buffer("cos", angles.cos(), persistent=False)
         self.register_buffer("sin", angles.sin(), persistent=False)
 
-    def forward(self, ids, penalty=0.0, dropout=0.0):
+    def forward(self, ids, penalty=0.0):
         """Hidden states [b, t, width] before the vocabulary, and what each layer's neurons gave."""
         t = ids.shape[1]
         mask = torch.full((1, t, t), -math.inf).triu(1)
-        x = drop(self.embedding(ids), dropout)
+        x = self.embedding(ids)
         fired = []
         for layer in self.layers:
-            x, active = layer(x, self.cos[:t], self.sin[:t], mask, penalty, dropout)
+            x, active = layer(x, self.cos[:t], self.sin[:t], mask, penalty)
             fired.append(active)
         return norm(x, self.output_norm, self.shape.epsilon), fired
 

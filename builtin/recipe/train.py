@@ -38,8 +38,7 @@ def read_arguments():
     parser.add_argument("--minutes", type=float, default=math.inf, help="after which it ends")
     parser.add_argument("--decay-share", type=float, default=0.25, help="of minutes")
     parser.add_argument("--rate", type=float, default=1.2e-3)
-    parser.add_argument("--batch-tokens", type=int, default=2560, help="per worker")
-    parser.add_argument("--dropout", type=float, default=0.1, help="share of what layers add")
+    parser.add_argument("--batch-tokens", type=int, default=1280, help="per worker")
     parser.add_argument("--topics", type=float, default=0.3, help="weight of the topics' loss")
     parser.add_argument("--silent", type=float, default=0.93, help="share of neurons to reach")
     parser.add_argument("--penalty", type=float, default=0.02, help="largest weight of the L1")
@@ -152,7 +151,7 @@ def loss_of(model, head, batch, penalty, arguments):
     """Loss per predicted id, and what each layer's neurons gave; `penalty` is for a mean over all."""
     ids, weights, topics = batch
     count = ids[:, 1:].numel() * model.shape.neurons
-    hidden, fired = model(ids[:, :-1], penalty / count, arguments.dropout)
+    hidden, fired = model(ids[:, :-1], penalty / count)
     wanted = weights[:, 1:] > 0
     each = F.cross_entropy(model.score(hidden[wanted]), ids[:, 1:][wanted], reduction="none")
     weight = weights[:, 1:][wanted].float()
