@@ -55,7 +55,8 @@ export class Asker {
   constructor(facts: Pick<Facts, "intents" | "synonyms" | "fillers">, dice: Dice) {
     this.#dice = dice;
     this.#fillers = facts.fillers;
-    this.#topical = new Set(facts.intents.flatMap(({ names }) => names.join(" ").split(" ")));
+    const plain = facts.intents.flatMap(({ names }) => names.filter((name) => !name.includes("(")));
+    this.#topical = new Set(plain.join(" ").split(" "));
     const synonyms = new Map<string, string[]>();
     for (const set of facts.synonyms) {
       for (const word of set) synonyms.set(word, [...synonyms.get(word) ?? [], ...set]);
@@ -69,7 +70,7 @@ export class Asker {
     const fromTemplate = templates.length > 0 && (name !== undefined || lines.length === 0 ||
       dice.chance(Math.max(0.45, 1 - lines.length / 20)));
     if (!fromTemplate) return this.finish(this.#reword(expand(dice.pick(lines), dice)), care);
-    const called = name ?? dice.pick(names);
+    const called = name ?? expand(dice.pick(names), dice);
     const isLiteral = LITERAL_KINDS.test(id);
     const template = this.#reword(expand(dice.pick(templates), dice));
     return this.finish(template.replace("{x}", isLiteral ? called : this.#reword(called)), care);
@@ -80,23 +81,30 @@ export class Asker {
     const dice = this.#dice;
     let text = question;
     if (care === "typed") {
-      if (dice.chance(0.2)) text = this.#estrange(text);
-      if (dice.chance(0.12)) text = this.#hurry(text);
-      if (dice.chance(0.25)) {
+      text = this.#blur(text);
+      if (dice.chance(0.12)) {
         text = `${dice.pick(BEFORE)}${dice.pick([", ", " ", ": ", "! "])}${text}`;
       }
-      if (dice.chance(0.15)) text = `${text}${dice.pick([" ", ", "])}${dice.pick(BEHIND)}`;
-      if (dice.chance(0.12)) {
-        text = `${dice.pick(this.#fillers)}${
+      if (dice.chance(0.08)) text = `${text}${dice.pick([" ", ", "])}${dice.pick(BEHIND)}`;
+      if (dice.chance(0.07)) {
+        text = `${expand(dice.pick(this.#fillers), dice)}${
           dice.pick([". ", ", ", ": ", " and ", ". so "])
         }${text}`;
       }
       if (dice.chance(0.5)) {
         for (const [long, short] of SHORT_FORMS) text = text.replace(long, short);
       }
-      if (dice.chance(0.15)) text = this.#slip(text);
+      if (dice.chance(0.07)) text = this.#slip(text);
     }
     return this.#punctuate(text);
+  }
+
+  /** At most one thing that takes words away. */
+  #blur(text: string): string {
+    const drawn = this.#dice.next();
+    if (drawn < 0.1) return this.#estrange(text);
+    if (drawn < 0.16) return this.#hurry(text);
+    return drawn < 0.24 ? this.#forget(text) : text;
   }
 
   /** Some words, or pairs of words, as others. */
@@ -113,6 +121,14 @@ export class Asker {
     if (words.length < 4) return text;
     const kept = words.filter((word) => !SMALL_WORDS.has(word) || this.#dice.chance(0.4));
     return kept.length > 1 ? kept.join(" ") : text;
+  }
+
+  /** One or two words left out, whichever: no single word should decide what a question is about. */
+  #forget(text: string): string {
+    const words = text.split(" ");
+    if (words.length < 6) return text;
+    words.splice(this.#dice.below(words.length), 1 + this.#dice.below(2));
+    return words.join(" ");
   }
 
   /** One word, of no topic, as one that was never heard: strangers use words of their own. */

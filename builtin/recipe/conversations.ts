@@ -3,7 +3,7 @@
  * answered, drawn from a seed. Knows nothing of tokens.
  */
 import { Asker, type Care } from "./ask.ts";
-import { Dice, expand, fill } from "./draw.ts";
+import { Dice, expand, fill, FondDice, Wheel } from "./draw.ts";
 import type { Facts, Intent } from "./facts.ts";
 
 export interface Message {
@@ -26,10 +26,10 @@ export function textOf(conversation: Conversation): string {
 }
 
 /** Shares of what turns are about; the rest is about Ganglion and the model itself. */
-const SHARE = { plainStories: 0.015, stories: 0.05, offTopic: 0.14 };
+const SHARE = { plainStories: 0.006, stories: 0.045, offTopic: 0.1 };
 const SHARE_OF_SYSTEM = 0.06;
-const SHARE_OF_LONGER = 0.08;
-const SHARE_OF_FOLLOW_UPS = 0.04;
+const SHARE_OF_LONGER = 0.02;
+const SHARE_OF_FOLLOW_UPS = 0.02;
 const TURNS_MAX = 3;
 
 const SYSTEM = [
@@ -45,14 +45,20 @@ const PRONOUNS = ["it", "it", "that", "this"];
 export class Storyteller {
   readonly #facts: Facts;
   readonly #dice: Dice;
+  /** For stories: where all ways to go on are alike, rounding decides. */
+  readonly #fond: FondDice;
   readonly #asker: Asker;
+  /** Intents by answer: answers that are asked for in many ways are drawn more often. */
+  readonly #answers: Wheel<Wheel<Intent>>;
   /** Intents of one topic, where there are several. */
   readonly #topics: readonly (readonly Intent[])[];
 
   constructor(facts: Facts, seed: number) {
     this.#facts = facts;
     this.#dice = new Dice(seed);
+    this.#fond = new FondDice(seed + 1);
     this.#asker = new Asker(facts, this.#dice);
+    this.#answers = wheelOfAnswers(facts.intents);
     const templated = facts.intents.filter(({ names }) => names.length > 0);
     this.#topics = [...Map.groupBy(templated, ({ names }) => names[0]).values()]
       .filter((intents) => intents.length > 1);
@@ -71,10 +77,11 @@ export class Storyteller {
   }
 
   #turn(care: Care): Message[] {
-    const drawn = this.#dice.next();
+    const dice = this.#dice;
+    const drawn = dice.next();
     if (drawn < SHARE.stories) return this.#storyTurn(care);
     if (drawn < SHARE.stories + SHARE.offTopic) return this.#refusal(care);
-    const intent = this.#dice.pick(this.#facts.intents);
+    const intent = this.#answers.spin(dice).spin(dice);
     return turnOf(this.#asker.ask(intent, care), intent.answer);
   }
 
@@ -100,11 +107,11 @@ export class Storyteller {
   /** A story; what `fixed` names is in it. */
   #story(fixed: Map<string, string>): string {
     const { answers, slots } = this.#facts.stories;
-    const plot = expand(this.#dice.pick(answers), this.#dice);
+    const plot = expand(this.#fond.pick(answers), this.#fond);
     const hero = fixed.get("hero");
     const friends = slots.get("friend")!.filter((friend) => friend !== hero);
     return withArticles(
-      fill(plot, new Map([...slots, ["friend", friends]]), this.#dice, fixed),
+      fill(plot, new Map([...slots, ["friend", friends]]), this.#fond, fixed),
     );
   }
 
@@ -113,6 +120,22 @@ export class Storyteller {
     const ask = fill(expand(this.#dice.pick(asks), this.#dice), slots, this.#dice);
     return turnOf(this.#asker.finish(ask, care), this.#dice.pick(answers));
   }
+}
+
+/** As many ways to ask as templates are worth, and what share of them a line of small talk is. */
+const WAYS_OF_TEMPLATES = 12;
+const SMALL_TALK = 0.3;
+
+function wheelOfAnswers(intents: readonly Intent[]): Wheel<Wheel<Intent>> {
+  const groups = [...Map.groupBy(intents, ({ answer }) => answer).values()];
+  return new Wheel(groups.map((group) => {
+    const ways = group.map(({ id, lines, templates }) => {
+      if (id.endsWith("@say")) return SMALL_TALK * lines.length;
+      return lines.length + (templates.length > 0 ? WAYS_OF_TEMPLATES : 0);
+    });
+    const all = ways.reduce((sum, each) => sum + each, 0);
+    return [new Wheel(group.map((intent, i) => [intent, ways[i]])), Math.sqrt(all)];
+  }));
 }
 
 function turnOf(question: string, answer: string): Message[] {

@@ -32,6 +32,34 @@ export class Dice {
   }
 }
 
+/** How much likelier the first of a list is: one of two comes in 0.5 ** (1 / FONDNESS) of all cases. */
+const FONDNESS = 2;
+
+/** Prefers what comes first in a list, so that a model knows what it would rather say. */
+export class FondDice extends Dice {
+  override pick<T>(list: readonly T[]): T {
+    return list[Math.floor(list.length * this.next() ** FONDNESS)];
+  }
+}
+
+/** A list of which some are drawn more often than others. */
+export class Wheel<T> {
+  readonly #items: readonly T[];
+  /** Of each item, how far the wheel has turned behind it. */
+  readonly #ends: readonly number[];
+
+  constructor(weighted: readonly (readonly [T, number])[]) {
+    let end = 0;
+    this.#items = weighted.map(([item]) => item);
+    this.#ends = weighted.map(([, weight]) => end += weight);
+  }
+
+  spin(dice: Dice): T {
+    const at = dice.next() * this.#ends[this.#ends.length - 1];
+    return this.#items[this.#ends.findIndex((end) => at < end)];
+  }
+}
+
 /** A pattern with one of every "(a|b|)" taken; spaces that an empty one leaves behind vanish. */
 export function expand(pattern: string, dice: Dice): string {
   let text = pattern;

@@ -28,18 +28,18 @@ if (!values.weights || !values.tokenizer) {
 const quant = QUANTS.find((each) => each === values.type);
 if (!quant) throw new Error(`Cannot write the type "${values.type}": one of ${QUANTS.join(", ")}`);
 const plain = `${values.out}.f32`;
-writePlain(values.weights, values.tokenizer, plain);
+await writePlain(values.weights, values.tokenizer, plain);
 const { bytes } = await quantizeFile({ input: plain, out: values.out, quant });
 Deno.removeSync(plain);
 console.log(`${values.out}: ${bytes} bytes`);
 
 /** The model in F32. */
-function writePlain(folder: string, tokenizer: string, out: string): void {
+async function writePlain(folder: string, tokenizer: string, out: string): Promise<void> {
   const { shape, tensors }: Weights = JSON.parse(
     Deno.readTextFileSync(join(folder, "weights.json")),
   );
   const floats = Deno.readFileSync(join(folder, "weights.f32"));
-  writeGguf(out, {
+  await writeGguf(out, {
     metadata: [...modelMetadata(shape), ...storedMetadata(openGguf(tokenizer))],
     tensors: tensors.map(({ name, dims, offset }): TensorSpec => {
       const count = dims.reduce((product, dim) => product * dim, 1);

@@ -12,8 +12,9 @@ export interface Intent {
   readonly answer: string;
   /** Templates of the kind; `{x}` stands for one of `names`. */
   readonly templates: readonly string[];
+  /** Patterns. */
   readonly names: readonly string[];
-  /** Ways to ask as they stand. */
+  /** Patterns of ways to ask. */
   readonly lines: readonly string[];
 }
 
@@ -36,11 +37,16 @@ export interface Facts {
 }
 
 const FOLDER = fileURLToPath(new URL("../facts/", import.meta.url));
-const TOPIC_FILES = ["verbs.txt", "flags.txt", "concepts.txt", "project.txt", "self.txt"];
+const TOPIC_FILES = [
+  ...["verbs.txt", "flags.txt", "concepts.txt", "project.txt", "self.txt"],
+  "more.txt",
+];
 
 export function readFacts(): Facts {
   const templates = readTemplates(linesOf("phrasings.txt"));
-  const intents = TOPIC_FILES.flatMap((file) => readTopics(linesOf(file), templates, file));
+  const intents = withAnswers(
+    TOPIC_FILES.flatMap((file) => readTopics(linesOf(file), templates, file)),
+  );
   return {
     intents: addParaphrases(intents, linesOf("paraphrases.txt")),
     offTopic: readGrammar(linesOf("offtopic.txt")),
@@ -74,8 +80,8 @@ function readTemplates(lines: readonly string[]): Map<string, string[]> {
 type Draft = { -readonly [K in keyof Intent]: Intent[K] } & { lines: string[] };
 
 /**
- * Topics begin with "## names", kinds of questions with "@kind", answers with "= text"; "+ text" is
- * one more way to ask. A second "=" under a kind begins an answer that only the lines around it ask
+ * Topics begin with "## names", kinds of questions with "@kind", answers with "= text", or
+ * "= see ID" for the answer of another intent; "+ text" is one more way to ask. A second "=" under a kind begins an answer that only the lines around it ask
  * for: the line before it and those behind it.
  */
 function readTopics(
@@ -112,6 +118,19 @@ function readTopics(
     else throw new SyntaxError(`${file}: cannot read the line "${line}"`);
   }
   return intents;
+}
+
+/** Intents whose answer is "see ID" get the answer of that one. */
+function withAnswers(intents: readonly Intent[]): Intent[] {
+  const answers = new Map(intents.map(({ id, answer }) => [id, answer]));
+  return intents.map((intent) => {
+    if (!intent.answer.startsWith("see ")) return intent;
+    const answer = answers.get(intent.answer.slice(4));
+    if (answer === undefined) {
+      throw new SyntaxError(`${intent.id}: there is no answer of "${intent.answer.slice(4)}"`);
+    }
+    return { ...intent, answer };
+  });
 }
 
 /** "id: question | question" adds to the lines of an intent. */

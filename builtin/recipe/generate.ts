@@ -10,7 +10,7 @@ import { Storyteller, textOf } from "./conversations.ts";
 import { Dice } from "./draw.ts";
 import { readFacts } from "./facts.ts";
 import { PRE_TOKENIZER, SPECIAL, tokenizerMetadata } from "./model_file.ts";
-import { sampleOf } from "./samples.ts";
+import { sampleOf, Topics } from "./samples.ts";
 import { trainTokenizer } from "./train_tokenizer.ts";
 
 const VOCABULARY_SIZE = 2048;
@@ -31,14 +31,14 @@ const seed = Number(values.seed);
 if (values.show) {
   const teller = new Storyteller(facts, seed);
   for (let i = 0; i < Number(values.show); i++) console.log(textOf(teller.next("typed")));
-} else write(values.out ?? "builtin/build");
+} else await write(values.out ?? "builtin/build");
 
-function write(out: string): void {
+async function write(out: string): Promise<void> {
   Deno.mkdirSync(out, { recursive: true });
   const path = values.tokenizer ?? join(out, "tokenizer.gguf");
   if (!values.tokenizer) {
     const trained = trainTokenizer(countWords(), { size: VOCABULARY_SIZE, special: SPECIAL });
-    writeGguf(path, { metadata: tokenizerMetadata(trained), tensors: [] });
+    await writeGguf(path, { metadata: tokenizerMetadata(trained), tensors: [] });
   }
   const tokenizer = createTokenizer(openGguf(path).metadata);
   writeSamples(out, tokenizer);
@@ -58,21 +58,31 @@ function countWords(): Map<string, number> {
   return counts;
 }
 
-/** ids.u16: all samples in a row; weights.u8: how much each id counts; ends.u32: of each sample. */
+/**
+ * ids.u16: all samples in a row; weights.u8: how much each id counts; topics.u8: the number of the
+ * answer that a question's ids ask for; ends.u32: of each sample.
+ */
 function writeSamples(out: string, tokenizer: Tokenizer): void {
   const teller = new Storyteller(facts, seed);
   const dice = new Dice(seed + 2);
+  const topics = new Topics([
+    ...facts.intents.map(({ answer }) => answer),
+    ...facts.offTopic.answers,
+  ]);
+  const numbers: number[] = [];
   const ids: number[] = [];
   const weights: number[] = [];
   const ends: number[] = [];
   for (let i = 0; i < Number(values.samples); i++) {
-    const sample = sampleOf(teller.next("typed"), tokenizer, dice);
+    const sample = sampleOf(teller.next("typed"), topics, tokenizer, dice);
     ids.push(...sample.ids);
     weights.push(...sample.weights);
+    numbers.push(...sample.topics);
     ends.push(ids.length);
   }
   Deno.writeFileSync(join(out, "ids.u16"), new Uint8Array(Uint16Array.from(ids).buffer));
   Deno.writeFileSync(join(out, "weights.u8"), Uint8Array.from(weights));
+  Deno.writeFileSync(join(out, "topics.u8"), Uint8Array.from(numbers));
   Deno.writeFileSync(join(out, "ends.u32"), new Uint8Array(Uint32Array.from(ends).buffer));
   const predicted = weights.filter((weight) => weight > 0).length;
   console.log(

@@ -22,9 +22,9 @@ from model import Model, Shape, gguf_tensors
 # Steps between looks at how many neurons are silent.
 LOOK_STEPS = 10
 # Workers go their own ways between meetings, where their weights become their mean.
-MEET_STEPS = 10
-TELL_STEPS = 50
-SAVE_STEPS = 250
+MEET_STEPS = 20
+TELL_STEPS = 100
+SAVE_STEPS = 100
 
 
 def read_arguments():
@@ -35,8 +35,11 @@ def read_arguments():
     parser.add_argument("--resume", help="checkpoint to go on from")
     parser.add_argument("--steps", type=int, default=6000, help="last step")
     parser.add_argument("--decay-steps", type=int, default=1500, help="in which the rate falls")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="after which it ends")
+    parser.add_argument("--decay-share", type=float, default=0.25, help="of minutes")
     parser.add_argument("--rate", type=float, default=1.2e-3)
-    parser.add_argument("--batch-tokens", type=int, default=2560, help="per worker")
+    parser.add_argument("--batch-tokens", type=int, default=1280, help="per worker")
+    parser.add_argument("--topics", type=float, default=0.3, help="weight of the topics' loss")
     parser.add_argument("--silent", type=float, default=0.93, help="share of neurons to reach")
     parser.add_argument("--penalty", type=float, default=0.02, help="largest weight of the L1")
     parser.add_argument("--penalty-from", type=int, default=500, help="step at which it begins")
@@ -52,6 +55,7 @@ class Batches:
     def __init__(self, folder, batch_tokens, seed):
         self.ids = np.fromfile(os.path.join(folder, "ids.u16"), np.uint16)
         self.weights = np.fromfile(os.path.join(folder, "weights.u8"), np.uint8)
+        self.topics = np.fromfile(os.path.join(folder, "topics.u8"), np.uint8)
         self.ends = np.fromfile(os.path.join(folder, "ends.u32"), np.uint32).astype(np.int64)
         self.begins = np.concatenate(([0], self.ends[:-1]))
         self.batch_tokens = batch_tokens
@@ -79,15 +83,16 @@ class Batches:
             yield self.pad(group)
 
     def pad(self, samples):
-        """Ids [b, t], 1 where the id is real, how much each id counts as an answer."""
+        """Ids [b, t], 1 where the id is real, how much it counts as an answer, what it asks for."""
         length = max(self.ends[i] - self.begins[i] for i in samples)
-        ids, real, weights = np.zeros((3, len(samples), length), np.int64)
+        ids, real, weights, topics = np.zeros((4, len(samples), length), np.int64)
         for row, i in enumerate(samples):
             part = slice(self.begins[i], self.ends[i])
             ids[row, : part.stop - part.start] = self.ids[part]
             weights[row, : part.stop - part.start] = self.weights[part]
+            topics[row, : part.stop - part.start] = self.topics[part]
             real[row, : part.stop - part.start] = 1
-        return (torch.from_numpy(each) for each in (ids, real, weights))
+        return (torch.from_numpy(each) for each in (ids, real, weights, topics))
 
 
 class Penalty:
@@ -108,9 +113,11 @@ class Penalty:
             self.factor = min(4.0, max(0.002, self.factor * change))
 
 
-def rate_at(step, arguments):
+def rate_at(step, minutes, arguments):
     warm = min(1.0, (step + 1) / 200)
     left = (arguments.steps - step) / arguments.decay_steps
+    if arguments.minutes < math.inf:
+        left = min(left, (1 - minutes / arguments.minutes) / arguments.decay_share)
     return arguments.rate * warm * max(0.03, min(1.0, left))
 
 
@@ -121,14 +128,35 @@ def make_optimizer(model, rate):
     return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), foreach=True)
 
 
-def loss_of(model, ids, weights, penalty):
+class TopicHead(torch.nn.Linear):
+    """Guesses the answer's number at every id of a question; gone when training ends.
+
+    It makes words tell what they are about long before the answer's first id does.
+    """
+
+    TOPICS = 256
+
+    def __init__(self, width):
+        super().__init__(width, self.TOPICS)
+
+    def loss(self, hidden, topics):
+        """Mean over all ids of questions: hidden [b, t, width], topics [b, t]."""
+        asked = topics > 0
+        if not asked.any():
+            return hidden.sum() * 0
+        return F.cross_entropy(self(hidden[asked]), topics[asked])
+
+
+def loss_of(model, head, batch, penalty, arguments):
     """Loss per predicted id, and what each layer's neurons gave; `penalty` is for a mean over all."""
+    ids, weights, topics = batch
     count = ids[:, 1:].numel() * model.shape.neurons
     hidden, fired = model(ids[:, :-1], penalty / count)
     wanted = weights[:, 1:] > 0
     each = F.cross_entropy(model.score(hidden[wanted]), ids[:, 1:][wanted], reduction="none")
     weight = weights[:, 1:][wanted].float()
-    return (each * weight).sum() / weight.sum(), fired
+    answers = (each * weight).sum() / weight.sum()
+    return answers, arguments.topics * head.loss(hidden, topics[:, :-1]), fired
 
 
 def silent_share(fired, real):
@@ -151,10 +179,12 @@ def write_weights(model, folder):
         json.dump({"shape": asdict(model.shape), "tensors": described}, file)
 
 
-def save(folder, model, optimizer, penalty, step):
+def save(folder, model, head, optimizers, penalty, step):
     state = {
         "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
+        "head": head.state_dict(),
+        "optimizer": optimizers[0].state_dict(),
+        "head_optimizer": optimizers[1].state_dict(),
         "penalty": penalty.factor,
         "step": step,
     }
@@ -179,9 +209,8 @@ def start_workers(count, folder):
     return rank
 
 
-def average_weights(model, extra):
+def average_weights(weights, extra):
     """Makes all workers' weights their mean, and returns the mean of `extra`, [n]."""
-    weights = list(model.parameters())
     with torch.no_grad():
         flat = torch.cat([each.reshape(-1) for each in weights] + [torch.tensor(extra)])
         distributed.all_reduce(flat)
@@ -192,11 +221,14 @@ def average_weights(model, extra):
     return told.numpy()
 
 
-def resume(path, model, optimizer, penalty):
+def resume(path, model, head, optimizers, penalty):
     """Goes on from a checkpoint; the step it was saved after."""
     state = torch.load(path)
     model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
+    optimizers[0].load_state_dict(state["optimizer"])
+    if "head" in state:
+        head.load_state_dict(state["head"])
+        optimizers[1].load_state_dict(state["head_optimizer"])
     penalty.factor = state["penalty"]
     return state["step"]
 
@@ -204,8 +236,8 @@ def resume(path, model, optimizer, penalty):
 def tell(step, sums, weight, speed):
     """A line of the log now and then; sums are of the steps since the last meeting."""
     if step % TELL_STEPS == 0:
-        loss, silent = sums[:2] / MEET_STEPS
-        print(f"{step} loss {loss:.4f} silent {silent:.4f} l1 {weight:.4f} {speed:.0f} ids/s",
+        loss, topics, silent = sums[:3] / MEET_STEPS
+        print(f"{step} loss {loss:.4f} topics {topics:.4f} silent {silent:.4f} l1 {weight:.4f} {speed:.0f} ids/s",
               flush=True)
 
 
@@ -214,35 +246,49 @@ def train(arguments):
     rank = start_workers(arguments.workers, arguments.out)
     torch.manual_seed(arguments.seed)
     model = Model(Shape())
-    optimizer = make_optimizer(model, arguments.rate)
+    head = TopicHead(model.shape.width)
+    optimizers = [make_optimizer(each, arguments.rate) for each in (model, head)]
+    parameters = [*model.parameters(), *head.parameters()]
     penalty = Penalty(arguments)
-    first = resume(arguments.resume, model, optimizer, penalty) if arguments.resume else 0
+    first = resume(arguments.resume, model, head, optimizers, penalty) if arguments.resume else 0
     seed = 1000 * arguments.seed + first + 7 * rank
     batches = iter(Batches(arguments.data, arguments.batch_tokens, seed))
-    told, sums = time.time(), np.zeros(3)
+    told, sums = time.time(), np.zeros(4)
+    started = told
     for step in range(first, arguments.steps):
-        ids, real, weights = next(batches)
-        for group in optimizer.param_groups:
-            group["lr"] = rate_at(step, arguments)
-        loss, fired = loss_of(model, ids, weights, penalty.at(step))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        minutes = (time.time() - started) / 60
+        ids, real, *wanted = next(batches)
+        loss, topics, fired = loss_of(model, head, (ids, *wanted), penalty.at(step), arguments)
+        update(loss + topics, optimizers, parameters, rate_at(step, minutes, arguments))
         if step % LOOK_STEPS == 0:
             silent = silent_share(fired, real)
             penalty.follow(silent, step)
-        sums += (loss.item(), silent, float(real.sum()))
+        sums += (loss.item(), topics.item(), silent, float(real.sum()))
         if (step + 1) % MEET_STEPS != 0 and step + 1 != arguments.steps:
             continue
-        means = average_weights(model, tuple(sums))
-        sums = np.zeros(3)
+        means = average_weights(parameters, (*sums, minutes))
+        is_over = step + 1 == arguments.steps or means[4] >= arguments.minutes
+        sums = np.zeros(4)
         if rank == 0:
-            speed = means[2] * arguments.workers / (time.time() - told)
+            speed = means[3] * arguments.workers / (time.time() - told)
             tell(step + 1, means, penalty.at(step), speed)
             told = time.time()
-            if (step + 1) % SAVE_STEPS == 0 or step + 1 == arguments.steps:
-                save(arguments.out, model, optimizer, penalty, step + 1)
+            if (step + 1) % SAVE_STEPS == 0 or is_over:
+                save(arguments.out, model, head, optimizers, penalty, step + 1)
+        if is_over:
+            break
+
+
+def update(loss, optimizers, parameters, rate):
+    """One step down the gradient."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+    for optimizer in optimizers:
+        optimizer.step()
 
 
 if __name__ == "__main__":

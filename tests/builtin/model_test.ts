@@ -11,7 +11,7 @@ import { allLogits, withModel } from "../support/loaded_model.ts";
 
 const BYTES_MAX = 12e6;
 /** The aim is 0.9: NOTES.md says why it is not reached. */
-const RIGHT_SHARE_MIN = 0.7;
+const RIGHT_SHARE_MIN = 0.82;
 const SKIPPED_SHARE_MIN = 0.85;
 const KL_MEAN_MAX = 1e-4;
 const GREEDY_TOKENS = 500;
@@ -22,7 +22,7 @@ Deno.test(`the built-in model has at most ${BYTES_MAX} bytes`, async () => {
   assertLessOrEqual((await Deno.stat(BUILT_IN_MODEL_PATH)).size, BYTES_MAX);
 });
 
-Deno.test("the built-in model answers 7 of 10 held-out questions, with few of its neurons", () =>
+Deno.test("the built-in model answers most held-out questions, with few of its neurons", () =>
   withModel(BUILT_IN_MODEL_PATH, { threads: 2 }, async (model) => {
     const { graded, skippedShare } = await evaluate(model, heldOutQuestions());
     assertEquals(graded.length, 100);
