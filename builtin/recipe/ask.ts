@@ -123,7 +123,7 @@ export class Asker {
     return kept.length > 1 ? kept.join(" ") : text;
   }
 
-  /** One or two words left out, whichever: no single word should decide what a question is about. */
+  /** One or two words left out, whichever: no single word should decide what is asked. */
   #forget(text: string): string {
     const words = text.split(" ");
     if (words.length < 6) return text;

@@ -32,7 +32,7 @@ export class Dice {
   }
 }
 
-/** How much likelier the first of a list is: one of two comes in 0.5 ** (1 / FONDNESS) of all cases. */
+/** The first of two is taken in 0.5 ** (1 / FONDNESS) of all cases. */
 const FONDNESS = 2;
 
 /** Prefers what comes first in a list, so that a model knows what it would rather say. */

@@ -81,8 +81,9 @@ type Draft = { -readonly [K in keyof Intent]: Intent[K] } & { lines: string[] };
 
 /**
  * Topics begin with "## names", kinds of questions with "@kind", answers with "= text", or
- * "= see ID" for the answer of another intent; "+ text" is one more way to ask. A second "=" under a kind begins an answer that only the lines around it ask
- * for: the line before it and those behind it.
+ * "= see ID" for the answer of another intent; "+ text" is one more way to ask. A second "=" under
+ * a kind begins an answer that only the lines around it ask for: the line before it and those
+ * behind it.
  */
 function readTopics(
   lines: readonly string[],
