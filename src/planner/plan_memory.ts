@@ -327,6 +327,15 @@ class MemoryPlanner {
     });
   }
 
+  /** In memory, too, predictors are asked where that is faster than all gates. */
+  #expectResident(chunkTokens: number): ExpectedDecode {
+    const [gates, predicted] = (["resident", "predictor"] as const)
+      .map((way) => this.#expect(way, { chunkTokens, ioWorkers: 1 }, 1));
+    const isPredicted = this.#ways.includes("predictor") &&
+      predicted.tokensPerSecond > gates.tokensPerSecond;
+    return isPredicted ? predicted : gates;
+  }
+
   #residentPlan(resident: ResidentModel, chunkTokens: number): MemoryPlan {
     const { budgetBytes, model: { config } } = this.#in;
     const { ranks, weights, context, workspace } = resident;
@@ -348,7 +357,7 @@ class MemoryPlanner {
       ...{ slotBytes: 0, slots: 0, residentShare: 1, hotFraction: 1 },
       ...{ ioWorkers: 0, readBytes: 0, mergeGapBytes: 0 },
       prefillTokensPerSecond: this.#prefill(chunkTokens, 1),
-      expected: this.#expect("resident", { chunkTokens, ioWorkers: 1 }, 1),
+      expected: this.#expectResident(chunkTokens),
       rates: this.#rates.source,
     };
   }
