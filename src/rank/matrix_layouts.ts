@@ -12,7 +12,14 @@ import type { DenseTensors, LayerTensors, ModelDescription } from "../model/type
 import type { MatrixPart } from "./plan_layer.ts";
 import type { MatrixLayout } from "./plan_types.ts";
 import type { UnitPlan } from "./plan_units.ts";
-import { isWeightType, layoutByNeuron, WEIGHT_TYPES, type WeightType } from "./weight_types.ts";
+import { lengthOf } from "./shard.ts";
+import {
+  canLieByColumns,
+  isWeightType,
+  layoutByNeuron,
+  WEIGHT_TYPES,
+  type WeightType,
+} from "./weight_types.ts";
 
 /** A matrix for which a layout is chosen: which tensor, and how many outputs it has. */
 interface Placed {
@@ -47,6 +54,10 @@ export class MatrixLayouts {
     const packed = part.hasSilentColumns === undefined ? null : this.#units?.layoutOf(tensor);
     if (packed) return packed;
     if (part.isTransposed) return "neurons";
+    if (part.readsRelu) {
+      const own = part.rows === undefined ? rows : lengthOf(part.rows);
+      return canLieByColumns(this.typeOf(tensor), own) ? "columns" : "rows";
+    }
     if (!part.hasSilentColumns) return "rows";
     const layout = layoutByNeuron(this.typeOf(tensor), rows);
     return layout === null || layout === "columns" && !this.isSparse ? "rows" : layout;

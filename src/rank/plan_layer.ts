@@ -40,6 +40,8 @@ export interface MatrixPart {
   readonly isWidened?: boolean;
   /** Its columns are neurons that may be silent: kept so that one can be left out, if it can be. */
   readonly hasSilentColumns?: boolean;
+  /** What its columns are multiplied by went through ReLU: about half of it is zero. */
+  readonly readsRelu?: boolean;
   /** The tensor holds it as [columns, rows]. */
   readonly isTransposed?: boolean;
 }
@@ -222,7 +224,7 @@ function predictor(place: Placer, input: LayerInput): PredictorPlan | null {
   return {
     layer: index,
     first: place.matrix(first, { rows }),
-    second: place.matrix(second, { rows: shard.neurons }),
+    second: place.matrix(second, { rows: shard.neurons, readsRelu: true }),
   };
 }
 

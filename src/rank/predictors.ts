@@ -6,6 +6,7 @@
  */
 import type { Control } from "../memory/control.ts";
 import { floats, floats64 } from "./arena_views.ts";
+import { countsView, SKIPPED_BYTES } from "./counts.ts";
 import type { Predictor } from "./layer.ts";
 import { type Activations, project, quantize, readsQ8 } from "./matrix.ts";
 import type { RankPlan } from "./plan_types.ts";
@@ -33,6 +34,7 @@ export class Predictors {
   readonly #memories: readonly WebAssembly.Memory[];
   readonly #control: Control;
   readonly #recall: Float64Array;
+  readonly #counts: Float64Array;
   /** Where each rank's rows of the first matrix begin, and where the last ones end, by layer. */
   readonly #starts: readonly (readonly number[])[];
 
@@ -52,6 +54,7 @@ export class Predictors {
     this.#starts = state.plan.layers.map((_, layer) => startsOf(by.plans, layer));
     this.#memories = by.memories;
     this.#recall = recallView(state.plan, by.memories[0]);
+    this.#counts = countsView(state.plan, by.memories[0]);
   }
 
   /** True where the leader has decided that guesses are good enough. */
@@ -134,7 +137,8 @@ export class Predictors {
   #score({ second }: Predictor, n: number): void {
     const { kernels, space, inputs: { predictor: between } } = this.#state;
     if (readsQ8(second)) quantize(kernels, between, n, second.columnCount);
-    project(kernels, second, between, n, space.gate, second.rowCount);
+    const read = project(kernels, second, between, n, space.gate, second.rowCount);
+    this.#counts[SKIPPED_BYTES] += (second.columnCount - read) * second.columnStrideBytes;
   }
 }
 

@@ -9,62 +9,80 @@ import { type Matrix, matrixOf } from "./matrix.ts";
 import type { RankPlan } from "./plan_types.ts";
 import { isQuantType } from "./weight_types.ts";
 
-/** Weights that are read per trial: more than caches near a core hold, some milliseconds. */
-const TRIAL_BYTES_MAX = 32 * MiB;
+/** Weights of a trial: a millisecond or two from memory. */
+const TRIAL_BYTES = 16 * MiB;
 /** What fits a cache is not worth a choice. */
-const TRIAL_BYTES_MIN = 4 * MiB;
-const TRIALS = 3;
-/** Two streams must be this much faster than four to be taken. */
+const WEIGHT_BYTES_MIN = 4 * MiB;
+/** Pairs of trials, one of each kernel; each pair reads other weights: a cache has none of them. */
+const PAIRS = 8;
+/** Two streams must be this much faster than four to be taken, in the median of pairs. */
 const ADVANTAGE = 0.97;
 
 /** The rank's kernels, one set per arena, with the product that decodes faster. */
 export function tuneKernels(plan: RankPlan, kernels: readonly Kernels[]): readonly Kernels[] {
-  const matrices = trialMatrices(plan);
-  if (matrices.length === 0) return kernels;
+  const trials = trialsOf(plan);
+  if (trials.length === 0) return kernels;
   const twoStreams = kernels.map((set) => ({ ...set, matmul_q8: set.matmul_q8_two_streams }));
-  let [fourMs, twoMs] = [Infinity, Infinity];
-  for (let trial = 0; trial < TRIALS; trial++) {
-    fourMs = Math.min(fourMs, timeOf(kernels[0], plan, matrices));
-    twoMs = Math.min(twoMs, timeOf(twoStreams[0], plan, matrices));
-  }
-  return twoMs < fourMs * ADVANTAGE ? twoStreams : kernels;
+  const ratio = medianRatio((pair) => {
+    const times = [twoStreams[0], kernels[0]].map((set, i) =>
+      timePerByte(set, plan, trials[(2 * pair + i) % trials.length])
+    );
+    return times[0] / times[1];
+  });
+  return ratio < ADVANTAGE ? twoStreams : kernels;
 }
 
-/** Quantised matrices of the first arena with rows for the neurons' workspace; none if too few. */
-function trialMatrices(plan: RankPlan): Matrix[] {
-  const matrices: Matrix[] = [];
-  let bytes = 0;
+/** Other threads take the core now and then: that spoils a pair, not the median. */
+function medianRatio(ratioOf: (pair: number) => number): number {
+  const ratios = Array.from({ length: PAIRS }, (_, pair) => ratioOf(pair));
+  return ratios.sort((a, b) => a - b)[PAIRS / 2];
+}
+
+/**
+ * Quantised matrices of the first arena with rows for the neurons' workspace, some for each trial;
+ * none if there are too few.
+ */
+function trialsOf(plan: RankPlan): Matrix[][] {
+  const trials: Matrix[][] = [];
+  let bytes = 0, all = 0;
+  for (const matrix of neuronRows(plan)) {
+    if (trials.length === 0 || bytes >= TRIAL_BYTES) {
+      if (trials.length === 2 * PAIRS) break;
+      trials.push([]);
+      bytes = 0;
+    }
+    trials[trials.length - 1].push(matrix);
+    bytes += bytesOf(matrix);
+    all += bytesOf(matrix);
+  }
+  return all < WEIGHT_BYTES_MIN ? [] : trials;
+}
+
+function* neuronRows(plan: RankPlan): Generator<Matrix> {
   for (const layer of plan.layers) {
     if (layer.arena !== 0) break;
     const { feedForward } = layer;
     const blocks = feedForward.kind === "experts" ? feedForward.experts : [feedForward];
     for (const block of blocks) {
       const rows = block.kind === "dense" ? block.up : block.gate;
-      if (rows === null || !isQuantType(rows.type) || bytes > TRIAL_BYTES_MAX) continue;
-      const matrix = matrixOf(rows);
-      matrices.push(matrix);
-      bytes += matrix.rowCount * matrix.rowStrideBytes;
+      if (rows !== null && isQuantType(rows.type)) yield matrixOf(rows);
     }
   }
-  return bytes < TRIAL_BYTES_MIN ? [] : matrices;
 }
 
-/** Milliseconds of multiplying all of them by whatever the workspace holds. */
-function timeOf(kernels: Kernels, plan: RankPlan, matrices: readonly Matrix[]): number {
+function bytesOf({ rowCount, rowStrideBytes }: Matrix): number {
+  return rowCount * rowStrideBytes;
+}
+
+/** Time of multiplying all of them by whatever the workspace holds, over their bytes. */
+function timePerByte(kernels: Kernels, plan: RankPlan, matrices: readonly Matrix[]): number {
   const { normedQ8, up } = plan.workspaces[0];
+  let bytes = 0;
   const startMs = performance.now();
-  for (const { typeId, offsetBytes, rowStrideBytes, rowCount, columnCount } of matrices) {
-    kernels.matmul_q8(
-      typeId,
-      offsetBytes,
-      rowStrideBytes,
-      rowCount,
-      columnCount,
-      normedQ8,
-      1,
-      up,
-      rowCount,
-    );
+  for (const matrix of matrices) {
+    const { typeId, offsetBytes: w, rowStrideBytes: stride, rowCount: rows, columnCount } = matrix;
+    kernels.matmul_q8(typeId, w, stride, rows, columnCount, normedQ8, 1, up, rows);
+    bytes += bytesOf(matrix);
   }
-  return performance.now() - startMs;
+  return (performance.now() - startMs) / bytes;
 }

@@ -180,6 +180,22 @@ Deno.test("planRanks() keeps down by columns where neurons can be silent and its
   assertEquals(byRows.flat().filter((down) => down.layout !== "rows"), []);
 });
 
+Deno.test("planRanks() keeps what a predictor reads behind ReLU by columns, where it can be", () => {
+  const layoutsOf = (fc2: "Q4_0" | "F16", feedForwardLength: number) =>
+    plan({
+      ...{ architecture: "bamboo", type: "Q8_0", predictor: { rank: 32 }, feedForwardLength },
+      typeOf: (name) => /fc2/.test(name) ? fc2 : undefined,
+    }, { rankCount: 2 }).flatMap(({ layers }) =>
+      layers.map(({ feedForward }) => {
+        assert(feedForward.kind === "dense" && feedForward.predictor !== null);
+        return [feedForward.predictor.first.layout, feedForward.predictor.second.layout];
+      })
+    );
+  assertEquals([...new Set(layoutsOf("Q4_0", 256).flat())], ["rows", "columns"]);
+  const byRows = [layoutsOf("F16", 256), layoutsOf("Q4_0", 192)]; // 96 neurons a rank
+  assertEquals([...new Set(byRows.flat(2))], ["rows"]);
+});
+
 Deno.test("planRanks() keeps down of floats neuron by neuron where neurons can be silent", () => {
   const bamboo = { architecture: "bamboo", type: "F16" } as const;
   for (const isSparse of [true, false]) {

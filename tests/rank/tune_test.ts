@@ -1,0 +1,64 @@
+/** The choice between two kernels that give the same bits, with kernels whose speed is made up. */
+import { assertEquals, assertStrictEquals } from "@std/assert";
+import { parseGguf } from "../../src/gguf/mod.ts";
+import { describeModel } from "../../src/model/mod.ts";
+import { planRanks } from "../../src/rank/plan.ts";
+import type { RankPlan } from "../../src/rank/plan_types.ts";
+import { tuneKernels } from "../../src/rank/tune.ts";
+import type { Kernels } from "../../wasm/kernels.ts";
+import { tinyModel } from "../support/tiny_model.ts";
+
+const MS = 0.25;
+
+Deno.test("tuneKernels() takes two streams where they are faster, else four", () => {
+  const plan = planOf({ feedForwardLength: 9216 });
+  const chosen = (twoMs: number, fourMs: number) => {
+    const kernels = kernelsOf(() => twoMs, () => fourMs);
+    const [tuned] = tuneKernels(plan, [kernels]);
+    return tuned.matmul_q8 === kernels.matmul_q8_two_streams ? "two" : "four";
+  };
+  assertEquals(chosen(MS, 2 * MS), "two");
+  assertEquals(chosen(2 * MS, MS), "four");
+});
+
+Deno.test("tuneKernels() is not led astray by a core that is taken away for a while", () => {
+  let calls = 0;
+  // Two streams are slower; but the first three trials of four, of two products each, are held up.
+  const kernels = kernelsOf(() => 1.5 * MS, () => calls++ < 6 ? 8 * MS : MS);
+  assertStrictEquals(
+    tuneKernels(planOf({ feedForwardLength: 9216 }), [kernels])[0].matmul_q8,
+    kernels.matmul_q8,
+  );
+});
+
+Deno.test("tuneKernels() measures nothing where all weights fit a cache", () => {
+  let calls = 0;
+  const count = () => (calls++, 0);
+  tuneKernels(planOf({ feedForwardLength: 256 }), [kernelsOf(count, count)]);
+  assertEquals(calls, 0);
+});
+
+/** Kernels that take so many milliseconds; only those that are measured are there. */
+function kernelsOf(twoMs: () => number, fourMs: () => number): Kernels {
+  const busy = (ms: () => number) => () => {
+    const endMs = performance.now() + ms();
+    while (performance.now() < endMs);
+  };
+  return {
+    matmul_q8: busy(fourMs),
+    matmul_q8_two_streams: busy(twoMs),
+  } as Partial<Kernels> as Kernels;
+}
+
+function planOf({ feedForwardLength }: { feedForwardLength: number }): RankPlan {
+  const model = tinyModel({ type: "Q8_0", embeddingLength: 256, feedForwardLength });
+  const file = parseGguf(model);
+  return planRanks(describeModel(file), file.tensors, {
+    ...{ rankCount: 1, contextLength: 32, chunkTokens: 4, kvType: "auto" },
+    sizes: {
+      q8_bytes: (n, k) => n * k * 2,
+      neurons_scratch_bytes: (d) => d * 8,
+      attention_scratch_bytes: () => 1024,
+    },
+  })[0];
+}
