@@ -146,7 +146,8 @@ function planPredictors(
   const bytes = (name: string, size: number) =>
     arena.allocate(name, "activations", stride === 0 ? 0 : size);
   return {
-    predictor: bytes("predictor", n * stride * 4),
+    // A row for each token and expert that it chose.
+    predictor: bytes("predictor", n * (config.experts?.usedCount ?? 1) * stride * 4),
     predictorQ8: bytes("predictor.q8", sizes.q8_bytes(n, Math.max(1, stride))),
     recall: bytes("recall", config.blockCount * RECALL_FIELDS * 8),
   };

@@ -97,6 +97,7 @@ export class StepState {
       plan: this.plan,
       memories,
       workspaces: plans.map((other) => other.workspaces),
+      routesPerToken: config.experts?.usedCount ?? 1,
       rotatedDimensions: config.ropes.map((rope) => rope.dimensionCount),
     });
     this.views = this.arenaViews.forTokens(1);

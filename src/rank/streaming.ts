@@ -6,7 +6,7 @@ import type { Kernels } from "../../wasm/kernels.ts";
 import type { PackedModel } from "../bundle/types.ts";
 import { NeuronCache } from "../cache/mod.ts";
 import type { ReadQueue } from "../io/mod.ts";
-import type { Dense, Layer, Predictor, Streamed } from "./layer.ts";
+import { type Dense, hasAllGates, type Layer, type Predictor, type Streamed } from "./layer.ts";
 import { loadUnits } from "./load_units.ts";
 import type { SharedText } from "../memory/shared_text.ts";
 import { type OwnUnit, ownUnits } from "./own_units.ts";
@@ -96,7 +96,7 @@ export class Streaming {
     { residual, layers }: { residual: Residual; layers: readonly Layer[] },
   ): void {
     this.#predicted = layers.map(({ feedForward: block, arena }) =>
-      block.kind === "streamed" && block.gateParts.length === 0 && block.predictor !== null
+      block.kind === "streamed" && !hasAllGates(block) && block.predictor !== null
         ? { block, arena, predictor: block.predictor }
         : null
     );
