@@ -15,6 +15,7 @@ import {
   type Streamed,
 } from "./layer.ts";
 import { type Activations, multiply, project, readsQ8 } from "./matrix.ts";
+import { GuessAhead } from "./guess_ahead.ts";
 import { activateNeurons } from "./neurons.ts";
 import type { Observer } from "./observer.ts";
 import type { RankPlan, RoutingWorkspacePlan } from "./plan_types.ts";
@@ -48,6 +49,8 @@ export class FeedForwardBlock {
   readonly #predictors: Predictors | null;
   /** Null unless the model is a packed one. */
   readonly #streaming: Streaming | null;
+  /** Null unless it has predictors, too. */
+  readonly #guessAhead: GuessAhead | null;
   /** Per arena; empty where no layer has experts. */
   readonly #views: readonly RoutingViews[];
   /** Predictors of the experts of the layer that is computed were asked. */
@@ -72,6 +75,10 @@ export class FeedForwardBlock {
     this.#observer = by.observer;
     this.#sparse = plan.isSparse && by.observer === null ? new SparseBlock(state, by) : null;
     this.#predictors = plan.strides.predictor > 0 ? new Predictors(state, by) : null;
+    const { streaming } = by;
+    this.#guessAhead = streaming !== null && this.#predictors !== null
+      ? new GuessAhead(state, { ...by, streaming, predictors: this.#predictors })
+      : null;
     this.#routing = experts && new Routing(experts, plan.chunkTokens);
     this.#views = by.memories.flatMap((memory, arena) => routingViews(state, memory, arena));
   }
@@ -119,7 +126,7 @@ export class FeedForwardBlock {
       const own = count === n ? x : this.#gather(x, forms, plan.rows + starts[e] * 4, count);
       this.#predictors!.ask(block.experts[e].predictor!, own, starts[e], count);
     }
-    return this.#predictors!.exchange(layer.index, n * experts!.usedCount);
+    return this.#predictors!.exchange(layer.index, 0, n * experts!.usedCount);
   }
 
   /** True where only the neurons that a predictor names are looked at. */
@@ -144,9 +151,16 @@ export class FeedForwardBlock {
     const x = this.#read(block, layer);
     this.#asksNow = this.#asksPredictors(block);
     if (!layer.routesEarly && !this.#asksNow) this.#route(block, x);
-    this.#addExperts(block, x);
-    if (block.shared !== null) this.#addShared(block, block.shared, x);
-    return true;
+    if (!this.#listsStreamed) {
+      this.#addExperts(block, x);
+      return true;
+    }
+    this.#beginExperts(block, x);
+    const goesOn = !this.#asksNow || this.#guessAhead === null || this.#guessAhead.run(layer);
+    // Guessing ahead has used the place of what the block reads.
+    this.#addExperts(block, this.#read(block, layer));
+    this.#streaming!.neurons.endLayer(layer.index);
+    return goesOn;
   }
 
   #addDense(block: Dense, layer: Layer): void {
@@ -183,29 +197,13 @@ export class FeedForwardBlock {
       const listed = hasAllGates(block) ? null : this.#predictors!.list(block.predictor!);
       neurons.begin(block, this.#read(block, layer), 0, listed);
     }
-    const goesOn = this.#readAhead(layer);
+    const goesOn = this.#guessAhead?.run(layer) ?? true;
     if (block.count > 0) {
       // Guessing ahead has used the place of what the block reads.
       neurons.finish(block, this.#read(block, layer), 0, { rows: space.tokens, weights: 0 });
     }
+    neurons.endLayer(layer.index);
     return goesOn;
-  }
-
-  /**
-   * Guesses by what this layer reads which neurons the next one will need, and asks for them: the
-   * residual stream changes little from layer to layer (NOTES.md). Right or wrong, the answer is
-   * the same: the next layer asks its own predictor. All ranks do it or none.
-   * @returns false when the leader aborted the step.
-   */
-  #readAhead({ index, arena }: Layer): boolean {
-    const next = this.#streaming!.predicted(index + 1);
-    if (next === null || next.arena !== arena || !this.#listsGuesses(next.predictor)) return true;
-    if (!this.#predictors!.prepareAhead(next.predictor)) return false;
-    const { neurons } = this.#streaming!;
-    if (next.block.count > 0) {
-      neurons.readAhead(next.block.unit, this.#predictors!.list(next.predictor));
-    }
-    return true;
   }
 
   /**
@@ -241,7 +239,6 @@ export class FeedForwardBlock {
     const { plan, routes } = this.#views[arena];
     check(this.#routing !== null, "a model with experts has routes");
     const { starts } = this.#routing;
-    if (this.#listsStreamed) this.#beginExperts(block, x, starts);
     let lane = 0;
     for (let e = 0; e < block.experts.length; e++) {
       const first = starts[e];
@@ -273,6 +270,7 @@ export class FeedForwardBlock {
       kernels.scale_rows_f32(hidden.f32, hidden.stride, weights, count, expert.up.rowCount);
       this.#residual.addRows(expert.down, hidden, rows, count);
     }
+    if (block.shared !== null) this.#addShared(block, block.shared, x);
   }
 
   /**
@@ -293,7 +291,8 @@ export class FeedForwardBlock {
   }
 
   /** All streamed experts of the step's only token are asked for before one is computed. */
-  #beginExperts(block: Experts, x: Activations, starts: Int32Array): void {
+  #beginExperts(block: Experts, x: Activations): void {
+    const { starts } = this.#routing!;
     let lane = 0;
     for (let e = 0; e < block.experts.length; e++) {
       const expert = block.experts[e];

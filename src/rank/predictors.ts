@@ -67,7 +67,7 @@ export class Predictors {
   prepare(predictor: Predictor): boolean {
     const x = this.#residual.read(null, readsQ8(predictor.first));
     this.ask(predictor, x, 0, this.#state.n);
-    return this.exchange(predictor.layer, this.#state.n);
+    return this.exchange(predictor.layer, 0, this.#state.n);
   }
 
   /**
@@ -82,37 +82,30 @@ export class Predictors {
   }
 
   /**
-   * Completes `rows` rows of a layer: a small join, then what the others computed is copied.
-   * Asked for by all ranks or none.
+   * Completes `rows` rows from `first` on, of a layer: a small join, then what the others computed
+   * is copied. Asked for by all ranks or none. The same rows must not be asked for again before
+   * another join: they may still be copied.
    * @returns false when the leader aborted the step.
    */
-  exchange(layer: number, rows: number): boolean {
+  exchange(layer: number, first: number, rows: number): boolean {
     const { kernels, arena, arenaViews, plan: { rankIndex } } = this.#state;
     const { inputs: { predictor: { f32, stride } } } = this.#state;
     const starts = this.#starts[layer];
     const width = starts[starts.length - 1];
-    // Nobody writes here again before the join after the block, which waits for all readers.
     if (!this.#control.join()) return false;
     const parts = arenaViews.predictors[arena];
     for (let rank = 0; rank < parts.length; rank++) {
       if (rank === rankIndex) continue;
-      for (let row = 0; row < rows; row++) {
+      for (let row = first; row < first + rows; row++) {
         const end = row * stride + starts[rank + 1];
         for (let i = row * stride + starts[rank]; i < end; i++) {
           parts[rankIndex][i] = parts[rank][i];
         }
       }
     }
-    kernels.relu_f32(f32, stride, f32, stride, rows, width);
+    const at = f32 + 4 * first * stride;
+    kernels.relu_f32(at, stride, at, stride, rows, width);
     return true;
-  }
-
-  /**
-   * The same for another layer than the one whose turn it is, in the same block of which another
-   * predictor was prepared already: its products may still be copied, so ranks meet before.
-   */
-  prepareAhead(predictor: Predictor): boolean {
-    return this.#control.join() && this.prepare(predictor);
   }
 
   /**
