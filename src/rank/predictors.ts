@@ -1,9 +1,9 @@
 /**
  * Predictors on one rank: which of a block's own neurons will fire, guessed from the residual
  * stream before the block has computed anything. Of a mixture all chosen experts' are asked at
- * once: a token's route to an expert is a row of what they exchange. A rehearsal compares the guesses with what fires;
- * whether a predictor is trusted is the leader's decision, left in this rank's memory. Knows
- * nothing of what is done with a list.
+ * once: a token's route to an expert is a row of what they exchange. A rehearsal compares the
+ * guesses with what fires; whether a predictor is trusted is the leader's decision, left in this
+ * rank's memory. Knows nothing of what is done with a list.
  */
 import type { Control } from "../memory/control.ts";
 import { floats, floats64 } from "./arena_views.ts";
