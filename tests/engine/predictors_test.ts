@@ -145,6 +145,20 @@ Deno.test("predictors of experts that are wrong are not used", () =>
     },
   ));
 
+Deno.test("a rehearsal counts the neurons of chosen experts, and no others", () =>
+  withTinyFile(
+    { ...SHAPE, architecture: "drelu-moe", predictor: { rank: 4 } },
+    (path) =>
+      withModel(path, { threads: 3 }, (model) => {
+        for (const { fired, found, possible } of model.predictors!.choices) {
+          assertEquals(possible, 16 * 2 * 64); // tokens, experts of each, neurons of these
+          assertGreater(fired, 50);
+          assertGreater(found / fired, 0.99);
+        }
+        return Promise.resolve();
+      }),
+  ));
+
 Deno.test("one predictor that is wrong is left out, and named", () =>
   withTinyFile(
     { ...SHAPE, architecture: "bamboo", predictor: { rank: 8, brokenLayers: [2] } },

@@ -83,9 +83,16 @@ function eachWayOfPredicting(tiny: TinyModelOptions): Promise<void> {
     for (const threads of [1, 2]) {
       const options = { threads, predictor: "on" } as const;
       const whole = await ask(path, options);
-      for (const slotCount of [160, 320]) {
+      for (
+        const way of [
+          { slotCount: 160 },
+          // Some experts of a layer are in memory, others are not.
+          { slotCount: 320, residentUnits: 2 },
+          { slotCount: 640, hotShare: 0.5, arenaCount: 2 },
+        ]
+      ) {
         // Gates are on disk: whole bundles come, some of them ahead of their layer.
-        const streaming = { ...FEW_SLOTS, hasResidentGates: false, slotCount };
+        const streaming = { ...FEW_SLOTS, hasResidentGates: false, ...way };
         const streamed = await ask(packed, { ...options, streaming });
         if (threads === 1) assertEquals(streamed, whole);
         else assertAlike(streamed, whole);
