@@ -232,8 +232,8 @@ export class Leader {
    * @returns the choices, layer by layer; null when it was cancelled: then none is used.
    */
   rehearse(ids: readonly number[], policy: PredictorPolicy): PredictorChoice[] | null {
-    const { plans, memories } = this.#runner.setup;
-    const rehearsal = new Rehearsal(plans, memories);
+    const { plans, memories, config: { experts } } = this.#runner.setup;
+    const rehearsal = new Rehearsal(plans, memories, experts?.usedCount ?? 1);
     rehearsal.clear();
     const { chunkTokens } = this.#runner.rank.plan;
     for (let position = 0; position < ids.length; position += chunkTokens) {

@@ -15,9 +15,9 @@ export interface RehearsedPredictor {
   readonly fired: number;
   readonly found: number;
   readonly predicted: number;
-  /** All that could have: neurons times tokens. */
+  /** All that could have: neurons times tokens; of a mixture, those of chosen experts. */
   readonly possible: number;
-  /** Bytes of its matrices, on all ranks, and of all gates. */
+  /** Bytes of its matrices, on all ranks, and of all gates; of a mixture, those of a token. */
   readonly predictorBytes: number;
   readonly gateBytes: number;
   /** Gates that are not predicted would be read from disk. */

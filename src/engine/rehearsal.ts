@@ -4,6 +4,7 @@
  */
 import type { MatrixPlan, RankPlan } from "../rank/plan_types.ts";
 import {
+  predictorPlan,
   RECALL_FIRED,
   RECALL_FOUND,
   RECALL_PREDICTED,
@@ -17,15 +18,18 @@ import type { PredictorChoice } from "./types.ts";
 
 export class Rehearsal {
   readonly #plans: readonly RankPlan[];
+  readonly #expertsUsed: number;
   /** [rank]. */
   readonly #views: readonly Float64Array[];
 
-  /** memories: [rank][arena]. */
+  /** memories: [rank][arena]; expertsUsed: by a token of a mixture. */
   constructor(
     plans: readonly RankPlan[],
     memories: readonly (readonly WebAssembly.Memory[])[],
+    expertsUsed: number,
   ) {
     this.#plans = plans;
+    this.#expertsUsed = expertsUsed;
     this.#views = plans.map((plan, rank) => recallView(plan, memories[rank][0]));
   }
 
@@ -37,26 +41,35 @@ export class Rehearsal {
   /** What `tokens` tokens showed, layer by layer; layers without a predictor are left out. */
   results(tokens: number): RehearsedPredictor[] {
     const layers = this.#plans[0].layers.map((_, layer) => layer);
-    return layers.filter((layer) => this.#plans.some((plan) => hasPredictor(plan, layer)))
+    return layers.filter((layer) => predictorPlan(this.#plans[0].layers[layer]) !== null)
       .map((layer) => {
         const [fired, found, predicted] = [RECALL_FIRED, RECALL_FOUND, RECALL_PREDICTED]
           .map((place) => this.#sum(layer, place));
-        let [neurons, predictorBytes, gateBytes] = [0, 0, 0];
-        let areGatesOnDisk = false;
-        for (const plan of this.#plans) {
-          const { feedForward } = plan.layers[layer];
-          if (feedForward.kind === "experts" || feedForward.predictor === null) continue;
-          const { predictor } = feedForward;
-          const { gate, up } = feedForward.kind === "dense" ? feedForward : feedForward.staged;
-          neurons += lengthOf(up.rows);
-          predictorBytes += bytesOf(predictor.first) + bytesOf(predictor.second);
-          gateBytes += gate === null ? 0 : bytesOf(gate);
-          if (feedForward.kind === "streamed" && feedForward.gate === null) areGatesOnDisk = true;
-        }
-        const possible = neurons * tokens;
-        const bytes = { predictorBytes, gateBytes, areGatesOnDisk };
-        return { layer, fired, found, predicted, possible, ...bytes };
+        const { neurons, ...used } = this.#usedByToken(layer);
+        return { layer, fired, found, predicted, possible: neurons * tokens, ...used };
       });
+  }
+
+  /** Neurons and bytes of a layer that a token has to do with, on all ranks. */
+  #usedByToken(layer: number) {
+    let [neurons, predictorBytes, gateBytes] = [0, 0, 0];
+    let areGatesOnDisk = false;
+    for (const plan of this.#plans) {
+      const { feedForward } = plan.layers[layer];
+      const isMixture = feedForward.kind === "experts";
+      const blocks = isMixture ? feedForward.experts : [feedForward];
+      const share = isMixture ? this.#expertsUsed / blocks.length : 1;
+      for (const block of blocks) {
+        const { predictor } = block;
+        if (predictor === null) continue;
+        const { gate, up } = block.kind === "dense" ? block : block.staged;
+        neurons += share * lengthOf(up.rows);
+        predictorBytes += share * (bytesOf(predictor.first) + bytesOf(predictor.second));
+        gateBytes += gate === null ? 0 : share * bytesOf(gate);
+        if (block.kind === "streamed" && block.gate === null) areGatesOnDisk = true;
+      }
+    }
+    return { neurons, predictorBytes, gateBytes, areGatesOnDisk };
   }
 
   /** Tells all ranks; they read it in their next step. */
@@ -71,11 +84,6 @@ export class Rehearsal {
   #sum(layer: number, place: number): number {
     return this.#views.reduce((sum, view) => sum + view[layer * RECALL_FIELDS + place], 0);
   }
-}
-
-function hasPredictor({ layers }: RankPlan, layer: number): boolean {
-  const { feedForward } = layers[layer];
-  return feedForward.kind !== "experts" && feedForward.predictor !== null;
 }
 
 function bytesOf({ rows, rowStrideBytes }: MatrixPlan): number {

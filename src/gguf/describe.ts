@@ -50,9 +50,9 @@ function numberOrNull(file: GgufFile, key: string): number | null {
   return typeof value === "number" ? value : null;
 }
 
-/** PowerInfer's predictors are two matrices per block. */
+/** Two matrices per block: PowerInfer's names, and those of experts'. */
 function isPredictor({ name }: GgufTensor): boolean {
-  return /^blk\.\d+\.fc[12]\.weight$/.test(name);
+  return /^blk\.\d+\.(fc[12]|ffn_fc[12]_exps)\.weight$/.test(name);
 }
 
 function countTypes(tensors: readonly GgufTensor[]): Record<string, number> {

@@ -73,7 +73,8 @@ function mostSlots(by: UnitBudget, hasResidentGates: boolean): Sized {
   for (let arenaCount = 1;; arenaCount++) {
     const fewest = arenaCount * fewestOfArena;
     const base = try_(arenaCount, fewest);
-    const room = Math.max(0, budgetBytes - base.bytes);
+    // Arenas are whole pages, and what lies behind slots is aligned.
+    const room = Math.max(0, budgetBytes - base.bytes - ranks * arenaCount * PAGE_BYTES);
     const total = units.reduce((sum, { neurons }) => sum + neurons, 0);
     const slots = Math.min(
       fewest + Math.floor(room / slotBytes / ranks),

@@ -288,7 +288,9 @@ function bytesPerToken(plans: readonly RankPlan[], config: ModelConfig): number 
     for (const { feedForward } of layers) {
       bytes += streamedBytes(feedForward);
       if (feedForward.kind !== "experts") continue;
-      bytes -= unusedShare * feedForward.experts.reduce((sum, each) => sum + blockBytes(each), 0);
+      const expertsBytes = feedForward.experts
+        .reduce((sum, each) => sum + blockBytes(each) + predictorBytes(each), 0);
+      bytes -= unusedShare * expertsBytes;
     }
   }
   return Math.round(bytes) + (isTied ? 0 : plans[0].embedding.rowStrideBytes);
@@ -298,6 +300,11 @@ function bytesPerToken(plans: readonly RankPlan[], config: ModelConfig): number 
 function blockBytes(block: DensePlan | StreamedPlan): number {
   const { gate, up, down } = block.kind === "dense" ? block : block.staged;
   return (gate === null ? 0 : matrixBytes(gate)) + matrixBytes(up) + matrixBytes(down);
+}
+
+/** Bytes of what guesses which neurons of a block fire. */
+function predictorBytes({ predictor }: DensePlan | StreamedPlan): number {
+  return predictor === null ? 0 : matrixBytes(predictor.first) + matrixBytes(predictor.second);
 }
 
 /** What of a layer's neurons is not among the weights of the arenas. */

@@ -156,6 +156,12 @@ function planPacked(
   const ioWorkers = options.ioWorkers ?? expectedWorkers ?? IO_WORKERS_DEFAULT;
   const { experts, feedForward: { activation } } = config;
   const sharedLane = experts !== null && experts.sharedFeedForwardLength > 0 ? 1 : 0;
+  // Where all gates are in memory no predictor is asked: their room is for slots.
+  const planFor = (packed: UnitOptions) =>
+    planWith({
+      ...{ packed, chunkTokens },
+      hasPredictors: options.predictor !== "off" && !packed.hasResidentGates,
+    });
   const units = chooseUnits({
     units: packed.units,
     budgetBytes,
@@ -163,8 +169,8 @@ function planPacked(
     isSilent: isSilentKind(activation) && options.sparse !== false,
     way: wayOf(of, options, decided?.way),
     lanes: experts === null ? 1 : experts.usedCount + sharedLane,
-    plan: (units: UnitOptions) => planWith({ packed: units, chunkTokens }),
+    plan: planFor,
   });
   const expectedDecodeTps = decided?.expected.tokensPerSecond ?? null;
-  return { plans: planWith({ packed: units, chunkTokens }), ioWorkers, expectedDecodeTps };
+  return { plans: planFor(units), ioWorkers, expectedDecodeTps };
 }

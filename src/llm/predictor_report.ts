@@ -4,7 +4,7 @@
  */
 import { type PredictorChoice, RECALL_MIN } from "../engine/types.ts";
 import { formatBytes } from "../base/units.ts";
-import { predictorObstacle, type PredictorSummary } from "../model/mod.ts";
+import { predictedBlock, predictorObstacle, type PredictorSummary } from "../model/mod.ts";
 import type { ModelDescription } from "../model/types.ts";
 
 /** Something about a model that its user should know. */
@@ -22,10 +22,8 @@ export const REHEARSAL_TEXT =
 /** Why none of the model's predictors is tried; null where some can be. */
 export function allUnusable(model: ModelDescription): string | null {
   const { config, tensors } = model;
-  const obstacles = tensors.layers.map(({ feedForward }) =>
-    feedForward.kind === "dense" && feedForward.predictor !== null
-      ? predictorObstacle(config.feedForward, feedForward)
-      : "it has none"
+  const obstacles = tensors.layers.map(predictedBlock).map((block) =>
+    block.predictor === null ? "it has none" : predictorObstacle(config.feedForward, block)
   );
   return obstacles.every((each) => each !== null) ? obstacles.find((o) => o !== null)! : null;
 }

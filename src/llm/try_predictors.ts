@@ -23,6 +23,8 @@ export interface TriedPredictors {
 
 /** Enough for thousands of neurons that fire in each layer; a fraction of a second. */
 const REHEARSAL_TOKENS = 16;
+/** Each token brings other experts from the disk as a whole. */
+const REHEARSAL_TOKENS_OF_STREAMED_EXPERTS = 4;
 
 /**
  * Decides which predictors are used.
@@ -53,11 +55,18 @@ export async function tryPredictors(by: {
     return null;
   }
   const ids = rehearsalIds(by.tokenizer, model.config.vocabSize)
-    .slice(0, Math.min(REHEARSAL_TOKENS, plans[0].contextLength));
+    .slice(0, Math.min(rehearsalTokens(plans[0]), plans[0].contextLength));
   const isForced = mode === "on";
   const choices = await engine.rehearse(ids, isForced ? "on" : "auto");
   predictorNotices(summary, choices, isForced).forEach(notify);
   return { summary, choices };
+}
+
+function rehearsalTokens({ layers }: RankPlan): number {
+  const isStreamed = layers.some(({ feedForward }) =>
+    feedForward.kind === "experts" && feedForward.experts.some(({ kind }) => kind === "streamed")
+  );
+  return isStreamed ? REHEARSAL_TOKENS_OF_STREAMED_EXPERTS : REHEARSAL_TOKENS;
 }
 
 /** A text's ids; of a model without a vocabulary, ids all over it. */

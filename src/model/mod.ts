@@ -3,7 +3,12 @@ export { describeModel, SUPPORTED_ARCHITECTURES } from "./describe.ts";
 export { dequantize, DEQUANTIZED_TYPES, dequantizeInto } from "./dequantize.ts";
 export { FP4_LEVELS, IQ4_LEVELS } from "./dequantize_blocks.ts";
 export { layerNeurons } from "./layer_neurons.ts";
-export { predictorObstacle, type PredictorSummary, summarizePredictors } from "./powerinfer.ts";
+export {
+  predictedBlock,
+  predictorObstacle,
+  type PredictorSummary,
+  summarizePredictors,
+} from "./powerinfer.ts";
 export { isSilentKind } from "./silent_kinds.ts";
 export type { ReadOptions } from "./read_config.ts";
 export { fillRopeTable, type RopeFrequencies, ropeFrequencies } from "./rope.ts";

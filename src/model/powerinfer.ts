@@ -6,11 +6,13 @@
 import { UnsupportedModelError } from "../base/errors.ts";
 import type { GgufFile } from "../gguf/mod.ts";
 import { Hyperparameters } from "./hyperparameters.ts";
-import type { LayerReader } from "./layer_reader.ts";
+import { type LayerReader, rowsOf } from "./layer_reader.ts";
 import { isSilentKind } from "./silent_kinds.ts";
 import type {
   DenseTensors,
+  ExpertsConfig,
   FeedForwardConfig,
+  LayerTensors,
   ModelDescription,
   PredictorTensors,
 } from "./types.ts";
@@ -70,6 +72,32 @@ export function predictorTensors(reader: LayerReader): PredictorTensors | null {
   };
 }
 
+/**
+ * The predictors of a layer's experts, one for each, or null where the file has none. PowerInfer
+ * knows no experts: the names are those of an FFN's other tensors.
+ * @throws {ModelFormatError} as `predictorTensors`.
+ */
+export function expertPredictors(
+  reader: LayerReader,
+  { count, feedForwardLength: neurons }: ExpertsConfig,
+): readonly PredictorTensors[] | null {
+  const { checker, config: { embeddingLength: columns }, at } = reader;
+  const [first, second] = [`${at}ffn_fc1_exps.weight`, `${at}ffn_fc2_exps.weight`];
+  if (!checker.has(first) && !checker.has(second)) return null;
+  const rank = checker.rowCount(first) ?? 1;
+  const firsts = checker.matrix(first, { rows: rank, columns, count });
+  const seconds = checker.matrix(second, { rows: neurons, columns: rank, count });
+  return Array.from({ length: count }, (_, expert) => ({
+    first: rowsOf(firsts, expert * rank, rank),
+    second: rowsOf(seconds, expert * neurons, neurons),
+  }));
+}
+
+/** The block of a layer that says whether it has predictors: all experts do, or none. */
+export function predictedBlock({ feedForward }: Pick<LayerTensors, "feedForward">): DenseTensors {
+  return feedForward.kind === "dense" ? feedForward : feedForward.experts[0];
+}
+
 /** Why a block's predictor cannot be used, for a sentence; null where it can. */
 export function predictorObstacle(
   { activation }: FeedForwardConfig,
@@ -101,9 +129,7 @@ export function summarizePredictors(
   file: GgufFile,
   { config, tensors }: ModelDescription,
 ): PredictorSummary | null {
-  const predictors = tensors.layers.map(({ feedForward }) =>
-    feedForward.kind === "dense" ? feedForward.predictor : null
-  );
+  const predictors = tensors.layers.map((layer) => predictedBlock(layer).predictor);
   const present = predictors.filter((each) => each !== null);
   if (present.length === 0) return null;
   const ranks = present.map(({ first }) => first.rows);

@@ -3,7 +3,7 @@
  * Knows names and shapes; reads no weights.
  */
 import { type LayerReader, readMatrix, rowsOf } from "./layer_reader.ts";
-import { predictorTensors } from "./powerinfer.ts";
+import { expertPredictors, predictorTensors } from "./powerinfer.ts";
 import type { MatrixShape } from "./tensor_checker.ts";
 import type { DenseTensors, ExpertsConfig, ExpertTensors, MatrixTensor } from "./types.ts";
 
@@ -66,6 +66,7 @@ function expertTensors(reader: LayerReader, experts: ExpertsConfig): ExpertTenso
   const gates = isGated ? expertMatrices(reader, "ffn_gate", inner) : null;
   const ups = expertMatrices(reader, "ffn_up", inner);
   const downs = expertMatrices(reader, "ffn_down", { rows: width, columns: neurons, count });
+  const predictors = expertPredictors(reader, experts);
   const hasChoiceBias = checker.has("blk.0.exp_probs_b.bias");
   return {
     kind: "experts",
@@ -77,7 +78,7 @@ function expertTensors(reader: LayerReader, experts: ExpertsConfig): ExpertTenso
       up,
       down: downs[index],
       isDownTransposed: false,
-      predictor: null,
+      predictor: predictors && predictors[index],
     })),
     ...sharedExpert(reader, experts.sharedFeedForwardLength),
   };

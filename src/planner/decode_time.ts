@@ -7,8 +7,8 @@
  *           = gates of predicted neurons / (0.52 · R)     way "predictor"; predictors are fixed
  *   neurons = up and down of firing neurons / (0.52 · R) + factors of used units / (0.9 · R)
  *   cache   = firing · 30 ns + misses · 400 ns, shared by the threads
- *   reads   = misses                                      way "gates": one each
- *           = predicted misses + firing misses            way "predictor": a gate, then the rest
+ *   reads   = misses of what fires                        way "gates": all but the gate
+ *           = misses of what is predicted                 way "predictor": the whole neuron
  *   ioCpu   = reads · core seconds of a read / threads, where computing takes all cores; else 0
  *   disk    = reads / reads a second + layers · latency · (1 − e^(−reads of a layer))
  *   block   = max(gates + neurons + cache + ioCpu, (1 − 0.5) · gates + disk)
@@ -63,14 +63,14 @@ export function expectDecode(input: DecodeInput): ExpectedDecode {
     Math.min(1, ASSUMED_CONTEXT_TOKENS / input.contextLength);
   const gateBytes = way === "predictor" ? predicted * sums.gatePerNeuron : sums.usedGateBytes;
   const neuronBytes = firing * sums.restPerNeuron;
-  const missing = (1 - hitRate) * firing;
   const looked = way === "predictor" ? predicted : way === "gates" ? firing : 0;
+  const missing = (1 - hitRate) * looked;
   const fixed = (input.fixedBytes + contextBytes) / dense;
   const gates = gateBytes / (way === "predictor" ? listed : dense);
   const neurons = neuronBytes / listed + sums.usedFactorsBytes / dense;
   const joins = (2 * layers + 1) * JOIN_SECONDS;
-  const cache = (looked * LOOK_UP_SECONDS + (1 - hitRate) * looked * CLAIM_SECONDS) / threads;
-  const disk = diskTime(input, { missing, missingGates: (1 - hitRate) * predicted });
+  const cache = (looked * LOOK_UP_SECONDS + missing * CLAIM_SECONDS) / threads;
+  const disk = diskTime(input, missing);
   const computing = gates + neurons + cache + disk.cpu;
   const block = Math.max(computing, (1 - GATE_SHADOW) * gates + disk.seconds);
   const seconds = fixed + joins + block;
@@ -91,21 +91,17 @@ export function expectDecode(input: DecodeInput): ExpectedDecode {
 
 function diskTime(
   { way, sums, profile, ioWorkers, threads, layers }: DecodeInput,
-  { missing, missingGates }: { missing: number; missingGates: number },
+  reads: number,
 ): { reads: number; bytes: number; seconds: number; cpu: number } {
-  if (way === "resident" || missing === 0) return { reads: 0, bytes: 0, seconds: 0, cpu: 0 };
-  const restBytes = sums.slotBytes.gates;
-  const rest = readSpeed(profile.disk, restBytes, ioWorkers);
-  const gate = readSpeed(profile.disk, Math.max(1, sums.gateReadBytes), ioWorkers);
-  const reads = missing + missingGates;
+  if (way === "resident" || reads === 0) return { reads: 0, bytes: 0, seconds: 0, cpu: 0 };
+  const readBytes = sums.slotBytes[way];
+  const { readsPerS, latencySeconds, cpuSeconds } = readSpeed(profile.disk, readBytes, ioWorkers);
   const everyLayer = 1 - Math.exp(-reads / layers);
-  const busy = missing * rest.cpuSeconds + missingGates * gate.cpuSeconds;
   return {
     reads,
-    bytes: missing * restBytes + missingGates * sums.gateReadBytes,
-    seconds: missing / rest.readsPerS + missingGates / gate.readsPerS +
-      layers * rest.latencySeconds * everyLayer,
-    cpu: threads >= profile.cores ? busy / threads : 0,
+    bytes: reads * readBytes,
+    seconds: reads / readsPerS + layers * latencySeconds * everyLayer,
+    cpu: threads >= profile.cores ? reads * cpuSeconds / threads : 0,
   };
 }
 

@@ -4,7 +4,7 @@
  */
 import { check } from "../base/check.ts";
 import { bytesByKind } from "../memory/arena.ts";
-import { predictorObstacle } from "../model/powerinfer.ts";
+import { predictedBlock, predictorObstacle } from "../model/powerinfer.ts";
 import { planRanks } from "../rank/plan.ts";
 import type { RankPlan } from "../rank/plan_types.ts";
 import { usageOf } from "./firing_rates.ts";
@@ -37,6 +37,10 @@ export function fixedModel(
     ),
   );
   const plans = plansOf(input, by);
+  const { experts } = model.config;
+  const predictors = predictorTensors(input);
+  // A token reads predictors of the experts that it uses.
+  const predictorShare = experts === null ? 1 : experts.usedCount / experts.count;
   let readPerToken = 0;
   const embedding = model.tensors.tokenEmbedding.tensor;
   const ranks = plans.map(({ arenas }) => {
@@ -47,7 +51,9 @@ export function fixedModel(
         else if (kind === "activations") bytes.workspace += arena === 0 ? sizeBytes : 0;
         else if (!packed.has(name)) {
           bytes.weights += sizeBytes;
-          if (name !== embedding || model.config.tiedEmbeddings) readPerToken += sizeBytes;
+          const isRead = name !== embedding || model.config.tiedEmbeddings;
+          const share = predictors.has(name) ? predictorShare : 1;
+          if (isRead) readPerToken += share * sizeBytes;
         }
       }
     });
@@ -77,10 +83,21 @@ export function residentModel(input: PlanInput, chunkTokens: number): ResidentMo
 
 /** True when every layer has a predictor that works. */
 export function canPredict({ model: { config, tensors } }: PlanInput): boolean {
-  return tensors.layers.every(({ feedForward }) =>
-    feedForward.kind === "dense" && predictorObstacle(config.feedForward, feedForward) === null &&
-    feedForward.predictor !== null
-  );
+  return tensors.layers.every((layer) => {
+    const { feedForward } = layer;
+    // A shared expert has none.
+    if (feedForward.kind === "experts" && feedForward.shared !== null) return false;
+    const block = predictedBlock(layer);
+    return block.predictor !== null && predictorObstacle(config.feedForward, block) === null;
+  });
+}
+
+/** Names of the tensors of all predictors. */
+function predictorTensors({ model: { tensors } }: PlanInput): ReadonlySet<string> {
+  return new Set(tensors.layers.flatMap((layer) => {
+    const { predictor } = predictedBlock(layer);
+    return predictor === null ? [] : [predictor.first.tensor, predictor.second.tensor];
+  }));
 }
 
 /** Sums over units. */
@@ -88,8 +105,6 @@ export interface UnitSums {
   readonly neurons: number;
   /** Of the largest unit. */
   readonly slotBytes: { readonly gates: number; readonly predictor: number };
-  /** Of the largest unit: bytes of a gate's read. */
-  readonly gateReadBytes: number;
   /** All gates as packed rows, all factors of down, all bundles. */
   readonly gateBytes: number;
   readonly factorsBytes: number;
@@ -109,7 +124,7 @@ export interface UnitSums {
 export function sumUnits({ units, model: { config } }: PlanInput): UnitSums {
   check(units.length > 0, "a model has units");
   const sums = {
-    ...{ neurons: 0, gateReadBytes: 0, gateBytes: 0, factorsBytes: 0, bundleBytes: 0 },
+    ...{ neurons: 0, gateBytes: 0, factorsBytes: 0, bundleBytes: 0 },
     ...{ usedGateBytes: 0, usedFactorsBytes: 0, rest: 0, usedWeights: 0 },
     slotBytes: { gates: 0, predictor: 0 },
   };
@@ -119,7 +134,6 @@ export function sumUnits({ units, model: { config } }: PlanInput): UnitSums {
     const usage = usageOf(unit, config);
     const ownGate = gate?.sizeBytes ?? 0;
     sums.neurons += neurons;
-    sums.gateReadBytes = Math.max(sums.gateReadBytes, ownGate);
     sums.slotBytes.gates = Math.max(sums.slotBytes.gates, bundleBytes - restOffsetBytes);
     sums.slotBytes.predictor = Math.max(sums.slotBytes.predictor, bundleBytes);
     sums.gateBytes += neurons * ownGate;
@@ -139,9 +153,10 @@ export function sumUnits({ units, model: { config } }: PlanInput): UnitSums {
   };
 }
 
-/** Weights outside of neurons that a token of a prompt is multiplied with. */
-export function fixedWeightCount({ model, tensors, units }: PlanInput): number {
-  const left = new Set([model.tensors.tokenEmbedding.tensor]);
+/** Weights outside of neurons that a token of a prompt is multiplied with: no predictor's. */
+export function fixedWeightCount(input: PlanInput): number {
+  const { model, tensors, units } = input;
+  const left = new Set([model.tensors.tokenEmbedding.tensor, ...predictorTensors(input)]);
   for (const { gate, up, down } of units) {
     for (const part of [gate, up, down]) if (part !== null) left.add(part.tensor);
   }

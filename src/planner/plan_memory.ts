@@ -280,7 +280,7 @@ class MemoryPlanner {
       return this.#bestHot(more, slots, tried);
     });
     const shares = hot.map(({ share }) => share);
-    const readBytes = this.#sums.slotBytes.gates;
+    const readBytes = this.#sums.slotBytes[way];
     const gap = mergeGapBytes(profile.disk, readBytes, ioWorkers);
     const bundleBytes = this.#sums.slotBytes.predictor;
     return {

@@ -9,6 +9,8 @@ export interface ArenaViewsInput {
   readonly plan: RankPlan;
   readonly memories: readonly (readonly WebAssembly.Memory[])[];
   readonly workspaces: readonly (readonly WorkspacePlan[])[];
+  /** Of what predictors have between their matrices. */
+  readonly predictorRows: number;
   /** Dimensions that each rotary embedding turns. */
   readonly rotatedDimensions: readonly number[];
 }
@@ -28,7 +30,7 @@ export class ArenaViews {
   readonly ropes: readonly (readonly Float32Array[])[];
   /** Squares of queries and keys, then factors, [arena][rank], each [4, chunkTokens]. */
   readonly squares: readonly (readonly Float32Array[])[];
-  /** Between the matrices of predictors, [arena][rank], each [chunkTokens, predictorStride]. */
+  /** Between the matrices of predictors, [arena][rank], each [predictorRows, predictorStride]. */
   readonly predictors: readonly (readonly Float32Array[])[];
   readonly #input: ArenaViewsInput;
   readonly #byTokenCount: StepViews[] = [];
@@ -47,7 +49,7 @@ export class ArenaViews {
         floats(ofRank[arena], workspaces[rank][arena].squares, 4 * plan.chunkTokens)
       )
     );
-    const between = plan.chunkTokens * plan.strides.predictor;
+    const between = input.predictorRows * plan.strides.predictor;
     this.predictors = plan.workspaces.map((_, arena) =>
       memories.map((ofRank, rank) =>
         floats(ofRank[arena], workspaces[rank][arena].predictor, between)

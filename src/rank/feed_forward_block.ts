@@ -6,8 +6,16 @@
 import { check } from "../base/check.ts";
 import type { Control } from "../memory/control.ts";
 import { floats } from "./arena_views.ts";
-import type { Dense, Experts, Layer, Predictor, Streamed } from "./layer.ts";
-import { type Activations, multiply, project } from "./matrix.ts";
+import {
+  type Dense,
+  type Experts,
+  hasAllGates,
+  type Layer,
+  type Predictor,
+  type Streamed,
+} from "./layer.ts";
+import { type Activations, multiply, project, readsQ8 } from "./matrix.ts";
+import { GuessAhead } from "./guess_ahead.ts";
 import { activateNeurons } from "./neurons.ts";
 import type { Observer } from "./observer.ts";
 import type { RankPlan, RoutingWorkspacePlan } from "./plan_types.ts";
@@ -41,8 +49,12 @@ export class FeedForwardBlock {
   readonly #predictors: Predictors | null;
   /** Null unless the model is a packed one. */
   readonly #streaming: Streaming | null;
+  /** Null unless it has predictors, too. */
+  readonly #guessAhead: GuessAhead | null;
   /** Per arena; empty where no layer has experts. */
   readonly #views: readonly RoutingViews[];
+  /** Predictors of the experts of the layer that is computed were asked. */
+  #asksNow = false;
 
   /** memories: this rank's, one per arena. */
   constructor(
@@ -63,6 +75,10 @@ export class FeedForwardBlock {
     this.#observer = by.observer;
     this.#sparse = plan.isSparse && by.observer === null ? new SparseBlock(state, by) : null;
     this.#predictors = plan.strides.predictor > 0 ? new Predictors(state, by) : null;
+    const { streaming } = by;
+    this.#guessAhead = streaming !== null && this.#predictors !== null
+      ? new GuessAhead(state, { ...by, streaming, predictors: this.#predictors })
+      : null;
     this.#routing = experts && new Routing(experts, plan.chunkTokens);
     this.#views = by.memories.flatMap((memory, arena) => routingViews(state, memory, arena));
   }
@@ -77,11 +93,40 @@ export class FeedForwardBlock {
    * Makes the layer's predictor ready where it is to be asked in this step; all ranks do alike.
    * @returns false when the leader aborted the step.
    */
-  predict({ feedForward: block }: Layer): boolean {
-    if (block.kind === "experts" || block.predictor === null) return true;
-    const { isRehearsal } = this.#state;
-    if (!isRehearsal && (hasAllGates(block) || !this.#listsGuesses(block.predictor))) return true;
-    return this.#predictors === null || this.#predictors.prepare(block.predictor);
+  predict(layer: Layer): boolean {
+    const { feedForward: block } = layer;
+    if (!this.#asksPredictors(block)) return true;
+    if (block.kind === "experts") return this.#predictExperts(block, layer);
+    return this.#predictors!.prepare(block.predictor!);
+  }
+
+  /** True where predictors of the block are asked in this step. */
+  #asksPredictors(block: Dense | Streamed | Experts): boolean {
+    const { predictor } = block;
+    if (predictor === null || this.#predictors === null) return false;
+    if (this.#state.isRehearsal) return true;
+    const hasGates = block.kind === "experts"
+      ? block.experts.some(hasAllGates)
+      : hasAllGates(block);
+    return !hasGates && this.#listsGuesses(predictor);
+  }
+
+  /** Chooses experts and asks the predictors of all that were chosen, with one join. */
+  #predictExperts(block: Experts, layer: Layer): boolean {
+    const { n, arena, config: { experts } } = this.#state;
+    if (!layer.routesEarly) this.#route(block, this.#read(block, layer));
+    const { starts } = this.#routing!;
+    const { plan } = this.#views[arena];
+    const wantsQ8 = readsQ8(block.predictor!.first);
+    const forms = { readsQ8: wantsQ8, readsFloats: !wantsQ8 };
+    const x = this.#residual.read(null, wantsQ8);
+    for (let e = 0; e < block.experts.length; e++) {
+      const count = starts[e + 1] - starts[e];
+      if (count === 0) continue;
+      const own = count === n ? x : this.#gather(x, forms, plan.rows + starts[e] * 4, count);
+      this.#predictors!.ask(block.experts[e].predictor!, own, starts[e], count);
+    }
+    return this.#predictors!.exchange(layer.index, 0, n * experts!.usedCount);
   }
 
   /** True where only the neurons that a predictor names are looked at. */
@@ -104,10 +149,18 @@ export class FeedForwardBlock {
       return true;
     }
     const x = this.#read(block, layer);
-    if (!layer.routesEarly) this.#route(block, x);
-    this.#addExperts(block, x);
-    if (block.shared !== null) this.#addShared(block, block.shared, x);
-    return true;
+    this.#asksNow = this.#asksPredictors(block);
+    if (!layer.routesEarly && !this.#asksNow) this.#route(block, x);
+    if (!this.#listsStreamed) {
+      this.#addExperts(block, x);
+      return true;
+    }
+    this.#beginExperts(block, x);
+    const goesOn = !this.#asksNow || this.#guessAhead === null || this.#guessAhead.run(layer);
+    // Guessing ahead has used the place of what the block reads.
+    this.#addExperts(block, this.#read(block, layer));
+    this.#streaming!.neurons.endLayer(layer.index);
+    return goesOn;
   }
 
   #addDense(block: Dense, layer: Layer): void {
@@ -126,7 +179,7 @@ export class FeedForwardBlock {
     if (attempt === "added") return;
     const hidden = activateNeurons(this.#state, block, x, n, attempt === "gated");
     this.#observer?.seeDense(block, hidden);
-    if (isRehearsal && predictor !== null) this.#predictors?.compare(predictor, hidden);
+    if (isRehearsal && predictor !== null) this.#predictors?.compare(predictor, hidden, 0, n);
     this.#residual.add(block.down, hidden);
   }
 
@@ -144,29 +197,13 @@ export class FeedForwardBlock {
       const listed = hasAllGates(block) ? null : this.#predictors!.list(block.predictor!);
       neurons.begin(block, this.#read(block, layer), 0, listed);
     }
-    const goesOn = this.#readAhead(layer);
+    const goesOn = this.#guessAhead?.run(layer) ?? true;
     if (block.count > 0) {
       // Guessing ahead has used the place of what the block reads.
       neurons.finish(block, this.#read(block, layer), 0, { rows: space.tokens, weights: 0 });
     }
+    neurons.endLayer(layer.index);
     return goesOn;
-  }
-
-  /**
-   * Guesses by what this layer reads which neurons the next one will need, and asks for them: the
-   * residual stream changes little from layer to layer (NOTES.md). Right or wrong, the answer is
-   * the same: the next layer asks its own predictor. All ranks do it or none.
-   * @returns false when the leader aborted the step.
-   */
-  #readAhead({ index, arena }: Layer): boolean {
-    const next = this.#streaming!.predicted(index + 1);
-    if (next === null || next.arena !== arena || !this.#listsGuesses(next.predictor)) return true;
-    if (!this.#predictors!.prepareAhead(next.predictor)) return false;
-    const { neurons } = this.#streaming!;
-    if (next.block.count > 0) {
-      neurons.readAhead(next.block.unit, this.#predictors!.list(next.predictor));
-    }
-    return true;
   }
 
   /**
@@ -198,11 +235,10 @@ export class FeedForwardBlock {
 
   /** Expert by expert: its tokens side by side, as one product. */
   #addExperts(block: Experts, x: Activations): void {
-    const { kernels, n, arena } = this.#state;
+    const { kernels, n, arena, isRehearsal } = this.#state;
     const { plan, routes } = this.#views[arena];
     check(this.#routing !== null, "a model with experts has routes");
     const { starts } = this.#routing;
-    if (this.#listsStreamed) this.#beginExperts(block, x, starts);
     let lane = 0;
     for (let e = 0; e < block.experts.length; e++) {
       const first = starts[e];
@@ -220,35 +256,63 @@ export class FeedForwardBlock {
       const rows = plan.rows + first * 4;
       const own = count === n ? x : this.#gather(x, expert, rows, count);
       const weights = plan.weights + first * 4;
-      const attempt = this.#addFired(expert, own, count, rows, weights);
+      if (n === 1 && this.#addGuessed(expert, own, first)) continue;
+      const attempt = isRehearsal ? "refused" : this.#addFired(expert, own, count, rows, weights);
       if (attempt === "added") continue;
       const hidden = activateNeurons(this.#state, expert, own, count, attempt === "gated");
       this.#observer?.seeExpert(expert, hidden, {
         index: e,
         tokens: routes.rows.subarray(first, first + count),
       });
+      if (isRehearsal && expert.predictor !== null) {
+        this.#predictors?.compare(expert.predictor, hidden, first, count);
+      }
       kernels.scale_rows_f32(hidden.f32, hidden.stride, weights, count, expert.up.rowCount);
       this.#residual.addRows(expert.down, hidden, rows, count);
     }
+    if (block.shared !== null) this.#addShared(block, block.shared, x);
+  }
+
+  /**
+   * partial += what those neurons of an expert in memory give to the step's only token that its
+   * predictor names; the route is number `route`. False: nothing is added, the guess is not asked.
+   */
+  #addGuessed(expert: Dense, x: Activations, route: number): boolean {
+    const { predictor } = expert;
+    if (predictor === null || this.#sparse === null || this.#state.isRehearsal) return false;
+    if (!this.#asksNow) {
+      this.#sparse.countPredictor(predictor.sizeBytes);
+      return false;
+    }
+    const { plan } = this.#views[this.#state.arena];
+    const count = this.#predictors!.list(predictor, route);
+    this.#sparse.addListed(expert, x, count, plan.weights + route * 4);
+    return true;
   }
 
   /** All streamed experts of the step's only token are asked for before one is computed. */
-  #beginExperts(block: Experts, x: Activations, starts: Int32Array): void {
+  #beginExperts(block: Experts, x: Activations): void {
+    const { starts } = this.#routing!;
     let lane = 0;
     for (let e = 0; e < block.experts.length; e++) {
       const expert = block.experts[e];
       if (starts[e + 1] === starts[e] || !this.#streams(expert) || expert.count === 0) continue;
-      this.#streaming!.neurons.begin(expert, x, lane++, null);
+      const listed = hasAllGates(expert)
+        ? null
+        : this.#predictors!.list(expert.predictor!, starts[e]);
+      this.#streaming!.neurons.begin(expert, x, lane++, listed);
     }
   }
 
   /** The step is one token whose neurons are read by list, where a block can list them. */
   get #listsStreamed(): boolean {
-    return this.#streaming !== null && this.#sparse !== null && this.#state.n === 1;
+    const { n, isRehearsal } = this.#state;
+    return this.#streaming !== null && this.#sparse !== null && n === 1 && !isRehearsal;
   }
 
   #streams(block: Dense | Streamed): block is Streamed {
-    return this.#listsStreamed && block.kind === "streamed" && hasAllGates(block);
+    return this.#listsStreamed && block.kind === "streamed" &&
+      (hasAllGates(block) || this.#asksNow && block.predictor !== null);
   }
 
   #addShared(block: Experts, all: Dense | Streamed, x: Activations): void {
@@ -274,20 +338,20 @@ export class FeedForwardBlock {
   }
 
   /** The tokens of one expert side by side, in the forms that it reads. */
-  #gather(x: Activations, expert: Dense, rows: number, count: number): Activations {
+  #gather(
+    x: Activations,
+    { readsQ8, readsFloats }: Pick<Dense, "readsQ8" | "readsFloats">,
+    rows: number,
+    count: number,
+  ): Activations {
     const { kernels, n, arena, config: { embeddingLength: d } } = this.#state;
     const { gathered: to } = this.#views[arena];
-    if (expert.readsQ8) kernels.gather_q8(x.q8, n, d, rows, count, to.q8);
-    if (expert.readsFloats) {
+    if (readsQ8) kernels.gather_q8(x.q8, n, d, rows, count, to.q8);
+    if (readsFloats) {
       kernels.gather_rows_f32(x.f32, x.stride, n, rows, count, to.f32, to.stride, d);
     }
     return to;
   }
-}
-
-/** True where all gates of the block are in memory: then they are asked, and no predictor. */
-function hasAllGates(block: Dense | Streamed): boolean {
-  return block.kind === "streamed" && block.gateParts.length > 0;
 }
 
 function routingViews(

@@ -83,6 +83,14 @@ export interface Streamed {
   readonly readsFloats: boolean;
 }
 
+/**
+ * True where all gates of a block on disk are in memory: then they are asked, and no predictor. The
+ * same on all ranks, also those that have none of its neurons.
+ */
+export function hasAllGates(block: Dense | Streamed): boolean {
+  return block.kind === "streamed" && block.staged.gate !== null && block.gateSlots === null;
+}
+
 /** Some rows of a gate matrix, from its row `first` on. */
 export interface GatePart {
   readonly rows: Matrix;
@@ -98,6 +106,8 @@ export interface Experts {
   readonly experts: readonly (Dense | Streamed)[];
   readonly shared: Dense | Streamed | null;
   readonly sharedGate: Matrix | null;
+  /** Of the first expert: all have one, or none has. */
+  readonly predictor: Predictor | null;
   /** True when an expert, or the shared one, reads q8 tiles. */
   readonly readsQ8: boolean;
 }
@@ -305,6 +315,7 @@ function bindExperts(
     experts,
     shared,
     sharedGate: plan.sharedGate && matrixOf(plan.sharedGate),
+    predictor: experts[0].predictor,
     readsQ8: [...experts, shared].some((each) => each?.readsQ8),
   };
 }

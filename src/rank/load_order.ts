@@ -97,6 +97,10 @@ function* partsOfExperts(plan: ExpertsPlan): Generator<Part> {
   for (const { gate } of inFile) if (gate !== null) yield* partsOf(gate);
   for (const { up } of inFile) yield* partsOf(up);
   for (const { down } of inFile) yield* partsOf(down);
+  for (const { predictor } of plan.experts) if (predictor !== null) yield* partsOf(predictor.first);
+  for (const { predictor } of plan.experts) {
+    if (predictor !== null) yield* partsOf(predictor.second);
+  }
   if (plan.sharedGate !== null) yield* partsOf(plan.sharedGate);
   if (plan.shared !== null) yield* partsOfBlock(plan.shared);
 }

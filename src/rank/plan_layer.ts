@@ -5,6 +5,7 @@
  */
 import { UnsupportedModelError } from "../base/errors.ts";
 import type { BundleUnit } from "../bundle/types.ts";
+import { predictorObstacle } from "../model/powerinfer.ts";
 import type {
   DenseTensors,
   ExpertTensors,
@@ -77,8 +78,8 @@ export interface LayerInput {
   readonly index: number;
   /** Neurons are silent as a rule. */
   readonly isSilent: boolean;
-  /** Guesses which of them; null: there is none, or it is not wanted. */
-  readonly predictor: PredictorTensors | null;
+  /** Predictors of them are wanted, where there are some. */
+  readonly hasPredictors: boolean;
   /** Of `DensePlan`. */
   readonly threshold: number | null;
   /** Null: the model is no packed one. */
@@ -109,10 +110,10 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     feedForward: feedForward.kind === "dense"
       ? {
         ...block(place, feedForward, { ...of, neurons: shard.neurons, expert: null }),
-        predictor: predictor(place, input),
+        predictor: predictor(place, feedForward, { ...input, neurons: shard.neurons }),
         ...input.threshold === null ? {} : { threshold: input.threshold },
       }
-      : experts(place, feedForward, { ...of, shard }),
+      : experts(place, feedForward, { ...of, input }),
     feedForwardPostNorm: norm(place, tensors.feedForwardPostNorm),
   };
 }
@@ -217,23 +218,39 @@ export function dense(
  * Of the first matrix every rank has as many rows: what they give is exchanged. The second one's
  * rows are the rank's neurons. A rank without neurons has its rows of the first all the same.
  */
-function predictor(place: Placer, input: LayerInput): PredictorPlan | null {
-  if (input.predictor === null) return null;
-  const { index, rankIndex, rankCount, shard, predictor: { first, second } } = input;
+function predictor(
+  place: Placer,
+  block: DenseTensors,
+  by: LayerInput & { readonly neurons: Range },
+): PredictorPlan | null {
+  const predictor = usedPredictor(block, by);
+  if (predictor === null) return null;
+  const { index, rankIndex, rankCount, neurons } = by;
+  const { first, second } = predictor;
   const rows = cut(first.rows, { parts: rankCount, part: rankIndex, unit: 1 });
   return {
     layer: index,
     first: place.matrix(first, { rows }),
-    second: place.matrix(second, { rows: shard.neurons, readsRelu: true }),
+    second: place.matrix(second, { rows: neurons, readsRelu: true }),
   };
+}
+
+/** The predictor that a block will have in memory, or null. */
+export function usedPredictor(
+  block: DenseTensors,
+  { hasPredictors, config }: Pick<LayerInput, "hasPredictors" | "config">,
+): PredictorTensors | null {
+  const isUsed = hasPredictors && predictorObstacle(config.feedForward, block) === null;
+  return isUsed ? block.predictor : null;
 }
 
 function experts(
   place: Placer,
   tensors: ExpertTensors,
-  by: Omit<BlockInput, "expert" | "neurons"> & { shard: Shard },
+  by: Omit<BlockInput, "expert" | "neurons"> & { input: LayerInput },
 ): ExpertsPlan {
-  const { shard } = by;
+  const { input } = by;
+  const { shard } = input;
   const { router, choiceBias, shared, sharedGate } = tensors;
   return {
     kind: "experts",
@@ -241,7 +258,11 @@ function experts(
     choiceBias: choiceBias === null ? null : place.vector(choiceBias),
     experts: tensors.experts.map((expert, index) => {
       requireNoDownBias(expert.down);
-      return block(place, expert, { ...by, neurons: neuronsOf(shard, index), expert: index });
+      const neurons = neuronsOf(shard, index);
+      return {
+        ...block(place, expert, { ...by, neurons, expert: index }),
+        predictor: predictor(place, expert, { ...input, neurons }),
+      };
     }),
     shared: shared === null
       ? null

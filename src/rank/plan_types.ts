@@ -71,6 +71,7 @@ export interface DensePlan {
   readonly gate: MatrixPlan | null;
   readonly up: MatrixPlan;
   readonly down: MatrixPlan;
+  /** Of all experts of a layer, or of none. */
   readonly predictor: PredictorPlan | null;
   /** Neurons whose activation, |act(gate)|, is not above this are left out; null: none for that. */
   readonly threshold: number | null;
@@ -156,8 +157,8 @@ export interface WorkspacePlan {
   readonly fired: number;
   readonly counts: number;
   /**
-   * What predictors have between their matrices, [n, predictorStride], this rank's part of it read
-   * by all ranks; and as q8 tiles.
+   * What predictors have between their matrices, [n, predictorStride], or a row for each route of
+   * a token to an expert; this rank's part of it is read by all ranks. And [n] of it as q8 tiles.
    */
   readonly predictor: number;
   readonly predictorQ8: number;

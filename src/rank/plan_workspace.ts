@@ -139,6 +139,14 @@ function planFew(
   };
 }
 
+/**
+ * Rows of what predictors have between their matrices: one for each route of a token to an expert,
+ * or for each token; and one token's for the layer behind the one that is computed.
+ */
+export function predictorRows({ experts }: ModelConfig, chunkTokens: number): number {
+  return (experts?.usedCount ?? 1) * Math.max(2, chunkTokens);
+}
+
 function planPredictors(
   arena: ArenaBuilder,
   { config, strides: { predictor: stride }, chunkTokens: n, sizes }: WorkspaceInput,
@@ -146,7 +154,7 @@ function planPredictors(
   const bytes = (name: string, size: number) =>
     arena.allocate(name, "activations", stride === 0 ? 0 : size);
   return {
-    predictor: bytes("predictor", n * stride * 4),
+    predictor: bytes("predictor", predictorRows(config, n) * stride * 4),
     predictorQ8: bytes("predictor.q8", sizes.q8_bytes(n, Math.max(1, stride))),
     recall: bytes("recall", config.blockCount * RECALL_FIELDS * 8),
   };

@@ -1,15 +1,16 @@
 /**
  * Predictors on one rank: which of a block's own neurons will fire, guessed from the residual
- * stream before the block has computed anything. A rehearsal compares the guesses with what fires;
- * whether a predictor is trusted is the leader's decision, left in this rank's memory. Knows
- * nothing of what is done with a list.
+ * stream before the block has computed anything. Of a mixture all chosen experts' are asked at
+ * once: a token's route to an expert is a row of what they exchange. A rehearsal compares the
+ * guesses with what fires; whether a predictor is trusted is the leader's decision, left in this
+ * rank's memory. Knows nothing of what is done with a list.
  */
 import type { Control } from "../memory/control.ts";
 import { floats, floats64 } from "./arena_views.ts";
 import { countsView, SKIPPED_BYTES } from "./counts.ts";
 import type { Predictor } from "./layer.ts";
 import { type Activations, project, quantize, readsQ8 } from "./matrix.ts";
-import type { RankPlan } from "./plan_types.ts";
+import type { LayerPlan, PredictorPlan, RankPlan } from "./plan_types.ts";
 import { RECALL_FIELDS } from "./plan_workspace.ts";
 import type { Residual } from "./residual.ts";
 import type { StepState } from "./step_state.ts";
@@ -63,57 +64,71 @@ export class Predictors {
   }
 
   /**
-   * relu(first · residual) of all tokens: every rank computes its rows, then a small join and the
-   * others' are copied. Asked for by all ranks or none.
+   * relu(first · residual) of all tokens, of the only predictor of a layer: `ask`, then `exchange`.
    * @returns false when the leader aborted the step.
    */
-  prepare({ layer, first }: Predictor): boolean {
-    const { kernels, n, arena, arenaViews, plan: { rankIndex } } = this.#state;
+  prepare(predictor: Predictor): boolean {
+    const x = this.#residual.read(null, readsQ8(predictor.first));
+    this.ask(predictor, x, 0, this.#state.n);
+    return this.exchange(predictor.layer, 0, this.#state.n);
+  }
+
+  /**
+   * Own rows of first · x, of `count` tokens of the residual stream: they become rows `row` .. of
+   * what ranks exchange.
+   */
+  ask({ layer, first }: Predictor, x: Activations, row: number, count: number): void {
+    if (first.rowCount === 0) return;
+    const { kernels, plan: { rankIndex }, inputs: { predictor: { f32, stride } } } = this.#state;
+    const to = f32 + 4 * (row * stride + this.#starts[layer][rankIndex]);
+    project(kernels, first, x, count, to, stride);
+  }
+
+  /**
+   * Completes `rows` rows from `first` on, of a layer: a small join, then what the others computed
+   * is copied. Asked for by all ranks or none. The same rows must not be asked for again before
+   * another join: they may still be copied.
+   * @returns false when the leader aborted the step.
+   */
+  exchange(layer: number, first: number, rows: number): boolean {
+    const { kernels, arena, arenaViews, plan: { rankIndex } } = this.#state;
     const { inputs: { predictor: { f32, stride } } } = this.#state;
     const starts = this.#starts[layer];
     const width = starts[starts.length - 1];
-    if (first.rowCount > 0) {
-      const x = this.#residual.read(null, readsQ8(first));
-      project(kernels, first, x, n, f32 + 4 * starts[rankIndex], stride);
-    }
-    // Nobody writes here again before the join after the block, which waits for all readers.
     if (!this.#control.join()) return false;
     const parts = arenaViews.predictors[arena];
     for (let rank = 0; rank < parts.length; rank++) {
       if (rank === rankIndex) continue;
-      for (let t = 0; t < n; t++) {
-        const end = t * stride + starts[rank + 1];
-        for (let i = t * stride + starts[rank]; i < end; i++) parts[rankIndex][i] = parts[rank][i];
+      for (let row = first; row < first + rows; row++) {
+        const end = row * stride + starts[rank + 1];
+        for (let i = row * stride + starts[rank]; i < end; i++) {
+          parts[rankIndex][i] = parts[rank][i];
+        }
       }
     }
-    kernels.relu_f32(f32, stride, f32, stride, n, width);
+    const at = f32 + 4 * first * stride;
+    kernels.relu_f32(at, stride, at, stride, rows, width);
     return true;
   }
 
   /**
-   * The same for another layer than the one whose turn it is, in the same block of which another
-   * predictor was prepared already: its products may still be copied, so ranks meet before.
-   */
-  prepareAhead(predictor: Predictor): boolean {
-    return this.#control.join() && this.prepare(predictor);
-  }
-
-  /**
-   * Lists this rank's neurons that will fire for the step's only token, at `space.fired`, once it
-   * is prepared.
+   * Lists this rank's neurons that will fire for the step's only token, at `space.fired`, once row
+   * `row` is complete.
    * @returns how many they are.
    */
-  list(predictor: Predictor): number {
-    this.#score(predictor, 1);
+  list(predictor: Predictor, row = 0): number {
+    this.#score(predictor, row, 1);
     const { kernels, space, fractions: { belowThreshold } } = this.#state;
     const { rowCount } = predictor.second;
     return kernels.fired_f32(space.gate, rowCount, belowThreshold, space.fired, space.gate);
   }
 
-  /** Counts how the guesses for all tokens of the step compare with what neurons gave. */
-  compare(predictor: Predictor, hidden: Activations): void {
-    this.#score(predictor, this.#state.n);
-    const { space, arena, n, fractions: { belowThreshold } } = this.#state;
+  /**
+   * Counts how the guesses for `n` tokens, made of rows `row` .., compare with what neurons gave.
+   */
+  compare(predictor: Predictor, hidden: Activations, row: number, n: number): void {
+    this.#score(predictor, row, n);
+    const { space, arena, fractions: { belowThreshold } } = this.#state;
     const { rowCount } = predictor.second;
     const scores = floats(this.#memories[arena], space.gate, n * rowCount);
     const values = floats(this.#memories[arena], hidden.f32, n * hidden.stride);
@@ -133,9 +148,10 @@ export class Predictors {
     this.#recall[at + RECALL_PREDICTED] += predicted;
   }
 
-  /** gate [n, own neurons] = second · what `prepare` left. */
-  #score({ second }: Predictor, n: number): void {
-    const { kernels, space, inputs: { predictor: between } } = this.#state;
+  /** gate [n, own neurons] = second · rows `row` .. of what was exchanged. */
+  #score({ second }: Predictor, row: number, n: number): void {
+    const { kernels, space, inputs: { predictor: { f32, stride, q8 } } } = this.#state;
+    const between = { f32: f32 + 4 * row * stride, stride, q8 };
     if (readsQ8(second)) quantize(kernels, between, n, second.columnCount);
     const read = project(kernels, second, between, n, space.gate, second.rowCount);
     this.#counts[SKIPPED_BYTES] += (second.columnCount - read) * second.columnStrideBytes;
@@ -144,9 +160,13 @@ export class Predictors {
 
 function startsOf(plans: readonly RankPlan[], layer: number): number[] {
   const rows = plans.flatMap(({ layers }) => {
-    const { feedForward } = layers[layer];
-    const isAsked = feedForward.kind !== "experts" && feedForward.predictor !== null;
-    return isAsked ? [feedForward.predictor.first.rows] : [];
+    const predictor = predictorPlan(layers[layer]);
+    return predictor === null ? [] : [predictor.first.rows];
   });
   return [...rows.map(({ start }) => start), ...rows.slice(-1).map(({ end }) => end)];
+}
+
+/** Of a mixture the first expert's: the others' are cut alike. */
+export function predictorPlan({ feedForward }: LayerPlan): PredictorPlan | null {
+  return feedForward.kind === "experts" ? feedForward.experts[0].predictor : feedForward.predictor;
 }

@@ -12,13 +12,8 @@ import {
   REGION_ALIGN_BYTES,
   SUPERBLOCK_WEIGHTS,
 } from "../memory/row_layout.ts";
-import { predictorObstacle } from "../model/powerinfer.ts";
-import type {
-  MatrixTensor,
-  ModelDescription,
-  PredictorTensors,
-  VectorTensor,
-} from "../model/types.ts";
+import { predictedBlock } from "../model/powerinfer.ts";
+import type { MatrixTensor, ModelDescription, VectorTensor } from "../model/types.ts";
 import { COLUMN_ALIGN_BYTES, COLUMN_SCRATCH_BYTES } from "../memory/column_layout.ts";
 import type { MatrixLayouts } from "./matrix_layouts.ts";
 import {
@@ -30,6 +25,7 @@ import {
   norm,
   type Placer,
   planLayer,
+  usedPredictor,
 } from "./plan_layer.ts";
 import type {
   KvType,
@@ -202,7 +198,7 @@ export class RankPlanner implements Placer {
       adds: rankIndex === 0,
       tensors: tensors.layers[index],
       isSilent: layouts.isSilent,
-      predictor: this.#predictorOf(index),
+      hasPredictors: this.#hasPredictors,
       threshold: options.thresholds?.[index] ?? null,
     };
   }
@@ -309,21 +305,19 @@ export class RankPlanner implements Placer {
     };
   }
 
-  /** The predictor that layer `index` will use, or null. */
-  #predictorOf(index: number): PredictorTensors | null {
-    const { model: { config, tensors }, layouts, options } = this.#in;
-    const { feedForward } = tensors.layers[index];
-    const isWanted = layouts.isSparse && options.hasPredictors !== false;
-    if (!isWanted || feedForward.kind !== "dense") return null;
-    return predictorObstacle(config.feedForward, feedForward) === null
-      ? feedForward.predictor
-      : null;
+  /** Predictors that the model has are wanted. */
+  get #hasPredictors(): boolean {
+    const { layouts, options } = this.#in;
+    return layouts.isSparse && options.hasPredictors !== false;
   }
 
   /** Largest rank of a predictor; 0: there is none. */
   #largestPredictor(): number {
-    const layers = this.#in.model.tensors.layers;
-    return Math.max(...layers.map((_, index) => this.#predictorOf(index)?.first.rows ?? 0));
+    const { config, tensors: { layers } } = this.#in.model;
+    const by = { config, hasPredictors: this.#hasPredictors };
+    return Math.max(
+      ...layers.map((layer) => usedPredictor(predictedBlock(layer), by)?.first.rows ?? 0),
+    );
   }
 
   build(): RankPlan {

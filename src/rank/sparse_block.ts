@@ -76,9 +76,9 @@ export class SparseBlock {
 
   /**
    * The same of the step's only token, where only the `listed` neurons at `space.fired` are looked
-   * at: all others are taken for silent.
+   * at: all others are taken for silent. weights: as of `add`.
    */
-  addListed(block: Dense, x: Activations, listed: number): void {
+  addListed(block: Dense, x: Activations, listed: number, weights = 0): void {
     const { kernels, space, fractions: { belowFiring } } = this.#state;
     const { gate, up } = block;
     check(gate !== null && gate.bias === 0 && up.bias === 0, "neurons of a list have no biases");
@@ -86,7 +86,7 @@ export class SparseBlock {
     const count = kernels.fired_f32(space.gate, listed, belowFiring, space.up, space.gate);
     kernels.pick_listed(space.fired, listed, space.up, count);
     this.#activateListed(up, x, space.gate, count);
-    this.#addFired(block, space.gate, count, space.tokens, 0);
+    this.#addFired(block, space.gate, count, space.tokens, weights);
     this.#counts[SKIPPED_BYTES] += (gate.rowCount - listed) * gate.rowStrideBytes;
   }
 

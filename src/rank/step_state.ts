@@ -12,6 +12,7 @@ import type { ModelConfig } from "../model/types.ts";
 import { ArenaViews, type StepViews } from "./arena_views.ts";
 import type { Activations } from "./matrix.ts";
 import type { RankPlan, WorkspacePlan } from "./plan_types.ts";
+import { predictorRows } from "./plan_workspace.ts";
 
 export interface StepStateInput {
   readonly config: ModelConfig;
@@ -97,6 +98,7 @@ export class StepState {
       plan: this.plan,
       memories,
       workspaces: plans.map((other) => other.workspaces),
+      predictorRows: predictorRows(config, this.plan.chunkTokens),
       rotatedDimensions: config.ropes.map((rope) => rope.dimensionCount),
     });
     this.views = this.arenaViews.forTokens(1);

@@ -13,15 +13,15 @@
  * goes on, its answer is void, and the leader says so. Knows nothing of files or experts.
  */
 import { check } from "../base/check.ts";
-import { LOADING, type NeuronCache, NO_SLOT, PRESENT } from "../cache/mod.ts";
-import { FAILED, PRIORITY_UP_DOWN, type ReadQueue } from "../io/mod.ts";
+import { NO_SLOT, PRESENT } from "../cache/mod.ts";
+import { FAILED, type ReadQueue } from "../io/mod.ts";
 import type { SharedText } from "../memory/shared_text.ts";
 import { floats } from "./arena_views.ts";
+import { type ArenaStream, BundleReads } from "./bundle_reads.ts";
 import {
   CACHE_HITS,
   CACHE_MISSES,
   countsView,
-  DISK_BYTES,
   DISK_WAIT_MS,
   SKIPPED_BYTES,
   SKIPPED_NEURONS,
@@ -29,20 +29,12 @@ import {
 import { GATE_PARTS, type GatePart, type Streamed } from "./layer.ts";
 import { activateListed, multiplyListed } from "./listed.ts";
 import { type Activations, project } from "./matrix.ts";
-import type { OwnUnit } from "./own_units.ts";
 import type { ListPlan } from "./plan_types.ts";
 import type { Residual } from "./residual.ts";
 import type { StepState } from "./step_state.ts";
 
 /** Bundles that are waited for before they are computed together. */
 const CLUSTER_BUNDLES = 32;
-
-/** What an arena streams with. */
-export interface ArenaStream {
-  readonly cache: NeuronCache;
-  /** By number of the unit. */
-  readonly units: ReadonlyMap<number, OwnUnit>;
-}
 
 /** Neurons, what they have given so far, and their slots. */
 interface List {
@@ -62,19 +54,8 @@ interface Lane extends List {
   parts: number;
 }
 
-/** Slots of a unit that were asked for ahead of it, by a guess. */
-interface Ahead {
-  unit: number;
-  readonly slots: Int32Array;
-  count: number;
-}
-
 /** An arena's lists. */
 interface Lists {
-  /** Of the unit that is computed, and of the one behind it: they take turns. */
-  readonly ahead: readonly [Ahead, Ahead];
-  /** By slot: the read that fills it, while it is LOADING. */
-  readonly ticketOf: Int32Array;
   readonly lanes: readonly Lane[];
   /** The neurons that fire, of the block that is being finished. */
   readonly fired: List;
@@ -99,6 +80,7 @@ export class StreamedBlock {
   readonly #by: StreamedBlockInput;
   /** By arena. */
   readonly #lists: readonly Lists[];
+  readonly #reads: BundleReads;
   readonly #counts: Float64Array;
   /** Spare slots that blocks between `begin` and `finish` have. */
   #sparesUsed = 0;
@@ -108,6 +90,7 @@ export class StreamedBlock {
   constructor(state: StepState, by: StreamedBlockInput) {
     this.#state = state;
     this.#by = by;
+    this.#reads = new BundleReads(state, by);
     this.#counts = countsView(state.plan, by.memories[0]);
     this.#lists = by.memories.map((memory, arena) => listsOf(state, memory, arena));
   }
@@ -138,45 +121,16 @@ export class StreamedBlock {
   }
 
   /**
-   * Asks for neurons that a guess has put at `space.fired` and that will probably be needed soon,
-   * of a block in the same arena. They arrive while others are computed.
+   * Asks for neurons that a guess has put at `space.fired` and that layer `layer`, in the same
+   * arena, will probably need. They arrive while others are computed.
    */
-  readAhead(unit: number, listed: number): void {
-    const { arena } = this.#state;
-    const { cache } = this.#by.streams[arena];
-    const { ahead: [first, second], predicted, ticketOf } = this.#lists[arena];
-    const ahead = first.count === 0 ? first : second;
-    this.#settleAhead(ahead); // of a step that was aborted
-    ahead.unit = unit;
-    const slotOf = cache.slotsOf(unit);
-    for (let i = 0; i < listed; i++) {
-      const neuron = predicted[i];
-      if (slotOf[neuron] >= 0) continue;
-      const slot = cache.claim(unit, neuron);
-      if (slot < 0) break; // what is held at the moment fills the cold region
-      ticketOf[slot] = this.#askFor(unit, neuron, slot);
-      ahead.slots[ahead.count++] = slot;
-    }
-    this.#by.queue.flush();
+  readAhead(layer: number, unit: number, listed: number): void {
+    this.#reads.askAhead(layer, unit, this.#lists[this.#state.arena].predicted, listed);
   }
 
-  /** Takes note of what was read ahead, whether it was needed or not. */
-  #settleAhead(ahead: Ahead): void {
-    const { arena } = this.#state;
-    const { queue, streams } = this.#by;
-    const { cache } = streams[arena];
-    const { ticketOf } = this.#lists[arena];
-    for (let i = 0; i < ahead.count; i++) {
-      const slot = ahead.slots[i];
-      if (cache.state(slot) !== LOADING) cache.unpin(slot);
-      else if (queue.wait(ticketOf[slot]) === FAILED) {
-        cache.drop(slot); // no harm: who needs the neuron will ask again
-      } else {
-        cache.settle(slot, PRESENT);
-        cache.unpin(slot);
-      }
-    }
-    ahead.count = 0;
+  /** All blocks of a layer are finished. */
+  endLayer(layer: number): void {
+    this.#reads.settleAhead(layer);
   }
 
   /** partial[rows[0]] += weights[0], or 1, · what the neurons of the lane give. */
@@ -186,7 +140,7 @@ export class StreamedBlock {
     laneIndex: number,
     { rows, weights }: { rows: number; weights: number },
   ): void {
-    const { lanes, fired, ahead } = this.#lists[this.#state.arena];
+    const { lanes, fired } = this.#lists[this.#state.arena];
     const lane = lanes[laneIndex];
     const { parts, presentEnds, ends } = lane;
     let count = 0;
@@ -208,7 +162,6 @@ export class StreamedBlock {
     this.#addDown(block, fired, count, rows);
     this.#countSkipped(block, parts === 0 ? 0 : ends[parts - 1], count);
     if (--this.#begun === 0) this.#sparesUsed = 0;
-    for (const each of ahead) if (each.unit === block.unit) this.#settleAhead(each);
   }
 
   /** Lists neurons of a part of the gates that fire, from place `start` on; how many they are. */
@@ -239,37 +192,25 @@ export class StreamedBlock {
     const { arena, space } = this.#state;
     const { cache } = this.#by.streams[arena];
     const { ids, slots, tickets } = lane;
-    const { ticketOf } = this.#lists[arena];
     const { spareFirst, spareCount } = space.stream!;
     for (let i = from; i < to; i++) {
       if (slots[i] !== NO_SLOT) {
-        tickets[i] = ticketOf[slots[i]]; // it was asked for ahead, and is under way
+        tickets[i] = this.#reads.ticketOf(slots[i]); // it was asked for ahead, and is under way
         continue;
       }
       let slot = cache.claim(unit, ids[i]);
+      if (slot < 0 && this.#sparesUsed === spareCount) {
+        this.#reads.yieldAhead();
+        slot = cache.claim(unit, ids[i]);
+      }
       if (slot < 0) {
         check(this.#sparesUsed < spareCount, "the plan has a slot for every neuron of a token");
         slot = spareFirst + this.#sparesUsed++;
       }
       slots[i] = slot;
-      tickets[i] = this.#askFor(unit, ids[i], slot);
+      tickets[i] = this.#reads.ask(unit, ids[i], slot);
     }
     this.#by.queue.flush();
-  }
-
-  /** Asks for what is not resident of a neuron's bundle. */
-  #askFor(unit: number, neuron: number, slot: number): number {
-    const { arena, plan, space } = this.#state;
-    const { queue, streams } = this.#by;
-    const own = streams[arena].units.get(unit)!;
-    const { bundleBytes, restOffsetBytes } = own.bundles;
-    const { slotBytes, hasResidentGates } = plan.stream!;
-    const start = hasResidentGates ? restOffsetBytes : 0;
-    const sizeBytes = bundleBytes - start;
-    const from = own.offsetBytes + own.positions[neuron] * bundleBytes + start;
-    const to = space.stream!.slots + slot * slotBytes;
-    this.#counts[DISK_BYTES] += sizeBytes;
-    return queue.merge(PRIORITY_UP_DOWN, from, sizeBytes, arena, to);
   }
 
   /** Nothing claims a slot before the list is used up. */
@@ -372,10 +313,7 @@ function listsOf({ plan }: StepState, memory: WebAssembly.Memory, arena: number)
     values: floats(memory, at.values, neuronCount),
     slots: words(at.slots),
   });
-  const { slotCount } = space;
   return {
-    ahead: [aheadOf(slotCount), aheadOf(slotCount)],
-    ticketOf: new Int32Array(slotCount),
     lanes: space.lanes.map((at) => ({
       ...listOf(at),
       tickets: new Int32Array(neuronCount),
@@ -387,8 +325,4 @@ function listsOf({ plan }: StepState, memory: WebAssembly.Memory, arena: number)
     places: words(space.places),
     predicted: words(plan.workspaces[arena].fired),
   };
-}
-
-function aheadOf(slotCount: number): Ahead {
-  return { unit: -1, slots: new Int32Array(slotCount), count: 0 };
 }

@@ -6,7 +6,7 @@ import type { Kernels } from "../../wasm/kernels.ts";
 import type { PackedModel } from "../bundle/types.ts";
 import { NeuronCache } from "../cache/mod.ts";
 import type { ReadQueue } from "../io/mod.ts";
-import type { Dense, Layer, Predictor, Streamed } from "./layer.ts";
+import { type Dense, hasAllGates, type Layer, type Streamed } from "./layer.ts";
 import { loadUnits } from "./load_units.ts";
 import type { SharedText } from "../memory/shared_text.ts";
 import { type OwnUnit, ownUnits } from "./own_units.ts";
@@ -31,13 +31,6 @@ export interface StreamingInput {
   readonly kernels: readonly Kernels[];
 }
 
-/** A block whose neurons are predicted before they are read. */
-export interface PredictedBlock {
-  readonly block: Streamed;
-  readonly arena: number;
-  readonly predictor: Predictor;
-}
-
 export class Streaming {
   readonly #input: StreamingInput;
   readonly #units: ReadonlyMap<number, OwnUnit>;
@@ -46,7 +39,7 @@ export class Streaming {
   readonly #stages: StagedUnits;
   #neurons: StreamedBlock | null = null;
   /** By layer. */
-  #predicted: readonly (PredictedBlock | null)[] = [];
+  #predicted: readonly (Layer | null)[] = [];
 
   constructor(input: StreamingInput) {
     const { plan, packed, queue, memories, kernels } = input;
@@ -85,8 +78,8 @@ export class Streaming {
     });
   }
 
-  /** The streamed block of a layer whose gates are on disk and predicted; null: it has none. */
-  predicted(layer: number): PredictedBlock | null {
+  /** The layer, where neurons of it are on disk with their gates, and predicted; else null. */
+  predicted(layer: number): Layer | null {
     return this.#predicted[layer] ?? null;
   }
 
@@ -95,11 +88,12 @@ export class Streaming {
     state: StepState,
     { residual, layers }: { residual: Residual; layers: readonly Layer[] },
   ): void {
-    this.#predicted = layers.map(({ feedForward: block, arena }) =>
-      block.kind === "streamed" && block.gateParts.length === 0 && block.predictor !== null
-        ? { block, arena, predictor: block.predictor }
-        : null
-    );
+    this.#predicted = layers.map((layer) => {
+      const { feedForward } = layer;
+      const blocks = feedForward.kind === "experts" ? feedForward.experts : [feedForward];
+      const isOnDisk = blocks.some(({ kind }) => kind === "streamed") && !blocks.some(hasAllGates);
+      return isOnDisk && feedForward.predictor !== null ? layer : null;
+    });
     const { queue, memories, failure } = this.#input;
     const streams = this.#caches.map((cache) => ({ cache, units: this.#units }));
     this.#neurons = new StreamedBlock(state, { residual, memories, queue, streams, failure });

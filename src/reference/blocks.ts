@@ -86,7 +86,8 @@ export class ReferenceBlocks {
     }
     const { experts } = this.#config;
     const reads = experts?.routerInput === "layerInput" ? layerInput : h;
-    return this.#mix(h, show("router", this.project(reads, tensors.router)), tensors);
+    const router = show("router", this.project(reads, tensors.router));
+    return this.#mix({ h, residual, router }, tensors);
   }
 
   /** 1 for neurons whose Wsecond · relu(Wfirst · r) is at least the threshold, else 0; or null. */
@@ -129,7 +130,10 @@ export class ReferenceBlocks {
   }
 
   /** Σ weight · expert(h) over the chosen experts of each token, and the shared one's part. */
-  #mix(h: Float64Array, router: Float64Array, tensors: ExpertTensors): Float64Array {
+  #mix(
+    { h, residual, router }: Record<"h" | "residual" | "router", Float64Array>,
+    tensors: ExpertTensors,
+  ): Float64Array {
     const { embeddingLength: width, experts } = this.#config;
     check(experts !== null, "a dense model has no experts");
     const choiceBias = tensors.choiceBias && this.#weights.vector(tensors.choiceBias);
@@ -143,7 +147,9 @@ export class ReferenceBlocks {
         shares.push({ dense: tensors.shared, weight: this.#shared(token, tensors) });
       }
       for (const { dense, weight } of shares) {
-        const part = this.#dense(token, dense, (_, data) => data);
+        const stream = residual.subarray(t * width, (t + 1) * width);
+        const predicted = this.#usesPredictors ? this.#predict(stream, dense) : null;
+        const part = this.#dense(token, dense, (_, data) => data, { predicted });
         for (let i = 0; i < width; i++) out[t * width + i] += weight * part[i];
       }
     }

@@ -26,6 +26,8 @@ const FORMS: readonly TinyModelOptions[] = [
       ["minicpm.hidden_activation_param", f32(0.25)],
     ],
   },
+  { architecture: "drelu-moe", type: "F32", predictor: { rank: 4 } },
+  { architecture: "smallthinker", type: "F32", predictor: { rank: 4 }, blockCount: 5 },
   { architecture: "llama", type: "F32", magic: "PWRI" },
   { architecture: "bamboo", type: "F32", magic: "PWRI" },
 ];
@@ -48,7 +50,7 @@ interface Answers {
 
 for (const form of FORMS) {
   const { architecture, type, predictor, magic } = form;
-  const name = `${architecture} in ${type}${predictor ? " with some predictors" : ""}` +
+  const name = `${architecture} in ${type}${predictor?.layers ? " with some predictors" : ""}` +
     (magic ? " and PowerInfer's form" : "");
   Deno.test(`${name} answers with predictors as without, and skips more`, () =>
     withTinyFile({ ...RIGHT, ...form }, async (path) => {
@@ -73,6 +75,21 @@ Deno.test("predictors of quantised models and of quantised matrices answer alike
   }, async (path) => {
     // Of nine threads one has no neurons.
     for (const threads of [1, 2, 3, 9]) {
+      const exact = await ask(path, { threads, predictor: "off" });
+      const predicted = await ask(path, { threads, predictor: "on" });
+      assertLess(nmse(predicted.single, exact.single), QUANT_NMSE);
+      assertLess(nmse(predicted.single, reference(path, true)), QUANT_NMSE);
+      assertGreater(predicted.skippedBytes, 0);
+    }
+  }));
+
+Deno.test("predictors of quantised experts answer alike, also where threads have no neurons", () =>
+  withTinyFile({
+    ...{ ...SHAPE, architecture: "drelu-moe", type: "Q8_0", predictor: { rank: 32 } },
+    typeOf: (name) => /fc1/.test(name) ? "Q5_0" : /fc2/.test(name) ? "Q4_0" : undefined,
+  }, async (path) => {
+    // Of five threads three have no neurons.
+    for (const threads of [1, 2, 5]) {
       const exact = await ask(path, { threads, predictor: "off" });
       const predicted = await ask(path, { threads, predictor: "on" });
       assertLess(nmse(predicted.single, exact.single), QUANT_NMSE);
@@ -111,6 +128,35 @@ Deno.test("a predictor that is wrong changes what the model says, as its formula
       );
       assertLess(nmse(careful.single, right), 2e-6);
     },
+  ));
+
+Deno.test("predictors of experts that are wrong are not used", () =>
+  withTinyFile(
+    { ...SHAPE, architecture: "drelu-moe", predictor: { rank: 4, brokenLayers: [0, 1, 2, 3] } },
+    async (path) => {
+      const [right, wrong] = [reference(path, false), reference(path, true)];
+      assertGreater(nmse(wrong, right), 1e-2);
+      const forced = await ask(path, { threads: 2, predictor: "on" });
+      assertLess(nmse(forced.single, wrong), 2e-6);
+      const careful = await ask(path, { threads: 2 });
+      assertEquals(careful.flaws, ["model", "model", "model", "model"]);
+      assertEquals(careful.used, [false, false, false, false]);
+      assertLess(nmse(careful.single, right), 2e-6);
+    },
+  ));
+
+Deno.test("a rehearsal counts the neurons of chosen experts, and no others", () =>
+  withTinyFile(
+    { ...SHAPE, architecture: "drelu-moe", predictor: { rank: 4 } },
+    (path) =>
+      withModel(path, { threads: 3 }, (model) => {
+        for (const { fired, found, possible } of model.predictors!.choices) {
+          assertEquals(possible, 16 * 2 * 64); // tokens, experts of each, neurons of these
+          assertGreater(fired, 50);
+          assertGreater(found / fired, 0.99);
+        }
+        return Promise.resolve();
+      }),
   ));
 
 Deno.test("one predictor that is wrong is left out, and named", () =>

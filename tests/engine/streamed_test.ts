@@ -62,27 +62,65 @@ Deno.test("a mixture of ReLU experts answers the same from disk as from memory",
 Deno.test("a model whose neurons all fire answers the same from disk as from memory", () =>
   eachBudget({ architecture: "llama", type: "Q4_0", blockCount: 4 }, false));
 
-Deno.test("neurons that a predictor names answer the same from disk as from memory", () => {
-  const tiny = {
-    architecture: "bamboo",
+const PREDICTED: Record<string, TinyModelOptions> = {
+  "neurons": { architecture: "bamboo", type: "F16" },
+  "experts' neurons": { architecture: "drelu-moe", type: "Q4_0" },
+  "neurons of early chosen experts": {
+    architecture: "smallthinker",
     type: "F16",
-    blockCount: 4,
-    predictor: { rank: 8 },
-  } as const;
+    embeddingLength: 320,
+  },
+};
+
+for (const [what, tiny] of Object.entries(PREDICTED)) {
+  Deno.test(`${what} that a predictor names answer the same from disk as from memory`, () =>
+    eachWayOfPredicting({ ...tiny, blockCount: 4, predictor: { rank: 8 } }));
+}
+
+/** Compares what is predicted from disk with what is predicted in memory. */
+function eachWayOfPredicting(tiny: TinyModelOptions): Promise<void> {
   return withPacked(tiny, async (path, packed) => {
     for (const threads of [1, 2]) {
       const options = { threads, predictor: "on" } as const;
       const whole = await ask(path, options);
-      for (const slotCount of [160, 320]) {
+      for (
+        const way of [
+          { slotCount: 160 },
+          // Some experts of a layer are in memory, others are not.
+          { slotCount: 320, residentUnits: 2 },
+          { slotCount: 640, hotShare: 0.5, arenaCount: 2 },
+        ]
+      ) {
         // Gates are on disk: whole bundles come, some of them ahead of their layer.
-        const streaming = { ...FEW_SLOTS, hasResidentGates: false, slotCount };
+        const streaming = { ...FEW_SLOTS, hasResidentGates: false, ...way };
         const streamed = await ask(packed, { ...options, streaming });
         if (threads === 1) assertEquals(streamed, whole);
         else assertAlike(streamed, whole);
       }
     }
   });
-});
+}
+
+Deno.test("experts whose predictors are wrong answer exactly, from disk, too", () =>
+  withPacked({
+    ...{ architecture: "drelu-moe", type: "F16", blockCount: 3 },
+    predictor: { rank: 8, brokenLayers: [0, 1, 2] },
+  }, async (path, packed) => {
+    const streaming = { ...FEW_SLOTS, hasResidentGates: false, slotCount: 160 };
+    const exact = await ask(path, { threads: 1, predictor: "off" });
+    assertEquals(await ask(packed, { threads: 1, streaming }), exact);
+  }));
+
+Deno.test("threads without neurons ask no predictors where the others ask gates", () =>
+  withPacked(
+    { architecture: "bamboo", type: "Q4_0", blockCount: 2, predictor: { rank: 8 } },
+    async (_, packed) => {
+      const options = { threads: 5, streaming: FEW_SLOTS, ioWorkers: 1, predictor: "on" } as const;
+      await withModel(packed, options, async (model) => {
+        assertEquals((await greedyIds(model, IDS, 4)).length, 4);
+      });
+    },
+  ));
 
 Deno.test("a token of a model on disk reads neurons, and says how many it found", () =>
   withPacked({ architecture: "bamboo", type: "Q4_0", blockCount: 4 }, async (_, packed) => {

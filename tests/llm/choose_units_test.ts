@@ -40,7 +40,8 @@ Deno.test("chooseUnits() takes a model that fits as a whole", () => {
 
 Deno.test("chooseUnits() fills what gates leave with slots, and never more", () => {
   const gates = 8 * NEURONS * 1024;
-  for (const spare of [16 * MiB, 40 * MiB, 70 * MiB]) {
+  const spares = Array.from({ length: 50 }, (_, i) => 16 * MiB + i * 10_007);
+  for (const spare of [...spares, 40 * MiB, 70 * MiB]) {
     const budgetBytes = OTHER_BYTES + gates + spare;
     const options = chooseUnits({ ...BUDGET, budgetBytes });
     assertEquals([options.residentUnits, options.hasResidentGates], [0, true]);

@@ -8,6 +8,7 @@ import { withMetadata, withoutTensor, withTensor } from "./changed_file.ts";
 
 const PREDICTED = { predictor: { rank: 8 } } as const;
 const LLAMA = parse({ ...PREDICTED, architecture: "llama", magic: "PWRI" });
+const MIXTURE = parse({ architecture: "drelu-moe", predictor: { rank: 6 } });
 const BAMBOO = parse({ ...PREDICTED, architecture: "bamboo", magic: "PWRI" });
 
 Deno.test("describeModel() takes ReLU and dReLU from PowerInfer's magic", () => {
@@ -41,6 +42,27 @@ Deno.test("describeModel() reads predictors from files of either magic", () => {
       assertEquals(predictorObstacle(config.feedForward, feedForward), null);
     });
   }
+});
+
+Deno.test("describeModel() reads predictors of experts, one for each", () => {
+  const { tensors } = describeModel(MIXTURE);
+  tensors.layers.forEach(({ feedForward }, layer) => {
+    if (feedForward.kind !== "experts") throw new Error("the model is a mixture");
+    feedForward.experts.forEach(({ predictor }, expert) => {
+      const matrix = (name: string, rows: number, columns: number) => ({
+        ...{ tensor: `blk.${layer}.${name}_exps.weight`, rowStart: expert * rows },
+        ...{ rows, columns, bias: null },
+      });
+      assertEquals(predictor, {
+        first: matrix("ffn_fc1", 6, 64),
+        second: matrix("ffn_fc2", 64, 6),
+      });
+    });
+  });
+  assertEquals(summarizePredictors(MIXTURE, describeModel(MIXTURE)), {
+    ...{ layers: 2, missing: [], rankMin: 6, rankMax: 6, threshold: 0 },
+    sizeBytes: 2 * 4 * 4 * (6 * 64 + 64 * 6),
+  });
 });
 
 Deno.test("describeModel() takes the threshold from the option, else the file", () => {
@@ -85,6 +107,20 @@ Deno.test("describeModel() refuses predictors that do not fit", () => {
     [withTensor(BAMBOO, "blk.1.fc2.weight", { dims: [16, 96] }), "asks for [96, 8]"],
     [withTensor(BAMBOO, "blk.1.fc1.weight", { dims: [64] }), "asks for [96, 1]"],
     [withTensor(BAMBOO, "blk.1.fc1.weight", { dims: [64, 8, 2] }), "asks for [8, 64]"],
+    [
+      withoutTensor(MIXTURE, "blk.0.ffn_fc2_exps.weight"),
+      '"blk.0.ffn_fc2_exps.weight" ([4, 64, 6])',
+    ],
+    [withoutTensor(MIXTURE, "blk.1.ffn_fc1_exps.weight"), '"blk.1.ffn_fc1_exps.weight"'],
+    [withTensor(MIXTURE, "blk.1.ffn_fc1_exps.weight", { dims: [64, 6] }), "asks for [4, 6, 64]"],
+    [withTensor(MIXTURE, "blk.1.ffn_fc1_exps.weight", { dims: [64, 6, 3] }), "has [3, 6, 64]"],
+    [withTensor(MIXTURE, "blk.1.ffn_fc1_exps.weight", { dims: [64, 24] }), "asks for [4, 24, 64]"],
+    [withTensor(MIXTURE, "blk.1.ffn_fc1_exps.weight", { dims: [32, 6, 4] }), "has [4, 6, 32]"],
+    [withTensor(MIXTURE, "blk.0.ffn_fc2_exps.weight", { dims: [6, 63, 4] }), "asks for [4, 64, 6]"],
+    [
+      withTensor(MIXTURE, "blk.0.ffn_fc2_exps.weight", { dims: [12, 64, 4] }),
+      "asks for [4, 64, 6]",
+    ],
     [withMetadata(BAMBOO, { "powerinfer.sparse_threshold": NaN }), "a finite number"],
     [withMetadata(BAMBOO, { "powerinfer.sparse_threshold": "low" }), "not a number"],
   ];

@@ -114,7 +114,29 @@ Deno.test("planMemory() leaves gates on the disk where a predictor stands in for
   const small = planOf("bamboo-7b", needed + 100 * MiB, options);
   assertEquals([small.way, small.slotBytes], ["predictor", 2304 + 2304 + 2048]);
   assertEquals(bytesOf(small, "gates"), 0);
-  assertEquals(planOf("bamboo-7b", Math.ceil(3.9 * GiB), options).way, "gates");
+  // With as much of the reads hidden, all gates are cheaper; with hardly any reads they are not.
+  assertEquals(planOf("bamboo-7b", Math.ceil(3.5 * GiB), options).way, "gates");
+  assertEquals(planOf("bamboo-7b", Math.ceil(3.9 * GiB), options).way, "predictor");
+});
+
+Deno.test("planMemory() runs TurboSparse-Mixtral-47B within 7 GiB by predictors of its experts", () => {
+  const name = "turbosparse-mixtral-47b";
+  const [small, large] = [512, 1024].map((predictorRank) => ({ extras: { predictorRank } }));
+  assertGreater(neededBy(name), 10 * GiB);
+  assertLess(neededBy(name, large), 5 * GiB);
+  const [a, b] = [small, large].map((options) => planOf(name, 7 * GiB, options));
+  assertEquals([a.way, b.way, bytesOf(b, "gates")], ["predictor", "predictor", 0]);
+  // All of them are in memory, of which a token reads two experts' of eight.
+  const ofExpert = 512 * (4096 + 14336) / 32 * 18;
+  assertEquals(bytesOf(b, "weights") - bytesOf(a, "weights"), 32 * 8 * ofExpert);
+  assertAlmostEquals(b.expected.memoryBytes - a.expected.memoryBytes, 32 * 2 * ofExpert, 1e3);
+  assertEquals(planOf(name, 18 * GiB, small).way, "predictor");
+});
+
+Deno.test("planMemory() leaves predictors out of what a prompt is computed with", () => {
+  const speeds = [{}, { extras: { predictorRank: 1024 } }]
+    .map((options) => planOf("turbosparse-mixtral-47b", 28 * GiB, options).prefillTokensPerSecond);
+  assertEquals(speeds[1], speeds[0]);
 });
 
 Deno.test("planMemory() expects more of a faster disk and of a faster memory", () => {

@@ -125,6 +125,7 @@ Deno.test("chooseTypes() leaves norms, biases, routers and predictors as they ar
     "blk.0.ffn_gate_inp.weight",
     "blk.0.attn_q.bias",
     "blk.3.fc1.weight",
+    "blk.3.ffn_fc1_exps.weight",
     "blk.3.fc2.weight",
     "blk.0.ssm_conv1d.weight",
     "position_embd.weight",

@@ -23,7 +23,7 @@ export interface TinyShape {
   readonly tied: boolean;
   /** Down lies transposed, under another name, as in PowerInfer's files. */
   readonly hasDownTransposed: boolean;
-  /** Predictors of dense blocks. */
+  /** Predictors of dense blocks, or of all experts. */
   readonly predictor?: TinyPredictor;
 }
 
@@ -162,15 +162,16 @@ function planFeedForward(
 ): void {
   const { embeddingLength: width, feedForwardLength: neurons, predictor } = shape;
   if (family.preNorms !== false && !family.parallel) plan.norm("ffn_norm", width);
-  if (family.experts) planExperts(plan, width, family.experts);
+  const rank = predictor && (predictor.layers?.includes(block) ?? true) ? predictor.rank : 0;
+  if (family.experts) planExperts(plan, width, { ...family.experts, rank });
   else {
     if (!family.neurons) plan.matrix("ffn_gate", [width, neurons], "gate");
     plan.matrix("ffn_up", [width, family.neurons === "fused" ? 2 * neurons : neurons]);
     if (shape.hasDownTransposed) plan.matrix("ffn_down_t", [width, neurons], "residual");
     else plan.matrix("ffn_down", [neurons, width], "residual");
-    if (predictor && (predictor.layers?.includes(block) ?? true)) {
-      plan.matrix("fc1", [width, predictor.rank]);
-      plan.matrix("fc2", [predictor.rank, neurons]);
+    if (rank > 0) {
+      plan.matrix("fc1", [width, rank]);
+      plan.matrix("fc2", [rank, neurons]);
     }
     plan.biases({ ffn_gate: neurons, ffn_up: neurons, ffn_down: width });
   }
@@ -180,7 +181,7 @@ function planFeedForward(
 function planExperts(
   plan: TensorPlan,
   width: number,
-  { count, length, shared, isOld }: NonNullable<TinyFamily["experts"]>,
+  { count, length, shared, isOld, rank }: NonNullable<TinyFamily["experts"]> & { rank: number },
 ): void {
   const each = (name: string, dims: readonly number[], role?: TensorRole) => {
     if (!isOld) return plan.matrix(`${name}_exps`, [...dims, count], role);
@@ -190,6 +191,10 @@ function planExperts(
   each("ffn_gate", [width, length], "gate");
   each("ffn_up", [width, length]);
   each("ffn_down", [length, width], "residual");
+  if (rank > 0) {
+    plan.matrix("ffn_fc1_exps", [width, rank, count]);
+    plan.matrix("ffn_fc2_exps", [rank, length, count]);
+  }
   if (!shared) return;
   plan.matrix("ffn_gate_inp_shexp", [width], "gate");
   plan.matrix("ffn_gate_shexp", [width, shared], "gate");

@@ -65,7 +65,7 @@ export function tinyModel(options: TinyModelOptions = {}): Uint8Array<ArrayBuffe
   const shape = shapeOf(family, options);
   const type = options.type ?? "F32";
   const rng = new Rng(options.seed ?? 1);
-  const predicting = shape.predictor && predictorWeights(shape, shape.predictor, options.seed ?? 1);
+  const predicting = shape.predictor && predictorWeights(shape, family, options.seed ?? 1);
   const tensors = tinyTensors(shape, family, type).map((planned): FilledTensor => {
     const tensor = { ...planned, type: options.typeOf?.(planned.name) ?? planned.type };
     const random = () => randomWeights(tensor, { shape, family, rng });

@@ -3,6 +3,7 @@
  * the predictor reads the same ones. Says in numbers what a trained predictor has learned. One
  * dimension of the stream is constant, so that gates can be negative as a rule.
  */
+import type { TinyFamily } from "./tiny_families.ts";
 import type { TinyShape } from "./tiny_layout.ts";
 import { Rng } from "./rng.ts";
 
@@ -25,12 +26,15 @@ const BIAS = -0.6;
 export function keepConstant(
   name: string,
   values: Float32Array,
-  { dims: [columns] }: { dims: readonly number[] },
+  { dims: [columns, rows = 1] }: { dims: readonly number[] },
 ): Float32Array {
   if (name === "token_embd.weight" || name.endsWith("ffn_down_t.weight")) {
     const value = name === "token_embd.weight" ? CONSTANT : 0;
     for (let at = 0; at < values.length; at += columns) values[at] = value;
-  } else if (/(attn_output|ffn_down)\.weight$/.test(name)) values.fill(0, 0, columns);
+  } else if (/(attn_output|ffn_down|ffn_down_exps)\.weight$/.test(name)) {
+    // Of every expert.
+    for (let at = 0; at < values.length; at += columns * rows) values.fill(0, at, at + columns);
+  }
   return values;
 }
 
@@ -41,32 +45,48 @@ export function keepConstant(
  */
 export function predictorWeights(
   shape: TinyShape,
-  { rank, layers, brokenLayers = [] }: TinyPredictor,
+  { experts }: TinyFamily,
   seed: number,
 ): Map<string, Float32Array> {
   const weights = new Map<string, Float32Array>();
+  if (shape.predictor === undefined) return weights;
+  const { rank, layers, brokenLayers = [] } = shape.predictor;
+  const { embeddingLength: width } = shape;
   for (let block = 0; block < shape.blockCount; block++) {
     if (layers && !layers.includes(block)) continue;
     const rng = new Rng(1000 * seed + block);
     const isBroken = brokenLayers.includes(block);
-    for (const [name, values] of Object.entries(blockWeights(shape, { rank, isBroken, rng }))) {
+    const norm = draw(rng, width, 1, 0.1);
+    const set = (name: string, values: Float32Array) =>
       weights.set(`blk.${block}.${name}.weight`, values);
-    }
+    set("ffn_norm", norm);
+    const neurons = experts?.length ?? shape.feedForwardLength;
+    const blocks = Array.from(
+      { length: experts?.count ?? 1 },
+      () => neuronWeights({ width, neurons, norm }, { rank, isBroken, rng }),
+    );
+    const join = (each: (block: typeof blocks[number]) => Float32Array) =>
+      Float32Array.from(blocks.flatMap((block) => [...each(block)]));
+    set(experts ? "ffn_gate_exps" : "ffn_gate", join(({ gate }) => gate));
+    set(experts ? "ffn_fc1_exps" : "fc1", join(({ first }) => first));
+    set(experts ? "ffn_fc2_exps" : "fc2", join(({ second }) => second));
   }
   return weights;
 }
 
-function blockWeights(
-  { embeddingLength: width, feedForwardLength: neurons }: TinyShape,
+function draw(rng: Rng, length: number, mean: number, deviation: number): Float32Array {
+  return Float32Array.from({ length }, () => mean + deviation * rng.normal());
+}
+
+/** Of a dense block or of one expert. */
+function neuronWeights(
+  { width, neurons, norm }: { width: number; neurons: number; norm: Float32Array },
   { rank, isBroken, rng }: { rank: number; isBroken: boolean; rng: Rng },
 ) {
   const directions = rank / 2 - 1;
-  const draw = (length: number, mean: number, deviation: number) =>
-    Float32Array.from({ length }, () => mean + deviation * rng.normal());
-  const norm = draw(width, 1, 0.1);
-  const basis = draw(directions * width, 0, 1 / Math.sqrt(width))
+  const basis = draw(rng, directions * width, 0, 1 / Math.sqrt(width))
     .map((value, i) => i % width === 0 ? 0 : value);
-  const shares = draw(neurons * directions, 0, 1 / Math.sqrt(directions));
+  const shares = draw(rng, neurons * directions, 0, 1 / Math.sqrt(directions));
   const gate = new Float32Array(neurons * width);
   for (let neuron = 0; neuron < neurons; neuron++) {
     for (let k = 0; k < directions; k++) {
@@ -92,6 +112,6 @@ function blockWeights(
     }
     second[neuron * rank + 2 * directions] = BIAS;
   }
-  const noise = draw(neurons * rank, 0, 1);
-  return { ffn_norm: norm, ffn_gate: gate, fc1: first, fc2: isBroken ? noise : second };
+  const noise = draw(rng, neurons * rank, 0, 1);
+  return { gate, first, second: isBroken ? noise : second };
 }

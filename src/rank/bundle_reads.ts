@@ -1,0 +1,154 @@
+/**
+ * Reads of bundles into slots: which read fills which slot, and what was asked for ahead of the
+ * layer that will need it. Knows units and slots; not what is computed with them.
+ */
+import { LOADING, type NeuronCache, PRESENT } from "../cache/mod.ts";
+import { FAILED, PRIORITY_UP_DOWN, type ReadQueue } from "../io/mod.ts";
+import { countsView, DISK_BYTES } from "./counts.ts";
+import type { OwnUnit } from "./own_units.ts";
+import type { StepState } from "./step_state.ts";
+
+/** What an arena streams with. */
+export interface ArenaStream {
+  readonly cache: NeuronCache;
+  /** By number of the unit. */
+  readonly units: ReadonlyMap<number, OwnUnit>;
+}
+
+/** Slots that were asked for ahead of a layer, by guesses; each has a pin. */
+interface Ahead {
+  layer: number;
+  readonly slots: Int32Array;
+  count: number;
+}
+
+/** An arena's. */
+interface Reads {
+  /** By slot: the read that fills it, while it is LOADING. */
+  readonly ticketOf: Int32Array;
+  /** Of the layer that is computed, and of the one behind it: by the layer's lowest bit. */
+  readonly ahead: readonly [Ahead, Ahead];
+}
+
+export class BundleReads {
+  readonly #state: StepState;
+  readonly #queue: ReadQueue;
+  /** By arena. */
+  readonly #streams: readonly ArenaStream[];
+  readonly #reads: readonly Reads[];
+  readonly #counts: Float64Array;
+
+  constructor(
+    state: StepState,
+    by: {
+      readonly memories: readonly WebAssembly.Memory[];
+      readonly queue: ReadQueue;
+      readonly streams: readonly ArenaStream[];
+    },
+  ) {
+    this.#state = state;
+    this.#queue = by.queue;
+    this.#streams = by.streams;
+    this.#counts = countsView(state.plan, by.memories[0]);
+    this.#reads = by.streams.map(({ cache: { slotCount } }) => ({
+      ticketOf: new Int32Array(slotCount),
+      ahead: [aheadOf(slotCount), aheadOf(slotCount)],
+    }));
+  }
+
+  /** The read that fills a slot which is LOADING because it was asked for ahead. */
+  ticketOf(slot: number): number {
+    return this.#reads[this.#state.arena].ticketOf[slot];
+  }
+
+  /** Asks for what is not resident of a neuron's bundle. @returns the read's ticket. */
+  ask(unit: number, neuron: number, slot: number): number {
+    const { arena, plan, space } = this.#state;
+    const own = this.#streams[arena].units.get(unit)!;
+    const { bundleBytes, restOffsetBytes } = own.bundles;
+    const { slotBytes, hasResidentGates } = plan.stream!;
+    const start = hasResidentGates ? restOffsetBytes : 0;
+    const sizeBytes = bundleBytes - start;
+    const from = own.offsetBytes + own.positions[neuron] * bundleBytes + start;
+    const to = space.stream!.slots + slot * slotBytes;
+    this.#counts[DISK_BYTES] += sizeBytes;
+    return this.#queue.merge(PRIORITY_UP_DOWN, from, sizeBytes, arena, to);
+  }
+
+  /**
+   * Asks for `count` neurons of a unit that a guess says layer `layer` will need, in the arena of
+   * the one that is computed. They arrive meanwhile.
+   */
+  askAhead(layer: number, unit: number, neurons: Uint32Array, count: number): void {
+    const { arena } = this.#state;
+    const { cache } = this.#streams[arena];
+    const { ahead, ticketOf } = this.#reads[arena];
+    const list = ahead[layer & 1];
+    if (list.layer !== layer) this.settleAhead(list.layer); // of a step that was aborted
+    list.layer = layer;
+    const slotOf = cache.slotsOf(unit);
+    for (let i = 0; i < count; i++) {
+      const neuron = neurons[i];
+      if (slotOf[neuron] >= 0) continue;
+      const slot = cache.claim(unit, neuron);
+      if (slot < 0) break; // what is held at the moment fills the cold region
+      ticketOf[slot] = this.ask(unit, neuron, slot);
+      list.slots[list.count++] = slot;
+    }
+    this.#queue.flush();
+  }
+
+  /**
+   * Lets go of what was asked for ahead of a layer, whether it was needed or not: when the layer's
+   * own reads have been waited for.
+   */
+  settleAhead(layer: number): void {
+    const { arena } = this.#state;
+    const { cache } = this.#streams[arena];
+    const { ahead, ticketOf } = this.#reads[arena];
+    const list = ahead[layer & 1];
+    if (list.layer !== layer) return;
+    for (let i = 0; i < list.count; i++) {
+      const slot = list.slots[i];
+      if (cache.state(slot) !== LOADING) cache.unpin(slot);
+      else if (this.#queue.wait(ticketOf[slot]) === FAILED) {
+        cache.drop(slot); // no harm: who needs the neuron will ask again
+      } else {
+        cache.settle(slot, PRESENT);
+        cache.unpin(slot);
+      }
+    }
+    list.count = 0;
+  }
+
+  /**
+   * Lets go of what was asked for ahead when neurons find no slot any more: guesses that were wrong
+   * hold them. What could not be read stays held, somebody may wait for it.
+   */
+  yieldAhead(): void {
+    for (const list of this.#reads[this.#state.arena].ahead) this.#yield(list);
+  }
+
+  #yield(list: Ahead): void {
+    const { arena } = this.#state;
+    const { cache } = this.#streams[arena];
+    const { ticketOf } = this.#reads[arena];
+    let kept = 0;
+    for (let i = 0; i < list.count; i++) {
+      const slot = list.slots[i];
+      if (cache.state(slot) === LOADING) {
+        if (this.#queue.wait(ticketOf[slot]) === FAILED) {
+          list.slots[kept++] = slot;
+          continue;
+        }
+        cache.settle(slot, PRESENT);
+      }
+      cache.unpin(slot);
+    }
+    list.count = kept;
+  }
+}
+
+function aheadOf(slotCount: number): Ahead {
+  return { layer: -1, slots: new Int32Array(slotCount), count: 0 };
+}

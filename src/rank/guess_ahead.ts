@@ -1,0 +1,102 @@
+/**
+ * Guesses by what a layer reads which neurons the next one will need, and asks the disk for them:
+ * the residual stream changes little from layer to layer (NOTES.md). Of a mixture it guesses the
+ * experts first. Right or wrong, the answer is the same: the next layer asks its own router and
+ * predictors. All ranks do it or none.
+ */
+import { floats } from "./arena_views.ts";
+import type { Dense, Experts, Layer, Streamed } from "./layer.ts";
+import { project, readsQ8 } from "./matrix.ts";
+import type { Predictors } from "./predictors.ts";
+import type { Residual } from "./residual.ts";
+import { type Routes, Routing } from "./routing.ts";
+import type { StepState } from "./step_state.ts";
+import type { Streaming } from "./streaming.ts";
+
+export class GuessAhead {
+  readonly #state: StepState;
+  readonly #by: {
+    readonly residual: Residual;
+    readonly predictors: Predictors;
+    readonly streaming: Streaming;
+  };
+  /** Of the only token; null: the model has no experts. */
+  readonly #routing: Routing | null;
+  readonly #routes: Routes;
+  /** Router's logits by arena, [experts]. */
+  readonly #logits: readonly Float32Array[];
+  /** Blocks of a layer that a token uses: the experts that are guessed, or the only one. */
+  readonly #blocks: (Dense | Streamed)[] = [];
+  /** How many these are. What predictors exchange has as many rows before, the layer's own. */
+  readonly #count: number;
+
+  /** memories: this rank's. */
+  constructor(
+    state: StepState,
+    by: {
+      residual: Residual;
+      predictors: Predictors;
+      streaming: Streaming;
+      memories: readonly WebAssembly.Memory[];
+    },
+  ) {
+    const { config: { experts }, plan } = state;
+    this.#state = state;
+    this.#by = by;
+    this.#routing = experts && new Routing(experts, 1);
+    this.#count = experts?.usedCount ?? 1;
+    this.#routes = {
+      rows: new Uint32Array(this.#count),
+      weights: new Float32Array(this.#count),
+    };
+    this.#logits = experts === null
+      ? []
+      : by.memories.map((memory, arena) =>
+        floats(memory, plan.workspaces[arena].routing!.logits, experts.count)
+      );
+  }
+
+  /**
+   * In a step of one token, when the layer has asked for its own neurons. What blocks read has to
+   * be made anew afterwards.
+   * @returns false when the leader aborted the step.
+   */
+  run({ index, arena }: Layer): boolean {
+    const { predictors, residual, streaming } = this.#by;
+    const next = streaming.predicted(index + 1);
+    if (next === null || next.arena !== arena) return true;
+    const block = next.feedForward as Streamed | Experts;
+    const { predictor } = block;
+    if (predictor === null || !predictors.isTrusted(predictor)) return true;
+    if (block.kind === "experts") this.#route(next, block);
+    else this.#blocks[0] = block;
+    const x = residual.read(null, readsQ8(predictor.first));
+    for (let i = 0; i < this.#count; i++) {
+      predictors.ask(this.#blocks[i].predictor!, x, this.#count + i, 1);
+    }
+    if (!predictors.exchange(next.index, this.#count, this.#count)) return false;
+    for (let i = 0; i < this.#count; i++) {
+      const each = this.#blocks[i];
+      if (each.kind !== "streamed" || each.count === 0) continue;
+      const listed = predictors.list(each.predictor!, this.#count + i);
+      streaming.neurons.readAhead(next.index, each.unit, listed);
+    }
+    return true;
+  }
+
+  /** Experts as the next layer would choose them of what this one reads. */
+  #route(next: Layer, block: Experts): void {
+    const { kernels, inputs, space, arena } = this.#state;
+    const x = next.routesEarly
+      ? inputs.residual
+      : this.#by.residual.read(next.feedForwardNorm, readsQ8(block.router));
+    project(kernels, block.router, x, 1, space.routing!.logits, block.router.rowCount);
+    const routing = this.#routing!;
+    routing.route(this.#logits[arena], 1, block.choiceBias, this.#routes);
+    for (let e = 0; e < block.experts.length; e++) {
+      if (routing.starts[e + 1] > routing.starts[e]) {
+        this.#blocks[routing.starts[e]] = block.experts[e];
+      }
+    }
+  }
+}

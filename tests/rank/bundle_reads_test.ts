@@ -1,0 +1,100 @@
+/** What is asked for ahead of a layer holds slots, and lets go of them. */
+import { assert, assertEquals } from "@std/assert";
+import { NeuronCache, PRESENT } from "../../src/cache/mod.ts";
+import { DONE, FAILED, type ReadQueue } from "../../src/io/mod.ts";
+import { BundleReads } from "../../src/rank/bundle_reads.ts";
+import { COUNT_FIELDS } from "../../src/rank/counts.ts";
+import type { OwnUnit } from "../../src/rank/own_units.ts";
+import type { StepState } from "../../src/rank/step_state.ts";
+
+const SLOTS = 8;
+const NEURONS = 16;
+const BUNDLE_BYTES = 512;
+
+/** Two units on disk and a cache; reads are done at once, but for those of `failing` neurons. */
+function world(failing: readonly number[] = []) {
+  const cache = new NeuronCache({
+    slotCount: SLOTS,
+    hotClusters: 0,
+    unitNeurons: [NEURONS, NEURONS],
+    unitStripes: [1, 1],
+    unitOrders: [identity(), identity()],
+  });
+  const offsets: number[] = [];
+  const queue = {
+    merge: (_: number, offsetBytes: number) => offsets.push(offsetBytes) - 1,
+    flush: () => {},
+    wait: (ticket: number) =>
+      failing.includes(offsets[ticket] / BUNDLE_BYTES % NEURONS) ? FAILED : DONE,
+  } as unknown as ReadQueue;
+  const own = (unit: number) =>
+    ({
+      bundles: { bundleBytes: BUNDLE_BYTES, restOffsetBytes: 0 },
+      offsetBytes: unit * NEURONS * BUNDLE_BYTES,
+      positions: identity(),
+    }) as unknown as OwnUnit;
+  const state = {
+    arena: 0,
+    plan: {
+      stream: { slotBytes: BUNDLE_BYTES, hasResidentGates: false },
+      workspaces: [{ counts: 0 }],
+    },
+    space: { stream: { slots: 4096 } },
+  } as unknown as StepState;
+  const memory = new WebAssembly.Memory({ initial: 1 });
+  assert(COUNT_FIELDS * 8 <= memory.buffer.byteLength);
+  const streams = [{ cache, units: new Map([[0, own(0)], [1, own(1)]]) }];
+  return { cache, offsets, reads: new BundleReads(state, { memories: [memory], queue, streams }) };
+}
+
+function identity(): Uint32Array {
+  return Uint32Array.from({ length: NEURONS }, (_, i) => i);
+}
+
+/** How many neurons of unit 1, from `first` on, find a slot. */
+function claimAll(cache: NeuronCache, first = 0): number {
+  let count = 0;
+  while (first + count < NEURONS && cache.claim(1, first + count) >= 0) count++;
+  return count;
+}
+
+Deno.test("askAhead() asks for what has no slot, until all are held", () => {
+  const { cache, offsets, reads } = world();
+  cache.settle(cache.claim(0, 3), PRESENT);
+  reads.askAhead(4, 0, Uint32Array.of(3, 5, 1), 3);
+  assertEquals(offsets, [5 * BUNDLE_BYTES, BUNDLE_BYTES]);
+  reads.askAhead(4, 1, identity(), NEURONS);
+  assertEquals(offsets.length, SLOTS - 1, "the second unit gets what is left");
+});
+
+Deno.test("yieldAhead() gives wrong guesses' slots to neurons that find none", () => {
+  const { cache, reads } = world();
+  reads.askAhead(4, 0, identity(), 6);
+  assertEquals(claimAll(cache), SLOTS - 6);
+  reads.yieldAhead();
+  assertEquals(cache.state(cache.find(0, 0)), PRESENT, "it stays until somebody needs the room");
+  assert(cache.claim(1, 9) >= 0);
+  reads.settleAhead(4); // lets go of nothing twice
+});
+
+Deno.test("yieldAhead() holds what could not be read until the layer has been waited for", () => {
+  const { cache, reads } = world([2]);
+  reads.askAhead(4, 0, identity(), SLOTS);
+  const slot = cache.find(0, 2);
+  reads.yieldAhead();
+  assertEquals(claimAll(cache), SLOTS - 1);
+  assertEquals(cache.find(0, 2), slot);
+  reads.settleAhead(4);
+  assertEquals(cache.find(0, 2), -1);
+});
+
+Deno.test("settleAhead() lets go of what a layer did not need, and of an aborted step's", () => {
+  const { cache, reads } = world();
+  reads.askAhead(4, 0, identity(), SLOTS);
+  reads.settleAhead(5);
+  assertEquals(cache.claim(1, 0), -1, "another layer's are kept");
+  reads.askAhead(6, 1, identity(), 2); // the step that was to compute layer 4 has been aborted
+  assert(cache.find(1, 1) >= 0);
+  reads.settleAhead(6);
+  assertEquals(claimAll(cache, 8), SLOTS);
+});
