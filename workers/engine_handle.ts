@@ -43,6 +43,8 @@ export interface EngineOptions {
   readonly module: WebAssembly.Module;
   /** What its neurons can be seen by; left out or empty: nothing. */
   readonly observe?: readonly Plane[];
+  /** Most bytes of what is seen at once; left out: 64 MiB. */
+  readonly observeBytesMax?: number;
   /** Where a packed model's neurons come from; left out: it is no packed one. */
   readonly packed?: {
     readonly model: PackedUnits & { readonly stamp: FileStamp };
@@ -365,7 +367,9 @@ export class EngineHandle {
   }
 }
 
-function observationOf({ observe = [], plans, config }: EngineOptions): Observation | null {
+function observationOf(
+  { observe = [], observeBytesMax: bytesMax, plans, config }: EngineOptions,
+): Observation | null {
   if (observe.length === 0) return null;
   return createObservation({
     planes: observe,
@@ -373,5 +377,6 @@ function observationOf({ observe = [], plans, config }: EngineOptions): Observat
     neuronCount: layerNeurons(config),
     embeddingLength: config.embeddingLength,
     chunkTokens: plans[0].chunkTokens,
+    bytesMax,
   });
 }

@@ -23,6 +23,8 @@ const HOT_SHARE = 0.95;
 export interface UnitBudget {
   readonly units: readonly BundleUnit[];
   readonly budgetBytes: number;
+  /** Of these, what is needed for something else. */
+  readonly besideBytes: number;
   /** Neurons are silent as a rule; else every one is needed for every token. */
   readonly isSilent: boolean;
   /** How it is run where not all of it fits. */
@@ -104,7 +106,7 @@ function sized(
   choice: StreamingChoice,
 ): Sized {
   const options = unitOptions(by.units, choice);
-  return { options, bytes: processBytes(by.plan(options), by.ioWorkers) };
+  return { options, bytes: by.besideBytes + processBytes(by.plan(options), by.ioWorkers) };
 }
 
 /** Memory of the whole process, were all of the context used. */

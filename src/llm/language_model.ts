@@ -63,6 +63,8 @@ export class LoadedModel implements LanguageModel {
   readonly memory: MemoryUse;
   /** Bytes of weights that decoding one token reads. */
   readonly bytesPerToken: number;
+  /** Bytes of a packed model's neurons that are not resident: a piece of a prompt reads them once. */
+  readonly diskBytes: number;
   /** Decoded tokens per second that the planner expects of a packed model; else null. */
   readonly expectedDecodeTps: number | null;
   /** Predictors of silent neurons that were tried, and which are used; null: there are none. */
@@ -82,6 +84,8 @@ export class LoadedModel implements LanguageModel {
     this.arenaCount = plans[0].arenas.length;
     this.memory = memoryUse(plans);
     this.bytesPerToken = bytesPerToken(plans, config);
+    this.diskBytes = plans.flatMap(({ layers }) => layers)
+      .reduce((sum, { feedForward }) => sum + streamedBytes(feedForward), 0);
     this.expectedDecodeTps = parts.expectedDecodeTps;
     this.predictors = parts.predictors;
     this.#chatTemplate = parts.chatTemplate;

@@ -25,6 +25,8 @@ export interface LoadOptions {
    * observed computes every neuron.
    */
   readonly observe?: readonly Plane[];
+  /** Most bytes of what is shown at once; left out: 64 MiB. Fewer tokens a step fit into less. */
+  readonly observeBytesMax?: number;
   /** Leaves out quiet neurons, not only silent ones: not exact, off by default. */
   readonly quiet?: QuietNeurons;
   /**
@@ -43,6 +45,8 @@ export interface LoadOptions {
    * What does not fit stays on disk and is read as it is needed.
    */
   readonly memoryBytes?: number;
+  /** Of these, what whoever loads the model needs for itself; left out: nothing. */
+  readonly besideBytes?: number;
   /** How fast this machine is: what streaming is planned by; left out: as another one was. */
   readonly profile?: MachineProfile;
   /** How a packed model is run, whatever memory there is (for tests and measurements). */

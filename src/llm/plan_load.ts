@@ -111,8 +111,11 @@ export function planLoad(
 }
 
 /** @throws {UnsupportedModelError} when a plain file, of which all is in memory, needs more. */
-function requireWithin(plans: readonly RankPlan[], { memoryBytes }: LoadOptions): void {
-  const bytes = processBytes(plans, 0);
+function requireWithin(
+  plans: readonly RankPlan[],
+  { memoryBytes, besideBytes = 0 }: LoadOptions,
+): void {
+  const bytes = processBytes(plans, 0) + besideBytes;
   if (memoryBytes === undefined || bytes <= memoryBytes) return;
   throw new UnsupportedModelError(
     `Cannot run this model in ${formatBytes(memoryBytes)}: it takes ${formatBytes(bytes)}, and a ` +
@@ -141,11 +144,12 @@ function planPacked(
   },
 ): PlannedLoad {
   const { packed, model: { config } } = of;
+  const { besideBytes = 0, observe = [] } = options;
   const budgetBytes = options.memoryBytes ??
     Math.floor(MEMORY_SHARE_DEFAULT * Deno.systemMemoryInfo().available);
   const { plan } = planWithin(of, module, {
     ...options,
-    budgetBytes,
+    budgetBytes: budgetBytes - besideBytes,
     profile: options.profile ?? DEFAULT_PROFILE,
     stats: null,
   });
@@ -159,8 +163,10 @@ function planPacked(
   const units = chooseUnits({
     units: packed.units,
     budgetBytes,
+    besideBytes,
     ioWorkers,
-    isSilent: isSilentKind(activation) && options.sparse !== false,
+    // Who is watched computes every neuron.
+    isSilent: isSilentKind(activation) && options.sparse !== false && observe.length === 0,
     way: wayOf(of, options, decided?.way),
     lanes: experts === null ? 1 : experts.usedCount + sharedLane,
     plan: (units: UnitOptions) => planWith({ packed: units, chunkTokens }),

@@ -7,12 +7,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import { UnsupportedModelError } from "../../src/base/errors.ts";
 import type { StreamingChoice } from "../../src/llm/choose_units.ts";
 import { loadModel, type LoadOptions } from "../../src/llm/mod.ts";
-import { fingerprint, openGguf } from "../../src/gguf/mod.ts";
-import { describeModel, layerNeurons } from "../../src/model/mod.ts";
-import { packFile } from "../../src/pack/mod.ts";
-import type { FiringStats } from "../../src/stats/mod.ts";
 import { nmse } from "../support/compare.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
+import { FEW_SLOTS, withPacked } from "../support/packed_model.ts";
 import { Rng } from "../support/rng.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 
@@ -113,12 +110,6 @@ Deno.test("a packed file that changes under the model ends requests, not the eng
     });
   }));
 
-/** Slots for one block's neurons: what a layer needs has left when it is needed again. */
-const FEW_SLOTS = {
-  ...{ residentUnits: 0, hasResidentGates: true, slotCount: 128, hotShare: 0 },
-  ...{ pieceBytes: 16384, piecesAhead: 2 },
-};
-
 /** The ways to run a packed model: nothing of it in memory, half of it, all. */
 function waysOf({ architecture, feedForwardLength = 96 }: TinyModelOptions): StreamingChoice[] {
   // Room for what one token may need of a layer.
@@ -157,22 +148,6 @@ Deno.test("loadModel() refuses a plain file that needs more than its budget, and
       assertEquals((await greedyIds(model, IDS, 2)).length, 2);
     });
   }));
-
-/** A packed copy of a tiny model, for as long as `use` runs. */
-async function withPacked(
-  tiny: TinyModelOptions,
-  use: (path: string, packed: string) => Promise<void>,
-): Promise<void> {
-  await withTinyFile(tiny, async (path) => {
-    const packed = path.replace(/\.gguf$/, ".ganglion");
-    try {
-      await packFile({ input: path, out: packed, stats: shuffled(path), sectorBytes: 512 });
-      await use(path, packed);
-    } finally {
-      await Deno.remove(packed).catch(() => {});
-    }
-  });
-}
 
 /** Compares the packed model with the plain one: bit for bit with one thread, if isExact. */
 async function eachBudget(
@@ -213,22 +188,4 @@ async function ask(path: string, options: LoadOptions): Promise<Answers> {
     answers.single = await allLogits(model, IDS);
   });
   return answers as Answers;
-}
-
-/** Statistics that put neurons into any order but their own. */
-function shuffled(path: string): FiringStats {
-  const { config } = describeModel(openGguf(path));
-  const [layerCount, neuronCount] = [config.blockCount, layerNeurons(config)];
-  const rng = new Rng(11);
-  const counts = Uint32Array.from({ length: layerCount * neuronCount }, () => rng.int(1000));
-  return {
-    subject: {
-      ...{ architecture: "", modelFingerprint: fingerprint(openGguf(path).parts), layerCount },
-      ...{ neuronCount, activation: "", textHash: "", windowTokens: 1, groupCount: 1 },
-      sparsity: null,
-    },
-    ...{ groupsDone: 1, thresholds: null, loudness: null, measured: [] },
-    units: { 1: 1000, 2: 0, 3: 0, 4: 0, prefill: 0 },
-    counts: { 1: counts, 2: counts, 3: counts, 4: counts, prefill: counts },
-  };
 }

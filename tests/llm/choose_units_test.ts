@@ -28,6 +28,7 @@ function plan(options: UnitOptions): RankPlan[] {
 }
 
 const BUDGET: Omit<UnitBudget, "budgetBytes"> = {
+  ...{ besideBytes: 0 },
   ...{ units: UNITS, isSilent: true, way: "gates", ioWorkers: 0, lanes: 1, plan },
 };
 /** What is there beside the model's own bytes. */
