@@ -100,9 +100,8 @@ async function profile(path: string | undefined, options: Options): Promise<void
       observe: [plane],
     });
     const windows = cutWindows(model, text, options.tokens);
-    const subject: StatsSubject = {
-      ...subjectOf(config, windows),
-      modelFingerprint: sourceFingerprint(file),
+    const subject = {
+      ...subjectOf(config, { modelFingerprint: sourceFingerprint(file), windows }),
       sparsity: byLoudness ? options.quiet : null,
     };
     tellPasses(model, windows);
@@ -201,10 +200,12 @@ function continued(part: string, subject: StatsSubject): FiringStats | null {
 
 function subjectOf(
   config: ModelConfig,
-  windows: readonly (readonly number[])[],
-): Omit<StatsSubject, "sparsity" | "modelFingerprint"> {
+  of: { modelFingerprint: string; windows: readonly (readonly number[])[] },
+): Omit<StatsSubject, "sparsity"> {
+  const { modelFingerprint, windows } = of;
   return {
     architecture: config.architecture,
+    modelFingerprint,
     layerCount: config.blockCount,
     neuronCount: layerNeurons(config),
     activation: config.feedForward.activation,
