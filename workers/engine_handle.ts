@@ -177,11 +177,13 @@ export class EngineHandle {
 
   /**
    * Logits of every position of `ids`, in order, a few rows at a time: [rows, vocab].
+   * stepTokens: of a step at most; left out: as many as a step gives logits of.
    * @throws {WorkerError} when the engine is closed before the last row; and what `onRows` throws.
    */
   async logits(
     ids: readonly number[],
     onRows: (rows: Float32Array, firstPosition: number) => void,
+    stepTokens?: number,
   ): Promise<void> {
     check(!this.#isBusy, "one request at a time");
     this.#isBusy = true;
@@ -197,7 +199,7 @@ export class EngineHandle {
       }
     };
     try {
-      const { isComplete } = await this.#ask("logits", { ids });
+      const { isComplete } = await this.#ask("logits", { ids, stepTokens });
       if (thrown !== null) throw (thrown as { error: unknown }).error;
       if (!isComplete) throw new WorkerError("The engine was closed before the last logits");
     } finally {

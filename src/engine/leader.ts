@@ -136,13 +136,15 @@ export class Leader {
   /**
    * Logits of every position of `ids`, a few rows at a time.
    * @param onRows gets [rows, vocab] of positions firstPosition ..; the array is the callee's.
+   * @param stepTokens of a step, at most.
    * @returns false when it was cancelled before the last position.
    */
   scoreAll(
     ids: readonly number[],
     onRows: (rows: Float32Array<ArrayBuffer>, firstPosition: number) => void,
+    stepTokens = Infinity,
   ): boolean {
-    const { logitsRows } = this.#runner.rank.plan;
+    const logitsRows = Math.min(stepTokens, this.#runner.rank.plan.logitsRows);
     const { vocabSize } = this.#board;
     this.#forget();
     for (let position = 0; position < ids.length; position += logitsRows) {

@@ -23,8 +23,17 @@ Deno.test("pack writes a file beside the model that --check, show and tokenize u
     assertEquals([checked.code, JSON.parse(checked.stdout)], [0, { bytes, damage: [] }]);
     const shown = JSON.parse((await runCli(["show", out, "--json"])).stdout);
     const plain = JSON.parse((await runCli(["show", path, "--json"])).stdout);
-    assertEquals({ ...shown, file_bytes: 0, packed: null }, { ...plain, file_bytes: 0 });
-    assertEquals(shown.packed.bundle_bytes, [512]);
+    const own = { file_bytes: 0, memory_bytes: null, packed: null };
+    assertEquals({ ...shown, ...own }, { ...plain, ...own });
+    const { bundle_bytes: each, sector_bytes, ordered: isOrdered } = shown.packed;
+    assertEquals({ each, sector_bytes, isOrdered }, {
+      ...{ each: [512], sector_bytes: 512, isOrdered: false },
+    });
+    const { weights, slots, on_disk } = shown.memory_bytes;
+    assertEquals([slots, on_disk], [0, 0]); // it fits
+    assert(weights >= 256 * 300 && weights < 2 * plain.memory_bytes.weights, `${weights}`);
+    const small = await runCli(["show", out, "--memory", "100MiB"]);
+    assertStringIncludes(small.stdout, "it needs at least");
     const ids = ["--text", "the cat sat", "--json"];
     const tokenized = await runCli(["tokenize", out, ...ids]);
     assertEquals(tokenized.stdout, (await runCli(["tokenize", path, ...ids])).stdout);

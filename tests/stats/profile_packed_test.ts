@@ -60,7 +60,7 @@ async function statsOf(path: string, subject: StatsSubject, options: LoadOptions
     const tokens: number[] = [];
     await profileText({ model, windows: WINDOWS, stats, onTokens: (count) => tokens.push(count) });
     assertEquals(tokens, WINDOWS.map((_, index) => (index + 1) * WINDOW_TOKENS));
-    assertEquals(model.diskBytes > 0, options.streaming !== undefined);
+    assertEquals(model.memory.diskBytes > 0, options.streaming !== undefined);
   } finally {
     await model.close();
   }

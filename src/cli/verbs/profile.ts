@@ -114,7 +114,10 @@ async function profile(path: string | undefined, options: Options): Promise<void
 }
 
 /** Where every window needs a pass over what is not in memory, that decides how long it takes. */
-function tellPasses({ diskBytes, id }: LoadedModel, windows: readonly (readonly number[])[]): void {
+function tellPasses(
+  { memory: { diskBytes }, id }: LoadedModel,
+  windows: readonly (readonly number[])[],
+): void {
   if (diskBytes === 0) return;
   writeErrorLine(
     `note: ${formatBytes(diskBytes)} of ${id} are read from disk for each of ${windows.length} ` +
