@@ -14,6 +14,7 @@ import {
   COUNT_FIELDS,
   countsView,
   DISK_BYTES,
+  DISK_READS,
   DISK_WAIT_MS,
   SKIPPED_BYTES,
   SKIPPED_NEURONS,
@@ -218,6 +219,7 @@ export class Leader {
     const streamed = {
       hits: counted[CACHE_HITS],
       misses: counted[CACHE_MISSES],
+      diskReads: counted[DISK_READS],
       diskBytes: counted[DISK_BYTES],
       diskWaitMs: counted[DISK_WAIT_MS],
     };

@@ -2,7 +2,7 @@
 import type { Plane } from "../memory/observation.ts";
 import type { ModelDescription } from "../model/types.ts";
 import type { MachineProfile } from "../planner/mod.ts";
-import type { KvType } from "../rank/plan_types.ts";
+import type { KvType, StreamingSteps } from "../rank/plan_types.ts";
 import type { StreamingChoice } from "./choose_units.ts";
 import type { Notice } from "./predictor_report.ts";
 import type { PredictorMode } from "./try_predictors.ts";
@@ -49,6 +49,8 @@ export interface LoadOptions {
   readonly besideBytes?: number;
   /** How fast this machine is: what streaming is planned by; left out: as another one was. */
   readonly profile?: MachineProfile;
+  /** What streaming shall not do to be fast (for measurements); left out: all is done. */
+  readonly streamingSteps?: Partial<StreamingSteps>;
   /** How a packed model is run, whatever memory there is (for tests and measurements). */
   readonly streaming?: StreamingChoice;
   /** Threads that read a packed model; left out: as many as its disk is worth. */

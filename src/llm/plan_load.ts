@@ -11,8 +11,8 @@ import { describeModel, isSilentKind, summarizePredictors } from "../model/mod.t
 import type { ModelDescription } from "../model/types.ts";
 import { DEFAULT_PROFILE, type Way } from "../planner/mod.ts";
 import { type PlanOptions, planRanks } from "../rank/plan.ts";
-import type { RankPlan } from "../rank/plan_types.ts";
-import type { UnitOptions } from "../rank/plan_units.ts";
+import type { RankPlan, StreamingSteps } from "../rank/plan_types.ts";
+import { ALL_STEPS, type UnitOptions } from "../rank/plan_units.ts";
 import { chooseUnits, processBytes, unitOptions } from "./choose_units.ts";
 import {
   checkLoadOptions,
@@ -102,12 +102,13 @@ export function planLoad(
     return { plans, ioWorkers: 0, expectedDecodeTps: null };
   }
   const { ioWorkers = IO_WORKERS_DEFAULT, chunkTokens = CHUNK_TOKENS_FROM_DISK } = options;
+  const steps = { ...ALL_STEPS, ...options.streamingSteps };
   if (options.streaming !== undefined) {
-    const units = unitOptions(packed.units, options.streaming);
+    const units = unitOptions(packed.units, { steps, ...options.streaming });
     const plans = planWith({ packed: units, chunkTokens });
     return { plans, ioWorkers, expectedDecodeTps: null };
   }
-  return planPacked({ file, model, packed }, module, { options, planWith });
+  return planPacked({ file, model, packed }, module, { options, steps, planWith });
 }
 
 /** @throws {UnsupportedModelError} when a plain file, of which all is in memory, needs more. */
@@ -138,8 +139,9 @@ function wayOf(
 function planPacked(
   of: DescribedModel & { readonly packed: PackedModel },
   module: WebAssembly.Module,
-  { options, planWith }: {
+  { options, steps, planWith }: {
     options: LoadOptions;
+    steps: StreamingSteps;
     planWith: (more: Partial<PlanOptions>) => RankPlan[];
   },
 ): PlannedLoad {
@@ -164,6 +166,7 @@ function planPacked(
     units: packed.units,
     budgetBytes,
     besideBytes,
+    steps,
     ioWorkers,
     // Who is watched computes every neuron.
     isSilent: isSilentKind(activation) && options.sparse !== false && observe.length === 0,

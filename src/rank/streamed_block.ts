@@ -9,19 +9,18 @@
  *            arrive, each from gate to product; then down of all together, whose integer sums are
  *            those of the model in memory
  *
- * No neuron waits for others of its matrix. A bundle that cannot be read counts as silent: the step
+ * No neuron waits for others of its matrix, unless streaming is to do without the pipeline. A bundle that cannot be read counts as silent: the step
  * goes on, its answer is void, and the leader says so. Knows nothing of files or experts.
  */
 import { check } from "../base/check.ts";
 import { LOADING, type NeuronCache, NO_SLOT, PRESENT } from "../cache/mod.ts";
-import { FAILED, PRIORITY_UP_DOWN, type ReadQueue } from "../io/mod.ts";
 import type { SharedText } from "../memory/shared_text.ts";
 import { floats } from "./arena_views.ts";
+import type { BundleReads } from "./bundle_reads.ts";
 import {
   CACHE_HITS,
   CACHE_MISSES,
   countsView,
-  DISK_BYTES,
   DISK_WAIT_MS,
   SKIPPED_BYTES,
   SKIPPED_NEURONS,
@@ -87,7 +86,7 @@ interface Lists {
 export interface StreamedBlockInput {
   readonly residual: Residual;
   readonly memories: readonly WebAssembly.Memory[];
-  readonly queue: ReadQueue;
+  readonly reads: BundleReads;
   /** By arena. */
   readonly streams: readonly ArenaStream[];
   /** Where the leader finds why a step is void. */
@@ -100,6 +99,8 @@ export class StreamedBlock {
   /** By arena. */
   readonly #lists: readonly Lists[];
   readonly #counts: Float64Array;
+  /** What is there is computed while the rest arrives. */
+  readonly #isPipelined: boolean;
   /** Spare slots that blocks between `begin` and `finish` have. */
   #sparesUsed = 0;
   /** Blocks between `begin` and `finish`. */
@@ -109,6 +110,7 @@ export class StreamedBlock {
     this.#state = state;
     this.#by = by;
     this.#counts = countsView(state.plan, by.memories[0]);
+    this.#isPipelined = state.plan.stream!.steps.pipeline;
     this.#lists = by.memories.map((memory, arena) => listsOf(state, memory, arena));
   }
 
@@ -125,16 +127,20 @@ export class StreamedBlock {
     if (listed !== null) {
       for (let i = 0; i < listed; i++) lane.ids[i] = predicted[i];
       this.#addPart(lane, block.unit, 0, listed);
-      return;
-    }
-    check(block.gateParts.length > 0, "neurons whose gates are on disk are predicted");
+    } else this.#beginByGates(block, x, lane);
+    if (!this.#isPipelined) this.#await(lane, lane.presentEnds[0], lane.ends[0]);
+  }
+
+  #beginByGates({ gateParts, unit }: Streamed, x: Activations, lane: Lane): void {
+    check(gateParts.length > 0, "neurons whose gates are on disk are predicted");
     let start = 0;
     // What the first gates ask for arrives while the others are computed.
-    for (const part of block.gateParts) {
+    for (const part of gateParts) {
       const count = this.#listFired(lane, part, x, start);
-      this.#addPart(lane, block.unit, start, count);
+      if (this.#isPipelined) this.#addPart(lane, unit, start, count);
       start += count;
     }
+    if (!this.#isPipelined) this.#addPart(lane, unit, 0, start);
   }
 
   /**
@@ -157,19 +163,19 @@ export class StreamedBlock {
       ticketOf[slot] = this.#askFor(unit, neuron, slot);
       ahead.slots[ahead.count++] = slot;
     }
-    this.#by.queue.flush();
+    this.#by.reads.flush();
   }
 
   /** Takes note of what was read ahead, whether it was needed or not. */
   #settleAhead(ahead: Ahead): void {
     const { arena } = this.#state;
-    const { queue, streams } = this.#by;
+    const { reads, streams } = this.#by;
     const { cache } = streams[arena];
     const { ticketOf } = this.#lists[arena];
     for (let i = 0; i < ahead.count; i++) {
       const slot = ahead.slots[i];
       if (cache.state(slot) !== LOADING) cache.unpin(slot);
-      else if (queue.wait(ticketOf[slot]) === FAILED) {
+      else if (reads.wait(ticketOf[slot]) !== "") {
         cache.drop(slot); // no harm: who needs the neuron will ask again
       } else {
         cache.settle(slot, PRESENT);
@@ -192,21 +198,22 @@ export class StreamedBlock {
     let count = 0;
     for (let part = 0; part < parts; part++) {
       const start = part === 0 ? 0 : ends[part - 1];
-      this.#unpin(lane, start, presentEnds[part]);
       count = this.#compute(block, x, lane, { from: start, to: presentEnds[part], count });
     }
     for (let part = 0; part < parts; part++) {
       for (let from = presentEnds[part]; from < ends[part]; from += CLUSTER_BUNDLES) {
         const to = Math.min(from + CLUSTER_BUNDLES, ends[part]);
-        this.#await(lane, from, to);
+        if (this.#isPipelined) this.#await(lane, from, to);
         count = this.#compute(block, x, lane, { from, to, count });
       }
     }
+    const listed = parts === 0 ? 0 : ends[parts - 1];
+    this.#unpin(lane, listed);
     const { kernels } = this.#state;
     const { values } = fired.at;
     if (weights !== 0) kernels.scale_rows_f32(values, count, weights, 1, count);
     this.#addDown(block, fired, count, rows);
-    this.#countSkipped(block, parts === 0 ? 0 : ends[parts - 1], count);
+    this.#countSkipped(block, listed, count);
     if (--this.#begun === 0) this.#sparesUsed = 0;
     for (const each of ahead) if (each.unit === block.unit) this.#settleAhead(each);
   }
@@ -254,46 +261,38 @@ export class StreamedBlock {
       slots[i] = slot;
       tickets[i] = this.#askFor(unit, ids[i], slot);
     }
-    this.#by.queue.flush();
+    this.#by.reads.flush();
   }
 
-  /** Asks for what is not resident of a neuron's bundle. */
   #askFor(unit: number, neuron: number, slot: number): number {
     const { arena, plan, space } = this.#state;
-    const { queue, streams } = this.#by;
-    const own = streams[arena].units.get(unit)!;
-    const { bundleBytes, restOffsetBytes } = own.bundles;
-    const { slotBytes, hasResidentGates } = plan.stream!;
-    const start = hasResidentGates ? restOffsetBytes : 0;
-    const sizeBytes = bundleBytes - start;
-    const from = own.offsetBytes + own.positions[neuron] * bundleBytes + start;
-    const to = space.stream!.slots + slot * slotBytes;
-    this.#counts[DISK_BYTES] += sizeBytes;
-    return queue.merge(PRIORITY_UP_DOWN, from, sizeBytes, arena, to);
+    const { reads, streams } = this.#by;
+    const address = space.stream!.slots + slot * plan.stream!.slotBytes;
+    return reads.ask(streams[arena].units.get(unit)!, neuron, arena, address);
   }
 
-  /** Nothing claims a slot before the list is used up. */
-  #unpin(lane: Lane, from: number, to: number): void {
+  /** Lets go of the cache's slots among the first `count` of a list. */
+  #unpin({ slots }: Lane, count: number): void {
     const { cache } = this.#by.streams[this.#state.arena];
-    for (let i = from; i < to; i++) cache.unpin(lane.slots[i]);
+    for (let i = 0; i < count; i++) if (slots[i] < cache.slotCount) cache.unpin(slots[i]);
   }
 
   /** Waits for the bundles at places from .. to-1; what could not be read loses its slot. */
   #await(lane: Lane, from: number, to: number): void {
-    const { queue, streams, failure } = this.#by;
+    const { reads, streams, failure } = this.#by;
     const { cache } = streams[this.#state.arena];
     const { slots, tickets } = lane;
     const startMs = performance.now();
     for (let i = from; i < to; i++) {
-      const isRead = queue.wait(tickets[i]) !== FAILED;
-      if (!isRead) failure.leave(queue.failure(tickets[i]));
-      if (slots[i] < cache.slotCount) {
-        if (isRead) {
-          cache.settle(slots[i], PRESENT);
-          cache.unpin(slots[i]);
-        } else cache.drop(slots[i]);
+      const why = reads.wait(tickets[i]);
+      const isCached = slots[i] < cache.slotCount;
+      if (why === "") {
+        if (isCached) cache.settle(slots[i], PRESENT);
+        continue;
       }
-      if (!isRead) slots[i] = NO_SLOT;
+      failure.leave(why);
+      if (isCached) cache.drop(slots[i]);
+      slots[i] = NO_SLOT;
     }
     this.#counts[DISK_WAIT_MS] += performance.now() - startMs;
   }

@@ -5,6 +5,8 @@
 import type { Kernels } from "../../wasm/kernels.ts";
 import type { PackedModel } from "../bundle/types.ts";
 import { NeuronCache } from "../cache/mod.ts";
+import { BundleReads } from "./bundle_reads.ts";
+import { countsView } from "./counts.ts";
 import type { ReadQueue } from "../io/mod.ts";
 import type { Dense, Layer, Predictor, Streamed } from "./layer.ts";
 import { loadUnits } from "./load_units.ts";
@@ -42,6 +44,7 @@ export class Streaming {
   readonly #input: StreamingInput;
   readonly #units: ReadonlyMap<number, OwnUnit>;
   readonly #caches: readonly NeuronCache[];
+  readonly #reads: BundleReads;
   readonly #readers: readonly UnitReader[];
   readonly #stages: StagedUnits;
   #neurons: StreamedBlock | null = null;
@@ -54,9 +57,11 @@ export class Streaming {
     this.#input = input;
     this.#units = ownUnits(plan, packed.units);
     this.#caches = memories.map((_, arena) => this.#cacheOf(arena));
+    const counts = countsView(plan, memories[0]);
+    this.#reads = new BundleReads({ stream, queue, counts, sectorBytes: packed.sectorBytes });
     this.#readers = memories.map((memory, arena) =>
       new UnitReader({
-        ...{ arena, memory, kernels: kernels[arena], stream, queue },
+        ...{ arena, memory, kernels: kernels[arena], stream, queue, counts },
         space: plan.workspaces[arena].stream!,
       })
     );
@@ -85,7 +90,10 @@ export class Streaming {
     });
   }
 
-  /** The streamed block of a layer whose gates are on disk and predicted; null: it has none. */
+  /**
+   * The streamed block of a layer whose gates are on disk and predicted, to be asked for ahead;
+   * null: it has none.
+   */
   predicted(layer: number): PredictedBlock | null {
     return this.#predicted[layer] ?? null;
   }
@@ -95,14 +103,17 @@ export class Streaming {
     state: StepState,
     { residual, layers }: { residual: Residual; layers: readonly Layer[] },
   ): void {
+    const { memories, failure, plan } = this.#input;
+    const { steps } = plan.stream!;
     this.#predicted = layers.map(({ feedForward: block, arena }) =>
-      block.kind === "streamed" && block.gateParts.length === 0 && block.predictor !== null
+      steps.pipeline && block.kind === "streamed" && block.gateParts.length === 0 &&
+        block.predictor !== null
         ? { block, arena, predictor: block.predictor }
         : null
     );
-    const { queue, memories, failure } = this.#input;
+    const reads = this.#reads;
     const streams = this.#caches.map((cache) => ({ cache, units: this.#units }));
-    this.#neurons = new StreamedBlock(state, { residual, memories, queue, streams, failure });
+    this.#neurons = new StreamedBlock(state, { residual, memories, reads, streams, failure });
   }
 
   /** Begins a step: what it uses, it uses later than all before. */
@@ -117,7 +128,8 @@ export class Streaming {
 
   /** A unit as a whole, until the next call. */
   bring(block: Streamed, arena: number): Dense {
-    const next = this.#units.has(block.unit + 1) ? block.unit + 1 : null;
+    const { pipeline } = this.#input.plan.stream!.steps;
+    const next = pipeline && this.#units.has(block.unit + 1) ? block.unit + 1 : null;
     const failure = this.#stages.bring(block, arena, next);
     if (failure !== "") this.#input.failure.leave(failure);
     return block.staged;

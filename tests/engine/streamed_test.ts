@@ -7,6 +7,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { UnsupportedModelError } from "../../src/base/errors.ts";
 import type { StreamingChoice } from "../../src/llm/choose_units.ts";
 import { loadModel, type LoadOptions } from "../../src/llm/mod.ts";
+import type { StreamTimings } from "../../src/llm/types.ts";
+import type { StreamingSteps } from "../../src/rank/plan_types.ts";
 import { nmse } from "../support/compare.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { FEW_SLOTS, withPacked } from "../support/packed_model.ts";
@@ -93,6 +95,66 @@ Deno.test("a token of a model on disk reads neurons, and says how many it found"
       assertLess(misses * 511, diskBytes);
     });
   }));
+
+Deno.test("each step of streaming that is left out costs reads or waiting, and changes no answer", () => {
+  const tiny = { architecture: "bamboo", type: "Q4_0", blockCount: 4 } as const;
+  return withPacked(tiny, async (_, packed) => {
+    const counted = async (streamingSteps: Partial<StreamingSteps>, slotCount: number) => {
+      const streaming = { ...FEW_SLOTS, slotCount };
+      const options = { threads: 1, ioWorkers: 2, streaming, streamingSteps };
+      let answer!: { ids: readonly number[]; streamed: StreamTimings };
+      await withModel(packed, options, async (model) => {
+        const request = { ids: IDS, maxTokens: 12, sampling: { temperature: 0 }, ignoreEnd: true };
+        const { ids, timings } = await model.generate(request).result;
+        answer = { ids, streamed: timings.streamed! };
+      });
+      return answer;
+    };
+    const all = await counted({}, 320);
+    const few = await counted({ cache: false }, 160);
+    const separate = await counted({ cache: false, bundles: false }, 160);
+    const barrier = await counted({ pipeline: false }, 320);
+    for (const { ids } of [few, separate, barrier]) assertEquals(ids, all.ids);
+
+    const { hits, misses, diskReads, diskBytes } = all.streamed;
+    assertLess(few.streamed.hits, hits);
+    assertLess(diskBytes, few.streamed.diskBytes);
+    assertLess(diskReads, misses); // neighbours come with one read
+    // Up and down of each neuron, and the sector that they share, twice.
+    assertEquals(separate.streamed.diskReads, 2 * separate.streamed.misses);
+    assertEquals(separate.streamed.misses, few.streamed.misses);
+    assertLess(few.streamed.diskBytes, separate.streamed.diskBytes);
+    assertEquals(barrier.streamed.misses, misses);
+    // What all gates list is asked for at once: more of it are neighbours.
+    assert(barrier.streamed.diskReads <= diskReads);
+  });
+});
+
+Deno.test("whole bundles are three reads without bundles, and the same answer", () => {
+  const tiny: TinyModelOptions = {
+    ...{ architecture: "bamboo", type: "F16", blockCount: 4, embeddingLength: 320 },
+    predictor: { rank: 8 },
+  };
+  return withPacked(tiny, async (_, packed) => {
+    const streaming = { ...FEW_SLOTS, hasResidentGates: false, slotCount: 160 };
+    const options = { threads: 2, predictor: "on", streaming } as const;
+    const all = await ask(packed, options);
+    for (const streamingSteps of [{ bundles: false }, { pipeline: false }]) {
+      assertEquals(await ask(packed, { ...options, streamingSteps }), all);
+    }
+  });
+});
+
+Deno.test("experts answer the same without the pipeline and without bundles", () =>
+  withPacked(
+    { architecture: "smallthinker", type: "Q4_0", blockCount: 3 },
+    async (_, packed) => {
+      const streaming = { ...FEW_SLOTS, slotCount: 64 + 4 * 96 };
+      const all = await ask(packed, { threads: 2, streaming });
+      const streamingSteps = { bundles: false, pipeline: false };
+      assertEquals(await ask(packed, { threads: 2, streaming, streamingSteps }), all);
+    },
+  ));
 
 Deno.test("a packed file that changes under the model ends requests, not the engine", () =>
   withPacked({ architecture: "bamboo", type: "Q4_0", blockCount: 4 }, async (_, packed) => {
@@ -183,9 +245,7 @@ async function ask(path: string, options: LoadOptions): Promise<Answers> {
   await withModel(path, { ...options, ioWorkers: 2 }, async (model) => {
     answers.chunked = await allLogits(model, IDS);
     answers.greedy = await greedyIds(model, IDS, ANSWER_TOKENS);
-  });
-  await withModel(path, { ...options, ioWorkers: 2, chunkTokens: 1 }, async (model) => {
-    answers.single = await allLogits(model, IDS);
+    answers.single = await allLogits(model, IDS, 1);
   });
   return answers as Answers;
 }
