@@ -16,7 +16,7 @@ import { check } from "../base/check.ts";
 import { LOADING, type NeuronCache, NO_SLOT, PRESENT } from "../cache/mod.ts";
 import type { SharedText } from "../memory/shared_text.ts";
 import { floats } from "./arena_views.ts";
-import type { BundleReads } from "./bundle_reads.ts";
+import type { NeuronReads } from "./neuron_reads.ts";
 import {
   CACHE_HITS,
   CACHE_MISSES,
@@ -86,7 +86,7 @@ interface Lists {
 export interface StreamedBlockInput {
   readonly residual: Residual;
   readonly memories: readonly WebAssembly.Memory[];
-  readonly reads: BundleReads;
+  readonly reads: NeuronReads;
   /** By arena. */
   readonly streams: readonly ArenaStream[];
   /** Where the leader finds why a step is void. */

@@ -5,7 +5,7 @@
 import type { Kernels } from "../../wasm/kernels.ts";
 import type { PackedModel } from "../bundle/types.ts";
 import { NeuronCache } from "../cache/mod.ts";
-import { BundleReads } from "./bundle_reads.ts";
+import { NeuronReads } from "./neuron_reads.ts";
 import { countsView } from "./counts.ts";
 import type { ReadQueue } from "../io/mod.ts";
 import type { Dense, Layer, Predictor, Streamed } from "./layer.ts";
@@ -44,7 +44,7 @@ export class Streaming {
   readonly #input: StreamingInput;
   readonly #units: ReadonlyMap<number, OwnUnit>;
   readonly #caches: readonly NeuronCache[];
-  readonly #reads: BundleReads;
+  readonly #reads: NeuronReads;
   readonly #readers: readonly UnitReader[];
   readonly #stages: StagedUnits;
   #neurons: StreamedBlock | null = null;
@@ -58,7 +58,7 @@ export class Streaming {
     this.#units = ownUnits(plan, packed.units);
     this.#caches = memories.map((_, arena) => this.#cacheOf(arena));
     const counts = countsView(plan, memories[0]);
-    this.#reads = new BundleReads({ stream, queue, counts, sectorBytes: packed.sectorBytes });
+    this.#reads = new NeuronReads({ stream, queue, counts, sectorBytes: packed.sectorBytes });
     this.#readers = memories.map((memory, arena) =>
       new UnitReader({
         ...{ arena, memory, kernels: kernels[arena], stream, queue, counts },

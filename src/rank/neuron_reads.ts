@@ -9,7 +9,7 @@ import { DISK_BYTES, DISK_READS } from "./counts.ts";
 import type { OwnUnit } from "./own_units.ts";
 import type { StreamPlan } from "./plan_types.ts";
 
-export class BundleReads {
+export class NeuronReads {
   readonly #by: {
     readonly stream: StreamPlan;
     readonly sectorBytes: number;
