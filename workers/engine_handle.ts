@@ -43,6 +43,8 @@ export interface EngineOptions {
   readonly module: WebAssembly.Module;
   /** What its neurons can be seen by; left out or empty: nothing. */
   readonly observe?: readonly Plane[];
+  /** Most bytes of what is seen at once; left out: 64 MiB. */
+  readonly observeBytesMax?: number;
   /** Where a packed model's neurons come from; left out: it is no packed one. */
   readonly packed?: {
     readonly model: PackedUnits & { readonly stamp: FileStamp };
@@ -175,11 +177,13 @@ export class EngineHandle {
 
   /**
    * Logits of every position of `ids`, in order, a few rows at a time: [rows, vocab].
+   * stepTokens: of a step at most; left out: as many as a step gives logits of.
    * @throws {WorkerError} when the engine is closed before the last row; and what `onRows` throws.
    */
   async logits(
     ids: readonly number[],
     onRows: (rows: Float32Array, firstPosition: number) => void,
+    stepTokens?: number,
   ): Promise<void> {
     check(!this.#isBusy, "one request at a time");
     this.#isBusy = true;
@@ -195,7 +199,7 @@ export class EngineHandle {
       }
     };
     try {
-      const { isComplete } = await this.#ask("logits", { ids });
+      const { isComplete } = await this.#ask("logits", { ids, stepTokens });
       if (thrown !== null) throw (thrown as { error: unknown }).error;
       if (!isComplete) throw new WorkerError("The engine was closed before the last logits");
     } finally {
@@ -365,7 +369,9 @@ export class EngineHandle {
   }
 }
 
-function observationOf({ observe = [], plans, config }: EngineOptions): Observation | null {
+function observationOf(
+  { observe = [], observeBytesMax: bytesMax, plans, config }: EngineOptions,
+): Observation | null {
   if (observe.length === 0) return null;
   return createObservation({
     planes: observe,
@@ -373,5 +379,6 @@ function observationOf({ observe = [], plans, config }: EngineOptions): Observat
     neuronCount: layerNeurons(config),
     embeddingLength: config.embeddingLength,
     chunkTokens: plans[0].chunkTokens,
+    bytesMax,
   });
 }

@@ -19,11 +19,11 @@ answerCalls("engine", {
     return {};
   },
   generate: (request) => led((leader) => leader.generate(request)),
-  logits: ({ ids }) =>
+  logits: ({ ids, stepTokens }) =>
     led((leader) => {
       const isComplete = leader.scoreAll(ids, (rows, firstPosition) => {
         reply({ kind: "rows", rows, firstPosition }, [rows.buffer]);
-      });
+      }, stepTokens);
       return { isComplete };
     }),
   score: ({ ids, from }) => led((leader) => ({ nll: leader.negativeLogLikelihood(ids, from) })),

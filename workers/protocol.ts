@@ -20,7 +20,10 @@ export interface Calls {
   /** Rank 0 only. */
   generate: { params: EngineRequest; result: EngineResult };
   /** Rank 0 only. Logits of every position; the rows come as "rows" events. */
-  logits: { params: { ids: readonly number[] }; result: { readonly isComplete: boolean } };
+  logits: {
+    params: { ids: readonly number[]; stepTokens?: number };
+    result: { readonly isComplete: boolean };
+  };
   /** Rank 0 only. Sum of −log p of the ids from index `from` on; null when it was cancelled. */
   score: {
     params: { ids: readonly number[]; from: number };

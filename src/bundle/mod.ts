@@ -1,5 +1,10 @@
 /** The door to packed files: what they hold, opened and checked. Writes nothing. */
-export { isPackedFile, type ModelFile, openModelFile } from "./open_model_file.ts";
+export {
+  isPackedFile,
+  type ModelFile,
+  openModelFile,
+  sourceFingerprint,
+} from "./open_model_file.ts";
 export { openPacked } from "./open_packed.ts";
 export { nameOfUnit } from "./units.ts";
 export type { BundlePart, BundleUnit, FileStamp, PackedModel } from "./types.ts";

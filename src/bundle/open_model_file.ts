@@ -1,5 +1,6 @@
 /** Opens a model of either kind, packed or plain, by its first bytes. */
 import { openFileSource } from "../gguf/byte_source.ts";
+import { fingerprint } from "../gguf/fingerprint.ts";
 import { openGguf } from "../gguf/parse.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import { isPacked, MAGIC } from "./format.ts";
@@ -19,6 +20,14 @@ export function openModelFile(path: string): ModelFile {
   if (!isPackedFile(path)) return { file: openGguf(path), packed: null };
   const packed = openPacked(path);
   return { file: packed.file, packed };
+}
+
+/**
+ * Which model a file holds, or was packed from: statistics are of that.
+ * @throws {ModelFormatError} when it cannot be read any more.
+ */
+export function sourceFingerprint({ file, packed }: ModelFile): string {
+  return packed?.sourceFingerprint ?? fingerprint(file.parts);
 }
 
 /**

@@ -14,6 +14,7 @@ import {
   COUNT_FIELDS,
   countsView,
   DISK_BYTES,
+  DISK_READS,
   DISK_WAIT_MS,
   SKIPPED_BYTES,
   SKIPPED_NEURONS,
@@ -136,13 +137,15 @@ export class Leader {
   /**
    * Logits of every position of `ids`, a few rows at a time.
    * @param onRows gets [rows, vocab] of positions firstPosition ..; the array is the callee's.
+   * @param stepTokens of a step, at most.
    * @returns false when it was cancelled before the last position.
    */
   scoreAll(
     ids: readonly number[],
     onRows: (rows: Float32Array<ArrayBuffer>, firstPosition: number) => void,
+    stepTokens = Infinity,
   ): boolean {
-    const { logitsRows } = this.#runner.rank.plan;
+    const logitsRows = Math.min(stepTokens, this.#runner.rank.plan.logitsRows);
     const { vocabSize } = this.#board;
     this.#forget();
     for (let position = 0; position < ids.length; position += logitsRows) {
@@ -216,6 +219,7 @@ export class Leader {
     const streamed = {
       hits: counted[CACHE_HITS],
       misses: counted[CACHE_MISSES],
+      diskReads: counted[DISK_READS],
       diskBytes: counted[DISK_BYTES],
       diskWaitMs: counted[DISK_WAIT_MS],
     };

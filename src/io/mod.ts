@@ -17,5 +17,6 @@ export {
   ReadQueue,
   type ReadQueueOptions,
   type ReadState,
+  SPAN_BYTES_MAX,
 } from "./read_queue.ts";
 export { ReadServer } from "./serve_reads.ts";

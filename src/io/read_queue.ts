@@ -157,6 +157,11 @@ export class ReadQueue {
     if (Atomics.load(this.#words, ASLEEP_WORD) > 0) this.#board.wake(1);
   }
 
+  /** The ticket of the request that was made before that one, of the same priority. */
+  before(ticket: number): number {
+    return ((ticket >> 2) - 1 & SEQUENCE_MASK) << 2 | ticket & 3;
+  }
+
   /** How a request stands. */
   state(ticket: number): ReadState {
     if (ticket === this.#openTicket) this.flush();

@@ -6,8 +6,8 @@ import { UnsupportedModelError } from "../base/errors.ts";
 import { formatBytes, MiB } from "../base/units.ts";
 import type { BundleUnit } from "../bundle/types.ts";
 import { PAGE_BYTES } from "../memory/arena.ts";
-import type { RankPlan } from "../rank/plan_types.ts";
-import { slotBytesOf, type UnitOptions } from "../rank/plan_units.ts";
+import type { RankPlan, StreamingSteps } from "../rank/plan_types.ts";
+import { ALL_STEPS, slotBytesOf, type UnitOptions } from "../rank/plan_units.ts";
 
 /** What the process takes beside its arenas: runtime, code, tokenizer, ranks, buffers. */
 const PROCESS_BYTES = 150 * MiB;
@@ -23,6 +23,8 @@ const HOT_SHARE = 0.95;
 export interface UnitBudget {
   readonly units: readonly BundleUnit[];
   readonly budgetBytes: number;
+  /** Of these, what is needed for something else. */
+  readonly besideBytes: number;
   /** Neurons are silent as a rule; else every one is needed for every token. */
   readonly isSilent: boolean;
   /** How it is run where not all of it fits. */
@@ -31,6 +33,7 @@ export interface UnitBudget {
   readonly ioWorkers: number;
   /** Blocks that are computed at the same time: chosen experts, or 1. */
   readonly lanes: number;
+  readonly steps: StreamingSteps;
   /** Plans of all ranks for these options. */
   readonly plan: (options: UnitOptions) => RankPlan[];
 }
@@ -55,7 +58,7 @@ type Sized = { readonly options: UnitOptions; readonly bytes: number };
 
 /** As many slots as there is room for beside what is resident. */
 function mostSlots(by: UnitBudget, hasResidentGates: boolean): Sized {
-  const { units, budgetBytes } = by;
+  const { units, budgetBytes, steps } = by;
   const slotBytes = slotBytesOf(units, hasResidentGates);
   const plans = by.plan(
     unitOptions(units, { residentUnits: 0, hasResidentGates, slotCount: 0 }),
@@ -68,13 +71,16 @@ function mostSlots(by: UnitBudget, hasResidentGates: boolean): Sized {
     ),
     SLOTS_MIN,
   );
+  // Without a cache nothing is to stay.
+  const hotShare = steps.cache ? HOT_SHARE : 0;
   const try_ = (arenaCount: number, slotCount: number) =>
-    sized(by, { residentUnits: 0, hasResidentGates, slotCount, arenaCount });
+    sized(by, { residentUnits: 0, hasResidentGates, slotCount, arenaCount, hotShare });
   for (let arenaCount = 1;; arenaCount++) {
     const fewest = arenaCount * fewestOfArena;
     const base = try_(arenaCount, fewest);
     // Arenas are whole pages, and what lies behind slots is aligned.
-    const room = Math.max(0, budgetBytes - base.bytes - ranks * arenaCount * PAGE_BYTES);
+    const spare = budgetBytes - base.bytes - ranks * arenaCount * PAGE_BYTES;
+    const room = steps.cache ? Math.max(0, spare) : 0;
     const total = units.reduce((sum, { neurons }) => sum + neurons, 0);
     const slots = Math.min(
       fewest + Math.floor(room / slotBytes / ranks),
@@ -104,8 +110,8 @@ function sized(
   by: UnitBudget,
   choice: StreamingChoice,
 ): Sized {
-  const options = unitOptions(by.units, choice);
-  return { options, bytes: processBytes(by.plan(options), by.ioWorkers) };
+  const options = unitOptions(by.units, { steps: by.steps, ...choice });
+  return { options, bytes: by.besideBytes + processBytes(by.plan(options), by.ioWorkers) };
 }
 
 /** Memory of the whole process, were all of the context used. */
@@ -125,6 +131,7 @@ export function unitOptions(
     hotShare: HOT_SHARE,
     pieceBytes: PIECE_BYTES,
     piecesAhead: PIECES_AHEAD,
+    steps: ALL_STEPS,
     ...choice,
     units,
   };

@@ -6,33 +6,17 @@ import type { ChatTemplate } from "../chat/mod.ts";
 import { check } from "../base/check.ts";
 import { RequestError } from "../base/errors.ts";
 import type { GgufFile } from "../gguf/types.ts";
-import { bytesByKind } from "../memory/arena.ts";
 import type { PredictorChoice } from "../engine/types.ts";
 import type { ModelConfig } from "../model/types.ts";
-import type {
-  DensePlan,
-  LayerPlan,
-  MatrixPlan,
-  RankPlan,
-  StreamedPlan,
-} from "../rank/plan_types.ts";
+import type { RankPlan } from "../rank/plan_types.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
 export type { LayerObservation } from "../../workers/mod.ts";
 import type { EngineHandle, LayerObservation } from "../../workers/mod.ts";
 import { startGeneration } from "./generation.ts";
+import { bytesPerToken, type MemoryUse, memoryUse } from "./memory_use.ts";
 import type { TriedPredictors } from "./try_predictors.ts";
 import { TurnQueue } from "./queue.ts";
 import type { ChatMessage, GenerateRequest, Generation, LanguageModel } from "./types.ts";
-
-/** Bytes of memory by what they are for, over all threads. */
-export interface MemoryUse {
-  readonly weightsBytes: number;
-  /** Room for neurons of a packed model. */
-  readonly slotBytes: number;
-  readonly kvBytes: number;
-  readonly activationBytes: number;
-  readonly totalBytes: number;
-}
 
 export interface LoadedModelParts {
   readonly id: string;
@@ -126,17 +110,19 @@ export class LoadedModel implements LanguageModel {
 
   /**
    * Logits of every position, in order, a few rows at a time: [rows, vocab].
+   * stepTokens: that are computed at once, at most; left out: as many as is fast.
    * @throws {RequestError} when the ids do not fit the context or the vocabulary.
    */
   async logits(
     ids: readonly number[],
     onRows: (rows: Float32Array, firstPosition: number) => void,
+    { stepTokens }: { stepTokens?: number } = {},
   ): Promise<void> {
     this.#checkIds(ids, { mayFill: true });
     this.#checkAlive();
     const endTurn = await this.#queue.enter();
     try {
-      await this.#engine.logits(ids, onRows);
+      await this.#engine.logits(ids, onRows, stepTokens);
     } finally {
       endTurn();
     }
@@ -259,66 +245,4 @@ export class LoadedModel implements LanguageModel {
       );
     }
   }
-}
-
-function memoryUse(plans: readonly RankPlan[]): MemoryUse {
-  const { weights, slots, kv, activations } = bytesByKind(plans.flatMap((plan) => plan.arenas));
-  return {
-    weightsBytes: weights,
-    slotBytes: slots,
-    kvBytes: kv,
-    activationBytes: activations,
-    totalBytes: weights + slots + kv + activations,
-  };
-}
-
-/**
- * All weights but what a token does not look at: of tables it reads a row (unless the table is the
- * output), of experts those it uses.
- */
-function bytesPerToken(plans: readonly RankPlan[], config: ModelConfig): number {
-  const isTied = plans[0].output.tensor === plans[0].embedding.tensor;
-  const unusedShare = config.experts === null
-    ? 0
-    : 1 - config.experts.usedCount / config.experts.count;
-  let bytes = memoryUse(plans).weightsBytes;
-  for (const { embedding, positions, layers } of plans) {
-    if (!isTied) bytes -= matrixBytes(embedding);
-    if (positions !== null) bytes -= matrixBytes(positions);
-    for (const { feedForward } of layers) {
-      bytes += streamedBytes(feedForward);
-      if (feedForward.kind !== "experts") continue;
-      const expertsBytes = feedForward.experts
-        .reduce((sum, each) => sum + blockBytes(each) + predictorBytes(each), 0);
-      bytes -= unusedShare * expertsBytes;
-    }
-  }
-  return Math.round(bytes) + (isTied ? 0 : plans[0].embedding.rowStrideBytes);
-}
-
-/** Bytes of a block, in memory or not. */
-function blockBytes(block: DensePlan | StreamedPlan): number {
-  const { gate, up, down } = block.kind === "dense" ? block : block.staged;
-  return (gate === null ? 0 : matrixBytes(gate)) + matrixBytes(up) + matrixBytes(down);
-}
-
-/** Bytes of what guesses which neurons of a block fire. */
-function predictorBytes({ predictor }: DensePlan | StreamedPlan): number {
-  return predictor === null ? 0 : matrixBytes(predictor.first) + matrixBytes(predictor.second);
-}
-
-/** What of a layer's neurons is not among the weights of the arenas. */
-function streamedBytes(feedForward: LayerPlan["feedForward"]): number {
-  if (feedForward.kind === "dense") return 0;
-  if (feedForward.kind === "streamed") {
-    const { gate, factorsSizeBytes } = feedForward;
-    return blockBytes(feedForward) - factorsSizeBytes - (gate === null ? 0 : matrixBytes(gate));
-  }
-  const { experts, shared } = feedForward;
-  return [...experts, ...shared === null ? [] : [shared]]
-    .reduce((sum, block) => sum + streamedBytes(block), 0);
-}
-
-function matrixBytes({ rows, rowStrideBytes }: MatrixPlan): number {
-  return (rows.end - rows.start) * rowStrideBytes;
 }

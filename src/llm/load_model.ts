@@ -4,8 +4,8 @@ import { loadKernelModule } from "../../wasm/mod.ts";
 import { EngineHandle } from "../../workers/mod.ts";
 import { createChatTemplate } from "../chat/mod.ts";
 import { ModelFormatError } from "../base/errors.ts";
-import { openModelFile } from "../bundle/mod.ts";
-import { fingerprint, getString } from "../gguf/mod.ts";
+import { type ModelFile, openModelFile, sourceFingerprint } from "../bundle/mod.ts";
+import { getString } from "../gguf/mod.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import { isSilentKind } from "../model/mod.ts";
 import type { ModelDescription } from "../model/types.ts";
@@ -34,7 +34,7 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   checkLoadOptions(options);
   const { file, packed } = openModelFile(path);
   const model = describeForUse(file, options);
-  if (options.quiet !== undefined) checkQuiet(options.quiet, file, model, options);
+  if (options.quiet !== undefined) checkQuiet(options.quiet, { file, packed }, model, options);
   const module = await loadKernelModule();
   const { plans, ioWorkers, expectedDecodeTps } = planLoad(
     { file, model, packed },
@@ -52,6 +52,7 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
     parts: file.parts,
     module,
     observe: options.observe,
+    observeBytesMax: options.observeBytesMax,
     ...packed === null ? {} : { packed: { model: packed, ioWorkers } },
     onProgress: (loadedBytes) => options.onProgress?.({ loadedBytes, totalBytes }),
   }, () => {
@@ -102,7 +103,7 @@ function warn({ kind, text }: Notice): void {
 /** @throws {RangeError} when the thresholds are not this model's, or cannot be used. */
 function checkQuiet(
   { thresholds, modelFingerprint }: QuietNeurons,
-  file: GgufFile,
+  file: ModelFile,
   { config }: ModelDescription,
   { sparse, observe = [] }: LoadOptions,
 ): void {
@@ -114,7 +115,7 @@ function checkQuiet(
     ? "all neurons are to be computed: choose one of the two"
     : observe.length > 0
     ? "its neurons are to be observed, which computes all of them"
-    : modelFingerprint !== fingerprint(file.parts)
+    : modelFingerprint !== sourceFingerprint(file)
     ? "they were measured on another model: profile this one"
     : thresholds.length !== config.blockCount || !thresholds.every((each) => each >= 0)
     ? `each of ${config.blockCount} layers needs a number of at least 0`

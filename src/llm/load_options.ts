@@ -2,7 +2,7 @@
 import type { Plane } from "../memory/observation.ts";
 import type { ModelDescription } from "../model/types.ts";
 import type { MachineProfile } from "../planner/mod.ts";
-import type { KvType } from "../rank/plan_types.ts";
+import type { KvType, StreamingSteps } from "../rank/plan_types.ts";
 import type { StreamingChoice } from "./choose_units.ts";
 import type { Notice } from "./predictor_report.ts";
 import type { PredictorMode } from "./try_predictors.ts";
@@ -25,6 +25,8 @@ export interface LoadOptions {
    * observed computes every neuron.
    */
   readonly observe?: readonly Plane[];
+  /** Most bytes of what is shown at once; left out: 64 MiB. Fewer tokens a step fit into less. */
+  readonly observeBytesMax?: number;
   /** Leaves out quiet neurons, not only silent ones: not exact, off by default. */
   readonly quiet?: QuietNeurons;
   /**
@@ -43,8 +45,12 @@ export interface LoadOptions {
    * What does not fit stays on disk and is read as it is needed.
    */
   readonly memoryBytes?: number;
+  /** Of these, what whoever loads the model needs for itself; left out: nothing. */
+  readonly besideBytes?: number;
   /** How fast this machine is: what streaming is planned by; left out: as another one was. */
   readonly profile?: MachineProfile;
+  /** What streaming shall not do to be fast (for measurements); left out: all is done. */
+  readonly streamingSteps?: Partial<StreamingSteps>;
   /** How a packed model is run, whatever memory there is (for tests and measurements). */
   readonly streaming?: StreamingChoice;
   /** Threads that read a packed model; left out: as many as its disk is worth. */

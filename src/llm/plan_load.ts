@@ -11,8 +11,8 @@ import { describeModel, isSilentKind, summarizePredictors } from "../model/mod.t
 import type { ModelDescription } from "../model/types.ts";
 import { DEFAULT_PROFILE, type Way } from "../planner/mod.ts";
 import { type PlanOptions, planRanks } from "../rank/plan.ts";
-import type { RankPlan } from "../rank/plan_types.ts";
-import type { UnitOptions } from "../rank/plan_units.ts";
+import type { RankPlan, StreamingSteps } from "../rank/plan_types.ts";
+import { ALL_STEPS, type UnitOptions } from "../rank/plan_units.ts";
 import { chooseUnits, processBytes, unitOptions } from "./choose_units.ts";
 import {
   checkLoadOptions,
@@ -102,17 +102,21 @@ export function planLoad(
     return { plans, ioWorkers: 0, expectedDecodeTps: null };
   }
   const { ioWorkers = IO_WORKERS_DEFAULT, chunkTokens = CHUNK_TOKENS_FROM_DISK } = options;
+  const steps = { ...ALL_STEPS, ...options.streamingSteps };
   if (options.streaming !== undefined) {
-    const units = unitOptions(packed.units, options.streaming);
+    const units = unitOptions(packed.units, { steps, ...options.streaming });
     const plans = planWith({ packed: units, chunkTokens });
     return { plans, ioWorkers, expectedDecodeTps: null };
   }
-  return planPacked({ file, model, packed }, module, { options, planWith });
+  return planPacked({ file, model, packed }, module, { options, steps, planWith });
 }
 
 /** @throws {UnsupportedModelError} when a plain file, of which all is in memory, needs more. */
-function requireWithin(plans: readonly RankPlan[], { memoryBytes }: LoadOptions): void {
-  const bytes = processBytes(plans, 0);
+function requireWithin(
+  plans: readonly RankPlan[],
+  { memoryBytes, besideBytes = 0 }: LoadOptions,
+): void {
+  const bytes = processBytes(plans, 0) + besideBytes;
   if (memoryBytes === undefined || bytes <= memoryBytes) return;
   throw new UnsupportedModelError(
     `Cannot run this model in ${formatBytes(memoryBytes)}: it takes ${formatBytes(bytes)}, and a ` +
@@ -135,17 +139,19 @@ function wayOf(
 function planPacked(
   of: DescribedModel & { readonly packed: PackedModel },
   module: WebAssembly.Module,
-  { options, planWith }: {
+  { options, steps, planWith }: {
     options: LoadOptions;
+    steps: StreamingSteps;
     planWith: (more: Partial<PlanOptions>) => RankPlan[];
   },
 ): PlannedLoad {
   const { packed, model: { config } } = of;
+  const { besideBytes = 0, observe = [] } = options;
   const budgetBytes = options.memoryBytes ??
     Math.floor(MEMORY_SHARE_DEFAULT * Deno.systemMemoryInfo().available);
   const { plan } = planWithin(of, module, {
     ...options,
-    budgetBytes,
+    budgetBytes: budgetBytes - besideBytes,
     profile: options.profile ?? DEFAULT_PROFILE,
     stats: null,
   });
@@ -165,8 +171,11 @@ function planPacked(
   const units = chooseUnits({
     units: packed.units,
     budgetBytes,
+    besideBytes,
+    steps,
     ioWorkers,
-    isSilent: isSilentKind(activation) && options.sparse !== false,
+    // Who is watched computes every neuron.
+    isSilent: isSilentKind(activation) && options.sparse !== false && observe.length === 0,
     way: wayOf(of, options, decided?.way),
     lanes: experts === null ? 1 : experts.usedCount + sharedLane,
     plan: planFor,

@@ -74,6 +74,8 @@ export interface StreamTimings {
   /** Neurons that were needed: in memory, and not. */
   readonly hits: number;
   readonly misses: number;
+  /** Reads, and the bytes that they bring. */
+  readonly diskReads: number;
   readonly diskBytes: number;
   /** How long ranks waited for the disk. */
   readonly diskWaitMs: number;

@@ -22,6 +22,8 @@ export interface ObservationSize {
   readonly embeddingLength: number;
   /** Tokens of a step at most. */
   readonly chunkTokens: number;
+  /** Most bytes of the buffer; fewer tokens a step fit into a smaller one. Default: 64 MiB. */
+  readonly bytesMax?: number;
 }
 
 /** Where everything lies; plain data, the same on all threads. */
@@ -47,14 +49,15 @@ export interface LayerViews {
 }
 
 /** More is not needed to keep threads busy; a token of a large model takes about a MiB. */
-const BUFFER_BYTES_MAX = 64 << 20;
+const BYTES_MAX_DEFAULT = 64 << 20;
 const PLANE_ALIGN_BYTES = 64;
 const ELEMENT_BYTES = { fired: 1, gate: 4, residual: 4 } as const;
 
 /** Lays out the buffer of an engine. */
 export function planObservation(size: ObservationSize): ObservationPlan {
   const perToken = size.planes.reduce((sum, plane) => sum + tokenBytes(size, plane), 0);
-  const fitting = Math.floor(BUFFER_BYTES_MAX / Math.max(1, perToken * size.layerCount));
+  const { bytesMax = BYTES_MAX_DEFAULT } = size;
+  const fitting = Math.floor(bytesMax / Math.max(1, perToken * size.layerCount));
   const tokens = Math.max(1, Math.min(size.chunkTokens, fitting));
   const offsets: Partial<Record<Plane, number>> = {};
   let end = 0;

@@ -3,9 +3,9 @@
  * layer that will need it. Knows units and slots; not what is computed with them.
  */
 import { LOADING, type NeuronCache, PRESENT } from "../cache/mod.ts";
-import { FAILED, PRIORITY_UP_DOWN, type ReadQueue } from "../io/mod.ts";
-import { countsView, DISK_BYTES } from "./counts.ts";
+import type { NeuronReads } from "./neuron_reads.ts";
 import type { OwnUnit } from "./own_units.ts";
+import { PositionSet } from "./position_set.ts";
 import type { StepState } from "./step_state.ts";
 
 /** What an arena streams with. */
@@ -32,24 +32,23 @@ interface Reads {
 
 export class BundleReads {
   readonly #state: StepState;
-  readonly #queue: ReadQueue;
+  readonly #neurons: NeuronReads;
   /** By arena. */
   readonly #streams: readonly ArenaStream[];
   readonly #reads: readonly Reads[];
-  readonly #counts: Float64Array;
+  readonly #noted: PositionSet;
+  readonly #sorted: Uint32Array;
 
   constructor(
     state: StepState,
-    by: {
-      readonly memories: readonly WebAssembly.Memory[];
-      readonly queue: ReadQueue;
-      readonly streams: readonly ArenaStream[];
-    },
+    by: { readonly reads: NeuronReads; readonly streams: readonly ArenaStream[] },
   ) {
     this.#state = state;
-    this.#queue = by.queue;
+    this.#neurons = by.reads;
     this.#streams = by.streams;
-    this.#counts = countsView(state.plan, by.memories[0]);
+    const most = Math.max(...state.plan.workspaces.map(({ stream }) => stream!.neuronCount));
+    this.#noted = new PositionSet(most);
+    this.#sorted = new Uint32Array(most);
     this.#reads = by.streams.map(({ cache: { slotCount } }) => ({
       ticketOf: new Int32Array(slotCount),
       ahead: [aheadOf(slotCount), aheadOf(slotCount)],
@@ -61,18 +60,38 @@ export class BundleReads {
     return this.#reads[this.#state.arena].ticketOf[slot];
   }
 
-  /** Asks for what is not resident of a neuron's bundle. @returns the read's ticket. */
+  /**
+   * Asks for what is not resident of a neuron; flush() lets all that were asked for begin.
+   * @returns the read's ticket.
+   */
   ask(unit: number, neuron: number, slot: number): number {
     const { arena, plan, space } = this.#state;
+    const address = space.stream!.slots + slot * plan.stream!.slotBytes;
     const own = this.#streams[arena].units.get(unit)!;
-    const { bundleBytes, restOffsetBytes } = own.bundles;
-    const { slotBytes, hasResidentGates } = plan.stream!;
-    const start = hasResidentGates ? restOffsetBytes : 0;
-    const sizeBytes = bundleBytes - start;
-    const from = own.offsetBytes + own.positions[neuron] * bundleBytes + start;
-    const to = space.stream!.slots + slot * slotBytes;
-    this.#counts[DISK_BYTES] += sizeBytes;
-    return this.#queue.merge(PRIORITY_UP_DOWN, from, sizeBytes, arena, to);
+    return this.#neurons.ask(own, neuron, arena, address);
+  }
+
+  flush(): void {
+    this.#neurons.flush();
+  }
+
+  /** Waits for a neuron. @returns why it could not be read; empty: it is there. */
+  wait(ticket: number): string {
+    return this.#neurons.wait(ticket);
+  }
+
+  /** Notes a neuron of a unit; takeNoted() gives all that were noted in the order of the file. */
+  note(unit: number, neuron: number): void {
+    this.#noted.add(this.#streams[this.#state.arena].units.get(unit)!.positions[neuron]);
+  }
+
+  /**
+   * Takes the noted neurons, into `to` from place `first` on.
+   * @returns how many they were.
+   */
+  takeNoted(unit: number, to: Uint32Array, first: number): number {
+    const { order } = this.#streams[this.#state.arena].units.get(unit)!;
+    return this.#noted.take(order, to, first);
   }
 
   /**
@@ -88,14 +107,17 @@ export class BundleReads {
     list.layer = layer;
     const slotOf = cache.slotsOf(unit);
     for (let i = 0; i < count; i++) {
-      const neuron = neurons[i];
-      if (slotOf[neuron] >= 0) continue;
+      if (slotOf[neurons[i]] < 0) this.note(unit, neurons[i]);
+    }
+    const absent = this.takeNoted(unit, this.#sorted, 0);
+    for (let i = 0; i < absent; i++) {
+      const neuron = this.#sorted[i];
       const slot = cache.claim(unit, neuron);
       if (slot < 0) break; // what is held at the moment fills the cold region
       ticketOf[slot] = this.ask(unit, neuron, slot);
       list.slots[list.count++] = slot;
     }
-    this.#queue.flush();
+    this.flush();
   }
 
   /**
@@ -111,7 +133,7 @@ export class BundleReads {
     for (let i = 0; i < list.count; i++) {
       const slot = list.slots[i];
       if (cache.state(slot) !== LOADING) cache.unpin(slot);
-      else if (this.#queue.wait(ticketOf[slot]) === FAILED) {
+      else if (this.wait(ticketOf[slot]) !== "") {
         cache.drop(slot); // no harm: who needs the neuron will ask again
       } else {
         cache.settle(slot, PRESENT);
@@ -137,7 +159,7 @@ export class BundleReads {
     for (let i = 0; i < list.count; i++) {
       const slot = list.slots[i];
       if (cache.state(slot) === LOADING) {
-        if (this.#queue.wait(ticketOf[slot]) === FAILED) {
+        if (this.wait(ticketOf[slot]) !== "") {
           list.slots[kept++] = slot;
           continue;
         }

@@ -12,7 +12,9 @@ export const CACHE_MISSES = 3;
 export const DISK_BYTES = 4;
 /** Milliseconds that the rank waited for them. */
 export const DISK_WAIT_MS = 5;
-export const COUNT_FIELDS = 6;
+/** Reads that bring them, and units that are brought as a whole. */
+export const DISK_READS = 6;
+export const COUNT_FIELDS = 7;
 
 /** memory: the rank's first arena. */
 export function countsView(plan: RankPlan, memory: WebAssembly.Memory): Float64Array {

@@ -96,8 +96,23 @@ export class FeedForwardBlock {
   predict(layer: Layer): boolean {
     const { feedForward: block } = layer;
     if (!this.#asksPredictors(block)) return true;
-    if (block.kind === "experts") return this.#predictExperts(block, layer);
-    return this.#predictors!.prepare(block.predictor!);
+    const predictors = this.#predictors!;
+    const rows = this.#askPredictors(block, layer);
+    const guesses = this.#listsStreamed && block.kind !== "dense" ? this.#guessAhead : null;
+    guesses?.ask(layer);
+    if (!predictors.meet()) return false;
+    predictors.complete(layer.index, 0, rows);
+    guesses?.complete();
+    return true;
+  }
+
+  /** @returns how many rows ranks exchange: tokens, or tokens times the experts of each. */
+  #askPredictors(block: Dense | Streamed | Experts, layer: Layer): number {
+    if (block.kind === "experts") return this.#askExperts(block, layer);
+    const { n } = this.#state;
+    const { first } = block.predictor!;
+    this.#predictors!.ask(block.predictor!, this.#residual.read(null, readsQ8(first)), 0, n);
+    return n;
   }
 
   /** True where predictors of the block are asked in this step. */
@@ -111,8 +126,8 @@ export class FeedForwardBlock {
     return !hasGates && this.#listsGuesses(predictor);
   }
 
-  /** Chooses experts and asks the predictors of all that were chosen, with one join. */
-  #predictExperts(block: Experts, layer: Layer): boolean {
+  /** Chooses experts and asks the predictors of all that were chosen. */
+  #askExperts(block: Experts, layer: Layer): number {
     const { n, arena, config: { experts } } = this.#state;
     if (!layer.routesEarly) this.#route(block, this.#read(block, layer));
     const { starts } = this.#routing!;
@@ -126,7 +141,7 @@ export class FeedForwardBlock {
       const own = count === n ? x : this.#gather(x, forms, plan.rows + starts[e] * 4, count);
       this.#predictors!.ask(block.experts[e].predictor!, own, starts[e], count);
     }
-    return this.#predictors!.exchange(layer.index, 0, n * experts!.usedCount);
+    return n * experts!.usedCount;
   }
 
   /** True where only the neurons that a predictor names are looked at. */
@@ -135,32 +150,24 @@ export class FeedForwardBlock {
     return this.#predictors.isTrusted(predictor);
   }
 
-  /**
-   * partial += the block's share, of norm(residual).
-   * @returns false when the leader aborted the step.
-   */
-  run(layer: Layer): boolean {
+  /** partial += the block's share, of norm(residual). */
+  run(layer: Layer): void {
     const block = layer.feedForward;
     this.#observer?.enterBlock(layer.index);
     if (block.kind === "streamed") return this.#addStreamed(block, layer);
     if (block.kind === "dense") {
-      if (block.up.rowCount > 0) this.#addDense(block, layer);
-      else this.#residual.add(block.down, this.#state.inputs.hidden);
-      return true;
+      if (block.up.rowCount > 0) return this.#addDense(block, layer);
+      return void this.#residual.add(block.down, this.#state.inputs.hidden);
     }
     const x = this.#read(block, layer);
     this.#asksNow = this.#asksPredictors(block);
     if (!layer.routesEarly && !this.#asksNow) this.#route(block, x);
-    if (!this.#listsStreamed) {
-      this.#addExperts(block, x);
-      return true;
+    if (this.#listsStreamed) {
+      this.#beginExperts(block, x);
+      if (this.#asksNow) this.#guessAhead?.readAhead();
     }
-    this.#beginExperts(block, x);
-    const goesOn = !this.#asksNow || this.#guessAhead === null || this.#guessAhead.run(layer);
-    // Guessing ahead has used the place of what the block reads.
-    this.#addExperts(block, this.#read(block, layer));
-    this.#streaming!.neurons.endLayer(layer.index);
-    return goesOn;
+    this.#addExperts(block, x);
+    if (this.#listsStreamed) this.#streaming!.neurons.endLayer(layer.index);
   }
 
   #addDense(block: Dense, layer: Layer): void {
@@ -184,26 +191,24 @@ export class FeedForwardBlock {
   }
 
   /** Neuron by neuron where one token is computed and says which it needs; else as a whole. */
-  #addStreamed(block: Streamed, layer: Layer): boolean {
+  #addStreamed(block: Streamed, layer: Layer): void {
     const { n, arena, isRehearsal, space } = this.#state;
     const isListed = n === 1 && !isRehearsal && this.#sparse !== null &&
       (hasAllGates(block) || block.predictor !== null && this.#listsGuesses(block.predictor));
     if (!isListed) {
       if (block.count > 0) this.#addDense(this.#streaming!.bring(block, arena), layer);
-      return true;
+      return;
     }
     const { neurons } = this.#streaming!;
+    const asks = !hasAllGates(block);
+    const x = this.#read(block, layer);
     if (block.count > 0) {
-      const listed = hasAllGates(block) ? null : this.#predictors!.list(block.predictor!);
-      neurons.begin(block, this.#read(block, layer), 0, listed);
+      const listed = asks ? this.#predictors!.list(block.predictor!) : null;
+      neurons.begin(block, x, 0, listed);
     }
-    const goesOn = this.#guessAhead?.run(layer) ?? true;
-    if (block.count > 0) {
-      // Guessing ahead has used the place of what the block reads.
-      neurons.finish(block, this.#read(block, layer), 0, { rows: space.tokens, weights: 0 });
-    }
+    if (asks) this.#guessAhead?.readAhead();
+    if (block.count > 0) neurons.finish(block, x, 0, { rows: space.tokens, weights: 0 });
     neurons.endLayer(layer.index);
-    return goesOn;
   }
 
   /**

@@ -30,7 +30,7 @@ export function forward(rank: Rank): boolean {
     if (!layer.isParallel && !rank.join(layer.attentionPostNorm)) return false;
     //                                         residual [n, d]  += Σ partials, or its norm
     if (!rank.predict(layer)) return false; // what predictors have between their matrices, if any
-    if (!rank.feedForward(layer)) return false; // partial [n, d] += neurons' share
+    rank.feedForward(layer); //                partial  [n, d]  += neurons' share
     if (!rank.join(layer.feedForwardPostNorm)) return false;
   }
   if (rank.logitsCount === 0) return true;

@@ -27,6 +27,8 @@ export class GuessAhead {
   readonly #logits: readonly Float32Array[];
   /** Blocks of a layer that a token uses: the experts that are guessed, or the only one. */
   readonly #blocks: (Dense | Streamed)[] = [];
+  /** The layer that was guessed; null: none, in this layer's turn. */
+  #next: Layer | null = null;
   /** How many these are. What predictors exchange has as many rows before, the layer's own. */
   readonly #count: number;
 
@@ -57,31 +59,43 @@ export class GuessAhead {
   }
 
   /**
-   * In a step of one token, when the layer has asked for its own neurons. What blocks read has to
-   * be made anew afterwards.
-   * @returns false when the leader aborted the step.
+   * Asks the next layer's predictors by what this one reads, in a step of one token. What ranks
+   * exchange for this layer's own they exchange for both; then `complete`.
    */
-  run({ index, arena }: Layer): boolean {
+  ask({ index, arena }: Layer): void {
     const { predictors, residual, streaming } = this.#by;
+    this.#next = null;
     const next = streaming.predicted(index + 1);
-    if (next === null || next.arena !== arena) return true;
+    if (next === null || next.arena !== arena) return;
     const block = next.feedForward as Streamed | Experts;
     const { predictor } = block;
-    if (predictor === null || !predictors.isTrusted(predictor)) return true;
+    if (predictor === null || !predictors.isTrusted(predictor)) return;
+    this.#next = next;
     if (block.kind === "experts") this.#route(next, block);
     else this.#blocks[0] = block;
     const x = residual.read(null, readsQ8(predictor.first));
     for (let i = 0; i < this.#count; i++) {
       predictors.ask(this.#blocks[i].predictor!, x, this.#count + i, 1);
     }
-    if (!predictors.exchange(next.index, this.#count, this.#count)) return false;
+  }
+
+  /** After the ranks have met. */
+  complete(): void {
+    if (this.#next === null) return;
+    this.#by.predictors.complete(this.#next.index, this.#count, this.#count);
+  }
+
+  /** Asks the disk for what was guessed, when the layer has asked for its own neurons. */
+  readAhead(): void {
+    const next = this.#next;
+    if (next === null) return;
+    const { predictors, streaming } = this.#by;
     for (let i = 0; i < this.#count; i++) {
       const each = this.#blocks[i];
       if (each.kind !== "streamed" || each.count === 0) continue;
       const listed = predictors.list(each.predictor!, this.#count + i);
       streaming.neurons.readAhead(next.index, each.unit, listed);
     }
-    return true;
   }
 
   /** Experts as the next layer would choose them of what this one reads. */

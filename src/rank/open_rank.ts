@@ -4,7 +4,7 @@ import { instantiateKernels } from "../../wasm/mod.ts";
 import { check } from "../base/check.ts";
 import { TensorReader } from "../gguf/mod.ts";
 import type { GgufPart, GgufTensor } from "../gguf/types.ts";
-import { type BoardSetup, ReadQueue } from "../io/mod.ts";
+import { type BoardSetup, ReadQueue, SPAN_BYTES_MAX } from "../io/mod.ts";
 import { Control, type StepWords } from "../memory/control.ts";
 import { SharedText } from "../memory/shared_text.ts";
 import type { Observation } from "../memory/observation.ts";
@@ -23,6 +23,12 @@ import type { RankPlan } from "./plan_types.ts";
 import { type PackedUnits, Streaming } from "./streaming.ts";
 import { Rank } from "./rank.ts";
 import { tuneKernels } from "./tune.ts";
+
+/**
+ * Neurons that lie so near in the file are one read. A read costs a core about 15 µs, whatever its
+ * size; disks bring as much as this meanwhile (NOTES.md).
+ */
+const READ_GAP_BYTES = 32 * 1024;
 
 /** Everything a thread needs to become a rank; plain data and shared objects, can be posted. */
 export interface RankSetup {
@@ -80,7 +86,11 @@ export class RankRunner {
     const streaming = setup.streams && new Streaming({
       ...{ plan, kernels, memories: own },
       packed: setup.streams.packed,
-      queue: new ReadQueue(setup.streams.board, rankIndex, { path: setup.streams.packed.path }),
+      queue: new ReadQueue(setup.streams.board, rankIndex, {
+        path: setup.streams.packed.path,
+        gapBytesMax: READ_GAP_BYTES,
+        spanBytesMax: SPAN_BYTES_MAX,
+      }),
       failure: new SharedText(setup.streams.failure),
     });
     streaming?.load(tell);

@@ -6,7 +6,7 @@ import { UnsupportedModelError } from "../base/errors.ts";
 import type { BundleUnit } from "../bundle/types.ts";
 import type { DenseTensors } from "../model/types.ts";
 import type { Units } from "./plan_layer.ts";
-import type { MatrixLayout, StreamPlan } from "./plan_types.ts";
+import type { MatrixLayout, StreamingSteps, StreamPlan } from "./plan_types.ts";
 
 /** How a packed model is to be run. */
 export interface UnitOptions {
@@ -25,7 +25,10 @@ export interface UnitOptions {
   /** Bytes of one sequential read, and how many of them may be under way. */
   readonly pieceBytes: number;
   readonly piecesAhead: number;
+  readonly steps: StreamingSteps;
 }
+
+export const ALL_STEPS: StreamingSteps = { bundles: true, cache: true, pipeline: true };
 
 /** Neurons of a hot cluster. */
 export const CLUSTER_NEURONS = 64;
@@ -98,6 +101,7 @@ function streamPlan(
     hotClusters: Math.floor(slotsOfArena * hotShare / CLUSTER_NEURONS),
     pieceBytes: wholePieceBytes,
     rawBytes: wholePieceBytes * piecesAhead,
+    steps: options.steps,
   };
 }
 

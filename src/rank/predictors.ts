@@ -64,18 +64,8 @@ export class Predictors {
   }
 
   /**
-   * relu(first · residual) of all tokens, of the only predictor of a layer: `ask`, then `exchange`.
-   * @returns false when the leader aborted the step.
-   */
-  prepare(predictor: Predictor): boolean {
-    const x = this.#residual.read(null, readsQ8(predictor.first));
-    this.ask(predictor, x, 0, this.#state.n);
-    return this.exchange(predictor.layer, 0, this.#state.n);
-  }
-
-  /**
    * Own rows of first · x, of `count` tokens of the residual stream: they become rows `row` .. of
-   * what ranks exchange.
+   * what ranks exchange: `meet`, then `complete`.
    */
   ask({ layer, first }: Predictor, x: Activations, row: number, count: number): void {
     if (first.rowCount === 0) return;
@@ -85,17 +75,20 @@ export class Predictors {
   }
 
   /**
-   * Completes `rows` rows from `first` on, of a layer: a small join, then what the others computed
-   * is copied. Asked for by all ranks or none. The same rows must not be asked for again before
-   * another join: they may still be copied.
+   * A small join, when all ranks have asked what they ask in this layer. The same rows must not be
+   * asked for again before another join: they may still be copied.
    * @returns false when the leader aborted the step.
    */
-  exchange(layer: number, first: number, rows: number): boolean {
+  meet(): boolean {
+    return this.#control.join();
+  }
+
+  /** Completes `rows` rows from `first` on, of a layer: relu of what all ranks computed of them. */
+  complete(layer: number, first: number, rows: number): void {
     const { kernels, arena, arenaViews, plan: { rankIndex } } = this.#state;
     const { inputs: { predictor: { f32, stride } } } = this.#state;
     const starts = this.#starts[layer];
     const width = starts[starts.length - 1];
-    if (!this.#control.join()) return false;
     const parts = arenaViews.predictors[arena];
     for (let rank = 0; rank < parts.length; rank++) {
       if (rank === rankIndex) continue;
@@ -108,7 +101,6 @@ export class Predictors {
     }
     const at = f32 + 4 * first * stride;
     kernels.relu_f32(at, stride, at, stride, rows, width);
-    return true;
   }
 
   /**

@@ -125,8 +125,8 @@ export class Rank {
     return this.#feedForward.predict(layer);
   }
 
-  feedForward(layer: Layer): boolean {
-    return this.#feedForward.run(layer);
+  feedForward(layer: Layer): void {
+    this.#feedForward.run(layer);
   }
 
   join(norm: Norm | null): boolean {

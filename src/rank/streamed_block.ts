@@ -9,15 +9,16 @@
  *            arrive, each from gate to product; then down of all together, whose integer sums are
  *            those of the model in memory
  *
- * No neuron waits for others of its matrix. A bundle that cannot be read counts as silent: the step
- * goes on, its answer is void, and the leader says so. Knows nothing of files or experts.
+ * No neuron waits for others of its matrix, unless streaming is to do without the pipeline. A
+ * bundle that cannot be read counts as silent: the step goes on, its answer is void, and the leader
+ * says so. Knows nothing of files or experts.
  */
 import { check } from "../base/check.ts";
 import { NO_SLOT, PRESENT } from "../cache/mod.ts";
-import { FAILED, type ReadQueue } from "../io/mod.ts";
 import type { SharedText } from "../memory/shared_text.ts";
 import { floats } from "./arena_views.ts";
 import { type ArenaStream, BundleReads } from "./bundle_reads.ts";
+import type { NeuronReads } from "./neuron_reads.ts";
 import {
   CACHE_HITS,
   CACHE_MISSES,
@@ -63,12 +64,14 @@ interface Lists {
   readonly places: Uint32Array;
   /** What a predictor lists, u32. */
   readonly predicted: Uint32Array;
+  /** By neuron, while a lane is put in another order. */
+  readonly valueOf: Float32Array;
 }
 
 export interface StreamedBlockInput {
   readonly residual: Residual;
   readonly memories: readonly WebAssembly.Memory[];
-  readonly queue: ReadQueue;
+  readonly reads: NeuronReads;
   /** By arena. */
   readonly streams: readonly ArenaStream[];
   /** Where the leader finds why a step is void. */
@@ -82,6 +85,8 @@ export class StreamedBlock {
   readonly #lists: readonly Lists[];
   readonly #reads: BundleReads;
   readonly #counts: Float64Array;
+  /** What is there is computed while the rest arrives. */
+  readonly #isPipelined: boolean;
   /** Spare slots that blocks between `begin` and `finish` have. */
   #sparesUsed = 0;
   /** Blocks between `begin` and `finish`. */
@@ -92,6 +97,7 @@ export class StreamedBlock {
     this.#by = by;
     this.#reads = new BundleReads(state, by);
     this.#counts = countsView(state.plan, by.memories[0]);
+    this.#isPipelined = state.plan.stream!.steps.pipeline;
     this.#lists = by.memories.map((memory, arena) => listsOf(state, memory, arena));
   }
 
@@ -108,16 +114,20 @@ export class StreamedBlock {
     if (listed !== null) {
       for (let i = 0; i < listed; i++) lane.ids[i] = predicted[i];
       this.#addPart(lane, block.unit, 0, listed);
-      return;
-    }
-    check(block.gateParts.length > 0, "neurons whose gates are on disk are predicted");
+    } else this.#beginByGates(block, x, lane);
+    if (!this.#isPipelined) this.#await(lane, lane.presentEnds[0], lane.ends[0]);
+  }
+
+  #beginByGates({ gateParts, unit }: Streamed, x: Activations, lane: Lane): void {
+    check(gateParts.length > 0, "neurons whose gates are on disk are predicted");
     let start = 0;
     // What the first gates ask for arrives while the others are computed.
-    for (const part of block.gateParts) {
+    for (const part of gateParts) {
       const count = this.#listFired(lane, part, x, start);
-      this.#addPart(lane, block.unit, start, count);
+      if (this.#isPipelined) this.#addPart(lane, unit, start, count);
       start += count;
     }
+    if (!this.#isPipelined) this.#addPart(lane, unit, 0, start);
   }
 
   /**
@@ -146,21 +156,22 @@ export class StreamedBlock {
     let count = 0;
     for (let part = 0; part < parts; part++) {
       const start = part === 0 ? 0 : ends[part - 1];
-      this.#unpin(lane, start, presentEnds[part]);
       count = this.#compute(block, x, lane, { from: start, to: presentEnds[part], count });
     }
     for (let part = 0; part < parts; part++) {
       for (let from = presentEnds[part]; from < ends[part]; from += CLUSTER_BUNDLES) {
         const to = Math.min(from + CLUSTER_BUNDLES, ends[part]);
-        this.#await(lane, from, to);
+        if (this.#isPipelined) this.#await(lane, from, to);
         count = this.#compute(block, x, lane, { from, to, count });
       }
     }
+    const listed = parts === 0 ? 0 : ends[parts - 1];
+    this.#unpin(lane, listed);
     const { kernels } = this.#state;
     const { values } = fired.at;
     if (weights !== 0) kernels.scale_rows_f32(values, count, weights, 1, count);
     this.#addDown(block, fired, count, rows);
-    this.#countSkipped(block, parts === 0 ? 0 : ends[parts - 1], count);
+    this.#countSkipped(block, listed, count);
     if (--this.#begun === 0) this.#sparesUsed = 0;
   }
 
@@ -187,12 +198,16 @@ export class StreamedBlock {
     this.#counts[CACHE_MISSES] += count - present;
   }
 
-  /** Asks for the bundles of neurons that have no slot, into slots that they get. */
+  /**
+   * Asks for the bundles of neurons that have no slot, into slots that they get, in the order of
+   * the file: what is near is one read. The lane's neurons change places for that.
+   */
   #ask(lane: Lane, unit: number, from: number, to: number): void {
     const { arena, space } = this.#state;
     const { cache } = this.#by.streams[arena];
     const { ids, slots, tickets } = lane;
     const { spareFirst, spareCount } = space.stream!;
+    this.#inFileOrder(lane, unit, from, to);
     for (let i = from; i < to; i++) {
       if (slots[i] !== NO_SLOT) {
         tickets[i] = this.#reads.ticketOf(slots[i]); // it was asked for ahead, and is under way
@@ -210,31 +225,47 @@ export class StreamedBlock {
       slots[i] = slot;
       tickets[i] = this.#reads.ask(unit, ids[i], slot);
     }
-    this.#by.queue.flush();
+    this.#reads.flush();
   }
 
-  /** Nothing claims a slot before the list is used up. */
-  #unpin(lane: Lane, from: number, to: number): void {
+  #inFileOrder({ ids, slots, values }: Lane, unit: number, from: number, to: number): void {
+    const { arena } = this.#state;
+    const { cache } = this.#by.streams[arena];
+    const { valueOf } = this.#lists[arena];
+    for (let i = from; i < to; i++) {
+      valueOf[ids[i]] = values[i];
+      this.#reads.note(unit, ids[i]);
+    }
+    this.#reads.takeNoted(unit, ids, from);
+    const slotOf = cache.slotsOf(unit);
+    for (let i = from; i < to; i++) {
+      values[i] = valueOf[ids[i]];
+      slots[i] = slotOf[ids[i]] < 0 ? NO_SLOT : slotOf[ids[i]];
+    }
+  }
+
+  /** Lets go of the cache's slots among the first `count` of a list. */
+  #unpin({ slots }: Lane, count: number): void {
     const { cache } = this.#by.streams[this.#state.arena];
-    for (let i = from; i < to; i++) cache.unpin(lane.slots[i]);
+    for (let i = 0; i < count; i++) if (slots[i] < cache.slotCount) cache.unpin(slots[i]);
   }
 
   /** Waits for the bundles at places from .. to-1; what could not be read loses its slot. */
   #await(lane: Lane, from: number, to: number): void {
-    const { queue, streams, failure } = this.#by;
+    const { reads, streams, failure } = this.#by;
     const { cache } = streams[this.#state.arena];
     const { slots, tickets } = lane;
     const startMs = performance.now();
     for (let i = from; i < to; i++) {
-      const isRead = queue.wait(tickets[i]) !== FAILED;
-      if (!isRead) failure.leave(queue.failure(tickets[i]));
-      if (slots[i] < cache.slotCount) {
-        if (isRead) {
-          cache.settle(slots[i], PRESENT);
-          cache.unpin(slots[i]);
-        } else cache.drop(slots[i]);
+      const why = reads.wait(tickets[i]);
+      const isCached = slots[i] < cache.slotCount;
+      if (why === "") {
+        if (isCached) cache.settle(slots[i], PRESENT);
+        continue;
       }
-      if (!isRead) slots[i] = NO_SLOT;
+      failure.leave(why);
+      if (isCached) cache.drop(slots[i]);
+      slots[i] = NO_SLOT;
     }
     this.#counts[DISK_WAIT_MS] += performance.now() - startMs;
   }
@@ -324,5 +355,6 @@ function listsOf({ plan }: StepState, memory: WebAssembly.Memory, arena: number)
     fired: listOf(space.fired),
     places: words(space.places),
     predicted: words(plan.workspaces[arena].fired),
+    valueOf: new Float32Array(neuronCount),
   };
 }

@@ -5,6 +5,8 @@
 import type { Kernels } from "../../wasm/kernels.ts";
 import type { PackedModel } from "../bundle/types.ts";
 import { NeuronCache } from "../cache/mod.ts";
+import { NeuronReads } from "./neuron_reads.ts";
+import { countsView } from "./counts.ts";
 import type { ReadQueue } from "../io/mod.ts";
 import { type Dense, hasAllGates, type Layer, type Streamed } from "./layer.ts";
 import { loadUnits } from "./load_units.ts";
@@ -35,6 +37,7 @@ export class Streaming {
   readonly #input: StreamingInput;
   readonly #units: ReadonlyMap<number, OwnUnit>;
   readonly #caches: readonly NeuronCache[];
+  readonly #reads: NeuronReads;
   readonly #readers: readonly UnitReader[];
   readonly #stages: StagedUnits;
   #neurons: StreamedBlock | null = null;
@@ -47,9 +50,11 @@ export class Streaming {
     this.#input = input;
     this.#units = ownUnits(plan, packed.units);
     this.#caches = memories.map((_, arena) => this.#cacheOf(arena));
+    const counts = countsView(plan, memories[0]);
+    this.#reads = new NeuronReads({ stream, queue, counts, sectorBytes: packed.sectorBytes });
     this.#readers = memories.map((memory, arena) =>
       new UnitReader({
-        ...{ arena, memory, kernels: kernels[arena], stream, queue },
+        ...{ arena, memory, kernels: kernels[arena], stream, queue, counts },
         space: plan.workspaces[arena].stream!,
       })
     );
@@ -78,7 +83,10 @@ export class Streaming {
     });
   }
 
-  /** The layer, where neurons of it are on disk with their gates, and predicted; else null. */
+  /**
+   * The layer, where neurons of it are on disk with their gates, and predicted, to be asked for
+   * ahead; else null.
+   */
   predicted(layer: number): Layer | null {
     return this.#predicted[layer] ?? null;
   }
@@ -88,15 +96,17 @@ export class Streaming {
     state: StepState,
     { residual, layers }: { residual: Residual; layers: readonly Layer[] },
   ): void {
+    const { memories, failure, plan } = this.#input;
+    const { steps } = plan.stream!;
     this.#predicted = layers.map((layer) => {
       const { feedForward } = layer;
       const blocks = feedForward.kind === "experts" ? feedForward.experts : [feedForward];
       const isOnDisk = blocks.some(({ kind }) => kind === "streamed") && !blocks.some(hasAllGates);
-      return isOnDisk && feedForward.predictor !== null ? layer : null;
+      return steps.pipeline && isOnDisk && feedForward.predictor !== null ? layer : null;
     });
-    const { queue, memories, failure } = this.#input;
+    const reads = this.#reads;
     const streams = this.#caches.map((cache) => ({ cache, units: this.#units }));
-    this.#neurons = new StreamedBlock(state, { residual, memories, queue, streams, failure });
+    this.#neurons = new StreamedBlock(state, { residual, memories, reads, streams, failure });
   }
 
   /** Begins a step: what it uses, it uses later than all before. */
@@ -111,7 +121,8 @@ export class Streaming {
 
   /** A unit as a whole, until the next call. */
   bring(block: Streamed, arena: number): Dense {
-    const next = this.#units.has(block.unit + 1) ? block.unit + 1 : null;
+    const { pipeline } = this.#input.plan.stream!.steps;
+    const next = pipeline && this.#units.has(block.unit + 1) ? block.unit + 1 : null;
     const failure = this.#stages.bring(block, arena, next);
     if (failure !== "") this.#input.failure.leave(failure);
     return block.staged;

@@ -5,6 +5,7 @@
 import type { Kernels } from "../../wasm/kernels.ts";
 import { check } from "../base/check.ts";
 import { FAILED, PRIORITY_AHEAD, type ReadQueue } from "../io/mod.ts";
+import { DISK_BYTES, DISK_READS, DISK_WAIT_MS } from "./counts.ts";
 import type { Matrix } from "./matrix.ts";
 import type { OwnUnit } from "./own_units.ts";
 import type { StreamPlan, StreamWorkspacePlan } from "./plan_types.ts";
@@ -27,6 +28,8 @@ export class UnitReader {
     readonly space: StreamWorkspacePlan;
     readonly stream: StreamPlan;
     readonly queue: ReadQueue;
+    /** What the rank counts: counts.ts. */
+    readonly counts: Float64Array;
   };
   readonly #order: Uint32Array;
   readonly #tickets: Int32Array;
@@ -43,6 +46,7 @@ export class UnitReader {
     space: StreamWorkspacePlan;
     stream: StreamPlan;
     queue: ReadQueue;
+    counts: Float64Array;
   }) {
     this.#by = by;
     this.#order = new Uint32Array(by.memory.buffer, by.space.order, by.space.neuronCount);
@@ -70,12 +74,15 @@ export class UnitReader {
   read(unit: OwnUnit, visit: VisitPiece, perStripe = Infinity): boolean {
     if (this.#unit !== unit) this.#drain();
     this.prefetch(unit, perStripe);
-    const { queue, space, stream } = this.#by;
+    const { queue, space, stream, counts } = this.#by;
     const runs = this.#runs;
     let isWhole = true;
     for (let piece = 0; piece < runs.pieces; piece++) {
       const place = piece % this.#tickets.length;
-      if (queue.wait(this.#tickets[place]) === FAILED) {
+      const startMs = performance.now();
+      const state = queue.wait(this.#tickets[place]);
+      counts[DISK_WAIT_MS] += performance.now() - startMs;
+      if (state === FAILED) {
         this.#failure = queue.failure(this.#tickets[place]);
         isWhole = false;
       } else {
@@ -129,7 +136,7 @@ export class UnitReader {
   #askUpTo(count: number): void {
     const unit = this.#unit;
     if (unit === null) return;
-    const { queue, space, stream, arena } = this.#by;
+    const { queue, space, stream, arena, counts } = this.#by;
     const { bundleBytes } = unit.bundles;
     const runs = this.#runs;
     for (; this.#asked < Math.min(count, runs.pieces); this.#asked++) {
@@ -137,6 +144,8 @@ export class UnitReader {
       const bytes = countOf(runs, this.#asked) * bundleBytes;
       const from = unit.offsetBytes + firstOf(runs, this.#asked) * bundleBytes;
       const to = space.raw + place * stream.pieceBytes;
+      counts[DISK_READS]++;
+      counts[DISK_BYTES] += bytes;
       this.#tickets[place] = queue.ask(PRIORITY_AHEAD, from, bytes, arena, to);
     }
   }

@@ -50,6 +50,15 @@ export class GroupMarks {
     for (let i = 0; i < length; i++) if (fires(i)) marks[first + i] |= 1 << window;
   }
 
+  /** Notes some tokens of a window; fired: 1 or 0, [tokens, neurons]. */
+  addFired(at: { layer: number; window: number; firstToken: number }, fired: Uint8Array): void {
+    const { layer, window, firstToken } = at;
+    const first = firstToken * this.#neuronCount;
+    const marks = this.#marks[layer];
+    check(window < GROUP_WINDOWS && first + fired.length <= marks.length, "tokens of a window");
+    for (let i = 0; i < fired.length; i++) marks[first + i] |= fired[i] << window;
+  }
+
   /** Counts the group; all four windows are in. */
   countInto(stats: FiringStats): void {
     const tokens = this.#windowTokens;

@@ -22,6 +22,8 @@ export interface ProfileInput {
   readonly stats: FiringStats;
   /** Called when a group is in. */
   readonly onGroup?: (stats: FiringStats) => void;
+  /** Called with the tokens that were read so far, those of an unfinished group included. */
+  readonly onTokens?: (tokens: number) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -74,12 +76,15 @@ async function markGroup(
   const { thresholds, loudness } = input.stats;
   const act = actOf(input);
   const heard = new Float64Array(loudness?.length ?? 0);
+  const { layerCount, windowTokens } = input.stats.subject;
+  let tokens = input.stats.groupsDone * GROUP_WINDOWS * windowTokens;
   for (let window = 0; window < GROUP_WINDOWS; window++) {
     for await (const seen of observe(input, group[window])) {
       const { layer, firstToken, fired, gate } = seen;
       const at = { layer, window, firstToken };
+      if (layer === layerCount - 1) input.onTokens?.(tokens += seen.tokens);
       if (thresholds === null) {
-        marks.add({ ...at, length: fired.length }, (i) => fired[i] !== 0);
+        marks.addFired(at, fired);
         continue;
       }
       const threshold = thresholds[layer];

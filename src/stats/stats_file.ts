@@ -69,14 +69,14 @@ export function encodeStats(stats: FiringStats): Uint8Array<ArrayBuffer> {
     view.setFloat64(at, value, true);
     at += 8;
   }
-  const header: z.infer<typeof Header> = {
-    subject: subject as z.infer<typeof Header>["subject"],
+  const header = Header.parse({ // in this order of fields, whatever order they came in
+    subject,
     groupsDone,
     thresholds: thresholds && [...thresholds],
     units,
     measured: [...measured],
     countBytes,
-  };
+  });
   const head = new TextEncoder().encode(`${JSON.stringify(header)}\n`);
   return concat(new TextEncoder().encode(`${MAGIC}${VERSION} ${sha256(head, body)}\n`), head, body);
 }

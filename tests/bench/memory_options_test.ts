@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { CommanderError } from "commander";
-import process from "node:process";
 import { parseMemoryBenchArgs } from "./memory_options.ts";
+import { silently } from "./silently.ts";
 
 Deno.test("parseMemoryBenchArgs() runs one command once when no more is said", () => {
   const options = parseMemoryBenchArgs(["--limit", "1.5GiB", "--", "/bin/x", "-m", "--limit", "7"]);
@@ -53,14 +53,3 @@ Deno.test("parseMemoryBenchArgs() refuses what it does not know, with commander'
     assertEquals(error.exitCode, 1, args.join(" "));
   }
 });
-
-/** Runs without what commander writes to stderr. */
-function silently(run: () => void): void {
-  const write = process.stderr.write;
-  process.stderr.write = () => true;
-  try {
-    run();
-  } finally {
-    process.stderr.write = write;
-  }
-}

@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { CommanderError } from "commander";
-import process from "node:process";
 import { parseBenchArgs } from "./options.ts";
+import { silently } from "./silently.ts";
 
 Deno.test("parseBenchArgs() measures one thread beside node-llama-cpp when nothing is said", () => {
   const options = parseBenchArgs([]);
@@ -64,14 +64,3 @@ Deno.test("parseBenchArgs() refuses what it does not know, with commander's exit
     assertEquals(error.exitCode, 1, args.join(" "));
   }
 });
-
-/** Runs without what commander writes to stderr. */
-function silently(run: () => void): void {
-  const write = process.stderr.write;
-  process.stderr.write = () => true;
-  try {
-    run();
-  } finally {
-    process.stderr.write = write;
-  }
-}

@@ -23,8 +23,17 @@ Deno.test("pack writes a file beside the model that --check, show and tokenize u
     assertEquals([checked.code, JSON.parse(checked.stdout)], [0, { bytes, damage: [] }]);
     const shown = JSON.parse((await runCli(["show", out, "--json"])).stdout);
     const plain = JSON.parse((await runCli(["show", path, "--json"])).stdout);
-    assertEquals({ ...shown, file_bytes: 0, packed: null }, { ...plain, file_bytes: 0 });
-    assertEquals(shown.packed.bundle_bytes, [512]);
+    const own = { file_bytes: 0, memory_bytes: null, packed: null };
+    assertEquals({ ...shown, ...own }, { ...plain, ...own });
+    const { bundle_bytes: each, sector_bytes, ordered: isOrdered } = shown.packed;
+    assertEquals({ each, sector_bytes, isOrdered }, {
+      ...{ each: [512], sector_bytes: 512, isOrdered: false },
+    });
+    const { weights, slots, on_disk } = shown.memory_bytes;
+    assertEquals([slots, on_disk], [0, 0]); // it fits
+    assert(weights >= 256 * 300 && weights < 2 * plain.memory_bytes.weights, `${weights}`);
+    const small = await runCli(["show", out, "--memory", "100MiB"]);
+    assertStringIncludes(small.stdout, "it needs at least");
     const ids = ["--text", "the cat sat", "--json"];
     const tokenized = await runCli(["tokenize", out, ...ids]);
     assertEquals(tokenized.stdout, (await runCli(["tokenize", path, ...ids])).stdout);
@@ -95,3 +104,32 @@ Deno.test("pack refuses wrong usage with status 2, and what it cannot pack with 
     }
     assertEquals([...Deno.readDirSync(folder)].length, files);
   }, RELU));
+
+Deno.test("profile reads a packed model as the model, and packing by its statistics is the same", () =>
+  withTinyModel(async (path, folder) => {
+    const [text, packed] = [`${folder}/text`, `${folder}/tiny.ganglion`];
+    await Deno.writeTextFile(text, TEXT);
+    assertEquals((await runCli(["pack", path, "-o", packed])).code, 0);
+    const files: Uint8Array[] = [];
+    for (const [model, ...more] of [[path], [packed, "--memory", "2GiB", "--io-threads", "2"]]) {
+      const stats = `${folder}/${files.length}.stats`;
+      const args = ["--file", text, "-o", stats, "--window", "100", "--threads", "1", "--json"];
+      const { code, stdout, stderr } = await runCli(["profile", model, ...args, ...more]);
+      assertEquals(code, 0, stderr);
+      const { window_tokens, tokens_per_second } = JSON.parse(stdout);
+      assertEquals([window_tokens, tokens_per_second > 0], [100, true]);
+      files.push(await Deno.readFile(stats));
+    }
+    assertEquals(files[1], files[0]);
+    const again = ["pack", path, "--stats", `${folder}/1.stats`, "-o", `${folder}/again`];
+    assertEquals((await runCli(again)).code, 0);
+    assert(openPacked(`${folder}/again`).units.every(({ rates }) => rates !== null));
+
+    const profile = ["profile", packed, "--file", text, "-o", `${folder}/x`];
+    const small = await runCli([...profile, "--memory", "100MiB"]);
+    assertEquals(small.code, 1);
+    assertStringIncludes(small.stderr, "it needs at least");
+    const long = await runCli([...profile, "--window", "100000"]);
+    assertEquals(long.code, 2);
+    assertStringIncludes(long.stderr, "is the most");
+  }, { ...RELU, contextLength: 256 }));

@@ -7,12 +7,11 @@ import { setTimeout as delay } from "node:timers/promises";
 import { UnsupportedModelError } from "../../src/base/errors.ts";
 import type { StreamingChoice } from "../../src/llm/choose_units.ts";
 import { loadModel, type LoadOptions } from "../../src/llm/mod.ts";
-import { fingerprint, openGguf } from "../../src/gguf/mod.ts";
-import { describeModel, layerNeurons } from "../../src/model/mod.ts";
-import { packFile } from "../../src/pack/mod.ts";
-import type { FiringStats } from "../../src/stats/mod.ts";
+import type { StreamTimings } from "../../src/llm/types.ts";
+import type { StreamingSteps } from "../../src/rank/plan_types.ts";
 import { nmse } from "../support/compare.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
+import { FEW_SLOTS, withPacked } from "../support/packed_model.ts";
 import { Rng } from "../support/rng.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 
@@ -135,6 +134,66 @@ Deno.test("a token of a model on disk reads neurons, and says how many it found"
     });
   }));
 
+Deno.test("each step of streaming that is left out costs reads or waiting, and changes no answer", () => {
+  const tiny = { architecture: "bamboo", type: "Q4_0", blockCount: 4 } as const;
+  return withPacked(tiny, async (_, packed) => {
+    const counted = async (streamingSteps: Partial<StreamingSteps>, slotCount: number) => {
+      const streaming = { ...FEW_SLOTS, slotCount };
+      const options = { threads: 1, ioWorkers: 2, streaming, streamingSteps };
+      let answer!: { ids: readonly number[]; streamed: StreamTimings };
+      await withModel(packed, options, async (model) => {
+        const request = { ids: IDS, maxTokens: 12, sampling: { temperature: 0 }, ignoreEnd: true };
+        const { ids, timings } = await model.generate(request).result;
+        answer = { ids, streamed: timings.streamed! };
+      });
+      return answer;
+    };
+    const all = await counted({}, 320);
+    const few = await counted({ cache: false }, 160);
+    const separate = await counted({ cache: false, bundles: false }, 160);
+    const barrier = await counted({ pipeline: false }, 320);
+    for (const { ids } of [few, separate, barrier]) assertEquals(ids, all.ids);
+
+    const { hits, misses, diskReads, diskBytes } = all.streamed;
+    assertLess(few.streamed.hits, hits);
+    assertLess(diskBytes, few.streamed.diskBytes);
+    assertLess(diskReads, misses); // neighbours come with one read
+    // Up and down of each neuron, and the sector that they share, twice.
+    assertEquals(separate.streamed.diskReads, 2 * separate.streamed.misses);
+    assertEquals(separate.streamed.misses, few.streamed.misses);
+    assertLess(few.streamed.diskBytes, separate.streamed.diskBytes);
+    assertEquals(barrier.streamed.misses, misses);
+    // What all gates list is asked for at once: more of it are neighbours.
+    assert(barrier.streamed.diskReads <= diskReads);
+  });
+});
+
+Deno.test("whole bundles are three reads without bundles, and the same answer", () => {
+  const tiny: TinyModelOptions = {
+    ...{ architecture: "bamboo", type: "F16", blockCount: 4, embeddingLength: 320 },
+    predictor: { rank: 8 },
+  };
+  return withPacked(tiny, async (_, packed) => {
+    const streaming = { ...FEW_SLOTS, hasResidentGates: false, slotCount: 160 };
+    const options = { threads: 2, predictor: "on", streaming } as const;
+    const all = await ask(packed, options);
+    for (const streamingSteps of [{ bundles: false }, { pipeline: false }]) {
+      assertEquals(await ask(packed, { ...options, streamingSteps }), all);
+    }
+  });
+});
+
+Deno.test("experts answer the same without the pipeline and without bundles", () =>
+  withPacked(
+    { architecture: "smallthinker", type: "Q4_0", blockCount: 3 },
+    async (_, packed) => {
+      const streaming = { ...FEW_SLOTS, slotCount: 64 + 4 * 96 };
+      const all = await ask(packed, { threads: 2, streaming });
+      const streamingSteps = { bundles: false, pipeline: false };
+      assertEquals(await ask(packed, { threads: 2, streaming, streamingSteps }), all);
+    },
+  ));
+
 Deno.test("a packed file that changes under the model ends requests, not the engine", () =>
   withPacked({ architecture: "bamboo", type: "Q4_0", blockCount: 4 }, async (_, packed) => {
     const streaming = FEW_SLOTS;
@@ -150,12 +209,6 @@ Deno.test("a packed file that changes under the model ends requests, not the eng
       }
     });
   }));
-
-/** Slots for one block's neurons: what a layer needs has left when it is needed again. */
-const FEW_SLOTS = {
-  ...{ residentUnits: 0, hasResidentGates: true, slotCount: 128, hotShare: 0 },
-  ...{ pieceBytes: 16384, piecesAhead: 2 },
-};
 
 /** The ways to run a packed model: nothing of it in memory, half of it, all. */
 function waysOf({ architecture, feedForwardLength = 96 }: TinyModelOptions): StreamingChoice[] {
@@ -196,22 +249,6 @@ Deno.test("loadModel() refuses a plain file that needs more than its budget, and
     });
   }));
 
-/** A packed copy of a tiny model, for as long as `use` runs. */
-async function withPacked(
-  tiny: TinyModelOptions,
-  use: (path: string, packed: string) => Promise<void>,
-): Promise<void> {
-  await withTinyFile(tiny, async (path) => {
-    const packed = path.replace(/\.gguf$/, ".ganglion");
-    try {
-      await packFile({ input: path, out: packed, stats: shuffled(path), sectorBytes: 512 });
-      await use(path, packed);
-    } finally {
-      await Deno.remove(packed).catch(() => {});
-    }
-  });
-}
-
 /** Compares the packed model with the plain one: bit for bit with one thread, if isExact. */
 async function eachBudget(
   tiny: TinyModelOptions,
@@ -246,27 +283,7 @@ async function ask(path: string, options: LoadOptions): Promise<Answers> {
   await withModel(path, { ...options, ioWorkers: 2 }, async (model) => {
     answers.chunked = await allLogits(model, IDS);
     answers.greedy = await greedyIds(model, IDS, ANSWER_TOKENS);
-  });
-  await withModel(path, { ...options, ioWorkers: 2, chunkTokens: 1 }, async (model) => {
-    answers.single = await allLogits(model, IDS);
+    answers.single = await allLogits(model, IDS, 1);
   });
   return answers as Answers;
-}
-
-/** Statistics that put neurons into any order but their own. */
-function shuffled(path: string): FiringStats {
-  const { config } = describeModel(openGguf(path));
-  const [layerCount, neuronCount] = [config.blockCount, layerNeurons(config)];
-  const rng = new Rng(11);
-  const counts = Uint32Array.from({ length: layerCount * neuronCount }, () => rng.int(1000));
-  return {
-    subject: {
-      ...{ architecture: "", modelFingerprint: fingerprint(openGguf(path).parts), layerCount },
-      ...{ neuronCount, activation: "", textHash: "", windowTokens: 1, groupCount: 1 },
-      sparsity: null,
-    },
-    ...{ groupsDone: 1, thresholds: null, loudness: null, measured: [] },
-    units: { 1: 1000, 2: 0, 3: 0, 4: 0, prefill: 0 },
-    counts: { 1: counts, 2: counts, 3: counts, 4: counts, prefill: counts },
-  };
 }

@@ -1,11 +1,11 @@
-import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { assertEquals, assertLess, assertMatch, assertThrows } from "@std/assert";
 import { UnsupportedModelError } from "../../src/base/errors.ts";
 import { MiB } from "../../src/base/units.ts";
 import type { BundleUnit } from "../../src/bundle/types.ts";
 import { chooseUnits, type UnitBudget } from "../../src/llm/choose_units.ts";
 import { PAGE_BYTES } from "../../src/memory/arena.ts";
 import type { RankPlan } from "../../src/rank/plan_types.ts";
-import { slotBytesOf, type UnitOptions } from "../../src/rank/plan_units.ts";
+import { ALL_STEPS, slotBytesOf, type UnitOptions } from "../../src/rank/plan_units.ts";
 
 const NEURONS = 4096;
 const UNITS = Array.from({ length: 8 }, (_, layer) => ({
@@ -28,6 +28,7 @@ function plan(options: UnitOptions): RankPlan[] {
 }
 
 const BUDGET: Omit<UnitBudget, "budgetBytes"> = {
+  ...{ besideBytes: 0, steps: ALL_STEPS },
   ...{ units: UNITS, isSilent: true, way: "gates", ioWorkers: 0, lanes: 1, plan },
 };
 /** What is there beside the model's own bytes. */
@@ -50,6 +51,14 @@ Deno.test("chooseUnits() fills what gates leave with slots, and never more", () 
     assertEquals(bytes <= budgetBytes, true, `${bytes} of ${budgetBytes}`);
     assertEquals(2 * options.slotCount * 3072 > spare - MiB, true, `${options.slotCount} slots`);
   }
+});
+
+Deno.test("chooseUnits() without a cache has slots for a token's block, whatever the budget", () => {
+  const budgetBytes = OTHER_BYTES + 8 * NEURONS * 1024 + 40 * MiB;
+  const steps = { ...ALL_STEPS, cache: false };
+  const { slotCount, hotShare } = chooseUnits({ ...BUDGET, steps, budgetBytes });
+  assertEquals([slotCount, hotShare], [NEURONS / 2 - 1000, 0]);
+  assertLess(slotCount, chooseUnits({ ...BUDGET, budgetBytes }).slotCount);
 });
 
 Deno.test("chooseUnits() keeps whole units of neurons that all fire", () => {

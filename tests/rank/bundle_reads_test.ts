@@ -4,7 +4,9 @@ import { NeuronCache, PRESENT } from "../../src/cache/mod.ts";
 import { DONE, FAILED, type ReadQueue } from "../../src/io/mod.ts";
 import { BundleReads } from "../../src/rank/bundle_reads.ts";
 import { COUNT_FIELDS } from "../../src/rank/counts.ts";
+import { NeuronReads } from "../../src/rank/neuron_reads.ts";
 import type { OwnUnit } from "../../src/rank/own_units.ts";
+import type { StreamPlan } from "../../src/rank/plan_types.ts";
 import type { StepState } from "../../src/rank/step_state.ts";
 
 const SLOTS = 8;
@@ -26,6 +28,8 @@ function world(failing: readonly number[] = []) {
     flush: () => {},
     wait: (ticket: number) =>
       failing.includes(offsets[ticket] / BUNDLE_BYTES % NEURONS) ? FAILED : DONE,
+    failure: () => "it cannot be read",
+    before: (ticket: number) => ticket - 1,
   } as unknown as ReadQueue;
   const own = (unit: number) =>
     ({
@@ -33,18 +37,14 @@ function world(failing: readonly number[] = []) {
       offsetBytes: unit * NEURONS * BUNDLE_BYTES,
       positions: identity(),
     }) as unknown as OwnUnit;
-  const state = {
-    arena: 0,
-    plan: {
-      stream: { slotBytes: BUNDLE_BYTES, hasResidentGates: false },
-      workspaces: [{ counts: 0 }],
-    },
-    space: { stream: { slots: 4096 } },
-  } as unknown as StepState;
-  const memory = new WebAssembly.Memory({ initial: 1 });
-  assert(COUNT_FIELDS * 8 <= memory.buffer.byteLength);
+  const steps = { bundles: true };
+  const stream = { slotBytes: BUNDLE_BYTES, hasResidentGates: false, steps } as StreamPlan;
+  const space = { stream: { slots: 4096, neuronCount: NEURONS } };
+  const state = { arena: 0, plan: { stream, workspaces: [space] }, space } as unknown as StepState;
+  const counts = new Float64Array(COUNT_FIELDS);
+  const neurons = new NeuronReads({ stream, sectorBytes: 512, queue, counts });
   const streams = [{ cache, units: new Map([[0, own(0)], [1, own(1)]]) }];
-  return { cache, offsets, reads: new BundleReads(state, { memories: [memory], queue, streams }) };
+  return { cache, offsets, reads: new BundleReads(state, { reads: neurons, streams }) };
 }
 
 function identity(): Uint32Array {

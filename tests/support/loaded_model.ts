@@ -31,10 +31,11 @@ export async function withTinyFile(
   }
 }
 
-/** Logits of every position, [ids, vocab], checked to be complete and finite. */
+/** Logits of every position, [ids, vocab], in steps of so many tokens: complete and finite. */
 export async function allLogits(
   model: LoadedModel,
   ids: readonly number[],
+  stepTokens?: number,
 ): Promise<Float32Array> {
   const { vocabSize } = model.config;
   const all = new Float32Array(ids.length * vocabSize);
@@ -43,7 +44,8 @@ export async function allLogits(
     assertEquals(firstPosition, next);
     all.set(rows, firstPosition * vocabSize);
     next += rows.length / vocabSize;
-  });
+    assert(stepTokens === undefined || rows.length <= stepTokens * vocabSize);
+  }, { stepTokens });
   assertEquals(next, ids.length);
   assert(all.every(Number.isFinite));
   return all;

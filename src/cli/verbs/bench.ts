@@ -3,10 +3,12 @@
  * this machine can read weights at all.
  */
 import type { Command } from "commander";
-import { Option } from "commander";
+import { InvalidArgumentError, Option } from "commander";
 import { UsageError } from "../../base/errors.ts";
 import { formatBytes } from "../../base/units.ts";
 import type { LoadedModel, Timings } from "../../llm/mod.ts";
+import type { StreamingSteps } from "../../rank/plan_types.ts";
+import { ALL_STEPS } from "../../rank/plan_units.ts";
 import { benchPrompt, hashIds } from "../bench_prompt.ts";
 import { Interrupt } from "../interrupt.ts";
 import { addLoadOptions, type LoadFlags, loadForVerb, toLoadOptions } from "../load.ts";
@@ -24,6 +26,7 @@ interface Options extends LoadFlags {
   readonly batch: number;
   readonly gpu: "off" | "on" | "force";
   readonly safe?: boolean;
+  readonly without?: Partial<StreamingSteps>;
   readonly json?: boolean;
 }
 
@@ -37,8 +40,9 @@ interface Round {
   readonly bytesSkipped: number;
   /** Of what a packed model's tokens needed: found in memory, and read from disk. */
   readonly hitRate: number | null;
-  readonly diskBytes: number;
   /** Of a token, on average and on all threads. */
+  readonly diskReads: number;
+  readonly diskBytes: number;
   readonly diskWaitMs: number;
   readonly tokenMs: { readonly p50: number; readonly p90: number; readonly p99: number };
   readonly ids: readonly number[];
@@ -60,6 +64,12 @@ export function benchVerb(): Command {
       new Option("--gpu <mode>", "this version computes on the CPU: off")
         .choices(["off", "on", "force"]).default("off"),
     )
+    .option(
+      "--without <steps>",
+      "of a packed model: leave out bundles, cache or pipeline (separated by commas), to see what " +
+        "each is worth",
+      stepsOption,
+    )
     .option("--safe", "insist on V8's bounds checks (deno task ganglion:safe)")
     .action(bench);
   return addLoadOptions(verb);
@@ -71,7 +81,11 @@ async function bench(path: string | undefined, options: Options): Promise<void> 
   using interrupt = new Interrupt();
   const contextLength = options.ctxSize ??
     Math.max(options.promptTokens, WARMUP_PROMPT_TOKENS) + options.genTokens + 1;
-  await using model = await loadForVerb(modelPath, { ...toLoadOptions(options), contextLength });
+  await using model = await loadForVerb(modelPath, {
+    ...toLoadOptions(options),
+    streamingSteps: options.without,
+    contextLength,
+  });
   await measure(model, { ...options, ...warmup(options, contextLength) }, interrupt.signal);
   const rounds: Round[] = [];
   for (let index = 0; index < options.repeat; index++) {
@@ -86,6 +100,16 @@ async function bench(path: string | undefined, options: Options): Promise<void> 
   const report = await createReport(model, { modelPath, rounds });
   if (options.json) writeJson(report);
   else writeOutLine(formatReport(report));
+}
+
+/** Steps of streaming that are left out. */
+function stepsOption(text: string): Partial<StreamingSteps> {
+  const names = text.split(",").map((name) => name.trim());
+  const unknown = names.find((name) => !(name in ALL_STEPS));
+  if (unknown === undefined) return Object.fromEntries(names.map((name) => [name, false]));
+  throw new InvalidArgumentError(
+    `"${unknown}" is none of ${Object.keys(ALL_STEPS).join(", ")}.`,
+  );
 }
 
 /** @throws {UsageError} for what later versions can do. */
@@ -138,10 +162,11 @@ async function measure(
 }
 
 function diskOf({ streamed }: Timings, genTokens: number) {
-  if (streamed === undefined) return { hitRate: null, diskBytes: 0, diskWaitMs: 0 };
-  const { hits, misses, diskBytes, diskWaitMs } = streamed;
+  if (streamed === undefined) return { hitRate: null, diskReads: 0, diskBytes: 0, diskWaitMs: 0 };
+  const { hits, misses, diskReads, diskBytes, diskWaitMs } = streamed;
   return {
     hitRate: hits / Math.max(1, hits + misses),
+    diskReads: diskReads / genTokens,
     diskBytes: diskBytes / genTokens,
     diskWaitMs: diskWaitMs / genTokens,
   };
@@ -170,6 +195,7 @@ async function createReport(
     cache_hit_rate: rounds[0].hitRate === null
       ? null
       : rounds.reduce((sum, { hitRate }) => sum + hitRate!, 0) / rounds.length,
+    disk_reads_per_token: meanOf(rounds.map((round) => round.diskReads)),
     disk_bytes_per_token: meanOf(rounds.map((round) => round.diskBytes)),
     disk_wait_ms: meanOf(rounds.map((round) => round.diskWaitMs)),
     token_ms: {
@@ -205,7 +231,8 @@ function formatReport(report: Report): string {
     } GB/s: ${share} % of the ${report.peak_read_gbps.toFixed(1)} GB/s that a kernel can read`,
     `skipped  ${report.neurons_skipped} neurons a token`,
     ...report.cache_hit_rate === null ? [] : [
-      `disk     ${formatBytes(report.disk_bytes_per_token)} a token, ${
+      `disk     ${formatBytes(report.disk_bytes_per_token)} in ${report.disk_reads_per_token} ` +
+      `reads a token, ${
         (report.cache_hit_rate * 100).toFixed(1)
       } % of neurons were in memory; threads waited ${report.disk_wait_ms} ms a token`,
     ],

@@ -3,8 +3,7 @@ import type { Command } from "commander";
 import { loadKernelModule } from "../../../wasm/mod.ts";
 import { UsageError } from "../../base/errors.ts";
 import { formatBytes } from "../../base/units.ts";
-import { openModelFile } from "../../bundle/mod.ts";
-import { fingerprint } from "../../gguf/mod.ts";
+import { openModelFile, sourceFingerprint } from "../../bundle/mod.ts";
 import { describeForUse, type PlannedModel, planWithin } from "../../llm/mod.ts";
 import { layerNeurons } from "../../model/mod.ts";
 import type { ModelConfig } from "../../model/types.ts";
@@ -46,7 +45,7 @@ async function plan(path: string | undefined, options: Options): Promise<void> {
   const { file, packed } = openModelFile(modelPath);
   const load = toLoadOptions({ ...options, stats: undefined });
   const model = describeForUse(file, load);
-  const source = () => packed?.sourceFingerprint ?? fingerprint(file.parts);
+  const source = () => sourceFingerprint({ file, packed });
   const stats = options.stats === undefined ? null : statsOf(options.stats, model.config, source);
   const profile = machineProfile();
   const budgetBytes = options.memory ??

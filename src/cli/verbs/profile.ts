@@ -1,14 +1,17 @@
 /**
  * `profile MODEL --file F -o STATS`: how often each neuron fires while the model reads a text, by
  * itself and together with the neurons of other sequences. What is done is kept in STATS.part, and
- * a run that was interrupted goes on from there.
+ * a run that was interrupted goes on from there. A packed model may be larger than memory: its
+ * statistics are of the model that it was packed from, which can then be packed again by them.
  */
 import { createHash } from "node:crypto";
 import type { Command } from "commander";
 import { basename } from "node:path";
 import { UsageError } from "../../base/errors.ts";
-import { fingerprint, openGguf } from "../../gguf/mod.ts";
+import { formatBytes } from "../../base/units.ts";
+import { openModelFile, sourceFingerprint } from "../../bundle/mod.ts";
 import type { LoadedModel } from "../../llm/mod.ts";
+import type { ModelConfig } from "../../model/types.ts";
 import { describeModel, isSilentKind, layerNeurons } from "../../model/mod.ts";
 import {
   activeFraction,
@@ -19,7 +22,6 @@ import {
   GROUP_WINDOWS,
   hotColdChart,
   hotFraction,
-  PREFILL_TOKENS,
   profileText,
   readStats,
   type StatsSubject,
@@ -27,8 +29,9 @@ import {
 } from "../../stats/mod.ts";
 import { Interrupt } from "../interrupt.ts";
 import { loadForVerb } from "../load.ts";
-import { decimal, wholeNumber } from "../option_values.ts";
+import { byteSize, decimal, wholeNumber } from "../option_values.ts";
 import { writeErrorLine, writeJson, writeOutLine } from "../output.ts";
+import { cutWindows, planWindows, WINDOW_TOKENS_MIN } from "../profile/windows.ts";
 import { Progress } from "../progress.ts";
 import { readTextFile } from "../text_file.ts";
 import { createDataVerb, requireModel, requireOption } from "../verb.ts";
@@ -37,26 +40,30 @@ interface Options {
   readonly file?: string;
   readonly out?: string;
   readonly tokens?: number;
+  readonly window?: number;
   readonly quiet: number;
+  readonly memory?: number;
+  readonly ioThreads?: number;
   readonly svg?: string;
   readonly threads?: number;
   readonly json?: boolean;
 }
 
-/** Tokens of a window, a multiple of a prompt's pieces; fewer where the model or the text is. */
-const WINDOW_TOKENS = 2 * PREFILL_TOKENS;
-const WINDOW_TOKENS_MIN = 4;
-/** Marks of a group of windows: a byte for each layer, token and neuron. */
-const MARKS_BYTES_MAX = 256 << 20;
 /** What was counted is written down this often. */
 const SAVE_INTERVAL_MS = 10_000;
 
 export function profileVerb(): Command {
   return createDataVerb("profile", "Count how often each neuron of a model fires.")
-    .argument("[model]", "a .gguf file")
+    .argument("[model]", "a .gguf or .ganglion file")
     .option("--file <file>", "the text to read; - is stdin")
     .option("-o, --out <stats>", "the file of statistics to write; STATS.part while at work")
     .option("--tokens <n>", "read at most so many tokens of the text", wholeNumber({ min: 1 }))
+    .option(
+      "--window <n>",
+      "tokens that see one another, and that one pass over a packed file serves " +
+        "(default: 128, of packed models 512)",
+      wholeNumber({ min: WINDOW_TOKENS_MIN }),
+    )
     .option(
       "--quiet <s>",
       "of SiLU or GELU models: the share of activations that counts as silent",
@@ -64,7 +71,9 @@ export function profileVerb(): Command {
       0.5,
     )
     .option("--svg <file>", "draw hot and cold neurons of every layer")
+    .option("--memory <bytes>", "memory that all of it may take, such as 8GiB", byteSize)
     .option("--threads <n>", "threads that compute (default: one per core)", wholeNumber(THREADS))
+    .option("--io-threads <n>", "threads that read a packed model", wholeNumber(THREADS))
     .action(profile);
 }
 
@@ -74,30 +83,49 @@ async function profile(path: string | undefined, options: Options): Promise<void
   const modelPath = requireModel(path);
   const out = requireOption(options.out, "--out");
   const text = readTextFile(requireOption(options.file, "--file"));
-  const { config } = describeModel(openGguf(modelPath));
+  const file = openModelFile(modelPath);
+  const { config } = describeModel(file.file);
   const byLoudness = !isSilentKind(config.feedForward.activation) && config.experts === null;
+  const plane = byLoudness ? "gate" : "fired";
+  const plan = planWindows({
+    ...{ config, plane, isPacked: file.packed !== null },
+    ...{ memoryBytes: options.memory, windowTokens: options.window },
+  });
   using interrupt = new Interrupt();
-  const stats = await (async () => {
+  const { stats, rate } = await (async () => {
     await using model = await loadForVerb(modelPath, {
-      threads: options.threads,
-      contextLength: Math.min(WINDOW_TOKENS, config.contextLength),
+      ...plan,
+      ...{ threads: options.threads, ioWorkers: options.ioThreads },
       predictor: "off",
-      observe: [byLoudness ? "gate" : "fired"],
+      observe: [plane],
     });
     const windows = cutWindows(model, text, options.tokens);
-    const subject: StatsSubject = {
-      ...subjectOf(model, windows),
+    const subject = {
+      ...subjectOf(config, { modelFingerprint: sourceFingerprint(file), windows }),
       sparsity: byLoudness ? options.quiet : null,
     };
+    tellPasses(model, windows);
     return await count(model, { windows, subject, out, signal: interrupt.signal });
   })();
   if (options.svg !== undefined) {
     Deno.writeTextFileSync(options.svg, draw(stats, basename(modelPath)));
   }
-  report(stats, options);
+  report(stats, { ...options, rate });
 }
 
-/** Counts, going on from STATS.part where there is one. */
+/** Where every window needs a pass over what is not in memory, that decides how long it takes. */
+function tellPasses(
+  { memory: { diskBytes }, id }: LoadedModel,
+  windows: readonly (readonly number[])[],
+): void {
+  if (diskBytes === 0) return;
+  writeErrorLine(
+    `note: ${formatBytes(diskBytes)} of ${id} are read from disk for each of ${windows.length} ` +
+      `windows of ${windows[0].length} tokens`,
+  );
+}
+
+/** Counts, going on from STATS.part where there is one. rate: tokens a second; null: none. */
 async function count(
   model: LoadedModel,
   job: {
@@ -106,13 +134,17 @@ async function count(
     out: string;
     signal: AbortSignal;
   },
-): Promise<FiringStats> {
+): Promise<{ stats: FiringStats; rate: number | null }> {
   const { windows, subject, out, signal } = job;
   const part = `${out}.part`;
   const stats = continued(part, subject) ?? emptyStats(subject);
   const { groupCount, windowTokens } = subject;
   using progress = new Progress(`Profiling ${model.id}`);
-  let savedMs = performance.now();
+  const tokensOf = (groups: number) => groups * GROUP_WINDOWS * windowTokens;
+  const before = tokensOf(stats.groupsDone);
+  const startMs = performance.now();
+  const rateOf = (tokens: number) => (tokens - before) / (performance.now() - startMs) * 1000;
+  let savedMs = startMs;
   let savedGroups = stats.groupsDone;
   const save = () => {
     writeStats(part, stats);
@@ -125,10 +157,12 @@ async function count(
       windows,
       stats,
       signal,
-      onGroup: ({ groupsDone }) => {
-        const tokens = (groups: number) => groups * GROUP_WINDOWS * windowTokens;
-        const detail = `${tokens(groupsDone)} of ${tokens(groupCount)} tokens`;
-        progress.update(groupsDone, groupCount, detail);
+      onTokens: (tokens) => {
+        const total = tokensOf(groupCount);
+        const rate = rateOf(tokens).toFixed(1);
+        progress.update(tokens, total, `${tokens} of ${total} tokens, ${rate} tok/s`);
+      },
+      onGroup: () => {
         if (performance.now() - savedMs > SAVE_INTERVAL_MS) save();
       },
     });
@@ -139,9 +173,11 @@ async function count(
     }
     throw error;
   }
+  const done = tokensOf(stats.groupsDone);
+  const rate = done > before ? rateOf(done) : null;
   save();
   Deno.renameSync(part, out);
-  return stats;
+  return { stats, rate };
 }
 
 /** What an interrupted run left, if it was of the same model and text. */
@@ -165,38 +201,14 @@ function continued(part: string, subject: StatsSubject): FiringStats | null {
   return stats;
 }
 
-/**
- * The text's ids in windows, each a text of its own: BOS in front where the model wants it. Whole
- * groups of windows; what is left at the end is left out.
- * @throws {UsageError} when the text is too short for one group.
- */
-function cutWindows(model: LoadedModel, text: string, tokensMax = Infinity): number[][] {
-  const { addBos, bosId } = model.tokenizer;
-  const opening = addBos && bosId !== null ? [bosId] : [];
-  const ids = model.tokenizer.encode(text).slice(0, tokensMax);
-  const perToken = model.config.blockCount * layerNeurons(model.config);
-  const fitting = Math.max(WINDOW_TOKENS_MIN, Math.floor(MARKS_BYTES_MAX / perToken));
-  const length = Math.min(model.contextLength, Math.floor(ids.length / GROUP_WINDOWS), fitting);
-  if (length < WINDOW_TOKENS_MIN) {
-    throw new UsageError(
-      `Cannot profile with ${ids.length} tokens of text: at least ` +
-        `${GROUP_WINDOWS * WINDOW_TOKENS_MIN} are needed, some thousands make good statistics`,
-    );
-  }
-  const groups = Math.floor(ids.length / (GROUP_WINDOWS * length));
-  return Array.from({ length: groups * GROUP_WINDOWS }, (_, index) => {
-    const window = ids.slice(index * length, (index + 1) * length);
-    return [...opening, ...window].slice(0, length);
-  });
-}
-
 function subjectOf(
-  { file, config }: LoadedModel,
-  windows: readonly (readonly number[])[],
+  config: ModelConfig,
+  of: { modelFingerprint: string; windows: readonly (readonly number[])[] },
 ): Omit<StatsSubject, "sparsity"> {
+  const { modelFingerprint, windows } = of;
   return {
     architecture: config.architecture,
-    modelFingerprint: fingerprint(file.parts),
+    modelFingerprint,
     layerCount: config.blockCount,
     neuronCount: layerNeurons(config),
     activation: config.feedForward.activation,
@@ -219,7 +231,10 @@ function draw(stats: FiringStats, name: string): string {
   });
 }
 
-function report(stats: FiringStats, { json, out }: Options): void {
+function report(
+  stats: FiringStats,
+  { json, out, rate }: Options & { rate: number | null },
+): void {
   const { subject, units, thresholds } = stats;
   const layers = Array.from({ length: subject.layerCount }, (_, layer) => ({
     active_fraction: activeFraction(stats, "1", layer),
@@ -231,13 +246,18 @@ function report(stats: FiringStats, { json, out }: Options): void {
     ...thresholds === null ? {} : { threshold: thresholds[layer] },
   }));
   if (json) {
-    const { neuronCount, activation, sparsity } = subject;
-    writeJson({ tokens: units["1"], neurons: neuronCount, activation, quiet: sparsity, layers });
+    const { neuronCount, activation, sparsity, windowTokens } = subject;
+    writeJson({
+      ...{ tokens: units["1"], window_tokens: windowTokens, tokens_per_second: rate },
+      ...{ neurons: neuronCount, activation, quiet: sparsity, layers },
+    });
     return;
   }
   const mean = layers.reduce((sum, layer) => sum + layer.active_fraction, 0) / layers.length;
   writeOutLine(
     `${out}: ${units["1"]} tokens; of ${subject.neuronCount} neurons in each of ` +
-      `${layers.length} layers ${(mean * 100).toFixed(2)} % fire for a token`,
+      `${layers.length} layers ${(mean * 100).toFixed(2)} % fire for a token${
+        rate === null ? "" : `; ${rate.toFixed(1)} tok/s`
+      }`,
   );
 }

@@ -3,14 +3,14 @@ import type { Command } from "commander";
 import { loadKernelModule } from "../../../wasm/mod.ts";
 import { ModelFormatError, UnsupportedModelError } from "../../base/errors.ts";
 import { formatBytes } from "../../base/units.ts";
-import { openModelFile, type PackedModel } from "../../bundle/mod.ts";
+import { type ModelFile, openModelFile, type PackedModel } from "../../bundle/mod.ts";
 import { describeGguf, getString } from "../../gguf/mod.ts";
 import type { GgufFile } from "../../gguf/types.ts";
-import { describeForUse, type LoadOptions, planModel } from "../../llm/mod.ts";
+import { describeForUse, type LoadOptions, memoryUse, planModel } from "../../llm/mod.ts";
 import { summarizePredictors } from "../../model/mod.ts";
 import type { ModelDescription } from "../../model/types.ts";
-import { bytesByKind } from "../../memory/arena.ts";
 import { addLoadOptions, type LoadFlags, toLoadOptions } from "../load.ts";
+import { machineProfile } from "../machine.ts";
 import { writeJson, writeOutLine } from "../output.ts";
 import { createDataVerb, requireModel } from "../verb.ts";
 
@@ -26,28 +26,33 @@ export function showVerb(): Command {
 }
 
 async function show(path: string | undefined, options: Options): Promise<void> {
-  const { file, packed } = openModelFile(requireModel(path));
+  const model = openModelFile(requireModel(path));
+  const load = { profile: machineProfile(), ...toLoadOptions(options) };
   const report = {
-    ...await createReport(file, toLoadOptions(options)),
-    packed: packed && describePacked(packed),
+    ...await createReport(model, load),
+    packed: model.packed && describePacked(model.packed),
   };
   if (options.json) writeJson(report);
   else writeOutLine(formatReport(report));
 }
 
 /** What the header says, and, where this version can run the model, what that takes. */
-async function createReport(file: GgufFile, options: LoadOptions) {
+async function createReport(of: ModelFile, options: LoadOptions) {
+  const { file } = of;
   const name = getString(file.metadata, "general.name", "");
-  return { name, ...describeGguf(file), ...await describeUse(file, options) };
+  return { name, ...describeGguf(file), ...await describeUse(of, options) };
 }
 
 /** What running it would take; `memory_bytes` is null and `reason` says why when it cannot run. */
-async function describeUse(file: GgufFile, options: LoadOptions) {
+async function describeUse({ file, packed }: ModelFile, options: LoadOptions) {
   try {
     const model = describeForUse(file, options);
-    const plans = planModel({ file, model }, await loadKernelModule(), options);
-    const { weights, kv, activations } = bytesByKind(plans.flatMap((plan) => plan.arenas));
-    const memory = { weights, kv, activations, total: weights + kv + activations };
+    const plans = planModel({ file, model, packed }, await loadKernelModule(), options);
+    const use = memoryUse(plans);
+    const memory = {
+      ...{ weights: use.weightsBytes, slots: use.slotBytes, kv: use.kvBytes },
+      ...{ activations: use.activationBytes, total: use.totalBytes, on_disk: use.diskBytes },
+    };
     const { contextLength: ctx_size, isSparse: sparse } = plans[0];
     const predictors = describePredictors(file, model);
     return { memory_bytes: memory, threads: plans.length, ctx_size, sparse, predictors };
@@ -57,6 +62,17 @@ async function describeUse(file: GgufFile, options: LoadOptions) {
     }
     throw error;
   }
+}
+
+type Memory = NonNullable<Awaited<ReturnType<typeof describeUse>>["memory_bytes"]>;
+
+function formatMemory(memory: Memory, ctxSize: number): string {
+  const { weights, slots, kv, activations, total, on_disk } = memory;
+  const streamed = slots === 0 ? "" : `slots for neurons ${formatBytes(slots)}, `;
+  const rest = on_disk === 0 ? "" : `; ${formatBytes(on_disk)} of neurons stay on disk`;
+  return `${formatBytes(total)} (weights ${formatBytes(weights)}, ${streamed}context ` +
+    `${formatBytes(kv)}, activations ${formatBytes(activations)}) with ${ctxSize} tokens of ` +
+    `context${rest}`;
 }
 
 /** How a packed file is packed. */
@@ -71,9 +87,10 @@ function describePacked({ units, sectorBytes }: PackedModel) {
 }
 
 function formatPacked(packed: ReturnType<typeof describePacked>): string {
-  const { neurons, units, bundle_bytes, ordered } = packed;
-  const order = ordered ? "most frequent first" : "in the model's order";
-  return `${neurons} neurons in ${units} units, ${bundle_bytes.join(" or ")} bytes each, ${order}`;
+  const { neurons, units, bundle_bytes, sector_bytes, ordered } = packed;
+  const order = ordered ? "by statistics, most frequent first" : "no statistics: the model's order";
+  return `${neurons} neurons of ${bundle_bytes.join(" or ")} bytes in ${units} units, sectors of ` +
+    `${sector_bytes}; ${order}`;
 }
 
 /** Predictors of silent neurons; null where there are none. */
@@ -108,9 +125,7 @@ function formatReport(report: Report): string {
     ["file", formatBytes(report.file_bytes)],
     [
       "memory",
-      memory === null ? `cannot run: ${report.reason}` : `${formatBytes(memory.total)} (weights ` +
-        `${formatBytes(memory.weights)}, context ${formatBytes(memory.kv)}, activations ` +
-        `${formatBytes(memory.activations)}) with ${report.ctx_size} tokens of context`,
+      memory === null ? `cannot run: ${report.reason}` : formatMemory(memory, report.ctx_size),
     ],
   ];
   if (predictors !== null) rows.push(["predictors", formatPredictors(predictors)]);

@@ -68,7 +68,12 @@ export function trainVerb(): Command {
       "type of the predictors' matrices (default: by the model's)",
       oneOf(PREDICTOR_TYPES),
     )
-    .option("--memory <bytes>", "for what layers have seen; less takes longer", byteSize, 4 * GiB)
+    .option(
+      "--memory <bytes>",
+      "for what layers have seen, beside the model; less takes longer",
+      byteSize,
+      4 * GiB,
+    )
     .option("--seed <n>", "the same seed gives the same file", wholeNumber({ max: 2 ** 32 - 1 }), 1)
     .option("--threads <n>", "threads (default: one per core)", wholeNumber({ min: 1, max: 64 }))
     .action(train);

@@ -4,7 +4,8 @@
  *
  * The two are loaded one after the other, which takes the memory of one; the logits of the first
  * are kept meanwhile. Loading twice is no waste: what could be wrong with weights that lie by
- * neurons shows only beside weights that do not.
+ * neurons shows only beside weights that do not. A packed model that does not fit is read densely
+ * some tokens at a time: each time, all of it comes from the disk.
  */
 import type { Command } from "commander";
 import { basename } from "node:path";
@@ -30,10 +31,12 @@ interface Options extends LoadFlags {
 
 /** Logits that are kept while the other model is loaded. */
 const KEPT_BYTES_MAX = 2 * GiB;
+/** Of a dense step that reads all neurons from disk: as many as a step gives logits of. */
+const STEP_TOKENS_FROM_DISK = 16;
 
 export function verifyVerb(): Command {
   const verb = createDataVerb("verify", "Compare a model with itself with no neuron left out.")
-    .argument("[model]", "a .gguf file")
+    .argument("[model]", "a .gguf or .ganglion file")
     .option("--file <file>", "the text to read; - is stdin (default: a short one of our own)")
     .option("--tokens <n>", "read at most so many tokens", wholeNumber({ min: 2 }), 512)
     .option("--ctx <n>", "tokens in a window, each a text of its own", wholeNumber({ min: 2 }), 256)
@@ -55,7 +58,6 @@ async function verify(path: string | undefined, options: Options): Promise<void>
   const loading = {
     ...toLoadOptions(options),
     contextLength: options.ctxSize ?? options.ctx,
-    chunkTokens: 1,
   };
   const dense = await readDense(modelPath, text, { options, loading });
   const { comparison, recall } = await readSparse(modelPath, dense, loading);
@@ -95,6 +97,7 @@ async function readDense(
   }));
   await readAll(`Reading densely with ${basename(path)}`, model, {
     windows,
+    stepTokens: model.memory.diskBytes === 0 ? 1 : STEP_TOKENS_FROM_DISK,
     onRow: ({ window, position, row }) => {
       read[window].logits.set(row, position * vocabSize);
     },
@@ -113,6 +116,7 @@ async function readSparse(
   const comparer = new LogitsComparer();
   await readAll(`Reading sparsely with ${basename(path)}`, model, {
     windows: dense.map(({ ids }) => ids),
+    stepTokens: 1,
     onRow: ({ window, position, row }) => {
       const { ids, logits } = dense[window];
       const other = logits.subarray(position * vocabSize, (position + 1) * vocabSize);
@@ -144,11 +148,12 @@ async function readAll(
   model: LoadedModel,
   job: {
     windows: readonly (readonly number[])[];
+    stepTokens: number;
     onRow: (read: { window: number; position: number; row: Float32Array }) => void;
   },
 ): Promise<void> {
   using progress = new Progress(label);
-  const { windows, onRow } = job;
+  const { windows, stepTokens, onRow } = job;
   const total = windows.reduce((sum, ids) => sum + ids.length, 0);
   const { vocabSize } = model.config;
   let done = 0;
@@ -159,7 +164,7 @@ async function readAll(
         done++;
       }
       progress.update(done, total, `${done} of ${total} tokens`);
-    });
+    }, { stepTokens });
   }
 }
 

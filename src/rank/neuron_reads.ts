@@ -1,0 +1,97 @@
+/**
+ * Reads of single neurons into slots: one for what is not resident of a bundle; or, where streaming
+ * does without bundles, one for each matrix's part of it. Knows nothing of caches.
+ */
+import { alignUp } from "../base/check.ts";
+import type { BundlePart } from "../bundle/types.ts";
+import { FAILED, PRIORITY_UP_DOWN, type ReadQueue } from "../io/mod.ts";
+import { DISK_BYTES, DISK_READS } from "./counts.ts";
+import type { OwnUnit } from "./own_units.ts";
+import type { StreamPlan } from "./plan_types.ts";
+
+export class NeuronReads {
+  readonly #by: {
+    readonly stream: StreamPlan;
+    readonly sectorBytes: number;
+    readonly queue: ReadQueue;
+    /** What the rank counts: counts.ts. */
+    readonly counts: Float64Array;
+  };
+  /** Reads of a neuron, made one after another. */
+  readonly #readsOfNeuron: number;
+  #lastTicket = -1;
+  /** Where it ends in the file. */
+  #lastEnd = 0;
+
+  constructor(by: {
+    stream: StreamPlan;
+    sectorBytes: number;
+    queue: ReadQueue;
+    counts: Float64Array;
+  }) {
+    const { hasResidentGates, steps } = by.stream;
+    this.#by = by;
+    this.#readsOfNeuron = steps.bundles ? 1 : hasResidentGates ? 2 : 3;
+  }
+
+  /**
+   * Asks for a neuron, into the slot at `address`; flush() lets all that were asked for begin.
+   * @returns the ticket of its last read.
+   */
+  ask(own: OwnUnit, neuron: number, arena: number, address: number): number {
+    const { bundleBytes, restOffsetBytes, gate, up, down } = own.bundles;
+    const { hasResidentGates, steps } = this.#by.stream;
+    const bundle = own.offsetBytes + own.positions[neuron] * bundleBytes;
+    const start = hasResidentGates ? restOffsetBytes : 0;
+    const slot = address - start;
+    if (steps.bundles) return this.#read(bundle, start, bundleBytes, arena, slot);
+    if (!hasResidentGates && gate !== null) this.#readPart(bundle, gate, arena, slot);
+    this.#readPart(bundle, up, arena, slot);
+    return this.#readPart(bundle, down, arena, slot);
+  }
+
+  flush(): void {
+    this.#by.queue.flush();
+  }
+
+  /** Waits for a neuron. @returns why it could not be read; empty: it is there. */
+  wait(ticket: number): string {
+    const { queue } = this.#by;
+    let failure = "";
+    for (let read = 0; read < this.#readsOfNeuron; read++) {
+      if (queue.wait(ticket) === FAILED) failure = queue.failure(ticket);
+      ticket = queue.before(ticket);
+    }
+    return failure;
+  }
+
+  /** The sectors of a part; those that it shares with its neighbour are read with both. */
+  #readPart(bundle: number, part: BundlePart, arena: number, slot: number): number {
+    const { sectorBytes } = this.#by;
+    const { offsetBytes, sizeBytes } = part;
+    const start = offsetBytes - offsetBytes % sectorBytes;
+    const ticket = this.#read(
+      bundle,
+      start,
+      alignUp(offsetBytes + sizeBytes, sectorBytes),
+      arena,
+      slot,
+    );
+    this.flush(); // it is not joined with what follows
+    return ticket;
+  }
+
+  /** Bytes start .. end-1 of a bundle, which begins in the file and in memory at these places. */
+  #read(bundle: number, start: number, end: number, arena: number, slot: number): number {
+    const { queue, counts } = this.#by;
+    const ticket = queue.merge(PRIORITY_UP_DOWN, bundle + start, end - start, arena, slot + start);
+    if (ticket === this.#lastTicket) { // it has joined the last one, with what lies between
+      counts[DISK_BYTES] += bundle + end - this.#lastEnd;
+    } else {
+      counts[DISK_BYTES] += end - start;
+      counts[DISK_READS]++;
+    }
+    this.#lastEnd = bundle + end;
+    return this.#lastTicket = ticket;
+  }
+}
