@@ -17,6 +17,8 @@ const ARENA_BYTES_GOAL = 3.5 * 1024 * MiB;
 const SLOTS_MIN = 512;
 const PIECE_BYTES = MiB;
 const PIECES_AHEAD = 16;
+/** What a disk brings in the time that a read takes, whatever its size (NOTES.md). */
+const GAP_BYTES = 20 * 1024;
 /** Of slots: what fires often stays, whatever a token needs; the rest follows the text. */
 const HOT_SHARE = 0.95;
 
@@ -34,6 +36,8 @@ export interface UnitBudget {
   /** Blocks that are computed at the same time: chosen experts, or 1. */
   readonly lanes: number;
   readonly steps: StreamingSteps;
+  /** Neurons that lie so near in the file are one read; left out: as usual. */
+  readonly gapBytes?: number;
   /** Plans of all ranks for these options. */
   readonly plan: (options: UnitOptions) => RankPlan[];
 }
@@ -110,7 +114,8 @@ function sized(
   by: UnitBudget,
   choice: StreamingChoice,
 ): Sized {
-  const options = unitOptions(by.units, { steps: by.steps, ...choice });
+  const { steps, gapBytes = GAP_BYTES } = by;
+  const options = unitOptions(by.units, { steps, gapBytes, ...choice });
   return { options, bytes: by.besideBytes + processBytes(by.plan(options), by.ioWorkers) };
 }
 
@@ -131,6 +136,7 @@ export function unitOptions(
     hotShare: HOT_SHARE,
     pieceBytes: PIECE_BYTES,
     piecesAhead: PIECES_AHEAD,
+    gapBytes: GAP_BYTES,
     steps: ALL_STEPS,
     ...choice,
     units,

@@ -174,6 +174,7 @@ function planPacked(
     besideBytes,
     steps,
     ioWorkers,
+    gapBytes: decided?.mergeGapBytes || undefined,
     // Who is watched computes every neuron.
     isSilent: isSilentKind(activation) && options.sparse !== false && observe.length === 0,
     way: wayOf(of, options, decided?.way),

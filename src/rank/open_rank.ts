@@ -24,12 +24,6 @@ import { type PackedUnits, Streaming } from "./streaming.ts";
 import { Rank } from "./rank.ts";
 import { tuneKernels } from "./tune.ts";
 
-/**
- * Neurons that lie so near in the file are one read. A read costs a core about 15 µs, whatever its
- * size; disks bring as much as this meanwhile (NOTES.md).
- */
-const READ_GAP_BYTES = 32 * 1024;
-
 /** Everything a thread needs to become a rank; plain data and shared objects, can be posted. */
 export interface RankSetup {
   readonly rankIndex: number;
@@ -88,7 +82,7 @@ export class RankRunner {
       packed: setup.streams.packed,
       queue: new ReadQueue(setup.streams.board, rankIndex, {
         path: setup.streams.packed.path,
-        gapBytesMax: READ_GAP_BYTES,
+        gapBytesMax: plan.stream!.gapBytes,
         spanBytesMax: SPAN_BYTES_MAX,
       }),
       failure: new SharedText(setup.streams.failure),

@@ -295,6 +295,8 @@ export interface StreamPlan {
   /** Bytes of one sequential read, and of all that are under way. */
   readonly pieceBytes: number;
   readonly rawBytes: number;
+  /** Neurons that lie so near in the file are one read. */
+  readonly gapBytes: number;
   /** What is done to be fast. */
   readonly steps: StreamingSteps;
 }

@@ -25,6 +25,8 @@ export interface UnitOptions {
   /** Bytes of one sequential read, and how many of them may be under way. */
   readonly pieceBytes: number;
   readonly piecesAhead: number;
+  /** Neurons that lie so near in the file are one read. */
+  readonly gapBytes: number;
   readonly steps: StreamingSteps;
 }
 
@@ -101,6 +103,7 @@ function streamPlan(
     hotClusters: Math.floor(slotsOfArena * hotShare / CLUSTER_NEURONS),
     pieceBytes: wholePieceBytes,
     rawBytes: wholePieceBytes * piecesAhead,
+    gapBytes: options.gapBytes,
     steps: options.steps,
   };
 }

@@ -138,7 +138,7 @@ Deno.test("each step of streaming that is left out costs reads or waiting, and c
   const tiny = { architecture: "bamboo", type: "Q4_0", blockCount: 4 } as const;
   return withPacked(tiny, async (_, packed) => {
     const counted = async (streamingSteps: Partial<StreamingSteps>, slotCount: number) => {
-      const streaming = { ...FEW_SLOTS, slotCount };
+      const streaming = { ...FEW_SLOTS, slotCount, gapBytes: 0 };
       const options = { threads: 1, ioWorkers: 2, streaming, streamingSteps };
       let answer!: { ids: readonly number[]; streamed: StreamTimings };
       await withModel(packed, options, async (model) => {

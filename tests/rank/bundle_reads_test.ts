@@ -36,6 +36,7 @@ function world(failing: readonly number[] = []) {
       bundles: { bundleBytes: BUNDLE_BYTES, restOffsetBytes: 0 },
       offsetBytes: unit * NEURONS * BUNDLE_BYTES,
       positions: identity(),
+      order: identity(),
     }) as unknown as OwnUnit;
   const steps = { bundles: true };
   const stream = { slotBytes: BUNDLE_BYTES, hasResidentGates: false, steps } as StreamPlan;
@@ -62,7 +63,7 @@ Deno.test("askAhead() asks for what has no slot, until all are held", () => {
   const { cache, offsets, reads } = world();
   cache.settle(cache.claim(0, 3), PRESENT);
   reads.askAhead(4, 0, Uint32Array.of(3, 5, 1), 3);
-  assertEquals(offsets, [5 * BUNDLE_BYTES, BUNDLE_BYTES]);
+  assertEquals(offsets, [BUNDLE_BYTES, 5 * BUNDLE_BYTES], "in the order of the file");
   reads.askAhead(4, 1, identity(), NEURONS);
   assertEquals(offsets.length, SLOTS - 1, "the second unit gets what is left");
 });

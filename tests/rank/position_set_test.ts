@@ -9,7 +9,7 @@ Deno.test("PositionSet.take() gives what was added, in ascending order, and is e
     const set = new PositionSet(most);
     const order = Uint32Array.from({ length: most }, (_, p) => (p * 7 + 3) % 1009);
     for (const share of [0, 0.05, 0.5, 1]) {
-      const positions = [...order.keys()].filter(() => rng.next() < share);
+      const positions = [...order.keys()].filter(() => rng.float() < share);
       for (const position of [...positions].reverse()) set.add(position);
       const to = new Uint32Array(most + 2);
       assertEquals(set.take(order, to, 2), positions.length);
