@@ -29,7 +29,7 @@ const MODELS: readonly TinyModelOptions[] = [
 
 for (const tiny of MODELS) {
   const { architecture, type } = tiny;
-  Deno.test(`profileText() counts of packed ${architecture} in ${type} what it does of the model`, () =>
+  Deno.test(`profileText() counts of packed ${architecture} in ${type} as of the model`, () =>
     withPacked(tiny, async (path, packed) => {
       const { config } = describeModel(openGguf(path));
       const { activation } = config.feedForward;

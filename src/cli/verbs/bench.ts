@@ -66,8 +66,8 @@ export function benchVerb(): Command {
     )
     .option(
       "--without <steps>",
-      "of a packed model: leave out bundles, cache or pipeline (separated by commas), to see what " +
-        "each is worth",
+      "of a packed model: leave out bundles, cache or pipeline (separated by commas), to see " +
+        "what each is worth",
       stepsOption,
     )
     .option("--safe", "insist on V8's bounds checks (deno task ganglion:safe)")
