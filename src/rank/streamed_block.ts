@@ -9,9 +9,9 @@
  *            arrive, each from gate to product; then down of all together, whose integer sums are
  *            those of the model in memory
  *
- * No neuron waits for others of its matrix, unless streaming is to do without the pipeline. A bundle
- * that cannot be read counts as silent: the step goes on, its answer is void, and the leader says
- * so. Knows nothing of files or experts.
+ * No neuron waits for others of its matrix, unless streaming is to do without the pipeline.
+ * A bundle that cannot be read counts as silent: the step goes on, its answer is void, and the
+ * leader says so. Knows nothing of files or experts.
  */
 import { check } from "../base/check.ts";
 import { LOADING, type NeuronCache, NO_SLOT, PRESENT } from "../cache/mod.ts";
