@@ -1,0 +1,82 @@
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { COUNT_FIELDS, DISK_BYTES, DISK_READS } from "../../src/rank/counts.ts";
+import { NeuronReads } from "../../src/rank/neuron_reads.ts";
+import type { OwnUnit } from "../../src/rank/own_units.ts";
+import type { StreamPlan } from "../../src/rank/plan_types.ts";
+import { ALL_STEPS } from "../../src/rank/plan_units.ts";
+import { byteAt, type FakeDiskOptions } from "../support/fake_disk.ts";
+import { World } from "../io/read_world.ts";
+
+/** Parts that share sectors with their neighbours, as in files. */
+const PARTS = {
+  gate: { offsetBytes: 0, sizeBytes: 700 },
+  up: { offsetBytes: 700, sizeBytes: 700 },
+  down: { offsetBytes: 1400, sizeBytes: 500 },
+};
+const BUNDLE_BYTES = 2048;
+/** Neurons 3 and 0 are neighbours in the file. */
+const UNIT = {
+  bundles: { ...PARTS, bundleBytes: BUNDLE_BYTES, restOffsetBytes: 512 },
+  ...{ offsetBytes: 8192, positions: Uint32Array.of(2, 0, 5, 1) },
+} as unknown as OwnUnit;
+
+function readsIn(
+  stream: Partial<StreamPlan>,
+  disk?: FakeDiskOptions,
+): { world: World; reads: NeuronReads; counts: Float64Array } {
+  const world = new World({ disk });
+  const counts = new Float64Array(COUNT_FIELDS);
+  const plan = { hasResidentGates: false, steps: ALL_STEPS, ...stream } as StreamPlan;
+  const reads = new NeuronReads({
+    ...{ stream: plan, sectorBytes: 512, queue: world.queues[0], counts },
+  });
+  return { world, reads, counts };
+}
+
+/** What of a neuron's bundle is at an address: its first byte, and how many follow it. */
+function assertBundle(world: World, neuron: number, address: number, skippedBytes: number): void {
+  const start = UNIT.offsetBytes + UNIT.positions[neuron] * BUNDLE_BYTES + skippedBytes;
+  const size = BUNDLE_BYTES - skippedBytes;
+  const expected = Uint8Array.from({ length: size }, (_, i) => byteAt(start + i));
+  assertEquals(world.arena(0, 0).slice(address, address + size), expected);
+}
+
+for (const hasResidentGates of [false, true]) {
+  const skipped = hasResidentGates ? 512 : 0;
+  const what = hasResidentGates ? "all but gates" : "whole bundles";
+
+  Deno.test(`NeuronReads brings ${what} with one read each, and neighbours with one`, () => {
+    const { world, reads, counts } = readsIn({ hasResidentGates });
+    const tickets = [3, 0, 2].map((neuron) => reads.ask(UNIT, neuron, 0, 4096 * (1 + neuron)));
+    reads.flush();
+    world.serveAll();
+    assertEquals(tickets.map((ticket) => reads.wait(ticket)), ["", "", ""]);
+    for (const neuron of [3, 0, 2]) assertBundle(world, neuron, 4096 * (1 + neuron), skipped);
+    // With gates between them, neighbours' rests do not touch.
+    const expected = hasResidentGates ? 3 : 2;
+    assertEquals([counts[DISK_READS], world.disk.reads.length], [expected, expected]);
+    assertEquals(counts[DISK_BYTES], 3 * (BUNDLE_BYTES - skipped));
+  });
+
+  Deno.test(`NeuronReads brings ${what} with a read for each matrix without bundles`, () => {
+    const steps = { ...ALL_STEPS, bundles: false };
+    const { world, reads, counts } = readsIn({ hasResidentGates, steps });
+    const tickets = [3, 0].map((neuron) => reads.ask(UNIT, neuron, 0, 4096 * (1 + neuron)));
+    world.serveAll();
+    assertEquals(tickets.map((ticket) => reads.wait(ticket)), ["", ""]);
+    for (const neuron of [3, 0]) assertBundle(world, neuron, 4096 * (1 + neuron), skipped);
+    const expected = hasResidentGates ? 4 : 6;
+    assertEquals([counts[DISK_READS], world.disk.reads.length], [expected, expected]);
+  });
+}
+
+Deno.test("NeuronReads.wait() says why any read of a neuron failed, and only of that neuron", () => {
+  // The first read and its second try.
+  const disk: FakeDiskOptions = { fault: (read) => read < 2 ? "refused" : "none" };
+  const { world, reads } = readsIn({ steps: { ...ALL_STEPS, bundles: false } }, disk);
+  const [broken, whole] = [3, 0].map((neuron) => reads.ask(UNIT, neuron, 0, 4096 * (1 + neuron)));
+  world.serveAll();
+  assertStringIncludes(reads.wait(broken), "EIO");
+  assertEquals(reads.wait(whole), "");
+  assertBundle(world, 0, 4096, 0);
+});
