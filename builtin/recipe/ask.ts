@@ -33,6 +33,19 @@ const SHORT_FORMS: readonly (readonly [RegExp, string])[] = [
   [/\b(i|you|he|she|we|they) would\b/g, "$1'd"],
 ];
 
+/** Names as those write them who care: `#punctuate` puts them in. */
+const PROPER_NAMES = [
+  "API CPU CPUs GPU GPUs RAM JSON HTTP URL URLs KV GGUF GGUFs LLM LLMs SSD CLI UI IP CORS SDK OS",
+  "OpenAI Ollama Python Linux Windows macOS Mac Llama Mistral Qwen Gemma Phi Deno Node.js Chrome",
+  "JavaScript TypeScript AssemblyScript WebAssembly WASM WebGPU SIMD NVIDIA CUDA AMD Firefox HTML",
+  "ReLU dReLU SiLU GELU FFN MoE RoPE Q4_0 Q8_0 Q4_K_M F16 BF16 F32 V8 PowerInfer ChatGPT GPT AI",
+  "English German French Spanish Internet Docker Ctrl-C MIT GiB GB BOS EOS BPE SentencePiece SSE",
+  "HuggingFace Claude Gemini Wikipedia Kubernetes Bash LAN TCP PC Raspberry Ubuntu TS JS",
+].join(" ").split(" ");
+/** Words that are no part of a path, an option or a longer name. */
+const NAME_LIKE = /(?<![\w./-])[a-z][\w.-]*\w(?![\w/-])/g;
+const PROPER = new Map(PROPER_NAMES.map((name) => [name.toLowerCase(), name]));
+
 /** What words that nobody knows are made of. */
 const SYLLABLES = [
   "ac ad al am an ap ar as at ba be bi bo bra ca ce ci co con cu da de di dis do du ed en",
@@ -161,7 +174,10 @@ export class Asker {
     const dice = this.#dice;
     const end = dice.pick(["?", "?", "?", "", "", ".", " ?"]);
     if (dice.chance(0.4)) return text + (dice.chance(0.5) ? end : "");
-    const proper = text.replace(/\bi\b(?!-)/g, "I")
+    const named = dice.chance(0.7)
+      ? text.replace(NAME_LIKE, (word) => PROPER.get(word) ?? word)
+      : text;
+    const proper = named.replace(/\bi\b(?!-)/g, "I")
       .replace(/\bganglion\b/g, () => dice.chance(0.7) ? "Ganglion" : "ganglion");
     return proper.charAt(0).toUpperCase() + proper.slice(1) + end;
   }
