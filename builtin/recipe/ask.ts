@@ -40,11 +40,16 @@ const PROPER_NAMES = [
   "JavaScript TypeScript AssemblyScript WebAssembly WASM WebGPU SIMD NVIDIA CUDA AMD Firefox HTML",
   "ReLU dReLU SiLU GELU FFN MoE RoPE Q4_0 Q8_0 Q4_K_M F16 BF16 F32 V8 PowerInfer ChatGPT GPT AI",
   "English German French Spanish Internet Docker Ctrl-C MIT GiB GB BOS EOS BPE SentencePiece SSE",
-  "HuggingFace Claude Gemini Wikipedia Kubernetes Bash LAN TCP PC Raspberry Ubuntu TS JS",
+  "HuggingFace Claude Gemini Wikipedia Kubernetes Bash LAN TCP PC Raspberry Ubuntu TS JS DNA CSS",
+  "Mount Everest Eiffel Mona Lisa Bible Hamlet Mars Bitcoin Facebook Google Amazon Netflix",
+  "Excel Photoshop WiFi YouTube Roman Olympics Java Rust SQL Bluetooth WebUI",
 ].join(" ").split(" ");
+/** Slots whose words are names. */
+const NAME_SLOTS = ["place", "person", "language"];
+/** Words of names that stay small. */
+const SMALL_IN_NAMES = new Set("the my of da van uncle president pope new".split(" "));
 /** Words that are no part of a path, an option or a longer name. */
 const NAME_LIKE = /(?<![\w./-])[a-z][\w.-]*\w(?![\w/-])/g;
-const PROPER = new Map(PROPER_NAMES.map((name) => [name.toLowerCase(), name]));
 
 /** What words that nobody knows are made of. */
 const SYLLABLES = [
@@ -65,8 +70,12 @@ export class Asker {
   /** Words of topics: without them nobody knows what a question is about. */
   readonly #topical: ReadonlySet<string>;
 
-  constructor(facts: Pick<Facts, "intents" | "synonyms" | "fillers">, dice: Dice) {
+  /** Names as they are written, by how a hasty person types them. */
+  readonly #proper: ReadonlyMap<string, string>;
+
+  constructor(facts: Pick<Facts, "intents" | "synonyms" | "fillers" | "offTopic">, dice: Dice) {
     this.#dice = dice;
+    this.#proper = properNames(facts.offTopic.slots);
     this.#fillers = facts.fillers;
     const plain = facts.intents.flatMap(({ names }) => names.filter((name) => !name.includes("(")));
     this.#topical = new Set(plain.join(" ").split(" "));
@@ -175,10 +184,17 @@ export class Asker {
     const end = dice.pick(["?", "?", "?", "", "", ".", " ?"]);
     if (dice.chance(0.4)) return text + (dice.chance(0.5) ? end : "");
     const named = dice.chance(0.7)
-      ? text.replace(NAME_LIKE, (word) => PROPER.get(word) ?? word)
+      ? text.replace(NAME_LIKE, (word) => this.#proper.get(word) ?? word)
       : text;
     const proper = named.replace(/\bi\b(?!-)/g, "I")
       .replace(/\bganglion\b/g, () => dice.chance(0.7) ? "Ganglion" : "ganglion");
     return proper.charAt(0).toUpperCase() + proper.slice(1) + end;
   }
+}
+
+function properNames(slots: ReadonlyMap<string, readonly string[]>): Map<string, string> {
+  const words = NAME_SLOTS.flatMap((slot) => slots.get(slot) ?? []).join(" ").split(" ");
+  const names = words.filter((word) => !SMALL_IN_NAMES.has(word))
+    .map((word) => word.charAt(0).toUpperCase() + word.slice(1));
+  return new Map([...names, ...PROPER_NAMES].map((name) => [name.toLowerCase(), name]));
 }
