@@ -42,6 +42,8 @@ const PROPER_NAMES = [
   "English German French Spanish Internet Docker Ctrl-C MIT GiB GB BOS EOS BPE SentencePiece SSE",
   "HuggingFace Claude Gemini Wikipedia Kubernetes Bash LAN TCP PC Raspberry Ubuntu TS JS DNA CSS",
   "Mount Everest Eiffel Mona Lisa Bible Hamlet Mars Bitcoin Facebook Google Amazon Netflix",
+  "MacBook ThinkPad Chromebook Node Hugging Face Safetensors Vulkan Metal TurboSparse Bamboo iPad iPhone",
+  "Monday Friday Saturday Sunday January March June July December Android Anna Tom Peter Maria",
   "Excel Photoshop WiFi YouTube Roman Olympics Java Rust SQL Bluetooth WebUI",
 ].join(" ").split(" ");
 /** Slots whose words are names. */
