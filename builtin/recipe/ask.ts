@@ -20,6 +20,15 @@ const BEHIND = [
   ...["then", "now", "again", "in this project", "on my machine", "at all", "by the way"],
   ...["in a few words", "for me", "i forgot", "i wonder", "if i may ask", "thank you"],
 ];
+/** Words that say nothing of what is asked. */
+const EMPTY_WORDS = [
+  "actually basically currently really just exactly properly easily automatically simply usually",
+  "probably possibly apparently obviously however therefore somehow instead already still even also",
+  "maybe perhaps generally typically normally finally specifically particularly completely directly",
+  "quickly correctly safely nicely certainly surely definitely honestly frankly roughly approximately",
+  "precisely technically theoretically practically manually locally internally personally lately",
+  "again now then here there too ever later first otherwise anyway whatsoever alone together",
+].join(" ").split(" ");
 /** Words that people leave out when they are in a hurry. */
 const SMALL_WORDS = new Set(
   "the a an is are do does i to of it me my you for can what how in on that this".split(" "),
@@ -123,12 +132,13 @@ export class Asker {
     return this.#punctuate(text);
   }
 
-  /** At most one thing that takes words away. */
+  /** At most one thing that takes words away or brings in others. */
   #blur(text: string): string {
     const drawn = this.#dice.next();
     if (drawn < 0.1) return this.#estrange(text);
     if (drawn < 0.16) return this.#hurry(text);
-    return drawn < 0.24 ? this.#forget(text) : text;
+    if (drawn < 0.24) return this.#forget(text);
+    return drawn < 0.36 ? this.#pad(text) : text;
   }
 
   /** Some words, or pairs of words, as others. */
@@ -152,6 +162,13 @@ export class Asker {
     const words = text.split(" ");
     if (words.length < 6) return text;
     words.splice(this.#dice.below(words.length), 1 + this.#dice.below(2));
+    return words.join(" ");
+  }
+
+  /** One word more that says nothing. */
+  #pad(text: string): string {
+    const words = text.split(" ");
+    words.splice(this.#dice.below(words.length + 1), 0, this.#dice.pick(EMPTY_WORDS));
     return words.join(" ");
   }
 
