@@ -23,9 +23,9 @@ const BEHIND = [
 /** Words that say nothing of what is asked. */
 const EMPTY_WORDS = [
   "actually basically currently really just exactly properly easily automatically simply usually",
-  "probably possibly apparently obviously however therefore somehow instead already still even also",
-  "maybe perhaps generally typically normally finally specifically particularly completely directly",
-  "quickly correctly safely nicely certainly surely definitely honestly frankly roughly approximately",
+  "probably possibly apparently obviously however therefore somehow already still even also",
+  "maybe perhaps typically normally finally specifically particularly completely directly",
+  "quickly correctly safely nicely certainly surely definitely honestly frankly roughly",
   "precisely technically theoretically practically manually locally internally personally lately",
   "again now then here there too ever later first otherwise anyway whatsoever alone together",
 ].join(" ").split(" ");
@@ -50,10 +50,10 @@ const PROPER_NAMES = [
   "ReLU dReLU SiLU GELU FFN MoE RoPE Q4_0 Q8_0 Q4_K_M F16 BF16 F32 V8 PowerInfer ChatGPT GPT AI",
   "English German French Spanish Internet Docker Ctrl-C MIT GiB GB BOS EOS BPE SentencePiece SSE",
   "HuggingFace Claude Gemini Wikipedia Kubernetes Bash LAN TCP PC Raspberry Ubuntu TS JS DNA CSS",
-  "Mount Everest Eiffel Mona Lisa Bible Hamlet Mars Bitcoin Facebook Google Amazon Netflix",
-  "MacBook ThinkPad Chromebook Node Hugging Face Safetensors Vulkan Metal TurboSparse Bamboo iPad iPhone",
+  "Mount Everest Eiffel Mona Lisa Bible Hamlet Mars Bitcoin Google Amazon Netflix",
+  "MacBook ThinkPad Chromebook Node Hugging Face Safetensors Vulkan Metal TurboSparse iPad iPhone",
   "Monday Friday Saturday Sunday January March June July December Android Anna Tom Peter Maria",
-  "Excel Photoshop WiFi YouTube Roman Olympics Java Rust SQL Bluetooth WebUI",
+  "Excel Photoshop Facebook Bamboo WiFi YouTube Roman Olympics Java Rust SQL Bluetooth WebUI",
 ].join(" ").split(" ");
 /** Slots whose words are names. */
 const NAME_SLOTS = ["place", "person", "language"];

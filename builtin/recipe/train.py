@@ -5,7 +5,6 @@ a quarter of a sine, as in ProSparse, and is steered by how many neurons are sil
 """
 
 import argparse
-import copy
 import json
 import math
 import os
@@ -45,7 +44,6 @@ def read_arguments():
     parser.add_argument("--penalty", type=float, default=0.02, help="largest weight of the L1")
     parser.add_argument("--penalty-from", type=int, default=500, help="step at which it begins")
     parser.add_argument("--penalty-steps", type=int, default=2000, help="in which it ramps up")
-    parser.add_argument("--average", type=float, default=0.02, help="share of each meeting in what is kept")
     parser.add_argument("--workers", type=int, default=2, help="processes, one thread each")
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
@@ -181,11 +179,9 @@ def write_weights(model, folder):
         json.dump({"shape": asdict(model.shape), "tensors": described}, file)
 
 
-def save(folder, model, average, head, optimizers, penalty, step):
-    """All that it takes to go on, and the average's weights for export."""
+def save(folder, model, head, optimizers, penalty, step):
     state = {
         "model": model.state_dict(),
-        "average": average.state_dict(),
         "head": head.state_dict(),
         "optimizer": optimizers[0].state_dict(),
         "head_optimizer": optimizers[1].state_dict(),
@@ -195,7 +191,7 @@ def save(folder, model, average, head, optimizers, penalty, step):
     path = os.path.join(folder, "checkpoint.pt")
     torch.save(state, path + ".part")
     os.replace(path + ".part", path)
-    write_weights(average, folder)
+    write_weights(model, folder)
 
 
 def start_workers(count, folder):
@@ -225,18 +221,10 @@ def average_weights(weights, extra):
     return told.numpy()
 
 
-def follow_weights(average, model, share):
-    """Moves the average, which is what is exported, towards the weights of this moment."""
-    with torch.no_grad():
-        for mean, weight in zip(average.parameters(), model.parameters()):
-            mean.lerp_(weight, share)
-
-
-def resume(path, model, average, head, optimizers, penalty):
+def resume(path, model, head, optimizers, penalty):
     """Goes on from a checkpoint; the step it was saved after."""
     state = torch.load(path)
     model.load_state_dict(state["model"])
-    average.load_state_dict(state.get("average", state["model"]))
     optimizers[0].load_state_dict(state["optimizer"])
     if "head" in state:
         head.load_state_dict(state["head"])
@@ -262,9 +250,7 @@ def train(arguments):
     optimizers = [make_optimizer(each, arguments.rate) for each in (model, head)]
     parameters = [*model.parameters(), *head.parameters()]
     penalty = Penalty(arguments)
-    average, first = copy.deepcopy(model), 0
-    if arguments.resume:
-        first = resume(arguments.resume, model, average, head, optimizers, penalty)
+    first = resume(arguments.resume, model, head, optimizers, penalty) if arguments.resume else 0
     seed = 1000 * arguments.seed + first + 7 * rank
     batches = iter(Batches(arguments.data, arguments.batch_tokens, seed))
     told, sums = time.time(), np.zeros(4)
@@ -284,12 +270,11 @@ def train(arguments):
         is_over = step + 1 == arguments.steps or means[4] >= arguments.minutes
         sums = np.zeros(4)
         if rank == 0:
-            follow_weights(average, model, max(arguments.average, MEET_STEPS / (step + 1)))
             speed = means[3] * arguments.workers / (time.time() - told)
             tell(step + 1, means, penalty.at(step), speed)
             told = time.time()
             if (step + 1) % SAVE_STEPS == 0 or is_over:
-                save(arguments.out, model, average, head, optimizers, penalty, step + 1)
+                save(arguments.out, model, head, optimizers, penalty, step + 1)
         if is_over:
             break
 
