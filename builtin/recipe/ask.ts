@@ -20,6 +20,15 @@ const BEHIND = [
   ...["then", "now", "again", "in this project", "on my machine", "at all", "by the way"],
   ...["in a few words", "for me", "i forgot", "i wonder", "if i may ask", "thank you"],
 ];
+/** Words that say nothing of what is asked. */
+const EMPTY_WORDS = [
+  "actually basically currently really just exactly properly easily automatically simply usually",
+  "probably possibly apparently obviously however therefore somehow already still even also",
+  "maybe perhaps typically normally finally specifically particularly completely directly",
+  "quickly correctly safely nicely certainly surely definitely honestly frankly roughly",
+  "precisely technically theoretically practically manually locally internally personally lately",
+  "again now then here there too ever later first otherwise anyway whatsoever alone together",
+].join(" ").split(" ");
 /** Words that people leave out when they are in a hurry. */
 const SMALL_WORDS = new Set(
   "the a an is are do does i to of it me my you for can what how in on that this".split(" "),
@@ -32,6 +41,26 @@ const SHORT_FORMS: readonly (readonly [RegExp, string])[] = [
   [/\b(i|you|we|they) have\b/g, "$1've"],
   [/\b(i|you|he|she|we|they) would\b/g, "$1'd"],
 ];
+
+/** Names as those write them who care: `#punctuate` puts them in. */
+const PROPER_NAMES = [
+  "API CPU CPUs GPU GPUs RAM JSON HTTP URL URLs KV GGUF GGUFs LLM LLMs SSD CLI UI IP CORS SDK OS",
+  "OpenAI Ollama Python Linux Windows macOS Mac Llama Mistral Qwen Gemma Phi Deno Node.js Chrome",
+  "JavaScript TypeScript AssemblyScript WebAssembly WASM WebGPU SIMD NVIDIA CUDA AMD Firefox HTML",
+  "ReLU dReLU SiLU GELU FFN MoE RoPE Q4_0 Q8_0 Q4_K_M F16 BF16 F32 V8 PowerInfer ChatGPT GPT AI",
+  "English German French Spanish Internet Docker Ctrl-C MIT GiB GB BOS EOS BPE SentencePiece SSE",
+  "HuggingFace Claude Gemini Wikipedia Kubernetes Bash LAN TCP PC Raspberry Ubuntu TS JS DNA CSS",
+  "Mount Everest Eiffel Mona Lisa Bible Hamlet Mars Bitcoin Google Amazon Netflix",
+  "MacBook ThinkPad Chromebook Node Hugging Face Safetensors Vulkan Metal TurboSparse iPad iPhone",
+  "Monday Friday Saturday Sunday January March June July December Android Anna Tom Peter Maria",
+  "Excel Photoshop Facebook Bamboo WiFi YouTube Roman Olympics Java Rust SQL Bluetooth WebUI",
+].join(" ").split(" ");
+/** Slots whose words are names. */
+const NAME_SLOTS = ["place", "person", "language"];
+/** Words of names that stay small. */
+const SMALL_IN_NAMES = new Set("the my of da van uncle president pope new".split(" "));
+/** Words that are no part of a path, an option or a longer name. */
+const NAME_LIKE = /(?<![\w./-])[a-z][\w.-]*\w(?![\w/-])/g;
 
 /** What words that nobody knows are made of. */
 const SYLLABLES = [
@@ -52,8 +81,12 @@ export class Asker {
   /** Words of topics: without them nobody knows what a question is about. */
   readonly #topical: ReadonlySet<string>;
 
-  constructor(facts: Pick<Facts, "intents" | "synonyms" | "fillers">, dice: Dice) {
+  /** Names as they are written, by how a hasty person types them. */
+  readonly #proper: ReadonlyMap<string, string>;
+
+  constructor(facts: Pick<Facts, "intents" | "synonyms" | "fillers" | "offTopic">, dice: Dice) {
     this.#dice = dice;
+    this.#proper = properNames(facts.offTopic.slots);
     this.#fillers = facts.fillers;
     const plain = facts.intents.flatMap(({ names }) => names.filter((name) => !name.includes("(")));
     this.#topical = new Set(plain.join(" ").split(" "));
@@ -99,12 +132,13 @@ export class Asker {
     return this.#punctuate(text);
   }
 
-  /** At most one thing that takes words away. */
+  /** At most one thing that takes words away or brings in others. */
   #blur(text: string): string {
     const drawn = this.#dice.next();
     if (drawn < 0.1) return this.#estrange(text);
     if (drawn < 0.16) return this.#hurry(text);
-    return drawn < 0.24 ? this.#forget(text) : text;
+    if (drawn < 0.24) return this.#forget(text);
+    return drawn < 0.36 ? this.#pad(text) : text;
   }
 
   /** Some words, or pairs of words, as others. */
@@ -128,6 +162,13 @@ export class Asker {
     const words = text.split(" ");
     if (words.length < 6) return text;
     words.splice(this.#dice.below(words.length), 1 + this.#dice.below(2));
+    return words.join(" ");
+  }
+
+  /** One word more that says nothing. */
+  #pad(text: string): string {
+    const words = text.split(" ");
+    words.splice(this.#dice.below(words.length + 1), 0, this.#dice.pick(EMPTY_WORDS));
     return words.join(" ");
   }
 
@@ -161,8 +202,18 @@ export class Asker {
     const dice = this.#dice;
     const end = dice.pick(["?", "?", "?", "", "", ".", " ?"]);
     if (dice.chance(0.4)) return text + (dice.chance(0.5) ? end : "");
-    const proper = text.replace(/\bi\b(?!-)/g, "I")
+    const named = dice.chance(0.7)
+      ? text.replace(NAME_LIKE, (word) => this.#proper.get(word) ?? word)
+      : text;
+    const proper = named.replace(/\bi\b(?!-)/g, "I")
       .replace(/\bganglion\b/g, () => dice.chance(0.7) ? "Ganglion" : "ganglion");
     return proper.charAt(0).toUpperCase() + proper.slice(1) + end;
   }
+}
+
+function properNames(slots: ReadonlyMap<string, readonly string[]>): Map<string, string> {
+  const words = NAME_SLOTS.flatMap((slot) => slots.get(slot) ?? []).join(" ").split(" ");
+  const names = words.filter((word) => !SMALL_IN_NAMES.has(word))
+    .map((word) => word.charAt(0).toUpperCase() + word.slice(1));
+  return new Map([...names, ...PROPER_NAMES].map((name) => [name.toLowerCase(), name]));
 }

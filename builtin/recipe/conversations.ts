@@ -26,7 +26,7 @@ export function textOf(conversation: Conversation): string {
 }
 
 /** Shares of what turns are about; the rest is about Ganglion and the model itself. */
-const SHARE = { plainStories: 0.006, stories: 0.045, offTopic: 0.1 };
+const SHARE = { plainStories: 0.006, stories: 0.025, offTopic: 0.11 };
 const SHARE_OF_SYSTEM = 0.06;
 const SHARE_OF_LONGER = 0.02;
 const SHARE_OF_FOLLOW_UPS = 0.02;

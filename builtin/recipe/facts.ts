@@ -41,6 +41,8 @@ const TOPIC_FILES = [
   ...["verbs.txt", "flags.txt", "concepts.txt", "project.txt", "self.txt"],
   "more.txt",
 ];
+/** Ways to ask by intents' ids. */
+const WAYS_FILES = ["paraphrases.txt", "voices.txt"];
 
 export function readFacts(): Facts {
   const templates = readTemplates(linesOf("phrasings.txt"));
@@ -48,7 +50,7 @@ export function readFacts(): Facts {
     TOPIC_FILES.flatMap((file) => readTopics(linesOf(file), templates, file)),
   );
   return {
-    intents: addParaphrases(intents, linesOf("paraphrases.txt")),
+    intents: addParaphrases(intents, WAYS_FILES.flatMap(linesOf)),
     offTopic: readGrammar(linesOf("offtopic.txt")),
     stories: readGrammar(linesOf("stories.txt")),
     synonyms: linesOf("synonyms.txt").map(splitBar),
