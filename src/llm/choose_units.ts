@@ -17,8 +17,8 @@ const ARENA_BYTES_GOAL = 3.5 * 1024 * MiB;
 const SLOTS_MIN = 512;
 const PIECE_BYTES = MiB;
 const PIECES_AHEAD = 16;
-/** What a disk brings in the time that a read takes, whatever its size (NOTES.md). */
-const GAP_BYTES = 20 * 1024;
+/** What a disk brings in the time that a read takes from ranks, whatever its size (NOTES.md). */
+const GAP_BYTES = 64 * 1024;
 /** Of slots: what fires often stays, whatever a token needs; the rest follows the text. */
 const HOT_SHARE = 0.95;
 

@@ -45,12 +45,14 @@ export function readSpeed(disk: DiskProfile, sizeBytes: number, workers: number)
 }
 
 /**
- * Bytes that are better read than left out: a read that is spared pays for them.
+ * What a read takes from the threads that compute, whatever its size: a core and what it had in its
+ * caches, and the wait of the others at the next join. Measured from end to end: NOTES.md.
  */
-export function mergeGapBytes(disk: DiskProfile, sizeBytes: number, workers: number): number {
-  const seconds = (size: number) => 1 / readSpeed(disk, size, workers).readsPerS;
-  const perByte = (seconds(8 * sizeBytes) - seconds(sizeBytes)) / (7 * sizeBytes);
-  return perByte <= 0 ? sizeBytes : seconds(sizeBytes) / perByte;
+const READ_COST_SECONDS = 50e-6;
+
+/** Bytes that are better read than left out: a read that is spared pays for them. */
+export function mergeGapBytes({ sequentialBytesPerS }: DiskProfile): number {
+  return READ_COST_SECONDS * sequentialBytesPerS;
 }
 
 /** What was measured with the nearest numbers of workers, in a straight line between them. */

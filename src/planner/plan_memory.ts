@@ -281,7 +281,7 @@ class MemoryPlanner {
     });
     const shares = hot.map(({ share }) => share);
     const readBytes = this.#sums.slotBytes[way];
-    const gap = mergeGapBytes(profile.disk, readBytes, ioWorkers);
+    const gap = mergeGapBytes(profile.disk);
     const bundleBytes = this.#sums.slotBytes.predictor;
     return {
       kind: "plan",
