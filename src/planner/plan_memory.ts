@@ -58,6 +58,8 @@ const NEURON_RECORD_BYTES = 8;
 /** Prompts read their neurons in pieces of about this, two a rank. */
 const STAGED_BYTES = MiB;
 const HOT_STEPS = 16;
+/** Threads that read. */
+const WORKERS_PER_CORE_MAX = 4;
 /** A rank with more would have no machine to run on. */
 const ARENAS_MAX = 64;
 /** Neurons that never rest cannot be cached by their last use: hold on to some. */
@@ -126,7 +128,7 @@ class MemoryPlanner {
     const arenasMax = divCeil(budgetBytes / threads, 4 * GiB - ARENA_SLACK_BYTES) + 1;
     return this.#ways.flatMap((way) =>
       CHUNKS.flatMap((chunkTokens) =>
-        measuredWorkers(profile.disk).flatMap((ioWorkers) =>
+        this.#workerCounts().flatMap((ioWorkers) =>
           Array.from(
             { length: arenasMax },
             (_, more): Choice => ({ way, chunkTokens, ioWorkers, arenas: more + 1 }),
@@ -134,6 +136,14 @@ class MemoryPlanner {
         )
       )
     );
+  }
+
+  /** More of them than a few per core only take the cores from each other: NOTES.md. */
+  #workerCounts(): number[] {
+    const { profile } = this.#in;
+    const measured = measuredWorkers(profile.disk);
+    const few = measured.filter((count) => count <= WORKERS_PER_CORE_MAX * profile.cores);
+    return few.length > 0 ? few : measured.slice(0, 1);
   }
 
   /** What a choice comes to; null: it needs more than the budget. */
