@@ -1,6 +1,6 @@
 /**
  * Which neurons of this rank are in which slots of an arena: papers.md 1.6. The first slots are
- * the hot region, in frames of 64 that hold a cluster each and leave as one, least recently used
+ * the hot region, in frames that hold a cluster each and leave as one, least recently used
  * first; in the rest each slot holds a neuron, and the same rule holds by neuron. A slot that is
  * pinned or being read is never a victim. Which use was the last is known to a step (beginStep):
  * see frame_list.ts for why.
@@ -26,8 +26,8 @@ export const PRESENT = 3;
 /** In lists of slots: the neuron has none. */
 export const NO_SLOT = 0xffffffff;
 
-/** Slots of a hot frame, neurons of a cluster. */
-export const CLUSTER_SLOTS = 64;
+/** Slots of a hot frame, neurons of a cluster: few, for small experts have small stripes. */
+export const CLUSTER_SLOTS = 8;
 
 const STATE_BITS = 3;
 const ONE_PIN = 4;

@@ -1,5 +1,5 @@
 /**
- * Where neurons of units are in one table, and which neurons make a cluster: those at 64 positions
+ * Where neurons of units are in one table, and which make a cluster: those at so many positions
  * of a stripe that follow each other in the file. Knows nothing of slots.
  */
 import { check, divCeil, divExact } from "../base/check.ts";
@@ -46,7 +46,7 @@ export class UnitIndex {
     return neurons / this.#stripeNeurons[unit] * this.#clustersPerStripe[unit];
   }
 
-  /** Neurons of a cluster: 64, or fewer at the end of a stripe. */
+  /** Neurons of a cluster: as many as of any, or fewer at the end of a stripe. */
   clusterSize(unit: number, cluster: number): number {
     const first = (cluster % this.#clustersPerStripe[unit]) * this.#clusterNeurons;
     return Math.min(this.#clusterNeurons, this.#stripeNeurons[unit] - first);

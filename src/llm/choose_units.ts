@@ -18,7 +18,7 @@ const SLOTS_MIN = 512;
 const PIECE_BYTES = MiB;
 const PIECES_AHEAD = 16;
 /** What a disk brings in the time that a read takes from ranks, whatever its size (NOTES.md). */
-const GAP_BYTES = 64 * 1024;
+const GAP_BYTES = 24 * 1024;
 /** Of slots: what fires often stays, whatever a token needs; the rest follows the text. */
 const HOT_SHARE = 0.95;
 

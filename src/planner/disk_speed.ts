@@ -44,11 +44,8 @@ export function readSpeed(disk: DiskProfile, sizeBytes: number, workers: number)
   };
 }
 
-/**
- * What a read takes from the threads that compute, whatever its size: a core and what it had in its
- * caches, and the wait of the others at the next join. Measured from end to end: NOTES.md.
- */
-const READ_COST_SECONDS = 50e-6;
+/** What a read takes, whatever its size: of a core, and of the disk's turns. See NOTES.md. */
+const READ_COST_SECONDS = 15e-6;
 
 /** Bytes that are better read than left out: a read that is spared pays for them. */
 export function mergeGapBytes({ sequentialBytesPerS }: DiskProfile): number {

@@ -3,6 +3,7 @@
  * others take in memory, and where ranks may cut them. Pure decisions; knows no arenas.
  */
 import { UnsupportedModelError } from "../base/errors.ts";
+import { CLUSTER_SLOTS } from "../cache/mod.ts";
 import type { BundleUnit } from "../bundle/types.ts";
 import type { DenseTensors } from "../model/types.ts";
 import type { Units } from "./plan_layer.ts";
@@ -31,9 +32,6 @@ export interface UnitOptions {
 }
 
 export const ALL_STEPS: StreamingSteps = { bundles: true, cache: true, pipeline: true };
-
-/** Neurons of a hot cluster. */
-export const CLUSTER_NEURONS = 64;
 
 export class UnitPlan implements Units {
   readonly options: UnitOptions;
@@ -100,7 +98,7 @@ function streamPlan(
   return {
     slotBytes: slotBytesOf(streamed, hasResidentGates),
     hasResidentGates,
-    hotClusters: Math.floor(slotsOfArena * hotShare / CLUSTER_NEURONS),
+    hotClusters: Math.floor(slotsOfArena * hotShare / CLUSTER_SLOTS),
     pieceBytes: wholePieceBytes,
     rawBytes: wholePieceBytes * piecesAhead,
     gapBytes: options.gapBytes,

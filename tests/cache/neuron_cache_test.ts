@@ -11,16 +11,16 @@ import {
 import { Rng } from "../support/rng.ts";
 import { SlowCache } from "./slow_cache.ts";
 
-/** Units of 40, 200 (two stripes of 100: clusters of 64 and 36) and 96 neurons, in any order. */
+/** Units of 40, 200 (two stripes of 100, with small clusters at their ends) and 96 neurons. */
 const UNIT_NEURONS = [40, 200, 96];
 const UNIT_STRIPES = [1, 2, 1];
 
 for (
   const { slots, hot, seed } of [
     { slots: 24, hot: 0, seed: 1 },
-    { slots: 150, hot: 1, seed: 2 },
-    { slots: 200, hot: 2, seed: 3 },
-    { slots: 270, hot: 3, seed: 4 },
+    { slots: 150, hot: 8, seed: 2 },
+    { slots: 200, hot: 16, seed: 3 },
+    { slots: 270, hot: 24, seed: 4 },
   ]
 ) {
   Deno.test(`NeuronCache does what the slow cache allows, ${slots} slots, seed ${seed}`, () => {
@@ -79,22 +79,23 @@ Deno.test("lookUp() refuses neurons that the unit has not, and works without val
 
 Deno.test("resize() gives up the least recently used neurons, wherever they are", () => {
   const moves = new Int32Array(2 * CLUSTER_SLOTS);
+  const all = 2 * CLUSTER_SLOTS;
   for (const newestFirst of [false, true]) {
-    const cache = new NeuronCache({ slotCount: 128, hotClusters: 0, unitNeurons: [128] });
-    for (let neuron = 0; neuron < 128; neuron++) {
+    const cache = new NeuronCache({ slotCount: all, hotClusters: 0, unitNeurons: [all] });
+    for (let neuron = 0; neuron < all; neuron++) {
       const slot = cache.claim(0, neuron);
       cache.settle(slot, PRESENT);
       cache.unpin(slot);
     }
-    for (let i = 0; i < 128; i++) {
+    for (let i = 0; i < all; i++) {
       cache.beginStep();
-      cache.find(0, newestFirst ? 127 - i : i);
+      cache.find(0, newestFirst ? all - 1 - i : i);
     }
-    // The first 64 slots have neurons 0 to 63.
-    assertEquals(cache.resize(2, moves), newestFirst ? 64 : 0);
+    // The first frame's slots have the first neurons.
+    assertEquals(cache.resize(2, moves), newestFirst ? CLUSTER_SLOTS : 0);
     assertEquals(cache.hotClusters, 1);
-    assertEquals(cache.slotsOf(0).filter((slot) => slot >= 0).length, 64);
-    assertEquals(cache.slotsOf(0).findIndex((slot) => slot >= 0), newestFirst ? 0 : 64);
+    assertEquals(cache.slotsOf(0).filter((slot) => slot >= 0).length, CLUSTER_SLOTS);
+    assertEquals(cache.slotsOf(0).findIndex((slot) => slot >= 0), newestFirst ? 0 : CLUSTER_SLOTS);
   }
 });
 
@@ -143,10 +144,12 @@ function makeSlow(slotCount: number, hotClusters: number, rng: Rng): SlowCache {
   });
   return new SlowCache(cache, UNIT_NEURONS, (unit, cluster) => {
     const inStripe = UNIT_NEURONS[unit] / UNIT_STRIPES[unit];
-    const perStripe = Math.ceil(inStripe / 64);
+    const perStripe = Math.ceil(inStripe / CLUSTER_SLOTS);
     const stripe = Math.floor(cluster / perStripe);
-    const first = stripe * inStripe + (cluster % perStripe) * 64;
-    return [...unitOrders[unit].slice(first, Math.min(first + 64, (stripe + 1) * inStripe))];
+    const first = stripe * inStripe + (cluster % perStripe) * CLUSTER_SLOTS;
+    return [
+      ...unitOrders[unit].slice(first, Math.min(first + CLUSTER_SLOTS, (stripe + 1) * inStripe)),
+    ];
   });
 }
 
@@ -189,7 +192,7 @@ function doSomething(slow: SlowCache, rng: Rng): string {
     return "unpin";
   }
   if (dice < 95) return pick(held, (frame) => slow.drop(frame)), "drop";
-  const most = Math.floor(slow.cache.slotCount / 64);
+  const most = Math.floor(slow.cache.slotCount / CLUSTER_SLOTS);
   // Where slots at the border are held, and they nearly always are, the border stays.
   if (rng.int(2)) slow.release();
   return slow.resize(rng.int(most + 1)), "resize";

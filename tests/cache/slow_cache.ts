@@ -5,6 +5,7 @@
 import { assert, assertEquals } from "@std/assert";
 import {
   ABSENT,
+  CLUSTER_SLOTS,
   GATE_ONLY,
   LOADING,
   type NeuronCache,
@@ -14,7 +15,7 @@ import {
 /** A neuron of the model, by its unit and number. */
 export type Neuron = `${number}:${number}`;
 
-/** A slot of the cold region or a frame of 64 of the hot one. */
+/** A slot of the cold region or a frame of the hot one. */
 export interface Frame {
   first: number;
   isHot: boolean;
@@ -44,8 +45,10 @@ export class SlowCache {
     this.cache = cache;
     this.unitNeurons = unitNeurons;
     this.clusters = clusters;
-    const hotSlots = cache.hotClusters * 64;
-    for (let slot = 0; slot < hotSlots; slot += 64) this.frames.push(emptyFrame(slot, true));
+    const hotSlots = cache.hotClusters * CLUSTER_SLOTS;
+    for (let slot = 0; slot < hotSlots; slot += CLUSTER_SLOTS) {
+      this.frames.push(emptyFrame(slot, true));
+    }
     for (let slot = hotSlots; slot < cache.slotCount; slot++) {
       this.frames.push(emptyFrame(slot, false));
     }
@@ -158,15 +161,17 @@ export class SlowCache {
     this.moved += count;
     if (after === before) {
       assertEquals(count, 0);
-      const border = hotClusters > before ? before * 64 : before * 64 - 64;
+      const border = hotClusters > before
+        ? before * CLUSTER_SLOTS
+        : before * CLUSTER_SLOTS - CLUSTER_SLOTS;
       const held = this.frames.some((frame) =>
-        frame.first >= border && frame.first < border + 64 && isHeld(frame)
+        frame.first >= border && frame.first < border + CLUSTER_SLOTS && isHeld(frame)
       );
       return assert(hotClusters === before || held, "the border stays only where slots are held");
     }
     assertEquals(after, before + Math.sign(hotClusters - before));
-    if (after > before) this.#grew(before * 64, pairs);
-    else this.#shrank(after * 64, pairs);
+    if (after > before) this.#grew(before * CLUSTER_SLOTS, pairs);
+    else this.#shrank(after * CLUSTER_SLOTS, pairs);
   }
 
   /** The cache says the same of everything that can be asked. */
@@ -218,14 +223,16 @@ export class SlowCache {
     const before = cold.filter(isEvictable);
     const usedAt = new Map(before.map((frame) => [frame.neurons[0]!, frame.usedAt]));
     for (const [from, to] of pairs) {
-      assert(from >= first && from < first + 64 && to >= first + 64);
+      assert(from >= first && from < first + CLUSTER_SLOTS && to >= first + CLUSTER_SLOTS);
       const target = this.frameOf(to);
       assert(!isHeld(target));
       const { neurons, state, usedAt } = this.frameOf(from);
       Object.assign(target, { neurons: [...neurons], state, usedAt });
       Object.assign(this.frameOf(from), emptyFrame(from, false));
     }
-    this.frames = this.frames.filter((each) => each.first < first || each.first >= first + 64);
+    this.frames = this.frames.filter((each) =>
+      each.first < first || each.first >= first + CLUSTER_SLOTS
+    );
     this.frames.push(emptyFrame(first, true));
     this.frames.sort((a, b) => a.first - b.first);
     // Who is gone was used no later than who is left, and nobody went while there was room.
@@ -259,7 +266,7 @@ export class SlowCache {
       assert(isFree(last) || !hot.some(isFree) && last.usedAt === oldest(hot));
     }
     this.frames = this.frames.filter((frame) => frame !== last);
-    for (let i = 0; i < 64; i++) this.frames.push(emptyFrame(first + i, false));
+    for (let i = 0; i < CLUSTER_SLOTS; i++) this.frames.push(emptyFrame(first + i, false));
     this.frames.sort((a, b) => a.first - b.first);
   }
 }
@@ -277,6 +284,6 @@ function oldest(frames: readonly Frame[]): number {
 }
 
 function emptyFrame(first: number, isHot: boolean): Frame {
-  const neurons = Array<Neuron | null>(isHot ? 64 : 1).fill(null);
+  const neurons = Array<Neuron | null>(isHot ? CLUSTER_SLOTS : 1).fill(null);
   return { first, isHot, neurons, state: ABSENT, pins: 0, usedAt: 0 };
 }

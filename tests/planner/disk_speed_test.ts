@@ -22,7 +22,7 @@ Deno.test("readSpeed() of one worker is less than of three, never more than of s
 });
 
 Deno.test("mergeGapBytes() is what could be read in the time of a read that is spared", () => {
-  assertAlmostEquals(mergeGapBytes(disk), 50e-6 * 1.7e9, 1e-3);
+  assertAlmostEquals(mergeGapBytes(disk), 15e-6 * 1.7e9, 1e-3);
 });
 
 Deno.test("measuredWorkers() are ascending and different", () => {
