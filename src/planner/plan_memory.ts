@@ -124,7 +124,7 @@ class MemoryPlanner {
   }
 
   #choices(): Choice[] {
-    const { budgetBytes, threads, profile } = this.#in;
+    const { budgetBytes, threads } = this.#in;
     const arenasMax = divCeil(budgetBytes / threads, 4 * GiB - ARENA_SLACK_BYTES) + 1;
     return this.#ways.flatMap((way) =>
       CHUNKS.flatMap((chunkTokens) =>

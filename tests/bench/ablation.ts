@@ -5,11 +5,10 @@
  *
  *   deno task bench:ablation m.ganglion --memory 3420MiB --rounds 3 --json out.json
  */
-import { CommanderError } from "commander";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openModelFile } from "../../src/bundle/mod.ts";
-import { EXIT_INTERRUPTED, Interrupt, InterruptedError } from "../../src/cli/interrupt.ts";
+import { Interrupt } from "../../src/cli/interrupt.ts";
 import { SPEED_FLAGS } from "../../src/cli/v8_flags.ts";
 import { describeModel, summarizePredictors } from "../../src/model/mod.ts";
 import { type AblationOptions, parseAblationArgs } from "./ablation_options.ts";
@@ -17,6 +16,7 @@ import { type AblationRun, formatAblation } from "./ablation_report.ts";
 import { type AblationStep, ablationSteps } from "./ablation_steps.ts";
 import { evict } from "./page_cache.ts";
 import { runJson } from "./run_json.ts";
+import { runMain } from "./run_main.ts";
 import { inTurn } from "./schedule.ts";
 
 /** The fields read from `ganglion bench --json`. */
@@ -34,18 +34,7 @@ interface BenchReport {
 const CLI = join(fileURLToPath(new URL("../..", import.meta.url)), "src", "cli", "main.ts");
 const DENO_RUN = ["run", "--no-prompt", "--allow-read", "--allow-env", "--allow-sys"];
 
-if (import.meta.main) {
-  try {
-    await main(parseAblationArgs(Deno.args));
-  } catch (error) {
-    if (error instanceof InterruptedError) Deno.exitCode = EXIT_INTERRUPTED;
-    else if (error instanceof CommanderError) Deno.exitCode = error.exitCode;
-    else {
-      console.error(error instanceof Error ? error.message : error);
-      Deno.exitCode = 1;
-    }
-  }
-}
+if (import.meta.main) await runMain(() => main(parseAblationArgs(Deno.args)));
 
 /** Measures everything, and prints a table; what was measured so far is saved after every run. */
 async function main(options: AblationOptions): Promise<void> {

@@ -6,28 +6,17 @@
  *   deno task bench:memory --limit 2560MiB --evict m.gguf --rounds 3 --json out.json \
  *     --run "ganglion=deno run …" --run "llama.cpp=llama-bench -m m.gguf -o json …"
  */
-import { CommanderError } from "commander";
 import { dirname, join } from "node:path";
-import { EXIT_INTERRUPTED, Interrupt, InterruptedError } from "../../src/cli/interrupt.ts";
+import { Interrupt } from "../../src/cli/interrupt.ts";
 import { type LimitedRun, runLimited } from "./limited_run.ts";
 import { findCgroupRoot, readOrEmpty } from "./memory_cgroup.ts";
 import { type MemoryBenchOptions, parseMemoryBenchArgs } from "./memory_options.ts";
 import { describeEnd, formatMemoryReport, type MemoryMeasurement } from "./memory_report.ts";
 import { dropAllCaches, evict } from "./page_cache.ts";
+import { runMain } from "./run_main.ts";
 import { inTurn } from "./schedule.ts";
 
-if (import.meta.main) {
-  try {
-    await main(parseMemoryBenchArgs(Deno.args));
-  } catch (error) {
-    if (error instanceof InterruptedError) Deno.exitCode = EXIT_INTERRUPTED;
-    else if (error instanceof CommanderError) Deno.exitCode = error.exitCode;
-    else {
-      console.error(error instanceof Error ? error.message : error);
-      Deno.exitCode = 1;
-    }
-  }
-}
+if (import.meta.main) await runMain(() => main(parseMemoryBenchArgs(Deno.args)));
 
 /** Measures everything, and prints a table; what was measured so far is saved after every run. */
 async function main(options: MemoryBenchOptions): Promise<void> {
