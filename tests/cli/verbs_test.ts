@@ -139,6 +139,7 @@ Deno.test("bench --json has every field of the contract", () =>
       "cache_hit_rate",
       "decode_tps",
       "disk_bytes_per_token",
+      "disk_reads_per_token",
       "disk_wait_ms",
       "expected_decode_tps",
       "flags",
