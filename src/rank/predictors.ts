@@ -12,7 +12,6 @@ import type { Predictor } from "./layer.ts";
 import { type Activations, project, quantize, readsQ8 } from "./matrix.ts";
 import type { LayerPlan, PredictorPlan, RankPlan } from "./plan_types.ts";
 import { RECALL_FIELDS } from "./plan_workspace.ts";
-import type { Residual } from "./residual.ts";
 import type { StepState } from "./step_state.ts";
 
 /** Places in a layer's numbers. First: neurons that fired in the rehearsal. */
@@ -31,7 +30,6 @@ export function recallView(plan: RankPlan, memory: WebAssembly.Memory): Float64A
 
 export class Predictors {
   readonly #state: StepState;
-  readonly #residual: Residual;
   readonly #memories: readonly WebAssembly.Memory[];
   readonly #control: Control;
   readonly #recall: Float64Array;
@@ -43,14 +41,12 @@ export class Predictors {
   constructor(
     state: StepState,
     by: {
-      residual: Residual;
       control: Control;
       plans: readonly RankPlan[];
       memories: readonly WebAssembly.Memory[];
     },
   ) {
     this.#state = state;
-    this.#residual = by.residual;
     this.#control = by.control;
     this.#starts = state.plan.layers.map((_, layer) => startsOf(by.plans, layer));
     this.#memories = by.memories;

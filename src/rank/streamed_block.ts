@@ -252,12 +252,12 @@ export class StreamedBlock {
 
   /** Waits for the bundles at places from .. to-1; what could not be read loses its slot. */
   #await(lane: Lane, from: number, to: number): void {
-    const { reads, streams, failure } = this.#by;
+    const { streams, failure } = this.#by;
     const { cache } = streams[this.#state.arena];
     const { slots, tickets } = lane;
     const startMs = performance.now();
     for (let i = from; i < to; i++) {
-      const why = reads.wait(tickets[i]);
+      const why = this.#reads.wait(tickets[i]);
       const isCached = slots[i] < cache.slotCount;
       if (why === "") {
         if (isCached) cache.settle(slots[i], PRESENT);
