@@ -1,8 +1,9 @@
 /**
  * `profile MODEL --file F -o STATS`: how often each neuron fires while the model reads a text, or
- * without one what it writes itself, alone and together with the neurons of other sequences. What is done is kept in STATS.part, and
- * a run that was interrupted goes on from there. A packed model may be larger than memory: its
- * statistics are of the model that it was packed from, which can then be packed again by them.
+ * without one what it writes itself, alone and together with the neurons of other sequences. What
+ * is done is kept in STATS.part, and a run that was interrupted goes on from there. A packed model
+ * may be larger than memory: its statistics are of the model that it was packed from, which can
+ * then be packed again by them.
  */
 import { createHash } from "node:crypto";
 import type { Command } from "commander";
