@@ -325,12 +325,12 @@ export class EngineHandle {
   ): Promise<RankSetup["streams"]> {
     const { packed } = this.#setup;
     if (packed === undefined) return null;
-    const { model: { path, sectorBytes, units, stamp }, ioWorkers: workerCount } = packed;
+    const { model: { path, units, stamp }, ioWorkers: workerCount } = packed;
     const onFailure = (error: Error) => this.#fail(error);
     this.#io = new IoPool({ path, stamp, workerCount, memories, onFailure });
     await this.#io.ready;
     return {
-      packed: { path, sectorBytes, units },
+      packed: { path, units },
       board: this.#io.board,
       ioWorkers: workerCount,
       failure: this.#readFailure.buffer,

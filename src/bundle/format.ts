@@ -23,13 +23,16 @@ export const MAGIC = "GANGLION";
 export const VERSION = 1;
 /** Bytes of the first page; tables and what belongs to units begin at multiples of it. */
 export const FILE_PAGE_BYTES = 4096;
-/** Sizes of sectors that a file may be made for. */
-export const SECTOR_SIZES = [512, 4096] as const;
-export type SectorBytes = typeof SECTOR_SIZES[number];
+/**
+ * At multiples of what bundles may begin: of a cache line, or of a disk's sectors. Slots of memory
+ * are as large as bundles, and a read of sectors goes straight into them; of less, over a buffer.
+ */
+export const BUNDLE_ALIGNMENTS = [64, 512, 4096] as const;
+export type BundleAlignment = typeof BUNDLE_ALIGNMENTS[number];
 
 /** What the first page says. */
 export interface FilePage {
-  readonly sectorBytes: SectorBytes;
+  readonly alignBytes: BundleAlignment;
   readonly fileBytes: number;
   readonly ggufBytes: number;
   /** CRC-32 of the GGUF header. */
@@ -44,7 +47,7 @@ export interface FilePage {
 
 const AT = {
   version: 8,
-  sectorBytes: 12,
+  alignBytes: 12,
   fileBytes: 16,
   ggufBytes: 24,
   tableBytes: 32,
@@ -61,7 +64,7 @@ export function encodePage(page: FilePage): Uint8Array<ArrayBuffer> {
   const view = new DataView(bytes.buffer);
   bytes.set(new TextEncoder().encode(MAGIC));
   view.setUint32(AT.version, VERSION, true);
-  view.setUint32(AT.sectorBytes, page.sectorBytes, true);
+  view.setUint32(AT.alignBytes, page.alignBytes, true);
   view.setBigUint64(AT.fileBytes, BigInt(page.fileBytes), true);
   view.setBigUint64(AT.ggufBytes, BigInt(page.ggufBytes), true);
   view.setBigUint64(AT.tableBytes, BigInt(page.tableBytes), true);
@@ -99,12 +102,13 @@ export function decodePage(bytes: Uint8Array<ArrayBuffer>, path: string): FilePa
   }
   if (!isWhole) throw damaged(path, 0, `its first page was changed: ${REPACK}`);
   const count = (at: number) => Number(view.getBigUint64(at, true));
-  const sectorBytes = view.getUint32(AT.sectorBytes, true);
-  if (!isSectorSize(sectorBytes)) {
-    throw damaged(path, AT.sectorBytes, `its sectors have ${sectorBytes} bytes: ${REPACK}`);
+  const alignBytes = view.getUint32(AT.alignBytes, true);
+  if (!isAlignment(alignBytes)) {
+    const state = `its bundles begin at multiples of ${alignBytes} bytes: ${REPACK}`;
+    throw damaged(path, AT.alignBytes, state);
   }
   return {
-    sectorBytes,
+    alignBytes,
     fileBytes: count(AT.fileBytes),
     ggufBytes: count(AT.ggufBytes),
     tableBytes: count(AT.tableBytes),
@@ -126,6 +130,6 @@ export function damaged(path: string, offsetBytes: number, state: string): Model
   return new ModelFormatError(`Cannot read the packed model: ${state}`, { path, offsetBytes });
 }
 
-function isSectorSize(bytes: number): bytes is SectorBytes {
-  return (SECTOR_SIZES as readonly number[]).includes(bytes);
+function isAlignment(bytes: number): bytes is BundleAlignment {
+  return (BUNDLE_ALIGNMENTS as readonly number[]).includes(bytes);
 }

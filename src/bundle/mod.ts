@@ -6,5 +6,6 @@ export {
   sourceFingerprint,
 } from "./open_model_file.ts";
 export { openPacked } from "./open_packed.ts";
+export type { BundleAlignment } from "./format.ts";
 export { nameOfUnit } from "./units.ts";
 export type { BundlePart, BundleUnit, FileStamp, PackedModel } from "./types.ts";

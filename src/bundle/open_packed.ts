@@ -67,7 +67,7 @@ class Opening {
     const parts = [{ path, sizeBytes }];
     const file: TypedGgufFile = { magic, version, metadata, metadataTypes, tensors, parts };
     const shapes = unitSources(describeModel(file))
-      .map((source) => unitShape(source, tensors, page.sectorBytes));
+      .map((source) => unitShape(source, tensors, page.alignBytes));
     const layout = this.#layout(page, header, shapes);
     const table = this.#read(layout.tableOffsetBytes, page.tableBytes);
     if (crc32(table) !== page.tableSum) {
@@ -84,8 +84,8 @@ class Opening {
     if (sums === null) {
       throw damaged(path, sumsOffsetBytes, `its checksums were changed: ${REPACK}`);
     }
-    const { sectorBytes, sourceFingerprint, ggufBytes } = page;
-    const model = { path, stamp, sectorBytes, file, units, sourceFingerprint };
+    const { alignBytes, sourceFingerprint, ggufBytes } = page;
+    const model = { path, stamp, alignBytes, file, units, sourceFingerprint };
     return { model, layout, sums, ggufBytes };
   }
 

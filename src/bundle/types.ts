@@ -6,8 +6,8 @@
  *   ├─ gate row ──┬───┼─ up row ─ what down has of the neuron ─ pad ─┤
  *   0             restOffsetBytes                                    bundleBytes
  *
- * A bundle is whole sectors. Its gate can be read by itself, and so can the rest, from the sector
- * on that up begins in, straight into an arena.
+ * A bundle begins at a multiple of the file's alignment, and so does the rest, which can be read
+ * without the gate: where that is a disk's sectors, reads go straight into an arena.
  * Positions are places of bundles in their unit: neurons by descending frequency of firing, stripe
  * by stripe (papers.md 1.8).
  */
@@ -39,9 +39,9 @@ export interface BundleUnit {
   readonly down: BundlePart;
   /** How down lies: a column's quants, whose factors are resident, or a packed row of its own. */
   readonly downLayout: "columns" | "neurons";
-  /** Where the sector begins that up begins in: reads of all but the gate do. */
+  /** The aligned place at or before that of up: reads of all but the gate begin there. */
   readonly restOffsetBytes: number;
-  /** Bytes of a bundle with padding: a multiple of the file's sectors. */
+  /** Bytes of a bundle with padding: a multiple of the file's alignment. */
   readonly bundleBytes: number;
   /** Where the unit's first bundle is in the file. */
   readonly offsetBytes: number;
@@ -66,8 +66,8 @@ export interface FileStamp {
 export interface PackedModel {
   readonly path: string;
   readonly stamp: FileStamp;
-  /** Reads are multiples of this, at multiples of it. */
-  readonly sectorBytes: number;
+  /** Bundles begin at multiples of it. */
+  readonly alignBytes: number;
   /**
    * The model's metadata and tensors, as its GGUF file had them. Tensors of units have their types
    * and shapes, but no bytes of their own: only `units` has these.

@@ -52,7 +52,7 @@ export function unitSources({ tensors }: ModelDescription): UnitSource[] {
  * @throws {UnsupportedModelError} when a tensor has no kernels, or none that can leave out single
  *   neurons.
  */
-export function unitShape(source: UnitSource, tensors: Tensors, sectorBytes: number): UnitShape {
+export function unitShape(source: UnitSource, tensors: Tensors, alignBytes: number): UnitShape {
   const { layer, expert, tensors: { gate, up, down, isDownTransposed } } = source;
   const neurons = up.rows;
   const gatePart = gate === null ? null : rowPart(gate, tensors, 0);
@@ -80,8 +80,8 @@ export function unitShape(source: UnitSource, tensors: Tensors, sectorBytes: num
     up: upPart,
     down: downPart,
     downLayout,
-    restOffsetBytes: gateBytes - gateBytes % sectorBytes,
-    bundleBytes: alignUp(downPart.offsetBytes + downPart.sizeBytes, sectorBytes),
+    restOffsetBytes: gateBytes - gateBytes % alignBytes,
+    bundleBytes: alignUp(downPart.offsetBytes + downPart.sizeBytes, alignBytes),
     factorsSizeBytes: isBlocked
       ? byColumnsRowBytes(type, neurons) * width - neurons * downPart.sizeBytes
       : 0,

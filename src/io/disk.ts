@@ -15,9 +15,14 @@ export interface FileStamp {
   readonly inode: number | null;
 }
 
+/** No disk has larger sectors. */
+export const SECTOR_BYTES_MAX = 4096;
+
 /** An open file. */
 export interface Disk {
   readonly path: string;
+  /** Reads of whole sectors, to multiples of sectors, are the good ones; 0: all are alike. */
+  readonly sectorBytes: number;
   /** The file's size when it was opened. */
   readonly sizeBytes: number;
   /**
@@ -39,7 +44,7 @@ export interface DiskOptions {
 }
 
 /** Alignments that devices ask for, of offsets, sizes and addresses. */
-const SECTOR_BYTES = [512, 4096];
+const SECTOR_BYTES = [512, SECTOR_BYTES_MAX];
 
 /**
  * Opens a file.

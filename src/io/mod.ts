@@ -7,7 +7,7 @@ export {
   PRIORITY_GATE,
   PRIORITY_UP_DOWN,
 } from "./board.ts";
-export { type Disk, type FileStamp, openDisk } from "./disk.ts";
+export { type Disk, type FileStamp, openDisk, SECTOR_BYTES_MAX } from "./disk.ts";
 export { type MeasuredReads, type MeasureReads, measureReads } from "./measure_reads.ts";
 export {
   DONE,

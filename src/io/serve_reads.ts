@@ -3,6 +3,7 @@
  * reads of all ranks come before up and down of all ranks, these before what is wanted later;
  * within a priority ranks take turns. Knows nothing of what the bytes are.
  */
+import { alignUp } from "../base/check.ts";
 import {
   ADDRESS,
   ARENA,
@@ -30,7 +31,7 @@ import {
   TAIL,
   WAKE_WORD,
 } from "./board.ts";
-import type { Disk } from "./disk.ts";
+import { type Disk, SECTOR_BYTES_MAX } from "./disk.ts";
 import { SPAN_BYTES_MAX } from "./read_queue.ts";
 
 export interface ReadServerOptions {
@@ -47,8 +48,8 @@ const CHECK_MS = 1_000;
 /** An idle worker looks up this often, whatever happened to the one that should wake it. */
 const SLEEP_MS_MAX = 1_000;
 const PAGE_BYTES = 65536;
-/** A read may end behind the file's end, but by less than a sector. */
-const SECTOR_BYTES_MAX = 4096;
+/** Room for spans that begin and end within sectors. */
+const SPAN_PAGES = Math.ceil((SPAN_BYTES_MAX + 2 * SECTOR_BYTES_MAX) / PAGE_BYTES);
 
 export class ReadServer {
   readonly #board: Board;
@@ -178,27 +179,41 @@ export class ReadServer {
     }
   }
 
+  /** Straight to its address, or over a buffer: what is of pieces, or no whole sectors. */
   #tryRead(): number {
     const words = this.#words;
     const word = this.#word;
     const offsetBytes = (words[word + OFFSET_HIGH] >>> 0) * 2 ** 32 +
       (words[word + OFFSET_LOW] >>> 0);
     const sizeBytes = words[word + SIZE] >>> 0;
-    const isSpan = words[word + PIECE_COUNT] > 0;
+    const address = words[word + ADDRESS] >>> 0;
+    const hasPieces = words[word + PIECE_COUNT] > 0;
+    const sector = Math.max(1, this.#disk.sectorBytes);
+    const isWhole = offsetBytes % sector === 0 && sizeBytes % sector === 0;
+    const isStraight = !hasPieces && isWhole && address % sector === 0;
     const arena = this.#arenas[this.#rank][words[word + ARENA]];
-    const into = isSpan ? this.#spanBuffer() : arena;
-    const address = isSpan ? 0 : words[word + ADDRESS] >>> 0;
     try {
-      const came = this.#disk.read(into, address, sizeBytes, offsetBytes);
-      if (came < this.#expected(offsetBytes, sizeBytes)) {
-        words[word + CAME] = came;
-        return CUT_SHORT;
+      if (isStraight || sizeBytes > SPAN_BYTES_MAX) {
+        return this.#bring(arena, address, sizeBytes, offsetBytes);
       }
-      if (isSpan) this.#copyPieces(into, arena);
+      const before = offsetBytes % sector;
+      const span = this.#spanBuffer();
+      const whole = alignUp(before + sizeBytes, sector);
+      const outcome = this.#bring(span, 0, whole, offsetBytes - before);
+      if (outcome !== READ) return outcome;
+      if (hasPieces) this.#copyPieces(span, before, arena);
+      else arena.set(span.subarray(before, before + sizeBytes), address);
       return READ;
     } catch (error) {
       return this.#refuse(error);
     }
+  }
+
+  #bring(into: Uint8Array, address: number, sizeBytes: number, offsetBytes: number): number {
+    const came = this.#disk.read(into, address, sizeBytes, offsetBytes);
+    if (came >= this.#expected(offsetBytes, sizeBytes)) return READ;
+    this.#words[this.#word + CAME] = came;
+    return CUT_SHORT;
   }
 
   #refuse(error: unknown): number {
@@ -212,11 +227,12 @@ export class ReadServer {
     return behind > 0 && behind < SECTOR_BYTES_MAX ? Math.max(1, sizeBytes - behind) : sizeBytes;
   }
 
-  #copyPieces(span: Uint8Array, arena: Uint8Array): void {
+  /** The span's first byte is at `begin`. */
+  #copyPieces(span: Uint8Array, begin: number, arena: Uint8Array): void {
     const words = this.#words;
     const count = words[this.#word + PIECE_COUNT];
     for (let i = 0, at = this.#word + PIECES; i < count; i++, at += PIECE_WORDS) {
-      const start = words[at];
+      const start = begin + words[at];
       arena.set(span.subarray(start, start + words[at + 2]), words[at + 1] >>> 0);
     }
   }
@@ -224,7 +240,7 @@ export class ReadServer {
   #spanBuffer(): Uint8Array {
     // Memory of WebAssembly begins at a page, as O_DIRECT wants it.
     this.#span ??= new Uint8Array(
-      new WebAssembly.Memory({ initial: SPAN_BYTES_MAX / PAGE_BYTES }).buffer,
+      new WebAssembly.Memory({ initial: SPAN_PAGES }).buffer,
     );
     return this.#span;
   }

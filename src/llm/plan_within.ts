@@ -13,8 +13,8 @@ import {
 import type { FiringStats } from "../stats/types.ts";
 import { contextLengthFor, type LoadOptions, rankCountFor } from "./load_options.ts";
 
-/** Sectors of the disks that a model would be packed for. */
-const SECTOR_BYTES = 512;
+/** As pack aligns neurons when nobody says. */
+const ALIGN_BYTES = 64;
 
 export interface Budget {
   /** Most memory of the whole process. */
@@ -41,7 +41,7 @@ export function planWithin(
 ): PlannedModel {
   const { file, packed, model } = of;
   const { units, obstacle } = packed === null
-    ? modelUnits(model, file.tensors, SECTOR_BYTES)
+    ? modelUnits(model, file.tensors, ALIGN_BYTES)
     : { units: packed.units, obstacle: null };
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
   const plan = planMemory({

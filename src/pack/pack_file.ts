@@ -9,7 +9,7 @@ import { UsageError } from "../base/errors.ts";
 import { Turns } from "../base/turns.ts";
 import { MiB } from "../base/units.ts";
 import { type FileLayout, layOutFile } from "../bundle/file_layout.ts";
-import { encodePage, type SectorBytes, VERSION } from "../bundle/format.ts";
+import { type BundleAlignment, encodePage, VERSION } from "../bundle/format.ts";
 import { encodeTable, type UnitOrder } from "../bundle/unit_table.ts";
 import { unitShape, unitSources } from "../bundle/units.ts";
 import {
@@ -40,7 +40,7 @@ export interface PackOptions extends WriteOptions {
   readonly out: string;
   /** How often neurons fire; null: they keep the order of the model's file. */
   readonly stats: FiringStats | null;
-  readonly sectorBytes: SectorBytes;
+  readonly alignBytes: BundleAlignment;
   /** Told how much was there already when the writing goes on. */
   readonly onResume?: (doneBytes: number) => void;
 }
@@ -115,12 +115,12 @@ interface FilePlan {
   readonly identity: Readonly<Record<string, string>>;
 }
 
-function planFile(file: TypedGgufFile, { stats, sectorBytes }: PackOptions): FilePlan {
+function planFile(file: TypedGgufFile, { stats, alignBytes }: PackOptions): FilePlan {
   const model = describeModel(file);
   const sourceFingerprint = fingerprint(file.parts);
   if (stats !== null) requireSameModel(stats, sourceFingerprint, model);
   const units = unitSources(model).map((source): PackedUnit => {
-    return { source, shape: unitShape(source, file.tensors, sectorBytes) };
+    return { source, shape: unitShape(source, file.tensors, alignBytes) };
   });
   const shapes = units.map(({ shape }) => shape);
   const orders = neuronOrders(shapes, stats);
@@ -141,7 +141,7 @@ function planFile(file: TypedGgufFile, { stats, sectorBytes }: PackOptions): Fil
     tensorIndex: new Map(tensors.map(({ name }, index) => [name, index])),
   }, orders);
   const page = encodePage({
-    ...{ sectorBytes, ggufBytes, hasRates, sourceFingerprint },
+    ...{ alignBytes, ggufBytes, hasRates, sourceFingerprint },
     fileBytes: layout.fileBytes,
     ggufSum: crc32(gguf),
     tableBytes: table.length,
@@ -150,7 +150,7 @@ function planFile(file: TypedGgufFile, { stats, sectorBytes }: PackOptions): Fil
   const identity = {
     "format": `${VERSION}`,
     "model": sourceFingerprint,
-    "size of sectors": `${sectorBytes}`,
+    "alignment of neurons": `${alignBytes}`,
     "order of neurons": createHash("sha256").update(table).digest("hex"),
   };
   const layers = model.config.blockCount;

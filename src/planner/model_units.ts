@@ -23,11 +23,11 @@ export interface ModelUnits {
 export function modelUnits(
   model: ModelDescription,
   tensors: Tensors,
-  sectorBytes: number,
+  alignBytes: number,
 ): ModelUnits {
   const sources = unitSources(model);
   try {
-    const units = sources.map((source) => unitShape(source, tensors, sectorBytes));
+    const units = sources.map((source) => unitShape(source, tensors, alignBytes));
     return { units, obstacle: null };
   } catch (error) {
     if (!(error instanceof UnsupportedModelError)) throw error;

@@ -4,7 +4,7 @@
  * reader do the reading. Knows nothing of steps.
  */
 import { CLUSTER_SLOTS, type NeuronCache, PRESENT } from "../cache/mod.ts";
-import { FAILED, PRIORITY_AHEAD, type ReadQueue } from "../io/mod.ts";
+import { FAILED, PRIORITY_AHEAD, type ReadQueue, SECTOR_BYTES_MAX } from "../io/mod.ts";
 import { ModelFormatError } from "../base/errors.ts";
 import { alignUp, check } from "../base/check.ts";
 import { type FirstNeurons, firstNeurons } from "./first_neurons.ts";
@@ -23,7 +23,6 @@ export interface ArenaLoad {
 export interface LoadUnitsInput {
   readonly plan: RankPlan;
   readonly path: string;
-  readonly sectorBytes: number;
   readonly units: ReadonlyMap<number, OwnUnit>;
   readonly queue: ReadQueue;
   /** By arena. */
@@ -164,16 +163,16 @@ function loadFactors(
   arena: number,
   { to, sizeBytes }: { to: number; sizeBytes: number },
 ): void {
-  const { plan, queue, sectorBytes } = input;
+  const { plan, queue } = input;
   const { memory } = input.arenas[arena];
   const { raw } = plan.workspaces[arena].stream as StreamWorkspacePlan;
   const bytes = new Uint8Array(memory.buffer);
-  const most = plan.stream!.rawBytes - 2 * sectorBytes;
+  const most = plan.stream!.rawBytes - 2 * SECTOR_BYTES_MAX;
   for (let done = 0; done < sizeBytes; done += most) {
     const from = own.factorsOffsetBytes + done;
-    const skipped = from % sectorBytes;
+    const skipped = from % SECTOR_BYTES_MAX;
     const wanted = Math.min(most, sizeBytes - done);
-    const whole = alignUp(skipped + wanted, sectorBytes);
+    const whole = alignUp(skipped + wanted, SECTOR_BYTES_MAX);
     const ticket = queue.ask(PRIORITY_AHEAD, from - skipped, whole, arena, raw);
     if (queue.wait(ticket) === FAILED) throw unreadable(input, queue.failure(ticket));
     bytes.copyWithin(to + done, raw + skipped, raw + skipped + wanted);

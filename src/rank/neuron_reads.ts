@@ -2,7 +2,6 @@
  * Reads of single neurons into slots: one for what is not resident of a bundle; or, where streaming
  * does without bundles, one for each matrix's part of it. Knows nothing of caches.
  */
-import { alignUp } from "../base/check.ts";
 import type { BundlePart } from "../bundle/types.ts";
 import { FAILED, PRIORITY_UP_DOWN, type ReadQueue } from "../io/mod.ts";
 import { DISK_BYTES, DISK_READS } from "./counts.ts";
@@ -12,7 +11,6 @@ import type { StreamPlan } from "./plan_types.ts";
 export class NeuronReads {
   readonly #by: {
     readonly stream: StreamPlan;
-    readonly sectorBytes: number;
     readonly queue: ReadQueue;
     /** What the rank counts: counts.ts. */
     readonly counts: Float64Array;
@@ -25,7 +23,6 @@ export class NeuronReads {
 
   constructor(by: {
     stream: StreamPlan;
-    sectorBytes: number;
     queue: ReadQueue;
     counts: Float64Array;
   }) {
@@ -65,18 +62,9 @@ export class NeuronReads {
     return failure;
   }
 
-  /** The sectors of a part; those that it shares with its neighbour are read with both. */
   #readPart(bundle: number, part: BundlePart, arena: number, slot: number): number {
-    const { sectorBytes } = this.#by;
     const { offsetBytes, sizeBytes } = part;
-    const start = offsetBytes - offsetBytes % sectorBytes;
-    const ticket = this.#read(
-      bundle,
-      start,
-      alignUp(offsetBytes + sizeBytes, sectorBytes),
-      arena,
-      slot,
-    );
+    const ticket = this.#read(bundle, offsetBytes, offsetBytes + sizeBytes, arena, slot);
     this.flush(); // it is not joined with what follows
     return ticket;
   }

@@ -2,9 +2,11 @@
  * The units of a packed file in a rank's plan: which of them are resident as a whole, what the
  * others take in memory, and where ranks may cut them. Pure decisions; knows no arenas.
  */
+import { alignUp } from "../base/check.ts";
 import { UnsupportedModelError } from "../base/errors.ts";
 import { CLUSTER_SLOTS } from "../cache/mod.ts";
 import type { BundleUnit } from "../bundle/types.ts";
+import { SECTOR_BYTES_MAX } from "../io/mod.ts";
 import type { DenseTensors } from "../model/types.ts";
 import type { Units } from "./plan_layer.ts";
 import type { MatrixLayout, StreamingSteps, StreamPlan } from "./plan_types.ts";
@@ -92,9 +94,12 @@ function streamPlan(
 ): StreamPlan {
   const { hasResidentGates, slotCount, arenaCount, hotShare, pieceBytes, piecesAhead } = options;
   const slotsOfArena = Math.floor(slotCount / arenaCount);
-  // A piece is whole bundles of whatever unit.
+  // A piece is whole bundles of whatever unit, and the sectors that they begin and end in.
   const largest = Math.max(...units.map((unit) => unit.bundleBytes));
-  const wholePieceBytes = Math.max(pieceBytes, largest);
+  const wholePieceBytes = Math.max(
+    pieceBytes,
+    alignUp(largest, SECTOR_BYTES_MAX) + 2 * SECTOR_BYTES_MAX,
+  );
   return {
     slotBytes: slotBytesOf(streamed, hasResidentGates),
     hasResidentGates,

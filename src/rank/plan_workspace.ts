@@ -1,5 +1,6 @@
 /** Lays out what a step needs between its weights: the workspace, the same in every arena. */
 import { alignUp } from "../base/check.ts";
+import { SECTOR_BYTES_MAX } from "../io/mod.ts";
 import type { ArenaBuilder } from "../memory/arena.ts";
 import { SUPERBLOCK_WEIGHTS } from "../memory/row_layout.ts";
 import type { ModelConfig } from "../model/types.ts";
@@ -88,9 +89,6 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     stream: planStream(arena, input),
   };
 }
-
-/** Bundles are read straight into their slots: whole sectors at multiples of sectors. */
-const SECTOR_BYTES_MAX = 4096;
 
 function planStream(arena: ArenaBuilder, input: WorkspaceInput): StreamWorkspacePlan | null {
   const { stream, shard, config: { experts } } = input;

@@ -20,7 +20,7 @@ import { StreamedBlock } from "./streamed_block.ts";
 import { UnitReader } from "./unit_reader.ts";
 
 /** What ranks need to know of a packed file; plain data. */
-export type PackedUnits = Pick<PackedModel, "path" | "sectorBytes" | "units">;
+export type PackedUnits = Pick<PackedModel, "path" | "units">;
 
 export interface StreamingInput {
   readonly plan: RankPlan;
@@ -51,7 +51,7 @@ export class Streaming {
     this.#units = ownUnits(plan, packed.units);
     this.#caches = memories.map((_, arena) => this.#cacheOf(arena));
     const counts = countsView(plan, memories[0]);
-    this.#reads = new NeuronReads({ stream, queue, counts, sectorBytes: packed.sectorBytes });
+    this.#reads = new NeuronReads({ stream, queue, counts });
     this.#readers = memories.map((memory, arena) =>
       new UnitReader({
         ...{ arena, memory, kernels: kernels[arena], stream, queue, counts },
@@ -74,7 +74,6 @@ export class Streaming {
     loadUnits({
       ...{ plan, queue, onProgress, units: this.#units },
       path: packed.path,
-      sectorBytes: packed.sectorBytes,
       arenas: memories.map((memory, arena) => ({
         memory,
         reader: this.#readers[arena],

@@ -3,8 +3,8 @@
  * way; and puts pieces where whole matrices lie. One per arena. Knows nothing of slots.
  */
 import type { Kernels } from "../../wasm/kernels.ts";
-import { check } from "../base/check.ts";
-import { FAILED, PRIORITY_AHEAD, type ReadQueue } from "../io/mod.ts";
+import { alignUp, check } from "../base/check.ts";
+import { FAILED, PRIORITY_AHEAD, type ReadQueue, SECTOR_BYTES_MAX } from "../io/mod.ts";
 import { DISK_BYTES, DISK_READS, DISK_WAIT_MS } from "./counts.ts";
 import type { Matrix } from "./matrix.ts";
 import type { OwnUnit } from "./own_units.ts";
@@ -86,8 +86,10 @@ export class UnitReader {
         this.#failure = queue.failure(this.#tickets[place]);
         isWhole = false;
       } else {
-        const address = space.raw + place * stream.pieceBytes;
-        visit(address, firstOf(runs, piece), countOf(runs, piece));
+        const first = firstOf(runs, piece);
+        const address = space.raw + place * stream.pieceBytes +
+          offsetOf(unit, first) % SECTOR_BYTES_MAX;
+        visit(address, first, countOf(runs, piece));
       }
       this.#askUpTo(piece + 1 + this.#tickets.length);
     }
@@ -141,12 +143,14 @@ export class UnitReader {
     const runs = this.#runs;
     for (; this.#asked < Math.min(count, runs.pieces); this.#asked++) {
       const place = this.#asked % this.#tickets.length;
-      const bytes = countOf(runs, this.#asked) * bundleBytes;
-      const from = unit.offsetBytes + firstOf(runs, this.#asked) * bundleBytes;
+      const wanted = countOf(runs, this.#asked) * bundleBytes;
+      const from = offsetOf(unit, firstOf(runs, this.#asked));
+      const before = from % SECTOR_BYTES_MAX;
+      const bytes = alignUp(before + wanted, SECTOR_BYTES_MAX);
       const to = space.raw + place * stream.pieceBytes;
       counts[DISK_READS]++;
       counts[DISK_BYTES] += bytes;
-      this.#tickets[place] = queue.ask(PRIORITY_AHEAD, from, bytes, arena, to);
+      this.#tickets[place] = queue.ask(PRIORITY_AHEAD, from - before, bytes, arena, to);
     }
   }
 
@@ -170,12 +174,17 @@ interface Runs {
 }
 
 function runsOf(unit: OwnUnit, perStripe: number, pieceBytes: number): Runs {
-  const perPiece = Math.floor(pieceBytes / unit.bundles.bundleBytes);
+  const perPiece = Math.floor((pieceBytes - 2 * SECTOR_BYTES_MAX) / unit.bundles.bundleBytes);
   const stripe = unit.count / unit.stripes;
   const isWhole = perStripe >= stripe;
   const count = isWhole ? 1 : unit.stripes;
   const length = isWhole ? unit.count : perStripe;
   return { count, stride: stripe, length, perPiece, pieces: count * Math.ceil(length / perPiece) };
+}
+
+/** Where an own bundle is in the file. */
+function offsetOf({ offsetBytes, bundles: { bundleBytes } }: OwnUnit, bundle: number): number {
+  return offsetBytes + bundle * bundleBytes;
 }
 
 /** First bundle of a piece. */

@@ -17,7 +17,7 @@ Deno.test("pack writes a file beside the model that --check, show and tokenize u
     const { bytes, layers, units, neurons, bundle_bytes, ordered } = JSON.parse(made.stdout);
     assertEquals(bytes, (await Deno.stat(out)).size);
     assertEquals({ layers, units, neurons, bundle_bytes, ordered }, {
-      ...{ layers: 2, units: 2, neurons: 256, bundle_bytes: 512, ordered: false },
+      ...{ layers: 2, units: 2, neurons: 256, bundle_bytes: 320, ordered: false },
     });
     const checked = await runCli(["pack", "--check", out, "--json"]);
     assertEquals([checked.code, JSON.parse(checked.stdout)], [0, { bytes, damage: [] }]);
@@ -25,9 +25,9 @@ Deno.test("pack writes a file beside the model that --check, show and tokenize u
     const plain = JSON.parse((await runCli(["show", path, "--json"])).stdout);
     const own = { file_bytes: 0, memory_bytes: null, packed: null };
     assertEquals({ ...shown, ...own }, { ...plain, ...own });
-    const { bundle_bytes: each, sector_bytes, ordered: isOrdered } = shown.packed;
-    assertEquals({ each, sector_bytes, isOrdered }, {
-      ...{ each: [512], sector_bytes: 512, isOrdered: false },
+    const { bundle_bytes: each, align_bytes, ordered: isOrdered } = shown.packed;
+    assertEquals({ each, align_bytes, isOrdered }, {
+      ...{ each: [320], align_bytes: 64, isOrdered: false },
     });
     const { weights, slots, on_disk } = shown.memory_bytes;
     assertEquals([slots, on_disk], [0, 0]); // it fits
@@ -88,7 +88,7 @@ Deno.test("pack refuses wrong usage with status 2, and what it cannot pack with 
       [[path, "-o", path], 2, "it is the file that is read"],
       [[path, "-o", folder], 2, "no regular file"],
       [[path, "--check", path], 2, "leave one of them out"],
-      [[path, "-o", out, "--sector-bytes", "1024"], 2, "Allowed choices are 512, 4096"],
+      [[path, "-o", out, "--align-bytes", "1024"], 2, "Allowed choices are 64, 512, 4096"],
       [[path, "-o", out, "--stats", stats], 2, "measured on another model"],
       [[path, "-o", out, "--stats", path], 1, "Cannot read statistics"],
       [[path, "-o", `${folder}/no/such`], 1, "there is no such folder"],

@@ -148,8 +148,8 @@ Deno.test("a token of a model on disk reads neurons, and says how many it found"
     const options = { threads: 1, streaming: FEW_SLOTS, ioWorkers: 2 };
     const { hits, misses, diskBytes, askedAhead } = await streamedBy(packed, options);
     assert(hits > 0 && misses > 0, `${hits} hits, ${misses} misses`);
-    assertEquals(diskBytes % 512, 0);
-    assertLess(misses * 511, diskBytes);
+    assertEquals(diskBytes % 64, 0);
+    assertLess(misses * 63, diskBytes);
     assertEquals(askedAhead, 0, "gates are there, nobody guesses");
   }));
 
@@ -157,7 +157,7 @@ Deno.test("each step of streaming that is left out costs reads or waiting, and c
   const tiny = { architecture: "bamboo", type: "Q4_0", blockCount: 4 } as const;
   return withPacked(tiny, async (_, packed) => {
     const counted = async (streamingSteps: Partial<StreamingSteps>, slotCount: number) => {
-      const streaming = { ...FEW_SLOTS, slotCount, gapBytes: 0 };
+      const streaming = { ...FEW_SLOTS, slotCount, gapBytes: 256 }; // a gate
       const options = { threads: 1, ioWorkers: 2, streaming, streamingSteps };
       let answer!: { ids: readonly number[]; streamed: StreamTimings };
       await withModel(packed, options, async (model) => {
@@ -177,10 +177,10 @@ Deno.test("each step of streaming that is left out costs reads or waiting, and c
     assertLess(few.streamed.hits, hits);
     assertLess(diskBytes, few.streamed.diskBytes);
     assertLess(diskReads, misses); // neighbours come with one read
-    // Up and down of each neuron, and the sector that they share, twice.
+    // Up and down of each neuron.
     assertEquals(separate.streamed.diskReads, 2 * separate.streamed.misses);
     assertEquals(separate.streamed.misses, few.streamed.misses);
-    assertLess(few.streamed.diskBytes, separate.streamed.diskBytes);
+    assertLess(few.streamed.diskReads, separate.streamed.diskReads);
     assertEquals(barrier.streamed.misses, misses);
     // What all gates list is asked for at once: more of it are neighbours.
     assert(barrier.streamed.diskReads <= diskReads);

@@ -24,8 +24,14 @@ Deno.test("ReadQueue: no read is lost or done twice, every byte is at its addres
     const ringEntries = 4 << rng.int(3);
     const workers = 1 + rng.int(5);
     const queue = { gapBytesMax: rng.int(4) * 512, spanBytesMax: 512 * (1 + rng.int(20)) };
-    const world = new World({ ranks, workers, ringEntries, pages: PAGES, queue });
-    const runs = Array.from({ length: ranks }, (_, rank) => new RankRun(world, rank, rng));
+    // Sectors, or parts of them, of a disk that minds or does not.
+    const grainBytes = [SLOT_BYTES, 64, 1][rng.int(3)];
+    const disk = { sectorBytes: [0, 512][rng.int(2)] };
+    const world = new World({ ranks, workers, ringEntries, pages: PAGES, queue, disk });
+    const runs = Array.from(
+      { length: ranks },
+      (_, rank) => new RankRun(world, rank, rng, grainBytes),
+    );
     const busy: number[] = [];
     for (let turn = 0; turn < 400; turn++) {
       const what = rng.int(3);
@@ -59,33 +65,41 @@ class RankRun {
   readonly #done: Asked[] = [];
   /** By arena, slots not handed out yet. */
   readonly #nextSlot = [0, 0];
+  /** By priority: the number of the last request, which may be done before older ones. */
+  readonly #newest = [0, 0, 0];
 
-  constructor(readonly world: World, readonly rank: number, readonly rng: Rng) {}
+  constructor(
+    readonly world: World,
+    readonly rank: number,
+    readonly rng: Rng,
+    readonly grainBytes: number,
+  ) {}
 
   get queue() {
     return this.world.queues[this.rank];
   }
 
   askSome(): void {
-    const { rng, queue, rank } = this;
+    const { rng, queue, rank, grainBytes } = this;
     const priority = rng.int(3);
     const arena = rng.int(2);
-    let offsetBytes = rng.int(2 ** 26) * 512 * (1 + rng.int(8));
+    let offsetBytes = rng.int(2 ** 26) * grainBytes * (1 + rng.int(8));
     const merged = rng.int(2) === 0;
     for (let i = 1 + rng.int(6); i > 0; i--) {
       // More would make ask() wait, and here nobody would serve meanwhile.
       if (this.#underWay(priority) >= this.world.setup.ringEntries) return;
-      const sizeBytes = SLOT_BYTES * (1 + rng.int(3));
-      const slots = sizeBytes / SLOT_BYTES;
+      const slots = 1 + rng.int(3);
+      const sizeBytes = slots * grainBytes;
       if (this.#nextSlot[arena] + slots > SLOTS) return;
-      const address = this.#nextSlot[arena] * SLOT_BYTES;
+      const address = this.#nextSlot[arena] * grainBytes;
       this.#nextSlot[arena] += slots + rng.int(2);
       const ticket = merged
         ? queue.merge(priority, offsetBytes, sizeBytes, arena, address)
         : queue.ask(priority, offsetBytes, sizeBytes, arena, address);
       this.tickets.add(ticket);
+      this.#newest[priority] = ticket >> 2;
       this.pending.push({ ticket, rank, arena, offsetBytes, sizeBytes, address });
-      offsetBytes += sizeBytes + 512 * rng.int(4) * (rng.int(9) === 0 ? -1 : 1);
+      offsetBytes += sizeBytes + grainBytes * rng.int(4) * (rng.int(9) === 0 ? -1 : 1);
       offsetBytes = Math.max(0, offsetBytes);
     }
     if (rng.int(3) === 0) queue.flush();
@@ -119,7 +133,7 @@ class RankRun {
     const tickets = this.pending.filter(({ ticket }) => (ticket & 3) === priority);
     if (tickets.length === 0) return 0;
     const oldest = Math.min(...tickets.map(({ ticket }) => ticket >> 2));
-    return Math.max(...tickets.map(({ ticket }) => ticket >> 2)) - oldest + 1;
+    return this.#newest[priority] - oldest + 1;
   }
 }
 

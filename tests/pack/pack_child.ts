@@ -6,6 +6,6 @@ const [input, out] = Deno.args;
 const never = new Int32Array(new SharedArrayBuffer(4));
 console.log("begun");
 await packFile({
-  ...{ input, out, stats: null, sectorBytes: 512 },
+  ...{ input, out, stats: null, alignBytes: 512 },
   onProgress: () => void Atomics.wait(never, 0, 0, PIECE_MS),
 });

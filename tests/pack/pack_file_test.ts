@@ -78,7 +78,7 @@ Deno.test("packFile() packs models whose neurons are never silent", () =>
 
 Deno.test("packFile() refuses down projections that lie neither by columns nor by neurons", () =>
   withTiny({ type: "Q4_1" }, async (paths) => {
-    const pack = () => packFile({ ...paths, stats: null, sectorBytes: 512 });
+    const pack = () => packFile({ ...paths, stats: null, alignBytes: 512 });
     await assertRejects(pack, UnsupportedModelError, "quantize MODEL OUT --type Q4_0");
     assertEquals([...Deno.readDirSync(paths.folder)].map(({ name }) => name), ["tiny.gguf"]);
   }));
@@ -123,7 +123,7 @@ function blocksOf(plan: RankPlan): DensePlan[] {
 function assertUnit(model: PackedModel, unit: BundleUnit, plan: DensePlan, memory: InMemory) {
   const { neurons, bundleBytes, restOffsetBytes, order, factorsSizeBytes } = unit;
   assertEquals(plan.down.layout, unit.downLayout);
-  assertEquals([restOffsetBytes % model.sectorBytes, bundleBytes % model.sectorBytes], [0, 0]);
+  assertEquals([restOffsetBytes % model.alignBytes, bundleBytes % model.alignBytes], [0, 0]);
   assertEquals(unit.offsetBytes % 4096, 0);
   const bundles = readAt(model.path, unit.offsetBytes, neurons * bundleBytes);
   order.forEach((neuron, position) => {

@@ -17,7 +17,7 @@ export async function withPacked(
   options: Partial<PackOptions> = {},
 ): Promise<void> {
   await withTiny(tiny, async (paths) => {
-    await packFile({ ...paths, stats: null, sectorBytes: 512, ...options });
+    await packFile({ ...paths, stats: null, alignBytes: 512, ...options });
     await test({ ...paths, model: openPacked(paths.out) });
   });
 }

@@ -11,7 +11,7 @@ const MODEL: TinyModelOptions = { architecture: "drelu-moe", type: "Q4_0" };
 const CHILD = fileURLToPath(new URL("./pack_child.ts", import.meta.url));
 const KILLS = 25;
 const pack = (paths: { input: string; out: string }, onProgress = () => {}) =>
-  packFile({ ...paths, stats: null, sectorBytes: 512, onProgress });
+  packFile({ ...paths, stats: null, alignBytes: 512, onProgress });
 
 Deno.test("packFile() goes on after a failure at any piece, and makes the same bytes", () =>
   withTiny(MODEL, async (paths) => {
@@ -63,11 +63,11 @@ Deno.test("packFile() believes of what is left only what its sums agree with", (
     }
   }));
 
-Deno.test("packFile() refuses to go on with another model, order or size of sectors", () =>
+Deno.test("packFile() refuses to go on with another model, order or alignment", () =>
   withTiny(MODEL, async (paths) => {
     await failAt(paths, 20);
-    const other = { ...paths, stats: null, sectorBytes: 4096 as const };
-    await assertRejects(() => packFile(other), UsageError, "another size of sectors");
+    const other = { ...paths, stats: null, alignBytes: 4096 as const };
+    await assertRejects(() => packFile(other), UsageError, "another alignment of neurons");
     await Deno.writeFile(paths.input, tinyModel({ ...MODEL, seed: 2 }));
     await assertRejects(() => pack(paths), UsageError, "another model");
     await Deno.remove(`${paths.out}.part`);

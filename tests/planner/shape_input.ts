@@ -11,15 +11,15 @@ import { type ModelShape, type ShapeName, SHAPES } from "../../src/synth/shapes.
 export interface ShapeOptions extends Partial<Omit<PlanInput, "model" | "tensors" | "units">> {
   readonly quant?: Quant;
   readonly extras?: Extras;
-  readonly sectorBytes?: number;
+  readonly alignBytes?: number;
 }
 
 /** What is asked of the planner for a shape: 1024 tokens of context, two threads, 4 GiB. */
 export function shapeInput(name: ShapeName, options: ShapeOptions = {}): PlanInput {
-  const { quant = "Q4_0", extras, sectorBytes = 512, ...rest } = options;
+  const { quant = "Q4_0", extras, alignBytes = 512, ...rest } = options;
   const file = shapeFile(SHAPES[name], quant, extras);
   const model = describeModel(file, { contextLength: rest.contextLength ?? 1024 });
-  const units = unitSources(model).map((source) => unitShape(source, file.tensors, sectorBytes));
+  const units = unitSources(model).map((source) => unitShape(source, file.tensors, alignBytes));
   return {
     model,
     tensors: file.tensors,

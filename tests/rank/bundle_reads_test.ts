@@ -43,7 +43,7 @@ function world(failing: readonly number[] = []) {
   const space = { stream: { slots: 4096, neuronCount: NEURONS } };
   const state = { arena: 0, plan: { stream, workspaces: [space] }, space } as unknown as StepState;
   const counts = new Float64Array(COUNT_FIELDS);
-  const neurons = new NeuronReads({ stream, sectorBytes: 512, queue, counts });
+  const neurons = new NeuronReads({ stream, queue, counts });
   const streams = [{ cache, units: new Map([[0, own(0)], [1, own(1)]]) }];
   return { cache, offsets, reads: new BundleReads(state, { reads: neurons, streams }) };
 }

@@ -7,7 +7,7 @@ import { ALL_STEPS } from "../../src/rank/plan_units.ts";
 import { byteAt, type FakeDiskOptions } from "../support/fake_disk.ts";
 import { World } from "../io/read_world.ts";
 
-/** Parts that share sectors with their neighbours, as in files. */
+/** Parts behind one another, as in files. */
 const PARTS = {
   gate: { offsetBytes: 0, sizeBytes: 700 },
   up: { offsetBytes: 700, sizeBytes: 700 },
@@ -28,15 +28,22 @@ function readsIn(
   const counts = new Float64Array(COUNT_FIELDS);
   const plan = { hasResidentGates: false, steps: ALL_STEPS, ...stream } as StreamPlan;
   const reads = new NeuronReads({
-    ...{ stream: plan, sectorBytes: 512, queue: world.queues[0], counts },
+    ...{ stream: plan, queue: world.queues[0], counts },
   });
   return { world, reads, counts };
 }
 
-/** What of a neuron's bundle is at an address: its first byte, and how many follow it. */
-function assertBundle(world: World, neuron: number, address: number, skippedBytes: number): void {
+const PARTS_BYTES = 1900;
+
+/** A neuron's bundle, or its first bytes, without `skippedBytes` of them, is at an address. */
+function assertBundle(
+  world: World,
+  neuron: number,
+  address: number,
+  { skippedBytes, endBytes = BUNDLE_BYTES }: { skippedBytes: number; endBytes?: number },
+): void {
   const start = UNIT.offsetBytes + UNIT.positions[neuron] * BUNDLE_BYTES + skippedBytes;
-  const size = BUNDLE_BYTES - skippedBytes;
+  const size = endBytes - skippedBytes;
   const expected = Uint8Array.from({ length: size }, (_, i) => byteAt(start + i));
   assertEquals(world.arena(0, 0).slice(address, address + size), expected);
 }
@@ -51,7 +58,9 @@ for (const hasResidentGates of [false, true]) {
     reads.flush();
     world.serveAll();
     assertEquals(tickets.map((ticket) => reads.wait(ticket)), ["", "", ""]);
-    for (const neuron of [3, 0, 2]) assertBundle(world, neuron, 4096 * (1 + neuron), skipped);
+    for (const neuron of [3, 0, 2]) {
+      assertBundle(world, neuron, 4096 * (1 + neuron), { skippedBytes: skipped });
+    }
     // With gates between them, neighbours' rests do not touch.
     const expected = hasResidentGates ? 3 : 2;
     assertEquals([counts[DISK_READS], world.disk.reads.length], [expected, expected]);
@@ -64,7 +73,12 @@ for (const hasResidentGates of [false, true]) {
     const tickets = [3, 0].map((neuron) => reads.ask(UNIT, neuron, 0, 4096 * (1 + neuron)));
     world.serveAll();
     assertEquals(tickets.map((ticket) => reads.wait(ticket)), ["", ""]);
-    for (const neuron of [3, 0]) assertBundle(world, neuron, 4096 * (1 + neuron), skipped);
+    // Parts alone: up begins behind the aligned place, and padding is not read.
+    const skippedBytes = hasResidentGates ? PARTS.up.offsetBytes : 0;
+    for (const neuron of [3, 0]) {
+      const address = 4096 * (1 + neuron) + skippedBytes - skipped;
+      assertBundle(world, neuron, address, { skippedBytes, endBytes: PARTS_BYTES });
+    }
     const expected = hasResidentGates ? 4 : 6;
     assertEquals([counts[DISK_READS], world.disk.reads.length], [expected, expected]);
   });
@@ -78,5 +92,5 @@ Deno.test("NeuronReads.wait() says why any read of a neuron failed, and only of 
   world.serveAll();
   assertStringIncludes(reads.wait(broken), "EIO");
   assertEquals(reads.wait(whole), "");
-  assertBundle(world, 0, 4096, 0);
+  assertBundle(world, 0, 4096, { skippedBytes: 0, endBytes: PARTS_BYTES });
 });

@@ -6,6 +6,8 @@ export type Fault = "none" | "refused" | "short";
 
 export interface FakeDiskOptions {
   readonly sizeBytes?: number;
+  /** It refuses anything but whole sectors, to multiples of them; default 0: it does not. */
+  readonly sectorBytes?: number;
   /** What becomes of the N-th read, from 0. */
   readonly fault?: (read: number) => Fault;
   /** How long the N-th read takes; blocks the thread. */
@@ -22,6 +24,7 @@ export function byteAt(offsetBytes: number): number {
 export class FakeDisk implements Disk {
   readonly path = "fake.ganglion";
   readonly sizeBytes: number;
+  readonly sectorBytes: number;
   /** Every read so far, in order. */
   readonly reads: { readonly offsetBytes: number; readonly sizeBytes: number }[] = [];
   /** What isUnchanged() says. */
@@ -30,12 +33,17 @@ export class FakeDisk implements Disk {
 
   constructor(options: FakeDiskOptions = {}) {
     this.sizeBytes = options.sizeBytes ?? 2 ** 40;
+    this.sectorBytes = options.sectorBytes ?? 0;
     this.#options = options;
   }
 
   read(into: Uint8Array, address: number, sizeBytes: number, offsetBytes: number): number {
     const read = this.reads.push({ offsetBytes, sizeBytes }) - 1;
     if (address + sizeBytes > into.length) throw new RangeError("outside of the view");
+    const sector = Math.max(1, this.sectorBytes);
+    if ([address, sizeBytes, offsetBytes].some((bytes) => bytes % sector !== 0)) {
+      throw new Error("EINVAL: no whole sectors");
+    }
     const { fault = () => "none", delayMs = () => 0 } = this.#options;
     const ms = delayMs(read);
     if (ms > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);

@@ -21,7 +21,7 @@ export async function withPacked(
   await withTinyFile(tiny, async (path) => {
     const packed = path.replace(/\.gguf$/, ".ganglion");
     try {
-      await packFile({ input: path, out: packed, stats: shuffled(path), sectorBytes: 512 });
+      await packFile({ input: path, out: packed, stats: shuffled(path), alignBytes: 64 });
       await use(path, packed);
     } finally {
       await Deno.remove(packed).catch(() => {});

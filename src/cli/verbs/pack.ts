@@ -8,6 +8,7 @@ import { existsSync } from "node:fs";
 import { basename } from "node:path";
 import { UsageError } from "../../base/errors.ts";
 import { formatBytes } from "../../base/units.ts";
+import type { BundleAlignment } from "../../bundle/mod.ts";
 import { isDiskFull } from "../../base/write_errors.ts";
 import { checkPacked, packFile, type PackResult, partPath } from "../../pack/mod.ts";
 import { readStats } from "../../stats/mod.ts";
@@ -20,12 +21,12 @@ import { createDataVerb, requireModel } from "../verb.ts";
 interface Options {
   readonly out?: string;
   readonly stats?: string;
-  readonly sectorBytes: typeof SECTORS[number];
+  readonly alignBytes: typeof ALIGNMENTS[number];
   readonly check?: string;
   readonly json?: boolean;
 }
 
-const SECTORS = ["512", "4096"] as const;
+const ALIGNMENTS = ["64", "512", "4096"] as const;
 
 export function packVerb(): Command {
   return createDataVerb("pack", "Store a model neuron by neuron, to run it from the disk.")
@@ -33,10 +34,10 @@ export function packVerb(): Command {
     .option("-o, --out <file>", "the file to write (default: NAME.ganglion beside the model)")
     .option("--stats <file>", "statistics of the model, by profile: frequent neurons come first")
     .option(
-      "--sector-bytes <n>",
-      "least bytes that the disk reads: 512 (default) or 4096",
-      oneOf(SECTORS),
-      "512",
+      "--align-bytes <n>",
+      "neurons begin at multiples of it: 64 (default) takes least memory, 512 or 4096 spare a copy",
+      oneOf(ALIGNMENTS),
+      "64",
     )
     .option("--check <file>", "make nothing: tell whether every byte of a packed file is right")
     .action(pack);
@@ -50,10 +51,10 @@ async function pack(path: string | undefined, options: Options): Promise<void> {
   using interrupt = new Interrupt();
   using progress = new Progress(`Packing ${basename(out)}`);
   const { signal } = interrupt;
-  const sectorBytes = options.sectorBytes === "512" ? 512 : 4096;
+  const alignBytes = Number(options.alignBytes) as BundleAlignment;
   try {
     const result = await packFile({
-      ...{ input, out, stats, sectorBytes, signal },
+      ...{ input, out, stats, alignBytes, signal },
       onProgress: (doneBytes, totalBytes) => progress.update(doneBytes, totalBytes),
       onResume: (bytes) => writeErrorLine(`going on after ${formatBytes(bytes)}`),
     });
@@ -108,7 +109,7 @@ function defaultOut(model: string | undefined): string {
 
 function report(
   result: PackResult,
-  { json, out, stats, sectorBytes }: Options & { out: string },
+  { json, out, stats, alignBytes }: Options & { out: string },
 ): void {
   const { bytes, layers, units, neurons, bundleBytes, factorsBytes, fixedBytes } = result;
   const ordered = stats !== undefined;
@@ -116,7 +117,7 @@ function report(
     writeJson({
       ...{ bytes, layers, units, neurons, ordered },
       bundle_bytes: bundleBytes,
-      sector_bytes: Number(sectorBytes),
+      align_bytes: Number(alignBytes),
       factors_bytes: factorsBytes,
       fixed_bytes: fixedBytes,
     });

@@ -76,21 +76,23 @@ function formatMemory(memory: Memory, ctxSize: number): string {
 }
 
 /** How a packed file is packed. */
-function describePacked({ units, sectorBytes }: PackedModel) {
+function describePacked({ units, alignBytes }: PackedModel) {
   const neurons = units.reduce((sum, unit) => sum + unit.neurons, 0);
   const factors = units.reduce((sum, unit) => sum + unit.factorsSizeBytes, 0);
   return {
-    ...{ units: units.length, neurons, sector_bytes: sectorBytes, factors_bytes: factors },
+    ...{ units: units.length, neurons, align_bytes: alignBytes, factors_bytes: factors },
     bundle_bytes: [...new Set(units.map(({ bundleBytes }) => bundleBytes))],
     ordered: units.every(({ rates }) => rates !== null),
   };
 }
 
 function formatPacked(packed: ReturnType<typeof describePacked>): string {
-  const { neurons, units, bundle_bytes, sector_bytes, ordered } = packed;
+  const { neurons, units, bundle_bytes, align_bytes, ordered } = packed;
   const order = ordered ? "by statistics, most frequent first" : "no statistics: the model's order";
-  return `${neurons} neurons of ${bundle_bytes.join(" or ")} bytes in ${units} units, sectors of ` +
-    `${sector_bytes}; ${order}`;
+  return `${neurons} neurons of ${
+    bundle_bytes.join(" or ")
+  } bytes in ${units} units, at multiples ` +
+    `of ${align_bytes}; ${order}`;
 }
 
 /** Predictors of silent neurons; null where there are none. */
