@@ -55,6 +55,8 @@ export interface ReadQueueOptions {
 export const SPAN_BYTES_MAX = 256 * 1024;
 /** A sleeper looks up this often, so that a dead worker is noticed without a notification. */
 const SLEEP_MS_MAX = 200;
+/** Who is awake takes the next read without being woken, which costs more than half a read. */
+const READS_PER_WAKE = 2;
 /** A probe is an atomic load and a pause, about 40 ns. */
 const PROBES_PER_US = 25;
 /** Failures whose entries are used again are remembered, the last so many. */
@@ -80,6 +82,8 @@ export class ReadQueue {
   #openTicket = NO_TICKET;
   #openStart = 0;
   #openEnd = 0;
+  /** Reads that workers may begin with since some were woken. */
+  #published = 0;
   readonly #oldFailures = new Map<number, string>();
 
   constructor(setup: BoardSetup, rank: number, options: ReadQueueOptions) {
@@ -143,18 +147,27 @@ export class ReadQueue {
         words[word + SIZE] = this.#openEnd - this.#openStart;
         return this.#openTicket;
       }
-      this.flush();
+      this.#publish();
     }
     return this.#open(priority, offsetBytes, sizeBytes, arena, address);
   }
 
-  /** Lets workers begin with what merge() holds back. */
+  /** Lets workers begin with what merge() holds back, and wakes some for all since the last time. */
   flush(): void {
+    this.#publish();
+    if (this.#published === 0) return;
+    const workers = Math.ceil(this.#published / READS_PER_WAKE);
+    this.#published = 0;
+    if (Atomics.load(this.#words, ASLEEP_WORD) > 0) this.#board.wake(workers);
+  }
+
+  /** Workers that are awake see the read that merge() holds back. */
+  #publish(): void {
     if (this.#openWord < 0) return;
     this.#openWord = -1;
     const priority = this.#openPriority;
     Atomics.store(this.#words, this.#rings[priority] + TAIL, this.#asked[priority]);
-    if (Atomics.load(this.#words, ASLEEP_WORD) > 0) this.#board.wake(1);
+    this.#published++;
   }
 
   /** The ticket of the request that was made before that one, of the same priority. */

@@ -26,8 +26,11 @@ import {
 
 /** About 800 µs of spinning: one probe is an atomic load and a pause, about 40 ns. */
 const SPIN_PROBES = 20_000;
-/** With more threads than cores, who spins takes the core of the one it waits for. */
-const CROWDED_SPIN_PROBES = Number(Deno.env.get("CROWD") ?? 100);
+/**
+ * With more threads than cores, who spins may take the core of the one it waits for; but threads
+ * that read need little of it, and a sleep at each of 150 joins costs more (NOTES.md).
+ */
+const CROWDED_SPIN_PROBES = 2_000;
 /** A sleeper looks up this often, so that a failed thread is noticed without a notification. */
 const SLEEP_MS_MAX = 200;
 
