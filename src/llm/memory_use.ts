@@ -22,6 +22,8 @@ export interface MemoryUse {
    * them once.
    */
   readonly diskBytes: number;
+  /** Nor are these: a packed model's embedding table, of which a token reads a row. */
+  readonly diskTableBytes: number;
 }
 
 /** What all threads take together. */
@@ -35,6 +37,8 @@ export function memoryUse(plans: readonly RankPlan[]): MemoryUse {
     totalBytes: weights + slots + kv + activations,
     diskBytes: plans.flatMap(({ layers }) => layers)
       .reduce((sum, { feedForward }) => sum + streamedBytes(feedForward), 0),
+    diskTableBytes: plans.filter(({ embeddingInFile }) => embeddingInFile !== null)
+      .reduce((sum, { embedding }) => sum + matrixBytes(embedding), 0),
   };
 }
 
@@ -48,8 +52,8 @@ export function bytesPerToken(plans: readonly RankPlan[], config: ModelConfig): 
     ? 0
     : 1 - config.experts.usedCount / config.experts.count;
   let bytes = memoryUse(plans).weightsBytes;
-  for (const { embedding, positions, layers } of plans) {
-    if (!isTied) bytes -= matrixBytes(embedding);
+  for (const { embedding, embeddingInFile, positions, layers } of plans) {
+    if (!isTied && embeddingInFile === null) bytes -= matrixBytes(embedding);
     if (positions !== null) bytes -= matrixBytes(positions);
     for (const { feedForward } of layers) {
       bytes += streamedBytes(feedForward);

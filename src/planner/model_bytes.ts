@@ -25,35 +25,37 @@ export interface FixedModel {
   readonly readPerToken: number;
 }
 
-/** What is always in memory of a model whose neurons are not. */
+/**
+ * What is always in memory of a model whose neurons are not. Nor is the embedding table there,
+ * unless it is the output, too.
+ */
 export function fixedModel(
   input: PlanInput,
   by: { hasPredictors: boolean; chunkTokens: number },
 ): FixedModel {
   const { model, units } = input;
-  const packed = new Set(
+  const onDisk = new Set(
     units.flatMap(({ gate, up, down }) =>
       gate === null ? [up.tensor, down.tensor] : [gate.tensor, up.tensor, down.tensor]
     ),
   );
+  const { tokenEmbedding } = model.tensors;
+  if (!model.config.tiedEmbeddings) onDisk.add(tokenEmbedding.tensor);
   const plans = plansOf(input, by);
   const { experts } = model.config;
   const predictors = predictorTensors(input);
   // A token reads predictors of the experts that it uses.
   const predictorShare = experts === null ? 1 : experts.usedCount / experts.count;
   let readPerToken = 0;
-  const embedding = model.tensors.tokenEmbedding.tensor;
   const ranks = plans.map(({ arenas }) => {
     const bytes = { weights: 0, context: 0, workspace: 0 };
     arenas.forEach(({ regions }, arena) => {
       for (const { name, kind, sizeBytes } of regions) {
         if (kind === "kv") bytes.context += sizeBytes;
         else if (kind === "activations") bytes.workspace += arena === 0 ? sizeBytes : 0;
-        else if (!packed.has(name)) {
+        else if (!onDisk.has(name)) {
           bytes.weights += sizeBytes;
-          const isRead = name !== embedding || model.config.tiedEmbeddings;
-          const share = predictors.has(name) ? predictorShare : 1;
-          if (isRead) readPerToken += share * sizeBytes;
+          readPerToken += (predictors.has(name) ? predictorShare : 1) * sizeBytes;
         }
       }
     });

@@ -23,7 +23,8 @@ export type Piece =
 
 /** Everything the plan names, in the order of the file as converters write it. */
 export function* piecesOf(plan: RankPlan): Generator<Piece> {
-  yield* inArena(0, [...partsOf(plan.embedding), ...plan.positions ? partsOf(plan.positions) : []]);
+  if (plan.embeddingInFile === null) yield* inArena(0, partsOf(plan.embedding));
+  if (plan.positions !== null) yield* inArena(0, partsOf(plan.positions));
   for (const layer of plan.layers) yield* inArena(layer.arena, partsOfLayer(layer));
   yield* inArena(plan.outputArena, partsOfNorm(plan.outputNorm));
   // Plans are posted between threads, so a tied output is told by its name.

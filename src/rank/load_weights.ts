@@ -62,6 +62,31 @@ export function loadWeights(input: LoadInput): void {
   if (unreportedBytes > 0) input.onProgress(unreportedBytes);
 }
 
+/** Whole rows of a file, one behind the other, and where they go; addresses in one arena. */
+export interface RowsToPack {
+  readonly source: number;
+  readonly fileRowBytes: number;
+  readonly target: number;
+  /** Of `Kernels.repack`. */
+  readonly scratch: number;
+}
+
+/** Packs the owned columns of rows of a matrix that lies by packed rows. */
+export function packRows(kernels: Kernels, plan: MatrixPlan, rows: number, by: RowsToPack): void {
+  const { fileRowBytes, target, scratch } = by;
+  const { type, rowStrideBytes: stride } = plan;
+  const own = plan.isTransposed ? plan.rows : plan.columns;
+  const columns = lengthOf(own);
+  const source = by.source + rowBytes(type, own.start);
+  if (isQuantType(type)) {
+    const blocks = Math.ceil(columns / blockWeights(type));
+    kernels.repack(typeId(type), source, fileRowBytes, target, stride, rows, blocks, scratch);
+  } else {
+    const bytes = rowBytes(type, columns);
+    kernels.repack_float(source, fileRowBytes, target, stride, rows, bytes);
+  }
+}
+
 /** Where weights come from, and the arena that they go to. */
 export interface ArenaLoading {
   readonly tensors: ReadonlyMap<string, GgufTensor>;
@@ -104,7 +129,10 @@ export class ArenaLoader {
       else if (plan.type !== tensor.type) this.#widen(plan, tensor, { rows, target });
       else if (layout === "neurons" && !plan.isTransposed) {
         this.#transpose(plan, { fileRowBytes, row, rows });
-      } else this.#repack(plan, { fileRowBytes, rows, target });
+      } else {
+        const { stagingOffset: source, scratchOffset: scratch } = this.#in;
+        packRows(this.#in.kernels, plan, rows, { source, fileRowBytes, target, scratch });
+      }
     }
   }
 
@@ -123,23 +151,6 @@ export class ArenaLoader {
     ];
     check(widen !== undefined, `type ${tensor.type} of vector ${plan.tensor} was checked`);
     widen(this.#in.stagingOffset, count, plan.offsetBytes);
-  }
-
-  #repack(plan: MatrixPlan, by: { fileRowBytes: number; rows: number; target: number }): void {
-    const { fileRowBytes, rows, target } = by;
-    const own = plan.isTransposed ? plan.rows : plan.columns;
-    const columns = lengthOf(own);
-    const source = this.#in.stagingOffset + rowBytes(plan.type, own.start);
-    const stride = plan.rowStrideBytes;
-    if (isQuantType(plan.type)) {
-      const blocks = Math.ceil(columns / blockWeights(plan.type));
-      const id = typeId(plan.type);
-      const scratch = this.#in.scratchOffset;
-      this.#in.kernels.repack(id, source, fileRowBytes, target, stride, rows, blocks, scratch);
-    } else {
-      const bytes = rowBytes(plan.type, columns);
-      this.#in.kernels.repack_float(source, fileRowBytes, target, stride, rows, bytes);
-    }
   }
 
   /** Rows from `row` on, a multiple of those that are packed at a time. */

@@ -4,30 +4,25 @@
  */
 import type { BundlePart } from "../bundle/types.ts";
 import { FAILED, PRIORITY_UP_DOWN, type ReadQueue } from "../io/mod.ts";
-import { DISK_BYTES, DISK_READS } from "./counts.ts";
+import { CountedReads } from "./counted_reads.ts";
 import type { OwnUnit } from "./own_units.ts";
 import type { StreamPlan } from "./plan_types.ts";
 
 export class NeuronReads {
-  readonly #by: {
-    readonly stream: StreamPlan;
-    readonly queue: ReadQueue;
-    /** What the rank counts: counts.ts. */
-    readonly counts: Float64Array;
-  };
+  readonly #by: { readonly stream: StreamPlan; readonly queue: ReadQueue };
+  readonly #reads: CountedReads;
   /** Reads of a neuron, made one after another. */
   readonly #readsOfNeuron: number;
-  #lastTicket = -1;
-  /** Where it ends in the file. */
-  #lastEnd = 0;
 
   constructor(by: {
     stream: StreamPlan;
     queue: ReadQueue;
+    /** What the rank counts: counts.ts. */
     counts: Float64Array;
   }) {
     const { hasResidentGates, steps } = by.stream;
     this.#by = by;
+    this.#reads = new CountedReads(by.queue, by.counts);
     this.#readsOfNeuron = steps.bundles ? 1 : hasResidentGates ? 2 : 3;
   }
 
@@ -71,15 +66,7 @@ export class NeuronReads {
 
   /** Bytes start .. end-1 of a bundle, which begins in the file and in memory at these places. */
   #read(bundle: number, start: number, end: number, arena: number, slot: number): number {
-    const { queue, counts } = this.#by;
-    const ticket = queue.merge(PRIORITY_UP_DOWN, bundle + start, end - start, arena, slot + start);
-    if (ticket === this.#lastTicket) { // it has joined the last one, with what lies between
-      counts[DISK_BYTES] += bundle + end - this.#lastEnd;
-    } else {
-      counts[DISK_BYTES] += end - start;
-      counts[DISK_READS]++;
-    }
-    this.#lastEnd = bundle + end;
-    return this.#lastTicket = ticket;
+    const size = end - start;
+    return this.#reads.merge(PRIORITY_UP_DOWN, bundle + start, size, arena, slot + start);
   }
 }

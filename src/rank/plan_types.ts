@@ -261,8 +261,10 @@ export interface RankPlan {
   /** One per arena. */
   readonly workspaces: readonly WorkspacePlan[];
   readonly strides: WorkspaceStrides;
-  /** Rows of the embedding table, in arena 0. */
+  /** Rows of the embedding table, in arena 0; or where some of them are brought at a time. */
   readonly embedding: MatrixPlan;
+  /** The table, where it stays in a packed file; null: all own rows of it are in memory. */
+  readonly embeddingInFile: RowsInFile | null;
   /** Rows of the learned positions, in arena 0, or null. */
   readonly positions: MatrixPlan | null;
   readonly layers: readonly LayerPlan[];
@@ -283,6 +285,16 @@ export interface RankPlan {
   readonly isSparse: boolean;
   /** Null unless the model is a packed one. */
   readonly stream: StreamPlan | null;
+}
+
+/** Own rows of a table that stay in a packed file, one behind the other. */
+export interface RowsInFile {
+  readonly fileOffsetBytes: number;
+  readonly fileRowBytes: number;
+  /** So many are in memory at a time. */
+  readonly rowsAtOnce: number;
+  /** Where they land before they are packed, [rowsAtOnce, fileRowBytes]. */
+  readonly rawOffsetBytes: number;
 }
 
 /** How a rank streams a packed file. */

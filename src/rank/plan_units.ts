@@ -55,6 +55,11 @@ export class UnitPlan implements Units {
     return this.#numbers.get(key(layer, expert)) ?? null;
   }
 
+  /** Some unit is not in memory as a whole. */
+  get isStreamed(): boolean {
+    return this.options.residentUnits < this.options.units.length;
+  }
+
   streamed(unit: number): BundleUnit | null {
     return unit < this.options.residentUnits ? null : this.options.units[unit];
   }

@@ -46,11 +46,11 @@ export class Rank {
     this.#layers = this.plan.layers.map((layer, index) =>
       bindLayer(layer, { config, index, memory: memories[layer.arena], rank: this.plan })
     );
-    this.#vocabulary = new Vocabulary(state, { residual, control });
+    const { observation, streaming } = input;
+    const rows = streaming?.embeddingRows ?? null;
+    this.#vocabulary = new Vocabulary(state, { residual, control, rows });
     this.#attention = new AttentionBlock(state, { residual, control, plans });
-    const { observation } = input;
     const observer = observation && new Observer(state, { observation, memories });
-    const { streaming } = input;
     streaming?.attach(state, { residual, layers: this.#layers });
     this.#streaming = streaming;
     this.#feedForward = new FeedForwardBlock(state, {

@@ -12,6 +12,7 @@ import {
   REGION_ALIGN_BYTES,
   SUPERBLOCK_WEIGHTS,
 } from "../memory/row_layout.ts";
+import { rowBytes } from "../model/dtypes.ts";
 import { predictedBlock } from "../model/powerinfer.ts";
 import type { MatrixTensor, ModelDescription, VectorTensor } from "../model/types.ts";
 import { COLUMN_ALIGN_BYTES, COLUMN_SCRATCH_BYTES } from "../memory/column_layout.ts";
@@ -95,7 +96,7 @@ export class RankPlanner implements Placer {
   readonly #stages: number[] = [];
   #stagedBytes: number | null = null;
   #stageBytes: number | null = null;
-  #embedding: MatrixPlan | null = null;
+  #embedding: Pick<RankPlan, "embedding" | "embeddingInFile"> | null = null;
   #positions: MatrixPlan | null = null;
   #output: Pick<RankPlan, "output" | "outputArena" | "outputNorm"> | null = null;
 
@@ -225,8 +226,9 @@ export class RankPlanner implements Placer {
 
   placeEmbedding(): void {
     const { model: { config, tensors }, shard, options } = this.#in;
-    this.#embedding = this.matrix(tensors.tokenEmbedding, { rows: shard.vocab });
-    const { positionEmbedding: positions } = tensors;
+    const { tokenEmbedding: table, positionEmbedding: positions } = tensors;
+    this.#embedding = this.#leaveInFile(table) ??
+      { embedding: this.matrix(table, { rows: shard.vocab }), embeddingInFile: null };
     if (positions !== null) {
       check(options.contextLength <= positions.rows, "the context was checked: it has positions");
       this.#positions = this.matrix(positions, { rows: shard.positions });
@@ -234,7 +236,33 @@ export class RankPlanner implements Placer {
     if (!config.tiedEmbeddings) return;
     // The table is the output, too, and the norm that feeds it lies beside it.
     const outputNorm = norm(this, tensors.outputNorm);
-    this.#output = { output: this.#embedding, outputArena: 0, outputNorm };
+    this.#output = { output: this.#embedding.embedding, outputArena: 0, outputNorm };
+  }
+
+  /**
+   * A token reads one row of the table: where neurons are left in the file for want of memory, so
+   * is the table, unless it is the output, too. Its rows come through the staging region, which
+   * nobody needs once weights are loaded.
+   */
+  #leaveInFile(table: MatrixTensor): Pick<RankPlan, "embedding" | "embeddingInFile"> | null {
+    const { units, model: { config }, tensors, shard, options } = this.#in;
+    if (units === null || !units.isStreamed || config.tiedEmbeddings) return null;
+    const { type, dims, offsetBytes } = tensors.get(table.tensor)!;
+    const fileRowBytes = rowBytes(type, dims[0]);
+    const whole = this.inStage(() => this.matrix(table, { rows: shard.vocab }));
+    const { rows, rowStrideBytes } = whole;
+    const fitting = Math.floor(this.#stagingBytes / (rowStrideBytes + fileRowBytes));
+    const rowsAtOnce = Math.min(options.chunkTokens, fitting);
+    if (rowsAtOnce === 0) return null; // nor could it be loaded
+    const [staging] = this.#stagingOffsets;
+    return {
+      embedding: { ...whole, offsetBytes: staging },
+      embeddingInFile: {
+        ...{ fileRowBytes, rowsAtOnce },
+        fileOffsetBytes: offsetBytes + rows.start * fileRowBytes,
+        rawOffsetBytes: staging + rowsAtOnce * rowStrideBytes,
+      },
+    };
   }
 
   placeLayer(index: number): void {
@@ -330,7 +358,7 @@ export class RankPlanner implements Placer {
       arenas: this.#arenas.map((arena) => arena.build()),
       workspaces: this.#workspaces,
       strides: this.#strides,
-      embedding: this.#embedding,
+      ...this.#embedding,
       positions: this.#positions,
       layers: this.#layers,
       ...this.#output,

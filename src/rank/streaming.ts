@@ -1,12 +1,14 @@
 /**
  * What a rank of a packed model streams with: its units, a cache of slots and a reader for each
- * arena, its queue of reads. Fills what is resident, then serves the feed-forward blocks.
+ * arena, its queue of reads. Fills what is resident, then serves the feed-forward blocks, and rows
+ * of an embedding table that is not in memory.
  */
 import type { Kernels } from "../../wasm/kernels.ts";
 import type { PackedModel } from "../bundle/types.ts";
 import { NeuronCache } from "../cache/mod.ts";
 import { NeuronReads } from "./neuron_reads.ts";
 import { countsView } from "./counts.ts";
+import { EmbeddingRows } from "./embedding_rows.ts";
 import type { ReadQueue } from "../io/mod.ts";
 import { type Dense, hasAllGates, type Layer, type Streamed } from "./layer.ts";
 import { loadUnits } from "./load_units.ts";
@@ -34,6 +36,8 @@ export interface StreamingInput {
 }
 
 export class Streaming {
+  /** Null: the embedding table is in memory. */
+  readonly embeddingRows: EmbeddingRows | null;
   readonly #input: StreamingInput;
   readonly #units: ReadonlyMap<number, OwnUnit>;
   readonly #caches: readonly NeuronCache[];
@@ -45,13 +49,15 @@ export class Streaming {
   #predicted: readonly (Layer | null)[] = [];
 
   constructor(input: StreamingInput) {
-    const { plan, packed, queue, memories, kernels } = input;
+    const { plan, packed, queue, failure, memories, kernels } = input;
     const stream = plan.stream!;
     this.#input = input;
     this.#units = ownUnits(plan, packed.units);
     this.#caches = memories.map((_, arena) => this.#cacheOf(arena));
     const counts = countsView(plan, memories[0]);
     this.#reads = new NeuronReads({ stream, queue, counts });
+    this.embeddingRows = plan.embeddingInFile &&
+      new EmbeddingRows({ plan, kernels: kernels[0], queue, counts, failure });
     this.#readers = memories.map((memory, arena) =>
       new UnitReader({
         ...{ arena, memory, kernels: kernels[arena], stream, queue, counts },

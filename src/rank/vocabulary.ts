@@ -1,6 +1,7 @@
 /** Both ends of the model on one rank: its rows of the embedding table and of the output. */
 import { check } from "../base/check.ts";
 import type { Control } from "../memory/control.ts";
+import type { EmbeddingRows } from "./embedding_rows.ts";
 import { bindNorm, type Norm } from "./layer.ts";
 import { dequantizeRow, type Matrix, matrixOf, project, quantize, readsQ8 } from "./matrix.ts";
 import type { Residual } from "./residual.ts";
@@ -11,16 +12,22 @@ export class Vocabulary {
   readonly #residual: Residual;
   readonly #stepIds: Int32Array;
   readonly #embedding: Matrix;
+  readonly #rows: EmbeddingRows | null;
   readonly #positions: Matrix | null;
   readonly #outputNorm: Norm;
   readonly #output: Matrix;
 
-  constructor(state: StepState, by: { residual: Residual; control: Control }) {
+  /** rows: what brings rows of the embedding table that stays in a file; null: it is in memory. */
+  constructor(
+    state: StepState,
+    by: { residual: Residual; control: Control; rows: EmbeddingRows | null },
+  ) {
     const { plan } = state;
     this.#state = state;
     this.#residual = by.residual;
     this.#stepIds = by.control.stepIds();
     this.#embedding = matrixOf(plan.embedding);
+    this.#rows = by.rows;
     this.#positions = plan.positions && matrixOf(plan.positions);
     this.#outputNorm = bindNorm(plan.outputNorm);
     this.#output = matrixOf(plan.output);
@@ -28,18 +35,17 @@ export class Vocabulary {
 
   /** partial = embeddings of tokens and positions whose rows this rank owns, zero for others. */
   embed(): void {
-    const { kernels, space, plan, config, fractions, partial, n } = this.#state;
-    const { start, end } = plan.shard.vocab;
-    const stride = plan.strides.embedding;
+    const { kernels, plan, config, fractions: { embeddingScale }, partial, n } = this.#state;
     this.#residual.clear();
-    for (let t = 0; t < n; t++) {
-      const id = this.#stepIds[t];
-      check(id >= 0 && id < config.vocabSize, "a token id was checked at the door");
-      if (id < start || id >= end) continue;
-      dequantizeRow(kernels, this.#embedding, id - start, partial + t * stride * 4, space.normedQ8);
+    if (this.#rows !== null) this.#embedFromFile(this.#rows);
+    else {
+      for (let t = 0; t < n; t++) {
+        const row = this.#ownRow(t);
+        if (row >= 0) this.#decode(row, t);
+      }
     }
-    const { embeddingScale } = fractions;
     if (embeddingScale !== 1) {
+      const { embedding: stride } = plan.strides;
       kernels.scale_f32(partial, stride, n, config.embeddingLength, embeddingScale);
     }
     if (this.#positions !== null) this.#addPositions(this.#positions);
@@ -65,6 +71,37 @@ export class Vocabulary {
     for (let t = 0; t < n; t++) {
       kernels.soft_cap_f32(space.logits + t * stride * 4, rows, logitSoftCap);
     }
+  }
+
+  /** As many tokens at a time as there are places for their rows: all are asked for first. */
+  #embedFromFile(rows: EmbeddingRows): void {
+    const { n } = this.#state;
+    for (let first = 0, end = 0; first < n; first = end) {
+      for (; end < n && !rows.isFull; end++) {
+        const row = this.#ownRow(end);
+        if (row >= 0) rows.ask(row);
+      }
+      if (!rows.bring()) continue; // the step is void: its tokens may stay zero
+      let place = 0;
+      for (let t = first; t < end; t++) {
+        if (this.#ownRow(t) >= 0) this.#decode(place++, t);
+      }
+    }
+  }
+
+  /** The own row of the step's token t; -1: another rank has it. */
+  #ownRow(t: number): number {
+    const { plan: { shard: { vocab } }, config } = this.#state;
+    const id = this.#stepIds[t];
+    check(id >= 0 && id < config.vocabSize, "a token id was checked at the door");
+    return id >= vocab.start && id < vocab.end ? id - vocab.start : -1;
+  }
+
+  /** partial[t] = a row of the embedding table. */
+  #decode(row: number, t: number): void {
+    const { kernels, space, plan, partial } = this.#state;
+    const to = partial + t * plan.strides.embedding * 4;
+    dequantizeRow(kernels, this.#embedding, row, to, space.normedQ8);
   }
 
   #addPositions(positions: Matrix): void {

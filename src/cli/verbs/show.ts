@@ -51,7 +51,8 @@ async function describeUse({ file, packed }: ModelFile, options: LoadOptions) {
     const use = memoryUse(plans);
     const memory = {
       ...{ weights: use.weightsBytes, slots: use.slotBytes, kv: use.kvBytes },
-      ...{ activations: use.activationBytes, total: use.totalBytes, on_disk: use.diskBytes },
+      ...{ activations: use.activationBytes, total: use.totalBytes },
+      on_disk: use.diskBytes + use.diskTableBytes,
     };
     const { contextLength: ctx_size, isSparse: sparse } = plans[0];
     const predictors = describePredictors(file, model);
@@ -69,7 +70,7 @@ type Memory = NonNullable<Awaited<ReturnType<typeof describeUse>>["memory_bytes"
 function formatMemory(memory: Memory, ctxSize: number): string {
   const { weights, slots, kv, activations, total, on_disk } = memory;
   const streamed = slots === 0 ? "" : `slots for neurons ${formatBytes(slots)}, `;
-  const rest = on_disk === 0 ? "" : `; ${formatBytes(on_disk)} of neurons stay on disk`;
+  const rest = on_disk === 0 ? "" : `; ${formatBytes(on_disk)} stay on disk`;
   return `${formatBytes(total)} (weights ${formatBytes(weights)}, ${streamed}context ` +
     `${formatBytes(kv)}, activations ${formatBytes(activations)}) with ${ctxSize} tokens of ` +
     `context${rest}`;
