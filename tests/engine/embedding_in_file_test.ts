@@ -58,7 +58,7 @@ for (
     { architecture: "smallthinker", type: "Q4_0" },
   ] satisfies TinyModelOptions[]
 ) {
-  Deno.test(`${tiny.architecture} in ${tiny.type} answers the same with its table in the file`, () =>
+  Deno.test(`${tiny.architecture} in ${tiny.type} answers the same without its table`, () =>
     withPacked(tiny, async (_, packed) => {
       for (const threads of [1, 3]) {
         const slotCount = 1024;

@@ -7,7 +7,7 @@ import { instantiateKernels, loadKernelModule } from "../../wasm/mod.ts";
 import { byteAt, type FakeDiskOptions } from "../support/fake_disk.ts";
 import { World } from "../io/read_world.ts";
 
-/** Rows of 20 halves, which are packed to 32; in the file behind 4 GiB, at no multiple of anything. */
+/** Rows of 20 halves, which are packed to 32; in the file behind 4 GiB, at an odd place. */
 const [COLUMNS, FILE_ROW_BYTES, ROW_STRIDE_BYTES, ROWS_AT_ONCE] = [20, 40, 64, 3];
 const FILE_OFFSET = 2 ** 32 + 1234;
 const [TARGET, RAW] = [4096, 4096 + ROWS_AT_ONCE * ROW_STRIDE_BYTES];
