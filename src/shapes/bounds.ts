@@ -2,8 +2,8 @@
  * What expressions can be at most and at least while their symbols stay within bounds, and so which
  * of two sizes is never the larger one. Sound, not complete: "not proven" may be true all the same.
  */
-import { type Expr, type ExprLike, toExpr } from "./expr.ts";
-import { type Polynomial, rangeOnBox, relax, type Relaxed } from "./relax.ts";
+import { type Expr, type ExprLike, type ShapeSymbol, toExpr } from "./expr.ts";
+import { inAllTokens, type Polynomial, rangeOnBox, relax, type Relaxed } from "./relax.ts";
 
 /** 1 ≤ N ≤ tokensMax, 0 ≤ P ≤ contextMax − N, 1 ≤ B ≤ batchMax. */
 export interface Bounds {
@@ -56,8 +56,8 @@ interface Candidate {
  * enough: where it is all the same how far the minimum is from this, on either side.
  */
 function search(e: Expr, bounds: Bounds, enough: number | null): number {
-  const relaxed = relax(e, rootBox(bounds));
-  const lowerBound = (box: Box) => Math.max(rangeOnBox(e, box).least, leastRelaxed(relaxed, box));
+  const symbols = symbolsOf(e);
+  const lowerBound = lowerBoundOf(e, bounds);
   const root = clip(rootBox(bounds), bounds);
   if (root === null) return Infinity;
   const open: Candidate[] = [{ box: root, least: lowerBound(root) }];
@@ -70,7 +70,7 @@ function search(e: Expr, bounds: Bounds, enough: number | null): number {
     const { box, least } = open[lowest];
     if (least >= found) return found;
     if (enough !== null && (least >= enough || found < enough)) return Math.min(least, found);
-    const halves = cut(box);
+    const halves = cut(box, symbols);
     if (halves === null) return least;
     open.splice(lowest, 1);
     for (const half of halves) {
@@ -108,11 +108,26 @@ function cornerValue(e: Expr, { N, P, B }: Box): number {
   return Math.min(low, manyTokens, longPast);
 }
 
-/** Two halves across the longest side, relatively; null: the box is one point. */
-function cut(box: Box): [Box, Box] | null {
+/** The symbols that an expression is of. */
+function symbolsOf({ terms }: Expr): Set<ShapeSymbol> {
+  const symbols = new Set<ShapeSymbol>();
+  for (const { atoms } of terms) {
+    for (const atom of atoms) {
+      if (atom.kind === "symbol") symbols.add(atom.symbol);
+      else symbolsOf(atom.of).forEach((name) => symbols.add(name));
+    }
+  }
+  return symbols;
+}
+
+/**
+ * Two halves across the side of one of the symbols that is longest, relatively; null: to them, the
+ * box is one point.
+ */
+function cut(box: Box, symbols: ReadonlySet<ShapeSymbol>): [Box, Box] | null {
   let longest: keyof Box | null = null;
   let ratio = 1;
-  for (const name of ["N", "P", "B"] as const) {
+  for (const name of symbols) {
     const { least, most } = box[name];
     if ((most + 1) / (least + 1) > ratio) {
       ratio = (most + 1) / (least + 1);
@@ -128,35 +143,86 @@ function cut(box: Box): [Box, Box] | null {
   ];
 }
 
-/** What the expression is at least in the box, by polynomials below it; −∞: there are none. */
+/** What the expression is at least in a box: the best of what its two forms say in two ways. */
+function lowerBoundOf(e: Expr, bounds: Bounds): (box: Box) => number {
+  const ofAll = inAllTokens(e);
+  const relaxed = relax(e, rootBox(bounds));
+  const relaxedOfAll = relax(ofAll, allTokens(rootBox(bounds), bounds));
+  return (box) => {
+    const all = allTokens(box, bounds);
+    return Math.max(
+      rangeOnBox(e, box).least,
+      rangeOnBox(ofAll, all).least,
+      leastRelaxed(relaxed, box),
+      leastRelaxed(relaxedOfAll, all),
+    );
+  };
+}
+
+/** The box with S in P's place. */
+function allTokens({ N, P, B }: Box, { contextMax }: Bounds): Box {
+  const most = Math.min(N.most + P.most, contextMax);
+  return { N, P: { least: N.least + P.least, most }, B };
+}
+
+/** By polynomials below it; −∞: there are none. */
 function leastRelaxed(relaxed: readonly Relaxed[] | null, box: Box): number {
   if (relaxed === null) return -Infinity;
-  const { N, P } = box;
-  const all = { least: N.least + P.least, most: N.most + P.most };
   let lowest = Infinity;
-  for (const { ofPast, ofAll, scale } of relaxed) {
-    const byPast = leastOfPolynomial(ofPast, [box.N, box.P, box.B]);
-    const byAll = leastOfPolynomial(ofAll, [box.N, all, box.B]);
-    lowest = Math.min(lowest, Math.ceil(Math.max(byPast, byAll) / scale));
+  for (const { polynomial, scale } of relaxed) {
+    const least = leastOfPolynomial(polynomial, [box.N, box.P, box.B]);
+    lowest = Math.min(lowest, Math.ceil(least / scale));
   }
   return lowest;
 }
 
-/**
- * Of a polynomial in three variables, each in its range: at the lower corner it is the constant of
- * what `shifted` gives, and from there on only terms with negative coefficients make it smaller.
- */
+/** Corners of a box, bit by bit: whether a variable is at its upper end. */
+const CORNERS = 8;
+
+/** Of a polynomial in three variables, each in its range: the best that corners can say. */
 function leastOfPolynomial(polynomial: Polynomial, ranges: readonly Range[]): number {
+  let best = -Infinity;
+  if (magnitude(polynomial, ranges) > Number.MAX_SAFE_INTEGER) return best;
+  for (let corner = 0; corner < CORNERS; corner++) {
+    if (ranges.some(({ least, most }, i) => (corner >> i & 1) === 1 && least === most)) continue;
+    best = Math.max(best, leastFromCorner(polynomial, ranges, corner));
+  }
+  return best;
+}
+
+/**
+ * At the corner it is the constant of what `shifted` gives, and from there on only terms that are
+ * negative make it smaller.
+ */
+function leastFromCorner(
+  polynomial: Polynomial,
+  ranges: readonly Range[],
+  corner: number,
+): number {
+  const isUpper = (i: number) => (corner >> i & 1) === 1;
+  const from = ranges.map(({ least, most }, i) => isUpper(i) ? most : least);
   let sum = 0;
-  for (const [powers, coefficient] of shifted(polynomial, ranges.map(({ least }) => least))) {
-    if (powers !== 0 && coefficient > 0) continue;
+  for (const [powers, coefficient] of shifted(polynomial, from)) {
     let term = coefficient;
     ranges.forEach(({ least, most }, i) => {
-      term *= (most - least) ** powerOf(powers, i);
+      term *= (isUpper(i) ? least - most : most - least) ** powerOf(powers, i);
     });
-    sum += term;
+    if (powers === 0 || term < 0) sum += term;
   }
-  return Math.abs(sum) <= Number.MAX_SAFE_INTEGER ? sum : -Infinity;
+  return sum;
+}
+
+/** Nothing that is added up on the way is larger: what floats hold exactly is not rounded. */
+function magnitude(polynomial: Polynomial, ranges: readonly Range[]): number {
+  let sum = 0;
+  for (const [powers, coefficient] of polynomial) {
+    const largest = ranges.reduce(
+      (product, { most }, i) => product * (2 * most) ** powerOf(powers, i),
+      Math.abs(coefficient),
+    );
+    sum += largest;
+  }
+  return sum;
 }
 
 /** Powers of three variables in one number. */

@@ -3,17 +3,14 @@
  * below it in which nothing is rounded any more. Both only ever err on the safe side.
  */
 import type { Box, Range } from "./bounds.ts";
-import { type Atom, Expr, P, S, type ShapeSymbol, SYMBOLS, type Term } from "./expr.ts";
+import { type Atom, constant, Expr, N, P, type ShapeSymbol, SYMBOLS, type Term } from "./expr.ts";
 
-/** Coefficients by powers of three variables: p0 + 256 · p1 + 65536 · p2. */
+/** Coefficients by powers of three variables: p0 + 256 · p1 + 65536 · p2, in the order of SYMBOLS. */
 export type Polynomial = ReadonlyMap<number, number>;
 
 /** The expression is at least polynomial / scale. */
 export interface Relaxed {
-  /** The polynomial in N, P, B. */
-  readonly ofPast: Polynomial;
-  /** The same in N, S, B: what P hides shows in one form or in the other. */
-  readonly ofAll: Polynomial;
+  readonly polynomial: Polynomial;
   readonly scale: number;
 }
 
@@ -47,6 +44,25 @@ function multiply(a: Range, b: Range): Range {
   return { least: Math.min(...products), most: Math.max(...products) };
 }
 
+/**
+ * The expression in N and S in place of N and P, with S under P's name: bounds that are far apart
+ * in one form are near in the other.
+ */
+export function inAllTokens({ terms }: Expr): Expr {
+  let sum = Expr.of([]);
+  for (const { coefficient, atoms } of terms) {
+    const factors = atoms.map((atom) => {
+      if (atom.kind === "ceilDiv") return inAllTokens(atom.of).ceilDiv(atom.by);
+      if (atom.kind === "positive") return inAllTokens(atom.of).max(0);
+      return atom.symbol === "P" ? P.minus(N) : Expr.of([{ coefficient: 1, atoms: [atom] }]);
+    });
+    sum = sum.plus(
+      factors.reduce((product, factor) => product.times(factor), constant(coefficient)),
+    );
+  }
+  return sum;
+}
+
 /** Cases: everywhere in the box the expression is at least one of them. Null: none is known. */
 export function relax(e: Expr, box: Box): Relaxed[] | null {
   const cases: Relaxed[] = [];
@@ -54,11 +70,7 @@ export function relax(e: Expr, box: Box): Relaxed[] | null {
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     const opaque = findOpaque(next.e);
     if (opaque === null) {
-      cases.push({
-        ofPast: polynomialOf(next.e),
-        ofAll: polynomialOf(replaceSymbol(next.e, "P", ALL_LESS_NEW)),
-        scale: next.scale,
-      });
+      cases.push({ polynomial: polynomialOf(next.e), scale: next.scale });
       continue;
     }
     if (cases.length + pending.length >= CASES_MAX) return null;
@@ -75,9 +87,6 @@ export function relax(e: Expr, box: Box): Relaxed[] | null {
   }
   return cases;
 }
-
-/** S − N, with S in P's place. */
-const ALL_LESS_NEW = P.times(2).minus(S);
 
 type Opaque = Exclude<Atom, { kind: "symbol" }>;
 
@@ -99,10 +108,6 @@ function replaceAtom(e: Expr, key: string, by: Expr): Expr | null {
     sum = sum.plus(product);
   }
   return sum;
-}
-
-function replaceSymbol(e: Expr, name: ShapeSymbol, by: Expr): Expr {
-  return replaceAtom(e, name, by) ?? e;
 }
 
 /**
@@ -134,7 +139,7 @@ function largest({ terms }: Expr): number {
 }
 
 /** Of an expression of symbols only. */
-export function polynomialOf(e: Expr): Polynomial {
+function polynomialOf(e: Expr): Polynomial {
   const polynomial = new Map<number, number>();
   for (const { coefficient, atoms } of e.terms) {
     let powers = 0;
