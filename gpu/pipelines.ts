@@ -22,6 +22,11 @@ export class Pipelines {
     return this.#pipelines.size;
   }
 
+  /** Whether a shader was used at all. */
+  hasCompiled(name: KernelName): boolean {
+    return this.#modules.has(name);
+  }
+
   /** The pipeline of a shader with these constants. */
   get(name: KernelName, constants: Constants): GPUComputePipeline {
     const key = `${name} ${JSON.stringify(constants)}`;

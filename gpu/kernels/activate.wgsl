@@ -46,13 +46,13 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   var g = up;
   if (IS_GATED) { g = x[row + GATE_START]; }
   if (THRESHOLD > 0.0 && g < THRESHOLD) { g = 0.0; }
-  let active = act(g);
-  var value = active;
+  let activated = act(g);
+  var value = activated;
   if (IS_GATED) {
     var u = up;
     if (ACTIVATES_UP) { u = act(up); }
-    value = active * u;
+    value = activated * u;
   }
-  if (abs(active) <= QUIET) { value = 0.0; }
+  if (abs(activated) <= QUIET) { value = 0.0; }
   to[TO_START + id.y * TO_STRIDE + id.x] = value;
 }

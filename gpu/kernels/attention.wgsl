@@ -124,7 +124,7 @@ fn main(
   for (var base = start; base < end; base += 64u) {
     workgroupBarrier(); // queries are there; scores and factors of the turn before were read
     let p = base + lane;
-    var dots: array<f32, 8>;
+    var dots = array<f32, 8>(); // zeros in every turn
     if (p < end) {
       let at = (p * KV_HEADS + kvHead) * dims;
       for (var i = 0u; i < dims; i++) {

@@ -104,9 +104,9 @@ fn main(
         high[r] = b[r].x * floats(vec4(w << 15u, w << 7u, w >> 1u, w >> 9u)) + b[r].y;
       }
       for (var t = 0u; t < TOKENS; t++) {
-        let from = X_START + min(firstToken + t, count - 1u) * X_STRIDE + piece * 8u + j;
-        let xLow = x[from];
-        let xHigh = x[from + 4u];
+        let place = X_START + min(firstToken + t, count - 1u) * X_STRIDE + piece * 8u + j;
+        let xLow = x[place];
+        let xHigh = x[place + 4u];
         for (var r = 0u; r < 4u; r++) {
           acc[r * TOKENS + t] += dot(low[r], xLow) + dot(high[r], xHigh);
         }
