@@ -16,6 +16,7 @@ import {
 } from "./adapter.ts";
 import { GpuLostError, GpuOutOfMemoryError } from "./errors.ts";
 import { Pipelines } from "./pipelines.ts";
+import { type KernelVariants, PLAIN_VARIANTS } from "./variants.ts";
 
 /** Whether the desktop that shares the GPU comes first. */
 export type GpuPriority = "normal" | "background";
@@ -76,6 +77,8 @@ export class Gpu {
   readonly pipelines: Pipelines;
   readonly hasF16: boolean;
   readonly hasSubgroups: boolean;
+  /** Which of several shaders for the same job programs take; `tuneKernels` chooses. */
+  variants: KernelVariants = PLAIN_VARIANTS;
   /** Waiting works synchronously. */
   readonly isQuick: boolean;
   /** Resolves with the reason when the device is gone; after `close()`, too. */

@@ -14,9 +14,12 @@ import headNorm from "./kernels/head_norm.wgsl" with { type: "text" };
 import matmulByte from "./kernels/matmul_byte.wgsl" with { type: "text" };
 import matmulFloat from "./kernels/matmul_float.wgsl" with { type: "text" };
 import matmulNibble from "./kernels/matmul_nibble.wgsl" with { type: "text" };
+import matmulNibbleF16 from "./kernels/matmul_nibble_f16.wgsl" with { type: "text" };
 import matvecByte from "./kernels/matvec_byte.wgsl" with { type: "text" };
+import matvecByteSubgroups from "./kernels/matvec_byte_subgroups.wgsl" with { type: "text" };
 import matvecFloat from "./kernels/matvec_float.wgsl" with { type: "text" };
 import matvecNibble from "./kernels/matvec_nibble.wgsl" with { type: "text" };
+import matvecNibbleSubgroups from "./kernels/matvec_nibble_subgroups.wgsl" with { type: "text" };
 import norm from "./kernels/norm.wgsl" with { type: "text" };
 import rotateAndRemember from "./kernels/rotate_and_remember.wgsl" with { type: "text" };
 import scaleRows from "./kernels/scale_rows.wgsl" with { type: "text" };
@@ -44,9 +47,12 @@ export const KERNELS = {
   matmul_byte: { text: matmulByte, bindings: "urrrww" },
   matmul_float: { text: matmulFloat, bindings: "urrww" },
   matmul_nibble: { text: matmulNibble, bindings: "urrrww" },
+  matmul_nibble_f16: { text: matmulNibbleF16, bindings: "urrrww", needs: "f16" },
   matvec_byte: { text: matvecByte, bindings: "urrrww" },
+  matvec_byte_subgroups: { text: matvecByteSubgroups, bindings: "urrrww", needs: "subgroups" },
   matvec_float: { text: matvecFloat, bindings: "urrww" },
   matvec_nibble: { text: matvecNibble, bindings: "urrrww" },
+  matvec_nibble_subgroups: { text: matvecNibbleSubgroups, bindings: "urrrww", needs: "subgroups" },
   norm: { text: norm, bindings: "urrww" },
   rotate_and_remember: { text: rotateAndRemember, bindings: "urwww" },
   scale_rows: { text: scaleRows, bindings: "w" },

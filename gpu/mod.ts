@@ -2,6 +2,7 @@
  * The door to the GPU: what there is, opening it, weights, caches, programs of kernels, reading
  * back. Knows nothing of models' files or of ranks.
  */
+export { tuneKernels } from "./autotune.ts";
 export { describeGpu, type GpuDescription } from "./describe.ts";
 export { Gpu, type GpuInfo, type GpuOptions, type GpuPriority, openGpu } from "./device.ts";
 export { GpuLostError, GpuOutOfMemoryError, GpuUnavailableError } from "./errors.ts";

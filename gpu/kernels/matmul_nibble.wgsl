@@ -58,11 +58,8 @@ fn factorsOf(group: u32) -> vec2<f32> {
     let pair = unpack2x16float(groups[group]);
     return vec2(16.0 * pair.x, pair.y - 16.0 * pair.x);
   }
-  if (FACTORS == 3u) { // f32 scale, f32 offset
-    let scale = bitcast<f32>(groups[2u * group]);
-    return vec2(16.0 * scale, bitcast<f32>(groups[2u * group + 1u]) - 16.0 * scale);
-  }
-  return unpack2x16float(groups[group]); // f16 A, f16 B
+  let scale = bitcast<f32>(groups[2u * group]); // f32 scale, f32 offset
+  return vec2(16.0 * scale, bitcast<f32>(groups[2u * group + 1u]) - 16.0 * scale);
 }
 
 fn floats(bits: vec4<u32>) -> vec4<f32> {

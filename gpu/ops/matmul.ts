@@ -1,10 +1,10 @@
 /** Matrix times activations: for one token, for some, for many, over one layout of weights. */
 import { check } from "../../src/base/check.ts";
 import { N } from "../../src/shapes/mod.ts";
-import type { KernelName } from "../kernels.ts";
 import type { Constants } from "../pipelines.ts";
 import type { ProgramBuilder, Range } from "../program.ts";
 import { bindRows, checkRows, type Rows } from "../rows.ts";
+import type { TunedKernel } from "../variants.ts";
 import { FACTORS, FLOAT_KINDS, pieceColumns, type WeightFormat } from "../weights/formats.ts";
 import type { GpuMatrix, MatrixPart } from "../weights/matrix.ts";
 
@@ -75,7 +75,7 @@ function addPart(
   for (const { tokens, when } of FEW) {
     builder.add({
       ...common,
-      kernel: KERNELS_OF[family].few,
+      kernel: gpu.variants[KERNELS_OF[family].few],
       constants: { ...constants, TOKENS: tokens },
       workgroups: [Math.ceil(rows / 4), N.ceilDiv(tokens), 1],
       when: { tokens: when },
@@ -83,7 +83,7 @@ function addPart(
   }
   builder.add({
     ...common,
-    kernel: KERNELS_OF[family].many,
+    kernel: gpu.variants[KERNELS_OF[family].many],
     constants,
     workgroups: [Math.ceil(rows / 64), N.ceilDiv(32), 1],
     when: { tokens: [MANY_TOKENS, Math.max(MANY_TOKENS, maxTokens)] },
@@ -91,7 +91,7 @@ function addPart(
 }
 
 const KERNELS_OF: Readonly<
-  Record<WeightFormat["family"], { few: KernelName; many: KernelName }>
+  Record<WeightFormat["family"], { few: TunedKernel; many: TunedKernel }>
 > = {
   nibble: { few: "matvec_nibble", many: "matmul_nibble" },
   byte: { few: "matvec_byte", many: "matmul_byte" },

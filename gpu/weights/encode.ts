@@ -41,6 +41,8 @@ export function encodeBlocks(type: string, bytes: Uint8Array, format: WeightForm
       return splitBlocks(bytes, { blocks, factorWords: 2, codeWords: 8 }, format);
     case "Q8_0":
       return splitBlocks(bytes, { blocks, factorWords: 1, codeWords: 16 }, format);
+    case "E0M4":
+      return encodeE0m4(bytes, blocks);
     case "Q4_K":
       return encodeQ4K(bytes, blocks, format);
     default:
@@ -64,6 +66,18 @@ function splitBlocks(
   const isWide = format.factors === "scale32";
   const scales = isWide ? Float32Array.from(new Float16Array(factors.buffer)) : factors;
   return { codes: new Uint8Array(codes.buffer), factors: new Uint8Array(scales.buffer) };
+}
+
+/** E0M4's word j holds columns j, 4 + j, 8 + j, 12 + j (and 16 more) in its bytes. */
+function encodeE0m4(bytes: Uint8Array, blocks: number): Encoded {
+  const codes = new Uint8Array(blocks * 16);
+  const factors = new Uint8Array(blocks * 4);
+  for (let b = 0; b < blocks; b++) {
+    const at = b * 20;
+    for (let i = 0; i < 4; i++) factors[b * 4 + i] = bytes[at + i];
+    for (let i = 0; i < 16; i++) codes[b * 16 + i] = bytes[at + 4 + 4 * (i & 3) + (i >> 2)];
+  }
+  return { codes, factors };
 }
 
 /** Q4_K pairs two blocks of 32 in 32 bytes: their low halves one, their high halves the other. */
@@ -225,8 +239,6 @@ function packFactors({ scales, offsets }: Factors, format: CodeFormat): Uint8Arr
       return new Uint8Array(Float16Array.from(interleave(scales, offsets)).buffer);
     case "pair32":
       return new Uint8Array(interleave(scales, offsets).buffer);
-    case "binade16":
-      throw new Error("Check failed: binades are taken from files as they are");
   }
 }
 

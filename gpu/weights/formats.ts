@@ -3,6 +3,7 @@
  * pieces, which kernels read whole; quantised types have factors besides, one for each group.
  */
 import { check, divExact } from "../../src/base/check.ts";
+import { DEQUANTIZED_TYPES } from "../../src/model/mod.ts";
 
 /** Kinds of factors; the numbers are those in the shaders. */
 export const FACTORS = {
@@ -14,8 +15,6 @@ export const FACTORS = {
   pair16: 2,
   /** f32 scale, f32 offset. */
   pair32: 3,
-  /** f16 A, f16 B of w = A · (1 + q / 16) + B. */
-  binade16: 4,
 } as const;
 export type FactorKind = keyof typeof FACTORS;
 
@@ -25,7 +24,6 @@ const FACTOR_BYTES: Readonly<Record<FactorKind, number>> = {
   scale32: 4,
   pair16: 4,
   pair32: 8,
-  binade16: 4,
 };
 
 /** Codes of 4 bits (pieces of 32) or 8 bits (pieces of 16), in groups with factors. */
@@ -56,6 +54,7 @@ const FORMATS: Readonly<Record<string, WeightFormat>> = {
   BF16: { family: "float", kind: "bf16" },
   Q4_0: nibble("scale16", { middle: 8 }),
   Q4_1: nibble("pair16"),
+  E0M4: nibble("pair16"),
   Q2_K: nibble("pair32", { group: 16 }),
   Q3_K: nibble("scale32", { group: 16, middle: 4 }),
   Q4_K: nibble("pair32"),
@@ -70,14 +69,15 @@ const FORMATS: Readonly<Record<string, WeightFormat>> = {
 };
 
 /** The types that have a format. */
-export const GPU_TYPES: readonly string[] = Object.keys(FORMATS);
+export const GPU_TYPES: readonly string[] = DEQUANTIZED_TYPES
+  .filter((type) => Object.hasOwn(FORMATS, type));
 
 /**
  * How rows of `columns` weights of ggml type `type` lie; undefined when the GPU does not compute
  * with that type, or with rows that long: columns come by 32, those of floats by 4.
  */
 export function weightFormat(type: string, columns: number): WeightFormat | undefined {
-  const format = FORMATS[type];
+  const format = Object.hasOwn(FORMATS, type) ? FORMATS[type] : undefined;
   if (format === undefined || columns % (format.family === "float" ? 4 : 32) !== 0) {
     return undefined;
   }

@@ -172,9 +172,9 @@ export const attentionCases: readonly GpuCase[] = [
     name: "attention() has caches of f16, heads of all sizes, groups of all sizes",
     run: async (gpu) => {
       for (const headDim of [4, 20, 64, 80, 128, 256]) {
-        await checkSteps({ ...BASE, headDim, type: "f16", kind: "norm", steps: [10, 1, 4] })(gpu);
-        await checkSteps({ ...BASE, headDim, kvHeads: 4, groupSize: 1, steps: [10, 1, 4] })(gpu);
+        await checkSteps({ ...BASE, headDim, type: "f16", kind: "norm", steps: [10, 1] })(gpu);
       }
+      await checkSteps({ ...BASE, kvHeads: 4, groupSize: 1, steps: [10, 1, 4] })(gpu);
       await checkSteps({ ...BASE, heads: 12, kvHeads: 1, groupSize: 12, steps: [9, 1, 2] })(gpu);
     },
   },
