@@ -1,0 +1,136 @@
+/**
+ * A rank alone on this thread whose dead intermediates are overwritten with NaN before each part of
+ * each step: whoever reads what nothing has written, or what another one has written over, shows.
+ */
+import { check } from "../../src/base/check.ts";
+import { Leader } from "../../src/engine/leader.ts";
+import { openGguf } from "../../src/gguf/mod.ts";
+import { createArenaMemory } from "../../src/memory/arena.ts";
+import { controlWords } from "../../src/memory/control_layout.ts";
+import { describeModel } from "../../src/model/mod.ts";
+import type { ModelConfig } from "../../src/model/types.ts";
+import { RankRunner } from "../../src/rank/open_rank.ts";
+import { type PlanOptions, planRanks } from "../../src/rank/plan.ts";
+import type { RankPlan } from "../../src/rank/plan_types.ts";
+import { LASTING_TENSORS, STEP_TENSORS, stepGraph } from "../../src/rank/step_graph.ts";
+import { type GraphTensor, Liveness, type StepGraph } from "../../src/shapes/mod.ts";
+import { instantiateKernels, loadKernelModule } from "../../wasm/mod.ts";
+
+/** The walk's functions, which the graph's operations are named after. */
+const PARTS = [
+  ...["begin", "embed", "joinEmbedding", "routeEarly", "project", "normalizeHeads", "rotate"],
+  ...["remember", "attend", "mergeHeads", "join", "predict", "feedForward", "scoreVocabulary"],
+];
+/** Bytes of a NaN of f32, also of f16; as a number of a row it is one that does not exist. */
+const POISON = 0xff;
+
+export interface AloneRank {
+  readonly leader: Leader;
+  readonly plan: RankPlan;
+  /** What is generated. */
+  readonly outputIds: Int32Array;
+}
+
+/** A leader without followers; poisons: see above. */
+export async function openAlone(
+  path: string,
+  options: Partial<PlanOptions>,
+  poisons: boolean,
+): Promise<AloneRank> {
+  const file = openGguf(path);
+  const model = describeModel(file);
+  const module = await loadKernelModule();
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
+  const plans = planRanks(model, file.tensors, {
+    ...{ rankCount: 1, contextLength: 64, chunkTokens: 24, kvType: "auto" },
+    sizes: instantiateKernels(module, memory),
+    ...options,
+  });
+  const [plan] = plans;
+  const memories = plan.arenas.map(createArenaMemory);
+  const runner = RankRunner.open({
+    rankIndex: 0,
+    plans,
+    config: model.config,
+    tensors: file.tensors,
+    parts: file.parts,
+    module,
+    memories: [memories],
+    controlBuffer: new SharedArrayBuffer(4 * controlWords(plan.chunkTokens, plan.contextLength)),
+    observation: null,
+    streams: null,
+  }, () => {});
+  if (poisons) poison(runner, model.config, memories);
+  return { leader: new Leader(runner), plan, outputIds: runner.control.outputIds() };
+}
+
+/** The graph that the plan was made by, sizes left aside. */
+export function graphOf(config: ModelConfig, plan: RankPlan): StepGraph {
+  const names = [...STEP_TENSORS, ...LASTING_TENSORS];
+  const present = new Set(plan.workspaces[0].intermediates.places.map(({ name }) => name));
+  return stepGraph({
+    config,
+    bytes: Object.fromEntries(names.filter((name) => present.has(name)).map((name) => [name, 1])),
+    isSparse: plan.isSparse,
+    hasPredictors: plan.strides.predictor > 0,
+  });
+}
+
+function poison(runner: RankRunner, config: ModelConfig, memories: WebAssembly.Memory[]): void {
+  const { rank } = runner;
+  const { plan } = rank;
+  const graph = graphOf(config, plan);
+  const liveness = new Liveness(graph);
+  let last = "load";
+  for (const part of PARTS) {
+    const step = Reflect.get(rank, part) as (...args: unknown[]) => unknown;
+    const replaced = (...args: unknown[]) => {
+      const name = part !== "join"
+        ? part
+        : last === "feedForward"
+        ? "joinFeedForward"
+        : "joinAttention";
+      const [before] = opsOf(graph, last).slice(-1);
+      const [first] = opsOf(graph, name);
+      if (first !== undefined) {
+        check(before !== undefined, "a part that came before has operations");
+        const isLive = (tensor: GraphTensor) =>
+          liveness.isLive(tensor, before) && liveness.isLive(tensor, first);
+        const live = new Set(graph.tensors.filter(isLive).map((tensor) => tensor.name));
+        for (const [arena, memory] of memories.entries()) fillDead(plan, { arena, memory, live });
+        last = name;
+      }
+      return step.apply(rank, args);
+    };
+    Object.defineProperty(rank, part, { value: replaced });
+  }
+}
+
+function opsOf({ ops }: StepGraph, part: string): number[] {
+  return ops.flatMap(({ name }, op) => name === part || name.startsWith(`${part}.`) ? [op] : []);
+}
+
+/** Bytes of dead intermediates that no living one has. */
+function fillDead(
+  plan: RankPlan,
+  { arena, memory, live }: {
+    arena: number;
+    memory: WebAssembly.Memory;
+    live: ReadonlySet<string>;
+  },
+): void {
+  const { places } = plan.workspaces[arena].intermediates;
+  const isLive = ({ name, isLasting }: typeof places[number]) => isLasting || live.has(name);
+  const living = places.filter(isLive);
+  for (const place of places) {
+    if (isLive(place)) continue;
+    let pieces = [[place.offsetBytes, place.offsetBytes + place.sizeBytes]];
+    for (const { offsetBytes: start, sizeBytes } of living) {
+      const end = start + sizeBytes;
+      pieces = pieces.flatMap(([from, to]) =>
+        [[from, Math.min(to, start)], [Math.max(from, end), to]].filter(([a, b]) => a < b)
+      );
+    }
+    for (const [from, to] of pieces) new Uint8Array(memory.buffer, from, to - from).fill(POISON);
+  }
+}
