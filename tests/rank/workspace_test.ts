@@ -3,16 +3,17 @@
  * lives together lies apart, and what it saves on models of real shapes.
  */
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
-import { openGguf, parseGguf } from "../../src/gguf/mod.ts";
+import { openGguf } from "../../src/gguf/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
+import type { ModelConfig } from "../../src/model/types.ts";
 import { type PlanOptions, planRanks } from "../../src/rank/plan.ts";
 import type { RankPlan } from "../../src/rank/plan_types.ts";
 import { Liveness } from "../../src/shapes/mod.ts";
-import { instantiateKernels, loadKernelModule } from "../../wasm/mod.ts";
+import { shapeInput } from "../planner/shape_input.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
-import { type AloneRank, graphOf, openAlone } from "../support/poisoned_rank.ts";
+import { graphOf, openRanks, type TestedRanks } from "../support/poisoned_rank.ts";
 import { TINY_FAMILIES, type TinyFamilyName } from "../support/tiny_families.ts";
-import { TINY_PROMPT, tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
+import { TINY_PROMPT, type TinyModelOptions } from "../support/tiny_model.ts";
 
 const IDS = TINY_PROMPT.slice(0, 41);
 /** Quantised, so that tiles are used, or floats, whose products read padding. */
@@ -35,27 +36,41 @@ const FORMS: readonly (readonly [TinyModelOptions, Partial<PlanOptions>])[] = [
   [{ architecture: "bamboo", type: "Q4_0", seed: 4, magic: "PWRI" }, {}],
 ];
 
+/** What ranks exchange beside partial sums, and norms of sums: these are run by two ranks. */
+const TOGETHER: readonly string[] = ["olmo2", "gemma2", "qwen2moe", "smallthinker", "bamboo"];
+
 for (const [form, options] of FORMS) {
+  const isTogether = form.predictor !== undefined || TOGETHER.includes(form.architecture!);
+  const rankCount = isTogether ? 2 : 1;
   const name = [
     ...[form.architecture, "in", form.type, form.magic ?? ""],
     form.predictor === undefined ? "" : "with predictors",
+    isTogether ? "on two ranks" : "",
     ...Object.keys(options),
   ].filter((part) => part !== "").join(" ");
-  Deno.test(`${name} answers alike where its intermediates share bytes, the dead ones NaN`, () =>
+  Deno.test(`${name} answers alike where intermediates share bytes and dead ones are NaN`, () =>
     withTinyFile(form, async (path) => {
-      const apart = await openAlone(path, { ...options, sharesWorkspace: false }, false);
-      const shared = await openAlone(path, options, true);
+      const all = { rankCount, ...options };
+      using apart = await openRanks(path, { ...all, sharesWorkspace: false }, false);
+      using shared = await openRanks(path, all, true);
+      const { config } = describeModel(openGguf(path));
       const isPredicted = form.predictor !== undefined;
       assertEquals(answersOf(shared, isPredicted), answersOf(apart, isPredicted));
-      assertApart(path, shared.plan);
-      const { plannedBytes, apartBytes } = shared.plan.workspaces[0].intermediates;
-      assertLess(plannedBytes, 0.7 * apartBytes);
-      assertEquals(apart.plan.workspaces[0].intermediates.plannedBytes, apartBytes);
+      for (const [rank, plan] of shared.plans.entries()) {
+        assertApart(config, plan);
+        const { plannedBytes, apartBytes } = plan.workspaces[0].intermediates;
+        assertLess(plannedBytes, 0.8 * apartBytes);
+        const [{ intermediates }] = apart.plans[rank].workspaces;
+        assertEquals([intermediates.plannedBytes, intermediates.apartBytes], [
+          apartBytes,
+          apartBytes,
+        ]);
+      }
     }));
 }
 
 /** Logits of steps of one token, of a few and of many, and what is chosen after a prompt. */
-function answersOf({ leader, outputIds }: AloneRank, isPredicted: boolean): unknown[] {
+function answersOf({ leader, outputIds }: TestedRanks, isPredicted: boolean): unknown[] {
   const answers: unknown[] = isPredicted ? [leader.rehearse(IDS, "on")] : [];
   for (const stepTokens of [1, 3, 16]) {
     leader.scoreAll(IDS, (rows) => {
@@ -71,8 +86,8 @@ function answersOf({ leader, outputIds }: AloneRank, isPredicted: boolean): unkn
 }
 
 /** Intermediates that live at the same time lie apart, within regions of the arena. */
-function assertApart(path: string, plan: RankPlan): void {
-  const graph = graphOf(describeModel(openGguf(path)).config, plan);
+function assertApart(config: ModelConfig, plan: RankPlan): void {
+  const graph = graphOf(config, plan);
   const liveness = new Liveness(graph);
   plan.workspaces.forEach(({ intermediates: { places } }, arena) => {
     const ends = places.map(({ offsetBytes, sizeBytes }) => offsetBytes + sizeBytes);
@@ -90,3 +105,18 @@ function assertApart(path: string, plan: RankPlan): void {
     });
   });
 }
+
+Deno.test("planRanks() shares what is most of a step's memory in models of real shapes", () => {
+  const shares = (["tinyllama-1.1b", "mistral-7b", "bamboo-7b", "turbosparse-mixtral-47b"] as const)
+    .flatMap((name) => {
+      const { model, tensors, sizes } = shapeInput(name);
+      const options = { contextLength: 4096, chunkTokens: 256, kvType: "auto", sizes } as const;
+      return planRanks(model, tensors, { ...options, rankCount: 2 }).map((plan) => {
+        assertApart(model.config, plan);
+        const { plannedBytes, apartBytes } = plan.workspaces[0].intermediates;
+        return { name, share: plannedBytes / apartBytes };
+      });
+    });
+  for (const { name, share } of shares) assertLess(share, 0.75, name);
+  assertGreater(shares.length, 7, "two ranks of each");
+});

@@ -1,6 +1,7 @@
 /**
- * A rank alone on this thread whose dead intermediates are overwritten with NaN before each part of
- * each step: whoever reads what nothing has written, or what another one has written over, shows.
+ * Ranks whose dead intermediates are overwritten with NaN before each part of each step: whoever
+ * reads what nothing has written, or what another one has written over, shows. The first one is on
+ * the test's own thread.
  */
 import { check } from "../../src/base/check.ts";
 import { Leader } from "../../src/engine/leader.ts";
@@ -9,7 +10,7 @@ import { createArenaMemory } from "../../src/memory/arena.ts";
 import { controlWords } from "../../src/memory/control_layout.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import type { ModelConfig } from "../../src/model/types.ts";
-import { RankRunner } from "../../src/rank/open_rank.ts";
+import { RankRunner, type RankSetup } from "../../src/rank/open_rank.ts";
 import { type PlanOptions, planRanks } from "../../src/rank/plan.ts";
 import type { RankPlan } from "../../src/rank/plan_types.ts";
 import { LASTING_TENSORS, STEP_TENSORS, stepGraph } from "../../src/rank/step_graph.ts";
@@ -24,19 +25,25 @@ const PARTS = [
 /** Bytes of a NaN of f32, also of f16; as a number of a row it is one that does not exist. */
 const POISON = 0xff;
 
-export interface AloneRank {
+export interface TestedRanks extends Disposable {
   readonly leader: Leader;
-  readonly plan: RankPlan;
+  readonly plans: readonly RankPlan[];
   /** What is generated. */
   readonly outputIds: Int32Array;
 }
 
-/** A leader without followers; poisons: see above. */
-export async function openAlone(
+/** What a follower's thread is told: poisoned_worker.ts. */
+export interface FollowerStart {
+  readonly setup: RankSetup;
+  readonly poisons: boolean;
+}
+
+/** Ranks of the model at `path`; poisons: see above. */
+export async function openRanks(
   path: string,
   options: Partial<PlanOptions>,
   poisons: boolean,
-): Promise<AloneRank> {
+): Promise<TestedRanks> {
   const file = openGguf(path);
   const model = describeModel(file);
   const module = await loadKernelModule();
@@ -46,22 +53,38 @@ export async function openAlone(
     sizes: instantiateKernels(module, memory),
     ...options,
   });
-  const [plan] = plans;
-  const memories = plan.arenas.map(createArenaMemory);
-  const runner = RankRunner.open({
-    rankIndex: 0,
+  const [{ chunkTokens, contextLength }] = plans;
+  const common = {
     plans,
     config: model.config,
     tensors: file.tensors,
     parts: file.parts,
     module,
-    memories: [memories],
-    controlBuffer: new SharedArrayBuffer(4 * controlWords(plan.chunkTokens, plan.contextLength)),
+    memories: plans.map(({ arenas }) => arenas.map(createArenaMemory)),
+    controlBuffer: new SharedArrayBuffer(4 * controlWords(chunkTokens, contextLength)),
     observation: null,
     streams: null,
-  }, () => {});
-  if (poisons) poison(runner, model.config, memories);
-  return { leader: new Leader(runner), plan, outputIds: runner.control.outputIds() };
+  };
+  for (let rankIndex = 1; rankIndex < plans.length; rankIndex++) {
+    await startFollower({ setup: { ...common, rankIndex }, poisons });
+  }
+  const runner = RankRunner.open({ ...common, rankIndex: 0 }, () => {});
+  if (poisons) poison(runner);
+  return {
+    leader: new Leader(runner),
+    plans,
+    outputIds: runner.control.outputIds(),
+    [Symbol.dispose]: () => runner.control.publishExit(),
+  };
+}
+
+function startFollower(start: FollowerStart): Promise<void> {
+  const worker = new Worker(new URL("./poisoned_worker.ts", import.meta.url), { type: "module" });
+  return new Promise((resolve, reject) => {
+    worker.onmessage = () => resolve();
+    worker.onerror = (event) => reject(new Error(event.message));
+    worker.postMessage(start);
+  });
 }
 
 /** The graph that the plan was made by, sizes left aside. */
@@ -76,8 +99,10 @@ export function graphOf(config: ModelConfig, plan: RankPlan): StepGraph {
   });
 }
 
-function poison(runner: RankRunner, config: ModelConfig, memories: WebAssembly.Memory[]): void {
-  const { rank } = runner;
+/** Makes a rank overwrite what is dead before each part of its steps. */
+export function poison({ rank, setup }: RankRunner): void {
+  const { config, rankIndex } = setup;
+  const memories = setup.memories[rankIndex];
   const { plan } = rank;
   const graph = graphOf(config, plan);
   const liveness = new Liveness(graph);
