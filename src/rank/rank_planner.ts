@@ -38,9 +38,10 @@ import type {
 import { checkUnit, type UnitOptions, type UnitPlan } from "./plan_units.ts";
 import {
   type KernelSizes,
-  largestBlock,
   logitsRows,
   planWorkspace,
+  type Widths,
+  widthsOf,
   type WorkspaceInput,
 } from "./plan_workspace.ts";
 import { lengthOf, type Range, type Shard } from "./shard.ts";
@@ -66,6 +67,8 @@ export interface PlanOptions {
   readonly packed?: UnitOptions;
   /** For tests: arenas smaller than a memory can be. */
   readonly arenaBytesMax?: number;
+  /** For tests: false gives every intermediate bytes of its own. */
+  readonly sharesWorkspace?: boolean;
   /** What the kernels say they need. */
   readonly sizes: KernelSizes;
 }
@@ -87,8 +90,9 @@ export class RankPlanner implements Placer {
   readonly #in: PlannerInput;
   readonly #arenas: ArenaBuilder[] = [];
   readonly #workspaces: WorkspacePlan[] = [];
-  readonly #stagingOffsets: number[] = [];
   readonly #stagingBytes: number;
+  /** The most of each in one layer. */
+  readonly #widths: Widths;
   readonly #strides: RankPlan["strides"];
   readonly #layers: LayerPlan[] = [];
   /** Where units are staged in each arena, and where in it something is being laid, or null. */
@@ -106,10 +110,11 @@ export class RankPlanner implements Placer {
     const largest = Math.max(...[...input.tensors.values()].map((tensor) => tensor.sizeBytes));
     const staged = Math.max(Math.min(largest, STAGING_BYTES_MAX), layouts.leastStagingBytes);
     this.#stagingBytes = alignUp(staged, REGION_ALIGN_BYTES);
+    this.#widths = widthsOf([input.shard]);
     this.#strides = {
       embedding: alignUp(config.embeddingLength, SUPERBLOCK_WEIGHTS),
-      attention: alignUp(lengthOf(input.shard.heads) * config.headDim, SUPERBLOCK_WEIGHTS),
-      hidden: alignUp(largestBlock(input.shard), SUPERBLOCK_WEIGHTS),
+      attention: alignUp(this.#widths.heads * config.headDim, SUPERBLOCK_WEIGHTS),
+      hidden: alignUp(this.#widths.neurons, SUPERBLOCK_WEIGHTS),
       logits: this.#leads ? config.vocabSize : lengthOf(input.shard.vocab),
       predictor: alignUp(this.#largestPredictor(), SUPERBLOCK_WEIGHTS),
     };
@@ -140,10 +145,12 @@ export class RankPlanner implements Placer {
   openArena(): void {
     const arena = new ArenaBuilder();
     this.#arenas.push(arena);
-    const { model: { config }, layouts, shard, options } = this.#in;
+    const { model: { config }, layouts, options } = this.#in;
+    const scratch = layouts.isSparse ? COLUMN_SCRATCH_BYTES : 0; // behind it: load_weights.ts
     const input = {
       config,
-      shard,
+      widths: this.#widths,
+      stagingBytes: this.#stagingBytes + scratch,
       strides: this.#strides,
       leads: this.#leads,
       ...options,
@@ -154,9 +161,6 @@ export class RankPlanner implements Placer {
     const workspace = planWorkspace(arena, input);
     this.#workspaces.push(workspace);
     this.#stages.push(workspace.stream?.stage ?? 0);
-    const scratch = layouts.isSparse ? COLUMN_SCRATCH_BYTES : 0; // behind it: load_weights.ts
-    const bytes = this.#stagingBytes + scratch;
-    this.#stagingOffsets.push(arena.allocate("staging", "activations", bytes));
   }
 
   #streamOfArena(): WorkspaceInput["stream"] {
@@ -334,7 +338,6 @@ export class RankPlanner implements Placer {
       positions: this.#positions,
       layers: this.#layers,
       ...this.#output,
-      stagingOffsets: this.#stagingOffsets,
       stagingBytes: this.#stagingBytes,
       chunkTokens: options.chunkTokens,
       logitsRows: logitsRows(options.chunkTokens),
