@@ -1,7 +1,8 @@
 /**
- * What decoding with E0M4 weights costs, one thread: as int8 products, which the engine uses, beside
- * weights that become floats, by two bit operations or by a conversion (the probe in
- * wasm/assembly/probes); and what the same bytes cost that are only read. In turns, with V8's flags:
+ * What decoding with E0M4 weights costs, one thread: as int8 products, which the engine uses,
+ * beside weights that become floats, by two bit operations or by a conversion (the probe in
+ * wasm/assembly/probes); and what the same bytes cost that are only read. In turns, with V8's
+ * flags:
  *
  *   deno run -A --v8-flags=--no-wasm-bounds-checks,--experimental-wasm-revectorize \
  *     tests/bench/e0m4_floats.ts [--rounds=15]

@@ -26,7 +26,7 @@ import {
 } from "../simd";
 
 const ROW_BYTES: u32 = 160;
-/** Activations of a superblock, then per block: Σ x, and Σ of factor · x over even and odd codes. */
+/** Activations of a superblock; per block Σ x, and Σ factor · x over even and over odd codes. */
 const RECORD: u32 = 1024 + 96;
 /** What the f16 bit trick owes, 2^112, and 2^116. */
 const OWED: i32 = 0x77800000;
