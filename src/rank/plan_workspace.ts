@@ -187,11 +187,8 @@ function ropeBytes(dimensionCount: number, chunkTokens: number): number {
 /**
  * What packed models stream with is apart from what steps share: workers read into slots, stage and
  * raw while other layers are computed, lists are kept from asking to computing, and places keep
- * addresses of neurons that are silent now. Bundles are read straight into their slots: whole
- * sectors at multiples of sectors.
+ * addresses of neurons that are silent now. Sequential reads land in whole sectors.
  */
-const SECTOR_BYTES_MAX = 4096;
-
 function planStream(arena: ArenaBuilder, input: WorkspaceInput): StreamWorkspacePlan | null {
   const { stream, widths: { neurons }, config: { experts } } = input;
   if (stream === null) return null;

@@ -80,7 +80,7 @@ Deno.test("pack refuses wrong usage with status 2, and what it cannot pack with 
     const [other, stats, out] = [`${folder}/other.gguf`, `${folder}/stats`, `${folder}/out`];
     const text = `${folder}/text`;
     await Deno.writeTextFile(text, TEXT);
-    await runCli(["quantize", path, other, "--type", "Q4_1"]);
+    await runCli(["quantize", path, other, "--type", "Q5_1"]);
     await runCli(["profile", other, "--file", text, "--tokens", "64", "-o", stats]);
     const files = [...Deno.readDirSync(folder)].length;
     const wrong: [args: string[], code: number, says: string][] = [
