@@ -25,7 +25,7 @@ export interface KernelSizes {
 
 export interface WorkspaceInput {
   readonly config: ModelConfig;
-  readonly shard: Shard;
+  readonly widths: Widths;
   readonly strides: WorkspaceStrides;
   readonly chunkTokens: number;
   /** Some matrix lies neuron by neuron. */
@@ -41,12 +41,12 @@ export interface WorkspaceInput {
 
 /** Reserves one arena's workspace. */
 export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): WorkspacePlan {
-  const { config, shard, strides, chunkTokens: n, sizes } = input;
+  const { config, widths, strides, chunkTokens: n, sizes } = input;
   const bytes = (name: string, size: number) => arena.allocate(name, "activations", size);
   const floats = (name: string, perToken: number) => bytes(name, n * perToken * 4);
-  const queryWidth = lengthOf(shard.heads) * config.headDim;
-  const keyValueWidth = lengthOf(shard.kvHeads) * config.headDim;
-  const neurons = largestBlock(shard);
+  const queryWidth = widths.heads * config.headDim;
+  const keyValueWidth = widths.kvHeads * config.headDim;
+  const { neurons } = widths;
   const groupSize = config.headCount / config.headCountKv;
   return {
     residual: floats("residual", strides.embedding),
@@ -72,12 +72,15 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     hiddenQ8: bytes("hidden.q8", sizes.q8_bytes(n, Math.max(1, neurons))),
     partials: [floats("partial.0", strides.embedding), floats("partial.1", strides.embedding)],
     incoming: floats("incoming", strides.embedding),
-    ropes: config.ropes.map((rope, index) => floats(`rope.${index}`, rope.dimensionCount)),
+    // Without heads nothing is turned here.
+    ropes: widths.heads === 0
+      ? []
+      : config.ropes.map((rope, index) => floats(`rope.${index}`, rope.dimensionCount)),
     scratch: bytes(
       "attention.scratch",
       sizes.attention_scratch_bytes(
         n,
-        Math.max(1, lengthOf(shard.heads)),
+        Math.max(1, widths.heads),
         groupSize,
         config.headDim,
       ),
@@ -93,9 +96,8 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
 const SECTOR_BYTES_MAX = 4096;
 
 function planStream(arena: ArenaBuilder, input: WorkspaceInput): StreamWorkspacePlan | null {
-  const { stream, shard, config: { experts } } = input;
+  const { stream, widths: { neurons }, config: { experts } } = input;
   if (stream === null) return null;
-  const neurons = largestBlock(shard);
   const words = (name: string, count: number) => arena.allocate(name, "activations", count * 4);
   const list = (name: string) => ({
     ids: words(`${name}.ids`, neurons),
@@ -163,6 +165,24 @@ function planPredictors(
 /** Steps that want every position's logits are short, so that the logits stay small. */
 export function logitsRows(chunkTokens: number): number {
   return Math.min(16, chunkTokens);
+}
+
+/** The most of each that a rank has in one layer. */
+export interface Widths {
+  readonly heads: number;
+  readonly kvHeads: number;
+  /** Of the dense block, an expert, the shared expert. */
+  readonly neurons: number;
+}
+
+/** Over the shards that layers have on one rank. */
+export function widthsOf(shards: readonly Shard[]): Widths {
+  const most = (of: (shard: Shard) => number) => Math.max(...shards.map(of));
+  return {
+    heads: most(({ heads }) => lengthOf(heads)),
+    kvHeads: most(({ kvHeads }) => lengthOf(kvHeads)),
+    neurons: most(largestBlock),
+  };
 }
 
 /** Most neurons that are computed at once: of the dense block, an expert, the shared expert. */
