@@ -47,6 +47,8 @@ import {
 import { lengthOf, type Range } from "./shard.ts";
 import { byColumnsRowBytes, packedRowBytes } from "./weight_types.ts";
 
+/** Floats that kernels on a GPU write at a time. */
+const GPU_ROW_UNIT = 4;
 /** Small enough for a core's cache: what was read is repacked from there. */
 const STAGING_BYTES_MAX = MiB / 2;
 /** Lays out one rank's arenas. */
@@ -85,7 +87,10 @@ export class RankPlanner implements Placer {
       embedding: alignUp(config.embeddingLength, SUPERBLOCK_WEIGHTS),
       attention: alignUp(this.#widths.heads * config.headDim, SUPERBLOCK_WEIGHTS),
       hidden: alignUp(this.#widths.neurons, SUPERBLOCK_WEIGHTS),
-      logits: this.#leads ? config.vocabSize : lengthOf(input.shard.vocab),
+      logits: alignUp(
+        this.#leads ? config.vocabSize : lengthOf(input.shard.vocab),
+        input.isOnGpu ? GPU_ROW_UNIT : 1,
+      ),
       predictor: alignUp(this.#largestPredictor(), SUPERBLOCK_WEIGHTS),
     };
     this.openArena();
