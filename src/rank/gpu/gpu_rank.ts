@@ -113,7 +113,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
       ropes: input.ropeFrequencies,
     });
     const loader = new GpuLoader(input);
-    const makeBuilder = () => new ProgramBuilder(gpu, stepInput, { maxTokens: plan.chunkTokens });
+    const makeBuilder = () => new ProgramBuilder(gpu, stepInput);
     const of = { ...input, plan, space, loader, makeBuilder };
     const layers = await openLayers(of);
     const output = lengthOf(plan.output.rows) > 0 ? await buildOutput(of) : null;
@@ -203,9 +203,12 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     if (attention !== null) this.#runBlock(attention, !isParallel || feedForward === null);
   }
 
-  /** Other ranks sum squares of heads that this one has none of, and wait for it. */
+  /** Where others sum squares over ranks they wait for this one, which has all heads or none. */
   normalizeHeads({ layer: { joinsNorms } }: WalkedGpuLayer): boolean {
-    return this.#isAlone || !joinsNorms || this.#control.join();
+    if (this.#isAlone || !joinsNorms) return true;
+    const { arenaViews, arena, plan: { rankIndex } } = this.#state;
+    arenaViews.squares[arena][rankIndex].fill(0);
+    return this.#control.join();
   }
 
   rotate(): void {}

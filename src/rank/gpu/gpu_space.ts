@@ -1,10 +1,11 @@
 /**
- * What a step needs between its weights on the GPU: pieces of one buffer, all f32 [tokens, stride].
- * Knows no model beyond its widths.
+ * What a step needs between its weights on the GPU: pieces of one buffer, all f32 [tokens, stride],
+ * where those that do not live together share bytes. Knows no model beyond its widths.
  */
 import { attentionScratchBytes, type Gpu, type Rows } from "../../../gpu/mod.ts";
 import { alignUp } from "../../base/check.ts";
 import type { ModelConfig } from "../../model/types.ts";
+import { type GraphTensor, N, planMemory, StepGraph } from "../../shapes/mod.ts";
 import type { RankPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
 
@@ -13,23 +14,30 @@ const ALIGN_BYTES = 256;
 /** Floats that kernels read at a time. */
 const STRIDE_UNIT = 4;
 
-export interface GpuSpace {
-  /** [n, embeddingStride]: the stream, what blocks read of it, what they leave for it. */
-  readonly residual: Rows;
-  readonly normed: Rows;
-  readonly partial: Rows;
+/** Floats of a token in each. */
+interface SpaceWidths {
+  /** The residual stream, what blocks read of it, what they leave for it: as far apart as in an arena. */
+  readonly residual: number;
+  readonly normed: number;
+  readonly partial: number;
   /** Queries, keys and values of own heads side by side, and what attention gives. */
-  readonly heads: Rows;
-  readonly attention: Rows;
+  readonly heads: number;
+  readonly attention: number;
   /** Gate and up of own neurons side by side, and what they give. */
-  readonly neurons: Rows;
-  readonly hidden: Rows;
-  /** [logitsRows, own rows of the output]. */
-  readonly logits: Rows;
+  readonly neurons: number;
+  readonly hidden: number;
+  /** Of tokens whose logits are wanted: own rows of the output. */
+  readonly logits: number;
+}
+
+type SpaceName = keyof SpaceWidths;
+
+export interface GpuSpace extends Readonly<Record<SpaceName, Rows>> {
   /** Of the attention kernels. */
   readonly scratch: GPUBuffer;
-  /** Floats from token to token of the residual stream, as in the rank's arena. */
-  readonly embeddingStride: number;
+  /** Bytes of the buffer, and what it would be if each piece had bytes of its own. */
+  readonly plannedBytes: number;
+  readonly apartBytes: number;
 }
 
 /** @throws {GpuOutOfMemoryError} when the GPU has no room for it. */
@@ -37,49 +45,25 @@ export async function createSpace(
   gpu: Gpu,
   { plan, config }: { plan: RankPlan; config: ModelConfig },
 ): Promise<GpuSpace> {
-  const { chunkTokens: n, logitsRows, contextLength, strides, layers } = plan;
-  const most = (of: (layer: RankPlan["layers"][number]) => number) => Math.max(...layers.map(of));
-  const heads = most((layer) => lengthOf(layer.heads));
-  const kvHeads = most((layer) => lengthOf(layer.kvHeads));
-  const neurons = most(({ feedForward }) =>
-    feedForward.kind === "dense" ? lengthOf(feedForward.up.rows) : 0
-  );
-  const { headDim } = config;
-  const pieces: { name: keyof typeof widths; rows: number }[] = [];
-  const widths = {
-    residual: strides.embedding,
-    normed: strides.embedding,
-    partial: strides.embedding,
-    heads: (heads + 2 * kvHeads) * headDim,
-    attention: heads * headDim,
-    neurons: 2 * neurons,
-    hidden: neurons,
-    logits: lengthOf(plan.output.rows),
-  };
-  let sizeBytes = 0;
-  const offsets = new Map<string, number>();
-  for (const name of Object.keys(widths) as (keyof typeof widths)[]) {
-    const rows = name === "logits" ? logitsRows : n;
-    pieces.push({ name, rows });
-    offsets.set(name, sizeBytes);
-    sizeBytes = alignUp(sizeBytes + pieceBytes(rows, widths[name]), ALIGN_BYTES);
-  }
+  const widths = widthsOf(plan, config);
+  const { offsets, sizes, plannedBytes, apartBytes } = planSpace(widths, plan);
   const buffer = await gpu.createBuffer(
     "activations",
-    sizeBytes,
+    plannedBytes,
     GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC,
   );
-  const rowsOf = (name: keyof typeof widths): Rows => ({
+  const rowsOf = (name: SpaceName): Rows => ({
     buffer,
     offsetBytes: offsets.get(name)!,
-    sizeBytes: pieceBytes(pieces.find((piece) => piece.name === name)!.rows, widths[name]),
+    sizeBytes: sizes.get(name)!,
     stride: strideOf(widths[name]),
   });
+  const { headDim } = config;
   const scratchBytes = attentionScratchBytes({
-    heads: Math.max(1, heads),
+    heads: Math.max(1, widths.attention / headDim),
     headDim,
-    positions: contextLength,
-    maxTokens: n,
+    positions: plan.contextLength,
+    maxTokens: plan.chunkTokens,
   });
   return {
     residual: rowsOf("residual"),
@@ -91,15 +75,86 @@ export async function createSpace(
     hidden: rowsOf("hidden"),
     logits: rowsOf("logits"),
     scratch: await gpu.createBuffer("attention scratch", Math.max(ALIGN_BYTES, scratchBytes)),
-    embeddingStride: strides.embedding,
+    plannedBytes,
+    apartBytes,
   };
+}
+
+function widthsOf({ layers, strides, output }: RankPlan, { headDim }: ModelConfig): SpaceWidths {
+  const most = (of: (layer: RankPlan["layers"][number]) => number) => Math.max(...layers.map(of));
+  const heads = most((layer) => lengthOf(layer.heads));
+  const kvHeads = most((layer) => lengthOf(layer.kvHeads));
+  const neurons = most(({ feedForward }) =>
+    feedForward.kind === "dense" ? lengthOf(feedForward.up.rows) : 0
+  );
+  return {
+    residual: strides.embedding,
+    normed: strides.embedding,
+    partial: strides.embedding,
+    heads: (heads + 2 * kvHeads) * headDim,
+    attention: heads * headDim,
+    neurons: 2 * neurons,
+    hidden: neurons,
+    logits: lengthOf(output.rows),
+  };
+}
+
+/** Where the pieces lie in one buffer. */
+function planSpace(widths: SpaceWidths, { chunkTokens, logitsRows, layers }: RankPlan) {
+  const graph = new StepGraph();
+  const rows = (name: SpaceName) =>
+    graph.tensor(name, { shape: [N, strideOf(widths[name])], type: "f32" });
+  const tensors: Record<SpaceName, GraphTensor> = {
+    ...{ residual: rows("residual"), normed: rows("normed"), partial: rows("partial") },
+    ...{ heads: rows("heads"), attention: rows("attention") },
+    ...{ neurons: rows("neurons"), hidden: rows("hidden") },
+    logits: graph.tensor("logits", {
+      shape: [logitsRows, strideOf(widths.logits)],
+      type: "f32",
+    }),
+  };
+  recordStep(graph, tensors, layers.length);
+  const bounds = { tokensMax: chunkTokens, contextMax: chunkTokens, batchMax: 1 };
+  const plan = planMemory(graph, bounds, { alignBytes: ALIGN_BYTES, places: "fixed" });
+  const starts: number[] = [];
+  let plannedBytes = 0;
+  for (const { maxBytes } of plan.buffers) {
+    starts.push(plannedBytes);
+    plannedBytes += maxBytes;
+  }
+  const offsets = new Map(
+    plan.places.map(({ tensor, buffer, offset }) => [
+      tensor.name,
+      starts[buffer] + offset.constant!,
+    ]),
+  );
+  const sizes = new Map(plan.places.map(({ tensor, size }) => [tensor.name, size.constant!]));
+  return { offsets, sizes, plannedBytes, apartBytes: plan.apartBytes };
+}
+
+/** A step of any family: gpu_layer.ts does some of it, in this order. */
+function recordStep(graph: StepGraph, of: Record<SpaceName, GraphTensor>, layerCount: number) {
+  const { residual, normed, heads, attention, partial, neurons, hidden, logits } = of;
+  graph.op("embed", { writes: [residual] });
+  graph.repeat(layerCount, () => {
+    graph.op("norm", { reads: [residual], writes: [normed] });
+    graph.op("project", { reads: [residual, normed], writes: [heads] });
+    graph.op("rotate", { updates: [heads] });
+    graph.op("attend", { reads: [heads], writes: [attention] });
+    graph.op("merge", { reads: [attention, normed], writes: [partial], updates: [residual] });
+    // Parallel blocks read the same norm, and add to the same partial sum.
+    graph.op("norm again", { reads: [residual, partial], updates: [normed] });
+    graph.op("gate and up", { reads: [residual, normed, partial], writes: [neurons] });
+    graph.op("activate", { reads: [neurons, partial], writes: [hidden] });
+    graph.op("down", { reads: [hidden], updates: [partial, residual] });
+    graph.op("add", { reads: [partial], updates: [residual] });
+  });
+  graph.op("output norm", { reads: [residual], writes: [normed] });
+  graph.op("output", { reads: [normed, residual], writes: [logits] });
+  graph.op("read", { reads: [logits, residual] });
 }
 
 /** Nothing takes a little, so that it can be bound. */
 function strideOf(width: number): number {
   return alignUp(Math.max(1, width), STRIDE_UNIT);
-}
-
-function pieceBytes(rows: number, width: number): number {
-  return rows * strideOf(width) * 4;
 }
