@@ -2,6 +2,7 @@
  * Lays out one rank's arenas: what it owns of every layer, its workspace and cache, one behind the
  * other. Pure: reads no weights, allocates nothing.
  */
+import { kvCacheBytes } from "../../gpu/mod.ts";
 import { alignUp, check } from "../base/check.ts";
 import { GiB, MiB } from "../base/units.ts";
 import { ARENA_BYTES_MAX, ArenaBuilder } from "../memory/arena.ts";
@@ -35,7 +36,6 @@ import type {
 } from "./plan_types.ts";
 import type { PlannerInput } from "./plan_options.ts";
 import { checkUnit } from "./plan_units.ts";
-import { deviceKvBytes } from "./gpu/device_bytes.ts";
 import { DevicePlacer } from "./gpu/device_placer.ts";
 import {
   logitsRows,
@@ -244,11 +244,11 @@ export class RankPlanner implements Placer {
     const { kvHeads } = this.#in.layerShards[index];
     const { attentionPostNorm, feedForwardPostNorm } = tensors.layers[index];
     const place = this.#isAlone ? device : this;
-    this.#deviceKvBytes += deviceKvBytes({
+    this.#deviceKvBytes += kvCacheBytes({
       positions: options.contextLength,
       kvHeads: lengthOf(kvHeads),
       headDim: config.headDim,
-      isFloat: kvType === "f32",
+      type: kvType === "f32" ? "f32" : "f16",
     });
     this.#layers.push({
       arena: this.#arenas.length - 1,

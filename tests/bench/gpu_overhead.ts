@@ -4,7 +4,9 @@
  *
  *   quiet deno run -A tests/bench/gpu_overhead.ts
  */
-import { openGpu, Program, ReadBack } from "../../gpu/mod.ts";
+import { openGpu } from "../../gpu/mod.ts";
+import { Program } from "../../gpu/program.ts";
+import { ReadBack } from "../../gpu/read_back.ts";
 import { openGguf, TensorReader } from "../../src/gguf/mod.ts";
 import { type GpuPart, planModel } from "../../src/llm/mod.ts";
 import { createArenaMemory } from "../../src/memory/arena.ts";

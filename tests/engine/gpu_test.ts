@@ -22,7 +22,7 @@ const QUANT_NMSE = 5e-3;
 
 /** Logits and greedy ids of a way to run the model at `path`. */
 async function answers(path: string, options: LoadOptions) {
-  let logits = new Float32Array();
+  let logits: Float32Array = new Float32Array();
   let ids: number[] = [];
   await withModel(path, options, async (model) => {
     assertEquals(model.gpu !== null, options.gpu === "force", "who computes");

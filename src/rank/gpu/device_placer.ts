@@ -2,12 +2,12 @@
  * Places a GPU rank's weights: nowhere in an arena, but counted in bytes of GPU memory. The plans
  * that it makes say which part of which tensor is wanted; loading follows them. Reads no weights.
  */
+import { matrixBytes } from "../../../gpu/mod.ts";
 import type { MatrixTensor, VectorTensor } from "../../model/types.ts";
 import type { MatrixPart, Placer } from "../plan_layer.ts";
 import type { MatrixPlan, VectorPlan } from "../plan_types.ts";
 import { lengthOf, type Range } from "../shard.ts";
 import type { WeightType } from "../weight_types.ts";
-import { deviceMatrixBytes } from "./device_bytes.ts";
 
 export class DevicePlacer implements Placer {
   readonly #typeOf: (tensor: string) => WeightType;
@@ -28,11 +28,8 @@ export class DevicePlacer implements Placer {
       part;
     const isTransposed = part.isTransposed === true;
     const type = this.#typeOf(tensor);
-    this.#weightsBytes += deviceMatrixBytes({
-      ...{ type, isTransposed },
-      rows: lengthOf(rows),
-      columns: lengthOf(columns),
-    });
+    const onDevice = deviceType({ type, isTransposed });
+    this.#weightsBytes += matrixBytes(onDevice, lengthOf(rows), lengthOf(columns));
     return {
       ...{ tensor, type, isTransposed },
       rows: isTransposed ? rows : shift(rows, matrix.rowStart),
@@ -58,6 +55,11 @@ export class DevicePlacer implements Placer {
   inStage<T>(place: () => T): T {
     return place();
   }
+}
+
+/** Blocks of what is turned around lie the other way: its values are kept as floats. */
+export function deviceType({ type, isTransposed }: Pick<MatrixPlan, "type" | "isTransposed">) {
+  return isTransposed && type !== "F16" ? "F32" : type;
 }
 
 function shift(range: Range, by: number): Range {

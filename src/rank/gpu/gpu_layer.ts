@@ -19,7 +19,8 @@ import type { ModelConfig } from "../../model/types.ts";
 import type { DensePlan, HeadNormPlan, LayerPlan, MatrixPlan, NormPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
 import type { GpuSpace } from "./gpu_space.ts";
-import { deviceType, type GpuLoader, type Stacked } from "./gpu_weights.ts";
+import { deviceType } from "./device_placer.ts";
+import type { GpuLoader, Stacked } from "./gpu_weights.ts";
 
 /** A norm of the stream; bias null: none. */
 interface GpuNorm {

@@ -1,5 +1,5 @@
 /** The end of the model on the GPU: logits of the step's last tokens. */
-import { capLogits, type Program, type ProgramBuilder } from "../../../gpu/mod.ts";
+import { type Program, type ProgramBuilder, scaleRows } from "../../../gpu/mod.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import type { RankPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
@@ -24,6 +24,6 @@ export async function buildOutput(of: {
   addNorm(builder, config, outputNorm, { from: space.residual, to: space.normed, count });
   multiply(builder, output, { x: space.normed, to: space.logits, count });
   const { logitScale: scale, logitSoftCap: cap } = config;
-  if (scale !== 1 || cap > 0) capLogits(builder, { x: space.logits, width, scale, cap, count });
+  if (scale !== 1 || cap > 0) scaleRows(builder, { x: space.logits, width, scale, cap, count });
   return await builder.build();
 }

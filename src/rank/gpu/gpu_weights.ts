@@ -11,6 +11,7 @@ import type { GgufTensor } from "../../gguf/types.ts";
 import { dequantize } from "../../model/dequantize.ts";
 import { rowBytes } from "../../model/dtypes.ts";
 import { fileRows } from "../load_order.ts";
+import { deviceType } from "./device_placer.ts";
 import type { MatrixPlan, VectorPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
 
@@ -147,9 +148,4 @@ export class GpuLoader {
     check(tensor !== undefined, `tensor ${name} was posted with the plan`);
     return tensor;
   }
-}
-
-/** Blocks of what is turned around lie the other way: its values are kept as floats. */
-export function deviceType({ type, isTransposed }: MatrixPlan): string {
-  return isTransposed && type !== "F16" ? "F32" : type;
 }

@@ -30,15 +30,15 @@ export function gpuObstacle(
   const widths = [config.embeddingLength, config.headDim, config.feedForwardLength];
   const odd = widths.find((width) => width % WIDTH_UNIT !== 0);
   if (odd !== undefined) return `a width of ${odd} is no multiple of ${WIDTH_UNIT}`;
-  const names = tensors.layers.flatMap(({ query, key, value, attentionOutput, feedForward }) => [
+  const matrices = tensors.layers.flatMap(({ query, key, value, attentionOutput, feedForward }) => [
     ...[query, key, value, attentionOutput],
     ...feedForward.kind === "dense"
       ? [feedForward.up, feedForward.down, ...feedForward.gate === null ? [] : [feedForward.gate]]
       : [],
-  ]).map(({ tensor }) => tensor);
-  for (const name of [...names, tensors.output.tensor]) {
+  ]);
+  for (const { tensor: name, columns } of [...matrices, tensors.output]) {
     const { type } = file.tensors.get(name)!;
-    if (weightFormat(type) !== undefined) continue;
+    if (weightFormat(type, columns) !== undefined) continue;
     const known = dtypeByName(type) === undefined ? "unknown" : "not for GPUs yet";
     return `tensor "${name}" has type ${type}, which is ${known}`;
   }
