@@ -2,7 +2,7 @@
  * What a GPU costs the thread that drives it, whatever the GPU: encoding, submitting and joining of
  * a decoded token, on a model of 32 layers so narrow that computing it is next to nothing.
  *
- *   quiet deno run -A tests/bench/gpu_overhead.ts
+ *   quiet deno run -A tests/bench/gpu_rank_overhead.ts
  */
 import { openGpu } from "../../gpu/mod.ts";
 import { Program } from "../../gpu/program.ts";
@@ -52,6 +52,11 @@ try {
   await Deno.remove(path);
 }
 
+/** Processor time of this thread so far (Linux): waiting for a GPU, a software one too, is none. */
+function threadCpuMs(): number {
+  return Number(Deno.readTextFileSync("/proc/thread-self/schedstat").split(" ")[0]) / 1e6;
+}
+
 /** Beside others the joins find everybody there: the other rank never computes. */
 async function measure(isAlone: boolean): Promise<void> {
   const file = openGguf(path);
@@ -82,20 +87,26 @@ async function measure(isAlone: boolean): Promise<void> {
     onProgress: () => {},
   });
   let totalMs = 0;
+  let threadMs = 0;
   for (let token = 0; token < WARM_TOKENS + TOKENS; token++) {
-    if (token === WARM_TOKENS) totalMs = spent.run = spent.read = 0;
+    if (token === WARM_TOKENS) {
+      totalMs = spent.run = spent.read = 0;
+      threadMs = threadCpuMs();
+    }
     const startMs = performance.now();
     control.stepIds()[0] = 5 + token;
     rank.begin({ kind: STEP_KIND_FORWARD, tokenCount: 1, position: token, logitsCount: 1 });
     forward(rank);
     totalMs += performance.now() - startMs;
   }
+  threadMs = threadCpuMs() - threadMs;
   gpu.close();
   const ms = (value: number) => (value / TOKENS).toFixed(3);
   const joins = isAlone ? 1 : 2 * LAYERS;
   console.log(
-    `${isAlone ? "alone" : "beside others"}: ${ms(totalMs)} ms a token; encoding and submitting ` +
-      `${ms(spent.run)}, waiting for results ${ms(spent.read)}, the rest ` +
-      `${ms(totalMs - spent.run - spent.read)}; a join ${(totalMs / TOKENS / joins).toFixed(4)}`,
+    `${isAlone ? "alone" : "beside others"}: the thread computes ${ms(threadMs)} ms a token, ` +
+      `${(threadMs / TOKENS / joins).toFixed(4)} a join; by the clock ${ms(totalMs)}: ` +
+      `running ${ms(spent.run)}, reading ${ms(spent.read)}, the rest ` +
+      `${ms(totalMs - spent.run - spent.read)}`,
   );
 }
