@@ -17,6 +17,9 @@ export interface MemoryUse {
   readonly slotBytes: number;
   readonly kvBytes: number;
   readonly activationBytes: number;
+  /** Of these, what a step leaves from part to part, and what it would take if nothing shared. */
+  readonly intermediateBytes: number;
+  readonly intermediateApartBytes: number;
   readonly totalBytes: number;
   /**
    * Not in memory: a packed model's neurons that slots are for. A piece of a prompt reads all of
@@ -28,11 +31,16 @@ export interface MemoryUse {
 /** What all threads take together. */
 export function memoryUse(plans: readonly RankPlan[]): MemoryUse {
   const { weights, slots, kv, activations } = bytesByKind(plans.flatMap((plan) => plan.arenas));
+  const intermediates = plans.flatMap(({ workspaces }) =>
+    workspaces.map((workspace) => workspace.intermediates)
+  );
   return {
     weightsBytes: weights,
     slotBytes: slots,
     kvBytes: kv,
     activationBytes: activations,
+    intermediateBytes: intermediates.reduce((sum, { plannedBytes }) => sum + plannedBytes, 0),
+    intermediateApartBytes: intermediates.reduce((sum, { apartBytes }) => sum + apartBytes, 0),
     totalBytes: weights + slots + kv + activations,
     diskBytes: plans.flatMap(({ layers }) => layers)
       .reduce((sum, { feedForward }) => sum + streamedBytes(feedForward), 0),

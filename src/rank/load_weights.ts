@@ -50,7 +50,7 @@ export function loadWeights(input: LoadInput): void {
       ...{ tensors, reader, onProgress },
       kernels: input.kernels[arena],
       buffer: input.memories[arena].buffer,
-      stagingOffset: plan.stagingOffsets[arena],
+      stagingOffset: plan.workspaces[arena].staging,
       stagingBytes: plan.stagingBytes,
       scratchOffset: plan.workspaces[arena].normedQ8, // that no step uses yet
     })

@@ -74,6 +74,12 @@ interface Opening {
   readonly tell: (bytes: number) => void;
 }
 
+/** A rank, whatever it calls a layer, and its walk through a step. */
+interface Walked {
+  readonly rank: Pick<RankSteps, "begin">;
+  readonly walk: (step: StepWords) => boolean;
+}
+
 /** A rank with its weights loaded. */
 export class RankRunner {
   readonly plan: RankPlan;
@@ -81,15 +87,18 @@ export class RankRunner {
   readonly setup: RankSetup;
   /** Bound to this rank's arenas, one each. */
   readonly kernels: readonly Kernels[];
+  /** Who takes the steps. */
+  readonly rank: Pick<RankSteps, "begin">;
   readonly #walk: (step: StepWords) => boolean;
   readonly #gpu: Gpu | null;
   #stepsToLoss: number;
 
   private constructor(
     { setup, plan, control, kernels }: Opening,
-    walk: (step: StepWords) => boolean,
+    { rank, walk }: Walked,
     gpu: Gpu | null = null,
   ) {
+    this.rank = rank;
     this.setup = setup;
     this.plan = plan;
     this.control = control;
@@ -234,11 +243,12 @@ function stepInput({ setup, kernels, reader }: Opening): StepStateInput {
   };
 }
 
-function walkOf<L extends WalkedLayer>(rank: RankSteps<L>): (step: StepWords) => boolean {
-  return (step) => {
+function walkOf<L extends WalkedLayer>(rank: RankSteps<L>): Walked {
+  const walk = (step: StepWords) => {
     rank.begin(step);
     return forward(rank);
   };
+  return { rank, walk };
 }
 
 /** Frequency divisors of the rotary embedding, where the model carries them. */

@@ -27,6 +27,8 @@ export interface PlanOptions {
   readonly gpu?: GpuOptions;
   /** For tests: arenas smaller than a memory can be. */
   readonly arenaBytesMax?: number;
+  /** For tests: false gives every intermediate bytes of its own. */
+  readonly sharesWorkspace?: boolean;
   /** What the kernels say they need. */
   readonly sizes: KernelSizes;
 }

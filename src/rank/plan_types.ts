@@ -139,6 +139,10 @@ export interface LayerPlan {
  * elements; columns behind the width are zero where a matrix product reads them.
  */
 export interface WorkspacePlan {
+  /** All of them by name, and what sharing saves. */
+  readonly intermediates: IntermediatesPlan;
+  /** Where file bytes land before they are repacked, until all weights are loaded. */
+  readonly staging: number;
   /** Residual stream, [n, embeddingStride]. */
   readonly residual: number;
   /** Normalised residual, [n, embeddingStride], and the same as q8 tiles. */
@@ -192,6 +196,23 @@ export interface WorkspacePlan {
   readonly routing: RoutingWorkspacePlan | null;
   /** Null unless the model is a packed one. */
   readonly stream: StreamWorkspacePlan | null;
+}
+
+/** The intermediates of a step in one arena: those that do not live together share bytes. */
+export interface IntermediatesPlan {
+  readonly places: readonly IntermediatePlace[];
+  /** Bytes of all of them, and what they would take if each had bytes of its own. */
+  readonly plannedBytes: number;
+  readonly apartBytes: number;
+}
+
+export interface IntermediatePlace {
+  /** As step_graph.ts calls it. */
+  readonly name: string;
+  readonly offsetBytes: number;
+  readonly sizeBytes: number;
+  /** It keeps its bytes from step to step. */
+  readonly isLasting: boolean;
 }
 
 /** Where bundles of a packed file are kept, and where they arrive. */
@@ -276,8 +297,7 @@ export interface RankPlan {
   readonly outputNorm: NormPlan;
   /** Equals `embedding` when the model ties them. */
   readonly output: MatrixPlan;
-  /** One per arena: where file bytes land before they are repacked. */
-  readonly stagingOffsets: readonly number[];
+  /** Of file bytes that are repacked at a time. */
   readonly stagingBytes: number;
   /** Most tokens of one step. */
   readonly chunkTokens: number;

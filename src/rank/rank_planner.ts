@@ -57,8 +57,8 @@ export class RankPlanner implements Placer {
   readonly #in: PlannerInput;
   readonly #arenas: ArenaBuilder[] = [];
   readonly #workspaces: WorkspacePlan[] = [];
-  readonly #stagingOffsets: number[] = [];
   readonly #stagingBytes: number;
+  /** The most of each in one layer. */
   readonly #strides: RankPlan["strides"];
   readonly #layers: LayerPlan[] = [];
   /** Where units are staged in each arena, and where in it something is being laid, or null. */
@@ -121,9 +121,11 @@ export class RankPlanner implements Placer {
     const arena = new ArenaBuilder();
     this.#arenas.push(arena);
     const { model: { config }, layouts, options } = this.#in;
+    const scratch = layouts.isSparse ? COLUMN_SCRATCH_BYTES : 0; // behind it: load_weights.ts
     const input = {
       config,
       widths: this.#widths,
+      stagingBytes: this.#stagingBytes + scratch,
       strides: this.#strides,
       leads: this.#leads,
       ...options,
@@ -134,9 +136,6 @@ export class RankPlanner implements Placer {
     const workspace = planWorkspace(arena, input);
     this.#workspaces.push(workspace);
     this.#stages.push(workspace.stream?.stage ?? 0);
-    const scratch = layouts.isSparse ? COLUMN_SCRATCH_BYTES : 0; // behind it: load_weights.ts
-    const bytes = this.#stagingBytes + scratch;
-    this.#stagingOffsets.push(arena.allocate("staging", "activations", bytes));
   }
 
   #streamOfArena(): WorkspaceInput["stream"] {
@@ -360,7 +359,6 @@ export class RankPlanner implements Placer {
       positions: this.#positions,
       layers: this.#layers,
       ...this.#output,
-      stagingOffsets: this.#stagingOffsets,
       stagingBytes: this.#stagingBytes,
       chunkTokens: options.chunkTokens,
       logitsRows: logitsRows(options.chunkTokens),

@@ -197,7 +197,7 @@ function dividePolynomial(dividend: Expr, by: Expr): Expr | null {
   return quotient;
 }
 
-/** By degree, then by how often the first atom in order is there, and so on: an order of monomials. */
+/** By degree, then by how often the first atom is there, and so on: an order of monomials. */
 function orderByDegree({ terms }: Expr): Term[] {
   const compare = (a: readonly Atom[], b: readonly Atom[]): number => {
     if (a.length !== b.length) return b.length - a.length;

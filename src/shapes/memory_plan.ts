@@ -17,6 +17,8 @@ export interface MemoryPlanOptions {
    * "symbolic": places are expressions, for buffers that are made as large as a step needs them.
    */
   readonly places: "fixed" | "symbolic";
+  /** False: every tensor has bytes of its own; for comparisons. */
+  readonly sharesBytes?: boolean;
 }
 
 /** Bytes that tensors share. */
@@ -58,7 +60,7 @@ interface Filling {
 export function planMemory(
   graph: StepGraph,
   bounds: Bounds,
-  { alignBytes, places: kind }: MemoryPlanOptions,
+  { alignBytes, places: kind, sharesBytes = true }: MemoryPlanOptions,
 ): MemoryPlan {
   const liveness = new Liveness(graph);
   const sized = graph.tensors.map((tensor) => {
@@ -72,7 +74,7 @@ export function planMemory(
   const buffers: Filling[] = [];
   const places: Place[] = [];
   for (const { tensor, size, maxBytes } of ordered) {
-    const isShared = tensor.lives === "step";
+    const isShared = sharesBytes && tensor.lives === "step";
     let place = isShared ? findPlace(buffers, { tensor, size, liveness, bounds }) : null;
     if (place === null) {
       place = { tensor, buffer: buffers.length, offset: constant(0), size };

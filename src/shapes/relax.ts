@@ -5,7 +5,7 @@
 import type { Box, Range } from "./bounds.ts";
 import { type Atom, constant, Expr, N, P, type ShapeSymbol, SYMBOLS, type Term } from "./expr.ts";
 
-/** Coefficients by powers of three variables: p0 + 256 · p1 + 65536 · p2, in the order of SYMBOLS. */
+/** Coefficients by powers of the symbols in their order: p0 + 256 · p1 + 65536 · p2. */
 export type Polynomial = ReadonlyMap<number, number>;
 
 /** The expression is at least polynomial / scale. */

@@ -17,7 +17,7 @@ const ALIGN = 8;
 const ALL = [...admissible(BOUNDS)];
 
 for (const places of ["fixed", "symbolic"] as const) {
-  Deno.test(`planMemory() keeps what lives together apart, for all values, places ${places}`, () => {
+  Deno.test(`planMemory() keeps what lives together apart, for all values: ${places}`, () => {
     let saved = 0;
     fc.assert(
       fc.property(stepGraphs, fc.infiniteStream(fc.nat(ALL.length - 1)), (graph, picks) => {

@@ -1,4 +1,4 @@
-/** Random expressions beside plain functions that say what they are: the slow twin of src/shapes. */
+/** Random expressions beside plain functions that say what they are: slow twins of src/shapes. */
 import fc from "fast-check";
 import type { Bounds } from "../../src/shapes/bounds.ts";
 import { B, constant, type Expr, N, P, S, type SymbolValues } from "../../src/shapes/expr.ts";

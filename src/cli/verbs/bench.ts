@@ -212,6 +212,8 @@ async function createReport(
       slots: model.memory.slotBytes,
       kv: model.memory.kvBytes,
       activations: model.memory.activationBytes,
+      intermediates: model.memory.intermediateBytes,
+      intermediates_apart: model.memory.intermediateApartBytes,
       total: model.memory.totalBytes,
       resident: Deno.memoryUsage().rss,
     },
@@ -245,7 +247,9 @@ function formatReport(report: Report): string {
     }, p99 ${report.token_ms.p99.toFixed(1)}`,
     `memory   ${formatBytes(report.memory_bytes.total)} planned, ${
       formatBytes(report.memory_bytes.resident)
-    } resident`,
+    } resident; intermediates ${formatBytes(report.memory_bytes.intermediates)}, without reuse ${
+      formatBytes(report.memory_bytes.intermediates_apart)
+    }`,
     `flags    ${report.flags.join(" ") || "none: `deno task ganglion` sets those for speed"}`,
     `ids      ${report.ids_hash}`,
   ].join("\n");

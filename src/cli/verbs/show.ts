@@ -60,6 +60,8 @@ async function describeUse({ file, packed }: ModelFile, options: LoadOptions) {
     const memory = {
       ...{ weights: use.weightsBytes, slots: use.slotBytes, kv: use.kvBytes },
       ...{ activations: use.activationBytes, total: use.totalBytes, on_disk: use.diskBytes },
+      intermediates: use.intermediateBytes,
+      intermediates_apart: use.intermediateApartBytes,
     };
     const { contextLength: ctx_size, isSparse: sparse } = plans[0];
     const gpu = {
@@ -85,8 +87,12 @@ function formatMemory(memory: Memory, ctxSize: number): string {
   const { weights, slots, kv, activations, total, on_disk } = memory;
   const streamed = slots === 0 ? "" : `slots for neurons ${formatBytes(slots)}, `;
   const rest = on_disk === 0 ? "" : `; ${formatBytes(on_disk)} of neurons stay on disk`;
+  const shared = `intermediates ${formatBytes(memory.intermediates)}, without reuse ` +
+    formatBytes(memory.intermediates_apart);
   return `${formatBytes(total)} (weights ${formatBytes(weights)}, ${streamed}context ` +
-    `${formatBytes(kv)}, activations ${formatBytes(activations)}) with ${ctxSize} tokens of ` +
+    `${formatBytes(kv)}, activations ${
+      formatBytes(activations)
+    }: ${shared}) with ${ctxSize} tokens of ` +
     `context${rest}`;
 }
 
