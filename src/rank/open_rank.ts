@@ -91,6 +91,7 @@ export class RankRunner {
   readonly rank: Pick<RankSteps, "begin">;
   readonly #walk: (step: StepWords) => boolean;
   readonly #gpu: Gpu | null;
+  /** 0: it is not to be lost. */
   #stepsToLoss: number;
 
   private constructor(
@@ -105,7 +106,7 @@ export class RankRunner {
     this.kernels = kernels;
     this.#walk = walk;
     this.#gpu = gpu;
-    this.#stepsToLoss = setup.gpu?.lossAtStep ?? Infinity;
+    this.#stepsToLoss = setup.gpu?.lossAtStep ?? 0;
   }
 
   /**
@@ -194,7 +195,7 @@ export class RankRunner {
     }
     const isKnown = step.kind === STEP_KIND_FORWARD || step.kind === STEP_KIND_REHEARSE;
     check(isKnown, "a step is read, forward, rehearsal or exit");
-    if (--this.#stepsToLoss <= 0) this.#gpu?.device.destroy();
+    if (this.#stepsToLoss > 0 && --this.#stepsToLoss === 0) this.#gpu?.device.destroy();
     return this.#walk(step);
   }
 

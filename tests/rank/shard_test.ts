@@ -68,7 +68,7 @@ Deno.test("planShards() shares neurons out evenly in whole superblocks where it 
 });
 
 for (const [heads, neurons] of [[0, 0], [0.3, 0.3], [1, 0.5], [0.5, 1], [1, 1]]) {
-  Deno.test(`planShards() gives the last rank ${heads} of the heads and ${neurons} of the neurons`, () => {
+  Deno.test(`planShards() gives a GPU ${heads} of the heads and ${neurons} of the neurons`, () => {
     const blocks = { attentionOutput: 32, down: 32 };
     for (const config of [TINYLLAMA, BABYLLAMA]) {
       for (const rankCount of [2, 3, 5]) {

@@ -76,7 +76,7 @@ export class GpuLayer {
   readonly arena: number;
   readonly isParallel: boolean;
   readonly plan: LayerPlan;
-  /** Heads of a token are normalised as one vector: where they are shared out, ranks join for it. */
+  /** Heads of a token are normalised as one vector: ranks join for it. */
   readonly joinsNorms: boolean;
   readonly #in: GpuLayerInput;
   readonly #attention: AttentionWeights | null;

@@ -16,7 +16,7 @@ const STRIDE_UNIT = 4;
 
 /** Floats of a token in each. */
 interface SpaceWidths {
-  /** The residual stream, what blocks read of it, what they leave for it: as far apart as in an arena. */
+  /** The residual stream, what blocks read of it and leave for it: as wide as in an arena. */
   readonly residual: number;
   readonly normed: number;
   readonly partial: number;
