@@ -43,6 +43,13 @@ export function openPackedFile(path: string): OpenedFile {
   }
 }
 
+/** Orders and rates are posted to every thread: in shared memory there is one of each. */
+function sharedCopy(bytes: Uint8Array): Uint8Array<SharedArrayBuffer> {
+  const copy = new Uint8Array(new SharedArrayBuffer(bytes.length));
+  copy.set(bytes);
+  return copy;
+}
+
 class Opening {
   readonly #source: ByteSource;
 
@@ -66,7 +73,7 @@ class Opening {
     if (crc32(table) !== page.tableSum) {
       throw damaged(path, layout.tableOffsetBytes, `its tables were changed: ${REPACK}`);
     }
-    const units = decodeTable(table, {
+    const units = decodeTable(sharedCopy(table), {
       shapes,
       places: layout.units,
       tensorIndex: new Map(header.tensors.map(({ name }, index) => [name, index])),

@@ -60,12 +60,12 @@ export function encodeTable(
 
 /**
  * The units of a file.
- * @param bytes tableSize() bytes.
+ * @param bytes tableSize() bytes; orders and rates are views of them.
  * @throws {ModelFormatError} when a record differs from what the model asks for, an order is no
  *   permutation within its stripes, or a rate no share.
  */
 export function decodeTable(
-  bytes: Uint8Array<ArrayBuffer>,
+  bytes: Uint8Array,
   input: TableInput & { hasRates: boolean },
   at: { path: string; offsetBytes: number },
 ): BundleUnit[] {

@@ -9,6 +9,7 @@ import { SharedText } from "../memory/shared_text.ts";
 import type { FinishReason, SamplingOptions, Timings } from "../llm/types.ts";
 import type { RankRunner } from "../rank/open_rank.ts";
 import {
+  ASKED_AHEAD,
   CACHE_HITS,
   CACHE_MISSES,
   COUNT_FIELDS,
@@ -16,6 +17,7 @@ import {
   DISK_BYTES,
   DISK_READS,
   DISK_WAIT_MS,
+  NEEDED_AHEAD,
   SKIPPED_BYTES,
   SKIPPED_NEURONS,
 } from "../rank/counts.ts";
@@ -222,6 +224,8 @@ export class Leader {
       diskReads: counted[DISK_READS],
       diskBytes: counted[DISK_BYTES],
       diskWaitMs: counted[DISK_WAIT_MS],
+      askedAhead: counted[ASKED_AHEAD],
+      neededAhead: counted[NEEDED_AHEAD],
     };
     return {
       skippedNeurons: counted[SKIPPED_NEURONS],

@@ -6,13 +6,10 @@ import { UnsupportedModelError } from "../base/errors.ts";
 import { formatBytes, MiB } from "../base/units.ts";
 import type { BundleUnit } from "../bundle/types.ts";
 import { PAGE_BYTES } from "../memory/arena.ts";
+import { IO_WORKER_BYTES, processBytes } from "../planner/mod.ts";
 import type { RankPlan, StreamingSteps } from "../rank/plan_types.ts";
 import { ALL_STEPS, slotBytesOf, type UnitOptions } from "../rank/plan_units.ts";
 
-/** What the process takes beside its arenas: runtime, code, tokenizer, ranks, buffers. */
-const PROCESS_BYTES = 150 * MiB;
-/** A thread that reads: its isolate and its buffer. */
-const IO_WORKER_BYTES = 8 * MiB;
 const ARENA_BYTES_GOAL = 3.5 * 1024 * MiB;
 const SLOTS_MIN = 512;
 const PIECE_BYTES = MiB;
@@ -116,13 +113,17 @@ function sized(
 ): Sized {
   const { steps, gapBytes = GAP_BYTES } = by;
   const options = unitOptions(by.units, { steps, gapBytes, ...choice });
-  return { options, bytes: by.besideBytes + processBytes(by.plan(options), by.ioWorkers) };
+  const used = { units: by.units.length, ioWorkers: by.ioWorkers };
+  return { options, bytes: by.besideBytes + usedBytes(by.plan(options), used) };
 }
 
 /** Memory of the whole process, were all of the context used. */
-export function processBytes(plans: readonly RankPlan[], ioWorkers: number): number {
+export function usedBytes(
+  plans: readonly RankPlan[],
+  { units, ioWorkers }: { units: number; ioWorkers: number },
+): number {
   const pages = plans.flatMap(({ arenas }) => arenas.map(({ pageCount }) => pageCount));
-  return PROCESS_BYTES + ioWorkers * IO_WORKER_BYTES +
+  return processBytes(units) + ioWorkers * IO_WORKER_BYTES +
     pages.reduce((sum, count) => sum + count * PAGE_BYTES, 0);
 }
 

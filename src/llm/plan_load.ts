@@ -14,7 +14,7 @@ import { type PlanOptions, planRanks } from "../rank/plan.ts";
 import type { RankPlan, StreamingSteps } from "../rank/plan_types.ts";
 import type { GpuPart } from "./choose_gpu.ts";
 import { ALL_STEPS, type UnitOptions } from "../rank/plan_units.ts";
-import { chooseUnits, processBytes, unitOptions } from "./choose_units.ts";
+import { chooseUnits, unitOptions, usedBytes } from "./choose_units.ts";
 import {
   checkLoadOptions,
   chunkTokensFor,
@@ -122,7 +122,11 @@ function requireWithin(
   plans: readonly RankPlan[],
   { memoryBytes, besideBytes = 0 }: LoadOptions,
 ): void {
-  const bytes = processBytes(plans, 0) + besideBytes;
+  const units = plans[0].layers.reduce(
+    (sum, { feedForward: block }) => sum + (block.kind === "experts" ? block.experts.length : 1),
+    0,
+  );
+  const bytes = usedBytes(plans, { units, ioWorkers: 0 }) + besideBytes;
   if (memoryBytes === undefined || bytes <= memoryBytes) return;
   throw new UnsupportedModelError(
     `Cannot run this model in ${formatBytes(memoryBytes)}: it takes ${formatBytes(bytes)}, and a ` +

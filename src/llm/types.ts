@@ -79,6 +79,10 @@ export interface StreamTimings {
   readonly diskBytes: number;
   /** How long ranks waited for the disk. */
   readonly diskWaitMs: number;
+  /** Of the misses: neurons that were asked for while the layer before was computed. */
+  readonly neededAhead: number;
+  /** Neurons that were asked for so, needed or not. */
+  readonly askedAhead: number;
 }
 
 /** What is known once a generation has ended. */

@@ -3,7 +3,7 @@
  * machine says. `bench` prints the speed that was expected beside the one that it measured; where
  * they part, this is where to look. Measured on two cores of a Zen 4 server unless said: NOTES.md.
  */
-import { MiB } from "../base/units.ts";
+import { KiB, MiB } from "../base/units.ts";
 
 /** Of the rate that a kernel reads with, what matrices read row after row reach in decoding. */
 export const DENSE_SHARE_OF_READ = 0.9;
@@ -37,7 +37,13 @@ export const PREDICTED_PER_ACTIVE = 2;
 export const HOT_SHARE_MAX = [0.5, 0.57, 0.63, 0.7] as const;
 
 /** Deno, V8, the compiled program, the vocabulary: what a small model leaves resident. */
-export const PROCESS_BYTES = 150 * MiB;
+const PROCESS_BYTES = 150 * MiB;
+/** What all threads together remember of a unit, in objects. */
+const UNIT_OBJECT_BYTES = 48 * KiB;
+/** What the process takes beside its arenas and its threads that read. */
+export function processBytes(unitCount: number): number {
+  return PROCESS_BYTES + unitCount * UNIT_OBJECT_BYTES;
+}
 /** A thread that reads: 9 MB more resident with an isolate of V8 and a buffer of 1 MiB. */
 export const IO_WORKER_BYTES = 10 * MiB;
 /** Room of an arena that nothing is planned into: layers and tables do not divide evenly. */

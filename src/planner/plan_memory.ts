@@ -20,7 +20,7 @@ import {
   IO_WORKER_BYTES,
   PREDICTED_PER_ACTIVE,
   PREFILL_MACS_PER_THREAD,
-  PROCESS_BYTES,
+  processBytes,
   SLOTS_MIN_PER_ACTIVE,
   SLOTS_MIN_PER_RANK,
   TYPICAL_REQUEST,
@@ -109,7 +109,7 @@ class MemoryPlanner {
     const { budgetBytes, model: { config } } = this.#in;
     const chunk = CHUNK_TOKENS_RESIDENT[config.experts === null ? "dense" : "mixture"];
     const resident = residentModel(this.#in, chunk);
-    const residentBytes = sum(resident.ranks) + PROCESS_BYTES;
+    const residentBytes = sum(resident.ranks) + processBytes(this.#in.units.length);
     if (residentBytes <= budgetBytes) return this.#residentPlan(resident, chunk);
     let best: Sized | null = null;
     for (const choice of this.#choices()) {
@@ -213,7 +213,7 @@ class MemoryPlanner {
       },
       { name: "staging", bytes: ranks.length * 2 * this.#stagedBytes() },
       { name: "io", bytes: ioWorkers * IO_WORKER_BYTES },
-      { name: "process", bytes: PROCESS_BYTES },
+      { name: "process", bytes: processBytes(this.#in.units.length) },
     ];
   }
 
@@ -353,7 +353,7 @@ class MemoryPlanner {
       { name: "weights", bytes: weights },
       { name: "context", bytes: context },
       { name: "workspace", bytes: workspace },
-      { name: "process", bytes: PROCESS_BYTES },
+      { name: "process", bytes: processBytes(this.#in.units.length) },
     ];
     return {
       kind: "plan",

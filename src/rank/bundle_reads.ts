@@ -97,8 +97,9 @@ export class BundleReads {
   /**
    * Asks for `count` neurons of a unit that a guess says layer `layer` will need, in the arena of
    * the one that is computed. They arrive meanwhile.
+   * @returns how many it asked for: those that had no slot, and got one.
    */
-  askAhead(layer: number, unit: number, neurons: Uint32Array, count: number): void {
+  askAhead(layer: number, unit: number, neurons: Uint32Array, count: number): number {
     const { arena } = this.#state;
     const { cache } = this.#streams[arena];
     const { ahead, ticketOf } = this.#reads[arena];
@@ -110,6 +111,7 @@ export class BundleReads {
       if (slotOf[neurons[i]] < 0) this.note(unit, neurons[i]);
     }
     const absent = this.takeNoted(unit, this.#sorted, 0);
+    const before = list.count;
     for (let i = 0; i < absent; i++) {
       const neuron = this.#sorted[i];
       const slot = cache.claim(unit, neuron);
@@ -118,6 +120,7 @@ export class BundleReads {
       list.slots[list.count++] = slot;
     }
     this.flush();
+    return list.count - before;
   }
 
   /**

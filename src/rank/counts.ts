@@ -14,7 +14,10 @@ export const DISK_BYTES = 4;
 export const DISK_WAIT_MS = 5;
 /** Reads that bring them, and units that are brought as a whole. */
 export const DISK_READS = 6;
-export const COUNT_FIELDS = 7;
+/** Neurons that were asked for ahead of their layer, by guesses; and those of them it needed. */
+export const ASKED_AHEAD = 7;
+export const NEEDED_AHEAD = 8;
+export const COUNT_FIELDS = 9;
 
 /** memory: the rank's first arena. */
 export function countsView(plan: RankPlan, memory: WebAssembly.Memory): Float64Array {

@@ -20,10 +20,12 @@ import { floats } from "./arena_views.ts";
 import { type ArenaStream, BundleReads } from "./bundle_reads.ts";
 import type { NeuronReads } from "./neuron_reads.ts";
 import {
+  ASKED_AHEAD,
   CACHE_HITS,
   CACHE_MISSES,
   countsView,
   DISK_WAIT_MS,
+  NEEDED_AHEAD,
   SKIPPED_BYTES,
   SKIPPED_NEURONS,
 } from "./counts.ts";
@@ -135,7 +137,8 @@ export class StreamedBlock {
    * arena, will probably need. They arrive while others are computed.
    */
   readAhead(layer: number, unit: number, listed: number): void {
-    this.#reads.askAhead(layer, unit, this.#lists[this.#state.arena].predicted, listed);
+    const { predicted } = this.#lists[this.#state.arena];
+    this.#counts[ASKED_AHEAD] += this.#reads.askAhead(layer, unit, predicted, listed);
   }
 
   /** All blocks of a layer are finished. */
@@ -211,6 +214,7 @@ export class StreamedBlock {
     for (let i = from; i < to; i++) {
       if (slots[i] !== NO_SLOT) {
         tickets[i] = this.#reads.ticketOf(slots[i]); // it was asked for ahead, and is under way
+        this.#counts[NEEDED_AHEAD]++;
         continue;
       }
       let slot = cache.claim(unit, ids[i]);

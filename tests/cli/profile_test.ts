@@ -44,6 +44,21 @@ Deno.test("profile writes statistics, says them as JSON and draws them", () =>
     assertEquals(names, ["a.stats", "a.svg", "text.txt", "tiny.gguf"]);
   }));
 
+Deno.test("profile without a text counts what the model writes, the same each time", () =>
+  withTinyModel(async (model, folder) => {
+    const profile = async (name: string, ...more: string[]) => {
+      const out = `${folder}/${name}.stats`;
+      const { code, stderr } = await runCli(["profile", model, "-o", out, ...more]);
+      assertEquals(code, 0, stderr);
+      return { bytes: await Deno.readFile(out), stats: readStats(out) };
+    };
+    const first = await profile("first", "--tokens", "400");
+    assertEquals(first.stats.units["1"], 400, "a group of four windows");
+    assertEquals((await profile("again", "--tokens", "400")).bytes, first.bytes);
+    const other = await profile("other", "--tokens", "256");
+    assert(other.stats.subject.textHash !== first.stats.subject.textHash);
+  }, RELU));
+
 Deno.test("profile that is interrupted goes on to the same file, and refuses another text's rest", () =>
   withText(RELU, async ({ model, text, folder }) => {
     // Long enough to be interrupted in the middle.
@@ -126,8 +141,8 @@ Deno.test("profile, verify and --sparsity refuse what they cannot use, without a
     await Deno.writeFile(other, bytes);
     const run = (path: string) => ["run", path, "--raw", "x"];
     const wrong: [args: string[], status: number, says: string][] = [
-      [["profile", model, "-o", stats], 2, "--file"],
       [["profile", model, "--file", text], 2, "--out"],
+      [["profile", model, "--tokens", "15", "-o", `${folder}/x`], 2, "Cannot profile with 15"],
       [["profile", model, "--file", short, "-o", `${folder}/x`], 2, "tokens of text"],
       [["verify", model, "--dense"], 2, "it leaves no neuron out"],
       [["verify", model, "--record"], 2, "--sparsity and --stats"],

@@ -76,6 +76,16 @@ for (const [what, tiny] of Object.entries(PREDICTED)) {
     eachWayOfPredicting({ ...tiny, blockCount: 4, predictor: { rank: 8 } }));
 }
 
+/** What an answer of a packed model streamed. */
+async function streamedBy(packed: string, options: LoadOptions): Promise<StreamTimings> {
+  const all: StreamTimings[] = [];
+  await withModel(packed, options, async (model) => {
+    const request = { ids: IDS, maxTokens: 8, sampling: { temperature: 0 }, ignoreEnd: true };
+    all.push((await model.generate(request).result).timings.streamed!);
+  });
+  return all[0];
+}
+
 /** Compares what is predicted from disk with what is predicted in memory. */
 function eachWayOfPredicting(tiny: TinyModelOptions): Promise<void> {
   return withPacked(tiny, async (path, packed) => {
@@ -121,17 +131,26 @@ Deno.test("threads without neurons ask no predictors where the others ask gates"
     },
   ));
 
+for (const [what, tiny] of Object.entries(PREDICTED)) {
+  Deno.test(`${what} are asked for ahead of their layer, and some of them are needed`, () =>
+    withPacked({ ...tiny, blockCount: 4, predictor: { rank: 8 } }, async (_, packed) => {
+      const streaming = { ...FEW_SLOTS, hasResidentGates: false, slotCount: 160 };
+      const options = { threads: 2, predictor: "on", streaming } as const;
+      const { askedAhead, neededAhead, misses } = await streamedBy(packed, options);
+      assert(0 < neededAhead && neededAhead <= Math.min(askedAhead, misses));
+      const without = { ...options, streamingSteps: { pipeline: false } };
+      assertEquals((await streamedBy(packed, without)).askedAhead, 0);
+    }));
+}
+
 Deno.test("a token of a model on disk reads neurons, and says how many it found", () =>
   withPacked({ architecture: "bamboo", type: "Q4_0", blockCount: 4 }, async (_, packed) => {
-    const streaming = FEW_SLOTS;
-    await withModel(packed, { threads: 1, streaming, ioWorkers: 2 }, async (model) => {
-      const request = { ids: IDS, maxTokens: 8, sampling: { temperature: 0 }, ignoreEnd: true };
-      const { timings } = await model.generate(request).result;
-      const { hits, misses, diskBytes } = timings.streamed!;
-      assert(hits > 0 && misses > 0, `${hits} hits, ${misses} misses`);
-      assertEquals(diskBytes % 512, 0);
-      assertLess(misses * 511, diskBytes);
-    });
+    const options = { threads: 1, streaming: FEW_SLOTS, ioWorkers: 2 };
+    const { hits, misses, diskBytes, askedAhead } = await streamedBy(packed, options);
+    assert(hits > 0 && misses > 0, `${hits} hits, ${misses} misses`);
+    assertEquals(diskBytes % 512, 0);
+    assertLess(misses * 511, diskBytes);
+    assertEquals(askedAhead, 0, "gates are there, nobody guesses");
   }));
 
 Deno.test("each step of streaming that is left out costs reads or waiting, and changes no answer", () => {

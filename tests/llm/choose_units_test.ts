@@ -4,6 +4,7 @@ import { MiB } from "../../src/base/units.ts";
 import type { BundleUnit } from "../../src/bundle/types.ts";
 import { chooseUnits, type UnitBudget } from "../../src/llm/choose_units.ts";
 import { PAGE_BYTES } from "../../src/memory/arena.ts";
+import { processBytes } from "../../src/planner/mod.ts";
 import type { RankPlan } from "../../src/rank/plan_types.ts";
 import { ALL_STEPS, slotBytesOf, type UnitOptions } from "../../src/rank/plan_units.ts";
 
@@ -32,7 +33,8 @@ const BUDGET: Omit<UnitBudget, "budgetBytes"> = {
   ...{ units: UNITS, isSilent: true, way: "gates", ioWorkers: 0, lanes: 1, plan },
 };
 /** What is there beside the model's own bytes. */
-const OTHER_BYTES = 150 * MiB + FIXED_BYTES;
+const PROCESS_BYTES = processBytes(UNITS.length);
+const OTHER_BYTES = PROCESS_BYTES + FIXED_BYTES;
 
 Deno.test("chooseUnits() takes a model that fits as a whole", () => {
   const { residentUnits } = chooseUnits({ ...BUDGET, budgetBytes: OTHER_BYTES + 8 * UNIT_BYTES });
@@ -46,7 +48,7 @@ Deno.test("chooseUnits() fills what gates leave with slots, and never more", () 
     const budgetBytes = OTHER_BYTES + gates + spare;
     const options = chooseUnits({ ...BUDGET, budgetBytes });
     assertEquals([options.residentUnits, options.hasResidentGates], [0, true]);
-    const bytes = 150 * MiB +
+    const bytes = PROCESS_BYTES +
       plan(options).reduce((sum, { arenas }) => sum + arenas[0].pageCount * PAGE_BYTES, 0);
     assertEquals(bytes <= budgetBytes, true, `${bytes} of ${budgetBytes}`);
     assertEquals(2 * options.slotCount * 3072 > spare - MiB, true, `${options.slotCount} slots`);
@@ -77,5 +79,5 @@ Deno.test("chooseUnits() refuses with the smallest budget that works", () => {
     () => chooseUnits({ ...BUDGET, budgetBytes: 100 * MiB }),
     UnsupportedModelError,
   );
-  assertMatch(error.message, /needs at least 214.0 MiB/);
+  assertMatch(error.message, /needs at least 215.0 MiB/);
 });

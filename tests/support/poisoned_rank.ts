@@ -47,19 +47,27 @@ export interface FollowerStart {
   readonly poisons: boolean;
 }
 
-/** Ranks of the model at `path`; poisons: see above. */
+/**
+ * Ranks of the model at `path`.
+ * @param how poisons: see above. inflation: tiles and scratch have so many times their room.
+ */
 export async function openRanks(
   path: string,
   options: Partial<PlanOptions>,
-  poisons: boolean,
+  { poisons, inflation = 1 }: { poisons: boolean; inflation?: number },
 ): Promise<TestedRanks> {
   const file = openGguf(path);
   const model = describeModel(file);
   const module = await loadKernelModule();
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
+  const sizes = instantiateKernels(module, memory);
   const plans = planRanks(model, file.tensors, {
     ...{ rankCount: 1, contextLength: 64, chunkTokens: 24, kvType: "auto" },
-    sizes: instantiateKernels(module, memory),
+    sizes: {
+      q8_bytes: (n, k) => inflation * sizes.q8_bytes(n, k),
+      neurons_scratch_bytes: (d) => inflation * sizes.neurons_scratch_bytes(d),
+      attention_scratch_bytes: (...of) => inflation * sizes.attention_scratch_bytes(...of),
+    },
     ...options,
   });
   const [{ chunkTokens, contextLength }] = plans;

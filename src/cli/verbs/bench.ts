@@ -43,6 +43,8 @@ interface Round {
   readonly diskReads: number;
   readonly diskBytes: number;
   readonly diskWaitMs: number;
+  readonly askedAhead: number;
+  readonly neededAhead: number;
   readonly tokenMs: { readonly p50: number; readonly p90: number; readonly p99: number };
   readonly ids: readonly number[];
 }
@@ -158,13 +160,20 @@ async function measure(
 }
 
 function diskOf({ streamed }: Timings, genTokens: number) {
-  if (streamed === undefined) return { hitRate: null, diskReads: 0, diskBytes: 0, diskWaitMs: 0 };
-  const { hits, misses, diskReads, diskBytes, diskWaitMs } = streamed;
+  const { hits, misses, diskReads, diskBytes, diskWaitMs, askedAhead, neededAhead } = streamed ??
+    {
+      ...{ hits: 0, misses: 0, diskReads: 0, diskBytes: 0 },
+      diskWaitMs: 0,
+      askedAhead: 0,
+      neededAhead: 0,
+    };
   return {
-    hitRate: hits / Math.max(1, hits + misses),
+    hitRate: streamed === undefined ? null : hits / Math.max(1, hits + misses),
     diskReads: diskReads / genTokens,
     diskBytes: diskBytes / genTokens,
     diskWaitMs: diskWaitMs / genTokens,
+    askedAhead: askedAhead / genTokens,
+    neededAhead: neededAhead / genTokens,
   };
 }
 
@@ -202,6 +211,8 @@ async function createReport(
     disk_reads_per_token: meanOf(rounds.map((round) => round.diskReads)),
     disk_bytes_per_token: meanOf(rounds.map((round) => round.diskBytes)),
     disk_wait_ms: meanOf(rounds.map((round) => round.diskWaitMs)),
+    neurons_asked_ahead: meanOf(rounds.map((round) => round.askedAhead)),
+    neurons_needed_ahead: meanOf(rounds.map((round) => round.neededAhead)),
     token_ms: {
       p50: spreadOf(rounds.map(({ tokenMs }) => tokenMs.p50)).median,
       p90: spreadOf(rounds.map(({ tokenMs }) => tokenMs.p90)).median,
@@ -240,7 +251,9 @@ function formatReport(report: Report): string {
       `disk     ${formatBytes(report.disk_bytes_per_token)} in ${report.disk_reads_per_token} ` +
       `reads a token, ${
         (report.cache_hit_rate * 100).toFixed(1)
-      } % of neurons were in memory; threads waited ${report.disk_wait_ms} ms a token`,
+      } % of neurons were in memory; threads waited ${report.disk_wait_ms} ms a token; ` +
+      `${report.neurons_asked_ahead} neurons were asked for ahead, ` +
+      `${report.neurons_needed_ahead} of them needed`,
     ],
     `latency  p50 ${report.token_ms.p50.toFixed(1)} ms, p90 ${
       report.token_ms.p90.toFixed(1)

@@ -1,8 +1,9 @@
 /**
- * `profile MODEL --file F -o STATS`: how often each neuron fires while the model reads a text, by
- * itself and together with the neurons of other sequences. What is done is kept in STATS.part, and
- * a run that was interrupted goes on from there. A packed model may be larger than memory: its
- * statistics are of the model that it was packed from, which can then be packed again by them.
+ * `profile MODEL --file F -o STATS`: how often each neuron fires while the model reads a text, or
+ * without one what it writes itself, alone and together with the neurons of other sequences. What
+ * is done is kept in STATS.part, and a run that was interrupted goes on from there. A packed model
+ * may be larger than memory: its statistics are of the model that it was packed from, which can
+ * then be packed again by them.
  */
 import { createHash } from "node:crypto";
 import type { Command } from "commander";
@@ -31,7 +32,8 @@ import { Interrupt } from "../interrupt.ts";
 import { loadForVerb } from "../load.ts";
 import { byteSize, decimal, wholeNumber } from "../option_values.ts";
 import { writeErrorLine, writeJson, writeOutLine } from "../output.ts";
-import { cutWindows, planWindows, WINDOW_TOKENS_MIN } from "../profile/windows.ts";
+import { OWN_TOKENS, writeWindows } from "../profile/own_text.ts";
+import { cutWindows, planWindows, WINDOW_TOKENS_MIN, type WindowPlan } from "../profile/windows.ts";
 import { Progress } from "../progress.ts";
 import { readTextFile } from "../text_file.ts";
 import { createDataVerb, requireModel, requireOption } from "../verb.ts";
@@ -55,9 +57,13 @@ const SAVE_INTERVAL_MS = 10_000;
 export function profileVerb(): Command {
   return createDataVerb("profile", "Count how often each neuron of a model fires.")
     .argument("[model]", "a .gguf or .ganglion file")
-    .option("--file <file>", "the text to read; - is stdin")
+    .option("--file <file>", "the text to read; - is stdin (default: what the model writes)")
     .option("-o, --out <stats>", "the file of statistics to write; STATS.part while at work")
-    .option("--tokens <n>", "read at most so many tokens of the text", wholeNumber({ min: 1 }))
+    .option(
+      "--tokens <n>",
+      `read at most so many tokens (default: the whole text, or ${OWN_TOKENS} of its own)`,
+      wholeNumber({ min: 1 }),
+    )
     .option(
       "--window <n>",
       "tokens that see one another, and that one pass over a packed file serves " +
@@ -82,7 +88,7 @@ const THREADS = { min: 1, max: 64 };
 async function profile(path: string | undefined, options: Options): Promise<void> {
   const modelPath = requireModel(path);
   const out = requireOption(options.out, "--out");
-  const text = readTextFile(requireOption(options.file, "--file"));
+  const text = options.file === undefined ? null : readTextFile(options.file);
   const file = openModelFile(modelPath);
   const { config } = describeModel(file.file);
   const byLoudness = !isSilentKind(config.feedForward.activation) && config.experts === null;
@@ -92,6 +98,7 @@ async function profile(path: string | undefined, options: Options): Promise<void
     ...{ memoryBytes: options.memory, windowTokens: options.window },
   });
   using interrupt = new Interrupt();
+  const own = text === null ? await ownWindows(modelPath, { plan, options, interrupt }) : null;
   const { stats, rate } = await (async () => {
     await using model = await loadForVerb(modelPath, {
       ...plan,
@@ -99,7 +106,7 @@ async function profile(path: string | undefined, options: Options): Promise<void
       predictor: "off",
       observe: [plane],
     });
-    const windows = cutWindows(model, text, options.tokens);
+    const windows = own ?? cutWindows(model, text!, options.tokens);
     const subject = {
       ...subjectOf(config, { modelFingerprint: sourceFingerprint(file), windows }),
       sparsity: byLoudness ? options.quiet : null,
@@ -111,6 +118,17 @@ async function profile(path: string | undefined, options: Options): Promise<void
     Deno.writeTextFileSync(options.svg, draw(stats, basename(modelPath)));
   }
   report(stats, { ...options, rate });
+}
+
+/** Loaded as for answers: what is observed computes everything. */
+async function ownWindows(
+  path: string,
+  by: { plan: WindowPlan; options: Options; interrupt: Interrupt },
+): Promise<number[][]> {
+  const { plan: { contextLength }, options, interrupt: { signal } } = by;
+  const { threads, ioThreads: ioWorkers, memory: memoryBytes, tokens = OWN_TOKENS } = options;
+  await using model = await loadForVerb(path, { contextLength, threads, ioWorkers, memoryBytes });
+  return await writeWindows(model, { tokens, windowTokens: contextLength, signal });
 }
 
 /** Where every window needs a pass over what is not in memory, that decides how long it takes. */
