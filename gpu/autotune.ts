@@ -1,7 +1,7 @@
 /**
- * Which of several shaders for a job an adapter does fastest: tried once, in a fraction of a second,
- * and kept by whoever calls, as text. A shader whose results differ from the plain one's is never
- * chosen.
+ * Which of several shaders for a job an adapter does fastest: tried once, in a fraction of a
+ * second, and kept by whoever calls, as text. A shader whose results differ from the plain one's is
+ * never chosen.
  */
 import type { Gpu } from "./device.ts";
 import type { KernelName } from "./kernels.ts";

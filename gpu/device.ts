@@ -238,7 +238,7 @@ export async function primeForReading(buffer: GPUBuffer): Promise<void> {
 }
 
 /**
- * Waits for the GPU and shows the first `bytes` of a primed buffer, in Deno. A buffer that was never
+ * Waits for the GPU and shows the first `bytes` of a primed buffer, in Deno. A buffer that was not
  * primed would end the process here.
  * @throws {GpuLostError} when the device is gone.
  */

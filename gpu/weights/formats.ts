@@ -1,6 +1,6 @@
 /**
- * How weights of each ggml type lie on the GPU, and how many bytes they take there. A row is cut into
- * pieces, which kernels read whole; quantised types have factors besides, one for each group.
+ * How weights of each ggml type lie on the GPU, and how many bytes they take there. A row is cut
+ * into pieces, which kernels read whole; quantised types have factors besides, one for each group.
  */
 import { check, divExact } from "../../src/base/check.ts";
 import { DEQUANTIZED_TYPES } from "../../src/model/mod.ts";

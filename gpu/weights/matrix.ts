@@ -1,6 +1,6 @@
 /**
- * A matrix on the GPU, [rows, columns], in one layout for one token and for many. Where it is larger
- * than a binding may be, it is cut by rows into parts with buffers of their own.
+ * A matrix on the GPU, [rows, columns], in one layout for one token and for many. Where it is
+ * larger than a binding may be, it is cut by rows into parts with buffers of their own.
  */
 import { check } from "../../src/base/check.ts";
 import { rowBytes as fileRowBytes } from "../../src/model/dtypes.ts";
