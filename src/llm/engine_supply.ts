@@ -5,6 +5,7 @@
 import type { EngineHandle } from "../../workers/mod.ts";
 import { WorkerError } from "../base/errors.ts";
 import type { GpuPart } from "./choose_gpu.ts";
+import type { Notice } from "./predictor_report.ts";
 
 /** A running engine, and what of it a GPU computes; null: nothing. */
 export interface OpenEngine {
@@ -56,6 +57,34 @@ export class EngineSupply {
   }
 }
 
+/**
+ * What `start` makes of the first of `tries` with which it succeeds: one that does not fit the
+ * GPU's memory is followed by the next, any other trouble of the GPU by none at all (null, the
+ * last), where that may be.
+ * @throws what `start` throws with the last, or what is not the GPU's fault.
+ */
+export async function firstThatFits<T>(
+  tries: readonly (GpuPart | null)[],
+  start: (part: GpuPart | null) => Promise<T>,
+  notify: (notice: Notice) => void,
+): Promise<T> {
+  const last = tries.length - 1;
+  for (let index = 0;;) {
+    try {
+      return await start(tries[index]);
+    } catch (error) {
+      if (index === last || !isGpuError(error)) throw error;
+      if (isOutOfGpuMemory(error)) index++;
+      // What is not there will not be there for less.
+      else if (tries[last] === null) index = last;
+      else throw error;
+      const next = tries[index] === null ? "without the GPU" : "with less of it on the GPU";
+      const reason = error instanceof Error ? error.message : String(error);
+      notify({ kind: "warning", text: `The model is loaded again, ${next}: ${reason}` });
+    }
+  }
+}
+
 /** Names of the errors of gpu/, which cross threads by name. */
 const GPU_ERRORS = ["GpuUnavailableError", "GpuOutOfMemoryError", "GpuLostError"];
 
@@ -65,7 +94,7 @@ export function isGpuError(error: unknown): boolean {
 }
 
 /** True when a smaller share might fit. */
-export function isOutOfGpuMemory(error: unknown): boolean {
+function isOutOfGpuMemory(error: unknown): boolean {
   return gpuErrorName(error) === "GpuOutOfMemoryError";
 }
 

@@ -14,7 +14,7 @@ import type { RankPlan } from "../rank/plan_types.ts";
 import { createTokenizer } from "../tokenizer/mod.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
 import { chooseGpu, describePart, type GpuDecision, type GpuPart } from "./choose_gpu.ts";
-import { EngineSupply, isGpuError, isOutOfGpuMemory, type OpenEngine } from "./engine_supply.ts";
+import { EngineSupply, firstThatFits, type OpenEngine } from "./engine_supply.ts";
 import { LoadedModel } from "./language_model.ts";
 import {
   checkLoadOptions,
@@ -88,27 +88,14 @@ interface Opening {
 }
 
 /** Starts the threads, with as much on the GPU as it has room for. */
-async function openEngine(
+function openEngine(
   of: Opening,
   { parts, mayBeWithout }: GpuDecision,
   meanwhile?: () => void,
 ): Promise<OpenEngine & { readonly planned: PlannedLoad }> {
-  const { onNotice = warn } = of.options;
   const tries = [...parts, ...mayBeWithout || parts.length === 0 ? [null] : []];
-  for (let index = 0;; index++) {
-    const gpu = tries[index];
-    try {
-      return await startEngine(of, gpu, meanwhile);
-    } catch (error) {
-      if (gpu === null || !isGpuError(error) || index === tries.length - 1) throw error;
-      // What is not there will not be there for less; a memory that is too small may hold less.
-      if (!isOutOfGpuMemory(error)) index = Math.max(index, parts.length - 1);
-      if (index === tries.length - 1) throw error;
-      const next = tries[index + 1] === null ? "without the GPU" : "with less of it on the GPU";
-      const reason = error instanceof Error ? error.message : String(error);
-      onNotice({ kind: "warning", text: `The model is loaded again, ${next}: ${reason}` });
-    }
-  }
+  const notify = of.options.onNotice ?? warn;
+  return firstThatFits(tries, (gpu) => startEngine(of, gpu, meanwhile), notify);
 }
 
 async function startEngine(
