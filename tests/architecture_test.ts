@@ -27,6 +27,7 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
   "src/shapes": [],
   "src/rank": [
     "wasm",
+    "gpu",
     "src/bundle",
     "src/io",
     "src/cache",
@@ -57,11 +58,13 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
   "src/llm": [
     "workers",
     "wasm",
+    "gpu",
     "type src/engine",
     "src/engine/types.ts",
     "src/rank/plan.ts",
     "src/rank/plan_units.ts",
     "src/rank/load_order.ts",
+    "src/rank/gpu/obstacle.ts",
     "src/bundle",
     "src/planner",
     "type src/stats",

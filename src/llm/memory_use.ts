@@ -1,6 +1,7 @@
 /** What of a model is in memory and what is not, by the plans of its threads. */
 import { bytesByKind } from "../memory/arena.ts";
 import type { ModelConfig } from "../model/types.ts";
+import { isTied } from "../rank/load_order.ts";
 import type {
   DensePlan,
   LayerPlan,
@@ -51,13 +52,13 @@ export function memoryUse(plans: readonly RankPlan[]): MemoryUse {
  * output), of experts those it uses.
  */
 export function bytesPerToken(plans: readonly RankPlan[], config: ModelConfig): number {
-  const isTied = plans[0].output.tensor === plans[0].embedding.tensor;
   const unusedShare = config.experts === null
     ? 0
     : 1 - config.experts.usedCount / config.experts.count;
   let bytes = memoryUse(plans).weightsBytes;
-  for (const { embedding, positions, layers } of plans) {
-    if (!isTied) bytes -= matrixBytes(embedding);
+  for (const plan of plans) {
+    const { embedding, positions, layers } = plan;
+    if (!isTied(plan)) bytes -= matrixBytes(embedding);
     if (positions !== null) bytes -= matrixBytes(positions);
     for (const { feedForward } of layers) {
       bytes += streamedBytes(feedForward);
@@ -67,7 +68,8 @@ export function bytesPerToken(plans: readonly RankPlan[], config: ModelConfig): 
       bytes -= unusedShare * expertsBytes;
     }
   }
-  return Math.round(bytes) + (isTied ? 0 : plans[0].embedding.rowStrideBytes);
+  bytes += plans.reduce((sum, { gpu }) => sum + (gpu?.weightsBytes ?? 0), 0);
+  return Math.round(bytes) + (isTied(plans[0]) ? 0 : plans[0].embedding.rowStrideBytes);
 }
 
 /** Bytes of a block, in memory or not. */

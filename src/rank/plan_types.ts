@@ -112,9 +112,12 @@ export interface ExpertsPlan {
   readonly sharedGate: MatrixPlan | null;
 }
 
-/** A layer's share: it lies in one arena as a whole. */
+/** A layer's share: it lies in one arena as a whole, or on the GPU. */
 export interface LayerPlan {
   readonly arena: number;
+  readonly heads: Range;
+  /** The key/value heads that `heads` read. */
+  readonly kvHeads: Range;
   readonly attentionNorm: NormPlan | null;
   readonly query: MatrixPlan;
   readonly key: MatrixPlan;
@@ -277,7 +280,10 @@ export interface WorkspaceStrides {
 export interface RankPlan {
   readonly rankIndex: number;
   readonly rankCount: number;
+  /** Its share of tables, and of layers of which a GPU has nothing. */
   readonly shard: Shard;
+  /** What lies on a GPU instead of in arenas: everything but what ends the joins. Null: nothing. */
+  readonly gpu: GpuPlan | null;
   readonly arenas: readonly ArenaPlan[];
   /** One per arena. */
   readonly workspaces: readonly WorkspacePlan[];
@@ -303,6 +309,17 @@ export interface RankPlan {
   readonly isSparse: boolean;
   /** Null unless the model is a packed one. */
   readonly stream: StreamPlan | null;
+}
+
+/** A rank on a GPU: matrices, biases and norms that blocks read have no offsets in an arena. */
+export interface GpuPlan {
+  /** It is the only rank: the residual stream stays on the GPU from layer to layer. */
+  readonly isAlone: boolean;
+  /** Layers of which it has something, from here on to the last. */
+  readonly firstLayer: number;
+  /** Bytes of weights on the GPU, and of keys and values. */
+  readonly weightsBytes: number;
+  readonly kvBytes: number;
 }
 
 /** How a rank streams a packed file. */

@@ -29,7 +29,7 @@ export class Vocabulary {
   /** partial = embeddings of tokens and positions whose rows this rank owns, zero for others. */
   embed(): void {
     const { kernels, space, plan, config, fractions, partial, n } = this.#state;
-    const { start, end } = plan.shard.vocab;
+    const { start, end } = plan.shard.embedding;
     const stride = plan.strides.embedding;
     this.#residual.clear();
     for (let t = 0; t < n; t++) {
@@ -54,6 +54,7 @@ export class Vocabulary {
     const { kernels, space, inputs, plan, fractions, n: all, logitsCount: n } = this.#state;
     const output = this.#output;
     const rows = output.rowCount;
+    if (rows === 0) return;
     const stride = plan.strides.logits;
     const first = space.residual + (all - n) * plan.strides.embedding * 4;
     this.#residual.normalize(first, this.#outputNorm, space.normed, n);

@@ -23,7 +23,7 @@ Deno.test("pack writes a file beside the model that --check, show and tokenize u
     assertEquals([checked.code, JSON.parse(checked.stdout)], [0, { bytes, damage: [] }]);
     const shown = JSON.parse((await runCli(["show", out, "--json"])).stdout);
     const plain = JSON.parse((await runCli(["show", path, "--json"])).stdout);
-    const own = { file_bytes: 0, memory_bytes: null, packed: null };
+    const own = { file_bytes: 0, memory_bytes: null, packed: null, gpu: null };
     assertEquals({ ...shown, ...own }, { ...plain, ...own });
     const { bundle_bytes: each, align_bytes, ordered: isOrdered } = shown.packed;
     assertEquals({ each, align_bytes, isOrdered }, {

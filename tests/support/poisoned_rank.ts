@@ -20,7 +20,16 @@ import { instantiateKernels, loadKernelModule } from "../../wasm/mod.ts";
 /** The walk's functions, which the graph's operations are named after. */
 const PARTS = [
   ...["begin", "embed", "joinEmbedding", "routeEarly", "project", "normalizeHeads", "rotate"],
-  ...["remember", "attend", "mergeHeads", "join", "predict", "feedForward", "scoreVocabulary"],
+  ...[
+    "remember",
+    "attend",
+    "mergeHeads",
+    "joinAttention",
+    "predict",
+    "feedForward",
+    "joinFeedForward",
+    "scoreVocabulary",
+  ],
 ];
 /** Bytes of a NaN of f32, also of f16; as a number of a row it is one that does not exist. */
 const POISON = 0xff;
@@ -71,6 +80,7 @@ export async function openRanks(
     memories: plans.map(({ arenas }) => arenas.map(createArenaMemory)),
     controlBuffer: new SharedArrayBuffer(4 * controlWords(chunkTokens, contextLength)),
     observation: null,
+    gpu: null,
     streams: null,
   };
   for (let rankIndex = 1; rankIndex < plans.length; rankIndex++) {
@@ -108,30 +118,24 @@ export function graphOf(config: ModelConfig, plan: RankPlan): StepGraph {
 }
 
 /** Makes a rank overwrite what is dead before each part of its steps. */
-export function poison({ rank, setup }: RankRunner): void {
+export function poison({ rank, plan, setup }: RankRunner): void {
   const { config, rankIndex } = setup;
   const memories = setup.memories[rankIndex];
-  const { plan } = rank;
   const graph = graphOf(config, plan);
   const liveness = new Liveness(graph);
   let last = "load";
   for (const part of PARTS) {
     const step = Reflect.get(rank, part) as (...args: unknown[]) => unknown;
     const replaced = (...args: unknown[]) => {
-      const name = part !== "join"
-        ? part
-        : last === "feedForward"
-        ? "joinFeedForward"
-        : "joinAttention";
       const [before] = opsOf(graph, last).slice(-1);
-      const [first] = opsOf(graph, name);
+      const [first] = opsOf(graph, part);
       if (first !== undefined) {
         check(before !== undefined, "a part that came before has operations");
         const isLive = (tensor: GraphTensor) =>
           liveness.isLive(tensor, before) && liveness.isLive(tensor, first);
         const live = new Set(graph.tensors.filter(isLive).map((tensor) => tensor.name));
         for (const [arena, memory] of memories.entries()) fillDead(plan, { arena, memory, live });
-        last = name;
+        last = part;
       }
       return step.apply(rank, args);
     };
