@@ -34,6 +34,14 @@ export interface LoadFlags extends QuietFlags {
   readonly priority?: "normal" | "background";
 }
 
+/** `--predictor`, of all verbs that load a model or plan how to. */
+export function predictorOption(): Option {
+  return new Option(
+    "--predictor <when>",
+    "guess which neurons fire, in models that carry predictors: auto tries them first",
+  ).choices(["auto", "on", "off"]);
+}
+
 /** Adds the flags of every verb that loads a model. */
 export function addLoadOptions(verb: Command): Command {
   return addGpuOptions(verb)
@@ -44,12 +52,7 @@ export function addLoadOptions(verb: Command): Command {
         .choices(["auto", "i16", "f16", "f32"]),
     )
     .option("--dense", "compute every neuron, also of models whose neurons are mostly silent")
-    .addOption(
-      new Option(
-        "--predictor <when>",
-        "guess which neurons fire, in models that carry predictors: auto tries them first",
-      ).choices(["auto", "on", "off"]),
-    )
+    .addOption(predictorOption())
     .option(
       "--predictor-threshold <logit>",
       "from where on a neuron is predicted to fire (default: what the file says)",

@@ -185,6 +185,7 @@ function planPacked(
     steps,
     ioWorkers,
     gapBytes: decided?.mergeGapBytes || undefined,
+    hotShare: decided === null || decided.slots === 0 ? undefined : decided.hotFraction,
     // Who is watched computes every neuron.
     isSilent: isSilentKind(activation) && options.sparse !== false && observe.length === 0,
     way: wayOf(of, options, decided?.way),

@@ -8,7 +8,13 @@ import { chooseGpu, describeForUse, type PlannedModel, planWithin } from "../../
 import { layerNeurons } from "../../model/mod.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import { type FiringStats, readStats } from "../../stats/mod.ts";
-import { addGpuOptions, type LoadFlags, threadCount, toLoadOptions } from "../load.ts";
+import {
+  addGpuOptions,
+  type LoadFlags,
+  predictorOption,
+  threadCount,
+  toLoadOptions,
+} from "../load.ts";
 import { machineProfile } from "../machine.ts";
 import { byteSize, wholeNumber } from "../option_values.ts";
 import { writeJson, writeOutLine } from "../output.ts";
@@ -18,7 +24,7 @@ import { createDataVerb, requireModel } from "../verb.ts";
 
 type PlanFlags = Pick<
   LoadFlags,
-  "threads" | "ctxSize" | "dense" | "gpu" | "gpuLayers" | "hotShare" | "priority"
+  "threads" | "ctxSize" | "dense" | "predictor" | "gpu" | "gpuLayers" | "hotShare" | "priority"
 >;
 
 interface Options extends PlanFlags {
@@ -41,6 +47,7 @@ export function planVerb(): Command {
     .option("--threads <n>", "threads that compute (default: one per core)", threadCount)
     .option("--ctx-size <n>", "tokens of prompt and answer together", wholeNumber({ min: 1 }))
     .option("--dense", "compute every neuron, also of models whose neurons are mostly silent")
+    .addOption(predictorOption())
     .option("--stats <file>", "statistics of the model, by profile: how often neurons fire")
     .action(plan);
   return addGpuOptions(verb);
