@@ -108,6 +108,8 @@ export interface Experts {
   readonly sharedGate: Matrix | null;
   /** Of the first expert: all have one, or none has. */
   readonly predictor: Predictor | null;
+  /** An expert's gates are all in memory: `hasAllGates`. */
+  readonly haveAllGates: boolean;
   /** True when an expert, or the shared one, reads q8 tiles. */
   readonly readsQ8: boolean;
 }
@@ -325,6 +327,7 @@ function bindExperts(
     shared,
     sharedGate: plan.sharedGate && matrixOf(plan.sharedGate),
     predictor: experts[0].predictor,
+    haveAllGates: experts.some(hasAllGates),
     readsQ8: [...experts, shared].some((each) => each?.readsQ8),
   };
 }
