@@ -1,4 +1,40 @@
 /**
- * The door to the GPU. In this version it only tells what there is; it knows nothing of models.
+ * The door to the GPU: what there is, opening it, weights, caches, programs of kernels, reading
+ * back. Knows nothing of models' files or of ranks.
  */
+export { tuneKernels } from "./autotune.ts";
 export { describeGpu, type GpuDescription } from "./describe.ts";
+export { Gpu, type GpuInfo, type GpuOptions, type GpuPriority, openGpu } from "./device.ts";
+export { GpuLostError, GpuOutOfMemoryError, GpuUnavailableError } from "./errors.ts";
+export {
+  createKvCache,
+  destroyKvCache,
+  type KvCache,
+  kvCacheBytes,
+  type KvShape,
+} from "./kv_cache.ts";
+export {
+  attention,
+  type AttentionArgs,
+  attentionScratchBytes,
+  HEAD_DIM_MAX,
+  rotateAndRemember,
+  type RotateArgs,
+} from "./ops/attention.ts";
+export {
+  activate,
+  type ActivateArgs,
+  addRows,
+  type ScaleArgs,
+  scaleRows,
+  weighRows,
+} from "./ops/elementwise.ts";
+export { embed, type EmbedArgs } from "./ops/embed.ts";
+export { MANY_TOKENS, matmul, type MatmulArgs } from "./ops/matmul.ts";
+export { headNorm, type HeadNormArgs, norm, type NormArgs, type NormKind } from "./ops/norm.ts";
+export { type Program, ProgramBuilder, type ReadRequest } from "./program.ts";
+export { createReadBack, type ReadBack } from "./read_back.ts";
+export { fromColumn, type Rows } from "./rows.ts";
+export { createStepInput, type StepInput, type StepValues } from "./step_input.ts";
+export { GPU_TYPES, matrixBytes, type WeightFormat, weightFormat } from "./weights/formats.ts";
+export { createMatrix, type GpuMatrix, type MatrixShape } from "./weights/matrix.ts";

@@ -24,11 +24,14 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
   "src/bundle": ["src/rank/weight_types.ts", "src/memory", "src/model", "src/gguf"],
   "src/io": ["src/memory"],
   "src/cache": [],
+  "src/shapes": [],
   "src/rank": [
     "wasm",
+    "gpu",
     "src/bundle",
     "src/io",
     "src/cache",
+    "src/shapes",
     "src/memory",
     "src/model",
     "src/gguf",
@@ -55,11 +58,13 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
   "src/llm": [
     "workers",
     "wasm",
+    "gpu",
     "type src/engine",
     "src/engine/types.ts",
     "src/rank/plan.ts",
     "src/rank/plan_units.ts",
     "src/rank/load_order.ts",
+    "src/rank/gpu/obstacle.ts",
     "src/bundle",
     "src/planner",
     "type src/stats",
@@ -97,7 +102,7 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
     "src/model",
     "src/gguf",
   ],
-  "gpu": ["src/model", "src/memory"],
+  "gpu": ["src/shapes", "src/model", "src/memory"],
 };
 
 /** Folders of the top level: the layout that README and ARCHITECTURE.md draw. */

@@ -22,13 +22,18 @@ const OPTIONS = [
   "--noExportMemory",
 ];
 
-/** The compiled kernels, binary and text. @throws {Error} with the compiler's messages. */
-export async function compileKernels(): Promise<{ binary: Uint8Array; text: string }> {
+/**
+ * The compiled kernels, or those of another entry, binary and text.
+ * @throws {Error} with the compiler's messages.
+ */
+export async function compileKernels(
+  entry = relative(ENTRY_PATH),
+): Promise<{ binary: Uint8Array<ArrayBuffer>; text: string }> {
   let binary = new Uint8Array();
   let text = "";
   const sources = ROOT_PATH;
   const { error, stderr } = await asc.main(
-    [relative(ENTRY_PATH), "--baseDir", ".", "-o", "out.wasm", "-t", "out.wat", ...OPTIONS],
+    [entry, "--baseDir", ".", "-o", "out.wasm", "-t", "out.wat", ...OPTIONS],
     {
       readFile(name: string, baseDir: string): string | null {
         try {

@@ -5,7 +5,8 @@
  * memory, step after step, and hears no message until the leader sends it home.
  */
 import { RankRunner } from "../src/rank/open_rank.ts";
-import { answerCalls, errorData, leave, reply } from "./answer.ts";
+import { answerCalls, leave, reply } from "./answer.ts";
+import { follow } from "./follow.ts";
 
 answerCalls("compute", {
   load(setup) {
@@ -19,17 +20,3 @@ answerCalls("compute", {
     return {};
   },
 });
-
-function follow(runner: RankRunner): void {
-  const { rankIndex } = runner.setup;
-  try {
-    runner.followSteps();
-  } catch (error) {
-    runner.control.fail(rankIndex);
-    // The rank that failed first says why; the others only follow.
-    if (runner.control.failedRank() === rankIndex) {
-      reply({ kind: "failure", error: errorData(error, `rank ${rankIndex}`) });
-    }
-  }
-  leave();
-}

@@ -26,7 +26,7 @@ import { layerNeurons } from "../src/model/layer_neurons.ts";
 import type { ModelConfig } from "../src/model/types.ts";
 import type { FileStamp } from "../src/io/mod.ts";
 import { SharedText } from "../src/memory/shared_text.ts";
-import type { RankSetup } from "../src/rank/open_rank.ts";
+import type { GpuSetup, RankSetup } from "../src/rank/open_rank.ts";
 import type { PackedUnits } from "../src/rank/streaming.ts";
 import type { RankPlan } from "../src/rank/plan_types.ts";
 import { WorkerCaller } from "./caller.ts";
@@ -45,6 +45,8 @@ export interface EngineOptions {
   readonly observe?: readonly Plane[];
   /** Most bytes of what is seen at once; left out: 64 MiB. */
   readonly observeBytesMax?: number;
+  /** The GPU that a rank of the plans is on; left out: none is. */
+  readonly gpu?: GpuSetup;
   /** Where a packed model's neurons come from; left out: it is no packed one. */
   readonly packed?: {
     readonly model: PackedUnits & { readonly stamp: FileStamp };
@@ -92,9 +94,9 @@ export class EngineHandle {
     this.#control = new Control(controlBuffer, size);
     this.#outputIds = this.#control.outputIds();
     let loadedBytes = 0;
-    this.#callers = plans.map((_, rank) =>
+    this.#callers = plans.map((plan, rank) =>
       new WorkerCaller(
-        new URL(rank === 0 ? "./engine_worker.ts" : "./compute_worker.ts", import.meta.url),
+        new URL(scriptOf(plan), import.meta.url),
         rank === 0 ? "engine" : `rank-${rank}`,
         {
           onProgress: (bytes) => this.#tell(() => onProgress?.(loadedBytes += bytes)),
@@ -294,6 +296,7 @@ export class EngineHandle {
 
   async #load(): Promise<void> {
     const { plans, config, tensors, parts, module, controlBuffer, observation } = this.#setup;
+    const gpu = this.#setup.gpu ?? null;
     const memories = plans.map((plan) => plan.arenas.map(createArenaMemory));
     const streams = await this.#startReading(memories);
     const loads = this.#callers.map((caller, rankIndex) => {
@@ -307,6 +310,7 @@ export class EngineHandle {
         memories,
         controlBuffer,
         observation,
+        gpu,
         streams,
       };
       return caller.call("load", setup);
@@ -367,6 +371,11 @@ export class EngineHandle {
     // Whoever still waits at a join would wait for ever.
     this.#control.fail(0);
   }
+}
+
+function scriptOf({ rankIndex, gpu }: RankPlan): string {
+  if (rankIndex === 0) return "./engine_worker.ts";
+  return gpu === null ? "./compute_worker.ts" : "./gpu_worker.ts";
 }
 
 function observationOf(

@@ -13,8 +13,10 @@ let runner: RankRunner | null = null;
 let leader: Leader | null = null;
 
 answerCalls("engine", {
-  load(setup) {
-    runner = RankRunner.open(setup, (bytes) => reply({ kind: "progress", bytes }));
+  async load(setup) {
+    const tell = (bytes: number) => reply({ kind: "progress", bytes });
+    const isOnGpu = setup.plans[setup.rankIndex].gpu !== null;
+    runner = isOnGpu ? await RankRunner.openOnGpu(setup, tell) : RankRunner.open(setup, tell);
     leader = new Leader(runner);
     return {};
   },
@@ -32,6 +34,7 @@ answerCalls("engine", {
   readSpeed: () => led((leader) => ({ gbps: leader.readSpeedGbps() })),
   close() {
     runner?.control.publishExit();
+    runner?.close();
     leave();
     return {};
   },

@@ -69,7 +69,7 @@ export class NeuronCache {
     check(hotClusters * CLUSTER_SLOTS <= slotCount, "the hot region fits into the slots");
     this.slotCount = slotCount;
     this.units = new UnitIndex(options, CLUSTER_SLOTS);
-    this.#owners = new SlotOwners(this.units.starts[unitNeurons.length], slotCount);
+    this.#owners = new SlotOwners(this.units.starts, slotCount);
     const sentinels = FrameList.sentinels(ORDERED_STEPS);
     this.#records = new Int32Array((slotCount + 2 * sentinels) * RECORD_WORDS);
     this.#cold = new FrameList(this.#records, slotCount, ORDERED_STEPS);
@@ -97,7 +97,7 @@ export class NeuronCache {
 
   /** Slot or -1 of each neuron of a unit, i32 [neurons]: a view that stays true. */
   slotsOf(unit: number): Int32Array {
-    return this.#owners.slotOf.subarray(this.units.starts[unit], this.units.starts[unit + 1]);
+    return this.#owners.ofUnit[unit];
   }
 
   /** The slot of a neuron, in whatever state, which is used with that; -1: it has none. */

@@ -7,9 +7,17 @@ export class SlotOwners {
   readonly slotOf: Int32Array;
   /** By slot: place or -1. */
   readonly placeIn: Int32Array;
+  /** By unit: its part of slotOf. */
+  readonly ofUnit: readonly Int32Array[];
 
-  constructor(places: number, slots: number) {
-    this.slotOf = new Int32Array(places).fill(-1);
+  /** starts: first place of each unit, and where the last one ends. */
+  constructor(starts: ArrayLike<number>, slots: number) {
+    const slotOf = new Int32Array(starts[starts.length - 1]).fill(-1);
+    this.slotOf = slotOf;
+    this.ofUnit = Array.from(
+      { length: starts.length - 1 },
+      (_, unit) => slotOf.subarray(starts[unit], starts[unit + 1]),
+    );
     this.placeIn = new Int32Array(slots).fill(-1);
   }
 

@@ -3,7 +3,13 @@ import type { Command } from "commander";
 import { Option } from "commander";
 import { basename } from "node:path";
 import { UsageError } from "../base/errors.ts";
-import { type LoadedModel, loadModel, type LoadOptions, type PredictorMode } from "../llm/mod.ts";
+import {
+  type GpuMode,
+  type LoadedModel,
+  loadModel,
+  type LoadOptions,
+  type PredictorMode,
+} from "../llm/mod.ts";
 import { machineProfile } from "./machine.ts";
 import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "./built_in_model.ts";
 import { byteSize, decimal, wholeNumber } from "./option_values.ts";
@@ -22,11 +28,23 @@ export interface LoadFlags extends QuietFlags {
   readonly predictorThreshold?: number;
   readonly memory?: number;
   readonly ioThreads?: number;
+  readonly gpu?: GpuMode;
+  readonly gpuLayers?: number;
+  readonly hotShare?: number;
+  readonly priority?: "normal" | "background";
+}
+
+/** `--predictor`, of all verbs that load a model or plan how to. */
+export function predictorOption(): Option {
+  return new Option(
+    "--predictor <when>",
+    "guess which neurons fire, in models that carry predictors: auto tries them first",
+  ).choices(["auto", "on", "off"]);
 }
 
 /** Adds the flags of every verb that loads a model. */
 export function addLoadOptions(verb: Command): Command {
-  return verb
+  return addGpuOptions(verb)
     .option("--threads <n>", "threads that compute (default: one per core)", threadCount)
     .option("--ctx-size <n>", "tokens of prompt and answer together", wholeNumber({ min: 1 }))
     .addOption(
@@ -34,12 +52,7 @@ export function addLoadOptions(verb: Command): Command {
         .choices(["auto", "i16", "f16", "f32"]),
     )
     .option("--dense", "compute every neuron, also of models whose neurons are mostly silent")
-    .addOption(
-      new Option(
-        "--predictor <when>",
-        "guess which neurons fire, in models that carry predictors: auto tries them first",
-      ).choices(["auto", "on", "off"]),
-    )
+    .addOption(predictorOption())
     .option(
       "--predictor-threshold <logit>",
       "from where on a neuron is predicted to fire (default: what the file says)",
@@ -57,6 +70,34 @@ export function addLoadOptions(verb: Command): Command {
       wholeNumber({ min: 1, max: 64 }),
     )
     .option("--stats <file>", "statistics of the model, by profile: which neurons are quiet");
+}
+
+/** Adds the flags that say what a GPU computes. */
+export function addGpuOptions(verb: Command): Command {
+  return verb
+    .addOption(
+      new Option(
+        "--gpu <when>",
+        "compute on a GPU: auto where one was measured (doctor) and pays, on, off; force takes a " +
+          "software adapter, too",
+      ).choices(["auto", "off", "on", "force"]),
+    )
+    .option(
+      "--gpu-layers <n>",
+      "the last n layers are the GPU's (default: all)",
+      wholeNumber(),
+    )
+    .option(
+      "--hot-share <f>",
+      "of these layers' neurons the GPU has this share, 0 to 1, the threads the rest (default: 1)",
+      decimal({ min: 0, max: 1 }),
+    )
+    .addOption(
+      new Option(
+        "--priority <how>",
+        "background gives the GPU little at a time, so that a desktop stays responsive",
+      ).choices(["normal", "background"]),
+    );
 }
 
 /** More threads than this help no machine that this version knows. */
@@ -77,7 +118,9 @@ export function toLoadOptions(flags: LoadFlags): LoadOptions {
   const sparse = dense ? false : undefined;
   const quiet = quietNeurons(flags);
   const { memory: memoryBytes, ioThreads: ioWorkers } = flags;
+  const { gpu, gpuLayers, hotShare, priority } = flags;
   return {
+    ...{ gpu, gpuLayers, hotShare, priority },
     ...{ threads, contextLength, kvType, sparse, quiet, predictor, predictorThreshold },
     ...{ memoryBytes, ioWorkers },
   };
@@ -101,6 +144,7 @@ export async function loadForVerb(
   const notices: string[] = [];
   const model = await loadWithProgress(path, options, notices);
   for (const notice of notices) writeErrorLine(notice);
+  if (model.gpu !== null) writeErrorLine(model.runsOn);
   return Object.assign(model, { [Symbol.asyncDispose]: () => model.close() });
 }
 

@@ -77,8 +77,8 @@ export class Leader {
       idsAt: workspaces[outputArena].candidates,
     });
     this.#counts = plans.map((plan, rank) => countsView(plan, memories[rank][0]));
-    this.#cachedIds = new Int32Array(runner.rank.plan.contextLength);
-    this.#tokenMs = new TokenTimes(runner.rank.plan.contextLength);
+    this.#cachedIds = new Int32Array(runner.plan.contextLength);
+    this.#tokenMs = new TokenTimes(runner.plan.contextLength);
     const { streams } = runner.setup;
     this.#readFailure = streams && new SharedText(streams.failure);
   }
@@ -90,7 +90,7 @@ export class Leader {
    */
   generate(request: EngineRequest): EngineResult {
     const { control } = this.#runner;
-    const { contextLength } = this.#runner.rank.plan;
+    const { contextLength } = this.#runner.plan;
     const { ids } = request;
     check(ids.length > 0 && ids.length < contextLength, "the prompt was checked to fit");
     const sampler = new Sampler(request.sampling, this.#board);
@@ -147,7 +147,7 @@ export class Leader {
     onRows: (rows: Float32Array<ArrayBuffer>, firstPosition: number) => void,
     stepTokens = Infinity,
   ): boolean {
-    const logitsRows = Math.min(stepTokens, this.#runner.rank.plan.logitsRows);
+    const logitsRows = Math.min(stepTokens, this.#runner.plan.logitsRows);
     const { vocabSize } = this.#board;
     this.#forget();
     for (let position = 0; position < ids.length; position += logitsRows) {
@@ -166,7 +166,7 @@ export class Leader {
    * @returns null when it was cancelled before the last one.
    */
   negativeLogLikelihood(ids: readonly number[], from: number): number | null {
-    const { logitsRows, chunkTokens } = this.#runner.rank.plan;
+    const { logitsRows, chunkTokens } = this.#runner.plan;
     this.#forget();
     let sum = 0;
     // Nothing follows the last id.
@@ -243,7 +243,7 @@ export class Leader {
     const { plans, memories, config: { experts } } = this.#runner.setup;
     const rehearsal = new Rehearsal(plans, memories, experts?.usedCount ?? 1);
     rehearsal.clear();
-    const { chunkTokens } = this.#runner.rank.plan;
+    const { chunkTokens } = this.#runner.plan;
     for (let position = 0; position < ids.length; position += chunkTokens) {
       const n = Math.min(chunkTokens, ids.length - position);
       const chunk = { position, n, logitsCount: 0, kind: STEP_KIND_REHEARSE };
@@ -277,7 +277,7 @@ export class Leader {
    * promised, only what a cold prompt would compute in the same way is used again: whole chunks.
    */
   #reusePrefix(ids: readonly number[], isRepeatable: boolean): number {
-    const { chunkTokens } = this.#runner.rank.plan;
+    const { chunkTokens } = this.#runner.plan;
     const wholeChunks = (count: number) => count - count % chunkTokens;
     const most = Math.min(this.#cachedCount, ids.length - 1);
     let reused = 0;
@@ -289,7 +289,7 @@ export class Leader {
 
   /** Runs the prompt from `start` on, chunk by chunk; leaves the last position's logits. */
   #prefill(ids: readonly number[], start: number): boolean {
-    const { chunkTokens } = this.#runner.rank.plan;
+    const { chunkTokens } = this.#runner.plan;
     for (let position = start; position < ids.length; position += chunkTokens) {
       const n = Math.min(chunkTokens, ids.length - position);
       const logitsCount = position + n === ids.length ? 1 : 0;

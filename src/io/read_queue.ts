@@ -152,7 +152,7 @@ export class ReadQueue {
     return this.#open(priority, offsetBytes, sizeBytes, arena, address);
   }
 
-  /** Lets workers begin with what merge() holds back, and wakes some for all since the last time. */
+  /** Lets workers begin with what merge() holds back, and wakes some for all since last time. */
   flush(): void {
     this.#publish();
     if (this.#published === 0) return;

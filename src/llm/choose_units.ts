@@ -33,6 +33,8 @@ export interface UnitBudget {
   /** Blocks that are computed at the same time: chosen experts, or 1. */
   readonly lanes: number;
   readonly steps: StreamingSteps;
+  /** Of slots, 0 to 1: held by what fires most often; left out: as usual. */
+  readonly hotShare?: number;
   /** Neurons that lie so near in the file are one read; left out: as usual. */
   readonly gapBytes?: number;
   /** Plans of all ranks for these options. */
@@ -73,7 +75,7 @@ function mostSlots(by: UnitBudget, hasResidentGates: boolean): Sized {
     SLOTS_MIN,
   );
   // Without a cache nothing is to stay.
-  const hotShare = steps.cache ? HOT_SHARE : 0;
+  const hotShare = steps.cache ? by.hotShare ?? HOT_SHARE : 0;
   const try_ = (arenaCount: number, slotCount: number) =>
     sized(by, { residentUnits: 0, hasResidentGates, slotCount, arenaCount, hotShare });
   for (let arenaCount = 1;; arenaCount++) {

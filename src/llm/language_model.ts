@@ -6,12 +6,14 @@ import type { ChatTemplate } from "../chat/mod.ts";
 import { check } from "../base/check.ts";
 import { RequestError } from "../base/errors.ts";
 import type { GgufFile } from "../gguf/types.ts";
-import type { PredictorChoice } from "../engine/types.ts";
+import type { EngineRequest, EngineResult, PredictorChoice } from "../engine/types.ts";
 import type { ModelConfig } from "../model/types.ts";
 import type { RankPlan } from "../rank/plan_types.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
 export type { LayerObservation } from "../../workers/mod.ts";
-import type { EngineHandle, LayerObservation } from "../../workers/mod.ts";
+import type { LayerObservation } from "../../workers/mod.ts";
+import type { GpuPart } from "./choose_gpu.ts";
+import type { EngineSupply } from "./engine_supply.ts";
 import { startGeneration } from "./generation.ts";
 import { bytesPerToken, type MemoryUse, memoryUse } from "./memory_use.ts";
 import type { TriedPredictors } from "./try_predictors.ts";
@@ -28,7 +30,9 @@ export interface LoadedModelParts {
   readonly predictors: TriedPredictors | null;
   readonly tokenizer: Tokenizer;
   readonly chatTemplate: ChatTemplate;
-  readonly engine: EngineHandle;
+  readonly engines: EngineSupply;
+  /** What computes it, for people. */
+  readonly runsOn: string;
   /** How many requests may wait. */
   readonly waitingMax: number;
 }
@@ -51,8 +55,10 @@ export class LoadedModel implements LanguageModel {
   readonly expectedDecodeTps: number | null;
   /** Predictors of silent neurons that were tried, and which are used; null: there are none. */
   readonly predictors: TriedPredictors | null;
+  /** What computes it, as it was loaded, for people. */
+  readonly runsOn: string;
   readonly #chatTemplate: ChatTemplate;
-  readonly #engine: EngineHandle;
+  readonly #engines: EngineSupply;
   readonly #queue: TurnQueue;
 
   constructor(parts: LoadedModelParts) {
@@ -68,8 +74,9 @@ export class LoadedModel implements LanguageModel {
     this.bytesPerToken = bytesPerToken(plans, config);
     this.expectedDecodeTps = parts.expectedDecodeTps;
     this.predictors = parts.predictors;
+    this.runsOn = parts.runsOn;
     this.#chatTemplate = parts.chatTemplate;
-    this.#engine = parts.engine;
+    this.#engines = parts.engines;
     this.#queue = new TurnQueue(parts.waitingMax);
   }
 
@@ -95,7 +102,7 @@ export class LoadedModel implements LanguageModel {
     this.#checkAlive();
     const maxTokens = this.#tokensOf(request.maxTokens);
     return startGeneration(this.#queue, {
-      source: (engineRequest, signal) => this.#engine.generate(engineRequest, signal),
+      source: (engineRequest, signal) => this.#start(engineRequest, signal),
       request: {
         ids: request.ids,
         maxTokens,
@@ -122,7 +129,7 @@ export class LoadedModel implements LanguageModel {
     this.#checkAlive();
     const endTurn = await this.#queue.enter();
     try {
-      await this.#engine.logits(ids, onRows, stepTokens);
+      await (await this.#engines.ready()).logits(ids, onRows, stepTokens);
     } finally {
       endTurn();
     }
@@ -139,7 +146,7 @@ export class LoadedModel implements LanguageModel {
     this.#checkAlive();
     const endTurn = await this.#queue.enter();
     try {
-      return await this.#engine.score(ids, from);
+      return await (await this.#engines.ready()).score(ids, from);
     } finally {
       endTurn();
     }
@@ -156,7 +163,7 @@ export class LoadedModel implements LanguageModel {
     this.#checkAlive();
     const endTurn = await this.#queue.enter();
     try {
-      yield* this.#engine.observe(ids);
+      yield* (await this.#engines.ready()).observe(ids);
     } finally {
       endTurn();
     }
@@ -174,7 +181,7 @@ export class LoadedModel implements LanguageModel {
     this.#checkAlive();
     const endTurn = await this.#queue.enter();
     try {
-      return await this.#engine.rehearse(ids, "auto");
+      return await (await this.#engines.ready()).rehearse(ids, "auto");
     } finally {
       endTurn();
     }
@@ -184,19 +191,32 @@ export class LoadedModel implements LanguageModel {
   async measureReadGbps(): Promise<number> {
     const endTurn = await this.#queue.enter();
     try {
-      return await this.#engine.readSpeedGbps();
+      return await (await this.#engines.ready()).readSpeedGbps();
     } finally {
       endTurn();
     }
   }
 
   async close(): Promise<void> {
-    await this.#engine.close();
+    await this.#engines.close();
   }
 
   /** Why no request can be answered any more, or null. */
   get failure(): Error | null {
-    return this.#engine.failure;
+    return this.#engines.failure;
+  }
+
+  /** What of it a GPU computes now; null: nothing. */
+  get gpu(): GpuPart | null {
+    return this.#engines.gpu;
+  }
+
+  async *#start(
+    request: EngineRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly number[], EngineResult> {
+    const engine = await this.#engines.ready();
+    return yield* engine.generate(request, signal);
   }
 
   /** Infinity is "until the context is full", as is leaving it out. */
@@ -215,7 +235,7 @@ export class LoadedModel implements LanguageModel {
   }
 
   #checkAlive(): void {
-    const { failure } = this.#engine;
+    const { failure } = this.#engines;
     if (failure === null) return;
     throw new RequestError(`The engine has failed: ${failure.message}: start the server again`, {
       status: 500,

@@ -9,10 +9,12 @@ import { getString } from "../gguf/mod.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import { isSilentKind } from "../model/mod.ts";
 import type { ModelDescription } from "../model/types.ts";
-import { bytesOfUnits, bytesToLoad } from "../rank/load_order.ts";
+import { bytesOfUnits, bytesToLoad, piecesOf } from "../rank/load_order.ts";
 import type { RankPlan } from "../rank/plan_types.ts";
 import { createTokenizer } from "../tokenizer/mod.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
+import { chooseGpu, describePart, type GpuDecision, type GpuPart } from "./choose_gpu.ts";
+import { EngineSupply, firstThatFits, type OpenEngine } from "./engine_supply.ts";
 import { LoadedModel } from "./language_model.ts";
 import {
   checkLoadOptions,
@@ -20,7 +22,7 @@ import {
   type QuietNeurons,
   WAITING_MAX_DEFAULT,
 } from "./load_options.ts";
-import { describeForUse, planLoad } from "./plan_load.ts";
+import { describeForUse, planLoad, type PlannedLoad } from "./plan_load.ts";
 import type { Notice } from "./predictor_report.ts";
 import { tryPredictors } from "./try_predictors.ts";
 
@@ -36,33 +38,18 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   const model = describeForUse(file, options);
   if (options.quiet !== undefined) checkQuiet(options.quiet, { file, packed }, model, options);
   const module = await loadKernelModule();
-  const { plans, ioWorkers, expectedDecodeTps } = planLoad(
-    { file, model, packed },
-    module,
-    options,
-  );
-  const tensors = usedTensors(file, model, plans);
-  const totalBytes = plans.reduce((sum, plan) => sum + bytesToLoad(plan, tensors), 0) +
-    (packed === null ? 0 : bytesOfUnits(plans, packed.units));
+  const decision = await chooseGpu({ file, model, packed }, options);
   let tokenizer!: Tokenizer;
-  const engine = await EngineHandle.start({
-    plans,
-    config: model.config,
-    tensors,
-    parts: file.parts,
-    module,
-    observe: options.observe,
-    observeBytesMax: options.observeBytesMax,
-    ...packed === null ? {} : { packed: { model: packed, ioWorkers } },
-    onProgress: (loadedBytes) => options.onProgress?.({ loadedBytes, totalBytes }),
-  }, () => {
-    tokenizer = createTokenizer(file.metadata);
+  const opening: Opening = { file, model, packed, module, options };
+  const first = await openEngine(opening, decision, () => {
+    tokenizer ??= createTokenizer(file.metadata);
     checkVocabulary(tokenizer, model, path);
   });
+  const { engine, planned: { plans, expectedDecodeTps } } = first;
   const predictors = await tryOrClose(engine, () =>
     tryPredictors({
       ...{ file, model, plans, tokenizer, engine },
-      mode: options.predictor ?? "auto",
+      mode: first.gpu === null ? options.predictor ?? "auto" : "off",
       notify: options.onNotice ?? warn,
     }));
   const { note } = options.quiet ?? {};
@@ -72,8 +59,9 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
     file,
     config: model.config,
     plans,
-    expectedDecodeTps,
+    expectedDecodeTps: first.gpu?.isAlone ? decision.expectedDecodeTps : expectedDecodeTps,
     predictors,
+    runsOn: describePart(first.gpu) ?? decision.reason,
     tokenizer,
     chatTemplate: createChatTemplate({
       template: getString(file.metadata, "tokenizer.chat_template", "") || null,
@@ -81,9 +69,64 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
       eosText: tokenizer.eosId === null ? "" : tokenizer.pieceOf(tokenizer.eosId),
       specialTexts: tokenizer.specialTexts,
     }),
-    engine,
+    // A GPU that failed once may come back; a server that was told to use it lives without it.
+    engines: new EngineSupply(first, () =>
+      openEngine(
+        { ...opening, options: { ...options, gpuLossAtStep: undefined, onProgress: undefined } },
+        { ...decision, mayBeWithout: true },
+      )),
     waitingMax: options.maxWaiting ?? WAITING_MAX_DEFAULT,
   });
+}
+
+interface Opening {
+  readonly file: GgufFile;
+  readonly model: ModelDescription;
+  readonly packed: ModelFile["packed"];
+  readonly module: WebAssembly.Module;
+  readonly options: LoadOptions;
+}
+
+/** Starts the threads, with as much on the GPU as it has room for. */
+function openEngine(
+  of: Opening,
+  { parts, mayBeWithout }: GpuDecision,
+  meanwhile?: () => void,
+): Promise<OpenEngine & { readonly planned: PlannedLoad }> {
+  const tries = [...parts, ...mayBeWithout || parts.length === 0 ? [null] : []];
+  const notify = of.options.onNotice ?? warn;
+  return firstThatFits(tries, (gpu) => startEngine(of, gpu, meanwhile), notify);
+}
+
+async function startEngine(
+  { file, model, packed, module, options }: Opening,
+  gpu: GpuPart | null,
+  meanwhile?: () => void,
+): Promise<OpenEngine & { readonly planned: PlannedLoad }> {
+  const planned = planLoad({ file, model, packed }, module, options, gpu);
+  const { plans, ioWorkers } = planned;
+  const tensors = usedTensors(file, model, plans);
+  const totalBytes = plans.reduce((sum, plan) => sum + bytesToLoad(plan, tensors), 0) +
+    (packed === null ? 0 : bytesOfUnits(plans, packed.units));
+  const engine = await EngineHandle.start({
+    plans,
+    config: model.config,
+    tensors,
+    parts: file.parts,
+    module,
+    observe: options.observe,
+    observeBytesMax: options.observeBytesMax,
+    ...packed === null ? {} : { packed: { model: packed, ioWorkers } },
+    ...gpu === null ? {} : {
+      gpu: {
+        mayBeSoftware: gpu.mayBeSoftware,
+        priority: gpu.priority,
+        lossAtStep: options.gpuLossAtStep ?? null,
+      },
+    },
+    onProgress: (loadedBytes) => options.onProgress?.({ loadedBytes, totalBytes }),
+  }, meanwhile);
+  return { engine, gpu, planned };
 }
 
 /** A model that cannot be made leaves no threads behind. */
@@ -139,6 +182,12 @@ function usedTensors(file: GgufFile, model: ModelDescription, plans: readonly Ra
     plans.flatMap((plan) => plan.arenas.flatMap((arena) => arena.regions))
       .map((region) => region.name),
   );
+  for (const plan of plans) {
+    if (plan.gpu === null) continue;
+    for (const piece of piecesOf(plan)) {
+      names.add("matrix" in piece ? piece.matrix.tensor : piece.vector.tensor);
+    }
+  }
   for (const { factors } of model.config.ropes) if (factors !== null) names.add(factors.tensor);
   return new Map([...file.tensors].filter(([name]) => names.has(name)));
 }

@@ -7,6 +7,8 @@ import type { StreamingChoice } from "./choose_units.ts";
 import type { Notice } from "./predictor_report.ts";
 import type { PredictorMode } from "./try_predictors.ts";
 
+export type GpuMode = "auto" | "off" | "on" | "force";
+
 export interface LoadOptions {
   /** Threads that compute; left out: one per core, at most 16. */
   readonly threads?: number;
@@ -53,6 +55,21 @@ export interface LoadOptions {
   readonly streamingSteps?: Partial<StreamingSteps>;
   /** How a packed model is run, whatever memory there is (for tests and measurements). */
   readonly streaming?: StreamingChoice;
+  /**
+   * Whether a GPU computes, alone or beside the threads: "auto" (default) where a real one was
+   * measured and pays; "on": it must; "force": a software adapter may, too; "off".
+   */
+  readonly gpu?: GpuMode;
+  /** The last so many layers are the GPU's; left out: all of them, and no other thread computes. */
+  readonly gpuLayers?: number;
+  /** Of the neurons of these layers, 0 to 1: the first ones are the GPU's. Left out: 1. */
+  readonly hotShare?: number;
+  /** "background": the GPU is given little at a time, so that a desktop stays responsive. */
+  readonly priority?: "normal" | "background";
+  /** The GPU is shared with other threads even where it could have all (for tests). */
+  readonly besideGpu?: boolean;
+  /** The GPU is lost in the step of that number, counted from 1 (for tests). */
+  readonly gpuLossAtStep?: number;
   /** Threads that read a packed model; left out: as many as its disk is worth. */
   readonly ioWorkers?: number;
   /** Most bytes of one thread's arena; smaller ones make models span several (for tests). */
@@ -87,12 +104,20 @@ const OPTION_RANGES = {
   threads: [1, 64],
   contextLength: [1, 2 ** 31 - 1],
   chunkTokens: [1, 1024],
+  gpuLayers: [0, 2 ** 31 - 1],
   maxWaiting: [0, Number.MAX_SAFE_INTEGER],
 } as const;
 
 /** Threads that compute. */
 export function rankCountFor({ threads }: LoadOptions): number {
   return threads ?? Math.min(THREADS_MAX_DEFAULT, navigator.hardwareConcurrency);
+}
+
+/** Ranks where a GPU is one of them: its thread computes little, but wants a core when it joins. */
+export function rankCountWithGpu({ threads }: LoadOptions, isAlone: boolean): number {
+  if (isAlone) return 1;
+  const cores = Math.min(THREADS_MAX_DEFAULT, navigator.hardwareConcurrency);
+  return (threads ?? Math.max(1, cores - 1)) + 1;
 }
 
 /** Tokens of context. */
@@ -115,6 +140,12 @@ export function checkLoadOptions(options: LoadOptions): void {
     const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
     throw new RangeError(
       `Cannot load a model with ${name} ${value}: a whole number ${range} is needed`,
+    );
+  }
+  const { hotShare } = options;
+  if (hotShare !== undefined && !(hotShare >= 0 && hotShare <= 1)) {
+    throw new RangeError(
+      `Cannot load a model with hotShare ${hotShare}: a number from 0 to 1 is needed`,
     );
   }
   const { predictorThreshold: threshold } = options;

@@ -1,6 +1,7 @@
 /** What of a model is in memory and what is not, by the plans of its threads. */
 import { bytesByKind } from "../memory/arena.ts";
 import type { ModelConfig } from "../model/types.ts";
+import { isTied } from "../rank/load_order.ts";
 import type {
   DensePlan,
   LayerPlan,
@@ -16,6 +17,9 @@ export interface MemoryUse {
   readonly slotBytes: number;
   readonly kvBytes: number;
   readonly activationBytes: number;
+  /** Of these, what a step leaves from part to part, and what it would take if nothing shared. */
+  readonly intermediateBytes: number;
+  readonly intermediateApartBytes: number;
   readonly totalBytes: number;
   /**
    * Not in memory: a packed model's neurons that slots are for. A piece of a prompt reads all of
@@ -29,11 +33,16 @@ export interface MemoryUse {
 /** What all threads take together. */
 export function memoryUse(plans: readonly RankPlan[]): MemoryUse {
   const { weights, slots, kv, activations } = bytesByKind(plans.flatMap((plan) => plan.arenas));
+  const intermediates = plans.flatMap(({ workspaces }) =>
+    workspaces.map((workspace) => workspace.intermediates)
+  );
   return {
     weightsBytes: weights,
     slotBytes: slots,
     kvBytes: kv,
     activationBytes: activations,
+    intermediateBytes: intermediates.reduce((sum, { plannedBytes }) => sum + plannedBytes, 0),
+    intermediateApartBytes: intermediates.reduce((sum, { apartBytes }) => sum + apartBytes, 0),
     totalBytes: weights + slots + kv + activations,
     diskBytes: plans.flatMap(({ layers }) => layers)
       .reduce((sum, { feedForward }) => sum + streamedBytes(feedForward), 0),
@@ -47,13 +56,13 @@ export function memoryUse(plans: readonly RankPlan[]): MemoryUse {
  * output), of experts those it uses.
  */
 export function bytesPerToken(plans: readonly RankPlan[], config: ModelConfig): number {
-  const isTied = plans[0].output.tensor === plans[0].embedding.tensor;
   const unusedShare = config.experts === null
     ? 0
     : 1 - config.experts.usedCount / config.experts.count;
   let bytes = memoryUse(plans).weightsBytes;
-  for (const { embedding, embeddingInFile, positions, layers } of plans) {
-    if (!isTied && embeddingInFile === null) bytes -= matrixBytes(embedding);
+  for (const plan of plans) {
+    const { embedding, embeddingInFile, positions, layers } = plan;
+    if (!isTied(plan) && embeddingInFile === null) bytes -= matrixBytes(embedding);
     if (positions !== null) bytes -= matrixBytes(positions);
     for (const { feedForward } of layers) {
       bytes += streamedBytes(feedForward);
@@ -63,7 +72,8 @@ export function bytesPerToken(plans: readonly RankPlan[], config: ModelConfig): 
       bytes -= unusedShare * expertsBytes;
     }
   }
-  return Math.round(bytes) + (isTied ? 0 : plans[0].embedding.rowStrideBytes);
+  bytes += plans.reduce((sum, { gpu }) => sum + (gpu?.weightsBytes ?? 0), 0);
+  return Math.round(bytes) + (isTied(plans[0]) ? 0 : plans[0].embedding.rowStrideBytes);
 }
 
 /** Bytes of a block, in memory or not. */

@@ -12,6 +12,7 @@ import type { ModelDescription } from "../model/types.ts";
 import { DEFAULT_PROFILE, type Way } from "../planner/mod.ts";
 import { type PlanOptions, planRanks } from "../rank/plan.ts";
 import type { RankPlan, StreamingSteps } from "../rank/plan_types.ts";
+import type { GpuPart } from "./choose_gpu.ts";
 import { ALL_STEPS, type UnitOptions } from "../rank/plan_units.ts";
 import { chooseUnits, unitOptions, usedBytes } from "./choose_units.ts";
 import {
@@ -20,6 +21,7 @@ import {
   contextLengthFor,
   type LoadOptions,
   rankCountFor,
+  rankCountWithGpu,
 } from "./load_options.ts";
 import { planWithin } from "./plan_within.ts";
 
@@ -62,7 +64,8 @@ export function describeForUse(file: GgufFile, options: LoadOptions = {}): Model
 }
 
 /**
- * What `loadModel` would put where, without loading anything.
+ * What `loadModel` would put where, without loading anything. gpu: what a GPU computes; left out:
+ * nothing.
  * @throws {RangeError} when an option is no whole number of its range.
  * @throws {UnsupportedModelError} when the model does not fit into the threads' arenas.
  */
@@ -70,8 +73,9 @@ export function planModel(
   of: DescribedModel,
   module: WebAssembly.Module,
   options: LoadOptions = {},
+  gpu?: GpuPart | null,
 ): RankPlan[] {
-  return planLoad(of, module, options).plans;
+  return planLoad(of, module, options, gpu).plans;
 }
 
 /** The same, and how many threads read. */
@@ -79,18 +83,20 @@ export function planLoad(
   of: DescribedModel,
   module: WebAssembly.Module,
   options: LoadOptions = {},
+  gpu?: GpuPart | null,
 ): PlannedLoad {
   checkLoadOptions(options);
   const { model, file, packed = null } = of;
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
   const common: PlanOptions = {
-    rankCount: rankCountFor(options),
+    rankCount: !gpu ? rankCountFor(options) : rankCountWithGpu(options, gpu.isAlone),
+    gpu: gpu?.share,
     contextLength: contextLengthFor(model, options),
     chunkTokens: options.chunkTokens ?? chunkTokensFor(model),
     kvType: options.kvType ?? "auto",
     isSparse: options.sparse,
     thresholds: options.quiet?.thresholds,
-    hasPredictors: options.predictor !== "off",
+    hasPredictors: options.predictor !== "off" && !gpu,
     arenaBytesMax: options.arenaBytesMax,
     sizes: instantiateKernels(module, memory),
   };
@@ -179,6 +185,7 @@ function planPacked(
     steps,
     ioWorkers,
     gapBytes: decided?.mergeGapBytes || undefined,
+    hotShare: decided === null || decided.slots === 0 ? undefined : decided.hotFraction,
     // Who is watched computes every neuron.
     isSilent: isSilentKind(activation) && options.sparse !== false && observe.length === 0,
     way: wayOf(of, options, decided?.way),

@@ -7,6 +7,7 @@ import {
   type MachineProfile,
   type MemoryPlan,
   modelUnits,
+  type PlanInput,
   planMemory,
   type PlanRefusal,
 } from "../planner/mod.ts";
@@ -51,9 +52,16 @@ export function planWithin(
     contextLength: contextLengthFor(model, options),
     kvType: options.kvType,
     isSparse: options.sparse,
+    ways: waysOf(options),
     profile: options.profile,
     stats: options.stats,
     sizes: instantiateKernels(module, memory),
   });
   return { plan, obstacle };
+}
+
+/** What the user has decided already. */
+function waysOf({ predictor }: LoadOptions): PlanInput["ways"] {
+  if (predictor === "on") return ["predictor"];
+  return predictor === "off" ? ["gates"] : undefined;
 }

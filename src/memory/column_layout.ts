@@ -4,8 +4,8 @@
  * TypeScript and by AssemblyScript alike.
  *
  * A matrix of R rows, R a multiple of 64, has first the quants of all columns, then the factors of
- * blocks of 32 columns, two bytes for each row, in one stream: they are read whether a block's
- * columns are or not.
+ * blocks of 32 columns, two or four bytes for each row, in one stream: they are read whether a
+ * block's columns are or not.
  *
  *   ├─ quants of column 0, all rows ─┼─ column 1 ─┼─ … ─┼─ factors of block 0 ─┼─ block 1 ─┼─ … ─┤
  *
@@ -21,14 +21,15 @@
  *
  *   type        quants   factors of a block              in front of eight blocks
  *   Q4_0        4 bits   f16 [R]
+ *   Q4_1, E0M4  4 bits   f16 [R], f16 [R] minima
  *   Q5_0, Q8_0  8 bits   f16 [R]
  *   Q3_K        4 bits   int8 [2][R], a scale each half  f32 [R] d
  *   Q6_K        8 bits   the same                        the same
  *   Q4_K        4 bits   u8 [R] scales, u8 [R] minima    f32 [R] d, f32 [R] −dmin
  *   Q5_K        8 bits   the same                        the same
  *
- * Nothing is rounded. Q4_0 and Q8_0 take as many bytes as in the file; the others take more, 1.06
- * (Q4_K) to 1.59 (Q5_K) times as many, of which a token reads few.
+ * Nothing is rounded. Q4_0, Q4_1, E0M4 and Q8_0 take as many bytes as in the file; the others take
+ * more, 1.06 (Q4_K) to 1.59 (Q5_K) times as many, of which a token reads few.
  */
 
 /** Rows that are packed at a time: a matrix by columns has a multiple of these. */

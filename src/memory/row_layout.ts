@@ -22,6 +22,7 @@
  *   type     quants                        factor record, in the order of blocks
  *   Q4_0     4 bits                        8 f16 scales
  *   Q4_1     4 bits                        8 f16 scales, 8 f16 minima
+ *   E0M4     4 bits                        as Q4_1: the file differs, the packed row does not
  *   Q5_0     4 bits, 1 bit                 as Q4_0
  *   Q5_1     4 bits, 1 bit                 as Q4_1
  *   Q8_0     8 bits, w + 128               8 f16 scales
@@ -57,7 +58,7 @@ export const ROW_ALIGN_BYTES = 16;
  */
 export const REGION_ALIGN_BYTES = 128;
 
-/** Types of quantised rows, by ggml's numbers. */
+/** Types of quantised rows, by their numbers in files: ggml's. */
 export const TYPE_Q4_0 = 2;
 export const TYPE_Q4_1 = 3;
 export const TYPE_Q5_0 = 6;
@@ -71,3 +72,5 @@ export const TYPE_Q6_K = 14;
 export const TYPE_IQ4_NL = 20;
 export const TYPE_IQ4_XS = 23;
 export const TYPE_MXFP4 = 39;
+/** Our own type; packed, it is Q4_1. */
+export const TYPE_E0M4 = 0x344d3045;

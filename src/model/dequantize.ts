@@ -1,12 +1,13 @@
 /**
- * Stored weights to numbers, for every type the engine computes with. The numbers are those of
- * ggml, bit for bit: a weight is a product that f32 holds exactly, or such a product and one sum
- * that is rounded once. Knows nothing of tensors or files; the blocks are taken apart in
+ * Stored weights to numbers, for every type the engine computes with. Of ggml's types they are the
+ * numbers of ggml, bit for bit: a weight is a product that f32 holds exactly, or such a product and
+ * one sum that is rounded once. Knows nothing of tensors or files; the blocks are taken apart in
  * dequantize_blocks.ts (32 weights each) and dequantize_superblocks.ts (256).
  */
 import { check } from "../base/check.ts";
 import { UnsupportedModelError } from "../base/errors.ts";
 import {
+  decodeE0m4,
   decodeIq4Nl,
   decodeMxfp4,
   decodeQ4_0,
@@ -45,13 +46,14 @@ const DECODERS: ReadonlyMap<string, Decoder> = new Map([
   ["IQ4_NL", decodeIq4Nl],
   ["IQ4_XS", decodeIq4Xs],
   ["MXFP4", decodeMxfp4],
+  ["E0M4", decodeE0m4],
 ]);
 
-/** The ggml types that `dequantize` reads. */
+/** The types that `dequantize` reads. */
 export const DEQUANTIZED_TYPES: readonly string[] = [...DECODERS.keys()];
 
 /**
- * The weights of whole blocks of ggml type `type`, in the order of the file.
+ * The weights of whole blocks of type `type`, in the order of the file.
  * @throws {UnsupportedModelError} when the engine does not compute with that type.
  */
 export function dequantize(type: string, bytes: Uint8Array): Float32Array<ArrayBuffer> {

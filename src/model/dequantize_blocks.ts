@@ -1,6 +1,6 @@
 /**
- * Weights of ggml's types with blocks of 32, plainly: what the kernels are judged by. A decoder
- * fills `out` [32 · blocks] from as many blocks. In all types of four or five bits, byte i of the
+ * Weights of types with blocks of 32, plainly: what the kernels are judged by. A decoder fills
+ * `out` [32 · blocks] from as many blocks. In ggml's types of four or five bits, byte i of the
  * nibbles holds weight i in its low and weight 16 + i in its high half.
  *
  * Sums are made in f64 and rounded to f32 once: the products in them have 24 bits at most.
@@ -107,6 +107,30 @@ export function decodeMxfp4(bytes: DataView, out: Float32Array): void {
       const pair = bytes.getUint8(at + 1 + j);
       out[i + j] = scale * FP4_LEVELS[pair & 15];
       out[i + 16 + j] = scale * FP4_LEVELS[pair >> 4];
+    }
+  }
+}
+
+/**
+ * 20 bytes: f16 scale, f16 offset, four u32 words; weight = scale · q + offset. Byte b of word j
+ * holds weight 4b + j in its low and weight 16 + 4b + j in its high half, so that the same four
+ * bits of all words are the codes of four weights in a row.
+ *
+ * The name says what the codes are for: without an exponent of its own (E0), a code is the top four
+ * bits of a float's fraction (M4). (q << 19) | 0x3f800000 is the float h = 1 + q / 16, two bit
+ * operations and no conversion; the weight is A · h + B, A = 16 · scale, B = offset − A.
+ * After E0M4 of Transformer-Lite (arXiv:2403.20041).
+ */
+export function decodeE0m4(bytes: DataView, out: Float32Array): void {
+  for (let i = 0, at = 0; i < out.length; i += 32, at += 20) {
+    const scale = bytes.getFloat16(at, true);
+    const offset = bytes.getFloat16(at + 2, true);
+    for (let j = 0; j < 4; j++) {
+      const word = bytes.getUint32(at + 4 + 4 * j, true);
+      for (let b = 0; b < 4; b++) {
+        out[i + 4 * b + j] = scale * (word >>> 8 * b & 15) + offset;
+        out[i + 16 + 4 * b + j] = scale * (word >>> 8 * b + 4 & 15) + offset;
+      }
     }
   }
 }

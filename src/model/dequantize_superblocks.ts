@@ -128,7 +128,7 @@ function nibble(bytes: DataView, at: number, { block, j }: { block: number; j: n
  * Six bits: the low four of scales 0 to 7 are the low nibbles of bytes 0 to 7, those of scales 8 to
  * 15 the high ones; bytes 8 to 11 hold the high pairs, four scales apart in one byte.
  */
-function scaleQ3K(bytes: DataView, at: number, block: number): number {
+export function scaleQ3K(bytes: DataView, at: number, block: number): number {
   const low = bytes.getUint8(at + block % 8) >> (block < 8 ? 0 : 4) & 15;
   const high = bytes.getUint8(at + 8 + block % 4) >> 2 * (block >> 2) & 3;
   return low | high << 4;
@@ -140,7 +140,7 @@ function scaleQ3K(bytes: DataView, at: number, block: number): number {
  * to 11 hold the low nibbles of scale and minimum of blocks 4 to 7, whose high pairs are the top
  * bits of bytes 0 to 3 and 4 to 7.
  */
-function scaleAndMinimum(
+export function scaleAndMinimum(
   bytes: DataView,
   at: number,
   block: number,

@@ -1,12 +1,12 @@
 /**
- * Every tensor type of ggml that a GGUF file may name: how many weights make a block and how many
- * bytes the block takes. Knows nothing of what the bits of a block mean.
+ * Every tensor type that a GGUF file may name, ggml's and our own: how many weights make a block
+ * and how many bytes the block takes. Knows nothing of what the bits of a block mean.
  */
 import { divExact } from "../base/check.ts";
 
 /** One tensor type. A row of K weights takes K / blockElements · blockBytes bytes. */
 export interface Dtype {
-  /** ggml's number, as it stands in files. */
+  /** The number that stands in files: ggml's, but for our own types. */
   readonly id: number;
   /** ggml's name in upper case: "F32", "Q4_0". */
   readonly name: string;
@@ -14,6 +14,12 @@ export interface Dtype {
   readonly blockElements: number;
   readonly blockBytes: number;
 }
+
+/**
+ * The number of our own type E0M4: the bytes of its name. ggml counts its types from 0 upwards (42
+ * today) and refuses what it did not count, so no file of either can be taken for the other's.
+ */
+const E0M4_ID = 0x344d3045;
 
 /**
  * The types in files of today. Numbers that are missing were withdrawn by ggml: 4, 5 (Q4_2, Q4_3),
@@ -55,12 +61,13 @@ export const DTYPES: readonly Dtype[] = [
   dtype(40, "NVFP4", 64, 36),
   dtype(41, "Q1_0", 128, 18),
   dtype(42, "Q2_0", 64, 18),
+  dtype(E0M4_ID, "E0M4", 32, 20),
 ];
 
 const BY_ID: ReadonlyMap<number, Dtype> = new Map(DTYPES.map((type) => [type.id, type]));
 const BY_NAME: ReadonlyMap<string, Dtype> = new Map(DTYPES.map((type) => [type.name, type]));
 
-/** The type with ggml's number `id`; undefined when there is none. */
+/** The type with the number `id`; undefined when there is none. */
 export function dtypeById(id: number): Dtype | undefined {
   return BY_ID.get(id);
 }

@@ -33,9 +33,21 @@ const Profile = z.strictObject({
       cpuShare: z.number().min(0).max(1024),
     })).min(1).max(100),
   }),
+  /** Left out: no GPU was measured. */
+  gpu: z.strictObject({
+    adapter: z.string().max(300),
+    /** Copies within its memory: bytes read and written. */
+    copyGBps: rate,
+    /** Bytes of weights that decoding reads, and a step's time beside that. */
+    decodeGBps: rate,
+    stepMs: z.number().min(0).max(1e6),
+    /** Multiplications and additions of a prompt's products. */
+    prefillGFlops: rate,
+  }).optional(),
 });
 
 export type MachineProfile = z.infer<typeof Profile>;
+export type GpuProfile = NonNullable<MachineProfile["gpu"]>;
 export type DiskProfile = MachineProfile["disk"];
 export type RandomReads = DiskProfile["random"][number];
 

@@ -1,8 +1,8 @@
 /** The door to planning: how a model is run within a memory budget, and how fast. */
 export { IO_WORKER_BYTES, processBytes } from "./calibration.ts";
 export { DEFAULT_PROFILE, machineId, PROFILE_VERSION } from "./machine_profile.ts";
-export type { MachineProfile, RandomReads } from "./machine_profile.ts";
-export { profilePath, readProfile, writeProfile } from "./machine_profile.ts";
+export type { GpuProfile, MachineProfile, RandomReads } from "./machine_profile.ts";
+export { profilePath, readGBps, readProfile, writeProfile } from "./machine_profile.ts";
 export { modelUnits } from "./model_units.ts";
 export { planMemory } from "./plan_memory.ts";
 export type {

@@ -102,7 +102,9 @@ class MemoryPlanner {
     const activation = isSparse === false ? "silu" : config.feedForward.activation;
     const feedForward = { ...config.feedForward, activation };
     this.#rates = firingRates(units, { ...config, feedForward }, stats);
-    this.#ways = isSparse !== false && canPredict(input) ? ["gates", "predictor"] : ["gates"];
+    const { ways = ["gates", "predictor"] } = input;
+    const canAsk = isSparse !== false && canPredict(input);
+    this.#ways = canAsk ? ways : ["gates"];
   }
 
   plan(): MemoryPlan | PlanRefusal {

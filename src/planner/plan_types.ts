@@ -25,6 +25,8 @@ export interface PlanInput {
   readonly sizes: KernelSizes;
   /** False: every neuron is computed. */
   readonly isSparse?: boolean;
+  /** Ways that may be chosen, where predictors work; left out: both. */
+  readonly ways?: readonly ("gates" | "predictor")[];
 }
 
 /**

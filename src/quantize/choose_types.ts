@@ -14,7 +14,10 @@ export type Quant = WeightType | Mixture;
 /** All of them. */
 export const QUANTS: readonly Quant[] = [...WEIGHT_TYPES, "Q3_K_M", "Q4_K_M", "Q5_K_M"];
 
-/** `general.file_type` of such a file. Types that have no number there share a mixture's. */
+/**
+ * `general.file_type` of such a file. Types that have no number there share a mixture's; of our own
+ * type it is the tensors' number, which ggml does not know either.
+ */
 export const FILE_TYPES: Readonly<Record<Quant, number>> = {
   F32: 0,
   F16: 1,
@@ -35,6 +38,7 @@ export const FILE_TYPES: Readonly<Record<Quant, number>> = {
   IQ4_XS: 30,
   BF16: 32,
   MXFP4: 38,
+  E0M4: dtypeByName("E0M4")!.id,
 };
 
 /** What a choice depends on, of one tensor. */

@@ -1,11 +1,12 @@
 /**
- * Floats to the bytes of a ggml type: whole blocks in, bytes out. Q8_0, Q4_0, Q4_1, Q5_0, Q5_1 and
- * MXFP4 give ggml's own bits; the others are searched here for the smallest squared error. Knows
- * nothing of tensors and files.
+ * Floats to the bytes of a tensor type: whole blocks in, bytes out. Q8_0, Q4_0, Q4_1, Q5_0, Q5_1
+ * and MXFP4 give ggml's own bits; the others are searched here for the smallest squared error.
+ * Knows nothing of tensors and files.
  */
 import { check } from "../base/check.ts";
 import { rowBytes } from "../model/dtypes.ts";
 import { encodeQ4_0, encodeQ4_1, encodeQ5_0, encodeQ5_1, encodeQ8_0 } from "./encode_blocks.ts";
+import { encodeE0m4 } from "./encode_e0m4.ts";
 import { encodeBf16, encodeF16, encodeF32 } from "./encode_floats.ts";
 import { encodeIq4Nl, encodeIq4Xs, encodeMxfp4 } from "./encode_levels.ts";
 import { encodeQ2K, encodeQ4K, encodeQ5K } from "./encode_offset.ts";
@@ -31,15 +32,16 @@ const ENCODERS = {
   IQ4_NL: encodeIq4Nl,
   IQ4_XS: encodeIq4Xs,
   MXFP4: encodeMxfp4,
+  E0M4: encodeE0m4,
 } as const satisfies Readonly<Record<string, Encoder>>;
 
-/** A ggml type that floats can be encoded in. */
+/** A type that floats can be encoded in. */
 export type WeightType = keyof typeof ENCODERS;
 
 /** All of them. */
 export const WEIGHT_TYPES = Object.keys(ENCODERS) as readonly WeightType[];
 
-/** True when floats can be encoded in the ggml type called `name`. */
+/** True when floats can be encoded in the type called `name`. */
 export function isWeightType(name: string): name is WeightType {
   return Object.hasOwn(ENCODERS, name);
 }

@@ -13,7 +13,7 @@ export const ROUNDER = 1.5 * 2 ** 52;
 /** What a search found; weight ≈ scale · q − minimum. */
 export interface Fit {
   scale: number;
-  /** At least 0; always 0 where levels lie on both sides of zero. */
+  /** At least 0 unless its sign was free; always 0 where levels lie on both sides of zero. */
   minimum: number;
 }
 
@@ -35,15 +35,20 @@ export interface Candidates {
 const IMPROVEMENTS_MAX = 4;
 
 /**
- * Levels 0 … `most` above a minimum that is not positive. `found` gets the result: an object that
- * is used again, because there is a block for every 16 or 32 weights of a model.
+ * Levels 0 … `most` above the lowest weight, which counts as 0 where it is positive, unless
+ * `anyMinimum` says that it need not. `found` gets the result: an object that is used again,
+ * because there is a block for every 16 or 32 weights of a model.
  */
 export function fitOffset(
   { weights, begin, end }: Span,
-  { most, candidates }: { most: number; candidates: Candidates },
+  { most, candidates, anyMinimum = false }: {
+    most: number;
+    candidates: Candidates;
+    anyMinimum?: boolean;
+  },
   found: Fit,
 ): void {
-  let low = 0;
+  let low = anyMinimum ? weights[begin] : 0;
   let high = -Infinity;
   let sumX = 0;
   for (let i = begin; i < end; i++) {
@@ -75,7 +80,7 @@ export function fitOffset(
     let scale = (count * sumQX - sumX * sumQ) / determinant;
     let bottom = (sumX - scale * sumQ) / count;
     // One level for all weights leaves nothing to choose: without a minimum, it is their mean.
-    if (determinant === 0 || bottom > 0) {
+    if (determinant === 0 || bottom > 0 && !anyMinimum) {
       bottom = 0;
       scale = sumQX / sumQQ;
     }

@@ -20,6 +20,7 @@ import { rowBytes } from "../model/dtypes.ts";
 import { DEQUANTIZED_TYPES, dequantizeInto } from "../model/mod.ts";
 import { chooseTypes, type ChosenType, FILE_TYPES, type Quant } from "./choose_types.ts";
 import { encodeWeightsInto, isWeightType, type WeightType } from "./encode.ts";
+import { hasLevelsOfE0m4, moveToE0m4 } from "./encode_e0m4.ts";
 
 /** What to make of which file. */
 export interface QuantizeOptions extends WriteOptions {
@@ -122,12 +123,26 @@ class Converter {
       const weights = this.#weights.subarray(0, count);
       const output = this.#output.subarray(0, rowBytes(type, count));
       this.#reader.read(tensor, rowBytes(tensor.type, begin), input);
-      dequantizeInto(tensor.type, input, weights);
-      checkRange(weights, { begin, name: tensor.name, type });
-      encodeWeightsInto(type, weights, output);
+      if (type === "E0M4" && hasLevelsOfE0m4(tensor.type)) {
+        checkMoved(moveToE0m4(tensor.type, input, output), begin, tensor);
+      } else {
+        dequantizeInto(tensor.type, input, weights);
+        checkRange(weights, { begin, name: tensor.name, type });
+        encodeWeightsInto(type, weights, output);
+      }
       yield output;
     }
   }
+}
+
+/** Refuses a block that could not be moved over; `begin`: the weight that block 0 begins with. */
+function checkMoved(block: number, begin: number, { name, type }: GgufTensor): void {
+  if (block < 0) return;
+  throw new UnsupportedModelError(
+    `Cannot store tensor "${name}" as E0M4: the ${type} block of its weight ` +
+      `${begin + 32 * block} has a scale or an offset that is no number of 16 bits: ` +
+      "use BF16 or F32, or check the file",
+  );
 }
 
 /** Refuses weights that would spoil their block: NaN, and what f16 does not hold. */

@@ -14,34 +14,29 @@ export class AttentionBlock {
   readonly #state: StepState;
   readonly #residual: Residual;
   readonly #control: Control;
-  readonly #headCount: number;
-  readonly #kvHeadCount: number;
   readonly #groupSize: number;
-  /** Place of the first own query head in the group of the first own key/value head. */
-  readonly #headOffset: number;
-  /** Own key/value heads that a rank before this one owns, too. */
-  readonly #sharedKvHeads: number;
+  /** By layer: own key/value heads that a rank before this one owns, too. */
+  readonly #sharedKvHeads: readonly number[];
 
   constructor(
     state: StepState,
     by: { residual: Residual; control: Control; plans: readonly RankPlan[] },
   ) {
-    const { plan: { shard, rankIndex }, config } = state;
+    const { plan: { layers, rankIndex }, config } = state;
     this.#state = state;
     this.#residual = by.residual;
     this.#control = by.control;
-    this.#headCount = lengthOf(shard.heads);
-    this.#kvHeadCount = lengthOf(shard.kvHeads);
     this.#groupSize = config.headCount / config.headCountKv;
-    this.#headOffset = shard.heads.start - shard.kvHeads.start * this.#groupSize;
-    const before = by.plans.slice(0, rankIndex).map((plan) => plan.shard.kvHeads.end);
-    const shared = Math.max(0, ...before) - shard.kvHeads.start;
-    this.#sharedKvHeads = Math.min(this.#kvHeadCount, Math.max(0, shared));
+    const before = by.plans.slice(0, rankIndex);
+    this.#sharedKvHeads = layers.map(({ kvHeads }, index) => {
+      const end = Math.max(0, ...before.map((plan) => plan.layers[index].kvHeads.end));
+      return Math.min(lengthOf(kvHeads), Math.max(0, end - kvHeads.start));
+    });
   }
 
   /** query, key, value = W · norm(residual) + bias, for this rank's heads. */
   project(layer: Layer): void {
-    if (this.#headCount === 0) return;
+    if (layer.headCount === 0) return;
     const { query, key, value } = layer;
     const { kernels, space, n } = this.#state;
     const x = this.#residual.read(layer.attentionNorm, layer.projectionsReadQ8);
@@ -58,24 +53,24 @@ export class AttentionBlock {
   normalizeHeads(layer: Layer): boolean {
     const { queryNorm, keyNorm } = layer;
     const spansRanks = queryNorm?.span === "projection" || keyNorm?.span === "projection";
-    if (spansRanks && !this.#sumSquares()) return false;
-    if (queryNorm !== null) this.#normalizeQueries(queryNorm);
-    if (keyNorm !== null) this.#normalizeKeys(keyNorm);
+    if (spansRanks && !this.#sumSquares(layer)) return false;
+    if (queryNorm !== null) this.#normalizeQueries(queryNorm, layer.headCount);
+    if (keyNorm !== null) this.#normalizeKeys(keyNorm, layer.kvHeadCount);
     return true;
   }
 
   /** Turns queries and keys by their positions, where the layer encodes them. */
   rotate(layer: Layer): void {
     if (layer.rope === null) return;
-    this.#rotateHeads(layer.rope, this.#state.space.query, this.#headCount);
-    this.#rotateHeads(layer.rope, this.#state.space.key, this.#kvHeadCount);
+    this.#rotateHeads(layer.rope, this.#state.space.query, layer.headCount);
+    this.#rotateHeads(layer.rope, this.#state.space.key, layer.kvHeadCount);
   }
 
   /** Writes the new keys and values into the cache, in place: no row is ever moved. */
   remember(layer: Layer): void {
     const { kernels, space: { key, value }, plan: { kvType }, config, position, n } = this.#state;
     const { headDim } = config;
-    const heads = this.#kvHeadCount;
+    const heads = layer.kvHeadCount;
     if (heads === 0) return;
     const width = heads * headDim;
     if (kvType === "i16") {
@@ -89,22 +84,23 @@ export class AttentionBlock {
 
   /** attention = softmax(scale · query · keysᵀ) · values, causal, within the layer's window. */
   attend(layer: Layer): void {
-    if (this.#headCount === 0) return;
+    const { headCount } = layer;
+    if (headCount === 0) return;
     const { kernels, space, plan, config, n, position, fractions } = this.#state;
     const kernel = plan.kvType === "i16" ? kernels.attention_i16 : kernels.attention_f32;
     kernel(
       space.query,
-      this.#headCount * config.headDim,
+      headCount * config.headDim,
       layer.keys,
       layer.values,
-      this.#kvHeadCount,
+      layer.kvHeadCount,
       space.attention,
       plan.strides.attention,
       space.scratch,
       n,
       position,
-      this.#headCount,
-      this.#headOffset,
+      headCount,
+      layer.headOffset,
       this.#groupSize,
       config.headDim,
       layer.slidingWindow,
@@ -119,11 +115,12 @@ export class AttentionBlock {
   }
 
   /** Σ squares of this rank's queries and keys to where all ranks read them after the join. */
-  #sumSquares(): boolean {
+  #sumSquares(layer: Layer): boolean {
     const { kernels, space, plan: { chunkTokens }, config: { headDim }, n } = this.#state;
-    const queryWidth = this.#headCount * headDim;
-    const keyWidth = this.#kvHeadCount * headDim;
-    const skipped = this.#sharedKvHeads * headDim; // counted by the rank that owns them, too
+    const queryWidth = layer.headCount * headDim;
+    const keyWidth = layer.kvHeadCount * headDim;
+    // Counted by the rank that owns them, too.
+    const skipped = this.#sharedKvHeads[layer.index] * headDim;
     const keys = space.key + skipped * 4;
     const keySquares = space.squares + chunkTokens * 4;
     kernels.row_squares_f32(space.query, queryWidth, n, queryWidth, space.squares);
@@ -132,16 +129,14 @@ export class AttentionBlock {
     return this.#control.join();
   }
 
-  #normalizeQueries(norm: HeadNorm): void {
+  #normalizeQueries(norm: HeadNorm, own: number): void {
     const { space, config: { headCount, headDim } } = this.#state;
-    const own = this.#headCount;
     if (norm.span === "head") this.#normalizeEach(norm, space.query, own);
     else this.#scaleRows(norm, space.query, own, this.#factors(0, headCount * headDim));
   }
 
-  #normalizeKeys(norm: HeadNorm): void {
+  #normalizeKeys(norm: HeadNorm, own: number): void {
     const { space, config: { headCountKv, headDim } } = this.#state;
-    const own = this.#kvHeadCount;
     if (norm.span === "head") this.#normalizeEach(norm, space.key, own);
     else this.#scaleRows(norm, space.key, own, this.#factors(1, headCountKv * headDim));
   }

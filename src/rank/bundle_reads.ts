@@ -94,6 +94,11 @@ export class BundleReads {
     return this.#noted.take(order, to, first);
   }
 
+  /** True where a neuron of the unit has no slot. */
+  lacks(unit: number): boolean {
+    return this.#streams[this.#state.arena].cache.slotsOf(unit).includes(-1);
+  }
+
   /**
    * Asks for `count` neurons of a unit that a guess says layer `layer` will need, in the arena of
    * the one that is computed. They arrive meanwhile.

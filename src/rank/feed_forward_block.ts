@@ -120,9 +120,7 @@ export class FeedForwardBlock {
     const { predictor } = block;
     if (predictor === null || this.#predictors === null) return false;
     if (this.#state.isRehearsal) return true;
-    const hasGates = block.kind === "experts"
-      ? block.experts.some(hasAllGates)
-      : hasAllGates(block);
+    const hasGates = block.kind === "experts" ? block.haveAllGates : hasAllGates(block);
     return !hasGates && this.#listsGuesses(predictor);
   }
 
@@ -175,7 +173,7 @@ export class FeedForwardBlock {
     const { predictor } = block;
     if (predictor !== null && n === 1 && !isRehearsal) {
       if (this.#sparse !== null && this.#predictors !== null && this.#listsGuesses(predictor)) {
-        const count = this.#predictors.list(predictor);
+        const count = this.#predictors.list(predictor, 0, space.fired);
         this.#sparse.addListed(block, this.#read(block, layer), count);
         return;
       }
@@ -203,7 +201,7 @@ export class FeedForwardBlock {
     const asks = !hasAllGates(block);
     const x = this.#read(block, layer);
     if (block.count > 0) {
-      const listed = asks ? this.#predictors!.list(block.predictor!) : null;
+      const listed = asks ? this.#predictors!.list(block.predictor!, 0, neurons.listAt(0)) : null;
       neurons.begin(block, x, 0, listed);
     }
     if (asks) this.#guessAhead?.readAhead();
@@ -289,8 +287,9 @@ export class FeedForwardBlock {
       this.#sparse.countPredictor(predictor.sizeBytes);
       return false;
     }
-    const { plan } = this.#views[this.#state.arena];
-    const count = this.#predictors!.list(predictor, route);
+    const { arena, space } = this.#state;
+    const { plan } = this.#views[arena];
+    const count = this.#predictors!.list(predictor, route, space.fired);
     this.#sparse.addListed(expert, x, count, plan.weights + route * 4);
     return true;
   }
@@ -298,14 +297,15 @@ export class FeedForwardBlock {
   /** All streamed experts of the step's only token are asked for before one is computed. */
   #beginExperts(block: Experts, x: Activations): void {
     const { starts } = this.#routing!;
+    const { neurons } = this.#streaming!;
     let lane = 0;
     for (let e = 0; e < block.experts.length; e++) {
       const expert = block.experts[e];
       if (starts[e + 1] === starts[e] || !this.#streams(expert) || expert.count === 0) continue;
       const listed = hasAllGates(expert)
         ? null
-        : this.#predictors!.list(expert.predictor!, starts[e]);
-      this.#streaming!.neurons.begin(expert, x, lane++, listed);
+        : this.#predictors!.list(expert.predictor!, starts[e], neurons.listAt(lane));
+      neurons.begin(expert, x, lane++, listed);
     }
   }
 

@@ -9,13 +9,13 @@
  * The functions called here compute; this one does not. Families differ in data only: what a model
  * does not have, a function does not do. Shapes are [tokens, width], f32.
  */
-import type { Rank } from "./rank.ts";
+import type { RankSteps, WalkedLayer } from "./rank_steps.ts";
 
 /**
  * Runs the step that `rank.begin` was given.
  * @returns false when the leader aborted it: then nothing of it counts.
  */
-export function forward(rank: Rank): boolean {
+export function forward<L extends WalkedLayer>(rank: RankSteps<L>): boolean {
   rank.embed(); //                             partial  [n, d]  rows of tokens that this rank owns
   if (!rank.joinEmbedding()) return false; //  residual [n, d]  = Σ partials
   for (let index = 0; index < rank.layerCount; index++) {
@@ -27,11 +27,11 @@ export function forward(rank: Rank): boolean {
     rank.remember(layer); //                   key, value       -> cache
     rank.attend(layer); //                     attention [n, heads·headDim]
     rank.mergeHeads(layer); //                 partial  [n, d]
-    if (!layer.isParallel && !rank.join(layer.attentionPostNorm)) return false;
+    if (!layer.isParallel && !rank.joinAttention(layer)) return false;
     //                                         residual [n, d]  += Σ partials, or its norm
     if (!rank.predict(layer)) return false; // what predictors have between their matrices, if any
     rank.feedForward(layer); //                partial  [n, d]  += neurons' share
-    if (!rank.join(layer.feedForwardPostNorm)) return false;
+    if (!rank.joinFeedForward(layer)) return false;
   }
   if (rank.logitsCount === 0) return true;
   rank.scoreVocabulary(); //                   logits   [m, own rows]  of norm(residual)

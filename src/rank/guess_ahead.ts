@@ -22,6 +22,8 @@ export class GuessAhead {
   };
   /** Of the only token; null: the model has no experts. */
   readonly #routing: Routing | null;
+  /** The same choice, where no bias is added to it, of logits as they are. */
+  readonly #unbiased: Routing | null;
   readonly #routes: Routes;
   /** Router's logits by arena, [experts]. */
   readonly #logits: readonly Float32Array[];
@@ -46,6 +48,7 @@ export class GuessAhead {
     this.#state = state;
     this.#by = by;
     this.#routing = experts && new Routing(experts, 1);
+    this.#unbiased = experts && new Routing({ ...experts, gating: "softmaxOfChosen" }, 1);
     this.#count = experts?.usedCount ?? 1;
     this.#routes = {
       rows: new Uint32Array(this.#count),
@@ -93,7 +96,9 @@ export class GuessAhead {
     for (let i = 0; i < this.#count; i++) {
       const each = this.#blocks[i];
       if (each.kind !== "streamed" || each.count === 0) continue;
-      const listed = predictors.list(each.predictor!, this.#count + i);
+      if (!streaming.neurons.lacks(each.unit)) continue;
+      const { fired } = this.#state.space;
+      const listed = predictors.list(each.predictor!, this.#count + i, fired);
       streaming.neurons.readAhead(next.index, each.unit, listed);
     }
   }
@@ -105,7 +110,7 @@ export class GuessAhead {
       ? inputs.residual
       : this.#by.residual.read(next.feedForwardNorm, readsQ8(block.router));
     project(kernels, block.router, x, 1, space.routing!.logits, block.router.rowCount);
-    const routing = this.#routing!;
+    const routing = (block.choiceBias === null ? this.#unbiased : this.#routing)!;
     routing.route(this.#logits[arena], 1, block.choiceBias, this.#routes);
     for (let e = 0; e < block.experts.length; e++) {
       if (routing.starts[e + 1] > routing.starts[e]) {

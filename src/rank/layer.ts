@@ -108,6 +108,8 @@ export interface Experts {
   readonly sharedGate: Matrix | null;
   /** Of the first expert: all have one, or none has. */
   readonly predictor: Predictor | null;
+  /** An expert's gates are all in memory: `hasAllGates`. */
+  readonly haveAllGates: boolean;
   /** True when an expert, or the shared one, reads q8 tiles. */
   readonly readsQ8: boolean;
 }
@@ -124,6 +126,11 @@ export interface Layer {
   readonly slidingWindow: number;
   /** Index of the rotary embedding, or null. */
   readonly rope: number | null;
+  /** Own query heads, and the key/value heads that they read. */
+  readonly headCount: number;
+  readonly kvHeadCount: number;
+  /** Place of the first own query head in the group of the first own key/value head. */
+  readonly headOffset: number;
   readonly attentionNorm: Norm | null;
   readonly query: Matrix;
   readonly key: Matrix;
@@ -152,6 +159,7 @@ export function bindLayer(
   const own = config.layers[index];
   const isParallel = config.hasParallelBlocks;
   const [query, key, value] = [plan.query, plan.key, plan.value].map(matrixOf);
+  const groupSize = config.headCount / config.headCountKv;
   const headNorm = (norm: HeadNormPlan | null) => bindHeadNorm(norm, config.headDim);
   return {
     index,
@@ -161,6 +169,9 @@ export function bindLayer(
       config.experts?.routerInput === "layerInput",
     slidingWindow: own.slidingWindow,
     rope: own.rope,
+    headCount: lengthOf(plan.heads),
+    kvHeadCount: lengthOf(plan.kvHeads),
+    headOffset: plan.heads.start - plan.kvHeads.start * groupSize,
     attentionNorm: bindNorm(plan.attentionNorm),
     query,
     key,
@@ -316,6 +327,7 @@ function bindExperts(
     shared,
     sharedGate: plan.sharedGate && matrixOf(plan.sharedGate),
     predictor: experts[0].predictor,
+    haveAllGates: experts.some(hasAllGates),
     readsQ8: [...experts, shared].some((each) => each?.readsQ8),
   };
 }

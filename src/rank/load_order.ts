@@ -28,9 +28,27 @@ export function* piecesOf(plan: RankPlan): Generator<Piece> {
   for (const layer of plan.layers) yield* inArena(layer.arena, partsOfLayer(layer));
   yield* inArena(plan.outputArena, partsOfNorm(plan.outputNorm));
   // Plans are posted between threads, so a tied output is told by its name.
-  if (plan.output.tensor !== plan.embedding.tensor) {
+  if (!isTied(plan)) {
     yield* inArena(plan.outputArena, partsOf(plan.output));
   }
+}
+
+/** Of these what goes to arenas: of a rank on a GPU the embedding table and what ends joins. */
+export function* arenaPiecesOf(plan: RankPlan): Generator<Piece> {
+  const { gpu, embedding, positions, layers } = plan;
+  if (gpu === null) return yield* piecesOf(plan);
+  yield* inArena(0, [...partsOf(embedding), ...positions ? partsOf(positions) : []]);
+  if (gpu.isAlone) return;
+  for (const { arena, attentionPostNorm, feedForwardPostNorm } of layers) {
+    yield* inArena(arena, partsOfNorm(attentionPostNorm));
+    yield* inArena(arena, partsOfNorm(feedForwardPostNorm));
+  }
+}
+
+/** True where the output is the embedding table, as it lies there. */
+export function isTied({ embedding, output, gpu }: RankPlan): boolean {
+  return gpu === null && output.tensor === embedding.tensor &&
+    output.rows.start === embedding.rows.start && output.rows.end === embedding.rows.end;
 }
 
 /** Bytes of the file that `loadWeights` will read, by the same steps. */

@@ -12,7 +12,7 @@ import type { GgufTensor } from "../gguf/types.ts";
 import { dequantize } from "../model/dequantize.ts";
 import { rowBytes } from "../model/dtypes.ts";
 import { COLUMN_GROUP_ROWS } from "../memory/column_layout.ts";
-import { fileRows, piecesOf } from "./load_order.ts";
+import { arenaPiecesOf, fileRows } from "./load_order.ts";
 import type { MatrixPlan, RankPlan, VectorPlan } from "./plan_types.ts";
 import { lengthOf } from "./shard.ts";
 import { blockWeights, isQuantType, typeId } from "./weight_types.ts";
@@ -32,7 +32,7 @@ export interface LoadInput {
 const PROGRESS_BYTES = 32 * MiB;
 
 /**
- * Loads everything the plan names.
+ * Loads everything that the plan places in arenas.
  * @throws {ModelFormatError} when the file cannot be read any more.
  * @throws {UnsupportedModelError} when a matrix row or a vector is larger than the staging region.
  */
@@ -50,12 +50,12 @@ export function loadWeights(input: LoadInput): void {
       ...{ tensors, reader, onProgress },
       kernels: input.kernels[arena],
       buffer: input.memories[arena].buffer,
-      stagingOffset: plan.stagingOffsets[arena],
+      stagingOffset: plan.workspaces[arena].staging,
       stagingBytes: plan.stagingBytes,
       scratchOffset: plan.workspaces[arena].normedQ8, // that no step uses yet
     })
   );
-  for (const piece of piecesOf(plan)) {
+  for (const piece of arenaPiecesOf(plan)) {
     if ("matrix" in piece) arenas[piece.arena].matrix(piece.matrix);
     else arenas[piece.arena].vector(piece.vector);
   }

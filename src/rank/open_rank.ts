@@ -19,9 +19,13 @@ import { ropeFrequencies } from "../model/rope.ts";
 import type { ModelConfig, RopeConfig } from "../model/types.ts";
 import { forward } from "./forward.ts";
 import { loadWeights } from "./load_weights.ts";
+import { type Gpu, openGpu } from "../../gpu/mod.ts";
+import { GpuRank } from "./gpu/gpu_rank.ts";
 import type { RankPlan } from "./plan_types.ts";
+import type { RankSteps, WalkedLayer } from "./rank_steps.ts";
 import { type PackedUnits, Streaming } from "./streaming.ts";
 import { Rank } from "./rank.ts";
+import type { StepStateInput } from "./step_state.ts";
 import { tuneKernels } from "./tune.ts";
 
 /** Everything a thread needs to become a rank; plain data and shared objects, can be posted. */
@@ -38,6 +42,8 @@ export interface RankSetup {
   readonly controlBuffer: SharedArrayBuffer;
   /** Where ranks show what their neurons do; null unless the engine is to be observed. */
   readonly observation: Observation | null;
+  /** The GPU that a rank of the plans is on; null: none is. */
+  readonly gpu: GpuSetup | null;
   /** What a packed model streams from, and where it asks for reads; null: it is no packed one. */
   readonly streams: {
     readonly packed: PackedUnits;
@@ -49,56 +55,58 @@ export interface RankSetup {
   } | null;
 }
 
+/** Which GPU, and how it is used. */
+export interface GpuSetup {
+  /** A software adapter may be used. */
+  readonly mayBeSoftware: boolean;
+  readonly priority: "normal" | "background";
+  /** It is lost in the step of that number, counted from 1 (for tests); null: never. */
+  readonly lossAtStep: number | null;
+}
+
+/** What a rank reads while it loads. */
+interface Opening {
+  readonly setup: RankSetup;
+  readonly plan: RankPlan;
+  readonly control: Control;
+  readonly kernels: readonly Kernels[];
+  readonly reader: TensorReader;
+  readonly tell: (bytes: number) => void;
+}
+
+/** A rank, whatever it calls a layer, and its walk through a step. */
+interface Walked {
+  readonly rank: Pick<RankSteps, "begin">;
+  readonly walk: (step: StepWords) => boolean;
+}
+
 /** A rank with its weights loaded. */
 export class RankRunner {
-  readonly rank: Rank;
+  readonly plan: RankPlan;
   readonly control: Control;
   readonly setup: RankSetup;
   /** Bound to this rank's arenas, one each. */
   readonly kernels: readonly Kernels[];
+  /** Who takes the steps. */
+  readonly rank: Pick<RankSteps, "begin">;
+  readonly #walk: (step: StepWords) => boolean;
+  readonly #gpu: Gpu | null;
+  /** 0: it is not to be lost. */
+  #stepsToLoss: number;
 
-  private constructor(setup: RankSetup, onProgress: (bytes: number) => void) {
-    const { rankIndex, plans, config, tensors, parts, memories } = setup;
-    const plan = plans[rankIndex];
+  private constructor(
+    { setup, plan, control, kernels }: Opening,
+    { rank, walk }: Walked,
+    gpu: Gpu | null = null,
+  ) {
+    this.rank = rank;
     this.setup = setup;
-    this.control = new Control(setup.controlBuffer, {
-      rankCount: plans.length,
-      chunkTokens: plan.chunkTokens,
-      leads: rankIndex === 0,
-      otherThreads: setup.streams?.ioWorkers,
-    });
-    this.kernels = memories[rankIndex].map((memory) => instantiateKernels(setup.module, memory));
-    using reader = TensorReader.open({ parts });
-    const factors = config.ropes.map((rope) => ropeFactors(rope, tensors, reader));
-    const { kernels } = this;
-    const tell = (bytes: number) => {
-      if (this.control.failedRank() >= 0) throw new Error("Loading was given up elsewhere");
-      onProgress(bytes);
-    };
-    const own = memories[rankIndex];
-    loadWeights({ plan, tensors, reader, kernels, memories: own, onProgress: tell });
-    const streaming = setup.streams && new Streaming({
-      ...{ plan, kernels, memories: own },
-      packed: setup.streams.packed,
-      queue: new ReadQueue(setup.streams.board, rankIndex, {
-        path: setup.streams.packed.path,
-        gapBytesMax: plan.stream!.gapBytes,
-        spanBytesMax: SPAN_BYTES_MAX,
-      }),
-      failure: new SharedText(setup.streams.failure),
-    });
-    streaming?.load(tell);
-    this.rank = new Rank({
-      config,
-      plans,
-      rankIndex,
-      ropeFrequencies: config.ropes.map((rope, index) => ropeFrequencies(rope, factors[index])),
-      kernels: tuneKernels(plan, kernels),
-      memories,
-      control: this.control,
-      observation: setup.observation,
-      streaming,
-    });
+    this.plan = plan;
+    this.control = control;
+    this.kernels = kernels;
+    this.#walk = walk;
+    this.#gpu = gpu;
+    this.#stepsToLoss = setup.gpu?.lossAtStep ?? 0;
   }
 
   /**
@@ -107,7 +115,63 @@ export class RankRunner {
    * @throws {Error} when another thread has failed meanwhile.
    */
   static open(setup: RankSetup, onProgress: (bytes: number) => void): RankRunner {
-    return new RankRunner(setup, onProgress);
+    using reader = TensorReader.open({ parts: setup.parts });
+    const opening = prepare(setup, reader, onProgress);
+    const { plan, kernels, control, tell } = opening;
+    const memories = setup.memories[setup.rankIndex];
+    const streaming = setup.streams && new Streaming({
+      ...{ plan, kernels, memories },
+      packed: setup.streams.packed,
+      queue: new ReadQueue(setup.streams.board, setup.rankIndex, {
+        path: setup.streams.packed.path,
+        gapBytesMax: plan.stream!.gapBytes,
+        spanBytesMax: SPAN_BYTES_MAX,
+      }),
+      failure: new SharedText(setup.streams.failure),
+    });
+    streaming?.load(tell);
+    const rank = new Rank({
+      ...stepInput(opening),
+      kernels: tuneKernels(plan, kernels),
+      control,
+      observation: setup.observation,
+      streaming,
+    });
+    return new RankRunner(opening, walkOf(rank));
+  }
+
+  /**
+   * Opens the GPU and loads the rank's weights onto it.
+   * @throws {GpuUnavailableError | GpuOutOfMemoryError} when there is none that has room for them.
+   */
+  static async openOnGpu(
+    setup: RankSetup,
+    onProgress: (bytes: number) => void,
+  ): Promise<RankRunner> {
+    check(setup.gpu !== null, "a plan with a GPU says which");
+    const gpu = await openGpu({
+      adapter: setup.gpu.mayBeSoftware ? "fallback-allowed" : "default",
+      priority: setup.gpu.priority,
+    });
+    try {
+      using reader = TensorReader.open({ parts: setup.parts });
+      const opening = prepare(setup, reader, onProgress);
+      const { control, tell } = opening;
+      const { tensors } = setup;
+      const rank = await GpuRank.open({
+        ...stepInput(opening),
+        ...{ gpu, control, tensors, reader, onProgress: tell },
+      });
+      return new RankRunner(opening, walkOf(rank), gpu);
+    } catch (error) {
+      gpu.close();
+      throw error;
+    }
+  }
+
+  /** Gives the GPU back, where the rank is on one. */
+  close(): void {
+    this.#gpu?.close();
   }
 
   /** A follower's life: step after step until the leader says exit. Blocks the thread. */
@@ -131,8 +195,8 @@ export class RankRunner {
     }
     const isKnown = step.kind === STEP_KIND_FORWARD || step.kind === STEP_KIND_REHEARSE;
     check(isKnown, "a step is read, forward, rehearsal or exit");
-    this.rank.begin(step);
-    return forward(this.rank);
+    if (this.#stepsToLoss > 0 && --this.#stepsToLoss === 0) this.#gpu?.device.destroy();
+    return this.#walk(step);
   }
 
   /** Reads all weights once and does nothing with them: the roof of decoding. */
@@ -145,6 +209,47 @@ export class RankRunner {
       }
     });
   }
+}
+
+/** Loads what lies in arenas, on a GPU's rank a part of it. */
+function prepare(
+  setup: RankSetup,
+  reader: TensorReader,
+  onProgress: (bytes: number) => void,
+): Opening {
+  const { rankIndex, plans, tensors, memories, module } = setup;
+  const plan = plans[rankIndex];
+  const control = new Control(setup.controlBuffer, {
+    rankCount: plans.length,
+    chunkTokens: plan.chunkTokens,
+    leads: rankIndex === 0,
+    otherThreads: setup.streams?.ioWorkers,
+  });
+  const kernels = memories[rankIndex].map((memory) => instantiateKernels(module, memory));
+  const tell = (bytes: number) => {
+    if (control.failedRank() >= 0) throw new Error("Loading was given up elsewhere");
+    onProgress(bytes);
+  };
+  loadWeights({ plan, tensors, reader, kernels, memories: memories[rankIndex], onProgress: tell });
+  return { setup, plan, control, kernels, reader, tell };
+}
+
+function stepInput({ setup, kernels, reader }: Opening): StepStateInput {
+  const { config, plans, rankIndex, memories, tensors } = setup;
+  return {
+    ...{ config, plans, rankIndex, memories, kernels },
+    ropeFrequencies: config.ropes.map((rope) =>
+      ropeFrequencies(rope, ropeFactors(rope, tensors, reader))
+    ),
+  };
+}
+
+function walkOf<L extends WalkedLayer>(rank: RankSteps<L>): Walked {
+  const walk = (step: StepWords) => {
+    rank.begin(step);
+    return forward(rank);
+  };
+  return { rank, walk };
 }
 
 /** Frequency divisors of the rotary embedding, where the model carries them. */

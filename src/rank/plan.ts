@@ -12,9 +12,12 @@ import { UnitPlan } from "./plan_units.ts";
 import { planShards } from "./shard.ts";
 import { blockWeights, type WeightType } from "./weight_types.ts";
 
-import { type PlanOptions, RankPlanner } from "./rank_planner.ts";
+import type { PlanOptions } from "./plan_options.ts";
+import { RankPlanner } from "./rank_planner.ts";
 
-export type { PlanOptions } from "./rank_planner.ts";
+export type { GpuOptions, PlanOptions } from "./plan_options.ts";
+
+const NOTHING_ON_GPU = { heads: 0, neurons: 0 } as const;
 
 /** The attention kernels' contract: wasm/kernels.ts. */
 const HEAD_DIM_UNIT = 4;
@@ -42,19 +45,27 @@ export function planRanks(
   // Layers differ in their types, and the cuts are the same in all: the coarsest blocks decide.
   const coarsest = (types: WeightType[]) =>
     types.reduce((most, type) => Math.max(most, blockWeights(type)), 1);
-  const shards = planShards(model.config, {
-    rankCount: options.rankCount,
-    contextLength: options.contextLength,
-    blocks: {
-      attentionOutput: coarsest(typesOf((layer) => layer.attentionOutput)),
-      down: coarsest(layouts.cutDownTypes),
-      stripes: units?.stripes,
-    },
+  const { rankCount, contextLength, gpu } = options;
+  const blocks = {
+    attentionOutput: coarsest(typesOf((layer) => layer.attentionOutput)),
+    down: coarsest(layouts.cutDownTypes),
+    stripes: units?.stripes,
+  };
+  const withGpu = planShards(model.config, { rankCount, contextLength, blocks, gpu });
+  // Of layers that the GPU has nothing of.
+  const without = gpu === undefined || rankCount === 1 ? withGpu : planShards(model.config, {
+    ...{ rankCount, contextLength, blocks },
+    gpu: { ...NOTHING_ON_GPU, hasOutput: gpu.hasOutput },
   });
+  const firstOnGpu = gpu === undefined ? 0 : layers.length - gpu.layers;
   const isExact = typesOf((layer) => layer.key).every((type) => type === "F32");
   const kvType = options.kvType !== "auto" ? options.kvType : isExact ? "f32" : "i16";
-  const planners = shards.map((shard, rankIndex) =>
-    new RankPlanner({ model, tensors, layouts, options, shard, rankIndex, kvType, units })
+  const planners = withGpu.map((shard, rankIndex) =>
+    new RankPlanner({
+      ...{ model, tensors, layouts, options, shard, rankIndex, kvType, units },
+      layerShards: layers.map((_, index) => index < firstOnGpu ? without[rankIndex] : shard),
+      isOnGpu: gpu !== undefined && rankIndex === rankCount - 1,
+    })
   );
   for (const planner of planners) planner.placeEmbedding();
   // A second arena would have no more room: the first one holds nothing else yet.

@@ -98,6 +98,8 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
   const { feedForward } = tensors;
   const of = { layer: index, adds, isSilent, units: input.units };
   return {
+    heads: shard.heads,
+    kvHeads: shard.kvHeads,
     attentionNorm: norm(place, tensors.attentionNorm),
     query: place.matrix(tensors.query, { rows: query }),
     key: place.matrix(tensors.key, { rows: keyValue }),

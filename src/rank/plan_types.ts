@@ -112,9 +112,12 @@ export interface ExpertsPlan {
   readonly sharedGate: MatrixPlan | null;
 }
 
-/** A layer's share: it lies in one arena as a whole. */
+/** A layer's share: it lies in one arena as a whole, or on the GPU. */
 export interface LayerPlan {
   readonly arena: number;
+  readonly heads: Range;
+  /** The key/value heads that `heads` read. */
+  readonly kvHeads: Range;
   readonly attentionNorm: NormPlan | null;
   readonly query: MatrixPlan;
   readonly key: MatrixPlan;
@@ -136,6 +139,10 @@ export interface LayerPlan {
  * elements; columns behind the width are zero where a matrix product reads them.
  */
 export interface WorkspacePlan {
+  /** All of them by name, and what sharing saves. */
+  readonly intermediates: IntermediatesPlan;
+  /** Where file bytes land before they are repacked, until all weights are loaded. */
+  readonly staging: number;
   /** Residual stream, [n, embeddingStride]. */
   readonly residual: number;
   /** Normalised residual, [n, embeddingStride], and the same as q8 tiles. */
@@ -189,6 +196,23 @@ export interface WorkspacePlan {
   readonly routing: RoutingWorkspacePlan | null;
   /** Null unless the model is a packed one. */
   readonly stream: StreamWorkspacePlan | null;
+}
+
+/** The intermediates of a step in one arena: those that do not live together share bytes. */
+export interface IntermediatesPlan {
+  readonly places: readonly IntermediatePlace[];
+  /** Bytes of all of them, and what they would take if each had bytes of its own. */
+  readonly plannedBytes: number;
+  readonly apartBytes: number;
+}
+
+export interface IntermediatePlace {
+  /** As step_graph.ts calls it. */
+  readonly name: string;
+  readonly offsetBytes: number;
+  readonly sizeBytes: number;
+  /** It keeps its bytes from step to step. */
+  readonly isLasting: boolean;
 }
 
 /** Where bundles of a packed file are kept, and where they arrive. */
@@ -256,7 +280,10 @@ export interface WorkspaceStrides {
 export interface RankPlan {
   readonly rankIndex: number;
   readonly rankCount: number;
+  /** Its share of tables, and of layers of which a GPU has nothing. */
   readonly shard: Shard;
+  /** What lies on a GPU instead of in arenas: everything but what ends the joins. Null: nothing. */
+  readonly gpu: GpuPlan | null;
   readonly arenas: readonly ArenaPlan[];
   /** One per arena. */
   readonly workspaces: readonly WorkspacePlan[];
@@ -272,8 +299,7 @@ export interface RankPlan {
   readonly outputNorm: NormPlan;
   /** Equals `embedding` when the model ties them. */
   readonly output: MatrixPlan;
-  /** One per arena: where file bytes land before they are repacked. */
-  readonly stagingOffsets: readonly number[];
+  /** Of file bytes that are repacked at a time. */
   readonly stagingBytes: number;
   /** Most tokens of one step. */
   readonly chunkTokens: number;
@@ -295,6 +321,17 @@ export interface RowsInFile {
   readonly rowsAtOnce: number;
   /** Where they land before they are packed, [rowsAtOnce, fileRowBytes]. */
   readonly rawOffsetBytes: number;
+}
+
+/** A rank on a GPU: matrices, biases and norms that blocks read have no offsets in an arena. */
+export interface GpuPlan {
+  /** It is the only rank: the residual stream stays on the GPU from layer to layer. */
+  readonly isAlone: boolean;
+  /** Layers of which it has something, from here on to the last. */
+  readonly firstLayer: number;
+  /** Bytes of weights on the GPU, and of keys and values. */
+  readonly weightsBytes: number;
+  readonly kvBytes: number;
 }
 
 /** How a rank streams a packed file. */

@@ -2,10 +2,11 @@
 import { alignUp } from "../base/check.ts";
 import { SECTOR_BYTES_MAX } from "../io/mod.ts";
 import type { ArenaBuilder } from "../memory/arena.ts";
-import { SUPERBLOCK_WEIGHTS } from "../memory/row_layout.ts";
+import { REGION_ALIGN_BYTES, SUPERBLOCK_WEIGHTS } from "../memory/row_layout.ts";
 import type { ModelConfig } from "../model/types.ts";
+import { mostOf, N, planMemory } from "../shapes/mod.ts";
 import type {
-  RoutingWorkspacePlan,
+  IntermediatesPlan,
   StreamPlan,
   StreamWorkspacePlan,
   WorkspacePlan,
@@ -13,6 +14,12 @@ import type {
 } from "./plan_types.ts";
 import { COUNT_FIELDS } from "./counts.ts";
 import { lengthOf, type Shard } from "./shard.ts";
+import {
+  type LastingTensor,
+  stepGraph,
+  type StepGraphInput,
+  type StepTensor,
+} from "./step_graph.ts";
 
 /** Numbers that are kept of each layer's predictor: predictors.ts. */
 export const RECALL_FIELDS = 4;
@@ -26,9 +33,11 @@ export interface KernelSizes {
 
 export interface WorkspaceInput {
   readonly config: ModelConfig;
-  readonly shard: Shard;
+  readonly widths: Widths;
   readonly strides: WorkspaceStrides;
   readonly chunkTokens: number;
+  /** Where file bytes land while weights are loaded. */
+  readonly stagingBytes: number;
   /** Some matrix lies neuron by neuron. */
   readonly hasNeurons: boolean;
   /** Silent neurons are left out. */
@@ -38,62 +47,151 @@ export interface WorkspaceInput {
   readonly sizes: KernelSizes;
   /** Null unless the model is a packed one; of this arena. */
   readonly stream: StreamPlan & { readonly slotCount: number; readonly stageBytes: number } | null;
+  /** For tests: false gives every intermediate bytes of its own. */
+  readonly sharesWorkspace?: boolean;
 }
 
 /** Reserves one arena's workspace. */
 export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): WorkspacePlan {
-  const { config, shard, strides, chunkTokens: n, sizes } = input;
-  const bytes = (name: string, size: number) => arena.allocate(name, "activations", size);
-  const floats = (name: string, perToken: number) => bytes(name, n * perToken * 4);
-  const queryWidth = lengthOf(shard.heads) * config.headDim;
-  const keyValueWidth = lengthOf(shard.kvHeads) * config.headDim;
-  const neurons = largestBlock(shard);
-  const groupSize = config.headCount / config.headCountKv;
+  const { config: { ropes, experts } } = input;
+  const { intermediates, at } = placeIntermediates(arena, input);
+  let ropeAt = at("ropes");
   return {
-    residual: floats("residual", strides.embedding),
-    normed: floats("normed", strides.embedding),
-    normedQ8: bytes("normed.q8", sizes.q8_bytes(n, config.embeddingLength)),
-    query: floats("query", queryWidth),
-    key: floats("key", keyValueWidth),
-    value: floats("value", keyValueWidth),
-    squares: floats("squares", 4),
-    attention: floats("attention", strides.attention),
-    attentionQ8: bytes("attention.q8", sizes.q8_bytes(n, Math.max(1, queryWidth))),
-    gate: floats("gate", neurons),
-    up: floats("up", neurons),
-    fired: bytes("fired", neurons * 4),
-    counts: bytes("counts", COUNT_FIELDS * 8),
-    ...planPredictors(arena, input),
-    ...planFew(arena, input),
-    neuronScratch: bytes(
-      "neurons.scratch",
-      input.hasNeurons ? sizes.neurons_scratch_bytes(config.embeddingLength) : 0,
-    ),
-    hidden: floats("hidden", strides.hidden),
-    hiddenQ8: bytes("hidden.q8", sizes.q8_bytes(n, Math.max(1, neurons))),
-    partials: [floats("partial.0", strides.embedding), floats("partial.1", strides.embedding)],
-    incoming: floats("incoming", strides.embedding),
-    ropes: config.ropes.map((rope, index) => floats(`rope.${index}`, rope.dimensionCount)),
-    scratch: bytes(
-      "attention.scratch",
-      sizes.attention_scratch_bytes(
-        n,
-        Math.max(1, lengthOf(shard.heads)),
-        groupSize,
-        config.headDim,
-      ),
-    ),
-    logits: bytes("logits", logitsRows(n) * strides.logits * 4),
-    candidates: bytes("candidates", input.leads ? config.vocabSize * 4 : 0),
-    routing: planRouting(arena, input),
+    intermediates,
+    staging: at("staging"),
+    residual: at("residual"),
+    normed: at("normed"),
+    normedQ8: at("normed.q8"),
+    query: at("query"),
+    key: at("key"),
+    value: at("value"),
+    squares: at("squares"),
+    attention: at("attention"),
+    attentionQ8: at("attention.q8"),
+    gate: at("gate"),
+    up: at("up"),
+    fired: at("fired"),
+    counts: at("counts"),
+    predictor: at("predictor"),
+    predictorQ8: at("predictor.q8"),
+    recall: at("recall"),
+    alone: at("alone"),
+    aloneQ8: at("alone.q8"),
+    tokens: at("tokens"),
+    neuronScratch: at("neurons.scratch"),
+    hidden: at("hidden"),
+    hiddenQ8: at("hidden.q8"),
+    partials: [at("partial.0"), at("partial.1")],
+    incoming: at("incoming"),
+    ropes: input.widths.heads === 0 ? [] : ropes.map(({ dimensionCount }) => {
+      const own = ropeAt;
+      ropeAt += ropeBytes(dimensionCount, input.chunkTokens);
+      return own;
+    }),
+    scratch: at("attention.scratch"),
+    logits: at("logits"),
+    candidates: at("candidates"),
+    routing: experts && {
+      logits: at("router.logits"),
+      rows: at("routes.rows"),
+      weights: at("routes.weights"),
+      sharedWeights: at("shared.weights"),
+      gathered: at("gathered"),
+      gatheredQ8: at("gathered.q8"),
+    },
     stream: planStream(arena, input),
   };
 }
 
+/**
+ * Lays a step's intermediates where those that do not live together share bytes: step_graph.ts says
+ * when they live. Nothing may rely on what it has not written itself in the same step: the kernels
+ * zero the columns behind the width wherever a product reads them, and q8 tiles are written whole.
+ */
+function placeIntermediates(
+  arena: ArenaBuilder,
+  input: WorkspaceInput,
+): { intermediates: IntermediatesPlan; at: (name: StepTensor | LastingTensor) => number } {
+  const { config, isSparse, strides, chunkTokens, sharesWorkspace = true } = input;
+  const hasPredictors = strides.predictor > 0;
+  const graph = stepGraph({ config, isSparse, hasPredictors, bytes: intermediateBytes(input) });
+  // No size here depends on the tokens before the step.
+  const bounds = { tokensMax: chunkTokens, contextMax: chunkTokens, batchMax: 1 };
+  const plan = planMemory(graph, bounds, {
+    alignBytes: REGION_ALIGN_BYTES,
+    places: "fixed",
+    sharesBytes: sharesWorkspace,
+  });
+  const buffers = plan.buffers.map(({ maxBytes, tensors: [largest] }) =>
+    arena.allocate(largest.name, "activations", maxBytes)
+  );
+  const places = plan.places.map(({ tensor, buffer, offset }) => ({
+    name: tensor.name,
+    offsetBytes: buffers[buffer] + offset.constant!,
+    sizeBytes: mostOf(tensor.bytes, bounds),
+    isLasting: tensor.lives === "always",
+  }));
+  const offsets = new Map(places.map(({ name, offsetBytes }) => [name, offsetBytes]));
+  const { plannedBytes, apartBytes } = plan;
+  return {
+    intermediates: { places, plannedBytes, apartBytes },
+    at: (name) => offsets.get(name) ?? 0,
+  };
+}
+
+/** What intermediates take, by the new tokens N. */
+function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
+  const { config, widths, strides, chunkTokens, sizes, leads } = input;
+  const { embeddingLength: d, headDim } = config;
+  const { heads, kvHeads, neurons } = widths;
+  const floats = (perToken: number) => N.times(4 * perToken);
+  // Tiles of a longest step: their form is the kernels' affair.
+  const tile = (k: number) => sizes.q8_bytes(chunkTokens, Math.max(1, k));
+  const groupSize = config.headCount / config.headCountKv;
+  const scratch = sizes.attention_scratch_bytes(
+    chunkTokens,
+    Math.max(1, heads),
+    groupSize,
+    headDim,
+  );
+  const ropes = config.ropes.reduce(
+    (sum, { dimensionCount }) => sum + ropeBytes(dimensionCount, chunkTokens),
+    0,
+  );
+  return {
+    ...{ staging: input.stagingBytes, residual: floats(strides.embedding) },
+    ...{ normed: floats(strides.embedding), "normed.q8": tile(d) },
+    ...{ query: floats(heads * headDim), key: floats(kvHeads * headDim) },
+    ...{ value: floats(kvHeads * headDim), squares: floats(4) },
+    ...{ attention: floats(strides.attention), "attention.q8": tile(heads * headDim) },
+    "attention.scratch": scratch,
+    ...{ gate: floats(neurons), up: floats(neurons), fired: neurons * 4 },
+    ...{ hidden: floats(strides.hidden), "hidden.q8": tile(neurons) },
+    ...{ "partial.0": floats(strides.embedding), "partial.1": floats(strides.embedding) },
+    ...{ incoming: floats(strides.embedding), ropes: heads === 0 ? 0 : ropes },
+    "neurons.scratch": input.hasNeurons ? sizes.neurons_scratch_bytes(d) : 0,
+    counts: COUNT_FIELDS * 8,
+    logits: logitsRows(chunkTokens) * strides.logits * 4,
+    candidates: leads ? config.vocabSize * 4 : 0,
+    ...fewBytes(input),
+    ...predictorBytes(input),
+    ...routingBytes(input),
+  };
+}
+
+/** Cosines and sines of a step, whole regions: tables of several embeddings follow one another. */
+function ropeBytes(dimensionCount: number, chunkTokens: number): number {
+  return alignUp(chunkTokens * dimensionCount * 4, REGION_ALIGN_BYTES);
+}
+
+/**
+ * What packed models stream with is apart from what steps share: workers read into slots, stage and
+ * raw while other layers are computed, lists are kept from asking to computing, and places keep
+ * addresses of neurons that are silent now. Sequential reads land in whole sectors.
+ */
 function planStream(arena: ArenaBuilder, input: WorkspaceInput): StreamWorkspacePlan | null {
-  const { stream, shard, config: { experts } } = input;
+  const { stream, widths: { neurons }, config: { experts } } = input;
   if (stream === null) return null;
-  const neurons = largestBlock(shard);
   const words = (name: string, count: number) => arena.allocate(name, "activations", count * 4);
   const list = (name: string) => ({
     ids: words(`${name}.ids`, neurons),
@@ -124,16 +222,13 @@ function planStream(arena: ArenaBuilder, input: WorkspaceInput): StreamWorkspace
 /** Most tokens of a step whose firing neurons are listed, token by token. */
 export const FEW_TOKENS = 8;
 
-function planFew(
-  arena: ArenaBuilder,
-  { config, strides, isSparse, sizes }: WorkspaceInput,
-): Pick<WorkspacePlan, "alone" | "aloneQ8" | "tokens"> {
-  const bytes = (name: string, size: number) =>
-    arena.allocate(name, "activations", isSparse ? size : 0);
+/** One of a few tokens by itself. */
+function fewBytes({ config, strides, isSparse, sizes }: WorkspaceInput): StepGraphInput["bytes"] {
+  if (!isSparse) return {};
   return {
-    alone: bytes("alone", strides.embedding * 4),
-    aloneQ8: bytes("alone.q8", sizes.q8_bytes(1, config.embeddingLength)),
-    tokens: bytes("tokens", FEW_TOKENS * 4),
+    alone: strides.embedding * 4,
+    "alone.q8": sizes.q8_bytes(1, config.embeddingLength),
+    tokens: FEW_TOKENS * 4,
   };
 }
 
@@ -145,16 +240,14 @@ export function predictorRows({ experts }: ModelConfig, chunkTokens: number): nu
   return (experts?.usedCount ?? 1) * Math.max(2, chunkTokens);
 }
 
-function planPredictors(
-  arena: ArenaBuilder,
-  { config, strides: { predictor: stride }, chunkTokens: n, sizes }: WorkspaceInput,
-): Pick<WorkspacePlan, "predictor" | "predictorQ8" | "recall"> {
-  const bytes = (name: string, size: number) =>
-    arena.allocate(name, "activations", stride === 0 ? 0 : size);
+function predictorBytes(
+  { config, strides: { predictor: stride }, chunkTokens, sizes }: WorkspaceInput,
+): StepGraphInput["bytes"] {
+  if (stride === 0) return {};
   return {
-    predictor: bytes("predictor", predictorRows(config, n) * stride * 4),
-    predictorQ8: bytes("predictor.q8", sizes.q8_bytes(n, Math.max(1, stride))),
-    recall: bytes("recall", config.blockCount * RECALL_FIELDS * 8),
+    predictor: predictorRows(config, chunkTokens) * stride * 4,
+    "predictor.q8": sizes.q8_bytes(chunkTokens, stride),
+    recall: config.blockCount * RECALL_FIELDS * 8,
   };
 }
 
@@ -163,22 +256,40 @@ export function logitsRows(chunkTokens: number): number {
   return Math.min(16, chunkTokens);
 }
 
+/** The most of each that a rank has in one layer. */
+export interface Widths {
+  readonly heads: number;
+  readonly kvHeads: number;
+  /** Of the dense block, an expert, the shared expert. */
+  readonly neurons: number;
+}
+
+/** Over the shards that layers have on one rank. */
+export function widthsOf(shards: readonly Shard[]): Widths {
+  const most = (of: (shard: Shard) => number) => Math.max(...shards.map(of));
+  return {
+    heads: most(({ heads }) => lengthOf(heads)),
+    kvHeads: most(({ kvHeads }) => lengthOf(kvHeads)),
+    neurons: most(largestBlock),
+  };
+}
+
 /** Most neurons that are computed at once: of the dense block, an expert, the shared expert. */
 export function largestBlock(shard: Shard): number {
   const blocks = [shard.neurons, shard.sharedNeurons, ...shard.expertNeurons];
   return Math.max(...blocks.map(lengthOf));
 }
 
-function planRouting(arena: ArenaBuilder, input: WorkspaceInput): RoutingWorkspacePlan | null {
-  const { config: { experts, embeddingLength }, strides, chunkTokens: n, sizes } = input;
-  if (experts === null) return null;
-  const bytes = (name: string, size: number) => arena.allocate(name, "activations", size);
+function routingBytes(
+  { config: { experts, embeddingLength }, strides, chunkTokens, sizes }: WorkspaceInput,
+): StepGraphInput["bytes"] {
+  if (experts === null) return {};
   return {
-    logits: bytes("router.logits", n * experts.count * 4),
-    rows: bytes("routes.rows", n * experts.usedCount * 4),
-    weights: bytes("routes.weights", n * experts.usedCount * 4),
-    sharedWeights: bytes("shared.weights", n * 4),
-    gathered: bytes("gathered", n * strides.embedding * 4),
-    gatheredQ8: bytes("gathered.q8", sizes.q8_bytes(n, embeddingLength)),
+    "router.logits": N.times(experts.count * 4),
+    "routes.rows": N.times(experts.usedCount * 4),
+    "routes.weights": N.times(experts.usedCount * 4),
+    "shared.weights": N.times(4),
+    gathered: N.times(strides.embedding * 4),
+    "gathered.q8": sizes.q8_bytes(chunkTokens, embeddingLength),
   };
 }

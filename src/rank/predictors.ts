@@ -100,15 +100,15 @@ export class Predictors {
   }
 
   /**
-   * Lists this rank's neurons that will fire for the step's only token, at `space.fired`, once row
+   * Lists this rank's neurons that will fire for the step's only token, at address `to`, once row
    * `row` is complete.
    * @returns how many they are.
    */
-  list(predictor: Predictor, row = 0): number {
+  list(predictor: Predictor, row: number, to: number): number {
     this.#score(predictor, row, 1);
     const { kernels, space, fractions: { belowThreshold } } = this.#state;
     const { rowCount } = predictor.second;
-    return kernels.fired_f32(space.gate, rowCount, belowThreshold, space.fired, space.gate);
+    return kernels.fired_f32(space.gate, rowCount, belowThreshold, to, space.gate);
   }
 
   /**

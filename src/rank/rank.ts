@@ -7,9 +7,10 @@ import type { Control, StepWords } from "../memory/control.ts";
 import type { Observation } from "../memory/observation.ts";
 import { AttentionBlock } from "./attention_block.ts";
 import { FeedForwardBlock } from "./feed_forward_block.ts";
-import { bindLayer, type Layer, type Norm } from "./layer.ts";
+import { bindLayer, type Layer } from "./layer.ts";
 import { Observer } from "./observer.ts";
 import type { RankPlan } from "./plan_types.ts";
+import type { RankSteps } from "./rank_steps.ts";
 import { Residual } from "./residual.ts";
 import type { Streaming } from "./streaming.ts";
 import { StepState, type StepStateInput } from "./step_state.ts";
@@ -23,7 +24,7 @@ export interface RankInput extends StepStateInput {
   readonly streaming: Streaming | null;
 }
 
-export class Rank {
+export class Rank implements RankSteps<Layer> {
   readonly plan: RankPlan;
   readonly #state: StepState;
   readonly #control: Control;
@@ -129,8 +130,12 @@ export class Rank {
     this.#feedForward.run(layer);
   }
 
-  join(norm: Norm | null): boolean {
-    return this.#residual.join(norm);
+  joinAttention(layer: Layer): boolean {
+    return this.#residual.join(layer.attentionPostNorm);
+  }
+
+  joinFeedForward(layer: Layer): boolean {
+    return this.#residual.join(layer.feedForwardPostNorm);
   }
 
   scoreVocabulary(): void {

@@ -2,9 +2,9 @@
  * Lays out one rank's arenas: what it owns of every layer, its workspace and cache, one behind the
  * other. Pure: reads no weights, allocates nothing.
  */
+import { kvCacheBytes } from "../../gpu/mod.ts";
 import { alignUp, check } from "../base/check.ts";
 import { GiB, MiB } from "../base/units.ts";
-import type { GgufTensor } from "../gguf/types.ts";
 import { ARENA_BYTES_MAX, ArenaBuilder } from "../memory/arena.ts";
 import { KV_BLOCK_POSITIONS, KV_SCALES_BYTES, VALUE_PAD_ELEMENTS } from "../memory/kv_layout.ts";
 import {
@@ -12,11 +12,9 @@ import {
   REGION_ALIGN_BYTES,
   SUPERBLOCK_WEIGHTS,
 } from "../memory/row_layout.ts";
-import { rowBytes } from "../model/dtypes.ts";
 import { predictedBlock } from "../model/powerinfer.ts";
-import type { MatrixTensor, ModelDescription, VectorTensor } from "../model/types.ts";
+import type { MatrixTensor, VectorTensor } from "../model/types.ts";
 import { COLUMN_ALIGN_BYTES, COLUMN_SCRATCH_BYTES } from "../memory/column_layout.ts";
-import type { MatrixLayouts } from "./matrix_layouts.ts";
 import {
   dense,
   forEachBlock,
@@ -36,66 +34,43 @@ import type {
   VectorPlan,
   WorkspacePlan,
 } from "./plan_types.ts";
-import { checkUnit, type UnitOptions, type UnitPlan } from "./plan_units.ts";
+import type { PlannerInput } from "./plan_options.ts";
+import { checkUnit } from "./plan_units.ts";
+import { DevicePlacer } from "./gpu/device_placer.ts";
 import {
-  type KernelSizes,
-  largestBlock,
   logitsRows,
   planWorkspace,
+  type Widths,
+  widthsOf,
   type WorkspaceInput,
 } from "./plan_workspace.ts";
-import { lengthOf, type Range, type Shard } from "./shard.ts";
+import { leaveInFile } from "./rows_in_file.ts";
+import { lengthOf, type Range } from "./shard.ts";
 import { byColumnsRowBytes, packedRowBytes } from "./weight_types.ts";
 
+/** Floats that kernels on a GPU write at a time. */
+const GPU_ROW_UNIT = 4;
 /** Small enough for a core's cache: what was read is repacked from there. */
 const STAGING_BYTES_MAX = MiB / 2;
-export interface PlanOptions {
-  readonly rankCount: number;
-  /** Tokens the key/value cache can hold. */
-  readonly contextLength: number;
-  /** Tokens of one step at most. */
-  readonly chunkTokens: number;
-  /** "auto": f32 when the matrices are f32, so that nothing is rounded; else i16. */
-  readonly kvType: KvType | "auto";
-  /** False: every neuron is computed, also those whose activation is zero. */
-  readonly isSparse?: boolean;
-  /** Quiet neurons are left out, too: those with an |act(gate)| of at most this, by layer. */
-  readonly thresholds?: readonly number[];
-  /** False: predictors that the model has are not loaded. */
-  readonly hasPredictors?: boolean;
-  /** Left out: weights are tensors of the file. */
-  readonly packed?: UnitOptions;
-  /** For tests: arenas smaller than a memory can be. */
-  readonly arenaBytesMax?: number;
-  /** What the kernels say they need. */
-  readonly sizes: KernelSizes;
-}
-
-export interface PlannerInput {
-  readonly model: ModelDescription;
-  readonly tensors: ReadonlyMap<string, GgufTensor>;
-  readonly layouts: MatrixLayouts;
-  readonly options: PlanOptions;
-  readonly shard: Shard;
-  readonly rankIndex: number;
-  readonly kvType: KvType;
-  readonly units: UnitPlan | null;
-}
-
 /** Lays out one rank's arenas. */
 export class RankPlanner implements Placer {
   readonly arenaBytesMax: number;
   readonly #in: PlannerInput;
   readonly #arenas: ArenaBuilder[] = [];
   readonly #workspaces: WorkspacePlan[] = [];
-  readonly #stagingOffsets: number[] = [];
   readonly #stagingBytes: number;
+  /** The most of each in one layer. */
   readonly #strides: RankPlan["strides"];
   readonly #layers: LayerPlan[] = [];
   /** Where units are staged in each arena, and where in it something is being laid, or null. */
   readonly #stages: number[] = [];
   #stagedBytes: number | null = null;
   #stageBytes: number | null = null;
+  /** Where weights go that are on the GPU; null: nowhere, they are in the arenas. */
+  readonly #device: DevicePlacer | null;
+  /** The most of each in one layer; of what is on the GPU no workspace is in an arena. */
+  readonly #widths: Widths;
+  #deviceKvBytes = 0;
   #embedding: Pick<RankPlan, "embedding" | "embeddingInFile"> | null = null;
   #positions: MatrixPlan | null = null;
   #output: Pick<RankPlan, "output" | "outputArena" | "outputNorm"> | null = null;
@@ -107,11 +82,16 @@ export class RankPlanner implements Placer {
     const largest = Math.max(...[...input.tensors.values()].map((tensor) => tensor.sizeBytes));
     const staged = Math.max(Math.min(largest, STAGING_BYTES_MAX), layouts.leastStagingBytes);
     this.#stagingBytes = alignUp(staged, REGION_ALIGN_BYTES);
+    this.#device = input.isOnGpu ? new DevicePlacer((tensor) => layouts.typeOf(tensor)) : null;
+    this.#widths = input.isOnGpu ? NO_WIDTHS : widthsOf(input.layerShards);
     this.#strides = {
       embedding: alignUp(config.embeddingLength, SUPERBLOCK_WEIGHTS),
-      attention: alignUp(lengthOf(input.shard.heads) * config.headDim, SUPERBLOCK_WEIGHTS),
-      hidden: alignUp(largestBlock(input.shard), SUPERBLOCK_WEIGHTS),
-      logits: this.#leads ? config.vocabSize : lengthOf(input.shard.vocab),
+      attention: alignUp(this.#widths.heads * config.headDim, SUPERBLOCK_WEIGHTS),
+      hidden: alignUp(this.#widths.neurons, SUPERBLOCK_WEIGHTS),
+      logits: alignUp(
+        this.#leads ? config.vocabSize : lengthOf(input.shard.vocab),
+        input.isOnGpu ? GPU_ROW_UNIT : 1,
+      ),
       predictor: alignUp(this.#largestPredictor(), SUPERBLOCK_WEIGHTS),
     };
     this.openArena();
@@ -141,10 +121,12 @@ export class RankPlanner implements Placer {
   openArena(): void {
     const arena = new ArenaBuilder();
     this.#arenas.push(arena);
-    const { model: { config }, layouts, shard, options } = this.#in;
+    const { model: { config }, layouts, options } = this.#in;
+    const scratch = layouts.isSparse ? COLUMN_SCRATCH_BYTES : 0; // behind it: load_weights.ts
     const input = {
       config,
-      shard,
+      widths: this.#widths,
+      stagingBytes: this.#stagingBytes + scratch,
       strides: this.#strides,
       leads: this.#leads,
       ...options,
@@ -155,9 +137,6 @@ export class RankPlanner implements Placer {
     const workspace = planWorkspace(arena, input);
     this.#workspaces.push(workspace);
     this.#stages.push(workspace.stream?.stage ?? 0);
-    const scratch = layouts.isSparse ? COLUMN_SCRATCH_BYTES : 0; // behind it: load_weights.ts
-    const bytes = this.#stagingBytes + scratch;
-    this.#stagingOffsets.push(arena.allocate("staging", "activations", bytes));
   }
 
   #streamOfArena(): WorkspaceInput["stream"] {
@@ -191,9 +170,9 @@ export class RankPlanner implements Placer {
   }
 
   #layerInput(index: number): LayerInput & { layer: number; adds: boolean } {
-    const { model: { config, tensors }, shard, rankIndex, options, layouts, units } = this.#in;
+    const { model: { config, tensors }, rankIndex, options, layouts, units } = this.#in;
     return {
-      ...{ config, shard, rankIndex, index, units },
+      ...{ config, shard: this.#in.layerShards[index], rankIndex, index, units },
       rankCount: options.rankCount,
       layer: index,
       adds: rankIndex === 0,
@@ -228,45 +207,35 @@ export class RankPlanner implements Placer {
     const { model: { config, tensors }, shard, options } = this.#in;
     const { tokenEmbedding: table, positionEmbedding: positions } = tensors;
     this.#embedding = this.#leaveInFile(table) ??
-      { embedding: this.matrix(table, { rows: shard.vocab }), embeddingInFile: null };
+      { embedding: this.matrix(table, { rows: shard.embedding }), embeddingInFile: null };
     if (positions !== null) {
       check(options.contextLength <= positions.rows, "the context was checked: it has positions");
       this.#positions = this.matrix(positions, { rows: shard.positions });
     }
     if (!config.tiedEmbeddings) return;
     // The table is the output, too, and the norm that feeds it lies beside it.
-    const outputNorm = norm(this, tensors.outputNorm);
-    this.#output = { output: this.#embedding.embedding, outputArena: 0, outputNorm };
+    const outputNorm = norm(this.#device ?? this, tensors.outputNorm);
+    const isSame = this.#device === null && isSameRange(shard.vocab, shard.embedding);
+    const output = isSame
+      ? this.#embedding.embedding
+      : (this.#device ?? this).matrix(tensors.tokenEmbedding, { rows: shard.vocab });
+    this.#output = { output, outputArena: 0, outputNorm };
   }
 
-  /**
-   * A token reads one row of the table: where neurons are left in the file for want of memory, so
-   * is the table, unless it is the output, too. Its rows come through the staging region, which
-   * nobody needs once weights are loaded.
-   */
+  /** The table stays in the file, as embedding_rows.ts has it; null: it does not. */
   #leaveInFile(table: MatrixTensor): Pick<RankPlan, "embedding" | "embeddingInFile"> | null {
-    const { units, model: { config }, tensors, shard, options } = this.#in;
+    const { units, model: { config }, tensors, shard, options: { chunkTokens } } = this.#in;
     if (units === null || !units.isStreamed || config.tiedEmbeddings) return null;
-    const { type, dims, offsetBytes } = tensors.get(table.tensor)!;
-    const fileRowBytes = rowBytes(type, dims[0]);
-    const whole = this.inStage(() => this.matrix(table, { rows: shard.vocab }));
-    const { rows, rowStrideBytes } = whole;
-    const fitting = Math.floor(this.#stagingBytes / (rowStrideBytes + fileRowBytes));
-    const rowsAtOnce = Math.min(options.chunkTokens, fitting);
-    if (rowsAtOnce === 0) return null; // nor could it be loaded
-    const [staging] = this.#stagingOffsets;
-    return {
-      embedding: { ...whole, offsetBytes: staging },
-      embeddingInFile: {
-        ...{ fileRowBytes, rowsAtOnce },
-        fileOffsetBytes: offsetBytes + rows.start * fileRowBytes,
-        rawOffsetBytes: staging + rowsAtOnce * rowStrideBytes,
-      },
-    };
+    const whole = this.inStage(() => this.matrix(table, { rows: shard.embedding }));
+    const [{ staging: offsetBytes }] = this.#workspaces;
+    const place = { offsetBytes, sizeBytes: this.#stagingBytes, rowsMax: chunkTokens };
+    return leaveInFile(whole, tensors.get(table.tensor)!, place);
   }
 
   placeLayer(index: number): void {
-    const { model: { config }, shard, options, kvType } = this.#in;
+    if (this.#device !== null) return this.#placeOnGpu(index, this.#device);
+    const { model: { config }, options, kvType } = this.#in;
+    const shard = this.#in.layerShards[index];
     const blocks = Math.ceil(options.contextLength / KV_BLOCK_POSITIONS);
     const kvBytes = (rowElements: number) =>
       blocks * lengthOf(shard.kvHeads) * kvPieceBytes(kvType, rowElements);
@@ -280,12 +249,35 @@ export class RankPlanner implements Placer {
     });
   }
 
+  /** What ends a join is done on the rank's thread, where the other ranks' sums are. */
+  #placeOnGpu(index: number, device: DevicePlacer): void {
+    const { model: { config, tensors }, options, kvType } = this.#in;
+    const { kvHeads } = this.#in.layerShards[index];
+    const { attentionPostNorm, feedForwardPostNorm } = tensors.layers[index];
+    const place = this.#isAlone ? device : this;
+    this.#deviceKvBytes += kvCacheBytes({
+      positions: options.contextLength,
+      kvHeads: lengthOf(kvHeads),
+      headDim: config.headDim,
+      type: kvType === "f32" ? "f32" : "f16",
+    });
+    this.#layers.push({
+      arena: this.#arenas.length - 1,
+      ...planLayer(device, this.#layerInput(index)),
+      attentionPostNorm: norm(place, attentionPostNorm),
+      feedForwardPostNorm: norm(place, feedForwardPostNorm),
+      keysOffsetBytes: 0,
+      valuesOffsetBytes: 0,
+    });
+  }
+
   placeOutput(): void {
     const { model: { config, tensors }, shard } = this.#in;
     if (config.tiedEmbeddings) return;
+    const place = this.#device ?? this;
     this.#output = {
-      outputNorm: norm(this, tensors.outputNorm),
-      output: this.matrix(tensors.output, { rows: shard.vocab }),
+      outputNorm: norm(place, tensors.outputNorm),
+      output: place.matrix(tensors.output, { rows: shard.vocab }),
       outputArena: this.#arenas.length - 1,
     };
   }
@@ -348,6 +340,22 @@ export class RankPlanner implements Placer {
     );
   }
 
+  get #isAlone(): boolean {
+    return this.#in.isOnGpu && this.#in.options.rankCount === 1;
+  }
+
+  #gpuPlan(): RankPlan["gpu"] {
+    if (this.#device === null) return null;
+    const { options, model: { config: { blockCount } } } = this.#in;
+    const isAlone = this.#isAlone;
+    return {
+      isAlone,
+      firstLayer: isAlone ? 0 : blockCount - (options.gpu?.layers ?? blockCount),
+      weightsBytes: this.#device.weightsBytes,
+      kvBytes: this.#deviceKvBytes,
+    };
+  }
+
   build(): RankPlan {
     const { options, shard, rankIndex, kvType } = this.#in;
     check(this.#embedding !== null && this.#output !== null, "everything is placed");
@@ -355,6 +363,7 @@ export class RankPlanner implements Placer {
       rankIndex,
       rankCount: options.rankCount,
       shard,
+      gpu: this.#gpuPlan(),
       arenas: this.#arenas.map((arena) => arena.build()),
       workspaces: this.#workspaces,
       strides: this.#strides,
@@ -362,7 +371,6 @@ export class RankPlanner implements Placer {
       positions: this.#positions,
       layers: this.#layers,
       ...this.#output,
-      stagingOffsets: this.#stagingOffsets,
       stagingBytes: this.#stagingBytes,
       chunkTokens: options.chunkTokens,
       logitsRows: logitsRows(options.chunkTokens),
@@ -376,6 +384,12 @@ export class RankPlanner implements Placer {
 
 function shift(range: Range, by: number): Range {
   return { start: range.start + by, end: range.end + by };
+}
+
+const NO_WIDTHS: Widths = { heads: 0, kvHeads: 0, neurons: 0 };
+
+function isSameRange(a: Range, b: Range): boolean {
+  return a.start === b.start && a.end === b.end;
 }
 
 /** Bytes of one head's keys or values of one block of positions. */

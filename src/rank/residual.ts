@@ -134,6 +134,13 @@ export class Residual {
     return read;
   }
 
+  /** Where whoever computes elsewhere puts all of the partial sum, f32 [n, embeddingStride]. */
+  partialToFill(): Float32Array {
+    const { views, arena, turn, plan } = this.#state;
+    this.#isEmpty = false;
+    return views.partials[arena][turn][plan.rankIndex];
+  }
+
   /** partial = 0; whoever calls adds to it by himself. */
   clear(): void {
     const { views, arena, turn, plan } = this.#state;

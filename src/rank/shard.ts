@@ -25,9 +25,22 @@ export interface Shard {
   readonly expertNeurons: readonly Range[];
   /** Of the expert that every token uses. */
   readonly sharedNeurons: Range;
+  /** Rows of the embedding table. */
+  readonly embedding: Range;
+  /** Rows of the output: the embedding's unless a GPU has them. */
   readonly vocab: Range;
   /** Of the learned positions, where there are any. */
   readonly positions: Range;
+}
+
+/** What the last rank owns, a GPU; the ranks before it share the rest evenly. */
+export interface GpuShare {
+  /** Of the heads, 0 to 1; it has the last ones. */
+  readonly heads: number;
+  /** Of the neurons of a dense block, 0 to 1; it has the first ones. */
+  readonly neurons: number;
+  /** It has all rows of the output. */
+  readonly hasOutput: boolean;
 }
 
 /** How finely columns of the two column-sharded matrices may be cut. */
@@ -42,49 +55,119 @@ export interface ColumnBlocks {
 
 /**
  * Shards of `rankCount` ranks. Cuts fall on block borders of the column-sharded matrices, so that
- * no block is split; a small model may leave a rank without heads or neurons.
+ * no block is split; a small model may leave a rank without heads or neurons. gpu: the last rank is
+ * one.
  */
 export function planShards(
   config: ModelConfig,
-  options: { rankCount: number; contextLength: number; blocks: ColumnBlocks },
+  options: {
+    rankCount: number;
+    contextLength: number;
+    blocks: ColumnBlocks;
+    gpu?: GpuShare;
+  },
 ): Shard[] {
-  const { rankCount, contextLength, blocks } = options;
+  const { rankCount, contextLength, blocks, gpu } = options;
   check(rankCount >= 1, "at least one rank");
-  const groupSize = config.headCount / config.headCountKv;
+  if (gpu !== undefined) return besideGpu(config, { ...options, gpu });
   const headUnit = headsPerBlock(config, blocks.attentionOutput);
-  const neuronsOf = (
-    total: number,
-    part: number,
-    { stripe, takesTurns = false }: { stripe?: number; takesTurns?: boolean },
-  ) => {
-    const unit = stripe ?? neuronsPerCut(total, { rankCount, block: blocks.down, takesTurns });
-    return cut(total, { parts: rankCount, part, unit });
-  };
+  const parts = rankCount;
+  const own = { parts, blocks };
   const { stripes } = blocks;
   const { feedForwardLength = 0, sharedFeedForwardLength = 0 } = config.experts ?? {};
-  return Array.from({ length: rankCount }, (_, rank) => {
-    const heads = cut(config.headCount, { parts: rankCount, part: rank, unit: headUnit });
-    const kvHeads = heads.start === heads.end ? { start: 0, end: 0 } : {
-      start: Math.floor(heads.start / groupSize),
-      end: Math.floor((heads.end - 1) / groupSize) + 1,
-    };
+  return Array.from({ length: rankCount }, (_, part) => {
+    const neuronsOf = (total: number, of: Omit<NeuronCut, "parts" | "blocks" | "part">) =>
+      cutNeurons(total, { ...own, part, ...of });
+    const vocab = cut(config.vocabSize, { parts, part, unit: 1 });
     return {
-      heads,
-      kvHeads,
-      neurons: neuronsOf(config.feedForwardLength, rank, { stripe: stripes?.dense }),
-      expertNeurons: Array.from(
-        { length: rankCount },
-        (_, turn) =>
-          neuronsOf(feedForwardLength, (rank + turn) % rankCount, {
-            stripe: stripes?.expert,
-            takesTurns: true,
-          }),
-      ),
-      sharedNeurons: neuronsOf(sharedFeedForwardLength, rank, { stripe: stripes?.shared }),
-      vocab: cut(config.vocabSize, { parts: rankCount, part: rank, unit: 1 }),
-      positions: cut(contextLength, { parts: rankCount, part: rank, unit: 1 }),
+      ...headsOf(config, cut(config.headCount, { parts, part, unit: headUnit })),
+      neurons: neuronsOf(config.feedForwardLength, { stripe: stripes?.dense }),
+      expertNeurons: Array.from({ length: rankCount }, (_, turn) =>
+        cutNeurons(feedForwardLength, {
+          ...own,
+          part: (part + turn) % rankCount,
+          stripe: stripes?.expert,
+          takesTurns: true,
+        })),
+      sharedNeurons: neuronsOf(sharedFeedForwardLength, { stripe: stripes?.shared }),
+      embedding: vocab,
+      vocab,
+      positions: cut(contextLength, { parts, part, unit: 1 }),
     };
   });
+}
+
+const NOTHING: Range = { start: 0, end: 0 };
+
+/** The same where the last rank is a GPU: alone it has all of it. */
+function besideGpu(
+  config: ModelConfig,
+  { rankCount, contextLength, blocks, gpu }: {
+    rankCount: number;
+    contextLength: number;
+    blocks: ColumnBlocks;
+    gpu: GpuShare;
+  },
+): Shard[] {
+  if (rankCount === 1) return planShards(config, { rankCount, contextLength, blocks });
+  const { headCount, feedForwardLength, vocabSize } = config;
+  const parts = rankCount - 1;
+  const headUnit = headsPerBlock(config, blocks.attentionOutput);
+  const headBorder = shareOf(1 - gpu.heads, headCount, headUnit);
+  const hot = shareOf(gpu.neurons, feedForwardLength, Math.max(blocks.down, BLOCK_WEIGHTS));
+  const outputRows = gpu.hasOutput ? 0 : vocabSize;
+  const ordinary = planShards(config, { rankCount: parts, contextLength, blocks });
+  const cpu = ordinary.map((shard, part): Shard => ({
+    ...shard,
+    ...headsOf(config, cut(headBorder, { parts, part, unit: headUnit })),
+    neurons: shift(cutNeurons(feedForwardLength - hot, { parts, part, blocks }), hot),
+    vocab: cut(outputRows, { parts, part, unit: 1 }),
+  }));
+  return [...cpu, {
+    ...headsOf(config, { start: headBorder, end: headCount }),
+    neurons: { start: 0, end: hot },
+    expertNeurons: [NOTHING],
+    sharedNeurons: NOTHING,
+    embedding: NOTHING,
+    vocab: { start: outputRows, end: vocabSize },
+    positions: NOTHING,
+  }];
+}
+
+/** A share of `total` in whole units; all of it where the share is 1. */
+function shareOf(share: number, total: number, unit: number): number {
+  check(share >= 0 && share <= 1, "a share was checked at the door");
+  return share === 1 ? total : Math.min(total, Math.round(share * total / unit) * unit);
+}
+
+/** Query heads with the key/value heads that they read. */
+function headsOf(config: ModelConfig, heads: Range): Pick<Shard, "heads" | "kvHeads"> {
+  if (heads.start === heads.end) return { heads, kvHeads: NOTHING };
+  const groupSize = config.headCount / config.headCountKv;
+  const kvHeads = {
+    start: Math.floor(heads.start / groupSize),
+    end: Math.floor((heads.end - 1) / groupSize) + 1,
+  };
+  return { heads, kvHeads };
+}
+
+interface NeuronCut {
+  readonly parts: number;
+  readonly part: number;
+  readonly blocks: ColumnBlocks;
+  readonly stripe?: number;
+  readonly takesTurns?: boolean;
+}
+
+function cutNeurons(total: number, by: NeuronCut): Range {
+  const { parts, part, blocks, stripe, takesTurns = false } = by;
+  const unit = stripe ??
+    neuronsPerCut(total, { rankCount: parts, block: blocks.down, takesTurns });
+  return cut(total, { parts, part, unit });
+}
+
+function shift({ start, end }: Range, by: number): Range {
+  return { start: start + by, end: end + by };
 }
 
 /** Length of a range. */

@@ -105,19 +105,21 @@ export class StreamedBlock {
 
   /**
    * Finds out what the step's only token needs of a block, and asks for what is not there.
-   * x: what the block reads. listed: how many neurons a predictor has put at `space.fired`; null:
-   * the block's gates are in memory.
+   * x: what the block reads. listed: how many neurons a predictor has put at `listAt(laneIndex)`;
+   * null: the block's gates are in memory.
    */
   begin(block: Streamed, x: Activations, laneIndex: number, listed: number | null): void {
-    const { lanes, predicted } = this.#lists[this.#state.arena];
-    const lane = lanes[laneIndex];
+    const lane = this.#lists[this.#state.arena].lanes[laneIndex];
     lane.parts = 0;
     this.#begun++;
-    if (listed !== null) {
-      for (let i = 0; i < listed; i++) lane.ids[i] = predicted[i];
-      this.#addPart(lane, block.unit, 0, listed);
-    } else this.#beginByGates(block, x, lane);
+    if (listed !== null) this.#addPart(lane, block.unit, 0, listed);
+    else this.#beginByGates(block, x, lane);
     if (!this.#isPipelined) this.#await(lane, lane.presentEnds[0], lane.ends[0]);
+  }
+
+  /** Where a predictor lists neurons that `begin` is to take for that lane. */
+  listAt(laneIndex: number): number {
+    return this.#lists[this.#state.arena].lanes[laneIndex].at.ids;
   }
 
   #beginByGates({ gateParts, unit }: Streamed, x: Activations, lane: Lane): void {
@@ -130,6 +132,11 @@ export class StreamedBlock {
       start += count;
     }
     if (!this.#isPipelined) this.#addPart(lane, unit, 0, start);
+  }
+
+  /** False where guesses are of no use: all of the unit's neurons have slots. */
+  lacks(unit: number): boolean {
+    return this.#reads.lacks(unit);
   }
 
   /**
@@ -156,8 +163,9 @@ export class StreamedBlock {
     const { lanes, fired } = this.#lists[this.#state.arena];
     const lane = lanes[laneIndex];
     const { parts, presentEnds, ends } = lane;
-    let count = 0;
+    let [count, isWhole] = [0, true];
     for (let part = 0; part < parts; part++) {
+      if (presentEnds[part] < ends[part]) isWhole = false;
       const start = part === 0 ? 0 : ends[part - 1];
       count = this.#compute(block, x, lane, { from: start, to: presentEnds[part], count });
     }
@@ -173,7 +181,10 @@ export class StreamedBlock {
     const { kernels } = this.#state;
     const { values } = fired.at;
     if (weights !== 0) kernels.scale_rows_f32(values, count, weights, 1, count);
-    this.#addDown(block, fired, count, rows);
+    // What was all present is in order, as it was listed.
+    if (isWhole && block.downSlots.layout === "neurons") {
+      this.#by.residual.addFired(block.downSlots, fired.at.slots, values, count, rows);
+    } else this.#addDown(block, fired, count, rows);
     this.#countSkipped(block, listed, count);
     if (--this.#begun === 0) this.#sparesUsed = 0;
   }

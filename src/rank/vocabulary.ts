@@ -60,6 +60,7 @@ export class Vocabulary {
     const { kernels, space, inputs, plan, fractions, n: all, logitsCount: n } = this.#state;
     const output = this.#output;
     const rows = output.rowCount;
+    if (rows === 0) return;
     const stride = plan.strides.logits;
     const first = space.residual + (all - n) * plan.strides.embedding * 4;
     this.#residual.normalize(first, this.#outputNorm, space.normed, n);
@@ -91,10 +92,10 @@ export class Vocabulary {
 
   /** The own row of the step's token t; -1: another rank has it. */
   #ownRow(t: number): number {
-    const { plan: { shard: { vocab } }, config } = this.#state;
+    const { plan: { shard: { embedding } }, config } = this.#state;
     const id = this.#stepIds[t];
     check(id >= 0 && id < config.vocabSize, "a token id was checked at the door");
-    return id >= vocab.start && id < vocab.end ? id - vocab.start : -1;
+    return id >= embedding.start && id < embedding.end ? id - embedding.start : -1;
   }
 
   /** partial[t] = a row of the embedding table. */

@@ -16,7 +16,7 @@ import { dtypeByName } from "../model/dtypes.ts";
 export const QUANT_TYPES = [
   ...["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"] as const,
   ...["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"] as const,
-  ...["IQ4_NL", "IQ4_XS", "MXFP4"] as const,
+  ...["IQ4_NL", "IQ4_XS", "MXFP4", "E0M4"] as const,
 ] as const;
 export type QuantType = typeof QUANT_TYPES[number];
 
@@ -32,7 +32,7 @@ export function isQuantType(type: WeightType): type is QuantType {
   return (QUANT_TYPES as readonly string[]).includes(type);
 }
 
-/** ggml's number of the type, which the kernels go by. */
+/** The type's number in files, which the kernels go by. */
 export function typeId(type: WeightType): number {
   return dtypeByName(type)!.id;
 }
@@ -42,18 +42,24 @@ export function blockWeights(type: WeightType): number {
   return dtypeByName(type)!.blockElements;
 }
 
-/** Of a row in a matrix by columns: bytes of quants of 32 weights, and of factors of 256. */
-const BY_COLUMNS: ReadonlyMap<string, { quantBytes: number; superblockBytes: number }> = new Map([
-  ["Q4_0", { quantBytes: 16, superblockBytes: 0 }],
-  ["Q5_0", { quantBytes: 32, superblockBytes: 0 }],
-  ["Q8_0", { quantBytes: 32, superblockBytes: 0 }],
-  ["Q3_K", { quantBytes: 16, superblockBytes: 4 }],
-  ["Q4_K", { quantBytes: 16, superblockBytes: 8 }],
-  ["Q5_K", { quantBytes: 32, superblockBytes: 8 }],
-  ["Q6_K", { quantBytes: 32, superblockBytes: 4 }],
+/** Of a row in a matrix by columns: bytes of quants and factors of 32 weights, factors of 256. */
+interface ByColumns {
+  readonly quantBytes: number;
+  readonly factorBytes: number;
+  readonly superblockBytes: number;
+}
+
+const BY_COLUMNS: ReadonlyMap<string, ByColumns> = new Map([
+  ["Q4_0", { quantBytes: 16, factorBytes: 2, superblockBytes: 0 }],
+  ["Q4_1", { quantBytes: 16, factorBytes: 4, superblockBytes: 0 }],
+  ["E0M4", { quantBytes: 16, factorBytes: 4, superblockBytes: 0 }],
+  ["Q5_0", { quantBytes: 32, factorBytes: 2, superblockBytes: 0 }],
+  ["Q8_0", { quantBytes: 32, factorBytes: 2, superblockBytes: 0 }],
+  ["Q3_K", { quantBytes: 16, factorBytes: 2, superblockBytes: 4 }],
+  ["Q4_K", { quantBytes: 16, factorBytes: 2, superblockBytes: 8 }],
+  ["Q5_K", { quantBytes: 32, factorBytes: 2, superblockBytes: 8 }],
+  ["Q6_K", { quantBytes: 32, factorBytes: 2, superblockBytes: 4 }],
 ]);
-/** Factors of a row in a block. */
-const BLOCK_FACTOR_BYTES = 2;
 
 /** True when a matrix of so many rows of that type can be kept by columns (column_layout.ts). */
 export function canLieByColumns(type: string, rows: number): boolean {
@@ -71,9 +77,9 @@ export function layoutByNeuron(type: WeightType, rows: number): "columns" | "neu
 
 /** Bytes that a row of `columns` weights takes in a matrix by columns. */
 export function byColumnsRowBytes(type: WeightType, columns: number): number {
-  const { quantBytes, superblockBytes } = BY_COLUMNS.get(type)!;
+  const { quantBytes, factorBytes, superblockBytes } = BY_COLUMNS.get(type)!;
   const blocks = Math.ceil(columns / BLOCK_WEIGHTS);
-  return blocks * (quantBytes + BLOCK_FACTOR_BYTES) +
+  return blocks * (quantBytes + factorBytes) +
     Math.ceil(columns / SUPERBLOCK_WEIGHTS) * superblockBytes;
 }
 

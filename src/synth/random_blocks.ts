@@ -37,6 +37,7 @@ const RECIPES: Readonly<Partial<Record<WeightType, Recipe>>> = {
   Q8_0: { scaleAt: 0, deviation: spread(-127, 127), amend: avoidMinus128 },
   Q4_0: { scaleAt: 0, deviation: spread(-8, 7) },
   Q4_1: { scaleAt: 0, deviation: FOUR_BITS, minimum: { at: 2, ratio: -7.5 } },
+  E0M4: { scaleAt: 0, deviation: FOUR_BITS, minimum: { at: 2, ratio: -7.5 } },
   Q5_0: { scaleAt: 0, deviation: spread(-16, 15) },
   Q5_1: { scaleAt: 0, deviation: FIVE_BITS, minimum: { at: 2, ratio: -15.5 } },
   Q2_K: {

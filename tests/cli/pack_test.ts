@@ -23,7 +23,7 @@ Deno.test("pack writes a file beside the model that --check, show and tokenize u
     assertEquals([checked.code, JSON.parse(checked.stdout)], [0, { bytes, damage: [] }]);
     const shown = JSON.parse((await runCli(["show", out, "--json"])).stdout);
     const plain = JSON.parse((await runCli(["show", path, "--json"])).stdout);
-    const own = { file_bytes: 0, memory_bytes: null, packed: null };
+    const own = { file_bytes: 0, memory_bytes: null, packed: null, gpu: null };
     assertEquals({ ...shown, ...own }, { ...plain, ...own });
     const { bundle_bytes: each, align_bytes, ordered: isOrdered } = shown.packed;
     assertEquals({ each, align_bytes, isOrdered }, {
@@ -80,7 +80,7 @@ Deno.test("pack refuses wrong usage with status 2, and what it cannot pack with 
     const [other, stats, out] = [`${folder}/other.gguf`, `${folder}/stats`, `${folder}/out`];
     const text = `${folder}/text`;
     await Deno.writeTextFile(text, TEXT);
-    await runCli(["quantize", path, other, "--type", "Q4_1"]);
+    await runCli(["quantize", path, other, "--type", "Q5_1"]);
     await runCli(["profile", other, "--file", text, "--tokens", "64", "-o", stats]);
     const files = [...Deno.readDirSync(folder)].length;
     const wrong: [args: string[], code: number, says: string][] = [

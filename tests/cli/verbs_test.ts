@@ -48,6 +48,8 @@ Deno.test("show --json tells what the file is and what running it takes", () =>
     assertEquals(report.file_bytes, (await Deno.stat(path)).size);
     const { weights, kv, activations, total } = report.memory_bytes;
     assertEquals(total, weights + kv + activations);
+    const { intermediates, intermediates_apart } = report.memory_bytes;
+    assert(intermediates <= activations && intermediates < 0.8 * intermediates_apart);
     assert(report.parameters > 50_000 && weights >= report.parameters * 4);
   }));
 
@@ -143,9 +145,12 @@ Deno.test("bench --json has every field of the contract", () =>
       "disk_wait_ms",
       "expected_decode_tps",
       "flags",
+      "gpu",
       "ids_hash",
       "memory_bytes",
       "model",
+      "neurons_asked_ahead",
+      "neurons_needed_ahead",
       "neurons_skipped",
       "peak_read_gbps",
       "prefill_tps",

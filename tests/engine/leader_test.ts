@@ -26,6 +26,7 @@ async function openLeader(path: string): Promise<{ leader: Leader; runner: RankR
     memories: [plans[0].arenas.map(createArenaMemory)],
     controlBuffer: new SharedArrayBuffer(4 * controlWords(chunkTokens, contextLength)),
     observation: null,
+    gpu: null,
     streams: null,
   }, () => {});
   return { leader: new Leader(runner), runner };

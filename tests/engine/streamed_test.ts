@@ -40,7 +40,7 @@ for (
     eachBudget({ architecture, type, blockCount: 4, embeddingLength: type === "F16" ? 320 : 64 }));
 }
 
-for (const type of ["Q4_K", "Q6_K"] as const) {
+for (const type of ["E0M4", "Q4_K", "Q6_K"] as const) {
   Deno.test(`bamboo in ${type} answers the same from disk as from memory`, () =>
     eachBudget({
       ...{ architecture: "bamboo", type, blockCount: 3 },

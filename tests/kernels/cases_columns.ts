@@ -12,7 +12,10 @@ import type { KernelCase } from "./cases.ts";
 import { putList, quantised } from "./cases_sparse.ts";
 import { activationsFor, assertClose, type Flavour, FLAVOURS, randomBlocks } from "./data.ts";
 
-const COLUMN_TYPES = ["Q4_0", "Q5_0", "Q8_0", "Q3_K", "Q4_K", "Q5_K", "Q6_K"] as const;
+const COLUMN_TYPES = [
+  ...["Q4_0", "Q4_1", "E0M4", "Q5_0", "Q8_0"] as const,
+  ...["Q3_K", "Q4_K", "Q5_K", "Q6_K"] as const,
+] as const;
 type ColumnType = typeof COLUMN_TYPES[number];
 /** An address that the test's memory does not have. */
 const NOWHERE = 2 ** 32 - 16;

@@ -129,7 +129,7 @@ function sweepRepackFloat(arena: TestArena): void {
 
 function quantisedDequantize(type: QuantType): KernelCase {
   // A product, or a product and a minimum, rounded twice where the twin rounds once.
-  const isExact = !["Q4_1", "Q5_1", "Q2_K", "Q4_K", "Q5_K"].includes(type);
+  const isExact = !["E0M4", "Q4_1", "Q5_1", "Q2_K", "Q4_K", "Q5_K"].includes(type);
   return {
     name: "dequantize_row_q",
     label: type,

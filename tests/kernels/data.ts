@@ -39,6 +39,7 @@ export interface Blocks {
 const FACTORS: Record<QuantType, { halves: number[]; scales: [start: number, end: number] }> = {
   Q4_0: { halves: [0], scales: [0, 0] },
   Q4_1: { halves: [0, 2], scales: [0, 0] },
+  E0M4: { halves: [0, 2], scales: [0, 0] },
   Q5_0: { halves: [0], scales: [0, 0] },
   Q5_1: { halves: [0, 2], scales: [0, 0] },
   Q8_0: { halves: [0], scales: [0, 0] },

@@ -1,8 +1,12 @@
 /** Every kernel against its twin, over the one list of kernels. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { moveToE0m4 } from "../../src/quantize/encode_e0m4.ts";
 import { instantiateKernels, loadKernelModuleSync } from "../../wasm/mod.ts";
 import { sameBytes, TestArena } from "./arena.ts";
+import { Rng } from "../support/rng.ts";
 import { KERNEL_CASES, type KernelCase } from "./cases.ts";
+import { packRow } from "./cases_rows.ts";
+import { randomBlocks } from "./data.ts";
 
 const module = loadKernelModuleSync();
 const PAGES = 128;
@@ -84,6 +88,18 @@ Deno.test("repack_columns() traps on rows that are no whole groups", () => {
   const legal = kernel.legalCall(arena);
   for (const [index, rows] of [[4, 96], [5, 32], [5, 64], [6, 63]]) {
     assertTraps(kernel, arena, legal.with(index, rows));
+  }
+});
+
+Deno.test("repack() makes the same rows of E0M4 as of Q4_1 with the same codes", () => {
+  const arena = new TestArena(16, module);
+  const rng = new Rng(9);
+  for (const k of [32, 96, 256, 2560]) {
+    arena.reset();
+    const { bytes } = randomBlocks(rng, "Q4_1", k, "random");
+    const moved = new Uint8Array(bytes.length);
+    assertEquals(moveToE0m4("Q4_1", bytes, moved), -1);
+    assertEquals(packRow(arena, "E0M4", moved), packRow(arena, "Q4_1", bytes));
   }
 });
 

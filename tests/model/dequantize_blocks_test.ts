@@ -35,6 +35,26 @@ Deno.test("dequantize() rounds the sum of a Q4_1 weight once, as f32", () => {
   assertEquals(dequantize("Q4_1", bytes), weights(2 ** -24, { 0: 982560 }));
 });
 
+Deno.test("dequantize() reads an E0M4 block: scale · q + offset, four weights in a row across words", () => {
+  // Scale 0.5, offset -2. Byte 0 of word 0: weights 0 (q 15) and 16 (q 1); byte 0 of word 1: 1 and
+  // 17; byte 1 of word 0: 4 and 20; byte 3 of word 3: 15 and 31.
+  const others = { 8: 0x32, 5: 0x54, 19: 0xa6 };
+  const bytes = block(20, [0x00, 0x38, 0x00, 0xc0, 0x1f], others);
+  const expected = { 0: 5.5, 16: -1.5, 1: -1, 17: -0.5, 4: 0, 20: 0.5, 15: 1, 31: 3 };
+  assertEquals(dequantize("E0M4", bytes), weights(-2, expected));
+});
+
+Deno.test("an E0M4 code is the top of a float's fraction: A · h + B is the weight", () => {
+  const floats = new Float32Array(1);
+  const bits = new Uint32Array(floats.buffer);
+  for (let q = 0; q < 16; q++) {
+    const bytes = block(20, [0x00, 0x38, 0x00, 0xc0, q]);
+    bits[0] = q << 19 | 0x3f800000;
+    assertEquals(floats[0], 1 + q / 16);
+    assertEquals(16 * 0.5 * floats[0] + (-2 - 16 * 0.5), dequantize("E0M4", bytes)[0]);
+  }
+});
+
 Deno.test("dequantize() reads a Q5_0 block: bit j of the u32 is weight j's fifth bit", () => {
   // Scale -2. Fifth bits of weights 0, 17 and 31.
   const bytes = block(22, [0x00, 0xc0, 0x01, 0x00, 0x02, 0x80, 0x0f, 0x30], { 21: 0xf1 });
@@ -78,11 +98,12 @@ Deno.test("dequantize() reads the smallest and the largest f16 scales of every t
     ["Q8_0", 34, 0x81, -127],
     ["Q4_0", 18, 0x00, -8],
     ["Q4_1", 20, 0x0f, 15],
+    ["E0M4", 20, 0x0f, 15],
     ["Q5_0", 22, 0x00, -16],
     ["Q5_1", 24, 0x0f, 15],
     ["IQ4_NL", 18, 0x00, -127],
   ];
-  const firstQuantAt: Readonly<Record<string, number>> = { Q4_1: 4, Q5_0: 6, Q5_1: 8 };
+  const firstQuantAt: Readonly<Record<string, number>> = { Q4_1: 4, E0M4: 4, Q5_0: 6, Q5_1: 8 };
   for (const [type, sizeBytes, firstByte, quant] of types) {
     const at = firstQuantAt[type] ?? 2;
     const first = (low: number, high: number) =>

@@ -39,6 +39,7 @@ const CASES: readonly [name: string, options: TinyModelOptions][] = [
   ["PowerInfer's form, Q4_0", { architecture: "bamboo", magic: "PWRI", type: "Q4_0" }],
   ["PowerInfer's form, Q4_1", { architecture: "bamboo", magic: "PWRI", type: "Q4_1" }],
   ["PowerInfer's form, F16", { architecture: "bamboo", magic: "PWRI", type: "F16" }],
+  ["columns with minima, E0M4", { architecture: "bamboo", type: "E0M4" }],
   ["neurons without gates", { architecture: "nemotron", type: "Q8_0" }],
 ];
 
@@ -77,7 +78,7 @@ Deno.test("packFile() packs models whose neurons are never silent", () =>
   }));
 
 Deno.test("packFile() refuses down projections that lie neither by columns nor by neurons", () =>
-  withTiny({ type: "Q4_1" }, async (paths) => {
+  withTiny({ type: "Q5_1" }, async (paths) => {
     const pack = () => packFile({ ...paths, stats: null, alignBytes: 512 });
     await assertRejects(pack, UnsupportedModelError, "quantize MODEL OUT --type Q4_0");
     assertEquals([...Deno.readDirSync(paths.folder)].map(({ name }) => name), ["tiny.gguf"]);

@@ -76,6 +76,7 @@ const ERRORS: Readonly<Record<WeightType, number>> = {
   Q5_1: 0.042,
   Q4_0: 0.09,
   Q4_1: 0.085,
+  E0M4: 0.073,
   Q2_K: 0.28,
   Q3_K: 0.15,
   Q4_K: 0.073,

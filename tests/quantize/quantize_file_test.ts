@@ -1,6 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { ModelFormatError, UnsupportedModelError, UsageError } from "../../src/base/errors.ts";
 import {
+  describeGguf,
   encodeGguf,
   type GgufFile,
   list,
@@ -104,7 +105,7 @@ Deno.test("quantizeFile() to a mixture gives each tensor its type", async () => 
 });
 
 Deno.test("quantizeFile() reads every type it writes", async () => {
-  for (const type of ["BF16", "Q8_0", "Q5_1", "Q3_K", "Q4_K", "IQ4_NL", "MXFP4"] as const) {
+  for (const type of ["BF16", "Q8_0", "Q5_1", "Q3_K", "Q4_K", "IQ4_NL", "MXFP4", "E0M4"] as const) {
     await withFile(tinyModel({ ...WIDE, type }), async (folder, input) => {
       const out = `${folder}/out.gguf`;
       await quantizeFile({ input, out, quant: "F32" });
@@ -118,6 +119,42 @@ Deno.test("quantizeFile() copies a tensor that has its type already, bit for bit
   await withFile(tinyModel({ ...WIDE, type: "Q4_0" }), async (folder, input) => {
     await quantizeFile({ input, out: `${folder}/out.gguf`, quant: "Q4_0" });
     assertEquals(Deno.readFileSync(`${folder}/out.gguf`), Deno.readFileSync(input));
+  });
+});
+
+for (const type of ["Q4_0", "Q4_1"] as const) {
+  Deno.test(`quantizeFile() from ${type} to E0M4 keeps every weight`, async () => {
+    await withFile(tinyModel({ ...WIDE, type }), async (folder, input) => {
+      const out = `${folder}/out.gguf`;
+      await quantizeFile({ input, out, quant: "E0M4" });
+      const [before, after] = [openGguf(input), openGguf(out)];
+      for (const { name, type, dims } of after.tensors.values()) {
+        assertEquals(type, dims.length > 1 ? "E0M4" : "F32", name);
+        assertEquals(weightsOf(after, name), weightsOf(before, name), name);
+      }
+      assertEquals(describeGguf(after).quant, "E0M4");
+    });
+  });
+}
+
+Deno.test("quantizeFile() from Q4_0 to E0M4 refuses a scale whose eightfold f16 cannot hold", async () => {
+  const blocks = new Uint8Array(18 * 4);
+  new DataView(blocks.buffer).setFloat16(2 * 18, 9000, true);
+  const wild: TensorSpec = {
+    name: "blk.0.ffn_up.weight",
+    type: "Q4_0",
+    dims: [64, 2],
+    pieces: () => [blocks],
+  };
+  const file = encodeGguf({ metadata: [["general.architecture", text("llama")]], tensors: [wild] });
+  await withFile(file, async (folder, input) => {
+    const [out, quant] = [`${folder}/out.gguf`, "E0M4"] as const;
+    await assertRejects(
+      () => quantizeFile({ input, out, quant }),
+      UnsupportedModelError,
+      'tensor "blk.0.ffn_up.weight" as E0M4: the Q4_0 block of its weight 64',
+    );
+    assertEquals([...Deno.readDirSync(folder)].length, 1, "nothing is left");
   });
 });
 

@@ -14,9 +14,9 @@ const NEURONS = 16;
 const BUNDLE_BYTES = 512;
 
 /** Two units on disk and a cache; reads are done at once, but for those of `failing` neurons. */
-function world(failing: readonly number[] = []) {
+function world(failing: readonly number[] = [], slotCount = SLOTS) {
   const cache = new NeuronCache({
-    slotCount: SLOTS,
+    slotCount,
     hotClusters: 0,
     unitNeurons: [NEURONS, NEURONS],
     unitStripes: [1, 1],
@@ -98,4 +98,16 @@ Deno.test("settleAhead() lets go of what a layer did not need, and of an aborted
   assert(cache.find(1, 1) >= 0);
   reads.settleAhead(6);
   assertEquals(claimAll(cache, 8), SLOTS);
+});
+
+Deno.test("lacks() is false once all neurons of a unit have slots, read or not", () => {
+  const { cache, reads } = world([], NEURONS);
+  for (let neuron = 0; neuron < NEURONS; neuron++) {
+    assert(reads.lacks(0));
+    cache.claim(0, neuron);
+  }
+  assert(!reads.lacks(0));
+  assert(reads.lacks(1));
+  cache.drop(cache.slotsOf(0)[7]);
+  assert(reads.lacks(0));
 });

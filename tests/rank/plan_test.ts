@@ -30,7 +30,6 @@ Deno.test("planRanks() gives each layer its own arena where two do not fit, on a
       assertEquals(arenaOf(each), arenaOf(plans[0]));
       assertEquals(each.arenas.length, plans[0].arenas.length);
       assertEquals(each.workspaces.length, each.arenas.length);
-      assertEquals(each.stagingOffsets.length, each.arenas.length);
       assertEquals(each.outputArena, tied ? 0 : each.arenas.length - 1);
       assertSoundArenas(each, ONE_LAYER_BYTES);
     }
@@ -263,8 +262,9 @@ Deno.test("planRanks() shares learned positions out up to the context", () => {
 
 Deno.test("planRanks() gives the rank that leads room for whole rows of logits and as many ids", () => {
   const plans = plan({ vocabSize: 512 }, { rankCount: 3, chunkTokens: 4 });
-  const floatsOf = ({ arenas, outputArena }: RankPlan, name: string) =>
-    arenas[outputArena].regions.find((region) => region.name === name)!.sizeBytes / 4;
+  const floatsOf = ({ workspaces, outputArena }: RankPlan, name: string) =>
+    workspaces[outputArena].intermediates.places.find((place) => place.name === name)!
+      .sizeBytes / 4;
   const own = plans.map(({ shard }) => lengthOf(shard.vocab));
   assertEquals(plans.map(({ strides }) => strides.logits), [512, own[1], own[2]]);
   assertEquals(plans.map((each) => floatsOf(each, "logits")), [4 * 512, 4 * own[1], 4 * own[2]]);

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import type { ModelConfig } from "../../src/model/types.ts";
-import { lengthOf, planShards } from "../../src/rank/shard.ts";
+import { lengthOf, planShards, type Range } from "../../src/rank/shard.ts";
 
 const TINYLLAMA = {
   headCount: 32,
@@ -66,3 +66,49 @@ Deno.test("planShards() shares neurons out evenly in whole superblocks where it 
   const [a, b] = planShards(TINYLLAMA, { rankCount: 2, contextLength: 256, blocks });
   assertEquals([lengthOf(a.neurons), lengthOf(b.neurons)], [2816, 2816]);
 });
+
+for (const [heads, neurons] of [[0, 0], [0.3, 0.3], [1, 0.5], [0.5, 1], [1, 1]]) {
+  Deno.test(`planShards() gives a GPU ${heads} of the heads and ${neurons} of the neurons`, () => {
+    const blocks = { attentionOutput: 32, down: 32 };
+    for (const config of [TINYLLAMA, BABYLLAMA]) {
+      for (const rankCount of [2, 3, 5]) {
+        const gpu = { heads, neurons, hasOutput: heads === 1 };
+        const shards = planShards(config, { rankCount, contextLength: 256, blocks, gpu });
+        const own = shards[rankCount - 1];
+        const near = (range: typeof own.heads, total: number, share: number, unit: number) =>
+          assert(Math.abs(lengthOf(range) - total * share) <= unit / 2, `${lengthOf(range)}`);
+        near(own.heads, config.headCount, heads, 2);
+        near(own.neurons, config.feedForwardLength, neurons, neurons === 1 ? 0 : 32);
+        assertEquals(own.neurons.start, 0, "the first ones are the hot ones");
+        assertEquals(lengthOf(own.vocab), gpu.hasOutput ? config.vocabSize : 0);
+        assertEquals([lengthOf(own.embedding), lengthOf(own.positions)], [0, 0]);
+        const order = [own, ...shards.slice(0, -1)];
+        assertCovers(order.map((shard) => shard.neurons), config.feedForwardLength);
+        assertCovers(shards.map((shard) => shard.heads), config.headCount);
+        assertCovers(shards.map((shard) => shard.vocab), config.vocabSize);
+        assertCovers(shards.slice(0, -1).map((shard) => shard.embedding), config.vocabSize);
+        for (const shard of shards) {
+          assertEquals(shard.neurons.start % 32, 0);
+          assertEquals((shard.heads.start * config.headDim) % 32, 0);
+        }
+      }
+    }
+  });
+}
+
+Deno.test("planShards() gives a GPU without others everything", () => {
+  const blocks = { attentionOutput: 32, down: 32 };
+  const options = { rankCount: 1, contextLength: 256, blocks };
+  const gpu = { heads: 0, neurons: 0, hasOutput: false };
+  assertEquals(planShards(TINYLLAMA, { ...options, gpu }), planShards(TINYLLAMA, options));
+});
+
+function assertCovers(ranges: readonly Range[], total: number): void {
+  let next = 0;
+  for (const { start, end } of ranges) {
+    if (start === end) continue;
+    assertEquals(start, next);
+    next = end;
+  }
+  assertEquals(next, total);
+}

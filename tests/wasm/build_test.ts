@@ -47,7 +47,8 @@ function formatOf(type: QuantType): string {
 
 // Per kernel: dots (or multiply-adds) in the hot loop, all of them in pairs of 128 bits.
 const HOT_LOOPS: readonly { name: string; instruction: string; times: number }[] = [
-  ...QUANT_TYPES.map((type) => ({
+  // E0M4 is packed as Q4_1 and has no product of its own.
+  ...QUANT_TYPES.filter((type) => type !== "E0M4").map((type) => ({
     name: `gemv_q8/two_rows<${formatOf(type)}>`,
     instruction: DOT,
     times: WIDE_TYPES.includes(type) ? 16 : 8,

@@ -8,6 +8,7 @@ import {
   BLOCK,
   column_bytes,
   factors_of,
+  has_minima,
   is_super,
   quants_of,
   scales_halves,
@@ -42,6 +43,7 @@ export function multiply_forms<F>(
       } else {
         for (let r: u32 = 0; r < PANEL_ROWS; r++) {
           store<f32>(form + r * formRow + 4 * (b & 7), 0, FORM_D);
+          if (has_minima<F>()) store<f32>(form + r * formRow + 4 * (b & 7), 0, FORM_C);
         }
       }
     }
@@ -86,6 +88,7 @@ function take_block_apart<F>(
 function put_factors<F>(factors: usize, header: usize, rows: u32, row: u32, to: usize): void {
   if (!is_super<F>()) {
     store<f32>(to, f16_at(factors + 2 * row), FORM_D);
+    if (has_minima<F>()) store<f32>(to, f16_at(factors + 2 * rows + 2 * row), FORM_C);
     return;
   }
   const d = load<f32>(header);

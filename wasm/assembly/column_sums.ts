@@ -5,7 +5,7 @@
  * in 16 bits, whatever they pass on the way. What a format's own offset lacks to that is added to
  * the sums when they have 32 bits.
  */
-import { column_bytes, is_super, scales_halves, stores_bytes } from "./columns";
+import { column_bytes, has_minima, is_super, scales_halves, stores_bytes } from "./columns";
 import { offset_of } from "./neurons_quant";
 import { RECORD_SCALES, RECORD_SUMS } from "./q8_tile";
 import { f16_bits_to_f32x4, F16_MASK, madd, opaque, TWO_POW_112_BITS } from "./simd";
@@ -78,6 +78,9 @@ export function add_listed_columns<F>(
     } else {
       seen |= load<u32>(nextFactors);
       if (!is_super<F>()) seen |= load<u32>(nextFactors, 64);
+      if (has_minima<F>()) {
+        seen |= load<u32>(nextFactors + 2 * rows) | load<u32>(nextFactors + 2 * rows, 64);
+      }
       nextFactors += is_super<F>() ? 64 : 128;
       add_sixteen<F>(out, factors, d, rows, a0, b0, even, odd, rest, mask, owed, factor, least);
       out += 64, factors += 16 * factor_step<F>(), d += 64;
@@ -188,6 +191,13 @@ function add_eight<F>(
     const g = f32x4.mul(f16_bits_to_f32x4(v128.load_ext<i16>(factors, 24), mask), owed);
     p = madd(x, f32x4.mul(e, factor), p);
     q = madd(y, f32x4.mul(g, factor), q);
+    if (has_minima<F>()) {
+      const minima = factors + 2 * rows;
+      const c = f32x4.mul(f16_bits_to_f32x4(v128.load_ext<i16>(minima, 16), mask), owed);
+      const C = f32x4.mul(f16_bits_to_f32x4(v128.load_ext<i16>(minima, 24), mask), owed);
+      p = madd(c, least, p);
+      q = madd(C, least, q);
+    }
   } else {
     const e = f32x4.mul(v128.load(d), factor), g = f32x4.mul(v128.load(d, 16), factor);
     const scales = scales_halves<F>()

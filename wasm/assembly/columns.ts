@@ -24,6 +24,18 @@ export function is_super<F>(): bool {
   return changetype<F>(0).superblockBlocks == 1;
 }
 
+/** Has a block two f16 of each row, a scale and a minimum? */
+@inline
+export function has_minima<F>(): bool {
+  return !is_super<F>() && isDefined(changetype<F>(0).c);
+}
+
+/** Bytes of a row's factors in a block. */
+@inline
+function factor_bytes<F>(): u32 {
+  return has_minima<F>() ? 4 : 2;
+}
+
 /** Bytes of a column's quants. */
 @inline
 export function column_bytes<F>(rows: u32): u32 {
@@ -52,13 +64,14 @@ function header_bytes<F>(rows: u32): u32 {
 /** Where superblock s's factors begin; factors: those of the matrix. */
 @inline
 export function superblock_at<F>(factors: usize, rows: u32, s: u32): usize {
-  return factors + s * (header_bytes<F>(rows) + 16 * rows);
+  return factors + s * (header_bytes<F>(rows) + 8 * factor_bytes<F>() * rows);
 }
 
-/** Where block b's factors begin, two bytes a row. */
+/** Where block b's factors begin: two bytes a row, and as many behind them of minima. */
 @inline
 export function factors_of<F>(factors: usize, rows: u32, b: u32): usize {
-  return superblock_at<F>(factors, rows, b >> 3) + header_bytes<F>(rows) + 2 * (b & 7) * rows;
+  const first = superblock_at<F>(factors, rows, b >> 3) + header_bytes<F>(rows);
+  return first + factor_bytes<F>() * (b & 7) * rows;
 }
 
 /** Traps unless all blocks, quants and factors, lie inside the memory. */
@@ -76,5 +89,5 @@ export function check_factors<F>(factors: usize, rows: u32, blocks: u32): void {
 @inline
 function factors_bytes<F>(rows: u32, blocks: u32): u64 {
   if (rows >> 20 != 0 || blocks >> 24 != 0) unreachable(); // products stay under 2^63
-  return (<u64>blocks + 7 >> 3) * header_bytes<F>(rows) + 2 * <u64>blocks * rows;
+  return (<u64>blocks + 7 >> 3) * header_bytes<F>(rows) + factor_bytes<F>() * <u64>blocks * rows;
 }

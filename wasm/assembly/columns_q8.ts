@@ -6,8 +6,10 @@
  */
 import { COLUMN_GROUP_ROWS } from "../../src/memory/column_layout";
 import {
+  TYPE_E0M4,
   TYPE_Q3_K,
   TYPE_Q4_0,
+  TYPE_Q4_1,
   TYPE_Q4_K,
   TYPE_Q5_0,
   TYPE_Q5_K,
@@ -30,7 +32,7 @@ import {
   superblock_at,
 } from "./columns";
 import { Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
-import { Q4_0, Q5_0, Q8_0 } from "./formats_32";
+import { Q4_0, Q4_1, Q5_0, Q8_0 } from "./formats_32";
 import { RECORD_BYTES, RECORD_SCALES, records_bytes, superblocks_of } from "./q8_tile";
 import { tile_bytes } from "./superblock_form";
 
@@ -58,6 +60,8 @@ export function matmul_q8_columns(
   check_f32_rows(out, n, outStride, rows);
   switch (type) {
     case TYPE_Q4_0: return product<Q4_0>(w, rows, k, acts, n, out, outStride);
+    case TYPE_E0M4: // packed as Q4_1
+    case TYPE_Q4_1: return product<Q4_1>(w, rows, k, acts, n, out, outStride);
     case TYPE_Q5_0: return product<Q5_0>(w, rows, k, acts, n, out, outStride);
     case TYPE_Q8_0: return product<Q8_0>(w, rows, k, acts, n, out, outStride);
     case TYPE_Q3_K: return product<Q3_K>(w, rows, k, acts, n, out, outStride);
@@ -87,6 +91,8 @@ export function matmul_q8_columns_at(
   check_bytes(out, <u64>rows << 2);
   switch (type) {
     case TYPE_Q4_0: return product_at<Q4_0>(factors, columns, rows, k, acts, out);
+    case TYPE_E0M4: // packed as Q4_1
+    case TYPE_Q4_1: return product_at<Q4_1>(factors, columns, rows, k, acts, out);
     case TYPE_Q5_0: return product_at<Q5_0>(factors, columns, rows, k, acts, out);
     case TYPE_Q8_0: return product_at<Q8_0>(factors, columns, rows, k, acts, out);
     case TYPE_Q3_K: return product_at<Q3_K>(factors, columns, rows, k, acts, out);

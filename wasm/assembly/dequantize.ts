@@ -1,6 +1,7 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /** Packed rows back to floats: token embeddings. out f32 [k], nothing beyond is written. */
 import {
+  TYPE_E0M4,
   TYPE_IQ4_NL,
   TYPE_IQ4_XS,
   TYPE_MXFP4,
@@ -40,6 +41,7 @@ export function dequantize_row_q(type: u32, row: usize, k: u32, out: usize, scra
   check_bytes(scratch, SCRATCH_BYTES);
   switch (type) {
     case TYPE_Q4_0: return row_to_floats<Q4_0>(row, k, out, scratch);
+    case TYPE_E0M4: // packed as Q4_1
     case TYPE_Q4_1: return row_to_floats<Q4_1>(row, k, out, scratch);
     case TYPE_Q5_0: return row_to_floats<Q5_0>(row, k, out, scratch);
     case TYPE_Q5_1: return row_to_floats<Q5_1>(row, k, out, scratch);

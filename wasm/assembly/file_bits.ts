@@ -11,6 +11,19 @@ export function block_nibbles(nibbles: usize, step: u32, i: u32): v128 {
   return v128.and(i16x8.shr_u(both, (i & 16) >> 2), i8x16.splat(15));
 }
 
+/** The same where the bytes lie as E0M4 has them. */
+@inline
+export function word_nibbles(nibbles: usize, step: u32, i: u32): v128 {
+  const both = across(v128.load(nibbles + (i >> 5) * step));
+  return v128.and(i16x8.shr_u(both, (i & 16) >> 2), i8x16.splat(15));
+}
+
+/** Sixteen bytes as four by four, rows and columns exchanged: E0M4's order to ggml's. */
+@inline
+export function across(x: v128): v128 {
+  return i8x16.shuffle(x, x, 0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+}
+
 /** 16 in every byte whose bit is set among bits i..i+15 of masks of 32 bits `step` bytes apart. */
 @inline
 export function block_fifths(masks: usize, step: u32, i: u32): v128 {

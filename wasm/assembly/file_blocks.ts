@@ -5,12 +5,24 @@
  *
  * Everywhere a block gives four dwords for four places, and four blocks' dwords are transposed.
  */
+import { across } from "./file_bits";
 
 /** 128 bytes of nibbles out of eight blocks of sixteen bytes, `step` bytes apart. */
 export function pack_block_nibbles(nibbles: usize, step: u32, to: usize): void {
+  pack_nibbles(nibbles, step, to, false);
+}
+
+/** The same where the sixteen bytes lie as E0M4 has them. */
+export function pack_word_nibbles(nibbles: usize, step: u32, to: usize): void {
+  pack_nibbles(nibbles, step, to, true);
+}
+
+@inline
+function pack_nibbles(nibbles: usize, step: u32, to: usize, byWords: bool): void {
   for (let half: u32 = 0; half < 2; half++) {
-    const a = v128.load(nibbles), b = v128.load(nibbles + step);
-    const c = v128.load(nibbles + 2 * step), d = v128.load(nibbles + 3 * step);
+    let a = v128.load(nibbles), b = v128.load(nibbles + step);
+    let c = v128.load(nibbles + 2 * step), d = v128.load(nibbles + 3 * step);
+    if (byWords) a = across(a), b = across(b), c = across(c), d = across(d);
     // Bytes 0..7 of a block hold weights of the lower places, bytes 8..15 of the upper ones.
     const ab = i64x2.shuffle(a, b, 0, 2), AB = i64x2.shuffle(a, b, 1, 3);
     const cd = i64x2.shuffle(c, d, 0, 2), CD = i64x2.shuffle(c, d, 1, 3);

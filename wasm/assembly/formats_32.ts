@@ -1,11 +1,12 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /** The formats whose blocks in a file have 32 weights and an own scale. See format.ts. */
-import { block_fifths, block_nibbles } from "./file_bits";
+import { block_fifths, block_nibbles, word_nibbles } from "./file_bits";
 import {
   gather_f16,
   pack_block_bits,
   pack_block_bytes,
   pack_block_nibbles,
+  pack_word_nibbles,
 } from "./file_blocks";
 import { SHORT } from "./format";
 import { F16_MASK, madd, TWO_POW_112 } from "./simd";
@@ -44,6 +45,7 @@ export class Q4_0 {
 export class Q4_1 {
   @inline get blockBytes(): u32 { return 20; }
   @inline get superblockBlocks(): u32 { return 8; }
+  @inline natural(src: usize, i: u32): v128 { return block_nibbles(src + 4, 20, i); }
   @inline pack(src: usize, to: usize): void { pack_block_nibbles(src + 4, 20, to); }
   @inline pack_factors(src: usize, to: usize): void {
     gather_f16(src, 20, to);
@@ -65,6 +67,28 @@ export class Q4_1 {
   @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
     return f16_x4(f + SHORT + 8 * half, h0, h1);
   }
+  @inline c(
+    f: usize, half: u32, lanes: v128, least: f32, h0: v128, h1: v128, d: v128,
+  ): v128 {
+    return f16_x4(f + SHORT + 16 + 8 * half, h0, h1);
+  }
+}
+
+/** As Q4_1, but for the order of the codes in the file; products know the packed row only. */
+@unmanaged
+export class E0M4 {
+  @inline get blockBytes(): u32 { return 20; }
+  @inline get superblockBlocks(): u32 { return 8; }
+  @inline natural(src: usize, i: u32): v128 { return word_nibbles(src + 4, 20, i); }
+  @inline pack(src: usize, to: usize): void { pack_word_nibbles(src + 4, 20, to); }
+  @inline pack_factors(src: usize, to: usize): void {
+    gather_f16(src, 20, to);
+    gather_f16(src + 2, 20, to + 16);
+  }
+
+  @inline get quantBytes(): u32 { return 128; }
+  @inline get factorBytes(): u32 { return 32; }
+  @inline get offset(): i32 { return 0; }
   @inline c(
     f: usize, half: u32, lanes: v128, least: f32, h0: v128, h1: v128, d: v128,
   ): v128 {

@@ -1,5 +1,6 @@
 /** The products of quantised rows (row_layout.ts) with q8 tiles, by type. */
 import {
+  TYPE_E0M4,
   TYPE_IQ4_NL,
   TYPE_IQ4_XS,
   TYPE_MXFP4,
@@ -69,6 +70,7 @@ function matmul(
   switch (type) {
     case TYPE_Q4_0:
       return product<Q4_0>(w, rowStride, rows, k, acts, n, out, outStride, streams);
+    case TYPE_E0M4: // packed as Q4_1
     case TYPE_Q4_1:
       return product<Q4_1>(w, rowStride, rows, k, acts, n, out, outStride, streams);
     case TYPE_Q5_0:
@@ -138,6 +140,7 @@ export function matmul_q8_rows(
   switch (type) {
     case TYPE_Q4_0:
       return listed<Q4_0>(w, rowStride, rows, k, acts, list, count, out);
+    case TYPE_E0M4: // packed as Q4_1
     case TYPE_Q4_1:
       return listed<Q4_1>(w, rowStride, rows, k, acts, list, count, out);
     case TYPE_Q5_0:

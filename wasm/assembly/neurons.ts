@@ -7,6 +7,7 @@
  * panels of floats (neurons_panel.ts).
  */
 import {
+  TYPE_E0M4,
   TYPE_IQ4_NL,
   TYPE_IQ4_XS,
   TYPE_MXFP4,
@@ -115,6 +116,7 @@ function row_size(type: u32, d: u32): u64 {
     case 1:
     case 30: return floats << 1;
     case TYPE_Q4_0: return row_bytes<Q4_0>(superblocks);
+    case TYPE_E0M4: // packed as Q4_1
     case TYPE_Q4_1: return row_bytes<Q4_1>(superblocks);
     case TYPE_Q5_0: return row_bytes<Q5_0>(superblocks);
     case TYPE_Q5_1: return row_bytes<Q5_1>(superblocks);
@@ -152,6 +154,7 @@ function add_rows(
     case 30: return add_float_rows<i16>(w, rowStride, last, d, list, values, count, skips, out);
     case TYPE_Q4_0:
       return add_nibble_rows(w, rowStride, last, d, list, values, count, skips, out, scratch);
+    case TYPE_E0M4: // packed as Q4_1
     case TYPE_Q4_1:
       return add_quant_rows<Q4_1>(w, rowStride, last, d, list, values, count, skips, out, scratch);
     case TYPE_Q5_0:
@@ -192,6 +195,7 @@ function fill_row(type: u32, row: usize, d: u32, to: usize, forms: usize): void 
     case 1: return fill_float_row<u16>(row, d, to);
     case 30: return fill_float_row<i16>(row, d, to);
     case TYPE_Q4_0: return fill_quant_row<Q4_0>(row, d, to, forms);
+    case TYPE_E0M4: // packed as Q4_1
     case TYPE_Q4_1: return fill_quant_row<Q4_1>(row, d, to, forms);
     case TYPE_Q5_0: return fill_quant_row<Q5_0>(row, d, to, forms);
     case TYPE_Q5_1: return fill_quant_row<Q5_1>(row, d, to, forms);

@@ -1,6 +1,7 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /** Weights of a file into packed rows: src/memory/row_layout.ts. */
 import {
+  TYPE_E0M4,
   TYPE_IQ4_NL,
   TYPE_IQ4_XS,
   TYPE_MXFP4,
@@ -17,7 +18,7 @@ import {
 } from "../../src/memory/row_layout";
 import { check_bytes, check_rows } from "./bounds";
 import { IQ4_XS, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
-import { IQ4_NL, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from "./formats_32";
+import { E0M4, IQ4_NL, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from "./formats_32";
 import { factors_at, quants_at, row_bytes, SCRATCH_BYTES } from "./superblock_form";
 
 /** Blocks [rows, blocks] of a file to packed rows; traps on a type that is not quantised. */
@@ -35,6 +36,7 @@ export function repack(
   switch (type) {
     case TYPE_Q4_0: return pack_rows<Q4_0>(src, srcStride, dst, dstStride, rows, blocks, scratch);
     case TYPE_Q4_1: return pack_rows<Q4_1>(src, srcStride, dst, dstStride, rows, blocks, scratch);
+    case TYPE_E0M4: return pack_rows<E0M4>(src, srcStride, dst, dstStride, rows, blocks, scratch);
     case TYPE_Q5_0: return pack_rows<Q5_0>(src, srcStride, dst, dstStride, rows, blocks, scratch);
     case TYPE_Q5_1: return pack_rows<Q5_1>(src, srcStride, dst, dstStride, rows, blocks, scratch);
     case TYPE_Q8_0: return pack_rows<Q8_0>(src, srcStride, dst, dstStride, rows, blocks, scratch);

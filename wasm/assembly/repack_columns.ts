@@ -2,8 +2,10 @@
 /** Weights of a file into a matrix by columns: src/memory/column_layout.ts. */
 import { COLUMN_GROUP_ROWS, COLUMN_SCRATCH_BYTES } from "../../src/memory/column_layout";
 import {
+  TYPE_E0M4,
   TYPE_Q3_K,
   TYPE_Q4_0,
+  TYPE_Q4_1,
   TYPE_Q4_K,
   TYPE_Q5_0,
   TYPE_Q5_K,
@@ -17,6 +19,7 @@ import {
   check_blocks,
   column_bytes,
   factors_of,
+  has_minima,
   is_super,
   quants_of,
   scales_halves,
@@ -26,7 +29,7 @@ import {
 import { minimum_k, scale_k } from "./file_bits";
 import { halves_of, least_of, scale_of } from "./format";
 import { Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
-import { Q4_0, Q5_0, Q8_0 } from "./formats_32";
+import { E0M4, Q4_0, Q4_1, Q5_0, Q8_0 } from "./formats_32";
 import { FORM_D, FORM_L, take_apart } from "./superblock_form";
 import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
 
@@ -52,6 +55,8 @@ export function repack_columns(
   check_bytes(scratch, COLUMN_SCRATCH_BYTES);
   switch (type) {
     case TYPE_Q4_0: return pack<Q4_0>(src, srcStride, dst, rows, firstRow, count, blocks, scratch);
+    case TYPE_Q4_1: return pack<Q4_1>(src, srcStride, dst, rows, firstRow, count, blocks, scratch);
+    case TYPE_E0M4: return pack<E0M4>(src, srcStride, dst, rows, firstRow, count, blocks, scratch);
     case TYPE_Q5_0: return pack<Q5_0>(src, srcStride, dst, rows, firstRow, count, blocks, scratch);
     case TYPE_Q8_0: return pack<Q8_0>(src, srcStride, dst, rows, firstRow, count, blocks, scratch);
     case TYPE_Q3_K: return pack<Q3_K>(src, srcStride, dst, rows, firstRow, count, blocks, scratch);
@@ -114,8 +119,9 @@ function pack_factors<F>(
   const f = changetype<F>(0);
   if (!is_super<F>()) {
     for (let j: u32 = 0; j < count; j++) {
-      const to = factors_of<F>(factors, rows, b + j) + 2 * row;
-      store<u16>(to, load<u16>(file + j * f.blockBytes));
+      const to = factors_of<F>(factors, rows, b + j) + 2 * row, from = file + j * f.blockBytes;
+      store<u16>(to, load<u16>(from));
+      if (has_minima<F>()) store<u16>(to + 2 * rows, load<u16>(from, 2));
     }
     return;
   }

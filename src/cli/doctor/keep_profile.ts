@@ -1,6 +1,11 @@
 /** What `doctor` measured, kept for `plan` and for models that are larger than memory. */
 import type { DiskProfile } from "../../../workers/mod.ts";
-import { type MachineProfile, PROFILE_VERSION, writeProfile } from "../../planner/mod.ts";
+import {
+  type GpuProfile,
+  type MachineProfile,
+  PROFILE_VERSION,
+  writeProfile,
+} from "../../planner/mod.ts";
 import { machineProfilePath, thisMachine } from "../machine.ts";
 import { writeErrorLine } from "../output.ts";
 
@@ -10,6 +15,8 @@ export interface Measured {
   readonly disk: DiskProfile;
   /** Where the disk was measured. */
   readonly folder: string;
+  /** Null: there is none that is worth it. */
+  readonly gpu: GpuProfile | null;
 }
 
 /** Writes the profile of this machine. @returns where; null: there is no place for it */
@@ -26,7 +33,7 @@ export function keepProfile(measured: Measured): string | null {
   }
 }
 
-function profileOf({ readGBps, disk, folder }: Measured): MachineProfile {
+function profileOf({ readGBps, disk, folder, gpu }: Measured): MachineProfile {
   return {
     version: PROFILE_VERSION,
     machine: thisMachine(),
@@ -34,5 +41,6 @@ function profileOf({ readGBps, disk, folder }: Measured): MachineProfile {
     cores: navigator.hardwareConcurrency,
     readGBps: [...readGBps],
     disk: { ...disk, folder, random: [...disk.random] },
+    ...gpu === null ? {} : { gpu },
   };
 }

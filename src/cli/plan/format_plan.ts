@@ -28,7 +28,7 @@ const RATES: Readonly<Record<PlanFields["firing_rates"], string>> = {
 };
 
 export function formatPlan(report: PlanReport): string {
-  const { fits, packed, profile, budget_bytes: budget } = report;
+  const { fits, packed, profile, gpu, budget_bytes: budget } = report;
   const lines = [report.model];
   if (fits) lines.push(...formatFields(report, budget));
   else {
@@ -41,8 +41,12 @@ export function formatPlan(report: PlanReport): string {
       lines.push("", "Packed (ganglion pack) it runs:", ...formatFields(packed, budget));
     }
   }
+  const speed = gpu.expected_decode_tps === null
+    ? ""
+    : `; ${gpu.expected_decode_tps.toFixed(1)} tok/s expected of the GPU`;
   lines.push(
     "",
+    `What computes: ${gpu.runs_on}${speed}.`,
     profile.measured_at === "never"
       ? "Speeds are from built-in numbers of another machine: `ganglion doctor` measures this one."
       : `Speeds are from what \`ganglion doctor\` measured (${profile.measured_at}).`,

@@ -1,11 +1,13 @@
 /** What `plan` prints as JSON. */
 import { check } from "../../base/check.ts";
+import type { GpuDecision } from "../../llm/mod.ts";
 import type { MachineProfile, MemoryPlan, PlanRefusal } from "../../planner/mod.ts";
 
 export interface PlanReportInput {
   readonly modelPath: string;
   readonly budgetBytes: number;
   readonly profile: MachineProfile;
+  readonly gpu: GpuDecision;
   readonly planned: MemoryPlan | PlanRefusal;
   /** How a file that is not packed is run, whatever the budget; null: it is packed. */
   readonly whole: MemoryPlan | PlanRefusal | null;
@@ -20,7 +22,7 @@ export type PlanFields = ReturnType<typeof planFields>;
  * what packing would give.
  */
 export function createPlanReport(input: PlanReportInput) {
-  const { modelPath, budgetBytes, profile } = input;
+  const { modelPath, budgetBytes, profile, gpu } = input;
   const planned = madePlan(input.planned);
   const whole = input.whole === null ? null : madePlan(input.whole);
   const asItIs = whole ?? planned;
@@ -30,6 +32,7 @@ export function createPlanReport(input: PlanReportInput) {
     fits: asItIs.totalBytes <= budgetBytes,
     ...planFields(asItIs),
     packed: whole !== null && planned.way !== "resident" ? planFields(planned) : null,
+    gpu: { runs_on: gpu.reason, expected_decode_tps: gpu.expectedDecodeTps },
     profile: { measured_at: profile.measuredAt, machine: profile.machine },
   };
 }

@@ -3,7 +3,7 @@
  * this machine can read weights at all.
  */
 import type { Command } from "commander";
-import { InvalidArgumentError, Option } from "commander";
+import { InvalidArgumentError } from "commander";
 import { UsageError } from "../../base/errors.ts";
 import { formatBytes } from "../../base/units.ts";
 import type { LoadedModel, Timings } from "../../llm/mod.ts";
@@ -24,7 +24,6 @@ interface Options extends LoadFlags {
   readonly repeat: number;
   readonly seed: number;
   readonly batch: number;
-  readonly gpu: "off" | "on" | "force";
   readonly safe?: boolean;
   readonly without?: Partial<StreamingSteps>;
   readonly json?: boolean;
@@ -62,10 +61,6 @@ export function benchVerb(): Command {
     .option("--repeat <n>", "measured rounds, after one to warm up", wholeNumber({ min: 1 }), 5)
     .option("--seed <n>", "seed of the pseudo-random prompt", wholeNumber(), 1)
     .option("--batch <n>", "sequences at once; this version: 1", wholeNumber({ min: 1 }), 1)
-    .addOption(
-      new Option("--gpu <mode>", "this version computes on the CPU: off")
-        .choices(["off", "on", "force"]).default("off"),
-    )
     .option(
       "--without <steps>",
       "of a packed model: leave out bundles, cache or pipeline (separated by commas), to see what" +
@@ -85,6 +80,8 @@ async function bench(path: string | undefined, options: Options): Promise<void> 
     Math.max(options.promptTokens, WARMUP_PROMPT_TOKENS) + options.genTokens + 1;
   await using model = await loadForVerb(modelPath, {
     ...toLoadOptions(options),
+    // What is measured does not depend on what was measured before.
+    gpu: options.gpu ?? "off",
     streamingSteps: options.without,
     contextLength,
   });
@@ -115,11 +112,10 @@ function stepsOption(text: string): Partial<StreamingSteps> {
 }
 
 /** @throws {UsageError} for what later versions can do. */
-function checkAbilities({ batch, gpu, safe }: Options): void {
+function checkAbilities({ batch, safe }: Options): void {
   if (batch !== 1) {
     throw new UsageError(`Cannot run ${batch} sequences at once: this version runs 1`);
   }
-  if (gpu !== "off") throw new UsageError("Cannot use the GPU: this version computes on the CPU");
   if (safe && v8Flags().includes("--no-wasm-bounds-checks")) {
     throw new UsageError(
       "Cannot be safe with --no-wasm-bounds-checks in DENO_V8_FLAGS: V8 flags cannot be taken " +
@@ -181,6 +177,13 @@ function diskOf({ streamed }: Timings, genTokens: number) {
   };
 }
 
+/** What of it a GPU computes; null: nothing. */
+function describeGpuPart({ gpu }: LoadedModel) {
+  if (gpu === null) return null;
+  const { isAlone, priority, share: { heads, neurons, layers, hasOutput } } = gpu;
+  return { alone: isAlone, heads, neurons, layers, output: hasOutput, priority };
+}
+
 type Report = Awaited<ReturnType<typeof createReport>>;
 
 async function createReport(
@@ -194,6 +197,7 @@ async function createReport(
   return {
     model: modelPath,
     threads: model.threads,
+    gpu: describeGpuPart(model),
     prefill_tps: spreadOf(rounds.map((round) => round.prefillTps)),
     decode_tps: decode,
     expected_decode_tps: model.expectedDecodeTps,
@@ -219,6 +223,8 @@ async function createReport(
       slots: model.memory.slotBytes,
       kv: model.memory.kvBytes,
       activations: model.memory.activationBytes,
+      intermediates: model.memory.intermediateBytes,
+      intermediates_apart: model.memory.intermediateApartBytes,
       total: model.memory.totalBytes,
       resident: Deno.memoryUsage().rss,
     },
@@ -254,7 +260,9 @@ function formatReport(report: Report): string {
     }, p99 ${report.token_ms.p99.toFixed(1)}`,
     `memory   ${formatBytes(report.memory_bytes.total)} planned, ${
       formatBytes(report.memory_bytes.resident)
-    } resident`,
+    } resident; intermediates ${formatBytes(report.memory_bytes.intermediates)}, without reuse ${
+      formatBytes(report.memory_bytes.intermediates_apart)
+    }`,
     `flags    ${report.flags.join(" ") || "none: `deno task ganglion` sets those for speed"}`,
     `ids      ${report.ids_hash}`,
   ].join("\n");

@@ -4,10 +4,12 @@ import project from "../../../deno.json" with { type: "json" };
 import { describeGpu, type GpuDescription } from "../../../gpu/mod.ts";
 import { type DiskProfile, measureDisk } from "../../../workers/mod.ts";
 import { formatBytes } from "../../base/units.ts";
+import type { GpuProfile } from "../../planner/mod.ts";
+import { measureGpu } from "../doctor/gpu_speeds.ts";
 import { keepProfile } from "../doctor/keep_profile.ts";
 import { defaultDiskFolder, hasRoomToMeasure, measureReadGbps } from "../doctor/speeds.ts";
 import { wasmFeatures } from "../doctor/wasm_features.ts";
-import { writeJson, writeOutLine } from "../output.ts";
+import { writeErrorLine, writeJson, writeOutLine } from "../output.ts";
 import { SPEED_FLAGS, v8Flags } from "../v8_flags.ts";
 import { createDataVerb } from "../verb.ts";
 
@@ -41,6 +43,8 @@ async function examine(diskFolder: string) {
   const { total, available } = Deno.systemMemoryInfo();
   const readGBps = hasRoomToMeasure(available) ? await measureByThreads() : null;
   const disk = await measureDisk(diskFolder);
+  const gpu = await describeGpu();
+  const gpuRates = await ratesOf(gpu);
   return {
     ganglion: project.version,
     deno: Deno.version.deno,
@@ -59,9 +63,13 @@ async function examine(diskFolder: string) {
       read_gbps_by_threads: readGBps,
     },
     disk: describeDisk(disk, diskFolder),
-    gpu: await describeGpu(),
+    gpu,
+    /** Null: there is no real adapter, or it failed. */
+    gpu_rates: gpuRates,
     /** Where it is kept for `plan`; null: nowhere. */
-    profile: readGBps === null ? null : keepProfile({ readGBps, disk, folder: diskFolder }),
+    profile: readGBps === null ? null : keepProfile({
+      ...{ readGBps, disk, folder: diskFolder, gpu: gpuRates },
+    }),
   };
 }
 
@@ -111,7 +119,7 @@ function formatReport(report: Report): string {
       `${disk.random_reads_per_second_max} by several threads` +
       (disk.direct ? "" : " (from the file cache)"),
     ],
-    ["gpu", describeAdapter(report.gpu)],
+    ["gpu", describeAdapter(report.gpu, report.gpu_rates)],
     ["profile", report.profile ?? "not kept"],
   ];
   if (missing.length > 0) {
@@ -125,8 +133,24 @@ function ofAll(rates: readonly number[] | null): string {
   return `, ${rates.length} read ${rates[rates.length - 1].toFixed(1)} GB/s`;
 }
 
-function describeAdapter({ adapter, reason }: GpuDescription): string {
+/** Software adapters are slower than threads: nobody plans with them. */
+async function ratesOf({ available, adapter }: GpuDescription): Promise<GpuProfile | null> {
+  if (!available || adapter?.isFallback) return null;
+  try {
+    return await measureGpu();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    writeErrorLine(`cannot measure the GPU: ${reason}`);
+    return null;
+  }
+}
+
+function describeAdapter({ adapter, reason }: GpuDescription, rates: GpuProfile | null): string {
   if (!adapter) return `none: ${reason}`;
   const name = adapter.description || adapter.device || adapter.vendor;
-  return `${name}${adapter.isFallback ? " (software: for tests only)" : ""}; not used yet`;
+  if (adapter.isFallback) return `${name} (software: for tests, or with --gpu force)`;
+  if (rates === null) return `${name}; it could not be measured`;
+  return `${name}; copies ${rates.copyGBps.toFixed(0)} GB/s, reads weights at ` +
+    `${rates.decodeGBps.toFixed(0)} GB/s, multiplies prompts with ` +
+    `${(rates.prefillGFlops / 1000).toFixed(2)} TFLOPS`;
 }

@@ -4,11 +4,17 @@ import { loadKernelModule } from "../../../wasm/mod.ts";
 import { UsageError } from "../../base/errors.ts";
 import { formatBytes } from "../../base/units.ts";
 import { openModelFile, sourceFingerprint } from "../../bundle/mod.ts";
-import { describeForUse, type PlannedModel, planWithin } from "../../llm/mod.ts";
+import { chooseGpu, describeForUse, type PlannedModel, planWithin } from "../../llm/mod.ts";
 import { layerNeurons } from "../../model/mod.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import { type FiringStats, readStats } from "../../stats/mod.ts";
-import { type LoadFlags, threadCount, toLoadOptions } from "../load.ts";
+import {
+  addGpuOptions,
+  type LoadFlags,
+  predictorOption,
+  threadCount,
+  toLoadOptions,
+} from "../load.ts";
 import { machineProfile } from "../machine.ts";
 import { byteSize, wholeNumber } from "../option_values.ts";
 import { writeJson, writeOutLine } from "../output.ts";
@@ -16,7 +22,12 @@ import { formatPlan } from "../plan/format_plan.ts";
 import { createPlanReport } from "../plan/plan_report.ts";
 import { createDataVerb, requireModel } from "../verb.ts";
 
-interface Options extends Pick<LoadFlags, "threads" | "ctxSize" | "dense"> {
+type PlanFlags = Pick<
+  LoadFlags,
+  "threads" | "ctxSize" | "dense" | "predictor" | "gpu" | "gpuLayers" | "hotShare" | "priority"
+>;
+
+interface Options extends PlanFlags {
   readonly memory?: number;
   readonly stats?: string;
   readonly json?: boolean;
@@ -26,7 +37,7 @@ interface Options extends Pick<LoadFlags, "threads" | "ctxSize" | "dense"> {
 const SHARE_OF_AVAILABLE = 0.9;
 
 export function planVerb(): Command {
-  return createDataVerb("plan", "Print what goes where in memory, and the speed to expect.")
+  const verb = createDataVerb("plan", "Print what goes where in memory, and the speed to expect.")
     .argument("[model]", "a .gguf or .ganglion file")
     .option(
       "--memory <size>",
@@ -36,8 +47,10 @@ export function planVerb(): Command {
     .option("--threads <n>", "threads that compute (default: one per core)", threadCount)
     .option("--ctx-size <n>", "tokens of prompt and answer together", wholeNumber({ min: 1 }))
     .option("--dense", "compute every neuron, also of models whose neurons are mostly silent")
+    .addOption(predictorOption())
     .option("--stats <file>", "statistics of the model, by profile: how often neurons fire")
     .action(plan);
+  return addGpuOptions(verb);
 }
 
 async function plan(path: string | undefined, options: Options): Promise<void> {
@@ -57,7 +70,9 @@ async function plan(path: string | undefined, options: Options): Promise<void> {
   requirePlan(planned, packed !== null);
   // A plain file is always read into memory as a whole; the rest is what packing would give.
   const whole = packed !== null ? null : planFor(Number.MAX_SAFE_INTEGER).plan;
+  const gpu = await chooseGpu({ file, packed, model }, { ...load, profile });
   const report = createPlanReport({
+    gpu,
     modelPath,
     budgetBytes,
     profile,

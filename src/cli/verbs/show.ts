@@ -6,7 +6,13 @@ import { formatBytes } from "../../base/units.ts";
 import { type ModelFile, openModelFile, type PackedModel } from "../../bundle/mod.ts";
 import { describeGguf, getString } from "../../gguf/mod.ts";
 import type { GgufFile } from "../../gguf/types.ts";
-import { describeForUse, type LoadOptions, memoryUse, planModel } from "../../llm/mod.ts";
+import {
+  chooseGpu,
+  describeForUse,
+  type LoadOptions,
+  memoryUse,
+  planModel,
+} from "../../llm/mod.ts";
 import { summarizePredictors } from "../../model/mod.ts";
 import type { ModelDescription } from "../../model/types.ts";
 import { addLoadOptions, type LoadFlags, toLoadOptions } from "../load.ts";
@@ -47,16 +53,27 @@ async function createReport(of: ModelFile, options: LoadOptions) {
 async function describeUse({ file, packed }: ModelFile, options: LoadOptions) {
   try {
     const model = describeForUse(file, options);
-    const plans = planModel({ file, model, packed }, await loadKernelModule(), options);
+    const decision = await chooseGpu({ file, model, packed }, options);
+    const module = await loadKernelModule();
+    const plans = planModel({ file, model, packed }, module, options, decision.parts[0]);
     const use = memoryUse(plans);
     const memory = {
       ...{ weights: use.weightsBytes, slots: use.slotBytes, kv: use.kvBytes },
       ...{ activations: use.activationBytes, total: use.totalBytes },
       on_disk: use.diskBytes + use.diskTableBytes,
+      intermediates: use.intermediateBytes,
+      intermediates_apart: use.intermediateApartBytes,
     };
     const { contextLength: ctx_size, isSparse: sparse } = plans[0];
+    const gpu = {
+      runs_on: decision.reason,
+      weights: plans.at(-1)?.gpu?.weightsBytes ?? 0,
+      kv: plans.at(-1)?.gpu?.kvBytes ?? 0,
+      expected_decode_tps: decision.expectedDecodeTps,
+    };
     const predictors = describePredictors(file, model);
-    return { memory_bytes: memory, threads: plans.length, ctx_size, sparse, predictors };
+    const threads = plans.length;
+    return { memory_bytes: memory, threads, ctx_size, sparse, predictors, gpu };
   } catch (error) {
     if (error instanceof ModelFormatError || error instanceof UnsupportedModelError) {
       return { memory_bytes: null, reason: error.message, predictors: null };
@@ -71,9 +88,26 @@ function formatMemory(memory: Memory, ctxSize: number): string {
   const { weights, slots, kv, activations, total, on_disk } = memory;
   const streamed = slots === 0 ? "" : `slots for neurons ${formatBytes(slots)}, `;
   const rest = on_disk === 0 ? "" : `; ${formatBytes(on_disk)} stay on disk`;
+  const shared = `intermediates ${formatBytes(memory.intermediates)}, without reuse ` +
+    formatBytes(memory.intermediates_apart);
   return `${formatBytes(total)} (weights ${formatBytes(weights)}, ${streamed}context ` +
-    `${formatBytes(kv)}, activations ${formatBytes(activations)}) with ${ctxSize} tokens of ` +
+    `${formatBytes(kv)}, activations ${
+      formatBytes(activations)
+    }: ${shared}) with ${ctxSize} tokens of ` +
     `context${rest}`;
+}
+
+function formatGpu(
+  { runs_on, weights, kv, expected_decode_tps: tps }: {
+    runs_on: string;
+    weights: number;
+    kv: number;
+    expected_decode_tps: number | null;
+  },
+): string {
+  if (weights === 0) return runs_on;
+  const speed = tps === null ? "" : `; ${tps.toFixed(1)} tok/s expected`;
+  return `${runs_on} (weights ${formatBytes(weights)}, context ${formatBytes(kv)})${speed}`;
 }
 
 /** How a packed file is packed. */
@@ -131,6 +165,7 @@ function formatReport(report: Report): string {
       memory === null ? `cannot run: ${report.reason}` : formatMemory(memory, report.ctx_size),
     ],
   ];
+  if (report.memory_bytes !== null) rows.push(["gpu", formatGpu(report.gpu)]);
   if (predictors !== null) rows.push(["predictors", formatPredictors(predictors)]);
   if (packed !== null) rows.push(["packed", formatPacked(packed)]);
   return rows.map(([key, value]) => `${key.padEnd(12)}  ${value}`).join("\n");

@@ -1,0 +1,191 @@
+/**
+ * Which of several shaders for a job an adapter does fastest: tried once, in a fraction of a
+ * second, and kept by whoever calls, as text. A shader whose results differ from the plain one's is
+ * never chosen.
+ */
+import type { Gpu } from "./device.ts";
+import type { KernelName } from "./kernels.ts";
+import { createReadBack } from "./read_back.ts";
+import { matmul } from "./ops/matmul.ts";
+import { ProgramBuilder } from "./program.ts";
+import type { Rows } from "./rows.ts";
+import { createStepInput } from "./step_input.ts";
+import {
+  type KernelVariants,
+  PLAIN_VARIANTS,
+  type TunedKernel,
+  usableVariants,
+} from "./variants.ts";
+import { createMatrix } from "./weights/matrix.ts";
+
+/** What is tried: large enough for a GPU to be busy, small enough for software. */
+const ROWS = 2048;
+const COLUMNS = 1024;
+const MANY = 32;
+/** Products of a measurement, one after another: enough for waiting to count for nothing. */
+const REPEATS = 50;
+/** The same where each takes milliseconds. */
+const SOFTWARE_REPEATS = 2;
+/** Measurements of a shader; the shortest counts. */
+const ROUNDS = 3;
+/** How much faster another shader must be than the plain one. */
+const GAIN = 0.97;
+/** The largest difference, as a share of the largest result. */
+const TOLERANCE = 1e-4;
+
+/** What `tuneKernels` keeps. */
+interface Kept {
+  readonly adapter: string;
+  readonly version: number;
+  readonly variants: KernelVariants;
+}
+
+/** Grows when shaders change. */
+const VERSION = 1;
+
+/**
+ * Sets `gpu.variants`.
+ * @param kept what an earlier call returned, on this adapter or another; null: nothing.
+ * @returns what is to be kept.
+ */
+export async function tuneKernels(gpu: Gpu, kept: string | null): Promise<string> {
+  const known = kept === null ? null : readTuning(kept, gpu);
+  gpu.variants = known ?? await measureAll(gpu);
+  const { info: { key: adapter }, variants } = gpu;
+  return JSON.stringify({ adapter, version: VERSION, variants } satisfies Kept);
+}
+
+/** The choice that a text holds, where it is of this adapter and of shaders that it can run. */
+export function readTuning(
+  text: string,
+  gpu: Pick<Gpu, "info" | "hasF16" | "hasSubgroups">,
+): KernelVariants | null {
+  try {
+    const kept = JSON.parse(text) as Partial<Kept> | null;
+    if (kept?.adapter !== gpu.info.key || kept.version !== VERSION) return null;
+    const variants = { ...PLAIN_VARIANTS };
+    for (const job of Object.keys(variants) as TunedKernel[]) {
+      const chosen = kept.variants?.[job];
+      if (chosen === undefined || !usableVariants(job, gpu).includes(chosen)) return null;
+      variants[job] = chosen;
+    }
+    return variants;
+  } catch {
+    return null; // measured again, and written anew
+  }
+}
+
+async function measureAll(gpu: Gpu): Promise<KernelVariants> {
+  const chosen: Record<TunedKernel, KernelName> = { ...PLAIN_VARIANTS };
+  for (const job of Object.keys(chosen) as TunedKernel[]) {
+    const candidates = usableVariants(job, gpu);
+    if (candidates.length > 1) chosen[job] = await fastest(gpu, job, candidates);
+  }
+  return chosen;
+}
+
+async function fastest(
+  gpu: Gpu,
+  job: TunedKernel,
+  candidates: readonly KernelName[],
+): Promise<KernelName> {
+  const [plain, ...others] = candidates;
+  const before = gpu.variants;
+  const type = job.endsWith("byte") ? "Q8_0" : "Q4_0";
+  const n = job.startsWith("matvec") ? 1 : MANY;
+  const bench = await TuningBench.create(gpu, type, n);
+  try {
+    const judge = await bench.run({ ...before, [job]: plain });
+    let best = { name: plain, ms: judge.ms * GAIN };
+    for (const name of others) {
+      const { ms, out } = await bench.run({ ...before, [job]: name });
+      if (ms < best.ms && agree(out, judge.out)) best = { name, ms };
+    }
+    return best.name;
+  } finally {
+    gpu.variants = before;
+    bench.destroy();
+  }
+}
+
+function agree(a: Float32Array, b: Float32Array): boolean {
+  const largest = b.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  return a.every((value, i) => Math.abs(value - b[i]) <= TOLERANCE * largest);
+}
+
+/** A matrix of made-up weights and some tokens to multiply. */
+class TuningBench {
+  readonly #gpu: Gpu;
+  readonly #n: number;
+  readonly #parts: Awaited<ReturnType<typeof makeParts>>;
+
+  private constructor(gpu: Gpu, n: number, parts: Awaited<ReturnType<typeof makeParts>>) {
+    this.#gpu = gpu;
+    this.#n = n;
+    this.#parts = parts;
+  }
+
+  static async create(gpu: Gpu, type: string, n: number): Promise<TuningBench> {
+    return new TuningBench(gpu, n, await makeParts(gpu, type, n));
+  }
+
+  /** The shortest time of some products, and what they are. */
+  async run(variants: KernelVariants): Promise<{ ms: number; out: Float32Array }> {
+    const gpu = this.#gpu;
+    const { input, matrix, workspace, x, to, back } = this.#parts;
+    gpu.variants = variants;
+    const builder = new ProgramBuilder(gpu, input);
+    const repeats = gpu.info.isFallback ? SOFTWARE_REPEATS : REPEATS;
+    for (let i = 0; i < repeats; i++) matmul(builder, { matrix, x, to });
+    const step = { n: this.#n, position: 0, m: 0 };
+    const program = await builder.build([step]);
+    const { offsetBytes, sizeBytes: bytes } = to;
+    const out = new Float32Array(bytes / 4);
+    let ms = Infinity;
+    for (let round = 0; round < ROUNDS; round++) {
+      input.write(step, null);
+      const start = performance.now();
+      const read = { to: back, from: workspace, offsetBytes, bytes };
+      if (gpu.isQuick) {
+        program.run(step, read);
+        back.readInto(out);
+      } else {
+        await program.runLater(step, read);
+        await back.readIntoLater(out);
+      }
+      ms = Math.min(ms, performance.now() - start);
+    }
+    return { ms, out };
+  }
+
+  destroy(): void {
+    const { input, matrix, workspace, back } = this.#parts;
+    matrix.destroy();
+    back.destroy();
+    this.#gpu.destroyBuffer(workspace);
+    this.#gpu.destroyBuffer(input.buffer);
+  }
+}
+
+async function makeParts(gpu: Gpu, type: string, n: number) {
+  const input = await createStepInput(gpu, { maxTokens: n, ropes: [] });
+  const matrix = await createMatrix(gpu, "tuning", { type, rows: ROWS, columns: COLUMNS });
+  const blockBytes = type === "Q8_0" ? 34 : 18;
+  const bytes = new Uint8Array(ROWS * COLUMNS / 32 * blockBytes);
+  let state = 1;
+  for (let i = 0; i < bytes.length; i++) {
+    state = Math.imul(state, 1_664_525) + 1_013_904_223 >>> 0;
+    // The two bytes of a block's scale: 0.0078 or a little more.
+    bytes[i] = i % blockBytes === 1 ? 0x20 : state >>> 24;
+  }
+  matrix.write(bytes, { firstRow: 0 });
+  const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
+  const xBytes = n * COLUMNS * 4;
+  const toBytes = n * ROWS * 4;
+  const workspace = await gpu.createBuffer("tuning", xBytes + toBytes, usage);
+  gpu.write(workspace, 0, Float32Array.from({ length: n * COLUMNS }, (_, i) => Math.sin(i)));
+  const x: Rows = { buffer: workspace, offsetBytes: 0, sizeBytes: xBytes, stride: COLUMNS };
+  const to: Rows = { buffer: workspace, offsetBytes: xBytes, sizeBytes: toBytes, stride: ROWS };
+  const back = await createReadBack(gpu, toBytes);
+  return { input, matrix, workspace, x, to, back };
+}

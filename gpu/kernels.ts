@@ -1,0 +1,65 @@
+/**
+ * All shaders: their text, and what they bind in the order of their bindings ("u" uniform, "r"
+ * storage that is read, "w" storage that may be written). Activations are always "w": they may lie
+ * in one buffer, which WebGPU lets a dispatch use in one way only.
+ */
+import activate from "./kernels/activate.wgsl" with { type: "text" };
+import addRows from "./kernels/add_rows.wgsl" with { type: "text" };
+import attention from "./kernels/attention.wgsl" with { type: "text" };
+import attentionCombine from "./kernels/attention_combine.wgsl" with { type: "text" };
+import embedByte from "./kernels/embed_byte.wgsl" with { type: "text" };
+import embedFloat from "./kernels/embed_float.wgsl" with { type: "text" };
+import embedNibble from "./kernels/embed_nibble.wgsl" with { type: "text" };
+import headNorm from "./kernels/head_norm.wgsl" with { type: "text" };
+import matmulByte from "./kernels/matmul_byte.wgsl" with { type: "text" };
+import matmulFloat from "./kernels/matmul_float.wgsl" with { type: "text" };
+import matmulNibble from "./kernels/matmul_nibble.wgsl" with { type: "text" };
+import matmulNibbleF16 from "./kernels/matmul_nibble_f16.wgsl" with { type: "text" };
+import matvecByte from "./kernels/matvec_byte.wgsl" with { type: "text" };
+import matvecByteSubgroups from "./kernels/matvec_byte_subgroups.wgsl" with { type: "text" };
+import matvecFloat from "./kernels/matvec_float.wgsl" with { type: "text" };
+import matvecNibble from "./kernels/matvec_nibble.wgsl" with { type: "text" };
+import matvecNibbleSubgroups from "./kernels/matvec_nibble_subgroups.wgsl" with { type: "text" };
+import norm from "./kernels/norm.wgsl" with { type: "text" };
+import rotateAndRemember from "./kernels/rotate_and_remember.wgsl" with { type: "text" };
+import scaleRows from "./kernels/scale_rows.wgsl" with { type: "text" };
+import weighRows from "./kernels/weigh_rows.wgsl" with { type: "text" };
+
+/** A shader. */
+export interface Kernel {
+  readonly text: string;
+  /** One letter a binding: "u", "r" or "w". */
+  readonly bindings: string;
+  /** What the adapter must have beyond WebGPU's core. */
+  readonly needs?: "f16" | "subgroups";
+}
+
+/** All shaders by the names of their files. */
+export const KERNELS = {
+  activate: { text: activate, bindings: "ww" },
+  add_rows: { text: addRows, bindings: "ww" },
+  attention: { text: attention, bindings: "urrww" },
+  attention_combine: { text: attentionCombine, bindings: "uww" },
+  embed_byte: { text: embedByte, bindings: "urrrw" },
+  embed_float: { text: embedFloat, bindings: "urrw" },
+  embed_nibble: { text: embedNibble, bindings: "urrrw" },
+  head_norm: { text: headNorm, bindings: "rw" },
+  matmul_byte: { text: matmulByte, bindings: "urrrww" },
+  matmul_float: { text: matmulFloat, bindings: "urrww" },
+  matmul_nibble: { text: matmulNibble, bindings: "urrrww" },
+  matmul_nibble_f16: { text: matmulNibbleF16, bindings: "urrrww", needs: "f16" },
+  matvec_byte: { text: matvecByte, bindings: "urrrww" },
+  matvec_byte_subgroups: { text: matvecByteSubgroups, bindings: "urrrww", needs: "subgroups" },
+  matvec_float: { text: matvecFloat, bindings: "urrww" },
+  matvec_nibble: { text: matvecNibble, bindings: "urrrww" },
+  matvec_nibble_subgroups: { text: matvecNibbleSubgroups, bindings: "urrrww", needs: "subgroups" },
+  norm: { text: norm, bindings: "urrww" },
+  rotate_and_remember: { text: rotateAndRemember, bindings: "urwww" },
+  scale_rows: { text: scaleRows, bindings: "w" },
+  weigh_rows: { text: weighRows, bindings: "ww" },
+} as const satisfies Record<string, Kernel>;
+
+export type KernelName = keyof typeof KERNELS;
+
+/** The list as the type says it, for those who loop. */
+export const KERNEL_LIST: Readonly<Record<KernelName, Kernel>> = KERNELS;

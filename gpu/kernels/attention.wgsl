@@ -1,0 +1,203 @@
+// to[t, h] = Σ_p softmax_p(cap(scale · q[t, h]·k[p, g])) · v[p, g]: causal, with a running softmax.
+//
+// g = ⌊(h + HEAD_OFFSET) / GROUP_SIZE⌋; p from position + t − WINDOW + 1 (0: from 0) to
+// position + t; cap(s) = SOFT_CAP · tanh(s / SOFT_CAP), or s where SOFT_CAP is 0.
+//
+// | binding | what | shape |
+// |---|---|---|
+// | step | tokens of this step | – |
+// | keys | cache: pairs of f16, or f32 where IS_F32 | [positions, KV_HEADS, HEAD_DIM] |
+// | values | likewise | |
+// | x | f32 queries, heads side by side | [tokens, X_STRIDE] vec4s, from X_START |
+// | to | f32 | [tokens, TO_STRIDE] vec4s, from TO_START; where IS_SPLIT see below |
+//
+// Rows of a key/value head are (token, query head of its group), tokens outermost. A workgroup of 64
+// makes TILE rows over all positions, or, where IS_SPLIT, over CHUNK of them: then `to` gets, for
+// each [token, head, chunk of CHUNKS], the sum without its division, and a vec4 (maximum, divisor).
+// Grid: [⌈tokens · GROUP_SIZE / TILE⌉, KV_HEADS, 1 or ⌈positions / CHUNK⌉].
+// 64 positions at a time: an invocation makes the scores of one position, then its share of the
+// sum: 4 dimensions of every SPLITS-th position.
+
+struct Step { tokens: u32, position: u32, scored: u32, sequence: u32 }
+
+@group(0) @binding(0) var<uniform> step: Step;
+@group(0) @binding(1) var<storage, read> keys: array<vec2<u32>>;
+@group(0) @binding(2) var<storage, read> values: array<vec2<u32>>;
+@group(0) @binding(3) var<storage, read_write> x: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> to: array<vec4<f32>>;
+
+override HEADS: u32;
+override KV_HEADS: u32;
+override HEAD_DIM: u32; // multiple of 4, at most 256
+override GROUP_SIZE: u32;
+override HEAD_OFFSET: u32 = 0;
+override WINDOW: u32 = 0;
+override SCALE: f32;
+override SOFT_CAP: f32 = 0.0;
+override IS_F32: bool = false;
+override IS_SPLIT: bool = false;
+override CHUNK: u32 = 4294967295; // positions
+override CHUNKS: u32 = 1;
+override TILE: u32 = 8; // rows, 1 to 8
+override X_START: u32;
+override X_STRIDE: u32;
+override TO_START: u32 = 0;
+override TO_STRIDE: u32 = 0;
+
+const LOWEST = -3.0e38;
+var<workgroup> queries: array<vec4<f32>, 512>; // [TILE, HEAD_DIM / 4], then sums of the splits
+var<workgroup> scores: array<f32, 512>; // [8, 64 positions]
+var<workgroup> parts: array<f32, 64>; // [8 rows, 8]
+var<workgroup> factors: array<f32, 8>; // of what was summed up before, by row
+var<workgroup> largest: array<f32, 8>;
+var<workgroup> divisors: array<f32, 8>;
+
+fn halves(words: vec2<u32>) -> vec4<f32> {
+  return vec4(unpack2x16float(words.x), unpack2x16float(words.y));
+}
+
+fn keyAt(i: u32) -> vec4<f32> {
+  if (IS_F32) {
+    return vec4(bitcast<vec2<f32>>(keys[2u * i]), bitcast<vec2<f32>>(keys[2u * i + 1u]));
+  }
+  return halves(keys[i]);
+}
+
+fn valueAt(i: u32) -> vec4<f32> {
+  if (IS_F32) {
+    return vec4(bitcast<vec2<f32>>(values[2u * i]), bitcast<vec2<f32>>(values[2u * i + 1u]));
+  }
+  return halves(values[i]);
+}
+
+// Token of row j.
+fn tokenOf(j: u32) -> u32 { return j / GROUP_SIZE; }
+
+// Head of row j; not below HEADS when there is none.
+fn headOf(j: u32, kvHead: u32) -> u32 {
+  return kvHead * GROUP_SIZE + j % GROUP_SIZE - HEAD_OFFSET; // below 0 becomes a large number
+}
+
+fn firstSeen(position: u32) -> u32 {
+  if (WINDOW == 0u || position + 1u <= WINDOW) { return 0u; }
+  return position + 1u - WINDOW;
+}
+
+fn capped(score: f32) -> f32 {
+  if (SOFT_CAP == 0.0) { return score; }
+  return SOFT_CAP * tanh(clamp(score / SOFT_CAP, -20.0, 20.0));
+}
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) workgroup: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let dims = HEAD_DIM / 4u;
+  let kvHead = workgroup.y;
+  let firstRow = workgroup.x * TILE;
+  let rows = min(TILE, step.tokens * GROUP_SIZE - firstRow);
+
+  for (var i = lane; i < TILE * dims; i += 64u) {
+    let j = firstRow + i / dims;
+    let head = headOf(j, kvHead);
+    var query = vec4(0.0);
+    if (i / dims < rows && head < HEADS) {
+      query = SCALE * x[X_START + tokenOf(j) * X_STRIDE + head * dims + i % dims];
+    }
+    queries[i] = query;
+  }
+  if (lane < 8u) {
+    largest[lane] = LOWEST;
+    divisors[lane] = 0.0;
+  }
+
+  let chunkStart = select(0u, workgroup.z * CHUNK, IS_SPLIT);
+  let lastToken = tokenOf(firstRow + rows - 1u);
+  var end = step.position + lastToken + 1u;
+  if (IS_SPLIT) { end = min(end, chunkStart + CHUNK); }
+  let start = max(chunkStart, firstSeen(step.position + tokenOf(firstRow)));
+
+  let splits = 64u / dims;
+  let split = lane / dims;
+  var acc: array<vec4<f32>, 8>;
+  for (var base = start; base < end; base += 64u) {
+    workgroupBarrier(); // queries are there; scores and factors of the turn before were read
+    let p = base + lane;
+    var dots = array<f32, 8>(); // zeros in every turn
+    if (p < end) {
+      let at = (p * KV_HEADS + kvHead) * dims;
+      for (var i = 0u; i < dims; i++) {
+        let key = keyAt(at + i);
+        for (var r = 0u; r < TILE; r++) { dots[r] += dot(queries[r * dims + i], key); }
+      }
+    }
+    for (var r = 0u; r < TILE; r++) {
+      let position = step.position + tokenOf(firstRow + r);
+      let isSeen = p < end && p <= position && p >= firstSeen(position);
+      scores[r * 64u + lane] = select(LOWEST, capped(dots[r]), isSeen);
+    }
+    workgroupBarrier();
+
+    // The running softmax: eight invocations a row, eight positions each.
+    let r = lane / 8u;
+    var top = LOWEST;
+    if (r < TILE) {
+      for (var i = 0u; i < 8u; i++) { top = max(top, scores[r * 64u + 8u * i + lane % 8u]); }
+    }
+    parts[lane] = top;
+    workgroupBarrier();
+    let before = largest[r];
+    var now = before;
+    for (var i = 0u; i < 8u; i++) { now = max(now, parts[8u * r + i]); }
+    workgroupBarrier(); // parts and largest were read
+    var sum = 0.0;
+    if (r < TILE) {
+      for (var i = 0u; i < 8u; i++) {
+        let at = r * 64u + 8u * i + lane % 8u;
+        let weight = select(exp(scores[at] - now), 0.0, scores[at] == LOWEST);
+        scores[at] = weight;
+        sum += weight;
+      }
+    }
+    parts[lane] = sum;
+    workgroupBarrier();
+    if (lane % 8u == 0u) {
+      let factor = exp(before - now); // exp(0) as long as nothing was seen
+      var all = divisors[r] * factor;
+      for (var i = 0u; i < 8u; i++) { all += parts[lane + i]; }
+      divisors[r] = all;
+      factors[r] = factor;
+      largest[r] = now;
+    }
+    workgroupBarrier();
+
+    for (var i = 0u; i < TILE; i++) { acc[i] *= factors[i]; }
+    if (split < splits) {
+      let until = min(64u, end - base);
+      for (var q = split; q < until; q += splits) {
+        let value = valueAt(((base + q) * KV_HEADS + kvHead) * dims + lane % dims);
+        for (var i = 0u; i < TILE; i++) { acc[i] += scores[i * 64u + q] * value; }
+      }
+    }
+  }
+
+  for (var i = 0u; i < TILE; i++) {
+    workgroupBarrier();
+    queries[lane] = acc[i];
+    workgroupBarrier();
+    let j = firstRow + i;
+    let head = headOf(j, kvHead);
+    if (lane < dims && i < rows && head < HEADS) {
+      var sum = vec4(0.0);
+      for (var s = 0u; s < splits; s++) { sum += queries[s * dims + lane]; }
+      if (IS_SPLIT) {
+        let at = ((tokenOf(j) * HEADS + head) * CHUNKS + workgroup.z) * (dims + 1u);
+        to[at + lane] = sum;
+        if (lane == 0u) { to[at + dims] = vec4(largest[i], divisors[i], 0.0, 0.0); }
+      } else {
+        to[TO_START + tokenOf(j) * TO_STRIDE + head * dims + lane] = sum / divisors[i];
+      }
+    }
+  }
+}

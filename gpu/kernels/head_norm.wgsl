@@ -1,0 +1,59 @@
+// x[t, h, i] = y · w[i] in place, of v = x[t, h] (WIDTH values):
+//   rms:   y = v / sqrt(mean(v²) + epsilon)
+//   layer: y = (v − mean(v)) / sqrt(mean((v − mean(v))²) + epsilon)
+//
+// | binding | what | shape |
+// |---|---|---|
+// | weight | f32 | [WIDTH], or [heads, WIDTH] where IS_PER_HEAD |
+// | x | f32 | [tokens, X_STRIDE], heads side by side from X_START |
+//
+// A workgroup of 64 makes one head of one token. Grid: [heads, tokens].
+
+@group(0) @binding(0) var<storage, read> weight: array<f32>;
+@group(0) @binding(1) var<storage, read_write> x: array<f32>;
+
+override WIDTH: u32;
+override EPSILON: f32;
+override IS_LAYER: bool = false;
+override IS_PER_HEAD: bool = false;
+override X_START: u32;
+override X_STRIDE: u32;
+
+const LANES = 64u;
+var<workgroup> parts: array<f32, 64>;
+
+// The sum of what all invocations give.
+fn sumOf(value: f32, lane: u32) -> f32 {
+  workgroupBarrier(); // the sum before was read
+  parts[lane] = value;
+  workgroupBarrier();
+  for (var half = LANES / 2u; half > 0u; half /= 2u) {
+    if (lane < half) { parts[lane] += parts[lane + half]; }
+    workgroupBarrier();
+  }
+  return parts[0];
+}
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) workgroup: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let row = X_START + workgroup.y * X_STRIDE + workgroup.x * WIDTH;
+  let weights = select(0u, workgroup.x * WIDTH, IS_PER_HEAD);
+  var mean = 0.0;
+  if (IS_LAYER) {
+    var sum = 0.0;
+    for (var i = lane; i < WIDTH; i += LANES) { sum += x[row + i]; }
+    mean = sumOf(sum, lane) / f32(WIDTH);
+  }
+  var squares = 0.0;
+  for (var i = lane; i < WIDTH; i += LANES) {
+    let value = x[row + i] - mean;
+    squares += value * value;
+  }
+  let factor = inverseSqrt(sumOf(squares, lane) / f32(WIDTH) + EPSILON);
+  for (var i = lane; i < WIDTH; i += LANES) {
+    x[row + i] = (x[row + i] - mean) * factor * weight[weights + i];
+  }
+}

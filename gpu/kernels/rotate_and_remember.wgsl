@@ -1,0 +1,95 @@
+// Queries and keys turned by their positions, in place and into the cache; values into the cache.
+//
+// Pair (a, b) becomes (a·cos − b·sin, a·sin + b·cos): neighbours (2i, 2i + 1), or
+// (i, i + ROTATED / 2) where IS_NEOX. Of a head ROTATED dimensions are turned, maybe none.
+//
+// | binding | what | shape |
+// |---|---|---|
+// | step | tokens of this step | – |
+// | records | f32 words; a token's cosines, then sines, from ROPE_START | [tokens, RECORD] |
+// | x | f32; heads of queries, keys, values side by side | [tokens, X_STRIDE], from X_START |
+// | keys | cache: pairs of f16, or f32 where IS_F32 | [positions, KV_HEADS, HEAD_DIM] |
+// | values | likewise | |
+//
+// A workgroup of 64 makes one head of one token: it reads all of it before it writes any.
+// Grid: [HEADS + 2·KV_HEADS, tokens].
+
+struct Step { tokens: u32, position: u32, scored: u32, sequence: u32 }
+
+@group(0) @binding(0) var<uniform> step: Step;
+@group(0) @binding(1) var<storage, read> records: array<f32>;
+@group(0) @binding(2) var<storage, read_write> x: array<f32>;
+@group(0) @binding(3) var<storage, read_write> keys: array<u32>;
+@group(0) @binding(4) var<storage, read_write> values: array<u32>;
+
+override HEADS: u32;
+override KV_HEADS: u32;
+override HEAD_DIM: u32; // even, at most 512
+override ROTATED: u32 = 0;
+override IS_NEOX: bool = false;
+override IS_F32: bool = false;
+override RECORD: u32 = 1; // words of a token's record
+override ROPE_START: u32 = 0;
+override X_START: u32;
+override X_STRIDE: u32;
+
+const LANES = 64u;
+
+// Element i of a head at `head`, turned.
+fn turned(head: u32, token: u32, i: u32) -> f32 {
+  if (i >= ROTATED) { return x[head + i]; }
+  let half = ROTATED / 2u;
+  let pair = select(i / 2u, i % max(half, 1u), IS_NEOX);
+  let isSecond = select(i % 2u == 1u, i >= half, IS_NEOX);
+  let a = x[head + select(2u * pair, pair, IS_NEOX)];
+  let b = x[head + select(2u * pair + 1u, pair + half, IS_NEOX)];
+  let cosine = records[token * RECORD + ROPE_START + pair];
+  let sine = records[token * RECORD + ROPE_START + half + pair];
+  return select(a * cosine - b * sine, a * sine + b * cosine, isSecond);
+}
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) workgroup: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let slot = workgroup.x;
+  let token = workgroup.y;
+  let head = X_START + token * X_STRIDE + slot * HEAD_DIM;
+  let isValue = slot >= HEADS + KV_HEADS;
+  var pairs: array<vec2<f32>, 4>;
+  for (var i = 0u; i < 4u; i++) {
+    let first = 2u * (lane + i * LANES);
+    if (first < HEAD_DIM) {
+      if (isValue) {
+        pairs[i] = vec2(x[head + first], x[head + first + 1u]);
+      } else {
+        pairs[i] = vec2(turned(head, token, first), turned(head, token, first + 1u));
+      }
+    }
+  }
+  storageBarrier();
+  let kvHead = (slot - HEADS) % max(KV_HEADS, 1u);
+  let row = ((step.position + token) * KV_HEADS + kvHead) * HEAD_DIM;
+  for (var i = 0u; i < 4u; i++) {
+    let first = 2u * (lane + i * LANES);
+    if (first >= HEAD_DIM) { return; }
+    let pair = pairs[i];
+    if (slot < HEADS) {
+      x[head + first] = pair.x;
+      x[head + first + 1u] = pair.y;
+    } else if (IS_F32) {
+      let words = bitcast<vec2<u32>>(pair);
+      if (isValue) {
+        values[row + first] = words.x;
+        values[row + first + 1u] = words.y;
+      } else {
+        keys[row + first] = words.x;
+        keys[row + first + 1u] = words.y;
+      }
+    } else {
+      let word = pack2x16float(pair);
+      if (isValue) { values[(row + first) / 2u] = word; } else { keys[(row + first) / 2u] = word; }
+    }
+  }
+}

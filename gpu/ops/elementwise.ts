@@ -1,0 +1,129 @@
+/** Operations that make each value from values at the same place. */
+import type { Activation } from "../../src/model/mod.ts";
+import { N } from "../../src/shapes/mod.ts";
+import type { ProgramBuilder } from "../program.ts";
+import { bindRows, checkRows, type Rows } from "../rows.ts";
+
+const ACTIVATIONS: Readonly<Record<Activation, number>> = { silu: 0, gelu: 1, relu: 2, relu2: 3 };
+
+/** Invocations of a workgroup. */
+const LANES = 64;
+
+export interface ActivateArgs {
+  /** Gates, then ups, `neurons` columns each; without gates: ups. */
+  readonly x: Rows;
+  /** [tokens, neurons]. */
+  readonly to: Rows;
+  readonly neurons: number;
+  readonly activation: Activation;
+  readonly isGated: boolean;
+  /** Ups pass through the activation, too. */
+  readonly activatesUp?: boolean;
+  /** Gates (ups where there are none) below it count as 0; 0 or left out: none. */
+  readonly firingThreshold?: number;
+  /** Neurons whose |act(gate)| is not above it give 0; left out: none for that. */
+  readonly quietThreshold?: number;
+}
+
+/** to = act(gate) · up, or act(up) without gates. */
+export function activate(builder: ProgramBuilder, args: ActivateArgs): void {
+  const { x, to, neurons, activation, isGated } = args;
+  checkRows(x, isGated ? 2 * neurons : neurons);
+  checkRows(to, neurons);
+  const start = x.column ?? 0;
+  builder.add({
+    kernel: "activate",
+    constants: {
+      WIDTH: neurons,
+      ACTIVATION: ACTIVATIONS[activation],
+      IS_GATED: isGated,
+      ACTIVATES_UP: args.activatesUp ?? false,
+      THRESHOLD: args.firingThreshold ?? 0,
+      QUIET: args.quietThreshold ?? -1,
+      GATE_START: start,
+      UP_START: isGated ? start + neurons : start,
+      X_STRIDE: x.stride,
+      TO_START: to.column ?? 0,
+      TO_STRIDE: to.stride,
+    },
+    bindings: [bindRows(x), bindRows(to)],
+    workgroups: [Math.ceil(neurons / LANES), N, 1],
+  });
+}
+
+/** to += scale · x, `width` columns. */
+export function addRows(
+  builder: ProgramBuilder,
+  { x, to, width, scale = 1 }: { x: Rows; to: Rows; width: number; scale?: number },
+): void {
+  checkRows(x, width);
+  checkRows(to, width);
+  builder.add({
+    kernel: "add_rows",
+    constants: {
+      WIDTH: width,
+      SCALE: scale,
+      X_START: x.column ?? 0,
+      X_STRIDE: x.stride,
+      TO_START: to.column ?? 0,
+      TO_STRIDE: to.stride,
+    },
+    bindings: [bindRows(x), bindRows(to)],
+    workgroups: [Math.ceil(width / LANES), N, 1],
+  });
+}
+
+export interface ScaleArgs {
+  readonly x: Rows;
+  readonly width: number;
+  /** Left out: 1. */
+  readonly scale?: number;
+  /** 0 or left out: none. */
+  readonly cap?: number;
+  readonly count?: "tokens" | "scored";
+}
+
+/** x = cap · tanh(scale · x / cap), or scale · x without a cap. */
+export function scaleRows(builder: ProgramBuilder, args: ScaleArgs): void {
+  const { x, width, scale = 1, cap = 0, count = "tokens" } = args;
+  checkRows(x, width);
+  builder.add({
+    kernel: "scale_rows",
+    constants: {
+      WIDTH: width,
+      SCALE: scale,
+      CAP: cap,
+      X_START: x.column ?? 0,
+      X_STRIDE: x.stride,
+    },
+    bindings: [bindRows(x)],
+    count,
+    workgroups: [Math.ceil(width / LANES), N, 1],
+  });
+}
+
+/** x[t] *= weights[t] (its first used column), or the sigmoid of that. */
+export function weighRows(
+  builder: ProgramBuilder,
+  { x, width, weights, sigmoid = false }: {
+    x: Rows;
+    width: number;
+    weights: Rows;
+    sigmoid?: boolean;
+  },
+): void {
+  checkRows(x, width);
+  builder.add({
+    kernel: "weigh_rows",
+    constants: {
+      WIDTH: width,
+      IS_SIGMOID: sigmoid,
+      WEIGHTS_START: weights.column ?? 0,
+      WEIGHTS_STRIDE: weights.stride,
+      X_START: x.column ?? 0,
+      X_STRIDE: x.stride,
+    },
+    bindings: [bindRows(weights), bindRows(x)],
+    workgroups: [Math.ceil(width / LANES), N, 1],
+  });
+}

@@ -1,0 +1,90 @@
+/** Norms: of tokens' rows, and of heads in place. */
+import { N } from "../../src/shapes/mod.ts";
+import type { ProgramBuilder } from "../program.ts";
+import { bindRows, checkRows, type Rows } from "../rows.ts";
+
+export type NormKind = "rms" | "layer";
+
+export interface NormArgs {
+  readonly kind: NormKind;
+  readonly epsilon: number;
+  /** Columns. */
+  readonly width: number;
+  /** f32 [width]. */
+  readonly weight: GPUBuffer;
+  /** f32 [width], or none. */
+  readonly bias?: GPUBuffer | null;
+  readonly from: Rows;
+  /** Elsewhere than `from`. */
+  readonly to: Rows;
+  /** Added to what `to` holds. */
+  readonly accumulate?: boolean;
+  /** Multiplies `from` before it is normalised; left out: 1. */
+  readonly scale?: number;
+  /** "scored": the last m rows of `from` become rows 0 … m − 1 of `to`. Left out: "tokens". */
+  readonly count?: "tokens" | "scored";
+}
+
+/** to (+)= norm(scale · from). */
+export function norm(builder: ProgramBuilder, args: NormArgs): void {
+  const { kind, epsilon, width, weight, bias = null, from, to, count = "tokens" } = args;
+  checkRows(from, width);
+  checkRows(to, width);
+  builder.add({
+    kernel: "norm",
+    constants: {
+      WIDTH: width,
+      EPSILON: epsilon,
+      IS_LAYER: kind === "layer",
+      X_START: from.column ?? 0,
+      X_STRIDE: from.stride,
+      TO_START: to.column ?? 0,
+      TO_STRIDE: to.stride,
+      HAS_BIAS: bias !== null,
+      ACCUMULATE: args.accumulate ?? false,
+      SCALE: args.scale ?? 1,
+      SCORED: count === "scored",
+    },
+    bindings: [
+      builder.input.header,
+      { buffer: weight },
+      { buffer: bias ?? builder.gpu.nothing },
+      bindRows(from),
+      bindRows(to),
+    ],
+    count,
+    workgroups: [N, 1, 1],
+  });
+}
+
+export interface HeadNormArgs {
+  readonly kind: NormKind;
+  readonly epsilon: number;
+  /** f32 [width], the same for all heads, or [heads · width] if `weightPerHead`. */
+  readonly weight: GPUBuffer;
+  readonly weightPerHead?: boolean;
+  /** Heads side by side; normalised in place. */
+  readonly x: Rows;
+  readonly heads: number;
+  /** Of a head; where all heads are one vector: 1 head of all their dimensions. */
+  readonly width: number;
+}
+
+/** Each head of x becomes its norm. */
+export function headNorm(builder: ProgramBuilder, args: HeadNormArgs): void {
+  const { kind, epsilon, weight, weightPerHead = false, x, heads, width } = args;
+  checkRows(x, heads * width);
+  builder.add({
+    kernel: "head_norm",
+    constants: {
+      WIDTH: width,
+      EPSILON: epsilon,
+      IS_LAYER: kind === "layer",
+      IS_PER_HEAD: weightPerHead,
+      X_START: x.column ?? 0,
+      X_STRIDE: x.stride,
+    },
+    bindings: [{ buffer: weight }, bindRows(x)],
+    workgroups: [heads, N, 1],
+  });
+}

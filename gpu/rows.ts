@@ -1,0 +1,38 @@
+/** Activations: f32 rows of tokens in a piece of a buffer. */
+import { check } from "../src/base/check.ts";
+
+/** f32 [tokens, stride], of which an operation uses columns from `column` on. */
+export interface Rows {
+  readonly buffer: GPUBuffer;
+  /** Multiple of 256. */
+  readonly offsetBytes: number;
+  /** Of all tokens' rows. */
+  readonly sizeBytes: number;
+  /** f32s from one token's row to the next one's; multiple of 4. */
+  readonly stride: number;
+  /** Multiple of 4; left out: 0. */
+  readonly column?: number;
+}
+
+/** The same rows from `column` on. */
+export function fromColumn(rows: Rows, column: number): Rows {
+  return { ...rows, column: (rows.column ?? 0) + column };
+}
+
+/** Checks what WebGPU and the kernels ask of rows; `columns` are used from the first one on. */
+export function checkRows({ offsetBytes, stride, column = 0, sizeBytes }: Rows, columns: number) {
+  check(offsetBytes % 256 === 0, `rows at byte ${offsetBytes} are not aligned to 256`);
+  check(stride % 4 === 0 && column % 4 === 0, `stride ${stride}, column ${column}: not by fours`);
+  check(column + columns <= stride, `${columns} columns from ${column} on, of ${stride}`);
+  check(sizeBytes >= 16 && sizeBytes % 4 === 0, `rows of ${sizeBytes} bytes`);
+}
+
+/** What a bind group is told of rows. */
+export function bindRows({ buffer, offsetBytes, sizeBytes }: Rows): GPUBufferBinding {
+  return { buffer, offset: offsetBytes, size: sizeBytes };
+}
+
+/** X_START and X_STRIDE (or with another letter) in f32s. */
+export function placeOf(rows: Rows): { start: number; stride: number } {
+  return { start: rows.column ?? 0, stride: rows.stride };
+}

@@ -1,0 +1,39 @@
+/** Shaders that do the same, of which one adapter does the one faster and one the other. */
+import { KERNEL_LIST, type KernelName } from "./kernels.ts";
+
+/** All shaders for a job; the first one runs everywhere. */
+export const VARIANTS = {
+  matmul_byte: ["matmul_byte"],
+  matmul_float: ["matmul_float"],
+  matmul_nibble: ["matmul_nibble", "matmul_nibble_f16"],
+  matvec_byte: ["matvec_byte", "matvec_byte_subgroups"],
+  matvec_float: ["matvec_float"],
+  matvec_nibble: ["matvec_nibble", "matvec_nibble_subgroups"],
+} as const satisfies Readonly<Record<string, readonly KernelName[]>>;
+
+/** A job with several shaders. */
+export type TunedKernel = keyof typeof VARIANTS;
+
+/** The shader for each job. */
+export type KernelVariants = Readonly<Record<TunedKernel, KernelName>>;
+
+/** What runs everywhere. */
+export const PLAIN_VARIANTS: KernelVariants = {
+  matmul_byte: "matmul_byte",
+  matmul_float: "matmul_float",
+  matmul_nibble: "matmul_nibble",
+  matvec_byte: "matvec_byte",
+  matvec_float: "matvec_float",
+  matvec_nibble: "matvec_nibble",
+};
+
+/** Those shaders for a job that an adapter with these features can run. */
+export function usableVariants(
+  kernel: TunedKernel,
+  has: { readonly hasF16: boolean; readonly hasSubgroups: boolean },
+): readonly KernelName[] {
+  return VARIANTS[kernel].filter((name) => {
+    const { needs } = KERNEL_LIST[name];
+    return needs === undefined || (needs === "f16" ? has.hasF16 : has.hasSubgroups);
+  });
+}

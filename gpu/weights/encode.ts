@@ -1,0 +1,258 @@
+/**
+ * Rows of a file, re-encoded exactly for the GPU: codes and factors apart, all codes in natural
+ * order. A piece of nibbles is 16 bytes: byte i holds column i in its low and column 16 + i in its
+ * high half, which is ggml's own order in blocks of 32. Knows nothing of buffers.
+ */
+import { check } from "../../src/base/check.ts";
+import { dequantizeInto } from "../../src/model/mod.ts";
+import { dtypeByName } from "../../src/model/dtypes.ts";
+import { scaleAndMinimum, scaleQ3K } from "../../src/model/dequantize_superblocks.ts";
+import type { CodeFormat, WeightFormat } from "./formats.ts";
+
+/** Whole rows, or blocks, ready for the GPU. */
+export interface Encoded {
+  readonly codes: Uint8Array<ArrayBuffer>;
+  readonly factors: Uint8Array<ArrayBuffer>;
+}
+
+/** A block's scale and offset: w = scale · q + offset. */
+interface Factors {
+  /** [groups]. */
+  readonly scales: Float32Array<ArrayBuffer>;
+  /** [groups], or empty where all are a multiple of the scale. */
+  readonly offsets: Float32Array<ArrayBuffer>;
+}
+
+/**
+ * Encodes whole blocks of ggml type `type`.
+ * @param format of `weightFormat(type, …)`.
+ */
+export function encodeBlocks(type: string, bytes: Uint8Array, format: WeightFormat): Encoded {
+  const none = new Uint8Array(0);
+  if (format.family === "float") return { codes: Uint8Array.from(bytes), factors: none };
+  const dtype = dtypeByName(type);
+  check(dtype !== undefined, `no tensor type ${type}`);
+  const blocks = bytes.length / dtype.blockBytes;
+  check(Number.isInteger(blocks), `${bytes.length} bytes are no whole blocks of ${type}`);
+  switch (type) {
+    case "Q4_0":
+      return splitBlocks(bytes, { blocks, factorWords: 1, codeWords: 8 }, format);
+    case "Q4_1":
+      return splitBlocks(bytes, { blocks, factorWords: 2, codeWords: 8 }, format);
+    case "Q8_0":
+      return splitBlocks(bytes, { blocks, factorWords: 1, codeWords: 16 }, format);
+    case "E0M4":
+      return encodeE0m4(bytes, blocks);
+    case "Q4_K":
+      return encodeQ4K(bytes, blocks, format);
+    default:
+      return encodeByValue(type, bytes, format);
+  }
+}
+
+/** Blocks that begin with their f16 factors and hold codes as the GPU has them. */
+function splitBlocks(
+  bytes: Uint8Array,
+  { blocks, factorWords, codeWords }: Record<"blocks" | "factorWords" | "codeWords", number>,
+  format: CodeFormat,
+): Encoded {
+  const from = words16(bytes);
+  const codes = new Uint16Array(blocks * codeWords);
+  const factors = new Uint16Array(blocks * factorWords);
+  for (let b = 0, at = 0; b < blocks; b++) {
+    for (let i = 0; i < factorWords; i++) factors[b * factorWords + i] = from[at++];
+    for (let i = 0; i < codeWords; i++) codes[b * codeWords + i] = from[at++];
+  }
+  const isWide = format.factors === "scale32";
+  const scales = isWide ? Float32Array.from(new Float16Array(factors.buffer)) : factors;
+  return { codes: new Uint8Array(codes.buffer), factors: new Uint8Array(scales.buffer) };
+}
+
+/** E0M4's word j holds columns j, 4 + j, 8 + j, 12 + j (and 16 more) in its bytes. */
+function encodeE0m4(bytes: Uint8Array, blocks: number): Encoded {
+  const codes = new Uint8Array(blocks * 16);
+  const factors = new Uint8Array(blocks * 4);
+  for (let b = 0; b < blocks; b++) {
+    const at = b * 20;
+    for (let i = 0; i < 4; i++) factors[b * 4 + i] = bytes[at + i];
+    for (let i = 0; i < 16; i++) codes[b * 16 + i] = bytes[at + 4 + 4 * (i & 3) + (i >> 2)];
+  }
+  return { codes, factors };
+}
+
+/** Q4_K pairs two blocks of 32 in 32 bytes: their low halves one, their high halves the other. */
+function encodeQ4K(bytes: Uint8Array, blocks: number, format: CodeFormat): Encoded {
+  const from = words16(bytes);
+  const codes = new Uint16Array(blocks * 64);
+  for (let b = 0; b < blocks; b++) {
+    for (let pair = 0; pair < 4; pair++) {
+      const first = b * 72 + 8 + pair * 16;
+      const to = b * 64 + pair * 16;
+      for (let i = 0; i < 8; i++) {
+        const front = from[first + i];
+        const back = from[first + 8 + i];
+        codes[to + i] = front & 0x0f0f | (back & 0x0f0f) << 4;
+        codes[to + 8 + i] = front >> 4 & 0x0f0f | back & 0xf0f0;
+      }
+    }
+  }
+  const factors = factorsOf("Q4_K", bytes);
+  return { codes: new Uint8Array(codes.buffer), factors: packFactors(factors, format) };
+}
+
+/** Codes out of the weights themselves: (w − offset) / scale, an integer by definition. */
+function encodeByValue(type: string, bytes: Uint8Array, format: CodeFormat): Encoded {
+  const dtype = dtypeByName(type);
+  check(dtype !== undefined, `no tensor type ${type}`);
+  const weights = new Float32Array(bytes.length / dtype.blockBytes * dtype.blockElements);
+  dequantizeInto(type, bytes, weights);
+  const { group, family, middle } = format;
+  const factors = factorsOf(type, bytes);
+  const { scales, offsets } = factors;
+  const quants = new Int8Array(weights.length);
+  for (let g = 0; g < scales.length; g++) {
+    if (scales[g] === 0) {
+      quants.fill(middle, g * group, (g + 1) * group);
+      continue;
+    }
+    const offset = offsets.length === 0 ? 0 : offsets[g];
+    for (let i = g * group; i < (g + 1) * group; i++) {
+      quants[i] = Math.round((weights[i] - offset) / scales[g]) + middle;
+    }
+  }
+  const codes = family === "byte" ? new Uint8Array(quants.buffer) : packNibbles(quants);
+  return { codes, factors: packFactors(factors, format) };
+}
+
+/** Codes 0 to 15 in natural order, 32 to a piece. */
+function packNibbles(quants: Int8Array): Uint8Array<ArrayBuffer> {
+  const codes = new Uint8Array(quants.length / 2);
+  for (let i = 0; i < codes.length; i++) {
+    const low = 2 * (i & ~15) + (i & 15);
+    codes[i] = quants[low] | quants[low + 16] << 4;
+  }
+  return codes;
+}
+
+/** The factors of whole blocks, group by group. */
+function factorsOf(type: string, bytes: Uint8Array): Factors {
+  const dtype = dtypeByName(type);
+  check(dtype !== undefined, `no tensor type ${type}`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const blocks = bytes.length / dtype.blockBytes;
+  const reader = FACTOR_READERS[type];
+  check(reader !== undefined, `no factors of type ${type}`);
+  const { groups, hasOffsets, read } = reader;
+  const scales = new Float32Array(blocks * groups);
+  const offsets = new Float32Array(hasOffsets ? blocks * groups : 0);
+  for (let b = 0; b < blocks; b++) {
+    for (let g = 0; g < groups; g++) {
+      const { scale, offset = 0 } = read(view, b * dtype.blockBytes, g);
+      scales[b * groups + g] = scale;
+      if (hasOffsets) offsets[b * groups + g] = offset;
+    }
+  }
+  return { scales, offsets };
+}
+
+/** Reads factors of group `group` of the block at `at`. */
+type FactorRead = (
+  bytes: DataView,
+  at: number,
+  group: number,
+) => { scale: number; offset?: number };
+
+const FACTOR_READERS: Readonly<
+  Record<string, { groups: number; hasOffsets: boolean; read: FactorRead }>
+> = {
+  Q5_0: { groups: 1, hasOffsets: false, read: readHalf },
+  Q5_1: {
+    groups: 1,
+    hasOffsets: true,
+    read: (bytes, at) => ({
+      scale: bytes.getFloat16(at, true),
+      offset: bytes.getFloat16(at + 2, true),
+    }),
+  },
+  IQ4_NL: { groups: 1, hasOffsets: false, read: readHalf },
+  // FP4 numbers are halves of integers.
+  MXFP4: {
+    groups: 1,
+    hasOffsets: false,
+    read: (bytes, at) => ({ scale: 2 ** (bytes.getUint8(at) - 128) }),
+  },
+  Q2_K: {
+    groups: 16,
+    hasOffsets: true,
+    read: (bytes, at, group) => {
+      const both = bytes.getUint8(at + group);
+      return {
+        scale: bytes.getFloat16(at + 80, true) * (both & 15),
+        offset: -bytes.getFloat16(at + 82, true) * (both >> 4),
+      };
+    },
+  },
+  Q3_K: {
+    groups: 16,
+    hasOffsets: false,
+    read: (bytes, at, group) => ({
+      scale: bytes.getFloat16(at + 108, true) * (scaleQ3K(bytes, at + 96, group) - 32),
+    }),
+  },
+  Q4_K: { groups: 8, hasOffsets: true, read: readScaleAndMinimum },
+  Q5_K: { groups: 8, hasOffsets: true, read: readScaleAndMinimum },
+  Q6_K: {
+    groups: 16,
+    hasOffsets: false,
+    read: (bytes, at, group) => ({
+      scale: bytes.getFloat16(at + 208, true) * bytes.getInt8(at + 192 + group),
+    }),
+  },
+  IQ4_XS: {
+    groups: 8,
+    hasOffsets: false,
+    read: (bytes, at, group) => {
+      const low = bytes.getUint8(at + 4 + (group >> 1)) >> 4 * (group & 1) & 15;
+      const high = bytes.getUint16(at + 2, true) >> 2 * group & 3;
+      return { scale: bytes.getFloat16(at, true) * ((low | high << 4) - 32) };
+    },
+  },
+};
+
+function readHalf(bytes: DataView, at: number): { scale: number } {
+  return { scale: bytes.getFloat16(at, true) };
+}
+
+function readScaleAndMinimum(bytes: DataView, at: number, group: number) {
+  const { scale, minimum } = scaleAndMinimum(bytes, at, group);
+  return { scale, offset: -minimum };
+}
+
+/** Factors as the format has them; what is put into f16 is exact there. */
+function packFactors({ scales, offsets }: Factors, format: CodeFormat): Uint8Array<ArrayBuffer> {
+  switch (format.factors) {
+    case "scale16":
+      return new Uint8Array(Float16Array.from(scales).buffer);
+    case "scale32":
+      return new Uint8Array(scales.buffer);
+    case "pair16":
+      return new Uint8Array(Float16Array.from(interleave(scales, offsets)).buffer);
+    case "pair32":
+      return new Uint8Array(interleave(scales, offsets).buffer);
+  }
+}
+
+function interleave(a: Float32Array, b: Float32Array): Float32Array<ArrayBuffer> {
+  const both = new Float32Array(2 * a.length);
+  for (let i = 0; i < a.length; i++) {
+    both[2 * i] = a[i];
+    both[2 * i + 1] = b[i];
+  }
+  return both;
+}
+
+/** The same bytes as u16s, without a copy where they are aligned. */
+function words16(bytes: Uint8Array): Uint16Array {
+  const aligned = bytes.byteOffset % 2 === 0 ? bytes : Uint8Array.from(bytes);
+  return new Uint16Array(aligned.buffer, aligned.byteOffset, aligned.byteLength / 2);
+}

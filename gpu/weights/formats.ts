@@ -1,0 +1,126 @@
+/**
+ * How weights of each ggml type lie on the GPU, and how many bytes they take there. A row is cut
+ * into pieces, which kernels read whole; quantised types have factors besides, one for each group.
+ */
+import { check, divExact } from "../../src/base/check.ts";
+import { DEQUANTIZED_TYPES } from "../../src/model/mod.ts";
+
+/** Kinds of factors; the numbers are those in the shaders. */
+export const FACTORS = {
+  /** f16 scale. */
+  scale16: 0,
+  /** f32 scale. */
+  scale32: 1,
+  /** f16 scale, f16 offset. */
+  pair16: 2,
+  /** f32 scale, f32 offset. */
+  pair32: 3,
+} as const;
+export type FactorKind = keyof typeof FACTORS;
+
+/** Bytes of a group's factors. */
+const FACTOR_BYTES: Readonly<Record<FactorKind, number>> = {
+  scale16: 2,
+  scale32: 4,
+  pair16: 4,
+  pair32: 8,
+};
+
+/** Codes of 4 bits (pieces of 32) or 8 bits (pieces of 16), in groups with factors. */
+export interface CodeFormat {
+  readonly family: "nibble" | "byte";
+  /** Columns of a group. */
+  readonly group: 16 | 32;
+  readonly factors: FactorKind;
+  /** The code that stands for zero, where factors are scales alone. */
+  readonly middle: number;
+}
+
+/** Weights as they are, 4 a piece. */
+export interface FloatFormat {
+  readonly family: "float";
+  readonly kind: "f16" | "bf16" | "f32";
+}
+
+export type WeightFormat = CodeFormat | FloatFormat;
+
+/** Numbers of float kinds in the shaders. */
+export const FLOAT_KINDS = { f16: 0, bf16: 1, f32: 2 } as const;
+
+/** The exact format of each type. */
+const FORMATS: Readonly<Record<string, WeightFormat>> = {
+  F32: { family: "float", kind: "f32" },
+  F16: { family: "float", kind: "f16" },
+  BF16: { family: "float", kind: "bf16" },
+  Q4_0: nibble("scale16", { middle: 8 }),
+  Q4_1: nibble("pair16"),
+  E0M4: nibble("pair16"),
+  Q2_K: nibble("pair32", { group: 16 }),
+  Q3_K: nibble("scale32", { group: 16, middle: 4 }),
+  Q4_K: nibble("pair32"),
+  Q5_0: byte("scale16"),
+  Q5_1: byte("pair16"),
+  Q5_K: byte("pair32"),
+  Q6_K: byte("scale32", 16),
+  Q8_0: byte("scale16"),
+  IQ4_NL: byte("scale16"),
+  IQ4_XS: byte("scale32"),
+  MXFP4: byte("scale32"),
+};
+
+/** The types that have a format. */
+export const GPU_TYPES: readonly string[] = DEQUANTIZED_TYPES
+  .filter((type) => Object.hasOwn(FORMATS, type));
+
+/**
+ * How rows of `columns` weights of ggml type `type` lie; undefined when the GPU does not compute
+ * with that type, or with rows that long: columns come by 32, those of floats by 4.
+ */
+export function weightFormat(type: string, columns: number): WeightFormat | undefined {
+  const format = Object.hasOwn(FORMATS, type) ? FORMATS[type] : undefined;
+  if (format === undefined || columns % (format.family === "float" ? 4 : 32) !== 0) {
+    return undefined;
+  }
+  // A row's f16 scales must be whole words.
+  const isOdd = format.family !== "float" && format.factors === "scale16" &&
+    columns / format.group % 2 !== 0;
+  return isOdd ? { ...format, factors: "scale32" } : format;
+}
+
+/** Bytes of a row's codes (or floats) and of its factors. */
+export function rowBytes(
+  format: WeightFormat,
+  columns: number,
+): { codes: number; factors: number } {
+  if (format.family === "float") {
+    return { codes: columns * (format.kind === "f32" ? 4 : 2), factors: 0 };
+  }
+  return {
+    codes: format.family === "nibble" ? columns / 2 : columns,
+    factors: divExact(columns, format.group) * FACTOR_BYTES[format.factors],
+  };
+}
+
+/** Columns of a piece. */
+export function pieceColumns({ family }: WeightFormat): number {
+  return { nibble: 32, byte: 16, float: 4 }[family];
+}
+
+/** Bytes of a matrix on the GPU; `type` must have a format. */
+export function matrixBytes(type: string, rows: number, columns: number): number {
+  const format = weightFormat(type, columns);
+  check(format !== undefined, `no format for rows of ${columns} weights of type ${type}`);
+  const { codes, factors } = rowBytes(format, columns);
+  return rows * (codes + factors);
+}
+
+function nibble(
+  factors: FactorKind,
+  { group = 32, middle = 0 }: { group?: 16 | 32; middle?: number } = {},
+): CodeFormat {
+  return { family: "nibble", group, factors, middle };
+}
+
+function byte(factors: FactorKind, group: 16 | 32 = 32): CodeFormat {
+  return { family: "byte", group, factors, middle: 0 };
+}

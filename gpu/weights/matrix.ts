@@ -1,0 +1,178 @@
+/**
+ * A matrix on the GPU, [rows, columns], in one layout for one token and for many. Where it is
+ * larger than a binding may be, it is cut by rows into parts with buffers of their own.
+ */
+import { check } from "../../src/base/check.ts";
+import { rowBytes as fileRowBytes } from "../../src/model/dtypes.ts";
+import type { Gpu } from "../device.ts";
+import { encodeBlocks, type Encoded } from "./encode.ts";
+import { rowBytes, type WeightFormat, weightFormat } from "./formats.ts";
+
+/** Rows firstRow … firstRow + rows − 1 of a matrix. */
+export interface MatrixPart {
+  readonly firstRow: number;
+  readonly rows: number;
+  readonly codes: GPUBuffer;
+  /** `gpu.nothing` where the format has none. */
+  readonly factors: GPUBuffer;
+}
+
+export interface MatrixShape {
+  /** ggml's name of what `write` is given. */
+  readonly type: string;
+  readonly rows: number;
+  /** By 32; by 4 for floats. */
+  readonly columns: number;
+}
+
+/** A kernel's grid has at most 65,535 workgroups of 4 rows. */
+const PART_ROWS_MAX = 4 * 65_535;
+
+/** @throws {GpuOutOfMemoryError} when the GPU has no room. */
+export async function createMatrix(
+  gpu: Gpu,
+  label: string,
+  shape: MatrixShape,
+): Promise<GpuMatrix> {
+  const { type, rows, columns } = shape;
+  const format = weightFormat(type, columns);
+  check(format !== undefined, `no format for rows of ${columns} weights of type ${type}`);
+  const bytes = rowBytes(format, columns);
+  const { maxBufferSize, maxStorageBufferBindingSize } = gpu.limits;
+  const most = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+  const fitting = Math.floor(most / Math.max(1, bytes.codes, bytes.factors));
+  const partRows = Math.min(fitting, PART_ROWS_MAX);
+  const parts: MatrixPart[] = [];
+  try {
+    for (let firstRow = 0; firstRow < rows; firstRow += partRows) {
+      const count = Math.min(partRows, rows - firstRow);
+      const codes = await gpu.createBuffer(label, count * bytes.codes);
+      parts.push({ firstRow, rows: count, codes, factors: gpu.nothing });
+      if (bytes.factors === 0) continue;
+      const factors = await gpu.createBuffer(`${label} factors`, count * bytes.factors);
+      parts[parts.length - 1] = { firstRow, rows: count, codes, factors };
+    }
+  } catch (error) {
+    destroyParts(gpu, parts);
+    throw error;
+  }
+  return new GpuMatrix(gpu, { ...shape, format, parts });
+}
+
+export class GpuMatrix {
+  readonly type: string;
+  readonly rows: number;
+  readonly columns: number;
+  readonly format: WeightFormat;
+  readonly parts: readonly MatrixPart[];
+  /** Of all parts. */
+  readonly bytes: number;
+  readonly #gpu: Gpu;
+
+  constructor(
+    gpu: Gpu,
+    options: MatrixShape & { format: WeightFormat; parts: readonly MatrixPart[] },
+  ) {
+    this.#gpu = gpu;
+    this.type = options.type;
+    this.rows = options.rows;
+    this.columns = options.columns;
+    this.format = options.format;
+    this.parts = options.parts;
+    const { codes, factors } = rowBytes(options.format, options.columns);
+    this.bytes = options.rows * (codes + factors);
+  }
+
+  /**
+   * Takes over whole rows of a file.
+   *
+   * @param at.firstRow of this matrix.
+   * @param at.fileColumns of a row of the file; left out: as many as the matrix has.
+   * @param at.columnStart first column that is taken over; by 32, by 4 for floats.
+   */
+  write(
+    bytes: Uint8Array,
+    at: { firstRow: number; fileColumns?: number; columnStart?: number },
+  ): void {
+    const { firstRow, fileColumns = this.columns, columnStart = 0 } = at;
+    const { format, type } = this;
+    const step = format.family === "float" ? 4 : 32;
+    check(columnStart % step === 0, `columns from ${columnStart} on, not by ${step}`);
+    check(columnStart + this.columns <= fileColumns, `columns ${columnStart} of ${fileColumns}`);
+    const count = bytes.length / fileRowBytes(type, fileColumns);
+    check(Number.isInteger(count), `${bytes.length} bytes are no whole rows of ${type}`);
+    const encoded = encodeBlocks(type, bytes, format);
+    this.#upload(cutColumns(encoded, this, { fileColumns, columnStart, count }), firstRow, count);
+  }
+
+  /** Takes over rows of f32 [rows, columns]; of a matrix of type F32, or F16 (rounded). */
+  writeFloats(values: Float32Array, firstRow: number): void {
+    const { format } = this;
+    check(format.family === "float" && format.kind !== "bf16", `floats into ${this.type}`);
+    const exact = format.kind === "f32" ? Float32Array.from(values) : Float16Array.from(values);
+    const codes = new Uint8Array(exact.buffer);
+    const encoded = { codes, factors: new Uint8Array(0) };
+    this.#upload(encoded, firstRow, values.length / this.columns);
+  }
+
+  #upload({ codes, factors }: Encoded, firstRow: number, count: number): void {
+    check(firstRow >= 0 && firstRow + count <= this.rows, `rows ${firstRow} of ${this.rows}`);
+    const bytes = rowBytes(this.format, this.columns);
+    for (const part of this.parts) {
+      const from = Math.max(firstRow, part.firstRow);
+      const to = Math.min(firstRow + count, part.firstRow + part.rows);
+      if (from >= to) continue;
+      const put = (buffer: GPUBuffer, data: Uint8Array, each: number) => {
+        const piece = data.subarray((from - firstRow) * each, (to - firstRow) * each);
+        this.#gpu.write(buffer, (from - part.firstRow) * each, piece);
+      };
+      put(part.codes, codes, bytes.codes);
+      if (bytes.factors > 0) put(part.factors, factors, bytes.factors);
+    }
+  }
+
+  /** Gives its memory back. */
+  destroy(): void {
+    destroyParts(this.#gpu, this.parts);
+  }
+}
+
+/** Columns columnStart … of each of `count` rows. */
+function cutColumns(
+  encoded: Encoded,
+  { format, columns }: { format: WeightFormat; columns: number },
+  { fileColumns, columnStart, count }: Record<"fileColumns" | "columnStart" | "count", number>,
+): Encoded {
+  if (fileColumns === columns) return encoded;
+  const whole = rowBytes(format, fileColumns);
+  const kept = rowBytes(format, columns);
+  const skipped = rowBytes(format, columnStart);
+  return {
+    codes: cut(encoded.codes, count, { whole: whole.codes, kept: kept.codes, at: skipped.codes }),
+    factors: cut(encoded.factors, count, {
+      whole: whole.factors,
+      kept: kept.factors,
+      at: skipped.factors,
+    }),
+  };
+}
+
+/** `kept` bytes from byte `at` on of each of `count` rows of `whole` bytes. */
+function cut(
+  bytes: Uint8Array,
+  count: number,
+  { whole, kept, at }: Record<"whole" | "kept" | "at", number>,
+): Uint8Array<ArrayBuffer> {
+  const out = new Uint8Array(count * kept);
+  for (let row = 0; row < count; row++) {
+    out.set(bytes.subarray(row * whole + at, row * whole + at + kept), row * kept);
+  }
+  return out;
+}
+
+function destroyParts(gpu: Gpu, parts: readonly MatrixPart[]): void {
+  for (const { codes, factors } of parts) {
+    gpu.destroyBuffer(codes);
+    if (factors !== gpu.nothing) gpu.destroyBuffer(factors);
+  }
+}

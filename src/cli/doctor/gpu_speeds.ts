@@ -1,0 +1,113 @@
+/** How fast a GPU copies, and multiplies with weights as the engine does: what plans count with. */
+import {
+  createMatrix,
+  createStepInput,
+  type Gpu,
+  matmul,
+  openGpu,
+  ProgramBuilder,
+} from "../../../gpu/mod.ts";
+import { MiB } from "../../base/units.ts";
+import type { GpuProfile } from "../../planner/mod.ts";
+
+/** What is measured. */
+export interface GpuWork {
+  readonly rows: number;
+  readonly columns: number;
+  readonly matrices: number;
+  readonly copyBytes: number;
+  readonly rounds: number;
+}
+
+/** A layer's widest product of a 7B model; some of them are more than any cache holds. */
+const WORK: GpuWork = {
+  ...{ rows: 14336, columns: 4096, matrices: 8, copyBytes: 128 * MiB, rounds: 8 },
+};
+const PROMPT_TOKENS = 64;
+
+/** @throws {GpuUnavailableError | GpuOutOfMemoryError} */
+export async function measureGpu(
+  { mayBeSoftware = false, work = WORK }: { mayBeSoftware?: boolean; work?: GpuWork } = {},
+): Promise<GpuProfile> {
+  const gpu = await openGpu({ adapter: mayBeSoftware ? "fallback-allowed" : "default" });
+  try {
+    const copyGBps = await measureCopies(gpu, work);
+    const { decodeGBps, prefillGFlops, stepMs } = await measureProducts(gpu, work);
+    const { description, device, vendor } = gpu.info;
+    const adapter = description || device || vendor;
+    return { adapter, copyGBps, decodeGBps, stepMs, prefillGFlops };
+  } finally {
+    gpu.close();
+  }
+}
+
+async function measureCopies(gpu: Gpu, { copyBytes, rounds }: GpuWork): Promise<number> {
+  const usage = GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+  const [from, to] = [
+    await gpu.createBuffer("copy from", copyBytes, usage),
+    await gpu.createBuffer("copy to", copyBytes, usage),
+  ];
+  const copy = () => {
+    const encoder = gpu.device.createCommandEncoder();
+    encoder.copyBufferToBuffer(from, 0, to, 0, copyBytes);
+    gpu.device.queue.submit([encoder.finish()]);
+  };
+  const ms = await fastest(gpu, rounds, copy);
+  gpu.destroyBuffer(from);
+  gpu.destroyBuffer(to);
+  return 2 * copyBytes / ms / 1e6;
+}
+
+async function measureProducts(gpu: Gpu, work: GpuWork) {
+  const { rows: height, columns: width, matrices, rounds } = work;
+  const input = await createStepInput(gpu, { maxTokens: PROMPT_TOKENS, ropes: [] });
+  const buffer = await gpu.createBuffer("rows", PROMPT_TOKENS * (height + width) * 4);
+  const rows = (offsetBytes: number, stride: number) => ({
+    ...{ buffer, offsetBytes, stride },
+    sizeBytes: PROMPT_TOKENS * stride * 4,
+  });
+  const x = rows(0, width);
+  const to = rows(x.sizeBytes, height);
+  const builder = new ProgramBuilder(gpu, input);
+  let bytes = 0;
+  for (let i = 0; i < matrices; i++) {
+    const matrix = await createMatrix(gpu, `matrix ${i}`, {
+      ...{ type: "Q4_0", rows: height, columns: width },
+    });
+    bytes += matrix.bytes;
+    matmul(builder, { matrix, x, to });
+    builder.boundary();
+  }
+  const program = await builder.build();
+  const timeOf = (n: number) => {
+    const step = { n, position: 0, m: 0 };
+    return fastest(gpu, rounds, () => {
+      input.write(step, null);
+      program.run(step);
+    });
+  };
+  const empty = await new ProgramBuilder(gpu, input).build();
+  const stepMs = await fastest(gpu, rounds, () => empty.run({ n: 1, position: 0, m: 0 }));
+  const decodeMs = await timeOf(1);
+  const prefillMs = await timeOf(PROMPT_TOKENS);
+  return {
+    stepMs,
+    decodeGBps: bytes / Math.max(1e-3, decodeMs - stepMs) / 1e6,
+    prefillGFlops: 2 * matrices * height * width * PROMPT_TOKENS / prefillMs / 1e6,
+  };
+}
+
+/** Milliseconds of the fastest of some rounds, each until the GPU is idle. */
+async function fastest(gpu: Gpu, rounds: number, work: () => void): Promise<number> {
+  let best = Infinity;
+  for (let round = 0; round <= rounds; round++) {
+    const startMs = performance.now();
+    work();
+    // Awaiting costs 10 ms in Deno.
+    if (gpu.isQuick) gpu.drain();
+    else await gpu.drained();
+    // The first one compiles.
+    if (round > 0) best = Math.min(best, performance.now() - startMs);
+  }
+  return best;
+}

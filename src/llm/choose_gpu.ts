@@ -1,0 +1,141 @@
+/**
+ * Decides what a GPU computes of a model: everything, a share beside the threads, or nothing, by
+ * what was asked for, what there is and what `doctor` measured. Loads nothing.
+ */
+import { describeGpu, type GpuDescription } from "../../gpu/mod.ts";
+import { UnsupportedModelError } from "../base/errors.ts";
+import { isSilentKind } from "../model/mod.ts";
+import { DEFAULT_PROFILE, readGBps } from "../planner/mod.ts";
+import type { GpuOptions } from "../rank/plan.ts";
+import { gpuObstacle } from "../rank/gpu/obstacle.ts";
+import { type GpuMode, type LoadOptions, rankCountFor } from "./load_options.ts";
+import type { DescribedModel } from "./plan_load.ts";
+
+/** A GPU's part of a model. */
+export interface GpuPart {
+  readonly share: GpuOptions;
+  /** No other thread computes. */
+  readonly isAlone: boolean;
+  /** A software adapter may be used. */
+  readonly mayBeSoftware: boolean;
+  readonly priority: "normal" | "background";
+}
+
+export interface GpuDecision {
+  /** In the order in which they are tried: one that does not fit the GPU's memory is followed by a
+   * smaller one. Empty: the GPU computes nothing. */
+  readonly parts: readonly GpuPart[];
+  /** Where even the last part fails, the threads compute all: only where nobody insists. */
+  readonly mayBeWithout: boolean;
+  /** What computes and why, for people. */
+  readonly reason: string;
+  /** Decoded tokens per second that measured rates promise; null: there are none. */
+  readonly expectedDecodeTps: number | null;
+}
+
+/** The GPU must be so much faster to be worth its noise. */
+const GAIN_MIN = 1.2;
+/** Shares that are tried where not all fits. */
+const SMALLER_SHARES = [0.5, 0.25];
+
+/** @throws {UnsupportedModelError} when a GPU is insisted on that cannot do it. */
+export async function chooseGpu(
+  of: DescribedModel,
+  options: LoadOptions,
+  { describe = describeGpu }: { describe?: () => Promise<GpuDescription> } = {},
+): Promise<GpuDecision> {
+  const { gpu: mode = "auto" } = options;
+  if (mode === "off") return without("it was switched off");
+  const obstacle = gpuObstacle(of, options);
+  if (obstacle !== null) return refuse(mode, obstacle);
+  // Whoever wants no part of the GPU for a model that a machine never measured is not kept waiting.
+  if (mode === "auto" && options.profile?.gpu === undefined) {
+    return without("its speed was never measured: `ganglion doctor` does");
+  }
+  const description = await describe();
+  if (!description.available) return refuse(mode, description.reason ?? "there is none");
+  const isSoftware = description.adapter?.isFallback === true;
+  if (isSoftware && mode !== "force") {
+    return refuse(mode, "there is only a software adapter: `--gpu force` uses it all the same");
+  }
+  const speeds = expectedSpeeds(of, options);
+  const asked = options.gpuLayers !== undefined || options.hotShare !== undefined;
+  if (mode === "auto" && !asked && speeds !== null && speeds.gpu < GAIN_MIN * speeds.cpu) {
+    return without(
+      `it would decode ${speeds.gpu.toFixed(1)} tok/s, the threads ${speeds.cpu.toFixed(1)}`,
+    );
+  }
+  const parts = partsFor(of, options, isSoftware);
+  return {
+    parts,
+    mayBeWithout: mode === "auto",
+    reason: describePart(parts[0]),
+    expectedDecodeTps: parts[0].isAlone ? speeds?.gpu ?? null : null,
+  };
+}
+
+function without(reason: string): GpuDecision {
+  return {
+    parts: [],
+    mayBeWithout: true,
+    reason: `the threads compute all of it; the GPU nothing: ${reason}`,
+    expectedDecodeTps: null,
+  };
+}
+
+function refuse(mode: GpuMode, reason: string): GpuDecision {
+  if (mode === "auto") return without(reason);
+  throw new UnsupportedModelError(
+    `Cannot use the GPU: ${reason}: leave out --gpu ${mode} to compute on the CPU`,
+  );
+}
+
+function partsFor(of: DescribedModel, options: LoadOptions, isSoftware: boolean): GpuPart[] {
+  const { config } = of.model;
+  const { hotShare = 1, besideGpu = false, priority = "normal" } = options;
+  const layers = Math.min(config.blockCount, options.gpuLayers ?? config.blockCount);
+  const neurons = config.experts === null ? hotShare : 0;
+  const isAlone = neurons === 1 && layers === config.blockCount && !besideGpu;
+  const part = (share: GpuOptions, isAlone: boolean): GpuPart => ({
+    ...{ share, isAlone, priority },
+    mayBeSoftware: isSoftware,
+  });
+  const whole = { heads: 1, neurons, hasOutput: layers > 0, layers };
+  const isSilent = isSilentKind(config.feedForward.activation);
+  // Of silent neurons the threads have little to compute, of others a layer is as good as another.
+  const smaller = SMALLER_SHARES.map((share) =>
+    part(
+      isSilent && neurons > 0
+        ? { ...whole, neurons: neurons * share }
+        : { ...whole, layers: Math.floor(layers * share), hasOutput: false },
+      false,
+    )
+  );
+  return [part(whole, isAlone), ...smaller];
+}
+
+/** What a GPU computes, for people; null: nothing. */
+export function describePart(part: GpuPart): string;
+export function describePart(part: GpuPart | null): string | null;
+export function describePart(part: GpuPart | null): string | null {
+  if (part === null) return null;
+  if (part.isAlone) return "the GPU computes all of it";
+  const { heads, neurons, layers, hasOutput } = part.share;
+  const percent = (share: number) => `${Math.round(100 * share)} %`;
+  return `the GPU computes, of the last ${layers} layers, ${percent(heads)} of the heads and ` +
+    `${percent(neurons)} of the neurons${hasOutput ? ", and the output" : ""}; threads the rest`;
+}
+
+/** Decoded tokens per second by what was measured; null where the GPU was not. */
+function expectedSpeeds(
+  { file }: DescribedModel,
+  options: LoadOptions,
+): { readonly gpu: number; readonly cpu: number } | null {
+  const { profile = DEFAULT_PROFILE } = options;
+  if (profile.gpu === undefined) return null;
+  const bytes = [...file.tensors.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  return {
+    gpu: 1 / (bytes / (profile.gpu.decodeGBps * 1e9) + profile.gpu.stepMs / 1e3),
+    cpu: readGBps(profile, rankCountFor(options)) * 1e9 / bytes,
+  };
+}

@@ -1,0 +1,105 @@
+/**
+ * The engine of a loaded model, and a new one in its place when its GPU has failed: a device that
+ * is lost costs the request that ran on it, not the server. Knows no text.
+ */
+import type { EngineHandle } from "../../workers/mod.ts";
+import { WorkerError } from "../base/errors.ts";
+import type { GpuPart } from "./choose_gpu.ts";
+import type { Notice } from "./predictor_report.ts";
+
+/** A running engine, and what of it a GPU computes; null: nothing. */
+export interface OpenEngine {
+  readonly engine: EngineHandle;
+  readonly gpu: GpuPart | null;
+}
+
+export class EngineSupply {
+  readonly #reopen: () => Promise<OpenEngine>;
+  #open: OpenEngine;
+  #isClosed = false;
+
+  /** reopen: on the GPU again, or without one. */
+  constructor(first: OpenEngine, reopen: () => Promise<OpenEngine>) {
+    this.#open = first;
+    this.#reopen = reopen;
+  }
+
+  /** What a GPU computes now; null: nothing. */
+  get gpu(): GpuPart | null {
+    return this.#open.gpu;
+  }
+
+  /** Why no request can be served any more, or null; a GPU's failure ends only its request. */
+  get failure(): Error | null {
+    const { failure } = this.#open.engine;
+    return isGpuError(failure) ? null : failure;
+  }
+
+  /**
+   * The engine, started anew where its GPU has failed. One turn at a time asks.
+   * @throws {Error} when it cannot be started, not even without a GPU.
+   */
+  async ready(): Promise<EngineHandle> {
+    const { engine } = this.#open;
+    if (!isGpuError(engine.failure)) return engine;
+    await engine.close();
+    if (this.#isClosed) throw new WorkerError("The engine was closed");
+    const next = await this.#reopen();
+    this.#open = next;
+    // Whoever closed meanwhile closed the one before.
+    if (this.#isClosed) await next.engine.close();
+    return next.engine;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#open.engine.close();
+  }
+}
+
+/**
+ * What `start` makes of the first of `tries` with which it succeeds: one that does not fit the
+ * GPU's memory is followed by the next, any other trouble of the GPU by none at all (null, the
+ * last), where that may be.
+ * @throws what `start` throws with the last, or what is not the GPU's fault.
+ */
+export async function firstThatFits<T>(
+  tries: readonly (GpuPart | null)[],
+  start: (part: GpuPart | null) => Promise<T>,
+  notify: (notice: Notice) => void,
+): Promise<T> {
+  const last = tries.length - 1;
+  for (let index = 0;;) {
+    try {
+      return await start(tries[index]);
+    } catch (error) {
+      if (index === last || !isGpuError(error)) throw error;
+      if (isOutOfGpuMemory(error)) index++;
+      // What is not there will not be there for less.
+      else if (tries[last] === null) index = last;
+      else throw error;
+      const next = tries[index] === null ? "without the GPU" : "with less of it on the GPU";
+      const reason = error instanceof Error ? error.message : String(error);
+      notify({ kind: "warning", text: `The model is loaded again, ${next}: ${reason}` });
+    }
+  }
+}
+
+/** Names of the errors of gpu/, which cross threads by name. */
+const GPU_ERRORS = ["GpuUnavailableError", "GpuOutOfMemoryError", "GpuLostError"];
+
+/** True of what a GPU's thread failed with. */
+export function isGpuError(error: unknown): boolean {
+  return GPU_ERRORS.includes(gpuErrorName(error));
+}
+
+/** True when a smaller share might fit. */
+function isOutOfGpuMemory(error: unknown): boolean {
+  return gpuErrorName(error) === "GpuOutOfMemoryError";
+}
+
+function gpuErrorName(error: unknown): string {
+  if (!(error instanceof Error)) return "";
+  const { cause } = error;
+  return cause instanceof Error ? cause.name : error.name;
+}

@@ -1,0 +1,67 @@
+/**
+ * Places a GPU rank's weights: nowhere in an arena, but counted in bytes of GPU memory. The plans
+ * that it makes say which part of which tensor is wanted; loading follows them. Reads no weights.
+ */
+import { matrixBytes } from "../../../gpu/mod.ts";
+import type { MatrixTensor, VectorTensor } from "../../model/types.ts";
+import type { MatrixPart, Placer } from "../plan_layer.ts";
+import type { MatrixPlan, VectorPlan } from "../plan_types.ts";
+import { lengthOf, type Range } from "../shard.ts";
+import type { WeightType } from "../weight_types.ts";
+
+export class DevicePlacer implements Placer {
+  readonly #typeOf: (tensor: string) => WeightType;
+  #weightsBytes = 0;
+
+  constructor(typeOf: (tensor: string) => WeightType) {
+    this.#typeOf = typeOf;
+  }
+
+  /** Of everything placed so far. */
+  get weightsBytes(): number {
+    return this.#weightsBytes;
+  }
+
+  matrix(matrix: MatrixTensor, part: MatrixPart): MatrixPlan {
+    const { tensor, bias } = matrix;
+    const { rows = { start: 0, end: matrix.rows }, columns = { start: 0, end: matrix.columns } } =
+      part;
+    const isTransposed = part.isTransposed === true;
+    const type = this.#typeOf(tensor);
+    const onDevice = deviceType({ type, isTransposed });
+    this.#weightsBytes += matrixBytes(onDevice, lengthOf(rows), lengthOf(columns));
+    return {
+      ...{ tensor, type, isTransposed },
+      rows: isTransposed ? rows : shift(rows, matrix.rowStart),
+      columns: isTransposed ? shift(columns, matrix.rowStart) : columns,
+      rowStrideBytes: 0,
+      offsetBytes: 0,
+      bias: bias === null || part.takesBias === false ? null : this.vector(bias, rows),
+      layout: "rows",
+      scratchOffsetBytes: 0,
+    };
+  }
+
+  vector(vector: VectorTensor, range: Range = { start: 0, end: vector.length }): VectorPlan {
+    const { tensor, start } = vector;
+    this.#weightsBytes += lengthOf(range) * 4;
+    return { tensor, range: shift(range, start), offsetBytes: 0 };
+  }
+
+  region(): number {
+    return 0;
+  }
+
+  inStage<T>(place: () => T): T {
+    return place();
+  }
+}
+
+/** Blocks of what is turned around lie the other way: its values are kept as floats. */
+export function deviceType({ type, isTransposed }: Pick<MatrixPlan, "type" | "isTransposed">) {
+  return isTransposed && type !== "F16" ? "F32" : type;
+}
+
+function shift(range: Range, by: number): Range {
+  return { start: range.start + by, end: range.end + by };
+}

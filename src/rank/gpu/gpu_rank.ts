@@ -1,0 +1,308 @@
+/**
+ * A rank whose matrices lie on a GPU. Alone, the residual stream stays there from the embedding to
+ * the logits, and the walk's steps only say where commands end. Beside other ranks it keeps the
+ * stream in its own arena as every rank does: it sends it to the GPU before a block, and what the
+ * block leaves comes back into its partial sum, so that joins are the same sums in the same order.
+ * Knows when what is computed; what a layer computes is in gpu_layer.ts.
+ */
+import {
+  createReadBack,
+  createStepInput,
+  type Gpu,
+  GpuUnavailableError,
+  type Program,
+  ProgramBuilder,
+  type ReadBack,
+  type StepInput,
+} from "../../../gpu/mod.ts";
+import type { Control, StepWords } from "../../memory/control.ts";
+import { bindNorm, type Norm } from "../layer.ts";
+import type { RankPlan } from "../plan_types.ts";
+import type { RankSteps } from "../rank_steps.ts";
+import { Residual } from "../residual.ts";
+import { StepState, type StepStateInput } from "../step_state.ts";
+import { Vocabulary } from "../vocabulary.ts";
+import { floats } from "../arena_views.ts";
+import { lengthOf } from "../shard.ts";
+import { buildOutput } from "./gpu_output.ts";
+import { GpuLayer } from "./gpu_layer.ts";
+import { createSpace, type GpuSpace } from "./gpu_space.ts";
+import { GpuLoader, type GpuLoading } from "./gpu_weights.ts";
+
+export interface GpuRankInput extends StepStateInput, Omit<GpuLoading, "gpu"> {
+  readonly gpu: Gpu;
+  readonly control: Control;
+}
+
+/** Layers whose commands go to the GPU together where it is alone; between them a step can end. */
+const LAYERS_AT_ONCE = 8;
+
+/** A layer with what it runs. */
+interface WalkedGpuLayer {
+  readonly layer: GpuLayer;
+  readonly isParallel: boolean;
+  /** Alone: of this layer and those before it, at the last one of a few; else null. */
+  readonly several: Program | null;
+  /** Beside others: null where it has no share of it. */
+  readonly attention: Program | null;
+  readonly feedForward: Program | null;
+  readonly postNorms: { readonly attention: Norm | null; readonly feedForward: Norm | null };
+}
+
+/** What is made when the rank is opened. */
+interface GpuRankParts {
+  readonly space: GpuSpace;
+  readonly input: StepInput;
+  readonly layers: readonly WalkedGpuLayer[];
+  /** Null where it has no rows of the output. */
+  readonly output: Program | null;
+  readonly partialBack: ReadBack;
+  readonly logitsBack: ReadBack;
+}
+
+export class GpuRank implements RankSteps<WalkedGpuLayer> {
+  readonly plan: RankPlan;
+  readonly #gpu: Gpu;
+  readonly #state: StepState;
+  readonly #control: Control;
+  readonly #residual: Residual;
+  readonly #vocabulary: Vocabulary;
+  readonly #parts: GpuRankParts;
+  readonly #isAlone: boolean;
+  /** Logits of the last 1, 2, … tokens in the arena. */
+  readonly #logits: readonly Float32Array[];
+  readonly #step = { n: 0, position: 0, m: 0 };
+  /** Commands run whose partial sum is not read yet. */
+  #isUnderWay = false;
+
+  private constructor(input: GpuRankInput, state: StepState, parts: GpuRankParts) {
+    const { control } = input;
+    this.plan = state.plan;
+    this.#gpu = input.gpu;
+    this.#state = state;
+    this.#control = control;
+    this.#residual = new Residual(state, control);
+    this.#vocabulary = new Vocabulary(state, { residual: this.#residual, control, rows: null });
+    this.#parts = parts;
+    this.#isAlone = this.plan.gpu!.isAlone;
+    const { workspaces, outputArena, logitsRows, strides, rankIndex } = this.plan;
+    const memory = input.memories[rankIndex][outputArena];
+    this.#logits = Array.from(
+      { length: logitsRows },
+      (_, row) => floats(memory, workspaces[outputArena].logits, (row + 1) * strides.logits),
+    );
+  }
+
+  /**
+   * Loads the rank's share onto the GPU. What lies in arenas was loaded before.
+   * @throws {GpuOutOfMemoryError} when the GPU has no room for it.
+   * @throws {GpuUnavailableError} where threads cannot wait for a GPU.
+   */
+  static async open(input: GpuRankInput): Promise<GpuRank> {
+    if (!input.gpu.isQuick) {
+      throw new GpuUnavailableError(
+        "this runtime's threads cannot wait for a GPU: run it with Deno, or with --gpu off",
+      );
+    }
+    const state = new StepState(input);
+    const { gpu, config } = input;
+    const { plan } = state;
+    const space = await createSpace(gpu, { plan, config });
+    const stepInput = await createStepInput(gpu, {
+      maxTokens: plan.chunkTokens,
+      ropes: input.ropeFrequencies,
+    });
+    const loader = new GpuLoader(input);
+    const makeBuilder = () => new ProgramBuilder(gpu, stepInput);
+    const of = { ...input, plan, space, loader, makeBuilder };
+    const layers = await openLayers(of);
+    const output = lengthOf(plan.output.rows) > 0 ? await buildOutput(of) : null;
+    const rowBytes = plan.strides.embedding * 4;
+    return new GpuRank(input, state, {
+      ...{ space, layers, output },
+      input: stepInput,
+      partialBack: await createReadBack(gpu, plan.chunkTokens * rowBytes),
+      logitsBack: await createReadBack(gpu, Math.max(4, plan.logitsRows * plan.strides.logits * 4)),
+    });
+  }
+
+  get layerCount(): number {
+    return this.#parts.layers.length;
+  }
+
+  get logitsCount(): number {
+    return this.#state.logitsCount;
+  }
+
+  begin(step: StepWords): void {
+    this.#state.begin(step);
+    this.#step.n = step.tokenCount;
+    this.#step.position = step.position;
+    this.#step.m = step.logitsCount;
+    this.#parts.input.write(this.#step, null);
+    this.#isUnderWay = false;
+  }
+
+  // --- the residual stream ---------------------------------------------------------------------
+
+  /** The table of embeddings lies in the arena: a token reads one row of it. */
+  embed(): void {
+    this.#vocabulary.embed();
+  }
+
+  joinEmbedding(): boolean {
+    if (!this.#residual.joinEmbedding()) return false;
+    if (this.#isAlone) this.#sendResidual();
+    return true;
+  }
+
+  #sendResidual(): void {
+    const { views, arena } = this.#state;
+    const { residual } = this.#parts.space;
+    this.#gpu.write(residual.buffer, residual.offsetBytes, views.residual[arena]);
+  }
+
+  /** Runs a block of commands that begins with the stream and leaves a partial sum. */
+  #runBlock(program: Program, isLast: boolean): void {
+    if (!this.#isUnderWay) this.#sendResidual();
+    this.#isUnderWay = true;
+    const { space: { partial }, partialBack } = this.#parts;
+    program.run(
+      this.#step,
+      isLast
+        ? {
+          to: partialBack,
+          from: partial.buffer,
+          offsetBytes: partial.offsetBytes,
+          bytes: this.#step.n * partial.stride * 4,
+        }
+        : undefined,
+    );
+  }
+
+  #join(norm: Norm | null): boolean {
+    if (this.#isAlone) return this.#control.join();
+    if (this.#isUnderWay) this.#parts.partialBack.readInto(this.#residual.partialToFill());
+    this.#isUnderWay = false;
+    return this.#residual.join(norm);
+  }
+
+  // --- a layer ---------------------------------------------------------------------------------
+
+  enterLayer(index: number): WalkedGpuLayer {
+    const each = this.#parts.layers[index];
+    this.#state.carryTo(each.layer.arena);
+    return each;
+  }
+
+  /** Experts are other ranks' business. */
+  routeEarly(): void {}
+
+  /** All of attention: the GPU needs no say between its parts. */
+  project({ attention, feedForward, isParallel }: WalkedGpuLayer): void {
+    if (attention !== null) this.#runBlock(attention, !isParallel || feedForward === null);
+  }
+
+  /** Where others sum squares over ranks they wait for this one, which has all heads or none. */
+  normalizeHeads({ layer: { joinsNorms } }: WalkedGpuLayer): boolean {
+    if (this.#isAlone || !joinsNorms) return true;
+    const { arenaViews, arena, plan: { rankIndex } } = this.#state;
+    arenaViews.squares[arena][rankIndex].fill(0);
+    return this.#control.join();
+  }
+
+  rotate(): void {}
+  remember(): void {}
+  attend(): void {}
+  mergeHeads(): void {}
+
+  joinAttention({ postNorms }: WalkedGpuLayer): boolean {
+    return this.#join(postNorms.attention);
+  }
+
+  predict(): boolean {
+    return true;
+  }
+
+  feedForward({ feedForward, several }: WalkedGpuLayer): void {
+    if (feedForward !== null) this.#runBlock(feedForward, true);
+    if (several !== null) several.run(this.#step);
+  }
+
+  joinFeedForward({ postNorms }: WalkedGpuLayer): boolean {
+    return this.#join(postNorms.feedForward);
+  }
+
+  // --- the end ---------------------------------------------------------------------------------
+
+  scoreVocabulary(): void {
+    const { output, logitsBack, space: { logits } } = this.#parts;
+    if (output === null) return;
+    this.#state.carryTo(this.plan.outputArena);
+    if (!this.#isAlone) this.#sendResidual();
+    const { m } = this.#step;
+    output.run(this.#step, {
+      to: logitsBack,
+      from: logits.buffer,
+      offsetBytes: logits.offsetBytes,
+      bytes: m * logits.stride * 4,
+    });
+    logitsBack.readInto(this.#logits[m - 1]);
+  }
+
+  meet(): boolean {
+    return this.#control.join();
+  }
+}
+
+/** Loads all layers, and makes their lists of commands. */
+async function openLayers(
+  of: GpuRankInput & {
+    readonly plan: RankPlan;
+    readonly space: GpuSpace;
+    readonly loader: GpuLoader;
+    readonly makeBuilder: () => ProgramBuilder;
+  },
+): Promise<WalkedGpuLayer[]> {
+  const { plan, config, makeBuilder } = of;
+  const { isAlone } = plan.gpu!;
+  const walked: WalkedGpuLayer[] = [];
+  let several: ProgramBuilder | null = null;
+  for (const [index, layerPlan] of plan.layers.entries()) {
+    const layer = await GpuLayer.load({
+      ...{ gpu: of.gpu, config, index, isAlone, loader: of.loader, space: of.space },
+      plan: layerPlan,
+      contextLength: plan.contextLength,
+      kvType: plan.kvType === "f32" ? "f32" : "f16",
+    });
+    const build = async (add: (builder: ProgramBuilder) => void) => {
+      const builder = makeBuilder();
+      add(builder);
+      return await builder.build();
+    };
+    let ended: Program | null = null;
+    if (isAlone) {
+      several ??= makeBuilder();
+      layer.addAttention(several);
+      layer.addNeurons(several);
+      several.boundary();
+      const isLast = index === plan.layers.length - 1 || (index + 1) % LAYERS_AT_ONCE === 0;
+      if (isLast) {
+        ended = await several.build();
+        several = null;
+      }
+    }
+    walked.push({
+      layer,
+      isParallel: layer.isParallel,
+      several: ended,
+      attention: isAlone || !layer.hasHeads ? null : await build((b) => layer.addAttention(b)),
+      feedForward: isAlone || !layer.hasNeurons ? null : await build((b) => layer.addNeurons(b)),
+      postNorms: {
+        attention: isAlone ? null : bindNorm(layerPlan.attentionPostNorm),
+        feedForward: isAlone ? null : bindNorm(layerPlan.feedForwardPostNorm),
+      },
+    });
+  }
+  return walked;
+}

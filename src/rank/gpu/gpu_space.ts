@@ -1,0 +1,160 @@
+/**
+ * What a step needs between its weights on the GPU: pieces of one buffer, all f32 [tokens, stride],
+ * where those that do not live together share bytes. Knows no model beyond its widths.
+ */
+import { attentionScratchBytes, type Gpu, type Rows } from "../../../gpu/mod.ts";
+import { alignUp } from "../../base/check.ts";
+import type { ModelConfig } from "../../model/types.ts";
+import { type GraphTensor, N, planMemory, StepGraph } from "../../shapes/mod.ts";
+import type { RankPlan } from "../plan_types.ts";
+import { lengthOf } from "../shard.ts";
+
+/** Where a binding may begin. */
+const ALIGN_BYTES = 256;
+/** Floats that kernels read at a time. */
+const STRIDE_UNIT = 4;
+
+/** Floats of a token in each. */
+interface SpaceWidths {
+  /** The residual stream, what blocks read of it and leave for it: as wide as in an arena. */
+  readonly residual: number;
+  readonly normed: number;
+  readonly partial: number;
+  /** Queries, keys and values of own heads side by side, and what attention gives. */
+  readonly heads: number;
+  readonly attention: number;
+  /** Gate and up of own neurons side by side, and what they give. */
+  readonly neurons: number;
+  readonly hidden: number;
+  /** Of tokens whose logits are wanted: own rows of the output. */
+  readonly logits: number;
+}
+
+type SpaceName = keyof SpaceWidths;
+
+export interface GpuSpace extends Readonly<Record<SpaceName, Rows>> {
+  /** Of the attention kernels. */
+  readonly scratch: GPUBuffer;
+  /** Bytes of the buffer, and what it would be if each piece had bytes of its own. */
+  readonly plannedBytes: number;
+  readonly apartBytes: number;
+}
+
+/** @throws {GpuOutOfMemoryError} when the GPU has no room for it. */
+export async function createSpace(
+  gpu: Gpu,
+  { plan, config }: { plan: RankPlan; config: ModelConfig },
+): Promise<GpuSpace> {
+  const widths = widthsOf(plan, config);
+  const { offsets, sizes, plannedBytes, apartBytes } = planSpace(widths, plan);
+  const buffer = await gpu.createBuffer(
+    "activations",
+    plannedBytes,
+    GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC,
+  );
+  const rowsOf = (name: SpaceName): Rows => ({
+    buffer,
+    offsetBytes: offsets.get(name)!,
+    sizeBytes: sizes.get(name)!,
+    stride: strideOf(widths[name]),
+  });
+  const { headDim } = config;
+  const scratchBytes = attentionScratchBytes({
+    heads: Math.max(1, widths.attention / headDim),
+    headDim,
+    positions: plan.contextLength,
+    maxTokens: plan.chunkTokens,
+  });
+  return {
+    residual: rowsOf("residual"),
+    normed: rowsOf("normed"),
+    partial: rowsOf("partial"),
+    heads: rowsOf("heads"),
+    attention: rowsOf("attention"),
+    neurons: rowsOf("neurons"),
+    hidden: rowsOf("hidden"),
+    logits: rowsOf("logits"),
+    scratch: await gpu.createBuffer("attention scratch", Math.max(ALIGN_BYTES, scratchBytes)),
+    plannedBytes,
+    apartBytes,
+  };
+}
+
+function widthsOf({ layers, strides, output }: RankPlan, { headDim }: ModelConfig): SpaceWidths {
+  const most = (of: (layer: RankPlan["layers"][number]) => number) => Math.max(...layers.map(of));
+  const heads = most((layer) => lengthOf(layer.heads));
+  const kvHeads = most((layer) => lengthOf(layer.kvHeads));
+  const neurons = most(({ feedForward }) =>
+    feedForward.kind === "dense" ? lengthOf(feedForward.up.rows) : 0
+  );
+  return {
+    residual: strides.embedding,
+    normed: strides.embedding,
+    partial: strides.embedding,
+    heads: (heads + 2 * kvHeads) * headDim,
+    attention: heads * headDim,
+    neurons: 2 * neurons,
+    hidden: neurons,
+    logits: lengthOf(output.rows),
+  };
+}
+
+/** Where the pieces lie in one buffer. */
+function planSpace(widths: SpaceWidths, { chunkTokens, logitsRows, layers }: RankPlan) {
+  const graph = new StepGraph();
+  const rows = (name: SpaceName) =>
+    graph.tensor(name, { shape: [N, strideOf(widths[name])], type: "f32" });
+  const tensors: Record<SpaceName, GraphTensor> = {
+    ...{ residual: rows("residual"), normed: rows("normed"), partial: rows("partial") },
+    ...{ heads: rows("heads"), attention: rows("attention") },
+    ...{ neurons: rows("neurons"), hidden: rows("hidden") },
+    logits: graph.tensor("logits", {
+      shape: [logitsRows, strideOf(widths.logits)],
+      type: "f32",
+    }),
+  };
+  recordStep(graph, tensors, layers.length);
+  const bounds = { tokensMax: chunkTokens, contextMax: chunkTokens, batchMax: 1 };
+  const plan = planMemory(graph, bounds, { alignBytes: ALIGN_BYTES, places: "fixed" });
+  const starts: number[] = [];
+  let plannedBytes = 0;
+  for (const { maxBytes } of plan.buffers) {
+    starts.push(plannedBytes);
+    plannedBytes += maxBytes;
+  }
+  const offsets = new Map(
+    plan.places.map(({ tensor, buffer, offset }) => [
+      tensor.name,
+      starts[buffer] + offset.constant!,
+    ]),
+  );
+  const sizes = new Map(plan.places.map(({ tensor, size }) => [tensor.name, size.constant!]));
+  return { offsets, sizes, plannedBytes, apartBytes: plan.apartBytes };
+}
+
+/** A step of any family: gpu_layer.ts does some of it, in this order. */
+function recordStep(graph: StepGraph, of: Record<SpaceName, GraphTensor>, layerCount: number) {
+  const { residual, normed, heads, attention, partial, neurons, hidden, logits } = of;
+  graph.op("embed", { writes: [residual] });
+  graph.repeat(layerCount, () => {
+    graph.op("norm", { reads: [residual], writes: [normed] });
+    graph.op("project", { reads: [residual, normed], writes: [heads] });
+    graph.op("rotate", { updates: [heads] });
+    graph.op("attend", { reads: [heads], writes: [attention] });
+    graph.op("merge", { reads: [attention, normed], writes: [partial], updates: [residual] });
+    // Parallel blocks read the same norm, and add to the same partial sum.
+    graph.op("norm again", { reads: [residual, partial], updates: [normed] });
+    graph.op("gate and up", { reads: [residual, normed, partial], writes: [neurons] });
+    graph.op("activate", { reads: [neurons, partial], writes: [hidden] });
+    graph.op("down", { reads: [hidden], updates: [partial, residual] });
+    graph.op("add", { reads: [partial], updates: [residual] });
+  });
+  graph.op("output norm", { reads: [residual], writes: [normed] });
+  graph.op("output", { reads: [normed, residual], writes: [logits] });
+  graph.op("read", { reads: [logits, residual] });
+}
+
+/** Nothing takes a little, so that it can be bound. */
+function strideOf(width: number): number {
+  return alignUp(Math.max(1, width), STRIDE_UNIT);
+}

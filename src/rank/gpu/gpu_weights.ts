@@ -1,0 +1,151 @@
+/**
+ * Brings a rank's share of the weights from the file to the GPU: pieces of whole file rows, which
+ * gpu/ encodes and uploads at once, so that there is never a second copy of the model. Knows
+ * tensors and plans; how weights lie on the GPU is that folder's business.
+ */
+import { createMatrix, type Gpu, type GpuMatrix } from "../../../gpu/mod.ts";
+import { check } from "../../base/check.ts";
+import { MiB } from "../../base/units.ts";
+import type { TensorReader } from "../../gguf/tensor_reader.ts";
+import type { GgufTensor } from "../../gguf/types.ts";
+import { dequantize } from "../../model/dequantize.ts";
+import { rowBytes } from "../../model/dtypes.ts";
+import { fileRows } from "../load_order.ts";
+import { deviceType } from "./device_placer.ts";
+import type { MatrixPlan, VectorPlan } from "../plan_types.ts";
+import { lengthOf } from "../shard.ts";
+
+/** File bytes that are read, encoded and uploaded at a time. */
+const PIECE_BYTES = 2 * MiB;
+/** Floats of a strip of a matrix that is turned around. */
+const STRIP_FLOATS = 4 * MiB;
+
+export interface GpuLoading {
+  readonly gpu: Gpu;
+  readonly tensors: ReadonlyMap<string, GgufTensor>;
+  readonly reader: TensorReader;
+  /** Told the bytes of every read. */
+  readonly onProgress: (bytes: number) => void;
+}
+
+/** Some matrices of the same width one below the other, and their biases. */
+export interface Stacked {
+  readonly matrix: GpuMatrix;
+  readonly bias: GPUBuffer | null;
+}
+
+export class GpuLoader {
+  readonly #in: GpuLoading;
+  readonly #piece = new Uint8Array(PIECE_BYTES);
+
+  constructor(loading: GpuLoading) {
+    this.#in = loading;
+  }
+
+  /** @throws {GpuOutOfMemoryError} when the GPU has no room for it. */
+  async vector(plan: VectorPlan): Promise<GPUBuffer> {
+    return await this.#in.gpu.createVector(plan.tensor, this.#values(plan));
+  }
+
+  /**
+   * Matrices of one type, one below the other.
+   * @throws {GpuOutOfMemoryError} when the GPU has no room for them.
+   */
+  async stack(plans: readonly MatrixPlan[]): Promise<Stacked> {
+    const [first] = plans;
+    const label = plans.map(({ tensor }) => tensor).join(" + ");
+    const rows = plans.reduce((sum, plan) => sum + lengthOf(plan.rows), 0);
+    const matrix = await createMatrix(this.#in.gpu, label, {
+      type: deviceType(first),
+      rows,
+      columns: lengthOf(first.columns),
+    });
+    let firstRow = 0;
+    for (const plan of plans) {
+      check(deviceType(plan) === deviceType(first), "matrices of a stack have one type");
+      if (plan.isTransposed) this.#writeTurned(matrix, plan, firstRow);
+      else this.#write(matrix, plan, firstRow);
+      firstRow += lengthOf(plan.rows);
+    }
+    return { matrix, bias: await this.#stackedBias(plans, rows) };
+  }
+
+  async #stackedBias(plans: readonly MatrixPlan[], rows: number): Promise<GPUBuffer | null> {
+    if (plans.every(({ bias }) => bias === null)) return null;
+    const values = new Float32Array(rows);
+    let first = 0;
+    for (const plan of plans) {
+      if (plan.bias !== null) values.set(this.#values(plan.bias), first);
+      first += lengthOf(plan.rows);
+    }
+    return await this.#in.gpu.createVector(`${plans[0].tensor} bias`, values);
+  }
+
+  #values({ tensor: name, range }: VectorPlan): Float32Array<ArrayBuffer> {
+    const tensor = this.#tensor(name);
+    const bytes = new Uint8Array(rowBytes(tensor.type, lengthOf(range)));
+    this.#in.reader.read(tensor, rowBytes(tensor.type, range.start), bytes);
+    this.#in.onProgress(bytes.length);
+    return Float32Array.from(dequantize(tensor.type, bytes));
+  }
+
+  #write(matrix: GpuMatrix, plan: MatrixPlan, firstRow: number): void {
+    const { dims: [fileColumns] } = this.#tensor(plan.tensor);
+    this.#eachPiece(plan, (bytes, first) => {
+      matrix.write(bytes, {
+        firstRow: firstRow + first,
+        fileColumns,
+        columnStart: plan.columns.start,
+      });
+    });
+  }
+
+  /**
+   * The file's rows are the matrix's columns. A strip of its rows is gathered at a time, as many as
+   * few floats hold: the file is read once for each.
+   */
+  #writeTurned(matrix: GpuMatrix, plan: MatrixPlan, firstRow: number): void {
+    const { type, dims: [fileColumns] } = this.#tensor(plan.tensor);
+    const neurons = lengthOf(plan.columns);
+    const { start, end } = plan.rows;
+    const most = Math.max(1, Math.floor(STRIP_FLOATS / neurons));
+    for (let row = start; row < end; row += most) {
+      const count = Math.min(most, end - row);
+      const strip = new Float32Array(count * neurons);
+      this.#eachPiece(plan, (bytes, firstNeuron) => {
+        const values = dequantize(type, bytes);
+        for (let i = 0; i * fileColumns < values.length; i++) {
+          const from = i * fileColumns + row;
+          const to = firstNeuron + i;
+          for (let r = 0; r < count; r++) strip[r * neurons + to] = values[from + r];
+        }
+      });
+      matrix.writeFloats(strip, firstRow + row - start);
+    }
+  }
+
+  /** Whole file rows, some at a time; `first` counts them from the plan's first one on. */
+  #eachPiece(
+    plan: MatrixPlan,
+    use: (bytes: Uint8Array<ArrayBuffer>, first: number) => void,
+  ): void {
+    const tensor = this.#tensor(plan.tensor);
+    if (lengthOf(plan.columns) === 0) return;
+    const fileRowBytes = rowBytes(tensor.type, tensor.dims[0]);
+    const atOnce = Math.max(1, Math.floor(PIECE_BYTES / fileRowBytes));
+    const piece = fileRowBytes > PIECE_BYTES ? new Uint8Array(fileRowBytes) : this.#piece;
+    const { start, end } = fileRows(plan);
+    for (let row = start; row < end; row += atOnce) {
+      const bytes = piece.subarray(0, Math.min(atOnce, end - row) * fileRowBytes);
+      this.#in.reader.read(tensor, row * fileRowBytes, bytes);
+      this.#in.onProgress(bytes.length);
+      use(bytes, row - start);
+    }
+  }
+
+  #tensor(name: string): GgufTensor {
+    const tensor = this.#in.tensors.get(name);
+    check(tensor !== undefined, `tensor ${name} was posted with the plan`);
+    return tensor;
+  }
+}

@@ -1,0 +1,46 @@
+/** What a GPU rank cannot do yet, told before anything is loaded. */
+import { weightFormat } from "../../../gpu/mod.ts";
+import type { GgufTensor } from "../../gguf/types.ts";
+import { dtypeByName } from "../../model/dtypes.ts";
+import type { ModelDescription } from "../../model/types.ts";
+
+/** What must be even for kernels that read four floats at a time. */
+const WIDTH_UNIT = 4;
+
+/** Why a GPU can have nothing of this model run in this way; null: it can. */
+export function gpuObstacle(
+  of: {
+    readonly model: ModelDescription;
+    readonly file: { readonly tensors: ReadonlyMap<string, GgufTensor> };
+    readonly packed?: unknown;
+  },
+  options: {
+    readonly observe?: readonly unknown[];
+    readonly quiet?: unknown;
+    readonly predictor?: string;
+  },
+): string | null {
+  const { model: { config, tensors }, file } = of;
+  if (of.packed !== undefined && of.packed !== null) {
+    return "a packed model's neurons are read by threads as they fire";
+  }
+  if ((options.observe?.length ?? 0) > 0) return "neurons that are observed are the threads'";
+  if (options.quiet !== undefined) return "quiet neurons are left out by threads only";
+  if (options.predictor === "on") return "predictors are asked by threads only";
+  const widths = [config.embeddingLength, config.headDim, config.feedForwardLength];
+  const odd = widths.find((width) => width % WIDTH_UNIT !== 0);
+  if (odd !== undefined) return `a width of ${odd} is no multiple of ${WIDTH_UNIT}`;
+  const matrices = tensors.layers.flatMap(({ query, key, value, attentionOutput, feedForward }) => [
+    ...[query, key, value, attentionOutput],
+    ...feedForward.kind === "dense"
+      ? [feedForward.up, feedForward.down, ...feedForward.gate === null ? [] : [feedForward.gate]]
+      : [],
+  ]);
+  for (const { tensor: name, columns } of [...matrices, tensors.output]) {
+    const { type } = file.tensors.get(name)!;
+    if (weightFormat(type, columns) !== undefined) continue;
+    const known = dtypeByName(type) === undefined ? "unknown" : "not for GPUs yet";
+    return `tensor "${name}" has type ${type}, which is ${known}`;
+  }
+  return null;
+}

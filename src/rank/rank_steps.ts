@@ -1,0 +1,42 @@
+/**
+ * What a rank is to the walk of forward.ts: the steps of one step, in their order. A rank on WASM
+ * kernels (rank.ts) and one on a GPU (gpu/gpu_rank.ts) implement it; the walk does not know which
+ * of them it walks.
+ */
+import type { StepWords } from "../memory/control.ts";
+
+/** What the walk itself looks at in a layer. */
+export interface WalkedLayer {
+  /** Attention and feed-forward read the same input; there is one join, after both. */
+  readonly isParallel: boolean;
+}
+
+/** L: what the rank calls a layer. Steps that return false were aborted by the leader. */
+export interface RankSteps<L extends WalkedLayer = WalkedLayer> {
+  readonly layerCount: number;
+  /** For how many of the step's last tokens logits are wanted. */
+  readonly logitsCount: number;
+
+  /** Takes over the step's words. */
+  begin(step: StepWords): void;
+
+  embed(): void;
+  joinEmbedding(): boolean;
+
+  enterLayer(index: number): L;
+  routeEarly(layer: L): void;
+  project(layer: L): void;
+  normalizeHeads(layer: L): boolean;
+  rotate(layer: L): void;
+  remember(layer: L): void;
+  attend(layer: L): void;
+  mergeHeads(layer: L): void;
+  joinAttention(layer: L): boolean;
+  predict(layer: L): boolean;
+  feedForward(layer: L): void;
+  joinFeedForward(layer: L): boolean;
+
+  scoreVocabulary(): void;
+  /** Waits for the others; everybody's logits are readable after it. */
+  meet(): boolean;
+}

@@ -1,0 +1,252 @@
+/**
+ * A step of a model as forward.ts walks it, seen from memory: which intermediates each part reads
+ * and writes. A part that has ways to go lists what any of them uses; it overwrites for certain
+ * only what nothing before it has left for a part behind it. Knows neither sizes nor addresses.
+ */
+import type { ModelConfig } from "../model/types.ts";
+import { type ExprLike, type GraphTensor, StepGraph } from "../shapes/mod.ts";
+
+/**
+ * Intermediates of a step that share memory where they do not live at the same time; their form
+ * and meaning: `WorkspacePlan`. One that a rank does not have is left out.
+ */
+export const STEP_TENSORS = [
+  "staging",
+  "normed",
+  "normed.q8",
+  "query",
+  "key",
+  "value",
+  "attention",
+  "attention.q8",
+  "attention.scratch",
+  "gate",
+  "up",
+  "fired",
+  "hidden",
+  "hidden.q8",
+  "alone",
+  "alone.q8",
+  "incoming",
+  "neurons.scratch",
+  "predictor",
+  "predictor.q8",
+  "ropes",
+  "router.logits",
+  "routes.rows",
+  "routes.weights",
+  "shared.weights",
+  "gathered",
+  "gathered.q8",
+  "logits",
+  "candidates",
+] as const;
+export type StepTensor = (typeof STEP_TENSORS)[number];
+
+/**
+ * What lives from step to step, or is read by other ranks at times that this rank does not see:
+ *  - residual: the stream itself, from the first join to the last;
+ *  - partials: others read one of them while this rank fills the other, also in the next step;
+ *  - squares: others read them until the join after attention;
+ *  - tokens, counts, recall: written once, or added to, over all steps.
+ */
+export const LASTING_TENSORS = [
+  "residual",
+  "partial.0",
+  "partial.1",
+  "squares",
+  "tokens",
+  "counts",
+  "recall",
+] as const;
+export type LastingTensor = (typeof LASTING_TENSORS)[number];
+
+export interface StepGraphInput {
+  readonly config: Pick<ModelConfig, "blockCount" | "experts" | "hasParallelBlocks">;
+  /** Bytes; a tensor without them is not there. */
+  readonly bytes: Readonly<Partial<Record<StepTensor | LastingTensor, ExprLike>>>;
+  /** Silent neurons are left out. */
+  readonly isSparse: boolean;
+  /** Neurons may be predicted. */
+  readonly hasPredictors: boolean;
+}
+
+/** What a part of a step does to intermediates, by name. */
+type Uses = Partial<Record<"reads" | "writes" | "updates" | "scratch", readonly StepTensor[]>>;
+
+/** A model's step. Operations have the names of the walk's functions, and of parts of them. */
+export function stepGraph(input: StepGraphInput): StepGraph {
+  const graph = new StepGraph();
+  const tensors = new Map<string, GraphTensor>();
+  const add = (name: StepTensor | LastingTensor, lives: GraphTensor["lives"]) => {
+    const bytes = input.bytes[name];
+    if (bytes !== undefined) tensors.set(name, graph.tensor(name, { bytes, lives }));
+  };
+  for (const name of STEP_TENSORS) add(name, "step");
+  for (const name of LASTING_TENSORS) add(name, "always");
+  const present = (names: readonly StepTensor[] = []) =>
+    names.flatMap((name) => tensors.get(name) ?? []);
+  const op = (name: string, { reads, writes, updates, scratch }: Uses) =>
+    graph.op(name, {
+      reads: present(reads),
+      writes: present(writes),
+      updates: present(updates),
+      scratch: present(scratch),
+    });
+  new StepWalk(input, graph, op).walk();
+  return graph;
+}
+
+/** Records operations in the order of forward.ts. */
+class StepWalk {
+  readonly #input: StepGraphInput;
+  readonly #graph: StepGraph;
+  readonly #op: (name: string, uses: Uses) => void;
+
+  constructor(input: StepGraphInput, graph: StepGraph, op: (name: string, uses: Uses) => void) {
+    this.#input = input;
+    this.#graph = graph;
+    this.#op = op;
+  }
+
+  walk(): void {
+    // Loading is over before the first step; it has the tile as scratch, too.
+    this.#op("load", { scratch: ["staging", "normed.q8"] });
+    this.#op("begin", { writes: ["ropes"] });
+    // Rows of a table that stays in a packed file come through staging.
+    this.#op("embed", { scratch: ["incoming", "normed.q8", "staging"] });
+    this.#op("joinEmbedding", { scratch: ["incoming"] });
+    this.#graph.repeat(this.#input.config.blockCount, () => this.#layer());
+    this.#op("scoreVocabulary", {
+      scratch: ["normed", "normed.q8", "neurons.scratch"],
+      writes: ["logits"],
+    });
+    // Behind the step, before the next one: the others' logits are put behind the leader's.
+    this.#op("choose", { updates: ["logits"], scratch: ["candidates"] });
+  }
+
+  #layer(): void {
+    const { experts, hasParallelBlocks } = this.#input.config;
+    if (this.#routesEarly) this.#route("routeEarly", "writes");
+    this.#op("project.norm", { writes: ["normed", "normed.q8"] });
+    this.#op("project", {
+      reads: ["normed", "normed.q8"],
+      writes: ["query", "key", "value"],
+      scratch: ["neurons.scratch"],
+    });
+    this.#op("normalizeHeads", { updates: ["query", "key"] });
+    this.#op("rotate", { reads: ["ropes"], updates: ["query", "key"] });
+    this.#op("remember", { reads: ["key", "value"] });
+    this.#op("attend", {
+      reads: ["query"],
+      writes: ["attention"],
+      scratch: ["attention.scratch"],
+    });
+    this.#op("mergeHeads", {
+      reads: ["attention"],
+      scratch: ["attention.q8", "incoming", "neurons.scratch"],
+    });
+    if (!hasParallelBlocks) this.#join("joinAttention", []);
+    if (this.#input.hasPredictors) this.#predict();
+    this.#op("feedForward.norm", { writes: ["normed", "normed.q8"] });
+    if (experts === null) this.#neurons("feedForward", ["normed", "normed.q8"], true);
+    else this.#experts(experts.count, experts.sharedFeedForwardLength > 0);
+    // Other ranks copy their part of what predictors have from here until they come to this join.
+    this.#join("joinFeedForward", ["predictor"]);
+  }
+
+  get #routesEarly(): boolean {
+    return this.#input.config.experts?.routerInput === "layerInput";
+  }
+
+  /** how: routes that another part may have made before are not lost if this one does not run. */
+  #route(name: string, how: "writes" | "updates"): void {
+    this.#op(name, { scratch: ["router.logits"], [how]: ["routes.rows", "routes.weights"] });
+  }
+
+  /** A norm of the sum has the place of what blocks read, which none needs any more. */
+  #join(name: string, reads: readonly StepTensor[]): void {
+    this.#op(name, { reads, scratch: ["normed", "incoming"] });
+  }
+
+  /** Of this layer, and of the next one; experts are chosen for it, in any case anew. */
+  #predict(): void {
+    const routes: StepTensor[] = this.#routesEarly ? [] : ["routes.rows", "routes.weights"];
+    this.#op("predict", {
+      reads: this.#routesEarly ? ["routes.rows"] : [],
+      writes: ["predictor", ...routes],
+      scratch: [
+        "normed",
+        "normed.q8",
+        "gathered",
+        "gathered.q8",
+        "router.logits",
+        "neurons.scratch",
+      ],
+    });
+  }
+
+  #experts(count: number, hasShared: boolean): void {
+    const { hasPredictors } = this.#input;
+    const x: StepTensor[] = ["normed", "normed.q8"];
+    const routes: StepTensor[] = ["routes.rows", "routes.weights"];
+    if (!this.#routesEarly) this.#route("feedForward.route", hasPredictors ? "updates" : "writes");
+    // Experts on disk are all asked for, by lists or gates, before one is computed.
+    if (this.#input.isSparse) this.#list("feedForward.begin", x);
+    this.#graph.repeat(count, () => {
+      const own: StepTensor[] = ["gathered", "gathered.q8"];
+      this.#op("feedForward.gather", { reads: [...x, "routes.rows"], writes: own });
+      this.#neurons("feedForward", [...x, ...own, ...routes], true);
+    });
+    if (!hasShared) return;
+    this.#op("feedForward.weigh", { reads: x, writes: ["shared.weights"] });
+    this.#neurons("feedForward", [...x, "shared.weights"], false);
+  }
+
+  /** Neurons that a predictor names, or gates. */
+  #list(name: string, x: readonly StepTensor[]): void {
+    this.#op(name, {
+      reads: [...x, ...this.#input.hasPredictors ? ["predictor" as const] : []],
+      writes: ["gate", "fired"],
+      scratch: ["predictor.q8", "neurons.scratch"],
+    });
+  }
+
+  /** Neurons of a block; x: what they read, and what counts with them. */
+  #neurons(name: string, x: readonly StepTensor[], mayBePredicted: boolean): void {
+    const { isSparse, hasPredictors } = this.#input;
+    const isPredicted = hasPredictors && mayBePredicted;
+    if (isSparse) {
+      this.#list(`${name}.list`, x);
+      // Token by token, gates of the others waiting; or neurons of a list, as they arrive.
+      this.#op(`${name}.sparse`, {
+        reads: x,
+        updates: ["gate", "fired"],
+        scratch: [
+          ...["up", "hidden", "hidden.q8", "alone", "alone.q8", "incoming"] as const,
+          ...["predictor.q8", "neurons.scratch"] as const,
+        ],
+      });
+    }
+    // Gates may be there already, of a block that had better be computed as a whole.
+    this.#op(`${name}.activate`, {
+      reads: x,
+      [isSparse ? "updates" : "writes"]: ["gate"],
+      writes: isSparse ? ["up", "hidden"] : ["gate", "up", "hidden"],
+    });
+    // An observer looks at all three; a rehearsal puts scores in the gates' place.
+    this.#op(`${name}.see`, {
+      reads: ["gate", "up", "hidden", ...x, ...isPredicted ? ["predictor" as const] : []],
+    });
+    if (isPredicted) {
+      this.#op(`${name}.compare`, {
+        reads: ["predictor", "hidden", ...x],
+        scratch: ["gate", "predictor.q8", "neurons.scratch"],
+      });
+    }
+    this.#op(`${name}.down`, {
+      reads: ["hidden", ...x],
+      scratch: ["hidden.q8", "incoming", "neurons.scratch"],
+    });
+  }
+}

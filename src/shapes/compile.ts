@@ -1,0 +1,155 @@
+/**
+ * Expressions as programs of a few words, for sizes that are asked for while a model runs: nothing
+ * is allocated, and what does not change is not computed again.
+ */
+import { check } from "../base/check.ts";
+import { type Expr, type ExprLike, toExpr } from "./expr.ts";
+
+const PUSH_CONSTANT = 0;
+const PUSH_N = 1;
+const PUSH_P = 2;
+const PUSH_B = 3;
+const ADD = 4;
+const MULTIPLY = 5;
+/** ⌈top / operand⌉. */
+const CEIL_DIV = 6;
+/** max(0, top). */
+const POSITIVE = 7;
+
+/** An expression in postfix form: pairs of an opcode and its operand. */
+export class ExprProgram {
+  readonly #code: Float64Array;
+  readonly #stack: Float64Array;
+
+  constructor(e: Expr) {
+    const words: number[] = [];
+    const depth = emit(e, words);
+    this.#code = Float64Array.from(words);
+    this.#stack = new Float64Array(depth);
+  }
+
+  /** Allocates nothing. */
+  evaluate(n: number, p: number, b: number): number {
+    const code = this.#code;
+    const stack = this.#stack;
+    let top = -1;
+    for (let at = 0; at < code.length; at += 2) {
+      const operand = code[at + 1];
+      switch (code[at]) {
+        case PUSH_CONSTANT:
+          stack[++top] = operand;
+          break;
+        case PUSH_N:
+          stack[++top] = n;
+          break;
+        case PUSH_P:
+          stack[++top] = p;
+          break;
+        case PUSH_B:
+          stack[++top] = b;
+          break;
+        case ADD:
+          top--;
+          stack[top] += stack[top + 1];
+          break;
+        case MULTIPLY:
+          top--;
+          stack[top] *= stack[top + 1];
+          break;
+        case CEIL_DIV:
+          stack[top] = Math.ceil(stack[top] / operand);
+          break;
+        default:
+          stack[top] = Math.max(0, stack[top]);
+      }
+    }
+    return stack[0];
+  }
+}
+
+export function compileExpr(e: ExprLike): ExprProgram {
+  return new ExprProgram(toExpr(e));
+}
+
+/** Appends what leaves the value of `e` on the stack; returns how deep that becomes. */
+function emit({ terms }: Expr, words: number[]): number {
+  if (terms.length === 0) words.push(PUSH_CONSTANT, 0);
+  let deepest = 1;
+  terms.forEach(({ coefficient, atoms }, index) => {
+    words.push(PUSH_CONSTANT, coefficient);
+    const below = index === 0 ? 1 : 2;
+    deepest = Math.max(deepest, below);
+    for (const atom of atoms) {
+      let depth = 1;
+      if (atom.kind === "symbol") {
+        words.push({ N: PUSH_N, P: PUSH_P, B: PUSH_B }[atom.symbol], 0);
+      } else {
+        depth = emit(atom.of, words);
+        if (atom.kind === "ceilDiv") words.push(CEIL_DIV, atom.by);
+        else words.push(POSITIVE, 0);
+      }
+      deepest = Math.max(deepest, below + depth);
+      words.push(MULTIPLY, 0);
+    }
+    if (index > 0) words.push(ADD, 0);
+  });
+  return deepest;
+}
+
+/** Symbols are padded up to multiples of this before sizes are computed (papers.md 2.1). */
+export const BUCKET_TOKENS = 64;
+
+/**
+ * Values of some expressions with the symbols' padded values, computed anew only when one of these
+ * changes. N and S = P + N are rounded up to whole buckets, as far as the limits allow, P is what
+ * is left of S, and B is as it is: what grows with N and S is never too small. One new token is no
+ * bucket: decoding has sizes of its own.
+ */
+export class BucketedSizes {
+  /** In the order of the expressions. */
+  readonly values: Float64Array;
+  /** How often they were computed. */
+  evaluations = 0;
+  readonly #programs: readonly ExprProgram[];
+  readonly #contextMax: number;
+  readonly #tokensMax: number;
+  readonly #bucket: number;
+  #n = -1;
+  #s = -1;
+  #b = -1;
+
+  constructor(
+    sizes: readonly ExprLike[],
+    limits: { tokensMax: number; contextMax: number; bucket?: number },
+  ) {
+    this.#programs = sizes.map(compileExpr);
+    this.values = new Float64Array(sizes.length);
+    this.#tokensMax = limits.tokensMax;
+    this.#contextMax = limits.contextMax;
+    this.#bucket = limits.bucket ?? BUCKET_TOKENS;
+  }
+
+  /**
+   * Takes over the symbols of a step.
+   * @returns true when `values` may have changed.
+   */
+  update(n: number, p: number, b = 1): boolean {
+    check(n >= 1 && n <= this.#tokensMax && p >= 0 && p + n <= this.#contextMax, "a step's sizes");
+    const tokens = n === 1 ? 1 : Math.min(this.#padded(n), this.#tokensMax);
+    // All that can be seen: at least the padded tokens themselves.
+    const all = Math.max(tokens, Math.min(this.#padded(p + n), this.#contextMax));
+    if (tokens === this.#n && all === this.#s && b === this.#b) return false;
+    this.#n = tokens;
+    this.#s = all;
+    this.#b = b;
+    this.evaluations++;
+    for (let i = 0; i < this.#programs.length; i++) {
+      this.values[i] = this.#programs[i].evaluate(tokens, all - tokens, b);
+    }
+    return true;
+  }
+
+  #padded(count: number): number {
+    return Math.ceil(count / this.#bucket) * this.#bucket;
+  }
+}

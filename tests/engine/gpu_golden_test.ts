@@ -1,0 +1,64 @@
+/** GPU ranks against other engines: golden logits, and the ids that threads choose. */
+import { assert, assertEquals, assertLess } from "@std/assert";
+import { fileURLToPath } from "node:url";
+import type { LoadOptions } from "../../src/llm/mod.ts";
+import { nmse } from "../support/compare.ts";
+import { besideThreads, GPU_ALONE, gpuTest } from "../support/gpu_model.ts";
+import { allLogits, greedyIds, withModel } from "../support/loaded_model.ts";
+import { sharedPath } from "../support/shared.ts";
+import { readFloats, readJson } from "../support/shared_data.ts";
+
+const GOLDEN_MODELS = [
+  ...["llama-f16", "llama-q4_0", "llama-q4_k_m", "qwen2-f16", "gemma-f16"],
+  ...["bamboo-f16", "bamboo-pwri-q4_0"],
+];
+const WAYS: Readonly<Record<string, LoadOptions>> = {
+  "alone": GPU_ALONE,
+  "with no neurons": besideThreads(0),
+  "with 0.3 of the neurons": besideThreads(0.3),
+  "with all neurons": besideThreads(1),
+};
+
+for (const name of GOLDEN_MODELS) {
+  const folder = `golden/${name}`;
+  gpuTest(`logits of ${name} on a GPU are within its tolerance`, async () => {
+    const tokens: Record<string, number[]> = readJson(`${folder}/tokens.json`);
+    const { tolerance }: { tolerance: Record<string, { vs_exact_nmse: number }> } = readJson(
+      `${folder}/meta.json`,
+    );
+    for (const [way, options] of Object.entries(WAYS)) {
+      await withModel(sharedPath(`${folder}/model.gguf`), options, async (model) => {
+        assert(model.gpu !== null);
+        for (const [sequence, ids] of Object.entries(tokens)) {
+          const exact = readFloats(`${folder}/exact_${sequence}.f32`);
+          const error = nmse(await allLogits(model, ids), exact);
+          assertLess(error, tolerance[sequence].vs_exact_nmse, `${sequence}, a GPU ${way}`);
+        }
+      });
+    }
+  }, { shared: folder });
+}
+
+const BUILT_IN = fileURLToPath(new URL("../../builtin/model.gguf", import.meta.url));
+const LONG = 200;
+
+for (
+  const [name, path, shared] of [
+    ["the built-in model", BUILT_IN, undefined],
+    ["babyllama105", sharedPath("models/babyllama105-f32.gguf"), "models/babyllama105-f32.gguf"],
+  ] as const
+) {
+  gpuTest(`${name} says on a GPU what it says on threads, ${LONG} tokens long`, async () => {
+    const answer = async (options: LoadOptions) => {
+      let ids: number[] = [];
+      await withModel(path, options, async (model) => {
+        ids = await greedyIds(model, model.encodePrompt("Once upon a time"), LONG);
+      });
+      return ids;
+    };
+    const expected = await answer({ gpu: "off" });
+    for (const options of [GPU_ALONE, besideThreads(0.3)]) {
+      assertEquals(await answer(options), expected);
+    }
+  }, { shared });
+}

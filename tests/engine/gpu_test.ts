@@ -1,0 +1,132 @@
+/**
+ * GPU ranks against the CPU's, family by family, on small models made from a seed: alone, and
+ * beside threads with none, some or all of the neurons.
+ */
+import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
+import type { LoadOptions, Notice } from "../../src/llm/mod.ts";
+import { nmse } from "../support/compare.ts";
+import { besideThreads, GPU_ALONE, gpuTest } from "../support/gpu_model.ts";
+import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
+import { Rng } from "../support/rng.ts";
+import { TINY_FAMILIES, type TinyFamilyName } from "../support/tiny_families.ts";
+import type { TinyModelOptions } from "../support/tiny_model.ts";
+
+const FAMILIES = Object.keys(TINY_FAMILIES) as TinyFamilyName[];
+/** Beside threads, too: norms over all heads, parallel blocks, norms of sums, scales, biases. */
+const BESIDE: readonly TinyFamilyName[] = [
+  ...["bamboo", "gemma2", "granite", "olmo2", "stablelm-parallel", "gpt2"] as const,
+];
+const isMixture = (name: TinyFamilyName) => "experts" in TINY_FAMILIES[name];
+/** Longer than the windows, and no multiple of the 16 rows that `logits` computes at once. */
+const IDS = Array.from({ length: 37 }, ((rng) => () => rng.int(512))(new Rng(7)));
+/** F32 weights, keys and values: only the order of sums differs. */
+const F32_NMSE = 1e-11;
+/** Activations are not rounded to int8 on a GPU. */
+const QUANT_NMSE = 5e-3;
+
+/** Logits and greedy ids of a way to run the model at `path`. */
+async function answers(path: string, options: LoadOptions) {
+  let logits: Float32Array = new Float32Array();
+  let ids: number[] = [];
+  await withModel(path, options, async (model) => {
+    assertEquals(model.gpu !== null, options.gpu === "force", "who computes");
+    logits = await allLogits(model, IDS);
+    ids = await greedyIds(model, IDS.slice(0, 9), 16);
+  });
+  return { logits, ids };
+}
+
+async function compare(
+  of: TinyModelOptions,
+  ways: readonly LoadOptions[],
+  bound: number,
+): Promise<void> {
+  await withTinyFile({ seed: 3, ...of }, async (path) => {
+    const expected = await answers(path, { threads: 1, gpu: "off" });
+    for (const way of ways) {
+      const found = await answers(path, way);
+      assertLess(nmse(found.logits, expected.logits), bound, JSON.stringify(way));
+      if (bound === F32_NMSE) assertEquals(found.ids, expected.ids, JSON.stringify(way));
+    }
+  });
+}
+
+for (const architecture of FAMILIES) {
+  gpuTest(`a GPU computes ${architecture} as a thread does`, async () => {
+    const ways = isMixture(architecture)
+      ? [besideThreads(1)] // its experts are the threads'
+      : [GPU_ALONE, ...BESIDE.includes(architecture) ? [besideThreads(0.3)] : []];
+    await compare({ architecture }, ways, F32_NMSE);
+  });
+}
+
+gpuTest("a GPU has none, some or all of the neurons beside one or two threads", async () => {
+  for (const architecture of ["llama", "bamboo"] as const) {
+    const ways = [0, 0.3, 1].flatMap((share) => [1, 2].map((n) => besideThreads(share, n)));
+    await compare({ architecture }, ways, F32_NMSE);
+  }
+});
+
+gpuTest("a GPU has the last layers only, and threads the others", async () => {
+  for (const gpuLayers of [1, 2]) {
+    const way: LoadOptions = { gpu: "force", gpuLayers, threads: 2 };
+    await compare({ architecture: "gemma3" }, [way, { ...way, hotShare: 0.5 }], F32_NMSE);
+  }
+});
+
+for (const type of ["Q4_0", "Q4_K", "BF16"] as const) {
+  gpuTest(`a GPU computes ${type} nearly as a thread does`, async () => {
+    const shape = { embeddingLength: 256, feedForwardLength: 512 };
+    await compare({ type, ...shape }, [GPU_ALONE, besideThreads(0.5)], QUANT_NMSE);
+  });
+}
+
+gpuTest("what a GPU remembers of a prompt is used again, as far as it is the same", async () => {
+  await withTinyFile({ seed: 3 }, async (path) => {
+    const prompts = [IDS, IDS.slice(0, 30), [...IDS.slice(0, 20), 5, 6, 7], IDS];
+    const run = async (options: LoadOptions) => {
+      const found: number[][] = [];
+      await withModel(path, { ...options, chunkTokens: 8 }, async (model) => {
+        for (const prompt of prompts) found.push(await greedyIds(model, prompt, 8));
+      });
+      return found;
+    };
+    const expected = await run({ threads: 1, gpu: "off" });
+    for (const way of [GPU_ALONE, besideThreads(0.3)]) assertEquals(await run(way), expected);
+  });
+});
+
+for (const [name, way] of [["alone", GPU_ALONE], ["beside threads", besideThreads(0.3)]] as const) {
+  gpuTest(
+    `a GPU ${name} that is lost fails its request, and the next one is answered`,
+    async () => {
+      await withTinyFile({ seed: 3 }, async (path) => {
+        let expected: number[] = [];
+        await withModel(path, { threads: 1, gpu: "off" }, async (model) => {
+          expected = await greedyIds(model, IDS, 8);
+        });
+        const notices: Notice[] = [];
+        const options: LoadOptions = {
+          ...{ ...way, gpuLossAtStep: 5 },
+          onNotice: (notice) => notices.push(notice),
+        };
+        await withModel(path, options, async (model) => {
+          await assertRejects(() => greedyIds(model, IDS, 8), Error, "GPU");
+          assertEquals(model.failure, null, "the server lives");
+          assertEquals(await greedyIds(model, IDS, 8), expected);
+          assert(model.gpu !== null, "the GPU is back");
+        });
+      });
+    },
+  );
+}
+
+gpuTest("loadModel() refuses a GPU for what only threads can do", async () => {
+  await withTinyFile({}, async (path) => {
+    await assertRejects(
+      () => withModel(path, { gpu: "force", predictor: "on" }, async () => {}),
+      Error,
+      "Cannot use the GPU: predictors",
+    );
+  });
+});

@@ -1,0 +1,207 @@
+/** Rotation, the cache, and attention of few and many tokens. */
+import {
+  attention,
+  attentionScratchBytes,
+  createKvCache,
+  destroyKvCache,
+  type Gpu,
+  type KvCache,
+  rotateAndRemember,
+} from "../../../gpu/mod.ts";
+import { fillRopeTable, ropeFrequencies } from "../../../src/model/mod.ts";
+import {
+  attention as referenceAttention,
+  rope as referenceRope,
+} from "../../../src/reference/ops.ts";
+import { runStep } from "../../support/gpu.ts";
+import { assertNear, normals } from "./compare.ts";
+import type { GpuCase } from "./types.ts";
+
+interface Shape {
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly groupSize: number;
+  readonly headOffset?: number;
+  readonly headDim: number;
+  readonly window?: number;
+  readonly softCap?: number;
+  readonly type: "f16" | "f32";
+  readonly kind?: "norm" | "neox" | null;
+  readonly rotated?: number;
+  /** Tokens of steps one after another. */
+  readonly steps: readonly number[];
+}
+
+const SCALING = {
+  type: "none",
+  factor: 1,
+  originalContextLength: 0,
+  attentionFactor: 1,
+  extrapolation: 1,
+  betaFast: 32,
+  betaSlow: 1,
+} as const;
+
+/** Runs steps one after another through rotation, cache and attention, beside the reference. */
+const checkSteps = (shape: Shape): GpuCase["run"] => async (gpu) => {
+  const { heads, kvHeads, headDim, steps, type, kind = "neox" } = shape;
+  const positions = steps.reduce((sum, n) => sum + n, 0);
+  const columns = (heads + 2 * kvHeads) * headDim;
+  const cache = await createKvCache(gpu, "cache", { positions, kvHeads, headDim, type });
+  const keys: number[] = [];
+  const values: number[] = [];
+  let position = 0;
+  for (const [index, n] of steps.entries()) {
+    const x = normals(100 + index, n * columns);
+    const actual = await attendOnGpu(gpu, { shape, cache, x, n, position });
+    const rotate = (row: ArrayLike<number>, count: number, t: number) =>
+      kind === null ? Float64Array.from(row) : rotated(row, count, position + t, shape);
+    const queries: number[] = [];
+    for (let t = 0; t < n; t++) {
+      const row = x.subarray(t * columns, (t + 1) * columns);
+      const q = row.subarray(0, heads * headDim);
+      const k = row.subarray(heads * headDim, (heads + kvHeads) * headDim);
+      queries.push(...rotate(q, heads, t));
+      keys.push(...kept(rotate(k, kvHeads, t), type));
+      values.push(...kept(row.subarray((heads + kvHeads) * headDim), type));
+    }
+    const expected = referenceAttention({ q: queries, k: keys, v: values }, {
+      p0: position,
+      heads,
+      kvHeads,
+      groupSize: shape.groupSize,
+      headOffset: shape.headOffset,
+      headDim,
+      window: shape.window,
+      scale: 1 / Math.sqrt(headDim),
+      softCap: shape.softCap,
+    });
+    // A key whose f16 is rounded the other way differs in its last place: 2^-11 of it.
+    const bound = type === "f16" ? 2e-3 : 2e-5;
+    assertNear(`${JSON.stringify(shape)} step ${index}`, actual, expected, bound);
+    position += n;
+  }
+  destroyKvCache(gpu, cache);
+};
+
+async function attendOnGpu(
+  gpu: Gpu,
+  { shape, cache, x, n, position }: {
+    shape: Shape;
+    cache: KvCache;
+    x: Float32Array;
+    n: number;
+    position: number;
+  },
+): Promise<Float32Array> {
+  const { heads, kvHeads, headDim, kind = "neox", groupSize, headOffset, window, softCap } = shape;
+  const scratchBytes = attentionScratchBytes({
+    heads,
+    headDim,
+    positions: cache.positions,
+    maxTokens: n,
+  });
+  const scratch = await gpu.createBuffer("scratch", scratchBytes);
+  const width = heads * headDim;
+  const out = await runStep(gpu, {
+    n,
+    position,
+    ropes: [frequenciesOf({ ...shape, rotated: 2 }), frequenciesOf(shape)],
+    rows: {
+      x: { values: x, width: (heads + 2 * kvHeads) * headDim },
+      to: { values: new Float32Array(n * width), width },
+    },
+    build: (builder, { x, to }) => {
+      rotateAndRemember(builder, { x, heads, cache, rope: kind && { index: 1, kind } });
+      attention(builder, {
+        x,
+        to,
+        heads,
+        groupSize,
+        headOffset,
+        cache,
+        window,
+        scale: 1 / Math.sqrt(headDim),
+        softCap,
+        scratch,
+      });
+    },
+    read: "to",
+  });
+  gpu.destroyBuffer(scratch);
+  return out;
+}
+
+function frequenciesOf({ headDim, rotated = headDim, kind }: Shape) {
+  const config = {
+    kind: kind ?? "neox",
+    dimensionCount: rotated,
+    frequencyBase: 10_000,
+    scaling: SCALING,
+    factors: null,
+  };
+  return ropeFrequencies(config, null);
+}
+
+function rotated(row: ArrayLike<number>, heads: number, position: number, shape: Shape) {
+  const { headDim, kind, rotated: rotDim = headDim } = shape;
+  const table = new Float64Array(rotDim);
+  fillRopeTable(frequenciesOf(shape), position, table, 0);
+  return referenceRope(row, table, { heads, headDim, rotDim, kind: kind ?? "neox" });
+}
+
+/** What the cache keeps of numbers. */
+function kept(values: ArrayLike<number>, type: "f16" | "f32"): Iterable<number> {
+  return type === "f16" ? Float16Array.from(values) : Float32Array.from(values);
+}
+
+const BASE = { heads: 4, kvHeads: 2, groupSize: 2, headDim: 16, type: "f32" } as const;
+
+export const attentionCases: readonly GpuCase[] = [
+  {
+    kernels: ["rotate_and_remember", "attention"],
+    name: "attention() decodes and prefills with rotated keys in place, of both kinds and none",
+    run: async (gpu) => {
+      await checkSteps({ ...BASE, kind: "norm", steps: [9, 1, 3, 64, 1, 7, 8, 1] })(gpu);
+      await checkSteps({ ...BASE, kind: "neox", steps: [1, 1, 70, 2], rotated: 8 })(gpu);
+      await checkSteps({ ...BASE, kind: null, steps: [5, 1] })(gpu);
+    },
+  },
+  {
+    kernels: ["rotate_and_remember", "attention"],
+    name: "attention() has caches of f16, heads of all sizes, groups of all sizes",
+    run: async (gpu) => {
+      for (const headDim of [4, 20, 64, 80, 128, 256]) {
+        await checkSteps({ ...BASE, headDim, type: "f16", kind: "norm", steps: [10, 1] })(gpu);
+      }
+      await checkSteps({ ...BASE, kvHeads: 4, groupSize: 1, steps: [10, 1, 4] })(gpu);
+      await checkSteps({ ...BASE, heads: 12, kvHeads: 1, groupSize: 12, steps: [9, 1, 2] })(gpu);
+    },
+  },
+  {
+    kernels: ["attention"],
+    name: "attention() finds the group of heads that begin in the middle of one",
+    run: async (gpu) => {
+      const split = { ...BASE, heads: 5, kvHeads: 3, groupSize: 3, headOffset: 2 };
+      await checkSteps({ ...split, steps: [9, 1, 3] })(gpu);
+    },
+  },
+  {
+    kernels: ["attention"],
+    name: "attention() sees a window only, and caps scores",
+    run: async (gpu) => {
+      await checkSteps({ ...BASE, window: 5, steps: [3, 1, 1, 1, 40, 1, 6] })(gpu);
+      await checkSteps({ ...BASE, window: 70, steps: [200, 1, 1, 90, 5] })(gpu);
+      await checkSteps({ ...BASE, softCap: 1.5, steps: [20, 1] })(gpu);
+    },
+  },
+  {
+    kernels: ["attention", "attention_combine"],
+    name: "attention() splits long contexts of few tokens and combines the chunks",
+    run: async (gpu) => {
+      await checkSteps({ ...BASE, steps: [255, 1, 1, 1, 254, 1, 7, 300, 2] })(gpu);
+      await checkSteps({ ...BASE, window: 40, steps: [500, 1, 3, 200, 1] })(gpu);
+      await checkSteps({ ...BASE, heads: 6, groupSize: 3, softCap: 2, steps: [600, 1, 5] })(gpu);
+    },
+  },
+];

@@ -1,0 +1,127 @@
+/** Activations, sums, scales, caps. */
+import { activate, addRows, scaleRows, weighRows } from "../../../gpu/mod.ts";
+import { activation, cutBelow } from "../../../src/reference/activation_ops.ts";
+import { sigmoid } from "../../../src/reference/routing.ts";
+import { runStep } from "../../support/gpu.ts";
+import { assertNear, normals } from "./compare.ts";
+import type { GpuCase } from "./types.ts";
+
+const N = 3;
+
+interface ActivateShape {
+  readonly activation: "silu" | "gelu" | "relu" | "relu2";
+  readonly isGated: boolean;
+  readonly activatesUp?: boolean;
+  readonly firingThreshold?: number;
+  readonly quietThreshold?: number;
+}
+
+const checkActivate = (shape: ActivateShape, neurons: number): GpuCase["run"] => async (gpu) => {
+  const { isGated, activatesUp = false, firingThreshold = 0, quietThreshold = -1 } = shape;
+  const act = (value: number) => activation(shape.activation, value);
+  const columns = isGated ? 2 * neurons : neurons;
+  const x = normals(1, N * columns, 4);
+  x.set([-200, 200, -0, 0, -88.5], 0);
+  const actual = await runStep(gpu, {
+    n: N,
+    rows: {
+      x: { values: x, width: columns },
+      to: { values: new Float32Array(N * neurons), width: neurons },
+    },
+    build: (builder, { x, to }) => activate(builder, { x, to, neurons, ...shape }),
+    read: "to",
+  });
+  const expected = Float64Array.from({ length: N * neurons }, (_, i) => {
+    const row = Math.floor(i / neurons) * columns + i % neurons;
+    const decides = firingThreshold > 0 ? cutBelow([x[row]], firingThreshold)[0] : x[row];
+    const active = act(decides);
+    if (Math.abs(active) <= quietThreshold) return 0;
+    if (!isGated) return active;
+    const up = x[row + neurons];
+    return active * (activatesUp ? act(up) : up);
+  });
+  const bound = (i: number) => 1e-6 * (20 + Math.abs(expected[i]) * 4);
+  assertNear(JSON.stringify(shape), actual, expected, bound);
+};
+
+export const elementwiseCases: readonly GpuCase[] = [
+  ...(["silu", "gelu", "relu", "relu2"] as const).map((activation): GpuCase => ({
+    kernels: ["activate"],
+    name: `activate() makes ${activation} of gates and ups, with thresholds`,
+    run: async (gpu) => {
+      for (const neurons of [5, 64, 132]) {
+        await checkActivate({ activation, isGated: true }, neurons)(gpu);
+        await checkActivate({ activation, isGated: false }, neurons)(gpu);
+      }
+      await checkActivate({ activation, isGated: true, activatesUp: true }, 68)(gpu);
+      await checkActivate({ activation, isGated: true, firingThreshold: 0.7 }, 68)(gpu);
+      await checkActivate({ activation, isGated: false, firingThreshold: 0.7 }, 68)(gpu);
+      await checkActivate({ activation, isGated: true, quietThreshold: 0.2 }, 68)(gpu);
+    },
+  })),
+  {
+    kernels: ["add_rows"],
+    name: "addRows() adds scaled rows",
+    run: async (gpu) => {
+      for (const width of [3, 64, 130]) {
+        const x = normals(2, N * width);
+        const to = normals(3, N * width);
+        const actual = await runStep(gpu, {
+          n: N,
+          rows: { x: { values: x, width }, to: { values: to, width } },
+          build: (builder, { x, to }) => addRows(builder, { x, to, width, scale: 0.25 }),
+          read: "to",
+        });
+        assertNear("add", actual, to.map((value, i) => value + 0.25 * x[i]), 1e-6);
+      }
+    },
+  },
+  {
+    kernels: ["scale_rows"],
+    name: "scaleRows() scales and caps all rows, or the scored ones",
+    run: async (gpu) => {
+      for (const width of [3, 64, 130]) {
+        const x = normals(4, N * width, 30);
+        const scale = (value: number, cap: number) =>
+          cap === 0 ? 2 * value : cap * Math.tanh(2 * value / cap);
+        for (const cap of [0, 30]) {
+          const actual = await runStep(gpu, {
+            n: N,
+            m: 1,
+            rows: { x: { values: x, width } },
+            build: (builder, { x }) =>
+              scaleRows(builder, { x, width, scale: 2, cap, count: "scored" }),
+            read: "x",
+          });
+          const expected = x.map((value, i) => i < width ? scale(value, cap) : value);
+          assertNear(`cap ${cap}`, actual, expected, 1e-4);
+        }
+      }
+    },
+  },
+  {
+    kernels: ["weigh_rows"],
+    name: "weighRows() multiplies rows by a weight each, or by its sigmoid",
+    run: async (gpu) => {
+      const width = 70;
+      const x = normals(5, N * width);
+      const weights = normals(6, N * 8);
+      for (const isSigmoid of [false, true]) {
+        const actual = await runStep(gpu, {
+          n: N,
+          rows: { x: { values: x, width }, weights: { values: weights, width: 8 } },
+          build: (builder, { x, weights }) => {
+            const picked = { ...weights, column: 4 };
+            weighRows(builder, { x, width, weights: picked, sigmoid: isSigmoid });
+          },
+          read: "x",
+        });
+        const expected = x.map((value, i) => {
+          const weight = weights[Math.floor(i / width) * 8 + 4];
+          return value * (isSigmoid ? sigmoid(weight) : weight);
+        });
+        assertNear("weighed", actual, expected, 1e-5);
+      }
+    },
+  },
+];

@@ -1,0 +1,230 @@
+/** Matrices of every type times few and many tokens, and rows of tables. */
+import { createMatrix, embed, GPU_TYPES, matmul, weightFormat } from "../../../gpu/mod.ts";
+import type { KernelName } from "../../../gpu/kernels.ts";
+import { PLAIN_VARIANTS, type TunedKernel, usableVariants } from "../../../gpu/variants.ts";
+import { dequantize } from "../../../src/model/mod.ts";
+import { encodeWeights, isWeightType } from "../../../src/quantize/mod.ts";
+import { matmul as referenceMatmul } from "../../../src/reference/ops.ts";
+import { runStep } from "../../support/gpu.ts";
+import type { GpuCase } from "./types.ts";
+import { assertNear, normals } from "./compare.ts";
+
+/** A matrix of random weights: its file's bytes and their values. */
+function weightsOf(type: string, rows: number, columns: number, seed: number) {
+  if (!isWeightType(type)) throw new Error(`cannot quantise to ${type}`);
+  const bytes = encodeWeights(type, normals(seed, rows * columns, 0.5));
+  return { bytes, values: dequantize(type, bytes) };
+}
+
+interface Shape {
+  readonly type: string;
+  readonly rows: number;
+  readonly columns: number;
+  readonly n: number;
+  readonly m?: number;
+  readonly hasBias?: boolean;
+  readonly accumulate?: boolean;
+  readonly scale?: number;
+  readonly rowCount?: number;
+  readonly columnCount?: number;
+}
+
+const checkMatmul = (shape: Shape): GpuCase["run"] => async (gpu) => {
+  const { type, rows, columns, n, accumulate = false, scale = 1 } = shape;
+  const { rowCount = rows, columnCount = columns, hasBias = false } = shape;
+  const count = shape.m ?? n;
+  const { bytes, values } = weightsOf(type, rows, columns, 1);
+  const matrix = await createMatrix(gpu, "w", { type, rows, columns });
+  matrix.write(bytes, { firstRow: 0 });
+  const bias = hasBias ? await gpu.createVector("bias", normals(2, rows)) : null;
+  const x = normals(3, n * columns);
+  const before = normals(4, n * rows);
+  const actual = await runStep(gpu, {
+    n,
+    m: shape.m,
+    rows: { x: { values: x, width: columns }, to: { values: before, width: rows } },
+    build: (builder, places) =>
+      matmul(builder, {
+        matrix,
+        x: places.x,
+        to: places.to,
+        bias,
+        accumulate,
+        scale,
+        rowCount,
+        columnCount,
+        count: shape.m === undefined ? "tokens" : "scored",
+      }),
+    read: "to",
+  });
+  // What is not multiplied counts as zero.
+  const used = x.map((value, i) => i % columns < columnCount ? value : 0);
+  const product = referenceMatmul(values, used, columns);
+  const sizes = referenceMatmul(values.map(Math.abs), used.map(Math.abs), columns);
+  const addend = hasBias ? normals(2, rows) : null;
+  const isWritten = (i: number) => i % rows < rowCount && i < count * rows;
+  const expected = product.map((value, i) =>
+    isWritten(i)
+      ? (accumulate ? before[i] : 0) + scale * (value + (addend?.[i % rows] ?? 0))
+      : before[i]
+  );
+  const label = JSON.stringify(shape);
+  assertNear(label, actual, expected, (i) => isWritten(i) ? 2e-6 * (sizes[i] + 1) : 0);
+  matrix.destroy();
+  if (bias) gpu.destroyBuffer(bias);
+};
+
+/** Every number of tokens around the borders between kernels and their tiles. */
+const TOKENS = [1, 2, 3, 4, 5, 7, 8, 9, 33, 64];
+
+const KERNELS_OF = {
+  nibble: ["matvec_nibble", "matmul_nibble"],
+  byte: ["matvec_byte", "matmul_byte"],
+  float: ["matvec_float", "matmul_float"],
+} as const;
+
+function familyOf(type: string) {
+  const format = weightFormat(type, 256);
+  if (!format) throw new Error(`no format for ${type}`);
+  return format.family;
+}
+
+/** The same shapes by the shaders that not every adapter has. */
+const checkVariant =
+  (job: TunedKernel, name: KernelName, types: readonly string[]): GpuCase["run"] => async (gpu) => {
+    if (!usableVariants(job, gpu).includes(name)) return;
+    gpu.variants = { ...PLAIN_VARIANTS, [job]: name };
+    try {
+      for (const type of types) {
+        for (const n of job.startsWith("matvec") ? [1, 2, 3, 7] : [8, 33, 64]) {
+          await checkMatmul({ type, rows: 70, columns: 512, n, hasBias: true })(gpu);
+        }
+      }
+    } finally {
+      gpu.variants = PLAIN_VARIANTS;
+    }
+  };
+
+const variantCases: readonly GpuCase[] = ([
+  ["matvec_nibble", "matvec_nibble_subgroups", ["Q4_0", "Q2_K"]],
+  ["matvec_byte", "matvec_byte_subgroups", ["Q8_0", "Q6_K"]],
+  ["matmul_nibble", "matmul_nibble_f16", ["Q4_0", "Q2_K", "Q4_K"]],
+] as const).map(([job, name, types]): GpuCase => ({
+  kernels: [name],
+  name: `matmul() gives the same by ${name} as by ${job}`,
+  run: checkVariant(job, name, types),
+}));
+
+/** Rows and columns that fill no tile, for every count of tokens and each family. */
+const tokenCases = [["Q4_0", 37, 96], ["Q8_0", 37, 96], ["F16", 37, 84]] as const;
+
+export const matmulCases: readonly GpuCase[] = [
+  ...variantCases,
+  ...tokenCases.map(([type, rows, columns]): GpuCase => ({
+    kernels: KERNELS_OF[familyOf(type)],
+    name: `matmul() of ${type} gives every count of tokens its products`,
+    run: async (gpu) => {
+      for (const n of TOKENS) await checkMatmul({ type, rows, columns, n })(gpu);
+    },
+  })),
+  ...GPU_TYPES.map((type): GpuCase => ({
+    kernels: KERNELS_OF[familyOf(type)],
+    name: `matmul() decodes ${type} exactly enough for one token and for many`,
+    run: async (gpu) => {
+      for (const n of [1, 9]) await checkMatmul({ type, rows: 70, columns: 512, n })(gpu);
+    },
+  })),
+  ...tokenCases.map(([type, rows, columns]): GpuCase => ({
+    kernels: KERNELS_OF[familyOf(type)],
+    name: `matmul() of ${type} adds biases, scales, accumulates, leaves rows and columns out`,
+    run: async (gpu) => {
+      const shape = { type, rows, columns: columns + 4 * 32 };
+      for (const n of [1, 3, 10]) {
+        await checkMatmul({ ...shape, n, hasBias: true, accumulate: true, scale: 0.5 })(gpu);
+        await checkMatmul({ ...shape, n, rowCount: 18, columnCount: 64, hasBias: true })(gpu);
+        await checkMatmul({ ...shape, n, columnCount: 0, hasBias: true })(gpu);
+      }
+      await checkMatmul({ ...shape, n: 9, m: 1 })(gpu);
+      await checkMatmul({ ...shape, n: 20, m: 10 })(gpu);
+    },
+  })),
+  {
+    kernels: ["matvec_nibble"],
+    name: "matmul() goes through more pieces than a workgroup has invocations",
+    run: async (gpu) => {
+      await checkMatmul({ type: "Q4_0", rows: 5, columns: 64 * 32 + 32, n: 1 })(gpu);
+      await checkMatmul({ type: "Q8_0", rows: 5, columns: 64 * 16 + 32, n: 1 })(gpu);
+      await checkMatmul({ type: "F32", rows: 5, columns: 64 * 4 + 4, n: 1 })(gpu);
+    },
+  },
+  {
+    kernels: ["matvec_nibble"],
+    name: "GpuMatrix takes over some columns of a file's rows, and rows in pieces",
+    run: async (gpu) => {
+      const { bytes, values } = weightsOf("Q4_K", 6, 512, 7);
+      const matrix = await createMatrix(gpu, "w", { type: "Q4_K", rows: 6, columns: 96 });
+      const at = { fileColumns: 512, columnStart: 288 };
+      const rowBytes = bytes.length / 6;
+      matrix.write(bytes.subarray(0, 4 * rowBytes), { firstRow: 0, ...at });
+      matrix.write(bytes.subarray(4 * rowBytes), { firstRow: 4, ...at });
+      const x = normals(8, 96);
+      const actual = await runStep(gpu, {
+        n: 1,
+        rows: { x: { values: x, width: 96 }, to: { values: new Float32Array(6), width: 6 } },
+        build: (builder, { x, to }) => matmul(builder, { matrix, x, to }),
+        read: "to",
+      });
+      const cut = Float32Array.from(
+        { length: 6 * 96 },
+        (_, i) => values[Math.floor(i / 96) * 512 + 288 + i % 96],
+      );
+      assertNear("cut", actual, referenceMatmul(cut, x, 96), 1e-4);
+      matrix.destroy();
+    },
+  },
+];
+
+const checkEmbed =
+  (type: string, columns: number, by: "ids" | "positions"): GpuCase["run"] => async (gpu) => {
+    const rows = 11;
+    const firstId = 5;
+    const { bytes, values } = weightsOf(type, rows, columns, 9);
+    const matrix = await createMatrix(gpu, "table", { type, rows, columns });
+    matrix.write(bytes, { firstRow: 0 });
+    const ids = [5, 15, 4, 16, 0, 9];
+    const n = ids.length;
+    const position = 12;
+    const before = normals(10, n * columns);
+    for (const accumulate of [false, true]) {
+      const actual = await runStep(gpu, {
+        n,
+        position,
+        ids,
+        rows: { to: { values: before, width: columns } },
+        build: (builder, { to }) =>
+          embed(builder, { matrix, to, firstId, scale: 3, accumulate, by }),
+        read: "to",
+      });
+      const expected = Float64Array.from(before, (old, i) => {
+        const t = Math.floor(i / columns);
+        const row = (by === "ids" ? ids[t] : position + t) - firstId;
+        const value = row >= 0 && row < rows ? values[row * columns + i % columns] : 0;
+        return (accumulate ? old : 0) + 3 * value;
+      });
+      assertNear(`${type} by ${by}`, actual, expected, (i) => 1e-6 * (Math.abs(expected[i]) + 1));
+    }
+    matrix.destroy();
+  };
+
+export const embedCases: readonly GpuCase[] = [
+  ...[["Q4_K", 256], ["Q6_K", 256], ["BF16", 36], ["Q4_0", 2560]].map((
+    [type, columns],
+  ): GpuCase => ({
+    kernels: [`embed_${familyOf(String(type))}`],
+    name: `embed() gathers rows of ${type} and gives zeros for ids without a row`,
+    run: async (gpu) => {
+      await checkEmbed(String(type), Number(columns), "ids")(gpu);
+      await checkEmbed(String(type), Number(columns), "positions")(gpu);
+    },
+  })),
+];

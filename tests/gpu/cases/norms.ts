@@ -1,0 +1,128 @@
+/** Norms of rows and of heads. */
+import { headNorm, norm, type NormKind } from "../../../gpu/mod.ts";
+import { layerNorm } from "../../../src/reference/activation_ops.ts";
+import { addBias, rmsNorm } from "../../../src/reference/ops.ts";
+import { runStep } from "../../support/gpu.ts";
+import { assertNear, normals } from "./compare.ts";
+import type { GpuCase } from "./types.ts";
+
+const EPSILON = 1e-5;
+
+/** The norm of rows as the reference has it. */
+function expectedNorm(
+  kind: NormKind,
+  x: ArrayLike<number>,
+  weight: Float32Array,
+  bias: Float32Array | null,
+): Float64Array {
+  if (kind === "layer") return layerNorm(x, { weight, bias, epsilon: EPSILON });
+  const out = rmsNorm(x, weight, EPSILON);
+  return bias === null ? out : addBias(out, bias);
+}
+
+const checkNorm = (
+  kind: NormKind,
+  { n, m, width, hasBias = false, accumulate = false, scale = 1 }: {
+    n: number;
+    m?: number;
+    width: number;
+    hasBias?: boolean;
+    accumulate?: boolean;
+    scale?: number;
+  },
+): GpuCase["run"] =>
+async (gpu) => {
+  const count = m ?? n;
+  const from = normals(1, n * width, 3).map((value) => value + 1);
+  const weightValues = normals(2, width);
+  const biasValues = hasBias ? normals(3, width) : null;
+  const before = normals(4, n * width);
+  const weight = await gpu.createVector("weight", weightValues);
+  const bias = biasValues && await gpu.createVector("bias", biasValues);
+  const actual = await runStep(gpu, {
+    n,
+    m,
+    rows: { from: { values: from, width }, to: { values: before, width } },
+    build: (builder, { from, to }) =>
+      norm(builder, {
+        kind,
+        epsilon: EPSILON,
+        width,
+        weight,
+        bias,
+        from,
+        to,
+        accumulate,
+        scale,
+        count: m === undefined ? "tokens" : "scored",
+      }),
+    read: "to",
+  });
+  const last = from.subarray((n - count) * width).map((value) => value * scale);
+  const made = expectedNorm(kind, last, weightValues, biasValues);
+  const expected = Float64Array.from(
+    before,
+    (old, i) => i < made.length ? made[i] + (accumulate ? old : 0) : old,
+  );
+  assertNear(`${kind} ${n} ${width}`, actual, expected, 2e-5);
+};
+
+const checkHeadNorm =
+  (kind: NormKind, heads: number, width: number, weightPerHead: boolean): GpuCase["run"] =>
+  async (gpu) => {
+    const n = 3;
+    const before = 4; // columns in front of the heads
+    const columns = before + heads * width;
+    const x = normals(5, n * columns);
+    const weightValues = normals(6, weightPerHead ? heads * width : width);
+    const weight = await gpu.createVector("weight", weightValues);
+    const actual = await runStep(gpu, {
+      n,
+      rows: { x: { values: x, width: columns } },
+      build: (builder, { x }) =>
+        headNorm(builder, {
+          kind,
+          epsilon: EPSILON,
+          weight,
+          weightPerHead,
+          x: { ...x, column: before },
+          heads,
+          width,
+        }),
+      read: "x",
+    });
+    const expected = Float64Array.from(x);
+    for (let t = 0; t < n; t++) {
+      for (let h = 0; h < heads; h++) {
+        const at = t * columns + before + h * width;
+        const weights = weightPerHead
+          ? weightValues.subarray(h * width, (h + 1) * width)
+          : weightValues;
+        expected.set(expectedNorm(kind, x.subarray(at, at + width), weights, null), at);
+      }
+    }
+    assertNear(`${kind} heads ${heads}`, actual, expected, 1e-5);
+  };
+
+export const normCases: readonly GpuCase[] = [
+  ...(["rms", "layer"] as const).map((kind): GpuCase => ({
+    kernels: ["norm"],
+    name: `norm() of kind ${kind} normalises rows narrower and wider than a workgroup`,
+    run: async (gpu) => {
+      for (const width of [4, 36, 256, 1028]) {
+        await checkNorm(kind, { n: 3, width })(gpu);
+        await checkNorm(kind, { n: 2, width, hasBias: true, accumulate: true, scale: 0.3 })(gpu);
+      }
+      await checkNorm(kind, { n: 9, m: 2, width: 64 })(gpu);
+    },
+  })),
+  ...(["rms", "layer"] as const).map((kind): GpuCase => ({
+    kernels: ["head_norm"],
+    name: `headNorm() of kind ${kind} normalises heads in place`,
+    run: async (gpu) => {
+      await checkHeadNorm(kind, 5, 20, false)(gpu);
+      await checkHeadNorm(kind, 3, 128, true)(gpu);
+      await checkHeadNorm(kind, 1, 640, false)(gpu);
+    },
+  })),
+];

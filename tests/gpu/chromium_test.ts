@@ -1,0 +1,197 @@
+/**
+ * The shaders in a browser: Chromium's compiler is not Deno's. A page compiles all of them and runs
+ * one; it posts what it saw. Skips where Chromium is not installed.
+ */
+import { assertEquals } from "@std/assert";
+import { existsSync } from "node:fs";
+import { KERNEL_LIST } from "../../gpu/kernels.ts";
+import { shaderText } from "../../gpu/pipelines.ts";
+import { encodeBlocks } from "../../gpu/weights/encode.ts";
+import { weightFormat } from "../../gpu/mod.ts";
+import { dequantize } from "../../src/model/mod.ts";
+import { encodeWeights } from "../../src/quantize/mod.ts";
+import { matmul } from "../../src/reference/ops.ts";
+import { assertNear, normals } from "./cases/compare.ts";
+
+const CHROMIUM = "/usr/bin/chromium";
+const FLAGS = [
+  "--headless=new",
+  "--no-sandbox",
+  "--disable-gpu-sandbox",
+  "--disable-dev-shm-usage",
+  "--enable-unsafe-webgpu",
+];
+const TIMEOUT_MS = 40_000;
+
+/** What the page finds out. */
+interface Report {
+  /** Why there was nothing to find out. */
+  readonly missing?: string;
+  /** "name: what the compiler says" of shaders that do not compile. */
+  readonly refused: readonly string[];
+  /** Shaders that need what the adapter does not have. */
+  readonly skipped: readonly string[];
+  /** What the product came to. */
+  readonly product: readonly number[];
+}
+
+const ROWS = 10;
+const COLUMNS = 64;
+
+const isMissing = !existsSync(CHROMIUM);
+const NAME = "every shader compiles in Chromium, and a product is right there";
+
+Deno.test({
+  name: isMissing ? `${NAME} [skipped: no ${CHROMIUM}]` : NAME,
+  ignore: isMissing,
+  fn: async () => {
+    const bytes = encodeWeights("Q4_0", normals(1, ROWS * COLUMNS));
+    const x = normals(2, COLUMNS);
+    const report = await askChromium(makePage(bytes, x));
+    if (report.missing !== undefined) {
+      console.log(`Chromium has no WebGPU: ${report.missing}`);
+      return;
+    }
+    assertEquals(report.refused, []);
+    const needy = Object.keys(KERNEL_LIST).filter((name) => KERNELS[name].needs !== undefined);
+    assertEquals(report.skipped.filter((name) => !needy.includes(name)), []);
+    const expected = matmul(dequantize("Q4_0", bytes), x, COLUMNS);
+    assertNear("product", report.product, expected, 1e-4);
+  },
+});
+
+const KERNELS: Readonly<Record<string, { readonly needs?: string; readonly text: string }>> =
+  KERNEL_LIST;
+
+/** The page: shaders, one product's inputs, and a script that tries them. */
+function makePage(bytes: Uint8Array, x: Float32Array): string {
+  const { codes, factors } = encodeBlocks("Q4_0", bytes, weightFormat("Q4_0", COLUMNS)!);
+  const kernels = Object.entries(KERNEL_LIST).map(([name, kernel]) => ({
+    name,
+    needs: kernel.needs ?? null,
+    text: shaderText(kernel, false),
+    constants: requiredConstants(kernel.text),
+  }));
+  const product = {
+    buffers: [[1, 0, 0, 0], words(codes), words(factors), [0, 0, 0, 0], words(x)],
+    constants: {
+      ROWS,
+      PIECES: COLUMNS / 32,
+      ROW_PIECES: COLUMNS / 32,
+      MIDDLE: 8,
+      X_START: 0,
+      X_STRIDE: COLUMNS / 4,
+      TO_START: 0,
+      TO_STRIDE: ROWS,
+    },
+    rows: ROWS,
+  };
+  const data = JSON.stringify({ kernels, product });
+  return `<!doctype html><script type="module">const data = ${data};\n${PAGE_SCRIPT}</script>`;
+}
+
+function words(data: Uint8Array | Float32Array): number[] {
+  return [...new Uint32Array(data.buffer, data.byteOffset, data.byteLength / 4)];
+}
+
+/** Values for overrides that have none of their own: small, and legal anywhere. */
+function requiredConstants(text: string): Record<string, number> {
+  const found = text.matchAll(/^override (\w+): \w+;/gm);
+  return Object.fromEntries([...found].map(([, name]) => [name, 1]));
+}
+
+const PAGE_SCRIPT = `
+const post = (report) => fetch("/report", { method: "POST", body: JSON.stringify(report) });
+try {
+  const adapter = await navigator.gpu?.requestAdapter();
+  if (!adapter) await post({ missing: "no adapter" });
+  else await post(await look(adapter));
+} catch (error) {
+  await post({ missing: String(error) });
+}
+async function look(adapter) {
+  const feature = { f16: "shader-f16", subgroups: "subgroups" };
+  const wanted = Object.values(feature).filter((name) => adapter.features.has(name));
+  const device = await adapter.requestDevice({ requiredFeatures: wanted });
+  const refused = [], skipped = [];
+  for (const { name, needs, text, constants } of data.kernels) {
+    if (needs && !device.features.has(feature[needs])) { skipped.push(name); continue; }
+    const module = device.createShaderModule({ code: text });
+    const { messages } = await module.getCompilationInfo();
+    const errors = messages.filter(({ type }) => type === "error");
+    for (const { lineNum, message } of errors) refused.push(name + ":" + lineNum + ": " + message);
+    if (errors.length > 0) continue;
+    device.pushErrorScope("validation");
+    device.createComputePipeline({ layout: "auto", compute: { module, constants } });
+    const error = await device.popErrorScope();
+    if (error) refused.push(name + ": " + error.message);
+  }
+  return { refused, skipped, product: await multiply(device) };
+}
+async function multiply(device) {
+  const { buffers, constants, rows } = data.product;
+  const code = data.kernels.find(({ name }) => name === "matvec_nibble").text;
+  const module = device.createShaderModule({ code });
+  const entry = (type, binding) =>
+    ({ binding, visibility: GPUShaderStage.COMPUTE, buffer: { type } });
+  const types = ["uniform", "read-only-storage", "read-only-storage", "read-only-storage",
+    "storage", "storage"];
+  const layout = device.createBindGroupLayout({ entries: types.map(entry) });
+  const pipeline = device.createComputePipeline({
+    layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+    compute: { module, constants },
+  });
+  const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
+  const made = buffers.map((words, i) => {
+    const buffer = device.createBuffer({
+      size: words.length * 4, usage: i === 0 ? GPUBufferUsage.UNIFORM | 8 : usage });
+    device.queue.writeBuffer(buffer, 0, new Uint32Array(words));
+    return buffer;
+  });
+  made.push(device.createBuffer({ size: rows * 4, usage }));
+  const entries = made.map((buffer, binding) => ({ binding, resource: { buffer } }));
+  const group = device.createBindGroup({ layout, entries });
+  const back = device.createBuffer({ size: rows * 4, usage: GPUBufferUsage.MAP_READ | 8 });
+  const encoder = device.createCommandEncoder();
+  const pass = encoder.beginComputePass();
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(0, group);
+  pass.dispatchWorkgroups(Math.ceil(rows / 4));
+  pass.end();
+  encoder.copyBufferToBuffer(made[5], 0, back, 0, rows * 4);
+  device.queue.submit([encoder.finish()]);
+  await back.mapAsync(GPUMapMode.READ);
+  return [...new Float32Array(back.getMappedRange())];
+}
+`;
+
+/** Serves the page, lets Chromium look at it and waits for its report. */
+async function askChromium(page: string): Promise<Report> {
+  const { promise, resolve, reject } = Promise.withResolvers<Report>();
+  const server = Deno.serve(
+    { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+    async (request) => {
+      if (request.method !== "POST") {
+        return new Response(page, { headers: { "content-type": "text/html" } });
+      }
+      resolve(await request.json());
+      return new Response();
+    },
+  );
+  const profile = await Deno.makeTempDir();
+  const timer = setTimeout(() => reject(new Error("Chromium posted nothing")), TIMEOUT_MS);
+  const browser = new Deno.Command(CHROMIUM, {
+    args: [...FLAGS, `--user-data-dir=${profile}`, `http://127.0.0.1:${server.addr.port}/`],
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  try {
+    return await promise;
+  } finally {
+    clearTimeout(timer);
+    browser.kill("SIGKILL");
+    await browser.status;
+    await server.shutdown();
+    await Deno.remove(profile, { recursive: true }).catch(() => {}); // its children may linger
+  }
+}

@@ -1,0 +1,41 @@
+/** Every shader against its formula, at the edges; on whatever adapter there is. */
+import { assertEquals } from "@std/assert";
+import { KERNEL_LIST, type KernelName } from "../../gpu/kernels.ts";
+import type { Gpu } from "../../gpu/mod.ts";
+import { gpuTest } from "../support/gpu.ts";
+import { attentionCases } from "./cases/attention.ts";
+import { elementwiseCases } from "./cases/elementwise.ts";
+import { embedCases, matmulCases } from "./cases/matmul.ts";
+import { normCases } from "./cases/norms.ts";
+
+const CASES = [
+  ...matmulCases,
+  ...embedCases,
+  ...normCases,
+  ...attentionCases,
+  ...elementwiseCases,
+];
+
+for (const { name, kernels, run } of CASES) {
+  gpuTest(name, async (gpu) => {
+    await run(gpu);
+    const missed = kernels.filter((kernel) =>
+      canRun(gpu, kernel) && !gpu.pipelines.hasCompiled(kernel)
+    );
+    assertEquals(missed, [], "shaders that a case is about and never ran");
+    assertEquals(gpu.failure, null);
+  });
+}
+
+function canRun({ hasF16, hasSubgroups }: Gpu, kernel: KernelName): boolean {
+  const { needs } = KERNEL_LIST[kernel];
+  return needs === undefined || (needs === "f16" ? hasF16 : hasSubgroups);
+}
+
+Deno.test("every .wgsl file is in the list of kernels and has a case", () => {
+  const folder = new URL("../../gpu/kernels/", import.meta.url);
+  const files = [...Deno.readDirSync(folder)].map(({ name }) => name.replace(/\.wgsl$/, ""));
+  assertEquals(Object.keys(KERNEL_LIST).toSorted(), files.toSorted());
+  const covered = new Set(CASES.flatMap(({ kernels }) => kernels));
+  assertEquals(files.filter((name) => !covered.has(name as KernelName)), []);
+});

@@ -1,0 +1,210 @@
+/** Programs: which dispatches a step has, slices, reading back. */
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import {
+  addRows,
+  attention,
+  attentionScratchBytes,
+  createKvCache,
+  createReadBack,
+  createStepInput,
+  destroyKvCache,
+  type Gpu,
+  type GpuInfo,
+  GpuLostError,
+  type GpuPriority,
+  openGpu,
+  ProgramBuilder,
+  rotateAndRemember,
+  type Rows,
+  scaleRows,
+  tuneKernels,
+} from "../../gpu/mod.ts";
+import { readTuning } from "../../gpu/autotune.ts";
+import { SlicePace } from "../../gpu/slice_pace.ts";
+import { PLAIN_VARIANTS } from "../../gpu/variants.ts";
+import { gpuTest } from "../support/gpu.ts";
+
+const USAGE = 0x80 | 0x08 | 0x04; // STORAGE, COPY_DST, COPY_SRC
+
+async function rowsOf(gpu: Gpu, tokens: number, width: number): Promise<Rows> {
+  const sizeBytes = tokens * width * 4;
+  const buffer = await gpu.createBuffer("rows", sizeBytes, USAGE);
+  return { buffer, offsetBytes: 0, sizeBytes, stride: width };
+}
+
+gpuTest("readInto() gives the right values 1000 times, from two buffers in turns", async (gpu) => {
+  const input = await createStepInput(gpu, { maxTokens: 1, ropes: [] });
+  const [one, sum] = [await rowsOf(gpu, 1, 64), await rowsOf(gpu, 1, 64)];
+  gpu.write(one.buffer, 0, new Float32Array(64).fill(1));
+  const builder = new ProgramBuilder(gpu, input);
+  addRows(builder, { x: one, to: sum, width: 64 });
+  const step = { n: 1, position: 0, m: 0 };
+  const program = await builder.build([step]);
+  const backs = [await createReadBack(gpu, 256), await createReadBack(gpu, 256)];
+  const out = new Float32Array(new SharedArrayBuffer(256));
+  let wrong = 0;
+  for (let i = 1; i <= 1000; i++) {
+    input.write(step, null);
+    const to = backs[i % 2];
+    program.run(step, { to, from: sum.buffer, offsetBytes: 0, bytes: 256 });
+    to.readInto(out);
+    if (!out.every((value) => value === i)) wrong++;
+  }
+  assertEquals(wrong, 0);
+});
+
+gpuTest("readInto() notices that a step came to nothing", async (gpu) => {
+  const input = await createStepInput(gpu, { maxTokens: 1, ropes: [] });
+  const x = await rowsOf(gpu, 1, 4);
+  const builder = new ProgramBuilder(gpu, input);
+  scaleRows(builder, { x, width: 4 });
+  const step = { n: 1, position: 0, m: 0 };
+  const program = await builder.build([step]);
+  const back = await createReadBack(gpu, 16);
+  input.write(step, null);
+  program.run(step, { to: back, from: x.buffer, offsetBytes: 0, bytes: 16 });
+  back.expect(input.sequence + 1, 16); // of a step that was never submitted
+  assertThrows(() => back.readInto(new Float32Array(4)), GpuLostError, "left out a step");
+});
+
+gpuTest("a decoded token copies nothing of keys and values, but what is read back", async (gpu) => {
+  const shape = { positions: 600, kvHeads: 2, headDim: 16, type: "f16" } as const;
+  const cache = await createKvCache(gpu, "cache", shape);
+  const input = await createStepInput(gpu, { maxTokens: 8, ropes: [] });
+  const x = await rowsOf(gpu, 8, 8 * 16);
+  const to = await rowsOf(gpu, 8, 4 * 16);
+  const bytes = attentionScratchBytes({ heads: 4, headDim: 16, positions: 600, maxTokens: 8 });
+  const scratch = await gpu.createBuffer("scratch", bytes);
+  const builder = new ProgramBuilder(gpu, input);
+  rotateAndRemember(builder, { x, heads: 4, cache, rope: null });
+  attention(builder, { x, to, heads: 4, groupSize: 2, cache, scale: 0.25, scratch });
+  const steps = [[8, 0], [1, 8], [1, 9], [7, 300], [1, 307]]
+    .map(([n, position]) => ({ n, position, m: 0 }));
+  const program = await builder.build(steps);
+  const back = await createReadBack(gpu, 64 * 4);
+  const copies: GPUBuffer[] = [];
+  const { copyBufferToBuffer } = GPUCommandEncoder.prototype;
+  GPUCommandEncoder.prototype.copyBufferToBuffer = function (...args: unknown[]) {
+    copies.push(args[0] as GPUBuffer);
+    return Reflect.apply(copyBufferToBuffer, this, args);
+  };
+  try {
+    for (const step of steps) {
+      input.write(step, null);
+      program.run(step, { to: back, from: to.buffer, offsetBytes: 0, bytes: 64 * 4 });
+      back.readInto(new Float32Array(64));
+    }
+  } finally {
+    GPUCommandEncoder.prototype.copyBufferToBuffer = copyBufferToBuffer;
+  }
+  // The step's number and the result; writing and attending take the cache where it lies.
+  assertEquals(copies, steps.flatMap(() => [input.buffer, to.buffer]));
+  assertEquals(program.copiedBytes, steps.length * (4 + 64 * 4));
+  assertEquals(steps.map((step) => program.dispatchCount(step)), [2, 2, 2, 3, 3]);
+  destroyKvCache(gpu, cache);
+});
+
+/** A program of `units` units on a device of its own, and the command buffers that a step takes. */
+async function countSubmissions(priority: GpuPriority, units: number, steps: number) {
+  const gpu = await openGpu({ adapter: "fallback-allowed", priority });
+  const input = await createStepInput(gpu, { maxTokens: 1, ropes: [] });
+  const x = await rowsOf(gpu, 1, 4);
+  gpu.write(x.buffer, 0, Float32Array.of(1, 1, 1, 1));
+  const builder = new ProgramBuilder(gpu, input);
+  for (let unit = 0; unit < units; unit++) {
+    scaleRows(builder, { x, width: 4, scale: unit % 2 === 0 ? 2 : 0.5 });
+    builder.boundary();
+  }
+  const step = { n: 1, position: 0, m: 0 };
+  const program = await builder.build([step]);
+  const back = await createReadBack(gpu, 16);
+  const out = new Float32Array(4);
+  let submissions = 0;
+  const { queue } = gpu.device;
+  const submit = queue.submit.bind(queue);
+  queue.submit = (commands) => {
+    submissions++;
+    return submit(commands);
+  };
+  const counts = [];
+  for (let i = 0; i < steps; i++) {
+    submissions = 0;
+    input.write(step, null);
+    program.run(step, { to: back, from: x.buffer, offsetBytes: 0, bytes: 16 });
+    back.readInto(out);
+    counts.push(submissions);
+  }
+  const { longestSliceMs } = program;
+  gpu.close();
+  return { counts, out, longestSliceMs };
+}
+
+gpuTest("run() cuts a step into slices, few once it knows that they are short", async () => {
+  const { counts, out, longestSliceMs } = await countSubmissions("normal", 40, 12);
+  assertEquals([...out], [1, 1, 1, 1]);
+  assert(counts[0] > counts[11], `submissions: ${counts}`);
+  assert(longestSliceMs > 0);
+});
+
+Deno.test("SlicePace has two slices under way, in the background one", () => {
+  const waits = (priority: GpuPriority) => {
+    const pace = new SlicePace(100, priority);
+    for (let step = 0; step < 4; step++) pace.begin();
+    return [1, 2, 3].map((slice) => pace.mustWait(1, slice === 3));
+  };
+  assertEquals(waits("normal"), [false, true, false]);
+  assertEquals(waits("background"), [true, true, true]);
+});
+
+Deno.test("SlicePace submits shorter slices when they take long, slowly longer ones", () => {
+  const pace = new SlicePace(100, "normal");
+  const { now } = performance;
+  let ms = 0;
+  performance.now = () => ms;
+  try {
+    const slice = (msPerUnit: number) => {
+      pace.begin();
+      pace.mustWait(pace.unitsPerSlice, false);
+      ms += msPerUnit * pace.unitsPerSlice;
+      pace.waited();
+      return pace.unitsPerSlice;
+    };
+    assertEquals(slice(0.01), 8);
+    assertEquals(slice(0.01), 16);
+    assertEquals(slice(1), 8);
+    assertEquals(slice(4), 2);
+    assertEquals(slice(100), 1);
+    assertEquals(pace.longestMs, 200);
+  } finally {
+    performance.now = now;
+  }
+});
+
+gpuTest(
+  "tuneKernels() chooses what the adapter can run, and believes what it kept",
+  async (gpu) => {
+    const text = await tuneKernels(gpu, null);
+    assertEquals(gpu.variants, readTuning(text, gpu));
+    const kept = JSON.stringify({ ...JSON.parse(text), variants: PLAIN_VARIANTS });
+    assertEquals(await tuneKernels(gpu, kept), kept);
+    assertEquals(gpu.variants, PLAIN_VARIANTS);
+  },
+);
+
+Deno.test("readTuning() believes only text of its own adapter, and shaders that it can run", () => {
+  const gpu = { info: { key: "rocket" } as GpuInfo, hasF16: true, hasSubgroups: false };
+  const variants = { ...PLAIN_VARIANTS, matmul_nibble: "matmul_nibble_f16" };
+  const kept = { adapter: "rocket", version: 1, variants };
+  assertEquals<unknown>(readTuning(JSON.stringify(kept), gpu), variants);
+  const bad = [
+    { ...kept, adapter: "other" },
+    { ...kept, version: 0 },
+    { ...kept, variants: { ...variants, matvec_byte: "matvec_byte_subgroups" } },
+    { ...kept, variants: { ...variants, matvec_byte: "norm" } },
+    { ...kept, variants: null },
+    null,
+    [],
+  ];
+  for (const each of bad) assertEquals(readTuning(JSON.stringify(each), gpu), null);
+  assertEquals(readTuning("{", gpu), null);
+});

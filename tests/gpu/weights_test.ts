@@ -1,0 +1,75 @@
+/** Re-encoded weights, without a GPU: they are the file's, to the last bit. */
+import { assertEquals } from "@std/assert";
+import { GPU_TYPES, matrixBytes, weightFormat } from "../../gpu/mod.ts";
+import { encodeBlocks, type Encoded } from "../../gpu/weights/encode.ts";
+import { pieceColumns, rowBytes, type WeightFormat } from "../../gpu/weights/formats.ts";
+import { dequantize } from "../../src/model/mod.ts";
+import { encodeWeights, isWeightType } from "../../src/quantize/mod.ts";
+import { normals } from "./cases/compare.ts";
+
+const COLUMNS = 512;
+const ROWS = 3;
+
+/** What a shader makes of codes and factors, in f64 and rounded once. */
+function decode({ codes, factors }: Encoded, format: WeightFormat, count: number): Float32Array {
+  if (format.family === "float") {
+    const { buffer } = codes;
+    if (format.kind === "f32") return new Float32Array(buffer);
+    if (format.kind === "f16") return Float32Array.from(new Float16Array(buffer));
+    return new Float32Array(Uint32Array.from(new Uint16Array(buffer), (w) => w << 16).buffer);
+  }
+  const { family, group, middle } = format;
+  const isHalf = format.factors.endsWith("16");
+  const numbers = isHalf ? new Float16Array(factors.buffer) : new Float32Array(factors.buffer);
+  const isPair = format.factors.startsWith("pair");
+  return Float32Array.from({ length: count }, (_, i) => {
+    const g = Math.floor(i / group);
+    const scale = isPair ? numbers[2 * g] : numbers[g];
+    const offset = isPair ? numbers[2 * g + 1] : -middle * scale;
+    if (family === "byte") return scale * (codes[i] << 24 >> 24) + offset;
+    const byte = codes[(i & ~31) / 2 + (i & 15)];
+    return scale * (i & 16 ? byte >> 4 : byte & 15) + offset;
+  });
+}
+
+Deno.test("encodeBlocks() keeps every weight of every type to the last bit", () => {
+  for (const type of GPU_TYPES) {
+    if (!isWeightType(type)) throw new Error(`cannot quantise to ${type}`);
+    const bytes = encodeWeights(type, normals(1, ROWS * COLUMNS));
+    const format = weightFormat(type, COLUMNS);
+    if (!format) throw new Error(`no format for ${type}`);
+    const encoded = encodeBlocks(type, bytes, format);
+    const expected = dequantize(type, bytes);
+    const zeros = (value: number) => value === 0 ? 0 : value; // −0 and 0 are the same weight
+    assertEquals(decode(encoded, format, expected.length).map(zeros), expected.map(zeros), type);
+    const { length } = encoded.codes;
+    assertEquals(length + encoded.factors.length, matrixBytes(type, ROWS, COLUMNS), type);
+  }
+});
+
+Deno.test("encodeBlocks() keeps the weights of blocks that do not begin at an even byte", () => {
+  const bytes = encodeWeights("Q4_0", normals(2, 64));
+  const moved = new Uint8Array(bytes.length + 1);
+  moved.set(bytes, 1);
+  const format = weightFormat("Q4_0", 64)!;
+  assertEquals(
+    encodeBlocks("Q4_0", moved.subarray(1), format),
+    encodeBlocks("Q4_0", bytes, format),
+  );
+});
+
+Deno.test("weightFormat() has f32 scales where a row's f16 scales are no whole words", () => {
+  const even = weightFormat("Q8_0", 64);
+  const odd = weightFormat("Q8_0", 96);
+  assertEquals(even?.family === "byte" && even.factors, "scale16");
+  assertEquals(odd?.family === "byte" && odd.factors, "scale32");
+  assertEquals(rowBytes(odd!, 96), { codes: 96, factors: 12 });
+});
+
+Deno.test("weightFormat() knows no types and widths that kernels do not", () => {
+  assertEquals(weightFormat("IQ1_S", 256), undefined);
+  assertEquals(weightFormat("toString", 256), undefined);
+  assertEquals(weightFormat("Q8_0", 48), undefined);
+  assertEquals(weightFormat("F16", 6), undefined);
+  assertEquals(pieceColumns(weightFormat("F16", 8)!), 4);
+});

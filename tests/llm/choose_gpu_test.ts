@@ -1,0 +1,93 @@
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import type { GpuDescription } from "../../gpu/mod.ts";
+import { openGguf } from "../../src/gguf/mod.ts";
+import { chooseGpu, type LoadOptions } from "../../src/llm/mod.ts";
+import { describeModel } from "../../src/model/mod.ts";
+import { DEFAULT_PROFILE, type GpuProfile } from "../../src/planner/mod.ts";
+import { withTinyFile } from "../support/loaded_model.ts";
+import type { TinyModelOptions } from "../support/tiny_model.ts";
+
+const REAL: GpuDescription = {
+  available: true,
+  adapter: { vendor: "v", architecture: "a", device: "d", description: "D", isFallback: false },
+};
+const SOFTWARE: GpuDescription = {
+  available: true,
+  adapter: { ...REAL.adapter!, isFallback: true },
+};
+const NONE: GpuDescription = { available: false, reason: "no adapter" };
+const FAST: GpuProfile = {
+  ...{ adapter: "D", copyGBps: 800, decodeGBps: 600, stepMs: 0, prefillGFlops: 9000 },
+};
+const SLOW: GpuProfile = { ...FAST, decodeGBps: 5 };
+
+async function decide(
+  options: LoadOptions,
+  { gpu = REAL, of = {}, measured }: {
+    gpu?: GpuDescription;
+    of?: TinyModelOptions;
+    measured?: GpuProfile;
+  },
+) {
+  let decision!: Awaited<ReturnType<typeof chooseGpu>>;
+  await withTinyFile(of, async (path) => {
+    const file = openGguf(path);
+    const profile = { ...DEFAULT_PROFILE, ...measured === undefined ? {} : { gpu: measured } };
+    const model = describeModel(file);
+    const describe = () => Promise.resolve(gpu);
+    decision = await chooseGpu({ file, model }, { threads: 1, profile, ...options }, { describe });
+  });
+  return decision;
+}
+
+Deno.test("chooseGpu() takes a GPU by itself where it was measured and pays", async () => {
+  const fast = await decide({}, { measured: FAST });
+  assertEquals(fast.parts[0].isAlone, true);
+  assertEquals(fast.mayBeWithout, true);
+  assert(fast.expectedDecodeTps! > 0);
+  const slow = await decide({}, { measured: SLOW });
+  assertEquals(slow.parts, []);
+  assertMatch(slow.reason, /tok\/s/);
+  assertEquals((await decide({}, {})).parts, [], "never measured");
+  assertEquals((await decide({}, { measured: FAST, gpu: SOFTWARE })).parts, []);
+  assertEquals((await decide({ gpu: "off" }, { measured: FAST })).parts, []);
+});
+
+Deno.test("chooseGpu() insists where it is told to, on a real adapter or on any", async () => {
+  const on = await decide({ gpu: "on" }, { measured: SLOW });
+  assertEquals([on.parts[0].isAlone, on.mayBeWithout], [true, false]);
+  assertEquals((await decide({ gpu: "force" }, { gpu: SOFTWARE })).parts[0].mayBeSoftware, true);
+  const refusals: [LoadOptions, GpuDescription, string][] = [
+    [{ gpu: "on" }, NONE, "no adapter"],
+    [{ gpu: "force" }, NONE, "no adapter"],
+    [{ gpu: "on" }, SOFTWARE, "software"],
+    [{ gpu: "on", predictor: "on" }, REAL, "predictors"],
+    [{ gpu: "on", observe: ["gate"] }, REAL, "observed"],
+  ];
+  for (const [options, gpu, reason] of refusals) {
+    await assertRejects(() => decide(options, { gpu }), Error, reason);
+    assertEquals((await decide({ ...options, gpu: "auto" }, { gpu, measured: FAST })).parts, []);
+  }
+});
+
+Deno.test("chooseGpu() leaves threads what it is told to, and experts always", async () => {
+  const shareOf = async (options: LoadOptions, of: TinyModelOptions = {}) => {
+    const [{ share, isAlone }] = (await decide({ gpu: "on", ...options }, { of })).parts;
+    return { ...share, isAlone };
+  };
+  const all = { heads: 1, neurons: 1, hasOutput: true, layers: 2 };
+  assertEquals(await shareOf({}), { ...all, isAlone: true });
+  assertEquals(await shareOf({ gpuLayers: 99 }), { ...all, isAlone: true });
+  assertEquals(await shareOf({ gpuLayers: 1 }), { ...all, layers: 1, isAlone: false });
+  assertEquals(await shareOf({ hotShare: 0.25 }), { ...all, neurons: 0.25, isAlone: false });
+  const experts: TinyModelOptions = { architecture: "llama-moe" };
+  assertEquals(await shareOf({}, experts), { ...all, neurons: 0, isAlone: false });
+});
+
+Deno.test("chooseGpu() has smaller shares ready: of silent neurons fewer, else fewer layers", async () => {
+  const smaller = async (of: TinyModelOptions) =>
+    (await decide({ gpu: "on" }, { of })).parts.slice(1).map(({ share }) => share);
+  for (const { layers } of await smaller({ architecture: "llama" })) assert(layers < 2);
+  const neurons = (await smaller({ architecture: "bamboo" })).map((share) => share.neurons);
+  assertEquals(neurons, [0.5, 0.25]);
+});

@@ -1,0 +1,114 @@
+/**
+ * The GPU of a test file: one device, software if need be, opened once. It goes with the process: a
+ * device that is destroyed while Deno ends made Mesa abort in one of thirty runs. Where there is
+ * none (no Vulkan, no GL), tests skip and their names say why.
+ */
+import {
+  createReadBack,
+  createStepInput,
+  type Gpu,
+  GpuUnavailableError,
+  openGpu,
+  ProgramBuilder,
+  type Rows,
+} from "../../gpu/mod.ts";
+import type { RopeFrequencies } from "../../src/model/mod.ts";
+
+/** The device, or why there is none. */
+const opened: Gpu | string = await openGpu({ adapter: "fallback-allowed" }).catch((error) => {
+  if (error instanceof GpuUnavailableError) return error.message;
+  throw error;
+});
+
+/** Why there is no GPU; null when there is one. */
+export const missingGpu: string | null = typeof opened === "string" ? opened : null;
+
+/** A test that needs a GPU of some kind. */
+export function gpuTest(name: string, run: (gpu: Gpu) => Promise<void>): void {
+  if (typeof opened === "string") {
+    Deno.test({ name: `${name} [skipped: ${opened}]`, ignore: true, fn: () => {} });
+    return;
+  }
+  // The device outlives a test: its resources are no leak.
+  Deno.test({ name, sanitizeResources: false, sanitizeOps: false, fn: () => run(opened) });
+}
+
+/** f32 rows that an operation works on. */
+export interface TestRows {
+  readonly values: ArrayLike<number>;
+  /** Values of a row; padded to a multiple of 4 on the GPU. */
+  readonly width: number;
+}
+
+/** A step on the GPU: what is in the workspace, what is done, what comes out. */
+export interface TestStep<Name extends string> {
+  readonly n: number;
+  readonly position?: number;
+  readonly m?: number;
+  readonly ids?: readonly number[];
+  readonly ropes?: readonly RopeFrequencies[];
+  readonly rows: Readonly<Record<Name, TestRows>>;
+  readonly build: (builder: ProgramBuilder, rows: Readonly<Record<Name, Rows>>) => void;
+  readonly read: NoInfer<Name>;
+}
+
+/** Runs one step; all rows lie in one buffer, as they do in a model. */
+export async function runStep<Name extends string>(
+  gpu: Gpu,
+  step: TestStep<Name>,
+): Promise<Float32Array> {
+  const { n, position = 0, m = n, ids = null, ropes = [], rows, build, read } = step;
+  const input = await createStepInput(gpu, { maxTokens: n, ropes });
+  const { workspace, places } = await placeRows(gpu, rows);
+  const builder = new ProgramBuilder(gpu, input);
+  build(builder, places);
+  const values = { n, position, m };
+  const program = await builder.build([values]);
+  const { offsetBytes, sizeBytes, stride } = places[read];
+  const back = await createReadBack(gpu, sizeBytes);
+  input.write(values, ids);
+  program.run(values, { to: back, from: workspace, offsetBytes, bytes: sizeBytes });
+  const out = new Float32Array(sizeBytes / 4);
+  await back.readIntoLater(out);
+  back.destroy();
+  gpu.destroyBuffer(workspace);
+  gpu.destroyBuffer(input.buffer);
+  return unpad(out, rows[read].width, stride);
+}
+
+async function placeRows<Name extends string>(gpu: Gpu, rows: Readonly<Record<Name, TestRows>>) {
+  const places = {} as Record<Name, Omit<Rows, "buffer">>;
+  let bytes = 0;
+  for (const name of Object.keys(rows) as Name[]) {
+    const { values, width } = rows[name];
+    const stride = 4 * Math.ceil(width / 4) + 4; // rows need not touch
+    const sizeBytes = values.length / width * stride * 4;
+    places[name] = { offsetBytes: bytes, sizeBytes, stride };
+    bytes += 256 * Math.ceil(sizeBytes / 256);
+  }
+  const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
+  const workspace = await gpu.createBuffer("test", bytes, usage);
+  for (const name of Object.keys(rows) as Name[]) {
+    const { values, width } = rows[name];
+    const { offsetBytes, stride } = places[name];
+    // What is between rows must not matter.
+    const padded = new Float32Array(values.length / width * stride).fill(NaN);
+    for (let i = 0; i < values.length; i++) {
+      padded[Math.floor(i / width) * stride + i % width] = values[i];
+    }
+    gpu.write(workspace, offsetBytes, padded);
+  }
+  const bound = Object.fromEntries(
+    Object.entries<Omit<Rows, "buffer">>(places)
+      .map(([name, place]) => [name, { ...place, buffer: workspace }]),
+  );
+  return { workspace, places: bound as Record<Name, Rows> };
+}
+
+function unpad(values: Float32Array, width: number, stride: number): Float32Array {
+  const rows = values.length / stride;
+  return Float32Array.from(
+    { length: rows * width },
+    (_, i) => values[Math.floor(i / width) * stride + i % width],
+  );
+}

@@ -1,0 +1,32 @@
+/**
+ * Models that run on a GPU, be it a software one, in tests. Where there is no adapter at all, tests
+ * are skipped and say so.
+ */
+import { describeGpu } from "../../gpu/mod.ts";
+import type { LoadOptions } from "../../src/llm/mod.ts";
+import { hasShared } from "./shared.ts";
+
+const { available, reason } = await describeGpu();
+
+/** A test that needs a GPU adapter, and perhaps a file of the shared folder. */
+export function gpuTest(
+  name: string,
+  run: () => void | Promise<void>,
+  { shared }: { shared?: string } = {},
+): void {
+  const missing = !available
+    ? `no GPU: ${reason}`
+    : shared !== undefined && !hasShared(shared)
+    ? `no shared/${shared}`
+    : null;
+  const skipped = missing === null ? name : `${name} [skipped: ${missing}]`;
+  Deno.test({ name: skipped, ignore: missing !== null, fn: run });
+}
+
+/** A GPU does all of it. */
+export const GPU_ALONE: LoadOptions = { gpu: "force" };
+
+/** A GPU has the heads and this share of the neurons; so many threads have the rest. */
+export function besideThreads(hotShare: number, threads = 1): LoadOptions {
+  return { gpu: "force", besideGpu: true, hotShare, threads };
+}

@@ -1,0 +1,173 @@
+/**
+ * Ranks whose dead intermediates are overwritten with NaN before each part of each step: whoever
+ * reads what nothing has written, or what another one has written over, shows. The first one is on
+ * the test's own thread.
+ */
+import { check } from "../../src/base/check.ts";
+import { Leader } from "../../src/engine/leader.ts";
+import { openGguf } from "../../src/gguf/mod.ts";
+import { createArenaMemory } from "../../src/memory/arena.ts";
+import { controlWords } from "../../src/memory/control_layout.ts";
+import { describeModel } from "../../src/model/mod.ts";
+import type { ModelConfig } from "../../src/model/types.ts";
+import { RankRunner, type RankSetup } from "../../src/rank/open_rank.ts";
+import { type PlanOptions, planRanks } from "../../src/rank/plan.ts";
+import type { RankPlan } from "../../src/rank/plan_types.ts";
+import { LASTING_TENSORS, STEP_TENSORS, stepGraph } from "../../src/rank/step_graph.ts";
+import { type GraphTensor, Liveness, type StepGraph } from "../../src/shapes/mod.ts";
+import { instantiateKernels, loadKernelModule } from "../../wasm/mod.ts";
+
+/** The walk's functions, which the graph's operations are named after. */
+const PARTS = [
+  ...["begin", "embed", "joinEmbedding", "routeEarly", "project", "normalizeHeads", "rotate"],
+  ...[
+    "remember",
+    "attend",
+    "mergeHeads",
+    "joinAttention",
+    "predict",
+    "feedForward",
+    "joinFeedForward",
+    "scoreVocabulary",
+  ],
+];
+/** Bytes of a NaN of f32, also of f16; as a number of a row it is one that does not exist. */
+const POISON = 0xff;
+
+export interface TestedRanks extends Disposable {
+  readonly leader: Leader;
+  readonly plans: readonly RankPlan[];
+  /** What is generated. */
+  readonly outputIds: Int32Array;
+}
+
+/** What a follower's thread is told: poisoned_worker.ts. */
+export interface FollowerStart {
+  readonly setup: RankSetup;
+  readonly poisons: boolean;
+}
+
+/**
+ * Ranks of the model at `path`.
+ * @param how poisons: see above. inflation: tiles and scratch have so many times their room.
+ */
+export async function openRanks(
+  path: string,
+  options: Partial<PlanOptions>,
+  { poisons, inflation = 1 }: { poisons: boolean; inflation?: number },
+): Promise<TestedRanks> {
+  const file = openGguf(path);
+  const model = describeModel(file);
+  const module = await loadKernelModule();
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
+  const sizes = instantiateKernels(module, memory);
+  const plans = planRanks(model, file.tensors, {
+    ...{ rankCount: 1, contextLength: 64, chunkTokens: 24, kvType: "auto" },
+    sizes: {
+      q8_bytes: (n, k) => inflation * sizes.q8_bytes(n, k),
+      neurons_scratch_bytes: (d) => inflation * sizes.neurons_scratch_bytes(d),
+      attention_scratch_bytes: (...of) => inflation * sizes.attention_scratch_bytes(...of),
+    },
+    ...options,
+  });
+  const [{ chunkTokens, contextLength }] = plans;
+  const common = {
+    plans,
+    config: model.config,
+    tensors: file.tensors,
+    parts: file.parts,
+    module,
+    memories: plans.map(({ arenas }) => arenas.map(createArenaMemory)),
+    controlBuffer: new SharedArrayBuffer(4 * controlWords(chunkTokens, contextLength)),
+    observation: null,
+    gpu: null,
+    streams: null,
+  };
+  for (let rankIndex = 1; rankIndex < plans.length; rankIndex++) {
+    await startFollower({ setup: { ...common, rankIndex }, poisons });
+  }
+  const runner = RankRunner.open({ ...common, rankIndex: 0 }, () => {});
+  if (poisons) poison(runner);
+  return {
+    leader: new Leader(runner),
+    plans,
+    outputIds: runner.control.outputIds(),
+    [Symbol.dispose]: () => runner.control.publishExit(),
+  };
+}
+
+function startFollower(start: FollowerStart): Promise<void> {
+  const worker = new Worker(new URL("./poisoned_worker.ts", import.meta.url), { type: "module" });
+  return new Promise((resolve, reject) => {
+    worker.onmessage = () => resolve();
+    worker.onerror = (event) => reject(new Error(event.message));
+    worker.postMessage(start);
+  });
+}
+
+/** The graph that the plan was made by, sizes left aside. */
+export function graphOf(config: ModelConfig, plan: RankPlan): StepGraph {
+  const names = [...STEP_TENSORS, ...LASTING_TENSORS];
+  const present = new Set(plan.workspaces[0].intermediates.places.map(({ name }) => name));
+  return stepGraph({
+    config,
+    bytes: Object.fromEntries(names.filter((name) => present.has(name)).map((name) => [name, 1])),
+    isSparse: plan.isSparse,
+    hasPredictors: plan.strides.predictor > 0,
+  });
+}
+
+/** Makes a rank overwrite what is dead before each part of its steps. */
+export function poison({ rank, plan, setup }: RankRunner): void {
+  const { config, rankIndex } = setup;
+  const memories = setup.memories[rankIndex];
+  const graph = graphOf(config, plan);
+  const liveness = new Liveness(graph);
+  let last = "load";
+  for (const part of PARTS) {
+    const step = Reflect.get(rank, part) as (...args: unknown[]) => unknown;
+    const replaced = (...args: unknown[]) => {
+      const [before] = opsOf(graph, last).slice(-1);
+      const [first] = opsOf(graph, part);
+      if (first !== undefined) {
+        check(before !== undefined, "a part that came before has operations");
+        const isLive = (tensor: GraphTensor) =>
+          liveness.isLive(tensor, before) && liveness.isLive(tensor, first);
+        const live = new Set(graph.tensors.filter(isLive).map((tensor) => tensor.name));
+        for (const [arena, memory] of memories.entries()) fillDead(plan, { arena, memory, live });
+        last = part;
+      }
+      return step.apply(rank, args);
+    };
+    Object.defineProperty(rank, part, { value: replaced });
+  }
+}
+
+function opsOf({ ops }: StepGraph, part: string): number[] {
+  return ops.flatMap(({ name }, op) => name === part || name.startsWith(`${part}.`) ? [op] : []);
+}
+
+/** Bytes of dead intermediates that no living one has. */
+function fillDead(
+  plan: RankPlan,
+  { arena, memory, live }: {
+    arena: number;
+    memory: WebAssembly.Memory;
+    live: ReadonlySet<string>;
+  },
+): void {
+  const { places } = plan.workspaces[arena].intermediates;
+  const isLive = ({ name, isLasting }: typeof places[number]) => isLasting || live.has(name);
+  const living = places.filter(isLive);
+  for (const place of places) {
+    if (isLive(place)) continue;
+    let pieces = [[place.offsetBytes, place.offsetBytes + place.sizeBytes]];
+    for (const { offsetBytes: start, sizeBytes } of living) {
+      const end = start + sizeBytes;
+      pieces = pieces.flatMap(([from, to]) =>
+        [[from, Math.min(to, start)], [Math.max(from, end), to]].filter(([a, b]) => a < b)
+      );
+    }
+    for (const [from, to] of pieces) new Uint8Array(memory.buffer, from, to - from).fill(POISON);
+  }
+}

@@ -1,0 +1,16 @@
+/// <reference no-default-lib="true" />
+/// <reference lib="deno.worker" />
+/** Entry of a follower's thread in tests of intermediates: poisoned_rank.ts. */
+import { RankRunner } from "../../src/rank/open_rank.ts";
+import { type FollowerStart, poison } from "./poisoned_rank.ts";
+
+self.onmessage = ({ data }: MessageEvent<FollowerStart>) => {
+  const runner = RankRunner.open(data.setup, () => {});
+  if (data.poisons) poison(runner);
+  self.postMessage("ready");
+  // After the message has gone out.
+  setTimeout(() => {
+    runner.followSteps();
+    self.close();
+  }, 0);
+};
