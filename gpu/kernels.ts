@@ -21,6 +21,15 @@ import matvecFloat from "./kernels/matvec_float.wgsl" with { type: "text" };
 import matvecNibble from "./kernels/matvec_nibble.wgsl" with { type: "text" };
 import matvecNibbleSubgroups from "./kernels/matvec_nibble_subgroups.wgsl" with { type: "text" };
 import norm from "./kernels/norm.wgsl" with { type: "text" };
+import partByte from "./kernels/parts/byte.wgsl" with { type: "text" };
+import partEmbed from "./kernels/parts/embed.wgsl" with { type: "text" };
+import partFloat from "./kernels/parts/float.wgsl" with { type: "text" };
+import partMatvec from "./kernels/parts/matvec.wgsl" with { type: "text" };
+import partMatvecSubgroups from "./kernels/parts/matvec_subgroups.wgsl" with { type: "text" };
+import partNibble from "./kernels/parts/nibble.wgsl" with { type: "text" };
+import partProduct from "./kernels/parts/product.wgsl" with { type: "text" };
+import partTile from "./kernels/parts/tile.wgsl" with { type: "text" };
+import partTileF32 from "./kernels/parts/tile_f32.wgsl" with { type: "text" };
 import rotateAndRemember from "./kernels/rotate_and_remember.wgsl" with { type: "text" };
 import scaleRows from "./kernels/scale_rows.wgsl" with { type: "text" };
 import weighRows from "./kernels/weigh_rows.wgsl" with { type: "text" };
@@ -34,25 +43,60 @@ export interface Kernel {
   readonly needs?: "f16" | "subgroups";
 }
 
+/** A shader and what it shares with others: declarations may stand in any order. */
+function withParts(text: string, ...parts: readonly string[]): string {
+  return [text, ...parts].join("\n");
+}
+
 /** All shaders by the names of their files. */
 export const KERNELS = {
   activate: { text: activate, bindings: "ww" },
   add_rows: { text: addRows, bindings: "ww" },
   attention: { text: attention, bindings: "urrww" },
   attention_combine: { text: attentionCombine, bindings: "uww" },
-  embed_byte: { text: embedByte, bindings: "urrrw" },
-  embed_float: { text: embedFloat, bindings: "urrw" },
-  embed_nibble: { text: embedNibble, bindings: "urrrw" },
+  embed_byte: { text: withParts(embedByte, partEmbed, partByte), bindings: "urrrw" },
+  embed_float: { text: withParts(embedFloat, partEmbed, partFloat), bindings: "urrw" },
+  embed_nibble: { text: withParts(embedNibble, partEmbed, partNibble), bindings: "urrrw" },
   head_norm: { text: headNorm, bindings: "rw" },
-  matmul_byte: { text: matmulByte, bindings: "urrrww" },
-  matmul_float: { text: matmulFloat, bindings: "urrww" },
-  matmul_nibble: { text: matmulNibble, bindings: "urrrww" },
-  matmul_nibble_f16: { text: matmulNibbleF16, bindings: "urrrww", needs: "f16" },
-  matvec_byte: { text: matvecByte, bindings: "urrrww" },
-  matvec_byte_subgroups: { text: matvecByteSubgroups, bindings: "urrrww", needs: "subgroups" },
-  matvec_float: { text: matvecFloat, bindings: "urrww" },
-  matvec_nibble: { text: matvecNibble, bindings: "urrrww" },
-  matvec_nibble_subgroups: { text: matvecNibbleSubgroups, bindings: "urrrww", needs: "subgroups" },
+  matmul_byte: {
+    text: withParts(matmulByte, partProduct, partByte, partTile, partTileF32),
+    bindings: "urrrww",
+  },
+  matmul_float: {
+    text: withParts(matmulFloat, partProduct, partFloat, partTile, partTileF32),
+    bindings: "urrww",
+  },
+  matmul_nibble: {
+    text: withParts(matmulNibble, partProduct, partNibble, partTile, partTileF32),
+    bindings: "urrrww",
+  },
+  matmul_nibble_f16: {
+    text: withParts(matmulNibbleF16, partProduct, partNibble, partTile),
+    bindings: "urrrww",
+    needs: "f16",
+  },
+  matvec_byte: {
+    text: withParts(matvecByte, partProduct, partByte, partMatvec),
+    bindings: "urrrww",
+  },
+  matvec_byte_subgroups: {
+    text: withParts(matvecByteSubgroups, partProduct, partByte, partMatvecSubgroups),
+    bindings: "urrrww",
+    needs: "subgroups",
+  },
+  matvec_float: {
+    text: withParts(matvecFloat, partProduct, partFloat, partMatvec),
+    bindings: "urrww",
+  },
+  matvec_nibble: {
+    text: withParts(matvecNibble, partProduct, partNibble, partMatvec),
+    bindings: "urrrww",
+  },
+  matvec_nibble_subgroups: {
+    text: withParts(matvecNibbleSubgroups, partProduct, partNibble, partMatvecSubgroups),
+    bindings: "urrrww",
+    needs: "subgroups",
+  },
   norm: { text: norm, bindings: "urrww" },
   rotate_and_remember: { text: rotateAndRemember, bindings: "urwww" },
   scale_rows: { text: scaleRows, bindings: "w" },

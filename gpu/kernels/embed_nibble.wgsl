@@ -3,7 +3,7 @@
 // id(t) is the token's id, or its position where BY_POSITION. A row that is not there counts as
 // zeros where IS_FIRST, and is left alone elsewhere: another part of the table has it.
 //
-// Codes and factors as in matvec_nibble.wgsl: w = A·h + B, h = 1 + q/16.
+// Codes and factors: parts/nibble.wgsl.
 //
 // | binding | what | shape |
 // |---|---|---|
@@ -15,82 +15,28 @@
 //
 // An invocation makes one piece, 32 columns. Grid: [⌈ROW_PIECES / 64⌉, tokens].
 
-struct Step { tokens: u32, position: u32, scored: u32, sequence: u32 }
-
 @group(0) @binding(0) var<uniform> step: Step;
 @group(0) @binding(1) var<storage, read> codes: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read> groups: array<u32>;
 @group(0) @binding(3) var<storage, read> records: array<u32>;
 @group(0) @binding(4) var<storage, read_write> to: array<vec4<f32>>;
 
-override ROWS: u32;
-override FIRST_ID: u32 = 0;
-override BY_POSITION: bool = false;
-override IS_FIRST: bool = true;
-override ROW_PIECES: u32;
-override GROUP: u32 = 32; // columns of a group: 16 or 32
-override FACTORS: u32 = 0; // kind of factors
-override MIDDLE: f32 = 0.0; // code that stands for zero, where factors are scales alone
-override RECORD: u32; // words of a token's record
-override TO_START: u32; // vec4s
-override TO_STRIDE: u32; // vec4s
-override ACCUMULATE: bool = false;
-override SCALE: f32 = 1.0;
-
-// A and B of a group.
-fn factorsOf(group: u32) -> vec2<f32> {
-  if (FACTORS == 0u) { // f16 scale
-    let scale = unpack2x16float(groups[group >> 1u])[group & 1u];
-    return vec2(16.0 * scale, -(16.0 + MIDDLE) * scale);
-  }
-  if (FACTORS == 1u) { // f32 scale
-    let scale = bitcast<f32>(groups[group]);
-    return vec2(16.0 * scale, -(16.0 + MIDDLE) * scale);
-  }
-  if (FACTORS == 2u) { // f16 scale, f16 offset
-    let pair = unpack2x16float(groups[group]);
-    return vec2(16.0 * pair.x, pair.y - 16.0 * pair.x);
-  }
-  let scale = bitcast<f32>(groups[2u * group]); // f32 scale, f32 offset
-  return vec2(16.0 * scale, bitcast<f32>(groups[2u * group + 1u]) - 16.0 * scale);
-}
-
-fn floats(bits: vec4<u32>) -> vec4<f32> {
-  return bitcast<vec4<f32>>((bits & vec4(0x780000u)) | vec4(0x3F800000u));
-}
-
-fn put(at: u32, value: vec4<f32>) {
-  to[at] = select(vec4(0.0), to[at], ACCUMULATE) + SCALE * value;
-}
-
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let piece = id.x;
   let token = id.y;
   if (piece >= ROW_PIECES) { return; }
-  var row = records[token * RECORD] - FIRST_ID; // below 0 becomes a large number
-  if (BY_POSITION) { row = step.position + token - FIRST_ID; }
+  let row = rowOf(token);
   let base = TO_START + token * TO_STRIDE + piece * 8u;
   if (row >= ROWS) {
-    if (IS_FIRST) {
-      for (var j = 0u; j < 8u; j++) { put(base + j, vec4(0.0)); }
-    }
+    skip(base, 8u);
     return;
   }
   let at = row * ROW_PIECES + piece;
-  var a = vec2(0.0);
-  var b = vec2(0.0);
-  if (GROUP == 32u) {
-    a = factorsOf(at);
-    b = a;
-  } else {
-    a = factorsOf(2u * at);
-    b = factorsOf(2u * at + 1u);
-  }
+  let factors = factorsOfHalves(at);
   let words = codes[at];
   for (var j = 0u; j < 4u; j++) {
-    let w = words[j];
-    put(base + j, a.x * floats(vec4(w << 19u, w << 11u, w << 3u, w >> 5u)) + a.y);
-    put(base + 4u + j, b.x * floats(vec4(w << 15u, w << 7u, w >> 1u, w >> 9u)) + b.y);
+    put(base + j, lowWeights(words[j], factors));
+    put(base + 4u + j, highWeights(words[j], factors));
   }
 }

@@ -1,6 +1,6 @@
 // to[t, r] (+)= scale · (Σ_k w[r, k] · x[t, k] + bias[r]) for many tokens; w of signed bytes.
 //
-// w = scale · q + offset of q's group. A piece is 16 bytes, 16 columns of a row.
+// Codes and factors: parts/byte.wgsl. A piece is 16 columns of a row.
 //
 // | binding | what | shape |
 // |---|---|---|
@@ -14,8 +14,6 @@
 // A workgroup makes a tile of 64 rows × 32 tokens, 32 columns at a time, each weight taken apart
 // once; an invocation owns 8 rows × 4 tokens. Grid: [⌈ROWS / 64⌉, ⌈tokens / 32⌉].
 
-struct Step { tokens: u32, position: u32, scored: u32, sequence: u32 }
-
 @group(0) @binding(0) var<uniform> step: Step;
 @group(0) @binding(1) var<storage, read> codes: array<u32>;
 @group(0) @binding(2) var<storage, read> groups: array<u32>;
@@ -23,67 +21,16 @@ struct Step { tokens: u32, position: u32, scored: u32, sequence: u32 }
 @group(0) @binding(4) var<storage, read_write> x: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> to: array<f32>;
 
-override ROWS: u32; // rows that are computed
-override PIECES: u32; // pieces of a row that are multiplied
-override ROW_PIECES: u32; // pieces of a row that there are
-override GROUP: u32 = 32; // columns of a group: 16 or 32
-override FACTORS: u32 = 0; // kind of factors
-override X_START: u32; // vec4s
-override X_STRIDE: u32; // vec4s
-override TO_START: u32; // f32s
-override TO_STRIDE: u32; // f32s
-override BIAS_START: u32 = 0;
-override HAS_BIAS: bool = false;
-override ACCUMULATE: bool = false;
-override SCALE: f32 = 1.0;
-override SCORED: bool = false; // tokens that are scored instead of all
-
-var<workgroup> wTile: array<vec4<f32>, 512>; // [32 columns, 16 × 4 rows]
-var<workgroup> xTile: array<vec4<f32>, 256>; // [32 columns, 8 × 4 tokens]
-
-// Scale and offset of a group.
-fn factorsOf(group: u32) -> vec2<f32> {
-  if (FACTORS == 0u) { return vec2(unpack2x16float(groups[group >> 1u])[group & 1u], 0.0); }
-  if (FACTORS == 1u) { return vec2(bitcast<f32>(groups[group]), 0.0); }
-  if (FACTORS == 2u) { return unpack2x16float(groups[group]); }
-  return vec2(bitcast<f32>(groups[2u * group]), bitcast<f32>(groups[2u * group + 1u]));
-}
-
 // Word j of four of a tile's words of four rows: columns 4j … 4j + 3 of the tile.
 fn loadWeights(firstRow: u32, firstWord: u32, quad: u32, j: u32) {
   var values: mat4x4<f32>;
   for (var r = 0u; r < 4u; r++) {
     let at = min(firstRow + 4u * quad + r, ROWS - 1u) * 4u * ROW_PIECES + firstWord + j;
-    let w = codes[at];
     let factors = factorsOf(at * 4u / GROUP);
-    let q = vec4<f32>(vec4<i32>(vec4(w << 24u, w << 16u, w << 8u, w)) >> vec4(24u));
-    values[r] = factors.x * q + factors.y;
+    values[r] = weightsOf(codes[at], factors);
   }
   let columns = transpose(values);
   for (var i = 0u; i < 4u; i++) { wTile[(4u * j + i) * 16u + quad] = columns[i]; }
-}
-
-// Four columns of four tokens.
-fn loadInputs(firstToken: u32, count: u32, column4: u32, quad: u32, k4: u32) {
-  var values: mat4x4<f32>;
-  for (var t = 0u; t < 4u; t++) {
-    values[t] = x[X_START + min(firstToken + 4u * quad + t, count - 1u) * X_STRIDE + column4 + k4];
-  }
-  let columns = transpose(values);
-  for (var i = 0u; i < 4u; i++) { xTile[(4u * k4 + i) * 8u + quad] = columns[i]; }
-}
-
-fn store(token: u32, firstRow: u32, count: u32, values: vec4<f32>) {
-  if (token >= count) { return; }
-  for (var r = 0u; r < 4u; r++) {
-    let row = firstRow + r;
-    if (row >= ROWS) { return; }
-    var sum = values[r];
-    if (HAS_BIAS) { sum += bias[BIAS_START + row]; }
-    let at = TO_START + token * TO_STRIDE + row;
-    let before = select(0.0, to[at], ACCUMULATE);
-    to[at] = before + SCALE * sum;
-  }
 }
 
 @compute @workgroup_size(64)
@@ -94,32 +41,14 @@ fn main(
   let count = select(step.tokens, step.scored, SCORED);
   let firstRow = workgroup.x * 64u;
   let firstToken = workgroup.y * 32u;
-  let rows8 = lane % 8u;
-  let tokens4 = lane / 8u;
   var acc: array<vec4<f32>, 8>; // [4 tokens, 2 × 4 rows]
   for (var piece = 0u; piece < PIECES; piece += 2u) { // pieces are even in number
     loadWeights(firstRow, piece * 4u, lane % 16u, lane / 16u);
     loadWeights(firstRow, piece * 4u, lane % 16u, lane / 16u + 4u);
-    loadInputs(firstToken, count, piece * 4u, lane / 8u, lane % 8u);
+    loadInputs(firstToken, count, piece * 4u, PIECES * 4u, lane);
     workgroupBarrier();
-    for (var k = 0u; k < 32u; k++) {
-      let w0 = wTile[k * 16u + 2u * rows8];
-      let w1 = wTile[k * 16u + 2u * rows8 + 1u];
-      let value = xTile[k * 8u + tokens4];
-      acc[0] += w0 * value.x;
-      acc[1] += w1 * value.x;
-      acc[2] += w0 * value.y;
-      acc[3] += w1 * value.y;
-      acc[4] += w0 * value.z;
-      acc[5] += w1 * value.z;
-      acc[6] += w0 * value.w;
-      acc[7] += w1 * value.w;
-    }
+    multiply(&acc, lane);
     workgroupBarrier();
   }
-  for (var t = 0u; t < 4u; t++) {
-    let token = firstToken + 4u * tokens4 + t;
-    store(token, firstRow + 8u * rows8, count, acc[2u * t]);
-    store(token, firstRow + 8u * rows8 + 4u, count, acc[2u * t + 1u]);
-  }
+  putTile(&acc, firstRow, firstToken, count, lane);
 }

@@ -1,6 +1,6 @@
 // to[t, r] (+)= scale · (Σ_k w[r, k] · x[t, k] + bias[r]) for few tokens; w of signed bytes.
 //
-// w = scale · q + offset of q's group. A piece is 16 bytes, 16 columns of a row.
+// Codes and factors: parts/byte.wgsl. A piece is 16 columns of a row.
 //
 // | binding | what | shape |
 // |---|---|---|
@@ -14,42 +14,12 @@
 // A workgroup makes 4 rows for TOKENS tokens; its 64 invocations share the pieces, neighbours read
 // neighbouring pieces. Grid: [⌈ROWS / 4⌉, ⌈tokens / TOKENS⌉].
 
-struct Step { tokens: u32, position: u32, scored: u32, sequence: u32 }
-
 @group(0) @binding(0) var<uniform> step: Step;
 @group(0) @binding(1) var<storage, read> codes: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read> groups: array<u32>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> x: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> to: array<f32>;
-
-override ROWS: u32; // rows that are computed
-override PIECES: u32; // pieces of a row that are multiplied
-override ROW_PIECES: u32; // pieces of a row that there are
-override GROUP: u32 = 32; // columns of a group: 16 or 32
-override FACTORS: u32 = 0; // kind of factors
-override X_START: u32; // vec4s
-override X_STRIDE: u32; // vec4s
-override TO_START: u32; // f32s
-override TO_STRIDE: u32; // f32s
-override BIAS_START: u32 = 0;
-override HAS_BIAS: bool = false;
-override ACCUMULATE: bool = false;
-override SCALE: f32 = 1.0;
-override SCORED: bool = false; // tokens that are scored instead of all
-override TOKENS: u32 = 1; // 1, 2, 4 or 8
-
-const LANES = 64u;
-var<workgroup> sums: array<f32, 2048>; // [64, 4·TOKENS]
-var<workgroup> parts: array<f32, 64>;
-
-// Scale and offset of a group.
-fn factorsOf(group: u32) -> vec2<f32> {
-  if (FACTORS == 0u) { return vec2(unpack2x16float(groups[group >> 1u])[group & 1u], 0.0); }
-  if (FACTORS == 1u) { return vec2(bitcast<f32>(groups[group]), 0.0); }
-  if (FACTORS == 2u) { return unpack2x16float(groups[group]); }
-  return vec2(bitcast<f32>(groups[2u * group]), bitcast<f32>(groups[2u * group + 1u]));
-}
 
 @compute @workgroup_size(64)
 fn main(
@@ -71,9 +41,7 @@ fn main(
     for (var j = 0u; j < 4u; j++) {
       var weights: array<vec4<f32>, 4>;
       for (var r = 0u; r < 4u; r++) {
-        let w = words[r][j];
-        let q = vec4<f32>(vec4<i32>(vec4(w << 24u, w << 16u, w << 8u, w)) >> vec4(24u));
-        weights[r] = factors[r].x * q + factors[r].y;
+        weights[r] = weightsOf(words[r][j], factors[r]);
       }
       for (var t = 0u; t < TOKENS; t++) {
         let value = x[X_START + min(firstToken + t, count - 1u) * X_STRIDE + piece * 4u + j];
@@ -81,24 +49,5 @@ fn main(
       }
     }
   }
-
-  // Sums over the invocations: value v of 4·TOKENS in 64 / values parts, then over the parts.
-  let values = 4u * TOKENS;
-  for (var v = 0u; v < values; v++) { sums[lane * values + v] = acc[v]; }
-  workgroupBarrier();
-  var part = 0.0;
-  for (var i = 0u; i < values; i++) {
-    part += sums[((lane / values) * values + i) * values + lane % values];
-  }
-  parts[lane] = part;
-  workgroupBarrier();
-  let row = firstRow + lane / TOKENS;
-  let token = firstToken + lane % TOKENS;
-  if (lane >= values || row >= ROWS || token >= count) { return; }
-  var sum = 0.0;
-  for (var i = lane; i < LANES; i += values) { sum += parts[i]; }
-  if (HAS_BIAS) { sum += bias[BIAS_START + row]; }
-  let at = TO_START + token * TO_STRIDE + row;
-  let before = select(0.0, to[at], ACCUMULATE);
-  to[at] = before + SCALE * sum;
+  addUp(&acc, firstRow, firstToken, count, lane);
 }

@@ -13,42 +13,11 @@
 // A workgroup makes 4 rows for TOKENS tokens; its 64 invocations share the pieces, neighbours read
 // neighbouring pieces. Grid: [⌈ROWS / 4⌉, ⌈tokens / TOKENS⌉].
 
-struct Step { tokens: u32, position: u32, scored: u32, sequence: u32 }
-
 @group(0) @binding(0) var<uniform> step: Step;
 @group(0) @binding(1) var<storage, read> codes: array<vec2<u32>>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
 @group(0) @binding(3) var<storage, read_write> x: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> to: array<f32>;
-
-override ROWS: u32; // rows that are computed
-override PIECES: u32; // pieces of a row that are multiplied
-override ROW_PIECES: u32; // pieces of a row that there are
-override KIND: u32; // 0 f16, 1 bf16, 2 f32
-override X_START: u32; // vec4s
-override X_STRIDE: u32; // vec4s
-override TO_START: u32; // f32s
-override TO_STRIDE: u32; // f32s
-override BIAS_START: u32 = 0;
-override HAS_BIAS: bool = false;
-override ACCUMULATE: bool = false;
-override SCALE: f32 = 1.0;
-override SCORED: bool = false; // tokens that are scored instead of all
-override TOKENS: u32 = 1; // 1, 2, 4 or 8
-
-const LANES = 64u;
-var<workgroup> sums: array<f32, 2048>; // [64, 4·TOKENS]
-var<workgroup> parts: array<f32, 64>;
-
-fn weightsAt(piece: u32) -> vec4<f32> {
-  if (KIND == 2u) {
-    return vec4(bitcast<vec2<f32>>(codes[2u * piece]), bitcast<vec2<f32>>(codes[2u * piece + 1u]));
-  }
-  let words = codes[piece];
-  if (KIND == 0u) { return vec4(unpack2x16float(words.x), unpack2x16float(words.y)); }
-  let bits = vec4(words.x << 16u, words.x & 0xFFFF0000u, words.y << 16u, words.y & 0xFFFF0000u);
-  return bitcast<vec4<f32>>(bits);
-}
 
 @compute @workgroup_size(64)
 fn main(
@@ -69,24 +38,5 @@ fn main(
       for (var r = 0u; r < 4u; r++) { acc[r * TOKENS + t] += dot(weights[r], value); }
     }
   }
-
-  // Sums over the invocations: value v of 4·TOKENS in 64 / values parts, then over the parts.
-  let values = 4u * TOKENS;
-  for (var v = 0u; v < values; v++) { sums[lane * values + v] = acc[v]; }
-  workgroupBarrier();
-  var part = 0.0;
-  for (var i = 0u; i < values; i++) {
-    part += sums[((lane / values) * values + i) * values + lane % values];
-  }
-  parts[lane] = part;
-  workgroupBarrier();
-  let row = firstRow + lane / TOKENS;
-  let token = firstToken + lane % TOKENS;
-  if (lane >= values || row >= ROWS || token >= count) { return; }
-  var sum = 0.0;
-  for (var i = lane; i < LANES; i += values) { sum += parts[i]; }
-  if (HAS_BIAS) { sum += bias[BIAS_START + row]; }
-  let at = TO_START + token * TO_STRIDE + row;
-  let before = select(0.0, to[at], ACCUMULATE);
-  to[at] = before + SCALE * sum;
+  addUp(&acc, firstRow, firstToken, count, lane);
 }

@@ -1,5 +1,5 @@
 /** Every shader against its formula, at the edges; on whatever adapter there is. */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { KERNEL_LIST, type KernelName } from "../../gpu/kernels.ts";
 import type { Gpu } from "../../gpu/mod.ts";
 import { gpuTest } from "../support/gpu.ts";
@@ -34,8 +34,15 @@ function canRun({ hasF16, hasSubgroups }: Gpu, kernel: KernelName): boolean {
 
 Deno.test("every .wgsl file is in the list of kernels and has a case", () => {
   const folder = new URL("../../gpu/kernels/", import.meta.url);
-  const files = [...Deno.readDirSync(folder)].map(({ name }) => name.replace(/\.wgsl$/, ""));
+  const files = [...Deno.readDirSync(folder)].filter(({ isFile }) => isFile)
+    .map(({ name }) => name.replace(/\.wgsl$/, ""));
   assertEquals(Object.keys(KERNEL_LIST).toSorted(), files.toSorted());
   const covered = new Set(CASES.flatMap(({ kernels }) => kernels));
   assertEquals(files.filter((name) => !covered.has(name as KernelName)), []);
+  // What shaders share is shared.
+  const texts = Object.values(KERNEL_LIST).map(({ text }) => text);
+  for (const { name } of Deno.readDirSync(new URL("parts/", folder))) {
+    const part = Deno.readTextFileSync(new URL(`parts/${name}`, folder));
+    assert(texts.filter((text) => text.includes(part)).length > 1, name);
+  }
 });
