@@ -4,7 +4,8 @@
  * never chosen.
  */
 import type { Gpu } from "./device.ts";
-import type { KernelName } from "./kernels.ts";
+import { createInt8Rows } from "./int8_rows.ts";
+import { KERNEL_LIST, type KernelName } from "./kernels.ts";
 import { createReadBack } from "./read_back.ts";
 import { matmul } from "./ops/matmul.ts";
 import { ProgramBuilder } from "./program.ts";
@@ -32,6 +33,8 @@ const ROUNDS = 3;
 const GAIN = 0.97;
 /** The largest difference, as a share of the largest result. */
 const TOLERANCE = 1e-4;
+/** The same where inputs are rounded to 8 bits. */
+const INT8_TOLERANCE = 2e-2;
 
 /** What `tuneKernels` keeps. */
 interface Kept {
@@ -41,7 +44,7 @@ interface Kept {
 }
 
 /** Grows when shaders change. */
-const VERSION = 1;
+const VERSION = 2;
 
 /**
  * Sets `gpu.variants`.
@@ -58,7 +61,7 @@ export async function tuneKernels(gpu: Gpu, kept: string | null): Promise<string
 /** The choice that a text holds, where it is of this adapter and of shaders that it can run. */
 export function readTuning(
   text: string,
-  gpu: Pick<Gpu, "info" | "hasF16" | "hasSubgroups">,
+  gpu: Pick<Gpu, "info" | "features">,
 ): KernelVariants | null {
   try {
     const kept = JSON.parse(text) as Partial<Kept> | null;
@@ -66,7 +69,7 @@ export function readTuning(
     const variants = { ...PLAIN_VARIANTS };
     for (const job of Object.keys(variants) as TunedKernel[]) {
       const chosen = kept.variants?.[job];
-      if (chosen === undefined || !usableVariants(job, gpu).includes(chosen)) return null;
+      if (chosen === undefined || !usableVariants(job, gpu.features).includes(chosen)) return null;
       variants[job] = chosen;
     }
     return variants;
@@ -78,7 +81,7 @@ export function readTuning(
 async function measureAll(gpu: Gpu): Promise<KernelVariants> {
   const chosen: Record<TunedKernel, KernelName> = { ...PLAIN_VARIANTS };
   for (const job of Object.keys(chosen) as TunedKernel[]) {
-    const candidates = usableVariants(job, gpu);
+    const candidates = usableVariants(job, gpu.features);
     if (candidates.length > 1) chosen[job] = await fastest(gpu, job, candidates);
   }
   return chosen;
@@ -99,7 +102,7 @@ async function fastest(
     let best = { name: plain, ms: judge.ms * GAIN };
     for (const name of others) {
       const { ms, out } = await bench.run({ ...before, [job]: name });
-      if (ms < best.ms && agree(out, judge.out)) best = { name, ms };
+      if (ms < best.ms && agree(name, out, judge.out)) best = { name, ms };
     }
     return best.name;
   } finally {
@@ -108,9 +111,10 @@ async function fastest(
   }
 }
 
-function agree(a: Float32Array, b: Float32Array): boolean {
+function agree(name: KernelName, a: Float32Array, b: Float32Array): boolean {
+  const tolerance = KERNEL_LIST[name].needs === "int8" ? INT8_TOLERANCE : TOLERANCE;
   const largest = b.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  return a.every((value, i) => Math.abs(value - b[i]) <= TOLERANCE * largest);
+  return a.every((value, i) => Math.abs(value - b[i]) <= tolerance * largest);
 }
 
 /** A matrix of made-up weights and some tokens to multiply. */
@@ -132,9 +136,9 @@ class TuningBench {
   /** The shortest time of some products, and what they are. */
   async run(variants: KernelVariants): Promise<{ ms: number; out: Float32Array }> {
     const gpu = this.#gpu;
-    const { input, matrix, workspace, x, to, back } = this.#parts;
+    const { input, int8, matrix, workspace, x, to, back } = this.#parts;
     gpu.variants = variants;
-    const builder = new ProgramBuilder(gpu, input);
+    const builder = new ProgramBuilder(gpu, input, int8);
     const repeats = gpu.info.isFallback ? SOFTWARE_REPEATS : REPEATS;
     for (let i = 0; i < repeats; i++) matmul(builder, { matrix, x, to });
     const step = { n: this.#n, position: 0, m: 0 };
@@ -159,16 +163,18 @@ class TuningBench {
   }
 
   destroy(): void {
-    const { input, matrix, workspace, back } = this.#parts;
+    const { input, int8, matrix, workspace, back } = this.#parts;
     matrix.destroy();
     back.destroy();
     this.#gpu.destroyBuffer(workspace);
     this.#gpu.destroyBuffer(input.buffer);
+    this.#gpu.destroyBuffer(int8);
   }
 }
 
 async function makeParts(gpu: Gpu, type: string, n: number) {
   const input = await createStepInput(gpu, { maxTokens: n, ropes: [] });
+  const int8 = await createInt8Rows(gpu, n, COLUMNS);
   const matrix = await createMatrix(gpu, "tuning", { type, rows: ROWS, columns: COLUMNS });
   const blockBytes = type === "Q8_0" ? 34 : 18;
   const bytes = new Uint8Array(ROWS * COLUMNS / 32 * blockBytes);
@@ -187,5 +193,5 @@ async function makeParts(gpu: Gpu, type: string, n: number) {
   const x: Rows = { buffer: workspace, offsetBytes: 0, sizeBytes: xBytes, stride: COLUMNS };
   const to: Rows = { buffer: workspace, offsetBytes: xBytes, sizeBytes: toBytes, stride: ROWS };
   const back = await createReadBack(gpu, toBytes);
-  return { input, matrix, workspace, x, to, back };
+  return { input, int8, matrix, workspace, x, to, back };
 }

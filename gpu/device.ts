@@ -15,6 +15,7 @@ import {
   requestDevice,
 } from "./adapter.ts";
 import { GpuLostError, GpuOutOfMemoryError } from "./errors.ts";
+import type { Feature } from "./kernels.ts";
 import { Pipelines } from "./pipelines.ts";
 import { type KernelVariants, PLAIN_VARIANTS } from "./variants.ts";
 
@@ -75,8 +76,8 @@ export class Gpu {
   readonly info: GpuInfo;
   readonly priority: GpuPriority;
   readonly pipelines: Pipelines;
-  readonly hasF16: boolean;
-  readonly hasSubgroups: boolean;
+  /** What shaders may use beyond WebGPU's core. */
+  readonly features: ReadonlySet<Feature>;
   /** Which of several shaders for the same job programs take; `tuneKernels` chooses. */
   variants: KernelVariants = PLAIN_VARIANTS;
   /** Waiting works synchronously. */
@@ -95,8 +96,7 @@ export class Gpu {
     this.device = device;
     this.info = info;
     this.priority = priority;
-    this.hasF16 = device.features.has("shader-f16");
-    this.hasSubgroups = device.features.has("subgroups" as GPUFeatureName);
+    this.features = featuresOf(device);
     this.isQuick = "Deno" in globalThis;
     this.pipelines = new Pipelines(device);
     this.lost = device.lost.then(({ message, reason }) => {
@@ -229,6 +229,18 @@ export class Gpu {
   close(): void {
     this.device.destroy();
   }
+}
+
+function featuresOf({ features }: GPUDevice): ReadonlySet<Feature> {
+  const found = new Set<Feature>();
+  if (features.has("shader-f16")) found.add("f16");
+  if (features.has("subgroups" as GPUFeatureName)) found.add("subgroups");
+  // Of the host's compiler, not the adapter; the types do not know it.
+  const { wgslLanguageFeatures: words } = (globalThis.navigator?.gpu ?? {}) as Partial<
+    { wgslLanguageFeatures: ReadonlySet<string> }
+  >;
+  if (words?.has("packed_4x8_integer_dot_product")) found.add("int8");
+  return found;
 }
 
 /** Maps a buffer once and awaits it: only then may `readPrimed` have it. */

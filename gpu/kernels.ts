@@ -13,26 +13,34 @@ import embedNibble from "./kernels/embed_nibble.wgsl" with { type: "text" };
 import headNorm from "./kernels/head_norm.wgsl" with { type: "text" };
 import matmulByte from "./kernels/matmul_byte.wgsl" with { type: "text" };
 import matmulFloat from "./kernels/matmul_float.wgsl" with { type: "text" };
+import matmulInt8 from "./kernels/matmul_int8.wgsl" with { type: "text" };
 import matmulNibble from "./kernels/matmul_nibble.wgsl" with { type: "text" };
 import matmulNibbleF16 from "./kernels/matmul_nibble_f16.wgsl" with { type: "text" };
 import matvecByte from "./kernels/matvec_byte.wgsl" with { type: "text" };
 import matvecByteSubgroups from "./kernels/matvec_byte_subgroups.wgsl" with { type: "text" };
 import matvecFloat from "./kernels/matvec_float.wgsl" with { type: "text" };
+import matvecInt8 from "./kernels/matvec_int8.wgsl" with { type: "text" };
 import matvecNibble from "./kernels/matvec_nibble.wgsl" with { type: "text" };
 import matvecNibbleSubgroups from "./kernels/matvec_nibble_subgroups.wgsl" with { type: "text" };
 import norm from "./kernels/norm.wgsl" with { type: "text" };
 import partByte from "./kernels/parts/byte.wgsl" with { type: "text" };
 import partEmbed from "./kernels/parts/embed.wgsl" with { type: "text" };
+import partFactors from "./kernels/parts/factors.wgsl" with { type: "text" };
 import partFloat from "./kernels/parts/float.wgsl" with { type: "text" };
+import partInt8 from "./kernels/parts/int8.wgsl" with { type: "text" };
 import partMatvec from "./kernels/parts/matvec.wgsl" with { type: "text" };
 import partMatvecSubgroups from "./kernels/parts/matvec_subgroups.wgsl" with { type: "text" };
 import partNibble from "./kernels/parts/nibble.wgsl" with { type: "text" };
 import partProduct from "./kernels/parts/product.wgsl" with { type: "text" };
 import partTile from "./kernels/parts/tile.wgsl" with { type: "text" };
 import partTileF32 from "./kernels/parts/tile_f32.wgsl" with { type: "text" };
+import quantize from "./kernels/quantize.wgsl" with { type: "text" };
 import rotateAndRemember from "./kernels/rotate_and_remember.wgsl" with { type: "text" };
 import scaleRows from "./kernels/scale_rows.wgsl" with { type: "text" };
 import weighRows from "./kernels/weigh_rows.wgsl" with { type: "text" };
+
+/** What not every adapter or host has: `int8` is WGSL's `packed_4x8_integer_dot_product`. */
+export type Feature = "f16" | "subgroups" | "int8";
 
 /** A shader. */
 export interface Kernel {
@@ -40,7 +48,7 @@ export interface Kernel {
   /** One letter a binding: "u", "r" or "w". */
   readonly bindings: string;
   /** What the adapter must have beyond WebGPU's core. */
-  readonly needs?: "f16" | "subgroups";
+  readonly needs?: Feature;
 }
 
 /** A shader and what it shares with others: declarations may stand in any order. */
@@ -54,33 +62,38 @@ export const KERNELS = {
   add_rows: { text: addRows, bindings: "ww" },
   attention: { text: attention, bindings: "urrww" },
   attention_combine: { text: attentionCombine, bindings: "uww" },
-  embed_byte: { text: withParts(embedByte, partEmbed, partByte), bindings: "urrrw" },
+  embed_byte: { text: withParts(embedByte, partEmbed, partFactors, partByte), bindings: "urrrw" },
   embed_float: { text: withParts(embedFloat, partEmbed, partFloat), bindings: "urrw" },
-  embed_nibble: { text: withParts(embedNibble, partEmbed, partNibble), bindings: "urrrw" },
+  embed_nibble: { text: withParts(embedNibble, partEmbed, partFactors, partNibble), bindings: "urrrw" },
   head_norm: { text: headNorm, bindings: "rw" },
   matmul_byte: {
-    text: withParts(matmulByte, partProduct, partByte, partTile, partTileF32),
+    text: withParts(matmulByte, partProduct, partFactors, partByte, partTile, partTileF32),
     bindings: "urrrww",
   },
   matmul_float: {
     text: withParts(matmulFloat, partProduct, partFloat, partTile, partTileF32),
     bindings: "urrww",
   },
+  matmul_int8: {
+    text: withParts(matmulInt8, partProduct, partFactors, partInt8),
+    bindings: "urrrww",
+    needs: "int8",
+  },
   matmul_nibble: {
-    text: withParts(matmulNibble, partProduct, partNibble, partTile, partTileF32),
+    text: withParts(matmulNibble, partProduct, partFactors, partNibble, partTile, partTileF32),
     bindings: "urrrww",
   },
   matmul_nibble_f16: {
-    text: withParts(matmulNibbleF16, partProduct, partNibble, partTile),
+    text: withParts(matmulNibbleF16, partProduct, partFactors, partNibble, partTile),
     bindings: "urrrww",
     needs: "f16",
   },
   matvec_byte: {
-    text: withParts(matvecByte, partProduct, partByte, partMatvec),
+    text: withParts(matvecByte, partProduct, partFactors, partByte, partMatvec),
     bindings: "urrrww",
   },
   matvec_byte_subgroups: {
-    text: withParts(matvecByteSubgroups, partProduct, partByte, partMatvecSubgroups),
+    text: withParts(matvecByteSubgroups, partProduct, partFactors, partByte, partMatvecSubgroups),
     bindings: "urrrww",
     needs: "subgroups",
   },
@@ -88,16 +101,22 @@ export const KERNELS = {
     text: withParts(matvecFloat, partProduct, partFloat, partMatvec),
     bindings: "urrww",
   },
+  matvec_int8: {
+    text: withParts(matvecInt8, partProduct, partFactors, partInt8),
+    bindings: "urrrww",
+    needs: "int8",
+  },
   matvec_nibble: {
-    text: withParts(matvecNibble, partProduct, partNibble, partMatvec),
+    text: withParts(matvecNibble, partProduct, partFactors, partNibble, partMatvec),
     bindings: "urrrww",
   },
   matvec_nibble_subgroups: {
-    text: withParts(matvecNibbleSubgroups, partProduct, partNibble, partMatvecSubgroups),
+    text: withParts(matvecNibbleSubgroups, partProduct, partFactors, partNibble, partMatvecSubgroups),
     bindings: "urrrww",
     needs: "subgroups",
   },
   norm: { text: norm, bindings: "urrww" },
+  quantize: { text: quantize, bindings: "ww", needs: "int8" },
   rotate_and_remember: { text: rotateAndRemember, bindings: "urwww" },
   scale_rows: { text: scaleRows, bindings: "w" },
   weigh_rows: { text: weighRows, bindings: "ww" },

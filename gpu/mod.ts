@@ -6,6 +6,7 @@ export { tuneKernels } from "./autotune.ts";
 export { describeGpu, type GpuDescription } from "./describe.ts";
 export { Gpu, type GpuInfo, type GpuOptions, type GpuPriority, openGpu } from "./device.ts";
 export { GpuLostError, GpuOutOfMemoryError, GpuUnavailableError } from "./errors.ts";
+export { createInt8Rows } from "./int8_rows.ts";
 export {
   createKvCache,
   destroyKvCache,

@@ -11,6 +11,7 @@ import type { Gpu } from "./device.ts";
 import type { KernelName } from "./kernels.ts";
 import type { Constants } from "./pipelines.ts";
 import { type ReadBack, STAMP_BYTES } from "./read_back.ts";
+import type { Rows } from "./rows.ts";
 import { Schedule } from "./schedule.ts";
 import { SlicePace } from "./slice_pace.ts";
 import { SEQUENCE_OFFSET, type StepInput, type StepValues } from "./step_input.ts";
@@ -48,13 +49,18 @@ interface Recorded extends Dispatch {
 export class ProgramBuilder {
   readonly gpu: Gpu;
   readonly input: StepInput;
+  /** Room for inputs of products in 8 bits; null: none, products by integers are not used. */
+  readonly int8: GPUBuffer | null;
   readonly #dispatches: Recorded[] = [];
   readonly #groups = new Map<string, GPUBindGroup>();
   readonly #bufferIds = new Map<GPUBuffer, number>();
+  /** The rows that `int8` holds, as products name them. */
+  #int8Key: string | null = null;
 
-  constructor(gpu: Gpu, input: StepInput) {
+  constructor(gpu: Gpu, input: StepInput, int8: GPUBuffer | null = null) {
     this.gpu = gpu;
     this.input = input;
+    this.int8 = int8;
   }
 
   /** The most tokens of a step. */
@@ -62,7 +68,18 @@ export class ProgramBuilder {
     return this.input.maxTokens;
   }
 
+  /** Says which rows `int8` holds from here on; false when it held them before. */
+  holdInt8({ buffer, offsetBytes, column = 0 }: Rows, count: string, columns: number): boolean {
+    const key = `${this.#bufferId(buffer)}:${offsetBytes} ${column} ${columns} ${count}`;
+    if (this.#int8Key === key) return false;
+    this.#int8Key = key;
+    return true;
+  }
+
   add(dispatch: Dispatch): void {
+    const isOf = ({ buffer, offset = 0 }: GPUBufferBinding) =>
+      this.#int8Key?.startsWith(`${this.#bufferId(buffer)}:${offset} `);
+    if (dispatch.kernel !== "quantize" && dispatch.bindings.some(isOf)) this.#int8Key = null;
     if ((dispatch.when?.tokens?.[0] ?? 0) > this.maxTokens) return;
     this.#dispatches.push({ ...dispatch, group: this.#group(dispatch), endsUnit: false });
   }
@@ -89,12 +106,16 @@ export class ProgramBuilder {
     return program;
   }
 
+  #bufferId(buffer: GPUBuffer): number {
+    const id = this.#bufferIds.get(buffer) ?? this.#bufferIds.size;
+    this.#bufferIds.set(buffer, id);
+    return id;
+  }
+
   #group({ kernel, bindings }: Dispatch): GPUBindGroup {
     const layout = this.gpu.pipelines.layout(kernel);
     const parts = bindings.map(({ buffer, offset = 0, size = 0 }) => {
-      const id = this.#bufferIds.get(buffer) ?? this.#bufferIds.size;
-      this.#bufferIds.set(buffer, id);
-      return `${id}:${offset}:${size}`;
+      return `${this.#bufferId(buffer)}:${offset}:${size}`;
     });
     const key = `${layout.label} ${parts.join(" ")}`;
     const made = this.#groups.get(key);

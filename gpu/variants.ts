@@ -1,14 +1,14 @@
 /** Shaders that do the same, of which one adapter does the one faster and one the other. */
-import { KERNEL_LIST, type KernelName } from "./kernels.ts";
+import { type Feature, KERNEL_LIST, type KernelName } from "./kernels.ts";
 
 /** All shaders for a job; the first one runs everywhere. */
 export const VARIANTS = {
-  matmul_byte: ["matmul_byte"],
+  matmul_byte: ["matmul_byte", "matmul_int8"],
   matmul_float: ["matmul_float"],
-  matmul_nibble: ["matmul_nibble", "matmul_nibble_f16"],
-  matvec_byte: ["matvec_byte", "matvec_byte_subgroups"],
+  matmul_nibble: ["matmul_nibble", "matmul_nibble_f16", "matmul_int8"],
+  matvec_byte: ["matvec_byte", "matvec_byte_subgroups", "matvec_int8"],
   matvec_float: ["matvec_float"],
-  matvec_nibble: ["matvec_nibble", "matvec_nibble_subgroups"],
+  matvec_nibble: ["matvec_nibble", "matvec_nibble_subgroups", "matvec_int8"],
 } as const satisfies Readonly<Record<string, readonly KernelName[]>>;
 
 /** A job with several shaders. */
@@ -30,10 +30,10 @@ export const PLAIN_VARIANTS: KernelVariants = {
 /** Those shaders for a job that an adapter with these features can run. */
 export function usableVariants(
   kernel: TunedKernel,
-  has: { readonly hasF16: boolean; readonly hasSubgroups: boolean },
+  has: ReadonlySet<Feature>,
 ): readonly KernelName[] {
   return VARIANTS[kernel].filter((name) => {
     const { needs } = KERNEL_LIST[name];
-    return needs === undefined || (needs === "f16" ? has.hasF16 : has.hasSubgroups);
+    return needs === undefined || has.has(needs);
   });
 }

@@ -33,7 +33,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     return;
   }
   let at = row * ROW_PIECES + piece;
-  let factors = factorsOfHalves(at);
+  let factors = linesOfHalves(at);
   let words = codes[at];
   for (var j = 0u; j < 4u; j++) {
     put(base + j, lowWeights(words[j], factors));

@@ -28,7 +28,7 @@ fn loadWeights(firstRow: u32, piece: u32, quad: u32, j: u32) {
   for (var r = 0u; r < 4u; r++) {
     let at = min(firstRow + 4u * quad + r, ROWS - 1u) * ROW_PIECES + piece;
     let w = codes[4u * at + j];
-    let factors = factorsOfHalves(at);
+    let factors = linesOfHalves(at);
     low[r] = lowWeights(w, factors);
     high[r] = highWeights(w, factors);
   }

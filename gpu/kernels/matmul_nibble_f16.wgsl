@@ -45,7 +45,7 @@ fn loadWeights(firstRow: u32, piece: u32, quad: u32, j: u32) {
     high[r] = halves(vec4(w << 15u, w << 7u, w >> 1u, w >> 9u));
     if (j < 2u) { // of half j
       let group = select(2u * at + j, at, GROUP == 32u);
-      let factors = factorsOf(group);
+      let factors = lineOf(factorsOf(group));
       a[r] = factors.x;
       b[r] = factors.y;
     }

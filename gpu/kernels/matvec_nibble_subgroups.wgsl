@@ -41,7 +41,7 @@ fn main(
     for (var r = 0u; r < 4u; r++) {
       let at = min(firstRow + r, ROWS - 1u) * ROW_PIECES + piece;
       words[r] = codes[at];
-      factors[r] = factorsOfHalves(at);
+      factors[r] = linesOfHalves(at);
     }
     for (var j = 0u; j < 4u; j++) {
       var low: array<vec4<f32>, 4>;

@@ -1,10 +1,12 @@
 /** Matrix times activations: for one token, for some, for many, over one layout of weights. */
 import { check } from "../../src/base/check.ts";
 import { N } from "../../src/shapes/mod.ts";
+import { INT8_COLUMNS, int8RowsBytes } from "../int8_rows.ts";
+import { KERNEL_LIST, type KernelName } from "../kernels.ts";
 import type { Constants } from "../pipelines.ts";
 import type { ProgramBuilder, Range } from "../program.ts";
 import { bindRows, checkRows, type Rows } from "../rows.ts";
-import type { TunedKernel } from "../variants.ts";
+import { PLAIN_VARIANTS, type TunedKernel } from "../variants.ts";
 import { FACTORS, FLOAT_KINDS, pieceColumns, type WeightFormat } from "../weights/formats.ts";
 import type { GpuMatrix, MatrixPart } from "../weights/matrix.ts";
 
@@ -33,11 +35,18 @@ const FEW: readonly { readonly tokens: number; readonly when: Range }[] = [
   { tokens: 1, when: [1, 1] },
   { tokens: 2, when: [2, 2] },
   { tokens: 4, when: [3, 4] },
-  { tokens: 8, when: [5, 7] },
 ];
+/** The same for more of them; `manyFrom` says where tiles of tokens begin to pay. */
+const SOME_TOKENS = 8;
 
 /** From here on weights are taken apart once for a tile of tokens. */
 export const MANY_TOKENS = 8;
+/** With inputs in 8 bits: tiles are of 128 tokens, and reading weights again costs less. */
+const MANY_TOKENS_INT8 = 33;
+
+/** Rows and tokens of a workgroup's tile. */
+const TILE = { rows: 64, tokens: 32 };
+const INT8_TILE = { rows: 128, tokens: 128 };
 
 /** to (+)= scale · (matrix · x + bias). */
 export function matmul(builder: ProgramBuilder, args: MatmulArgs): void {
@@ -59,35 +68,78 @@ function addPart(
   part: MatrixPart,
   rows: number,
 ): void {
-  const { gpu, input, maxTokens } = builder;
-  const { matrix, x, to, bias = null, count = "tokens" } = args;
-  const { family } = matrix.format;
-  const constants = { ...constantsOf(args, part, rows), ...formatConstants(matrix.format) };
-  const bindings = [
+  const { maxTokens } = builder;
+  const { count = "tokens" } = args;
+  const { few, many } = kernelsFor(builder, args);
+  const add = (kernel: KernelName, constants: Constants, grid: GridSize, tokens: Range) =>
+    builder.add({
+      kernel,
+      constants: { ...constantsOf(args, part, { rows, isInt8: isInt8(kernel) }), ...constants },
+      bindings: bindingsOf(builder, args, { part, isInt8: isInt8(kernel) }),
+      count,
+      workgroups: [Math.ceil(rows / grid.rows), N.ceilDiv(grid.tokens), 1],
+      when: { tokens },
+    });
+  if (isInt8(few) || isInt8(many)) addQuantize(builder, args);
+  const manyFrom = isInt8(few) ? MANY_TOKENS_INT8 : MANY_TOKENS;
+  for (const { tokens, when } of [...FEW, { tokens: SOME_TOKENS, when: [5, manyFrom - 1] }]) {
+    add(few, { TOKENS: tokens }, { rows: 4, tokens }, when as Range);
+  }
+  add(many, {}, isInt8(many) ? INT8_TILE : TILE, [manyFrom, Math.max(manyFrom, maxTokens)]);
+}
+
+/** What a workgroup makes. */
+interface GridSize {
+  readonly rows: number;
+  readonly tokens: number;
+}
+
+function isInt8(kernel: KernelName): boolean {
+  return KERNEL_LIST[kernel].needs === "int8";
+}
+
+/** The shaders that the adapter does best, of those that can do this product. */
+function kernelsFor(
+  { gpu: { variants }, int8, maxTokens }: ProgramBuilder,
+  { matrix, columnCount }: MatmulArgs & { columnCount: number },
+): { few: KernelName; many: KernelName } {
+  const { few, many } = KERNELS_OF[matrix.format.family];
+  const hasRoom = int8 !== null && columnCount % INT8_COLUMNS === 0 &&
+    int8RowsBytes(maxTokens, columnCount) <= int8.size;
+  const usable = (job: TunedKernel) =>
+    isInt8(variants[job]) && !hasRoom ? PLAIN_VARIANTS[job] : variants[job];
+  return { few: usable(few), many: usable(many) };
+}
+
+/** x in 8 bits, unless it is there. */
+function addQuantize(
+  builder: ProgramBuilder,
+  { x, count = "tokens", columnCount }: MatmulArgs & { columnCount: number },
+): void {
+  if (!builder.holdInt8(x, count, columnCount)) return;
+  const pieces = columnCount / INT8_COLUMNS;
+  builder.add({
+    kernel: "quantize",
+    constants: { PIECES: pieces, X_START: (x.column ?? 0) / 4, X_STRIDE: x.stride / 4 },
+    bindings: [bindRows(x), { buffer: builder.int8! }],
+    count,
+    workgroups: [Math.ceil(pieces / 64), N, 1],
+  });
+}
+
+function bindingsOf(
+  { gpu, input, int8 }: ProgramBuilder,
+  { matrix, x, to, bias = null }: MatmulArgs,
+  { part, isInt8 }: { part: MatrixPart; isInt8: boolean },
+): GPUBufferBinding[] {
+  return [
     input.header,
     { buffer: part.codes },
-    ...family === "float" ? [] : [{ buffer: part.factors }],
+    ...matrix.format.family === "float" ? [] : [{ buffer: part.factors }],
     { buffer: bias ?? gpu.nothing },
-    bindRows(x),
+    isInt8 ? { buffer: int8! } : bindRows(x),
     bindRows(to),
   ];
-  const common = { bindings, count };
-  for (const { tokens, when } of FEW) {
-    builder.add({
-      ...common,
-      kernel: gpu.variants[KERNELS_OF[family].few],
-      constants: { ...constants, TOKENS: tokens },
-      workgroups: [Math.ceil(rows / 4), N.ceilDiv(tokens), 1],
-      when: { tokens: when },
-    });
-  }
-  builder.add({
-    ...common,
-    kernel: gpu.variants[KERNELS_OF[family].many],
-    constants,
-    workgroups: [Math.ceil(rows / 64), N.ceilDiv(32), 1],
-    when: { tokens: [MANY_TOKENS, Math.max(MANY_TOKENS, maxTokens)] },
-  });
 }
 
 const KERNELS_OF: Readonly<
@@ -101,10 +153,11 @@ const KERNELS_OF: Readonly<
 function constantsOf(
   args: MatmulArgs & { columnCount: number },
   { firstRow }: MatrixPart,
-  rows: number,
+  { rows, isInt8 }: { rows: number; isInt8: boolean },
 ): Constants {
   const { matrix, x, to, bias = null, accumulate = false, scale = 1, count, columnCount } = args;
-  const piece = pieceColumns(matrix.format);
+  const { format } = matrix;
+  const piece = isInt8 ? INT8_COLUMNS : pieceColumns(format);
   return {
     ROWS: rows,
     PIECES: columnCount / piece,
@@ -118,6 +171,8 @@ function constantsOf(
     ACCUMULATE: accumulate,
     SCALE: scale,
     SCORED: count === "scored",
+    ...formatConstants(format),
+    ...isInt8 ? { IS_NIBBLE: format.family === "nibble" } : {},
   };
 }
 

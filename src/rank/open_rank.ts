@@ -19,7 +19,7 @@ import { ropeFrequencies } from "../model/rope.ts";
 import type { ModelConfig, RopeConfig } from "../model/types.ts";
 import { forward } from "./forward.ts";
 import { loadWeights } from "./load_weights.ts";
-import { type Gpu, openGpu } from "../../gpu/mod.ts";
+import { type Gpu, openGpu, tuneKernels as tuneGpuKernels } from "../../gpu/mod.ts";
 import { GpuRank } from "./gpu/gpu_rank.ts";
 import type { RankPlan } from "./plan_types.ts";
 import type { RankSteps, WalkedLayer } from "./rank_steps.ts";
@@ -154,6 +154,8 @@ export class RankRunner {
       priority: setup.gpu.priority,
     });
     try {
+      // Software would take longer to try the shaders than it could save.
+      if (!gpu.info.isFallback) await tuneGpuKernels(gpu, null);
       using reader = TensorReader.open({ parts: setup.parts });
       const opening = prepare(setup, reader, onProgress);
       const { control, tell } = opening;

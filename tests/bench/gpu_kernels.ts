@@ -9,6 +9,7 @@
  * about a GPU but shows that the command works.
  */
 import {
+  createInt8Rows,
   createMatrix,
   createStepInput,
   type Gpu,
@@ -43,6 +44,13 @@ const REPEATS = 20;
 /** On software everything is so much smaller. */
 const SHRINK = 16;
 const BLOCK_BYTES = 18;
+const COPY_WORKGROUPS = 8192;
+const COPY = `
+@group(0) @binding(0) var<storage, read> a: array<vec4<u32>>;
+@group(0) @binding(1) var<storage, read_write> b: array<vec4<u32>>;
+@compute @workgroup_size(256) fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+  for (var i = id.x; i < arrayLength(&b); i += ${256 * COPY_WORKGROUPS}u) { b[i] = a[i]; }
+}`;
 
 if (import.meta.main) await main(Deno.args.includes("--software"));
 
@@ -85,8 +93,40 @@ async function main(allowsSoftware: boolean): Promise<void> {
   );
 }
 
-/** Bytes read and written a second by copying. */
+/** Bytes read and written a second by copying: by the driver, or by a shader where that is faster. */
 async function copyRate(gpu: Gpu, bytes: number): Promise<number> {
+  return Math.max(await driverCopyRate(gpu, bytes), await shaderCopyRate(gpu, bytes));
+}
+
+async function shaderCopyRate(gpu: Gpu, bytes: number): Promise<number> {
+  const { device } = gpu;
+  const [a, b] = [await gpu.createBuffer("copied", bytes), await gpu.createBuffer("copy", bytes)];
+  const pipeline = device.createComputePipeline({
+    layout: "auto",
+    compute: { module: device.createShaderModule({ code: COPY }), entryPoint: "main" },
+  });
+  const group = device.createBindGroup({
+    layout: pipeline.getBindGroupLayout(0),
+    entries: [a, b].map((buffer, binding) => ({ binding, resource: { buffer } })),
+  });
+  const ms = await difference(async (times) => {
+    const encoder = device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, group);
+    for (let i = 0; i < times; i++) pass.dispatchWorkgroups(COPY_WORKGROUPS);
+    pass.end();
+    const start = performance.now();
+    device.queue.submit([encoder.finish()]);
+    await waitFor(gpu);
+    return performance.now() - start;
+  });
+  gpu.destroyBuffer(a);
+  gpu.destroyBuffer(b);
+  return 2 * bytes / (ms / 1000);
+}
+
+async function driverCopyRate(gpu: Gpu, bytes: number): Promise<number> {
   const usage = GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
   const [a, b] = [
     await gpu.createBuffer("copied", bytes, usage),
@@ -130,8 +170,9 @@ async function productSeconds(
   };
   const [x, to] = [await place(columns), await place(rows)];
   const step = { n, position: 0, m: 0 };
+  const int8 = await createInt8Rows(gpu, n, columns);
   const programOf = async (repeats: number) => {
-    const builder = new ProgramBuilder(gpu, input);
+    const builder = new ProgramBuilder(gpu, input, int8);
     for (let i = 0; i < repeats; i++) {
       matmul(builder, { matrix: matrices[i % matrices.length], x, to });
     }
@@ -148,6 +189,7 @@ async function productSeconds(
   });
   for (const matrix of matrices) matrix.destroy();
   for (const { buffer } of [x, to, input]) gpu.destroyBuffer(buffer);
+  gpu.destroyBuffer(int8);
   return ms / 1000;
 }
 

@@ -27,9 +27,9 @@ for (const { name, kernels, run } of CASES) {
   });
 }
 
-function canRun({ hasF16, hasSubgroups }: Gpu, kernel: KernelName): boolean {
+function canRun({ features }: Gpu, kernel: KernelName): boolean {
   const { needs } = KERNEL_LIST[kernel];
-  return needs === undefined || (needs === "f16" ? hasF16 : hasSubgroups);
+  return needs === undefined || features.has(needs);
 }
 
 Deno.test("every .wgsl file is in the list of kernels and has a case", () => {

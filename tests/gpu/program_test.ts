@@ -192,7 +192,7 @@ gpuTest(
 );
 
 Deno.test("readTuning() believes only text of its own adapter, and shaders that it can run", () => {
-  const gpu = { info: { key: "rocket" } as GpuInfo, hasF16: true, hasSubgroups: false };
+  const gpu = { info: { key: "rocket" } as GpuInfo, features: new Set(["f16"] as const) };
   const variants = { ...PLAIN_VARIANTS, matmul_nibble: "matmul_nibble_f16" };
   const kept = { adapter: "rocket", version: 1, variants };
   assertEquals<unknown>(readTuning(JSON.stringify(kept), gpu), variants);

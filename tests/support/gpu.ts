@@ -4,6 +4,7 @@
  * none (no Vulkan, no GL), tests skip and their names say why.
  */
 import {
+  createInt8Rows,
   createReadBack,
   createStepInput,
   type Gpu,
@@ -62,7 +63,9 @@ export async function runStep<Name extends string>(
   const { n, position = 0, m = n, ids = null, ropes = [], rows, build, read } = step;
   const input = await createStepInput(gpu, { maxTokens: n, ropes });
   const { workspace, places } = await placeRows(gpu, rows);
-  const builder = new ProgramBuilder(gpu, input);
+  const widest = Math.max(...Object.values<TestRows>(rows).map(({ width }) => width));
+  const int8 = await createInt8Rows(gpu, n, 32 * Math.ceil(widest / 32));
+  const builder = new ProgramBuilder(gpu, input, int8);
   build(builder, places);
   const values = { n, position, m };
   const program = await builder.build([values]);
@@ -75,6 +78,7 @@ export async function runStep<Name extends string>(
   back.destroy();
   gpu.destroyBuffer(workspace);
   gpu.destroyBuffer(input.buffer);
+  gpu.destroyBuffer(int8);
   return unpad(out, rows[read].width, stride);
 }
 

@@ -1,11 +1,13 @@
 /** How fast a GPU copies, and multiplies with weights as the engine does: what plans count with. */
 import {
+  createInt8Rows,
   createMatrix,
   createStepInput,
   type Gpu,
   matmul,
   openGpu,
   ProgramBuilder,
+  tuneKernels,
 } from "../../../gpu/mod.ts";
 import { MiB } from "../../base/units.ts";
 import type { GpuProfile } from "../../planner/mod.ts";
@@ -31,6 +33,7 @@ export async function measureGpu(
 ): Promise<GpuProfile> {
   const gpu = await openGpu({ adapter: mayBeSoftware ? "fallback-allowed" : "default" });
   try {
+    if (!gpu.info.isFallback) await tuneKernels(gpu, null);
     const copyGBps = await measureCopies(gpu, work);
     const { decodeGBps, prefillGFlops, stepMs } = await measureProducts(gpu, work);
     const { description, device, vendor } = gpu.info;
@@ -68,7 +71,8 @@ async function measureProducts(gpu: Gpu, work: GpuWork) {
   });
   const x = rows(0, width);
   const to = rows(x.sizeBytes, height);
-  const builder = new ProgramBuilder(gpu, input);
+  const int8 = await createInt8Rows(gpu, PROMPT_TOKENS, width);
+  const builder = new ProgramBuilder(gpu, input, int8);
   let bytes = 0;
   for (let i = 0; i < matrices; i++) {
     const matrix = await createMatrix(gpu, `matrix ${i}`, {

@@ -6,6 +6,7 @@
  * Knows when what is computed; what a layer computes is in gpu_layer.ts.
  */
 import {
+  createInt8Rows,
   createReadBack,
   createStepInput,
   type Gpu,
@@ -26,7 +27,7 @@ import { floats } from "../arena_views.ts";
 import { lengthOf } from "../shard.ts";
 import { buildOutput } from "./gpu_output.ts";
 import { GpuLayer } from "./gpu_layer.ts";
-import { createSpace, type GpuSpace } from "./gpu_space.ts";
+import { createSpace, type GpuSpace, widestInput } from "./gpu_space.ts";
 import { GpuLoader, type GpuLoading } from "./gpu_weights.ts";
 
 export interface GpuRankInput extends StepStateInput, Omit<GpuLoading, "gpu"> {
@@ -113,7 +114,8 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
       ropes: input.ropeFrequencies,
     });
     const loader = new GpuLoader(input);
-    const makeBuilder = () => new ProgramBuilder(gpu, stepInput);
+    const int8 = await createInt8Rows(gpu, plan.chunkTokens, widestInput(plan, config));
+    const makeBuilder = () => new ProgramBuilder(gpu, stepInput, int8);
     const of = { ...input, plan, space, loader, makeBuilder };
     const layers = await openLayers(of);
     const output = lengthOf(plan.output.rows) > 0 ? await buildOutput(of) : null;

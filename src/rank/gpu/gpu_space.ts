@@ -99,6 +99,12 @@ function widthsOf({ layers, strides, output }: RankPlan, { headDim }: ModelConfi
   };
 }
 
+/** Columns of the widest rows that a matrix is multiplied with, by 32. */
+export function widestInput(plan: RankPlan, config: ModelConfig): number {
+  const { normed, attention, hidden } = widthsOf(plan, config);
+  return alignUp(Math.max(32, normed, attention, hidden), 32);
+}
+
 /** Where the pieces lie in one buffer. */
 function planSpace(widths: SpaceWidths, { chunkTokens, logitsRows, layers }: RankPlan) {
   const graph = new StepGraph();

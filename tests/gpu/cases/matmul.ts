@@ -1,10 +1,10 @@
 /** Matrices of every type times few and many tokens, and rows of tables. */
 import { createMatrix, embed, GPU_TYPES, matmul, weightFormat } from "../../../gpu/mod.ts";
-import type { KernelName } from "../../../gpu/kernels.ts";
+import { KERNEL_LIST, type KernelName } from "../../../gpu/kernels.ts";
 import { PLAIN_VARIANTS, type TunedKernel, usableVariants } from "../../../gpu/variants.ts";
 import { dequantize } from "../../../src/model/mod.ts";
 import { encodeWeights, isWeightType } from "../../../src/quantize/mod.ts";
-import { matmul as referenceMatmul } from "../../../src/reference/ops.ts";
+import { dequantizeQ8, matmul as referenceMatmul, quantizeQ8 } from "../../../src/reference/ops.ts";
 import { runStep } from "../../support/gpu.ts";
 import type { GpuCase } from "./types.ts";
 import { assertNear, normals } from "./compare.ts";
@@ -27,11 +27,13 @@ interface Shape {
   readonly scale?: number;
   readonly rowCount?: number;
   readonly columnCount?: number;
+  /** Inputs are rounded to 8 bits. */
+  readonly isInt8?: boolean;
 }
 
 const checkMatmul = (shape: Shape): GpuCase["run"] => async (gpu) => {
   const { type, rows, columns, n, accumulate = false, scale = 1 } = shape;
-  const { rowCount = rows, columnCount = columns, hasBias = false } = shape;
+  const { rowCount = rows, columnCount = columns, hasBias = false, isInt8 = false } = shape;
   const count = shape.m ?? n;
   const { bytes, values } = weightsOf(type, rows, columns, 1);
   const matrix = await createMatrix(gpu, "w", { type, rows, columns });
@@ -58,7 +60,8 @@ const checkMatmul = (shape: Shape): GpuCase["run"] => async (gpu) => {
     read: "to",
   });
   // What is not multiplied counts as zero.
-  const used = x.map((value, i) => i % columns < columnCount ? value : 0);
+  const inputs = isInt8 ? dequantizeQ8(quantizeQ8(x)) : Float64Array.from(x);
+  const used = inputs.map((value, i) => i % columns < columnCount ? value : 0);
   const product = referenceMatmul(values, used, columns);
   const sizes = referenceMatmul(values.map(Math.abs), used.map(Math.abs), columns);
   const addend = hasBias ? normals(2, rows) : null;
@@ -69,7 +72,9 @@ const checkMatmul = (shape: Shape): GpuCase["run"] => async (gpu) => {
       : before[i]
   );
   const label = JSON.stringify(shape);
-  assertNear(label, actual, expected, (i) => isWritten(i) ? 2e-6 * (sizes[i] + 1) : 0);
+  // A value that lies between two steps of 8 bits may go to either.
+  const exactness = isInt8 ? 2e-5 : 2e-6;
+  assertNear(label, actual, expected, (i) => isWritten(i) ? exactness * (sizes[i] + 1) : 0);
   matrix.destroy();
   if (bias) gpu.destroyBuffer(bias);
 };
@@ -92,12 +97,13 @@ function familyOf(type: string) {
 /** The same shapes by the shaders that not every adapter has. */
 const checkVariant =
   (job: TunedKernel, name: KernelName, types: readonly string[]): GpuCase["run"] => async (gpu) => {
-    if (!usableVariants(job, gpu).includes(name)) return;
+    if (!usableVariants(job, gpu.features).includes(name)) return;
     gpu.variants = { ...PLAIN_VARIANTS, [job]: name };
+    const isInt8 = KERNEL_LIST[name].needs === "int8";
     try {
       for (const type of types) {
         for (const n of job.startsWith("matvec") ? [1, 2, 3, 7] : [8, 33, 64]) {
-          await checkMatmul({ type, rows: 70, columns: 512, n, hasBias: true })(gpu);
+          await checkMatmul({ type, rows: 70, columns: 512, n, hasBias: true, isInt8 })(gpu);
         }
       }
     } finally {
@@ -109,8 +115,12 @@ const variantCases: readonly GpuCase[] = ([
   ["matvec_nibble", "matvec_nibble_subgroups", ["Q4_0", "Q2_K"]],
   ["matvec_byte", "matvec_byte_subgroups", ["Q8_0", "Q6_K"]],
   ["matmul_nibble", "matmul_nibble_f16", ["Q4_0", "Q2_K", "Q4_K"]],
+  ["matvec_nibble", "matvec_int8", ["Q4_0", "Q2_K", "Q4_K"]],
+  ["matvec_byte", "matvec_int8", ["Q8_0", "Q6_K", "Q5_K"]],
+  ["matmul_nibble", "matmul_int8", ["Q4_0", "Q2_K", "Q4_K"]],
+  ["matmul_byte", "matmul_int8", ["Q8_0", "Q6_K", "Q5_K"]],
 ] as const).map(([job, name, types]): GpuCase => ({
-  kernels: [name],
+  kernels: KERNEL_LIST[name].needs === "int8" ? [name, "quantize"] : [name],
   name: `matmul() gives the same by ${name} as by ${job}`,
   run: checkVariant(job, name, types),
 }));
