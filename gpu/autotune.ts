@@ -19,14 +19,24 @@ import {
 } from "./variants.ts";
 import { createMatrix } from "./weights/matrix.ts";
 
-/** What is tried: large enough for a GPU to be busy, small enough for software. */
-const ROWS = 2048;
-const COLUMNS = 1024;
-const MANY = 32;
-/** Products of a measurement, one after another: enough for waiting to count for nothing. */
-const REPEATS = 50;
-/** The same where each takes milliseconds. */
-const SOFTWARE_REPEATS = 2;
+/**
+ * What is tried: as large as a model's products, on a GPU more matrices than its caches hold, one
+ * after another, so that waiting counts for nothing; on software as small as can be.
+ */
+interface Trial {
+  readonly rows: number;
+  readonly columns: number;
+  readonly matrices: number;
+  /** Tokens of a product with many. */
+  readonly many: number;
+  /** Products of a measurement with one token, and with many. */
+  readonly repeats: number;
+  readonly manyRepeats: number;
+}
+const TRIALS: { readonly gpu: Trial; readonly software: Trial } = {
+  gpu: { rows: 4096, columns: 4096, matrices: 8, many: 256, repeats: 64, manyRepeats: 8 },
+  software: { rows: 256, columns: 1024, matrices: 1, many: 32, repeats: 2, manyRepeats: 2 },
+};
 /** Measurements of a shader; the shortest counts. */
 const ROUNDS = 3;
 /** How much faster another shader must be than the plain one. */
@@ -95,8 +105,8 @@ async function fastest(
   const [plain, ...others] = candidates;
   const before = gpu.variants;
   const type = job.endsWith("byte") ? "Q8_0" : "Q4_0";
-  const n = job.startsWith("matvec") ? 1 : MANY;
-  const bench = await TuningBench.create(gpu, type, n);
+  const trial = gpu.info.isFallback ? TRIALS.software : TRIALS.gpu;
+  const bench = await TuningBench.create(gpu, type, job.startsWith("matvec") ? 1 : trial.many);
   try {
     const judge = await bench.run({ ...before, [job]: plain });
     let best = { name: plain, ms: judge.ms * GAIN };
@@ -136,11 +146,14 @@ class TuningBench {
   /** The shortest time of some products, and what they are. */
   async run(variants: KernelVariants): Promise<{ ms: number; out: Float32Array }> {
     const gpu = this.#gpu;
-    const { input, int8, matrix, workspace, x, to, back } = this.#parts;
+    const { input, int8, matrices, workspace, x, to, back, trial } = this.#parts;
     gpu.variants = variants;
     const builder = new ProgramBuilder(gpu, input, int8);
-    const repeats = gpu.info.isFallback ? SOFTWARE_REPEATS : REPEATS;
-    for (let i = 0; i < repeats; i++) matmul(builder, { matrix, x, to });
+    const repeats = this.#n === 1 ? trial.repeats : trial.manyRepeats;
+    // The first one, which has weights, comes last.
+    for (let i = repeats - 1; i >= 0; i--) {
+      matmul(builder, { matrix: matrices[i % matrices.length], x, to });
+    }
     const step = { n: this.#n, position: 0, m: 0 };
     const program = await builder.build([step]);
     const { offsetBytes, sizeBytes: bytes } = to;
@@ -163,8 +176,8 @@ class TuningBench {
   }
 
   destroy(): void {
-    const { input, int8, matrix, workspace, back } = this.#parts;
-    matrix.destroy();
+    const { input, int8, matrices, workspace, back } = this.#parts;
+    for (const matrix of matrices) matrix.destroy();
     back.destroy();
     this.#gpu.destroyBuffer(workspace);
     this.#gpu.destroyBuffer(input.buffer);
@@ -173,25 +186,30 @@ class TuningBench {
 }
 
 async function makeParts(gpu: Gpu, type: string, n: number) {
+  const trial = gpu.info.isFallback ? TRIALS.software : TRIALS.gpu;
+  const { rows, columns } = trial;
   const input = await createStepInput(gpu, { maxTokens: n, ropes: [] });
-  const int8 = await createInt8Rows(gpu, n, COLUMNS);
-  const matrix = await createMatrix(gpu, "tuning", { type, rows: ROWS, columns: COLUMNS });
+  const int8 = await createInt8Rows(gpu, n, columns);
+  const matrices = [];
+  for (let i = 0; i < trial.matrices; i++) {
+    matrices.push(await createMatrix(gpu, "tuning", { type, rows, columns }));
+  }
   const blockBytes = type === "Q8_0" ? 34 : 18;
-  const bytes = new Uint8Array(ROWS * COLUMNS / 32 * blockBytes);
+  const bytes = new Uint8Array(rows * columns / 32 * blockBytes);
   let state = 1;
   for (let i = 0; i < bytes.length; i++) {
     state = Math.imul(state, 1_664_525) + 1_013_904_223 >>> 0;
     // The two bytes of a block's scale: 0.0078 or a little more.
     bytes[i] = i % blockBytes === 1 ? 0x20 : state >>> 24;
   }
-  matrix.write(bytes, { firstRow: 0 });
+  matrices[0].write(bytes, { firstRow: 0 });
   const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
-  const xBytes = n * COLUMNS * 4;
-  const toBytes = n * ROWS * 4;
+  const xBytes = n * columns * 4;
+  const toBytes = n * rows * 4;
   const workspace = await gpu.createBuffer("tuning", xBytes + toBytes, usage);
-  gpu.write(workspace, 0, Float32Array.from({ length: n * COLUMNS }, (_, i) => Math.sin(i)));
-  const x: Rows = { buffer: workspace, offsetBytes: 0, sizeBytes: xBytes, stride: COLUMNS };
-  const to: Rows = { buffer: workspace, offsetBytes: xBytes, sizeBytes: toBytes, stride: ROWS };
+  gpu.write(workspace, 0, Float32Array.from({ length: n * columns }, (_, i) => Math.sin(i)));
+  const x: Rows = { buffer: workspace, offsetBytes: 0, sizeBytes: xBytes, stride: columns };
+  const to: Rows = { buffer: workspace, offsetBytes: xBytes, sizeBytes: toBytes, stride: rows };
   const back = await createReadBack(gpu, toBytes);
-  return { input, int8, matrix, workspace, x, to, back };
+  return { trial, input, int8, matrices, workspace, x, to, back };
 }

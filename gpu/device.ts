@@ -86,6 +86,8 @@ export class Gpu {
   readonly lost: Promise<string>;
   /** Bound where a kernel has a binding that it does not use, 256 zero bytes. */
   readonly nothing: GPUBuffer;
+  /** Bound where a kernel could write and does not. */
+  readonly sink: GPUBuffer;
   readonly #fence: GPUBuffer;
   readonly #sizes = new Map<GPUBuffer, number>();
   #allocatedBytes = 0;
@@ -109,6 +111,7 @@ export class Gpu {
       this.#failure ??= (event as GPUUncapturedErrorEvent).error.message;
     });
     this.nothing = device.createBuffer({ label: "nothing", size: 256, usage: STORAGE });
+    this.sink = device.createBuffer({ label: "sink", size: 256, usage: STORAGE });
     const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
     this.#fence = device.createBuffer({ label: "fence", size: 4, usage });
   }
@@ -139,7 +142,7 @@ export class Gpu {
    * @throws {GpuOutOfMemoryError} when the GPU has no room, or cannot have one so large.
    */
   async createBuffer(label: string, bytes: number, usage = STORAGE | WRITABLE): Promise<GPUBuffer> {
-    const size = Math.max(16, Math.ceil(bytes / 4) * 4);
+    const size = Math.max(16, Math.ceil(bytes / 16) * 16); // kernels read vec4s
     const isStorage = (usage & STORAGE) !== 0;
     const { maxBufferSize, maxStorageBufferBindingSize } = this.limits;
     const most = isStorage ? Math.min(maxBufferSize, maxStorageBufferBindingSize) : maxBufferSize;
@@ -225,8 +228,15 @@ export class Gpu {
     );
   }
 
-  /** Ends the device; who waits for it gets an error. */
+  /** Gives all memory back and ends the device; who waits for it gets an error. */
   close(): void {
+    // A process that ended while a driver was still freeing gigabytes was killed by it (NVIDIA).
+    for (const buffer of [...this.#sizes.keys()]) this.destroyBuffer(buffer);
+    try {
+      if (this.isQuick) this.drain();
+    } catch {
+      // It is gone already.
+    }
     this.device.destroy();
   }
 }

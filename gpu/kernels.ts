@@ -7,6 +7,7 @@ import activate from "./kernels/activate.wgsl" with { type: "text" };
 import addRows from "./kernels/add_rows.wgsl" with { type: "text" };
 import attention from "./kernels/attention.wgsl" with { type: "text" };
 import attentionCombine from "./kernels/attention_combine.wgsl" with { type: "text" };
+import attentionFew from "./kernels/attention_few.wgsl" with { type: "text" };
 import embedByte from "./kernels/embed_byte.wgsl" with { type: "text" };
 import embedFloat from "./kernels/embed_float.wgsl" with { type: "text" };
 import embedNibble from "./kernels/embed_nibble.wgsl" with { type: "text" };
@@ -28,6 +29,7 @@ import partEmbed from "./kernels/parts/embed.wgsl" with { type: "text" };
 import partFactors from "./kernels/parts/factors.wgsl" with { type: "text" };
 import partFloat from "./kernels/parts/float.wgsl" with { type: "text" };
 import partInt8 from "./kernels/parts/int8.wgsl" with { type: "text" };
+import partInt8Write from "./kernels/parts/int8_write.wgsl" with { type: "text" };
 import partMatvec from "./kernels/parts/matvec.wgsl" with { type: "text" };
 import partMatvecSubgroups from "./kernels/parts/matvec_subgroups.wgsl" with { type: "text" };
 import partNibble from "./kernels/parts/nibble.wgsl" with { type: "text" };
@@ -58,13 +60,17 @@ function withParts(text: string, ...parts: readonly string[]): string {
 
 /** All shaders by the names of their files. */
 export const KERNELS = {
-  activate: { text: activate, bindings: "ww" },
+  activate: { text: withParts(activate, partInt8Write), bindings: "www" },
   add_rows: { text: addRows, bindings: "ww" },
   attention: { text: attention, bindings: "urrww" },
-  attention_combine: { text: attentionCombine, bindings: "uww" },
+  attention_combine: { text: withParts(attentionCombine, partInt8Write), bindings: "uwww" },
+  attention_few: { text: attentionFew, bindings: "urrww" },
   embed_byte: { text: withParts(embedByte, partEmbed, partFactors, partByte), bindings: "urrrw" },
   embed_float: { text: withParts(embedFloat, partEmbed, partFloat), bindings: "urrw" },
-  embed_nibble: { text: withParts(embedNibble, partEmbed, partFactors, partNibble), bindings: "urrrw" },
+  embed_nibble: {
+    text: withParts(embedNibble, partEmbed, partFactors, partNibble),
+    bindings: "urrrw",
+  },
   head_norm: { text: headNorm, bindings: "rw" },
   matmul_byte: {
     text: withParts(matmulByte, partProduct, partFactors, partByte, partTile, partTileF32),
@@ -76,7 +82,7 @@ export const KERNELS = {
   },
   matmul_int8: {
     text: withParts(matmulInt8, partProduct, partFactors, partInt8),
-    bindings: "urrrww",
+    bindings: "urrrrw",
     needs: "int8",
   },
   matmul_nibble: {
@@ -103,7 +109,7 @@ export const KERNELS = {
   },
   matvec_int8: {
     text: withParts(matvecInt8, partProduct, partFactors, partInt8),
-    bindings: "urrrww",
+    bindings: "urrrrw",
     needs: "int8",
   },
   matvec_nibble: {
@@ -111,12 +117,18 @@ export const KERNELS = {
     bindings: "urrrww",
   },
   matvec_nibble_subgroups: {
-    text: withParts(matvecNibbleSubgroups, partProduct, partFactors, partNibble, partMatvecSubgroups),
+    text: withParts(
+      matvecNibbleSubgroups,
+      partProduct,
+      partFactors,
+      partNibble,
+      partMatvecSubgroups,
+    ),
     bindings: "urrrww",
     needs: "subgroups",
   },
-  norm: { text: norm, bindings: "urrww" },
-  quantize: { text: quantize, bindings: "ww", needs: "int8" },
+  norm: { text: withParts(norm, partInt8Write), bindings: "urrwww" },
+  quantize: { text: withParts(quantize, partInt8Write), bindings: "ww" },
   rotate_and_remember: { text: rotateAndRemember, bindings: "urwww" },
   scale_rows: { text: scaleRows, bindings: "w" },
   weigh_rows: { text: weighRows, bindings: "ww" },

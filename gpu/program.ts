@@ -8,7 +8,8 @@
 import { check } from "../src/base/check.ts";
 import type { ExprLike } from "../src/shapes/mod.ts";
 import type { Gpu } from "./device.ts";
-import type { KernelName } from "./kernels.ts";
+import { INT8_COLUMNS, int8RowsBytes } from "./int8_rows.ts";
+import { KERNEL_LIST, type KernelName } from "./kernels.ts";
 import type { Constants } from "./pipelines.ts";
 import { type ReadBack, STAMP_BYTES } from "./read_back.ts";
 import type { Rows } from "./rows.ts";
@@ -54,8 +55,8 @@ export class ProgramBuilder {
   readonly #dispatches: Recorded[] = [];
   readonly #groups = new Map<string, GPUBindGroup>();
   readonly #bufferIds = new Map<GPUBuffer, number>();
-  /** The rows that `int8` holds, as products name them. */
-  #int8Key: string | null = null;
+  /** The rows that `int8` holds, in steps of up to so many tokens. */
+  #int8: { readonly key: string; readonly tokensMax: number } | null = null;
 
   constructor(gpu: Gpu, input: StepInput, int8: GPUBuffer | null = null) {
     this.gpu = gpu;
@@ -68,20 +69,46 @@ export class ProgramBuilder {
     return this.input.maxTokens;
   }
 
-  /** Says which rows `int8` holds from here on; false when it held them before. */
-  holdInt8({ buffer, offsetBytes, column = 0 }: Rows, count: string, columns: number): boolean {
-    const key = `${this.#bufferId(buffer)}:${offsetBytes} ${column} ${columns} ${count}`;
-    if (this.#int8Key === key) return false;
-    this.#int8Key = key;
+  /**
+   * Somebody puts these rows, `columns` from their first one on, into `int8` in steps of up to
+   * `tokensMax`. @returns false when there is no room for them or no need of them.
+   */
+  holdInt8(rows: Rows, count: string, columns: number, tokensMax = Infinity): boolean {
+    if (!this.hasInt8(columns)) return false;
+    this.#int8 = { key: this.#keyOf(rows, count, columns), tokensMax };
     return true;
   }
 
+  /** From how many tokens on these rows are not in `int8`; 1: at all. */
+  int8MissingFrom(rows: Rows, count: string, columns: number): number {
+    if (this.#int8?.key !== this.#keyOf(rows, count, columns)) return 1;
+    return this.#int8.tokensMax + 1;
+  }
+
+  /** Rows of so many columns can be in `int8`, and some product would read them there. */
+  hasInt8(columns: number): boolean {
+    const { int8, gpu } = this;
+    return int8 !== null && columns % INT8_COLUMNS === 0 &&
+      int8RowsBytes(this.maxTokens, columns) <= int8.size &&
+      Object.values(gpu.variants).some((kernel) => KERNEL_LIST[kernel].needs === "int8");
+  }
+
+  #keyOf({ buffer, offsetBytes, column = 0 }: Rows, count: string, columns: number): string {
+    return `${this.#bufferId(buffer)}:${offsetBytes} ${column} ${columns} ${count}`;
+  }
+
   add(dispatch: Dispatch): void {
-    const isOf = ({ buffer, offset = 0 }: GPUBufferBinding) =>
-      this.#int8Key?.startsWith(`${this.#bufferId(buffer)}:${offset} `);
-    if (dispatch.kernel !== "quantize" && dispatch.bindings.some(isOf)) this.#int8Key = null;
+    this.#forgetInt8(dispatch);
     if ((dispatch.when?.tokens?.[0] ?? 0) > this.maxTokens) return;
     this.#dispatches.push({ ...dispatch, group: this.#group(dispatch), endsUnit: false });
+  }
+
+  /** Whoever has the rows that `int8` holds, and not `int8`, may have changed them. */
+  #forgetInt8({ bindings }: Dispatch): void {
+    const isRows = ({ buffer, offset = 0 }: GPUBufferBinding) =>
+      this.#int8?.key.startsWith(`${this.#bufferId(buffer)}:${offset} `);
+    const hasInt8 = bindings.some(({ buffer }) => buffer === this.int8);
+    if (!hasInt8 && bindings.some(isRows)) this.#int8 = null;
   }
 
   /** Commands may be cut here: a layer, or half of one, is done. */

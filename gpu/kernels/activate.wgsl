@@ -1,4 +1,4 @@
-// to[t, i] = act(g) · u: what neurons give on.
+// to[t, i] = act(g) · u: what neurons give on. The same in 8 bits where TO_INT8.
 //
 // g = gate[t, i], or up[t, i] where there is no gate (then u = 1), 0 below THRESHOLD if that is above
 // 0; u = up[t, i], or act(up[t, i]) where ACTIVATES_UP. Where |act(g)| is not above QUIET: 0.
@@ -6,14 +6,15 @@
 //
 // | binding | what | shape |
 // |---|---|---|
-// | step | tokens of this step | – |
 // | x | f32; gates from GATE_START, ups from UP_START | [tokens, X_STRIDE] |
-// | to | f32 | [tokens, TO_STRIDE], from TO_START |
+// | to | f32 | [tokens, TO_STRIDE] vec4s, from TO_START |
+// | int8 | see parts/int8.wgsl | [tokens, 12 · WIDTH / 32] |
 //
-// An invocation makes one value. Grid: [⌈WIDTH / 64⌉, tokens].
+// An invocation makes four neighbours. Grid: [⌈WIDTH / 256⌉, tokens].
 
 @group(0) @binding(0) var<storage, read_write> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> to: array<f32>;
+@group(0) @binding(1) var<storage, read_write> to: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> int8: array<u32>;
 
 override WIDTH: u32;
 override ACTIVATION: u32;
@@ -26,6 +27,7 @@ override UP_START: u32;
 override X_STRIDE: u32;
 override TO_START: u32;
 override TO_STRIDE: u32;
+override TO_INT8: bool = false;
 
 fn act(g: f32) -> f32 {
   if (ACTIVATION == 0u) { return g / (1.0 + exp(-max(g, -80.0))); }
@@ -38,13 +40,12 @@ fn act(g: f32) -> f32 {
   return select(positive, positive * positive, ACTIVATION == 3u);
 }
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  if (id.x >= WIDTH) { return; }
-  let row = id.y * X_STRIDE + id.x;
-  let up = x[row + UP_START];
+// What neuron i of the token whose row begins at `row` gives; 0 where there is none.
+fn valueAt(row: u32, i: u32) -> f32 {
+  if (i >= WIDTH) { return 0.0; }
+  let up = x[row + UP_START + i];
   var g = up;
-  if (IS_GATED) { g = x[row + GATE_START]; }
+  if (IS_GATED) { g = x[row + GATE_START + i]; }
   if (THRESHOLD > 0.0 && g < THRESHOLD) { g = 0.0; }
   let activated = act(g);
   var value = activated;
@@ -53,6 +54,22 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if (ACTIVATES_UP) { u = act(up); }
     value = activated * u;
   }
-  if (abs(activated) <= QUIET) { value = 0.0; }
-  to[TO_START + id.y * TO_STRIDE + id.x] = value;
+  return select(value, 0.0, abs(activated) <= QUIET);
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let row = id.y * X_STRIDE;
+  let i = 4u * id.x;
+  let a = valueAt(row, i);
+  let b = valueAt(row, i + 1u);
+  let c = valueAt(row, i + 2u);
+  let d = valueAt(row, i + 3u);
+  let value = vec4(a, b, c, d);
+  if (i < WIDTH) {
+    let at = TO_START + id.y * TO_STRIDE + id.x;
+    // What is beyond the row is another one's.
+    to[at] = select(to[at], value, vec4(i) + vec4(0u, 1u, 2u, 3u) < vec4(WIDTH));
+  }
+  if (TO_INT8) { putInt8(value, lane, id.y, WIDTH / 32u, id.x, i < WIDTH); }
 }

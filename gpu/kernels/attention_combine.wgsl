@@ -1,51 +1,95 @@
 // to[t, h] = Σ_c e^(m_c − m) · s_c / Σ_c e^(m_c − m) · d_c, m = max_c m_c: the chunks of positions
-// that attention.wgsl made one by one.
+// that attention.wgsl or attention_few.wgsl made one by one. The same in 8 bits where TO_INT8.
 //
 // | binding | what | shape |
 // |---|---|---|
 // | step | tokens of this step | – |
 // | x | s_c, and a vec4 (m_c, d_c) | [tokens, HEADS, CHUNKS, HEAD_DIM / 4 + 1] vec4s |
 // | to | f32 | [tokens, TO_STRIDE] vec4s, from TO_START |
+// | int8 | see parts/int8.wgsl | [tokens, 12 · HEADS · HEAD_DIM / 32] |
 //
-// A workgroup of 64 makes one head of one token, an invocation 4 of its dimensions.
-// Grid: [HEADS, tokens].
+// A workgroup of 128 makes one head of one token: chunks are shared among as many invocations as
+// there are for each 4 dimensions. Grid: [HEADS, tokens].
 
 struct Step { tokens: u32, position: u32, scored: u32, sequence: u32 }
 
 @group(0) @binding(0) var<uniform> step: Step;
 @group(0) @binding(1) var<storage, read_write> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> to: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> int8: array<u32>;
 
 override HEADS: u32;
 override HEAD_DIM: u32; // multiple of 4, at most 256
 override CHUNK: u32; // positions
-override CHUNKS: u32;
+override CHUNKS: u32; // at most 128
 override TO_START: u32;
 override TO_STRIDE: u32;
+override TO_INT8: bool = false;
 
-@compute @workgroup_size(64)
+const LANES = 128u;
+const LOWEST = -3.0e38;
+var<workgroup> factors: array<f32, 128>; // by chunk
+var<workgroup> tree: array<f32, 128>;
+var<workgroup> sums: array<vec4<f32>, 128>;
+
+@compute @workgroup_size(128)
 fn main(
   @builtin(workgroup_id) workgroup: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
   let dims = HEAD_DIM / 4u;
-  if (lane >= dims) { return; }
   let head = workgroup.x;
   let token = workgroup.y;
   let count = (step.position + step.tokens + CHUNK - 1u) / CHUNK;
   let first = (token * HEADS + head) * CHUNKS;
-  var largest = -3.0e38;
-  for (var c = 0u; c < count; c++) {
-    largest = max(largest, x[(first + c) * (dims + 1u) + dims].x);
+  var stats = vec4(LOWEST, 0.0, 0.0, 0.0);
+  if (lane < count) { stats = x[(first + lane) * (dims + 1u) + dims]; }
+  tree[lane] = stats.x;
+  for (var half = LANES / 2u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if (lane < half) { tree[lane] = max(tree[lane], tree[lane + half]); }
   }
+  workgroupBarrier();
+  let factor = exp(stats.x - tree[0]);
+  workgroupBarrier(); // the largest was read
+  factors[lane] = factor;
+  tree[lane] = factor * stats.y;
+  for (var half = LANES / 2u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if (lane < half) { tree[lane] += tree[lane + half]; }
+  }
+  workgroupBarrier();
+
+  let shares = LANES / dims;
+  let share = lane / dims;
+  let last = count - 1u;
   var sum = vec4(0.0);
-  var divisor = 0.0;
-  for (var c = 0u; c < count; c++) {
-    let at = (first + c) * (dims + 1u);
-    let stats = x[at + dims];
-    let factor = exp(stats.x - largest);
-    sum += factor * x[at + lane];
-    divisor += factor * stats.y;
+  if (share < shares) {
+    for (var c = share; c < count; c += 4u * shares) {
+      let c1 = c + shares;
+      let c2 = c + 2u * shares;
+      let c3 = c + 3u * shares;
+      // All four are asked for at once; what is beyond the last one counts nothing.
+      let s0 = x[(first + c) * (dims + 1u) + lane % dims];
+      let s1 = x[(first + min(c1, last)) * (dims + 1u) + lane % dims];
+      let s2 = x[(first + min(c2, last)) * (dims + 1u) + lane % dims];
+      let s3 = x[(first + min(c3, last)) * (dims + 1u) + lane % dims];
+      sum += factors[c] * s0;
+      if (c1 < count) { sum += factors[c1] * s1; }
+      if (c2 < count) { sum += factors[c2] * s2; }
+      if (c3 < count) { sum += factors[c3] * s3; }
+    }
   }
-  to[TO_START + token * TO_STRIDE + head * dims + lane] = sum / divisor;
+  sums[lane] = sum;
+  workgroupBarrier();
+  let isThere = lane < dims;
+  var value = vec4(0.0);
+  if (isThere) {
+    for (var s = 0u; s < shares; s++) { value += sums[s * dims + lane]; }
+    value /= tree[0];
+    to[TO_START + token * TO_STRIDE + head * dims + lane] = value;
+  }
+  if (TO_INT8) {
+    putInt8(value, lane, token, HEADS * HEAD_DIM / 32u, head * dims + lane, isThere);
+  }
 }

@@ -6,7 +6,7 @@
 // | codes | weights, see parts/int8.wgsl | [rows, ROW_PIECES] |
 // | groups | factors, see `factorsOf` | per group of GROUP columns, rows one after another |
 // | bias | f32 | [rows], if HAS_BIAS |
-// | x | pieces, see parts/int8.wgsl | [tokens, PIECES, 3] vec4<u32> |
+// | x | see parts/int8.wgsl | [tokens, 3 · PIECES] vec4<u32> |
 // | to | f32 | [tokens, TO_STRIDE], from TO_START |
 //
 // A workgroup makes 4 rows for TOKENS tokens: 32 neighbouring invocations a row, which read
@@ -16,7 +16,7 @@
 @group(0) @binding(1) var<storage, read> codes: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read> groups: array<u32>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> x: array<vec4<u32>>;
+@group(0) @binding(4) var<storage, read> x: array<vec4<u32>>;
 @group(0) @binding(5) var<storage, read_write> to: array<f32>;
 
 override TOKENS: u32 = 1; // 1, 2, 4 or 8
@@ -32,15 +32,36 @@ fn dots(a: vec4<u32>, b: vec4<u32>) -> i32 {
 
 // A piece of weights times that of a token.
 fn product(w: Weights, factors: vec4<f32>, token: u32, piece: u32) -> f32 {
-  let at = 3u * (token * PIECES + piece);
-  let low = dots(w.low, x[at]);
-  let high = dots(w.high, x[at + 1u]);
-  let input = bitcast<vec4<f32>>(x[at + 2u]);
+  let inputs = inputsAt(token, piece);
+  let low = dots(w.low, inputs.low);
+  let high = dots(w.high, inputs.high);
+  let known = inputs.known;
   if (GROUP == 32u) {
-    return factors.x * (input.x * f32(low + high)) + factors.y * (input.y + input.z);
+    return factors.x * (known.x * f32(low + high)) + factors.y * (known.y + known.z);
   }
-  return factors.x * (input.x * f32(low)) + factors.y * input.y +
-    factors.z * (input.x * f32(high)) + factors.w * input.z;
+  return factors.x * (known.x * f32(low)) + factors.y * known.y +
+    factors.z * (known.x * f32(high)) + factors.w * known.z;
+}
+
+// For one token: four pieces, LANES apart, asked for at once; zero for those that are not there.
+fn fourProducts(start: u32, token: u32, piece: u32) -> f32 {
+  let end = PIECES - 1u;
+  let p1 = min(piece + LANES, end);
+  let p2 = min(piece + 2u * LANES, end);
+  let p3 = min(piece + 3u * LANES, end);
+  let w0 = weightsAt(start + piece);
+  let w1 = weightsAt(start + p1);
+  let w2 = weightsAt(start + p2);
+  let w3 = weightsAt(start + p3);
+  let f0 = factorsOfHalves(start + piece);
+  let f1 = factorsOfHalves(start + p1);
+  let f2 = factorsOfHalves(start + p2);
+  let f3 = factorsOfHalves(start + p3);
+  let first = product(w0, f0, token, piece);
+  let second = select(0.0, product(w1, f1, token, p1), piece + LANES <= end);
+  let third = select(0.0, product(w2, f2, token, p2), piece + 2u * LANES <= end);
+  let fourth = select(0.0, product(w3, f3, token, p3), piece + 3u * LANES <= end);
+  return first + second + third + fourth;
 }
 
 @compute @workgroup_size(128)
@@ -55,11 +76,16 @@ fn main(
   let last = count - 1u; // what is beyond it is computed in vain
   var low = vec4(0.0);
   var high = vec4(0.0);
-  for (var piece = lane % LANES; piece < PIECES; piece += LANES) {
+  if (TOKENS == 1u) {
+    for (var piece = lane % LANES; piece < PIECES; piece += 4u * LANES) {
+      low.x += fourProducts(start, first, piece);
+    }
+  }
+  for (var piece = lane % LANES; TOKENS > 1u && piece < PIECES; piece += LANES) {
     let w = weightsAt(start + piece);
     let factors = factorsOfHalves(start + piece);
     low.x += product(w, factors, first, piece);
-    if (TOKENS >= 2u) { low.y += product(w, factors, min(first + 1u, last), piece); }
+    low.y += product(w, factors, min(first + 1u, last), piece);
     if (TOKENS >= 4u) {
       low.z += product(w, factors, min(first + 2u, last), piece);
       low.w += product(w, factors, min(first + 3u, last), piece);

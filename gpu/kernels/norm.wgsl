@@ -1,30 +1,34 @@
 // to[t, i] (+)= y · w[i] + b[i], of v = scale · from[t']:
 //   rms:   y = v / sqrt(mean(v²) + epsilon)
 //   layer: y = (v − mean(v)) / sqrt(mean((v − mean(v))²) + epsilon)
-// t' = t, or the last tokens' rows where SCORED.
+// t' = t, or the last tokens' rows where SCORED. The same in 8 bits where TO_INT8.
 //
 // | binding | what | shape |
 // |---|---|---|
 // | step | tokens of this step | – |
-// | weight | f32 | [WIDTH] |
-// | bias | f32 | [WIDTH], if HAS_BIAS |
-// | x | f32 | [tokens, X_STRIDE], from X_START |
-// | to | f32 | [tokens, TO_STRIDE], from TO_START |
+// | weight | f32 | [WIDTH] vec4s |
+// | bias | f32 | [WIDTH] vec4s, if HAS_BIAS |
+// | x | f32 | [tokens, X_STRIDE] vec4s, from X_START |
+// | to | f32 | [tokens, TO_STRIDE] vec4s, from TO_START |
+// | int8 | see parts/int8.wgsl | [tokens, 12 · WIDTH / 32] |
 //
-// A workgroup of 256 makes one token's row. Grid: [tokens].
+// A workgroup of 256 makes one token's row, 4 · 4 columns an invocation at a time: what is read in
+// one turn is written out, as loops wait for each value before they ask for the next one.
+// Grid: [tokens].
 
 struct Step { tokens: u32, position: u32, scored: u32, sequence: u32 }
 
 @group(0) @binding(0) var<uniform> step: Step;
-@group(0) @binding(1) var<storage, read> weight: array<f32>;
-@group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> x: array<f32>;
-@group(0) @binding(4) var<storage, read_write> to: array<f32>;
+@group(0) @binding(1) var<storage, read> weight: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> bias: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> x: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> to: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> int8: array<u32>;
 
-override WIDTH: u32;
+override WIDTH: u32; // columns
 override EPSILON: f32;
 override IS_LAYER: bool = false;
-override X_START: u32;
+override X_START: u32; // vec4s
 override X_STRIDE: u32;
 override TO_START: u32;
 override TO_STRIDE: u32;
@@ -32,6 +36,7 @@ override HAS_BIAS: bool = false;
 override ACCUMULATE: bool = false;
 override SCALE: f32 = 1.0;
 override SCORED: bool = false;
+override TO_INT8: bool = false;
 
 const LANES = 256u;
 var<workgroup> parts: array<f32, 256>;
@@ -48,6 +53,46 @@ fn sumOf(value: f32, lane: u32) -> f32 {
   return parts[0];
 }
 
+// Which of columns 4i … 4i + 3 there are.
+fn inside(i: u32) -> vec4<bool> {
+  return vec4(4u * i) + vec4(0u, 1u, 2u, 3u) < vec4(WIDTH);
+}
+
+// Those columns, without the mean; zeros where there are none.
+fn valueAt(row: u32, i: u32, mean: f32) -> vec4<f32> {
+  if (4u * i >= WIDTH) { return vec4(0.0); }
+  return select(vec4(0.0), SCALE * x[row + i] - mean, inside(i));
+}
+
+fn sumOf4(v: vec4<f32>) -> f32 { return v.x + v.y + v.z + v.w; }
+
+// What columns 4i … 4i + 3 are multiplied with, and what is added to them.
+struct Line { weight: vec4<f32>, bias: vec4<f32> }
+
+fn lineAt(i: u32) -> Line {
+  var line = Line(vec4(0.0), vec4(0.0));
+  if (4u * i < WIDTH) {
+    line.weight = weight[i];
+    if (HAS_BIAS) { line.bias = bias[i]; }
+  }
+  return line;
+}
+
+// Writes the norm of columns 4i … 4i + 3 of a token.
+fn finish(value: vec4<f32>, line: Line, token: u32, i: u32, lane: u32) {
+  let isThere = 4u * i < WIDTH;
+  let normed = value * line.weight + line.bias;
+  let at = TO_START + token * TO_STRIDE + i;
+  if (isThere && (ACCUMULATE || 4u * i + 3u >= WIDTH)) {
+    let before = to[at];
+    // What is beyond the row is another one's.
+    to[at] = select(before, select(vec4(0.0), before, vec4(ACCUMULATE)) + normed, inside(i));
+  } else if (isThere) {
+    to[at] = normed;
+  }
+  if (TO_INT8) { putInt8(normed, lane, token, WIDTH / 32u, i, isThere); }
+}
+
 @compute @workgroup_size(256)
 fn main(
   @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -59,19 +104,36 @@ fn main(
   var mean = 0.0;
   if (IS_LAYER) {
     var sum = 0.0;
-    for (var i = lane; i < WIDTH; i += LANES) { sum += SCALE * x[row + i]; }
+    for (var i = lane; 4u * (i - lane) < WIDTH; i += 4u * LANES) {
+      let a = valueAt(row, i, 0.0);
+      let b = valueAt(row, i + LANES, 0.0);
+      let c = valueAt(row, i + 2u * LANES, 0.0);
+      let d = valueAt(row, i + 3u * LANES, 0.0);
+      sum += sumOf4(a + b + c + d);
+    }
     mean = sumOf(sum, lane) / f32(WIDTH);
   }
   var squares = 0.0;
-  for (var i = lane; i < WIDTH; i += LANES) {
-    let value = SCALE * x[row + i] - mean;
-    squares += value * value;
+  for (var i = lane; 4u * (i - lane) < WIDTH; i += 4u * LANES) {
+    let a = valueAt(row, i, mean);
+    let b = valueAt(row, i + LANES, mean);
+    let c = valueAt(row, i + 2u * LANES, mean);
+    let d = valueAt(row, i + 3u * LANES, mean);
+    squares += sumOf4(a * a + b * b + c * c + d * d);
   }
   let factor = inverseSqrt(sumOf(squares, lane) / f32(WIDTH) + EPSILON);
-  for (var i = lane; i < WIDTH; i += LANES) {
-    var value = (SCALE * x[row + i] - mean) * factor * weight[i];
-    if (HAS_BIAS) { value += bias[i]; }
-    let at = TO_START + token * TO_STRIDE + i;
-    to[at] = select(0.0, to[at], ACCUMULATE) + value;
+  for (var i = lane; 4u * (i - lane) < WIDTH; i += 4u * LANES) {
+    let a = valueAt(row, i, mean);
+    let b = valueAt(row, i + LANES, mean);
+    let c = valueAt(row, i + 2u * LANES, mean);
+    let d = valueAt(row, i + 3u * LANES, mean);
+    let lineA = lineAt(i);
+    let lineB = lineAt(i + LANES);
+    let lineC = lineAt(i + 2u * LANES);
+    let lineD = lineAt(i + 3u * LANES);
+    finish(factor * a, lineA, token, i, lane);
+    finish(factor * b, lineB, token, i + LANES, lane);
+    finish(factor * c, lineC, token, i + 2u * LANES, lane);
+    finish(factor * d, lineD, token, i + 3u * LANES, lane);
   }
 }

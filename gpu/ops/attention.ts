@@ -2,7 +2,9 @@
 import { check } from "../../src/base/check.ts";
 import { N, S } from "../../src/shapes/mod.ts";
 import type { KvCache } from "../kv_cache.ts";
-import type { ProgramBuilder } from "../program.ts";
+import { INT8_COLUMNS } from "../int8_rows.ts";
+import type { Constants } from "../pipelines.ts";
+import type { ProgramBuilder, Range } from "../program.ts";
 import { bindRows, checkRows, type Rows } from "../rows.ts";
 import { MANY_TOKENS } from "./matmul.ts";
 
@@ -75,16 +77,22 @@ export const HEAD_DIM_MAX = 256;
 /** Rows of queries that a workgroup has. */
 const TILE_MAX = 8;
 
-/** Positions of a chunk, where a few tokens' positions are split over workgroups. */
+/** Positions of a chunk, where a few tokens' positions are split over workgroups; by a block of it. */
 const CHUNK_POSITIONS = 256;
-/** As long as a context is at most this, it is not split. */
+const CHUNK_UNIT = 64;
+/** The same by `attention_few`, whose block is of 32 positions. */
+const FEW_CHUNK_POSITIONS = 32;
+/** As long as a context is at most this, it is not split; by `attention_few` it always is. */
 const UNSPLIT_POSITIONS = 256;
+/** As many as `attention_combine` has invocations. */
 const CHUNKS_MAX = 128;
 
 /** Positions of a chunk of a cache, and how many chunks. */
-function chunksOf(positions: number): { chunk: number; chunks: number } {
-  const least = Math.ceil(positions / CHUNKS_MAX);
-  const chunk = Math.max(CHUNK_POSITIONS, Math.ceil(least / 64) * 64);
+function chunksOf(positions: number, isFew: boolean): { chunk: number; chunks: number } {
+  const [least, unit] = isFew
+    ? [FEW_CHUNK_POSITIONS, FEW_CHUNK_POSITIONS]
+    : [CHUNK_POSITIONS, CHUNK_UNIT];
+  const chunk = Math.max(least, Math.ceil(positions / CHUNKS_MAX / unit) * unit);
   return { chunk, chunks: Math.ceil(positions / chunk) };
 }
 
@@ -98,20 +106,126 @@ export function attentionScratchBytes(
   },
 ): number {
   const tokens = Math.min(maxTokens, MANY_TOKENS - 1);
-  return tokens * heads * chunksOf(positions).chunks * (headDim + 4) * 4;
+  return tokens * heads * chunksOf(positions, true).chunks * (headDim + 4) * 4;
 }
 
 /** to = softmax(scale · queries · keys) · values, causally. */
 export function attention(builder: ProgramBuilder, args: AttentionArgs): void {
-  const { x, to, heads, groupSize, headOffset = 0, cache, scale } = args;
-  const { kvHeads, headDim, positions } = cache;
+  const { x, to, heads, groupSize, headOffset = 0, cache } = args;
+  const { kvHeads, headDim, type } = cache;
   checkRows(x, heads * headDim);
   checkRows(to, heads * headDim);
   check(headDim <= HEAD_DIM_MAX, `heads of ${headDim} dimensions`);
   check(heads + headOffset <= kvHeads * groupSize, `${heads} heads of ${kvHeads} groups`);
-  const { chunk, chunks } = chunksOf(positions);
-  const place = { TO_START: (to.column ?? 0) / 4, TO_STRIDE: to.stride / 4 };
-  const constants = {
+  addTiles(builder, args, { tile: TILE_MAX, when: { tokens: [MANY_TOKENS, Infinity] } });
+  if (type === "f16" && headDim % 8 === 0) addFew(builder, args);
+  else addFewByTiles(builder, args);
+}
+
+/** Few tokens. */
+const FEW: Range = [1, MANY_TOKENS - 1];
+
+/** Few tokens by `attention_few`. */
+function addFew(builder: ProgramBuilder, args: AttentionArgs): void {
+  const { scratch, groupSize, cache } = args;
+  const { kvHeads, positions } = cache;
+  const { chunk, chunks } = chunksOf(positions, true);
+  builder.add({
+    kernel: "attention_few",
+    constants: { ...constantsOf(args), CHUNK: chunk, CHUNKS: chunks },
+    bindings: [...inputsOf(builder, args), { buffer: scratch }],
+    workgroups: [N.times(groupSize).ceilDiv(FEW_ROWS), kvHeads, S.ceilDiv(chunk)],
+    when: { tokens: FEW },
+  });
+  addCombine(builder, args, { chunk, chunks, when: { tokens: FEW } });
+}
+
+/** Rows of queries that a workgroup of `attention_few` has. */
+const FEW_ROWS = 4;
+
+/** Few tokens by `attention`, any cache and heads. */
+function addFewByTiles(builder: ProgramBuilder, args: AttentionArgs): void {
+  const { groupSize, cache: { positions } } = args;
+  const { chunk, chunks } = chunksOf(positions, false);
+  const long: Range = [UNSPLIT_POSITIONS + 1, Infinity];
+  // A tile of one token's heads is as high as the group that shares keys.
+  const tiles: readonly { tile: number; tokens: Range }[] = [
+    { tile: Math.min(TILE_MAX, groupSize), tokens: [1, 1] },
+    { tile: TILE_MAX, tokens: [2, FEW[1]] },
+  ];
+  for (const { tile, tokens } of tiles) {
+    addTiles(builder, args, { tile, when: { tokens, context: [1, UNSPLIT_POSITIONS] } });
+    if (positions <= UNSPLIT_POSITIONS) continue;
+    addTiles(builder, args, { tile, split: { chunk, chunks }, when: { tokens, context: long } });
+  }
+  if (positions <= UNSPLIT_POSITIONS) return;
+  addCombine(builder, args, { chunk, chunks, when: { tokens: FEW, context: long } });
+}
+
+/** `attention` over all positions, or over chunks of them. */
+function addTiles(
+  builder: ProgramBuilder,
+  args: AttentionArgs,
+  { tile, split, when }: {
+    tile: number;
+    split?: { chunk: number; chunks: number };
+    when: { tokens: Range; context?: Range };
+  },
+): void {
+  const { to, groupSize, scratch, cache } = args;
+  const place: Constants = split
+    ? { IS_SPLIT: true, CHUNK: split.chunk, CHUNKS: split.chunks }
+    : { TO_START: (to.column ?? 0) / 4, TO_STRIDE: to.stride / 4 };
+  builder.add({
+    kernel: "attention",
+    constants: {
+      ...constantsOf(args),
+      ...place,
+      ...{ TILE: tile, IS_F32: cache.type === "f32" },
+    },
+    bindings: [...inputsOf(builder, args), split ? { buffer: scratch } : bindRows(to)],
+    workgroups: [
+      N.times(groupSize).ceilDiv(tile),
+      cache.kvHeads,
+      split ? S.ceilDiv(split.chunk) : 1,
+    ],
+    when,
+  });
+}
+
+/** What chunks give, together. */
+function addCombine(
+  builder: ProgramBuilder,
+  { to, heads, scratch, cache: { headDim } }: AttentionArgs,
+  { chunk, chunks, when }: {
+    chunk: number;
+    chunks: number;
+    when: { tokens: Range; context?: Range };
+  },
+): void {
+  // Steps with more tokens do not come here: their rows are not in 8 bits yet.
+  const toInt8 = headDim % INT8_COLUMNS === 0 && when.context === undefined &&
+    builder.holdInt8(to, "tokens", heads * headDim, when.tokens[1]);
+  builder.add({
+    kernel: "attention_combine",
+    constants: {
+      ...{ HEADS: heads, HEAD_DIM: headDim, CHUNK: chunk, CHUNKS: chunks, TO_INT8: toInt8 },
+      ...{ TO_START: (to.column ?? 0) / 4, TO_STRIDE: to.stride / 4 },
+    },
+    bindings: [
+      builder.input.header,
+      { buffer: scratch },
+      bindRows(to),
+      { buffer: toInt8 ? builder.int8! : builder.gpu.sink },
+    ],
+    workgroups: [heads, N, 1],
+    when,
+  });
+}
+
+function constantsOf(args: AttentionArgs): Constants {
+  const { x, heads, groupSize, headOffset = 0, cache: { kvHeads, headDim }, scale } = args;
+  return {
     HEADS: heads,
     KV_HEADS: kvHeads,
     HEAD_DIM: headDim,
@@ -120,61 +234,16 @@ export function attention(builder: ProgramBuilder, args: AttentionArgs): void {
     WINDOW: args.window ?? 0,
     SCALE: scale,
     SOFT_CAP: args.softCap ?? 0,
-    IS_F32: cache.type === "f32",
     X_START: (x.column ?? 0) / 4,
     X_STRIDE: x.stride / 4,
   };
-  const inputs = [
+}
+
+function inputsOf(builder: ProgramBuilder, { cache, x }: AttentionArgs): GPUBufferBinding[] {
+  return [
     builder.input.header,
     { buffer: cache.keys },
     { buffer: cache.values },
     bindRows(x),
   ];
-  const few = [1, MANY_TOKENS - 1] as const;
-  const long = [UNSPLIT_POSITIONS + 1, Infinity] as const;
-  // A tile of one token's heads is as high as the group that shares keys.
-  const tiles = [
-    { tile: Math.min(TILE_MAX, groupSize), tokens: [1, 1] as const },
-    { tile: TILE_MAX, tokens: [2, Infinity] as const },
-  ];
-  for (const { tile, tokens } of tiles) {
-    const rows = N.times(groupSize).ceilDiv(tile);
-    const whole = { ...constants, ...place, TILE: tile };
-    const bindings = [...inputs, bindRows(to)];
-    const add = (
-      when: { tokens: readonly [number, number]; context?: readonly [number, number] },
-    ) =>
-      builder.add({
-        kernel: "attention",
-        constants: whole,
-        bindings,
-        workgroups: [rows, kvHeads, 1],
-        when,
-      });
-    add({ tokens: within(tokens, few), context: [1, UNSPLIT_POSITIONS] });
-    if (tokens[1] >= MANY_TOKENS) add({ tokens: [MANY_TOKENS, Infinity] });
-    if (positions <= UNSPLIT_POSITIONS) continue;
-    builder.add({
-      kernel: "attention",
-      constants: { ...constants, TILE: tile, IS_SPLIT: true, CHUNK: chunk, CHUNKS: chunks },
-      bindings: [...inputs, { buffer: args.scratch }],
-      workgroups: [rows, kvHeads, S.ceilDiv(chunk)],
-      when: { tokens: within(tokens, few), context: long },
-    });
-  }
-  if (positions <= UNSPLIT_POSITIONS) return;
-  builder.add({
-    kernel: "attention_combine",
-    constants: { HEADS: heads, HEAD_DIM: headDim, CHUNK: chunk, CHUNKS: chunks, ...place },
-    bindings: [builder.input.header, { buffer: args.scratch }, bindRows(to)],
-    workgroups: [heads, N, 1],
-    when: { tokens: few, context: long },
-  });
-}
-
-function within(
-  a: readonly [number, number],
-  b: readonly [number, number],
-): readonly [number, number] {
-  return [Math.max(a[0], b[0]), Math.min(a[1], b[1])];
 }

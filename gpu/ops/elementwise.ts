@@ -31,6 +31,7 @@ export function activate(builder: ProgramBuilder, args: ActivateArgs): void {
   checkRows(x, isGated ? 2 * neurons : neurons);
   checkRows(to, neurons);
   const start = x.column ?? 0;
+  const toInt8 = builder.holdInt8(to, "tokens", neurons);
   builder.add({
     kernel: "activate",
     constants: {
@@ -43,11 +44,12 @@ export function activate(builder: ProgramBuilder, args: ActivateArgs): void {
       GATE_START: start,
       UP_START: isGated ? start + neurons : start,
       X_STRIDE: x.stride,
-      TO_START: to.column ?? 0,
-      TO_STRIDE: to.stride,
+      TO_START: (to.column ?? 0) / 4,
+      TO_STRIDE: to.stride / 4,
+      TO_INT8: toInt8,
     },
-    bindings: [bindRows(x), bindRows(to)],
-    workgroups: [Math.ceil(neurons / LANES), N, 1],
+    bindings: [bindRows(x), bindRows(to), { buffer: toInt8 ? builder.int8! : builder.gpu.sink }],
+    workgroups: [Math.ceil(neurons / (4 * LANES)), N, 1],
   });
 }
 

@@ -1,7 +1,7 @@
 /** Matrix times activations: for one token, for some, for many, over one layout of weights. */
 import { check } from "../../src/base/check.ts";
 import { N } from "../../src/shapes/mod.ts";
-import { INT8_COLUMNS, int8RowsBytes } from "../int8_rows.ts";
+import { INT8_COLUMNS } from "../int8_rows.ts";
 import { KERNEL_LIST, type KernelName } from "../kernels.ts";
 import type { Constants } from "../pipelines.ts";
 import type { ProgramBuilder, Range } from "../program.ts";
@@ -46,7 +46,7 @@ const MANY_TOKENS_INT8 = 33;
 
 /** Rows and tokens of a workgroup's tile. */
 const TILE = { rows: 64, tokens: 32 };
-const INT8_TILE = { rows: 128, tokens: 128 };
+const INT8_TILE = { rows: 64, tokens: 128 };
 
 /** to (+)= scale · (matrix · x + bias). */
 export function matmul(builder: ProgramBuilder, args: MatmulArgs): void {
@@ -100,30 +100,35 @@ function isInt8(kernel: KernelName): boolean {
 
 /** The shaders that the adapter does best, of those that can do this product. */
 function kernelsFor(
-  { gpu: { variants }, int8, maxTokens }: ProgramBuilder,
+  builder: ProgramBuilder,
   { matrix, columnCount }: MatmulArgs & { columnCount: number },
 ): { few: KernelName; many: KernelName } {
   const { few, many } = KERNELS_OF[matrix.format.family];
-  const hasRoom = int8 !== null && columnCount % INT8_COLUMNS === 0 &&
-    int8RowsBytes(maxTokens, columnCount) <= int8.size;
+  const { variants } = builder.gpu;
   const usable = (job: TunedKernel) =>
-    isInt8(variants[job]) && !hasRoom ? PLAIN_VARIANTS[job] : variants[job];
+    isInt8(variants[job]) && !builder.hasInt8(columnCount) ? PLAIN_VARIANTS[job] : variants[job];
   return { few: usable(few), many: usable(many) };
 }
 
-/** x in 8 bits, unless it is there. */
+/** x in 8 bits, for steps where it is not there yet. */
 function addQuantize(
   builder: ProgramBuilder,
   { x, count = "tokens", columnCount }: MatmulArgs & { columnCount: number },
 ): void {
-  if (!builder.holdInt8(x, count, columnCount)) return;
-  const pieces = columnCount / INT8_COLUMNS;
+  const from = builder.int8MissingFrom(x, count, columnCount);
+  if (from > builder.maxTokens) return;
+  builder.holdInt8(x, count, columnCount);
   builder.add({
     kernel: "quantize",
-    constants: { PIECES: pieces, X_START: (x.column ?? 0) / 4, X_STRIDE: x.stride / 4 },
+    constants: {
+      PIECES: columnCount / INT8_COLUMNS,
+      X_START: (x.column ?? 0) / 4,
+      X_STRIDE: x.stride / 4,
+    },
     bindings: [bindRows(x), { buffer: builder.int8! }],
     count,
-    workgroups: [Math.ceil(pieces / 64), N, 1],
+    workgroups: [Math.ceil(columnCount / 4 / 64), N, 1],
+    when: { tokens: [from, builder.maxTokens] },
   });
 }
 

@@ -30,16 +30,19 @@ export function norm(builder: ProgramBuilder, args: NormArgs): void {
   const { kind, epsilon, width, weight, bias = null, from, to, count = "tokens" } = args;
   checkRows(from, width);
   checkRows(to, width);
+  // What is added to is no norm: nobody reads its products.
+  const toInt8 = !args.accumulate && builder.holdInt8(to, count, width);
   builder.add({
     kernel: "norm",
     constants: {
       WIDTH: width,
       EPSILON: epsilon,
       IS_LAYER: kind === "layer",
-      X_START: from.column ?? 0,
-      X_STRIDE: from.stride,
-      TO_START: to.column ?? 0,
-      TO_STRIDE: to.stride,
+      X_START: (from.column ?? 0) / 4,
+      X_STRIDE: from.stride / 4,
+      TO_START: (to.column ?? 0) / 4,
+      TO_STRIDE: to.stride / 4,
+      TO_INT8: toInt8,
       HAS_BIAS: bias !== null,
       ACCUMULATE: args.accumulate ?? false,
       SCALE: args.scale ?? 1,
@@ -51,6 +54,7 @@ export function norm(builder: ProgramBuilder, args: NormArgs): void {
       { buffer: bias ?? builder.gpu.nothing },
       bindRows(from),
       bindRows(to),
+      { buffer: toInt8 ? builder.int8! : builder.gpu.sink },
     ],
     count,
     workgroups: [N, 1, 1],

@@ -92,7 +92,7 @@ export function planLoad(
     rankCount: !gpu ? rankCountFor(options) : rankCountWithGpu(options, gpu.isAlone),
     gpu: gpu?.share,
     contextLength: contextLengthFor(model, options),
-    chunkTokens: options.chunkTokens ?? chunkTokensFor(model),
+    chunkTokens: options.chunkTokens ?? chunkTokensFor(model, gpu?.isAlone),
     kvType: options.kvType ?? "auto",
     isSparse: options.sparse,
     thresholds: options.quiet?.thresholds,

@@ -193,10 +193,11 @@ async function productSeconds(
   return ms / 1000;
 }
 
-/** Milliseconds of one of REPEATS, by what they take more than one: the least of three. */
+/** Milliseconds of one of REPEATS, by what they take more than one: the least of eight. */
 async function difference(time: (repeats: number) => Promise<number>): Promise<number> {
   let [one, many] = [Infinity, Infinity];
-  for (let round = 0; round < 4; round++) {
+  // A GPU that was idle is slow for some tens of milliseconds.
+  for (let round = 0; round < 8; round++) {
     one = Math.min(one, await time(1));
     many = Math.min(many, await time(1 + REPEATS));
   }

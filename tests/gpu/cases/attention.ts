@@ -168,7 +168,7 @@ export const attentionCases: readonly GpuCase[] = [
     },
   },
   {
-    kernels: ["rotate_and_remember", "attention"],
+    kernels: ["rotate_and_remember", "attention", "attention_few", "attention_combine"],
     name: "attention() has caches of f16, heads of all sizes, groups of all sizes",
     run: async (gpu) => {
       for (const headDim of [4, 20, 64, 80, 128, 256]) {
@@ -187,21 +187,29 @@ export const attentionCases: readonly GpuCase[] = [
     },
   },
   {
-    kernels: ["attention"],
+    kernels: ["attention", "attention_few"],
     name: "attention() sees a window only, and caps scores",
     run: async (gpu) => {
       await checkSteps({ ...BASE, window: 5, steps: [3, 1, 1, 1, 40, 1, 6] })(gpu);
       await checkSteps({ ...BASE, window: 70, steps: [200, 1, 1, 90, 5] })(gpu);
       await checkSteps({ ...BASE, softCap: 1.5, steps: [20, 1] })(gpu);
+      const few = { ...BASE, headDim: 64, type: "f16" } as const;
+      await checkSteps({ ...few, window: 5, softCap: 1.5, steps: [3, 1, 1, 40, 1, 6] })(gpu);
     },
   },
   {
-    kernels: ["attention", "attention_combine"],
+    kernels: ["attention", "attention_few", "attention_combine"],
     name: "attention() splits long contexts of few tokens and combines the chunks",
     run: async (gpu) => {
       await checkSteps({ ...BASE, steps: [255, 1, 1, 1, 254, 1, 7, 300, 2] })(gpu);
       await checkSteps({ ...BASE, window: 40, steps: [500, 1, 3, 200, 1] })(gpu);
       await checkSteps({ ...BASE, heads: 6, groupSize: 3, softCap: 2, steps: [600, 1, 5] })(gpu);
+      const few = { ...BASE, headDim: 32, type: "f16" } as const;
+      await checkSteps({ ...few, steps: [31, 1, 1, 30, 1, 7, 500, 2, 1] })(gpu);
+      await checkSteps({ ...few, window: 40, steps: [500, 1, 3, 200, 1] })(gpu);
+      // Chunks of several blocks: there are at most 128 of them.
+      const long = { ...few, heads: 2, kvHeads: 1, headDim: 8 };
+      await checkSteps({ ...long, steps: [4200, 1, 5, 1] })(gpu);
     },
   },
 ];

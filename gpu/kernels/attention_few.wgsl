@@ -1,0 +1,248 @@
+// As attention.wgsl where it is split into chunks of positions, for few tokens, caches of f16 and
+// heads by 8 dimensions: everything that a chunk reads is asked for at once.
+//
+// | binding | what | shape |
+// |---|---|---|
+// | step | tokens of this step | – |
+// | keys | cache, 8 f16 each | [positions, KV_HEADS, HEAD_DIM / 8] vec4<u32> |
+// | values | likewise | |
+// | x | f32 queries, heads side by side | [tokens, X_STRIDE] vec4s, from X_START |
+// | to | a chunk's sum, and a vec4 (maximum, divisor) | [tokens, HEADS, CHUNKS, HEAD_DIM / 4 + 1] |
+//
+// Rows of a key/value head are (token, query head of its group), tokens outermost. A workgroup of
+// 128 makes 4 rows over CHUNK positions, BLOCK at a time: HEAD_DIM / 8 neighbours share a position,
+// of which each invocation has four. Grid: [⌈tokens · GROUP_SIZE / 4⌉, KV_HEADS, ⌈positions / CHUNK⌉].
+
+struct Step { tokens: u32, position: u32, scored: u32, sequence: u32 }
+
+@group(0) @binding(0) var<uniform> step: Step;
+@group(0) @binding(1) var<storage, read> keys: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read> values: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read_write> x: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> to: array<vec4<f32>>;
+
+override HEADS: u32;
+override KV_HEADS: u32;
+override HEAD_DIM: u32; // multiple of 8, at most 256
+override GROUP_SIZE: u32;
+override HEAD_OFFSET: u32 = 0;
+override WINDOW: u32 = 0;
+override SCALE: f32;
+override SOFT_CAP: f32 = 0.0;
+override CHUNK: u32; // positions
+override CHUNKS: u32;
+override X_START: u32;
+override X_STRIDE: u32;
+
+const LOWEST = -3.0e38;
+// Products by (part of a head, row, position), then sums by (slot, dimension).
+var<workgroup> parts: array<f32, 2080>;
+var<workgroup> weights: array<f32, 128>; // [4 rows, BLOCK]
+var<workgroup> tree: array<f32, 128>; // likewise
+var<workgroup> largest: array<f32, 4>;
+var<workgroup> factors: array<f32, 4>; // of what was summed up before, by row
+
+struct Eight { a: vec4<f32>, b: vec4<f32> }
+
+fn eight(words: vec4<u32>) -> Eight {
+  let a = vec4(unpack2x16float(words.x), unpack2x16float(words.y));
+  return Eight(a, vec4(unpack2x16float(words.z), unpack2x16float(words.w)));
+}
+
+// Token and head of row j; the head is not below HEADS when there is none.
+fn tokenOf(j: u32) -> u32 { return j / GROUP_SIZE; }
+fn headOf(j: u32, kvHead: u32) -> u32 {
+  return kvHead * GROUP_SIZE + j % GROUP_SIZE - HEAD_OFFSET; // below 0 becomes a large number
+}
+
+fn firstSeen(position: u32) -> u32 {
+  if (WINDOW == 0u || position + 1u <= WINDOW) { return 0u; }
+  return position + 1u - WINDOW;
+}
+
+// Dimensions 8 · place … of row j's query.
+fn queryAt(j: u32, kvHead: u32, place: u32) -> Eight {
+  let head = headOf(j, kvHead);
+  if (tokenOf(j) >= step.tokens || head >= HEADS) { return Eight(vec4(0.0), vec4(0.0)); }
+  let at = X_START + tokenOf(j) * X_STRIDE + head * (HEAD_DIM / 4u) + 2u * place;
+  return Eight(SCALE * x[at], SCALE * x[at + 1u]);
+}
+
+fn product(query: Eight, key: Eight) -> f32 {
+  return dot(query.a, key.a) + dot(query.b, key.b);
+}
+
+fn scoreOf(sum: f32, j: u32, p: u32, end: u32) -> f32 {
+  let position = step.position + tokenOf(j);
+  if (p >= end || p > position || p < firstSeen(position)) { return LOWEST; }
+  if (SOFT_CAP == 0.0) { return sum; }
+  return SOFT_CAP * tanh(clamp(sum / SOFT_CAP, -20.0, 20.0));
+}
+
+// Sums up a row over slots, and leaves it.
+fn leave(mine: Eight, lane: u32, isIn: bool, at: u32, slots: u32) {
+  let places = HEAD_DIM / 8u;
+  let start = lane / places * HEAD_DIM + lane % places * 8u;
+  workgroupBarrier();
+  if (isIn) {
+    for (var d = 0u; d < 4u; d++) {
+      parts[start + d] = mine.a[d];
+      parts[start + 4u + d] = mine.b[d];
+    }
+  }
+  workgroupBarrier();
+  if (4u * lane >= HEAD_DIM || at == 0xffffffffu) { return; }
+  var sum = vec4(0.0);
+  for (var s = 0u; s < slots; s++) {
+    let begin = s * HEAD_DIM + 4u * lane;
+    sum += vec4(parts[begin], parts[begin + 1u], parts[begin + 2u], parts[begin + 3u]);
+  }
+  to[at + lane] = sum;
+}
+
+// Where row j's chunk goes; 0xffffffff when there is no such row.
+fn placeOf(j: u32, kvHead: u32, chunk: u32) -> u32 {
+  let head = headOf(j, kvHead);
+  if (tokenOf(j) >= step.tokens || head >= HEADS) { return 0xffffffffu; }
+  return ((tokenOf(j) * HEADS + head) * CHUNKS + chunk) * (HEAD_DIM / 4u + 1u);
+}
+
+@compute @workgroup_size(128)
+fn main(
+  @builtin(workgroup_id) workgroup: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let chunkStart = workgroup.z * CHUNK;
+  if (chunkStart >= step.position + step.tokens) { return; } // grids are padded
+  let kvHead = workgroup.y;
+  let row = 4u * workgroup.x;
+  let places = HEAD_DIM / 8u;
+  let place = lane % places;
+  let slots = select(4u, 8u, places <= 16u);
+  let slot = lane / places;
+  let isIn = slot < slots;
+  let block = 4u * slots; // positions
+  let products = 4u * block + 1u; // one more, for the banks of memory
+  let q0 = queryAt(row, kvHead, place);
+  let q1 = queryAt(row + 1u, kvHead, place);
+  let q2 = queryAt(row + 2u, kvHead, place);
+  let q3 = queryAt(row + 3u, kvHead, place);
+  if (lane < 4u) { largest[lane] = LOWEST; }
+
+  let lastRow = min(row + 3u, step.tokens * GROUP_SIZE - 1u);
+  let end = min(step.position + tokenOf(lastRow) + 1u, chunkStart + CHUNK);
+  let start = max(chunkStart, firstSeen(step.position + tokenOf(row)));
+
+  var s0 = Eight(vec4(0.0), vec4(0.0));
+  var s1 = s0;
+  var s2 = s0;
+  var s3 = s0;
+  let r = lane / block;
+  var divisor = 0.0; // of row r, this invocation's share
+  for (var base = start; base < end; base += block) {
+    let last = end - 1u;
+    let at0 = (min(base + slot, last) * KV_HEADS + kvHead) * places + place;
+    let at1 = (min(base + slots + slot, last) * KV_HEADS + kvHead) * places + place;
+    let at2 = (min(base + 2u * slots + slot, last) * KV_HEADS + kvHead) * places + place;
+    let at3 = (min(base + 3u * slots + slot, last) * KV_HEADS + kvHead) * places + place;
+    let k0 = eight(keys[at0]);
+    let k1 = eight(keys[at1]);
+    let k2 = eight(keys[at2]);
+    let k3 = eight(keys[at3]);
+    let v0 = eight(values[at0]);
+    let v1 = eight(values[at1]);
+    let v2 = eight(values[at2]);
+    let v3 = eight(values[at3]);
+    if (isIn) {
+      let into = place * products + slot;
+      parts[into] = product(q0, k0);
+      parts[into + slots] = product(q0, k1);
+      parts[into + 2u * slots] = product(q0, k2);
+      parts[into + 3u * slots] = product(q0, k3);
+      parts[into + block] = product(q1, k0);
+      parts[into + block + slots] = product(q1, k1);
+      parts[into + block + 2u * slots] = product(q1, k2);
+      parts[into + block + 3u * slots] = product(q1, k3);
+      parts[into + 2u * block] = product(q2, k0);
+      parts[into + 2u * block + slots] = product(q2, k1);
+      parts[into + 2u * block + 2u * slots] = product(q2, k2);
+      parts[into + 2u * block + 3u * slots] = product(q2, k3);
+      parts[into + 3u * block] = product(q3, k0);
+      parts[into + 3u * block + slots] = product(q3, k1);
+      parts[into + 3u * block + 2u * slots] = product(q3, k2);
+      parts[into + 3u * block + 3u * slots] = product(q3, k3);
+    }
+    workgroupBarrier();
+    var score = LOWEST;
+    if (r < 4u) {
+      var sum = 0.0;
+      for (var i = 0u; i < places; i += 4u) {
+        let at = i * products + lane;
+        var four = vec4(parts[at], 0.0, 0.0, 0.0);
+        if (i + 1u < places) { four.y = parts[at + products]; }
+        if (i + 2u < places) { four.z = parts[at + 2u * products]; }
+        if (i + 3u < places) { four.w = parts[at + 3u * products]; }
+        sum += four.x + four.y + four.z + four.w;
+      }
+      score = scoreOf(sum, row + r, base + lane % block, end);
+    }
+    tree[lane] = score;
+    for (var half = block / 2u; half > 0u; half /= 2u) {
+      workgroupBarrier();
+      if (lane % block < half) { tree[lane] = max(tree[lane], tree[lane + half]); }
+    }
+    workgroupBarrier();
+    if (r < 4u) {
+      let before = largest[r];
+      let now = max(before, tree[r * block]);
+      let weight = select(exp(score - now), 0.0, score == LOWEST);
+      weights[lane] = weight;
+      divisor = divisor * exp(before - now) + weight;
+    }
+    workgroupBarrier(); // largest was read
+    if (lane < 4u) {
+      let now = max(largest[lane], tree[lane * block]);
+      factors[lane] = exp(largest[lane] - now); // exp(0) as long as nothing was seen
+      largest[lane] = now;
+    }
+    workgroupBarrier();
+    let w0 = select(0u, slot, isIn);
+    s0 = added(s0, factors[0], w0, slots, v0, v1, v2, v3);
+    s1 = added(s1, factors[1], block + w0, slots, v0, v1, v2, v3);
+    s2 = added(s2, factors[2], 2u * block + w0, slots, v0, v1, v2, v3);
+    s3 = added(s3, factors[3], 3u * block + w0, slots, v0, v1, v2, v3);
+  }
+  leave(s0, lane, isIn, placeOf(row, kvHead, workgroup.z), slots);
+  leave(s1, lane, isIn, placeOf(row + 1u, kvHead, workgroup.z), slots);
+  leave(s2, lane, isIn, placeOf(row + 2u, kvHead, workgroup.z), slots);
+  leave(s3, lane, isIn, placeOf(row + 3u, kvHead, workgroup.z), slots);
+  tree[lane] = divisor;
+  for (var half = block / 2u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if (lane % block < half) { tree[lane] += tree[lane + half]; }
+  }
+  if (r >= 4u || lane % block != 0u) { return; }
+  let at = placeOf(row + r, kvHead, workgroup.z);
+  if (at != 0xffffffffu) { to[at + HEAD_DIM / 4u] = vec4(largest[r], tree[lane], 0.0, 0.0); }
+}
+
+// sum · factor + four positions' weights (slots apart, the first one's at `at`) · values.
+fn added(
+  sum: Eight,
+  factor: f32,
+  at: u32,
+  slots: u32,
+  v0: Eight,
+  v1: Eight,
+  v2: Eight,
+  v3: Eight,
+) -> Eight {
+  let w0 = weights[at];
+  let w1 = weights[at + slots];
+  let w2 = weights[at + 2u * slots];
+  let w3 = weights[at + 3u * slots];
+  return Eight(
+    factor * sum.a + w0 * v0.a + w1 * v1.a + w2 * v2.a + w3 * v3.a,
+    factor * sum.b + w0 * v0.b + w1 * v1.b + w2 * v2.b + w3 * v3.b,
+  );
+}
