@@ -5,7 +5,7 @@
  */
 import type { Gpu } from "./device.ts";
 import { createInt8Rows } from "./int8_rows.ts";
-import { KERNEL_LIST, type KernelName } from "./kernels.ts";
+import { type KernelName, needsOf } from "./kernels.ts";
 import { createReadBack } from "./read_back.ts";
 import { matmul } from "./ops/matmul.ts";
 import { ProgramBuilder } from "./program.ts";
@@ -122,7 +122,7 @@ async function fastest(
 }
 
 function agree(name: KernelName, a: Float32Array, b: Float32Array): boolean {
-  const tolerance = KERNEL_LIST[name].needs === "int8" ? INT8_TOLERANCE : TOLERANCE;
+  const tolerance = needsOf(name).includes("int8") ? INT8_TOLERANCE : TOLERANCE;
   const largest = b.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   return a.every((value, i) => Math.abs(value - b[i]) <= tolerance * largest);
 }

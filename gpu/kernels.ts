@@ -21,6 +21,7 @@ import matvecByte from "./kernels/matvec_byte.wgsl" with { type: "text" };
 import matvecByteSubgroups from "./kernels/matvec_byte_subgroups.wgsl" with { type: "text" };
 import matvecFloat from "./kernels/matvec_float.wgsl" with { type: "text" };
 import matvecInt8 from "./kernels/matvec_int8.wgsl" with { type: "text" };
+import matvecInt8Subgroups from "./kernels/matvec_int8_subgroups.wgsl" with { type: "text" };
 import matvecNibble from "./kernels/matvec_nibble.wgsl" with { type: "text" };
 import matvecNibbleSubgroups from "./kernels/matvec_nibble_subgroups.wgsl" with { type: "text" };
 import norm from "./kernels/norm.wgsl" with { type: "text" };
@@ -31,6 +32,7 @@ import partFloat from "./kernels/parts/float.wgsl" with { type: "text" };
 import partInt8 from "./kernels/parts/int8.wgsl" with { type: "text" };
 import partInt8Write from "./kernels/parts/int8_write.wgsl" with { type: "text" };
 import partMatvec from "./kernels/parts/matvec.wgsl" with { type: "text" };
+import partMatvecInt8 from "./kernels/parts/matvec_int8.wgsl" with { type: "text" };
 import partMatvecSubgroups from "./kernels/parts/matvec_subgroups.wgsl" with { type: "text" };
 import partNibble from "./kernels/parts/nibble.wgsl" with { type: "text" };
 import partProduct from "./kernels/parts/product.wgsl" with { type: "text" };
@@ -50,7 +52,7 @@ export interface Kernel {
   /** One letter a binding: "u", "r" or "w". */
   readonly bindings: string;
   /** What the adapter must have beyond WebGPU's core. */
-  readonly needs?: Feature;
+  readonly needs?: readonly Feature[];
 }
 
 /** A shader and what it shares with others: declarations may stand in any order. */
@@ -83,7 +85,7 @@ export const KERNELS = {
   matmul_int8: {
     text: withParts(matmulInt8, partProduct, partFactors, partInt8),
     bindings: "urrrrw",
-    needs: "int8",
+    needs: ["int8"],
   },
   matmul_nibble: {
     text: withParts(matmulNibble, partProduct, partFactors, partNibble, partTile, partTileF32),
@@ -92,7 +94,7 @@ export const KERNELS = {
   matmul_nibble_f16: {
     text: withParts(matmulNibbleF16, partProduct, partFactors, partNibble, partTile),
     bindings: "urrrww",
-    needs: "f16",
+    needs: ["f16"],
   },
   matvec_byte: {
     text: withParts(matvecByte, partProduct, partFactors, partByte, partMatvec),
@@ -101,16 +103,21 @@ export const KERNELS = {
   matvec_byte_subgroups: {
     text: withParts(matvecByteSubgroups, partProduct, partFactors, partByte, partMatvecSubgroups),
     bindings: "urrrww",
-    needs: "subgroups",
+    needs: ["subgroups"],
   },
   matvec_float: {
     text: withParts(matvecFloat, partProduct, partFloat, partMatvec),
     bindings: "urrww",
   },
   matvec_int8: {
-    text: withParts(matvecInt8, partProduct, partFactors, partInt8),
+    text: withParts(matvecInt8, partMatvecInt8, partProduct, partFactors, partInt8),
     bindings: "urrrrw",
-    needs: "int8",
+    needs: ["int8"],
+  },
+  matvec_int8_subgroups: {
+    text: withParts(matvecInt8Subgroups, partMatvecInt8, partProduct, partFactors, partInt8),
+    bindings: "urrrrw",
+    needs: ["int8", "subgroups"],
   },
   matvec_nibble: {
     text: withParts(matvecNibble, partProduct, partFactors, partNibble, partMatvec),
@@ -125,7 +132,7 @@ export const KERNELS = {
       partMatvecSubgroups,
     ),
     bindings: "urrrww",
-    needs: "subgroups",
+    needs: ["subgroups"],
   },
   norm: { text: withParts(norm, partInt8Write), bindings: "urrwww" },
   quantize: { text: withParts(quantize, partInt8Write), bindings: "ww" },
@@ -138,3 +145,8 @@ export type KernelName = keyof typeof KERNELS;
 
 /** The list as the type says it, for those who loop. */
 export const KERNEL_LIST: Readonly<Record<KernelName, Kernel>> = KERNELS;
+
+/** What a shader needs beyond WebGPU's core. */
+export function needsOf(name: KernelName): readonly Feature[] {
+  return KERNEL_LIST[name].needs ?? [];
+}

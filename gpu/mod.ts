@@ -33,9 +33,10 @@ export {
 export { embed, type EmbedArgs } from "./ops/embed.ts";
 export { MANY_TOKENS, matmul, type MatmulArgs } from "./ops/matmul.ts";
 export { headNorm, type HeadNormArgs, norm, type NormArgs, type NormKind } from "./ops/norm.ts";
-export { type Program, ProgramBuilder, type ReadRequest } from "./program.ts";
+export { type Program, ProgramBuilder } from "./program.ts";
 export { createReadBack, type ReadBack } from "./read_back.ts";
 export { fromColumn, type Rows } from "./rows.ts";
+export type { ReadRequest } from "./slice_encoder.ts";
 export { createStepInput, type StepInput, type StepValues } from "./step_input.ts";
 export { GPU_TYPES, matrixBytes, type WeightFormat, weightFormat } from "./weights/formats.ts";
 export { createMatrix, type GpuMatrix, type MatrixShape } from "./weights/matrix.ts";

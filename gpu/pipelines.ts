@@ -81,8 +81,8 @@ const BUFFER_TYPES: Readonly<Record<string, GPUBufferBindingType>> = {
  * The text for this host: a shader that uses subgroups must say so in browsers, and must not in
  * Deno, whose compiler does not know the words.
  */
-export function shaderText({ text, needs }: Kernel, isDeno = "Deno" in globalThis): string {
-  if (needs === "f16") return `enable f16;\n${text}`;
-  if (needs === "subgroups" && !isDeno) return `enable subgroups;\n${text}`;
+export function shaderText({ text, needs = [] }: Kernel, isDeno = "Deno" in globalThis): string {
+  if (needs.includes("f16")) return `enable f16;\n${text}`;
+  if (needs.includes("subgroups") && !isDeno) return `enable subgroups;\n${text}`;
   return text;
 }

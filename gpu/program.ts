@@ -9,13 +9,13 @@ import { check } from "../src/base/check.ts";
 import type { ExprLike } from "../src/shapes/mod.ts";
 import type { Gpu } from "./device.ts";
 import { INT8_COLUMNS, int8RowsBytes } from "./int8_rows.ts";
-import { KERNEL_LIST, type KernelName } from "./kernels.ts";
+import { type KernelName, needsOf } from "./kernels.ts";
 import type { Constants } from "./pipelines.ts";
-import { type ReadBack, STAMP_BYTES } from "./read_back.ts";
 import type { Rows } from "./rows.ts";
 import { Schedule } from "./schedule.ts";
+import { type ReadRequest, SliceEncoder } from "./slice_encoder.ts";
 import { SlicePace } from "./slice_pace.ts";
-import { SEQUENCE_OFFSET, type StepInput, type StepValues } from "./step_input.ts";
+import type { StepInput, StepValues } from "./step_input.ts";
 
 /** From and to, both included. */
 export type Range = readonly [number, number];
@@ -33,12 +33,11 @@ export interface Dispatch {
   readonly when?: { readonly tokens?: Range; readonly context?: Range };
 }
 
-/** What comes back with a step. */
-export interface ReadRequest {
-  to: ReadBack;
-  from: GPUBuffer;
-  offsetBytes: number;
-  bytes: number;
+/** What steps of a kind do. */
+interface Found {
+  readonly schedule: Schedule;
+  readonly slices: SliceEncoder;
+  readonly pace: SlicePace;
 }
 
 interface Recorded extends Dispatch {
@@ -90,7 +89,7 @@ export class ProgramBuilder {
     const { int8, gpu } = this;
     return int8 !== null && columns % INT8_COLUMNS === 0 &&
       int8RowsBytes(this.maxTokens, columns) <= int8.size &&
-      Object.values(gpu.variants).some((kernel) => KERNEL_LIST[kernel].needs === "int8");
+      Object.values(gpu.variants).some((kernel) => needsOf(kernel).includes("int8"));
   }
 
   #keyOf({ buffer, offsetBytes, column = 0 }: Rows, count: string, columns: number): string {
@@ -161,7 +160,9 @@ export class Program {
   readonly #input: StepInput;
   readonly #dispatches: readonly Recorded[];
   readonly #limits: { readonly n: number[]; readonly m: number[]; readonly context: number[] };
-  readonly #schedules = new Map<number, { schedule: Schedule; pace: SlicePace }>();
+  readonly #schedules = new Map<number, Found>();
+  /** Of the slices of a step: where each ends, in units. */
+  readonly #ends: number[] = [];
 
   constructor(gpu: Gpu, input: StepInput, dispatches: readonly Recorded[]) {
     this.#gpu = gpu;
@@ -196,35 +197,27 @@ export class Program {
    */
   run(step: StepValues, read?: ReadRequest): void {
     const gpu = this.#gpu;
-    gpu.assertWell();
-    const { schedule, pace } = this.#find(step);
-    schedule.update(step);
-    const units = schedule.unitEnds.length;
-    if (units === 0 && read) this.#submit(schedule, 0, 0, read);
-    pace.begin();
+    const { slices, pace, units } = this.#begin(step, read);
     for (let unit = 0; unit < units;) {
       const end = Math.min(units, unit + pace.unitsPerSlice);
-      this.#submit(schedule, unit, end, end === units ? read : undefined);
+      this.#submit(slices, unit, end, end === units ? read : undefined);
       if (pace.mustWait(end - unit, end === units) && gpu.isQuick) {
         gpu.drain();
         pace.waited();
       }
       unit = end;
     }
+    // The next token's commands, while this one is computed.
+    if (step.n === 1) slices.encodeAhead(this.#ends, read);
   }
 
   /** As `run`, where waiting has to be awaited. */
   async runLater(step: StepValues, read?: ReadRequest): Promise<void> {
     const gpu = this.#gpu;
-    gpu.assertWell();
-    const { schedule, pace } = this.#find(step);
-    schedule.update(step);
-    const units = schedule.unitEnds.length;
-    if (units === 0 && read) this.#submit(schedule, 0, 0, read);
-    pace.begin();
+    const { slices, pace, units } = this.#begin(step, read);
     for (let unit = 0; unit < units;) {
       const end = Math.min(units, unit + pace.unitsPerSlice);
-      this.#submit(schedule, unit, end, end === units ? read : undefined);
+      this.#submit(slices, unit, end, end === units ? read : undefined);
       if (pace.mustWait(end - unit, end === units)) {
         await gpu.drained();
         pace.waited();
@@ -233,38 +226,29 @@ export class Program {
     }
   }
 
-  /** Encodes and submits some units. */
-  #submit(schedule: Schedule, unit: number, endUnit: number, read?: ReadRequest): void {
-    const { pipelines, groups, workgroups, unitEnds } = schedule;
-    const { device } = this.#gpu;
-    const encoder = device.createCommandEncoder();
-    const end = endUnit === 0 ? 0 : unitEnds[endUnit - 1];
-    const pass = encoder.beginComputePass();
-    for (let i = unit === 0 ? 0 : unitEnds[unit - 1]; i < end; i++) {
-      const x = workgroups[3 * i];
-      const y = workgroups[3 * i + 1];
-      const z = workgroups[3 * i + 2];
-      if (x === 0 || y === 0 || z === 0) continue;
-      pass.setPipeline(pipelines[i]);
-      pass.setBindGroup(0, groups[i]);
-      pass.dispatchWorkgroups(x, y, z);
-    }
-    pass.end();
-    if (read) this.#copy(encoder, read);
-    device.queue.submit([encoder.finish()]);
+  #begin(step: StepValues, read?: ReadRequest) {
+    this.#gpu.assertWell();
+    const { schedule, slices, pace } = this.#find(step);
+    schedule.update(step);
+    const units = schedule.unitEnds.length;
+    this.#ends.length = 0;
+    if (units === 0 && read) this.#submit(slices, 0, 0, read);
+    pace.begin();
+    return { slices, pace, units };
   }
 
-  /** What comes back, behind the number of the step that it belongs to. */
-  #copy(encoder: GPUCommandEncoder, { to, from, offsetBytes, bytes }: ReadRequest): void {
-    const input = this.#input;
-    to.expect(input.sequence, bytes);
-    encoder.copyBufferToBuffer(input.buffer, SEQUENCE_OFFSET, to.buffer, 0, 4);
-    if (bytes > 0) encoder.copyBufferToBuffer(from, offsetBytes, to.buffer, STAMP_BYTES, bytes);
-    this.copiedBytes += 4 + bytes;
+  /** Submits some units. */
+  #submit(slices: SliceEncoder, unit: number, endUnit: number, read?: ReadRequest): void {
+    this.#ends.push(endUnit);
+    if (read) {
+      read.to.expect(this.#input.sequence, read.bytes);
+      this.copiedBytes += 4 + read.bytes;
+    }
+    this.#gpu.device.queue.submit([slices.take(unit, endUnit, read)]);
   }
 
   /** The schedule of steps like this one. */
-  #find(step: StepValues): { schedule: Schedule; pace: SlicePace } {
+  #find(step: StepValues): Found {
     const { n, m, context } = this.#limits;
     const kind = (kindOf(step.n, n) * (m.length + 1) + kindOf(step.m, m)) * (context.length + 1) +
       kindOf(step.position + step.n, context);
@@ -272,8 +256,10 @@ export class Program {
     if (made) return made;
     const schedule = new Schedule(this.#ready(step));
     const pace = new SlicePace(schedule.unitEnds.length, this.#gpu.priority);
-    this.#schedules.set(kind, { schedule, pace });
-    return { schedule, pace };
+    const slices = new SliceEncoder(this.#gpu.device, this.#input, schedule);
+    const found = { schedule, slices, pace };
+    this.#schedules.set(kind, found);
+    return found;
   }
 
   /** Those dispatches that a step has. */

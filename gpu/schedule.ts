@@ -30,6 +30,8 @@ export class Schedule {
   /** Index behind the last dispatch of each unit. */
   readonly unitEnds: readonly number[];
   readonly #programs: readonly { program: ExprProgram; isScored: boolean }[];
+  /** Grows when a grid may have changed. */
+  version = 0;
   #n = 0;
   #m = 0;
   #context = 0;
@@ -50,6 +52,7 @@ export class Schedule {
   update({ n, m, position }: StepValues): void {
     const context = Math.ceil((position + n) / BUCKET_TOKENS) * BUCKET_TOKENS;
     if (n === this.#n && m === this.#m && context === this.#context) return;
+    this.version++;
     this.#n = n;
     this.#m = m;
     this.#context = context;

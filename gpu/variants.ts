@@ -1,14 +1,19 @@
 /** Shaders that do the same, of which one adapter does the one faster and one the other. */
-import { type Feature, KERNEL_LIST, type KernelName } from "./kernels.ts";
+import { type Feature, type KernelName, needsOf } from "./kernels.ts";
 
 /** All shaders for a job; the first one runs everywhere. */
 export const VARIANTS = {
   matmul_byte: ["matmul_byte", "matmul_int8"],
   matmul_float: ["matmul_float"],
   matmul_nibble: ["matmul_nibble", "matmul_nibble_f16", "matmul_int8"],
-  matvec_byte: ["matvec_byte", "matvec_byte_subgroups", "matvec_int8"],
+  matvec_byte: ["matvec_byte", "matvec_byte_subgroups", "matvec_int8", "matvec_int8_subgroups"],
   matvec_float: ["matvec_float"],
-  matvec_nibble: ["matvec_nibble", "matvec_nibble_subgroups", "matvec_int8"],
+  matvec_nibble: [
+    "matvec_nibble",
+    "matvec_nibble_subgroups",
+    "matvec_int8",
+    "matvec_int8_subgroups",
+  ],
 } as const satisfies Readonly<Record<string, readonly KernelName[]>>;
 
 /** A job with several shaders. */
@@ -33,7 +38,6 @@ export function usableVariants(
   has: ReadonlySet<Feature>,
 ): readonly KernelName[] {
   return VARIANTS[kernel].filter((name) => {
-    const { needs } = KERNEL_LIST[name];
-    return needs === undefined || has.has(needs);
+    return needsOf(name).every((feature) => has.has(feature));
   });
 }

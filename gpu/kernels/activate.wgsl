@@ -57,7 +57,7 @@ fn valueAt(row: u32, i: u32) -> f32 {
   return select(value, 0.0, abs(activated) <= QUIET);
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(LANES)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let row = id.y * X_STRIDE;
   let i = 4u * id.x;

@@ -8,7 +8,7 @@
 // | to | f32 | [tokens, TO_STRIDE] vec4s, from TO_START |
 // | int8 | see parts/int8.wgsl | [tokens, 12 · HEADS · HEAD_DIM / 32] |
 //
-// A workgroup of 128 makes one head of one token: chunks are shared among as many invocations as
+// A workgroup of 128 (LANES) makes one head of one token: chunks are shared among as many invocations as
 // there are for each 4 dimensions. Grid: [HEADS, tokens].
 
 struct Step { tokens: u32, position: u32, scored: u32, sequence: u32 }
@@ -26,13 +26,16 @@ override TO_START: u32;
 override TO_STRIDE: u32;
 override TO_INT8: bool = false;
 
-const LANES = 128u;
 const LOWEST = -3.0e38;
-var<workgroup> factors: array<f32, 128>; // by chunk
-var<workgroup> tree: array<f32, 128>;
+// By chunk; fours are read at once.
+var<workgroup> maxima: array<vec4<f32>, 32>;
+var<workgroup> factors: array<vec4<f32>, 32>;
+var<workgroup> divisors: array<vec4<f32>, 32>; // times its factor
 var<workgroup> sums: array<vec4<f32>, 128>;
 
-@compute @workgroup_size(128)
+fn factorOf(c: u32) -> f32 { return factors[c / 4u][c % 4u]; }
+
+@compute @workgroup_size(LANES)
 fn main(
   @builtin(workgroup_id) workgroup: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
@@ -44,21 +47,18 @@ fn main(
   let first = (token * HEADS + head) * CHUNKS;
   var stats = vec4(LOWEST, 0.0, 0.0, 0.0);
   if (lane < count) { stats = x[(first + lane) * (dims + 1u) + dims]; }
-  tree[lane] = stats.x;
-  for (var half = LANES / 2u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (lane < half) { tree[lane] = max(tree[lane], tree[lane + half]); }
-  }
+  maxima[lane / 4u][lane % 4u] = stats.x;
   workgroupBarrier();
-  let factor = exp(stats.x - tree[0]);
-  workgroupBarrier(); // the largest was read
-  factors[lane] = factor;
-  tree[lane] = factor * stats.y;
-  for (var half = LANES / 2u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (lane < half) { tree[lane] += tree[lane + half]; }
-  }
+  var largest = maxima[0];
+  for (var i = 1u; 4u * i < count; i++) { largest = max(largest, maxima[i]); }
+  let top = max(max(largest.x, largest.y), max(largest.z, largest.w));
+  let factor = exp(stats.x - top);
+  factors[lane / 4u][lane % 4u] = factor;
+  divisors[lane / 4u][lane % 4u] = factor * stats.y;
   workgroupBarrier();
+  var parts = divisors[0];
+  for (var i = 1u; 4u * i < count; i++) { parts += divisors[i]; }
+  let divisor = parts.x + parts.y + parts.z + parts.w;
 
   let shares = LANES / dims;
   let share = lane / dims;
@@ -74,10 +74,10 @@ fn main(
       let s1 = x[(first + min(c1, last)) * (dims + 1u) + lane % dims];
       let s2 = x[(first + min(c2, last)) * (dims + 1u) + lane % dims];
       let s3 = x[(first + min(c3, last)) * (dims + 1u) + lane % dims];
-      sum += factors[c] * s0;
-      if (c1 < count) { sum += factors[c1] * s1; }
-      if (c2 < count) { sum += factors[c2] * s2; }
-      if (c3 < count) { sum += factors[c3] * s3; }
+      sum += factorOf(c) * s0;
+      if (c1 < count) { sum += factorOf(c1) * s1; }
+      if (c2 < count) { sum += factorOf(c2) * s2; }
+      if (c3 < count) { sum += factorOf(c3) * s3; }
     }
   }
   sums[lane] = sum;
@@ -86,7 +86,7 @@ fn main(
   var value = vec4(0.0);
   if (isThere) {
     for (var s = 0u; s < shares; s++) { value += sums[s * dims + lane]; }
-    value /= tree[0];
+    value /= divisor;
     to[TO_START + token * TO_STRIDE + head * dims + lane] = value;
   }
   if (TO_INT8) {

@@ -35,11 +35,11 @@ override X_START: u32;
 override X_STRIDE: u32;
 
 const LOWEST = -3.0e38;
+const NOWHERE = 0xffffffffu; // a row that there is not
 // Products by (part of a head, row, position), then sums by (slot, dimension).
 var<workgroup> parts: array<f32, 2080>;
+var<workgroup> scores: array<vec4<f32>, 32>; // [4 rows, BLOCK / 4]
 var<workgroup> weights: array<f32, 128>; // [4 rows, BLOCK]
-var<workgroup> tree: array<f32, 128>; // likewise
-var<workgroup> largest: array<f32, 4>;
 var<workgroup> factors: array<f32, 4>; // of what was summed up before, by row
 
 struct Eight { a: vec4<f32>, b: vec4<f32> }
@@ -79,31 +79,43 @@ fn scoreOf(sum: f32, j: u32, p: u32, end: u32) -> f32 {
   return SOFT_CAP * tanh(clamp(sum / SOFT_CAP, -20.0, 20.0));
 }
 
-// Sums up a row over slots, and leaves it.
-fn leave(mine: Eight, lane: u32, isIn: bool, at: u32, slots: u32) {
+// Sums up two rows over slots, and leaves them where `at` says.
+fn leave(r: Eight, s: Eight, lane: u32, isIn: bool, at: vec2<u32>, slots: u32) {
   let places = HEAD_DIM / 8u;
   let start = lane / places * HEAD_DIM + lane % places * 8u;
+  let second = slots * HEAD_DIM;
   workgroupBarrier();
   if (isIn) {
     for (var d = 0u; d < 4u; d++) {
-      parts[start + d] = mine.a[d];
-      parts[start + 4u + d] = mine.b[d];
+      parts[start + d] = r.a[d];
+      parts[start + 4u + d] = r.b[d];
+      parts[second + start + d] = s.a[d];
+      parts[second + start + 4u + d] = s.b[d];
     }
   }
   workgroupBarrier();
-  if (4u * lane >= HEAD_DIM || at == 0xffffffffu) { return; }
+  let dims = HEAD_DIM / 4u;
+  let i = lane % 64u; // of at most 64 fours of dimensions
+  let isSecond = lane >= 64u;
+  let row = select(at.x, at.y, isSecond);
+  if (i >= dims || row == NOWHERE) { return; }
   var sum = vec4(0.0);
-  for (var s = 0u; s < slots; s++) {
-    let begin = s * HEAD_DIM + 4u * lane;
-    sum += vec4(parts[begin], parts[begin + 1u], parts[begin + 2u], parts[begin + 3u]);
+  for (var slot = 0u; slot < slots; slot += 4u) {
+    let begin = select(0u, second, isSecond) + slot * HEAD_DIM + 4u * i;
+    sum += fourParts(begin) + fourParts(begin + HEAD_DIM) + fourParts(begin + 2u * HEAD_DIM) +
+      fourParts(begin + 3u * HEAD_DIM);
   }
-  to[at + lane] = sum;
+  to[row + i] = sum;
 }
 
-// Where row j's chunk goes; 0xffffffff when there is no such row.
+fn fourParts(at: u32) -> vec4<f32> {
+  return vec4(parts[at], parts[at + 1u], parts[at + 2u], parts[at + 3u]);
+}
+
+// Where row j's chunk goes.
 fn placeOf(j: u32, kvHead: u32, chunk: u32) -> u32 {
   let head = headOf(j, kvHead);
-  if (tokenOf(j) >= step.tokens || head >= HEADS) { return 0xffffffffu; }
+  if (tokenOf(j) >= step.tokens || head >= HEADS) { return NOWHERE; }
   return ((tokenOf(j) * HEADS + head) * CHUNKS + chunk) * (HEAD_DIM / 4u + 1u);
 }
 
@@ -127,7 +139,6 @@ fn main(
   let q1 = queryAt(row + 1u, kvHead, place);
   let q2 = queryAt(row + 2u, kvHead, place);
   let q3 = queryAt(row + 3u, kvHead, place);
-  if (lane < 4u) { largest[lane] = LOWEST; }
 
   let lastRow = min(row + 3u, step.tokens * GROUP_SIZE - 1u);
   let end = min(step.position + tokenOf(lastRow) + 1u, chunkStart + CHUNK);
@@ -139,6 +150,7 @@ fn main(
   var s3 = s0;
   let r = lane / block;
   var divisor = 0.0; // of row r, this invocation's share
+  var largest = LOWEST; // of row r
   for (var base = start; base < end; base += block) {
     let last = end - 1u;
     let at0 = (min(base + slot, last) * KV_HEADS + kvHead) * places + place;
@@ -186,24 +198,17 @@ fn main(
       }
       score = scoreOf(sum, row + r, base + lane % block, end);
     }
-    tree[lane] = score;
-    for (var half = block / 2u; half > 0u; half /= 2u) {
-      workgroupBarrier();
-      if (lane % block < half) { tree[lane] = max(tree[lane], tree[lane + half]); }
-    }
+    scores[lane / 4u][lane % 4u] = score;
     workgroupBarrier();
     if (r < 4u) {
-      let before = largest[r];
-      let now = max(before, tree[r * block]);
+      let top = topOf(r, slots);
+      let now = max(largest, top);
       let weight = select(exp(score - now), 0.0, score == LOWEST);
+      let factor = exp(largest - now); // exp(0) as long as nothing was seen
       weights[lane] = weight;
-      divisor = divisor * exp(before - now) + weight;
-    }
-    workgroupBarrier(); // largest was read
-    if (lane < 4u) {
-      let now = max(largest[lane], tree[lane * block]);
-      factors[lane] = exp(largest[lane] - now); // exp(0) as long as nothing was seen
-      largest[lane] = now;
+      divisor = divisor * factor + weight;
+      if (lane % block == 0u) { factors[r] = factor; }
+      largest = now;
     }
     workgroupBarrier();
     let w0 = select(0u, slot, isIn);
@@ -212,18 +217,32 @@ fn main(
     s2 = added(s2, factors[2], 2u * block + w0, slots, v0, v1, v2, v3);
     s3 = added(s3, factors[3], 3u * block + w0, slots, v0, v1, v2, v3);
   }
-  leave(s0, lane, isIn, placeOf(row, kvHead, workgroup.z), slots);
-  leave(s1, lane, isIn, placeOf(row + 1u, kvHead, workgroup.z), slots);
-  leave(s2, lane, isIn, placeOf(row + 2u, kvHead, workgroup.z), slots);
-  leave(s3, lane, isIn, placeOf(row + 3u, kvHead, workgroup.z), slots);
-  tree[lane] = divisor;
-  for (var half = block / 2u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (lane % block < half) { tree[lane] += tree[lane + half]; }
-  }
+  let chunk = workgroup.z;
+  let first = vec2(placeOf(row, kvHead, chunk), placeOf(row + 1u, kvHead, chunk));
+  let second = vec2(placeOf(row + 2u, kvHead, chunk), placeOf(row + 3u, kvHead, chunk));
+  leave(s0, s1, lane, isIn, first, slots);
+  // The same for all.
+  if (second.x != NOWHERE || second.y != NOWHERE) { leave(s2, s3, lane, isIn, second, slots); }
+  workgroupBarrier();
+  scores[lane / 4u][lane % 4u] = divisor;
+  workgroupBarrier();
   if (r >= 4u || lane % block != 0u) { return; }
-  let at = placeOf(row + r, kvHead, workgroup.z);
-  if (at != 0xffffffffu) { to[at + HEAD_DIM / 4u] = vec4(largest[r], tree[lane], 0.0, 0.0); }
+  let at = placeOf(row + r, kvHead, chunk);
+  if (at == NOWHERE) { return; }
+  var all = vec4(0.0);
+  for (var i = 0u; i < slots; i++) { all += scores[r * slots + i]; }
+  to[at + HEAD_DIM / 4u] = vec4(largest, all.x + all.y + all.z + all.w, 0.0, 0.0);
+}
+
+// The largest score of row r.
+fn topOf(r: u32, slots: u32) -> f32 {
+  let at = r * slots;
+  var top = max(max(scores[at], scores[at + 1u]), max(scores[at + 2u], scores[at + 3u]));
+  if (slots == 8u) {
+    let more = max(max(scores[at + 4u], scores[at + 5u]), max(scores[at + 6u], scores[at + 7u]));
+    top = max(top, more);
+  }
+  return max(max(top.x, top.y), max(top.z, top.w));
 }
 
 // sum · factor + four positions' weights (slots apart, the first one's at `at`) · values.

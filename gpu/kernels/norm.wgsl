@@ -12,9 +12,8 @@
 // | to | f32 | [tokens, TO_STRIDE] vec4s, from TO_START |
 // | int8 | see parts/int8.wgsl | [tokens, 12 · WIDTH / 32] |
 //
-// A workgroup of 256 makes one token's row, 4 · 4 columns an invocation at a time: what is read in
-// one turn is written out, as loops wait for each value before they ask for the next one.
-// Grid: [tokens].
+// A workgroup makes one token's row, 4 columns an invocation at a time, best in one turn: a loop
+// waits for each value before it asks for the next one. Grid: [tokens].
 
 struct Step { tokens: u32, position: u32, scored: u32, sequence: u32 }
 
@@ -38,19 +37,16 @@ override SCALE: f32 = 1.0;
 override SCORED: bool = false;
 override TO_INT8: bool = false;
 
-const LANES = 256u;
-var<workgroup> parts: array<f32, 256>;
-
 // The sum of what all invocations give.
 fn sumOf(value: f32, lane: u32) -> f32 {
   workgroupBarrier(); // the sum before was read
-  parts[lane] = value;
-  workgroupBarrier();
+  byLane[lane] = value;
   for (var half = LANES / 2u; half > 0u; half /= 2u) {
-    if (lane < half) { parts[lane] += parts[lane + half]; }
     workgroupBarrier();
+    if (lane < half) { byLane[lane] += byLane[lane + half]; }
   }
-  return parts[0];
+  workgroupBarrier();
+  return byLane[0];
 }
 
 // Which of columns 4i … 4i + 3 there are.
@@ -93,7 +89,7 @@ fn finish(value: vec4<f32>, line: Line, token: u32, i: u32, lane: u32) {
   if (TO_INT8) { putInt8(normed, lane, token, WIDTH / 32u, i, isThere); }
 }
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(LANES)
 fn main(
   @builtin(workgroup_id) workgroup: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
@@ -101,39 +97,22 @@ fn main(
   let token = workgroup.x;
   let skipped = select(0u, step.tokens - step.scored, SCORED);
   let row = X_START + (token + skipped) * X_STRIDE;
+  let line = lineAt(lane); // asked for before it is needed
   var mean = 0.0;
   if (IS_LAYER) {
     var sum = 0.0;
-    for (var i = lane; 4u * (i - lane) < WIDTH; i += 4u * LANES) {
-      let a = valueAt(row, i, 0.0);
-      let b = valueAt(row, i + LANES, 0.0);
-      let c = valueAt(row, i + 2u * LANES, 0.0);
-      let d = valueAt(row, i + 3u * LANES, 0.0);
-      sum += sumOf4(a + b + c + d);
-    }
+    for (var i = lane; 4u * (i - lane) < WIDTH; i += LANES) { sum += sumOf4(valueAt(row, i, 0.0)); }
     mean = sumOf(sum, lane) / f32(WIDTH);
   }
-  var squares = 0.0;
-  for (var i = lane; 4u * (i - lane) < WIDTH; i += 4u * LANES) {
-    let a = valueAt(row, i, mean);
-    let b = valueAt(row, i + LANES, mean);
-    let c = valueAt(row, i + 2u * LANES, mean);
-    let d = valueAt(row, i + 3u * LANES, mean);
-    squares += sumOf4(a * a + b * b + c * c + d * d);
+  let first = valueAt(row, lane, mean);
+  var squares = sumOf4(first * first);
+  for (var i = lane + LANES; 4u * (i - lane) < WIDTH; i += LANES) {
+    let value = valueAt(row, i, mean);
+    squares += sumOf4(value * value);
   }
   let factor = inverseSqrt(sumOf(squares, lane) / f32(WIDTH) + EPSILON);
-  for (var i = lane; 4u * (i - lane) < WIDTH; i += 4u * LANES) {
-    let a = valueAt(row, i, mean);
-    let b = valueAt(row, i + LANES, mean);
-    let c = valueAt(row, i + 2u * LANES, mean);
-    let d = valueAt(row, i + 3u * LANES, mean);
-    let lineA = lineAt(i);
-    let lineB = lineAt(i + LANES);
-    let lineC = lineAt(i + 2u * LANES);
-    let lineD = lineAt(i + 3u * LANES);
-    finish(factor * a, lineA, token, i, lane);
-    finish(factor * b, lineB, token, i + LANES, lane);
-    finish(factor * c, lineC, token, i + 2u * LANES, lane);
-    finish(factor * d, lineD, token, i + 3u * LANES, lane);
+  finish(factor * first, line, token, lane, lane);
+  for (var i = lane + LANES; 4u * (i - lane) < WIDTH; i += LANES) {
+    finish(factor * valueAt(row, i, mean), lineAt(i), token, i, lane);
   }
 }

@@ -14,7 +14,7 @@ override PIECES: u32;
 override X_START: u32; // vec4s
 override X_STRIDE: u32; // vec4s
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(LANES)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let isThere = id.x < 8u * PIECES;
   var value = vec4(0.0);

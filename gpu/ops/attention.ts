@@ -209,7 +209,8 @@ function addCombine(
   builder.add({
     kernel: "attention_combine",
     constants: {
-      ...{ HEADS: heads, HEAD_DIM: headDim, CHUNK: chunk, CHUNKS: chunks, TO_INT8: toInt8 },
+      ...{ HEADS: heads, HEAD_DIM: headDim, CHUNK: chunk, CHUNKS: chunks, LANES: CHUNKS_MAX },
+      TO_INT8: toInt8,
       ...{ TO_START: (to.column ?? 0) / 4, TO_STRIDE: to.stride / 4 },
     },
     bindings: [

@@ -47,6 +47,7 @@ export function activate(builder: ProgramBuilder, args: ActivateArgs): void {
       TO_START: (to.column ?? 0) / 4,
       TO_STRIDE: to.stride / 4,
       TO_INT8: toInt8,
+      LANES,
     },
     bindings: [bindRows(x), bindRows(to), { buffer: toInt8 ? builder.int8! : builder.gpu.sink }],
     workgroups: [Math.ceil(neurons / (4 * LANES)), N, 1],

@@ -2,7 +2,7 @@
 import { check } from "../../src/base/check.ts";
 import { N } from "../../src/shapes/mod.ts";
 import { INT8_COLUMNS } from "../int8_rows.ts";
-import { KERNEL_LIST, type KernelName } from "../kernels.ts";
+import { type KernelName, needsOf } from "../kernels.ts";
 import type { Constants } from "../pipelines.ts";
 import type { ProgramBuilder, Range } from "../program.ts";
 import { bindRows, checkRows, type Rows } from "../rows.ts";
@@ -95,7 +95,7 @@ interface GridSize {
 }
 
 function isInt8(kernel: KernelName): boolean {
-  return KERNEL_LIST[kernel].needs === "int8";
+  return needsOf(kernel).includes("int8");
 }
 
 /** The shaders that the adapter does best, of those that can do this product. */
@@ -109,6 +109,9 @@ function kernelsFor(
     isInt8(variants[job]) && !builder.hasInt8(columnCount) ? PLAIN_VARIANTS[job] : variants[job];
   return { few: usable(few), many: usable(many) };
 }
+
+/** Invocations of a workgroup, which have four columns each. */
+const QUANTIZE_LANES = 64;
 
 /** x in 8 bits, for steps where it is not there yet. */
 function addQuantize(
@@ -124,10 +127,11 @@ function addQuantize(
       PIECES: columnCount / INT8_COLUMNS,
       X_START: (x.column ?? 0) / 4,
       X_STRIDE: x.stride / 4,
+      LANES: QUANTIZE_LANES,
     },
     bindings: [bindRows(x), { buffer: builder.int8! }],
     count,
-    workgroups: [Math.ceil(columnCount / 4 / 64), N, 1],
+    workgroups: [Math.ceil(columnCount / 4 / QUANTIZE_LANES), N, 1],
     when: { tokens: [from, builder.maxTokens] },
   });
 }

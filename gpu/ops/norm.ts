@@ -43,6 +43,7 @@ export function norm(builder: ProgramBuilder, args: NormArgs): void {
       TO_START: (to.column ?? 0) / 4,
       TO_STRIDE: to.stride / 4,
       TO_INT8: toInt8,
+      LANES: lanesFor(builder, width),
       HAS_BIAS: bias !== null,
       ACCUMULATE: args.accumulate ?? false,
       SCALE: args.scale ?? 1,
@@ -60,6 +61,17 @@ export function norm(builder: ProgramBuilder, args: NormArgs): void {
     workgroups: [N, 1, 1],
   });
 }
+
+/** Invocations that make a row in one turn, four columns each, where there may be so many. */
+function lanesFor({ gpu: { limits } }: ProgramBuilder, width: number): number {
+  const most = Math.min(LANES_MAX, limits.maxComputeInvocationsPerWorkgroup);
+  let lanes = LANES_MIN;
+  while (lanes * 4 < width && 2 * lanes <= most) lanes *= 2;
+  return lanes;
+}
+
+const LANES_MIN = 32;
+const LANES_MAX = 1024;
 
 export interface HeadNormArgs {
   readonly kind: NormKind;

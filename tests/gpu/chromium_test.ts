@@ -60,8 +60,9 @@ Deno.test({
   },
 });
 
-const KERNELS: Readonly<Record<string, { readonly needs?: string; readonly text: string }>> =
-  KERNEL_LIST;
+const KERNELS: Readonly<
+  Record<string, { readonly needs?: readonly string[]; readonly text: string }>
+> = KERNEL_LIST;
 
 /** The page: shaders, one product's inputs, and a script that tries them. */
 function makePage(bytes: Uint8Array, x: Float32Array): string {
@@ -115,7 +116,7 @@ async function look(adapter) {
   const device = await adapter.requestDevice({ requiredFeatures: wanted });
   const refused = [], skipped = [];
   for (const { name, needs, text, constants } of data.kernels) {
-    if (needs && !device.features.has(feature[needs])) { skipped.push(name); continue; }
+    if (needs && needs.some((need) => feature[need] && !device.features.has(feature[need]))) { skipped.push(name); continue; }
     const module = device.createShaderModule({ code: text });
     const { messages } = await module.getCompilationInfo();
     const errors = messages.filter(({ type }) => type === "error");

@@ -1,6 +1,6 @@
 /** Every shader against its formula, at the edges; on whatever adapter there is. */
 import { assert, assertEquals } from "@std/assert";
-import { KERNEL_LIST, type KernelName } from "../../gpu/kernels.ts";
+import { KERNEL_LIST, type KernelName, needsOf } from "../../gpu/kernels.ts";
 import type { Gpu } from "../../gpu/mod.ts";
 import { gpuTest } from "../support/gpu.ts";
 import { attentionCases } from "./cases/attention.ts";
@@ -28,8 +28,7 @@ for (const { name, kernels, run } of CASES) {
 }
 
 function canRun({ features }: Gpu, kernel: KernelName): boolean {
-  const { needs } = KERNEL_LIST[kernel];
-  return needs === undefined || features.has(needs);
+  return needsOf(kernel).every((feature) => features.has(feature));
 }
 
 Deno.test("every .wgsl file is in the list of kernels and has a case", () => {

@@ -179,11 +179,12 @@ export const attentionCases: readonly GpuCase[] = [
     },
   },
   {
-    kernels: ["attention"],
+    kernels: ["attention", "attention_few"],
     name: "attention() finds the group of heads that begin in the middle of one",
     run: async (gpu) => {
       const split = { ...BASE, heads: 5, kvHeads: 3, groupSize: 3, headOffset: 2 };
       await checkSteps({ ...split, steps: [9, 1, 3] })(gpu);
+      await checkSteps({ ...split, headDim: 8, type: "f16", steps: [9, 1, 3] })(gpu);
     },
   },
   {

@@ -1,6 +1,6 @@
 /** Matrices of every type times few and many tokens, and rows of tables. */
 import { createMatrix, embed, GPU_TYPES, matmul, weightFormat } from "../../../gpu/mod.ts";
-import { KERNEL_LIST, type KernelName } from "../../../gpu/kernels.ts";
+import { type KernelName, needsOf } from "../../../gpu/kernels.ts";
 import { PLAIN_VARIANTS, type TunedKernel, usableVariants } from "../../../gpu/variants.ts";
 import { dequantize } from "../../../src/model/mod.ts";
 import { encodeWeights, isWeightType } from "../../../src/quantize/mod.ts";
@@ -99,7 +99,7 @@ const checkVariant =
   (job: TunedKernel, name: KernelName, types: readonly string[]): GpuCase["run"] => async (gpu) => {
     if (!usableVariants(job, gpu.features).includes(name)) return;
     gpu.variants = { ...PLAIN_VARIANTS, [job]: name };
-    const isInt8 = KERNEL_LIST[name].needs === "int8";
+    const isInt8 = needsOf(name).includes("int8");
     try {
       for (const type of types) {
         for (const n of job.startsWith("matvec") ? [1, 2, 3, 7] : [8, 33, 64]) {
@@ -117,10 +117,12 @@ const variantCases: readonly GpuCase[] = ([
   ["matmul_nibble", "matmul_nibble_f16", ["Q4_0", "Q2_K", "Q4_K"]],
   ["matvec_nibble", "matvec_int8", ["Q4_0", "Q2_K", "Q4_K"]],
   ["matvec_byte", "matvec_int8", ["Q8_0", "Q6_K", "Q5_K"]],
+  ["matvec_nibble", "matvec_int8_subgroups", ["Q4_0", "Q2_K"]],
+  ["matvec_byte", "matvec_int8_subgroups", ["Q8_0", "Q6_K"]],
   ["matmul_nibble", "matmul_int8", ["Q4_0", "Q2_K", "Q4_K"]],
   ["matmul_byte", "matmul_int8", ["Q8_0", "Q6_K", "Q5_K"]],
 ] as const).map(([job, name, types]): GpuCase => ({
-  kernels: KERNEL_LIST[name].needs === "int8" ? [name, "quantize"] : [name],
+  kernels: needsOf(name).includes("int8") ? [name, "quantize"] : [name],
   name: `matmul() gives the same by ${name} as by ${job}`,
   run: checkVariant(job, name, types),
 }));

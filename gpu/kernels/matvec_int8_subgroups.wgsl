@@ -1,0 +1,55 @@
+// to[t, r] (+)= scale · (Σ_k w[r, k] · x[t, k] + bias[r]) for few tokens; x in 8 bits.
+//
+// As matvec_int8.wgsl, with sums made by subgroups, whose invocations must be neighbours, at most 32:
+// the autotune looks.
+//
+// | binding | what | shape |
+// |---|---|---|
+// | step | tokens of this step | – |
+// | codes | weights, see parts/int8.wgsl | [rows, ROW_PIECES] |
+// | groups | factors, see `factorsOf` | per group of GROUP columns, rows one after another |
+// | bias | f32 | [rows], if HAS_BIAS |
+// | x | see parts/int8.wgsl | [tokens, 3 · PIECES] vec4<u32> |
+// | to | f32 | [tokens, TO_STRIDE], from TO_START |
+//
+// A workgroup makes 4 rows for TOKENS tokens: 32 neighbouring invocations a row, which read
+// neighbouring pieces. Grid: [⌈ROWS / 4⌉, ⌈tokens / TOKENS⌉].
+
+@group(0) @binding(0) var<uniform> step: Step;
+@group(0) @binding(1) var<storage, read> codes: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read> groups: array<u32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read> x: array<vec4<u32>>;
+@group(0) @binding(5) var<storage, read_write> to: array<f32>;
+
+var<workgroup> lowSums: array<vec4<f32>, 32>; // by subgroup, of 4 and more
+var<workgroup> highSums: array<vec4<f32>, 32>;
+
+@compute @workgroup_size(128)
+fn main(
+  @builtin(workgroup_id) workgroup: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+  @builtin(subgroup_invocation_id) place: u32,
+  @builtin(subgroup_size) size: u32,
+) {
+  let count = select(step.tokens, step.scored, SCORED);
+  let row = workgroup.x * 4u + lane / LANES;
+  let first = workgroup.y * TOKENS;
+  let mine = sumsOf(row, first, count, lane);
+  var sums = Sums(subgroupAdd(mine.low), vec4(0.0));
+  if (TOKENS >= 8u) { sums.high = subgroupAdd(mine.high); }
+  if (size < LANES) {
+    if (place == 0u) {
+      lowSums[lane / size] = sums.low;
+      highSums[lane / size] = sums.high;
+    }
+    workgroupBarrier();
+    let begin = (lane - lane % LANES) / size;
+    sums = Sums(vec4(0.0), vec4(0.0));
+    for (var i = begin; i < begin + LANES / size; i++) {
+      sums.low += lowSums[i];
+      sums.high += highSums[i];
+    }
+  }
+  putSums(sums, row, first, count, lane);
+}
