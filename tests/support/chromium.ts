@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 const CHROMIUM = "/usr/bin/chromium";
 /**
  * Workgroup memory is not zeroed: no shader counts on it, and the software adapter takes five to
- * ten times as long to compile and to run what zeroes a large array.
+ * ten times as long to compile and to run shaders that begin with it.
  */
 const DAWN = "--enable-dawn-features=disable_workgroup_init";
 const FLAGS = [
