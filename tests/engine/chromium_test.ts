@@ -37,7 +37,7 @@ interface Case {
 
 const IDS = Array.from({ length: 37 }, ((rng) => () => rng.int(512))(new Rng(7)));
 const LONG = 200;
-/** Fifty seconds on two idle cores, most of them for the 200 tokens of two models. */
+/** About a minute on two idle cores, most of it for the 200 tokens of two models. */
 const TIMEOUT_MS = 180_000;
 /** A script that does not even begin says why. */
 const PAGE = `<!doctype html><script>
