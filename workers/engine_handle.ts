@@ -69,6 +69,11 @@ export interface LayerObservation extends LayerViews {
 const CLOSE_MS_MAX = 1_000;
 /** Threads that have said goodbye still free their isolates; no process should exit meanwhile. */
 const TEARDOWN_MS = 10;
+/**
+ * The same where one of them had a GPU: NVIDIA's driver, taking back gigabytes, brought down a
+ * process that ended in the meantime.
+ */
+const GPU_TEARDOWN_MS = 1_000;
 /** How long the error of a failed follower is waited for. */
 const CAUSE_MS_MAX = 200;
 
@@ -291,7 +296,9 @@ export class EngineHandle {
     this.#control.fail(0);
     await Promise.all(goodbyes);
     await this.#io?.close();
-    await new Promise((resolve) => setTimeout(resolve, TEARDOWN_MS));
+    const { gpu } = this.#setup;
+    const ms = gpu && !gpu.mayBeSoftware ? GPU_TEARDOWN_MS : TEARDOWN_MS;
+    await new Promise((resolve) => setTimeout(resolve, ms));
   }
 
   async #load(): Promise<void> {

@@ -11,7 +11,8 @@
 //
 // Rows of a key/value head are (token, query head of its group), tokens outermost. A workgroup of
 // 128 makes 4 rows over CHUNK positions, BLOCK at a time: HEAD_DIM / 8 neighbours share a position,
-// of which each invocation has four. Grid: [⌈tokens · GROUP_SIZE / 4⌉, KV_HEADS, ⌈positions / CHUNK⌉].
+// of which each invocation has four.
+// Grid: [⌈tokens · GROUP_SIZE / 4⌉, KV_HEADS, ⌈positions / CHUNK⌉].
 
 struct Step { tokens: u32, position: u32, scored: u32, sequence: u32 }
 

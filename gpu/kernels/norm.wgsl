@@ -112,7 +112,8 @@ fn main(
   }
   let factor = inverseSqrt(sumOf(squares, lane) / f32(WIDTH) + EPSILON);
   finish(factor * first, line, token, lane, lane);
-  for (var i = lane + LANES; 4u * (i - lane) < WIDTH; i += LANES) {
+  for (var base = LANES; 4u * base < WIDTH; base += LANES) {
+    let i = base + lane;
     finish(factor * valueAt(row, i, mean), lineAt(i), token, i, lane);
   }
 }

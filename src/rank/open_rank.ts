@@ -64,6 +64,14 @@ export interface GpuSetup {
   readonly lossAtStep: number | null;
 }
 
+/** What a page does otherwise than a thread of Deno does. */
+export interface GpuHost {
+  /** The model's bytes; left out: its files are opened. */
+  readonly reader?: TensorReader;
+  /** Whoever runs a step awaits `RankRunner.arrived` after it; left out: steps wait on the spot. */
+  readonly awaitsLogits?: boolean;
+}
+
 /** What a rank reads while it loads. */
 interface Opening {
   readonly setup: RankSetup;
@@ -91,13 +99,14 @@ export class RankRunner {
   readonly rank: Pick<RankSteps, "begin">;
   readonly #walk: (step: StepWords) => boolean;
   readonly #gpu: Gpu | null;
+  readonly #gpuRank: GpuRank | null;
   /** 0: it is not to be lost. */
   #stepsToLoss: number;
 
   private constructor(
     { setup, plan, control, kernels }: Opening,
     { rank, walk }: Walked,
-    gpu: Gpu | null = null,
+    on: { readonly gpu: Gpu; readonly rank: GpuRank } | null = null,
   ) {
     this.rank = rank;
     this.setup = setup;
@@ -105,7 +114,8 @@ export class RankRunner {
     this.control = control;
     this.kernels = kernels;
     this.#walk = walk;
-    this.#gpu = gpu;
+    this.#gpu = on?.gpu ?? null;
+    this.#gpuRank = on?.rank ?? null;
     this.#stepsToLoss = setup.gpu?.lossAtStep ?? 0;
   }
 
@@ -147,6 +157,7 @@ export class RankRunner {
   static async openOnGpu(
     setup: RankSetup,
     onProgress: (bytes: number) => void,
+    host: GpuHost = {},
   ): Promise<RankRunner> {
     check(setup.gpu !== null, "a plan with a GPU says which");
     const gpu = await openGpu({
@@ -156,19 +167,28 @@ export class RankRunner {
     try {
       // Software would take longer to try the shaders than it could save.
       if (!gpu.info.isFallback) await tuneGpuKernels(gpu, null);
-      using reader = TensorReader.open({ parts: setup.parts });
+      using reader = host.reader ?? TensorReader.open({ parts: setup.parts });
       const opening = prepare(setup, reader, onProgress);
       const { control, tell } = opening;
       const { tensors } = setup;
+      const { awaitsLogits } = host;
       const rank = await GpuRank.open({
         ...stepInput(opening),
-        ...{ gpu, control, tensors, reader, onProgress: tell },
+        ...{ gpu, control, tensors, reader, onProgress: tell, awaitsLogits },
       });
-      return new RankRunner(opening, walkOf(rank), gpu);
+      return new RankRunner(opening, walkOf(rank), { gpu, rank });
     } catch (error) {
       gpu.close();
       throw error;
     }
+  }
+
+  /**
+   * The step's logits are in the arena then, where they are awaited.
+   * @throws {GpuLostError} when the GPU is gone or the step came to nothing.
+   */
+  async arrived(): Promise<void> {
+    await this.#gpuRank?.arrived();
   }
 
   /** Gives the GPU back, where the rank is on one. */

@@ -3,15 +3,11 @@ import { assert, assertEquals, assertLess } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import type { LoadOptions } from "../../src/llm/mod.ts";
 import { nmse } from "../support/compare.ts";
-import { besideThreads, GPU_ALONE, gpuTest } from "../support/gpu_model.ts";
+import { besideThreads, GPU_ALONE, GPU_GOLDEN_MODELS, gpuTest } from "../support/gpu_model.ts";
 import { allLogits, greedyIds, withModel } from "../support/loaded_model.ts";
 import { sharedPath } from "../support/shared.ts";
 import { readFloats, readJson } from "../support/shared_data.ts";
 
-const GOLDEN_MODELS = [
-  ...["llama-f16", "llama-q4_0", "llama-q4_k_m", "qwen2-f16", "gemma-f16"],
-  ...["bamboo-f16", "bamboo-pwri-q4_0"],
-];
 const WAYS: Readonly<Record<string, LoadOptions>> = {
   "alone": GPU_ALONE,
   "with no neurons": besideThreads(0),
@@ -19,7 +15,7 @@ const WAYS: Readonly<Record<string, LoadOptions>> = {
   "with all neurons": besideThreads(1),
 };
 
-for (const name of GOLDEN_MODELS) {
+for (const name of GPU_GOLDEN_MODELS) {
   const folder = `golden/${name}`;
   gpuTest(`logits of ${name} on a GPU are within its tolerance`, async () => {
     const tokens: Record<string, number[]> = readJson(`${folder}/tokens.json`);

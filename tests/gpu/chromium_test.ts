@@ -3,7 +3,6 @@
  * one; it posts what it saw. Skips where Chromium is not installed.
  */
 import { assertEquals } from "@std/assert";
-import { existsSync } from "node:fs";
 import { KERNEL_LIST } from "../../gpu/kernels.ts";
 import { shaderText } from "../../gpu/pipelines.ts";
 import { encodeBlocks } from "../../gpu/weights/encode.ts";
@@ -11,17 +10,8 @@ import { weightFormat } from "../../gpu/mod.ts";
 import { dequantize } from "../../src/model/mod.ts";
 import { encodeWeights } from "../../src/quantize/mod.ts";
 import { matmul } from "../../src/reference/ops.ts";
+import { askChromium, chromiumTest } from "../support/chromium.ts";
 import { assertNear, normals } from "./cases/compare.ts";
-
-const CHROMIUM = "/usr/bin/chromium";
-const FLAGS = [
-  "--headless=new",
-  "--no-sandbox",
-  "--disable-gpu-sandbox",
-  "--disable-dev-shm-usage",
-  "--enable-unsafe-webgpu",
-];
-const TIMEOUT_MS = 40_000;
 
 /** What the page finds out. */
 interface Report {
@@ -38,26 +28,19 @@ interface Report {
 const ROWS = 10;
 const COLUMNS = 64;
 
-const isMissing = !existsSync(CHROMIUM);
-const NAME = "every shader compiles in Chromium, and a product is right there";
-
-Deno.test({
-  name: isMissing ? `${NAME} [skipped: no ${CHROMIUM}]` : NAME,
-  ignore: isMissing,
-  fn: async () => {
-    const bytes = encodeWeights("Q4_0", normals(1, ROWS * COLUMNS));
-    const x = normals(2, COLUMNS);
-    const report = await askChromium(makePage(bytes, x));
-    if (report.missing !== undefined) {
-      console.log(`Chromium has no WebGPU: ${report.missing}`);
-      return;
-    }
-    assertEquals(report.refused, []);
-    const needy = Object.keys(KERNEL_LIST).filter((name) => KERNELS[name].needs !== undefined);
-    assertEquals(report.skipped.filter((name) => !needy.includes(name)), []);
-    const expected = matmul(dequantize("Q4_0", bytes), x, COLUMNS);
-    assertNear("product", report.product, expected, 1e-4);
-  },
+chromiumTest("every shader compiles in Chromium, and a product is right there", async () => {
+  const bytes = encodeWeights("Q4_0", normals(1, ROWS * COLUMNS));
+  const x = normals(2, COLUMNS);
+  const report = await askChromium<Report>({ "/index.html": makePage(bytes, x) });
+  if (report.missing !== undefined) {
+    console.log(`Chromium has no WebGPU: ${report.missing}`);
+    return;
+  }
+  assertEquals(report.refused, []);
+  const needy = Object.keys(KERNEL_LIST).filter((name) => KERNELS[name].needs !== undefined);
+  assertEquals(report.skipped.filter((name) => !needy.includes(name)), []);
+  const expected = matmul(dequantize("Q4_0", bytes), x, COLUMNS);
+  assertNear("product", report.product, expected, 1e-4);
 });
 
 const KERNELS: Readonly<
@@ -165,34 +148,3 @@ async function multiply(device) {
   return [...new Float32Array(back.getMappedRange())];
 }
 `;
-
-/** Serves the page, lets Chromium look at it and waits for its report. */
-async function askChromium(page: string): Promise<Report> {
-  const { promise, resolve, reject } = Promise.withResolvers<Report>();
-  const server = Deno.serve(
-    { port: 0, hostname: "127.0.0.1", onListen: () => {} },
-    async (request) => {
-      if (request.method !== "POST") {
-        return new Response(page, { headers: { "content-type": "text/html" } });
-      }
-      resolve(await request.json());
-      return new Response();
-    },
-  );
-  const profile = await Deno.makeTempDir();
-  const timer = setTimeout(() => reject(new Error("Chromium posted nothing")), TIMEOUT_MS);
-  const browser = new Deno.Command(CHROMIUM, {
-    args: [...FLAGS, `--user-data-dir=${profile}`, `http://127.0.0.1:${server.addr.port}/`],
-    stdout: "null",
-    stderr: "null",
-  }).spawn();
-  try {
-    return await promise;
-  } finally {
-    clearTimeout(timer);
-    browser.kill("SIGKILL");
-    await browser.status;
-    await server.shutdown();
-    await Deno.remove(profile, { recursive: true }).catch(() => {}); // its children may linger
-  }
-}

@@ -17,9 +17,8 @@ fn putInt8(value: vec4<f32>, lane: u32, token: u32, pieces: u32, i: u32, isThere
   byLane[lane] = max(max(size.x, size.y), max(size.z, size.w));
   workgroupBarrier();
   let first = lane - lane % 8u;
-  let a = max(max(byLane[first], byLane[first + 1u]), max(byLane[first + 2u], byLane[first + 3u]));
-  let b = max(max(byLane[first + 4u], byLane[first + 5u]), max(byLane[first + 6u], byLane[first + 7u]));
-  let top = max(a, b);
+  var top = 0.0;
+  for (var j = first; j < first + 8u; j++) { top = max(top, byLane[j]); }
   let isZero = top < LEAST;
   let q = vec4<i32>(round(select(127.0 / top, 0.0, isZero) * value));
   let row = token * pieces * PIECE_WORDS;

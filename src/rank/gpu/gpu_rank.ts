@@ -16,6 +16,7 @@ import {
   type ReadBack,
   type StepInput,
 } from "../../../gpu/mod.ts";
+import { check } from "../../base/check.ts";
 import type { Control, StepWords } from "../../memory/control.ts";
 import { bindNorm, type Norm } from "../layer.ts";
 import type { RankPlan } from "../plan_types.ts";
@@ -33,6 +34,8 @@ import { GpuLoader, type GpuLoading } from "./gpu_weights.ts";
 export interface GpuRankInput extends StepStateInput, Omit<GpuLoading, "gpu"> {
   readonly gpu: Gpu;
   readonly control: Control;
+  /** Nobody waits on the spot: logits are there when `arrived` resolves. Only of a rank alone. */
+  readonly awaitsLogits?: boolean;
 }
 
 /** Layers whose commands go to the GPU together where it is alone; between them a step can end. */
@@ -70,14 +73,17 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   readonly #vocabulary: Vocabulary;
   readonly #parts: GpuRankParts;
   readonly #isAlone: boolean;
+  readonly #awaitsLogits: boolean;
   /** Logits of the last 1, 2, … tokens in the arena. */
   readonly #logits: readonly Float32Array[];
   readonly #step = { n: 0, position: 0, m: 0 };
   /** Commands run whose partial sum is not read yet. */
   #isUnderWay = false;
+  /** Logits are on their way, and `arrived` was not called. */
+  #isAwaited = false;
 
   private constructor(input: GpuRankInput, state: StepState, parts: GpuRankParts) {
-    const { control } = input;
+    const { control, awaitsLogits = false } = input;
     this.plan = state.plan;
     this.#gpu = input.gpu;
     this.#state = state;
@@ -86,6 +92,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     this.#vocabulary = new Vocabulary(state, { residual: this.#residual, control, rows: null });
     this.#parts = parts;
     this.#isAlone = this.plan.gpu!.isAlone;
+    this.#awaitsLogits = awaitsLogits;
     const { workspaces, outputArena, logitsRows, strides, rankIndex } = this.plan;
     const memory = input.memories[rankIndex][outputArena];
     this.#logits = Array.from(
@@ -100,7 +107,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
    * @throws {GpuUnavailableError} where threads cannot wait for a GPU.
    */
   static async open(input: GpuRankInput): Promise<GpuRank> {
-    if (!input.gpu.isQuick) {
+    if (!input.gpu.isQuick && !input.awaitsLogits) {
       throw new GpuUnavailableError(
         "this runtime's threads cannot wait for a GPU: run it with Deno, or with --gpu off",
       );
@@ -108,6 +115,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     const state = new StepState(input);
     const { gpu, config } = input;
     const { plan } = state;
+    check(!input.awaitsLogits || plan.gpu!.isAlone, "who works beside others waits on the spot");
     const space = await createSpace(gpu, { plan, config });
     const stepInput = await createStepInput(gpu, {
       maxTokens: plan.chunkTokens,
@@ -137,6 +145,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   }
 
   begin(step: StepWords): void {
+    check(!this.#isAwaited, "logits of the step before have arrived");
     this.#state.begin(step);
     this.#step.n = step.tokenCount;
     this.#step.position = step.position;
@@ -249,7 +258,18 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
       offsetBytes: logits.offsetBytes,
       bytes: m * logits.stride * 4,
     });
-    logitsBack.readInto(this.#logits[m - 1]);
+    if (this.#awaitsLogits) this.#isAwaited = true;
+    else logitsBack.readInto(this.#logits[m - 1]);
+  }
+
+  /**
+   * Where logits are awaited: those of the step are in the arena then.
+   * @throws {GpuLostError} when the GPU is gone or the step came to nothing.
+   */
+  async arrived(): Promise<void> {
+    if (!this.#isAwaited) return;
+    this.#isAwaited = false;
+    await this.#parts.logitsBack.readIntoLater(this.#logits[this.#step.m - 1]);
   }
 
   meet(): boolean {

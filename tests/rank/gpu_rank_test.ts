@@ -1,0 +1,37 @@
+/** A rank on a GPU whose logits are awaited, as a page has to. */
+import { assertEquals, assertThrows } from "@std/assert";
+import { loadKernelModule } from "../../wasm/mod.ts";
+import { missingGpu } from "../support/gpu.ts";
+import { GPU_ALONE } from "../support/gpu_model.ts";
+import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
+import { PageModel } from "../support/page_model.ts";
+import { Rng } from "../support/rng.ts";
+
+const IDS = Array.from({ length: 37 }, ((rng) => () => rng.int(512))(new Rng(7)));
+
+awaitedTest("a rank on a GPU gives the same bits when logits are awaited", async () => {
+  await withTinyFile({ seed: 3, type: "Q4_0" }, async (path) => {
+    const model = await PageModel.open(await Deno.readFile(path), await loadKernelModule());
+    await withModel(path, GPU_ALONE, async (quick) => {
+      assertEquals(await model.logits(IDS), await allLogits(quick, IDS));
+      assertEquals(await model.greedyIds(IDS, 16), await greedyIds(quick, IDS, 16));
+    });
+  });
+});
+
+awaitedTest("a rank on a GPU refuses a step before logits have arrived", async () => {
+  await withTinyFile({ seed: 3 }, async (path) => {
+    const model = await PageModel.open(await Deno.readFile(path), await loadKernelModule());
+    model.startStep(IDS.slice(0, 4), 0, 1);
+    assertThrows(() => model.startStep(IDS.slice(4, 5), 4, 1), Error, "have arrived");
+  });
+});
+
+/** Devices go with the process: tests/support/gpu.ts says why. */
+function awaitedTest(name: string, fn: () => Promise<void>): void {
+  Deno.test({
+    name: missingGpu === null ? name : `${name} [skipped: ${missingGpu}]`,
+    ignore: missingGpu !== null,
+    ...{ sanitizeResources: false, sanitizeOps: false, fn },
+  });
+}

@@ -1,0 +1,46 @@
+/** Entry of a page that runs models: asks the test for jobs, and posts what they came to. */
+import { openGpu } from "../../gpu/mod.ts";
+import { answerJob, type PageAnswer, type PageJob } from "./page_model.ts";
+
+/** What the page posts. */
+export interface PageReport {
+  /** Why there was nothing to find out. */
+  readonly missing?: string;
+  /** What went wrong. */
+  readonly failure?: string;
+  /** Who computed. */
+  readonly adapter?: string;
+  /** By names of jobs. */
+  readonly answers: Readonly<Record<string, PageAnswer>>;
+}
+
+const get = async (path: string) => {
+  const response = await fetch(path);
+  if (!response.ok) throw new Error(`${path}: ${response.status}`);
+  return response;
+};
+
+async function answerAll(): Promise<PageReport> {
+  let adapter: string;
+  try {
+    const gpu = await openGpu({ adapter: "fallback-allowed" });
+    adapter = gpu.info.key;
+    gpu.close();
+  } catch (error) {
+    return { missing: String(error), answers: {} };
+  }
+  const answers: Record<string, PageAnswer> = {};
+  try {
+    const module = await WebAssembly.compileStreaming(get("/kernels.wasm"));
+    const jobs: PageJob[] = await (await get("/jobs.json")).json();
+    for (const job of jobs) {
+      const bytes = await (await get(`/models/${job.name}`)).bytes();
+      answers[job.name] = await answerJob(job, bytes, module);
+    }
+    return { adapter, answers };
+  } catch (error) {
+    return { failure: error instanceof Error ? error.stack : String(error), adapter, answers };
+  }
+}
+
+await fetch("/report", { method: "POST", body: JSON.stringify(await answerAll()) });
