@@ -10,6 +10,7 @@ import {
   type LoadOptions,
   type PredictorMode,
 } from "../llm/mod.ts";
+import { STEP_TOKENS } from "../rank/plan.ts";
 import { machineProfile } from "./machine.ts";
 import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "./built_in_model.ts";
 import { ascendingShares, byteSize, decimal, wholeNumber } from "./option_values.ts";
@@ -93,8 +94,8 @@ export function addGpuOptions(verb: Command): Command {
     .option(
       "--hot-share <f>",
       "of these layers' neurons the GPU has this share, 0 to 1, the threads the rest (default: " +
-        "1); several, such as 0.3,0.5,0.7,1: in steps of 1, 2, 8, 32 tokens and more",
-      ascendingShares(4),
+        `1); several, such as 0.3,0.5,0.7,1: in steps of ${STEP_TOKENS.join(", ")} tokens and more`,
+      ascendingShares(STEP_TOKENS.length),
     )
     .addOption(
       new Option(

@@ -2,6 +2,7 @@
 import type { Plane } from "../memory/observation.ts";
 import type { ModelDescription } from "../model/types.ts";
 import type { MachineProfile } from "../planner/mod.ts";
+import { STEP_TOKENS } from "../rank/plan.ts";
 import type { KvType, StreamingSteps } from "../rank/plan_types.ts";
 import type { StreamingChoice } from "./choose_units.ts";
 import type { Notice } from "./predictor_report.ts";
@@ -112,8 +113,6 @@ const CHUNK_TOKENS_OF_MIXTURES = 256;
 /** Requests that may wait for their turn. */
 export const WAITING_MAX_DEFAULT = 16;
 const THREADS_MAX_DEFAULT = 16;
-/** Step sizes that shares can be given for. */
-const HOT_SHARES_MAX = 4;
 /** What the options that count something may be; positions are 32-bit words between threads. */
 const OPTION_RANGES = {
   threads: [1, 64],
@@ -175,9 +174,9 @@ function checkHotShares(options: LoadOptions): void {
   const shares = hotSharesOf(options);
   if (shares === null) return;
   const isInOrder = shares.every((share, i) => share >= (shares[i - 1] ?? 0) && share <= 1);
-  if (isInOrder && shares.length >= 1 && shares.length <= HOT_SHARES_MAX) return;
+  if (isInOrder && shares.length >= 1 && shares.length <= STEP_TOKENS.length) return;
   throw new RangeError(
-    `Cannot load a model with hotShare ${shares}: 1 to ${HOT_SHARES_MAX} numbers from 0 to 1 are ` +
+    `Cannot load a model with hotShare ${shares}: 1 to ${STEP_TOKENS.length} numbers from 0 to 1 are ` +
       "needed, none smaller than the one before",
   );
 }

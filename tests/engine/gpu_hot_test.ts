@@ -96,6 +96,15 @@ for (const type of ["Q4_0", "Q4_K"] as const) {
   });
 }
 
+Deno.test("loadModel() refuses shares that do not ascend", async () => {
+  await withTinyFile({ seed: 3 }, async (path) => {
+    for (const hotShare of [[0.5, 0.3], [], [0, 0, 0, 0, 1], [1.1], -0.1, NaN]) {
+      const load = () => withModel(path, { gpu: "off", hotShare }, async () => {});
+      await assertRejects(load, RangeError, "hotShare", `${hotShare}`);
+    }
+  });
+});
+
 gpuTest("loadModel() refuses rates of another model", async () => {
   await withTinyFile({ seed: 3 }, async (path) => {
     const firing = { ...ratesOf(path), modelFingerprint: "0".repeat(64) };
