@@ -176,7 +176,7 @@ function checkHotShares(options: LoadOptions): void {
   const isInOrder = shares.every((share, i) => share >= (shares[i - 1] ?? 0) && share <= 1);
   if (isInOrder && shares.length >= 1 && shares.length <= STEP_TOKENS.length) return;
   throw new RangeError(
-    `Cannot load a model with hotShare ${shares}: 1 to ${STEP_TOKENS.length} numbers from 0 to 1 are ` +
-      "needed, none smaller than the one before",
+    `Cannot load a model with hotShare ${shares}: 1 to ${STEP_TOKENS.length} numbers from 0 to ` +
+      "1 are needed, none smaller than the one before",
   );
 }

@@ -98,7 +98,7 @@ const CASES: readonly [string, TinyModelOptions, number][] = [
 ];
 
 for (const [name, of, unit] of CASES) {
-  Deno.test(`planRanks() gives a GPU the most frequent neurons, ${name}, each neuron once`, async () => {
+  Deno.test(`planRanks() gives a GPU the most frequent neurons, each once: ${name}`, async () => {
     const { plans, counts, neurons } = await planned(of);
     for (let layer = 0; layer < 2; layer++) {
       const sumOf = (neuron: number) => {
