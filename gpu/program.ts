@@ -51,6 +51,7 @@ export class ProgramBuilder {
   readonly #dispatches: Recorded[] = [];
   readonly #groups = new Map<string, GPUBindGroup>();
   readonly #bufferIds = new Map<GPUBuffer, number>();
+  #tokens: Range = [0, Infinity];
 
   constructor(gpu: Gpu, input: StepInput) {
     this.gpu = gpu;
@@ -63,8 +64,21 @@ export class ProgramBuilder {
   }
 
   add(dispatch: Dispatch): void {
-    if ((dispatch.when?.tokens?.[0] ?? 0) > this.maxTokens) return;
-    this.#dispatches.push({ ...dispatch, group: this.#group(dispatch), endsUnit: false });
+    const { count = "tokens", when } = dispatch;
+    const [from, to] = when?.tokens ?? [0, Infinity];
+    const [outerFrom, outerTo] = count === "tokens" ? this.#tokens : [0, Infinity];
+    const tokens: Range = [Math.max(from, outerFrom), Math.min(to, outerTo)];
+    if (tokens[0] > Math.min(tokens[1], this.maxTokens)) return;
+    const own = { ...dispatch, when: { ...when, tokens } };
+    this.#dispatches.push({ ...own, group: this.#group(dispatch), endsUnit: false });
+  }
+
+  /** What `add` adds is done in steps of so many tokens only. */
+  during(tokens: Range, add: () => void): void {
+    const outer = this.#tokens;
+    this.#tokens = [Math.max(outer[0], tokens[0]), Math.min(outer[1], tokens[1])];
+    add();
+    this.#tokens = outer;
   }
 
   /** Commands may be cut here: a layer, or half of one, is done. */

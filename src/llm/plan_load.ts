@@ -90,7 +90,7 @@ export function planLoad(
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
   const common: PlanOptions = {
     rankCount: !gpu ? rankCountFor(options) : rankCountWithGpu(options, gpu.isAlone),
-    gpu: gpu?.share,
+    gpu: gpu ? { ...gpu.share, rates: options.firing?.counts } : undefined,
     contextLength: contextLengthFor(model, options),
     chunkTokens: options.chunkTokens ?? chunkTokensFor(model),
     kvType: options.kvType ?? "auto",

@@ -16,6 +16,12 @@ export type KvType = "i16" | "f32";
  */
 export type MatrixLayout = "rows" | "columns" | "neurons";
 
+/** Rows or columns of a tensor that are not neighbours there, in the order in which they lie. */
+export interface Picked {
+  readonly axis: "rows" | "columns";
+  readonly ranges: readonly Range[];
+}
+
 /** A block of a matrix: rows × columns of a tensor, how it lies, and what its products get. */
 export interface MatrixPlan {
   readonly tensor: string;
@@ -24,6 +30,8 @@ export interface MatrixPlan {
   /** Of the tensor, dimensions beyond the second are more rows; its columns if `isTransposed`. */
   readonly rows: Range;
   readonly columns: Range;
+  /** Which of the tensor these are, where they are not neighbours there: picked.ts; else null. */
+  readonly picked: Picked | null;
   readonly offsetBytes: number;
   /** From one packed row to the next; by columns rows have no places, but as many bytes. */
   readonly rowStrideBytes: number;
@@ -40,6 +48,8 @@ export interface MatrixPlan {
 export interface VectorPlan {
   readonly tensor: string;
   readonly range: Range;
+  /** As in a matrix, by ranges. */
+  readonly picked: readonly Range[] | null;
   readonly offsetBytes: number;
 }
 
@@ -77,6 +87,12 @@ export interface DensePlan {
   readonly threshold: number | null;
   /** Number of the unit of a packed file that it is loaded from; null: tensors have their bytes. */
   readonly unit: number | null;
+}
+
+export interface SteppedDensePlan {
+  readonly block: DensePlan;
+  /** Of the steps in which they are computed. */
+  readonly tokens: Range;
 }
 
 /**
@@ -128,6 +144,8 @@ export interface LayerPlan {
   readonly attentionPostNorm: NormPlan | null;
   readonly feedForwardNorm: NormPlan | null;
   readonly feedForward: DensePlan | StreamedPlan | ExpertsPlan;
+  /** More neurons of a dense block, which are computed in some steps only. */
+  readonly steppedNeurons: readonly SteppedDensePlan[];
   readonly feedForwardPostNorm: NormPlan | null;
   /** Keys and values of all positions in the cache's type: src/memory/kv_layout.ts. */
   readonly keysOffsetBytes: number;

@@ -35,6 +35,7 @@ import type {
   WorkspacePlan,
 } from "./plan_types.ts";
 import type { PlannerInput } from "./plan_options.ts";
+import { pickedOf, pickedOfBias, shiftAll } from "./picked.ts";
 import { checkUnit } from "./plan_units.ts";
 import { DevicePlacer } from "./gpu/device_placer.ts";
 import {
@@ -160,7 +161,8 @@ export class RankPlanner implements Placer {
         if (unit === null || units.streamed(unit) === null) return;
         checkUnit(units.options.units[unit], block);
         this.inStage(() => {
-          dense(this, block, { ...input, neurons: neuronsOf(this.#in.shard, expert) });
+          const neurons = neuronsOf(this.#in.shard, expert);
+          dense(this, block, { ...input, neurons, order: null });
           most = Math.max(most, this.#stagedBytes!);
         });
       });
@@ -171,11 +173,13 @@ export class RankPlanner implements Placer {
 
   #layerInput(index: number): LayerInput & { layer: number; adds: boolean } {
     const { model: { config, tensors }, rankIndex, options, layouts, units } = this.#in;
+    const neuronOrder = this.#in.neuronOrders[index];
     return {
       ...{ config, shard: this.#in.layerShards[index], rankIndex, index, units },
       rankCount: options.rankCount,
       layer: index,
       adds: rankIndex === 0,
+      neuronOrder,
       tensors: tensors.layers[index],
       isSilent: layouts.isSilent,
       hasPredictors: this.#hasPredictors,
@@ -282,12 +286,16 @@ export class RankPlanner implements Placer {
     };
   }
 
-  vector(vector: VectorTensor, range: Range = { start: 0, end: vector.length }): VectorPlan {
-    const { tensor, start } = vector;
+  vector(
+    { tensor, start, length }: VectorTensor,
+    range: Range = { start: 0, end: length },
+    picked: readonly Range[] | null = null,
+  ): VectorPlan {
     const bytes = alignUp(lengthOf(range), FLOAT_ROW_PAD_WEIGHTS) * 4;
     return {
       tensor,
       range: shift(range, start),
+      picked: picked && shiftAll(picked, start),
       offsetBytes: this.#allocate(tensor, bytes, REGION_ALIGN_BYTES),
     };
   }
@@ -311,13 +319,16 @@ export class RankPlanner implements Placer {
       type,
       rows: isTransposed ? rows : shift(rows, matrix.rowStart),
       columns: isTransposed ? shift(columns, matrix.rowStart) : columns,
+      picked: pickedOf(matrix, part),
       rowStrideBytes,
       offsetBytes: this.#allocate(
         tensor,
         bytes,
         layout === "columns" ? COLUMN_ALIGN_BYTES : REGION_ALIGN_BYTES,
       ),
-      bias: bias === null || part.takesBias === false ? null : this.vector(bias, rows),
+      bias: bias === null || part.takesBias === false
+        ? null
+        : this.vector(bias, rows, pickedOfBias(part)),
       layout,
       isTransposed,
       // Before its workspace is laid out, an arena is only measured.

@@ -75,19 +75,35 @@ Deno.test("chooseGpu() leaves threads what it is told to, and experts always", a
     const [{ share, isAlone }] = (await decide({ gpu: "on", ...options }, { of })).parts;
     return { ...share, isAlone };
   };
-  const all = { heads: 1, neurons: 1, hasOutput: true, layers: 2 };
+  const all = { heads: 1, neurons: [1], hasOutput: true, layers: 2 };
   assertEquals(await shareOf({}), { ...all, isAlone: true });
   assertEquals(await shareOf({ gpuLayers: 99 }), { ...all, isAlone: true });
   assertEquals(await shareOf({ gpuLayers: 1 }), { ...all, layers: 1, isAlone: false });
-  assertEquals(await shareOf({ hotShare: 0.25 }), { ...all, neurons: 0.25, isAlone: false });
+  assertEquals(await shareOf({ hotShare: 0.25 }), { ...all, neurons: [0.25], isAlone: false });
   const experts: TinyModelOptions = { architecture: "llama-moe" };
-  assertEquals(await shareOf({}, experts), { ...all, neurons: 0, isAlone: false });
+  assertEquals(await shareOf({}, experts), { ...all, neurons: [0], isAlone: false });
 });
 
 Deno.test("chooseGpu() has smaller shares ready: of silent neurons fewer, else fewer layers", async () => {
-  const smaller = async (of: TinyModelOptions) =>
-    (await decide({ gpu: "on" }, { of })).parts.slice(1).map(({ share }) => share);
+  const smaller = async (of: TinyModelOptions, options: LoadOptions = {}) =>
+    (await decide({ gpu: "on", ...options }, { of })).parts.slice(1).map(({ share }) => share);
   for (const { layers } of await smaller({ architecture: "llama" })) assert(layers < 2);
   const neurons = (await smaller({ architecture: "bamboo" })).map((share) => share.neurons);
-  assertEquals(neurons, [0.5, 0.25]);
+  assertEquals(neurons, [[0.5, 0.63, 0.7], [0.5], [0.25]]);
+  const asked = await smaller({ architecture: "bamboo" }, { hotShare: [0.2, 0.8] });
+  assertEquals(asked.map((share) => share.neurons), [[0.2, 0.4], [0.2]]);
+});
+
+Deno.test("chooseGpu() says which neurons a GPU computes in which steps", async () => {
+  const firing = { counts: [], modelFingerprint: "" };
+  const reason = async (options: LoadOptions) =>
+    (await decide({ gpu: "on", ...options }, {})).reason;
+  const growing = await reason({ hotShare: [0.3, 0.5, 0.7, 1], firing });
+  assertMatch(
+    growing,
+    /30 % of the neurons in steps of 1 token \(50 % from 2 on, 70 % from 8 on, 100 % from 32 on\)/,
+  );
+  assertMatch(growing, /those that fire most often/);
+  assertMatch(await reason({ hotShare: 0.3 }), /30 % of the neurons, the first ones/);
+  assert(!(await reason({ hotShare: 1, besideGpu: true, firing })).includes("most often"));
 });

@@ -16,8 +16,9 @@ import {
   type Rows,
 } from "../../../gpu/mod.ts";
 import type { ModelConfig } from "../../model/types.ts";
-import type { DensePlan, HeadNormPlan, LayerPlan, MatrixPlan, NormPlan } from "../plan_types.ts";
+import type { HeadNormPlan, LayerPlan, MatrixPlan, NormPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
+import { denseParts } from "./dense_parts.ts";
 import type { GpuSpace } from "./gpu_space.ts";
 import { deviceType } from "./device_placer.ts";
 import type { GpuLoader, Stacked } from "./gpu_weights.ts";
@@ -54,6 +55,13 @@ interface AttentionWeights {
 
 interface NeuronWeights {
   readonly norm: GpuNorm | null;
+  readonly parts: readonly NeuronPart[];
+}
+
+/** Neurons that are computed in steps of so many tokens and more: dense_parts.ts. */
+interface NeuronPart {
+  readonly fromTokens: number;
+  readonly count: number;
   readonly projections: readonly Product[];
   readonly down: Stacked;
 }
@@ -125,6 +133,11 @@ export class GpuLayer {
     return this.#neurons !== null;
   }
 
+  /** It computes neurons in steps of so many tokens and more. */
+  get neuronsFromTokens(): number {
+    return this.#neurons?.parts[0].fromTokens ?? Infinity;
+  }
+
   /** Own heads: their share goes to the partial sum, or is added to the stream where it is here. */
   addAttention(builder: ProgramBuilder): void {
     const weights = this.#attention;
@@ -165,36 +178,49 @@ export class GpuLayer {
 
   /** Own neurons, in the same way; behind attention in the same partial sum where both are one. */
   addNeurons(builder: ProgramBuilder): void {
-    const { config, space, isAlone } = this.#in;
+    const { space, isAlone } = this.#in;
     const weights = this.#neurons;
     if (weights !== null) {
+      const { norm, parts } = weights;
       // Attention has normalised the same for itself already.
-      const isShared = this.isParallel && this.plan.feedForwardNorm === null &&
-        weights.norm !== null && this.hasHeads;
-      const x = isShared ? space.normed : this.#normalize(builder, weights.norm);
-      for (const { stacked, column } of weights.projections) {
-        multiply(builder, stacked, { x, to: { ...space.neurons, column } });
+      const isShared = this.isParallel && this.plan.feedForwardNorm === null && norm !== null &&
+        this.hasHeads;
+      let x = space.normed;
+      builder.during([this.neuronsFromTokens, Infinity], () => {
+        if (!isShared) x = this.#normalize(builder, norm);
+      });
+      for (const part of parts) {
+        builder.during([part.fromTokens, Infinity], () => {
+          this.#addPart(builder, part, { x, isFirst: part === parts[0] });
+        });
       }
-      const { activation, isGated, activatesUp, firingThreshold } = config.feedForward;
-      activate(builder, {
-        x: space.neurons,
-        to: space.hidden,
-        neurons: this.#neuronCount,
-        ...{ activation, isGated, activatesUp, firingThreshold },
-      });
-      const leaves = this.isParallel ? "rest" : isAlone ? "sum" : "partial";
-      this.#leave(builder, weights.down, {
-        x: space.hidden,
-        as: this.isParallel && !this.hasHeads ? "partial" : leaves,
-        postNorm: this.#postNorms.feedForward,
-      });
     }
     if (isAlone && this.isParallel) this.#addPartial(builder, this.#postNorms.feedForward);
   }
 
-  get #neuronCount(): number {
-    const { feedForward } = this.plan;
-    return feedForward.kind === "dense" ? lengthOf(feedForward.up.rows) : 0;
+  #addPart(
+    builder: ProgramBuilder,
+    { projections, count: neurons, down }: NeuronPart,
+    { x, isFirst }: { x: Rows; isFirst: boolean },
+  ): void {
+    const { config, space, isAlone } = this.#in;
+    for (const { stacked, column } of projections) {
+      multiply(builder, stacked, { x, to: { ...space.neurons, column } });
+    }
+    const { activation, isGated, activatesUp, firingThreshold } = config.feedForward;
+    activate(builder, {
+      x: space.neurons,
+      to: space.hidden,
+      neurons,
+      ...{ activation, isGated, activatesUp, firingThreshold },
+    });
+    const isBehind = !isFirst || this.isParallel && this.hasHeads;
+    const leaves = isAlone && !this.isParallel ? "sum" : "partial";
+    this.#leave(builder, down, {
+      x: space.hidden,
+      as: isBehind ? "rest" : leaves,
+      postNorm: this.#postNorms.feedForward,
+    });
   }
 
   /** What a block reads: a norm of the stream, or the stream itself. */
@@ -301,17 +327,20 @@ async function loadAttention(input: GpuLayerInput): Promise<AttentionWeights | n
 }
 
 async function loadNeurons({ plan, loader, config }: GpuLayerInput): Promise<NeuronWeights | null> {
-  const { feedForward } = plan;
-  if (feedForward.kind !== "dense" || lengthOf(feedForward.up.rows) === 0) return null;
-  const { gate, up, down }: DensePlan = feedForward;
-  return {
-    norm: await loadNorm(
-      loader,
-      plan.feedForwardNorm ?? (config.hasParallelBlocks ? plan.attentionNorm : null),
-    ),
-    projections: await loadProducts(loader, gate === null ? [up] : [gate, up]),
-    down: await loader.stack([down]),
-  };
+  const shares = denseParts(plan);
+  if (shares.length === 0) return null;
+  const norm = plan.feedForwardNorm ?? (config.hasParallelBlocks ? plan.attentionNorm : null);
+  const weight = await loadNorm(loader, norm);
+  const parts: NeuronPart[] = [];
+  for (const { block: { gate, up, down }, fromTokens } of shares) {
+    parts.push({
+      fromTokens,
+      count: lengthOf(up.rows),
+      projections: await loadProducts(loader, gate === null ? [up] : [gate, up]),
+      down: await loader.stack([down]),
+    });
+  }
+  return { norm: weight, parts };
 }
 
 /** Neighbours of the same type become one matrix: one dispatch instead of several. */

@@ -199,8 +199,14 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   routeEarly(): void {}
 
   /** All of attention: the GPU needs no say between its parts. */
-  project({ attention, feedForward, isParallel }: WalkedGpuLayer): void {
-    if (attention !== null) this.#runBlock(attention, !isParallel || feedForward === null);
+  project(walked: WalkedGpuLayer): void {
+    const { attention, isParallel } = walked;
+    if (attention !== null) this.#runBlock(attention, !isParallel || !this.#hasNeurons(walked));
+  }
+
+  /** It computes neurons of the layer in this step. */
+  #hasNeurons({ feedForward, layer }: WalkedGpuLayer): boolean {
+    return feedForward !== null && this.#step.n >= layer.neuronsFromTokens;
   }
 
   /** Where others sum squares over ranks they wait for this one, which has all heads or none. */
@@ -224,8 +230,9 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     return true;
   }
 
-  feedForward({ feedForward, several }: WalkedGpuLayer): void {
-    if (feedForward !== null) this.#runBlock(feedForward, true);
+  feedForward(walked: WalkedGpuLayer): void {
+    const { feedForward, several } = walked;
+    if (feedForward !== null && this.#hasNeurons(walked)) this.#runBlock(feedForward, true);
     if (several !== null) several.run(this.#step);
   }
 

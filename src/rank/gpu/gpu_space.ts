@@ -8,6 +8,7 @@ import type { ModelConfig } from "../../model/types.ts";
 import { type GraphTensor, N, planMemory, StepGraph } from "../../shapes/mod.ts";
 import type { RankPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
+import { denseParts } from "./dense_parts.ts";
 
 /** Where a binding may begin. */
 const ALIGN_BYTES = 256;
@@ -84,8 +85,8 @@ function widthsOf({ layers, strides, output }: RankPlan, { headDim }: ModelConfi
   const most = (of: (layer: RankPlan["layers"][number]) => number) => Math.max(...layers.map(of));
   const heads = most((layer) => lengthOf(layer.heads));
   const kvHeads = most((layer) => lengthOf(layer.kvHeads));
-  const neurons = most(({ feedForward }) =>
-    feedForward.kind === "dense" ? lengthOf(feedForward.up.rows) : 0
+  const neurons = most((layer) =>
+    Math.max(0, ...denseParts(layer).map(({ block }) => lengthOf(block.up.rows)))
   );
   return {
     residual: strides.embedding,
@@ -146,7 +147,8 @@ function recordStep(graph: StepGraph, of: Record<SpaceName, GraphTensor>, layerC
     graph.op("norm again", { reads: [residual, partial], updates: [normed] });
     graph.op("gate and up", { reads: [residual, normed, partial], writes: [neurons] });
     graph.op("activate", { reads: [neurons, partial], writes: [hidden] });
-    graph.op("down", { reads: [hidden], updates: [partial, residual] });
+    // Neurons of longer steps read the norm once more.
+    graph.op("down", { reads: [hidden, normed], updates: [partial, residual] });
     graph.op("add", { reads: [partial], updates: [residual] });
   });
   graph.op("output norm", { reads: [residual], writes: [normed] });

@@ -10,8 +10,8 @@ import type { TensorReader } from "../../gguf/tensor_reader.ts";
 import type { GgufTensor } from "../../gguf/types.ts";
 import { dequantize } from "../../model/dequantize.ts";
 import { rowBytes } from "../../model/dtypes.ts";
-import { fileRows } from "../load_order.ts";
 import { deviceType } from "./device_placer.ts";
+import { filePieces, gatherColumns } from "../picked.ts";
 import type { MatrixPlan, VectorPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
 
@@ -81,21 +81,29 @@ export class GpuLoader {
     return await this.#in.gpu.createVector(`${plans[0].tensor} bias`, values);
   }
 
-  #values({ tensor: name, range }: VectorPlan): Float32Array<ArrayBuffer> {
+  #values({ tensor: name, range: all, picked }: VectorPlan): Float32Array<ArrayBuffer> {
     const tensor = this.#tensor(name);
-    const bytes = new Uint8Array(rowBytes(tensor.type, lengthOf(range)));
-    this.#in.reader.read(tensor, rowBytes(tensor.type, range.start), bytes);
-    this.#in.onProgress(bytes.length);
-    return Float32Array.from(dequantize(tensor.type, bytes));
+    const values = new Float32Array(lengthOf(all));
+    let place = 0;
+    for (const range of picked ?? [all]) {
+      const bytes = new Uint8Array(rowBytes(tensor.type, lengthOf(range)));
+      this.#in.reader.read(tensor, rowBytes(tensor.type, range.start), bytes);
+      this.#in.onProgress(bytes.length);
+      values.set(dequantize(tensor.type, bytes), place);
+      place += lengthOf(range);
+    }
+    return values;
   }
 
   #write(matrix: GpuMatrix, plan: MatrixPlan, firstRow: number): void {
-    const { dims: [fileColumns] } = this.#tensor(plan.tensor);
+    const { type, dims: [fileColumns] } = this.#tensor(plan.tensor);
+    const fileRowBytes = rowBytes(type, fileColumns);
     this.#eachPiece(plan, (bytes, first) => {
+      const own = gatherColumns(bytes, plan, { type, fileRowBytes });
       matrix.write(bytes, {
         firstRow: firstRow + first,
         fileColumns,
-        columnStart: plan.columns.start,
+        columnStart: own.columns.start,
       });
     });
   }
@@ -124,7 +132,7 @@ export class GpuLoader {
     }
   }
 
-  /** Whole file rows, some at a time; `first` counts them from the plan's first one on. */
+  /** Whole file rows, some at a time; `first` is the place of theirs among the plan's. */
   #eachPiece(
     plan: MatrixPlan,
     use: (bytes: Uint8Array<ArrayBuffer>, first: number) => void,
@@ -134,12 +142,13 @@ export class GpuLoader {
     const fileRowBytes = rowBytes(tensor.type, tensor.dims[0]);
     const atOnce = Math.max(1, Math.floor(PIECE_BYTES / fileRowBytes));
     const piece = fileRowBytes > PIECE_BYTES ? new Uint8Array(fileRowBytes) : this.#piece;
-    const { start, end } = fileRows(plan);
-    for (let row = start; row < end; row += atOnce) {
-      const bytes = piece.subarray(0, Math.min(atOnce, end - row) * fileRowBytes);
-      this.#in.reader.read(tensor, row * fileRowBytes, bytes);
-      this.#in.onProgress(bytes.length);
-      use(bytes, row - start);
+    for (const { rows: { start, end }, place } of filePieces(plan)) {
+      for (let row = start; row < end; row += atOnce) {
+        const bytes = piece.subarray(0, Math.min(atOnce, end - row) * fileRowBytes);
+        this.#in.reader.read(tensor, row * fileRowBytes, bytes);
+        this.#in.onProgress(bytes.length);
+        use(bytes, place + row - start);
+      }
     }
   }
 
