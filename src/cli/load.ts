@@ -31,6 +31,8 @@ export interface LoadFlags extends QuietFlags {
   readonly gpu?: GpuMode;
   readonly gpuLayers?: number;
   readonly hotShare?: number;
+  readonly gpuMemory?: number;
+  readonly gpuStreamFrom?: number;
   readonly priority?: "normal" | "background";
 }
 
@@ -92,6 +94,13 @@ export function addGpuOptions(verb: Command): Command {
       "of these layers' neurons the GPU has this share, 0 to 1, the threads the rest (default: 1)",
       decimal({ min: 0, max: 1 }),
     )
+    .option("--gpu-memory <size>", "most memory of the GPU to take (default: what fits)", byteSize)
+    .option(
+      "--gpu-stream-from <n>",
+      "steps of a prompt from n tokens on bring the GPU the neurons that it has no room for; 0: " +
+        "never (default: what measured rates say)",
+      wholeNumber(),
+    )
     .addOption(
       new Option(
         "--priority <how>",
@@ -119,7 +128,9 @@ export function toLoadOptions(flags: LoadFlags): LoadOptions {
   const quiet = quietNeurons(flags);
   const { memory: memoryBytes, ioThreads: ioWorkers } = flags;
   const { gpu, gpuLayers, hotShare, priority } = flags;
+  const { gpuMemory: gpuMemoryBytes, gpuStreamFrom } = flags;
   return {
+    ...{ gpuMemoryBytes, gpuStreamFrom },
     ...{ gpu, gpuLayers, hotShare, priority },
     ...{ threads, contextLength, kvType, sparse, quiet, predictor, predictorThreshold },
     ...{ memoryBytes, ioWorkers },

@@ -9,6 +9,8 @@ import { DEFAULT_PROFILE, readGBps } from "../planner/mod.ts";
 import type { GpuOptions } from "../rank/plan.ts";
 import { gpuObstacle } from "../rank/gpu/obstacle.ts";
 import { type GpuMode, type LoadOptions, rankCountFor } from "./load_options.ts";
+import { chooseLongSteps } from "./choose_long_steps.ts";
+import { fittingLayers } from "./gpu_memory.ts";
 import type { DescribedModel } from "./plan_load.ts";
 
 /** A GPU's part of a model. */
@@ -16,6 +18,8 @@ export interface GpuPart {
   readonly share: GpuOptions;
   /** No other thread computes. */
   readonly isAlone: boolean;
+  /** What long steps bring it, for people; left out: nothing. */
+  readonly longStepsText?: string;
   /** A software adapter may be used. */
   readonly mayBeSoftware: boolean;
   readonly priority: "normal" | "background";
@@ -66,10 +70,16 @@ export async function chooseGpu(
     );
   }
   const parts = partsFor(of, options, isSoftware);
+  if (parts.length === 0) return refuse(mode, "what it may take is no room for a layer");
+  const [{ share, isAlone }] = parts;
+  // What is brought is said with the part; why nothing is, here.
+  const more = isAlone || share.longSteps !== undefined || share.layers === 0
+    ? ""
+    : `; ${chooseLongSteps(of, options, share).reason}`;
   return {
     parts,
     mayBeWithout: mode === "auto",
-    reason: describePart(parts[0]),
+    reason: `${describePart(parts[0])}${more}`,
     expectedDecodeTps: parts[0].isAlone ? speeds?.gpu ?? null : null,
   };
 }
@@ -96,12 +106,21 @@ function partsFor(of: DescribedModel, options: LoadOptions, isSoftware: boolean)
   const layers = Math.min(config.blockCount, options.gpuLayers ?? config.blockCount);
   const neurons = config.experts === null ? hotShare : 0;
   const isAlone = neurons === 1 && layers === config.blockCount && !besideGpu;
-  const part = (share: GpuOptions, isAlone: boolean): GpuPart => ({
-    ...{ share, isAlone, priority },
-    mayBeSoftware: isSoftware,
-  });
+  const part = (share: GpuOptions, isAlone: boolean): GpuPart => {
+    const { longSteps, reason } = isAlone
+      ? { longSteps: null, reason: "" }
+      : chooseLongSteps(of, options, share);
+    return {
+      ...{ isAlone, priority },
+      share: longSteps === null ? share : { ...share, longSteps },
+      longStepsText: longSteps === null ? undefined : reason,
+      mayBeSoftware: isSoftware,
+    };
+  };
   const whole = { heads: 1, neurons, hasOutput: layers > 0, layers };
   const isSilent = isSilentKind(config.feedForward.activation);
+  const fitting = fittingLayers(of, options);
+  if (fitting < layers) return within(fitting, whole, part);
   // Of silent neurons the threads have little to compute, of others a layer is as good as another.
   const smaller = SMALLER_SHARES.map((share) =>
     part(
@@ -114,16 +133,31 @@ function partsFor(of: DescribedModel, options: LoadOptions, isSoftware: boolean)
   return [part(whole, isAlone), ...smaller];
 }
 
+/** So many layers, fewer where that was too hopeful, at last none but what long steps bring. */
+function within(
+  fitting: number,
+  whole: GpuOptions,
+  part: (share: GpuOptions, isAlone: boolean) => GpuPart,
+): GpuPart[] {
+  const counts = new Set([fitting, fitting - 1, Math.floor(fitting / 2), 0]);
+  const parts = [...counts]
+    .filter((layers) => layers >= 0)
+    .map((layers) => part({ ...whole, layers, hasOutput: false }, false));
+  // A GPU that has nothing and is brought nothing is none.
+  return parts.filter(({ share }) => share.layers > 0 || share.longSteps !== undefined);
+}
+
 /** What a GPU computes, for people; null: nothing. */
 export function describePart(part: GpuPart): string;
 export function describePart(part: GpuPart | null): string | null;
 export function describePart(part: GpuPart | null): string | null {
   if (part === null) return null;
   if (part.isAlone) return "the GPU computes all of it";
-  const { heads, neurons, layers, hasOutput } = part.share;
+  const { longStepsText, share: { heads, neurons, layers, hasOutput } } = part;
   const percent = (share: number) => `${Math.round(100 * share)} %`;
   return `the GPU computes, of the last ${layers} layers, ${percent(heads)} of the heads and ` +
-    `${percent(neurons)} of the neurons${hasOutput ? ", and the output" : ""}; threads the rest`;
+    `${percent(neurons)} of the neurons${hasOutput ? ", and the output" : ""}; threads the rest` +
+    (longStepsText === undefined ? "" : `; ${longStepsText}`);
 }
 
 /** Decoded tokens per second by what was measured; null where the GPU was not. */

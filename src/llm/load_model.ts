@@ -121,6 +121,7 @@ async function startEngine(
       gpu: {
         mayBeSoftware: gpu.mayBeSoftware,
         priority: gpu.priority,
+        memoryBytes: options.gpuMemoryBytes ?? null,
         lossAtStep: options.gpuLossAtStep ?? null,
       },
     },

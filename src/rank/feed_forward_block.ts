@@ -152,6 +152,7 @@ export class FeedForwardBlock {
 
   /** partial += the block's share, of norm(residual). */
   run(layer: Layer): void {
+    if (this.#state.isGpusAlone(layer.index)) return;
     const block = layer.feedForward;
     this.#observer?.enterBlock(layer.index);
     if (block.kind === "streamed") return this.#addStreamed(block, layer);

@@ -2,7 +2,7 @@
 import type { GgufTensor } from "../gguf/types.ts";
 import type { ModelDescription } from "../model/types.ts";
 import type { MatrixLayouts } from "./matrix_layouts.ts";
-import type { KvType } from "./plan_types.ts";
+import type { KvType, LongSteps } from "./plan_types.ts";
 import type { UnitOptions, UnitPlan } from "./plan_units.ts";
 import type { KernelSizes } from "./plan_workspace.ts";
 import type { GpuShare, Shard } from "./shard.ts";
@@ -37,6 +37,8 @@ export interface PlanOptions {
 export interface GpuOptions extends GpuShare {
   /** Layers of which it has something: the last so many. */
   readonly layers: number;
+  /** What is brought to it for long steps; left out: nothing. */
+  readonly longSteps?: LongSteps;
 }
 
 export interface PlannerInput {

@@ -284,6 +284,8 @@ export interface RankPlan {
   readonly shard: Shard;
   /** What lies on a GPU instead of in arenas: everything but what ends the joins. Null: nothing. */
   readonly gpu: GpuPlan | null;
+  /** Layers whose neurons are all the GPU's in long steps, whoever has them in others. */
+  readonly longSteps: LongSteps | null;
   readonly arenas: readonly ArenaPlan[];
   /** One per arena. */
   readonly workspaces: readonly WorkspacePlan[];
@@ -320,6 +322,21 @@ export interface GpuPlan {
   /** Bytes of weights on the GPU, and of keys and values. */
   readonly weightsBytes: number;
   readonly kvBytes: number;
+  /** By layer, from the first on: neurons that are brought for long steps; null: it has them. */
+  readonly brought: readonly (DensePlan | null)[];
+  /** Of the largest of these layers. */
+  readonly largestBroughtBytes: number;
+  /** Of all of them, encoded, in the memory of the process. */
+  readonly broughtBytes: number;
+}
+
+/**
+ * A step of at least `fromTokens` is long: of the first `layers` layers a GPU computes all neurons
+ * then, and those that it does not have are brought to it layer by layer.
+ */
+export interface LongSteps {
+  readonly fromTokens: number;
+  readonly layers: number;
 }
 
 /** How a rank streams a packed file. */

@@ -36,6 +36,7 @@ import type {
 } from "./plan_types.ts";
 import type { PlannerInput } from "./plan_options.ts";
 import { checkUnit } from "./plan_units.ts";
+import { planBrought } from "./gpu/brought_plan.ts";
 import { DevicePlacer } from "./gpu/device_placer.ts";
 import {
   logitsRows,
@@ -341,6 +342,7 @@ export class RankPlanner implements Placer {
       firstLayer: isAlone ? 0 : blockCount - (options.gpu?.layers ?? blockCount),
       weightsBytes: this.#device.weightsBytes,
       kvBytes: this.#deviceKvBytes,
+      ...planBrought(this.#in),
     };
   }
 
@@ -352,6 +354,7 @@ export class RankPlanner implements Placer {
       rankCount: options.rankCount,
       shard,
       gpu: this.#gpuPlan(),
+      longSteps: options.gpu?.longSteps ?? null,
       arenas: this.#arenas.map((arena) => arena.build()),
       workspaces: this.#workspaces,
       strides: this.#strides,

@@ -10,6 +10,7 @@ import {
   type Gpu,
   headNorm,
   matmul,
+  type MatrixHome,
   norm,
   type ProgramBuilder,
   rotateAndRemember,
@@ -19,8 +20,7 @@ import type { ModelConfig } from "../../model/types.ts";
 import type { DensePlan, HeadNormPlan, LayerPlan, MatrixPlan, NormPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
 import type { GpuSpace } from "./gpu_space.ts";
-import { deviceType } from "./device_placer.ts";
-import type { GpuLoader, Stacked } from "./gpu_weights.ts";
+import { type GpuLoader, type Stacked, stacksOf } from "./gpu_weights.ts";
 
 /** A norm of the stream; bias null: none. */
 interface GpuNorm {
@@ -52,7 +52,8 @@ interface AttentionWeights {
   readonly cache: Awaited<ReturnType<typeof createKvCache>>;
 }
 
-interface NeuronWeights {
+/** Of some neurons of a layer. */
+export interface NeuronWeights {
   readonly norm: GpuNorm | null;
   readonly projections: readonly Product[];
   readonly down: Stacked;
@@ -165,36 +166,45 @@ export class GpuLayer {
 
   /** Own neurons, in the same way; behind attention in the same partial sum where both are one. */
   addNeurons(builder: ProgramBuilder): void {
-    const { config, space, isAlone } = this.#in;
+    const { space, isAlone } = this.#in;
     const weights = this.#neurons;
     if (weights !== null) {
       // Attention has normalised the same for itself already.
       const isShared = this.isParallel && this.plan.feedForwardNorm === null &&
         weights.norm !== null && this.hasHeads;
       const x = isShared ? space.normed : this.#normalize(builder, weights.norm);
-      for (const { stacked, column } of weights.projections) {
-        multiply(builder, stacked, { x, to: { ...space.neurons, column } });
-      }
-      const { activation, isGated, activatesUp, firingThreshold } = config.feedForward;
-      activate(builder, {
-        x: space.neurons,
-        to: space.hidden,
-        neurons: this.#neuronCount,
-        ...{ activation, isGated, activatesUp, firingThreshold },
-      });
       const leaves = this.isParallel ? "rest" : isAlone ? "sum" : "partial";
-      this.#leave(builder, weights.down, {
-        x: space.hidden,
-        as: this.isParallel && !this.hasHeads ? "partial" : leaves,
-        postNorm: this.#postNorms.feedForward,
-      });
+      const as = this.isParallel && !this.hasHeads ? "partial" : leaves;
+      this.#addBlock(builder, weights, { x, as });
     }
     if (isAlone && this.isParallel) this.#addPartial(builder, this.#postNorms.feedForward);
   }
 
-  get #neuronCount(): number {
-    const { feedForward } = this.plan;
-    return feedForward.kind === "dense" ? lengthOf(feedForward.up.rows) : 0;
+  /** Neurons that were brought for the step, behind own ones in the same partial sum. */
+  addBrought(builder: ProgramBuilder, weights: NeuronWeights): void {
+    const isFirst = !this.hasNeurons && !(this.isParallel && this.hasHeads);
+    // What own neurons have read may be overwritten by what they gave.
+    const x = this.#normalize(builder, weights.norm);
+    this.#addBlock(builder, weights, { x, as: isFirst ? "partial" : "rest" });
+  }
+
+  #addBlock(
+    builder: ProgramBuilder,
+    { projections, down }: NeuronWeights,
+    { x, as }: { x: Rows; as: "partial" | "rest" | "sum" },
+  ): void {
+    const { config, space } = this.#in;
+    for (const { stacked, column } of projections) {
+      multiply(builder, stacked, { x, to: { ...space.neurons, column } });
+    }
+    const { activation, isGated, activatesUp, firingThreshold } = config.feedForward;
+    activate(builder, {
+      x: space.neurons,
+      to: space.hidden,
+      neurons: down.matrix.columns,
+      ...{ activation, isGated, activatesUp, firingThreshold },
+    });
+    this.#leave(builder, down, { x: space.hidden, as, postNorm: this.#postNorms.feedForward });
   }
 
   /** What a block reads: a norm of the stream, or the stream itself. */
@@ -300,32 +310,48 @@ async function loadAttention(input: GpuLayerInput): Promise<AttentionWeights | n
   };
 }
 
-async function loadNeurons({ plan, loader, config }: GpuLayerInput): Promise<NeuronWeights | null> {
-  const { feedForward } = plan;
+async function loadNeurons(input: GpuLayerInput): Promise<NeuronWeights | null> {
+  const { feedForward } = input.plan;
   if (feedForward.kind !== "dense" || lengthOf(feedForward.up.rows) === 0) return null;
-  const { gate, up, down }: DensePlan = feedForward;
+  return await loadBlock(input, feedForward);
+}
+
+/** In the order of `stacksOfBlock`; home: left out: the GPU. */
+export async function loadBlock(
+  { plan, loader, config }: Pick<GpuLayerInput, "plan" | "loader" | "config">,
+  block: DensePlan,
+  home?: MatrixHome,
+): Promise<NeuronWeights> {
   return {
     norm: await loadNorm(
       loader,
       plan.feedForwardNorm ?? (config.hasParallelBlocks ? plan.attentionNorm : null),
     ),
-    projections: await loadProducts(loader, gate === null ? [up] : [gate, up]),
-    down: await loader.stack([down]),
+    projections: await loadProducts(loader, projectionsOf(block), home),
+    down: await loader.stack([block.down], home),
   };
 }
 
-/** Neighbours of the same type become one matrix: one dispatch instead of several. */
+/** The matrices of a block on the GPU, and of which they are made. */
+export function stacksOfBlock(block: DensePlan): MatrixPlan[][] {
+  return [...stacksOf(projectionsOf(block)), [block.down]];
+}
+
+function projectionsOf({ gate, up }: DensePlan): MatrixPlan[] {
+  return gate === null ? [up] : [gate, up];
+}
+
 async function loadProducts(
   loader: GpuLoader,
   plans: readonly MatrixPlan[],
+  home?: MatrixHome,
 ): Promise<Product[]> {
   const products: Product[] = [];
   let column = 0;
-  for (let first = 0, end = 0; first < plans.length; first = end) {
-    while (end < plans.length && deviceType(plans[end]) === deviceType(plans[first])) end++;
-    const together = plans.slice(first, end);
-    products.push({ stacked: await loader.stack(together), column });
-    column += together.reduce((sum, { rows }) => sum + lengthOf(rows), 0);
+  for (const together of stacksOf(plans)) {
+    const stacked = await loader.stack(together, home);
+    products.push({ stacked, column });
+    column += stacked.matrix.rows;
   }
   return products;
 }

@@ -1,0 +1,33 @@
+/**
+ * Which neurons are brought to a GPU for long steps: of each layer those that it does not have.
+ * Reads no weights.
+ */
+import { check } from "../../base/check.ts";
+import { dense } from "../plan_layer.ts";
+import type { PlannerInput } from "../plan_options.ts";
+import type { DensePlan, GpuPlan } from "../plan_types.ts";
+import { DevicePlacer } from "./device_placer.ts";
+
+/** The part of a GPU's plan that is about long steps. */
+export function planBrought(
+  { options, model: { config, tensors }, layerShards, layouts }: PlannerInput,
+): Pick<GpuPlan, "brought" | "largestBroughtBytes" | "broughtBytes"> {
+  const placer = new DevicePlacer((tensor) => layouts.typeOf(tensor));
+  const brought: (DensePlan | null)[] = [];
+  let largestBroughtBytes = 0;
+  const { layers = 0 } = options.gpu?.longSteps ?? {};
+  check(layers <= config.blockCount, "there are so many layers");
+  for (let index = 0; index < layers; index++) {
+    const { feedForward } = tensors.layers[index];
+    check(feedForward.kind === "dense", "experts are not brought");
+    const neurons = { start: layerShards[index].neurons.end, end: config.feedForwardLength };
+    const before = placer.weightsBytes;
+    brought.push(
+      neurons.start === neurons.end
+        ? null
+        : dense(placer, feedForward, { neurons, adds: true, isSilent: layouts.isSilent }),
+    );
+    largestBroughtBytes = Math.max(largestBroughtBytes, placer.weightsBytes - before);
+  }
+  return { brought, largestBroughtBytes, broughtBytes: placer.weightsBytes };
+}
