@@ -155,9 +155,11 @@ export function describePart(part: GpuPart | null): string | null {
   if (part.isAlone) return "the GPU computes all of it";
   const { longStepsText, share: { heads, neurons, layers, hasOutput } } = part;
   const percent = (share: number) => `${Math.round(100 * share)} %`;
+  const brought = longStepsText === undefined ? "" : `; ${longStepsText}`;
+  if (layers === 0) return `the threads compute all of it${brought}`;
   return `the GPU computes, of the last ${layers} layers, ${percent(heads)} of the heads and ` +
     `${percent(neurons)} of the neurons${hasOutput ? ", and the output" : ""}; threads the rest` +
-    (longStepsText === undefined ? "" : `; ${longStepsText}`);
+    brought;
 }
 
 /** Decoded tokens per second by what was measured; null where the GPU was not. */

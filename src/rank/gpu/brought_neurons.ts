@@ -67,7 +67,7 @@ function shapesOf(block: DensePlan) {
   return stacksOfBlock(block).map(stackShape);
 }
 
-/** What is compiled at once: programs of long steps are used for no other. */
+/** What is compiled at once: the longest one. */
 function longStep({ chunkTokens: n }: RankPlan) {
   return { n, position: 0, m: 1 };
 }

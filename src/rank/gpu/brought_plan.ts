@@ -25,7 +25,7 @@ export function planBrought(
     brought.push(
       neurons.start === neurons.end
         ? null
-        : dense(placer, feedForward, { neurons, adds: true, isSilent: layouts.isSilent }),
+        : dense(placer, feedForward, { neurons, adds: false, isSilent: layouts.isSilent }),
     );
     largestBroughtBytes = Math.max(largestBroughtBytes, placer.weightsBytes - before);
   }
