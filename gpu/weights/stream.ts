@@ -109,7 +109,7 @@ export class WeightStream {
     this.#upload(layer, Infinity);
   }
 
-  /** Begins to bring the layer behind `layer`, as much as needs no wait; the first after the last. */
+  /** Begins to bring the layer behind `layer` (the last: the first): what needs no wait. */
   bringNext(layer: number): void {
     this.#upload((layer + 1) % this.layerCount, this.#gpu.stagingRoom);
   }
