@@ -217,7 +217,7 @@ export class Program {
     }
     pass.end();
     if (read) this.#copy(encoder, read);
-    device.queue.submit([encoder.finish()]);
+    this.#gpu.submit([encoder.finish()]);
   }
 
   /** What comes back, behind the number of the step that it belongs to. */

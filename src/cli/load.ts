@@ -32,6 +32,8 @@ export interface LoadFlags extends QuietFlags {
   readonly gpu?: GpuMode;
   readonly gpuLayers?: number;
   readonly hotShare?: readonly number[];
+  readonly gpuMemory?: number;
+  readonly gpuStreamFrom?: number;
   readonly priority?: "normal" | "background";
 }
 
@@ -97,6 +99,13 @@ export function addGpuOptions(verb: Command): Command {
         `1); several, such as 0.3,0.5,0.7,1: in steps of ${STEP_TOKENS.join(", ")} tokens and more`,
       ascendingShares(STEP_TOKENS.length),
     )
+    .option("--gpu-memory <size>", "most memory of the GPU to take (default: what fits)", byteSize)
+    .option(
+      "--gpu-stream-from <n>",
+      "steps of a prompt from n tokens on bring the GPU the neurons that it has no room for; 0: " +
+        "never (default: what measured rates say)",
+      wholeNumber(),
+    )
     .addOption(
       new Option(
         "--priority <how>",
@@ -125,8 +134,9 @@ export function toLoadOptions(flags: LoadFlags): LoadOptions {
   const firing = firingRates(flags);
   const { memory: memoryBytes, ioThreads: ioWorkers } = flags;
   const { gpu, gpuLayers, hotShare, priority } = flags;
+  const { gpuMemory: gpuMemoryBytes, gpuStreamFrom } = flags;
   return {
-    ...{ gpu, gpuLayers, hotShare, priority, firing },
+    ...{ gpu, gpuLayers, hotShare, priority, firing, gpuMemoryBytes, gpuStreamFrom },
     ...{ threads, contextLength, kvType, sparse, quiet, predictor, predictorThreshold },
     ...{ memoryBytes, ioWorkers },
   };

@@ -8,6 +8,8 @@ import { isSilentKind } from "../model/mod.ts";
 import { DEFAULT_PROFILE, readGBps } from "../planner/mod.ts";
 import { type GpuOptions, STEP_TOKENS } from "../rank/plan.ts";
 import { gpuObstacle } from "../rank/gpu/obstacle.ts";
+import { chooseLongSteps } from "./choose_long_steps.ts";
+import { fittingLayers } from "./gpu_memory.ts";
 import { type GpuMode, hotSharesOf, type LoadOptions, rankCountFor } from "./load_options.ts";
 import type { DescribedModel } from "./plan_load.ts";
 
@@ -16,6 +18,8 @@ export interface GpuPart {
   readonly share: GpuOptions;
   /** No other thread computes. */
   readonly isAlone: boolean;
+  /** What long steps bring it, for people; left out: nothing. */
+  readonly longStepsText?: string;
   /** A software adapter may be used. */
   readonly mayBeSoftware: boolean;
   /** How often neurons fire is known: the GPU has the most frequent ones, not the first ones. */
@@ -74,10 +78,16 @@ export async function chooseGpu(
     );
   }
   const parts = partsFor(of, options, isSoftware);
+  if (parts.length === 0) return refuse(mode, "what it may take is no room for a layer");
+  const [{ share, isAlone }] = parts;
+  // What is brought is said with the part; why nothing is, here.
+  const more = isAlone || share.longSteps !== undefined || share.layers === 0
+    ? ""
+    : `; ${chooseLongSteps(of, options, share).reason}`;
   return {
     parts,
     mayBeWithout: mode === "auto",
-    reason: describePart(parts[0]),
+    reason: `${describePart(parts[0])}${more}`,
     expectedDecodeTps: parts[0].isAlone ? speeds?.gpu ?? null : null,
   };
 }
@@ -105,13 +115,22 @@ function partsFor(of: DescribedModel, options: LoadOptions, isSoftware: boolean)
   const asked = hotSharesOf(options);
   const neurons = config.experts === null ? asked ?? [1] : [0];
   const isAlone = neurons[0] === 1 && layers === config.blockCount && !besideGpu;
-  const part = (share: GpuOptions, isAlone: boolean): GpuPart => ({
-    ...{ share, isAlone, priority },
-    mayBeSoftware: isSoftware,
-    isByFrequency: options.firing !== undefined,
-  });
+  const part = (share: GpuOptions, isAlone: boolean): GpuPart => {
+    const { longSteps, reason } = isAlone
+      ? { longSteps: null, reason: "" }
+      : chooseLongSteps(of, options, share);
+    return {
+      ...{ isAlone, priority },
+      share: longSteps === null ? share : { ...share, longSteps },
+      longStepsText: longSteps === null ? undefined : reason,
+      mayBeSoftware: isSoftware,
+      isByFrequency: options.firing !== undefined,
+    };
+  };
   const whole = { heads: 1, neurons, hasOutput: layers > 0, layers };
   const isSilent = isSilentKind(config.feedForward.activation);
+  const fitting = fittingLayers(of, options);
+  if (fitting < layers) return within(fitting, whole, part);
   // Of silent neurons the threads have little to compute, of others a layer is as good as another.
   const most = neurons[neurons.length - 1];
   const smaller = SMALLER_SHARES.map((share) =>
@@ -133,25 +152,41 @@ function atMost(shares: readonly number[], most: number): number[] {
   return end < 0 ? [...shares] : [...shares.slice(0, end), most];
 }
 
+/** So many layers, fewer where that was too hopeful, at last none but what long steps bring. */
+function within(
+  fitting: number,
+  whole: GpuOptions,
+  part: (share: GpuOptions, isAlone: boolean) => GpuPart,
+): GpuPart[] {
+  const counts = new Set([fitting, fitting - 1, Math.floor(fitting / 2), 0]);
+  const parts = [...counts]
+    .filter((layers) => layers >= 0)
+    .map((layers) => part({ ...whole, layers, hasOutput: false }, false));
+  // A GPU that has nothing and is brought nothing is none.
+  return parts.filter(({ share }) => share.layers > 0 || share.longSteps !== undefined);
+}
+
 /** What a GPU computes, for people; null: nothing. */
 export function describePart(part: GpuPart): string;
 export function describePart(part: GpuPart | null): string | null;
 export function describePart(part: GpuPart | null): string | null {
   if (part === null) return null;
   if (part.isAlone) return "the GPU computes all of it";
-  const { heads, neurons: [neurons, ...more], layers, hasOutput } = part.share;
+  const { longStepsText, share: { heads, neurons: [neurons, ...more], layers, hasOutput } } = part;
   const percent = (share: number) => `${Math.round(100 * share)} %`;
+  const brought = longStepsText === undefined ? "" : `; ${longStepsText}`;
+  if (layers === 0) return `the threads compute all of it${brought}`;
   const longer = more.map((share, step) => `${percent(share)} from ${STEP_TOKENS[step + 1]} on`);
   const bySize = longer.length === 0 ? "" : ` in steps of 1 token (${longer.join(", ")})`;
   const isAllOrNone = more.length === 0 && (neurons === 0 || neurons === 1);
-  const which = part.isByFrequency
+  const which = isAllOrNone
+    ? ""
+    : part.isByFrequency
     ? ", those that fire most often"
     : ", the first ones (--stats names those that fire most often)";
   return `the GPU computes, of the last ${layers} layers, ${percent(heads)} of the heads and ` +
-    `${percent(neurons)} of the neurons${bySize}${isAllOrNone ? "" : which}${
-      hasOutput ? ", and the output" : ""
-    }; ` +
-    "threads the rest";
+    `${percent(neurons)} of the neurons${bySize}${which}${hasOutput ? ", and the output" : ""}; ` +
+    `threads the rest${brought}`;
 }
 
 /** Decoded tokens per second by what was measured; null where the GPU was not. */

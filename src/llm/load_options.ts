@@ -70,6 +70,13 @@ export interface LoadOptions {
   readonly hotShare?: number | readonly number[];
   /** How often neurons fire. */
   readonly firing?: FiringRates;
+  /** Most bytes of its memory that a GPU is asked for; left out: what it gives. */
+  readonly gpuMemoryBytes?: number;
+  /**
+   * From so many tokens on, a step of a prompt brings the GPU the neurons that it has no room for,
+   * and it computes them all; 0: never; left out: what measured rates say.
+   */
+  readonly gpuStreamFrom?: number;
   /** "background": the GPU is given little at a time, so that a desktop stays responsive. */
   readonly priority?: "normal" | "background";
   /** The GPU is shared with other threads even where it could have all (for tests). */
@@ -119,6 +126,8 @@ const OPTION_RANGES = {
   contextLength: [1, 2 ** 31 - 1],
   chunkTokens: [1, 1024],
   gpuLayers: [0, 2 ** 31 - 1],
+  gpuMemoryBytes: [0, Number.MAX_SAFE_INTEGER],
+  gpuStreamFrom: [0, 2 ** 31 - 1],
   maxWaiting: [0, Number.MAX_SAFE_INTEGER],
 } as const;
 

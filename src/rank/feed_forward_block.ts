@@ -151,6 +151,9 @@ export class FeedForwardBlock {
   /** partial += the block's share, of norm(residual). */
   run(layer: Layer): void {
     const block = layer.feedForward;
+    if (this.#state.isGpusAlone(layer.index) && block.kind === "dense") {
+      return this.#residual.addBias(block.down);
+    }
     this.#observer?.enterBlock(layer.index);
     if (block.kind === "streamed") return this.#addStreamed(block, layer);
     if (block.kind === "dense") {

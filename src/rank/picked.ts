@@ -27,7 +27,11 @@ export function pickedOfBias({ columns, picked = null }: MatrixPart): readonly R
 
 /** Ranges are posted between threads with every plan: those that stay the same are shared. */
 export function shiftAll(ranges: readonly Range[], by: number): readonly Range[] {
-  return by === 0 ? ranges : ranges.map(({ start, end }) => ({ start: start + by, end: end + by }));
+  return by === 0 ? ranges : ranges.map((range) => shift(range, by));
+}
+
+export function shift({ start, end }: Range, by: number): Range {
+  return { start: start + by, end: end + by };
 }
 
 /** Which rows of its tensor a matrix is read from, were none picked. */

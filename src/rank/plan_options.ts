@@ -1,6 +1,7 @@
 /** What a plan is made of: what is asked for, and what one rank's planner is told. */
 import type { GgufTensor } from "../gguf/types.ts";
 import type { ModelDescription } from "../model/types.ts";
+import type { LongSteps } from "./gpu/plan_types.ts";
 import type { MatrixLayouts } from "./matrix_layouts.ts";
 import type { KvType } from "./plan_types.ts";
 import type { UnitOptions, UnitPlan } from "./plan_units.ts";
@@ -39,6 +40,8 @@ export interface GpuOptions extends GpuShare {
   readonly layers: number;
   /** How often neurons fire, by layer: the most frequent ones are its. Left out: the first ones. */
   readonly rates?: readonly ArrayLike<number>[];
+  /** What is brought to it for long steps; left out: nothing. */
+  readonly longSteps?: LongSteps;
 }
 
 export interface PlannerInput {

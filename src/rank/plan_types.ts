@@ -3,6 +3,7 @@
  * the rank's thread, printable. Offsets are byte addresses in the arena they belong to.
  */
 import type { ArenaPlan } from "../memory/arena.ts";
+import type { GpuPlan, LongSteps } from "./gpu/plan_types.ts";
 import type { Range, Shard } from "./shard.ts";
 import type { WeightType } from "./weight_types.ts";
 
@@ -302,6 +303,8 @@ export interface RankPlan {
   readonly shard: Shard;
   /** What lies on a GPU instead of in arenas: everything but what ends the joins. Null: nothing. */
   readonly gpu: GpuPlan | null;
+  /** Layers whose neurons are all the GPU's in long steps, whoever has them in others. */
+  readonly longSteps: LongSteps | null;
   readonly arenas: readonly ArenaPlan[];
   /** One per arena. */
   readonly workspaces: readonly WorkspacePlan[];
@@ -339,17 +342,6 @@ export interface RowsInFile {
   readonly rowsAtOnce: number;
   /** Where they land before they are packed, [rowsAtOnce, fileRowBytes]. */
   readonly rawOffsetBytes: number;
-}
-
-/** A rank on a GPU: matrices, biases and norms that blocks read have no offsets in an arena. */
-export interface GpuPlan {
-  /** It is the only rank: the residual stream stays on the GPU from layer to layer. */
-  readonly isAlone: boolean;
-  /** Layers of which it has something, from here on to the last. */
-  readonly firstLayer: number;
-  /** Bytes of weights on the GPU, and of keys and values. */
-  readonly weightsBytes: number;
-  readonly kvBytes: number;
 }
 
 /** How a rank streams a packed file. */

@@ -23,10 +23,8 @@ import { formatPlan } from "../plan/format_plan.ts";
 import { createPlanReport } from "../plan/plan_report.ts";
 import { createDataVerb, requireModel } from "../verb.ts";
 
-type PlanFlags = Pick<
-  LoadFlags,
-  "threads" | "ctxSize" | "dense" | "predictor" | "gpu" | "gpuLayers" | "hotShare" | "priority"
->;
+type GpuFlags = "gpu" | "gpuLayers" | "hotShare" | "gpuMemory" | "gpuStreamFrom" | "priority";
+type PlanFlags = Pick<LoadFlags, "threads" | "ctxSize" | "dense" | "predictor" | GpuFlags>;
 
 interface Options extends PlanFlags {
   readonly memory?: number;

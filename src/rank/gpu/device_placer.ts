@@ -5,7 +5,7 @@
 import { matrixBytes } from "../../../gpu/mod.ts";
 import type { MatrixTensor, VectorTensor } from "../../model/types.ts";
 import type { MatrixPart, Placer } from "../plan_layer.ts";
-import { pickedOf, pickedOfBias, shiftAll } from "../picked.ts";
+import { pickedOf, pickedOfBias, shift, shiftAll } from "../picked.ts";
 import type { MatrixPlan, VectorPlan } from "../plan_types.ts";
 import { lengthOf, type Range } from "../shard.ts";
 import type { WeightType } from "../weight_types.ts";
@@ -72,8 +72,4 @@ export class DevicePlacer implements Placer {
 /** Blocks of what is turned around lie the other way: its values are kept as floats. */
 export function deviceType({ type, isTransposed }: Pick<MatrixPlan, "type" | "isTransposed">) {
   return isTransposed && type !== "F16" ? "F32" : type;
-}
-
-function shift(range: Range, by: number): Range {
-  return { start: range.start + by, end: range.end + by };
 }

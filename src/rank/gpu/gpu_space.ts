@@ -81,13 +81,18 @@ export async function createSpace(
   };
 }
 
-function widthsOf({ layers, strides, output }: RankPlan, { headDim }: ModelConfig): SpaceWidths {
+function widthsOf(
+  { layers, strides, output, gpu }: RankPlan,
+  { headDim }: ModelConfig,
+): SpaceWidths {
   const most = (of: (layer: RankPlan["layers"][number]) => number) => Math.max(...layers.map(of));
   const heads = most((layer) => lengthOf(layer.heads));
   const kvHeads = most((layer) => lengthOf(layer.kvHeads));
-  const neurons = most((layer) =>
+  const own = most((layer) =>
     Math.max(0, ...denseParts(layer).map(({ block }) => lengthOf(block.up.rows)))
   );
+  const brought = gpu!.brought.map((block) => block === null ? 0 : lengthOf(block.up.rows));
+  const neurons = Math.max(own, ...brought);
   return {
     residual: strides.embedding,
     normed: strides.embedding,

@@ -3,7 +3,13 @@
  * gpu/ encodes and uploads at once, so that there is never a second copy of the model. Knows
  * tensors and plans; how weights lie on the GPU is that folder's business.
  */
-import { createMatrix, type Gpu, type GpuMatrix } from "../../../gpu/mod.ts";
+import {
+  createMatrix,
+  type Gpu,
+  type GpuMatrix,
+  type MatrixHome,
+  type MatrixShape,
+} from "../../../gpu/mod.ts";
 import { check } from "../../base/check.ts";
 import { MiB } from "../../base/units.ts";
 import type { TensorReader } from "../../gguf/tensor_reader.ts";
@@ -34,6 +40,27 @@ export interface Stacked {
   readonly bias: GPUBuffer | null;
 }
 
+/** Of matrices of one type, one below the other. */
+export function stackShape(plans: readonly MatrixPlan[]): MatrixShape {
+  const [first] = plans;
+  return {
+    type: deviceType(first),
+    rows: plans.reduce((sum, plan) => sum + lengthOf(plan.rows), 0),
+    columns: lengthOf(first.columns),
+  };
+}
+
+/** Neighbours of the same type: one matrix on the GPU, one dispatch instead of several. */
+export function stacksOf(plans: readonly MatrixPlan[]): MatrixPlan[][] {
+  const stacks: MatrixPlan[][] = [];
+  for (const plan of plans) {
+    const last = stacks.at(-1);
+    if (last !== undefined && deviceType(last[0]) === deviceType(plan)) last.push(plan);
+    else stacks.push([plan]);
+  }
+  return stacks;
+}
+
 export class GpuLoader {
   readonly #in: GpuLoading;
   readonly #piece = new Uint8Array(PIECE_BYTES);
@@ -49,17 +76,18 @@ export class GpuLoader {
 
   /**
    * Matrices of one type, one below the other.
+   * @param home where they have their buffers.
    * @throws {GpuOutOfMemoryError} when the GPU has no room for them.
    */
-  async stack(plans: readonly MatrixPlan[]): Promise<Stacked> {
+  async stack(
+    plans: readonly MatrixPlan[],
+    home: MatrixHome = this.#in.gpu,
+  ): Promise<Stacked> {
     const [first] = plans;
     const label = plans.map(({ tensor }) => tensor).join(" + ");
-    const rows = plans.reduce((sum, plan) => sum + lengthOf(plan.rows), 0);
-    const matrix = await createMatrix(this.#in.gpu, label, {
-      type: deviceType(first),
-      rows,
-      columns: lengthOf(first.columns),
-    });
+    const shape = stackShape(plans);
+    const { rows } = shape;
+    const matrix = await createMatrix(home, label, shape);
     let firstRow = 0;
     for (const plan of plans) {
       check(deviceType(plan) === deviceType(first), "matrices of a stack have one type");
