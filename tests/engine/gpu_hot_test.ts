@@ -1,8 +1,8 @@
 /**
- * A GPU beside threads with neurons by frequency, and with more of them the more tokens a step has:
- * the same answers as the threads alone.
+ * A GPU beside threads with neurons by frequency, and with more of them the more tokens a step has,
+ * up to all of them where long steps bring the rest: the same answers as the threads alone.
  */
-import { assertEquals, assertLess, assertRejects } from "@std/assert";
+import { assertEquals, assertLess, assertMatch, assertRejects } from "@std/assert";
 import { openModelFile, sourceFingerprint } from "../../src/bundle/mod.ts";
 import type { FiringRates, LoadOptions } from "../../src/llm/mod.ts";
 import { describeModel, layerNeurons } from "../../src/model/mod.ts";
@@ -14,11 +14,13 @@ import type { TinyModelOptions } from "../support/tiny_model.ts";
 
 /** A prompt of them is a step of the longest kind. */
 const IDS = Array.from({ length: 37 }, ((rng) => () => rng.int(512))(new Rng(7)));
-/** A step of each kind but the longest. */
-const STEP_TOKENS = [1, 3, 11];
+/** A step of each kind but the longest, and one that LONG calls long. */
+const STEP_TOKENS = [1, 3, 5, 11];
 const F32_NMSE = 1e-11;
 const QUANT_NMSE = 5e-3;
 const GROWING = [0.2, 0.4, 0.7, 1];
+/** Long steps begin between two of the sizes that shares are given for. */
+const LONG: LoadOptions = { gpuStreamFrom: 4 };
 
 /** Rates of a seed, as if they had been counted. */
 function ratesOf(path: string): FiringRates {
@@ -37,6 +39,7 @@ async function answers(path: string, options: LoadOptions) {
   let ids: number[] = [];
   await withModel(path, options, async (model) => {
     assertEquals(model.gpu !== null, options.gpu === "force", "who computes");
+    if (options.gpuStreamFrom !== undefined) assertMatch(model.runsOn, /bring it the neurons/);
     for (const tokens of STEP_TOKENS) logits.push(await allLogits(model, IDS, tokens));
     ids = await greedyIds(model, IDS, 16);
   });
@@ -47,14 +50,19 @@ async function compare(
   of: TinyModelOptions,
   shares: readonly (readonly number[])[],
   bound: number,
+  more: LoadOptions = {},
 ) {
   await withTinyFile({ seed: 3, ...of }, async (path) => {
     const expected = await answers(path, { threads: 1, gpu: "off" });
     const firing = ratesOf(path);
     for (const hotShare of shares) {
-      for (const way of [{ threads: 1 }, { threads: 2, firing }]) {
-        const found = await answers(path, { ...besideThreads(0), hotShare, ...way });
-        const name = `${JSON.stringify(of)} ${hotShare} of ${way.threads}`;
+      const ways = [
+        { threads: 2, firing },
+        ...(Object.keys(more).length > 0 ? [] : [{ threads: 1 }]),
+      ];
+      for (const way of ways) {
+        const found = await answers(path, { ...besideThreads(0), hotShare, ...way, ...more });
+        const name = `${JSON.stringify({ ...of, ...more })} ${hotShare} of ${way.threads}`;
         found.logits.forEach((logits, kind) =>
           assertLess(nmse(logits, expected.logits[kind]), bound, `${name}: ${STEP_TOKENS[kind]}`)
         );
@@ -93,6 +101,25 @@ for (const type of ["Q4_0", "Q4_K"] as const) {
     for (const architecture of ["llama", "bamboo"] as const) {
       await compare({ architecture, type, ...shape }, [[0.4, 0.6]], QUANT_NMSE);
     }
+  });
+}
+
+for (const architecture of ["llama", "bamboo", "stablelm-parallel", "gpt2"] as const) {
+  gpuTest(
+    `a GPU of ${architecture} has all neurons in long steps, also what it grows by`,
+    async () => {
+      const of = { architecture, feedForwardLength: 320, blockCount: 3 };
+      await compare(of, [GROWING.slice(0, 3), [0, 0, 0.5]], F32_NMSE, LONG);
+      // Of the first layers it has nothing in short steps.
+      await compare(of, [[0.2, 0.6]], F32_NMSE, { ...LONG, gpuLayers: 1 });
+    },
+  );
+}
+
+for (const type of ["Q4_0", "Q4_K"] as const) {
+  gpuTest(`long steps bring a GPU the rarest blocks of a ${type} down`, async () => {
+    const shape = { embeddingLength: 256, feedForwardLength: 1280, blockCount: 3 };
+    await compare({ architecture: "bamboo", type, ...shape }, [[0.2, 0.4, 0.6]], QUANT_NMSE, LONG);
   });
 }
 
