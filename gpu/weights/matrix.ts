@@ -4,6 +4,7 @@
  */
 import { check } from "../../src/base/check.ts";
 import { rowBytes as fileRowBytes } from "../../src/model/dtypes.ts";
+import { GpuOutOfMemoryError } from "../errors.ts";
 import { encodeBlocks, type Encoded } from "./encode.ts";
 import { rowBytes, type WeightFormat, weightFormat } from "./formats.ts";
 
@@ -24,9 +25,15 @@ export interface MatrixShape {
   readonly columns: number;
 }
 
+/** What is asked of a GPU's limits. */
+export type MatrixLimits = Pick<
+  GPUSupportedLimits,
+  "maxBufferSize" | "maxStorageBufferBindingSize"
+>;
+
 /** Where matrices have their buffers: the GPU, or who stands in for it. */
 export interface MatrixHome {
-  readonly limits: GPUSupportedLimits;
+  readonly limits: MatrixLimits;
   readonly nothing: GPUBuffer;
   createBuffer(label: string, bytes: number): Promise<GPUBuffer>;
   destroyBuffer(buffer: GPUBuffer): void;
@@ -36,13 +43,13 @@ export interface MatrixHome {
 /** A kernel's grid has at most 65,535 workgroups of 4 rows. */
 const PART_ROWS_MAX = 4 * 65_535;
 
-/** @throws {GpuOutOfMemoryError} when the GPU has no room. */
+/** @throws {GpuOutOfMemoryError} when the GPU has no room, or not for a row in one piece. */
 export async function createMatrix(
   gpu: MatrixHome,
   label: string,
   shape: MatrixShape,
 ): Promise<GpuMatrix> {
-  const { format, bytes, counts } = layOut(gpu.limits, shape);
+  const { format, bytes, counts } = layOut(gpu.limits, shape, label);
   const parts: MatrixPart[] = [];
   let firstRow = 0;
   try {
@@ -61,19 +68,29 @@ export async function createMatrix(
   return new GpuMatrix(gpu, { ...shape, format, parts });
 }
 
-/** Bytes of the buffers that a matrix takes, in the order in which it takes them. */
-export function matrixBuffers(limits: GPUSupportedLimits, shape: MatrixShape): number[] {
-  const { bytes: { codes, factors }, counts } = layOut(limits, shape);
+/**
+ * Bytes of the buffers that a matrix takes, in the order in which it takes them.
+ * @throws {GpuOutOfMemoryError} when none of them could hold a row.
+ */
+export function matrixBuffers(limits: MatrixLimits, shape: MatrixShape): number[] {
+  const { bytes: { codes, factors }, counts } = layOut(limits, shape, "a streamed matrix");
   return counts.flatMap((rows) => factors === 0 ? [rows * codes] : [rows * codes, rows * factors]);
 }
 
 /** A matrix's format, bytes of a row, and rows of each of its parts. */
-function layOut(limits: GPUSupportedLimits, { type, rows, columns }: MatrixShape) {
+function layOut(limits: MatrixLimits, { type, rows, columns }: MatrixShape, label: string) {
   const format = weightFormat(type, columns);
   check(format !== undefined, `no format for rows of ${columns} weights of type ${type}`);
   const bytes = rowBytes(format, columns);
   const most = Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
   const fitting = Math.floor(most / Math.max(1, bytes.codes, bytes.factors));
+  if (fitting === 0) {
+    throw new GpuOutOfMemoryError(
+      `Cannot hold "${label}" on the GPU: a row of ${columns} weights takes ` +
+        `${Math.max(bytes.codes, bytes.factors)} bytes, and the GPU allows ${most} in one piece: ` +
+        "compute it on the CPU with --gpu off",
+    );
+  }
   const partRows = Math.min(fitting, PART_ROWS_MAX);
   const counts: number[] = [];
   for (let row = 0; row < rows; row += partRows) counts.push(Math.min(partRows, rows - row));

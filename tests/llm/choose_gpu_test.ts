@@ -1,5 +1,7 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { GpuDescription } from "../../gpu/mod.ts";
+import { UnsupportedModelError } from "../../src/base/errors.ts";
+import type { PackedModel } from "../../src/bundle/mod.ts";
 import { openGguf } from "../../src/gguf/mod.ts";
 import { chooseGpu, type LoadOptions } from "../../src/llm/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
@@ -23,8 +25,9 @@ const SLOW: GpuProfile = { ...FAST, decodeGBps: 5 };
 
 async function decide(
   options: LoadOptions,
-  { gpu = REAL, of = {}, measured }: {
+  { gpu = REAL, of = {}, measured, packed }: {
     gpu?: GpuDescription;
+    packed?: PackedModel;
     of?: TinyModelOptions;
     measured?: GpuProfile;
   },
@@ -35,7 +38,8 @@ async function decide(
     const profile = { ...DEFAULT_PROFILE, ...measured === undefined ? {} : { gpu: measured } };
     const model = describeModel(file);
     const describe = () => Promise.resolve(gpu);
-    decision = await chooseGpu({ file, model }, { threads: 1, profile, ...options }, { describe });
+    const by = { threads: 1, profile, ...options };
+    decision = await chooseGpu({ file, model, packed }, by, { describe });
   });
   return decision;
 }
@@ -68,6 +72,15 @@ Deno.test("chooseGpu() insists where it is told to, on a real adapter or on any"
     await assertRejects(() => decide(options, { gpu }), Error, reason);
     assertEquals((await decide({ ...options, gpu: "auto" }, { gpu, measured: FAST })).parts, []);
   }
+});
+
+Deno.test("chooseGpu() has no part for a packed file, and says which file has one", async () => {
+  const packed = {} as PackedModel; // whatever it holds
+  const error = await assertRejects(() => decide({ gpu: "on" }, { packed }), UnsupportedModelError);
+  assertMatch(error.message, /takes the .gguf file that it was packed from: leave out --gpu on/);
+  const { parts, reason } = await decide({}, { packed, measured: FAST });
+  assertEquals(parts, []);
+  assertMatch(reason, /packed/);
 });
 
 Deno.test("chooseGpu() leaves threads what it is told to, and experts always", async () => {
