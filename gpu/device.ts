@@ -26,6 +26,8 @@ export interface GpuOptions {
   /** "default": a real GPU or none. "fallback-allowed": software, too; for tests. */
   readonly adapter?: AdapterChoice;
   readonly priority?: GpuPriority;
+  /** Most bytes of all buffers together; left out: what the adapter gives. */
+  readonly memoryBytes?: number;
   /** Left out: the runtime's own. */
   readonly source?: AdapterSource;
 }
@@ -57,6 +59,7 @@ const MIB = 2 ** 20;
  */
 export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
   const { adapter: choice = "default", priority = "normal", source = navigator.gpu } = options;
+  const { memoryBytes = Infinity } = options;
   const adapter = await chooseAdapter(source, choice);
   const device = await requestDevice(adapter);
   const { vendor, architecture, device: name, description } = adapter.info;
@@ -68,7 +71,13 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
     isFallback: isSoftware(adapter),
     key: [vendor, architecture, name, description].filter((part) => part !== "").join(" / "),
   };
-  return await Gpu.open(device, info, priority);
+  return await Gpu.open(device, info, { priority, memoryBytes });
+}
+
+/** How an open GPU may be used. */
+interface GpuUse {
+  readonly priority: GpuPriority;
+  readonly memoryBytes: number;
 }
 
 export class Gpu {
@@ -90,14 +99,19 @@ export class Gpu {
   readonly sink: GPUBuffer;
   readonly #fence: GPUBuffer;
   readonly #sizes = new Map<GPUBuffer, number>();
+  readonly #memoryBytes: number;
   #allocatedBytes = 0;
+  #peakBytes = 0;
+  /** Given to writeBuffer and perhaps not taken yet; of these what no submission followed. */
   #stagedBytes = 0;
+  #unsentBytes = 0;
   #failure: string | null = null;
 
-  private constructor(device: GPUDevice, info: GpuInfo, priority: GpuPriority) {
+  private constructor(device: GPUDevice, info: GpuInfo, use: GpuUse) {
     this.device = device;
     this.info = info;
-    this.priority = priority;
+    this.priority = use.priority;
+    this.#memoryBytes = use.memoryBytes;
     this.features = featuresOf(device);
     this.isQuick = "Deno" in globalThis;
     this.pipelines = new Pipelines(device);
@@ -117,8 +131,8 @@ export class Gpu {
   }
 
   /** Makes a device ready for use. */
-  static async open(device: GPUDevice, info: GpuInfo, priority: GpuPriority): Promise<Gpu> {
-    const gpu = new Gpu(device, info, priority);
+  static async open(device: GPUDevice, info: GpuInfo, use: GpuUse): Promise<Gpu> {
+    const gpu = new Gpu(device, info, use);
     await primeForReading(gpu.#fence);
     return gpu;
   }
@@ -137,6 +151,16 @@ export class Gpu {
     return this.#allocatedBytes;
   }
 
+  /** The most that they ever were. */
+  get peakBytes(): number {
+    return this.#peakBytes;
+  }
+
+  /** Bytes that `write` takes before it waits for the GPU. */
+  get stagingRoom(): number {
+    return STAGED_BYTES_MAX - this.#stagedBytes;
+  }
+
   /**
    * A buffer of zeros; for storage and writing unless `usage` says otherwise.
    * @throws {GpuOutOfMemoryError} when the GPU has no room, or cannot have one so large.
@@ -150,6 +174,13 @@ export class Gpu {
       throw new GpuOutOfMemoryError(
         `Cannot hold "${label}" on the GPU: it takes ${mib(size)}, and ${this.info.description} ` +
           `allows ${mib(most)} in one piece: use a shorter context, or fewer layers on the GPU`,
+      );
+    }
+    if (this.#allocatedBytes + size > this.#memoryBytes) {
+      throw new GpuOutOfMemoryError(
+        `Cannot hold "${label}" on the GPU: ${mib(size)} beside ${mib(this.#allocatedBytes)} are ` +
+          `more than the ${mib(this.#memoryBytes)} that it may take: allow more, or put fewer ` +
+          "layers on the GPU",
       );
     }
     this.device.pushErrorScope("out-of-memory");
@@ -167,6 +198,7 @@ export class Gpu {
     }
     this.#sizes.set(buffer, size);
     this.#allocatedBytes += size;
+    this.#peakBytes = Math.max(this.#peakBytes, this.#allocatedBytes);
     return buffer;
   }
 
@@ -189,10 +221,22 @@ export class Gpu {
     // WebGPU reads shared memory as well; its types do not say so.
     this.device.queue.writeBuffer(buffer, offsetBytes, data as ArrayBufferView<ArrayBuffer>);
     this.#stagedBytes += data.byteLength;
+    this.#unsentBytes += data.byteLength;
     if (this.#stagedBytes < STAGED_BYTES_MAX) return;
-    this.#stagedBytes = 0;
-    this.device.queue.submit([]);
+    this.submit([]);
     if (this.isQuick) this.drain();
+    else this.settled();
+  }
+
+  /** Sends commands, and what was written before them. */
+  submit(commands: readonly GPUCommandBuffer[]): void {
+    this.device.queue.submit([...commands]);
+    this.#unsentBytes = 0;
+  }
+
+  /** The GPU was idle: what it was sent it has taken. */
+  settled(): void {
+    this.#stagedBytes = this.#unsentBytes;
   }
 
   /**
@@ -277,6 +321,7 @@ export function readPrimed(
   } catch (error) {
     throw gpu.lostError(error);
   }
+  gpu.settled();
   try {
     show(data);
   } finally {

@@ -39,4 +39,11 @@ export { fromColumn, type Rows } from "./rows.ts";
 export type { ReadRequest } from "./slice_encoder.ts";
 export { createStepInput, type StepInput, type StepValues } from "./step_input.ts";
 export { GPU_TYPES, matrixBytes, type WeightFormat, weightFormat } from "./weights/formats.ts";
-export { createMatrix, type GpuMatrix, type MatrixShape } from "./weights/matrix.ts";
+export {
+  createMatrix,
+  type GpuMatrix,
+  matrixBuffers,
+  type MatrixHome,
+  type MatrixShape,
+} from "./weights/matrix.ts";
+export { createWeightStream, type WeightStream } from "./weights/stream.ts";

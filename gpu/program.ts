@@ -20,6 +20,11 @@ import type { StepInput, StepValues } from "./step_input.ts";
 /** From and to, both included. */
 export type Range = readonly [number, number];
 
+const ANY: Range = [0, Infinity];
+
+/** Tokens of a step: all of them, or those that are scored. */
+export type Counted = "tokens" | "scored";
+
 /** One shader over one grid. */
 export interface Dispatch {
   readonly kernel: KernelName;
@@ -28,7 +33,7 @@ export interface Dispatch {
   readonly bindings: readonly GPUBufferBinding[];
   /** Over N tokens (n, or m where `count` says so) and S = P + N positions. */
   readonly workgroups: readonly [ExprLike, ExprLike, ExprLike];
-  readonly count?: "tokens" | "scored";
+  readonly count?: Counted;
   /** Only in steps where the count, and the context (position + n), are within these. */
   readonly when?: { readonly tokens?: Range; readonly context?: Range };
 }
@@ -54,8 +59,9 @@ export class ProgramBuilder {
   readonly #dispatches: Recorded[] = [];
   readonly #groups = new Map<string, GPUBindGroup>();
   readonly #bufferIds = new Map<GPUBuffer, number>();
-  /** The rows that `int8` holds, in steps of up to so many tokens. */
-  #int8: { readonly key: string; readonly tokensMax: number } | null = null;
+  /** The rows that `int8` holds, and in steps of how many tokens. */
+  #int8: { readonly key: string; readonly tokens: Range } | null = null;
+  #tokens: Range = ANY;
 
   constructor(gpu: Gpu, input: StepInput, int8: GPUBuffer | null = null) {
     this.gpu = gpu;
@@ -72,16 +78,25 @@ export class ProgramBuilder {
    * Somebody puts these rows, `columns` from their first one on, into `int8` in steps of up to
    * `tokensMax`. @returns false when there is no room for them or no need of them.
    */
-  holdInt8(rows: Rows, count: string, columns: number, tokensMax = Infinity): boolean {
+  holdInt8(rows: Rows, count: Counted, columns: number, tokensMax = Infinity): boolean {
     if (!this.hasInt8(columns)) return false;
-    this.#int8 = { key: this.#keyOf(rows, count, columns), tokensMax };
+    const [from, to] = this.#during(count);
+    const tokens: Range = [from, Math.min(to, tokensMax)];
+    this.#int8 = { key: this.#keyOf(rows, count, columns), tokens };
     return true;
   }
 
-  /** From how many tokens on these rows are not in `int8`; 1: at all. */
-  int8MissingFrom(rows: Rows, count: string, columns: number): number {
-    if (this.#int8?.key !== this.#keyOf(rows, count, columns)) return 1;
-    return this.#int8.tokensMax + 1;
+  /** From how many tokens on these rows are not in `int8`, of the steps that are added to now. */
+  int8MissingFrom(rows: Rows, count: Counted, columns: number): number {
+    const [from, to] = this.#during(count);
+    const held = this.#int8?.key === this.#keyOf(rows, count, columns) ? this.#int8.tokens : null;
+    if (held === null || held[0] > from) return from;
+    return held[1] >= to ? Infinity : Math.max(from, held[1] + 1);
+  }
+
+  /** The steps that are added to. */
+  #during(count: Counted): Range {
+    return count === "tokens" ? this.#tokens : ANY;
   }
 
   /** Rows of so many columns can be in `int8`, and some product would read them there. */
@@ -92,14 +107,27 @@ export class ProgramBuilder {
       Object.values(gpu.variants).some((kernel) => needsOf(kernel).includes("int8"));
   }
 
-  #keyOf({ buffer, offsetBytes, column = 0 }: Rows, count: string, columns: number): string {
+  #keyOf({ buffer, offsetBytes, column = 0 }: Rows, count: Counted, columns: number): string {
     return `${this.#bufferId(buffer)}:${offsetBytes} ${column} ${columns} ${count}`;
   }
 
   add(dispatch: Dispatch): void {
     this.#forgetInt8(dispatch);
-    if ((dispatch.when?.tokens?.[0] ?? 0) > this.maxTokens) return;
-    this.#dispatches.push({ ...dispatch, group: this.#group(dispatch), endsUnit: false });
+    const { count = "tokens", when } = dispatch;
+    const [from, to] = when?.tokens ?? [0, Infinity];
+    const [outerFrom, outerTo] = this.#during(count);
+    const tokens: Range = [Math.max(from, outerFrom), Math.min(to, outerTo)];
+    if (tokens[0] > Math.min(tokens[1], this.maxTokens)) return;
+    const own = { ...dispatch, when: { ...when, tokens } };
+    this.#dispatches.push({ ...own, group: this.#group(dispatch), endsUnit: false });
+  }
+
+  /** What `add` adds is done in steps of so many tokens only. */
+  during(tokens: Range, add: () => void): void {
+    const outer = this.#tokens;
+    this.#tokens = [Math.max(outer[0], tokens[0]), Math.min(outer[1], tokens[1])];
+    add();
+    this.#tokens = outer;
   }
 
   /** Whoever has the rows that `int8` holds, and not `int8`, may have changed them. */
@@ -244,7 +272,7 @@ export class Program {
       read.to.expect(this.#input.sequence, read.bytes);
       this.copiedBytes += 4 + read.bytes;
     }
-    this.#gpu.device.queue.submit([slices.take(unit, endUnit, read)]);
+    this.#gpu.submit([slices.take(unit, endUnit, read)]);
   }
 
   /** The schedule of steps like this one. */

@@ -132,7 +132,7 @@ function addQuantize(
     bindings: [bindRows(x), { buffer: builder.int8! }],
     count,
     workgroups: [Math.ceil(columnCount / 4 / QUANTIZE_LANES), N, 1],
-    when: { tokens: [from, builder.maxTokens] },
+    when: { tokens: [from, Math.max(from, builder.maxTokens)] },
   });
 }
 

@@ -4,7 +4,7 @@
  */
 import { check } from "../../src/base/check.ts";
 import { rowBytes as fileRowBytes } from "../../src/model/dtypes.ts";
-import type { Gpu } from "../device.ts";
+import { GpuOutOfMemoryError } from "../errors.ts";
 import { encodeBlocks, type Encoded } from "./encode.ts";
 import { rowBytes, type WeightFormat, weightFormat } from "./formats.ts";
 
@@ -25,38 +25,76 @@ export interface MatrixShape {
   readonly columns: number;
 }
 
+/** What is asked of a GPU's limits. */
+export type MatrixLimits = Pick<
+  GPUSupportedLimits,
+  "maxBufferSize" | "maxStorageBufferBindingSize"
+>;
+
+/** Where matrices have their buffers: the GPU, or who stands in for it. */
+export interface MatrixHome {
+  readonly limits: MatrixLimits;
+  readonly nothing: GPUBuffer;
+  createBuffer(label: string, bytes: number): Promise<GPUBuffer>;
+  destroyBuffer(buffer: GPUBuffer): void;
+  write(buffer: GPUBuffer, offsetBytes: number, data: Uint8Array): void;
+}
+
 /** A kernel's grid has at most 65,535 workgroups of 4 rows. */
 const PART_ROWS_MAX = 4 * 65_535;
 
-/** @throws {GpuOutOfMemoryError} when the GPU has no room. */
+/** @throws {GpuOutOfMemoryError} when the GPU has no room, or not for a row in one piece. */
 export async function createMatrix(
-  gpu: Gpu,
+  gpu: MatrixHome,
   label: string,
   shape: MatrixShape,
 ): Promise<GpuMatrix> {
-  const { type, rows, columns } = shape;
-  const format = weightFormat(type, columns);
-  check(format !== undefined, `no format for rows of ${columns} weights of type ${type}`);
-  const bytes = rowBytes(format, columns);
-  const { maxBufferSize, maxStorageBufferBindingSize } = gpu.limits;
-  const most = Math.min(maxBufferSize, maxStorageBufferBindingSize);
-  const fitting = Math.floor(most / Math.max(1, bytes.codes, bytes.factors));
-  const partRows = Math.min(fitting, PART_ROWS_MAX);
+  const { format, bytes, counts } = layOut(gpu.limits, shape, label);
   const parts: MatrixPart[] = [];
+  let firstRow = 0;
   try {
-    for (let firstRow = 0; firstRow < rows; firstRow += partRows) {
-      const count = Math.min(partRows, rows - firstRow);
+    for (const count of counts) {
       const codes = await gpu.createBuffer(label, count * bytes.codes);
       parts.push({ firstRow, rows: count, codes, factors: gpu.nothing });
+      firstRow += count;
       if (bytes.factors === 0) continue;
       const factors = await gpu.createBuffer(`${label} factors`, count * bytes.factors);
-      parts[parts.length - 1] = { firstRow, rows: count, codes, factors };
+      parts[parts.length - 1] = { ...parts[parts.length - 1], factors };
     }
   } catch (error) {
     destroyParts(gpu, parts);
     throw error;
   }
   return new GpuMatrix(gpu, { ...shape, format, parts });
+}
+
+/**
+ * Bytes of the buffers that a matrix takes, in the order in which it takes them.
+ * @throws {GpuOutOfMemoryError} when none of them could hold a row.
+ */
+export function matrixBuffers(limits: MatrixLimits, shape: MatrixShape): number[] {
+  const { bytes: { codes, factors }, counts } = layOut(limits, shape, "a streamed matrix");
+  return counts.flatMap((rows) => factors === 0 ? [rows * codes] : [rows * codes, rows * factors]);
+}
+
+/** A matrix's format, bytes of a row, and rows of each of its parts. */
+function layOut(limits: MatrixLimits, { type, rows, columns }: MatrixShape, label: string) {
+  const format = weightFormat(type, columns);
+  check(format !== undefined, `no format for rows of ${columns} weights of type ${type}`);
+  const bytes = rowBytes(format, columns);
+  const most = Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
+  const fitting = Math.floor(most / Math.max(1, bytes.codes, bytes.factors));
+  if (fitting === 0) {
+    throw new GpuOutOfMemoryError(
+      `Cannot hold "${label}" on the GPU: a row of ${columns} weights takes ` +
+        `${Math.max(bytes.codes, bytes.factors)} bytes, and the GPU allows ${most} in one piece: ` +
+        "compute it on the CPU with --gpu off",
+    );
+  }
+  const partRows = Math.min(fitting, PART_ROWS_MAX);
+  const counts: number[] = [];
+  for (let row = 0; row < rows; row += partRows) counts.push(Math.min(partRows, rows - row));
+  return { format, bytes, counts };
 }
 
 export class GpuMatrix {
@@ -67,10 +105,10 @@ export class GpuMatrix {
   readonly parts: readonly MatrixPart[];
   /** Of all parts. */
   readonly bytes: number;
-  readonly #gpu: Gpu;
+  readonly #gpu: MatrixHome;
 
   constructor(
-    gpu: Gpu,
+    gpu: MatrixHome,
     options: MatrixShape & { format: WeightFormat; parts: readonly MatrixPart[] },
   ) {
     this.#gpu = gpu;
@@ -170,7 +208,7 @@ function cut(
   return out;
 }
 
-function destroyParts(gpu: Gpu, parts: readonly MatrixPart[]): void {
+function destroyParts(gpu: MatrixHome, parts: readonly MatrixPart[]): void {
   for (const { codes, factors } of parts) {
     gpu.destroyBuffer(codes);
     if (factors !== gpu.nothing) gpu.destroyBuffer(factors);

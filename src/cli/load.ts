@@ -10,12 +10,13 @@ import {
   type LoadOptions,
   type PredictorMode,
 } from "../llm/mod.ts";
+import { STEP_TOKENS } from "../rank/plan.ts";
 import { machineProfile } from "./machine.ts";
 import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "./built_in_model.ts";
-import { byteSize, decimal, wholeNumber } from "./option_values.ts";
+import { ascendingShares, byteSize, decimal, wholeNumber } from "./option_values.ts";
 import { writeErrorLine } from "./output.ts";
 import { Progress } from "./progress.ts";
-import { type QuietFlags, quietNeurons } from "./quiet_neurons.ts";
+import { firingRates, type QuietFlags, quietNeurons } from "./quiet_neurons.ts";
 import { getEnv } from "./settings.ts";
 
 /** What `addLoadOptions` parses. */
@@ -30,7 +31,9 @@ export interface LoadFlags extends QuietFlags {
   readonly ioThreads?: number;
   readonly gpu?: GpuMode;
   readonly gpuLayers?: number;
-  readonly hotShare?: number;
+  readonly hotShare?: readonly number[];
+  readonly gpuMemory?: number;
+  readonly gpuStreamFrom?: number;
   readonly priority?: "normal" | "background";
 }
 
@@ -69,7 +72,10 @@ export function addLoadOptions(verb: Command): Command {
       "threads that read a packed model",
       wholeNumber({ min: 1, max: 64 }),
     )
-    .option("--stats <file>", "statistics of the model, by profile: which neurons are quiet");
+    .option(
+      "--stats <file>",
+      "statistics of the model, by profile: which neurons are quiet, and which are a GPU's",
+    );
 }
 
 /** Adds the flags that say what a GPU computes. */
@@ -89,8 +95,16 @@ export function addGpuOptions(verb: Command): Command {
     )
     .option(
       "--hot-share <f>",
-      "of these layers' neurons the GPU has this share, 0 to 1, the threads the rest (default: 1)",
-      decimal({ min: 0, max: 1 }),
+      "of these layers' neurons the GPU has this share, 0 to 1, the threads the rest (default: " +
+        `1); several, such as 0.3,0.5,0.7,1: in steps of ${STEP_TOKENS.join(", ")} tokens and more`,
+      ascendingShares(STEP_TOKENS.length),
+    )
+    .option("--gpu-memory <size>", "most memory of the GPU to take (default: what fits)", byteSize)
+    .option(
+      "--gpu-stream-from <n>",
+      "steps of a prompt from n tokens on bring the GPU the neurons that it has no room for; 0: " +
+        "never (default: what measured rates say)",
+      wholeNumber(),
     )
     .addOption(
       new Option(
@@ -117,10 +131,12 @@ export function toLoadOptions(flags: LoadFlags): LoadOptions {
   const predictorThreshold = flags.predictorThreshold ?? powerInferThreshold();
   const sparse = dense ? false : undefined;
   const quiet = quietNeurons(flags);
+  const firing = firingRates(flags);
   const { memory: memoryBytes, ioThreads: ioWorkers } = flags;
   const { gpu, gpuLayers, hotShare, priority } = flags;
+  const { gpuMemory: gpuMemoryBytes, gpuStreamFrom } = flags;
   return {
-    ...{ gpu, gpuLayers, hotShare, priority },
+    ...{ gpu, gpuLayers, hotShare, priority, firing, gpuMemoryBytes, gpuStreamFrom },
     ...{ threads, contextLength, kvType, sparse, quiet, predictor, predictorThreshold },
     ...{ memoryBytes, ioWorkers },
   };

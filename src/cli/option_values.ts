@@ -46,6 +46,19 @@ export function tokenIds(text: string): number[] {
   });
 }
 
+/** "0.3,0.5" → 1 to `most` numbers from 0 to 1, none smaller than the one before. */
+export function ascendingShares(most: number): (text: string) => number[] {
+  const share = decimal({ min: 0, max: 1 });
+  return (text) => {
+    const shares = text.split(",").map(share);
+    const ascends = shares.every((each, i) => each >= (shares[i - 1] ?? 0));
+    if (ascends && shares.length <= most) return shares;
+    throw new InvalidArgumentError(
+      `1 to ${most} numbers are needed, none smaller than the one before.`,
+    );
+  };
+}
+
 /** "a,b" → ["a", "b"]. */
 export function list(text: string): string[] {
   return text.split(",").map((part) => part.trim()).filter((part) => part !== "");

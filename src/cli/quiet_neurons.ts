@@ -1,10 +1,16 @@
 /**
  * `--sparsity` and `--stats`: which neurons of a model that has no silent ones are left out, and
- * what that costs. Off unless it is asked for.
+ * what that costs. Off unless it is asked for. And which neurons fire most often: a GPU's.
  */
 import { UsageError } from "../base/errors.ts";
-import type { QuietNeurons } from "../llm/mod.ts";
-import { type FiringStats, measuredCost, readStats, thresholdsFor } from "../stats/mod.ts";
+import type { FiringRates, QuietNeurons } from "../llm/mod.ts";
+import {
+  type FiringStats,
+  layerCounts,
+  measuredCost,
+  readStats,
+  thresholdsFor,
+} from "../stats/mod.ts";
 
 export interface QuietFlags {
   readonly sparsity?: number;
@@ -30,6 +36,21 @@ export function quietNeurons({ sparsity, stats: path }: QuietFlags): QuietNeuron
     modelFingerprint: stats.subject.modelFingerprint,
     note: describeCost(stats, sparsity),
   };
+}
+
+/** How often neurons fire, where a GPU can use it: of quiet neurons it has none. */
+export function firingRates(
+  { sparsity, stats: path, gpu }: QuietFlags & { readonly gpu?: string },
+): FiringRates | undefined {
+  if (path === undefined || sparsity !== undefined || gpu === "off") return undefined;
+  return ratesOf(readStats(path));
+}
+
+/** In steps of one token: where a few tokens are computed at once, a GPU has more of the same. */
+export function ratesOf(stats: FiringStats): FiringRates {
+  const { layerCount, modelFingerprint } = stats.subject;
+  const counts = Array.from({ length: layerCount }, (_, layer) => layerCounts(stats, "1", layer));
+  return { counts, modelFingerprint };
 }
 
 function describeCost(stats: FiringStats, sparsity: number): string {

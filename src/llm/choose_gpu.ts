@@ -6,9 +6,11 @@ import { describeGpu, type GpuDescription } from "../../gpu/mod.ts";
 import { UnsupportedModelError } from "../base/errors.ts";
 import { isSilentKind } from "../model/mod.ts";
 import { DEFAULT_PROFILE, readGBps } from "../planner/mod.ts";
-import type { GpuOptions } from "../rank/plan.ts";
+import { type GpuOptions, STEP_TOKENS } from "../rank/plan.ts";
 import { gpuObstacle } from "../rank/gpu/obstacle.ts";
-import { type GpuMode, type LoadOptions, rankCountFor } from "./load_options.ts";
+import { chooseLongSteps } from "./choose_long_steps.ts";
+import { fittingLayers } from "./gpu_memory.ts";
+import { type GpuMode, hotSharesOf, type LoadOptions, rankCountFor } from "./load_options.ts";
 import type { DescribedModel } from "./plan_load.ts";
 
 /** A GPU's part of a model. */
@@ -16,8 +18,12 @@ export interface GpuPart {
   readonly share: GpuOptions;
   /** No other thread computes. */
   readonly isAlone: boolean;
+  /** What long steps bring it, for people; left out: nothing. */
+  readonly longStepsText?: string;
   /** A software adapter may be used. */
   readonly mayBeSoftware: boolean;
+  /** How often neurons fire is known: the GPU has the most frequent ones, not the first ones. */
+  readonly isByFrequency: boolean;
   readonly priority: "normal" | "background";
 }
 
@@ -37,6 +43,12 @@ export interface GpuDecision {
 const GAIN_MIN = 1.2;
 /** Shares that are tried where not all fits. */
 const SMALLER_SHARES = [0.5, 0.25];
+/**
+ * Of silent neurons, where nobody says: papers.md 1.11 has 50, 57, 63 and 70 % for 1 to 4 tokens
+ * and all for a prompt. 2 to 7 tokens are one size here: they take what 3 have. More than 70 % are
+ * not held where not all fit.
+ */
+const HOT_SHARES = [0.5, 0.63, 0.7];
 
 /** @throws {UnsupportedModelError} when a GPU is insisted on that cannot do it. */
 export async function chooseGpu(
@@ -66,10 +78,16 @@ export async function chooseGpu(
     );
   }
   const parts = partsFor(of, options, isSoftware);
+  if (parts.length === 0) return refuse(mode, "what it may take is no room for a layer");
+  const [{ share, isAlone }] = parts;
+  // What is brought is said with the part; why nothing is, here.
+  const more = isAlone || share.longSteps !== undefined || share.layers === 0
+    ? ""
+    : `; ${chooseLongSteps(of, options, share).reason}`;
   return {
     parts,
     mayBeWithout: mode === "auto",
-    reason: describePart(parts[0]),
+    reason: `${describePart(parts[0])}${more}`,
     expectedDecodeTps: parts[0].isAlone ? speeds?.gpu ?? null : null,
   };
 }
@@ -92,26 +110,60 @@ function refuse(mode: GpuMode, reason: string): GpuDecision {
 
 function partsFor(of: DescribedModel, options: LoadOptions, isSoftware: boolean): GpuPart[] {
   const { config } = of.model;
-  const { hotShare = 1, besideGpu = false, priority = "normal" } = options;
+  const { besideGpu = false, priority = "normal" } = options;
   const layers = Math.min(config.blockCount, options.gpuLayers ?? config.blockCount);
-  const neurons = config.experts === null ? hotShare : 0;
-  const isAlone = neurons === 1 && layers === config.blockCount && !besideGpu;
-  const part = (share: GpuOptions, isAlone: boolean): GpuPart => ({
-    ...{ share, isAlone, priority },
-    mayBeSoftware: isSoftware,
-  });
+  const asked = hotSharesOf(options);
+  const neurons = config.experts === null ? asked ?? [1] : [0];
+  const isAlone = neurons[0] === 1 && layers === config.blockCount && !besideGpu;
+  const part = (share: GpuOptions, isAlone: boolean): GpuPart => {
+    const { longSteps, reason } = isAlone
+      ? { longSteps: null, reason: "" }
+      : chooseLongSteps(of, options, share);
+    return {
+      ...{ isAlone, priority },
+      share: longSteps === null ? share : { ...share, longSteps },
+      longStepsText: longSteps === null ? undefined : reason,
+      mayBeSoftware: isSoftware,
+      isByFrequency: options.firing !== undefined,
+    };
+  };
   const whole = { heads: 1, neurons, hasOutput: layers > 0, layers };
   const isSilent = isSilentKind(config.feedForward.activation);
+  const fitting = fittingLayers(of, options);
+  if (fitting < layers) return within(fitting, whole, part);
   // Of silent neurons the threads have little to compute, of others a layer is as good as another.
+  const most = neurons[neurons.length - 1];
   const smaller = SMALLER_SHARES.map((share) =>
     part(
-      isSilent && neurons > 0
-        ? { ...whole, neurons: neurons * share }
+      isSilent && most > 0
+        ? { ...whole, neurons: atMost(asked ?? HOT_SHARES, most * share) }
         : { ...whole, layers: Math.floor(layers * share), hasOutput: false },
       false,
     )
   );
-  return [part(whole, isAlone), ...smaller];
+  const grows = isSilent && asked === null && most > 0;
+  const usual = grows ? [part({ ...whole, neurons: HOT_SHARES }, false)] : [];
+  return [part(whole, isAlone), ...usual, ...smaller];
+}
+
+/** Shares by step size, none above `most`; the last one is that of longer steps, too. */
+function atMost(shares: readonly number[], most: number): number[] {
+  const end = shares.findIndex((share) => share >= most);
+  return end < 0 ? [...shares] : [...shares.slice(0, end), most];
+}
+
+/** So many layers, fewer where that was too hopeful, at last none but what long steps bring. */
+function within(
+  fitting: number,
+  whole: GpuOptions,
+  part: (share: GpuOptions, isAlone: boolean) => GpuPart,
+): GpuPart[] {
+  const counts = new Set([fitting, fitting - 1, Math.floor(fitting / 2), 0]);
+  const parts = [...counts]
+    .filter((layers) => layers >= 0)
+    .map((layers) => part({ ...whole, layers, hasOutput: false }, false));
+  // A GPU that has nothing and is brought nothing is none.
+  return parts.filter(({ share }) => share.layers > 0 || share.longSteps !== undefined);
 }
 
 /** What a GPU computes, for people; null: nothing. */
@@ -120,10 +172,21 @@ export function describePart(part: GpuPart | null): string | null;
 export function describePart(part: GpuPart | null): string | null {
   if (part === null) return null;
   if (part.isAlone) return "the GPU computes all of it";
-  const { heads, neurons, layers, hasOutput } = part.share;
+  const { longStepsText, share: { heads, neurons: [neurons, ...more], layers, hasOutput } } = part;
   const percent = (share: number) => `${Math.round(100 * share)} %`;
+  const brought = longStepsText === undefined ? "" : `; ${longStepsText}`;
+  if (layers === 0) return `the threads compute all of it${brought}`;
+  const longer = more.map((share, step) => `${percent(share)} from ${STEP_TOKENS[step + 1]} on`);
+  const bySize = longer.length === 0 ? "" : ` in steps of 1 token (${longer.join(", ")})`;
+  const isAllOrNone = more.length === 0 && (neurons === 0 || neurons === 1);
+  const which = isAllOrNone
+    ? ""
+    : part.isByFrequency
+    ? ", those that fire most often"
+    : ", the first ones (--stats names those that fire most often)";
   return `the GPU computes, of the last ${layers} layers, ${percent(heads)} of the heads and ` +
-    `${percent(neurons)} of the neurons${hasOutput ? ", and the output" : ""}; threads the rest`;
+    `${percent(neurons)} of the neurons${bySize}${which}${hasOutput ? ", and the output" : ""}; ` +
+    `threads the rest${brought}`;
 }
 
 /** Decoded tokens per second by what was measured; null where the GPU was not. */

@@ -126,7 +126,8 @@ export function usedBytes(
 ): number {
   const pages = plans.flatMap(({ arenas }) => arenas.map(({ pageCount }) => pageCount));
   return processBytes(units) + ioWorkers * IO_WORKER_BYTES +
-    pages.reduce((sum, count) => sum + count * PAGE_BYTES, 0);
+    pages.reduce((sum, count) => sum + count * PAGE_BYTES, 0) +
+    plans.reduce((sum, { gpu }) => sum + (gpu?.broughtBytes ?? 0), 0);
 }
 
 /** The options of a choice, with what is usual where it says nothing. */

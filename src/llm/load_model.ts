@@ -7,7 +7,7 @@ import { ModelFormatError } from "../base/errors.ts";
 import { type ModelFile, openModelFile, sourceFingerprint } from "../bundle/mod.ts";
 import { getString } from "../gguf/mod.ts";
 import type { GgufFile } from "../gguf/types.ts";
-import { isSilentKind } from "../model/mod.ts";
+import { isSilentKind, layerNeurons } from "../model/mod.ts";
 import type { ModelDescription } from "../model/types.ts";
 import { bytesOfUnits, bytesToLoad, piecesOf } from "../rank/load_order.ts";
 import type { RankPlan } from "../rank/plan_types.ts";
@@ -18,6 +18,7 @@ import { EngineSupply, firstThatFits, type OpenEngine } from "./engine_supply.ts
 import { LoadedModel } from "./language_model.ts";
 import {
   checkLoadOptions,
+  type FiringRates,
   type LoadOptions,
   type QuietNeurons,
   WAITING_MAX_DEFAULT,
@@ -37,6 +38,7 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   const { file, packed } = openModelFile(path);
   const model = describeForUse(file, options);
   if (options.quiet !== undefined) checkQuiet(options.quiet, { file, packed }, model, options);
+  if (options.firing !== undefined) checkFiring(options.firing, { file, packed }, model);
   const module = await loadKernelModule();
   const decision = await chooseGpu({ file, model, packed }, options);
   let tokenizer!: Tokenizer;
@@ -121,6 +123,7 @@ async function startEngine(
       gpu: {
         mayBeSoftware: gpu.mayBeSoftware,
         priority: gpu.priority,
+        memoryBytes: options.gpuMemoryBytes ?? null,
         lossAtStep: options.gpuLossAtStep ?? null,
       },
     },
@@ -165,6 +168,22 @@ function checkQuiet(
     : null;
   if (obstacle === null) return;
   throw new RangeError(`Cannot leave out quiet neurons by thresholds: ${obstacle}`);
+}
+
+/** @throws {RangeError} when the rates are not this model's. */
+function checkFiring(
+  { counts, modelFingerprint }: FiringRates,
+  file: ModelFile,
+  { config }: ModelDescription,
+): void {
+  const neurons = layerNeurons(config);
+  const isSame = counts.length === config.blockCount &&
+    counts.every(({ length }) => length === neurons) &&
+    modelFingerprint === sourceFingerprint(file);
+  if (isSame) return;
+  throw new RangeError(
+    "Cannot use how often neurons fire: it was counted on another model: profile this one",
+  );
 }
 
 function checkVocabulary(tokenizer: Tokenizer, model: ModelDescription, path: string): void {

@@ -2,6 +2,7 @@
 import type { Plane } from "../memory/observation.ts";
 import type { ModelDescription } from "../model/types.ts";
 import type { MachineProfile } from "../planner/mod.ts";
+import { STEP_TOKENS } from "../rank/plan.ts";
 import type { KvType, StreamingSteps } from "../rank/plan_types.ts";
 import type { StreamingChoice } from "./choose_units.ts";
 import type { Notice } from "./predictor_report.ts";
@@ -62,8 +63,20 @@ export interface LoadOptions {
   readonly gpu?: GpuMode;
   /** The last so many layers are the GPU's; left out: all of them, and no other thread computes. */
   readonly gpuLayers?: number;
-  /** Of the neurons of these layers, 0 to 1: the first ones are the GPU's. Left out: 1. */
-  readonly hotShare?: number;
+  /**
+   * Of the neurons of these layers, 0 to 1: the most frequent ones are the GPU's, by `firing`, or
+   * the first ones. Several: in steps of 1, 2, 8, 32 tokens and more, ascending. Left out: 1.
+   */
+  readonly hotShare?: number | readonly number[];
+  /** How often neurons fire. */
+  readonly firing?: FiringRates;
+  /** Most bytes of its memory that a GPU is asked for; left out: what it gives. */
+  readonly gpuMemoryBytes?: number;
+  /**
+   * From so many tokens on, a step of a prompt brings the GPU the neurons that it has no room for,
+   * and it computes them all; 0: never; left out: what measured rates say.
+   */
+  readonly gpuStreamFrom?: number;
   /** "background": the GPU is given little at a time, so that a desktop stays responsive. */
   readonly priority?: "normal" | "background";
   /** The GPU is shared with other threads even where it could have all (for tests). */
@@ -87,6 +100,14 @@ export interface QuietNeurons {
   readonly note?: string;
 }
 
+/** How often each neuron fires, as `profile` counted it. */
+export interface FiringRates {
+  /** By layer, [neurons]. */
+  readonly counts: readonly Uint32Array[];
+  /** Of the model that they were counted on. Others refuse them. */
+  readonly modelFingerprint: string;
+}
+
 export interface LoadProgress {
   readonly loadedBytes: number;
   readonly totalBytes: number;
@@ -107,6 +128,8 @@ const OPTION_RANGES = {
   contextLength: [1, 2 ** 31 - 1],
   chunkTokens: [1, 1024],
   gpuLayers: [0, 2 ** 31 - 1],
+  gpuMemoryBytes: [0, Number.MAX_SAFE_INTEGER],
+  gpuStreamFrom: [0, 2 ** 31 - 1],
   maxWaiting: [0, Number.MAX_SAFE_INTEGER],
 } as const;
 
@@ -145,16 +168,27 @@ export function checkLoadOptions(options: LoadOptions): void {
       `Cannot load a model with ${name} ${value}: a whole number ${range} is needed`,
     );
   }
-  const { hotShare } = options;
-  if (hotShare !== undefined && !(hotShare >= 0 && hotShare <= 1)) {
-    throw new RangeError(
-      `Cannot load a model with hotShare ${hotShare}: a number from 0 to 1 is needed`,
-    );
-  }
+  checkHotShares(options);
   const { predictorThreshold: threshold } = options;
   if (threshold !== undefined && !Number.isFinite(threshold)) {
     throw new RangeError(
       `Cannot load a model with predictorThreshold ${threshold}: a finite number is needed`,
     );
   }
+}
+
+/** Shares by step size, as they were asked for; null: they were not. */
+export function hotSharesOf({ hotShare }: LoadOptions): readonly number[] | null {
+  return hotShare === undefined ? null : typeof hotShare === "number" ? [hotShare] : hotShare;
+}
+
+function checkHotShares(options: LoadOptions): void {
+  const shares = hotSharesOf(options);
+  if (shares === null) return;
+  const isInOrder = shares.every((share, i) => share >= (shares[i - 1] ?? 0) && share <= 1);
+  if (isInOrder && shares.length >= 1 && shares.length <= STEP_TOKENS.length) return;
+  throw new RangeError(
+    `Cannot load a model with hotShare ${shares}: 1 to ${STEP_TOKENS.length} numbers from 0 to ` +
+      "1 are needed, none smaller than the one before",
+  );
 }

@@ -1,7 +1,13 @@
 /** The door of language models: load one, talk to it. */
 export { type Answer, type AnswerOptions, Engine } from "./engine.ts";
 export { loadModel } from "./load_model.ts";
-export type { GpuMode, LoadOptions, LoadProgress, QuietNeurons } from "./load_options.ts";
+export type {
+  FiringRates,
+  GpuMode,
+  LoadOptions,
+  LoadProgress,
+  QuietNeurons,
+} from "./load_options.ts";
 export { chooseGpu, type GpuDecision, type GpuPart } from "./choose_gpu.ts";
 export { describeForUse, planModel } from "./plan_load.ts";
 export { type LayerObservation, LoadedModel } from "./language_model.ts";

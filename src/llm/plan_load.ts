@@ -14,6 +14,7 @@ import { type PlanOptions, planRanks } from "../rank/plan.ts";
 import type { RankPlan, StreamingSteps } from "../rank/plan_types.ts";
 import type { GpuPart } from "./choose_gpu.ts";
 import { ALL_STEPS, type UnitOptions } from "../rank/plan_units.ts";
+import { CHUNK_TOKENS_OF_LONG_STEPS } from "./choose_long_steps.ts";
 import { chooseUnits, unitOptions, usedBytes } from "./choose_units.ts";
 import {
   checkLoadOptions,
@@ -90,9 +91,10 @@ export function planLoad(
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
   const common: PlanOptions = {
     rankCount: !gpu ? rankCountFor(options) : rankCountWithGpu(options, gpu.isAlone),
-    gpu: gpu?.share,
+    gpu: gpu ? { ...gpu.share, rates: options.firing?.counts } : undefined,
     contextLength: contextLengthFor(model, options),
-    chunkTokens: options.chunkTokens ?? chunkTokensFor(model, gpu?.isAlone),
+    chunkTokens: options.chunkTokens ??
+      (gpu?.share.longSteps ? CHUNK_TOKENS_OF_LONG_STEPS : chunkTokensFor(model, gpu?.isAlone)),
     kvType: options.kvType ?? "auto",
     isSparse: options.sparse,
     thresholds: options.quiet?.thresholds,

@@ -178,6 +178,7 @@ function planOf(
     bias: null,
     isTransposed: false,
     scratchOffsetBytes: 0,
+    picked: null,
   };
 }
 

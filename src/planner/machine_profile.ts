@@ -43,6 +43,8 @@ const Profile = z.strictObject({
     stepMs: z.number().min(0).max(1e6),
     /** Multiplications and additions of a prompt's products. */
     prefillGFlops: rate,
+    /** Bytes that it is sent from the memory of the process; left out: was not measured. */
+    uploadGBps: rate.optional(),
   }).optional(),
 });
 

@@ -151,11 +151,15 @@ export class FeedForwardBlock {
   /** partial += the block's share, of norm(residual). */
   run(layer: Layer): void {
     const block = layer.feedForward;
+    if (this.#state.isGpusAlone(layer.index) && block.kind === "dense") {
+      return this.#residual.addBias(block.down);
+    }
     this.#observer?.enterBlock(layer.index);
     if (block.kind === "streamed") return this.#addStreamed(block, layer);
     if (block.kind === "dense") {
-      if (block.up.rowCount > 0) return this.#addDense(block, layer);
-      return void this.#residual.add(block.down, this.#state.inputs.hidden);
+      if (block.up.rowCount > 0) this.#addDense(block, layer);
+      else this.#residual.add(block.down, this.#state.inputs.hidden);
+      return this.#addStepped(layer);
     }
     const x = this.#read(block, layer);
     this.#asksNow = this.#asksPredictors(block);
@@ -166,6 +170,14 @@ export class FeedForwardBlock {
     }
     this.#addExperts(block, x);
     if (this.#listsStreamed) this.#streaming!.neurons.endLayer(layer.index);
+  }
+
+  /** Neurons that a GPU has only in longer steps. */
+  #addStepped(layer: Layer): void {
+    const { n } = this.#state;
+    for (const { block, tokens } of layer.steppedNeurons) {
+      if (n >= tokens.start && n < tokens.end) this.#addDense(block, layer);
+    }
   }
 
   #addDense(block: Dense, layer: Layer): void {

@@ -14,7 +14,7 @@ import type {
   StreamedPlan,
   VectorPlan,
 } from "./plan_types.ts";
-import { lengthOf } from "./shard.ts";
+import { lengthOf, type Range } from "./shard.ts";
 
 /** Addresses of f32 [embeddingLength]; bias 0: none. */
 export interface Norm {
@@ -143,6 +143,8 @@ export interface Layer {
   readonly attentionPostNorm: Norm | null;
   readonly feedForwardNorm: Norm | null;
   readonly feedForward: Dense | Streamed | Experts;
+  /** More neurons of a dense block, computed in steps of so many tokens only. */
+  readonly steppedNeurons: readonly { readonly block: Dense; readonly tokens: Range }[];
   readonly feedForwardPostNorm: Norm | null;
   readonly keys: number;
   readonly values: number;
@@ -185,6 +187,10 @@ export function bindLayer(
     feedForward: plan.feedForward.kind === "experts"
       ? bindExperts(plan.feedForward, { memory, bind })
       : bind(plan.feedForward),
+    steppedNeurons: plan.steppedNeurons.map(({ block, tokens }) => ({
+      block: bindDense(block),
+      tokens,
+    })),
     feedForwardPostNorm: bindNorm(plan.feedForwardPostNorm),
     keys: plan.keysOffsetBytes,
     values: plan.valuesOffsetBytes,

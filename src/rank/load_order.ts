@@ -14,7 +14,8 @@ import type {
   VectorPlan,
 } from "./plan_types.ts";
 import { packedBlocks } from "./own_units.ts";
-import { lengthOf, type Range } from "./shard.ts";
+import { fileRows } from "./picked.ts";
+import { lengthOf } from "./shard.ts";
 
 /** A matrix or vector of the plan and the arena it goes to. */
 export type Piece =
@@ -81,11 +82,6 @@ export function bytesOfUnits(plans: readonly RankPlan[], units: readonly BundleU
   return bytes;
 }
 
-/** Which rows of its tensor a matrix is read from. */
-export function fileRows({ rows, columns, isTransposed }: MatrixPlan): Range {
-  return isTransposed ? columns : rows;
-}
-
 type Part = { readonly matrix: MatrixPlan } | { readonly vector: VectorPlan };
 
 function* inArena(arena: number, parts: Iterable<Part>): Generator<Piece> {
@@ -105,6 +101,7 @@ function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   const { feedForward } = layer;
   if (feedForward.kind === "experts") yield* partsOfExperts(feedForward);
   else yield* partsOfBlock(feedForward);
+  for (const { block } of layer.steppedNeurons) yield* partsOfBlock(block);
   yield* partsOfNorm(layer.feedForwardPostNorm);
 }
 

@@ -12,9 +12,10 @@ import type { GgufTensor } from "../gguf/types.ts";
 import { dequantize } from "../model/dequantize.ts";
 import { rowBytes } from "../model/dtypes.ts";
 import { COLUMN_GROUP_ROWS } from "../memory/column_layout.ts";
-import { arenaPiecesOf, fileRows } from "./load_order.ts";
+import { arenaPiecesOf } from "./load_order.ts";
+import { filePieces, gatherColumns } from "./picked.ts";
 import type { MatrixPlan, RankPlan, VectorPlan } from "./plan_types.ts";
-import { lengthOf } from "./shard.ts";
+import { lengthOf, type Range } from "./shard.ts";
 import { blockWeights, isQuantType, typeId } from "./weight_types.ts";
 
 export interface LoadInput {
@@ -113,31 +114,44 @@ export class ArenaLoader {
 
   /** Whole file rows are read, as many as staging holds; the owned columns are repacked. */
   matrix(plan: MatrixPlan): void {
+    if (lengthOf(plan.columns) === 0) return;
+    for (const { rows, place } of filePieces(plan)) this.#rows(plan, rows, place);
+  }
+
+  /** File rows that are neighbours, and the place of the first one among the matrix's own. */
+  #rows(plan: MatrixPlan, { start, end }: Range, place: number): void {
     const tensor = this.#tensor(plan.tensor);
     const fileRowBytes = rowBytes(tensor.type, tensor.dims[0]);
     const fitting = Math.floor(this.#in.stagingBytes / fileRowBytes);
     const { layout } = plan;
     const rowsAtOnce = layout === "columns" ? fitting - fitting % COLUMN_GROUP_ROWS : fitting;
     this.#requireStaging(plan.tensor, fileRowBytes);
-    if (lengthOf(plan.columns) === 0) return;
-    const { start, end } = fileRows(plan);
     for (let row = start; row < end; row += rowsAtOnce) {
       const rows = Math.min(rowsAtOnce, end - row);
-      this.#stage(tensor, row * fileRowBytes, rows * fileRowBytes);
-      const target = plan.offsetBytes + (row - start) * plan.rowStrideBytes;
-      if (layout === "columns") this.#repackColumns(plan, { fileRowBytes, row, rows });
-      else if (plan.type !== tensor.type) this.#widen(plan, tensor, { rows, target });
-      else if (layout === "neurons" && !plan.isTransposed) {
-        this.#transpose(plan, { fileRowBytes, row, rows });
+      const staged = this.#stage(tensor, row * fileRowBytes, rows * fileRowBytes);
+      const target = plan.offsetBytes + (place + row - start) * plan.rowStrideBytes;
+      const own = gatherColumns(staged, plan, { type: tensor.type, fileRowBytes });
+      if (layout === "columns") this.#repackColumns(own, { fileRowBytes, row, rows });
+      else if (own.type !== tensor.type) this.#widen(own, tensor, { rows, target });
+      else if (layout === "neurons" && !own.isTransposed) {
+        this.#transpose(own, { fileRowBytes, row, rows });
       } else {
         const { stagingOffset: source, scratchOffset: scratch } = this.#in;
-        packRows(this.#in.kernels, plan, rows, { source, fileRowBytes, target, scratch });
+        packRows(this.#in.kernels, own, rows, { source, fileRowBytes, target, scratch });
       }
     }
   }
 
   /** Norms and biases, widened to f32. */
   vector(plan: VectorPlan): void {
+    let place = 0;
+    for (const range of plan.picked ?? [plan.range]) {
+      this.#floats({ ...plan, range, offsetBytes: plan.offsetBytes + place * 4 });
+      place += lengthOf(range);
+    }
+  }
+
+  #floats(plan: VectorPlan): void {
     const tensor = this.#tensor(plan.tensor);
     const start = rowBytes(tensor.type, plan.range.start);
     const count = lengthOf(plan.range);
@@ -203,10 +217,11 @@ export class ArenaLoader {
     );
   }
 
-  #stage(tensor: GgufTensor, offsetBytes: number, sizeBytes: number): void {
+  #stage(tensor: GgufTensor, offsetBytes: number, sizeBytes: number): Uint8Array {
     const staging = new Uint8Array(this.#in.buffer, this.#in.stagingOffset, sizeBytes);
     this.#in.reader.read(tensor, offsetBytes, staging);
     this.#in.onProgress(sizeBytes);
+    return staging;
   }
 
   #tensor(name: string): GgufTensor {

@@ -60,6 +60,8 @@ export interface GpuSetup {
   /** A software adapter may be used. */
   readonly mayBeSoftware: boolean;
   readonly priority: "normal" | "background";
+  /** Most bytes on it; null: what it gives. */
+  readonly memoryBytes: number | null;
   /** It is lost in the step of that number, counted from 1 (for tests); null: never. */
   readonly lossAtStep: number | null;
 }
@@ -163,6 +165,7 @@ export class RankRunner {
     const gpu = await openGpu({
       adapter: setup.gpu.mayBeSoftware ? "fallback-allowed" : "default",
       priority: setup.gpu.priority,
+      memoryBytes: setup.gpu.memoryBytes ?? undefined,
     });
     try {
       // Software would take longer to try the shaders than it could save.

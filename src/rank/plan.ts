@@ -9,15 +9,18 @@ import type { LayerTensors, MatrixTensor, ModelDescription } from "../model/type
 import { MatrixLayouts } from "./matrix_layouts.ts";
 import type { RankPlan } from "./plan_types.ts";
 import { UnitPlan } from "./plan_units.ts";
-import { planShards } from "./shard.ts";
+import { BLOCK_WEIGHTS } from "../memory/row_layout.ts";
+import { orderByRate } from "./hot_neurons.ts";
+import { type ColumnBlocks, planShards, type Range, segmentsBeside } from "./shard.ts";
 import { blockWeights, type WeightType } from "./weight_types.ts";
 
 import type { PlanOptions } from "./plan_options.ts";
 import { RankPlanner } from "./rank_planner.ts";
 
+export { STEP_TOKENS } from "./hot_neurons.ts";
 export type { GpuOptions, PlanOptions } from "./plan_options.ts";
 
-const NOTHING_ON_GPU = { heads: 0, neurons: 0 } as const;
+const NOTHING_ON_GPU = { heads: 0, neurons: [0] } as const;
 
 /** The attention kernels' contract: wasm/kernels.ts. */
 const HEAD_DIM_UNIT = 4;
@@ -58,12 +61,14 @@ export function planRanks(
     gpu: { ...NOTHING_ON_GPU, hasOutput: gpu.hasOutput },
   });
   const firstOnGpu = gpu === undefined ? 0 : layers.length - gpu.layers;
+  const orders = neuronOrders(model, options, { blocks, layouts });
   const isExact = typesOf((layer) => layer.key).every((type) => type === "F32");
   const kvType = options.kvType !== "auto" ? options.kvType : isExact ? "f32" : "i16";
   const planners = withGpu.map((shard, rankIndex) =>
     new RankPlanner({
       ...{ model, tensors, layouts, options, shard, rankIndex, kvType, units },
       layerShards: layers.map((_, index) => index < firstOnGpu ? without[rankIndex] : shard),
+      neuronOrders: layers.map((_, index) => index < firstOnGpu ? null : orders?.[index] ?? null),
       isOnGpu: gpu !== undefined && rankIndex === rankCount - 1,
     })
   );
@@ -80,6 +85,23 @@ export function planRanks(
   }
   placeOnAll(planners, (planner) => planner.placeOutput(), "the output projection");
   return planners.map((planner) => planner.build());
+}
+
+/**
+ * Which neurons are at which place in each layer, where a GPU beside threads is to have the most
+ * frequent ones; else null. A down that is read by columns moves by blocks, be they those of its
+ * type or, of floats, 32: single columns would be gathered one by one. One that the file keeps
+ * neuron by neuron moves by neurons.
+ */
+function neuronOrders(
+  { config }: ModelDescription,
+  { gpu, rankCount }: PlanOptions,
+  { blocks, layouts }: { blocks: ColumnBlocks; layouts: MatrixLayouts },
+): readonly (readonly Range[])[] | null {
+  if (gpu?.rates === undefined || rankCount === 1 || config.experts !== null) return null;
+  const segments = segmentsBeside(config, { blocks, gpu });
+  const unit = layouts.cutDownTypes.length === 0 ? 1 : Math.max(blocks.down, BLOCK_WEIGHTS);
+  return gpu.rates.map((rates) => orderByRate(rates, { unit, segments }));
 }
 
 /** Places something in the current arena of every rank, or in a new one where one overflows. */

@@ -28,6 +28,7 @@ import type {
   StreamedPlan,
   VectorPlan,
 } from "./plan_types.ts";
+import { neuronsAt } from "./hot_neurons.ts";
 import { cut, lengthOf, type Range, type Shard } from "./shard.ts";
 
 /** Which part of a matrix, and what becomes of it. */
@@ -45,13 +46,18 @@ export interface MatrixPart {
   readonly readsRelu?: boolean;
   /** The tensor holds it as [columns, rows]. */
   readonly isTransposed?: boolean;
+  /**
+   * Which of the matrix the columns are, or the rows where all columns are wanted; left out:
+   * neighbours.
+   */
+  readonly picked?: readonly Range[] | null;
 }
 
 /** Lays weights into an arena. */
 export interface Placer {
   matrix(matrix: MatrixTensor, part: MatrixPart): MatrixPlan;
-  /** A range of a vector; left out: all. */
-  vector(vector: VectorTensor, range?: Range): VectorPlan;
+  /** A range of a vector; left out: all. picked: which of the vector it is, as in a matrix. */
+  vector(vector: VectorTensor, range?: Range, picked?: readonly Range[] | null): VectorPlan;
   /** Bytes that are no tensor's. */
   region(name: string, sizeBytes: number): number;
   /** What `place` lays, it lays into the place that units are staged in. */
@@ -82,6 +88,8 @@ export interface LayerInput {
   readonly hasPredictors: boolean;
   /** Of `DensePlan`. */
   readonly threshold: number | null;
+  /** Which neurons of a dense block are at its shard's places; null: as in the file. */
+  readonly neuronOrder: readonly Range[] | null;
   /** Null: the model is no packed one. */
   readonly units: Units | null;
 }
@@ -96,7 +104,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
   const keyValue = scale(shard.kvHeads, config.headDim);
   const adds = rankIndex === 0; // what is added to a sum over ranks is added by one of them
   const { feedForward } = tensors;
-  const of = { layer: index, adds, isSilent, units: input.units };
+  const of = { layer: index, adds, isSilent, units: input.units, order: input.neuronOrder };
   return {
     heads: shard.heads,
     kvHeads: shard.kvHeads,
@@ -112,10 +120,17 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     feedForward: feedForward.kind === "dense"
       ? {
         ...block(place, feedForward, { ...of, neurons: shard.neurons, expert: null }),
-        predictor: predictor(place, feedForward, { ...input, neurons: shard.neurons }),
+        predictor: predictor(place, feedForward, {
+          ...{ ...input, neurons: shard.neurons },
+          order: input.neuronOrder,
+        }),
         ...input.threshold === null ? {} : { threshold: input.threshold },
       }
       : experts(place, feedForward, { ...of, input }),
+    steppedNeurons: feedForward.kind !== "dense" ? [] : shard.steppedNeurons.map((each) => ({
+      block: dense(place, feedForward, { ...of, neurons: each.neurons, adds: false }),
+      tokens: each.tokens,
+    })),
     feedForwardPostNorm: norm(place, tensors.feedForwardPostNorm),
   };
 }
@@ -146,6 +161,7 @@ interface BlockInput {
   readonly neurons: Range;
   readonly adds: boolean;
   readonly isSilent: boolean;
+  readonly order: readonly Range[] | null;
   readonly units: Units | null;
 }
 
@@ -194,18 +210,20 @@ function requireNoBiases({ gate, up, down }: DenseTensors): void {
 export function dense(
   place: Placer,
   tensors: DenseTensors,
-  by: { neurons: Range; adds: boolean; isSilent: boolean },
+  by: { neurons: Range; adds: boolean; isSilent: boolean; order: readonly Range[] | null },
 ): DensePlan {
-  const { neurons, adds, isSilent: hasSilentColumns } = by;
+  const { neurons, adds, isSilent: hasSilentColumns, order } = by;
+  const picked = order && neuronsAt(order, neurons);
   const { gate, up, isDownTransposed: isTransposed } = tensors;
   const stored = tensors.down;
   const down = isTransposed ? { ...stored, rows: stored.columns, columns: stored.rows } : stored;
   return {
     kind: "dense",
-    gate: gate === null ? null : place.matrix(gate, { rows: neurons }),
-    up: place.matrix(up, { rows: neurons }),
+    gate: gate === null ? null : place.matrix(gate, { rows: neurons, picked }),
+    up: place.matrix(up, { rows: neurons, picked }),
     down: place.matrix(down, {
       columns: neurons,
+      picked,
       takesBias: adds,
       hasSilentColumns,
       isTransposed,
@@ -223,17 +241,18 @@ export function dense(
 function predictor(
   place: Placer,
   block: DenseTensors,
-  by: LayerInput & { readonly neurons: Range },
+  by: LayerInput & { readonly neurons: Range; readonly order: readonly Range[] | null },
 ): PredictorPlan | null {
   const predictor = usedPredictor(block, by);
   if (predictor === null) return null;
-  const { index, rankIndex, rankCount, neurons } = by;
+  const { index, rankIndex, rankCount, neurons, order } = by;
+  const picked = order && neuronsAt(order, neurons);
   const { first, second } = predictor;
   const rows = cut(first.rows, { parts: rankCount, part: rankIndex, unit: 1 });
   return {
     layer: index,
     first: place.matrix(first, { rows }),
-    second: place.matrix(second, { rows: neurons, readsRelu: true }),
+    second: place.matrix(second, { rows: neurons, picked, readsRelu: true }),
   };
 }
 
@@ -249,8 +268,9 @@ export function usedPredictor(
 function experts(
   place: Placer,
   tensors: ExpertTensors,
-  by: Omit<BlockInput, "expert" | "neurons"> & { input: LayerInput },
+  of: Omit<BlockInput, "expert" | "neurons"> & { input: LayerInput },
 ): ExpertsPlan {
+  const by = { ...of, order: null };
   const { input } = by;
   const { shard } = input;
   const { router, choiceBias, shared, sharedGate } = tensors;
@@ -263,7 +283,7 @@ function experts(
       const neurons = neuronsOf(shard, index);
       return {
         ...block(place, expert, { ...by, neurons, expert: index }),
-        predictor: predictor(place, expert, { ...input, neurons }),
+        predictor: predictor(place, expert, { ...input, neurons, order: null }),
       };
     }),
     shared: shared === null

@@ -1,11 +1,12 @@
 /** What a plan is made of: what is asked for, and what one rank's planner is told. */
 import type { GgufTensor } from "../gguf/types.ts";
 import type { ModelDescription } from "../model/types.ts";
+import type { LongSteps } from "./gpu/plan_types.ts";
 import type { MatrixLayouts } from "./matrix_layouts.ts";
 import type { KvType } from "./plan_types.ts";
 import type { UnitOptions, UnitPlan } from "./plan_units.ts";
 import type { KernelSizes } from "./plan_workspace.ts";
-import type { GpuShare, Shard } from "./shard.ts";
+import type { GpuShare, Range, Shard } from "./shard.ts";
 
 export interface PlanOptions {
   readonly rankCount: number;
@@ -37,6 +38,10 @@ export interface PlanOptions {
 export interface GpuOptions extends GpuShare {
   /** Layers of which it has something: the last so many. */
   readonly layers: number;
+  /** How often neurons fire, by layer: the most frequent ones are its. Left out: the first ones. */
+  readonly rates?: readonly ArrayLike<number>[];
+  /** What is brought to it for long steps; left out: nothing. */
+  readonly longSteps?: LongSteps;
 }
 
 export interface PlannerInput {
@@ -47,6 +52,8 @@ export interface PlannerInput {
   /** Its share of tables, and of each layer. */
   readonly shard: Shard;
   readonly layerShards: readonly Shard[];
+  /** Which neurons of a layer's dense block are at a shard's places; null: as in the file. */
+  readonly neuronOrders: readonly (readonly Range[] | null)[];
   /** Its weights lie on a GPU. */
   readonly isOnGpu: boolean;
   readonly rankIndex: number;

@@ -3,6 +3,7 @@
  * the rank's thread, printable. Offsets are byte addresses in the arena they belong to.
  */
 import type { ArenaPlan } from "../memory/arena.ts";
+import type { GpuPlan, LongSteps } from "./gpu/plan_types.ts";
 import type { Range, Shard } from "./shard.ts";
 import type { WeightType } from "./weight_types.ts";
 
@@ -16,6 +17,12 @@ export type KvType = "i16" | "f32";
  */
 export type MatrixLayout = "rows" | "columns" | "neurons";
 
+/** Rows or columns of a tensor that are not neighbours there, in the order in which they lie. */
+export interface Picked {
+  readonly axis: "rows" | "columns";
+  readonly ranges: readonly Range[];
+}
+
 /** A block of a matrix: rows × columns of a tensor, how it lies, and what its products get. */
 export interface MatrixPlan {
   readonly tensor: string;
@@ -24,6 +31,8 @@ export interface MatrixPlan {
   /** Of the tensor, dimensions beyond the second are more rows; its columns if `isTransposed`. */
   readonly rows: Range;
   readonly columns: Range;
+  /** Which of the tensor these are, where they are not neighbours there: picked.ts; else null. */
+  readonly picked: Picked | null;
   readonly offsetBytes: number;
   /** From one packed row to the next; by columns rows have no places, but as many bytes. */
   readonly rowStrideBytes: number;
@@ -40,6 +49,8 @@ export interface MatrixPlan {
 export interface VectorPlan {
   readonly tensor: string;
   readonly range: Range;
+  /** As in a matrix, by ranges. */
+  readonly picked: readonly Range[] | null;
   readonly offsetBytes: number;
 }
 
@@ -77,6 +88,12 @@ export interface DensePlan {
   readonly threshold: number | null;
   /** Number of the unit of a packed file that it is loaded from; null: tensors have their bytes. */
   readonly unit: number | null;
+}
+
+export interface SteppedDensePlan {
+  readonly block: DensePlan;
+  /** Of the steps in which they are computed. */
+  readonly tokens: Range;
 }
 
 /**
@@ -128,6 +145,8 @@ export interface LayerPlan {
   readonly attentionPostNorm: NormPlan | null;
   readonly feedForwardNorm: NormPlan | null;
   readonly feedForward: DensePlan | StreamedPlan | ExpertsPlan;
+  /** More neurons of a dense block, which are computed in some steps only. */
+  readonly steppedNeurons: readonly SteppedDensePlan[];
   readonly feedForwardPostNorm: NormPlan | null;
   /** Keys and values of all positions in the cache's type: src/memory/kv_layout.ts. */
   readonly keysOffsetBytes: number;
@@ -284,6 +303,8 @@ export interface RankPlan {
   readonly shard: Shard;
   /** What lies on a GPU instead of in arenas: everything but what ends the joins. Null: nothing. */
   readonly gpu: GpuPlan | null;
+  /** Layers whose neurons are all the GPU's in long steps, whoever has them in others. */
+  readonly longSteps: LongSteps | null;
   readonly arenas: readonly ArenaPlan[];
   /** One per arena. */
   readonly workspaces: readonly WorkspacePlan[];
@@ -321,17 +342,6 @@ export interface RowsInFile {
   readonly rowsAtOnce: number;
   /** Where they land before they are packed, [rowsAtOnce, fileRowBytes]. */
   readonly rawOffsetBytes: number;
-}
-
-/** A rank on a GPU: matrices, biases and norms that blocks read have no offsets in an arena. */
-export interface GpuPlan {
-  /** It is the only rank: the residual stream stays on the GPU from layer to layer. */
-  readonly isAlone: boolean;
-  /** Layers of which it has something, from here on to the last. */
-  readonly firstLayer: number;
-  /** Bytes of weights on the GPU, and of keys and values. */
-  readonly weightsBytes: number;
-  readonly kvBytes: number;
 }
 
 /** How a rank streams a packed file. */

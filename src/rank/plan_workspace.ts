@@ -276,7 +276,8 @@ export function widthsOf(shards: readonly Shard[]): Widths {
 
 /** Most neurons that are computed at once: of the dense block, an expert, the shared expert. */
 export function largestBlock(shard: Shard): number {
-  const blocks = [shard.neurons, shard.sharedNeurons, ...shard.expertNeurons];
+  const stepped = shard.steppedNeurons.map(({ neurons }) => neurons);
+  const blocks = [shard.neurons, ...stepped, shard.sharedNeurons, ...shard.expertNeurons];
   return Math.max(...blocks.map(lengthOf));
 }
 

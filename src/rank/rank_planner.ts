@@ -6,7 +6,6 @@ import { kvCacheBytes } from "../../gpu/mod.ts";
 import { alignUp, check } from "../base/check.ts";
 import { GiB, MiB } from "../base/units.ts";
 import { ARENA_BYTES_MAX, ArenaBuilder } from "../memory/arena.ts";
-import { KV_BLOCK_POSITIONS, KV_SCALES_BYTES, VALUE_PAD_ELEMENTS } from "../memory/kv_layout.ts";
 import {
   FLOAT_ROW_PAD_WEIGHTS,
   REGION_ALIGN_BYTES,
@@ -15,6 +14,7 @@ import {
 import { predictedBlock } from "../model/powerinfer.ts";
 import type { MatrixTensor, VectorTensor } from "../model/types.ts";
 import { COLUMN_ALIGN_BYTES, COLUMN_SCRATCH_BYTES } from "../memory/column_layout.ts";
+import { kvBytes } from "./kv_bytes.ts";
 import {
   dense,
   forEachBlock,
@@ -26,16 +26,11 @@ import {
   planLayer,
   usedPredictor,
 } from "./plan_layer.ts";
-import type {
-  KvType,
-  LayerPlan,
-  MatrixPlan,
-  RankPlan,
-  VectorPlan,
-  WorkspacePlan,
-} from "./plan_types.ts";
+import type { LayerPlan, MatrixPlan, RankPlan, VectorPlan, WorkspacePlan } from "./plan_types.ts";
 import type { PlannerInput } from "./plan_options.ts";
+import { pickedOf, pickedOfBias, shift, shiftAll } from "./picked.ts";
 import { checkUnit } from "./plan_units.ts";
+import { planBrought } from "./gpu/brought_plan.ts";
 import { DevicePlacer } from "./gpu/device_placer.ts";
 import {
   logitsRows,
@@ -160,7 +155,8 @@ export class RankPlanner implements Placer {
         if (unit === null || units.streamed(unit) === null) return;
         checkUnit(units.options.units[unit], block);
         this.inStage(() => {
-          dense(this, block, { ...input, neurons: neuronsOf(this.#in.shard, expert) });
+          const neurons = neuronsOf(this.#in.shard, expert);
+          dense(this, block, { ...input, neurons, order: null });
           most = Math.max(most, this.#stagedBytes!);
         });
       });
@@ -171,11 +167,13 @@ export class RankPlanner implements Placer {
 
   #layerInput(index: number): LayerInput & { layer: number; adds: boolean } {
     const { model: { config, tensors }, rankIndex, options, layouts, units } = this.#in;
+    const neuronOrder = this.#in.neuronOrders[index];
     return {
       ...{ config, shard: this.#in.layerShards[index], rankIndex, index, units },
       rankCount: options.rankCount,
       layer: index,
       adds: rankIndex === 0,
+      neuronOrder,
       tensors: tensors.layers[index],
       isSilent: layouts.isSilent,
       hasPredictors: this.#hasPredictors,
@@ -236,11 +234,11 @@ export class RankPlanner implements Placer {
     if (this.#device !== null) return this.#placeOnGpu(index, this.#device);
     const { model: { config }, options, kvType } = this.#in;
     const shard = this.#in.layerShards[index];
-    const blocks = Math.ceil(options.contextLength / KV_BLOCK_POSITIONS);
-    const kvBytes = (rowElements: number) =>
-      blocks * lengthOf(shard.kvHeads) * kvPieceBytes(kvType, rowElements);
-    const keysBytes = kvBytes(config.headDim);
-    const valuesBytes = kvBytes(alignUp(config.headDim, VALUE_PAD_ELEMENTS));
+    const { keysBytes, valuesBytes } = kvBytes(kvType, {
+      positions: options.contextLength,
+      kvHeads: lengthOf(shard.kvHeads),
+      headDim: config.headDim,
+    });
     this.#layers.push({
       arena: this.#arenas.length - 1,
       ...planLayer(this, this.#layerInput(index)),
@@ -282,12 +280,16 @@ export class RankPlanner implements Placer {
     };
   }
 
-  vector(vector: VectorTensor, range: Range = { start: 0, end: vector.length }): VectorPlan {
-    const { tensor, start } = vector;
+  vector(
+    { tensor, start, length }: VectorTensor,
+    range: Range = { start: 0, end: length },
+    picked: readonly Range[] | null = null,
+  ): VectorPlan {
     const bytes = alignUp(lengthOf(range), FLOAT_ROW_PAD_WEIGHTS) * 4;
     return {
       tensor,
       range: shift(range, start),
+      picked: picked && shiftAll(picked, start),
       offsetBytes: this.#allocate(tensor, bytes, REGION_ALIGN_BYTES),
     };
   }
@@ -311,13 +313,16 @@ export class RankPlanner implements Placer {
       type,
       rows: isTransposed ? rows : shift(rows, matrix.rowStart),
       columns: isTransposed ? shift(columns, matrix.rowStart) : columns,
+      picked: pickedOf(matrix, part),
       rowStrideBytes,
       offsetBytes: this.#allocate(
         tensor,
         bytes,
         layout === "columns" ? COLUMN_ALIGN_BYTES : REGION_ALIGN_BYTES,
       ),
-      bias: bias === null || part.takesBias === false ? null : this.vector(bias, rows),
+      bias: bias === null || part.takesBias === false
+        ? null
+        : this.vector(bias, rows, pickedOfBias(part)),
       layout,
       isTransposed,
       // Before its workspace is laid out, an arena is only measured.
@@ -353,6 +358,7 @@ export class RankPlanner implements Placer {
       firstLayer: isAlone ? 0 : blockCount - (options.gpu?.layers ?? blockCount),
       weightsBytes: this.#device.weightsBytes,
       kvBytes: this.#deviceKvBytes,
+      ...planBrought(this.#in),
     };
   }
 
@@ -364,6 +370,7 @@ export class RankPlanner implements Placer {
       rankCount: options.rankCount,
       shard,
       gpu: this.#gpuPlan(),
+      longSteps: options.gpu?.longSteps ?? null,
       arenas: this.#arenas.map((arena) => arena.build()),
       workspaces: this.#workspaces,
       strides: this.#strides,
@@ -382,18 +389,8 @@ export class RankPlanner implements Placer {
   }
 }
 
-function shift(range: Range, by: number): Range {
-  return { start: range.start + by, end: range.end + by };
-}
-
 const NO_WIDTHS: Widths = { heads: 0, kvHeads: 0, neurons: 0 };
 
 function isSameRange(a: Range, b: Range): boolean {
   return a.start === b.start && a.end === b.end;
-}
-
-/** Bytes of one head's keys or values of one block of positions. */
-function kvPieceBytes(type: KvType, rowElements: number): number {
-  const elements = KV_BLOCK_POSITIONS * rowElements;
-  return type === "i16" ? elements * 2 + KV_SCALES_BYTES : elements * 4;
 }

@@ -53,7 +53,7 @@ export class Residual {
     const { embeddingLength: d } = config;
     const stride = plan.strides.embedding;
     if (matrix.columnCount === 0) {
-      this.#addBiasAlone(matrix);
+      this.addBias(matrix);
       return 0;
     }
     if (readsQ8(matrix)) quantize(kernels, x, n, matrix.columnCount);
@@ -211,8 +211,8 @@ export class Residual {
     }
   }
 
-  /** A rank without columns may still be the one that adds the bias. */
-  #addBiasAlone(matrix: Matrix): void {
+  /** partial += bias: a rank that multiplies nothing may still be the one that adds it. */
+  addBias(matrix: Matrix): void {
     if (matrix.bias === 0) return;
     if (this.#isEmpty) this.clear();
     const { kernels, config, plan, partial, n } = this.#state;

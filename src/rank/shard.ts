@@ -5,6 +5,7 @@
 import { check, divCeil } from "../base/check.ts";
 import type { ModelConfig } from "../model/types.ts";
 import { BLOCK_WEIGHTS, SUPERBLOCK_WEIGHTS } from "../memory/row_layout.ts";
+import { hotSegments, type NeuronSegment, shareOf } from "./hot_neurons.ts";
 
 /** Half-open: start .. end-1. */
 export interface Range {
@@ -16,8 +17,10 @@ export interface Shard {
   readonly heads: Range;
   /** The key/value heads that `heads` read; neighbours may both own one at a border. */
   readonly kvHeads: Range;
-  /** Of a dense feed-forward block. */
+  /** Of a dense feed-forward block: places of neurons where they have an order. */
   readonly neurons: Range;
+  /** More of them, which it computes in some steps only: hot_neurons.ts. */
+  readonly steppedNeurons: readonly SteppedNeurons[];
   /**
    * Of an expert: expert e's are number e modulo the length. Where the parts differ in size, every
    * rank has the large one of some experts.
@@ -33,12 +36,21 @@ export interface Shard {
   readonly positions: Range;
 }
 
+export interface SteppedNeurons {
+  readonly neurons: Range;
+  /** Of a step in which they are computed. */
+  readonly tokens: Range;
+}
+
 /** What the last rank owns, a GPU; the ranks before it share the rest evenly. */
 export interface GpuShare {
   /** Of the heads, 0 to 1; it has the last ones. */
   readonly heads: number;
-  /** Of the neurons of a dense block, 0 to 1; it has the first ones. */
-  readonly neurons: number;
+  /**
+   * Of the neurons of a dense block, 0 to 1, by the tokens of a step as in STEP_TOKENS, ascending:
+   * the first ones. What it does not compute in every step the ranks before it have, too.
+   */
+  readonly neurons: readonly number[];
   /** It has all rows of the output. */
   readonly hasOutput: boolean;
 }
@@ -82,6 +94,7 @@ export function planShards(
     return {
       ...headsOf(config, cut(config.headCount, { parts, part, unit: headUnit })),
       neurons: neuronsOf(config.feedForwardLength, { stripe: stripes?.dense }),
+      steppedNeurons: [],
       expertNeurons: Array.from({ length: rankCount }, (_, turn) =>
         cutNeurons(feedForwardLength, {
           ...own,
@@ -98,6 +111,15 @@ export function planShards(
 }
 
 const NOTHING: Range = { start: 0, end: 0 };
+const ANY_TOKENS = Number.MAX_SAFE_INTEGER;
+
+/** Where the neurons of a dense block are cut between a GPU and threads. */
+export function segmentsBeside(
+  { feedForwardLength: total }: ModelConfig,
+  { blocks, gpu }: { blocks: ColumnBlocks; gpu: GpuShare },
+): NeuronSegment[] {
+  return hotSegments(gpu.neurons, { total, unit: Math.max(blocks.down, BLOCK_WEIGHTS) });
+}
 
 /** The same where the last rank is a GPU: alone it has all of it. */
 function besideGpu(
@@ -114,30 +136,40 @@ function besideGpu(
   const parts = rankCount - 1;
   const headUnit = headsPerBlock(config, blocks.attentionOutput);
   const headBorder = shareOf(1 - gpu.heads, headCount, headUnit);
-  const hot = shareOf(gpu.neurons, feedForwardLength, Math.max(blocks.down, BLOCK_WEIGHTS));
+  const segments = segmentsBeside(config, { blocks, gpu });
+  const hot = segments.find(({ gpuFromTokens }) => gpuFromTokens === 1)?.neurons ?? NOTHING;
+  const cold = segments.find(({ gpuFromTokens }) => gpuFromTokens === null)?.neurons ??
+    { start: feedForwardLength, end: feedForwardLength };
+  const stepped = segments.flatMap(({ neurons, gpuFromTokens: from }) =>
+    from === null || from === 1 ? [] : [{ neurons, from }]
+  );
   const outputRows = gpu.hasOutput ? 0 : vocabSize;
   const ordinary = planShards(config, { rankCount: parts, contextLength, blocks });
   const cpu = ordinary.map((shard, part): Shard => ({
     ...shard,
     ...headsOf(config, cut(headBorder, { parts, part, unit: headUnit })),
-    neurons: shift(cutNeurons(feedForwardLength - hot, { parts, part, blocks }), hot),
+    neurons: cutWithin(cold, { parts, part, blocks }),
+    steppedNeurons: stepped
+      .map(({ neurons, from }) => ({
+        neurons: cutWithin(neurons, { parts, part, blocks }),
+        tokens: { start: 1, end: from },
+      }))
+      .filter(({ neurons }) => lengthOf(neurons) > 0),
     vocab: cut(outputRows, { parts, part, unit: 1 }),
   }));
   return [...cpu, {
     ...headsOf(config, { start: headBorder, end: headCount }),
-    neurons: { start: 0, end: hot },
+    neurons: hot,
+    steppedNeurons: stepped.map(({ neurons, from }) => ({
+      neurons,
+      tokens: { start: from, end: ANY_TOKENS },
+    })),
     expertNeurons: [NOTHING],
     sharedNeurons: NOTHING,
     embedding: NOTHING,
     vocab: { start: outputRows, end: vocabSize },
     positions: NOTHING,
   }];
-}
-
-/** A share of `total` in whole units; all of it where the share is 1. */
-function shareOf(share: number, total: number, unit: number): number {
-  check(share >= 0 && share <= 1, "a share was checked at the door");
-  return share === 1 ? total : Math.min(total, Math.round(share * total / unit) * unit);
 }
 
 /** Query heads with the key/value heads that they read. */
@@ -166,8 +198,9 @@ function cutNeurons(total: number, by: NeuronCut): Range {
   return cut(total, { parts, part, unit });
 }
 
-function shift({ start, end }: Range, by: number): Range {
-  return { start: start + by, end: end + by };
+function cutWithin(all: Range, by: NeuronCut): Range {
+  const { start, end } = cutNeurons(lengthOf(all), by);
+  return { start: all.start + start, end: all.start + end };
 }
 
 /** Length of a range. */

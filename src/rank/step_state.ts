@@ -146,6 +146,12 @@ export class StepState {
     return this.space.partials[this.turn];
   }
 
+  /** The step is so long that a GPU computes all neurons of the layer. */
+  isGpusAlone(layer: number): boolean {
+    const { longSteps } = this.plan;
+    return longSteps !== null && this.n >= longSteps.fromTokens && layer < longSteps.layers;
+  }
+
   takeTurn(): void {
     this.turn ^= 1;
   }

@@ -63,7 +63,7 @@ async function measure(isAlone: boolean): Promise<void> {
   const model = describeModel(file);
   const module = await loadKernelModule();
   const part: GpuPart = {
-    share: { heads: 1, neurons: isAlone ? 1 : 0.5, hasOutput: true, layers: LAYERS },
+    share: { heads: 1, neurons: [isAlone ? 1 : 0.5], hasOutput: true, layers: LAYERS },
     ...{ isAlone, mayBeSoftware: true, priority: "normal" },
   };
   const plans = planModel({ file, model }, module, { threads: 1 }, part);

@@ -1,6 +1,12 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { InvalidArgumentError } from "commander";
-import { byteSize, decimal, tokenIds, wholeNumber } from "../../src/cli/option_values.ts";
+import {
+  ascendingShares,
+  byteSize,
+  decimal,
+  tokenIds,
+  wholeNumber,
+} from "../../src/cli/option_values.ts";
 
 Deno.test("wholeNumber() takes whole numbers in its range and nothing else", () => {
   const parse = wholeNumber({ min: 1, max: 64 });
@@ -15,6 +21,14 @@ Deno.test("decimal() takes finite numbers in its range and nothing else", () => 
   assertEquals([parse("0"), parse("0.95"), parse("1e-3")], [0, 0.95, 0.001]);
   for (const bad of ["-0.1", "1.1", "", " ", "NaN", "Infinity", "half"]) {
     assertThrows(() => parse(bad), InvalidArgumentError, "from 0 to 1", bad);
+  }
+});
+
+Deno.test("ascendingShares() takes one share or several that ascend", () => {
+  const parse = ascendingShares(4);
+  assertEquals([parse("0.3"), parse("0.3, 0.5,0.5,1")], [[0.3], [0.3, 0.5, 0.5, 1]]);
+  for (const bad of ["", "0.5,0.4", "0.1,0.2,0.3,0.4,0.5", "0.5,", "0.5,2", "-1", "NaN"]) {
+    assertThrows(() => parse(bad), InvalidArgumentError, "needed", bad);
   }
 });
 

@@ -1,5 +1,7 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { GpuDescription } from "../../gpu/mod.ts";
+import { UnsupportedModelError } from "../../src/base/errors.ts";
+import type { PackedModel } from "../../src/bundle/mod.ts";
 import { openGguf } from "../../src/gguf/mod.ts";
 import { chooseGpu, type LoadOptions } from "../../src/llm/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
@@ -23,8 +25,9 @@ const SLOW: GpuProfile = { ...FAST, decodeGBps: 5 };
 
 async function decide(
   options: LoadOptions,
-  { gpu = REAL, of = {}, measured }: {
+  { gpu = REAL, of = {}, measured, packed }: {
     gpu?: GpuDescription;
+    packed?: PackedModel;
     of?: TinyModelOptions;
     measured?: GpuProfile;
   },
@@ -35,7 +38,8 @@ async function decide(
     const profile = { ...DEFAULT_PROFILE, ...measured === undefined ? {} : { gpu: measured } };
     const model = describeModel(file);
     const describe = () => Promise.resolve(gpu);
-    decision = await chooseGpu({ file, model }, { threads: 1, profile, ...options }, { describe });
+    const by = { threads: 1, profile, ...options };
+    decision = await chooseGpu({ file, model, packed }, by, { describe });
   });
   return decision;
 }
@@ -70,24 +74,49 @@ Deno.test("chooseGpu() insists where it is told to, on a real adapter or on any"
   }
 });
 
+Deno.test("chooseGpu() has no part for a packed file, and says which file has one", async () => {
+  const packed = {} as PackedModel; // whatever it holds
+  const error = await assertRejects(() => decide({ gpu: "on" }, { packed }), UnsupportedModelError);
+  assertMatch(error.message, /takes the .gguf file that it was packed from: leave out --gpu on/);
+  const { parts, reason } = await decide({}, { packed, measured: FAST });
+  assertEquals(parts, []);
+  assertMatch(reason, /packed/);
+});
+
 Deno.test("chooseGpu() leaves threads what it is told to, and experts always", async () => {
   const shareOf = async (options: LoadOptions, of: TinyModelOptions = {}) => {
     const [{ share, isAlone }] = (await decide({ gpu: "on", ...options }, { of })).parts;
     return { ...share, isAlone };
   };
-  const all = { heads: 1, neurons: 1, hasOutput: true, layers: 2 };
+  const all = { heads: 1, neurons: [1], hasOutput: true, layers: 2 };
   assertEquals(await shareOf({}), { ...all, isAlone: true });
   assertEquals(await shareOf({ gpuLayers: 99 }), { ...all, isAlone: true });
   assertEquals(await shareOf({ gpuLayers: 1 }), { ...all, layers: 1, isAlone: false });
-  assertEquals(await shareOf({ hotShare: 0.25 }), { ...all, neurons: 0.25, isAlone: false });
+  assertEquals(await shareOf({ hotShare: 0.25 }), { ...all, neurons: [0.25], isAlone: false });
   const experts: TinyModelOptions = { architecture: "llama-moe" };
-  assertEquals(await shareOf({}, experts), { ...all, neurons: 0, isAlone: false });
+  assertEquals(await shareOf({}, experts), { ...all, neurons: [0], isAlone: false });
 });
 
 Deno.test("chooseGpu() has smaller shares ready: of silent neurons fewer, else fewer layers", async () => {
-  const smaller = async (of: TinyModelOptions) =>
-    (await decide({ gpu: "on" }, { of })).parts.slice(1).map(({ share }) => share);
+  const smaller = async (of: TinyModelOptions, options: LoadOptions = {}) =>
+    (await decide({ gpu: "on", ...options }, { of })).parts.slice(1).map(({ share }) => share);
   for (const { layers } of await smaller({ architecture: "llama" })) assert(layers < 2);
   const neurons = (await smaller({ architecture: "bamboo" })).map((share) => share.neurons);
-  assertEquals(neurons, [0.5, 0.25]);
+  assertEquals(neurons, [[0.5, 0.63, 0.7], [0.5], [0.25]]);
+  const asked = await smaller({ architecture: "bamboo" }, { hotShare: [0.2, 0.8] });
+  assertEquals(asked.map((share) => share.neurons), [[0.2, 0.4], [0.2]]);
+});
+
+Deno.test("chooseGpu() says which neurons a GPU computes in which steps", async () => {
+  const firing = { counts: [], modelFingerprint: "" };
+  const reason = async (options: LoadOptions) =>
+    (await decide({ gpu: "on", ...options }, {})).reason;
+  const growing = await reason({ hotShare: [0.3, 0.5, 0.7, 1], firing });
+  assertMatch(
+    growing,
+    /30 % of the neurons in steps of 1 token \(50 % from 2 on, 70 % from 8 on, 100 % from 32 on\)/,
+  );
+  assertMatch(growing, /those that fire most often/);
+  assertMatch(await reason({ hotShare: 0.3 }), /30 % of the neurons, the first ones/);
+  assert(!(await reason({ hotShare: 1, besideGpu: true, firing })).includes("most often"));
 });

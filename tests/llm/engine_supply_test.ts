@@ -4,10 +4,11 @@ import type { GpuPart } from "../../src/llm/mod.ts";
 import { EngineSupply, firstThatFits, type OpenEngine } from "../../src/llm/engine_supply.ts";
 
 const WHOLE: GpuPart = {
-  share: { heads: 1, neurons: 1, hasOutput: true, layers: 4 },
+  isByFrequency: false,
+  share: { heads: 1, neurons: [1], hasOutput: true, layers: 4 },
   ...{ isAlone: true, mayBeSoftware: false, priority: "normal" },
 };
-const HALF: GpuPart = { ...WHOLE, isAlone: false, share: { ...WHOLE.share, neurons: 0.5 } };
+const HALF: GpuPart = { ...WHOLE, isAlone: false, share: { ...WHOLE.share, neurons: [0.5] } };
 
 /** An error as it comes from another thread. */
 function fromThread(name: string): WorkerError {

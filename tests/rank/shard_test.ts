@@ -72,7 +72,7 @@ for (const [heads, neurons] of [[0, 0], [0.3, 0.3], [1, 0.5], [0.5, 1], [1, 1]])
     const blocks = { attentionOutput: 32, down: 32 };
     for (const config of [TINYLLAMA, BABYLLAMA]) {
       for (const rankCount of [2, 3, 5]) {
-        const gpu = { heads, neurons, hasOutput: heads === 1 };
+        const gpu = { heads, neurons: [neurons], hasOutput: heads === 1 };
         const shards = planShards(config, { rankCount, contextLength: 256, blocks, gpu });
         const own = shards[rankCount - 1];
         const near = (range: typeof own.heads, total: number, share: number, unit: number) =>
@@ -99,7 +99,7 @@ for (const [heads, neurons] of [[0, 0], [0.3, 0.3], [1, 0.5], [0.5, 1], [1, 1]])
 Deno.test("planShards() gives a GPU without others everything", () => {
   const blocks = { attentionOutput: 32, down: 32 };
   const options = { rankCount: 1, contextLength: 256, blocks };
-  const gpu = { heads: 0, neurons: 0, hasOutput: false };
+  const gpu = { heads: 0, neurons: [0], hasOutput: false };
   assertEquals(planShards(TINYLLAMA, { ...options, gpu }), planShards(TINYLLAMA, options));
 });
 
@@ -112,3 +112,23 @@ function assertCovers(ranges: readonly Range[], total: number): void {
   }
   assertEquals(next, total);
 }
+
+Deno.test("planShards() has every neuron once in steps of any size, on a GPU or a thread", () => {
+  const blocks = { attentionOutput: 32, down: 32 };
+  const gpu = { heads: 1, neurons: [0.3, 0.5, 0.5, 1], hasOutput: true };
+  for (const rankCount of [2, 4]) {
+    const shards = planShards(TINYLLAMA, { rankCount, contextLength: 256, blocks, gpu });
+    for (
+      const [n, share] of [[1, 0.3], [2, 0.5], [7, 0.5], [8, 0.5], [31, 0.5], [32, 1], [99, 1]]
+    ) {
+      const owned = shards.map(({ neurons, steppedNeurons }) => [
+        ...lengthOf(neurons) > 0 ? [neurons] : [],
+        ...steppedNeurons.filter(({ tokens }) => n >= tokens.start && n < tokens.end)
+          .map((each) => each.neurons),
+      ]);
+      const count = owned[rankCount - 1].reduce((sum, range) => sum + lengthOf(range), 0);
+      assert(Math.abs(count - share * 5632) <= 16, `${count} of a step of ${n} on the GPU`);
+      assertCovers(owned.flat().toSorted((a, b) => a.start - b.start), 5632);
+    }
+  }
+});

@@ -65,7 +65,12 @@ export class PageModel {
       memories: plans.map((plan) => plan.arenas.map(createArenaMemory)),
       controlBuffer: new SharedArrayBuffer(4 * controlWords(chunkTokens, contextLength)),
       ...{ observation: null, streams: null },
-      gpu: { mayBeSoftware: true, priority: "normal", lossAtStep: null } as const,
+      gpu: {
+        mayBeSoftware: true,
+        priority: "normal",
+        memoryBytes: null,
+        lossAtStep: null,
+      } as const,
     };
     const host = { reader: TensorReader.ofBytes(bytes), awaitsLogits: true };
     return new PageModel(await RankRunner.openOnGpu(setup, () => {}, host));

@@ -26,6 +26,7 @@ const WORK: GpuWork = {
   ...{ rows: 14336, columns: 4096, matrices: 8, copyBytes: 128 * MiB, rounds: 8 },
 };
 const PROMPT_TOKENS = 64;
+const UPLOAD_PIECE_BYTES = 4 * MiB;
 
 /** @throws {GpuUnavailableError | GpuOutOfMemoryError} */
 export async function measureGpu(
@@ -38,7 +39,8 @@ export async function measureGpu(
     const { decodeGBps, prefillGFlops, stepMs } = await measureProducts(gpu, work);
     const { description, device, vendor } = gpu.info;
     const adapter = description || device || vendor;
-    return { adapter, copyGBps, decodeGBps, stepMs, prefillGFlops };
+    const uploadGBps = await measureUploads(gpu, work);
+    return { adapter, copyGBps, decodeGBps, stepMs, prefillGFlops, uploadGBps };
   } finally {
     gpu.close();
   }
@@ -59,6 +61,20 @@ async function measureCopies(gpu: Gpu, { copyBytes, rounds }: GpuWork): Promise<
   gpu.destroyBuffer(from);
   gpu.destroyBuffer(to);
   return 2 * copyBytes / ms / 1e6;
+}
+
+/** As streamed weights are uploaded, until the GPU has them. */
+async function measureUploads(gpu: Gpu, { copyBytes, rounds }: GpuWork): Promise<number> {
+  const to = await gpu.createBuffer("upload to", copyBytes);
+  const piece = new Uint8Array(Math.min(copyBytes, UPLOAD_PIECE_BYTES)).fill(1);
+  const ms = await fastest(gpu, rounds, () => {
+    for (let at = 0; at < copyBytes; at += piece.length) {
+      gpu.write(to, at, piece.subarray(0, Math.min(piece.length, copyBytes - at)));
+    }
+    gpu.submit([]);
+  });
+  gpu.destroyBuffer(to);
+  return copyBytes / ms / 1e6;
 }
 
 async function measureProducts(gpu: Gpu, work: GpuWork) {

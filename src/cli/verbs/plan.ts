@@ -17,15 +17,14 @@ import {
 } from "../load.ts";
 import { machineProfile } from "../machine.ts";
 import { byteSize, wholeNumber } from "../option_values.ts";
+import { ratesOf } from "../quiet_neurons.ts";
 import { writeJson, writeOutLine } from "../output.ts";
 import { formatPlan } from "../plan/format_plan.ts";
 import { createPlanReport } from "../plan/plan_report.ts";
 import { createDataVerb, requireModel } from "../verb.ts";
 
-type PlanFlags = Pick<
-  LoadFlags,
-  "threads" | "ctxSize" | "dense" | "predictor" | "gpu" | "gpuLayers" | "hotShare" | "priority"
->;
+type GpuFlags = "gpu" | "gpuLayers" | "hotShare" | "gpuMemory" | "gpuStreamFrom" | "priority";
+type PlanFlags = Pick<LoadFlags, "threads" | "ctxSize" | "dense" | "predictor" | GpuFlags>;
 
 interface Options extends PlanFlags {
   readonly memory?: number;
@@ -70,7 +69,8 @@ async function plan(path: string | undefined, options: Options): Promise<void> {
   requirePlan(planned, packed !== null);
   // A plain file is always read into memory as a whole; the rest is what packing would give.
   const whole = packed !== null ? null : planFor(Number.MAX_SAFE_INTEGER).plan;
-  const gpu = await chooseGpu({ file, packed, model }, { ...load, profile });
+  const firing = stats === null ? undefined : ratesOf(stats);
+  const gpu = await chooseGpu({ file, packed, model }, { ...load, profile, firing });
   const report = createPlanReport({
     gpu,
     modelPath,

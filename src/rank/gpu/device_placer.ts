@@ -5,6 +5,7 @@
 import { matrixBytes } from "../../../gpu/mod.ts";
 import type { MatrixTensor, VectorTensor } from "../../model/types.ts";
 import type { MatrixPart, Placer } from "../plan_layer.ts";
+import { pickedOf, pickedOfBias, shift, shiftAll } from "../picked.ts";
 import type { MatrixPlan, VectorPlan } from "../plan_types.ts";
 import { lengthOf, type Range } from "../shard.ts";
 import type { WeightType } from "../weight_types.ts";
@@ -34,18 +35,29 @@ export class DevicePlacer implements Placer {
       ...{ tensor, type, isTransposed },
       rows: isTransposed ? rows : shift(rows, matrix.rowStart),
       columns: isTransposed ? shift(columns, matrix.rowStart) : columns,
+      picked: pickedOf(matrix, part),
       rowStrideBytes: 0,
       offsetBytes: 0,
-      bias: bias === null || part.takesBias === false ? null : this.vector(bias, rows),
+      bias: bias === null || part.takesBias === false
+        ? null
+        : this.vector(bias, rows, pickedOfBias(part)),
       layout: "rows",
       scratchOffsetBytes: 0,
     };
   }
 
-  vector(vector: VectorTensor, range: Range = { start: 0, end: vector.length }): VectorPlan {
-    const { tensor, start } = vector;
+  vector(
+    { tensor, start, length }: VectorTensor,
+    range: Range = { start: 0, end: length },
+    picked: readonly Range[] | null = null,
+  ): VectorPlan {
     this.#weightsBytes += lengthOf(range) * 4;
-    return { tensor, range: shift(range, start), offsetBytes: 0 };
+    return {
+      tensor,
+      range: shift(range, start),
+      picked: picked && shiftAll(picked, start),
+      offsetBytes: 0,
+    };
   }
 
   region(): number {
@@ -60,8 +72,4 @@ export class DevicePlacer implements Placer {
 /** Blocks of what is turned around lie the other way: its values are kept as floats. */
 export function deviceType({ type, isTransposed }: Pick<MatrixPlan, "type" | "isTransposed">) {
   return isTransposed && type !== "F16" ? "F32" : type;
-}
-
-function shift(range: Range, by: number): Range {
-  return { start: range.start + by, end: range.end + by };
 }

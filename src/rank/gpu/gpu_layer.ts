@@ -10,6 +10,7 @@ import {
   type Gpu,
   headNorm,
   matmul,
+  type MatrixHome,
   norm,
   type ProgramBuilder,
   rotateAndRemember,
@@ -18,9 +19,9 @@ import {
 import type { ModelConfig } from "../../model/types.ts";
 import type { DensePlan, HeadNormPlan, LayerPlan, MatrixPlan, NormPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
+import { type DensePart, denseParts } from "./dense_parts.ts";
 import type { GpuSpace } from "./gpu_space.ts";
-import { deviceType } from "./device_placer.ts";
-import type { GpuLoader, Stacked } from "./gpu_weights.ts";
+import { type GpuLoader, type Stacked, stacksOf } from "./gpu_weights.ts";
 
 /** A norm of the stream; bias null: none. */
 interface GpuNorm {
@@ -52,8 +53,15 @@ interface AttentionWeights {
   readonly cache: Awaited<ReturnType<typeof createKvCache>>;
 }
 
-interface NeuronWeights {
+/** Of some neurons of a layer. */
+export interface NeuronWeights {
   readonly norm: GpuNorm | null;
+  readonly parts: readonly NeuronPart[];
+}
+
+/** Neurons that are computed in steps of so many tokens and more: dense_parts.ts. */
+interface NeuronPart {
+  readonly fromTokens: number;
   readonly projections: readonly Product[];
   readonly down: Stacked;
 }
@@ -67,6 +75,8 @@ export interface GpuLayerInput {
   readonly space: GpuSpace;
   readonly contextLength: number;
   readonly kvType: "f16" | "f32";
+  /** In steps of so many tokens all its neurons are computed; Infinity: see dense_parts.ts. */
+  readonly allFromTokens: number;
   /** The residual stream is on the GPU, and what blocks leave is added to it there. */
   readonly isAlone: boolean;
 }
@@ -105,11 +115,11 @@ export class GpuLayer {
 
   /** Loads the share. @throws {GpuOutOfMemoryError} when the GPU has no room for it. */
   static async load(input: GpuLayerInput): Promise<GpuLayer> {
-    const { plan, loader, isAlone } = input;
+    const { plan, loader, isAlone, allFromTokens } = input;
     const postNorm = async (norm: NormPlan | null) => isAlone ? await loadNorm(loader, norm) : null;
     return new GpuLayer(input, {
       attention: await loadAttention(input),
-      neurons: await loadNeurons(input),
+      neurons: await loadNeurons(input, denseParts(plan, allFromTokens)),
       postNorms: {
         attention: await postNorm(plan.attentionPostNorm),
         feedForward: await postNorm(plan.feedForwardPostNorm),
@@ -123,6 +133,11 @@ export class GpuLayer {
 
   get hasNeurons(): boolean {
     return this.#neurons !== null;
+  }
+
+  /** It computes neurons in steps of so many tokens and more. */
+  get neuronsFromTokens(): number {
+    return this.#neurons?.parts[0].fromTokens ?? Infinity;
   }
 
   /** Own heads: their share goes to the partial sum, or is added to the stream where it is here. */
@@ -165,36 +180,52 @@ export class GpuLayer {
 
   /** Own neurons, in the same way; behind attention in the same partial sum where both are one. */
   addNeurons(builder: ProgramBuilder): void {
-    const { config, space, isAlone } = this.#in;
+    const { space, isAlone } = this.#in;
     const weights = this.#neurons;
     if (weights !== null) {
+      const { norm, parts } = weights;
       // Attention has normalised the same for itself already.
-      const isShared = this.isParallel && this.plan.feedForwardNorm === null &&
-        weights.norm !== null && this.hasHeads;
-      const x = isShared ? space.normed : this.#normalize(builder, weights.norm);
-      for (const { stacked, column } of weights.projections) {
-        multiply(builder, stacked, { x, to: { ...space.neurons, column } });
+      const isShared = this.isParallel && this.plan.feedForwardNorm === null && norm !== null &&
+        this.hasHeads;
+      const isBehind = this.isParallel && this.hasHeads;
+      const leaves = isAlone && !this.isParallel ? "sum" : "partial";
+      let x = space.normed;
+      builder.during([this.neuronsFromTokens, Infinity], () => {
+        if (!isShared) x = this.#normalize(builder, norm);
+      });
+      for (const part of parts) {
+        const as = isBehind || part !== parts[0] ? "rest" : leaves;
+        builder.during([part.fromTokens, Infinity], () => this.#addPart(builder, part, { x, as }));
       }
-      const { activation, isGated, activatesUp, firingThreshold } = config.feedForward;
-      activate(builder, {
-        x: space.neurons,
-        to: space.hidden,
-        neurons: this.#neuronCount,
-        ...{ activation, isGated, activatesUp, firingThreshold },
-      });
-      const leaves = this.isParallel ? "rest" : isAlone ? "sum" : "partial";
-      this.#leave(builder, weights.down, {
-        x: space.hidden,
-        as: this.isParallel && !this.hasHeads ? "partial" : leaves,
-        postNorm: this.#postNorms.feedForward,
-      });
     }
     if (isAlone && this.isParallel) this.#addPartial(builder, this.#postNorms.feedForward);
   }
 
-  get #neuronCount(): number {
-    const { feedForward } = this.plan;
-    return feedForward.kind === "dense" ? lengthOf(feedForward.up.rows) : 0;
+  /** Neurons that were brought for the step, behind own ones in the same partial sum. */
+  addBrought(builder: ProgramBuilder, { norm, parts }: NeuronWeights): void {
+    // In long steps all own neurons are computed, and the layer has one part that is brought.
+    const isFirst = !this.hasNeurons && !(this.isParallel && this.hasHeads);
+    const x = this.#normalize(builder, norm);
+    this.#addPart(builder, parts[0], { x, as: isFirst ? "partial" : "rest" });
+  }
+
+  #addPart(
+    builder: ProgramBuilder,
+    { projections, down }: NeuronPart,
+    { x, as }: { x: Rows; as: "partial" | "rest" | "sum" },
+  ): void {
+    const { config, space } = this.#in;
+    for (const { stacked, column } of projections) {
+      multiply(builder, stacked, { x, to: { ...space.neurons, column } });
+    }
+    const { activation, isGated, activatesUp, firingThreshold } = config.feedForward;
+    activate(builder, {
+      x: space.neurons,
+      to: space.hidden,
+      neurons: down.matrix.columns,
+      ...{ activation, isGated, activatesUp, firingThreshold },
+    });
+    this.#leave(builder, down, { x: space.hidden, as, postNorm: this.#postNorms.feedForward });
   }
 
   /** What a block reads: a norm of the stream, or the stream itself. */
@@ -300,32 +331,46 @@ async function loadAttention(input: GpuLayerInput): Promise<AttentionWeights | n
   };
 }
 
-async function loadNeurons({ plan, loader, config }: GpuLayerInput): Promise<NeuronWeights | null> {
-  const { feedForward } = plan;
-  if (feedForward.kind !== "dense" || lengthOf(feedForward.up.rows) === 0) return null;
-  const { gate, up, down }: DensePlan = feedForward;
-  return {
-    norm: await loadNorm(
-      loader,
-      plan.feedForwardNorm ?? (config.hasParallelBlocks ? plan.attentionNorm : null),
-    ),
-    projections: await loadProducts(loader, gate === null ? [up] : [gate, up]),
-    down: await loader.stack([down]),
-  };
+/**
+ * Some neurons of a layer, their matrices in the order of `stacksOfBlock`; null: of none.
+ * @param home left out: the GPU.
+ */
+export async function loadNeurons(
+  { plan, loader, config }: Pick<GpuLayerInput, "plan" | "loader" | "config">,
+  shares: readonly DensePart[],
+  home?: MatrixHome,
+): Promise<NeuronWeights | null> {
+  if (shares.length === 0) return null;
+  const norm = plan.feedForwardNorm ?? (config.hasParallelBlocks ? plan.attentionNorm : null);
+  const weight = await loadNorm(loader, norm);
+  const parts: NeuronPart[] = [];
+  for (const { block, fromTokens } of shares) {
+    const projections = await loadProducts(loader, projectionsOf(block), home);
+    parts.push({ fromTokens, projections, down: await loader.stack([block.down], home) });
+  }
+  return { norm: weight, parts };
 }
 
-/** Neighbours of the same type become one matrix: one dispatch instead of several. */
+/** The matrices of a block on the GPU, and of which they are made. */
+export function stacksOfBlock(block: DensePlan): MatrixPlan[][] {
+  return [...stacksOf(projectionsOf(block)), [block.down]];
+}
+
+function projectionsOf({ gate, up }: DensePlan): MatrixPlan[] {
+  return gate === null ? [up] : [gate, up];
+}
+
 async function loadProducts(
   loader: GpuLoader,
   plans: readonly MatrixPlan[],
+  home?: MatrixHome,
 ): Promise<Product[]> {
   const products: Product[] = [];
   let column = 0;
-  for (let first = 0, end = 0; first < plans.length; first = end) {
-    while (end < plans.length && deviceType(plans[end]) === deviceType(plans[first])) end++;
-    const together = plans.slice(first, end);
-    products.push({ stacked: await loader.stack(together), column });
-    column += together.reduce((sum, { rows }) => sum + lengthOf(rows), 0);
+  for (const together of stacksOf(plans)) {
+    const stacked = await loader.stack(together, home);
+    products.push({ stacked, column });
+    column += stacked.matrix.rows;
   }
   return products;
 }

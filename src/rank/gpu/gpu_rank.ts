@@ -26,6 +26,7 @@ import { StepState, type StepStateInput } from "../step_state.ts";
 import { Vocabulary } from "../vocabulary.ts";
 import { floats } from "../arena_views.ts";
 import { lengthOf } from "../shard.ts";
+import { type Brought, type BroughtNeurons, openBrought } from "./brought_neurons.ts";
 import { buildOutput } from "./gpu_output.ts";
 import { GpuLayer } from "./gpu_layer.ts";
 import { createSpace, type GpuSpace, widestInput } from "./gpu_space.ts";
@@ -58,6 +59,8 @@ interface GpuRankParts {
   readonly space: GpuSpace;
   readonly input: StepInput;
   readonly layers: readonly WalkedGpuLayer[];
+  /** Null where nothing is brought. */
+  readonly brought: BroughtNeurons | null;
   /** Null where it has no rows of the output. */
   readonly output: Program | null;
   readonly partialBack: ReadBack;
@@ -126,10 +129,11 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     const makeBuilder = () => new ProgramBuilder(gpu, stepInput, int8);
     const of = { ...input, plan, space, loader, makeBuilder };
     const layers = await openLayers(of);
+    const brought = await openBrought({ ...of, layers: layers.map(({ layer }) => layer) });
     const output = lengthOf(plan.output.rows) > 0 ? await buildOutput(of) : null;
     const rowBytes = plan.strides.embedding * 4;
     return new GpuRank(input, state, {
-      ...{ space, layers, output },
+      ...{ space, layers, brought, output },
       input: stepInput,
       partialBack: await createReadBack(gpu, plan.chunkTokens * rowBytes),
       logitsBack: await createReadBack(gpu, Math.max(4, plan.logitsRows * plan.strides.logits * 4)),
@@ -210,8 +214,24 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   routeEarly(): void {}
 
   /** All of attention: the GPU needs no say between its parts. */
-  project({ attention, feedForward, isParallel }: WalkedGpuLayer): void {
-    if (attention !== null) this.#runBlock(attention, !isParallel || feedForward === null);
+  project(walked: WalkedGpuLayer): void {
+    const { attention, isParallel, layer } = walked;
+    const brought = this.#broughtTo(layer);
+    const isLast = !isParallel || !this.#hasNeurons(walked) && brought === null;
+    if (attention !== null) this.#runBlock(attention, isLast);
+    // The threads attend meanwhile, or the GPU does.
+    if (brought !== null) this.#parts.brought!.stream.bring(brought.index);
+  }
+
+  /** It computes neurons of its own of the layer in this step. */
+  #hasNeurons({ feedForward, layer }: WalkedGpuLayer): boolean {
+    return feedForward !== null && this.#step.n >= layer.neuronsFromTokens;
+  }
+
+  /** What is brought of a layer for a step as long as this one. */
+  #broughtTo({ index }: GpuLayer): Brought | null {
+    const { brought } = this.#parts;
+    return brought !== null && this.#state.isGpusAlone(index) ? brought.layers[index] : null;
   }
 
   /** Where others sum squares over ranks they wait for this one, which has all heads or none. */
@@ -235,8 +255,16 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     return true;
   }
 
-  feedForward({ feedForward, several }: WalkedGpuLayer): void {
-    if (feedForward !== null) this.#runBlock(feedForward, true);
+  feedForward(walked: WalkedGpuLayer): void {
+    const { feedForward, several, layer } = walked;
+    const brought = this.#broughtTo(layer);
+    if (feedForward !== null && this.#hasNeurons(walked)) {
+      this.#runBlock(feedForward, brought === null);
+    }
+    if (brought !== null) {
+      this.#runBlock(brought.program, true);
+      this.#parts.brought!.stream.bringNext(brought.index);
+    }
     if (several !== null) several.run(this.#step);
   }
 
@@ -288,12 +316,14 @@ async function openLayers(
 ): Promise<WalkedGpuLayer[]> {
   const { plan, config, makeBuilder } = of;
   const { isAlone } = plan.gpu!;
+  const { fromTokens: longFrom = Infinity, layers: longLayers = 0 } = plan.longSteps ?? {};
   const walked: WalkedGpuLayer[] = [];
   let several: ProgramBuilder | null = null;
   for (const [index, layerPlan] of plan.layers.entries()) {
     const layer = await GpuLayer.load({
       ...{ gpu: of.gpu, config, index, isAlone, loader: of.loader, space: of.space },
       plan: layerPlan,
+      allFromTokens: index < longLayers ? longFrom : Infinity,
       contextLength: plan.contextLength,
       kvType: plan.kvType === "f32" ? "f32" : "f16",
     });

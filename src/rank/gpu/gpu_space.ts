@@ -8,6 +8,7 @@ import type { ModelConfig } from "../../model/types.ts";
 import { type GraphTensor, N, planMemory, StepGraph } from "../../shapes/mod.ts";
 import type { RankPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
+import { denseParts } from "./dense_parts.ts";
 
 /** Where a binding may begin. */
 const ALIGN_BYTES = 256;
@@ -80,13 +81,18 @@ export async function createSpace(
   };
 }
 
-function widthsOf({ layers, strides, output }: RankPlan, { headDim }: ModelConfig): SpaceWidths {
+function widthsOf(
+  { layers, strides, output, gpu }: RankPlan,
+  { headDim }: ModelConfig,
+): SpaceWidths {
   const most = (of: (layer: RankPlan["layers"][number]) => number) => Math.max(...layers.map(of));
   const heads = most((layer) => lengthOf(layer.heads));
   const kvHeads = most((layer) => lengthOf(layer.kvHeads));
-  const neurons = most(({ feedForward }) =>
-    feedForward.kind === "dense" ? lengthOf(feedForward.up.rows) : 0
+  const own = most((layer) =>
+    Math.max(0, ...denseParts(layer).map(({ block }) => lengthOf(block.up.rows)))
   );
+  const brought = gpu!.brought.map((block) => block === null ? 0 : lengthOf(block.up.rows));
+  const neurons = Math.max(own, ...brought);
   return {
     residual: strides.embedding,
     normed: strides.embedding,
@@ -152,7 +158,8 @@ function recordStep(graph: StepGraph, of: Record<SpaceName, GraphTensor>, layerC
     graph.op("norm again", { reads: [residual, partial], updates: [normed] });
     graph.op("gate and up", { reads: [residual, normed, partial], writes: [neurons] });
     graph.op("activate", { reads: [neurons, partial], writes: [hidden] });
-    graph.op("down", { reads: [hidden], updates: [partial, residual] });
+    // Neurons of longer steps read the norm once more.
+    graph.op("down", { reads: [hidden, normed], updates: [partial, residual] });
     graph.op("add", { reads: [partial], updates: [residual] });
   });
   graph.op("output norm", { reads: [residual], writes: [normed] });

@@ -3,15 +3,21 @@
  * gpu/ encodes and uploads at once, so that there is never a second copy of the model. Knows
  * tensors and plans; how weights lie on the GPU is that folder's business.
  */
-import { createMatrix, type Gpu, type GpuMatrix } from "../../../gpu/mod.ts";
+import {
+  createMatrix,
+  type Gpu,
+  type GpuMatrix,
+  type MatrixHome,
+  type MatrixShape,
+} from "../../../gpu/mod.ts";
 import { check } from "../../base/check.ts";
 import { MiB } from "../../base/units.ts";
 import type { TensorReader } from "../../gguf/tensor_reader.ts";
 import type { GgufTensor } from "../../gguf/types.ts";
 import { dequantize } from "../../model/dequantize.ts";
 import { rowBytes } from "../../model/dtypes.ts";
-import { fileRows } from "../load_order.ts";
 import { deviceType } from "./device_placer.ts";
+import { filePieces, gatherColumns } from "../picked.ts";
 import type { MatrixPlan, VectorPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
 
@@ -34,6 +40,27 @@ export interface Stacked {
   readonly bias: GPUBuffer | null;
 }
 
+/** Of matrices of one type, one below the other. */
+export function stackShape(plans: readonly MatrixPlan[]): MatrixShape {
+  const [first] = plans;
+  return {
+    type: deviceType(first),
+    rows: plans.reduce((sum, plan) => sum + lengthOf(plan.rows), 0),
+    columns: lengthOf(first.columns),
+  };
+}
+
+/** Neighbours of the same type: one matrix on the GPU, one dispatch instead of several. */
+export function stacksOf(plans: readonly MatrixPlan[]): MatrixPlan[][] {
+  const stacks: MatrixPlan[][] = [];
+  for (const plan of plans) {
+    const last = stacks.at(-1);
+    if (last !== undefined && deviceType(last[0]) === deviceType(plan)) last.push(plan);
+    else stacks.push([plan]);
+  }
+  return stacks;
+}
+
 export class GpuLoader {
   readonly #in: GpuLoading;
   readonly #piece = new Uint8Array(PIECE_BYTES);
@@ -49,17 +76,18 @@ export class GpuLoader {
 
   /**
    * Matrices of one type, one below the other.
+   * @param home where they have their buffers.
    * @throws {GpuOutOfMemoryError} when the GPU has no room for them.
    */
-  async stack(plans: readonly MatrixPlan[]): Promise<Stacked> {
+  async stack(
+    plans: readonly MatrixPlan[],
+    home: MatrixHome = this.#in.gpu,
+  ): Promise<Stacked> {
     const [first] = plans;
     const label = plans.map(({ tensor }) => tensor).join(" + ");
-    const rows = plans.reduce((sum, plan) => sum + lengthOf(plan.rows), 0);
-    const matrix = await createMatrix(this.#in.gpu, label, {
-      type: deviceType(first),
-      rows,
-      columns: lengthOf(first.columns),
-    });
+    const shape = stackShape(plans);
+    const { rows } = shape;
+    const matrix = await createMatrix(home, label, shape);
     let firstRow = 0;
     for (const plan of plans) {
       check(deviceType(plan) === deviceType(first), "matrices of a stack have one type");
@@ -81,21 +109,29 @@ export class GpuLoader {
     return await this.#in.gpu.createVector(`${plans[0].tensor} bias`, values);
   }
 
-  #values({ tensor: name, range }: VectorPlan): Float32Array<ArrayBuffer> {
+  #values({ tensor: name, range: all, picked }: VectorPlan): Float32Array<ArrayBuffer> {
     const tensor = this.#tensor(name);
-    const bytes = new Uint8Array(rowBytes(tensor.type, lengthOf(range)));
-    this.#in.reader.read(tensor, rowBytes(tensor.type, range.start), bytes);
-    this.#in.onProgress(bytes.length);
-    return Float32Array.from(dequantize(tensor.type, bytes));
+    const values = new Float32Array(lengthOf(all));
+    let place = 0;
+    for (const range of picked ?? [all]) {
+      const bytes = new Uint8Array(rowBytes(tensor.type, lengthOf(range)));
+      this.#in.reader.read(tensor, rowBytes(tensor.type, range.start), bytes);
+      this.#in.onProgress(bytes.length);
+      values.set(dequantize(tensor.type, bytes), place);
+      place += lengthOf(range);
+    }
+    return values;
   }
 
   #write(matrix: GpuMatrix, plan: MatrixPlan, firstRow: number): void {
-    const { dims: [fileColumns] } = this.#tensor(plan.tensor);
+    const { type, dims: [fileColumns] } = this.#tensor(plan.tensor);
+    const fileRowBytes = rowBytes(type, fileColumns);
     this.#eachPiece(plan, (bytes, first) => {
+      const own = gatherColumns(bytes, plan, { type, fileRowBytes });
       matrix.write(bytes, {
         firstRow: firstRow + first,
         fileColumns,
-        columnStart: plan.columns.start,
+        columnStart: own.columns.start,
       });
     });
   }
@@ -124,7 +160,7 @@ export class GpuLoader {
     }
   }
 
-  /** Whole file rows, some at a time; `first` counts them from the plan's first one on. */
+  /** Whole file rows, some at a time; `first` is the place of theirs among the plan's. */
   #eachPiece(
     plan: MatrixPlan,
     use: (bytes: Uint8Array<ArrayBuffer>, first: number) => void,
@@ -134,12 +170,13 @@ export class GpuLoader {
     const fileRowBytes = rowBytes(tensor.type, tensor.dims[0]);
     const atOnce = Math.max(1, Math.floor(PIECE_BYTES / fileRowBytes));
     const piece = fileRowBytes > PIECE_BYTES ? new Uint8Array(fileRowBytes) : this.#piece;
-    const { start, end } = fileRows(plan);
-    for (let row = start; row < end; row += atOnce) {
-      const bytes = piece.subarray(0, Math.min(atOnce, end - row) * fileRowBytes);
-      this.#in.reader.read(tensor, row * fileRowBytes, bytes);
-      this.#in.onProgress(bytes.length);
-      use(bytes, row - start);
+    for (const { rows: { start, end }, place } of filePieces(plan)) {
+      for (let row = start; row < end; row += atOnce) {
+        const bytes = piece.subarray(0, Math.min(atOnce, end - row) * fileRowBytes);
+        this.#in.reader.read(tensor, row * fileRowBytes, bytes);
+        this.#in.onProgress(bytes.length);
+        use(bytes, place + row - start);
+      }
     }
   }
 

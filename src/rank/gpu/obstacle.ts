@@ -22,7 +22,8 @@ export function gpuObstacle(
 ): string | null {
   const { model: { config, tensors }, file } = of;
   if (of.packed !== undefined && of.packed !== null) {
-    return "a packed model's neurons are read by threads as they fire";
+    return "the neurons of a packed file lie as threads read them; a GPU takes the .gguf file " +
+      "that it was packed from";
   }
   if ((options.observe?.length ?? 0) > 0) return "neurons that are observed are the threads'";
   if (options.quiet !== undefined) return "quiet neurons are left out by threads only";

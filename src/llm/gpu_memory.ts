@@ -1,0 +1,56 @@
+/**
+ * How many layers a GPU has room for, about: who loads finds out. Loads nothing.
+ */
+import { kvCacheBytes, matrixBytes } from "../../gpu/mod.ts";
+import type { LayerTensors, MatrixTensor } from "../model/types.ts";
+import { CHUNK_TOKENS_OF_LONG_STEPS } from "./choose_long_steps.ts";
+import { contextLengthFor, type LoadOptions } from "./load_options.ts";
+import type { DescribedModel } from "./plan_load.ts";
+
+/**
+ * Layers that fit into what a GPU may take, beside activations; those that it has no room for need
+ * room for two of them when they are brought. Infinite where nobody set a limit.
+ */
+export function fittingLayers(of: DescribedModel, options: LoadOptions): number {
+  const { gpuMemoryBytes, gpuStreamFrom } = options;
+  if (gpuMemoryBytes === undefined) return Infinity;
+  const { tensors: { layers, output }, config } = of.model;
+  const bytesOf = (matrices: readonly MatrixTensor[]) =>
+    matrices.reduce(
+      (sum, { tensor, rows, columns }) =>
+        sum + matrixBytes(of.file.tensors.get(tensor)!.type, rows, columns),
+      0,
+    );
+  const kv = kvCacheBytes({
+    positions: contextLengthFor(of.model, options),
+    kvHeads: config.headCountKv,
+    headDim: config.headDim,
+    type: options.kvType === "f32" ? "f32" : "f16",
+  });
+  const most = (matricesOf: (layer: LayerTensors) => MatrixTensor[]) =>
+    Math.max(...layers.map((layer) => bytesOf(matricesOf(layer))));
+  const layerBytes = kv + most((layer) => [...headMatrices(layer), ...neuronMatrices(layer)]);
+  const room = gpuMemoryBytes - activationBytes(of, options);
+  if (room >= layers.length * layerBytes + bytesOf([output])) return Infinity;
+  const sets = gpuStreamFrom === 0 ? 0 : 2 * most(neuronMatrices);
+  return Math.max(0, Math.floor((room - sets) / layerBytes));
+}
+
+function headMatrices({ query, key, value, attentionOutput }: LayerTensors): MatrixTensor[] {
+  return [query, key, value, attentionOutput];
+}
+
+function neuronMatrices({ feedForward }: LayerTensors): MatrixTensor[] {
+  if (feedForward.kind !== "dense") return [];
+  const { gate, up, down } = feedForward;
+  return gate === null ? [up, down] : [gate, up, down];
+}
+
+/** Rows of a step, as if none shared bytes, and what comes back of them. */
+function activationBytes({ model: { config } }: DescribedModel, options: LoadOptions): number {
+  const { chunkTokens = CHUNK_TOKENS_OF_LONG_STEPS } = options;
+  const { embeddingLength, headCount, headCountKv, headDim, feedForwardLength } = config;
+  const floats = 4 * embeddingLength + (2 * headCount + 2 * headCountKv) * headDim +
+    3 * feedForwardLength;
+  return 4 * chunkTokens * floats;
+}

@@ -1,0 +1,22 @@
+/** What keys and values of a layer take in an arena: src/memory/kv_layout.ts. Pure arithmetic. */
+import { alignUp } from "../base/check.ts";
+import { KV_BLOCK_POSITIONS, KV_SCALES_BYTES, VALUE_PAD_ELEMENTS } from "../memory/kv_layout.ts";
+import type { KvType } from "./plan_types.ts";
+
+/** Of so many heads and positions. */
+export function kvBytes(
+  type: KvType,
+  of: { readonly positions: number; readonly kvHeads: number; readonly headDim: number },
+): { keysBytes: number; valuesBytes: number } {
+  const pieces = Math.ceil(of.positions / KV_BLOCK_POSITIONS) * of.kvHeads;
+  return {
+    keysBytes: pieces * pieceBytes(type, of.headDim),
+    valuesBytes: pieces * pieceBytes(type, alignUp(of.headDim, VALUE_PAD_ELEMENTS)),
+  };
+}
+
+/** Of one head's keys or values of one block of positions. */
+function pieceBytes(type: KvType, rowElements: number): number {
+  const elements = KV_BLOCK_POSITIONS * rowElements;
+  return type === "i16" ? elements * 2 + KV_SCALES_BYTES : elements * 4;
+}

@@ -1,0 +1,144 @@
+/**
+ * A GPU beside threads with neurons by frequency, and with more of them the more tokens a step has,
+ * up to all of them where long steps bring the rest: the same answers as the threads alone.
+ */
+import { assertEquals, assertLess, assertMatch, assertRejects } from "@std/assert";
+import { openModelFile, sourceFingerprint } from "../../src/bundle/mod.ts";
+import type { FiringRates, LoadOptions } from "../../src/llm/mod.ts";
+import { describeModel, layerNeurons } from "../../src/model/mod.ts";
+import { nmse } from "../support/compare.ts";
+import { besideThreads, gpuTest } from "../support/gpu_model.ts";
+import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
+import { Rng } from "../support/rng.ts";
+import type { TinyModelOptions } from "../support/tiny_model.ts";
+
+/** A prompt of them is a step of the longest kind. */
+const IDS = Array.from({ length: 37 }, ((rng) => () => rng.int(512))(new Rng(7)));
+/** A step of each kind but the longest, and one that LONG calls long. */
+const STEP_TOKENS = [1, 3, 5, 11];
+const F32_NMSE = 1e-11;
+const QUANT_NMSE = 5e-3;
+const GROWING = [0.2, 0.4, 0.7, 1];
+/** Long steps begin between two of the sizes that shares are given for. */
+const LONG: LoadOptions = { gpuStreamFrom: 4 };
+
+/** Rates of a seed, as if they had been counted. */
+function ratesOf(path: string): FiringRates {
+  const modelFile = openModelFile(path);
+  const { config } = describeModel(modelFile.file);
+  const rng = new Rng(23);
+  const count = () => Uint32Array.from({ length: layerNeurons(config) }, () => rng.int(1000));
+  return {
+    counts: Array.from({ length: config.blockCount }, count),
+    modelFingerprint: sourceFingerprint(modelFile),
+  };
+}
+
+async function answers(path: string, options: LoadOptions) {
+  const logits: Float32Array[] = [];
+  let ids: number[] = [];
+  await withModel(path, options, async (model) => {
+    assertEquals(model.gpu !== null, options.gpu === "force", "who computes");
+    if (options.gpuStreamFrom !== undefined) assertMatch(model.runsOn, /bring it the neurons/);
+    for (const tokens of STEP_TOKENS) logits.push(await allLogits(model, IDS, tokens));
+    ids = await greedyIds(model, IDS, 16);
+  });
+  return { logits, ids };
+}
+
+async function compare(
+  of: TinyModelOptions,
+  shares: readonly (readonly number[])[],
+  bound: number,
+  more: LoadOptions = {},
+) {
+  await withTinyFile({ seed: 3, ...of }, async (path) => {
+    const expected = await answers(path, { threads: 1, gpu: "off" });
+    const firing = ratesOf(path);
+    for (const hotShare of shares) {
+      const ways = [
+        { threads: 2, firing },
+        ...(Object.keys(more).length > 0 ? [] : [{ threads: 1 }]),
+      ];
+      for (const way of ways) {
+        const found = await answers(path, { ...besideThreads(0), hotShare, ...way, ...more });
+        const name = `${JSON.stringify({ ...of, ...more })} ${hotShare} of ${way.threads}`;
+        found.logits.forEach((logits, kind) =>
+          assertLess(nmse(logits, expected.logits[kind]), bound, `${name}: ${STEP_TOKENS[kind]}`)
+        );
+        if (bound === F32_NMSE) assertEquals(found.ids, expected.ids, name);
+      }
+    }
+  });
+}
+
+gpuTest("a GPU has more neurons in longer steps, of silent and of other families", async () => {
+  for (const architecture of ["llama", "bamboo"] as const) {
+    await compare({ architecture, feedForwardLength: 320 }, [GROWING, [0, 0, 0.5]], F32_NMSE);
+  }
+});
+
+gpuTest(
+  "a GPU has more neurons in longer steps where blocks are parallel or have biases",
+  async () => {
+    for (const architecture of ["stablelm-parallel", "gpt2", "phi3"] as const) {
+      await compare({ architecture, feedForwardLength: 320 }, [[0, 0.4]], F32_NMSE);
+    }
+  },
+);
+
+gpuTest(
+  "a GPU has the most frequent neurons of a down that the file keeps by neurons",
+  async () => {
+    const of = { architecture: "bamboo", hasDownTransposed: true, feedForwardLength: 320 } as const;
+    await compare(of, [[0.3, 0.6]], F32_NMSE);
+  },
+);
+
+for (const type of ["Q4_0", "Q4_K"] as const) {
+  gpuTest(`a GPU has the most frequent blocks of a ${type} down`, async () => {
+    const shape = { embeddingLength: 256, feedForwardLength: 1280 };
+    for (const architecture of ["llama", "bamboo"] as const) {
+      await compare({ architecture, type, ...shape }, [[0.4, 0.6]], QUANT_NMSE);
+    }
+  });
+}
+
+for (const architecture of ["llama", "bamboo", "stablelm-parallel", "gpt2"] as const) {
+  gpuTest(
+    `a GPU of ${architecture} has all neurons in long steps, also what it grows by`,
+    async () => {
+      const of = { architecture, feedForwardLength: 320, blockCount: 3 };
+      await compare(of, [GROWING.slice(0, 3), [0, 0, 0.5]], F32_NMSE, LONG);
+      // Of the first layers it has nothing in short steps.
+      await compare(of, [[0.2, 0.6]], F32_NMSE, { ...LONG, gpuLayers: 1 });
+    },
+  );
+}
+
+for (const type of ["Q4_0", "Q4_K"] as const) {
+  gpuTest(`long steps bring a GPU the rarest blocks of a ${type} down`, async () => {
+    const shape = { embeddingLength: 256, feedForwardLength: 1280, blockCount: 3 };
+    await compare({ architecture: "bamboo", type, ...shape }, [[0.2, 0.4, 0.6]], QUANT_NMSE, LONG);
+  });
+}
+
+Deno.test("loadModel() refuses shares that do not ascend", async () => {
+  await withTinyFile({ seed: 3 }, async (path) => {
+    for (const hotShare of [[0.5, 0.3], [], [0, 0, 0, 0, 1], [1.1], -0.1, NaN]) {
+      const load = () => withModel(path, { gpu: "off", hotShare }, async () => {});
+      await assertRejects(load, RangeError, "hotShare", `${hotShare}`);
+    }
+  });
+});
+
+gpuTest("loadModel() refuses rates of another model", async () => {
+  await withTinyFile({ seed: 3 }, async (path) => {
+    const firing = { ...ratesOf(path), modelFingerprint: "0".repeat(64) };
+    await assertRejects(
+      () => withModel(path, { ...besideThreads(0.3), firing }, async () => {}),
+      RangeError,
+      "another model",
+    );
+  });
+});
