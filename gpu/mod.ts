@@ -3,6 +3,7 @@
  * back. Knows nothing of models' files or of ranks.
  */
 export { tuneKernels } from "./autotune.ts";
+export { type CopyRates, measureCopyRates } from "./copy_rate.ts";
 export { describeGpu, type GpuDescription } from "./describe.ts";
 export { Gpu, type GpuInfo, type GpuOptions, type GpuPriority, openGpu } from "./device.ts";
 export { GpuLostError, GpuOutOfMemoryError, GpuUnavailableError } from "./errors.ts";

@@ -77,7 +77,7 @@ export const HEAD_DIM_MAX = 256;
 /** Rows of queries that a workgroup has. */
 const TILE_MAX = 8;
 
-/** Positions of a chunk, where a few tokens' positions are split over workgroups; by a block of it. */
+/** Positions of a chunk, where a few tokens' positions are split over workgroups; by 64. */
 const CHUNK_POSITIONS = 256;
 const CHUNK_UNIT = 64;
 /** The same by `attention_few`, whose block is of 32 positions. */

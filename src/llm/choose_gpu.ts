@@ -41,6 +41,8 @@ export interface GpuDecision {
 
 /** The GPU must be so much faster to be worth its noise. */
 const GAIN_MIN = 1.2;
+/** Of a layer, beside its products: two norms, rotation, attention and its end, activation. */
+const SMALL_KERNELS = 6;
 /** Shares that are tried where not all fits. */
 const SMALLER_SHARES = [0.5, 0.25];
 /**
@@ -191,14 +193,16 @@ export function describePart(part: GpuPart | null): string | null {
 
 /** Decoded tokens per second by what was measured; null where the GPU was not. */
 function expectedSpeeds(
-  { file }: DescribedModel,
+  { file, model: { config } }: DescribedModel,
   options: LoadOptions,
 ): { readonly gpu: number; readonly cpu: number } | null {
   const { profile = DEFAULT_PROFILE } = options;
   if (profile.gpu === undefined) return null;
   const bytes = [...file.tensors.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const { decodeGBps, stepMs, smallKernelMs = 0 } = profile.gpu;
+  const besideMs = stepMs + config.blockCount * SMALL_KERNELS * smallKernelMs;
   return {
-    gpu: 1 / (bytes / (profile.gpu.decodeGBps * 1e9) + profile.gpu.stepMs / 1e3),
+    gpu: 1 / (bytes / (decodeGBps * 1e9) + besideMs / 1e3),
     cpu: readGBps(profile, rankCountFor(options)) * 1e9 / bytes,
   };
 }

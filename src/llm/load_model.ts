@@ -123,6 +123,7 @@ async function startEngine(
       gpu: {
         mayBeSoftware: gpu.mayBeSoftware,
         priority: gpu.priority,
+        tuning: options.profile?.gpu?.tuning ?? null,
         memoryBytes: options.gpuMemoryBytes ?? null,
         lossAtStep: options.gpuLossAtStep ?? null,
       },

@@ -41,10 +41,14 @@ const Profile = z.strictObject({
     /** Bytes of weights that decoding reads, and a step's time beside that. */
     decodeGBps: rate,
     stepMs: z.number().min(0).max(1e6),
+    /** A kernel that computes next to nothing; left out: was not measured. */
+    smallKernelMs: z.number().min(0).max(1e6).optional(),
     /** Multiplications and additions of a prompt's products. */
     prefillGFlops: rate,
     /** Bytes that it is sent from the memory of the process; left out: was not measured. */
     uploadGBps: rate.optional(),
+    /** Which shaders it does fastest: gpu/autotune.ts; left out: a software adapter. */
+    tuning: z.string().max(10_000).optional(),
   }).optional(),
 });
 

@@ -60,6 +60,8 @@ export interface GpuSetup {
   /** A software adapter may be used. */
   readonly mayBeSoftware: boolean;
   readonly priority: "normal" | "background";
+  /** What `doctor` found to be fastest there (gpu/autotune.ts); null: it is tried now. */
+  readonly tuning: string | null;
   /** Most bytes on it; null: what it gives. */
   readonly memoryBytes: number | null;
   /** It is lost in the step of that number, counted from 1 (for tests); null: never. */
@@ -169,7 +171,7 @@ export class RankRunner {
     });
     try {
       // Software would take longer to try the shaders than it could save.
-      if (!gpu.info.isFallback) await tuneGpuKernels(gpu, null);
+      if (!gpu.info.isFallback) await tuneGpuKernels(gpu, setup.gpu.tuning);
       using reader = host.reader ?? TensorReader.open({ parts: setup.parts });
       const opening = prepare(setup, reader, onProgress);
       const { control, tell } = opening;

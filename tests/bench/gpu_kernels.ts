@@ -15,6 +15,7 @@ import {
   type Gpu,
   GpuUnavailableError,
   matmul,
+  measureCopyRates,
   openGpu,
   ProgramBuilder,
   type Rows,
@@ -44,13 +45,6 @@ const REPEATS = 20;
 /** On software everything is so much smaller. */
 const SHRINK = 16;
 const BLOCK_BYTES = 18;
-const COPY_WORKGROUPS = 8192;
-const COPY = `
-@group(0) @binding(0) var<storage, read> a: array<vec4<u32>>;
-@group(0) @binding(1) var<storage, read_write> b: array<vec4<u32>>;
-@compute @workgroup_size(256) fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  for (var i = id.x; i < arrayLength(&b); i += ${256 * COPY_WORKGROUPS}u) { b[i] = a[i]; }
-}`;
 
 if (import.meta.main) await main(Deno.args.includes("--software"));
 
@@ -65,8 +59,12 @@ async function main(allowsSoftware: boolean): Promise<void> {
   }
   const shrink = gpu.info.isFallback ? SHRINK : 1;
   await tuneKernels(gpu, null);
-  const copy = await copyRate(gpu, COPY_BYTES / shrink / shrink);
-  console.log(`${gpu.info.description}; copies ${(copy / 1e9).toFixed(1)} GB/s (read and written)`);
+  const { driver, shader } = await measureCopyRates(gpu, COPY_BYTES / shrink / shrink);
+  const copy = 1e9 * Math.max(driver, shader);
+  console.log(
+    `${gpu.info.description}; copies ${(copy / 1e9).toFixed(1)} GB/s, read and written ` +
+      `(its driver ${driver.toFixed(1)}, a shader ${shader.toFixed(1)})`,
+  );
   console.log("| product | 1 token | of copying | " + `${TOKENS / shrink} tokens |`);
   console.log("|---|---|---|---|");
   let one = 0;
@@ -91,59 +89,6 @@ async function main(allowsSoftware: boolean): Promise<void> {
     `products alone allow ${(1 / one).toFixed(1)} tokens/s decoding, ` +
       `${(1 / many).toFixed(0)} tokens/s prefill${scale}`,
   );
-}
-
-/** Bytes read and written a second by copying: by the driver, or by a shader where that is faster. */
-async function copyRate(gpu: Gpu, bytes: number): Promise<number> {
-  return Math.max(await driverCopyRate(gpu, bytes), await shaderCopyRate(gpu, bytes));
-}
-
-async function shaderCopyRate(gpu: Gpu, bytes: number): Promise<number> {
-  const { device } = gpu;
-  const [a, b] = [await gpu.createBuffer("copied", bytes), await gpu.createBuffer("copy", bytes)];
-  const pipeline = device.createComputePipeline({
-    layout: "auto",
-    compute: { module: device.createShaderModule({ code: COPY }), entryPoint: "main" },
-  });
-  const group = device.createBindGroup({
-    layout: pipeline.getBindGroupLayout(0),
-    entries: [a, b].map((buffer, binding) => ({ binding, resource: { buffer } })),
-  });
-  const ms = await difference(async (times) => {
-    const encoder = device.createCommandEncoder();
-    const pass = encoder.beginComputePass();
-    pass.setPipeline(pipeline);
-    pass.setBindGroup(0, group);
-    for (let i = 0; i < times; i++) pass.dispatchWorkgroups(COPY_WORKGROUPS);
-    pass.end();
-    const start = performance.now();
-    device.queue.submit([encoder.finish()]);
-    await waitFor(gpu);
-    return performance.now() - start;
-  });
-  gpu.destroyBuffer(a);
-  gpu.destroyBuffer(b);
-  return 2 * bytes / (ms / 1000);
-}
-
-async function driverCopyRate(gpu: Gpu, bytes: number): Promise<number> {
-  const usage = GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
-  const [a, b] = [
-    await gpu.createBuffer("copied", bytes, usage),
-    await gpu.createBuffer("copy", bytes, usage),
-  ];
-  const time = async (times: number) => {
-    const encoder = gpu.device.createCommandEncoder();
-    for (let i = 0; i < times; i++) encoder.copyBufferToBuffer(a, 0, b, 0, bytes);
-    const start = performance.now();
-    gpu.device.queue.submit([encoder.finish()]);
-    await waitFor(gpu);
-    return performance.now() - start;
-  };
-  const ms = await difference(time);
-  gpu.destroyBuffer(a);
-  gpu.destroyBuffer(b);
-  return 2 * bytes / (ms / 1000);
 }
 
 /** Seconds of one product of a matrix of random Q4_0 with n tokens. */

@@ -64,7 +64,7 @@ async function measure(isAlone: boolean): Promise<void> {
   const module = await loadKernelModule();
   const part: GpuPart = {
     share: { heads: 1, neurons: [isAlone ? 1 : 0.5], hasOutput: true, layers: LAYERS },
-    ...{ isAlone, mayBeSoftware: true, priority: "normal" },
+    ...{ isAlone, mayBeSoftware: true, isByFrequency: false, priority: "normal" },
   };
   const plans = planModel({ file, model }, module, { threads: 1 }, part);
   const rankIndex = plans.length - 1;

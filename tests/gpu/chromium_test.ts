@@ -99,7 +99,8 @@ async function look(adapter) {
   const device = await adapter.requestDevice({ requiredFeatures: wanted });
   const refused = [], skipped = [];
   for (const { name, needs, text, constants } of data.kernels) {
-    if (needs && needs.some((need) => feature[need] && !device.features.has(feature[need]))) { skipped.push(name); continue; }
+    const isMissing = (need) => feature[need] && !device.features.has(feature[need]);
+    if (needs && needs.some(isMissing)) { skipped.push(name); continue; }
     const module = device.createShaderModule({ code: text });
     const { messages } = await module.getCompilationInfo();
     const errors = messages.filter(({ type }) => type === "error");

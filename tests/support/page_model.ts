@@ -69,6 +69,7 @@ export class PageModel {
         mayBeSoftware: true,
         priority: "normal",
         memoryBytes: null,
+        tuning: null,
         lossAtStep: null,
       } as const,
     };

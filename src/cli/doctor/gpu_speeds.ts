@@ -5,8 +5,12 @@ import {
   createStepInput,
   type Gpu,
   matmul,
+  measureCopyRates,
+  norm,
   openGpu,
   ProgramBuilder,
+  type Rows,
+  type StepInput,
   tuneKernels,
 } from "../../../gpu/mod.ts";
 import { MiB } from "../../base/units.ts";
@@ -25,7 +29,9 @@ export interface GpuWork {
 const WORK: GpuWork = {
   ...{ rows: 14336, columns: 4096, matrices: 8, copyBytes: 128 * MiB, rounds: 8 },
 };
-const PROMPT_TOKENS = 64;
+const PROMPT_TOKENS = 512;
+/** Small kernels one after another. */
+const SMALL_KERNELS = 64;
 const UPLOAD_PIECE_BYTES = 4 * MiB;
 
 /** @throws {GpuUnavailableError | GpuOutOfMemoryError} */
@@ -34,33 +40,19 @@ export async function measureGpu(
 ): Promise<GpuProfile> {
   const gpu = await openGpu({ adapter: mayBeSoftware ? "fallback-allowed" : "default" });
   try {
-    if (!gpu.info.isFallback) await tuneKernels(gpu, null);
-    const copyGBps = await measureCopies(gpu, work);
-    const { decodeGBps, prefillGFlops, stepMs } = await measureProducts(gpu, work);
+    const tuning = gpu.info.isFallback ? undefined : await tuneKernels(gpu, null);
+    const { driver, shader } = await measureCopyRates(gpu, work.copyBytes);
     const { description, device, vendor } = gpu.info;
-    const adapter = description || device || vendor;
-    const uploadGBps = await measureUploads(gpu, work);
-    return { adapter, copyGBps, decodeGBps, stepMs, prefillGFlops, uploadGBps };
+    return {
+      adapter: description || device || vendor,
+      copyGBps: Math.max(driver, shader),
+      ...await measureProducts(gpu, work),
+      uploadGBps: await measureUploads(gpu, work),
+      tuning,
+    };
   } finally {
     gpu.close();
   }
-}
-
-async function measureCopies(gpu: Gpu, { copyBytes, rounds }: GpuWork): Promise<number> {
-  const usage = GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-  const [from, to] = [
-    await gpu.createBuffer("copy from", copyBytes, usage),
-    await gpu.createBuffer("copy to", copyBytes, usage),
-  ];
-  const copy = () => {
-    const encoder = gpu.device.createCommandEncoder();
-    encoder.copyBufferToBuffer(from, 0, to, 0, copyBytes);
-    gpu.device.queue.submit([encoder.finish()]);
-  };
-  const ms = await fastest(gpu, rounds, copy);
-  gpu.destroyBuffer(from);
-  gpu.destroyBuffer(to);
-  return 2 * copyBytes / ms / 1e6;
 }
 
 /** As streamed weights are uploaded, until the GPU has them. */
@@ -112,9 +104,32 @@ async function measureProducts(gpu: Gpu, work: GpuWork) {
   const prefillMs = await timeOf(PROMPT_TOKENS);
   return {
     stepMs,
+    smallKernelMs: await smallKernelMs(gpu, { input, x, to }, { width, rounds, stepMs }),
     decodeGBps: bytes / Math.max(1e-3, decodeMs - stepMs) / 1e6,
     prefillGFlops: 2 * matrices * height * width * PROMPT_TOKENS / prefillMs / 1e6,
   };
+}
+
+/** What a kernel takes that computes next to nothing, with waiting for the one before it. */
+async function smallKernelMs(
+  gpu: Gpu,
+  { input, x, to }: { input: StepInput; x: Rows; to: Rows },
+  { width, rounds, stepMs }: { width: number; rounds: number; stepMs: number },
+): Promise<number> {
+  const weight = await gpu.createVector("norm", new Float32Array(width));
+  const builder = new ProgramBuilder(gpu, input);
+  const epsilon = 1e-5;
+  for (let i = 0; i < SMALL_KERNELS; i++) {
+    norm(builder, { kind: "rms", epsilon, width, weight, from: x, to });
+  }
+  const step = { n: 1, position: 0, m: 0 };
+  const program = await builder.build([step]);
+  const ms = await fastest(gpu, rounds, () => {
+    input.write(step, null);
+    program.run(step);
+  });
+  gpu.destroyBuffer(weight);
+  return Math.max(0, ms - stepMs) / SMALL_KERNELS;
 }
 
 /** Milliseconds of the fastest of some rounds, each until the GPU is idle. */
