@@ -40,6 +40,14 @@ const SUBGROUPS = "subgroups" as GPUFeatureName;
 /** Names of software rasterisers that do not always say that they are one. */
 const SOFTWARE = /llvmpipe|swiftshader|softpipe|software|basic render/i;
 
+/** Names an adapter where measurements are kept. */
+export function adapterKey(
+  info: Pick<GPUAdapterInfo, "vendor" | "architecture" | "device" | "description">,
+): string {
+  const { vendor, architecture, device, description } = info;
+  return [vendor, architecture, device, description].filter((part) => part !== "").join(" / ");
+}
+
 /** True when the adapter is a program on the CPU. */
 export function isSoftware({ info }: GPUAdapter): boolean {
   return info.isFallbackAdapter || SOFTWARE.test(`${info.device} ${info.description}`);

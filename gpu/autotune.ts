@@ -54,7 +54,7 @@ interface Kept {
 }
 
 /** Grows when shaders change. */
-const VERSION = 2;
+export const TUNING_VERSION = 2;
 
 /**
  * Sets `gpu.variants`.
@@ -65,7 +65,7 @@ export async function tuneKernels(gpu: Gpu, kept: string | null): Promise<string
   const known = kept === null ? null : readTuning(kept, gpu);
   gpu.variants = known ?? await measureAll(gpu);
   const { info: { key: adapter }, variants } = gpu;
-  return JSON.stringify({ adapter, version: VERSION, variants } satisfies Kept);
+  return JSON.stringify({ adapter, version: TUNING_VERSION, variants } satisfies Kept);
 }
 
 /** The choice that a text holds, where it is of this adapter and of shaders that it can run. */
@@ -75,7 +75,7 @@ export function readTuning(
 ): KernelVariants | null {
   try {
     const kept = JSON.parse(text) as Partial<Kept> | null;
-    if (kept?.adapter !== gpu.info.key || kept.version !== VERSION) return null;
+    if (kept?.adapter !== gpu.info.key || kept.version !== TUNING_VERSION) return null;
     const variants = { ...PLAIN_VARIANTS };
     for (const job of Object.keys(variants) as TunedKernel[]) {
       const chosen = kept.variants?.[job];

@@ -9,6 +9,7 @@
 import { check } from "../src/base/check.ts";
 import {
   type AdapterChoice,
+  adapterKey,
   type AdapterSource,
   chooseAdapter,
   isSoftware,
@@ -69,7 +70,7 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
     device: name,
     description,
     isFallback: isSoftware(adapter),
-    key: [vendor, architecture, name, description].filter((part) => part !== "").join(" / "),
+    key: adapterKey(adapter.info),
   };
   return await Gpu.open(device, info, { priority, memoryBytes });
 }

@@ -2,7 +2,8 @@
  * The door to the GPU: what there is, opening it, weights, caches, programs of kernels, reading
  * back. Knows nothing of models' files or of ranks.
  */
-export { tuneKernels } from "./autotune.ts";
+export { adapterKey } from "./adapter.ts";
+export { tuneKernels, TUNING_VERSION } from "./autotune.ts";
 export { type CopyRates, measureCopyRates } from "./copy_rate.ts";
 export { describeGpu, type GpuDescription } from "./describe.ts";
 export { Gpu, type GpuInfo, type GpuOptions, type GpuPriority, openGpu } from "./device.ts";

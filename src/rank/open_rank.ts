@@ -171,7 +171,8 @@ export class RankRunner {
     });
     try {
       // Software would take longer to try the shaders than it could save.
-      if (!gpu.info.isFallback) await tuneGpuKernels(gpu, setup.gpu.tuning);
+      const { tuning } = setup.gpu;
+      if (!gpu.info.isFallback || tuning !== null) await tuneGpuKernels(gpu, tuning);
       using reader = host.reader ?? TensorReader.open({ parts: setup.parts });
       const opening = prepare(setup, reader, onProgress);
       const { control, tell } = opening;

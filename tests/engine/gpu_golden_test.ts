@@ -3,7 +3,13 @@ import { assert, assertEquals, assertLess } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import type { LoadOptions } from "../../src/llm/mod.ts";
 import { nmse } from "../support/compare.ts";
-import { besideThreads, GPU_ALONE, GPU_GOLDEN_MODELS, gpuTest } from "../support/gpu_model.ts";
+import {
+  besideThreads,
+  GPU_ALONE,
+  GPU_ALONE_INT8,
+  GPU_GOLDEN_MODELS,
+  gpuTest,
+} from "../support/gpu_model.ts";
 import { allLogits, greedyIds, withModel } from "../support/loaded_model.ts";
 import { sharedPath } from "../support/shared.ts";
 import { readFloats, readJson } from "../support/shared_data.ts";
@@ -15,6 +21,9 @@ const WAYS: Readonly<Record<string, LoadOptions>> = {
   "with all neurons": besideThreads(1),
 };
 
+/** What is quantised is multiplied by integers on real GPUs. */
+const INT8_WAY = { "alone, inputs in 8 bits": GPU_ALONE_INT8 };
+
 for (const name of GPU_GOLDEN_MODELS) {
   const folder = `golden/${name}`;
   gpuTest(`logits of ${name} on a GPU are within its tolerance`, async () => {
@@ -22,7 +31,8 @@ for (const name of GPU_GOLDEN_MODELS) {
     const { tolerance }: { tolerance: Record<string, { vs_exact_nmse: number }> } = readJson(
       `${folder}/meta.json`,
     );
-    for (const [way, options] of Object.entries(WAYS)) {
+    const ways = name.includes("q4") ? { ...WAYS, ...INT8_WAY } : WAYS;
+    for (const [way, options] of Object.entries(ways)) {
       await withModel(sharedPath(`${folder}/model.gguf`), options, async (model) => {
         assert(model.gpu !== null);
         for (const [sequence, ids] of Object.entries(tokens)) {
@@ -53,7 +63,8 @@ for (
       return ids;
     };
     const expected = await answer({ gpu: "off" });
-    for (const options of [GPU_ALONE, besideThreads(0.3)]) {
+    // What is in floats is multiplied by the same shaders in both of the first two.
+    for (const options of [GPU_ALONE, GPU_ALONE_INT8, besideThreads(0.3)]) {
       assertEquals(await answer(options), expected);
     }
   }, { shared });

@@ -19,7 +19,7 @@ import {
   scaleRows,
   tuneKernels,
 } from "../../gpu/mod.ts";
-import { readTuning } from "../../gpu/autotune.ts";
+import { readTuning, TUNING_VERSION } from "../../gpu/autotune.ts";
 import { SlicePace } from "../../gpu/slice_pace.ts";
 import { PLAIN_VARIANTS } from "../../gpu/variants.ts";
 import { gpuTest } from "../support/gpu.ts";
@@ -194,7 +194,7 @@ gpuTest(
 Deno.test("readTuning() believes only text of its own adapter, and shaders that it can run", () => {
   const gpu = { info: { key: "rocket" } as GpuInfo, features: new Set(["f16"] as const) };
   const variants = { ...PLAIN_VARIANTS, matmul_nibble: "matmul_nibble_f16" };
-  const kept = { adapter: "rocket", version: 2, variants };
+  const kept = { adapter: "rocket", version: TUNING_VERSION, variants };
   assertEquals<unknown>(readTuning(JSON.stringify(kept), gpu), variants);
   const bad = [
     { ...kept, adapter: "other" },

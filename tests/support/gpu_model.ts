@@ -2,11 +2,12 @@
  * Models that run on a GPU, be it a software one, in tests. Where there is no adapter at all, tests
  * are skipped and say so.
  */
-import { describeGpu } from "../../gpu/mod.ts";
+import { adapterKey, describeGpu, TUNING_VERSION } from "../../gpu/mod.ts";
 import type { LoadOptions } from "../../src/llm/mod.ts";
+import { DEFAULT_PROFILE } from "../../src/planner/mod.ts";
 import { hasShared } from "./shared.ts";
 
-const { available, reason } = await describeGpu();
+const { available, reason, adapter } = await describeGpu();
 
 /** A test that needs a GPU adapter, and perhaps a file of the shared folder. */
 export function gpuTest(
@@ -31,6 +32,25 @@ export const GPU_GOLDEN_MODELS = [
 
 /** A GPU does all of it. */
 export const GPU_ALONE: LoadOptions = { gpu: "force" };
+
+/** The same by the shaders that real GPUs do fastest: inputs in 8 bits, integer products. */
+export const GPU_ALONE_INT8: LoadOptions = {
+  ...GPU_ALONE,
+  profile: { ...DEFAULT_PROFILE, gpu: int8Profile() },
+};
+
+/** As `doctor` would write it of this adapter, if these shaders were its fastest. */
+function int8Profile() {
+  const variants = {
+    ...{ matmul_byte: "matmul_int8", matmul_float: "matmul_float", matmul_nibble: "matmul_int8" },
+    ...{ matvec_byte: "matvec_int8", matvec_float: "matvec_float", matvec_nibble: "matvec_int8" },
+  };
+  const tuning = { adapter: adapter && adapterKey(adapter), version: TUNING_VERSION, variants };
+  return {
+    ...{ adapter: "tests", copyGBps: 1, decodeGBps: 1, stepMs: 1, prefillGFlops: 1 },
+    tuning: JSON.stringify(tuning),
+  };
+}
 
 /** A GPU has the heads and this share of the neurons; so many threads have the rest. */
 export function besideThreads(hotShare: number, threads = 1): LoadOptions {

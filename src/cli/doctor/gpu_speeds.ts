@@ -25,9 +25,9 @@ export interface GpuWork {
   readonly rounds: number;
 }
 
-/** A layer's widest product of a 7B model; some of them are more than any cache holds. */
+/** A product of a 7B model; some of them are more than any cache holds. */
 const WORK: GpuWork = {
-  ...{ rows: 14336, columns: 4096, matrices: 8, copyBytes: 128 * MiB, rounds: 8 },
+  ...{ rows: 4096, columns: 14336, matrices: 8, copyBytes: 128 * MiB, rounds: 8 },
 };
 const PROMPT_TOKENS = 512;
 /** Small kernels one after another. */
