@@ -54,7 +54,7 @@ interface Kept {
 }
 
 /** Grows when shaders change. */
-export const TUNING_VERSION = 2;
+export const TUNING_VERSION = 3;
 
 /**
  * Sets `gpu.variants`.
@@ -97,6 +97,11 @@ async function measureAll(gpu: Gpu): Promise<KernelVariants> {
   return chosen;
 }
 
+/** A type of each family. */
+const TYPES: Readonly<Record<string, "Q8_0" | "Q4_0" | "F16">> = {
+  ...{ byte: "Q8_0", nibble: "Q4_0", float: "F16" },
+};
+
 async function fastest(
   gpu: Gpu,
   job: TunedKernel,
@@ -104,7 +109,7 @@ async function fastest(
 ): Promise<KernelName> {
   const [plain, ...others] = candidates;
   const before = gpu.variants;
-  const type = job.endsWith("byte") ? "Q8_0" : "Q4_0";
+  const type = TYPES[job.split("_")[1]];
   const trial = gpu.info.isFallback ? TRIALS.software : TRIALS.gpu;
   const bench = await TuningBench.create(gpu, type, job.startsWith("matvec") ? 1 : trial.many);
   try {
@@ -139,7 +144,7 @@ class TuningBench {
     this.#parts = parts;
   }
 
-  static async create(gpu: Gpu, type: string, n: number): Promise<TuningBench> {
+  static async create(gpu: Gpu, type: keyof typeof BLOCKS, n: number): Promise<TuningBench> {
     return new TuningBench(gpu, n, await makeParts(gpu, type, n));
   }
 
@@ -185,7 +190,22 @@ class TuningBench {
   }
 }
 
-async function makeParts(gpu: Gpu, type: string, n: number) {
+/** Bytes of a block, and of these which one makes a small scale (a small f16) of two. */
+const BLOCKS = { Q8_0: [34, 34], Q4_0: [18, 18], F16: [64, 2] } as const;
+
+function madeUpWeights(type: keyof typeof BLOCKS, count: number): Uint8Array {
+  const [blockBytes, period] = BLOCKS[type];
+  const bytes = new Uint8Array(count / 32 * blockBytes);
+  let state = 1;
+  for (let i = 0; i < bytes.length; i++) {
+    state = Math.imul(state, 1_664_525) + 1_013_904_223 >>> 0;
+    // The higher byte of an f16: 0.0078 or a little more.
+    bytes[i] = i % period === 1 ? 0x20 : state >>> 24;
+  }
+  return bytes;
+}
+
+async function makeParts(gpu: Gpu, type: keyof typeof BLOCKS, n: number) {
   const trial = gpu.info.isFallback ? TRIALS.software : TRIALS.gpu;
   const { rows, columns } = trial;
   const input = await createStepInput(gpu, { maxTokens: n, ropes: [] });
@@ -194,15 +214,7 @@ async function makeParts(gpu: Gpu, type: string, n: number) {
   for (let i = 0; i < trial.matrices; i++) {
     matrices.push(await createMatrix(gpu, "tuning", { type, rows, columns }));
   }
-  const blockBytes = type === "Q8_0" ? 34 : 18;
-  const bytes = new Uint8Array(rows * columns / 32 * blockBytes);
-  let state = 1;
-  for (let i = 0; i < bytes.length; i++) {
-    state = Math.imul(state, 1_664_525) + 1_013_904_223 >>> 0;
-    // The two bytes of a block's scale: 0.0078 or a little more.
-    bytes[i] = i % blockBytes === 1 ? 0x20 : state >>> 24;
-  }
-  matrices[0].write(bytes, { firstRow: 0 });
+  matrices[0].write(madeUpWeights(type, rows * columns), { firstRow: 0 });
   const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
   const xBytes = n * columns * 4;
   const toBytes = n * rows * 4;

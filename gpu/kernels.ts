@@ -14,12 +14,14 @@ import embedNibble from "./kernels/embed_nibble.wgsl" with { type: "text" };
 import headNorm from "./kernels/head_norm.wgsl" with { type: "text" };
 import matmulByte from "./kernels/matmul_byte.wgsl" with { type: "text" };
 import matmulFloat from "./kernels/matmul_float.wgsl" with { type: "text" };
+import matmulFloatWide from "./kernels/matmul_float_wide.wgsl" with { type: "text" };
 import matmulInt8 from "./kernels/matmul_int8.wgsl" with { type: "text" };
 import matmulNibble from "./kernels/matmul_nibble.wgsl" with { type: "text" };
 import matmulNibbleF16 from "./kernels/matmul_nibble_f16.wgsl" with { type: "text" };
 import matvecByte from "./kernels/matvec_byte.wgsl" with { type: "text" };
 import matvecByteSubgroups from "./kernels/matvec_byte_subgroups.wgsl" with { type: "text" };
 import matvecFloat from "./kernels/matvec_float.wgsl" with { type: "text" };
+import matvecFloatRows from "./kernels/matvec_float_rows.wgsl" with { type: "text" };
 import matvecInt8 from "./kernels/matvec_int8.wgsl" with { type: "text" };
 import matvecInt8Subgroups from "./kernels/matvec_int8_subgroups.wgsl" with { type: "text" };
 import matvecNibble from "./kernels/matvec_nibble.wgsl" with { type: "text" };
@@ -36,6 +38,9 @@ import partMatvecInt8 from "./kernels/parts/matvec_int8.wgsl" with { type: "text
 import partMatvecSubgroups from "./kernels/parts/matvec_subgroups.wgsl" with { type: "text" };
 import partNibble from "./kernels/parts/nibble.wgsl" with { type: "text" };
 import partProduct from "./kernels/parts/product.wgsl" with { type: "text" };
+import partPutRow from "./kernels/parts/put_row.wgsl" with { type: "text" };
+import partRowSums from "./kernels/parts/row_sums.wgsl" with { type: "text" };
+import partRowTree from "./kernels/parts/row_tree.wgsl" with { type: "text" };
 import partTile from "./kernels/parts/tile.wgsl" with { type: "text" };
 import partTileF32 from "./kernels/parts/tile_f32.wgsl" with { type: "text" };
 import quantize from "./kernels/quantize.wgsl" with { type: "text" };
@@ -60,6 +65,9 @@ function withParts(text: string, ...parts: readonly string[]): string {
   return [text, ...parts].join("\n");
 }
 
+/** What products of few tokens by integers are made of. */
+const INT8_FEW = [partMatvecInt8, partRowSums, partProduct, partFactors, partInt8];
+
 /** All shaders by the names of their files. */
 export const KERNELS = {
   activate: { text: withParts(activate, partInt8Write), bindings: "www" },
@@ -82,8 +90,12 @@ export const KERNELS = {
     text: withParts(matmulFloat, partProduct, partFloat, partTile, partTileF32),
     bindings: "urrww",
   },
+  matmul_float_wide: {
+    text: withParts(matmulFloatWide, partPutRow, partProduct, partFloat),
+    bindings: "urrww",
+  },
   matmul_int8: {
-    text: withParts(matmulInt8, partProduct, partFactors, partInt8),
+    text: withParts(matmulInt8, partPutRow, partProduct, partFactors, partInt8),
     bindings: "urrrrw",
     needs: ["int8"],
   },
@@ -109,13 +121,17 @@ export const KERNELS = {
     text: withParts(matvecFloat, partProduct, partFloat, partMatvec),
     bindings: "urrww",
   },
+  matvec_float_rows: {
+    text: withParts(matvecFloatRows, partRowSums, partRowTree, partProduct, partFloat),
+    bindings: "urrww",
+  },
   matvec_int8: {
-    text: withParts(matvecInt8, partMatvecInt8, partProduct, partFactors, partInt8),
+    text: withParts(matvecInt8, partRowTree, ...INT8_FEW),
     bindings: "urrrrw",
     needs: ["int8"],
   },
   matvec_int8_subgroups: {
-    text: withParts(matvecInt8Subgroups, partMatvecInt8, partProduct, partFactors, partInt8),
+    text: withParts(matvecInt8Subgroups, ...INT8_FEW),
     bindings: "urrrrw",
     needs: ["int8", "subgroups"],
   },

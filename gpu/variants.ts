@@ -4,10 +4,10 @@ import { type Feature, type KernelName, needsOf } from "./kernels.ts";
 /** All shaders for a job; the first one runs everywhere. */
 export const VARIANTS = {
   matmul_byte: ["matmul_byte", "matmul_int8"],
-  matmul_float: ["matmul_float"],
+  matmul_float: ["matmul_float", "matmul_float_wide"],
   matmul_nibble: ["matmul_nibble", "matmul_nibble_f16", "matmul_int8"],
   matvec_byte: ["matvec_byte", "matvec_byte_subgroups", "matvec_int8", "matvec_int8_subgroups"],
-  matvec_float: ["matvec_float"],
+  matvec_float: ["matvec_float", "matvec_float_rows"],
   matvec_nibble: [
     "matvec_nibble",
     "matvec_nibble_subgroups",

@@ -73,15 +73,6 @@ fn dots(w: u32, x: vec4<u32>) -> vec4<i32> {
   );
 }
 
-// One row of four tokens.
-fn putRow(row: u32, token: u32, count: u32, sums: vec4<f32>) {
-  if (row >= ROWS) { return; }
-  if (token < count) { put(token, row, sums.x); }
-  if (token + 1u < count) { put(token + 1u, row, sums.y); }
-  if (token + 2u < count) { put(token + 2u, row, sums.z); }
-  if (token + 3u < count) { put(token + 3u, row, sums.w); }
-}
-
 @compute @workgroup_size(128)
 fn main(
   @builtin(workgroup_id) workgroup: vec3<u32>,

@@ -19,9 +19,6 @@
 @group(0) @binding(4) var<storage, read> x: array<vec4<u32>>;
 @group(0) @binding(5) var<storage, read_write> to: array<f32>;
 
-var<workgroup> lowSums: array<vec4<f32>, 128>; // by invocation
-var<workgroup> highSums: array<vec4<f32>, 128>;
-
 @compute @workgroup_size(128)
 fn main(
   @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -31,16 +28,5 @@ fn main(
   let row = workgroup.x * 4u + lane / LANES;
   let first = workgroup.y * TOKENS;
   let mine = sumsOf(row, first, count, lane);
-  lowSums[lane] = mine.low;
-  if (TOKENS >= 8u) { highSums[lane] = mine.high; }
-  for (var half = LANES / 2u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (lane % LANES < half) {
-      lowSums[lane] += lowSums[lane + half];
-      if (TOKENS >= 8u) { highSums[lane] += highSums[lane + half]; }
-    }
-  }
-  workgroupBarrier();
-  let begin = lane - lane % LANES;
-  putSums(Sums(lowSums[begin], highSums[begin]), row, first, count, lane);
+  putSums(sumUp(mine, lane), row, first, count, lane);
 }

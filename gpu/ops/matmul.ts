@@ -41,12 +41,14 @@ const SOME_TOKENS = 8;
 
 /** From here on weights are taken apart once for a tile of tokens. */
 export const MANY_TOKENS = 8;
-/** With inputs in 8 bits: tiles are of 128 tokens, and reading weights again costs less. */
-const MANY_TOKENS_INT8 = 33;
+/** Where tiles are of 128 tokens, reading weights again costs less. */
+const MANY_TOKENS_WIDE = 33;
 
 /** Rows and tokens of a workgroup's tile. */
 const TILE = { rows: 64, tokens: 32 };
-const INT8_TILE = { rows: 64, tokens: 128 };
+const WIDE_TILE = { rows: 64, tokens: 128 };
+/** Shaders with the latter. */
+const WIDE: readonly KernelName[] = ["matmul_int8", "matmul_float_wide"];
 
 /** to (+)= scale · (matrix · x + bias). */
 export function matmul(builder: ProgramBuilder, args: MatmulArgs): void {
@@ -81,11 +83,11 @@ function addPart(
       when: { tokens },
     });
   if (isInt8(few) || isInt8(many)) addQuantize(builder, args);
-  const manyFrom = isInt8(few) ? MANY_TOKENS_INT8 : MANY_TOKENS;
+  const manyFrom = WIDE.includes(many) ? MANY_TOKENS_WIDE : MANY_TOKENS;
   for (const { tokens, when } of [...FEW, { tokens: SOME_TOKENS, when: [5, manyFrom - 1] }]) {
     add(few, { TOKENS: tokens }, { rows: 4, tokens }, when as Range);
   }
-  add(many, {}, isInt8(many) ? INT8_TILE : TILE, [manyFrom, Math.max(manyFrom, maxTokens)]);
+  add(many, {}, WIDE.includes(many) ? WIDE_TILE : TILE, [manyFrom, Math.max(manyFrom, maxTokens)]);
 }
 
 /** What a workgroup makes. */

@@ -6,7 +6,7 @@ import { nmse } from "../support/compare.ts";
 import {
   besideThreads,
   GPU_ALONE,
-  GPU_ALONE_INT8,
+  GPU_ALONE_TUNED,
   GPU_GOLDEN_MODELS,
   gpuTest,
 } from "../support/gpu_model.ts";
@@ -21,8 +21,8 @@ const WAYS: Readonly<Record<string, LoadOptions>> = {
   "with all neurons": besideThreads(1),
 };
 
-/** What is quantised is multiplied by integers on real GPUs. */
-const INT8_WAY = { "alone, inputs in 8 bits": GPU_ALONE_INT8 };
+/** By other shaders: what is quantised is multiplied by integers on real GPUs. */
+const TUNED_WAY = { "alone, as tuned for a real one": GPU_ALONE_TUNED };
 
 for (const name of GPU_GOLDEN_MODELS) {
   const folder = `golden/${name}`;
@@ -31,7 +31,7 @@ for (const name of GPU_GOLDEN_MODELS) {
     const { tolerance }: { tolerance: Record<string, { vs_exact_nmse: number }> } = readJson(
       `${folder}/meta.json`,
     );
-    const ways = name.includes("q4") ? { ...WAYS, ...INT8_WAY } : WAYS;
+    const ways = /q4|llama-f16/.test(name) ? { ...WAYS, ...TUNED_WAY } : WAYS;
     for (const [way, options] of Object.entries(ways)) {
       await withModel(sharedPath(`${folder}/model.gguf`), options, async (model) => {
         assert(model.gpu !== null);
@@ -63,8 +63,7 @@ for (
       return ids;
     };
     const expected = await answer({ gpu: "off" });
-    // What is in floats is multiplied by the same shaders in both of the first two.
-    for (const options of [GPU_ALONE, GPU_ALONE_INT8, besideThreads(0.3)]) {
+    for (const options of [GPU_ALONE, GPU_ALONE_TUNED, besideThreads(0.3)]) {
       assertEquals(await answer(options), expected);
     }
   }, { shared });

@@ -33,17 +33,18 @@ export const GPU_GOLDEN_MODELS = [
 /** A GPU does all of it. */
 export const GPU_ALONE: LoadOptions = { gpu: "force" };
 
-/** The same by the shaders that real GPUs do fastest: inputs in 8 bits, integer products. */
-export const GPU_ALONE_INT8: LoadOptions = {
+/** The same by the shaders that real GPUs do fastest, with inputs in 8 bits and integer products. */
+export const GPU_ALONE_TUNED: LoadOptions = {
   ...GPU_ALONE,
-  profile: { ...DEFAULT_PROFILE, gpu: int8Profile() },
+  profile: { ...DEFAULT_PROFILE, gpu: tunedProfile() },
 };
 
 /** As `doctor` would write it of this adapter, if these shaders were its fastest. */
-function int8Profile() {
+function tunedProfile() {
   const variants = {
-    ...{ matmul_byte: "matmul_int8", matmul_float: "matmul_float", matmul_nibble: "matmul_int8" },
-    ...{ matvec_byte: "matvec_int8", matvec_float: "matvec_float", matvec_nibble: "matvec_int8" },
+    ...{ matmul_byte: "matmul_int8", matmul_nibble: "matmul_int8" },
+    ...{ matvec_byte: "matvec_int8", matvec_nibble: "matvec_int8" },
+    ...{ matmul_float: "matmul_float_wide", matvec_float: "matvec_float_rows" },
   };
   const tuning = { adapter: adapter && adapterKey(adapter), version: TUNING_VERSION, variants };
   return {

@@ -1,9 +1,5 @@
 // Part of a product with few tokens in 8 bits: what an invocation adds to it.
 
-override TOKENS: u32 = 1; // 1, 2, 4 or 8
-
-const LANES = 32u; // invocations of a row, neighbours
-
 fn dots(a: vec4<u32>, b: vec4<u32>) -> i32 {
   return dot4I8Packed(a.x, b.x) + dot4I8Packed(a.y, b.y) +
     dot4I8Packed(a.z, b.z) + dot4I8Packed(a.w, b.w);
@@ -43,8 +39,6 @@ fn fourProducts(start: u32, token: u32, piece: u32) -> f32 {
   return first + second + third + fourth;
 }
 
-struct Sums { low: vec4<f32>, high: vec4<f32> } // of tokens 0 … 3 and 4 … 7
-
 // What an invocation adds to a row's products with TOKENS of `count` tokens, from `first` on.
 fn sumsOf(row: u32, first: u32, count: u32, lane: u32) -> Sums {
   let start = min(row, ROWS - 1u) * ROW_PIECES;
@@ -74,12 +68,4 @@ fn sumsOf(row: u32, first: u32, count: u32, lane: u32) -> Sums {
     }
   }
   return Sums(low, high);
-}
-
-// Puts sums of all of a row's invocations; any LANES neighbours come here, each puts a token's.
-fn putSums(sums: Sums, row: u32, first: u32, count: u32, lane: u32) {
-  let token = lane % LANES;
-  if (token >= TOKENS || first + token >= count || row >= ROWS) { return; }
-  if (token < 4u) { put(first + token, row, sums.low[token]); }
-  else { put(first + token, row, sums.high[token % 4u]); }
 }

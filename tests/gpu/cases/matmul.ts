@@ -1,7 +1,12 @@
 /** Matrices of every type times few and many tokens, and rows of tables. */
 import { createMatrix, embed, GPU_TYPES, matmul, weightFormat } from "../../../gpu/mod.ts";
 import { type KernelName, needsOf } from "../../../gpu/kernels.ts";
-import { PLAIN_VARIANTS, type TunedKernel, usableVariants } from "../../../gpu/variants.ts";
+import {
+  type KernelVariants,
+  PLAIN_VARIANTS,
+  type TunedKernel,
+  usableVariants,
+} from "../../../gpu/variants.ts";
 import { dequantize } from "../../../src/model/mod.ts";
 import { encodeWeights, isWeightType } from "../../../src/quantize/mod.ts";
 import { dequantizeQ8, matmul as referenceMatmul, quantizeQ8 } from "../../../src/reference/ops.ts";
@@ -94,16 +99,25 @@ function familyOf(type: string) {
   return format.family;
 }
 
+/** Shaders of larger tiles. */
+const WIDE: Partial<KernelVariants> = {
+  ...{ matmul_byte: "matmul_int8", matmul_nibble: "matmul_int8" },
+  matmul_float: "matmul_float_wide",
+};
+
 /** The same shapes by the shaders that not every adapter has. */
 const checkVariant =
   (job: TunedKernel, name: KernelName, types: readonly string[]): GpuCase["run"] => async (gpu) => {
     if (!usableVariants(job, gpu.features).includes(name)) return;
-    gpu.variants = { ...PLAIN_VARIANTS, [job]: name };
+    // Up to 32 tokens are few where many are a tile of 128.
+    gpu.variants = { ...PLAIN_VARIANTS, ...WIDE, [job]: name };
     const isInt8 = needsOf(name).includes("int8");
     try {
       for (const type of types) {
-        for (const n of job.startsWith("matvec") ? [1, 2, 3, 7] : [8, 33, 64]) {
-          await checkMatmul({ type, rows: 70, columns: 512, n, hasBias: true, isInt8 })(gpu);
+        for (const n of job.startsWith("matvec") ? [1, 2, 3, 7, 20] : [33, 64, 150]) {
+          for (const columns of type.includes("F") ? [84, 516] : [512]) {
+            await checkMatmul({ type, rows: 70, columns, n, hasBias: true, isInt8 })(gpu);
+          }
         }
       }
     } finally {
@@ -115,6 +129,8 @@ const variantCases: readonly GpuCase[] = ([
   ["matvec_nibble", "matvec_nibble_subgroups", ["Q4_0", "Q2_K"]],
   ["matvec_byte", "matvec_byte_subgroups", ["Q8_0", "Q6_K"]],
   ["matmul_nibble", "matmul_nibble_f16", ["Q4_0", "Q2_K", "Q4_K"]],
+  ["matvec_float", "matvec_float_rows", ["F16", "BF16", "F32"]],
+  ["matmul_float", "matmul_float_wide", ["F16", "BF16", "F32"]],
   ["matvec_nibble", "matvec_int8", ["Q4_0", "Q2_K", "Q4_K"]],
   ["matvec_byte", "matvec_int8", ["Q8_0", "Q6_K", "Q5_K"]],
   ["matvec_nibble", "matvec_int8_subgroups", ["Q4_0", "Q2_K"]],
