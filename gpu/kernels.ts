@@ -27,6 +27,7 @@ import matvecInt8Subgroups from "./kernels/matvec_int8_subgroups.wgsl" with { ty
 import matvecNibble from "./kernels/matvec_nibble.wgsl" with { type: "text" };
 import matvecNibbleSubgroups from "./kernels/matvec_nibble_subgroups.wgsl" with { type: "text" };
 import norm from "./kernels/norm.wgsl" with { type: "text" };
+import partAttentionRows from "./kernels/parts/attention_rows.wgsl" with { type: "text" };
 import partByte from "./kernels/parts/byte.wgsl" with { type: "text" };
 import partEmbed from "./kernels/parts/embed.wgsl" with { type: "text" };
 import partFactors from "./kernels/parts/factors.wgsl" with { type: "text" };
@@ -72,9 +73,9 @@ const INT8_FEW = [partMatvecInt8, partRowSums, partProduct, partFactors, partInt
 export const KERNELS = {
   activate: { text: withParts(activate, partInt8Write), bindings: "www" },
   add_rows: { text: addRows, bindings: "ww" },
-  attention: { text: attention, bindings: "urrww" },
+  attention: { text: withParts(attention, partAttentionRows), bindings: "urrww" },
   attention_combine: { text: withParts(attentionCombine, partInt8Write), bindings: "uwww" },
-  attention_few: { text: attentionFew, bindings: "urrww" },
+  attention_few: { text: withParts(attentionFew, partAttentionRows), bindings: "urrww" },
   embed_byte: { text: withParts(embedByte, partEmbed, partFactors, partByte), bindings: "urrrw" },
   embed_float: { text: withParts(embedFloat, partEmbed, partFloat), bindings: "urrw" },
   embed_nibble: {

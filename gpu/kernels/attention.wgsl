@@ -18,33 +18,20 @@
 // 64 positions at a time: an invocation makes the scores of one position, then its share of the
 // sum: 4 dimensions of every SPLITS-th position.
 
-struct Step { tokens: u32, position: u32, scored: u32, sequence: u32 }
-
 @group(0) @binding(0) var<uniform> step: Step;
 @group(0) @binding(1) var<storage, read> keys: array<vec2<u32>>;
 @group(0) @binding(2) var<storage, read> values: array<vec2<u32>>;
 @group(0) @binding(3) var<storage, read_write> x: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> to: array<vec4<f32>>;
 
-override HEADS: u32;
-override KV_HEADS: u32;
-override HEAD_DIM: u32; // multiple of 4, at most 256
-override GROUP_SIZE: u32;
-override HEAD_OFFSET: u32 = 0;
-override WINDOW: u32 = 0;
-override SCALE: f32;
-override SOFT_CAP: f32 = 0.0;
 override IS_F32: bool = false;
 override IS_SPLIT: bool = false;
 override CHUNK: u32 = 4294967295; // positions
 override CHUNKS: u32 = 1;
 override TILE: u32 = 8; // rows, 1 to 8
-override X_START: u32;
-override X_STRIDE: u32;
 override TO_START: u32 = 0;
 override TO_STRIDE: u32 = 0;
 
-const LOWEST = -3.0e38;
 var<workgroup> queries: array<vec4<f32>, 512>; // [TILE, HEAD_DIM / 4], then sums of the splits
 var<workgroup> scores: array<f32, 512>; // [8, 64 positions]
 var<workgroup> parts: array<f32, 64>; // [8 rows, 8]
@@ -68,24 +55,6 @@ fn valueAt(i: u32) -> vec4<f32> {
     return vec4(bitcast<vec2<f32>>(values[2u * i]), bitcast<vec2<f32>>(values[2u * i + 1u]));
   }
   return halves(values[i]);
-}
-
-// Token of row j.
-fn tokenOf(j: u32) -> u32 { return j / GROUP_SIZE; }
-
-// Head of row j; not below HEADS when there is none.
-fn headOf(j: u32, kvHead: u32) -> u32 {
-  return kvHead * GROUP_SIZE + j % GROUP_SIZE - HEAD_OFFSET; // below 0 becomes a large number
-}
-
-fn firstSeen(position: u32) -> u32 {
-  if (WINDOW == 0u || position + 1u <= WINDOW) { return 0u; }
-  return position + 1u - WINDOW;
-}
-
-fn capped(score: f32) -> f32 {
-  if (SOFT_CAP == 0.0) { return score; }
-  return SOFT_CAP * tanh(clamp(score / SOFT_CAP, -20.0, 20.0));
 }
 
 @compute @workgroup_size(64)

@@ -14,28 +14,15 @@
 // of which each invocation has four.
 // Grid: [⌈tokens · GROUP_SIZE / 4⌉, KV_HEADS, ⌈positions / CHUNK⌉].
 
-struct Step { tokens: u32, position: u32, scored: u32, sequence: u32 }
-
 @group(0) @binding(0) var<uniform> step: Step;
 @group(0) @binding(1) var<storage, read> keys: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read> values: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read_write> x: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> to: array<vec4<f32>>;
 
-override HEADS: u32;
-override KV_HEADS: u32;
-override HEAD_DIM: u32; // multiple of 8, at most 256
-override GROUP_SIZE: u32;
-override HEAD_OFFSET: u32 = 0;
-override WINDOW: u32 = 0;
-override SCALE: f32;
-override SOFT_CAP: f32 = 0.0;
 override CHUNK: u32; // positions
 override CHUNKS: u32;
-override X_START: u32;
-override X_STRIDE: u32;
 
-const LOWEST = -3.0e38;
 const NOWHERE = 0xffffffffu; // a row that there is not
 // Products by (part of a head, row, position), then sums by (slot, dimension).
 var<workgroup> parts: array<f32, 2080>;
@@ -48,17 +35,6 @@ struct Eight { a: vec4<f32>, b: vec4<f32> }
 fn eight(words: vec4<u32>) -> Eight {
   let a = vec4(unpack2x16float(words.x), unpack2x16float(words.y));
   return Eight(a, vec4(unpack2x16float(words.z), unpack2x16float(words.w)));
-}
-
-// Token and head of row j; the head is not below HEADS when there is none.
-fn tokenOf(j: u32) -> u32 { return j / GROUP_SIZE; }
-fn headOf(j: u32, kvHead: u32) -> u32 {
-  return kvHead * GROUP_SIZE + j % GROUP_SIZE - HEAD_OFFSET; // below 0 becomes a large number
-}
-
-fn firstSeen(position: u32) -> u32 {
-  if (WINDOW == 0u || position + 1u <= WINDOW) { return 0u; }
-  return position + 1u - WINDOW;
 }
 
 // Dimensions 8 · place … of row j's query.
@@ -76,8 +52,7 @@ fn product(query: Eight, key: Eight) -> f32 {
 fn scoreOf(sum: f32, j: u32, p: u32, end: u32) -> f32 {
   let position = step.position + tokenOf(j);
   if (p >= end || p > position || p < firstSeen(position)) { return LOWEST; }
-  if (SOFT_CAP == 0.0) { return sum; }
-  return SOFT_CAP * tanh(clamp(sum / SOFT_CAP, -20.0, 20.0));
+  return capped(sum);
 }
 
 // Sums up two rows over slots, and leaves them where `at` says.

@@ -1,0 +1,35 @@
+// Part of an attention shader: rows of a key/value head are (token, query head of its group), tokens
+// outermost; which positions a token sees, and how scores are capped. `step` is the shader's.
+
+struct Step { tokens: u32, position: u32, scored: u32, sequence: u32 }
+
+override HEADS: u32;
+override KV_HEADS: u32;
+override HEAD_DIM: u32; // at most 256, multiple of 4 or of what the shader says
+override GROUP_SIZE: u32;
+override HEAD_OFFSET: u32 = 0;
+override WINDOW: u32 = 0;
+override SCALE: f32;
+override SOFT_CAP: f32 = 0.0;
+override X_START: u32; // vec4s
+override X_STRIDE: u32;
+
+const LOWEST = -3.0e38;
+
+// Token of row j.
+fn tokenOf(j: u32) -> u32 { return j / GROUP_SIZE; }
+
+// Head of row j; not below HEADS when there is none.
+fn headOf(j: u32, kvHead: u32) -> u32 {
+  return kvHead * GROUP_SIZE + j % GROUP_SIZE - HEAD_OFFSET; // below 0 becomes a large number
+}
+
+fn firstSeen(position: u32) -> u32 {
+  if (WINDOW == 0u || position + 1u <= WINDOW) { return 0u; }
+  return position + 1u - WINDOW;
+}
+
+fn capped(score: f32) -> f32 {
+  if (SOFT_CAP == 0.0) { return score; }
+  return SOFT_CAP * tanh(clamp(score / SOFT_CAP, -20.0, 20.0));
+}
