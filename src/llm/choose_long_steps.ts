@@ -43,7 +43,7 @@ export function chooseLongSteps(
   of: DescribedModel,
   options: LoadOptions,
   share: GpuOptions,
-  hostBytes = Deno.systemMemoryInfo().available,
+  hostBytes?: number,
 ): LongStepsDecision {
   const never = (reason: string): LongStepsDecision => ({
     longSteps: null,
@@ -59,7 +59,8 @@ export function chooseLongSteps(
   if (wanted === 0) return never("there are none");
   const neurons = 1 - (share.layers === config.blockCount ? own : 0);
   const layer = largestLayer(of, neurons);
-  const free = hostBytes - sum([...of.file.tensors.values()].map(({ sizeBytes }) => sizeBytes));
+  const room = hostBytes ?? Deno.systemMemoryInfo().available;
+  const free = room - sum([...of.file.tensors.values()].map(({ sizeBytes }) => sizeBytes));
   const layers = Math.min(wanted, Math.floor(Math.max(0, free) * HOST_SHARE / layer.bytes));
   if (layers === 0) return never("there is no memory for encoded copies of them");
   const chunkTokens = options.chunkTokens ?? CHUNK_TOKENS_OF_LONG_STEPS;

@@ -67,7 +67,8 @@ const CASES: readonly Case[] = [
     sharedPath("models/babyllama105-f32.gguf"),
     "models/babyllama105-f32.gguf",
   ),
-  ...GPU_GOLDEN_MODELS.map(goldenCase),
+  ...GPU_GOLDEN_MODELS.map((name) => goldenCase(name)),
+  ...["llama-q4_0", "llama-q4_k_m", "llama-f16"].map((name) => goldenCase(name, true)),
 ];
 
 /** One Chromium answers all; who asks first waits for it. */
@@ -121,7 +122,7 @@ function tinyCase(name: string, of: TinyModelOptions, bound: number): Case {
           const isExact = bound === F32_NMSE;
           const ids = isExact ? await greedyIds(model, prompt, 16) : [];
           question = {
-            job: { name, sequences: { all: IDS }, prompt, count: ids.length },
+            job: { name, sequences: { all: IDS }, prompt, count: ids.length, isTuned: false },
             bytes: await Deno.readFile(path),
             logits: { all: { right: await allLogits(model, IDS), nmse: bound } },
             ids,
@@ -143,7 +144,7 @@ function storyCase(name: string, path: string, shared?: string): Case {
       await withModel(path, { gpu: "off" }, async (model) => {
         const prompt = model.encodePrompt("Once upon a time");
         question = {
-          job: { name, sequences: {}, prompt, count: LONG },
+          job: { name, sequences: {}, prompt, count: LONG, isTuned: false },
           bytes: await Deno.readFile(path),
           logits: {},
           ids: await greedyIds(model, prompt, LONG),
@@ -154,8 +155,9 @@ function storyCase(name: string, path: string, shared?: string): Case {
   };
 }
 
-function goldenCase(name: string): Case {
-  const folder = `golden/${name}`;
+function goldenCase(model: string, isTuned = false): Case {
+  const folder = `golden/${model}`;
+  const name = isTuned ? `${model} tuned` : model;
   return {
     sentence: `logits of ${name} on a page in Chromium are within its tolerance`,
     shared: folder,
@@ -171,7 +173,7 @@ function goldenCase(name: string): Case {
         }]),
       );
       return {
-        job: { name, sequences, prompt: sequences.a, count: 0 },
+        job: { name, sequences, prompt: sequences.a, count: 0, isTuned },
         bytes: await Deno.readFile(sharedPath(`${folder}/model.gguf`)),
         logits,
         ids: [],

@@ -2,10 +2,11 @@
  * Models that run on a GPU, be it a software one, in tests. Where there is no adapter at all, tests
  * are skipped and say so.
  */
-import { adapterKey, describeGpu, TUNING_VERSION } from "../../gpu/mod.ts";
+import { describeGpu } from "../../gpu/mod.ts";
 import type { LoadOptions } from "../../src/llm/mod.ts";
 import { DEFAULT_PROFILE } from "../../src/planner/mod.ts";
 import { hasShared } from "./shared.ts";
+import { tunedAsReal } from "./tuning.ts";
 
 const { available, reason, adapter } = await describeGpu();
 
@@ -41,15 +42,9 @@ export const GPU_ALONE_TUNED: LoadOptions = {
 
 /** As `doctor` would write it of this adapter, if these shaders were its fastest. */
 function tunedProfile() {
-  const variants = {
-    ...{ matmul_byte: "matmul_int8", matmul_nibble: "matmul_int8" },
-    ...{ matvec_byte: "matvec_int8", matvec_nibble: "matvec_int8" },
-    ...{ matmul_float: "matmul_float_wide", matvec_float: "matvec_float_rows" },
-  };
-  const tuning = { adapter: adapter && adapterKey(adapter), version: TUNING_VERSION, variants };
   return {
     ...{ adapter: "tests", copyGBps: 1, decodeGBps: 1, stepMs: 1, prefillGFlops: 1 },
-    tuning: JSON.stringify(tuning),
+    tuning: adapter && tunedAsReal(adapter),
   };
 }
 

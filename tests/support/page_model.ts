@@ -12,6 +12,7 @@ import { createArenaMemory } from "../../src/memory/arena.ts";
 import { controlWords, STEP_KIND_FORWARD } from "../../src/memory/control_layout.ts";
 import { RankRunner } from "../../src/rank/open_rank.ts";
 import { argmax } from "../../src/reference/ops.ts";
+import { tunedAsReal } from "./tuning.ts";
 
 /** What a page is asked of one model. */
 export interface PageJob {
@@ -21,6 +22,8 @@ export interface PageJob {
   readonly prompt: readonly number[];
   /** Greedy ids after the prompt. */
   readonly count: number;
+  /** By the shaders that real GPUs do fastest, not by the plain ones. */
+  readonly isTuned: boolean;
 }
 
 export interface PageAnswer {
@@ -29,7 +32,8 @@ export interface PageAnswer {
   readonly ids: readonly number[];
 }
 
-const OPTIONS: LoadOptions = { gpu: "force" };
+/** Nothing is brought to the GPU: how much memory there is cannot be asked of a page. */
+const OPTIONS: LoadOptions = { gpu: "force", gpuStreamFrom: 0 };
 
 /** Runs a job on a model's bytes. */
 export async function answerJob(
@@ -37,7 +41,7 @@ export async function answerJob(
   bytes: Uint8Array,
   module: WebAssembly.Module,
 ): Promise<PageAnswer> {
-  const model = await PageModel.open(bytes, module);
+  const model = await PageModel.open(bytes, module, job.isTuned);
   const ids = await model.greedyIds(job.prompt, job.count);
   const logits: Record<string, readonly number[]> = {};
   for (const [name, sequence] of Object.entries(job.sequences)) {
@@ -54,7 +58,12 @@ export class PageModel {
     this.#runner = runner;
   }
 
-  static async open(bytes: Uint8Array, module: WebAssembly.Module): Promise<PageModel> {
+  static async open(
+    bytes: Uint8Array,
+    module: WebAssembly.Module,
+    isTuned = false,
+  ): Promise<PageModel> {
+    const adapter = isTuned ? await navigator.gpu.requestAdapter() : null;
     const file = parseGguf(bytes);
     const model = describeForUse(file, OPTIONS);
     const { parts } = await chooseGpu({ file, model }, OPTIONS);
@@ -69,7 +78,7 @@ export class PageModel {
         mayBeSoftware: true,
         priority: "normal",
         memoryBytes: null,
-        tuning: null,
+        tuning: adapter && tunedAsReal(adapter.info),
         lossAtStep: null,
       } as const,
     };
