@@ -21,6 +21,8 @@ export interface Budget {
   /** Most memory of the whole process. */
   readonly budgetBytes: number;
   readonly profile: MachineProfile;
+  /** `readsByKernel`. */
+  readonly kernelReads?: boolean;
   /** How often this model's neurons fire; null: what its file says, if it does. */
   readonly stats: FiringStats | null;
 }
@@ -54,6 +56,7 @@ export function planWithin(
     isSparse: options.sparse,
     ways: waysOf(options),
     profile: options.profile,
+    kernelReads: options.kernelReads,
     stats: options.stats,
     sizes: instantiateKernels(module, memory),
   });

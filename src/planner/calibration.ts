@@ -50,6 +50,10 @@ export function processBytes(unitCount: number): number {
 }
 /** A thread that reads: 9 MB more resident with an isolate of V8 and a buffer of 1 MiB. */
 export const IO_WORKER_BYTES = 10 * MiB;
+/** Where the kernel reads for the ranks: what a rank keeps for spans, and its tables. */
+export const KERNEL_READS_BYTES = 3 * MiB;
+/** Core seconds of a read that the kernel does, one of a batch (NOTES.md). */
+export const KERNEL_READ_SECONDS = 4e-6;
 /** Room of an arena that nothing is planned into: layers and tables do not divide evenly. */
 export const ARENA_SLACK_BYTES = 128 * MiB;
 /** Slots for so many times the neurons of a layer that fire at once are the least that works. */

@@ -18,6 +18,7 @@ import {
   ARENA_SLACK_BYTES,
   HOT_SHARE_MAX,
   IO_WORKER_BYTES,
+  KERNEL_READS_BYTES,
   PREDICTED_PER_ACTIVE,
   PREFILL_MACS_PER_THREAD,
   processBytes,
@@ -142,7 +143,8 @@ class MemoryPlanner {
 
   /** More of them than a few per core only take the cores from each other: NOTES.md. */
   #workerCounts(): number[] {
-    const { profile } = this.#in;
+    const { profile, kernelReads } = this.#in;
+    if (kernelReads) return [0];
     const measured = measuredWorkers(profile.disk);
     const few = measured.filter((count) => count <= WORKERS_PER_CORE_MAX * profile.cores);
     return few.length > 0 ? few : measured.slice(0, 1);
@@ -214,7 +216,7 @@ class MemoryPlanner {
         bytes: sums.neurons * NEURON_RECORD_BYTES + slots * SLOT_RECORD_BYTES,
       },
       { name: "staging", bytes: ranks.length * 2 * this.#stagedBytes() },
-      { name: "io", bytes: ioWorkers * IO_WORKER_BYTES },
+      { name: "io", bytes: ioWorkers * IO_WORKER_BYTES || ranks.length * KERNEL_READS_BYTES },
       { name: "process", bytes: processBytes(this.#in.units.length) },
     ];
   }

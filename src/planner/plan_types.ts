@@ -19,6 +19,8 @@ export interface PlanInput {
   readonly contextLength: number;
   readonly kvType?: KvType | "auto";
   readonly profile: MachineProfile;
+  /** The kernel reads for the ranks, no threads: kernel_queue.ts of src/io. Default false. */
+  readonly kernelReads?: boolean;
   /** Counts of this model's neurons; null: what the units say, or what such models are like. */
   readonly stats: FiringStats | null;
   /** What kernels say they need. */

@@ -4,7 +4,17 @@ import { instantiateKernels } from "../../wasm/mod.ts";
 import { check } from "../base/check.ts";
 import { TensorReader } from "../gguf/mod.ts";
 import type { GgufPart, GgufTensor } from "../gguf/types.ts";
-import { type BoardSetup, ReadQueue, SPAN_BYTES_MAX } from "../io/mod.ts";
+import {
+  Board,
+  type BoardSetup,
+  type FileStamp,
+  KernelQueue,
+  openDisk,
+  openKernelQueue,
+  ReadQueue,
+  type Reads,
+  SPAN_BYTES_MAX,
+} from "../io/mod.ts";
 import { Control, type StepWords } from "../memory/control.ts";
 import { SharedText } from "../memory/shared_text.ts";
 import type { Observation } from "../memory/observation.ts";
@@ -48,8 +58,10 @@ export interface RankSetup {
   readonly streams: {
     readonly packed: PackedUnits;
     readonly board: BoardSetup;
-    /** Threads that read. */
+    /** Threads that read; 0: none, the kernel does it. */
     readonly ioWorkers: number;
+    /** What the file must be. */
+    readonly stamp: FileStamp | null;
     /** A `SharedText`: why the last step is void. */
     readonly failure: SharedArrayBuffer;
   } | null;
@@ -80,6 +92,12 @@ interface Walked {
   readonly walk: (step: StepWords) => boolean;
 }
 
+/** What is given back when the rank is not needed any more. */
+interface Held {
+  readonly gpu?: Gpu;
+  readonly queue?: KernelQueue;
+}
+
 /** A rank with its weights loaded. */
 export class RankRunner {
   readonly plan: RankPlan;
@@ -90,14 +108,14 @@ export class RankRunner {
   /** Who takes the steps. */
   readonly rank: Pick<RankSteps, "begin">;
   readonly #walk: (step: StepWords) => boolean;
-  readonly #gpu: Gpu | null;
+  readonly #held: Held;
   /** 0: it is not to be lost. */
   #stepsToLoss: number;
 
   private constructor(
     { setup, plan, control, kernels }: Opening,
     { rank, walk }: Walked,
-    gpu: Gpu | null = null,
+    held: Held = {},
   ) {
     this.rank = rank;
     this.setup = setup;
@@ -105,7 +123,7 @@ export class RankRunner {
     this.control = control;
     this.kernels = kernels;
     this.#walk = walk;
-    this.#gpu = gpu;
+    this.#held = held;
     this.#stepsToLoss = setup.gpu?.lossAtStep ?? 0;
   }
 
@@ -119,14 +137,11 @@ export class RankRunner {
     const opening = prepare(setup, reader, onProgress);
     const { plan, kernels, control, tell } = opening;
     const memories = setup.memories[setup.rankIndex];
+    const queue = setup.streams && openQueue(setup, setup.streams);
     const streaming = setup.streams && new Streaming({
       ...{ plan, kernels, memories },
       packed: setup.streams.packed,
-      queue: new ReadQueue(setup.streams.board, setup.rankIndex, {
-        path: setup.streams.packed.path,
-        gapBytesMax: plan.stream!.gapBytes,
-        spanBytesMax: SPAN_BYTES_MAX,
-      }),
+      queue: queue!,
       failure: new SharedText(setup.streams.failure),
     });
     streaming?.load(tell);
@@ -137,7 +152,7 @@ export class RankRunner {
       observation: setup.observation,
       streaming,
     });
-    return new RankRunner(opening, walkOf(rank));
+    return new RankRunner(opening, walkOf(rank), queue instanceof KernelQueue ? { queue } : {});
   }
 
   /**
@@ -162,16 +177,17 @@ export class RankRunner {
         ...stepInput(opening),
         ...{ gpu, control, tensors, reader, onProgress: tell },
       });
-      return new RankRunner(opening, walkOf(rank), gpu);
+      return new RankRunner(opening, walkOf(rank), { gpu });
     } catch (error) {
       gpu.close();
       throw error;
     }
   }
 
-  /** Gives the GPU back, where the rank is on one. */
+  /** Gives back what is not freed with the thread: a GPU, reads of the kernel. */
   close(): void {
-    this.#gpu?.close();
+    this.#held.gpu?.close();
+    this.#held.queue?.close();
   }
 
   /** A follower's life: step after step until the leader says exit. Blocks the thread. */
@@ -195,7 +211,7 @@ export class RankRunner {
     }
     const isKnown = step.kind === STEP_KIND_FORWARD || step.kind === STEP_KIND_REHEARSE;
     check(isKnown, "a step is read, forward, rehearsal or exit");
-    if (this.#stepsToLoss > 0 && --this.#stepsToLoss === 0) this.#gpu?.device.destroy();
+    if (this.#stepsToLoss > 0 && --this.#stepsToLoss === 0) this.#held.gpu?.device.destroy();
     return this.#walk(step);
   }
 
@@ -209,6 +225,20 @@ export class RankRunner {
       }
     });
   }
+}
+
+/** Where the rank asks for reads. */
+function openQueue(
+  { plans, rankIndex, memories }: RankSetup,
+  { packed: { path }, board, ioWorkers, stamp }: NonNullable<RankSetup["streams"]>,
+): Reads {
+  const { gapBytes: gapBytesMax } = plans[rankIndex].stream!;
+  const merging = { gapBytesMax, spanBytesMax: SPAN_BYTES_MAX };
+  if (ioWorkers > 0) return new ReadQueue(board, rankIndex, { path, ...merging });
+  const words = new Board(board);
+  const isEnded = () => words.isEnded;
+  const disk = openDisk(path, { stamp });
+  return openKernelQueue(disk, { memories: memories[rankIndex], isEnded, ...merging });
 }
 
 /** Loads what lies in arenas, on a GPU's rank a part of it. */
