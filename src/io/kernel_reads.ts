@@ -1,9 +1,9 @@
 /**
  * Reads that the system's kernel does while nobody waits for them, many begun by one call: Linux'
  * asynchronous reads past the file cache. A read by a thread costs a system call, two switches and
- * a wake-up, 15 µs of a core and more; one of a batch costs 3 (NOTES.md). Needs `--allow-ffi`, which
- * is trust without limit: where it was not given, or this is no Linux, there are none, and threads
- * read one by one. Knows nothing of requests.
+ * a wake-up, 15 µs of a core and more; one of a batch costs 3 (NOTES.md). Needs `--allow-ffi`,
+ * which is trust without limit: where it was not given, or this is no Linux, there are none, and
+ * threads read one by one. Knows nothing of requests.
  *
  * What the calls are given has the layout of linux/aio_abi.h, little endian:
  *
@@ -142,7 +142,7 @@ export class KernelReads {
     return begun;
   }
 
-  /** Waits until `least` reads have ended, `ms` (less than 1000) at most. @returns how many have. */
+  /** Waits until `least` reads have ended, `ms` at most (of 999). @returns how many have. */
   wait(least: number, ms: number): number {
     const { capacity } = this;
     if (this.#timeoutMs !== ms) this.#timeout[1] = BigInt(ms) * NS_PER_MS;

@@ -149,7 +149,8 @@ Deno.test("KernelQueue: what fails twice says what, and what to do; later reads 
     kernel.result = (read) => read === 0 ? -5 : undefined;
     const bad = queue.ask(1, 4096, 512, 0, 0);
     assertEquals(queue.wait(bad), FAILED);
-    for (let i = 0; i < 40; i++) queue.wait(queue.ask(1, 8192, 512, 0, 512)); // its entry comes again
+    // Its entry comes again.
+    for (let i = 0; i < 40; i++) queue.wait(queue.ask(1, 8192, 512, 0, 512));
     assertEquals([queue.state(bad), queue.wait(bad)], [FAILED, FAILED]);
     assertStringIncludes(queue.failure(bad), `512 bytes at byte 4096 of "fake.ganglion"`);
     assertStringIncludes(queue.failure(bad), words);
