@@ -41,6 +41,8 @@ export interface PlannedLoad {
   readonly ioWorkers: number;
   /** Decoded tokens per second that the planner expects of a packed model; else null. */
   readonly expectedDecodeTps: number | null;
+  /** The same, once somebody has counted predicted neurons for each that fires. */
+  readonly expectAgain?: (predictedPerActive: number) => number | null;
 }
 
 /** Of what is free when a packed model is loaded. */
@@ -170,14 +172,16 @@ function planPacked(
   const budgetBytes = options.memoryBytes ??
     Math.floor(MEMORY_SHARE_DEFAULT * Deno.systemMemoryInfo().available);
   const kernelReads = readsByKernel(packed, options);
-  const { plan } = planWithin(of, module, {
-    ...options,
-    budgetBytes: budgetBytes - besideBytes,
-    profile: options.profile ?? DEFAULT_PROFILE,
-    kernelReads,
-    stats: null,
-  });
-  const decided = plan.kind === "plan" ? plan : null;
+  const decide = (predictedPerActive?: number) => {
+    const { plan } = planWithin(of, module, {
+      ...options,
+      budgetBytes: budgetBytes - besideBytes,
+      profile: options.profile ?? DEFAULT_PROFILE,
+      ...{ kernelReads, predictedPerActive, stats: null },
+    });
+    return plan.kind === "plan" ? plan : null;
+  };
+  const decided = decide();
   const chunkTokens = options.chunkTokens ?? decided?.chunkTokens ?? CHUNK_TOKENS_FROM_DISK;
   // A model that will be resident as a whole is read by some, too.
   const expectedWorkers = decided === null || decided.ioWorkers === 0 ? null : decided.ioWorkers;
@@ -205,5 +209,7 @@ function planPacked(
     plan: planFor,
   });
   const expectedDecodeTps = decided?.expected.tokensPerSecond ?? null;
-  return { plans: planFor(units), ioWorkers, expectedDecodeTps };
+  const expectAgain = (predictedPerActive: number) =>
+    decide(predictedPerActive)?.expected.tokensPerSecond ?? null;
+  return { plans: planFor(units), ioWorkers, expectedDecodeTps, expectAgain };
 }

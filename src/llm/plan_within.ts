@@ -21,6 +21,8 @@ export interface Budget {
   /** Most memory of the whole process. */
   readonly budgetBytes: number;
   readonly profile: MachineProfile;
+  /** Predicted neurons for each that fires; left out: nobody has counted. */
+  readonly predictedPerActive?: number;
   /** `readsByKernel`. */
   readonly kernelReads?: boolean;
   /** How often this model's neurons fire; null: what its file says, if it does. */
@@ -57,6 +59,7 @@ export function planWithin(
     ways: waysOf(options),
     profile: options.profile,
     kernelReads: options.kernelReads,
+    predictedPerActive: options.predictedPerActive,
     stats: options.stats,
     sizes: instantiateKernels(module, memory),
   });

@@ -19,8 +19,8 @@ export function measuredWorkers({ random }: DiskProfile): number[] {
 }
 
 /**
- * Reads of `sizeBytes` by `workers`, or by the kernel, 0: as fast as the most workers that were
- * measured, and by the kernel's own work. Time grows with the size in a straight line between measured
+ * Reads of `sizeBytes` by `workers`, or by the kernel, 0: as fast as by the most workers that were
+ * measured, for less of a core. Time grows with the size in a straight line between measured
  * sizes, at the sequential rate beyond them; a size below the smallest costs what that costs.
  */
 export function readSpeed(disk: DiskProfile, sizeBytes: number, workers: number): ReadSpeed {

@@ -102,5 +102,6 @@ const PARTS: Readonly<Record<string, string>> = {
   joins: "joins",
   cache: "cache",
   ioCpu: "reading threads",
+  ahead: "guessing ahead",
   diskWait: "waiting for the disk",
 };
