@@ -79,6 +79,7 @@ export function openKernelQueue(
 ): KernelQueue {
   const kernel = kernelOf(disk);
   if (kernel === null) {
+    disk.close();
     throw new WorkerError(
       `The kernel does not take reads of "${disk.path}": say how many threads are to read, with ` +
         "--io-threads",

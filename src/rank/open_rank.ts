@@ -144,7 +144,12 @@ export class RankRunner {
       queue: queue!,
       failure: new SharedText(setup.streams.failure),
     });
-    streaming?.load(tell);
+    try {
+      streaming?.load(tell);
+    } catch (error) {
+      if (queue instanceof KernelQueue) queue.close();
+      throw error;
+    }
     const rank = new Rank({
       ...stepInput(opening),
       kernels: tuneKernels(plan, kernels),
