@@ -125,7 +125,7 @@ export function usedBytes(
   { units, ioWorkers }: { units: number; ioWorkers: number },
 ): number {
   const pages = plans.flatMap(({ arenas }) => arenas.map(({ pageCount }) => pageCount));
-  const isStreamed = plans[0].stream !== null;
+  const isStreamed = plans.some(({ stream }) => stream);
   const readBytes = ioWorkers * IO_WORKER_BYTES ||
     (isStreamed ? plans.length * KERNEL_READS_BYTES : 0);
   return processBytes(units) + readBytes +
