@@ -50,7 +50,7 @@ export interface EngineOptions {
   /** Where a packed model's neurons come from; left out: it is no packed one. */
   readonly packed?: {
     readonly model: PackedUnits & { readonly stamp: FileStamp };
-    /** Threads that read. */
+    /** Threads that read; 0: none, the kernel does it. */
     readonly ioWorkers: number;
   };
   /** Told how many bytes of weights all threads have read so far. */
@@ -344,6 +344,7 @@ export class EngineHandle {
       packed: { path, units },
       board: this.#io.board,
       ioWorkers: workerCount,
+      stamp,
       failure: this.#readFailure.buffer,
     };
   }

@@ -1,5 +1,4 @@
 /** Threads that read a file into arenas for the ranks of an engine. Knows nothing of models. */
-import { check } from "../src/base/check.ts";
 import { Board, type BoardSetup, createBoard, type FileStamp } from "../src/io/mod.ts";
 import { WorkerCaller } from "./caller.ts";
 
@@ -7,6 +6,7 @@ export interface IoPoolOptions {
   readonly path: string;
   /** What the file must be; null: whatever it is. */
   readonly stamp: FileStamp | null;
+  /** 0: ranks let the kernel read; the board says when reading ends. */
   readonly workerCount: number;
   /** [rank][arena]: where reads go. */
   readonly memories: readonly (readonly WebAssembly.Memory[])[];
@@ -29,7 +29,6 @@ export class IoPool {
 
   constructor(options: IoPoolOptions) {
     const { path, stamp, workerCount, memories, direct = true, onFailure } = options;
-    check(workerCount > 0, "somebody reads");
     this.board = createBoard({ rankCount: memories.length, workerCount });
     this.#board = new Board(this.board);
     const script = new URL("./io_worker.ts", import.meta.url);

@@ -2,4 +2,5 @@
 export { EngineHandle, type EngineOptions, type LayerObservation } from "./engine_handle.ts";
 export { type LayerJob, TrainerPool } from "./trainer_pool.ts";
 export { type DiskProfile, measureDisk } from "./measure_disk.ts";
+export { canReadByKernel } from "../src/io/mod.ts";
 export { measureMemoryGbps } from "./memory_meter.ts";

@@ -102,6 +102,11 @@ export class FileDisk implements Disk {
     return isSame(this.#stamp, stampOf(fs.fstatSync(this.#descriptor)));
   }
 
+  /** Of the file as it is opened past the file cache, where `sectorBytes` is not 0. */
+  get directDescriptor(): number {
+    return this.#direct;
+  }
+
   close(): void {
     fs.closeSync(this.#descriptor);
     if (this.#direct >= 0) fs.closeSync(this.#direct);
@@ -132,6 +137,12 @@ export class FileDisk implements Disk {
     }
     return 0;
   }
+}
+
+/** Bytes that a read must bring: all of it, but for what its last sector has behind the end. */
+export function expectedBytes(disk: Disk, offsetBytes: number, sizeBytes: number): number {
+  const behind = offsetBytes + sizeBytes - disk.sizeBytes;
+  return behind > 0 && behind < SECTOR_BYTES_MAX ? Math.max(1, sizeBytes - behind) : sizeBytes;
 }
 
 function isSame(a: FileStamp, b: FileStamp): boolean {

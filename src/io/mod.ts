@@ -1,4 +1,4 @@
-/** Reads straight into arenas, by threads of their own: what other folders use. */
+/** Reads straight into arenas, by threads of their own or the kernel: what other folders use. */
 export {
   Board,
   type BoardSetup,
@@ -8,6 +8,7 @@ export {
   PRIORITY_UP_DOWN,
 } from "./board.ts";
 export { type Disk, type FileStamp, openDisk, SECTOR_BYTES_MAX } from "./disk.ts";
+export { canReadByKernel, KernelQueue, openKernelQueue } from "./kernel_queue.ts";
 export { type MeasuredReads, type MeasureReads, measureReads } from "./measure_reads.ts";
 export {
   DONE,
@@ -16,6 +17,7 @@ export {
   PENDING,
   ReadQueue,
   type ReadQueueOptions,
+  type Reads,
   type ReadState,
   SPAN_BYTES_MAX,
 } from "./read_queue.ts";

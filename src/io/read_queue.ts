@@ -31,6 +31,7 @@ import {
   TAIL,
   WATCHED,
 } from "./board.ts";
+import { changedText, cutShortText, refusedText } from "./read_failure.ts";
 
 export const PENDING = 0;
 export const DONE = 1;
@@ -64,6 +65,12 @@ const OLD_FAILURES_MAX = 4096;
 
 // Atomics.pause is newer than TypeScript's library.
 const pause: () => void = (Atomics as { pause?: () => void }).pause ?? (() => {});
+
+/** How a rank reads: by threads, or by the kernel (kernel_queue.ts). */
+export type Reads = Pick<
+  ReadQueue,
+  "ask" | "merge" | "flush" | "before" | "state" | "wait" | "waitAll" | "failure"
+>;
 
 export class ReadQueue {
   readonly #board: Board;
@@ -301,17 +308,10 @@ export class ReadQueue {
     if (state <= READ) return "";
     const offsetBytes = (words[word + OFFSET_HIGH] >>> 0) * 2 ** 32 +
       (words[word + OFFSET_LOW] >>> 0);
-    const what = `Cannot read ${words[word + SIZE]} bytes at byte ${offsetBytes} of ` +
-      `"${this.#path}"`;
-    if (state === FILE_CHANGED) {
-      return `${what}: the model file changed while it was in use: load it again`;
-    }
-    if (state === CUT_SHORT) {
-      return `${what}: only ${words[word + CAME]} came, twice: the file is not complete or the ` +
-        "disk fails: check the disk, then make or download the file again";
-    }
-    return `${what}: the system said "${this.#board.readReason(word)}", twice: check the disk ` +
-      "and the system's log";
+    const read = { path: this.#path, offsetBytes, sizeBytes: words[word + SIZE] };
+    if (state === FILE_CHANGED) return changedText(read);
+    if (state === CUT_SHORT) return cutShortText(read, words[word + CAME]);
+    return refusedText(read, this.#board.readReason(word));
   }
 }
 

@@ -31,7 +31,7 @@ import {
   TAIL,
   WAKE_WORD,
 } from "./board.ts";
-import { type Disk, SECTOR_BYTES_MAX } from "./disk.ts";
+import { type Disk, expectedBytes, SECTOR_BYTES_MAX } from "./disk.ts";
 import { SPAN_BYTES_MAX } from "./read_queue.ts";
 
 export interface ReadServerOptions {
@@ -211,7 +211,7 @@ export class ReadServer {
 
   #bring(into: Uint8Array, address: number, sizeBytes: number, offsetBytes: number): number {
     const came = this.#disk.read(into, address, sizeBytes, offsetBytes);
-    if (came >= this.#expected(offsetBytes, sizeBytes)) return READ;
+    if (came >= expectedBytes(this.#disk, offsetBytes, sizeBytes)) return READ;
     this.#words[this.#word + CAME] = came;
     return CUT_SHORT;
   }
@@ -219,12 +219,6 @@ export class ReadServer {
   #refuse(error: unknown): number {
     this.#board.writeReason(this.#word, error instanceof Error ? error.message : String(error));
     return REFUSED;
-  }
-
-  /** Bytes that a read must bring: all of it, but for what its last sector has behind the end. */
-  #expected(offsetBytes: number, sizeBytes: number): number {
-    const behind = offsetBytes + sizeBytes - this.#disk.sizeBytes;
-    return behind > 0 && behind < SECTOR_BYTES_MAX ? Math.max(1, sizeBytes - behind) : sizeBytes;
   }
 
   /** The span's first byte is at `begin`. */

@@ -6,7 +6,7 @@ import { UnsupportedModelError } from "../base/errors.ts";
 import { formatBytes, MiB } from "../base/units.ts";
 import type { BundleUnit } from "../bundle/types.ts";
 import { PAGE_BYTES } from "../memory/arena.ts";
-import { IO_WORKER_BYTES, processBytes } from "../planner/mod.ts";
+import { IO_WORKER_BYTES, KERNEL_READS_BYTES, processBytes } from "../planner/mod.ts";
 import type { RankPlan, StreamingSteps } from "../rank/plan_types.ts";
 import { ALL_STEPS, slotBytesOf, type UnitOptions } from "../rank/plan_units.ts";
 
@@ -125,7 +125,10 @@ export function usedBytes(
   { units, ioWorkers }: { units: number; ioWorkers: number },
 ): number {
   const pages = plans.flatMap(({ arenas }) => arenas.map(({ pageCount }) => pageCount));
-  return processBytes(units) + ioWorkers * IO_WORKER_BYTES +
+  const isStreamed = plans.some(({ stream }) => stream);
+  const readBytes = ioWorkers * IO_WORKER_BYTES ||
+    (isStreamed ? plans.length * KERNEL_READS_BYTES : 0);
+  return processBytes(units) + readBytes +
     pages.reduce((sum, count) => sum + count * PAGE_BYTES, 0) +
     plans.reduce((sum, { gpu }) => sum + (gpu?.broughtBytes ?? 0), 0);
 }

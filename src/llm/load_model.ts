@@ -25,7 +25,7 @@ import {
 } from "./load_options.ts";
 import { describeForUse, planLoad, type PlannedLoad } from "./plan_load.ts";
 import type { Notice } from "./predictor_report.ts";
-import { tryPredictors } from "./try_predictors.ts";
+import { type TriedPredictors, tryPredictors } from "./try_predictors.ts";
 
 /**
  * Loads a model file.
@@ -47,7 +47,8 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
     tokenizer ??= createTokenizer(file.metadata);
     checkVocabulary(tokenizer, model, path);
   });
-  const { engine, planned: { plans, expectedDecodeTps } } = first;
+  const { engine, planned } = first;
+  const { plans } = planned;
   const predictors = await tryOrClose(engine, () =>
     tryPredictors({
       ...{ file, model, plans, tokenizer, engine },
@@ -61,7 +62,9 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
     file,
     config: model.config,
     plans,
-    expectedDecodeTps: first.gpu?.isAlone ? decision.expectedDecodeTps : expectedDecodeTps,
+    expectedDecodeTps: first.gpu?.isAlone
+      ? decision.expectedDecodeTps
+      : expected(planned, predictors),
     predictors,
     runsOn: describePart(first.gpu) ?? decision.reason,
     tokenizer,
@@ -79,6 +82,18 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
       )),
     waitingMax: options.maxWaiting ?? WAITING_MAX_DEFAULT,
   });
+}
+
+/** Predictors have been tried: how many neurons they name in vain is known. */
+function expected(
+  { expectedDecodeTps, expectAgain }: PlannedLoad,
+  predictors: TriedPredictors | null,
+): number | null {
+  const sum = (of: (choice: TriedPredictors["choices"][number]) => number) =>
+    predictors?.choices.reduce((all, choice) => all + of(choice), 0) ?? 0;
+  const fired = sum((choice) => choice.fired);
+  if (fired === 0 || expectAgain === undefined) return expectedDecodeTps;
+  return expectAgain(sum((choice) => choice.predicted) / fired);
 }
 
 interface Opening {

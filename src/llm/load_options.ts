@@ -83,7 +83,10 @@ export interface LoadOptions {
   readonly besideGpu?: boolean;
   /** The GPU is lost in the step of that number, counted from 1 (for tests). */
   readonly gpuLossAtStep?: number;
-  /** Threads that read a packed model; left out: as many as its disk is worth. */
+  /**
+   * Threads that read a packed model; left out: the kernel does it where it may be asked
+   * (`--allow-ffi`, Linux), else as many as its disk is worth.
+   */
   readonly ioWorkers?: number;
   /** Most bytes of one thread's arena; smaller ones make models span several (for tests). */
   readonly arenaBytesMax?: number;

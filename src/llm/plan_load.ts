@@ -3,6 +3,7 @@
  * decides within a budget. Loads nothing.
  */
 import { instantiateKernels } from "../../wasm/mod.ts";
+import { canReadByKernel } from "../../workers/mod.ts";
 import { UnsupportedModelError } from "../base/errors.ts";
 import { formatBytes } from "../base/units.ts";
 import type { PackedModel } from "../bundle/types.ts";
@@ -37,10 +38,12 @@ export interface DescribedModel {
 export interface PlannedLoad {
   /** One per thread. */
   readonly plans: RankPlan[];
-  /** Threads that read a packed model. */
+  /** Threads that read a packed model; 0: none, the kernel does it. */
   readonly ioWorkers: number;
   /** Decoded tokens per second that the planner expects of a packed model; else null. */
   readonly expectedDecodeTps: number | null;
+  /** The same, once somebody has counted predicted neurons for each that fires. */
+  readonly expectAgain?: (predictedPerActive: number) => number | null;
 }
 
 /** Of what is free when a packed model is loaded. */
@@ -109,7 +112,8 @@ export function planLoad(
     requireWithin(plans, options);
     return { plans, ioWorkers: 0, expectedDecodeTps: null };
   }
-  const { ioWorkers = IO_WORKERS_DEFAULT, chunkTokens = CHUNK_TOKENS_FROM_DISK } = options;
+  const { chunkTokens = CHUNK_TOKENS_FROM_DISK } = options;
+  const ioWorkers = readsByKernel(packed, options) ? 0 : options.ioWorkers ?? IO_WORKERS_DEFAULT;
   const steps = { ...ALL_STEPS, ...options.streamingSteps };
   if (options.streaming !== undefined) {
     const units = unitOptions(packed.units, { steps, ...options.streaming });
@@ -147,6 +151,14 @@ function wayOf(
   return predictor === "on" || decided === "predictor" ? "predictor" : "gates";
 }
 
+/** Who says how many threads are to read has them. */
+export function readsByKernel(
+  { path }: Pick<PackedModel, "path">,
+  { ioWorkers }: LoadOptions,
+): boolean {
+  return ioWorkers === undefined && canReadByKernel(path);
+}
+
 /** @throws {UnsupportedModelError} when the budget is too small, with the one that is not. */
 function planPacked(
   of: DescribedModel & { readonly packed: PackedModel },
@@ -161,17 +173,21 @@ function planPacked(
   const { besideBytes = 0, observe = [] } = options;
   const budgetBytes = options.memoryBytes ??
     Math.floor(MEMORY_SHARE_DEFAULT * Deno.systemMemoryInfo().available);
-  const { plan } = planWithin(of, module, {
-    ...options,
-    budgetBytes: budgetBytes - besideBytes,
-    profile: options.profile ?? DEFAULT_PROFILE,
-    stats: null,
-  });
-  const decided = plan.kind === "plan" ? plan : null;
+  const kernelReads = readsByKernel(packed, options);
+  const decide = (predictedPerActive?: number) => {
+    const { plan } = planWithin(of, module, {
+      ...options,
+      budgetBytes: budgetBytes - besideBytes,
+      profile: options.profile ?? DEFAULT_PROFILE,
+      ...{ kernelReads, predictedPerActive, stats: null },
+    });
+    return plan.kind === "plan" ? plan : null;
+  };
+  const decided = decide();
   const chunkTokens = options.chunkTokens ?? decided?.chunkTokens ?? CHUNK_TOKENS_FROM_DISK;
   // A model that will be resident as a whole is read by some, too.
   const expectedWorkers = decided === null || decided.ioWorkers === 0 ? null : decided.ioWorkers;
-  const ioWorkers = options.ioWorkers ?? expectedWorkers ?? IO_WORKERS_DEFAULT;
+  const ioWorkers = kernelReads ? 0 : options.ioWorkers ?? expectedWorkers ?? IO_WORKERS_DEFAULT;
   const { experts, feedForward: { activation } } = config;
   const sharedLane = experts !== null && experts.sharedFeedForwardLength > 0 ? 1 : 0;
   // Where all gates are in memory no predictor is asked: their room is for slots.
@@ -195,5 +211,7 @@ function planPacked(
     plan: planFor,
   });
   const expectedDecodeTps = decided?.expected.tokensPerSecond ?? null;
-  return { plans: planFor(units), ioWorkers, expectedDecodeTps };
+  const expectAgain = (predictedPerActive: number) =>
+    decide(predictedPerActive)?.expected.tokensPerSecond ?? null;
+  return { plans: planFor(units), ioWorkers, expectedDecodeTps, expectAgain };
 }

@@ -21,6 +21,10 @@ export interface Budget {
   /** Most memory of the whole process. */
   readonly budgetBytes: number;
   readonly profile: MachineProfile;
+  /** Predicted neurons for each that fires; left out: nobody has counted. */
+  readonly predictedPerActive?: number;
+  /** `readsByKernel`. */
+  readonly kernelReads?: boolean;
   /** How often this model's neurons fire; null: what its file says, if it does. */
   readonly stats: FiringStats | null;
 }
@@ -54,6 +58,8 @@ export function planWithin(
     isSparse: options.sparse,
     ways: waysOf(options),
     profile: options.profile,
+    kernelReads: options.kernelReads,
+    predictedPerActive: options.predictedPerActive,
     stats: options.stats,
     sizes: instantiateKernels(module, memory),
   });

@@ -30,7 +30,10 @@ export const ACTIVE_SHARE = 0.1;
 export const LOG_RATE_SPREAD = 1.485;
 /** No neuron fires more often. */
 export const RATE_MAX = 0.95;
-/** Predicted neurons for each that fires: 80 % predicted silent where 90 % are (papers.md 1.5). */
+/**
+ * Predicted neurons for each that fires, where nobody has counted: 80 % predicted silent where 90 %
+ * are (papers.md 1.5). A rehearsal counts those of a loaded model.
+ */
 export const PREDICTED_PER_ACTIVE = 2;
 
 /**
@@ -50,6 +53,17 @@ export function processBytes(unitCount: number): number {
 }
 /** A thread that reads: 9 MB more resident with an isolate of V8 and a buffer of 1 MiB. */
 export const IO_WORKER_BYTES = 10 * MiB;
+/**
+ * What a read by a thread takes of a core beside what it takes in a measurement, whose threads
+ * never sleep: it is woken, puts the bytes in their place and goes to sleep again.
+ */
+export const READER_WAKE_SECONDS = 5e-6;
+/** Of what a layer misses, what the layer before has not asked for: it is waited for. */
+export const UNFORESEEN_SHARE = 0.03;
+/** Where the kernel reads for the ranks: what a rank keeps for spans, and its tables. */
+export const KERNEL_READS_BYTES = 3 * MiB;
+/** Core seconds of a read that the kernel does, one of a batch (NOTES.md). */
+export const KERNEL_READ_SECONDS = 4e-6;
 /** Room of an arena that nothing is planned into: layers and tables do not divide evenly. */
 export const ARENA_SLACK_BYTES = 128 * MiB;
 /** Slots for so many times the neurons of a layer that fire at once are the least that works. */

@@ -6,17 +6,23 @@
  *   gates   = gates of used units / (0.9 · R)             way "gates", "resident"
  *           = gates of predicted neurons / (0.52 · R)     way "predictor"; predictors are fixed
  *   neurons = up and down of firing neurons / (0.52 · R) + factors of used units / (0.9 · R)
+ *   ahead   = predictors / (0.9 · R)         way "predictor": the layer before asks, too
  *   cache   = firing · 30 ns + misses · 400 ns, shared by the threads
  *   reads   = misses of what fires                        way "gates": all but the gate
  *           = misses of what is predicted                 way "predictor": the whole neuron
  *   ioCpu   = reads · core seconds of a read / threads, where computing takes all cores; else 0
- *   disk    = reads / reads a second + layers · latency · (1 − e^(−reads of a layer))
- *   block   = max(gates + neurons + cache + ioCpu, (1 − 0.5) · gates + disk)
- *   token   = fixed + joins + block
+ *   wait    = layers · latency · (1 − e^(−r)), r: reads of a layer that begin in it
+ *   disk    = reads / reads a second
+ *   token   = fixed + joins + ahead + block
+ *   block   = max(gates + neurons + cache + ioCpu, (1 − 0.5) · gates + disk + wait)
+ *                                            way "gates": all reads begin in their layer
+ *           = max(gates + neurons + cache + ioCpu + wait, disk)
+ *                                            way "predictor": 0.03 of the reads do
  *
- * Reads begin when the first gates of a layer are known (0.5: calibration.ts) and must be there
- * before the layer ends: nothing of the next layer hides them. While ranks wait for reads, the
- * threads that read have the cores, which is why ioCpu is on one side only.
+ * By gates, reads begin when the first gates of a layer are known (0.5: calibration.ts) and must be
+ * there before the layer ends: nothing of the next layer hides them. While ranks wait for these,
+ * the threads that read have the cores, which is why ioCpu is on one side only. By predictors, a
+ * layer asks for the next one's: they arrive while it and attention are computed.
  */
 import {
   ASSUMED_CONTEXT_TOKENS,
@@ -26,7 +32,8 @@ import {
   JOIN_SECONDS,
   LISTED_SHARE_OF_READ,
   LOOK_UP_SECONDS,
-  PREDICTED_PER_ACTIVE,
+  READER_WAKE_SECONDS,
+  UNFORESEEN_SHARE,
 } from "./calibration.ts";
 import { readSpeed } from "./disk_speed.ts";
 import { type MachineProfile, readGBps } from "./machine_profile.ts";
@@ -45,8 +52,14 @@ export interface DecodeInput {
   /** Neurons that fire for a token. */
   readonly firing: number;
   readonly hitRate: number;
+  /** The same of neurons that predictors name in vain. */
+  readonly vainHitRate: number;
   /** Bytes of a token that are read whole, without gates, keys and values. */
   readonly fixedBytes: number;
+  /** Those of them that are predictors'. */
+  readonly predictorBytes: number;
+  /** Predicted neurons for each that fires. */
+  readonly predictedPerActive: number;
   /** Bytes of keys and values of the whole context. */
   readonly contextBytes: number;
   readonly contextLength: number;
@@ -58,13 +71,16 @@ export function expectDecode(input: DecodeInput): ExpectedDecode {
   const isListed = input.isSparse || way !== "resident";
   const dense = rate * DENSE_SHARE_OF_READ;
   const listed = isListed ? rate * LISTED_SHARE_OF_READ : dense;
-  const predicted = way === "predictor" ? Math.min(sums.neurons, PREDICTED_PER_ACTIVE * firing) : 0;
+  const predicted = way === "predictor"
+    ? Math.min(sums.neurons, input.predictedPerActive * firing)
+    : 0;
   const contextBytes = input.contextBytes *
     Math.min(1, ASSUMED_CONTEXT_TOKENS / input.contextLength);
   const gateBytes = way === "predictor" ? predicted * sums.gatePerNeuron : sums.usedGateBytes;
   const neuronBytes = firing * sums.restPerNeuron;
   const looked = way === "predictor" ? predicted : way === "gates" ? firing : 0;
-  const missing = (1 - hitRate) * looked;
+  const missing = (1 - hitRate) * Math.min(looked, firing) +
+    (1 - input.vainHitRate) * Math.max(0, looked - firing);
   const fixed = (input.fixedBytes + contextBytes) / dense;
   const gates = gateBytes / (way === "predictor" ? listed : dense);
   const neurons = neuronBytes / listed + sums.usedFactorsBytes / dense;
@@ -72,10 +88,14 @@ export function expectDecode(input: DecodeInput): ExpectedDecode {
   const cache = (looked * LOOK_UP_SECONDS + missing * CLAIM_SECONDS) / threads;
   const disk = diskTime(input, missing);
   const computing = gates + neurons + cache + disk.cpu;
-  const block = Math.max(computing, (1 - GATE_SHADOW) * gates + disk.seconds);
-  const seconds = fixed + joins + block;
+  const block = way === "predictor"
+    ? Math.max(computing + disk.waitSeconds, disk.seconds)
+    : Math.max(computing, (1 - GATE_SHADOW) * gates + disk.seconds + disk.waitSeconds);
+  const ahead = way === "predictor" && missing > 0 ? input.predictorBytes / dense : 0;
+  const seconds = fixed + joins + ahead + block;
   const parts = {
-    ...{ fixed, gates, neurons, joins, cache, ioCpu: disk.cpu, diskWait: block - computing },
+    ...{ fixed, gates, neurons, joins, ahead, cache },
+    ...{ ioCpu: disk.cpu, diskWait: block - computing },
   };
   return {
     tokensPerSecond: 1 / seconds,
@@ -92,16 +112,20 @@ export function expectDecode(input: DecodeInput): ExpectedDecode {
 function diskTime(
   { way, sums, profile, ioWorkers, threads, layers }: DecodeInput,
   reads: number,
-): { reads: number; bytes: number; seconds: number; cpu: number } {
-  if (way === "resident" || reads === 0) return { reads: 0, bytes: 0, seconds: 0, cpu: 0 };
+): { reads: number; bytes: number; seconds: number; waitSeconds: number; cpu: number } {
+  if (way === "resident" || reads === 0) {
+    return { reads: 0, bytes: 0, seconds: 0, waitSeconds: 0, cpu: 0 };
+  }
   const readBytes = sums.slotBytes[way];
   const { readsPerS, latencySeconds, cpuSeconds } = readSpeed(profile.disk, readBytes, ioWorkers);
-  const everyLayer = 1 - Math.exp(-reads / layers);
+  const begunInLayer = (way === "predictor" ? UNFORESEEN_SHARE : 1) * reads / layers;
+  const ofCore = cpuSeconds + (ioWorkers > 0 ? READER_WAKE_SECONDS : 0);
   return {
     reads,
     bytes: reads * readBytes,
-    seconds: reads / readsPerS + layers * latencySeconds * everyLayer,
-    cpu: threads >= profile.cores ? reads * cpuSeconds / threads : 0,
+    seconds: reads / readsPerS,
+    waitSeconds: layers * latencySeconds * (1 - Math.exp(-begunInLayer)),
+    cpu: ioWorkers === 0 || threads >= profile.cores ? reads * ofCore / threads : 0,
   };
 }
 
@@ -112,7 +136,7 @@ function inMs(parts: Parts): Parts {
 }
 
 function bottleneckOf(parts: Parts): ExpectedDecode["bottleneck"] {
-  const memory = parts.fixed + parts.gates + parts.neurons + parts.cache;
+  const memory = parts.fixed + parts.gates + parts.neurons + parts.ahead + parts.cache;
   const { joins, ioCpu, diskWait } = parts;
   const most = Math.max(memory, joins, ioCpu, diskWait);
   if (most === memory) return "memory";

@@ -2,6 +2,7 @@
  * How fast reads of a size go with a number of workers, between what was measured. Knows nothing of
  * neurons.
  */
+import { KERNEL_READ_SECONDS } from "./calibration.ts";
 import type { DiskProfile, RandomReads } from "./machine_profile.ts";
 
 export interface ReadSpeed {
@@ -18,10 +19,15 @@ export function measuredWorkers({ random }: DiskProfile): number[] {
 }
 
 /**
- * Reads of `sizeBytes` by `workers`. Time grows with the size in a straight line between measured
+ * Reads of `sizeBytes` by `workers`, or by the kernel, 0: as fast as by the most workers that were
+ * measured, for less of a core. Time grows with the size in a straight line between measured
  * sizes, at the sequential rate beyond them; a size below the smallest costs what that costs.
  */
 export function readSpeed(disk: DiskProfile, sizeBytes: number, workers: number): ReadSpeed {
+  if (workers === 0) {
+    const byMost = readSpeed(disk, sizeBytes, Math.max(...measuredWorkers(disk)));
+    return { ...byMost, cpuSeconds: Math.min(byMost.cpuSeconds, KERNEL_READ_SECONDS) };
+  }
   const bySize = [...new Set(disk.random.map((each) => each.sizeBytes))].sort((a, b) => a - b)
     .map((size) => atWorkers(disk.random.filter((each) => each.sizeBytes === size), workers));
   const above = bySize.findIndex((each) => each.sizeBytes >= sizeBytes);

@@ -1,5 +1,10 @@
 /** The door to planning: how a model is run within a memory budget, and how fast. */
-export { IO_WORKER_BYTES, PREFILL_MACS_PER_THREAD, processBytes } from "./calibration.ts";
+export {
+  IO_WORKER_BYTES,
+  KERNEL_READS_BYTES,
+  PREFILL_MACS_PER_THREAD,
+  processBytes,
+} from "./calibration.ts";
 export { DEFAULT_PROFILE, machineId, PROFILE_VERSION } from "./machine_profile.ts";
 export type { GpuProfile, MachineProfile, RandomReads } from "./machine_profile.ts";
 export { profilePath, readGBps, readProfile, writeProfile } from "./machine_profile.ts";

@@ -18,6 +18,7 @@ import {
   ARENA_SLACK_BYTES,
   HOT_SHARE_MAX,
   IO_WORKER_BYTES,
+  KERNEL_READS_BYTES,
   PREDICTED_PER_ACTIVE,
   PREFILL_MACS_PER_THREAD,
   processBytes,
@@ -142,7 +143,8 @@ class MemoryPlanner {
 
   /** More of them than a few per core only take the cores from each other: NOTES.md. */
   #workerCounts(): number[] {
-    const { profile } = this.#in;
+    const { profile, kernelReads } = this.#in;
+    if (kernelReads) return [0];
     const measured = measuredWorkers(profile.disk);
     const few = measured.filter((count) => count <= WORKERS_PER_CORE_MAX * profile.cores);
     return few.length > 0 ? few : measured.slice(0, 1);
@@ -156,7 +158,7 @@ class MemoryPlanner {
     return {
       ...choice,
       slots,
-      expected: this.#expect(choice.way, choice, rate),
+      expected: this.#expect(choice.way, choice, { rate, share: slots / this.#sums.neurons }),
       prefillTokensPerSecond: this.#prefill(choice.chunkTokens, slots / this.#sums.neurons),
     };
   }
@@ -214,7 +216,7 @@ class MemoryPlanner {
         bytes: sums.neurons * NEURON_RECORD_BYTES + slots * SLOT_RECORD_BYTES,
       },
       { name: "staging", bytes: ranks.length * 2 * this.#stagedBytes() },
-      { name: "io", bytes: ioWorkers * IO_WORKER_BYTES },
+      { name: "io", bytes: ioWorkers * IO_WORKER_BYTES || ranks.length * KERNEL_READS_BYTES },
       { name: "process", bytes: processBytes(this.#in.units.length) },
     ];
   }
@@ -235,10 +237,14 @@ class MemoryPlanner {
     return fixed;
   }
 
+  /**
+   * rate: of firings that find their neuron; share: of neurons that have slots. Who is named in
+   * vain nearly fires, as often as who does, or is anyone: half and half (NOTES.md).
+   */
   #expect(
     way: Way,
     choice: Pick<Choice, "chunkTokens" | "ioWorkers">,
-    rate: number,
+    { rate, share }: { rate: number; share: number },
   ): ExpectedDecode {
     const { profile, threads, contextLength, model: { config } } = this.#in;
     const fixed = this.#fixedOf({ ...choice, way: way === "predictor" ? way : "gates" });
@@ -249,6 +255,10 @@ class MemoryPlanner {
       isSparse: this.#rates.source !== "all",
       firing: this.#rates.perToken,
       fixedBytes: fixed.readPerToken,
+      predictorBytes: fixed.readPerToken -
+        this.#fixedOf({ ...choice, way: "gates" }).readPerToken,
+      predictedPerActive: this.#in.predictedPerActive ?? PREDICTED_PER_ACTIVE,
+      vainHitRate: this.#in.predictedPerActive === undefined ? rate : (rate + share) / 2,
       contextBytes: sum(fixed.ranks.map(({ context }) => context)),
     });
   }
@@ -263,8 +273,7 @@ class MemoryPlanner {
   }
 
   #hotShareMax(more: number): number {
-    const { source } = this.#rates;
-    // Without counts nobody knows which clusters are hot.
+    const { source } = this.#rates; // without counts nobody knows which clusters are hot
     if (source === "assumed") return 0;
     return source === "all" ? HOT_SHARE_MAX_OF_ALL : HOT_SHARE_MAX[more];
   }
@@ -306,7 +315,7 @@ class MemoryPlanner {
       mergeGapBytes: Math.max(1, Math.floor(gap / bundleBytes)) * bundleBytes,
       chunkTokens: sized.chunkTokens,
       prefillTokensPerSecond: sized.prefillTokensPerSecond,
-      expected: this.#expect(way, sized, hot[0].rate),
+      expected: this.#expect(way, sized, { rate: hot[0].rate, share: slots / this.#sums.neurons }),
       rates: this.#rates.source,
     };
   }
@@ -342,7 +351,7 @@ class MemoryPlanner {
   /** In memory, too, predictors are asked where that is faster than all gates. */
   #expectResident(chunkTokens: number): ExpectedDecode {
     const [gates, predicted] = (["resident", "predictor"] as const)
-      .map((way) => this.#expect(way, { chunkTokens, ioWorkers: 1 }, 1));
+      .map((way) => this.#expect(way, { chunkTokens, ioWorkers: 1 }, { rate: 1, share: 1 }));
     const isPredicted = this.#ways.includes("predictor") &&
       predicted.tokensPerSecond > gates.tokensPerSecond;
     return isPredicted ? predicted : gates;

@@ -19,6 +19,10 @@ export interface PlanInput {
   readonly contextLength: number;
   readonly kvType?: KvType | "auto";
   readonly profile: MachineProfile;
+  /** Predicted neurons for each that fires; left out: nobody has counted. */
+  readonly predictedPerActive?: number;
+  /** The kernel reads for the ranks, no threads: kernel_queue.ts of src/io. Default false. */
+  readonly kernelReads?: boolean;
   /** Counts of this model's neurons; null: what the units say, or what such models are like. */
   readonly stats: FiringStats | null;
   /** What kernels say they need. */
@@ -88,6 +92,8 @@ export interface ExpectedDecode {
     readonly cache: number;
     /** Work of the threads that read, where they have no core of their own. */
     readonly ioCpu: number;
+    /** The next layer's predictors, asked ahead. */
+    readonly ahead: number;
     /** Waiting for reads beyond what is computed meanwhile. */
     readonly diskWait: number;
   };

@@ -80,9 +80,13 @@ export class BundleReads {
     return this.#neurons.wait(ticket);
   }
 
-  /** Notes a neuron of a unit; takeNoted() gives all that were noted in the order of the file. */
-  note(unit: number, neuron: number): void {
-    this.#noted.add(this.#streams[this.#state.arena].units.get(unit)!.positions[neuron]);
+  /**
+   * Notes neurons of a unit, at places from .. to-1; takeNoted() gives all that were noted in the
+   * order of the file.
+   */
+  note(unit: number, neurons: Uint32Array, from: number, to: number): void {
+    const { positions } = this.#streams[this.#state.arena].units.get(unit)!;
+    for (let i = from; i < to; i++) this.#noted.add(positions[neurons[i]]);
   }
 
   /**
@@ -101,7 +105,7 @@ export class BundleReads {
 
   /**
    * Asks for `count` neurons of a unit that a guess says layer `layer` will need, in the arena of
-   * the one that is computed. They arrive meanwhile.
+   * the one that is computed; flush() lets them begin. They arrive meanwhile.
    * @returns how many it asked for: those that had no slot, and got one.
    */
   askAhead(layer: number, unit: number, neurons: Uint32Array, count: number): number {
@@ -112,8 +116,9 @@ export class BundleReads {
     if (list.layer !== layer) this.settleAhead(list.layer); // of a step that was aborted
     list.layer = layer;
     const slotOf = cache.slotsOf(unit);
+    const { positions } = this.#streams[arena].units.get(unit)!;
     for (let i = 0; i < count; i++) {
-      if (slotOf[neurons[i]] < 0) this.note(unit, neurons[i]);
+      if (slotOf[neurons[i]] < 0) this.#noted.add(positions[neurons[i]]);
     }
     const absent = this.takeNoted(unit, this.#sorted, 0);
     const before = list.count;
@@ -124,7 +129,6 @@ export class BundleReads {
       ticketOf[slot] = this.ask(unit, neuron, slot);
       list.slots[list.count++] = slot;
     }
-    this.flush();
     return list.count - before;
   }
 

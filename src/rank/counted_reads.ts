@@ -1,16 +1,16 @@
 /** Reads of a few bytes each, joined with their neighbours and counted. Knows not what they are. */
-import type { ReadQueue } from "../io/mod.ts";
+import type { Reads } from "../io/mod.ts";
 import { DISK_BYTES, DISK_READS } from "./counts.ts";
 
 export class CountedReads {
-  readonly #queue: ReadQueue;
+  readonly #queue: Reads;
   /** What the rank counts: counts.ts. */
   readonly #counts: Float64Array;
   #lastTicket = -1;
   /** Where it ends in the file. */
   #lastEnd = 0;
 
-  constructor(queue: ReadQueue, counts: Float64Array) {
+  constructor(queue: Reads, counts: Float64Array) {
     this.#queue = queue;
     this.#counts = counts;
   }

@@ -4,7 +4,7 @@
  */
 import type { Kernels } from "../../wasm/kernels.ts";
 import { check } from "../base/check.ts";
-import { NO_TICKET, PRIORITY_GATE, type ReadQueue } from "../io/mod.ts";
+import { NO_TICKET, PRIORITY_GATE, type Reads } from "../io/mod.ts";
 import type { SharedText } from "../memory/shared_text.ts";
 import { CountedReads } from "./counted_reads.ts";
 import { DISK_WAIT_MS } from "./counts.ts";
@@ -15,7 +15,7 @@ export interface EmbeddingRowsInput {
   readonly plan: RankPlan;
   /** Of the arena that the table would be in. */
   readonly kernels: Kernels;
-  readonly queue: ReadQueue;
+  readonly queue: Reads;
   /** What the rank counts: counts.ts. */
   readonly counts: Float64Array;
   /** Where the leader finds why a step is void. */

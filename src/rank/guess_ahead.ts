@@ -101,6 +101,7 @@ export class GuessAhead {
       const listed = predictors.list(each.predictor!, this.#count + i, fired);
       streaming.neurons.readAhead(next.index, each.unit, listed);
     }
+    streaming.neurons.beginAhead();
   }
 
   /** Experts as the next layer would choose them of what this one reads. */

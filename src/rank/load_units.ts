@@ -4,7 +4,7 @@
  * reader do the reading. Knows nothing of steps.
  */
 import { CLUSTER_SLOTS, type NeuronCache, PRESENT } from "../cache/mod.ts";
-import { FAILED, PRIORITY_AHEAD, type ReadQueue, SECTOR_BYTES_MAX } from "../io/mod.ts";
+import { FAILED, PRIORITY_AHEAD, type Reads, SECTOR_BYTES_MAX } from "../io/mod.ts";
 import { ModelFormatError } from "../base/errors.ts";
 import { alignUp, check } from "../base/check.ts";
 import { type FirstNeurons, firstNeurons } from "./first_neurons.ts";
@@ -24,7 +24,7 @@ export interface LoadUnitsInput {
   readonly plan: RankPlan;
   readonly path: string;
   readonly units: ReadonlyMap<number, OwnUnit>;
-  readonly queue: ReadQueue;
+  readonly queue: Reads;
   /** By arena. */
   readonly arenas: readonly ArenaLoad[];
   /** Told how many bytes were read since the last call. */

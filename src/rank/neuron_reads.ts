@@ -3,20 +3,20 @@
  * does without bundles, one for each matrix's part of it. Knows nothing of caches.
  */
 import type { BundlePart } from "../bundle/types.ts";
-import { FAILED, PRIORITY_UP_DOWN, type ReadQueue } from "../io/mod.ts";
+import { FAILED, PRIORITY_UP_DOWN, type Reads } from "../io/mod.ts";
 import { CountedReads } from "./counted_reads.ts";
 import type { OwnUnit } from "./own_units.ts";
 import type { StreamPlan } from "./plan_types.ts";
 
 export class NeuronReads {
-  readonly #by: { readonly stream: StreamPlan; readonly queue: ReadQueue };
+  readonly #by: { readonly stream: StreamPlan; readonly queue: Reads };
   readonly #reads: CountedReads;
   /** Reads of a neuron, made one after another. */
   readonly #readsOfNeuron: number;
 
   constructor(by: {
     stream: StreamPlan;
-    queue: ReadQueue;
+    queue: Reads;
     /** What the rank counts: counts.ts. */
     counts: Float64Array;
   }) {

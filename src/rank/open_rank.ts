@@ -4,7 +4,17 @@ import { instantiateKernels } from "../../wasm/mod.ts";
 import { check } from "../base/check.ts";
 import { TensorReader } from "../gguf/mod.ts";
 import type { GgufPart, GgufTensor } from "../gguf/types.ts";
-import { type BoardSetup, ReadQueue, SPAN_BYTES_MAX } from "../io/mod.ts";
+import {
+  Board,
+  type BoardSetup,
+  type FileStamp,
+  KernelQueue,
+  openDisk,
+  openKernelQueue,
+  ReadQueue,
+  type Reads,
+  SPAN_BYTES_MAX,
+} from "../io/mod.ts";
 import { Control, type StepWords } from "../memory/control.ts";
 import { SharedText } from "../memory/shared_text.ts";
 import type { Observation } from "../memory/observation.ts";
@@ -48,8 +58,10 @@ export interface RankSetup {
   readonly streams: {
     readonly packed: PackedUnits;
     readonly board: BoardSetup;
-    /** Threads that read. */
+    /** Threads that read; 0: none, the kernel does it. */
     readonly ioWorkers: number;
+    /** What the file must be. */
+    readonly stamp: FileStamp | null;
     /** A `SharedText`: why the last step is void. */
     readonly failure: SharedArrayBuffer;
   } | null;
@@ -92,6 +104,13 @@ interface Walked {
   readonly walk: (step: StepWords) => boolean;
 }
 
+/** What is given back when the rank is not needed any more. */
+interface Held {
+  readonly gpu?: Gpu;
+  readonly gpuRank?: GpuRank;
+  readonly queue?: KernelQueue;
+}
+
 /** A rank with its weights loaded. */
 export class RankRunner {
   readonly plan: RankPlan;
@@ -102,15 +121,14 @@ export class RankRunner {
   /** Who takes the steps. */
   readonly rank: Pick<RankSteps, "begin">;
   readonly #walk: (step: StepWords) => boolean;
-  readonly #gpu: Gpu | null;
-  readonly #gpuRank: GpuRank | null;
+  readonly #held: Held;
   /** 0: it is not to be lost. */
   #stepsToLoss: number;
 
   private constructor(
     { setup, plan, control, kernels }: Opening,
     { rank, walk }: Walked,
-    on: { readonly gpu: Gpu; readonly rank: GpuRank } | null = null,
+    held: Held = {},
   ) {
     this.rank = rank;
     this.setup = setup;
@@ -118,8 +136,7 @@ export class RankRunner {
     this.control = control;
     this.kernels = kernels;
     this.#walk = walk;
-    this.#gpu = on?.gpu ?? null;
-    this.#gpuRank = on?.rank ?? null;
+    this.#held = held;
     this.#stepsToLoss = setup.gpu?.lossAtStep ?? 0;
   }
 
@@ -133,17 +150,19 @@ export class RankRunner {
     const opening = prepare(setup, reader, onProgress);
     const { plan, kernels, control, tell } = opening;
     const memories = setup.memories[setup.rankIndex];
+    const queue = setup.streams && openQueue(setup, setup.streams);
     const streaming = setup.streams && new Streaming({
       ...{ plan, kernels, memories },
       packed: setup.streams.packed,
-      queue: new ReadQueue(setup.streams.board, setup.rankIndex, {
-        path: setup.streams.packed.path,
-        gapBytesMax: plan.stream!.gapBytes,
-        spanBytesMax: SPAN_BYTES_MAX,
-      }),
+      queue: queue!,
       failure: new SharedText(setup.streams.failure),
     });
-    streaming?.load(tell);
+    try {
+      streaming?.load(tell);
+    } catch (error) {
+      if (queue instanceof KernelQueue) queue.close();
+      throw error;
+    }
     const rank = new Rank({
       ...stepInput(opening),
       kernels: tuneKernels(plan, kernels),
@@ -151,7 +170,7 @@ export class RankRunner {
       observation: setup.observation,
       streaming,
     });
-    return new RankRunner(opening, walkOf(rank));
+    return new RankRunner(opening, walkOf(rank), queue instanceof KernelQueue ? { queue } : {});
   }
 
   /**
@@ -182,7 +201,7 @@ export class RankRunner {
         ...stepInput(opening),
         ...{ gpu, control, tensors, reader, onProgress: tell, awaitsLogits },
       });
-      return new RankRunner(opening, walkOf(rank), { gpu, rank });
+      return new RankRunner(opening, walkOf(rank), { gpu, gpuRank: rank });
     } catch (error) {
       gpu.close();
       throw error;
@@ -194,12 +213,13 @@ export class RankRunner {
    * @throws {GpuLostError} when the GPU is gone or the step came to nothing.
    */
   async arrived(): Promise<void> {
-    await this.#gpuRank?.arrived();
+    await this.#held.gpuRank?.arrived();
   }
 
-  /** Gives the GPU back, where the rank is on one. */
+  /** Gives back what is not freed with the thread: a GPU, reads of the kernel. */
   close(): void {
-    this.#gpu?.close();
+    this.#held.gpu?.close();
+    this.#held.queue?.close();
   }
 
   /** A follower's life: step after step until the leader says exit. Blocks the thread. */
@@ -223,7 +243,7 @@ export class RankRunner {
     }
     const isKnown = step.kind === STEP_KIND_FORWARD || step.kind === STEP_KIND_REHEARSE;
     check(isKnown, "a step is read, forward, rehearsal or exit");
-    if (this.#stepsToLoss > 0 && --this.#stepsToLoss === 0) this.#gpu?.device.destroy();
+    if (this.#stepsToLoss > 0 && --this.#stepsToLoss === 0) this.#held.gpu?.device.destroy();
     return this.#walk(step);
   }
 
@@ -237,6 +257,20 @@ export class RankRunner {
       }
     });
   }
+}
+
+/** Where the rank asks for reads. */
+function openQueue(
+  { plans, rankIndex, memories }: RankSetup,
+  { packed: { path }, board, ioWorkers, stamp }: NonNullable<RankSetup["streams"]>,
+): Reads {
+  const { gapBytes: gapBytesMax } = plans[rankIndex].stream!;
+  const merging = { gapBytesMax, spanBytesMax: SPAN_BYTES_MAX };
+  if (ioWorkers > 0) return new ReadQueue(board, rankIndex, { path, ...merging });
+  const words = new Board(board);
+  const isEnded = () => words.isEnded;
+  const disk = openDisk(path, { stamp });
+  return openKernelQueue(disk, { memories: memories[rankIndex], isEnded, ...merging });
 }
 
 /** Loads what lies in arenas, on a GPU's rank a part of it. */

@@ -141,11 +141,17 @@ export class StreamedBlock {
 
   /**
    * Asks for neurons that a guess has put at `space.fired` and that layer `layer`, in the same
-   * arena, will probably need. They arrive while others are computed.
+   * arena, will probably need; `beginAhead` lets all of them begin. They arrive while others are
+   * computed.
    */
   readAhead(layer: number, unit: number, listed: number): void {
     const { predicted } = this.#lists[this.#state.arena];
     this.#counts[ASKED_AHEAD] += this.#reads.askAhead(layer, unit, predicted, listed);
+  }
+
+  /** Begins with what was asked for ahead: one batch costs less than one for each block. */
+  beginAhead(): void {
+    this.#reads.flush();
   }
 
   /** All blocks of a layer are finished. */
@@ -217,6 +223,7 @@ export class StreamedBlock {
    * the file: what is near is one read. The lane's neurons change places for that.
    */
   #ask(lane: Lane, unit: number, from: number, to: number): void {
+    if (from === to) return;
     const { arena, space } = this.#state;
     const { cache } = this.#by.streams[arena];
     const { ids, slots, tickets } = lane;
@@ -247,10 +254,8 @@ export class StreamedBlock {
     const { arena } = this.#state;
     const { cache } = this.#by.streams[arena];
     const { valueOf } = this.#lists[arena];
-    for (let i = from; i < to; i++) {
-      valueOf[ids[i]] = values[i];
-      this.#reads.note(unit, ids[i]);
-    }
+    for (let i = from; i < to; i++) valueOf[ids[i]] = values[i];
+    this.#reads.note(unit, ids, from, to);
     this.#reads.takeNoted(unit, ids, from);
     const slotOf = cache.slotsOf(unit);
     for (let i = from; i < to; i++) {

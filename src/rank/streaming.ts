@@ -9,7 +9,7 @@ import { NeuronCache } from "../cache/mod.ts";
 import { NeuronReads } from "./neuron_reads.ts";
 import { countsView } from "./counts.ts";
 import { EmbeddingRows } from "./embedding_rows.ts";
-import type { ReadQueue } from "../io/mod.ts";
+import type { Reads } from "../io/mod.ts";
 import { type Dense, hasAllGates, type Layer, type Streamed } from "./layer.ts";
 import { loadUnits } from "./load_units.ts";
 import type { SharedText } from "../memory/shared_text.ts";
@@ -27,7 +27,7 @@ export type PackedUnits = Pick<PackedModel, "path" | "units">;
 export interface StreamingInput {
   readonly plan: RankPlan;
   readonly packed: PackedUnits;
-  readonly queue: ReadQueue;
+  readonly queue: Reads;
   /** Where the leader finds why a step is void. */
   readonly failure: SharedText;
   /** This rank's, one per arena. */

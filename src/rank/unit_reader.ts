@@ -4,7 +4,7 @@
  */
 import type { Kernels } from "../../wasm/kernels.ts";
 import { alignUp, check } from "../base/check.ts";
-import { FAILED, PRIORITY_AHEAD, type ReadQueue, SECTOR_BYTES_MAX } from "../io/mod.ts";
+import { FAILED, PRIORITY_AHEAD, type Reads, SECTOR_BYTES_MAX } from "../io/mod.ts";
 import { DISK_BYTES, DISK_READS, DISK_WAIT_MS } from "./counts.ts";
 import type { Matrix } from "./matrix.ts";
 import type { OwnUnit } from "./own_units.ts";
@@ -27,7 +27,7 @@ export class UnitReader {
     readonly kernels: Kernels;
     readonly space: StreamWorkspacePlan;
     readonly stream: StreamPlan;
-    readonly queue: ReadQueue;
+    readonly queue: Reads;
     /** What the rank counts: counts.ts. */
     readonly counts: Float64Array;
   };
@@ -45,7 +45,7 @@ export class UnitReader {
     kernels: Kernels;
     space: StreamWorkspacePlan;
     stream: StreamPlan;
-    queue: ReadQueue;
+    queue: Reads;
     counts: Float64Array;
   }) {
     this.#by = by;

@@ -28,3 +28,9 @@ Deno.test("mergeGapBytes() is what could be read in the time of a read that is s
 Deno.test("measuredWorkers() are ascending and different", () => {
   assertEquals(measuredWorkers(disk), [3, 4, 8, 16]);
 });
+
+Deno.test("readSpeed() by the kernel is that of the most threads, for less of a core", () => {
+  const [kernel, threads] = [0, 16].map((workers) => readSpeed(disk, 8192, workers));
+  assertEquals(kernel.readsPerS, threads.readsPerS);
+  assertAlmostEquals(kernel.cpuSeconds, 4e-6, 1e-9);
+});

@@ -116,9 +116,12 @@ Deno.test("planMemory() leaves gates on the disk where a predictor stands in for
   const small = planOf("bamboo-7b", needed + 100 * MiB, options);
   assertEquals([small.way, small.slotBytes], ["predictor", 2304 + 2304 + 2048]);
   assertEquals(bytesOf(small, "gates"), 0);
-  // With as much of the reads hidden, all gates are cheaper; with hardly any reads they are not.
+  // With as much of the reads hidden, all gates are cheaper than a predictor that is asked by the
+  // layer before, too; a smaller predictor is not, with hardly any reads.
   assertEquals(planOf("bamboo-7b", Math.ceil(3.5 * GiB), options).way, "gates");
-  assertEquals(planOf("bamboo-7b", Math.ceil(3.9 * GiB), options).way, "predictor");
+  assertEquals(planOf("bamboo-7b", Math.ceil(3.9 * GiB), options).way, "gates");
+  const lean = { extras: { predictorRank: 256 } };
+  assertEquals(planOf("bamboo-7b", Math.ceil(3.9 * GiB), lean).way, "predictor");
 });
 
 Deno.test("planMemory() runs TurboSparse-Mixtral-47B within 7 GiB by predictors of its experts", () => {
@@ -176,4 +179,37 @@ Deno.test("planMemory() streams models whose neurons never rest, at the disk's s
   const plan = planOf("mistral-7b", 3 * GiB, { isSparse: false });
   assertEquals([plan.rates, plan.expected.bottleneck], ["all", "disk"]);
   assertGreater(plan.expected.hitRate, 0.2);
+});
+
+Deno.test("planMemory() has no threads that read where the kernel does, and expects more", () => {
+  const options = { extras: { predictorRank: 1024 }, ways: ["predictor"] } as const;
+  const threads = planOf("bamboo-7b", 3 * GiB, options);
+  const kernel = planOf("bamboo-7b", 3 * GiB, { ...options, kernelReads: true });
+  assertGreater(threads.ioWorkers, 0);
+  assertEquals([kernel.ioWorkers, bytesOf(kernel, "io")], [0, 2 * 3 * MiB]);
+  assertGreater(kernel.slots, threads.slots);
+  assertLess(kernel.expected.parts.ioCpu, threads.expected.parts.ioCpu / 2);
+  assertGreater(kernel.expected.tokensPerSecond, threads.expected.tokensPerSecond);
+});
+
+Deno.test("planMemory() expects more reads of predictors that name more in vain", () => {
+  const options = { extras: { predictorRank: 1024 }, ways: ["predictor"] } as const;
+  const plans = [1, 1.2, 1.5].map((predictedPerActive) =>
+    planOf("bamboo-7b", 3 * GiB, { ...options, predictedPerActive }).expected
+  );
+  const [precise, some, many] = plans.map(({ diskReads }) => diskReads);
+  assertLess(precise, some);
+  assertLess(some, many);
+  assertLess(plans[2].tokensPerSecond, plans[0].tokensPerSecond);
+  // Those that have no slot anyway are what is named in vain, more than what fires.
+  assertGreater(some / precise, 1.2);
+});
+
+Deno.test("planMemory() counts a predictor twice where the layer before asks it, too", () => {
+  const options = { extras: { predictorRank: 1024 }, ways: ["predictor"] } as const;
+  const { ahead, gates } = planOf("bamboo-7b", 3 * GiB, options).expected.parts;
+  const predictorBytes = 32 * 1024 * (4096 + 14336) / 32 * 18;
+  assertAlmostEquals(ahead, 1e3 * predictorBytes / (0.9 * 22e9), 1);
+  assertGreater(gates, 0);
+  assertEquals(planOf("bamboo-7b", 3 * GiB).expected.parts.ahead, 0);
 });

@@ -73,6 +73,7 @@ function formatFields(plan: PlanFields, budget: number): string[] {
 function formatSlots(plan: PlanFields): string[] {
   if (plan.way === "resident") return [];
   const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+  const readers = plan.io_workers === 0 ? "the kernel" : `${plan.io_workers} threads`;
   return [
     `slots     ${plan.slots} of ${formatBytes(plan.slot_bytes)}, room for ` +
     `${percent(plan.resident_share)} of the neurons; ${percent(plan.hot_fraction)} of them hot`,
@@ -80,7 +81,7 @@ function formatSlots(plan: PlanFields): string[] {
     `firing    ${Math.round(plan.firing_neurons_per_token)} neurons a token ` +
     `(${RATES[plan.firing_rates]}), ${percent(plan.expected_hit_rate)} of them found in slots`,
     `disk      ${Math.round(plan.disk_reads_per_token)} reads, ` +
-    `${formatBytes(Math.round(plan.disk_bytes_per_token))} a token by ${plan.io_workers} threads`,
+    `${formatBytes(Math.round(plan.disk_bytes_per_token))} a token by ${readers}`,
   ];
 }
 
@@ -101,5 +102,6 @@ const PARTS: Readonly<Record<string, string>> = {
   joins: "joins",
   cache: "cache",
   ioCpu: "reading threads",
+  ahead: "guessing ahead",
   diskWait: "waiting for the disk",
 };

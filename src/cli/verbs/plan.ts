@@ -4,7 +4,13 @@ import { loadKernelModule } from "../../../wasm/mod.ts";
 import { UsageError } from "../../base/errors.ts";
 import { formatBytes } from "../../base/units.ts";
 import { openModelFile, sourceFingerprint } from "../../bundle/mod.ts";
-import { chooseGpu, describeForUse, type PlannedModel, planWithin } from "../../llm/mod.ts";
+import {
+  chooseGpu,
+  describeForUse,
+  type PlannedModel,
+  planWithin,
+  readsByKernel,
+} from "../../llm/mod.ts";
 import { layerNeurons } from "../../model/mod.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import { type FiringStats, readStats } from "../../stats/mod.ts";
@@ -63,8 +69,12 @@ async function plan(path: string | undefined, options: Options): Promise<void> {
   const budgetBytes = options.memory ??
     Math.floor(Deno.systemMemoryInfo().available * SHARE_OF_AVAILABLE);
   const module = await loadKernelModule();
-  const planFor = (bytes: number) =>
-    planWithin({ file, packed, model }, module, { ...load, profile, stats, budgetBytes: bytes });
+  const kernelReads = readsByKernel(packed ?? { path: modelPath }, load);
+  const planFor = (budgetBytes: number) =>
+    planWithin({ file, packed, model }, module, {
+      ...load,
+      ...{ profile, stats, budgetBytes, kernelReads },
+    });
   const planned = planFor(budgetBytes);
   requirePlan(planned, packed !== null);
   // A plain file is always read into memory as a whole; the rest is what packing would give.
