@@ -69,10 +69,7 @@ export interface LayerObservation extends LayerViews {
 const CLOSE_MS_MAX = 1_000;
 /** Threads that have said goodbye still free their isolates; no process should exit meanwhile. */
 const TEARDOWN_MS = 10;
-/**
- * The same where one of them had a GPU: NVIDIA's driver, taking back gigabytes, brought down a
- * process that ended in the meantime.
- */
+/** The same after a GPU: NVIDIA's driver, taking back gigabytes, brought down ending processes. */
 const GPU_TEARDOWN_MS = 1_000;
 /** How long the error of a failed follower is waited for. */
 const CAUSE_MS_MAX = 200;

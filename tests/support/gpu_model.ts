@@ -34,7 +34,7 @@ export const GPU_GOLDEN_MODELS = [
 /** A GPU does all of it. */
 export const GPU_ALONE: LoadOptions = { gpu: "force" };
 
-/** The same by the shaders that real GPUs do fastest, with inputs in 8 bits and integer products. */
+/** The same by the shaders that real GPUs do fastest: integer products of inputs in 8 bits. */
 export const GPU_ALONE_TUNED: LoadOptions = {
   ...GPU_ALONE,
   profile: { ...DEFAULT_PROFILE, gpu: tunedProfile() },
