@@ -45,8 +45,8 @@ export const HOT_SHARE_MAX = [0.95, 0.95, 0.95, 0.95] as const;
 
 /** Deno, V8, the compiled program, the vocabulary: what a small model leaves resident. */
 const PROCESS_BYTES = 150 * MiB;
-/** What all threads together remember of a unit, in objects. */
-const UNIT_OBJECT_BYTES = 48 * KiB;
+/** What all threads together remember of a unit, in objects and tables: measured of 3,328 units. */
+const UNIT_OBJECT_BYTES = 80 * KiB;
 /** What the process takes beside its arenas and its threads that read. */
 export function processBytes(unitCount: number): number {
   return PROCESS_BYTES + unitCount * UNIT_OBJECT_BYTES;
