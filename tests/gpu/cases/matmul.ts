@@ -1,5 +1,5 @@
 /** Matrices of every type times few and many tokens, and rows of tables. */
-import { createMatrix, embed, GPU_TYPES, matmul, weightFormat } from "../../../gpu/mod.ts";
+import { addRows, createMatrix, embed, GPU_TYPES, matmul, weightFormat } from "../../../gpu/mod.ts";
 import { type KernelName, needsOf } from "../../../gpu/kernels.ts";
 import {
   type KernelVariants,
@@ -143,11 +143,46 @@ const variantCases: readonly GpuCase[] = ([
   run: checkVariant(job, name, types),
 }));
 
+/** Rows that somebody writes between two products. */
+const checkRewrittenRows: GpuCase["run"] = async (gpu) => {
+  if (!usableVariants("matvec_nibble", gpu.features).includes("matvec_int8")) return;
+  gpu.variants = { ...PLAIN_VARIANTS, ...WIDE, matvec_nibble: "matvec_int8" };
+  const columns = 64;
+  const rows = 8;
+  const { bytes, values } = weightsOf("Q4_0", rows, columns, 5);
+  const matrix = await createMatrix(gpu, "w", { type: "Q4_0", rows, columns });
+  matrix.write(bytes, { firstRow: 0 });
+  const [x, y] = [normals(6, columns), normals(7, columns)];
+  const of = (values: Float32Array, width: number) => ({ values, width });
+  try {
+    const actual = await runStep(gpu, {
+      n: 1,
+      rows: { x: of(x, columns), y: of(y, columns), to: of(new Float32Array(rows), rows) },
+      build: (builder, { x, y, to }) => {
+        matmul(builder, { matrix, x, to });
+        addRows(builder, { x: y, to: x, width: columns });
+        matmul(builder, { matrix, x, to });
+      },
+      read: "to",
+    });
+    const inputs = dequantizeQ8(quantizeQ8(x.map((value, i) => value + y[i])));
+    assertNear("again", actual, referenceMatmul(values, inputs, columns), 1e-3);
+  } finally {
+    gpu.variants = PLAIN_VARIANTS;
+    matrix.destroy();
+  }
+};
+
 /** Rows and columns that fill no tile, for every count of tokens and each family. */
 const tokenCases = [["Q4_0", 37, 96], ["Q8_0", 37, 96], ["F16", 37, 84]] as const;
 
 export const matmulCases: readonly GpuCase[] = [
   ...variantCases,
+  {
+    kernels: ["matvec_int8", "quantize"],
+    name: "matmul() puts rows into 8 bits again when somebody has written them",
+    run: checkRewrittenRows,
+  },
   ...tokenCases.map(([type, rows, columns]): GpuCase => ({
     kernels: KERNELS_OF[familyOf(type)],
     name: `matmul() of ${type} gives every count of tokens its products`,
