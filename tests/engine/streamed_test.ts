@@ -15,6 +15,11 @@ import { FEW_SLOTS, withPacked } from "../support/packed_model.ts";
 import { Rng } from "../support/rng.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 
+/** Threads read, or Linux' kernel where the tests may ask it (`deno task test:ffi`). */
+const READERS = Deno.permissions.querySync({ name: "ffi" }).state === "granted"
+  ? {}
+  : { ioWorkers: 2 };
+
 const IDS = Array.from({ length: 21 }, ((rng) => () => rng.int(256))(new Rng(8)));
 const ANSWER_TOKENS = 24;
 const ROUNDING_NMSE = 1e-4;
@@ -220,7 +225,7 @@ Deno.test("experts answer the same without the pipeline and without bundles", ()
 Deno.test("a packed file that changes under the model ends requests, not the engine", () =>
   withPacked({ architecture: "bamboo", type: "Q4_0", blockCount: 4 }, async (_, packed) => {
     const streaming = FEW_SLOTS;
-    await withModel(packed, { threads: 2, streaming, ioWorkers: 2 }, async (model) => {
+    await withModel(packed, { threads: 2, streaming, ...READERS }, async (model) => {
       assertEquals((await greedyIds(model, IDS, 4)).length, 4);
       const bytes = await Deno.readFile(packed);
       await Deno.writeFile(packed, bytes);
@@ -303,7 +308,7 @@ function assertAlike(streamed: Answers, whole: Answers, most = ROUNDING_NMSE): v
 
 async function ask(path: string, options: LoadOptions): Promise<Answers> {
   const answers: Partial<Record<keyof Answers, Answers[keyof Answers]>> = {};
-  await withModel(path, { ...options, ioWorkers: 2 }, async (model) => {
+  await withModel(path, { ...READERS, ...options }, async (model) => {
     answers.chunked = await allLogits(model, IDS);
     answers.greedy = await greedyIds(model, IDS, ANSWER_TOKENS);
     answers.single = await allLogits(model, IDS, 1);
