@@ -30,15 +30,6 @@ export interface MatmulArgs {
   readonly columnCount?: number;
 }
 
-/** Few tokens: weights are read once for so many at a time. */
-const FEW: readonly { readonly tokens: number; readonly when: Range }[] = [
-  { tokens: 1, when: [1, 1] },
-  { tokens: 2, when: [2, 2] },
-  { tokens: 4, when: [3, 4] },
-];
-/** The same for more of them; `manyFrom` says where tiles of tokens begin to pay. */
-const SOME_TOKENS = 8;
-
 /** From here on weights are taken apart once for a tile of tokens. */
 export const MANY_TOKENS = 8;
 /** Where tiles are of 128 tokens, reading weights again costs less. */
@@ -84,9 +75,12 @@ function addPart(
     });
   if (isInt8(few) || isInt8(many)) addQuantize(builder, args);
   const manyFrom = WIDE.includes(many) ? MANY_TOKENS_WIDE : MANY_TOKENS;
-  for (const { tokens, when } of [...FEW, { tokens: SOME_TOKENS, when: [5, manyFrom - 1] }]) {
-    add(few, { TOKENS: tokens }, { rows: 4, tokens }, when as Range);
-  }
+  const addFew = (tokens: number, when: Range) =>
+    add(few, { TOKENS: tokens }, { rows: 4, tokens }, when);
+  addFew(1, [1, 1]);
+  addFew(2, [2, 2]);
+  addFew(4, [3, 4]);
+  addFew(8, [5, manyFrom - 1]);
   add(many, {}, WIDE.includes(many) ? WIDE_TILE : TILE, [manyFrom, Math.max(manyFrom, maxTokens)]);
 }
 
