@@ -180,6 +180,7 @@ function planPacked(
       budgetBytes: budgetBytes - besideBytes,
       profile: options.profile ?? DEFAULT_PROFILE,
       ...{ kernelReads, predictedPerActive, stats: null },
+      readsGatesFirst: options.gatesFirst,
     });
     return plan.kind === "plan" ? plan : null;
   };
@@ -203,6 +204,7 @@ function planPacked(
     steps,
     ioWorkers,
     gapBytes: decided?.mergeGapBytes || undefined,
+    readsGatesFirst: decided?.expected.readsGatesFirst,
     hotShare: decided === null || decided.slots === 0 ? undefined : decided.hotFraction,
     // Who is watched computes every neuron.
     isSilent: isSilentKind(activation) && options.sparse !== false && observe.length === 0,

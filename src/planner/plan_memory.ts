@@ -260,6 +260,7 @@ class MemoryPlanner {
       predictedPerActive: this.#in.predictedPerActive ?? PREDICTED_PER_ACTIVE,
       vainHitRate: this.#in.predictedPerActive === undefined ? rate : (rate + share) / 2,
       contextBytes: sum(fixed.ranks.map(({ context }) => context)),
+      readsGatesFirst: this.#in.readsGatesFirst,
     });
   }
 

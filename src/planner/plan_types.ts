@@ -29,6 +29,8 @@ export interface PlanInput {
   readonly sizes: KernelSizes;
   /** False: every neuron is computed. */
   readonly isSparse?: boolean;
+  /** Whether gates are read before the rest; left out: where that is faster. */
+  readonly readsGatesFirst?: boolean;
   /** Ways that may be chosen, where predictors work; left out: both. */
   readonly ways?: readonly ("gates" | "predictor")[];
 }
@@ -75,6 +77,8 @@ export interface ExpectedDecode {
   readonly tokensPerSecond: number;
   /** Share of firing neurons (of the predicted ones) that are in slots. */
   readonly hitRate: number;
+  /** A missing neuron's gate is read first, and the rest if it fires; else it is one read. */
+  readonly readsGatesFirst: boolean;
   readonly firingNeurons: number;
   readonly diskReads: number;
   readonly diskBytes: number;

@@ -349,6 +349,8 @@ export interface StreamPlan {
   /** Slots hold what of a bundle is not resident: all of it, or all but the gate. */
   readonly slotBytes: number;
   readonly hasResidentGates: boolean;
+  /** Gates that are not resident are read before the rest, and the rest where they fire. */
+  readonly readsGatesFirst: boolean;
   /** Slots of an arena that belong to hot clusters, in clusters. */
   readonly hotClusters: number;
   /** Bytes of one sequential read, and of all that are under way. */

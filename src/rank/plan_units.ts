@@ -30,6 +30,8 @@ export interface UnitOptions {
   readonly piecesAhead: number;
   /** Neurons that lie so near in the file are one read. */
   readonly gapBytes: number;
+  /** Gates that are not resident are read first, and the rest of a neuron that fires. */
+  readonly readsGatesFirst: boolean;
   readonly steps: StreamingSteps;
 }
 
@@ -98,6 +100,7 @@ function streamPlan(
   options: UnitOptions,
 ): StreamPlan {
   const { hasResidentGates, slotCount, arenaCount, hotShare, pieceBytes, piecesAhead } = options;
+  const { steps } = options;
   const slotsOfArena = Math.floor(slotCount / arenaCount);
   // A piece is whole bundles of whatever unit, and the sectors that they begin and end in.
   const largest = Math.max(...units.map((unit) => unit.bundleBytes));
@@ -108,11 +111,14 @@ function streamPlan(
   return {
     slotBytes: slotBytesOf(streamed, hasResidentGates),
     hasResidentGates,
+    // A step of streaming that is left out is measured with the reads that it is a part of.
+    readsGatesFirst: options.readsGatesFirst && !hasResidentGates && steps.bundles &&
+      steps.pipeline && streamed.every(({ gate }) => gate !== null),
     hotClusters: Math.floor(slotsOfArena * hotShare / CLUSTER_SLOTS),
     pieceBytes: wholePieceBytes,
     rawBytes: wholePieceBytes * piecesAhead,
     gapBytes: options.gapBytes,
-    steps: options.steps,
+    steps,
   };
 }
 

@@ -63,6 +63,7 @@ function planFields(plan: MemoryPlan) {
     hot_fraction: plan.hotFraction,
     io_workers: plan.ioWorkers,
     read_bytes: plan.readBytes,
+    reads_gates_first: expected.readsGatesFirst,
     merge_gap_bytes: plan.mergeGapBytes,
     chunk_tokens: plan.chunkTokens,
     firing_rates: plan.rates,
