@@ -107,38 +107,30 @@ export class BundleReads {
   }
 
   /**
-   * Waits for the reads of places from .. to-1; slots are what `ask` promises then. What could not
-   * be read loses its slot, and the leader is told why.
+   * Waits for the reads of places from .. to-1; slots have `state` then. What could not be read
+   * loses its slot, and the leader is told why.
    */
   arrive(
     { slots, tickets }: { readonly slots: Uint32Array; readonly tickets: Int32Array },
     from: number,
     to: number,
+    state: typeof GATE_ONLY | typeof PRESENT,
   ): void {
+    const { cache } = this.#streams[this.#state.arena];
     const startMs = performance.now();
     for (let i = from; i < to; i++) {
-      if (tickets[i] !== NO_TICKET && !this.settle(slots[i], tickets[i], this.#arrived)) {
-        slots[i] = NO_SLOT;
+      if (tickets[i] === NO_TICKET) continue;
+      const why = this.#neurons.wait(tickets[i]);
+      const isCached = slots[i] < cache.slotCount; // a spare one keeps nothing
+      if (why === "") {
+        if (isCached) cache.settle(slots[i], state);
+        continue;
       }
+      this.#failure.leave(why);
+      if (isCached) cache.drop(slots[i]);
+      slots[i] = NO_SLOT;
     }
     this.#counts[DISK_WAIT_MS] += performance.now() - startMs;
-  }
-
-  /**
-   * Waits for a read into a slot that is held, which has `state` then.
-   * @returns false where nothing came: the slot is given up.
-   */
-  settle(slot: number, ticket: number, state: typeof GATE_ONLY | typeof PRESENT): boolean {
-    const { cache } = this.#streams[this.#state.arena];
-    const isCached = slot < cache.slotCount; // a spare one keeps nothing
-    const why = this.#neurons.wait(ticket);
-    if (why === "") {
-      if (isCached) cache.settle(slot, state);
-      return true;
-    }
-    this.#failure.leave(why);
-    if (isCached) cache.drop(slot);
-    return false;
   }
 
   /** What of a bundle is there when the read that `ask` asked for has come. */

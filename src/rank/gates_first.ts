@@ -9,7 +9,7 @@
  * read to see that. Used where a predictor names many neurons in vain and bytes are dear; elsewhere
  * one read is better than two, see decode_time.ts of src/planner. Knows nothing of files.
  */
-import { NO_SLOT, PRESENT } from "../cache/mod.ts";
+import { GATE_ONLY, NO_SLOT, PRESENT } from "../cache/mod.ts";
 import type { ArenaStream, BundleReads } from "./bundle_reads.ts";
 import type { Streamed } from "./layer.ts";
 import { multiplyListed, multiplyUps } from "./listed.ts";
@@ -72,7 +72,7 @@ export class GatesFirst {
   ): number {
     const { kernels, fractions: { belowFiring } } = this.#state;
     const { at, ids, slots, values } = lane;
-    this.#reads.arrive(lane, from, to);
+    this.#reads.arrive(lane, from, to, GATE_ONLY);
     multiplyListed(kernels, gateSlots!, x, at.slots + 4 * from, to - from, at.values + 4 * from);
     let end = count;
     for (let i = from; i < to; i++) {
@@ -98,11 +98,13 @@ export class GatesFirst {
     to: number,
   ): void {
     if (from === to) return;
+    const { slots, values } = fired;
+    this.#reads.arrive({ slots, tickets: this.#tickets }, from, to, PRESENT);
     for (let i = from; i < to; i++) {
-      if (this.#reads.settle(fired.slots[i], this.#tickets[i], PRESENT)) continue;
-      // The step is void; until it ends, what is in the slot counts for nothing.
-      lane.slots[this.#places[i]] = NO_SLOT;
-      fired.values[i] = 0;
+      if (slots[i] !== NO_SLOT) continue;
+      // The step is void; until it ends, what is in the slot that it had counts for nothing.
+      const place = this.#places[i];
+      [slots[i], lane.slots[place], values[i]] = [lane.slots[place], NO_SLOT, 0];
     }
     multiplyUps(this.#state, block.upSlots, x, fired.at, from, to);
   }

@@ -85,7 +85,7 @@ export class StreamedBlock {
     this.#begun++;
     if (listed !== null) this.#addPart(lane, block.unit, 0, listed);
     else this.#beginByGates(block, x, lane);
-    if (!this.#isPipelined) this.#reads.arrive(lane, lane.presentEnds[0], lane.ends[0]);
+    if (!this.#isPipelined) this.#reads.arrive(lane, lane.presentEnds[0], lane.ends[0], PRESENT);
   }
 
   /** Where a predictor lists neurons that `begin` is to take for that lane. */
@@ -174,7 +174,7 @@ export class StreamedBlock {
   ): number {
     for (let start = from; start < to; start += CLUSTER_BUNDLES) {
       const end = Math.min(start + CLUSTER_BUNDLES, to);
-      if (this.#isPipelined) this.#reads.arrive(lane, start, end);
+      if (this.#isPipelined) this.#reads.arrive(lane, start, end, PRESENT);
       count = this.#compute(block, x, lane, { from: start, to: end, count });
     }
     return count;

@@ -242,21 +242,36 @@ Deno.test("experts answer the same without the pipeline and without bundles", ()
     },
   ));
 
-Deno.test("a packed file that changes under the model ends requests, not the engine", () =>
-  withPacked({ architecture: "bamboo", type: "Q4_0", blockCount: 4 }, async (_, packed) => {
-    const streaming = FEW_SLOTS;
-    await withModel(packed, { threads: 2, streaming, ...READERS }, async (model) => {
-      assertEquals((await greedyIds(model, IDS, 4)).length, 4);
-      const bytes = await Deno.readFile(packed);
-      await Deno.writeFile(packed, bytes);
-      await Deno.utime(packed, new Date(), new Date(2000, 1, 1));
-      await delay(1_100); // it is looked at once a second
-      for (let attempt = 0; attempt < 2; attempt++) {
-        const error = await assertRejects(() => greedyIds(model, [7, 8, 9 + attempt], 4), Error);
-        assertStringIncludes(error.message, "changed while it was in use");
-      }
-    });
-  }));
+for (
+  const [how, tiny, way] of [
+    ["", {}, {}],
+    [" whose gates are read first", { predictor: { rank: 8 } }, {
+      hasResidentGates: false,
+      readsGatesFirst: true,
+      slotCount: 160,
+    }],
+  ] as const
+) {
+  Deno.test(`a packed file${how} that changes under the model ends requests, not the engine`, () =>
+    withPacked(
+      { architecture: "bamboo", type: "F16", embeddingLength: 320, blockCount: 4, ...tiny },
+      async (_, packed) => {
+        const options = { threads: 2, streaming: { ...FEW_SLOTS, ...way }, ...READERS };
+        await withModel(packed, { ...options, predictor: "on" }, async (model) => {
+          assertEquals((await greedyIds(model, IDS, 4)).length, 4);
+          const bytes = await Deno.readFile(packed);
+          await Deno.writeFile(packed, bytes);
+          await Deno.utime(packed, new Date(), new Date(2000, 1, 1));
+          await delay(1_100); // it is looked at once a second
+          for (let attempt = 0; attempt < 2; attempt++) {
+            const ids = [7, 8, 9 + attempt];
+            const error = await assertRejects(() => greedyIds(model, ids, 4), Error);
+            assertStringIncludes(error.message, "changed while it was in use");
+          }
+        });
+      },
+    ));
+}
 
 /** The ways to run a packed model: nothing of it in memory, half of it, all. */
 function waysOf({ architecture, feedForwardLength = 96 }: TinyModelOptions): StreamingChoice[] {

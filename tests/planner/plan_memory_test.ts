@@ -213,3 +213,26 @@ Deno.test("planMemory() counts a predictor twice where the layer before asks it,
   assertGreater(gates, 0);
   assertEquals(planOf("bamboo-7b", 3 * GiB).expected.parts.ahead, 0);
 });
+
+Deno.test("planMemory() reads gates first where bytes are dear and predictors name many in vain", () => {
+  const { disk } = DEFAULT_PROFILE;
+  // A slow card: as many reads a second as bytes allow.
+  const byBytes = [2048, 8192, 65536].map((sizeBytes) => ({
+    ...{ sizeBytes, workers: 4, readsPerS: 20e6 / sizeBytes, cpuShare: 0.1 },
+  }));
+  const dear = { ...DEFAULT_PROFILE, disk: { ...disk, random: byBytes } };
+  const choose = (profile: typeof DEFAULT_PROFILE, predictedPerActive: number, asked?: boolean) => {
+    const extras = { predictorRank: 512 };
+    const ways = ["predictor"] as const;
+    const options = { extras, ways, profile, predictedPerActive, readsGatesFirst: asked };
+    return planOf("bamboo-7b", 2.5 * GiB, options).expected;
+  };
+  assert(choose(dear, 3).readsGatesFirst);
+  assert(!choose(dear, 1).readsGatesFirst, "all that is named fires: one read is enough");
+  assert(!choose(DEFAULT_PROFILE, 1.2).readsGatesFirst, "here reads are dear");
+  const [chosen, whole] = [choose(dear, 3), choose(dear, 3, false)];
+  assertGreater(chosen.tokensPerSecond, whole.tokensPerSecond);
+  assertGreater(whole.diskBytes, chosen.diskBytes);
+  assertGreater(chosen.diskReads, whole.diskReads);
+  assert(choose(DEFAULT_PROFILE, 1.2, true).readsGatesFirst, "who asks for it gets it");
+});

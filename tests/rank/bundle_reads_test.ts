@@ -129,7 +129,7 @@ Deno.test("arrive() settles what came, and says what did not and takes its slot"
   const slots = Uint32Array.of(cache.claim(0, 0), cache.claim(0, 1), SLOTS);
   const tickets = Int32Array.from([0, 1, 2], (neuron) => reads.ask(0, neuron, slots[neuron]));
   const [first] = slots;
-  reads.arrive({ slots, tickets }, 0, 3);
+  reads.arrive({ slots, tickets }, 0, 3, PRESENT);
   assertEquals([...slots], [first, NO_SLOT, SLOTS], "a spare slot is nobody's");
   assertEquals(cache.state(first), PRESENT);
   assertEquals(cache.slotsOf(0)[1], -1);
@@ -140,11 +140,12 @@ Deno.test("a gate that was read first is no read again, the rest is one", () => 
   const { cache, offsets, reads } = world([], { readsGatesFirst: true });
   const slot = cache.claim(0, 3);
   const slots = Uint32Array.of(slot);
-  reads.arrive({ slots, tickets: Int32Array.of(reads.ask(0, 3, slot)) }, 0, 1);
+  reads.arrive({ slots, tickets: Int32Array.of(reads.ask(0, 3, slot)) }, 0, 1, GATE_ONLY);
   assertEquals(cache.state(slot), GATE_ONLY);
   assertEquals(reads.ticketOf(slot), NO_TICKET);
-  reads.arrive({ slots, tickets: Int32Array.of(NO_TICKET) }, 0, 1);
-  assert(reads.settle(slot, reads.askRest(0, 3, slot), PRESENT));
+  reads.arrive({ slots, tickets: Int32Array.of(NO_TICKET) }, 0, 1, PRESENT);
+  assertEquals(cache.state(slot), GATE_ONLY, "nothing was under way");
+  reads.arrive({ slots, tickets: Int32Array.of(reads.askRest(0, 3, slot)) }, 0, 1, PRESENT);
   assertEquals(cache.state(slot), PRESENT);
   assertEquals(offsets, [3 * BUNDLE_BYTES, 3 * BUNDLE_BYTES + REST_BYTES]);
 });
