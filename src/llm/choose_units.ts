@@ -33,8 +33,8 @@ export interface UnitBudget {
   /** Blocks that are computed at the same time: chosen experts, or 1. */
   readonly lanes: number;
   readonly steps: StreamingSteps;
-  /** Of slots, 0 to 1: held by what fires most often; left out: as usual. */
-  readonly hotShare?: number;
+  /** Of slots, 0 to 1: held by what fires most often, by sequences; left out: as usual. */
+  readonly hotShare?: UnitOptions["hotShare"];
   /** Neurons that lie so near in the file are one read; left out: as usual. */
   readonly gapBytes?: number;
   /** Gates that are on disk are read first; left out: no. */

@@ -205,7 +205,7 @@ function planPacked(
     ioWorkers,
     gapBytes: decided?.mergeGapBytes || undefined,
     readsGatesFirst: decided?.expected.readsGatesFirst,
-    hotShare: decided === null || decided.slots === 0 ? undefined : decided.hotFraction,
+    hotShare: decided === null || decided.slots === 0 ? undefined : decided.hotFractions,
     // Who is watched computes every neuron.
     isSilent: isSilentKind(activation) && options.sparse !== false && observe.length === 0,
     way: wayOf(of, options, decided?.way),

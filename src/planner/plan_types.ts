@@ -117,8 +117,8 @@ export interface MemoryPlan {
   /** Slots of all ranks; share of all neurons that have room. */
   readonly slots: number;
   readonly residentShare: number;
-  /** Share of the slots that is hot while one sequence is decoded. */
-  readonly hotFraction: number;
+  /** Share of the slots that is hot while 1, 2, 3, 4 sequences and more are decoded. */
+  readonly hotFractions: readonly number[];
   readonly ioWorkers: number;
   /** Bytes of a read of one neuron. */
   readonly readBytes: number;

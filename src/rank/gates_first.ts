@@ -1,6 +1,6 @@
 /**
- * Neurons that are not in memory, in two reads each (papers.md 1.7): their gates first, and of those
- * that fire the rest. While a cluster's rest is under way, the gates of the next one are computed:
+ * Neurons that are not in memory, in two reads each (papers.md 1.7): their gates first, and of
+ * those that fire the rest. While a cluster's rest is under way, the gates of the next one are computed:
  *
  *   gates of cluster c arrive ─► gates computed ─► rest of what fires is asked for
  *                                                  rest of cluster c - 1 arrives ─► up computed
@@ -29,7 +29,7 @@ export class GatesFirst {
   readonly #reads: BundleReads;
   /** By arena. */
   readonly #streams: readonly ArenaStream[];
-  /** Of neurons that fire, by place in their list: the read of the rest, and the place in the lane. */
+  /** Of neurons that fire, by place in their list: the rest's read, and the place in the lane. */
   readonly #tickets: Int32Array;
   readonly #places: Int32Array;
 
@@ -46,8 +46,8 @@ export class GatesFirst {
   }
 
   /**
-   * Adds to the `count` neurons that fire those at places from .. to-1 of the lane that do, and what
-   * they give.
+   * Adds to the `count` neurons that fire those at places from .. to-1 of the lane that do, and
+   * what they give.
    * @returns how many fire now.
    */
   finish(block: Streamed, x: Activations, to: { lane: Lane; fired: List }, span: Span): number {

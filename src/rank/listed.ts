@@ -41,7 +41,7 @@ export function activateListed(
   gatedKernel(kernels, activation)(values, ups, count, values, count, 1, count);
 }
 
-/** What neurons at places from .. to-1 of a list of slots give: their products with gate are there. */
+/** What neurons at places from .. to-1 of a list give, whose products with gate are there. */
 export function multiplyUps(
   { kernels, space, config: { feedForward } }: StepState,
   ups: Matrix,

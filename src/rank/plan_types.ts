@@ -351,8 +351,8 @@ export interface StreamPlan {
   readonly hasResidentGates: boolean;
   /** Gates that are not resident are read before the rest, and the rest where they fire. */
   readonly readsGatesFirst: boolean;
-  /** Slots of an arena that belong to hot clusters, in clusters. */
-  readonly hotClusters: number;
+  /** Clusters of an arena's slots that are hot, for 1, 2, … sequences, and more. */
+  readonly hotClusters: readonly number[];
   /** Bytes of one sequential read, and of all that are under way. */
   readonly pieceBytes: number;
   readonly rawBytes: number;

@@ -21,8 +21,11 @@ export interface UnitOptions {
   readonly hasResidentGates: boolean;
   /** Slots of each rank, in all its arenas together. */
   readonly slotCount: number;
-  /** Share of them that belongs to hot clusters, 0 to 1. */
-  readonly hotShare: number;
+  /**
+   * Share of them that belongs to hot clusters, 0 to 1; several: while 1, 2, … sequences are
+   * decoded, and more.
+   */
+  readonly hotShare: number | readonly number[];
   /** Arenas of each rank, with as many layers and slots each. */
   readonly arenaCount: number;
   /** Bytes of one sequential read, and how many of them may be under way. */
@@ -114,7 +117,7 @@ function streamPlan(
     // A step of streaming that is left out is measured with the reads that it is a part of.
     readsGatesFirst: options.readsGatesFirst && !hasResidentGates && steps.bundles &&
       steps.pipeline && streamed.every(({ gate }) => gate !== null),
-    hotClusters: Math.floor(slotsOfArena * hotShare / CLUSTER_SLOTS),
+    hotClusters: [hotShare].flat().map((share) => Math.floor(slotsOfArena * share / CLUSTER_SLOTS)),
     pieceBytes: wholePieceBytes,
     rawBytes: wholePieceBytes * piecesAhead,
     gapBytes: options.gapBytes,

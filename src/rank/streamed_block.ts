@@ -153,7 +153,7 @@ export class StreamedBlock {
         : this.#gatesFirst.finish(block, x, { lane, fired }, { from, to, count });
     }
     const listed = parts === 0 ? 0 : ends[parts - 1];
-    this.#unpin(lane, listed);
+    this.#by.streams[this.#state.arena].cache.unpinAll(lane.slots, listed);
     const { kernels } = this.#state;
     const { values } = fired.at;
     if (weights !== 0) kernels.scale_rows_f32(values, count, weights, 1, count);
@@ -247,12 +247,6 @@ export class StreamedBlock {
       values[i] = valueOf[ids[i]];
       slots[i] = slotOf[ids[i]] < 0 ? NO_SLOT : slotOf[ids[i]];
     }
-  }
-
-  /** Lets go of the cache's slots among the first `count` of a list. */
-  #unpin({ slots }: Lane, count: number): void {
-    const { cache } = this.#by.streams[this.#state.arena];
-    for (let i = 0; i < count; i++) if (slots[i] < cache.slotCount) cache.unpin(slots[i]);
   }
 
   /**

@@ -158,7 +158,7 @@ Deno.test("planMemory() expects more of a faster disk and of a faster memory", (
 });
 
 Deno.test("planMemory() makes clusters hot only where frequencies were counted", () => {
-  assertEquals(planOf("bamboo-7b", 3 * GiB).hotFraction, 0);
+  assertEquals(planOf("bamboo-7b", 3 * GiB).hotFractions, [0, 0, 0, 0]);
   const input = shapeInput("bamboo-7b", { budgetBytes: 3 * GiB });
   const units = input.units.map((unit) => ({
     ...unit,
@@ -166,7 +166,7 @@ Deno.test("planMemory() makes clusters hot only where frequencies were counted",
   }));
   const plan = planMemory({ ...input, units });
   assert(plan.kind === "plan");
-  assertGreater(plan.hotFraction, 0);
+  assertGreater(plan.hotFractions[0], 0);
   const [{ hotClusters, slots }] = plan.ranks[0].arenas;
   assertEquals(hotClusters.length, 4);
   hotClusters.forEach((clusters, i) => {

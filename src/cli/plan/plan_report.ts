@@ -60,7 +60,7 @@ function planFields(plan: MemoryPlan) {
     slot_bytes: plan.slotBytes,
     slots: plan.slots,
     resident_share: plan.residentShare,
-    hot_fraction: plan.hotFraction,
+    hot_fraction: plan.hotFractions[0],
     io_workers: plan.ioWorkers,
     read_bytes: plan.readBytes,
     reads_gates_first: expected.readsGatesFirst,
