@@ -6,9 +6,11 @@ import { type Context, Hono } from "hono";
 import { RequestError } from "../base/errors.ts";
 import { guards, requestIds, type ServerEnv } from "./guards.ts";
 import { errorResponse, toRequestError } from "./http_errors.ts";
+import { openApiDocument } from "./openapi.ts";
 import { type AppOptions, type AppSettings, appSettings } from "./options.ts";
 import { pageResponse } from "./page.ts";
-import { API_ROUTES, type Handler, type Route } from "./routes.ts";
+import type { Handler, Route } from "./route.ts";
+import { API_ROUTES } from "./routes.ts";
 
 /** Every path, with the methods that it answers. HEAD goes where GET goes. */
 const ROUTES: Readonly<Record<string, Readonly<Record<string, Handler>>>> = {
@@ -16,6 +18,7 @@ const ROUTES: Readonly<Record<string, Readonly<Record<string, Handler>>>> = {
   "/health": { GET: health },
   "/livez": { GET: () => Response.json({ status: "ok" }) },
   "/readyz": { GET: health },
+  "/openapi.json": { GET: () => Response.json(openApiDocument(API_ROUTES)) },
   ...handlersByPath(API_ROUTES),
 };
 

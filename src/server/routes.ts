@@ -1,29 +1,22 @@
 /** Every path that the server answers, with what answers it and what its document says. */
-import type { Context } from "hono";
-import type { z } from "zod";
-import type { ServerEnv } from "./guards.ts";
+import {
+  applyTemplate,
+  conversationSchema,
+  countChatTokens,
+  detokenize,
+  detokenizeSchema,
+  tokenize,
+  tokenizeSchema,
+} from "./native/tokens.ts";
+import { OLLAMA_ROUTES } from "./ollama/routes.ts";
 import { chatSchema } from "./openai/chat_request.ts";
 import { completionSchema } from "./openai/completion_request.ts";
 import { embeddings, embeddingsSchema } from "./openai/embeddings.ts";
 import { chatCompletions, completions } from "./openai/handlers.ts";
 import { listModels, showModel } from "./openai/models.ts";
-import type { AppSettings } from "./options.ts";
-
-export type Handler = (
-  c: Context<ServerEnv>,
-  settings: AppSettings,
-) => Response | Promise<Response>;
-
-/** A method of a path. HEAD goes where GET goes. */
-export interface Route {
-  readonly method: "GET" | "POST" | "DELETE";
-  /** Hono's way of writing it. */
-  readonly path: string;
-  readonly handle: Handler;
-  readonly summary: string;
-  /** Of its body. */
-  readonly body?: z.ZodType;
-}
+import { responseSchema } from "./openai/response_request.ts";
+import { responses } from "./openai/responses.ts";
+import type { Route } from "./route.ts";
 
 /** Routes of the APIs; the page and those of operations are in app.ts. */
 export const API_ROUTES: readonly Route[] = [
@@ -46,6 +39,7 @@ export const API_ROUTES: readonly Route[] = [
     handle: chatCompletions,
     summary: "Answers the last message of a conversation",
     body: chatSchema,
+    stream: "text/event-stream",
   },
   {
     method: "POST",
@@ -53,6 +47,7 @@ export const API_ROUTES: readonly Route[] = [
     handle: completions,
     summary: "Continues prompts",
     body: completionSchema,
+    stream: "text/event-stream",
   },
   {
     method: "POST",
@@ -61,4 +56,41 @@ export const API_ROUTES: readonly Route[] = [
     summary: "Vectors of texts",
     body: embeddingsSchema,
   },
+  {
+    method: "POST",
+    path: "/v1/responses",
+    handle: responses,
+    summary: "Answers a conversation with items of output; nothing is stored",
+    body: responseSchema,
+    stream: "text/event-stream",
+  },
+  {
+    method: "POST",
+    path: "/v1/chat/completions/input_tokens",
+    handle: countChatTokens,
+    summary: "Counts the tokens of a conversation",
+    body: conversationSchema,
+  },
+  {
+    method: "POST",
+    path: "/tokenize",
+    handle: tokenize,
+    summary: "Ids of a text",
+    body: tokenizeSchema,
+  },
+  {
+    method: "POST",
+    path: "/detokenize",
+    handle: detokenize,
+    summary: "Text of ids",
+    body: detokenizeSchema,
+  },
+  {
+    method: "POST",
+    path: "/apply-template",
+    handle: applyTemplate,
+    summary: "A conversation as the model reads it",
+    body: conversationSchema,
+  },
+  ...OLLAMA_ROUTES,
 ];

@@ -74,13 +74,13 @@ export const answerFields = {
 };
 
 type AnswerFields = z.infer<z.ZodObject<typeof answerFields>>;
-export type SamplingFields =
-  & z.infer<z.ZodObject<typeof samplingFields>>
-  & Pick<Partial<AnswerFields>, "logit_bias">;
+export type SamplingFields = Partial<
+  z.infer<z.ZodObject<typeof samplingFields>> & Pick<AnswerFields, "logit_bias">
+>;
 
 /** The wire's fields in this program's terms. */
 export function toAnswerOptions(
-  fields: AnswerFields,
+  fields: Partial<AnswerFields>,
   more: Partial<GenerateRequest> = {},
 ): AnswerOptions {
   return {

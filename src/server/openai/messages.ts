@@ -14,7 +14,7 @@ const toolCall = z.object({
   }),
 });
 
-const CONTENT_SCHEMA = {
+export const CONTENT_SCHEMA = {
   anyOf: [
     { type: "string" },
     {
@@ -84,7 +84,8 @@ function callForTemplate(
   };
 }
 
-function objectOf(text: string): unknown {
+/** Arguments as an object; text that is no JSON object stays text. */
+export function objectOf(text: string): unknown {
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value === "object" && value !== null) return value;
@@ -95,10 +96,14 @@ function objectOf(text: string): unknown {
 }
 
 /** A message's content is a text, or parts of which this server takes texts only. */
-export function contentText(content: unknown, context: z.RefinementCtx): string {
+export function contentText(
+  content: unknown,
+  context: z.RefinementCtx,
+  field = "content",
+): string {
   if (typeof content === "string") return content;
   const refuse = (path: PropertyKey[], message: string) => {
-    context.addIssue({ code: "custom", path: ["content", ...path], message });
+    context.addIssue({ code: "custom", path: [field, ...path], message });
     return "";
   };
   if (!Array.isArray(content)) return refuse([], "expected a string or a list of parts");

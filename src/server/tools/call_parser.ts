@@ -132,6 +132,7 @@ export class CallParser {
       if (begun === open) {
         this.#raw = this.#held;
         this.#held = "";
+        this.#isCommitted = false;
         this.#state = "begin";
         return;
       }
