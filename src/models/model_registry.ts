@@ -49,13 +49,9 @@ export class ModelRegistry implements AsyncDisposable {
   #isPreloading = false;
 
   constructor(options: RegistryOptions) {
-    this.#options = {
-      keepAliveMs: 5 * 60_000,
-      waitingMax: 64,
-      retryMs: 5_000,
-      onEvent: () => {},
-      ...options,
-    };
+    const { keepAliveMs = 5 * 60_000, waitingMax = 64, retryMs = 5_000 } = options;
+    const { onEvent = () => {} } = options;
+    this.#options = { ...options, keepAliveMs, waitingMax, retryMs, onEvent };
   }
 
   /** "loading" while a model is loaded that the server is to begin with. */

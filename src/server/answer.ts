@@ -3,11 +3,12 @@
  * what they make. The same for chats and plain completions, which differ in prompts and wire form.
  */
 import { RequestError } from "../base/errors.ts";
-import type { GenerateResult, Generation, LanguageModel } from "../llm/types.ts";
+import type { GenerateResult, Generation } from "../llm/types.ts";
 import { eventStreamResponse } from "./event_stream.ts";
-import { shutdownError } from "./http_errors.ts";
+import type { ModelLease } from "./model_source.ts";
 import type { AppSettings } from "./options.ts";
 import type { AnswerOptions } from "./request_fields.ts";
+import { watchGeneration } from "./telemetry/generations.ts";
 import {
   type AnswerHead,
   cachedOf,
@@ -16,6 +17,7 @@ import {
   DONE_EVENT,
   wholeAnswer,
 } from "./wire.ts";
+import { cutShortError, linkedStop, type WorkStop } from "./work_stop.ts";
 
 /** A prompt in ids, and in text where the answer should repeat it. */
 export interface Prompt {
@@ -25,7 +27,8 @@ export interface Prompt {
 
 export interface AnswerRequest {
   readonly settings: AppSettings;
-  readonly model: LanguageModel;
+  /** Released when the answer is out. */
+  readonly lease: ModelLease;
   /** One generation, and one choice, each; in order. */
   readonly prompts: readonly Prompt[];
   readonly options: AnswerOptions;
@@ -40,42 +43,44 @@ export interface AnswerRequest {
  * @throws {RequestError} when the model refuses the first prompt, or fails before the answer began.
  */
 export async function answer(request: AnswerRequest): Promise<Response> {
-  const stop = new AbortController();
-  const { stopSignal } = request.settings.lifecycle;
-  if (stopSignal.aborted) throw shutdownError();
-  const abort = () => stop.abort();
-  stopSignal.addEventListener("abort", abort);
-  const unlink = () => stopSignal.removeEventListener("abort", abort);
+  const stop = linkedStop(request.settings);
+  const end = () => {
+    stop.unlink();
+    request.lease.release();
+  };
   let first: Generation;
   try {
     first = start(request, 0, stop.signal);
   } catch (error) {
-    unlink();
+    end();
     throw error;
   }
   if (!request.options.stream) {
     try {
       return await answerWhole(request, first, stop);
     } finally {
-      unlink();
+      end();
     }
   }
   const { settings, requestId } = request;
   return eventStreamResponse(answerEvents(request, first, stop.signal), {
     ...settings,
-    onGone: abort,
+    onGone: stop.abort,
     onError: (error) => {
       if (!(error instanceof RequestError)) settings.onError(error, requestId);
     },
-    onEnd: unlink,
+    onEnd: end,
   });
 }
 
 function start(request: AnswerRequest, index: number, signal: AbortSignal): Generation {
-  const { model, prompts, options } = request;
+  const { settings, lease: { model }, prompts, options, requestId } = request;
   const { maxTokens, sampling, stop, ignoreEnd } = options;
   const { ids } = prompts[index];
-  const generation = model.generate({ ids, maxTokens, sampling, stop, ignoreEnd, signal });
+  const generation = watchGeneration(
+    { settings, model, requestId, ids },
+    () => model.generate({ ids, maxTokens, sampling, stop, ignoreEnd, signal }),
+  );
   // Whoever iterates learns of a failure; nobody may be waiting for the result at that time.
   generation.result.catch(() => {});
   return generation;
@@ -97,7 +102,7 @@ async function* answerEvents(
       if (text !== "") yield writer.piece(index, text);
     }
     const result = await generation.result;
-    if (result.finishReason === "cancelled") throw shutdownError();
+    if (result.finishReason === "cancelled") throw cutShortError(request.settings);
     usage.promptTokens += ids.length;
     usage.cachedTokens += cachedOf(result.timings);
     usage.completionTokens += result.ids.length;
@@ -110,24 +115,23 @@ async function* answerEvents(
 async function answerWhole(
   request: AnswerRequest,
   first: Generation,
-  stop: AbortController,
+  stop: WorkStop,
 ): Promise<Response> {
   const clientSignal = request.request.signal;
-  const abort = () => stop.abort();
-  if (clientSignal.aborted) abort();
-  clientSignal.addEventListener("abort", abort);
+  if (clientSignal.aborted) stop.abort();
+  clientSignal.addEventListener("abort", stop.abort);
   const choices: Choice[] = [];
   try {
     for (const [index, { ids, echo }] of request.prompts.entries()) {
       const result = await finish(index === 0 ? first : start(request, index, stop.signal));
       // If it was the client who left, nobody reads this.
-      if (result.finishReason === "cancelled") throw shutdownError();
+      if (result.finishReason === "cancelled") throw cutShortError(request.settings);
       choices.push({ promptTokens: ids.length, echo, result });
     }
     return Response.json(wholeAnswer(request.head, choices));
   } finally {
     // Deno aborts the signal after a success, too.
-    clientSignal.removeEventListener("abort", abort);
+    clientSignal.removeEventListener("abort", stop.abort);
   }
 }
 

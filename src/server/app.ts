@@ -4,11 +4,18 @@
  */
 import { type Context, Hono } from "hono";
 import { RequestError } from "../base/errors.ts";
-import { chatCompletions, completions, findModel, modelNotFound } from "./completions.ts";
+import { METRICS_CONTENT_TYPE } from "../metrics/mod.ts";
+import { admit } from "./admission.ts";
+import { requireKey } from "./api_keys.ts";
+import { chatCompletions, completions } from "./completions.ts";
 import { guards, requestIds, type ServerEnv } from "./guards.ts";
+import { health, live, ready } from "./health.ts";
 import { errorResponse, toRequestError } from "./http_errors.ts";
-import { type AppOptions, type AppSettings, appSettings, type ModelCard } from "./options.ts";
+import { listStates, load, unload } from "./manage_models.ts";
+import { type ModelCard, modelNotFound } from "./model_source.ts";
+import { type AppOptions, type AppSettings, appSettings } from "./options.ts";
 import { pageResponse } from "./page.ts";
+import { watchRequests } from "./telemetry/requests.ts";
 
 type Handler = (c: Context<ServerEnv>, settings: AppSettings) => Response | Promise<Response>;
 
@@ -16,8 +23,12 @@ type Handler = (c: Context<ServerEnv>, settings: AppSettings) => Response | Prom
 const ROUTES: Readonly<Record<string, Readonly<Record<string, Handler>>>> = {
   "/": { GET: () => pageResponse() },
   "/health": { GET: health },
-  "/livez": { GET: () => Response.json({ status: "ok" }) },
-  "/readyz": { GET: health },
+  "/livez": { GET: live },
+  "/readyz": { GET: ready },
+  "/metrics": { GET: showMetrics },
+  "/models": { GET: listStates },
+  "/models/load": { POST: load },
+  "/models/unload": { POST: unload },
   "/v1/models": { GET: listModels },
   // Names of models have slashes in them.
   "/v1/models/:id{.+}": { GET: showModel },
@@ -28,9 +39,18 @@ const ROUTES: Readonly<Record<string, Readonly<Record<string, Handler>>>> = {
 /** Makes the application. Each request's work ends with its client, or with `lifecycle`. */
 export function createApp(options: AppOptions): Hono<ServerEnv> {
   const settings = appSettings(options);
+  const { admission, lifecycle, metrics, models } = settings;
+  metrics.watch({
+    models,
+    underWay: () => admission.underWay,
+    isDraining: () => lifecycle.isDraining,
+  });
   const app = new Hono<ServerEnv>();
   app.use(requestIds());
+  app.use(watchRequests(settings));
   app.use(guards(settings));
+  app.use(requireKey(settings.apiKeys));
+  app.use(admit(settings));
   for (const [path, handlers] of Object.entries(ROUTES)) {
     for (const [method, handle] of Object.entries(handlers)) {
       app.on(method, path, (c) => handle(c, settings));
@@ -45,31 +65,20 @@ export function createApp(options: AppOptions): Hono<ServerEnv> {
   return app;
 }
 
-function health(_c: Context<ServerEnv>, { models, lifecycle }: AppSettings): Response {
-  const message = lifecycle.isDraining
-    ? "Shutting down"
-    : models.state === "loading"
-    ? "Loading model"
-    : models.list().some((model) => model.failure)
-    ? "The engine has failed"
-    : null;
-  if (message === null) return Response.json({ status: "ok" });
-  return Response.json(
-    { error: { code: 503, type: "unavailable_error", message } },
-    { status: 503, headers: { "retry-after": "1" } },
-  );
-}
-
 function listModels(_c: Context<ServerEnv>, { models }: AppSettings): Response {
   return Response.json({ object: "list", data: models.list().map(modelOnWire) });
 }
 
-function showModel(c: Context<ServerEnv>, settings: AppSettings): Response {
+function showModel(c: Context<ServerEnv>, { models }: AppSettings): Response {
   const id = c.req.param("id");
-  const model = findModel(settings, id);
   // A request may be answered under another name; what is shown is what is there.
-  if (model.id !== id) throw modelNotFound(settings, id);
+  const model = models.list().find((card) => card.id === id);
+  if (model === undefined) throw modelNotFound(models, id);
   return Response.json(modelOnWire(model));
+}
+
+function showMetrics(_c: Context<ServerEnv>, { metrics }: AppSettings): Response {
+  return new Response(metrics.text(), { headers: { "content-type": METRICS_CONTENT_TYPE } });
 }
 
 function modelOnWire({ id, created, contextLength }: ModelCard) {
@@ -78,7 +87,7 @@ function modelOnWire({ id, created, contextLength }: ModelCard) {
     object: "model",
     created,
     owned_by: "ganglion",
-    context_length: contextLength,
+    context_length: contextLength ?? null,
   };
 }
 

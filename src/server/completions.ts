@@ -1,12 +1,12 @@
 /** The handlers of `/v1/chat/completions` and `/v1/completions`: body to prompts to answer. */
 import type { Context } from "hono";
-import { RequestError } from "../base/errors.ts";
 import type { LanguageModel } from "../llm/types.ts";
 import { answer, type Prompt } from "./answer.ts";
 import { parseChatRequest } from "./chat_request.ts";
 import { type CompletionPrompt, parseCompletionRequest } from "./completion_request.ts";
 import type { ServerEnv } from "./guards.ts";
 import { loadingError, shutdownError } from "./http_errors.ts";
+import { acquireModel } from "./model_source.ts";
 import type { AppSettings } from "./options.ts";
 import { readJsonObject } from "./request_body.ts";
 import type { AnswerOptions } from "./request_fields.ts";
@@ -19,9 +19,11 @@ export async function chatCompletions(
 ): Promise<Response> {
   refuseWhenUnavailable(settings);
   const options = parseChatRequest(await readJsonObject(c.req.raw, settings));
-  const model = findModel(settings, options.model);
-  const ids = model.encodeChat(options.messages);
-  return await reply(c, settings, { kind: "chat", model, options, prompts: [{ ids, echo: "" }] });
+  return await reply(c, settings, {
+    kind: "chat",
+    options,
+    encode: (model) => [{ ids: model.encodeChat(options.messages), echo: "" }],
+  });
 }
 
 /** Continues prompts. */
@@ -31,31 +33,11 @@ export async function completions(
 ): Promise<Response> {
   refuseWhenUnavailable(settings);
   const options = parseCompletionRequest(await readJsonObject(c.req.raw, settings));
-  const model = findModel(settings, options.model);
-  const prompts = options.prompts.map((prompt) => encodePrompt(model, prompt, options.echo));
-  return await reply(c, settings, { kind: "text", model, options, prompts });
-}
-
-/**
- * The model of that name, or the default one.
- * @throws {RequestError} 404 when there is none; 503 while loading.
- */
-export function findModel(settings: AppSettings, id: string | undefined): LanguageModel {
-  // Clients that do not care send an empty name.
-  const model = settings.models.get(id || undefined);
-  if (model) return model;
-  if (settings.models.state === "loading") throw loadingError();
-  throw modelNotFound(settings, id);
-}
-
-/** 404, with the names that there are. */
-export function modelNotFound(settings: AppSettings, id: string | undefined): RequestError {
-  const names = settings.models.list().map((card) => card.id);
-  return new RequestError(
-    `The model ${JSON.stringify(id ?? "")} does not exist here: ` +
-      `choose one of ${JSON.stringify(names.slice(0, 20))}`,
-    { status: 404, code: "model_not_found", param: "model" },
-  );
+  return await reply(c, settings, {
+    kind: "text",
+    options,
+    encode: (model) => options.prompts.map((prompt) => encodePrompt(model, prompt, options.echo)),
+  });
 }
 
 function refuseWhenUnavailable(settings: AppSettings): void {
@@ -72,20 +54,25 @@ function encodePrompt(model: LanguageModel, prompt: CompletionPrompt, echo: bool
 
 interface Reply {
   readonly kind: AnswerKind;
-  readonly model: LanguageModel;
   readonly options: AnswerOptions;
-  readonly prompts: readonly Prompt[];
+  readonly encode: (model: LanguageModel) => readonly Prompt[];
 }
 
-function reply(c: Context<ServerEnv>, settings: AppSettings, parts: Reply): Promise<Response> {
-  const { kind, model, options, prompts } = parts;
-  return answer({
-    settings,
-    model,
-    prompts,
-    options,
-    head: answerHead(kind, model.id),
-    request: c.req.raw,
-    requestId: c.get("requestId"),
-  });
+async function reply(
+  c: Context<ServerEnv>,
+  settings: AppSettings,
+  { kind, options, encode }: Reply,
+): Promise<Response> {
+  const request = c.req.raw;
+  const lease = await acquireModel(settings.models, options.model, { signal: request.signal });
+  const { model } = lease;
+  try {
+    const prompts = encode(model);
+    const head = answerHead(kind, model.id);
+    const requestId = c.get("requestId");
+    return await answer({ settings, lease, prompts, options, head, request, requestId });
+  } catch (error) {
+    lease.release();
+    throw error;
+  }
 }

@@ -175,6 +175,15 @@ Deno.test("ModelRegistry lets idle models go after their time, each request's ow
   assertEquals(unloaded().at(-1), "b closing");
 });
 
+Deno.test("ModelRegistry keeps a model for five minutes when nobody says", async () => {
+  const { acquire, registry } = setUp(["a"], { keepAliveMs: undefined });
+  (await acquire("a", { keepAliveMs: undefined })).release();
+  const { expiresAt } = registry.list()[0];
+  const minutes = (Number(expiresAt) - Date.now()) / 60_000;
+  assert(minutes > 4.9 && minutes <= 5, `${minutes}`);
+  await registry.close();
+});
+
 Deno.test("ModelRegistry.unload() waits for the requests that run", async () => {
   const { acquire, registry, states } = setUp(["a", "b"]);
   const lease = await acquire("a");
