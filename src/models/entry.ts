@@ -5,6 +5,13 @@ import type { ModelState, ModelStatus, UnloadReason } from "./types.ts";
 /** The longest that a timer can be set to. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
+/**
+ * An engine that failed is replaced, but not for ever: threads that hang cannot be ended, and keep
+ * their memory. After so many failures in so long only a new process helps.
+ */
+const FAILURES_MAX = 3;
+const FAILURES_MS = 10 * 60_000;
+
 /** A failure, and when. */
 interface Failure {
   readonly error: Error;
@@ -25,6 +32,7 @@ export class Entry {
   loadFailure: Failure | null = null;
   /** Settles when it has left. */
   closing: Promise<void> = Promise.resolve();
+  #failedAtMs: number[] = [];
   #created = 0;
   #contextLength: number | undefined;
   #expiresAt: Date | undefined;
@@ -38,6 +46,20 @@ export class Entry {
   /** True when a request may use it now. */
   get isOpen(): boolean {
     return this.state === "ready" && this.leaving === null && !this.model?.failure;
+  }
+
+  /** Why its engine is not replaced any more; null: it would be. */
+  get broken(): Error | null {
+    const since = performance.now() - FAILURES_MS;
+    const count = this.#failedAtMs.filter((ms) => ms > since).length;
+    return count > FAILURES_MAX
+      ? new Error(`The engine failed ${count} times in ${FAILURES_MS / 60_000} minutes`)
+      : null;
+  }
+
+  /** Its engine has failed while it was loaded. */
+  noteFailure(): void {
+    this.#failedAtMs = [...this.#failedAtMs.slice(-FAILURES_MAX), performance.now()];
   }
 
   put(model: LanguageModel): void {
@@ -71,7 +93,7 @@ export class Entry {
       ...{ created: this.#created, contextLength: this.#contextLength },
       ...{ bytes: this.bytes, leases: this.leases, expiresAt: this.#expiresAt },
       isLoaded: this.model !== null,
-      failure: this.model?.failure ?? null,
+      failure: this.broken,
       loadFailure: this.loadFailure?.error ?? null,
     };
   }

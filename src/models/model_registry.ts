@@ -85,8 +85,8 @@ export class ModelRegistry implements AsyncDisposable {
    * The right to use a model, once it is loaded.
    * @param id its name; left out: the default model's. Where there is one only, any name is its.
    * @returns undefined where there is no such model.
-   * @throws {RequestError} 503 when too many wait, or it is closed; 500 `model_load_failed`. What
-   *   aborts `signal` is thrown as its reason.
+   * @throws {RequestError} 503 when too many wait, it is closed, or the model's engine has failed
+   *   too often; 500 `model_load_failed`. What aborts `signal` is thrown as its reason.
    */
   async acquire(id?: string, options: AcquireOptions = {}): Promise<ModelLease | undefined> {
     const { keepAliveMs, signal } = options;
@@ -95,7 +95,8 @@ export class ModelRegistry implements AsyncDisposable {
     if (this.#isClosed) throw closedError();
     if (entry === undefined) return undefined;
     if (entry.isOpen) return this.#lease(entry, keepAliveMs);
-    const { loadFailure } = entry;
+    const { broken, loadFailure } = entry;
+    if (broken !== null) throw brokenError(entry.id, broken);
     if (loadFailure !== null && performance.now() - loadFailure.atMs < this.#options.retryMs) {
       throw loadError(entry.id, loadFailure.error);
     }
@@ -273,6 +274,7 @@ export class ModelRegistry implements AsyncDisposable {
     entry.state = "unloading";
     entry.model = null;
     entry.leaving = null;
+    if (reason === "failed") entry.noteFailure();
     const gone = () => {
       entry.state = "unloaded";
       entry.bytes = 0;
@@ -316,6 +318,14 @@ function loadError(id: string, cause: Error): RequestError {
     retryAfterSeconds: 5,
   });
   return Object.assign(error, { cause });
+}
+
+function brokenError(id: string, { message }: Error): RequestError {
+  return new RequestError(`The model "${id}" cannot answer: ${message}: start the server again`, {
+    status: 503,
+    code: "engine_failed",
+    retryAfterSeconds: 30,
+  });
 }
 
 function closedError(): RequestError {

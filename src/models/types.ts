@@ -56,7 +56,7 @@ export interface ModelStatus {
   readonly waiting: number;
   /** When it leaves unless it is used; left out: it does not. */
   readonly expiresAt?: Date;
-  /** Why the loaded model cannot answer any more; null: it can. */
+  /** Why nothing but a new process helps: its engine has failed too often; null: it has not. */
   readonly failure: Error | null;
   /** Why the last try to load it failed; null: it did not. */
   readonly loadFailure: Error | null;

@@ -233,7 +233,6 @@ Deno.test("ModelRegistry replaces a model whose engine has failed for good", asy
   const { acquire, loader, registry, unloaded } = setUp(["a", "b"]);
   const lease = await acquire("a");
   loader.models[0].failure = new Error("dead");
-  assertEquals(registry.list()[0].failure?.message, "dead");
   const next = acquire("a");
   await settle();
   assertEquals(loader.loads, ["a"]);
@@ -243,6 +242,21 @@ Deno.test("ModelRegistry replaces a model whose engine has failed for good", asy
   (await next).release();
   (await acquire("a")).release();
   assertEquals([loader.loads.length, unloaded()], [3, ["a failed", "a failed"]]);
+  await registry.close();
+});
+
+Deno.test("ModelRegistry gives up a model whose engine fails again and again", async () => {
+  const { acquire, loader, registry } = setUp(["a", "b"]);
+  for (let i = 0; i < 4; i++) {
+    assertEquals(registry.list()[0].failure, null);
+    const lease = await acquire("a");
+    loader.models[i].failure = new Error("dead");
+    lease.release();
+  }
+  const error = await assertRejects(() => registry.acquire("a"), RequestError, "failed 4 times");
+  assertEquals([error.status, error.code], [503, "engine_failed"]);
+  assertEquals(registry.list().map(({ failure }) => failure !== null), [true, false]);
+  (await acquire("b")).release();
   await registry.close();
 });
 
