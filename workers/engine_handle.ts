@@ -32,6 +32,7 @@ import type { RankPlan } from "../src/rank/plan_types.ts";
 import { WorkerCaller } from "./caller.ts";
 import { IoPool } from "./io_pool.ts";
 import type { CallName, Calls } from "./protocol.ts";
+import { Watchdog } from "./watchdog.ts";
 
 export interface EngineOptions {
   /** One per thread. */
@@ -45,6 +46,10 @@ export interface EngineOptions {
   readonly observe?: readonly Plane[];
   /** Most bytes of what is seen at once; left out: 64 MiB. */
   readonly observeBytesMax?: number;
+  /** For how long threads that work may get nowhere before they are given up; default 60 s. */
+  readonly stuckMs?: number;
+  /** Entry of the leader's thread; tests put one in that fails. */
+  readonly leaderScript?: string;
   /** The GPU that a rank of the plans is on; left out: none is. */
   readonly gpu?: GpuSetup;
   /** Where a packed model's neurons come from; left out: it is no packed one. */
@@ -73,12 +78,15 @@ const TEARDOWN_MS = 10;
 const GPU_TEARDOWN_MS = 1_000;
 /** How long the error of a failed follower is waited for. */
 const CAUSE_MS_MAX = 200;
+/** Between two joins lies half a layer: a hundredth of a second here, seconds from a slow disk. */
+const STUCK_MS_DEFAULT = 60_000;
 
 export class EngineHandle {
   readonly #setup: EngineOptions & Pick<RankSetup, "controlBuffer" | "observation">;
   readonly #control: Control;
   readonly #outputIds: Int32Array;
   readonly #callers: WorkerCaller[];
+  readonly #watchdog: Watchdog;
   /** Threads that read a packed model; null: it is none, or they were not started yet. */
   #io: IoPool | null = null;
   /** Why the last step of a packed model is void. */
@@ -98,7 +106,10 @@ export class EngineHandle {
     let loadedBytes = 0;
     this.#callers = plans.map((plan, rank) =>
       new WorkerCaller(
-        new URL(scriptOf(plan), import.meta.url),
+        new URL(
+          rank === 0 ? options.leaderScript ?? scriptOf(plan) : scriptOf(plan),
+          import.meta.url,
+        ),
         rank === 0 ? "engine" : `rank-${rank}`,
         {
           onProgress: (bytes) => this.#tell(() => onProgress?.(loadedBytes += bytes)),
@@ -107,6 +118,13 @@ export class EngineHandle {
         },
       )
     );
+    const { stuckMs = STUCK_MS_DEFAULT } = options;
+    this.#watchdog = new Watchdog({
+      isBusy: () => this.#callers[0].pending > 0,
+      progress: () => this.#control.heartbeat,
+      onStuck: () => this.#giveUp(stuckMs),
+      stuckMs,
+    });
     this.#setup = { ...options, controlBuffer, observation: observationOf(options) };
   }
 
@@ -123,6 +141,7 @@ export class EngineHandle {
       loading.catch(() => {});
       meanwhile?.();
       await loading;
+      handle.#watchdog.start();
     } catch (error) {
       handle.#control.fail(0); // whoever is still loading gives up
       await handle.close();
@@ -286,6 +305,7 @@ export class EngineHandle {
   /** Stops all threads; what runs or waits is cancelled. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#watchdog.stop();
     this.#control.cancelled = true;
     const goodbyes = this.#callers.map((caller) => caller.close(CLOSE_MS_MAX));
     // The leader sends followers home; where it cannot, they leave through the failure word.
@@ -369,6 +389,15 @@ export class EngineHandle {
     } catch (error) {
       this.#fail(error instanceof Error ? error : new Error(String(error)));
     }
+  }
+
+  /** A thread cannot be ended from outside: whoever waits for it is told, and it is left alone. */
+  #giveUp(stuckMs: number): void {
+    const error = new WorkerError(
+      `The engine got nowhere for ${stuckMs / 1000} s: it is given up`,
+    );
+    this.#fail(error);
+    this.#callers[0].giveUp(error);
   }
 
   #fail(error: Error): void {

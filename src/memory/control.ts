@@ -12,6 +12,7 @@ import {
   BARRIER_SLEEPERS_WORD,
   CANCEL_WORD,
   FAILED_WORD,
+  HEARTBEAT_WORD,
   IDS_WORD,
   OUTPUT_COUNT_WORD,
   OUTPUT_VERSION_WORD,
@@ -127,8 +128,10 @@ export class Control {
     const words = this.words;
     this.#joinCount = (this.#joinCount + 1) | 0;
     const abortWord = ABORT_AT_WORDS + (this.#joinCount & 1);
-    if (this.#leads && Atomics.load(words, CANCEL_WORD) !== 0) {
-      Atomics.store(words, abortWord, this.#joinCount);
+    if (this.#leads) {
+      // One thread writes it, and who reads it is in no hurry.
+      words[HEARTBEAT_WORD]++;
+      if (Atomics.load(words, CANCEL_WORD) !== 0) Atomics.store(words, abortWord, this.#joinCount);
     }
     if (this.#rankCount > 1) {
       const generation = Atomics.load(words, BARRIER_GENERATION_WORD);
@@ -151,6 +154,11 @@ export class Control {
     Atomics.notify(this.words, BARRIER_GENERATION_WORD);
     Atomics.notify(this.words, STEP_SEQUENCE_WORD);
     this.announceOutput();
+  }
+
+  /** Changes whenever ranks have got a join further. */
+  get heartbeat(): number {
+    return Atomics.load(this.words, HEARTBEAT_WORD);
   }
 
   /** Index of the rank that failed first, or -1. */

@@ -41,6 +41,8 @@ export const FAILED_WORD = 49;
 export const OUTPUT_VERSION_WORD = 64;
 /** How many ids of the running request are in the output list. */
 export const OUTPUT_COUNT_WORD = 65;
+/** Counts joins, for whoever wants to know whether anything is done. */
+export const HEARTBEAT_WORD = 66;
 
 /** Ids of the step [chunkTokens], then ids of the answer [contextLength]. */
 export const IDS_WORD = 80;
