@@ -77,7 +77,10 @@ export class LoadedModel implements LanguageModel {
     this.runsOn = parts.runsOn;
     this.#chatTemplate = parts.chatTemplate;
     this.#engines = parts.engines;
-    this.#queue = new TurnQueue(parts.waitingMax);
+    this.#queue = new TurnQueue({
+      runningMax: plans[0].sequences,
+      waitingMax: parts.waitingMax,
+    });
   }
 
   get load(): { readonly running: number; readonly waiting: number } {
@@ -108,10 +111,12 @@ export class LoadedModel implements LanguageModel {
         maxTokens,
         sampling: request.sampling ?? {},
         endIds: request.ignoreEnd ? [] : [...this.tokenizer.endIds],
+        priority: request.priority,
       },
       stop: request.stop ?? [],
       tokenizer: this.tokenizer,
       signal: request.signal,
+      deadlineMs: request.deadlineMs,
     });
   }
 
@@ -127,7 +132,7 @@ export class LoadedModel implements LanguageModel {
   ): Promise<void> {
     this.#checkIds(ids, { mayFill: true });
     this.#checkAlive();
-    const endTurn = await this.#queue.enter();
+    const endTurn = await this.#queue.enter({ isAlone: true });
     try {
       await (await this.#engines.ready()).logits(ids, onRows, stepTokens);
     } finally {
@@ -144,7 +149,7 @@ export class LoadedModel implements LanguageModel {
     check(Number.isInteger(from) && from >= 1, `ids from index ${from} on are predicted`);
     this.#checkIds(ids, { mayFill: true });
     this.#checkAlive();
-    const endTurn = await this.#queue.enter();
+    const endTurn = await this.#queue.enter({ isAlone: true });
     try {
       return await (await this.#engines.ready()).score(ids, from);
     } finally {
@@ -161,7 +166,7 @@ export class LoadedModel implements LanguageModel {
   async *observe(ids: readonly number[]): AsyncGenerator<LayerObservation, void> {
     this.#checkIds(ids, { mayFill: true });
     this.#checkAlive();
-    const endTurn = await this.#queue.enter();
+    const endTurn = await this.#queue.enter({ isAlone: true });
     try {
       yield* (await this.#engines.ready()).observe(ids);
     } finally {
@@ -179,7 +184,7 @@ export class LoadedModel implements LanguageModel {
     if (this.predictors === null) return null;
     this.#checkIds(ids, { mayFill: true });
     this.#checkAlive();
-    const endTurn = await this.#queue.enter();
+    const endTurn = await this.#queue.enter({ isAlone: true });
     try {
       return await (await this.#engines.ready()).rehearse(ids, "auto");
     } finally {
@@ -189,7 +194,7 @@ export class LoadedModel implements LanguageModel {
 
   /** Rate at which WASM kernels of all threads read the weights, GB/s: the roof of decoding. */
   async measureReadGbps(): Promise<number> {
-    const endTurn = await this.#queue.enter();
+    const endTurn = await this.#queue.enter({ isAlone: true });
     try {
       return await (await this.#engines.ready()).readSpeedGbps();
     } finally {

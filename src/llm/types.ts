@@ -39,6 +39,10 @@ export interface GenerateRequest {
   readonly stop?: readonly string[];
   /** Go on past end-of-generation tokens (benchmarks). */
   readonly ignoreEnd?: boolean;
+  /** Larger ones are served first. Default 0. */
+  readonly priority?: number;
+  /** Milliseconds from now after which it ends as if it were cancelled. */
+  readonly deadlineMs?: number;
   /** Stops the generation within a token (or a prompt chunk) of being aborted. */
   readonly signal?: AbortSignal;
 }
