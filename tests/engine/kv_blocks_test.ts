@@ -113,33 +113,36 @@ const action = fc.record({
 const runs = fc.array(action, { maxLength: 80, size: "max" });
 
 Deno.test("KvBlocks gives every sequence its own past, and keeps account of every block", () => {
-  fc.assert(fc.property(fc.integer({ min: 6, max: 20 }), runs, (blocks, actions) => {
-    const world = new World(blocks);
-    for (const { kind, slot, other, ids, tokens, more, isExact } of actions) {
-      const sequence = world.open.get(slot);
-      if (kind === "begin" && sequence === undefined) {
-        const total = Math.min(6 * TOKENS, tokens + more);
-        const before = world.kv.availableBlocks;
-        if (world.begin(slot, ids, tokens, total, isExact) < 0) {
-          assertEquals(world.kv.availableBlocks, before, "what finds no room takes none");
+  fc.assert(
+    fc.property(fc.integer({ min: 6, max: 20 }), runs, (blocks, actions) => {
+      const world = new World(blocks);
+      for (const { kind, slot, other, ids, tokens, more, isExact } of actions) {
+        const sequence = world.open.get(slot);
+        if (kind === "begin" && sequence === undefined) {
+          const total = Math.min(6 * TOKENS, tokens + more);
+          const before = world.kv.availableBlocks;
+          if (world.begin(slot, ids, tokens, total, isExact) < 0) {
+            assertEquals(world.kv.availableBlocks, before, "what finds no room takes none");
+          }
+        } else if (kind === "write" && sequence !== undefined) {
+          const end = Math.min(sequence.total, sequence.tokens + 1 + more);
+          if (end > sequence.tokens) world.write(slot, end, isExact);
+        } else if (kind === "end" && sequence !== undefined) {
+          world.end(slot);
+        } else if (kind === "fork" && sequence !== undefined && !world.open.has(other)) {
+          const of = { tokens: sequence.tokens, totalTokens: sequence.total };
+          if (world.kv.fork(slot, other, of)) {
+            world.open.set(other, { ...sequence, ids: sequence.ids.slice() });
+            world.check(other);
+          }
         }
-      } else if (kind === "write" && sequence !== undefined) {
-        const end = Math.min(sequence.total, sequence.tokens + 1 + more);
-        if (end > sequence.tokens) world.write(slot, end, isExact);
-      } else if (kind === "end" && sequence !== undefined) {
-        world.end(slot);
-      } else if (kind === "fork" && sequence !== undefined && !world.open.has(other)) {
-        const of = { tokens: sequence.tokens, totalTokens: sequence.total };
-        if (world.kv.fork(slot, other, of)) {
-          world.open.set(other, { ...sequence, ids: sequence.ids.slice() });
-          world.check(other);
-        }
+        world.checkAccount();
       }
-      world.checkAccount();
-    }
-    for (const slot of [...world.open.keys()]) world.end(slot);
-    assertEquals([world.kv.usedBlocks, world.kv.availableBlocks], [0, blocks]);
-  }), { numRuns: 300 });
+      for (const slot of [...world.open.keys()]) world.end(slot);
+      assertEquals([world.kv.usedBlocks, world.kv.availableBlocks], [0, blocks]);
+    }),
+    { numRuns: 300 },
+  );
 });
 
 function idsOf(...kinds: number[]): Int32Array {
