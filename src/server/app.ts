@@ -4,13 +4,13 @@
  */
 import { type Context, Hono } from "hono";
 import { RequestError } from "../base/errors.ts";
-import { chatCompletions, completions, findModel, modelNotFound } from "./completions.ts";
 import { guards, requestIds, type ServerEnv } from "./guards.ts";
 import { errorResponse, toRequestError } from "./http_errors.ts";
-import { type AppOptions, type AppSettings, appSettings, type ModelCard } from "./options.ts";
+import { openApiDocument } from "./openapi.ts";
+import { type AppOptions, type AppSettings, appSettings } from "./options.ts";
 import { pageResponse } from "./page.ts";
-
-type Handler = (c: Context<ServerEnv>, settings: AppSettings) => Response | Promise<Response>;
+import type { Handler, Route } from "./route.ts";
+import { API_ROUTES } from "./routes.ts";
 
 /** Every path, with the methods that it answers. HEAD goes where GET goes. */
 const ROUTES: Readonly<Record<string, Readonly<Record<string, Handler>>>> = {
@@ -18,11 +18,8 @@ const ROUTES: Readonly<Record<string, Readonly<Record<string, Handler>>>> = {
   "/health": { GET: health },
   "/livez": { GET: () => Response.json({ status: "ok" }) },
   "/readyz": { GET: health },
-  "/v1/models": { GET: listModels },
-  // Names of models have slashes in them.
-  "/v1/models/:id{.+}": { GET: showModel },
-  "/v1/chat/completions": { POST: chatCompletions },
-  "/v1/completions": { POST: completions },
+  "/openapi.json": { GET: () => Response.json(openApiDocument(API_ROUTES)) },
+  ...handlersByPath(API_ROUTES),
 };
 
 /** Makes the application. Each request's work ends with its client, or with `lifecycle`. */
@@ -60,26 +57,10 @@ function health(_c: Context<ServerEnv>, { models, lifecycle }: AppSettings): Res
   );
 }
 
-function listModels(_c: Context<ServerEnv>, { models }: AppSettings): Response {
-  return Response.json({ object: "list", data: models.list().map(modelOnWire) });
-}
-
-function showModel(c: Context<ServerEnv>, settings: AppSettings): Response {
-  const id = c.req.param("id");
-  const model = findModel(settings, id);
-  // A request may be answered under another name; what is shown is what is there.
-  if (model.id !== id) throw modelNotFound(settings, id);
-  return Response.json(modelOnWire(model));
-}
-
-function modelOnWire({ id, created, contextLength }: ModelCard) {
-  return {
-    id,
-    object: "model",
-    created,
-    owned_by: "ganglion",
-    context_length: contextLength,
-  };
+function handlersByPath(routes: readonly Route[]): Record<string, Record<string, Handler>> {
+  const paths: Record<string, Record<string, Handler>> = {};
+  for (const { path, method, handle } of routes) (paths[path] ??= {})[method] = handle;
+  return paths;
 }
 
 function methodNotAllowed(c: Context<ServerEnv>, methods: readonly string[]): Response {

@@ -1,4 +1,11 @@
 /** The door of `src/server`: models behind HTTP. */
 export { createApp } from "./app.ts";
-export { type AppOptions, Lifecycle, type ModelCard, type ServedModels } from "./options.ts";
+export {
+  type AcquireOptions,
+  loadedModels,
+  type ModelCard,
+  type ModelLease,
+  type ModelSource,
+} from "./model_source.ts";
+export { type AppOptions, Lifecycle } from "./options.ts";
 export { type RunningServer, serve, type ServeOptions } from "./serve.ts";

@@ -1,20 +1,8 @@
 /** What the server is made of: its models, its limits, and whether it is on its way out. */
-import type { LanguageModel } from "../llm/types.ts";
-
-/** The models behind the server, as it sees them. */
-export interface ServedModels {
-  /** "loading" until the first model can answer: requests get 503 until then. */
-  readonly state: "loading" | "ready";
-  /** The model of that name; without a name, the default one. */
-  get(id?: string): LanguageModel | undefined;
-  list(): readonly ModelCard[];
-}
-
-/** What `/v1/models` tells about a model. */
-export type ModelCard = Pick<LanguageModel, "id" | "created" | "contextLength" | "failure">;
+import type { ModelSource } from "./model_source.ts";
 
 export interface AppOptions {
-  readonly models: ServedModels;
+  readonly models: ModelSource;
   /** The name or address that the server listens on, accepted as Host; default "127.0.0.1". */
   readonly hostname?: string;
   /** More names accepted in the Host header; "*" accepts any. Addresses always are. */

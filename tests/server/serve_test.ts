@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { Lifecycle } from "../../src/server/mod.ts";
+import { Lifecycle, loadedModels } from "../../src/server/mod.ts";
 import { serve } from "../../src/server/serve.ts";
 import { ScriptedModel } from "../support/scripted_model.ts";
-import { CHAT, hello, oneModel, readEvents, withServer } from "./http_client.ts";
+import { CHAT, hello, readEvents, withServer } from "./http_client.ts";
 
 const never = new Promise<void>(() => {});
 
@@ -128,7 +128,11 @@ Deno.test("serve() cuts running answers when draining takes too long, or when to
 
 Deno.test("serve() leaves when its signal aborts", async () => {
   const stop = new AbortController();
-  const server = serve({ models: oneModel(new ScriptedModel()), port: 0, signal: stop.signal });
+  const server = serve({
+    models: loadedModels([new ScriptedModel()]),
+    port: 0,
+    signal: stop.signal,
+  });
   assertEquals((await (await fetch(server.url + "/health")).json()).status, "ok");
   stop.abort();
   await server.finished;
@@ -137,7 +141,7 @@ Deno.test("serve() leaves when its signal aborts", async () => {
 Deno.test("serve() says what to do when the port is taken", async () => {
   await withServer({}, ({ server }) => {
     assertThrows(
-      () => serve({ models: oneModel(new ScriptedModel()), port: server.port }),
+      () => serve({ models: loadedModels([new ScriptedModel()]), port: server.port }),
       Error,
       `Cannot listen on 127.0.0.1 port ${server.port}: the port is in use`,
     );

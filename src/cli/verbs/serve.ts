@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { UsageError } from "../../base/errors.ts";
 import type { LoadedModel, LoadOptions } from "../../llm/mod.ts";
-import { type RunningServer, serve, type ServedModels } from "../../server/mod.ts";
+import { type ModelLease, type ModelSource, type RunningServer, serve } from "../../server/mod.ts";
 import { EXIT_INTERRUPTED, onInterrupt } from "../interrupt.ts";
 import { addLoadOptions, type LoadFlags, loadForVerb, toLoadOptions } from "../load.ts";
 import { list, wholeNumber } from "../option_values.ts";
@@ -73,7 +73,7 @@ function stopping(server: RunningServer): () => void {
 }
 
 /** The models of this server, in the order of the command line; the first is the default. */
-class ModelTable implements ServedModels, AsyncDisposable {
+class ModelTable implements ModelSource, AsyncDisposable {
   readonly #models = new Map<string, LoadedModel>();
 
   get state(): "loading" | "ready" {
@@ -84,9 +84,10 @@ class ModelTable implements ServedModels, AsyncDisposable {
    * Clients that insist on a name of their own ("gpt-4o") are answered where there is no choice,
    * as llama.cpp's server does; the answer names the real model. Among several, names count.
    */
-  get(id?: string): LoadedModel | undefined {
-    if (id === undefined || this.#models.size === 1) return this.list()[0];
-    return this.#models.get(id);
+  acquire(id?: string): Promise<ModelLease | undefined> {
+    const isAny = id === undefined || this.#models.size === 1;
+    const model = isAny ? this.list()[0] : this.#models.get(id);
+    return Promise.resolve(model && { model, release() {} });
   }
 
   list(): LoadedModel[] {
