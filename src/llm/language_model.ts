@@ -89,7 +89,10 @@ export class LoadedModel implements LanguageModel {
     this.runsOn = parts.runsOn;
     this.#chatTemplate = parts.chatTemplate;
     this.#engines = parts.engines;
-    this.#queue = new TurnQueue(parts.waitingMax);
+    this.#queue = new TurnQueue({
+      runningMax: plans[0].sequences,
+      waitingMax: parts.waitingMax,
+    });
   }
 
   get load(): { readonly running: number; readonly waiting: number } {
@@ -137,10 +140,12 @@ export class LoadedModel implements LanguageModel {
         maxTokens,
         sampling: request.sampling ?? {},
         endIds: request.ignoreEnd ? [] : [...this.tokenizer.endIds],
+        priority: request.priority,
       },
       stop: request.stop ?? [],
       tokenizer: this.tokenizer,
       signal: request.signal,
+      deadlineMs: request.deadlineMs,
     });
   }
 
@@ -156,7 +161,7 @@ export class LoadedModel implements LanguageModel {
   ): Promise<void> {
     this.#checkIds(ids, { mayFill: true });
     this.#checkAlive();
-    const endTurn = await this.#queue.enter();
+    const endTurn = await this.#queue.enter({ isAlone: true });
     try {
       await (await this.#engines.ready()).logits(ids, onRows, stepTokens);
     } finally {
@@ -173,7 +178,7 @@ export class LoadedModel implements LanguageModel {
     check(Number.isInteger(from) && from >= 1, `ids from index ${from} on are predicted`);
     this.#checkIds(ids, { mayFill: true });
     this.#checkAlive();
-    const endTurn = await this.#queue.enter();
+    const endTurn = await this.#queue.enter({ isAlone: true });
     try {
       return await (await this.#engines.ready()).score(ids, from);
     } finally {
@@ -190,7 +195,7 @@ export class LoadedModel implements LanguageModel {
   async *observe(ids: readonly number[]): AsyncGenerator<LayerObservation, void> {
     this.#checkIds(ids, { mayFill: true });
     this.#checkAlive();
-    const endTurn = await this.#queue.enter();
+    const endTurn = await this.#queue.enter({ isAlone: true });
     try {
       yield* (await this.#engines.ready()).observe(ids);
     } finally {
@@ -208,7 +213,7 @@ export class LoadedModel implements LanguageModel {
     if (this.predictors === null) return null;
     this.#checkIds(ids, { mayFill: true });
     this.#checkAlive();
-    const endTurn = await this.#queue.enter();
+    const endTurn = await this.#queue.enter({ isAlone: true });
     try {
       return await (await this.#engines.ready()).rehearse(ids, "auto");
     } finally {
@@ -218,7 +223,7 @@ export class LoadedModel implements LanguageModel {
 
   /** Rate at which WASM kernels of all threads read the weights, GB/s: the roof of decoding. */
   async measureReadGbps(): Promise<number> {
-    const endTurn = await this.#queue.enter();
+    const endTurn = await this.#queue.enter({ isAlone: true });
     try {
       return await (await this.#engines.ready()).readSpeedGbps();
     } finally {
