@@ -4,7 +4,7 @@
  * never chosen.
  */
 import type { Gpu } from "./device.ts";
-import { createInt8Rows } from "./int8_rows.ts";
+import { createInt8Rows, destroyInt8Rows } from "./int8_rows.ts";
 import { type KernelName, needsOf } from "./kernels.ts";
 import { createReadBack } from "./read_back.ts";
 import { matmul } from "./ops/matmul.ts";
@@ -186,7 +186,7 @@ class TuningBench {
     back.destroy();
     this.#gpu.destroyBuffer(workspace);
     this.#gpu.destroyBuffer(input.buffer);
-    this.#gpu.destroyBuffer(int8);
+    destroyInt8Rows(this.#gpu, int8);
   }
 }
 

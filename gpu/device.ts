@@ -96,7 +96,7 @@ export class Gpu {
   readonly lost: Promise<string>;
   /** Bound where a kernel has a binding that it does not use, 256 zero bytes. */
   readonly nothing: GPUBuffer;
-  /** Bound where a kernel could write and does not. */
+  /** Bound where a kernel could write and does not: two places of 256 bytes. */
   readonly sink: GPUBuffer;
   readonly #fence: GPUBuffer;
   readonly #sizes = new Map<GPUBuffer, number>();
@@ -126,7 +126,7 @@ export class Gpu {
       this.#failure ??= (event as GPUUncapturedErrorEvent).error.message;
     });
     this.nothing = device.createBuffer({ label: "nothing", size: 256, usage: STORAGE });
-    this.sink = device.createBuffer({ label: "sink", size: 256, usage: STORAGE });
+    this.sink = device.createBuffer({ label: "sink", size: 512, usage: STORAGE });
     const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
     this.#fence = device.createBuffer({ label: "fence", size: 4, usage });
   }

@@ -15,7 +15,7 @@ import type { GpuCase } from "./types.ts";
 import { assertNear, normals } from "./compare.ts";
 
 /** A matrix of random weights: its file's bytes and their values. */
-function weightsOf(type: string, rows: number, columns: number, seed: number) {
+export function weightsOf(type: string, rows: number, columns: number, seed: number) {
   if (!isWeightType(type)) throw new Error(`cannot quantise to ${type}`);
   const bytes = encodeWeights(type, normals(seed, rows * columns, 0.5));
   return { bytes, values: dequantize(type, bytes) };

@@ -1,0 +1,353 @@
+/** Products of one token that do more: heads, neurons, and the stream with the next norm. */
+import {
+  attention,
+  attentionScratchBytes,
+  createKvCache,
+  createMatrix,
+  destroyKvCache,
+  fireNeurons,
+  type Gpu,
+  type GpuMatrix,
+  type HalfNorm,
+  joinResidual,
+  matmul,
+  multiplyOne,
+  projectHeads,
+} from "../../../gpu/mod.ts";
+import type { KernelName } from "../../../gpu/kernels.ts";
+import { PLAIN_VARIANTS, usableVariants } from "../../../gpu/variants.ts";
+import { fillRopeTable, ropeFrequencies } from "../../../src/model/mod.ts";
+import { activation, cutBelow } from "../../../src/reference/activation_ops.ts";
+import {
+  attention as referenceAttention,
+  dequantizeQ8,
+  matmul as referenceMatmul,
+  quantizeQ8,
+  rmsNorm,
+  rope as referenceRope,
+} from "../../../src/reference/ops.ts";
+import { runStep } from "../../support/gpu.ts";
+import { assertNear, normals } from "./compare.ts";
+import { NO_SCALING } from "./attention.ts";
+import { weightsOf } from "./matmul.ts";
+import type { GpuCase } from "./types.ts";
+
+const EPSILON = 1e-5;
+
+/** How weights are read: the end of shaders' names, and types that are read so. */
+const READINGS = [
+  { reading: "float", types: ["F16", "F32"] },
+  { reading: "int8", types: ["Q4_0", "Q6_K"] },
+  { reading: "int8_subgroups", types: ["Q2_K", "Q8_0"] },
+] as const;
+type Reading = (typeof READINGS)[number]["reading"];
+
+/** Runs with the shaders that read in this way, where the adapter has them. */
+async function reading(gpu: Gpu, way: Reading, run: () => Promise<void>): Promise<void> {
+  const few = way === "float" ? null : `matvec_${way}` as const;
+  if (few && !usableVariants("matvec_nibble", gpu.features).includes(few)) return;
+  if (few) gpu.variants = { ...PLAIN_VARIANTS, matvec_nibble: few, matvec_byte: few };
+  try {
+    await run();
+  } finally {
+    gpu.variants = PLAIN_VARIANTS;
+  }
+}
+
+/** What products read of a row. */
+function asRead(x: ArrayLike<number>, way: Reading): Float64Array {
+  return way === "float" ? Float64Array.from(x) : dequantizeQ8(quantizeQ8(Float32Array.from(x)));
+}
+
+interface Weights {
+  readonly matrix: GpuMatrix;
+  readonly values: Float32Array;
+}
+
+async function makeMatrix(
+  gpu: Gpu,
+  { type, rows, columns }: { type: string; rows: number; columns: number },
+  seed: number,
+): Promise<Weights> {
+  const { bytes, values } = weightsOf(type, rows, columns, seed);
+  const matrix = await createMatrix(gpu, "w", { type, rows, columns });
+  matrix.write(bytes, { firstRow: 0 });
+  return { matrix, values };
+}
+
+/** A value that lies between two steps of 8 bits may go to either. */
+function boundOf(values: Float32Array, x: Float64Array, way: Reading): (i: number) => number {
+  const sizes = referenceMatmul(values.map(Math.abs), x.map(Math.abs), x.length);
+  return (i) => (way === "float" ? 4e-6 : 1e-3) * (sizes[i] + 1);
+}
+
+interface HeadsShape {
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly columns: number;
+  readonly kind: "norm" | "neox" | null;
+  readonly rotated?: number;
+  readonly type: "f16" | "f32";
+  /** Values are a matrix of their own. */
+  readonly isApart?: boolean;
+  readonly hasBias?: boolean;
+}
+
+/** Three tokens, one after another, through heads and attention. */
+const checkHeads =
+  (way: Reading, type: string, shape: HeadsShape): GpuCase["run"] => async (gpu) => {
+    const { heads, kvHeads, headDim, columns, kind, rotated = headDim, isApart = false } = shape;
+    const all = (heads + 2 * kvHeads) * headDim;
+    const first = isApart ? (heads + kvHeads) * headDim : all;
+    const top = await makeMatrix(gpu, { type, rows: first, columns }, 1);
+    const rest = isApart ? await makeMatrix(gpu, { type, rows: all - first, columns }, 2) : null;
+    const biases = normals(3, all);
+    const bias = shape.hasBias ? await gpu.createVector("bias", biases.slice(0, first)) : null;
+    const values = Float32Array.from([...top.values, ...rest?.values ?? []]);
+    const cache = await createKvCache(gpu, "cache", {
+      positions: 3,
+      kvHeads,
+      headDim,
+      type: shape.type,
+    });
+    const config = {
+      ...{ kind: kind ?? "neox" as const, dimensionCount: rotated, frequencyBase: 10_000 },
+      ...{ scaling: NO_SCALING, factors: null },
+    };
+    const frequencies = ropeFrequencies(config, null);
+    const scratchBytes = attentionScratchBytes({ heads, headDim, positions: 3, maxTokens: 1 });
+    const scratch = await gpu.createBuffer("scratch", scratchBytes);
+    const [keys, remembered]: number[][] = [[], []];
+    for (let position = 0; position < 3; position++) {
+      const x = normals(10 + position, columns, 0.3);
+      const actual = await runStep(gpu, {
+        n: 1,
+        position,
+        ropes: [frequencies],
+        rows: {
+          x: { values: x, width: columns },
+          row: { values: new Float32Array(all), width: all },
+          to: { values: new Float32Array(heads * headDim), width: heads * headDim },
+        },
+        build: (builder, { x, row, to }) => {
+          const common = { x, to: row, heads, cache, rope: kind && { index: 0, kind } };
+          projectHeads(builder, { ...common, matrix: top.matrix, bias, column: 0 });
+          if (rest) {
+            projectHeads(builder, { ...common, matrix: rest.matrix, bias: null, column: first });
+          }
+          const scale = 1 / Math.sqrt(headDim);
+          const groupSize = heads / kvHeads;
+          attention(builder, { x: row, to, heads, groupSize, cache, scale, scratch });
+        },
+        read: "to",
+      });
+      const row = referenceMatmul(values, asRead(x, way), columns)
+        .map((value, i) => value + (shape.hasBias && i < first ? biases[i] : 0));
+      const table = new Float64Array(rotated);
+      fillRopeTable(frequencies, position, table, 0);
+      const turn = (from: number, count: number) => {
+        const part = row.subarray(from * headDim, (from + count) * headDim);
+        const of = { heads: count, headDim, rotDim: rotated, kind: kind ?? "neox" as const };
+        return kind === null ? part : referenceRope(part, table, of);
+      };
+      const kept = shape.type === "f16" ? Float16Array : Float32Array;
+      keys.push(...kept.from(turn(heads, kvHeads)));
+      remembered.push(...kept.from(row.subarray((heads + kvHeads) * headDim)));
+      const expected = referenceAttention({ q: [...turn(0, heads)], k: keys, v: remembered }, {
+        ...{ p0: position, heads, kvHeads, groupSize: heads / kvHeads, headDim },
+        scale: 1 / Math.sqrt(headDim),
+      });
+      // Scores of inputs in 8 bits, and keys that are rounded, decide between few values.
+      const bound = way === "float" && shape.type === "f32" ? 1e-4 : 3e-2;
+      assertNear(`${type} ${JSON.stringify(shape)} ${position}`, actual, expected, bound);
+    }
+    destroyKvCache(gpu, cache);
+    gpu.destroyBuffer(scratch);
+    top.matrix.destroy();
+    rest?.matrix.destroy();
+  };
+
+/** The stream, then a product that reads its norm; by readers of one type or of two. */
+const checkJoin = (
+  way: Reading,
+  { type, width, columns, otherType = type }: {
+    type: string;
+    width: number;
+    columns: number;
+    otherType?: string;
+  },
+): GpuCase["run"] =>
+async (gpu) => {
+  const scale = 0.5;
+  const rows = 12;
+  const block = await makeMatrix(gpu, { type, rows: width, columns }, 1);
+  const readers = [type, otherType];
+  const read = await Promise.all(
+    readers.map((each, i) => makeMatrix(gpu, { type: each, rows, columns: width }, 5 + i)),
+  );
+  const [x, before] = [normals(2, columns, 0.3), normals(3, width)];
+  const weights = normals(4, width).map((value) => value + 2);
+  const weight = await gpu.createVector("weight", weights);
+  const biases = normals(9, width);
+  const bias = await gpu.createVector("bias", biases);
+  const room = width + width / 32;
+  const run = (name: "stream" | "one" | "two") =>
+    runStep(gpu, {
+      n: 1,
+      rows: {
+        x: { values: x, width: columns },
+        stream: { values: before, width },
+        normed: { values: new Float32Array(room), width: room },
+        one: { values: new Float32Array(rows), width: rows },
+        two: { values: new Float32Array(rows), width: rows },
+      },
+      build: (builder, { x, stream: to, normed, one, two }) => {
+        const half: HalfNorm | null = joinResidual(builder, {
+          ...{ matrix: block.matrix, bias, x, to, scale, weight, epsilon: EPSILON, normed },
+          readers: read.map(({ matrix }) => matrix),
+        });
+        if (half === null) throw new Error("no half of a norm");
+        multiplyOne(builder, { matrix: read[0].matrix, bias: null, x: half, to: one });
+        multiplyOne(builder, { matrix: read[1].matrix, bias: null, x: half, to: two });
+      },
+      read: name,
+    });
+  const label = `${type} ${otherType} ${width} × ${columns}`;
+  const inputs = asRead(x, way);
+  const stream = referenceMatmul(block.values, inputs, columns)
+    .map((value, i) => before[i] + scale * (value + biases[i]));
+  assertNear(`stream ${label}`, await run("stream"), stream, boundOf(block.values, inputs, way));
+  const normed = rmsNorm(stream, weights, EPSILON);
+  for (const [i, name] of (["one", "two"] as const).entries()) {
+    const own = readers[i].startsWith("F") ? "float" : way;
+    const row = asRead(normed, own);
+    const bound = boundOf(read[i].values, row, way);
+    assertNear(
+      `${name} ${label}`,
+      await run(name),
+      referenceMatmul(read[i].values, row, width),
+      bound,
+    );
+  }
+  for (const { matrix } of [block, ...read]) matrix.destroy();
+  for (const vector of [weight, bias]) gpu.destroyBuffer(vector);
+};
+
+interface FireShape {
+  readonly type: string;
+  readonly columns: number;
+  readonly neurons: number;
+  readonly activation: "silu" | "relu" | "gelu" | "relu2";
+  readonly isGated: boolean;
+  readonly activatesUp?: boolean;
+  readonly firingThreshold?: number;
+  readonly hasBias?: boolean;
+}
+
+/** Neurons, and the product that reads what they give on, in floats or in 8 bits. */
+const checkFire = (way: Reading, shape: FireShape): GpuCase["run"] => async (gpu) => {
+  const { type, columns, neurons, isGated, activatesUp = false, firingThreshold = 0 } = shape;
+  const rows = isGated ? 2 * neurons : neurons;
+  const up = await makeMatrix(gpu, { type, rows, columns }, 1);
+  const down = await makeMatrix(gpu, { type, rows: 12, columns: neurons }, 2);
+  const biases = normals(4, rows);
+  const bias = shape.hasBias ? await gpu.createVector("bias", biases) : null;
+  const x = normals(3, columns, 0.3);
+  const actual = await runStep(gpu, {
+    n: 1,
+    rows: {
+      x: { values: x, width: columns },
+      hidden: { values: new Float32Array(neurons), width: neurons },
+      to: { values: new Float32Array(12), width: 12 },
+    },
+    build: (builder, { x, hidden, to }) => {
+      const of = { ...shape, matrix: up.matrix, bias, down: down.matrix };
+      fireNeurons(builder, { ...of, x, to: hidden });
+      matmul(builder, { matrix: down.matrix, x: hidden, to });
+    },
+    read: "to",
+  });
+  const products = referenceMatmul(up.values, asRead(x, way), columns)
+    .map((value, i) => value + (bias ? biases[i] : 0));
+  const act = (value: number) => activation(shape.activation, value);
+  const hidden = Array.from({ length: neurons }, (_, i) => {
+    const gate = firingThreshold > 0 ? cutBelow([products[i]], firingThreshold)[0] : products[i];
+    if (!isGated) return act(gate);
+    const other = products[neurons + i];
+    return act(gate) * (activatesUp ? act(other) : other);
+  });
+  const row = asRead(hidden, way);
+  const bound = boundOf(down.values, row, way);
+  assertNear(JSON.stringify(shape), actual, referenceMatmul(down.values, row, neurons), bound);
+  for (const { matrix } of [up, down]) matrix.destroy();
+  if (bias) gpu.destroyBuffer(bias);
+};
+
+/** For each way to read weights: `run` with a type, and how many columns are more than one turn. */
+function byReading(
+  job: string,
+  name: string,
+  run: (way: Reading, type: string, isFloat: boolean, gpu: Gpu) => Promise<void>,
+): GpuCase[] {
+  return READINGS.map(({ reading: way, types }) => ({
+    kernels: [`${job}_${way}` as KernelName],
+    name: `${name}, read as ${way}`,
+    run: (gpu) =>
+      reading(gpu, way, async () => {
+        for (const type of types) await run(way, type, way === "float", gpu);
+      }),
+  }));
+}
+
+const HEADS = {
+  heads: 4,
+  kvHeads: 2,
+  headDim: 8,
+  columns: 256,
+  kind: "norm",
+  type: "f32",
+} as const;
+
+export const oneTokenCases: readonly GpuCase[] = [
+  ...byReading(
+    "heads",
+    "projectHeads() turns and remembers one token's heads",
+    async (way, type, isFloat, gpu) => {
+      const columns = isFloat ? 516 : 4352; // more than a turn, and no whole number of turns
+      const shapes: HeadsShape[] = [
+        { ...HEADS, columns, hasBias: true },
+        { ...HEADS, kind: "neox", type: "f16", rotated: 4 },
+        { ...HEADS, kind: "neox", isApart: true, hasBias: true },
+      ];
+      if (isFloat) {
+        shapes.push({ ...HEADS, columns: 84, headDim: 12, rotated: 6, type: "f16" });
+        shapes.push({ ...HEADS, columns: 84, kind: null, heads: 6, isApart: true });
+      }
+      for (const shape of shapes) await checkHeads(way, type, shape)(gpu);
+    },
+  ),
+  ...byReading(
+    "joined",
+    "joinResidual() leaves half of a norm, and multiplyOne() the other half",
+    async (way, type, isFloat, gpu) => {
+      const columns = isFloat ? 260 : 2304;
+      await checkJoin(way, { type, width: 256, columns })(gpu);
+      await checkJoin(way, { type, width: isFloat ? 96 : 512, columns: 256 })(gpu);
+      if (!isFloat) await checkJoin(way, { type, width: 256, columns: 256, otherType: "F32" })(gpu);
+    },
+  ),
+  ...byReading(
+    "gated",
+    "fireNeurons() makes what gates and ups give on",
+    async (way, type, isFloat, gpu) => {
+      const columns = isFloat ? 132 : 768;
+      const neurons = isFloat ? 52 : 256;
+      const shape = { type, columns, neurons, activation: "silu", isGated: true } as const;
+      await checkFire(way, { ...shape, hasBias: true })(gpu);
+      await checkFire(way, { ...shape, activation: "gelu", isGated: false, hasBias: true })(gpu);
+      await checkFire(way, { ...shape, activation: "relu", activatesUp: true })(gpu);
+      await checkFire(way, { ...shape, activation: "relu2", firingThreshold: 0.7 })(gpu);
+    },
+  ),
+];
