@@ -1,6 +1,7 @@
 /**
- * Where inputs of products lie in 8 bits: filled again for each product, by the shader `quantize` or
- * by what makes the inputs. Knows their layout (kernels/parts/int8.wgsl), and which rows are there.
+ * Where inputs of products lie in 8 bits: filled again for each product, by the shader `quantize`
+ * or by what makes the inputs. Knows their layout (kernels/parts/int8.wgsl), and which rows are
+ * there.
  */
 import { divExact } from "../src/base/check.ts";
 import type { Gpu } from "./device.ts";
@@ -16,7 +17,7 @@ export function int8RowsBytes(tokens: number, columns: number): number {
   return tokens * divExact(columns, INT8_COLUMNS) * PIECE_BYTES;
 }
 
-/** Room for steps of any length, and for one token more: it may be filled while the other is read. */
+/** Room for steps of any length, and for one token more: filled while the other one is read. */
 export interface Int8Rows {
   readonly main: GPUBuffer;
   readonly other: GPUBuffer;

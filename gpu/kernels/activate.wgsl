@@ -1,7 +1,7 @@
 // to[t, i] = act(g) · u: what neurons give on. The same in 8 bits where TO_INT8.
 //
-// g = gate[t, i], or up[t, i] where there is no gate (then u = 1), 0 below THRESHOLD if that is above
-// 0; u = up[t, i], or act(up[t, i]) where ACTIVATES_UP. Where |act(g)| is not above QUIET: 0.
+// g = gate[t, i], or up[t, i] where there is no gate (then u = 1), 0 below THRESHOLD if that is
+// above 0; u = up[t, i], or act(up[t, i]) where ACTIVATES_UP. Where |act(g)| is not above QUIET: 0.
 // act: 0 silu g·sigmoid(g), 1 gelu by tanh, 2 relu, 3 relu².
 //
 // | binding | what | shape |

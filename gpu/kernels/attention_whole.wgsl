@@ -10,8 +10,9 @@
 // | to | f32 | [HEADS · HEAD_DIM] vec4s, from TO_START |
 // | int8 | see parts/int8.wgsl | [12 · HEADS · HEAD_DIM / 32] |
 //
-// A workgroup of 512 (LANES) makes 4 rows, query heads of a group. Scores: 4 neighbours share a position,
-// of which each has every fourth eight of dimensions. Values: HEAD_DIM / 8 neighbours share a position.
+// A workgroup of 512 (LANES) makes 4 rows, query heads of a group. Scores: 4 neighbours share a
+// position, of which each has every fourth eight of dimensions. Values: HEAD_DIM / 8 neighbours share
+// a position.
 // Grid: [⌈GROUP_SIZE / 4⌉, KV_HEADS].
 
 @group(0) @binding(0) var<uniform> step: Step;

@@ -1,5 +1,5 @@
-// What neurons give on, of one token: act(gate) · up, of rows i and NEURONS + i of W · x + bias; without
-// gates act(up). The same in 8 bits where TO_INT8.
+// What neurons give on, of one token: act(gate) · up, of rows i and NEURONS + i of W · x + bias;
+// without gates act(up). The same in 8 bits where TO_INT8.
 //
 // | binding | what | shape |
 // |---|---|---|
@@ -10,8 +10,8 @@
 // | to | f32, if TO_F32 | [NEURONS], from TO_START |
 // | int8 | see parts/int8.wgsl | [12 · NEURONS / 32] |
 //
-// A workgroup makes 32 neurons, a piece of 8 bits: ROW_LANES neighbouring invocations have a neuron, both
-// of its rows. Grid: [⌈NEURONS / 32⌉].
+// A workgroup makes 32 neurons, a piece of 8 bits: ROW_LANES neighbouring invocations have a neuron,
+// both of its rows. Grid: [⌈NEURONS / 32⌉].
 
 @group(0) @binding(0) var<uniform> step: Step;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;

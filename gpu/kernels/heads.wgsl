@@ -1,9 +1,9 @@
-// Queries, keys and values of one token: (W · x + bias)[r], rows of heads side by side. Queries and keys
-// are turned by the token's position; queries go to `to`, keys and values into the cache.
+// Queries, keys and values of one token: (W · x + bias)[r], rows of heads side by side. Queries and
+// keys are turned by the token's position; queries go to `to`, keys and values into the cache.
 //
 // Pair (a, b) becomes (a·cos − b·sin, a·sin + b·cos): neighbours (2i, 2i + 1), or
-// (i, i + ROTATED / 2) where IS_NEOX. Of a head ROTATED dimensions are turned, maybe none. Without keys
-// and values it is a product like any other.
+// (i, i + ROTATED / 2) where IS_NEOX. Of a head ROTATED dimensions are turned, maybe none. Without
+// keys and values it is a product like any other.
 //
 // | binding | what | shape |
 // |---|---|---|
@@ -16,8 +16,8 @@
 // | keys | cache: pairs of f16, or f32 where IS_F32 | [positions, KV_HEADS, HEAD_DIM] |
 // | values | likewise | |
 //
-// A workgroup makes 4 rows, which are two pairs that are turned: ROW_LANES neighbouring invocations a
-// row. Grid: [rows / 4].
+// A workgroup makes 4 rows, which are two pairs that are turned: ROW_LANES neighbouring invocations
+// a row. Grid: [rows / 4].
 
 @group(0) @binding(0) var<uniform> step: Step;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
@@ -52,19 +52,26 @@ fn placeOf(unit: u32) -> Place {
   return Place(slot, 4u * i, 4u * i + 2u, vec2(isTurned, isTurned && 4u * i + 2u < ROTATED));
 }
 
-// v = the values at both places.
-fn turned(v: vec4<f32>, turns: vec2<bool>, unit: u32) -> vec4<f32> {
+struct Angles { cosines: vec2<f32>, sines: vec2<f32> }
+
+fn anglesOf(turns: vec2<bool>, unit: u32) -> Angles {
   let at = ROPE_START + 2u * (unit % (HEAD_DIM / 4u));
-  var cosines = vec2(1.0);
-  var sines = vec2(0.0);
+  var angles = Angles(vec2(1.0), vec2(0.0));
   if (turns.x) {
-    cosines.x = records[at];
-    sines.x = records[at + ROTATED / 2u];
+    angles.cosines.x = records[at];
+    angles.sines.x = records[at + ROTATED / 2u];
   }
   if (turns.y) {
-    cosines.y = records[at + 1u];
-    sines.y = records[at + ROTATED / 2u + 1u];
+    angles.cosines.y = records[at + 1u];
+    angles.sines.y = records[at + ROTATED / 2u + 1u];
   }
+  return angles;
+}
+
+// v = the values at both places.
+fn turned(v: vec4<f32>, angles: Angles) -> vec4<f32> {
+  let cosines = angles.cosines;
+  let sines = angles.sines;
   let a = select(v.xz, v.xy, IS_NEOX);
   let b = select(v.yw, v.zw, IS_NEOX);
   let first = a * cosines - b * sines;
@@ -99,11 +106,12 @@ fn run(workgroup: vec3<u32>, lane: u32, place: u32, size: u32) {
   let own = lane / ROW_LANES;
   let dimension = select(there.low, there.high, own >= 2u) + own % 2u;
   let row = (there.slot - FIRST_HEAD) * HEAD_DIM + dimension;
+  let angles = anglesOf(there.turns, unit); // asked for before they are needed
   let sums = sumUp(vec3(rowPart(row, lane), squaresPart(lane), 0.0), lane, place, size);
   if (lane % ROW_LANES == 0u) { byRow[own] = withBias(row, factorOf(sums.y) * sums.x); }
   workgroupBarrier();
   if (lane > 0u) { return; }
-  let v = turned(vec4(byRow[0], byRow[1], byRow[2], byRow[3]), there.turns, unit);
+  let v = turned(vec4(byRow[0], byRow[1], byRow[2], byRow[3]), angles);
   if (there.slot < HEADS) {
     let at = TO_START + (there.slot - FIRST_HEAD) * HEAD_DIM;
     to[at + there.low] = v.x;

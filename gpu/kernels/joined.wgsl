@@ -1,5 +1,5 @@
 // The residual stream of one token, and what the next product reads of it:
-//   to[r] += SCALE · (W · x + bias)[r];  normed[r] = to[r] · weight[r], and in 8 bits where TO_INT8.
+//   to[r] += SCALE · (W · x + bias)[r];  normed[r] = to[r] · weight[r], in 8 bits where TO_INT8.
 // The norm's factor is left to who reads it (parts/one_row.wgsl): sums of squares of `to`, by 32
 // columns, go with it: behind the row, and to the last word of what is known of a piece in 8 bits.
 //
@@ -34,17 +34,21 @@ var<workgroup> squares: array<f32, 8>; // of four rows
 fn run(workgroup: vec3<u32>, lane: u32, place: u32, size: u32) {
   let own = lane / ROW_LANES;
   let row = workgroup.x * 32u + own;
-  let sums = sumUp(vec3(rowPart(row, lane), 0.0, 0.0), lane, place, size);
-  if (lane % ROW_LANES == 0u) {
-    put(0u, row, sums.x);
-    byRow[own] = to[TO_START + row];
-  }
-  workgroupBarrier();
   let isThere = lane < 8u;
   let at = select(0u, 4u * lane, isThere);
   let i = workgroup.x * 8u + at / 4u;
+  // Asked for before they are needed.
+  let before = to[TO_START + row];
+  let factors = weight[i];
+  let sums = sumUp(vec3(rowPart(row, lane), 0.0, 0.0), lane, place, size);
+  if (lane % ROW_LANES == 0u) {
+    let value = before + SCALE * withBias(row, sums.x);
+    to[TO_START + row] = value;
+    byRow[own] = value;
+  }
+  workgroupBarrier();
   let four = vec4(byRow[at], byRow[at + 1u], byRow[at + 2u], byRow[at + 3u]);
-  let value = four * weight[i];
+  let value = four * factors;
   if (isThere) {
     squares[lane] = dot(four, four);
     if (TO_F32) {

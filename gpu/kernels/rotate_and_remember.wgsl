@@ -1,5 +1,5 @@
-// Queries and keys turned by their positions, in place and into the cache; values into the cache. Heads
-// of queries and of keys may be normalised before: see head_norm.wgsl.
+// Queries and keys turned by their positions, in place and into the cache; values into the cache.
+// Heads of queries and of keys may be normalised before: see head_norm.wgsl.
 //
 // Pair (a, b) becomes (a·cos − b·sin, a·sin + b·cos): neighbours (2i, 2i + 1), or
 // (i, i + ROTATED / 2) where IS_NEOX. Of a head ROTATED dimensions are turned, maybe none.

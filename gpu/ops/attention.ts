@@ -149,7 +149,7 @@ export function attention(builder: ProgramBuilder, args: AttentionArgs): void {
 /** Few tokens. */
 const FEW: Range = [1, MANY_TOKENS - 1];
 
-/** One token that sees so many positions at most takes one dispatch; where there is room for that. */
+/** One token that sees so many positions at most takes one dispatch, where there is room for it. */
 const WHOLE = { positions: 1024, lanes: 512, bytes: 32_768 };
 
 /** Few tokens by `attention_whole` and `attention_few`. */

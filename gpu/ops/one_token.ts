@@ -1,7 +1,7 @@
 /**
- * Products of one token that do more than multiply, so that a layer takes few dispatches: heads that
- * are turned and remembered, neurons from gates to what they give on, and what a block adds to the
- * residual stream together with the next norm. Add these in steps of one token only.
+ * Products of one token that do more than multiply, so that a layer takes few dispatches: heads
+ * that are turned and remembered, neurons from gates to what they give on, and what a block adds to
+ * the residual stream together with the next norm. Add these in steps of one token only.
  *
  * A norm is made by halves: who adds to the stream leaves it times the norm's weights, and sums of
  * squares; who reads that multiplies by the factor in the end. Rounding to 8 bits does not mind:

@@ -49,6 +49,7 @@ Deno.test("every .wgsl file is in the list of kernels and has a case", () => {
   // What shaders share is shared.
   for (const { name } of Deno.readDirSync(new URL("parts/", folder))) {
     const part = Deno.readTextFileSync(new URL(`parts/${name}`, folder));
-    assert(texts.filter((text) => text.includes(part)).length > 1, name);
+    const least = name.includes("subgroups") ? 1 : 2; // a shader's other way to sum up
+    assert(texts.filter((text) => text.includes(part)).length >= least, name);
   }
 });

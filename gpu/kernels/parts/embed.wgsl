@@ -1,8 +1,8 @@
-// Part of a lookup of rows in a table: which row a token has, and where it goes; `records`, `to` and
-// what makes a piece of FOURS · 4 columns are the shader's.
+// Part of a lookup of rows in a table: which row a token has, and where it goes; `records`, `to`
+// and what makes a piece of FOURS · 4 columns are the shader's.
 //
-// A token's row is that of its id, or of its position where BY_POSITION. One that is not there counts as
-// zeros where IS_FIRST, and is left alone elsewhere: another part of the table has it.
+// A token's row is that of its id, or of its position where BY_POSITION. One that is not there counts
+// as zeros where IS_FIRST, and is left alone elsewhere: another part of the table has it.
 
 struct Step { tokens: u32, position: u32, scored: u32, sequence: u32 }
 

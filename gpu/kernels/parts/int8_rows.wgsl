@@ -22,7 +22,7 @@ fn productOf(w: Weights, factors: vec4<f32>, inputs: Inputs) -> f32 {
     factors.z * (known.x * f32(high)) + factors.w * known.z;
 }
 
-// For one token: four pieces, ROW_LANES apart, asked for at once; zero for those that are not there.
+// For one token: four pieces, ROW_LANES apart, asked for at once; zero for what is not there.
 fn fourProducts(start: u32, token: u32, piece: u32) -> f32 {
   let end = PIECES - 1u;
   let p1 = min(piece + ROW_LANES, end);

@@ -1,7 +1,7 @@
 // Part of a product with one token of which ROW_LANES neighbouring invocations make a row.
 //
-// What it reads may lack the factor of its norm: then sums of squares, by 32 columns, lie with it, and
-// the factor multiplies what the sums come to.
+// What it reads may lack the factor of its norm: then sums of squares, by 32 columns, lie with it,
+// and the factor multiplies what the sums come to.
 
 override ROW_LANES: u32 = 32; // a power of two, at most 32
 override IS_DEFERRED: bool = false; // the factor is missing

@@ -1,5 +1,5 @@
-// Part of a product with few tokens: sums over a row's invocations of a workgroup of 128 by subgroups,
-// whose invocations must be neighbours, at most 32: the autotune looks.
+// Part of a product with few tokens: sums over a row's invocations of a workgroup of 128 by
+// subgroups, whose invocations must be neighbours, at most 32: the autotune looks.
 
 var<workgroup> lowSums: array<vec4<f32>, 32>; // by subgroup, of 4 and more
 var<workgroup> highSums: array<vec4<f32>, 32>;

@@ -1,5 +1,5 @@
-// Part of a product with one token: sums over a row's invocations by subgroups, whose invocations must
-// be neighbours: the autotune looks. Their size is a power of two.
+// Part of a product with one token: sums over a row's invocations by subgroups, whose invocations
+// must be neighbours: the autotune looks. Their size is a power of two.
 
 var<workgroup> subgroupSums: array<vec3<f32>, LANES>; // by subgroup
 

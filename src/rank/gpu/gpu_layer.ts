@@ -1,7 +1,7 @@
 /**
- * A layer's share on the GPU: its blocks as lists of dispatches. What is different between families is
- * decided here, once, when the lists are made. Steps of one token have lists of their own, of fewer
- * dispatches where the layer allows it. Knows nothing of threads.
+ * A layer's share on the GPU: its blocks as lists of dispatches. What is different between families
+ * is decided here, once, when the lists are made. Steps of one token have lists of their own, of
+ * fewer dispatches where the layer allows it. Knows nothing of threads.
  */
 import {
   activate,
@@ -290,7 +290,7 @@ export class GpuLayer {
     return space.normed;
   }
 
-  /** All heads as one vector; @returns norms of each by itself, which are made with their turning. */
+  /** All heads as one vector; @returns norms of each by itself: they are made when it is turned. */
   #normalizeHeads(
     builder: ProgramBuilder,
     { queryNorm, keyNorm }: AttentionWeights,

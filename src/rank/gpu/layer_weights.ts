@@ -1,6 +1,6 @@
 /**
- * What a layer has on the GPU: norms, matrices one below the other, and its cache. Knows plans; what
- * is computed is in gpu_layer.ts.
+ * What a layer has on the GPU: norms, matrices one below the other, and its cache. Knows plans;
+ * what is computed is in gpu_layer.ts.
  */
 import { createKvCache, type Gpu, type MatrixHome } from "../../../gpu/mod.ts";
 import type { ModelConfig } from "../../model/types.ts";
