@@ -18,6 +18,7 @@ import {
 import { GpuLostError, GpuOutOfMemoryError } from "./errors.ts";
 import type { Feature } from "./kernels.ts";
 import { Pipelines } from "./pipelines.ts";
+import { DEFAULT_ROW_LANES, type RowLanes } from "./row_lanes.ts";
 import { type KernelVariants, PLAIN_VARIANTS } from "./variants.ts";
 
 /** Whether the desktop that shares the GPU comes first. */
@@ -90,6 +91,8 @@ export class Gpu {
   readonly features: ReadonlySet<Feature>;
   /** Which of several shaders for the same job programs take; `tuneKernels` chooses. */
   variants: KernelVariants = PLAIN_VARIANTS;
+  /** Invocations of a row in products of one token; `tuneKernels` chooses. */
+  rowLanes: RowLanes = DEFAULT_ROW_LANES;
   /** Waiting works synchronously. */
   readonly isQuick: boolean;
   /** Resolves with the reason when the device is gone; after `close()`, too. */

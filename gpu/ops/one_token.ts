@@ -13,6 +13,7 @@ import type { KernelName } from "../kernels.ts";
 import type { KvCache } from "../kv_cache.ts";
 import type { Constants } from "../pipelines.ts";
 import type { ProgramBuilder } from "../program.ts";
+import { type RowJob, rowLanesFor, WORKGROUP_ROWS } from "../row_lanes.ts";
 import { bindRows, checkRows, type Rows } from "../rows.ts";
 import type { GpuMatrix } from "../weights/matrix.ts";
 import { ACTIVATIONS } from "./elementwise.ts";
@@ -31,15 +32,8 @@ export interface HalfNorm {
 /** What a product reads: a row, or one that lacks the factor of its norm. */
 export type OneInput = Rows | HalfNorm;
 
-/** Columns, of rows or neurons, that a workgroup makes where 8 bits are made of them. */
+/** Rows, or neurons, that a workgroup makes where 8 bits are made of them. */
 const PIECE = 32;
-/** Invocations of a row; a workgroup's are these times its rows. */
-const LANES = {
-  heads: { row: 32, rows: 4 },
-  gated: { row: 8, rows: PIECE },
-  /** Where there may be so many; else fewer. */
-  joined: { row: 16, rows: PIECE },
-} as const;
 
 /** How weights are read: the end of a shader's name. */
 type Reading = "float" | "int8" | "int8_subgroups";
@@ -68,7 +62,7 @@ interface OneArgs {
 /** A product's common half: the shader, its constants and its first bindings. */
 function begin(
   builder: ProgramBuilder,
-  job: keyof typeof LANES,
+  job: RowJob,
   { matrix, bias, x, to, ...more }: OneArgs & { to: Rows; accumulate?: boolean; scale?: number },
 ) {
   const reading = readingOf(builder, matrix);
@@ -83,13 +77,13 @@ function begin(
   if (reading !== "float") int8 = half ? half.int8 : addQuantize(builder, { x: rows, columnCount });
   check(reading === "float" || int8 !== null, "who left a norm has asked who reads it");
   const args = { matrix, bias, x: rows, to, columnCount, ...more };
-  const { row, rows: rowCount } = lanesOf(builder, job);
+  const lanes = rowLanesFor(builder.gpu, job);
   return {
     kernel: `${job}_${reading}` satisfies KernelName,
     int8,
     constants: {
       ...constantsOf(args, part, { rows: matrix.rows, isInt8: int8 !== null }),
-      ...{ LANES: row * rowCount, ROW_LANES: row },
+      ...{ LANES: lanes * WORKGROUP_ROWS[job], ROW_LANES: lanes },
       ...half ? { IS_DEFERRED: true, NORM_WIDTH: half.width, EPSILON: half.epsilon } : {},
     } satisfies Constants,
     bindings: [
@@ -100,12 +94,6 @@ function begin(
       int8 ? { buffer: int8 } : bindRows(rows),
     ],
   };
-}
-
-function lanesOf({ gpu: { limits } }: ProgramBuilder, job: keyof typeof LANES) {
-  const { row, rows } = LANES[job];
-  const most = limits.maxComputeInvocationsPerWorkgroup;
-  return row * rows <= most ? { row, rows } : { row: row / 2, rows };
 }
 
 /** Two places of a buffer that nobody reads. */

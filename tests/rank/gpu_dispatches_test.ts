@@ -3,6 +3,7 @@ import { assertEquals } from "@std/assert";
 import { type Gpu, tuneKernels } from "../../gpu/mod.ts";
 import { Program } from "../../gpu/program.ts";
 import type { StepValues } from "../../gpu/step_input.ts";
+import { DEFAULT_ROW_LANES } from "../../gpu/row_lanes.ts";
 import { PLAIN_VARIANTS } from "../../gpu/variants.ts";
 import { gpuTest } from "../support/gpu.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
@@ -77,5 +78,6 @@ gpuTest("a decoded token takes five dispatches a layer by products of 8 bits", a
     }
   } finally {
     gpu.variants = PLAIN_VARIANTS;
+    gpu.rowLanes = DEFAULT_ROW_LANES;
   }
 });

@@ -17,6 +17,7 @@ import {
 } from "../../../src/reference/ops.ts";
 import { runStep } from "../../support/gpu.ts";
 import { assertNear, normals } from "./compare.ts";
+import { withLeastLimits } from "./least_limits.ts";
 import type { GpuCase } from "./types.ts";
 
 interface Shape {
@@ -246,6 +247,8 @@ export const attentionCases: readonly GpuCase[] = [
       await checkSteps({ ...one, window: 5, softCap: 1.5, steps: [3, 1, 1, 40, 1] })(gpu);
       const small = { ...one, heads: 1, kvHeads: 1, groupSize: 1, headDim: 8 };
       await checkSteps({ ...small, steps: [1022, 1, 1, 1] })(gpu);
+      // Where workgroups may not be so large, all is split.
+      await withLeastLimits(gpu, () => checkSteps({ ...one, steps: [30, 1, 1] })(gpu));
     },
   },
   {
