@@ -34,6 +34,8 @@ export interface Dispatch {
   /** Over N tokens (n, or m where `count` says so) and S = P + N positions. */
   readonly workgroups: readonly [ExprLike, ExprLike, ExprLike];
   readonly count?: Counted;
+  /** Rows that it has in floats and puts into 8 bits. */
+  readonly holds?: Rows;
   /** Only in steps where the count, and the context (position + n), are within these. */
   readonly when?: { readonly tokens?: Range; readonly context?: Range };
 }
@@ -113,11 +115,6 @@ export class ProgramBuilder {
       { buffer: this.int8!.main, missingFrom: range[0] };
   }
 
-  /** Somebody writes these rows. */
-  forgetInt8({ buffer, offsetBytes }: Rows): void {
-    this.#held.forget(`${this.#bufferId(buffer)}:${offsetBytes}`);
-  }
-
   /** The steps that are added to. */
   #during(count: Counted): Range {
     return count === "tokens" ? this.#tokens : ANY;
@@ -154,11 +151,10 @@ export class ProgramBuilder {
     this.#tokens = outer;
   }
 
-  /** Whoever has rows that are held in 8 bits, and not these, may have changed them. */
-  #forgetWritten({ bindings }: Dispatch): void {
-    const { main, other } = this.int8 ?? {};
-    if (bindings.some(({ buffer }) => buffer === main || buffer === other)) return;
+  /** Whoever has rows that are held in 8 bits may have changed them. */
+  #forgetWritten({ bindings, holds }: Dispatch): void {
     for (const { buffer, offset = 0 } of bindings) {
+      if (holds?.buffer === buffer && holds.offsetBytes === offset) continue;
       this.#held.forget(`${this.#bufferId(buffer)}:${offset}`);
     }
   }

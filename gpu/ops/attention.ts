@@ -184,7 +184,7 @@ function addFew(builder: ProgramBuilder, args: AttentionArgs): void {
 
 /** One token with not too many positions before it. */
 function addWhole(builder: ProgramBuilder, args: AttentionArgs, int8: GPUBuffer | null): void {
-  const { to, groupSize, cache: { kvHeads } } = args;
+  const { to, heads } = args;
   builder.add({
     kernel: "attention_whole",
     constants: {
@@ -196,7 +196,8 @@ function addWhole(builder: ProgramBuilder, args: AttentionArgs, int8: GPUBuffer 
       bindRows(to),
       { buffer: int8 ?? builder.gpu.sink },
     ],
-    workgroups: [Math.ceil(groupSize / FEW_ROWS), kvHeads, 1],
+    ...int8 ? { holds: to } : {},
+    workgroups: [heads, 1, 1],
     when: { tokens: [1, 1], context: [1, WHOLE.positions] },
   });
 }
@@ -278,6 +279,7 @@ function addCombine(
       bindRows(to),
       { buffer: int8 ?? builder.gpu.sink },
     ],
+    ...int8 ? { holds: to } : {},
     workgroups: [heads, N, 1],
     when,
   });

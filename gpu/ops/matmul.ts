@@ -127,6 +127,7 @@ export function addQuantize(
       LANES: QUANTIZE_LANES,
     },
     bindings: [bindRows(x), { buffer: to }],
+    holds: x,
     count,
     workgroups: [Math.ceil(columnCount / 4 / QUANTIZE_LANES), N, 1],
     when: { tokens: [from, Math.max(from, builder.maxTokens)] },

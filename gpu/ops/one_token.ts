@@ -106,7 +106,6 @@ export function multiplyOne(builder: ProgramBuilder, args: OneArgs & { readonly 
   const { matrix: { rows }, to } = args;
   checkRows(to, rows);
   const { kernel, constants, bindings } = begin(builder, "heads", args);
-  builder.forgetInt8(to);
   builder.add({
     kernel,
     constants: { ...constants, HEADS: rows / 4, HEAD_DIM: 4 },
@@ -146,7 +145,6 @@ export function projectHeads(builder: ProgramBuilder, args: ProjectHeadsArgs): v
   const place = { ...to, column: (to.column ?? 0) + column };
   const { kernel, constants, bindings } = begin(builder, "heads", { ...args, to: place });
   const table = rope === null ? { start: 0, dimensionCount: 0 } : input.ropes[rope.index];
-  builder.forgetInt8(to);
   builder.add({
     kernel,
     constants: {
@@ -189,7 +187,6 @@ export function fireNeurons(builder: ProgramBuilder, args: FireArgs): void {
   checkRows(to, neurons);
   const { kernel, constants, bindings, int8: read } = begin(builder, "gated", args);
   const { few } = kernelsFor(builder, { matrix: down, columnCount: neurons });
-  builder.forgetInt8(to);
   const int8 = isInt8(few) ? builder.holdInt8(to, "tokens", neurons, { besides: read }) : null;
   const [sink, otherSink] = sinks(builder);
   builder.add({
@@ -207,6 +204,7 @@ export function fireNeurons(builder: ProgramBuilder, args: FireArgs): void {
       int8 === null ? bindRows(to) : sink,
       int8 === null ? otherSink : { buffer: int8 },
     ],
+    holds: to,
     workgroups: [Math.ceil(neurons / PIECE), 1, 1],
   });
 }
@@ -237,8 +235,6 @@ export function joinResidual(builder: ProgramBuilder, args: JoinArgs): HalfNorm 
     ...args,
     accumulate: true,
   });
-  builder.forgetInt8(to);
-  builder.forgetInt8(normed);
   const isRead = readings.some((reading) => reading !== "float");
   const int8 = isRead ? builder.takeInt8(width, read) : null;
   const isFloat = readings.includes("float");

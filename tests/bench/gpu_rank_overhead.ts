@@ -4,10 +4,11 @@
  *
  *   quiet deno run -A tests/bench/gpu_rank_overhead.ts
  */
-import { openGpu } from "../../gpu/mod.ts";
+import { openGpu, tuneKernels } from "../../gpu/mod.ts";
 import { Program } from "../../gpu/program.ts";
 import { ReadBack } from "../../gpu/read_back.ts";
 import { openLoneRank } from "../support/lone_gpu_rank.ts";
+import { tunedAsReal } from "../support/tuning.ts";
 import { tinyModel } from "../support/tiny_model.ts";
 
 const LAYERS = 32;
@@ -50,6 +51,8 @@ function threadCpuMs(): number {
 
 async function measure(isAlone: boolean): Promise<void> {
   const gpu = await openGpu({ adapter: "fallback-allowed" });
+  // The dispatches that real GPUs have.
+  await tuneKernels(gpu, tunedAsReal(gpu.info));
   const { decode } = await openLoneRank(path, gpu, isAlone);
   let totalMs = 0;
   let threadMs = 0;

@@ -3,7 +3,6 @@ import {
   attention,
   attentionScratchBytes,
   createKvCache,
-  createMatrix,
   destroyKvCache,
   fireNeurons,
   type Gpu,
@@ -15,74 +14,20 @@ import {
   multiplyOne,
   projectHeads,
 } from "../../../gpu/mod.ts";
-import type { KernelName } from "../../../gpu/kernels.ts";
-import { DEFAULT_ROW_LANES } from "../../../gpu/row_lanes.ts";
-import { PLAIN_VARIANTS, usableVariants } from "../../../gpu/variants.ts";
 import { activation, cutBelow } from "../../../src/reference/activation_ops.ts";
 import {
   attention as referenceAttention,
-  dequantizeQ8,
   matmul as referenceMatmul,
-  quantizeQ8,
   rmsNorm,
 } from "../../../src/reference/ops.ts";
 import { runStep } from "../../support/gpu.ts";
 import { assertNear, normals } from "./compare.ts";
 import { frequenciesOf, rotated } from "./attention.ts";
-import { weightsOf } from "./matmul.ts";
+import { asRead, boundOf, byReading, makeMatrix, type Reading, reading } from "./readings.ts";
 import { withLeastLimits } from "./least_limits.ts";
 import type { GpuCase } from "./types.ts";
 
 const EPSILON = 1e-5;
-
-/** How weights are read: the end of shaders' names; types, and invocations of a row. */
-const READINGS = [
-  { reading: "float", types: ["F16", "F32"], lanes: DEFAULT_ROW_LANES },
-  { reading: "int8", types: ["Q4_0", "Q6_K"], lanes: { heads: 8, gated: 4, joined: 32 } },
-  { reading: "int8_subgroups", types: ["Q2_K", "Q8_0"], lanes: DEFAULT_ROW_LANES },
-] as const;
-type Reading = (typeof READINGS)[number]["reading"];
-
-/** Runs with the shaders that read in this way, where the adapter has them. */
-async function reading(gpu: Gpu, way: Reading, run: () => Promise<void>): Promise<void> {
-  const few = way === "float" ? null : `matvec_${way}` as const;
-  if (few && !usableVariants("matvec_nibble", gpu.features).includes(few)) return;
-  if (few) gpu.variants = { ...PLAIN_VARIANTS, matvec_nibble: few, matvec_byte: few };
-  gpu.rowLanes = READINGS.find((each) => each.reading === way)!.lanes;
-  try {
-    await run();
-  } finally {
-    gpu.variants = PLAIN_VARIANTS;
-    gpu.rowLanes = DEFAULT_ROW_LANES;
-  }
-}
-
-/** What products read of a row. */
-function asRead(x: ArrayLike<number>, way: Reading): Float64Array {
-  return way === "float" ? Float64Array.from(x) : dequantizeQ8(quantizeQ8(Float32Array.from(x)));
-}
-
-interface Weights {
-  readonly matrix: GpuMatrix;
-  readonly values: Float32Array;
-}
-
-async function makeMatrix(
-  gpu: Gpu,
-  { type, rows, columns }: { type: string; rows: number; columns: number },
-  seed: number,
-): Promise<Weights> {
-  const { bytes, values } = weightsOf(type, rows, columns, seed);
-  const matrix = await createMatrix(gpu, "w", { type, rows, columns });
-  matrix.write(bytes, { firstRow: 0 });
-  return { matrix, values };
-}
-
-/** A value that lies between two steps of 8 bits may go to either. */
-function boundOf(values: Float32Array, x: Float64Array, way: Reading): (i: number) => number {
-  const sizes = referenceMatmul(values.map(Math.abs), x.map(Math.abs), x.length);
-  return (i) => (way === "float" ? 4e-6 : 1e-3) * (sizes[i] + 1);
-}
 
 interface HeadsShape {
   readonly heads: number;
@@ -292,29 +237,6 @@ const checkFire = (way: Reading, shape: FireShape): GpuCase["run"] => async (gpu
   if (bias) gpu.destroyBuffer(bias);
 };
 
-/** For each way to read weights: `run` with a type, and a shorter one with another. */
-function byReading(
-  job: string,
-  name: string,
-  run: (
-    gpu: Gpu,
-    of: { way: Reading; type: string; isFloat: boolean; isShort: boolean },
-  ) => Promise<
-    void
-  >,
-): GpuCase[] {
-  return READINGS.map(({ reading: way, types }) => ({
-    kernels: [`${job}_${way}` as KernelName],
-    name: `${name}, read as ${way}`,
-    run: (gpu) =>
-      reading(gpu, way, async () => {
-        for (const [index, type] of types.entries()) {
-          await run(gpu, { way, type, isFloat: way === "float", isShort: index > 0 });
-        }
-      }),
-  }));
-}
-
 const HEADS = {
   heads: 4,
   kvHeads: 2,
@@ -324,7 +246,39 @@ const HEADS = {
   type: "f32",
 } as const;
 
+/** Neurons' rows, in 8 bits beside those they were made of, and then written by another product. */
+const checkRewritten: GpuCase["run"] = (gpu) =>
+  reading(gpu, "int8", async () => {
+    const up = await makeMatrix(gpu, { type: "Q4_0", rows: 64, columns: 64 }, 1);
+    const x = normals(3, 64, 0.3);
+    const actual = await runStep(gpu, {
+      n: 1,
+      rows: {
+        x: { values: x, width: 64 },
+        hidden: { values: new Float32Array(64), width: 64 },
+        to: { values: new Float32Array(64), width: 64 },
+      },
+      build: (builder, { x, hidden, to }) => {
+        const of = { matrix: up.matrix, bias: null, x, to: hidden };
+        const act = { activation: "relu", isGated: false } as const;
+        fireNeurons(builder, { ...of, ...act, down: up.matrix });
+        multiplyOne(builder, of);
+        matmul(builder, { matrix: up.matrix, x: hidden, to });
+      },
+      read: "to",
+    });
+    const hidden = asRead(referenceMatmul(up.values, asRead(x, "int8"), 64), "int8");
+    const bound = boundOf(up.values, hidden, "int8");
+    assertNear("rewritten", actual, referenceMatmul(up.values, hidden, 64), bound);
+    up.matrix.destroy();
+  });
+
 export const oneTokenCases: readonly GpuCase[] = [
+  {
+    kernels: ["heads_int8", "gated_int8"],
+    name: "multiplyOne() writes rows that were in 8 bits: they are not any more",
+    run: checkRewritten,
+  },
   ...byReading(
     "heads",
     "projectHeads() turns and remembers one token's heads",
