@@ -75,7 +75,7 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
     "src/model",
     "src/memory",
   ],
-  "src/server": ["src/llm", "src/chat"],
+  "src/server": ["src/llm", "src/chat", "deno.json"],
   "src/quantize": ["src/gguf", "src/model"],
   "src/synth": ["src/quantize", "src/gguf", "src/model"],
   "src/train": [

@@ -9,18 +9,25 @@ import { errorResponse, toRequestError } from "./http_errors.ts";
 import { openApiDocument } from "./openapi.ts";
 import { type AppOptions, type AppSettings, appSettings } from "./options.ts";
 import { pageResponse } from "./page.ts";
-import type { Handler, Route } from "./route.ts";
+import type { Route } from "./route.ts";
 import { API_ROUTES } from "./routes.ts";
 
-/** Every path, with the methods that it answers. HEAD goes where GET goes. */
-const ROUTES: Readonly<Record<string, Readonly<Record<string, Handler>>>> = {
-  "/": { GET: () => pageResponse() },
-  "/health": { GET: health },
-  "/livez": { GET: () => Response.json({ status: "ok" }) },
-  "/readyz": { GET: health },
-  "/openapi.json": { GET: () => Response.json(openApiDocument(API_ROUTES)) },
-  ...handlersByPath(API_ROUTES),
-};
+/** The page, and what whoever runs the server asks. */
+const OWN_ROUTES: readonly Route[] = [
+  { method: "GET", path: "/", handle: () => pageResponse(), summary: "The chat page" },
+  { method: "GET", path: "/health", handle: health, summary: "Whether requests are answered" },
+  { method: "GET", path: "/livez", handle: live, summary: "Whether the process lives" },
+  { method: "GET", path: "/readyz", handle: health, summary: "Whether requests are answered" },
+  {
+    method: "GET",
+    path: "/openapi.json",
+    handle: () => Response.json(openApiDocument(ROUTES)),
+    summary: "This document",
+  },
+];
+
+/** Every method of every path. */
+const ROUTES: readonly Route[] = [...OWN_ROUTES, ...API_ROUTES];
 
 /** Makes the application. Each request's work ends with its client, or with `lifecycle`. */
 export function createApp(options: AppOptions): Hono<ServerEnv> {
@@ -28,11 +35,9 @@ export function createApp(options: AppOptions): Hono<ServerEnv> {
   const app = new Hono<ServerEnv>();
   app.use(requestIds());
   app.use(guards(settings));
-  for (const [path, handlers] of Object.entries(ROUTES)) {
-    for (const [method, handle] of Object.entries(handlers)) {
-      app.on(method, path, (c) => handle(c, settings));
-    }
-    app.all(path, (c) => methodNotAllowed(c, Object.keys(handlers)));
+  for (const { method, path, handle } of ROUTES) app.on(method, path, (c) => handle(c, settings));
+  for (const [path, routes] of Map.groupBy(ROUTES, (route) => route.path)) {
+    app.all(path, (c) => methodNotAllowed(c, routes.map(({ method }) => method)));
   }
   app.notFound(unknownPath);
   app.onError((error, c) => {
@@ -57,10 +62,8 @@ function health(_c: Context<ServerEnv>, { models, lifecycle }: AppSettings): Res
   );
 }
 
-function handlersByPath(routes: readonly Route[]): Record<string, Record<string, Handler>> {
-  const paths: Record<string, Record<string, Handler>> = {};
-  for (const { path, method, handle } of routes) (paths[path] ??= {})[method] = handle;
-  return paths;
+function live(): Response {
+  return Response.json({ status: "ok" });
 }
 
 function methodNotAllowed(c: Context<ServerEnv>, methods: readonly string[]): Response {

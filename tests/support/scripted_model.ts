@@ -207,6 +207,7 @@ const DETAILS: ModelDetails = {
   quantization: "F32",
   fileBytes: 4000,
   embeddingLength: 2,
+  vocabSize: 2 ** 16,
   chatTemplate: null,
   gapMarks: null,
   metadata: { "general.architecture": "scripted" },

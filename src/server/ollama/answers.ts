@@ -63,7 +63,7 @@ export async function chat(c: Context<ServerEnv>, settings: AppSettings): Promis
     tools: chooseTools(functions, undefined, true),
     variables: thinkVariables(think),
   };
-  return await withModel(c, settings, leaseOptions(fields), (work) => {
+  return await withModel(c, settings, leaseOptions(settings, fields), (work) => {
     const head = headOf("chat", work, startMs);
     if (messages.length === 0) return unasked(head, fields);
     const format = toFormat(fields.format);
@@ -80,7 +80,7 @@ export async function chat(c: Context<ServerEnv>, settings: AppSettings): Promis
 export async function generate(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
   const startMs = performance.now();
   const fields = parseFields(generateSchema, await readBody(c, settings));
-  return await withModel(c, settings, leaseOptions(fields), (work) => {
+  return await withModel(c, settings, leaseOptions(settings, fields), (work) => {
     const head = headOf("generate", work, startMs);
     if (!fields.prompt && !fields.suffix) return unasked(head, fields);
     return reply(work, head, fields, (model) => generateAsk(model, fields));

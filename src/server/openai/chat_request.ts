@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { ChatMessage } from "../../llm/types.ts";
 import { fieldError } from "../http_errors.ts";
-import { type Body, optional, parseFields, refuseUnsupported } from "../parse_fields.ts";
+import { anyObject, type Body, optional, parseFields, refuseUnsupported } from "../parse_fields.ts";
 import type { ToolRequest } from "../tools/tool_plan.ts";
 import {
   answerFields,
@@ -43,7 +43,7 @@ export const conversationFields = {
   messages: messagesSchema,
   ...toolFields,
   reasoning_effort: reasoningEffort,
-  chat_template_kwargs: optional(z.record(z.string().max(64), z.unknown())),
+  chat_template_kwargs: optional(anyObject),
   add_generation_prompt: optional(z.boolean()),
 };
 

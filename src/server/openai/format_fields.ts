@@ -2,12 +2,12 @@
 import { z } from "zod";
 import type { GrammarSource } from "../../llm/types.ts";
 import { fieldError } from "../http_errors.ts";
-import { optional } from "../parse_fields.ts";
+import { anyObject, optional } from "../parse_fields.ts";
 
 const GRAMMAR_CHARS_MAX = 256 * 1024;
 
 /** A JSON Schema: an object, or a boolean for "all" and "nothing". */
-export const jsonSchema = z.union([z.record(z.string(), z.unknown()), z.boolean()]);
+export const jsonSchema = z.union([anyObject, z.boolean()]);
 
 /** OpenAI's form, with llama.cpp's `schema` beside `json_object`. */
 export const responseFormat = z.discriminatedUnion("type", [

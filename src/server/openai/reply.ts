@@ -1,6 +1,8 @@
 /** Choices to the answers of chats and completions, which differ in prompts and wire form. */
+import type { LanguageModel } from "../../llm/types.ts";
 import { answerStream, answerWhole, cutShortError, type Work } from "../answers/answer.ts";
 import { type Ask, type Choice, collectChoices, startChoices } from "../answers/choices.ts";
+import { fieldError } from "../http_errors.ts";
 import { type AnswerHead, cachedOf, createChunkWriter } from "./wire.ts";
 import { DONE_EVENT, EVENT_STREAM, type Usage, wholeAnswer } from "./wire.ts";
 
@@ -20,6 +22,7 @@ export interface Reply {
 export async function reply(work: Work, parts: Reply): Promise<Response> {
   const { ask, head } = parts;
   const { model } = work.lease;
+  checkBias(model, ask);
   const cutShort = () => cutShortError(work.settings);
   if (parts.stream) {
     return answerStream(
@@ -41,6 +44,18 @@ export async function reply(work: Work, parts: Reply): Promise<Response> {
       echoes: shown.flatMap((all, index) => all.map(() => ask.prompts[index].echo)),
     }));
   });
+}
+
+/** @throws {RequestError} 400 for a bias on an id that is no token's. */
+function checkBias({ details }: LanguageModel, { request: { sampling } }: Ask): void {
+  const { vocabSize = Infinity } = details ?? {};
+  for (const id of sampling?.logitBias?.keys() ?? []) {
+    if (id < vocabSize) continue;
+    throw fieldError(
+      "logit_bias",
+      `"logit_bias" has the token id ${id}: this model's ids are 0 to ${vocabSize - 1}`,
+    );
+  }
 }
 
 /** Of a prompt with several answers, the first one's cache counts: it is one prompt. */
