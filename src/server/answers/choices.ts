@@ -6,6 +6,7 @@ import { RequestError } from "../../base/errors.ts";
 import type {
   GenerateRequest,
   GenerateResult,
+  GrammarSource,
   LanguageModel,
   TokenLogprobs,
 } from "../../llm/types.ts";
@@ -24,6 +25,10 @@ export interface Ask {
   /** Answers to each prompt. */
   readonly count: number;
   readonly request: Omit<GenerateRequest, "ids" | "signal">;
+  /** What binds the answer instead where the request's grammar is refused; left out: nothing. */
+  readonly looserGrammar?: GrammarSource;
+  /** The field that a refused grammar came from. */
+  readonly grammarParam?: string;
   /** Makes what finds calls in a choice's text; left out: all is text. */
   readonly newParser?: () => CallParser;
 }
@@ -73,14 +78,7 @@ export function startChoices(
   ask: Ask,
   { signal, cutShort }: { signal: AbortSignal; cutShort: () => Error },
 ): AsyncGenerator<ChoiceEvent> {
-  const requests = ask.prompts.flatMap(({ ids }) =>
-    Array.from({ length: ask.count }, (_, index) => ({
-      ...ask.request,
-      ids,
-      ...(index > 0 && { sampling: withOwnSeed(ask.request.sampling, index) }),
-    }))
-  );
-  return readChoices(startGenerations(model, requests, signal), ask, cutShort);
+  return readChoices(startBound(model, ask, signal), ask, cutShort);
 }
 
 /** Every choice as a whole, in order. */
@@ -109,6 +107,30 @@ export async function collectChoices(
     }
   }
   return choices;
+}
+
+function startBound(model: LanguageModel, ask: Ask, signal: AbortSignal) {
+  const { looserGrammar: grammar, grammarParam: param } = ask;
+  const start = (request: Ask["request"]) =>
+    startGenerations(model, requestsOf(ask, request), signal);
+  try {
+    return start(ask.request);
+  } catch (error) {
+    if (!(error instanceof RequestError) || error.code !== "invalid_grammar") throw error;
+    if (grammar !== undefined) return start({ ...ask.request, grammar });
+    const { message, status, code } = error;
+    throw param === undefined ? error : new RequestError(message, { status, code, param });
+  }
+}
+
+function requestsOf({ prompts, count }: Ask, request: Ask["request"]): GenerateRequest[] {
+  return prompts.flatMap(({ ids }) =>
+    Array.from({ length: count }, (_, index) => ({
+      ...request,
+      ids,
+      ...(index > 0 && { sampling: withOwnSeed(request.sampling, index) }),
+    }))
+  );
 }
 
 /** Equal seeds would make equal answers. */

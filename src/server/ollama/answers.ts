@@ -128,6 +128,7 @@ function generateAsk(model: LanguageModel, fields: GenerateFields): Question {
   return {
     prompts: [{ ids, echo: "" }],
     request: { ...request, ...(grammar !== undefined && { grammar }) },
+    grammarParam: "format",
   };
 }
 

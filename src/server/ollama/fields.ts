@@ -126,7 +126,7 @@ export function toRequest(
 
 export function toFormat(format: AnswerFields["format"]): AnswerFormat {
   if (format === undefined || format === "") return {};
-  return format === "json" ? ANY_JSON_FORMAT : schemaFormat(format);
+  return format === "json" ? ANY_JSON_FORMAT : schemaFormat(format, "format");
 }
 
 /** Variables of templates of models that think. */

@@ -21,6 +21,8 @@ export interface CompletionRequest extends AnswerOptions {
   readonly bestOf: number;
   /** What follows the gap that is to be filled. */
   readonly suffix?: string;
+  /** The field that a grammar came from. */
+  readonly grammarParam?: string;
 }
 
 /** Well-formed text to be encoded, or ids to be taken as they are. */
@@ -53,14 +55,15 @@ export function parseCompletionRequest(body: Body): CompletionRequest {
       "unsupported_parameter",
     );
   }
-  const { grammar } = toAnswerFormat(fields);
+  const { grammar, param: grammarParam } = toAnswerFormat(fields);
   const options = toAnswerOptions(fields, {
     maxTokens: fields.max_tokens ?? MAX_TOKENS_DEFAULT,
     // The best one is found by its log probability.
     logprobs: logprobs ?? (bestOf > n ? 0 : undefined),
     grammar,
   });
-  return { ...options, prompts, echo, bestOf, ...onlyDefined({ suffix: suffix || undefined }) };
+  const more = onlyDefined({ suffix: suffix || undefined, grammarParam });
+  return { ...options, prompts, echo, bestOf, ...more };
 }
 
 /** A text, ids, or a list of either. */

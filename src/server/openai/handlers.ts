@@ -53,6 +53,8 @@ export function chatAsk(
   const grammar = plan.grammar ?? format.grammar;
   return {
     prompts: [{ ids, echo: "" }],
+    looserGrammar: plan.looserGrammar,
+    grammarParam: plan.grammar === undefined || plan.isFormat ? format.param : "tools",
     request: { ...request, ...(grammar !== undefined && { grammar }) },
     newParser: plan.newParser,
   };
@@ -73,7 +75,7 @@ export async function completions(
     const echoChars = (index: number) => prompts[Math.floor(index / bestOf)].echo.length;
     return reply(work, {
       ...request,
-      ask: { prompts, count: bestOf, request: request.request },
+      ask: { prompts, count: bestOf, request: request.request, grammarParam: request.grammarParam },
       head: answerHead("text", model.id, isShown ? textLogprobsWriter(model, echoChars) : null),
       ...(bestOf > count && { choose: (choices) => best(choices, count) }),
     });

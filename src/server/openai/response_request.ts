@@ -134,7 +134,7 @@ export function parseResponseRequest(body: Body): ResponseRequest {
 
 function formatOf(format: z.infer<typeof textFormat> | undefined): ChatRequest["format"] {
   if (format?.type === "json_object") return ANY_JSON_FORMAT;
-  return format?.type === "json_schema" ? schemaFormat(format.schema) : {};
+  return format?.type === "json_schema" ? schemaFormat(format.schema, "text.format.schema") : {};
 }
 
 function choiceOf(
