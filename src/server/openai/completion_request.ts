@@ -23,6 +23,8 @@ export interface CompletionRequest extends AnswerOptions {
   readonly suffix?: string;
   /** The field that a grammar came from. */
   readonly grammarParam?: string;
+  /** Log probabilities are shown: with `bestOf` they may be needed without. */
+  readonly showsLogprobs: boolean;
 }
 
 /** Well-formed text to be encoded, or ids to be taken as they are. */
@@ -63,7 +65,8 @@ export function parseCompletionRequest(body: Body): CompletionRequest {
     grammar,
   });
   const more = onlyDefined({ suffix: suffix || undefined, grammarParam });
-  return { ...options, prompts, echo, bestOf, ...more };
+  const showsLogprobs = logprobs !== undefined;
+  return { ...options, prompts, echo, bestOf, showsLogprobs, ...more };
 }
 
 /** A text, ids, or a list of either. */

@@ -71,12 +71,14 @@ export async function completions(
     const { model } = work.lease;
     const prompts = request.prompts.map((prompt) => toPrompt(model, prompt, request));
     const { bestOf, count } = request;
-    const isShown = request.request.logprobs !== undefined && bestOf === count;
-    const echoChars = (index: number) => prompts[Math.floor(index / bestOf)].echo.length;
     return reply(work, {
       ...request,
       ask: { prompts, count: bestOf, request: request.request, grammarParam: request.grammarParam },
-      head: answerHead("text", model.id, isShown ? textLogprobsWriter(model, echoChars) : null),
+      head: answerHead(
+        "text",
+        model.id,
+        request.showsLogprobs ? textLogprobsWriter(model) : null,
+      ),
       ...(bestOf > count && { choose: (choices) => best(choices, count) }),
     });
   });

@@ -67,6 +67,8 @@ Deno.test("best_of shows the most probable answers", async () => {
   assertEquals(body.choices[0].logprobs, null);
   assertEquals(body.usage.completion_tokens, 3);
   assertEquals(model.requests.map(({ logprobs }) => logprobs), [0, 0, 0]);
+  const shown = await (await post(app, TEXT, { ...fields, logprobs: 0 })).json();
+  assertEquals(shown.choices[1].logprobs.token_logprobs, [-0.5]);
   assertEquals((await refused(app, TEXT, { ...fields, best_of: 1 })).param, "best_of");
   assertEquals((await refused(app, TEXT, { ...fields, stream: true })).param, "best_of");
   assertEquals((await refused(app, TEXT, { prompt: Array(64).fill("x"), n: 3 })).param, "n");
