@@ -10,7 +10,7 @@ import type {
   LanguageModel,
   TokenLogprobs,
 } from "../../llm/types.ts";
-import type { CallParser, Delta } from "../tools/call_parser.ts";
+import type { AnswerParser, Delta } from "../tools/call_parser.ts";
 import { startGenerations } from "./generations.ts";
 
 /** A prompt in ids, and in text where the answer should repeat it. */
@@ -29,8 +29,8 @@ export interface Ask {
   readonly looserGrammar?: GrammarSource;
   /** The field that a refused grammar came from. */
   readonly grammarParam?: string;
-  /** Makes what finds calls in a choice's text; left out: all is text. */
-  readonly newParser?: () => CallParser;
+  /** Makes what finds thoughts and calls in a choice's text; left out: all is text. */
+  readonly newParser?: () => AnswerParser;
 }
 
 /** A call of a function that the model wants done. */
@@ -56,11 +56,16 @@ export type ChoiceEvent =
     readonly index: number;
     readonly finish: ChoiceFinish;
     readonly result: GenerateResult;
+    /** Tokens of what the model thought. */
+    readonly reasoningTokens: number;
   };
 
 /** A choice as a whole. */
 export interface Choice {
   readonly text: string;
+  /** What the model thought before. */
+  readonly reasoning: string;
+  readonly reasoningTokens: number;
   readonly calls: readonly ToolCall[];
   readonly logprobs: readonly TokenLogprobs[];
   readonly finish: ChoiceFinish;
@@ -88,6 +93,7 @@ export async function collectChoices(
 ): Promise<Choice[]> {
   const open = Array.from({ length: count }, () => ({
     text: "",
+    reasoning: "",
     calls: [] as { id: string; name: string; arguments: string }[],
     logprobs: [] as TokenLogprobs[],
   }));
@@ -95,13 +101,14 @@ export async function collectChoices(
   for await (const event of events) {
     const choice = open[event.index];
     if (event.kind === "end") {
-      const { finish, result } = event;
-      choices[event.index] = { ...choice, finish, result };
+      const { finish, result, reasoningTokens } = event;
+      choices[event.index] = { ...choice, finish, result, reasoningTokens };
       continue;
     }
     for (const token of event.logprobs) choice.logprobs.push(token);
     for (const delta of event.deltas) {
       if (delta.kind === "text") choice.text += delta.text;
+      else if (delta.kind === "reasoning") choice.reasoning += delta.text;
       else if (delta.kind === "arguments") choice.calls[delta.call].arguments += delta.text;
       else choice.calls[delta.call] = { id: delta.id, name: delta.name, arguments: "" };
     }
@@ -143,13 +150,14 @@ async function* readChoices(
   { newParser, request }: Ask,
   cutShort: () => Error,
 ): AsyncGenerator<ChoiceEvent> {
-  const parsers = new Map<number, CallParser>();
-  const parserOf = (index: number): CallParser | undefined => {
+  const parsers = new Map<number, AnswerParser>();
+  const parserOf = (index: number): AnswerParser | undefined => {
     if (newParser === undefined) return undefined;
     const parser = parsers.get(index) ?? newParser();
     parsers.set(index, parser);
     return parser;
   };
+  const reasoningTokens: number[] = [];
   for await (const event of events) {
     const { index } = event;
     const parser = parserOf(index);
@@ -157,6 +165,9 @@ async function* readChoices(
       const { text, ids, logprobs = [] } = event.chunk;
       if (request.logprobs !== undefined && logprobs.length < ids.length) throw noLogprobsError();
       const deltas = parser?.push(text, ids) ?? (text === "" ? [] : [{ kind: "text", text }]);
+      if (deltas.some(({ kind }) => kind === "reasoning")) {
+        reasoningTokens[index] = (reasoningTokens[index] ?? 0) + ids.length;
+      }
       if (deltas.length + logprobs.length > 0) yield { kind: "piece", index, deltas, logprobs };
       continue;
     }
@@ -166,7 +177,11 @@ async function* readChoices(
     const deltas = parser?.end() ?? [];
     if (deltas.length > 0) yield { kind: "piece", index, deltas, logprobs: [] };
     const hasCalls = result.finishReason === "stop" && (parser?.callCount ?? 0) > 0;
-    yield { kind: "end", index, finish: hasCalls ? "tool_calls" : result.finishReason, result };
+    yield {
+      ...{ kind: "end", index, result },
+      finish: hasCalls ? "tool_calls" : result.finishReason,
+      reasoningTokens: reasoningTokens[index] ?? 0,
+    };
   }
 }
 

@@ -185,8 +185,10 @@ async function* lines(events: AsyncIterable<ChoiceEvent>, head: AnswerHead) {
       continue;
     }
     let text = "";
+    let reasoning = "";
     for (const delta of event.deltas) {
       if (delta.kind === "text") text += delta.text;
+      else if (delta.kind === "reasoning") reasoning += delta.text;
       else if (delta.kind === "arguments") calls[calls.length - 1].arguments += delta.text;
       else {
         const done = takeCalls();
@@ -195,8 +197,8 @@ async function* lines(events: AsyncIterable<ChoiceEvent>, head: AnswerHead) {
       }
     }
     const { logprobs } = event;
-    if (text !== "" || logprobs.length > 0) {
-      yield line(partOnWire(head, { text, calls: [], logprobs }));
+    if (text + reasoning !== "" || logprobs.length > 0) {
+      yield line(partOnWire(head, { text, reasoning, calls: [], logprobs }));
     }
   }
 }

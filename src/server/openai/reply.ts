@@ -58,13 +58,16 @@ function checkBias({ details }: LanguageModel, { request: { sampling } }: Ask): 
   }
 }
 
+type Ended = Pick<Choice, "result" | "reasoningTokens">;
+
 /** Of a prompt with several answers, the first one's cache counts: it is one prompt. */
-function usageOf(ask: Ask, choices: readonly Pick<Choice, "result">[]): Usage {
+function usageOf(ask: Ask, choices: readonly Ended[]): Usage {
   const firsts = ask.prompts.map((_, index) => choices[index * ask.count].result.timings);
   return {
     promptTokens: ask.prompts.reduce((sum, { ids }) => sum + ids.length, 0),
     cachedTokens: firsts.reduce((sum, timings) => sum + cachedOf(timings), 0),
     completionTokens: choices.reduce((sum, { result }) => sum + result.ids.length, 0),
+    reasoningTokens: choices.reduce((sum, each) => sum + each.reasoningTokens, 0),
   };
 }
 
@@ -73,7 +76,7 @@ async function* chunks(
   { ask, head, includeUsage }: Reply,
 ): AsyncGenerator<string> {
   const writer = createChunkWriter(head, includeUsage);
-  const ended: Pick<Choice, "result">[] = [];
+  const ended: Ended[] = [];
   for (const index of Array(ask.prompts.length * ask.count).keys()) {
     const opening = writer.opening(index);
     if (opening !== "") yield opening;

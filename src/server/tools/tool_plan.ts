@@ -5,7 +5,7 @@
 import type { ChatMessage, GrammarSource, LanguageModel } from "../../llm/types.ts";
 import type { Body } from "../parse_fields.ts";
 import { type CallFormat, callFormatOf } from "./call_format.ts";
-import { CallParser, type CallParserOptions } from "./call_parser.ts";
+import { type AnswerParser, CallParser, type CallParserOptions } from "./call_parser.ts";
 import { withInstructions } from "./instructions.ts";
 import { autoGrammar, forcedSchema, schemaOrCall } from "./tool_grammar.ts";
 
@@ -41,7 +41,7 @@ export interface ToolPlan {
   readonly looserGrammar?: GrammarSource;
   /** The grammar is of the answer's schema, too. */
   readonly isFormat?: boolean;
-  readonly newParser?: () => CallParser;
+  readonly newParser?: () => AnswerParser;
 }
 
 /** Plans a conversation; `answerSchema` binds what is no call. */
