@@ -11,56 +11,18 @@ import {
   type PredictorChoice,
   type PredictorPolicy,
 } from "../src/engine/types.ts";
-import type { GgufPart, GgufTensor } from "../src/gguf/types.ts";
 import { createArenaMemory } from "../src/memory/arena.ts";
 import { Control } from "../src/memory/control.ts";
 import { controlWords } from "../src/memory/control_layout.ts";
-import {
-  createObservation,
-  type LayerViews,
-  layerViews,
-  type Observation,
-  type Plane,
-} from "../src/memory/observation.ts";
-import { layerNeurons } from "../src/model/layer_neurons.ts";
-import type { ModelConfig } from "../src/model/types.ts";
-import type { FileStamp } from "../src/io/mod.ts";
+import { type LayerViews, layerViews } from "../src/memory/observation.ts";
 import { SharedText } from "../src/memory/shared_text.ts";
-import type { GpuSetup, RankSetup } from "../src/rank/open_rank.ts";
-import type { PackedUnits } from "../src/rank/streaming.ts";
+import type { RankSetup } from "../src/rank/open_rank.ts";
 import type { RankPlan } from "../src/rank/plan_types.ts";
 import { WorkerCaller } from "./caller.ts";
+import { type EngineOptions, observationOf } from "./engine_options.ts";
 import { IoPool } from "./io_pool.ts";
 import type { CallName, Calls } from "./protocol.ts";
 import { Watchdog } from "./watchdog.ts";
-
-export interface EngineOptions {
-  /** One per thread. */
-  readonly plans: readonly RankPlan[];
-  readonly config: ModelConfig;
-  readonly tensors: ReadonlyMap<string, GgufTensor>;
-  readonly parts: readonly GgufPart[];
-  /** The compiled kernels. */
-  readonly module: WebAssembly.Module;
-  /** What its neurons can be seen by; left out or empty: nothing. */
-  readonly observe?: readonly Plane[];
-  /** Most bytes of what is seen at once; left out: 64 MiB. */
-  readonly observeBytesMax?: number;
-  /** For how long threads that work may get nowhere before they are given up; default 60 s. */
-  readonly stuckMs?: number;
-  /** Entry of the leader's thread; tests put one in that fails. */
-  readonly leaderScript?: string;
-  /** The GPU that a rank of the plans is on; left out: none is. */
-  readonly gpu?: GpuSetup;
-  /** Where a packed model's neurons come from; left out: it is no packed one. */
-  readonly packed?: {
-    readonly model: PackedUnits & { readonly stamp: FileStamp };
-    /** Threads that read; 0: none, the kernel does it. */
-    readonly ioWorkers: number;
-  };
-  /** Told how many bytes of weights all threads have read so far. */
-  readonly onProgress?: (loadedBytes: number) => void;
-}
 
 /** What some tokens of a text show of a layer: src/memory/observation.ts. */
 export interface LayerObservation extends LayerViews {
@@ -410,18 +372,4 @@ export class EngineHandle {
 function scriptOf({ rankIndex, gpu }: RankPlan): string {
   if (rankIndex === 0) return "./engine_worker.ts";
   return gpu === null ? "./compute_worker.ts" : "./gpu_worker.ts";
-}
-
-function observationOf(
-  { observe = [], observeBytesMax: bytesMax, plans, config }: EngineOptions,
-): Observation | null {
-  if (observe.length === 0) return null;
-  return createObservation({
-    planes: observe,
-    layerCount: config.blockCount,
-    neuronCount: layerNeurons(config),
-    embeddingLength: config.embeddingLength,
-    chunkTokens: plans[0].chunkTokens,
-    bytesMax,
-  });
 }

@@ -109,6 +109,10 @@ export class FrameList {
     this.#link(this.#records[at + PREVIOUS], this.#records[at + NEXT]);
   }
 
+  get hasFree(): boolean {
+    return this.#next(this.#free) !== this.#free;
+  }
+
   /** Takes a free frame. @returns -1: there is none */
   takeFree(): number {
     const frame = this.#next(this.#free);

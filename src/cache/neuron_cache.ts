@@ -88,6 +88,11 @@ export class NeuronCache {
     return this.#hotSlots / CLUSTER_SLOTS;
   }
 
+  /** A frame of the hot region has no cluster. */
+  get hasFreeFrame(): boolean {
+    return this.#hot.hasFree;
+  }
+
   /** Begins a step (a token): what is used from now on was used later than all before. */
   beginStep(): void {
     this.#step++;
@@ -246,15 +251,12 @@ export class NeuronCache {
     else region.evictable++;
   }
 
-  /** Takes a pin from each slot of a list, but for entries that are NO_SLOT. */
+  /** Takes a pin from each slot of a list, but for entries that are none of the cache's. */
   unpinAll(slots: Uint32Array, count: number): void {
-    for (let i = 0; i < count; i++) if (slots[i] !== NO_SLOT) this.unpin(slots[i]);
+    for (let i = 0; i < count; i++) if (slots[i] < this.slotCount) this.unpin(slots[i]);
   }
 
-  /**
-   * Gives up what a failed read would have brought, a slot's neuron or a frame's cluster, and one
-   * pin; the room is free once nobody else pins it.
-   */
+  /** Gives up what a failed read would have brought, and one pin; then the room is free. */
   drop(slot: number): void {
     const region = this.#region(slot);
     const frame = this.#frame(slot);
@@ -267,11 +269,10 @@ export class NeuronCache {
   }
 
   /**
-   * Moves the border between the regions towards `hotClusters` frames, by one frame at most. A
-   * growing hot region costs the least recently used neurons, a shrinking one the least recently
-   * used cluster; what was to stay but lies in the way gets other slots, and its bytes must be
-   * copied at once, in this order: moves becomes pairs of slots (from, to). Nothing happens while
-   * slots at the border are held.
+   * Moves the border between the regions towards `hotClusters` frames, by one frame at most. That
+   * costs the least recently used neurons, or cluster; what was to stay but lies in the way gets
+   * other slots, and its bytes must be copied at once, in this order: moves becomes pairs of slots
+   * (from, to). Nothing happens while slots at the border are held.
    * moves: i32 [2 · CLUSTER_SLOTS]
    * @returns how many pairs there are
    */

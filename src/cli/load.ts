@@ -27,6 +27,7 @@ export interface LoadFlags extends QuietFlags {
   readonly dense?: boolean;
   readonly predictor?: PredictorMode;
   readonly predictorThreshold?: number;
+  readonly gatesFirst?: "auto" | "on" | "off";
   readonly memory?: number;
   readonly ioThreads?: number;
   readonly gpu?: GpuMode;
@@ -42,6 +43,15 @@ export function predictorOption(): Option {
   return new Option(
     "--predictor <when>",
     "guess which neurons fire, in models that carry predictors: auto tries them first",
+  ).choices(["auto", "on", "off"]);
+}
+
+/** `--gates-first`, likewise. */
+export function gatesFirstOption(): Option {
+  return new Option(
+    "--gates-first <when>",
+    "of predicted neurons on disk, read gates first, and the rest of those that fire: auto where " +
+      "that is faster",
   ).choices(["auto", "on", "off"]);
 }
 
@@ -61,6 +71,7 @@ export function addLoadOptions(verb: Command): Command {
       "from where on a neuron is predicted to fire (default: what the file says)",
       decimal(),
     )
+    .addOption(gatesFirstOption())
     .option(
       "--sparsity <s>",
       "leave out this share of the neurons of SiLU or GELU models, the quietest: costs quality",
@@ -139,7 +150,12 @@ export function toLoadOptions(flags: LoadFlags): LoadOptions {
     ...{ gpu, gpuLayers, hotShare, priority, firing, gpuMemoryBytes, gpuStreamFrom },
     ...{ threads, contextLength, kvType, sparse, quiet, predictor, predictorThreshold },
     ...{ memoryBytes, ioWorkers },
+    gatesFirst: isAuto(flags.gatesFirst) ? undefined : flags.gatesFirst === "on",
   };
+}
+
+function isAuto(when: LoadFlags["gatesFirst"]): boolean {
+  return when === undefined || when === "auto";
 }
 
 /** What PowerInfer's users have set. */

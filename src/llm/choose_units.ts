@@ -33,10 +33,12 @@ export interface UnitBudget {
   /** Blocks that are computed at the same time: chosen experts, or 1. */
   readonly lanes: number;
   readonly steps: StreamingSteps;
-  /** Of slots, 0 to 1: held by what fires most often; left out: as usual. */
-  readonly hotShare?: number;
+  /** Of slots, 0 to 1: held by what fires most often, by sequences; left out: as usual. */
+  readonly hotShare?: UnitOptions["hotShare"];
   /** Neurons that lie so near in the file are one read; left out: as usual. */
   readonly gapBytes?: number;
+  /** Gates that are on disk are read first; left out: no. */
+  readonly readsGatesFirst?: boolean;
   /** Plans of all ranks for these options. */
   readonly plan: (options: UnitOptions) => RankPlan[];
 }
@@ -113,8 +115,8 @@ function sized(
   by: UnitBudget,
   choice: StreamingChoice,
 ): Sized {
-  const { steps, gapBytes = GAP_BYTES } = by;
-  const options = unitOptions(by.units, { steps, gapBytes, ...choice });
+  const { steps, gapBytes = GAP_BYTES, readsGatesFirst = false } = by;
+  const options = unitOptions(by.units, { steps, gapBytes, readsGatesFirst, ...choice });
   const used = { units: by.units.length, ioWorkers: by.ioWorkers };
   return { options, bytes: by.besideBytes + usedBytes(by.plan(options), used) };
 }
@@ -144,6 +146,7 @@ export function unitOptions(
     pieceBytes: PIECE_BYTES,
     piecesAhead: PIECES_AHEAD,
     gapBytes: GAP_BYTES,
+    readsGatesFirst: false,
     steps: ALL_STEPS,
     ...choice,
     units,

@@ -15,10 +15,18 @@ import type { LayerObservation } from "../../workers/mod.ts";
 import type { GpuPart } from "./choose_gpu.ts";
 import type { EngineSupply } from "./engine_supply.ts";
 import { startGeneration } from "./generation.ts";
+import { describeModel } from "./model_details.ts";
 import { bytesPerToken, type MemoryUse, memoryUse } from "./memory_use.ts";
 import type { TriedPredictors } from "./try_predictors.ts";
 import { TurnQueue } from "./queue.ts";
-import type { ChatMessage, GenerateRequest, Generation, LanguageModel } from "./types.ts";
+import type {
+  ChatMessage,
+  ChatOptions,
+  GenerateRequest,
+  Generation,
+  LanguageModel,
+  ModelDetails,
+} from "./types.ts";
 
 export interface LoadedModelParts {
   readonly id: string;
@@ -36,6 +44,9 @@ export interface LoadedModelParts {
   /** How many requests may wait. */
   readonly waitingMax: number;
 }
+
+/** `SPECIAL_TOKEN_BREAKER` where it is no half of a character. */
+const BREAKERS = /\uD800/gu;
 
 export class LoadedModel implements LanguageModel {
   readonly id: string;
@@ -60,6 +71,7 @@ export class LoadedModel implements LanguageModel {
   readonly #chatTemplate: ChatTemplate;
   readonly #engines: EngineSupply;
   readonly #queue: TurnQueue;
+  #details: ModelDetails | undefined;
 
   constructor(parts: LoadedModelParts) {
     const { plans, config, tokenizer } = parts;
@@ -84,8 +96,12 @@ export class LoadedModel implements LanguageModel {
     return { running: this.#queue.running, waiting: this.#queue.waiting };
   }
 
-  encodeChat(messages: readonly ChatMessage[]): number[] {
-    const text = this.#chatTemplate.render(messages, { addGenerationPrompt: true });
+  renderChat(messages: readonly ChatMessage[], options?: ChatOptions): string {
+    return this.#chatTemplate.render(messages, options).replace(BREAKERS, "");
+  }
+
+  encodeChat(messages: readonly ChatMessage[], options?: ChatOptions): number[] {
+    const text = this.#chatTemplate.render(messages, options);
     return this.#withBos(this.tokenizer.encode(text, { special: true }));
   }
 
@@ -93,8 +109,21 @@ export class LoadedModel implements LanguageModel {
     return this.#withBos(this.tokenizer.encode(text));
   }
 
+  encodeText(text: string, options: { special?: boolean; bos?: boolean } = {}): number[] {
+    const ids = this.tokenizer.encode(text, { special: options.special });
+    return options.bos ? this.#withBos(ids) : ids;
+  }
+
   decode(ids: readonly number[]): string {
     return this.tokenizer.decode(ids);
+  }
+
+  tokenBytes(id: number): Uint8Array {
+    return this.tokenizer.bytesOf(id);
+  }
+
+  get details(): ModelDetails {
+    return this.#details ??= describeModel(this.file, this.config, this.tokenizer);
   }
 
   generate(request: GenerateRequest): Generation {

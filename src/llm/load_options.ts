@@ -58,6 +58,8 @@ export interface LoadOptions {
   readonly profile?: MachineProfile;
   /** What streaming shall not do to be fast (for measurements); left out: all is done. */
   readonly streamingSteps?: Partial<StreamingSteps>;
+  /** Of neurons on disk, gates are read before the rest; left out: where that is faster. */
+  readonly gatesFirst?: boolean;
   /** How a packed model is run, whatever memory there is (for tests and measurements). */
   readonly streaming?: StreamingChoice;
   /**

@@ -180,6 +180,7 @@ function planPacked(
       budgetBytes: budgetBytes - besideBytes,
       profile: options.profile ?? DEFAULT_PROFILE,
       ...{ kernelReads, predictedPerActive, stats: null },
+      readsGatesFirst: options.gatesFirst,
     });
     return plan.kind === "plan" ? plan : null;
   };
@@ -203,7 +204,8 @@ function planPacked(
     steps,
     ioWorkers,
     gapBytes: decided?.mergeGapBytes || undefined,
-    hotShare: decided === null || decided.slots === 0 ? undefined : decided.hotFraction,
+    readsGatesFirst: decided?.expected.readsGatesFirst,
+    hotShare: decided === null || decided.slots === 0 ? undefined : decided.hotFractions,
     // Who is watched computes every neuron.
     isSilent: isSilentKind(activation) && options.sparse !== false && observe.length === 0,
     way: wayOf(of, options, decided?.way),

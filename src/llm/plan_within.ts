@@ -23,6 +23,8 @@ export interface Budget {
   readonly profile: MachineProfile;
   /** Predicted neurons for each that fires; left out: nobody has counted. */
   readonly predictedPerActive?: number;
+  /** Of neurons on disk, gates are read before the rest; left out: where that is faster. */
+  readonly readsGatesFirst?: boolean;
   /** `readsByKernel`. */
   readonly kernelReads?: boolean;
   /** How often this model's neurons fire; null: what its file says, if it does. */
@@ -59,6 +61,7 @@ export function planWithin(
     ways: waysOf(options),
     profile: options.profile,
     kernelReads: options.kernelReads,
+    readsGatesFirst: options.readsGatesFirst,
     predictedPerActive: options.predictedPerActive,
     stats: options.stats,
     sizes: instantiateKernels(module, memory),

@@ -10,6 +10,8 @@
  *   cache   = firing · 30 ns + misses · 400 ns, shared by the threads
  *   reads   = misses of what fires                        way "gates": all but the gate
  *           = misses of what is predicted                 way "predictor": the whole neuron
+ *           = the same for gates, and what fires of it for the rest, where that is faster: each of
+ *             these begins in its layer
  *   ioCpu   = reads · core seconds of a read / threads, where computing takes all cores; else 0
  *   wait    = layers · latency · (1 − e^(−r)), r: reads of a layer that begin in it
  *   disk    = reads / reads a second
@@ -63,6 +65,8 @@ export interface DecodeInput {
   /** Bytes of keys and values of the whole context. */
   readonly contextBytes: number;
   readonly contextLength: number;
+  /** Whether gates are read before the rest; left out: where that is faster. */
+  readonly readsGatesFirst?: boolean;
 }
 
 export function expectDecode(input: DecodeInput): ExpectedDecode {
@@ -86,11 +90,19 @@ export function expectDecode(input: DecodeInput): ExpectedDecode {
   const neurons = neuronBytes / listed + sums.usedFactorsBytes / dense;
   const joins = (2 * layers + 1) * JOIN_SECONDS;
   const cache = (looked * LOOK_UP_SECONDS + missing * CLAIM_SECONDS) / threads;
-  const disk = diskTime(input, missing);
-  const computing = gates + neurons + cache + disk.cpu;
-  const block = way === "predictor"
-    ? Math.max(computing + disk.waitSeconds, disk.seconds)
-    : Math.max(computing, (1 - GATE_SHADOW) * gates + disk.seconds + disk.waitSeconds);
+  const firingMissing = (1 - hitRate) * Math.min(looked, firing);
+  const work = gates + neurons + cache;
+  const blockOf = ({ cpu, seconds, waitSeconds }: DiskTime) =>
+    way === "predictor"
+      ? Math.max(work + cpu + waitSeconds, seconds)
+      : Math.max(work + cpu, (1 - GATE_SHADOW) * gates + seconds + waitSeconds);
+  const whole = diskTime(input, missing);
+  const inTwo = diskTimeInTwo(input, missing, firingMissing);
+  const readsGatesFirst = way === "predictor" &&
+    (input.readsGatesFirst ?? blockOf(inTwo) < blockOf(whole));
+  const disk = readsGatesFirst ? inTwo : whole;
+  const computing = work + disk.cpu;
+  const block = blockOf(disk);
   const ahead = way === "predictor" && missing > 0 ? input.predictorBytes / dense : 0;
   const seconds = fixed + joins + ahead + block;
   const parts = {
@@ -100,6 +112,7 @@ export function expectDecode(input: DecodeInput): ExpectedDecode {
   return {
     tokensPerSecond: 1 / seconds,
     hitRate,
+    readsGatesFirst,
     firingNeurons: firing,
     diskReads: disk.reads,
     diskBytes: disk.bytes,
@@ -109,16 +122,54 @@ export function expectDecode(input: DecodeInput): ExpectedDecode {
   };
 }
 
-function diskTime(
-  { way, sums, profile, ioWorkers, threads, layers }: DecodeInput,
+/** What a token's reads take. */
+interface DiskTime {
+  readonly reads: number;
+  readonly bytes: number;
+  readonly seconds: number;
+  readonly waitSeconds: number;
+  /** Of the threads that compute. */
+  readonly cpu: number;
+}
+
+/** Each neuron that is missing is one read. */
+function diskTime(input: DecodeInput, reads: number): DiskTime {
+  const { way, sums } = input;
+  if (way === "resident") return NO_READS;
+  return timeOfReads(input, reads, {
+    readBytes: sums.slotBytes[way],
+    shareInLayer: way === "predictor" ? UNFORESEEN_SHARE : 1,
+  });
+}
+
+/** Gates of all that is missing, and the rest of what fires of it. */
+function diskTimeInTwo(input: DecodeInput, missing: number, firing: number): DiskTime {
+  const { gatePerNeuron, restPerNeuron } = input.sums;
+  const gates = timeOfReads(input, missing, {
+    readBytes: gatePerNeuron,
+    shareInLayer: UNFORESEEN_SHARE,
+  });
+  const rest = timeOfReads(input, firing, { readBytes: restPerNeuron, shareInLayer: 1 });
+  return {
+    reads: gates.reads + rest.reads,
+    bytes: gates.bytes + rest.bytes,
+    seconds: gates.seconds + rest.seconds,
+    waitSeconds: gates.waitSeconds + rest.waitSeconds,
+    cpu: gates.cpu + rest.cpu,
+  };
+}
+
+const NO_READS: DiskTime = { reads: 0, bytes: 0, seconds: 0, waitSeconds: 0, cpu: 0 };
+
+/** shareInLayer: of these reads, begin in the layer that waits for them. */
+function timeOfReads(
+  { profile, ioWorkers, threads, layers }: DecodeInput,
   reads: number,
-): { reads: number; bytes: number; seconds: number; waitSeconds: number; cpu: number } {
-  if (way === "resident" || reads === 0) {
-    return { reads: 0, bytes: 0, seconds: 0, waitSeconds: 0, cpu: 0 };
-  }
-  const readBytes = sums.slotBytes[way];
+  { readBytes, shareInLayer }: { readBytes: number; shareInLayer: number },
+): DiskTime {
+  if (reads === 0) return NO_READS;
   const { readsPerS, latencySeconds, cpuSeconds } = readSpeed(profile.disk, readBytes, ioWorkers);
-  const begunInLayer = (way === "predictor" ? UNFORESEEN_SHARE : 1) * reads / layers;
+  const begunInLayer = shareInLayer * reads / layers;
   const ofCore = cpuSeconds + (ioWorkers > 0 ? READER_WAKE_SECONDS : 0);
   return {
     reads,

@@ -260,6 +260,7 @@ class MemoryPlanner {
       predictedPerActive: this.#in.predictedPerActive ?? PREDICTED_PER_ACTIVE,
       vainHitRate: this.#in.predictedPerActive === undefined ? rate : (rate + share) / 2,
       contextBytes: sum(fixed.ranks.map(({ context }) => context)),
+      readsGatesFirst: this.#in.readsGatesFirst,
     });
   }
 
@@ -311,7 +312,7 @@ class MemoryPlanner {
       ranks: this.#ranks(sized, shares),
       slotBytes: this.#sums.slotBytes[way],
       residentShare: slots / this.#sums.neurons,
-      hotFraction: shares[0],
+      hotFractions: shares,
       mergeGapBytes: Math.max(1, Math.floor(gap / bundleBytes)) * bundleBytes,
       chunkTokens: sized.chunkTokens,
       prefillTokensPerSecond: sized.prefillTokensPerSecond,
@@ -375,7 +376,7 @@ class MemoryPlanner {
         bytes,
         arenas: [{ firstLayer: 0, endLayer: config.blockCount, slots: 0, hotClusters: [] }],
       })),
-      ...{ slotBytes: 0, slots: 0, residentShare: 1, hotFraction: 1 },
+      ...{ slotBytes: 0, slots: 0, residentShare: 1, hotFractions: [1] },
       ...{ ioWorkers: 0, readBytes: 0, mergeGapBytes: 0 },
       prefillTokensPerSecond: this.#prefill(chunkTokens, 1),
       expected: this.#expectResident(chunkTokens),

@@ -29,6 +29,8 @@ export interface PlanInput {
   readonly sizes: KernelSizes;
   /** False: every neuron is computed. */
   readonly isSparse?: boolean;
+  /** Whether gates are read before the rest; left out: where that is faster. */
+  readonly readsGatesFirst?: boolean;
   /** Ways that may be chosen, where predictors work; left out: both. */
   readonly ways?: readonly ("gates" | "predictor")[];
 }
@@ -75,6 +77,8 @@ export interface ExpectedDecode {
   readonly tokensPerSecond: number;
   /** Share of firing neurons (of the predicted ones) that are in slots. */
   readonly hitRate: number;
+  /** A missing neuron's gate is read first, and the rest if it fires; else it is one read. */
+  readonly readsGatesFirst: boolean;
   readonly firingNeurons: number;
   readonly diskReads: number;
   readonly diskBytes: number;
@@ -113,8 +117,8 @@ export interface MemoryPlan {
   /** Slots of all ranks; share of all neurons that have room. */
   readonly slots: number;
   readonly residentShare: number;
-  /** Share of the slots that is hot while one sequence is decoded. */
-  readonly hotFraction: number;
+  /** Share of the slots that is hot while 1, 2, 3, 4 sequences and more are decoded. */
+  readonly hotFractions: readonly number[];
   readonly ioWorkers: number;
   /** Bytes of a read of one neuron. */
   readonly readBytes: number;

@@ -2,7 +2,10 @@
  * Reads of bundles into slots: which read fills which slot, and what was asked for ahead of the
  * layer that will need it. Knows units and slots; not what is computed with them.
  */
-import { LOADING, type NeuronCache, PRESENT } from "../cache/mod.ts";
+import { GATE_ONLY, LOADING, type NeuronCache, NO_SLOT, PRESENT } from "../cache/mod.ts";
+import { NO_TICKET } from "../io/mod.ts";
+import type { SharedText } from "../memory/shared_text.ts";
+import { DISK_WAIT_MS } from "./counts.ts";
 import type { NeuronReads } from "./neuron_reads.ts";
 import type { OwnUnit } from "./own_units.ts";
 import { PositionSet } from "./position_set.ts";
@@ -36,14 +39,28 @@ export class BundleReads {
   /** By arena. */
   readonly #streams: readonly ArenaStream[];
   readonly #reads: readonly Reads[];
+  readonly #failure: SharedText;
+  readonly #counts: Float64Array;
+  /** Gates are read first, and the rest of those neurons that fire. */
+  readonly #readsGatesFirst: boolean;
   readonly #noted: PositionSet;
   readonly #sorted: Uint32Array;
 
   constructor(
     state: StepState,
-    by: { readonly reads: NeuronReads; readonly streams: readonly ArenaStream[] },
+    by: {
+      readonly reads: NeuronReads;
+      readonly streams: readonly ArenaStream[];
+      /** What the rank counts: counts.ts. */
+      readonly counts: Float64Array;
+      /** Where the leader finds why a step is void. */
+      readonly failure: SharedText;
+    },
   ) {
     this.#state = state;
+    this.#failure = by.failure;
+    this.#counts = by.counts;
+    this.#readsGatesFirst = state.plan.stream!.readsGatesFirst;
     this.#neurons = by.reads;
     this.#streams = by.streams;
     const most = Math.max(...state.plan.workspaces.map(({ stream }) => stream!.neuronCount));
@@ -55,29 +72,75 @@ export class BundleReads {
     }));
   }
 
-  /** The read that fills a slot which is LOADING because it was asked for ahead. */
+  /**
+   * The read that brings what is still needed of a slot that has a neuron: it was asked for ahead.
+   * NO_TICKET: its gate is there, and nothing is under way.
+   */
   ticketOf(slot: number): number {
+    const { cache } = this.#streams[this.#state.arena];
+    if (cache.state(slot) === GATE_ONLY) return NO_TICKET;
     return this.#reads[this.#state.arena].ticketOf[slot];
   }
 
   /**
-   * Asks for what is not resident of a neuron; flush() lets all that were asked for begin.
+   * Asks for what is not resident of a neuron, or for its gate where gates are read first; flush()
+   * lets all that were asked for begin.
    * @returns the read's ticket.
    */
   ask(unit: number, neuron: number, slot: number): number {
-    const { arena, plan, space } = this.#state;
-    const address = space.stream!.slots + slot * plan.stream!.slotBytes;
+    const { arena } = this.#state;
     const own = this.#streams[arena].units.get(unit)!;
+    const address = this.#addressOf(slot);
+    if (this.#readsGatesFirst) return this.#neurons.askGate(own, neuron, arena, address);
     return this.#neurons.ask(own, neuron, arena, address);
+  }
+
+  /** The same for the rest of a neuron whose gate is there. */
+  askRest(unit: number, neuron: number, slot: number): number {
+    const { arena } = this.#state;
+    const own = this.#streams[arena].units.get(unit)!;
+    return this.#neurons.askRest(own, neuron, arena, this.#addressOf(slot));
   }
 
   flush(): void {
     this.#neurons.flush();
   }
 
-  /** Waits for a neuron. @returns why it could not be read; empty: it is there. */
-  wait(ticket: number): string {
-    return this.#neurons.wait(ticket);
+  /**
+   * Waits for the reads of places from .. to-1; slots have `state` then. What could not be read
+   * loses its slot, and the leader is told why.
+   */
+  arrive(
+    { slots, tickets }: { readonly slots: Uint32Array; readonly tickets: Int32Array },
+    from: number,
+    to: number,
+    state: typeof GATE_ONLY | typeof PRESENT,
+  ): void {
+    const { cache } = this.#streams[this.#state.arena];
+    const startMs = performance.now();
+    for (let i = from; i < to; i++) {
+      if (tickets[i] === NO_TICKET) continue;
+      const why = this.#neurons.wait(tickets[i]);
+      const isCached = slots[i] < cache.slotCount; // a spare one keeps nothing
+      if (why === "") {
+        if (isCached) cache.settle(slots[i], state);
+        continue;
+      }
+      this.#failure.leave(why);
+      if (isCached) cache.drop(slots[i]);
+      slots[i] = NO_SLOT;
+    }
+    this.#counts[DISK_WAIT_MS] += performance.now() - startMs;
+  }
+
+  /** What of a bundle is there when the read that `ask` asked for has come. */
+  get #arrived(): typeof GATE_ONLY | typeof PRESENT {
+    return this.#readsGatesFirst ? GATE_ONLY : PRESENT;
+  }
+
+  #addressOf(slot: number): number {
+    const { plan, space } = this.#state;
+    return space.stream!.slots + slot * plan.stream!.slotBytes;
   }
 
   /**
@@ -145,10 +208,10 @@ export class BundleReads {
     for (let i = 0; i < list.count; i++) {
       const slot = list.slots[i];
       if (cache.state(slot) !== LOADING) cache.unpin(slot);
-      else if (this.wait(ticketOf[slot]) !== "") {
+      else if (this.#neurons.wait(ticketOf[slot]) !== "") {
         cache.drop(slot); // no harm: who needs the neuron will ask again
       } else {
-        cache.settle(slot, PRESENT);
+        cache.settle(slot, this.#arrived);
         cache.unpin(slot);
       }
     }
@@ -171,11 +234,11 @@ export class BundleReads {
     for (let i = 0; i < list.count; i++) {
       const slot = list.slots[i];
       if (cache.state(slot) === LOADING) {
-        if (this.wait(ticketOf[slot]) !== "") {
+        if (this.#neurons.wait(ticketOf[slot]) !== "") {
           list.slots[kept++] = slot;
           continue;
         }
-        cache.settle(slot, PRESENT);
+        cache.settle(slot, this.#arrived);
       }
       cache.unpin(slot);
     }

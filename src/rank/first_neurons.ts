@@ -11,9 +11,11 @@ export interface FirstNeurons {
   readonly neurons: Uint32Array;
 }
 
-interface Cluster {
+export interface Cluster {
   readonly unit: number;
   readonly stripe: number;
+  /** Its number in the unit: UnitIndex. */
+  readonly cluster: number;
   readonly size: number;
   /** Firings that a slot of it would find. */
   readonly gain: number;
@@ -28,17 +30,13 @@ export function firstNeurons(
   room: { hotClusters: number; coldSlots: number; clusterNeurons: number },
 ): ReadonlyMap<number, FirstNeurons> {
   const first = new Map<number, FirstNeurons>();
-  const clusters: Cluster[] = [];
-  for (const [unit, own] of units) {
-    const { stripes } = own;
+  for (const [unit, { stripes }] of units) {
     first.set(unit, {
       hotClusters: new Uint32Array(stripes),
       neurons: new Uint32Array(stripes),
     });
-    clusters.push(...clustersOf(unit, own, room.clusterNeurons));
   }
-  // Sorting is stable: a stripe's clusters stay in their order where gains are equal.
-  clusters.sort((a, b) => b.gain - a.gain);
+  const clusters = clustersByGain(units, room.clusterNeurons);
   let { hotClusters: hotLeft, coldSlots: coldLeft } = room;
   for (const { unit, stripe, size } of clusters) {
     const { hotClusters, neurons } = first.get(unit)!;
@@ -54,6 +52,16 @@ export function firstNeurons(
   return first;
 }
 
+/** All clusters of the units, those whose neurons fire most often first. */
+export function clustersByGain(
+  units: ReadonlyMap<number, OwnUnit>,
+  clusterNeurons: number,
+): Cluster[] {
+  const clusters = [...units].flatMap(([unit, own]) => clustersOf(unit, own, clusterNeurons));
+  // Sorting is stable: a stripe's clusters stay in their order where gains are equal.
+  return clusters.sort((a, b) => b.gain - a.gain);
+}
+
 function clustersOf(unit: number, own: OwnUnit, clusterNeurons: number): Cluster[] {
   const { count, stripes, rates } = own;
   const inStripe = count / stripes;
@@ -66,7 +74,7 @@ function clustersOf(unit: number, own: OwnUnit, clusterNeurons: number): Cluster
       const gain = rates === null
         ? -at
         : rates.subarray(from, from + size).reduce((sum, rate) => sum + rate, 0) / clusterNeurons;
-      clusters.push({ unit, stripe, size, gain });
+      clusters.push({ unit, stripe, cluster: clusters.length, size, gain });
     }
   }
   return clusters;

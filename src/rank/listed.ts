@@ -6,6 +6,8 @@ import type { Kernels } from "../../wasm/kernels.ts";
 import type { FeedForwardConfig } from "../model/types.ts";
 import { type Activations, type Matrix, readsQ8 } from "./matrix.ts";
 import { aloneKernel, gatedKernel } from "./neurons.ts";
+import type { ListPlan } from "./plan_types.ts";
+import type { StepState } from "./step_state.ts";
 
 /** out[j] = row list[j] of the matrix times x; list: address of u32 [count]. */
 export function multiplyListed(
@@ -37,4 +39,17 @@ export function activateListed(
 ): void {
   if (activatesUp) aloneKernel(kernels, activation)(ups, count, ups, count, 1, count);
   gatedKernel(kernels, activation)(values, ups, count, values, count, 1, count);
+}
+
+/** What neurons at places from .. to-1 of a list give, whose products with gate are there. */
+export function multiplyUps(
+  { kernels, space, config: { feedForward } }: StepState,
+  ups: Matrix,
+  x: Activations,
+  { slots, values }: ListPlan,
+  from: number,
+  to: number,
+): void {
+  multiplyListed(kernels, ups, x, slots + 4 * from, to - from, space.up);
+  activateListed(kernels, feedForward, space.up, values + 4 * from, to - from);
 }

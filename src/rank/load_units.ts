@@ -9,7 +9,7 @@ import { ModelFormatError } from "../base/errors.ts";
 import { alignUp, check } from "../base/check.ts";
 import { type FirstNeurons, firstNeurons } from "./first_neurons.ts";
 import { type Matrix, matrixOf } from "./matrix.ts";
-import { type OwnUnit, packedBlocks } from "./own_units.ts";
+import { type OwnUnit, packedBlocks, streamedUnits } from "./own_units.ts";
 import type { DensePlan, RankPlan, StreamedPlan, StreamWorkspacePlan } from "./plan_types.ts";
 import type { UnitReader } from "./unit_reader.ts";
 
@@ -51,12 +51,7 @@ function firstOfArena(
   arena: number,
   { hotClusters, slotCount }: NeuronCache,
 ): ReadonlyMap<number, FirstNeurons> {
-  const streamed = new Map<number, OwnUnit>();
-  for (const { arena: its, block } of packedBlocks(plan)) {
-    const own = block.kind === "streamed" && its === arena ? units.get(block.unit) : undefined;
-    if (own !== undefined) streamed.set(block.unit!, own);
-  }
-  return firstNeurons(streamed, {
+  return firstNeurons(streamedUnits(plan, units, arena), {
     hotClusters,
     coldSlots: slotCount - hotClusters * CLUSTER_SLOTS,
     clusterNeurons: CLUSTER_SLOTS,

@@ -3,7 +3,7 @@
  * does without bundles, one for each matrix's part of it. Knows nothing of caches.
  */
 import type { BundlePart } from "../bundle/types.ts";
-import { FAILED, PRIORITY_UP_DOWN, type Reads } from "../io/mod.ts";
+import { FAILED, PRIORITY_GATE, PRIORITY_UP_DOWN, type Reads } from "../io/mod.ts";
 import { CountedReads } from "./counted_reads.ts";
 import type { OwnUnit } from "./own_units.ts";
 import type { StreamPlan } from "./plan_types.ts";
@@ -40,6 +40,20 @@ export class NeuronReads {
     if (!hasResidentGates && gate !== null) this.#readPart(bundle, gate, arena, slot);
     this.#readPart(bundle, up, arena, slot);
     return this.#readPart(bundle, down, arena, slot);
+  }
+
+  /** Asks for a neuron's gate alone, into the slot of a whole bundle. @returns its ticket. */
+  askGate(own: OwnUnit, neuron: number, arena: number, address: number): number {
+    const { bundleBytes, gate } = own.bundles;
+    const bundle = own.offsetBytes + own.positions[neuron] * bundleBytes;
+    return this.#reads.merge(PRIORITY_GATE, bundle, gate!.sizeBytes, arena, address);
+  }
+
+  /** Asks for what `askGate` left out. @returns its ticket. */
+  askRest(own: OwnUnit, neuron: number, arena: number, address: number): number {
+    const { bundleBytes, restOffsetBytes } = own.bundles;
+    const bundle = own.offsetBytes + own.positions[neuron] * bundleBytes;
+    return this.#read(bundle, restOffsetBytes, bundleBytes, arena, address);
   }
 
   flush(): void {

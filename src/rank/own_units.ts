@@ -37,6 +37,20 @@ export function ownUnits(
   return own;
 }
 
+/** Those of an arena that slots hold. */
+export function streamedUnits(
+  plan: RankPlan,
+  units: ReadonlyMap<number, OwnUnit>,
+  arena: number,
+): ReadonlyMap<number, OwnUnit> {
+  const streamed = new Map<number, OwnUnit>();
+  for (const { arena: its, block } of packedBlocks(plan)) {
+    const own = block.kind === "streamed" && its === arena ? units.get(block.unit) : undefined;
+    if (own !== undefined) streamed.set(block.unit!, own);
+  }
+  return streamed;
+}
+
 /** All blocks of a plan that come from units of a packed file. */
 export function* packedBlocks(
   plan: RankPlan,

@@ -349,8 +349,10 @@ export interface StreamPlan {
   /** Slots hold what of a bundle is not resident: all of it, or all but the gate. */
   readonly slotBytes: number;
   readonly hasResidentGates: boolean;
-  /** Slots of an arena that belong to hot clusters, in clusters. */
-  readonly hotClusters: number;
+  /** Gates that are not resident are read before the rest, and the rest where they fire. */
+  readonly readsGatesFirst: boolean;
+  /** Clusters of an arena's slots that are hot, for 1, 2, … sequences, and more. */
+  readonly hotClusters: readonly number[];
   /** Bytes of one sequential read, and of all that are under way. */
   readonly pieceBytes: number;
   readonly rawBytes: number;

@@ -21,8 +21,11 @@ export interface UnitOptions {
   readonly hasResidentGates: boolean;
   /** Slots of each rank, in all its arenas together. */
   readonly slotCount: number;
-  /** Share of them that belongs to hot clusters, 0 to 1. */
-  readonly hotShare: number;
+  /**
+   * Share of them that belongs to hot clusters, 0 to 1; several: while 1, 2, … sequences are
+   * decoded, and more.
+   */
+  readonly hotShare: number | readonly number[];
   /** Arenas of each rank, with as many layers and slots each. */
   readonly arenaCount: number;
   /** Bytes of one sequential read, and how many of them may be under way. */
@@ -30,6 +33,8 @@ export interface UnitOptions {
   readonly piecesAhead: number;
   /** Neurons that lie so near in the file are one read. */
   readonly gapBytes: number;
+  /** Gates that are not resident are read first, and the rest of a neuron that fires. */
+  readonly readsGatesFirst: boolean;
   readonly steps: StreamingSteps;
 }
 
@@ -98,6 +103,7 @@ function streamPlan(
   options: UnitOptions,
 ): StreamPlan {
   const { hasResidentGates, slotCount, arenaCount, hotShare, pieceBytes, piecesAhead } = options;
+  const { steps } = options;
   const slotsOfArena = Math.floor(slotCount / arenaCount);
   // A piece is whole bundles of whatever unit, and the sectors that they begin and end in.
   const largest = Math.max(...units.map((unit) => unit.bundleBytes));
@@ -108,11 +114,14 @@ function streamPlan(
   return {
     slotBytes: slotBytesOf(streamed, hasResidentGates),
     hasResidentGates,
-    hotClusters: Math.floor(slotsOfArena * hotShare / CLUSTER_SLOTS),
+    // A step of streaming that is left out is measured with the reads that it is a part of.
+    readsGatesFirst: options.readsGatesFirst && !hasResidentGates && steps.bundles &&
+      steps.pipeline && streamed.every(({ gate }) => gate !== null),
+    hotClusters: [hotShare].flat().map((share) => Math.floor(slotsOfArena * share / CLUSTER_SLOTS)),
     pieceBytes: wholePieceBytes,
     rawBytes: wholePieceBytes * piecesAhead,
     gapBytes: options.gapBytes,
-    steps: options.steps,
+    steps,
   };
 }
 

@@ -15,8 +15,8 @@
  */
 import { check } from "../base/check.ts";
 import { NO_SLOT, PRESENT } from "../cache/mod.ts";
+import { NO_TICKET } from "../io/mod.ts";
 import type { SharedText } from "../memory/shared_text.ts";
-import { floats } from "./arena_views.ts";
 import { type ArenaStream, BundleReads } from "./bundle_reads.ts";
 import type { NeuronReads } from "./neuron_reads.ts";
 import {
@@ -24,51 +24,17 @@ import {
   CACHE_HITS,
   CACHE_MISSES,
   countsView,
-  DISK_WAIT_MS,
   NEEDED_AHEAD,
   SKIPPED_BYTES,
   SKIPPED_NEURONS,
 } from "./counts.ts";
-import { GATE_PARTS, type GatePart, type Streamed } from "./layer.ts";
-import { activateListed, multiplyListed } from "./listed.ts";
+import { GatesFirst } from "./gates_first.ts";
+import type { GatePart, Streamed } from "./layer.ts";
+import { multiplyListed, multiplyUps } from "./listed.ts";
 import { type Activations, project } from "./matrix.ts";
-import type { ListPlan } from "./plan_types.ts";
 import type { Residual } from "./residual.ts";
 import type { StepState } from "./step_state.ts";
-
-/** Bundles that are waited for before they are computed together. */
-const CLUSTER_BUNDLES = 32;
-
-/** Neurons, what they have given so far, and their slots. */
-interface List {
-  readonly at: ListPlan;
-  readonly ids: Uint32Array;
-  readonly values: Float32Array;
-  readonly slots: Uint32Array;
-}
-
-/** What a block's token needs, between `begin` and `finish`. */
-interface Lane extends List {
-  /** Of reads, by place in the list. */
-  readonly tickets: Int32Array;
-  /** The list is parts, in each of which those come first that were present: where these end. */
-  readonly presentEnds: Int32Array;
-  readonly ends: Int32Array;
-  parts: number;
-}
-
-/** An arena's lists. */
-interface Lists {
-  readonly lanes: readonly Lane[];
-  /** The neurons that fire, of the block that is being finished. */
-  readonly fired: List;
-  /** Where columns of down are, or the slots of neurons, u32 [own neurons]. */
-  readonly places: Uint32Array;
-  /** What a predictor lists, u32. */
-  readonly predicted: Uint32Array;
-  /** By neuron, while a lane is put in another order. */
-  readonly valueOf: Float32Array;
-}
+import { CLUSTER_BUNDLES, type Lane, type List, type Lists, listsOf } from "./streamed_lists.ts";
 
 export interface StreamedBlockInput {
   readonly residual: Residual;
@@ -89,6 +55,8 @@ export class StreamedBlock {
   readonly #counts: Float64Array;
   /** What is there is computed while the rest arrives. */
   readonly #isPipelined: boolean;
+  /** Null: a neuron is one read. */
+  readonly #gatesFirst: GatesFirst | null;
   /** Spare slots that blocks between `begin` and `finish` have. */
   #sparesUsed = 0;
   /** Blocks between `begin` and `finish`. */
@@ -97,10 +65,13 @@ export class StreamedBlock {
   constructor(state: StepState, by: StreamedBlockInput) {
     this.#state = state;
     this.#by = by;
-    this.#reads = new BundleReads(state, by);
     this.#counts = countsView(state.plan, by.memories[0]);
+    this.#reads = new BundleReads(state, { ...by, counts: this.#counts });
     this.#isPipelined = state.plan.stream!.steps.pipeline;
     this.#lists = by.memories.map((memory, arena) => listsOf(state, memory, arena));
+    this.#gatesFirst = state.plan.stream!.readsGatesFirst
+      ? new GatesFirst(state, { reads: this.#reads, streams: by.streams })
+      : null;
   }
 
   /**
@@ -114,7 +85,7 @@ export class StreamedBlock {
     this.#begun++;
     if (listed !== null) this.#addPart(lane, block.unit, 0, listed);
     else this.#beginByGates(block, x, lane);
-    if (!this.#isPipelined) this.#await(lane, lane.presentEnds[0], lane.ends[0]);
+    if (!this.#isPipelined) this.#reads.arrive(lane, lane.presentEnds[0], lane.ends[0], PRESENT);
   }
 
   /** Where a predictor lists neurons that `begin` is to take for that lane. */
@@ -176,14 +147,13 @@ export class StreamedBlock {
       count = this.#compute(block, x, lane, { from: start, to: presentEnds[part], count });
     }
     for (let part = 0; part < parts; part++) {
-      for (let from = presentEnds[part]; from < ends[part]; from += CLUSTER_BUNDLES) {
-        const to = Math.min(from + CLUSTER_BUNDLES, ends[part]);
-        if (this.#isPipelined) this.#await(lane, from, to);
-        count = this.#compute(block, x, lane, { from, to, count });
-      }
+      const [from, to] = [presentEnds[part], ends[part]];
+      count = this.#gatesFirst === null
+        ? this.#finishAbsent(block, x, lane, { from, to, count })
+        : this.#gatesFirst.finish(block, x, { lane, fired }, { from, to, count });
     }
     const listed = parts === 0 ? 0 : ends[parts - 1];
-    this.#unpin(lane, listed);
+    this.#by.streams[this.#state.arena].cache.unpinAll(lane.slots, listed);
     const { kernels } = this.#state;
     const { values } = fired.at;
     if (weights !== 0) kernels.scale_rows_f32(values, count, weights, 1, count);
@@ -193,6 +163,21 @@ export class StreamedBlock {
     } else this.#addDown(block, fired, count, rows);
     this.#countSkipped(block, listed, count);
     if (--this.#begun === 0) this.#sparesUsed = 0;
+  }
+
+  /** As `#compute`, cluster by cluster as they arrive. */
+  #finishAbsent(
+    block: Streamed,
+    x: Activations,
+    lane: Lane,
+    { from, to, count }: { from: number; to: number; count: number },
+  ): number {
+    for (let start = from; start < to; start += CLUSTER_BUNDLES) {
+      const end = Math.min(start + CLUSTER_BUNDLES, to);
+      if (this.#isPipelined) this.#reads.arrive(lane, start, end, PRESENT);
+      count = this.#compute(block, x, lane, { from: start, to: end, count });
+    }
+    return count;
   }
 
   /** Lists neurons of a part of the gates that fire, from place `start` on; how many they are. */
@@ -231,8 +216,8 @@ export class StreamedBlock {
     this.#inFileOrder(lane, unit, from, to);
     for (let i = from; i < to; i++) {
       if (slots[i] !== NO_SLOT) {
-        tickets[i] = this.#reads.ticketOf(slots[i]); // it was asked for ahead, and is under way
-        this.#counts[NEEDED_AHEAD]++;
+        tickets[i] = this.#reads.ticketOf(slots[i]);
+        if (tickets[i] !== NO_TICKET) this.#counts[NEEDED_AHEAD]++; // it is under way
         continue;
       }
       let slot = cache.claim(unit, ids[i]);
@@ -264,32 +249,6 @@ export class StreamedBlock {
     }
   }
 
-  /** Lets go of the cache's slots among the first `count` of a list. */
-  #unpin({ slots }: Lane, count: number): void {
-    const { cache } = this.#by.streams[this.#state.arena];
-    for (let i = 0; i < count; i++) if (slots[i] < cache.slotCount) cache.unpin(slots[i]);
-  }
-
-  /** Waits for the bundles at places from .. to-1; what could not be read loses its slot. */
-  #await(lane: Lane, from: number, to: number): void {
-    const { streams, failure } = this.#by;
-    const { cache } = streams[this.#state.arena];
-    const { slots, tickets } = lane;
-    const startMs = performance.now();
-    for (let i = from; i < to; i++) {
-      const why = this.#reads.wait(tickets[i]);
-      const isCached = slots[i] < cache.slotCount;
-      if (why === "") {
-        if (isCached) cache.settle(slots[i], PRESENT);
-        continue;
-      }
-      failure.leave(why);
-      if (isCached) cache.drop(slots[i]);
-      slots[i] = NO_SLOT;
-    }
-    this.#counts[DISK_WAIT_MS] += performance.now() - startMs;
-  }
-
   /**
    * Adds what the neurons at places from .. to-1 give, if they fire, to the `count` that do.
    * @returns how many do now.
@@ -301,11 +260,10 @@ export class StreamedBlock {
     { from, to, count }: { from: number; to: number; count: number },
   ): number {
     if (from === to) return count;
-    const { kernels, space, arena, config: { feedForward }, fractions } = this.#state;
-    const { belowFiring } = fractions;
+    const { kernels, arena, fractions: { belowFiring } } = this.#state;
     const { fired } = this.#lists[arena];
     const { at, ids, slots, values } = lane;
-    const { gateSlots, upSlots } = block;
+    const { gateSlots } = block;
     if (gateSlots !== null) {
       const [list, out] = [at.slots + 4 * from, at.values + 4 * from];
       multiplyListed(kernels, gateSlots, x, list, to - from, out);
@@ -320,8 +278,7 @@ export class StreamedBlock {
       end++;
     }
     if (end === count) return end;
-    multiplyListed(kernels, upSlots, x, fired.at.slots + 4 * count, end - count, space.up);
-    activateListed(kernels, feedForward, space.up, fired.at.values + 4 * count, end - count);
+    multiplyUps(this.#state, block.upSlots, x, fired.at, count, end);
     return end;
   }
 
@@ -352,29 +309,4 @@ export class StreamedBlock {
       this.#counts[SKIPPED_BYTES] += (count - listed) * gate.rowStrideBytes;
     }
   }
-}
-
-function listsOf({ plan }: StepState, memory: WebAssembly.Memory, arena: number): Lists {
-  const space = plan.workspaces[arena].stream!;
-  const { neuronCount } = space;
-  const words = (at: number) => new Uint32Array(memory.buffer, at, neuronCount);
-  const listOf = (at: ListPlan): List => ({
-    at,
-    ids: words(at.ids),
-    values: floats(memory, at.values, neuronCount),
-    slots: words(at.slots),
-  });
-  return {
-    lanes: space.lanes.map((at) => ({
-      ...listOf(at),
-      tickets: new Int32Array(neuronCount),
-      presentEnds: new Int32Array(GATE_PARTS),
-      ends: new Int32Array(GATE_PARTS),
-      parts: 0,
-    })),
-    fired: listOf(space.fired),
-    places: words(space.places),
-    predicted: words(plan.workspaces[arena].fired),
-    valueOf: new Float32Array(neuronCount),
-  };
 }

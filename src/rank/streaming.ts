@@ -6,6 +6,7 @@
 import type { Kernels } from "../../wasm/kernels.ts";
 import type { PackedModel } from "../bundle/types.ts";
 import { NeuronCache } from "../cache/mod.ts";
+import { CacheSplit } from "./cache_split.ts";
 import { NeuronReads } from "./neuron_reads.ts";
 import { countsView } from "./counts.ts";
 import { EmbeddingRows } from "./embedding_rows.ts";
@@ -13,7 +14,7 @@ import type { Reads } from "../io/mod.ts";
 import { type Dense, hasAllGates, type Layer, type Streamed } from "./layer.ts";
 import { loadUnits } from "./load_units.ts";
 import type { SharedText } from "../memory/shared_text.ts";
-import { type OwnUnit, ownUnits } from "./own_units.ts";
+import { type OwnUnit, ownUnits, streamedUnits } from "./own_units.ts";
 import type { RankPlan } from "./plan_types.ts";
 import { StagedUnits } from "./staged_units.ts";
 import type { StepState } from "./step_state.ts";
@@ -41,6 +42,8 @@ export class Streaming {
   readonly #input: StreamingInput;
   readonly #units: ReadonlyMap<number, OwnUnit>;
   readonly #caches: readonly NeuronCache[];
+  /** By arena; empty where the border in slots is the same for any number of sequences. */
+  readonly #splits: readonly CacheSplit[];
   readonly #reads: NeuronReads;
   readonly #readers: readonly UnitReader[];
   readonly #stages: StagedUnits;
@@ -56,6 +59,9 @@ export class Streaming {
     this.#caches = memories.map((_, arena) => this.#cacheOf(arena));
     const counts = countsView(plan, memories[0]);
     this.#reads = new NeuronReads({ stream, queue, counts });
+    this.#splits = new Set(stream.hotClusters).size === 1
+      ? []
+      : memories.map((_, arena) => this.#splitOf(arena));
     this.embeddingRows = plan.embeddingInFile &&
       new EmbeddingRows({ plan, kernels: kernels[0], queue, counts, failure });
     this.#readers = memories.map((memory, arena) =>
@@ -114,9 +120,10 @@ export class Streaming {
     this.#neurons = new StreamedBlock(state, { residual, memories, reads, streams, failure });
   }
 
-  /** Begins a step: what it uses, it uses later than all before. */
-  beginStep(): void {
-    for (const cache of this.#caches) cache.beginStep();
+  /** Begins a step, while so many sequences are decoded. */
+  beginStep(sequences: number): void {
+    for (const cache of this.#caches) cache.beginStep(); // what it uses, it uses later than before
+    for (const split of this.#splits) split.follow(sequences);
   }
 
   /** For blocks that one token lists. */
@@ -133,6 +140,20 @@ export class Streaming {
     return block.staged;
   }
 
+  #splitOf(arena: number): CacheSplit {
+    const { plan, memories } = this.#input;
+    const { slotBytes, hotClusters: goals } = plan.stream!;
+    return new CacheSplit({
+      ...{ arena, goals, reads: this.#reads, cache: this.#caches[arena] },
+      units: streamedUnits(plan, this.#units, arena),
+      slots: {
+        bytes: new Uint8Array(memories[arena].buffer),
+        at: plan.workspaces[arena].stream!.slots,
+        slotBytes,
+      },
+    });
+  }
+
   #cacheOf(arena: number): NeuronCache {
     const { plan, packed } = this.#input;
     const own = packed.units.map((_, unit) => this.#units.get(unit) ?? null);
@@ -140,7 +161,7 @@ export class Streaming {
     const { slotCount } = plan.workspaces[arena].stream!;
     return new NeuronCache({
       slotCount,
-      hotClusters: plan.stream!.hotClusters,
+      hotClusters: plan.stream!.hotClusters[0],
       unitNeurons: inArena.map((unit) => unit?.count ?? 0),
       unitStripes: inArena.map((unit) => unit?.stripes ?? 1),
       unitOrders: inArena.map((unit) => unit?.order ?? new Uint32Array()),

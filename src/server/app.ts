@@ -4,36 +4,25 @@
  */
 import { type Context, Hono } from "hono";
 import { RequestError } from "../base/errors.ts";
-import { METRICS_CONTENT_TYPE } from "../metrics/mod.ts";
 import { admit } from "./admission.ts";
 import { requireKey } from "./api_keys.ts";
-import { chatCompletions, completions } from "./completions.ts";
 import { guards, requestIds, type ServerEnv } from "./guards.ts";
-import { health, live, ready } from "./health.ts";
 import { errorResponse, toRequestError } from "./http_errors.ts";
-import { listStates, load, unload } from "./manage_models.ts";
-import { type ModelCard, modelNotFound } from "./model_source.ts";
-import { type AppOptions, type AppSettings, appSettings } from "./options.ts";
+import { openApiDocument } from "./openapi.ts";
+import { OPERATION_ROUTES } from "./operation_routes.ts";
+import { type AppOptions, appSettings } from "./options.ts";
 import { pageResponse } from "./page.ts";
+import type { Handler, Route } from "./route.ts";
+import { API_ROUTES } from "./routes.ts";
 import { watchRequests } from "./telemetry/requests.ts";
 
-type Handler = (c: Context<ServerEnv>, settings: AppSettings) => Response | Promise<Response>;
+const DOCUMENTED: readonly Route[] = [...OPERATION_ROUTES, ...API_ROUTES];
 
 /** Every path, with the methods that it answers. HEAD goes where GET goes. */
 const ROUTES: Readonly<Record<string, Readonly<Record<string, Handler>>>> = {
   "/": { GET: () => pageResponse() },
-  "/health": { GET: health },
-  "/livez": { GET: live },
-  "/readyz": { GET: ready },
-  "/metrics": { GET: showMetrics },
-  "/models": { GET: listStates },
-  "/models/load": { POST: load },
-  "/models/unload": { POST: unload },
-  "/v1/models": { GET: listModels },
-  // Names of models have slashes in them.
-  "/v1/models/:id{.+}": { GET: showModel },
-  "/v1/chat/completions": { POST: chatCompletions },
-  "/v1/completions": { POST: completions },
+  "/openapi.json": { GET: () => Response.json(openApiDocument(DOCUMENTED)) },
+  ...handlersByPath(DOCUMENTED),
 };
 
 /** Makes the application. Each request's work ends with its client, or with `lifecycle`. */
@@ -65,30 +54,10 @@ export function createApp(options: AppOptions): Hono<ServerEnv> {
   return app;
 }
 
-function listModels(_c: Context<ServerEnv>, { models }: AppSettings): Response {
-  return Response.json({ object: "list", data: models.list().map(modelOnWire) });
-}
-
-function showModel(c: Context<ServerEnv>, { models }: AppSettings): Response {
-  const id = c.req.param("id");
-  // A request may be answered under another name; what is shown is what is there.
-  const model = models.list().find((card) => card.id === id);
-  if (model === undefined) throw modelNotFound(models, id);
-  return Response.json(modelOnWire(model));
-}
-
-function showMetrics(_c: Context<ServerEnv>, { metrics }: AppSettings): Response {
-  return new Response(metrics.text(), { headers: { "content-type": METRICS_CONTENT_TYPE } });
-}
-
-function modelOnWire({ id, created, contextLength }: ModelCard) {
-  return {
-    id,
-    object: "model",
-    created,
-    owned_by: "ganglion",
-    context_length: contextLength ?? null,
-  };
+function handlersByPath(routes: readonly Route[]): Record<string, Record<string, Handler>> {
+  const paths: Record<string, Record<string, Handler>> = {};
+  for (const { path, method, handle } of routes) (paths[path] ??= {})[method] = handle;
+  return paths;
 }
 
 function methodNotAllowed(c: Context<ServerEnv>, methods: readonly string[]): Response {

@@ -39,6 +39,7 @@ export interface ModelLease {
 export interface ModelCard extends Pick<LanguageModel, "id" | "created" | "failure"> {
   /** Tokens a request may use; left out: not known before it is loaded. */
   readonly contextLength?: number;
+  readonly details?: LanguageModel["details"];
   /** False: it would have to be loaded; left out: it is there. */
   readonly isLoaded?: boolean;
   /** When it is let go if nobody asks; left out: never. */

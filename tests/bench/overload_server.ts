@@ -14,6 +14,9 @@ const server = serve({
   streamLagMs: 1_000,
   streamBufferChars: 65_536,
 });
+// As the verb does: Deno 2.9.6 panics when it first needs signals and no descriptor is left.
+Deno.addSignalListener("SIGTERM", () => server.shutdown());
 console.log(server.url);
 for await (const _chunk of Deno.stdin.readable);
 await server.shutdown();
+Deno.exit();

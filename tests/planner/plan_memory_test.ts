@@ -158,7 +158,7 @@ Deno.test("planMemory() expects more of a faster disk and of a faster memory", (
 });
 
 Deno.test("planMemory() makes clusters hot only where frequencies were counted", () => {
-  assertEquals(planOf("bamboo-7b", 3 * GiB).hotFraction, 0);
+  assertEquals(planOf("bamboo-7b", 3 * GiB).hotFractions, [0, 0, 0, 0]);
   const input = shapeInput("bamboo-7b", { budgetBytes: 3 * GiB });
   const units = input.units.map((unit) => ({
     ...unit,
@@ -166,7 +166,7 @@ Deno.test("planMemory() makes clusters hot only where frequencies were counted",
   }));
   const plan = planMemory({ ...input, units });
   assert(plan.kind === "plan");
-  assertGreater(plan.hotFraction, 0);
+  assertGreater(plan.hotFractions[0], 0);
   const [{ hotClusters, slots }] = plan.ranks[0].arenas;
   assertEquals(hotClusters.length, 4);
   hotClusters.forEach((clusters, i) => {
@@ -212,4 +212,27 @@ Deno.test("planMemory() counts a predictor twice where the layer before asks it,
   assertAlmostEquals(ahead, 1e3 * predictorBytes / (0.9 * 22e9), 1);
   assertGreater(gates, 0);
   assertEquals(planOf("bamboo-7b", 3 * GiB).expected.parts.ahead, 0);
+});
+
+Deno.test("planMemory() reads gates first where bytes are dear and predictors name many in vain", () => {
+  const { disk } = DEFAULT_PROFILE;
+  // A slow card: as many reads a second as bytes allow.
+  const byBytes = [2048, 8192, 65536].map((sizeBytes) => ({
+    ...{ sizeBytes, workers: 4, readsPerS: 20e6 / sizeBytes, cpuShare: 0.1 },
+  }));
+  const dear = { ...DEFAULT_PROFILE, disk: { ...disk, random: byBytes } };
+  const choose = (profile: typeof DEFAULT_PROFILE, predictedPerActive: number, asked?: boolean) => {
+    const extras = { predictorRank: 512 };
+    const ways = ["predictor"] as const;
+    const options = { extras, ways, profile, predictedPerActive, readsGatesFirst: asked };
+    return planOf("bamboo-7b", 2.5 * GiB, options).expected;
+  };
+  assert(choose(dear, 3).readsGatesFirst);
+  assert(!choose(dear, 1).readsGatesFirst, "all that is named fires: one read is enough");
+  assert(!choose(DEFAULT_PROFILE, 1.2).readsGatesFirst, "here reads are dear");
+  const [chosen, whole] = [choose(dear, 3), choose(dear, 3, false)];
+  assertGreater(chosen.tokensPerSecond, whole.tokensPerSecond);
+  assertGreater(whole.diskBytes, chosen.diskBytes);
+  assertGreater(chosen.diskReads, whole.diskReads);
+  assert(choose(DEFAULT_PROFILE, 1.2, true).readsGatesFirst, "who asks for it gets it");
 });

@@ -1,7 +1,8 @@
 /** What is asked for ahead of a layer holds slots, and lets go of them. */
 import { assert, assertEquals } from "@std/assert";
-import { NeuronCache, PRESENT } from "../../src/cache/mod.ts";
-import { DONE, FAILED, type ReadQueue } from "../../src/io/mod.ts";
+import { GATE_ONLY, NeuronCache, NO_SLOT, PRESENT } from "../../src/cache/mod.ts";
+import { DONE, FAILED, NO_TICKET, type ReadQueue } from "../../src/io/mod.ts";
+import { SharedText } from "../../src/memory/shared_text.ts";
 import { BundleReads } from "../../src/rank/bundle_reads.ts";
 import { COUNT_FIELDS } from "../../src/rank/counts.ts";
 import { NeuronReads } from "../../src/rank/neuron_reads.ts";
@@ -12,9 +13,13 @@ import type { StepState } from "../../src/rank/step_state.ts";
 const SLOTS = 8;
 const NEURONS = 16;
 const BUNDLE_BYTES = 512;
+const REST_BYTES = 192;
 
 /** Two units on disk and a cache; reads are done at once, but for those of `failing` neurons. */
-function world(failing: readonly number[] = [], slotCount = SLOTS) {
+function world(
+  failing: readonly number[] = [],
+  { slotCount = SLOTS, readsGatesFirst = false } = {},
+) {
   const cache = new NeuronCache({
     slotCount,
     hotClusters: 0,
@@ -27,25 +32,32 @@ function world(failing: readonly number[] = [], slotCount = SLOTS) {
     merge: (_: number, offsetBytes: number) => offsets.push(offsetBytes) - 1,
     flush: () => {},
     wait: (ticket: number) =>
-      failing.includes(offsets[ticket] / BUNDLE_BYTES % NEURONS) ? FAILED : DONE,
+      failing.includes(Math.floor(offsets[ticket] / BUNDLE_BYTES) % NEURONS) ? FAILED : DONE,
     failure: () => "it cannot be read",
     before: (ticket: number) => ticket - 1,
   } as unknown as ReadQueue;
   const own = (unit: number) =>
     ({
-      bundles: { bundleBytes: BUNDLE_BYTES, restOffsetBytes: 0 },
+      bundles: {
+        bundleBytes: BUNDLE_BYTES,
+        restOffsetBytes: readsGatesFirst ? REST_BYTES : 0,
+        gate: { sizeBytes: REST_BYTES },
+      },
       offsetBytes: unit * NEURONS * BUNDLE_BYTES,
       positions: identity(),
       order: identity(),
     }) as unknown as OwnUnit;
   const steps = { bundles: true };
-  const stream = { slotBytes: BUNDLE_BYTES, hasResidentGates: false, steps } as StreamPlan;
+  const sizes = { slotBytes: BUNDLE_BYTES, hasResidentGates: false, readsGatesFirst };
+  const stream = { ...sizes, steps } as StreamPlan;
   const space = { stream: { slots: 4096, neuronCount: NEURONS } };
   const state = { arena: 0, plan: { stream, workspaces: [space] }, space } as unknown as StepState;
   const counts = new Float64Array(COUNT_FIELDS);
   const neurons = new NeuronReads({ stream, queue, counts });
   const streams = [{ cache, units: new Map([[0, own(0)], [1, own(1)]]) }];
-  return { cache, offsets, reads: new BundleReads(state, { reads: neurons, streams }) };
+  const failure = new SharedText();
+  const reads = new BundleReads(state, { reads: neurons, streams, counts, failure });
+  return { cache, offsets, failure, reads };
 }
 
 function identity(): Uint32Array {
@@ -101,7 +113,7 @@ Deno.test("settleAhead() lets go of what a layer did not need, and of an aborted
 });
 
 Deno.test("lacks() is false once all neurons of a unit have slots, read or not", () => {
-  const { cache, reads } = world([], NEURONS);
+  const { cache, reads } = world([], { slotCount: NEURONS });
   for (let neuron = 0; neuron < NEURONS; neuron++) {
     assert(reads.lacks(0));
     cache.claim(0, neuron);
@@ -110,4 +122,30 @@ Deno.test("lacks() is false once all neurons of a unit have slots, read or not",
   assert(reads.lacks(1));
   cache.drop(cache.slotsOf(0)[7]);
   assert(reads.lacks(0));
+});
+
+Deno.test("arrive() settles what came, and says what did not and takes its slot", () => {
+  const { cache, failure, reads } = world([1]);
+  const slots = Uint32Array.of(cache.claim(0, 0), cache.claim(0, 1), SLOTS);
+  const tickets = Int32Array.from([0, 1, 2], (neuron) => reads.ask(0, neuron, slots[neuron]));
+  const [first] = slots;
+  reads.arrive({ slots, tickets }, 0, 3, PRESENT);
+  assertEquals([...slots], [first, NO_SLOT, SLOTS], "a spare slot is nobody's");
+  assertEquals(cache.state(first), PRESENT);
+  assertEquals(cache.slotsOf(0)[1], -1);
+  assertEquals(failure.take(), "it cannot be read");
+});
+
+Deno.test("a gate that was read first is no read again, the rest is one", () => {
+  const { cache, offsets, reads } = world([], { readsGatesFirst: true });
+  const slot = cache.claim(0, 3);
+  const slots = Uint32Array.of(slot);
+  reads.arrive({ slots, tickets: Int32Array.of(reads.ask(0, 3, slot)) }, 0, 1, GATE_ONLY);
+  assertEquals(cache.state(slot), GATE_ONLY);
+  assertEquals(reads.ticketOf(slot), NO_TICKET);
+  reads.arrive({ slots, tickets: Int32Array.of(NO_TICKET) }, 0, 1, PRESENT);
+  assertEquals(cache.state(slot), GATE_ONLY, "nothing was under way");
+  reads.arrive({ slots, tickets: Int32Array.of(reads.askRest(0, 3, slot)) }, 0, 1, PRESENT);
+  assertEquals(cache.state(slot), PRESENT);
+  assertEquals(offsets, [3 * BUNDLE_BYTES, 3 * BUNDLE_BYTES + REST_BYTES]);
 });

@@ -81,7 +81,8 @@ function formatSlots(plan: PlanFields): string[] {
     `firing    ${Math.round(plan.firing_neurons_per_token)} neurons a token ` +
     `(${RATES[plan.firing_rates]}), ${percent(plan.expected_hit_rate)} of them found in slots`,
     `disk      ${Math.round(plan.disk_reads_per_token)} reads, ` +
-    `${formatBytes(Math.round(plan.disk_bytes_per_token))} a token by ${readers}`,
+    `${formatBytes(Math.round(plan.disk_bytes_per_token))} a token by ${readers}` +
+    (plan.reads_gates_first ? ", gates first" : ""),
   ];
 }
 

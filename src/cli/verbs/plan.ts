@@ -16,6 +16,7 @@ import type { ModelConfig } from "../../model/types.ts";
 import { type FiringStats, readStats } from "../../stats/mod.ts";
 import {
   addGpuOptions,
+  gatesFirstOption,
   type LoadFlags,
   predictorOption,
   threadCount,
@@ -30,7 +31,10 @@ import { createPlanReport } from "../plan/plan_report.ts";
 import { createDataVerb, requireModel } from "../verb.ts";
 
 type GpuFlags = "gpu" | "gpuLayers" | "hotShare" | "gpuMemory" | "gpuStreamFrom" | "priority";
-type PlanFlags = Pick<LoadFlags, "threads" | "ctxSize" | "dense" | "predictor" | GpuFlags>;
+type PlanFlags = Pick<
+  LoadFlags,
+  "threads" | "ctxSize" | "dense" | "predictor" | "gatesFirst" | GpuFlags
+>;
 
 interface Options extends PlanFlags {
   readonly memory?: number;
@@ -53,6 +57,7 @@ export function planVerb(): Command {
     .option("--ctx-size <n>", "tokens of prompt and answer together", wholeNumber({ min: 1 }))
     .option("--dense", "compute every neuron, also of models whose neurons are mostly silent")
     .addOption(predictorOption())
+    .addOption(gatesFirstOption())
     .option("--stats <file>", "statistics of the model, by profile: how often neurons fire")
     .action(plan);
   return addGpuOptions(verb);
@@ -74,6 +79,7 @@ async function plan(path: string | undefined, options: Options): Promise<void> {
     planWithin({ file, packed, model }, module, {
       ...load,
       ...{ profile, stats, budgetBytes, kernelReads },
+      readsGatesFirst: load.gatesFirst,
     });
   const planned = planFor(budgetBytes);
   requirePlan(planned, packed !== null);

@@ -1,8 +1,8 @@
 /** OpenAI's own client against the server: what it accepts, others will. */
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
 import OpenAI, { APIError, BadRequestError, InternalServerError, NotFoundError } from "openai";
-import type { ScriptedModelOptions } from "../support/scripted_model.ts";
-import { withServer } from "./http_client.ts";
+import type { ScriptedModelOptions } from "../../support/scripted_model.ts";
+import { withServer } from "../http_client.ts";
 
 const messages: { role: "user"; content: string }[] = [{ role: "user", content: "Hi" }];
 const model = "scripted";

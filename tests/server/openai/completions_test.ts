@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { RequestError } from "../../src/base/errors.ts";
-import { Lifecycle } from "../../src/server/mod.ts";
-import { CHAT, hello, post, readEvents, refused, testApp, TEXT } from "./http_client.ts";
+import { RequestError } from "../../../src/base/errors.ts";
+import { Lifecycle } from "../../../src/server/mod.ts";
+import { CHAT, hello, post, readEvents, refused, testApp, TEXT } from "../http_client.ts";
 
 Deno.test("POST /v1/chat/completions answers as OpenAI's and llama.cpp's do", async () => {
   const { app, model } = testApp();
@@ -24,6 +24,7 @@ Deno.test("POST /v1/chat/completions answers as OpenAI's and llama.cpp's do", as
       completion_tokens: 12,
       total_tokens: 14,
       prompt_tokens_details: { cached_tokens: 1 },
+      completion_tokens_details: { reasoning_tokens: 0 },
     },
     timings: {
       cache_n: 1,

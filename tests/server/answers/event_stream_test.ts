@@ -1,10 +1,12 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { eventStreamResponse } from "../../src/server/event_stream.ts";
+import { EVENT_STREAM } from "../../../src/server/openai/wire.ts";
+import { eventStreamResponse } from "../../../src/server/answers/event_stream.ts";
 
 function stream(events: AsyncIterable<string>, options: Record<string, number> = {}) {
   const calls: string[] = [];
   const ended = Promise.withResolvers<void>();
   const response = eventStreamResponse(events, {
+    format: EVENT_STREAM,
     keepAliveMs: 60_000,
     streamBufferChars: 1000,
     streamLagMs: 60_000,

@@ -1,10 +1,19 @@
 /** Events to an HTTP answer, as they come: headers at once, comments in silence, then the end. */
-import type { AppSettings } from "./options.ts";
-import { Outbox } from "./outbox.ts";
-import { errorEvent, KEEP_ALIVE_EVENT } from "./wire.ts";
+import type { AppSettings } from "../options.ts";
+import { Outbox } from "../outbox.ts";
+
+/** How a stream is written. */
+export interface StreamFormat {
+  readonly contentType: string;
+  /** What keeps a silent connection open and clients skip; null: there is no such thing. */
+  readonly keepAlive: string | null;
+  /** The last event of a stream that failed after it had begun. */
+  errorEvent(error: unknown): string;
+}
 
 export interface EventStreamOptions
   extends Pick<AppSettings, "keepAliveMs" | "streamBufferChars" | "streamLagMs"> {
+  readonly format: StreamFormat;
   /** Called when the client has gone; `events` should end soon after. */
   readonly onGone: () => void;
   /** Called with what `events` threw; the client gets it as an error event. */
@@ -13,7 +22,7 @@ export interface EventStreamOptions
   readonly onEnd: () => void;
 }
 
-/** An answer that sends `events` (each with its blank line) while they are made. */
+/** An answer that sends `events` (each with its line ends) while they are made. */
 export function eventStreamResponse(
   events: AsyncIterable<string>,
   options: EventStreamOptions,
@@ -30,7 +39,7 @@ export function eventStreamResponse(
   pump(events, outbox, () => isGone, options);
   return new Response(outbox.stream, {
     headers: {
-      "content-type": "text/event-stream",
+      "content-type": options.format.contentType,
       // Neither proxies nor this server's own compression may hold events back.
       "cache-control": "no-cache, no-transform",
       "x-accel-buffering": "no",
@@ -44,9 +53,10 @@ async function pump(
   isGone: () => boolean,
   options: EventStreamOptions,
 ): Promise<void> {
+  const { format } = options;
   let isSilent = true;
   const keepAlive = setInterval(() => {
-    if (isSilent && outbox.isEmpty) outbox.send(KEEP_ALIVE_EVENT);
+    if (isSilent && outbox.isEmpty && format.keepAlive !== null) outbox.send(format.keepAlive);
     isSilent = true;
   }, options.keepAliveMs);
   try {
@@ -59,7 +69,7 @@ async function pump(
   } catch (error) {
     if (!isGone()) {
       options.onError(error);
-      outbox.send(errorEvent(error));
+      outbox.send(format.errorEvent(error));
     }
   } finally {
     clearInterval(keepAlive);

@@ -1,16 +1,18 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import fc from "fast-check";
-import { pathName } from "../../src/server/request_fields.ts";
-import { CHAT, hello, post, refused, testApp, TEXT } from "./http_client.ts";
+import { pathName } from "../../../src/server/parse_fields.ts";
+import { CHAT, hello, post, refused, testApp, TEXT } from "../http_client.ts";
 
 const NO_NUMBERS = ["1", "NaN", "Infinity", "", true, [], {}, [1]];
 const COUNTS = [...NO_NUMBERS, 1.5, 2 ** 40, 1e300];
+
+const tool = { type: "function", function: { name: "f" } };
 
 /** For every field, values that must be refused. */
 const BAD: Readonly<Record<string, readonly unknown[]>> = {
   model: [1, {}, "x".repeat(600)],
   stream: ["true", 1],
-  stream_options: [true, { include_usage: "yes" }],
+  stream_options: [true, { include_usage: "yes" }, { include_obfuscation: true }],
   max_tokens: [...COUNTS, -1, 0],
   max_completion_tokens: [...COUNTS, -1, 0],
   stop: [1, "", [""], [1], Array(17).fill("x"), "x".repeat(2000), Array(100_000).fill("x")],
@@ -28,20 +30,29 @@ const BAD: Readonly<Record<string, readonly unknown[]>> = {
   logit_bias: [[], 1, { a: 1 }, { "-1": 1 }, { "1.5": 1 }, { "1": "x" }, { "1": 101 }, {
     "99999999999": 1,
   }],
-  n: [0, 2, 1e9, -1, "1", 1.5],
+  n: [0, 17, 1e9, -1, "1", 1.5],
   best_of: [2],
-  logprobs: [true, 5, 0],
-  top_logprobs: [1],
-  tools: [[{ type: "function" }], {}],
-  tool_choice: ["required", {}],
+  logprobs: [5, 0, "true"],
+  top_logprobs: [1, 21, -1, "1"],
+  tools: [[{ type: "function" }], {}, [{ type: "custom", custom: {} }], "x", Array(129).fill(tool)],
+  tool_choice: ["required", {}, "any", { type: "function", function: { name: "f" } }],
+  parallel_tool_calls: ["yes"],
   functions: [[{}]],
-  response_format: [{ type: "json_object" }, { type: "json_schema" }, "text"],
+  function_call: [{ name: "f" }],
+  response_format: [{ type: "json_schema" }, "text", { type: "xml" }, {}],
   suffix: ["x"],
   audio: [{}],
   modalities: [["audio"], "text"],
-  prediction: [{}],
-  grammar: ["root ::= x"],
-  json_schema: [{}],
+  moderation: [{}],
+  store: [true],
+  service_tier: ["flex", "priority", 1],
+  verbosity: ["low", 5],
+  reasoning_effort: ["extreme", 1],
+  web_search_options: [{}],
+  grammar: [5, {}, "x".repeat(300_000)],
+  json_schema: ["x", 5],
+  chat_template_kwargs: ["x", []],
+  mirostat: [1, 2],
 };
 
 Deno.test("parseFields() refuses every bad value with a 400 that names its field", async () => {
@@ -79,6 +90,13 @@ Deno.test("parseFields() accepts null, and values that ask for nothing", async (
     metadata: { a: "b" },
     store: false,
     parallel_tool_calls: true,
+    service_tier: "auto",
+    safety_identifier: "s",
+    prompt_cache_key: "k",
+    prompt_cache_retention: "24h",
+    prediction: { type: "content", content: "x" },
+    verbosity: "medium",
+    stream_options: { include_obfuscation: false },
     seed: -1,
   };
   const nothing = Object.fromEntries(Object.keys(BAD).map((name) => [name, null]));

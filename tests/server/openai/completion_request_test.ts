@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { RequestError } from "../../src/base/errors.ts";
-import { parseCompletionRequest } from "../../src/server/completion_request.ts";
+import { RequestError } from "../../../src/base/errors.ts";
+import { parseCompletionRequest } from "../../../src/server/openai/completion_request.ts";
 
 Deno.test("parseCompletionRequest() refuses prompts of any other form", () => {
   const bad = [
