@@ -140,12 +140,6 @@ export interface ChatMessage {
   readonly [field: string]: unknown;
 }
 
-/** How full the cache of keys and values is, in tokens. */
-export interface KvUse {
-  readonly usedTokens: number;
-  readonly capacityTokens: number;
-}
-
 /** How a conversation is rendered. */
 export interface ChatOptions {
   /** Functions that the model may call, in OpenAI's form. */
@@ -178,6 +172,12 @@ export interface ModelDetails {
   readonly gapMarks: GapMarks | null;
   /** Numbers, flags and short texts of its header, by key. */
   readonly metadata: Readonly<Record<string, string | number | boolean>>;
+}
+
+/** How full the cache of keys and values is, in tokens. */
+export interface KvUse {
+  readonly usedTokens: number;
+  readonly capacityTokens: number;
 }
 
 export interface LanguageModel {

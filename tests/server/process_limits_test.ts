@@ -21,10 +21,14 @@ Deno.test({
       assert(url !== "", "it started");
       const { hostname, port } = new URL(url);
       const sockets = await Promise.all(
-        Array.from({ length: 200 }, () => Deno.connect({ hostname, port: Number(port) })),
+        // Some are reset, when the listener that had them in its queue has gone.
+        Array.from(
+          { length: 200 },
+          () => Deno.connect({ hostname, port: Number(port) }).catch(() => null),
+        ),
       );
       await new Promise((resolve) => setTimeout(resolve, 200));
-      for (const socket of sockets) socket.close();
+      for (const socket of sockets) socket?.close();
       const deadlineMs = performance.now() + 5_000;
       let status = 0;
       while (status !== 200 && performance.now() < deadlineMs) {

@@ -36,8 +36,6 @@ import {
 } from "./fields.ts";
 import { type AnswerHead, type AnswerKind, emptyOnWire, endOnWire, NDJSON } from "./wire.ts";
 import { NOTHING, partOnWire } from "./wire.ts";
-import { watchedModel } from "../telemetry/generations.ts";
-import { cutShortError } from "../work_stop.ts";
 
 export const chatSchema = z.object({
   ...answerFields,
@@ -142,8 +140,7 @@ async function reply(
 ): Promise<Response> {
   const { model } = work.lease;
   const ask = withinContext(model, { ...makeAsk(model), count: 1 }, options?.num_ctx);
-  const start = (signal: AbortSignal) =>
-    startChoices(watchedModel(work), ask, { signal, cutShort: () => cutShortError(work.settings) });
+  const start = (signal: AbortSignal) => startChoices(work, ask, signal);
   if (stream) return answerStream(work, NDJSON, (signal) => lines(start(signal), head));
   return await answerWhole(work, async (signal) => {
     const [choice] = await collectChoices(start(signal), 1);

@@ -12,8 +12,6 @@ import { chatLogprobs } from "./logprobs.ts";
 import { parseResponseRequest } from "./response_request.ts";
 import { type ResponseEvent, ResponseWriter } from "./response_writer.ts";
 import { EVENT_STREAM } from "./wire.ts";
-import { watchedModel } from "../telemetry/generations.ts";
-import { cutShortError } from "../work_stop.ts";
 
 /** Answers a conversation with items of output. */
 export async function responses(
@@ -33,8 +31,7 @@ export async function responses(
         ? null
         : (tokens) => chatLogprobs(model, tokens),
     });
-    const start = (signal: AbortSignal) =>
-      startChoices(watchedModel(work), ask, { signal, cutShort: () => cutShortError(settings) });
+    const start = (signal: AbortSignal) => startChoices(work, ask, signal);
     if (request.stream) {
       const counter = { next: 0 };
       return answerStream(

@@ -3,12 +3,11 @@
  * it ends a line of the log and a span say how it went. Adds numbers per piece, nothing more.
  */
 import type { GenerateChunk, GenerateResult, Generation, LanguageModel } from "../../llm/types.ts";
-import type { Work } from "../answers/answer.ts";
 import type { AppSettings } from "../options.ts";
 import type { GenerationSeries } from "./server_metrics.ts";
 import { type Span, STATUS_ERROR } from "./spans.ts";
 
-interface WatchedRequest {
+export interface WatchedRequest {
   readonly settings: Pick<AppSettings, "metrics" | "log" | "logPrompts" | "tracer">;
   readonly model: Pick<LanguageModel, "id" | "decode">;
   readonly requestId: string;
@@ -16,21 +15,8 @@ interface WatchedRequest {
   readonly ids: readonly number[];
 }
 
-/** The model of a request, each of whose generations is watched. */
-export function watchedModel(
-  { settings, lease: { model }, requestId }: Work,
-): Pick<LanguageModel, "generate"> {
-  return {
-    generate: (request) =>
-      watchGeneration(
-        { settings, model, requestId, ids: request.ids },
-        () => model.generate(request),
-      ),
-  };
-}
-
 /** Starts a generation and passes it on, watched. What `start` throws is counted, too. */
-function watchGeneration(request: WatchedRequest, start: () => Generation): Generation {
+export function watchGeneration(request: WatchedRequest, start: () => Generation): Generation {
   const { settings: { metrics, tracer }, model } = request;
   const watch = new Watch(metrics.generations(model.id), performance.now());
   const span = tracer?.startSpan("generate", {
