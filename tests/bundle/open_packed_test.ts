@@ -7,6 +7,7 @@ import { withPacked } from "../pack/packed_model.ts";
 
 const MODEL = { architecture: "relu-llama", type: "Q4_0", feedForwardLength: 128 } as const;
 
+// fault 26: bundles half-written, of another version, damaged.
 Deno.test("openPacked() refuses what it is not", () =>
   withPacked(MODEL, async ({ out, input }) => {
     const bytes = await Deno.readFile(out);
