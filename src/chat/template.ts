@@ -169,7 +169,7 @@ function runProgram(
     return String(interpreter.run(parsed.program).value);
   } catch (error) {
     if (error instanceof TemplateRefusal) {
-      throw renderError(`it refuses these messages: ${reasonOf(error)}`);
+      throw renderError(`it refuses these messages: ${error.message}`);
     }
     const isLimit = error instanceof TemplateLimitError || error instanceof RangeError;
     throw renderError(isLimit ? reasonOf(error) : `it fails (${reasonOf(error)})`);

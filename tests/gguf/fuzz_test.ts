@@ -108,13 +108,28 @@ function parse({ bytes, fileBytes }: Header, hint: string): GgufFile | null {
   try {
     return timed(() => {
       const part = { header: readHeader(source, 0), path: "", sizeBytes: source.sizeBytes };
-      return splitCount(part) === 1 ? mergeParts([part]) : null;
+      if (splitCount(part) !== 1) return null;
+      const file = mergeParts([part]);
+      assertTensorsLie(file);
+      return file;
     }, hint);
   } catch (error) {
     assertRefusal(error, [ModelFormatError], hint);
     assert((error as ModelFormatError).offsetBytes <= source.sizeBytes, hint);
     return null;
   }
+}
+
+/** Every tensor's data is in the file, and no other's. */
+function assertTensorsLie({ tensors, parts }: GgufFile): void {
+  const sorted = [...tensors.values()].sort((a, b) => a.offsetBytes - b.offsetBytes);
+  let end = 0;
+  for (const { name, offsetBytes, sizeBytes } of sorted) {
+    assert(Number.isSafeInteger(sizeBytes) && sizeBytes > 0, `${name} has ${sizeBytes} bytes`);
+    assert(offsetBytes >= end, `${name} begins at ${offsetBytes}, within another`);
+    end = offsetBytes + sizeBytes;
+  }
+  assert(end <= parts[0].sizeBytes, `the last tensor ends at ${end}`);
 }
 
 function zeroExtended(bytes: Uint8Array, sizeBytes: number): ByteSource {
