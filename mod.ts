@@ -36,8 +36,9 @@ export type {
   Timings,
 } from "./src/llm/mod.ts";
 export {
+  loadedModels,
+  type ModelSource,
   type RunningServer,
   serve,
-  type ServedModels,
   type ServeOptions,
 } from "./src/server/mod.ts";

@@ -11,51 +11,18 @@ import {
   type PredictorChoice,
   type PredictorPolicy,
 } from "../src/engine/types.ts";
-import type { GgufPart, GgufTensor } from "../src/gguf/types.ts";
 import { createArenaMemory } from "../src/memory/arena.ts";
 import { Control } from "../src/memory/control.ts";
 import { controlWords } from "../src/memory/control_layout.ts";
-import {
-  createObservation,
-  type LayerViews,
-  layerViews,
-  type Observation,
-  type Plane,
-} from "../src/memory/observation.ts";
-import { layerNeurons } from "../src/model/layer_neurons.ts";
-import type { ModelConfig } from "../src/model/types.ts";
-import type { FileStamp } from "../src/io/mod.ts";
+import { type LayerViews, layerViews } from "../src/memory/observation.ts";
 import { SharedText } from "../src/memory/shared_text.ts";
-import type { GpuSetup, RankSetup } from "../src/rank/open_rank.ts";
-import type { PackedUnits } from "../src/rank/streaming.ts";
+import { controlSize, type RankSetup } from "../src/rank/open_rank.ts";
 import type { RankPlan } from "../src/rank/plan_types.ts";
 import { WorkerCaller } from "./caller.ts";
+import { type EngineOptions, observationOf } from "./engine_options.ts";
 import { IoPool } from "./io_pool.ts";
 import type { CallName, Calls } from "./protocol.ts";
-
-export interface EngineOptions {
-  /** One per thread. */
-  readonly plans: readonly RankPlan[];
-  readonly config: ModelConfig;
-  readonly tensors: ReadonlyMap<string, GgufTensor>;
-  readonly parts: readonly GgufPart[];
-  /** The compiled kernels. */
-  readonly module: WebAssembly.Module;
-  /** What its neurons can be seen by; left out or empty: nothing. */
-  readonly observe?: readonly Plane[];
-  /** Most bytes of what is seen at once; left out: 64 MiB. */
-  readonly observeBytesMax?: number;
-  /** The GPU that a rank of the plans is on; left out: none is. */
-  readonly gpu?: GpuSetup;
-  /** Where a packed model's neurons come from; left out: it is no packed one. */
-  readonly packed?: {
-    readonly model: PackedUnits & { readonly stamp: FileStamp };
-    /** Threads that read; 0: none, the kernel does it. */
-    readonly ioWorkers: number;
-  };
-  /** Told how many bytes of weights all threads have read so far. */
-  readonly onProgress?: (loadedBytes: number) => void;
-}
+import { Watchdog } from "./watchdog.ts";
 
 /** What some tokens of a text show of a layer: src/memory/observation.ts. */
 export interface LayerObservation extends LayerViews {
@@ -73,40 +40,66 @@ const TEARDOWN_MS = 10;
 const GPU_TEARDOWN_MS = 1_000;
 /** How long the error of a failed follower is waited for. */
 const CAUSE_MS_MAX = 200;
+/** Between two joins lies half a layer: a hundredth of a second here, seconds from a slow disk. */
+const STUCK_MS_DEFAULT = 60_000;
+
+/** Whose words a text as a whole uses. */
+const ALONE_SLOT = 0;
 
 export class EngineHandle {
   readonly #setup: EngineOptions & Pick<RankSetup, "controlBuffer" | "observation">;
   readonly #control: Control;
-  readonly #outputIds: Int32Array;
+  /** By slot: ids of the answer of the request that has it. */
+  readonly #outputIds: readonly Int32Array[];
+  /** Slots that no request has. */
+  readonly #freeSlots: number[];
   readonly #callers: WorkerCaller[];
+  readonly #watchdog: Watchdog;
   /** Threads that read a packed model; null: it is none, or they were not started yet. */
   #io: IoPool | null = null;
   /** Why the last step of a packed model is void. */
   readonly #readFailure = new SharedText();
   #onRows: ((rows: Float32Array, firstPosition: number) => void) | null = null;
-  #isBusy = false;
+  /** A text as a whole is worked at: no request may run. */
+  #isAlone = false;
   #isClosed = false;
   #failure: Error | null = null;
 
   private constructor(options: EngineOptions) {
     const { plans, onProgress } = options;
-    const { chunkTokens, contextLength } = plans[0];
-    const controlBuffer = new SharedArrayBuffer(4 * controlWords(chunkTokens, contextLength));
-    const size = { rankCount: plans.length, chunkTokens, leads: false };
-    this.#control = new Control(controlBuffer, size);
-    this.#outputIds = this.#control.outputIds();
+    const size = controlSize(plans[0]);
+    const controlBuffer = new SharedArrayBuffer(4 * controlWords(size));
+    this.#control = new Control(controlBuffer, {
+      ...size,
+      rankCount: plans.length,
+      leads: false,
+    });
+    const slots = Array.from({ length: size.slots }, (_, slot) => slot);
+    this.#outputIds = slots.map((slot) => this.#control.outputIds(slot));
+    this.#freeSlots = slots;
     let loadedBytes = 0;
     this.#callers = plans.map((plan, rank) =>
       new WorkerCaller(
-        new URL(scriptOf(plan), import.meta.url),
+        new URL(
+          rank === 0 ? options.leaderScript ?? scriptOf(plan) : scriptOf(plan),
+          import.meta.url,
+        ),
         rank === 0 ? "engine" : `rank-${rank}`,
         {
+          ...rank === 0 ? { onPost: () => this.#control.announceMessage() } : {},
           onProgress: (bytes) => this.#tell(() => onProgress?.(loadedBytes += bytes)),
           onRows: (rows, firstPosition) => this.#onRows?.(rows, firstPosition),
           onFailure: (error) => this.#fail(error),
         },
       )
     );
+    const { stuckMs = STUCK_MS_DEFAULT } = options;
+    this.#watchdog = new Watchdog({
+      isBusy: () => this.#callers[0].pending > 0,
+      progress: () => this.#control.heartbeat,
+      onStuck: () => this.#giveUp(stuckMs),
+      stuckMs,
+    });
     this.#setup = { ...options, controlBuffer, observation: observationOf(options) };
   }
 
@@ -123,6 +116,7 @@ export class EngineHandle {
       loading.catch(() => {});
       meanwhile?.();
       await loading;
+      handle.#watchdog.start();
     } catch (error) {
       handle.#control.fail(0); // whoever is still loading gives up
       await handle.close();
@@ -137,24 +131,25 @@ export class EngineHandle {
   }
 
   /**
-   * Runs a request and yields its ids as they come; returns how it ended. One at a time. Leaving
-   * the loop early, or aborting, stops the engine within a join.
+   * Runs a request and yields its ids as they come; returns how it ended. As many at a time as the
+   * plans have sequences. Leaving the loop early, or aborting, stops it within a join, or two steps
+   * of the others.
    */
   async *generate(
     request: EngineRequest,
     signal?: AbortSignal,
   ): AsyncGenerator<readonly number[], EngineResult> {
-    check(!this.#isBusy, "one request at a time");
     // Whoever waited for a turn until the engine was closed gets what a cancelled request gets.
-    if (this.#isClosed) return cancelledBeforeStart(request);
-    this.#isBusy = true;
+    if (this.#isClosed || signal?.aborted) return cancelledBeforeStart(request);
+    const slot = this.#freeSlots.shift();
+    check(slot !== undefined && !this.#isAlone, "as many requests at a time as there are slots");
     const control = this.#control;
-    control.cancelled = signal?.aborted ?? false;
-    control.outputCount = 0;
-    const cancel = () => control.cancelled = true;
+    const outputIds = this.#outputIds[slot];
+    control.openSlot(slot);
+    const cancel = () => control.cancel(slot);
     signal?.addEventListener("abort", cancel);
     let isAnswered = false;
-    const answer = this.#ask("generate", request).finally(() => {
+    const answer = this.#ask("generate", { request, slot }).finally(() => {
       isAnswered = true;
       control.announceOutput();
     });
@@ -164,18 +159,18 @@ export class EngineHandle {
       let seen = 0;
       for (;;) {
         const version = control.outputVersion;
-        const count = control.outputCount;
+        const count = control.outputCount(slot);
         if (count > seen) {
-          yield Array.from(this.#outputIds.subarray(seen, count));
+          yield Array.from(outputIds.subarray(seen, count));
           seen = count;
         } else if (isAnswered) return await answer;
         else await control.outputChanged(version);
       }
     } finally {
-      cancel();
       signal?.removeEventListener("abort", cancel);
+      if (!isAnswered) cancel();
       await answer.catch(() => {});
-      this.#isBusy = false;
+      this.#freeSlots.push(slot);
     }
   }
 
@@ -189,9 +184,7 @@ export class EngineHandle {
     onRows: (rows: Float32Array, firstPosition: number) => void,
     stepTokens?: number,
   ): Promise<void> {
-    check(!this.#isBusy, "one request at a time");
-    this.#isBusy = true;
-    this.#control.cancelled = this.#isClosed;
+    this.#beginAlone();
     let thrown: { readonly error: unknown } | null = null;
     this.#onRows = (rows, firstPosition) => {
       if (thrown !== null) return;
@@ -199,7 +192,7 @@ export class EngineHandle {
         onRows(rows, firstPosition);
       } catch (error) {
         thrown = { error };
-        this.#control.cancelled = true;
+        this.#control.cancel(ALONE_SLOT);
       }
     };
     try {
@@ -208,7 +201,7 @@ export class EngineHandle {
       if (!isComplete) throw new WorkerError("The engine was closed before the last logits");
     } finally {
       this.#onRows = null;
-      this.#isBusy = false;
+      this.#isAlone = false;
     }
   }
 
@@ -217,15 +210,13 @@ export class EngineHandle {
    * @throws {WorkerError} when the engine is closed before the last one.
    */
   async score(ids: readonly number[], from: number): Promise<number> {
-    check(!this.#isBusy, "one request at a time");
-    this.#isBusy = true;
-    this.#control.cancelled = this.#isClosed;
+    this.#beginAlone();
     try {
       const { nll } = await this.#ask("score", { ids, from });
       if (nll === null) throw new WorkerError("The engine was closed before the text was scored");
       return nll;
     } finally {
-      this.#isBusy = false;
+      this.#isAlone = false;
     }
   }
 
@@ -237,13 +228,11 @@ export class EngineHandle {
   async *observe(ids: readonly number[]): AsyncGenerator<LayerObservation, void> {
     const { observation } = this.#setup;
     check(observation !== null, "an engine that is observed was started to be");
-    check(!this.#isBusy, "one request at a time");
-    this.#isBusy = true;
+    this.#beginAlone();
     try {
       const { tokens: most, layerCount } = observation.plan;
       for (let firstToken = 0; firstToken < ids.length; firstToken += most) {
         const some = ids.slice(firstToken, firstToken + most);
-        this.#control.cancelled = this.#isClosed;
         const { isComplete } = await this.#ask("observe", { ids: some, position: firstToken });
         if (!isComplete) throw new WorkerError("The engine was closed before the last token");
         const tokens = some.length;
@@ -252,7 +241,7 @@ export class EngineHandle {
         }
       }
     } finally {
-      this.#isBusy = false;
+      this.#isAlone = false;
     }
   }
 
@@ -265,28 +254,31 @@ export class EngineHandle {
     ids: readonly number[],
     policy: PredictorPolicy,
   ): Promise<readonly PredictorChoice[]> {
-    check(!this.#isBusy, "one request at a time");
-    this.#isBusy = true;
-    this.#control.cancelled = this.#isClosed;
+    this.#beginAlone();
     try {
       const { choices } = await this.#ask("rehearse", { ids, policy });
       if (choices === null) throw new WorkerError("The engine was closed while it was loaded");
       return choices;
     } finally {
-      this.#isBusy = false;
+      this.#isAlone = false;
     }
   }
 
   /** Rate at which all threads together read their weights, GB/s. */
   async readSpeedGbps(): Promise<number> {
-    check(!this.#isBusy, "one request at a time");
-    return (await this.#ask("readSpeed", {})).gbps;
+    this.#beginAlone();
+    try {
+      return (await this.#ask("readSpeed", {})).gbps;
+    } finally {
+      this.#isAlone = false;
+    }
   }
 
   /** Stops all threads; what runs or waits is cancelled. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.#control.cancelled = true;
+    this.#watchdog.stop();
+    this.#outputIds.forEach((_, slot) => this.#control.cancel(slot));
     const goodbyes = this.#callers.map((caller) => caller.close(CLOSE_MS_MAX));
     // The leader sends followers home; where it cannot, they leave through the failure word.
     await goodbyes[0];
@@ -296,6 +288,15 @@ export class EngineHandle {
     const { gpu } = this.#setup;
     const ms = gpu && !gpu.mayBeSoftware ? GPU_TEARDOWN_MS : TEARDOWN_MS;
     await new Promise((resolve) => setTimeout(resolve, ms));
+  }
+
+  /** A text as a whole runs in the first slot, and nothing beside it. */
+  #beginAlone(): void {
+    const isIdle = this.#freeSlots.length === this.#outputIds.length;
+    check(isIdle && !this.#isAlone, "whole texts run alone");
+    this.#isAlone = true;
+    this.#control.openSlot(ALONE_SLOT);
+    if (this.#isClosed) this.#control.cancel(ALONE_SLOT);
   }
 
   async #load(): Promise<void> {
@@ -371,6 +372,15 @@ export class EngineHandle {
     }
   }
 
+  /** A thread cannot be ended from outside: whoever waits for it is told, and it is left alone. */
+  #giveUp(stuckMs: number): void {
+    const error = new WorkerError(
+      `The engine got nowhere for ${stuckMs / 1000} s: it is given up`,
+    );
+    this.#fail(error);
+    this.#callers[0].giveUp(error);
+  }
+
   #fail(error: Error): void {
     this.#failure ??= error;
     // Whoever still waits at a join would wait for ever.
@@ -381,18 +391,4 @@ export class EngineHandle {
 function scriptOf({ rankIndex, gpu }: RankPlan): string {
   if (rankIndex === 0) return "./engine_worker.ts";
   return gpu === null ? "./compute_worker.ts" : "./gpu_worker.ts";
-}
-
-function observationOf(
-  { observe = [], observeBytesMax: bytesMax, plans, config }: EngineOptions,
-): Observation | null {
-  if (observe.length === 0) return null;
-  return createObservation({
-    planes: observe,
-    layerCount: config.blockCount,
-    neuronCount: layerNeurons(config),
-    embeddingLength: config.embeddingLength,
-    chunkTokens: plans[0].chunkTokens,
-    bytesMax,
-  });
 }

@@ -15,10 +15,18 @@ import type { LayerObservation } from "../../workers/mod.ts";
 import type { GpuPart } from "./choose_gpu.ts";
 import type { EngineSupply } from "./engine_supply.ts";
 import { startGeneration } from "./generation.ts";
+import { describeModel } from "./model_details.ts";
 import { bytesPerToken, type MemoryUse, memoryUse } from "./memory_use.ts";
 import type { TriedPredictors } from "./try_predictors.ts";
 import { TurnQueue } from "./queue.ts";
-import type { ChatMessage, GenerateRequest, Generation, LanguageModel } from "./types.ts";
+import type {
+  ChatMessage,
+  ChatOptions,
+  GenerateRequest,
+  Generation,
+  LanguageModel,
+  ModelDetails,
+} from "./types.ts";
 
 export interface LoadedModelParts {
   readonly id: string;
@@ -36,6 +44,9 @@ export interface LoadedModelParts {
   /** How many requests may wait. */
   readonly waitingMax: number;
 }
+
+/** `SPECIAL_TOKEN_BREAKER` where it is no half of a character. */
+const BREAKERS = /\uD800/gu;
 
 export class LoadedModel implements LanguageModel {
   readonly id: string;
@@ -60,6 +71,7 @@ export class LoadedModel implements LanguageModel {
   readonly #chatTemplate: ChatTemplate;
   readonly #engines: EngineSupply;
   readonly #queue: TurnQueue;
+  #details: ModelDetails | undefined;
 
   constructor(parts: LoadedModelParts) {
     const { plans, config, tokenizer } = parts;
@@ -77,15 +89,22 @@ export class LoadedModel implements LanguageModel {
     this.runsOn = parts.runsOn;
     this.#chatTemplate = parts.chatTemplate;
     this.#engines = parts.engines;
-    this.#queue = new TurnQueue(parts.waitingMax);
+    this.#queue = new TurnQueue({
+      runningMax: plans[0].sequences,
+      waitingMax: parts.waitingMax,
+    });
   }
 
   get load(): { readonly running: number; readonly waiting: number } {
     return { running: this.#queue.running, waiting: this.#queue.waiting };
   }
 
-  encodeChat(messages: readonly ChatMessage[]): number[] {
-    const text = this.#chatTemplate.render(messages, { addGenerationPrompt: true });
+  renderChat(messages: readonly ChatMessage[], options?: ChatOptions): string {
+    return this.#chatTemplate.render(messages, options).replace(BREAKERS, "");
+  }
+
+  encodeChat(messages: readonly ChatMessage[], options?: ChatOptions): number[] {
+    const text = this.#chatTemplate.render(messages, options);
     return this.#withBos(this.tokenizer.encode(text, { special: true }));
   }
 
@@ -93,8 +112,21 @@ export class LoadedModel implements LanguageModel {
     return this.#withBos(this.tokenizer.encode(text));
   }
 
+  encodeText(text: string, options: { special?: boolean; bos?: boolean } = {}): number[] {
+    const ids = this.tokenizer.encode(text, { special: options.special });
+    return options.bos ? this.#withBos(ids) : ids;
+  }
+
   decode(ids: readonly number[]): string {
     return this.tokenizer.decode(ids);
+  }
+
+  tokenBytes(id: number): Uint8Array {
+    return this.tokenizer.bytesOf(id);
+  }
+
+  get details(): ModelDetails {
+    return this.#details ??= describeModel(this.file, this.config, this.tokenizer);
   }
 
   generate(request: GenerateRequest): Generation {
@@ -108,10 +140,12 @@ export class LoadedModel implements LanguageModel {
         maxTokens,
         sampling: request.sampling ?? {},
         endIds: request.ignoreEnd ? [] : [...this.tokenizer.endIds],
+        priority: request.priority,
       },
       stop: request.stop ?? [],
       tokenizer: this.tokenizer,
       signal: request.signal,
+      deadlineMs: request.deadlineMs,
     });
   }
 
@@ -127,7 +161,7 @@ export class LoadedModel implements LanguageModel {
   ): Promise<void> {
     this.#checkIds(ids, { mayFill: true });
     this.#checkAlive();
-    const endTurn = await this.#queue.enter();
+    const endTurn = await this.#queue.enter({ isAlone: true });
     try {
       await (await this.#engines.ready()).logits(ids, onRows, stepTokens);
     } finally {
@@ -144,7 +178,7 @@ export class LoadedModel implements LanguageModel {
     check(Number.isInteger(from) && from >= 1, `ids from index ${from} on are predicted`);
     this.#checkIds(ids, { mayFill: true });
     this.#checkAlive();
-    const endTurn = await this.#queue.enter();
+    const endTurn = await this.#queue.enter({ isAlone: true });
     try {
       return await (await this.#engines.ready()).score(ids, from);
     } finally {
@@ -161,7 +195,7 @@ export class LoadedModel implements LanguageModel {
   async *observe(ids: readonly number[]): AsyncGenerator<LayerObservation, void> {
     this.#checkIds(ids, { mayFill: true });
     this.#checkAlive();
-    const endTurn = await this.#queue.enter();
+    const endTurn = await this.#queue.enter({ isAlone: true });
     try {
       yield* (await this.#engines.ready()).observe(ids);
     } finally {
@@ -179,7 +213,7 @@ export class LoadedModel implements LanguageModel {
     if (this.predictors === null) return null;
     this.#checkIds(ids, { mayFill: true });
     this.#checkAlive();
-    const endTurn = await this.#queue.enter();
+    const endTurn = await this.#queue.enter({ isAlone: true });
     try {
       return await (await this.#engines.ready()).rehearse(ids, "auto");
     } finally {
@@ -189,7 +223,7 @@ export class LoadedModel implements LanguageModel {
 
   /** Rate at which WASM kernels of all threads read the weights, GB/s: the roof of decoding. */
   async measureReadGbps(): Promise<number> {
-    const endTurn = await this.#queue.enter();
+    const endTurn = await this.#queue.enter({ isAlone: true });
     try {
       return await (await this.#engines.ready()).readSpeedGbps();
     } finally {
@@ -237,7 +271,7 @@ export class LoadedModel implements LanguageModel {
   #checkAlive(): void {
     const { failure } = this.#engines;
     if (failure === null) return;
-    throw new RequestError(`The engine has failed: ${failure.message}: start the server again`, {
+    throw new RequestError(`The engine has failed: ${failure.message}: load the model again`, {
       status: 500,
       code: "engine_failed",
     });

@@ -17,12 +17,16 @@ export type { Notice } from "./predictor_report.ts";
 export type { PredictorMode, TriedPredictors } from "./try_predictors.ts";
 export type {
   ChatMessage,
+  ChatOptions,
   FinishReason,
   GenerateChunk,
   GenerateRequest,
   GenerateResult,
   Generation,
+  GrammarSource,
   LanguageModel,
+  ModelDetails,
   SamplingOptions,
   Timings,
+  TokenLogprobs,
 } from "./types.ts";

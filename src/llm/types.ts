@@ -41,6 +41,37 @@ export interface GenerateRequest {
   readonly ignoreEnd?: boolean;
   /** Stops the generation within a token (or a prompt chunk) of being aborted. */
   readonly signal?: AbortSignal;
+  /** 0 to 20: alternatives shown beside each chosen id; left out: no log probabilities at all. */
+  readonly logprobs?: number;
+  /** The answer is a sentence of it. */
+  readonly grammar?: GrammarSource;
+  /** Larger is served first; default 0. */
+  readonly priority?: number;
+  /** Milliseconds from now after which it ends with "cancelled". */
+  readonly deadlineMs?: number;
+}
+
+/** What an answer must look like. */
+export type GrammarSource =
+  & (
+    | { readonly kind: "gbnf"; readonly text: string }
+    | { readonly kind: "json" }
+    | { readonly kind: "jsonSchema"; readonly schema: unknown }
+  )
+  & {
+    /** Text that must have been generated before the grammar holds; left out: it always holds. */
+    readonly trigger?: string;
+  };
+
+/** An id's natural logarithm of probability. */
+export interface TokenLogprob {
+  readonly id: number;
+  readonly logprob: number;
+}
+
+/** A chosen id, and the most probable ones at its place, best first. */
+export interface TokenLogprobs extends TokenLogprob {
+  readonly top: readonly TokenLogprob[];
 }
 
 /** A piece of the answer: what one or more new ids added to the text. */
@@ -48,6 +79,8 @@ export interface GenerateChunk {
   /** May be empty: partial UTF-8 and possible stop strings are held back. */
   readonly text: string;
   readonly ids: readonly number[];
+  /** One for each id, where they were asked for. */
+  readonly logprobs?: readonly TokenLogprobs[];
 }
 
 export type FinishReason = "stop" | "length" | "cancelled";
@@ -107,6 +140,46 @@ export interface ChatMessage {
   readonly [field: string]: unknown;
 }
 
+/** How a conversation is rendered. */
+export interface ChatOptions {
+  /** Functions that the model may call, in OpenAI's form. */
+  readonly tools?: readonly unknown[];
+  /** More variables for the template, as `enable_thinking`. */
+  readonly variables?: Readonly<Record<string, unknown>>;
+  /** Ends the prompt where the assistant's answer begins. Default true. */
+  readonly addGenerationPrompt?: boolean;
+}
+
+/** Ids that mark the parts of a text with a gap, in the order in which they are written. */
+export interface GapMarks {
+  readonly prefix: number;
+  readonly suffix: number;
+  readonly middle: number;
+}
+
+/** What a model's file says about it. */
+export interface ModelDetails {
+  /** Its family: "llama". */
+  readonly architecture: string;
+  readonly parameterCount: number;
+  /** The type of most of its weights: "Q4_0". */
+  readonly quantization: string;
+  readonly fileBytes: number;
+  readonly embeddingLength: number;
+  /** Its own chat template; null: it has none. */
+  readonly chatTemplate: string | null;
+  /** Marks of its training to fill gaps; null: it has none. */
+  readonly gapMarks: GapMarks | null;
+  /** Numbers, flags and short texts of its header, by key. */
+  readonly metadata: Readonly<Record<string, string | number | boolean>>;
+}
+
+/** How full the cache of keys and values is, in tokens. */
+export interface KvUse {
+  readonly usedTokens: number;
+  readonly capacityTokens: number;
+}
+
 export interface LanguageModel {
   /** The name clients use. */
   readonly id: string;
@@ -115,12 +188,29 @@ export interface LanguageModel {
   /** Tokens a request may use, prompt and answer together. */
   readonly contextLength: number;
 
+  /** A conversation rendered by the model's own template, with SPECIAL_TOKEN_BREAKERs taken out. */
+  renderChat(messages: readonly ChatMessage[], options?: ChatOptions): string;
   /** Ids of a conversation, rendered by the model's own template, ready to be answered. */
-  encodeChat(messages: readonly ChatMessage[]): number[];
+  encodeChat(messages: readonly ChatMessage[], options?: ChatOptions): number[];
   /** Ids of a raw prompt, BOS added where the model wants it; special tokens are not parsed. */
   encodePrompt(text: string): number[];
+  /** Ids of any text: special tokens parsed with `special`, BOS before it with `bos`. */
+  encodeText(
+    text: string,
+    options?: { readonly special?: boolean; readonly bos?: boolean },
+  ): number[];
   /** Text of ids, control tokens left out. */
   decode(ids: readonly number[]): string;
+  /** The token's bytes, as they appear in text; empty for control tokens. */
+  tokenBytes(id: number): Uint8Array;
+  /**
+   * Pooled hidden states of a text, [embeddingLength], not normalised; left out: it has none.
+   * @throws {RequestError} when the ids do not fit the context or the vocabulary.
+   */
+  embed?(
+    ids: readonly number[],
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<Float32Array>;
 
   /**
    * Starts a generation, or queues it behind the running one.
@@ -129,8 +219,12 @@ export interface LanguageModel {
    */
   generate(request: GenerateRequest): Generation;
 
+  /** What its file says about it; left out: unknown. */
+  readonly details?: ModelDetails;
   /** Why no request can be answered any more; null or left out while the model works. */
   readonly failure?: Error | null;
+  /** The cache of keys and values; left out: nobody counts. */
+  readonly kv?: KvUse;
   /** Requests running and waiting now. */
   readonly load: { readonly running: number; readonly waiting: number };
   close(): Promise<void>;

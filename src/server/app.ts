@@ -4,33 +4,49 @@
  */
 import { type Context, Hono } from "hono";
 import { RequestError } from "../base/errors.ts";
-import { chatCompletions, completions, findModel, modelNotFound } from "./completions.ts";
+import { METRICS_CONTENT_TYPE } from "../metrics/mod.ts";
+import { admit } from "./admission.ts";
+import { requireKey } from "./api_keys.ts";
 import { guards, requestIds, type ServerEnv } from "./guards.ts";
+import { health, live, ready } from "./health.ts";
 import { errorResponse, toRequestError } from "./http_errors.ts";
-import { type AppOptions, type AppSettings, appSettings, type ModelCard } from "./options.ts";
+import { listStates, load, unload } from "./manage_models.ts";
+import { openApiDocument } from "./openapi.ts";
+import { type AppOptions, type AppSettings, appSettings } from "./options.ts";
 import { pageResponse } from "./page.ts";
-
-type Handler = (c: Context<ServerEnv>, settings: AppSettings) => Response | Promise<Response>;
+import type { Handler, Route } from "./route.ts";
+import { API_ROUTES } from "./routes.ts";
+import { watchRequests } from "./telemetry/requests.ts";
 
 /** Every path, with the methods that it answers. HEAD goes where GET goes. */
 const ROUTES: Readonly<Record<string, Readonly<Record<string, Handler>>>> = {
   "/": { GET: () => pageResponse() },
   "/health": { GET: health },
-  "/livez": { GET: () => Response.json({ status: "ok" }) },
-  "/readyz": { GET: health },
-  "/v1/models": { GET: listModels },
-  // Names of models have slashes in them.
-  "/v1/models/:id{.+}": { GET: showModel },
-  "/v1/chat/completions": { POST: chatCompletions },
-  "/v1/completions": { POST: completions },
+  "/livez": { GET: live },
+  "/readyz": { GET: ready },
+  "/metrics": { GET: showMetrics },
+  "/models": { GET: listStates },
+  "/models/load": { POST: load },
+  "/models/unload": { POST: unload },
+  "/openapi.json": { GET: () => Response.json(openApiDocument(API_ROUTES)) },
+  ...handlersByPath(API_ROUTES),
 };
 
 /** Makes the application. Each request's work ends with its client, or with `lifecycle`. */
 export function createApp(options: AppOptions): Hono<ServerEnv> {
   const settings = appSettings(options);
+  const { admission, lifecycle, metrics, models } = settings;
+  metrics.watch({
+    models,
+    underWay: () => admission.underWay,
+    isDraining: () => lifecycle.isDraining,
+  });
   const app = new Hono<ServerEnv>();
   app.use(requestIds());
+  app.use(watchRequests(settings));
   app.use(guards(settings));
+  app.use(requireKey(settings.apiKeys));
+  app.use(admit(settings));
   for (const [path, handlers] of Object.entries(ROUTES)) {
     for (const [method, handle] of Object.entries(handlers)) {
       app.on(method, path, (c) => handle(c, settings));
@@ -45,41 +61,14 @@ export function createApp(options: AppOptions): Hono<ServerEnv> {
   return app;
 }
 
-function health(_c: Context<ServerEnv>, { models, lifecycle }: AppSettings): Response {
-  const message = lifecycle.isDraining
-    ? "Shutting down"
-    : models.state === "loading"
-    ? "Loading model"
-    : models.list().some((model) => model.failure)
-    ? "The engine has failed"
-    : null;
-  if (message === null) return Response.json({ status: "ok" });
-  return Response.json(
-    { error: { code: 503, type: "unavailable_error", message } },
-    { status: 503, headers: { "retry-after": "1" } },
-  );
+function handlersByPath(routes: readonly Route[]): Record<string, Record<string, Handler>> {
+  const paths: Record<string, Record<string, Handler>> = {};
+  for (const { path, method, handle } of routes) (paths[path] ??= {})[method] = handle;
+  return paths;
 }
 
-function listModels(_c: Context<ServerEnv>, { models }: AppSettings): Response {
-  return Response.json({ object: "list", data: models.list().map(modelOnWire) });
-}
-
-function showModel(c: Context<ServerEnv>, settings: AppSettings): Response {
-  const id = c.req.param("id");
-  const model = findModel(settings, id);
-  // A request may be answered under another name; what is shown is what is there.
-  if (model.id !== id) throw modelNotFound(settings, id);
-  return Response.json(modelOnWire(model));
-}
-
-function modelOnWire({ id, created, contextLength }: ModelCard) {
-  return {
-    id,
-    object: "model",
-    created,
-    owned_by: "ganglion",
-    context_length: contextLength,
-  };
+function showMetrics(_c: Context<ServerEnv>, { metrics }: AppSettings): Response {
+  return new Response(metrics.text(), { headers: { "content-type": METRICS_CONTENT_TYPE } });
 }
 
 function methodNotAllowed(c: Context<ServerEnv>, methods: readonly string[]): Response {

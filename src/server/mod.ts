@@ -1,4 +1,13 @@
 /** The door of `src/server`: models behind HTTP. */
 export { createApp } from "./app.ts";
-export { type AppOptions, Lifecycle, type ModelCard, type ServedModels } from "./options.ts";
+export { ApiKeys } from "./api_keys.ts";
+export {
+  type AcquireOptions,
+  loadedModels,
+  type ModelCard,
+  type ModelLease,
+  type ModelSource,
+} from "./model_source.ts";
+export { type AppOptions, Lifecycle } from "./options.ts";
+export { ServerMetrics } from "./telemetry/server_metrics.ts";
 export { type RunningServer, serve, type ServeOptions } from "./serve.ts";

@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { createApp, Lifecycle } from "../../src/server/mod.ts";
+import { createApp, Lifecycle, loadedModels } from "../../src/server/mod.ts";
 import { ScriptedModel } from "../support/scripted_model.ts";
 import { CHAT, hello, post, refused, testApp } from "./http_client.ts";
 
@@ -21,19 +21,23 @@ Deno.test("createApp() lists models, and shows one, slashes in its name or not",
 
 Deno.test("createApp() shows no model under a name that is only answered for it", async () => {
   const model = new ScriptedModel({ id: "real" });
-  const app = createApp({ models: { state: "ready", get: () => model, list: () => [model] } });
+  const app = createApp({ models: loadedModels([model]) });
   assertEquals((await app.request("/v1/models/real")).status, 200);
   assertEquals((await app.request("/v1/models/gpt-4o")).status, 404);
 });
 
 Deno.test("createApp() says 503 when the engine behind a model has failed", async () => {
   const model = Object.assign(new ScriptedModel({ id: "real" }), { failure: new Error("gone") });
-  const app = createApp({ models: { state: "ready", get: () => model, list: () => [model] } });
+  const app = createApp({ models: loadedModels([model]) });
   assertEquals((await app.request("/health")).status, 503);
 });
 
 Deno.test("createApp() says 503 while loading, 200 when ready, 503 when leaving", async () => {
-  const models = { state: "loading" as "loading" | "ready", get: () => undefined, list: () => [] };
+  const models = {
+    state: "loading" as "loading" | "ready",
+    acquire: () => Promise.resolve(undefined),
+    list: () => [],
+  };
   const lifecycle = new Lifecycle();
   const app = createApp({ models, lifecycle });
   const loading = await app.request("/health");
@@ -98,9 +102,7 @@ Deno.test("createApp() reports failures of its own under the request's id", asyn
   const app = createApp({
     models: {
       state: "ready",
-      get: () => {
-        throw failure;
-      },
+      acquire: () => Promise.reject(failure),
       list: () => [new ScriptedModel()],
     },
     onError: (error, requestId) => seen.push([error, requestId]),

@@ -1,25 +1,21 @@
 /** What the server's tests share: an app around a scripted model, and requests to it. */
 import { assertEquals } from "@std/assert";
-import { type AppOptions, createApp, type RunningServer, serve } from "../../src/server/mod.ts";
-import type { ServedModels } from "../../src/server/mod.ts";
-import type { LanguageModel } from "../../src/llm/types.ts";
+import {
+  type AppOptions,
+  createApp,
+  loadedModels,
+  type RunningServer,
+  serve,
+  type ServeOptions,
+} from "../../src/server/mod.ts";
 import { ScriptedModel, type ScriptedModelOptions } from "../support/scripted_model.ts";
-
-/** A registry with one model in it. */
-export function oneModel(model: LanguageModel): ServedModels {
-  return {
-    state: "ready",
-    get: (id) => (id === undefined || id === model.id ? model : undefined),
-    list: () => [model],
-  };
-}
 
 /** An application around a scripted model, and the failures it reported. */
 export function testApp(script: ScriptedModelOptions = {}, options: Partial<AppOptions> = {}) {
   const model = new ScriptedModel(script);
   const errors: unknown[] = [];
   const app = createApp({
-    models: oneModel(model),
+    models: loadedModels([model]),
     onError: (error) => errors.push(error),
     ...options,
   });
@@ -74,10 +70,10 @@ export async function readEvents(response: Response): Promise<any[]> {
 export async function withServer(
   script: ScriptedModelOptions,
   use: (context: { server: RunningServer; model: ScriptedModel }) => Promise<void>,
-  options: Partial<AppOptions> & { drainMs?: number } = {},
+  options: Partial<AppOptions> & Pick<ServeOptions, "drainMs" | "tls"> = {},
 ): Promise<void> {
   const model = new ScriptedModel(script);
-  const server = serve({ models: oneModel(model), onError: () => {}, port: 0, ...options });
+  const server = serve({ models: loadedModels([model]), onError: () => {}, port: 0, ...options });
   try {
     await use({ server, model });
   } finally {

@@ -6,12 +6,14 @@
 import { RequestError } from "../../src/base/errors.ts";
 import type {
   ChatMessage,
+  ChatOptions,
   FinishReason,
   GenerateChunk,
   GenerateRequest,
   GenerateResult,
   Generation,
   LanguageModel,
+  ModelDetails,
 } from "../../src/llm/types.ts";
 
 /** A text to say, milliseconds or a promise to wait for, or an error to fail with. */
@@ -26,6 +28,11 @@ export interface ScriptedModelOptions {
   readonly waitingMax?: number;
   /** Called by encodeChat before it encodes; may throw as a chat template does. */
   readonly onChat?: (messages: readonly ChatMessage[]) => void;
+  readonly details?: Partial<ModelDetails>;
+  /** It makes no log probabilities, as models of before. */
+  readonly hasNoLogprobs?: boolean;
+  /** Makes vectors; left out: [text length, 1]. Null: it embeds nothing. */
+  readonly embed?: ((ids: readonly number[]) => Float32Array) | null;
 }
 
 /** What has become of the generations so far. */
@@ -45,6 +52,10 @@ export class ScriptedModel implements LanguageModel {
   readonly requests: GenerateRequest[] = [];
   /** Every conversation that was encoded, in order. */
   readonly chats: (readonly ChatMessage[])[] = [];
+  /** What came with each of them. */
+  readonly chatOptions: (ChatOptions | undefined)[] = [];
+  readonly details: ModelDetails;
+  readonly embed: LanguageModel["embed"];
   readonly counters: Counters = { accepted: 0, started: 0, completed: 0, aborted: 0, failed: 0 };
   readonly #options: ScriptedModelOptions;
   #waiting = 0;
@@ -56,16 +67,32 @@ export class ScriptedModel implements LanguageModel {
     this.#options = options;
     this.id = options.id ?? "scripted";
     this.contextLength = options.contextLength ?? 1_000_000;
+    this.details = { ...DETAILS, ...options.details };
+    const { embed = (ids) => new Float32Array([ids.length, 1]) } = options;
+    if (embed !== null) this.embed = (ids) => Promise.resolve(embed(ids));
   }
 
   get load(): { readonly running: number; readonly waiting: number } {
     return { running: this.#running, waiting: this.#waiting };
   }
 
-  encodeChat(messages: readonly ChatMessage[]): number[] {
+  renderChat(messages: readonly ChatMessage[], options?: ChatOptions): string {
     this.#options.onChat?.(messages);
     this.chats.push(messages);
-    return this.encodePrompt(messages.map((message) => message.content).join("\n"));
+    this.chatOptions.push(options);
+    return messages.map((message) => message.content).join("\n");
+  }
+
+  encodeChat(messages: readonly ChatMessage[], options?: ChatOptions): number[] {
+    return this.encodePrompt(this.renderChat(messages, options));
+  }
+
+  encodeText(text: string): number[] {
+    return this.encodePrompt(text);
+  }
+
+  tokenBytes(id: number): Uint8Array {
+    return new TextEncoder().encode(String.fromCharCode(id));
   }
 
   encodePrompt(text: string): number[] {
@@ -160,7 +187,10 @@ export class ScriptedModel implements LanguageModel {
         const room = (request.maxTokens ?? Infinity) - ids.length;
         const said = this.encodePrompt(step).slice(0, room);
         ids.push(...said);
-        chunks.push({ text: this.decode(said), ids: said });
+        const logprobs = request.logprobs === undefined || this.#options.hasNoLogprobs
+          ? {}
+          : { logprobs: said.map((id) => logprobsOf(id, request.logprobs!)) };
+        chunks.push({ text: this.decode(said), ids: said, ...logprobs });
         if (ids.length === request.maxTokens) return end("length");
       } else {
         const wait = typeof step === "number" ? sleep(step) : step;
@@ -169,6 +199,23 @@ export class ScriptedModel implements LanguageModel {
     }
     return end(request.signal?.aborted ? "cancelled" : "stop");
   }
+}
+
+const DETAILS: ModelDetails = {
+  architecture: "scripted",
+  parameterCount: 1000,
+  quantization: "F32",
+  fileBytes: 4000,
+  embeddingLength: 2,
+  chatTemplate: null,
+  gapMarks: null,
+  metadata: { "general.architecture": "scripted" },
+};
+
+/** Every id is the most probable one, those after it are the next ones. */
+function logprobsOf(id: number, count: number) {
+  const top = Array.from({ length: count }, (_, rank) => ({ id: id + rank, logprob: -rank - 0.5 }));
+  return { id, logprob: -0.5, top };
 }
 
 function sleep(ms: number): Promise<void> {

@@ -1,0 +1,65 @@
+/** What people and clients ask about a model, from its file's header. Loads nothing. */
+import { getNumber, getString } from "../gguf/mod.ts";
+import type { GgufFile } from "../gguf/types.ts";
+import type { ModelConfig } from "../model/types.ts";
+import type { Tokenizer } from "../tokenizer/types.ts";
+import type { GapMarks, ModelDetails } from "./types.ts";
+
+/** Texts of a header that are longer are documents: templates, licences. */
+const TEXT_CHARS_MAX = 200;
+
+/** Sums up a header; costs a walk over it, so whoever asks often keeps the answer. */
+export function describeModel(
+  file: GgufFile,
+  config: Pick<ModelConfig, "embeddingLength">,
+  tokenizer: Tokenizer,
+): ModelDetails {
+  const tensors = [...file.tensors.values()];
+  return {
+    architecture: getString(file.metadata, "general.architecture", "unknown"),
+    parameterCount: tensors.reduce((sum, { dims }) => sum + dims.reduce((a, b) => a * b, 1), 0),
+    quantization: mainType(tensors),
+    fileBytes: file.parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    embeddingLength: config.embeddingLength,
+    chatTemplate: getString(file.metadata, "tokenizer.chat_template", "") || null,
+    gapMarks: gapMarks(file, tokenizer),
+    metadata: Object.fromEntries([...file.metadata].flatMap(([key, value]) => {
+      const isShown = typeof value === "number" || typeof value === "boolean" ||
+        typeof value === "string" && value.length <= TEXT_CHARS_MAX;
+      return isShown ? [[key, value]] : [];
+    })),
+  };
+}
+
+/** The type that most bytes are in. */
+function mainType(tensors: readonly { type: string; sizeBytes: number }[]): string {
+  const bytes = new Map<string, number>();
+  for (const { type, sizeBytes } of tensors) bytes.set(type, (bytes.get(type) ?? 0) + sizeBytes);
+  return [...bytes].reduce((most, each) => each[1] > most[1] ? each : most, ["unknown", -1])[0];
+}
+
+/** Texts by which families spell the marks where the file does not name them. */
+const MARK_TEXTS: readonly (readonly [prefix: string, suffix: string, middle: string])[] = [
+  ["<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"],
+  ["<fim_prefix>", "<fim_suffix>", "<fim_middle>"],
+  ["<fim-prefix>", "<fim-suffix>", "<fim-middle>"],
+  ["▁<PRE>", "▁<SUF>", "▁<MID>"],
+  ["<PRE>", "<SUF>", "<MID>"],
+];
+
+function gapMarks({ metadata }: GgufFile, tokenizer: Tokenizer): GapMarks | null {
+  const named = ["pre", "suf", "mid"]
+    .map((part) => getNumber(metadata, `tokenizer.ggml.fim_${part}_token_id`, -1));
+  const spelled = MARK_TEXTS.map((texts) => texts.map((text) => idOf(tokenizer, text)));
+  const found = [named, ...spelled].find((ids) =>
+    ids.every((id) => Number.isInteger(id) && id >= 0 && id < tokenizer.vocabSize)
+  );
+  return found === undefined ? null : { prefix: found[0], suffix: found[1], middle: found[2] };
+}
+
+/** The id of the token that is spelled so; -1: there is none. */
+function idOf(tokenizer: Tokenizer, text: string): number {
+  if (!tokenizer.specialTexts.includes(text)) return -1;
+  const ids = tokenizer.encode(text, { special: true });
+  return ids.length === 1 ? ids[0] : -1;
+}

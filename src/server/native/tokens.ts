@@ -1,0 +1,99 @@
+/** The handlers that turn text into ids and back, as llama.cpp's server has them. */
+import type { Context } from "hono";
+import { z } from "zod";
+import type { LanguageModel } from "../../llm/types.ts";
+import { refuseWhenUnavailable, withModel } from "../answers/answer.ts";
+import type { ServerEnv } from "../guards.ts";
+import { chatAsk } from "../openai/handlers.ts";
+import { conversationFields, toConversation } from "../openai/chat_request.ts";
+import type { AppSettings } from "../options.ts";
+import { optional, parseFields } from "../parse_fields.ts";
+import { readJsonObject } from "../request_body.ts";
+import { planTools } from "../tools/tool_plan.ts";
+
+const model = optional(z.string().max(512));
+const IDS_MAX = 2 ** 20;
+
+export const tokenizeSchema = z.object({
+  model,
+  content: z.string(),
+  add_special: optional(z.boolean()),
+  parse_special: optional(z.boolean()),
+  with_pieces: optional(z.boolean()),
+});
+
+/** Ids of a text. */
+export async function tokenize(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
+  refuseWhenUnavailable(settings);
+  const fields = parseFields(tokenizeSchema, await readJsonObject(c.req.raw, settings));
+  return await withModel(c, settings, { id: fields.model }, ({ lease }) => {
+    const { add_special: bos = false, parse_special: special = true } = fields;
+    const ids = lease.model.encodeText(fields.content.toWellFormed(), { bos, special });
+    const tokens = fields.with_pieces
+      ? ids.map((id) => ({ id, piece: pieceOf(lease.model, id) }))
+      : ids;
+    return Response.json({ tokens });
+  });
+}
+
+/** A token's text, or its bytes where they are no text of their own. */
+function pieceOf(model: LanguageModel, id: number): string | number[] {
+  const bytes = model.tokenBytes(id);
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    return [...bytes];
+  }
+}
+
+export const detokenizeSchema = z.object({
+  model,
+  tokens: z.array(z.int().min(0).max(2 ** 31 - 1)).max(IDS_MAX),
+});
+
+/** Text of ids; control tokens have none. */
+export async function detokenize(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
+  refuseWhenUnavailable(settings);
+  const fields = parseFields(detokenizeSchema, await readJsonObject(c.req.raw, settings));
+  return await withModel(
+    c,
+    settings,
+    { id: fields.model },
+    ({ lease }) => Response.json({ content: lease.model.decode(fields.tokens) }),
+  );
+}
+
+export const conversationSchema = z.object({ model, ...conversationFields });
+
+/** A conversation as the model reads it. */
+export async function applyTemplate(
+  c: Context<ServerEnv>,
+  settings: AppSettings,
+): Promise<Response> {
+  refuseWhenUnavailable(settings);
+  const fields = parseFields(conversationSchema, await readJsonObject(c.req.raw, settings));
+  return await withModel(c, settings, { id: fields.model }, ({ lease }) => {
+    const { messages, tools, variables, addGenerationPrompt } = toConversation(fields);
+    const plan = planTools(lease.model, messages, tools);
+    const text = lease.model.renderChat(plan.messages, {
+      ...(plan.tools !== undefined && { tools: plan.tools }),
+      ...(variables !== undefined && { variables }),
+      ...(addGenerationPrompt !== undefined && { addGenerationPrompt }),
+    });
+    return Response.json({ prompt: text + plan.opening });
+  });
+}
+
+/** How many tokens a conversation takes. */
+export async function countChatTokens(
+  c: Context<ServerEnv>,
+  settings: AppSettings,
+): Promise<Response> {
+  refuseWhenUnavailable(settings);
+  const fields = parseFields(conversationSchema, await readJsonObject(c.req.raw, settings));
+  return await withModel(c, settings, { id: fields.model }, ({ lease }) => {
+    const conversation = toConversation(fields);
+    const { prompts: [{ ids }] } = chatAsk(lease.model, { conversation, format: {}, request: {} });
+    return Response.json({ object: "response.input_tokens", input_tokens: ids.length });
+  });
+}

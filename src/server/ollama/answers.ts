@@ -1,0 +1,199 @@
+/** The handlers of `/api/chat` and `/api/generate`. */
+import type { Context } from "hono";
+import { z } from "zod";
+import type { LanguageModel } from "../../llm/types.ts";
+import {
+  answerStream,
+  answerWhole,
+  refuseWhenUnavailable,
+  withModel,
+  type Work,
+} from "../answers/answer.ts";
+import {
+  type Ask,
+  type ChoiceEvent,
+  collectChoices,
+  startChoices,
+  type ToolCall,
+} from "../answers/choices.ts";
+import type { ServerEnv } from "../guards.ts";
+import { fieldError } from "../http_errors.ts";
+import { chatAsk, gapIds } from "../openai/handlers.ts";
+import { chooseTools } from "../openai/tool_fields.ts";
+import type { AppSettings } from "../options.ts";
+import { type Body, optional, parseFields, refuseUnsupported } from "../parse_fields.ts";
+import { readJsonObject } from "../request_body.ts";
+import {
+  answerFields,
+  leaseOptions,
+  messagesField,
+  thinkVariables,
+  toFormat,
+  toolsField,
+  toRequest,
+  UNSUPPORTED_FIELDS,
+  UNSUPPORTED_OPTIONS,
+} from "./fields.ts";
+import { type AnswerHead, type AnswerKind, emptyOnWire, endOnWire, NDJSON } from "./wire.ts";
+import { NOTHING, partOnWire } from "./wire.ts";
+
+export const chatSchema = z.object({
+  ...answerFields,
+  messages: messagesField,
+  tools: toolsField,
+});
+
+export const generateSchema = z.object({
+  ...answerFields,
+  prompt: optional(z.string()),
+  suffix: optional(z.string()),
+  system: optional(z.string()),
+  raw: optional(z.boolean()),
+});
+
+/** Answers the last message of a conversation. */
+export async function chat(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
+  const startMs = performance.now();
+  const fields = parseFields(chatSchema, await readBody(c, settings));
+  const { messages = [], tools = [], think } = fields;
+  const functions = tools.map((tool) => tool.function);
+  const conversation = {
+    messages,
+    tools: chooseTools(functions, undefined, true),
+    variables: thinkVariables(think),
+  };
+  return await withModel(c, settings, leaseOptions(fields), (work) => {
+    const head = headOf("chat", work, startMs);
+    if (messages.length === 0) return unasked(head, fields);
+    const format = toFormat(fields.format);
+    return reply(
+      work,
+      head,
+      fields,
+      (model) => chatAsk(model, { conversation, format, request: toRequest(fields) }),
+    );
+  });
+}
+
+/** Answers a prompt, continues it (`raw`) or fills a gap (`suffix`). */
+export async function generate(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
+  const startMs = performance.now();
+  const fields = parseFields(generateSchema, await readBody(c, settings));
+  return await withModel(c, settings, leaseOptions(fields), (work) => {
+    const head = headOf("generate", work, startMs);
+    if (!fields.prompt && !fields.suffix) return unasked(head, fields);
+    return reply(work, head, fields, (model) => generateAsk(model, fields));
+  });
+}
+
+async function readBody(c: Context<ServerEnv>, settings: AppSettings): Promise<Body> {
+  refuseWhenUnavailable(settings);
+  const body = await readJsonObject(c.req.raw, settings);
+  refuseUnsupported(body, UNSUPPORTED_FIELDS);
+  if (typeof body.options === "object" && body.options !== null) {
+    refuseUnsupported(body.options as Body, UNSUPPORTED_OPTIONS, "options.");
+  }
+  return body;
+}
+
+function headOf(kind: AnswerKind, { lease }: Work, startMs: number): AnswerHead {
+  return { kind, model: lease.model, startMs, loadedMs: performance.now() };
+}
+
+/** Without a question, the model is loaded, or let go with `keep_alive: 0`. */
+function unasked(head: AnswerHead, { keep_alive }: { readonly keep_alive?: number }): Response {
+  return Response.json(emptyOnWire(head, keep_alive === 0 ? "unload" : "load"));
+}
+
+type GenerateFields = z.output<typeof generateSchema>;
+type Question = Omit<Ask, "count">;
+
+function generateAsk(model: LanguageModel, fields: GenerateFields): Question {
+  const { prompt = "", suffix, system, raw, think } = fields;
+  const format = toFormat(fields.format);
+  const request = toRequest(fields);
+  if (!suffix && !raw) {
+    const opening = system ? [{ role: "system", content: system.toWellFormed() }] : [];
+    const messages = [...opening, { role: "user", content: prompt.toWellFormed() }];
+    const conversation = { messages, tools: null, variables: thinkVariables(think) };
+    return chatAsk(model, { conversation, format, request });
+  }
+  const text = prompt.toWellFormed();
+  const ids = suffix
+    ? gapIds(model, model.encodeText(text), suffix)
+    // A raw prompt is written with the marks of the model's template in it.
+    : model.encodeText(text, { special: true, bos: true });
+  const { grammar } = format;
+  return {
+    prompts: [{ ids, echo: "" }],
+    request: { ...request, ...(grammar !== undefined && { grammar }) },
+  };
+}
+
+type ReplyFields = Pick<GenerateFields, "stream" | "options">;
+
+async function reply(
+  work: Work,
+  head: AnswerHead,
+  { stream = true, options }: ReplyFields,
+  makeAsk: (model: LanguageModel) => Question,
+): Promise<Response> {
+  const { model } = work.lease;
+  const ask = withinContext(model, { ...makeAsk(model), count: 1 }, options?.num_ctx);
+  const start = (signal: AbortSignal) => startChoices(work, ask, signal);
+  if (stream) return answerStream(work, NDJSON, (signal) => lines(start(signal), head));
+  return await answerWhole(work, async (signal) => {
+    const [choice] = await collectChoices(start(signal), 1);
+    return Response.json(endOnWire(head, choice, choice));
+  });
+}
+
+/** `num_ctx` can make the context shorter than it is, not longer. */
+function withinContext(model: LanguageModel, ask: Ask, contextLength: number | undefined): Ask {
+  if (contextLength === undefined) return ask;
+  if (contextLength > model.contextLength) {
+    throw fieldError(
+      "options.num_ctx",
+      `"options.num_ctx" is at most ${model.contextLength} here: start the server with a larger ` +
+        "--ctx-size",
+    );
+  }
+  const room = contextLength - ask.prompts[0].ids.length;
+  if (room < 1) {
+    const count = ask.prompts[0].ids.length;
+    throw fieldError(
+      "options.num_ctx",
+      `The prompt has ${count} tokens, "options.num_ctx" is ${contextLength}`,
+      "context_length_exceeded",
+    );
+  }
+  const maxTokens = Math.min(room, ask.request.maxTokens ?? Infinity);
+  return { ...ask, request: { ...ask.request, maxTokens } };
+}
+
+async function* lines(events: AsyncIterable<ChoiceEvent>, head: AnswerHead) {
+  const calls: { id: string; name: string; arguments: string }[] = [];
+  const line = (value: unknown) => `${JSON.stringify(value)}\n`;
+  /** Calls go out whole: when the next begins, or at the end. */
+  const takeCalls = (): ToolCall[] => calls.splice(0);
+  for await (const event of events) {
+    if (event.kind === "end") {
+      yield line(endOnWire(head, { ...NOTHING, calls: takeCalls() }, event));
+      continue;
+    }
+    let text = "";
+    for (const delta of event.deltas) {
+      if (delta.kind === "text") text += delta.text;
+      else if (delta.kind === "arguments") calls[calls.length - 1].arguments += delta.text;
+      else {
+        const done = takeCalls();
+        if (done.length > 0) yield line(partOnWire(head, { ...NOTHING, calls: done }));
+        calls.push({ id: delta.id, name: delta.name, arguments: "" });
+      }
+    }
+    const { logprobs } = event;
+    if (text !== "" || logprobs.length > 0) {
+      yield line(partOnWire(head, { text, calls: [], logprobs }));
+    }
+  }
+}

@@ -1,0 +1,205 @@
+/** The handlers of Ollama's API that are about models, not about text. */
+import { createHash } from "node:crypto";
+import type { Context } from "hono";
+import { z } from "zod";
+import project from "../../../deno.json" with { type: "json" };
+import { RequestError } from "../../base/errors.ts";
+import type { ModelDetails } from "../../llm/types.ts";
+import { answerWhole, refuseWhenUnavailable, withModel } from "../answers/answer.ts";
+import type { ServerEnv } from "../guards.ts";
+import type { ModelCard } from "../model_source.ts";
+import { embedAll } from "../openai/embeddings.ts";
+import type { AppSettings } from "../options.ts";
+import { optional, parseFields } from "../parse_fields.ts";
+import { readJsonObject } from "../request_body.ts";
+import { callFormatOf } from "../tools/call_format.ts";
+import { keepAlive, leaseOptions, modelName } from "./fields.ts";
+import { errorOnWire, nanoseconds } from "./wire.ts";
+
+/** All models that can be asked for. */
+export function tags(_c: Context<ServerEnv>, { models }: AppSettings): Response {
+  return Response.json({ models: models.list().map(cardOnWire) });
+}
+
+/** Models that are loaded. */
+export function running(_c: Context<ServerEnv>, { models }: AppSettings): Response {
+  const loaded = models.list().filter(({ isLoaded = true }) => isLoaded);
+  return Response.json({
+    models: loaded.map((card) => ({
+      ...cardOnWire(card),
+      // Far away, where it stays: clients count down to it.
+      expires_at: (card.expiresAt ?? new Date(8.64e15 / 32)).toISOString(),
+      size_vram: 0,
+      ...(card.contextLength !== undefined && { context_length: card.contextLength }),
+    })),
+  });
+}
+
+export function version(): Response {
+  return Response.json({ version: project.version });
+}
+
+export const showSchema = z.object({ model: modelName, name: modelName });
+
+/** What is known of a model. */
+export async function show(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
+  refuseWhenUnavailable(settings);
+  const { model: id, name } = parseFields(showSchema, await readJsonObject(c.req.raw, settings));
+  return await withModel(c, settings, { id: id ?? name }, ({ lease: { model } }) => {
+    const { details } = model;
+    const hasTools = details?.chatTemplate && callFormatOf(model).isInTemplate;
+    return Response.json({
+      license: "",
+      modelfile: `FROM ${model.id}\n`,
+      parameters: "",
+      template: details?.chatTemplate ?? "",
+      system: "",
+      details: detailsOnWire(details),
+      model_info: {
+        ...details?.metadata,
+        "general.parameter_count": details?.parameterCount ?? 0,
+      },
+      capabilities: [
+        "completion",
+        ...(hasTools ? ["tools"] : []),
+        ...(details?.gapMarks ? ["insert"] : []),
+        ...(model.embed === undefined ? [] : ["embedding"]),
+      ],
+      modified_at: new Date(model.created * 1e3).toISOString(),
+    });
+  });
+}
+
+export const embedSchema = z.object({
+  model: modelName,
+  input: z.union([z.string().transform((text) => [text]), z.array(z.string()).min(1).max(2048)]),
+  truncate: optional(z.boolean()),
+  dimensions: optional(z.int().min(1).max(2 ** 20)),
+  keep_alive: keepAlive,
+});
+
+/** Vectors of texts; texts that are too long are cut unless `truncate` is false. */
+export async function embed(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
+  refuseWhenUnavailable(settings);
+  const startMs = performance.now();
+  const fields = parseFields(embedSchema, await readJsonObject(c.req.raw, settings));
+  return await withModel(
+    c,
+    settings,
+    leaseOptions(fields),
+    (work) =>
+      answerWhole(work, async (signal) => {
+        const { model } = work.lease;
+        const loadedMs = performance.now();
+        const inputs = fields.input.map((text) => {
+          const ids = model.encodePrompt(text.toWellFormed());
+          return fields.truncate === false ? ids : ids.slice(0, model.contextLength);
+        });
+        const vectors = await embedAll(model, inputs, { signal, dimensions: fields.dimensions });
+        return Response.json({
+          model: model.id,
+          embeddings: vectors.map((vector) => [...vector]),
+          total_duration: nanoseconds(performance.now() - startMs),
+          load_duration: nanoseconds(loadedMs - startMs),
+          prompt_eval_count: inputs.reduce((sum, ids) => sum + ids.length, 0),
+        });
+      }),
+  );
+}
+
+export const embeddingsSchema = z.object({
+  model: modelName,
+  prompt: z.string(),
+  keep_alive: keepAlive,
+});
+
+/** One text's vector: what `/api/embed` was before. */
+export async function embeddings(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
+  refuseWhenUnavailable(settings);
+  const fields = parseFields(embeddingsSchema, await readJsonObject(c.req.raw, settings));
+  return await withModel(
+    c,
+    settings,
+    leaseOptions(fields),
+    (work) =>
+      answerWhole(work, async (signal) => {
+        const { model } = work.lease;
+        const inputs = [model.encodePrompt(fields.prompt.toWellFormed())];
+        const [embedding] = await embedAll(model, inputs, { signal });
+        return Response.json({ embedding: [...embedding] });
+      }),
+  );
+}
+
+export const pullSchema = z.object({
+  model: modelName,
+  name: modelName,
+  stream: optional(z.boolean()),
+});
+
+/** Downloads are not there yet: says so in the form that clients read progress in. */
+export async function pull(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
+  const { model, name, stream } = parseFields(
+    pullSchema,
+    await readJsonObject(c.req.raw, settings),
+  );
+  const error = new RequestError(
+    `Cannot pull ${JSON.stringify(model ?? name ?? "")}: this version downloads no models: ` +
+      "fetch the .gguf file and start the server with it",
+    { status: 501, code: "not_supported" },
+  );
+  if (stream === false) throw error;
+  return new Response(`${JSON.stringify(errorOnWire(error))}\n`, {
+    headers: { "content-type": "application/x-ndjson" },
+  });
+}
+
+export const deleteSchema = z.object({ model: modelName, name: modelName });
+
+/** Files are whoever's who started the server: no client deletes them. */
+export async function remove(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
+  parseFields(deleteSchema, await readJsonObject(c.req.raw, settings));
+  throw new RequestError(
+    "Cannot delete a model: this server owns no folder of models: delete the file yourself",
+    { status: 403, type: "permission_error", code: "not_supported" },
+  );
+}
+
+/** Making models is no business of this server's. */
+export function unsupported(c: Context<ServerEnv>): never {
+  throw new RequestError(`${c.req.path} is not supported by this server`, {
+    status: 501,
+    code: "not_supported",
+  });
+}
+
+function cardOnWire(card: ModelCard) {
+  const { id, created, details } = card;
+  return {
+    name: id,
+    model: id,
+    modified_at: new Date(created * 1e3).toISOString(),
+    size: details?.fileBytes ?? 0,
+    // Clients cut it and show it: it tells models apart, it is not the file's.
+    digest: createHash("sha256").update(`${id}\n${details?.fileBytes ?? 0}`).digest("hex"),
+    details: detailsOnWire(details),
+  };
+}
+
+function detailsOnWire(details: ModelDetails | undefined) {
+  const family = details?.architecture ?? "unknown";
+  return {
+    parent_model: "",
+    format: "gguf",
+    family,
+    families: [family],
+    parameter_size: details === undefined ? "" : inMillions(details.parameterCount),
+    quantization_level: details?.quantization ?? "",
+  };
+}
+
+/** "1.1B", "33M". */
+function inMillions(count: number): string {
+  if (count >= 1e9) return `${(count / 1e9).toFixed(1)}B`;
+  return count >= 1e6 ? `${Math.round(count / 1e6)}M` : `${Math.round(count / 1e3)}K`;
+}

@@ -1,0 +1,149 @@
+/**
+ * The fields that OpenAI's requests for text share: read, checked, and named when they are wrong.
+ * Fields that this server does not know are ignored; fields that it knows but cannot honour are
+ * refused unless their value asks for nothing.
+ */
+import { z } from "zod";
+import type { GenerateRequest, SamplingOptions } from "../../llm/types.ts";
+import { harmless, optional, type UnsupportedFields } from "../parse_fields.ts";
+
+/** What every request for text asks for. */
+export interface AnswerOptions {
+  /** The model's name; left out: the default model. */
+  readonly model?: string;
+  readonly stream: boolean;
+  /** A stream ends with a chunk that counts the tokens. */
+  readonly includeUsage: boolean;
+  /** Answers to each prompt. */
+  readonly count: number;
+  /** What each generation is asked. */
+  readonly request: Omit<GenerateRequest, "ids" | "signal">;
+}
+
+export const COUNT_MAX = 2 ** 31 - 1;
+/** OpenAI takes 128: each is as much work as a request. */
+export const CHOICES_MAX = 16;
+export const TOP_LOGPROBS_MAX = 20;
+const STOP_COUNT_MAX = 16;
+const STOP_CHARS_MAX = 1024;
+const BIAS_COUNT_MAX = 10_000;
+
+export const tokenCount = z.int().min(1).max(COUNT_MAX);
+const penalty = z.number().min(-2).max(2);
+const stopText = z.string().min(1).max(STOP_CHARS_MAX);
+
+/** How ids are chosen; Ollama's options have these, too. */
+export const samplingFields = {
+  seed: optional(z.int()),
+  temperature: optional(z.number().min(0).max(5)),
+  top_k: optional(z.int().min(0).max(COUNT_MAX)),
+  top_p: optional(z.number().min(0).max(1)),
+  min_p: optional(z.number().min(0).max(1)),
+  typical_p: optional(z.number().min(0).max(1)),
+  repeat_penalty: optional(z.number().gt(0).max(10)),
+  repeat_last_n: optional(z.int().min(-1).max(COUNT_MAX)),
+  frequency_penalty: optional(penalty),
+  presence_penalty: optional(penalty),
+};
+
+/** Texts that end an answer: one, or a list. */
+export const stopField = optional(
+  z.union([
+    stopText.transform((text) => [text]),
+    z.array(stopText).max(STOP_COUNT_MAX),
+  ], `expected up to ${STOP_COUNT_MAX} strings of 1 to ${STOP_CHARS_MAX} characters`),
+);
+
+/** The fields, as they are named on the wire. */
+export const answerFields = {
+  ...samplingFields,
+  model: optional(z.string().max(512)),
+  stream: optional(z.boolean()),
+  stream_options: optional(z.object({
+    include_usage: optional(z.boolean()),
+    include_obfuscation: optional(z.literal(false, "streams are not padded by this server")),
+  })),
+  max_tokens: optional(tokenCount),
+  stop: stopField,
+  ignore_eos: optional(z.boolean()),
+  n: optional(z.int().min(1).max(CHOICES_MAX)),
+  logit_bias: optional(
+    z.record(z.string().regex(/^\d{1,9}$/, "expected a token id"), z.number().min(-100).max(100))
+      .refine((bias) => Object.keys(bias).length <= BIAS_COUNT_MAX, "too many ids"),
+  ),
+};
+
+type AnswerFields = z.infer<z.ZodObject<typeof answerFields>>;
+export type SamplingFields = Partial<
+  z.infer<z.ZodObject<typeof samplingFields>> & Pick<AnswerFields, "logit_bias">
+>;
+
+/** The wire's fields in this program's terms. */
+export function toAnswerOptions(
+  fields: Partial<AnswerFields>,
+  more: Partial<GenerateRequest> = {},
+): AnswerOptions {
+  return {
+    model: fields.model,
+    stream: fields.stream ?? false,
+    includeUsage: fields.stream_options?.include_usage ?? false,
+    count: fields.n ?? 1,
+    request: {
+      sampling: toSampling(fields),
+      ...onlyDefined({
+        maxTokens: fields.max_tokens,
+        stop: fields.stop?.map((text) => text.toWellFormed()),
+        ignoreEnd: fields.ignore_eos,
+        ...more,
+      }),
+    },
+  };
+}
+
+/** Only what was asked for: a field that is there, even if undefined, could hide a default. */
+export function toSampling(fields: SamplingFields): SamplingOptions {
+  const { seed, logit_bias: bias } = fields;
+  return onlyDefined({
+    temperature: fields.temperature,
+    topK: fields.top_k,
+    topP: fields.top_p,
+    minP: fields.min_p,
+    typicalP: fields.typical_p,
+    repeatPenalty: fields.repeat_penalty,
+    repeatLastN: fields.repeat_last_n,
+    frequencyPenalty: fields.frequency_penalty,
+    presencePenalty: fields.presence_penalty,
+    logitBias: bias && new Map(Object.entries(bias).map(([id, value]) => [Number(id), value])),
+    // llama.cpp's clients write -1 for "any".
+    seed: seed === -1 ? undefined : seed,
+  });
+}
+
+export function onlyDefined<T extends object>(value: T): T {
+  return Object.fromEntries(
+    Object.entries(value).filter(([, item]) => item !== undefined),
+  ) as T;
+}
+
+const { never, isEmptyList, isOneOf } = harmless;
+
+/** What OpenAI's and llama.cpp's requests may ask for that this server does not do. */
+export const UNSUPPORTED_ANSWER_FIELDS: UnsupportedFields = {
+  audio: never,
+  modalities: (value) => Array.isArray(value) && value.every((item) => item === "text"),
+  moderation: never,
+  web_search_options: never,
+  functions: isEmptyList,
+  function_call: isOneOf("none", "auto"),
+  store: isOneOf(false),
+  service_tier: isOneOf("auto", "default"),
+  verbosity: isOneOf("medium"),
+  // Samplers of llama.cpp's that change answers.
+  mirostat: isOneOf(0),
+  dry_multiplier: isOneOf(0),
+  xtc_probability: isOneOf(0),
+  dynatemp_range: isOneOf(0),
+  samplers: never,
+  n_probs: isOneOf(0),
+  continue_final_message: isOneOf(false),
+};

@@ -1,0 +1,100 @@
+/** The body of `POST /v1/chat/completions`: parsed into what a model is asked. */
+import { z } from "zod";
+import type { ChatMessage } from "../../llm/types.ts";
+import { fieldError } from "../http_errors.ts";
+import { type Body, optional, parseFields, refuseUnsupported } from "../parse_fields.ts";
+import type { ToolRequest } from "../tools/tool_plan.ts";
+import {
+  answerFields,
+  type AnswerOptions,
+  onlyDefined,
+  toAnswerOptions,
+  tokenCount,
+  TOP_LOGPROBS_MAX,
+  UNSUPPORTED_ANSWER_FIELDS,
+} from "./answer_fields.ts";
+import { type AnswerFormat, formatFields, toAnswerFormat } from "./format_fields.ts";
+import { messagesSchema } from "./messages.ts";
+import { toolFields, toToolRequest } from "./tool_fields.ts";
+
+/** A conversation and what is wanted of it. */
+export interface ChatRequest extends AnswerOptions {
+  readonly conversation: Conversation;
+  readonly format: AnswerFormat;
+}
+
+/** What is put to the model's template. */
+export interface Conversation {
+  /** Well-formed text; roles "system", "user", "assistant" and "tool". */
+  readonly messages: readonly ChatMessage[];
+  /** Functions that may be called; null: none. */
+  readonly tools: ToolRequest | null;
+  /** Variables of the template. */
+  readonly variables?: Body;
+  /** False: the prompt ends with the last message. */
+  readonly addGenerationPrompt?: boolean;
+}
+
+const EFFORTS = ["none", "minimal", "low", "medium", "high", "xhigh"] as const;
+export const reasoningEffort = optional(z.enum(EFFORTS));
+
+/** What a conversation is made of; enough for counting its tokens. */
+export const conversationFields = {
+  messages: messagesSchema,
+  ...toolFields,
+  reasoning_effort: reasoningEffort,
+  chat_template_kwargs: optional(z.record(z.string().max(64), z.unknown())),
+  add_generation_prompt: optional(z.boolean()),
+};
+
+export const chatSchema = z.object({
+  ...answerFields,
+  ...conversationFields,
+  ...formatFields,
+  max_completion_tokens: optional(tokenCount),
+  logprobs: optional(z.boolean()),
+  top_logprobs: optional(z.int().min(0).max(TOP_LOGPROBS_MAX)),
+});
+
+/** @throws {RequestError} 400 that names the field at fault. */
+export function parseChatRequest(body: Body): ChatRequest {
+  refuseUnsupported(body, UNSUPPORTED_ANSWER_FIELDS);
+  refuseUnsupported(body, { suffix: (value) => value === "", best_of: (value) => value === 1 });
+  const fields = parseFields(chatSchema, body);
+  const { max_completion_tokens: maxTokens, logprobs, top_logprobs: top } = fields;
+  if (top && !logprobs) throw fieldError("top_logprobs", `"top_logprobs" needs "logprobs": true`);
+  const format = toAnswerFormat(fields);
+  const conversation = toConversation(fields);
+  if (conversation.tools !== null && format.grammar?.kind === "gbnf") {
+    throw fieldError("grammar", `"grammar" and "tools" both bind the answer: leave out one`);
+  }
+  const options = toAnswerOptions(fields, {
+    logprobs: logprobs ? top ?? 0 : undefined,
+    ...(maxTokens !== undefined && { maxTokens }),
+  });
+  return { ...options, conversation, format };
+}
+
+/** The conversation of parsed fields. */
+export function toConversation(
+  fields: z.infer<z.ZodObject<typeof conversationFields>>,
+): Conversation {
+  const { messages, reasoning_effort: effort, chat_template_kwargs: variables } = fields;
+  return {
+    messages,
+    tools: toToolRequest(fields),
+    ...onlyDefined({
+      variables: withEffort(variables, effort),
+      addGenerationPrompt: fields.add_generation_prompt,
+    }),
+  };
+}
+
+/** Templates of models that think read one of these. */
+export function withEffort(
+  variables: Body | undefined,
+  effort: (typeof EFFORTS)[number] | undefined,
+): Body | undefined {
+  if (effort === undefined) return variables;
+  return { reasoning_effort: effort, enable_thinking: effort !== "none", ...variables };
+}

@@ -1,0 +1,89 @@
+/** The handler of `/v1/embeddings`, and what others need to embed texts. */
+import type { Context } from "hono";
+import { z } from "zod";
+import type { LanguageModel } from "../../llm/types.ts";
+import { answerWhole, refuseWhenUnavailable, withModel } from "../answers/answer.ts";
+import type { ServerEnv } from "../guards.ts";
+import { fieldError } from "../http_errors.ts";
+import type { AppSettings } from "../options.ts";
+import { optional, parseFields } from "../parse_fields.ts";
+import { readJsonObject } from "../request_body.ts";
+import { textsOrIds } from "./completion_request.ts";
+
+/** As many as OpenAI takes. */
+const INPUTS_MAX = 2048;
+const DIMENSIONS_MAX = 2 ** 20;
+
+export const embeddingsSchema = z.object({
+  model: optional(z.string().max(512)),
+  input: textsOrIds(INPUTS_MAX),
+  encoding_format: optional(z.enum(["float", "base64"])),
+  dimensions: optional(z.int().min(1).max(DIMENSIONS_MAX)),
+});
+
+/** Vectors of texts. */
+export async function embeddings(
+  c: Context<ServerEnv>,
+  settings: AppSettings,
+): Promise<Response> {
+  refuseWhenUnavailable(settings);
+  const fields = parseFields(embeddingsSchema, await readJsonObject(c.req.raw, settings));
+  return await withModel(
+    c,
+    settings,
+    { id: fields.model },
+    (work) =>
+      answerWhole(work, async (signal) => {
+        const { model } = work.lease;
+        const inputs = fields.input.map((input) =>
+          "text" in input ? model.encodePrompt(input.text) : input.ids
+        );
+        const vectors = await embedAll(model, inputs, { signal, dimensions: fields.dimensions });
+        const tokens = inputs.reduce((sum, ids) => sum + ids.length, 0);
+        return Response.json({
+          object: "list",
+          data: vectors.map((vector, index) => ({
+            object: "embedding",
+            index,
+            embedding: fields.encoding_format === "base64" ? base64(vector) : [...vector],
+          })),
+          model: model.id,
+          usage: { prompt_tokens: tokens, total_tokens: tokens },
+        });
+      }),
+  );
+}
+
+/**
+ * Vectors of length 1, [dimensions]: pooled hidden states, cut short if need be.
+ * @throws {RequestError} 400 when the model embeds nothing, or not in so many dimensions.
+ */
+export async function embedAll(
+  model: LanguageModel,
+  inputs: readonly (readonly number[])[],
+  { dimensions, signal }: { readonly dimensions?: number; readonly signal: AbortSignal },
+): Promise<Float32Array[]> {
+  if (model.embed === undefined) {
+    throw fieldError("model", `The model "${model.id}" makes no embeddings`, "model_not_supported");
+  }
+  const vectors: Float32Array[] = [];
+  for (const ids of inputs) {
+    signal.throwIfAborted();
+    const vector = await model.embed(ids, { signal });
+    if (dimensions !== undefined && dimensions > vector.length) {
+      throw fieldError("dimensions", `This model's embeddings have ${vector.length} dimensions`);
+    }
+    vectors.push(normalised(vector.slice(0, dimensions)));
+  }
+  return vectors;
+}
+
+function normalised(vector: Float32Array): Float32Array {
+  const length = Math.sqrt(vector.reduce((sum, value) => sum + value * value, 0));
+  return length > 0 ? vector.map((value) => value / length) : vector;
+}
+
+/** Little-endian floats, as OpenAI's client decodes them. */
+function base64(vector: Float32Array): string {
+  return new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength).toBase64();
+}

@@ -1,0 +1,122 @@
+/** The handlers of `/v1/chat/completions` and `/v1/completions`: body to prompts to answer. */
+import type { Context } from "hono";
+import type { LanguageModel } from "../../llm/types.ts";
+import { refuseWhenUnavailable, withModel } from "../answers/answer.ts";
+import type { Choice, Prompt } from "../answers/choices.ts";
+import type { ServerEnv } from "../guards.ts";
+import { fieldError } from "../http_errors.ts";
+import type { AppSettings } from "../options.ts";
+import { readJsonObject } from "../request_body.ts";
+import { planTools } from "../tools/tool_plan.ts";
+import { type ChatRequest, parseChatRequest } from "./chat_request.ts";
+import { type CompletionRequest, parseCompletionRequest } from "./completion_request.ts";
+import type { TextOrIds } from "./completion_request.ts";
+import { chatLogprobsWriter, textLogprobsWriter } from "./logprobs.ts";
+import { reply } from "./reply.ts";
+import { answerHead } from "./wire.ts";
+
+/** Answers the last message of a conversation. */
+export async function chatCompletions(
+  c: Context<ServerEnv>,
+  settings: AppSettings,
+): Promise<Response> {
+  refuseWhenUnavailable(settings);
+  const request = parseChatRequest(await readJsonObject(c.req.raw, settings));
+  return await withModel(c, settings, { id: request.model }, (work) => {
+    const { model } = work.lease;
+    const { count, request: { logprobs } } = request;
+    return reply(work, {
+      ...request,
+      ask: { ...chatAsk(model, request), count },
+      head: answerHead(
+        "chat",
+        model.id,
+        logprobs === undefined ? null : chatLogprobsWriter(model),
+      ),
+    });
+  });
+}
+
+/** A conversation as the model is asked it: rendered, with its functions, in its format. */
+export function chatAsk(
+  model: LanguageModel,
+  { conversation, format, request }: Pick<ChatRequest, "conversation" | "format" | "request">,
+) {
+  const { messages, tools, variables, addGenerationPrompt } = conversation;
+  const plan = planTools(model, messages, tools, format.schema);
+  const ids = model.encodeChat(plan.messages, {
+    ...(plan.tools !== undefined && { tools: plan.tools }),
+    ...(variables !== undefined && { variables }),
+    ...(addGenerationPrompt !== undefined && { addGenerationPrompt }),
+  });
+  if (plan.opening !== "") ids.push(...model.encodeText(plan.opening, { special: true }));
+  const grammar = plan.grammar ?? format.grammar;
+  return {
+    prompts: [{ ids, echo: "" }],
+    request: { ...request, ...(grammar !== undefined && { grammar }) },
+    newParser: plan.newParser,
+  };
+}
+
+/** Continues prompts. */
+export async function completions(
+  c: Context<ServerEnv>,
+  settings: AppSettings,
+): Promise<Response> {
+  refuseWhenUnavailable(settings);
+  const request = parseCompletionRequest(await readJsonObject(c.req.raw, settings));
+  return await withModel(c, settings, { id: request.model }, (work) => {
+    const { model } = work.lease;
+    const prompts = request.prompts.map((prompt) => toPrompt(model, prompt, request));
+    const { bestOf, count } = request;
+    const isShown = request.request.logprobs !== undefined && bestOf === count;
+    const echoChars = (index: number) => prompts[Math.floor(index / bestOf)].echo.length;
+    return reply(work, {
+      ...request,
+      ask: { prompts, count: bestOf, request: request.request },
+      head: answerHead("text", model.id, isShown ? textLogprobsWriter(model, echoChars) : null),
+      ...(bestOf > count && { choose: (choices) => best(choices, count) }),
+    });
+  });
+}
+
+function toPrompt(
+  model: LanguageModel,
+  prompt: TextOrIds,
+  { echo, suffix }: CompletionRequest,
+): Prompt {
+  const ids = "text" in prompt ? model.encodePrompt(prompt.text) : prompt.ids;
+  const text = "text" in prompt ? prompt.text : model.decode(prompt.ids);
+  if (suffix === undefined) return { ids, echo: echo ? text : "" };
+  const before = "text" in prompt ? model.encodeText(prompt.text) : prompt.ids;
+  return { ids: gapIds(model, before, suffix), echo: echo ? text : "" };
+}
+
+/**
+ * The prompt for what stands between `before` and `suffix`.
+ * @throws {RequestError} 400 when the model was never taught to fill gaps.
+ */
+export function gapIds(
+  model: LanguageModel,
+  before: readonly number[],
+  suffix: string,
+): number[] {
+  const marks = model.details?.gapMarks;
+  if (!marks) {
+    throw fieldError(
+      "suffix",
+      `"suffix" is not supported by this model: its vocabulary has no marks for a gap`,
+      "unsupported_parameter",
+    );
+  }
+  const bos = model.encodeText("", { bos: true });
+  const after = model.encodeText(suffix.toWellFormed());
+  return [...bos, marks.prefix, ...before, marks.suffix, ...after, marks.middle];
+}
+
+/** The `count` choices whose tokens are most probable on average, best first. */
+function best(choices: readonly Choice[], count: number): Choice[] {
+  const score = ({ logprobs }: Choice) =>
+    logprobs.reduce((sum, { logprob }) => sum + logprob, 0) / Math.max(1, logprobs.length);
+  return [...choices].sort((a, b) => score(b) - score(a)).slice(0, count);
+}

@@ -1,0 +1,69 @@
+/** Log probabilities as OpenAI's clients read them. Pure. */
+import type { LanguageModel, TokenLogprob, TokenLogprobs } from "../../llm/types.ts";
+
+/** Writes the log probabilities of an answer's choices, piece by piece. */
+export interface LogprobsWriter {
+  /** Of the next tokens of choice `index`. */
+  of(index: number, tokens: readonly TokenLogprobs[]): unknown;
+}
+
+type TokenBytes = Pick<LanguageModel, "tokenBytes">;
+
+/** A token as text, which may be a part of a character only, its bytes, and its logarithm. */
+export function logprobOnWire(model: TokenBytes, { id, logprob }: TokenLogprob) {
+  const bytes = model.tokenBytes(id);
+  return { token: textOf(bytes), logprob: finite(logprob), bytes: [...bytes] };
+}
+
+/** A list of tokens with their alternatives, as chats have it. */
+export function chatLogprobs(model: TokenBytes, tokens: readonly TokenLogprobs[]) {
+  return tokens.map((token) => ({
+    ...logprobOnWire(model, token),
+    top_logprobs: token.top.map((each) => logprobOnWire(model, each)),
+  }));
+}
+
+export function chatLogprobsWriter(model: TokenBytes): LogprobsWriter {
+  return { of: (_index, tokens) => ({ content: chatLogprobs(model, tokens), refusal: null }) };
+}
+
+/** `echoChars`: characters before each choice's first token. */
+export function textLogprobsWriter(
+  model: TokenBytes,
+  echoChars: (index: number) => number,
+): LogprobsWriter {
+  const offsets = new Map<number, number>();
+  return {
+    of: (index, tokens) => {
+      let offset = offsets.get(index) ?? echoChars(index);
+      const texts = tokens.map(({ id }) => textOf(model.tokenBytes(id)));
+      const textOffsets = texts.map((text) => {
+        const at = offset;
+        offset += text.length;
+        return at;
+      });
+      offsets.set(index, offset);
+      return {
+        tokens: texts,
+        token_logprobs: tokens.map(({ logprob }) => finite(logprob)),
+        top_logprobs: tokens.map(({ top }) =>
+          Object.fromEntries(
+            top.map(({ id, logprob }) => [textOf(model.tokenBytes(id)), finite(logprob)]),
+          )
+        ),
+        text_offset: textOffsets,
+      };
+    },
+  };
+}
+
+const decoder = new TextDecoder();
+
+function textOf(bytes: Uint8Array): string {
+  return decoder.decode(bytes);
+}
+
+/** JSON has no infinity; OpenAI writes this for what cannot occur. */
+function finite(logprob: number): number {
+  return Number.isFinite(logprob) ? logprob : -9999;
+}

@@ -1,0 +1,77 @@
+/** Choices to the answers of chats and completions, which differ in prompts and wire form. */
+import { answerStream, answerWhole, type Work } from "../answers/answer.ts";
+import { type Ask, type Choice, collectChoices, startChoices } from "../answers/choices.ts";
+import { type AnswerHead, cachedOf, createChunkWriter } from "./wire.ts";
+import { DONE_EVENT, EVENT_STREAM, type Usage, wholeAnswer } from "./wire.ts";
+
+export interface Reply {
+  readonly ask: Ask;
+  readonly head: AnswerHead;
+  readonly stream: boolean;
+  readonly includeUsage: boolean;
+  /** Of each prompt's choices, those that are shown, in order; default: all. */
+  readonly choose?: (choices: readonly Choice[]) => readonly Choice[];
+}
+
+/**
+ * Answers, at once with a stream or later in one piece.
+ * @throws {RequestError} when the model refuses the first prompt, or fails before the answer began.
+ */
+export async function reply(work: Work, parts: Reply): Promise<Response> {
+  const { ask, head } = parts;
+  if (parts.stream) {
+    return answerStream(
+      work,
+      EVENT_STREAM,
+      (signal) => chunks(startChoices(work, ask, signal), parts),
+    );
+  }
+  return await answerWhole(work, async (signal) => {
+    const count = ask.prompts.length * ask.count;
+    const choices = await collectChoices(startChoices(work, ask, signal), count);
+    const ofPrompt = ask.prompts.map((_, index) =>
+      choices.slice(index * ask.count, (index + 1) * ask.count)
+    );
+    const shown = ofPrompt.map(parts.choose ?? ((all) => all));
+    return Response.json(wholeAnswer(head, shown.flat(), {
+      usage: usageOf(ask, choices),
+      timings: choices.map(({ result }) => result.timings),
+      echoes: shown.flatMap((all, index) => all.map(() => ask.prompts[index].echo)),
+    }));
+  });
+}
+
+/** Of a prompt with several answers, the first one's cache counts: it is one prompt. */
+function usageOf(ask: Ask, choices: readonly Pick<Choice, "result">[]): Usage {
+  const firsts = ask.prompts.map((_, index) => choices[index * ask.count].result.timings);
+  return {
+    promptTokens: ask.prompts.reduce((sum, { ids }) => sum + ids.length, 0),
+    cachedTokens: firsts.reduce((sum, timings) => sum + cachedOf(timings), 0),
+    completionTokens: choices.reduce((sum, { result }) => sum + result.ids.length, 0),
+  };
+}
+
+async function* chunks(
+  events: ReturnType<typeof startChoices>,
+  { ask, head, includeUsage }: Reply,
+): AsyncGenerator<string> {
+  const writer = createChunkWriter(head, includeUsage);
+  const ended: Pick<Choice, "result">[] = [];
+  for (const index of Array(ask.prompts.length * ask.count).keys()) {
+    const opening = writer.opening(index);
+    if (opening !== "") yield opening;
+    const { echo } = ask.prompts[Math.floor(index / ask.count)];
+    if (echo !== "") yield writer.piece(index, [{ kind: "text", text: echo }], []);
+  }
+  for await (const event of events) {
+    const { index } = event;
+    if (event.kind === "piece") {
+      yield writer.piece(index, event.deltas, event.logprobs);
+      continue;
+    }
+    ended[index] = event;
+    yield writer.finish(index, event.finish, event.result);
+  }
+  if (includeUsage) yield writer.usage(usageOf(ask, ended));
+  yield DONE_EVENT;
+}

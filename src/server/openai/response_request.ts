@@ -1,0 +1,146 @@
+/** The body of `POST /v1/responses`: parsed into what a model is asked. Nothing is stored. */
+import { z } from "zod";
+import { harmless, optional, parseFields, refuseUnsupported } from "../parse_fields.ts";
+import type { Body, UnsupportedFields } from "../parse_fields.ts";
+import {
+  answerFields,
+  samplingFields,
+  toAnswerOptions,
+  tokenCount,
+  TOP_LOGPROBS_MAX,
+} from "./answer_fields.ts";
+import { type ChatRequest, reasoningEffort, withEffort } from "./chat_request.ts";
+import { ANY_JSON_FORMAT, jsonSchema, schemaFormat } from "./format_fields.ts";
+import { inputSchema } from "./response_input.ts";
+import { chooseTools, functionFields, functionName, type ToolChoice } from "./tool_fields.ts";
+
+/** A request for a response, as a chat, and what its answer repeats of it. */
+export interface ResponseRequest extends ChatRequest {
+  /** Fields of the answer that are the request's. */
+  readonly repeated: Body;
+}
+
+const TOOLS_MAX = 128;
+const LOGPROBS = "message.output_text.logprobs";
+
+const ONLY_FUNCTIONS = 'this server knows tools of type "function" only';
+const namedFunction = z.object({
+  type: z.literal("function", ONLY_FUNCTIONS),
+  name: functionName,
+});
+
+const textFormat = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("text") }),
+  z.object({ type: z.literal("json_object") }),
+  z.object({
+    type: z.literal("json_schema"),
+    name: optional(z.string().max(256)),
+    schema: jsonSchema,
+    strict: optional(z.boolean()),
+  }),
+], `expected a type of "text", "json_object" or "json_schema"`);
+
+export const responseSchema = z.object({
+  model: answerFields.model,
+  input: inputSchema,
+  instructions: optional(z.string()),
+  stream: answerFields.stream,
+  stream_options: answerFields.stream_options,
+  max_output_tokens: optional(tokenCount),
+  ...samplingFields,
+  top_logprobs: optional(z.int().min(0).max(TOP_LOGPROBS_MAX)),
+  include: optional(z.array(z.enum([LOGPROBS, "reasoning.encrypted_content"]))),
+  tools: optional(
+    z.array(z.object({ type: z.literal("function", ONLY_FUNCTIONS), ...functionFields }))
+      .max(TOOLS_MAX),
+  ),
+  tool_choice: optional(z.union([
+    z.enum(["none", "auto", "required"]),
+    namedFunction,
+    z.object({
+      type: z.literal("allowed_tools"),
+      mode: z.enum(["auto", "required"]),
+      tools: z.array(namedFunction).min(1).max(TOOLS_MAX),
+    }),
+  ], `expected "none", "auto", "required", a function or allowed_tools`)),
+  parallel_tool_calls: optional(z.boolean()),
+  max_tool_calls: optional(z.int().min(1)),
+  text: optional(z.object({
+    format: optional(textFormat),
+    verbosity: optional(z.literal("medium", "not supported by this server")),
+  })),
+  reasoning: optional(z.object({ effort: reasoningEffort })),
+  metadata: optional(z.record(z.string(), z.unknown())),
+});
+
+const { never, isOneOf, isEmptyList } = harmless;
+
+/** What would need a memory between requests, or tools of this server's own. */
+const UNSUPPORTED: UnsupportedFields = {
+  previous_response_id: never,
+  conversation: never,
+  prompt: never,
+  background: isOneOf(false),
+  store: isOneOf(false),
+  truncation: isOneOf("disabled"),
+  context_management: isEmptyList,
+  moderation: never,
+  image: never,
+  service_tier: isOneOf("auto", "default"),
+};
+
+/** @throws {RequestError} 400 that names the field at fault. */
+export function parseResponseRequest(body: Body): ResponseRequest {
+  refuseUnsupported(body, UNSUPPORTED);
+  const fields = parseFields(responseSchema, body);
+  const { instructions, input, include = [], top_logprobs: top, text, tools = [] } = fields;
+  const choice = choiceOf(fields.tool_choice);
+  const isParallel = fields.parallel_tool_calls ?? true;
+  const opening = instructions === undefined
+    ? []
+    : [{ role: "system", content: instructions.toWellFormed() }];
+  const wantsLogprobs = top !== undefined || include.includes(LOGPROBS);
+  const variables = withEffort(undefined, fields.reasoning?.effort);
+  const options = toAnswerOptions(
+    { ...fields, max_tokens: fields.max_output_tokens },
+    { logprobs: wantsLogprobs ? top ?? 0 : undefined },
+  );
+  return {
+    ...options,
+    conversation: {
+      messages: [...opening, ...input],
+      tools: chooseTools(tools, choice, isParallel),
+      ...(variables !== undefined && { variables }),
+    },
+    format: formatOf(text?.format),
+    repeated: {
+      instructions: instructions ?? null,
+      max_output_tokens: fields.max_output_tokens ?? null,
+      metadata: fields.metadata ?? {},
+      parallel_tool_calls: isParallel,
+      previous_response_id: null,
+      reasoning: { effort: fields.reasoning?.effort ?? null, summary: null },
+      store: false,
+      temperature: fields.temperature ?? null,
+      text: { format: text?.format ?? { type: "text" } },
+      tool_choice: fields.tool_choice ?? "auto",
+      tools: tools.map((each) => ({ ...each, strict: each.strict ?? false })),
+      top_logprobs: top ?? 0,
+      top_p: fields.top_p ?? null,
+      truncation: "disabled",
+    },
+  };
+}
+
+function formatOf(format: z.infer<typeof textFormat> | undefined): ChatRequest["format"] {
+  if (format?.type === "json_object") return ANY_JSON_FORMAT;
+  return format?.type === "json_schema" ? schemaFormat(format.schema) : {};
+}
+
+function choiceOf(
+  choice: z.infer<typeof responseSchema>["tool_choice"],
+): ToolChoice | undefined {
+  if (typeof choice !== "object") return choice;
+  if (choice.type === "function") return { mode: "required", names: [choice.name] };
+  return { mode: choice.mode, names: choice.tools.map(({ name }) => name) };
+}

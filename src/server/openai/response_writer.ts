@@ -1,0 +1,209 @@
+/**
+ * A response as OpenAI's clients read it: items of output that grow event by event, and the whole.
+ * Pure: deltas in, events out.
+ */
+import type { GenerateResult, TokenLogprobs } from "../../llm/types.ts";
+import type { ChoiceFinish } from "../answers/choices.ts";
+import { errorBody, toRequestError } from "../http_errors.ts";
+import type { Body } from "../parse_fields.ts";
+import type { Delta } from "../tools/call_parser.ts";
+import { cachedOf, freshId } from "./wire.ts";
+
+/** An event of a stream, without its number. */
+export interface ResponseEvent {
+  readonly type: string;
+  readonly [field: string]: unknown;
+}
+
+export interface ResponseHead {
+  /** The model's name. */
+  readonly model: string;
+  /** Fields that are the request's. */
+  readonly repeated: Body;
+  readonly promptTokens: number;
+  /** Writes log probabilities; null: none were asked for. */
+  readonly logprobs: ((tokens: readonly TokenLogprobs[]) => unknown[]) | null;
+}
+
+interface TextItem {
+  readonly kind: "text";
+  readonly id: string;
+  text: string;
+  logprobs: unknown[];
+}
+
+interface CallItem {
+  readonly kind: "call";
+  readonly id: string;
+  readonly callId: string;
+  readonly name: string;
+  arguments: string;
+}
+
+type Item = TextItem | CallItem;
+type Status = "in_progress" | "completed" | "incomplete";
+
+/** Builds one response. */
+export class ResponseWriter {
+  readonly #head: ResponseHead;
+  readonly #id = freshId("resp_");
+  readonly #created = Math.floor(Date.now() / 1000);
+  readonly #items: Item[] = [];
+  #usage: object | null = null;
+
+  constructor(head: ResponseHead) {
+    this.#head = head;
+  }
+
+  opening(): ResponseEvent[] {
+    const response = this.response("in_progress");
+    return [
+      { type: "response.created", response },
+      { type: "response.in_progress", response },
+    ];
+  }
+
+  /** What `deltas` add. Log probabilities are those of text: calls have none. */
+  piece(deltas: readonly Delta[], tokens: readonly TokenLogprobs[]): ResponseEvent[] {
+    const isText = deltas.length === 0 || deltas[0].kind === "text";
+    const logprobs = isText ? this.#head.logprobs?.(tokens) ?? [] : [];
+    const all = deltas.length === 0 && logprobs.length > 0 ? [EMPTY_TEXT] : deltas;
+    return all.flatMap((delta, index) => this.#add(delta, index === 0 ? logprobs : []));
+  }
+
+  end(finish: ChoiceFinish, { ids, timings }: GenerateResult): ResponseEvent[] {
+    const status = finish === "length" ? "incomplete" : "completed";
+    const events = this.#endItem(status);
+    const { promptTokens } = this.#head;
+    this.#usage = {
+      input_tokens: promptTokens,
+      input_tokens_details: { cached_tokens: cachedOf(timings) },
+      output_tokens: ids.length,
+      output_tokens_details: { reasoning_tokens: 0 },
+      total_tokens: promptTokens + ids.length,
+    };
+    return [...events, { type: `response.${status}`, response: this.response(status) }];
+  }
+
+  failure(error: unknown): ResponseEvent {
+    const { message } = errorBody(toRequestError(error)).error;
+    const failed = { code: "server_error", message };
+    return { type: "response.failed", response: { ...this.response("failed"), error: failed } };
+  }
+
+  /** The response as it is now. */
+  response(status: Status | "failed") {
+    const last = this.#items.length - 1;
+    return {
+      id: this.#id,
+      object: "response",
+      created_at: this.#created,
+      status,
+      background: false,
+      error: null,
+      incomplete_details: status === "incomplete" ? { reason: "max_output_tokens" } : null,
+      model: this.#head.model,
+      output: this.#items.map((item, index) =>
+        itemOnWire(item, index < last || status === "completed" ? "completed" : "incomplete")
+      ),
+      usage: this.#usage,
+      ...this.#head.repeated,
+    };
+  }
+
+  #add(delta: Delta, logprobs: unknown[]): ResponseEvent[] {
+    if (delta.kind === "call") return this.#begin(newCall(delta));
+    const events = delta.kind === "text" && this.#items.at(-1)?.kind !== "text"
+      ? this.#begin({ kind: "text", id: freshId("msg_"), text: "", logprobs: [] })
+      : [];
+    const item = this.#items[this.#items.length - 1];
+    const at = { item_id: item.id, output_index: this.#items.length - 1 };
+    if (item.kind === "call") {
+      item.arguments += delta.text;
+      events.push({ type: "response.function_call_arguments.delta", ...at, delta: delta.text });
+      return events;
+    }
+    item.text += delta.text;
+    item.logprobs.push(...logprobs);
+    events.push({
+      type: "response.output_text.delta",
+      ...at,
+      content_index: 0,
+      delta: delta.text,
+      logprobs,
+    });
+    return events;
+  }
+
+  #begin(item: Item): ResponseEvent[] {
+    const events = this.#endItem("completed");
+    const output_index = this.#items.length;
+    const isText = item.kind === "text";
+    this.#items.push(item);
+    events.push({
+      type: "response.output_item.added",
+      output_index,
+      item: { ...itemOnWire(item, "in_progress"), ...(isText && { content: [] }) },
+    });
+    if (!isText) return events;
+    events.push({
+      type: "response.content_part.added",
+      item_id: item.id,
+      output_index,
+      content_index: 0,
+      part: partOnWire(item),
+    });
+    return events;
+  }
+
+  /** Ends the last item, if there is one. */
+  #endItem(status: Status): ResponseEvent[] {
+    const item = this.#items.at(-1);
+    if (item === undefined) return [];
+    const output_index = this.#items.length - 1;
+    const at = { item_id: item.id, output_index };
+    const done = {
+      type: "response.output_item.done",
+      output_index,
+      item: itemOnWire(item, status),
+    };
+    if (item.kind === "call") {
+      const { name, arguments: args } = item;
+      return [
+        { type: "response.function_call_arguments.done", ...at, name, arguments: args },
+        done,
+      ];
+    }
+    const { text, logprobs } = item;
+    const within = { ...at, content_index: 0 };
+    return [
+      { type: "response.output_text.done", ...within, text, logprobs },
+      { type: "response.content_part.done", ...within, part: partOnWire(item) },
+      done,
+    ];
+  }
+}
+
+const EMPTY_TEXT: Delta = { kind: "text", text: "" };
+
+function newCall({ id, name }: Extract<Delta, { kind: "call" }>): CallItem {
+  return { kind: "call", id: freshId("fc_"), callId: id, name, arguments: "" };
+}
+
+function itemOnWire(item: Item, status: Status) {
+  if (item.kind === "text") {
+    return {
+      id: item.id,
+      type: "message",
+      role: "assistant",
+      status,
+      content: [partOnWire(item)],
+    };
+  }
+  const { id, callId, name, arguments: args } = item;
+  return { id, type: "function_call", status, call_id: callId, name, arguments: args };
+}
+
+function partOnWire({ text, logprobs }: TextItem) {
+  return { type: "output_text", text, annotations: [], logprobs };
+}

@@ -1,0 +1,95 @@
+/** The handler of `/v1/responses`, without a memory: every request brings all that was said. */
+import type { Context } from "hono";
+import { answerStream, answerWhole, refuseWhenUnavailable, withModel } from "../answers/answer.ts";
+import { type ChoiceEvent, startChoices } from "../answers/choices.ts";
+import type { StreamFormat } from "../answers/event_stream.ts";
+import type { ServerEnv } from "../guards.ts";
+import { errorBody, toRequestError } from "../http_errors.ts";
+import type { AppSettings } from "../options.ts";
+import { readJsonObject } from "../request_body.ts";
+import { chatAsk } from "./handlers.ts";
+import { chatLogprobs } from "./logprobs.ts";
+import { parseResponseRequest } from "./response_request.ts";
+import { type ResponseEvent, ResponseWriter } from "./response_writer.ts";
+import { EVENT_STREAM } from "./wire.ts";
+
+/** Answers a conversation with items of output. */
+export async function responses(
+  c: Context<ServerEnv>,
+  settings: AppSettings,
+): Promise<Response> {
+  refuseWhenUnavailable(settings);
+  const request = parseResponseRequest(await readJsonObject(c.req.raw, settings));
+  return await withModel(c, settings, { id: request.model }, (work) => {
+    const { model } = work.lease;
+    const ask = { ...chatAsk(model, request), count: 1 };
+    const writer = new ResponseWriter({
+      model: model.id,
+      repeated: request.repeated,
+      promptTokens: ask.prompts[0].ids.length,
+      logprobs: request.request.logprobs === undefined
+        ? null
+        : (tokens) => chatLogprobs(model, tokens),
+    });
+    const start = (signal: AbortSignal) => startChoices(work, ask, signal);
+    if (request.stream) {
+      const counter = { next: 0 };
+      return answerStream(
+        work,
+        numbered(counter),
+        (signal) => lines(events(start(signal), writer), counter),
+      );
+    }
+    return answerWhole(work, async (signal) => {
+      let last: ResponseEvent | undefined;
+      for await (const event of events(start(signal), writer)) last = event;
+      return Response.json(last!.response);
+    });
+  });
+}
+
+async function* events(
+  choice: AsyncIterable<ChoiceEvent>,
+  writer: ResponseWriter,
+): AsyncGenerator<ResponseEvent> {
+  yield* writer.opening();
+  try {
+    for await (const event of choice) {
+      yield* event.kind === "piece"
+        ? writer.piece(event.deltas, event.logprobs)
+        : writer.end(event.finish, event.result);
+    }
+  } catch (error) {
+    yield writer.failure(error);
+    throw error;
+  }
+}
+
+interface Counter {
+  next: number;
+}
+
+async function* lines(
+  all: AsyncIterable<ResponseEvent>,
+  counter: Counter,
+): AsyncGenerator<string> {
+  for await (const event of all) yield line(event, counter);
+}
+
+function line(event: ResponseEvent, counter: Counter): string {
+  const { type, ...rest } = event;
+  const data = { type, sequence_number: counter.next++, ...rest };
+  return `event: ${type}\ndata: ${JSON.stringify(data)}\n\n`;
+}
+
+/** Clients look for a failure's `error`, or for the fields of the event: both are there. */
+function numbered(counter: Counter): StreamFormat {
+  return {
+    ...EVENT_STREAM,
+    errorEvent: (cause) => {
+      const { error } = errorBody(toRequestError(cause));
+      const { code, message, param } = error;
+      return line({ type: "error", code, message, param, error }, counter);
+    },
+  };
+}

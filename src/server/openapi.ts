@@ -1,0 +1,81 @@
+/** `/openapi.json`: the routes as a document, with the schemas that bodies are checked by. */
+import { z } from "zod";
+import project from "../../deno.json" with { type: "json" };
+import type { Route } from "./route.ts";
+
+/** The document of `routes`, OpenAPI 3.1. */
+export function openApiDocument(routes: readonly Route[]) {
+  const paths: Record<string, Record<string, unknown>> = {};
+  for (const route of routes) {
+    const path = route.path.replace(/:(\w+)(\{[^}]*\})?/g, "{$1}");
+    (paths[path] ??= {})[route.method.toLowerCase()] = operation(route, path);
+  }
+  return {
+    openapi: "3.1.0",
+    info: { title: "Ganglion", version: project.version },
+    paths,
+    components: { schemas: { Error: ERROR_SCHEMA }, securitySchemes: SECURITY },
+    security: [{}, { key: [] }],
+  };
+}
+
+const ERROR_SCHEMA = {
+  type: "object",
+  properties: {
+    error: {
+      type: "object",
+      properties: {
+        message: { type: "string" },
+        type: { type: "string" },
+        param: { type: ["string", "null"] },
+        code: { type: ["string", "null"] },
+      },
+      required: ["message", "type", "param", "code"],
+    },
+  },
+  required: ["error"],
+};
+
+const SECURITY = { key: { type: "http", scheme: "bearer" } };
+
+function operation({ method, summary, body, stream }: Route, path: string) {
+  const json = { "application/json": {} };
+  const parameters = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
+    name,
+    in: "path",
+    required: true,
+    schema: { type: "string" },
+  }));
+  const error = { "application/json": { schema: { $ref: "#/components/schemas/Error" } } };
+  return {
+    operationId: `${method.toLowerCase()}${
+      path.replace(/[^a-z\d]+(\w?)/gi, (_, c) => c.toUpperCase())
+    }`,
+    summary,
+    ...(parameters.length > 0 && { parameters }),
+    ...(body !== undefined && {
+      requestBody: {
+        required: true,
+        content: { "application/json": { schema: schemaOf(body) } },
+      },
+    }),
+    responses: {
+      200: {
+        description: "The answer",
+        content: stream === undefined ? json : { ...json, [stream]: {} },
+      },
+      "4XX": { description: "The request is at fault", content: error },
+      "5XX": { description: "The server is", content: error },
+    },
+  };
+}
+
+/** What a client may send: before defaults and changes of form. */
+function schemaOf(body: z.ZodType) {
+  const { $schema: _version, ...schema } = z.toJSONSchema(body, {
+    io: "input",
+    unrepresentable: "any",
+    target: "draft-2020-12",
+  });
+  return schema;
+}

@@ -1,0 +1,73 @@
+/** Bodies by their schemas: what is wrong is a 400 that names the field. Knows no field itself. */
+import type { z } from "zod";
+import { fieldError } from "./http_errors.ts";
+
+/** A JSON object as a client sent it. */
+export type Body = Readonly<Record<string, unknown>>;
+
+/** Many clients send null for "not set". */
+export function optional<T extends z.ZodType>(schema: T) {
+  return schema.nullish().transform((value) => value ?? undefined);
+}
+
+/**
+ * Reads `body` by `schema`.
+ * @throws {RequestError} 400 that names the first field at fault.
+ */
+export function parseFields<T extends z.ZodType>(schema: T, body: Body): z.output<T> {
+  const parsed = schema.safeParse(body);
+  if (parsed.success) return parsed.data;
+  const { path, message } = deepest(parsed.error.issues[0]);
+  const name = pathName(path);
+  const reason = message.replace(/^Invalid input: /, "").replace(/^Invalid/, "invalid");
+  throw fieldError(name, `Invalid value for "${name}": ${reason}`);
+}
+
+/** `messages[0].content`, as OpenAI writes it. */
+export function pathName(path: readonly PropertyKey[]): string {
+  return path.reduce<string>((name, key) => {
+    if (typeof key === "number") return `${name}[${key}]`;
+    return name === "" ? String(key).slice(0, 100) : `${name}.${String(key).slice(0, 100)}`;
+  }, "");
+}
+
+/** Fields that cannot be honoured, each with the values that ask for nothing. */
+export type UnsupportedFields = Readonly<Record<string, (value: unknown) => boolean>>;
+
+/** @throws {RequestError} 400 when a field asks for what this server cannot do. */
+export function refuseUnsupported(body: Body, unsupported: UnsupportedFields, prefix = ""): void {
+  for (const [name, harmless] of Object.entries(unsupported)) {
+    const value = Object.hasOwn(body, name) ? body[name] : null;
+    if (value === null || value === undefined || harmless(value)) continue;
+    throw fieldError(
+      prefix + name,
+      `"${prefix}${name}" is not supported by this server: leave it out`,
+      "unsupported_parameter",
+    );
+  }
+}
+
+/** Values that ask for nothing. */
+export const harmless = {
+  never: () => false,
+  isEmptyList: (value: unknown) => Array.isArray(value) && value.length === 0,
+  isOneOf: (...values: readonly unknown[]) => (value: unknown) => values.includes(value),
+};
+
+interface Issue {
+  readonly path: readonly PropertyKey[];
+  readonly message: string;
+}
+
+/** Of a union's branches, the one that fits best fails deepest. */
+function deepest(issue: z.core.$ZodIssue): Issue {
+  if (issue.code !== "invalid_union") return issue;
+  let best: Issue = issue;
+  for (const branch of issue.errors) {
+    if (branch.length === 0) continue;
+    const { path, message } = deepest(branch[0]);
+    const whole = { path: [...issue.path, ...path], message };
+    if (whole.path.length > best.path.length) best = whole;
+  }
+  return best;
+}

@@ -1,0 +1,23 @@
+/** What a route is. */
+import type { Context } from "hono";
+import type { z } from "zod";
+import type { ServerEnv } from "./guards.ts";
+import type { AppSettings } from "./options.ts";
+
+export type Handler = (
+  c: Context<ServerEnv>,
+  settings: AppSettings,
+) => Response | Promise<Response>;
+
+/** A method of a path. HEAD goes where GET goes. */
+export interface Route {
+  readonly method: "GET" | "POST" | "DELETE";
+  /** Hono's way of writing it. */
+  readonly path: string;
+  readonly handle: Handler;
+  readonly summary: string;
+  /** Of its body. */
+  readonly body?: z.ZodType;
+  /** What a stream of it is; left out: it never is one. */
+  readonly stream?: "text/event-stream" | "application/x-ndjson";
+}

@@ -1,0 +1,96 @@
+/** Every path that the server answers, with what answers it and what its document says. */
+import {
+  applyTemplate,
+  conversationSchema,
+  countChatTokens,
+  detokenize,
+  detokenizeSchema,
+  tokenize,
+  tokenizeSchema,
+} from "./native/tokens.ts";
+import { OLLAMA_ROUTES } from "./ollama/routes.ts";
+import { chatSchema } from "./openai/chat_request.ts";
+import { completionSchema } from "./openai/completion_request.ts";
+import { embeddings, embeddingsSchema } from "./openai/embeddings.ts";
+import { chatCompletions, completions } from "./openai/handlers.ts";
+import { listModels, showModel } from "./openai/models.ts";
+import { responseSchema } from "./openai/response_request.ts";
+import { responses } from "./openai/responses.ts";
+import type { Route } from "./route.ts";
+
+/** Routes of the APIs; the page and those of operations are in app.ts. */
+export const API_ROUTES: readonly Route[] = [
+  {
+    method: "GET",
+    path: "/v1/models",
+    handle: listModels,
+    summary: "The models that can be asked for",
+  },
+  {
+    method: "GET",
+    // Names of models have slashes in them.
+    path: "/v1/models/:id{.+}",
+    handle: showModel,
+    summary: "One model",
+  },
+  {
+    method: "POST",
+    path: "/v1/chat/completions",
+    handle: chatCompletions,
+    summary: "Answers the last message of a conversation",
+    body: chatSchema,
+    stream: "text/event-stream",
+  },
+  {
+    method: "POST",
+    path: "/v1/completions",
+    handle: completions,
+    summary: "Continues prompts",
+    body: completionSchema,
+    stream: "text/event-stream",
+  },
+  {
+    method: "POST",
+    path: "/v1/embeddings",
+    handle: embeddings,
+    summary: "Vectors of texts",
+    body: embeddingsSchema,
+  },
+  {
+    method: "POST",
+    path: "/v1/responses",
+    handle: responses,
+    summary: "Answers a conversation with items of output; nothing is stored",
+    body: responseSchema,
+    stream: "text/event-stream",
+  },
+  {
+    method: "POST",
+    path: "/v1/chat/completions/input_tokens",
+    handle: countChatTokens,
+    summary: "Counts the tokens of a conversation",
+    body: conversationSchema,
+  },
+  {
+    method: "POST",
+    path: "/tokenize",
+    handle: tokenize,
+    summary: "Ids of a text",
+    body: tokenizeSchema,
+  },
+  {
+    method: "POST",
+    path: "/detokenize",
+    handle: detokenize,
+    summary: "Text of ids",
+    body: detokenizeSchema,
+  },
+  {
+    method: "POST",
+    path: "/apply-template",
+    handle: applyTemplate,
+    summary: "A conversation as the model reads it",
+    body: conversationSchema,
+  },
+  ...OLLAMA_ROUTES,
+];

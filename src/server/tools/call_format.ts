@@ -1,0 +1,57 @@
+/**
+ * How a model writes calls of functions, found out from its chat template: the format that the
+ * template shows it for its own earlier calls. Knows nothing of requests.
+ */
+import type { LanguageModel } from "../../llm/types.ts";
+
+export interface CallFormat {
+  readonly name: "hermes" | "mistral" | "llama3" | "json" | "instructed";
+  /** Text that opens a call; empty: a call is all of an answer. */
+  readonly open: string;
+  /** Text that may follow a call. */
+  readonly close: string;
+  /** The id of `open` where it is a control token, which has no text in an answer. */
+  readonly openId?: number;
+  /** What the model calls the arguments. */
+  readonly argumentsKey: "arguments" | "parameters";
+  /** A call may be `name{…}`. */
+  readonly hasBareNames: boolean;
+  /** Characters of a call's id, where the template counts them. */
+  readonly idChars: number | null;
+  /** False: the template cannot say which functions there are, so that a message has to. */
+  readonly isInTemplate: boolean;
+}
+
+const PLAIN: Omit<CallFormat, "name"> = {
+  open: "",
+  close: "",
+  argumentsKey: "arguments",
+  hasBareNames: false,
+  idChars: null,
+  isInTemplate: true,
+};
+
+const TAGGED = { ...PLAIN, open: "<tool_call>", close: "</tool_call>" };
+
+/** The format of the model's own template, or tags that it is told of. */
+export function callFormatOf(model: LanguageModel): CallFormat {
+  const template = model.details?.chatTemplate ?? "";
+  if (!/\btools\b/.test(template)) return { ...TAGGED, name: "instructed", isInTemplate: false };
+  if (template.includes("[TOOL_CALLS]")) {
+    const ids = model.encodeText("[TOOL_CALLS]", { special: true });
+    const isControl = ids.length === 1 && model.tokenBytes(ids[0]).length === 0;
+    return {
+      ...PLAIN,
+      name: "mistral",
+      open: "[TOOL_CALLS]",
+      hasBareNames: true,
+      idChars: 9,
+      ...(isControl && { openId: ids[0] }),
+    };
+  }
+  if (template.includes("<tool_call>")) return { ...TAGGED, name: "hermes" };
+  if (/python_tag|ipython/.test(template) && template.includes("parameters")) {
+    return { ...PLAIN, name: "llama3", argumentsKey: "parameters" };
+  }
+  return { ...PLAIN, name: "json" };
+}

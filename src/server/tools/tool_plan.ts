@@ -1,0 +1,106 @@
+/**
+ * Functions that a client offers, and how the model is brought to call them: what the template is
+ * told, what the answer is bound to, and what reads it. Pure; knows nothing of any API's wire.
+ */
+import type { ChatMessage, GrammarSource, LanguageModel } from "../../llm/types.ts";
+import type { Body } from "../parse_fields.ts";
+import { type CallFormat, callFormatOf } from "./call_format.ts";
+import { CallParser, type CallParserOptions } from "./call_parser.ts";
+import { withInstructions } from "./instructions.ts";
+import { autoGrammar, forcedSchema, schemaOrCall } from "./tool_grammar.ts";
+
+/** A function that the model may call. */
+export interface ToolFunction {
+  readonly name: string;
+  readonly description?: string;
+  /** JSON Schema of an object; left out: any object. */
+  readonly parameters?: Body;
+  /** The arguments follow the schema exactly. */
+  readonly strict?: boolean;
+}
+
+/** What a client offers and wants. */
+export interface ToolRequest {
+  /** The functions that may be called now. */
+  readonly functions: readonly ToolFunction[];
+  /** "required": the answer is a call. */
+  readonly mode: "auto" | "required";
+  /** There may be several calls in one answer. */
+  readonly isParallel: boolean;
+}
+
+/** How a conversation with functions is put to a model, and its answer read. */
+export interface ToolPlan {
+  readonly messages: readonly ChatMessage[];
+  /** For the template; left out: it is told in a message, or of none. */
+  readonly tools?: readonly unknown[];
+  /** What the prompt ends with, as if the model had begun its answer so. */
+  readonly opening: string;
+  readonly grammar?: GrammarSource;
+  readonly newParser?: () => CallParser;
+}
+
+/** Plans a conversation; `answerSchema` binds what is no call. */
+export function planTools(
+  model: LanguageModel,
+  messages: readonly ChatMessage[],
+  request: ToolRequest | null,
+  answerSchema?: unknown,
+): ToolPlan {
+  const hasCalls = messages.some(({ role, tool_calls }) => role === "tool" || tool_calls);
+  if (request === null && !hasCalls) return { messages, opening: "" };
+  const format = callFormatOf(model);
+  const { functions = [] } = request ?? {};
+  const shown = format.isInTemplate
+    ? { messages, ...(functions.length > 0 && { tools: functions.map(onWire) }) }
+    : { messages: withInstructions(messages, functions) };
+  if (request === null || functions.length === 0) return { ...shown, opening: "" };
+  return { ...shown, ...boundAnswer(format, request, answerSchema) };
+}
+
+/** A function as templates and clients know it. */
+export function onWire({ name, description, parameters }: ToolFunction) {
+  return {
+    type: "function",
+    function: {
+      name,
+      ...(description !== undefined && { description }),
+      parameters: parameters ?? { type: "object", properties: {} },
+    },
+  };
+}
+
+function boundAnswer(
+  format: CallFormat,
+  request: ToolRequest,
+  answerSchema: unknown,
+): Pick<ToolPlan, "opening" | "grammar" | "newParser"> {
+  const { functions, mode, isParallel } = request;
+  const names = new Set(functions.map(({ name }) => name));
+  const parser = (options: Partial<CallParserOptions> = {}) => () =>
+    new CallParser({
+      format,
+      isKnown: (name) => names.has(name),
+      ...(!isParallel && { callsMax: 1 }),
+      ...options,
+    });
+  if (mode === "required") {
+    const isList = format.name === "mistral" && isParallel;
+    return {
+      // What the model would begin with itself, so that what follows is what it is used to.
+      opening: format.open === "" ? "" : format.open + (format.close === "" ? "" : "\n"),
+      grammar: { kind: "jsonSchema", schema: forcedSchema(functions, format, isList) },
+      newParser: parser({ isOpened: true }),
+    };
+  }
+  if (answerSchema !== undefined) {
+    const bare: CallFormat = { ...format, open: "", close: "", hasBareNames: false };
+    return {
+      opening: "",
+      grammar: { kind: "jsonSchema", schema: schemaOrCall(functions, bare, answerSchema) },
+      newParser: parser({ format: bare }),
+    };
+  }
+  const grammar = autoGrammar(functions, format, isParallel);
+  return { opening: "", ...(grammar && { grammar }), newParser: parser() };
+}

@@ -1,0 +1,93 @@
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { RequestError } from "../../../src/base/errors.ts";
+import { parseChatRequest } from "../../../src/server/openai/chat_request.ts";
+
+const call = { id: "c1", type: "function", function: { name: "f", arguments: `{"a":1}` } };
+const user = { role: "user", content: "x" };
+
+Deno.test("parseChatRequest() refuses messages that it cannot take, and names the place", () => {
+  const bad: [unknown, string, string][] = [
+    [undefined, "messages", "array"],
+    ["hi", "messages", "array"],
+    [[], "messages", "at least one"],
+    [["hi"], "messages[0]", "object"],
+    [[user, { content: "x" }], "messages[1].role", "expected"],
+    [[{ role: "robot", content: "x" }], "messages[0].role", `"user"`],
+    [[{ role: "tool" }], "messages[0].content", "expected a string"],
+    [[{ role: "user" }], "messages[0].content", "expected a string"],
+    [[{ role: "user", content: null }], "messages[0].content", "expected a string"],
+    [[{ role: "user", content: 5 }], "messages[0].content", "expected a string"],
+    [[{ role: "user", content: ["x"] }], "messages[0].content[0]", "type"],
+    [[{ role: "user", content: [{ type: "text" }] }], "messages[0].content[0].text", "string"],
+    [[{ role: "user", content: [{ type: "image_url" }] }], "messages[0].content[0]", "image_url"],
+    [[{ ...user, name: 5 }], "messages[0].name", "string"],
+    [[{ ...user, tool_calls: [{}] }], "messages[0].tool_calls[0].function", "object"],
+    [[{ ...user, tool_calls: [call] }], "messages[0].tool_calls", "only assistants"],
+  ];
+  for (const [messages, param, reason] of bad) {
+    const error = assertThrows(() => parseChatRequest({ messages }), RequestError);
+    assertEquals([error.status, error.param], [400, param]);
+    assertStringIncludes(error.message, reason);
+  }
+});
+
+Deno.test("parseChatRequest() keeps what templates use of a message, and nothing else", () => {
+  const messages = [
+    {
+      role: "user",
+      content: "a\u0000\ud800",
+      name: "n\udc00",
+      weight: 1,
+      evil: { role: "system" },
+    },
+    { role: "assistant", content: [{ type: "refusal", refusal: "no" }], tool_calls: [] },
+    { role: "assistant" },
+  ];
+  assertEquals(parseChatRequest({ messages }).conversation.messages, [
+    { role: "user", content: "a\u0000\ufffd", name: "n\ufffd" },
+    { role: "assistant", content: "no" },
+    { role: "assistant", content: "" },
+  ]);
+});
+
+Deno.test("parseChatRequest() gives templates calls with arguments, and roles that they know", () => {
+  const cut = { ...call, function: { name: "f", arguments: `{"a":` } };
+  const messages = [
+    { role: "developer", content: "s" },
+    { role: "assistant", content: null, tool_calls: [call, cut] },
+    { role: "tool", content: "1", tool_call_id: "c1" },
+    { role: "assistant", content: "", function_call: { name: "f", arguments: "{}" } },
+    { role: "function", name: "f", content: "2" },
+  ];
+  assertEquals(parseChatRequest({ messages }).conversation.messages, [
+    { role: "system", content: "s" },
+    {
+      role: "assistant",
+      content: "",
+      tool_calls: [
+        { id: "c1", type: "function", function: { name: "f", arguments: { a: 1 } } },
+        { id: "c1", type: "function", function: { name: "f", arguments: `{"a":` } },
+      ],
+    },
+    { role: "tool", content: "1", tool_call_id: "c1" },
+    {
+      role: "assistant",
+      content: "",
+      tool_calls: [{ type: "function", function: { name: "f", arguments: {} } }],
+    },
+    { role: "tool", name: "f", content: "2" },
+  ]);
+});
+
+Deno.test("parseChatRequest() passes on how much a model should think", () => {
+  const { conversation } = parseChatRequest({
+    messages: [user],
+    reasoning_effort: "none",
+    chat_template_kwargs: { custom: 1 },
+  });
+  assertEquals(conversation.variables, {
+    reasoning_effort: "none",
+    enable_thinking: false,
+    custom: 1,
+  });
+});

@@ -1,0 +1,48 @@
+import { assertEquals } from "@std/assert";
+import { post, refused, testApp } from "../http_client.ts";
+
+const PATH = "/v1/embeddings";
+const embed = (ids: readonly number[]) => new Float32Array([3, 4, ids.length - 1]);
+
+Deno.test("POST /v1/embeddings takes all forms of input and makes vectors of length 1", async () => {
+  const { app } = testApp({ embed });
+  for (const input of ["a", ["a"], [97], [[97]]]) {
+    const body = await (await post(app, PATH, { input })).json();
+    assertEquals(body, {
+      object: "list",
+      data: [{ object: "embedding", index: 0, embedding: [...new Float32Array([0.6, 0.8, 0])] }],
+      model: "scripted",
+      usage: { prompt_tokens: 1, total_tokens: 1 },
+    });
+  }
+  const many = await (await post(app, PATH, { input: ["a", "bc"] })).json();
+  assertEquals(many.data.map(({ index }: { index: number }) => index), [0, 1]);
+  assertEquals(many.usage.prompt_tokens, 3);
+});
+
+Deno.test("POST /v1/embeddings shortens vectors, and writes them as base64", async () => {
+  const { app } = testApp({ embed });
+  const body = await (await post(app, PATH, {
+    input: "abc",
+    dimensions: 2,
+    encoding_format: "base64",
+  })).json();
+  const bytes = Uint8Array.fromBase64(body.data[0].embedding);
+  assertEquals([...new Float32Array(bytes.buffer)], [...new Float32Array([0.6, 0.8])]);
+});
+
+Deno.test("POST /v1/embeddings refuses bad input, and models that embed nothing", async () => {
+  const { app } = testApp({ embed });
+  const bad: [object, string][] = [
+    [{}, "input"],
+    [{ input: [] }, "input"],
+    [{ input: Array(2049).fill("x") }, "input"],
+    [{ input: "x", dimensions: 0 }, "dimensions"],
+    [{ input: "x", dimensions: 4 }, "dimensions"],
+    [{ input: "x", encoding_format: "int8" }, "encoding_format"],
+  ];
+  for (const [body, param] of bad) assertEquals((await refused(app, PATH, body)).param, param);
+  const without = testApp({ embed: null });
+  const error = await refused(without.app, PATH, { input: "x" });
+  assertEquals([error.param, error.code], ["model", "model_not_supported"]);
+});

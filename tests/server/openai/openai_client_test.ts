@@ -1,0 +1,109 @@
+/** OpenAI's own client against the server: what it accepts, others will. */
+import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
+import OpenAI, { APIError, BadRequestError, InternalServerError, NotFoundError } from "openai";
+import type { ScriptedModelOptions } from "../../support/scripted_model.ts";
+import { withServer } from "../http_client.ts";
+
+const messages: { role: "user"; content: string }[] = [{ role: "user", content: "Hi" }];
+const model = "scripted";
+
+async function withClient(
+  script: ScriptedModelOptions,
+  use: (client: OpenAI, server: Parameters<Parameters<typeof withServer>[1]>[0]) => Promise<void>,
+): Promise<void> {
+  await withServer(script, async (context) => {
+    const baseURL = `${context.server.url}/v1`;
+    await use(new OpenAI({ apiKey: "none", baseURL, maxRetries: 0 }), context);
+  });
+}
+
+Deno.test("OpenAI's client reads whole answers and lists of models", async () => {
+  await withClient({}, async (client) => {
+    const chat = await client.chat.completions.create({ model, messages });
+    assertEquals(chat.choices[0].message.content, "Hello, world");
+    assertEquals(chat.usage?.total_tokens, 14);
+    const text = await client.completions.create({ model, prompt: ["a", "b"], max_tokens: 5 });
+    assertEquals(text.choices.map((choice) => choice.text), ["Hello", "Hello"]);
+    const models = await client.models.list();
+    assertEquals(models.data.map(({ id }) => id), [model]);
+    assertEquals((await client.models.retrieve(model)).object, "model");
+  });
+});
+
+Deno.test("OpenAI's client reads streams, their usage included", async () => {
+  await withClient({ script: ["Hé", "llo 🙂", "\n\n"] }, async (client) => {
+    const stream = await client.chat.completions.create({
+      model,
+      messages,
+      stream: true,
+      stream_options: { include_usage: true },
+    });
+    let text = "";
+    let total: number | undefined;
+    for await (const chunk of stream) {
+      text += chunk.choices[0]?.delta.content ?? "";
+      total = chunk.usage?.total_tokens ?? total;
+    }
+    assertEquals([text, total], ["Héllo 🙂\n\n", 12]);
+    const helper = client.chat.completions.stream({ model, messages });
+    assertEquals(await helper.finalContent(), "Héllo 🙂\n\n");
+    const plain = await client.completions.create({ model, prompt: "x", stream: true });
+    let continued = "";
+    for await (const chunk of plain) continued += chunk.choices[0].text;
+    assertEquals(continued, "Héllo 🙂\n\n");
+  });
+});
+
+Deno.test("OpenAI's client raises the right class for each refusal", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  await withClient({ waitingMax: 0, script: [promise] }, async (client, { model: scripted }) => {
+    const ask = (fields: object) =>
+      client.chat.completions.create({ model, messages, ...fields } as never) as Promise<unknown>;
+    const bad = await assertRejects(() => ask({ temperature: -1 }), BadRequestError);
+    assertEquals([bad.status, bad.param, bad.type], [400, "temperature", "invalid_request_error"]);
+    const unknown = await assertRejects(() => ask({ model: "other" }), NotFoundError);
+    assertEquals(unknown.code, "model_not_found");
+    const running = ask({});
+    await scripted.until((counters) => counters.started === 1);
+    const full = await assertRejects(() => ask({}), InternalServerError);
+    assertEquals([full.status, full.code], [503, "queue_full"]);
+    resolve();
+    await running;
+  });
+});
+
+Deno.test("OpenAI's client raises an error when a stream fails half-way", async () => {
+  await withClient({ script: ["half", new Error("boom")] }, async (client) => {
+    const stream = await client.chat.completions.create({ model, messages, stream: true });
+    let text = "";
+    const error = await assertRejects(async () => {
+      for await (const chunk of stream) text += chunk.choices[0]?.delta.content ?? "";
+    });
+    assertInstanceOf(error, APIError);
+    assertEquals([text, error.code], ["half", "internal_error"]);
+  });
+});
+
+Deno.test("OpenAI's client retries a full queue until there is room", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let count = 0;
+  const script = () => (count++ === 0 ? [promise] : ["late"]);
+  await withClient({ waitingMax: 0, script }, async (client, { model: scripted }) => {
+    const first = client.chat.completions.create({ model, messages });
+    await scripted.until((counters) => counters.started === 1);
+    const second = client.chat.completions.create({ model, messages }, { maxRetries: 1 });
+    setTimeout(resolve, 10);
+    assertEquals((await second).choices[0].message.content, "late");
+    await first;
+  });
+});
+
+Deno.test("leaving a stream of OpenAI's client aborts its generation", async () => {
+  const never = new Promise<void>(() => {});
+  await withClient({ script: ["one", never] }, async (client, { model: scripted }) => {
+    const stream = await client.chat.completions.create({ model, messages, stream: true });
+    for await (const chunk of stream) if (chunk.choices[0].delta.content === "one") break;
+    await scripted.until((counters) => counters.aborted === 1);
+    assert(scripted.requests[0].signal?.aborted);
+  });
+});

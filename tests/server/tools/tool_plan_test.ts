@@ -1,0 +1,131 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { callFormatOf } from "../../../src/server/tools/call_format.ts";
+import { planTools, type ToolRequest } from "../../../src/server/tools/tool_plan.ts";
+import { ScriptedModel } from "../../support/scripted_model.ts";
+
+const TEMPLATES = {
+  hermes: "{% if tools %}<tool_call>{% endif %}",
+  mistral: "{% if tools %}[AVAILABLE_TOOLS]{% endif %}[TOOL_CALLS]",
+  llama3: `{% if tools %}ipython {"name":, "parameters":}{% endif %}`,
+  json: "{% if tools %}Call with JSON.{% endif %}",
+  instructed: "{{ messages }}",
+};
+
+function modelOf(name: keyof typeof TEMPLATES): ScriptedModel {
+  return new ScriptedModel({ details: { chatTemplate: TEMPLATES[name] } });
+}
+
+const messages = [{ role: "user", content: "Hi" }];
+const weather = {
+  name: "weather",
+  description: "Says it",
+  parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
+};
+const auto: ToolRequest = { functions: [weather], mode: "auto", isParallel: true };
+const required: ToolRequest = { ...auto, mode: "required" };
+
+Deno.test("callFormatOf() finds the format in the template", () => {
+  for (const name of Object.keys(TEMPLATES) as (keyof typeof TEMPLATES)[]) {
+    assertEquals(callFormatOf(modelOf(name)).name, name);
+  }
+  assertEquals(callFormatOf(new ScriptedModel()).name, "instructed");
+});
+
+Deno.test("planTools() leaves conversations without functions alone", () => {
+  assertEquals(planTools(modelOf("hermes"), messages, null), { messages, opening: "" });
+});
+
+Deno.test("planTools() gives functions to the template, or tells them in a message", () => {
+  const own = planTools(modelOf("hermes"), messages, auto);
+  assertEquals(own.tools, [{ type: "function", function: weather }]);
+  assertEquals(own.messages, messages);
+  const told = planTools(modelOf("instructed"), messages, auto);
+  assertEquals(told.tools, undefined);
+  assertEquals(told.messages.length, 2);
+  assertStringIncludes(told.messages[0].content, `"weather"`);
+  const system = [{ role: "system", content: "Be brief" }, ...messages];
+  const merged = planTools(modelOf("instructed"), system, auto);
+  assertEquals(merged.messages.length, 2);
+  assertStringIncludes(merged.messages[0].content, "Be brief\n\n");
+});
+
+Deno.test("planTools() puts earlier calls into words where the template knows none", () => {
+  const call = { type: "function", function: { name: "weather", arguments: { city: "Ulm" } } };
+  const plan = planTools(modelOf("instructed"), [
+    ...messages,
+    { role: "assistant", content: "", tool_calls: [call] },
+    { role: "tool", content: "rain", tool_call_id: "1" },
+  ], null);
+  assertEquals(plan.messages.slice(1), [
+    {
+      role: "assistant",
+      content: `<tool_call>\n{"name":"weather","arguments":{"city":"Ulm"}}\n</tool_call>`,
+    },
+    { role: "user", content: "<tool_response>\nrain\n</tool_response>" },
+  ]);
+});
+
+Deno.test("planTools() binds an answer that must be a call to the functions' schemas", () => {
+  const schemaOf = (key: string) => ({
+    type: "object",
+    properties: { name: { const: "weather" }, [key]: weather.parameters },
+    required: ["name", key],
+    additionalProperties: false,
+  });
+  const hermes = planTools(modelOf("hermes"), messages, required);
+  assertEquals(hermes.opening, "<tool_call>\n");
+  assertEquals(hermes.grammar, { kind: "jsonSchema", schema: schemaOf("arguments") });
+  const llama = planTools(modelOf("llama3"), messages, required);
+  assertEquals(llama.opening, "");
+  assertEquals(llama.grammar, { kind: "jsonSchema", schema: schemaOf("parameters") });
+  const mistral = planTools(modelOf("mistral"), messages, required);
+  assertEquals(mistral.opening, "[TOOL_CALLS]");
+  assertEquals(mistral.grammar, {
+    kind: "jsonSchema",
+    schema: { type: "array", items: schemaOf("arguments"), minItems: 1 },
+  });
+  const parser = hermes.newParser!();
+  assertEquals(parser.push(`{"name":"weather","arguments":{"city":"Ulm"}}`).map((d) => d.kind), [
+    "call",
+    "arguments",
+  ]);
+});
+
+Deno.test("planTools() binds a call that the model chooses to make from its opening on", () => {
+  const { grammar } = planTools(modelOf("hermes"), messages, auto);
+  assert(grammar?.kind === "gbnf");
+  assertEquals(grammar.trigger, "<tool_call>");
+  assertStringIncludes(grammar.text, `name ::= "\\"weather\\""`);
+  const strict = { ...auto, functions: [{ ...weather, strict: true }] };
+  const bound = planTools(modelOf("hermes"), messages, strict).grammar;
+  assertEquals([bound?.kind, bound?.trigger], ["jsonSchema", "<tool_call>"]);
+  for (const name of ["mistral", "llama3", "json"] as const) {
+    assertEquals(planTools(modelOf(name), messages, auto).grammar, undefined, name);
+  }
+});
+
+Deno.test("planTools() lets an answer that follows a schema be a call as well", () => {
+  const answer = { $ref: "#/$defs/A", $defs: { A: { type: "object" } } };
+  const plan = planTools(modelOf("hermes"), messages, auto, answer);
+  assertEquals(plan.grammar, {
+    kind: "jsonSchema",
+    schema: {
+      anyOf: [
+        {
+          type: "object",
+          properties: { name: { const: "weather" }, arguments: weather.parameters },
+          required: ["name", "arguments"],
+          additionalProperties: false,
+        },
+        { $ref: "#/$defs/answer" },
+      ],
+      $defs: { answer: { $ref: "#/$defs/answer/$defs/A", $defs: { A: { type: "object" } } } },
+    },
+  });
+  const read = (text: string) => {
+    const parser = plan.newParser!();
+    return [...parser.push(text), ...parser.end()].map((delta) => delta.kind);
+  };
+  assertEquals(read(`{"name":"weather","arguments":{"city":"Ulm"}}`), ["call", "arguments"]);
+  assertEquals(read(`{"name":"Ada"}`), ["text"]);
+});
