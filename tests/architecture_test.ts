@@ -75,7 +75,9 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
     "src/model",
     "src/memory",
   ],
-  "src/server": ["src/llm", "src/chat"],
+  "src/metrics": [],
+  "src/models": ["type src/llm/types.ts"],
+  "src/server": ["src/llm", "src/chat", "src/metrics", "type src/models"],
   "src/quantize": ["src/gguf", "src/model"],
   "src/synth": ["src/quantize", "src/gguf", "src/model"],
   "src/train": [

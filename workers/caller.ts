@@ -67,6 +67,16 @@ export class WorkerCaller {
     });
   }
 
+  /** Calls that wait for their answers. */
+  get pending(): number {
+    return this.#waiting.size;
+  }
+
+  /** Gives the thread up: its calls under way are rejected with `error`, new ones refused. */
+  giveUp(error: Error): void {
+    this.#fail(error);
+  }
+
   /**
    * Asks the thread to end, and waits for its goodbye; what it was asked before is answered. One
    * that does not come back within `waitMs` is told to stop from outside, which a busy thread

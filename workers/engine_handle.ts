@@ -22,6 +22,7 @@ import { WorkerCaller } from "./caller.ts";
 import { type EngineOptions, observationOf } from "./engine_options.ts";
 import { IoPool } from "./io_pool.ts";
 import type { CallName, Calls } from "./protocol.ts";
+import { Watchdog } from "./watchdog.ts";
 
 /** What some tokens of a text show of a layer: src/memory/observation.ts. */
 export interface LayerObservation extends LayerViews {
@@ -39,6 +40,8 @@ const TEARDOWN_MS = 10;
 const GPU_TEARDOWN_MS = 1_000;
 /** How long the error of a failed follower is waited for. */
 const CAUSE_MS_MAX = 200;
+/** Between two joins lies half a layer: a hundredth of a second here, seconds from a slow disk. */
+const STUCK_MS_DEFAULT = 60_000;
 
 /** Whose words a text as a whole uses. */
 const ALONE_SLOT = 0;
@@ -51,6 +54,7 @@ export class EngineHandle {
   /** Slots that no request has. */
   readonly #freeSlots: number[];
   readonly #callers: WorkerCaller[];
+  readonly #watchdog: Watchdog;
   /** Threads that read a packed model; null: it is none, or they were not started yet. */
   #io: IoPool | null = null;
   /** Why the last step of a packed model is void. */
@@ -76,7 +80,10 @@ export class EngineHandle {
     let loadedBytes = 0;
     this.#callers = plans.map((plan, rank) =>
       new WorkerCaller(
-        new URL(scriptOf(plan), import.meta.url),
+        new URL(
+          rank === 0 ? options.leaderScript ?? scriptOf(plan) : scriptOf(plan),
+          import.meta.url,
+        ),
         rank === 0 ? "engine" : `rank-${rank}`,
         {
           ...rank === 0 ? { onPost: () => this.#control.announceMessage() } : {},
@@ -86,6 +93,13 @@ export class EngineHandle {
         },
       )
     );
+    const { stuckMs = STUCK_MS_DEFAULT } = options;
+    this.#watchdog = new Watchdog({
+      isBusy: () => this.#callers[0].pending > 0,
+      progress: () => this.#control.heartbeat,
+      onStuck: () => this.#giveUp(stuckMs),
+      stuckMs,
+    });
     this.#setup = { ...options, controlBuffer, observation: observationOf(options) };
   }
 
@@ -102,6 +116,7 @@ export class EngineHandle {
       loading.catch(() => {});
       meanwhile?.();
       await loading;
+      handle.#watchdog.start();
     } catch (error) {
       handle.#control.fail(0); // whoever is still loading gives up
       await handle.close();
@@ -262,6 +277,7 @@ export class EngineHandle {
   /** Stops all threads; what runs or waits is cancelled. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#watchdog.stop();
     this.#outputIds.forEach((_, slot) => this.#control.cancel(slot));
     const goodbyes = this.#callers.map((caller) => caller.close(CLOSE_MS_MAX));
     // The leader sends followers home; where it cannot, they leave through the failure word.
@@ -354,6 +370,15 @@ export class EngineHandle {
     } catch (error) {
       this.#fail(error instanceof Error ? error : new Error(String(error)));
     }
+  }
+
+  /** A thread cannot be ended from outside: whoever waits for it is told, and it is left alone. */
+  #giveUp(stuckMs: number): void {
+    const error = new WorkerError(
+      `The engine got nowhere for ${stuckMs / 1000} s: it is given up`,
+    );
+    this.#fail(error);
+    this.#callers[0].giveUp(error);
   }
 
   #fail(error: Error): void {

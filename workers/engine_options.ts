@@ -20,6 +20,10 @@ export interface EngineOptions {
   readonly observe?: readonly Plane[];
   /** Most bytes of what is seen at once; left out: 64 MiB. */
   readonly observeBytesMax?: number;
+  /** For how long threads that work may get nowhere before they are given up; default 60 s. */
+  readonly stuckMs?: number;
+  /** Entry of the leader's thread; tests put one in that fails. */
+  readonly leaderScript?: string;
   /** The GPU that a rank of the plans is on; left out: none is. */
   readonly gpu?: GpuSetup;
   /** Where a packed model's neurons come from; left out: it is no packed one. */

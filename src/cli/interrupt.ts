@@ -24,6 +24,16 @@ export function onInterrupt(handler: () => void): Disposable {
   };
 }
 
+/**
+ * Calls `handler` for every SIGHUP until it is disposed: a terminal that is closed, or an operator
+ * who wants files read again, does not end a server.
+ */
+export function onHangup(handler: () => void): Disposable {
+  if (Deno.build.os === "windows") return { [Symbol.dispose]() {} };
+  Deno.addSignalListener("SIGHUP", handler);
+  return { [Symbol.dispose]: () => Deno.removeSignalListener("SIGHUP", handler) };
+}
+
 /** Turns the first interruption into an abort, until it is disposed. */
 export class Interrupt implements Disposable {
   readonly #controller = new AbortController();

@@ -22,10 +22,12 @@ import { packVerb } from "./verbs/pack.ts";
 import { perplexityVerb } from "./verbs/perplexity.ts";
 import { planVerb } from "./verbs/plan.ts";
 import { profileVerb } from "./verbs/profile.ts";
+import { psVerb } from "./verbs/ps.ts";
 import { quantizeVerb } from "./verbs/quantize.ts";
 import { runVerb } from "./verbs/run.ts";
 import { serveVerb } from "./verbs/serve.ts";
 import { showVerb } from "./verbs/show.ts";
+import { stopVerb } from "./verbs/stop.ts";
 import { synthVerb } from "./verbs/synth.ts";
 import { tokenizeVerb } from "./verbs/tokenize.ts";
 import { trainVerb } from "./verbs/train.ts";
@@ -66,6 +68,8 @@ function createProgram(): Command {
     const verb of [
       serveVerb(),
       runVerb(),
+      psVerb(),
+      stopVerb(),
       showVerb(),
       benchVerb(),
       logitsVerb(),

@@ -271,7 +271,7 @@ export class LoadedModel implements LanguageModel {
   #checkAlive(): void {
     const { failure } = this.#engines;
     if (failure === null) return;
-    throw new RequestError(`The engine has failed: ${failure.message}: start the server again`, {
+    throw new RequestError(`The engine has failed: ${failure.message}: load the model again`, {
       status: 500,
       code: "engine_failed",
     });

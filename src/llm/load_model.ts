@@ -133,6 +133,8 @@ async function startEngine(
     module,
     observe: options.observe,
     observeBytesMax: options.observeBytesMax,
+    stuckMs: options.stuckMs,
+    leaderScript: options.leaderScript,
     ...packed === null ? {} : { packed: { model: packed, ioWorkers } },
     ...gpu === null ? {} : {
       gpu: {

@@ -53,6 +53,10 @@ export interface LoadOptions {
    * What does not fit stays on disk and is read as it is needed.
    */
   readonly memoryBytes?: number;
+  /** For how long an engine that works may get nowhere before it is given up; default 60 s. */
+  readonly stuckMs?: number;
+  /** Entry of the engine's thread; tests put one in that fails. */
+  readonly leaderScript?: string;
   /** Of these, what whoever loads the model needs for itself; left out: nothing. */
   readonly besideBytes?: number;
   /** How fast this machine is: what streaming is planned by; left out: as another one was. */

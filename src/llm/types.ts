@@ -174,6 +174,12 @@ export interface ModelDetails {
   readonly metadata: Readonly<Record<string, string | number | boolean>>;
 }
 
+/** How full the cache of keys and values is, in tokens. */
+export interface KvUse {
+  readonly usedTokens: number;
+  readonly capacityTokens: number;
+}
+
 export interface LanguageModel {
   /** The name clients use. */
   readonly id: string;
@@ -217,6 +223,8 @@ export interface LanguageModel {
   readonly details?: ModelDetails;
   /** Why no request can be answered any more; null or left out while the model works. */
   readonly failure?: Error | null;
+  /** The cache of keys and values; left out: nobody counts. */
+  readonly kv?: KvUse;
   /** Requests running and waiting now. */
   readonly load: { readonly running: number; readonly waiting: number };
   close(): Promise<void>;

@@ -13,6 +13,7 @@ import {
   CANCEL_WORD,
   type ControlSize,
   FAILED_WORD,
+  HEARTBEAT_WORD,
   MESSAGE_WORD,
   OUTPUT_VERSION_WORD,
   SEGMENT_WORDS,
@@ -150,8 +151,12 @@ export class Control {
     this.#joinCount = (this.#joinCount + 1) | 0;
     const abortWord = ABORT_AT_WORDS + (this.#joinCount & 1);
     const { leads, rankCount } = this.#size;
-    if (leads && this.#mayAbort && Atomics.load(words, CANCEL_WORD) !== this.#cancelsNoticed) {
-      Atomics.store(words, abortWord, this.#joinCount);
+    if (leads) {
+      // One thread writes it, and who reads it is in no hurry.
+      words[HEARTBEAT_WORD]++;
+      if (this.#mayAbort && Atomics.load(words, CANCEL_WORD) !== this.#cancelsNoticed) {
+        Atomics.store(words, abortWord, this.#joinCount);
+      }
     }
     if (rankCount > 1) {
       const generation = Atomics.load(words, BARRIER_GENERATION_WORD);
@@ -174,6 +179,11 @@ export class Control {
     Atomics.notify(this.words, BARRIER_GENERATION_WORD);
     Atomics.notify(this.words, STEP_SEQUENCE_WORD);
     this.announceOutput();
+  }
+
+  /** Changes whenever ranks have got a join further. */
+  get heartbeat(): number {
+    return Atomics.load(this.words, HEARTBEAT_WORD);
   }
 
   /** Index of the rank that failed first, or -1. */

@@ -40,6 +40,8 @@ export const MESSAGE_WORD = 50;
 
 /** Counts changes of the outputs: tokens, and ends of requests. */
 export const OUTPUT_VERSION_WORD = 64;
+/** Counts joins, for whoever wants to know whether anything is done. */
+export const HEARTBEAT_WORD = 66;
 
 /** Segments of the step [chunkTokens, SEGMENT_WORDS], then its ids [chunkTokens], then slots. */
 export const SEGMENTS_WORD = 80;

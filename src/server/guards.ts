@@ -11,6 +11,8 @@ import type { AppSettings } from "./options.ts";
 /** Hono's environment in this server. */
 export interface ServerEnv {
   Variables: { requestId: string };
+  /** Settles when the answer's last byte has gone out, or its client has gone. */
+  Bindings: { completed?: Promise<void> } | undefined;
 }
 
 /** Gives every request an id, and every answer the id and the headers that browsers obey. */
@@ -53,8 +55,11 @@ export function guards(settings: AppSettings): MiddlewareHandler<ServerEnv> {
 
 function allowOrigin(headers: Headers, origin: string): void {
   headers.set("access-control-allow-origin", origin);
-  headers.set("access-control-allow-methods", "GET, POST, OPTIONS");
-  headers.set("access-control-allow-headers", "authorization, content-type, x-request-id");
+  headers.set("access-control-allow-methods", "GET, POST, DELETE, OPTIONS");
+  headers.set(
+    "access-control-allow-headers",
+    "authorization, content-type, x-api-key, x-request-id",
+  );
   headers.set("access-control-expose-headers", "x-request-id, retry-after");
   headers.set("access-control-max-age", "600");
   headers.append("vary", "origin");

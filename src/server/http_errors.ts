@@ -30,6 +30,8 @@ export function errorResponse(error: RequestError): Response {
   if (error.retryAfterSeconds !== null) {
     response.headers.set("retry-after", String(Math.ceil(error.retryAfterSeconds)));
   }
+  // OpenAI's clients try again after 504, which would take as long once more.
+  if (error.status === 504) response.headers.set("x-should-retry", "false");
   // A body that was refused, or not read to its end, cannot be followed by another request.
   if (error.status === 408 || error.status === 413) response.headers.set("connection", "close");
   return response;

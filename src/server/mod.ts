@@ -1,5 +1,6 @@
 /** The door of `src/server`: models behind HTTP. */
 export { createApp } from "./app.ts";
+export { ApiKeys } from "./api_keys.ts";
 export {
   type AcquireOptions,
   loadedModels,
@@ -8,4 +9,5 @@ export {
   type ModelSource,
 } from "./model_source.ts";
 export { type AppOptions, Lifecycle } from "./options.ts";
+export { ServerMetrics } from "./telemetry/server_metrics.ts";
 export { type RunningServer, serve, type ServeOptions } from "./serve.ts";

@@ -1,5 +1,10 @@
 /** What the server is made of: its models, its limits, and whether it is on its way out. */
+import { Log } from "../base/log.ts";
+import { Admission } from "./admission.ts";
+import { ApiKeys } from "./api_keys.ts";
 import type { ModelSource } from "./model_source.ts";
+import { ServerMetrics } from "./telemetry/server_metrics.ts";
+import { findTracer, type Tracer } from "./telemetry/spans.ts";
 
 export interface AppOptions {
   readonly models: ModelSource;
@@ -19,7 +24,21 @@ export interface AppOptions {
   readonly streamBufferChars?: number;
   /** How long a reader may leave its stream untouched before it is dropped; default 30 s. */
   readonly streamLagMs?: number;
+  /** Keys of which clients must show one; none: nobody is asked. */
+  readonly apiKeys?: ApiKeys;
+  /** Requests that work is done for at once; the rest gets 503. Default 512. */
+  readonly requestsMax?: number;
+  /** How long work for a request may take, waiting included; default Infinity. */
+  readonly requestTimeoutMs?: number;
+  readonly admission?: Admission;
   readonly lifecycle?: Lifecycle;
+  readonly metrics?: ServerMetrics;
+  /** Default: failures only, on the console. */
+  readonly log?: Log;
+  /** Prompts and answers go to the log, too; default false. */
+  readonly logPrompts?: boolean;
+  /** Of OpenTelemetry; null: none. Default: Deno's, where it is on. */
+  readonly tracer?: Tracer | null;
   /** Told of failures that are the server's own, with the id that the client got. */
   readonly onError?: (error: unknown, requestId: string) => void;
 }
@@ -32,6 +51,8 @@ export function appSettings(options: AppOptions): AppSettings {
   const given = Object.fromEntries(
     Object.entries(options).filter(([, value]) => value !== undefined),
   );
+  const log = options.log ??
+    new Log({ level: "error", form: "text", write: (line) => console.error(line) });
   return {
     hostname: "127.0.0.1",
     allowedHosts: [],
@@ -41,8 +62,16 @@ export function appSettings(options: AppOptions): AppSettings {
     keepAliveMs: 15_000,
     streamBufferChars: 2 ** 20,
     streamLagMs: 30_000,
+    apiKeys: new ApiKeys(),
+    requestsMax: 512,
+    requestTimeoutMs: Infinity,
+    admission: new Admission(),
     lifecycle: new Lifecycle(),
-    onError: (error, requestId) => console.error(`Request ${requestId} failed:`, error),
+    metrics: new ServerMetrics(),
+    log,
+    logPrompts: false,
+    tracer: options.tracer === undefined ? findTracer() : options.tracer,
+    onError: (error, requestId) => log.error("failure", error, { request_id: requestId }),
     ...given,
     models: options.models,
   };

@@ -1,10 +1,13 @@
 /** The server on a port: listens, and leaves in order. Knows nothing of what it answers. */
+import { Admission } from "./admission.ts";
 import { createApp } from "./app.ts";
 import { type AppOptions, Lifecycle } from "./options.ts";
 
-export interface ServeOptions extends Omit<AppOptions, "lifecycle"> {
+export interface ServeOptions extends Omit<AppOptions, "lifecycle" | "admission"> {
   /** Default 11711; 0 = any free port. */
   readonly port?: number;
+  /** A certificate chain and its key, both PEM: with them it speaks HTTPS only. */
+  readonly tls?: { readonly cert: string; readonly key: string };
   /** Aborting it has the effect of `shutdown()`. */
   readonly signal?: AbortSignal;
   /** How long running answers may take once the server is shutting down; default 30 s. */
@@ -17,9 +20,11 @@ export interface RunningServer {
   readonly port: number;
   /** Resolves when the last connection is closed. */
   readonly finished: Promise<void>;
+  /** Requests whose answers were cut short when it left. */
+  readonly cutCount: number;
   /**
-   * Takes no new work, lets running answers end for `drainMs`, then cuts them short. Called again,
-   * it cuts them at once.
+   * Takes no new work but goes on listening, so that whoever asks hears why; lets running answers
+   * end for `drainMs`, then cuts them short, and closes. Called again, it cuts them at once.
    */
   shutdown(): Promise<void>;
 }
@@ -29,17 +34,25 @@ const FAREWELL_MS = 2000;
 
 /**
  * Starts the server.
- * @throws {Error} when it cannot listen there, for example because the port is taken.
+ * @throws {Error} when it cannot listen there, for example because the port is taken, or cannot
+ *   use its certificate.
  */
 export function serve(options: ServeOptions): RunningServer {
-  const { hostname = "127.0.0.1", port = 11711, drainMs = 30_000, signal } = options;
+  const { hostname = "127.0.0.1", port = 11711, drainMs = 30_000, signal, tls } = options;
   const lifecycle = new Lifecycle();
-  const app = createApp({ ...options, hostname, lifecycle });
+  const admission = new Admission();
+  const app = createApp({ ...options, hostname, lifecycle, admission });
   const kill = new AbortController();
-  const server = listen({ hostname, port, signal: kill.signal }, (request) => app.fetch(request));
+  const server = listen(
+    { hostname, port, signal: kill.signal, ...tls },
+    // Nobody need be told of a client that has gone: who wants to know asks.
+    (request, { completed }) => (completed.catch(() => {}), app.fetch(request, { completed })),
+  );
+  let cutCount = 0;
+  lifecycle.stopSignal.addEventListener("abort", () => cutCount = admission.underWay);
   const shutdown = () => {
     if (lifecycle.isDraining) lifecycle.stop();
-    else leave(server, { lifecycle, kill, drainMs });
+    else leave(server, { lifecycle, admission, kill, drainMs });
     return server.finished;
   };
   if (signal?.aborted) shutdown();
@@ -47,22 +60,43 @@ export function serve(options: ServeOptions): RunningServer {
   server.finished.then(() => signal?.removeEventListener("abort", shutdown));
   const host = hostname.includes(":") ? `[${hostname}]` : hostname;
   return {
-    url: `http://${host}:${server.addr.port}`,
+    url: `${tls === undefined ? "http" : "https"}://${host}:${server.addr.port}`,
     port: server.addr.port,
     finished: server.finished,
+    get cutCount() {
+      return cutCount;
+    },
     shutdown,
   };
 }
 
+interface Listening {
+  readonly hostname: string;
+  readonly port: number;
+  readonly signal: AbortSignal;
+  readonly cert?: string;
+  readonly key?: string;
+}
+
 function listen(
-  { hostname, port, signal }: { hostname: string; port: number; signal: AbortSignal },
-  handle: (request: Request) => Response | Promise<Response>,
+  options: Listening,
+  handle: Deno.ServeHandler<Deno.NetAddr>,
 ): Deno.HttpServer<Deno.NetAddr> {
+  const { hostname, port } = options;
   try {
-    return Deno.serve({ hostname, port, signal, onListen: () => {} }, handle);
+    return Deno.serve({ ...options, onListen: () => {} }, handle);
   } catch (error) {
     const isTaken = error instanceof Deno.errors.AddrInUse;
-    const reason = isTaken ? "the port is in use" : String(error);
+    if (
+      options.cert !== undefined && !isTaken && !(error instanceof Deno.errors.AddrNotAvailable)
+    ) {
+      throw new Error(
+        `Cannot use the TLS certificate and key: ${messageOf(error)}: both are PEM files, and ` +
+          "belong together",
+        { cause: error },
+      );
+    }
+    const reason = isTaken ? "the port is in use" : messageOf(error);
     throw new Error(
       `Cannot listen on ${hostname} port ${port}: ${reason}: choose another with --port`,
       { cause: error },
@@ -70,20 +104,32 @@ function listen(
   }
 }
 
-function leave(
-  server: Deno.HttpServer,
-  way: { lifecycle: Lifecycle; kill: AbortController; drainMs: number },
-): void {
-  const { lifecycle, kill, drainMs } = way;
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+interface WayOut {
+  readonly lifecycle: Lifecycle;
+  readonly admission: Admission;
+  readonly kill: AbortController;
+  readonly drainMs: number;
+}
+
+/** Until the last answer is out, the listener answers: /readyz with 503, work with 503. */
+async function leave(server: Deno.HttpServer, way: WayOut): Promise<void> {
+  const { lifecycle, admission, kill, drainMs } = way;
   lifecycle.drain();
-  server.shutdown();
   const patience = setTimeout(() => lifecycle.stop(), drainMs);
   let farewell: ReturnType<typeof setTimeout> | undefined;
+  const cut = Promise.withResolvers<void>();
   lifecycle.stopSignal.addEventListener("abort", () => {
     farewell = setTimeout(() => kill.abort(), FAREWELL_MS);
+    cut.resolve();
   });
   server.finished.then(() => {
     clearTimeout(patience);
     clearTimeout(farewell);
   });
+  await Promise.race([admission.idle(), cut.promise]);
+  server.shutdown();
 }

@@ -1,43 +1,9 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { startCli, withTinyModel } from "./run_cli.ts";
+import { finish, Log } from "./server_process.ts";
 
 /** Of the first request to a server that has just started, with the built-in model. */
 const FIRST_TOKEN_MS_MAX = 300;
-
-/** Lines of a process's stderr as they come, and all of them in the end. */
-class Log {
-  text = "";
-  readonly ended: Promise<void>;
-  #wake = () => {};
-
-  constructor(stream: ReadableStream<Uint8Array<ArrayBuffer>>) {
-    this.ended = this.#collect(stream);
-  }
-
-  /** Waits until the log matches; fails when it ends without. */
-  async match(pattern: RegExp): Promise<RegExpExecArray> {
-    for (;;) {
-      const match = pattern.exec(this.text);
-      if (match) return match;
-      const next = new Promise<"more">((resolve) => this.#wake = () => resolve("more"));
-      const what = await Promise.race([next, this.ended.then(() => "end" as const)]);
-      if (what === "end") throw new Error(`The log ended without ${pattern}:\n${this.text}`);
-    }
-  }
-
-  async #collect(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> {
-    for await (const piece of stream.pipeThrough(new TextDecoderStream())) {
-      this.text += piece;
-      this.#wake();
-    }
-  }
-}
-
-/** Ends a process's streams, so that the test leaks nothing. */
-async function finish(child: Deno.ChildProcess, log: Log): Promise<Deno.CommandStatus> {
-  const [status] = await Promise.all([child.status, log.ended, child.stdout.cancel()]);
-  return status;
-}
 
 Deno.test("serve answers at /v1 until SIGINT, then ends with 0", () =>
   withTinyModel(async (path) => {

@@ -6,6 +6,7 @@ import {
   loadedModels,
   type RunningServer,
   serve,
+  type ServeOptions,
 } from "../../src/server/mod.ts";
 import { ScriptedModel, type ScriptedModelOptions } from "../support/scripted_model.ts";
 
@@ -69,7 +70,7 @@ export async function readEvents(response: Response): Promise<any[]> {
 export async function withServer(
   script: ScriptedModelOptions,
   use: (context: { server: RunningServer; model: ScriptedModel }) => Promise<void>,
-  options: Partial<AppOptions> & { drainMs?: number } = {},
+  options: Partial<AppOptions> & Pick<ServeOptions, "drainMs" | "tls"> = {},
 ): Promise<void> {
   const model = new ScriptedModel(script);
   const server = serve({ models: loadedModels([model]), onError: () => {}, port: 0, ...options });

@@ -97,16 +97,28 @@ Deno.test("serve() drops a reader that never reads: the next request gets its tu
   }, { streamLagMs: 20, streamBufferChars: 1000 });
 });
 
-Deno.test("serve() lets running answers end before it leaves, and takes no new ones", async () => {
+Deno.test("serve() lets running answers end before it leaves, and takes no new work", async () => {
   const { promise, resolve } = Promise.withResolvers<void>();
   await withServer({ script: ["a", promise, "b"] }, async ({ server, model }) => {
     const answer = send(server.url);
     await model.until((counters) => counters.started === 1);
     const left = server.shutdown();
-    await assertRejects(() => fetch(server.url + "/health"));
+    // Who asks meanwhile hears why: the listener lives until the last answer is out.
+    const status = async (path: string) => {
+      const response = await fetch(server.url + path);
+      await response.body?.cancel();
+      return response.status;
+    };
+    assertEquals([await status("/readyz"), await status("/livez")], [503, 200]);
+    const refused = await send(server.url);
+    assertEquals([refused.status, refused.headers.get("retry-after")], [503, "5"]);
+    assertEquals((await refused.json()).error.code, "shutting_down");
+    assertEquals(model.counters.accepted, 1);
     resolve();
     assertEquals((await (await answer).json()).choices[0].message.content, "ab");
     await left;
+    assertEquals(server.cutCount, 0);
+    await assertRejects(() => fetch(server.url + "/health"));
   });
 });
 
@@ -122,6 +134,7 @@ Deno.test("serve() cuts running answers when draining takes too long, or when to
       assertEquals((await whole).status, 503);
       await (await whole).body?.cancel();
       await left;
+      assertEquals(server.cutCount, 2);
     }, { drainMs });
   }
 });
@@ -165,4 +178,42 @@ Deno.test("Lifecycle drains first and stops later", () => {
   assertEquals([lifecycle.isDraining, lifecycle.stopSignal.aborted], [true, false]);
   lifecycle.stop();
   assert(lifecycle.stopSignal.aborted);
+});
+
+Deno.test("serve() ends work that takes longer than a request may, and says so", async () => {
+  await withServer({ script: ["a", never] }, async ({ server, model }) => {
+    const whole = await send(server.url);
+    assertEquals([whole.status, whole.headers.get("x-should-retry")], [504, "false"]);
+    assertEquals((await whole.json()).error.code, "request_timeout");
+    const events = await readEvents(await send(server.url, { stream: true }));
+    assertEquals(events.at(-1).error.code, "request_timeout");
+    assertEquals([model.counters.aborted, model.load.running], [2, 0]);
+  }, { requestTimeoutMs: 20 });
+});
+
+const tls = (name: string) => Deno.readTextFileSync(new URL(`./tls/${name}.pem`, import.meta.url));
+
+Deno.test("serve() speaks HTTPS with a certificate and its key", async () => {
+  const cert = tls("cert");
+  await withServer({}, async ({ server }) => {
+    assertEquals(server.url, `https://127.0.0.1:${server.port}`);
+    using client = Deno.createHttpClient({ caCerts: [cert] });
+    const response = await fetch(`https://localhost:${server.port}${CHAT}`, {
+      method: "POST",
+      body: JSON.stringify(hello),
+      client,
+    });
+    assertEquals((await response.json()).choices[0].message.content, "Hello, world");
+    await assertRejects(() => fetch(`http://127.0.0.1:${server.port}/health`));
+  }, { tls: { cert, key: tls("key") } });
+});
+
+Deno.test("serve() says so when certificate or key are none", () => {
+  for (const wrong of [{ cert: "none", key: tls("key") }, { cert: tls("cert"), key: "none" }]) {
+    assertThrows(
+      () => serve({ models: loadedModels([new ScriptedModel()]), port: 0, tls: wrong }),
+      Error,
+      "Cannot use the TLS certificate and key",
+    );
+  }
 });

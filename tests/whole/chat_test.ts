@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
 import OpenAI from "openai";
 import { type LoadedModel, loadModel, type LoadOptions } from "../../src/llm/mod.ts";
-import { serve } from "../../src/server/mod.ts";
+import { loadedModels, serve } from "../../src/server/mod.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
 import { sharedPath, sharedTest } from "../support/shared.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
@@ -19,10 +19,10 @@ async function withServer(
   use: (served: Served) => Promise<void>,
 ): Promise<void> {
   const model = await loadModel(path, options);
-  const server = serve({
-    port: 0,
-    models: { state: "ready", get: () => model, list: () => [model] },
-  });
+  const served = loadedModels([model]);
+  // One that is asked for under any name, as the client does here.
+  const models = { ...served, acquire: () => served.acquire(undefined) };
+  const server = serve({ port: 0, models });
   const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0 });
   try {
     await use({ url: server.url, client, model });

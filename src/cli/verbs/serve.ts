@@ -1,110 +1,124 @@
 /** `serve [MODEL…]`: the chat page and the API, until it is interrupted. */
 import type { Command } from "commander";
-import { UsageError } from "../../base/errors.ts";
-import type { LoadedModel, LoadOptions } from "../../llm/mod.ts";
-import { type ModelLease, type ModelSource, type RunningServer, serve } from "../../server/mod.ts";
-import { EXIT_INTERRUPTED, onInterrupt } from "../interrupt.ts";
-import { addLoadOptions, type LoadFlags, loadForVerb, toLoadOptions } from "../load.ts";
-import { list, wholeNumber } from "../option_values.ts";
-import { writeErrorLine } from "../output.ts";
+import { FileCatalog, modelName, ModelRegistry } from "../../models/mod.ts";
+import { ApiKeys, type RunningServer, serve, ServerMetrics } from "../../server/mod.ts";
+import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "../built_in_model.ts";
+import { EXIT_INTERRUPTED, onHangup, onInterrupt } from "../interrupt.ts";
+import { addLoadOptions, type LoadFlags, toLoadOptions } from "../load.ts";
+import { FileLoader } from "../serve/model_loader.ts";
+import { createServeLog, logRegistryEvent, type ServeLog } from "../serve/serve_log.ts";
+import { addServerOptions, readKeys, readTls, type ServerFlags } from "../serve/serve_options.ts";
+import { getEnv } from "../settings.ts";
 import { createVerb, requireModel } from "../verb.ts";
 
-interface Options extends LoadFlags {
-  readonly host: string;
-  readonly port: number;
-  readonly maxWaiting?: number;
-  readonly allowHosts?: readonly string[];
-  readonly allowOrigins?: readonly string[];
-}
+type Options = LoadFlags & ServerFlags;
+
+/** Of the machine's memory, what all models together may take when nobody says. */
+const MEMORY_SHARE = 0.8;
 
 export function serveVerb(): Command {
   const verb = createVerb("serve", "Serve the chat page at / and the OpenAI API at /v1.")
     .argument(
       "[models...]",
-      "the .gguf files to serve; left out: $GANGLION_MODEL or the built-in one",
+      "the model files to serve, the default one first; left out: $GANGLION_MODEL, the folder's, " +
+        "or the built-in one",
     )
-    .option("--host <address>", "address to listen on; 0.0.0.0 is all of them", "127.0.0.1")
-    .option("--port <n>", "port to listen on; 0 is any", wholeNumber({ max: 65535 }), 11711)
-    .option("--max-waiting <n>", "requests that may wait their turn (default: 16)", wholeNumber())
-    .option("--allow-hosts <names>", "more names that clients may use for this server", list)
-    .option("--allow-origins <origins>", "sites whose pages may use the API; * is any", list)
     .action(serveModels);
-  return addLoadOptions(verb);
+  return addLoadOptions(addServerOptions(verb));
 }
 
 async function serveModels(paths: readonly string[], options: Options): Promise<void> {
-  const modelPaths = paths.length > 0
-    ? paths.map((path) => requireModel(path))
-    : [requireModel(undefined, { env: "GANGLION_MODEL" })];
-  await using models = new ModelTable();
+  const log = createServeLog(options);
+  const keys = new ApiKeys(readKeys(options));
+  const metrics = new ServerMetrics({ compat: options.metricsCompat });
+  const catalog = createCatalog(paths, options);
+  await using models = createRegistry(catalog, options, { log, metrics });
   // It listens before it loads: a port that is taken is known at once, and clients hear "loading".
   const server = serve({
-    models,
-    hostname: options.host,
-    port: options.port,
+    ...{ models, metrics, apiKeys: keys, log: log.log, logPrompts: options.logPrompts },
+    ...{ hostname: options.host, port: options.port, tls: readTls(options) },
     allowedHosts: options.allowHosts,
     allowedOrigins: options.allowOrigins,
+    requestsMax: options.maxRequests,
+    requestTimeoutMs: options.requestTimeout === undefined
+      ? undefined
+      : options.requestTimeout * 1000,
+    drainMs: options.drainTimeout * 1000,
   });
-  using _signals = onInterrupt(stopping(server));
+  using _signals = onInterrupt(stopping(server, log));
+  using _hangup = onHangup(() => reload(keys, options, log));
   try {
-    for (const path of modelPaths) {
-      await models.load(path, { ...toLoadOptions(options), maxWaiting: options.maxWaiting });
-    }
-    writeErrorLine(`Serving ${models.list().map(({ id }) => id).join(", ")} at ${server.url}`);
-    writeErrorLine(`Chat there with a browser; OpenAI's API is at ${server.url}/v1; Ctrl-C stops`);
+    // Of a folder that may hold anything, nothing is loaded before somebody asks.
+    if (paths.length > 0 || options.modelsDir === undefined) await models.preload();
+    const names = catalog.ids();
+    const more = names.length > NAMES_MAX ? ` and ${names.length - NAMES_MAX} more` : "";
+    log.announce(`Serving ${names.slice(0, NAMES_MAX).join(", ")}${more} at ${server.url}`);
+    log.announce(`Chat there with a browser; OpenAI's API is at ${server.url}/v1; Ctrl-C stops`);
   } catch (error) {
     await server.shutdown();
     throw error;
   }
   await server.finished;
+  if (server.cutCount === 0) return;
+  throw new Error(
+    `Cannot finish ${server.cutCount} answers: they were cut short: raise --drain-timeout`,
+  );
+}
+
+const NAMES_MAX = 10;
+
+function createCatalog(paths: readonly string[], { modelsDir }: Options): FileCatalog {
+  const named = paths.length > 0
+    ? paths.map((path) => requireModel(path))
+    : modelsDir === undefined || getEnv("GANGLION_MODEL") !== undefined
+    ? [requireModel(undefined, { env: "GANGLION_MODEL" })]
+    : [];
+  const files = named.map((path) => ({
+    id: path === BUILT_IN_MODEL_PATH ? BUILT_IN_MODEL_ID : modelName(path),
+    path,
+  }));
+  return new FileCatalog({ files, folder: modelsDir });
+}
+
+function createRegistry(
+  catalog: FileCatalog,
+  options: Options,
+  { log, metrics }: { readonly log: ServeLog; readonly metrics: ServerMetrics },
+): ModelRegistry {
+  const loadOptions = { ...toLoadOptions(options), maxWaiting: options.maxWaiting };
+  const isAlone = options.modelsDir === undefined && catalog.ids().length === 1;
+  return new ModelRegistry({
+    catalog,
+    loader: new FileLoader(catalog, loadOptions, log),
+    memoryBytes: options.memory ?? Math.floor(MEMORY_SHARE * Deno.systemMemoryInfo().total),
+    keepAliveMs: options.keepAlive ?? (isAlone ? Infinity : undefined),
+    onEvent: (event) => {
+      metrics.registryEvent(event);
+      // People have seen the progress of loading.
+      if (!log.isForPeople || event.kind !== "loaded") logRegistryEvent(log.log, event);
+    },
+  });
 }
 
 /** Ctrl-C: once lets running answers end, twice cuts them short, three times leaves. */
-function stopping(server: RunningServer): () => void {
+function stopping(server: RunningServer, log: ServeLog): () => void {
   let count = 0;
   return () => {
     count++;
     if (count > 2) Deno.exit(EXIT_INTERRUPTED);
-    writeErrorLine(
+    log.announce(
       count === 1 ? "Stopping when running answers have ended; Ctrl-C stops at once" : "Stopping",
     );
     server.shutdown();
   };
 }
 
-/** The models of this server, in the order of the command line; the first is the default. */
-class ModelTable implements ModelSource, AsyncDisposable {
-  readonly #models = new Map<string, LoadedModel>();
-
-  get state(): "loading" | "ready" {
-    return this.#models.size > 0 ? "ready" : "loading";
-  }
-
-  /**
-   * Clients that insist on a name of their own ("gpt-4o") are answered where there is no choice,
-   * as llama.cpp's server does; the answer names the real model. Among several, names count.
-   */
-  acquire(id?: string): Promise<ModelLease | undefined> {
-    const isAny = id === undefined || this.#models.size === 1;
-    const model = isAny ? this.list()[0] : this.#models.get(id);
-    return Promise.resolve(model && { model, release() {} });
-  }
-
-  list(): LoadedModel[] {
-    return [...this.#models.values()];
-  }
-
-  /** @throws {UsageError} when another model has the same name. */
-  async load(path: string, options: LoadOptions): Promise<void> {
-    const model = await loadForVerb(path, options);
-    if (this.#models.has(model.id)) {
-      await model.close();
-      throw new UsageError(`Cannot serve two models named "${model.id}": rename one of the files`);
-    }
-    this.#models.set(model.id, model);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.list().map((model) => model.close()));
+/** SIGHUP: keys may have changed. A file that is broken now leaves the old ones in force. */
+function reload(keys: ApiKeys, options: Options, log: ServeLog): void {
+  try {
+    keys.replace(readKeys(options));
+    log.announce("The keys were read again");
+  } catch (error) {
+    log.log.error("keys not read again", error);
   }
 }

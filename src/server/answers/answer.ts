@@ -8,6 +8,7 @@ import type { ServerEnv } from "../guards.ts";
 import { loadingError, shutdownError } from "../http_errors.ts";
 import { acquireModel, type AcquireOptions, type ModelLease } from "../model_source.ts";
 import type { AppSettings } from "../options.ts";
+import { linkedStop } from "../work_stop.ts";
 import { eventStreamResponse, type StreamFormat } from "./event_stream.ts";
 
 /** A request whose model is held for it. */
@@ -68,7 +69,7 @@ export async function answerWhole(
   work: Work,
   make: (signal: AbortSignal) => Promise<Response>,
 ): Promise<Response> {
-  const stop = linkedStop(work);
+  const stop = linkedStop(work.settings);
   const clientSignal = work.request.signal;
   if (clientSignal.aborted) stop.abort();
   clientSignal.addEventListener("abort", stop.abort);
@@ -91,7 +92,7 @@ export function answerStream(
   makeEvents: (signal: AbortSignal) => AsyncIterable<string>,
 ): Response {
   const { settings, requestId, lease } = work;
-  const stop = linkedStop(work);
+  const stop = linkedStop(work.settings);
   let events: AsyncIterable<string>;
   try {
     events = makeEvents(stop.signal);
@@ -113,27 +114,4 @@ export function answerStream(
   });
   STREAMS.add(response);
   return response;
-}
-
-/** Why a generation that nobody's leaving ended was cut short. */
-export function cutShortError({ lifecycle }: AppSettings): RequestError {
-  if (lifecycle.stopSignal.aborted) return shutdownError();
-  return new RequestError("The answer was not ready in time: ask for less, or try again later", {
-    status: 504,
-    code: "request_timeout",
-  });
-}
-
-/** A way to stop the work that the server's own way out takes, too. */
-function linkedStop({ settings }: Work) {
-  const stop = new AbortController();
-  const { stopSignal } = settings.lifecycle;
-  if (stopSignal.aborted) throw shutdownError();
-  const abort = () => stop.abort();
-  stopSignal.addEventListener("abort", abort);
-  return {
-    signal: stop.signal,
-    abort,
-    unlink: () => stopSignal.removeEventListener("abort", abort),
-  };
 }

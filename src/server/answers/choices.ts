@@ -3,13 +3,11 @@
  * nothing of how any API writes them.
  */
 import { RequestError } from "../../base/errors.ts";
-import type {
-  GenerateRequest,
-  GenerateResult,
-  LanguageModel,
-  TokenLogprobs,
-} from "../../llm/types.ts";
+import type { GenerateRequest, GenerateResult, TokenLogprobs } from "../../llm/types.ts";
 import type { CallParser, Delta } from "../tools/call_parser.ts";
+import { watchGeneration } from "../telemetry/generations.ts";
+import { cutShortError } from "../work_stop.ts";
+import type { Work } from "./answer.ts";
 import { startGenerations } from "./generations.ts";
 
 /** A prompt in ids, and in text where the answer should repeat it. */
@@ -63,15 +61,14 @@ export interface Choice {
 }
 
 /**
- * Asks the model, at once. Choices of the first prompt come first: choice i is of prompt
+ * Asks the request's model, at once. Choices of the first prompt come first: choice i is of prompt
  * floor(i / count).
- * @param cutShort makes the error for generations that were cut short.
  * @throws {RequestError} at once, when the model refuses the first.
  */
 export function startChoices(
-  model: LanguageModel,
+  { settings, lease: { model }, requestId }: Work,
   ask: Ask,
-  { signal, cutShort }: { signal: AbortSignal; cutShort: () => Error },
+  signal: AbortSignal,
 ): AsyncGenerator<ChoiceEvent> {
   const requests = ask.prompts.flatMap(({ ids }) =>
     Array.from({ length: ask.count }, (_, index) => ({
@@ -80,7 +77,13 @@ export function startChoices(
       ...(index > 0 && { sampling: withOwnSeed(ask.request.sampling, index) }),
     }))
   );
-  return readChoices(startGenerations(model, requests, signal), ask, cutShort);
+  const start = (request: GenerateRequest) =>
+    watchGeneration(
+      { settings, model, requestId, ids: request.ids },
+      () => model.generate(request),
+    );
+  const cutShort = () => cutShortError(settings);
+  return readChoices(startGenerations(start, requests, signal), ask, cutShort);
 }
 
 /** Every choice as a whole, in order. */

@@ -7,7 +7,7 @@ import type {
   GenerateChunk,
   GenerateRequest,
   GenerateResult,
-  LanguageModel,
+  Generation,
 } from "../../llm/types.ts";
 
 /** What one of the generations made, or how it ended. */
@@ -18,23 +18,26 @@ export type GenerationEvent =
 /** One client's share of the engine. */
 const TOGETHER_MAX = 8;
 
+/** Starts one of them, as `LanguageModel.generate`. */
+export type StartGeneration = (request: GenerateRequest) => Generation;
+
 /**
  * Starts as many of `requests` as may run together; the others follow as these end. When one fails,
  * all end.
  * @throws {RequestError} at once, when the model refuses the first.
  */
 export function startGenerations(
-  model: LanguageModel,
+  start: StartGeneration,
   requests: readonly GenerateRequest[],
   signal: AbortSignal,
 ): AsyncGenerator<GenerationEvent> {
-  const set = new GenerationSet(model, requests, signal);
+  const set = new GenerationSet(start, requests, signal);
   set.startMore();
   return set.read();
 }
 
 class GenerationSet {
-  readonly #model: LanguageModel;
+  readonly #start: StartGeneration;
   readonly #requests: readonly GenerateRequest[];
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal;
@@ -45,11 +48,11 @@ class GenerationSet {
   #wake: (() => void) | null = null;
 
   constructor(
-    model: LanguageModel,
+    start: StartGeneration,
     requests: readonly GenerateRequest[],
     signal: AbortSignal,
   ) {
-    this.#model = model;
+    this.#start = start;
     this.#requests = requests;
     this.#signal = AbortSignal.any([signal, this.#stop.signal]);
   }
@@ -59,7 +62,7 @@ class GenerationSet {
       let generation;
       try {
         const request = this.#requests[this.#started];
-        generation = this.#model.generate({ ...request, signal: this.#signal });
+        generation = this.#start({ ...request, signal: this.#signal });
       } catch (error) {
         // One of its own ends some time, and makes room for the next.
         if (this.#running > 0 && error instanceof RequestError && error.code === "queue_full") {
@@ -92,7 +95,7 @@ class GenerationSet {
     }
   }
 
-  async #follow(index: number, generation: ReturnType<LanguageModel["generate"]>): Promise<void> {
+  async #follow(index: number, generation: Generation): Promise<void> {
     this.#running += 1;
     // Whoever iterates learns of a failure; nobody may be waiting for the result at that time.
     generation.result.catch(() => {});

@@ -5,7 +5,6 @@ import type { LanguageModel } from "../../llm/types.ts";
 import {
   answerStream,
   answerWhole,
-  cutShortError,
   refuseWhenUnavailable,
   withModel,
   type Work,
@@ -141,8 +140,7 @@ async function reply(
 ): Promise<Response> {
   const { model } = work.lease;
   const ask = withinContext(model, { ...makeAsk(model), count: 1 }, options?.num_ctx);
-  const start = (signal: AbortSignal) =>
-    startChoices(model, ask, { signal, cutShort: () => cutShortError(work.settings) });
+  const start = (signal: AbortSignal) => startChoices(work, ask, signal);
   if (stream) return answerStream(work, NDJSON, (signal) => lines(start(signal), head));
   return await answerWhole(work, async (signal) => {
     const [choice] = await collectChoices(start(signal), 1);

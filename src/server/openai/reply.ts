@@ -1,5 +1,5 @@
 /** Choices to the answers of chats and completions, which differ in prompts and wire form. */
-import { answerStream, answerWhole, cutShortError, type Work } from "../answers/answer.ts";
+import { answerStream, answerWhole, type Work } from "../answers/answer.ts";
 import { type Ask, type Choice, collectChoices, startChoices } from "../answers/choices.ts";
 import { type AnswerHead, cachedOf, createChunkWriter } from "./wire.ts";
 import { DONE_EVENT, EVENT_STREAM, type Usage, wholeAnswer } from "./wire.ts";
@@ -19,18 +19,16 @@ export interface Reply {
  */
 export async function reply(work: Work, parts: Reply): Promise<Response> {
   const { ask, head } = parts;
-  const { model } = work.lease;
-  const cutShort = () => cutShortError(work.settings);
   if (parts.stream) {
     return answerStream(
       work,
       EVENT_STREAM,
-      (signal) => chunks(startChoices(model, ask, { signal, cutShort }), parts),
+      (signal) => chunks(startChoices(work, ask, signal), parts),
     );
   }
   return await answerWhole(work, async (signal) => {
     const count = ask.prompts.length * ask.count;
-    const choices = await collectChoices(startChoices(model, ask, { signal, cutShort }), count);
+    const choices = await collectChoices(startChoices(work, ask, signal), count);
     const ofPrompt = ask.prompts.map((_, index) =>
       choices.slice(index * ask.count, (index + 1) * ask.count)
     );

@@ -1,12 +1,6 @@
 /** The handler of `/v1/responses`, without a memory: every request brings all that was said. */
 import type { Context } from "hono";
-import {
-  answerStream,
-  answerWhole,
-  cutShortError,
-  refuseWhenUnavailable,
-  withModel,
-} from "../answers/answer.ts";
+import { answerStream, answerWhole, refuseWhenUnavailable, withModel } from "../answers/answer.ts";
 import { type ChoiceEvent, startChoices } from "../answers/choices.ts";
 import type { StreamFormat } from "../answers/event_stream.ts";
 import type { ServerEnv } from "../guards.ts";
@@ -37,8 +31,7 @@ export async function responses(
         ? null
         : (tokens) => chatLogprobs(model, tokens),
     });
-    const start = (signal: AbortSignal) =>
-      startChoices(model, ask, { signal, cutShort: () => cutShortError(settings) });
+    const start = (signal: AbortSignal) => startChoices(work, ask, signal);
     if (request.stream) {
       const counter = { next: 0 };
       return answerStream(

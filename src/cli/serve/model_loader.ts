@@ -1,0 +1,53 @@
+/** How the registry of `serve` gets its models: from files, with the flags of the command line. */
+import { loadKernelModule } from "../../../wasm/mod.ts";
+import { openModelFile } from "../../bundle/mod.ts";
+import {
+  describeForUse,
+  type LoadedModel,
+  loadModel,
+  type LoadOptions,
+  memoryUse,
+  planModel,
+} from "../../llm/mod.ts";
+import type { FileCatalog, ModelLoader } from "../../models/mod.ts";
+import { machineProfile } from "../machine.ts";
+import { loadForVerb } from "../load.ts";
+import type { ServeLog } from "./serve_log.ts";
+
+export class FileLoader implements ModelLoader {
+  readonly #catalog: FileCatalog;
+  readonly #options: LoadOptions;
+  readonly #log: ServeLog;
+
+  constructor(catalog: FileCatalog, options: LoadOptions, log: ServeLog) {
+    this.#catalog = catalog;
+    this.#options = options;
+    this.#log = log;
+  }
+
+  async bytesOf(id: string): Promise<number> {
+    const options = { profile: machineProfile(), ...this.#options };
+    const { file, packed } = openModelFile(this.#pathOf(id));
+    const model = describeForUse(file, options);
+    const plans = planModel({ file, model, packed }, await loadKernelModule(), options);
+    return memoryUse(plans).totalBytes;
+  }
+
+  async load(id: string): Promise<LoadedModel> {
+    const path = this.#pathOf(id);
+    const options = { id, ...this.#options };
+    if (this.#log.isForPeople) return await loadForVerb(path, options);
+    return await loadModel(path, {
+      profile: machineProfile(),
+      ...options,
+      onNotice: ({ kind, text }) =>
+        this.#log.log[kind === "warning" ? "warn" : "info"]("notice", { model: id, text }),
+    });
+  }
+
+  #pathOf(id: string): string {
+    const path = this.#catalog.pathOf(id);
+    if (path === undefined) throw new Error(`The file of "${id}" has gone`);
+    return path;
+  }
+}

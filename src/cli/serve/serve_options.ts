@@ -1,0 +1,116 @@
+/** The flags of `serve` that say who may ask, how much, and what is told about it. */
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { UsageError } from "../../base/errors.ts";
+import { LOG_LEVELS, type LogLevel } from "../../base/log.ts";
+import { decimal, list, wholeNumber } from "../option_values.ts";
+
+/** What `addServerOptions` parses. */
+export interface ServerFlags {
+  readonly host: string;
+  readonly port: number;
+  readonly maxWaiting?: number;
+  readonly maxRequests: number;
+  readonly requestTimeout?: number;
+  readonly drainTimeout: number;
+  readonly allowHosts?: readonly string[];
+  readonly allowOrigins?: readonly string[];
+  readonly apiKey?: readonly string[];
+  readonly apiKeyFile?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly modelsDir?: string;
+  readonly keepAlive?: number;
+  readonly metricsCompat?: "vllm";
+  readonly logFormat?: "json" | "text";
+  readonly logLevel: LogLevel;
+  readonly logPrompts?: boolean;
+}
+
+/** Adds them. */
+export function addServerOptions(verb: Command): Command {
+  const count = wholeNumber({ min: 1 });
+  const seconds = decimal({ min: 0 });
+  return verb
+    .option("--host <address>", "address to listen on; 0.0.0.0 is all of them", "127.0.0.1")
+    .option("--port <n>", "port to listen on; 0 is any", wholeNumber({ max: 65535 }), 11711)
+    .option("--models-dir <folder>", "offer every model file of a folder, too")
+    .option(
+      "--keep-alive <time>",
+      "how long a model stays in memory unused, such as 5m, 0, or -1 for ever (default: 5m, for " +
+        "ever where there is one model only)",
+      duration,
+    )
+    .option("--max-waiting <n>", "requests that may wait their turn (default: 16)", wholeNumber())
+    .option("--max-requests <n>", "requests that work is done for at once", count, 512)
+    .option("--request-timeout <s>", "seconds that work for a request may take", seconds)
+    .option("--drain-timeout <s>", "seconds for running answers when it is stopped", seconds, 30)
+    .option("--allow-hosts <names>", "more names that clients may use for this server", list)
+    .option("--allow-origins <origins>", "sites whose pages may use the API; * is any", list)
+    .option("--api-key <key>", "a key that clients must show; may be given several times", keys)
+    .option("--api-key-file <file>", "keys, one a line; read again on SIGHUP")
+    .option("--tls-cert <file>", "speak HTTPS with this certificate chain (PEM)")
+    .option("--tls-key <file>", "the certificate's key (PEM)")
+    .addOption(
+      new Option("--metrics-compat <names>", "show metrics under these names, too")
+        .choices(["vllm"]),
+    )
+    .addOption(
+      new Option("--log-format <form>", "of the log on stderr (default: text on a terminal)")
+        .choices(["json", "text"]),
+    )
+    .addOption(
+      new Option("--log-level <level>", "the least important lines").choices([...LOG_LEVELS])
+        .default("info"),
+    )
+    .option("--log-prompts", "write prompts and answers into the log, too");
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** "5m", "1h30m", "300" (seconds), "0" → milliseconds; anything negative → Infinity. */
+export function duration(text: string): number {
+  const words = text.trim();
+  if (/^-\d/.test(words)) return Infinity;
+  if (/^\d+(\.\d+)?$/.test(words)) return Number(words) * 1000;
+  if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(words)) {
+    throw new InvalidArgumentError("A time is needed, such as 5m, 90s, 1h30m, 0, or -1 for ever.");
+  }
+  return [...words.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)]
+    .reduce((sum, [, amount, unit]) => sum + Number(amount) * UNIT_MS[unit], 0);
+}
+
+function keys(text: string, before: readonly string[] = []): string[] {
+  return [...before, ...list(text)];
+}
+
+/**
+ * All keys that clients may show; none: nobody is asked for one.
+ * @throws {UsageError} when the file cannot be read or holds none: that would open the door.
+ */
+export function readKeys({ apiKey = [], apiKeyFile }: ServerFlags): string[] {
+  if (apiKeyFile === undefined) return [...apiKey];
+  const lines = readText(apiKeyFile, "--api-key-file").split(/\r?\n/).map((line) => line.trim())
+    .filter((line) => line !== "" && !line.startsWith("#"));
+  if (lines.length > 0) return [...apiKey, ...lines];
+  throw new UsageError(`Cannot use --api-key-file: "${apiKeyFile}" holds no key`);
+}
+
+/** @throws {UsageError} when one of the two files is missing. */
+export function readTls(
+  { tlsCert, tlsKey }: ServerFlags,
+): { cert: string; key: string } | undefined {
+  if (tlsCert === undefined && tlsKey === undefined) return undefined;
+  if (tlsCert === undefined || tlsKey === undefined) {
+    throw new UsageError("Cannot speak HTTPS: --tls-cert and --tls-key are needed both");
+  }
+  return { cert: readText(tlsCert, "--tls-cert"), key: readText(tlsKey, "--tls-key") };
+}
+
+function readText(path: string, flag: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`Cannot use ${flag}: ${reason}`);
+  }
+}

@@ -1,0 +1,93 @@
+/**
+ * Which model files a server offers: those that were named, and those in a folder. Knows names and
+ * paths; opens nothing.
+ */
+import { UsageError } from "../base/errors.ts";
+import type { ModelCatalog } from "./types.ts";
+
+/** A name that clients use, and the file. */
+export interface NamedFile {
+  readonly id: string;
+  readonly path: string;
+}
+
+export interface CatalogOptions {
+  /** In this order; the first is the default. */
+  readonly files: readonly NamedFile[];
+  /** Every model file in it is offered, too; looked at again when it may have changed. */
+  readonly folder?: string;
+  /** How long what was seen in the folder is believed; default 1 s. */
+  readonly refreshMs?: number;
+}
+
+export class FileCatalog implements ModelCatalog {
+  readonly #named: readonly NamedFile[];
+  readonly #folder: string | undefined;
+  readonly #refreshMs: number;
+  #files: ReadonlyMap<string, string>;
+  #seenMs = -Infinity;
+
+  /** @throws {UsageError} when two named files have one name. */
+  constructor({ files, folder, refreshMs = 1_000 }: CatalogOptions) {
+    this.#named = files;
+    this.#folder = folder;
+    this.#refreshMs = refreshMs;
+    this.#files = new Map(files.map(({ id, path }) => [id, path]));
+    if (this.#files.size < files.length) {
+      const twice = files.find(({ id }, index) => files.findIndex((one) => one.id === id) < index);
+      throw new UsageError(
+        `Cannot serve two models named "${twice?.id}": rename one of the files`,
+      );
+    }
+  }
+
+  ids(): readonly string[] {
+    return [...this.#current().keys()];
+  }
+
+  /** The file of a name; undefined: there is none. */
+  pathOf(id: string): string | undefined {
+    return this.#current().get(id);
+  }
+
+  #current(): ReadonlyMap<string, string> {
+    if (this.#folder === undefined || performance.now() - this.#seenMs < this.#refreshMs) {
+      return this.#files;
+    }
+    this.#seenMs = performance.now();
+    const files = new Map(this.#named.map(({ id, path }) => [id, path]));
+    for (const { id, path } of filesIn(this.#folder)) if (!files.has(id)) files.set(id, path);
+    return this.#files = files;
+  }
+}
+
+/** "dir/tiny.Q4_0.gguf" → "tiny.Q4_0"; of a split model's first part the name before its number. */
+export function modelName(path: string): string {
+  return path.replace(/^.*[\\/]/, "").replace(/\.(gguf|ganglion)$/i, "")
+    .replace(/-00001-of-\d{5}$/, "");
+}
+
+/**
+ * Model files of a folder by name, packed ones before plain ones of the same name; nothing where
+ * the folder cannot be read, for it may come back.
+ */
+function filesIn(folder: string): NamedFile[] {
+  try {
+    return [...Deno.readDirSync(folder)]
+      .filter(({ isDirectory, name }) => !isDirectory && isModelFile(name))
+      .map(({ name }) => ({ id: modelName(name), path: `${folder}/${name}` }))
+      .sort((a, b) => compare(a.id, b.id) || compare(a.path, b.path));
+  } catch {
+    return [];
+  }
+}
+
+/** Later parts of a split model are none by themselves. */
+function isModelFile(name: string): boolean {
+  return /\.(gguf|ganglion)$/i.test(name) && !name.startsWith(".") &&
+    !/-(?!00001)\d{5}-of-\d{5}\.gguf$/i.test(name);
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,100 @@
+/** One model of the registry: what is known of it, and the timer that ends its stay. */
+import type { LanguageModel } from "../llm/types.ts";
+import type { ModelState, ModelStatus, UnloadReason } from "./types.ts";
+
+/** The longest that a timer can be set to. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+/**
+ * An engine that failed is replaced, but not for ever: threads that hang cannot be ended, and keep
+ * their memory. After so many failures in so long only a new process helps.
+ */
+const FAILURES_MAX = 3;
+const FAILURES_MS = 10 * 60_000;
+
+/** A failure, and when. */
+interface Failure {
+  readonly error: Error;
+  readonly atMs: number;
+}
+
+export class Entry {
+  readonly id: string;
+  state: ModelState = "unloaded";
+  model: LanguageModel | null = null;
+  bytes = 0;
+  leases = 0;
+  /** By `performance.now()`: which of two models was used longer ago. */
+  lastUsedMs = 0;
+  keepAliveMs: number;
+  /** It is to leave as soon as nobody uses it, for this reason; takes no new leases. */
+  leaving: UnloadReason | null = null;
+  loadFailure: Failure | null = null;
+  /** Settles when it has left. */
+  closing: Promise<void> = Promise.resolve();
+  #failedAtMs: number[] = [];
+  #created = 0;
+  #contextLength: number | undefined;
+  #expiresAt: Date | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(id: string, keepAliveMs: number) {
+    this.id = id;
+    this.keepAliveMs = keepAliveMs;
+  }
+
+  /** True when a request may use it now. */
+  get isOpen(): boolean {
+    return this.state === "ready" && this.leaving === null && !this.model?.failure;
+  }
+
+  /** Why its engine is not replaced any more; null: it would be. */
+  get broken(): Error | null {
+    const since = performance.now() - FAILURES_MS;
+    const count = this.#failedAtMs.filter((ms) => ms > since).length;
+    return count > FAILURES_MAX
+      ? new Error(`The engine failed ${count} times in ${FAILURES_MS / 60_000} minutes`)
+      : null;
+  }
+
+  /** Its engine has failed while it was loaded. */
+  noteFailure(): void {
+    this.#failedAtMs = [...this.#failedAtMs.slice(-FAILURES_MAX), performance.now()];
+  }
+
+  put(model: LanguageModel): void {
+    this.model = model;
+    this.state = "ready";
+    this.loadFailure = null;
+    this.#created = model.created;
+    this.#contextLength = model.contextLength;
+    this.lastUsedMs = performance.now();
+  }
+
+  /** Calls `expire` when `keepAliveMs` have gone by; a wait without end sets no timer. */
+  startTimer(expire: () => void): void {
+    this.stopTimer();
+    if (this.keepAliveMs > TIMER_MS_MAX) return;
+    this.#expiresAt = new Date(Date.now() + this.keepAliveMs);
+    this.#timer = setTimeout(expire, this.keepAliveMs);
+    // A program that has nothing else to do may end.
+    Deno.unrefTimer(this.#timer);
+  }
+
+  stopTimer(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#expiresAt = undefined;
+  }
+
+  status(waiting: number): ModelStatus {
+    return {
+      ...{ id: this.id, state: this.state, model: this.model, waiting },
+      ...{ created: this.#created, contextLength: this.#contextLength },
+      ...{ bytes: this.bytes, leases: this.leases, expiresAt: this.#expiresAt },
+      isLoaded: this.model !== null,
+      failure: this.broken,
+      loadFailure: this.loadFailure?.error ?? null,
+    };
+  }
+}

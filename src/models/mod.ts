@@ -1,0 +1,13 @@
+/** The door of `src/models`: several models behind one server. */
+export { type CatalogOptions, FileCatalog, modelName, type NamedFile } from "./catalog.ts";
+export { ModelRegistry, type RegistryOptions } from "./model_registry.ts";
+export type {
+  AcquireOptions,
+  ModelCatalog,
+  ModelLease,
+  ModelLoader,
+  ModelState,
+  ModelStatus,
+  RegistryEvent,
+  UnloadReason,
+} from "./types.ts";

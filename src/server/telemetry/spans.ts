@@ -1,0 +1,36 @@
+/**
+ * Spans for OpenTelemetry, sent by Deno's own exporter when OTEL_DENO is set: no package is needed.
+ * Deno makes the span of each request; these lie within it. Knows nothing of what they are about.
+ */
+
+/** The part of OpenTelemetry's Span that is used here. */
+export interface Span {
+  setAttribute(name: string, value: string | number | boolean): unknown;
+  addEvent(name: string): unknown;
+  /** code 2: an error. */
+  setStatus(status: { readonly code: number; readonly message?: string }): unknown;
+  end(): void;
+}
+
+/** The part of OpenTelemetry's Tracer that is used here. */
+export interface Tracer {
+  startSpan(
+    name: string,
+    options: { readonly attributes: Readonly<Record<string, string | number | boolean>> },
+  ): Span;
+}
+
+/** `Span.setStatus`'s code of an error. */
+export const STATUS_ERROR = 2;
+
+/** Deno's tracer; null where the process was started without OTEL_DENO. */
+export function findTracer(): Tracer | null {
+  try {
+    const tracer: Tracer = Deno.telemetry.tracerProvider.getTracer("ganglion");
+    // Throws where telemetry is off. A span that is never ended is never sent.
+    tracer.startSpan("probe", { attributes: {} });
+    return tracer;
+  } catch {
+    return null;
+  }
+}

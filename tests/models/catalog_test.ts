@@ -1,0 +1,43 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { UsageError } from "../../src/base/errors.ts";
+import { FileCatalog, modelName } from "../../src/models/mod.ts";
+
+Deno.test("modelName() is a file's name without its end", () => {
+  assertEquals(modelName("/x/tiny.Q4_0.gguf"), "tiny.Q4_0");
+  assertEquals(modelName("C:\\m\\a.GANGLION"), "a");
+  assertEquals(modelName("big-00001-of-00003.gguf"), "big");
+});
+
+Deno.test("FileCatalog refuses two files of one name", () => {
+  const files = [{ id: "a", path: "x/a.gguf" }, { id: "a", path: "y/a.gguf" }];
+  assertThrows(() => new FileCatalog({ files }), UsageError, `two models named "a"`);
+});
+
+Deno.test("FileCatalog offers what was named first, then what is in the folder", () => {
+  const folder = Deno.makeTempDirSync();
+  try {
+    const names = [
+      ...["b.gguf", "a.ganglion", "a.gguf", "named.gguf", ".hidden.gguf", "notes.txt"],
+      ...["s-00001-of-00002.gguf", "s-00002-of-00002.gguf"],
+    ];
+    for (const name of names) Deno.writeTextFileSync(`${folder}/${name}`, "");
+    Deno.mkdirSync(`${folder}/folder.gguf`);
+    const catalog = new FileCatalog({ files: [{ id: "named", path: "/n/named.gguf" }], folder });
+    assertEquals(catalog.ids(), ["named", "a", "b", "s"]);
+    assertEquals(catalog.pathOf("named"), "/n/named.gguf");
+    assertEquals(catalog.pathOf("a"), `${folder}/a.ganglion`);
+    assertEquals(catalog.pathOf("../etc/passwd"), undefined);
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
+
+Deno.test("FileCatalog sees files that came later, and lives without its folder", () => {
+  const folder = Deno.makeTempDirSync();
+  const catalog = new FileCatalog({ files: [], folder, refreshMs: 0 });
+  assertEquals(catalog.ids(), []);
+  Deno.writeTextFileSync(`${folder}/late.gguf`, "");
+  assertEquals(catalog.ids(), ["late"]);
+  Deno.removeSync(folder, { recursive: true });
+  assertEquals(catalog.ids(), []);
+});
