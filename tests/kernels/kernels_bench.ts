@@ -20,6 +20,8 @@ const CACHE_WEIGHT_BYTES = 400 << 10;
 const K = 2048;
 const GEMM_ROWS = 2048;
 const GEMM_TOKENS = 64;
+/** Of several sequences at once. */
+const FEW_TOKENS = [2, 4, 8, 16, 24];
 const WEIGHTS_AT = 1 << 20;
 
 const FLOAT_TYPES = ["f32", "f16", "bf16"] as const;
@@ -172,6 +174,7 @@ function benchMatmul(bench: Bench, type: QuantType | FloatType): void {
     const [label, n, rows] of [
       ["gemv memory", 1, Math.floor(MEMORY_WEIGHT_BYTES / rowBytes)],
       ["gemv cache", 1, Math.floor(CACHE_WEIGHT_BYTES / rowBytes)],
+      ...FEW_TOKENS.map((n) => [`gemm ${n} tokens`, n, GEMM_ROWS] as const),
       [`gemm ${GEMM_TOKENS} tokens`, GEMM_TOKENS, GEMM_ROWS],
     ] as const
   ) {

@@ -18,10 +18,15 @@ import {
 import { check_bytes, check_f32_rows, check_rows } from "./bounds";
 import { IQ4_XS, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
 import { IQ4_NL, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from "./formats_32";
+import { is_wide } from "./format";
+import { gemm_few } from "./gemm_few_q8";
 import { gemm } from "./gemm_q8";
 import { gemv, gemv_rows } from "./gemv_q8";
 import { records_bytes, superblocks_of } from "./q8_tile";
 import { row_bytes, tile_bytes } from "./superblock_form";
+
+/** Up to so many tokens rows are unpacked for each four anew: measured in NOTES.md. */
+const FEW_TOKENS: u32 = 20;
 
 /** out[t, r] = Σ_i w[r, i] · act[t, i]; traps on a type that is not quantised. */
 export function matmul_q8(
@@ -117,6 +122,8 @@ function product<F>(
   const forms = acts + <usize> records_bytes(n, k);
   if (n == 1) {
     gemv<F>(w, rowStride, rows, superblocks, acts, out, forms, streams);
+  } else if (!is_wide<F>() && n <= FEW_TOKENS) {
+    gemm_few<F>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);
   } else {
     gemm<F>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);
   }
