@@ -11,6 +11,7 @@ import {
   type PredictorChoice,
   type PredictorPolicy,
 } from "../src/engine/types.ts";
+import type { KvArchiveFile } from "../src/engine/kv_archive.ts";
 import { createArenaMemory } from "../src/memory/arena.ts";
 import { Control } from "../src/memory/control.ts";
 import { controlWords } from "../src/memory/control_layout.ts";
@@ -272,6 +273,19 @@ export class EngineHandle {
     } finally {
       this.#isAlone = false;
     }
+  }
+
+  /**
+   * Writes what is remembered of prompts into a file; how many blocks of 32 tokens that is.
+   * @throws {Error} "Cannot write …": what was there is still there.
+   */
+  async saveKv(file: KvArchiveFile): Promise<number> {
+    return (await this.#ask("saveKv", file)).blocks;
+  }
+
+  /** Brings back what such a file has, if it is of this model; no request runs yet. */
+  async restoreKv(file: KvArchiveFile): Promise<number> {
+    return (await this.#ask("restoreKv", file)).blocks;
   }
 
   /** Stops all threads; what runs or waits is cancelled. */
