@@ -20,7 +20,7 @@ import { SharedText } from "../src/memory/shared_text.ts";
 import { controlSize, type RankSetup } from "../src/rank/open_rank.ts";
 import type { RankPlan } from "../src/rank/plan_types.ts";
 import { WorkerCaller } from "./caller.ts";
-import { type EngineOptions, observationOf } from "./engine_options.ts";
+import { type EngineOptions, observationOf, scriptOf } from "./engine_options.ts";
 import { IoPool } from "./io_pool.ts";
 import type { CallName, Calls } from "./protocol.ts";
 import { Watchdog } from "./watchdog.ts";
@@ -81,10 +81,7 @@ export class EngineHandle {
     let loadedBytes = 0;
     this.#callers = plans.map((plan, rank) =>
       new WorkerCaller(
-        new URL(
-          rank === 0 ? options.leaderScript ?? scriptOf(plan) : scriptOf(plan),
-          import.meta.url,
-        ),
+        new URL(scriptOf(plan, options), import.meta.url),
         rank === 0 ? "engine" : `rank-${rank}`,
         {
           ...rank === 0 ? { onPost: () => this.#control.announceMessage() } : {},
@@ -400,9 +397,4 @@ export class EngineHandle {
     // Whoever still waits at a join would wait for ever.
     this.#control.fail(0);
   }
-}
-
-function scriptOf({ rankIndex, gpu }: RankPlan): string {
-  if (rankIndex === 0) return "./engine_worker.ts";
-  return gpu === null ? "./compute_worker.ts" : "./gpu_worker.ts";
 }
