@@ -2,8 +2,8 @@
 /**
  * A few tokens: out[t, r] = Σ_i w[r, i] · act[t, i] of rows of any format F that is not wide.
  * Rows are unpacked in registers, once for four tokens: up to some twenty tokens that takes less
- * time than to write a panel of forms first (gemm_q8.ts). Sums are those of gemv_q8.ts and gemm_q8.ts,
- * bit for bit: widen.ts. Two rows far from each other are read side by side.
+ * time than to write a panel of forms first (gemm_q8.ts). Sums are those of gemv_q8.ts and
+ * gemm_q8.ts, bit for bit: widen.ts. Two rows far from each other are read side by side.
  */
 import {
   d_of,
