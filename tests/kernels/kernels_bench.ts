@@ -183,7 +183,8 @@ function benchMatmul(bench: Bench, type: QuantType | FloatType): void {
       if (float) {
         kernels[`matmul_${float}_f32`](WEIGHTS_AT, rowBytes, rows, K, actsAt, K, n, outAt, rows);
       } else {
-        kernels.matmul_q8(id, WEIGHTS_AT, rowBytes, rows, K, actsAt, n, outAt, rows);
+        const multiply = n > 1 && n < GEMM_TOKENS ? kernels.matmul_q8_few : kernels.matmul_q8;
+        multiply(id, WEIGHTS_AT, rowBytes, rows, K, actsAt, n, outAt, rows);
       }
     });
     report(`${type} ${label}`, time, { macs: rows * K * n, bytes: rows * rowBytes });
