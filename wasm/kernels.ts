@@ -160,15 +160,19 @@ export interface Kernels extends RowKernels, SparseKernels {
 
   // --- attention -------------------------------------------------------------------------------
   /**
-   * Stores n rows of keys at positions p0 .. p0+n-1 of a cache (src/memory/kv_layout.ts) as
-   * integers with a scale per head and position, to the nearest. src f32 [n, srcStride], of which
-   * kvHeads·headDim are keys; headDim is a multiple of 4. Where one of a head's elements is not
-   * finite, attention to that position is not, either.
+   * Stores n rows of keys at positions p0 .. p0+n-1 of a sequence as integers with a scale per
+   * head and position, to the nearest. src f32 [n, srcStride], of which kvHeads·headDim are keys;
+   * headDim is a multiple of 4. cache: `blocks` blocks (src/memory/kv_layout.ts); table u32: the
+   * numbers of those that hold positions 0 .. 31, 32 .. 63, … of the sequence; what is no block's
+   * number counts as the last one. Where one of a head's elements is not finite, attention to that
+   * position is not, either.
    */
   store_keys_i16(
     src: number,
     srcStride: number,
     cache: number,
+    table: number,
+    blocks: number,
     p0: number,
     n: number,
     kvHeads: number,
@@ -179,6 +183,8 @@ export interface Kernels extends RowKernels, SparseKernels {
     src: number,
     srcStride: number,
     cache: number,
+    table: number,
+    blocks: number,
     p0: number,
     n: number,
     kvHeads: number,
@@ -189,6 +195,8 @@ export interface Kernels extends RowKernels, SparseKernels {
     src: number,
     srcStride: number,
     cache: number,
+    table: number,
+    blocks: number,
     p0: number,
     n: number,
     kvHeads: number,
@@ -198,6 +206,8 @@ export interface Kernels extends RowKernels, SparseKernels {
     src: number,
     srcStride: number,
     cache: number,
+    table: number,
+    blocks: number,
     p0: number,
     n: number,
     kvHeads: number,
@@ -207,7 +217,8 @@ export interface Kernels extends RowKernels, SparseKernels {
    * Causal attention of n new tokens at positions p0 .. p0+n-1, whose keys and values are already
    * in the cache. q f32 [n, qStride] holds `heads` heads of headDim; local query head h reads local
    * key/value head ⌊(h + headOffset) / groupSize⌋ of kvHeads. Keys and values i16 in the layout of
-   * src/memory/kv_layout.ts; headDim is a multiple of 4. Token t sees positions
+   * src/memory/kv_layout.ts, in the blocks that `table` names of `blocks` (see `store_keys_i16`);
+   * headDim is a multiple of 4. Token t sees positions
    * max(0, p0+t+1-window) .. p0+t (window 0: all). out f32 [n, outStride] has the shape of q and
    * is zero for columns heads·headDim..outStride. scratch: attention_scratch_bytes(...) bytes.
    * scale multiplies q·k; then, where softCap > 0, scores become softCap · tanh(score / softCap).
@@ -218,6 +229,8 @@ export interface Kernels extends RowKernels, SparseKernels {
     keys: number,
     values: number,
     kvHeads: number,
+    table: number,
+    blocks: number,
     out: number,
     outStride: number,
     scratch: number,
@@ -238,6 +251,8 @@ export interface Kernels extends RowKernels, SparseKernels {
     keys: number,
     values: number,
     kvHeads: number,
+    table: number,
+    blocks: number,
     out: number,
     outStride: number,
     scratch: number,

@@ -3,23 +3,42 @@
 /** A thread's side of the protocol: takes calls, runs handlers, sends replies. */
 import type { CallMessage, CallName, Calls, ErrorData, ReplyMessage } from "./protocol.ts";
 
+/** How a call is answered that its handler leaves open by returning null. */
+export interface LaterAnswer<R> {
+  done(result: R): void;
+  failed(error: unknown): void;
+}
+
 /** What a thread can do; the ones it cannot are refused. */
 export type Handlers = {
   [K in CallName]?: (
     params: Calls[K]["params"],
-  ) => Calls[K]["result"] | Promise<Calls[K]["result"]>;
+    later: LaterAnswer<Calls[K]["result"]>,
+  ) => Calls[K]["result"] | Promise<Calls[K]["result"]> | null;
 };
 
-/** Answers calls from now on. */
-export function answerCalls(worker: string, handlers: Handlers): void {
+/** Answers calls from now on. onMessage: called before each of them. */
+export function answerCalls(
+  worker: string,
+  handlers: Handlers,
+  onMessage: () => void = () => {},
+): void {
   self.onmessage = async (event: MessageEvent<CallMessage>) => {
+    onMessage();
     const { call, id, params } = event.data;
+    const later: LaterAnswer<unknown> = {
+      done: (result) => reply({ kind: "result", id, result }),
+      failed: (error) => reply({ kind: "error", id, error: errorData(error, worker) }),
+    };
     try {
-      const handler = handlers[call] as ((params: unknown) => unknown) | undefined;
+      const handler = handlers[call] as
+        | ((params: unknown, later: LaterAnswer<unknown>) => unknown)
+        | undefined;
       if (handler === undefined) throw new Error(`${worker} does not answer "${call}"`);
-      reply({ kind: "result", id, result: await handler(params) });
+      const result = await handler(params, later);
+      if (result !== null) later.done(result);
     } catch (error) {
-      reply({ kind: "error", id, error: errorData(error, worker) });
+      later.failed(error);
     }
   };
 }

@@ -9,6 +9,8 @@ import type { CallMessage, CallName, Calls, ErrorData, ReplyMessage } from "./pr
 type Life = "running" | "failed" | "closed";
 
 export interface CallerEvents {
+  /** A message to the thread is about to be posted. */
+  onPost?(): void;
   /** Bytes loaded since the last such event. */
   onProgress?(bytes: number): void;
   /** Logits of positions from `firstPosition` on, [rows, vocab]. */
@@ -61,7 +63,7 @@ export class WorkerCaller {
         resolve: (result) => resolve(result as Calls[K]["result"]),
         reject,
       });
-      this.#worker.postMessage({ call, id, params });
+      this.#post({ call, id, params } as CallMessage);
     });
   }
 
@@ -84,7 +86,7 @@ export class WorkerCaller {
    */
   async close(waitMs: number): Promise<void> {
     if (this.#life === "running") this.#life = "closed";
-    this.#worker.postMessage({ call: "close", id: 0, params: {} } satisfies CallMessage);
+    this.#post({ call: "close", id: 0, params: {} });
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<"late">((resolve) => {
       timer = setTimeout(() => resolve("late"), waitMs);
@@ -92,6 +94,11 @@ export class WorkerCaller {
     if (await Promise.race([this.#goodbye.promise, late]) === "late") this.#worker.terminate();
     clearTimeout(timer);
     this.#rejectAll(new WorkerError(`Thread "${this.#name}" was closed`));
+  }
+
+  #post(message: CallMessage): void {
+    this.#events.onPost?.();
+    this.#worker.postMessage(message);
   }
 
   #receive(message: ReplyMessage): void {

@@ -16,7 +16,7 @@ import { Control } from "../src/memory/control.ts";
 import { controlWords } from "../src/memory/control_layout.ts";
 import { type LayerViews, layerViews } from "../src/memory/observation.ts";
 import { SharedText } from "../src/memory/shared_text.ts";
-import type { RankSetup } from "../src/rank/open_rank.ts";
+import { controlSize, type RankSetup } from "../src/rank/open_rank.ts";
 import type { RankPlan } from "../src/rank/plan_types.ts";
 import { WorkerCaller } from "./caller.ts";
 import { type EngineOptions, observationOf } from "./engine_options.ts";
@@ -43,10 +43,16 @@ const CAUSE_MS_MAX = 200;
 /** Between two joins lies half a layer: a hundredth of a second here, seconds from a slow disk. */
 const STUCK_MS_DEFAULT = 60_000;
 
+/** Whose words a text as a whole uses. */
+const ALONE_SLOT = 0;
+
 export class EngineHandle {
   readonly #setup: EngineOptions & Pick<RankSetup, "controlBuffer" | "observation">;
   readonly #control: Control;
-  readonly #outputIds: Int32Array;
+  /** By slot: ids of the answer of the request that has it. */
+  readonly #outputIds: readonly Int32Array[];
+  /** Slots that no request has. */
+  readonly #freeSlots: number[];
   readonly #callers: WorkerCaller[];
   readonly #watchdog: Watchdog;
   /** Threads that read a packed model; null: it is none, or they were not started yet. */
@@ -54,17 +60,23 @@ export class EngineHandle {
   /** Why the last step of a packed model is void. */
   readonly #readFailure = new SharedText();
   #onRows: ((rows: Float32Array, firstPosition: number) => void) | null = null;
-  #isBusy = false;
+  /** A text as a whole is worked at: no request may run. */
+  #isAlone = false;
   #isClosed = false;
   #failure: Error | null = null;
 
   private constructor(options: EngineOptions) {
     const { plans, onProgress } = options;
-    const { chunkTokens, contextLength } = plans[0];
-    const controlBuffer = new SharedArrayBuffer(4 * controlWords(chunkTokens, contextLength));
-    const size = { rankCount: plans.length, chunkTokens, leads: false };
-    this.#control = new Control(controlBuffer, size);
-    this.#outputIds = this.#control.outputIds();
+    const size = controlSize(plans[0]);
+    const controlBuffer = new SharedArrayBuffer(4 * controlWords(size));
+    this.#control = new Control(controlBuffer, {
+      ...size,
+      rankCount: plans.length,
+      leads: false,
+    });
+    const slots = Array.from({ length: size.slots }, (_, slot) => slot);
+    this.#outputIds = slots.map((slot) => this.#control.outputIds(slot));
+    this.#freeSlots = slots;
     let loadedBytes = 0;
     this.#callers = plans.map((plan, rank) =>
       new WorkerCaller(
@@ -74,6 +86,7 @@ export class EngineHandle {
         ),
         rank === 0 ? "engine" : `rank-${rank}`,
         {
+          ...rank === 0 ? { onPost: () => this.#control.announceMessage() } : {},
           onProgress: (bytes) => this.#tell(() => onProgress?.(loadedBytes += bytes)),
           onRows: (rows, firstPosition) => this.#onRows?.(rows, firstPosition),
           onFailure: (error) => this.#fail(error),
@@ -112,30 +125,36 @@ export class EngineHandle {
     return handle;
   }
 
+  /** Room for keys and values that requests have, in tokens. */
+  get kvTokens(): number {
+    return this.#control.kvTokens;
+  }
+
   /** Why no request can be served any more, or null. */
   get failure(): Error | null {
     return this.#failure;
   }
 
   /**
-   * Runs a request and yields its ids as they come; returns how it ended. One at a time. Leaving
-   * the loop early, or aborting, stops the engine within a join.
+   * Runs a request and yields its ids as they come; returns how it ended. As many at a time as the
+   * plans have sequences. Leaving the loop early, or aborting, stops it within a join, or two steps
+   * of the others.
    */
   async *generate(
     request: EngineRequest,
     signal?: AbortSignal,
   ): AsyncGenerator<readonly number[], EngineResult> {
-    check(!this.#isBusy, "one request at a time");
     // Whoever waited for a turn until the engine was closed gets what a cancelled request gets.
-    if (this.#isClosed) return cancelledBeforeStart(request);
-    this.#isBusy = true;
+    if (this.#isClosed || signal?.aborted) return cancelledBeforeStart(request);
+    const slot = this.#freeSlots.shift();
+    check(slot !== undefined && !this.#isAlone, "as many requests at a time as there are slots");
     const control = this.#control;
-    control.cancelled = signal?.aborted ?? false;
-    control.outputCount = 0;
-    const cancel = () => control.cancelled = true;
+    const outputIds = this.#outputIds[slot];
+    control.openSlot(slot);
+    const cancel = () => control.cancel(slot);
     signal?.addEventListener("abort", cancel);
     let isAnswered = false;
-    const answer = this.#ask("generate", request).finally(() => {
+    const answer = this.#ask("generate", { request, slot }).finally(() => {
       isAnswered = true;
       control.announceOutput();
     });
@@ -145,18 +164,18 @@ export class EngineHandle {
       let seen = 0;
       for (;;) {
         const version = control.outputVersion;
-        const count = control.outputCount;
+        const count = control.outputCount(slot);
         if (count > seen) {
-          yield Array.from(this.#outputIds.subarray(seen, count));
+          yield Array.from(outputIds.subarray(seen, count));
           seen = count;
         } else if (isAnswered) return await answer;
         else await control.outputChanged(version);
       }
     } finally {
-      cancel();
       signal?.removeEventListener("abort", cancel);
+      if (!isAnswered) cancel();
       await answer.catch(() => {});
-      this.#isBusy = false;
+      this.#freeSlots.push(slot);
     }
   }
 
@@ -170,9 +189,7 @@ export class EngineHandle {
     onRows: (rows: Float32Array, firstPosition: number) => void,
     stepTokens?: number,
   ): Promise<void> {
-    check(!this.#isBusy, "one request at a time");
-    this.#isBusy = true;
-    this.#control.cancelled = this.#isClosed;
+    this.#beginAlone();
     let thrown: { readonly error: unknown } | null = null;
     this.#onRows = (rows, firstPosition) => {
       if (thrown !== null) return;
@@ -180,7 +197,7 @@ export class EngineHandle {
         onRows(rows, firstPosition);
       } catch (error) {
         thrown = { error };
-        this.#control.cancelled = true;
+        this.#control.cancel(ALONE_SLOT);
       }
     };
     try {
@@ -189,7 +206,7 @@ export class EngineHandle {
       if (!isComplete) throw new WorkerError("The engine was closed before the last logits");
     } finally {
       this.#onRows = null;
-      this.#isBusy = false;
+      this.#isAlone = false;
     }
   }
 
@@ -198,15 +215,13 @@ export class EngineHandle {
    * @throws {WorkerError} when the engine is closed before the last one.
    */
   async score(ids: readonly number[], from: number): Promise<number> {
-    check(!this.#isBusy, "one request at a time");
-    this.#isBusy = true;
-    this.#control.cancelled = this.#isClosed;
+    this.#beginAlone();
     try {
       const { nll } = await this.#ask("score", { ids, from });
       if (nll === null) throw new WorkerError("The engine was closed before the text was scored");
       return nll;
     } finally {
-      this.#isBusy = false;
+      this.#isAlone = false;
     }
   }
 
@@ -218,13 +233,11 @@ export class EngineHandle {
   async *observe(ids: readonly number[]): AsyncGenerator<LayerObservation, void> {
     const { observation } = this.#setup;
     check(observation !== null, "an engine that is observed was started to be");
-    check(!this.#isBusy, "one request at a time");
-    this.#isBusy = true;
+    this.#beginAlone();
     try {
       const { tokens: most, layerCount } = observation.plan;
       for (let firstToken = 0; firstToken < ids.length; firstToken += most) {
         const some = ids.slice(firstToken, firstToken + most);
-        this.#control.cancelled = this.#isClosed;
         const { isComplete } = await this.#ask("observe", { ids: some, position: firstToken });
         if (!isComplete) throw new WorkerError("The engine was closed before the last token");
         const tokens = some.length;
@@ -233,7 +246,7 @@ export class EngineHandle {
         }
       }
     } finally {
-      this.#isBusy = false;
+      this.#isAlone = false;
     }
   }
 
@@ -246,29 +259,31 @@ export class EngineHandle {
     ids: readonly number[],
     policy: PredictorPolicy,
   ): Promise<readonly PredictorChoice[]> {
-    check(!this.#isBusy, "one request at a time");
-    this.#isBusy = true;
-    this.#control.cancelled = this.#isClosed;
+    this.#beginAlone();
     try {
       const { choices } = await this.#ask("rehearse", { ids, policy });
       if (choices === null) throw new WorkerError("The engine was closed while it was loaded");
       return choices;
     } finally {
-      this.#isBusy = false;
+      this.#isAlone = false;
     }
   }
 
   /** Rate at which all threads together read their weights, GB/s. */
   async readSpeedGbps(): Promise<number> {
-    check(!this.#isBusy, "one request at a time");
-    return (await this.#ask("readSpeed", {})).gbps;
+    this.#beginAlone();
+    try {
+      return (await this.#ask("readSpeed", {})).gbps;
+    } finally {
+      this.#isAlone = false;
+    }
   }
 
   /** Stops all threads; what runs or waits is cancelled. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#watchdog.stop();
-    this.#control.cancelled = true;
+    this.#outputIds.forEach((_, slot) => this.#control.cancel(slot));
     const goodbyes = this.#callers.map((caller) => caller.close(CLOSE_MS_MAX));
     // The leader sends followers home; where it cannot, they leave through the failure word.
     await goodbyes[0];
@@ -278,6 +293,15 @@ export class EngineHandle {
     const { gpu } = this.#setup;
     const ms = gpu && !gpu.mayBeSoftware ? GPU_TEARDOWN_MS : TEARDOWN_MS;
     await new Promise((resolve) => setTimeout(resolve, ms));
+  }
+
+  /** A text as a whole runs in the first slot, and nothing beside it. */
+  #beginAlone(): void {
+    const isIdle = this.#freeSlots.length === this.#outputIds.length;
+    check(isIdle && !this.#isAlone, "whole texts run alone");
+    this.#isAlone = true;
+    this.#control.openSlot(ALONE_SLOT);
+    if (this.#isClosed) this.#control.cancel(ALONE_SLOT);
   }
 
   async #load(): Promise<void> {

@@ -1,16 +1,23 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
 /**
- * Entry of the engine's thread: rank 0, the leader. Between requests it waits for messages; during
- * one it is busy from the first id to the last and hears only the cancel word.
+ * Entry of the engine's thread: rank 0, the leader. While requests run it is busy with their steps;
+ * between two of them it looks whether a word says that a message is on its way, and only then
+ * lets its event loop run.
  */
 import { check } from "../src/base/check.ts";
 import { Leader } from "../src/engine/leader.ts";
+import type { WholeTexts } from "../src/engine/whole_texts.ts";
 import { RankRunner } from "../src/rank/open_rank.ts";
 import { answerCalls, leave, reply } from "./answer.ts";
 
 let runner: RankRunner | null = null;
 let leader: Leader | null = null;
+/** Messages that came so far, and who waits for the next one. */
+let messageCount = 0;
+let onMessage = () => {};
+/** Settles when no request is left. */
+let working: Promise<void> | null = null;
 
 answerCalls("engine", {
   async load(setup) {
@@ -20,27 +27,56 @@ answerCalls("engine", {
     leader = new Leader(runner);
     return {};
   },
-  generate: (request) => led((leader) => leader.generate(request)),
+  generate({ request, slot }, later) {
+    check(leader !== null && runner !== null, "the engine is loaded first");
+    leader.begin(request, slot, later);
+    working ??= work(leader, runner);
+    return null;
+  },
   logits: ({ ids, stepTokens }) =>
-    led((leader) => {
-      const isComplete = leader.scoreAll(ids, (rows, firstPosition) => {
+    ofTexts((texts) => {
+      const isComplete = texts.scoreAll(ids, (rows, firstPosition) => {
         reply({ kind: "rows", rows, firstPosition }, [rows.buffer]);
       }, stepTokens);
       return { isComplete };
     }),
-  score: ({ ids, from }) => led((leader) => ({ nll: leader.negativeLogLikelihood(ids, from) })),
-  observe: ({ ids, position }) => led((leader) => ({ isComplete: leader.observe(ids, position) })),
-  rehearse: ({ ids, policy }) => led((leader) => ({ choices: leader.rehearse(ids, policy) })),
-  readSpeed: () => led((leader) => ({ gbps: leader.readSpeedGbps() })),
-  close() {
+  score: ({ ids, from }) => ofTexts((texts) => ({ nll: texts.negativeLogLikelihood(ids, from) })),
+  observe: ({ ids, position }) =>
+    ofTexts((texts) => ({ isComplete: texts.observe(ids, position) })),
+  rehearse: ({ ids, policy }) => ofTexts((texts) => ({ choices: texts.rehearse(ids, policy) })),
+  readSpeed: () => ofTexts((texts) => ({ gbps: texts.readSpeedGbps() })),
+  async close() {
+    // Every request was told to stop.
+    await working;
     runner?.control.publishExit();
     runner?.close();
     leave();
     return {};
   },
+}, () => {
+  messageCount++;
+  onMessage();
 });
 
-function led<R>(work: (leader: Leader) => R): R {
-  check(leader !== null, "the engine is loaded first");
-  return work(leader);
+/** Runs steps while there is something to do; requests come and go meanwhile. */
+async function work(leader: Leader, { control }: RankRunner): Promise<void> {
+  // The call that began it is answered by steps.
+  await null;
+  try {
+    while (leader.hasWork) {
+      while (control.messageCount !== messageCount) {
+        await new Promise<void>((resolve) => onMessage = resolve);
+      }
+      leader.step();
+    }
+  } catch (error) {
+    leader.failAll(error);
+  }
+  working = null;
+}
+
+/** Of a text as a whole: main lets nothing else run meanwhile. */
+function ofTexts<R>(ask: (texts: WholeTexts) => R): R {
+  check(leader !== null && !leader.hasWork, "whole texts run alone");
+  return ask(leader.texts);
 }

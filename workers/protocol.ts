@@ -17,8 +17,11 @@ import type { LayerResult, LayerSamples, LayerTraining } from "../src/train/mod.
 export interface Calls {
   /** Loads the rank's share of the weights; answered when it is ready to compute. */
   load: { params: RankSetup; result: Record<never, never> };
-  /** Rank 0 only. */
-  generate: { params: EngineRequest; result: EngineResult };
+  /** Rank 0 only. The slot is the request's until it is answered: control_layout.ts. */
+  generate: {
+    params: { readonly request: EngineRequest; readonly slot: number };
+    result: EngineResult;
+  };
   /** Rank 0 only. Logits of every position; the rows come as "rows" events. */
   logits: {
     params: { ids: readonly number[]; stepTokens?: number };

@@ -1,357 +1,223 @@
 /**
- * The leader of the ranks, and one of them. Turns a prompt's ids into an answer's ids,
- * one sequence at a time. Knows nothing of text, and blocks its thread while it works.
+ * The leader of the ranks, and one of them. Turns prompts' ids into answers' ids, those of several
+ * requests in the same steps: requests come and go between steps. Knows nothing of text; a step
+ * blocks its thread.
  */
 import { check } from "../base/check.ts";
-import type { StepWords } from "../memory/control.ts";
-import { STEP_KIND_FORWARD, STEP_KIND_READ, STEP_KIND_REHEARSE } from "../memory/control_layout.ts";
-import { SharedText } from "../memory/shared_text.ts";
-import type { FinishReason, SamplingOptions, Timings } from "../llm/types.ts";
+import { STEP_KIND_FORWARD } from "../memory/control_layout.ts";
+import type { FinishReason } from "../llm/types.ts";
+import { tableBlocks } from "../rank/kv_bytes.ts";
 import type { RankRunner } from "../rank/open_rank.ts";
-import {
-  ASKED_AHEAD,
-  CACHE_HITS,
-  CACHE_MISSES,
-  COUNT_FIELDS,
-  countsView,
-  DISK_BYTES,
-  DISK_READS,
-  DISK_WAIT_MS,
-  NEEDED_AHEAD,
-  SKIPPED_BYTES,
-  SKIPPED_NEURONS,
-} from "../rank/counts.ts";
-import { lengthOf } from "../rank/shard.ts";
-import { negativeLogProbability } from "./log_probability.ts";
-import { choosePredictors } from "./predictor_choice.ts";
-import { Rehearsal } from "./rehearsal.ts";
+import { KvBlocks } from "./kv_blocks.ts";
+import type { KvStore } from "./kv_store.ts";
+import { LinearKv } from "./linear_kv.ts";
+import { RankCounts } from "./rank_counts.ts";
+import { hasIndependentRows } from "./row_independence.ts";
 import { Sampler } from "./sampler.ts";
-import { ScoreBoard } from "./score_board.ts";
+import { Scheduler } from "./scheduler.ts";
+import { Sequence, type SequenceEnd, type SequenceRoom } from "./sequence.ts";
+import { StepRunner } from "./step_runner.ts";
 import { TokenTimes } from "./token_times.ts";
-import type { EngineRequest, EngineResult, PredictorChoice, PredictorPolicy } from "./types.ts";
+import type { EngineRequest } from "./types.ts";
+import { WholeTexts } from "./whole_texts.ts";
 
 export class Leader {
+  /** What is asked of whole texts, while no request runs. */
+  readonly texts: WholeTexts;
   readonly #runner: RankRunner;
-  readonly #step: StepWords = { kind: 0, tokenCount: 0, position: 0, logitsCount: 0 };
-  readonly #stepIds: Int32Array;
-  readonly #outputIds: Int32Array;
-  /** Logits of each position that a step can have some of, [vocab], in this rank's arena. */
-  readonly #rows: readonly Float32Array[];
-  /** The other ranks' parts of these rows, [logitsRows][rank - 1]. */
-  readonly #parts: readonly (readonly Float32Array[])[];
-  /** The first row: where the sampler looks. */
-  readonly #board: ScoreBoard;
-  /** What every rank has counted so far. */
-  readonly #counts: readonly Float64Array[];
-  /** Ids whose keys and values are in the cache, from position 0 on. */
-  readonly #cachedIds: Int32Array;
-  readonly #tokenMs: TokenTimes;
-  /** Why a step of a packed model is void: a read that failed. Null: it is no packed one. */
-  readonly #readFailure: SharedText | null;
-  #cachedCount = 0;
-  /** How many of them were computed in whole chunks from position 0 on, as a cold prompt would. */
-  #chunkedCount = 0;
+  readonly #steps: StepRunner;
+  readonly #scheduler: Scheduler<Sequence>;
+  readonly #kv: KvStore;
+  readonly #counts: RankCounts;
+  /** By slot. */
+  readonly #rooms: readonly SequenceRoom[];
+  /** Steps of one sequence each, because rows are not the same beside others. */
+  readonly #takesTurns: boolean;
+  /** The step before was aborted: this one runs to its end, so that the others get on. */
+  #wasAborted = false;
 
   constructor(runner: RankRunner) {
-    const { plans, memories, config } = runner.setup;
+    const { plan, control } = runner;
+    const { contextLength, sequences, chunkTokens, logitsRows } = plan;
     this.#runner = runner;
-    this.#stepIds = runner.control.stepIds();
-    this.#outputIds = runner.control.outputIds();
-    const [{ outputArena, workspaces, logitsRows, shard }] = plans;
-    check(shard.vocab.start === 0, "the others' logits are put behind the leader's");
-    const rowOf = (rank: number, row: number, length: number) => {
-      const { strides, workspaces } = plans[rank];
-      const at = workspaces[outputArena].logits + row * strides.logits * 4;
-      return new Float32Array(memories[rank][outputArena].buffer, at, length);
-    };
-    const { vocabSize } = config;
-    this.#rows = Array.from({ length: logitsRows }, (_, row) => rowOf(0, row, vocabSize));
-    this.#parts = this.#rows.map((_, row) =>
-      plans.slice(1).map(({ rankIndex, shard }) => rowOf(rankIndex, row, lengthOf(shard.vocab)))
-    );
-    this.#board = new ScoreBoard({
-      kernels: runner.kernels[outputArena],
-      memory: memories[0][outputArena],
-      vocabSize,
-      scoresAt: workspaces[outputArena].logits,
-      idsAt: workspaces[outputArena].candidates,
-    });
-    this.#counts = plans.map((plan, rank) => countsView(plan, memories[rank][0]));
-    this.#cachedIds = new Int32Array(runner.plan.contextLength);
-    this.#tokenMs = new TokenTimes(runner.plan.contextLength);
-    const { streams } = runner.setup;
-    this.#readFailure = streams && new SharedText(streams.failure);
+    this.#steps = new StepRunner(runner);
+    this.#takesTurns = !hasIndependentRows(runner.setup.plans);
+    this.#scheduler = new Scheduler({ chunkTokens, logitsRows, takesTurns: this.#takesTurns });
+    this.#kv = createKv(runner, this.#steps, this.#takesTurns);
+    this.#counts = new RankCounts(runner.setup);
+    this.#rooms = Array.from({ length: sequences }, (_, slot) => ({
+      slot,
+      ids: new Int32Array(contextLength),
+      outputIds: control.outputIds(slot),
+      tokenMs: new TokenTimes(contextLength),
+    }));
+    this.texts = new WholeTexts(this.#steps, this.#kv);
+  }
+
+  /** True while a request runs or waits. */
+  get hasWork(): boolean {
+    return !this.#scheduler.isIdle;
   }
 
   /**
-   * Answers a prompt. New ids appear in the control block's output as they are chosen; a cancelled
-   * request ends within a join.
-   * @throws {Error} when no logit is a number; the next request is answered all the same.
+   * Takes a request in; `step` works at it. New ids appear in the slot's output as they are chosen;
+   * one that is cancelled ends within a join, or two steps.
+   * @param slot that no other request has.
    */
-  generate(request: EngineRequest): EngineResult {
+  begin(request: EngineRequest, slot: number, end: SequenceEnd): void {
+    const { ids, sampling } = request;
+    check(ids.length > 0 && ids.length < this.#runner.plan.contextLength, "the prompt fits");
+    const { active, waiting } = this.#scheduler;
+    check(![...active, ...waiting].some((other) => other.slot === slot), "a slot that is free");
+    const sampler = new Sampler(sampling, this.#steps.board);
+    this.#scheduler.add(new Sequence(request, { room: this.#rooms[slot], sampler, end }));
+  }
+
+  /** Runs one step of all requests that are under way. */
+  step(): void {
     const { control } = this.#runner;
-    const { contextLength } = this.#runner.plan;
-    const { ids } = request;
-    check(ids.length > 0 && ids.length < contextLength, "the prompt was checked to fit");
-    const sampler = new Sampler(request.sampling, this.#board);
-    for (const id of ids) sampler.accept(id);
-    const ends = new Set(request.endIds);
-    const maxTokens = Math.min(request.maxTokens, contextLength - ids.length);
-
-    const startMs = performance.now();
-    const reused = this.#reusePrefix(ids, isRepeatable(request.sampling));
-    let finished: FinishReason | null = this.#prefill(ids, reused) ? null : "cancelled";
-    const promptDoneMs = performance.now();
-    const before = this.#countAll();
-    this.#tokenMs.restart(promptDoneMs);
-
-    let count = 0;
-    while (finished === null) {
-      if (count === maxTokens) finished = "length";
-      else {
-        const id = sampler.sample();
-        if (Number.isNaN(this.#board.scores[id])) throw noLogits(ids.length + count);
-        if (ends.has(id)) finished = "stop";
-        else {
-          sampler.accept(id);
-          this.#outputIds[count++] = id;
-          control.outputCount = count;
-          // The last id needs no logits after it.
-          if (count < maxTokens && !this.#decode(id)) finished = "cancelled";
-          this.#tokenMs.add(performance.now());
-        }
-      }
-    }
-    return {
-      finishReason: finished,
-      timings: {
-        promptTokens: ids.length,
-        cachedTokens: reused,
-        promptMs: promptDoneMs - startMs,
-        predictedTokens: count,
-        predictedMs: performance.now() - promptDoneMs,
-        ...this.#countedSince(before),
-        tokenMs: this.#tokenMs.percentiles(),
-      },
-    };
-  }
-
-  /**
-   * Logits of every position of `ids`, a few rows at a time.
-   * @param onRows gets [rows, vocab] of positions firstPosition ..; the array is the callee's.
-   * @param stepTokens of a step, at most.
-   * @returns false when it was cancelled before the last position.
-   */
-  scoreAll(
-    ids: readonly number[],
-    onRows: (rows: Float32Array<ArrayBuffer>, firstPosition: number) => void,
-    stepTokens = Infinity,
-  ): boolean {
-    const logitsRows = Math.min(stepTokens, this.#runner.plan.logitsRows);
-    const { vocabSize } = this.#board;
-    this.#forget();
-    for (let position = 0; position < ids.length; position += logitsRows) {
-      const n = Math.min(logitsRows, ids.length - position);
-      if (!this.#forward(ids, { position, n, logitsCount: n })) return false;
-      const rows = new Float32Array(n * vocabSize);
-      for (let t = 0; t < n; t++) rows.set(this.#gatherRow(t), t * vocabSize);
-      onRows(rows, position);
-    }
-    return true;
-  }
-
-  /**
-   * How surprised the model is by the ids from index `from` (at least 1) on, each after all before
-   * it: the sum of −log p, in nats. Logits stay on this thread.
-   * @returns null when it was cancelled before the last one.
-   */
-  negativeLogLikelihood(ids: readonly number[], from: number): number | null {
-    const { logitsRows, chunkTokens } = this.#runner.plan;
-    this.#forget();
-    let sum = 0;
-    // Nothing follows the last id.
-    for (let position = 0, n = 0; position < ids.length - 1; position += n) {
-      const isContextOnly = position + chunkTokens < from;
-      n = Math.min(isContextOnly ? chunkTokens : logitsRows, ids.length - 1 - position);
-      const end = position + n;
-      const logitsCount = Math.max(0, Math.min(n, end + 1 - from));
-      if (!this.#forward(ids, { position, n, logitsCount })) return null;
-      for (let t = 0; t < logitsCount; t++) {
-        sum += negativeLogProbability(this.#gatherRow(t), ids[end + 1 - logitsCount + t]);
-      }
-    }
-    return sum;
-  }
-
-  /**
-   * Runs some ids of a text, at most `tokens` of the observation's plan, behind the ids before
-   * them: what the ranks show of them lies in the observation after it.
-   * @returns false when it was cancelled.
-   */
-  observe(ids: readonly number[], position: number): boolean {
-    const { observation, config } = this.#runner.setup;
-    check(observation !== null && ids.length <= observation.plan.tokens, "a step that is observed");
-    check(position === 0 || position === this.#cachedCount, "a text is observed in its order");
-    this.#chunkedCount = 0;
-    // Experts that a token did not choose write nothing.
-    if (config.experts !== null) new Uint8Array(observation.buffer).fill(0);
-    ids.forEach((id, t) => this.#stepIds[t] = this.#cachedIds[position + t] = id);
-    const step = { kind: STEP_KIND_FORWARD, tokenCount: ids.length, position, logitsCount: 0 };
-    if (!this.#runStep(step)) return false;
-    this.#cachedCount = position + ids.length;
-    return true;
-  }
-
-  /** Nothing that is in the cache is used again. */
-  #forget(): void {
-    this.#cachedCount = 0;
-    this.#chunkedCount = 0;
-  }
-
-  /** Sums over all ranks, [COUNT_FIELDS]. */
-  #countAll(): number[] {
-    return Array.from(
-      { length: COUNT_FIELDS },
-      (_, place) => this.#counts.reduce((sum, counts) => sum + counts[place], 0),
-    );
-  }
-
-  #countedSince(before: readonly number[]): Partial<Timings> {
-    const counted = this.#countAll().map((sum, place) => sum - before[place]);
-    const streamed = {
-      hits: counted[CACHE_HITS],
-      misses: counted[CACHE_MISSES],
-      diskReads: counted[DISK_READS],
-      diskBytes: counted[DISK_BYTES],
-      diskWaitMs: counted[DISK_WAIT_MS],
-      askedAhead: counted[ASKED_AHEAD],
-      neededAhead: counted[NEEDED_AHEAD],
-    };
-    return {
-      skippedNeurons: counted[SKIPPED_NEURONS],
-      skippedBytes: counted[SKIPPED_BYTES],
-      ...this.#readFailure === null ? {} : { streamed },
-    };
-  }
-
-  /**
-   * Compares the predictors with the neurons that fire in a text, and decides which of them are
-   * used from now on. Without a rehearsal none is.
-   * @returns the choices, layer by layer; null when it was cancelled: then none is used.
-   */
-  rehearse(ids: readonly number[], policy: PredictorPolicy): PredictorChoice[] | null {
-    const { plans, memories, config: { experts } } = this.#runner.setup;
-    const rehearsal = new Rehearsal(plans, memories, experts?.usedCount ?? 1);
-    rehearsal.clear();
-    const { chunkTokens } = this.#runner.plan;
-    for (let position = 0; position < ids.length; position += chunkTokens) {
-      const n = Math.min(chunkTokens, ids.length - position);
-      const chunk = { position, n, logitsCount: 0, kind: STEP_KIND_REHEARSE };
-      if (!this.#forward(ids, chunk)) return null;
-    }
-    this.#forget();
-    const choices = choosePredictors(rehearsal.results(ids.length), policy);
-    rehearsal.decide(choices);
-    return choices;
-  }
-
-  /** Rate at which all ranks together read their weights, GB/s: the best of three passes. */
-  readSpeedGbps(): number {
-    const { plans } = this.#runner.setup;
-    const regions = plans.flatMap((plan) => plan.arenas.flatMap((arena) => arena.regions));
-    const bytes = regions.filter((region) => region.kind === "weights")
-      .reduce((sum, region) => sum + region.sizeBytes, 0);
-    let best = 0;
-    for (let pass = 0; pass < 3; pass++) {
-      const startMs = performance.now();
-      this.#runStep({ kind: STEP_KIND_READ, tokenCount: 0, position: 0, logitsCount: 0 });
-      best = Math.max(best, bytes / (performance.now() - startMs) / 1e6);
-    }
-    return best;
-  }
-
-  /**
-   * How many leading ids are in the cache already; at least the last one is left to compute.
-   *
-   * A kernel may round a sum differently for one token than for a chunk. Where the same ids are
-   * promised, only what a cold prompt would compute in the same way is used again: whole chunks.
-   */
-  #reusePrefix(ids: readonly number[], isRepeatable: boolean): number {
-    const { chunkTokens } = this.#runner.plan;
-    const wholeChunks = (count: number) => count - count % chunkTokens;
-    const most = Math.min(this.#cachedCount, ids.length - 1);
-    let reused = 0;
-    while (reused < most && this.#cachedIds[reused] === ids[reused]) reused++;
-    this.#chunkedCount = Math.min(this.#chunkedCount, wholeChunks(reused));
-    this.#cachedCount = isRepeatable ? this.#chunkedCount : reused;
-    return this.#cachedCount;
-  }
-
-  /** Runs the prompt from `start` on, chunk by chunk; leaves the last position's logits. */
-  #prefill(ids: readonly number[], start: number): boolean {
-    const { chunkTokens } = this.#runner.plan;
-    for (let position = start; position < ids.length; position += chunkTokens) {
-      const n = Math.min(chunkTokens, ids.length - position);
-      const logitsCount = position + n === ids.length ? 1 : 0;
-      if (!this.#forward(ids, { position, n, logitsCount })) return false;
-      if (position === this.#chunkedCount && n === chunkTokens) this.#chunkedCount += n;
-    }
-    this.#gatherRow(0);
-    return true;
-  }
-
-  /** Runs one new id; leaves its logits. Allocates nothing. */
-  #decode(id: number): boolean {
-    const step = this.#step;
-    step.kind = STEP_KIND_FORWARD;
-    step.tokenCount = 1;
-    step.position = this.#cachedCount;
-    step.logitsCount = 1;
-    this.#stepIds[0] = id;
-    if (!this.#runStep(step)) return false;
-    this.#cachedIds[this.#cachedCount++] = id;
-    this.#gatherRow(0);
-    return true;
-  }
-
-  #forward(
-    ids: readonly number[],
-    chunk: { position: number; n: number; logitsCount: number; kind?: number },
-  ): boolean {
-    const { position, n, logitsCount, kind = STEP_KIND_FORWARD } = chunk;
-    for (let t = 0; t < n; t++) {
-      this.#stepIds[t] = ids[position + t];
-      this.#cachedIds[position + t] = ids[position + t];
-    }
-    if (!this.#runStep({ kind, tokenCount: n, position, logitsCount })) return false;
-    this.#cachedCount = position + n;
-    return true;
-  }
-
-  #runStep(step: StepWords): boolean {
-    this.#runner.control.publish(step);
-    let isComplete: boolean;
+    control.noticeCancels(!this.#wasAborted);
+    this.#dropCancelled();
+    this.#scheduler.admit(this.#takeIn);
+    control.kvTokens = this.#kv.usedTokens;
+    if (this.#scheduler.active.length === 0) return;
+    this.#scheduler.plan();
+    this.#fillStep();
     try {
-      isComplete = this.#runner.runStep(step);
+      this.#wasAborted = !this.#steps.run();
     } catch (error) {
-      // The others wait at a join that will never come.
-      this.#runner.control.fail(0);
-      throw error;
+      // A rank that has failed ends everything; a read that has failed, only what it was for.
+      const isOver = control.failedRank() >= 0;
+      const { sequences, count } = this.#scheduler;
+      for (const sequence of isOver ? this.#all() : sequences.slice(0, count)) {
+        this.#fail(sequence, error);
+      }
+      return;
     }
-    // Every rank has finished the step: what it left in the cache is behind the counted positions.
-    const failure = this.#readFailure?.take() ?? "";
-    if (failure !== "") throw new Error(failure);
-    return isComplete;
+    if (!this.#wasAborted) this.#takeResults();
+    control.kvTokens = this.#kv.usedTokens;
+    control.announceOutput();
   }
 
-  /** Logits of a step's row, [vocab]: this rank's own, and the others' put behind them. */
-  #gatherRow(row: number): Float32Array {
-    const { plans } = this.#runner.setup;
-    const logits = this.#rows[row];
-    const parts = this.#parts[row];
-    for (let i = 0; i < parts.length; i++) logits.set(parts[i], plans[i + 1].shard.vocab.start);
-    return logits;
+  /** Ends all requests. */
+  failAll(error: unknown): void {
+    for (const sequence of this.#all()) this.#fail(sequence, error);
   }
+
+  #all(): Sequence[] {
+    return [...this.#scheduler.active, ...this.#scheduler.waiting];
+  }
+
+  #dropCancelled(): void {
+    const { control } = this.#runner;
+    const { active, waiting } = this.#scheduler;
+    for (let i = active.length - 1; i >= 0; i--) {
+      if (control.isCancelled(active[i].slot)) this.#finish(active[i], "cancelled");
+    }
+    for (let i = waiting.length - 1; i >= 0; i--) {
+      if (control.isCancelled(waiting[i].slot)) this.#finish(waiting[i], "cancelled");
+    }
+  }
+
+  /** False when there is no room for it now. A field: nothing is made per step. */
+  readonly #takeIn = (sequence: Sequence): boolean => {
+    const { slot, ids, promptTokens, maxTokens } = sequence;
+    const reused = this.#kv.open(slot, {
+      ids,
+      promptTokens,
+      totalTokens: promptTokens + maxTokens,
+      isExact: sequence.isRepeatable,
+    });
+    if (reused < 0) return false;
+    sequence.start(reused);
+    // Who did not ask for exactness may have taken what is not.
+    sequence.isExact = reused === 0 || sequence.isRepeatable || !this.#takesTurns;
+    return true;
+  };
+
+  #fillStep(): void {
+    const { active, sequences, rows, count } = this.#scheduler;
+    this.#steps.begin(STEP_KIND_FORWARD, active.length);
+    for (let i = 0; i < count; i++) {
+      const { slot, ids, computed, known } = sequences[i];
+      const end = computed + rows[i];
+      this.#kv.grow(slot, end);
+      this.#steps.add(slot, ids, computed, rows[i], end === known ? 1 : 0);
+    }
+  }
+
+  /** What a step has computed counts, and those whose logits are there go on by an id. */
+  #takeResults(): void {
+    const { sequences, rows, count } = this.#scheduler;
+    let row = 0;
+    for (let i = 0; i < count; i++) {
+      const sequence = sequences[i];
+      const wasPrompt = !sequence.isGenerating;
+      sequence.isExact &&= this.#isExact(sequence, rows[i]);
+      sequence.computed += rows[i];
+      this.#kv.remember(sequence.slot, sequence.ids, sequence.computed, sequence.isExact);
+      if (sequence.computed < sequence.known) continue;
+      this.#steps.takeRow(row++);
+      if (wasPrompt) sequence.finishPrompt(this.#counts.all());
+      this.#choose(sequence);
+    }
+  }
+
+  /**
+   * The rows are as a prompt's would be that begins with these ids. Where kernels round a token
+   * otherwise than a chunk, that is so of whole chunks only.
+   */
+  #isExact({ isGenerating, computed }: Sequence, rows: number): boolean {
+    const { chunkTokens } = this.#runner.plan;
+    return !this.#takesTurns ||
+      !isGenerating && rows === chunkTokens && computed % chunkTokens === 0;
+  }
+
+  /** The logits of the sequence's last id are on the board. */
+  #choose(sequence: Sequence): void {
+    const { slot, sampler, maxTokens, known } = sequence;
+    if (maxTokens === 0) return this.#finish(sequence, "length");
+    try {
+      const id = sampler.sample();
+      if (Number.isNaN(this.#steps.board.scores[id])) throw noLogits(known);
+      const finished = sequence.accept(id);
+      this.#runner.control.setOutputCount(slot, sequence.answered);
+      if (finished !== null) this.#finish(sequence, finished);
+    } catch (error) {
+      this.#fail(sequence, error);
+    }
+  }
+
+  #finish(sequence: Sequence, reason: FinishReason): void {
+    this.#leave(sequence);
+    sequence.end.done(sequence.result(reason, (before) => this.#counts.since(before)));
+  }
+
+  #fail(sequence: Sequence, error: unknown): void {
+    this.#leave(sequence);
+    sequence.end.failed(error);
+  }
+
+  #leave(sequence: Sequence): void {
+    if (this.#scheduler.active.includes(sequence)) this.#kv.close(sequence.slot);
+    this.#scheduler.remove(sequence);
+  }
+}
+
+function createKv(
+  { plan, setup: { plans } }: RankRunner,
+  steps: StepRunner,
+  takesTurns: boolean,
+): KvStore {
+  const { contextLength, chunkTokens, sequences, kvBlocks } = plan;
+  const options = {
+    reuseUnit: takesTurns ? chunkTokens : 1,
+    tableBlocks: tableBlocks(contextLength),
+    onBlock: (slot: number, index: number, block: number) => steps.setBlock(slot, index, block),
+  };
+  if (plans.some(({ gpu }) => gpu !== null)) return new LinearKv({ ...options, contextLength });
+  const onCopy = (from: number, to: number) => steps.copyBlock(from, to);
+  return new KvBlocks({ ...options, blocks: kvBlocks, sequences, onCopy });
 }
 
 function noLogits(position: number): Error {
@@ -359,9 +225,4 @@ function noLogits(position: number): Error {
     `Cannot choose token ${position}: its logits are not numbers: weights of the model are NaN, ` +
       `infinite or far too large: download the file again, or take another one`,
   );
-}
-
-/** True when the same request is promised the same ids: greedy, or with a seed. */
-function isRepeatable(sampling: SamplingOptions): boolean {
-  return sampling.seed !== undefined || sampling.temperature === 0;
 }

@@ -8,6 +8,8 @@ export interface EngineRequest {
   readonly sampling: SamplingOptions;
   /** Ids that end the answer. */
   readonly endIds: readonly number[];
+  /** Larger ones are served first; left out: 0. */
+  readonly priority?: number;
 }
 
 export interface EngineResult {

@@ -20,6 +20,8 @@ export interface GenerationInput {
   readonly stop: readonly string[];
   readonly tokenizer: Tokenizer;
   readonly signal?: AbortSignal;
+  /** Milliseconds after which it is cancelled, whether it runs or waits. */
+  readonly deadlineMs?: number;
 }
 
 /**
@@ -28,9 +30,12 @@ export interface GenerationInput {
  */
 export function startGeneration(queue: TurnQueue, input: GenerationInput): Generation {
   const abort = new AbortController();
-  const signal = input.signal ? AbortSignal.any([input.signal, abort.signal]) : abort.signal;
+  const signals = [abort.signal];
+  if (input.signal !== undefined) signals.push(input.signal);
+  if (input.deadlineMs !== undefined) signals.push(AbortSignal.timeout(input.deadlineMs));
+  const signal = AbortSignal.any(signals);
   const chunks = new ChunkList();
-  const turn = queue.enter(signal);
+  const turn = queue.enter({ signal, priority: input.request.priority });
   const result = pump(turn, { ...input, signal }, chunks);
   // A failure reaches the reader of the chunks too, and is nobody's "unhandled rejection".
   result.then(() => chunks.end(null), (error) => chunks.end(error));

@@ -7,6 +7,7 @@ import { check } from "../base/check.ts";
 import { RequestError } from "../base/errors.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import type { EngineRequest, EngineResult, PredictorChoice } from "../engine/types.ts";
+import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
 import type { ModelConfig } from "../model/types.ts";
 import type { RankPlan } from "../rank/plan_types.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
@@ -24,6 +25,7 @@ import type {
   ChatOptions,
   GenerateRequest,
   Generation,
+  KvUse,
   LanguageModel,
   ModelDetails,
 } from "./types.ts";
@@ -59,6 +61,7 @@ export class LoadedModel implements LanguageModel {
   readonly threads: number;
   /** Memories of each thread: more than one where its share is over 4 GiB. */
   readonly arenaCount: number;
+  readonly #kvTokensMax: number;
   readonly memory: MemoryUse;
   /** Bytes of weights that decoding one token reads. */
   readonly bytesPerToken: number;
@@ -82,6 +85,7 @@ export class LoadedModel implements LanguageModel {
     this.contextLength = plans[0].contextLength;
     this.threads = plans.length;
     this.arenaCount = plans[0].arenas.length;
+    this.#kvTokensMax = plans[0].kvBlocks * KV_BLOCK_POSITIONS;
     this.memory = memoryUse(plans);
     this.bytesPerToken = bytesPerToken(plans, config);
     this.expectedDecodeTps = parts.expectedDecodeTps;
@@ -89,7 +93,14 @@ export class LoadedModel implements LanguageModel {
     this.runsOn = parts.runsOn;
     this.#chatTemplate = parts.chatTemplate;
     this.#engines = parts.engines;
-    this.#queue = new TurnQueue(parts.waitingMax);
+    this.#queue = new TurnQueue({
+      runningMax: plans[0].sequences,
+      waitingMax: parts.waitingMax,
+    });
+  }
+
+  get kv(): KvUse {
+    return { usedTokens: this.#engines.kvTokens, capacityTokens: this.#kvTokensMax };
   }
 
   get load(): { readonly running: number; readonly waiting: number } {
@@ -137,10 +148,12 @@ export class LoadedModel implements LanguageModel {
         maxTokens,
         sampling: request.sampling ?? {},
         endIds: request.ignoreEnd ? [] : [...this.tokenizer.endIds],
+        priority: request.priority,
       },
       stop: request.stop ?? [],
       tokenizer: this.tokenizer,
       signal: request.signal,
+      deadlineMs: request.deadlineMs,
     });
   }
 
@@ -156,7 +169,7 @@ export class LoadedModel implements LanguageModel {
   ): Promise<void> {
     this.#checkIds(ids, { mayFill: true });
     this.#checkAlive();
-    const endTurn = await this.#queue.enter();
+    const endTurn = await this.#queue.enter({ isAlone: true });
     try {
       await (await this.#engines.ready()).logits(ids, onRows, stepTokens);
     } finally {
@@ -173,7 +186,7 @@ export class LoadedModel implements LanguageModel {
     check(Number.isInteger(from) && from >= 1, `ids from index ${from} on are predicted`);
     this.#checkIds(ids, { mayFill: true });
     this.#checkAlive();
-    const endTurn = await this.#queue.enter();
+    const endTurn = await this.#queue.enter({ isAlone: true });
     try {
       return await (await this.#engines.ready()).score(ids, from);
     } finally {
@@ -190,7 +203,7 @@ export class LoadedModel implements LanguageModel {
   async *observe(ids: readonly number[]): AsyncGenerator<LayerObservation, void> {
     this.#checkIds(ids, { mayFill: true });
     this.#checkAlive();
-    const endTurn = await this.#queue.enter();
+    const endTurn = await this.#queue.enter({ isAlone: true });
     try {
       yield* (await this.#engines.ready()).observe(ids);
     } finally {
@@ -208,7 +221,7 @@ export class LoadedModel implements LanguageModel {
     if (this.predictors === null) return null;
     this.#checkIds(ids, { mayFill: true });
     this.#checkAlive();
-    const endTurn = await this.#queue.enter();
+    const endTurn = await this.#queue.enter({ isAlone: true });
     try {
       return await (await this.#engines.ready()).rehearse(ids, "auto");
     } finally {
@@ -218,7 +231,7 @@ export class LoadedModel implements LanguageModel {
 
   /** Rate at which WASM kernels of all threads read the weights, GB/s: the roof of decoding. */
   async measureReadGbps(): Promise<number> {
-    const endTurn = await this.#queue.enter();
+    const endTurn = await this.#queue.enter({ isAlone: true });
     try {
       return await (await this.#engines.ready()).readSpeedGbps();
     } finally {

@@ -17,6 +17,11 @@ export interface LoadOptions {
   readonly contextLength?: number;
   /** Type of cached keys and values; "auto" (default): f32 for F32 models, else i16. */
   readonly kvType?: KvType | "auto";
+  /**
+   * Requests that are answered at the same time; each may fill the context. Default 1; a model that
+   * a GPU computes answers one.
+   */
+  readonly parallel?: number;
   /** Requests that may wait for their turn. Default 16. */
   readonly maxWaiting?: number;
   /** Tokens of a prompt that are computed at once. Default 64, of a mixture of experts 256. */
@@ -136,6 +141,7 @@ const OPTION_RANGES = {
   threads: [1, 64],
   contextLength: [1, 2 ** 31 - 1],
   chunkTokens: [1, 1024],
+  parallel: [1, 64],
   gpuLayers: [0, 2 ** 31 - 1],
   gpuMemoryBytes: [0, Number.MAX_SAFE_INTEGER],
   gpuStreamFrom: [0, 2 ** 31 - 1],

@@ -98,6 +98,8 @@ export function planLoad(
     contextLength: contextLengthFor(model, options),
     chunkTokens: options.chunkTokens ??
       (gpu?.share.longSteps ? CHUNK_TOKENS_OF_LONG_STEPS : chunkTokensFor(model, gpu?.isAlone)),
+    // A GPU's cache is in one piece.
+    sequences: gpu ? 1 : options.parallel ?? 1,
     kvType: options.kvType ?? "auto",
     isSparse: options.sparse,
     thresholds: options.quiet?.thresholds,

@@ -11,15 +11,21 @@ import {
   BARRIER_GENERATION_WORD,
   BARRIER_SLEEPERS_WORD,
   CANCEL_WORD,
+  type ControlSize,
   FAILED_WORD,
   HEARTBEAT_WORD,
-  IDS_WORD,
-  OUTPUT_COUNT_WORD,
+  KV_TOKENS_WORD,
+  MESSAGE_WORD,
   OUTPUT_VERSION_WORD,
+  SEGMENT_WORDS,
+  SEGMENTS_WORD,
+  SLOT_CANCELLED,
+  SLOT_HEAD_WORDS,
+  SLOT_OUTPUT_COUNT,
+  STEP_ACTIVE_COUNT_WORD,
   STEP_KIND_EXIT,
   STEP_KIND_WORD,
-  STEP_LOGITS_COUNT_WORD,
-  STEP_POSITION_WORD,
+  STEP_SEGMENT_COUNT_WORD,
   STEP_SEQUENCE_WORD,
   STEP_SLEEPERS_WORD,
   STEP_TOKEN_COUNT_WORD,
@@ -46,37 +52,41 @@ export class RankFailedError extends Error {
 /** What a step asks of the ranks. */
 export interface StepWords {
   kind: number;
+  /** Of all segments together. */
   tokenCount: number;
-  position: number;
-  /** Logits are wanted for the last so many tokens. */
-  logitsCount: number;
+  segmentCount: number;
+  /** Sequences that are under way, in this step or in others. */
+  activeCount: number;
+  /**
+   * [segmentCount, SEGMENT_WORDS], in the order of the step's rows; shared by all threads: the
+   * leader writes them before it publishes the step, and no more until all have left it.
+   */
+  readonly segments: Int32Array;
+}
+
+/** How many threads meet, and what for. */
+export interface ControlOptions extends ControlSize {
+  readonly rankCount: number;
+  readonly leads: boolean;
+  /** Threads that work while ranks do: those that read. Default 0. */
+  readonly otherThreads?: number;
 }
 
 /** One thread's hold on the control block. */
 export class Control {
   readonly words: Int32Array;
-  readonly #rankCount: number;
-  readonly #chunkTokens: number;
-  readonly #leads: boolean;
+  readonly #size: ControlOptions;
   readonly #spinProbes: number;
   #stepSequence = 0;
   /** Joins reached so far, the same on all ranks; wraps around. */
   #joinCount = 0;
+  /** Cancellations that the leader knows of: one more ends the step, unless it must not end. */
+  #cancelsNoticed = 0;
+  #mayAbort = true;
 
-  constructor(
-    buffer: SharedArrayBuffer,
-    size: {
-      rankCount: number;
-      chunkTokens: number;
-      leads: boolean;
-      /** Threads that work while ranks do: those that read. Default 0. */
-      otherThreads?: number;
-    },
-  ) {
+  constructor(buffer: SharedArrayBuffer, size: ControlOptions) {
     this.words = new Int32Array(buffer);
-    this.#rankCount = size.rankCount;
-    this.#chunkTokens = size.chunkTokens;
-    this.#leads = size.leads;
+    this.#size = size;
     const threads = size.rankCount + (size.otherThreads ?? 0);
     const isCrowded = threads > navigator.hardwareConcurrency;
     this.#spinProbes = isCrowded ? CROWDED_SPIN_PROBES : SPIN_PROBES;
@@ -86,20 +96,38 @@ export class Control {
 
   // --- the leader ------------------------------------------------------------------------------
 
-  /** Starts a step on all ranks. The ids are in `stepIds()` already. */
+  /** A step to be filled in: its segments are those of the control block. */
+  newStep(): StepWords {
+    const { chunkTokens } = this.#size;
+    const end = SEGMENTS_WORD + SEGMENT_WORDS * chunkTokens;
+    const segments = this.words.subarray(SEGMENTS_WORD, end);
+    return { kind: 0, tokenCount: 0, segmentCount: 0, activeCount: 1, segments };
+  }
+
+  /**
+   * Takes note of all cancellations so far: whoever leads looks at the slots after it, and a later
+   * one ends the step that runs then.
+   * @param mayAbort false: the next step runs to its end whatever happens.
+   */
+  noticeCancels(mayAbort = true): void {
+    this.#cancelsNoticed = Atomics.load(this.words, CANCEL_WORD);
+    this.#mayAbort = mayAbort;
+  }
+
+  /** Starts a step on all ranks. Its ids and segments are in the control block already. */
   publish(step: StepWords): void {
     const words = this.words;
     words[STEP_KIND_WORD] = step.kind;
     words[STEP_TOKEN_COUNT_WORD] = step.tokenCount;
-    words[STEP_POSITION_WORD] = step.position;
-    words[STEP_LOGITS_COUNT_WORD] = step.logitsCount;
+    words[STEP_SEGMENT_COUNT_WORD] = step.segmentCount;
+    words[STEP_ACTIVE_COUNT_WORD] = step.activeCount;
     this.#stepSequence = (Atomics.add(words, STEP_SEQUENCE_WORD, 1) + 1) | 0;
     if (Atomics.load(words, STEP_SLEEPERS_WORD) > 0) Atomics.notify(words, STEP_SEQUENCE_WORD);
   }
 
   /** Sends the ranks home; they leave their loops and close. */
   publishExit(): void {
-    this.publish({ kind: STEP_KIND_EXIT, tokenCount: 0, position: 0, logitsCount: 0 });
+    this.publish({ ...this.newStep(), kind: STEP_KIND_EXIT });
   }
 
   // --- all ranks -------------------------------------------------------------------------------
@@ -112,14 +140,14 @@ export class Control {
     this.#stepSequence = Atomics.load(words, STEP_SEQUENCE_WORD);
     step.kind = words[STEP_KIND_WORD];
     step.tokenCount = words[STEP_TOKEN_COUNT_WORD];
-    step.position = words[STEP_POSITION_WORD];
-    step.logitsCount = words[STEP_LOGITS_COUNT_WORD];
+    step.segmentCount = words[STEP_SEGMENT_COUNT_WORD];
+    step.activeCount = words[STEP_ACTIVE_COUNT_WORD];
   }
 
   /**
    * Waits until every rank is here. What ranks wrote before is visible to all after.
    *
-   * Before it arrives, the leader looks whether the request was cancelled, and then names this join
+   * Before it arrives, the leader looks whether a request was cancelled, and then names this join
    * as the last one. Naming a join, not "now", makes all ranks leave at the same place.
    * @returns false when the step ends here.
    * @throws {RankFailedError} when a rank has failed.
@@ -128,14 +156,16 @@ export class Control {
     const words = this.words;
     this.#joinCount = (this.#joinCount + 1) | 0;
     const abortWord = ABORT_AT_WORDS + (this.#joinCount & 1);
-    if (this.#leads) {
+    const { leads, rankCount } = this.#size;
+    if (leads) {
       // One thread writes it, and who reads it is in no hurry.
       words[HEARTBEAT_WORD]++;
-      if (Atomics.load(words, CANCEL_WORD) !== 0) Atomics.store(words, abortWord, this.#joinCount);
+      const hasNews = Atomics.load(words, CANCEL_WORD) !== this.#cancelsNoticed;
+      if (this.#mayAbort && hasNews) Atomics.store(words, abortWord, this.#joinCount);
     }
-    if (this.#rankCount > 1) {
+    if (rankCount > 1) {
       const generation = Atomics.load(words, BARRIER_GENERATION_WORD);
-      if (Atomics.add(words, BARRIER_ARRIVED_WORD, 1) === this.#rankCount - 1) {
+      if (Atomics.add(words, BARRIER_ARRIVED_WORD, 1) === rankCount - 1) {
         Atomics.store(words, BARRIER_ARRIVED_WORD, 0);
         Atomics.add(words, BARRIER_GENERATION_WORD, 1);
         if (Atomics.load(words, BARRIER_SLEEPERS_WORD) > 0) {
@@ -161,6 +191,15 @@ export class Control {
     return Atomics.load(this.words, HEARTBEAT_WORD);
   }
 
+  /** Room for keys and values that sequences have, in tokens; the leader's word. */
+  get kvTokens(): number {
+    return Atomics.load(this.words, KV_TOKENS_WORD);
+  }
+
+  set kvTokens(tokens: number) {
+    Atomics.store(this.words, KV_TOKENS_WORD, tokens);
+  }
+
   /** Index of the rank that failed first, or -1. */
   failedRank(): number {
     return Atomics.load(this.words, FAILED_WORD) - 1;
@@ -168,47 +207,74 @@ export class Control {
 
   /** Ids of the current step, [chunkTokens]. */
   stepIds(): Int32Array {
-    return this.words.subarray(IDS_WORD, IDS_WORD + this.#chunkTokens);
+    const { chunkTokens } = this.#size;
+    const start = SEGMENTS_WORD + SEGMENT_WORDS * chunkTokens;
+    return this.words.subarray(start, start + chunkTokens);
   }
 
-  // --- the running request ---------------------------------------------------------------------
+  // --- requests --------------------------------------------------------------------------------
 
-  /** Ids of the answer so far, [contextLength]. */
-  outputIds(): Int32Array {
-    return this.words.subarray(IDS_WORD + this.#chunkTokens);
+  /** Says that a message to the engine's thread is about to be posted. */
+  announceMessage(): void {
+    Atomics.add(this.words, MESSAGE_WORD, 1);
   }
 
-  get cancelled(): boolean {
-    return Atomics.load(this.words, CANCEL_WORD) !== 0;
+  /** How many were so far. */
+  get messageCount(): number {
+    return Atomics.load(this.words, MESSAGE_WORD);
   }
 
-  set cancelled(value: boolean) {
-    Atomics.store(this.words, CANCEL_WORD, value ? 1 : 0);
+  /** A request gets the slot: nothing of the one before is left. */
+  openSlot(slot: number): void {
+    Atomics.store(this.words, this.#slotWord(slot) + SLOT_CANCELLED, 0);
+    Atomics.store(this.words, this.#slotWord(slot) + SLOT_OUTPUT_COUNT, 0);
   }
 
-  get outputCount(): number {
-    return Atomics.load(this.words, OUTPUT_COUNT_WORD);
+  /** Tells the slot's request to stop. */
+  cancel(slot: number): void {
+    Atomics.store(this.words, this.#slotWord(slot) + SLOT_CANCELLED, 1);
+    Atomics.add(this.words, CANCEL_WORD, 1);
   }
 
-  set outputCount(count: number) {
-    Atomics.store(this.words, OUTPUT_COUNT_WORD, count);
-    this.announceOutput();
+  isCancelled(slot: number): boolean {
+    return Atomics.load(this.words, this.#slotWord(slot) + SLOT_CANCELLED) !== 0;
+  }
+
+  /** Ids of the slot's answer so far, [contextLength]. */
+  outputIds(slot: number): Int32Array {
+    const start = this.#slotWord(slot) + SLOT_HEAD_WORDS;
+    return this.words.subarray(start, start + this.#size.contextLength);
+  }
+
+  outputCount(slot: number): number {
+    return Atomics.load(this.words, this.#slotWord(slot) + SLOT_OUTPUT_COUNT);
+  }
+
+  /** `announceOutput` tells whoever follows it. */
+  setOutputCount(slot: number, count: number): void {
+    Atomics.store(this.words, this.#slotWord(slot) + SLOT_OUTPUT_COUNT, count);
   }
 
   get outputVersion(): number {
     return Atomics.load(this.words, OUTPUT_VERSION_WORD);
   }
 
-  /** Wakes whoever follows the output. */
+  /** Wakes whoever follows an output. */
   announceOutput(): void {
     Atomics.add(this.words, OUTPUT_VERSION_WORD, 1);
     Atomics.notify(this.words, OUTPUT_VERSION_WORD);
   }
 
-  /** Settles when the output has changed since `version`; does not block the thread. */
+  /** Settles when an output has changed since `version`; does not block the thread. */
   outputChanged(version: number): Promise<unknown> {
     const wait = Atomics.waitAsync(this.words, OUTPUT_VERSION_WORD, version);
     return wait.async ? wait.value : Promise.resolve();
+  }
+
+  #slotWord(slot: number): number {
+    const { chunkTokens, contextLength } = this.#size;
+    return SEGMENTS_WORD + (SEGMENT_WORDS + 1) * chunkTokens +
+      slot * (SLOT_HEAD_WORDS + contextLength);
   }
 
   #waitWhile(word: number, value: number, sleepersWord: number): void {

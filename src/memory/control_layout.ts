@@ -4,7 +4,7 @@
  * on cache lines (16 words) of their own.
  *
  *   word 0            16            32            48           64              80
- *   ├─ step, abort ───┼─ arrived ───┼─ generation ┼─ cancel ───┼─ output ──────┼─ ids ─ …
+ *   ├─ step, abort ───┼─ arrived ───┼─ generation ┼─ cancel ───┼─ output ──────┼─ segments ─ …
  */
 
 /** Counts steps; ranks wait for it to change. */
@@ -13,10 +13,10 @@ export const STEP_SEQUENCE_WORD = 0;
 export const STEP_KIND_WORD = 1;
 /** How many tokens the step carries, n. */
 export const STEP_TOKEN_COUNT_WORD = 2;
-/** Position of the first of them. */
-export const STEP_POSITION_WORD = 3;
-/** For how many of the last tokens logits are wanted, 0..n. */
-export const STEP_LOGITS_COUNT_WORD = 4;
+/** Of how many segments these are. */
+export const STEP_SEGMENT_COUNT_WORD = 3;
+/** How many sequences are under way, in this step or in others. */
+export const STEP_ACTIVE_COUNT_WORD = 4;
 /**
  * Two words, for joins of even and odd number: the number of a join at which all ranks leave their
  * step. Two, because a slow rank may still look at one while the leader is a join further.
@@ -32,20 +32,41 @@ export const BARRIER_GENERATION_WORD = 32;
 /** How many ranks sleep on the generation. */
 export const BARRIER_SLEEPERS_WORD = 33;
 
-/** Not 0: the running request is to stop. Written by the main thread. */
+/** Counts requests that were told to stop, by the main thread: the leader looks for them. */
 export const CANCEL_WORD = 48;
 /** Not 0: a rank has failed (its index + 1); everybody leaves. */
 export const FAILED_WORD = 49;
 
-/** Counts changes of the output: tokens, and the end of the request. */
+/** Counts messages to the engine's thread, by the main thread, before it posts them. */
+export const MESSAGE_WORD = 50;
+
+/** Counts changes of the outputs: tokens, and ends of requests. */
 export const OUTPUT_VERSION_WORD = 64;
-/** How many ids of the running request are in the output list. */
-export const OUTPUT_COUNT_WORD = 65;
 /** Counts joins, for whoever wants to know whether anything is done. */
 export const HEARTBEAT_WORD = 66;
+/** Room for keys and values that sequences have, in tokens. */
+export const KV_TOKENS_WORD = 67;
 
-/** Ids of the step [chunkTokens], then ids of the answer [contextLength]. */
-export const IDS_WORD = 80;
+/** Segments of the step [chunkTokens, SEGMENT_WORDS], then its ids [chunkTokens], then slots. */
+export const SEGMENTS_WORD = 80;
+
+/**
+ * A segment is some rows of a step that follow one another in one sequence: the sequence's slot,
+ * the position of the first row, how many there are, for how many of the last ones logits are
+ * wanted.
+ */
+export const SEGMENT_WORDS = 4;
+export const SEGMENT_SLOT = 0;
+export const SEGMENT_POSITION = 1;
+export const SEGMENT_ROWS = 2;
+export const SEGMENT_LOGITS = 3;
+
+/** What a slot begins with; ids of its answer [contextLength] follow. */
+export const SLOT_HEAD_WORDS = 16;
+/** Not 0: the slot's request is to stop. Written by the main thread. */
+export const SLOT_CANCELLED = 0;
+/** How many ids of the answer there are. */
+export const SLOT_OUTPUT_COUNT = 1;
 
 export const STEP_KIND_FORWARD = 1;
 export const STEP_KIND_READ = 2;
@@ -53,7 +74,18 @@ export const STEP_KIND_EXIT = 3;
 /** A forward step that compares predictors with the neurons that fire. */
 export const STEP_KIND_REHEARSE = 4;
 
-/** Words of a control block for steps of at most `chunkTokens` and answers of `contextLength`. */
-export function controlWords(chunkTokens: number, contextLength: number): number {
-  return IDS_WORD + chunkTokens + contextLength;
+/** What a control block has room for. */
+export interface ControlSize {
+  /** Most tokens of a step. */
+  readonly chunkTokens: number;
+  /** Most ids of an answer. */
+  readonly contextLength: number;
+  /** Requests that run at once at most. */
+  readonly slots: number;
+}
+
+/** Words of a control block. */
+export function controlWords({ chunkTokens, contextLength, slots }: ControlSize): number {
+  return SEGMENTS_WORD + (SEGMENT_WORDS + 1) * chunkTokens +
+    slots * (SLOT_HEAD_WORDS + contextLength);
 }

@@ -5,7 +5,8 @@
  * Positions come in blocks of 32. A block holds the local key/value heads one after another, each
  * one contiguous piece: keys transposed, so that a query scores 32 positions with plain loads;
  * values row by row, so that a weight mixes one row in. New positions are written into their
- * places; nothing is ever moved.
+ * places; nothing is ever moved. All sequences share one pool of blocks: which of them hold a
+ * sequence's positions 0 .. 31, 32 .. 63, … is in its table, and kernels look there.
  *
  *   keys:    block 0                                       block 1
  *            ├─ head 0 ────────────────┬─ head 1: … ─ … ──┼─ head 0 …

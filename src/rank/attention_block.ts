@@ -3,6 +3,13 @@
  * update. Knows nothing of other blocks; where heads need a sum over ranks, it joins by itself.
  */
 import type { Control } from "../memory/control.ts";
+import {
+  SEGMENT_POSITION,
+  SEGMENT_ROWS,
+  SEGMENT_SLOT,
+  SEGMENT_WORDS,
+} from "../memory/control_layout.ts";
+import { tableBlocks } from "./kv_bytes.ts";
 import type { HeadNorm, Layer } from "./layer.ts";
 import { project } from "./matrix.ts";
 import type { RankPlan } from "./plan_types.ts";
@@ -15,6 +22,7 @@ export class AttentionBlock {
   readonly #residual: Residual;
   readonly #control: Control;
   readonly #groupSize: number;
+  readonly #tableBytes: number;
   /** By layer: own key/value heads that a rank before this one owns, too. */
   readonly #sharedKvHeads: readonly number[];
 
@@ -26,6 +34,7 @@ export class AttentionBlock {
     this.#state = state;
     this.#residual = by.residual;
     this.#control = by.control;
+    this.#tableBytes = tableBlocks(state.plan.contextLength) * 4;
     this.#groupSize = config.headCount / config.headCountKv;
     const before = by.plans.slice(0, rankIndex);
     this.#sharedKvHeads = layers.map(({ kvHeads }, index) => {
@@ -68,45 +77,68 @@ export class AttentionBlock {
 
   /** Writes the new keys and values into the cache, in place: no row is ever moved. */
   remember(layer: Layer): void {
-    const { kernels, space: { key, value }, plan: { kvType }, config, position, n } = this.#state;
+    const { kernels, space, plan: { kvType, kvBlocks }, config, segments, segmentCount } =
+      this.#state;
     const { headDim } = config;
     const heads = layer.kvHeadCount;
     if (heads === 0) return;
     const width = heads * headDim;
-    if (kvType === "i16") {
-      kernels.store_keys_i16(key, width, layer.keys, position, n, heads, headDim);
-      kernels.store_values_i16(value, width, layer.values, position, n, heads, headDim);
-    } else {
-      kernels.store_keys_f32(key, width, layer.keys, position, n, heads, headDim);
-      kernels.store_values_f32(value, width, layer.values, position, n, heads, headDim);
+    const isInteger = kvType === "i16";
+    const storeKeys = isInteger ? kernels.store_keys_i16 : kernels.store_keys_f32;
+    const storeValues = isInteger ? kernels.store_values_i16 : kernels.store_values_f32;
+    let { key, value } = space;
+    for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
+      const n = segments[at + SEGMENT_ROWS], position = segments[at + SEGMENT_POSITION];
+      const table = this.#tableOf(segments[at + SEGMENT_SLOT]);
+      storeKeys(key, width, layer.keys, table, kvBlocks, position, n, heads, headDim);
+      storeValues(value, width, layer.values, table, kvBlocks, position, n, heads, headDim);
+      key += n * width * 4;
+      value += n * width * 4;
     }
   }
 
-  /** attention = softmax(scale · query · keysᵀ) · values, causal, within the layer's window. */
+  /**
+   * attention = softmax(scale · query · keysᵀ) · values, causal, within the layer's window, of each
+   * sequence by itself.
+   */
   attend(layer: Layer): void {
     const { headCount } = layer;
     if (headCount === 0) return;
-    const { kernels, space, plan, config, n, position, fractions } = this.#state;
+    const { kernels, space, plan, config, segments, segmentCount, fractions } = this.#state;
     const kernel = plan.kvType === "i16" ? kernels.attention_i16 : kernels.attention_f32;
-    kernel(
-      space.query,
-      headCount * config.headDim,
-      layer.keys,
-      layer.values,
-      layer.kvHeadCount,
-      space.attention,
-      plan.strides.attention,
-      space.scratch,
-      n,
-      position,
-      headCount,
-      layer.headOffset,
-      this.#groupSize,
-      config.headDim,
-      layer.slidingWindow,
-      fractions.attentionScale,
-      fractions.attentionSoftCap,
-    );
+    const width = headCount * config.headDim;
+    let { query, attention } = space;
+    for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
+      const n = segments[at + SEGMENT_ROWS];
+      kernel(
+        query,
+        width,
+        layer.keys,
+        layer.values,
+        layer.kvHeadCount,
+        this.#tableOf(segments[at + SEGMENT_SLOT]),
+        plan.kvBlocks,
+        attention,
+        plan.strides.attention,
+        space.scratch,
+        n,
+        segments[at + SEGMENT_POSITION],
+        headCount,
+        layer.headOffset,
+        this.#groupSize,
+        config.headDim,
+        layer.slidingWindow,
+        fractions.attentionScale,
+        fractions.attentionSoftCap,
+      );
+      query += n * width * 4;
+      attention += n * plan.strides.attention * 4;
+    }
+  }
+
+  /** Address of the table of a sequence's blocks. */
+  #tableOf(slot: number): number {
+    return this.#state.space.tables + slot * this.#tableBytes;
   }
 
   /** partial += Wo · attention, over this rank's heads. */

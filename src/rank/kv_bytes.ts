@@ -3,12 +3,28 @@ import { alignUp } from "../base/check.ts";
 import { KV_BLOCK_POSITIONS, KV_SCALES_BYTES, VALUE_PAD_ELEMENTS } from "../memory/kv_layout.ts";
 import type { KvType } from "./plan_types.ts";
 
-/** Of so many heads and positions. */
+/** Blocks of a sequence that fills the context: the length of its table. */
+export function tableBlocks(contextLength: number): number {
+  return Math.ceil(contextLength / KV_BLOCK_POSITIONS);
+}
+
+/** Blocks that all sequences share. */
+export function kvBlocksOf(
+  { contextLength, sequences = 1, kvBlocks }: {
+    readonly contextLength: number;
+    readonly sequences?: number;
+    readonly kvBlocks?: number;
+  },
+): number {
+  return kvBlocks ?? sequences * tableBlocks(contextLength);
+}
+
+/** Of so many heads and blocks. */
 export function kvBytes(
   type: KvType,
-  of: { readonly positions: number; readonly kvHeads: number; readonly headDim: number },
+  of: { readonly blocks: number; readonly kvHeads: number; readonly headDim: number },
 ): { keysBytes: number; valuesBytes: number } {
-  const pieces = Math.ceil(of.positions / KV_BLOCK_POSITIONS) * of.kvHeads;
+  const pieces = of.blocks * of.kvHeads;
   return {
     keysBytes: pieces * pieceBytes(type, of.headDim),
     valuesBytes: pieces * pieceBytes(type, alignUp(of.headDim, VALUE_PAD_ELEMENTS)),

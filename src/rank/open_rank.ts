@@ -19,6 +19,7 @@ import { Control, type StepWords } from "../memory/control.ts";
 import { SharedText } from "../memory/shared_text.ts";
 import type { Observation } from "../memory/observation.ts";
 import {
+  type ControlSize,
   STEP_KIND_EXIT,
   STEP_KIND_FORWARD,
   STEP_KIND_READ,
@@ -224,7 +225,7 @@ export class RankRunner {
 
   /** A follower's life: step after step until the leader says exit. Blocks the thread. */
   followSteps(): void {
-    const step: StepWords = { kind: 0, tokenCount: 0, position: 0, logitsCount: 0 };
+    const step = this.control.newStep();
     for (;;) {
       this.control.awaitStep(step);
       if (step.kind === STEP_KIND_EXIT) return;
@@ -283,7 +284,7 @@ function prepare(
   const plan = plans[rankIndex];
   const control = new Control(setup.controlBuffer, {
     rankCount: plans.length,
-    chunkTokens: plan.chunkTokens,
+    ...controlSize(plan),
     leads: rankIndex === 0,
     otherThreads: setup.streams?.ioWorkers,
   });
@@ -294,6 +295,11 @@ function prepare(
   };
   loadWeights({ plan, tensors, reader, kernels, memories: memories[rankIndex], onProgress: tell });
   return { setup, plan, control, kernels, reader, tell };
+}
+
+/** What the control block of a plan's ranks has room for. */
+export function controlSize({ chunkTokens, contextLength, sequences }: RankPlan): ControlSize {
+  return { chunkTokens, contextLength, slots: sequences };
 }
 
 function stepInput({ setup, kernels, reader }: Opening): StepStateInput {

@@ -10,8 +10,12 @@ import type { GpuShare, Range, Shard } from "./shard.ts";
 
 export interface PlanOptions {
   readonly rankCount: number;
-  /** Tokens the key/value cache can hold. */
+  /** Tokens of a sequence that the key/value cache can hold. */
   readonly contextLength: number;
+  /** Sequences that can be in the cache, and in a step, at once; left out: 1. */
+  readonly sequences?: number;
+  /** Blocks of 32 positions that they share; left out: enough for all of them at full length. */
+  readonly kvBlocks?: number;
   /** Tokens of one step at most. */
   readonly chunkTokens: number;
   /** "auto": f32 when the matrices are f32, so that nothing is rounded; else i16. */

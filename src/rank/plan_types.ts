@@ -148,7 +148,7 @@ export interface LayerPlan {
   /** More neurons of a dense block, which are computed in some steps only. */
   readonly steppedNeurons: readonly SteppedDensePlan[];
   readonly feedForwardPostNorm: NormPlan | null;
-  /** Keys and values of all positions in the cache's type: src/memory/kv_layout.ts. */
+  /** All blocks of keys and of values in the cache's type: src/memory/kv_layout.ts. */
   readonly keysOffsetBytes: number;
   readonly valuesOffsetBytes: number;
 }
@@ -205,6 +205,8 @@ export interface WorkspacePlan {
   readonly incoming: number;
   /** Cosines and sines, [n, rotated dimensions], one table per rotary embedding of the model. */
   readonly ropes: readonly number[];
+  /** Which blocks of keys and values sequences have, u32 [sequences, tableBlocks]: kv_bytes.ts. */
+  readonly tables: number;
   /** Scratch of the attention kernel, bytes. */
   readonly scratch: number;
   /** Logits of this rank's vocabulary rows, [logitsRows, logitsStride]. */
@@ -327,6 +329,10 @@ export interface RankPlan {
   /** Most tokens of one step that logits can be asked for. */
   readonly logitsRows: number;
   readonly contextLength: number;
+  /** Sequences whose keys and values can be in memory at once, and be in one step. */
+  readonly sequences: number;
+  /** Blocks of keys and values that they share. */
+  readonly kvBlocks: number;
   readonly kvType: KvType;
   /** Neurons that do not fire are not computed, where a step is one token. */
   readonly isSparse: boolean;

@@ -13,6 +13,7 @@ import type {
   WorkspaceStrides,
 } from "./plan_types.ts";
 import { COUNT_FIELDS } from "./counts.ts";
+import { tableBlocks } from "./kv_bytes.ts";
 import { lengthOf, type Shard } from "./shard.ts";
 import {
   type LastingTensor,
@@ -36,6 +37,9 @@ export interface WorkspaceInput {
   readonly widths: Widths;
   readonly strides: WorkspaceStrides;
   readonly chunkTokens: number;
+  readonly contextLength: number;
+  /** Sequences that can be in a step. */
+  readonly sequences?: number;
   /** Where file bytes land while weights are loaded. */
   readonly stagingBytes: number;
   /** Some matrix lies neuron by neuron. */
@@ -88,6 +92,7 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
       ropeAt += ropeBytes(dimensionCount, input.chunkTokens);
       return own;
     }),
+    tables: at("tables"),
     scratch: at("attention.scratch"),
     logits: at("logits"),
     candidates: at("candidates"),
@@ -171,6 +176,7 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     ...{ incoming: floats(strides.embedding), ropes: heads === 0 ? 0 : ropes },
     "neurons.scratch": input.hasNeurons ? sizes.neurons_scratch_bytes(d) : 0,
     counts: COUNT_FIELDS * 8,
+    tables: (input.sequences ?? 1) * tableBlocks(input.contextLength) * 4,
     logits: logitsRows(chunkTokens) * strides.logits * 4,
     candidates: leads ? config.vocabSize * 4 : 0,
     ...fewBytes(input),

@@ -68,7 +68,7 @@ export class Rank implements RankSteps<Layer> {
     return this.#layers.length;
   }
 
-  /** For how many of the step's last tokens logits are wanted. */
+  /** For how many of the step's tokens logits are wanted. */
   get logitsCount(): number {
     return this.#state.logitsCount;
   }
@@ -76,7 +76,7 @@ export class Rank implements RankSteps<Layer> {
   /** Takes over the step's words. */
   begin(step: StepWords): void {
     this.#state.begin(step);
-    this.#streaming?.beginStep(1);
+    this.#streaming?.beginStep(step.activeCount);
   }
 
   embed(): void {

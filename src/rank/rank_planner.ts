@@ -14,7 +14,7 @@ import {
 import { predictedBlock } from "../model/powerinfer.ts";
 import type { MatrixTensor, VectorTensor } from "../model/types.ts";
 import { COLUMN_ALIGN_BYTES, COLUMN_SCRATCH_BYTES } from "../memory/column_layout.ts";
-import { kvBytes } from "./kv_bytes.ts";
+import { kvBlocksOf, kvBytes } from "./kv_bytes.ts";
 import {
   dense,
   forEachBlock,
@@ -235,7 +235,7 @@ export class RankPlanner implements Placer {
     const { model: { config }, options, kvType } = this.#in;
     const shard = this.#in.layerShards[index];
     const { keysBytes, valuesBytes } = kvBytes(kvType, {
-      positions: options.contextLength,
+      blocks: kvBlocksOf(options),
       kvHeads: lengthOf(shard.kvHeads),
       headDim: config.headDim,
     });
@@ -382,6 +382,8 @@ export class RankPlanner implements Placer {
       chunkTokens: options.chunkTokens,
       logitsRows: logitsRows(options.chunkTokens),
       contextLength: options.contextLength,
+      sequences: options.sequences ?? 1,
+      kvBlocks: kvBlocksOf(options),
       kvType,
       isSparse: this.#in.layouts.isSparse,
       stream: this.#in.units?.stream ?? null,

@@ -14,7 +14,7 @@ export interface WalkedLayer {
 /** L: what the rank calls a layer. Steps that return false were aborted by the leader. */
 export interface RankSteps<L extends WalkedLayer = WalkedLayer> {
   readonly layerCount: number;
-  /** For how many of the step's last tokens logits are wanted. */
+  /** For how many of the step's tokens logits are wanted. */
   readonly logitsCount: number;
 
   /** Takes over the step's words. */

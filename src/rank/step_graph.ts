@@ -48,7 +48,8 @@ export type StepTensor = (typeof STEP_TENSORS)[number];
  *  - residual: the stream itself, from the first join to the last;
  *  - partials: others read one of them while this rank fills the other, also in the next step;
  *  - squares: others read them until the join after attention;
- *  - tokens, counts, recall: written once, or added to, over all steps.
+ *  - tokens, counts, recall: written once, or added to, over all steps;
+ *  - tables: the leader writes them between steps, where they change.
  */
 export const LASTING_TENSORS = [
   "residual",
@@ -58,6 +59,7 @@ export const LASTING_TENSORS = [
   "tokens",
   "counts",
   "recall",
+  "tables",
 ] as const;
 export type LastingTensor = (typeof LASTING_TENSORS)[number];
 

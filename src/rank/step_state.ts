@@ -6,7 +6,14 @@
 import type { Kernels } from "../../wasm/kernels.ts";
 import { check } from "../base/check.ts";
 import type { StepWords } from "../memory/control.ts";
-import { STEP_KIND_REHEARSE } from "../memory/control_layout.ts";
+import {
+  SEGMENT_LOGITS,
+  SEGMENT_POSITION,
+  SEGMENT_ROWS,
+  SEGMENT_SLOT,
+  SEGMENT_WORDS,
+  STEP_KIND_REHEARSE,
+} from "../memory/control_layout.ts";
 import { fillRopeTable, type RopeFrequencies } from "../model/rope.ts";
 import type { ModelConfig } from "../model/types.ts";
 import { ArenaViews, type StepViews } from "./arena_views.ts";
@@ -68,9 +75,10 @@ export class StepState {
   readonly arenaViews: ArenaViews;
   /** Tokens of the step. */
   n = 0;
-  /** Of the first of them. */
-  position = 0;
-  /** For how many of the last ones logits are wanted. */
+  /** Of which sequences they are, [segmentCount, SEGMENT_WORDS]: control_layout.ts. */
+  segments: Int32Array;
+  segmentCount = 0;
+  /** For how many of them logits are wanted. */
   logitsCount = 0;
   /** Predictors are compared with what fires: all neurons are computed. */
   isRehearsal = false;
@@ -102,6 +110,7 @@ export class StepState {
       rotatedDimensions: config.ropes.map((rope) => rope.dimensionCount),
     });
     this.views = this.arenaViews.forTokens(1);
+    this.segments = new Int32Array(0);
     this.#frequencies = input.ropeFrequencies;
     this.#kernelsOf = input.kernels;
     this.#inputsOf = this.plan.workspaces.map((space) => inputsOf(space, this.plan));
@@ -112,24 +121,50 @@ export class StepState {
 
   /** Takes over the step's words and prepares the rotary tables of all arenas. */
   begin(step: StepWords): void {
-    const { chunkTokens, contextLength, logitsRows } = this.plan;
-    check(step.tokenCount >= 1 && step.tokenCount <= chunkTokens, "tokens of a step");
-    check(step.position + step.tokenCount <= contextLength, "the step fits the cache");
-    check(step.logitsCount <= logitsRows, "logits of a step");
+    check(step.tokenCount >= 1 && step.tokenCount <= this.plan.chunkTokens, "tokens of a step");
     this.n = step.tokenCount;
-    this.position = step.position;
-    this.logitsCount = step.logitsCount;
+    this.segments = step.segments;
+    this.segmentCount = step.segmentCount;
+    this.#takeSegments();
     this.isRehearsal = step.kind === STEP_KIND_REHEARSE;
     this.views = this.arenaViews.forTokens(step.tokenCount);
     this.#enterArena(0);
     const tables = this.arenaViews.ropes;
     for (let arena = 0; arena < tables.length; arena++) {
       for (let rope = 0; rope < tables[arena].length; rope++) {
-        const rotated = this.config.ropes[rope].dimensionCount;
-        for (let t = 0; t < this.n; t++) {
-          const position = this.position + t;
-          fillRopeTable(this.#frequencies[rope], position, tables[arena][rope], t * rotated);
-        }
+        this.#fillTable(tables[arena][rope], rope);
+      }
+    }
+  }
+
+  /** Checks them, and counts the rows whose logits are wanted. */
+  #takeSegments(): void {
+    const { segments, segmentCount, plan: { contextLength, logitsRows, sequences } } = this;
+    let rows = 0;
+    let logits = 0;
+    for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
+      const count = segments[at + SEGMENT_ROWS], position = segments[at + SEGMENT_POSITION];
+      const wanted = segments[at + SEGMENT_LOGITS], slot = segments[at + SEGMENT_SLOT];
+      check(slot >= 0 && slot < sequences, "a segment's sequence");
+      check(position >= 0 && count >= 1 && position + count <= contextLength, "it fits the cache");
+      check(wanted >= 0 && wanted <= count, "logits of a segment");
+      rows += count;
+      logits += wanted;
+    }
+    check(rows === this.n && logits <= logitsRows, "a step's segments");
+    this.logitsCount = logits;
+  }
+
+  /** Cosines and sines of the step's rows. */
+  #fillTable(table: Float32Array, rope: number): void {
+    const { segments, segmentCount, config } = this;
+    const rotated = config.ropes[rope].dimensionCount;
+    let t = 0;
+    for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
+      const first = segments[at + SEGMENT_POSITION];
+      const end = first + segments[at + SEGMENT_ROWS];
+      for (let position = first; position < end; position++, t++) {
+        fillRopeTable(this.#frequencies[rope], position, table, t * rotated);
       }
     }
   }

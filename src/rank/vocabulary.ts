@@ -1,6 +1,12 @@
 /** Both ends of the model on one rank: its rows of the embedding table and of the output. */
 import { check } from "../base/check.ts";
 import type { Control } from "../memory/control.ts";
+import {
+  SEGMENT_LOGITS,
+  SEGMENT_POSITION,
+  SEGMENT_ROWS,
+  SEGMENT_WORDS,
+} from "../memory/control_layout.ts";
 import type { EmbeddingRows } from "./embedding_rows.ts";
 import { bindNorm, type Norm } from "./layer.ts";
 import { dequantizeRow, type Matrix, matrixOf, project, quantize, readsQ8 } from "./matrix.ts";
@@ -52,18 +58,17 @@ export class Vocabulary {
   }
 
   /**
-   * logits [logitsCount, own vocabulary rows] = Wout · norm(residual) of the last tokens. Rows lie
-   * logitsStride apart.
+   * logits [logitsCount, own vocabulary rows] = Wout · norm(residual) of the rows whose logits are
+   * wanted, the last ones of segments. They lie logitsStride apart.
    */
   score(): void {
     this.#state.carryTo(this.#state.plan.outputArena);
-    const { kernels, space, inputs, plan, fractions, n: all, logitsCount: n } = this.#state;
+    const { kernels, space, inputs, plan, fractions, logitsCount: n } = this.#state;
     const output = this.#output;
     const rows = output.rowCount;
     if (rows === 0) return;
     const stride = plan.strides.logits;
-    const first = space.residual + (all - n) * plan.strides.embedding * 4;
-    this.#residual.normalize(first, this.#outputNorm, space.normed, n);
+    this.#normalizeWanted();
     if (readsQ8(output)) quantize(kernels, inputs.normed, n, output.columnCount);
     project(kernels, output, inputs.normed, n, space.logits, stride);
     const { logitScale, logitSoftCap } = fractions;
@@ -71,6 +76,21 @@ export class Vocabulary {
     if (!(logitSoftCap > 0)) return;
     for (let t = 0; t < n; t++) {
       kernels.soft_cap_f32(space.logits + t * stride * 4, rows, logitSoftCap);
+    }
+  }
+
+  /** normed [logitsCount] = norm(residual) of the rows whose logits are wanted, side by side. */
+  #normalizeWanted(): void {
+    const { space, plan, segments, segmentCount } = this.#state;
+    const rowBytes = plan.strides.embedding * 4;
+    let from = space.residual;
+    let to = space.normed;
+    for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
+      const rows = segments[at + SEGMENT_ROWS], wanted = segments[at + SEGMENT_LOGITS];
+      from += rows * rowBytes;
+      if (wanted === 0) continue;
+      this.#residual.normalize(from - wanted * rowBytes, this.#outputNorm, to, wanted);
+      to += wanted * rowBytes;
     }
   }
 
@@ -106,15 +126,25 @@ export class Vocabulary {
   }
 
   #addPositions(positions: Matrix): void {
-    const { kernels, space, plan, config, partial, position, n } = this.#state;
-    const { start } = plan.shard.positions;
-    const stride = plan.strides.embedding;
-    for (let t = 0; t < n; t++) {
-      const row = position + t - start;
-      if (row < 0 || row >= positions.rowCount) continue;
-      dequantizeRow(kernels, positions, row, space.incoming, space.normedQ8);
-      const to = partial + t * stride * 4;
-      kernels.add_f32(to, stride, space.incoming, stride, 1, config.embeddingLength);
+    const { segments, segmentCount } = this.#state;
+    let t = 0;
+    for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
+      const first = segments[at + SEGMENT_POSITION];
+      const end = first + segments[at + SEGMENT_ROWS];
+      for (let position = first; position < end; position++) {
+        this.#addPosition(positions, position, t++);
+      }
     }
+  }
+
+  /** partial[t] += the embedding of a position, where this rank has it. */
+  #addPosition(positions: Matrix, position: number, t: number): void {
+    const { kernels, space, plan, config, partial } = this.#state;
+    const row = position - plan.shard.positions.start;
+    if (row < 0 || row >= positions.rowCount) return;
+    const stride = plan.strides.embedding;
+    dequantizeRow(kernels, positions, row, space.incoming, space.normedQ8);
+    const to = partial + t * stride * 4;
+    kernels.add_f32(to, stride, space.incoming, stride, 1, config.embeddingLength);
   }
 }

@@ -14,6 +14,7 @@ import { Control } from "../../src/memory/control.ts";
 import { controlWords, STEP_KIND_FORWARD } from "../../src/memory/control_layout.ts";
 import { describeModel, ropeFrequencies } from "../../src/model/mod.ts";
 import { forward } from "../../src/rank/forward.ts";
+import { controlSize } from "../../src/rank/open_rank.ts";
 import { GpuRank } from "../../src/rank/gpu/gpu_rank.ts";
 import { loadWeights } from "../../src/rank/load_weights.ts";
 import { instantiateKernels, loadKernelModule } from "../../wasm/mod.ts";
@@ -70,9 +71,9 @@ async function measure(isAlone: boolean): Promise<void> {
   const rankIndex = plans.length - 1;
   const plan = plans[rankIndex];
   const memories = plans.map((each) => each.arenas.map(createArenaMemory));
-  const size = 4 * controlWords(plan.chunkTokens, plan.contextLength);
+  const size = 4 * controlWords(controlSize(plan));
   const control = new Control(new SharedArrayBuffer(size), {
-    ...{ rankCount: 1, chunkTokens: plan.chunkTokens, leads: true },
+    ...{ ...controlSize(plan), rankCount: 1, leads: true },
   });
   using reader = TensorReader.open({ parts: file.parts });
   const kernels = memories[rankIndex].map((memory) => instantiateKernels(module, memory));
@@ -86,6 +87,7 @@ async function measure(isAlone: boolean): Promise<void> {
     ropeFrequencies: model.config.ropes.map((rope) => ropeFrequencies(rope, null)),
     onProgress: () => {},
   });
+  const step = control.newStep();
   let totalMs = 0;
   let threadMs = 0;
   for (let token = 0; token < WARM_TOKENS + TOKENS; token++) {
@@ -95,7 +97,8 @@ async function measure(isAlone: boolean): Promise<void> {
     }
     const startMs = performance.now();
     control.stepIds()[0] = 5 + token;
-    rank.begin({ kind: STEP_KIND_FORWARD, tokenCount: 1, position: token, logitsCount: 1 });
+    step.segments.set([0, token, 1, 1]);
+    rank.begin({ ...step, kind: STEP_KIND_FORWARD, tokenCount: 1, segmentCount: 1 });
     forward(rank);
     totalMs += performance.now() - startMs;
   }

@@ -5,8 +5,9 @@ import { planModel } from "../../src/llm/mod.ts";
 import { createArenaMemory } from "../../src/memory/arena.ts";
 import { controlWords } from "../../src/memory/control_layout.ts";
 import { describeModel } from "../../src/model/mod.ts";
-import { RankRunner } from "../../src/rank/open_rank.ts";
+import { controlSize, RankRunner } from "../../src/rank/open_rank.ts";
 import { loadKernelModule } from "../../wasm/mod.ts";
+import { answerNow } from "../support/answer_now.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
 
 /** A leader without followers, on this thread. */
@@ -15,7 +16,6 @@ async function openLeader(path: string): Promise<{ leader: Leader; runner: RankR
   const model = describeModel(file);
   const module = await loadKernelModule();
   const plans = planModel({ file, model }, module, { threads: 1 });
-  const { chunkTokens, contextLength } = plans[0];
   const runner = RankRunner.open({
     rankIndex: 0,
     plans,
@@ -24,7 +24,7 @@ async function openLeader(path: string): Promise<{ leader: Leader; runner: RankR
     parts: file.parts,
     module,
     memories: [plans[0].arenas.map(createArenaMemory)],
-    controlBuffer: new SharedArrayBuffer(4 * controlWords(chunkTokens, contextLength)),
+    controlBuffer: new SharedArrayBuffer(4 * controlWords(controlSize(plans[0]))),
     observation: null,
     gpu: null,
     streams: null,
@@ -42,13 +42,13 @@ function damageEmbedding(path: string, id: number): void {
 }
 
 for (const architecture of ["llama", "gemma2", "qwen2moe"] as const) {
-  Deno.test(`Leader.generate() makes no object per token of a ${architecture}`, async () => {
+  Deno.test(`Leader.step() makes no object per token of a ${architecture}`, async () => {
     await withTinyFile({ architecture, contextLength: 4096, type: "Q4_0" }, async (path) => {
       const { leader } = await openLeader(path);
       const heapGrowth = (maxTokens: number) => {
         const request = { ids: [5, 6, 7], maxTokens, sampling: { seed: 1 }, endIds: [] };
         const before = Deno.memoryUsage().heapUsed;
-        assertEquals(leader.generate(request).timings.predictedTokens, maxTokens);
+        assertEquals(answerNow(leader, request).timings.predictedTokens, maxTokens);
         return Deno.memoryUsage().heapUsed - before;
       };
       heapGrowth(2000);
@@ -57,7 +57,7 @@ for (const architecture of ["llama", "gemma2", "qwen2moe"] as const) {
       // boxes one to three fractions where it does not inline a call into WebAssembly. The smallest
       // object made per token adds 32.
       const bytesPerToken: number[] = [];
-      for (let attempt = 0; attempt < 12; attempt++) {
+      for (let attempt = 0; attempt < 24; attempt++) {
         const short = heapGrowth(10);
         const long = heapGrowth(1510);
         if (short >= 0 && long >= 0) bytesPerToken.push((long - short) / 1500);
@@ -67,36 +67,36 @@ for (const architecture of ["llama", "gemma2", "qwen2moe"] as const) {
   });
 }
 
-Deno.test("Leader.generate() refuses logits that are not numbers, and answers the next prompt", async () => {
+Deno.test("Leader.step() refuses logits that are not numbers, and answers the next prompt", async () => {
   await withTinyFile({}, async (path) => {
     damageEmbedding(path, 9);
     const { leader } = await openLeader(path);
     const generate = (ids: number[]) =>
-      leader.generate({ ids, maxTokens: 4, sampling: { temperature: 0 }, endIds: [] });
+      answerNow(leader, { ids, maxTokens: 4, sampling: { temperature: 0 }, endIds: [] });
     assertThrows(() => generate([5, 9, 9, 9, 9, 9, 9, 9]), Error, "Cannot choose token 8");
     assertEquals(generate([5, 6]).timings.predictedTokens, 4);
   });
 });
 
-Deno.test("Leader.generate() leaves the ids in the control block, and stops at an end id", async () => {
+Deno.test("Leader.step() leaves the ids in the control block, and stops at an end id", async () => {
   await withTinyFile({}, async (path) => {
     const { leader, runner } = await openLeader(path);
     const request = { ids: [5, 6, 7], maxTokens: 30, sampling: { temperature: 0 }, endIds: [] };
-    leader.generate(request);
-    const ids = [...runner.control.outputIds().subarray(0, runner.control.outputCount)];
+    answerNow(leader, request);
+    const ids = [...runner.control.outputIds(0).subarray(0, runner.control.outputCount(0))];
     assertEquals(ids.length, 30);
     const end = ids.find((id, index) => index > 3 && ids.indexOf(id) === index);
     assert(end !== undefined, "greedy ids that are not all the same");
-    const ended = leader.generate({ ...request, endIds: [end] });
+    const ended = answerNow(leader, { ...request, endIds: [end] });
     assertEquals(ended.finishReason, "stop");
     assertEquals(ended.timings.predictedTokens, ids.indexOf(end));
   });
 });
 
-Deno.test("Leader.readSpeedGbps() is a rate", async () => {
+Deno.test("WholeTexts.readSpeedGbps() is a rate", async () => {
   await withTinyFile({}, async (path) => {
     const { leader } = await openLeader(path);
-    const gbps = leader.readSpeedGbps();
+    const gbps = leader.texts.readSpeedGbps();
     assert(gbps > 0.01 && gbps < 10_000, `${gbps} GB/s`);
   });
 });

@@ -37,7 +37,7 @@ export class TestArena {
   }
 
   /** Address of a copy of `data`. */
-  put(data: Float32Array | Uint8Array | Uint16Array, align = 64): number {
+  put(data: Float32Array | Uint8Array | Uint16Array | Uint32Array, align = 64): number {
     const ptr = this.place(data.byteLength, align);
     this.bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), ptr);
     return ptr;

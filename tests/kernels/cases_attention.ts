@@ -50,9 +50,12 @@ function storeCase(what: "keys" | "values", type: CacheType): KernelCase {
         }
       }
     },
-    legalCall: (arena) => [arena.place(512), 64, arena.place(4096), 3, 2, 2, 12],
-    addresses: [0, 2],
-    counts: [1, 3, 4, 5, 6],
+    legalCall: (arena) => [
+      ...[arena.place(512), 64, arena.place(8192), arena.put(Uint32Array.of(1, 0)), 2],
+      ...[31, 2, 2, 12],
+    ],
+    addresses: [0, 2, 3],
+    counts: [1, 4, 5, 6, 7, 8],
   };
 }
 
@@ -75,21 +78,51 @@ function sweepStore(
   const at = arena.put(src, 4);
   const old = randomFloats(rng, (p0 + n) * width);
   const shape = { what, type, headDim, kvHeads };
-  const cache = layOut(shape, old, p0 + n);
+  const table = randomTable(rng, p0 + n);
+  const cache = scatter(layOut(shape, old, p0 + n), table);
   const expected = old.slice();
   for (let t = 0; t < n; t++) {
     expected.set(src.subarray(t * (width + 1), t * (width + 1) + width), (p0 + t) * width);
   }
   const to = arena.put(cache, 4);
+  const tableAt = arena.put(table.numbers, 4);
+  const store = arena.kernels[`store_${what}_${type}`];
   arena.run(
-    () => arena.kernels[`store_${what}_${type}`](at, width + 1, to, p0, n, kvHeads, headDim),
+    () => store(at, width + 1, to, tableAt, table.blocks, p0, n, kvHeads, headDim),
     [to, cache.byteLength],
   );
   assertEquals(
     arena.slice(to, cache.byteLength),
-    layOut(shape, expected, p0 + n),
+    scatter(layOut(shape, expected, p0 + n), table),
     JSON.stringify({ ...shape, p0, n }),
   );
+}
+
+/** Where a sequence's blocks are among all: any order, and some are others'. */
+interface Table {
+  readonly numbers: Uint32Array;
+  readonly blocks: number;
+}
+
+function randomTable(rng: Rng, positions: number): Table {
+  const count = Math.ceil(positions / KV_BLOCK_POSITIONS);
+  const blocks = count + rng.int(3);
+  const order = Array.from({ length: blocks }, (_, block) => block);
+  for (let i = blocks - 1; i > 0; i--) {
+    const j = rng.int(i + 1);
+    [order[i], order[j]] = [order[j], order[i]];
+  }
+  return { numbers: Uint32Array.from(order.slice(0, count)), blocks };
+}
+
+/** The bytes of a sequence's blocks in the places of a table, among others that are all 0xff. */
+function scatter(bytes: Uint8Array, { numbers, blocks }: Table): Uint8Array {
+  const blockBytes = bytes.length / numbers.length;
+  const all = new Uint8Array(blocks * blockBytes).fill(0xff);
+  numbers.forEach((number, i) =>
+    all.set(bytes.subarray(i * blockBytes, (i + 1) * blockBytes), number * blockBytes)
+  );
+  return all;
 }
 
 /** What a cache is, as far as its layout goes. */
@@ -188,14 +221,16 @@ function attentionCase(type: CacheType): KernelCase {
     legalCall: (arena) => [
       arena.place(512), // q
       64,
-      arena.place(4096), // keys
-      arena.place(4096), // values
+      arena.place(8192), // keys
+      arena.place(8192), // values
       1, // kvHeads
+      arena.put(Uint32Array.of(1, 0)), // table
+      2, // blocks
       arena.place(512), // out
       64,
       arena.place(arena.kernels.attention_scratch_bytes(2, 2, 2, 32)),
       2, // n
-      5, // p0
+      31, // p0
       2, // heads
       0, // headOffset
       2, // groupSize
@@ -204,8 +239,8 @@ function attentionCase(type: CacheType): KernelCase {
       0.2,
       0, // softCap
     ],
-    addresses: [0, 2, 3, 5, 7],
-    counts: [1, 4, 6, 8, 9, 10, 11, 13],
+    addresses: [0, 2, 3, 5, 7, 9],
+    counts: [1, 4, 6, 8, 10, 11, 12, 13, 15],
   };
 }
 
@@ -267,8 +302,10 @@ function sweepShape(arena: TestArena, shape: Shape): void {
   const q = randomFloats(rng, n * (heads * headDim + 4), size);
   const [k, v] = [0, 1].map(() => randomFloats(rng, positions * kvHeads * headDim));
   const qAt = arena.put(q, 4);
+  const table = randomTable(rng, positions);
+  const tableAt = arena.put(table.numbers, 4);
   const [keys, values] = (["keys", "values"] as const).map((what, index) =>
-    placeCache(arena, { what, type, headDim, kvHeads }, index === 0 ? k : v, positions)
+    placeCache(arena, { what, type, headDim, kvHeads }, index === 0 ? k : v, table)
   );
   const outStride = heads * headDim + 12;
   const out = arena.place(4 * n * outStride, 4);
@@ -278,7 +315,8 @@ function sweepShape(arena: TestArena, shape: Shape): void {
   // deno-fmt-ignore
   arena.run(
     () => arena.kernels[`attention_${type}`](
-      qAt, heads * headDim + 4, keys.at, values.at, kvHeads, out, outStride, scratch,
+      qAt, heads * headDim + 4, keys.at, values.at, kvHeads, tableAt, table.blocks,
+      out, outStride, scratch,
       n, p0, heads, headOffset, groupSize, headDim, window, scale, softCap,
     ),
     [out, 4 * n * outStride],
@@ -311,11 +349,12 @@ function sweepBadNumber(
   const [headDim, positions] = [16, 3];
   arena.reset();
   const { kernels } = arena;
+  const table = arena.put(Uint32Array.of(0));
   const rows = () => randomFloats(new Rng(1), positions * headDim);
   const place = (what: "keys" | "values", x: Float32Array) => {
     const cache = arena.place(KV_BLOCK_POSITIONS * headDim * 4 + KV_SCALES_BYTES);
     const from = arena.put(x);
-    kernels[`store_${what}_${type}`](from, headDim, cache, 0, positions, 1, headDim);
+    kernels[`store_${what}_${type}`](from, headDim, cache, table, 1, 0, positions, 1, headDim);
     return cache;
   };
   const [query, key, value] = [rows().subarray(0, headDim), rows(), rows()];
@@ -325,7 +364,7 @@ function sweepBadNumber(
   const scratch = arena.place(kernels.attention_scratch_bytes(1, 1, 1, headDim));
   // deno-fmt-ignore
   kernels[`attention_${type}`](
-    q, headDim, keys, values, 1, out, headDim, scratch,
+    q, headDim, keys, values, 1, table, 1, out, headDim, scratch,
     1, positions - 1, 1, 0, 1, headDim, 0, 0.25, 0,
   );
   const got = arena.floats(out, headDim);
@@ -337,10 +376,11 @@ function placeCache(
   arena: TestArena,
   shape: CacheShape,
   x: Float32Array,
-  positions: number,
+  table: Table,
 ): { at: number; exact: Float32Array } {
   // NaN as a float or a scale, -1 as an integer.
-  const at = arena.put(layOut(shape, x, positions, 0xff), 64);
+  const positions = x.length / (shape.kvHeads * shape.headDim);
+  const at = arena.put(scatter(layOut(shape, x, positions, 0xff), table), 64);
   if (shape.type === "f32") return { at, exact: x };
   const exact = new Float32Array(x.length);
   for (let from = 0; from < x.length; from += shape.headDim) {

@@ -28,6 +28,7 @@ const FLOAT_BYTES = { f32: K * 4, f16: K * 2, bf16: K * 2 };
 
 interface Bench {
   readonly kernels: Kernels;
+  readonly memory: WebAssembly.Memory;
   readonly rounds: number;
   /** First byte behind the weights: activations, then outputs. */
   readonly actsAt: number;
@@ -50,6 +51,7 @@ function main(): void {
   const memory = new WebAssembly.Memory({ initial: pages, maximum: 65536, shared: true });
   const bench = {
     kernels: instantiateKernels(module, memory),
+    memory,
     rounds: Number(options.get("rounds") ?? 25),
     actsAt,
     outAt,
@@ -193,10 +195,11 @@ function benchAttention(bench: Bench, type: "i16" | "f32"): void {
     for (const [n, p0] of [[1, 511], [1, 4095], [64, 448], [64, 4032]]) {
       const values = WEIGHTS_AT + (64 << 20);
       const scratch = outAt + (32 << 20);
+      const table = identityTable(bench, Math.ceil((p0 + n) / 32));
       // deno-fmt-ignore
       const time = seconds(bench, () => kernels[`attention_${type}`](
-        actsAt, heads * headDim, WEIGHTS_AT, values, kvHeads, outAt, heads * headDim, scratch,
-        n, p0, heads, 0, groupSize, headDim, 0, 0.125, 0,
+        actsAt, heads * headDim, WEIGHTS_AT, values, kvHeads, table, 128, outAt, heads * headDim,
+        scratch, n, p0, heads, 0, groupSize, headDim, 0, 0.125, 0,
       ));
       const seen = n * p0 + n * (n + 1) / 2;
       const macs = 2 * seen * heads * headDim;
@@ -204,6 +207,13 @@ function benchAttention(bench: Bench, type: "i16" | "f32"): void {
       report(label, time, { macs, bytes: 2 * (p0 + n) * positionBytes });
     }
   }
+}
+
+/** Address of the table of a sequence whose blocks lie in their order. */
+function identityTable({ memory, outAt }: Bench, blocks: number): number {
+  const at = outAt + (48 << 20);
+  new Uint32Array(memory.buffer, at, blocks).forEach((_, block, table) => table[block] = block);
+  return at;
 }
 
 function benchRest({ kernels, actsAt, outAt, ...rest }: Bench): void {
@@ -216,8 +226,12 @@ function benchRest({ kernels, actsAt, outAt, ...rest }: Bench): void {
   time("silu_mul_f32", () => kernels.silu_mul_f32(outAt, outAt, d, actsAt, d, n, d));
   time("rope_f32 neox", () => kernels.rope_f32(actsAt, d, n, 32, 64, 64, outAt, 1));
   time("rope_f32 norm", () => kernels.rope_f32(actsAt, d, n, 32, 64, 64, outAt, 0));
-  time("store_keys_i16", () => kernels.store_keys_i16(outAt, d, actsAt, 0, n, 32, 64));
-  time("store_values_i16", () => kernels.store_values_i16(outAt, d, actsAt, 0, n, 32, 64));
+  const table = identityTable(bench, 2);
+  time("store_keys_i16", () => kernels.store_keys_i16(outAt, d, actsAt, table, 2, 0, n, 32, 64));
+  time(
+    "store_values_i16",
+    () => kernels.store_values_i16(outAt, d, actsAt, table, 2, 0, n, 32, 64),
+  );
   time("argmax_f32", () => kernels.argmax_f32(outAt, n * d));
   time("top_k_f32", () => kernels.top_k_f32(outAt, n * d, 40, actsAt));
   for (const type of ["Q4_0", "Q8_0", "Q4_K", "Q6_K"]) {

@@ -97,11 +97,16 @@ function attention(arena: TestArena, type: "i16" | "f32", n: number, seed: numbe
   const kvHeads = heads / groupSize;
   const pieceBytes = KV_BLOCK_POSITIONS * headDim * (type === "i16" ? 2 : 4) +
     (type === "i16" ? KV_SCALES_BYTES : 0);
-  const cacheBytes = Math.ceil((p0 + n) / KV_BLOCK_POSITIONS) * kvHeads * pieceBytes;
+  const blocks = Math.ceil((p0 + n) / KV_BLOCK_POSITIONS);
+  const cacheBytes = blocks * kvHeads * pieceBytes;
+  const table = arena.put(Uint32Array.from({ length: blocks }, (_, block) => block));
   const [k, v] = (["keys", "values"] as const).map((what) => {
     const cache = arena.put(randomFloats(rng, (p0 + n) * cacheWidth));
     const stored = arena.place(cacheBytes);
-    kernels[`store_${what}_${type}`](cache, cacheWidth, stored, 0, p0 + n, kvHeads, headDim);
+    // deno-fmt-ignore
+    kernels[`store_${what}_${type}`](
+      cache, cacheWidth, stored, table, blocks, 0, p0 + n, kvHeads, headDim,
+    );
     return stored;
   });
   const out = arena.place(4 * n * width);
@@ -109,8 +114,8 @@ function attention(arena: TestArena, type: "i16" | "f32", n: number, seed: numbe
   for (let i = 0; i < 30; i++) {
     // deno-fmt-ignore
     kernels[`attention_${type}`](
-      q, width, k, v, kvHeads, out, width, scratch, n, p0, heads, 0, groupSize, headDim, 0, 0.125,
-      7 * (n & 1),
+      q, width, k, v, kvHeads, table, blocks, out, width, scratch,
+      n, p0, heads, 0, groupSize, headDim, 0, 0.125, 7 * (n & 1),
     );
   }
   return [arena.slice(out, 4 * n * width)];

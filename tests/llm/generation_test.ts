@@ -57,7 +57,7 @@ async function textOf(chunks: AsyncIterable<{ text: string }>): Promise<string> 
 
 Deno.test("startGeneration() gives every reader all chunks", async () => {
   const { input: given } = input([codes("one "), codes("two "), codes("three")]);
-  const generation = startGeneration(new TurnQueue(1), given);
+  const generation = startGeneration(new TurnQueue({ runningMax: 1, waitingMax: 1 }), given);
   const [first, second] = await Promise.all([textOf(generation), textOf(generation)]);
   assertEquals([first, second], ["one two three", "one two three"]);
   assertEquals(await textOf(generation), "one two three");
@@ -68,13 +68,14 @@ Deno.test("startGeneration() cancels what is left behind a stop string", async (
   const { input: given, seen } = input([codes("one "), codes("STOP"), codes("x"), codes("y")], {
     stop: ["STOP"],
   });
-  const result = await startGeneration(new TurnQueue(1), given).result;
+  const result = await startGeneration(new TurnQueue({ runningMax: 1, waitingMax: 1 }), given)
+    .result;
   assertEquals([result.text, result.finishReason], ["one ", "stop"]);
   assertEquals([seen.isAborted, seen.isLeft], [true, true]);
 });
 
 Deno.test("startGeneration() frees the engine and its turn when the decoder throws", async () => {
-  const queue = new TurnQueue(1);
+  const queue = new TurnQueue({ runningMax: 1, waitingMax: 1 });
   const { input: given, seen } = input([codes("a"), [0], codes("b")]);
   const generation = startGeneration(queue, given);
   await assertRejects(() => generation.result, Error, "no such id");
@@ -85,7 +86,7 @@ Deno.test("startGeneration() frees the engine and its turn when the decoder thro
 });
 
 Deno.test("startGeneration() ends when its reader leaves, and when it is aborted in the queue", async () => {
-  const queue = new TurnQueue(1);
+  const queue = new TurnQueue({ runningMax: 1, waitingMax: 1 });
   const { input: given, seen } = input([codes("a"), codes("b"), codes("c"), codes("d")]);
   const generation = startGeneration(queue, given);
   const abort = new AbortController();

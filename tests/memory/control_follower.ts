@@ -1,7 +1,7 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
 /** A follower for control_test.ts: at every join it leaves its mark and reads the others' marks. */
-import { Control, type StepWords } from "../../src/memory/control.ts";
+import { Control } from "../../src/memory/control.ts";
 import { STEP_KIND_EXIT } from "../../src/memory/control_layout.ts";
 
 export interface FollowerSetup {
@@ -14,9 +14,12 @@ export interface FollowerSetup {
 
 self.onmessage = (event: MessageEvent<FollowerSetup>) => {
   const { rankIndex, rankCount, marks } = event.data;
-  const control = new Control(event.data.control, { rankCount, chunkTokens: 4, leads: false });
+  const control = new Control(event.data.control, {
+    ...{ chunkTokens: 4, contextLength: 16, slots: 2 },
+    ...{ rankCount, leads: false },
+  });
   const words = new Int32Array(marks);
-  const step: StepWords = { kind: 0, tokenCount: 0, position: 0, logitsCount: 0 };
+  const step = control.newStep();
   let stale = 0;
   let joins = 0;
   self.postMessage("ready");

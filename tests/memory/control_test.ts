@@ -3,6 +3,8 @@ import { Control, RankFailedError } from "../../src/memory/control.ts";
 import { controlWords, STEP_KIND_FORWARD } from "../../src/memory/control_layout.ts";
 import type { FollowerSetup } from "./control_follower.ts";
 
+const SIZE = { chunkTokens: 4, contextLength: 16, slots: 2 } as const;
+
 interface Follower {
   readonly worker: Worker;
   next(): Promise<unknown>;
@@ -12,7 +14,7 @@ async function startFollowers(count: number): Promise<
   { control: Control; marks: Int32Array; followers: Follower[] }
 > {
   const rankCount = count + 1;
-  const buffer = new SharedArrayBuffer(4 * controlWords(4, 16));
+  const buffer = new SharedArrayBuffer(4 * controlWords(SIZE));
   const marks = new SharedArrayBuffer(8 * rankCount);
   const followers: Follower[] = [];
   for (let rankIndex = 1; rankIndex < rankCount; rankIndex++) {
@@ -34,7 +36,7 @@ async function startFollowers(count: number): Promise<
     followers.push({ worker, next });
   }
   for (const follower of followers) assertEquals(await follower.next(), "ready");
-  const control = new Control(buffer, { rankCount, chunkTokens: 4, leads: true });
+  const control = new Control(buffer, { ...SIZE, rankCount, leads: true });
   return { control, marks: new Int32Array(marks), followers };
 }
 
@@ -46,7 +48,7 @@ Deno.test("Control.join() lets nobody pass before everybody's writes are visible
   for (const [steps, pauseMs] of [[300, 0], [20, 1], [3, 20]]) {
     for (let i = 0; i < steps; i++) {
       if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
-      control.publish({ kind: STEP_KIND_FORWARD, tokenCount: 7, position: 0, logitsCount: 0 });
+      control.publish({ ...control.newStep(), kind: STEP_KIND_FORWARD, tokenCount: 7 });
       for (let join = 0; join < 7; join++) {
         marks[(joins % 2) * 3] = joins + 1;
         assert(control.join());
@@ -67,10 +69,10 @@ Deno.test("Control.join() ends the step on all ranks at the same join after a ca
   let joins = 0;
   for (let i = 0; i < 200; i++) {
     let endedAt = -1;
-    control.cancelled = false;
-    control.publish({ kind: STEP_KIND_FORWARD, tokenCount: 9, position: 0, logitsCount: 0 });
+    control.noticeCancels();
+    control.publish({ ...control.newStep(), kind: STEP_KIND_FORWARD, tokenCount: 9 });
     for (let join = 0; join < 9; join++) {
-      if (join === i % 9) control.cancelled = true;
+      if (join === i % 9) control.cancel(0);
       marks[(joins % 2) * 3] = joins + 1;
       if (!control.join()) {
         endedAt = join;
@@ -85,21 +87,38 @@ Deno.test("Control.join() ends the step on all ranks at the same join after a ca
 });
 
 Deno.test("Control.join() throws on a waiting rank when another one fails", () => {
-  const buffer = new SharedArrayBuffer(4 * controlWords(4, 16));
-  const control = new Control(buffer, { rankCount: 2, chunkTokens: 4, leads: true });
-  control.publish({ kind: STEP_KIND_FORWARD, tokenCount: 1, position: 0, logitsCount: 0 });
+  const buffer = new SharedArrayBuffer(4 * controlWords(SIZE));
+  const control = new Control(buffer, { ...SIZE, rankCount: 2, leads: true });
+  control.publish({ ...control.newStep(), kind: STEP_KIND_FORWARD, tokenCount: 1 });
   control.fail(1);
   assertThrows(() => control.join(), RankFailedError, "Rank 1");
 });
 
 Deno.test("Control.outputChanged() settles when ids are announced, and at once when they were", async () => {
-  const buffer = new SharedArrayBuffer(4 * controlWords(4, 16));
-  const control = new Control(buffer, { rankCount: 1, chunkTokens: 4, leads: true });
+  const buffer = new SharedArrayBuffer(4 * controlWords(SIZE));
+  const control = new Control(buffer, { ...SIZE, rankCount: 1, leads: true });
   const version = control.outputVersion;
   const changed = control.outputChanged(version);
-  control.outputIds()[0] = 42;
-  control.outputCount = 1;
+  control.outputIds(1)[0] = 42;
+  control.setOutputCount(1, 1);
+  control.announceOutput();
   await changed;
-  assertEquals([control.outputCount, control.outputIds()[0]], [1, 42]);
+  assertEquals([control.outputCount(1), control.outputIds(1)[0]], [1, 42]);
+  assertEquals(control.outputCount(0), 0);
   await control.outputChanged(version);
+});
+
+Deno.test("Control.join() runs on after a cancel where the step must not be aborted", () => {
+  const buffer = new SharedArrayBuffer(4 * controlWords(SIZE));
+  const control = new Control(buffer, { ...SIZE, rankCount: 1, leads: true });
+  control.noticeCancels(false);
+  control.cancel(1);
+  assert(control.join());
+  control.noticeCancels();
+  assert(control.join(), "it is known");
+  assertEquals([control.isCancelled(0), control.isCancelled(1)], [false, true]);
+  control.openSlot(1);
+  assert(!control.isCancelled(1));
+  control.cancel(0);
+  assert(!control.join());
 });

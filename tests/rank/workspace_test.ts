@@ -11,6 +11,7 @@ import type { RankPlan } from "../../src/rank/plan_types.ts";
 import { Liveness } from "../../src/shapes/mod.ts";
 import { instantiateKernels, loadKernelModule } from "../../wasm/mod.ts";
 import { shapeInput } from "../planner/shape_input.ts";
+import { answerNow } from "../support/answer_now.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
 import { graphOf, openRanks, type TestedRanks } from "../support/poisoned_rank.ts";
 import { TINY_FAMILIES, type TinyFamilyName } from "../support/tiny_families.ts";
@@ -79,9 +80,9 @@ for (const [index, [form, options]] of FORMS.entries()) {
 
 /** Logits of steps of one token, of a few and of many, and what is chosen after a prompt. */
 function answersOf({ leader, outputIds }: TestedRanks, isPredicted: boolean): unknown[] {
-  const answers: unknown[] = isPredicted ? [leader.rehearse(IDS, "on")] : [];
+  const answers: unknown[] = isPredicted ? [leader.texts.rehearse(IDS, "on")] : [];
   for (const stepTokens of [1, 3, 16]) {
-    leader.scoreAll(IDS, (rows) => {
+    leader.texts.scoreAll(IDS, (rows) => {
       const bits = new Uint32Array(rows.buffer);
       assert(rows.every(Number.isFinite));
       answers.push(bits.reduce((hash, word) => Math.imul(hash ^ word, 16777619), bits.length));
@@ -89,7 +90,7 @@ function answersOf({ leader, outputIds }: TestedRanks, isPredicted: boolean): un
   }
   const sampling = { temperature: 0.7, topK: 20, seed: 5 };
   const request = { ids: IDS.slice(0, 30), maxTokens: 20, sampling, endIds: [] };
-  const { timings: { skippedNeurons, skippedBytes } } = leader.generate(request);
+  const { timings: { skippedNeurons, skippedBytes } } = answerNow(leader, request);
   return [...answers, ...outputIds.slice(0, 20), skippedNeurons, skippedBytes];
 }
 

@@ -10,7 +10,7 @@ import type { LoadOptions } from "../../src/llm/load_options.ts";
 import { describeForUse, planModel } from "../../src/llm/plan_load.ts";
 import { createArenaMemory } from "../../src/memory/arena.ts";
 import { controlWords, STEP_KIND_FORWARD } from "../../src/memory/control_layout.ts";
-import { RankRunner } from "../../src/rank/open_rank.ts";
+import { controlSize, RankRunner } from "../../src/rank/open_rank.ts";
 import { argmax } from "../../src/reference/ops.ts";
 import { tunedAsReal } from "./tuning.ts";
 
@@ -68,11 +68,10 @@ export class PageModel {
     const model = describeForUse(file, OPTIONS);
     const { parts } = await chooseGpu({ file, model }, OPTIONS);
     const plans = planModel({ file, model }, module, OPTIONS, parts[0]);
-    const [{ chunkTokens, contextLength }] = plans;
     const setup = {
       ...{ rankIndex: 0, plans, config: model.config, tensors: file.tensors, parts: [], module },
       memories: plans.map((plan) => plan.arenas.map(createArenaMemory)),
-      controlBuffer: new SharedArrayBuffer(4 * controlWords(chunkTokens, contextLength)),
+      controlBuffer: new SharedArrayBuffer(4 * controlWords(controlSize(plans[0]))),
       ...{ observation: null, streams: null },
       gpu: {
         mayBeSoftware: true,
@@ -135,9 +134,12 @@ export class PageModel {
 
   /** Only tells the GPU what to do. */
   startStep(ids: readonly number[], position: number, logitsCount: number): void {
-    this.#runner.control.stepIds().set(ids);
+    const { control } = this.#runner;
+    control.stepIds().set(ids);
+    const step = control.newStep();
+    step.segments.set([0, position, ids.length, logitsCount]);
     const kind = STEP_KIND_FORWARD;
-    this.#runner.runStep({ kind, tokenCount: ids.length, position, logitsCount });
+    this.#runner.runStep({ ...step, kind, tokenCount: ids.length, segmentCount: 1 });
   }
 
   close(): void {

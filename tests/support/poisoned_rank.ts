@@ -10,7 +10,7 @@ import { createArenaMemory } from "../../src/memory/arena.ts";
 import { controlWords } from "../../src/memory/control_layout.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import type { ModelConfig } from "../../src/model/types.ts";
-import { RankRunner, type RankSetup } from "../../src/rank/open_rank.ts";
+import { controlSize, RankRunner, type RankSetup } from "../../src/rank/open_rank.ts";
 import { type PlanOptions, planRanks } from "../../src/rank/plan.ts";
 import type { RankPlan } from "../../src/rank/plan_types.ts";
 import { LASTING_TENSORS, STEP_TENSORS, stepGraph } from "../../src/rank/step_graph.ts";
@@ -70,7 +70,6 @@ export async function openRanks(
     },
     ...options,
   });
-  const [{ chunkTokens, contextLength }] = plans;
   const common = {
     plans,
     config: model.config,
@@ -78,7 +77,7 @@ export async function openRanks(
     parts: file.parts,
     module,
     memories: plans.map(({ arenas }) => arenas.map(createArenaMemory)),
-    controlBuffer: new SharedArrayBuffer(4 * controlWords(chunkTokens, contextLength)),
+    controlBuffer: new SharedArrayBuffer(4 * controlWords(controlSize(plans[0]))),
     observation: null,
     gpu: null,
     streams: null,
@@ -91,7 +90,7 @@ export async function openRanks(
   return {
     leader: new Leader(runner),
     plans,
-    outputIds: runner.control.outputIds(),
+    outputIds: runner.control.outputIds(0),
     [Symbol.dispose]: () => runner.control.publishExit(),
   };
 }

@@ -7,7 +7,8 @@
  * four, or of one when there is one. The positions pass in blocks of 32: every tile that sees a
  * block scores it (attention_score.ts), softens the scores (attention_soften.ts) and mixes its
  * values in (attention_mix.ts). The cache's layout is the one these loops read. Meanwhile the next
- * block is fetched a few lines at a time: it starts on other pages, which no prefetcher expects.
+ * block is fetched a few lines at a time: it starts on other pages, which no prefetcher expects. A
+ * sequence's blocks lie anywhere among the cache's: a table has their numbers.
  *
  * Over integers, queries and weights become integers, too: products are exact, and a sum of two of
  * 16 bits is one operation where a float's is two. headDim is a multiple of 4.
@@ -47,6 +48,8 @@ export function attention_i16(
   keys: usize,
   values: usize,
   kvHeads: u32,
+  table: usize,
+  blocks: u32,
   out: usize,
   outStride: u32,
   scratch: usize,
@@ -61,7 +64,7 @@ export function attention_i16(
   softCap: f32,
 ): void {
   attention<i16>(
-    q, qStride, keys, values, kvHeads, out, outStride, scratch,
+    q, qStride, keys, values, kvHeads, table, blocks, out, outStride, scratch,
     n, p0, heads, headOffset, groupSize, headDim, window, scale, softCap,
   );
 }
@@ -72,6 +75,8 @@ export function attention_f32(
   keys: usize,
   values: usize,
   kvHeads: u32,
+  table: usize,
+  blocks: u32,
   out: usize,
   outStride: u32,
   scratch: usize,
@@ -86,7 +91,7 @@ export function attention_f32(
   softCap: f32,
 ): void {
   attention<f32>(
-    q, qStride, keys, values, kvHeads, out, outStride, scratch,
+    q, qStride, keys, values, kvHeads, table, blocks, out, outStride, scratch,
     n, p0, heads, headOffset, groupSize, headDim, window, scale, softCap,
   );
 }
@@ -97,6 +102,8 @@ function attention<T>(
   keys: usize,
   values: usize,
   kvHeads: u32,
+  table: usize,
+  blocks: u32,
   out: usize,
   outStride: u32,
   scratch: usize,
@@ -118,12 +125,13 @@ function attention<T>(
   const width = <u64>heads * headDim;
   check_f32_rows(q, n, qStride, width);
   check_f32_rows(out, n, outStride, max<u64>(width, outStride));
-  const blocks = (positions + BLOCK_POSITIONS - 1) / BLOCK_POSITIONS;
-  const blockHeads = blocks * kvHeads;
-  if (blockHeads >> 32 != 0) unreachable();
+  const blockHeads = <u64>blocks * kvHeads;
+  if (blocks == 0 || blockHeads >> 32 != 0) unreachable();
   check_bytes(keys, blockHeads * key_piece_bytes<T>(headDim));
   check_bytes(values, blockHeads * value_piece_bytes<T>(headDim));
   check_bytes(scratch, scratch_bytes(n, heads, groupSize, headDim));
+
+  check_bytes(table, (positions + BLOCK_POSITIONS - 1) / BLOCK_POSITIONS << 2);
 
   const call = changetype<Call>(scratch);
   call.q = q;
@@ -131,6 +139,8 @@ function attention<T>(
   call.keys = keys;
   call.values = values;
   call.kvHeads = kvHeads;
+  call.table = table;
+  call.lastBlock = blocks - 1;
   call.out = out;
   call.outStrideBytes = outStride << 2;
   call.n = n;
@@ -160,12 +170,14 @@ function attend_group<T>(call: Call): void {
   let block = first_seen(call, 0) / BLOCK_POSITIONS;
   for (let begin = block * BLOCK_POSITIONS; begin < end; begin += BLOCK_POSITIONS, block++) {
     const count = min(end - begin, BLOCK_POSITIONS);
-    const at = block * call.kvHeads + kv_head(call);
+    const isLast = end - begin <= BLOCK_POSITIONS;
+    const at = piece_at(call, block);
     const keys = call.keys + at * keyBytes;
     const values = call.values + at * valueBytes;
-    call.nextKeys = keys + keyBytes * call.kvHeads;
-    call.nextValues = values + valueBytes * call.kvHeads;
-    call.nextLeft = end - begin > BLOCK_POSITIONS ? keyBytes : 0;
+    const next = isLast ? at : piece_at(call, block + 1);
+    call.nextKeys = call.keys + next * keyBytes;
+    call.nextValues = call.values + next * valueBytes;
+    call.nextLeft = isLast ? 0 : keyBytes;
     call.nextStep = (keyBytes / fetches(call, queries) + 63) & ~63;
     if (!isFloat<T>() && count == BLOCK_POSITIONS) {
       call.valueUnit = prepare_values(call, values, count, call.valueWeights);
@@ -188,6 +200,13 @@ function attend_group<T>(call: Call): void {
   for (let first: u32 = 0; first < queries; first += call.width) {
     store_tile(call, call.tiles + (first / call.width) * call.tileBytes, first);
   }
+}
+
+/** Number of the group's piece of a block of the sequence; what is no block is the last one. */
+@inline
+function piece_at(call: Call, block: u32): u32 {
+  const number = min(load<u32>(call.table + (block << 2)), call.lastBlock);
+  return number * call.kvHeads + kv_head(call);
 }
 
 /** How often a block's work pauses to fetch. */

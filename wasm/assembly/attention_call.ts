@@ -25,7 +25,7 @@ export const TILE_QUERIES: u32 = 4;
 /** Columns of values that a tile mixes at once. */
 export const CHUNK_COLUMNS: u32 = 16;
 
-const CALL_BYTES: u32 = 128;
+const CALL_BYTES: u32 = 144;
 const SCORES_BYTES: u32 = TILE_QUERIES * SCORE_ROW_BYTES;
 /** Offsets in a tile's state: f32 [4] each. */
 export const STATE_MAX: u32 = 0;
@@ -46,6 +46,9 @@ export class Call {
   keys: usize;
   values: usize;
   kvHeads: u32;
+  /** Numbers of the sequence's blocks, u32, and the largest that there is. */
+  table: usize;
+  lastBlock: u32;
   out: usize;
   outStrideBytes: u32;
   n: u32;

@@ -1,6 +1,7 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /**
- * New keys and values into the cache, each to its place: src/memory/kv_layout.ts. Contract:
+ * New keys and values into the cache, each to its place in the block that the sequence's table
+ * names: src/memory/kv_layout.ts. Contract:
  * wasm/kernels.ts. T = i16 stores integers and a scale per head and position: the largest element
  * becomes ±KV_LEVEL_MAX. What is not finite gives a scale that is not, so that it stays visible.
  */
@@ -15,48 +16,56 @@ export function store_keys_i16(
   src: usize,
   srcStride: u32,
   cache: usize,
+  table: usize,
+  blocks: u32,
   p0: u32,
   n: u32,
   kvHeads: u32,
   headDim: u32,
 ): void {
-  store_keys<i16>(src, srcStride, cache, p0, n, kvHeads, headDim);
+  store_keys<i16>(src, srcStride, cache, table, blocks, p0, n, kvHeads, headDim);
 }
 
 export function store_keys_f32(
   src: usize,
   srcStride: u32,
   cache: usize,
+  table: usize,
+  blocks: u32,
   p0: u32,
   n: u32,
   kvHeads: u32,
   headDim: u32,
 ): void {
-  store_keys<f32>(src, srcStride, cache, p0, n, kvHeads, headDim);
+  store_keys<f32>(src, srcStride, cache, table, blocks, p0, n, kvHeads, headDim);
 }
 
 export function store_values_i16(
   src: usize,
   srcStride: u32,
   cache: usize,
+  table: usize,
+  blocks: u32,
   p0: u32,
   n: u32,
   kvHeads: u32,
   headDim: u32,
 ): void {
-  store_values<i16>(src, srcStride, cache, p0, n, kvHeads, headDim);
+  store_values<i16>(src, srcStride, cache, table, blocks, p0, n, kvHeads, headDim);
 }
 
 export function store_values_f32(
   src: usize,
   srcStride: u32,
   cache: usize,
+  table: usize,
+  blocks: u32,
   p0: u32,
   n: u32,
   kvHeads: u32,
   headDim: u32,
 ): void {
-  store_values<f32>(src, srcStride, cache, p0, n, kvHeads, headDim);
+  store_values<f32>(src, srcStride, cache, table, blocks, p0, n, kvHeads, headDim);
 }
 
 /** Element i of head g of token t goes to column (p0 + t) % 32 of row i, or of row pair i / 2. */
@@ -64,16 +73,18 @@ function store_keys<T>(
   src: usize,
   srcStride: u32,
   cache: usize,
+  table: usize,
+  blocks: u32,
   p0: u32,
   n: u32,
   kvHeads: u32,
   headDim: u32,
 ): void {
   const pieceBytes = key_piece_bytes<T>(headDim);
-  check(src, srcStride, cache, p0, n, kvHeads, headDim, pieceBytes);
+  check(src, srcStride, cache, table, blocks, p0, n, kvHeads, headDim, pieceBytes);
   for (let t: u32 = 0; t < n; t++) {
     const position = p0 + t, column = (position % KV_BLOCK_POSITIONS) << 2;
-    let piece = cache + position / KV_BLOCK_POSITIONS * kvHeads * pieceBytes;
+    let piece = cache + block_at(table, position, blocks) * kvHeads * pieceBytes;
     let from = src + ((t * srcStride) << 2);
     for (let g: u32 = 0; g < kvHeads; g++) {
       if (isFloat<T>()) {
@@ -123,16 +134,18 @@ function store_values<T>(
   src: usize,
   srcStride: u32,
   cache: usize,
+  table: usize,
+  blocks: u32,
   p0: u32,
   n: u32,
   kvHeads: u32,
   headDim: u32,
 ): void {
   const padded = padded_dim(headDim), pieceBytes = value_piece_bytes<T>(headDim);
-  check(src, srcStride, cache, p0, n, kvHeads, headDim, pieceBytes);
+  check(src, srcStride, cache, table, blocks, p0, n, kvHeads, headDim, pieceBytes);
   for (let t: u32 = 0; t < n; t++) {
     const position = p0 + t, row = position % KV_BLOCK_POSITIONS;
-    let piece = cache + position / KV_BLOCK_POSITIONS * kvHeads * pieceBytes;
+    let piece = cache + block_at(table, position, blocks) * kvHeads * pieceBytes;
     let from = src + ((t * srcStride) << 2);
     for (let g: u32 = 0; g < kvHeads; g++) {
       if (isFloat<T>()) {
@@ -163,6 +176,12 @@ function store_value_integers(from: usize, to: usize, headDim: u32, scale: f32):
   }
 }
 
+/** Number of the block that holds a position of the sequence; what is no block is the last one. */
+@inline
+function block_at(table: usize, position: u32, blocks: u32): u32 {
+  return min(load<u32>(table + (position / KV_BLOCK_POSITIONS << 2)), blocks - 1);
+}
+
 /** What a unit of a head's integers is worth; not finite where an element is not. */
 function scale_of(from: usize, headDim: u32): f32 {
   let top = f32x4.splat(0);
@@ -191,6 +210,8 @@ function check(
   src: usize,
   srcStride: u32,
   cache: usize,
+  table: usize,
+  blocks: u32,
   p0: u32,
   n: u32,
   kvHeads: u32,
@@ -199,8 +220,9 @@ function check(
 ): void {
   if ((headDim & 3) != 0 || headDim >> 16 != 0 || kvHeads >> 16 != 0) unreachable();
   check_f32_rows(src, n, srcStride, <u64>kvHeads * headDim);
-  const blocks = (<u64>p0 + n + KV_BLOCK_POSITIONS - 1) / KV_BLOCK_POSITIONS;
-  const blockHeads = blocks * kvHeads;
-  if (blockHeads >> 32 != 0) unreachable();
+  const positions = <u64>p0 + n;
+  const blockHeads = <u64>blocks * kvHeads;
+  if (positions >> 31 != 0 || blocks == 0 || blockHeads >> 32 != 0) unreachable();
   check_bytes(cache, blockHeads * pieceBytes);
+  check_bytes(table, (positions + KV_BLOCK_POSITIONS - 1) / KV_BLOCK_POSITIONS << 2);
 }

@@ -18,6 +18,7 @@ import {
 } from "../../../gpu/mod.ts";
 import { check } from "../../base/check.ts";
 import type { Control, StepWords } from "../../memory/control.ts";
+import { SEGMENT_POSITION } from "../../memory/control_layout.ts";
 import { bindNorm, type Norm } from "../layer.ts";
 import type { RankPlan } from "../plan_types.ts";
 import type { RankSteps } from "../rank_steps.ts";
@@ -151,9 +152,10 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   begin(step: StepWords): void {
     check(!this.#isAwaited, "logits of the step before have arrived");
     this.#state.begin(step);
+    check(step.segmentCount === 1, "a GPU computes one sequence at a time");
     this.#step.n = step.tokenCount;
-    this.#step.position = step.position;
-    this.#step.m = step.logitsCount;
+    this.#step.position = step.segments[SEGMENT_POSITION];
+    this.#step.m = this.#state.logitsCount;
     this.#parts.input.write(this.#step, null);
     this.#isUnderWay = false;
   }

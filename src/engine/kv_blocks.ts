@@ -1,0 +1,280 @@
+/**
+ * Whose the blocks of keys and values are: 32 positions each, from one pool that all sequences
+ * share. A block that is full is remembered by its ids and those before it, so that later prompts
+ * which begin alike use it, too, while it is in use and, until somebody needs the room, after it.
+ * Arithmetic over numbers of blocks: knows neither memories nor models.
+ *
+ * Nothing is looked up by a hash alone: a block's content is its 32 ids and the content before it,
+ * and each content has a number of its own, so that a chain of blocks is compared exactly.
+ */
+import { check } from "../base/check.ts";
+import { KV_BLOCK_POSITIONS as TOKENS } from "../memory/kv_layout.ts";
+import { BlockList } from "./block_list.ts";
+import type { KvRequest, KvStore } from "./kv_store.ts";
+
+export interface KvBlocksOptions {
+  /** Blocks of the pool: at least those of one sequence at full length. */
+  readonly blocks: number;
+  /** Sequences that may be open at once, and blocks that each may have. */
+  readonly sequences: number;
+  readonly tableBlocks: number;
+  /** What exact requests use again is a multiple of so many positions. */
+  readonly reuseUnit: number;
+  /** Block `index` of a sequence is block `block` of the pool from now on. */
+  readonly onBlock: (slot: number, index: number, block: number) => void;
+  /** What is in a block is wanted in another one, too, before the next step. */
+  readonly onCopy: (from: number, to: number) => void;
+}
+
+/** The content before all blocks. */
+const ROOT = 0;
+/** What follows cannot be remembered: another content has its place. */
+const LOST = -1;
+
+export class KvBlocks implements KvStore {
+  readonly #in: KvBlocksOptions;
+  /** [sequences, tableBlocks], and how many of each there are. */
+  readonly #tables: Int32Array;
+  readonly #counts: Int32Array;
+  /** Blocks that a sequence may still take. */
+  readonly #reserved: Int32Array;
+  #reservedCount = 0;
+  /** Blocks of a sequence that were remembered, and the content of the last one. */
+  readonly #rememberedCounts: Int32Array;
+  readonly #chains: Float64Array;
+  /** By block: how many sequences have it; */
+  readonly #uses: Int32Array;
+  /** number of its content, or 0: it has none that is remembered; of the content before; */
+  readonly #contents: Float64Array;
+  readonly #before: Float64Array;
+  /** ids, [blocks, 32]; and whether its keys and values are a cold prompt's to the bit. */
+  readonly #ids: Int32Array;
+  readonly #isExact: Uint8Array;
+  /** Blocks by hash of their content and the one before. */
+  readonly #byHash = new Map<number, number>();
+  /** Blocks that nobody has, the next one to be used first. */
+  readonly #free: BlockList;
+  #contentCount = 0;
+
+  constructor(options: KvBlocksOptions) {
+    const { blocks, sequences, tableBlocks } = options;
+    check(blocks >= tableBlocks && sequences >= 1, "a pool has room for a whole sequence");
+    this.#in = options;
+    this.#tables = new Int32Array(sequences * tableBlocks);
+    this.#counts = new Int32Array(sequences);
+    this.#reserved = new Int32Array(sequences);
+    this.#rememberedCounts = new Int32Array(sequences);
+    this.#chains = new Float64Array(sequences);
+    this.#uses = new Int32Array(blocks);
+    this.#contents = new Float64Array(blocks);
+    this.#before = new Float64Array(blocks);
+    this.#ids = new Int32Array(blocks * TOKENS);
+    this.#isExact = new Uint8Array(blocks);
+    this.#free = new BlockList(blocks);
+    for (let block = 0; block < blocks; block++) this.#free.addLast(block);
+  }
+
+  /** Blocks that a new sequence could take. */
+  get availableBlocks(): number {
+    return this.#free.count - this.#reservedCount;
+  }
+
+  /** Blocks that sequences have. */
+  get usedBlocks(): number {
+    return this.#in.blocks - this.#free.count;
+  }
+
+  get usedTokens(): number {
+    return (this.#in.blocks - this.availableBlocks) * TOKENS;
+  }
+
+  /** Blocks whose content can be used again, in use or not. */
+  get rememberedBlocks(): number {
+    return this.#byHash.size;
+  }
+
+  open(slot: number, request: KvRequest): number {
+    check(this.#counts[slot] === 0 && this.#reserved[slot] === 0, "a slot that is free");
+    const { promptTokens, totalTokens } = request;
+    const needed = blocksOf(totalTokens);
+    check(promptTokens >= 1 && promptTokens <= totalTokens, "a prompt fits its sequence");
+    check(needed <= this.#in.tableBlocks, "a sequence fits its table");
+    const shared = this.#findShared(slot, request);
+    let asleep = 0;
+    for (let i = 0; i < shared; i++) if (this.#uses[this.#blockAt(slot, i)] === 0) asleep++;
+    if (this.availableBlocks - asleep < needed - shared) return -1;
+    for (let i = 0; i < shared; i++) this.#use(slot, i, this.#blockAt(slot, i));
+    this.#counts[slot] = shared;
+    this.#reserve(slot, needed - shared);
+    this.#rememberedCounts[slot] = shared;
+    this.#chains[slot] = shared === 0 ? ROOT : this.#contents[this.#blockAt(slot, shared - 1)];
+    return shared * TOKENS;
+  }
+
+  grow(slot: number, tokens: number): void {
+    while (this.#counts[slot] * TOKENS < tokens) {
+      check(this.#reserved[slot] > 0, "a sequence takes what was kept for it");
+      this.#reserve(slot, -1);
+      this.#use(slot, this.#counts[slot]++, this.#take());
+    }
+  }
+
+  remember(slot: number, ids: Int32Array, tokens: number, isExact: boolean): void {
+    const whole = Math.floor(tokens / TOKENS);
+    for (let i = this.#rememberedCounts[slot]; i < whole; i++) {
+      if (this.#chains[slot] !== LOST) {
+        const block = this.#blockAt(slot, i);
+        this.#chains[slot] = this.#name(block, this.#chains[slot], ids, i * TOKENS, isExact);
+      }
+      this.#rememberedCounts[slot] = i + 1;
+    }
+  }
+
+  close(slot: number): void {
+    // The end of a sequence is the first to be forgotten.
+    for (let i = this.#counts[slot] - 1; i >= 0; i--) this.#leave(this.#blockAt(slot, i));
+    this.#counts[slot] = 0;
+    this.#reserve(slot, -this.#reserved[slot]);
+    this.#rememberedCounts[slot] = 0;
+  }
+
+  /**
+   * Gives the sequence `to` what `from` has of its first `tokens` positions: whole blocks are
+   * shared, what lies in a block that is not full is copied.
+   * @returns false when there is no room now.
+   */
+  fork(from: number, to: number, of: { tokens: number; totalTokens: number }): boolean {
+    check(this.#counts[to] === 0 && this.#reserved[to] === 0, "a slot that is free");
+    const whole = Math.floor(of.tokens / TOKENS);
+    const needed = blocksOf(of.totalTokens) - whole;
+    check(this.#counts[from] >= blocksOf(of.tokens), "a sequence has what is taken over");
+    check(this.#rememberedCounts[from] === whole, "what is full is remembered first");
+    if (this.availableBlocks < needed) return false;
+    for (let i = 0; i < whole; i++) this.#use(to, i, this.#blockAt(from, i));
+    this.#counts[to] = whole;
+    this.#reserve(to, needed);
+    if (of.tokens > whole * TOKENS) {
+      this.grow(to, of.tokens);
+      this.#in.onCopy(this.#blockAt(from, whole), this.#blockAt(to, whole));
+    }
+    this.#rememberedCounts[to] = whole;
+    this.#chains[to] = this.#chains[from];
+    return true;
+  }
+
+  clearFor(slot: number): void {
+    check(this.usedBlocks === 0, "no sequence is open");
+    for (let block = 0; block < this.#in.blocks; block++) {
+      if (this.#contents[block] !== 0) this.#forget(block);
+    }
+    for (let i = 0; i < this.#in.tableBlocks; i++) this.#in.onBlock(slot, i, i);
+  }
+
+  /** Puts the blocks that a prompt can use again into the slot's table; returns how many. */
+  #findShared(slot: number, { ids, promptTokens, isExact }: KvRequest): number {
+    const most = Math.floor((promptTokens - 1) / TOKENS);
+    let before = ROOT;
+    let shared = 0;
+    for (; shared < most; shared++) {
+      const block = this.#byHash.get(hashOf(before, ids, shared * TOKENS));
+      if (block === undefined || !this.#holds(block, before, ids, shared * TOKENS)) break;
+      if (isExact && this.#isExact[block] === 0) break;
+      this.#tables[slot * this.#in.tableBlocks + shared] = block;
+      before = this.#contents[block];
+    }
+    while (isExact && shared * TOKENS % this.#in.reuseUnit !== 0) shared--;
+    return shared;
+  }
+
+  /**
+   * Remembers what is in a block, unless it is remembered elsewhere.
+   * @returns the number of the content, or LOST.
+   */
+  #name(
+    block: number,
+    before: number,
+    ids: Int32Array,
+    at: number,
+    isExact: boolean,
+  ): number {
+    const hash = hashOf(before, ids, at);
+    const other = this.#byHash.get(hash);
+    if (other === block) return this.#contents[block];
+    if (other !== undefined) {
+      if (!this.#holds(other, before, ids, at)) return LOST;
+      if (!isExact || this.#isExact[other] === 1) return this.#contents[other];
+    }
+    const content = other === undefined ? ++this.#contentCount : this.#contents[other];
+    // The exact one takes the other's place.
+    if (other !== undefined) this.#forget(other);
+    this.#contents[block] = content;
+    this.#before[block] = before;
+    this.#isExact[block] = isExact ? 1 : 0;
+    for (let i = 0; i < TOKENS; i++) this.#ids[block * TOKENS + i] = ids[at + i];
+    this.#byHash.set(hash, block);
+    return content;
+  }
+
+  #holds(block: number, before: number, ids: Int32Array, at: number): boolean {
+    if (this.#before[block] !== before) return false;
+    for (let i = 0; i < TOKENS; i++) {
+      if (this.#ids[block * TOKENS + i] !== ids[at + i]) return false;
+    }
+    return true;
+  }
+
+  #forget(block: number): void {
+    this.#byHash.delete(hashOf(this.#before[block], this.#ids, block * TOKENS));
+    this.#contents[block] = 0;
+    if (this.#uses[block] > 0) return;
+    this.#free.remove(block);
+    this.#free.addFirst(block);
+  }
+
+  /** A block for new content. */
+  #take(): number {
+    const block = this.#free.first;
+    if (this.#contents[block] !== 0) this.#forget(block);
+    return block;
+  }
+
+  #use(slot: number, index: number, block: number): void {
+    if (this.#uses[block]++ === 0) this.#free.remove(block);
+    this.#tables[slot * this.#in.tableBlocks + index] = block;
+    this.#in.onBlock(slot, index, block);
+  }
+
+  #leave(block: number): void {
+    if (--this.#uses[block] > 0) return;
+    if (this.#contents[block] === 0) this.#free.addFirst(block);
+    else this.#free.addLast(block);
+  }
+
+  #reserve(slot: number, count: number): void {
+    this.#reserved[slot] += count;
+    this.#reservedCount += count;
+  }
+
+  #blockAt(slot: number, index: number): number {
+    return this.#tables[slot * this.#in.tableBlocks + index];
+  }
+}
+
+/** Blocks of so many positions. */
+function blocksOf(tokens: number): number {
+  return Math.ceil(tokens / TOKENS);
+}
+
+/** Of 32 ids from `at` on behind a content: 32 bits, mixed as in MurmurHash3. */
+function hashOf(before: number, ids: Int32Array, at: number): number {
+  let hash = mix(mix(0, before | 0), Math.floor(before / 2 ** 32));
+  for (let i = 0; i < TOKENS; i++) hash = mix(hash, ids[at + i]);
+  return hash;
+}
+
+function mix(hash: number, word: number): number {
+  let k = Math.imul(word, 0xcc9e2d51);
+  k = Math.imul((k << 15) | (k >>> 17), 0x1b873593);
+  const mixed = hash ^ k;
+  return (Math.imul((mixed << 13) | (mixed >>> 19), 5) + 0xe6546b64) | 0;
+}

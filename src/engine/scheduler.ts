@@ -1,0 +1,190 @@
+/**
+ * What each step carries: of which sequences, and how many rows of each. Sequences that generate
+ * have a row each; prompts share what is left of the step, short ones first, and the one that has
+ * waited longest always goes on. Arithmetic over counts: knows neither ids nor memories, and
+ * allocates nothing per step.
+ */
+import { check } from "../base/check.ts";
+
+/** A sequence as far as its turns go. */
+export interface Schedulable {
+  /** Ids that are known, and those of them whose keys and values are computed. */
+  readonly known: number;
+  readonly computed: number;
+  /** It has all of its prompt behind it. */
+  readonly isGenerating: boolean;
+  /** Larger ones are served first. */
+  readonly priority: number;
+}
+
+export interface SchedulerOptions {
+  /** Most rows of a step. */
+  readonly chunkTokens: number;
+  /** Most rows of a step whose logits are wanted. */
+  readonly logitsRows: number;
+  /** Steps of one sequence each, prompts in whole chunks: where rows depend on their neighbours. */
+  readonly takesTurns: boolean;
+}
+
+/** Of what prompts may have of a step, one part of so many is the longest waiting one's. */
+const SHARE_OF_OLDEST = 4;
+
+export class Scheduler<S extends Schedulable> {
+  readonly #in: SchedulerOptions;
+  /** Those that have no room yet, in the order in which they will get it. */
+  readonly #waiting: S[] = [];
+  /** Those that have, in the order in which they came. */
+  readonly #active: S[] = [];
+  /** The first so many are prompts, in the order in which this step serves them. */
+  readonly #prompts: S[] = [];
+  #promptCount = 0;
+  /** The step: its first `count` sequences, and how many rows each has. */
+  readonly sequences: S[] = [];
+  readonly rows: number[] = [];
+  count = 0;
+  /** Turns of generating sequences, and of prompts, so far. */
+  #turn = 0;
+  #promptTurn = 0;
+
+  constructor(options: SchedulerOptions) {
+    check(options.chunkTokens >= 1 && options.logitsRows >= 1, "a step has rows");
+    // Where a step has room for one of them only, they take turns, too.
+    this.#in = { ...options, takesTurns: options.takesTurns || options.logitsRows === 1 };
+  }
+
+  get active(): readonly S[] {
+    return this.#active;
+  }
+
+  get waiting(): readonly S[] {
+    return this.#waiting;
+  }
+
+  get isIdle(): boolean {
+    return this.#active.length === 0 && this.#waiting.length === 0;
+  }
+
+  /** Lets a sequence wait for room, behind those of its priority. */
+  add(sequence: S): void {
+    let at = this.#waiting.length;
+    while (at > 0 && this.#waiting[at - 1].priority < sequence.priority) at--;
+    this.#waiting.splice(at, 0, sequence);
+  }
+
+  /** Takes in those that wait, in order, until one finds no room: it is not overtaken. */
+  admit(takeIn: (sequence: S) => boolean): void {
+    while (this.#waiting.length > 0 && takeIn(this.#waiting[0])) {
+      this.#active.push(this.#waiting.shift()!);
+    }
+  }
+
+  /** The sequence is over, whether it ran or waited. */
+  remove(sequence: S): void {
+    for (const list of [this.#active, this.#waiting]) {
+      const at = list.indexOf(sequence);
+      if (at >= 0) list.splice(at, 1);
+    }
+  }
+
+  /** Decides the next step: `sequences` and `rows`. There must be an active one. */
+  plan(): void {
+    this.count = this.#promptCount = 0;
+    for (let i = 0; i < this.#active.length; i++) {
+      if (!this.#active[i].isGenerating) this.#insertPrompt(this.#active[i]);
+    }
+    if (this.#in.takesTurns) this.#planTurn();
+    else this.#planTogether();
+    check(this.count > 0, "a step has rows");
+  }
+
+  /** Sorted by priority, then by what is left to compute; the number is small. */
+  #insertPrompt(sequence: S): void {
+    const prompts = this.#prompts;
+    let at = this.#promptCount++;
+    for (; at > 0 && isBefore(sequence, prompts[at - 1]); at--) prompts[at] = prompts[at - 1];
+    prompts[at] = sequence;
+  }
+
+  #planTogether(): void {
+    const { chunkTokens, logitsRows } = this.#in;
+    const forPrompts = this.#promptCount === 0 ? 0 : Math.ceil(chunkTokens / SHARE_OF_OLDEST);
+    // One that ends its prompt wants logits, too.
+    const most = Math.min(chunkTokens - forPrompts, logitsRows - (forPrompts > 0 ? 1 : 0));
+    this.#takeGenerating(most);
+    let logits = this.count;
+    let left = chunkTokens - logits;
+    const oldest = this.#oldestPrompt();
+    const ofOldest = oldest === null ? 0 : Math.ceil(left / SHARE_OF_OLDEST);
+    // Who comes before the oldest leaves it its part.
+    let kept = oldest === null ? 0 : Math.min(ofOldest, pendingOf(oldest));
+    for (let i = 0; i < this.#promptCount && left > 0; i++) {
+      const sequence = this.#prompts[i];
+      if (sequence === oldest) kept = 0;
+      const room = left - kept;
+      let count = Math.min(pendingOf(sequence), room);
+      // The last row of a prompt wants logits.
+      if (count === pendingOf(sequence) && logits === logitsRows) count--;
+      if (count <= 0) continue;
+      if (count === pendingOf(sequence)) logits++;
+      this.#take(sequence, count);
+      left -= count;
+    }
+  }
+
+  /** A row for each that generates; where that are too many, those that it is the turn of. */
+  #takeGenerating(most: number): void {
+    const count = this.#active.length;
+    let taken = 0;
+    let last = -1;
+    for (let i = 0; i < count && taken < most; i++) {
+      const at = (this.#turn + i) % count;
+      if (!this.#active[at].isGenerating) continue;
+      this.#take(this.#active[at], 1);
+      taken++;
+      last = at;
+    }
+    // In order while all of them fit.
+    this.#turn = taken === most && last >= 0 ? (last + 1) % count : 0;
+  }
+
+  /** One sequence: those that generate have a row each, then a prompt has a chunk. */
+  #planTurn(): void {
+    const count = this.#active.length;
+    if (this.#promptCount < count) {
+      const isPromptsTurn = this.#promptCount > 0 && this.#turn >= count;
+      for (let i = this.#turn; i < count && !isPromptsTurn; i++) {
+        if (!this.#active[i].isGenerating) continue;
+        this.#turn = i + 1;
+        return this.#take(this.#active[i], 1);
+      }
+      this.#turn = 0;
+      if (this.#promptCount === 0) return this.#planTurn();
+    }
+    const isOldests = this.#promptTurn++ % SHARE_OF_OLDEST === SHARE_OF_OLDEST - 1;
+    const sequence = isOldests ? this.#oldestPrompt()! : this.#prompts[0];
+    const { chunkTokens } = this.#in;
+    const chunk = chunkTokens - sequence.computed % chunkTokens;
+    this.#take(sequence, Math.min(chunk, pendingOf(sequence)));
+  }
+
+  #oldestPrompt(): S | null {
+    for (let i = 0; i < this.#active.length; i++) {
+      if (!this.#active[i].isGenerating) return this.#active[i];
+    }
+    return null;
+  }
+
+  #take(sequence: S, rows: number): void {
+    this.sequences[this.count] = sequence;
+    this.rows[this.count++] = rows;
+  }
+}
+
+function pendingOf({ known, computed }: Schedulable): number {
+  return known - computed;
+}
+
+function isBefore(a: Schedulable, b: Schedulable): boolean {
+  if (a.priority !== b.priority) return a.priority > b.priority;
+  return pendingOf(a) < pendingOf(b);
+}

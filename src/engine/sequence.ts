@@ -1,0 +1,123 @@
+/** A request that the engine works at: its ids so far, and how far they are computed. */
+import type { FinishReason, Timings } from "../llm/types.ts";
+import type { Sampler } from "./sampler.ts";
+import type { Schedulable } from "./scheduler.ts";
+import type { TokenTimes } from "./token_times.ts";
+import type { EngineRequest, EngineResult } from "./types.ts";
+
+/** What a slot keeps for the requests that have it, one after another. */
+export interface SequenceRoom {
+  readonly slot: number;
+  /** [contextLength]: prompt and answer; and of the answer, where the main thread reads it. */
+  readonly ids: Int32Array;
+  readonly outputIds: Int32Array;
+  readonly tokenMs: TokenTimes;
+}
+
+/** How a request ends. */
+export interface SequenceEnd {
+  done(result: EngineResult): void;
+  failed(error: unknown): void;
+}
+
+export class Sequence implements Schedulable {
+  readonly slot: number;
+  readonly ids: Int32Array;
+  readonly sampler: Sampler;
+  readonly priority: number;
+  readonly promptTokens: number;
+  readonly maxTokens: number;
+  /** The same request is promised the same ids: greedy, or with a seed. */
+  readonly isRepeatable: boolean;
+  readonly end: SequenceEnd;
+  known: number;
+  computed = 0;
+  /** Prompt ids that were in the cache already. */
+  reused = 0;
+  /** All keys and values so far are those of a cold prompt, to the bit. */
+  isExact = true;
+  readonly #room: SequenceRoom;
+  readonly #endIds: ReadonlySet<number>;
+  #startMs = 0;
+  #promptDoneMs = 0;
+  /** What was counted when the prompt was done. */
+  #countedBefore: readonly number[] = [];
+
+  /** The prompt fits: checked at the door. */
+  constructor(
+    request: EngineRequest,
+    of: { room: SequenceRoom; sampler: Sampler; end: SequenceEnd },
+  ) {
+    const { ids, sampling, maxTokens, endIds, priority = 0 } = request;
+    const { room, sampler } = of;
+    this.#room = room;
+    this.slot = room.slot;
+    this.ids = room.ids;
+    this.sampler = sampler;
+    this.end = of.end;
+    this.priority = priority;
+    this.promptTokens = this.known = ids.length;
+    this.maxTokens = Math.min(maxTokens, room.ids.length - ids.length);
+    this.isRepeatable = sampling.seed !== undefined || sampling.temperature === 0;
+    this.#endIds = new Set(endIds);
+    for (let i = 0; i < ids.length; i++) {
+      room.ids[i] = ids[i];
+      sampler.accept(ids[i]);
+    }
+  }
+
+  get isGenerating(): boolean {
+    return this.computed >= this.promptTokens;
+  }
+
+  /** Ids of the answer so far. */
+  get answered(): number {
+    return this.known - this.promptTokens;
+  }
+
+  /** It has room in the cache, and the keys and values of `reused` ids. */
+  start(reused: number): void {
+    this.reused = this.computed = reused;
+    this.#startMs = performance.now();
+  }
+
+  /** Its first logits are there. counted: what all ranks have counted so far. */
+  finishPrompt(counted: readonly number[]): void {
+    this.#promptDoneMs = performance.now();
+    this.#room.tokenMs.restart(this.#promptDoneMs);
+    this.#countedBefore = counted;
+  }
+
+  /** Takes an id into the answer; returns why it ends with it, or null. */
+  accept(id: number): FinishReason | null {
+    if (this.answered > 0) this.#room.tokenMs.add(performance.now());
+    if (this.#endIds.has(id)) return "stop";
+    this.sampler.accept(id);
+    this.#room.outputIds[this.answered] = id;
+    this.ids[this.known++] = id;
+    return this.answered === this.maxTokens ? "length" : null;
+  }
+
+  /** counted: since the prompt was done, of what ranks counted. */
+  result(
+    finishReason: FinishReason,
+    countedSince: (before: readonly number[]) => Partial<Timings>,
+  ): EngineResult {
+    const nowMs = performance.now();
+    const started = this.#startMs > 0;
+    const isPromptDone = this.#promptDoneMs > 0;
+    return {
+      finishReason,
+      timings: {
+        promptTokens: this.promptTokens,
+        cachedTokens: this.reused,
+        promptMs: started ? (isPromptDone ? this.#promptDoneMs : nowMs) - this.#startMs : 0,
+        predictedTokens: this.answered,
+        predictedMs: isPromptDone ? nowMs - this.#promptDoneMs : 0,
+        ...isPromptDone
+          ? { ...countedSince(this.#countedBefore), tokenMs: this.#room.tokenMs.percentiles() }
+          : {},
+      },
+    };
+  }
+}

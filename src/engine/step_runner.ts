@@ -1,0 +1,166 @@
+/**
+ * One step of all ranks, as whoever leads them fills it in, runs it and reads its logits. Knows
+ * neither requests nor what a step is for.
+ */
+import { check } from "../base/check.ts";
+import type { StepWords } from "../memory/control.ts";
+import {
+  SEGMENT_LOGITS,
+  SEGMENT_POSITION,
+  SEGMENT_ROWS,
+  SEGMENT_SLOT,
+  SEGMENT_WORDS,
+} from "../memory/control_layout.ts";
+import { SharedText } from "../memory/shared_text.ts";
+import { kvBytes, tableBlocks } from "../rank/kv_bytes.ts";
+import type { RankRunner } from "../rank/open_rank.ts";
+import type { RankPlan } from "../rank/plan_types.ts";
+import { lengthOf } from "../rank/shard.ts";
+import { ScoreBoard } from "./score_board.ts";
+
+export class StepRunner {
+  readonly runner: RankRunner;
+  /** Where samplers look: the logits that `takeRow` or `gatherRow(0)` put there. */
+  readonly board: ScoreBoard;
+  /** Ids of the step's rows, [chunkTokens]. */
+  readonly ids: Int32Array;
+  readonly #step: StepWords;
+  /** Logits of each row that a step can have some of, [vocab], in this rank's arena; */
+  readonly #rows: readonly Float32Array[];
+  /** the part of them that this rank computes; */
+  readonly #own: readonly Float32Array[];
+  /** the other ranks' parts, [logitsRows][rank - 1]. */
+  readonly #parts: readonly (readonly Float32Array[])[];
+  /** Tables of blocks in all ranks' arenas, [sequences, tableBlocks] each. */
+  readonly #tables: readonly Uint32Array[];
+  readonly #tableBlocks: number;
+  /** Why a step of a packed model is void: a read that failed. Null: it is no packed one. */
+  readonly #readFailure: SharedText | null;
+
+  constructor(runner: RankRunner) {
+    const { plans, memories, config, streams } = runner.setup;
+    this.runner = runner;
+    this.ids = runner.control.stepIds();
+    this.#step = runner.control.newStep();
+    const [{ outputArena, workspaces, logitsRows, shard }] = plans;
+    check(shard.vocab.start === 0, "the others' logits are put behind the leader's");
+    const rowOf = (rank: number, row: number, length: number) => {
+      const { strides, workspaces } = plans[rank];
+      const at = workspaces[outputArena].logits + row * strides.logits * 4;
+      return new Float32Array(memories[rank][outputArena].buffer, at, length);
+    };
+    const { vocabSize } = config;
+    this.#rows = Array.from({ length: logitsRows }, (_, row) => rowOf(0, row, vocabSize));
+    this.#own = this.#rows.map((logits) => logits.subarray(0, lengthOf(shard.vocab)));
+    this.#parts = this.#rows.map((_, row) =>
+      plans.slice(1).map(({ rankIndex, shard }) => rowOf(rankIndex, row, lengthOf(shard.vocab)))
+    );
+    this.board = new ScoreBoard({
+      kernels: runner.kernels[outputArena],
+      memory: memories[0][outputArena],
+      vocabSize,
+      scoresAt: workspaces[outputArena].logits,
+      idsAt: workspaces[outputArena].candidates,
+    });
+    this.#tableBlocks = tableBlocks(runner.plan.contextLength);
+    this.#tables = plans.flatMap((plan, rank) => tablesOf(plan, memories[rank]));
+    this.#readFailure = streams && new SharedText(streams.failure);
+  }
+
+  /** Begins to fill in a step, while so many sequences are under way. */
+  begin(kind: number, activeCount = 1): void {
+    this.#step.kind = kind;
+    this.#step.activeCount = activeCount;
+    this.#step.tokenCount = this.#step.segmentCount = 0;
+  }
+
+  /** Adds rows of the sequence in `slot` whose ids are `ids[from .. from + rows)`. */
+  add(slot: number, ids: ArrayLike<number>, from: number, rows: number, logits: number): void {
+    this.addAt(slot, from, rows, logits);
+    const first = this.#step.tokenCount - rows;
+    for (let t = 0; t < rows; t++) this.ids[first + t] = ids[from + t];
+  }
+
+  /** The same at another position than the ids' own; the caller puts them into `ids`. */
+  addAt(slot: number, position: number, rows: number, logits: number): void {
+    const { segments, segmentCount } = this.#step;
+    const at = segmentCount * SEGMENT_WORDS;
+    segments[at + SEGMENT_SLOT] = slot;
+    segments[at + SEGMENT_POSITION] = position;
+    segments[at + SEGMENT_ROWS] = rows;
+    segments[at + SEGMENT_LOGITS] = logits;
+    this.#step.segmentCount++;
+    this.#step.tokenCount += rows;
+  }
+
+  /**
+   * Runs the step on all ranks.
+   * @returns false when it was aborted.
+   * @throws {Error} when it is void, or a rank has failed.
+   */
+  run(): boolean {
+    const { control } = this.runner;
+    control.publish(this.#step);
+    let isComplete: boolean;
+    try {
+      isComplete = this.runner.runStep(this.#step);
+    } catch (error) {
+      // The others wait at a join that will never come.
+      control.fail(0);
+      throw error;
+    }
+    // Every rank has finished the step: what it left in the cache is behind the counted positions.
+    const failure = this.#readFailure?.take() ?? "";
+    if (failure !== "") throw new Error(failure);
+    return isComplete;
+  }
+
+  /** Logits of a step's row, [vocab]: this rank's own, and the others' put behind them. */
+  gatherRow(row: number): Float32Array {
+    this.#putParts(this.#rows[row], row);
+    return this.#rows[row];
+  }
+
+  /** Puts a row's logits on the board; rows are taken in order, for the board is the first. */
+  takeRow(row: number): void {
+    const { scores } = this.board;
+    if (row > 0) scores.set(this.#own[row]);
+    this.#putParts(scores, row);
+  }
+
+  #putParts(to: Float32Array, row: number): void {
+    const { plans } = this.runner.setup;
+    const parts = this.#parts[row];
+    for (let i = 0; i < parts.length; i++) to.set(parts[i], plans[i + 1].shard.vocab.start);
+  }
+
+  /** Block `index` of the slot's sequence is block `block` of the pool; all ranks read it. */
+  setBlock(slot: number, index: number, block: number): void {
+    const at = slot * this.#tableBlocks + index;
+    for (let i = 0; i < this.#tables.length; i++) this.#tables[i][at] = block;
+  }
+
+  /** Copies a block's keys and values of all layers into another one, on all ranks. */
+  copyBlock(from: number, to: number): void {
+    const { plans, memories, config: { headDim } } = this.runner.setup;
+    for (const [rank, { layers, kvType, gpu }] of plans.entries()) {
+      if (gpu !== null) continue;
+      for (const { arena, kvHeads, keysOffsetBytes, valuesOffsetBytes } of layers) {
+        const bytes = new Uint8Array(memories[rank][arena].buffer);
+        const of = { blocks: 1, kvHeads: lengthOf(kvHeads), headDim };
+        const { keysBytes, valuesBytes } = kvBytes(kvType, of);
+        const copy = (at: number, size: number) =>
+          bytes.copyWithin(at + to * size, at + from * size, at + (from + 1) * size);
+        copy(keysOffsetBytes, keysBytes);
+        copy(valuesOffsetBytes, valuesBytes);
+      }
+    }
+  }
+}
+
+/** Of one rank; one without heads, or on a GPU, does not read them. */
+function tablesOf(plan: RankPlan, memories: readonly WebAssembly.Memory[]): Uint32Array[] {
+  const words = plan.sequences * tableBlocks(plan.contextLength);
+  return plan.workspaces
+    .map(({ tables }, arena) => new Uint32Array(memories[arena].buffer, tables, words));
+}

@@ -1,0 +1,151 @@
+/**
+ * What is asked of a whole text at once, with nothing before it: logits, surprise, what neurons do.
+ * Runs alone: no sequence is open, and nothing in the cache is used again after it.
+ */
+import { check } from "../base/check.ts";
+import { STEP_KIND_FORWARD, STEP_KIND_READ, STEP_KIND_REHEARSE } from "../memory/control_layout.ts";
+import type { RankRunner } from "../rank/open_rank.ts";
+import type { KvStore } from "./kv_store.ts";
+import { negativeLogProbability } from "./log_probability.ts";
+import { choosePredictors } from "./predictor_choice.ts";
+import { Rehearsal } from "./rehearsal.ts";
+import type { StepRunner } from "./step_runner.ts";
+import type { PredictorChoice, PredictorPolicy } from "./types.ts";
+
+/** Whose blocks a text gets. */
+const SLOT = 0;
+
+export class WholeTexts {
+  readonly #runner: RankRunner;
+  readonly #steps: StepRunner;
+  readonly #kv: KvStore;
+  /** Tokens of the text that is observed, so far. */
+  #observed = 0;
+
+  constructor(steps: StepRunner, kv: KvStore) {
+    this.#runner = steps.runner;
+    this.#steps = steps;
+    this.#kv = kv;
+  }
+
+  /**
+   * Logits of every position of `ids`, a few rows at a time.
+   * @param onRows gets [rows, vocab] of positions firstPosition ..; the array is the callee's.
+   * @param stepTokens of a step, at most.
+   * @returns false when it was cancelled before the last position.
+   */
+  scoreAll(
+    ids: readonly number[],
+    onRows: (rows: Float32Array<ArrayBuffer>, firstPosition: number) => void,
+    stepTokens = Infinity,
+  ): boolean {
+    const logitsRows = Math.min(stepTokens, this.#runner.plan.logitsRows);
+    const { vocabSize } = this.#steps.board;
+    this.#kv.clearFor(SLOT);
+    for (let position = 0; position < ids.length; position += logitsRows) {
+      const n = Math.min(logitsRows, ids.length - position);
+      if (!this.#forward(ids, { position, n, logits: n })) return false;
+      const rows = new Float32Array(n * vocabSize);
+      for (let t = 0; t < n; t++) rows.set(this.#steps.gatherRow(t), t * vocabSize);
+      onRows(rows, position);
+    }
+    return true;
+  }
+
+  /**
+   * How surprised the model is by the ids from index `from` (at least 1) on, each after all before
+   * it: the sum of −log p, in nats. Logits stay on this thread.
+   * @returns null when it was cancelled before the last one.
+   */
+  negativeLogLikelihood(ids: readonly number[], from: number): number | null {
+    const { logitsRows, chunkTokens } = this.#runner.plan;
+    this.#kv.clearFor(SLOT);
+    let sum = 0;
+    // Nothing follows the last id.
+    for (let position = 0, n = 0; position < ids.length - 1; position += n) {
+      const isContextOnly = position + chunkTokens < from;
+      n = Math.min(isContextOnly ? chunkTokens : logitsRows, ids.length - 1 - position);
+      const end = position + n;
+      const logits = Math.max(0, Math.min(n, end + 1 - from));
+      if (!this.#forward(ids, { position, n, logits })) return null;
+      for (let t = 0; t < logits; t++) {
+        sum += negativeLogProbability(this.#steps.gatherRow(t), ids[end + 1 - logits + t]);
+      }
+    }
+    return sum;
+  }
+
+  /**
+   * Runs some ids of a text, at most `tokens` of the observation's plan, behind the ids before
+   * them: what the ranks show of them lies in the observation after it.
+   * @returns false when it was cancelled.
+   */
+  observe(ids: readonly number[], position: number): boolean {
+    const { observation, config } = this.#runner.setup;
+    check(observation !== null && ids.length <= observation.plan.tokens, "a step that is observed");
+    check(position === 0 || position === this.#observed, "a text is observed in its order");
+    if (position === 0) this.#kv.clearFor(SLOT);
+    // Experts that a token did not choose write nothing.
+    if (config.experts !== null) new Uint8Array(observation.buffer).fill(0);
+    this.#steps.begin(STEP_KIND_FORWARD);
+    this.#steps.addAt(SLOT, position, ids.length, 0);
+    ids.forEach((id, t) => this.#steps.ids[t] = id);
+    if (!this.#run()) return false;
+    this.#observed = position + ids.length;
+    return true;
+  }
+
+  /**
+   * Compares the predictors with the neurons that fire in a text, and decides which of them are
+   * used from now on. Without a rehearsal none is.
+   * @returns the choices, layer by layer; null when it was cancelled: then none is used.
+   */
+  rehearse(ids: readonly number[], policy: PredictorPolicy): PredictorChoice[] | null {
+    const { plans, memories, config: { experts } } = this.#runner.setup;
+    const rehearsal = new Rehearsal(plans, memories, experts?.usedCount ?? 1);
+    rehearsal.clear();
+    this.#kv.clearFor(SLOT);
+    const { chunkTokens } = this.#runner.plan;
+    for (let position = 0; position < ids.length; position += chunkTokens) {
+      const n = Math.min(chunkTokens, ids.length - position);
+      const chunk = { position, n, logits: 0, kind: STEP_KIND_REHEARSE };
+      if (!this.#forward(ids, chunk)) return null;
+    }
+    const choices = choosePredictors(rehearsal.results(ids.length), policy);
+    rehearsal.decide(choices);
+    return choices;
+  }
+
+  /** Rate at which all ranks together read their weights, GB/s: the best of three passes. */
+  readSpeedGbps(): number {
+    const { plans } = this.#runner.setup;
+    const regions = plans.flatMap((plan) => plan.arenas.flatMap((arena) => arena.regions));
+    const bytes = regions.filter((region) => region.kind === "weights")
+      .reduce((sum, region) => sum + region.sizeBytes, 0);
+    let best = 0;
+    for (let pass = 0; pass < 3; pass++) {
+      const startMs = performance.now();
+      this.#steps.begin(STEP_KIND_READ);
+      this.#run();
+      best = Math.max(best, bytes / (performance.now() - startMs) / 1e6);
+    }
+    return best;
+  }
+
+  #forward(
+    ids: readonly number[],
+    chunk: { position: number; n: number; logits: number; kind?: number },
+  ): boolean {
+    const { position, n, logits, kind = STEP_KIND_FORWARD } = chunk;
+    this.#steps.begin(kind);
+    this.#steps.add(SLOT, ids, position, n, logits);
+    return this.#run();
+  }
+
+  /** The slot's word says whether the text is still wanted. */
+  #run(): boolean {
+    const { control } = this.#runner;
+    control.noticeCancels();
+    return !control.isCancelled(SLOT) && this.#steps.run();
+  }
+}

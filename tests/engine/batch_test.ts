@@ -1,0 +1,175 @@
+/**
+ * Several requests at once: the same ids as alone, whatever else is in their steps, whatever of
+ * their prompts was in the cache, and nothing left behind when they go.
+ */
+import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
+import type { GenerateRequest, LoadedModel, LoadOptions } from "../../src/llm/mod.ts";
+import { withModel, withTinyFile } from "../support/loaded_model.ts";
+import { Rng } from "../support/rng.ts";
+import type { TinyModelOptions } from "../support/tiny_model.ts";
+
+const ANSWER_TOKENS = 40;
+
+/** Requests of many kinds: long and short prompts, some that begin alike, greedy and seeded. */
+function someRequests(count: number): GenerateRequest[] {
+  const rng = new Rng(7);
+  const common = Array.from({ length: 70 }, () => 3 + rng.int(500));
+  return Array.from({ length: count }, (_, i) => {
+    const own = Array.from({ length: 1 + rng.int(i % 3 === 0 ? 150 : 20) }, () => 3 + rng.int(500));
+    const sampling = i % 2 === 0
+      ? { temperature: 0 }
+      : { temperature: 1.2, topK: 0, seed: i, repeatPenalty: 1.1, logitBias: new Map([[9, 2]]) };
+    return {
+      ids: i % 4 === 1 ? [...common, ...own] : own,
+      maxTokens: ANSWER_TOKENS - 3 * i,
+      sampling,
+      ignoreEnd: true,
+    };
+  });
+}
+
+async function idsAlone(model: LoadedModel, requests: readonly GenerateRequest[]) {
+  const answers: (readonly number[])[] = [];
+  for (const request of requests) answers.push((await model.generate(request).result).ids);
+  return answers;
+}
+
+async function idsTogether(model: LoadedModel, requests: readonly GenerateRequest[]) {
+  const results = await Promise.all(requests.map((request) => model.generate(request).result));
+  return results.map(({ ids }) => ids);
+}
+
+/** Models whose rows are computed together, and such as take turns. */
+const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
+  ["llama in F32", { type: "F32" }, { threads: 1 }],
+  ["llama in Q4_0", { type: "Q4_0" }, { threads: 2 }],
+  ["llama in Q8_0, in small steps", { type: "Q8_0" }, { threads: 3, chunkTokens: 7 }],
+  ["gemma2 in Q8_0, 5 threads", { type: "Q8_0", architecture: "gemma2" }, { threads: 5 }],
+  ["gpt2 in F16", { type: "F16", architecture: "gpt2" }, { threads: 2 }],
+  ["olmo2 in Q4_0", { type: "Q4_0", architecture: "olmo2" }, { threads: 2 }],
+  ["qwen2moe in Q4_0", { type: "Q4_0", architecture: "qwen2moe" }, { threads: 2 }],
+  ["bamboo in Q4_0, taking turns", { type: "Q4_0", architecture: "bamboo" }, { threads: 2 }],
+  ["bamboo in Q8_0, dense", { type: "Q8_0", architecture: "bamboo" }, {
+    threads: 2,
+    sparse: false,
+  }],
+];
+
+for (const [name, form, options] of MODELS) {
+  Deno.test(`generate() of ${name} gives the same ids alone and in a batch of 8`, () =>
+    withTinyFile({ ...form, contextLength: 300 }, async (path) => {
+      const requests = someRequests(8);
+      let alone: (readonly number[])[] = [];
+      await withModel(path, { ...options, parallel: 1 }, async (model) => {
+        alone = await idsAlone(model, requests);
+      });
+      alone.forEach((ids, i) => assertEquals(ids.length, requests[i].maxTokens));
+      await withModel(path, { ...options, parallel: 8 }, async (model) => {
+        assertEquals(await idsTogether(model, requests), alone, "cold");
+        assertEquals(await idsTogether(model, requests), alone, "prompts are in the cache");
+        assertEquals(await idsTogether(model, requests.toReversed()), alone.toReversed());
+        assertEquals(await idsAlone(model, requests), alone, "alone again");
+      });
+      await withModel(path, { ...options, parallel: 3 }, async (model) => {
+        assertEquals(await idsTogether(model, requests), alone, "not all of them at once");
+      });
+    }));
+}
+
+Deno.test("generate() gives the same ids in a batch with 1 to 3 threads, streamed or not", () =>
+  withTinyFile({ type: "Q4_0", contextLength: 300 }, async (path) => {
+    const requests = someRequests(8);
+    let expected: (readonly number[])[] | null = null;
+    for (const threads of [1, 2, 3]) {
+      await withModel(path, { threads, parallel: 8 }, async (model) => {
+        const streamed = await Promise.all(requests.map(async (request) => {
+          const ids: number[] = [];
+          for await (const chunk of model.generate(request)) ids.push(...chunk.ids);
+          return ids;
+        }));
+        // Sums over ranks round otherwise; ids of these models do not depend on it.
+        expected ??= streamed;
+        assertEquals(streamed, expected);
+        assertEquals(await idsTogether(model, requests), expected);
+      });
+    }
+  }));
+
+Deno.test("generate() takes requests in and lets them go while others run", () =>
+  withTinyFile({ type: "Q4_0", contextLength: 300 }, async (path) => {
+    const requests = someRequests(8);
+    await withModel(path, { threads: 2, parallel: 4 }, async (model) => {
+      const alone = await idsAlone(model, requests);
+      const rng = new Rng(5);
+      const long = model.generate({ ...requests[0], ids: [5, 6], maxTokens: 250 });
+      for (let round = 0; round < 12; round++) {
+        const leaves = requests.map(() => rng.int(3) === 0);
+        const results = await Promise.all(requests.map(async (request, i) => {
+          const abort = new AbortController();
+          const generation = model.generate({ ...request, signal: abort.signal });
+          if (leaves[i]) setTimeout(() => abort.abort(), rng.int(20));
+          return await generation.result;
+        }));
+        results.forEach(({ ids, finishReason }, i) => {
+          if (finishReason === "length") assertEquals(ids, alone[i]);
+          else assertEquals([ids, finishReason], [alone[i].slice(0, ids.length), "cancelled"]);
+          assert(finishReason === "length" || leaves[i], "only who is told to stop does");
+        });
+      }
+      await long.result;
+      assertEquals(model.load, { running: 0, waiting: 0 });
+      assertEquals(await idsTogether(model, requests), alone);
+    });
+  }));
+
+Deno.test("generate() lets a short prompt through while a long one is read", () =>
+  withTinyFile({ type: "Q4_0", contextLength: 8192, blockCount: 6 }, async (path) => {
+    await withModel(path, { threads: 2, parallel: 2 }, async (model) => {
+      const ids = Array.from({ length: 8000 }, (_, i) => 3 + i % 500);
+      const startMs = performance.now();
+      const long = model.generate({ ids, maxTokens: 1 });
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      const short = await model.generate({ ids: [5, 6, 7], maxTokens: 2, ignoreEnd: true }).result;
+      const shortMs = performance.now() - startMs;
+      await long.result;
+      const longMs = performance.now() - startMs;
+      assertEquals(short.ids.length, 2);
+      assertLess(shortMs, longMs / 2);
+    });
+  }));
+
+Deno.test("generate() ends at its deadline, whether it runs or waits", () =>
+  withTinyFile({ type: "Q4_0", contextLength: 4096 }, async (path) => {
+    await withModel(path, { threads: 1, parallel: 1 }, async (model) => {
+      const request = { ids: [5, 6], ignoreEnd: true, deadlineMs: 60 };
+      const [running, waiting] = await Promise.all(
+        [model.generate({ ...request, deadlineMs: 120 }), model.generate(request)]
+          .map(({ result }) => result),
+      );
+      assertEquals([running.finishReason, waiting.finishReason], ["cancelled", "cancelled"]);
+      assertGreater(running.ids.length, 0);
+      assertEquals(waiting.ids, []);
+    });
+  }));
+
+Deno.test("generate() answers as many at once as it was loaded for, and counts who waits", () =>
+  withTinyFile({ type: "Q4_0", contextLength: 2048 }, async (path) => {
+    await withModel(path, { threads: 1, parallel: 3, maxWaiting: 2 }, async (model) => {
+      const abort = new AbortController();
+      const request = { ids: [5, 6], ignoreEnd: true, signal: abort.signal };
+      const all = Array.from({ length: 5 }, () => model.generate(request));
+      assertEquals(model.load, { running: 3, waiting: 2 });
+      let refused = "";
+      try {
+        model.generate(request);
+      } catch (error) {
+        refused = (error as { code: string }).code;
+      }
+      assertEquals(refused, "queue_full");
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      abort.abort();
+      const results = await Promise.all(all.map(({ result }) => result));
+      const counts = results.map(({ ids }) => ids.length);
+      assert(counts.slice(0, 3).every((count) => count > 1), `${counts}`);
+    });
+  }));

@@ -1,0 +1,174 @@
+/** Who gets how many rows of a step. */
+import { assert, assertEquals, assertLess } from "@std/assert";
+import fc from "fast-check";
+import { Scheduler, type SchedulerOptions } from "../../src/engine/scheduler.ts";
+
+/** A sequence that does what it is told. */
+class Job {
+  known: number;
+  computed = 0;
+  readonly prompt: number;
+  readonly priority: number;
+  readonly name: string;
+  firstStep = -1;
+
+  constructor(name: string, prompt: number, priority = 0) {
+    this.name = name;
+    this.prompt = this.known = prompt;
+    this.priority = priority;
+  }
+
+  get isGenerating(): boolean {
+    return this.computed >= this.prompt;
+  }
+}
+
+const OPTIONS = { chunkTokens: 64, logitsRows: 16, takesTurns: false };
+
+function schedule(options: Partial<SchedulerOptions> = {}) {
+  const scheduler = new Scheduler<Job>({ ...OPTIONS, ...options });
+  let steps = 0;
+  const add = (name: string, prompt: number, priority = 0) => {
+    const job = new Job(name, prompt, priority);
+    scheduler.add(job);
+    scheduler.admit(() => true);
+    return job;
+  };
+  /** Runs a step; returns who had how many rows. */
+  const step = () => {
+    scheduler.plan();
+    const rows: Record<string, number> = {};
+    for (let i = 0; i < scheduler.count; i++) {
+      const job = scheduler.sequences[i];
+      rows[job.name] = scheduler.rows[i];
+      job.computed += scheduler.rows[i];
+      if (job.computed < job.known) continue;
+      job.known++;
+      if (job.firstStep < 0) job.firstStep = steps;
+    }
+    steps++;
+    return rows;
+  };
+  return { scheduler, add, step };
+}
+
+Deno.test("Scheduler gives each that generates a row, and prompts what is left", () => {
+  const { add, step } = schedule();
+  add("a", 10);
+  assertEquals(step(), { a: 10 });
+  assertEquals(step(), { a: 1 });
+  add("b", 200);
+  assertEquals(step(), { a: 1, b: 63 });
+  assertEquals(step(), { a: 1, b: 63 });
+  assertEquals(step(), { a: 1, b: 63 });
+  assertEquals(step(), { a: 1, b: 11 });
+  assertEquals(step(), { a: 1, b: 1 });
+});
+
+Deno.test("Scheduler lets a short prompt through beside a long one, which goes on", () => {
+  const { add, step } = schedule();
+  add("long", 4000);
+  step();
+  const short = add("short", 40);
+  assertEquals(step(), { short: 40, long: 24 });
+  assertEquals(short.firstStep, 1, "in the first step that it is in");
+  assertEquals(step(), { short: 1, long: 63 });
+});
+
+Deno.test("Scheduler lets no stream of short prompts starve a long one", () => {
+  const { scheduler, add, step } = schedule();
+  const long = add("long", 640);
+  for (let i = 0; i < 40 && !long.isGenerating; i++) {
+    const shorts = [add(`a${i}`, 50), add(`b${i}`, 50)];
+    step();
+    for (const short of shorts) scheduler.remove(short);
+  }
+  assert(long.isGenerating);
+});
+
+Deno.test("Scheduler serves prompts of higher priority first", () => {
+  const { add, step } = schedule();
+  add("first", 100);
+  add("late", 100, 5);
+  assertEquals(step(), { late: 48, first: 16 });
+});
+
+Deno.test("Scheduler asks for no more logits than a step has", () => {
+  const { add, step } = schedule({ logitsRows: 3 });
+  for (const name of ["a", "b", "c", "d", "e"]) add(name, 4);
+  assertEquals(step(), { a: 4, b: 4, c: 4, d: 3, e: 3 });
+  const seen = new Set<string>();
+  for (let i = 0; i < 3; i++) {
+    const rows = step();
+    assert(Object.keys(rows).length <= 3 || Object.values(rows).includes(1));
+    Object.keys(rows).forEach((name) => seen.add(name));
+  }
+  assertEquals([...seen].sort(), ["a", "b", "c", "d", "e"]);
+});
+
+Deno.test("Scheduler.admit() lets nobody overtake one that finds no room, but by priority", () => {
+  const scheduler = new Scheduler<Job>(OPTIONS);
+  const [big, small, urgent] = [new Job("big", 50), new Job("small", 5), new Job("urgent", 5, 1)];
+  scheduler.add(big);
+  scheduler.add(small);
+  scheduler.add(urgent);
+  scheduler.admit(({ prompt }) => prompt < 10);
+  assertEquals(scheduler.active.map(({ name }) => name), ["urgent"]);
+  assertEquals(scheduler.waiting.map(({ name }) => name), ["big", "small"]);
+  scheduler.remove(big);
+  scheduler.admit(({ prompt }) => prompt < 10);
+  assertEquals(scheduler.active.map(({ name }) => name), ["urgent", "small"]);
+});
+
+Deno.test("Scheduler gives turns of one sequence where rows depend on their neighbours", () => {
+  const { add, step } = schedule({ takesTurns: true });
+  add("a", 70);
+  assertEquals([step(), step(), step()], [{ a: 64 }, { a: 6 }, { a: 1 }]);
+  add("b", 3);
+  add("c", 130);
+  const steps = Array.from({ length: 9 }, step);
+  assertEquals(steps.slice(0, 3), [{ b: 3 }, { a: 1 }, { b: 1 }]);
+  // Each that generates has its turn between two chunks of a prompt.
+  assertEquals(steps.slice(3), [{ c: 64 }, { a: 1 }, { b: 1 }, { c: 64 }, { a: 1 }, { b: 1 }]);
+  assertEquals([step(), step(), step(), step()], [{ c: 2 }, { a: 1 }, { b: 1 }, { c: 1 }]);
+});
+
+Deno.test("Scheduler fills steps within their limits, and brings every sequence on", () => {
+  const jobs = fc.array(
+    fc.tuple(fc.integer({ min: 1, max: 300 }), fc.integer({ min: -1, max: 1 })),
+    {
+      minLength: 1,
+      maxLength: 20,
+    },
+  );
+  const options = fc.record({
+    chunkTokens: fc.integer({ min: 1, max: 70 }),
+    logitsRows: fc.integer({ min: 1, max: 16 }),
+    takesTurns: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(options, jobs, (limits, list) => {
+      const logitsRows = Math.min(limits.logitsRows, limits.chunkTokens);
+      const { scheduler, add, step } = schedule({ ...limits, logitsRows });
+      const all = list.map(([prompt, priority], i) => add(`${i}`, prompt, priority));
+      let steps = 0;
+      while (all.some(({ isGenerating }) => !isGenerating)) {
+        const pending = new Map(all.map((job) => [job.name, job.known - job.computed]));
+        const rows = step();
+        const counts = Object.values(rows);
+        const sum = counts.reduce((total, count) => total + count, 0);
+        assert(counts.every((count) => count >= 1) && sum <= limits.chunkTokens);
+        assert(Object.entries(rows).every(([name, count]) => count <= pending.get(name)!));
+        const logits = Object.entries(rows).filter(([name, count]) => count === pending.get(name));
+        assert(logits.length <= logitsRows);
+        if (limits.takesTurns) assertEquals(counts.length, 1);
+        assertLess(steps++, 40_000, "somebody starves");
+        // Those that have all of a short answer leave.
+        for (const job of [...scheduler.active]) {
+          if (job.known - job.prompt > 5 && scheduler.active.length > 1) scheduler.remove(job);
+        }
+      }
+    }),
+    { numRuns: 60 },
+  );
+});
