@@ -100,6 +100,22 @@ export interface Kernels extends RowKernels, SparseKernels {
     outStride: number,
   ): void;
   /**
+   * The same bits. Where n is a few, 2 to 16, this one unpacks rows in registers, once for four
+   * tokens, `matmul_q8` into memory, once for all: which is faster is V8's and the machine's
+   * business (src/rank/tune.ts).
+   */
+  matmul_q8_few(
+    type: number,
+    w: number,
+    rowStride: number,
+    rows: number,
+    k: number,
+    acts: number,
+    n: number,
+    out: number,
+    outStride: number,
+  ): void;
+  /**
    * The same with float rows and float activations: x f32 [n, xStride], of which the first
    * alignUp(k, 16) columns are read; columns k.. are finite (the rows' padding is zero).
    */

@@ -8,6 +8,7 @@ import { STEP_KIND_FORWARD } from "../memory/control_layout.ts";
 import type { FinishReason } from "../llm/types.ts";
 import { tableBlocks } from "../rank/kv_bytes.ts";
 import type { RankRunner } from "../rank/open_rank.ts";
+import { KvArchive, type KvArchiveFile } from "./kv_archive.ts";
 import { KvBlocks } from "./kv_blocks.ts";
 import type { KvStore } from "./kv_store.ts";
 import { LinearKv } from "./linear_kv.ts";
@@ -97,6 +98,11 @@ export class Leader {
     if (!this.#wasAborted) this.#takeResults();
     control.kvTokens = this.#kv.usedTokens;
     control.announceOutput();
+  }
+
+  /** Keys and values in a file; null where they are on a GPU. Between steps. */
+  archive(file: KvArchiveFile): KvArchive | null {
+    return this.#kv instanceof KvBlocks ? new KvArchive(this.#runner.setup, this.#kv, file) : null;
   }
 
   /** Ends all requests. */

@@ -160,8 +160,9 @@ export class Control {
     if (leads) {
       // One thread writes it, and who reads it is in no hurry.
       words[HEARTBEAT_WORD]++;
-      const hasNews = Atomics.load(words, CANCEL_WORD) !== this.#cancelsNoticed;
-      if (this.#mayAbort && hasNews) Atomics.store(words, abortWord, this.#joinCount);
+      if (this.#mayAbort && Atomics.load(words, CANCEL_WORD) !== this.#cancelsNoticed) {
+        Atomics.store(words, abortWord, this.#joinCount);
+      }
     }
     if (rankCount > 1) {
       const generation = Atomics.load(words, BARRIER_GENERATION_WORD);

@@ -99,7 +99,8 @@ export function multiply(
       kernels.matmul_f32_f32(w, stride, rows, k, x.f32, x.stride, n, out, outStride);
       break;
     default:
-      kernels.matmul_q8(m.typeId, w, stride, rows, k, x.q8, n, out, outStride);
+      if (n === 1) kernels.matmul_q8(m.typeId, w, stride, rows, k, x.q8, n, out, outStride);
+      else kernels.matmul_q8_few(m.typeId, w, stride, rows, k, x.q8, n, out, outStride);
   }
   return k;
 }

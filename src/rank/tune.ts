@@ -1,7 +1,7 @@
 /**
- * Which of two kernels that give the same bits decodes faster on this machine: measured on the
- * rank's own weights, because how many streams the memory likes differs from processor to
- * processor (NOTES.md). Knows nothing of results.
+ * Which of two kernels that give the same bits is faster on this machine: measured on the rank's
+ * own weights, because how many streams the memory likes differs from processor to processor, and
+ * how many registers V8 finds from flag to flag (NOTES.md). Knows nothing of results.
  */
 import type { Kernels } from "../../wasm/kernels.ts";
 import { MiB } from "../base/units.ts";
@@ -15,21 +15,36 @@ const TRIAL_BYTES = 16 * MiB;
 const WEIGHT_BYTES_MIN = 4 * MiB;
 /** Pairs of trials, one of each kernel; each pair reads other weights: a cache has none of them. */
 const PAIRS = 8;
+/** What a few tokens are where it is tried. */
+const FEW_TOKENS = 8;
+type Product = Kernels["matmul_q8"];
 /** Two streams must be this much faster than four to be taken, in the median of pairs. */
 const ADVANTAGE = 0.97;
 
-/** The rank's kernels, one set per arena, with the product that decodes faster. */
+/**
+ * The rank's kernels, one set per arena, with the product that decodes faster, and the one that
+ * computes a few tokens faster.
+ */
 export function tuneKernels(plan: RankPlan, kernels: readonly Kernels[]): readonly Kernels[] {
   const trials = trialsOf(plan);
   if (trials.length === 0) return kernels;
-  const twoStreams = kernels.map((set) => ({ ...set, matmul_q8: set.matmul_q8_two_streams }));
-  const ratio = medianRatio((pair) => {
-    const times = [twoStreams[0], kernels[0]].map((set, i) =>
-      timePerByte(set, plan, trials[(2 * pair + i) % trials.length])
-    );
-    return times[0] / times[1];
-  });
-  return ratio < ADVANTAGE ? twoStreams : kernels;
+  const [{ matmul_q8, matmul_q8_two_streams, matmul_q8_few }] = kernels;
+  /** Of the first one's time and the second one's, for n tokens. */
+  const ratioOf = (first: Product, second: Product, n: number) =>
+    medianRatio((pair) => {
+      const times = [first, second].map((multiply, i) =>
+        timePerByte(multiply, plan, trials[(2 * pair + i) % trials.length], n)
+      );
+      return times[0] / times[1];
+    });
+  const hasTwoStreams = ratioOf(matmul_q8_two_streams, matmul_q8, 1) < ADVANTAGE;
+  const n = Math.min(FEW_TOKENS, plan.chunkTokens);
+  const unpacksInRegisters = n === 1 || ratioOf(matmul_q8_few, matmul_q8, n) < 1;
+  return kernels.map((set) => ({
+    ...set,
+    matmul_q8: hasTwoStreams ? set.matmul_q8_two_streams : set.matmul_q8,
+    matmul_q8_few: unpacksInRegisters ? set.matmul_q8_few : set.matmul_q8,
+  }));
 }
 
 /** Other threads take the core now and then: that spoils a pair, not the median. */
@@ -74,14 +89,19 @@ function bytesOf({ rowCount, rowStrideBytes }: Matrix): number {
   return rowCount * rowStrideBytes;
 }
 
-/** Time of multiplying all of them by whatever the workspace holds, over their bytes. */
-function timePerByte(kernels: Kernels, plan: RankPlan, matrices: readonly Matrix[]): number {
+/** Time of multiplying all of them by n tokens, whatever the workspace holds, over their bytes. */
+function timePerByte(
+  multiply: Product,
+  plan: RankPlan,
+  matrices: readonly Matrix[],
+  n: number,
+): number {
   const { normedQ8, up } = plan.workspaces[0];
   let bytes = 0;
   const startMs = performance.now();
   for (const matrix of matrices) {
     const { typeId, offsetBytes: w, rowStrideBytes: stride, rowCount: rows, columnCount } = matrix;
-    kernels.matmul_q8(typeId, w, stride, rows, columnCount, normedQ8, 1, up, rows);
+    multiply(typeId, w, stride, rows, columnCount, normedQ8, n, up, rows);
     bytes += bytesOf(matrix);
   }
   return (performance.now() - startMs) / bytes;

@@ -47,6 +47,7 @@ export const quantisedMatmulCases: readonly KernelCase[] = [
   },
   ...QUANT_TYPES.map((type) => quantisedMatmul(type)),
   quantisedMatmul("Q4_0", "matmul_q8_two_streams"),
+  quantisedMatmul("Q4_0", "matmul_q8_few"),
 ];
 
 /**
@@ -114,23 +115,26 @@ function product(
   const written = Array.from({ length: n }, (_, t) => [out + 4 * t * outStride, 4 * rows] as const);
   const { id } = dtypeByName(type)!;
   const forms = [acts, arena.kernels.q8_bytes(n, k)] as const; // its room behind the activations
-  const results = (["matmul_q8", "matmul_q8_two_streams"] as const).map((kernel) => {
-    arena.run(
-      () => arena.kernels[kernel](id, w, rowStride, rows, k, acts, n, out, outStride),
-      forms,
-      ...written,
-    );
-    const result = new Float32Array(n * rows);
-    written.forEach(([at], t) => result.set(arena.floats(at, rows), t * rows));
-    return result;
-  });
+  const results = (["matmul_q8", "matmul_q8_two_streams", "matmul_q8_few"] as const).map(
+    (kernel) => {
+      arena.run(
+        () => arena.kernels[kernel](id, w, rowStride, rows, k, acts, n, out, outStride),
+        forms,
+        ...written,
+      );
+      const result = new Float32Array(n * rows);
+      written.forEach(([at], t) => result.set(arena.floats(at, rows), t * rows));
+      return result;
+    },
+  );
   assertEquals(results[0], results[1], "two streams give the bits of four");
+  assertEquals(results[0], results[2], "registers give the bits of forms");
   return results[0];
 }
 
 function quantisedMatmul(
   type: QuantType,
-  name: "matmul_q8" | "matmul_q8_two_streams" = "matmul_q8",
+  name: "matmul_q8" | "matmul_q8_two_streams" | "matmul_q8_few" = "matmul_q8",
 ): KernelCase {
   return {
     name,

@@ -20,6 +20,8 @@ const CACHE_WEIGHT_BYTES = 400 << 10;
 const K = 2048;
 const GEMM_ROWS = 2048;
 const GEMM_TOKENS = 64;
+/** Of several sequences at once. */
+const FEW_TOKENS = [2, 4, 8, 16, 24];
 const WEIGHTS_AT = 1 << 20;
 
 const FLOAT_TYPES = ["f32", "f16", "bf16"] as const;
@@ -172,6 +174,7 @@ function benchMatmul(bench: Bench, type: QuantType | FloatType): void {
     const [label, n, rows] of [
       ["gemv memory", 1, Math.floor(MEMORY_WEIGHT_BYTES / rowBytes)],
       ["gemv cache", 1, Math.floor(CACHE_WEIGHT_BYTES / rowBytes)],
+      ...FEW_TOKENS.map((n) => [`gemm ${n} tokens`, n, GEMM_ROWS] as const),
       [`gemm ${GEMM_TOKENS} tokens`, GEMM_TOKENS, GEMM_ROWS],
     ] as const
   ) {
@@ -180,7 +183,8 @@ function benchMatmul(bench: Bench, type: QuantType | FloatType): void {
       if (float) {
         kernels[`matmul_${float}_f32`](WEIGHTS_AT, rowBytes, rows, K, actsAt, K, n, outAt, rows);
       } else {
-        kernels.matmul_q8(id, WEIGHTS_AT, rowBytes, rows, K, actsAt, n, outAt, rows);
+        const multiply = n > 1 && n < GEMM_TOKENS ? kernels.matmul_q8_few : kernels.matmul_q8;
+        multiply(id, WEIGHTS_AT, rowBytes, rows, K, actsAt, n, outAt, rows);
       }
     });
     report(`${type} ${label}`, time, { macs: rows * K * n, bytes: rows * rowBytes });

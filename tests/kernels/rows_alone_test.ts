@@ -39,10 +39,14 @@ for (const type of QUANT_TYPES) {
       const x = arena.put(randomFloats(rng, TOKENS * k));
       const acts = arena.place(kernels.q8_bytes(TOKENS, k));
       const out = arena.place(4 * TOKENS * ROWS);
-      assertRowsAlone(arena, out, ROWS, (first, n) => {
-        kernels.quantize_q8(x + 4 * first * k, k, n, k, acts);
-        kernels.matmul_q8(typeId(type), w, rowBytes, ROWS, k, acts, n, out, ROWS);
-      });
+      for (const name of ["matmul_q8", "matmul_q8_few"] as const) {
+        assertRowsAlone(arena, out, ROWS, (first, n) => {
+          kernels.quantize_q8(x + 4 * first * k, k, n, k, acts);
+          // All of them are computed in the usual way.
+          const multiply = n === TOKENS ? kernels.matmul_q8 : kernels[name];
+          multiply(typeId(type), w, rowBytes, ROWS, k, acts, n, out, ROWS);
+        });
+      }
     }
   });
 }
@@ -112,7 +116,7 @@ function assertRowsAlone(
 ): void {
   run(0, TOKENS);
   const together = arena.floats(out, TOKENS * width);
-  for (const n of [1, 2, 3, 4, 5, 8]) {
+  for (const n of [1, 2, 3, 4, 5, 8, 13]) {
     for (let first = 0; first + n <= TOKENS; first += n) {
       run(first, n);
       const expected = together.slice(first * width, (first + n) * width);

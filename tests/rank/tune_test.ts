@@ -31,6 +31,16 @@ Deno.test("tuneKernels() is not led astray by a core that is taken away for a wh
   );
 });
 
+Deno.test("tuneKernels() unpacks a few tokens' rows in registers where that is faster", () => {
+  const plan = planOf({ feedForwardLength: 9216 });
+  const chosen = (fewMs: number) => {
+    const kernels = kernelsOf(() => MS, () => MS, () => fewMs);
+    const [tuned] = tuneKernels(plan, [kernels]);
+    return tuned.matmul_q8_few === kernels.matmul_q8_few;
+  };
+  assertEquals([chosen(MS / 2), chosen(2 * MS)], [true, false]);
+});
+
 Deno.test("tuneKernels() measures nothing where all weights fit a cache", () => {
   let calls = 0;
   const count = () => (calls++, 0);
@@ -39,7 +49,11 @@ Deno.test("tuneKernels() measures nothing where all weights fit a cache", () => 
 });
 
 /** Kernels that take so many milliseconds; only those that are measured are there. */
-function kernelsOf(twoMs: () => number, fourMs: () => number): Kernels {
+function kernelsOf(
+  twoMs: () => number,
+  fourMs: () => number,
+  fewMs: () => number = fourMs,
+): Kernels {
   const busy = (ms: () => number) => () => {
     const endMs = performance.now() + ms();
     while (performance.now() < endMs);
@@ -47,6 +61,7 @@ function kernelsOf(twoMs: () => number, fourMs: () => number): Kernels {
   return {
     matmul_q8: busy(fourMs),
     matmul_q8_two_streams: busy(twoMs),
+    matmul_q8_few: busy(fewMs),
   } as Partial<Kernels> as Kernels;
 }
 

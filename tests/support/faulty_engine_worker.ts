@@ -1,8 +1,8 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
 /**
- * The engine's thread, with faults: a prompt that ends with one of the ids below makes it hang,
- * trap or die. Everything else is the real one.
+ * The engine's thread, with faults: a prompt that ends with one of FAULTS' ids, or with DIES, makes
+ * it hang, trap or die. Everything else is the real one.
  */
 import { arm } from "./faulty_kernels.ts";
 import "../../workers/engine_worker.ts";

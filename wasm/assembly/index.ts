@@ -9,7 +9,7 @@ export {
 export { rms_norm_f32 } from "./rms_norm";
 export { head_norm_f32, layer_norm_f32, row_squares_f32 } from "./layer_norm";
 export { q8_bytes, quantize_q8 } from "./quantize_q8";
-export { matmul_q8, matmul_q8_rows, matmul_q8_two_streams } from "./matmul_q8";
+export { matmul_q8, matmul_q8_few, matmul_q8_rows, matmul_q8_two_streams } from "./matmul_q8";
 export {
   matmul_bf16_f32,
   matmul_f16_f32,

@@ -18,10 +18,19 @@ import {
 import { check_bytes, check_f32_rows, check_rows } from "./bounds";
 import { IQ4_XS, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
 import { IQ4_NL, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from "./formats_32";
+import { is_wide } from "./format";
+import { gemm_few } from "./gemm_few_q8";
 import { gemm } from "./gemm_q8";
 import { gemv, gemv_rows } from "./gemv_q8";
 import { records_bytes, superblocks_of } from "./q8_tile";
 import { row_bytes, tile_bytes } from "./superblock_form";
+
+/**
+ * Up to so many tokens it pays to unpack rows for each four anew, where blocks have 32 and where
+ * they have 256 weights, whose factors take longer: measured in NOTES.md.
+ */
+const FEW_TOKENS: u32 = 16;
+const FEW_TOKENS_256: u32 = 8;
 
 /** out[t, r] = Σ_i w[r, i] · act[t, i]; traps on a type that is not quantised. */
 export function matmul_q8(
@@ -35,7 +44,22 @@ export function matmul_q8(
   out: usize,
   outStride: u32,
 ): void {
-  matmul(type, w, rowStride, rows, k, acts, n, out, outStride, 4);
+  matmul(type, w, rowStride, rows, k, acts, n, out, outStride, 4, false);
+}
+
+/** The same; a few tokens by rows that are unpacked in registers. */
+export function matmul_q8_few(
+  type: u32,
+  w: usize,
+  rowStride: u32,
+  rows: u32,
+  k: u32,
+  acts: usize,
+  n: u32,
+  out: usize,
+  outStride: u32,
+): void {
+  matmul(type, w, rowStride, rows, k, acts, n, out, outStride, 4, true);
 }
 
 /** The same; one token's rows are read two side by side, not four. */
@@ -50,7 +74,7 @@ export function matmul_q8_two_streams(
   out: usize,
   outStride: u32,
 ): void {
-  matmul(type, w, rowStride, rows, k, acts, n, out, outStride, 2);
+  matmul(type, w, rowStride, rows, k, acts, n, out, outStride, 2, false);
 }
 
 function matmul(
@@ -64,40 +88,46 @@ function matmul(
   out: usize,
   outStride: u32,
   streams: u32,
+  few: bool,
 ): void {
   check_bytes(acts, tile_bytes(n, k));
   check_f32_rows(out, n, outStride, rows);
   switch (type) {
     case TYPE_Q4_0:
-      return product<Q4_0>(w, rowStride, rows, k, acts, n, out, outStride, streams);
+      return product<Q4_0>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
     case TYPE_E0M4: // packed as Q4_1
     case TYPE_Q4_1:
-      return product<Q4_1>(w, rowStride, rows, k, acts, n, out, outStride, streams);
+      return product<Q4_1>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
     case TYPE_Q5_0:
-      return product<Q5_0>(w, rowStride, rows, k, acts, n, out, outStride, streams);
+      return product<Q5_0>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
     case TYPE_Q5_1:
-      return product<Q5_1>(w, rowStride, rows, k, acts, n, out, outStride, streams);
+      return product<Q5_1>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
     case TYPE_Q8_0:
-      return product<Q8_0>(w, rowStride, rows, k, acts, n, out, outStride, streams);
+      return product<Q8_0>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
     case TYPE_Q2_K:
-      return product<Q2_K>(w, rowStride, rows, k, acts, n, out, outStride, streams);
+      return product<Q2_K>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
     case TYPE_Q3_K:
-      return product<Q3_K>(w, rowStride, rows, k, acts, n, out, outStride, streams);
+      return product<Q3_K>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
     case TYPE_Q4_K:
-      return product<Q4_K>(w, rowStride, rows, k, acts, n, out, outStride, streams);
+      return product<Q4_K>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
     case TYPE_Q5_K:
-      return product<Q5_K>(w, rowStride, rows, k, acts, n, out, outStride, streams);
+      return product<Q5_K>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
     case TYPE_Q6_K:
-      return product<Q6_K>(w, rowStride, rows, k, acts, n, out, outStride, streams);
+      return product<Q6_K>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
     case TYPE_IQ4_NL:
-      return product<IQ4_NL>(w, rowStride, rows, k, acts, n, out, outStride, streams);
+      return product<IQ4_NL>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
     case TYPE_IQ4_XS:
-      return product<IQ4_XS>(w, rowStride, rows, k, acts, n, out, outStride, streams);
+      return product<IQ4_XS>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
     case TYPE_MXFP4:
-      return product<MXFP4>(w, rowStride, rows, k, acts, n, out, outStride, streams);
+      return product<MXFP4>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
     default:
       unreachable();
   }
+}
+
+@inline
+function few_tokens<F>(): u32 {
+  return changetype<F>(0).superblockBlocks == 1 ? FEW_TOKENS_256 : FEW_TOKENS;
 }
 
 function product<F>(
@@ -110,6 +140,7 @@ function product<F>(
   out: usize,
   outStride: u32,
   streams: u32,
+  few: bool,
 ): void {
   const superblocks = superblocks_of(k);
   check_rows(w, rows, rowStride, row_bytes<F>(superblocks));
@@ -117,6 +148,8 @@ function product<F>(
   const forms = acts + <usize> records_bytes(n, k);
   if (n == 1) {
     gemv<F>(w, rowStride, rows, superblocks, acts, out, forms, streams);
+  } else if (!is_wide<F>() && few && n <= few_tokens<F>()) {
+    gemm_few<F>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);
   } else {
     gemm<F>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);
   }

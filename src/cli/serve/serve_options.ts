@@ -20,6 +20,7 @@ export interface ServerFlags {
   readonly tlsCert?: string;
   readonly tlsKey?: string;
   readonly modelsDir?: string;
+  readonly prefixCache?: string;
   readonly keepAlive?: number;
   readonly metricsCompat?: "vllm";
   readonly logFormat?: "json" | "text";
@@ -40,6 +41,11 @@ export function addServerOptions(verb: Command): Command {
       "how long a model stays in memory unused, such as 5m, 0, or -1 for ever (default: 5m, for " +
         "ever where there is one model only)",
       duration,
+    )
+    .option(
+      "--prefix-cache <folder>",
+      "keep what was computed of prompts there when it stops, and use it again (needs " +
+        "--allow-write)",
     )
     .option("--max-waiting <n>", "requests that may wait their turn (default: 16)", wholeNumber())
     .option("--max-requests <n>", "requests that work is done for at once", count, 512)

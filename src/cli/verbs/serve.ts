@@ -86,7 +86,11 @@ function createRegistry(
   options: Options,
   { log, metrics }: { readonly log: ServeLog; readonly metrics: ServerMetrics },
 ): ModelRegistry {
-  const loadOptions = { ...toLoadOptions(options), maxWaiting: options.maxWaiting };
+  const loadOptions = {
+    ...toLoadOptions(options),
+    maxWaiting: options.maxWaiting,
+    prefixCacheFolder: options.prefixCache,
+  };
   const isAlone = options.modelsDir === undefined && catalog.ids().length === 1;
   return new ModelRegistry({
     catalog,
