@@ -18,7 +18,6 @@ import { controlWords } from "../src/memory/control_layout.ts";
 import { type LayerViews, layerViews } from "../src/memory/observation.ts";
 import { SharedText } from "../src/memory/shared_text.ts";
 import { controlSize, type RankSetup } from "../src/rank/open_rank.ts";
-import type { RankPlan } from "../src/rank/plan_types.ts";
 import { WorkerCaller } from "./caller.ts";
 import { type EngineOptions, observationOf, scriptOf } from "./engine_options.ts";
 import { IoPool } from "./io_pool.ts";
@@ -41,8 +40,6 @@ const TEARDOWN_MS = 10;
 const GPU_TEARDOWN_MS = 1_000;
 /** How long the error of a failed follower is waited for. */
 const CAUSE_MS_MAX = 200;
-/** Between two joins lies half a layer: a hundredth of a second here, seconds from a slow disk. */
-const STUCK_MS_DEFAULT = 60_000;
 
 /** Whose words a text as a whole uses. */
 const ALONE_SLOT = 0;
@@ -91,12 +88,12 @@ export class EngineHandle {
         },
       )
     );
-    const { stuckMs = STUCK_MS_DEFAULT } = options;
     this.#watchdog = new Watchdog({
       isBusy: () => this.#callers[0].pending > 0,
       progress: () => this.#control.heartbeat,
-      onStuck: () => this.#giveUp(stuckMs),
-      stuckMs,
+      // A thread cannot be ended from outside: whoever waits for it is told.
+      onStuck: (error) => (this.#fail(error), this.#callers[0].giveUp(error)),
+      stuckMs: options.stuckMs,
     });
     this.#setup = { ...options, controlBuffer, observation: observationOf(options) };
   }
@@ -121,6 +118,11 @@ export class EngineHandle {
       throw error;
     }
     return handle;
+  }
+
+  /** Room for keys and values that requests have, in tokens. */
+  get kvTokens(): number {
+    return this.#control.kvTokens;
   }
 
   /** Why no request can be served any more, or null. */
@@ -381,15 +383,6 @@ export class EngineHandle {
     } catch (error) {
       this.#fail(error instanceof Error ? error : new Error(String(error)));
     }
-  }
-
-  /** A thread cannot be ended from outside: whoever waits for it is told, and it is left alone. */
-  #giveUp(stuckMs: number): void {
-    const error = new WorkerError(
-      `The engine got nowhere for ${stuckMs / 1000} s: it is given up`,
-    );
-    this.#fail(error);
-    this.#callers[0].giveUp(error);
   }
 
   #fail(error: Error): void {

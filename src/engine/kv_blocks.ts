@@ -103,6 +103,10 @@ export class KvBlocks implements KvStore {
     return this.#in.blocks - this.#free.count;
   }
 
+  get usedTokens(): number {
+    return (this.#in.blocks - this.availableBlocks) * TOKENS;
+  }
+
   /** Blocks whose content can be used again, in use or not. */
   get rememberedBlocks(): number {
     return this.#byHash.size;

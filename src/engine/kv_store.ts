@@ -16,6 +16,8 @@ export interface KvRequest {
 
 /** Sequences are known by their slots. */
 export interface KvStore {
+  /** Room that sequences have or were promised, in tokens. */
+  readonly usedTokens: number;
   /**
    * Gives a sequence all the room that it will need, or nothing.
    * @returns for how many of its first ids keys and values are there already, less than

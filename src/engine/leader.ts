@@ -80,6 +80,7 @@ export class Leader {
     control.noticeCancels(!this.#wasAborted);
     this.#dropCancelled();
     this.#scheduler.admit(this.#takeIn);
+    control.kvTokens = this.#kv.usedTokens;
     if (this.#scheduler.active.length === 0) return;
     this.#scheduler.plan();
     this.#fillStep();
@@ -95,6 +96,7 @@ export class Leader {
       return;
     }
     if (!this.#wasAborted) this.#takeResults();
+    control.kvTokens = this.#kv.usedTokens;
     control.announceOutput();
   }
 

@@ -26,6 +26,10 @@ export class LinearKv implements KvStore {
     for (let i = 0; i < options.tableBlocks; i++) options.onBlock(0, i, i);
   }
 
+  get usedTokens(): number {
+    return this.#isOpen ? this.#count : 0;
+  }
+
   open(slot: number, { ids, promptTokens, isExact }: KvRequest): number {
     check(slot === 0, "one sequence at a time");
     if (this.#isOpen) return -1;

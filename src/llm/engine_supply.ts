@@ -29,6 +29,11 @@ export class EngineSupply {
     return this.#open.gpu;
   }
 
+  /** Room for keys and values that requests have, in tokens. */
+  get kvTokens(): number {
+    return this.#open.engine.kvTokens;
+  }
+
   /** Why no request can be served any more, or null; a GPU's failure ends only its request. */
   get failure(): Error | null {
     const { failure } = this.#open.engine;

@@ -27,6 +27,7 @@ import type {
   ChatOptions,
   GenerateRequest,
   Generation,
+  KvUse,
   LanguageModel,
   ModelDetails,
 } from "./types.ts";
@@ -66,6 +67,7 @@ export class LoadedModel implements LanguageModel {
   readonly threads: number;
   /** Memories of each thread: more than one where its share is over 4 GiB. */
   readonly arenaCount: number;
+  readonly #kvTokensMax: number;
   readonly memory: MemoryUse;
   /** Bytes of weights that decoding one token reads. */
   readonly bytesPerToken: number;
@@ -92,6 +94,7 @@ export class LoadedModel implements LanguageModel {
     this.contextLength = plans[0].contextLength;
     this.threads = plans.length;
     this.arenaCount = plans[0].arenas.length;
+    this.#kvTokensMax = plans[0].kvBlocks * KV_BLOCK_POSITIONS;
     this.memory = memoryUse(plans);
     this.bytesPerToken = bytesPerToken(plans, config);
     this.expectedDecodeTps = parts.expectedDecodeTps;
@@ -105,6 +108,10 @@ export class LoadedModel implements LanguageModel {
       runningMax: plans[0].sequences,
       waitingMax: parts.waitingMax,
     });
+  }
+
+  get kv(): KvUse {
+    return { usedTokens: this.#engines.kvTokens, capacityTokens: this.#kvTokensMax };
   }
 
   get load(): { readonly running: number; readonly waiting: number } {

@@ -14,6 +14,7 @@ import {
   type ControlSize,
   FAILED_WORD,
   HEARTBEAT_WORD,
+  KV_TOKENS_WORD,
   MESSAGE_WORD,
   OUTPUT_VERSION_WORD,
   SEGMENT_WORDS,
@@ -189,6 +190,15 @@ export class Control {
   /** Changes whenever ranks have got a join further. */
   get heartbeat(): number {
     return Atomics.load(this.words, HEARTBEAT_WORD);
+  }
+
+  /** Room for keys and values that sequences have, in tokens; the leader's word. */
+  get kvTokens(): number {
+    return Atomics.load(this.words, KV_TOKENS_WORD);
+  }
+
+  set kvTokens(tokens: number) {
+    Atomics.store(this.words, KV_TOKENS_WORD, tokens);
   }
 
   /** Index of the rank that failed first, or -1. */

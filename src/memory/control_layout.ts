@@ -44,6 +44,8 @@ export const MESSAGE_WORD = 50;
 export const OUTPUT_VERSION_WORD = 64;
 /** Counts joins, for whoever wants to know whether anything is done. */
 export const HEARTBEAT_WORD = 66;
+/** Room for keys and values that sequences have, in tokens. */
+export const KV_TOKENS_WORD = 67;
 
 /** Segments of the step [chunkTokens, SEGMENT_WORDS], then its ids [chunkTokens], then slots. */
 export const SEGMENTS_WORD = 80;

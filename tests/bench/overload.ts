@@ -19,6 +19,8 @@ const CAPACITY_PER_S = MODEL.parallel * 1000 / (MODEL.stepMs * MODEL.pieces);
 const FACTOR = 10;
 const VANISHING = 200;
 const SILENT = 20;
+/** Of the memory, over the whole time. */
+const SAMPLES = 40;
 
 export interface OverloadReport {
   readonly admitted: {
@@ -38,7 +40,10 @@ export interface OverloadReport {
   /** Whole answers a second, and what is possible. */
   readonly perSecond: number;
   readonly capacityPerSecond: number;
-  /** Memory of the server's process after a tenth of the time, and at the end. */
+  /**
+   * Memory of the server's process, median of the second quarter of the time and of the last: what
+   * comes before is V8 growing its heap and compiling.
+   */
   readonly residentBytes: readonly [number, number];
   /** After 200 clients had vanished: until every slot was free, and what was still held. */
   readonly freedMs: number;
@@ -51,26 +56,31 @@ export interface OverloadReport {
 export async function measureOverload(seconds: number): Promise<OverloadReport> {
   return await withServer(async (url) => {
     await offer(url, { perSecond: CAPACITY_PER_S, seconds: 1 }); // everything is compiled then
-    const residentBytes: number[] = [];
-    const sampling = (async () => {
-      await new Promise((resolve) => setTimeout(resolve, seconds * 100));
-      residentBytes.push(await metric(url, "ganglion_process_resident_bytes"));
-    })();
+    const memory = sampleMemory(url, seconds);
     const startMs = performance.now();
     const outcomes = await offer(url, { perSecond: FACTOR * CAPACITY_PER_S, seconds });
     const elapsedS = (performance.now() - startMs) / 1000;
-    await sampling;
-    residentBytes.push(await metric(url, "ganglion_process_resident_bytes"));
     const whole = outcomes.filter(({ isWhole }) => isWhole).length;
     return {
       ...summary(outcomes),
       perSecond: whole / elapsedS,
       capacityPerSecond: CAPACITY_PER_S,
-      residentBytes: [residentBytes[0], residentBytes[1]],
+      residentBytes: await memory,
       ...await measureVanishing(url),
       besideSilentMs: await measureSilent(url, Math.min(2, seconds / 2)),
     };
   });
+}
+
+async function sampleMemory(url: string, seconds: number): Promise<readonly [number, number]> {
+  const samples: number[] = [];
+  for (let i = 0; i < SAMPLES; i++) {
+    await new Promise((resolve) => setTimeout(resolve, seconds * 1000 / SAMPLES));
+    samples.push(await metric(url, "ganglion_process_resident_bytes"));
+  }
+  const quarter = SAMPLES / 4;
+  const median = (from: number) => percentile(samples.slice(from, from + quarter), 0.5);
+  return [median(quarter), median(3 * quarter)];
 }
 
 function summary(outcomes: readonly Outcome[]) {

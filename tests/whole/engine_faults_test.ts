@@ -2,10 +2,10 @@
  * A server whose engine hangs, traps or dies: the request on it is told, the listener lives, and
  * the next request is answered by a new engine. The model is the built-in one's little sister.
  */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { loadModel } from "../../src/llm/mod.ts";
 import { ModelRegistry } from "../../src/models/mod.ts";
-import { serve } from "../../src/server/mod.ts";
+import { loadedModels, serve } from "../../src/server/mod.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
 
 const leaderScript = new URL("../support/faulty_engine_worker.ts", import.meta.url).href;
@@ -81,4 +81,37 @@ Deno.test("a stream on an engine that hangs ends with an error event", async () 
     assertEquals((await complete(url, [5, 6])).status, 200);
   });
   await new Promise((resolve) => setTimeout(resolve, 1_500)); // the thread is still at it
+});
+
+Deno.test("/metrics tell how full the cache of keys and values is, and that it is empty after", async () => {
+  await withTinyFile({ contextLength: 4096 }, async (path) => {
+    const model = await loadModel(path, { threads: 1 });
+    const server = serve({ models: loadedModels([model]), port: 0 });
+    const usage = async () => {
+      const text = await (await fetch(`${server.url}/metrics`)).text();
+      return Number(/^ganglion_kv_usage_ratio\{[^}]*\} (.*)$/m.exec(text)?.[1]);
+    };
+    try {
+      const client = new AbortController();
+      const body = JSON.stringify({
+        prompt: [5],
+        stream: true,
+        max_tokens: 4000,
+        ignore_eos: true,
+      });
+      const init = { method: "POST", body, signal: client.signal };
+      const response = await fetch(`${server.url}/v1/completions`, init);
+      await response.body!.getReader().read();
+      let most = 0;
+      for (let i = 0; i < 100 && most === 0; i++) most = await usage();
+      assert(most > 0 && most <= 1, `${most}`);
+      client.abort();
+      let left = 1;
+      for (let i = 0; i < 100 && left > 0; i++) left = await usage();
+      assertEquals(left, 0);
+    } finally {
+      await server.shutdown();
+      await model.close();
+    }
+  });
 });

@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { UsageError } from "../../base/errors.ts";
 import { LOG_LEVELS, type LogLevel } from "../../base/log.ts";
-import { decimal, list, wholeNumber } from "../option_values.ts";
+import { byteSize, decimal, list, wholeNumber } from "../option_values.ts";
 
 /** What `addServerOptions` parses. */
 export interface ServerFlags {
@@ -11,6 +11,7 @@ export interface ServerFlags {
   readonly maxWaiting?: number;
   readonly maxRequests: number;
   readonly requestTimeout?: number;
+  readonly maxBody?: number;
   readonly drainTimeout: number;
   readonly allowHosts?: readonly string[];
   readonly allowOrigins?: readonly string[];
@@ -48,6 +49,7 @@ export function addServerOptions(verb: Command): Command {
     )
     .option("--max-waiting <n>", "requests that may wait their turn (default: 16)", wholeNumber())
     .option("--max-requests <n>", "requests that work is done for at once", count, 512)
+    .option("--max-body <size>", "the longest body of a request (default: 8MiB)", byteSize)
     .option("--request-timeout <s>", "seconds that work for a request may take", seconds)
     .option("--drain-timeout <s>", "seconds for running answers when it is stopped", seconds, 30)
     .option("--allow-hosts <names>", "more names that clients may use for this server", list)

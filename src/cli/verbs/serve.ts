@@ -40,6 +40,7 @@ async function serveModels(paths: readonly string[], options: Options): Promise<
     allowedHosts: options.allowHosts,
     allowedOrigins: options.allowOrigins,
     requestsMax: options.maxRequests,
+    bodyBytesMax: options.maxBody,
     requestTimeoutMs: options.requestTimeout === undefined
       ? undefined
       : options.requestTimeout * 1000,

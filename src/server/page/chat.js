@@ -66,6 +66,16 @@ function showStatus(state, text) {
   $("status-text").textContent = text;
 }
 
+/** Fetches with the key of this tab's session; asks for one where the server wants it. */
+async function fetchWithKey(path, init = {}) {
+  const key = sessionStorage.getItem("key");
+  const headers = { ...init.headers, ...key && { authorization: `Bearer ${key}` } };
+  const response = await fetch(path, { ...init, headers });
+  const given = response.status === 401 && prompt("This server asks for an API key:");
+  if (given) sessionStorage.setItem("key", given.trim());
+  return given ? fetchWithKey(path, init) : response;
+}
+
 /** Waits until a model is loaded, then names it. */
 async function connect() {
   for (;;) {
@@ -78,7 +88,7 @@ async function connect() {
     }
     await new Promise((resolve) => setTimeout(resolve, 1000));
   }
-  const { data } = await (await fetch("/v1/models")).json();
+  const { data = [] } = await (await fetchWithKey("/v1/models")).json();
   const choice = $("model");
   choice.replaceChildren(...data.map(({ id }) => new Option(id, id)));
   choice.hidden = data.length < 2;
@@ -107,7 +117,7 @@ async function* readEvents(response) {
 /** The chunks of an answer to the conversation. Throws an Error with words for people. */
 async function* ask(conversation, signal) {
   const system = settings.system.trim();
-  const response = await fetch("/v1/chat/completions", {
+  const response = await fetchWithKey("/v1/chat/completions", {
     method: "POST",
     headers: { "content-type": "application/json" },
     signal,
