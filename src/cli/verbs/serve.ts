@@ -85,7 +85,8 @@ function createRegistry(
   options: Options,
   { log, metrics }: { readonly log: ServeLog; readonly metrics: ServerMetrics },
 ): ModelRegistry {
-  const loadOptions = { ...toLoadOptions(options), maxWaiting: options.maxWaiting };
+  const { maxWaiting, parallel = "auto" } = options;
+  const loadOptions = { ...toLoadOptions(options), maxWaiting, parallel } as const;
   const isAlone = options.modelsDir === undefined && catalog.ids().length === 1;
   return new ModelRegistry({
     catalog,
