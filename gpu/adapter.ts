@@ -30,7 +30,7 @@ const WANTED_LIMITS = [
 /** The least that kernels need; every adapter of WebGPU has more, unless it is broken. */
 const LEAST: Readonly<Partial<Record<(typeof WANTED_LIMITS)[number], number>>> = {
   maxStorageBufferBindingSize: 64 * 2 ** 20,
-  maxStorageBuffersPerShaderStage: 6,
+  maxStorageBuffersPerShaderStage: 8,
   maxComputeWorkgroupStorageSize: 16_384,
   maxComputeInvocationsPerWorkgroup: 256,
 };

@@ -4,12 +4,21 @@
  * never chosen.
  */
 import type { Gpu } from "./device.ts";
-import { createInt8Rows } from "./int8_rows.ts";
+import { createInt8Rows, destroyInt8Rows } from "./int8_rows.ts";
 import { type KernelName, needsOf } from "./kernels.ts";
 import { createReadBack } from "./read_back.ts";
 import { matmul } from "./ops/matmul.ts";
 import { ProgramBuilder } from "./program.ts";
+import {
+  DEFAULT_ROW_LANES,
+  ROW_JOBS,
+  type RowJob,
+  type RowLanes,
+  rowLanesFor,
+  usableRowLanes,
+} from "./row_lanes.ts";
 import type { Rows } from "./rows.ts";
+import { tuneRowLanes } from "./tune_rows.ts";
 import { createStepInput } from "./step_input.ts";
 import {
   type KernelVariants,
@@ -51,28 +60,41 @@ interface Kept {
   readonly adapter: string;
   readonly version: number;
   readonly variants: KernelVariants;
+  readonly rowLanes: RowLanes;
 }
 
 /** Grows when shaders change. */
-export const TUNING_VERSION = 3;
+export const TUNING_VERSION = 4;
 
 /**
- * Sets `gpu.variants`.
+ * Sets `gpu.variants` and `gpu.rowLanes`.
  * @param kept what an earlier call returned, on this adapter or another; null: nothing.
  * @returns what is to be kept.
  */
 export async function tuneKernels(gpu: Gpu, kept: string | null): Promise<string> {
   const known = kept === null ? null : readTuning(kept, gpu);
-  gpu.variants = known ?? await measureAll(gpu);
-  const { info: { key: adapter }, variants } = gpu;
-  return JSON.stringify({ adapter, version: TUNING_VERSION, variants } satisfies Kept);
+  gpu.variants = known?.variants ?? await measureAll(gpu);
+  gpu.rowLanes = known?.rowLanes ?? await measureRowLanes(gpu);
+  const { info: { key: adapter }, variants, rowLanes } = gpu;
+  return JSON.stringify({ adapter, version: TUNING_VERSION, variants, rowLanes } satisfies Kept);
+}
+
+/** On software, and where no product is by integers, nothing is to be had. */
+async function measureRowLanes(gpu: Gpu): Promise<RowLanes> {
+  const isByIntegers = needsOf(gpu.variants.matvec_nibble).includes("int8");
+  if (!gpu.info.isFallback && isByIntegers) return await tuneRowLanes(gpu);
+  return {
+    heads: rowLanesFor(gpu, "heads"),
+    gated: rowLanesFor(gpu, "gated"),
+    joined: rowLanesFor(gpu, "joined"),
+  };
 }
 
 /** The choice that a text holds, where it is of this adapter and of shaders that it can run. */
 export function readTuning(
   text: string,
-  gpu: Pick<Gpu, "info" | "features">,
-): KernelVariants | null {
+  gpu: Pick<Gpu, "info" | "features" | "limits">,
+): { readonly variants: KernelVariants; readonly rowLanes: RowLanes } | null {
   try {
     const kept = JSON.parse(text) as Partial<Kept> | null;
     if (kept?.adapter !== gpu.info.key || kept.version !== TUNING_VERSION) return null;
@@ -82,7 +104,13 @@ export function readTuning(
       if (chosen === undefined || !usableVariants(job, gpu.features).includes(chosen)) return null;
       variants[job] = chosen;
     }
-    return variants;
+    const rowLanes: Record<RowJob, number> = { ...DEFAULT_ROW_LANES };
+    for (const job of ROW_JOBS) {
+      const chosen = kept.rowLanes?.[job];
+      if (chosen === undefined || !usableRowLanes(job, gpu).includes(chosen)) return null;
+      rowLanes[job] = chosen;
+    }
+    return { variants, rowLanes };
   } catch {
     return null; // measured again, and written anew
   }
@@ -186,7 +214,7 @@ class TuningBench {
     back.destroy();
     this.#gpu.destroyBuffer(workspace);
     this.#gpu.destroyBuffer(input.buffer);
-    this.#gpu.destroyBuffer(int8);
+    destroyInt8Rows(this.#gpu, int8);
   }
 }
 

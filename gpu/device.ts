@@ -18,6 +18,7 @@ import {
 import { GpuLostError, GpuOutOfMemoryError } from "./errors.ts";
 import type { Feature } from "./kernels.ts";
 import { Pipelines } from "./pipelines.ts";
+import { DEFAULT_ROW_LANES, type RowLanes } from "./row_lanes.ts";
 import { type KernelVariants, PLAIN_VARIANTS } from "./variants.ts";
 
 /** Whether the desktop that shares the GPU comes first. */
@@ -90,13 +91,15 @@ export class Gpu {
   readonly features: ReadonlySet<Feature>;
   /** Which of several shaders for the same job programs take; `tuneKernels` chooses. */
   variants: KernelVariants = PLAIN_VARIANTS;
+  /** Invocations of a row in products of one token; `tuneKernels` chooses. */
+  rowLanes: RowLanes = DEFAULT_ROW_LANES;
   /** Waiting works synchronously. */
   readonly isQuick: boolean;
   /** Resolves with the reason when the device is gone; after `close()`, too. */
   readonly lost: Promise<string>;
   /** Bound where a kernel has a binding that it does not use, 256 zero bytes. */
   readonly nothing: GPUBuffer;
-  /** Bound where a kernel could write and does not. */
+  /** Bound where a kernel could write and does not: two places of 256 bytes. */
   readonly sink: GPUBuffer;
   readonly #fence: GPUBuffer;
   readonly #sizes = new Map<GPUBuffer, number>();
@@ -126,7 +129,7 @@ export class Gpu {
       this.#failure ??= (event as GPUUncapturedErrorEvent).error.message;
     });
     this.nothing = device.createBuffer({ label: "nothing", size: 256, usage: STORAGE });
-    this.sink = device.createBuffer({ label: "sink", size: 256, usage: STORAGE });
+    this.sink = device.createBuffer({ label: "sink", size: 512, usage: STORAGE });
     const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
     this.#fence = device.createBuffer({ label: "fence", size: 4, usage });
   }

@@ -1,9 +1,11 @@
 /**
- * Where inputs of products lie in 8 bits: one buffer, filled again for each product by the shader
- * `quantize`. Knows its layout (kernels/parts/int8.wgsl).
+ * Where inputs of products lie in 8 bits: filled again for each product, by the shader `quantize`
+ * or by what makes the inputs. Knows their layout (kernels/parts/int8.wgsl), and which rows are
+ * there.
  */
 import { divExact } from "../src/base/check.ts";
 import type { Gpu } from "./device.ts";
+import type { Range } from "./program.ts";
 
 /** Columns of a piece. */
 export const INT8_COLUMNS = 32;
@@ -15,11 +17,68 @@ export function int8RowsBytes(tokens: number, columns: number): number {
   return tokens * divExact(columns, INT8_COLUMNS) * PIECE_BYTES;
 }
 
+/** Room for steps of any length, and for one token more: filled while the other one is read. */
+export interface Int8Rows {
+  readonly main: GPUBuffer;
+  readonly other: GPUBuffer;
+}
+
 /** For steps of up to `tokens` tokens and products of up to `columns` columns. */
 export async function createInt8Rows(
   gpu: Gpu,
   tokens: number,
   columns: number,
-): Promise<GPUBuffer> {
-  return await gpu.createBuffer("rows in 8 bits", int8RowsBytes(tokens, columns));
+): Promise<Int8Rows> {
+  const main = await gpu.createBuffer("rows in 8 bits", int8RowsBytes(tokens, columns));
+  try {
+    const other = await gpu.createBuffer("a row in 8 bits", int8RowsBytes(1, columns));
+    return { main, other };
+  } catch (error) {
+    gpu.destroyBuffer(main);
+    throw error;
+  }
+}
+
+/** Gives their memory back. */
+export function destroyInt8Rows(gpu: Gpu, { main, other }: Int8Rows): void {
+  gpu.destroyBuffer(main);
+  gpu.destroyBuffer(other);
+}
+
+/** Which rows lie in a buffer, in steps of how many tokens. */
+interface Held {
+  /** Begins with the place of the rows, and a space. */
+  readonly key: string;
+  readonly tokens: Range;
+}
+
+/** What is in both buffers while a list of dispatches is made. */
+export class HeldRows {
+  readonly #held = new Map<GPUBuffer, Held>();
+
+  put(buffer: GPUBuffer, held: Held): void {
+    for (const [each, { key }] of this.#held) if (key === held.key) this.#held.delete(each);
+    this.#held.set(buffer, held);
+  }
+
+  /** Something else is in a buffer. */
+  drop(buffer: GPUBuffer): void {
+    this.#held.delete(buffer);
+  }
+
+  /** Somebody wrote rows at `place`. */
+  forget(place: string): void {
+    for (const [buffer, { key }] of this.#held) {
+      if (key.startsWith(`${place} `)) this.#held.delete(buffer);
+    }
+  }
+
+  /** Where rows are, and from how many tokens on they are not, of steps within `range`. */
+  find(key: string, [from, to]: Range): { buffer: GPUBuffer; missingFrom: number } | null {
+    for (const [buffer, { key: own, tokens: [first, last] }] of this.#held) {
+      if (own !== key || first > from) continue;
+      return { buffer, missingFrom: last >= to ? Infinity : Math.max(from, last + 1) };
+    }
+    return null;
+  }
 }

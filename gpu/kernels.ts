@@ -8,10 +8,14 @@ import addRows from "./kernels/add_rows.wgsl" with { type: "text" };
 import attention from "./kernels/attention.wgsl" with { type: "text" };
 import attentionCombine from "./kernels/attention_combine.wgsl" with { type: "text" };
 import attentionFew from "./kernels/attention_few.wgsl" with { type: "text" };
+import attentionWhole from "./kernels/attention_whole.wgsl" with { type: "text" };
 import embedByte from "./kernels/embed_byte.wgsl" with { type: "text" };
 import embedFloat from "./kernels/embed_float.wgsl" with { type: "text" };
 import embedNibble from "./kernels/embed_nibble.wgsl" with { type: "text" };
+import gated from "./kernels/gated.wgsl" with { type: "text" };
 import headNorm from "./kernels/head_norm.wgsl" with { type: "text" };
+import heads from "./kernels/heads.wgsl" with { type: "text" };
+import joined from "./kernels/joined.wgsl" with { type: "text" };
 import matmulByte from "./kernels/matmul_byte.wgsl" with { type: "text" };
 import matmulFloat from "./kernels/matmul_float.wgsl" with { type: "text" };
 import matmulFloatWide from "./kernels/matmul_float_wide.wgsl" with { type: "text" };
@@ -19,29 +23,40 @@ import matmulInt8 from "./kernels/matmul_int8.wgsl" with { type: "text" };
 import matmulNibble from "./kernels/matmul_nibble.wgsl" with { type: "text" };
 import matmulNibbleF16 from "./kernels/matmul_nibble_f16.wgsl" with { type: "text" };
 import matvecByte from "./kernels/matvec_byte.wgsl" with { type: "text" };
-import matvecByteSubgroups from "./kernels/matvec_byte_subgroups.wgsl" with { type: "text" };
 import matvecFloat from "./kernels/matvec_float.wgsl" with { type: "text" };
 import matvecFloatRows from "./kernels/matvec_float_rows.wgsl" with { type: "text" };
 import matvecInt8 from "./kernels/matvec_int8.wgsl" with { type: "text" };
-import matvecInt8Subgroups from "./kernels/matvec_int8_subgroups.wgsl" with { type: "text" };
 import matvecNibble from "./kernels/matvec_nibble.wgsl" with { type: "text" };
-import matvecNibbleSubgroups from "./kernels/matvec_nibble_subgroups.wgsl" with { type: "text" };
 import norm from "./kernels/norm.wgsl" with { type: "text" };
+import partActivation from "./kernels/parts/activation.wgsl" with { type: "text" };
 import partAttentionRows from "./kernels/parts/attention_rows.wgsl" with { type: "text" };
 import partByte from "./kernels/parts/byte.wgsl" with { type: "text" };
+import partEight from "./kernels/parts/eight.wgsl" with { type: "text" };
 import partEmbed from "./kernels/parts/embed.wgsl" with { type: "text" };
+import partEntry from "./kernels/parts/entry.wgsl" with { type: "text" };
+import partEntrySubgroups from "./kernels/parts/entry_subgroups.wgsl" with { type: "text" };
 import partFactors from "./kernels/parts/factors.wgsl" with { type: "text" };
 import partFloat from "./kernels/parts/float.wgsl" with { type: "text" };
+import partFloatRows from "./kernels/parts/float_rows.wgsl" with { type: "text" };
 import partInt8 from "./kernels/parts/int8.wgsl" with { type: "text" };
+import partInt8Rows from "./kernels/parts/int8_rows.wgsl" with { type: "text" };
 import partInt8Write from "./kernels/parts/int8_write.wgsl" with { type: "text" };
+import partLanes from "./kernels/parts/lanes.wgsl" with { type: "text" };
 import partMatvec from "./kernels/parts/matvec.wgsl" with { type: "text" };
 import partMatvecInt8 from "./kernels/parts/matvec_int8.wgsl" with { type: "text" };
 import partMatvecSubgroups from "./kernels/parts/matvec_subgroups.wgsl" with { type: "text" };
 import partNibble from "./kernels/parts/nibble.wgsl" with { type: "text" };
+import partOneFloat from "./kernels/parts/one_float.wgsl" with { type: "text" };
+import partOneInt8 from "./kernels/parts/one_int8.wgsl" with { type: "text" };
+import partOneRow from "./kernels/parts/one_row.wgsl" with { type: "text" };
 import partProduct from "./kernels/parts/product.wgsl" with { type: "text" };
 import partPutRow from "./kernels/parts/put_row.wgsl" with { type: "text" };
+import partRowSubgroups from "./kernels/parts/row_subgroups.wgsl" with { type: "text" };
 import partRowSums from "./kernels/parts/row_sums.wgsl" with { type: "text" };
 import partRowTree from "./kernels/parts/row_tree.wgsl" with { type: "text" };
+import partSum64 from "./kernels/parts/sum64.wgsl" with { type: "text" };
+import partSumSubgroups from "./kernels/parts/sum_subgroups.wgsl" with { type: "text" };
+import partSumTree from "./kernels/parts/sum_tree.wgsl" with { type: "text" };
 import partTile from "./kernels/parts/tile.wgsl" with { type: "text" };
 import partTileF32 from "./kernels/parts/tile_f32.wgsl" with { type: "text" };
 import quantize from "./kernels/quantize.wgsl" with { type: "text" };
@@ -66,94 +81,135 @@ function withParts(text: string, ...parts: readonly string[]): string {
   return [text, ...parts].join("\n");
 }
 
-/** What products of few tokens by integers are made of. */
-const INT8_FEW = [partMatvecInt8, partRowSums, partProduct, partFactors, partInt8];
+/** What leaves rows in 8 bits. */
+const INT8_WRITE = [partInt8Write, partLanes];
+/** What products are made of: of codes of 4 bits, of 8, of floats. */
+const NIBBLE = [partProduct, partFactors, partNibble];
+const BYTE = [partProduct, partFactors, partByte];
+const FLOAT = [partProduct, partFloat];
+/** The same by integers. */
+const INT8 = [partProduct, partFactors, partInt8];
+/** How products of few tokens sum up over a workgroup. */
+const MATVEC = [partMatvec, partEntry];
+const MATVEC_SUBGROUPS = [partMatvecSubgroups, partEntrySubgroups];
+const ROW_TREE = [partRowSums, partRowTree, partEntry];
+const ROW_SUBGROUPS = [partRowSums, partRowSubgroups, partEntrySubgroups];
+
+/** How products of one token that do more than multiply read weights, and sum up. */
+const ONE = [partOneRow, partLanes];
+const ONE_FLOAT = [...ONE, partOneFloat, partFloatRows, ...FLOAT, partSumTree, partEntry];
+const ONE_CODES = [...ONE, partOneInt8, partInt8Rows, ...INT8];
+const ONE_INT8 = [...ONE_CODES, partSumTree, partEntry];
+const ONE_INT8_SUBGROUPS = [...ONE_CODES, partSumSubgroups, partEntrySubgroups];
+const GATED = [partActivation, partInt8Write];
 
 /** All shaders by the names of their files. */
 export const KERNELS = {
-  activate: { text: withParts(activate, partInt8Write), bindings: "www" },
+  activate: { text: withParts(activate, partActivation, ...INT8_WRITE), bindings: "www" },
   add_rows: { text: addRows, bindings: "ww" },
   attention: { text: withParts(attention, partAttentionRows), bindings: "urrww" },
-  attention_combine: { text: withParts(attentionCombine, partInt8Write), bindings: "uwww" },
-  attention_few: { text: withParts(attentionFew, partAttentionRows), bindings: "urrww" },
+  attention_combine: { text: withParts(attentionCombine, ...INT8_WRITE), bindings: "uwww" },
+  attention_few: { text: withParts(attentionFew, partAttentionRows, partEight), bindings: "urrww" },
+  attention_whole: {
+    text: withParts(attentionWhole, partAttentionRows, partEight, ...INT8_WRITE),
+    bindings: "urrwww",
+  },
   embed_byte: { text: withParts(embedByte, partEmbed, partFactors, partByte), bindings: "urrrw" },
   embed_float: { text: withParts(embedFloat, partEmbed, partFloat), bindings: "urrw" },
   embed_nibble: {
     text: withParts(embedNibble, partEmbed, partFactors, partNibble),
     bindings: "urrrw",
   },
-  head_norm: { text: headNorm, bindings: "rw" },
+  gated_float: { text: withParts(gated, ...GATED, ...ONE_FLOAT), bindings: "urrrwww" },
+  gated_int8: {
+    text: withParts(gated, ...GATED, ...ONE_INT8),
+    bindings: "urrrrww",
+    needs: ["int8"],
+  },
+  gated_int8_subgroups: {
+    text: withParts(gated, ...GATED, ...ONE_INT8_SUBGROUPS),
+    bindings: "urrrrww",
+    needs: ["int8", "subgroups"],
+  },
+  head_norm: { text: withParts(headNorm, partSum64), bindings: "rw" },
+  heads_float: { text: withParts(heads, ...ONE_FLOAT), bindings: "urrrwrwww" },
+  heads_int8: {
+    text: withParts(heads, ...ONE_INT8),
+    bindings: "urrrrrwww",
+    needs: ["int8"],
+  },
+  heads_int8_subgroups: {
+    text: withParts(heads, ...ONE_INT8_SUBGROUPS),
+    bindings: "urrrrrwww",
+    needs: ["int8", "subgroups"],
+  },
+  joined_float: { text: withParts(joined, partInt8Write, ...ONE_FLOAT), bindings: "urrrwrwww" },
+  joined_int8: {
+    text: withParts(joined, partInt8Write, ...ONE_INT8),
+    bindings: "urrrrrwww",
+    needs: ["int8"],
+  },
+  joined_int8_subgroups: {
+    text: withParts(joined, partInt8Write, ...ONE_INT8_SUBGROUPS),
+    bindings: "urrrrrwww",
+    needs: ["int8", "subgroups"],
+  },
   matmul_byte: {
-    text: withParts(matmulByte, partProduct, partFactors, partByte, partTile, partTileF32),
+    text: withParts(matmulByte, ...BYTE, partTile, partTileF32),
     bindings: "urrrww",
   },
   matmul_float: {
-    text: withParts(matmulFloat, partProduct, partFloat, partTile, partTileF32),
+    text: withParts(matmulFloat, ...FLOAT, partTile, partTileF32),
     bindings: "urrww",
   },
   matmul_float_wide: {
-    text: withParts(matmulFloatWide, partPutRow, partProduct, partFloat),
+    text: withParts(matmulFloatWide, partPutRow, ...FLOAT),
     bindings: "urrww",
   },
   matmul_int8: {
-    text: withParts(matmulInt8, partPutRow, partProduct, partFactors, partInt8),
+    text: withParts(matmulInt8, partPutRow, ...INT8),
     bindings: "urrrrw",
     needs: ["int8"],
   },
   matmul_nibble: {
-    text: withParts(matmulNibble, partProduct, partFactors, partNibble, partTile, partTileF32),
+    text: withParts(matmulNibble, ...NIBBLE, partTile, partTileF32),
     bindings: "urrrww",
   },
   matmul_nibble_f16: {
-    text: withParts(matmulNibbleF16, partProduct, partFactors, partNibble, partTile),
+    text: withParts(matmulNibbleF16, ...NIBBLE, partTile),
     bindings: "urrrww",
     needs: ["f16"],
   },
-  matvec_byte: {
-    text: withParts(matvecByte, partProduct, partFactors, partByte, partMatvec),
-    bindings: "urrrww",
-  },
+  matvec_byte: { text: withParts(matvecByte, ...BYTE, ...MATVEC), bindings: "urrrww" },
   matvec_byte_subgroups: {
-    text: withParts(matvecByteSubgroups, partProduct, partFactors, partByte, partMatvecSubgroups),
+    text: withParts(matvecByte, ...BYTE, ...MATVEC_SUBGROUPS),
     bindings: "urrrww",
     needs: ["subgroups"],
   },
-  matvec_float: {
-    text: withParts(matvecFloat, partProduct, partFloat, partMatvec),
-    bindings: "urrww",
-  },
+  matvec_float: { text: withParts(matvecFloat, ...FLOAT, ...MATVEC), bindings: "urrww" },
   matvec_float_rows: {
-    text: withParts(matvecFloatRows, partRowSums, partRowTree, partProduct, partFloat),
+    text: withParts(matvecFloatRows, partFloatRows, ...FLOAT, ...ROW_TREE),
     bindings: "urrww",
   },
   matvec_int8: {
-    text: withParts(matvecInt8, partRowTree, ...INT8_FEW),
+    text: withParts(matvecInt8, partMatvecInt8, partInt8Rows, ...INT8, ...ROW_TREE),
     bindings: "urrrrw",
     needs: ["int8"],
   },
   matvec_int8_subgroups: {
-    text: withParts(matvecInt8Subgroups, ...INT8_FEW),
+    text: withParts(matvecInt8, partMatvecInt8, partInt8Rows, ...INT8, ...ROW_SUBGROUPS),
     bindings: "urrrrw",
     needs: ["int8", "subgroups"],
   },
-  matvec_nibble: {
-    text: withParts(matvecNibble, partProduct, partFactors, partNibble, partMatvec),
-    bindings: "urrrww",
-  },
+  matvec_nibble: { text: withParts(matvecNibble, ...NIBBLE, ...MATVEC), bindings: "urrrww" },
   matvec_nibble_subgroups: {
-    text: withParts(
-      matvecNibbleSubgroups,
-      partProduct,
-      partFactors,
-      partNibble,
-      partMatvecSubgroups,
-    ),
+    text: withParts(matvecNibble, ...NIBBLE, ...MATVEC_SUBGROUPS),
     bindings: "urrrww",
     needs: ["subgroups"],
   },
-  norm: { text: withParts(norm, partInt8Write), bindings: "urrwww" },
-  quantize: { text: withParts(quantize, partInt8Write), bindings: "ww" },
-  rotate_and_remember: { text: rotateAndRemember, bindings: "urwww" },
+  norm: { text: withParts(norm, ...INT8_WRITE), bindings: "urrwww" },
+  quantize: { text: withParts(quantize, ...INT8_WRITE), bindings: "ww" },
+  rotate_and_remember: { text: withParts(rotateAndRemember, partSum64), bindings: "urwwwrr" },
   scale_rows: { text: scaleRows, bindings: "w" },
   weigh_rows: { text: weighRows, bindings: "ww" },
 } as const satisfies Record<string, Kernel>;

@@ -8,7 +8,7 @@ export { type CopyRates, measureCopyRates } from "./copy_rate.ts";
 export { describeGpu, type GpuDescription } from "./describe.ts";
 export { Gpu, type GpuInfo, type GpuOptions, type GpuPriority, openGpu } from "./device.ts";
 export { GpuLostError, GpuOutOfMemoryError, GpuUnavailableError } from "./errors.ts";
-export { createInt8Rows } from "./int8_rows.ts";
+export { createInt8Rows, destroyInt8Rows } from "./int8_rows.ts";
 export {
   createKvCache,
   destroyKvCache,
@@ -21,6 +21,7 @@ export {
   type AttentionArgs,
   attentionScratchBytes,
   HEAD_DIM_MAX,
+  type HeadNorms,
   rotateAndRemember,
   type RotateArgs,
 } from "./ops/attention.ts";
@@ -34,6 +35,16 @@ export {
 } from "./ops/elementwise.ts";
 export { embed, type EmbedArgs } from "./ops/embed.ts";
 export { MANY_TOKENS, matmul, type MatmulArgs } from "./ops/matmul.ts";
+export {
+  canProjectHeads,
+  fireNeurons,
+  type HalfNorm,
+  isOneToken,
+  joinResidual,
+  multiplyOne,
+  type OneInput,
+  projectHeads,
+} from "./ops/one_token.ts";
 export { headNorm, type HeadNormArgs, norm, type NormArgs, type NormKind } from "./ops/norm.ts";
 export { type Program, ProgramBuilder } from "./program.ts";
 export { createReadBack, type ReadBack } from "./read_back.ts";

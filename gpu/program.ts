@@ -8,7 +8,7 @@
 import { check } from "../src/base/check.ts";
 import type { ExprLike } from "../src/shapes/mod.ts";
 import type { Gpu } from "./device.ts";
-import { INT8_COLUMNS, int8RowsBytes } from "./int8_rows.ts";
+import { HeldRows, INT8_COLUMNS, type Int8Rows, int8RowsBytes } from "./int8_rows.ts";
 import { type KernelName, needsOf } from "./kernels.ts";
 import type { Constants } from "./pipelines.ts";
 import type { Rows } from "./rows.ts";
@@ -34,6 +34,8 @@ export interface Dispatch {
   /** Over N tokens (n, or m where `count` says so) and S = P + N positions. */
   readonly workgroups: readonly [ExprLike, ExprLike, ExprLike];
   readonly count?: Counted;
+  /** Rows that it has in floats and puts into 8 bits. */
+  readonly holds?: Rows;
   /** Only in steps where the count, and the context (position + n), are within these. */
   readonly when?: { readonly tokens?: Range; readonly context?: Range };
 }
@@ -55,15 +57,14 @@ export class ProgramBuilder {
   readonly gpu: Gpu;
   readonly input: StepInput;
   /** Room for inputs of products in 8 bits; null: none, products by integers are not used. */
-  readonly int8: GPUBuffer | null;
+  readonly int8: Int8Rows | null;
   readonly #dispatches: Recorded[] = [];
   readonly #groups = new Map<string, GPUBindGroup>();
   readonly #bufferIds = new Map<GPUBuffer, number>();
-  /** The rows that `int8` holds, and in steps of how many tokens. */
-  #int8: { readonly key: string; readonly tokens: Range } | null = null;
+  readonly #held = new HeldRows();
   #tokens: Range = ANY;
 
-  constructor(gpu: Gpu, input: StepInput, int8: GPUBuffer | null = null) {
+  constructor(gpu: Gpu, input: StepInput, int8: Int8Rows | null = null) {
     this.gpu = gpu;
     this.input = input;
     this.int8 = int8;
@@ -75,23 +76,43 @@ export class ProgramBuilder {
   }
 
   /**
-   * Somebody puts these rows, `columns` from their first one on, into `int8` in steps of up to
-   * `tokensMax`. @returns false when there is no room for them or no need of them.
+   * Somebody puts these rows, `columns` from their first one on, into 8 bits in steps of up to
+   * `tokensMax`.
+   * @param options.besides read by the same dispatch: other rows go elsewhere; of one token.
+   * @returns where to; null when there is no room for them or no need of them.
    */
-  holdInt8(rows: Rows, count: Counted, columns: number, tokensMax = Infinity): boolean {
-    if (!this.hasInt8(columns)) return false;
+  holdInt8(
+    rows: Rows,
+    count: Counted,
+    columns: number,
+    { tokensMax = Infinity, besides }: { tokensMax?: number; besides?: GPUBuffer | null } = {},
+  ): GPUBuffer | null {
+    if (!this.hasInt8(columns)) return null;
     const [from, to] = this.#during(count);
+    const buffer = this.#int8Besides(besides);
     const tokens: Range = [from, Math.min(to, tokensMax)];
-    this.#int8 = { key: this.#keyOf(rows, count, columns), tokens };
-    return true;
+    this.#held.put(buffer, { key: this.#keyOf(rows, count, columns), tokens });
+    return buffer;
   }
 
-  /** From how many tokens on these rows are not in `int8`, of the steps that are added to now. */
-  int8MissingFrom(rows: Rows, count: Counted, columns: number): number {
-    const [from, to] = this.#during(count);
-    const held = this.#int8?.key === this.#keyOf(rows, count, columns) ? this.#int8.tokens : null;
-    if (held === null || held[0] > from) return from;
-    return held[1] >= to ? Infinity : Math.max(from, held[1] + 1);
+  /** Room for a row in 8 bits that is no row of floats; null: none. */
+  takeInt8(columns: number, besides: GPUBuffer | null): GPUBuffer | null {
+    if (!this.hasInt8(columns)) return null;
+    const buffer = this.#int8Besides(besides);
+    this.#held.drop(buffer);
+    return buffer;
+  }
+
+  #int8Besides(besides?: GPUBuffer | null): GPUBuffer {
+    const { main, other } = this.int8!;
+    return besides === main ? other : main;
+  }
+
+  /** Where these rows are in 8 bits, and from how many tokens on they are not. */
+  findInt8(rows: Rows, count: Counted, columns: number) {
+    const range = this.#during(count);
+    return this.#held.find(this.#keyOf(rows, count, columns), range) ??
+      { buffer: this.int8!.main, missingFrom: range[0] };
   }
 
   /** The steps that are added to. */
@@ -99,11 +120,11 @@ export class ProgramBuilder {
     return count === "tokens" ? this.#tokens : ANY;
   }
 
-  /** Rows of so many columns can be in `int8`, and some product would read them there. */
+  /** Rows of so many columns can be in 8 bits, and some product would read them there. */
   hasInt8(columns: number): boolean {
     const { int8, gpu } = this;
     return int8 !== null && columns % INT8_COLUMNS === 0 &&
-      int8RowsBytes(this.maxTokens, columns) <= int8.size &&
+      int8RowsBytes(this.maxTokens, columns) <= int8.main.size &&
       Object.values(gpu.variants).some((kernel) => needsOf(kernel).includes("int8"));
   }
 
@@ -112,7 +133,7 @@ export class ProgramBuilder {
   }
 
   add(dispatch: Dispatch): void {
-    this.#forgetInt8(dispatch);
+    this.#forgetWritten(dispatch);
     const { count = "tokens", when } = dispatch;
     const [from, to] = when?.tokens ?? [0, Infinity];
     const [outerFrom, outerTo] = this.#during(count);
@@ -130,12 +151,12 @@ export class ProgramBuilder {
     this.#tokens = outer;
   }
 
-  /** Whoever has the rows that `int8` holds, and not `int8`, may have changed them. */
-  #forgetInt8({ bindings }: Dispatch): void {
-    const isRows = ({ buffer, offset = 0 }: GPUBufferBinding) =>
-      this.#int8?.key.startsWith(`${this.#bufferId(buffer)}:${offset} `);
-    const hasInt8 = bindings.some(({ buffer }) => buffer === this.int8);
-    if (!hasInt8 && bindings.some(isRows)) this.#int8 = null;
+  /** Whoever has rows that are held in 8 bits may have changed them. */
+  #forgetWritten({ bindings, holds }: Dispatch): void {
+    for (const { buffer, offset = 0 } of bindings) {
+      if (holds?.buffer === buffer && holds.offsetBytes === offset) continue;
+      this.#held.forget(`${this.#bufferId(buffer)}:${offset}`);
+    }
   }
 
   /** Commands may be cut here: a layer, or half of one, is done. */

@@ -77,7 +77,7 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
   ],
   "src/metrics": [],
   "src/models": ["type src/llm/types.ts"],
-  "src/server": ["src/llm", "src/chat", "src/metrics", "type src/models"],
+  "src/server": ["src/llm", "src/chat", "src/metrics", "type src/models", "deno.json"],
   "src/quantize": ["src/gguf", "src/model"],
   "src/synth": ["src/quantize", "src/gguf", "src/model"],
   "src/train": [

@@ -11,6 +11,7 @@ import {
   type PredictorChoice,
   type PredictorPolicy,
 } from "../src/engine/types.ts";
+import type { KvArchiveFile } from "../src/engine/kv_archive.ts";
 import { createArenaMemory } from "../src/memory/arena.ts";
 import { Control } from "../src/memory/control.ts";
 import { controlWords } from "../src/memory/control_layout.ts";
@@ -19,7 +20,7 @@ import { SharedText } from "../src/memory/shared_text.ts";
 import { controlSize, type RankSetup } from "../src/rank/open_rank.ts";
 import type { RankPlan } from "../src/rank/plan_types.ts";
 import { WorkerCaller } from "./caller.ts";
-import { type EngineOptions, observationOf } from "./engine_options.ts";
+import { type EngineOptions, observationOf, scriptOf } from "./engine_options.ts";
 import { IoPool } from "./io_pool.ts";
 import type { CallName, Calls } from "./protocol.ts";
 import { Watchdog } from "./watchdog.ts";
@@ -80,10 +81,7 @@ export class EngineHandle {
     let loadedBytes = 0;
     this.#callers = plans.map((plan, rank) =>
       new WorkerCaller(
-        new URL(
-          rank === 0 ? options.leaderScript ?? scriptOf(plan) : scriptOf(plan),
-          import.meta.url,
-        ),
+        new URL(scriptOf(plan, options), import.meta.url),
         rank === 0 ? "engine" : `rank-${rank}`,
         {
           ...rank === 0 ? { onPost: () => this.#control.announceMessage() } : {},
@@ -274,6 +272,19 @@ export class EngineHandle {
     }
   }
 
+  /**
+   * Writes what is remembered of prompts into a file; how many blocks of 32 tokens that is.
+   * @throws {Error} "Cannot write …": what was there is still there.
+   */
+  async saveKv(file: KvArchiveFile): Promise<number> {
+    return (await this.#ask("saveKv", file)).blocks;
+  }
+
+  /** Brings back what such a file has, if it is of this model; no request runs yet. */
+  async restoreKv(file: KvArchiveFile): Promise<number> {
+    return (await this.#ask("restoreKv", file)).blocks;
+  }
+
   /** Stops all threads; what runs or waits is cancelled. */
   async close(): Promise<void> {
     this.#isClosed = true;
@@ -386,9 +397,4 @@ export class EngineHandle {
     // Whoever still waits at a join would wait for ever.
     this.#control.fail(0);
   }
-}
-
-function scriptOf({ rankIndex, gpu }: RankPlan): string {
-  if (rankIndex === 0) return "./engine_worker.ts";
-  return gpu === null ? "./compute_worker.ts" : "./gpu_worker.ts";
 }

@@ -50,3 +50,9 @@ export function observationOf(
     bytesMax,
   });
 }
+
+/** Entry of a rank's thread. */
+export function scriptOf({ rankIndex, gpu }: RankPlan, { leaderScript }: EngineOptions): string {
+  if (rankIndex === 0) return leaderScript ?? "./engine_worker.ts";
+  return gpu === null ? "./compute_worker.ts" : "./gpu_worker.ts";
+}

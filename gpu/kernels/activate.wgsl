@@ -1,7 +1,7 @@
 // to[t, i] = act(g) · u: what neurons give on. The same in 8 bits where TO_INT8.
 //
-// g = gate[t, i], or up[t, i] where there is no gate (then u = 1), 0 below THRESHOLD if that is above
-// 0; u = up[t, i], or act(up[t, i]) where ACTIVATES_UP. Where |act(g)| is not above QUIET: 0.
+// g = gate[t, i], or up[t, i] where there is no gate (then u = 1), 0 below THRESHOLD if that is
+// above 0; u = up[t, i], or act(up[t, i]) where ACTIVATES_UP. Where |act(g)| is not above QUIET: 0.
 // act: 0 silu g·sigmoid(g), 1 gelu by tanh, 2 relu, 3 relu².
 //
 // | binding | what | shape |
@@ -17,11 +17,6 @@
 @group(0) @binding(2) var<storage, read_write> int8: array<u32>;
 
 override WIDTH: u32;
-override ACTIVATION: u32;
-override IS_GATED: bool;
-override ACTIVATES_UP: bool = false;
-override THRESHOLD: f32 = 0.0;
-override QUIET: f32 = -1.0;
 override GATE_START: u32;
 override UP_START: u32;
 override X_STRIDE: u32;
@@ -29,32 +24,13 @@ override TO_START: u32;
 override TO_STRIDE: u32;
 override TO_INT8: bool = false;
 
-fn act(g: f32) -> f32 {
-  if (ACTIVATION == 0u) { return g / (1.0 + exp(-max(g, -80.0))); }
-  if (ACTIVATION == 1u) {
-    // 1 + tanh(u) = 2 / (1 + exp(−2u)), which keeps its digits where tanh is near −1.
-    let u = 1.5957691216 * (g + 0.044715 * g * g * g);
-    return g / (1.0 + exp(-max(u, -80.0)));
-  }
-  let positive = max(g, 0.0);
-  return select(positive, positive * positive, ACTIVATION == 3u);
-}
-
 // What neuron i of the token whose row begins at `row` gives; 0 where there is none.
 fn valueAt(row: u32, i: u32) -> f32 {
   if (i >= WIDTH) { return 0.0; }
   let up = x[row + UP_START + i];
   var g = up;
   if (IS_GATED) { g = x[row + GATE_START + i]; }
-  if (THRESHOLD > 0.0 && g < THRESHOLD) { g = 0.0; }
-  let activated = act(g);
-  var value = activated;
-  if (IS_GATED) {
-    var u = up;
-    if (ACTIVATES_UP) { u = act(up); }
-    value = activated * u;
-  }
-  return select(value, 0.0, abs(activated) <= QUIET);
+  return firedBy(g, up);
 }
 
 @compute @workgroup_size(LANES)

@@ -30,13 +30,6 @@ var<workgroup> scores: array<vec4<f32>, 32>; // [4 rows, BLOCK / 4]
 var<workgroup> weights: array<f32, 128>; // [4 rows, BLOCK]
 var<workgroup> factors: array<f32, 4>; // of what was summed up before, by row
 
-struct Eight { a: vec4<f32>, b: vec4<f32> }
-
-fn eight(words: vec4<u32>) -> Eight {
-  let a = vec4(unpack2x16float(words.x), unpack2x16float(words.y));
-  return Eight(a, vec4(unpack2x16float(words.z), unpack2x16float(words.w)));
-}
-
 // Dimensions 8 · place … of row j's query.
 fn queryAt(j: u32, kvHead: u32, place: u32) -> Eight {
   let head = headOf(j, kvHead);

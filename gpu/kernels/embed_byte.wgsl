@@ -1,7 +1,6 @@
 // to[t, i] (+)= scale · w[id(t) − FIRST_ID, i]; w of signed bytes.
 //
-// id(t) is the token's id, or its position where BY_POSITION. A row that is not there counts as
-// zeros where IS_FIRST, and is left alone elsewhere: another part of the table has it.
+// Which row a token has: parts/embed.wgsl.
 //
 // Codes and factors: parts/byte.wgsl.
 //
@@ -21,18 +20,9 @@
 @group(0) @binding(3) var<storage, read> records: array<u32>;
 @group(0) @binding(4) var<storage, read_write> to: array<vec4<f32>>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  let piece = id.x;
-  let token = id.y;
-  if (piece >= ROW_PIECES) { return; }
-  let row = rowOf(token);
-  let base = TO_START + token * TO_STRIDE + piece * 4u;
-  if (row >= ROWS) {
-    skip(base, 4u);
-    return;
-  }
-  let at = row * ROW_PIECES + piece;
+const FOURS = 4u; // columns of a piece
+
+fn putPiece(base: u32, at: u32) {
   let factors = factorsOf(at * 16u / GROUP);
   let words = codes[at];
   for (var j = 0u; j < 4u; j++) {

@@ -1,7 +1,6 @@
 // to[t, i] (+)= scale · w[id(t) − FIRST_ID, i]; w of f16, bf16 or f32.
 //
-// id(t) is the token's id, or its position where BY_POSITION. A row that is not there counts as
-// zeros where IS_FIRST, and is left alone elsewhere: another part of the table has it.
+// Which row a token has: parts/embed.wgsl.
 //
 // A piece is 4 columns of a row: WORDS u32, of two weights each or of one.
 //
@@ -19,17 +18,6 @@
 @group(0) @binding(2) var<storage, read> records: array<u32>;
 @group(0) @binding(3) var<storage, read_write> to: array<vec4<f32>>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  let piece = id.x;
-  let token = id.y;
-  if (piece >= ROW_PIECES) { return; }
-  let row = rowOf(token);
-  let base = TO_START + token * TO_STRIDE + piece;
-  if (row >= ROWS) {
-    skip(base, 1u);
-    return;
-  }
-  let at = row * ROW_PIECES + piece;
-  put(base, weightsAt(at));
-}
+const FOURS = 1u; // columns of a piece
+
+fn putPiece(base: u32, at: u32) { put(base, weightsAt(at)); }

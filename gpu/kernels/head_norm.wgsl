@@ -19,21 +19,6 @@ override IS_PER_HEAD: bool = false;
 override X_START: u32;
 override X_STRIDE: u32;
 
-const LANES = 64u;
-var<workgroup> parts: array<f32, 64>;
-
-// The sum of what all invocations give.
-fn sumOf(value: f32, lane: u32) -> f32 {
-  workgroupBarrier(); // the sum before was read
-  parts[lane] = value;
-  workgroupBarrier();
-  for (var half = LANES / 2u; half > 0u; half /= 2u) {
-    if (lane < half) { parts[lane] += parts[lane + half]; }
-    workgroupBarrier();
-  }
-  return parts[0];
-}
-
 @compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) workgroup: vec3<u32>,

@@ -19,11 +19,7 @@
 @group(0) @binding(3) var<storage, read_write> x: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> to: array<f32>;
 
-@compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
-) {
+fn run(workgroup: vec3<u32>, lane: u32, place: u32, size: u32) {
   let count = select(step.tokens, step.scored, SCORED);
   let firstRow = workgroup.x * 4u;
   let firstToken = workgroup.y * TOKENS;
@@ -38,5 +34,5 @@ fn main(
       for (var r = 0u; r < 4u; r++) { acc[r * TOKENS + t] += dot(weights[r], value); }
     }
   }
-  addUp(&acc, firstRow, firstToken, count, lane);
+  addUp(&acc, firstRow, firstToken, count, lane, place, size);
 }

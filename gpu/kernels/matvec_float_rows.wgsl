@@ -19,46 +19,14 @@
 @group(0) @binding(3) var<storage, read_write> x: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> to: array<f32>;
 
-// Four pieces, LANES apart; zeros for those that are not there.
-struct Four { a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32> }
-
-fn weightsFrom(start: u32, piece: u32) -> Four {
-  let end = PIECES - 1u;
-  let none = vec4(0.0);
-  let a = weightsAt(start + piece);
-  let b = weightsAt(start + min(piece + LANES, end));
-  let c = weightsAt(start + min(piece + 2u * LANES, end));
-  let d = weightsAt(start + min(piece + 3u * LANES, end));
-  return Four(
-    a,
-    select(none, b, piece + LANES <= end),
-    select(none, c, piece + 2u * LANES <= end),
-    select(none, d, piece + 3u * LANES <= end),
-  );
-}
-
-fn product(w: Four, token: u32, piece: u32) -> f32 {
-  let end = PIECES - 1u;
-  let at = X_START + token * X_STRIDE;
-  let a = x[at + piece];
-  let b = x[at + min(piece + LANES, end)];
-  let c = x[at + min(piece + 2u * LANES, end)];
-  let d = x[at + min(piece + 3u * LANES, end)];
-  return dot(w.a, a) + dot(w.b, b) + dot(w.c, c) + dot(w.d, d);
-}
-
-@compute @workgroup_size(128)
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
-) {
+fn run(workgroup: vec3<u32>, lane: u32, place: u32, size: u32) {
   let count = select(step.tokens, step.scored, SCORED);
-  let row = workgroup.x * 4u + lane / LANES;
+  let row = workgroup.x * 4u + lane / ROW_LANES;
   let first = workgroup.y * TOKENS;
   let start = min(row, ROWS - 1u) * ROW_PIECES;
   let last = count - 1u; // what is beyond it is computed in vain
   var mine = Sums(vec4(0.0), vec4(0.0));
-  for (var piece = lane % LANES; piece < PIECES; piece += 4u * LANES) {
+  for (var piece = lane % ROW_LANES; piece < PIECES; piece += 4u * ROW_LANES) {
     let w = weightsFrom(start, piece);
     mine.low.x += product(w, first, piece);
     if (TOKENS >= 2u) { mine.low.y += product(w, min(first + 1u, last), piece); }
@@ -73,5 +41,5 @@ fn main(
       mine.high.w += product(w, min(first + 7u, last), piece);
     }
   }
-  putSums(sumUp(mine, lane), row, first, count, lane);
+  putSums(sumUp(mine, lane, place, size), row, first, count, lane);
 }

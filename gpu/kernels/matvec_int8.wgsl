@@ -19,14 +19,10 @@
 @group(0) @binding(4) var<storage, read> x: array<vec4<u32>>;
 @group(0) @binding(5) var<storage, read_write> to: array<f32>;
 
-@compute @workgroup_size(128)
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
-) {
+fn run(workgroup: vec3<u32>, lane: u32, place: u32, size: u32) {
   let count = select(step.tokens, step.scored, SCORED);
-  let row = workgroup.x * 4u + lane / LANES;
+  let row = workgroup.x * 4u + lane / ROW_LANES;
   let first = workgroup.y * TOKENS;
   let mine = sumsOf(row, first, count, lane);
-  putSums(sumUp(mine, lane), row, first, count, lane);
+  putSums(sumUp(mine, lane, place, size), row, first, count, lane);
 }

@@ -1,4 +1,5 @@
 // Queries and keys turned by their positions, in place and into the cache; values into the cache.
+// Heads of queries and of keys may be normalised before: see head_norm.wgsl.
 //
 // Pair (a, b) becomes (a·cos − b·sin, a·sin + b·cos): neighbours (2i, 2i + 1), or
 // (i, i + ROTATED / 2) where IS_NEOX. Of a head ROTATED dimensions are turned, maybe none.
@@ -10,6 +11,8 @@
 // | x | f32; heads of queries, keys, values side by side | [tokens, X_STRIDE], from X_START |
 // | keys | cache: pairs of f16, or f32 where IS_F32 | [positions, KV_HEADS, HEAD_DIM] |
 // | values | likewise | |
+// | queryWeight | f32 | [HEAD_DIM], or [HEADS, HEAD_DIM]; if QUERY_NORM |
+// | keyWeight | f32 | [HEAD_DIM], or [KV_HEADS, HEAD_DIM]; if KEY_NORM |
 //
 // A workgroup of 64 makes one head of one token: it reads all of it before it writes any.
 // Grid: [HEADS + 2·KV_HEADS, tokens].
@@ -21,6 +24,8 @@ struct Step { tokens: u32, position: u32, scored: u32, sequence: u32 }
 @group(0) @binding(2) var<storage, read_write> x: array<f32>;
 @group(0) @binding(3) var<storage, read_write> keys: array<u32>;
 @group(0) @binding(4) var<storage, read_write> values: array<u32>;
+@group(0) @binding(5) var<storage, read> queryWeight: array<f32>;
+@group(0) @binding(6) var<storage, read> keyWeight: array<f32>;
 
 override HEADS: u32;
 override KV_HEADS: u32;
@@ -32,17 +37,52 @@ override RECORD: u32 = 1; // words of a token's record
 override ROPE_START: u32 = 0;
 override X_START: u32;
 override X_STRIDE: u32;
+override QUERY_NORM: u32 = 0; // 0: none, 1: all heads have the same weights, 2: each has its own
+override KEY_NORM: u32 = 0;
+override IS_LAYER: bool = false;
+override EPSILON: f32 = 0.0;
 
-const LANES = 64u;
+// How a head is normalised.
+struct Norm { kind: u32, isKey: bool, weights: u32, mean: f32, factor: f32 }
 
-// Element i of a head at `head`, turned.
-fn turned(head: u32, token: u32, i: u32) -> f32 {
-  if (i >= ROTATED) { return x[head + i]; }
+fn normOf(slot: u32, head: u32, lane: u32) -> Norm {
+  let isKey = slot >= HEADS;
+  let kind = select(select(QUERY_NORM, KEY_NORM, isKey), 0u, slot >= HEADS + KV_HEADS);
+  var norm = Norm(kind, isKey, 0u, 0.0, 1.0);
+  if (kind == 0u) { return norm; }
+  if (kind == 2u) { norm.weights = select(slot, slot - HEADS, isKey) * HEAD_DIM; }
+  if (IS_LAYER) {
+    var sum = 0.0;
+    for (var i = lane; i < HEAD_DIM; i += LANES) { sum += x[head + i]; }
+    norm.mean = sumOf(sum, lane) / f32(HEAD_DIM);
+  }
+  var squares = 0.0;
+  for (var i = lane; i < HEAD_DIM; i += LANES) {
+    let value = x[head + i] - norm.mean;
+    squares += value * value;
+  }
+  norm.factor = inverseSqrt(sumOf(squares, lane) / f32(HEAD_DIM) + EPSILON);
+  return norm;
+}
+
+// Element i of a head at `head`, normalised.
+fn valueAt(head: u32, i: u32, norm: Norm) -> f32 {
+  let value = x[head + i];
+  if (norm.kind == 0u) { return value; }
+  var weight = 0.0;
+  if (norm.isKey) { weight = keyWeight[norm.weights + i]; }
+  else { weight = queryWeight[norm.weights + i]; }
+  return (value - norm.mean) * norm.factor * weight;
+}
+
+// The same, turned.
+fn turned(head: u32, token: u32, i: u32, norm: Norm) -> f32 {
+  if (i >= ROTATED) { return valueAt(head, i, norm); }
   let half = ROTATED / 2u;
   let pair = select(i / 2u, i % max(half, 1u), IS_NEOX);
   let isSecond = select(i % 2u == 1u, i >= half, IS_NEOX);
-  let a = x[head + select(2u * pair, pair, IS_NEOX)];
-  let b = x[head + select(2u * pair + 1u, pair + half, IS_NEOX)];
+  let a = valueAt(head, select(2u * pair, pair, IS_NEOX), norm);
+  let b = valueAt(head, select(2u * pair + 1u, pair + half, IS_NEOX), norm);
   let cosine = records[token * RECORD + ROPE_START + pair];
   let sine = records[token * RECORD + ROPE_START + half + pair];
   return select(a * cosine - b * sine, a * sine + b * cosine, isSecond);
@@ -57,6 +97,7 @@ fn main(
   let token = workgroup.y;
   let head = X_START + token * X_STRIDE + slot * HEAD_DIM;
   let isValue = slot >= HEADS + KV_HEADS;
+  let norm = normOf(slot, head, lane);
   var pairs: array<vec2<f32>, 4>;
   for (var i = 0u; i < 4u; i++) {
     let first = 2u * (lane + i * LANES);
@@ -64,7 +105,10 @@ fn main(
       if (isValue) {
         pairs[i] = vec2(x[head + first], x[head + first + 1u]);
       } else {
-        pairs[i] = vec2(turned(head, token, first), turned(head, token, first + 1u));
+        pairs[i] = vec2(
+          turned(head, token, first, norm),
+          turned(head, token, first + 1u, norm),
+        );
       }
     }
   }

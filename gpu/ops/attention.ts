@@ -7,6 +7,7 @@ import type { Constants } from "../pipelines.ts";
 import type { ProgramBuilder, Range } from "../program.ts";
 import { bindRows, checkRows, type Rows } from "../rows.ts";
 import { MANY_TOKENS } from "./matmul.ts";
+import type { NormKind } from "./norm.ts";
 
 export interface RotateArgs {
   /** Heads of queries, of keys, of values side by side: (heads + 2 · kvHeads) · headDim columns. */
@@ -15,13 +16,30 @@ export interface RotateArgs {
   readonly cache: KvCache;
   /** `index` into the step input's ropes; null: nothing is turned. */
   readonly rope: { readonly index: number; readonly kind: "norm" | "neox" } | null;
+  /** Heads are normalised first, each by itself; left out or null: not. */
+  readonly norms?: HeadNorms | null;
+}
+
+/** Of queries and of keys. */
+export interface HeadNorms {
+  readonly kind: NormKind;
+  readonly epsilon: number;
+  readonly query: HeadWeight | null;
+  readonly key: HeadWeight | null;
+}
+
+interface HeadWeight {
+  /** f32 [headDim], the same for all heads, or [heads · headDim] if `weightPerHead`. */
+  readonly weight: GPUBuffer;
+  readonly weightPerHead: boolean;
 }
 
 /** Turns queries and keys in place; writes keys and values to their positions in the cache. */
 export function rotateAndRemember(builder: ProgramBuilder, args: RotateArgs): void {
-  const { x, heads, cache, rope } = args;
+  const { x, heads, cache, rope, norms } = args;
   const { kvHeads, headDim } = cache;
-  const { input } = builder;
+  const { input, gpu } = builder;
+  const normOf = (of?: HeadWeight | null) => of ? (of.weightPerHead ? 2 : 1) : 0;
   checkRows(x, (heads + 2 * kvHeads) * headDim);
   check(headDim <= HEAD_DIM_MAX, `heads of ${headDim} dimensions`);
   const table = rope === null ? { start: 0, dimensionCount: 0 } : input.ropes[rope.index];
@@ -38,6 +56,10 @@ export function rotateAndRemember(builder: ProgramBuilder, args: RotateArgs): vo
       ROPE_START: table.start,
       X_START: x.column ?? 0,
       X_STRIDE: x.stride,
+      QUERY_NORM: normOf(norms?.query),
+      KEY_NORM: normOf(norms?.key),
+      IS_LAYER: norms?.kind === "layer",
+      EPSILON: norms?.epsilon ?? 0,
     },
     bindings: [
       input.header,
@@ -45,6 +67,8 @@ export function rotateAndRemember(builder: ProgramBuilder, args: RotateArgs): vo
       bindRows(x),
       { buffer: cache.keys },
       { buffer: cache.values },
+      { buffer: norms?.query?.weight ?? gpu.nothing },
+      { buffer: norms?.key?.weight ?? gpu.nothing },
     ],
     workgroups: [heads + 2 * kvHeads, N, 1],
   });
@@ -125,19 +149,57 @@ export function attention(builder: ProgramBuilder, args: AttentionArgs): void {
 /** Few tokens. */
 const FEW: Range = [1, MANY_TOKENS - 1];
 
-/** Few tokens by `attention_few`. */
+/** One token that sees so many positions at most takes one dispatch, where there is room for it. */
+const WHOLE = { positions: 1024, lanes: 512, bytes: 32_768 };
+
+/** Few tokens by `attention_whole` and `attention_few`. */
 function addFew(builder: ProgramBuilder, args: AttentionArgs): void {
-  const { scratch, groupSize, cache } = args;
-  const { kvHeads, positions } = cache;
+  const { scratch, groupSize, cache, to, heads } = args;
+  const { kvHeads, positions, headDim } = cache;
   const { chunk, chunks } = chunksOf(positions, true);
+  // Steps with more tokens do not come here: their rows are not in 8 bits yet.
+  const int8 = headDim % INT8_COLUMNS === 0
+    ? builder.holdInt8(to, "tokens", heads * headDim, { tokensMax: FEW[1] })
+    : null;
+  const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = builder.gpu.limits;
+  const isWhole = maxComputeInvocationsPerWorkgroup >= WHOLE.lanes &&
+    maxComputeWorkgroupStorageSize >= WHOLE.bytes;
+  if (isWhole) addWhole(builder, args, int8);
+  const add = (when: { tokens: Range; context?: Range }) => {
+    builder.add({
+      kernel: "attention_few",
+      constants: { ...constantsOf(args), CHUNK: chunk, CHUNKS: chunks },
+      bindings: [...inputsOf(builder, args), { buffer: scratch }],
+      workgroups: [N.times(groupSize).ceilDiv(FEW_ROWS), kvHeads, S.ceilDiv(chunk)],
+      when,
+    });
+    addCombine(builder, args, { chunk, chunks, int8, when });
+  };
+  if (!isWhole) return add({ tokens: FEW });
+  add({ tokens: [2, FEW[1]] });
+  if (positions > WHOLE.positions) {
+    add({ tokens: [1, 1], context: [WHOLE.positions + 1, Infinity] });
+  }
+}
+
+/** One token with not too many positions before it. */
+function addWhole(builder: ProgramBuilder, args: AttentionArgs, int8: GPUBuffer | null): void {
+  const { to, heads } = args;
   builder.add({
-    kernel: "attention_few",
-    constants: { ...constantsOf(args), CHUNK: chunk, CHUNKS: chunks },
-    bindings: [...inputsOf(builder, args), { buffer: scratch }],
-    workgroups: [N.times(groupSize).ceilDiv(FEW_ROWS), kvHeads, S.ceilDiv(chunk)],
-    when: { tokens: FEW },
+    kernel: "attention_whole",
+    constants: {
+      ...constantsOf(args),
+      ...{ TO_START: (to.column ?? 0) / 4, TO_INT8: int8 !== null, LANES: WHOLE.lanes },
+    },
+    bindings: [
+      ...inputsOf(builder, args),
+      bindRows(to),
+      { buffer: int8 ?? builder.gpu.sink },
+    ],
+    ...int8 ? { holds: to } : {},
+    workgroups: [heads, 1, 1],
+    when: { tokens: [1, 1], context: [1, WHOLE.positions] },
   });
-  addCombine(builder, args, { chunk, chunks, when: { tokens: FEW } });
 }
 
 /** Rows of queries that a workgroup of `attention_few` has. */
@@ -197,28 +259,27 @@ function addTiles(
 function addCombine(
   builder: ProgramBuilder,
   { to, heads, scratch, cache: { headDim } }: AttentionArgs,
-  { chunk, chunks, when }: {
+  { chunk, chunks, when, int8 = null }: {
     chunk: number;
     chunks: number;
+    int8?: GPUBuffer | null;
     when: { tokens: Range; context?: Range };
   },
 ): void {
-  // Steps with more tokens do not come here: their rows are not in 8 bits yet.
-  const toInt8 = headDim % INT8_COLUMNS === 0 && when.context === undefined &&
-    builder.holdInt8(to, "tokens", heads * headDim, when.tokens[1]);
   builder.add({
     kernel: "attention_combine",
     constants: {
       ...{ HEADS: heads, HEAD_DIM: headDim, CHUNK: chunk, CHUNKS: chunks, LANES: CHUNKS_MAX },
-      TO_INT8: toInt8,
+      TO_INT8: int8 !== null,
       ...{ TO_START: (to.column ?? 0) / 4, TO_STRIDE: to.stride / 4 },
     },
     bindings: [
       builder.input.header,
       { buffer: scratch },
       bindRows(to),
-      { buffer: toInt8 ? builder.int8! : builder.gpu.sink },
+      { buffer: int8 ?? builder.gpu.sink },
     ],
+    ...int8 ? { holds: to } : {},
     workgroups: [heads, N, 1],
     when,
   });

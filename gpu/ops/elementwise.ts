@@ -4,7 +4,13 @@ import { N } from "../../src/shapes/mod.ts";
 import type { ProgramBuilder } from "../program.ts";
 import { bindRows, checkRows, type Rows } from "../rows.ts";
 
-const ACTIVATIONS: Readonly<Record<Activation, number>> = { silu: 0, gelu: 1, relu: 2, relu2: 3 };
+/** What shaders are told of activations. */
+export const ACTIVATIONS: Readonly<Record<Activation, number>> = {
+  silu: 0,
+  gelu: 1,
+  relu: 2,
+  relu2: 3,
+};
 
 /** Invocations of a workgroup. */
 const LANES = 64;
@@ -31,7 +37,7 @@ export function activate(builder: ProgramBuilder, args: ActivateArgs): void {
   checkRows(x, isGated ? 2 * neurons : neurons);
   checkRows(to, neurons);
   const start = x.column ?? 0;
-  const toInt8 = builder.holdInt8(to, "tokens", neurons);
+  const int8 = builder.holdInt8(to, "tokens", neurons);
   builder.add({
     kernel: "activate",
     constants: {
@@ -46,10 +52,11 @@ export function activate(builder: ProgramBuilder, args: ActivateArgs): void {
       X_STRIDE: x.stride,
       TO_START: (to.column ?? 0) / 4,
       TO_STRIDE: to.stride / 4,
-      TO_INT8: toInt8,
+      TO_INT8: int8 !== null,
       LANES,
     },
-    bindings: [bindRows(x), bindRows(to), { buffer: toInt8 ? builder.int8! : builder.gpu.sink }],
+    bindings: [bindRows(x), bindRows(to), { buffer: int8 ?? builder.gpu.sink }],
+    ...int8 ? { holds: to } : {},
     workgroups: [Math.ceil(neurons / (4 * LANES)), N, 1],
   });
 }

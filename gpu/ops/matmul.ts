@@ -64,16 +64,16 @@ function addPart(
   const { maxTokens } = builder;
   const { count = "tokens" } = args;
   const { few, many } = kernelsFor(builder, args);
+  const int8 = isInt8(few) || isInt8(many) ? addQuantize(builder, args) : null;
   const add = (kernel: KernelName, constants: Constants, grid: GridSize, tokens: Range) =>
     builder.add({
       kernel,
       constants: { ...constantsOf(args, part, { rows, isInt8: isInt8(kernel) }), ...constants },
-      bindings: bindingsOf(builder, args, { part, isInt8: isInt8(kernel) }),
+      bindings: bindingsOf(builder, args, { part, int8: isInt8(kernel) ? int8 : null }),
       count,
       workgroups: [Math.ceil(rows / grid.rows), N.ceilDiv(grid.tokens), 1],
       when: { tokens },
     });
-  if (isInt8(few) || isInt8(many)) addQuantize(builder, args);
   const manyFrom = WIDE.includes(many) ? MANY_TOKENS_WIDE : MANY_TOKENS;
   const addFew = (tokens: number, when: Range) =>
     add(few, { TOKENS: tokens }, { rows: 4, tokens }, when);
@@ -90,14 +90,15 @@ interface GridSize {
   readonly tokens: number;
 }
 
-function isInt8(kernel: KernelName): boolean {
+/** It reads inputs in 8 bits. */
+export function isInt8(kernel: KernelName): boolean {
   return needsOf(kernel).includes("int8");
 }
 
 /** The shaders that the adapter does best, of those that can do this product. */
-function kernelsFor(
+export function kernelsFor(
   builder: ProgramBuilder,
-  { matrix, columnCount }: MatmulArgs & { columnCount: number },
+  { matrix, columnCount }: Pick<MatmulArgs, "matrix"> & { columnCount: number },
 ): { few: KernelName; many: KernelName } {
   const { few, many } = KERNELS_OF[matrix.format.family];
   const { variants } = builder.gpu;
@@ -109,14 +110,14 @@ function kernelsFor(
 /** Invocations of a workgroup, which have four columns each. */
 const QUANTIZE_LANES = 64;
 
-/** x in 8 bits, for steps where it is not there yet. */
-function addQuantize(
+/** x in 8 bits, for steps where it is not there yet. @returns where it is then. */
+export function addQuantize(
   builder: ProgramBuilder,
-  { x, count = "tokens", columnCount }: MatmulArgs & { columnCount: number },
-): void {
-  const from = builder.int8MissingFrom(x, count, columnCount);
-  if (from > builder.maxTokens) return;
-  builder.holdInt8(x, count, columnCount);
+  { x, count = "tokens", columnCount }: Pick<MatmulArgs, "x" | "count"> & { columnCount: number },
+): GPUBuffer {
+  const { buffer, missingFrom: from } = builder.findInt8(x, count, columnCount);
+  if (from > builder.maxTokens) return buffer;
+  const to = builder.holdInt8(x, count, columnCount)!;
   builder.add({
     kernel: "quantize",
     constants: {
@@ -125,24 +126,26 @@ function addQuantize(
       X_STRIDE: x.stride / 4,
       LANES: QUANTIZE_LANES,
     },
-    bindings: [bindRows(x), { buffer: builder.int8! }],
+    bindings: [bindRows(x), { buffer: to }],
+    holds: x,
     count,
     workgroups: [Math.ceil(columnCount / 4 / QUANTIZE_LANES), N, 1],
     when: { tokens: [from, Math.max(from, builder.maxTokens)] },
   });
+  return to;
 }
 
 function bindingsOf(
-  { gpu, input, int8 }: ProgramBuilder,
+  { gpu, input }: ProgramBuilder,
   { matrix, x, to, bias = null }: MatmulArgs,
-  { part, isInt8 }: { part: MatrixPart; isInt8: boolean },
+  { part, int8 }: { part: MatrixPart; int8: GPUBuffer | null },
 ): GPUBufferBinding[] {
   return [
     input.header,
     { buffer: part.codes },
     ...matrix.format.family === "float" ? [] : [{ buffer: part.factors }],
     { buffer: bias ?? gpu.nothing },
-    isInt8 ? { buffer: int8! } : bindRows(x),
+    int8 ? { buffer: int8 } : bindRows(x),
     bindRows(to),
   ];
 }
@@ -155,7 +158,8 @@ const KERNELS_OF: Readonly<
   float: { few: "matvec_float", many: "matmul_float" },
 };
 
-function constantsOf(
+/** What shaders are told of a product. */
+export function constantsOf(
   args: MatmulArgs & { columnCount: number },
   { firstRow }: MatrixPart,
   { rows, isInt8 }: { rows: number; isInt8: boolean },

@@ -31,7 +31,7 @@ export function norm(builder: ProgramBuilder, args: NormArgs): void {
   checkRows(from, width);
   checkRows(to, width);
   // What is added to is no norm: nobody reads its products.
-  const toInt8 = !args.accumulate && builder.holdInt8(to, count, width);
+  const int8 = args.accumulate ? null : builder.holdInt8(to, count, width);
   builder.add({
     kernel: "norm",
     constants: {
@@ -42,7 +42,7 @@ export function norm(builder: ProgramBuilder, args: NormArgs): void {
       X_STRIDE: from.stride / 4,
       TO_START: (to.column ?? 0) / 4,
       TO_STRIDE: to.stride / 4,
-      TO_INT8: toInt8,
+      TO_INT8: int8 !== null,
       LANES: lanesFor(builder, width),
       HAS_BIAS: bias !== null,
       ACCUMULATE: args.accumulate ?? false,
@@ -55,8 +55,9 @@ export function norm(builder: ProgramBuilder, args: NormArgs): void {
       { buffer: bias ?? builder.gpu.nothing },
       bindRows(from),
       bindRows(to),
-      { buffer: toInt8 ? builder.int8! : builder.gpu.sink },
+      { buffer: int8 ?? builder.gpu.sink },
     ],
+    ...int8 ? { holds: to } : {},
     count,
     workgroups: [N, 1, 1],
   });

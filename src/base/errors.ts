@@ -1,8 +1,21 @@
 /**
  * The errors that somebody catches, or that carry data. Every message says what could not be
  * done, where, and what to do about it, joined by colons; anything else that goes wrong is a bug
- * and throws a plain `Error` from `check()`.
+ * and throws a plain `Error` from `check()`. Messages may quote what a file or client wrote, and
+ * stay short all the same.
  */
+
+/** Enough for every honest message, and for any terminal. */
+const MESSAGE_CHARS_MAX = 1000;
+/** The end says what to do. */
+const END_CHARS = 300;
+
+/** A message without its middle, where it quotes too much. */
+export function brief(message: string): string {
+  if (message.length <= MESSAGE_CHARS_MAX) return message;
+  const begin = message.slice(0, MESSAGE_CHARS_MAX - END_CHARS);
+  return `${begin} … ${message.slice(-END_CHARS)}`.toWellFormed();
+}
 
 /** A model file that is not what it claims to be. Carries the byte where reading stopped. */
 export class ModelFormatError extends Error {
@@ -14,7 +27,7 @@ export class ModelFormatError extends Error {
 
   constructor(message: string, at: { offsetBytes: number; path?: string }) {
     const where = at.path ? ` in "${at.path}"` : "";
-    super(`${message} (at byte ${at.offsetBytes}${where})`);
+    super(`${brief(message)} (at byte ${at.offsetBytes}${where})`);
     this.offsetBytes = at.offsetBytes;
     this.path = at.path ?? "";
   }
@@ -23,6 +36,10 @@ export class ModelFormatError extends Error {
 /** A well-formed model that this version cannot run: unknown family, tensor type, tokenizer. */
 export class UnsupportedModelError extends Error {
   override readonly name = "UnsupportedModelError";
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(brief(message), options);
+  }
 }
 
 /** A request that cannot be served; becomes an HTTP status and an OpenAI error object. */
@@ -49,7 +66,7 @@ export class RequestError extends Error {
       retryAfterSeconds?: number;
     },
   ) {
-    super(message);
+    super(brief(message));
     this.status = detail.status;
     this.type = detail.type ?? (detail.status >= 500 ? "server_error" : "invalid_request_error");
     this.code = detail.code ?? null;

@@ -63,6 +63,8 @@ export function createChatTemplate(source: ChatTemplateSource): ChatTemplate {
 
 /** Templates of real models have up to 30,000 characters. */
 const TEMPLATE_CHARS_MAX = 256 * 1024;
+/** The tokenizer's time grows with the square of white space in a row: 256 Ki are over a minute. */
+const BLANK_CHARS_MAX = 500;
 const BASE_STEPS = 100_000;
 const STEPS_PER_MESSAGE = 500;
 const STEPS_PER_CHAR = 0.5;
@@ -126,12 +128,18 @@ function parseTemplate(template: string): ParsedTemplate | { readonly fault: str
       fault: `it is ${template.length} characters long, the limit is ${TEMPLATE_CHARS_MAX}`,
     };
   }
+  const blank = (template.match(/\s+/g) ?? []).reduce((max, run) => Math.max(max, run.length), 0);
+  if (blank > BLANK_CHARS_MAX) {
+    return { fault: `it has ${blank} spaces or lines in a row, the limit is ${BLANK_CHARS_MAX}` };
+  }
   try {
     const program = parse(tokenize(template, { lstrip_blocks: true, trim_blocks: true }));
     const { names, nodeCount } = surveyTemplate(program);
     return { program, names: [...names], nodeCount };
   } catch (error) {
-    return { fault: `it is not valid Jinja (${reasonOf(error)})` };
+    // The parser looks behind the last token as if there were another one.
+    const reason = error instanceof TypeError ? "it ends within a block" : reasonOf(error);
+    return { fault: `it is not valid Jinja (${reason})` };
   }
 }
 

@@ -26,6 +26,25 @@ export interface KvBlocksOptions {
   readonly onCopy: (from: number, to: number) => void;
 }
 
+/** A block whose content is remembered. */
+export interface RememberedBlock {
+  readonly block: number;
+  /** The block whose content is before it; null: none is. */
+  readonly before: number | null;
+  /** i32 [32]. */
+  readonly ids: Int32Array;
+  readonly isExact: boolean;
+}
+
+/** Content that comes from elsewhere. */
+export interface AdoptedContent {
+  readonly ids: Int32Array;
+  /** Numbers that `reserveNames` gave; of the content before: null where there is none. */
+  readonly name: number;
+  readonly nameBefore: number | null;
+  readonly isExact: boolean;
+}
+
 /** The content before all blocks. */
 const ROOT = 0;
 /** What follows cannot be remembered: another content has its place. */
@@ -164,6 +183,48 @@ export class KvBlocks implements KvStore {
       if (this.#contents[block] !== 0) this.#forget(block);
     }
     for (let i = 0; i < this.#in.tableBlocks; i++) this.#in.onBlock(slot, i, i);
+  }
+
+  /** All that is remembered, each after the one that it follows, if that one is. */
+  remembered(): RememberedBlock[] {
+    const blocks = [...this.#byHash.values()]
+      .sort((a, b) => this.#contents[a] - this.#contents[b]);
+    const byContent = new Map(blocks.map((block) => [this.#contents[block], block]));
+    return blocks
+      .filter((block) => this.#before[block] === ROOT || byContent.has(this.#before[block]))
+      .map((block) => ({
+        block,
+        before: this.#before[block] === ROOT ? null : byContent.get(this.#before[block])!,
+        ids: this.#ids.subarray(block * TOKENS, (block + 1) * TOKENS),
+        isExact: this.#isExact[block] === 1,
+      }));
+  }
+
+  /** Names for `count` contents that will be adopted; returns the first of them. */
+  reserveNames(count: number): number {
+    const first = this.#contentCount + 1;
+    this.#contentCount += count;
+    return first;
+  }
+
+  /**
+   * Remembers content that somebody brings into a block from elsewhere, right after this call.
+   * @returns the block; -1: it is remembered already, or there is no room but that of others.
+   */
+  adopt({ ids, name, nameBefore, isExact }: AdoptedContent): number {
+    if (this.availableBlocks === 0) return -1;
+    const block = this.#free.first;
+    const before = nameBefore ?? ROOT;
+    const hash = hashOf(before, ids, 0);
+    if (this.#contents[block] !== 0 || this.#byHash.has(hash)) return -1;
+    this.#contents[block] = name;
+    this.#before[block] = before;
+    this.#isExact[block] = isExact ? 1 : 0;
+    this.#ids.set(ids.subarray(0, TOKENS), block * TOKENS);
+    this.#byHash.set(hash, block);
+    this.#free.remove(block);
+    this.#free.addLast(block);
+    return block;
   }
 
   /** Puts the blocks that a prompt can use again into the slot's table; returns how many. */

@@ -8,6 +8,7 @@ import { STEP_KIND_FORWARD } from "../memory/control_layout.ts";
 import type { FinishReason } from "../llm/types.ts";
 import { tableBlocks } from "../rank/kv_bytes.ts";
 import type { RankRunner } from "../rank/open_rank.ts";
+import { KvArchive, type KvArchiveFile } from "./kv_archive.ts";
 import { KvBlocks } from "./kv_blocks.ts";
 import type { KvStore } from "./kv_store.ts";
 import { LinearKv } from "./linear_kv.ts";
@@ -97,6 +98,11 @@ export class Leader {
     control.announceOutput();
   }
 
+  /** Keys and values in a file; null where they are on a GPU. Between steps. */
+  archive(file: KvArchiveFile): KvArchive | null {
+    return this.#kv instanceof KvBlocks ? new KvArchive(this.#runner.setup, this.#kv, file) : null;
+  }
+
   /** Ends all requests. */
   failAll(error: unknown): void {
     for (const sequence of this.#all()) this.#fail(sequence, error);
@@ -150,8 +156,8 @@ export class Leader {
   }
 
   #fillStep(): void {
-    const { sequences, rows, count } = this.#scheduler;
-    this.#steps.begin(STEP_KIND_FORWARD);
+    const { active, sequences, rows, count } = this.#scheduler;
+    this.#steps.begin(STEP_KIND_FORWARD, active.length);
     for (let i = 0; i < count; i++) {
       const { slot, ids, computed, known } = sequences[i];
       const end = computed + rows[i];

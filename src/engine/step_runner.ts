@@ -67,9 +67,10 @@ export class StepRunner {
     this.#readFailure = streams && new SharedText(streams.failure);
   }
 
-  /** Begins to fill in a step. */
-  begin(kind: number): void {
+  /** Begins to fill in a step, while so many sequences are under way. */
+  begin(kind: number, activeCount = 1): void {
     this.#step.kind = kind;
+    this.#step.activeCount = activeCount;
     this.#step.tokenCount = this.#step.segmentCount = 0;
   }
 

@@ -111,7 +111,10 @@ function notAFile(path: string, stats: Stats): ModelFormatError {
   return new ModelFormatError(message, { path, offsetBytes: 0 });
 }
 
+const MAY_NOT = "the file may not be read: change its permissions, or Deno's (--allow-read)";
+
 function reason(error: unknown): string {
+  if (error instanceof Deno.errors.NotCapable) return MAY_NOT;
   const code = (error as { code?: string }).code ?? "";
   switch (code) {
     case "ENOENT":
@@ -120,7 +123,7 @@ function reason(error: unknown): string {
       return "a part of the path is not a directory: check the path";
     case "EACCES":
     case "EPERM":
-      return "the file may not be read: change its permissions";
+      return MAY_NOT;
     case "ELOOP":
       return "its symbolic links run in a circle: check the path";
     case "EMFILE":

@@ -41,8 +41,8 @@ export interface GpuDecision {
 
 /** The GPU must be so much faster to be worth its noise. */
 const GAIN_MIN = 1.2;
-/** Of a layer, beside its products: two norms, rotation, attention and its end, activation. */
-const SMALL_KERNELS = 6;
+/** Of a layer, beside its products: attention, and as much for what products do in the end. */
+const SMALL_KERNELS = 2;
 /** Shares that are tried where not all fits. */
 const SMALLER_SHARES = [0.5, 0.25];
 /**

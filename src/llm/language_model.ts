@@ -6,7 +6,9 @@ import type { ChatTemplate } from "../chat/mod.ts";
 import { check } from "../base/check.ts";
 import { RequestError } from "../base/errors.ts";
 import type { GgufFile } from "../gguf/types.ts";
+import type { KvArchiveFile } from "../engine/kv_archive.ts";
 import type { EngineRequest, EngineResult, PredictorChoice } from "../engine/types.ts";
+import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
 import type { ModelConfig } from "../model/types.ts";
 import type { RankPlan } from "../rank/plan_types.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
@@ -17,6 +19,7 @@ import type { EngineSupply } from "./engine_supply.ts";
 import { startGeneration } from "./generation.ts";
 import { describeModel } from "./model_details.ts";
 import { bytesPerToken, type MemoryUse, memoryUse } from "./memory_use.ts";
+import type { Notice } from "./predictor_report.ts";
 import type { TriedPredictors } from "./try_predictors.ts";
 import { TurnQueue } from "./queue.ts";
 import type {
@@ -43,6 +46,10 @@ export interface LoadedModelParts {
   readonly runsOn: string;
   /** How many requests may wait. */
   readonly waitingMax: number;
+  /** Where keys and values are kept when it is closed; null: nowhere. */
+  readonly archive: KvArchiveFile | null;
+  /** Told when they cannot be kept. */
+  readonly notify: (notice: Notice) => void;
 }
 
 /** `SPECIAL_TOKEN_BREAKER` where it is no half of a character. */
@@ -70,6 +77,9 @@ export class LoadedModel implements LanguageModel {
   readonly runsOn: string;
   readonly #chatTemplate: ChatTemplate;
   readonly #engines: EngineSupply;
+  readonly #archive: KvArchiveFile | null;
+  readonly #notify: (notice: Notice) => void;
+  #isClosed = false;
   readonly #queue: TurnQueue;
   #details: ModelDetails | undefined;
 
@@ -89,6 +99,8 @@ export class LoadedModel implements LanguageModel {
     this.runsOn = parts.runsOn;
     this.#chatTemplate = parts.chatTemplate;
     this.#engines = parts.engines;
+    this.#archive = parts.archive;
+    this.#notify = parts.notify;
     this.#queue = new TurnQueue({
       runningMax: plans[0].sequences,
       waitingMax: parts.waitingMax,
@@ -231,8 +243,28 @@ export class LoadedModel implements LanguageModel {
     }
   }
 
+  /**
+   * Writes what it remembers of prompts into its file, if it has one (`prefixCacheFolder`).
+   * @returns tokens that are remembered there.
+   * @throws {Error} "Cannot write …": what was there before is still there.
+   */
+  async savePrefixes(): Promise<number> {
+    if (this.#archive === null || this.failure !== null) return 0;
+    const blocks = await (await this.#engines.ready()).saveKv(this.#archive);
+    return blocks * KV_BLOCK_POSITIONS;
+  }
+
+  /** Stops the threads. What it remembers of prompts is kept where it has a file for it. */
   async close(): Promise<void> {
-    await this.#engines.close();
+    try {
+      if (!this.#isClosed) await this.savePrefixes();
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      this.#notify({ kind: "warning", text: `What was computed of prompts is not kept: ${why}` });
+    } finally {
+      this.#isClosed = true;
+      await this.#engines.close();
+    }
   }
 
   /** Why no request can be answered any more, or null. */

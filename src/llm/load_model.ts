@@ -1,10 +1,11 @@
 /** From a path to a model that answers: reads, checks, plans, starts the threads. */
-import { basename } from "node:path";
+import { basename, join } from "node:path";
 import { loadKernelModule } from "../../wasm/mod.ts";
 import { EngineHandle } from "../../workers/mod.ts";
 import { createChatTemplate } from "../chat/mod.ts";
 import { ModelFormatError } from "../base/errors.ts";
 import { type ModelFile, openModelFile, sourceFingerprint } from "../bundle/mod.ts";
+import type { KvArchiveFile } from "../engine/kv_archive.ts";
 import { getString } from "../gguf/mod.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import { isSilentKind, layerNeurons } from "../model/mod.ts";
@@ -55,6 +56,8 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
       mode: first.gpu === null ? options.predictor ?? "auto" : "off",
       notify: options.onNotice ?? warn,
     }));
+  const archive = archiveOf({ file, packed }, options);
+  if (archive !== null) await tryOrClose(engine, () => engine.restoreKv(archive));
   const { note } = options.quiet ?? {};
   if (note !== undefined) (options.onNotice ?? warn)({ kind: "info", text: note });
   return new LoadedModel({
@@ -81,7 +84,19 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
         { ...decision, mayBeWithout: true },
       )),
     waitingMax: options.maxWaiting ?? WAITING_MAX_DEFAULT,
+    archive,
+    notify: options.onNotice ?? warn,
   });
+}
+
+/** Where this model's keys and values are kept when it is closed; null: nowhere. */
+function archiveOf(
+  file: ModelFile,
+  { prefixCacheFolder: folder }: LoadOptions,
+): KvArchiveFile | null {
+  if (folder === undefined) return null;
+  const modelFingerprint = sourceFingerprint(file);
+  return { path: join(folder, `${modelFingerprint.slice(0, 32)}.kv`), modelFingerprint };
 }
 
 /** Predictors have been tried: how many neurons they name in vain is known. */

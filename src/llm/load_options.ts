@@ -54,6 +54,11 @@ export interface LoadOptions {
    * What does not fit stays on disk and is read as it is needed.
    */
   readonly memoryBytes?: number;
+  /**
+   * A folder for keys and values of prompts: written when the model is closed, read when it is
+   * loaded again. Left out: they are forgotten.
+   */
+  readonly prefixCacheFolder?: string;
   /** For how long an engine that works may get nowhere before it is given up; default 60 s. */
   readonly stuckMs?: number;
   /** Entry of the engine's thread; tests put one in that fails. */

@@ -11,7 +11,7 @@ const TEXT_CHARS_MAX = 200;
 /** Sums up a header; costs a walk over it, so whoever asks often keeps the answer. */
 export function describeModel(
   file: GgufFile,
-  config: Pick<ModelConfig, "embeddingLength">,
+  config: Pick<ModelConfig, "embeddingLength" | "vocabSize">,
   tokenizer: Tokenizer,
 ): ModelDetails {
   const tensors = [...file.tensors.values()];
@@ -21,6 +21,7 @@ export function describeModel(
     quantization: mainType(tensors),
     fileBytes: file.parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
     embeddingLength: config.embeddingLength,
+    vocabSize: config.vocabSize,
     chatTemplate: getString(file.metadata, "tokenizer.chat_template", "") || null,
     gapMarks: gapMarks(file, tokenizer),
     metadata: Object.fromEntries([...file.metadata].flatMap(([key, value]) => {

@@ -166,6 +166,8 @@ export interface ModelDetails {
   readonly quantization: string;
   readonly fileBytes: number;
   readonly embeddingLength: number;
+  /** Ids are below it. */
+  readonly vocabSize: number;
   /** Its own chat template; null: it has none. */
   readonly chatTemplate: string | null;
   /** Marks of its training to fill gaps; null: it has none. */

@@ -21,6 +21,7 @@ import {
   SLOT_CANCELLED,
   SLOT_HEAD_WORDS,
   SLOT_OUTPUT_COUNT,
+  STEP_ACTIVE_COUNT_WORD,
   STEP_KIND_EXIT,
   STEP_KIND_WORD,
   STEP_SEGMENT_COUNT_WORD,
@@ -53,6 +54,8 @@ export interface StepWords {
   /** Of all segments together. */
   tokenCount: number;
   segmentCount: number;
+  /** Sequences that are under way, in this step or in others. */
+  activeCount: number;
   /**
    * [segmentCount, SEGMENT_WORDS], in the order of the step's rows; shared by all threads: the
    * leader writes them before it publishes the step, and no more until all have left it.
@@ -97,7 +100,7 @@ export class Control {
     const { chunkTokens } = this.#size;
     const end = SEGMENTS_WORD + SEGMENT_WORDS * chunkTokens;
     const segments = this.words.subarray(SEGMENTS_WORD, end);
-    return { kind: 0, tokenCount: 0, segmentCount: 0, segments };
+    return { kind: 0, tokenCount: 0, segmentCount: 0, activeCount: 1, segments };
   }
 
   /**
@@ -116,6 +119,7 @@ export class Control {
     words[STEP_KIND_WORD] = step.kind;
     words[STEP_TOKEN_COUNT_WORD] = step.tokenCount;
     words[STEP_SEGMENT_COUNT_WORD] = step.segmentCount;
+    words[STEP_ACTIVE_COUNT_WORD] = step.activeCount;
     this.#stepSequence = (Atomics.add(words, STEP_SEQUENCE_WORD, 1) + 1) | 0;
     if (Atomics.load(words, STEP_SLEEPERS_WORD) > 0) Atomics.notify(words, STEP_SEQUENCE_WORD);
   }
@@ -136,6 +140,7 @@ export class Control {
     step.kind = words[STEP_KIND_WORD];
     step.tokenCount = words[STEP_TOKEN_COUNT_WORD];
     step.segmentCount = words[STEP_SEGMENT_COUNT_WORD];
+    step.activeCount = words[STEP_ACTIVE_COUNT_WORD];
   }
 
   /**

@@ -15,6 +15,8 @@ export const STEP_KIND_WORD = 1;
 export const STEP_TOKEN_COUNT_WORD = 2;
 /** Of how many segments these are. */
 export const STEP_SEGMENT_COUNT_WORD = 3;
+/** How many sequences are under way, in this step or in others. */
+export const STEP_ACTIVE_COUNT_WORD = 4;
 /**
  * Two words, for joins of even and odd number: the number of a join at which all ranks leave their
  * step. Two, because a slow rank may still look at one while the leader is a join further.

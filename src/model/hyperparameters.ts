@@ -80,9 +80,16 @@ export class Hyperparameters {
     return formatError(
       this.#file,
       `Cannot use metadata "${name}": it must be ${expected}, the file says ` +
-        `${this.#file.metadata.get(name)}: get the file again or convert the model again`,
+        `${
+          showValue(this.#file.metadata.get(name))
+        }: get the file again or convert the model again`,
     );
   }
+}
+
+/** Lists may have millions of items: of them the length is said. */
+function showValue(value: GgufValue | undefined): string {
+  return typeof value === "object" ? `a list of ${value.length}` : `${value}`;
 }
 
 /** A ModelFormatError about the header of `file`, which begins at byte 0 of its first part. */

@@ -76,7 +76,7 @@ export class Rank implements RankSteps<Layer> {
   /** Takes over the step's words. */
   begin(step: StepWords): void {
     this.#state.begin(step);
-    this.#streaming?.beginStep(1);
+    this.#streaming?.beginStep(step.activeCount);
   }
 
   embed(): void {

@@ -120,7 +120,7 @@ export class Streaming {
     this.#neurons = new StreamedBlock(state, { residual, memories, reads, streams, failure });
   }
 
-  /** Begins a step, while so many sequences are decoded. */
+  /** Begins a step, while so many sequences are under way. */
   beginStep(sequences: number): void {
     for (const cache of this.#caches) cache.beginStep(); // what it uses, it uses later than before
     for (const split of this.#splits) split.follow(sequences);

@@ -4,33 +4,31 @@
  */
 import { type Context, Hono } from "hono";
 import { RequestError } from "../base/errors.ts";
-import { METRICS_CONTENT_TYPE } from "../metrics/mod.ts";
 import { admit } from "./admission.ts";
 import { requireKey } from "./api_keys.ts";
 import { guards, requestIds, type ServerEnv } from "./guards.ts";
-import { health, live, ready } from "./health.ts";
 import { errorResponse, toRequestError } from "./http_errors.ts";
-import { listStates, load, unload } from "./manage_models.ts";
 import { openApiDocument } from "./openapi.ts";
-import { type AppOptions, type AppSettings, appSettings } from "./options.ts";
+import { OPERATION_ROUTES } from "./operation_routes.ts";
+import { type AppOptions, appSettings } from "./options.ts";
 import { pageResponse } from "./page.ts";
-import type { Handler, Route } from "./route.ts";
+import type { Route } from "./route.ts";
 import { API_ROUTES } from "./routes.ts";
 import { watchRequests } from "./telemetry/requests.ts";
 
-/** Every path, with the methods that it answers. HEAD goes where GET goes. */
-const ROUTES: Readonly<Record<string, Readonly<Record<string, Handler>>>> = {
-  "/": { GET: () => pageResponse() },
-  "/health": { GET: health },
-  "/livez": { GET: live },
-  "/readyz": { GET: ready },
-  "/metrics": { GET: showMetrics },
-  "/models": { GET: listStates },
-  "/models/load": { POST: load },
-  "/models/unload": { POST: unload },
-  "/openapi.json": { GET: () => Response.json(openApiDocument(API_ROUTES)) },
-  ...handlersByPath(API_ROUTES),
-};
+/** The page and the document, before what the document is of. */
+const OWN_ROUTES: readonly Route[] = [
+  { method: "GET", path: "/", handle: () => pageResponse(), summary: "The chat page" },
+  {
+    method: "GET",
+    path: "/openapi.json",
+    handle: () => Response.json(openApiDocument(ROUTES)),
+    summary: "This document",
+  },
+];
+
+/** Every method of every path. HEAD goes where GET goes. */
+const ROUTES: readonly Route[] = [...OWN_ROUTES, ...OPERATION_ROUTES, ...API_ROUTES];
 
 /** Makes the application. Each request's work ends with its client, or with `lifecycle`. */
 export function createApp(options: AppOptions): Hono<ServerEnv> {
@@ -47,11 +45,9 @@ export function createApp(options: AppOptions): Hono<ServerEnv> {
   app.use(guards(settings));
   app.use(requireKey(settings.apiKeys));
   app.use(admit(settings));
-  for (const [path, handlers] of Object.entries(ROUTES)) {
-    for (const [method, handle] of Object.entries(handlers)) {
-      app.on(method, path, (c) => handle(c, settings));
-    }
-    app.all(path, (c) => methodNotAllowed(c, Object.keys(handlers)));
+  for (const { method, path, handle } of ROUTES) app.on(method, path, (c) => handle(c, settings));
+  for (const [path, routes] of Map.groupBy(ROUTES, (route) => route.path)) {
+    app.all(path, (c) => methodNotAllowed(c, routes.map(({ method }) => method)));
   }
   app.notFound(unknownPath);
   app.onError((error, c) => {
@@ -59,16 +55,6 @@ export function createApp(options: AppOptions): Hono<ServerEnv> {
     return errorResponse(toRequestError(error));
   });
   return app;
-}
-
-function handlersByPath(routes: readonly Route[]): Record<string, Record<string, Handler>> {
-  const paths: Record<string, Record<string, Handler>> = {};
-  for (const { path, method, handle } of routes) (paths[path] ??= {})[method] = handle;
-  return paths;
-}
-
-function showMetrics(_c: Context<ServerEnv>, { metrics }: AppSettings): Response {
-  return new Response(metrics.text(), { headers: { "content-type": METRICS_CONTENT_TYPE } });
 }
 
 function methodNotAllowed(c: Context<ServerEnv>, methods: readonly string[]): Response {

@@ -3,12 +3,13 @@
  * `POST /models/unload`, as llama.cpp's router has them. What `ganglion ps` and `stop` ask.
  */
 import type { Context } from "hono";
+import { z } from "zod";
 import { RequestError } from "../base/errors.ts";
 import type { ModelStatus } from "../models/types.ts";
 import type { ServerEnv } from "./guards.ts";
-import { fieldError } from "./http_errors.ts";
 import { acquireModel, type ModelCard, modelNotFound, type ModelSource } from "./model_source.ts";
 import type { AppSettings } from "./options.ts";
+import { parseFields } from "./parse_fields.ts";
 import { readJsonObject } from "./request_body.ts";
 
 /** A source that loads and unloads: src/models. */
@@ -17,6 +18,9 @@ export interface ManagedModels extends ModelSource {
   /** Lets a model go when its requests have ended; false: there is none of that name. */
   unload(id: string): boolean;
 }
+
+/** The body of both: a model's name. */
+export const nameSchema = z.object({ model: z.string().min(1).max(512) });
 
 /** Every model and its state. */
 export function listStates(_c: Context<ServerEnv>, { models }: AppSettings): Response {
@@ -74,7 +78,5 @@ function stateOnWire(status: ModelCard & ModelStatus) {
 }
 
 async function readName(c: Context<ServerEnv>, settings: AppSettings): Promise<string> {
-  const { model } = await readJsonObject(c.req.raw, settings);
-  if (typeof model === "string" && model !== "") return model;
-  throw fieldError("model", `Invalid value for "model": expected a model's name`);
+  return parseFields(nameSchema, await readJsonObject(c.req.raw, settings)).model;
 }

@@ -1,5 +1,5 @@
 /** Bodies by their schemas: what is wrong is a 400 that names the field. Knows no field itself. */
-import type { z } from "zod";
+import { z } from "zod";
 import { fieldError } from "./http_errors.ts";
 
 /** A JSON object as a client sent it. */
@@ -8,6 +8,25 @@ export type Body = Readonly<Record<string, unknown>>;
 /** Many clients send null for "not set". */
 export function optional<T extends z.ZodType>(schema: T) {
   return schema.nullish().transform((value) => value ?? undefined);
+}
+
+/** Levels of nesting beyond which a value is refused: walks over it would overflow the stack. */
+const DEPTH_MAX = 64;
+
+/** A JSON object that anything may be in, but not too deep. */
+export const anyObject = z.record(z.string(), z.unknown())
+  .refine(isShallow, `nests deeper than ${DEPTH_MAX} levels`);
+
+/** False for a value that nests deeper than any honest one. */
+export function isShallow(value: unknown): boolean {
+  let level: unknown[] = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > DEPTH_MAX) return false;
+    level = level.flatMap((each) =>
+      typeof each === "object" && each !== null ? Object.values(each) : []
+    );
+  }
+  return true;
 }
 
 /**

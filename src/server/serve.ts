@@ -1,6 +1,7 @@
 /** The server on a port: listens, and leaves in order. Knows nothing of what it answers. */
 import { Admission } from "./admission.ts";
 import { createApp } from "./app.ts";
+import { Listener } from "./listener.ts";
 import { type AppOptions, Lifecycle } from "./options.ts";
 
 export interface ServeOptions extends Omit<AppOptions, "lifecycle" | "admission"> {
@@ -42,27 +43,26 @@ export function serve(options: ServeOptions): RunningServer {
   const lifecycle = new Lifecycle();
   const admission = new Admission();
   const app = createApp({ ...options, hostname, lifecycle, admission });
-  const kill = new AbortController();
-  const server = listen(
-    { hostname, port, signal: kill.signal, ...tls },
-    // Nobody need be told of a client that has gone: who wants to know asks.
-    (request, { completed }) => (completed.catch(() => {}), app.fetch(request, { completed })),
-  );
+  const listener = new Listener({
+    ...{ hostname, port, tls },
+    handle: (request, { completed }) => app.fetch(request, { completed }),
+    onTrouble: (error) => options.log?.error("listening again", error),
+  });
   let cutCount = 0;
   lifecycle.stopSignal.addEventListener("abort", () => cutCount = admission.underWay);
   const shutdown = () => {
     if (lifecycle.isDraining) lifecycle.stop();
-    else leave(server, { lifecycle, admission, kill, drainMs });
-    return server.finished;
+    else leave(listener, { lifecycle, admission, drainMs });
+    return listener.finished;
   };
   if (signal?.aborted) shutdown();
   signal?.addEventListener("abort", shutdown, { once: true });
-  server.finished.then(() => signal?.removeEventListener("abort", shutdown));
+  listener.finished.then(() => signal?.removeEventListener("abort", shutdown));
   const host = hostname.includes(":") ? `[${hostname}]` : hostname;
   return {
-    url: `${tls === undefined ? "http" : "https"}://${host}:${server.addr.port}`,
-    port: server.addr.port,
-    finished: server.finished,
+    url: `${tls === undefined ? "http" : "https"}://${host}:${listener.port}`,
+    port: listener.port,
+    finished: listener.finished,
     get cutCount() {
       return cutCount;
     },
@@ -70,66 +70,29 @@ export function serve(options: ServeOptions): RunningServer {
   };
 }
 
-interface Listening {
-  readonly hostname: string;
-  readonly port: number;
-  readonly signal: AbortSignal;
-  readonly cert?: string;
-  readonly key?: string;
-}
-
-function listen(
-  options: Listening,
-  handle: Deno.ServeHandler<Deno.NetAddr>,
-): Deno.HttpServer<Deno.NetAddr> {
-  const { hostname, port } = options;
-  try {
-    return Deno.serve({ ...options, onListen: () => {} }, handle);
-  } catch (error) {
-    const isTaken = error instanceof Deno.errors.AddrInUse;
-    if (
-      options.cert !== undefined && !isTaken && !(error instanceof Deno.errors.AddrNotAvailable)
-    ) {
-      throw new Error(
-        `Cannot use the TLS certificate and key: ${messageOf(error)}: both are PEM files, and ` +
-          "belong together",
-        { cause: error },
-      );
-    }
-    const reason = isTaken ? "the port is in use" : messageOf(error);
-    throw new Error(
-      `Cannot listen on ${hostname} port ${port}: ${reason}: choose another with --port`,
-      { cause: error },
-    );
-  }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
 interface WayOut {
   readonly lifecycle: Lifecycle;
   readonly admission: Admission;
-  readonly kill: AbortController;
   readonly drainMs: number;
 }
 
 /** Until the last answer is out, the listener answers: /readyz with 503, work with 503. */
-async function leave(server: Deno.HttpServer, way: WayOut): Promise<void> {
-  const { lifecycle, admission, kill, drainMs } = way;
+async function leave(
+  listener: Listener,
+  { lifecycle, admission, drainMs }: WayOut,
+): Promise<void> {
   lifecycle.drain();
   const patience = setTimeout(() => lifecycle.stop(), drainMs);
   let farewell: ReturnType<typeof setTimeout> | undefined;
   const cut = Promise.withResolvers<void>();
   lifecycle.stopSignal.addEventListener("abort", () => {
-    farewell = setTimeout(() => kill.abort(), FAREWELL_MS);
+    farewell = setTimeout(() => listener.kill(), FAREWELL_MS);
     cut.resolve();
   });
-  server.finished.then(() => {
+  listener.finished.then(() => {
     clearTimeout(patience);
     clearTimeout(farewell);
   });
   await Promise.race([admission.idle(), cut.promise]);
-  server.shutdown();
+  listener.close();
 }

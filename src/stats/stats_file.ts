@@ -8,10 +8,11 @@
  *     loudness f64 [layers, LOUDNESS_BINS], where the header says so
  *
  * The header is `Header` below. A file is believed when its size is what the header makes it, its
- * sum what the first line says.
+ * sum what the first line says, and no neuron fired more often than it could.
  */
 import { createHash } from "node:crypto";
 import { z } from "zod";
+import { brief } from "../base/errors.ts";
 import { LOUDNESS_BINS } from "./loudness.ts";
 import { emptyStats } from "./firing_stats.ts";
 import { BUCKETS, type FiringStats } from "./types.ts";
@@ -105,7 +106,16 @@ export function decodeStats(file: Uint8Array, path: string): FiringStats {
   if (sha256(file.subarray(afterFirst)) !== sum) {
     throw refuse(path, "it was changed after it was written: make it again");
   }
-  return withCounts(header, body);
+  const stats = withCounts(header, body);
+  for (const bucket of BUCKETS) {
+    if (largest(stats.counts[bucket], 0) > stats.units[bucket]) {
+      throw refuse(path, `a neuron fires more often than there were ${bucket}s: make it again`);
+    }
+  }
+  if (stats.loudness?.some((value) => !(value >= 0 && value < Infinity))) {
+    throw refuse(path, "a count of loudness is no count: make it again");
+  }
+  return stats;
 }
 
 /** @throws {Error} as `decodeStats`, and what reading throws. */
@@ -115,7 +125,8 @@ export function readStats(path: string): FiringStats {
 
 /** Writes the file whole: what was there is replaced at once or stays. */
 export function writeStats(path: string, stats: FiringStats): void {
-  const temporary = `${path}.new`;
+  // Another process may be writing the same file.
+  const temporary = `${path}.${Deno.pid}.new`;
   Deno.writeFileSync(temporary, encodeStats(stats));
   Deno.renameSync(temporary, path);
 }
@@ -195,5 +206,5 @@ function sha256(...pieces: readonly Uint8Array[]): string {
 }
 
 function refuse(path: string, why: string): Error {
-  return new Error(`Cannot read statistics "${path}": ${why}`);
+  return new Error(brief(`Cannot read statistics "${path}": ${why}`));
 }

@@ -12,6 +12,7 @@ import {
   createInt8Rows,
   createMatrix,
   createStepInput,
+  destroyInt8Rows,
   type Gpu,
   GpuUnavailableError,
   matmul,
@@ -134,7 +135,7 @@ async function productSeconds(
   });
   for (const matrix of matrices) matrix.destroy();
   for (const { buffer } of [x, to, input]) gpu.destroyBuffer(buffer);
-  gpu.destroyBuffer(int8);
+  destroyInt8Rows(gpu, int8);
   return ms / 1000;
 }
 

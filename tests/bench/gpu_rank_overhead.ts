@@ -4,20 +4,11 @@
  *
  *   quiet deno run -A tests/bench/gpu_rank_overhead.ts
  */
-import { openGpu } from "../../gpu/mod.ts";
+import { openGpu, tuneKernels } from "../../gpu/mod.ts";
 import { Program } from "../../gpu/program.ts";
 import { ReadBack } from "../../gpu/read_back.ts";
-import { openGguf, TensorReader } from "../../src/gguf/mod.ts";
-import { type GpuPart, planModel } from "../../src/llm/mod.ts";
-import { createArenaMemory } from "../../src/memory/arena.ts";
-import { Control } from "../../src/memory/control.ts";
-import { controlWords, STEP_KIND_FORWARD } from "../../src/memory/control_layout.ts";
-import { describeModel, ropeFrequencies } from "../../src/model/mod.ts";
-import { forward } from "../../src/rank/forward.ts";
-import { controlSize } from "../../src/rank/open_rank.ts";
-import { GpuRank } from "../../src/rank/gpu/gpu_rank.ts";
-import { loadWeights } from "../../src/rank/load_weights.ts";
-import { instantiateKernels, loadKernelModule } from "../../wasm/mod.ts";
+import { openLoneRank } from "../support/lone_gpu_rank.ts";
+import { tunedAsReal } from "../support/tuning.ts";
 import { tinyModel } from "../support/tiny_model.ts";
 
 const LAYERS = 32;
@@ -58,36 +49,11 @@ function threadCpuMs(): number {
   return Number(Deno.readTextFileSync("/proc/thread-self/schedstat").split(" ")[0]) / 1e6;
 }
 
-/** Beside others the joins find everybody there: the other rank never computes. */
 async function measure(isAlone: boolean): Promise<void> {
-  const file = openGguf(path);
-  const model = describeModel(file);
-  const module = await loadKernelModule();
-  const part: GpuPart = {
-    share: { heads: 1, neurons: [isAlone ? 1 : 0.5], hasOutput: true, layers: LAYERS },
-    ...{ isAlone, mayBeSoftware: true, isByFrequency: false, priority: "normal" },
-  };
-  const plans = planModel({ file, model }, module, { threads: 1 }, part);
-  const rankIndex = plans.length - 1;
-  const plan = plans[rankIndex];
-  const memories = plans.map((each) => each.arenas.map(createArenaMemory));
-  const size = 4 * controlWords(controlSize(plan));
-  const control = new Control(new SharedArrayBuffer(size), {
-    ...{ ...controlSize(plan), rankCount: 1, leads: true },
-  });
-  using reader = TensorReader.open({ parts: file.parts });
-  const kernels = memories[rankIndex].map((memory) => instantiateKernels(module, memory));
-  const { tensors } = file;
-  const own = memories[rankIndex];
-  loadWeights({ plan, tensors, reader, kernels, memories: own, onProgress: () => {} });
   const gpu = await openGpu({ adapter: "fallback-allowed" });
-  const rank = await GpuRank.open({
-    ...{ gpu, control, tensors, reader, plans, rankIndex, kernels, memories },
-    config: model.config,
-    ropeFrequencies: model.config.ropes.map((rope) => ropeFrequencies(rope, null)),
-    onProgress: () => {},
-  });
-  const step = control.newStep();
+  // The dispatches that real GPUs have.
+  await tuneKernels(gpu, tunedAsReal(gpu.info));
+  const { decode } = await openLoneRank(path, gpu, isAlone);
   let totalMs = 0;
   let threadMs = 0;
   for (let token = 0; token < WARM_TOKENS + TOKENS; token++) {
@@ -96,10 +62,7 @@ async function measure(isAlone: boolean): Promise<void> {
       threadMs = threadCpuMs();
     }
     const startMs = performance.now();
-    control.stepIds()[0] = 5 + token;
-    step.segments.set([0, token, 1, 1]);
-    rank.begin({ ...step, kind: STEP_KIND_FORWARD, tokenCount: 1, segmentCount: 1 });
-    forward(rank);
+    decode(token);
     totalMs += performance.now() - startMs;
   }
   threadMs = threadCpuMs() - threadMs;

@@ -7,6 +7,7 @@ import { withPacked } from "../pack/packed_model.ts";
 
 const MODEL = { architecture: "relu-llama", type: "Q4_0", feedForwardLength: 128 } as const;
 
+// fault 26: bundles half-written, of another version, damaged.
 Deno.test("openPacked() refuses what it is not", () =>
   withPacked(MODEL, async ({ out, input }) => {
     const bytes = await Deno.readFile(out);
@@ -16,6 +17,7 @@ Deno.test("openPacked() refuses what it is not", () =>
       ["should have", new Uint8Array([...bytes, 0])],
       ["does not begin with the bytes GANGLION", await Deno.readFile(input)],
       ["does not begin with the bytes GANGLION", new Uint8Array(bytes.length)],
+      ["first page was changed", bytes.with(500, 1)],
       ["is of version 2", repaired(bytes, (view) => view.setUint32(8, 2, true))],
       ["at multiples of 1 bytes", repaired(bytes, (view) => view.setUint32(12, 1, true))],
       ["metadata were changed", repaired(bytes, (view) => view.setBigUint64(24, 1n << 50n, true))],

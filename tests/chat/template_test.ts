@@ -97,6 +97,7 @@ Deno.test("render() refuses templates that are no Jinja, each time", () => {
   assertEquals(template(CHATML_JINJA).fault, null);
 });
 
+// fault 25: unknown filters, templates that throw.
 Deno.test("render() reports failing expressions, unknown filters and stray jumps", () => {
   assertStringIncludes(renderError("{{ messages | frobnicate }}").message, "frobnicate");
   assertStringIncludes(renderError("{{ messages[0].content.frobnicate() }}").message, "not a fun");
@@ -104,6 +105,7 @@ Deno.test("render() reports failing expressions, unknown filters and stray jumps
   assertStringIncludes(renderError("{% break %}").message, "outside a loop");
 });
 
+// fault 25: range bombs, nested loops, huge output, deep nesting; a budget ends them.
 const LOOP = "{% for i in range(9999) %}";
 const END = "{% endfor %}";
 const DOUBLE = "{% set a = ['x'] %}" + "{% set a = [a, a] %}".repeat(60);
@@ -156,6 +158,7 @@ const HOSTILE: Readonly<Record<string, string>> = {
   "deep lists": "{{ " + "[".repeat(50_000) + "]".repeat(50_000) + " }}",
   "a long sum": "{{ 1" + " + 1".repeat(50_000) + " }}",
   "deep ifs": "{% if true %}".repeat(10_000) + "{% endif %}".repeat(10_000),
+  "spaces in a row": "{{ " + " ".repeat(200_000) + "1 }}",
   "an unclosed comment": "{# ".repeat(80_000),
 };
 

@@ -53,6 +53,20 @@ Deno.test("show --json tells what the file is and what running it takes", () =>
     assert(report.parameters > 50_000 && weights >= report.parameters * 4);
   }));
 
+// fault 19: a flag says whether every weight is a number.
+Deno.test("show --check-tensors says that all weights are numbers, or which one is not", () =>
+  withTinyModel(async (path) => {
+    const report = await runJson(["show", path, "--json", "--check-tensors"]);
+    assert(report.checked.tensors > 10 && report.checked.skipped.length === 0);
+    const bytes = await Deno.readFile(path);
+    bytes.fill(0xff, -8);
+    await Deno.writeFile(path, bytes);
+    assertEquals((await runJson(["show", path, "--json"])).checked, null);
+    const { code, stderr } = await runCli(["show", path, "--check-tensors"]);
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, "a weight of it is NaN");
+  }));
+
 Deno.test("logits writes [tokens, vocab] floats, the same from the engine and the reference", () =>
   withTinyModel(async (path, folder) => {
     const args = ["logits", path, "--tokens", "1,7,300", "--json"];

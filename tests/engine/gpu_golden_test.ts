@@ -37,8 +37,12 @@ for (const name of GPU_GOLDEN_MODELS) {
         assert(model.gpu !== null);
         for (const [sequence, ids] of Object.entries(tokens)) {
           const exact = readFloats(`${folder}/exact_${sequence}.f32`);
-          const error = nmse(await allLogits(model, ids), exact);
-          assertLess(error, tolerance[sequence].vs_exact_nmse, `${sequence}, a GPU ${way}`);
+          const { vs_exact_nmse: most } = tolerance[sequence];
+          assertLess(nmse(await allLogits(model, ids), exact), most, `${sequence}, ${way}`);
+          // Steps of one token have dispatches of their own.
+          if (options.besideGpu || sequence !== Object.keys(tokens)[0]) continue;
+          const error = nmse(await allLogits(model, ids, 1), exact);
+          assertLess(error, most, `${sequence}, ${way}, one by one`);
         }
       });
     }

@@ -208,6 +208,7 @@ Deno.test("the threshold decides which neurons are predicted", () =>
     assertMatch(warnings(none)[0], /find 0\.0 %/);
   }));
 
+// fault 26: predictors that are missing or cannot be used.
 Deno.test("loadModel() says when predictors cannot be used, or are not there", async () => {
   const cases: [TinyModelOptions, LoadOptions, RegExp][] = [
     [{ ...RIGHT, architecture: "llama" }, {}, /not used: neurons of silu are never silent/],

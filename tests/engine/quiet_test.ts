@@ -56,6 +56,7 @@ Deno.test("a threshold beyond all activations leaves every neuron out", () =>
       }),
   ));
 
+// fault 26: statistics of another model.
 Deno.test("loadModel() refuses thresholds that do not fit the model", async () => {
   const refused = async (
     model: Parameters<typeof withTinyFile>[0],

@@ -216,6 +216,25 @@ Deno.test("each step of streaming that is left out costs reads or waiting, and c
   });
 });
 
+Deno.test("requests at once are answered from disk as alone, while the border in slots moves", () =>
+  withPacked({ architecture: "bamboo", type: "Q4_0", blockCount: 4 }, async (_, packed) => {
+    const streaming = { ...FEW_SLOTS, slotCount: 320, hotShare: [0.9, 0.1, 0.6] };
+    const options = { threads: 1, streaming, parallel: 3, ...READERS };
+    await withModel(packed, options, async (model) => {
+      const requests = [0, 1, 2].map((i) => ({
+        ids: IDS.slice(i),
+        maxTokens: 12 + 6 * i, // they end one after another
+        sampling: { temperature: 0 },
+        ignoreEnd: true,
+      }));
+      const ids = async (request: typeof requests[number]) =>
+        (await model.generate(request).result).ids;
+      const alone = [];
+      for (const request of requests) alone.push(await ids(request));
+      assertEquals(await Promise.all(requests.map(ids)), alone);
+    });
+  }));
+
 Deno.test("whole bundles are three reads without bundles, and the same answer", () => {
   const tiny: TinyModelOptions = {
     ...{ architecture: "bamboo", type: "F16", blockCount: 4, embeddingLength: 320 },

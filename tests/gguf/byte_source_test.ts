@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { execFileSync } from "node:child_process";
 import { ModelFormatError } from "../../src/base/errors.ts";
 import { memorySource, openFileSource } from "../../src/gguf/byte_source.ts";
@@ -12,6 +12,20 @@ function withFolder(run: (folder: string) => void): void {
   }
 }
 
+/** True for the superuser. */
+function readsEverything(): boolean {
+  const path = Deno.makeTempFileSync();
+  try {
+    Deno.chmodSync(path, 0);
+    Deno.readFileSync(path);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    Deno.removeSync(path);
+  }
+}
+
 Deno.test("openFileSource() refuses a path that does not exist", () => {
   const error = assertThrows(
     () => openFileSource("/no/such.gguf"),
@@ -21,6 +35,7 @@ Deno.test("openFileSource() refuses a path that does not exist", () => {
   assertEquals(error.path, "/no/such.gguf");
 });
 
+// fault 24: the path is a directory, a pipe, a device, a circle of links, or may not be read.
 Deno.test("openFileSource() refuses a directory", () => {
   withFolder((folder) => {
     assertThrows(() => openFileSource(folder), ModelFormatError, "the path is a directory");
@@ -58,6 +73,29 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "openFileSource() refuses what the program may not read, and says so",
+  permissions: { read: false },
+  fn() {
+    const error = assertThrows(() => openFileSource("/etc/hostname"), ModelFormatError);
+    assertMatch(
+      error.message,
+      /may not be read: change its permissions, or Deno's \(--allow-read\)/,
+    );
+  },
+});
+
+Deno.test({
+  name: "openFileSource() refuses a file without permission to read it",
+  ignore: Deno.build.os === "windows" || readsEverything(),
+  fn() {
+    withFolder((folder) => {
+      Deno.writeFileSync(`${folder}/f`, new Uint8Array(1), { mode: 0 });
+      assertThrows(() => openFileSource(`${folder}/f`), ModelFormatError, "may not be read");
+    });
+  },
+});
+
 Deno.test("openFileSource() fills a view of shared memory", () => {
   withFolder((folder) => {
     Deno.writeFileSync(`${folder}/f`, Uint8Array.from({ length: 100 }, (_, i) => i));
@@ -74,6 +112,7 @@ Deno.test("openFileSource() fills a view of shared memory", () => {
   });
 });
 
+// fault 23: truncated while loaded.
 Deno.test("a file source says where the file ended when it became shorter", () => {
   withFolder((folder) => {
     Deno.writeFileSync(`${folder}/f`, new Uint8Array(100));

@@ -26,6 +26,7 @@ function smallModel(): Uint8Array<ArrayBuffer> {
   });
 }
 
+// fault 18: truncation at every byte of the header, and of the data.
 Deno.test("parseGguf() refuses a file cut off at any byte", () => {
   const whole = smallModel();
   const { offsetBytes, sizeBytes } = parseGguf(whole).tensors.get("two")!;
@@ -51,6 +52,7 @@ Deno.test("openGguf() refuses a file cut off at any byte of its header", () => {
   }
 });
 
+// fault 19: one bit flipped anywhere in the header.
 Deno.test("parseGguf() reads or refuses a header with any one bit flipped", () => {
   const whole = smallModel();
   const header = parseGguf(whole).tensors.get("one")!.offsetBytes;
@@ -78,6 +80,7 @@ Deno.test("parseGguf() reads or refuses a real header with seeded bytes changed"
   }
 });
 
+// fault 6: lengths that a large file has room for.
 Deno.test("openGguf() refuses what a large sparse file claims, in flat memory", () => {
   const claims = [
     ["2^30 strings", array(TYPE.string, 2 ** 30)],

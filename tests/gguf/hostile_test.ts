@@ -18,6 +18,7 @@ const HUGE = 2n ** 62n;
 /** Where the first metadata entry begins. */
 const ENTRIES_AT = 24;
 
+// fault 1: empty; fault 2: only magic; fault 3: wrong magic, big-endian; fault 4: version 0, 1, 4.
 const FILES: Hostile[] = [
   { name: "an empty file", bytes: new Uint8Array(0), says: "empty", atByte: 0 },
   { name: "one byte", bytes: new Uint8Array([71]), says: "the magic bytes" },
@@ -37,6 +38,7 @@ const FILES: Hostile[] = [
   { name: "version 4", bytes: rawGguf({ version: 4 }), says: "GGUF version 4", atByte: 4 },
 ];
 
+// fault 5: counts of 2^62, and those that the file has no room for.
 const COUNTS: Hostile[] = [
   {
     name: "2^62 tensors",
@@ -77,6 +79,8 @@ const COUNTS: Hostile[] = [
   },
 ];
 
+// fault 6: key, string and array lengths beyond the file; fault 7: nested arrays;
+// fault 8: unknown value types; fault 9: a key twice, an empty key.
 const METADATA: Hostile[] = [
   hostileEntry("a key of 2^62 bytes", [u64(HUGE), new Uint8Array(90)], "beyond any file"),
   hostileEntry("a key longer than what remains", [u64(500), new Uint8Array(90)], "500 more bytes"),
@@ -137,6 +141,7 @@ const METADATA: Hostile[] = [
   ),
 ];
 
+// fault 15: alignment 0, 3, 2^31, of a wrong type.
 const ALIGNMENTS: Hostile[] = [
   ...[0, 3, 33, 2 ** 21, 2 ** 31].map((value) =>
     hostileEntry(
@@ -157,6 +162,9 @@ const ALIGNMENTS: Hostile[] = [
   ),
 ];
 
+// fault 10: a name twice, a name too long; fault 11: dimensions 0, more than 4, products past 2^53
+// and 2^64; fault 12: sizes that wrap; fault 13: padding that wraps; fault 14: offsets unaligned,
+// overlapping, behind the end; fault 16: rows that end within a block; fault 17: unknown types.
 const TENSORS: Hostile[] = [
   hostileTensors("a tensor without a name", [{ name: "" }], "the name of tensor 0: it is empty"),
   hostileTensors("a name of 65 bytes", [{ name: "n".repeat(65) }], "at most 64 are allowed"),
@@ -188,6 +196,25 @@ const TENSORS: Hostile[] = [
   hostileTensors("an offset behind the end", [{ offset: 96 }], "it ends at byte"),
   hostileTensors("an offset of 2^64 - 32", [{ offset: 2n ** 64n - 32n }], "beyond any file"),
   hostileTensors("an offset near 2^53", [{ offset: 2 ** 53 - 32 }], "it ends at byte"),
+  hostileTensors(
+    "a size that padding takes past 2^53",
+    [{ dims: [2 ** 51 - 1] }],
+    "it ends at byte",
+  ),
+  hostileTensors(
+    "an offset and a size that padding takes past 2^53",
+    [{ name: "b", dims: [2 ** 51 - 1], offset: 2 ** 53 - 32 }],
+    "it ends at byte",
+  ),
+  {
+    name: "a file that ends within the padding before its data",
+    bytes: rawGguf({
+      entries: [entry("general.alignment", TYPE.u32, u32(2 ** 20))],
+      tensors: [tensor({})],
+      dataBytes: 64,
+    }),
+    says: "it ends at byte",
+  },
   hostileTensors("data that ends behind the end", [{ dims: [17] }], "it ends at byte"),
   hostileTensors(
     "tensors that overlap",

@@ -84,6 +84,7 @@ Deno.test("openGguf() finds the parts beside the first and merges them", () => {
   });
 });
 
+// fault 22: a missing part, parts of two models, the wrong order.
 refuses("a missing part", withOne(1, null), "there is no such file");
 refuses(
   "a part of a model with another name",

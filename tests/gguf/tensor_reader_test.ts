@@ -61,6 +61,7 @@ Deno.test("TensorReader refuses ranges outside the tensor as a bug", () => {
   assertThrows(() => reader.read(elsewhere, 0, new Uint8Array(1)), Error, "part 1");
 });
 
+// fault 23: truncated, replaced or deleted before its tensors are read.
 Deno.test("TensorReader refuses a file that became shorter while it was open", () => {
   withFile((path) => {
     const file = openGguf(path);

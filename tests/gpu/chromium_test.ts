@@ -78,10 +78,10 @@ function words(data: Uint8Array | Float32Array): number[] {
   return [...new Uint32Array(data.buffer, data.byteOffset, data.byteLength / 4)];
 }
 
-/** Values for overrides that have none of their own: small, and legal anywhere. */
+/** Values for overrides that have none of their own: small, and legal as divisors, too. */
 function requiredConstants(text: string): Record<string, number> {
   const found = text.matchAll(/^override (\w+): \w+;/gm);
-  return Object.fromEntries([...found].map(([, name]) => [name, 1]));
+  return Object.fromEntries([...found].map(([, name]) => [name, 32]));
 }
 
 const PAGE_SCRIPT = `
@@ -96,7 +96,9 @@ try {
 async function look(adapter) {
   const feature = { f16: "shader-f16", subgroups: "subgroups" };
   const wanted = Object.values(feature).filter((name) => adapter.features.has(name));
-  const device = await adapter.requestDevice({ requiredFeatures: wanted });
+  const { maxComputeWorkgroupStorageSize } = adapter.limits;
+  const requiredLimits = { maxComputeWorkgroupStorageSize };
+  const device = await adapter.requestDevice({ requiredFeatures: wanted, requiredLimits });
   const refused = [], skipped = [];
   for (const { name, needs, text, constants } of data.kernels) {
     const isMissing = (need) => feature[need] && !device.features.has(feature[need]);

@@ -21,6 +21,8 @@ import {
 } from "../../gpu/mod.ts";
 import { readTuning, TUNING_VERSION } from "../../gpu/autotune.ts";
 import { SlicePace } from "../../gpu/slice_pace.ts";
+import { ROW_JOBS, usableRowLanes } from "../../gpu/row_lanes.ts";
+import { tuneRowLanes } from "../../gpu/tune_rows.ts";
 import { PLAIN_VARIANTS } from "../../gpu/variants.ts";
 import { gpuTest } from "../support/gpu.ts";
 
@@ -100,7 +102,7 @@ gpuTest("a decoded token copies nothing of keys and values, but what is read bac
   // The step's number and the result; writing and attending take the cache where it lies.
   assertEquals(new Set(copies), new Set([input.buffer, to.buffer]));
   assertEquals(program.copiedBytes, steps.length * (4 + 64 * 4));
-  assertEquals(steps.map((step) => program.dispatchCount(step)), [2, 3, 3, 3, 3]);
+  assertEquals(steps.map((step) => program.dispatchCount(step)), [2, 2, 2, 3, 2]);
   destroyKvCache(gpu, cache);
 });
 
@@ -184,24 +186,45 @@ gpuTest(
   "tuneKernels() chooses what the adapter can run, and believes what it kept",
   async (gpu) => {
     const text = await tuneKernels(gpu, null);
-    assertEquals(gpu.variants, readTuning(text, gpu));
+    assertEquals(gpu.variants, readTuning(text, gpu)?.variants);
     const kept = JSON.stringify({ ...JSON.parse(text), variants: PLAIN_VARIANTS });
     assertEquals(await tuneKernels(gpu, kept), kept);
     assertEquals(gpu.variants, PLAIN_VARIANTS);
   },
 );
 
+gpuTest("tuneRowLanes() chooses numbers of invocations that the adapter can have", async (gpu) => {
+  if (!gpu.features.has("int8")) return;
+  gpu.variants = { ...PLAIN_VARIANTS, matvec_nibble: "matvec_int8" };
+  try {
+    const trial = { rows: 64, columns: 64, matrices: 2, repeats: 2 };
+    const before = gpu.rowLanes;
+    const chosen = await tuneRowLanes(gpu, trial);
+    assertEquals(gpu.rowLanes, before);
+    for (const job of ROW_JOBS) assert(usableRowLanes(job, gpu).includes(chosen[job]), job);
+  } finally {
+    gpu.variants = PLAIN_VARIANTS;
+  }
+});
+
 Deno.test("readTuning() believes only text of its own adapter, and shaders that it can run", () => {
-  const gpu = { info: { key: "rocket" } as GpuInfo, features: new Set(["f16"] as const) };
+  const limits = {
+    ...{ maxComputeInvocationsPerWorkgroup: 256, maxComputeWorkgroupStorageSize: 16_384 },
+  } as GPUSupportedLimits;
+  const info = { key: "rocket" } as GpuInfo;
+  const gpu = { info, limits, features: new Set(["f16"] as const) };
   const variants = { ...PLAIN_VARIANTS, matmul_nibble: "matmul_nibble_f16" };
-  const kept = { adapter: "rocket", version: TUNING_VERSION, variants };
-  assertEquals<unknown>(readTuning(JSON.stringify(kept), gpu), variants);
+  const rowLanes = { heads: 16, gated: 4, joined: 8 };
+  const kept = { adapter: "rocket", version: TUNING_VERSION, variants, rowLanes };
+  assertEquals<unknown>(readTuning(JSON.stringify(kept), gpu), { variants, rowLanes });
   const bad = [
     { ...kept, adapter: "other" },
     { ...kept, version: 0 },
     { ...kept, variants: { ...variants, matvec_byte: "matvec_byte_subgroups" } },
     { ...kept, variants: { ...variants, matvec_byte: "norm" } },
     { ...kept, variants: null },
+    { ...kept, rowLanes: { ...rowLanes, gated: 16 } }, // 512 invocations
+    { ...kept, rowLanes: null },
     null,
     [],
   ];

@@ -50,6 +50,7 @@ for (const direct of [true, false]) {
   });
 }
 
+// fault 23: a packed file changed in place, or replaced.
 Deno.test("openDisk(): what is changed in place is noticed, what is put in its place is not", () => {
   withFile((path, folder) => {
     const disk = openDisk(path);

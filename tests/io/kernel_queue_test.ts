@@ -141,6 +141,7 @@ Deno.test("KernelQueue: a read that is cut short or refused is made once more", 
   }
 });
 
+// fault 38: EIO, and reads that stay short.
 Deno.test("KernelQueue: what fails twice says what, and what to do; later reads go on", () => {
   for (const [fault, words] of [["refused", "EIO"], ["short", "only 256 came, twice"]] as const) {
     const { queue, kernel, arena } = makeWorld({}, {

@@ -204,6 +204,7 @@ Deno.test("ReadQueue: wait() lets go what merge() holds back, whatever it waits 
   assertEquals(queue.wait(held), DONE);
 });
 
+// fault 38: EIO and short reads.
 for (const kind of ["refused", "short"] as const) {
   Deno.test(`ReadQueue: whichever read is ${kind} twice, exactly its ticket fails`, () => {
     for (const merged of [false, true]) {

@@ -200,6 +200,7 @@ Deno.test("generate() refuses at once what cannot be served, and queues the rest
   });
 });
 
+// fault 23: cut while it loads.
 Deno.test("loadModel() reports a file that is cut while it loads, and leaves no thread behind", async () => {
   await withTinyFile({}, async (path) => {
     const { size } = await Deno.stat(path);

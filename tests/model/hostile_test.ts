@@ -21,6 +21,7 @@ const SENSELESS: readonly (GgufValue | undefined)[] = [
   packStrings(["a"]),
 ];
 
+// fault 20: any key with a senseless value: head counts of 0, huge block counts, …
 for (const architecture of Object.keys(TINY_FAMILIES) as TinyFamilyName[]) {
   const name = `describeModel() answers any value of any key of a ${architecture} clearly`;
   Deno.test(name, () => {

@@ -53,6 +53,7 @@ for (const [key, values] of REFUSED) {
   });
 }
 
+// fault 20: a huge block count.
 Deno.test("readConfig() refuses more than 1024 blocks even of a file with as many tensors", () => {
   const norm = LLAMA.tensors.get("output_norm.weight")!;
   const tensors = new Map(LLAMA.tensors);
@@ -61,6 +62,7 @@ Deno.test("readConfig() refuses more than 1024 blocks even of a file with as man
   assertThrows(() => readConfig(file, llama), ModelFormatError, "from 1 to 1024");
 });
 
+// fault 20: a vocabulary of another size than the embedding has rows.
 Deno.test("readConfig() refuses a vocabulary of another size than the embedding table", () => {
   const tokens = packStrings(["a", "b"]);
   assertThrows(

@@ -44,6 +44,7 @@ for (const architecture of Object.keys(TINY_FAMILIES) as TinyFamilyName[]) {
   });
 }
 
+// fault 20: required tensors that are missing, or of another shape.
 Deno.test("readTensors() names the tensor that a file lacks", () => {
   for (const name of QWEN2.tensors.keys()) {
     assertThrows(

@@ -184,6 +184,23 @@ Deno.test("ModelRegistry keeps a model for five minutes when nobody says", async
   await registry.close();
 });
 
+Deno.test("ModelRegistry does not mind a clock that jumps", async () => {
+  const { acquire, registry, states } = setUp(["a", "b"], { memoryBytes: 10, keepAliveMs: 60_000 });
+  const now = Date.now;
+  try {
+    (await acquire("a")).release();
+    Date.now = () => now() + 10 ** 10;
+    (await acquire("a")).release();
+    Date.now = () => 0;
+    (await acquire("b")).release();
+    await settle();
+    assertEquals(states(), { a: "unloaded", b: "ready" });
+  } finally {
+    Date.now = now;
+  }
+  await registry.close();
+});
+
 Deno.test("ModelRegistry.unload() waits for the requests that run", async () => {
   const { acquire, registry, states } = setUp(["a", "b"]);
   const lease = await acquire("a");

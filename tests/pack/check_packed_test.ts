@@ -7,6 +7,7 @@ import { withPacked } from "./packed_model.ts";
 
 const FLIPS = 400;
 
+// fault 19: one bit flipped anywhere is found by checksums.
 Deno.test("checkPacked() finds a flipped bit wherever it is", () =>
   withPacked({ architecture: "drelu-moe", type: "Q4_0" }, async ({ out, model }) => {
     assertEquals((await checkPacked(out)).damage, []);

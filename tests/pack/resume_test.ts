@@ -63,6 +63,7 @@ Deno.test("packFile() believes of what is left only what its sums agree with", (
     }
   }));
 
+// fault 26: what is left is of another model.
 Deno.test("packFile() refuses to go on with another model, order or alignment", () =>
   withTiny(MODEL, async (paths) => {
     await failAt(paths, 20);
@@ -75,6 +76,7 @@ Deno.test("packFile() refuses to go on with another model, order or alignment", 
     assertEquals((await checkPacked(paths.out)).damage, []);
   }));
 
+// fault 37: two processes write the same file.
 Deno.test("packFile() leaves a file that is being written alone", () =>
   withTiny(MODEL, async (paths) => {
     let second: Promise<unknown> | null = null;
@@ -85,6 +87,7 @@ Deno.test("packFile() leaves a file that is being written alone", () =>
     assertEquals((await checkPacked(paths.out)).damage, []);
   }));
 
+// fault 26: half-written files.
 Deno.test("packFile(), killed at any moment, leaves a right file or none", () =>
   withTiny({ ...MODEL, blockCount: 6 }, async (paths) => {
     const expected = await packedBytes(paths);

@@ -25,6 +25,7 @@ Deno.test("encodeStats() takes two bytes a count where these are enough", () => 
   assert(small < 21_500 && large > 40_000, `${small}, ${large}`);
 });
 
+// fault 26: statistics half-written or changed.
 Deno.test("decodeStats() notices every changed byte and every missing one, and says where", () => {
   const file = encodeStats(someStats());
   for (let i = 0; i < file.length; i += i < 900 ? 1 : 97) {
@@ -77,6 +78,31 @@ Deno.test("decodeStats() refuses hostile headers without allocating what they cl
     Error,
     "no JSON",
   );
+});
+
+// fault 37: two processes write the same file.
+Deno.test("writeStats() leaves alone what another process is writing", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const others = [`${folder}/a.stats.new`, `${folder}/a.stats.1.new`];
+    for (const path of others) await Deno.writeTextFile(path, "half");
+    writeStats(`${folder}/a.stats`, someStats());
+    for (const path of others) assertEquals(await Deno.readTextFile(path), "half");
+    assertEquals(readStats(`${folder}/a.stats`), someStats());
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+// fault 26: statistics that cannot be.
+Deno.test("decodeStats() refuses neurons that fire more often than there were tokens", () => {
+  const stats = someStats({}, 100);
+  stats.units["2"] = 99;
+  stats.counts["2"][4] = 100;
+  assertThrows(() => decodeStats(encodeStats(stats), "x"), Error, "more often than");
+  const loud = someStats({}, 100);
+  loud.loudness![3] = NaN;
+  assertThrows(() => decodeStats(encodeStats(loud), "x"), Error, "no count");
 });
 
 Deno.test("writeStats() replaces a file, which readStats() reads", async () => {

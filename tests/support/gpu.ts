@@ -7,6 +7,7 @@ import {
   createInt8Rows,
   createReadBack,
   createStepInput,
+  destroyInt8Rows,
   type Gpu,
   GpuUnavailableError,
   openGpu,
@@ -78,7 +79,7 @@ export async function runStep<Name extends string>(
   back.destroy();
   gpu.destroyBuffer(workspace);
   gpu.destroyBuffer(input.buffer);
-  gpu.destroyBuffer(int8);
+  destroyInt8Rows(gpu, int8);
   return unpad(out, rows[read].width, stride);
 }
 

@@ -29,6 +29,8 @@ export interface ScriptedModelOptions {
   /** Called by encodeChat before it encodes; may throw as a chat template does. */
   readonly onChat?: (messages: readonly ChatMessage[]) => void;
   readonly details?: Partial<ModelDetails>;
+  /** Why a request is refused at once; undefined: it is not. */
+  readonly refuse?: (request: GenerateRequest) => Error | undefined;
   /** It makes no log probabilities, as models of before. */
   readonly hasNoLogprobs?: boolean;
   /** Makes vectors; left out: [text length, 1]. Null: it embeds nothing. */
@@ -119,6 +121,8 @@ export class ScriptedModel implements LanguageModel {
         retryAfterSeconds: 2,
       });
     }
+    const refusal = this.#options.refuse?.(request);
+    if (refusal) throw refusal;
     this.requests.push(request);
     this.#count("accepted");
     const chunks = new Chunks();
@@ -207,6 +211,7 @@ const DETAILS: ModelDetails = {
   quantization: "F32",
   fileBytes: 4000,
   embeddingLength: 2,
+  vocabSize: 2 ** 16,
   chatTemplate: null,
   gapMarks: null,
   metadata: { "general.architecture": "scripted" },

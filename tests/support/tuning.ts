@@ -7,8 +7,16 @@ const VARIANTS = {
   ...{ matmul_float: "matmul_float_wide", matvec_float: "matvec_float_rows" },
 };
 
+/** Other numbers than the usual ones. */
+const ROW_LANES = { heads: 16, gated: 8, joined: 8 };
+
 /** Text for `tuneKernels`: inputs in 8 bits and integer products, larger tiles of floats. */
 export function tunedAsReal(adapter: Parameters<typeof adapterKey>[0]): string {
-  const kept = { adapter: adapterKey(adapter), version: TUNING_VERSION, variants: VARIANTS };
+  const kept = {
+    adapter: adapterKey(adapter),
+    version: TUNING_VERSION,
+    variants: VARIANTS,
+    rowLanes: ROW_LANES,
+  };
   return JSON.stringify(kept);
 }

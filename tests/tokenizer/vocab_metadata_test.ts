@@ -43,6 +43,7 @@ Deno.test("createTokenizer() refuses missing keys, wrong types and arrays of wro
   }
 });
 
+// fault 21: BOS and EOS that no token has.
 Deno.test("createTokenizer() gets over ids that no token has, and warns", () => {
   const metadata = spmMetadata([]);
   for (const name of ["bos", "eos", "unknown"]) metadata.set(`${KEY}${name}_token_id`, 4_000_000);
@@ -52,6 +53,7 @@ Deno.test("createTokenizer() gets over ids that no token has, and warns", () => 
   assertEquals(warnings.filter((warning) => warning.includes("4000000")).length, 3);
 });
 
+// fault 21: `<0x-1>` and its like.
 Deno.test("createTokenizer() takes byte tokens that name no byte for text", () => {
   const extra = ["<0x-1>", "<0xZZ>", "<0x1>", "<0x100>"].map((text) => ({
     text,
@@ -62,6 +64,7 @@ Deno.test("createTokenizer() takes byte tokens that name no byte for text", () =
   assertEquals(tokenizer.decode(tokenizer.encode("<0xZZ>")), "<0xZZ>");
 });
 
+// fault 21: a token twice.
 Deno.test("createTokenizer() gives the first of two equal tokens, and decodes both", () => {
   const pieces = [{ text: "▁", score: 0 }, { text: "x", score: 0 }, { text: "x", score: 5 }];
   const tokenizer = createTokenizer(spmMetadata(pieces));
@@ -69,6 +72,7 @@ Deno.test("createTokenizer() gives the first of two equal tokens, and decodes bo
   assertEquals(tokenizer.decode([261]), "x");
 });
 
+// fault 21: merges that refer to nothing.
 Deno.test("createTokenizer() takes merges that refer to nothing, or are none, as they come", () => {
   const merges = ["q r", "qr qr", "nonsense", "", " ", "a ", " a", "a  b", "\u4e00 x", "a b c"];
   const metadata = bpeMetadata([]).set(`${KEY}merges`, packStrings(merges));
@@ -76,6 +80,7 @@ Deno.test("createTokenizer() takes merges that refer to nothing, or are none, as
   assertEquals(tokenizer.encode("qrqr").map((id) => tokenizer.decode([id])).join(""), "qrqr");
 });
 
+// fault 21: tokens of invalid UTF-8.
 Deno.test("createTokenizer() takes tokens of invalid UTF-8 and of no bytes", () => {
   const tokens = [Uint8Array.of(0xff, 0xc3), new Uint8Array(), Uint8Array.of(0xe2, 0x96)];
   const metadata = bpeMetadata([]).set(`${KEY}tokens`, rawStrings(tokens));

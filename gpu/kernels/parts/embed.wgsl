@@ -1,5 +1,8 @@
-// Part of a lookup of rows in a table: which row a token has, and where it goes; `records` and `to`
-// are the shader's.
+// Part of a lookup of rows in a table: which row a token has, and where it goes; `records`, `to`
+// and what makes a piece of FOURS · 4 columns are the shader's.
+//
+// A token's row is that of its id, or of its position where BY_POSITION. One that is not there counts
+// as zeros where IS_FIRST, and is left alone elsewhere: another part of the table has it.
 
 struct Step { tokens: u32, position: u32, scored: u32, sequence: u32 }
 
@@ -24,8 +27,16 @@ fn rowOf(token: u32) -> u32 {
   return records[token * RECORD] - FIRST_ID; // below 0 becomes a large number
 }
 
-// A row that is not here counts as zeros in the first part, and is left alone by the others.
-fn skip(base: u32, count: u32) {
-  if (!IS_FIRST) { return; }
-  for (var j = 0u; j < count; j++) { put(base + j, vec4(0.0)); }
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+  let piece = id.x;
+  let token = id.y;
+  if (piece >= ROW_PIECES) { return; }
+  let row = rowOf(token);
+  let base = TO_START + token * TO_STRIDE + piece * FOURS;
+  if (row < ROWS) {
+    putPiece(base, row * ROW_PIECES + piece);
+  } else if (IS_FIRST) {
+    for (var j = 0u; j < FOURS; j++) { put(base + j, vec4(0.0)); }
+  }
 }

@@ -6,7 +6,6 @@
 const PIECE_WORDS = 12u; // bytes of 32 columns, and what is known of them
 const LEAST = 7.888609e-31; // 2^-100: pieces of smaller values count as zeros
 
-override LANES: u32; // invocations of a workgroup
 var<workgroup> byLane: array<f32, LANES>;
 
 // Columns 4i … 4i + 3 of a token's row of `pieces`; eight neighbours have a piece together, and all

@@ -13,6 +13,8 @@ fn addUp(
   firstToken: u32,
   count: u32,
   lane: u32,
+  place: u32,
+  size: u32,
 ) {
   // Value v of 4·TOKENS in 64 / values parts, then over the parts.
   let values = 4u * TOKENS;

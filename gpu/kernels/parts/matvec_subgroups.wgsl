@@ -6,25 +6,26 @@ override TOKENS: u32 = 1; // 1, 2, 4 or 8
 const LANES = 64u;
 var<workgroup> sums: array<f32, 512>; // [subgroups, 4·TOKENS], subgroups of 4 and more
 
-// Puts what acc [4 rows, TOKENS] comes to over all invocations; subgroup: place in it, its size.
+// Puts what acc [4 rows, TOKENS] comes to over all invocations.
 fn addUp(
   acc: ptr<function, array<f32, 32>>,
   firstRow: u32,
   firstToken: u32,
   count: u32,
   lane: u32,
-  subgroup: vec2<u32>,
+  place: u32,
+  size: u32,
 ) {
   let values = 4u * TOKENS;
   for (var v = 0u; v < values; v++) {
     let part = subgroupAdd((*acc)[v]);
-    if (subgroup.x == 0u) { sums[lane / subgroup.y * values + v] = part; }
+    if (place == 0u) { sums[lane / size * values + v] = part; }
   }
   workgroupBarrier();
   let row = firstRow + lane / TOKENS;
   let token = firstToken + lane % TOKENS;
   if (lane >= values || row >= ROWS || token >= count) { return; }
   var sum = 0.0;
-  for (var i = 0u; i < LANES / subgroup.y; i++) { sum += sums[i * values + lane]; }
+  for (var i = 0u; i < LANES / size; i++) { sum += sums[i * values + lane]; }
   put(token, row, sum);
 }

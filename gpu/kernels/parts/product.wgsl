@@ -18,8 +18,11 @@ override SCORED: bool = false; // tokens that are scored instead of all
 
 // to[token, row] (+)= SCALE · (sum + bias[row]).
 fn put(token: u32, row: u32, sum: f32) {
-  var shifted = sum;
-  if (HAS_BIAS) { shifted += bias[BIAS_START + row]; }
   let at = TO_START + token * TO_STRIDE + row;
-  to[at] = select(0.0, to[at], ACCUMULATE) + SCALE * shifted;
+  to[at] = select(0.0, to[at], ACCUMULATE) + SCALE * withBias(row, sum);
+}
+
+fn withBias(row: u32, sum: f32) -> f32 {
+  if (HAS_BIAS) { return sum + bias[BIAS_START + row]; }
+  return sum;
 }

@@ -4,17 +4,17 @@ var<workgroup> lowSums: array<vec4<f32>, 128>; // by invocation
 var<workgroup> highSums: array<vec4<f32>, 128>;
 
 // What all invocations of a row come to; all of the workgroup come here.
-fn sumUp(mine: Sums, lane: u32) -> Sums {
+fn sumUp(mine: Sums, lane: u32, place: u32, size: u32) -> Sums {
   lowSums[lane] = mine.low;
   if (TOKENS >= 8u) { highSums[lane] = mine.high; }
-  for (var half = LANES / 2u; half > 0u; half /= 2u) {
+  for (var half = ROW_LANES / 2u; half > 0u; half /= 2u) {
     workgroupBarrier();
-    if (lane % LANES < half) {
+    if (lane % ROW_LANES < half) {
       lowSums[lane] += lowSums[lane + half];
       if (TOKENS >= 8u) { highSums[lane] += highSums[lane + half]; }
     }
   }
   workgroupBarrier();
-  let begin = lane - lane % LANES;
+  let begin = lane - lane % ROW_LANES;
   return Sums(lowSums[begin], highSums[begin]);
 }

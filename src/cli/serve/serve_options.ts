@@ -20,6 +20,7 @@ export interface ServerFlags {
   readonly tlsCert?: string;
   readonly tlsKey?: string;
   readonly modelsDir?: string;
+  readonly prefixCache?: string;
   readonly keepAlive?: number;
   readonly metricsCompat?: "vllm";
   readonly logFormat?: "json" | "text";
@@ -45,6 +46,11 @@ export function addServerOptions(verb: Command): Command {
       "--parallel <n>",
       "requests that a model answers at the same time (default: 4, fewer where memory is short)",
       wholeNumber({ min: 1, max: 64 }),
+    )
+    .option(
+      "--prefix-cache <folder>",
+      "keep what was computed of prompts there when it stops, and use it again (needs " +
+        "--allow-write)",
     )
     .option("--max-waiting <n>", "requests that may wait their turn (default: 16)", wholeNumber())
     .option("--max-requests <n>", "requests that work is done for at once", count, 512)

@@ -1,7 +1,8 @@
 /** `show MODEL`: what a model file is and what it takes to run it, without loading it. */
 import type { Command } from "commander";
+import { basename } from "node:path";
 import { loadKernelModule } from "../../../wasm/mod.ts";
-import { ModelFormatError, UnsupportedModelError } from "../../base/errors.ts";
+import { ModelFormatError, UnsupportedModelError, UsageError } from "../../base/errors.ts";
 import { formatBytes } from "../../base/units.ts";
 import { type ModelFile, openModelFile, type PackedModel } from "../../bundle/mod.ts";
 import { describeGguf, getString } from "../../gguf/mod.ts";
@@ -13,20 +14,24 @@ import {
   memoryUse,
   planModel,
 } from "../../llm/mod.ts";
-import { summarizePredictors } from "../../model/mod.ts";
+import { type CheckedTensors, checkTensors, summarizePredictors } from "../../model/mod.ts";
 import type { ModelDescription } from "../../model/types.ts";
+import { Interrupt } from "../interrupt.ts";
 import { addLoadOptions, type LoadFlags, toLoadOptions } from "../load.ts";
 import { machineProfile } from "../machine.ts";
 import { writeJson, writeOutLine } from "../output.ts";
+import { Progress } from "../progress.ts";
 import { createDataVerb, requireModel } from "../verb.ts";
 
 interface Options extends LoadFlags {
   readonly json?: boolean;
+  readonly checkTensors?: boolean;
 }
 
 export function showVerb(): Command {
   const verb = createDataVerb("show", "Print what a model file is and what it takes to run it.")
     .argument("[model]", "a .gguf or .ganglion file")
+    .option("--check-tensors", "read all of a .gguf file: is every weight a number?")
     .action(show);
   return addLoadOptions(verb);
 }
@@ -34,12 +39,28 @@ export function showVerb(): Command {
 async function show(path: string | undefined, options: Options): Promise<void> {
   const model = openModelFile(requireModel(path));
   const load = { profile: machineProfile(), ...toLoadOptions(options) };
+  const checked = options.checkTensors ? await check(model) : null;
   const report = {
     ...await createReport(model, load),
     packed: model.packed && describePacked(model.packed),
+    checked,
   };
   if (options.json) writeJson(report);
   else writeOutLine(formatReport(report));
+}
+
+/** @throws {ModelFormatError} when a weight is no finite number. */
+async function check({ file, packed }: ModelFile): Promise<CheckedTensors> {
+  const path = file.parts[0].path;
+  if (packed !== null) {
+    throw new UsageError(`Cannot check the tensors of a packed file: use pack --check ${path}`);
+  }
+  using interrupt = new Interrupt();
+  using progress = new Progress(`Checking ${basename(path)}`);
+  return await checkTensors(file, {
+    signal: interrupt.signal,
+    onProgress: (doneBytes, totalBytes) => progress.update(doneBytes, totalBytes),
+  });
 }
 
 /** What the header says, and, where this version can run the model, what that takes. */
@@ -146,12 +167,18 @@ function formatPredictors(predictors: NonNullable<ReturnType<typeof describePred
     (missing.length === 0 ? "" : `, missing in ${missing.join(", ")}`);
 }
 
+function formatChecked({ tensors, skipped }: CheckedTensors): string {
+  const rest = skipped.length === 0 ? "" : `; not looked at: ${skipped.length}`;
+  return `all numbers, in ${tensors} tensors${rest}`;
+}
+
 type Report = Awaited<ReturnType<typeof createReport>> & {
   readonly packed: ReturnType<typeof describePacked> | null;
+  readonly checked: CheckedTensors | null;
 };
 
 function formatReport(report: Report): string {
-  const { memory_bytes: memory, predictors, packed } = report;
+  const { memory_bytes: memory, predictors, packed, checked } = report;
   const rows: [string, string][] = [
     ["name", report.name],
     ["architecture", report.arch],
@@ -168,5 +195,6 @@ function formatReport(report: Report): string {
   if (report.memory_bytes !== null) rows.push(["gpu", formatGpu(report.gpu)]);
   if (predictors !== null) rows.push(["predictors", formatPredictors(predictors)]);
   if (packed !== null) rows.push(["packed", formatPacked(packed)]);
+  if (checked !== null) rows.push(["weights are", formatChecked(checked)]);
   return rows.map(([key, value]) => `${key.padEnd(12)}  ${value}`).join("\n");
 }

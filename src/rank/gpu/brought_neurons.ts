@@ -12,8 +12,9 @@ import {
 } from "../../../gpu/mod.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import type { DensePlan, RankPlan } from "../plan_types.ts";
-import { type GpuLayer, loadNeurons, stacksOfBlock } from "./gpu_layer.ts";
+import type { GpuLayer } from "./gpu_layer.ts";
 import { type GpuLoader, stackShape } from "./gpu_weights.ts";
+import { loadNeurons, stacksOfBlock } from "./layer_weights.ts";
 
 /** A layer's neurons among those that are brought. */
 export interface Brought {

@@ -1,85 +1,73 @@
 /**
- * A layer's share on the GPU: its weights, and its blocks as lists of dispatches. What is different
- * between families is decided here, once, when the lists are made. Knows nothing of threads.
+ * A layer's share on the GPU: its blocks as lists of dispatches. What is different between families
+ * is decided here, once, when the lists are made. Steps of one token have lists of their own, of
+ * fewer dispatches where the layer allows it. Knows nothing of threads.
  */
 import {
   activate,
   addRows,
   attention,
-  createKvCache,
-  type Gpu,
+  canProjectHeads,
+  fireNeurons,
+  type GpuMatrix,
+  type HalfNorm,
   headNorm,
+  type HeadNorms,
+  isOneToken,
+  joinResidual,
   matmul,
-  type MatrixHome,
+  multiplyOne,
   norm,
+  type OneInput,
   type ProgramBuilder,
+  projectHeads,
   rotateAndRemember,
   type Rows,
 } from "../../../gpu/mod.ts";
 import type { ModelConfig } from "../../model/types.ts";
-import type { DensePlan, HeadNormPlan, LayerPlan, MatrixPlan, NormPlan } from "../plan_types.ts";
+import type { LayerPlan, NormPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
-import { type DensePart, denseParts } from "./dense_parts.ts";
+import { denseParts } from "./dense_parts.ts";
 import type { GpuSpace } from "./gpu_space.ts";
-import { type GpuLoader, type Stacked, stacksOf } from "./gpu_weights.ts";
+import type { Stacked } from "./gpu_weights.ts";
+import {
+  type AttentionWeights,
+  type GpuHeadNorm,
+  type GpuNorm,
+  type LayerLoading,
+  loadAttention,
+  loadNeurons,
+  loadNorm,
+  type NeuronPart,
+  type NeuronWeights,
+} from "./layer_weights.ts";
 
-/** A norm of the stream; bias null: none. */
-interface GpuNorm {
-  readonly weight: GPUBuffer;
-  readonly bias: GPUBuffer | null;
-}
-
-interface GpuHeadNorm {
-  readonly weight: GPUBuffer;
-  /** Heads that are normalised by themselves, how wide each is, and whether each has weights. */
-  readonly heads: number;
-  readonly width: number;
-  readonly weightPerHead: boolean;
-}
-
-/** A product whose rows come from several matrices, side by side in what it gives. */
-interface Product {
-  readonly stacked: Stacked;
-  /** Where in the row of what it gives it begins. */
-  readonly column: number;
-}
-
-interface AttentionWeights {
-  readonly norm: GpuNorm | null;
-  readonly projections: readonly Product[];
-  readonly queryNorm: GpuHeadNorm | null;
-  readonly keyNorm: GpuHeadNorm | null;
-  readonly output: Stacked;
-  readonly cache: Awaited<ReturnType<typeof createKvCache>>;
-}
-
-/** Of some neurons of a layer. */
-export interface NeuronWeights {
-  readonly norm: GpuNorm | null;
-  readonly parts: readonly NeuronPart[];
-}
-
-/** Neurons that are computed in steps of so many tokens and more: dense_parts.ts. */
-interface NeuronPart {
-  readonly fromTokens: number;
-  readonly projections: readonly Product[];
-  readonly down: Stacked;
-}
-
-export interface GpuLayerInput {
-  readonly gpu: Gpu;
-  readonly config: ModelConfig;
-  readonly plan: LayerPlan;
-  readonly index: number;
-  readonly loader: GpuLoader;
+export interface GpuLayerInput extends LayerLoading {
   readonly space: GpuSpace;
-  readonly contextLength: number;
-  readonly kvType: "f16" | "f32";
   /** In steps of so many tokens all its neurons are computed; Infinity: see dense_parts.ts. */
   readonly allFromTokens: number;
   /** The residual stream is on the GPU, and what blocks leave is added to it there. */
   readonly isAlone: boolean;
 }
+
+/** A norm, and every matrix that reads it. */
+export interface NormReaders {
+  readonly norm: GpuNorm;
+  readonly matrices: readonly GpuMatrix[];
+}
+
+/** Steps that a block's dispatches are for. */
+interface Steps {
+  /** Of one token, and no others. */
+  readonly isOne: boolean;
+  /** What the block reads, where the block before has left it; null: it makes its norm itself. */
+  readonly before?: HalfNorm | null;
+  /** What reads the stream behind the block; null: not known. */
+  readonly next?: NormReaders | null;
+}
+
+const ONE = [1, 1] as const;
+const MORE = [2, Infinity] as const;
 
 export class GpuLayer {
   readonly index: number;
@@ -140,65 +128,52 @@ export class GpuLayer {
     return this.#neurons?.parts[0].fromTokens ?? Infinity;
   }
 
-  /** Own heads: their share goes to the partial sum, or is added to the stream where it is here. */
-  addAttention(builder: ProgramBuilder): void {
-    const weights = this.#attention;
-    if (weights === null) return;
-    const { config, plan, space, isAlone } = this.#in;
-    const { headDim, ropes, layers } = config;
-    const heads = lengthOf(plan.heads);
-    const kvHeads = lengthOf(plan.kvHeads);
-    const x = this.#normalize(builder, weights.norm);
-    for (const { stacked, column } of weights.projections) {
-      multiply(builder, stacked, { x, to: { ...space.heads, column } });
-    }
-    this.#normalizeHeads(builder, weights);
-    const { slidingWindow: window, rope } = layers[this.index];
-    const { cache } = weights;
-    rotateAndRemember(builder, {
-      x: space.heads,
-      ...{ heads, kvHeads, headDim, cache },
-      rope: rope === null ? null : { index: rope, kind: ropes[rope].kind },
-    });
-    const groupSize = config.headCount / config.headCountKv;
-    attention(builder, {
-      x: space.heads,
-      to: space.attention,
-      ...{ heads, kvHeads, headDim, groupSize, window, cache },
-      headOffset: plan.heads.start - plan.kvHeads.start * groupSize,
-      scale: config.attentionScale,
-      softCap: config.attentionSoftCap,
-      scratch: space.scratch,
-    });
-    const leaves = !isAlone || this.isParallel ? "partial" : "sum";
-    this.#leave(builder, weights.output, {
-      x: space.attention,
-      as: leaves,
-      postNorm: this.#postNorms.attention,
-    });
+  /** What reads the stream where the layer begins; null: nothing, or not through a norm. */
+  get readers(): NormReaders | null {
+    const { norm = null, projections = [] } = this.#attention ?? {};
+    return norm && { norm, matrices: projections.map(({ stacked: { matrix } }) => matrix) };
   }
 
-  /** Own neurons, in the same way; behind attention in the same partial sum where both are one. */
+  /** The same between its blocks. */
+  get #readersBetween(): NormReaders | null {
+    const { norm = null, parts = [] } = this.#neurons ?? {};
+    if (norm === null || this.isParallel) return null;
+    const projections = parts.filter(isOfOne).flatMap((part) => part.projections);
+    return { norm, matrices: projections.map(({ stacked: { matrix } }) => matrix) };
+  }
+
+  /**
+   * Both blocks, where the stream is here.
+   * @param before what the layer before has left for steps of one token.
+   * @param next what reads the stream behind this layer; null: not known.
+   * @returns what it leaves for that.
+   */
+  addBlocks(
+    builder: ProgramBuilder,
+    { before, next }: { before: HalfNorm | null; next: NormReaders | null },
+  ): HalfNorm | null {
+    let left: HalfNorm | null = null;
+    builder.during(ONE, () => {
+      left = this.#attend(builder, { isOne: true, before, next: this.#readersBetween });
+      left = this.#fire(builder, { isOne: true, before: left, next });
+    });
+    builder.during(MORE, () => {
+      this.#attend(builder, { isOne: false });
+      this.#fire(builder, { isOne: false });
+    });
+    return left;
+  }
+
+  /** Own heads, beside others: their share goes to the partial sum. */
+  addAttention(builder: ProgramBuilder): void {
+    builder.during(ONE, () => this.#attend(builder, { isOne: true }));
+    builder.during(MORE, () => this.#attend(builder, { isOne: false }));
+  }
+
+  /** Own neurons, in the same way. */
   addNeurons(builder: ProgramBuilder): void {
-    const { space, isAlone } = this.#in;
-    const weights = this.#neurons;
-    if (weights !== null) {
-      const { norm, parts } = weights;
-      // Attention has normalised the same for itself already.
-      const isShared = this.isParallel && this.plan.feedForwardNorm === null && norm !== null &&
-        this.hasHeads;
-      const isBehind = this.isParallel && this.hasHeads;
-      const leaves = isAlone && !this.isParallel ? "sum" : "partial";
-      let x = space.normed;
-      builder.during([this.neuronsFromTokens, Infinity], () => {
-        if (!isShared) x = this.#normalize(builder, norm);
-      });
-      for (const part of parts) {
-        const as = isBehind || part !== parts[0] ? "rest" : leaves;
-        builder.during([part.fromTokens, Infinity], () => this.#addPart(builder, part, { x, as }));
-      }
-    }
-    if (isAlone && this.isParallel) this.#addPartial(builder, this.#postNorms.feedForward);
+    builder.during(ONE, () => this.#fire(builder, { isOne: true }));
+    builder.during(MORE, () => this.#fire(builder, { isOne: false }));
   }
 
   /** Neurons that were brought for the step, behind own ones in the same partial sum. */
@@ -206,26 +181,105 @@ export class GpuLayer {
     // In long steps all own neurons are computed, and the layer has one part that is brought.
     const isFirst = !this.hasNeurons && !(this.isParallel && this.hasHeads);
     const x = this.#normalize(builder, norm);
-    this.#addPart(builder, parts[0], { x, as: isFirst ? "partial" : "rest" });
+    const steps = { isOne: false };
+    this.#addPart(builder, parts[0], { x, as: isFirst ? "partial" : "rest", steps });
+  }
+
+  /** Own heads: what they leave is a partial sum, or is added to the stream where it is here. */
+  #attend(builder: ProgramBuilder, steps: Steps): HalfNorm | null {
+    const weights = this.#attention;
+    if (weights === null) return null;
+    const { config, plan, space, isAlone } = this.#in;
+    const heads = lengthOf(plan.heads);
+    const groupSize = config.headCount / config.headCountKv;
+    this.#projectHeads(builder, weights, steps);
+    attention(builder, {
+      x: space.heads,
+      to: space.attention,
+      ...{ heads, groupSize, cache: weights.cache },
+      window: config.layers[this.index].slidingWindow,
+      headOffset: plan.heads.start - plan.kvHeads.start * groupSize,
+      scale: config.attentionScale,
+      softCap: config.attentionSoftCap,
+      scratch: space.scratch,
+    });
+    return this.#leave(builder, weights.output, {
+      x: space.attention,
+      as: !isAlone || this.isParallel ? "partial" : "sum",
+      postNorm: this.#postNorms.attention,
+      steps,
+    });
+  }
+
+  /** Queries, and keys and values in the cache. */
+  #projectHeads(builder: ProgramBuilder, weights: AttentionWeights, steps: Steps): void {
+    const { config: { ropes, layers }, plan, space } = this.#in;
+    const { projections, queryNorm, keyNorm, cache } = weights;
+    const heads = lengthOf(plan.heads);
+    const { rope: index } = layers[this.index];
+    const rope = index === null ? null : { index, kind: ropes[index].kind };
+    const x = steps.before ?? this.#normalize(builder, weights.norm);
+    const isOne = steps.isOne && queryNorm === null && keyNorm === null &&
+      canProjectHeads(builder, { cache, rope }) &&
+      projections.every(({ stacked: { matrix } }) => isOneToken(builder, matrix));
+    for (const { stacked, column } of projections) {
+      if (isOne) {
+        projectHeads(builder, { ...stacked, x, to: space.heads, column, heads, cache, rope });
+      } else {
+        multiplyAny(builder, stacked, { x, to: { ...space.heads, column } });
+      }
+    }
+    if (isOne) return;
+    const norms = this.#normalizeHeads(builder, weights);
+    rotateAndRemember(builder, { x: space.heads, heads, cache, rope, norms });
+  }
+
+  /** Own neurons; behind attention in the same partial sum where both blocks are one. */
+  #fire(builder: ProgramBuilder, steps: Steps): HalfNorm | null {
+    const { space, isAlone } = this.#in;
+    let left: HalfNorm | null = null;
+    if (this.#neurons !== null) {
+      const { norm, parts } = this.#neurons;
+      // Attention has normalised the same for itself already.
+      const isShared = this.isParallel && this.plan.feedForwardNorm === null && norm !== null &&
+        this.hasHeads;
+      const isBehind = this.isParallel && this.hasHeads;
+      const leaves = isAlone && !this.isParallel ? "sum" : "partial";
+      let x: OneInput = steps.before ?? space.normed;
+      builder.during([this.neuronsFromTokens, Infinity], () => {
+        if (!isShared && !steps.before) x = this.#normalize(builder, norm);
+      });
+      for (const part of parts) {
+        if (steps.isOne && !isOfOne(part)) continue;
+        const as = isBehind || part !== parts[0] ? "rest" : leaves;
+        builder.during([part.fromTokens, Infinity], () => {
+          left = this.#addPart(builder, part, { x, as, steps });
+        });
+      }
+    }
+    if (isAlone && this.isParallel) this.#addPartial(builder, this.#postNorms.feedForward);
+    return left;
   }
 
   #addPart(
     builder: ProgramBuilder,
     { projections, down }: NeuronPart,
-    { x, as }: { x: Rows; as: "partial" | "rest" | "sum" },
-  ): void {
+    { x, as, steps }: { x: OneInput; as: "partial" | "rest" | "sum"; steps: Steps },
+  ): HalfNorm | null {
     const { config, space } = this.#in;
-    for (const { stacked, column } of projections) {
-      multiply(builder, stacked, { x, to: { ...space.neurons, column } });
-    }
     const { activation, isGated, activatesUp, firingThreshold } = config.feedForward;
-    activate(builder, {
-      x: space.neurons,
-      to: space.hidden,
-      neurons: down.matrix.columns,
-      ...{ activation, isGated, activatesUp, firingThreshold },
-    });
-    this.#leave(builder, down, { x: space.hidden, as, postNorm: this.#postNorms.feedForward });
+    const act = { activation, isGated, activatesUp, firingThreshold, to: space.hidden };
+    const [{ stacked: first }] = projections;
+    if (steps.isOne && projections.length === 1 && isOneToken(builder, first.matrix)) {
+      fireNeurons(builder, { ...first, ...act, x, down: down.matrix });
+    } else {
+      for (const { stacked, column } of projections) {
+        multiplyAny(builder, stacked, { x, to: { ...space.neurons, column } });
+      }
+      activate(builder, { ...act, x: space.neurons, neurons: down.matrix.columns });
+    }
+    const postNorm = this.#postNorms.feedForward;
+    return this.#leave(builder, down, { x: space.hidden, as, postNorm, steps });
   }
 
   /** What a block reads: a norm of the stream, or the stream itself. */
@@ -236,28 +290,54 @@ export class GpuLayer {
     return space.normed;
   }
 
-  #normalizeHeads(builder: ProgramBuilder, { queryNorm, keyNorm }: AttentionWeights): void {
+  /** All heads as one vector; @returns norms of each by itself: they are made when it is turned. */
+  #normalizeHeads(
+    builder: ProgramBuilder,
+    { queryNorm, keyNorm }: AttentionWeights,
+  ): HeadNorms | null {
     const { config: { norm: { kind, epsilon }, headDim }, plan, space } = this.#in;
     const at = (head: number): Rows => ({ ...space.heads, column: head * headDim });
-    for (const [norm, x] of [[queryNorm, at(0)], [keyNorm, at(lengthOf(plan.heads))]] as const) {
-      if (norm !== null) headNorm(builder, { ...norm, kind, epsilon, x });
-    }
+    const ofHead = (norm: GpuHeadNorm | null, x: Rows) => {
+      if (norm === null || norm.width === headDim) return norm;
+      headNorm(builder, { ...norm, kind, epsilon, x });
+      return null;
+    };
+    const query = ofHead(queryNorm, at(0));
+    const key = ofHead(keyNorm, at(lengthOf(plan.heads)));
+    return query || key ? { kind, epsilon, query, key } : null;
   }
 
   /**
    * partial = W · x; "rest": partial += it; "sum": residual += it, or its norm.
+   * @returns half of the next norm, where the product makes that, too.
    */
   #leave(
     builder: ProgramBuilder,
     stacked: Stacked,
-    { x, as, postNorm }: { x: Rows; as: "partial" | "rest" | "sum"; postNorm: GpuNorm | null },
-  ): void {
-    const { space, config: { residualScale: scale } } = this.#in;
-    if (as === "sum" && postNorm === null) {
-      return multiply(builder, stacked, { x, to: space.residual, accumulate: true, scale });
+    { x, as, postNorm, steps }: {
+      x: Rows;
+      as: "partial" | "rest" | "sum";
+      postNorm: GpuNorm | null;
+      steps: Steps;
+    },
+  ): HalfNorm | null {
+    const { space, config: { residualScale: scale, norm: { kind, epsilon } } } = this.#in;
+    if (as !== "sum" || postNorm !== null) {
+      multiply(builder, stacked, { x, to: space.partial, accumulate: as === "rest" });
+      if (as === "sum") this.#addPartial(builder, postNorm);
+      return null;
     }
-    multiply(builder, stacked, { x, to: space.partial, accumulate: as === "rest" });
-    if (as === "sum") this.#addPartial(builder, postNorm);
+    const { norm = null, matrices: readers = [] } = steps.next ?? {};
+    let left: HalfNorm | null = null;
+    if (steps.isOne && norm !== null && norm.bias === null && kind === "rms") {
+      const { residual: to, normed } = space;
+      const { weight } = norm;
+      left = joinResidual(builder, { ...stacked, x, to, scale, weight, epsilon, normed, readers });
+    }
+    if (left === null) {
+      multiply(builder, stacked, { x, to: space.residual, accumulate: true, scale });
+    }
+    return left;
   }
 
   /** residual += norm(residualScale · partial). */
@@ -267,6 +347,11 @@ export class GpuLayer {
     if (postNorm === null) return addRows(builder, { x: partial, to: residual, width, scale });
     addNorm(builder, config, postNorm, { from: partial, to: residual, accumulate: true, scale });
   }
+}
+
+/** Steps of one token have it. */
+function isOfOne({ fromTokens }: NeuronPart): boolean {
+  return fromTokens <= 1;
 }
 
 /** to = norm(from), or added to it. */
@@ -288,89 +373,12 @@ export function multiply(
   matmul(builder, { matrix, bias, ...rows });
 }
 
-export async function loadNorm(loader: GpuLoader, plan: NormPlan): Promise<GpuNorm>;
-export async function loadNorm(loader: GpuLoader, plan: NormPlan | null): Promise<GpuNorm | null>;
-export async function loadNorm(loader: GpuLoader, plan: NormPlan | null): Promise<GpuNorm | null> {
-  if (plan === null) return null;
-  const bias = plan.bias === null ? null : await loader.vector(plan.bias);
-  return { weight: await loader.vector(plan.weight), bias };
-}
-
-async function loadHeadNorm(
-  loader: GpuLoader,
-  plan: HeadNormPlan | null,
-  own: { heads: number; headDim: number },
-): Promise<GpuHeadNorm | null> {
-  if (plan === null) return null;
-  const { heads, headDim } = own;
-  const weight = await loader.vector(plan.weight);
-  if (plan.span === "projection") {
-    return { weight, heads: 1, width: heads * headDim, weightPerHead: false };
-  }
-  const weightPerHead = lengthOf(plan.weight.range) > headDim;
-  return { weight, heads, width: headDim, weightPerHead };
-}
-
-async function loadAttention(input: GpuLayerInput): Promise<AttentionWeights | null> {
-  const { plan, loader, config: { headDim }, gpu } = input;
-  const heads = lengthOf(plan.heads);
-  const kvHeads = lengthOf(plan.kvHeads);
-  if (heads === 0) return null;
-  return {
-    norm: await loadNorm(loader, plan.attentionNorm),
-    projections: await loadProducts(loader, [plan.query, plan.key, plan.value]),
-    queryNorm: await loadHeadNorm(loader, plan.queryNorm, { heads, headDim }),
-    keyNorm: await loadHeadNorm(loader, plan.keyNorm, { heads: kvHeads, headDim }),
-    output: await loader.stack([plan.attentionOutput]),
-    cache: await createKvCache(gpu, `blk.${input.index}`, {
-      positions: input.contextLength,
-      kvHeads,
-      headDim,
-      type: input.kvType,
-    }),
-  };
-}
-
-/**
- * Some neurons of a layer, their matrices in the order of `stacksOfBlock`; null: of none.
- * @param home left out: the GPU.
- */
-export async function loadNeurons(
-  { plan, loader, config }: Pick<GpuLayerInput, "plan" | "loader" | "config">,
-  shares: readonly DensePart[],
-  home?: MatrixHome,
-): Promise<NeuronWeights | null> {
-  if (shares.length === 0) return null;
-  const norm = plan.feedForwardNorm ?? (config.hasParallelBlocks ? plan.attentionNorm : null);
-  const weight = await loadNorm(loader, norm);
-  const parts: NeuronPart[] = [];
-  for (const { block, fromTokens } of shares) {
-    const projections = await loadProducts(loader, projectionsOf(block), home);
-    parts.push({ fromTokens, projections, down: await loader.stack([block.down], home) });
-  }
-  return { norm: weight, parts };
-}
-
-/** The matrices of a block on the GPU, and of which they are made. */
-export function stacksOfBlock(block: DensePlan): MatrixPlan[][] {
-  return [...stacksOf(projectionsOf(block)), [block.down]];
-}
-
-function projectionsOf({ gate, up }: DensePlan): MatrixPlan[] {
-  return gate === null ? [up] : [gate, up];
-}
-
-async function loadProducts(
-  loader: GpuLoader,
-  plans: readonly MatrixPlan[],
-  home?: MatrixHome,
-): Promise<Product[]> {
-  const products: Product[] = [];
-  let column = 0;
-  for (const together of stacksOf(plans)) {
-    const stacked = await loader.stack(together, home);
-    products.push({ stacked, column });
-    column += stacked.matrix.rows;
-  }
-  return products;
+/** The same, of what lacks the factor of its norm, too. */
+function multiplyAny(
+  builder: ProgramBuilder,
+  stacked: Stacked,
+  { x, to }: { x: OneInput; to: Rows },
+): void {
+  if ("rows" in x) multiplyOne(builder, { ...stacked, x, to });
+  else multiply(builder, stacked, { x, to });
 }

@@ -3,9 +3,10 @@ import { type Program, type ProgramBuilder, scaleRows } from "../../../gpu/mod.t
 import type { ModelConfig } from "../../model/types.ts";
 import type { RankPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
-import { addNorm, loadNorm, multiply } from "./gpu_layer.ts";
+import { addNorm, multiply } from "./gpu_layer.ts";
 import type { GpuSpace } from "./gpu_space.ts";
 import type { GpuLoader } from "./gpu_weights.ts";
+import { loadNorm } from "./layer_weights.ts";
 
 /** logits [m, own rows] = Wout · norm(residual) of the last m tokens. */
 export async function buildOutput(of: {

@@ -11,6 +11,7 @@ import {
   createStepInput,
   type Gpu,
   GpuUnavailableError,
+  type HalfNorm,
   type Program,
   ProgramBuilder,
   type ReadBack,
@@ -29,7 +30,7 @@ import { floats } from "../arena_views.ts";
 import { lengthOf } from "../shard.ts";
 import { type Brought, type BroughtNeurons, openBrought } from "./brought_neurons.ts";
 import { buildOutput } from "./gpu_output.ts";
-import { GpuLayer } from "./gpu_layer.ts";
+import { GpuLayer, type NormReaders } from "./gpu_layer.ts";
 import { createSpace, type GpuSpace, widestInput } from "./gpu_space.ts";
 import { GpuLoader, type GpuLoading } from "./gpu_weights.ts";
 
@@ -307,56 +308,78 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   }
 }
 
+/** What making layers takes. */
+type Opening = GpuRankInput & {
+  readonly plan: RankPlan;
+  readonly space: GpuSpace;
+  readonly loader: GpuLoader;
+  readonly makeBuilder: () => ProgramBuilder;
+};
+
 /** Loads all layers, and makes their lists of commands. */
-async function openLayers(
-  of: GpuRankInput & {
-    readonly plan: RankPlan;
-    readonly space: GpuSpace;
-    readonly loader: GpuLoader;
-    readonly makeBuilder: () => ProgramBuilder;
-  },
-): Promise<WalkedGpuLayer[]> {
-  const { plan, config, makeBuilder } = of;
+async function openLayers(of: Opening): Promise<WalkedGpuLayer[]> {
+  const layers = await loadLayers(of);
+  const { plan, makeBuilder } = of;
   const { isAlone } = plan.gpu!;
-  const { fromTokens: longFrom = Infinity, layers: longLayers = 0 } = plan.longSteps ?? {};
+  const several = isAlone ? await buildSeveral(layers, makeBuilder) : [];
+  const build = async (add: (builder: ProgramBuilder) => void) => {
+    const builder = makeBuilder();
+    add(builder);
+    return await builder.build();
+  };
   const walked: WalkedGpuLayer[] = [];
-  let several: ProgramBuilder | null = null;
-  for (const [index, layerPlan] of plan.layers.entries()) {
-    const layer = await GpuLayer.load({
-      ...{ gpu: of.gpu, config, index, isAlone, loader: of.loader, space: of.space },
-      plan: layerPlan,
-      allFromTokens: index < longLayers ? longFrom : Infinity,
-      contextLength: plan.contextLength,
-      kvType: plan.kvType === "f32" ? "f32" : "f16",
-    });
-    const build = async (add: (builder: ProgramBuilder) => void) => {
-      const builder = makeBuilder();
-      add(builder);
-      return await builder.build();
-    };
-    let ended: Program | null = null;
-    if (isAlone) {
-      several ??= makeBuilder();
-      layer.addAttention(several);
-      layer.addNeurons(several);
-      several.boundary();
-      const isLast = index === plan.layers.length - 1 || (index + 1) % LAYERS_AT_ONCE === 0;
-      if (isLast) {
-        ended = await several.build();
-        several = null;
-      }
-    }
+  for (const [index, layer] of layers.entries()) {
+    const { attentionPostNorm, feedForwardPostNorm } = plan.layers[index];
     walked.push({
       layer,
       isParallel: layer.isParallel,
-      several: ended,
+      several: several[index] ?? null,
       attention: isAlone || !layer.hasHeads ? null : await build((b) => layer.addAttention(b)),
       feedForward: isAlone || !layer.hasNeurons ? null : await build((b) => layer.addNeurons(b)),
       postNorms: {
-        attention: isAlone ? null : bindNorm(layerPlan.attentionPostNorm),
-        feedForward: isAlone ? null : bindNorm(layerPlan.feedForwardPostNorm),
+        attention: isAlone ? null : bindNorm(attentionPostNorm),
+        feedForward: isAlone ? null : bindNorm(feedForwardPostNorm),
       },
     });
   }
   return walked;
+}
+
+async function loadLayers(of: Opening): Promise<GpuLayer[]> {
+  const { gpu, plan, config, loader, space } = of;
+  const { fromTokens: longFrom = Infinity, layers: longLayers = 0 } = plan.longSteps ?? {};
+  const layers: GpuLayer[] = [];
+  for (const [index, layerPlan] of plan.layers.entries()) {
+    layers.push(
+      await GpuLayer.load({
+        ...{ gpu, config, index, loader, space },
+        isAlone: plan.gpu!.isAlone,
+        plan: layerPlan,
+        allFromTokens: index < longLayers ? longFrom : Infinity,
+        contextLength: plan.contextLength,
+        kvType: plan.kvType === "f32" ? "f32" : "f16",
+      }),
+    );
+  }
+  return layers;
+}
+
+/** Of a rank alone: commands of some layers together, at the last one of them. */
+async function buildSeveral(
+  layers: readonly GpuLayer[],
+  makeBuilder: () => ProgramBuilder,
+): Promise<(Program | null)[]> {
+  const programs: (Program | null)[] = [];
+  let builder: ProgramBuilder | null = null;
+  let before: HalfNorm | null = null;
+  for (const [index, layer] of layers.entries()) {
+    builder ??= makeBuilder();
+    const next: NormReaders | null = layers[index + 1]?.readers ?? null;
+    before = layer.addBlocks(builder, { before, next });
+    builder.boundary();
+    const isLast = index === layers.length - 1 || (index + 1) % LAYERS_AT_ONCE === 0;
+    programs.push(isLast ? await builder.build() : null);
+    if (isLast) builder = null;
+  }
+  return programs;
 }

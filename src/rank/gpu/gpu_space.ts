@@ -95,7 +95,8 @@ function widthsOf(
   const neurons = Math.max(own, ...brought);
   return {
     residual: strides.embedding,
-    normed: strides.embedding,
+    // Sums of squares by 32 columns lie behind a row that lacks the factor of its norm.
+    normed: strides.embedding + Math.ceil(strides.embedding / 32),
     partial: strides.embedding,
     heads: (heads + 2 * kvHeads) * headDim,
     attention: heads * headDim,
@@ -107,8 +108,8 @@ function widthsOf(
 
 /** Columns of the widest rows that a matrix is multiplied with, by 32. */
 export function widestInput(plan: RankPlan, config: ModelConfig): number {
-  const { normed, attention, hidden } = widthsOf(plan, config);
-  return alignUp(Math.max(32, normed, attention, hidden), 32);
+  const { residual, attention, hidden } = widthsOf(plan, config);
+  return alignUp(Math.max(32, residual, attention, hidden), 32);
 }
 
 /** Where the pieces lie in one buffer. */
@@ -147,19 +148,20 @@ function planSpace(widths: SpaceWidths, { chunkTokens, logitsRows, layers }: Ran
 /** A step of any family: gpu_layer.ts does some of it, in this order. */
 function recordStep(graph: StepGraph, of: Record<SpaceName, GraphTensor>, layerCount: number) {
   const { residual, normed, heads, attention, partial, neurons, hidden, logits } = of;
-  graph.op("embed", { writes: [residual] });
+  // A layer may read the norm that the one before has made.
+  graph.op("embed", { writes: [residual, normed] });
   graph.repeat(layerCount, () => {
-    graph.op("norm", { reads: [residual], writes: [normed] });
+    graph.op("norm", { reads: [residual], updates: [normed] });
     graph.op("project", { reads: [residual, normed], writes: [heads] });
     graph.op("rotate", { updates: [heads] });
     graph.op("attend", { reads: [heads], writes: [attention] });
-    graph.op("merge", { reads: [attention, normed], writes: [partial], updates: [residual] });
+    graph.op("merge", { reads: [attention], writes: [partial], updates: [residual, normed] });
     // Parallel blocks read the same norm, and add to the same partial sum.
     graph.op("norm again", { reads: [residual, partial], updates: [normed] });
     graph.op("gate and up", { reads: [residual, normed, partial], writes: [neurons] });
     graph.op("activate", { reads: [neurons, partial], writes: [hidden] });
     // Neurons of longer steps read the norm once more.
-    graph.op("down", { reads: [hidden, normed], updates: [partial, residual] });
+    graph.op("down", { reads: [hidden], updates: [partial, residual, normed] });
     graph.op("add", { reads: [partial], updates: [residual] });
   });
   graph.op("output norm", { reads: [residual], writes: [normed] });

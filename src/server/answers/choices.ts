@@ -3,12 +3,17 @@
  * nothing of how any API writes them.
  */
 import { RequestError } from "../../base/errors.ts";
-import type { GenerateRequest, GenerateResult, TokenLogprobs } from "../../llm/types.ts";
-import type { CallParser, Delta } from "../tools/call_parser.ts";
+import type {
+  GenerateRequest,
+  GenerateResult,
+  GrammarSource,
+  TokenLogprobs,
+} from "../../llm/types.ts";
+import type { AnswerParser, Delta } from "../tools/call_parser.ts";
 import { watchGeneration } from "../telemetry/generations.ts";
 import { cutShortError } from "../work_stop.ts";
 import type { Work } from "./answer.ts";
-import { startGenerations } from "./generations.ts";
+import { type StartGeneration, startGenerations } from "./generations.ts";
 
 /** A prompt in ids, and in text where the answer should repeat it. */
 export interface Prompt {
@@ -22,8 +27,12 @@ export interface Ask {
   /** Answers to each prompt. */
   readonly count: number;
   readonly request: Omit<GenerateRequest, "ids" | "signal">;
-  /** Makes what finds calls in a choice's text; left out: all is text. */
-  readonly newParser?: () => CallParser;
+  /** What binds the answer instead where the request's grammar is refused; left out: nothing. */
+  readonly looserGrammar?: GrammarSource;
+  /** The field that a refused grammar came from. */
+  readonly grammarParam?: string;
+  /** Makes what finds thoughts and calls in a choice's text; left out: all is text. */
+  readonly newParser?: () => AnswerParser;
 }
 
 /** A call of a function that the model wants done. */
@@ -49,11 +58,16 @@ export type ChoiceEvent =
     readonly index: number;
     readonly finish: ChoiceFinish;
     readonly result: GenerateResult;
+    /** Tokens of what the model thought. */
+    readonly reasoningTokens: number;
   };
 
 /** A choice as a whole. */
 export interface Choice {
   readonly text: string;
+  /** What the model thought before. */
+  readonly reasoning: string;
+  readonly reasoningTokens: number;
   readonly calls: readonly ToolCall[];
   readonly logprobs: readonly TokenLogprobs[];
   readonly finish: ChoiceFinish;
@@ -70,20 +84,13 @@ export function startChoices(
   ask: Ask,
   signal: AbortSignal,
 ): AsyncGenerator<ChoiceEvent> {
-  const requests = ask.prompts.flatMap(({ ids }) =>
-    Array.from({ length: ask.count }, (_, index) => ({
-      ...ask.request,
-      ids,
-      ...(index > 0 && { sampling: withOwnSeed(ask.request.sampling, index) }),
-    }))
-  );
   const start = (request: GenerateRequest) =>
     watchGeneration(
       { settings, model, requestId, ids: request.ids },
       () => model.generate(request),
     );
   const cutShort = () => cutShortError(settings);
-  return readChoices(startGenerations(start, requests, signal), ask, cutShort);
+  return readChoices(startBound(start, ask, signal), ask, cutShort);
 }
 
 /** Every choice as a whole, in order. */
@@ -93,6 +100,7 @@ export async function collectChoices(
 ): Promise<Choice[]> {
   const open = Array.from({ length: count }, () => ({
     text: "",
+    reasoning: "",
     calls: [] as { id: string; name: string; arguments: string }[],
     logprobs: [] as TokenLogprobs[],
   }));
@@ -100,18 +108,43 @@ export async function collectChoices(
   for await (const event of events) {
     const choice = open[event.index];
     if (event.kind === "end") {
-      const { finish, result } = event;
-      choices[event.index] = { ...choice, finish, result };
+      const { finish, result, reasoningTokens } = event;
+      choices[event.index] = { ...choice, finish, result, reasoningTokens };
       continue;
     }
     for (const token of event.logprobs) choice.logprobs.push(token);
     for (const delta of event.deltas) {
       if (delta.kind === "text") choice.text += delta.text;
+      else if (delta.kind === "reasoning") choice.reasoning += delta.text;
       else if (delta.kind === "arguments") choice.calls[delta.call].arguments += delta.text;
       else choice.calls[delta.call] = { id: delta.id, name: delta.name, arguments: "" };
     }
   }
   return choices;
+}
+
+function startBound(startOne: StartGeneration, ask: Ask, signal: AbortSignal) {
+  const { looserGrammar: grammar, grammarParam: param } = ask;
+  const start = (request: Ask["request"]) =>
+    startGenerations(startOne, requestsOf(ask, request), signal);
+  try {
+    return start(ask.request);
+  } catch (error) {
+    if (!(error instanceof RequestError) || error.code !== "invalid_grammar") throw error;
+    if (grammar !== undefined) return start({ ...ask.request, grammar });
+    const { message, status, code } = error;
+    throw param === undefined ? error : new RequestError(message, { status, code, param });
+  }
+}
+
+function requestsOf({ prompts, count }: Ask, request: Ask["request"]): GenerateRequest[] {
+  return prompts.flatMap(({ ids }) =>
+    Array.from({ length: count }, (_, index) => ({
+      ...request,
+      ids,
+      ...(index > 0 && { sampling: withOwnSeed(request.sampling, index) }),
+    }))
+  );
 }
 
 /** Equal seeds would make equal answers. */
@@ -124,13 +157,14 @@ async function* readChoices(
   { newParser, request }: Ask,
   cutShort: () => Error,
 ): AsyncGenerator<ChoiceEvent> {
-  const parsers = new Map<number, CallParser>();
-  const parserOf = (index: number): CallParser | undefined => {
+  const parsers = new Map<number, AnswerParser>();
+  const parserOf = (index: number): AnswerParser | undefined => {
     if (newParser === undefined) return undefined;
     const parser = parsers.get(index) ?? newParser();
     parsers.set(index, parser);
     return parser;
   };
+  const reasoningTokens: number[] = [];
   for await (const event of events) {
     const { index } = event;
     const parser = parserOf(index);
@@ -138,6 +172,9 @@ async function* readChoices(
       const { text, ids, logprobs = [] } = event.chunk;
       if (request.logprobs !== undefined && logprobs.length < ids.length) throw noLogprobsError();
       const deltas = parser?.push(text, ids) ?? (text === "" ? [] : [{ kind: "text", text }]);
+      if (deltas.some(({ kind }) => kind === "reasoning")) {
+        reasoningTokens[index] = (reasoningTokens[index] ?? 0) + ids.length;
+      }
       if (deltas.length + logprobs.length > 0) yield { kind: "piece", index, deltas, logprobs };
       continue;
     }
@@ -147,7 +184,11 @@ async function* readChoices(
     const deltas = parser?.end() ?? [];
     if (deltas.length > 0) yield { kind: "piece", index, deltas, logprobs: [] };
     const hasCalls = result.finishReason === "stop" && (parser?.callCount ?? 0) > 0;
-    yield { kind: "end", index, finish: hasCalls ? "tool_calls" : result.finishReason, result };
+    yield {
+      ...{ kind: "end", index, result },
+      finish: hasCalls ? "tool_calls" : result.finishReason,
+      reasoningTokens: reasoningTokens[index] ?? 0,
+    };
   }
 }
 

@@ -62,7 +62,7 @@ export async function chat(c: Context<ServerEnv>, settings: AppSettings): Promis
     tools: chooseTools(functions, undefined, true),
     variables: thinkVariables(think),
   };
-  return await withModel(c, settings, leaseOptions(fields), (work) => {
+  return await withModel(c, settings, leaseOptions(settings, fields), (work) => {
     const head = headOf("chat", work, startMs);
     if (messages.length === 0) return unasked(head, fields);
     const format = toFormat(fields.format);
@@ -79,7 +79,7 @@ export async function chat(c: Context<ServerEnv>, settings: AppSettings): Promis
 export async function generate(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
   const startMs = performance.now();
   const fields = parseFields(generateSchema, await readBody(c, settings));
-  return await withModel(c, settings, leaseOptions(fields), (work) => {
+  return await withModel(c, settings, leaseOptions(settings, fields), (work) => {
     const head = headOf("generate", work, startMs);
     if (!fields.prompt && !fields.suffix) return unasked(head, fields);
     return reply(work, head, fields, (model) => generateAsk(model, fields));
@@ -127,6 +127,7 @@ function generateAsk(model: LanguageModel, fields: GenerateFields): Question {
   return {
     prompts: [{ ids, echo: "" }],
     request: { ...request, ...(grammar !== undefined && { grammar }) },
+    grammarParam: "format",
   };
 }
 
@@ -182,8 +183,10 @@ async function* lines(events: AsyncIterable<ChoiceEvent>, head: AnswerHead) {
       continue;
     }
     let text = "";
+    let reasoning = "";
     for (const delta of event.deltas) {
       if (delta.kind === "text") text += delta.text;
+      else if (delta.kind === "reasoning") reasoning += delta.text;
       else if (delta.kind === "arguments") calls[calls.length - 1].arguments += delta.text;
       else {
         const done = takeCalls();
@@ -192,8 +195,8 @@ async function* lines(events: AsyncIterable<ChoiceEvent>, head: AnswerHead) {
       }
     }
     const { logprobs } = event;
-    if (text !== "" || logprobs.length > 0) {
-      yield line(partOnWire(head, { text, calls: [], logprobs }));
+    if (text + reasoning !== "" || logprobs.length > 0) {
+      yield line(partOnWire(head, { text, reasoning, calls: [], logprobs }));
     }
   }
 }

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import type { ChatMessage, GenerateRequest } from "../../llm/types.ts";
 import type { AcquireOptions } from "../model_source.ts";
+import type { AppSettings } from "../options.ts";
 import {
   COUNT_MAX,
   onlyDefined,
@@ -12,7 +13,13 @@ import {
 } from "../openai/answer_fields.ts";
 import { type AnswerFormat, ANY_JSON_FORMAT, schemaFormat } from "../openai/format_fields.ts";
 import { functionFields } from "../openai/tool_fields.ts";
-import { type Body, harmless, optional, type UnsupportedFields } from "../parse_fields.ts";
+import {
+  anyObject,
+  type Body,
+  harmless,
+  optional,
+  type UnsupportedFields,
+} from "../parse_fields.ts";
 
 const { never, isOneOf, isEmptyList } = harmless;
 
@@ -68,12 +75,14 @@ export const keepAlive = optional(z.union([
   }),
 ], `expected seconds, or a duration like "5m"`));
 
-/** What a request says of its model. */
-export function leaseOptions(fields: {
+/** What a request says of its model. Names without a tag have the tag "latest" for clients. */
+export function leaseOptions({ models }: AppSettings, fields: {
   readonly model?: string;
   readonly keep_alive?: number;
 }): AcquireOptions & { readonly id: string | undefined } {
-  const { model: id, keep_alive: seconds } = fields;
+  const { model: name, keep_alive: seconds } = fields;
+  const isThere = models.list().some(({ id }) => id === name);
+  const id = isThere ? name : name?.replace(/:latest$/, "");
   if (seconds === undefined) return { id };
   return { id, keepAliveMs: seconds < 0 ? Infinity : seconds * 1e3 };
 }
@@ -85,7 +94,7 @@ export const answerFields = {
   keep_alive: keepAlive,
   options: optional(optionFields),
   format: optional(
-    z.union([z.enum(["", "json"]), z.record(z.string(), z.unknown())], {
+    z.union([z.enum(["", "json"]), anyObject], {
       error: `expected "json" or a JSON Schema`,
     }),
   ),
@@ -117,7 +126,7 @@ export function toRequest(
 
 export function toFormat(format: AnswerFields["format"]): AnswerFormat {
   if (format === undefined || format === "") return {};
-  return format === "json" ? ANY_JSON_FORMAT : schemaFormat(format);
+  return format === "json" ? ANY_JSON_FORMAT : schemaFormat(format, "format");
 }
 
 /** Variables of templates of models that think. */
@@ -145,7 +154,7 @@ const message = z.object({
     id: optional(z.string().max(256)),
     function: z.object({
       name: z.string().max(256),
-      arguments: optional(z.record(z.string(), z.unknown())),
+      arguments: optional(anyObject),
     }),
   }))),
 }).transform(({ role, content = "", thinking, tool_name: name, ...rest }): ChatMessage => ({

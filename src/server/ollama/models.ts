@@ -45,29 +45,34 @@ export const showSchema = z.object({ model: modelName, name: modelName });
 export async function show(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
   refuseWhenUnavailable(settings);
   const { model: id, name } = parseFields(showSchema, await readJsonObject(c.req.raw, settings));
-  return await withModel(c, settings, { id: id ?? name }, ({ lease: { model } }) => {
-    const { details } = model;
-    const hasTools = details?.chatTemplate && callFormatOf(model).isInTemplate;
-    return Response.json({
-      license: "",
-      modelfile: `FROM ${model.id}\n`,
-      parameters: "",
-      template: details?.chatTemplate ?? "",
-      system: "",
-      details: detailsOnWire(details),
-      model_info: {
-        ...details?.metadata,
-        "general.parameter_count": details?.parameterCount ?? 0,
-      },
-      capabilities: [
-        "completion",
-        ...(hasTools ? ["tools"] : []),
-        ...(details?.gapMarks ? ["insert"] : []),
-        ...(model.embed === undefined ? [] : ["embedding"]),
-      ],
-      modified_at: new Date(model.created * 1e3).toISOString(),
-    });
-  });
+  return await withModel(
+    c,
+    settings,
+    leaseOptions(settings, { model: id ?? name }),
+    ({ lease: { model } }) => {
+      const { details } = model;
+      const hasTools = details?.chatTemplate && callFormatOf(model).isInTemplate;
+      return Response.json({
+        license: "",
+        modelfile: `FROM ${model.id}\n`,
+        parameters: "",
+        template: details?.chatTemplate ?? "",
+        system: "",
+        details: detailsOnWire(details),
+        model_info: {
+          ...details?.metadata,
+          "general.parameter_count": details?.parameterCount ?? 0,
+        },
+        capabilities: [
+          "completion",
+          ...(hasTools ? ["tools"] : []),
+          ...(details?.gapMarks ? ["insert"] : []),
+          ...(model.embed === undefined ? [] : ["embedding"]),
+        ],
+        modified_at: new Date(model.created * 1e3).toISOString(),
+      });
+    },
+  );
 }
 
 export const embedSchema = z.object({
@@ -86,7 +91,7 @@ export async function embed(c: Context<ServerEnv>, settings: AppSettings): Promi
   return await withModel(
     c,
     settings,
-    leaseOptions(fields),
+    leaseOptions(settings, fields),
     (work) =>
       answerWhole(work, async (signal) => {
         const { model } = work.lease;
@@ -120,7 +125,7 @@ export async function embeddings(c: Context<ServerEnv>, settings: AppSettings): 
   return await withModel(
     c,
     settings,
-    leaseOptions(fields),
+    leaseOptions(settings, fields),
     (work) =>
       answerWhole(work, async (signal) => {
         const { model } = work.lease;

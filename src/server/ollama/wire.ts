@@ -33,20 +33,28 @@ export interface AnswerHead {
 /** What an object of an answer brings. */
 export interface Part {
   readonly text: string;
+  /** What the model thought before. */
+  readonly reasoning: string;
   readonly calls: readonly ToolCall[];
   readonly logprobs: readonly TokenLogprobs[];
 }
 
 /** An object of an answer that goes on. */
-export function partOnWire(head: AnswerHead, { text, calls, logprobs }: Part) {
+export function partOnWire(head: AnswerHead, { text, reasoning, calls, logprobs }: Part) {
   const { kind, model } = head;
   const { broken, whole } = readCalls(calls);
   const content = text + broken;
+  const thinking = reasoning === "" ? {} : { thinking: reasoning };
   return {
     model: model.id,
     created_at: new Date().toISOString(),
-    ...(kind === "generate" ? { response: content } : {
-      message: { role: "assistant", content, ...(whole.length > 0 && { tool_calls: whole }) },
+    ...(kind === "generate" ? { response: content, ...thinking } : {
+      message: {
+        role: "assistant",
+        content,
+        ...thinking,
+        ...(whole.length > 0 && { tool_calls: whole }),
+      },
     }),
     ...(logprobs.length > 0 && { logprobs: chatLogprobs(model, logprobs) }),
     done: false,
@@ -79,7 +87,7 @@ export function emptyOnWire(head: AnswerHead, reason: "load" | "unload") {
 }
 
 /** What brings nothing. */
-export const NOTHING: Part = { text: "", calls: [], logprobs: [] };
+export const NOTHING: Part = { text: "", reasoning: "", calls: [], logprobs: [] };
 
 export function nanoseconds(ms: number): number {
   return Math.round(ms * 1e6);

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { ChatMessage } from "../../llm/types.ts";
 import { fieldError } from "../http_errors.ts";
-import { type Body, optional, parseFields, refuseUnsupported } from "../parse_fields.ts";
+import { anyObject, type Body, optional, parseFields, refuseUnsupported } from "../parse_fields.ts";
 import type { ToolRequest } from "../tools/tool_plan.ts";
 import {
   answerFields,
@@ -33,6 +33,8 @@ export interface Conversation {
   readonly variables?: Body;
   /** False: the prompt ends with the last message. */
   readonly addGenerationPrompt?: boolean;
+  /** What the model thinks is text like the answer. */
+  readonly rawThoughts?: boolean;
 }
 
 const EFFORTS = ["none", "minimal", "low", "medium", "high", "xhigh"] as const;
@@ -43,8 +45,9 @@ export const conversationFields = {
   messages: messagesSchema,
   ...toolFields,
   reasoning_effort: reasoningEffort,
-  chat_template_kwargs: optional(z.record(z.string().max(64), z.unknown())),
+  chat_template_kwargs: optional(anyObject),
   add_generation_prompt: optional(z.boolean()),
+  reasoning_format: optional(z.enum(["none", "auto", "deepseek"])),
 };
 
 export const chatSchema = z.object({
@@ -86,6 +89,7 @@ export function toConversation(
     ...onlyDefined({
       variables: withEffort(variables, effort),
       addGenerationPrompt: fields.add_generation_prompt,
+      rawThoughts: fields.reasoning_format === "none" || undefined,
     }),
   };
 }

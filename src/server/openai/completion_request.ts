@@ -21,6 +21,10 @@ export interface CompletionRequest extends AnswerOptions {
   readonly bestOf: number;
   /** What follows the gap that is to be filled. */
   readonly suffix?: string;
+  /** The field that a grammar came from. */
+  readonly grammarParam?: string;
+  /** Log probabilities are shown: with `bestOf` they may be needed without. */
+  readonly showsLogprobs: boolean;
 }
 
 /** Well-formed text to be encoded, or ids to be taken as they are. */
@@ -53,14 +57,16 @@ export function parseCompletionRequest(body: Body): CompletionRequest {
       "unsupported_parameter",
     );
   }
-  const { grammar } = toAnswerFormat(fields);
+  const { grammar, param: grammarParam } = toAnswerFormat(fields);
   const options = toAnswerOptions(fields, {
     maxTokens: fields.max_tokens ?? MAX_TOKENS_DEFAULT,
     // The best one is found by its log probability.
     logprobs: logprobs ?? (bestOf > n ? 0 : undefined),
     grammar,
   });
-  return { ...options, prompts, echo, bestOf, ...onlyDefined({ suffix: suffix || undefined }) };
+  const more = onlyDefined({ suffix: suffix || undefined, grammarParam });
+  const showsLogprobs = logprobs !== undefined;
+  return { ...options, prompts, echo, bestOf, showsLogprobs, ...more };
 }
 
 /** A text, ids, or a list of either. */

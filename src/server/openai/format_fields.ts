@@ -2,12 +2,12 @@
 import { z } from "zod";
 import type { GrammarSource } from "../../llm/types.ts";
 import { fieldError } from "../http_errors.ts";
-import { optional } from "../parse_fields.ts";
+import { anyObject, optional } from "../parse_fields.ts";
 
 const GRAMMAR_CHARS_MAX = 256 * 1024;
 
 /** A JSON Schema: an object, or a boolean for "all" and "nothing". */
-export const jsonSchema = z.union([z.record(z.string(), z.unknown()), z.boolean()]);
+export const jsonSchema = z.union([anyObject, z.boolean()]);
 
 /** OpenAI's form, with llama.cpp's `schema` beside `json_object`. */
 export const responseFormat = z.discriminatedUnion("type", [
@@ -37,34 +37,37 @@ export interface AnswerFormat {
   readonly grammar?: GrammarSource;
   /** The same as a JSON Schema, where it is one. */
   readonly schema?: unknown;
+  /** The field that it came from. */
+  readonly param?: string;
 }
 
 const ANY_OBJECT = { type: "object" };
 
 /** An answer that follows `schema`. */
-export function schemaFormat(schema: unknown): AnswerFormat {
-  return { grammar: { kind: "jsonSchema", schema }, schema };
+export function schemaFormat(schema: unknown, param: string): AnswerFormat {
+  return { grammar: { kind: "jsonSchema", schema }, schema, param };
 }
 
 /** An answer that is a JSON object. */
-export const ANY_JSON_FORMAT: AnswerFormat = schemaFormat(ANY_OBJECT);
+export const ANY_JSON_FORMAT: AnswerFormat = { grammar: { kind: "json" }, schema: ANY_OBJECT };
 
 /** @throws {RequestError} 400 when more than one of the fields binds the answer. */
 export function toAnswerFormat(
   fields: z.infer<z.ZodObject<typeof formatFields>>,
 ): AnswerFormat {
   const { response_format: format, grammar, json_schema: schema } = fields;
-  const all: [string, AnswerFormat][] = [];
-  if (format?.type === "json_object") {
-    all.push(["response_format", schemaFormat(format.schema ?? ANY_OBJECT)]);
-  } else if (format?.type === "json_schema") {
-    all.push(["response_format", schemaFormat(format.json_schema.schema ?? ANY_OBJECT)]);
+  const all: AnswerFormat[] = [];
+  const add = (of: AnswerFormat, param: string) => all.push({ ...of, param });
+  if (format !== undefined && format.type !== "text") {
+    const wanted = format.type === "json_object" ? format.schema : format.json_schema.schema;
+    const name = "response_format";
+    add(wanted === undefined ? ANY_JSON_FORMAT : schemaFormat(wanted, name), name);
   }
-  if (grammar) all.push(["grammar", { grammar: { kind: "gbnf", text: grammar.toWellFormed() } }]);
-  if (schema !== undefined) all.push(["json_schema", schemaFormat(schema)]);
+  if (grammar) add({ grammar: { kind: "gbnf", text: grammar.toWellFormed() } }, "grammar");
+  if (schema !== undefined) all.push(schemaFormat(schema, "json_schema"));
   if (all.length > 1) {
-    const names = all.map(([name]) => `"${name}"`).join(" and ");
-    throw fieldError(all[1][0], `${names} both bind the answer: leave out all but one`);
+    const names = all.map(({ param }) => `"${param}"`).join(" and ");
+    throw fieldError(all[1].param!, `${names} both bind the answer: leave out all but one`);
   }
-  return all[0]?.[1] ?? {};
+  return all[0] ?? {};
 }

@@ -8,6 +8,7 @@ import { fieldError } from "../http_errors.ts";
 import type { AppSettings } from "../options.ts";
 import { readJsonObject } from "../request_body.ts";
 import { planTools } from "../tools/tool_plan.ts";
+import { ThoughtParser } from "../tools/thought_parser.ts";
 import { type ChatRequest, parseChatRequest } from "./chat_request.ts";
 import { type CompletionRequest, parseCompletionRequest } from "./completion_request.ts";
 import type { TextOrIds } from "./completion_request.ts";
@@ -37,25 +38,46 @@ export async function chatCompletions(
   });
 }
 
+/** The mark of thoughts and white space behind it are no more ids than these. */
+const THOUGHT_IDS_MAX = 16;
+
 /** A conversation as the model is asked it: rendered, with its functions, in its format. */
 export function chatAsk(
   model: LanguageModel,
   { conversation, format, request }: Pick<ChatRequest, "conversation" | "format" | "request">,
 ) {
-  const { messages, tools, variables, addGenerationPrompt } = conversation;
+  const { messages, tools, variables, addGenerationPrompt, rawThoughts } = conversation;
   const plan = planTools(model, messages, tools, format.schema);
   const ids = model.encodeChat(plan.messages, {
     ...(plan.tools !== undefined && { tools: plan.tools }),
     ...(variables !== undefined && { variables }),
     ...(addGenerationPrompt !== undefined && { addGenerationPrompt }),
   });
-  if (plan.opening !== "") ids.push(...model.encodeText(plan.opening, { special: true }));
-  const grammar = plan.grammar ?? format.grammar;
+  const thoughts = rawThoughts ? null : thoughtsOf(model, ids);
+  const isOpened = thoughts?.isOpened === true && plan.opening === "";
+  if (plan.opening !== "") {
+    // A call that must be made is not thought about.
+    const closing = thoughts?.isOpened ? "</think>\n\n" : "";
+    ids.push(...model.encodeText(closing + plan.opening, { special: true }));
+  }
+  const bound = plan.grammar ?? format.grammar;
+  const grammar = bound && isOpened ? { trigger: "</think>", ...bound } : bound;
+  const newParser = thoughts === null
+    ? plan.newParser
+    : () => new ThoughtParser({ isOpened, answer: plan.newParser?.() });
   return {
     prompts: [{ ids, echo: "" }],
+    looserGrammar: plan.looserGrammar,
+    grammarParam: plan.grammar === undefined || plan.isFormat ? format.param : "tools",
     request: { ...request, ...(grammar !== undefined && { grammar }) },
-    newParser: plan.newParser,
+    newParser,
   };
+}
+
+/** Whether a model's template knows thoughts, and opened them at the end of a prompt. */
+function thoughtsOf(model: LanguageModel, ids: readonly number[]) {
+  if (!model.details?.chatTemplate?.includes("</think>")) return null;
+  return { isOpened: /<think>\s*$/.test(model.decode(ids.slice(-THOUGHT_IDS_MAX))) };
 }
 
 /** Continues prompts. */
@@ -69,12 +91,14 @@ export async function completions(
     const { model } = work.lease;
     const prompts = request.prompts.map((prompt) => toPrompt(model, prompt, request));
     const { bestOf, count } = request;
-    const isShown = request.request.logprobs !== undefined && bestOf === count;
-    const echoChars = (index: number) => prompts[Math.floor(index / bestOf)].echo.length;
     return reply(work, {
       ...request,
-      ask: { prompts, count: bestOf, request: request.request },
-      head: answerHead("text", model.id, isShown ? textLogprobsWriter(model, echoChars) : null),
+      ask: { prompts, count: bestOf, request: request.request, grammarParam: request.grammarParam },
+      head: answerHead(
+        "text",
+        model.id,
+        request.showsLogprobs ? textLogprobsWriter(model) : null,
+      ),
       ...(bestOf > count && { choose: (choices) => best(choices, count) }),
     });
   });

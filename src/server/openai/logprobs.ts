@@ -27,15 +27,12 @@ export function chatLogprobsWriter(model: TokenBytes): LogprobsWriter {
   return { of: (_index, tokens) => ({ content: chatLogprobs(model, tokens), refusal: null }) };
 }
 
-/** `echoChars`: characters before each choice's first token. */
-export function textLogprobsWriter(
-  model: TokenBytes,
-  echoChars: (index: number) => number,
-): LogprobsWriter {
+/** Of answers that do not begin with their prompt. */
+export function textLogprobsWriter(model: TokenBytes): LogprobsWriter {
   const offsets = new Map<number, number>();
   return {
     of: (index, tokens) => {
-      let offset = offsets.get(index) ?? echoChars(index);
+      let offset = offsets.get(index) ?? 0;
       const texts = tokens.map(({ id }) => textOf(model.tokenBytes(id)));
       const textOffsets = texts.map((text) => {
         const at = offset;

@@ -1,7 +1,7 @@
 /** Messages of a chat as OpenAI's clients write them, to what chat templates read. */
 import { z } from "zod";
 import type { ChatMessage } from "../../llm/types.ts";
-import { optional } from "../parse_fields.ts";
+import { anyObject, isShallow, optional } from "../parse_fields.ts";
 
 const ROLES = ["system", "developer", "user", "assistant", "tool", "function"] as const;
 
@@ -10,7 +10,7 @@ const toolCall = z.object({
   type: optional(z.literal("function", "this server knows calls of functions only")),
   function: z.object({
     name: z.string().max(256),
-    arguments: z.union([z.string(), z.record(z.string(), z.unknown())], "expected JSON"),
+    arguments: z.union([z.string(), anyObject], "expected JSON"),
   }),
 });
 
@@ -88,7 +88,7 @@ function callForTemplate(
 export function objectOf(text: string): unknown {
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value === "object" && value !== null) return value;
+    if (typeof value === "object" && value !== null && isShallow(value)) return value;
   } catch {
     // A model wrote it: it may be cut off.
   }

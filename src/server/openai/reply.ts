@@ -1,6 +1,8 @@
 /** Choices to the answers of chats and completions, which differ in prompts and wire form. */
+import type { LanguageModel } from "../../llm/types.ts";
 import { answerStream, answerWhole, type Work } from "../answers/answer.ts";
 import { type Ask, type Choice, collectChoices, startChoices } from "../answers/choices.ts";
+import { fieldError } from "../http_errors.ts";
 import { type AnswerHead, cachedOf, createChunkWriter } from "./wire.ts";
 import { DONE_EVENT, EVENT_STREAM, type Usage, wholeAnswer } from "./wire.ts";
 
@@ -19,6 +21,7 @@ export interface Reply {
  */
 export async function reply(work: Work, parts: Reply): Promise<Response> {
   const { ask, head } = parts;
+  checkBias(work.lease.model, ask);
   if (parts.stream) {
     return answerStream(
       work,
@@ -41,13 +44,28 @@ export async function reply(work: Work, parts: Reply): Promise<Response> {
   });
 }
 
+/** @throws {RequestError} 400 for a bias on an id that is no token's. */
+function checkBias({ details }: LanguageModel, { request: { sampling } }: Ask): void {
+  const { vocabSize = Infinity } = details ?? {};
+  for (const id of sampling?.logitBias?.keys() ?? []) {
+    if (id < vocabSize) continue;
+    throw fieldError(
+      "logit_bias",
+      `"logit_bias" has the token id ${id}: this model's ids are 0 to ${vocabSize - 1}`,
+    );
+  }
+}
+
+type Ended = Pick<Choice, "result" | "reasoningTokens">;
+
 /** Of a prompt with several answers, the first one's cache counts: it is one prompt. */
-function usageOf(ask: Ask, choices: readonly Pick<Choice, "result">[]): Usage {
+function usageOf(ask: Ask, choices: readonly Ended[]): Usage {
   const firsts = ask.prompts.map((_, index) => choices[index * ask.count].result.timings);
   return {
     promptTokens: ask.prompts.reduce((sum, { ids }) => sum + ids.length, 0),
     cachedTokens: firsts.reduce((sum, timings) => sum + cachedOf(timings), 0),
     completionTokens: choices.reduce((sum, { result }) => sum + result.ids.length, 0),
+    reasoningTokens: choices.reduce((sum, each) => sum + each.reasoningTokens, 0),
   };
 }
 
@@ -56,7 +74,7 @@ async function* chunks(
   { ask, head, includeUsage }: Reply,
 ): AsyncGenerator<string> {
   const writer = createChunkWriter(head, includeUsage);
-  const ended: Pick<Choice, "result">[] = [];
+  const ended: Ended[] = [];
   for (const index of Array(ask.prompts.length * ask.count).keys()) {
     const opening = writer.opening(index);
     if (opening !== "") yield opening;

@@ -1,6 +1,6 @@
 /** The body of `POST /v1/responses`: parsed into what a model is asked. Nothing is stored. */
 import { z } from "zod";
-import { harmless, optional, parseFields, refuseUnsupported } from "../parse_fields.ts";
+import { anyObject, harmless, optional, parseFields, refuseUnsupported } from "../parse_fields.ts";
 import type { Body, UnsupportedFields } from "../parse_fields.ts";
 import {
   answerFields,
@@ -70,7 +70,7 @@ export const responseSchema = z.object({
     verbosity: optional(z.literal("medium", "not supported by this server")),
   })),
   reasoning: optional(z.object({ effort: reasoningEffort })),
-  metadata: optional(z.record(z.string(), z.unknown())),
+  metadata: optional(anyObject),
 });
 
 const { never, isOneOf, isEmptyList } = harmless;
@@ -134,7 +134,7 @@ export function parseResponseRequest(body: Body): ResponseRequest {
 
 function formatOf(format: z.infer<typeof textFormat> | undefined): ChatRequest["format"] {
   if (format?.type === "json_object") return ANY_JSON_FORMAT;
-  return format?.type === "json_schema" ? schemaFormat(format.schema) : {};
+  return format?.type === "json_schema" ? schemaFormat(format.schema, "text.format.schema") : {};
 }
 
 function choiceOf(

@@ -26,7 +26,8 @@ export interface ResponseHead {
 }
 
 interface TextItem {
-  readonly kind: "text";
+  /** Thoughts are text, too, under other names. */
+  readonly kind: "text" | "reasoning";
   readonly id: string;
   text: string;
   logprobs: unknown[];
@@ -71,7 +72,11 @@ export class ResponseWriter {
     return all.flatMap((delta, index) => this.#add(delta, index === 0 ? logprobs : []));
   }
 
-  end(finish: ChoiceFinish, { ids, timings }: GenerateResult): ResponseEvent[] {
+  end(
+    finish: ChoiceFinish,
+    { ids, timings }: GenerateResult,
+    reasoningTokens: number,
+  ): ResponseEvent[] {
     const status = finish === "length" ? "incomplete" : "completed";
     const events = this.#endItem(status);
     const { promptTokens } = this.#head;
@@ -79,7 +84,7 @@ export class ResponseWriter {
       input_tokens: promptTokens,
       input_tokens_details: { cached_tokens: cachedOf(timings) },
       output_tokens: ids.length,
-      output_tokens_details: { reasoning_tokens: 0 },
+      output_tokens_details: { reasoning_tokens: reasoningTokens },
       total_tokens: promptTokens + ids.length,
     };
     return [...events, { type: `response.${status}`, response: this.response(status) }];
@@ -113,8 +118,9 @@ export class ResponseWriter {
 
   #add(delta: Delta, logprobs: unknown[]): ResponseEvent[] {
     if (delta.kind === "call") return this.#begin(newCall(delta));
-    const events = delta.kind === "text" && this.#items.at(-1)?.kind !== "text"
-      ? this.#begin({ kind: "text", id: freshId("msg_"), text: "", logprobs: [] })
+    const { kind } = delta;
+    const events = kind !== "arguments" && this.#items.at(-1)?.kind !== kind
+      ? this.#begin({ kind, id: freshId(TEXT_IDS[kind]), text: "", logprobs: [] })
       : [];
     const item = this.#items[this.#items.length - 1];
     const at = { item_id: item.id, output_index: this.#items.length - 1 };
@@ -126,11 +132,11 @@ export class ResponseWriter {
     item.text += delta.text;
     item.logprobs.push(...logprobs);
     events.push({
-      type: "response.output_text.delta",
+      type: `response.${textName(item)}.delta`,
       ...at,
       content_index: 0,
       delta: delta.text,
-      logprobs,
+      ...(item.kind === "text" && { logprobs }),
     });
     return events;
   }
@@ -138,7 +144,7 @@ export class ResponseWriter {
   #begin(item: Item): ResponseEvent[] {
     const events = this.#endItem("completed");
     const output_index = this.#items.length;
-    const isText = item.kind === "text";
+    const isText = item.kind !== "call";
     this.#items.push(item);
     events.push({
       type: "response.output_item.added",
@@ -175,13 +181,24 @@ export class ResponseWriter {
       ];
     }
     const { text, logprobs } = item;
-    const within = { ...at, content_index: 0 };
+    const within = { ...at, content_index: 0, ...(item.kind === "text" && { logprobs }) };
     return [
-      { type: "response.output_text.done", ...within, text, logprobs },
-      { type: "response.content_part.done", ...within, part: partOnWire(item) },
+      { type: `response.${textName(item)}.done`, ...within, text },
+      {
+        type: "response.content_part.done",
+        ...at,
+        content_index: 0,
+        part: partOnWire(item),
+      },
       done,
     ];
   }
+}
+
+const TEXT_IDS = { text: "msg_", reasoning: "rs_" } as const;
+
+function textName({ kind }: TextItem): string {
+  return kind === "text" ? "output_text" : "reasoning_text";
 }
 
 const EMPTY_TEXT: Delta = { kind: "text", text: "" };
@@ -191,19 +208,18 @@ function newCall({ id, name }: Extract<Delta, { kind: "call" }>): CallItem {
 }
 
 function itemOnWire(item: Item, status: Status) {
-  if (item.kind === "text") {
-    return {
-      id: item.id,
-      type: "message",
-      role: "assistant",
-      status,
-      content: [partOnWire(item)],
-    };
+  if (item.kind === "call") {
+    const { id, callId, name, arguments: args } = item;
+    return { id, type: "function_call", status, call_id: callId, name, arguments: args };
   }
-  const { id, callId, name, arguments: args } = item;
-  return { id, type: "function_call", status, call_id: callId, name, arguments: args };
+  const { id } = item;
+  const content = [partOnWire(item)];
+  return item.kind === "text"
+    ? { id, type: "message", role: "assistant", status, content }
+    : { id, type: "reasoning", status, summary: [], content };
 }
 
-function partOnWire({ text, logprobs }: TextItem) {
+function partOnWire({ kind, text, logprobs }: TextItem) {
+  if (kind === "reasoning") return { type: "reasoning_text", text };
   return { type: "output_text", text, annotations: [], logprobs };
 }

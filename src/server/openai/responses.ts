@@ -57,7 +57,7 @@ async function* events(
     for await (const event of choice) {
       yield* event.kind === "piece"
         ? writer.piece(event.deltas, event.logprobs)
-        : writer.end(event.finish, event.result);
+        : writer.end(event.finish, event.result, event.reasoningTokens);
     }
   } catch (error) {
     yield writer.failure(error);

@@ -1,7 +1,7 @@
 /** The fields of functions that a model may call. */
 import { z } from "zod";
 import { fieldError } from "../http_errors.ts";
-import { optional } from "../parse_fields.ts";
+import { anyObject, optional } from "../parse_fields.ts";
 import type { ToolFunction, ToolRequest } from "../tools/tool_plan.ts";
 
 /** As many as OpenAI takes. */
@@ -16,7 +16,7 @@ const ONLY_FUNCTIONS = 'this server knows tools of type "function" only';
 export const functionFields = {
   name: functionName,
   description: optional(z.string()),
-  parameters: optional(z.record(z.string(), z.unknown())),
+  parameters: optional(anyObject),
   strict: optional(z.boolean()),
 };
 

@@ -30,6 +30,8 @@ export interface Usage {
   /** How many of the prompts' tokens were in the cache already. */
   readonly cachedTokens: number;
   readonly completionTokens: number;
+  /** Those of them that are thoughts. */
+  readonly reasoningTokens: number;
 }
 
 /** Starts an answer: a fresh id, now. */
@@ -75,11 +77,12 @@ export function wholeAnswer(
   };
 }
 
-function messageOnWire({ text, calls }: Choice) {
+function messageOnWire({ text, reasoning, calls }: Choice) {
   return {
     role: "assistant",
     content: text === "" && calls.length > 0 ? null : text,
     refusal: null,
+    ...(reasoning !== "" && { reasoning_content: reasoning }),
     ...(calls.length > 0 && { tool_calls: calls.map(callOnWire) }),
   };
 }
@@ -140,6 +143,9 @@ function textPayload(delta: Delta): string {
 
 function chatPayload(delta: Delta): string {
   if (delta.kind === "text") return `"delta":{"content":${JSON.stringify(delta.text)}}`;
+  if (delta.kind === "reasoning") {
+    return `"delta":{"reasoning_content":${JSON.stringify(delta.text)}}`;
+  }
   const call = delta.kind === "call"
     ? { index: delta.call, ...callOnWire({ ...delta, arguments: "" }) }
     : { index: delta.call, function: { arguments: delta.text } };
@@ -156,13 +162,14 @@ export const EVENT_STREAM: StreamFormat = {
   errorEvent: (error) => `data: ${JSON.stringify(errorBody(toRequestError(error)))}\n\n`,
 };
 
-function usageOnWire({ promptTokens, cachedTokens, completionTokens }: Usage) {
+function usageOnWire(usage: Usage) {
+  const { promptTokens, cachedTokens, completionTokens, reasoningTokens } = usage;
   return {
     prompt_tokens: promptTokens,
     completion_tokens: completionTokens,
     total_tokens: promptTokens + completionTokens,
     prompt_tokens_details: { cached_tokens: cachedTokens },
-    completion_tokens_details: { reasoning_tokens: 0 },
+    completion_tokens_details: { reasoning_tokens: reasoningTokens },
   };
 }
 

@@ -9,9 +9,21 @@ import type { CallFormat } from "./call_format.ts";
 /** Something new of an answer. */
 export type Delta =
   | { readonly kind: "text"; readonly text: string }
+  /** What the model thinks before it answers. */
+  | { readonly kind: "reasoning"; readonly text: string }
   /** The call of that number begins; they count from 0. */
   | { readonly kind: "call"; readonly call: number; readonly id: string; readonly name: string }
   | { readonly kind: "arguments"; readonly call: number; readonly text: string };
+
+/** Tells what is what in an answer, while it comes. */
+export interface AnswerParser {
+  /** Calls that have begun so far. */
+  readonly callCount: number;
+  /** What `text`, which `ids` added to the answer, brings. */
+  push(text: string, ids?: readonly number[]): Delta[];
+  /** What was held back, once no more text can come. */
+  end(): Delta[];
+}
 
 export interface CallParserOptions {
   readonly format: CallFormat;
@@ -44,7 +56,7 @@ const SPACE = /\s/;
 const HELD_SPACES_MAX = 256;
 const NAME_CHARS_MAX = 256;
 
-export class CallParser {
+export class CallParser implements AnswerParser {
   readonly #options: CallParserOptions;
   #state: State;
   #out: Delta[] = [];
@@ -66,12 +78,10 @@ export class CallParser {
     this.#state = isWhole || options.isOpened ? "begin" : "text";
   }
 
-  /** Calls that have begun so far. */
   get callCount(): number {
     return this.#calls;
   }
 
-  /** What `text`, which `ids` added to the answer, brings. */
   push(text: string, ids: readonly number[] = []): Delta[] {
     const { open, openId } = this.#options.format;
     // The opening may be a control token, which has no text.
@@ -80,7 +90,6 @@ export class CallParser {
     return this.#take();
   }
 
-  /** What was held back, once no more text can come. */
   end(): Delta[] {
     if (this.#state === "text" || this.#state === "plain") {
       if (this.#calls === 0 || this.#held.trim() !== "") this.#say(this.#held);

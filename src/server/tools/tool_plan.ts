@@ -5,7 +5,7 @@
 import type { ChatMessage, GrammarSource, LanguageModel } from "../../llm/types.ts";
 import type { Body } from "../parse_fields.ts";
 import { type CallFormat, callFormatOf } from "./call_format.ts";
-import { CallParser, type CallParserOptions } from "./call_parser.ts";
+import { type AnswerParser, CallParser, type CallParserOptions } from "./call_parser.ts";
 import { withInstructions } from "./instructions.ts";
 import { autoGrammar, forcedSchema, schemaOrCall } from "./tool_grammar.ts";
 
@@ -37,7 +37,11 @@ export interface ToolPlan {
   /** What the prompt ends with, as if the model had begun its answer so. */
   readonly opening: string;
   readonly grammar?: GrammarSource;
-  readonly newParser?: () => CallParser;
+  /** The grammar without the functions' schemas, where none of them has to be followed exactly. */
+  readonly looserGrammar?: GrammarSource;
+  /** The grammar is of the answer's schema, too. */
+  readonly isFormat?: boolean;
+  readonly newParser?: () => AnswerParser;
 }
 
 /** Plans a conversation; `answerSchema` binds what is no call. */
@@ -74,7 +78,7 @@ function boundAnswer(
   format: CallFormat,
   request: ToolRequest,
   answerSchema: unknown,
-): Pick<ToolPlan, "opening" | "grammar" | "newParser"> {
+): Omit<ToolPlan, "messages" | "tools"> {
   const { functions, mode, isParallel } = request;
   const names = new Set(functions.map(({ name }) => name));
   const parser = (options: Partial<CallParserOptions> = {}) => () =>
@@ -84,12 +88,21 @@ function boundAnswer(
       ...(!isParallel && { callsMax: 1 }),
       ...options,
     });
+  // Schemas are help, not law, unless it is said.
+  const loose = functions.some(({ strict }) => strict)
+    ? null
+    : functions.map((each) => ({ ...each, parameters: undefined }));
   if (mode === "required") {
     const isList = format.name === "mistral" && isParallel;
+    const bound = (by: readonly ToolFunction[]): GrammarSource => ({
+      kind: "jsonSchema",
+      schema: forcedSchema(by, format, isList),
+    });
     return {
       // What the model would begin with itself, so that what follows is what it is used to.
       opening: format.open === "" ? "" : format.open + (format.close === "" ? "" : "\n"),
-      grammar: { kind: "jsonSchema", schema: forcedSchema(functions, format, isList) },
+      grammar: bound(functions),
+      ...(loose && { looserGrammar: bound(loose) }),
       newParser: parser({ isOpened: true }),
     };
   }
@@ -98,9 +111,16 @@ function boundAnswer(
     return {
       opening: "",
       grammar: { kind: "jsonSchema", schema: schemaOrCall(functions, bare, answerSchema) },
+      isFormat: true,
       newParser: parser({ format: bare }),
     };
   }
   const grammar = autoGrammar(functions, format, isParallel);
-  return { opening: "", ...(grammar && { grammar }), newParser: parser() };
+  const looser = loose && grammar?.kind === "jsonSchema" && autoGrammar(loose, format, isParallel);
+  return {
+    opening: "",
+    ...(grammar && { grammar }),
+    ...(looser && { looserGrammar: looser }),
+    newParser: parser(),
+  };
 }

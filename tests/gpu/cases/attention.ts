@@ -9,12 +9,15 @@ import {
   rotateAndRemember,
 } from "../../../gpu/mod.ts";
 import { fillRopeTable, ropeFrequencies } from "../../../src/model/mod.ts";
+import { layerNorm } from "../../../src/reference/activation_ops.ts";
 import {
   attention as referenceAttention,
+  rmsNorm,
   rope as referenceRope,
 } from "../../../src/reference/ops.ts";
 import { runStep } from "../../support/gpu.ts";
 import { assertNear, normals } from "./compare.ts";
+import { withLeastLimits } from "./least_limits.ts";
 import type { GpuCase } from "./types.ts";
 
 interface Shape {
@@ -28,6 +31,10 @@ interface Shape {
   readonly type: "f16" | "f32";
   readonly kind?: "norm" | "neox" | null;
   readonly rotated?: number;
+  /** Heads are normalised before they are turned, by weights of their own or all by the same. */
+  readonly norm?: { readonly kind: "rms" | "layer"; readonly weightPerHead: boolean };
+  /** Of the cache; left out: as many as there are tokens. */
+  readonly positions?: number;
   /** Tokens of steps one after another. */
   readonly steps: readonly number[];
 }
@@ -45,7 +52,7 @@ const SCALING = {
 /** Runs steps one after another through rotation, cache and attention, beside the reference. */
 const checkSteps = (shape: Shape): GpuCase["run"] => async (gpu) => {
   const { heads, kvHeads, headDim, steps, type, kind = "neox" } = shape;
-  const positions = steps.reduce((sum, n) => sum + n, 0);
+  const { positions = steps.reduce((sum, n) => sum + n, 0) } = shape;
   const columns = (heads + 2 * kvHeads) * headDim;
   const cache = await createKvCache(gpu, "cache", { positions, kvHeads, headDim, type });
   const keys: number[] = [];
@@ -54,8 +61,10 @@ const checkSteps = (shape: Shape): GpuCase["run"] => async (gpu) => {
   for (const [index, n] of steps.entries()) {
     const x = normals(100 + index, n * columns);
     const actual = await attendOnGpu(gpu, { shape, cache, x, n, position });
-    const rotate = (row: ArrayLike<number>, count: number, t: number) =>
-      kind === null ? Float64Array.from(row) : rotated(row, count, position + t, shape);
+    const rotate = (row: ArrayLike<number>, count: number, t: number) => {
+      const x = normalized(row, count, shape);
+      return kind === null ? Float64Array.from(x) : rotated(x, count, position + t, shape);
+    };
     const queries: number[] = [];
     for (let t = 0; t < n; t++) {
       const row = x.subarray(t * columns, (t + 1) * columns);
@@ -84,6 +93,30 @@ const checkSteps = (shape: Shape): GpuCase["run"] => async (gpu) => {
   destroyKvCache(gpu, cache);
 };
 
+const EPSILON = 1e-5;
+
+/** Weights of head norms: of queries, or of keys. */
+function headWeights({ headDim, norm }: Shape, count: number): Float32Array<ArrayBuffer> {
+  return normals(50 + count, norm?.weightPerHead ? count * headDim : headDim);
+}
+
+/** Heads of queries or of keys, normalised one by one. */
+function normalized(row: ArrayLike<number>, count: number, shape: Shape): ArrayLike<number> {
+  const { headDim, norm } = shape;
+  if (!norm) return row;
+  const weights = headWeights(shape, count);
+  return Float64Array.from({ length: count }, (_, head) => head).reduce((out: number[], head) => {
+    const x = Array.from(row).slice(head * headDim, (head + 1) * headDim);
+    const start = norm.weightPerHead ? head * headDim : 0;
+    const weight = weights.subarray(start, start + headDim);
+    const made = norm.kind === "rms"
+      ? rmsNorm(x, weight, EPSILON)
+      : layerNorm(x, { weight, bias: null, epsilon: EPSILON });
+    out.push(...made);
+    return out;
+  }, []);
+}
+
 async function attendOnGpu(
   gpu: Gpu,
   { shape, cache, x, n, position }: {
@@ -103,6 +136,13 @@ async function attendOnGpu(
   });
   const scratch = await gpu.createBuffer("scratch", scratchBytes);
   const width = heads * headDim;
+  const { norm } = shape;
+  const weightOf = async (count: number) => ({
+    weight: await gpu.createVector("heads", headWeights(shape, count)),
+    weightPerHead: norm?.weightPerHead ?? false,
+  });
+  const [query, key] = [await weightOf(heads), await weightOf(cache.kvHeads)];
+  const norms = norm && { kind: norm.kind, epsilon: EPSILON, query, key };
   const out = await runStep(gpu, {
     n,
     position,
@@ -112,7 +152,7 @@ async function attendOnGpu(
       to: { values: new Float32Array(n * width), width },
     },
     build: (builder, { x, to }) => {
-      rotateAndRemember(builder, { x, heads, cache, rope: kind && { index: 1, kind } });
+      rotateAndRemember(builder, { x, heads, cache, rope: kind && { index: 1, kind }, norms });
       attention(builder, {
         x,
         to,
@@ -128,11 +168,14 @@ async function attendOnGpu(
     },
     read: "to",
   });
-  gpu.destroyBuffer(scratch);
+  for (const buffer of [scratch, query.weight, key.weight]) gpu.destroyBuffer(buffer);
   return out;
 }
 
-function frequenciesOf({ headDim, rotated = headDim, kind }: Shape) {
+/** Of a rotary embedding of these heads. */
+export function frequenciesOf(
+  { headDim, rotated = headDim, kind }: Pick<Shape, "headDim" | "rotated" | "kind">,
+) {
   const config = {
     kind: kind ?? "neox",
     dimensionCount: rotated,
@@ -143,7 +186,13 @@ function frequenciesOf({ headDim, rotated = headDim, kind }: Shape) {
   return ropeFrequencies(config, null);
 }
 
-function rotated(row: ArrayLike<number>, heads: number, position: number, shape: Shape) {
+/** Heads turned by a position. */
+export function rotated(
+  row: ArrayLike<number>,
+  heads: number,
+  position: number,
+  shape: Pick<Shape, "headDim" | "rotated" | "kind">,
+) {
   const { headDim, kind, rotated: rotDim = headDim } = shape;
   const table = new Float64Array(rotDim);
   fillRopeTable(frequenciesOf(shape), position, table, 0);
@@ -168,7 +217,7 @@ export const attentionCases: readonly GpuCase[] = [
     },
   },
   {
-    kernels: ["rotate_and_remember", "attention", "attention_few", "attention_combine"],
+    kernels: ["rotate_and_remember", "attention", "attention_whole"],
     name: "attention() has caches of f16, heads of all sizes, groups of all sizes",
     run: async (gpu) => {
       for (const headDim of [4, 20, 64, 80, 128, 256]) {
@@ -179,7 +228,31 @@ export const attentionCases: readonly GpuCase[] = [
     },
   },
   {
-    kernels: ["attention", "attention_few"],
+    kernels: ["rotate_and_remember"],
+    name: "rotateAndRemember() normalises heads of queries and keys before it turns them",
+    run: async (gpu) => {
+      const rms = { kind: "rms", weightPerHead: false } as const;
+      await checkSteps({ ...BASE, norm: rms, steps: [9, 1] })(gpu);
+      const layer = { kind: "layer", weightPerHead: true } as const;
+      await checkSteps({ ...BASE, headDim: 80, rotated: 20, norm: layer, steps: [3, 1] })(gpu);
+    },
+  },
+  {
+    kernels: ["attention_whole", "attention_few", "attention_combine"],
+    name: "attention() of one token takes up to 1024 positions in one dispatch, and splits more",
+    run: async (gpu) => {
+      const one = { ...BASE, headDim: 64, type: "f16" } as const;
+      await checkSteps({ ...one, steps: [1, 1, 126, 1, 1, 382, 1] })(gpu);
+      await checkSteps({ ...one, heads: 6, groupSize: 6, kvHeads: 1, steps: [30, 1] })(gpu);
+      await checkSteps({ ...one, window: 5, softCap: 1.5, steps: [3, 1, 1, 40, 1] })(gpu);
+      const small = { ...one, heads: 1, kvHeads: 1, groupSize: 1, headDim: 8 };
+      await checkSteps({ ...small, steps: [1022, 1, 1, 1] })(gpu);
+      // Where workgroups may not be so large, all is split.
+      await withLeastLimits(gpu, () => checkSteps({ ...one, steps: [30, 1, 1] })(gpu));
+    },
+  },
+  {
+    kernels: ["attention", "attention_few", "attention_whole"],
     name: "attention() finds the group of heads that begin in the middle of one",
     run: async (gpu) => {
       const split = { ...BASE, heads: 5, kvHeads: 3, groupSize: 3, headOffset: 2 };
@@ -202,15 +275,15 @@ export const attentionCases: readonly GpuCase[] = [
     kernels: ["attention", "attention_few", "attention_combine"],
     name: "attention() splits long contexts of few tokens and combines the chunks",
     run: async (gpu) => {
-      await checkSteps({ ...BASE, steps: [255, 1, 1, 1, 254, 1, 7, 300, 2] })(gpu);
-      await checkSteps({ ...BASE, window: 40, steps: [500, 1, 3, 200, 1] })(gpu);
-      await checkSteps({ ...BASE, heads: 6, groupSize: 3, softCap: 2, steps: [600, 1, 5] })(gpu);
+      await checkSteps({ ...BASE, steps: [255, 1, 1, 1, 254, 1, 7, 2] })(gpu);
+      await checkSteps({ ...BASE, window: 40, steps: [300, 1, 3, 60, 1] })(gpu);
+      await checkSteps({ ...BASE, heads: 6, groupSize: 3, softCap: 2, steps: [300, 1, 5] })(gpu);
       const few = { ...BASE, headDim: 32, type: "f16" } as const;
-      await checkSteps({ ...few, steps: [31, 1, 1, 30, 1, 7, 500, 2, 1] })(gpu);
-      await checkSteps({ ...few, window: 40, steps: [500, 1, 3, 200, 1] })(gpu);
+      await checkSteps({ ...few, steps: [31, 1, 1, 30, 1, 7, 2, 1] })(gpu);
+      await checkSteps({ ...few, window: 40, steps: [100, 1, 3, 60, 1] })(gpu);
       // Chunks of several blocks: there are at most 128 of them.
-      const long = { ...few, heads: 2, kvHeads: 1, headDim: 8 };
-      await checkSteps({ ...long, steps: [4200, 1, 5, 1] })(gpu);
+      const long = { ...few, heads: 2, kvHeads: 1, headDim: 8, positions: 4200 };
+      await checkSteps({ ...long, steps: [1040, 1, 5] })(gpu);
     },
   },
 ];

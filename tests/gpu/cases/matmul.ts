@@ -15,7 +15,7 @@ import type { GpuCase } from "./types.ts";
 import { assertNear, normals } from "./compare.ts";
 
 /** A matrix of random weights: its file's bytes and their values. */
-function weightsOf(type: string, rows: number, columns: number, seed: number) {
+export function weightsOf(type: string, rows: number, columns: number, seed: number) {
   if (!isWeightType(type)) throw new Error(`cannot quantise to ${type}`);
   const bytes = encodeWeights(type, normals(seed, rows * columns, 0.5));
   return { bytes, values: dequantize(type, bytes) };
@@ -114,7 +114,7 @@ const checkVariant =
     const isInt8 = needsOf(name).includes("int8");
     try {
       for (const type of types) {
-        for (const n of job.startsWith("matvec") ? [1, 2, 3, 7, 20] : [33, 64, 150]) {
+        for (const n of job.startsWith("matvec") ? [1, 2, 3, 20] : [33, 150]) {
           for (const columns of type.includes("F") ? [84, 516] : [512]) {
             await checkMatmul({ type, rows: 70, columns, n, hasBias: true, isInt8 })(gpu);
           }
@@ -129,10 +129,10 @@ const variantCases: readonly GpuCase[] = ([
   ["matvec_nibble", "matvec_nibble_subgroups", ["Q4_0", "Q2_K"]],
   ["matvec_byte", "matvec_byte_subgroups", ["Q8_0", "Q6_K"]],
   ["matmul_nibble", "matmul_nibble_f16", ["Q4_0", "Q2_K", "Q4_K"]],
-  ["matvec_float", "matvec_float_rows", ["F16", "BF16", "F32"]],
-  ["matmul_float", "matmul_float_wide", ["F16", "BF16", "F32"]],
-  ["matvec_nibble", "matvec_int8", ["Q4_0", "Q2_K", "Q4_K"]],
-  ["matvec_byte", "matvec_int8", ["Q8_0", "Q6_K", "Q5_K"]],
+  ["matvec_float", "matvec_float_rows", ["F16", "F32"]],
+  ["matmul_float", "matmul_float_wide", ["F16", "F32"]],
+  ["matvec_nibble", "matvec_int8", ["Q4_0", "Q2_K"]],
+  ["matvec_byte", "matvec_int8", ["Q8_0", "Q6_K"]],
   ["matvec_nibble", "matvec_int8_subgroups", ["Q4_0", "Q2_K"]],
   ["matvec_byte", "matvec_int8_subgroups", ["Q8_0", "Q6_K"]],
   ["matmul_nibble", "matmul_int8", ["Q4_0", "Q2_K", "Q4_K"]],

@@ -1,4 +1,5 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { RequestError } from "../../../src/base/errors.ts";
 import { CHAT, hello, post, readEvents, refused, testApp, TEXT } from "../http_client.ts";
 
 Deno.test("n answers are made together, each with a seed of its own, and counted once", async () => {
@@ -66,6 +67,8 @@ Deno.test("best_of shows the most probable answers", async () => {
   assertEquals(body.choices[0].logprobs, null);
   assertEquals(body.usage.completion_tokens, 3);
   assertEquals(model.requests.map(({ logprobs }) => logprobs), [0, 0, 0]);
+  const shown = await (await post(app, TEXT, { ...fields, logprobs: 0 })).json();
+  assertEquals(shown.choices[1].logprobs.token_logprobs, [-0.5]);
   assertEquals((await refused(app, TEXT, { ...fields, best_of: 1 })).param, "best_of");
   assertEquals((await refused(app, TEXT, { ...fields, stream: true })).param, "best_of");
   assertEquals((await refused(app, TEXT, { prompt: Array(64).fill("x"), n: 3 })).param, "n");
@@ -129,10 +132,7 @@ Deno.test("formats reach the model as grammars, and no two at once", async () =>
   const schema = { type: "object", properties: { a: { type: "integer" } } };
   const forms: [object, unknown][] = [
     [{ response_format: { type: "text" } }, undefined],
-    [{ response_format: { type: "json_object" } }, {
-      kind: "jsonSchema",
-      schema: { type: "object" },
-    }],
+    [{ response_format: { type: "json_object" } }, { kind: "json" }],
     [{ response_format: { type: "json_object", schema } }, { kind: "jsonSchema", schema }],
     [
       { response_format: { type: "json_schema", json_schema: { name: "n", schema } } },
@@ -150,4 +150,49 @@ Deno.test("formats reach the model as grammars, and no two at once", async () =>
   const both = await refused(app, CHAT, { ...hello, ...forms[1][0], ...forms[5][0] });
   assertEquals(both.param, "grammar");
   assertStringIncludes(both.message, "leave out all but one");
+});
+
+Deno.test("a grammar that the model refuses is the fault of the field that it came from", async () => {
+  const grammarError = new RequestError("no such thing", { status: 400, code: "invalid_grammar" });
+  const { app, model } = testApp({ refuse: ({ grammar }) => grammar && grammarError });
+  const schema = { type: "odd" };
+  const json_schema = { name: "n", schema };
+  const bad: [string, object, string][] = [
+    [CHAT, { ...hello, grammar: "root ::=" }, "grammar"],
+    [CHAT, { ...hello, json_schema: schema }, "json_schema"],
+    [CHAT, { ...hello, response_format: { type: "json_schema", json_schema } }, "response_format"],
+    [TEXT, { prompt: "p", response_format: { type: "json_object" } }, "response_format"],
+    [
+      "/v1/responses",
+      { input: "p", text: { format: { type: "json_schema", schema } } },
+      "text.format.schema",
+    ],
+  ];
+  for (const [path, body, param] of bad) {
+    for (const stream of [false, true]) {
+      const error = await refused(app, path, { ...body, stream });
+      assertEquals([error.param, error.code], [param, "invalid_grammar"]);
+    }
+  }
+  assertEquals(model.requests, []);
+});
+
+Deno.test("a function's schema that cannot be followed binds strict functions only", async () => {
+  const odd = { type: "object", properties: { a: { type: "odd" } } };
+  const { app, model } = testApp({
+    script: [`{"name":"f","arguments":{}}`],
+    refuse: ({ grammar }) =>
+      JSON.stringify(grammar).includes("odd")
+        ? new RequestError("odd", { status: 400, code: "invalid_grammar" })
+        : undefined,
+  });
+  const ask = (strict: boolean) => ({
+    ...hello,
+    tools: [{ type: "function", function: { name: "f", parameters: odd, strict } }],
+    tool_choice: "required",
+  });
+  assertEquals((await refused(app, CHAT, ask(true))).param, "tools");
+  const body = await (await post(app, CHAT, ask(false))).json();
+  assertEquals(body.choices[0].message.tool_calls[0].function.name, "f");
+  assertEquals(model.requests.length, 1);
 });

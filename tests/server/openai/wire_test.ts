@@ -20,7 +20,7 @@ Deno.test("createChunkWriter() escapes every text into one line of JSON", () => 
 
 Deno.test("wholeAnswer() has finite timings when nothing was measured", () => {
   const { timings: written, usage } = wholeAnswer(answerHead("text", "m", null), [], {
-    usage: { promptTokens: 3, cachedTokens: 0, completionTokens: 0 },
+    usage: { promptTokens: 3, cachedTokens: 0, completionTokens: 0, reasoningTokens: 0 },
     timings: [timings],
   });
   assertEquals(written.prompt_per_second, 0);

@@ -48,7 +48,7 @@ function parse(pieces: readonly string[], options: Partial<CallParserOptions> = 
   for (const delta of deltas) {
     if (delta.kind === "text") text += delta.text;
     else if (delta.kind === "call") calls[delta.call] = [delta.name, ""];
-    else calls[delta.call][1] += delta.text;
+    else if (delta.kind === "arguments") calls[delta.call][1] += delta.text;
   }
   assertEquals(parser.callCount, calls.length);
   return { text, calls };

@@ -1,6 +1,9 @@
 /** OpenAI's own client against the server: what it accepts, others will. */
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
+import { z } from "zod";
+import { zodResponseFormat } from "openai/helpers/zod";
 import OpenAI, { APIError, BadRequestError, InternalServerError, NotFoundError } from "openai";
+import type { GenerateRequest } from "../../../src/llm/types.ts";
 import type { ScriptedModelOptions } from "../../support/scripted_model.ts";
 import { withServer } from "../http_client.ts";
 
@@ -107,3 +110,129 @@ Deno.test("leaving a stream of OpenAI's client aborts its generation", async () 
     assert(scripted.requests[0].signal?.aborted);
   });
 });
+
+const details = { chatTemplate: "{% if tools %}<tool_call>{% endif %}" };
+const f: OpenAI.ChatCompletionFunctionTool = {
+  type: "function",
+  function: { name: "f", parameters: { type: "object" } },
+};
+
+Deno.test("OpenAI's client runs functions until there is an answer", async () => {
+  const script = (request: GenerateRequest) =>
+    decode(request.ids).includes("rain")
+      ? ["Take an umbrella."]
+      : [`<tool_call>{"name":"f","arguments":{"city":`, `"Ulm"}}</tool_call>`];
+  await withClient({ details, script }, async (client, { model: scripted }) => {
+    const asked: unknown[] = [];
+    const runner = client.chat.completions.runTools({
+      model,
+      messages,
+      stream: true,
+      tools: [{
+        type: "function",
+        function: {
+          name: "f",
+          description: "weather",
+          parameters: { type: "object", properties: { city: { type: "string" } } },
+          parse: JSON.parse,
+          function: (args: unknown) => {
+            asked.push(args);
+            return "rain";
+          },
+        },
+      }],
+    });
+    assertEquals(await runner.finalContent(), "Take an umbrella.");
+    assertEquals(asked, [{ city: "Ulm" }]);
+    assertEquals(scripted.chats[1].map(({ role }) => role), ["user", "assistant", "tool"]);
+  });
+});
+
+Deno.test("OpenAI's client gets a tool call that must be made", async () => {
+  await withClient({ details, script: [`{"name":"f","arguments":{"a":1}}`] }, async (client) => {
+    const chat = await client.chat.completions.create({
+      model,
+      messages,
+      tools: [f],
+      tool_choice: "required",
+    });
+    const [call] = chat.choices[0].message.tool_calls ?? [];
+    assert(call.type === "function");
+    assertEquals([call.function.name, call.function.arguments], ["f", `{"a":1}`]);
+  });
+});
+
+Deno.test("OpenAI's client parses answers that follow a schema", async () => {
+  const schema = z.object({ answer: z.number() });
+  await withClient({ script: [`{"answer": 42}`] }, async (client, { model: scripted }) => {
+    const chat = await client.chat.completions.parse({
+      model,
+      messages,
+      response_format: zodResponseFormat(schema, "answer"),
+    });
+    assertEquals(chat.choices[0].message.parsed, { answer: 42 });
+    assertEquals(scripted.requests[0].grammar?.kind, "jsonSchema");
+  });
+});
+
+Deno.test("OpenAI's client reads log probabilities and several choices", async () => {
+  await withClient({ script: ["ab"] }, async (client) => {
+    const chat = await client.chat.completions.create({
+      model,
+      messages,
+      n: 2,
+      logprobs: true,
+      top_logprobs: 2,
+    });
+    assertEquals(chat.choices.length, 2);
+    const tokens = chat.choices[1].logprobs?.content ?? [];
+    assertEquals(tokens.map(({ token }) => token), ["a", "b"]);
+    assertEquals(tokens[0].top_logprobs.length, 2);
+  });
+});
+
+Deno.test("OpenAI's client decodes embeddings, which it asks for in base64", async () => {
+  const embed = () => new Float32Array([3, 4]);
+  await withClient({ embed }, async (client) => {
+    const { data } = await client.embeddings.create({ model, input: ["a", "b"] });
+    assertEquals(data.map(({ embedding }) => embedding.map((x) => x.toFixed(2))), [
+      ["0.60", "0.80"],
+      ["0.60", "0.80"],
+    ]);
+  });
+});
+
+Deno.test("OpenAI's client reads responses, whole and streamed", async () => {
+  const script = ["Well. ", `<tool_call>{"name":"f","arguments":{}}</tool_call>`];
+  await withClient({ details, script }, async (client) => {
+    const tools: OpenAI.Responses.FunctionTool[] = [
+      { type: "function", name: "f", parameters: null, strict: false },
+    ];
+    const whole = await client.responses.create({ model, input: "Hi", tools });
+    assertEquals(whole.output_text, "Well.");
+    assertEquals(whole.output[1].type, "function_call");
+    const stream = client.responses.stream({ model, input: "Hi", tools });
+    let text = "";
+    stream.on("response.output_text.delta", ({ delta }) => text += delta);
+    const final = await stream.finalResponse();
+    assertEquals([text, final.status, final.output.length], ["Well.", "completed", 2]);
+  });
+});
+
+Deno.test("OpenAI's client raises the error of a response that fails half-way", async () => {
+  await withClient({ script: ["half", new Error("boom")] }, async (client) => {
+    const stream = await client.responses.create({ model, input: "Hi", stream: true });
+    await assertRejects(async () => {
+      for await (const _event of stream);
+    }, APIError);
+    await assertRejects(
+      () => client.responses.create({ model, input: "Hi", previous_response_id: "r" }),
+      BadRequestError,
+      "previous_response_id",
+    );
+  });
+});
+
+function decode(ids: readonly number[]): string {
+  return String.fromCharCode(...ids);
+}

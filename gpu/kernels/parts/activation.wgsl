@@ -1,0 +1,32 @@
+// Part of a shader that makes what neurons give on.
+
+override ACTIVATION: u32;
+override IS_GATED: bool;
+override ACTIVATES_UP: bool = false;
+override THRESHOLD: f32 = 0.0;
+override QUIET: f32 = -1.0;
+
+fn act(g: f32) -> f32 {
+  if (ACTIVATION == 0u) { return g / (1.0 + exp(-max(g, -80.0))); }
+  if (ACTIVATION == 1u) {
+    // 1 + tanh(u) = 2 / (1 + exp(−2u)), which keeps its digits where tanh is near −1.
+    let u = 1.5957691216 * (g + 0.044715 * g * g * g);
+    return g / (1.0 + exp(-max(u, -80.0)));
+  }
+  let positive = max(g, 0.0);
+  return select(positive, positive * positive, ACTIVATION == 3u);
+}
+
+// act(gate) · up, with thresholds: see activate.wgsl; gate is up where there is none.
+fn firedBy(gate: f32, up: f32) -> f32 {
+  var g = gate;
+  if (THRESHOLD > 0.0 && g < THRESHOLD) { g = 0.0; }
+  let activated = act(g);
+  var value = activated;
+  if (IS_GATED) {
+    var u = up;
+    if (ACTIVATES_UP) { u = act(up); }
+    value = activated * u;
+  }
+  return select(value, 0.0, abs(activated) <= QUIET);
+}

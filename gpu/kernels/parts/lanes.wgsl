@@ -1,0 +1,3 @@
+// Part of a shader whose workgroups have as many invocations as whoever asks for it says.
+
+override LANES: u32;

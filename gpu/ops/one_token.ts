@@ -1,0 +1,258 @@
+/**
+ * Products of one token that do more than multiply, so that a layer takes few dispatches: heads
+ * that are turned and remembered, neurons from gates to what they give on, and what a block adds to
+ * the residual stream together with the next norm. Add these in steps of one token only.
+ *
+ * A norm is made by halves: who adds to the stream leaves it times the norm's weights, and sums of
+ * squares; who reads that multiplies by the factor in the end. Rounding to 8 bits does not mind:
+ * scales of 32 neighbours grow and shrink with them.
+ */
+import { check } from "../../src/base/check.ts";
+import type { Activation } from "../../src/model/mod.ts";
+import type { KernelName } from "../kernels.ts";
+import type { KvCache } from "../kv_cache.ts";
+import type { Constants } from "../pipelines.ts";
+import type { ProgramBuilder } from "../program.ts";
+import { type RowJob, rowLanesFor, WORKGROUP_ROWS } from "../row_lanes.ts";
+import { bindRows, checkRows, type Rows } from "../rows.ts";
+import type { GpuMatrix } from "../weights/matrix.ts";
+import { ACTIVATIONS } from "./elementwise.ts";
+import { addQuantize, constantsOf, isInt8, kernelsFor } from "./matmul.ts";
+
+/** A row that lacks the factor of its norm. */
+export interface HalfNorm {
+  /** f32 [1, width], sums of squares by 32 columns behind it; where somebody reads floats. */
+  readonly rows: Rows;
+  /** The same in 8 bits; null: nobody reads it. */
+  readonly int8: GPUBuffer | null;
+  readonly width: number;
+  readonly epsilon: number;
+}
+
+/** What a product reads: a row, or one that lacks the factor of its norm. */
+export type OneInput = Rows | HalfNorm;
+
+/** Rows, or neurons, that a workgroup makes where 8 bits are made of them. */
+const PIECE = 32;
+
+/** How weights are read: the end of a shader's name. */
+type Reading = "float" | "int8" | "int8_subgroups";
+
+/** Null where there is none, and `matmul` does it. */
+function readingOf(builder: ProgramBuilder, matrix: GpuMatrix): Reading | null {
+  if (matrix.parts.length !== 1 || matrix.rows % 4 !== 0) return null;
+  if (matrix.format.family === "float") return "float";
+  const { few } = kernelsFor(builder, { matrix, columnCount: matrix.columns });
+  if (!isInt8(few)) return null;
+  return few === "matvec_int8_subgroups" ? "int8_subgroups" : "int8";
+}
+
+/** Whether the operations here do the product of a matrix. */
+export function isOneToken(builder: ProgramBuilder, matrix: GpuMatrix): boolean {
+  return readingOf(builder, matrix) !== null;
+}
+
+interface OneArgs {
+  readonly matrix: GpuMatrix;
+  /** f32 [rows], or none. */
+  readonly bias: GPUBuffer | null;
+  readonly x: OneInput;
+}
+
+/** A product's common half: the shader, its constants and its first bindings. */
+function begin(
+  builder: ProgramBuilder,
+  job: RowJob,
+  { matrix, bias, x, to, ...more }: OneArgs & { to: Rows; accumulate?: boolean; scale?: number },
+) {
+  const reading = readingOf(builder, matrix);
+  check(reading !== null, "whoever adds a product of one token has asked isOneToken");
+  const half = "rows" in x ? x : null;
+  const rows = "rows" in x ? x.rows : x;
+  checkRows(rows, matrix.columns);
+  check(half === null || half.width === matrix.columns, "a norm is read as a whole");
+  const [part] = matrix.parts;
+  const columnCount = matrix.columns;
+  let int8: GPUBuffer | null = null;
+  if (reading !== "float") int8 = half ? half.int8 : addQuantize(builder, { x: rows, columnCount });
+  check(reading === "float" || int8 !== null, "who left a norm has asked who reads it");
+  const args = { matrix, bias, x: rows, to, columnCount, ...more };
+  const lanes = rowLanesFor(builder.gpu, job);
+  return {
+    kernel: `${job}_${reading}` satisfies KernelName,
+    int8,
+    constants: {
+      ...constantsOf(args, part, { rows: matrix.rows, isInt8: int8 !== null }),
+      ...{ LANES: lanes * WORKGROUP_ROWS[job], ROW_LANES: lanes },
+      ...half ? { IS_DEFERRED: true, NORM_WIDTH: half.width, EPSILON: half.epsilon } : {},
+    } satisfies Constants,
+    bindings: [
+      builder.input.header,
+      { buffer: part.codes },
+      { buffer: part.factors },
+      { buffer: bias ?? builder.gpu.nothing },
+      int8 ? { buffer: int8 } : bindRows(rows),
+    ],
+  };
+}
+
+/** Two places of a buffer that nobody reads. */
+function sinks({ gpu: { sink } }: ProgramBuilder): [GPUBufferBinding, GPUBufferBinding] {
+  return [{ buffer: sink, offset: 0, size: 256 }, { buffer: sink, offset: 256, size: 256 }];
+}
+
+/** to = W · x + bias. */
+export function multiplyOne(builder: ProgramBuilder, args: OneArgs & { readonly to: Rows }): void {
+  const { matrix: { rows }, to } = args;
+  checkRows(to, rows);
+  const { kernel, constants, bindings } = begin(builder, "heads", args);
+  builder.add({
+    kernel,
+    constants: { ...constants, HEADS: rows / 4, HEAD_DIM: 4 },
+    bindings: [...bindings, builder.input.records, bindRows(to), ...sinks(builder)],
+    workgroups: [rows / 4, 1, 1],
+  });
+}
+
+export interface ProjectHeadsArgs extends OneArgs {
+  /** Queries, keys and values side by side; queries alone are written. */
+  readonly to: Rows;
+  /** Column of `to` that row 0 belongs to: where a head begins. */
+  readonly column: number;
+  /** Of queries. */
+  readonly heads: number;
+  readonly cache: KvCache;
+  /** `index` into the step input's ropes; null: nothing is turned. */
+  readonly rope: { readonly index: number; readonly kind: "norm" | "neox" } | null;
+}
+
+/** Whether `projectHeads` can turn these. */
+export function canProjectHeads(
+  builder: ProgramBuilder,
+  { cache: { headDim }, rope }: Pick<ProjectHeadsArgs, "cache" | "rope">,
+): boolean {
+  const turned = rope === null ? 0 : builder.input.ropes[rope.index].dimensionCount;
+  return headDim % 4 === 0 && (rope?.kind !== "neox" || turned % 4 === 0);
+}
+
+/** Some of a token's queries, keys and values, turned; keys and values go into the cache. */
+export function projectHeads(builder: ProgramBuilder, args: ProjectHeadsArgs): void {
+  const { matrix: { rows }, to, column, heads, cache, rope } = args;
+  const { kvHeads, headDim } = cache;
+  const { input } = builder;
+  checkRows(to, (heads + 2 * kvHeads) * headDim);
+  check(rows % headDim === 0 && column % headDim === 0, "rows are whole heads");
+  const place = { ...to, column: (to.column ?? 0) + column };
+  const { kernel, constants, bindings } = begin(builder, "heads", { ...args, to: place });
+  const table = rope === null ? { start: 0, dimensionCount: 0 } : input.ropes[rope.index];
+  builder.add({
+    kernel,
+    constants: {
+      ...constants,
+      ...{ HEADS: heads, KV_HEADS: kvHeads, HEAD_DIM: headDim, FIRST_HEAD: column / headDim },
+      ROTATED: table.dimensionCount,
+      IS_NEOX: rope?.kind === "neox",
+      IS_F32: cache.type === "f32",
+      RECORD: input.recordWords,
+      ROPE_START: table.start,
+    },
+    bindings: [
+      ...bindings,
+      input.records,
+      bindRows(to),
+      { buffer: cache.keys },
+      { buffer: cache.values },
+    ],
+    workgroups: [rows / 4, 1, 1],
+  });
+}
+
+export interface FireArgs extends OneArgs {
+  /** [1, neurons]; not written where `down` reads 8 bits. */
+  readonly to: Rows;
+  /** What is multiplied with it next. */
+  readonly down: GpuMatrix;
+  readonly activation: Activation;
+  /** The matrix has gates, then ups; else ups. */
+  readonly isGated: boolean;
+  readonly activatesUp?: boolean;
+  readonly firingThreshold?: number;
+}
+
+/** to = act(gate) · up, or act(up) without gates: see `activate`. */
+export function fireNeurons(builder: ProgramBuilder, args: FireArgs): void {
+  const { matrix: { rows }, to, down, isGated } = args;
+  const neurons = down.columns;
+  check(rows === (isGated ? 2 * neurons : neurons), `${rows} rows for ${neurons} neurons`);
+  checkRows(to, neurons);
+  const { kernel, constants, bindings, int8: read } = begin(builder, "gated", args);
+  const { few } = kernelsFor(builder, { matrix: down, columnCount: neurons });
+  const int8 = isInt8(few) ? builder.holdInt8(to, "tokens", neurons, { besides: read }) : null;
+  const [sink, otherSink] = sinks(builder);
+  builder.add({
+    kernel,
+    constants: {
+      ...constants,
+      ...{ NEURONS: neurons, TO_F32: int8 === null, TO_INT8: int8 !== null },
+      ACTIVATION: ACTIVATIONS[args.activation],
+      IS_GATED: isGated,
+      ACTIVATES_UP: args.activatesUp ?? false,
+      THRESHOLD: args.firingThreshold ?? 0,
+    },
+    bindings: [
+      ...bindings,
+      int8 === null ? bindRows(to) : sink,
+      int8 === null ? otherSink : { buffer: int8 },
+    ],
+    holds: to,
+    workgroups: [Math.ceil(neurons / PIECE), 1, 1],
+  });
+}
+
+export interface JoinArgs extends OneArgs {
+  readonly x: Rows;
+  /** The residual stream. */
+  readonly to: Rows;
+  readonly scale: number;
+  /** The next norm: f32 [width]. */
+  readonly weight: GPUBuffer;
+  readonly epsilon: number;
+  /** Room for it in f32, with sums behind it. */
+  readonly normed: Rows;
+  /** All that read it. */
+  readonly readers: readonly GpuMatrix[];
+}
+
+/** to += scale · (W · x + bias), and the half of the next norm; null: that cannot be. */
+export function joinResidual(builder: ProgramBuilder, args: JoinArgs): HalfNorm | null {
+  const { matrix, to, normed, readers, weight, epsilon } = args;
+  const { rows: width } = matrix;
+  const readings = readers.map((each) => readingOf(builder, each));
+  if (!isOneToken(builder, matrix) || readings.includes(null) || width % PIECE !== 0) return null;
+  checkRows(to, width);
+  checkRows(normed, width + width / PIECE);
+  const { kernel, constants, bindings, int8: read } = begin(builder, "joined", {
+    ...args,
+    accumulate: true,
+  });
+  const isRead = readings.some((reading) => reading !== "float");
+  const int8 = isRead ? builder.takeInt8(width, read) : null;
+  const isFloat = readings.includes("float");
+  const [sink, otherSink] = sinks(builder);
+  builder.add({
+    kernel,
+    constants: {
+      ...constants,
+      ...{ NORMED_START: normed.column ?? 0, TO_F32: isFloat, TO_INT8: int8 !== null },
+    },
+    bindings: [
+      ...bindings,
+      { buffer: weight },
+      bindRows(to),
+      isFloat ? bindRows(normed) : sink,
+      int8 ? { buffer: int8 } : otherSink,
+    ],
+    workgroups: [width / PIECE, 1, 1],
+  });
+  return { rows: normed, int8, width, epsilon };
+}

@@ -1,0 +1,219 @@
+/**
+ * Keys and values of prompts that were computed, in a file: a server that starts again knows the
+ * beginnings of conversations that it knew. What is in a block is named by its ids and by the block
+ * before it, as in kv_blocks.ts; numbers of blocks are of no use elsewhere.
+ *
+ *   magic │ length │ subject (JSON: model, threads, shapes) │ record │ record …
+ *   record: CRC-32 of the rest │ record before, or -1 │ exact │ ids i32 [32] │ keys, values …
+ *
+ * A file is written beside the old one and takes its place when it is whole. One that is of another
+ * model, another number of threads or another type of cache is as good as none, and so is a record
+ * whose bytes are not what they were: whatever a file holds, answers are right.
+ */
+import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync } from "node:fs";
+import { crc32 } from "node:zlib";
+import { check } from "../base/check.ts";
+import { explainWriteError, writeFully } from "../base/write_errors.ts";
+import { KV_BLOCK_POSITIONS as TOKENS } from "../memory/kv_layout.ts";
+import { kvBytes } from "../rank/kv_bytes.ts";
+import type { RankSetup } from "../rank/open_rank.ts";
+import { lengthOf } from "../rank/shard.ts";
+import type { KvBlocks } from "./kv_blocks.ts";
+
+/** "GKV1". */
+const MAGIC = 0x31564b47;
+const START_BYTES = 8;
+const SUBJECT_BYTES_MAX = 1 << 20;
+/** CRC, record before, exact, ids. */
+const HEAD_BYTES = 12 + 4 * TOKENS;
+
+/** Where an archive is, and which model it is of. */
+export interface KvArchiveFile {
+  readonly path: string;
+  /** src/gguf/fingerprint.ts */
+  readonly modelFingerprint: string;
+}
+
+/** A layer's keys, or its values, on a rank: as many bytes for each block of the pool. */
+interface Piece {
+  readonly bytes: Uint8Array;
+  readonly offsetBytes: number;
+  readonly blockBytes: number;
+}
+
+export class KvArchive {
+  readonly #blocks: KvBlocks;
+  readonly #path: string;
+  readonly #subject: Uint8Array<ArrayBuffer>;
+  readonly #pieces: readonly Piece[];
+  readonly #vocabSize: number;
+  readonly #record: Uint8Array<ArrayBuffer>;
+  readonly #view: DataView;
+
+  constructor(setup: RankSetup, blocks: KvBlocks, { path, modelFingerprint }: KvArchiveFile) {
+    this.#blocks = blocks;
+    this.#path = path;
+    this.#pieces = piecesOf(setup);
+    this.#vocabSize = setup.config.vocabSize;
+    const [{ kvType }] = setup.plans;
+    const pieces = this.#pieces.map(({ blockBytes }) => blockBytes);
+    const subject = { modelFingerprint, kvType, threads: setup.plans.length, pieces };
+    this.#subject = new TextEncoder().encode(JSON.stringify(subject));
+    check(this.#subject.length <= SUBJECT_BYTES_MAX, "a subject is short");
+    const sizeBytes = pieces.reduce((sum, bytes) => sum + bytes, HEAD_BYTES);
+    this.#record = new Uint8Array(sizeBytes);
+    this.#view = new DataView(this.#record.buffer);
+  }
+
+  /**
+   * Writes all that is remembered.
+   * @returns how many blocks that is.
+   * @throws {Error} "Cannot write …": the old file is still there.
+   */
+  save(): number {
+    const part = `${this.#path}.part`;
+    try {
+      const descriptor = openSync(part, "w");
+      try {
+        const count = this.#write(descriptor);
+        fsyncSync(descriptor);
+        renameSync(part, this.#path);
+        return count;
+      } finally {
+        closeSync(descriptor);
+      }
+    } catch (error) {
+      throw explainWriteError(error, part);
+    }
+  }
+
+  #write(descriptor: number): number {
+    const start = new Uint8Array(START_BYTES);
+    new DataView(start.buffer).setUint32(0, MAGIC, true);
+    new DataView(start.buffer).setUint32(4, this.#subject.length, true);
+    writeFully(descriptor, start);
+    writeFully(descriptor, this.#subject);
+    const record = this.#record;
+    const numbers = new Map<number, number>();
+    for (const { block, before, ids, isExact } of this.#blocks.remembered()) {
+      const numberBefore = before === null ? -1 : numbers.get(before);
+      if (numberBefore === undefined) continue; // what it follows was forgotten
+      numbers.set(block, numbers.size);
+      this.#view.setInt32(4, numberBefore, true);
+      this.#view.setUint32(8, isExact ? 1 : 0, true);
+      ids.forEach((id, i) => this.#view.setInt32(12 + 4 * i, id, true));
+      this.#eachPiece((piece, at) => {
+        const from = piece.offsetBytes + block * piece.blockBytes;
+        record.set(piece.bytes.subarray(from, from + piece.blockBytes), at);
+      });
+      this.#view.setUint32(0, crc32(record.subarray(4)), true);
+      writeFully(descriptor, record);
+    }
+    return numbers.size;
+  }
+
+  /**
+   * Brings back what the file has, as far as there is room; no request runs.
+   * @returns how many blocks that is; 0 where there is no file, or none of this subject.
+   */
+  restore(): number {
+    let descriptor: number;
+    try {
+      descriptor = openSync(this.#path, "r");
+    } catch {
+      return 0;
+    }
+    try {
+      return this.#read(descriptor, fstatSync(descriptor).size);
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+
+  #read(descriptor: number, sizeBytes: number): number {
+    const first = START_BYTES + this.#subject.length;
+    if (sizeBytes < first || !this.#isOfSubject(descriptor)) return 0;
+    const written = Math.floor((sizeBytes - first) / this.#record.length);
+    // Records come after those that they follow: the first ones are complete by themselves.
+    const count = Math.min(written, this.#blocks.availableBlocks);
+    const firstName = this.#blocks.reserveNames(count);
+    let restored = 0;
+    // What is brought back last is forgotten first: ends of conversations before their beginnings.
+    for (let number = count - 1; number >= 0; number--) {
+      if (!fill(descriptor, this.#record, first + number * this.#record.length)) continue;
+      if (this.#adopt(number, firstName)) restored++;
+    }
+    return restored;
+  }
+
+  #isOfSubject(descriptor: number): boolean {
+    const start = new Uint8Array(START_BYTES + this.#subject.length);
+    if (!fill(descriptor, start, 0)) return false;
+    const view = new DataView(start.buffer);
+    return view.getUint32(0, true) === MAGIC && view.getUint32(4, true) === this.#subject.length &&
+      this.#subject.every((byte, i) => start[START_BYTES + i] === byte);
+  }
+
+  /** False when the record is not what was written. */
+  #adopt(number: number, firstName: number): boolean {
+    const record = this.#record;
+    if (crc32(record.subarray(4)) !== this.#view.getUint32(0, true)) return false;
+    const before = this.#view.getInt32(4, true);
+    if (before < -1 || before >= number) return false;
+    const ids = Int32Array.from(
+      { length: TOKENS },
+      (_, i) => this.#view.getInt32(12 + 4 * i, true),
+    );
+    if (ids.some((id) => id < 0 || id >= this.#vocabSize)) return false;
+    const block = this.#blocks.adopt({
+      ids,
+      name: firstName + number,
+      nameBefore: before < 0 ? null : firstName + before,
+      isExact: this.#view.getUint32(8, true) === 1,
+    });
+    if (block < 0) return false;
+    this.#eachPiece((piece, at) => {
+      const to = piece.offsetBytes + block * piece.blockBytes;
+      piece.bytes.set(record.subarray(at, at + piece.blockBytes), to);
+    });
+    return true;
+  }
+
+  /** at: where the piece is in a record. */
+  #eachPiece(visit: (piece: Piece, at: number) => void): void {
+    let at = HEAD_BYTES;
+    for (const piece of this.#pieces) {
+      visit(piece, at);
+      at += piece.blockBytes;
+    }
+  }
+}
+
+/** Keys and values of all layers on all ranks, in an order that plans alone decide. */
+function piecesOf({ plans, memories, config: { headDim } }: RankSetup): Piece[] {
+  return plans.flatMap(({ layers, kvType }, rank) =>
+    layers.flatMap(({ arena, kvHeads, keysOffsetBytes, valuesOffsetBytes }) => {
+      const bytes = new Uint8Array(memories[rank][arena].buffer);
+      const of = { blocks: 1, kvHeads: lengthOf(kvHeads), headDim };
+      const { keysBytes, valuesBytes } = kvBytes(kvType, of);
+      return [
+        { bytes, offsetBytes: keysOffsetBytes, blockBytes: keysBytes },
+        { bytes, offsetBytes: valuesOffsetBytes, blockBytes: valuesBytes },
+      ];
+    })
+  );
+}
+
+/** False when the file ends before, or cannot be read. */
+function fill(descriptor: number, bytes: Uint8Array, offsetBytes: number): boolean {
+  for (let done = 0; done < bytes.length;) {
+    try {
+      const count = readSync(descriptor, bytes, done, bytes.length - done, offsetBytes + done);
+      if (count === 0) return false;
+      done += count;
+    } catch {
+      return false;
+    }
+  }
+  return true;
+}

@@ -1,0 +1,153 @@
+/**
+ * What a layer has on the GPU: norms, matrices one below the other, and its cache. Knows plans;
+ * what is computed is in gpu_layer.ts.
+ */
+import { createKvCache, type Gpu, type MatrixHome } from "../../../gpu/mod.ts";
+import type { ModelConfig } from "../../model/types.ts";
+import type { DensePlan, HeadNormPlan, LayerPlan, MatrixPlan, NormPlan } from "../plan_types.ts";
+import { lengthOf } from "../shard.ts";
+import type { DensePart } from "./dense_parts.ts";
+import { type GpuLoader, type Stacked, stacksOf } from "./gpu_weights.ts";
+
+/** A norm of the stream; bias null: none. */
+export interface GpuNorm {
+  readonly weight: GPUBuffer;
+  readonly bias: GPUBuffer | null;
+}
+
+export interface GpuHeadNorm {
+  readonly weight: GPUBuffer;
+  /** Heads that are normalised by themselves, how wide each is, and whether each has weights. */
+  readonly heads: number;
+  readonly width: number;
+  readonly weightPerHead: boolean;
+}
+
+/** A product whose rows come from several matrices, side by side in what it gives. */
+export interface Product {
+  readonly stacked: Stacked;
+  /** Where in the row of what it gives it begins. */
+  readonly column: number;
+}
+
+export interface AttentionWeights {
+  readonly norm: GpuNorm | null;
+  readonly projections: readonly Product[];
+  readonly queryNorm: GpuHeadNorm | null;
+  readonly keyNorm: GpuHeadNorm | null;
+  readonly output: Stacked;
+  readonly cache: Awaited<ReturnType<typeof createKvCache>>;
+}
+
+/** Of some neurons of a layer. */
+export interface NeuronWeights {
+  readonly norm: GpuNorm | null;
+  readonly parts: readonly NeuronPart[];
+}
+
+/** Neurons that are computed in steps of so many tokens and more: dense_parts.ts. */
+export interface NeuronPart {
+  readonly fromTokens: number;
+  readonly projections: readonly Product[];
+  readonly down: Stacked;
+}
+
+/** What loading a layer takes. */
+export interface LayerLoading {
+  readonly gpu: Gpu;
+  readonly config: ModelConfig;
+  readonly plan: LayerPlan;
+  readonly index: number;
+  readonly loader: GpuLoader;
+  readonly contextLength: number;
+  readonly kvType: "f16" | "f32";
+}
+
+/** @throws {GpuOutOfMemoryError} when the GPU has no room for it. */
+export async function loadNorm(loader: GpuLoader, plan: NormPlan): Promise<GpuNorm>;
+export async function loadNorm(loader: GpuLoader, plan: NormPlan | null): Promise<GpuNorm | null>;
+export async function loadNorm(loader: GpuLoader, plan: NormPlan | null): Promise<GpuNorm | null> {
+  if (plan === null) return null;
+  const bias = plan.bias === null ? null : await loader.vector(plan.bias);
+  return { weight: await loader.vector(plan.weight), bias };
+}
+
+async function loadHeadNorm(
+  loader: GpuLoader,
+  plan: HeadNormPlan | null,
+  own: { heads: number; headDim: number },
+): Promise<GpuHeadNorm | null> {
+  if (plan === null) return null;
+  const { heads, headDim } = own;
+  const weight = await loader.vector(plan.weight);
+  if (plan.span === "projection") {
+    return { weight, heads: 1, width: heads * headDim, weightPerHead: false };
+  }
+  const weightPerHead = lengthOf(plan.weight.range) > headDim;
+  return { weight, heads, width: headDim, weightPerHead };
+}
+
+/** Of own heads; null: none. */
+export async function loadAttention(input: LayerLoading): Promise<AttentionWeights | null> {
+  const { plan, loader, config: { headDim }, gpu } = input;
+  const heads = lengthOf(plan.heads);
+  const kvHeads = lengthOf(plan.kvHeads);
+  if (heads === 0) return null;
+  return {
+    norm: await loadNorm(loader, plan.attentionNorm),
+    projections: await loadProducts(loader, [plan.query, plan.key, plan.value]),
+    queryNorm: await loadHeadNorm(loader, plan.queryNorm, { heads, headDim }),
+    keyNorm: await loadHeadNorm(loader, plan.keyNorm, { heads: kvHeads, headDim }),
+    output: await loader.stack([plan.attentionOutput]),
+    cache: await createKvCache(gpu, `blk.${input.index}`, {
+      positions: input.contextLength,
+      kvHeads,
+      headDim,
+      type: input.kvType,
+    }),
+  };
+}
+
+/**
+ * Some neurons of a layer, their matrices in the order of `stacksOfBlock`; null: of none.
+ * @param home left out: the GPU.
+ */
+export async function loadNeurons(
+  { plan, loader, config }: Pick<LayerLoading, "plan" | "loader" | "config">,
+  shares: readonly DensePart[],
+  home?: MatrixHome,
+): Promise<NeuronWeights | null> {
+  if (shares.length === 0) return null;
+  const norm = plan.feedForwardNorm ?? (config.hasParallelBlocks ? plan.attentionNorm : null);
+  const weight = await loadNorm(loader, norm);
+  const parts: NeuronPart[] = [];
+  for (const { block, fromTokens } of shares) {
+    const projections = await loadProducts(loader, projectionsOf(block), home);
+    parts.push({ fromTokens, projections, down: await loader.stack([block.down], home) });
+  }
+  return { norm: weight, parts };
+}
+
+/** The matrices of a block on the GPU, and of which they are made. */
+export function stacksOfBlock(block: DensePlan): MatrixPlan[][] {
+  return [...stacksOf(projectionsOf(block)), [block.down]];
+}
+
+function projectionsOf({ gate, up }: DensePlan): MatrixPlan[] {
+  return gate === null ? [up] : [gate, up];
+}
+
+async function loadProducts(
+  loader: GpuLoader,
+  plans: readonly MatrixPlan[],
+  home?: MatrixHome,
+): Promise<Product[]> {
+  const products: Product[] = [];
+  let column = 0;
+  for (const together of stacksOf(plans)) {
+    const stacked = await loader.stack(together, home);
+    products.push({ stacked, column });
+    column += stacked.matrix.rows;
+  }
+  return products;
+}

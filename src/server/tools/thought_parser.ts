@@ -1,0 +1,104 @@
+/**
+ * What a model thinks before it answers, told apart from the answer, while it comes: thoughts stand
+ * between `<think>` and `</think>` at the beginning. What follows is another parser's, or text.
+ */
+import type { AnswerParser, Delta } from "./call_parser.ts";
+
+const OPEN = "<think>";
+const CLOSE = "</think>";
+
+export interface ThoughtParserOptions {
+  /** The prompt opened the thoughts: the answer begins within them. */
+  readonly isOpened: boolean;
+  /** Reads what follows; left out: it is text. */
+  readonly answer?: AnswerParser;
+}
+
+type State = "start" | "open" | "thoughts" | "behind" | "answer";
+
+export class ThoughtParser implements AnswerParser {
+  readonly #answer: AnswerParser | undefined;
+  #state: State;
+  /** Text that was not told yet. */
+  #held = "";
+
+  constructor({ isOpened, answer }: ThoughtParserOptions) {
+    this.#answer = answer;
+    this.#state = isOpened ? "open" : "start";
+  }
+
+  get callCount(): number {
+    return this.#answer?.callCount ?? 0;
+  }
+
+  push(text: string, ids: readonly number[] = []): Delta[] {
+    this.#held += text;
+    const thoughts: Delta[] = [];
+    // Every state hands the rest on to the next one.
+    if (this.#state === "start") this.#start();
+    if (this.#state === "open") this.#open();
+    if (this.#state === "thoughts") this.#think(thoughts);
+    if (this.#state === "behind" && this.#held.trimStart() !== "") this.#begin();
+    if (this.#state !== "answer") return thoughts;
+    return [...thoughts, ...this.#read(this.#take(), ids)];
+  }
+
+  end(): Delta[] {
+    const held = this.#take();
+    if (this.#state === "thoughts") {
+      const text = held.trimEnd();
+      return text === "" ? [] : [{ kind: "reasoning", text }];
+    }
+    const rest = this.#state === "start" ? this.#read(held, []) : [];
+    return [...rest, ...this.#answer?.end() ?? []];
+  }
+
+  #take(): string {
+    const held = this.#held;
+    this.#held = "";
+    return held;
+  }
+
+  #read(text: string, ids: readonly number[]): Delta[] {
+    return this.#answer?.push(text, ids) ?? (text === "" ? [] : [{ kind: "text", text }]);
+  }
+
+  #start(): void {
+    const begun = this.#held.trimStart();
+    if (begun.startsWith(OPEN)) {
+      this.#held = begun.slice(OPEN.length);
+      this.#state = "open";
+    } else if (!OPEN.startsWith(begun)) this.#state = "answer";
+  }
+
+  /** White space before thoughts, behind them and before the answer is nobody's. */
+  #open(): void {
+    this.#held = this.#held.trimStart();
+    if (this.#held !== "") this.#state = "thoughts";
+  }
+
+  #think(out: Delta[]): void {
+    const end = this.#held.indexOf(CLOSE);
+    const known = end < 0 ? this.#held.slice(0, heldFrom(this.#held)) : this.#held.slice(0, end);
+    const text = end < 0 ? known : known.trimEnd();
+    if (text !== "") out.push({ kind: "reasoning", text });
+    this.#held = this.#held.slice(end < 0 ? known.length : end + CLOSE.length);
+    if (end >= 0) this.#state = "behind";
+  }
+
+  #begin(): void {
+    this.#held = this.#held.trimStart();
+    this.#state = "answer";
+  }
+}
+
+/** Where the end of `text` begins that may be white space before a closing, or a part of one. */
+function heldFrom(text: string): number {
+  let begin = text.length;
+  for (let length = Math.min(CLOSE.length - 1, text.length); length > 0; length--) {
+    if (!text.endsWith(CLOSE.slice(0, length))) continue;
+    begin = text.length - length;
+    break;
+  }
+  return text.slice(0, begin).trimEnd().length;
+}

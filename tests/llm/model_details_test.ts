@@ -1,0 +1,72 @@
+import { assertEquals } from "@std/assert";
+import { describeModel } from "../../src/llm/model_details.ts";
+import type { GgufFile, GgufValue } from "../../src/gguf/types.ts";
+import type { Tokenizer } from "../../src/tokenizer/types.ts";
+
+function fileWith(metadata: Record<string, GgufValue>): GgufFile {
+  const tensor = (name: string, type: string, dims: number[], sizeBytes: number) => ({
+    ...{ name, type, dims, sizeBytes },
+    part: 0,
+    offsetBytes: 0,
+  });
+  return {
+    magic: "GGUF",
+    version: 3,
+    metadata: new Map(Object.entries(metadata)),
+    tensors: new Map([
+      ["a", tensor("a", "F32", [10], 40)],
+      ["b", tensor("b", "Q4_0", [32, 10], 180)],
+    ]),
+    parts: [{ path: "x", sizeBytes: 500 }],
+  };
+}
+
+function tokenizerWith(...specialTexts: string[]): Tokenizer {
+  const encode = (text: string) => [specialTexts.indexOf(text)];
+  return { specialTexts, vocabSize: 100, encode } as unknown as Tokenizer;
+}
+
+Deno.test("describeModel() counts what a file holds", () => {
+  const file = fileWith({
+    "general.architecture": "llama",
+    "general.license": "x".repeat(300),
+    "llama.block_count": 2,
+    "tokenizer.chat_template": "{{ messages }}",
+  });
+  assertEquals(describeModel(file, { embeddingLength: 32, vocabSize: 99 }, tokenizerWith()), {
+    architecture: "llama",
+    parameterCount: 330,
+    quantization: "Q4_0",
+    fileBytes: 500,
+    embeddingLength: 32,
+    vocabSize: 99,
+    chatTemplate: "{{ messages }}",
+    gapMarks: null,
+    metadata: {
+      "general.architecture": "llama",
+      "llama.block_count": 2,
+      "tokenizer.chat_template": "{{ messages }}",
+    },
+  });
+});
+
+Deno.test("describeModel() finds marks of gaps by the file's keys, or by their texts", () => {
+  const marks = (metadata: Record<string, GgufValue>, ...texts: string[]) =>
+    describeModel(
+      fileWith(metadata),
+      { embeddingLength: 1, vocabSize: 99 },
+      tokenizerWith(...texts),
+    ).gapMarks;
+  const named = { pre: 5, suf: 6, mid: 7 };
+  const keys = Object.fromEntries(
+    Object.entries(named).map(([part, id]) => [`tokenizer.ggml.fim_${part}_token_id`, id]),
+  );
+  assertEquals(marks(keys), { prefix: 5, suffix: 6, middle: 7 });
+  assertEquals(marks({ ...keys, "tokenizer.ggml.fim_mid_token_id": 100 }), null);
+  assertEquals(marks({}, "<fim_suffix>", "<fim_middle>", "<fim_prefix>"), {
+    prefix: 2,
+    suffix: 0,
+    middle: 1,
+  });
+  assertEquals(marks({}, "<fim_suffix>", "<fim_middle>"), null);
+});

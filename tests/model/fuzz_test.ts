@@ -1,0 +1,95 @@
+/** Files that parse, with several things wrong at once: described, or refused in a few words. */
+import fc from "fast-check";
+import { loadKernelModule } from "../../wasm/mod.ts";
+import { ModelFormatError, UnsupportedModelError, UsageError } from "../../src/base/errors.ts";
+import { type GgufFile, type GgufValue, packStrings, parseGguf } from "../../src/gguf/mod.ts";
+import { describeForUse, planModel } from "../../src/llm/mod.ts";
+import { dtypeByName, DTYPES } from "../../src/model/dtypes.ts";
+import { createTokenizer } from "../../src/tokenizer/mod.ts";
+import { assertRefusal, fuzzRuns, timed } from "../support/fuzz.ts";
+import { TINY_FAMILIES, type TinyFamilyName } from "../support/tiny_families.ts";
+import { tinyModel } from "../support/tiny_model.ts";
+import { withMetadata, withoutTensor, withTensor } from "./changed_file.ts";
+
+const FAMILIES = Object.keys(TINY_FAMILIES) as TinyFamilyName[];
+const TYPES = DTYPES.map(({ name }) => name);
+
+/** Something wrong with a file; keys and tensors are counted. */
+type Change =
+  | { readonly kind: "value"; readonly index: number; readonly value: GgufValue | undefined }
+  | { readonly kind: "dims"; readonly index: number; readonly dims: readonly number[] }
+  | { readonly kind: "type"; readonly index: number; readonly type: string }
+  | { readonly kind: "gone"; readonly index: number };
+
+const number = fc.oneof(
+  fc.constantFrom(0, 1, -1, 0.5, NaN, Infinity, 2, 3, 8, 16, 64, 512, 2 ** 16, 2 ** 31, 2 ** 53),
+  fc.integer({ min: 0, max: 300 }),
+);
+const value: fc.Arbitrary<GgufValue | undefined> = fc.oneof(
+  { weight: 3, arbitrary: number },
+  fc.constantFrom<(GgufValue | undefined)[]>(
+    ...[undefined, 2n ** 63n, true, false, "", "relu", "yarn", "longrope", "gpt2", "llama"],
+    ...["x".repeat(5000), packStrings([]), packStrings(["a", "b"]), new Float32Array(300)],
+  ),
+  fc.array(number, { maxLength: 9 }).map((items) => Uint32Array.from(items)),
+);
+const index = fc.nat(500);
+const change: fc.Arbitrary<Change> = fc.oneof(
+  { weight: 5, arbitrary: fc.record({ kind: fc.constant("value" as const), index, value }) },
+  fc.record({
+    kind: fc.constant("dims" as const),
+    index,
+    dims: fc.array(fc.constantFrom(1, 2, 32, 64, 96, 512, 2 ** 31), { minLength: 1, maxLength: 4 }),
+  }),
+  fc.record({ kind: fc.constant("type" as const), index, type: fc.constantFrom(...TYPES) }),
+  fc.record({ kind: fc.constant("gone" as const), index }),
+);
+
+Deno.test("a model with any faults is planned, or refused in a few words", async () => {
+  const files = FAMILIES.map((architecture) =>
+    parseGguf(tinyModel({ architecture, blockCount: 1 }))
+  );
+  const kernels = await loadKernelModule();
+  const options = { threads: 2, contextLength: 64 };
+  fc.assert(
+    fc.property(
+      fc.nat(files.length - 1),
+      fc.array(change, { minLength: 1, maxLength: 3 }),
+      (family, changes) => {
+        const file = changes.reduce(changed, files[family]);
+        const attempt = (what: () => unknown) => {
+          try {
+            timed(what, FAMILIES[family]);
+          } catch (error) {
+            assertRefusal(error, [ModelFormatError, UnsupportedModelError, UsageError]);
+          }
+        };
+        attempt(() => {
+          const model = describeForUse(file, options);
+          planModel({ file, model, packed: null }, kernels, options);
+        });
+        attempt(() => createTokenizer(file.metadata));
+      },
+    ),
+    fuzzRuns(1500),
+  );
+});
+
+function changed(file: GgufFile, change: Change): GgufFile {
+  const pick = (names: Iterable<string>) => {
+    const all = [...names];
+    return all[change.index % all.length];
+  };
+  if (change.kind === "value") {
+    // The first keys are the model's, the last ones the vocabulary's.
+    return withMetadata(file, { [pick(file.metadata.keys())]: change.value });
+  }
+  const name = pick(file.tensors.keys());
+  if (change.kind === "gone") return withoutTensor(file, name);
+  const { dims, type } = { ...file.tensors.get(name)!, ...change };
+  const { blockElements, blockBytes } = dtypeByName(type)!;
+  // The parser has refused rows that end within a block.
+  if (dims[0] % blockElements !== 0) return file;
+  const sizeBytes = dims.reduce((product, count) => product * count) / blockElements * blockBytes;
+  return withTensor(file, name, { dims, type, sizeBytes });
+}

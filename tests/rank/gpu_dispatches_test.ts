@@ -1,0 +1,87 @@
+/** How many dispatches a decoded token takes: each waits for the one before. */
+import { assertEquals } from "@std/assert";
+import { type Gpu, tuneKernels } from "../../gpu/mod.ts";
+import { Program } from "../../gpu/program.ts";
+import type { StepValues } from "../../gpu/step_input.ts";
+import { DEFAULT_ROW_LANES } from "../../gpu/row_lanes.ts";
+import { PLAIN_VARIANTS } from "../../gpu/variants.ts";
+import { gpuTest } from "../support/gpu.ts";
+import { withTinyFile } from "../support/loaded_model.ts";
+import { openLoneRank } from "../support/lone_gpu_rank.ts";
+import type { TinyFamilyName } from "../support/tiny_families.ts";
+import type { TinyModelOptions } from "../support/tiny_model.ts";
+import { tunedAsReal } from "../support/tuning.ts";
+
+/** Of a token: the first norm, that before the output, the output. */
+const BESIDE_LAYERS = 3;
+
+/** Dispatches of a decoded token. */
+async function countOf(gpu: Gpu, options: TinyModelOptions, isAlone = true) {
+  const { run } = Program.prototype;
+  let count = 0;
+  Program.prototype.run = function (this: Program, step: StepValues, ...rest) {
+    count += this.dispatchCount(step);
+    return run.call(this, step, ...rest);
+  };
+  let layerCount = 0;
+  try {
+    await withTinyFile({ seed: 3, ...options }, async (path) => {
+      const { layers, decode } = await openLoneRank(path, gpu, isAlone);
+      layerCount = layers;
+      for (const position of [0, 1]) {
+        count = 0;
+        decode(position);
+      }
+    });
+  } finally {
+    Program.prototype.run = run;
+  }
+  return { count, layers: layerCount };
+}
+
+/** A layer's dispatches: heads, attention, what it leaves; neurons, what they leave. */
+const FEW: readonly TinyFamilyName[] = [
+  ...["llama", "llama-biased", "relu-llama", "bamboo", "qwen2", "gemma", "phi3"] as const,
+  ...["smollm3", "chatglm", "arcee"] as const,
+];
+/**
+ * Others have norms of another kind, or behind blocks, and make all of them apart: so many a layer,
+ * and beside layers (gemma2 caps logits).
+ */
+const MORE: Partial<Record<TinyFamilyName, readonly [number, number]>> = {
+  ...{ qwen3: [6, 3], gpt2: [7, 2], starcoder2: [7, 2], "stablelm-parallel": [8, 2] },
+  ...{ gemma2: [9, 3], gemma3: [10, 2], olmo2: [10, 2] },
+};
+
+gpuTest("a decoded token takes five dispatches a layer in families like Llama", async (gpu) => {
+  for (const architecture of FEW) {
+    const { count, layers } = await countOf(gpu, { architecture });
+    assertEquals(count, 5 * layers + BESIDE_LAYERS, architecture);
+  }
+});
+
+gpuTest("a decoded token takes few dispatches a layer in other families", async (gpu) => {
+  for (const [name, [each, beside]] of Object.entries(MORE)) {
+    const architecture = name as TinyFamilyName;
+    const { count, layers } = await countOf(gpu, { architecture });
+    assertEquals(count, each * layers + beside, architecture);
+  }
+});
+
+gpuTest("a decoded token takes five dispatches a layer by products of 8 bits", async (gpu) => {
+  const adapter = await navigator.gpu.requestAdapter();
+  await tuneKernels(gpu, tunedAsReal(adapter!.info));
+  try {
+    const shape = { embeddingLength: 256, feedForwardLength: 512, headCount: 4, headCountKv: 2 };
+    for (const type of ["Q4_0", "F16"] as const) {
+      const { count, layers } = await countOf(gpu, { type, ...shape });
+      assertEquals(count, 5 * layers + BESIDE_LAYERS, type);
+      const { count: beside } = await countOf(gpu, { type, ...shape }, false);
+      // Norms twice a layer: the stream comes from the ranks' arenas.
+      assertEquals(beside, 7 * layers + BESIDE_LAYERS - 1, type);
+    }
+  } finally {
+    gpu.variants = PLAIN_VARIANTS;
+    gpu.rowLanes = DEFAULT_ROW_LANES;
+  }
+});

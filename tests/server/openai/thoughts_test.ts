@@ -1,0 +1,75 @@
+import { assertEquals } from "@std/assert";
+import { CHAT, hello, post, readEvents, testApp } from "../http_client.ts";
+
+const details = { chatTemplate: "{{ tools }}<tool_call><think></think>" };
+const script = ["<think>\nHm", "m\n</think>\n\n", "Hello"];
+
+Deno.test("what a model thinks is reasoning_content, whole and streamed, and counted", async () => {
+  const { app } = testApp({ details, script });
+  const { choices, usage } = await (await post(app, CHAT, hello)).json();
+  const { reasoning_content, content } = choices[0].message;
+  assertEquals([reasoning_content, content], ["Hmm", "Hello"]);
+  assertEquals(usage.completion_tokens_details.reasoning_tokens, 22);
+  const events = await readEvents(await post(app, CHAT, { ...hello, stream: true }));
+  const deltas = events.slice(1, -2).map(({ choices: [{ delta }] }) => delta);
+  assertEquals(deltas, [
+    { reasoning_content: "Hm" },
+    { reasoning_content: "m" },
+    { content: "Hello" },
+  ]);
+});
+
+Deno.test("reasoning_format none, and templates without thoughts, leave all in the text", async () => {
+  for (const [options, fields] of [[{ details }, { reasoning_format: "none" }], [{}, {}]]) {
+    const { app } = testApp({ ...options, script });
+    const { choices } = await (await post(app, CHAT, { ...hello, ...fields })).json();
+    assertEquals(choices[0].message.content, script.join(""));
+  }
+});
+
+Deno.test("calls behind thoughts are found, and schemas hold behind thoughts", async () => {
+  const { app, model } = testApp({
+    details,
+    script: [`Which?</think><tool_call>{"name":"f","arguments":{}}`],
+  });
+  const opened = { messages: [{ role: "user", content: "Hi<think>\n" }] };
+  const tools = [{ type: "function", function: { name: "f" } }];
+  const { choices: [{ message }] } = await (await post(app, CHAT, { ...opened, tools })).json();
+  assertEquals([message.reasoning_content, message.tool_calls.length], ["Which?", 1]);
+  const response_format = { type: "json_object" };
+  await post(app, CHAT, { ...opened, response_format });
+  assertEquals(model.requests[1].grammar, { kind: "json", trigger: "</think>" });
+  await post(app, CHAT, { ...opened, tools, tool_choice: "required" });
+  assertEquals(model.decode(model.requests[2].ids), "Hi<think>\n</think>\n\n<tool_call>\n");
+});
+
+Deno.test("thoughts have names of their own in responses and in Ollama's answers", async () => {
+  const { app } = testApp({ details, script });
+  const response = await (await post(app, "/v1/responses", { input: "Hi" })).json();
+  assertEquals(
+    response.output.map(({ type, content }: { type: string; content: { text: string }[] }) => [
+      type,
+      content[0].text,
+    ]),
+    [["reasoning", "Hmm"], ["message", "Hello"]],
+  );
+  assertEquals(response.usage.output_tokens_details.reasoning_tokens, 22);
+  const stream = await (await post(app, "/v1/responses", { input: "Hi", stream: true })).text();
+  const names = [...stream.matchAll(/^event: response\.(.*)$/gm)].map(([, name]) => name);
+  assertEquals(names.slice(2, 11), [
+    "output_item.added",
+    "content_part.added",
+    "reasoning_text.delta",
+    "reasoning_text.delta",
+    "reasoning_text.done",
+    "content_part.done",
+    "output_item.done",
+    "output_item.added",
+    "content_part.added",
+  ]);
+  const chat = await (await post(app, "/api/chat", { ...hello, stream: false })).json();
+  assertEquals([chat.message.thinking, chat.message.content], ["Hmm", "Hello"]);
+  const { thinking } = await (await post(app, "/api/generate", { prompt: "Hi", stream: false }))
+    .json();
+  assertEquals(thinking, "Hmm");
+});
