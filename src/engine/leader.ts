@@ -15,8 +15,8 @@ import { LinearKv } from "./linear_kv.ts";
 import { RankCounts } from "./rank_counts.ts";
 import { hasIndependentRows } from "./row_independence.ts";
 import { Sampler } from "./sampler.ts";
-import { Scheduler } from "./scheduler.ts";
-import { Sequence, type SequenceEnd, type SequenceRoom } from "./sequence.ts";
+import { type Admission, Scheduler } from "./scheduler.ts";
+import { Sequence, type SequenceEnd, type SequenceRoom, sharedTokens } from "./sequence.ts";
 import { StepRunner } from "./step_runner.ts";
 import { TokenTimes } from "./token_times.ts";
 import type { EngineRequest } from "./types.ts";
@@ -125,8 +125,9 @@ export class Leader {
     }
   }
 
-  /** False when there is no room for it now. A field: nothing is made per step. */
-  readonly #takeIn = (sequence: Sequence): boolean => {
+  /** A field: nothing is made per step. */
+  readonly #takeIn = (sequence: Sequence): Admission => {
+    if (this.#isComputedElsewhere(sequence)) return "later";
     const { slot, ids, promptTokens, maxTokens } = sequence;
     const reused = this.#kv.open(slot, {
       ids,
@@ -134,12 +135,27 @@ export class Leader {
       totalTokens: promptTokens + maxTokens,
       isExact: sequence.isRepeatable,
     });
-    if (reused < 0) return false;
+    if (reused < 0) return "full";
     sequence.start(reused);
     // Who did not ask for exactness may have taken what is not.
     sequence.isExact = reused === 0 || sequence.isRepeatable || !this.#takesTurns;
-    return true;
+    return "in";
   };
+
+  /**
+   * Another prompt that begins alike is being computed just now: several answers to one prompt, or
+   * prompts with one beginning, come to it when it is there, and use it again.
+   */
+  #isComputedElsewhere(sequence: Sequence): boolean {
+    if (this.#takesTurns) return false;
+    const { active } = this.#scheduler;
+    for (let i = 0; i < active.length; i++) {
+      if (!active[i].isGenerating && sharedTokens(sequence, active[i]) > active[i].computed) {
+        return true;
+      }
+    }
+    return false;
+  }
 
   #fillStep(): void {
     const { active, sequences, rows, count } = this.#scheduler;

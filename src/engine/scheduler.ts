@@ -17,6 +17,9 @@ export interface Schedulable {
   readonly priority: number;
 }
 
+/** It has room now, there is none, or it had better wait for what another one computes. */
+export type Admission = "in" | "full" | "later";
+
 export interface SchedulerOptions {
   /** Most rows of a step. */
   readonly chunkTokens: number;
@@ -27,7 +30,7 @@ export interface SchedulerOptions {
 }
 
 /** Of what prompts may have of a step, one part of so many is the longest waiting one's. */
-const SHARE_OF_OLDEST = 4;
+const SHARE_OF_OLDEST = 8;
 
 export class Scheduler<S extends Schedulable> {
   readonly #in: SchedulerOptions;
@@ -71,10 +74,16 @@ export class Scheduler<S extends Schedulable> {
     this.#waiting.splice(at, 0, sequence);
   }
 
-  /** Takes in those that wait, in order, until one finds no room: it is not overtaken. */
-  admit(takeIn: (sequence: S) => boolean): void {
-    while (this.#waiting.length > 0 && takeIn(this.#waiting[0])) {
-      this.#active.push(this.#waiting.shift()!);
+  /**
+   * Takes in those that wait, in order, until one finds no room: it is not overtaken. Those that
+   * had better come later are.
+   */
+  admit(takeIn: (sequence: S) => Admission): void {
+    for (let i = 0; i < this.#waiting.length;) {
+      const answer = takeIn(this.#waiting[i]);
+      if (answer === "full") return;
+      if (answer === "later") i++;
+      else this.#active.push(...this.#waiting.splice(i, 1));
     }
   }
 

@@ -1,5 +1,6 @@
 /** A request that the engine works at: its ids so far, and how far they are computed. */
 import type { FinishReason, Timings } from "../llm/types.ts";
+import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
 import type { Sampler } from "./sampler.ts";
 import type { Schedulable } from "./scheduler.ts";
 import type { TokenTimes } from "./token_times.ts";
@@ -120,4 +121,12 @@ export class Sequence implements Schedulable {
       },
     };
   }
+}
+
+/** Tokens of `sequence` in whole blocks that are the prompt of `other`, too, but for its last id. */
+export function sharedTokens(sequence: Sequence, other: Sequence): number {
+  const most = Math.min(sequence.promptTokens - 1, other.promptTokens);
+  let shared = 0;
+  while (shared < most && sequence.ids[shared] === other.ids[shared]) shared++;
+  return shared - shared % KV_BLOCK_POSITIONS;
 }

@@ -18,10 +18,11 @@ export interface LoadOptions {
   /** Type of cached keys and values; "auto" (default): f32 for F32 models, else i16. */
   readonly kvType?: KvType | "auto";
   /**
-   * Requests that are answered at the same time; each may fill the context. Default 1; a model that
-   * a GPU computes answers one.
+   * Requests that are answered at the same time; each may fill the context. "auto": 4, or fewer
+   * where their keys and values would take too much of this machine's memory. Default 1; a model
+   * that a GPU computes answers one.
    */
-  readonly parallel?: number;
+  readonly parallel?: number | "auto";
   /** Requests that may wait for their turn. Default 16. */
   readonly maxWaiting?: number;
   /** Tokens of a prompt that are computed at once. Default 64, of a mixture of experts 256. */
@@ -182,7 +183,10 @@ export function checkLoadOptions(options: LoadOptions): void {
   for (const name of names) {
     const value = options[name];
     const [min, max] = OPTION_RANGES[name];
-    if (value === undefined || Number.isInteger(value) && value >= min && value <= max) continue;
+    if (value === undefined || name === "parallel" && value === "auto") continue;
+    if (typeof value === "number" && Number.isInteger(value) && value >= min && value <= max) {
+      continue;
+    }
     const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
     throw new RangeError(
       `Cannot load a model with ${name} ${value}: a whole number ${range} is needed`,

@@ -7,6 +7,7 @@ import { canReadByKernel } from "../../workers/mod.ts";
 import { UnsupportedModelError } from "../base/errors.ts";
 import { formatBytes } from "../base/units.ts";
 import type { PackedModel } from "../bundle/types.ts";
+import { bytesByKind } from "../memory/arena.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import { describeModel, isSilentKind, summarizePredictors } from "../model/mod.ts";
 import type { ModelDescription } from "../model/types.ts";
@@ -51,6 +52,9 @@ const MEMORY_SHARE_DEFAULT = 0.8;
 /** Every piece of a prompt reads all neurons that are not in memory. */
 const CHUNK_TOKENS_FROM_DISK = 256;
 const IO_WORKERS_DEFAULT = 8;
+/** Requests at a time where nobody says, and what their keys and values may take of all memory. */
+const PARALLEL_AUTO_MAX = 4;
+const KV_SHARE_OF_MEMORY = 1 / 8;
 
 /**
  * The model as `loadModel` would run it: how positions are encoded may depend on the context used.
@@ -99,7 +103,7 @@ export function planLoad(
     chunkTokens: options.chunkTokens ??
       (gpu?.share.longSteps ? CHUNK_TOKENS_OF_LONG_STEPS : chunkTokensFor(model, gpu?.isAlone)),
     // A GPU's cache is in one piece.
-    sequences: gpu ? 1 : options.parallel ?? 1,
+    sequences: gpu || options.parallel === "auto" ? 1 : options.parallel,
     kvType: options.kvType ?? "auto",
     isSparse: options.sparse,
     thresholds: options.quiet?.thresholds,
@@ -110,7 +114,9 @@ export function planLoad(
   const planWith = (more: Partial<PlanOptions>) =>
     planRanks(model, file.tensors, { ...common, ...more });
   if (packed === null) {
-    const plans = planWith({});
+    const alone = planWith({});
+    const isAuto = !gpu && options.parallel === "auto";
+    const plans = isAuto ? planWith({ sequences: sequencesThatFit(alone) }) : alone;
     requireWithin(plans, options);
     return { plans, ioWorkers: 0, expectedDecodeTps: null };
   }
@@ -123,6 +129,13 @@ export function planLoad(
     return { plans, ioWorkers, expectedDecodeTps: null };
   }
   return planPacked({ file, model, packed }, module, { options, steps, planWith });
+}
+
+/** As many as their keys and values are no great part of the machine's memory. */
+function sequencesThatFit(alone: readonly RankPlan[]): number {
+  const { kv } = bytesByKind(alone.flatMap((plan) => plan.arenas));
+  const room = KV_SHARE_OF_MEMORY * Deno.systemMemoryInfo().total;
+  return Math.max(1, Math.min(PARALLEL_AUTO_MAX, Math.floor(room / Math.max(1, kv))));
 }
 
 /** @throws {UnsupportedModelError} when a plain file, of which all is in memory, needs more. */

@@ -43,7 +43,6 @@ Deno.test("wrong usage exits with 2, says what is wrong on stderr and keeps stdo
     [["show", "--frob"], "unknown option '--frob'"],
     [["bench", "x.gguf", "--threads", "none"], "A whole number from 1 to 64 is needed"],
     [["bench", "x.gguf", "--gpu", "maybe"], "Allowed choices are auto, off, on, force"],
-    [["bench", "x.gguf", "--batch", "2"], "this version runs 1"],
     [["run", "x.gguf", "--json"], "give a PROMPT"],
     [["logits", "x.gguf", "--out", "y"], "without --tokens"],
     [["tokenize", "x.gguf"], "give --text or --file"],

@@ -95,6 +95,27 @@ Deno.test("generate() gives the same ids in a batch with 1 to 3 threads, streame
     }
   }));
 
+Deno.test("generate() computes a prompt once for several answers that are asked for at once", () =>
+  withTinyFile({ type: "Q4_0", contextLength: 300 }, async (path) => {
+    const ids = Array.from({ length: 210 }, (_, i) => 3 + (i * i) % 500);
+    const requests = [1, 2, 3, 1].map((seed) => ({
+      ids,
+      maxTokens: 20,
+      sampling: { temperature: 1.3, topK: 0, seed },
+      ignoreEnd: true,
+    }));
+    let alone: (readonly number[])[] = [];
+    await withModel(path, { threads: 2 }, async (model) => {
+      alone = await idsAlone(model, requests);
+    });
+    await withModel(path, { threads: 2, parallel: 4 }, async (model) => {
+      const results = await Promise.all(requests.map((each) => model.generate(each).result));
+      assertEquals(results.map(({ ids }) => ids), alone);
+      const cached = results.map(({ timings }) => timings.cachedTokens);
+      assertEquals(cached, [0, 192, 192, 192], "all whole blocks");
+    });
+  }));
+
 Deno.test("generate() takes requests in and lets them go while others run", () =>
   withTinyFile({ type: "Q4_0", contextLength: 300 }, async (path) => {
     const requests = someRequests(8);

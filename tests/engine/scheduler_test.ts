@@ -31,7 +31,7 @@ function schedule(options: Partial<SchedulerOptions> = {}) {
   const add = (name: string, prompt: number, priority = 0) => {
     const job = new Job(name, prompt, priority);
     scheduler.add(job);
-    scheduler.admit(() => true);
+    scheduler.admit(() => "in");
     return job;
   };
   /** Runs a step; returns who had how many rows. */
@@ -90,7 +90,7 @@ Deno.test("Scheduler serves prompts of higher priority first", () => {
   const { add, step } = schedule();
   add("first", 100);
   add("late", 100, 5);
-  assertEquals(step(), { late: 48, first: 16 });
+  assertEquals(step(), { late: 56, first: 8 });
 });
 
 Deno.test("Scheduler asks for no more logits than a step has", () => {
@@ -112,12 +112,21 @@ Deno.test("Scheduler.admit() lets nobody overtake one that finds no room, but by
   scheduler.add(big);
   scheduler.add(small);
   scheduler.add(urgent);
-  scheduler.admit(({ prompt }) => prompt < 10);
+  scheduler.admit(({ prompt }) => prompt < 10 ? "in" : "full");
   assertEquals(scheduler.active.map(({ name }) => name), ["urgent"]);
   assertEquals(scheduler.waiting.map(({ name }) => name), ["big", "small"]);
   scheduler.remove(big);
-  scheduler.admit(({ prompt }) => prompt < 10);
+  scheduler.admit(({ prompt }) => prompt < 10 ? "in" : "full");
   assertEquals(scheduler.active.map(({ name }) => name), ["urgent", "small"]);
+});
+
+Deno.test("Scheduler.admit() passes over one that had better come later", () => {
+  const scheduler = new Scheduler<Job>(OPTIONS);
+  for (const name of ["a", "twin", "b"]) scheduler.add(new Job(name, 5));
+  scheduler.admit(({ name }) => name === "twin" ? "later" : "in");
+  assertEquals(scheduler.active.map(({ name }) => name), ["a", "b"]);
+  scheduler.admit(() => "in");
+  assertEquals(scheduler.active.map(({ name }) => name), ["a", "b", "twin"]);
 });
 
 Deno.test("Scheduler gives turns of one sequence where rows depend on their neighbours", () => {

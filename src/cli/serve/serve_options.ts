@@ -8,6 +8,7 @@ import { byteSize, decimal, list, wholeNumber } from "../option_values.ts";
 export interface ServerFlags {
   readonly host: string;
   readonly port: number;
+  readonly parallel?: number;
   readonly maxWaiting?: number;
   readonly maxRequests: number;
   readonly requestTimeout?: number;
@@ -41,6 +42,11 @@ export function addServerOptions(verb: Command): Command {
       "how long a model stays in memory unused, such as 5m, 0, or -1 for ever (default: 5m, for " +
         "ever where there is one model only)",
       duration,
+    )
+    .option(
+      "--parallel <n>",
+      "requests that a model answers at the same time (default: 4, fewer where memory is short)",
+      wholeNumber({ min: 1, max: 64 }),
     )
     .option(
       "--prefix-cache <folder>",

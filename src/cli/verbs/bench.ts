@@ -60,7 +60,7 @@ export function benchVerb(): Command {
     .option("--gen-tokens <n>", "length of the answer", wholeNumber({ min: 1 }), 128)
     .option("--repeat <n>", "measured rounds, after one to warm up", wholeNumber({ min: 1 }), 5)
     .option("--seed <n>", "seed of the pseudo-random prompt", wholeNumber(), 1)
-    .option("--batch <n>", "sequences at once; this version: 1", wholeNumber({ min: 1 }), 1)
+    .option("--batch <n>", "prompts at once", wholeNumber({ min: 1, max: 64 }), 1)
     .option(
       "--without <steps>",
       "of a packed model: leave out bundles, cache or pipeline (separated by commas), to see what" +
@@ -83,6 +83,7 @@ async function bench(path: string | undefined, options: Options): Promise<void> 
     // What is measured does not depend on what was measured before.
     gpu: options.gpu ?? "off",
     streamingSteps: options.without,
+    parallel: options.batch,
     contextLength,
   });
   await measure(model, { ...options, ...warmup(options, contextLength) }, interrupt.signal);
@@ -111,11 +112,8 @@ function stepsOption(text: string): Partial<StreamingSteps> {
   );
 }
 
-/** @throws {UsageError} for what later versions can do. */
-function checkAbilities({ batch, safe }: Options): void {
-  if (batch !== 1) {
-    throw new UsageError(`Cannot run ${batch} sequences at once: this version runs 1`);
-  }
+/** @throws {UsageError} for what cannot be. */
+function checkAbilities({ safe }: Options): void {
   if (safe && v8Flags().includes("--no-wasm-bounds-checks")) {
     throw new UsageError(
       "Cannot be safe with --no-wasm-bounds-checks in DENO_V8_FLAGS: V8 flags cannot be taken " +
@@ -124,33 +122,44 @@ function checkAbilities({ batch, safe }: Options): void {
   }
 }
 
+/** Between the prompts of one round: rounds count on from the first one's. */
+const SEED_STEP = 1_000_003;
+
 function warmup(options: Options, contextLength: number) {
   const promptTokens = Math.min(WARMUP_PROMPT_TOKENS, contextLength - 2);
   const genTokens = Math.min(WARMUP_GEN_TOKENS, contextLength - promptTokens - 1);
   return { promptTokens, genTokens, seed: options.seed + options.repeat };
 }
 
-/** One prompt and its greedy answer, which does not end early. */
+/** Prompts and their greedy answers, which do not end early. */
 async function measure(
   model: LoadedModel,
-  work: Pick<Options, "promptTokens" | "genTokens" | "seed">,
+  work: Pick<Options, "promptTokens" | "genTokens" | "seed" | "batch">,
   signal: AbortSignal,
 ): Promise<Round> {
-  const { genTokens, promptTokens, seed } = work;
+  const { genTokens, promptTokens, seed, batch } = work;
   const { vocabSize } = model.config;
-  const generation = model.generate({
-    ids: benchPrompt({ vocabSize, count: promptTokens, seed }),
-    // The first new id comes from the prompt: one more, and every id asked for is a decoded token.
-    maxTokens: genTokens + 1,
-    sampling: { temperature: 0 },
-    ignoreEnd: true,
-    signal,
-  });
-  const { ids, timings } = await generation.result;
+  const results = await Promise.all(Array.from({ length: batch }, (_, index) =>
+    model.generate({
+      ids: benchPrompt({ vocabSize, count: promptTokens, seed: seed + SEED_STEP * index }),
+      // The first new id comes from the prompt: one more, and every id asked for is decoded.
+      maxTokens: genTokens + 1,
+      sampling: { temperature: 0 },
+      ignoreEnd: true,
+      signal,
+    }).result));
   signal.throwIfAborted();
+  const [{ ids, timings }] = results;
+  /** Of all, while the last of them was at it. */
+  const rate = (tokens: (timings: Timings) => number, ms: (timings: Timings) => number) =>
+    results.reduce((sum, { timings }) => sum + tokens(timings), 0) /
+    Math.max(...results.map(({ timings }) => ms(timings))) * 1000;
   return {
-    prefillTps: (timings.promptTokens - (timings.cachedTokens ?? 0)) / timings.promptMs * 1000,
-    decodeTps: (timings.predictedTokens - 1) / timings.predictedMs * 1000,
+    prefillTps: rate(
+      ({ promptTokens, cachedTokens = 0 }) => promptTokens - cachedTokens,
+      ({ promptMs }) => promptMs,
+    ),
+    decodeTps: rate(({ predictedTokens }) => predictedTokens - 1, ({ predictedMs }) => predictedMs),
     neuronsSkipped: (timings.skippedNeurons ?? 0) / genTokens,
     bytesSkipped: (timings.skippedBytes ?? 0) / genTokens,
     ...diskOf(timings, genTokens),

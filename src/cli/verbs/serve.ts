@@ -86,11 +86,9 @@ function createRegistry(
   options: Options,
   { log, metrics }: { readonly log: ServeLog; readonly metrics: ServerMetrics },
 ): ModelRegistry {
-  const loadOptions = {
-    ...toLoadOptions(options),
-    maxWaiting: options.maxWaiting,
-    prefixCacheFolder: options.prefixCache,
-  };
+  const { maxWaiting, parallel = "auto", prefixCache: prefixCacheFolder } = options;
+  const limits = { maxWaiting, parallel, prefixCacheFolder } as const;
+  const loadOptions = { ...toLoadOptions(options), ...limits };
   const isAlone = options.modelsDir === undefined && catalog.ids().length === 1;
   return new ModelRegistry({
     catalog,
