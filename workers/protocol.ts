@@ -112,6 +112,8 @@ export interface ErrorData {
   /** Where in a file, for a ModelFormatError. */
   readonly offsetBytes?: number;
   readonly path?: string;
+  /** What a RequestError says beside its message. */
+  readonly request?: { readonly status: number; readonly code: string | null };
 }
 
 export type ReplyMessage =

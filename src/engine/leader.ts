@@ -23,9 +23,9 @@ import {
 } from "../rank/counts.ts";
 import { lengthOf } from "../rank/shard.ts";
 import { negativeLogProbability } from "./log_probability.ts";
+import { Chooser, ChoosingTools } from "./chooser.ts";
 import { choosePredictors } from "./predictor_choice.ts";
 import { Rehearsal } from "./rehearsal.ts";
-import { Sampler } from "./sampler.ts";
 import { ScoreBoard } from "./score_board.ts";
 import { TokenTimes } from "./token_times.ts";
 import type { EngineRequest, EngineResult, PredictorChoice, PredictorPolicy } from "./types.ts";
@@ -41,6 +41,7 @@ export class Leader {
   readonly #parts: readonly (readonly Float32Array[])[];
   /** The first row: where the sampler looks. */
   readonly #board: ScoreBoard;
+  readonly #tools: ChoosingTools;
   /** What every rank has counted so far. */
   readonly #counts: readonly Float64Array[];
   /** Ids whose keys and values are in the cache, from position 0 on. */
@@ -76,6 +77,7 @@ export class Leader {
       scoresAt: workspaces[outputArena].logits,
       idsAt: workspaces[outputArena].candidates,
     });
+    this.#tools = new ChoosingTools(this.#board);
     this.#counts = plans.map((plan, rank) => countsView(plan, memories[rank][0]));
     this.#cachedIds = new Int32Array(runner.plan.contextLength);
     this.#tokenMs = new TokenTimes(runner.plan.contextLength);
@@ -93,8 +95,7 @@ export class Leader {
     const { contextLength } = this.#runner.plan;
     const { ids } = request;
     check(ids.length > 0 && ids.length < contextLength, "the prompt was checked to fit");
-    const sampler = new Sampler(request.sampling, this.#board);
-    for (const id of ids) sampler.accept(id);
+    const chooser = new Chooser(request, this.#tools);
     const ends = new Set(request.endIds);
     const maxTokens = Math.min(request.maxTokens, contextLength - ids.length);
 
@@ -107,17 +108,19 @@ export class Leader {
 
     let count = 0;
     while (finished === null) {
-      if (count === maxTokens) finished = "length";
+      if (chooser.isFinished) finished = "stop";
+      else if (count === maxTokens) finished = "length";
       else {
-        const id = sampler.sample();
+        const id = chooser.choose();
         if (Number.isNaN(this.#board.scores[id])) throw noLogits(ids.length + count);
         if (ends.has(id)) finished = "stop";
         else {
-          sampler.accept(id);
+          chooser.accept(id);
           this.#outputIds[count++] = id;
           control.outputCount = count;
           // The last id needs no logits after it.
-          if (count < maxTokens && !this.#decode(id)) finished = "cancelled";
+          const isLast = count === maxTokens || chooser.isFinished;
+          if (!isLast && !this.#decode(id)) finished = "cancelled";
           this.#tokenMs.add(performance.now());
         }
       }

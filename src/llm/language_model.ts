@@ -18,6 +18,7 @@ import { startGeneration } from "./generation.ts";
 import { bytesPerToken, type MemoryUse, memoryUse } from "./memory_use.ts";
 import type { TriedPredictors } from "./try_predictors.ts";
 import { TurnQueue } from "./queue.ts";
+import { RequestExtras } from "./request_extras.ts";
 import type { ChatMessage, GenerateRequest, Generation, LanguageModel } from "./types.ts";
 
 export interface LoadedModelParts {
@@ -60,6 +61,7 @@ export class LoadedModel implements LanguageModel {
   readonly #chatTemplate: ChatTemplate;
   readonly #engines: EngineSupply;
   readonly #queue: TurnQueue;
+  readonly #extras: RequestExtras;
 
   constructor(parts: LoadedModelParts) {
     const { plans, config, tokenizer } = parts;
@@ -77,6 +79,7 @@ export class LoadedModel implements LanguageModel {
     this.runsOn = parts.runsOn;
     this.#chatTemplate = parts.chatTemplate;
     this.#engines = parts.engines;
+    this.#extras = new RequestExtras(tokenizer, config.vocabSize);
     this.#queue = new TurnQueue(parts.waitingMax);
   }
 
@@ -108,6 +111,7 @@ export class LoadedModel implements LanguageModel {
         maxTokens,
         sampling: request.sampling ?? {},
         endIds: request.ignoreEnd ? [] : [...this.tokenizer.endIds],
+        ...this.#extras.of(request, maxTokens),
       },
       stop: request.stop ?? [],
       tokenizer: this.tokenizer,

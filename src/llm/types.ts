@@ -37,10 +37,35 @@ export interface GenerateRequest {
   readonly sampling?: SamplingOptions;
   /** Generation ends before any of these texts, which is not part of the answer. */
   readonly stop?: readonly string[];
+  /** The answer is a sentence of it. */
+  readonly grammar?: GrammarSource;
+  /** 0..20: how many alternatives are shown beside each chosen id; left out: none is wanted. */
+  readonly logprobs?: number;
   /** Go on past end-of-generation tokens (benchmarks). */
   readonly ignoreEnd?: boolean;
   /** Stops the generation within a token (or a prompt chunk) of being aborted. */
   readonly signal?: AbortSignal;
+}
+
+/** What an answer must be; compiled by src/grammar. */
+export type GrammarSource =
+  & (
+    | { readonly kind: "gbnf"; readonly text: string }
+    /** Any JSON object. */
+    | { readonly kind: "json" }
+    | { readonly kind: "jsonSchema"; readonly schema: unknown }
+  )
+  & {
+    /** The text is free until this has been generated; the grammar holds from then on. */
+    readonly trigger?: string;
+  };
+
+/** How likely the model found a chosen id, and the likeliest ones, best first. */
+export interface TokenLogprobs {
+  readonly id: number;
+  /** ln p of the softmax of the model's own logits, before penalties, bias and temperature. */
+  readonly logprob: number;
+  readonly top: readonly { readonly id: number; readonly logprob: number }[];
 }
 
 /** A piece of the answer: what one or more new ids added to the text. */
@@ -48,6 +73,8 @@ export interface GenerateChunk {
   /** May be empty: partial UTF-8 and possible stop strings are held back. */
   readonly text: string;
   readonly ids: readonly number[];
+  /** One per id, where they were asked for. */
+  readonly logprobs?: readonly TokenLogprobs[];
 }
 
 export type FinishReason = "stop" | "length" | "cancelled";
