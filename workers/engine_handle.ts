@@ -11,51 +11,18 @@ import {
   type PredictorChoice,
   type PredictorPolicy,
 } from "../src/engine/types.ts";
-import type { GgufPart, GgufTensor } from "../src/gguf/types.ts";
+import type { Pooling } from "../src/engine/text_pooler.ts";
 import { createArenaMemory } from "../src/memory/arena.ts";
 import { Control } from "../src/memory/control.ts";
 import { controlWords } from "../src/memory/control_layout.ts";
-import {
-  createObservation,
-  type LayerViews,
-  layerViews,
-  type Observation,
-  type Plane,
-} from "../src/memory/observation.ts";
-import { layerNeurons } from "../src/model/layer_neurons.ts";
-import type { ModelConfig } from "../src/model/types.ts";
-import type { FileStamp } from "../src/io/mod.ts";
+import { type LayerViews, layerViews } from "../src/memory/observation.ts";
 import { SharedText } from "../src/memory/shared_text.ts";
-import type { GpuSetup, RankSetup } from "../src/rank/open_rank.ts";
-import type { PackedUnits } from "../src/rank/streaming.ts";
+import type { RankSetup } from "../src/rank/open_rank.ts";
 import type { RankPlan } from "../src/rank/plan_types.ts";
 import { WorkerCaller } from "./caller.ts";
+import { type EngineOptions, observationOf } from "./engine_options.ts";
 import { IoPool } from "./io_pool.ts";
 import type { CallName, Calls } from "./protocol.ts";
-
-export interface EngineOptions {
-  /** One per thread. */
-  readonly plans: readonly RankPlan[];
-  readonly config: ModelConfig;
-  readonly tensors: ReadonlyMap<string, GgufTensor>;
-  readonly parts: readonly GgufPart[];
-  /** The compiled kernels. */
-  readonly module: WebAssembly.Module;
-  /** What its neurons can be seen by; left out or empty: nothing. */
-  readonly observe?: readonly Plane[];
-  /** Most bytes of what is seen at once; left out: 64 MiB. */
-  readonly observeBytesMax?: number;
-  /** The GPU that a rank of the plans is on; left out: none is. */
-  readonly gpu?: GpuSetup;
-  /** Where a packed model's neurons come from; left out: it is no packed one. */
-  readonly packed?: {
-    readonly model: PackedUnits & { readonly stamp: FileStamp };
-    /** Threads that read; 0: none, the kernel does it. */
-    readonly ioWorkers: number;
-  };
-  /** Told how many bytes of weights all threads have read so far. */
-  readonly onProgress?: (loadedBytes: number) => void;
-}
 
 /** What some tokens of a text show of a layer: src/memory/observation.ts. */
 export interface LayerObservation extends LayerViews {
@@ -217,16 +184,19 @@ export class EngineHandle {
    * @throws {WorkerError} when the engine is closed before the last one.
    */
   async score(ids: readonly number[], from: number): Promise<number> {
-    check(!this.#isBusy, "one request at a time");
-    this.#isBusy = true;
-    this.#control.cancelled = this.#isClosed;
-    try {
-      const { nll } = await this.#ask("score", { ids, from });
-      if (nll === null) throw new WorkerError("The engine was closed before the text was scored");
-      return nll;
-    } finally {
-      this.#isBusy = false;
-    }
+    const { nll } = await this.#askAlone("score", { ids, from });
+    if (nll === null) throw new WorkerError("The engine was closed before the text was scored");
+    return nll;
+  }
+
+  /**
+   * The vector of a text: see TextPooler.
+   * @throws {WorkerError} when the engine is closed before its last token.
+   */
+  async embed(ids: readonly number[], pooling: Pooling): Promise<Float32Array> {
+    const { vector } = await this.#askAlone("embed", { ids, pooling });
+    if (vector === null) throw new WorkerError("The engine was closed before the text was read");
+    return vector;
   }
 
   /**
@@ -265,16 +235,9 @@ export class EngineHandle {
     ids: readonly number[],
     policy: PredictorPolicy,
   ): Promise<readonly PredictorChoice[]> {
-    check(!this.#isBusy, "one request at a time");
-    this.#isBusy = true;
-    this.#control.cancelled = this.#isClosed;
-    try {
-      const { choices } = await this.#ask("rehearse", { ids, policy });
-      if (choices === null) throw new WorkerError("The engine was closed while it was loaded");
-      return choices;
-    } finally {
-      this.#isBusy = false;
-    }
+    const { choices } = await this.#askAlone("rehearse", { ids, policy });
+    if (choices === null) throw new WorkerError("The engine was closed while it was loaded");
+    return choices;
   }
 
   /** Rate at which all threads together read their weights, GB/s. */
@@ -346,6 +309,21 @@ export class EngineHandle {
     };
   }
 
+  /** Calls the leader while no request runs; closing the engine cancels it. */
+  async #askAlone<K extends CallName>(
+    call: K,
+    params: Calls[K]["params"],
+  ): Promise<Calls[K]["result"]> {
+    check(!this.#isBusy, "one request at a time");
+    this.#isBusy = true;
+    this.#control.cancelled = this.#isClosed;
+    try {
+      return await this.#ask(call, params);
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+
   /** Calls the leader; an engine that fails on the way says why, also when a follower knows it. */
   async #ask<K extends CallName>(call: K, params: Calls[K]["params"]): Promise<Calls[K]["result"]> {
     try {
@@ -381,18 +359,4 @@ export class EngineHandle {
 function scriptOf({ rankIndex, gpu }: RankPlan): string {
   if (rankIndex === 0) return "./engine_worker.ts";
   return gpu === null ? "./compute_worker.ts" : "./gpu_worker.ts";
-}
-
-function observationOf(
-  { observe = [], observeBytesMax: bytesMax, plans, config }: EngineOptions,
-): Observation | null {
-  if (observe.length === 0) return null;
-  return createObservation({
-    planes: observe,
-    layerCount: config.blockCount,
-    neuronCount: layerNeurons(config),
-    embeddingLength: config.embeddingLength,
-    chunkTokens: plans[0].chunkTokens,
-    bytesMax,
-  });
 }

@@ -29,6 +29,7 @@ answerCalls("engine", {
       return { isComplete };
     }),
   score: ({ ids, from }) => led((leader) => ({ nll: leader.negativeLogLikelihood(ids, from) })),
+  embed: ({ ids, pooling }) => led((leader) => ({ vector: leader.embed(ids, pooling) })),
   observe: ({ ids, position }) => led((leader) => ({ isComplete: leader.observe(ids, position) })),
   rehearse: ({ ids, policy }) => led((leader) => ({ choices: leader.rehearse(ids, policy) })),
   readSpeed: () => led((leader) => ({ gbps: leader.readSpeedGbps() })),

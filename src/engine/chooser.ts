@@ -60,6 +60,8 @@ export class Chooser {
   readonly #sampler: Sampler;
   readonly #matcher: GrammarMatcher | null;
   readonly #recorder: LogprobRecorder | null;
+  /** Ids of the prompt that have not been told yet. */
+  #promptRest: number;
 
   /**
    * Begins an answer.
@@ -71,7 +73,7 @@ export class Chooser {
     this.#sampler = new Sampler(request.sampling, board, this.#matcher);
     const { logprobs } = request;
     this.#recorder = logprobs ? new LogprobRecorder(logprobs, board, tools.logits) : null;
-    for (const id of request.ids) this.#sampler.accept(id);
+    this.#promptRest = request.ids.length;
   }
 
   /** True when the grammar lets nothing follow: the answer is at its end. */
@@ -83,15 +85,18 @@ export class Chooser {
    * The id to go on with, from the logits on the board.
    * @throws {RequestError} 400 when no id fits the grammar, or it is too ambiguous.
    */
-  choose(): number {
+  sample(): number {
     this.#recorder?.look();
     return this.#sampler.sample();
   }
 
-  /** Makes a chosen id a part of the answer. */
+  /** Is told the ids of the prompt, then those of the answer as they are chosen, in order. */
   accept(id: number): void {
-    this.#recorder?.record(id);
-    this.#matcher?.accept(id);
+    if (this.#promptRest > 0) this.#promptRest--;
+    else {
+      this.#recorder?.record(id);
+      this.#matcher?.accept(id);
+    }
     this.#sampler.accept(id);
   }
 }

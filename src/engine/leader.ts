@@ -27,6 +27,7 @@ import { Chooser, ChoosingTools } from "./chooser.ts";
 import { choosePredictors } from "./predictor_choice.ts";
 import { Rehearsal } from "./rehearsal.ts";
 import { ScoreBoard } from "./score_board.ts";
+import { type Pooling, TextPooler } from "./text_pooler.ts";
 import { TokenTimes } from "./token_times.ts";
 import type { EngineRequest, EngineResult, PredictorChoice, PredictorPolicy } from "./types.ts";
 
@@ -96,6 +97,7 @@ export class Leader {
     const { ids } = request;
     check(ids.length > 0 && ids.length < contextLength, "the prompt was checked to fit");
     const chooser = new Chooser(request, this.#tools);
+    for (const id of ids) chooser.accept(id);
     const ends = new Set(request.endIds);
     const maxTokens = Math.min(request.maxTokens, contextLength - ids.length);
 
@@ -111,7 +113,7 @@ export class Leader {
       if (chooser.isFinished) finished = "stop";
       else if (count === maxTokens) finished = "length";
       else {
-        const id = chooser.choose();
+        const id = chooser.sample();
         if (Number.isNaN(this.#board.scores[id])) throw noLogits(ids.length + count);
         if (ends.has(id)) finished = "stop";
         else {
@@ -184,6 +186,23 @@ export class Leader {
       }
     }
     return sum;
+  }
+
+  /**
+   * The vector of a text: see TextPooler.
+   * @returns null when it was cancelled before its last token.
+   * @throws {Error} where the GPU has the whole model.
+   */
+  embed(ids: readonly number[], pooling: Pooling): Float32Array | null {
+    const { plan: { chunkTokens }, setup: { config } } = this.#runner;
+    const pooler = new TextPooler(pooling, config.embeddingLength);
+    this.#forget();
+    for (let position = 0; position < ids.length; position += chunkTokens) {
+      const n = Math.min(chunkTokens, ids.length - position);
+      if (!this.#forward(ids, { position, n, logitsCount: 0 })) return null;
+      pooler.add(this.#runner.finalRows(), n);
+    }
+    return pooler.result();
   }
 
   /**

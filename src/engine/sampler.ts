@@ -122,7 +122,7 @@ function readSettings(options: SamplingOptions, vocabSize: number): Settings {
     Number.isInteger(id) && id >= 0 && id < vocabSize
   );
   const { repeatPenalty = 1 } = options;
-  return {
+  return boxed({
     // Finite, so that an infinite distance from the best stays infinite.
     temperature: clamp(options.temperature ?? 0.8, 0, Number.MAX_VALUE),
     topK: topK > 0 ? Math.min(topK, vocabSize) : vocabSize,
@@ -135,7 +135,7 @@ function readSettings(options: SamplingOptions, vocabSize: number): Settings {
     presencePenalty: options.presencePenalty ?? 0,
     biasIds: Int32Array.from(bias, ([id]) => id),
     biases: Float64Array.from(bias, ([, value]) => value),
-  };
+  });
 }
 
 function nothingFits(): RequestError {
@@ -144,6 +144,15 @@ function nothingFits(): RequestError {
       "logit_bias: change the grammar, or leave out the bias",
     { status: 400, code: "invalid_grammar" },
   );
+}
+
+/**
+ * The settings with numbers that stay objects: one that V8 keeps unboxed in a field would be boxed
+ * anew at each call that it does not inline. What began as null is kept as it is put there.
+ */
+function boxed(settings: Settings): Settings {
+  const nothing = Object.keys(settings).map((name) => [name, null] as const);
+  return Object.assign(Object.fromEntries(nothing), settings);
 }
 
 /** The nearest number from `min` to `max`; `min` for NaN. */

@@ -14,12 +14,19 @@ export type { LayerObservation } from "../../workers/mod.ts";
 import type { LayerObservation } from "../../workers/mod.ts";
 import type { GpuPart } from "./choose_gpu.ts";
 import type { EngineSupply } from "./engine_supply.ts";
+import { readPooling } from "./read_pooling.ts";
 import { startGeneration } from "./generation.ts";
 import { bytesPerToken, type MemoryUse, memoryUse } from "./memory_use.ts";
 import type { TriedPredictors } from "./try_predictors.ts";
 import { TurnQueue } from "./queue.ts";
 import { RequestExtras } from "./request_extras.ts";
-import type { ChatMessage, GenerateRequest, Generation, LanguageModel } from "./types.ts";
+import type {
+  ChatMessage,
+  EmbedOptions,
+  GenerateRequest,
+  Generation,
+  LanguageModel,
+} from "./types.ts";
 
 export interface LoadedModelParts {
   readonly id: string;
@@ -151,6 +158,23 @@ export class LoadedModel implements LanguageModel {
     const endTurn = await this.#queue.enter();
     try {
       return await (await this.#engines.ready()).score(ids, from);
+    } finally {
+      endTurn();
+    }
+  }
+
+  /**
+   * The vector of a text, [embeddingLength]: what the model's last norm leaves for its tokens, by
+   * the file's way of pooling or their mean. Of whatever length it has.
+   * @throws {RequestError} when the ids do not fit, or the file pools in another way.
+   */
+  async embed(ids: readonly number[], { signal }: EmbedOptions = {}): Promise<Float32Array> {
+    this.#checkIds(ids, { mayFill: true });
+    this.#checkAlive();
+    const pooling = readPooling(this.file.metadata, this.config.architecture);
+    const endTurn = await this.#queue.enter(signal);
+    try {
+      return await (await this.#engines.ready()).embed(ids, pooling);
     } finally {
       endTurn();
     }

@@ -134,6 +134,11 @@ export interface ChatMessage {
   readonly [field: string]: unknown;
 }
 
+export interface EmbedOptions {
+  /** Leaves the queue when it is aborted; a text that is being read is read to its end. */
+  readonly signal?: AbortSignal;
+}
+
 export interface LanguageModel {
   /** The name clients use. */
   readonly id: string;
@@ -155,6 +160,9 @@ export interface LanguageModel {
    *   `context_length_exceeded` when the prompt does not fit; 400 for an empty prompt.
    */
   generate(request: GenerateRequest): Generation;
+
+  /** The vector of a text, of whatever length it has; left out: the model gives none. */
+  embed?(ids: readonly number[], options?: EmbedOptions): Promise<Float32Array>;
 
   /** Why no request can be answered any more; null or left out while the model works. */
   readonly failure?: Error | null;

@@ -13,7 +13,7 @@ import {
 } from "../../src/grammar/mod.ts";
 import { vocabularyBytes } from "../../src/llm/request_extras.ts";
 import type { GrammarSource } from "../../src/llm/types.ts";
-import { createTokenizer } from "../../src/tokenizer/mod.ts";
+import { createTokenizer, type Tokenizer } from "../../src/tokenizer/mod.ts";
 
 const WORDS = "the quick brown fox jumps over a lazy dog and then it says nothing more".split(" ");
 
@@ -85,7 +85,10 @@ for (const path of Deno.args) {
       const compiling = performance.now();
       const grammar = compileGrammar(source);
       const compiled = performance.now() - compiling;
-      const ids = withoutPrefix(tokenizer.encode(JSON.stringify(sampleValue(), null, indent)));
+      const ids = withoutPrefix(
+        tokenizer,
+        tokenizer.encode(JSON.stringify(sampleValue(), null, indent)),
+      );
       const knowledge = new GrammarKnowledge(grammar, trie);
       const passes = [1, 2].map(() => walk(new GrammarMatcher(knowledge), ids));
       const told = passes.map(({ masks, steps }) => `masks ${spread(masks)}, ids ${spread(steps)}`);
@@ -97,17 +100,17 @@ for (const path of Deno.args) {
       );
     }
   }
+}
 
-  /** SentencePiece begins a text with a space, which is not in the grammar. */
-  function withoutPrefix(ids: readonly number[]): number[] {
-    const brace = [...ids.keys()].find((i) => tokenizer.decode([ids[i]]).includes("{"))!;
-    const bytes = tokenizer.bytesOf(ids[brace]);
-    if (bytes[0] !== 0x20) return ids.slice(brace);
-    const rest = new TextDecoder().decode(bytes.subarray(1));
-    const plain = Array.from({ length: tokenizer.vocabSize }, (_, id) => id)
-      .find((id) => tokenizer.decode([id]) === rest && tokenizer.bytesOf(id)[0] !== 0x20)!;
-    return [plain, ...ids.slice(brace + 1)];
-  }
+/** SentencePiece begins a text with a space, which is not in the grammar. */
+function withoutPrefix(tokenizer: Tokenizer, ids: readonly number[]): number[] {
+  const brace = [...ids.keys()].find((i) => tokenizer.decode([ids[i]]).includes("{"))!;
+  const bytes = tokenizer.bytesOf(ids[brace]);
+  if (bytes[0] !== 0x20) return ids.slice(brace);
+  const rest = new TextDecoder().decode(bytes.subarray(1));
+  const plain = Array.from({ length: tokenizer.vocabSize }, (_, id) => id)
+    .find((id) => tokenizer.decode([id]) === rest && tokenizer.bytesOf(id)[0] !== 0x20)!;
+  return [plain, ...ids.slice(brace + 1)];
 }
 
 function walk(matcher: GrammarMatcher, ids: readonly number[]) {

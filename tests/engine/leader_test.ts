@@ -57,7 +57,7 @@ for (const architecture of ["llama", "gemma2", "qwen2moe"] as const) {
       // boxes one to three fractions where it does not inline a call into WebAssembly. The smallest
       // object made per token adds 32.
       const bytesPerToken: number[] = [];
-      for (let attempt = 0; attempt < 12; attempt++) {
+      for (let attempt = 0; attempt < 24; attempt++) {
         const short = heapGrowth(10);
         const long = heapGrowth(1510);
         if (short >= 0 && long >= 0) bytesPerToken.push((long - short) / 1500);

@@ -1,0 +1,48 @@
+/** What an engine is started with. */
+import type { FileStamp } from "../src/io/mod.ts";
+import type { GgufPart, GgufTensor } from "../src/gguf/types.ts";
+import { createObservation, type Observation, type Plane } from "../src/memory/observation.ts";
+import { layerNeurons } from "../src/model/layer_neurons.ts";
+import type { ModelConfig } from "../src/model/types.ts";
+import type { GpuSetup } from "../src/rank/open_rank.ts";
+import type { RankPlan } from "../src/rank/plan_types.ts";
+import type { PackedUnits } from "../src/rank/streaming.ts";
+
+export interface EngineOptions {
+  /** One per thread. */
+  readonly plans: readonly RankPlan[];
+  readonly config: ModelConfig;
+  readonly tensors: ReadonlyMap<string, GgufTensor>;
+  readonly parts: readonly GgufPart[];
+  /** The compiled kernels. */
+  readonly module: WebAssembly.Module;
+  /** What its neurons can be seen by; left out or empty: nothing. */
+  readonly observe?: readonly Plane[];
+  /** Most bytes of what is seen at once; left out: 64 MiB. */
+  readonly observeBytesMax?: number;
+  /** The GPU that a rank of the plans is on; left out: none is. */
+  readonly gpu?: GpuSetup;
+  /** Where a packed model's neurons come from; left out: it is no packed one. */
+  readonly packed?: {
+    readonly model: PackedUnits & { readonly stamp: FileStamp };
+    /** Threads that read; 0: none, the kernel does it. */
+    readonly ioWorkers: number;
+  };
+  /** Told how many bytes of weights all threads have read so far. */
+  readonly onProgress?: (loadedBytes: number) => void;
+}
+
+/** Where neurons are seen by; null: nobody looks. */
+export function observationOf(
+  { observe = [], observeBytesMax: bytesMax, plans, config }: EngineOptions,
+): Observation | null {
+  if (observe.length === 0) return null;
+  return createObservation({
+    planes: observe,
+    layerCount: config.blockCount,
+    neuronCount: layerNeurons(config),
+    embeddingLength: config.embeddingLength,
+    chunkTokens: plans[0].chunkTokens,
+    bytesMax,
+  });
+}
