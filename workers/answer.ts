@@ -1,6 +1,7 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
 /** A thread's side of the protocol: takes calls, runs handlers, sends replies. */
+import { RequestError } from "../src/base/errors.ts";
 import type { CallMessage, CallName, Calls, ErrorData, ReplyMessage } from "./protocol.ts";
 
 /** How a call is answered that its handler leaves open by returning null. */
@@ -65,5 +66,6 @@ export function errorData(error: unknown, worker: string): ErrorData {
     worker,
     ...(typeof offsetBytes === "number" ? { offsetBytes } : {}),
     ...(typeof path === "string" ? { path } : {}),
+    ...(e instanceof RequestError ? { request: { status: e.status, code: e.code } } : {}),
   };
 }

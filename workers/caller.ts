@@ -1,5 +1,10 @@
 /** The main thread's side of the protocol: one thread, its calls under way and its life. */
-import { ModelFormatError, UnsupportedModelError, WorkerError } from "../src/base/errors.ts";
+import {
+  ModelFormatError,
+  RequestError,
+  UnsupportedModelError,
+  WorkerError,
+} from "../src/base/errors.ts";
 import type { CallMessage, CallName, Calls, ErrorData, ReplyMessage } from "./protocol.ts";
 
 /**
@@ -137,6 +142,7 @@ function errorFrom(data: ErrorData): Error {
   const cause = new Error(data.message);
   cause.name = data.name;
   cause.stack = data.stack;
+  if (data.request !== undefined) return new RequestError(data.message, data.request);
   if (data.name === "UnsupportedModelError") {
     return Object.assign(new UnsupportedModelError(data.message), { cause });
   }

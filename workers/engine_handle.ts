@@ -12,6 +12,7 @@ import {
   type PredictorPolicy,
 } from "../src/engine/types.ts";
 import type { KvArchiveFile } from "../src/engine/kv_archive.ts";
+import type { Pooling } from "../src/engine/text_pooler.ts";
 import { createArenaMemory } from "../src/memory/arena.ts";
 import { Control } from "../src/memory/control.ts";
 import { controlWords } from "../src/memory/control_layout.ts";
@@ -210,14 +211,19 @@ export class EngineHandle {
    * @throws {WorkerError} when the engine is closed before the last one.
    */
   async score(ids: readonly number[], from: number): Promise<number> {
-    this.#beginAlone();
-    try {
-      const { nll } = await this.#ask("score", { ids, from });
-      if (nll === null) throw new WorkerError("The engine was closed before the text was scored");
-      return nll;
-    } finally {
-      this.#isAlone = false;
-    }
+    const { nll } = await this.#askAlone("score", { ids, from });
+    if (nll === null) throw new WorkerError("The engine was closed before the text was scored");
+    return nll;
+  }
+
+  /**
+   * The vector of a text: see TextPooler.
+   * @throws {WorkerError} when the engine is closed before its last token.
+   */
+  async embed(ids: readonly number[], pooling: Pooling): Promise<Float32Array> {
+    const { vector } = await this.#askAlone("embed", { ids, pooling });
+    if (vector === null) throw new WorkerError("The engine was closed before the text was read");
+    return vector;
   }
 
   /**
@@ -254,30 +260,17 @@ export class EngineHandle {
     ids: readonly number[],
     policy: PredictorPolicy,
   ): Promise<readonly PredictorChoice[]> {
-    this.#beginAlone();
-    try {
-      const { choices } = await this.#ask("rehearse", { ids, policy });
-      if (choices === null) throw new WorkerError("The engine was closed while it was loaded");
-      return choices;
-    } finally {
-      this.#isAlone = false;
-    }
+    const { choices } = await this.#askAlone("rehearse", { ids, policy });
+    if (choices === null) throw new WorkerError("The engine was closed while it was loaded");
+    return choices;
   }
 
   /** Rate at which all threads together read their weights, GB/s. */
   async readSpeedGbps(): Promise<number> {
-    this.#beginAlone();
-    try {
-      return (await this.#ask("readSpeed", {})).gbps;
-    } finally {
-      this.#isAlone = false;
-    }
+    return (await this.#askAlone("readSpeed", {})).gbps;
   }
 
-  /**
-   * Writes what is remembered of prompts into a file; how many blocks of 32 tokens that is.
-   * @throws {Error} "Cannot write …": what was there is still there.
-   */
+  /** Writes what is remembered of prompts into a file; how many blocks of 32 tokens that is. */
   async saveKv(file: KvArchiveFile): Promise<number> {
     return (await this.#ask("saveKv", file)).blocks;
   }
@@ -358,6 +351,19 @@ export class EngineHandle {
       stamp,
       failure: this.#readFailure.buffer,
     };
+  }
+
+  /** Calls the leader while no request runs; closing the engine cancels it. */
+  async #askAlone<K extends CallName>(
+    call: K,
+    params: Calls[K]["params"],
+  ): Promise<Calls[K]["result"]> {
+    this.#beginAlone();
+    try {
+      return await this.#ask(call, params);
+    } finally {
+      this.#isAlone = false;
+    }
   }
 
   /** Calls the leader; an engine that fails on the way says why, also when a follower knows it. */

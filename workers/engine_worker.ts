@@ -43,6 +43,7 @@ answerCalls("engine", {
       return { isComplete };
     }),
   score: ({ ids, from }) => ofTexts((texts) => ({ nll: texts.negativeLogLikelihood(ids, from) })),
+  embed: ({ ids, pooling }) => ofTexts((texts) => ({ vector: texts.embed(ids, pooling) })),
   observe: ({ ids, position }) =>
     ofTexts((texts) => ({ isComplete: texts.observe(ids, position) })),
   rehearse: ({ ids, policy }) => ofTexts((texts) => ({ choices: texts.rehearse(ids, policy) })),

@@ -10,6 +10,7 @@ import type {
   PredictorChoice,
   PredictorPolicy,
 } from "../src/engine/types.ts";
+import type { Pooling } from "../src/engine/text_pooler.ts";
 import type { BoardSetup, FileStamp, MeasuredReads, MeasureReads } from "../src/io/mod.ts";
 import type { RankSetup } from "../src/rank/open_rank.ts";
 import type { LayerResult, LayerSamples, LayerTraining } from "../src/train/mod.ts";
@@ -36,6 +37,11 @@ export interface Calls {
   score: {
     params: { ids: readonly number[]; from: number };
     result: { readonly nll: number | null };
+  };
+  /** Rank 0 only. The vector of a text; null when it was cancelled. */
+  embed: {
+    params: { ids: readonly number[]; pooling: Pooling };
+    result: { readonly vector: Float32Array | null };
   };
   /**
    * Rank 0 only. Runs some ids of a text from `position` on; what they show is in the observation
@@ -120,6 +126,8 @@ export interface ErrorData {
   /** Where in a file, for a ModelFormatError. */
   readonly offsetBytes?: number;
   readonly path?: string;
+  /** What a RequestError says beside its message. */
+  readonly request?: { readonly status: number; readonly code: string | null };
 }
 
 export type ReplyMessage =

@@ -8,13 +8,13 @@ import { STEP_KIND_FORWARD } from "../memory/control_layout.ts";
 import type { FinishReason } from "../llm/types.ts";
 import { tableBlocks } from "../rank/kv_bytes.ts";
 import type { RankRunner } from "../rank/open_rank.ts";
+import { Chooser, ChoosingTools } from "./chooser.ts";
 import { KvArchive, type KvArchiveFile } from "./kv_archive.ts";
 import { KvBlocks } from "./kv_blocks.ts";
 import type { KvStore } from "./kv_store.ts";
 import { LinearKv } from "./linear_kv.ts";
 import { RankCounts } from "./rank_counts.ts";
 import { hasIndependentRows } from "./row_independence.ts";
-import { Sampler } from "./sampler.ts";
 import { type Admission, Scheduler } from "./scheduler.ts";
 import { Sequence, type SequenceEnd, type SequenceRoom, sharedTokens } from "./sequence.ts";
 import { StepRunner } from "./step_runner.ts";
@@ -30,6 +30,7 @@ export class Leader {
   readonly #scheduler: Scheduler<Sequence>;
   readonly #kv: KvStore;
   readonly #counts: RankCounts;
+  readonly #tools: ChoosingTools;
   /** By slot. */
   readonly #rooms: readonly SequenceRoom[];
   /** Steps of one sequence each, because rows are not the same beside others. */
@@ -46,6 +47,7 @@ export class Leader {
     this.#scheduler = new Scheduler({ chunkTokens, logitsRows, takesTurns: this.#takesTurns });
     this.#kv = createKv(runner, this.#steps, this.#takesTurns);
     this.#counts = new RankCounts(runner.setup);
+    this.#tools = new ChoosingTools(this.#steps.board);
     this.#rooms = Array.from({ length: sequences }, (_, slot) => ({
       slot,
       ids: new Int32Array(contextLength),
@@ -64,14 +66,15 @@ export class Leader {
    * Takes a request in; `step` works at it. New ids appear in the slot's output as they are chosen;
    * one that is cancelled ends within a join, or two steps.
    * @param slot that no other request has.
+   * @throws {RequestError} 400 when its grammar cannot be followed.
    */
   begin(request: EngineRequest, slot: number, end: SequenceEnd): void {
-    const { ids, sampling } = request;
+    const { ids } = request;
     check(ids.length > 0 && ids.length < this.#runner.plan.contextLength, "the prompt fits");
     const { active, waiting } = this.#scheduler;
     check(![...active, ...waiting].some((other) => other.slot === slot), "a slot that is free");
-    const sampler = new Sampler(sampling, this.#steps.board);
-    this.#scheduler.add(new Sequence(request, { room: this.#rooms[slot], sampler, end }));
+    const chooser = new Chooser(request, this.#tools);
+    this.#scheduler.add(new Sequence(request, { room: this.#rooms[slot], chooser, end }));
   }
 
   /** Runs one step of all requests that are under way. */
@@ -197,10 +200,11 @@ export class Leader {
 
   /** The logits of the sequence's last id are on the board. */
   #choose(sequence: Sequence): void {
-    const { slot, sampler, maxTokens, known } = sequence;
+    const { slot, chooser, maxTokens, known } = sequence;
+    if (chooser.isFinished) return this.#finish(sequence, "stop");
     if (maxTokens === 0) return this.#finish(sequence, "length");
     try {
-      const id = sampler.sample();
+      const id = chooser.sample();
       if (Number.isNaN(this.#steps.board.scores[id])) throw noLogits(known);
       const finished = sequence.accept(id);
       this.#runner.control.setOutputCount(slot, sequence.answered);

@@ -5,9 +5,14 @@
  * do; NaN among them gives NaN.
  */
 export function negativeLogProbability(logits: Float32Array, id: number): number {
+  return logSumExp(logits) - logits[id];
+}
+
+/** ln Σ exp(logits): what a logit is below to give its token's log probability. */
+export function logSumExp(logits: Float32Array): number {
   let most = -Infinity;
   for (let i = 0; i < logits.length; i++) if (!(logits[i] <= most)) most = logits[i];
   let sum = 0;
   for (let i = 0; i < logits.length; i++) sum += Math.exp(logits[i] - most);
-  return Math.log(sum) + most - logits[id];
+  return Math.log(sum) + most;
 }

@@ -5,13 +5,27 @@
  * The order of the steps is llama.cpp's: penalties, bias, top-k, typical, top-p, min-p,
  * temperature, then one draw. The steps before the temperature therefore see the probabilities as
  * the model gives them, and a hot temperature spreads the draw over what they left.
+ *
+ * Where not every id may come (a grammar), one is chosen as if all might, which costs nothing and
+ * is nearly always right. Only one that may not come is followed by a second choice among those
+ * that may, with a draw of its own: taking the first draw again would favour some of them. Without
+ * truncation both together choose as one choice among the allowed would, and how many draws a seed
+ * gives depends on logits and ids alone.
  */
 import { check } from "../base/check.ts";
+import { RequestError } from "../base/errors.ts";
 import type { SamplingOptions } from "../llm/types.ts";
 import { Candidates } from "./sampler_candidates.ts";
 import { randomSeed, SeededRandom } from "./sampler_random.ts";
 import { RecentIds } from "./sampler_recent_ids.ts";
 import type { ScoreBoard } from "./score_board.ts";
+
+/** Which ids may come: a `GrammarMatcher`. */
+export interface IdFilter {
+  allows(id: number): boolean;
+  /** [⌈vocab / 32⌉]: a bit per id. */
+  mask(): Uint32Array;
+}
 
 /** The sampler of one request. Allocates nothing per token. */
 export class Sampler {
@@ -23,15 +37,17 @@ export class Sampler {
   readonly #candidates: Candidates;
   /** What the penalties look at; null when none is on. */
   readonly #recent: RecentIds | null;
+  readonly #filter: IdFilter | null;
 
   /** Options out of range count as the nearest in range or as off; biases of unknown ids do not. */
-  constructor(options: SamplingOptions, board: ScoreBoard) {
+  constructor(options: SamplingOptions, board: ScoreBoard, filter: IdFilter | null = null) {
     const { vocabSize } = board;
     const settings = readSettings(options, vocabSize);
     this.seed = options.seed ?? randomSeed();
     this.#settings = settings;
     this.#random = new SeededRandom(this.seed);
     this.#board = board;
+    this.#filter = filter;
     this.#candidates = new Candidates(board, {
       countMax: settings.topK,
       typical: settings.typicalP < 1,
@@ -48,11 +64,22 @@ export class Sampler {
   /**
    * The id to go on with; the caller accepts it if it does. An id whose logit is NaN is never
    * chosen while there is another; nor is one of -Infinity. Logits are put on the board before
-   * each call: penalties and biases are added to them there.
+   * each call: penalties and biases are added to them there, and the filter's -Infinity.
+   * @throws {RequestError} 400 when the filter leaves no id with a logit above -Infinity.
    */
   sample(): number {
-    const { temperature, typicalP, topP, minP } = this.#settings;
     this.#adjust(this.#board.scores);
+    const id = this.#choose();
+    const filter = this.#filter;
+    if (filter === null || filter.allows(id) || Number.isNaN(this.#board.scores[id])) return id;
+    this.#board.keepOnly(filter.mask());
+    const allowed = this.#choose();
+    if (this.#board.scores[allowed] > -Infinity) return allowed;
+    throw nothingFits();
+  }
+
+  #choose(): number {
+    const { temperature, typicalP, topP, minP } = this.#settings;
     if (temperature === 0) return this.#board.largest();
 
     const candidates = this.#candidates;
@@ -95,7 +122,7 @@ function readSettings(options: SamplingOptions, vocabSize: number): Settings {
     Number.isInteger(id) && id >= 0 && id < vocabSize
   );
   const { repeatPenalty = 1 } = options;
-  return {
+  return boxed({
     // Finite, so that an infinite distance from the best stays infinite.
     temperature: clamp(options.temperature ?? 0.8, 0, Number.MAX_VALUE),
     topK: topK > 0 ? Math.min(topK, vocabSize) : vocabSize,
@@ -108,7 +135,24 @@ function readSettings(options: SamplingOptions, vocabSize: number): Settings {
     presencePenalty: options.presencePenalty ?? 0,
     biasIds: Int32Array.from(bias, ([id]) => id),
     biases: Float64Array.from(bias, ([, value]) => value),
-  };
+  });
+}
+
+function nothingFits(): RequestError {
+  return new RequestError(
+    "Cannot go on by the grammar: no token that may follow is left by the vocabulary and " +
+      "logit_bias: change the grammar, or leave out the bias",
+    { status: 400, code: "invalid_grammar" },
+  );
+}
+
+/**
+ * The settings with numbers that stay objects: one that V8 keeps unboxed in a field would be boxed
+ * anew at each call that it does not inline. What began as null is kept as it is put there.
+ */
+function boxed(settings: Settings): Settings {
+  const nothing = Object.keys(settings).map((name) => [name, null] as const);
+  return Object.assign(Object.fromEntries(nothing), settings);
 }
 
 /** The nearest number from `min` to `max`; `min` for NaN. */

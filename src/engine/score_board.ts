@@ -40,6 +40,24 @@ export class ScoreBoard {
     return this.#input.vocabSize;
   }
 
+  /** Puts -Infinity in the place of scores whose bit is not set in `mask` [⌈vocab / 32⌉]. */
+  keepOnly(mask: Uint32Array): void {
+    const { scores } = this;
+    for (let word = 0; word < mask.length; word++) {
+      const bits = mask[word];
+      if (bits === 0xffffffff) continue;
+      const first = 32 * word;
+      if (bits === 0) {
+        scores.fill(-Infinity, first, first + 32);
+        continue;
+      }
+      const end = Math.min(first + 32, scores.length);
+      for (let id = first; id < end; id++) {
+        if ((bits >>> (id - first) & 1) === 0) scores[id] = -Infinity;
+      }
+    }
+  }
+
   /** The first id of the largest score; the first that is no NaN when all are -Infinity or NaN. */
   largest(): number {
     const { kernels, scoresAt, vocabSize } = this.#input;

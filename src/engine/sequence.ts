@@ -1,7 +1,7 @@
 /** A request that the engine works at: its ids so far, and how far they are computed. */
 import type { FinishReason, Timings } from "../llm/types.ts";
 import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
-import type { Sampler } from "./sampler.ts";
+import type { Chooser } from "./chooser.ts";
 import type { Schedulable } from "./scheduler.ts";
 import type { TokenTimes } from "./token_times.ts";
 import type { EngineRequest, EngineResult } from "./types.ts";
@@ -24,7 +24,7 @@ export interface SequenceEnd {
 export class Sequence implements Schedulable {
   readonly slot: number;
   readonly ids: Int32Array;
-  readonly sampler: Sampler;
+  readonly chooser: Chooser;
   readonly priority: number;
   readonly promptTokens: number;
   readonly maxTokens: number;
@@ -47,14 +47,14 @@ export class Sequence implements Schedulable {
   /** The prompt fits: checked at the door. */
   constructor(
     request: EngineRequest,
-    of: { room: SequenceRoom; sampler: Sampler; end: SequenceEnd },
+    of: { room: SequenceRoom; chooser: Chooser; end: SequenceEnd },
   ) {
     const { ids, sampling, maxTokens, endIds, priority = 0 } = request;
-    const { room, sampler } = of;
+    const { room, chooser } = of;
     this.#room = room;
     this.slot = room.slot;
     this.ids = room.ids;
-    this.sampler = sampler;
+    this.chooser = chooser;
     this.end = of.end;
     this.priority = priority;
     this.promptTokens = this.known = ids.length;
@@ -63,7 +63,7 @@ export class Sequence implements Schedulable {
     this.#endIds = new Set(endIds);
     for (let i = 0; i < ids.length; i++) {
       room.ids[i] = ids[i];
-      sampler.accept(ids[i]);
+      chooser.accept(ids[i]);
     }
   }
 
@@ -93,9 +93,10 @@ export class Sequence implements Schedulable {
   accept(id: number): FinishReason | null {
     if (this.answered > 0) this.#room.tokenMs.add(performance.now());
     if (this.#endIds.has(id)) return "stop";
-    this.sampler.accept(id);
+    this.chooser.accept(id);
     this.#room.outputIds[this.answered] = id;
     this.ids[this.known++] = id;
+    if (this.chooser.isFinished) return "stop";
     return this.answered === this.maxTokens ? "length" : null;
   }
 

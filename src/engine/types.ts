@@ -1,5 +1,7 @@
 /** A generation as the engine sees it: ids in, ids out. */
 import type { FinishReason, SamplingOptions, Timings } from "../llm/types.ts";
+import type { RequestGrammar } from "./chooser.ts";
+import type { LogprobRows } from "./logprob_rows.ts";
 
 export interface EngineRequest {
   /** The prompt: at least one id, all below the vocabulary's size, shorter than the context. */
@@ -10,6 +12,10 @@ export interface EngineRequest {
   readonly endIds: readonly number[];
   /** Larger ones are served first; left out: 0. */
   readonly priority?: number;
+  /** What the answer must be. */
+  readonly grammar?: RequestGrammar;
+  /** Where log probabilities of the answer's ids go; left out: nobody wants them. */
+  readonly logprobs?: LogprobRows;
 }
 
 export interface EngineResult {

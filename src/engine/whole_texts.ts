@@ -10,6 +10,7 @@ import { negativeLogProbability } from "./log_probability.ts";
 import { choosePredictors } from "./predictor_choice.ts";
 import { Rehearsal } from "./rehearsal.ts";
 import type { StepRunner } from "./step_runner.ts";
+import { type Pooling, TextPooler } from "./text_pooler.ts";
 import type { PredictorChoice, PredictorPolicy } from "./types.ts";
 
 /** Whose blocks a text gets. */
@@ -73,6 +74,23 @@ export class WholeTexts {
       }
     }
     return sum;
+  }
+
+  /**
+   * The vector of a text: see TextPooler.
+   * @returns null when it was cancelled before its last token.
+   * @throws {RequestError} 501 where the GPU has the whole model.
+   */
+  embed(ids: readonly number[], pooling: Pooling): Float32Array | null {
+    const { plan: { chunkTokens }, setup: { config } } = this.#runner;
+    const pooler = new TextPooler(pooling, config.embeddingLength);
+    this.#kv.clearFor(SLOT);
+    for (let position = 0; position < ids.length; position += chunkTokens) {
+      const n = Math.min(chunkTokens, ids.length - position);
+      if (!this.#forward(ids, { position, n, logits: 0 })) return null;
+      pooler.add(this.#runner.finalRows(), n);
+    }
+    return pooler.result();
   }
 
   /**

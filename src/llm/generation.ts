@@ -2,6 +2,7 @@
  * A generation under way: ids from the engine become text, stop strings end it, and whoever asked
  * reads at their own pace. It runs on whether it is read or not, until it ends or is aborted.
  */
+import { readLogprobs } from "../engine/logprob_rows.ts";
 import { cancelledBeforeStart, type EngineRequest, type EngineResult } from "../engine/types.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
 import type { TurnQueue } from "./queue.ts";
@@ -75,10 +76,13 @@ async function run(
   const stop = new StopText(input.stop);
   const ids: number[] = [];
   let text = "";
+  const { logprobs: rows } = input.request;
   const show = (piece: string, newIds: readonly number[]) => {
+    const logprobs = rows &&
+      newIds.map((id, i) => readLogprobs(rows, { index: ids.length + i, id }));
     text += piece;
     ids.push(...newIds);
-    chunks.push({ text: piece, ids: newIds });
+    chunks.push({ text: piece, ids: newIds, ...logprobs === undefined ? {} : { logprobs } });
   };
   try {
     for (;;) {

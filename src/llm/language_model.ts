@@ -16,15 +16,18 @@ export type { LayerObservation } from "../../workers/mod.ts";
 import type { LayerObservation } from "../../workers/mod.ts";
 import type { GpuPart } from "./choose_gpu.ts";
 import type { EngineSupply } from "./engine_supply.ts";
+import { readPooling } from "./read_pooling.ts";
 import { startGeneration } from "./generation.ts";
 import { describeModel } from "./model_details.ts";
 import { bytesPerToken, type MemoryUse, memoryUse } from "./memory_use.ts";
 import type { Notice } from "./predictor_report.ts";
 import type { TriedPredictors } from "./try_predictors.ts";
 import { TurnQueue } from "./queue.ts";
+import { RequestExtras } from "./request_extras.ts";
 import type {
   ChatMessage,
   ChatOptions,
+  EmbedOptions,
   GenerateRequest,
   Generation,
   KvUse,
@@ -84,6 +87,7 @@ export class LoadedModel implements LanguageModel {
   #isClosed = false;
   readonly #queue: TurnQueue;
   #details: ModelDetails | undefined;
+  readonly #extras: RequestExtras;
 
   constructor(parts: LoadedModelParts) {
     const { plans, config, tokenizer } = parts;
@@ -104,6 +108,7 @@ export class LoadedModel implements LanguageModel {
     this.#engines = parts.engines;
     this.#archive = parts.archive;
     this.#notify = parts.notify;
+    this.#extras = new RequestExtras(tokenizer, config.vocabSize);
     this.#queue = new TurnQueue({
       runningMax: plans[0].sequences,
       waitingMax: parts.waitingMax,
@@ -160,6 +165,7 @@ export class LoadedModel implements LanguageModel {
         sampling: request.sampling ?? {},
         endIds: request.ignoreEnd ? [] : [...this.tokenizer.endIds],
         priority: request.priority,
+        ...this.#extras.of(request, maxTokens),
       },
       stop: request.stop ?? [],
       tokenizer: this.tokenizer,
@@ -200,6 +206,23 @@ export class LoadedModel implements LanguageModel {
     const endTurn = await this.#queue.enter({ isAlone: true });
     try {
       return await (await this.#engines.ready()).score(ids, from);
+    } finally {
+      endTurn();
+    }
+  }
+
+  /**
+   * The vector of a text, [embeddingLength]: what the model's last norm leaves for its tokens, by
+   * the file's way of pooling or their mean. Of whatever length it has.
+   * @throws {RequestError} when the ids do not fit, or the file pools in another way.
+   */
+  async embed(ids: readonly number[], { signal }: EmbedOptions = {}): Promise<Float32Array> {
+    this.#checkIds(ids, { mayFill: true });
+    this.#checkAlive();
+    const pooling = readPooling(this.file.metadata, this.config.architecture);
+    const endTurn = await this.#queue.enter({ signal, isAlone: true });
+    try {
+      return await (await this.#engines.ready()).embed(ids, pooling);
     } finally {
       endTurn();
     }

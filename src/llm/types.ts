@@ -37,39 +37,41 @@ export interface GenerateRequest {
   readonly sampling?: SamplingOptions;
   /** Generation ends before any of these texts, which is not part of the answer. */
   readonly stop?: readonly string[];
+  /** The answer is a sentence of it. */
+  readonly grammar?: GrammarSource;
+  /** 0..20: how many alternatives are shown beside each chosen id; left out: none is wanted. */
+  readonly logprobs?: number;
   /** Go on past end-of-generation tokens (benchmarks). */
   readonly ignoreEnd?: boolean;
   /** Stops the generation within a token (or a prompt chunk) of being aborted. */
   readonly signal?: AbortSignal;
-  /** 0 to 20: alternatives shown beside each chosen id; left out: no log probabilities at all. */
-  readonly logprobs?: number;
-  /** The answer is a sentence of it. */
-  readonly grammar?: GrammarSource;
   /** Larger is served first; default 0. */
   readonly priority?: number;
   /** Milliseconds from now after which it ends with "cancelled". */
   readonly deadlineMs?: number;
 }
 
-/** What an answer must look like. */
+/** What an answer must be; compiled by src/grammar. */
 export type GrammarSource =
   & (
     | { readonly kind: "gbnf"; readonly text: string }
+    /** Any JSON object. */
     | { readonly kind: "json" }
     | { readonly kind: "jsonSchema"; readonly schema: unknown }
   )
   & {
-    /** Text that must have been generated before the grammar holds; left out: it always holds. */
+    /** The text is free until this has been generated; the grammar holds from then on. */
     readonly trigger?: string;
   };
 
-/** An id's natural logarithm of probability. */
+/** How likely the model found an id. */
 export interface TokenLogprob {
   readonly id: number;
+  /** ln p of the softmax of the model's own logits, before penalties, bias and temperature. */
   readonly logprob: number;
 }
 
-/** A chosen id, and the most probable ones at its place, best first. */
+/** A chosen id, and the likeliest ones at its place, best first. */
 export interface TokenLogprobs extends TokenLogprob {
   readonly top: readonly TokenLogprob[];
 }
@@ -182,6 +184,11 @@ export interface KvUse {
   readonly capacityTokens: number;
 }
 
+export interface EmbedOptions {
+  /** Leaves the queue when it is aborted; a text that is being read is read to its end. */
+  readonly signal?: AbortSignal;
+}
+
 export interface LanguageModel {
   /** The name clients use. */
   readonly id: string;
@@ -209,10 +216,7 @@ export interface LanguageModel {
    * Pooled hidden states of a text, [embeddingLength], not normalised; left out: it has none.
    * @throws {RequestError} when the ids do not fit the context or the vocabulary.
    */
-  embed?(
-    ids: readonly number[],
-    options?: { readonly signal?: AbortSignal },
-  ): Promise<Float32Array>;
+  embed?(ids: readonly number[], options?: EmbedOptions): Promise<Float32Array>;
 
   /**
    * Starts a generation, or queues it behind the running one.

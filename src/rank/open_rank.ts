@@ -2,6 +2,7 @@
 import type { Kernels } from "../../wasm/kernels.ts";
 import { instantiateKernels } from "../../wasm/mod.ts";
 import { check } from "../base/check.ts";
+import { RequestError } from "../base/errors.ts";
 import { TensorReader } from "../gguf/mod.ts";
 import type { GgufPart, GgufTensor } from "../gguf/types.ts";
 import {
@@ -103,6 +104,8 @@ interface Opening {
 interface Walked {
   readonly rank: Pick<RankSteps, "begin">;
   readonly walk: (step: StepWords) => boolean;
+  /** What it reads logits from; left out: it is where no thread can read it. */
+  readonly finalRows?: () => Float32Array;
 }
 
 /** What is given back when the rank is not needed any more. */
@@ -122,13 +125,14 @@ export class RankRunner {
   /** Who takes the steps. */
   readonly rank: Pick<RankSteps, "begin">;
   readonly #walk: (step: StepWords) => boolean;
+  readonly #finalRows: Walked["finalRows"];
   readonly #held: Held;
   /** 0: it is not to be lost. */
   #stepsToLoss: number;
 
   private constructor(
     { setup, plan, control, kernels }: Opening,
-    { rank, walk }: Walked,
+    { rank, walk, finalRows }: Walked,
     held: Held = {},
   ) {
     this.rank = rank;
@@ -137,6 +141,7 @@ export class RankRunner {
     this.control = control;
     this.kernels = kernels;
     this.#walk = walk;
+    this.#finalRows = finalRows;
     this.#held = held;
     this.#stepsToLoss = setup.gpu?.lossAtStep ?? 0;
   }
@@ -171,7 +176,8 @@ export class RankRunner {
       observation: setup.observation,
       streaming,
     });
-    return new RankRunner(opening, walkOf(rank), queue instanceof KernelQueue ? { queue } : {});
+    const walked = { ...walkOf(rank), finalRows: () => rank.finalRows() };
+    return new RankRunner(opening, walked, queue instanceof KernelQueue ? { queue } : {});
   }
 
   /**
@@ -215,6 +221,19 @@ export class RankRunner {
    */
   async arrived(): Promise<void> {
     await this.#held.gpuRank?.arrived();
+  }
+
+  /**
+   * The residual stream of the step that has ended behind the model's last norm, all its tokens,
+   * [n, embeddingStride]: a view that the next step overwrites.
+   * @throws {RequestError} 501 where it lies on a GPU.
+   */
+  finalRows(): Float32Array {
+    if (this.#finalRows !== undefined) return this.#finalRows();
+    throw new RequestError(
+      "Cannot make a vector of the text while the GPU has the whole model: start with --gpu off",
+      { status: 501, code: "unsupported" },
+    );
   }
 
   /** Gives back what is not freed with the thread: a GPU, reads of the kernel. */

@@ -142,6 +142,11 @@ export class Rank implements RankSteps<Layer> {
     this.#vocabulary.score();
   }
 
+  /** norm(residual) of all tokens of the step that has ended, [n, embeddingStride]: a view. */
+  finalRows(): Float32Array {
+    return this.#vocabulary.finalRows();
+  }
+
   /** Waits for the others; everybody's logits are readable after it. */
   meet(): boolean {
     return this.#control.join();

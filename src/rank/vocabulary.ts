@@ -94,6 +94,15 @@ export class Vocabulary {
     }
   }
 
+  /** norm(residual) of all tokens of the step, whatever logits were wanted: a view. */
+  finalRows(): Float32Array {
+    const { outputArena } = this.#state.plan;
+    this.#state.carryTo(outputArena);
+    const { space, n, views } = this.#state;
+    this.#residual.normalize(space.residual, this.#outputNorm, space.normed, n);
+    return views.normed[outputArena];
+  }
+
   /** As many tokens at a time as there are places for their rows: all are asked for first. */
   #embedFromFile(rows: EmbeddingRows): void {
     const { n } = this.#state;

@@ -125,7 +125,6 @@ function matmul(
   }
 }
 
-@inline
 function few_tokens<F>(): u32 {
   return changetype<F>(0).superblockBlocks == 1 ? FEW_TOKENS_256 : FEW_TOKENS;
 }

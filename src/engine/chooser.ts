@@ -1,0 +1,102 @@
+/**
+ * Chooses the ids of one answer: the sampler, the grammar it is held to, and the log probabilities
+ * that were asked for. Works on ids; knows nothing of text.
+ */
+import {
+  buildTokenTrie,
+  type Grammar,
+  GrammarKnowledge,
+  GrammarMatcher,
+  type TokenTrie,
+  type VocabularyBytes,
+} from "../grammar/mod.ts";
+import { LogprobRecorder } from "./logprob_rows.ts";
+import { Sampler } from "./sampler.ts";
+import type { ScoreBoard } from "./score_board.ts";
+import type { EngineRequest } from "./types.ts";
+
+/** A grammar as it comes with a request. */
+export interface RequestGrammar {
+  readonly grammar: Grammar;
+  /** Shared, and the same with every request of a model. */
+  readonly vocabulary: VocabularyBytes;
+}
+
+/** Grammars about which is remembered what was found out. */
+const KNOWN_GRAMMARS_MAX = 16;
+
+/** What the choosers of all answers share. */
+export class ChoosingTools {
+  readonly board: ScoreBoard;
+  #trie: TokenTrie | null = null;
+  #logits: Float32Array | null = null;
+  /** By grammar, the one that was used last at the end. */
+  readonly #known = new Map<string, GrammarKnowledge>();
+
+  constructor(board: ScoreBoard) {
+    this.board = board;
+  }
+
+  /** [vocab]: scratch, made when it is first asked for. */
+  get logits(): Float32Array {
+    return this.#logits ??= new Float32Array(this.board.vocabSize);
+  }
+
+  matcherFor(request: EngineRequest): GrammarMatcher | null {
+    if (request.grammar === undefined) return null;
+    const { grammar, vocabulary } = request.grammar;
+    this.#trie ??= buildTokenTrie(vocabulary);
+    const known = this.#known.get(grammar.key) ?? new GrammarKnowledge(grammar, this.#trie);
+    this.#known.delete(grammar.key);
+    this.#known.set(grammar.key, known);
+    const [oldest] = this.#known.keys();
+    if (this.#known.size > KNOWN_GRAMMARS_MAX) this.#known.delete(oldest);
+    return new GrammarMatcher(known, request.endIds);
+  }
+}
+
+/** The chooser of one answer. */
+export class Chooser {
+  readonly #sampler: Sampler;
+  readonly #matcher: GrammarMatcher | null;
+  readonly #recorder: LogprobRecorder | null;
+  /** Ids of the prompt that have not been told yet. */
+  #promptRest: number;
+
+  /**
+   * Begins an answer.
+   * @throws {RequestError} 400 when its grammar cannot be followed.
+   */
+  constructor(request: EngineRequest, tools: ChoosingTools) {
+    const { board } = tools;
+    this.#matcher = tools.matcherFor(request);
+    this.#sampler = new Sampler(request.sampling, board, this.#matcher);
+    const { logprobs } = request;
+    this.#recorder = logprobs ? new LogprobRecorder(logprobs, board, tools.logits) : null;
+    this.#promptRest = request.ids.length;
+  }
+
+  /** True when the grammar lets nothing follow: the answer is at its end. */
+  get isFinished(): boolean {
+    return this.#matcher?.isFinished ?? false;
+  }
+
+  /**
+   * The id to go on with, from the logits on the board.
+   * @throws {RequestError} 400 when no id fits the grammar, or it is too ambiguous.
+   */
+  sample(): number {
+    this.#recorder?.look();
+    return this.#sampler.sample();
+  }
+
+  /** Is told the ids of the prompt, then those of the answer as they are chosen, in order. */
+  accept(id: number): void {
+    if (this.#promptRest > 0) this.#promptRest--;
+    else {
+      this.#recorder?.record(id);
+      this.#matcher?.accept(id);
+    }
+    this.#sampler.accept(id);
+  }
+}

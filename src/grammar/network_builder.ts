@@ -1,0 +1,256 @@
+/**
+ * Expressions → states. Works from the end to the beginning: whoever builds a part knows the state
+ * that follows it. Knows nothing of stacks or of tokens.
+ */
+import { utf8Sequences } from "./code_points.ts";
+import { type Expression, isWrittenOut, type RuleBook, tooLarge } from "./expression.ts";
+import { REPEAT_MAX } from "./limits.ts";
+import { BYTES, CALL, END, FREE, type Network, REPEAT, SPLIT } from "./network.ts";
+
+type Edge = readonly [first: number, last: number, next: number];
+
+/** A network that still grows. */
+export class NetworkBuilder {
+  readonly kinds: number[] = [];
+  readonly a: number[] = [];
+  readonly b: number[] = [];
+  readonly min: number[] = [];
+  readonly max: number[] = [];
+  readonly edges: Edge[][] = [];
+  /** By state, the rule that it is a part of. */
+  readonly rules: number[] = [];
+  readonly #book: RuleBook;
+  /** By rule, its first state: one that only calls, until the rule is built. */
+  readonly #entries: number[] = [];
+  /** Rules that have an entry, in the order of being named. */
+  readonly #named: number[] = [];
+  #rule = 0;
+
+  constructor(book: RuleBook) {
+    this.#book = book;
+  }
+
+  /** Builds every rule that `rule` reaches. @returns the first state. */
+  build(rule: number): number {
+    const start = this.#entryOf(rule);
+    // Entries are made when a rule is first named, so this list grows while it is walked.
+    for (let i = 0; i < this.#named.length; i++) {
+      this.#rule = this.#named[i];
+      const end = this.#state(END);
+      const first = this.#build(this.#book.bodyOf(this.#rule), end);
+      const entry = this.#entries[this.#rule];
+      this.a[entry] = first;
+      this.b[entry] = first;
+    }
+    return start;
+  }
+
+  #entryOf(rule: number): number {
+    if (this.#entries[rule] === undefined) {
+      this.#entries[rule] = this.#state(SPLIT);
+      this.rules[this.#entries[rule]] = rule;
+      this.#named.push(rule);
+    }
+    return this.#entries[rule];
+  }
+
+  #state(kind: number, a = 0, b = 0): number {
+    const state = this.kinds.length;
+    if (state >= this.#book.limits.states) throw tooLarge(`${this.#book.limits.states} states`);
+    this.kinds.push(kind);
+    this.a.push(a);
+    this.b.push(b);
+    this.min.push(0);
+    this.max.push(0);
+    this.edges.push(NO_EDGES);
+    this.rules.push(this.#rule);
+    return state;
+  }
+
+  #bytes(edges: Edge[], kind = BYTES): number {
+    const state = this.#state(kind);
+    this.edges[state] = edges;
+    return state;
+  }
+
+  /** The first state of an expression that goes on at `next`. */
+  #build(expression: Expression, next: number): number {
+    switch (expression.kind) {
+      case "words":
+        return this.#buildWords(expression.words, next);
+      case "class":
+        return this.#buildClass(expression.set, next);
+      case "sequence": {
+        let state = next;
+        for (const part of expression.parts.toReversed()) state = this.#build(part, state);
+        return state;
+      }
+      case "choice":
+        return this.#buildChoice(expression.parts, next);
+      case "rule":
+        return this.#state(CALL, this.#entryOf(expression.rule), next);
+      case "repeat":
+        return this.#buildRepeat(expression, next);
+      case "until":
+        return this.#buildUntil(expression.trigger, next);
+    }
+  }
+
+  #buildChoice(parts: readonly Expression[], next: number): number {
+    if (parts.length === 0) return this.#bytes(NO_EDGES);
+    let state = -1;
+    for (const part of parts.toReversed()) {
+      const first = this.#build(part, next);
+      state = state < 0 ? first : this.#state(SPLIT, first, state);
+    }
+    return state;
+  }
+
+  #buildRepeat(
+    { body, min, max }: Extract<Expression, { kind: "repeat" }>,
+    next: number,
+  ): number {
+    if (max === 0) return next;
+    if (!isWrittenOut(body, min, max)) {
+      const end = this.#state(END);
+      const state = this.#state(REPEAT, this.#build(body, end), next);
+      this.min[state] = min;
+      this.max[state] = max;
+      return state;
+    }
+    let state = next;
+    if (max >= REPEAT_MAX) {
+      state = this.#state(SPLIT, 0, next);
+      this.a[state] = this.#build(body, state);
+    } else {
+      for (let i = min; i < max; i++) state = this.#state(SPLIT, this.#build(body, state), next);
+    }
+    for (let i = 0; i < min; i++) state = this.#build(body, state);
+    return state;
+  }
+
+  /** Byte strings as a tree of their beginnings. */
+  #buildWords(words: readonly Uint8Array[], next: number): number {
+    const nodes: { readonly children: Map<number, number>; isEnd: boolean }[] = [];
+    const node = () => nodes.push({ children: new Map(), isEnd: false }) - 1;
+    node();
+    for (const word of words) {
+      let at = 0;
+      for (const byte of word) {
+        let child = nodes[at].children.get(byte);
+        if (child === undefined) nodes[at].children.set(byte, child = node());
+        at = child;
+      }
+      nodes[at].isEnd = true;
+    }
+    // Children come after their parents: the last ones are built first.
+    const states = new Int32Array(nodes.length);
+    for (let at = nodes.length - 1; at >= 0; at--) {
+      const { children, isEnd } = nodes[at];
+      if (isEnd && children.size === 0) states[at] = next;
+      else {
+        const edges = [...children].map(([byte, child]): Edge => [byte, byte, states[child]]);
+        const state = this.#bytes(edges);
+        states[at] = isEnd ? this.#state(SPLIT, state, next) : state;
+      }
+    }
+    return states[0];
+  }
+
+  #buildClass(set: readonly number[], next: number): number {
+    const suffixes = new Map<string, number>();
+    const stateOf = (bytes: readonly number[]): number => {
+      if (bytes.length === 0) return next;
+      const key = bytes.join();
+      let state = suffixes.get(key);
+      if (state === undefined) {
+        state = this.#bytes([[bytes[0], bytes[1], stateOf(bytes.slice(2))]]);
+        suffixes.set(key, state);
+      }
+      return state;
+    };
+    return this.#bytes(
+      utf8Sequences(set).map((bytes): Edge => [bytes[0], bytes[1], stateOf(bytes.slice(2))]),
+    );
+  }
+
+  /**
+   * Free text: after each byte, how much of the trigger has been read (Knuth, Morris and Pratt
+   * 1977). It may end where the trigger has not been read; then nothing follows.
+   */
+  #buildUntil(trigger: Uint8Array, next: number): number {
+    const end = this.#state(END);
+    const reads = Array.from(trigger, () => this.#state(FREE));
+    const states = reads.map((read) => this.#state(SPLIT, read, end));
+    const after = (matched: number) => matched === trigger.length ? next : states[matched];
+    // By bytes read, what the same text without its first byte would have matched.
+    let shorter = 0;
+    for (let matched = 0; matched < trigger.length; matched++) {
+      const targets = new Map<number, number>();
+      if (matched > 0) {
+        for (const [first, last, to] of this.edges[reads[shorter]]) {
+          if (first === last) targets.set(first, to);
+        }
+      }
+      targets.set(trigger[matched], after(matched + 1));
+      this.edges[reads[matched]] = withOthers(targets, states[0]);
+      if (matched > 0) {
+        shorter = states.indexOf(targetOf(this.edges[reads[shorter]], trigger[matched]));
+      }
+    }
+    return states[0];
+  }
+
+  /** What has been built, as plain data. */
+  finish(start: number): Network {
+    const edgeStarts = new Int32Array(this.edges.length + 1);
+    this.edges.forEach((edges, state) => edgeStarts[state + 1] = edgeStarts[state] + edges.length);
+    const { byteClasses, classCount } = classesOf(this.edges);
+    return {
+      kinds: Uint8Array.from(this.kinds),
+      a: Int32Array.from(this.a),
+      b: Int32Array.from(this.b),
+      min: Int32Array.from(this.min),
+      max: Int32Array.from(this.max),
+      edgeStarts,
+      edges: Int32Array.from(this.edges.flat(2)),
+      start,
+      byteClasses,
+      classCount,
+    };
+  }
+}
+
+const NO_EDGES: Edge[] = [];
+
+/** Edges to the targets, and to `other` for all remaining bytes. */
+function withOthers(targets: ReadonlyMap<number, number>, other: number): Edge[] {
+  const edges: Edge[] = [];
+  let next = 0;
+  for (const [byte, target] of [...targets].sort(([a], [b]) => a - b)) {
+    if (byte > next) edges.push([next, byte - 1, other]);
+    edges.push([byte, byte, target]);
+    next = byte + 1;
+  }
+  if (next <= 255) edges.push([next, 255, other]);
+  return edges;
+}
+
+function targetOf(edges: readonly Edge[], byte: number): number {
+  return edges.find(([first, last]) => byte >= first && byte <= last)![2];
+}
+
+/** Bytes between the same borders of edges are of one class. */
+function classesOf(edges: readonly Edge[][]) {
+  const isBorder = new Uint8Array(257);
+  for (const each of edges) {
+    for (const [first, last] of each) isBorder[first] = isBorder[last + 1] = 1;
+  }
+  const byteClasses = new Uint8Array(256);
+  let current = 0;
+  for (let byte = 0; byte < 256; byte++) {
+    if (byte > 0 && isBorder[byte] === 1) current++;
+    byteClasses[byte] = current;
+  }
+  return { byteClasses, classCount: current + 1 };
+}

@@ -1,0 +1,103 @@
+/**
+ * What a request asks of the engine beside ids: a compiled grammar, room for log probabilities.
+ * Knows the tokenizer; knows nothing of how ids are chosen.
+ */
+import { RequestError } from "../base/errors.ts";
+import { createLogprobRows, LOGPROBS_TOP_MAX } from "../engine/logprob_rows.ts";
+import type { EngineRequest } from "../engine/types.ts";
+import { compileGrammar, type Grammar, type VocabularyBytes } from "../grammar/mod.ts";
+import type { Tokenizer } from "../tokenizer/types.ts";
+import type { GenerateRequest, GrammarSource } from "./types.ts";
+
+/** Compiled grammars that are kept, and characters of their sources. */
+const KEPT_MAX = 32;
+const KEPT_LENGTH_MAX = 1 << 16;
+
+/** Prepares the requests of one model. */
+export class RequestExtras {
+  readonly #tokenizer: Tokenizer;
+  readonly #vocabSize: number;
+  #vocabulary: VocabularyBytes | null = null;
+  /** By source as JSON, the one that was used last at the end. */
+  readonly #kept = new Map<string, Grammar>();
+
+  /** vocabSize: ids that the model has logits of. */
+  constructor(tokenizer: Tokenizer, vocabSize: number) {
+    this.#tokenizer = tokenizer;
+    this.#vocabSize = vocabSize;
+  }
+
+  /**
+   * What the engine gets beside ids.
+   * @throws {RequestError} 400 for a grammar that is refused, or more alternatives than there are.
+   */
+  of(
+    { grammar, logprobs }: GenerateRequest,
+    maxTokens: number,
+  ): Pick<EngineRequest, "grammar" | "logprobs"> {
+    return {
+      ...grammar === undefined ? {} : { grammar: this.#grammarOf(grammar) },
+      ...logprobs === undefined
+        ? {}
+        : { logprobs: createLogprobRows(checkTop(logprobs), maxTokens) },
+    };
+  }
+
+  #grammarOf(source: GrammarSource): EngineRequest["grammar"] {
+    if (this.#tokenizer.vocabSize === 0) {
+      throw new RequestError(
+        "Cannot follow a grammar: this model has no vocabulary: leave it out",
+        { status: 400, code: "no_vocabulary" },
+      );
+    }
+    const grammar = this.#compiled(source);
+    this.#vocabulary ??= vocabularyBytes(this.#tokenizer, this.#vocabSize);
+    return { grammar, vocabulary: this.#vocabulary };
+  }
+
+  #compiled(source: GrammarSource): Grammar {
+    const grammar = this.#known(source) ?? compileGrammar(source);
+    if (grammar.key.length > KEPT_LENGTH_MAX) return grammar;
+    this.#kept.delete(grammar.key);
+    this.#kept.set(grammar.key, grammar);
+    const [oldest] = this.#kept.keys();
+    if (this.#kept.size > KEPT_MAX) this.#kept.delete(oldest);
+    return grammar;
+  }
+
+  /** A grammar that was compiled before; what is no JSON is refused by compiling it. */
+  #known(source: GrammarSource): Grammar | undefined {
+    try {
+      return this.#kept.get(JSON.stringify(source));
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+function checkTop(count: number): number {
+  if (Number.isInteger(count) && count >= 0 && count <= LOGPROBS_TOP_MAX) return count;
+  throw new RequestError(
+    `Cannot give log probabilities of ${count} alternatives: ask for 0 to ${LOGPROBS_TOP_MAX}`,
+    { status: 400, param: "top_logprobs" },
+  );
+}
+
+/** The bytes of all tokens, in shared memory. */
+export function vocabularyBytes(tokenizer: Tokenizer, vocabSize: number): VocabularyBytes {
+  const count = tokenizer.vocabSize;
+  const offsets = new Uint32Array(new SharedArrayBuffer(4 * (count + 1)));
+  const isHidden = new Uint8Array(new SharedArrayBuffer(count));
+  const utf8 = new TextEncoder();
+  const pieceOf = (id: number) => {
+    const bytes = tokenizer.bytesOf(id);
+    return bytes.length > 0 ? bytes : utf8.encode(tokenizer.pieceOf(id));
+  };
+  for (let id = 0; id < count; id++) offsets[id + 1] = offsets[id] + pieceOf(id).length;
+  const bytes = new Uint8Array(new SharedArrayBuffer(offsets[count]));
+  for (let id = 0; id < count; id++) {
+    bytes.set(pieceOf(id), offsets[id]);
+    if (tokenizer.bytesOf(id).length === 0) isHidden[id] = 1;
+  }
+  return { vocabSize, bytes, offsets, isHidden, endIds: [...tokenizer.endIds] };
+}
