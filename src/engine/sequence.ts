@@ -123,7 +123,7 @@ export class Sequence implements Schedulable {
   }
 }
 
-/** Tokens of `sequence` in whole blocks that are the prompt of `other`, too, but for its last id. */
+/** Tokens of `sequence`, but its last one, in whole blocks with which `other` begins, too. */
 export function sharedTokens(sequence: Sequence, other: Sequence): number {
   const most = Math.min(sequence.promptTokens - 1, other.promptTokens);
   let shared = 0;
