@@ -124,7 +124,7 @@ export class Sequence implements Schedulable {
   }
 }
 
-/** Tokens of `sequence` in whole blocks that are of the prompt of `other`, but for its last id. */
+/** Tokens of `sequence`, but its last one, in whole blocks with which `other` begins, too. */
 export function sharedTokens(sequence: Sequence, other: Sequence): number {
   const most = Math.min(sequence.promptTokens - 1, other.promptTokens);
   let shared = 0;

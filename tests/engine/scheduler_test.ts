@@ -78,7 +78,7 @@ Deno.test("Scheduler lets a short prompt through beside a long one, which goes o
 Deno.test("Scheduler lets no stream of short prompts starve a long one", () => {
   const { scheduler, add, step } = schedule();
   const long = add("long", 640);
-  for (let i = 0; i < 40 && !long.isGenerating; i++) {
+  for (let i = 0; i < 90 && !long.isGenerating; i++) {
     const shorts = [add(`a${i}`, 50), add(`b${i}`, 50)];
     step();
     for (const short of shorts) scheduler.remove(short);
