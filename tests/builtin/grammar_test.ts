@@ -120,3 +120,16 @@ Deno.test("log probabilities come with their ids, and are those of the logits", 
       assert(top[0].logprob >= top[1].logprob && top[1].logprob >= top[2].logprob);
     });
   }));
+
+Deno.test("an answer that its grammar ends stops there, also with its last allowed token", () =>
+  withModel(BUILT_IN_MODEL_PATH, { threads: 1 }, async (model) => {
+    const grammar = { kind: "gbnf", text: 'root ::= "a red fox"' } as const;
+    const sampling = { temperature: 0 };
+    const whole = await ask(model, { grammar, sampling }).result;
+    assertEquals([whole.text, whole.finishReason], ["a red fox", "stop"]);
+    const maxTokens = whole.ids.length;
+    const exact = await ask(model, { grammar, sampling, maxTokens }).result;
+    assertEquals([exact.text, exact.finishReason], ["a red fox", "stop"]);
+    const short = await ask(model, { grammar, sampling, maxTokens: maxTokens - 1 }).result;
+    assertEquals(short.finishReason, "length");
+  }));
