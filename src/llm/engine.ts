@@ -19,8 +19,8 @@ export interface Answer extends AsyncIterable<string> {
 }
 
 /**
- * A model, ready to answer. Requests are served one after another, or `LoadOptions.parallel` of them
- * at once; more wait in a bounded queue.
+ * A model, ready to answer. Requests are served one after another, or `LoadOptions.parallel` at
+ * once; more wait in a bounded queue.
  *
  * @example
  * ```ts ignore
