@@ -1,4 +1,5 @@
 /** Texts for verbs, from files or stdin. */
+import { concatBytes } from "../base/bytes.ts";
 
 /** The text of a file, byte for byte: a byte order mark is text. "-" is stdin. */
 export function readTextFile(file: string): string {
@@ -14,11 +15,5 @@ function readStdin(): Uint8Array {
     if (count === null) break;
     pieces.push(buffer.subarray(0, count));
   }
-  const bytes = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let offset = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, offset);
-    offset += piece.length;
-  }
-  return bytes;
+  return concatBytes(pieces);
 }

@@ -22,8 +22,6 @@ export interface KvBlocksOptions {
   readonly reuseUnit: number;
   /** Block `index` of a sequence is block `block` of the pool from now on. */
   readonly onBlock: (slot: number, index: number, block: number) => void;
-  /** What is in a block is wanted in another one, too, before the next step. */
-  readonly onCopy: (from: number, to: number) => void;
 }
 
 /** A block whose content is remembered. */
@@ -155,30 +153,6 @@ export class KvBlocks implements KvStore {
     this.#counts[slot] = 0;
     this.#reserve(slot, -this.#reserved[slot]);
     this.#rememberedCounts[slot] = 0;
-  }
-
-  /**
-   * Gives the sequence `to` what `from` has of its first `tokens` positions: whole blocks are
-   * shared, what lies in a block that is not full is copied.
-   * @returns false when there is no room now.
-   */
-  fork(from: number, to: number, of: { tokens: number; totalTokens: number }): boolean {
-    check(this.#counts[to] === 0 && this.#reserved[to] === 0, "a slot that is free");
-    const whole = Math.floor(of.tokens / TOKENS);
-    const needed = blocksOf(of.totalTokens) - whole;
-    check(this.#counts[from] >= blocksOf(of.tokens), "a sequence has what is taken over");
-    check(this.#rememberedCounts[from] === whole, "what is full is remembered first");
-    if (this.availableBlocks < needed) return false;
-    for (let i = 0; i < whole; i++) this.#use(to, i, this.#blockAt(from, i));
-    this.#counts[to] = whole;
-    this.#reserve(to, needed);
-    if (of.tokens > whole * TOKENS) {
-      this.grow(to, of.tokens);
-      this.#in.onCopy(this.#blockAt(from, whole), this.#blockAt(to, whole));
-    }
-    this.#rememberedCounts[to] = whole;
-    this.#chains[to] = this.#chains[from];
-    return true;
   }
 
   clearFor(slot: number): void {

@@ -242,8 +242,7 @@ function createKv(
     onBlock: (slot: number, index: number, block: number) => steps.setBlock(slot, index, block),
   };
   if (plans.some(({ gpu }) => gpu !== null)) return new LinearKv({ ...options, contextLength });
-  const onCopy = (from: number, to: number) => steps.copyBlock(from, to);
-  return new KvBlocks({ ...options, blocks: kvBlocks, sequences, onCopy });
+  return new KvBlocks({ ...options, blocks: kvBlocks, sequences });
 }
 
 function noLogits(position: number): Error {

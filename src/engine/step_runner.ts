@@ -12,7 +12,7 @@ import {
   SEGMENT_WORDS,
 } from "../memory/control_layout.ts";
 import { SharedText } from "../memory/shared_text.ts";
-import { kvBytes, tableBlocks } from "../rank/kv_bytes.ts";
+import { tableBlocks } from "../rank/kv_bytes.ts";
 import type { RankRunner } from "../rank/open_rank.ts";
 import type { RankPlan } from "../rank/plan_types.ts";
 import { lengthOf } from "../rank/shard.ts";
@@ -138,23 +138,6 @@ export class StepRunner {
   setBlock(slot: number, index: number, block: number): void {
     const at = slot * this.#tableBlocks + index;
     for (let i = 0; i < this.#tables.length; i++) this.#tables[i][at] = block;
-  }
-
-  /** Copies a block's keys and values of all layers into another one, on all ranks. */
-  copyBlock(from: number, to: number): void {
-    const { plans, memories, config: { headDim } } = this.runner.setup;
-    for (const [rank, { layers, kvType, gpu }] of plans.entries()) {
-      if (gpu !== null) continue;
-      for (const { arena, kvHeads, keysOffsetBytes, valuesOffsetBytes } of layers) {
-        const bytes = new Uint8Array(memories[rank][arena].buffer);
-        const of = { blocks: 1, kvHeads: lengthOf(kvHeads), headDim };
-        const { keysBytes, valuesBytes } = kvBytes(kvType, of);
-        const copy = (at: number, size: number) =>
-          bytes.copyWithin(at + to * size, at + from * size, at + (from + 1) * size);
-        copy(keysOffsetBytes, keysBytes);
-        copy(valuesOffsetBytes, valuesBytes);
-      }
-    }
   }
 }
 

@@ -3,7 +3,7 @@
 /** [first, last, first, last, …], ascending, apart, without surrogates. */
 export type CodePoints = readonly number[];
 
-export const CODE_POINT_MAX = 0x10ffff;
+const CODE_POINT_MAX = 0x10ffff;
 const SURROGATE_FIRST = 0xd800;
 const SURROGATE_LAST = 0xdfff;
 

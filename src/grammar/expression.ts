@@ -41,11 +41,6 @@ export function words(values: readonly string[]): Expression {
   return { kind: "words", words: bytes, size: bytes.reduce((n, each) => n + each.length + 1, 0) };
 }
 
-/** Exactly these bytes, which need be no text. */
-export function byteString(bytes: Uint8Array): Expression {
-  return { kind: "words", words: [bytes], size: bytes.length + 1 };
-}
-
 /** One code point of the set. */
 export function oneOf(set: CodePoints): Expression {
   return { kind: "class", set, size: 1 + set.length };

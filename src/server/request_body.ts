@@ -1,4 +1,5 @@
 /** A request's body to a JSON object, within limits of size and time. Knows no field of it. */
+import { concatBytes } from "../base/bytes.ts";
 import { RequestError } from "../base/errors.ts";
 import { fieldError } from "./http_errors.ts";
 
@@ -64,17 +65,7 @@ async function readBytes(request: Request, limits: BodyLimits): Promise<Uint8Arr
       { status: 408, code: "body_timeout" },
     );
   }
-  return chunks.length === 1 ? chunks[0] : concatenate(chunks, byteCount);
-}
-
-function concatenate(chunks: readonly Uint8Array[], byteCount: number): Uint8Array {
-  const bytes = new Uint8Array(byteCount);
-  let offsetBytes = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, offsetBytes);
-    offsetBytes += chunk.byteLength;
-  }
-  return bytes;
+  return chunks.length === 1 ? chunks[0] : concatBytes(chunks);
 }
 
 function tooLong({ bodyBytesMax }: BodyLimits): RequestError {

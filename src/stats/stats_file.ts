@@ -12,6 +12,7 @@
  */
 import { createHash } from "node:crypto";
 import { z } from "zod";
+import { concatBytes } from "../base/bytes.ts";
 import { brief } from "../base/errors.ts";
 import { LOUDNESS_BINS } from "./loudness.ts";
 import { emptyStats } from "./firing_stats.ts";
@@ -79,7 +80,11 @@ export function encodeStats(stats: FiringStats): Uint8Array<ArrayBuffer> {
     countBytes,
   });
   const head = new TextEncoder().encode(`${JSON.stringify(header)}\n`);
-  return concat(new TextEncoder().encode(`${MAGIC}${VERSION} ${sha256(head, body)}\n`), head, body);
+  return concatBytes([
+    new TextEncoder().encode(`${MAGIC}${VERSION} ${sha256(head, body)}\n`),
+    head,
+    body,
+  ]);
 }
 
 /**
@@ -187,16 +192,6 @@ function bodyBytes(
 
 function largest(counts: Uint32Array, atLeast: number): number {
   return counts.reduce((max, value) => Math.max(max, value), atLeast);
-}
-
-function concat(...pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
-  }
-  return whole;
 }
 
 function sha256(...pieces: readonly Uint8Array[]): string {

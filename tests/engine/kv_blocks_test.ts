@@ -25,7 +25,6 @@ class World {
     this.kv = new KvBlocks({
       ...{ blocks, sequences: SLOTS, tableBlocks: TABLE_BLOCKS, reuseUnit },
       onBlock: (slot, index, block) => this.tables[slot][index] = block,
-      onCopy: (from, to) => this.written[to] = [...this.written[from]],
     });
   }
 
@@ -101,9 +100,8 @@ const textOf = fc.array(fc.integer({ min: 0, max: 1 }), { minLength: 6, maxLengt
   .map((kinds) => Int32Array.from({ length: 6 * TOKENS }, (_, i) => kinds[Math.floor(i / TOKENS)]));
 
 const action = fc.record({
-  kind: fc.constantFrom("begin", "write", "write", "write", "end", "fork"),
+  kind: fc.constantFrom("begin", "write", "write", "write", "end"),
   slot: fc.nat(SLOTS - 1),
-  other: fc.nat(SLOTS - 1),
   ids: textOf,
   tokens: fc.integer({ min: 1, max: 6 * TOKENS }),
   more: fc.nat(3 * TOKENS),
@@ -116,7 +114,7 @@ Deno.test("KvBlocks gives every sequence its own past, and keeps account of ever
   fc.assert(
     fc.property(fc.integer({ min: 6, max: 20 }), runs, (blocks, actions) => {
       const world = new World(blocks);
-      for (const { kind, slot, other, ids, tokens, more, isExact } of actions) {
+      for (const { kind, slot, ids, tokens, more, isExact } of actions) {
         const sequence = world.open.get(slot);
         if (kind === "begin" && sequence === undefined) {
           const total = Math.min(6 * TOKENS, tokens + more);
@@ -129,12 +127,6 @@ Deno.test("KvBlocks gives every sequence its own past, and keeps account of ever
           if (end > sequence.tokens) world.write(slot, end, isExact);
         } else if (kind === "end" && sequence !== undefined) {
           world.end(slot);
-        } else if (kind === "fork" && sequence !== undefined && !world.open.has(other)) {
-          const of = { tokens: sequence.tokens, totalTokens: sequence.total };
-          if (world.kv.fork(slot, other, of)) {
-            world.open.set(other, { ...sequence, ids: sequence.ids.slice() });
-            world.check(other);
-          }
         }
         world.checkAccount();
       }
@@ -200,23 +192,4 @@ Deno.test("KvBlocks takes for exact requests only what is exact, in whole units"
   // The exact one takes the other's place.
   world.write(1, 128);
   assertEquals(world.begin(2, ids, 129, 192), 128);
-});
-
-Deno.test("KvBlocks.fork() shares whole blocks and copies the one that is not full", () => {
-  const world = new World(12);
-  world.begin(0, idsOf(1, 2), 40, 96);
-  world.write(0, 40);
-  assert(world.kv.fork(0, 1, { tokens: 40, totalTokens: 96 }));
-  assertEquals(world.tables[1][0], world.tables[0][0]);
-  assert(world.tables[1][1] !== world.tables[0][1]);
-  assertEquals(world.kv.usedBlocks, 3);
-  world.open.set(1, { ...world.open.get(0)!, ids: idsOf(1, 2, 9) });
-  world.write(0, 90);
-  world.write(1, 90);
-  world.end(0);
-  world.check(1);
-  assertEquals(world.kv.fork(1, 2, { tokens: 90, totalTokens: 6 * TOKENS }), true);
-  assertEquals(world.kv.fork(1, 3, { tokens: 90, totalTokens: 6 * TOKENS }), true);
-  assertEquals(world.kv.availableBlocks, 12 - 3 - 2 * (1 + 3));
-  assertEquals(world.kv.fork(1, 0, { tokens: 90, totalTokens: 6 * TOKENS }), false);
 });

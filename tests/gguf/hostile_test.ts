@@ -1,8 +1,9 @@
 /** Headers that lie, one case a guard: each must be refused for its own reason, at once. */
 import { assert, assertEquals, assertLess, assertThrows } from "@std/assert";
+import { concatBytes } from "../../src/base/bytes.ts";
 import { ModelFormatError } from "../../src/base/errors.ts";
 import { parseGguf } from "../../src/gguf/mod.ts";
-import { array, entry, join, rawGguf, string, tensor, TYPE, u32, u64 } from "./raw_gguf.ts";
+import { array, entry, rawGguf, string, tensor, TYPE, u32, u64 } from "./raw_gguf.ts";
 
 interface Hostile {
   /** Continues "parseGguf() refuses …". */
@@ -59,22 +60,22 @@ const COUNTS: Hostile[] = [
   },
   {
     name: "one tensor more than the bytes can hold",
-    bytes: join([rawGguf({ tensorCount: 2 }), new Uint8Array(65)]),
+    bytes: concatBytes([rawGguf({ tensorCount: 2 }), new Uint8Array(65)]),
     says: "2 tensors are claimed",
   },
   {
     name: "more tensors than any model has",
-    bytes: join([rawGguf({ tensorCount: 131_073 }), new Uint8Array(131_073 * 33)]),
+    bytes: concatBytes([rawGguf({ tensorCount: 131_073 }), new Uint8Array(131_073 * 33)]),
     says: "131073 tensors are claimed",
   },
   {
     name: "more metadata entries than the file can hold",
-    bytes: join([rawGguf({ entryCount: 2 }), new Uint8Array(27)]),
+    bytes: concatBytes([rawGguf({ entryCount: 2 }), new Uint8Array(27)]),
     says: "2 entries are claimed",
   },
   {
     name: "more metadata entries than any model has",
-    bytes: join([rawGguf({ entryCount: 65_537 }), new Uint8Array(65_537 * 14)]),
+    bytes: concatBytes([rawGguf({ entryCount: 65_537 }), new Uint8Array(65_537 * 14)]),
     says: "65537 entries are claimed",
   },
 ];
@@ -92,7 +93,7 @@ const METADATA: Hostile[] = [
   hostileEntry("an empty key", [entry("", TYPE.u32, u32(1))], "it is empty"),
   hostileEntry(
     "a key that is not UTF-8",
-    [join([string(new Uint8Array([255, 254])), u32(TYPE.u32), u32(1)])],
+    [concatBytes([string(new Uint8Array([255, 254])), u32(TYPE.u32), u32(1)])],
     "not valid UTF-8",
   ),
   {
@@ -254,7 +255,7 @@ Deno.test("parseGguf() keeps memory flat over all refusals", () => {
 
 /** A file with one metadata entry, given as raw bytes. */
 function hostileEntry(name: string, raw: Uint8Array[], says: string): Hostile {
-  return { name, bytes: rawGguf({ entries: [join(raw)] }), says };
+  return { name, bytes: rawGguf({ entries: [concatBytes(raw)] }), says };
 }
 
 /** A file with one entry "k" of a type and a raw value. */
@@ -273,7 +274,7 @@ function hostileTensors(
 
 /** The value of an array entry with `depth` arrays within each other. */
 function nested(depth: number): Uint8Array {
-  return join([
+  return concatBytes([
     ...Array.from({ length: depth - 1 }, () => array(TYPE.array, 1)),
     array(TYPE.u8, 0),
   ]);

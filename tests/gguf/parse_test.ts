@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
+import { concatBytes } from "../../src/base/bytes.ts";
 import {
   encodeGguf,
   getStrings,
@@ -10,7 +11,7 @@ import {
 } from "../../src/gguf/mod.ts";
 import { sharedPath, sharedTest } from "../support/shared.ts";
 import { tinyModel } from "../support/tiny_model.ts";
-import { array, entry, join, rawGguf, string, tensor, TYPE, u32, u64 } from "./raw_gguf.ts";
+import { array, entry, rawGguf, string, tensor, TYPE, u32, u64 } from "./raw_gguf.ts";
 
 /** A value of every type: type number, bytes, and what it reads as. */
 const SCALARS: [name: string, type: number, bytes: Uint8Array, value: GgufValue][] = [
@@ -200,9 +201,9 @@ function largeVocabulary(count: number): Uint8Array<ArrayBuffer> {
   const merges = Array.from({ length: count }, (_, id) => string(`left${id} right${id}`));
   return rawGguf({
     entries: [
-      entry("tokenizer.ggml.tokens", TYPE.array, array(TYPE.string, count, join(tokens))),
+      entry("tokenizer.ggml.tokens", TYPE.array, array(TYPE.string, count, concatBytes(tokens))),
       entry("tokenizer.ggml.scores", TYPE.array, array(TYPE.f32, count, new Uint8Array(4 * count))),
-      entry("tokenizer.ggml.merges", TYPE.array, array(TYPE.string, count, join(merges))),
+      entry("tokenizer.ggml.merges", TYPE.array, array(TYPE.string, count, concatBytes(merges))),
     ],
   });
 }

@@ -1,4 +1,5 @@
 /** Builds GGUF bytes that no honest writer would: every count, length and type can be a lie. */
+import { concatBytes } from "../../src/base/bytes.ts";
 
 /** What stands where; left-out fields are honest. */
 export interface RawGguf {
@@ -36,7 +37,7 @@ export const TYPE = {
 export function rawGguf(raw: RawGguf = {}): Uint8Array<ArrayBuffer> {
   const entries = raw.entries ?? [];
   const tensors = raw.tensors ?? [];
-  const header = join([
+  const header = concatBytes([
     new TextEncoder().encode(raw.magic ?? "GGUF"),
     u32(raw.version ?? 3),
     u64(raw.tensorCount ?? tensors.length),
@@ -47,12 +48,12 @@ export function rawGguf(raw: RawGguf = {}): Uint8Array<ArrayBuffer> {
   if (raw.dataBytes === undefined) return header;
   const alignment = raw.alignment ?? 32;
   const padding = (alignment - header.length % alignment) % alignment;
-  return join([header, new Uint8Array(padding + raw.dataBytes)]);
+  return concatBytes([header, new Uint8Array(padding + raw.dataBytes)]);
 }
 
 /** A metadata entry: a key, a type number and whatever stands for the value. */
 export function entry(key: string, type: number, ...value: Uint8Array[]): Uint8Array {
-  return join([string(key), u32(type), ...value]);
+  return concatBytes([string(key), u32(type), ...value]);
 }
 
 /** An array value: element type, length (which may be a lie) and elements. */
@@ -61,7 +62,7 @@ export function array(
   length: number | bigint,
   ...items: Uint8Array[]
 ): Uint8Array {
-  return join([u32(type), u64(length), ...items]);
+  return concatBytes([u32(type), u64(length), ...items]);
 }
 
 /** A tensor entry. Left out: one F32 row of 8. */
@@ -73,7 +74,7 @@ export function tensor(raw: {
   offset?: number | bigint;
 }): Uint8Array {
   const dims = raw.dims ?? [8];
-  return join([
+  return concatBytes([
     string(raw.name ?? "a"),
     u32(raw.dimensionCount ?? dims.length),
     ...dims.map(u64),
@@ -85,7 +86,7 @@ export function tensor(raw: {
 /** A string; `length` may be a lie. */
 export function string(text: string | Uint8Array, length?: number | bigint): Uint8Array {
   const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
-  return join([u64(length ?? bytes.length), bytes]);
+  return concatBytes([u64(length ?? bytes.length), bytes]);
 }
 
 export function u32(value: number): Uint8Array {
@@ -97,15 +98,5 @@ export function u32(value: number): Uint8Array {
 export function u64(value: number | bigint): Uint8Array {
   const bytes = new Uint8Array(8);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(value), true);
-  return bytes;
-}
-
-export function join(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
   return bytes;
 }

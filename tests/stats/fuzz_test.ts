@@ -2,17 +2,10 @@
 import { assert, assertStringIncludes } from "@std/assert";
 import fc from "fast-check";
 import { createHash } from "node:crypto";
+import { concatBytes } from "../../src/base/bytes.ts";
 import { activeFraction, hotFraction, thresholdsFor } from "../../src/stats/firing_stats.ts";
 import { decodeStats, encodeStats } from "../../src/stats/stats_file.ts";
-import {
-  assertRefusal,
-  concat,
-  corpus,
-  damage,
-  damages,
-  fuzzRuns,
-  timed,
-} from "../support/fuzz.ts";
+import { assertRefusal, corpus, damage, damages, fuzzRuns, timed } from "../support/fuzz.ts";
 import { someStats } from "./stats_fixture.ts";
 
 Deno.test("decodeStats() refuses or reads what was found before (tests/corpus/stats)", () => {
@@ -63,7 +56,10 @@ Deno.test("decodeStats() refuses or reads a header with any values in it", () =>
         }
       }
       const json = new TextEncoder().encode(JSON.stringify(changed));
-      useAll(signed(concat(file.subarray(0, headerBegin), json, file.subarray(headerEnd))), "");
+      useAll(
+        signed(concatBytes([file.subarray(0, headerBegin), json, file.subarray(headerEnd)])),
+        "",
+      );
     }),
     fuzzRuns(800),
   );
@@ -100,7 +96,7 @@ function signed(file: Uint8Array): Uint8Array {
   const first = new TextDecoder().decode(file.subarray(0, end));
   const sum = createHash("sha256").update(file.subarray(begin)).digest("hex");
   const line = first.replace(/ [^ ]*$/, ` ${sum}`);
-  return concat(new TextEncoder().encode(`${line}\n`), file.subarray(begin));
+  return concatBytes([new TextEncoder().encode(`${line}\n`), file.subarray(begin)]);
 }
 
 /** Where the first line ends, and where the next one begins. */

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { createHash } from "node:crypto";
+import { concatBytes } from "../../src/base/bytes.ts";
 import { decodeStats, encodeStats, readStats, writeStats } from "../../src/stats/stats_file.ts";
 import { someStats } from "./stats_fixture.ts";
 
@@ -66,11 +67,11 @@ Deno.test("decodeStats() refuses hostile headers without allocating what they cl
   for (const [from, to, says] of wrong) {
     assert(header.includes(from), from);
     const [first, second] = header.replace(from, to).split("\n");
-    const rest = concat(new TextEncoder().encode(second), file.subarray(headerEnd));
+    const rest = concatBytes([new TextEncoder().encode(second), file.subarray(headerEnd)]);
     // Whoever means harm gets the sum right.
     const sum = createHash("sha256").update(rest).digest("hex");
     const begin = first.replace(/[0-9a-f]{64}/, sum);
-    const changed = concat(new TextEncoder().encode(`${begin}\n`), rest);
+    const changed = concatBytes([new TextEncoder().encode(`${begin}\n`), rest]);
     assertThrows(() => decodeStats(changed, "x"), Error, says);
   }
   assertThrows(
@@ -117,7 +118,3 @@ Deno.test("writeStats() replaces a file, which readStats() reads", async () => {
     await Deno.remove(folder, { recursive: true });
   }
 });
-
-function concat(...pieces: readonly Uint8Array[]): Uint8Array {
-  return new Uint8Array(pieces.flatMap((piece) => [...piece]));
-}

@@ -10,6 +10,7 @@ import { assert, assertLess } from "@std/assert";
 import fc from "fast-check";
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { concatBytes } from "../../src/base/bytes.ts";
 
 const SEED = 7;
 const CORPUS = new URL("../corpus/", import.meta.url);
@@ -148,11 +149,11 @@ function damageOnce(
     case "insert": {
       const part = bytes.slice(place(piece.from)).subarray(0, piece.length);
       const to = place(piece.to);
-      return concat(bytes.subarray(0, to), part, bytes.subarray(to));
+      return concatBytes([bytes.subarray(0, to), part, bytes.subarray(to)]);
     }
     case "remove": {
       const at = place(piece.at);
-      return concat(bytes.subarray(0, at), bytes.subarray(at + piece.length));
+      return concatBytes([bytes.subarray(0, at), bytes.subarray(at + piece.length)]);
     }
   }
 }
@@ -173,15 +174,4 @@ function countPlaces(bytes: Uint8Array): number[] {
     }
   }
   return places;
-}
-
-/** Pieces one behind the other. */
-export function concat(...pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
-  }
-  return whole;
 }

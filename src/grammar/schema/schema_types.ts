@@ -19,7 +19,7 @@ export const TYPES = ["object", "array", "string", "number", "integer", "boolean
 export type TypeName = typeof TYPES[number];
 
 /** Words that say nothing about which values fit. */
-export const ANNOTATIONS: ReadonlySet<string> = new Set([
+const ANNOTATIONS: ReadonlySet<string> = new Set([
   "$schema",
   "$id",
   "$comment",

@@ -9,6 +9,7 @@ import { loadingError, shutdownError } from "../http_errors.ts";
 import { acquireModel, type AcquireOptions, type ModelLease } from "../model_source.ts";
 import type { AppSettings } from "../options.ts";
 import { linkedStop } from "../work_stop.ts";
+import { readJsonObject } from "../request_body.ts";
 import { eventStreamResponse, type StreamFormat } from "./event_stream.ts";
 
 /** A request whose model is held for it. */
@@ -20,10 +21,18 @@ export interface Work {
   readonly requestId: string;
 }
 
-/** @throws {RequestError} 503 while no request can be answered. */
-export function refuseWhenUnavailable({ lifecycle, models }: AppSettings): void {
+/**
+ * The body of a request that work is to be done for, as `readJsonObject`.
+ * @throws {RequestError} 503 while no request can be answered, before the body is read.
+ */
+export async function readWork(
+  c: Context<ServerEnv>,
+  settings: AppSettings,
+): Promise<Record<string, unknown>> {
+  const { lifecycle, models } = settings;
   if (lifecycle.isDraining) throw shutdownError();
   if (models.state === "loading") throw loadingError();
+  return await readJsonObject(c.req.raw, settings);
 }
 
 /**

@@ -2,13 +2,12 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import type { LanguageModel } from "../../llm/types.ts";
-import { refuseWhenUnavailable, withModel } from "../answers/answer.ts";
+import { readWork, withModel } from "../answers/answer.ts";
 import type { ServerEnv } from "../guards.ts";
 import { chatAsk } from "../openai/handlers.ts";
 import { conversationFields, toConversation } from "../openai/chat_request.ts";
 import type { AppSettings } from "../options.ts";
 import { optional, parseFields } from "../parse_fields.ts";
-import { readJsonObject } from "../request_body.ts";
 import { planTools } from "../tools/tool_plan.ts";
 
 const model = optional(z.string().max(512));
@@ -24,8 +23,7 @@ export const tokenizeSchema = z.object({
 
 /** Ids of a text. */
 export async function tokenize(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
-  refuseWhenUnavailable(settings);
-  const fields = parseFields(tokenizeSchema, await readJsonObject(c.req.raw, settings));
+  const fields = parseFields(tokenizeSchema, await readWork(c, settings));
   return await withModel(c, settings, { id: fields.model }, ({ lease }) => {
     const { add_special: bos = false, parse_special: special = true } = fields;
     const ids = lease.model.encodeText(fields.content.toWellFormed(), { bos, special });
@@ -53,8 +51,7 @@ export const detokenizeSchema = z.object({
 
 /** Text of ids; control tokens have none. */
 export async function detokenize(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
-  refuseWhenUnavailable(settings);
-  const fields = parseFields(detokenizeSchema, await readJsonObject(c.req.raw, settings));
+  const fields = parseFields(detokenizeSchema, await readWork(c, settings));
   return await withModel(
     c,
     settings,
@@ -70,8 +67,7 @@ export async function applyTemplate(
   c: Context<ServerEnv>,
   settings: AppSettings,
 ): Promise<Response> {
-  refuseWhenUnavailable(settings);
-  const fields = parseFields(conversationSchema, await readJsonObject(c.req.raw, settings));
+  const fields = parseFields(conversationSchema, await readWork(c, settings));
   return await withModel(c, settings, { id: fields.model }, ({ lease }) => {
     const { messages, tools, variables, addGenerationPrompt } = toConversation(fields);
     const plan = planTools(lease.model, messages, tools);
@@ -89,8 +85,7 @@ export async function countChatTokens(
   c: Context<ServerEnv>,
   settings: AppSettings,
 ): Promise<Response> {
-  refuseWhenUnavailable(settings);
-  const fields = parseFields(conversationSchema, await readJsonObject(c.req.raw, settings));
+  const fields = parseFields(conversationSchema, await readWork(c, settings));
   return await withModel(c, settings, { id: fields.model }, ({ lease }) => {
     const conversation = toConversation(fields);
     const { prompts: [{ ids }] } = chatAsk(lease.model, { conversation, format: {}, request: {} });

@@ -2,13 +2,7 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import type { LanguageModel } from "../../llm/types.ts";
-import {
-  answerStream,
-  answerWhole,
-  refuseWhenUnavailable,
-  withModel,
-  type Work,
-} from "../answers/answer.ts";
+import { answerStream, answerWhole, readWork, withModel, type Work } from "../answers/answer.ts";
 import {
   type Ask,
   type ChoiceEvent,
@@ -22,7 +16,6 @@ import { chatAsk, gapIds } from "../openai/handlers.ts";
 import { chooseTools } from "../openai/tool_fields.ts";
 import type { AppSettings } from "../options.ts";
 import { type Body, optional, parseFields, refuseUnsupported } from "../parse_fields.ts";
-import { readJsonObject } from "../request_body.ts";
 import {
   answerFields,
   leaseOptions,
@@ -87,8 +80,7 @@ export async function generate(c: Context<ServerEnv>, settings: AppSettings): Pr
 }
 
 async function readBody(c: Context<ServerEnv>, settings: AppSettings): Promise<Body> {
-  refuseWhenUnavailable(settings);
-  const body = await readJsonObject(c.req.raw, settings);
+  const body = await readWork(c, settings);
   refuseUnsupported(body, UNSUPPORTED_FIELDS);
   if (typeof body.options === "object" && body.options !== null) {
     refuseUnsupported(body.options as Body, UNSUPPORTED_OPTIONS, "options.");

@@ -5,7 +5,7 @@ import { z } from "zod";
 import project from "../../../deno.json" with { type: "json" };
 import { RequestError } from "../../base/errors.ts";
 import type { ModelDetails } from "../../llm/types.ts";
-import { answerWhole, refuseWhenUnavailable, withModel } from "../answers/answer.ts";
+import { answerWhole, readWork, withModel } from "../answers/answer.ts";
 import type { ServerEnv } from "../guards.ts";
 import type { ModelCard } from "../model_source.ts";
 import { embedAll } from "../openai/embeddings.ts";
@@ -43,8 +43,7 @@ export const showSchema = z.object({ model: modelName, name: modelName });
 
 /** What is known of a model. */
 export async function show(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
-  refuseWhenUnavailable(settings);
-  const { model: id, name } = parseFields(showSchema, await readJsonObject(c.req.raw, settings));
+  const { model: id, name } = parseFields(showSchema, await readWork(c, settings));
   return await withModel(
     c,
     settings,
@@ -85,9 +84,8 @@ export const embedSchema = z.object({
 
 /** Vectors of texts; texts that are too long are cut unless `truncate` is false. */
 export async function embed(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
-  refuseWhenUnavailable(settings);
   const startMs = performance.now();
-  const fields = parseFields(embedSchema, await readJsonObject(c.req.raw, settings));
+  const fields = parseFields(embedSchema, await readWork(c, settings));
   return await withModel(
     c,
     settings,
@@ -120,8 +118,7 @@ export const embeddingsSchema = z.object({
 
 /** One text's vector: what `/api/embed` was before. */
 export async function embeddings(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
-  refuseWhenUnavailable(settings);
-  const fields = parseFields(embeddingsSchema, await readJsonObject(c.req.raw, settings));
+  const fields = parseFields(embeddingsSchema, await readWork(c, settings));
   return await withModel(
     c,
     settings,

@@ -2,12 +2,11 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import type { LanguageModel } from "../../llm/types.ts";
-import { answerWhole, refuseWhenUnavailable, withModel } from "../answers/answer.ts";
+import { answerWhole, readWork, withModel } from "../answers/answer.ts";
 import type { ServerEnv } from "../guards.ts";
 import { fieldError } from "../http_errors.ts";
 import type { AppSettings } from "../options.ts";
 import { optional, parseFields } from "../parse_fields.ts";
-import { readJsonObject } from "../request_body.ts";
 import { textsOrIds } from "./completion_request.ts";
 
 /** As many as OpenAI takes. */
@@ -26,8 +25,7 @@ export async function embeddings(
   c: Context<ServerEnv>,
   settings: AppSettings,
 ): Promise<Response> {
-  refuseWhenUnavailable(settings);
-  const fields = parseFields(embeddingsSchema, await readJsonObject(c.req.raw, settings));
+  const fields = parseFields(embeddingsSchema, await readWork(c, settings));
   return await withModel(
     c,
     settings,

@@ -10,7 +10,7 @@ const GRAMMAR_CHARS_MAX = 256 * 1024;
 export const jsonSchema = z.union([anyObject, z.boolean()]);
 
 /** OpenAI's form, with llama.cpp's `schema` beside `json_object`. */
-export const responseFormat = z.discriminatedUnion("type", [
+const responseFormat = z.discriminatedUnion("type", [
   z.object({ type: z.literal("text") }),
   z.object({ type: z.literal("json_object"), schema: optional(jsonSchema) }),
   z.object({

@@ -1,12 +1,11 @@
 /** The handlers of `/v1/chat/completions` and `/v1/completions`: body to prompts to answer. */
 import type { Context } from "hono";
 import type { LanguageModel } from "../../llm/types.ts";
-import { refuseWhenUnavailable, withModel } from "../answers/answer.ts";
+import { readWork, withModel } from "../answers/answer.ts";
 import type { Choice, Prompt } from "../answers/choices.ts";
 import type { ServerEnv } from "../guards.ts";
 import { fieldError } from "../http_errors.ts";
 import type { AppSettings } from "../options.ts";
-import { readJsonObject } from "../request_body.ts";
 import { planTools } from "../tools/tool_plan.ts";
 import { ThoughtParser } from "../tools/thought_parser.ts";
 import { type ChatRequest, parseChatRequest } from "./chat_request.ts";
@@ -21,8 +20,7 @@ export async function chatCompletions(
   c: Context<ServerEnv>,
   settings: AppSettings,
 ): Promise<Response> {
-  refuseWhenUnavailable(settings);
-  const request = parseChatRequest(await readJsonObject(c.req.raw, settings));
+  const request = parseChatRequest(await readWork(c, settings));
   return await withModel(c, settings, { id: request.model }, (work) => {
     const { model } = work.lease;
     const { count, request: { logprobs } } = request;
@@ -85,8 +83,7 @@ export async function completions(
   c: Context<ServerEnv>,
   settings: AppSettings,
 ): Promise<Response> {
-  refuseWhenUnavailable(settings);
-  const request = parseCompletionRequest(await readJsonObject(c.req.raw, settings));
+  const request = parseCompletionRequest(await readWork(c, settings));
   return await withModel(c, settings, { id: request.model }, (work) => {
     const { model } = work.lease;
     const prompts = request.prompts.map((prompt) => toPrompt(model, prompt, request));

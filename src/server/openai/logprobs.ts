@@ -10,7 +10,7 @@ export interface LogprobsWriter {
 type TokenBytes = Pick<LanguageModel, "tokenBytes">;
 
 /** A token as text, which may be a part of a character only, its bytes, and its logarithm. */
-export function logprobOnWire(model: TokenBytes, { id, logprob }: TokenLogprob) {
+function logprobOnWire(model: TokenBytes, { id, logprob }: TokenLogprob) {
   const bytes = model.tokenBytes(id);
   return { token: textOf(bytes), logprob: finite(logprob), bytes: [...bytes] };
 }

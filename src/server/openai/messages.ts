@@ -30,7 +30,7 @@ export const CONTENT_SCHEMA = {
 };
 
 /** One message; its output is well-formed text. */
-export const messageSchema = z.object({
+const messageSchema = z.object({
   role: z.enum(ROLES, `expected ${ROLES.map((role) => `"${role}"`).join(", ")}`),
   content: z.unknown().optional().meta(CONTENT_SCHEMA),
   name: optional(z.string().max(256)),

@@ -1,12 +1,11 @@
 /** The handler of `/v1/responses`, without a memory: every request brings all that was said. */
 import type { Context } from "hono";
-import { answerStream, answerWhole, refuseWhenUnavailable, withModel } from "../answers/answer.ts";
+import { answerStream, answerWhole, readWork, withModel } from "../answers/answer.ts";
 import { type ChoiceEvent, startChoices } from "../answers/choices.ts";
 import type { StreamFormat } from "../answers/event_stream.ts";
 import type { ServerEnv } from "../guards.ts";
 import { errorBody, toRequestError } from "../http_errors.ts";
 import type { AppSettings } from "../options.ts";
-import { readJsonObject } from "../request_body.ts";
 import { chatAsk } from "./handlers.ts";
 import { chatLogprobs } from "./logprobs.ts";
 import { parseResponseRequest } from "./response_request.ts";
@@ -18,8 +17,7 @@ export async function responses(
   c: Context<ServerEnv>,
   settings: AppSettings,
 ): Promise<Response> {
-  refuseWhenUnavailable(settings);
-  const request = parseResponseRequest(await readJsonObject(c.req.raw, settings));
+  const request = parseResponseRequest(await readWork(c, settings));
   return await withModel(c, settings, { id: request.model }, (work) => {
     const { model } = work.lease;
     const ask = { ...chatAsk(model, request), count: 1 };
