@@ -85,7 +85,7 @@ Deno.test("GrammarMatcher.mask() is what trying every token says, along a text",
         for (const byte of tokens[id]) bytewise.accept(byte);
       }
     }),
-    { numRuns: 300 },
+    { numRuns: 300, seed: 7 },
   );
 });
 

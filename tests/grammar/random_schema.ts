@@ -15,12 +15,14 @@ const bound = fc.oneof(
   fc.integer({ min: -5000, max: 5000 }).map((n) => n / 16),
   fc.integer({ min: -99_999, max: 99_999 }).map((n) => n / 1000),
 );
+/** Sums of decimal fractions have 17 digits, more than a bound may have. */
+const rounded = (bound: number) => Math.round(bound * 1e4) / 1e4;
 const number = fc.oneof(
   fc.constantFrom({ type: "integer" }, { type: "number" }),
   fc.tuple(bound, bound, fc.constantFrom("number", "integer")).map(([a, b, type]) => ({
     type,
-    minimum: Math.min(a, b) - 1,
-    maximum: Math.max(a, b) + 1,
+    minimum: rounded(Math.min(a, b) - 1),
+    maximum: rounded(Math.max(a, b) + 1),
   })),
   fc.tuple(bound, fc.constantFrom("number", "integer")).map(([a, type]) => ({
     type,
@@ -28,8 +30,8 @@ const number = fc.oneof(
   })),
   fc.tuple(bound, bound).map(([a, b]) => ({
     type: "number",
-    exclusiveMinimum: Math.min(a, b) - 0.5,
-    exclusiveMaximum: Math.max(a, b) + 0.5,
+    exclusiveMinimum: rounded(Math.min(a, b) - 0.5),
+    exclusiveMaximum: rounded(Math.max(a, b) + 0.5),
   })),
   bound.map((a) => ({ type: "number", maximum: a })),
 );
