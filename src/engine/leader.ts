@@ -16,7 +16,13 @@ import { LinearKv } from "./linear_kv.ts";
 import { RankCounts } from "./rank_counts.ts";
 import { hasIndependentRows } from "./row_independence.ts";
 import { type Admission, Scheduler } from "./scheduler.ts";
-import { Sequence, type SequenceEnd, type SequenceRoom, sharedTokens } from "./sequence.ts";
+import {
+  answerTokensMax,
+  Sequence,
+  type SequenceEnd,
+  type SequenceRoom,
+  sharedTokens,
+} from "./sequence.ts";
 import { StepRunner } from "./step_runner.ts";
 import { TokenTimes } from "./token_times.ts";
 import type { EngineRequest } from "./types.ts";
@@ -73,8 +79,9 @@ export class Leader {
     check(ids.length > 0 && ids.length < this.#runner.plan.contextLength, "the prompt fits");
     const { active, waiting } = this.#scheduler;
     check(![...active, ...waiting].some((other) => other.slot === slot), "a slot that is free");
-    const chooser = new Chooser(request, this.#tools);
-    this.#scheduler.add(new Sequence(request, { room: this.#rooms[slot], chooser, end }));
+    const room = this.#rooms[slot];
+    const chooser = new Chooser(request, this.#tools, answerTokensMax(request, room));
+    this.#scheduler.add(new Sequence(request, { room, chooser, end }));
   }
 
   /** Runs one step of all requests that are under way. */

@@ -21,6 +21,14 @@ export interface SequenceEnd {
   failed(error: unknown): void;
 }
 
+/** Ids that the answer to a request has room for. */
+export function answerTokensMax(
+  { ids, maxTokens }: EngineRequest,
+  room: Pick<SequenceRoom, "ids">,
+): number {
+  return Math.min(maxTokens, room.ids.length - ids.length);
+}
+
 export class Sequence implements Schedulable {
   readonly slot: number;
   readonly ids: Int32Array;
@@ -49,7 +57,7 @@ export class Sequence implements Schedulable {
     request: EngineRequest,
     of: { room: SequenceRoom; chooser: Chooser; end: SequenceEnd },
   ) {
-    const { ids, sampling, maxTokens, endIds, priority = 0 } = request;
+    const { ids, sampling, endIds, priority = 0 } = request;
     const { room, chooser } = of;
     this.#room = room;
     this.slot = room.slot;
@@ -58,7 +66,7 @@ export class Sequence implements Schedulable {
     this.end = of.end;
     this.priority = priority;
     this.promptTokens = this.known = ids.length;
-    this.maxTokens = Math.min(maxTokens, room.ids.length - ids.length);
+    this.maxTokens = answerTokensMax(request, room);
     this.isRepeatable = sampling.seed !== undefined || sampling.temperature === 0;
     this.#endIds = new Set(endIds);
     for (let i = 0; i < ids.length; i++) {
@@ -97,7 +105,9 @@ export class Sequence implements Schedulable {
     this.#room.outputIds[this.answered] = id;
     this.ids[this.known++] = id;
     if (this.chooser.isFinished) return "stop";
-    return this.answered === this.maxTokens ? "length" : null;
+    if (this.answered < this.maxTokens) return null;
+    // Who asked for a sentence of a grammar has it, though it might have gone on.
+    return this.chooser.isSentence ? "stop" : "length";
   }
 
   /** counted: since the prompt was done, of what ranks counted. */
