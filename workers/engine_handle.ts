@@ -12,6 +12,7 @@ import {
   type PredictorPolicy,
 } from "../src/engine/types.ts";
 import type { KvArchiveFile } from "../src/engine/kv_archive.ts";
+import { RankCounts } from "../src/engine/rank_counts.ts";
 import type { Pooling } from "../src/engine/text_pooler.ts";
 import { createArenaMemory } from "../src/memory/arena.ts";
 import { Control } from "../src/memory/control.ts";
@@ -56,6 +57,8 @@ export class EngineHandle {
   readonly #watchdog: Watchdog;
   /** Threads that read a packed model; null: it is none, or they were not started yet. */
   #io: IoPool | null = null;
+  /** What ranks count; null before they have memory. */
+  #counts: RankCounts | null = null;
   /** Why the last step of a packed model is void. */
   readonly #readFailure = new SharedText();
   #onRows: ((rows: Float32Array, firstPosition: number) => void) | null = null;
@@ -124,6 +127,12 @@ export class EngineHandle {
   /** Room for keys and values that requests have, in tokens. */
   get kvTokens(): number {
     return this.#control.kvTokens;
+  }
+
+  /** What neurons have done so far: a look into the ranks' memory. */
+  get neurons(): ReturnType<RankCounts["activity"]> {
+    check(this.#counts !== null, "an engine that has started has counts");
+    return this.#counts.activity();
   }
 
   /** Why no request can be served any more, or null. */
@@ -310,6 +319,7 @@ export class EngineHandle {
     const gpu = this.#setup.gpu ?? null;
     const memories = plans.map((plan) => plan.arenas.map(createArenaMemory));
     const streams = await this.#startReading(memories);
+    this.#counts = new RankCounts({ plans, memories, streams });
     const loads = this.#callers.map((caller, rankIndex) => {
       const setup: RankSetup = {
         rankIndex,

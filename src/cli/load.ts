@@ -191,7 +191,10 @@ async function loadWithProgress(
     id: path === BUILT_IN_MODEL_PATH ? BUILT_IN_MODEL_ID : undefined,
     profile: machineProfile(),
     ...options,
-    onProgress: ({ loadedBytes, totalBytes }) => progress.update(loadedBytes, totalBytes),
+    onProgress(loaded) {
+      progress.update(loaded.loadedBytes, loaded.totalBytes);
+      options.onProgress?.(loaded);
+    },
     onNotice: ({ text }) => notices.push(text),
   });
 }

@@ -33,6 +33,7 @@ import type {
   KvUse,
   LanguageModel,
   ModelDetails,
+  NeuronActivity,
 } from "./types.ts";
 
 export interface LoadedModelParts {
@@ -117,6 +118,10 @@ export class LoadedModel implements LanguageModel {
 
   get kv(): KvUse {
     return { usedTokens: this.#engines.kvTokens, capacityTokens: this.#kvTokensMax };
+  }
+
+  get neurons(): NeuronActivity {
+    return this.#engines.neurons;
   }
 
   get load(): { readonly running: number; readonly waiting: number } {

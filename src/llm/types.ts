@@ -120,6 +120,31 @@ export interface StreamTimings {
   readonly askedAhead: number;
 }
 
+/** What a layer's neurons did since the model was loaded, in all requests; all only grow. */
+export interface LayerActivity {
+  /** Neurons that were up for computing, each once a token: of a mixture, of chosen experts. */
+  readonly neurons: number;
+  /** Those of them that are hot: a GPU computes them, or the cache holds them for good. */
+  readonly hot: number;
+  /** Those of them that were left out because they did not fire. */
+  readonly skipped: number;
+  /** Neurons whose weights were looked for in the cache: found there, and not. */
+  readonly cacheHits: number;
+  readonly cacheMisses: number;
+  /** Reads from disk, and their bytes. */
+  readonly diskReads: number;
+  readonly diskBytes: number;
+}
+
+/** What neurons did, by layer. */
+export interface NeuronActivity {
+  /** False: all neurons are always computed. */
+  readonly isSparse: boolean;
+  /** False: all weights are in memory. */
+  readonly isStreamed: boolean;
+  readonly layers: readonly LayerActivity[];
+}
+
 /** What is known once a generation has ended. */
 export interface GenerateResult {
   readonly text: string;
@@ -231,6 +256,8 @@ export interface LanguageModel {
   readonly failure?: Error | null;
   /** The cache of keys and values; left out: nobody counts. */
   readonly kv?: KvUse;
+  /** What its neurons have done so far; left out: nobody counts. */
+  readonly neurons?: NeuronActivity;
   /** Requests running and waiting now. */
   readonly load: { readonly running: number; readonly waiting: number };
   close(): Promise<void>;

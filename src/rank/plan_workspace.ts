@@ -12,7 +12,7 @@ import type {
   WorkspacePlan,
   WorkspaceStrides,
 } from "./plan_types.ts";
-import { COUNT_FIELDS } from "./counts.ts";
+import { countsBytes } from "./counts.ts";
 import { tableBlocks } from "./kv_bytes.ts";
 import { lengthOf, type Shard } from "./shard.ts";
 import {
@@ -175,7 +175,7 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     ...{ "partial.0": floats(strides.embedding), "partial.1": floats(strides.embedding) },
     ...{ incoming: floats(strides.embedding), ropes: heads === 0 ? 0 : ropes },
     "neurons.scratch": input.hasNeurons ? sizes.neurons_scratch_bytes(d) : 0,
-    counts: COUNT_FIELDS * 8,
+    counts: countsBytes(config.blockCount),
     tables: (input.sequences ?? 1) * tableBlocks(input.contextLength) * 4,
     logits: logitsRows(chunkTokens) * strides.logits * 4,
     candidates: leads ? config.vocabSize * 4 : 0,

@@ -33,9 +33,13 @@ export class FileLoader implements ModelLoader {
     return memoryUse(plans).totalBytes;
   }
 
-  async load(id: string): Promise<LoadedModel> {
+  async load(id: string, onProgress: (share: number) => void): Promise<LoadedModel> {
     const path = this.#pathOf(id);
-    const options = { id, ...this.#options };
+    const options: LoadOptions = {
+      id,
+      ...this.#options,
+      onProgress: ({ loadedBytes, totalBytes }) => onProgress(loadedBytes / totalBytes),
+    };
     if (this.#log.isForPeople) return await loadForVerb(path, options);
     return await loadModel(path, {
       profile: machineProfile(),
