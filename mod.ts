@@ -2,18 +2,28 @@
  * Ganglion: large language models on Deno, without native code. The library's door.
  *
  * @example
- * ```ts ignore
- * import { Engine } from "@ganglion/ganglion";
+ * ```ts
+ * import { Engine } from "ganglion";
  *
- * await using engine = await Engine.load("model.gguf");
- * for await (const text of engine.generate("Once upon a time", { maxTokens: 100 })) {
+ * await using engine = await Engine.load(); // the built-in model; or a path: "model.gguf"
+ * for await (const text of engine.chat("Tell me a story.", { maxTokens: 40 })) {
  *   console.log(text);
  * }
  * ```
  *
+ * Programs that use it need `--allow-read` and `--allow-sys=systemMemoryInfo`, and run twice as
+ * fast with `--v8-flags=--no-wasm-bounds-checks,--experimental-wasm-revectorize`; the answers are
+ * the same.
+ *
  * @module
  */
-export { type Answer, type AnswerOptions, Engine, loadModel } from "./src/llm/mod.ts";
+export {
+  type Answer,
+  type AnswerOptions,
+  type ChatAnswerOptions,
+  Engine,
+  type EngineOptions,
+} from "./src/llm/mod.ts";
 export {
   ModelFormatError,
   RequestError,
@@ -22,23 +32,24 @@ export {
 } from "./src/base/errors.ts";
 export type {
   ChatMessage,
+  ChatOptions,
+  EmbedOptions,
   FinishReason,
+  GapMarks,
   GenerateChunk,
   GenerateRequest,
   GenerateResult,
   Generation,
+  GrammarSource,
+  KvUse,
   LanguageModel,
-  LoadedModel,
-  LoadOptions,
   LoadProgress,
+  ModelDetails,
   Notice,
   SamplingOptions,
+  StreamTimings,
   Timings,
+  TokenLogprob,
+  TokenLogprobs,
 } from "./src/llm/mod.ts";
-export {
-  loadedModels,
-  type ModelSource,
-  type RunningServer,
-  serve,
-  type ServeOptions,
-} from "./src/server/mod.ts";
+export { type RunningServer, serveModels as serve, type ServeOptions } from "./src/server/mod.ts";

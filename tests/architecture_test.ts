@@ -115,10 +115,16 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
     "src/gguf",
   ],
   "gpu": ["src/shapes", "src/model", "src/memory"],
+  // A program of a user's: it knows the library by its name, and nothing else of this repository.
+  "examples": [],
+  "packaging": ["deno.json"],
 };
 
 /** Folders of the top level: the layout that README and ARCHITECTURE.md draw. */
-const TOP_FOLDERS = [".ci", ".git", "builtin", "gpu", "src", "tests", "wasm", "workers"];
+const TOP_FOLDERS = [
+  ...[".ci", ".git", "builtin", "docs", "examples", "gpu", "packaging", "src", "tests", "wasm"],
+  "workers",
+];
 /** What .gitignore leaves out: build results that may lie about in a checkout. */
 const IGNORED_FOLDERS = [".gl", "cov", "dist", "node_modules"];
 
@@ -146,7 +152,9 @@ interface SourceFile {
 
 const SOURCES = [
   "mod.ts",
-  ...["src", "builtin", "wasm", "workers", "gpu", "tests"].flatMap(listFiles),
+  ...["src", "builtin", "examples", "packaging", "wasm", "workers", "gpu", "tests"].flatMap(
+    listFiles,
+  ),
 ]
   .filter((path) => path.endsWith(".ts") && exists(path))
   .map((path): SourceFile => ({ path, text: Deno.readTextFileSync(join(ROOT, path)) }));

@@ -19,12 +19,14 @@ export function brief(message: string): string {
 
 /** A model file that is not what it claims to be. Carries the byte where reading stopped. */
 export class ModelFormatError extends Error {
+  /** What tells it from other errors across threads. */
   override readonly name = "ModelFormatError";
   /** Byte offset in `path` at which the fault was noticed. */
   readonly offsetBytes: number;
   /** The file, as the user named it; empty when the bytes came from memory. */
   readonly path: string;
 
+  /** `message` says what, why and what to do; `at` where. */
   constructor(message: string, at: { offsetBytes: number; path?: string }) {
     const where = at.path ? ` in "${at.path}"` : "";
     super(`${brief(message)} (at byte ${at.offsetBytes}${where})`);
@@ -35,8 +37,10 @@ export class ModelFormatError extends Error {
 
 /** A well-formed model that this version cannot run: unknown family, tensor type, tokenizer. */
 export class UnsupportedModelError extends Error {
+  /** What tells it from other errors across threads. */
   override readonly name = "UnsupportedModelError";
 
+  /** `message` says what, why and what to do. */
   constructor(message: string, options?: ErrorOptions) {
     super(brief(message), options);
   }
@@ -44,6 +48,7 @@ export class UnsupportedModelError extends Error {
 
 /** A request that cannot be served; becomes an HTTP status and an OpenAI error object. */
 export class RequestError extends Error {
+  /** What tells it from other errors across threads. */
   override readonly name = "RequestError";
   /** HTTP status. */
   readonly status: number;
@@ -56,6 +61,7 @@ export class RequestError extends Error {
   /** Seconds after which trying again makes sense; sent as Retry-After. */
   readonly retryAfterSeconds: number | null;
 
+  /** `message` says what, why and what to do; `detail` what a client is told. */
   constructor(
     message: string,
     detail: {
@@ -77,10 +83,12 @@ export class RequestError extends Error {
 
 /** Bad command-line usage: exit status 2. */
 export class UsageError extends Error {
+  /** What tells it from other errors across threads. */
   override readonly name = "UsageError";
 }
 
 /** A thread of the engine failed; `cause` holds the error as it left that thread. */
 export class WorkerError extends Error {
+  /** What tells it from other errors across threads. */
   override readonly name = "WorkerError";
 }

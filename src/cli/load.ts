@@ -12,7 +12,7 @@ import {
 } from "../llm/mod.ts";
 import { STEP_TOKENS } from "../rank/plan.ts";
 import { machineProfile } from "./machine.ts";
-import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "./built_in_model.ts";
+import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "../llm/built_in_model.ts";
 import { ascendingShares, byteSize, decimal, wholeNumber } from "./option_values.ts";
 import { writeErrorLine } from "./output.ts";
 import { Progress } from "./progress.ts";

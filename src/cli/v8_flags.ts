@@ -11,5 +11,7 @@ export const SPEED_FLAGS: readonly string[] = [
 
 /** V8 flags of this process as far as they can be known. */
 export function v8Flags(): string[] {
-  return (Deno.env.get("DENO_V8_FLAGS") ?? "").split(/[\s,]+/).filter((flag) => flag !== "");
+  const given = (Deno.env.get("DENO_V8_FLAGS") ?? "").split(/[\s,]+/).filter((flag) => flag !== "");
+  // `deno task compile` bakes them in.
+  return Deno.build.standalone ? [...SPEED_FLAGS, ...given] : given;
 }

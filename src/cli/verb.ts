@@ -1,7 +1,7 @@
 /** What all verbs have in common: their flags, their MODEL argument. */
 import { Command } from "commander";
 import { UsageError } from "../base/errors.ts";
-import { BUILT_IN_MODEL_PATH } from "./built_in_model.ts";
+import { BUILT_IN_MODEL_PATH } from "../llm/built_in_model.ts";
 import { getEnv } from "./settings.ts";
 
 /** Begins a verb. Its action gets options that already went through `applySettings`. */

@@ -3,32 +3,16 @@ import type { Plane } from "../memory/observation.ts";
 import type { ModelDescription } from "../model/types.ts";
 import type { MachineProfile } from "../planner/mod.ts";
 import { STEP_TOKENS } from "../rank/plan.ts";
-import type { KvType, StreamingSteps } from "../rank/plan_types.ts";
+import type { StreamingSteps } from "../rank/plan_types.ts";
 import type { StreamingChoice } from "./choose_units.ts";
-import type { Notice } from "./predictor_report.ts";
-import type { PredictorMode } from "./try_predictors.ts";
+import type { EngineOptions } from "./engine_options.ts";
 
-export type GpuMode = "auto" | "off" | "on" | "force";
+export type GpuMode = NonNullable<EngineOptions["gpu"]>;
 
-export interface LoadOptions {
-  /** Threads that compute; left out: one per core, at most 16. */
-  readonly threads?: number;
-  /** Tokens of prompt and answer together; left out: what it was trained for, at most 8192. */
-  readonly contextLength?: number;
-  /** Type of cached keys and values; "auto" (default): f32 for F32 models, else i16. */
-  readonly kvType?: KvType | "auto";
-  /**
-   * Requests that are answered at the same time; each may fill the context. "auto": 4, or fewer
-   * where their keys and values would take too much of this machine's memory. Default 1; a model
-   * that a GPU computes answers one.
-   */
-  readonly parallel?: number | "auto";
-  /** Requests that may wait for their turn. Default 16. */
-  readonly maxWaiting?: number;
+/** Everything that can be asked, by the command line, by tests and by measurements. */
+export interface LoadOptions extends EngineOptions {
   /** Tokens of a prompt that are computed at once. Default 64, of a mixture of experts 256. */
   readonly chunkTokens?: number;
-  /** Neurons that do not fire are not computed (default), in models whose neurons can be silent. */
-  readonly sparse?: boolean;
   /**
    * What `LoadedModel.observe` shall show; left out or empty: nothing, at no cost. A model that is
    * observed computes every neuron.
@@ -38,27 +22,8 @@ export interface LoadOptions {
   readonly observeBytesMax?: number;
   /** Leaves out quiet neurons, not only silent ones: not exact, off by default. */
   readonly quiet?: QuietNeurons;
-  /**
-   * Predictors of silent neurons, in models that have them: used where they are good and pay
-   * ("auto", default), always, or never.
-   */
-  readonly predictor?: PredictorMode;
   /** Logit from which on a neuron is predicted to fire; left out: what the file says. */
   readonly predictorThreshold?: number;
-  /** Told what is worth knowing about the model; left out: warnings go to the console. */
-  readonly onNotice?: (notice: Notice) => void;
-  /** The name clients use; left out: the file's name. */
-  readonly id?: string;
-  /**
-   * Most bytes of memory that a packed model (.ganglion) may take; left out: most of what is free.
-   * What does not fit stays on disk and is read as it is needed.
-   */
-  readonly memoryBytes?: number;
-  /**
-   * A folder for keys and values of prompts: written when the model is closed, read when it is
-   * loaded again. Left out: they are forgotten.
-   */
-  readonly prefixCacheFolder?: string;
   /** For how long an engine that works may get nowhere before it is given up; default 60 s. */
   readonly stuckMs?: number;
   /** Entry of the engine's thread; tests put one in that fails. */
@@ -74,28 +39,17 @@ export interface LoadOptions {
   /** How a packed model is run, whatever memory there is (for tests and measurements). */
   readonly streaming?: StreamingChoice;
   /**
-   * Whether a GPU computes, alone or beside the threads: "auto" (default) where a real one was
-   * measured and pays; "on": it must; "force": a software adapter may, too; "off".
-   */
-  readonly gpu?: GpuMode;
-  /** The last so many layers are the GPU's; left out: all of them, and no other thread computes. */
-  readonly gpuLayers?: number;
-  /**
    * Of the neurons of these layers, 0 to 1: the most frequent ones are the GPU's, by `firing`, or
    * the first ones. Several: in steps of 1, 2, 8, 32 tokens and more, ascending. Left out: 1.
    */
   readonly hotShare?: number | readonly number[];
   /** How often neurons fire. */
   readonly firing?: FiringRates;
-  /** Most bytes of its memory that a GPU is asked for; left out: what it gives. */
-  readonly gpuMemoryBytes?: number;
   /**
    * From so many tokens on, a step of a prompt brings the GPU the neurons that it has no room for,
    * and it computes them all; 0: never; left out: what measured rates say.
    */
   readonly gpuStreamFrom?: number;
-  /** "background": the GPU is given little at a time, so that a desktop stays responsive. */
-  readonly priority?: "normal" | "background";
   /** The GPU is shared with other threads even where it could have all (for tests). */
   readonly besideGpu?: boolean;
   /** The GPU is lost in the step of that number, counted from 1 (for tests). */
@@ -107,7 +61,6 @@ export interface LoadOptions {
   readonly ioWorkers?: number;
   /** Most bytes of one thread's arena; smaller ones make models span several (for tests). */
   readonly arenaBytesMax?: number;
-  readonly onProgress?: (progress: LoadProgress) => void;
 }
 
 /** Which neurons are left out of a model whose neurons are never silent (SiLU, GELU). */
@@ -126,11 +79,6 @@ export interface FiringRates {
   readonly counts: readonly Uint32Array[];
   /** Of the model that they were counted on. Others refuse them. */
   readonly modelFingerprint: string;
-}
-
-export interface LoadProgress {
-  readonly loadedBytes: number;
-  readonly totalBytes: number;
 }
 
 const CONTEXT_LENGTH_MAX_DEFAULT = 8192;

@@ -1,13 +1,9 @@
 /** The door of language models: load one, talk to it. */
-export { type Answer, type AnswerOptions, Engine } from "./engine.ts";
+export { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "./built_in_model.ts";
+export { type Answer, type AnswerOptions, type ChatAnswerOptions, Engine } from "./engine.ts";
+export type { EngineOptions, LoadProgress } from "./engine_options.ts";
 export { loadModel } from "./load_model.ts";
-export type {
-  FiringRates,
-  GpuMode,
-  LoadOptions,
-  LoadProgress,
-  QuietNeurons,
-} from "./load_options.ts";
+export type { FiringRates, GpuMode, LoadOptions, QuietNeurons } from "./load_options.ts";
 export { chooseGpu, type GpuDecision, type GpuPart } from "./choose_gpu.ts";
 export { describeForUse, planModel, readsByKernel } from "./plan_load.ts";
 export { type LayerObservation, LoadedModel } from "./language_model.ts";
@@ -18,15 +14,21 @@ export type { PredictorMode, TriedPredictors } from "./try_predictors.ts";
 export type {
   ChatMessage,
   ChatOptions,
+  EmbedOptions,
   FinishReason,
+  GapMarks,
   GenerateChunk,
   GenerateRequest,
   GenerateResult,
   Generation,
   GrammarSource,
+  KvUse,
   LanguageModel,
   ModelDetails,
   SamplingOptions,
+  StreamTimings,
   Timings,
+  TokenLogprob,
   TokenLogprobs,
 } from "./types.ts";
+export { unitVector } from "./unit_vector.ts";

@@ -11,6 +11,7 @@ import type { ModelDescription } from "../model/types.ts";
 export interface Notice {
   /** "warning": it is not as it should be. */
   readonly kind: "info" | "warning";
+  /** A sentence or two. */
   readonly text: string;
 }
 

@@ -29,11 +29,13 @@ export interface SamplingOptions {
   readonly seed?: number;
 }
 
+/** A prompt as ids, and what its answer shall be like. */
 export interface GenerateRequest {
   /** The whole prompt, BOS included where the model wants it. */
   readonly ids: readonly number[];
   /** At most this many new tokens; left out: until the context is full. */
   readonly maxTokens?: number;
+  /** How ids are chosen. */
   readonly sampling?: SamplingOptions;
   /** Generation ends before any of these texts, which is not part of the answer. */
   readonly stop?: readonly string[];
@@ -66,6 +68,7 @@ export type GrammarSource =
 
 /** How likely the model found an id. */
 export interface TokenLogprob {
+  /** The id. */
   readonly id: number;
   /** ln p of the softmax of the model's own logits, before penalties, bias and temperature. */
   readonly logprob: number;
@@ -73,6 +76,7 @@ export interface TokenLogprob {
 
 /** A chosen id, and the likeliest ones at its place, best first. */
 export interface TokenLogprobs extends TokenLogprob {
+  /** The likeliest ids at its place. */
   readonly top: readonly TokenLogprob[];
 }
 
@@ -80,23 +84,30 @@ export interface TokenLogprobs extends TokenLogprob {
 export interface GenerateChunk {
   /** May be empty: partial UTF-8 and possible stop strings are held back. */
   readonly text: string;
+  /** The new ids. */
   readonly ids: readonly number[];
   /** One for each id, where they were asked for. */
   readonly logprobs?: readonly TokenLogprobs[];
 }
 
+/** Why an answer ended: by itself or a stop string; its length; its signal or deadline. */
 export type FinishReason = "stop" | "length" | "cancelled";
 
 /** llama.cpp's timing fields, measured on the engine's thread. */
 export interface Timings {
+  /** Tokens of the prompt. */
   readonly promptTokens: number;
   /** How many of the prompt's tokens were in the cache already. */
   readonly cachedTokens?: number;
+  /** Milliseconds that reading the prompt took. */
   readonly promptMs: number;
+  /** Tokens of the answer. */
   readonly predictedTokens: number;
+  /** Milliseconds from the first token of the answer to its last. */
   readonly predictedMs: number;
-  /** Neurons that decoding left out because they did not fire, and bytes of their weights. */
+  /** Neurons that decoding left out because they did not fire. */
   readonly skippedNeurons?: number;
+  /** Bytes of their weights. */
   readonly skippedBytes?: number;
   /** Of a packed model: what decoding found in memory, and what it read from disk. */
   readonly streamed?: StreamTimings;
@@ -106,11 +117,13 @@ export interface Timings {
 
 /** Sums over all ranks while an answer was decoded. */
 export interface StreamTimings {
-  /** Neurons that were needed: in memory, and not. */
+  /** Neurons that were needed and in memory. */
   readonly hits: number;
+  /** Neurons that were needed and on disk. */
   readonly misses: number;
-  /** Reads, and the bytes that they bring. */
+  /** How often something was read. */
   readonly diskReads: number;
+  /** Bytes that were read. */
   readonly diskBytes: number;
   /** How long ranks waited for the disk. */
   readonly diskWaitMs: number;
@@ -147,9 +160,13 @@ export interface NeuronActivity {
 
 /** What is known once a generation has ended. */
 export interface GenerateResult {
+  /** The whole answer. */
   readonly text: string;
+  /** Its ids. */
   readonly ids: readonly number[];
+  /** Why it ended. */
   readonly finishReason: FinishReason;
+  /** How long it took. */
   readonly timings: Timings;
 }
 
@@ -158,12 +175,17 @@ export interface GenerateResult {
  * `result` settles when it ends. Leaving an iteration early aborts the generation.
  */
 export interface Generation extends AsyncIterable<GenerateChunk> {
+  /** Settles when the generation ends. */
   readonly result: Promise<GenerateResult>;
 }
 
+/** What somebody says in a conversation. */
 export interface ChatMessage {
+  /** "system", "user", "assistant", "tool", or what else the model's template knows. */
   readonly role: string;
+  /** The text. */
   readonly content: string;
+  /** What else the template is told, as `tool_calls`. */
   readonly [field: string]: unknown;
 }
 
@@ -179,8 +201,11 @@ export interface ChatOptions {
 
 /** Ids that mark the parts of a text with a gap, in the order in which they are written. */
 export interface GapMarks {
+  /** Before what comes before the gap. */
   readonly prefix: number;
+  /** Before what comes after it. */
   readonly suffix: number;
+  /** Before what fills it. */
   readonly middle: number;
 }
 
@@ -188,10 +213,13 @@ export interface GapMarks {
 export interface ModelDetails {
   /** Its family: "llama". */
   readonly architecture: string;
+  /** Numbers of all its tensors. */
   readonly parameterCount: number;
   /** The type of most of its weights: "Q4_0". */
   readonly quantization: string;
+  /** Size of its file, or files. */
   readonly fileBytes: number;
+  /** Numbers that a token is between two layers. */
   readonly embeddingLength: number;
   /** Ids are below it. */
   readonly vocabSize: number;
@@ -205,15 +233,19 @@ export interface ModelDetails {
 
 /** How full the cache of keys and values is, in tokens. */
 export interface KvUse {
+  /** Tokens in it, of running and of earlier requests. */
   readonly usedTokens: number;
+  /** Tokens that it has room for. */
   readonly capacityTokens: number;
 }
 
+/** How a text is embedded. */
 export interface EmbedOptions {
   /** Leaves the queue when it is aborted; a text that is being read is read to its end. */
   readonly signal?: AbortSignal;
 }
 
+/** A model that answers; ids are its own. */
 export interface LanguageModel {
   /** The name clients use. */
   readonly id: string;
@@ -260,5 +292,6 @@ export interface LanguageModel {
   readonly neurons?: NeuronActivity;
   /** Requests running and waiting now. */
   readonly load: { readonly running: number; readonly waiting: number };
+  /** Lets go of everything; answers under way end with an error. */
   close(): Promise<void>;
 }

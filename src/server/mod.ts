@@ -10,4 +10,5 @@ export {
 } from "./model_source.ts";
 export { type AppOptions, Lifecycle } from "./options.ts";
 export { ServerMetrics } from "./telemetry/server_metrics.ts";
-export { type RunningServer, serve, type ServeOptions } from "./serve.ts";
+export { type RunningServer, serve } from "./serve.ts";
+export { serveModels, type ServeOptions } from "./serve_models.ts";

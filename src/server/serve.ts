@@ -4,7 +4,8 @@ import { createApp } from "./app.ts";
 import { Listener } from "./listener.ts";
 import { type AppOptions, Lifecycle } from "./options.ts";
 
-export interface ServeOptions extends Omit<AppOptions, "lifecycle" | "admission"> {
+/** Everything that a server can be told. */
+export interface ServerOptions extends Omit<AppOptions, "lifecycle" | "admission"> {
   /** Default 11711; 0 = any free port. */
   readonly port?: number;
   /** A certificate chain and its key, both PEM: with them it speaks HTTPS only. */
@@ -15,9 +16,11 @@ export interface ServeOptions extends Omit<AppOptions, "lifecycle" | "admission"
   readonly drainMs?: number;
 }
 
+/** A server that listens. */
 export interface RunningServer {
   /** Where it listens: "http://127.0.0.1:11711". */
   readonly url: string;
+  /** Its port. */
   readonly port: number;
   /** Resolves when the last connection is closed. */
   readonly finished: Promise<void>;
@@ -38,7 +41,7 @@ const FAREWELL_MS = 2000;
  * @throws {Error} when it cannot listen there, for example because the port is taken, or cannot
  *   use its certificate.
  */
-export function serve(options: ServeOptions): RunningServer {
+export function serve(options: ServerOptions): RunningServer {
   const { hostname = "127.0.0.1", port = 11711, drainMs = 30_000, signal, tls } = options;
   const lifecycle = new Lifecycle();
   const admission = new Admission();

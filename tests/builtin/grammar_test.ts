@@ -2,7 +2,7 @@
 import Ajv2020 from "ajv/dist/2020.js";
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import { RequestError } from "../../src/base/errors.ts";
-import { BUILT_IN_MODEL_PATH } from "../../src/cli/built_in_model.ts";
+import { BUILT_IN_MODEL_PATH } from "../../src/llm/built_in_model.ts";
 import type { LoadedModel } from "../../src/llm/mod.ts";
 import type { GenerateRequest, TokenLogprobs } from "../../src/llm/types.ts";
 import { withModel } from "../support/loaded_model.ts";

@@ -4,7 +4,7 @@
  */
 import { assert, assertEquals, assertGreaterOrEqual, assertLessOrEqual } from "@std/assert";
 import { evaluate, heldOutQuestions } from "../../builtin/evaluation/evaluate.ts";
-import { BUILT_IN_MODEL_PATH } from "../../src/cli/built_in_model.ts";
+import { BUILT_IN_MODEL_PATH } from "../../src/llm/built_in_model.ts";
 import type { LoadedModel } from "../../src/llm/mod.ts";
 import { kl } from "../support/compare.ts";
 import { allLogits, withModel } from "../support/loaded_model.ts";

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { Ollama } from "ollama/browser";
 import OpenAI, { BadRequestError } from "openai";
-import { BUILT_IN_MODEL_PATH } from "../../src/cli/built_in_model.ts";
+import { BUILT_IN_MODEL_PATH } from "../../src/llm/built_in_model.ts";
 import type { LoadedModel } from "../../src/llm/mod.ts";
 import { loadedModels, serve } from "../../src/server/mod.ts";
 import { withModel } from "../support/loaded_model.ts";

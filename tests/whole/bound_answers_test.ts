@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import { Ollama } from "ollama/browser";
 import OpenAI, { BadRequestError } from "openai";
-import { BUILT_IN_MODEL_PATH } from "../../src/cli/built_in_model.ts";
+import { BUILT_IN_MODEL_PATH } from "../../src/llm/built_in_model.ts";
 import { loadedModels, serve } from "../../src/server/mod.ts";
 import { withModel } from "../support/loaded_model.ts";
 

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { FileCatalog, modelName, ModelRegistry } from "../../models/mod.ts";
 import { ApiKeys, type RunningServer, serve, ServerMetrics } from "../../server/mod.ts";
-import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "../built_in_model.ts";
+import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "../../llm/built_in_model.ts";
 import { EXIT_INTERRUPTED, onHangup, onInterrupt } from "../interrupt.ts";
 import { addLoadOptions, type LoadFlags, toLoadOptions } from "../load.ts";
 import { FileLoader } from "../serve/model_loader.ts";

@@ -2,6 +2,7 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import type { LanguageModel } from "../../llm/types.ts";
+import { unitVector } from "../../llm/unit_vector.ts";
 import { answerWhole, readWork, withModel } from "../answers/answer.ts";
 import type { ServerEnv } from "../guards.ts";
 import { fieldError } from "../http_errors.ts";
@@ -71,14 +72,9 @@ export async function embedAll(
     if (dimensions !== undefined && dimensions > vector.length) {
       throw fieldError("dimensions", `This model's embeddings have ${vector.length} dimensions`);
     }
-    vectors.push(normalised(vector.slice(0, dimensions)));
+    vectors.push(unitVector(vector.slice(0, dimensions)));
   }
   return vectors;
-}
-
-function normalised(vector: Float32Array): Float32Array {
-  const length = Math.sqrt(vector.reduce((sum, value) => sum + value * value, 0));
-  return length > 0 ? vector.map((value) => value / length) : vector;
 }
 
 /** Little-endian floats, as OpenAI's client decodes them. */

@@ -1,0 +1,88 @@
+/**
+ * What the program consists of: modules, entries of its threads, and files that it reads beside
+ * itself (kernels, the built-in model). Found in the sources, by `new URL("…", import.meta.url)`
+ * and by names of workers, so that a list cannot be out of date.
+ */
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** The repository's folder. */
+export const ROOT = fileURLToPath(new URL("..", import.meta.url));
+
+/** The program's entry. */
+export const MAIN = "src/cli/main.ts";
+
+/** Paths relative to the root, sorted. */
+export interface IncludeList {
+  /** Local modules and what they import as text or JSON, the workers' included. */
+  readonly modules: readonly string[];
+  /** Entries of threads: nobody imports them. */
+  readonly workers: readonly string[];
+  /** Files that are opened at run time. */
+  readonly assets: readonly string[];
+}
+
+/** All that `entries` and the threads that they start need. */
+export async function listIncludes(entries: readonly string[] = [MAIN]): Promise<IncludeList> {
+  const modules = new Set<string>();
+  const workers = new Set<string>();
+  const assets = new Set<string>();
+  const waiting = [...entries];
+  while (waiting.length > 0) {
+    const graph = await graphOf(waiting.splice(0));
+    for (const path of graph.filter((each) => !modules.has(each))) {
+      modules.add(path);
+      for (const found of filesBeside(path, Deno.readTextFileSync(join(ROOT, path)))) {
+        if (!found.endsWith(".ts")) assets.add(found);
+        else if (!workers.has(found)) {
+          workers.add(found);
+          waiting.push(found);
+        }
+      }
+    }
+  }
+  return { modules: [...modules].sort(), workers: [...workers].sort(), assets: [...assets].sort() };
+}
+
+/** The literal in `new URL("…", import.meta.url)`, or the name of a worker's entry. */
+const BESIDE =
+  /new URL\(\s*"([^"]+)",\s*import\.meta\.url,?\s*\)|"(\.{1,2}\/(?:\w+\/)*\w+_worker\.ts)"/g;
+
+/** Files that the source of a module names beside itself, relative to the root. */
+export function filesBeside(path: string, source: string): string[] {
+  if (!path.endsWith(".ts")) return [];
+  return [...source.matchAll(BESIDE)].map(([, url, worker]) =>
+    join(dirname(path), url ?? worker).replaceAll("\\", "/")
+  );
+}
+
+/** The same literals in bundled code, each put through `replace`. */
+export function replaceFilesBeside(code: string, replace: (literal: string) => string): string {
+  return code.replace(
+    BESIDE,
+    (whole, url, worker) => whole.replace(`"${url ?? worker}"`, `"${replace(url ?? worker)}"`),
+  );
+}
+
+/** Local modules that some entries import, themselves included. */
+async function graphOf(entries: readonly string[]): Promise<string[]> {
+  const paths: string[] = [];
+  for (const entry of entries) {
+    const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["info", "--json", entry],
+      cwd: ROOT,
+    }).output();
+    if (!success) throw new Error(`Cannot list the modules of ${entry}: ${decode(stderr)}`);
+    const { modules }: { modules: { specifier: string; local?: string }[] } = JSON.parse(
+      decode(stdout),
+    );
+    for (const { specifier } of modules) {
+      if (specifier.startsWith("file:")) paths.push(relative(ROOT, fileURLToPath(specifier)));
+    }
+  }
+  return paths.map((path) => path.replaceAll("\\", "/"));
+}
+
+function decode(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes);
+}

@@ -1,0 +1,62 @@
+/** What whoever uses the library may ask of loading a model. */
+import type { Notice } from "./predictor_report.ts";
+
+/** How a model is loaded. Everything may be left out. */
+export interface EngineOptions {
+  /** Threads that compute; left out: one per core, at most 16. */
+  readonly threads?: number;
+  /** Tokens of prompt and answer together; left out: what it was trained for, at most 8192. */
+  readonly contextLength?: number;
+  /** Type of cached keys and values; "auto" (default): f32 for F32 models, else i16. */
+  readonly kvType?: "auto" | "i16" | "f32";
+  /**
+   * Requests that are answered at the same time; each may fill the context. "auto": 4, or fewer
+   * where their keys and values would take too much of this machine's memory. Default 1; a model
+   * that a GPU computes answers one.
+   */
+  readonly parallel?: number | "auto";
+  /** Requests that may wait for their turn. Default 16. */
+  readonly maxWaiting?: number;
+  /** Neurons that do not fire are not computed (default), in models whose neurons can be silent. */
+  readonly sparse?: boolean;
+  /**
+   * Predictors of silent neurons, in models that have them: used where they are good and pay
+   * ("auto", default), always, or never.
+   */
+  readonly predictor?: "auto" | "on" | "off";
+  /**
+   * Most bytes of memory that a packed model (.ganglion) may take; left out: most of what is free.
+   * What does not fit stays on disk and is read as it is needed.
+   */
+  readonly memoryBytes?: number;
+  /**
+   * A folder for keys and values of prompts: written when the model is closed, read when it is
+   * loaded again. Left out: they are forgotten.
+   */
+  readonly prefixCacheFolder?: string;
+  /**
+   * Whether a GPU computes, alone or beside the threads: "auto" (default) where a real one was
+   * measured and pays; "on": it must; "force": a software adapter may, too; "off".
+   */
+  readonly gpu?: "auto" | "off" | "on" | "force";
+  /** The last so many layers are the GPU's; left out: all of them, and no other thread computes. */
+  readonly gpuLayers?: number;
+  /** Most bytes of its memory that a GPU is asked for; left out: what it gives. */
+  readonly gpuMemoryBytes?: number;
+  /** "background": the GPU is given little at a time, so that a desktop stays responsive. */
+  readonly priority?: "normal" | "background";
+  /** The name clients use; left out: the file's name. */
+  readonly id?: string;
+  /** Told how much has been loaded, several times. */
+  readonly onProgress?: (progress: LoadProgress) => void;
+  /** Told what is worth knowing about the model; left out: warnings go to the console. */
+  readonly onNotice?: (notice: Notice) => void;
+}
+
+/** How much of a model's weights is in memory. */
+export interface LoadProgress {
+  /** So far. */
+  readonly loadedBytes: number;
+  /** In the end. */
+  readonly totalBytes: number;
+}
