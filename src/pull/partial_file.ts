@@ -57,7 +57,7 @@ export class PartialFile {
     }
     if (journal !== null) return journal;
     throw new Error(
-      `Cannot touch "${path}": another program pulls or removes it: wait for its end`,
+      `Cannot touch "${path}": it is being pulled or removed already: wait for the end of that`,
     );
   }
 

@@ -5,28 +5,9 @@ import { parseReference, renamed, safeFileName, sourceOf } from "../../src/pull/
 import { Web } from "../../src/pull/web.ts";
 import { encodeGguf, text, u32 } from "../../src/gguf/mod.ts";
 import { openModelFile } from "../../src/bundle/mod.ts";
-import { type Answer, type Ask, serveFaulty } from "./faulty_server.ts";
+import { COMMIT, hub } from "./fake_hub.ts";
+import { serveFaulty } from "./faulty_server.ts";
 import { honest, MODEL, MODEL_SHA256, names, QUICK, withPulling } from "./pull_support.ts";
-import { sha256 } from "./sha256.ts";
-
-const COMMIT = "0123456789abcdef0123456789abcdef01234567";
-
-/** A hub with one repository, "user/repo". */
-function hub(files: Readonly<Record<string, Uint8Array>>, more: unknown[] = []) {
-  return ({ path }: Ask): Answer => {
-    if (path === "/api/models/user/repo/revision/main?blobs=true") {
-      const siblings = Object.entries(files).map(([rfilename, body]) => ({
-        rfilename,
-        size: body.length,
-        lfs: { sha256: sha256(body), size: body.length, pointerSize: 100 },
-      }));
-      const list = JSON.stringify({ sha: COMMIT, siblings: [...more, ...siblings], id: "x" });
-      return { body: new TextEncoder().encode(list) };
-    }
-    const body = files[decodeURIComponent(path.replace(`/user/repo/resolve/${COMMIT}/`, ""))];
-    return body === undefined ? { status: 404 } : honest(body);
-  };
-}
 
 const FILES = {
   "README.md": new TextEncoder().encode("# read me"),

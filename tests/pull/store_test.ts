@@ -59,8 +59,12 @@ Deno.test("pullModel() of what another one pulls is refused, and so is removing 
       const { promise: begun, resolve } = Promise.withResolvers<void>();
       const first = pull({ onProgress: () => resolve() });
       await begun;
-      await assertRejects(() => pull(), Error, "another program pulls or removes it");
-      assertThrows(() => new ModelStore(folder).remove("tiny"), Error, "another program pulls");
+      await assertRejects(() => pull(), Error, "it is being pulled or removed already");
+      assertThrows(
+        () => new ModelStore(folder).remove("tiny"),
+        Error,
+        "it is being pulled or removed already",
+      );
       await first;
       await assertPulled(folder);
     },
