@@ -1,4 +1,4 @@
-/** The folder of `serve --models-dir` as clients may change it: models come from the hub, and go. */
+/** The folder of `serve --models-dir` as clients may change it: models come and go. */
 import { accessSync, constants } from "node:fs";
 import { RequestError, UsageError } from "../../base/errors.ts";
 import type { FileCatalog, ModelRegistry } from "../../models/mod.ts";
