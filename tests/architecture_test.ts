@@ -87,6 +87,7 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
   ],
   "src/metrics": [],
   "src/models": ["type src/llm/types.ts"],
+  "src/pull": ["src/models", "src/bundle", "src/gguf", "deno.json"],
   "src/server": ["src/llm", "src/chat", "src/metrics", "type src/models", "deno.json"],
   "src/quantize": ["src/gguf", "src/model"],
   "src/synth": ["src/quantize", "src/gguf", "src/model"],

@@ -20,7 +20,7 @@ interface Options extends LoadFlags, SamplingFlags {
 
 export function runVerb(): Command {
   const verb = createDataVerb("run", "Answer a prompt, or chat on the terminal without one.")
-    .argument("[model]", "a .gguf file; left out: $GANGLION_MODEL or the built-in one")
+    .argument("[model]", "a file or a pulled model; left out: $GANGLION_MODEL, or the built-in one")
     .argument("[prompt]", "what to answer")
     .option("--system <text>", "instructions that stand before the conversation")
     .option("--raw", "continue the prompt as it is, without the chat template")

@@ -3,15 +3,12 @@ import { RequestError } from "../../base/errors.ts";
 import { errorResponse, toRequestError } from "../http_errors.ts";
 import type { Handler, Route } from "../route.ts";
 import { chat, chatSchema, generate, generateSchema } from "./answers.ts";
+import { deleteSchema, pull, pullSchema, remove } from "./library.ts";
 import {
-  deleteSchema,
   embed,
   embeddings,
   embeddingsSchema,
   embedSchema,
-  pull,
-  pullSchema,
-  remove,
   running,
   show,
   showSchema,
@@ -75,7 +72,7 @@ const ROUTES: readonly Route[] = [
     method: "POST",
     path: "/api/pull",
     handle: pull,
-    summary: "Downloads a model: not in this version",
+    summary: "Downloads a model into the server's folder, where it has one",
     body: pullSchema,
     stream: NDJSON,
   },
@@ -83,7 +80,7 @@ const ROUTES: readonly Route[] = [
     method: "DELETE",
     path: "/api/delete",
     handle: remove,
-    summary: "Deletes a model: refused",
+    summary: "Deletes a model of the server's folder, where it has one",
     body: deleteSchema,
   },
   ...UNSUPPORTED,
