@@ -1,6 +1,7 @@
 /** What can be asked of loading a model, and what is meant where nothing is said. */
 import type { Plane } from "../memory/observation.ts";
 import type { ModelDescription } from "../model/types.ts";
+import { DRAFTS_MAX, type Speculate } from "../engine/drafts/drafts.ts";
 import type { MachineProfile } from "../planner/mod.ts";
 import { STEP_TOKENS } from "../rank/plan.ts";
 import type { KvType, StreamingSteps } from "../rank/plan_types.ts";
@@ -59,6 +60,13 @@ export interface LoadOptions {
    * loaded again. Left out: they are forgotten.
    */
   readonly prefixCacheFolder?: string;
+  /**
+   * Guesses of what an answer goes on with, from what its prompt and itself have said: several
+   * tokens a step where they are right, the same ids as without them. "auto" (default): as many as
+   * pay by measured times; a number: always so many; "off" or 0: none. Models whose rows are not
+   * the same beside others (neurons left out, packed, on a GPU) have none.
+   */
+  readonly speculate?: "auto" | "off" | number;
   /** For how long an engine that works may get nowhere before it is given up; default 60 s. */
   readonly stuckMs?: number;
   /** Entry of the engine's thread; tests put one in that fails. */
@@ -151,8 +159,19 @@ const OPTION_RANGES = {
   gpuLayers: [0, 2 ** 31 - 1],
   gpuMemoryBytes: [0, Number.MAX_SAFE_INTEGER],
   gpuStreamFrom: [0, 2 ** 31 - 1],
+  speculate: [0, DRAFTS_MAX],
   maxWaiting: [0, Number.MAX_SAFE_INTEGER],
 } as const;
+/** What they may be beside numbers. */
+const WORDS: { readonly [name in keyof typeof OPTION_RANGES]?: readonly string[] } = {
+  parallel: ["auto"],
+  speculate: ["auto", "off"],
+};
+
+/** How guesses are used, as the engine takes it. */
+export function speculateFor({ speculate = "auto" }: LoadOptions): Speculate {
+  return speculate === "off" ? 0 : speculate;
+}
 
 /** Threads that compute. */
 export function rankCountFor({ threads }: LoadOptions): number {
@@ -183,7 +202,7 @@ export function checkLoadOptions(options: LoadOptions): void {
   for (const name of names) {
     const value = options[name];
     const [min, max] = OPTION_RANGES[name];
-    if (value === undefined || name === "parallel" && value === "auto") continue;
+    if (value === undefined || WORDS[name]?.includes(String(value))) continue;
     if (typeof value === "number" && Number.isInteger(value) && value >= min && value <= max) {
       continue;
     }

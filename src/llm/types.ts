@@ -95,6 +95,9 @@ export interface Timings {
   readonly promptMs: number;
   readonly predictedTokens: number;
   readonly predictedMs: number;
+  /** Ids that were guessed ahead, where some were, and those of them that became the answer's. */
+  readonly draftedTokens?: number;
+  readonly acceptedTokens?: number;
   /** Neurons that decoding left out because they did not fire, and bytes of their weights. */
   readonly skippedNeurons?: number;
   readonly skippedBytes?: number;
