@@ -23,7 +23,7 @@ import { controlSize, type RankSetup } from "../src/rank/open_rank.ts";
 import { WorkerCaller } from "./caller.ts";
 import { type EngineOptions, observationOf, scriptOf } from "./engine_options.ts";
 import { IoPool } from "./io_pool.ts";
-import type { CallName, Calls } from "./protocol.ts";
+import type { CallName, Calls, LoadParams } from "./protocol.ts";
 import { Watchdog } from "./watchdog.ts";
 
 /** What some tokens of a text show of a layer: src/memory/observation.ts. */
@@ -321,18 +321,13 @@ export class EngineHandle {
     const streams = await this.#startReading(memories);
     this.#counts = new RankCounts({ plans, memories, streams });
     const loads = this.#callers.map((caller, rankIndex) => {
-      const setup: RankSetup = {
-        rankIndex,
-        plans,
-        config,
-        tensors,
-        parts,
-        module,
-        memories,
+      const setup: LoadParams = {
+        ...{ rankIndex, plans, config, tensors, parts, module, memories },
         controlBuffer,
         observation,
         gpu,
         streams,
+        speculate: this.#setup.speculate,
       };
       return caller.call("load", setup);
     });

@@ -1,4 +1,5 @@
 /** What an engine is started with. */
+import type { Speculate } from "../src/engine/drafts/drafts.ts";
 import type { FileStamp } from "../src/io/mod.ts";
 import type { GgufPart, GgufTensor } from "../src/gguf/types.ts";
 import { createObservation, type Observation, type Plane } from "../src/memory/observation.ts";
@@ -20,6 +21,8 @@ export interface EngineOptions {
   readonly observe?: readonly Plane[];
   /** Most bytes of what is seen at once; left out: 64 MiB. */
   readonly observeBytesMax?: number;
+  /** How guesses of what comes next are used; left out: not at all. */
+  readonly speculate?: Speculate;
   /** For how long threads that work may get nowhere before they are given up; default 60 s. */
   readonly stuckMs?: number;
   /** Entry of the leader's thread; tests put one in that fails. */

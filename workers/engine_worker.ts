@@ -24,7 +24,7 @@ answerCalls("engine", {
     const tell = (bytes: number) => reply({ kind: "progress", bytes });
     const isOnGpu = setup.plans[setup.rankIndex].gpu !== null;
     runner = isOnGpu ? await RankRunner.openOnGpu(setup, tell) : RankRunner.open(setup, tell);
-    leader = new Leader(runner);
+    leader = new Leader(runner, { speculate: setup.speculate });
     return {};
   },
   generate({ request, slot }, later) {

@@ -3,6 +3,7 @@
  * Messages are for loading, requests and errors; nothing is posted per token or per layer. A
  * request's ids come through the control block (src/memory/control.ts).
  */
+import type { Speculate } from "../src/engine/drafts/drafts.ts";
 import type { KvArchiveFile } from "../src/engine/kv_archive.ts";
 import type {
   EngineRequest,
@@ -18,7 +19,7 @@ import type { LayerResult, LayerSamples, LayerTraining } from "../src/train/mod.
 /** What can be asked: parameters and result of every call. */
 export interface Calls {
   /** Loads the rank's share of the weights; answered when it is ready to compute. */
-  load: { params: RankSetup; result: Record<never, never> };
+  load: { params: LoadParams; result: Record<never, never> };
   /** Rank 0 only. The slot is the request's until it is answered: control_layout.ts. */
   generate: {
     params: { readonly request: EngineRequest; readonly slot: number };
@@ -74,6 +75,12 @@ export interface Calls {
    * because a rank that follows steps hears no message.
    */
   close: { params: Record<never, never>; result: Record<never, never> };
+}
+
+/** What a rank is, and what its leader does beside leading. */
+export interface LoadParams extends RankSetup {
+  /** How guesses of what comes next are used; left out: not at all. */
+  readonly speculate?: Speculate;
 }
 
 /** Everything a thread needs to serve reads. */

@@ -1,8 +1,8 @@
 /**
  * What each step carries: of which sequences, and how many rows of each. Sequences that generate
  * have a row each; prompts share what is left of the step, short ones first, and the one that has
- * waited longest always goes on. Arithmetic over counts: knows neither ids nor memories, and
- * allocates nothing per step.
+ * waited longest always goes on. What is spare then may go to guesses of what generates (drafts/).
+ * Arithmetic over counts: knows neither ids nor memories, and allocates nothing per step.
  */
 import { check } from "../base/check.ts";
 
@@ -45,6 +45,8 @@ export class Scheduler<S extends Schedulable> {
   readonly sequences: S[] = [];
   readonly rows: number[] = [];
   count = 0;
+  /** Rows that a planned step has room for beside its own, with logits of each. */
+  spare = 0;
   /** Turns of generating sequences, and of prompts, so far. */
   #turn = 0;
   #promptTurn = 0;
@@ -97,13 +99,20 @@ export class Scheduler<S extends Schedulable> {
 
   /** Decides the next step: `sequences` and `rows`. There must be an active one. */
   plan(): void {
-    this.count = this.#promptCount = 0;
+    this.count = this.#promptCount = this.spare = 0;
     for (let i = 0; i < this.#active.length; i++) {
       if (!this.#active[i].isGenerating) this.#insertPrompt(this.#active[i]);
     }
     if (this.#in.takesTurns) this.#planTurn();
     else this.#planTogether();
     check(this.count > 0, "a step has rows");
+  }
+
+  /** Gives a sequence of the planned step, which generates, more rows: of what is spare. */
+  extend(index: number, rows: number): void {
+    check(this.sequences[index].isGenerating && rows <= this.spare, "what is spare is shared out");
+    this.rows[index] += rows;
+    this.spare -= rows;
   }
 
   /** Sorted by priority, then by what is left to compute; the number is small. */
@@ -138,6 +147,7 @@ export class Scheduler<S extends Schedulable> {
       this.#take(sequence, count);
       left -= count;
     }
+    this.spare = Math.min(left, logitsRows - logits);
   }
 
   /** A row for each that generates; where that are too many, those that it is the turn of. */

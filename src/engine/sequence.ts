@@ -43,6 +43,9 @@ export class Sequence implements Schedulable {
   computed = 0;
   /** Prompt ids that were in the cache already. */
   reused = 0;
+  /** Ids of the answer that were guessed, and those of them that it took. */
+  drafted = 0;
+  draftsAccepted = 0;
   /** All keys and values so far are those of a cold prompt, to the bit. */
   isExact = true;
   readonly #room: SequenceRoom;
@@ -125,6 +128,9 @@ export class Sequence implements Schedulable {
         cachedTokens: this.reused,
         promptMs: started ? (isPromptDone ? this.#promptDoneMs : nowMs) - this.#startMs : 0,
         predictedTokens: this.answered,
+        ...this.drafted > 0
+          ? { draftedTokens: this.drafted, acceptedTokens: this.draftsAccepted }
+          : {},
         predictedMs: isPromptDone ? nowMs - this.#promptDoneMs : 0,
         ...isPromptDone
           ? { ...countedSince(this.#countedBefore), tokenMs: this.#room.tokenMs.percentiles() }

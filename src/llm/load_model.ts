@@ -22,6 +22,7 @@ import {
   type FiringRates,
   type LoadOptions,
   type QuietNeurons,
+  speculateFor,
   WAITING_MAX_DEFAULT,
 } from "./load_options.ts";
 import { describeForUse, planLoad, type PlannedLoad } from "./plan_load.ts";
@@ -149,6 +150,7 @@ async function startEngine(
     observe: options.observe,
     observeBytesMax: options.observeBytesMax,
     stuckMs: options.stuckMs,
+    speculate: speculateFor(options),
     leaderScript: options.leaderScript,
     ...packed === null ? {} : { packed: { model: packed, ioWorkers } },
     ...gpu === null ? {} : {

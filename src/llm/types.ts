@@ -105,6 +105,9 @@ export interface Timings {
   readonly predictedTokens: number;
   /** Milliseconds from the first token of the answer to its last. */
   readonly predictedMs: number;
+  /** Ids that were guessed ahead, where some were, and those of them that became the answer's. */
+  readonly draftedTokens?: number;
+  readonly acceptedTokens?: number;
   /** Neurons that decoding left out because they did not fire. */
   readonly skippedNeurons?: number;
   /** Bytes of their weights. */

@@ -93,15 +93,26 @@ function describeResult({ text, ids, finishReason, timings }: GenerateResult) {
       predicted_n: predictedTokens,
       predicted_ms: predictedMs,
       predicted_per_second: perSecond(predictedTokens, predictedMs),
+      ...draftsOf(timings),
     },
   };
 }
 
 function describeSpeed({ timings, finishReason }: GenerateResult): string {
-  const { promptTokens, promptMs, predictedTokens, predictedMs } = timings;
+  const { promptTokens, promptMs, predictedTokens, predictedMs, draftedTokens } = timings;
+  const drafts = draftedTokens === undefined
+    ? ""
+    : `${draftedTokens} guessed, ${timings.acceptedTokens} of them right; `;
   return `[prompt ${promptTokens} tokens, ${perSecond(promptTokens, promptMs).toFixed(1)} tok/s; ` +
     `answer ${predictedTokens} tokens, ${perSecond(predictedTokens, predictedMs).toFixed(1)} ` +
-    `tok/s; ${finishReason}]`;
+    `tok/s; ${drafts}${finishReason}]`;
+}
+
+/** Tokens that were guessed ahead, where some were. */
+function draftsOf({ draftedTokens, acceptedTokens = 0 }: GenerateResult["timings"]) {
+  return draftedTokens === undefined
+    ? {}
+    : { draft_n: draftedTokens, draft_n_accepted: acceptedTokens };
 }
 
 function perSecond(count: number, ms: number): number {

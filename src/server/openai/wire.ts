@@ -181,6 +181,7 @@ function timingsOnWire(all: readonly Timings[]) {
   const promptMs = sum((timings) => timings.promptMs);
   const predictedTokens = sum((timings) => timings.predictedTokens);
   const predictedMs = sum((timings) => timings.predictedMs);
+  const draftedTokens = sum((timings) => timings.draftedTokens ?? 0);
   return {
     cache_n: cachedTokens,
     prompt_n: promptTokens,
@@ -191,6 +192,10 @@ function timingsOnWire(all: readonly Timings[]) {
     predicted_ms: predictedMs,
     predicted_per_token_ms: ratio(predictedMs, predictedTokens),
     predicted_per_second: ratio(predictedTokens * 1000, predictedMs),
+    ...draftedTokens === 0 ? {} : {
+      draft_n: draftedTokens,
+      draft_n_accepted: sum((timings) => timings.acceptedTokens ?? 0),
+    },
   };
 }
 

@@ -1,0 +1,153 @@
+/** Whole models that guess ahead: the same ids as without, and fewer steps. */
+import { assert, assertEquals, assertGreater } from "@std/assert";
+import type { GenerateRequest, LoadedModel, LoadOptions } from "../../src/llm/mod.ts";
+import { withModel, withTinyFile } from "../support/loaded_model.ts";
+import { Rng } from "../support/rng.ts";
+import type { TinyModelOptions } from "../support/tiny_model.ts";
+
+const GRAMMAR = { kind: "gbnf", text: 'root ::= ("ab" | "ba" | "[" [a-d] "]")*' } as const;
+
+/** Requests whose answers repeat their prompts and themselves, in all ways of choosing ids. */
+function someRequests(): GenerateRequest[] {
+  const rng = new Rng(17);
+  const phrase = Array.from({ length: 12 }, () => 3 + rng.int(500));
+  const ids = [...phrase, 9, ...phrase, 11, ...phrase, ...phrase.slice(0, 3)];
+  const bias = new Map(phrase.map((id, i) => [id, 6 + i % 3]));
+  const sampled = { temperature: 1, topK: 0, topP: 1, minP: 0 };
+  const own: readonly GenerateRequest[] = [
+    { ids, sampling: { temperature: 0 } },
+    { ids, sampling: { temperature: 0, logitBias: bias } },
+    { ids, sampling: { ...sampled, seed: 1, logitBias: bias }, logprobs: 3 },
+    { ids: [5, 6], sampling: { temperature: 0, repeatPenalty: 1.05, presencePenalty: 0.1 } },
+    { ids, sampling: { temperature: 0.3, seed: 2, frequencyPenalty: 0.02, logitBias: bias } },
+    { ids: ids.slice(4), grammar: GRAMMAR, sampling: { ...sampled, seed: 4 }, logprobs: 0 },
+    { ids: ids.slice(0, 20), grammar: GRAMMAR, sampling: { temperature: 0 } },
+    { ids, sampling: { ...sampled, temperature: 0.5, seed: 5, logitBias: bias }, maxTokens: 3 },
+  ];
+  return own.map((request, i) => ({ maxTokens: 30 + 7 * i, ignoreEnd: i % 2 === 0, ...request }));
+}
+
+/** Everything that an answer is but its times; and how many guesses were right. */
+async function answer(model: LoadedModel, request: GenerateRequest) {
+  const generation = model.generate(request);
+  const logprobs: unknown[] = [];
+  for await (const chunk of generation) logprobs.push(...chunk.logprobs ?? []);
+  const { timings, ...result } = await generation.result;
+  return { answer: { ...result, logprobs }, accepted: timings.acceptedTokens ?? 0, timings };
+}
+
+async function answers(
+  model: LoadedModel,
+  requests: readonly GenerateRequest[],
+  together: boolean,
+) {
+  const all: Awaited<ReturnType<typeof answer>>[] = [];
+  if (together) all.push(...await Promise.all(requests.map((each) => answer(model, each))));
+  else for (const request of requests) all.push(await answer(model, request));
+  const accepted = all.reduce((sum, each) => sum + each.accepted, 0);
+  return { answers: all.map((each) => each.answer), accepted };
+}
+
+const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
+  ["llama in Q4_0, a thread", { type: "Q4_0" }, { threads: 1 }],
+  ["llama in F32, two threads", { type: "F32" }, { threads: 2 }],
+  ["gemma2 in Q8_0, three threads", { type: "Q8_0", architecture: "gemma2" }, { threads: 3 }],
+  ["qwen2moe in Q4_0, steps of 9", { type: "Q4_0", architecture: "qwen2moe" }, {
+    ...{ threads: 2, chunkTokens: 9 },
+  }],
+];
+
+for (const [name, form, options] of MODELS) {
+  Deno.test(`generate() of ${name} answers with guesses as without them, alone or 8 at once`, () =>
+    withTinyFile({ ...form, contextLength: 300 }, async (path) => {
+      const requests = someRequests();
+      let expected: unknown[] = [];
+      await withModel(path, { ...options, speculate: "off" }, async (model) => {
+        const plain = await answers(model, requests, false);
+        expected = plain.answers;
+        assertEquals(plain.accepted, 0);
+      });
+      for (const speculate of ["auto", 7, 15] as const) {
+        await withModel(path, { ...options, speculate, parallel: 8 }, async (model) => {
+          const alone = await answers(model, requests, false);
+          assertEquals(alone.answers, expected, "alone");
+          const batch = await answers(model, requests, true);
+          assertEquals(batch.answers, expected, "together; prompts are in the cache");
+          if (speculate === "auto") return;
+          assertGreater(alone.accepted, 50);
+          assertGreater(batch.accepted, 20);
+        });
+      }
+    }));
+}
+
+Deno.test("generate() stops at a stop text as without guesses", () =>
+  withTinyFile({ type: "Q4_0", contextLength: 300 }, async (path) => {
+    const [, request] = someRequests();
+    let text = "";
+    await withModel(path, { threads: 1, speculate: "off" }, async (model) => {
+      text = (await model.generate({ ...request, maxTokens: 60 }).result).text;
+    });
+    await withModel(path, { threads: 1, speculate: 7 }, async (model) => {
+      for (const at of [5, 12, 20]) {
+        const stop = [text.slice(at, at + 3)];
+        const { text: stopped, finishReason } = await model.generate({
+          ...{ ...request, maxTokens: 60, stop },
+        }).result;
+        assertEquals([stopped, finishReason], [text.slice(0, text.indexOf(stop[0])), "stop"]);
+      }
+    });
+  }));
+
+Deno.test("generate() fills the context to its last place with guesses", () =>
+  withTinyFile({ type: "Q4_0", contextLength: 100 }, async (path) => {
+    const [{ ids, sampling }] = someRequests();
+    const request = { ids, sampling, ignoreEnd: true };
+    let expected: readonly number[] = [];
+    await withModel(path, { threads: 1, speculate: "off" }, async (model) => {
+      expected = (await model.generate(request).result).ids;
+    });
+    assertEquals(expected.length, 100 - ids.length);
+    await withModel(path, { threads: 1, speculate: 15 }, async (model) => {
+      assertEquals((await model.generate(request).result).ids, expected);
+    });
+  }));
+
+Deno.test("generate() leaves nothing of wrong guesses where a later prompt finds it", () =>
+  withTinyFile({ type: "Q4_0", contextLength: 300 }, async (path) => {
+    const requests = someRequests();
+    const goOn = (answer: { ids: readonly number[] }, i: number) => ({
+      ids: [...requests[i].ids, ...answer.ids, 77],
+      ...{ sampling: { temperature: 0 }, maxTokens: 20, ignoreEnd: true },
+    });
+    await withModel(path, { threads: 2, speculate: 7, parallel: 8 }, async (model) => {
+      const first = await answers(model, requests, true);
+      const more = first.answers.map(goOn);
+      const warm = await Promise.all(more.map((request) => answer(model, request)));
+      assert(warm.some(({ timings }) => timings.cachedTokens! > 64), "answers are used again");
+      await withModel(path, { threads: 2, speculate: "off" }, async (cold) => {
+        const expected = await answers(cold, more, false);
+        assertEquals(warm.map(({ answer }) => answer), expected.answers);
+      });
+    });
+  }));
+
+Deno.test("generate() with guesses lets requests leave at any moment", () =>
+  withTinyFile({ type: "Q4_0", contextLength: 300 }, async (path) => {
+    const requests = someRequests();
+    const rng = new Rng(5);
+    await withModel(path, { threads: 2, speculate: 7, parallel: 4 }, async (model) => {
+      const { answers: alone } = await answers(model, requests, false);
+      for (let round = 0; round < 6; round++) {
+        await Promise.all(requests.map(async (request, i) => {
+          const abort = new AbortController();
+          const generation = model.generate({ ...request, signal: abort.signal });
+          if (rng.int(2) === 0) setTimeout(() => abort.abort(), rng.int(15));
+          const { ids, finishReason } = await generation.result;
+          const isCut = finishReason === "cancelled";
+          assertEquals(ids, isCut ? alone[i].ids.slice(0, ids.length) : alone[i].ids);
+        }));
+      }
+      assertEquals(model.kv.usedTokens, 0);
+    });
+  }));
