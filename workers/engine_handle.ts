@@ -17,22 +17,19 @@ import type { Pooling } from "../src/engine/text_pooler.ts";
 import { createArenaMemory } from "../src/memory/arena.ts";
 import { Control } from "../src/memory/control.ts";
 import { controlWords } from "../src/memory/control_layout.ts";
-import { type LayerViews, layerViews } from "../src/memory/observation.ts";
+import { layerViews } from "../src/memory/observation.ts";
 import { SharedText } from "../src/memory/shared_text.ts";
 import { controlSize, type RankSetup } from "../src/rank/open_rank.ts";
 import { WorkerCaller } from "./caller.ts";
-import { type EngineOptions, observationOf, scriptOf } from "./engine_options.ts";
+import {
+  type EngineOptions,
+  type LayerObservation,
+  observationOf,
+  scriptOf,
+} from "./engine_options.ts";
 import { IoPool } from "./io_pool.ts";
 import type { CallName, Calls, LoadParams } from "./protocol.ts";
 import { Watchdog } from "./watchdog.ts";
-
-/** What some tokens of a text show of a layer: src/memory/observation.ts. */
-export interface LayerObservation extends LayerViews {
-  readonly layer: number;
-  /** Index of the first of the tokens in the text. */
-  readonly firstToken: number;
-  readonly tokens: number;
-}
 
 /** How long threads get to leave by themselves when the engine closes. */
 const CLOSE_MS_MAX = 1_000;
@@ -323,10 +320,7 @@ export class EngineHandle {
     const loads = this.#callers.map((caller, rankIndex) => {
       const setup: LoadParams = {
         ...{ rankIndex, plans, config, tensors, parts, module, memories },
-        controlBuffer,
-        observation,
-        gpu,
-        streams,
+        ...{ controlBuffer, observation, gpu, streams },
         speculate: this.#setup.speculate,
       };
       return caller.call("load", setup);

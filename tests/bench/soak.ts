@@ -3,7 +3,7 @@
  * its own with two models, one of which comes and goes; memory, handles, threads and what requests
  * hold are looked at all the time. Exits with 1 when they grow, or an answer is not the right one.
  */
-import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "../../src/cli/built_in_model.ts";
+import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "../../src/llm/mod.ts";
 import { finish, Log } from "../cli/server_process.ts";
 import { Rng } from "../support/rng.ts";
 import { tinyModel } from "../support/tiny_model.ts";
