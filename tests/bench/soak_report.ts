@@ -1,5 +1,5 @@
 /**
- * What a soak has seen, and whether it is flat: lines through samples, tenths of the time, promises.
+ * What a soak has seen, and whether it is flat: lines through samples, tenths of it, promises.
  * Arithmetic over numbers: knows neither servers nor clocks.
  */
 import { percentile } from "./overload_client.ts";

@@ -7,6 +7,7 @@ import { RequestError } from "../../base/errors.ts";
 import type { ModelDetails } from "../../llm/types.ts";
 import { answerWhole, readWork, withModel } from "../answers/answer.ts";
 import type { ServerEnv } from "../guards.ts";
+import { textErrorBody } from "../http_errors.ts";
 import type { ModelCard } from "../model_source.ts";
 import { embedAll } from "../openai/embeddings.ts";
 import type { AppSettings } from "../options.ts";
@@ -14,7 +15,7 @@ import { optional, parseFields } from "../parse_fields.ts";
 import { readJsonObject } from "../request_body.ts";
 import { callFormatOf } from "../tools/call_format.ts";
 import { keepAlive, leaseOptions, modelName } from "./fields.ts";
-import { errorOnWire, nanoseconds } from "./wire.ts";
+import { nanoseconds } from "./wire.ts";
 
 /** All models that can be asked for. */
 export function tags(_c: Context<ServerEnv>, { models }: AppSettings): Response {
@@ -151,7 +152,7 @@ export async function pull(c: Context<ServerEnv>, settings: AppSettings): Promis
     { status: 501, code: "not_supported" },
   );
   if (stream === false) throw error;
-  return new Response(`${JSON.stringify(errorOnWire(error))}\n`, {
+  return new Response(`${JSON.stringify(textErrorBody(error))}\n`, {
     headers: { "content-type": "application/x-ndjson" },
   });
 }
