@@ -29,6 +29,7 @@ import {
 } from "./engine_options.ts";
 import { IoPool } from "./io_pool.ts";
 import type { CallName, Calls, LoadParams } from "./protocol.ts";
+import { TextCalls } from "./text_calls.ts";
 import { Watchdog } from "./watchdog.ts";
 
 /** How long threads get to leave by themselves when the engine closes. */
@@ -44,6 +45,8 @@ const CAUSE_MS_MAX = 200;
 const ALONE_SLOT = 0;
 
 export class EngineHandle {
+  /** What is asked of whole texts, while no request runs. */
+  readonly texts = new TextCalls((call, params) => this.#askAlone(call, params));
   readonly #setup: EngineOptions & Pick<RankSetup, "controlBuffer" | "observation">;
   readonly #control: Control;
   /** By slot: ids of the answer of the request that has it. */
@@ -210,26 +213,6 @@ export class EngineHandle {
       this.#onRows = null;
       this.#isAlone = false;
     }
-  }
-
-  /**
-   * Sum of −log p (nats) of the ids from index `from` on, each after all before it.
-   * @throws {WorkerError} when the engine is closed before the last one.
-   */
-  async score(ids: readonly number[], from: number): Promise<number> {
-    const { nll } = await this.#askAlone("score", { ids, from });
-    if (nll === null) throw new WorkerError("The engine was closed before the text was scored");
-    return nll;
-  }
-
-  /**
-   * The vector of a text: see TextPooler.
-   * @throws {WorkerError} when the engine is closed before its last token.
-   */
-  async embed(ids: readonly number[], pooling: Pooling): Promise<Float32Array> {
-    const { vector } = await this.#askAlone("embed", { ids, pooling });
-    if (vector === null) throw new WorkerError("The engine was closed before the text was read");
-    return vector;
   }
 
   /**

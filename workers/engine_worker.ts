@@ -43,6 +43,7 @@ answerCalls("engine", {
       return { isComplete };
     }),
   score: ({ ids, from }) => ofTexts((texts) => ({ nll: texts.negativeLogLikelihood(ids, from) })),
+  logprobs: ({ ids, rows }) => ofTexts((texts) => ({ isComplete: texts.logprobs(ids, rows) })),
   embed: ({ ids, pooling }) => ofTexts((texts) => ({ vector: texts.embed(ids, pooling) })),
   observe: ({ ids, position }) =>
     ofTexts((texts) => ({ isComplete: texts.observe(ids, position) })),

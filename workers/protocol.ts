@@ -5,6 +5,7 @@
  */
 import type { Speculate } from "../src/engine/drafts/drafts.ts";
 import type { KvArchiveFile } from "../src/engine/kv_archive.ts";
+import type { LogprobRows } from "../src/engine/logprob_rows.ts";
 import type {
   EngineRequest,
   EngineResult,
@@ -38,6 +39,11 @@ export interface Calls {
   score: {
     params: { ids: readonly number[]; from: number };
     result: { readonly nll: number | null };
+  };
+  /** Rank 0 only. How likely each id but the first was, a row for each; false: cancelled. */
+  logprobs: {
+    params: { ids: readonly number[]; rows: LogprobRows };
+    result: { readonly isComplete: boolean };
   };
   /** Rank 0 only. The vector of a text; null when it was cancelled. */
   embed: {

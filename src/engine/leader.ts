@@ -293,6 +293,8 @@ export class Leader {
   #leave(sequence: Sequence): void {
     if (this.#scheduler.active.includes(sequence)) this.#kv.close(sequence.slot);
     this.#scheduler.remove(sequence);
+    // Who hears that it has ended finds nothing of it in the account.
+    this.#runner.control.kvTokens = this.#kv.usedTokens;
   }
 }
 

@@ -7,6 +7,7 @@ import { check } from "../base/check.ts";
 import { RequestError } from "../base/errors.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import type { KvArchiveFile } from "../engine/kv_archive.ts";
+import { readLogprobs } from "../engine/logprob_rows.ts";
 import type { EngineRequest, EngineResult, PredictorChoice } from "../engine/types.ts";
 import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
 import type { ModelConfig } from "../model/types.ts";
@@ -23,7 +24,7 @@ import { bytesPerToken, type MemoryUse, memoryUse } from "./memory_use.ts";
 import type { Notice } from "./predictor_report.ts";
 import type { TriedPredictors } from "./try_predictors.ts";
 import { TurnQueue } from "./queue.ts";
-import { RequestExtras } from "./request_extras.ts";
+import { logprobRows, RequestExtras } from "./request_extras.ts";
 import type {
   ChatMessage,
   ChatOptions,
@@ -34,6 +35,7 @@ import type {
   LanguageModel,
   ModelDetails,
   NeuronActivity,
+  TokenLogprobs,
 } from "./types.ts";
 
 export interface LoadedModelParts {
@@ -210,7 +212,7 @@ export class LoadedModel implements LanguageModel {
     this.#checkAlive();
     const endTurn = await this.#queue.enter({ isAlone: true });
     try {
-      return await (await this.#engines.ready()).score(ids, from);
+      return await (await this.#engines.ready()).texts.score(ids, from);
     } finally {
       endTurn();
     }
@@ -227,10 +229,27 @@ export class LoadedModel implements LanguageModel {
     const pooling = readPooling(this.file.metadata, this.config.architecture);
     const endTurn = await this.#queue.enter({ signal, isAlone: true });
     try {
-      return await (await this.#engines.ready()).embed(ids, pooling);
+      return await (await this.#engines.ready()).texts.embed(ids, pooling);
     } finally {
       endTurn();
     }
+  }
+
+  async promptLogprobs(
+    ids: readonly number[],
+    top: number,
+    { signal }: EmbedOptions = {},
+  ): Promise<TokenLogprobs[]> {
+    this.#checkIds(ids, { mayFill: true });
+    this.#checkAlive();
+    const rows = logprobRows(top, ids.length - 1);
+    const endTurn = await this.#queue.enter({ signal, isAlone: true });
+    try {
+      await (await this.#engines.ready()).texts.logprobs(ids, rows);
+    } finally {
+      endTurn();
+    }
+    return ids.slice(1).map((id, index) => readLogprobs(rows, { index, id }));
   }
 
   /**

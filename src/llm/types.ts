@@ -49,7 +49,7 @@ export interface GenerateRequest {
   readonly signal?: AbortSignal;
   /** Larger is served first; default 0. */
   readonly priority?: number;
-  /** Milliseconds from now after which it ends with "cancelled". */
+  /** Milliseconds from now after which it ends, with what there is and "time". */
   readonly deadlineMs?: number;
 }
 
@@ -90,8 +90,8 @@ export interface GenerateChunk {
   readonly logprobs?: readonly TokenLogprobs[];
 }
 
-/** Why an answer ended: by itself or a stop string; its length; its signal or deadline. */
-export type FinishReason = "stop" | "length" | "cancelled";
+/** "time": its deadline came. */
+export type FinishReason = "stop" | "length" | "time" | "cancelled";
 
 /** llama.cpp's timing fields, measured on the engine's thread. */
 export interface Timings {
@@ -277,6 +277,16 @@ export interface LanguageModel {
    * @throws {RequestError} when the ids do not fit the context or the vocabulary.
    */
   embed?(ids: readonly number[], options?: EmbedOptions): Promise<Float32Array>;
+  /**
+   * How likely every id but the first was after all before it, with `top` alternatives (0..20);
+   * left out: it does not say.
+   * @throws {RequestError} when the ids do not fit the context or the vocabulary.
+   */
+  promptLogprobs?(
+    ids: readonly number[],
+    top: number,
+    options?: EmbedOptions,
+  ): Promise<TokenLogprobs[]>;
 
   /**
    * Starts a generation, or queues it behind the running one.

@@ -41,7 +41,7 @@ export function requireKey(keys: ApiKeys): MiddlewareHandler<ServerEnv> {
     if (keys.isEmpty || PUBLIC_PATHS.has(c.req.path)) return await next();
     const given = c.req.header("x-api-key") ?? bearer(c.req.header("authorization"));
     if (given !== undefined && keys.has(given)) return await next();
-    const response = errorResponse(keyError(given === undefined));
+    const response = errorResponse(keyError(given === undefined), c.req.path);
     response.headers.set("www-authenticate", "Bearer");
     return response;
   };

@@ -52,7 +52,7 @@ export function createApp(options: AppOptions): Hono<ServerEnv> {
   app.notFound(unknownPath);
   app.onError((error, c) => {
     if (!(error instanceof RequestError)) settings.onError(error, c.get("requestId"));
-    return errorResponse(toRequestError(error));
+    return errorResponse(toRequestError(error), c.req.path);
   });
   return app;
 }
@@ -65,6 +65,7 @@ function methodNotAllowed(c: Context<ServerEnv>, methods: readonly string[]): Re
       status: 405,
       code: "method_not_allowed",
     }),
+    c.req.path,
   );
   response.headers.set("allow", allow);
   return response;
@@ -76,5 +77,6 @@ function unknownPath(c: Context<ServerEnv>): Response {
       status: 404,
       code: "unknown_url",
     }),
+    c.req.path,
   );
 }

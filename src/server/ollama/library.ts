@@ -3,14 +3,13 @@ import type { Context } from "hono";
 import { z } from "zod";
 import { RequestError } from "../../base/errors.ts";
 import type { ServerEnv } from "../guards.ts";
-import { shutdownError, toRequestError } from "../http_errors.ts";
+import { shutdownError, textErrorBody, toRequestError } from "../http_errors.ts";
 import type { LibraryProgress, ModelLibrary } from "../model_library.ts";
 import { modelNotFound } from "../model_source.ts";
 import type { AppSettings } from "../options.ts";
 import { optional, parseFields } from "../parse_fields.ts";
 import { readJsonObject } from "../request_body.ts";
 import { modelName } from "./fields.ts";
-import { errorOnWire } from "./wire.ts";
 
 export const pullSchema = z.object({
   model: modelName,
@@ -85,9 +84,9 @@ async function* pullLines(
     await work.done;
     yield line({ status: "success" });
   } catch (error) {
-    if (isLeaving()) return yield line(errorOnWire(shutdownError()));
+    if (isLeaving()) return yield line(textErrorBody(shutdownError()));
     if (!(error instanceof RequestError)) onError(error);
-    yield line(errorOnWire(toRequestError(error)));
+    yield line(textErrorBody(toRequestError(error)));
   }
 }
 

@@ -1,7 +1,5 @@
-/** Ollama's paths. Their errors are texts, as its clients expect. */
-import { RequestError } from "../../base/errors.ts";
-import { errorResponse, toRequestError } from "../http_errors.ts";
-import type { Handler, Route } from "../route.ts";
+/** Ollama's paths. */
+import type { Route } from "../route.ts";
 import { chat, chatSchema, generate, generateSchema } from "./answers.ts";
 import { deleteSchema, pull, pullSchema, remove } from "./library.ts";
 import {
@@ -16,7 +14,6 @@ import {
   unsupported,
   version,
 } from "./models.ts";
-import { errorOnWire } from "./wire.ts";
 
 const NDJSON = "application/x-ndjson";
 
@@ -27,7 +24,8 @@ const UNSUPPORTED: readonly Route[] = ["create", "copy", "push"].map((verb) => (
   summary: "Not supported",
 }));
 
-const ROUTES: readonly Route[] = [
+/** Ollama's routes. */
+export const OLLAMA_ROUTES: readonly Route[] = [
   {
     method: "POST",
     path: "/api/chat",
@@ -85,28 +83,3 @@ const ROUTES: readonly Route[] = [
   },
   ...UNSUPPORTED,
 ];
-
-/** Ollama's routes. */
-export const OLLAMA_ROUTES: readonly Route[] = ROUTES.map((route) => ({
-  ...route,
-  handle: withTextErrors(route.handle),
-}));
-
-/** What `handle` throws becomes an answer whose error is a text. */
-function withTextErrors(handle: Handler): Handler {
-  return async (c, settings) => {
-    try {
-      return await handle(c, settings);
-    } catch (error) {
-      if (!(error instanceof RequestError)) settings.onError(error, c.get("requestId"));
-      const failure = toRequestError(error);
-      const { headers, status } = errorResponse(failure);
-      const response = Response.json(errorOnWire(failure), { status });
-      for (const name of ["retry-after", "connection", "x-should-retry"]) {
-        const value = headers.get(name);
-        if (value !== null) response.headers.set(name, value);
-      }
-      return response;
-    }
-  };
-}
