@@ -17,22 +17,15 @@ import type { Pooling } from "../src/engine/text_pooler.ts";
 import { createArenaMemory } from "../src/memory/arena.ts";
 import { Control } from "../src/memory/control.ts";
 import { controlWords } from "../src/memory/control_layout.ts";
-import { type LayerViews, layerViews } from "../src/memory/observation.ts";
+import { layerViews } from "../src/memory/observation.ts";
 import { SharedText } from "../src/memory/shared_text.ts";
 import { controlSize, type RankSetup } from "../src/rank/open_rank.ts";
 import { WorkerCaller } from "./caller.ts";
-import { type EngineOptions, observationOf, scriptOf } from "./engine_options.ts";
+import type { EngineOptions, LayerObservation } from "./engine_options.ts";
+import { observationOf, scriptOf } from "./engine_options.ts";
 import { IoPool } from "./io_pool.ts";
 import type { CallName, Calls } from "./protocol.ts";
 import { Watchdog } from "./watchdog.ts";
-
-/** What some tokens of a text show of a layer: src/memory/observation.ts. */
-export interface LayerObservation extends LayerViews {
-  readonly layer: number;
-  /** Index of the first of the tokens in the text. */
-  readonly firstToken: number;
-  readonly tokens: number;
-}
 
 /** How long threads get to leave by themselves when the engine closes. */
 const CLOSE_MS_MAX = 1_000;
@@ -57,8 +50,7 @@ export class EngineHandle {
   readonly #watchdog: Watchdog;
   /** Threads that read a packed model; null: it is none, or they were not started yet. */
   #io: IoPool | null = null;
-  /** What ranks count; null before they have memory. */
-  #counts: RankCounts | null = null;
+  #counts: RankCounts | null = null; // before ranks have memory
   /** Why the last step of a packed model is void. */
   readonly #readFailure = new SharedText();
   #onRows: ((rows: Float32Array, firstPosition: number) => void) | null = null;
@@ -131,8 +123,7 @@ export class EngineHandle {
 
   /** What neurons have done so far: a look into the ranks' memory. */
   get neurons(): ReturnType<RankCounts["activity"]> {
-    check(this.#counts !== null, "an engine that has started has counts");
-    return this.#counts.activity();
+    return this.#counts!.activity();
   }
 
   /** Why no request can be served any more, or null. */

@@ -1,7 +1,12 @@
 /** What an engine is started with. */
 import type { FileStamp } from "../src/io/mod.ts";
 import type { GgufPart, GgufTensor } from "../src/gguf/types.ts";
-import { createObservation, type Observation, type Plane } from "../src/memory/observation.ts";
+import {
+  createObservation,
+  type LayerViews,
+  type Observation,
+  type Plane,
+} from "../src/memory/observation.ts";
 import { layerNeurons } from "../src/model/layer_neurons.ts";
 import type { ModelConfig } from "../src/model/types.ts";
 import type { GpuSetup } from "../src/rank/open_rank.ts";
@@ -34,6 +39,14 @@ export interface EngineOptions {
   };
   /** Told how many bytes of weights all threads have read so far. */
   readonly onProgress?: (loadedBytes: number) => void;
+}
+
+/** What some tokens of a text show of a layer: src/memory/observation.ts. */
+export interface LayerObservation extends LayerViews {
+  readonly layer: number;
+  /** Index of the first of the tokens in the text. */
+  readonly firstToken: number;
+  readonly tokens: number;
 }
 
 /** Where neurons are seen by; null: nobody looks. */
