@@ -44,13 +44,13 @@ let turn = 0;
 pageTest("answering again makes a version, and versions can be turned", async ({ page, model }) => {
   await say(page, "Hi");
   const answer = await lastAnswer(page);
-  const first = await answer.locator(".prose").textContent();
+  const first = (await answer.locator(".prose").textContent())!.trim();
   await answer.getByRole("button", { name: "Answer again" }).click();
   await answer.getByText("2 / 2").waitFor();
-  assert(await answer.locator(".prose").textContent() !== first);
+  assert((await answer.locator(".prose").textContent())!.trim() !== first);
   await answer.getByRole("button", { name: "Version before" }).click();
   await answer.getByText("1 / 2").waitFor();
-  assertEquals(await answer.locator(".prose").textContent(), first);
+  assertEquals((await answer.locator(".prose").textContent())!.trim(), first);
   // What is said next follows the version that is shown.
   await say(page, "Go on");
   await lastAnswer(page);
