@@ -8,12 +8,14 @@ const CELL_PX = 6;
 
 export function NeuronHistory({ samples }: { samples: readonly NeuronSample[] }) {
   const canvas = useRef<HTMLCanvasElement>(null);
+  const layerCount = samples.at(-1)!.layers.length;
   const theme = useAppState((state) => state.settings.theme);
   useEffect(() => draw(canvas.current!, samples), [samples, theme]);
   return (
     <canvas
       ref={canvas}
       class="history"
+      style={{ height: `${Math.min(12, Math.max(4, layerCount / 3))}rem` }}
       role="img"
       aria-label={`How much of each layer was computed, ${samples.length} moments`}
     />
@@ -26,11 +28,8 @@ function draw(canvas: HTMLCanvasElement, samples: readonly NeuronSample[]): void
   canvas.height = layerCount * CELL_PX;
   const context = canvas.getContext("2d");
   if (context === null) return;
-  const style = getComputedStyle(canvas);
-  const [skipped, cold] = ["--skipped", "--cold"].map((name) => style.getPropertyValue(name));
-  context.fillStyle = skipped;
-  context.fillRect(0, 0, canvas.width, canvas.height);
-  context.fillStyle = cold;
+  // Of the canvas, for names of colours are nothing to a drawing. What is skipped is its ground.
+  context.fillStyle = getComputedStyle(canvas).color;
   samples.forEach(({ layers }, index) => {
     const x = (SAMPLES_MAX - samples.length + index) * CELL_PX;
     layers.forEach(({ neurons, hot, cold }, layer) => {

@@ -57,8 +57,8 @@ function NeuronBody({ neurons }: { neurons: Neurons }) {
       <h3>The last moments</h3>
       <NeuronHistory samples={samples} />
       <p class="faint small">
-        A row is a layer, the first one on top; a column is half a second of work. Brighter: more of
-        the layer was computed.
+        A row is a layer, the first one on top; a column is half a second of work, or a token.
+        Stronger: more of the layer was computed.
       </p>
       {isSparse || neurons.isStreamed
         ? <LayerTable neurons={neurons} layers={last.layers} />

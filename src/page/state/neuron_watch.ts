@@ -11,6 +11,8 @@ export class NeuronWatch {
   readonly #store: AppStore;
   readonly #client: Client;
   #last: NeuronLook | null = null;
+  /** Where the sample begins that is under way. */
+  #from: NeuronLook | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isOn = false;
 
@@ -28,7 +30,7 @@ export class NeuronWatch {
   stop(): void {
     this.#isOn = false;
     clearTimeout(this.#timer);
-    this.#last = null;
+    this.#last = this.#from = null;
   }
 
   async #look(): Promise<void> {
@@ -37,7 +39,7 @@ export class NeuronWatch {
       try {
         this.#note(await lookAtNeurons(this.#client, model));
       } catch {
-        this.#last = null; // the picker of models says what is wrong
+        this.#last = this.#from = null; // the picker of models says what is wrong
       }
     }
     if (this.#isOn) this.#timer = setTimeout(() => this.#look(), LOOK_MS);
@@ -45,16 +47,20 @@ export class NeuronWatch {
 
   #note(look: NeuronLook): void {
     const { neurons } = this.#store.state;
-    const sample = this.#last === null ? null : between(this.#last, look);
+    const since = this.#last === null ? null : between(this.#last, look);
+    const isIdle = since === null || total(since.layers).neurons === 0;
     this.#last = look;
+    const sample = this.#from === null ? null : between(this.#from, look);
+    // Of a slow model some layers have not been computed yet: it goes on until the last one was.
+    const isWhole = sample !== null && (sample.layers.at(-1)?.neurons ?? 0) > 0;
+    if (isWhole || isIdle) this.#from = look;
     const isSame = neurons?.model === look.model && neurons.layerCount === look.layers.length;
     const samples = isSame ? neurons.samples : [];
-    const isIdle = sample === null || total(sample.layers).neurons === 0;
     this.#store.set({
       neurons: {
         ...{ model: look.model, isSparse: look.isSparse, isStreamed: look.isStreamed },
         ...{ layerCount: look.layers.length, isIdle },
-        samples: isIdle ? samples : [...samples, sample].slice(-SAMPLES_MAX),
+        samples: isWhole ? [...samples, sample].slice(-SAMPLES_MAX) : samples,
       },
     });
   }
