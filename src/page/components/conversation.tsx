@@ -11,9 +11,9 @@ import { Mark } from "./icon.tsx";
 const NEAR_END_PX = 120;
 
 const SUGGESTIONS = [
-  "What is a neuron cluster, and why does it make you fast?",
-  "Tell me a short story about a lighthouse.",
-  "Write a TypeScript function that counts words.",
+  "What is Ganglion?",
+  "Tell me a short story about a small boat.",
+  "How do I run a model that is larger than my memory?",
 ];
 
 export function Conversation() {

@@ -4,6 +4,8 @@ import { between, lookAtNeurons, type NeuronLook, total } from "../server/neuron
 import { type AppStore, currentModel } from "./app_state.ts";
 
 const LOOK_MS = 500;
+/** A sample of which a layer has had nothing to do for so long is taken as it is. */
+const PATIENCE_MS = 5000;
 /** Samples that are drawn. */
 export const SAMPLES_MAX = 60;
 
@@ -51,8 +53,9 @@ export class NeuronWatch {
     const isIdle = since === null || total(since.layers).neurons === 0;
     this.#last = look;
     const sample = this.#from === null ? null : between(this.#from, look);
-    // Of a slow model some layers have not been computed yet: it goes on until the last one was.
-    const isWhole = sample !== null && (sample.layers.at(-1)?.neurons ?? 0) > 0;
+    // A slow model has not come to all layers yet: the sample goes on until it has.
+    const isWhole = sample !== null && total(sample.layers).neurons > 0 &&
+      (sample.layers.every(({ neurons }) => neurons > 0) || sample.ms > PATIENCE_MS);
     if (isWhole || isIdle) this.#from = look;
     const isSame = neurons?.model === look.model && neurons.layerCount === look.layers.length;
     const samples = isSame ? neurons.samples : [];

@@ -7,9 +7,9 @@
 import { assertEquals } from "@std/assert";
 import { existsSync } from "node:fs";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
-import type { LanguageModel } from "../../src/llm/types.ts";
-import { type AppOptions, loadedModels, serve } from "../../src/server/mod.ts";
-import { ScriptedModel, type ScriptedModelOptions } from "../support/scripted_model.ts";
+import type { LanguageModel } from "../../../src/llm/types.ts";
+import { type AppOptions, loadedModels, serve } from "../../../src/server/mod.ts";
+import { ScriptedModel, type ScriptedModelOptions } from "../../support/scripted_model.ts";
 
 const CHROMIUM = "/usr/bin/chromium";
 
@@ -98,7 +98,8 @@ async function withPage(
   }
 }
 
-async function launch(): Promise<Browser> {
+/** Starts Chromium. */
+export async function launch(): Promise<Browser> {
   const { chromium } = await import("playwright-core");
   return await chromium.launch({
     executablePath: CHROMIUM,

@@ -1,9 +1,9 @@
 /** Models, settings, neurons, keys, and how the page is for everybody: in a browser. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Page } from "playwright-core";
-import type { LanguageModel, NeuronActivity } from "../../src/llm/types.ts";
-import { ModelRegistry } from "../../src/models/mod.ts";
-import { ScriptedModel } from "../support/scripted_model.ts";
+import type { LanguageModel, NeuronActivity } from "../../../src/llm/types.ts";
+import { ModelRegistry } from "../../../src/models/mod.ts";
+import { ScriptedModel } from "../../support/scripted_model.ts";
 import { closeBrowserAtEnd, lastAnswer, pageTest, say } from "./page_world.ts";
 
 closeBrowserAtEnd();

@@ -1,7 +1,7 @@
 /** Models and files that mean harm, and servers that say no: in a browser. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { RequestError } from "../../src/base/errors.ts";
-import { ApiKeys } from "../../src/server/api_keys.ts";
+import { RequestError } from "../../../src/base/errors.ts";
+import { ApiKeys } from "../../../src/server/api_keys.ts";
 import { closeBrowserAtEnd, lastAnswer, pageTest, say } from "./page_world.ts";
 
 closeBrowserAtEnd();
