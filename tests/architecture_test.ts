@@ -89,7 +89,15 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
   "src/metrics": [],
   "src/models": ["type src/llm/types.ts"],
   "src/pull": ["src/models", "src/bundle", "src/gguf", "deno.json"],
-  "src/server": ["src/llm", "src/chat", "src/metrics", "type src/models", "deno.json"],
+  "src/server": [
+    "src/llm",
+    "src/chat",
+    "src/metrics",
+    "src/page",
+    "type src/models",
+    "deno.json",
+  ],
+  "src/page": [],
   "src/quantize": ["src/gguf", "src/model"],
   "src/synth": ["src/quantize", "src/gguf", "src/model"],
   "src/train": [
@@ -158,7 +166,7 @@ const SOURCES = [
     listFiles,
   ),
 ]
-  .filter((path) => path.endsWith(".ts") && exists(path))
+  .filter((path) => /\.tsx?$/.test(path) && exists(path))
   .map((path): SourceFile => ({ path, text: Deno.readTextFileSync(join(ROOT, path)) }));
 
 /** AssemblyScript is no TypeScript: its top-level decorators do not parse here. */

@@ -21,12 +21,8 @@ import { layerViews } from "../src/memory/observation.ts";
 import { SharedText } from "../src/memory/shared_text.ts";
 import { controlSize, type RankSetup } from "../src/rank/open_rank.ts";
 import { WorkerCaller } from "./caller.ts";
-import {
-  type EngineOptions,
-  type LayerObservation,
-  observationOf,
-  scriptOf,
-} from "./engine_options.ts";
+import type { EngineOptions, LayerObservation } from "./engine_options.ts";
+import { observationOf, scriptOf } from "./engine_options.ts";
 import { IoPool } from "./io_pool.ts";
 import type { CallName, Calls, LoadParams } from "./protocol.ts";
 import { TextCalls } from "./text_calls.ts";
@@ -57,8 +53,7 @@ export class EngineHandle {
   readonly #watchdog: Watchdog;
   /** Threads that read a packed model; null: it is none, or they were not started yet. */
   #io: IoPool | null = null;
-  /** What ranks count; null before they have memory. */
-  #counts: RankCounts | null = null;
+  #counts: RankCounts | null = null; // before ranks have memory
   /** Why the last step of a packed model is void. */
   readonly #readFailure = new SharedText();
   #onRows: ((rows: Float32Array, firstPosition: number) => void) | null = null;
@@ -131,8 +126,7 @@ export class EngineHandle {
 
   /** What neurons have done so far: a look into the ranks' memory. */
   get neurons(): ReturnType<RankCounts["activity"]> {
-    check(this.#counts !== null, "an engine that has started has counts");
-    return this.#counts.activity();
+    return this.#counts!.activity();
   }
 
   /** Why no request can be served any more, or null. */

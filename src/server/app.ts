@@ -11,14 +11,14 @@ import { errorResponse, toRequestError } from "./http_errors.ts";
 import { openApiDocument } from "./openapi.ts";
 import { OPERATION_ROUTES } from "./operation_routes.ts";
 import { type AppOptions, appSettings } from "./options.ts";
-import { pageResponse } from "./page.ts";
+import { PAGE_ROUTES } from "./page.ts";
 import type { Route } from "./route.ts";
 import { API_ROUTES } from "./routes.ts";
 import { watchRequests } from "./telemetry/requests.ts";
 
 /** The page and the document, before what the document is of. */
 const OWN_ROUTES: readonly Route[] = [
-  { method: "GET", path: "/", handle: () => pageResponse(), summary: "The chat page" },
+  ...PAGE_ROUTES,
   {
     method: "GET",
     path: "/openapi.json",

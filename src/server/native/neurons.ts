@@ -34,7 +34,7 @@ function find(
   return { id: found.id, activity: found.activity() };
 }
 
-/** Neurons that are looked for may not fire after all: no more are hot than are computed. */
+/** Some that are looked for do not fire after all: no more are hot than computed. */
 function onWire(layer: LayerActivity) {
   const { neurons, skipped, cacheHits, cacheMisses, diskReads, diskBytes } = layer;
   const computed = Math.max(0, neurons - skipped);
