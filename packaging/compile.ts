@@ -75,5 +75,5 @@ function help(target: string): string {
 error: Cannot compile for ${target}: Deno's runtime for it, denort, could not be downloaded. Either
   - compile where https://dl.deno.land can be reached;
   - download https://dl.deno.land/${file} elsewhere, and put it at $DENO_DIR/dl/${file};
-  - or use "deno task package one-file" (this system, no download) or "… npm" (all systems).`;
+  - or use "deno task package one-file", for this system, or "… package npm", for all.`;
 }

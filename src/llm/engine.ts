@@ -192,7 +192,7 @@ export class Engine implements AsyncDisposable {
     return this.#model.decode(ids);
   }
 
-  /** Stops the threads and lets go of the memory. Answers under way end with an error. */
+  /** Stops the threads and lets go of the memory. Answers under way are "cancelled". */
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#model.close();

@@ -305,6 +305,6 @@ export interface LanguageModel {
   readonly neurons?: NeuronActivity;
   /** Requests running and waiting now. */
   readonly load: { readonly running: number; readonly waiting: number };
-  /** Lets go of everything; answers under way end with an error. */
+  /** Lets go of everything; answers under way are "cancelled". */
   close(): Promise<void>;
 }

@@ -15,7 +15,7 @@ import { shortestEnds } from "../../src/grammar/shortest_ends.ts";
 import { vocabularyBytes } from "../../src/llm/request_extras.ts";
 import type { GrammarSource } from "../../src/llm/types.ts";
 import { createTokenizer } from "../../src/tokenizer/mod.ts";
-import { BUILT_IN_MODEL_PATH } from "../../src/cli/built_in_model.ts";
+import { BUILT_IN_MODEL_PATH } from "../../src/llm/mod.ts";
 import { type LoadedModel, loadModel } from "../../src/llm/mod.ts";
 import { randomSchema } from "../grammar/random_schema.ts";
 

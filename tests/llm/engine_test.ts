@@ -74,9 +74,12 @@ askTest("serve() puts an engine's model behind HTTP, for those with a key", asyn
   }
 });
 
-askTest("close() of an engine makes it refuse what comes after", async (engine) => {
+askTest("close() of an engine cuts an answer short and refuses what comes after", async (engine) => {
   shared = undefined;
+  const answer = engine.generate("Once upon a time", { temperature: 1 });
+  await answer[Symbol.asyncIterator]().next();
   await engine.close();
+  assertEquals((await answer.result).finishReason, "cancelled");
   const error = assertThrows(() => engine.chat("hello"), RequestError);
   assertEquals(error.code, "engine_closed");
   await assertRejects(() => engine.embed("hello"), RequestError, "closed");

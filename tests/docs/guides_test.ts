@@ -1,0 +1,70 @@
+/**
+ * Every command of README and guides is run, on the built-in model; about half a minute together.
+ * Fences say how: `sh` to its end, `sh server` as a server that the document's later blocks ask,
+ * `sh root` in the repository's folder, `sh skip=REASON` not at all.
+ */
+import { assert, assertEquals } from "@std/assert";
+import { dirname, join } from "node:path";
+import { apiReference } from "../../docs/make/api_reference.ts";
+import { fileLinks, listDocuments, REASONS, ROOT, shellBlocks } from "./documents.ts";
+import { Shell, which } from "./shell.ts";
+
+const read = (path: string) => Deno.readTextFileSync(join(ROOT, path));
+const hasTools = ["curl", "setsid"].every((program) => which(program) !== null);
+
+for (const document of listDocuments()) {
+  const blocks = shellBlocks(read(document)).filter(({ skip }) => skip === null);
+  if (blocks.length === 0) continue;
+  Deno.test({
+    name: `every command in ${document} runs${hasTools ? "" : " [skipped: no curl or setsid]"}`,
+    ignore: !hasTools,
+    fn: async () => {
+      await using shell = new Shell();
+      for (const block of blocks) await shell.run(block);
+    },
+  });
+}
+
+Deno.test("commands that are not run have a reason that is known", () => {
+  const skipped = listDocuments().flatMap((document) =>
+    shellBlocks(read(document)).flatMap(({ skip }) => skip === null ? [] : [skip])
+  );
+  assertEquals(skipped.filter((reason) => !(reason in REASONS)), []);
+  assertEquals(Object.keys(REASONS).filter((reason) => !skipped.includes(reason)), []);
+});
+
+Deno.test("links between documents lead to files", () => {
+  for (const document of listDocuments()) {
+    for (const link of fileLinks(read(document))) {
+      const path = join(ROOT, dirname(document), link);
+      assert(exists(path), `${document} links to ${link}, which is not there`);
+    }
+  }
+});
+
+Deno.test("docs/README.md lists every guide", () => {
+  const listed = fileLinks(read("docs/README.md")).map((link) => `docs/${link}`);
+  const guides = listDocuments().filter((path) => !path.endsWith("README.md"));
+  assertEquals(guides.filter((path) => !listed.includes(path)), []);
+});
+
+Deno.test("docs/api.md is what /openapi.json says: deno task docs:api", async () => {
+  assertEquals(read("docs/api.md"), await apiReference());
+});
+
+Deno.test("shellBlocks() reads fences and their words", () => {
+  const text = "a\n```sh server root\nx\ny\n```\n```ts\nz\n```\n```sh skip=long\nw\n```\n";
+  assertEquals(shellBlocks(text), [
+    { text: "x\ny\n", line: 2, isServer: true, atRoot: true, skip: null },
+    { text: "w\n", line: 9, isServer: false, atRoot: false, skip: "long" },
+  ]);
+});
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
