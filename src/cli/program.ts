@@ -15,6 +15,7 @@ import { EXIT_INTERRUPTED, InterruptedError } from "./interrupt.ts";
 import { BrokenPipeError, writeErrorLine, writeOut } from "./output.ts";
 import { applySettings } from "./settings.ts";
 import { benchVerb } from "./verbs/bench.ts";
+import { completionsVerb } from "./verbs/completions.ts";
 import { detokenizeVerb } from "./verbs/detokenize.ts";
 import { doctorVerb } from "./verbs/doctor.ts";
 import { listVerb } from "./verbs/list.ts";
@@ -90,6 +91,7 @@ function createProgram(): Command {
       trainVerb(),
       synthVerb(),
       doctorVerb(),
+      completionsVerb(),
     ]
   ) {
     program.addCommand(verb.copyInheritedSettings(program));
