@@ -20,7 +20,7 @@ import { type LayerViews, layerViews } from "../src/memory/observation.ts";
 import { SharedText } from "../src/memory/shared_text.ts";
 import { controlSize, type RankSetup } from "../src/rank/open_rank.ts";
 import { WorkerCaller } from "./caller.ts";
-import { type EngineOptions, observationOf, scriptOf } from "./engine_options.ts";
+import { draftSetupOf, type EngineOptions, observationOf, scriptOf } from "./engine_options.ts";
 import { IoPool } from "./io_pool.ts";
 import type { CallName, Calls, LoadParams } from "./protocol.ts";
 import { Watchdog } from "./watchdog.ts";
@@ -310,6 +310,7 @@ export class EngineHandle {
     const gpu = this.#setup.gpu ?? null;
     const memories = plans.map((plan) => plan.arenas.map(createArenaMemory));
     const streams = await this.#startReading(memories);
+    const draft = draftSetupOf(this.#setup);
     const loads = this.#callers.map((caller, rankIndex) => {
       const setup: LoadParams = {
         ...{ rankIndex, plans, config, tensors, parts, module, memories },
@@ -317,7 +318,7 @@ export class EngineHandle {
         observation,
         gpu,
         streams,
-        speculate: this.#setup.speculate,
+        ...{ speculate: this.#setup.speculate, draft },
       };
       return caller.call("load", setup);
     });

@@ -67,6 +67,11 @@ export interface LoadOptions {
    * the same beside others (neurons left out, packed, on a GPU) have none.
    */
   readonly speculate?: "auto" | "off" | number;
+  /**
+   * A smaller model (.gguf) of the same vocabulary whose guesses are used, too, where they pay;
+   * the same threads compute it, and its memory comes on top. Left out: none.
+   */
+  readonly draftModelPath?: string;
   /** For how long an engine that works may get nowhere before it is given up; default 60 s. */
   readonly stuckMs?: number;
   /** Entry of the engine's thread; tests put one in that fails. */

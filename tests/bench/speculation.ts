@@ -2,7 +2,8 @@
  * Guessing ahead beside not guessing, in turns: texts that repeat themselves always, mostly and
  * never; and steps by how many rows they have. Run where nothing else does:
  *
- *     deno run -A tests/bench/speculation.ts MODEL [--threads=2] [--tokens=96] [--rounds=2] [--rows]
+ *     deno run -A tests/bench/speculation.ts MODEL [--threads=2] [--tokens=96] [--rounds=2]
+ *       [--rows] [--draft=MODEL]
  */
 import { parseArgs } from "node:util";
 import { type GenerateRequest, type LoadedModel, loadModel } from "../../src/llm/mod.ts";

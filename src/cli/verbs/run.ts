@@ -5,7 +5,13 @@ import { UsageError } from "../../base/errors.ts";
 import type { GenerateRequest, GenerateResult, LoadedModel } from "../../llm/mod.ts";
 import { chat, streamAnswer } from "../chat_session.ts";
 import { Interrupt } from "../interrupt.ts";
-import { addLoadOptions, type LoadFlags, loadForVerb, toLoadOptions } from "../load.ts";
+import {
+  addDraftOption,
+  addLoadOptions,
+  type LoadFlags,
+  loadForVerb,
+  toLoadOptions,
+} from "../load.ts";
 import { wholeNumber } from "../option_values.ts";
 import { writeErrorLine, writeJson } from "../output.ts";
 import { addSamplingOptions, type SamplingFlags, toSamplingOptions } from "../sampling_options.ts";
@@ -26,7 +32,7 @@ export function runVerb(): Command {
     .option("--raw", "continue the prompt as it is, without the chat template")
     .option("--max-tokens <n>", "longest answer (default: the context)", wholeNumber({ min: 1 }))
     .action(run);
-  return addLoadOptions(addSamplingOptions(verb));
+  return addDraftOption(addLoadOptions(addSamplingOptions(verb)));
 }
 
 async function run(
