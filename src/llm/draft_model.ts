@@ -1,13 +1,17 @@
 /** A second, smaller model that guesses for the first: checked and planned, not loaded. */
 import { UnsupportedModelError } from "../base/errors.ts";
+import { formatBytes } from "../base/units.ts";
 import { openModelFile } from "../bundle/mod.ts";
 import { hasIndependentRows } from "../engine/row_independence.ts";
 import type { EngineDraft } from "../../workers/mod.ts";
+import type { GgufFile } from "../gguf/types.ts";
+import type { ModelDescription } from "../model/types.ts";
 import type { RankPlan } from "../rank/plan_types.ts";
 import { createTokenizer } from "../tokenizer/mod.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
 import type { LoadOptions } from "./load_options.ts";
-import { describeForUse, planModel } from "./plan_load.ts";
+import { memoryUse } from "./memory_use.ts";
+import { bytesInMemory, describeForUse, planModel } from "./plan_load.ts";
 import { usedTensors } from "./used_tensors.ts";
 
 /** The model that it guesses for. */
@@ -20,11 +24,14 @@ export interface GuessedFor {
 /**
  * Plans the draft model for the threads of the other one, as long a context as both have.
  * @throws {ModelFormatError} when its file is damaged.
- * @throws {UnsupportedModelError} when it has another vocabulary or cannot be used so.
+ * @throws {UnsupportedModelError} when it has another vocabulary, finds no room beside the other
+ *   one, or cannot be used so.
  */
-export function planDraft(path: string, { plans, tokenizer, module }: GuessedFor): EngineDraft {
-  const { file, packed } = openModelFile(path);
-  if (packed !== null) throw refusal(path, "it is a packed file: take its .gguf file");
+export function planDraft(
+  path: string,
+  { plans, tokenizer, module }: GuessedFor,
+  { memoryBytes = Infinity, besideBytes = 0 }: LoadOptions,
+): EngineDraft {
   if (!hasIndependentRows(plans)) {
     throw refusal(
       path,
@@ -32,7 +39,31 @@ export function planDraft(path: string, { plans, tokenizer, module }: GuessedFor
         "neurons are left out, it is packed or on a GPU): leave out --draft-model, or try --dense",
     );
   }
+  const { file, model, plans: own } = planBeside(path, plans, module);
   requireSameVocabulary(path, createTokenizer(file.metadata), tokenizer);
+  const bytes = bytesInMemory(plans) + memoryUse(own).totalBytes + besideBytes;
+  if (bytes > memoryBytes) {
+    throw refusal(
+      path,
+      `both models take ${formatBytes(bytes)}, more than ${formatBytes(memoryBytes)}: take a ` +
+        "smaller one, or raise --memory",
+    );
+  }
+  const tensors = usedTensors(file, model, own);
+  return { plans: own, config: model.config, tensors, parts: file.parts };
+}
+
+/**
+ * The draft model as threads would compute it beside a model of these plans.
+ * @throws {UnsupportedModelError} when it cannot be.
+ */
+export function planBeside(
+  path: string,
+  plans: readonly RankPlan[],
+  module: WebAssembly.Module,
+): { file: GgufFile; model: ModelDescription; plans: RankPlan[] } {
+  const { file, packed } = openModelFile(path);
+  if (packed !== null) throw refusal(path, "it is a packed file: take its .gguf file");
   const [{ contextLength: most, chunkTokens, sequences: parallel }] = plans;
   const trained = describeForUse(file, {}).config.contextLength;
   const contextLength = Math.min(most, trained);
@@ -41,9 +72,7 @@ export function planDraft(path: string, { plans, tokenizer, module }: GuessedFor
     ...{ predictor: "off", gpu: "off" },
   };
   const model = describeForUse(file, options);
-  const own = planModel({ file, model }, module, options);
-  const { config } = model;
-  return { plans: own, config, tensors: usedTensors(file, model, own), parts: file.parts };
+  return { file, model, plans: planModel({ file, model }, module, options) };
 }
 
 /** @throws {UnsupportedModelError} when an id does not mean the same in both. */

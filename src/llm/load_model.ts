@@ -150,7 +150,7 @@ async function startEngine(
   const { draftModelPath } = options;
   const draft = draftModelPath === undefined || speculateFor(options) === 0
     ? undefined
-    : planDraft(draftModelPath, { plans, module, tokenizer: readTokenizer() });
+    : planDraft(draftModelPath, { plans, module, tokenizer: readTokenizer() }, options);
   const totalBytes = bytesOfDraft(draft) +
     plans.reduce((sum, plan) => sum + bytesToLoad(plan, tensors), 0) +
     (packed === null ? 0 : bytesOfUnits(plans, packed.units));

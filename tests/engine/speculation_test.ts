@@ -200,11 +200,15 @@ Deno.test("generate() takes nearly all greedy guesses of a draft model that is i
     const options = { threads: 2, speculate: 4, draftModelPath: path, chunkTokens: 32 };
     await withModel(path, options, async (model) => {
       const ids = Array.from({ length: 150 }, (_, i) => 3 + (i * i) % 500);
-      // Of a text that has not repeated itself yet, and whose prompt is several pieces long.
-      const request = { ids, maxTokens: 20, sampling: { temperature: 0 }, ignoreEnd: true };
-      const { timings } = await answer(model, request);
-      assertGreater(timings.draftedTokens!, 12);
-      assertGreater(timings.acceptedTokens!, 0.9 * timings.draftedTokens!);
+      // Of texts that have not repeated themselves yet, several pieces long; of the second one the
+      // slot has nothing that it could use but the beginning.
+      for (const prompt of [ids, [...ids.slice(0, 40), ...ids.slice(0, 90).toReversed()]]) {
+        const sampling = { temperature: 0 };
+        const request = { ids: prompt, maxTokens: 20, sampling, ignoreEnd: true };
+        const { timings } = await answer(model, request);
+        assertGreater(timings.draftedTokens!, 12);
+        assertGreater(timings.acceptedTokens!, 0.9 * timings.draftedTokens!);
+      }
     });
   }));
 
@@ -224,6 +228,13 @@ Deno.test("loadModel() refuses a draft model of other ids, and one that cannot b
             const { message } = await refused(path, other);
             assert(message.includes("its vocabulary has 480 tokens, the model's 512"), message);
             assert((await refused(silent, path)).message.includes("leave out --draft-model"));
+            // Room for the model, but not for two of them.
+            const within = async (memoryBytes: number) => {
+              const options = { threads: 1, draftModelPath: path, memoryBytes };
+              return (await assertRejects(() => loadModel(path, options), Error)).message;
+            };
+            const mib = Number((await within(2 ** 20)).match(/takes ([\d.]+) MiB/)![1]);
+            assert((await within((mib + 0.1) * 2 ** 20)).includes("both models take"));
           }),
       ),
   ));

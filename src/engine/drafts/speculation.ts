@@ -25,13 +25,6 @@ export interface SpeculationOptions {
   readonly speculate: Speculate;
 }
 
-/** A step before guesses: what it has room for, its rows, and its sequences. */
-interface PlannedStep {
-  readonly spare: number;
-  readonly rows: number;
-  readonly count: number;
-}
-
 /** Guesses of a sequence where their number is decided by time: more rows cost as much as ids. */
 const AUTO_DRAFTS_MAX = 7;
 /** A looked up guess that is right so often needs no second opinion. */
@@ -57,6 +50,9 @@ export class Speculation {
   readonly #chance: Float64Array;
   /** Indices in the order in which their guesses are the likeliest. */
   readonly #order: Int32Array;
+  /** Of the step before guesses: its rows, and its sequences. */
+  #rows = 0;
+  #count = 0;
   #stepsSinceProbe = 0;
   #stepsSinceAsked = 0;
 
@@ -83,11 +79,11 @@ export class Speculation {
   extend(scheduler: Scheduler<Sequence>): void {
     const { sequences, count, spare } = scheduler;
     let rows = 0;
-    let hasSome = false;
     for (let i = 0; i < count; i++) rows += scheduler.rows[i];
-    for (let i = 0; i < count; i++) {
-      if (this.#propose(sequences[i], { spare, rows, count }) > 0) hasSome = true;
-    }
+    this.#rows = rows;
+    this.#count = count;
+    let hasSome = false;
+    for (let i = 0; i < count; i++) if (this.#propose(sequences[i], spare) > 0) hasSome = true;
     if (!hasSome) return;
     const total = this.#rank(scheduler);
     const used = this.#speculate === "auto" ? this.#howMany(rows, total, scheduler) : total;
@@ -114,28 +110,29 @@ export class Speculation {
   }
 
   /** Guesses for a sequence; the last id of an answer needs none behind it. */
-  #propose(sequence: Sequence, step: PlannedStep): number {
+  #propose(sequence: Sequence, spare: number): number {
     const drafts = this.#drafts[sequence.slot];
     drafts.count = 0;
     if (!sequence.isGenerating) this.#model?.follow(sequence, sequence.computed);
-    if (!sequence.isGenerating || step.spare === 0) return 0;
+    if (!sequence.isGenerating || spare === 0) return 0;
     const wanted = this.#speculate === "auto" ? AUTO_DRAFTS_MAX : this.#speculate;
     const most = Math.min(wanted, sequence.maxTokens - sequence.answered - 1);
     if (most <= 0) return 0;
     this.#lookup.propose(sequence, most, drafts);
     this.#isModels[sequence.slot] = 0;
     if (this.#model === null || drafts.count > 0 && drafts.odds[0] >= SURE) return drafts.count;
-    if (!this.#isModelWorth(sequence.slot, step)) return drafts.count;
+    if (!this.#isModelWorth(sequence.slot)) return drafts.count;
     drafts.count = 0;
     this.#isModels[sequence.slot] = 1;
-    this.#model.propose(sequence, most, drafts, this.#leastChance(step));
+    this.#model.propose(sequence, most, drafts, this.#leastChance());
     return drafts.count;
   }
 
   /** Whether asking the model promises more ids in the same time than not asking it. */
-  #isModelWorth(slot: number, { rows, count }: PlannedStep): boolean {
+  #isModelWorth(slot: number): boolean {
     if (this.#speculate !== "auto") return true;
     const { times } = this;
+    const rows = this.#rows, count = this.#count;
     const model = this.#model!;
     if (!times.knows(rows)) return false;
     const rightChance = model.chanceOf(slot);
@@ -153,12 +150,13 @@ export class Speculation {
   }
 
   /** How likely a guess must be to be worth a row and the time that it takes to make it. */
-  #leastChance({ rows, count }: PlannedStep): number {
+  #leastChance(): number {
     if (this.#speculate !== "auto") return 0;
     const { times } = this;
+    const rows = this.#rows;
     const stepMs = times.estimate(rows);
     const rowMs = (times.estimate(rows + AUTO_DRAFTS_MAX) - stepMs) / AUTO_DRAFTS_MAX;
-    return (rowMs + this.#model!.guessMs) * count / stepMs;
+    return (rowMs + this.#model!.guessMs) * this.#count / stepMs;
   }
 
   /** Orders as many guesses as the step has room for, the likeliest first; returns how many. */
