@@ -71,6 +71,7 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
     "src/engine/types.ts",
     "src/engine/logprob_rows.ts",
     "src/engine/drafts/drafts.ts",
+    "src/engine/row_independence.ts",
     "src/rank/plan.ts",
     "src/rank/plan_units.ts",
     "src/rank/load_order.ts",

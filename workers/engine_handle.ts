@@ -22,7 +22,7 @@ import { SharedText } from "../src/memory/shared_text.ts";
 import { controlSize, type RankSetup } from "../src/rank/open_rank.ts";
 import { WorkerCaller } from "./caller.ts";
 import type { EngineOptions, LayerObservation } from "./engine_options.ts";
-import { observationOf, scriptOf } from "./engine_options.ts";
+import { draftSetupOf, observationOf, scriptOf } from "./engine_options.ts";
 import { IoPool } from "./io_pool.ts";
 import type { CallName, Calls, LoadParams } from "./protocol.ts";
 import { TextCalls } from "./text_calls.ts";
@@ -294,11 +294,12 @@ export class EngineHandle {
     const memories = plans.map((plan) => plan.arenas.map(createArenaMemory));
     const streams = await this.#startReading(memories);
     this.#counts = new RankCounts({ plans, memories, streams });
+    const draft = draftSetupOf(this.#setup);
     const loads = this.#callers.map((caller, rankIndex) => {
       const setup: LoadParams = {
         ...{ rankIndex, plans, config, tensors, parts, module, memories },
         ...{ controlBuffer, observation, gpu, streams },
-        speculate: this.#setup.speculate,
+        ...{ speculate: this.#setup.speculate, draft },
       };
       return caller.call("load", setup);
     });

@@ -24,7 +24,8 @@ answerCalls("engine", {
     const tell = (bytes: number) => reply({ kind: "progress", bytes });
     const isOnGpu = setup.plans[setup.rankIndex].gpu !== null;
     runner = isOnGpu ? await RankRunner.openOnGpu(setup, tell) : RankRunner.open(setup, tell);
-    leader = new Leader(runner, { speculate: setup.speculate });
+    const draft = setup.draft && RankRunner.openDraft(runner, setup.draft, tell);
+    leader = new Leader(runner, { speculate: setup.speculate, draft });
     return {};
   },
   generate({ request, slot }, later) {

@@ -14,7 +14,7 @@ import type {
 } from "../src/engine/types.ts";
 import type { Pooling } from "../src/engine/text_pooler.ts";
 import type { BoardSetup, FileStamp, MeasuredReads, MeasureReads } from "../src/io/mod.ts";
-import type { RankSetup } from "../src/rank/open_rank.ts";
+import type { DraftSetup, RankSetup } from "../src/rank/open_rank.ts";
 import type { LayerResult, LayerSamples, LayerTraining } from "../src/train/mod.ts";
 
 /** What can be asked: parameters and result of every call. */
@@ -87,6 +87,8 @@ export interface Calls {
 export interface LoadParams extends RankSetup {
   /** How guesses of what comes next are used; left out: not at all. */
   readonly speculate?: Speculate;
+  /** A smaller model that guesses, too; left out: there is none. */
+  readonly draft?: DraftSetup;
 }
 
 /** Everything a thread needs to serve reads. */

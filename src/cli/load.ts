@@ -38,6 +38,7 @@ export interface LoadFlags extends QuietFlags {
   readonly gpuStreamFrom?: number;
   readonly priority?: "normal" | "background";
   readonly speculate?: NonNullable<LoadOptions["speculate"]>;
+  readonly draftModel?: string;
 }
 
 /** `--predictor`, of all verbs that load a model or plan how to. */
@@ -104,6 +105,14 @@ function speculate(text: string): NonNullable<LoadOptions["speculate"]> {
   return text === "auto" || text === "off" ? text : draftCount(text);
 }
 
+/** Adds the flag of a model that guesses for the verb's. */
+export function addDraftOption(verb: Command): Command {
+  return verb.option(
+    "--draft-model <file>",
+    "a smaller model of the same vocabulary that guesses tokens ahead, the same answer sooner",
+  );
+}
+
 /** Adds the flags that say what a GPU computes. */
 export function addGpuOptions(verb: Command): Command {
   return verb
@@ -160,11 +169,12 @@ export function toLoadOptions(flags: LoadFlags): LoadOptions {
   const firing = firingRates(flags);
   const { memory: memoryBytes, ioThreads: ioWorkers } = flags;
   const { gpu, gpuLayers, hotShare, priority, speculate } = flags;
+  const { draftModel: draftModelPath } = flags;
   const { gpuMemory: gpuMemoryBytes, gpuStreamFrom } = flags;
   return {
     ...{ gpu, gpuLayers, hotShare, priority, firing, gpuMemoryBytes, gpuStreamFrom },
     ...{ threads, contextLength, kvType, sparse, quiet, predictor, predictorThreshold },
-    ...{ memoryBytes, ioWorkers, speculate },
+    ...{ memoryBytes, ioWorkers, speculate, draftModelPath },
     gatesFirst: isAuto(flags.gatesFirst) ? undefined : flags.gatesFirst === "on",
   };
 }

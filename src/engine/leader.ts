@@ -9,6 +9,7 @@ import type { FinishReason } from "../llm/types.ts";
 import { tableBlocks } from "../rank/kv_bytes.ts";
 import type { RankRunner } from "../rank/open_rank.ts";
 import { Chooser, ChoosingTools } from "./chooser.ts";
+import { DraftModel } from "./drafts/draft_model.ts";
 import type { Speculate } from "./drafts/drafts.ts";
 import { PromptLookup } from "./drafts/prompt_lookup.ts";
 import { Speculation } from "./drafts/speculation.ts";
@@ -34,6 +35,8 @@ import { WholeTexts } from "./whole_texts.ts";
 export interface LeaderOptions {
   /** How guesses of what comes next are used, where rows are independent. Default 0: not. */
   readonly speculate?: Speculate;
+  /** A smaller model that guesses, too. */
+  readonly draft?: RankRunner;
 }
 
 export class Leader {
@@ -54,7 +57,7 @@ export class Leader {
   /** The step before was aborted: this one runs to its end, so that the others get on. */
   #wasAborted = false;
 
-  constructor(runner: RankRunner, { speculate = 0 }: LeaderOptions = {}) {
+  constructor(runner: RankRunner, { speculate = 0, draft }: LeaderOptions = {}) {
     const { plan, control } = runner;
     const { contextLength, sequences, chunkTokens, logitsRows } = plan;
     this.#runner = runner;
@@ -72,7 +75,10 @@ export class Leader {
     }));
     const isGuessing = speculate !== 0 && !this.#takesTurns && logitsRows > 1;
     this.#speculation = !isGuessing ? null : new Speculation(
-      new PromptLookup({ slots: sequences, contextLength }),
+      {
+        lookup: new PromptLookup({ slots: sequences, contextLength }),
+        model: draft && new DraftModel(new StepRunner(draft), runner.setup.config.vocabSize),
+      },
       { slots: sequences, chunkTokens, speculate },
     );
     this.texts = new WholeTexts(this.#steps, this.#kv);
@@ -108,10 +114,11 @@ export class Leader {
     control.kvTokens = this.#kv.usedTokens;
     if (this.#scheduler.active.length === 0) return;
     this.#scheduler.plan();
-    this.#speculation?.extend(this.#scheduler);
-    this.#speculation?.times.start();
-    const rows = this.#fillStep();
+    let rows: number;
     try {
+      this.#speculation?.extend(this.#scheduler);
+      this.#speculation?.times.start();
+      rows = this.#fillStep();
       this.#wasAborted = !this.#steps.run();
     } catch (error) {
       // A rank that has failed ends everything; a read that has failed, only what it was for.

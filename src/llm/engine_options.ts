@@ -52,6 +52,11 @@ export interface EngineOptions {
    * the same beside others (neurons left out, packed, on a GPU) have none.
    */
   readonly speculate?: "auto" | "off" | number;
+  /**
+   * A smaller model (.gguf) of the same vocabulary whose guesses are used, too, where they pay;
+   * the same threads compute it, and its memory comes on top. Left out: none.
+   */
+  readonly draftModelPath?: string;
   /** The name clients use; left out: the file's name. */
   readonly id?: string;
   /** Told how much has been loaded, several times. */

@@ -43,6 +43,8 @@ export interface LoadedModelParts {
   readonly file: GgufFile;
   readonly config: ModelConfig;
   readonly plans: readonly RankPlan[];
+  /** Of the model that guesses for it; none: there is none. */
+  readonly draftPlans: readonly RankPlan[];
   /** Decoded tokens per second that the planner expects of a packed model; else null. */
   readonly expectedDecodeTps: number | null;
   readonly predictors: TriedPredictors | null;
@@ -102,7 +104,7 @@ export class LoadedModel implements LanguageModel {
     this.threads = plans.length;
     this.arenaCount = plans[0].arenas.length;
     this.#kvTokensMax = plans[0].kvBlocks * KV_BLOCK_POSITIONS;
-    this.memory = memoryUse(plans);
+    this.memory = memoryUse([...plans, ...parts.draftPlans]);
     this.bytesPerToken = bytesPerToken(plans, config);
     this.expectedDecodeTps = parts.expectedDecodeTps;
     this.predictors = parts.predictors;

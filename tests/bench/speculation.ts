@@ -3,7 +3,7 @@
  * never; and steps by how many rows they have. Run where nothing else does:
  *
  *     deno run -A tests/bench/speculation.ts MODEL [--threads=2] [--tokens=96] [--rounds=2]
- *         [--rows]
+ *       [--rows] [--draft=MODEL]
  */
 import { parseArgs } from "node:util";
 import { type GenerateRequest, type LoadedModel, loadModel } from "../../src/llm/mod.ts";
@@ -16,6 +16,7 @@ const { values: flags, positionals: [path] } = parseArgs({
     tokens: { type: "string", default: "96" },
     rounds: { type: "string", default: "2" },
     rows: { type: "boolean", default: false },
+    draft: { type: "string" },
   },
 });
 const maxTokens = Number(flags.tokens);
@@ -23,7 +24,10 @@ const maxTokens = Number(flags.tokens);
 type Speculate = "auto" | "off" | number;
 
 const load = (speculate: Speculate) =>
-  loadModel(path, { threads: Number(flags.threads), contextLength: 1024, speculate });
+  loadModel(path, {
+    ...{ threads: Number(flags.threads), contextLength: 1024, speculate },
+    draftModelPath: speculate === "off" ? undefined : flags.draft,
+  });
 
 /** Sampling by which a text of random weights repeats itself so often. */
 const SAMPLING: Readonly<Record<string, GenerateRequest["sampling"]>> = {

@@ -7,6 +7,7 @@ import {
   loadModel,
   type LoadOptions,
   memoryUse,
+  planBeside,
   planModel,
 } from "../../llm/mod.ts";
 import type { FileCatalog, ModelLoader } from "../../models/mod.ts";
@@ -29,8 +30,11 @@ export class FileLoader implements ModelLoader {
     const options = { profile: machineProfile(), ...this.#options };
     const { file, packed } = openModelFile(this.#pathOf(id));
     const model = describeForUse(file, options);
-    const plans = planModel({ file, model, packed }, await loadKernelModule(), options);
-    return memoryUse(plans).totalBytes;
+    const module = await loadKernelModule();
+    const plans = planModel({ file, model, packed }, module, options);
+    const { draftModelPath: draft } = options;
+    const beside = draft === undefined ? [] : planBeside(draft, plans, module).plans;
+    return memoryUse([...plans, ...beside]).totalBytes;
   }
 
   async load(id: string, onProgress: (share: number) => void): Promise<LoadedModel> {

@@ -11,7 +11,13 @@ import type { StreamingSteps } from "../../rank/plan_types.ts";
 import { ALL_STEPS } from "../../rank/plan_units.ts";
 import { benchPrompt, hashIds } from "../bench_prompt.ts";
 import { Interrupt } from "../interrupt.ts";
-import { addLoadOptions, type LoadFlags, loadForVerb, toLoadOptions } from "../load.ts";
+import {
+  addDraftOption,
+  addLoadOptions,
+  type LoadFlags,
+  loadForVerb,
+  toLoadOptions,
+} from "../load.ts";
 import { wholeNumber } from "../option_values.ts";
 import { writeErrorLine, writeJson, writeOutLine } from "../output.ts";
 import { formatSpread, spreadOf } from "../spread.ts";
@@ -72,7 +78,7 @@ export function benchVerb(): Command {
     )
     .option("--safe", "insist on V8's bounds checks (deno task ganglion:safe)")
     .action(bench);
-  return addLoadOptions(verb);
+  return addDraftOption(addLoadOptions(verb));
 }
 
 async function bench(path: string | undefined, options: Options): Promise<void> {
@@ -87,7 +93,7 @@ async function bench(path: string | undefined, options: Options): Promise<void> 
     gpu: options.gpu ?? "off",
     streamingSteps: options.without,
     // Steps of one token are what is measured, unless guesses are to be.
-    speculate: options.speculate ?? "off",
+    speculate: options.speculate ?? (options.draftModel === undefined ? "off" : "auto"),
     parallel: options.batch,
     contextLength,
   });

@@ -7,7 +7,13 @@ import { describeSpeed, perSecond, streamAnswer } from "../chat/answer.ts";
 import { History, historyPath } from "../chat/history.ts";
 import { chat } from "../chat/session.ts";
 import { Interrupt } from "../interrupt.ts";
-import { addLoadOptions, type LoadFlags, loadForVerb, toLoadOptions } from "../load.ts";
+import {
+  addDraftOption,
+  addLoadOptions,
+  type LoadFlags,
+  loadForVerb,
+  toLoadOptions,
+} from "../load.ts";
 import { wholeNumber } from "../option_values.ts";
 import { writeErrorLine, writeJson } from "../output.ts";
 import { addSamplingOptions, type SamplingFlags, toSamplingOptions } from "../sampling_options.ts";
@@ -32,7 +38,7 @@ export function runVerb(): Command {
     .option("--verbose", "in a chat, say how fast each answer was")
     .option("--private", "keep nothing of what is typed into a chat")
     .action(run);
-  return addLoadOptions(addSamplingOptions(verb));
+  return addDraftOption(addLoadOptions(addSamplingOptions(verb)));
 }
 
 async function run(

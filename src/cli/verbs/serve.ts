@@ -4,7 +4,7 @@ import { FileCatalog, modelName, ModelRegistry } from "../../models/mod.ts";
 import { ApiKeys, type RunningServer, serve, ServerMetrics } from "../../server/mod.ts";
 import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "../../llm/built_in_model.ts";
 import { EXIT_INTERRUPTED, onHangup, onInterrupt } from "../interrupt.ts";
-import { addLoadOptions, type LoadFlags, toLoadOptions } from "../load.ts";
+import { addDraftOption, addLoadOptions, type LoadFlags, toLoadOptions } from "../load.ts";
 import { toPullOptions } from "../pull_options.ts";
 import { FileLoader } from "../serve/model_loader.ts";
 import { createServeLog, logRegistryEvent, type ServeLog } from "../serve/serve_log.ts";
@@ -26,7 +26,7 @@ export function serveVerb(): Command {
         "or the built-in one",
     )
     .action(serveModels);
-  return addLoadOptions(addServerOptions(verb));
+  return addDraftOption(addLoadOptions(addServerOptions(verb)));
 }
 
 async function serveModels(paths: readonly string[], options: Options): Promise<void> {

@@ -52,7 +52,11 @@ interface Case {
 function prepare({ odds, speculate = "auto", sequences, times = {}, chunkTokens = 64 }: Case) {
   const guesser = new Guesser(odds);
   const of = sequences ?? odds.map((_, slot) => sequenceIn(slot));
-  const speculation = new Speculation(guesser, { slots: of.length, chunkTokens, speculate });
+  const speculation = new Speculation({ lookup: guesser }, {
+    slots: of.length,
+    chunkTokens,
+    speculate,
+  });
   for (const [rows, ms] of Object.entries(times)) speculation.times.add(Number(rows), ms);
   const scheduler = new Scheduler<Sequence>({
     ...{ chunkTokens, logitsRows: Math.min(16, chunkTokens), takesTurns: false },
