@@ -12,7 +12,7 @@ import type { Dense } from "./layer.ts";
 import { activateListed, multiplyListed } from "./listed.ts";
 import { type Activations, type Matrix, project } from "./matrix.ts";
 import { activateNeurons, aloneKernel } from "./neurons.ts";
-import { FEW_TOKENS } from "./plan_workspace.ts";
+import { FEW_TOKENS, LOGITS_ROWS } from "./plan_workspace.ts";
 import type { Residual } from "./residual.ts";
 import type { StepState } from "./step_state.ts";
 import { LISTED_COST } from "./weight_types.ts";
@@ -36,15 +36,18 @@ export class SparseBlock {
     const { workspaces } = state.plan;
     this.#counts = countsView(state.plan, by.memories[0]);
     by.memories.forEach(({ buffer }, arena) => {
-      new Uint32Array(buffer, workspaces[arena].tokens, FEW_TOKENS).forEach((_, t, to) =>
+      new Uint32Array(buffer, workspaces[arena].tokens, LOGITS_ROWS).forEach((_, t, to) =>
         to[t] = t
       );
     });
   }
 
-  /** False where all neurons of so many tokens had better be computed, whatever fires. */
+  /**
+   * False where all neurons of so many tokens had better be computed, whatever fires. Tokens of
+   * several sequences are listed, as each alone would be.
+   */
   canAdd({ gate, up, down, threshold }: Dense, count: number): boolean {
-    if (count === 1) return true;
+    if (count === 1 || this.#state.isApart) return true;
     return count <= FEW_TOKENS && gate !== null && up.bias === 0 && down.layout !== "rows" &&
       threshold === null;
   }
@@ -56,29 +59,27 @@ export class SparseBlock {
    *   with the gate are at `space.gate` then.
    */
   add(block: Dense, x: Activations, count: number, rows: number, weights: number): boolean {
-    const { kernels, space, inputs: { alone } } = this.#state;
+    const { kernels, space, isApart } = this.#state;
     const { gate, up } = block;
     // A bias of up belongs to neurons, not to places in a list.
-    if (gate === null || up.bias !== 0) {
-      this.#addActivated(block, x, rows, weights);
-      return true;
-    }
-    const width = gate.rowCount;
-    project(kernels, gate, x, count, space.gate, width);
-    if (count > 1 && !this.#paysToList(count, width)) return false;
+    const isGated = gate !== null && up.bias === 0;
+    const width = up.rowCount;
+    if (isGated) project(kernels, gate, x, count, space.gate, width);
+    if (count > 1 && !isApart && !this.#paysToList(count, width)) return false;
     for (let t = 0; t < count; t++) {
-      const own = count === 1 ? x : this.#takeOne(x, block, count, space.tokens + 4 * t, alone);
-      const gates = space.gate + 4 * t * width;
-      this.#addGated(block, own, gates, rows + 4 * t, weights === 0 ? 0 : weights + 4 * t);
+      const own = this.take(x, block, count, t);
+      const [row, weight] = [rows + 4 * t, weights === 0 ? 0 : weights + 4 * t];
+      if (isGated) this.#addGated(block, own, space.gate + 4 * t * width, row, weight);
+      else this.#addActivated(block, own, row, weight);
     }
     return true;
   }
 
   /**
-   * The same of the step's only token, where only the `listed` neurons at `space.fired` are looked
-   * at: all others are taken for silent. weights: as of `add`.
+   * The same of one token, where only the `listed` neurons at `space.fired` are looked at: all
+   * others are taken for silent.
    */
-  addListed(block: Dense, x: Activations, listed: number, weights = 0): void {
+  addListed(block: Dense, x: Activations, listed: number, rows: number, weights: number): void {
     const { kernels, space, fractions: { belowFiring } } = this.#state;
     const { gate, up } = block;
     check(gate !== null && gate.bias === 0 && up.bias === 0, "neurons of a list have no biases");
@@ -86,7 +87,7 @@ export class SparseBlock {
     const count = kernels.fired_f32(space.gate, listed, belowFiring, space.up, space.gate);
     kernels.pick_listed(space.fired, listed, space.up, count);
     this.#activateListed(up, x, space.gate, count);
-    this.#addFired(block, space.gate, count, space.tokens, weights);
+    this.#addFired(block, space.gate, count, rows, weights);
     this.#counts[SKIPPED_BYTES] += (gate.rowCount - listed) * gate.rowStrideBytes;
   }
 
@@ -106,15 +107,16 @@ export class SparseBlock {
     return LISTED_COST * fired < width * Math.max(1, count / TOKENS_PER_READ);
   }
 
-  /** Token rows[0] of `count` by itself, in the forms that the block reads. */
-  #takeOne(
+  /** Token t of `count` by itself until the next call, in the forms that the block reads. */
+  take(
     x: Activations,
-    block: Dense,
+    block: Pick<Dense, "readsQ8" | "readsFloats">,
     count: number,
-    rows: number,
-    to: Activations,
+    t: number,
   ): Activations {
-    const { kernels, config: { embeddingLength: d } } = this.#state;
+    if (count === 1) return x;
+    const { kernels, space, config: { embeddingLength: d }, inputs: { alone: to } } = this.#state;
+    const rows = space.tokens + 4 * t;
     if (block.readsQ8) kernels.gather_q8(x.q8, count, d, rows, 1, to.q8);
     if (block.readsFloats) {
       kernels.gather_rows_f32(x.f32, x.stride, count, rows, 1, to.f32, to.stride, d);
