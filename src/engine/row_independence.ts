@@ -8,8 +8,9 @@ export type IndependentRows = "all" | "answers" | "none";
 /**
  * Which rows have the same bits alone and beside others (tests/kernels/rows_alone_test.ts), so that
  * requests can share steps and are answered as if they were alone. Where silent neurons are left
- * out, rows that generate are listed one by one, whoever is beside them; a prompt's are not. None are where a GPU computes, somebody observes all neurons, or all are computed and
- * a quantised down lies neuron by neuron.
+ * out, rows that generate are listed one by one, whoever is beside them; a prompt's are not. None
+ * are where a GPU computes, where somebody observes all neurons, or where all are computed and a
+ * quantised down lies neuron by neuron.
  */
 export function independentRows(
   plans: readonly RankPlan[],
