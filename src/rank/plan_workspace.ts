@@ -163,6 +163,7 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     (sum, { dimensionCount }) => sum + ropeBytes(dimensionCount, chunkTokens),
     0,
   );
+  const listedTokens = input.isSparse ? logitsRows(chunkTokens) : 1;
   return {
     ...{ staging: input.stagingBytes, residual: floats(strides.embedding) },
     ...{ normed: floats(strides.embedding), "normed.q8": tile(d) },
@@ -170,7 +171,7 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     ...{ value: floats(kvHeads * headDim), squares: floats(4) },
     ...{ attention: floats(strides.attention), "attention.q8": tile(heads * headDim) },
     "attention.scratch": scratch,
-    ...{ gate: floats(neurons), up: floats(neurons), fired: neurons * 4 },
+    ...{ gate: floats(neurons), up: floats(neurons), fired: neurons * 4 * listedTokens },
     ...{ hidden: floats(strides.hidden), "hidden.q8": tile(neurons) },
     ...{ "partial.0": floats(strides.embedding), "partial.1": floats(strides.embedding) },
     ...{ incoming: floats(strides.embedding), ropes: heads === 0 ? 0 : ropes },

@@ -25,6 +25,8 @@ export class SparseBlock {
   readonly #residual: Residual;
   /** What was left out since the rank started. */
   readonly #counts: Float64Array;
+  /** How many neurons fire, by token. */
+  readonly #fired = new Int32Array(LOGITS_ROWS);
 
   /** memories: this rank's; the counts are in the first one. */
   constructor(
@@ -66,11 +68,18 @@ export class SparseBlock {
     const width = up.rowCount;
     if (isGated) project(kernels, gate, x, count, space.gate, width);
     if (count > 1 && !isApart && !this.#paysToList(count, width)) return false;
+    // First up of all tokens, then down: what one has read of a matrix, the next one finds nearby.
     for (let t = 0; t < count; t++) {
       const own = this.take(x, block, count, t);
       const [row, weight] = [rows + 4 * t, weights === 0 ? 0 : weights + 4 * t];
-      if (isGated) this.#addGated(block, own, space.gate + 4 * t * width, row, weight);
+      if (isGated) this.#fired[t] = this.#listGated(block, own, t);
       else this.#addActivated(block, own, row, weight);
+    }
+    if (!isGated) return true;
+    for (let t = 0; t < count; t++) {
+      const [row, weight] = [rows + 4 * t, weights === 0 ? 0 : weights + 4 * t];
+      const values = space.gate + 4 * t * width;
+      this.#addFired(block, this.#listAt(t, width), values, this.#fired[t], row, weight);
     }
     return true;
   }
@@ -86,8 +95,8 @@ export class SparseBlock {
     multiplyListed(kernels, gate, x, space.fired, listed, space.gate);
     const count = kernels.fired_f32(space.gate, listed, belowFiring, space.up, space.gate);
     kernels.pick_listed(space.fired, listed, space.up, count);
-    this.#activateListed(up, x, space.gate, count);
-    this.#addFired(block, space.gate, count, rows, weights);
+    this.#activateListed(up, x, space.fired, space.gate, count);
+    this.#addFired(block, space.fired, space.gate, count, rows, weights);
     this.#counts[SKIPPED_BYTES] += (gate.rowCount - listed) * gate.rowStrideBytes;
   }
 
@@ -136,23 +145,38 @@ export class SparseBlock {
     this.#countSkipped(block, rowCount, read);
   }
 
-  /** One token, whose products with the gate are at `gates`; they are overwritten. */
-  #addGated(block: Dense, x: Activations, gates: number, rows: number, weights: number): void {
-    const { up, threshold } = block;
-    const count = threshold === null
-      ? this.#listFired(up, x, gates)
-      : this.#listLoud(up, x, gates, threshold);
-    this.#addFired(block, gates, count, rows, weights);
+  /** Where token t's neurons are listed, u32 [width]. */
+  #listAt(t: number, width: number): number {
+    return this.#state.space.fired + 4 * t * width;
   }
 
-  /** partial += down · what the `count` neurons at `space.fired` give, which is at `values`. */
-  #addFired(block: Dense, values: number, count: number, rows: number, weights: number): void {
-    const { kernels, space } = this.#state;
+  /**
+   * Lists token t's neurons that count, whose products with the gate are overwritten by what they
+   * give.
+   * @returns how many they are.
+   */
+  #listGated({ up, threshold }: Dense, x: Activations, t: number): number {
+    const list = this.#listAt(t, up.rowCount);
+    const gates = this.#state.space.gate + 4 * t * up.rowCount;
+    if (threshold === null) return this.#listFired(up, x, list, gates);
+    return this.#listLoud(up, x, list, gates, threshold);
+  }
+
+  /** partial += down · what the `count` neurons of `list` give, which is at `values`. */
+  #addFired(
+    block: Dense,
+    list: number,
+    values: number,
+    count: number,
+    rows: number,
+    weights: number,
+  ): void {
+    const { kernels } = this.#state;
     const { down } = block;
     if (weights !== 0) kernels.scale_rows_f32(values, count, weights, 1, count);
     const read = down.layout === "neurons"
-      ? this.#residual.addFired(down, space.fired, values, count, rows)
-      : this.#addScattered(down, values, count, rows);
+      ? this.#residual.addFired(down, list, values, count, rows)
+      : this.#addScattered(down, list, values, count, rows);
     this.#countSkipped(block, count, read);
   }
 
@@ -165,38 +189,44 @@ export class SparseBlock {
   }
 
   /**
-   * space.fired [count] = the neurons that fire, of those whose gates are at `gates`; gates [count]
-   * = what they give.
+   * list [count] = the neurons that fire, of those whose gates are at `gates`; gates [count] = what
+   * they give.
    */
-  #listFired(up: Matrix, x: Activations, gates: number): number {
-    const { kernels, space, fractions: { belowFiring } } = this.#state;
-    const count = kernels.fired_f32(gates, up.rowCount, belowFiring, space.fired, gates);
-    this.#activateListed(up, x, gates, count);
+  #listFired(up: Matrix, x: Activations, list: number, gates: number): number {
+    const { kernels, fractions: { belowFiring } } = this.#state;
+    const count = kernels.fired_f32(gates, up.rowCount, belowFiring, list, gates);
+    this.#activateListed(up, x, list, gates, count);
     return count;
   }
 
   /** The same of neurons whose activation of gate is louder than the threshold. */
-  #listLoud(up: Matrix, x: Activations, gates: number, threshold: number): number {
+  #listLoud(
+    up: Matrix,
+    x: Activations,
+    list: number,
+    gates: number,
+    threshold: number,
+  ): number {
     const { kernels, space, config: { feedForward: { activation } } } = this.#state;
     const width = up.rowCount;
     aloneKernel(kernels, activation)(gates, width, gates, width, 1, width);
-    const count = kernels.loud_f32(gates, width, threshold, space.fired, gates);
-    multiplyListed(kernels, up, x, space.fired, count, space.up);
+    const count = kernels.loud_f32(gates, width, threshold, list, gates);
+    multiplyListed(kernels, up, x, list, count, space.up);
     kernels.mul_weight_f32(gates, count, space.up, 1, count);
     return count;
   }
 
-  /** values [count] = what the neurons at `space.fired` give, whose gates are there. */
-  #activateListed(up: Matrix, x: Activations, values: number, count: number): void {
+  /** values [count] = what the neurons of `list` give, whose gates are there. */
+  #activateListed(up: Matrix, x: Activations, list: number, values: number, count: number): void {
     const { kernels, space, config: { feedForward } } = this.#state;
-    multiplyListed(kernels, up, x, space.fired, count, space.up);
+    multiplyListed(kernels, up, x, list, count, space.up);
     activateListed(kernels, feedForward, space.up, values, count);
   }
 
   /** partial[rows[0]] += down · hidden, which is zero but for `count` listed neurons. */
-  #addScattered(down: Matrix, values: number, count: number, rows: number): number {
-    const { kernels, space, inputs: { hidden } } = this.#state;
-    kernels.scatter_f32(values, space.fired, count, hidden.f32, hidden.stride);
+  #addScattered(down: Matrix, list: number, values: number, count: number, rows: number): number {
+    const { kernels, inputs: { hidden } } = this.#state;
+    kernels.scatter_f32(values, list, count, hidden.f32, hidden.stride);
     return this.#residual.addRows(down, hidden, rows, 1);
   }
 }
