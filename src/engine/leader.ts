@@ -18,7 +18,7 @@ import { KvBlocks } from "./kv_blocks.ts";
 import type { KvStore } from "./kv_store.ts";
 import { LinearKv } from "./linear_kv.ts";
 import { RankCounts } from "./rank_counts.ts";
-import { hasIndependentRows } from "./row_independence.ts";
+import { independentRows } from "./row_independence.ts";
 import { type Admission, Scheduler } from "./scheduler.ts";
 import {
   answerTokensMax,
@@ -50,7 +50,7 @@ export class Leader {
   readonly #tools: ChoosingTools;
   /** By slot. */
   readonly #rooms: readonly SequenceRoom[];
-  /** Steps of one sequence each, because rows are not the same beside others. */
+  /** Prompts have steps of their own, because their rows are not the same beside others. */
   readonly #takesTurns: boolean;
   /** Null: nothing is guessed. */
   readonly #speculation: Speculation | null;
@@ -62,8 +62,13 @@ export class Leader {
     const { contextLength, sequences, chunkTokens, logitsRows } = plan;
     this.#runner = runner;
     this.#steps = new StepRunner(runner);
-    this.#takesTurns = !hasIndependentRows(runner.setup.plans);
-    this.#scheduler = new Scheduler({ chunkTokens, logitsRows, takesTurns: this.#takesTurns });
+    const { plans, observation } = runner.setup;
+    const independent = independentRows(plans, { isObserved: observation !== null });
+    this.#takesTurns = independent !== "all";
+    this.#scheduler = new Scheduler({
+      ...{ chunkTokens, logitsRows, takesTurns: this.#takesTurns },
+      sharesAnswers: independent === "answers",
+    });
     this.#kv = createKv(runner, this.#steps, this.#takesTurns);
     this.#counts = new RankCounts(runner.setup);
     this.#tools = new ChoosingTools(this.#steps.board);

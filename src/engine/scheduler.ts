@@ -27,6 +27,8 @@ export interface SchedulerOptions {
   readonly logitsRows: number;
   /** Steps of one sequence each, prompts in whole chunks: where rows depend on their neighbours. */
   readonly takesTurns: boolean;
+  /** Where they take turns: those that generate share a step nevertheless. */
+  readonly sharesAnswers?: boolean;
 }
 
 /** Of what prompts may have of a step, one part of so many is the longest waiting one's. */
@@ -50,6 +52,8 @@ export class Scheduler<S extends Schedulable> {
   /** Turns of generating sequences, and of prompts, so far. */
   #turn = 0;
   #promptTurn = 0;
+  /** The step before was of those that generate. */
+  #wasShared = false;
 
   constructor(options: SchedulerOptions) {
     check(options.chunkTokens >= 1 && options.logitsRows >= 1, "a step has rows");
@@ -103,8 +107,9 @@ export class Scheduler<S extends Schedulable> {
     for (let i = 0; i < this.#active.length; i++) {
       if (!this.#active[i].isGenerating) this.#insertPrompt(this.#active[i]);
     }
-    if (this.#in.takesTurns) this.#planTurn();
-    else this.#planTogether();
+    if (this.#in.takesTurns) {
+      if (!this.#sharesStep()) this.#planTurn();
+    } else this.#planTogether();
     check(this.count > 0, "a step has rows");
   }
 
@@ -166,6 +171,18 @@ export class Scheduler<S extends Schedulable> {
     this.#turn = taken === most && last >= 0 ? (last + 1) % count : 0;
   }
 
+  /** A step of those that generate, before each chunk of a prompt; false: it is not their turn. */
+  #sharesStep(): boolean {
+    const { sharesAnswers = false, chunkTokens, logitsRows } = this.#in;
+    if (!sharesAnswers || logitsRows === 1 || this.#promptCount === this.#active.length) {
+      return false;
+    }
+    this.#wasShared = this.#promptCount === 0 || !this.#wasShared;
+    if (this.#wasShared) this.#takeGenerating(Math.min(chunkTokens, logitsRows));
+    else this.#planPrompt();
+    return true;
+  }
+
   /** One sequence: those that generate have a row each, then a prompt has a chunk. */
   #planTurn(): void {
     const count = this.#active.length;
@@ -179,6 +196,11 @@ export class Scheduler<S extends Schedulable> {
       this.#turn = 0;
       if (this.#promptCount === 0) return this.#planTurn();
     }
+    this.#planPrompt();
+  }
+
+  /** A chunk of a prompt. */
+  #planPrompt(): void {
     const isOldests = this.#promptTurn++ % SHARE_OF_OLDEST === SHARE_OF_OLDEST - 1;
     const sequence = isOldests ? this.#oldestPrompt()! : this.#prompts[0];
     const { chunkTokens } = this.#in;
