@@ -13,7 +13,6 @@ import {
 } from "../src/engine/types.ts";
 import type { KvArchiveFile } from "../src/engine/kv_archive.ts";
 import { RankCounts } from "../src/engine/rank_counts.ts";
-import type { Pooling } from "../src/engine/text_pooler.ts";
 import { createArenaMemory } from "../src/memory/arena.ts";
 import { Control } from "../src/memory/control.ts";
 import { controlWords } from "../src/memory/control_layout.ts";

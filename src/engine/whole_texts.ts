@@ -10,7 +10,7 @@ import { negativeLogProbability } from "./log_probability.ts";
 import { LogprobRecorder, type LogprobRows } from "./logprob_rows.ts";
 import { choosePredictors } from "./predictor_choice.ts";
 import { Rehearsal } from "./rehearsal.ts";
-import { hasIndependentRows } from "./row_independence.ts";
+import { independentRows } from "./row_independence.ts";
 import type { StepRunner } from "./step_runner.ts";
 import { type Pooling, TextPooler } from "./text_pooler.ts";
 import type { PredictorChoice, PredictorPolicy } from "./types.ts";
@@ -30,7 +30,9 @@ export class WholeTexts {
     this.#runner = steps.runner;
     this.#steps = steps;
     this.#kv = kv;
-    this.#hasIndependentRows = hasIndependentRows(steps.runner.setup.plans);
+    const { plans, observation } = steps.runner.setup;
+    const isObserved = observation !== null;
+    this.#hasIndependentRows = independentRows(plans, { isObserved }) === "all";
   }
 
   /**

@@ -2,7 +2,7 @@
 import { UnsupportedModelError } from "../base/errors.ts";
 import { formatBytes } from "../base/units.ts";
 import { openModelFile } from "../bundle/mod.ts";
-import { hasIndependentRows } from "../engine/row_independence.ts";
+import { independentRows } from "../engine/row_independence.ts";
 import type { EngineDraft } from "../../workers/mod.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import type { ModelDescription } from "../model/types.ts";
@@ -32,7 +32,7 @@ export function planDraft(
   { plans, tokenizer, module }: GuessedFor,
   { memoryBytes = Infinity, besideBytes = 0 }: LoadOptions,
 ): EngineDraft {
-  if (!hasIndependentRows(plans)) {
+  if (independentRows(plans, { isObserved: false }) !== "all") {
     throw refusal(
       path,
       "the model that it is for does not compute several tokens to the same bits as one (silent " +

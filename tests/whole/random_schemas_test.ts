@@ -1,6 +1,6 @@
 /** A quick slice of `deno task bench:schemas`, which has a thousand. */
 import { assert, assertEquals } from "@std/assert";
-import { BUILT_IN_MODEL_PATH } from "../../src/cli/built_in_model.ts";
+import { BUILT_IN_MODEL_PATH } from "../../src/llm/mod.ts";
 import { answerSchemas } from "../bench/random_schemas.ts";
 import { withModel } from "../support/loaded_model.ts";
 

@@ -7,7 +7,6 @@ import { RequestError } from "../../base/errors.ts";
 import type { ModelDetails } from "../../llm/types.ts";
 import { answerWhole, readWork, withModel } from "../answers/answer.ts";
 import type { ServerEnv } from "../guards.ts";
-import { textErrorBody } from "../http_errors.ts";
 import type { ModelCard } from "../model_source.ts";
 import { embedAll } from "../openai/embeddings.ts";
 import type { AppSettings } from "../options.ts";

@@ -6,7 +6,7 @@
  */
 import { parseArgs } from "node:util";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
-import { BUILT_IN_MODEL_PATH } from "../../../src/cli/built_in_model.ts";
+import { BUILT_IN_MODEL_PATH } from "../../../src/llm/mod.ts";
 import { loadModel } from "../../../src/llm/mod.ts";
 import { loadedModels, serve } from "../../../src/server/mod.ts";
 import { lastAnswer, launch, say } from "./page_world.ts";
