@@ -70,6 +70,8 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
     "type src/engine",
     "src/engine/types.ts",
     "src/engine/logprob_rows.ts",
+    "src/engine/drafts/drafts.ts",
+    "src/engine/row_independence.ts",
     "src/rank/plan.ts",
     "src/rank/plan_units.ts",
     "src/rank/load_order.ts",
@@ -87,7 +89,16 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
   ],
   "src/metrics": [],
   "src/models": ["type src/llm/types.ts"],
-  "src/server": ["src/llm", "src/chat", "src/metrics", "type src/models", "deno.json"],
+  "src/pull": ["src/models", "src/bundle", "src/gguf", "deno.json"],
+  "src/server": [
+    "src/llm",
+    "src/chat",
+    "src/metrics",
+    "src/page",
+    "type src/models",
+    "deno.json",
+  ],
+  "src/page": [],
   "src/quantize": ["src/gguf", "src/model"],
   "src/synth": ["src/quantize", "src/gguf", "src/model"],
   "src/train": [
@@ -157,7 +168,7 @@ const SOURCES = [
     listFiles,
   ),
 ]
-  .filter((path) => path.endsWith(".ts") && exists(path))
+  .filter((path) => /\.tsx?$/.test(path) && exists(path))
   .map((path): SourceFile => ({ path, text: Deno.readTextFileSync(join(ROOT, path)) }));
 
 /** AssemblyScript is no TypeScript: its top-level decorators do not parse here. */

@@ -10,9 +10,11 @@ import { follow } from "./follow.ts";
 
 answerCalls("compute", {
   load(setup) {
-    const runner = RankRunner.open(setup, (bytes) => reply({ kind: "progress", bytes }));
+    const tell = (bytes: number) => reply({ kind: "progress", bytes });
+    const runner = RankRunner.open(setup, tell);
+    const draft = setup.draft && RankRunner.openDraft(runner, setup.draft, tell);
     // After the answer to this call has gone out.
-    setTimeout(() => follow(runner), 0);
+    setTimeout(() => follow(runner, draft), 0);
     return {};
   },
   close() {

@@ -12,26 +12,21 @@ import {
   type PredictorPolicy,
 } from "../src/engine/types.ts";
 import type { KvArchiveFile } from "../src/engine/kv_archive.ts";
+import { RankCounts } from "../src/engine/rank_counts.ts";
 import type { Pooling } from "../src/engine/text_pooler.ts";
 import { createArenaMemory } from "../src/memory/arena.ts";
 import { Control } from "../src/memory/control.ts";
 import { controlWords } from "../src/memory/control_layout.ts";
-import { type LayerViews, layerViews } from "../src/memory/observation.ts";
+import { layerViews } from "../src/memory/observation.ts";
 import { SharedText } from "../src/memory/shared_text.ts";
 import { controlSize, type RankSetup } from "../src/rank/open_rank.ts";
 import { WorkerCaller } from "./caller.ts";
-import { type EngineOptions, observationOf, scriptOf } from "./engine_options.ts";
+import type { EngineOptions, LayerObservation } from "./engine_options.ts";
+import { draftSetupOf, observationOf, scriptOf } from "./engine_options.ts";
 import { IoPool } from "./io_pool.ts";
-import type { CallName, Calls } from "./protocol.ts";
+import type { CallName, Calls, LoadParams } from "./protocol.ts";
+import { TextCalls } from "./text_calls.ts";
 import { Watchdog } from "./watchdog.ts";
-
-/** What some tokens of a text show of a layer: src/memory/observation.ts. */
-export interface LayerObservation extends LayerViews {
-  readonly layer: number;
-  /** Index of the first of the tokens in the text. */
-  readonly firstToken: number;
-  readonly tokens: number;
-}
 
 /** How long threads get to leave by themselves when the engine closes. */
 const CLOSE_MS_MAX = 1_000;
@@ -46,6 +41,8 @@ const CAUSE_MS_MAX = 200;
 const ALONE_SLOT = 0;
 
 export class EngineHandle {
+  /** What is asked of whole texts, while no request runs. */
+  readonly texts = new TextCalls((call, params) => this.#askAlone(call, params));
   readonly #setup: EngineOptions & Pick<RankSetup, "controlBuffer" | "observation">;
   readonly #control: Control;
   /** By slot: ids of the answer of the request that has it. */
@@ -56,6 +53,7 @@ export class EngineHandle {
   readonly #watchdog: Watchdog;
   /** Threads that read a packed model; null: it is none, or they were not started yet. */
   #io: IoPool | null = null;
+  #counts: RankCounts | null = null; // before ranks have memory
   /** Why the last step of a packed model is void. */
   readonly #readFailure = new SharedText();
   #onRows: ((rows: Float32Array, firstPosition: number) => void) | null = null;
@@ -124,6 +122,11 @@ export class EngineHandle {
   /** Room for keys and values that requests have, in tokens. */
   get kvTokens(): number {
     return this.#control.kvTokens;
+  }
+
+  /** What neurons have done so far: a look into the ranks' memory. */
+  get neurons(): ReturnType<RankCounts["activity"]> {
+    return this.#counts!.activity();
   }
 
   /** Why no request can be served any more, or null. */
@@ -204,26 +207,6 @@ export class EngineHandle {
       this.#onRows = null;
       this.#isAlone = false;
     }
-  }
-
-  /**
-   * Sum of −log p (nats) of the ids from index `from` on, each after all before it.
-   * @throws {WorkerError} when the engine is closed before the last one.
-   */
-  async score(ids: readonly number[], from: number): Promise<number> {
-    const { nll } = await this.#askAlone("score", { ids, from });
-    if (nll === null) throw new WorkerError("The engine was closed before the text was scored");
-    return nll;
-  }
-
-  /**
-   * The vector of a text: see TextPooler.
-   * @throws {WorkerError} when the engine is closed before its last token.
-   */
-  async embed(ids: readonly number[], pooling: Pooling): Promise<Float32Array> {
-    const { vector } = await this.#askAlone("embed", { ids, pooling });
-    if (vector === null) throw new WorkerError("The engine was closed before the text was read");
-    return vector;
   }
 
   /**
@@ -310,19 +293,13 @@ export class EngineHandle {
     const gpu = this.#setup.gpu ?? null;
     const memories = plans.map((plan) => plan.arenas.map(createArenaMemory));
     const streams = await this.#startReading(memories);
+    this.#counts = new RankCounts({ plans, memories, streams });
+    const draft = draftSetupOf(this.#setup);
     const loads = this.#callers.map((caller, rankIndex) => {
-      const setup: RankSetup = {
-        rankIndex,
-        plans,
-        config,
-        tensors,
-        parts,
-        module,
-        memories,
-        controlBuffer,
-        observation,
-        gpu,
-        streams,
+      const setup: LoadParams = {
+        ...{ rankIndex, plans, config, tensors, parts, module, memories },
+        ...{ controlBuffer, observation, gpu, streams },
+        ...{ speculate: this.#setup.speculate, draft },
       };
       return caller.call("load", setup);
     });

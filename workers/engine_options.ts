@@ -1,12 +1,22 @@
 /** What an engine is started with. */
+import type { Speculate } from "../src/engine/drafts/drafts.ts";
 import type { FileStamp } from "../src/io/mod.ts";
 import type { GgufPart, GgufTensor } from "../src/gguf/types.ts";
-import { createObservation, type Observation, type Plane } from "../src/memory/observation.ts";
+import { createArenaMemory } from "../src/memory/arena.ts";
+import {
+  createObservation,
+  type LayerViews,
+  type Observation,
+  type Plane,
+} from "../src/memory/observation.ts";
 import { layerNeurons } from "../src/model/layer_neurons.ts";
 import type { ModelConfig } from "../src/model/types.ts";
-import type { GpuSetup } from "../src/rank/open_rank.ts";
+import type { DraftSetup, GpuSetup } from "../src/rank/open_rank.ts";
 import type { RankPlan } from "../src/rank/plan_types.ts";
 import type { PackedUnits } from "../src/rank/streaming.ts";
+
+/** A model that guesses for another one: its memories are yet to be made. */
+export type EngineDraft = Omit<DraftSetup, "memories">;
 
 export interface EngineOptions {
   /** One per thread. */
@@ -20,6 +30,10 @@ export interface EngineOptions {
   readonly observe?: readonly Plane[];
   /** Most bytes of what is seen at once; left out: 64 MiB. */
   readonly observeBytesMax?: number;
+  /** How guesses of what comes next are used; left out: not at all. */
+  readonly speculate?: Speculate;
+  /** A smaller model, planned for as many threads, that guesses, too; left out: there is none. */
+  readonly draft?: EngineDraft;
   /** For how long threads that work may get nowhere before they are given up; default 60 s. */
   readonly stuckMs?: number;
   /** Entry of the leader's thread; tests put one in that fails. */
@@ -36,6 +50,14 @@ export interface EngineOptions {
   readonly onProgress?: (loadedBytes: number) => void;
 }
 
+/** What some tokens of a text show of a layer: src/memory/observation.ts. */
+export interface LayerObservation extends LayerViews {
+  readonly layer: number;
+  /** Index of the first of the tokens in the text. */
+  readonly firstToken: number;
+  readonly tokens: number;
+}
+
 /** Where neurons are seen by; null: nobody looks. */
 export function observationOf(
   { observe = [], observeBytesMax: bytesMax, plans, config }: EngineOptions,
@@ -49,6 +71,12 @@ export function observationOf(
     chunkTokens: plans[0].chunkTokens,
     bytesMax,
   });
+}
+
+/** The model that guesses with memories of its own. */
+export function draftSetupOf({ draft }: EngineOptions): DraftSetup | undefined {
+  if (draft === undefined) return undefined;
+  return { ...draft, memories: draft.plans.map((plan) => plan.arenas.map(createArenaMemory)) };
 }
 
 /** Entry of a rank's thread. */

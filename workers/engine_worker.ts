@@ -24,7 +24,8 @@ answerCalls("engine", {
     const tell = (bytes: number) => reply({ kind: "progress", bytes });
     const isOnGpu = setup.plans[setup.rankIndex].gpu !== null;
     runner = isOnGpu ? await RankRunner.openOnGpu(setup, tell) : RankRunner.open(setup, tell);
-    leader = new Leader(runner);
+    const draft = setup.draft && RankRunner.openDraft(runner, setup.draft, tell);
+    leader = new Leader(runner, { speculate: setup.speculate, draft });
     return {};
   },
   generate({ request, slot }, later) {
@@ -43,6 +44,7 @@ answerCalls("engine", {
       return { isComplete };
     }),
   score: ({ ids, from }) => ofTexts((texts) => ({ nll: texts.negativeLogLikelihood(ids, from) })),
+  logprobs: ({ ids, rows }) => ofTexts((texts) => ({ isComplete: texts.logprobs(ids, rows) })),
   embed: ({ ids, pooling }) => ofTexts((texts) => ({ vector: texts.embed(ids, pooling) })),
   observe: ({ ids, position }) =>
     ofTexts((texts) => ({ isComplete: texts.observe(ids, position) })),

@@ -4,11 +4,11 @@
 import type { RankRunner } from "../src/rank/open_rank.ts";
 import { errorData, leave, reply } from "./answer.ts";
 
-/** Runs steps until the leader sends the thread home, and ends it. */
-export function follow(runner: RankRunner): void {
+/** Runs steps until the leader sends the thread home, and ends it. draft: of a second model. */
+export function follow(runner: RankRunner, draft?: RankRunner): void {
   const { rankIndex } = runner.setup;
   try {
-    runner.followSteps();
+    runner.followSteps(draft);
   } catch (error) {
     runner.control.fail(rankIndex);
     // The rank that failed first says why; the others only follow.

@@ -3,7 +3,9 @@
  * Messages are for loading, requests and errors; nothing is posted per token or per layer. A
  * request's ids come through the control block (src/memory/control.ts).
  */
+import type { Speculate } from "../src/engine/drafts/drafts.ts";
 import type { KvArchiveFile } from "../src/engine/kv_archive.ts";
+import type { LogprobRows } from "../src/engine/logprob_rows.ts";
 import type {
   EngineRequest,
   EngineResult,
@@ -12,13 +14,13 @@ import type {
 } from "../src/engine/types.ts";
 import type { Pooling } from "../src/engine/text_pooler.ts";
 import type { BoardSetup, FileStamp, MeasuredReads, MeasureReads } from "../src/io/mod.ts";
-import type { RankSetup } from "../src/rank/open_rank.ts";
+import type { DraftSetup, RankSetup } from "../src/rank/open_rank.ts";
 import type { LayerResult, LayerSamples, LayerTraining } from "../src/train/mod.ts";
 
 /** What can be asked: parameters and result of every call. */
 export interface Calls {
   /** Loads the rank's share of the weights; answered when it is ready to compute. */
-  load: { params: RankSetup; result: Record<never, never> };
+  load: { params: LoadParams; result: Record<never, never> };
   /** Rank 0 only. The slot is the request's until it is answered: control_layout.ts. */
   generate: {
     params: { readonly request: EngineRequest; readonly slot: number };
@@ -37,6 +39,11 @@ export interface Calls {
   score: {
     params: { ids: readonly number[]; from: number };
     result: { readonly nll: number | null };
+  };
+  /** Rank 0 only. How likely each id but the first was, a row for each; false: cancelled. */
+  logprobs: {
+    params: { ids: readonly number[]; rows: LogprobRows };
+    result: { readonly isComplete: boolean };
   };
   /** Rank 0 only. The vector of a text; null when it was cancelled. */
   embed: {
@@ -74,6 +81,14 @@ export interface Calls {
    * because a rank that follows steps hears no message.
    */
   close: { params: Record<never, never>; result: Record<never, never> };
+}
+
+/** What a rank is, and what its leader does beside leading. */
+export interface LoadParams extends RankSetup {
+  /** How guesses of what comes next are used; left out: not at all. */
+  readonly speculate?: Speculate;
+  /** A smaller model that guesses, too; left out: there is none. */
+  readonly draft?: DraftSetup;
 }
 
 /** Everything a thread needs to serve reads. */

@@ -8,6 +8,14 @@
  */
 import { type Environment, Interpreter } from "@huggingface/jinja";
 import {
+  applyExtraFilter,
+  extraMethod,
+  isLoopedOver,
+  isMissing,
+  listOf,
+  numberedEntries,
+} from "./template_extras.ts";
+import {
   entriesOf,
   filterNameOf,
   isContainer,
@@ -57,11 +65,20 @@ interface Frame {
   args: TemplateValue[];
 }
 
+/** Stands for a node whose value is known: what was evaluated once is not evaluated again. */
+interface KnownNode {
+  readonly type: "Known";
+  readonly known: TemplateValue;
+}
+
 /** Evaluates a parsed template, once. */
 export class BoundedInterpreter extends Interpreter {
   readonly #limits: RenderLimits;
   readonly #guardedMethods = new WeakSet<TemplateValue>();
-  readonly #weights = new WeakMap<TemplateValue, number>();
+  #weights = new WeakMap<TemplateValue, number>();
+  /** Mappings that were written with numbers as keys. */
+  readonly #numbered = new WeakSet<TemplateValue>();
+  #hasNumbered = false;
   #stepsLeft: number;
   #depth = 0;
   #frame: Frame | null = null;
@@ -75,6 +92,7 @@ export class BoundedInterpreter extends Interpreter {
   /** @throws {TemplateLimitError} when the evaluation would go beyond a limit. */
   override evaluate(node: TemplateNode | undefined, environment: Environment): TemplateValue {
     if (!node) return super.evaluate(node, environment);
+    if (isKnown(node)) return node.known;
     if (this.#depth === DEPTH_MAX) throw new TemplateLimitError("it nests or recurses too deep");
     this.#spend(this.#priceOf(node));
     const parent = this.#frame;
@@ -83,14 +101,65 @@ export class BoundedInterpreter extends Interpreter {
     this.#depth += 1;
     let value: TemplateValue;
     try {
-      value = super.evaluate(node, environment);
+      value = this.#evaluateExtra(node, environment) ?? super.evaluate(node, environment);
+      if (value?.type === "UndefinedValue") value = this.#methodOf(frame) ?? value;
     } finally {
       this.#frame = parent;
       this.#depth -= 1;
     }
     if (value?.type === "FunctionValue" && frame.operand) this.#guardMethod(value, frame.operand);
+    if (parent && value && isMissing(value) && isLoopedOver(node, parent.node)) value = listOf([]);
     if (value) this.#payForUse(value, node, parent);
     return value;
+  }
+
+  /** What the package would refuse; null: it does this node. */
+  #evaluateExtra(node: TemplateNode, environment: Environment): TemplateValue | null {
+    const fields: NodeFields = node;
+    const evaluateAs = (other: unknown) => super.evaluate(other as TemplateNode, environment);
+    switch (node.type) {
+      case "TupleLiteral": // loops do not take tuples apart
+        return evaluateAs({ ...node, type: "ArrayLiteral" });
+      case "ObjectLiteral": {
+        const entries = [...fields.value as Map<NodeFields, TemplateNode>];
+        if (!entries.some(([key]) => key.type === "IntegerLiteral")) return null;
+        const texts = entries.map(([key, item]) =>
+          [{ type: "StringLiteral", value: String(key.value) }, item] as const
+        );
+        const mapping = evaluateAs({ ...node, value: new Map(texts) });
+        this.#numbered.add(mapping);
+        this.#hasNumbered = true;
+        return mapping;
+      }
+      case "FilterExpression": {
+        const operand = this.evaluate(fields.operand, environment);
+        const name = filterNameOf(fields);
+        if (name === "dictsort" && this.#numbered.has(operand)) return numberedEntries(operand);
+        return applyExtraFilter(name, operand) ?? evaluateAs({ ...node, operand: known(operand) });
+      }
+      case "MemberExpression": {
+        if (!this.#hasNumbered || fields.property?.type !== "IntegerLiteral") return null;
+        const object = this.evaluate(fields.object, environment);
+        const { value } = fields.property as NodeFields;
+        const property = this.#numbered.has(object)
+          ? { type: "StringLiteral", value: String(value) }
+          : fields.property;
+        return evaluateAs({ ...node, object: known(object), property });
+      }
+      default:
+        return null;
+    }
+  }
+
+  /** A method of Python's that the package does not have. */
+  #methodOf({ node, operand }: Frame): TemplateValue | null {
+    if (node.type !== "MemberExpression" || operand === null) return null;
+    const { value } = node.property as NodeFields;
+    if (typeof value !== "string") return null;
+    return extraMethod(operand, value, {
+      payForText: (count, chars) => this.#checkProduct(count, chars),
+      onChange: () => this.#weights = new WeakMap(),
+    });
   }
 
   #spend(steps: number): void {
@@ -228,6 +297,14 @@ export class BoundedInterpreter extends Interpreter {
       `it makes a text of more than ${this.#limits.textChars} characters`,
     );
   }
+}
+
+function known(value: TemplateValue): KnownNode {
+  return { type: "Known", known: value };
+}
+
+function isKnown(node: unknown): node is KnownNode {
+  return (node as KnownNode).type === "Known";
 }
 
 type Method = (args: TemplateValue[], scope: Environment) => TemplateValue;

@@ -79,7 +79,7 @@ function jinjaTemplate(
 ): ChatTemplate {
   const parsed = parseTemplate(template);
   const now = source.now ?? (() => new Date());
-  const render = (messages: readonly ChatMessage[], options: RenderOptions = {}): string => {
+  const renderOnce = (messages: readonly ChatMessage[], options: RenderOptions = {}): string => {
     if ("fault" in parsed) throw renderError(parsed.fault);
     const { addGenerationPrompt = true, tools = null, variables = {} } = options;
     const client = mapStrings({ ...variables, messages, tools }, breakSpecials);
@@ -88,6 +88,7 @@ function jinjaTemplate(
       // for the interpreter looks up undeclared names by throwing.
       ...Object.fromEntries(parsed.names.map((name) => [name, undefined])),
       documents: null,
+      ...extraVariables(parsed.names, { tools, now }),
       ...(client as Record<string, unknown>),
       ...CONSTANTS,
       add_generation_prompt: addGenerationPrompt,
@@ -100,6 +101,19 @@ function jinjaTemplate(
       if (name !== "namespace") environment.set(name, value);
     }
     return runProgram(parsed, environment, limitsFor(client, messages.length));
+  };
+  const render = (messages: readonly ChatMessage[], options?: RenderOptions): string => {
+    try {
+      return renderOnce(messages, options);
+    } catch (error) {
+      const folded = error instanceof RefusedMessages ? withoutSystem(messages) : null;
+      if (folded === null) throw error;
+      try {
+        return renderOnce(folded, options);
+      } catch {
+        throw error; // what the client wrote was refused for another reason
+      }
+    }
   };
   return { style: "jinja", fault: "fault" in parsed ? parsed.fault : null, render };
 }
@@ -114,6 +128,17 @@ const CONSTANTS: Readonly<Record<string, unknown>> = {
   raise_exception: raiseException,
   range: boundedRange,
 };
+
+/** What some templates want to know by names of their own (Firefunction's). */
+function extraVariables(
+  names: readonly string[],
+  { tools, now }: { tools: readonly unknown[] | null; now: () => Date },
+): Record<string, unknown> {
+  return {
+    ...names.includes("functions") && { functions: tools === null ? "" : JSON.stringify(tools) },
+    ...names.includes("datetime") && { datetime: strftime(now(), "%b %d %Y %H:%M:%S") },
+  };
+}
 
 type Program = TemplateNode & Parameters<BoundedInterpreter["run"]>[0];
 interface ParsedTemplate {
@@ -169,7 +194,7 @@ function runProgram(
     return String(interpreter.run(parsed.program).value);
   } catch (error) {
     if (error instanceof TemplateRefusal) {
-      throw renderError(`it refuses these messages: ${error.message}`);
+      throw new RefusedMessages(error.message);
     }
     const isLimit = error instanceof TemplateLimitError || error instanceof RangeError;
     throw renderError(isLimit ? reasonOf(error) : `it fails (${reasonOf(error)})`);
@@ -177,11 +202,36 @@ function runProgram(
 }
 
 function renderError(reason: string): RequestError {
-  return new RequestError(`Cannot render the messages with the model's chat template: ${reason}`, {
-    status: 400,
-    code: "chat_template_error",
-    param: "messages",
-  });
+  return new RequestError(errorText(reason), ERROR_FIELDS);
+}
+
+/** The template has called `raise_exception`. */
+class RefusedMessages extends RequestError {
+  constructor(reason: string) {
+    super(errorText(`it refuses these messages: ${reason}`), ERROR_FIELDS);
+  }
+}
+
+const ERROR_FIELDS = { status: 400, code: "chat_template_error", param: "messages" };
+
+function errorText(reason: string): string {
+  return `Cannot render the messages with the model's chat template: ${reason}`;
+}
+
+/**
+ * The same conversation for templates that know no system messages (Gemma's): what these say stands
+ * before what the user says first. Null: there are none.
+ */
+function withoutSystem(messages: readonly ChatMessage[]): ChatMessage[] | null {
+  const isSystem = ({ role }: ChatMessage) => role === "system" || role === "developer";
+  if (!messages.some(isSystem)) return null;
+  const told = messages.filter(isSystem).map(({ content }) => content).join("\n\n");
+  const others = messages.filter((message) => !isSystem(message));
+  const first = others.findIndex(({ role }) => role === "user");
+  if (first < 0) return [{ role: "user", content: told }, ...others];
+  return others.map((message, index) =>
+    index === first ? { ...message, content: `${told}\n\n${message.content}` } : message
+  );
 }
 
 function reasonOf(error: unknown): string {

@@ -10,6 +10,7 @@ import {
   type LoadOptions,
   type PredictorMode,
 } from "../llm/mod.ts";
+import { DRAFTS_MAX } from "../engine/drafts/drafts.ts";
 import { STEP_TOKENS } from "../rank/plan.ts";
 import { machineProfile } from "./machine.ts";
 import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "../llm/built_in_model.ts";
@@ -36,6 +37,8 @@ export interface LoadFlags extends QuietFlags {
   readonly gpuMemory?: number;
   readonly gpuStreamFrom?: number;
   readonly priority?: "normal" | "background";
+  readonly speculate?: NonNullable<LoadOptions["speculate"]>;
+  readonly draftModel?: string;
 }
 
 /** `--predictor`, of all verbs that load a model or plan how to. */
@@ -73,6 +76,12 @@ export function addLoadOptions(verb: Command): Command {
     )
     .addOption(gatesFirstOption())
     .option(
+      "--speculate <how>",
+      "guess tokens ahead from what a text has said before, the same answer in fewer steps: auto " +
+        `(where it pays by measured times), off, or always n, at most ${DRAFTS_MAX}`,
+      speculate,
+    )
+    .option(
       "--sparsity <s>",
       "leave out this share of the neurons of SiLU or GELU models, the quietest: costs quality",
       decimal({ min: 0, max: 0.99 }),
@@ -87,6 +96,21 @@ export function addLoadOptions(verb: Command): Command {
       "--stats <file>",
       "statistics of the model, by profile: which neurons are quiet, and which are a GPU's",
     );
+}
+
+const draftCount = wholeNumber({ max: DRAFTS_MAX });
+
+/** "auto", "off" or a number. */
+function speculate(text: string): NonNullable<LoadOptions["speculate"]> {
+  return text === "auto" || text === "off" ? text : draftCount(text);
+}
+
+/** Adds the flag of a model that guesses for the verb's. */
+export function addDraftOption(verb: Command): Command {
+  return verb.option(
+    "--draft-model <file>",
+    "a smaller model of the same vocabulary that guesses tokens ahead, the same answer sooner",
+  );
 }
 
 /** Adds the flags that say what a GPU computes. */
@@ -144,12 +168,13 @@ export function toLoadOptions(flags: LoadFlags): LoadOptions {
   const quiet = quietNeurons(flags);
   const firing = firingRates(flags);
   const { memory: memoryBytes, ioThreads: ioWorkers } = flags;
-  const { gpu, gpuLayers, hotShare, priority } = flags;
+  const { gpu, gpuLayers, hotShare, priority, speculate } = flags;
+  const { draftModel: draftModelPath } = flags;
   const { gpuMemory: gpuMemoryBytes, gpuStreamFrom } = flags;
   return {
     ...{ gpu, gpuLayers, hotShare, priority, firing, gpuMemoryBytes, gpuStreamFrom },
     ...{ threads, contextLength, kvType, sparse, quiet, predictor, predictorThreshold },
-    ...{ memoryBytes, ioWorkers },
+    ...{ memoryBytes, ioWorkers, speculate, draftModelPath },
     gatesFirst: isAuto(flags.gatesFirst) ? undefined : flags.gatesFirst === "on",
   };
 }
@@ -191,7 +216,10 @@ async function loadWithProgress(
     id: path === BUILT_IN_MODEL_PATH ? BUILT_IN_MODEL_ID : undefined,
     profile: machineProfile(),
     ...options,
-    onProgress: ({ loadedBytes, totalBytes }) => progress.update(loadedBytes, totalBytes),
+    onProgress(loaded) {
+      progress.update(loaded.loadedBytes, loaded.totalBytes);
+      options.onProgress?.(loaded);
+    },
     onNotice: ({ text }) => notices.push(text),
   });
 }

@@ -15,15 +15,19 @@ import { EXIT_INTERRUPTED, InterruptedError } from "./interrupt.ts";
 import { BrokenPipeError, writeErrorLine, writeOut } from "./output.ts";
 import { applySettings } from "./settings.ts";
 import { benchVerb } from "./verbs/bench.ts";
+import { completionsVerb } from "./verbs/completions.ts";
 import { detokenizeVerb } from "./verbs/detokenize.ts";
 import { doctorVerb } from "./verbs/doctor.ts";
+import { listVerb } from "./verbs/list.ts";
 import { logitsVerb } from "./verbs/logits.ts";
 import { packVerb } from "./verbs/pack.ts";
 import { perplexityVerb } from "./verbs/perplexity.ts";
 import { planVerb } from "./verbs/plan.ts";
 import { profileVerb } from "./verbs/profile.ts";
 import { psVerb } from "./verbs/ps.ts";
+import { pullVerb } from "./verbs/pull.ts";
 import { quantizeVerb } from "./verbs/quantize.ts";
+import { rmVerb } from "./verbs/rm.ts";
 import { runVerb } from "./verbs/run.ts";
 import { serveVerb } from "./verbs/serve.ts";
 import { showVerb } from "./verbs/show.ts";
@@ -68,9 +72,12 @@ function createProgram(): Command {
     const verb of [
       serveVerb(),
       runVerb(),
+      pullVerb(),
+      listVerb(),
+      showVerb(),
+      rmVerb(),
       psVerb(),
       stopVerb(),
-      showVerb(),
       benchVerb(),
       logitsVerb(),
       tokenizeVerb(),
@@ -84,6 +91,7 @@ function createProgram(): Command {
       trainVerb(),
       synthVerb(),
       doctorVerb(),
+      completionsVerb(),
     ]
   ) {
     program.addCommand(verb.copyInheritedSettings(program));
@@ -92,8 +100,8 @@ function createProgram(): Command {
 }
 
 const HELP_AFTER = `
-A MODEL is the path of a .gguf file. Left out, it is the built-in model, which knows about Ganglion:
-ganglion run "How do I start the server?"
+A MODEL is the path of a .gguf file, the name of a pulled model, or what it was pulled as. Left out,
+it is the built-in model, which knows about Ganglion: ganglion run "How do I start the server?"
 
 Every flag has a twin in the environment, GANGLION_<FLAG> (--ctx-size: GANGLION_CTX_SIZE), and may
 stand in the config file, $XDG_CONFIG_HOME/ganglion/config.json or the one named by --config.

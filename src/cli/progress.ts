@@ -40,6 +40,12 @@ export class Progress implements Disposable {
     writeError(`\r\x1b[K${this.#label} ${bar} ${percent} (${beside})`);
   }
 
+  /** Says something in a line of its own. */
+  note(text: string): void {
+    this[Symbol.dispose]();
+    writeErrorLine(text);
+  }
+
   /** Takes the bar away. */
   [Symbol.dispose](): void {
     if (this.#shown && this.#isTerminal) writeError("\r\x1b[K");

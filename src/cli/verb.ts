@@ -2,6 +2,8 @@
 import { Command } from "commander";
 import { UsageError } from "../base/errors.ts";
 import { BUILT_IN_MODEL_PATH } from "../llm/built_in_model.ts";
+
+import { modelPath } from "./models_folder.ts";
 import { getEnv } from "./settings.ts";
 
 /** Begins a verb. Its action gets options that already went through `applySettings`. */
@@ -19,22 +21,17 @@ export function createDataVerb(name: string, summary: string): Command {
 }
 
 /**
- * The path of the model that a verb works on; the built-in one's when none is named.
+ * The path of the model that a verb works on, which may be named as it was pulled; the built-in
+ * one's when none is named.
  * @param options.env name of the environment variable that may stand for the argument.
- * @throws {UsageError} when it names what this version cannot fetch.
+ * @throws {UsageError} when it names what is not here.
  */
 export function requireModel(
   model: string | undefined,
   { env }: { env?: string } = {},
 ): string {
-  const path = model ?? (env ? getEnv(env) : undefined) ?? BUILT_IN_MODEL_PATH;
-  if (/^(hf:|https?:)/.test(path)) {
-    throw new UsageError(
-      `Cannot fetch "${path}": this version has no model store yet: download the file and give ` +
-        "its path",
-    );
-  }
-  return path;
+  const text = model ?? (env ? getEnv(env) : undefined);
+  return text === undefined ? BUILT_IN_MODEL_PATH : modelPath(text);
 }
 
 /**

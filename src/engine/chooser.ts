@@ -42,7 +42,8 @@ export class ChoosingTools {
     return this.#logits ??= new Float32Array(this.board.vocabSize);
   }
 
-  matcherFor(request: EngineRequest): GrammarMatcher | null {
+  /** tokensMax: ids that the answer has room for. */
+  matcherFor(request: EngineRequest, tokensMax: number): GrammarMatcher | null {
     if (request.grammar === undefined) return null;
     const { grammar, vocabulary } = request.grammar;
     this.#trie ??= buildTokenTrie(vocabulary);
@@ -51,7 +52,7 @@ export class ChoosingTools {
     this.#known.set(grammar.key, known);
     const [oldest] = this.#known.keys();
     if (this.#known.size > KNOWN_GRAMMARS_MAX) this.#known.delete(oldest);
-    return new GrammarMatcher(known, request.endIds);
+    return new GrammarMatcher(known, { endIds: request.endIds, tokensMax });
   }
 }
 
@@ -64,12 +65,12 @@ export class Chooser {
   #promptRest: number;
 
   /**
-   * Begins an answer.
+   * Begins an answer of at most `tokensMax` ids.
    * @throws {RequestError} 400 when its grammar cannot be followed.
    */
-  constructor(request: EngineRequest, tools: ChoosingTools) {
+  constructor(request: EngineRequest, tools: ChoosingTools, tokensMax: number) {
     const { board } = tools;
-    this.#matcher = tools.matcherFor(request);
+    this.#matcher = tools.matcherFor(request, tokensMax);
     this.#sampler = new Sampler(request.sampling, board, this.#matcher);
     const { logprobs } = request;
     this.#recorder = logprobs ? new LogprobRecorder(logprobs, board, tools.logits) : null;
@@ -79,6 +80,11 @@ export class Chooser {
   /** True when the grammar lets nothing follow: the answer is at its end. */
   get isFinished(): boolean {
     return this.#matcher?.isFinished ?? false;
+  }
+
+  /** True when the answer is a sentence of its grammar, whether something may follow or not. */
+  get isSentence(): boolean {
+    return this.#matcher !== null && this.#matcher.isComplete && !this.#matcher.isFree;
   }
 
   /**

@@ -206,8 +206,8 @@ export class KvBlocks implements KvStore {
   }
 
   /** Puts the blocks that a prompt can use again into the slot's table; returns how many. */
-  #findShared(slot: number, { ids, promptTokens, isExact }: KvRequest): number {
-    const most = Math.floor((promptTokens - 1) / TOKENS);
+  #findShared(slot: number, { ids, promptTokens, isExact, reuses = true }: KvRequest): number {
+    const most = reuses ? Math.floor((promptTokens - 1) / TOKENS) : 0;
     let before = ROOT;
     let shared = 0;
     for (; shared < most; shared++) {

@@ -12,6 +12,8 @@ export interface KvRequest {
    * they are of positions below a multiple of `reuseUnit`.
    */
   readonly isExact: boolean;
+  /** False: all of it is computed, whatever is there already. Default true. */
+  readonly reuses?: boolean;
 }
 
 /** Sequences are known by their slots. */

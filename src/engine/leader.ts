@@ -9,18 +9,35 @@ import type { FinishReason } from "../llm/types.ts";
 import { tableBlocks } from "../rank/kv_bytes.ts";
 import type { RankRunner } from "../rank/open_rank.ts";
 import { Chooser, ChoosingTools } from "./chooser.ts";
+import { DraftModel } from "./drafts/draft_model.ts";
+import type { Speculate } from "./drafts/drafts.ts";
+import { PromptLookup } from "./drafts/prompt_lookup.ts";
+import { Speculation } from "./drafts/speculation.ts";
 import { KvArchive, type KvArchiveFile } from "./kv_archive.ts";
 import { KvBlocks } from "./kv_blocks.ts";
 import type { KvStore } from "./kv_store.ts";
 import { LinearKv } from "./linear_kv.ts";
 import { RankCounts } from "./rank_counts.ts";
-import { hasIndependentRows } from "./row_independence.ts";
+import { independentRows } from "./row_independence.ts";
 import { type Admission, Scheduler } from "./scheduler.ts";
-import { Sequence, type SequenceEnd, type SequenceRoom, sharedTokens } from "./sequence.ts";
+import {
+  answerTokensMax,
+  Sequence,
+  type SequenceEnd,
+  type SequenceRoom,
+  sharedTokens,
+} from "./sequence.ts";
 import { StepRunner } from "./step_runner.ts";
 import { TokenTimes } from "./token_times.ts";
 import type { EngineRequest } from "./types.ts";
 import { WholeTexts } from "./whole_texts.ts";
+
+export interface LeaderOptions {
+  /** How guesses of what comes next are used, where rows are independent. Default 0: not. */
+  readonly speculate?: Speculate;
+  /** A smaller model that guesses, too. */
+  readonly draft?: RankRunner;
+}
 
 export class Leader {
   /** What is asked of whole texts, while no request runs. */
@@ -33,18 +50,25 @@ export class Leader {
   readonly #tools: ChoosingTools;
   /** By slot. */
   readonly #rooms: readonly SequenceRoom[];
-  /** Steps of one sequence each, because rows are not the same beside others. */
+  /** Prompts have steps of their own, because their rows are not the same beside others. */
   readonly #takesTurns: boolean;
+  /** Null: nothing is guessed. */
+  readonly #speculation: Speculation | null;
   /** The step before was aborted: this one runs to its end, so that the others get on. */
   #wasAborted = false;
 
-  constructor(runner: RankRunner) {
+  constructor(runner: RankRunner, { speculate = 0, draft }: LeaderOptions = {}) {
     const { plan, control } = runner;
     const { contextLength, sequences, chunkTokens, logitsRows } = plan;
     this.#runner = runner;
     this.#steps = new StepRunner(runner);
-    this.#takesTurns = !hasIndependentRows(runner.setup.plans);
-    this.#scheduler = new Scheduler({ chunkTokens, logitsRows, takesTurns: this.#takesTurns });
+    const { plans, observation } = runner.setup;
+    const independent = independentRows(plans, { isObserved: observation !== null });
+    this.#takesTurns = independent !== "all";
+    this.#scheduler = new Scheduler({
+      ...{ chunkTokens, logitsRows, takesTurns: this.#takesTurns },
+      sharesAnswers: independent === "answers",
+    });
     this.#kv = createKv(runner, this.#steps, this.#takesTurns);
     this.#counts = new RankCounts(runner.setup);
     this.#tools = new ChoosingTools(this.#steps.board);
@@ -54,6 +78,14 @@ export class Leader {
       outputIds: control.outputIds(slot),
       tokenMs: new TokenTimes(contextLength),
     }));
+    const isGuessing = speculate !== 0 && !this.#takesTurns && logitsRows > 1;
+    this.#speculation = !isGuessing ? null : new Speculation(
+      {
+        lookup: new PromptLookup({ slots: sequences, contextLength }),
+        model: draft && new DraftModel(new StepRunner(draft), runner.setup.config.vocabSize),
+      },
+      { slots: sequences, chunkTokens, speculate },
+    );
     this.texts = new WholeTexts(this.#steps, this.#kv);
   }
 
@@ -73,8 +105,9 @@ export class Leader {
     check(ids.length > 0 && ids.length < this.#runner.plan.contextLength, "the prompt fits");
     const { active, waiting } = this.#scheduler;
     check(![...active, ...waiting].some((other) => other.slot === slot), "a slot that is free");
-    const chooser = new Chooser(request, this.#tools);
-    this.#scheduler.add(new Sequence(request, { room: this.#rooms[slot], chooser, end }));
+    const room = this.#rooms[slot];
+    const chooser = new Chooser(request, this.#tools, answerTokensMax(request, room));
+    this.#scheduler.add(new Sequence(request, { room, chooser, end }));
   }
 
   /** Runs one step of all requests that are under way. */
@@ -86,8 +119,11 @@ export class Leader {
     control.kvTokens = this.#kv.usedTokens;
     if (this.#scheduler.active.length === 0) return;
     this.#scheduler.plan();
-    this.#fillStep();
+    let rows: number;
     try {
+      this.#speculation?.extend(this.#scheduler);
+      this.#speculation?.times.start();
+      rows = this.#fillStep();
       this.#wasAborted = !this.#steps.run();
     } catch (error) {
       // A rank that has failed ends everything; a read that has failed, only what it was for.
@@ -98,7 +134,10 @@ export class Leader {
       }
       return;
     }
-    if (!this.#wasAborted) this.#takeResults();
+    if (!this.#wasAborted) {
+      this.#takeResults();
+      this.#speculation?.times.stop(rows);
+    }
     control.kvTokens = this.#kv.usedTokens;
     control.announceOutput();
   }
@@ -140,6 +179,7 @@ export class Leader {
     });
     if (reused < 0) return "full";
     sequence.start(reused);
+    this.#speculation?.open(sequence);
     // Who did not ask for exactness may have taken what is not.
     sequence.isExact = reused === 0 || sequence.isRepeatable || !this.#takesTurns;
     return "in";
@@ -160,32 +200,63 @@ export class Leader {
     return false;
   }
 
-  #fillStep(): void {
+  /** Returns how many rows the step has. */
+  #fillStep(): number {
     const { active, sequences, rows, count } = this.#scheduler;
+    let total = 0;
     this.#steps.begin(STEP_KIND_FORWARD, active.length);
     for (let i = 0; i < count; i++) {
       const { slot, ids, computed, known } = sequences[i];
       const end = computed + rows[i];
       this.#kv.grow(slot, end);
-      this.#steps.add(slot, ids, computed, rows[i], end === known ? 1 : 0);
+      // Of the last id that is known, and of those behind it, which are guessed.
+      this.#steps.add(slot, ids, computed, rows[i], Math.max(0, end - known + 1));
+      total += rows[i];
     }
+    return total;
   }
 
-  /** What a step has computed counts, and those whose logits are there go on by an id. */
+  /** What a step has computed counts, and those whose logits are there go on by an id or more. */
   #takeResults(): void {
     const { sequences, rows, count } = this.#scheduler;
     let row = 0;
     for (let i = 0; i < count; i++) {
       const sequence = sequences[i];
       const wasPrompt = !sequence.isGenerating;
+      const guesses = Math.max(0, sequence.computed + rows[i] - sequence.known);
       sequence.isExact &&= this.#isExact(sequence, rows[i]);
-      sequence.computed += rows[i];
-      this.#kv.remember(sequence.slot, sequence.ids, sequence.computed, sequence.isExact);
+      this.#count(sequence, rows[i] - guesses);
       if (sequence.computed < sequence.known) continue;
-      this.#steps.takeRow(row++);
+      this.#steps.takeRow(row);
       if (wasPrompt) sequence.finishPrompt(this.#counts.all());
-      this.#choose(sequence);
+      this.#goOn(sequence, row, guesses);
+      row += 1 + guesses;
     }
+  }
+
+  /** More of the sequence's ids have their keys and values. */
+  #count(sequence: Sequence, ids: number): void {
+    sequence.computed += ids;
+    this.#kv.remember(sequence.slot, sequence.ids, sequence.computed, sequence.isExact);
+  }
+
+  /**
+   * Chooses the id behind the last known one, whose logits are on the board; and as long as what is
+   * chosen was guessed, the next one, whose logits are the step's next row. What was computed of
+   * other guesses does not count: the next step writes over it.
+   */
+  #goOn(sequence: Sequence, row: number, guesses: number): void {
+    const { ids, known: first } = sequence;
+    sequence.drafted += guesses;
+    for (let taken = 0;; taken++) {
+      const guess = taken < guesses ? ids[first + taken] : -1;
+      const isUnderWay = this.#choose(sequence);
+      if (!isUnderWay || ids[first + taken] !== guess) break;
+      sequence.draftsAccepted++;
+      this.#count(sequence, 1);
+      this.#steps.takeRow(row + taken + 1);
+    }
+    this.#speculation?.learn(sequence, first);
   }
 
   /**
@@ -198,20 +269,27 @@ export class Leader {
       !isGenerating && rows === chunkTokens && computed % chunkTokens === 0;
   }
 
-  /** The logits of the sequence's last id are on the board. */
-  #choose(sequence: Sequence): void {
+  /** The logits of the sequence's last id are on the board; false: it has come to its end. */
+  #choose(sequence: Sequence): boolean {
     const { slot, chooser, maxTokens, known } = sequence;
-    if (chooser.isFinished) return this.#finish(sequence, "stop");
-    if (maxTokens === 0) return this.#finish(sequence, "length");
+    let finished: FinishReason | null = chooser.isFinished
+      ? "stop"
+      : maxTokens === 0
+      ? "length"
+      : null;
     try {
-      const id = chooser.sample();
-      if (Number.isNaN(this.#steps.board.scores[id])) throw noLogits(known);
-      const finished = sequence.accept(id);
-      this.#runner.control.setOutputCount(slot, sequence.answered);
-      if (finished !== null) this.#finish(sequence, finished);
+      if (finished === null) {
+        const id = chooser.sample();
+        if (Number.isNaN(this.#steps.board.scores[id])) throw noLogits(known);
+        finished = sequence.accept(id);
+        this.#runner.control.setOutputCount(slot, sequence.answered);
+      }
     } catch (error) {
       this.#fail(sequence, error);
+      return false;
     }
+    if (finished !== null) this.#finish(sequence, finished);
+    return finished === null;
   }
 
   #finish(sequence: Sequence, reason: FinishReason): void {
@@ -227,6 +305,8 @@ export class Leader {
   #leave(sequence: Sequence): void {
     if (this.#scheduler.active.includes(sequence)) this.#kv.close(sequence.slot);
     this.#scheduler.remove(sequence);
+    // Who hears that it has ended finds nothing of it in the account.
+    this.#runner.control.kvTokens = this.#kv.usedTokens;
   }
 }
 

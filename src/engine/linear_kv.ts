@@ -30,11 +30,11 @@ export class LinearKv implements KvStore {
     return this.#isOpen ? this.#count : 0;
   }
 
-  open(slot: number, { ids, promptTokens, isExact }: KvRequest): number {
+  open(slot: number, { ids, promptTokens, isExact, reuses = true }: KvRequest): number {
     check(slot === 0, "one sequence at a time");
     if (this.#isOpen) return -1;
     this.#isOpen = true;
-    const most = Math.min(this.#count, promptTokens - 1);
+    const most = reuses ? Math.min(this.#count, promptTokens - 1) : 0;
     let reused = 0;
     while (reused < most && this.#ids[reused] === ids[reused]) reused++;
     this.#exactCount = Math.min(this.#exactCount, reused - reused % this.#reuseUnit);

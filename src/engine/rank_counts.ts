@@ -1,5 +1,5 @@
 /** What all ranks have counted since they started. Knows where; counts nothing itself. */
-import type { Timings } from "../llm/types.ts";
+import type { NeuronActivity, Timings } from "../llm/types.ts";
 import {
   ASKED_AHEAD,
   CACHE_HITS,
@@ -9,7 +9,10 @@ import {
   DISK_BYTES,
   DISK_READS,
   DISK_WAIT_MS,
+  HOT_NEURONS,
+  layerCountsView,
   NEEDED_AHEAD,
+  NEURONS,
   SKIPPED_BYTES,
   SKIPPED_NEURONS,
 } from "../rank/counts.ts";
@@ -17,10 +20,17 @@ import type { RankSetup } from "../rank/open_rank.ts";
 
 export class RankCounts {
   readonly #views: readonly Float64Array[];
+  /** [layer][rank]. */
+  readonly #layers: readonly (readonly Float64Array[])[];
+  readonly #isSparse: boolean;
   readonly #isStreamed: boolean;
 
-  constructor({ plans, memories, streams }: RankSetup) {
+  constructor({ plans, memories, streams }: Pick<RankSetup, "plans" | "memories" | "streams">) {
     this.#views = plans.map((plan, rank) => countsView(plan, memories[rank][0]));
+    this.#layers = plans[0].layers.map((_, layer) =>
+      plans.map((plan, rank) => layerCountsView(plan, memories[rank][0], layer))
+    );
+    this.#isSparse = plans[0].isSparse;
     this.#isStreamed = streams !== null;
   }
 
@@ -49,5 +59,25 @@ export class RankCounts {
       skippedBytes: counted[SKIPPED_BYTES],
       ...this.#isStreamed ? { streamed } : {},
     };
+  }
+
+  /**
+   * What each layer's neurons have done since the ranks started. Any thread may look, at any time:
+   * a layer that is being computed is as far as it is.
+   */
+  activity(): NeuronActivity {
+    const layers = this.#layers.map((views) => {
+      const sum = (field: number) => views.reduce((total, counts) => total + counts[field], 0);
+      return {
+        neurons: sum(NEURONS),
+        hot: sum(HOT_NEURONS),
+        skipped: sum(SKIPPED_NEURONS),
+        cacheHits: sum(CACHE_HITS),
+        cacheMisses: sum(CACHE_MISSES),
+        diskReads: sum(DISK_READS),
+        diskBytes: sum(DISK_BYTES),
+      };
+    });
+    return { isSparse: this.#isSparse, isStreamed: this.#isStreamed, layers };
   }
 }

@@ -1,18 +1,27 @@
-/** Whether a step's rows come out the same whatever other rows are beside them. Reads plans. */
+/** Which of a step's rows come out the same whatever other rows are beside them. Reads plans. */
 import type { DensePlan, MatrixPlan, RankPlan, StreamedPlan } from "../rank/plan_types.ts";
 import { isQuantType } from "../rank/weight_types.ts";
 
+/** All rows, those of sequences that generate, one each, or none. */
+export type IndependentRows = "all" | "answers" | "none";
+
 /**
- * True where every kernel of these plans gives a row the same bits alone and beside others
- * (tests/kernels/rows_alone_test.ts), so that requests can share steps and are answered as if they
- * were alone. False of ranks on a GPU, of neurons that are left out or read from disk, which is
- * decided token by token, and of a quantised down that lies neuron by neuron.
+ * Which rows have the same bits alone and beside others (tests/kernels/rows_alone_test.ts), so that
+ * requests can share steps and are answered as if they were alone. Where silent neurons are left
+ * out, rows that generate are listed one by one, whoever is beside them; a prompt's are not. None
+ * are where a GPU computes, where somebody observes all neurons, or where all are computed and a
+ * quantised down lies neuron by neuron.
  */
-export function hasIndependentRows(plans: readonly RankPlan[]): boolean {
-  return plans.every(({ gpu, stream, isSparse, layers }) =>
-    gpu === null && stream === null && !isSparse &&
+export function independentRows(
+  plans: readonly RankPlan[],
+  { isObserved }: { isObserved: boolean },
+): IndependentRows {
+  if (plans.some(({ gpu }) => gpu !== null)) return "none";
+  if (plans.some(({ isSparse }) => isSparse)) return isObserved ? "none" : "answers";
+  const isSame = plans.every(({ layers }) =>
     layers.every(({ feedForward }) => blocksOf(feedForward).every(hasIndependentDown))
   );
+  return isSame ? "all" : "none";
 }
 
 function blocksOf(plan: RankPlan["layers"][number]["feedForward"]): (DensePlan | StreamedPlan)[] {

@@ -1,8 +1,8 @@
 /**
  * What each step carries: of which sequences, and how many rows of each. Sequences that generate
  * have a row each; prompts share what is left of the step, short ones first, and the one that has
- * waited longest always goes on. Arithmetic over counts: knows neither ids nor memories, and
- * allocates nothing per step.
+ * waited longest always goes on. What is spare then may go to guesses of what generates (drafts/).
+ * Arithmetic over counts: knows neither ids nor memories, and allocates nothing per step.
  */
 import { check } from "../base/check.ts";
 
@@ -27,6 +27,8 @@ export interface SchedulerOptions {
   readonly logitsRows: number;
   /** Steps of one sequence each, prompts in whole chunks: where rows depend on their neighbours. */
   readonly takesTurns: boolean;
+  /** Where they take turns: those that generate share a step nevertheless. */
+  readonly sharesAnswers?: boolean;
 }
 
 /** Of what prompts may have of a step, one part of so many is the longest waiting one's. */
@@ -45,9 +47,13 @@ export class Scheduler<S extends Schedulable> {
   readonly sequences: S[] = [];
   readonly rows: number[] = [];
   count = 0;
+  /** Rows that a planned step has room for beside its own, with logits of each. */
+  spare = 0;
   /** Turns of generating sequences, and of prompts, so far. */
   #turn = 0;
   #promptTurn = 0;
+  /** The step before was of those that generate. */
+  #wasShared = false;
 
   constructor(options: SchedulerOptions) {
     check(options.chunkTokens >= 1 && options.logitsRows >= 1, "a step has rows");
@@ -97,13 +103,21 @@ export class Scheduler<S extends Schedulable> {
 
   /** Decides the next step: `sequences` and `rows`. There must be an active one. */
   plan(): void {
-    this.count = this.#promptCount = 0;
+    this.count = this.#promptCount = this.spare = 0;
     for (let i = 0; i < this.#active.length; i++) {
       if (!this.#active[i].isGenerating) this.#insertPrompt(this.#active[i]);
     }
-    if (this.#in.takesTurns) this.#planTurn();
-    else this.#planTogether();
+    if (this.#in.takesTurns) {
+      if (!this.#sharesStep()) this.#planTurn();
+    } else this.#planTogether();
     check(this.count > 0, "a step has rows");
+  }
+
+  /** Gives a sequence of the planned step, which generates, more rows: of what is spare. */
+  extend(index: number, rows: number): void {
+    check(this.sequences[index].isGenerating && rows <= this.spare, "what is spare is shared out");
+    this.rows[index] += rows;
+    this.spare -= rows;
   }
 
   /** Sorted by priority, then by what is left to compute; the number is small. */
@@ -138,6 +152,7 @@ export class Scheduler<S extends Schedulable> {
       this.#take(sequence, count);
       left -= count;
     }
+    this.spare = Math.min(left, logitsRows - logits);
   }
 
   /** A row for each that generates; where that are too many, those that it is the turn of. */
@@ -156,6 +171,18 @@ export class Scheduler<S extends Schedulable> {
     this.#turn = taken === most && last >= 0 ? (last + 1) % count : 0;
   }
 
+  /** A step of those that generate, before each chunk of a prompt; false: it is not their turn. */
+  #sharesStep(): boolean {
+    const { sharesAnswers = false, chunkTokens, logitsRows } = this.#in;
+    if (!sharesAnswers || logitsRows === 1 || this.#promptCount === this.#active.length) {
+      return false;
+    }
+    this.#wasShared = this.#promptCount === 0 || !this.#wasShared;
+    if (this.#wasShared) this.#takeGenerating(Math.min(chunkTokens, logitsRows));
+    else this.#planPrompt();
+    return true;
+  }
+
   /** One sequence: those that generate have a row each, then a prompt has a chunk. */
   #planTurn(): void {
     const count = this.#active.length;
@@ -169,6 +196,11 @@ export class Scheduler<S extends Schedulable> {
       this.#turn = 0;
       if (this.#promptCount === 0) return this.#planTurn();
     }
+    this.#planPrompt();
+  }
+
+  /** A chunk of a prompt. */
+  #planPrompt(): void {
     const isOldests = this.#promptTurn++ % SHARE_OF_OLDEST === SHARE_OF_OLDEST - 1;
     const sequence = isOldests ? this.#oldestPrompt()! : this.#prompts[0];
     const { chunkTokens } = this.#in;

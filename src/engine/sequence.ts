@@ -21,6 +21,14 @@ export interface SequenceEnd {
   failed(error: unknown): void;
 }
 
+/** Ids that the answer to a request has room for. */
+export function answerTokensMax(
+  { ids, maxTokens }: EngineRequest,
+  room: Pick<SequenceRoom, "ids">,
+): number {
+  return Math.min(maxTokens, room.ids.length - ids.length);
+}
+
 export class Sequence implements Schedulable {
   readonly slot: number;
   readonly ids: Int32Array;
@@ -35,6 +43,9 @@ export class Sequence implements Schedulable {
   computed = 0;
   /** Prompt ids that were in the cache already. */
   reused = 0;
+  /** Ids of the answer that were guessed, and those of them that it took. */
+  drafted = 0;
+  draftsAccepted = 0;
   /** All keys and values so far are those of a cold prompt, to the bit. */
   isExact = true;
   readonly #room: SequenceRoom;
@@ -49,7 +60,7 @@ export class Sequence implements Schedulable {
     request: EngineRequest,
     of: { room: SequenceRoom; chooser: Chooser; end: SequenceEnd },
   ) {
-    const { ids, sampling, maxTokens, endIds, priority = 0 } = request;
+    const { ids, sampling, endIds, priority = 0 } = request;
     const { room, chooser } = of;
     this.#room = room;
     this.slot = room.slot;
@@ -58,7 +69,7 @@ export class Sequence implements Schedulable {
     this.end = of.end;
     this.priority = priority;
     this.promptTokens = this.known = ids.length;
-    this.maxTokens = Math.min(maxTokens, room.ids.length - ids.length);
+    this.maxTokens = answerTokensMax(request, room);
     this.isRepeatable = sampling.seed !== undefined || sampling.temperature === 0;
     this.#endIds = new Set(endIds);
     for (let i = 0; i < ids.length; i++) {
@@ -97,7 +108,9 @@ export class Sequence implements Schedulable {
     this.#room.outputIds[this.answered] = id;
     this.ids[this.known++] = id;
     if (this.chooser.isFinished) return "stop";
-    return this.answered === this.maxTokens ? "length" : null;
+    if (this.answered < this.maxTokens) return null;
+    // Who asked for a sentence of a grammar has it, though it might have gone on.
+    return this.chooser.isSentence ? "stop" : "length";
   }
 
   /** counted: since the prompt was done, of what ranks counted. */
@@ -115,6 +128,9 @@ export class Sequence implements Schedulable {
         cachedTokens: this.reused,
         promptMs: started ? (isPromptDone ? this.#promptDoneMs : nowMs) - this.#startMs : 0,
         predictedTokens: this.answered,
+        ...this.drafted > 0
+          ? { draftedTokens: this.drafted, acceptedTokens: this.draftsAccepted }
+          : {},
         predictedMs: isPromptDone ? nowMs - this.#promptDoneMs : 0,
         ...isPromptDone
           ? { ...countedSince(this.#countedBefore), tokenMs: this.#room.tokenMs.percentiles() }

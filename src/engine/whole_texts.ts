@@ -1,14 +1,16 @@
 /**
  * What is asked of a whole text at once, with nothing before it: logits, surprise, what neurons do.
- * Runs alone: no sequence is open, and nothing in the cache is used again after it.
+ * Runs alone, in a sequence's room: what is remembered of prompts stays as far as there is room.
  */
 import { check } from "../base/check.ts";
 import { STEP_KIND_FORWARD, STEP_KIND_READ, STEP_KIND_REHEARSE } from "../memory/control_layout.ts";
 import type { RankRunner } from "../rank/open_rank.ts";
 import type { KvStore } from "./kv_store.ts";
 import { negativeLogProbability } from "./log_probability.ts";
+import { LogprobRecorder, type LogprobRows } from "./logprob_rows.ts";
 import { choosePredictors } from "./predictor_choice.ts";
 import { Rehearsal } from "./rehearsal.ts";
+import { hasIndependentRows } from "./row_independence.ts";
 import type { StepRunner } from "./step_runner.ts";
 import { type Pooling, TextPooler } from "./text_pooler.ts";
 import type { PredictorChoice, PredictorPolicy } from "./types.ts";
@@ -20,6 +22,7 @@ export class WholeTexts {
   readonly #runner: RankRunner;
   readonly #steps: StepRunner;
   readonly #kv: KvStore;
+  readonly #hasIndependentRows: boolean;
   /** Tokens of the text that is observed, so far. */
   #observed = 0;
 
@@ -27,6 +30,7 @@ export class WholeTexts {
     this.#runner = steps.runner;
     this.#steps = steps;
     this.#kv = kv;
+    this.#hasIndependentRows = hasIndependentRows(steps.runner.setup.plans);
   }
 
   /**
@@ -42,15 +46,16 @@ export class WholeTexts {
   ): boolean {
     const logitsRows = Math.min(stepTokens, this.#runner.plan.logitsRows);
     const { vocabSize } = this.#steps.board;
-    this.#kv.clearFor(SLOT);
-    for (let position = 0; position < ids.length; position += logitsRows) {
-      const n = Math.min(logitsRows, ids.length - position);
-      if (!this.#forward(ids, { position, n, logits: n })) return false;
-      const rows = new Float32Array(n * vocabSize);
-      for (let t = 0; t < n; t++) rows.set(this.#steps.gatherRow(t), t * vocabSize);
-      onRows(rows, position);
-    }
-    return true;
+    return this.#inRoom(ids, () => {
+      for (let position = 0; position < ids.length; position += logitsRows) {
+        const n = Math.min(logitsRows, ids.length - position);
+        if (!this.#forward(ids, { position, n, logits: n })) return false;
+        const rows = new Float32Array(n * vocabSize);
+        for (let t = 0; t < n; t++) rows.set(this.#steps.gatherRow(t), t * vocabSize);
+        onRows(rows, position);
+      }
+      return true;
+    });
   }
 
   /**
@@ -60,20 +65,45 @@ export class WholeTexts {
    */
   negativeLogLikelihood(ids: readonly number[], from: number): number | null {
     const { logitsRows, chunkTokens } = this.#runner.plan;
-    this.#kv.clearFor(SLOT);
-    let sum = 0;
-    // Nothing follows the last id.
-    for (let position = 0, n = 0; position < ids.length - 1; position += n) {
-      const isContextOnly = position + chunkTokens < from;
-      n = Math.min(isContextOnly ? chunkTokens : logitsRows, ids.length - 1 - position);
-      const end = position + n;
-      const logits = Math.max(0, Math.min(n, end + 1 - from));
-      if (!this.#forward(ids, { position, n, logits })) return null;
-      for (let t = 0; t < logits; t++) {
-        sum += negativeLogProbability(this.#steps.gatherRow(t), ids[end + 1 - logits + t]);
+    return this.#inRoom(ids, () => {
+      let sum = 0;
+      // Nothing follows the last id.
+      for (let position = 0, n = 0; position < ids.length - 1; position += n) {
+        const isContextOnly = position + chunkTokens < from;
+        n = Math.min(isContextOnly ? chunkTokens : logitsRows, ids.length - 1 - position);
+        const end = position + n;
+        const logits = Math.max(0, Math.min(n, end + 1 - from));
+        if (!this.#forward(ids, { position, n, logits })) return null;
+        for (let t = 0; t < logits; t++) {
+          sum += negativeLogProbability(this.#steps.gatherRow(t), ids[end + 1 - logits + t]);
+        }
       }
-    }
-    return sum;
+      return sum;
+    });
+  }
+
+  /**
+   * How likely the model found every id but the first, each after all before it: a row for each.
+   * What it computes of the prompt is remembered.
+   * @returns false when it was cancelled before the last one.
+   */
+  logprobs(ids: readonly number[], rows: LogprobRows): boolean {
+    const { board } = this.#steps;
+    const { logitsRows } = this.#runner.plan;
+    const recorder = new LogprobRecorder(rows, board, new Float32Array(board.vocabSize));
+    return this.#inRoom(ids, (known) => {
+      for (let position = 0, n = 0; position < ids.length - 1; position += n) {
+        n = Math.min(logitsRows, ids.length - 1 - position);
+        if (!this.#forward(ids, { position, n, logits: n })) return false;
+        for (let t = 0; t < n; t++) {
+          this.#steps.takeRow(t);
+          recorder.look();
+          recorder.record(ids[position + t + 1]);
+        }
+        this.#kv.remember(SLOT, known, position + n, this.#hasIndependentRows);
+      }
+      return true;
+    });
   }
 
   /**
@@ -84,13 +114,14 @@ export class WholeTexts {
   embed(ids: readonly number[], pooling: Pooling): Float32Array | null {
     const { plan: { chunkTokens }, setup: { config } } = this.#runner;
     const pooler = new TextPooler(pooling, config.embeddingLength);
-    this.#kv.clearFor(SLOT);
-    for (let position = 0; position < ids.length; position += chunkTokens) {
-      const n = Math.min(chunkTokens, ids.length - position);
-      if (!this.#forward(ids, { position, n, logits: 0 })) return null;
-      pooler.add(this.#runner.finalRows(), n);
-    }
-    return pooler.result();
+    return this.#inRoom(ids, () => {
+      for (let position = 0; position < ids.length; position += chunkTokens) {
+        const n = Math.min(chunkTokens, ids.length - position);
+        if (!this.#forward(ids, { position, n, logits: 0 })) return null;
+        pooler.add(this.#runner.finalRows(), n);
+      }
+      return pooler.result();
+    });
   }
 
   /**
@@ -122,13 +153,16 @@ export class WholeTexts {
     const { plans, memories, config: { experts } } = this.#runner.setup;
     const rehearsal = new Rehearsal(plans, memories, experts?.usedCount ?? 1);
     rehearsal.clear();
-    this.#kv.clearFor(SLOT);
     const { chunkTokens } = this.#runner.plan;
-    for (let position = 0; position < ids.length; position += chunkTokens) {
-      const n = Math.min(chunkTokens, ids.length - position);
-      const chunk = { position, n, logits: 0, kind: STEP_KIND_REHEARSE };
-      if (!this.#forward(ids, chunk)) return null;
-    }
+    const isComplete = this.#inRoom(ids, () => {
+      for (let position = 0; position < ids.length; position += chunkTokens) {
+        const n = Math.min(chunkTokens, ids.length - position);
+        const chunk = { position, n, logits: 0, kind: STEP_KIND_REHEARSE };
+        if (!this.#forward(ids, chunk)) return false;
+      }
+      return true;
+    });
+    if (!isComplete) return null;
     const choices = choosePredictors(rehearsal.results(ids.length), policy);
     rehearsal.decide(choices);
     return choices;
@@ -148,6 +182,21 @@ export class WholeTexts {
       best = Math.max(best, bytes / (performance.now() - startMs) / 1e6);
     }
     return best;
+  }
+
+  /** Runs `use` while the text has a sequence's room. known: its ids. */
+  #inRoom<T>(ids: readonly number[], use: (known: Int32Array) => T): T {
+    const known = Int32Array.from(ids);
+    const length = ids.length;
+    const request = { ids: known, promptTokens: length, totalTokens: length, isExact: true };
+    const reused = this.#kv.open(SLOT, { ...request, reuses: false });
+    check(reused === 0, "a text alone finds room");
+    try {
+      this.#kv.grow(SLOT, length);
+      return use(known);
+    } finally {
+      this.#kv.close(SLOT);
+    }
   }
 
   #forward(

@@ -4,8 +4,10 @@
  * text.
  */
 import { check } from "../base/check.ts";
+import { Completions } from "./completions.ts";
 import { Configurations, DEAD_SET } from "./configurations.ts";
 import type { Grammar } from "./network.ts";
+import { type ShortestEnds, shortestEnds } from "./shortest_ends.ts";
 import { TokenMasks } from "./token_masks.ts";
 import type { TokenTrie } from "./token_trie.ts";
 
@@ -13,63 +15,77 @@ import type { TokenTrie } from "./token_trie.ts";
 export class GrammarKnowledge {
   readonly trie: TokenTrie;
   readonly #grammar: Grammar;
+  readonly #ends: ShortestEnds;
   #pages: KnowledgePage;
 
   constructor(grammar: Grammar, trie: TokenTrie) {
     this.#grammar = grammar;
     this.trie = trie;
+    this.#ends = shortestEnds(grammar);
     this.#pages = this.#blank();
   }
 
   /** Where to look things up now; a new one when the last one has become too large. */
   page(): KnowledgePage {
-    const { configurations, masks } = this.#pages;
-    if (configurations.isFull || masks.isFull) this.#pages = this.#blank();
+    const { configurations, completions, masks } = this.#pages;
+    if (configurations.isFull || completions.isFull || masks.isFull) this.#pages = this.#blank();
     return this.#pages;
   }
 
   #blank(): KnowledgePage {
     const configurations = new Configurations(this.#grammar);
-    return { configurations, masks: new TokenMasks(configurations, this.trie) };
+    const completions = new Completions(configurations, this.trie, this.#ends);
+    const masks = new TokenMasks(configurations, completions, this.trie);
+    return { configurations, completions, masks };
   }
 }
 
-/** Configurations, and masks of them. */
-export interface KnowledgePage {
+/** Configurations, how each comes to an end, and masks of them. */
+interface KnowledgePage {
   readonly configurations: Configurations;
+  readonly completions: Completions;
   readonly masks: TokenMasks;
 }
 
-/** Where an answer is, as `GrammarMatcher.state` gives it. */
-export interface MatcherState {
-  readonly page: KnowledgePage;
-  readonly set: number;
-}
-
-/** The grammar of one answer, and how far it has come. */
+/**
+ * The grammar of one answer, and how far it has come. An answer of so many tokens at most comes to
+ * its end within them: no id is allowed behind which they are too few. Where they are too few from
+ * the beginning, no number of them is minded.
+ */
 export class GrammarMatcher {
   readonly #knowledge: GrammarKnowledge;
   readonly #endIds: readonly number[];
   /** [⌈vocab / 32⌉], of `#maskSet`. */
   readonly #mask: Uint32Array;
   #maskSet = -1;
+  /** Bytes that are missing at most behind an id of `#mask`, and whether ids were taken out. */
+  #maskMissing = 0;
+  #isMaskNarrow = false;
   #page: KnowledgePage;
   #set: number;
+  /** Tokens that may still come; Infinity: nobody counts. */
+  #tokensLeft: number;
   /** The last id that was looked at, and the set behind it. */
   #lookedAt = -1;
   #behind = DEAD_SET;
 
-  /** endIds: ids that end the answer, which fit exactly where the grammar may end. */
+  /**
+   * Begins an answer.
+   * @param options.endIds ids that end it, which fit exactly where the grammar may end.
+   * @param options.tokensMax ids that it may have, those that end it not counted.
+   */
   constructor(
     knowledge: GrammarKnowledge,
-    endIds: readonly number[] = knowledge.trie.source.endIds,
-    state?: MatcherState,
+    options: { readonly endIds?: readonly number[]; readonly tokensMax?: number } = {},
   ) {
+    const { endIds = knowledge.trie.source.endIds, tokensMax = Infinity } = options;
     this.#knowledge = knowledge;
     this.#endIds = endIds;
     this.#mask = new Uint32Array(Math.ceil(knowledge.trie.source.vocabSize / 32));
-    this.#page = state?.page ?? knowledge.page();
-    this.#set = state?.set ?? this.#page.configurations.start;
+    this.#page = knowledge.page();
+    this.#set = this.#page.configurations.start;
+    const isEnough = this.#page.completions.fits(this.#set, tokensMax);
+    this.#tokensLeft = isEnough ? tokensMax : Infinity;
   }
 
   /** The answer so far is a sentence of the grammar. */
@@ -87,12 +103,6 @@ export class GrammarMatcher {
     return this.#page.configurations.isFree(this.#set);
   }
 
-  /** A matcher that is where this one is and goes its own way. */
-  fork(): GrammarMatcher {
-    const state = { page: this.#page, set: this.#set };
-    return new GrammarMatcher(this.#knowledge, this.#endIds, state);
-  }
-
   /**
    * Whether `id` may come next. Takes as long as the token is.
    * @throws {RequestError} 400 when the grammar is too ambiguous to be followed.
@@ -101,7 +111,7 @@ export class GrammarMatcher {
     if (this.#endIds.includes(id)) return this.isComplete;
     this.#lookedAt = id;
     this.#behind = this.#read(id);
-    return this.#behind !== DEAD_SET;
+    return this.#behind !== DEAD_SET && this.#leavesEnough(this.#behind);
   }
 
   /** Goes on with an id that is allowed; an end id leaves everything as it is. */
@@ -111,11 +121,13 @@ export class GrammarMatcher {
     check(behind !== DEAD_SET, `the grammar does not allow ${id} here`);
     this.#lookedAt = -1;
     this.#set = behind;
+    this.#tokensLeft--;
     const page = this.#knowledge.page();
     if (page === this.#page) return;
     this.#set = this.#page.configurations.moveTo(page.configurations, behind);
     this.#page = page;
     this.#maskSet = -1;
+    if (!page.completions.fits(this.#set, this.#tokensLeft)) this.#tokensLeft = Infinity;
   }
 
   /**
@@ -123,14 +135,22 @@ export class GrammarMatcher {
    * @throws {RequestError} 400 when the grammar is too ambiguous to be followed.
    */
   mask(): Uint32Array {
-    if (this.#maskSet === this.#set) return this.#mask;
+    const isNear = this.#tokensLeft < Infinity && this.#tokensLeft - 1 < this.#maskMissing;
+    if (this.#maskSet === this.#set && !isNear && !this.#isMaskNarrow) return this.#mask;
     this.#maskSet = -1;
-    this.#page.masks.fill(this.#set, this.#mask);
+    this.#maskMissing = this.#page.masks.fill(this.#set, this.#mask);
+    this.#isMaskNarrow = this.#tokensLeft - 1 < this.#maskMissing;
+    if (this.#isMaskNarrow) this.#page.masks.narrow(this.#set, this.#mask, this.#tokensLeft - 1);
     if (this.isComplete) {
       for (const id of this.#endIds) this.#mask[id >>> 5] |= 1 << (id & 31);
     }
     this.#maskSet = this.#set;
     return this.#mask;
+  }
+
+  #leavesEnough(behind: number): boolean {
+    return this.#tokensLeft === Infinity ||
+      this.#page.completions.fits(behind, this.#tokensLeft - 1);
   }
 
   /** The set behind a token's bytes; a marker's spelling counts in free text only. */

@@ -4,6 +4,7 @@
  * from short walks through what may follow where such a top has ended. Knows nothing of sampling.
  */
 import { RequestError } from "../base/errors.ts";
+import type { Completions } from "./completions.ts";
 import { type Configurations, DEAD_SET } from "./configurations.ts";
 import { REPEAT_MAX } from "./limits.ts";
 import { BOTTOM, HOLE, UNCOUNTED } from "./stack_table.ts";
@@ -18,6 +19,8 @@ interface TopMask {
   readonly exits: Int32Array;
   /** Descendants of these, all together. */
   readonly exitNodes: number;
+  /** Bytes that are missing at least, up to HOLE, behind the token after which most are. */
+  readonly missingMax: number;
 }
 
 /** Where more than this follows the end of a top, more of the stack is taken into it. */
@@ -26,12 +29,15 @@ const EXIT_NODES_MAX = 4096;
 const TOP_RULES_MAX = 6;
 /** Steps of searching for one mask: a tenth of a second or so. */
 const WORK_MAX = 1 << 20;
+/** Bytes of completions that are looked at for one mask. */
+const COMPLETION_WORK_MAX = 1 << 15;
 /** Bytes of masks that are kept. */
 const KEPT_BYTES_MAX = 32 << 20;
 
 /** The masks of one table of configurations over one vocabulary. */
 export class TokenMasks {
   readonly #configurations: Configurations;
+  readonly #completions: Completions;
   readonly #trie: TokenTrie;
   readonly #words: number;
   /** By the number of the top as a stack on HOLE. */
@@ -41,9 +47,11 @@ export class TokenMasks {
   readonly #path: Int32Array;
   readonly #exits: number[] = [];
   #workMax = 0;
+  #missingMax = 0;
 
-  constructor(configurations: Configurations, trie: TokenTrie) {
+  constructor(configurations: Configurations, completions: Completions, trie: TokenTrie) {
     this.#configurations = configurations;
+    this.#completions = completions;
     this.#trie = trie;
     this.#words = Math.ceil(trie.source.vocabSize / 32);
     this.#path = new Int32Array(trie.depthMax + 1);
@@ -54,23 +62,78 @@ export class TokenMasks {
     return this.#keptBytes > KEPT_BYTES_MAX;
   }
 
-  /** Sets in `bits` [⌈vocab / 32⌉] the tokens that fit behind a set, and clears the others. */
-  fill(set: number, bits: Uint32Array): void {
+  /**
+   * Sets in `bits` [⌈vocab / 32⌉] the tokens that fit behind a set, and clears the others.
+   * @returns how many bytes are missing at most for an end behind any of them.
+   */
+  fill(set: number, bits: Uint32Array): number {
     bits.fill(0);
+    let missingMax = 0;
     this.#workMax = this.#configurations.work + WORK_MAX;
     for (const stack of this.#configurations.membersOf(set)) {
       if (stack === BOTTOM || stack === HOLE) continue;
       const { mask, below } = this.#topOf(stack);
       addTo(bits, mask);
+      const missingBelow = this.#completions.bytesBelow(below);
+      missingMax = Math.max(missingMax, mask.missingMax + missingBelow);
       if (mask.exits.length === 0 || below === BOTTOM) continue;
       const resumed = this.#configurations.resume(below);
       if (!this.#configurations.goesOn(resumed)) continue;
+      this.#missingMax = 0;
       for (const node of mask.exits) {
         this.#path[this.#trie.depths[node]] = resumed;
         this.#walk(node + 1, this.#trie.ends[node], bits, null);
       }
+      missingMax = Math.max(missingMax, this.#missingMax);
     }
-    if (this.#configurations.isFree(set)) this.#addHidden(set, bits);
+    if (this.#configurations.isFree(set)) {
+      missingMax = Math.max(missingMax, this.#addHidden(set, bits));
+    }
+    return missingMax;
+  }
+
+  /**
+   * Takes those tokens out of `bits` behind which so many more are too few to end. Where there are
+   * enough tokens for an end now, there are for one of those that stay.
+   */
+  narrow(set: number, bits: Uint32Array, tokensBehind: number): void {
+    const { bytes, depths, ends, nodeCount, tokenStarts, tokens, hiddenIds } = this.#trie;
+    const completions = this.#completions;
+    const configurations = this.#configurations;
+    const path = this.#path;
+    const completionWorkMax = completions.work + COMPLETION_WORK_MAX;
+    this.#workMax = configurations.work + WORK_MAX;
+    const drop = (id: number) => bits[id >>> 5] &= ~(1 << (id & 31));
+    path[0] = set;
+    for (let node = 0; node < nodeCount;) {
+      const depth = depths[node];
+      const behind = configurations.step(path[depth - 1], bytes[node]);
+      if (behind === DEAD_SET) {
+        node = ends[node];
+        continue;
+      }
+      path[depth] = behind;
+      const last = tokenStarts[node + 1];
+      if (tokenStarts[node] < last && !completions.fits(behind, tokensBehind, completionWorkMax)) {
+        for (let i = tokenStarts[node]; i < last; i++) drop(tokens[i]);
+      }
+      if (configurations.work > this.#workMax) throw tooMuchWork();
+      node++;
+    }
+    for (const id of hiddenIds) {
+      const isIn = (bits[id >>> 5] >>> (id & 31) & 1) === 1;
+      if (isIn && !completions.fits(this.#behind(set, id), tokensBehind)) drop(id);
+    }
+    this.#addNearest(set, bits, tokensBehind);
+  }
+
+  /** Allows the first token of the known completion, and remembers that the rest follows it. */
+  #addNearest(set: number, bits: Uint32Array, tokensBehind: number): void {
+    const ids = this.#completions.idsOf(set);
+    if (ids === null || ids.length === 0 || ids.length - 1 > tokensBehind) return;
+    const [first] = ids;
+    bits[first >>> 5] |= 1 << (first & 31);
+    this.#completions.offer(this.#behind(set, first), ids.subarray(1));
   }
 
   /** The mask of the least top of a stack after which little may follow, and what lies below it. */
@@ -122,12 +185,14 @@ export class TokenMasks {
     const { ends, nodeCount } = this.#trie;
     const bits = new Uint32Array(this.#words);
     this.#exits.length = 0;
+    this.#missingMax = 0;
     this.#path[0] = this.#configurations.setOfStack(top);
     this.#walk(0, nodeCount, bits, this.#exits);
     const exits = Int32Array.from(this.#exits);
     const exitNodes = exits.reduce((sum, node) => sum + ends[node] - node - 1, 0);
     const ids = idsOf(bits, this.#words >> 1);
-    const mask = { bits: ids === null ? bits : null, ids, exits, exitNodes };
+    const missingMax = this.#missingMax;
+    const mask = { bits: ids === null ? bits : null, ids, exits, exitNodes, missingMax };
     this.#keptBytes += 4 * (exits.length + (ids === null ? this.#words : ids.length)) + 200;
     this.#tops.set(top, mask);
     return mask;
@@ -151,6 +216,9 @@ export class TokenMasks {
       }
       path[depth] = set;
       const last = tokenStarts[node + 1];
+      if (tokenStarts[node] < last) {
+        this.#missingMax = Math.max(this.#missingMax, this.#completions.bytesOf(set));
+      }
       for (let i = tokenStarts[node]; i < last; i++) {
         bits[tokens[i] >>> 5] |= 1 << (tokens[i] & 31);
       }
@@ -160,16 +228,29 @@ export class TokenMasks {
     }
   }
 
-  /** Markers are allowed in free text, as far as their spelling is. */
-  #addHidden(set: number, bits: Uint32Array): void {
-    const { hiddenIds, source: { bytes, offsets } } = this.#trie;
-    for (const id of hiddenIds) {
-      let after = set;
-      for (let at = offsets[id]; at < offsets[id + 1] && after !== DEAD_SET; at++) {
-        after = this.#configurations.step(after, bytes[at]);
-      }
-      if (after !== DEAD_SET) bits[id >>> 5] |= 1 << (id & 31);
+  /**
+   * Markers are allowed in free text, as far as their spelling is.
+   * @returns how many bytes are missing at most behind one.
+   */
+  #addHidden(set: number, bits: Uint32Array): number {
+    let missingMax = 0;
+    for (const id of this.#trie.hiddenIds) {
+      const behind = this.#behind(set, id);
+      if (behind === DEAD_SET) continue;
+      bits[id >>> 5] |= 1 << (id & 31);
+      missingMax = Math.max(missingMax, this.#completions.bytesOf(behind));
     }
+    return missingMax;
+  }
+
+  /** The set behind a token's bytes. */
+  #behind(set: number, id: number): number {
+    const { bytes, offsets } = this.#trie.source;
+    let behind = set;
+    for (let at = offsets[id]; at < offsets[id + 1] && behind !== DEAD_SET; at++) {
+      behind = this.#configurations.step(behind, bytes[at]);
+    }
+    return behind;
   }
 }
 

@@ -45,6 +45,18 @@ export interface EngineOptions {
   readonly gpuMemoryBytes?: number;
   /** "background": the GPU is given little at a time, so that a desktop stays responsive. */
   readonly priority?: "normal" | "background";
+  /**
+   * Guesses of what an answer goes on with, from what its prompt and itself have said: several
+   * tokens a step where they are right, the same ids as without them. "auto" (default): as many as
+   * pay by measured times; a number: always so many; "off" or 0: none. Models whose rows are not
+   * the same beside others (neurons left out, packed, on a GPU) have none.
+   */
+  readonly speculate?: "auto" | "off" | number;
+  /**
+   * A smaller model (.gguf) of the same vocabulary whose guesses are used, too, where they pay;
+   * the same threads compute it, and its memory comes on top. Left out: none.
+   */
+  readonly draftModelPath?: string;
   /** The name clients use; left out: the file's name. */
   readonly id?: string;
   /** Told how much has been loaded, several times. */

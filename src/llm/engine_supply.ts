@@ -6,6 +6,7 @@ import type { EngineHandle } from "../../workers/mod.ts";
 import { WorkerError } from "../base/errors.ts";
 import type { GpuPart } from "./choose_gpu.ts";
 import type { Notice } from "./predictor_report.ts";
+import type { NeuronActivity } from "./types.ts";
 
 /** A running engine, and what of it a GPU computes; null: nothing. */
 export interface OpenEngine {
@@ -32,6 +33,11 @@ export class EngineSupply {
   /** Room for keys and values that requests have, in tokens. */
   get kvTokens(): number {
     return this.#open.engine.kvTokens;
+  }
+
+  /** What neurons have done since the engine was started. */
+  get neurons(): NeuronActivity {
+    return this.#open.engine.neurons;
   }
 
   /** Why no request can be served any more, or null; a GPU's failure ends only its request. */

@@ -21,9 +21,12 @@ export interface GenerationInput {
   readonly stop: readonly string[];
   readonly tokenizer: Tokenizer;
   readonly signal?: AbortSignal;
-  /** Milliseconds after which it is cancelled, whether it runs or waits. */
+  /** Milliseconds after which it ends, whether it runs or waits. */
   readonly deadlineMs?: number;
 }
+
+/** The longest that a timer can be set to. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /**
  * Queues and starts a generation.
@@ -33,17 +36,30 @@ export function startGeneration(queue: TurnQueue, input: GenerationInput): Gener
   const abort = new AbortController();
   const signals = [abort.signal];
   if (input.signal !== undefined) signals.push(input.signal);
-  if (input.deadlineMs !== undefined) signals.push(AbortSignal.timeout(input.deadlineMs));
+  const deadline = new AbortController();
+  if (input.deadlineMs !== undefined) signals.push(deadline.signal);
   const signal = AbortSignal.any(signals);
   const chunks = new ChunkList();
   const turn = queue.enter({ signal, priority: input.request.priority });
-  const result = pump(turn, { ...input, signal }, chunks);
+  const { deadlineMs = Infinity } = input;
+  const timer = deadlineMs <= TIMER_MS_MAX
+    ? setTimeout(() => deadline.abort(), deadlineMs)
+    : undefined;
+  const result = pump(turn, { ...input, signal }, chunks)
+    .then((result) => inTime(result, deadline.signal))
+    .finally(() => clearTimeout(timer));
   // A failure reaches the reader of the chunks too, and is nobody's "unhandled rejection".
   result.then(() => chunks.end(null), (error) => chunks.end(error));
   return {
     result,
     [Symbol.asyncIterator]: () => chunks.read(() => abort.abort(new Error("Not read any more"))),
   };
+}
+
+/** Of what was cancelled, it was the deadline, if that has come. */
+function inTime(result: GenerateResult, deadline: AbortSignal): GenerateResult {
+  const isLate = deadline.aborted && result.finishReason === "cancelled";
+  return isLate ? { ...result, finishReason: "time" } : result;
 }
 
 async function pump(

@@ -7,6 +7,7 @@ import { check } from "../base/check.ts";
 import { RequestError } from "../base/errors.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import type { KvArchiveFile } from "../engine/kv_archive.ts";
+import { readLogprobs } from "../engine/logprob_rows.ts";
 import type { EngineRequest, EngineResult, PredictorChoice } from "../engine/types.ts";
 import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
 import type { ModelConfig } from "../model/types.ts";
@@ -23,7 +24,7 @@ import { bytesPerToken, type MemoryUse, memoryUse } from "./memory_use.ts";
 import type { Notice } from "./predictor_report.ts";
 import type { TriedPredictors } from "./try_predictors.ts";
 import { TurnQueue } from "./queue.ts";
-import { RequestExtras } from "./request_extras.ts";
+import { logprobRows, RequestExtras } from "./request_extras.ts";
 import type {
   ChatMessage,
   ChatOptions,
@@ -33,6 +34,8 @@ import type {
   KvUse,
   LanguageModel,
   ModelDetails,
+  NeuronActivity,
+  TokenLogprobs,
 } from "./types.ts";
 
 export interface LoadedModelParts {
@@ -40,6 +43,8 @@ export interface LoadedModelParts {
   readonly file: GgufFile;
   readonly config: ModelConfig;
   readonly plans: readonly RankPlan[];
+  /** Of the model that guesses for it; none: there is none. */
+  readonly draftPlans: readonly RankPlan[];
   /** Decoded tokens per second that the planner expects of a packed model; else null. */
   readonly expectedDecodeTps: number | null;
   readonly predictors: TriedPredictors | null;
@@ -99,7 +104,7 @@ export class LoadedModel implements LanguageModel {
     this.threads = plans.length;
     this.arenaCount = plans[0].arenas.length;
     this.#kvTokensMax = plans[0].kvBlocks * KV_BLOCK_POSITIONS;
-    this.memory = memoryUse(plans);
+    this.memory = memoryUse([...plans, ...parts.draftPlans]);
     this.bytesPerToken = bytesPerToken(plans, config);
     this.expectedDecodeTps = parts.expectedDecodeTps;
     this.predictors = parts.predictors;
@@ -117,6 +122,10 @@ export class LoadedModel implements LanguageModel {
 
   get kv(): KvUse {
     return { usedTokens: this.#engines.kvTokens, capacityTokens: this.#kvTokensMax };
+  }
+
+  get neurons(): NeuronActivity {
+    return this.#engines.neurons;
   }
 
   get load(): { readonly running: number; readonly waiting: number } {
@@ -205,7 +214,7 @@ export class LoadedModel implements LanguageModel {
     this.#checkAlive();
     const endTurn = await this.#queue.enter({ isAlone: true });
     try {
-      return await (await this.#engines.ready()).score(ids, from);
+      return await (await this.#engines.ready()).texts.score(ids, from);
     } finally {
       endTurn();
     }
@@ -222,10 +231,27 @@ export class LoadedModel implements LanguageModel {
     const pooling = readPooling(this.file.metadata, this.config.architecture);
     const endTurn = await this.#queue.enter({ signal, isAlone: true });
     try {
-      return await (await this.#engines.ready()).embed(ids, pooling);
+      return await (await this.#engines.ready()).texts.embed(ids, pooling);
     } finally {
       endTurn();
     }
+  }
+
+  async promptLogprobs(
+    ids: readonly number[],
+    top: number,
+    { signal }: EmbedOptions = {},
+  ): Promise<TokenLogprobs[]> {
+    this.#checkIds(ids, { mayFill: true });
+    this.#checkAlive();
+    const rows = logprobRows(top, ids.length - 1);
+    const endTurn = await this.#queue.enter({ signal, isAlone: true });
+    try {
+      await (await this.#engines.ready()).texts.logprobs(ids, rows);
+    } finally {
+      endTurn();
+    }
+    return ids.slice(1).map((id, index) => readLogprobs(rows, { index, id }));
   }
 
   /**

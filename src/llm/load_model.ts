@@ -1,7 +1,7 @@
 /** From a path to a model that answers: reads, checks, plans, starts the threads. */
 import { basename, join } from "node:path";
 import { loadKernelModule } from "../../wasm/mod.ts";
-import { EngineHandle } from "../../workers/mod.ts";
+import { type EngineDraft, EngineHandle } from "../../workers/mod.ts";
 import { createChatTemplate } from "../chat/mod.ts";
 import { ModelFormatError } from "../base/errors.ts";
 import { type ModelFile, openModelFile, sourceFingerprint } from "../bundle/mod.ts";
@@ -10,11 +10,11 @@ import { getString } from "../gguf/mod.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import { isSilentKind, layerNeurons } from "../model/mod.ts";
 import type { ModelDescription } from "../model/types.ts";
-import { bytesOfUnits, bytesToLoad, piecesOf } from "../rank/load_order.ts";
-import type { RankPlan } from "../rank/plan_types.ts";
+import { bytesOfUnits, bytesToLoad } from "../rank/load_order.ts";
 import { createTokenizer } from "../tokenizer/mod.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
 import { chooseGpu, describePart, type GpuDecision, type GpuPart } from "./choose_gpu.ts";
+import { planDraft } from "./draft_model.ts";
 import { EngineSupply, firstThatFits, type OpenEngine } from "./engine_supply.ts";
 import { LoadedModel } from "./language_model.ts";
 import {
@@ -22,11 +22,13 @@ import {
   type FiringRates,
   type LoadOptions,
   type QuietNeurons,
+  speculateFor,
   WAITING_MAX_DEFAULT,
 } from "./load_options.ts";
 import { describeForUse, planLoad, type PlannedLoad } from "./plan_load.ts";
 import type { Notice } from "./predictor_report.ts";
 import { type TriedPredictors, tryPredictors } from "./try_predictors.ts";
+import { usedTensors } from "./used_tensors.ts";
 
 /**
  * Loads a model file.
@@ -42,14 +44,13 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   if (options.firing !== undefined) checkFiring(options.firing, { file, packed }, model);
   const module = await loadKernelModule();
   const decision = await chooseGpu({ file, model, packed }, options);
-  let tokenizer!: Tokenizer;
-  const opening: Opening = { file, model, packed, module, options };
-  const first = await openEngine(opening, decision, () => {
-    tokenizer ??= createTokenizer(file.metadata);
-    checkVocabulary(tokenizer, model, path);
-  });
+  let made: Tokenizer | undefined;
+  const readTokenizer = () => made ??= tokenizerOf(file, model, path);
+  const opening: Opening = { file, model, packed, module, options, readTokenizer };
+  const first = await openEngine(opening, decision, readTokenizer);
   const { engine, planned } = first;
   const { plans } = planned;
+  const tokenizer = readTokenizer();
   const predictors = await tryOrClose(engine, () =>
     tryPredictors({
       ...{ file, model, plans, tokenizer, engine },
@@ -65,6 +66,7 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
     file,
     config: model.config,
     plans,
+    draftPlans: first.draft?.plans ?? [],
     expectedDecodeTps: first.gpu?.isAlone
       ? decision.expectedDecodeTps
       : expected(planned, predictors),
@@ -117,6 +119,13 @@ interface Opening {
   readonly packed: ModelFile["packed"];
   readonly module: WebAssembly.Module;
   readonly options: LoadOptions;
+  /** Makes it when it is first asked for. */
+  readonly readTokenizer: () => Tokenizer;
+}
+
+interface StartedEngine extends OpenEngine {
+  readonly planned: PlannedLoad;
+  readonly draft: EngineDraft | undefined;
 }
 
 /** Starts the threads, with as much on the GPU as it has room for. */
@@ -124,21 +133,26 @@ function openEngine(
   of: Opening,
   { parts, mayBeWithout }: GpuDecision,
   meanwhile?: () => void,
-): Promise<OpenEngine & { readonly planned: PlannedLoad }> {
+): Promise<StartedEngine> {
   const tries = [...parts, ...mayBeWithout || parts.length === 0 ? [null] : []];
   const notify = of.options.onNotice ?? warn;
   return firstThatFits(tries, (gpu) => startEngine(of, gpu, meanwhile), notify);
 }
 
 async function startEngine(
-  { file, model, packed, module, options }: Opening,
+  { file, model, packed, module, options, readTokenizer }: Opening,
   gpu: GpuPart | null,
   meanwhile?: () => void,
-): Promise<OpenEngine & { readonly planned: PlannedLoad }> {
+): Promise<StartedEngine> {
   const planned = planLoad({ file, model, packed }, module, options, gpu);
   const { plans, ioWorkers } = planned;
   const tensors = usedTensors(file, model, plans);
-  const totalBytes = plans.reduce((sum, plan) => sum + bytesToLoad(plan, tensors), 0) +
+  const { draftModelPath } = options;
+  const draft = draftModelPath === undefined || speculateFor(options) === 0
+    ? undefined
+    : planDraft(draftModelPath, { plans, module, tokenizer: readTokenizer() }, options);
+  const totalBytes = bytesOfDraft(draft) +
+    plans.reduce((sum, plan) => sum + bytesToLoad(plan, tensors), 0) +
     (packed === null ? 0 : bytesOfUnits(plans, packed.units));
   const engine = await EngineHandle.start({
     plans,
@@ -149,6 +163,8 @@ async function startEngine(
     observe: options.observe,
     observeBytesMax: options.observeBytesMax,
     stuckMs: options.stuckMs,
+    speculate: speculateFor(options),
+    draft,
     leaderScript: options.leaderScript,
     ...packed === null ? {} : { packed: { model: packed, ioWorkers } },
     ...gpu === null ? {} : {
@@ -162,7 +178,11 @@ async function startEngine(
     },
     onProgress: (loadedBytes) => options.onProgress?.({ loadedBytes, totalBytes }),
   }, meanwhile);
-  return { engine, gpu, planned };
+  return { engine, gpu, planned, draft };
+}
+
+function bytesOfDraft(draft: EngineDraft | undefined): number {
+  return draft?.plans.reduce((sum, plan) => sum + bytesToLoad(plan, draft.tensors), 0) ?? 0;
 }
 
 /** A model that cannot be made leaves no threads behind. */
@@ -219,27 +239,13 @@ function checkFiring(
   );
 }
 
-function checkVocabulary(tokenizer: Tokenizer, model: ModelDescription, path: string): void {
-  if (tokenizer.vocabSize <= model.config.vocabSize) return;
+/** @throws {ModelFormatError} when it has more ids than the model has rows. */
+function tokenizerOf(file: GgufFile, { config }: ModelDescription, path: string): Tokenizer {
+  const tokenizer = createTokenizer(file.metadata);
+  if (tokenizer.vocabSize <= config.vocabSize) return tokenizer;
   throw new ModelFormatError(
     `Cannot use the vocabulary: it has ${tokenizer.vocabSize} tokens, the embedding table ` +
-      `${model.config.vocabSize} rows: convert the model again`,
+      `${config.vocabSize} rows: convert the model again`,
     { offsetBytes: 0, path },
   );
-}
-
-/** The tensors that threads read, so that no thread is sent the whole header. */
-function usedTensors(file: GgufFile, model: ModelDescription, plans: readonly RankPlan[]) {
-  const names = new Set(
-    plans.flatMap((plan) => plan.arenas.flatMap((arena) => arena.regions))
-      .map((region) => region.name),
-  );
-  for (const plan of plans) {
-    if (plan.gpu === null) continue;
-    for (const piece of piecesOf(plan)) {
-      names.add("matrix" in piece ? piece.matrix.tensor : piece.vector.tensor);
-    }
-  }
-  for (const { factors } of model.config.ropes) if (factors !== null) names.add(factors.tensor);
-  return new Map([...file.tensors].filter(([name]) => names.has(name)));
 }

@@ -1,6 +1,7 @@
 /** What can be asked of loading a model, and what is meant where nothing is said. */
 import type { Plane } from "../memory/observation.ts";
 import type { ModelDescription } from "../model/types.ts";
+import { DRAFTS_MAX, type Speculate } from "../engine/drafts/drafts.ts";
 import type { MachineProfile } from "../planner/mod.ts";
 import { STEP_TOKENS } from "../rank/plan.ts";
 import type { StreamingSteps } from "../rank/plan_types.ts";
@@ -99,8 +100,19 @@ const OPTION_RANGES = {
   gpuLayers: [0, 2 ** 31 - 1],
   gpuMemoryBytes: [0, Number.MAX_SAFE_INTEGER],
   gpuStreamFrom: [0, 2 ** 31 - 1],
+  speculate: [0, DRAFTS_MAX],
   maxWaiting: [0, Number.MAX_SAFE_INTEGER],
 } as const;
+/** What they may be beside numbers. */
+const WORDS: { readonly [name in keyof typeof OPTION_RANGES]?: readonly string[] } = {
+  parallel: ["auto"],
+  speculate: ["auto", "off"],
+};
+
+/** How guesses are used, as the engine takes it. */
+export function speculateFor({ speculate = "auto" }: LoadOptions): Speculate {
+  return speculate === "off" ? 0 : speculate;
+}
 
 /** Threads that compute. */
 export function rankCountFor({ threads }: LoadOptions): number {
@@ -131,7 +143,7 @@ export function checkLoadOptions(options: LoadOptions): void {
   for (const name of names) {
     const value = options[name];
     const [min, max] = OPTION_RANGES[name];
-    if (value === undefined || name === "parallel" && value === "auto") continue;
+    if (value === undefined || WORDS[name]?.includes(String(value))) continue;
     if (typeof value === "number" && Number.isInteger(value) && value >= min && value <= max) {
       continue;
     }

@@ -5,6 +5,7 @@ export type { EngineOptions, LoadProgress } from "./engine_options.ts";
 export { loadModel } from "./load_model.ts";
 export type { FiringRates, GpuMode, LoadOptions, QuietNeurons } from "./load_options.ts";
 export { chooseGpu, type GpuDecision, type GpuPart } from "./choose_gpu.ts";
+export { planBeside } from "./draft_model.ts";
 export { describeForUse, planModel, readsByKernel } from "./plan_load.ts";
 export { type LayerObservation, LoadedModel } from "./language_model.ts";
 export { type MemoryUse, memoryUse } from "./memory_use.ts";

@@ -138,16 +138,21 @@ function sequencesThatFit(alone: readonly RankPlan[]): number {
   return Math.max(1, Math.min(PARALLEL_AUTO_MAX, Math.floor(room / Math.max(1, kv))));
 }
 
+/** What a plain file's threads take, the process included. */
+export function bytesInMemory(plans: readonly RankPlan[]): number {
+  const units = plans[0].layers.reduce(
+    (sum, { feedForward: block }) => sum + (block.kind === "experts" ? block.experts.length : 1),
+    0,
+  );
+  return usedBytes(plans, { units, ioWorkers: 0 });
+}
+
 /** @throws {UnsupportedModelError} when a plain file, of which all is in memory, needs more. */
 function requireWithin(
   plans: readonly RankPlan[],
   { memoryBytes, besideBytes = 0 }: LoadOptions,
 ): void {
-  const units = plans[0].layers.reduce(
-    (sum, { feedForward: block }) => sum + (block.kind === "experts" ? block.experts.length : 1),
-    0,
-  );
-  const bytes = usedBytes(plans, { units, ioWorkers: 0 }) + besideBytes;
+  const bytes = bytesInMemory(plans) + besideBytes;
   if (memoryBytes === undefined || bytes <= memoryBytes) return;
   throw new UnsupportedModelError(
     `Cannot run this model in ${formatBytes(memoryBytes)}: it takes ${formatBytes(bytes)}, and a ` +

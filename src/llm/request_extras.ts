@@ -3,7 +3,7 @@
  * Knows the tokenizer; knows nothing of how ids are chosen.
  */
 import { RequestError } from "../base/errors.ts";
-import { createLogprobRows, LOGPROBS_TOP_MAX } from "../engine/logprob_rows.ts";
+import { createLogprobRows, type LogprobRows, LOGPROBS_TOP_MAX } from "../engine/logprob_rows.ts";
 import type { EngineRequest } from "../engine/types.ts";
 import { compileGrammar, type Grammar, type VocabularyBytes } from "../grammar/mod.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
@@ -37,9 +37,7 @@ export class RequestExtras {
   ): Pick<EngineRequest, "grammar" | "logprobs"> {
     return {
       ...grammar === undefined ? {} : { grammar: this.#grammarOf(grammar) },
-      ...logprobs === undefined
-        ? {}
-        : { logprobs: createLogprobRows(checkTop(logprobs), maxTokens) },
+      ...logprobs === undefined ? {} : { logprobs: logprobRows(logprobs, maxTokens) },
     };
   }
 
@@ -75,8 +73,14 @@ export class RequestExtras {
   }
 }
 
-function checkTop(count: number): number {
-  if (Number.isInteger(count) && count >= 0 && count <= LOGPROBS_TOP_MAX) return count;
+/**
+ * Room for log probabilities of so many ids, with so many alternatives each.
+ * @throws {RequestError} 400 for more alternatives than there are.
+ */
+export function logprobRows(count: number, ids: number): LogprobRows {
+  if (Number.isInteger(count) && count >= 0 && count <= LOGPROBS_TOP_MAX) {
+    return createLogprobRows(count, ids);
+  }
   throw new RequestError(
     `Cannot give log probabilities of ${count} alternatives: ask for 0 to ${LOGPROBS_TOP_MAX}`,
     { status: 400, param: "top_logprobs" },

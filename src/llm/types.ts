@@ -49,7 +49,7 @@ export interface GenerateRequest {
   readonly signal?: AbortSignal;
   /** Larger is served first; default 0. */
   readonly priority?: number;
-  /** Milliseconds from now after which it ends with "cancelled". */
+  /** Milliseconds from now after which it ends, with what there is and "time". */
   readonly deadlineMs?: number;
 }
 
@@ -90,8 +90,8 @@ export interface GenerateChunk {
   readonly logprobs?: readonly TokenLogprobs[];
 }
 
-/** Why an answer ended: by itself or a stop string; its length; its signal or deadline. */
-export type FinishReason = "stop" | "length" | "cancelled";
+/** "time": its deadline came. */
+export type FinishReason = "stop" | "length" | "time" | "cancelled";
 
 /** llama.cpp's timing fields, measured on the engine's thread. */
 export interface Timings {
@@ -105,6 +105,9 @@ export interface Timings {
   readonly predictedTokens: number;
   /** Milliseconds from the first token of the answer to its last. */
   readonly predictedMs: number;
+  /** Ids that were guessed ahead, where some were, and those of them that became the answer's. */
+  readonly draftedTokens?: number;
+  readonly acceptedTokens?: number;
   /** Neurons that decoding left out because they did not fire. */
   readonly skippedNeurons?: number;
   /** Bytes of their weights. */
@@ -131,6 +134,31 @@ export interface StreamTimings {
   readonly neededAhead: number;
   /** Neurons that were asked for so, needed or not. */
   readonly askedAhead: number;
+}
+
+/** What a layer's neurons did since the model was loaded, in all requests; all only grow. */
+export interface LayerActivity {
+  /** Neurons that were up for computing, each once a token: of a mixture, of chosen experts. */
+  readonly neurons: number;
+  /** Those of them that are hot: a GPU computes them, or the cache holds them for good. */
+  readonly hot: number;
+  /** Those of them that were left out because they did not fire. */
+  readonly skipped: number;
+  /** Neurons whose weights were looked for in the cache: found there, and not. */
+  readonly cacheHits: number;
+  readonly cacheMisses: number;
+  /** Reads from disk, and their bytes. */
+  readonly diskReads: number;
+  readonly diskBytes: number;
+}
+
+/** What neurons did, by layer. */
+export interface NeuronActivity {
+  /** False: all neurons are always computed. */
+  readonly isSparse: boolean;
+  /** False: all weights are in memory. */
+  readonly isStreamed: boolean;
+  readonly layers: readonly LayerActivity[];
 }
 
 /** What is known once a generation has ended. */
@@ -249,6 +277,16 @@ export interface LanguageModel {
    * @throws {RequestError} when the ids do not fit the context or the vocabulary.
    */
   embed?(ids: readonly number[], options?: EmbedOptions): Promise<Float32Array>;
+  /**
+   * How likely every id but the first was after all before it, with `top` alternatives (0..20);
+   * left out: it does not say.
+   * @throws {RequestError} when the ids do not fit the context or the vocabulary.
+   */
+  promptLogprobs?(
+    ids: readonly number[],
+    top: number,
+    options?: EmbedOptions,
+  ): Promise<TokenLogprobs[]>;
 
   /**
    * Starts a generation, or queues it behind the running one.
@@ -263,6 +301,8 @@ export interface LanguageModel {
   readonly failure?: Error | null;
   /** The cache of keys and values; left out: nobody counts. */
   readonly kv?: KvUse;
+  /** What its neurons have done so far; left out: nobody counts. */
+  readonly neurons?: NeuronActivity;
   /** Requests running and waiting now. */
   readonly load: { readonly running: number; readonly waiting: number };
   /** Lets go of everything; answers under way are "cancelled". */

@@ -73,6 +73,8 @@ export const STEP_KIND_READ = 2;
 export const STEP_KIND_EXIT = 3;
 /** A forward step that compares predictors with the neurons that fire. */
 export const STEP_KIND_REHEARSE = 4;
+/** A forward step of the model that guesses for the other one. */
+export const STEP_KIND_DRAFT = 5;
 
 /** What a control block has room for. */
 export interface ControlSize {

@@ -50,6 +50,11 @@ export class FileCatalog implements ModelCatalog {
     return this.#current().get(id);
   }
 
+  /** The folder has changed: it is looked at again when somebody asks. */
+  refresh(): void {
+    this.#seenMs = -Infinity;
+  }
+
   #current(): ReadonlyMap<string, string> {
     if (this.#folder === undefined || performance.now() - this.#seenMs < this.#refreshMs) {
       return this.#files;

@@ -23,6 +23,8 @@ export class Entry {
   state: ModelState = "unloaded";
   model: LanguageModel | null = null;
   bytes = 0;
+  /** While it is loaded: how much of it is there, 0 to 1. */
+  loadedShare = 0;
   leases = 0;
   /** By `performance.now()`: which of two models was used longer ago. */
   lastUsedMs = 0;
@@ -93,6 +95,7 @@ export class Entry {
       ...{ created: this.#created, contextLength: this.#contextLength },
       ...{ bytes: this.bytes, leases: this.leases, expiresAt: this.#expiresAt },
       isLoaded: this.model !== null,
+      loadedShare: this.state === "loading" ? this.loadedShare : null,
       failure: this.broken,
       loadFailure: this.loadFailure?.error ?? null,
     };

@@ -222,12 +222,13 @@ export class ModelRegistry implements AsyncDisposable {
     const { loader, memoryBytes, onEvent } = this.#options;
     const { id } = entry;
     entry.state = "loading";
+    entry.loadedShare = 0;
     const startMs = performance.now();
     try {
       const bytes = Math.min(memoryBytes, await loader.bytesOf(id));
       if (await this.#makeRoom(entry, bytes)) {
         entry.bytes = bytes;
-        entry.put(await loader.load(id));
+        entry.put(await loader.load(id, (share) => entry.loadedShare = share));
         onEvent({ kind: "loaded", id, ms: performance.now() - startMs, bytes });
       } else entry.state = "unloaded";
     } catch (thrown) {

@@ -14,8 +14,11 @@ export interface ModelLoader {
    * @throws {Error} when the file cannot be used.
    */
   bytesOf(id: string): Promise<number>;
-  /** @throws {Error} when it cannot be loaded. */
-  load(id: string): Promise<LanguageModel>;
+  /**
+   * @param onProgress told how much of it is there, 0 to 1.
+   * @throws {Error} when it cannot be loaded.
+   */
+  load(id: string, onProgress: (share: number) => void): Promise<LanguageModel>;
 }
 
 /** The right to use a model: it stays loaded until it is released. */
@@ -58,6 +61,8 @@ export interface ModelStatus {
   readonly expiresAt?: Date;
   /** Why nothing but a new process helps: its engine has failed too often; null: it has not. */
   readonly failure: Error | null;
+  /** How much of it is there, 0 to 1; null: it is not being loaded. */
+  readonly loadedShare: number | null;
   /** Why the last try to load it failed; null: it did not. */
   readonly loadFailure: Error | null;
 }

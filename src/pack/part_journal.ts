@@ -4,6 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { UsageError } from "../base/errors.ts";
+import { LineJournal } from "../base/line_journal.ts";
 
 /** A section that is complete. */
 export interface Mark {
@@ -18,16 +19,10 @@ export function partPath(path: string): string {
   return `${path}.part`;
 }
 
-/** More is no journal of ours. */
-const BYTES_MAX = 64 << 20;
-
 /** Held open and locked, so that two programs never write the same file. */
 export class PartJournal {
-  readonly #path: string;
-  readonly #file: Deno.FsFile;
+  readonly #journal: LineJournal;
   readonly #first: string;
-  /** What it holds. */
-  #text = "";
 
   /**
    * Opens the journal of `path`, or begins one.
@@ -38,13 +33,17 @@ export class PartJournal {
     path: string,
     identity: Readonly<Record<string, string>>,
   ): { journal: PartJournal; marks: readonly Mark[] } {
-    const journal = new PartJournal(path, `${JSON.stringify(identity)}\n`);
+    const lines = LineJournal.open(`${partPath(path)}.journal`);
+    if (lines === null) {
+      throw new Error(`Cannot write "${path}": another program is writing it: wait for its end`);
+    }
+    const journal = new PartJournal(lines, JSON.stringify(identity));
     try {
       // Without the file there is nothing that it could be of.
-      const lines = existsSync(partPath(path)) ? journal.#lines() : [];
-      const there = parseIdentity(lines[0]);
-      if (there !== null) requireSame(path, there, identity);
-      const marks = there === null ? [] : marksOf(lines.slice(1));
+      const there = existsSync(partPath(path)) ? lines.lines() : [];
+      const before = parseIdentity(there[0]);
+      if (before !== null) requireSame(path, before, identity);
+      const marks = before === null ? [] : marksOf(there.slice(1));
       journal.keep(marks);
       return { journal, marks };
     } catch (error) {
@@ -53,64 +52,33 @@ export class PartJournal {
     }
   }
 
-  private constructor(path: string, first: string) {
-    this.#path = `${partPath(path)}.journal`;
+  private constructor(journal: LineJournal, first: string) {
+    this.#journal = journal;
     this.#first = first;
-    this.#file = Deno.openSync(this.#path, { read: true, write: true, create: true });
-    if (this.#file.tryLockSync(true)) return;
-    this.#file.close();
-    throw new Error(`Cannot write "${path}": another program is writing it: wait for its end`);
   }
 
   /** Adds a section. */
   note(mark: Mark): void {
-    this.#write(lineOf(mark));
+    this.#journal.append(lineOf(mark));
   }
 
   /** Forgets all sections but these. */
   keep(marks: readonly Mark[]): void {
-    const text = this.#first + marks.map(lineOf).join("");
-    if (text === this.#text) return;
-    this.#file.truncateSync(0);
-    this.#file.seekSync(0, Deno.SeekMode.Start);
-    this.#text = "";
-    this.#write(text);
+    this.#journal.rewrite([this.#first, ...marks.map(lineOf)]);
   }
 
   /** Takes the journal away. */
   remove(): void {
-    Deno.removeSync(this.#path);
+    this.#journal.remove();
   }
 
   close(): void {
-    this.#file.close();
-  }
-
-  /** Lines that are complete. */
-  #lines(): string[] {
-    const { size } = this.#file.statSync();
-    if (size > BYTES_MAX) return [];
-    const bytes = new Uint8Array(size);
-    let done = 0;
-    while (done < size) {
-      const count = this.#file.readSync(bytes.subarray(done));
-      if (count === null) break;
-      done += count;
-    }
-    this.#text = new TextDecoder().decode(bytes.subarray(0, done));
-    return this.#text.split("\n").slice(0, -1);
-  }
-
-  #write(text: string): void {
-    const bytes = new TextEncoder().encode(text);
-    let done = 0;
-    while (done < bytes.length) done += this.#file.writeSync(bytes.subarray(done));
-    this.#text += text;
+    this.#journal.close();
   }
 }
 
 function lineOf({ endBytes, sum }: Mark): string {
-  return `${endBytes} ${sum}\n`;
+  return `${endBytes} ${sum}`;
 }
 
 function parseIdentity(line: string | undefined): Record<string, string> | null {

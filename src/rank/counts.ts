@@ -1,4 +1,7 @@
-/** What a rank counts while it computes, f64 [COUNT_FIELDS] in its first arena; all only grow. */
+/**
+ * What a rank counts while it computes, f64 [1 + layers, COUNT_FIELDS] in its first arena: all of
+ * it, then what was counted for each layer (layer_tally.ts). All only grow.
+ */
 import { floats64 } from "./arena_views.ts";
 import type { RankPlan } from "./plan_types.ts";
 
@@ -17,9 +20,30 @@ export const DISK_READS = 6;
 /** Neurons that were asked for ahead of their layer, by guesses; and those of them it needed. */
 export const ASKED_AHEAD = 7;
 export const NEEDED_AHEAD = 8;
-export const COUNT_FIELDS = 9;
+/**
+ * Neurons that were up for computing, each once a token: those of dense blocks, and of the experts
+ * that a token chose. And those of them that are hot: a GPU's, or found in the hot region's slots.
+ */
+export const NEURONS = 9;
+export const HOT_NEURONS = 10;
+export const COUNT_FIELDS = 11;
 
 /** memory: the rank's first arena. */
 export function countsView(plan: RankPlan, memory: WebAssembly.Memory): Float64Array {
   return floats64(memory, plan.workspaces[0].counts, COUNT_FIELDS);
+}
+
+/** A layer's share of the counts. memory: the rank's first arena. */
+export function layerCountsView(
+  plan: RankPlan,
+  memory: WebAssembly.Memory,
+  layer: number,
+): Float64Array {
+  const at = plan.workspaces[0].counts + countsBytes(layer);
+  return floats64(memory, at, COUNT_FIELDS);
+}
+
+/** Bytes of the counts of so many layers, and of all together. */
+export function countsBytes(layerCount: number): number {
+  return (1 + layerCount) * COUNT_FIELDS * 8;
 }

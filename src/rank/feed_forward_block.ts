@@ -3,9 +3,8 @@
  * that tokens chose. Every rank has neurons of every expert, so ranks stay balanced whatever is
  * chosen, and no join is needed to choose.
  */
-import { check } from "../base/check.ts";
 import type { Control } from "../memory/control.ts";
-import { floats } from "./arena_views.ts";
+import { ExpertRoutes } from "./expert_routes.ts";
 import {
   type Dense,
   type Experts,
@@ -14,33 +13,33 @@ import {
   type Predictor,
   type Streamed,
 } from "./layer.ts";
-import { type Activations, multiply, project, readsQ8 } from "./matrix.ts";
+import { type Activations, multiply, readsQ8 } from "./matrix.ts";
 import { GuessAhead } from "./guess_ahead.ts";
 import { activateNeurons } from "./neurons.ts";
 import type { Observer } from "./observer.ts";
-import type { RankPlan, RoutingWorkspacePlan } from "./plan_types.ts";
+import type { RankPlan } from "./plan_types.ts";
 import type { Residual } from "./residual.ts";
-import { type Routes, Routing } from "./routing.ts";
 import { Predictors } from "./predictors.ts";
 import { SparseBlock } from "./sparse_block.ts";
 import type { Streaming } from "./streaming.ts";
 import type { StepState } from "./step_state.ts";
 
-/** One arena's routing workspace as JavaScript sees it. */
-interface RoutingViews {
-  readonly plan: RoutingWorkspacePlan;
-  /** [chunkTokens, experts]. */
-  readonly logits: Float32Array;
-  readonly routes: Routes;
-  /** [chunkTokens]. */
-  readonly sharedWeights: Float32Array;
-  readonly gathered: Activations;
+/** Tokens whose neurons a predictor names: its rows from `first` on. */
+interface PredictedTokens {
+  readonly first: number;
+  readonly count: number;
+  /** Addresses of u32 and f32 [count], as of `Residual`; weights 0: all are 1. */
+  readonly rows: number;
+  readonly weights: number;
 }
+
+/** What an expert may read. */
+const BOTH_FORMS = { readsQ8: true, readsFloats: true };
 
 export class FeedForwardBlock {
   readonly #state: StepState;
   readonly #residual: Residual;
-  readonly #routing: Routing | null;
+  readonly #routes: ExpertRoutes;
   /** Null where every neuron is computed. */
   readonly #sparse: SparseBlock | null;
   /** Who is shown what neurons do: every neuron is computed then. Null: nobody. */
@@ -51,8 +50,6 @@ export class FeedForwardBlock {
   readonly #streaming: Streaming | null;
   /** Null unless it has predictors, too. */
   readonly #guessAhead: GuessAhead | null;
-  /** Per arena; empty where no layer has experts. */
-  readonly #views: readonly RoutingViews[];
   /** Predictors of the experts of the layer that is computed were asked. */
   #asksNow = false;
 
@@ -68,7 +65,7 @@ export class FeedForwardBlock {
       streaming: Streaming | null;
     },
   ) {
-    const { plan, config: { experts } } = state;
+    const { plan } = state;
     this.#streaming = by.streaming;
     this.#state = state;
     this.#residual = by.residual;
@@ -79,14 +76,13 @@ export class FeedForwardBlock {
     this.#guessAhead = streaming !== null && this.#predictors !== null
       ? new GuessAhead(state, { ...by, streaming, predictors: this.#predictors })
       : null;
-    this.#routing = experts && new Routing(experts, plan.chunkTokens);
-    this.#views = by.memories.flatMap((memory, arena) => routingViews(state, memory, arena));
+    this.#routes = new ExpertRoutes(state, by.memories);
   }
 
   /** Lets tokens choose their experts by the layer's input, in models that do so. */
   routeEarly(layer: Layer): void {
     if (!layer.routesEarly || layer.feedForward.kind !== "experts") return;
-    this.#route(layer.feedForward, this.#state.inputs.residual);
+    this.#routes.choose(layer.feedForward, this.#state.inputs.residual);
   }
 
   /**
@@ -126,17 +122,16 @@ export class FeedForwardBlock {
 
   /** Chooses experts and asks the predictors of all that were chosen. */
   #askExperts(block: Experts, layer: Layer): number {
-    const { n, arena, config: { experts } } = this.#state;
-    if (!layer.routesEarly) this.#route(block, this.#read(block, layer));
-    const { starts } = this.#routing!;
-    const { plan } = this.#views[arena];
+    const { n, config: { experts } } = this.#state;
+    if (!layer.routesEarly) this.#routes.choose(block, this.#read(block, layer));
+    const { starts } = this.#routes;
     const wantsQ8 = readsQ8(block.predictor!.first);
     const forms = { readsQ8: wantsQ8, readsFloats: !wantsQ8 };
     const x = this.#residual.read(null, wantsQ8);
     for (let e = 0; e < block.experts.length; e++) {
       const count = starts[e + 1] - starts[e];
       if (count === 0) continue;
-      const own = count === n ? x : this.#gather(x, forms, plan.rows + starts[e] * 4, count);
+      const own = this.#routes.gather(x, forms, starts[e], count);
       this.#predictors!.ask(block.experts[e].predictor!, own, starts[e], count);
     }
     return n * experts!.usedCount;
@@ -144,7 +139,7 @@ export class FeedForwardBlock {
 
   /** True where only the neurons that a predictor names are looked at. */
   #listsGuesses(predictor: Predictor): boolean {
-    if (this.#state.n !== 1 || this.#sparse === null || this.#predictors === null) return false;
+    if (!this.#state.isApart || this.#sparse === null || this.#predictors === null) return false;
     return this.#predictors.isTrusted(predictor);
   }
 
@@ -163,12 +158,14 @@ export class FeedForwardBlock {
     }
     const x = this.#read(block, layer);
     this.#asksNow = this.#asksPredictors(block);
-    if (!layer.routesEarly && !this.#asksNow) this.#route(block, x);
-    if (this.#listsStreamed) {
-      this.#beginExperts(block, x);
-      if (this.#asksNow) this.#guessAhead?.readAhead();
-    }
-    this.#addExperts(block, x);
+    if (!layer.routesEarly && !this.#asksNow) this.#routes.choose(block, x);
+    if (this.#listsStreamed && (block.haveAllGates || this.#asksNow)) {
+      const { n } = this.#state;
+      for (let t = 0; t < n; t++) {
+        this.#addExpertsOf(block, this.#sparse!.take(x, BOTH_FORMS, n, t), t);
+      }
+    } else this.#addExperts(block, x);
+    if (block.shared !== null) this.#addShared(block, block.shared, x);
     if (this.#listsStreamed) this.#streaming!.neurons.endLayer(layer.index);
   }
 
@@ -181,13 +178,12 @@ export class FeedForwardBlock {
   }
 
   #addDense(block: Dense, layer: Layer): void {
-    const { isRehearsal, n, space } = this.#state;
+    const { isRehearsal, isApart, n, space } = this.#state;
     const { predictor } = block;
-    if (predictor !== null && n === 1 && !isRehearsal) {
-      if (this.#sparse !== null && this.#predictors !== null && this.#listsGuesses(predictor)) {
-        const count = this.#predictors.list(predictor, 0, space.fired);
-        this.#sparse.addListed(block, this.#read(block, layer), count);
-        return;
+    if (predictor !== null && isApart && !isRehearsal) {
+      if (this.#listsGuesses(predictor)) {
+        const places = { first: 0, count: n, rows: space.tokens, weights: 0 };
+        return this.#addPredicted(block, predictor, this.#read(block, layer), places);
       }
       this.#sparse?.countPredictor(predictor.sizeBytes);
     }
@@ -200,10 +196,21 @@ export class FeedForwardBlock {
     this.#residual.add(block.down, hidden);
   }
 
-  /** Neuron by neuron where one token is computed and says which it needs; else as a whole. */
+  /** partial[rows[t]] += the neurons that the predictor names, of the tokens of x one by one. */
+  #addPredicted(block: Dense, predictor: Predictor, x: Activations, to: PredictedTokens): void {
+    const { first, count, rows, weights } = to;
+    for (let t = 0; t < count; t++) {
+      const listed = this.#predictors!.list(predictor, first + t, this.#state.space.fired);
+      const own = this.#sparse!.take(x, block, count, t);
+      const weight = weights === 0 ? 0 : weights + 4 * t;
+      this.#sparse!.addListed(block, own, listed, rows + 4 * t, weight);
+    }
+  }
+
+  /** Neuron by neuron where tokens say one by one which they need; else as a whole. */
   #addStreamed(block: Streamed, layer: Layer): void {
-    const { n, arena, isRehearsal, space } = this.#state;
-    const isListed = n === 1 && !isRehearsal && this.#sparse !== null &&
+    const { n, arena, isApart, isRehearsal, space } = this.#state;
+    const isListed = isApart && !isRehearsal && this.#sparse !== null &&
       (hasAllGates(block) || block.predictor !== null && this.#listsGuesses(block.predictor));
     if (!isListed) {
       if (block.count > 0) this.#addDense(this.#streaming!.bring(block, arena), layer);
@@ -212,12 +219,17 @@ export class FeedForwardBlock {
     const { neurons } = this.#streaming!;
     const asks = !hasAllGates(block);
     const x = this.#read(block, layer);
-    if (block.count > 0) {
-      const listed = asks ? this.#predictors!.list(block.predictor!, 0, neurons.listAt(0)) : null;
-      neurons.begin(block, x, 0, listed);
+    for (let t = 0; t < n; t++) {
+      const own = block.count > 0 ? this.#sparse!.take(x, block, n, t) : x;
+      if (block.count > 0) {
+        const listed = asks ? this.#predictors!.list(block.predictor!, t, neurons.listAt(0)) : null;
+        neurons.begin(block, own, 0, listed);
+      }
+      if (asks && t === n - 1) this.#guessAhead?.readAhead();
+      if (block.count > 0) {
+        neurons.finish(block, own, 0, { rows: space.tokens + 4 * t, weights: 0 });
+      }
     }
-    if (asks) this.#guessAhead?.readAhead();
-    if (block.count > 0) neurons.finish(block, x, 0, { rows: space.tokens, weights: 0 });
     neurons.endLayer(layer.index);
   }
 
@@ -240,91 +252,87 @@ export class FeedForwardBlock {
     return this.#residual.read(layer.feedForwardNorm, block.readsQ8);
   }
 
-  #route(block: Experts, x: Activations): void {
-    const { kernels, n, arena } = this.#state;
-    const { plan, logits, routes } = this.#views[arena];
-    check(this.#routing !== null, "a model with experts has routes");
-    project(kernels, block.router, x, n, plan.logits, block.router.rowCount);
-    this.#routing.route(logits, n, block.choiceBias, routes);
-  }
-
   /** Expert by expert: its tokens side by side, as one product. */
   #addExperts(block: Experts, x: Activations): void {
-    const { kernels, n, arena, isRehearsal } = this.#state;
-    const { plan, routes } = this.#views[arena];
-    check(this.#routing !== null, "a model with experts has routes");
-    const { starts } = this.#routing;
-    let lane = 0;
+    const { starts } = this.#routes;
     for (let e = 0; e < block.experts.length; e++) {
       const first = starts[e];
       const count = starts[e + 1] - first;
       if (count === 0) continue;
       const each = block.experts[e];
       if (each.kind === "streamed" && each.count === 0) continue;
-      if (this.#streams(each)) {
-        const place = { rows: plan.rows + first * 4, weights: plan.weights + first * 4 };
-        this.#streaming!.neurons.finish(each, x, lane++, place);
-        continue;
-      }
-      const expert = each.kind === "dense" ? each : this.#streaming!.bring(each, arena);
-      if (expert.up.rowCount === 0) continue;
-      const rows = plan.rows + first * 4;
-      const own = count === n ? x : this.#gather(x, expert, rows, count);
-      const weights = plan.weights + first * 4;
-      if (n === 1 && this.#addGuessed(expert, own, first)) continue;
-      const attempt = isRehearsal ? "refused" : this.#addFired(expert, own, count, rows, weights);
-      if (attempt === "added") continue;
-      const hidden = activateNeurons(this.#state, expert, own, count, attempt === "gated");
-      this.#observer?.seeExpert(expert, hidden, {
-        index: e,
-        tokens: routes.rows.subarray(first, first + count),
-      });
-      if (isRehearsal && expert.predictor !== null) {
-        this.#predictors?.compare(expert.predictor, hidden, first, count);
-      }
-      kernels.scale_rows_f32(hidden.f32, hidden.stride, weights, count, expert.up.rowCount);
-      this.#residual.addRows(expert.down, hidden, rows, count);
+      this.#addExpert(each, this.#routes.gather(x, each, first, count), e, first, count);
     }
-    if (block.shared !== null) this.#addShared(block, block.shared, x);
+  }
+
+  /** partial += what an expert gives to `count` tokens side by side, from route `first` on. */
+  #addExpert(
+    each: Dense | Streamed,
+    x: Activations,
+    index: number,
+    first: number,
+    count: number,
+  ): void {
+    const { kernels, arena, isApart, isRehearsal } = this.#state;
+    const expert = each.kind === "dense" ? each : this.#streaming!.bring(each, arena);
+    if (expert.up.rowCount === 0) return;
+    const { plan, routes } = this.#routes.views;
+    const [rows, weights] = [plan.rows + first * 4, plan.weights + first * 4];
+    const { predictor } = expert;
+    if (isApart && !isRehearsal && predictor !== null) {
+      if (this.#asksNow) {
+        return this.#addPredicted(expert, predictor, x, { first, count, rows, weights });
+      }
+      this.#sparse?.countPredictor(predictor.sizeBytes);
+    }
+    const attempt = isRehearsal ? "refused" : this.#addFired(expert, x, count, rows, weights);
+    if (attempt === "added") return;
+    const hidden = activateNeurons(this.#state, expert, x, count, attempt === "gated");
+    this.#observer?.seeExpert(expert, hidden, {
+      index,
+      tokens: routes.rows.subarray(first, first + count),
+    });
+    if (isRehearsal && predictor !== null) {
+      this.#predictors?.compare(predictor, hidden, first, count);
+    }
+    kernels.scale_rows_f32(hidden.f32, hidden.stride, weights, count, expert.up.rowCount);
+    this.#residual.addRows(expert.down, hidden, rows, count);
   }
 
   /**
-   * partial += what those neurons of an expert in memory give to the step's only token that its
-   * predictor names; the route is number `route`. False: nothing is added, the guess is not asked.
+   * The experts of token t of several sequences', some of which are on disk: all are asked for
+   * before one is computed. x: the token by itself.
    */
-  #addGuessed(expert: Dense, x: Activations, route: number): boolean {
-    const { predictor } = expert;
-    if (predictor === null || this.#sparse === null || this.#state.isRehearsal) return false;
-    if (!this.#asksNow) {
-      this.#sparse.countPredictor(predictor.sizeBytes);
-      return false;
-    }
-    const { arena, space } = this.#state;
-    const { plan } = this.#views[arena];
-    const count = this.#predictors!.list(predictor, route, space.fired);
-    this.#sparse.addListed(expert, x, count, plan.weights + route * 4);
-    return true;
-  }
-
-  /** All streamed experts of the step's only token are asked for before one is computed. */
-  #beginExperts(block: Experts, x: Activations): void {
-    const { starts } = this.#routing!;
+  #addExpertsOf(block: Experts, x: Activations, t: number): void {
+    const { n } = this.#state;
+    const { plan } = this.#routes.views;
     const { neurons } = this.#streaming!;
     let lane = 0;
     for (let e = 0; e < block.experts.length; e++) {
-      const expert = block.experts[e];
-      if (starts[e + 1] === starts[e] || !this.#streams(expert) || expert.count === 0) continue;
+      const [expert, route] = [block.experts[e], this.#routes.routeOf(e, t)];
+      if (route < 0 || !this.#streams(expert) || expert.count === 0) continue;
       const listed = hasAllGates(expert)
         ? null
-        : this.#predictors!.list(expert.predictor!, starts[e], neurons.listAt(lane));
+        : this.#predictors!.list(expert.predictor!, route, neurons.listAt(lane));
       neurons.begin(expert, x, lane++, listed);
+    }
+    if (this.#asksNow && t === n - 1) this.#guessAhead?.readAhead();
+    lane = 0;
+    for (let e = 0; e < block.experts.length; e++) {
+      const [expert, first] = [block.experts[e], this.#routes.routeOf(e, t)];
+      if (first < 0 || expert.kind === "streamed" && expert.count === 0) continue;
+      if (!this.#streams(expert)) this.#addExpert(expert, x, e, first, 1);
+      else {
+        const place = { rows: plan.rows + first * 4, weights: plan.weights + first * 4 };
+        neurons.finish(expert, x, lane++, place);
+      }
     }
   }
 
-  /** The step is one token whose neurons are read by list, where a block can list them. */
+  /** The step's tokens are listed one by one, where a block on disk can list them. */
   get #listsStreamed(): boolean {
-    const { n, isRehearsal } = this.#state;
-    return this.#streaming !== null && this.#sparse !== null && n === 1 && !isRehearsal;
+    const { isApart, isRehearsal } = this.#state;
+    return this.#streaming !== null && this.#sparse !== null && isApart && !isRehearsal;
   }
 
   #streams(block: Dense | Streamed): block is Streamed {
@@ -339,7 +347,7 @@ export class FeedForwardBlock {
       this.#residual.add(shared.down, inputs.hidden);
       return;
     }
-    const { plan, sharedWeights } = this.#views[arena];
+    const { plan, sharedWeights } = this.#routes.views;
     const weights = block.sharedGate === null ? 0 : plan.sharedWeights;
     if (block.sharedGate !== null) {
       multiply(kernels, block.sharedGate, x, n, weights, 1);
@@ -353,41 +361,4 @@ export class FeedForwardBlock {
     if (weights !== 0) kernels.scale_rows_f32(f32, stride, weights, n, shared.up.rowCount);
     this.#residual.add(shared.down, hidden);
   }
-
-  /** The tokens of one expert side by side, in the forms that it reads. */
-  #gather(
-    x: Activations,
-    { readsQ8, readsFloats }: Pick<Dense, "readsQ8" | "readsFloats">,
-    rows: number,
-    count: number,
-  ): Activations {
-    const { kernels, n, arena, config: { embeddingLength: d } } = this.#state;
-    const { gathered: to } = this.#views[arena];
-    if (readsQ8) kernels.gather_q8(x.q8, n, d, rows, count, to.q8);
-    if (readsFloats) {
-      kernels.gather_rows_f32(x.f32, x.stride, n, rows, count, to.f32, to.stride, d);
-    }
-    return to;
-  }
-}
-
-function routingViews(
-  { plan, config: { experts } }: StepState,
-  memory: WebAssembly.Memory,
-  arena: number,
-): RoutingViews[] {
-  const { routing } = plan.workspaces[arena];
-  if (routing === null || experts === null) return [];
-  const { chunkTokens, strides } = plan;
-  const routes = chunkTokens * experts.usedCount;
-  return [{
-    plan: routing,
-    logits: floats(memory, routing.logits, chunkTokens * experts.count),
-    routes: {
-      rows: new Uint32Array(memory.buffer, routing.rows, routes),
-      weights: floats(memory, routing.weights, routes),
-    },
-    sharedWeights: floats(memory, routing.sharedWeights, chunkTokens),
-    gathered: { f32: routing.gathered, stride: strides.embedding, q8: routing.gatheredQ8 },
-  }];
 }

@@ -20,7 +20,7 @@ export class GuessAhead {
     readonly predictors: Predictors;
     readonly streaming: Streaming;
   };
-  /** Of the only token; null: the model has no experts. */
+  /** Of the step's only token; null: the model has no experts. */
   readonly #routing: Routing | null;
   /** The same choice, where no bias is added to it, of logits as they are. */
   readonly #unbiased: Routing | null;
@@ -31,7 +31,7 @@ export class GuessAhead {
   readonly #blocks: (Dense | Streamed)[] = [];
   /** The layer that was guessed; null: none, in this layer's turn. */
   #next: Layer | null = null;
-  /** How many these are. What predictors exchange has as many rows before, the layer's own. */
+  /** How many these are, for a token. */
   readonly #count: number;
 
   /** memories: this rank's. */
@@ -62,12 +62,15 @@ export class GuessAhead {
   }
 
   /**
-   * Asks the next layer's predictors by what this one reads, in a step of one token. What ranks
-   * exchange for this layer's own they exchange for both; then `complete`.
+   * Asks the next layer's predictors by what this one reads, in a step of one token, or of one each
+   * of several sequences if there are no experts. What ranks exchange for this layer's own they
+   * exchange for both; then `complete`.
    */
   ask({ index, arena }: Layer): void {
     const { predictors, residual, streaming } = this.#by;
+    const { n } = this.#state;
     this.#next = null;
+    if (n > 1 && this.#routing !== null) return;
     const next = streaming.predicted(index + 1);
     if (next === null || next.arena !== arena) return;
     const block = next.feedForward as Streamed | Experts;
@@ -78,14 +81,19 @@ export class GuessAhead {
     else this.#blocks[0] = block;
     const x = residual.read(null, readsQ8(predictor.first));
     for (let i = 0; i < this.#count; i++) {
-      predictors.ask(this.#blocks[i].predictor!, x, this.#count + i, 1);
+      predictors.ask(this.#blocks[i].predictor!, x, this.#rows + i, n);
     }
   }
 
   /** After the ranks have met. */
   complete(): void {
     if (this.#next === null) return;
-    this.#by.predictors.complete(this.#next.index, this.#count, this.#count);
+    this.#by.predictors.complete(this.#next.index, this.#rows, this.#rows);
+  }
+
+  /** Rows of what predictors exchange for the layer's own neurons; the next one's has as many. */
+  get #rows(): number {
+    return this.#count * this.#state.n;
   }
 
   /** Asks the disk for what was guessed, when the layer has asked for its own neurons. */
@@ -97,9 +105,11 @@ export class GuessAhead {
       const each = this.#blocks[i];
       if (each.kind !== "streamed" || each.count === 0) continue;
       if (!streaming.neurons.lacks(each.unit)) continue;
-      const { fired } = this.#state.space;
-      const listed = predictors.list(each.predictor!, this.#count + i, fired);
-      streaming.neurons.readAhead(next.index, each.unit, listed);
+      const { n, space: { fired } } = this.#state;
+      for (let t = 0; t < n; t++) {
+        const listed = predictors.list(each.predictor!, this.#rows + i + t, fired);
+        streaming.neurons.readAhead(next.index, each.unit, listed);
+      }
     }
     streaming.neurons.beginAhead();
   }

@@ -21,6 +21,7 @@ import { SharedText } from "../memory/shared_text.ts";
 import type { Observation } from "../memory/observation.ts";
 import {
   type ControlSize,
+  STEP_KIND_DRAFT,
   STEP_KIND_EXIT,
   STEP_KIND_FORWARD,
   STEP_KIND_READ,
@@ -68,6 +69,9 @@ export interface RankSetup {
     readonly failure: SharedArrayBuffer;
   } | null;
 }
+
+/** A second model that the same ranks compute, in steps of a kind of their own. */
+export type DraftSetup = Pick<RankSetup, "plans" | "config" | "tensors" | "parts" | "memories">;
 
 /** Which GPU, and how it is used. */
 export interface GpuSetup {
@@ -151,10 +155,14 @@ export class RankRunner {
    * @throws {ModelFormatError} when the model's files changed or cannot be read.
    * @throws {Error} when another thread has failed meanwhile.
    */
-  static open(setup: RankSetup, onProgress: (bytes: number) => void): RankRunner {
+  static open(
+    setup: RankSetup,
+    onProgress: (bytes: number) => void,
+    control = controlOf(setup),
+  ): RankRunner {
     using reader = TensorReader.open({ parts: setup.parts });
-    const opening = prepare(setup, reader, onProgress);
-    const { plan, kernels, control, tell } = opening;
+    const opening = prepare(setup, reader, control, onProgress);
+    const { plan, kernels, tell } = opening;
     const memories = setup.memories[setup.rankIndex];
     const queue = setup.streams && openQueue(setup, setup.streams);
     const streaming = setup.streams && new Streaming({
@@ -180,6 +188,16 @@ export class RankRunner {
     return new RankRunner(opening, walked, queue instanceof KernelQueue ? { queue } : {});
   }
 
+  /** Loads the rank's weights of a second model, whose steps come through the same words. */
+  static openDraft(
+    { setup, control }: RankRunner,
+    draft: DraftSetup,
+    onProgress: (bytes: number) => void,
+  ): RankRunner {
+    const alone = { observation: null, gpu: null, streams: null };
+    return RankRunner.open({ ...setup, ...draft, ...alone }, onProgress, control);
+  }
+
   /**
    * Opens the GPU and loads the rank's weights onto it.
    * @throws {GpuUnavailableError | GpuOutOfMemoryError} when there is none that has room for them.
@@ -200,7 +218,7 @@ export class RankRunner {
       const { tuning } = setup.gpu;
       if (!gpu.info.isFallback || tuning !== null) await tuneGpuKernels(gpu, tuning);
       using reader = host.reader ?? TensorReader.open({ parts: setup.parts });
-      const opening = prepare(setup, reader, onProgress);
+      const opening = prepare(setup, reader, controlOf(setup), onProgress);
       const { control, tell } = opening;
       const { tensors } = setup;
       const { awaitsLogits } = host;
@@ -242,13 +260,18 @@ export class RankRunner {
     this.#held.queue?.close();
   }
 
-  /** A follower's life: step after step until the leader says exit. Blocks the thread. */
-  followSteps(): void {
+  /**
+   * A follower's life: step after step until the leader says exit. Blocks the thread.
+   * draft: takes the steps that are the second model's.
+   */
+  followSteps(draft: RankRunner | null = null): void {
     const step = this.control.newStep();
     for (;;) {
       this.control.awaitStep(step);
       if (step.kind === STEP_KIND_EXIT) return;
-      this.runStep(step);
+      const runner = step.kind === STEP_KIND_DRAFT ? draft : this;
+      check(runner !== null, "guesses of a model that was loaded");
+      runner.runStep(step);
     }
   }
 
@@ -261,8 +284,9 @@ export class RankRunner {
       this.#readWeights();
       return this.control.join();
     }
-    const isKnown = step.kind === STEP_KIND_FORWARD || step.kind === STEP_KIND_REHEARSE;
-    check(isKnown, "a step is read, forward, rehearsal or exit");
+    const isKnown = step.kind === STEP_KIND_FORWARD || step.kind === STEP_KIND_REHEARSE ||
+      step.kind === STEP_KIND_DRAFT;
+    check(isKnown, "a step is read, forward, rehearsal, draft or exit");
     if (this.#stepsToLoss > 0 && --this.#stepsToLoss === 0) this.#held.gpu?.device.destroy();
     return this.#walk(step);
   }
@@ -297,16 +321,11 @@ function openQueue(
 function prepare(
   setup: RankSetup,
   reader: TensorReader,
+  control: Control,
   onProgress: (bytes: number) => void,
 ): Opening {
   const { rankIndex, plans, tensors, memories, module } = setup;
   const plan = plans[rankIndex];
-  const control = new Control(setup.controlBuffer, {
-    rankCount: plans.length,
-    ...controlSize(plan),
-    leads: rankIndex === 0,
-    otherThreads: setup.streams?.ioWorkers,
-  });
   const kernels = memories[rankIndex].map((memory) => instantiateKernels(module, memory));
   const tell = (bytes: number) => {
     if (control.failedRank() >= 0) throw new Error("Loading was given up elsewhere");
@@ -314,6 +333,16 @@ function prepare(
   };
   loadWeights({ plan, tensors, reader, kernels, memories: memories[rankIndex], onProgress: tell });
   return { setup, plan, control, kernels, reader, tell };
+}
+
+/** The rank's hold on the words that steer all of them. */
+function controlOf({ controlBuffer, plans, rankIndex, streams }: RankSetup): Control {
+  return new Control(controlBuffer, {
+    rankCount: plans.length,
+    ...controlSize(plans[rankIndex]),
+    leads: rankIndex === 0,
+    otherThreads: streams?.ioWorkers,
+  });
 }
 
 /** What the control block of a plan's ranks has room for. */

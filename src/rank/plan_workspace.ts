@@ -12,7 +12,7 @@ import type {
   WorkspacePlan,
   WorkspaceStrides,
 } from "./plan_types.ts";
-import { COUNT_FIELDS } from "./counts.ts";
+import { countsBytes } from "./counts.ts";
 import { tableBlocks } from "./kv_bytes.ts";
 import { lengthOf, type Shard } from "./shard.ts";
 import {
@@ -163,6 +163,7 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     (sum, { dimensionCount }) => sum + ropeBytes(dimensionCount, chunkTokens),
     0,
   );
+  const listedTokens = input.isSparse ? logitsRows(chunkTokens) : 1;
   return {
     ...{ staging: input.stagingBytes, residual: floats(strides.embedding) },
     ...{ normed: floats(strides.embedding), "normed.q8": tile(d) },
@@ -170,12 +171,12 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     ...{ value: floats(kvHeads * headDim), squares: floats(4) },
     ...{ attention: floats(strides.attention), "attention.q8": tile(heads * headDim) },
     "attention.scratch": scratch,
-    ...{ gate: floats(neurons), up: floats(neurons), fired: neurons * 4 },
+    ...{ gate: floats(neurons), up: floats(neurons), fired: neurons * 4 * listedTokens },
     ...{ hidden: floats(strides.hidden), "hidden.q8": tile(neurons) },
     ...{ "partial.0": floats(strides.embedding), "partial.1": floats(strides.embedding) },
     ...{ incoming: floats(strides.embedding), ropes: heads === 0 ? 0 : ropes },
     "neurons.scratch": input.hasNeurons ? sizes.neurons_scratch_bytes(d) : 0,
-    counts: COUNT_FIELDS * 8,
+    counts: countsBytes(config.blockCount),
     tables: (input.sequences ?? 1) * tableBlocks(input.contextLength) * 4,
     logits: logitsRows(chunkTokens) * strides.logits * 4,
     candidates: leads ? config.vocabSize * 4 : 0,
@@ -225,8 +226,10 @@ function planStream(arena: ArenaBuilder, input: WorkspaceInput): StreamWorkspace
   };
 }
 
-/** Most tokens of a step whose firing neurons are listed, token by token. */
+/** Most tokens of a sequence in a step whose firing neurons are listed, token by token. */
 export const FEW_TOKENS = 8;
+/** Most tokens of a step that want logits, and so of sequences that each have one. */
+export const LOGITS_ROWS = 16;
 
 /** One of a few tokens by itself. */
 function fewBytes({ config, strides, isSparse, sizes }: WorkspaceInput): StepGraphInput["bytes"] {
@@ -234,16 +237,17 @@ function fewBytes({ config, strides, isSparse, sizes }: WorkspaceInput): StepGra
   return {
     alone: strides.embedding * 4,
     "alone.q8": sizes.q8_bytes(1, config.embeddingLength),
-    tokens: FEW_TOKENS * 4,
+    tokens: LOGITS_ROWS * 4,
   };
 }
 
 /**
  * Rows of what predictors have between their matrices: one for each route of a token to an expert,
- * or for each token; and one token's for the layer behind the one that is computed.
+ * or for each token; and for the layer behind the one that is computed those of one token, or of
+ * one each of several sequences.
  */
 export function predictorRows({ experts }: ModelConfig, chunkTokens: number): number {
-  return (experts?.usedCount ?? 1) * Math.max(2, chunkTokens);
+  return (experts?.usedCount ?? 1) * Math.max(2 * logitsRows(chunkTokens), chunkTokens);
 }
 
 function predictorBytes(
@@ -259,7 +263,7 @@ function predictorBytes(
 
 /** Steps that want every position's logits are short, so that the logits stay small. */
 export function logitsRows(chunkTokens: number): number {
-  return Math.min(16, chunkTokens);
+  return Math.min(LOGITS_ROWS, chunkTokens);
 }
 
 /** The most of each that a rank has in one layer. */

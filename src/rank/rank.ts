@@ -8,6 +8,7 @@ import type { Observation } from "../memory/observation.ts";
 import { AttentionBlock } from "./attention_block.ts";
 import { FeedForwardBlock } from "./feed_forward_block.ts";
 import { bindLayer, type Layer } from "./layer.ts";
+import { LayerTally, neuronsAsked } from "./layer_tally.ts";
 import { Observer } from "./observer.ts";
 import type { RankPlan } from "./plan_types.ts";
 import type { RankSteps } from "./rank_steps.ts";
@@ -34,6 +35,8 @@ export class Rank implements RankSteps<Layer> {
   readonly #attention: AttentionBlock;
   readonly #feedForward: FeedForwardBlock;
   readonly #streaming: Streaming | null;
+  readonly #tally: LayerTally;
+  readonly #usedCount: number;
 
   constructor(input: RankInput) {
     const { config, plans, control } = input;
@@ -54,6 +57,8 @@ export class Rank implements RankSteps<Layer> {
     const observer = observation && new Observer(state, { observation, memories });
     streaming?.attach(state, { residual, layers: this.#layers });
     this.#streaming = streaming;
+    this.#tally = new LayerTally(this.plan, memories[0]);
+    this.#usedCount = config.experts?.usedCount ?? 0;
     this.#feedForward = new FeedForwardBlock(state, {
       residual,
       control,
@@ -89,6 +94,7 @@ export class Rank implements RankSteps<Layer> {
 
   /** Goes to the layer's arena, taking the residual stream along. */
   enterLayer(index: number): Layer {
+    if (index === 0) this.#tally.begin();
     const layer = this.#layers[index];
     this.#state.carryTo(layer.arena);
     return layer;
@@ -128,6 +134,11 @@ export class Rank implements RankSteps<Layer> {
 
   feedForward(layer: Layer): void {
     this.#feedForward.run(layer);
+    const { n } = this.#state;
+    const asked = this.#state.isGpusAlone(layer.index)
+      ? 0
+      : neuronsAsked(this.plan.layers[layer.index], { n, usedCount: this.#usedCount });
+    this.#tally.end(layer.index, asked, 0);
   }
 
   joinAttention(layer: Layer): boolean {

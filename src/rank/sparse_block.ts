@@ -12,7 +12,7 @@ import type { Dense } from "./layer.ts";
 import { activateListed, multiplyListed } from "./listed.ts";
 import { type Activations, type Matrix, project } from "./matrix.ts";
 import { activateNeurons, aloneKernel } from "./neurons.ts";
-import { FEW_TOKENS } from "./plan_workspace.ts";
+import { FEW_TOKENS, LOGITS_ROWS } from "./plan_workspace.ts";
 import type { Residual } from "./residual.ts";
 import type { StepState } from "./step_state.ts";
 import { LISTED_COST } from "./weight_types.ts";
@@ -25,6 +25,8 @@ export class SparseBlock {
   readonly #residual: Residual;
   /** What was left out since the rank started. */
   readonly #counts: Float64Array;
+  /** How many neurons fire, by token. */
+  readonly #fired = new Int32Array(LOGITS_ROWS);
 
   /** memories: this rank's; the counts are in the first one. */
   constructor(
@@ -36,15 +38,18 @@ export class SparseBlock {
     const { workspaces } = state.plan;
     this.#counts = countsView(state.plan, by.memories[0]);
     by.memories.forEach(({ buffer }, arena) => {
-      new Uint32Array(buffer, workspaces[arena].tokens, FEW_TOKENS).forEach((_, t, to) =>
+      new Uint32Array(buffer, workspaces[arena].tokens, LOGITS_ROWS).forEach((_, t, to) =>
         to[t] = t
       );
     });
   }
 
-  /** False where all neurons of so many tokens had better be computed, whatever fires. */
+  /**
+   * False where all neurons of so many tokens had better be computed, whatever fires. Tokens of
+   * several sequences are listed, as each alone would be.
+   */
   canAdd({ gate, up, down, threshold }: Dense, count: number): boolean {
-    if (count === 1) return true;
+    if (count === 1 || this.#state.isApart) return true;
     return count <= FEW_TOKENS && gate !== null && up.bias === 0 && down.layout !== "rows" &&
       threshold === null;
   }
@@ -56,37 +61,42 @@ export class SparseBlock {
    *   with the gate are at `space.gate` then.
    */
   add(block: Dense, x: Activations, count: number, rows: number, weights: number): boolean {
-    const { kernels, space, inputs: { alone } } = this.#state;
+    const { kernels, space, isApart } = this.#state;
     const { gate, up } = block;
     // A bias of up belongs to neurons, not to places in a list.
-    if (gate === null || up.bias !== 0) {
-      this.#addActivated(block, x, rows, weights);
-      return true;
-    }
-    const width = gate.rowCount;
-    project(kernels, gate, x, count, space.gate, width);
-    if (count > 1 && !this.#paysToList(count, width)) return false;
+    const isGated = gate !== null && up.bias === 0;
+    const width = up.rowCount;
+    if (isGated) project(kernels, gate, x, count, space.gate, width);
+    if (count > 1 && !isApart && !this.#paysToList(count, width)) return false;
+    // First up of all tokens, then down: what one has read of a matrix, the next one finds nearby.
     for (let t = 0; t < count; t++) {
-      const own = count === 1 ? x : this.#takeOne(x, block, count, space.tokens + 4 * t, alone);
-      const gates = space.gate + 4 * t * width;
-      this.#addGated(block, own, gates, rows + 4 * t, weights === 0 ? 0 : weights + 4 * t);
+      const own = this.take(x, block, count, t);
+      const [row, weight] = [rows + 4 * t, weights === 0 ? 0 : weights + 4 * t];
+      if (isGated) this.#fired[t] = this.#listGated(block, own, t);
+      else this.#addActivated(block, own, row, weight);
+    }
+    if (!isGated) return true;
+    for (let t = 0; t < count; t++) {
+      const [row, weight] = [rows + 4 * t, weights === 0 ? 0 : weights + 4 * t];
+      const values = space.gate + 4 * t * width;
+      this.#addFired(block, this.#listAt(t, width), values, this.#fired[t], row, weight);
     }
     return true;
   }
 
   /**
-   * The same of the step's only token, where only the `listed` neurons at `space.fired` are looked
-   * at: all others are taken for silent. weights: as of `add`.
+   * The same of one token, where only the `listed` neurons at `space.fired` are looked at: all
+   * others are taken for silent.
    */
-  addListed(block: Dense, x: Activations, listed: number, weights = 0): void {
+  addListed(block: Dense, x: Activations, listed: number, rows: number, weights: number): void {
     const { kernels, space, fractions: { belowFiring } } = this.#state;
     const { gate, up } = block;
     check(gate !== null && gate.bias === 0 && up.bias === 0, "neurons of a list have no biases");
     multiplyListed(kernels, gate, x, space.fired, listed, space.gate);
     const count = kernels.fired_f32(space.gate, listed, belowFiring, space.up, space.gate);
     kernels.pick_listed(space.fired, listed, space.up, count);
-    this.#activateListed(up, x, space.gate, count);
-    this.#addFired(block, space.gate, count, space.tokens, weights);
+    this.#activateListed(up, x, space.fired, space.gate, count);
+    this.#addFired(block, space.fired, space.gate, count, rows, weights);
     this.#counts[SKIPPED_BYTES] += (gate.rowCount - listed) * gate.rowStrideBytes;
   }
 
@@ -106,15 +116,16 @@ export class SparseBlock {
     return LISTED_COST * fired < width * Math.max(1, count / TOKENS_PER_READ);
   }
 
-  /** Token rows[0] of `count` by itself, in the forms that the block reads. */
-  #takeOne(
+  /** Token t of `count` by itself until the next call, in the forms that the block reads. */
+  take(
     x: Activations,
-    block: Dense,
+    block: Pick<Dense, "readsQ8" | "readsFloats">,
     count: number,
-    rows: number,
-    to: Activations,
+    t: number,
   ): Activations {
-    const { kernels, config: { embeddingLength: d } } = this.#state;
+    if (count === 1) return x;
+    const { kernels, space, config: { embeddingLength: d }, inputs: { alone: to } } = this.#state;
+    const rows = space.tokens + 4 * t;
     if (block.readsQ8) kernels.gather_q8(x.q8, count, d, rows, 1, to.q8);
     if (block.readsFloats) {
       kernels.gather_rows_f32(x.f32, x.stride, count, rows, 1, to.f32, to.stride, d);
@@ -134,23 +145,38 @@ export class SparseBlock {
     this.#countSkipped(block, rowCount, read);
   }
 
-  /** One token, whose products with the gate are at `gates`; they are overwritten. */
-  #addGated(block: Dense, x: Activations, gates: number, rows: number, weights: number): void {
-    const { up, threshold } = block;
-    const count = threshold === null
-      ? this.#listFired(up, x, gates)
-      : this.#listLoud(up, x, gates, threshold);
-    this.#addFired(block, gates, count, rows, weights);
+  /** Where token t's neurons are listed, u32 [width]. */
+  #listAt(t: number, width: number): number {
+    return this.#state.space.fired + 4 * t * width;
   }
 
-  /** partial += down · what the `count` neurons at `space.fired` give, which is at `values`. */
-  #addFired(block: Dense, values: number, count: number, rows: number, weights: number): void {
-    const { kernels, space } = this.#state;
+  /**
+   * Lists token t's neurons that count, whose products with the gate are overwritten by what they
+   * give.
+   * @returns how many they are.
+   */
+  #listGated({ up, threshold }: Dense, x: Activations, t: number): number {
+    const list = this.#listAt(t, up.rowCount);
+    const gates = this.#state.space.gate + 4 * t * up.rowCount;
+    if (threshold === null) return this.#listFired(up, x, list, gates);
+    return this.#listLoud(up, x, list, gates, threshold);
+  }
+
+  /** partial += down · what the `count` neurons of `list` give, which is at `values`. */
+  #addFired(
+    block: Dense,
+    list: number,
+    values: number,
+    count: number,
+    rows: number,
+    weights: number,
+  ): void {
+    const { kernels } = this.#state;
     const { down } = block;
     if (weights !== 0) kernels.scale_rows_f32(values, count, weights, 1, count);
     const read = down.layout === "neurons"
-      ? this.#residual.addFired(down, space.fired, values, count, rows)
-      : this.#addScattered(down, values, count, rows);
+      ? this.#residual.addFired(down, list, values, count, rows)
+      : this.#addScattered(down, list, values, count, rows);
     this.#countSkipped(block, count, read);
   }
 
@@ -163,38 +189,44 @@ export class SparseBlock {
   }
 
   /**
-   * space.fired [count] = the neurons that fire, of those whose gates are at `gates`; gates [count]
-   * = what they give.
+   * list [count] = the neurons that fire, of those whose gates are at `gates`; gates [count] = what
+   * they give.
    */
-  #listFired(up: Matrix, x: Activations, gates: number): number {
-    const { kernels, space, fractions: { belowFiring } } = this.#state;
-    const count = kernels.fired_f32(gates, up.rowCount, belowFiring, space.fired, gates);
-    this.#activateListed(up, x, gates, count);
+  #listFired(up: Matrix, x: Activations, list: number, gates: number): number {
+    const { kernels, fractions: { belowFiring } } = this.#state;
+    const count = kernels.fired_f32(gates, up.rowCount, belowFiring, list, gates);
+    this.#activateListed(up, x, list, gates, count);
     return count;
   }
 
   /** The same of neurons whose activation of gate is louder than the threshold. */
-  #listLoud(up: Matrix, x: Activations, gates: number, threshold: number): number {
+  #listLoud(
+    up: Matrix,
+    x: Activations,
+    list: number,
+    gates: number,
+    threshold: number,
+  ): number {
     const { kernels, space, config: { feedForward: { activation } } } = this.#state;
     const width = up.rowCount;
     aloneKernel(kernels, activation)(gates, width, gates, width, 1, width);
-    const count = kernels.loud_f32(gates, width, threshold, space.fired, gates);
-    multiplyListed(kernels, up, x, space.fired, count, space.up);
+    const count = kernels.loud_f32(gates, width, threshold, list, gates);
+    multiplyListed(kernels, up, x, list, count, space.up);
     kernels.mul_weight_f32(gates, count, space.up, 1, count);
     return count;
   }
 
-  /** values [count] = what the neurons at `space.fired` give, whose gates are there. */
-  #activateListed(up: Matrix, x: Activations, values: number, count: number): void {
+  /** values [count] = what the neurons of `list` give, whose gates are there. */
+  #activateListed(up: Matrix, x: Activations, list: number, values: number, count: number): void {
     const { kernels, space, config: { feedForward } } = this.#state;
-    multiplyListed(kernels, up, x, space.fired, count, space.up);
+    multiplyListed(kernels, up, x, list, count, space.up);
     activateListed(kernels, feedForward, space.up, values, count);
   }
 
   /** partial[rows[0]] += down · hidden, which is zero but for `count` listed neurons. */
-  #addScattered(down: Matrix, values: number, count: number, rows: number): number {
-    const { kernels, space, inputs: { hidden } } = this.#state;
-    kernels.scatter_f32(values, space.fired, count, hidden.f32, hidden.stride);
+  #addScattered(down: Matrix, list: number, values: number, count: number, rows: number): number {
+    const { kernels, inputs: { hidden } } = this.#state;
+    kernels.scatter_f32(values, list, count, hidden.f32, hidden.stride);
     return this.#residual.addRows(down, hidden, rows, 1);
   }
 }

@@ -209,7 +209,7 @@ class StepWalk {
   #list(name: string, x: readonly StepTensor[]): void {
     this.#op(name, {
       reads: [...x, ...this.#input.hasPredictors ? ["predictor" as const] : []],
-      writes: ["gate", "fired"],
+      writes: ["gate", "fired", "alone", "alone.q8"],
       scratch: ["predictor.q8", "neurons.scratch"],
     });
   }
@@ -223,9 +223,9 @@ class StepWalk {
       // Token by token, gates of the others waiting; or neurons of a list, as they arrive.
       this.#op(`${name}.sparse`, {
         reads: x,
-        updates: ["gate", "fired"],
+        updates: ["gate", "fired", "alone", "alone.q8"],
         scratch: [
-          ...["up", "hidden", "hidden.q8", "alone", "alone.q8", "incoming"] as const,
+          ...["up", "hidden", "hidden.q8", "incoming"] as const,
           ...["predictor.q8", "neurons.scratch"] as const,
         ],
       });

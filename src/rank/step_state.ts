@@ -78,6 +78,11 @@ export class StepState {
   /** Of which sequences they are, [segmentCount, SEGMENT_WORDS]: control_layout.ts. */
   segments: Int32Array;
   segmentCount = 0;
+  /**
+   * Each token is another sequence's: what is computed for it does not depend on the others, so
+   * that sequences are answered as if they were alone.
+   */
+  isApart = false;
   /** For how many of them logits are wanted. */
   logitsCount = 0;
   /** Predictors are compared with what fires: all neurons are computed. */
@@ -126,6 +131,7 @@ export class StepState {
     this.segments = step.segments;
     this.segmentCount = step.segmentCount;
     this.#takeSegments();
+    this.isApart = step.segmentCount === step.tokenCount;
     this.isRehearsal = step.kind === STEP_KIND_REHEARSE;
     this.views = this.arenaViews.forTokens(step.tokenCount);
     this.#enterArena(0);

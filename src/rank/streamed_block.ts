@@ -14,7 +14,7 @@
  * says so. Knows nothing of files or experts.
  */
 import { check } from "../base/check.ts";
-import { NO_SLOT, PRESENT } from "../cache/mod.ts";
+import { CLUSTER_SLOTS, NO_SLOT, PRESENT } from "../cache/mod.ts";
 import { NO_TICKET } from "../io/mod.ts";
 import type { SharedText } from "../memory/shared_text.ts";
 import { type ArenaStream, BundleReads } from "./bundle_reads.ts";
@@ -24,6 +24,7 @@ import {
   CACHE_HITS,
   CACHE_MISSES,
   countsView,
+  HOT_NEURONS,
   NEEDED_AHEAD,
   SKIPPED_BYTES,
   SKIPPED_NEURONS,
@@ -199,6 +200,10 @@ export class StreamedBlock {
     lane.ends[lane.parts] = start + count;
     lane.parts++;
     this.#ask(lane, unit, start + present, start + count);
+    const hotEnd = cache.hotClusters * CLUSTER_SLOTS;
+    for (let i = start; i < start + present; i++) {
+      if (lane.slots[i] < hotEnd) this.#counts[HOT_NEURONS]++;
+    }
     this.#counts[CACHE_HITS] += present;
     this.#counts[CACHE_MISSES] += count - present;
   }

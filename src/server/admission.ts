@@ -43,11 +43,11 @@ export function admit(
   return async (c, next) => {
     if (READING.has(c.req.method)) return await next();
     if (lifecycle.isDraining) {
-      const response = errorResponse(shutdownError());
+      const response = errorResponse(shutdownError(), c.req.path);
       response.headers.set("connection", "close");
       return response;
     }
-    if (admission.underWay >= requestsMax) return errorResponse(fullError(requestsMax));
+    if (admission.underWay >= requestsMax) return errorResponse(fullError(requestsMax), c.req.path);
     admission.enter();
     const leave = () => admission.leave();
     const sent = c.env?.completed;

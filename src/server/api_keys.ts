@@ -4,9 +4,13 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { RequestError } from "../base/errors.ts";
 import type { ServerEnv } from "./guards.ts";
 import { errorResponse } from "./http_errors.ts";
+import { PAGE_ROUTES } from "./page.ts";
 
 /** Answered without a key: the page asks for one, and whoever watches a server has none. */
-const PUBLIC_PATHS = new Set(["/", "/health", "/livez", "/readyz"]);
+const PUBLIC_PATHS = new Set([
+  ...PAGE_ROUTES.map(({ path }) => path),
+  ...["/health", "/livez", "/readyz"],
+]);
 
 /** A set of keys that tells nothing by the time that looking takes. */
 export class ApiKeys {
@@ -41,7 +45,7 @@ export function requireKey(keys: ApiKeys): MiddlewareHandler<ServerEnv> {
     if (keys.isEmpty || PUBLIC_PATHS.has(c.req.path)) return await next();
     const given = c.req.header("x-api-key") ?? bearer(c.req.header("authorization"));
     if (given !== undefined && keys.has(given)) return await next();
-    const response = errorResponse(keyError(given === undefined));
+    const response = errorResponse(keyError(given === undefined), c.req.path);
     response.headers.set("www-authenticate", "Bearer");
     return response;
   };

@@ -11,14 +11,14 @@ import { errorResponse, toRequestError } from "./http_errors.ts";
 import { openApiDocument } from "./openapi.ts";
 import { OPERATION_ROUTES } from "./operation_routes.ts";
 import { type AppOptions, appSettings } from "./options.ts";
-import { pageResponse } from "./page.ts";
+import { PAGE_ROUTES } from "./page.ts";
 import type { Route } from "./route.ts";
 import { API_ROUTES } from "./routes.ts";
 import { watchRequests } from "./telemetry/requests.ts";
 
 /** The page and the document, before what the document is of. */
 const OWN_ROUTES: readonly Route[] = [
-  { method: "GET", path: "/", handle: () => pageResponse(), summary: "The chat page" },
+  ...PAGE_ROUTES,
   {
     method: "GET",
     path: "/openapi.json",
@@ -52,7 +52,7 @@ export function createApp(options: AppOptions): Hono<ServerEnv> {
   app.notFound(unknownPath);
   app.onError((error, c) => {
     if (!(error instanceof RequestError)) settings.onError(error, c.get("requestId"));
-    return errorResponse(toRequestError(error));
+    return errorResponse(toRequestError(error), c.req.path);
   });
   return app;
 }
@@ -65,6 +65,7 @@ function methodNotAllowed(c: Context<ServerEnv>, methods: readonly string[]): Re
       status: 405,
       code: "method_not_allowed",
     }),
+    c.req.path,
   );
   response.headers.set("allow", allow);
   return response;
@@ -76,5 +77,6 @@ function unknownPath(c: Context<ServerEnv>): Response {
       status: 404,
       code: "unknown_url",
     }),
+    c.req.path,
   );
 }

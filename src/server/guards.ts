@@ -39,13 +39,15 @@ export function guards(settings: AppSettings): MiddlewareHandler<ServerEnv> {
   const origins = new Set(settings.allowedOrigins);
   return async (c, next) => {
     const host = c.req.header("host") ?? new URL(c.req.url).host;
-    if (!hosts.has("*") && !isAllowedHost(host, hosts)) return errorResponse(hostError(host));
+    if (!hosts.has("*") && !isAllowedHost(host, hosts)) {
+      return errorResponse(hostError(host), c.req.path);
+    }
     const origin = c.req.header("origin");
     if (origin === undefined || isSameOrigin(origin, host)) return await next();
     const isAllowed = origins.has("*") || origins.has(origin);
     if (!isAllowed) {
       if (c.req.method === "GET" || c.req.method === "HEAD") return await next();
-      return errorResponse(originError(origin));
+      return errorResponse(originError(origin), c.req.path);
     }
     if (c.req.method === "OPTIONS") c.res = new Response(null, { status: 204 });
     else await next();

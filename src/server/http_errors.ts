@@ -1,4 +1,7 @@
-/** Errors as OpenAI's clients expect them. Knows status codes; knows nothing of routes. */
+/**
+ * Errors as clients expect them: objects as OpenAI's, texts as Ollama's under /api. Knows status
+ * codes; of paths it knows which API they are.
+ */
 import { RequestError } from "../base/errors.ts";
 
 /** OpenAI's error object. */
@@ -24,9 +27,15 @@ export function errorBody({ message, type, param, code }: RequestError): ErrorBo
   return { error: { message: message.toWellFormed(), type, param, code } };
 }
 
-/** The HTTP answer to a request that failed. */
-export function errorResponse(error: RequestError): Response {
-  const response = Response.json(errorBody(error), { status: error.status });
+/** Ollama's errors are texts; the code is for those who know this server. */
+export function textErrorBody({ message, code }: RequestError) {
+  return { error: message.toWellFormed(), code };
+}
+
+/** The HTTP answer to a request for `path` that failed. */
+export function errorResponse(error: RequestError, path: string): Response {
+  const body = /^\/api(\/|$)/.test(path) ? textErrorBody(error) : errorBody(error);
+  const response = Response.json(body, { status: error.status });
   if (error.retryAfterSeconds !== null) {
     response.headers.set("retry-after", String(Math.ceil(error.retryAfterSeconds)));
   }

@@ -52,7 +52,8 @@ export async function unload(c: Context<ServerEnv>, settings: AppSettings): Prom
   return Response.json({ success: true, model: id });
 }
 
-function isManaged(models: ModelSource): models is ManagedModels {
+/** True of a source that loads and unloads. */
+export function isManaged(models: ModelSource): models is ManagedModels {
   return "unload" in models;
 }
 
@@ -66,10 +67,12 @@ const STATES = {
 
 function stateOnWire(status: ModelCard & ModelStatus) {
   const { id, state, bytes, leases, waiting, contextLength, expiresAt, loadFailure } = status;
+  const { loadedShare } = status;
   return {
     ...{ id, object: "model" },
     status: {
       value: STATES[state],
+      ...loadedShare === null ? {} : { progress: loadedShare },
       ...loadFailure === null ? {} : { failed: true, error: loadFailure.message.toWellFormed() },
     },
     ...{ bytes, requests: leases, waiting, context_length: contextLength ?? null },

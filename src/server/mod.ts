@@ -1,6 +1,7 @@
 /** The door of `src/server`: models behind HTTP. */
 export { createApp } from "./app.ts";
 export { ApiKeys } from "./api_keys.ts";
+export type { LibraryProgress, LibraryPull, ModelLibrary } from "./model_library.ts";
 export {
   type AcquireOptions,
   loadedModels,

@@ -36,7 +36,7 @@ export interface ModelLease {
 }
 
 /** What is known of a model without loading it. */
-export interface ModelCard extends Pick<LanguageModel, "id" | "created" | "failure"> {
+export interface ModelCard extends Pick<LanguageModel, "id" | "created" | "failure" | "neurons"> {
   /** Tokens a request may use; left out: not known before it is loaded. */
   readonly contextLength?: number;
   readonly details?: LanguageModel["details"];

@@ -1,6 +1,7 @@
 /** Paths for those who run a server: is it well, what does it do, which models are in memory. */
 import { METRICS_CONTENT_TYPE } from "../metrics/mod.ts";
 import { health, live, ready } from "./health.ts";
+import { neurons } from "./native/neurons.ts";
 import { listStates, load, nameSchema, unload } from "./manage_models.ts";
 import type { AppSettings } from "./options.ts";
 import type { Route } from "./route.ts";
@@ -11,6 +12,12 @@ export const OPERATION_ROUTES: readonly Route[] = [
   { method: "GET", path: "/livez", handle: live, summary: "503: only a new process helps" },
   { method: "GET", path: "/readyz", handle: ready, summary: "Whether to send requests here" },
   { method: "GET", path: "/metrics", handle: showMetrics, summary: "Numbers for Prometheus" },
+  {
+    method: "GET",
+    path: "/v1/neurons",
+    handle: neurons,
+    summary: "What a model's neurons did since it was loaded, by layer",
+  },
   { method: "GET", path: "/models", handle: listStates, summary: "Models and their states" },
   {
     method: "POST",

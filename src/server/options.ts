@@ -2,12 +2,15 @@
 import { Log } from "../base/log.ts";
 import { Admission } from "./admission.ts";
 import { ApiKeys } from "./api_keys.ts";
+import type { ModelLibrary } from "./model_library.ts";
 import type { ModelSource } from "./model_source.ts";
 import { ServerMetrics } from "./telemetry/server_metrics.ts";
 import { findTracer, type Tracer } from "./telemetry/spans.ts";
 
 export interface AppOptions {
   readonly models: ModelSource;
+  /** A folder that clients may change; null: there is none. Default null. */
+  readonly library?: ModelLibrary | null;
   /** The name or address that the server listens on, accepted as Host; default "127.0.0.1". */
   readonly hostname?: string;
   /** More names accepted in the Host header; "*" accepts any. Addresses always are. */
@@ -54,6 +57,7 @@ export function appSettings(options: AppOptions): AppSettings {
   const log = options.log ??
     new Log({ level: "error", form: "text", write: (line) => console.error(line) });
   return {
+    library: null,
     hostname: "127.0.0.1",
     allowedHosts: [],
     allowedOrigins: [],

@@ -92,7 +92,11 @@ export async function neverRead(url: string): Promise<Deno.TcpConn> {
 
 /** A number of the server's metrics; of several series, their sum. */
 export async function metric(url: string, name: string): Promise<number> {
-  const text = await (await fetch(`${url}/metrics`)).text();
+  return metricIn(await (await fetch(`${url}/metrics`)).text(), name);
+}
+
+/** The same of metrics that are there already, as text. */
+export function metricIn(text: string, name: string): number {
   const lines = text.split("\n").filter((line) =>
     line.startsWith(name) && /^[{ ]/.test(line.slice(name.length))
   );

@@ -19,6 +19,7 @@ async function main(): Promise<void> {
   const streams = (options.get("streams") ?? "1,2,4,8").split(",").map(Number);
   const promptTokens = number("prompt", 4000);
   const model = await loadModel(path, {
+    speculate: "off",
     threads: number("threads", 2),
     parallel: Math.max(2, ...streams),
     contextLength: promptTokens + 200,

@@ -77,8 +77,9 @@ Deno.test("render() gives templates what they expect: tokens, dates, tojson, non
 Deno.test("render() reports what a template refuses as a clean 400", () => {
   const strict = template(STRICT_JINJA);
   assertEquals(strict.render([user(" Hi ")]), "<s>[user]Hi");
+  const system = { role: "system", content: "x" };
   const refused = [
-    [[{ role: "system", content: "x" }, user("y")], "System role not supported"],
+    [[system, user("x"), user("y")], "System role not supported"],
     [[user("x"), user("y")], "Roles must alternate"],
   ] as const;
   for (const [messages, reason] of refused) {
@@ -86,6 +87,66 @@ Deno.test("render() reports what a template refuses as a clean 400", () => {
     assertEquals(error.status, 400);
     assertStringIncludes(error.message, "chat template: it refuses these messages");
   }
+});
+
+Deno.test("render() tells the first user what the system says where a template has no such role", () => {
+  const strict = template(STRICT_JINJA);
+  const messages = [
+    { role: "system", content: "Be brief." },
+    user("Hi"),
+    { role: "assistant", content: "Hello" },
+    { role: "developer", content: "In German." },
+    user("Bye"),
+  ];
+  assertEquals(
+    strict.render(messages),
+    "<s>[user]Be brief.\n\nIn German.\n\nHi[assistant]Hello</s>[user]Bye",
+  );
+  assertEquals(strict.render([messages[0]]), "<s>[user]Be brief.");
+});
+
+Deno.test("render() knows what templates take from Python", () => {
+  const show = (jinja: string, tools: unknown[] | null = null) =>
+    template(jinja).render([user("Hi")], tools === null ? {} : { tools });
+  assertEquals(
+    show("{{ tools[0] | string }}", [{ a: "it's", b: [1, true, null], c: 'x\n"y"' }]),
+    `{'a': "it's", 'b': [1, True, None], 'c': 'x\\n"y"'}`,
+  );
+  assertEquals(show("{{ none | string }}{{ 1 | string }}{{ 'a' | string }}"), "None1a");
+  assertEquals(show("{{ [3, 1, 2] | min }}{{ ['a', 'c', 'b'] | max }}{{ [] | min }}"), "1c");
+  assertEquals(
+    show("{% set l = [1] %}{% set _ = l.append(2) %}{{ l | length }}{{ l.pop(0) }}{{ l.pop() }}"),
+    "212",
+  );
+  assertEquals(show("{{ '<{}|{1}|{x}>'.format('a', 'b') }}"), "<a|b|{x}>");
+  assertEquals(
+    show(
+      "{% set m = {512: 'a', 16: 'b'} %}" +
+        "{% for k, v in m | dictsort %}{{ k + 1 }}{{ v }}{% endfor %}{{ m[512] }}",
+    ),
+    "17b513aa",
+  );
+  assertEquals(show("{% for a, b in [(1, 2), (3, 4)] %}{{ a * b }} {% endfor %}"), "2 12 ");
+  assertEquals(
+    show("{% for t in tools %}x{% endfor %}{{ tools | selectattr('a') | list | length }}"),
+    "0",
+  );
+  assertEquals(show("{{ functions }}", [{ a: 1 }]), '[{"a":1}]');
+  assertStringIncludes(renderError("{{ [].pop() }}").message, "empty list");
+});
+
+Deno.test("render() pays for lists that grow and texts that are put into others", () => {
+  const grow = "{% set l = [] %}{% for i in range(10000) %}" +
+    "{% set _ = l.append(messages[0].content) %}{% endfor %}{{ l | join }}";
+  assertStringIncludes(renderError(grow, "x".repeat(10_000)).message, "more than");
+  const ring = "{% set l = [] %}{% set _ = l.append(l) %}{{ l | tojson }}";
+  assertStringIncludes(renderError(ring).message, "nest too deep");
+  const put = "{% set t = '{}{}{}{}{}{}{}{}{}{}' %}{% set x = messages[0].content %}" +
+    "{{ t.format(x, x, x, x, x, x, x, x, x, x) }}";
+  assertStringIncludes(
+    renderError(put, "x".repeat(900_000)).message,
+    "more than",
+  );
 });
 
 Deno.test("render() refuses templates that are no Jinja, each time", () => {

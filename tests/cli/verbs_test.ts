@@ -157,6 +157,8 @@ Deno.test("bench --json has every field of the contract", () =>
       "disk_bytes_per_token",
       "disk_reads_per_token",
       "disk_wait_ms",
+      "draft_n",
+      "draft_n_accepted",
       "expected_decode_tps",
       "flags",
       "gpu",

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertLess, assertThrows } from "@std/assert";
+import type { Speculate } from "../../src/engine/drafts/drafts.ts";
 import { Leader } from "../../src/engine/leader.ts";
 import { openGguf } from "../../src/gguf/mod.ts";
 import { planModel } from "../../src/llm/mod.ts";
@@ -11,7 +12,10 @@ import { answerNow } from "../support/answer_now.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
 
 /** A leader without followers, on this thread. */
-async function openLeader(path: string): Promise<{ leader: Leader; runner: RankRunner }> {
+async function openLeader(
+  path: string,
+  speculate: Speculate = 0,
+): Promise<{ leader: Leader; runner: RankRunner }> {
   const file = openGguf(path);
   const model = describeModel(file);
   const module = await loadKernelModule();
@@ -29,7 +33,7 @@ async function openLeader(path: string): Promise<{ leader: Leader; runner: RankR
     gpu: null,
     streams: null,
   }, () => {});
-  return { leader: new Leader(runner), runner };
+  return { leader: new Leader(runner, { speculate }), runner };
 }
 
 /** Makes an embedding of the F32 model at `path` NaN. */
@@ -41,10 +45,14 @@ function damageEmbedding(path: string, id: number): void {
   file.writeSync(row);
 }
 
-for (const architecture of ["llama", "gemma2", "qwen2moe"] as const) {
-  Deno.test(`Leader.step() makes no object per token of a ${architecture}`, async () => {
+/** A model of each kind, once with guesses in each step and once with those that pay. */
+const ALLOCATION_CASES = [["llama", 3], ["gemma2", "auto"], ["qwen2moe", 0]] as const;
+
+for (const [architecture, speculate] of ALLOCATION_CASES) {
+  const name = `${architecture}, guessing ${speculate}`;
+  Deno.test(`Leader.step() makes no object per token of a ${name}`, async () => {
     await withTinyFile({ architecture, contextLength: 4096, type: "Q4_0" }, async (path) => {
-      const { leader } = await openLeader(path);
+      const { leader } = await openLeader(path, speculate);
       const heapGrowth = (maxTokens: number) => {
         const request = { ids: [5, 6, 7], maxTokens, sampling: { seed: 1 }, endIds: [] };
         const before = Deno.memoryUsage().heapUsed;

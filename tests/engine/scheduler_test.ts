@@ -142,6 +142,19 @@ Deno.test("Scheduler gives turns of one sequence where rows depend on their neig
   assertEquals([step(), step(), step(), step()], [{ c: 2 }, { a: 1 }, { b: 1 }, { c: 1 }]);
 });
 
+Deno.test("Scheduler lets those that generate share a step, between chunks of prompts", () => {
+  const { add, step } = schedule({ takesTurns: true, sharesAnswers: true, logitsRows: 2 });
+  add("a", 70);
+  assertEquals([step(), step(), step()], [{ a: 64 }, { a: 6 }, { a: 1 }]);
+  add("b", 3);
+  add("c", 130);
+  assertEquals([step(), step(), step()], [{ b: 3 }, { a: 1, b: 1 }, { c: 64 }]);
+  assertEquals([step(), step(), step()], [{ a: 1, b: 1 }, { c: 64 }, { a: 1, b: 1 }]);
+  // Of three, two at a time.
+  assertEquals([step(), step(), step()], [{ c: 2 }, { a: 1, c: 1 }, { b: 1, c: 1 }]);
+  assertEquals([step(), step(), step()], [{ a: 1, b: 1 }, { a: 1, c: 1 }, { b: 1, c: 1 }]);
+});
+
 Deno.test("Scheduler fills steps within their limits, and brings every sequence on", () => {
   const jobs = fc.array(
     fc.tuple(fc.integer({ min: 1, max: 300 }), fc.integer({ min: -1, max: 1 })),
@@ -154,6 +167,7 @@ Deno.test("Scheduler fills steps within their limits, and brings every sequence 
     chunkTokens: fc.integer({ min: 1, max: 70 }),
     logitsRows: fc.integer({ min: 1, max: 16 }),
     takesTurns: fc.boolean(),
+    sharesAnswers: fc.boolean(),
   });
   fc.assert(
     fc.property(options, jobs, (limits, list) => {
@@ -170,7 +184,10 @@ Deno.test("Scheduler fills steps within their limits, and brings every sequence 
         assert(Object.entries(rows).every(([name, count]) => count <= pending.get(name)!));
         const logits = Object.entries(rows).filter(([name, count]) => count === pending.get(name));
         assert(logits.length <= logitsRows);
-        if (limits.takesTurns) assertEquals(counts.length, 1);
+        if (limits.takesTurns && !limits.sharesAnswers) assertEquals(counts.length, 1);
+        if (limits.takesTurns && counts.length > 1) {
+          assertEquals(sum, counts.length, "prompts have steps of their own");
+        }
         assertLess(steps++, 40_000, "somebody starves");
         // Those that have all of a short answer leave.
         for (const job of [...scheduler.active]) {

@@ -1,6 +1,7 @@
 /** Vectors of texts, against the reference model's last norm. */
 import { assert, assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { RequestError } from "../../src/base/errors.ts";
+import { negativeLogProbability } from "../../src/engine/log_probability.ts";
 import { TextPooler } from "../../src/engine/text_pooler.ts";
 import { openGguf, u32 } from "../../src/gguf/mod.ts";
 import { readPooling } from "../../src/llm/read_pooling.ts";
@@ -54,6 +55,55 @@ Deno.test("embed() is the same between generations, and leaves them the same", (
       assertEquals(await model.embed(IDS), vector);
       assert((await model.embed(IDS.toReversed())).some((each, i) => each !== vector[i]));
     })));
+
+Deno.test("embed() leaves what is remembered of prompts, as far as there is room", () =>
+  withTinyFile({ type: "Q4_0" }, (path) =>
+    withModel(path, { threads: 2 }, async (model) => {
+      const request = { ids: IDS, maxTokens: 1, sampling: { temperature: 0 } };
+      const cached = async () => (await model.generate(request).result).timings.cachedTokens;
+      assertEquals([await cached(), await cached()], [0, 64]);
+      await model.embed(IDS.toReversed());
+      assertEquals([await cached(), model.kv.usedTokens], [64, 0]);
+      // A text's own vector is computed from its first token on all the same.
+      const vector = await model.embed(IDS);
+      assertEquals(await model.embed(IDS), vector);
+      await model.logits(IDS.slice(0, 5), () => {});
+      assertEquals(await cached(), 64);
+    })));
+
+Deno.test("promptLogprobs() are those of the model's own logits, and of generate() to the bit", () =>
+  withTinyFile(
+    { type: "Q4_0" },
+    (path) =>
+      withModel(path, { threads: 2, chunkTokens: 32 }, async (model) => {
+        const { ids: answer } = await model.generate({
+          ...{ ids: IDS, maxTokens: 6, logprobs: 3, ignoreEnd: true },
+          sampling: { temperature: 0 },
+        }).result;
+        const all = [...IDS, ...answer];
+        const rows: Float32Array[] = [];
+        await model.logits(all, (some) => {
+          for (let at = 0; at < some.length; at += 512) rows.push(some.slice(at, at + 512));
+        });
+        const shown = await model.promptLogprobs(all, 3);
+        assertEquals(shown.map(({ id }) => id), all.slice(1));
+        for (const [at, { id, logprob, top }] of shown.entries()) {
+          assertAlmostEquals(logprob, -negativeLogProbability(rows[at], id), 1e-5);
+          const best = [...rows[at].keys()].sort((a, b) => rows[at][b] - rows[at][a]).slice(0, 3);
+          assertEquals(top.map((each) => each.id), best);
+        }
+        const again = model.generate({
+          ...{ ids: IDS, maxTokens: 6, logprobs: 3, ignoreEnd: true },
+          sampling: { temperature: 0 },
+        });
+        const ofAnswer = [];
+        for await (const { logprobs = [] } of again) ofAnswer.push(...logprobs);
+        assertEquals(shown.slice(-6), ofAnswer);
+        // What was computed of the prompt is used again: 76 ids, in whole blocks.
+        assertEquals((await again.result).timings.cachedTokens, 64);
+        assertEquals(await model.promptLogprobs([5], 0), []);
+      }),
+  ));
 
 Deno.test("embed() refuses ids that do not fit", () =>
   withTinyFile({}, (path) =>

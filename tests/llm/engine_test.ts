@@ -74,17 +74,20 @@ askTest("serve() puts an engine's model behind HTTP, for those with a key", asyn
   }
 });
 
-askTest("close() of an engine cuts an answer short and refuses what comes after", async (engine) => {
-  shared = undefined;
-  const answer = engine.generate("Once upon a time", { temperature: 1 });
-  await answer[Symbol.asyncIterator]().next();
-  await engine.close();
-  assertEquals((await answer.result).finishReason, "cancelled");
-  const error = assertThrows(() => engine.chat("hello"), RequestError);
-  assertEquals(error.code, "engine_closed");
-  await assertRejects(() => engine.embed("hello"), RequestError, "closed");
-  await engine.close();
-});
+askTest(
+  "close() of an engine cuts an answer short and refuses what comes after",
+  async (engine) => {
+    shared = undefined;
+    const answer = engine.generate("Once upon a time", { temperature: 1 });
+    await answer[Symbol.asyncIterator]().next();
+    await engine.close();
+    assertEquals((await answer.result).finishReason, "cancelled");
+    const error = assertThrows(() => engine.chat("hello"), RequestError);
+    assertEquals(error.code, "engine_closed");
+    await assertRejects(() => engine.embed("hello"), RequestError, "closed");
+    await engine.close();
+  },
+);
 
 Deno.test("Engine.load() of a file that is not there is a ModelFormatError with its path", async () => {
   const error = await assertRejects(() => Engine.load("/nonexistent.gguf"), ModelFormatError);

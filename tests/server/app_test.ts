@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { createApp, Lifecycle, loadedModels } from "../../src/server/mod.ts";
+import { ApiKeys, createApp, Lifecycle, loadedModels } from "../../src/server/mod.ts";
 import { ScriptedModel } from "../support/scripted_model.ts";
 import { CHAT, hello, post, refused, testApp } from "./http_client.ts";
 
@@ -111,4 +111,40 @@ Deno.test("createApp() reports failures of its own under the request's id", asyn
   assertEquals(response.status, 500);
   assertEquals((await response.json()).error.type, "server_error");
   assertEquals(seen, [[failure, "me"]]);
+});
+
+Deno.test("errors before a route have the shape of the API that was called", async () => {
+  const lifecycle = new Lifecycle();
+  const { app } = testApp({}, {
+    apiKeys: new ApiKeys(["key"]),
+    bodyBytesMax: 100,
+    lifecycle,
+  });
+  const keyed = { authorization: "Bearer key" };
+  const post = (path: string, headers: HeadersInit, body = "{}") =>
+    app.request(path, { method: "POST", headers, body });
+  const seen = async (path: string, unknown: string) => {
+    const answers = [
+      await post(path, { host: "evil.example" }),
+      await post(path, { ...keyed, origin: "https://evil.example" }),
+      await post(path, {}),
+      await post(unknown, keyed),
+      await app.request(path, { headers: keyed }),
+      await post(path, keyed, JSON.stringify({ model: "x".repeat(200) })),
+    ];
+    return await Promise.all(
+      answers.map(async (answer) => [answer.status, typeof (await answer.json()).error]),
+    );
+  };
+  const statuses = [403, 403, 401, 404, 405, 413];
+  const all = (type: string) => statuses.map((status) => [status, type]);
+  assertEquals(await seen("/api/chat", "/api/nothing"), all("string"));
+  assertEquals(await seen(CHAT, "/v1/nothing"), all("object"));
+  lifecycle.drain();
+  const leaving = async (path: string) => {
+    const answer = await post(path, keyed);
+    return [answer.status, typeof (await answer.json()).error, answer.headers.has("retry-after")];
+  };
+  assertEquals(await leaving("/api/chat"), [503, "string", true]);
+  assertEquals(await leaving(CHAT), [503, "object", true]);
 });

@@ -58,6 +58,7 @@ export class ScriptedModel implements LanguageModel {
   readonly chatOptions: (ChatOptions | undefined)[] = [];
   readonly details: ModelDetails;
   readonly embed: LanguageModel["embed"];
+  readonly promptLogprobs: LanguageModel["promptLogprobs"];
   readonly counters: Counters = { accepted: 0, started: 0, completed: 0, aborted: 0, failed: 0 };
   readonly #options: ScriptedModelOptions;
   #waiting = 0;
@@ -72,6 +73,9 @@ export class ScriptedModel implements LanguageModel {
     this.details = { ...DETAILS, ...options.details };
     const { embed = (ids) => new Float32Array([ids.length, 1]) } = options;
     if (embed !== null) this.embed = (ids) => Promise.resolve(embed(ids));
+    if (options.hasNoLogprobs) return;
+    this.promptLogprobs = (ids, top) =>
+      Promise.resolve(ids.slice(1).map((id) => logprobsOf(id, top)));
   }
 
   get load(): { readonly running: number; readonly waiting: number } {

@@ -7,6 +7,7 @@ import {
   loadModel,
   type LoadOptions,
   memoryUse,
+  planBeside,
   planModel,
 } from "../../llm/mod.ts";
 import type { FileCatalog, ModelLoader } from "../../models/mod.ts";
@@ -29,13 +30,20 @@ export class FileLoader implements ModelLoader {
     const options = { profile: machineProfile(), ...this.#options };
     const { file, packed } = openModelFile(this.#pathOf(id));
     const model = describeForUse(file, options);
-    const plans = planModel({ file, model, packed }, await loadKernelModule(), options);
-    return memoryUse(plans).totalBytes;
+    const module = await loadKernelModule();
+    const plans = planModel({ file, model, packed }, module, options);
+    const { draftModelPath: draft } = options;
+    const beside = draft === undefined ? [] : planBeside(draft, plans, module).plans;
+    return memoryUse([...plans, ...beside]).totalBytes;
   }
 
-  async load(id: string): Promise<LoadedModel> {
+  async load(id: string, onProgress: (share: number) => void): Promise<LoadedModel> {
     const path = this.#pathOf(id);
-    const options = { id, ...this.#options };
+    const options: LoadOptions = {
+      id,
+      ...this.#options,
+      onProgress: ({ loadedBytes, totalBytes }) => onProgress(loadedBytes / totalBytes),
+    };
     if (this.#log.isForPeople) return await loadForVerb(path, options);
     return await loadModel(path, {
       profile: machineProfile(),

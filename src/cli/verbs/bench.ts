@@ -11,7 +11,13 @@ import type { StreamingSteps } from "../../rank/plan_types.ts";
 import { ALL_STEPS } from "../../rank/plan_units.ts";
 import { benchPrompt, hashIds } from "../bench_prompt.ts";
 import { Interrupt } from "../interrupt.ts";
-import { addLoadOptions, type LoadFlags, loadForVerb, toLoadOptions } from "../load.ts";
+import {
+  addDraftOption,
+  addLoadOptions,
+  type LoadFlags,
+  loadForVerb,
+  toLoadOptions,
+} from "../load.ts";
 import { wholeNumber } from "../option_values.ts";
 import { writeErrorLine, writeJson, writeOutLine } from "../output.ts";
 import { formatSpread, spreadOf } from "../spread.ts";
@@ -45,6 +51,9 @@ interface Round {
   readonly diskWaitMs: number;
   readonly askedAhead: number;
   readonly neededAhead: number;
+  /** Of all answers: tokens that were guessed ahead, and those that were right. */
+  readonly drafted: number;
+  readonly accepted: number;
   readonly tokenMs: { readonly p50: number; readonly p90: number; readonly p99: number };
   readonly ids: readonly number[];
 }
@@ -69,7 +78,7 @@ export function benchVerb(): Command {
     )
     .option("--safe", "insist on V8's bounds checks (deno task ganglion:safe)")
     .action(bench);
-  return addLoadOptions(verb);
+  return addDraftOption(addLoadOptions(verb));
 }
 
 async function bench(path: string | undefined, options: Options): Promise<void> {
@@ -83,6 +92,8 @@ async function bench(path: string | undefined, options: Options): Promise<void> 
     // What is measured does not depend on what was measured before.
     gpu: options.gpu ?? "off",
     streamingSteps: options.without,
+    // Steps of one token are what is measured, unless guesses are to be.
+    speculate: options.speculate ?? (options.draftModel === undefined ? "off" : "auto"),
     parallel: options.batch,
     contextLength,
   });
@@ -152,7 +163,7 @@ async function measure(
   const [{ ids, timings }] = results;
   /** Of all, while the last of them was at it. */
   const rate = (tokens: (timings: Timings) => number, ms: (timings: Timings) => number) =>
-    results.reduce((sum, { timings }) => sum + tokens(timings), 0) /
+    sumOf(results, tokens) /
     Math.max(...results.map(({ timings }) => ms(timings))) * 1000;
   return {
     prefillTps: rate(
@@ -163,9 +174,18 @@ async function measure(
     neuronsSkipped: (timings.skippedNeurons ?? 0) / genTokens,
     bytesSkipped: (timings.skippedBytes ?? 0) / genTokens,
     ...diskOf(timings, genTokens),
+    drafted: sumOf(results, ({ draftedTokens = 0 }) => draftedTokens),
+    accepted: sumOf(results, ({ acceptedTokens = 0 }) => acceptedTokens),
     tokenMs: timings.tokenMs ?? { p50: 0, p90: 0, p99: 0 },
     ids: ids.slice(0, genTokens),
   };
+}
+
+function sumOf(
+  results: readonly { readonly timings: Timings }[],
+  of: (timings: Timings) => number,
+): number {
+  return results.reduce((sum, { timings }) => sum + of(timings), 0);
 }
 
 function diskOf({ streamed }: Timings, genTokens: number) {
@@ -237,6 +257,8 @@ async function createReport(
       total: model.memory.totalBytes,
       resident: Deno.memoryUsage().rss,
     },
+    draft_n: rounds.reduce((sum, { drafted }) => sum + drafted, 0),
+    draft_n_accepted: rounds.reduce((sum, { accepted }) => sum + accepted, 0),
     ids_hash: await hashIds(rounds[0].ids),
     flags: v8Flags(),
   };
@@ -256,6 +278,9 @@ function formatReport(report: Report): string {
       report.weights_gbps.toFixed(1)
     } GB/s: ${share} % of the ${report.peak_read_gbps.toFixed(1)} GB/s that a kernel can read`,
     `skipped  ${report.neurons_skipped} neurons a token`,
+    ...report.draft_n === 0
+      ? []
+      : [`guessed  ${report.draft_n} tokens ahead, ${report.draft_n_accepted} of them right`],
     ...report.cache_hit_rate === null ? [] : [
       `disk     ${formatBytes(report.disk_bytes_per_token)} in ${report.disk_reads_per_token} ` +
       `reads a token, ${

@@ -5,6 +5,7 @@ import { describeGpu, type GpuDescription } from "../../../gpu/mod.ts";
 import { type DiskProfile, measureDisk } from "../../../workers/mod.ts";
 import { formatBytes } from "../../base/units.ts";
 import type { GpuProfile } from "../../planner/mod.ts";
+import { advise } from "../doctor/advice.ts";
 import { measureGpu } from "../doctor/gpu_speeds.ts";
 import { keepProfile } from "../doctor/keep_profile.ts";
 import { defaultDiskFolder, hasRoomToMeasure, measureReadGbps } from "../doctor/speeds.ts";
@@ -38,7 +39,31 @@ async function doctor(options: Options): Promise<void> {
 
 type Report = Awaited<ReturnType<typeof examine>>;
 
+/** What was found, and what it means. */
 async function examine(diskFolder: string) {
+  const found = await measure(diskFolder);
+  const { memory, disk, gpu, gpu_rates: rates } = found;
+  const advice = advise({
+    ...{ cores: found.cores, missingFlags: found.missing_flags, wasm: found.wasm },
+    memory: {
+      totalBytes: memory.total_bytes,
+      availableBytes: memory.available_bytes,
+      readGbps: memory.read_gbps_by_threads,
+    },
+    disk: {
+      sequentialGbps: disk.sequential_read_gbps,
+      randomPerSecond: disk.random_reads_per_second_max,
+      isDirect: disk.direct,
+    },
+    gpu: {
+      kind: !gpu.adapter ? "none" : gpu.adapter.isFallback ? "software" : "real",
+      decodeGbps: rates?.decodeGBps ?? null,
+    },
+  });
+  return { ...found, advice };
+}
+
+async function measure(diskFolder: string) {
   const inForce = v8Flags();
   const { total, available } = Deno.systemMemoryInfo();
   const readGBps = hasRoomToMeasure(available) ? await measureByThreads() : null;
@@ -97,7 +122,7 @@ async function measureByThreads(): Promise<number[]> {
 }
 
 function formatReport(report: Report): string {
-  const { memory, disk, flags, missing_flags: missing } = report;
+  const { memory, disk, flags } = report;
   const features = Object.entries(report.wasm).map(([name, has]) => has ? name : `no ${name}`);
   const readGbps = memory.read_gbps === null
     ? "not measured"
@@ -122,10 +147,8 @@ function formatReport(report: Report): string {
     ["gpu", describeAdapter(report.gpu, report.gpu_rates)],
     ["profile", report.profile ?? "not kept"],
   ];
-  if (missing.length > 0) {
-    rows.push(["slow", `without ${missing.join(" ")}: start with \`deno task ganglion\``]);
-  }
-  return rows.map(([key, value]) => `${key.padEnd(9)} ${value}`).join("\n");
+  const table = rows.map(([key, value]) => `${key.padEnd(9)} ${value}`);
+  return [...table, "", ...report.advice.map((each) => `* ${each}`)].join("\n");
 }
 
 function ofAll(rates: readonly number[] | null): string {

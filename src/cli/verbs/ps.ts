@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { formatBytes } from "../../base/units.ts";
 import { writeJson, writeOutLine } from "../output.ts";
 import { addServerAddress, askServer, type ServerAddress } from "../running_server.ts";
+import { spanText, table } from "../table.ts";
 import { createDataVerb } from "../verb.ts";
 
 interface Options extends ServerAddress {
@@ -44,12 +45,5 @@ async function listModels(options: Options): Promise<void> {
 }
 
 function untilText(date: Date): string {
-  const seconds = Math.max(0, Math.round((date.getTime() - Date.now()) / 1000));
-  return seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
-}
-
-function table(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-  return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i])).join("  ").trimEnd())
-    .join("\n");
+  return spanText(Math.max(0, (date.getTime() - Date.now()) / 1000));
 }

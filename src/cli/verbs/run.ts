@@ -3,9 +3,17 @@ import type { Command } from "commander";
 import { existsSync } from "node:fs";
 import { UsageError } from "../../base/errors.ts";
 import type { GenerateRequest, GenerateResult, LoadedModel } from "../../llm/mod.ts";
-import { chat, streamAnswer } from "../chat_session.ts";
+import { describeSpeed, perSecond, streamAnswer } from "../chat/answer.ts";
+import { History, historyPath } from "../chat/history.ts";
+import { chat } from "../chat/session.ts";
 import { Interrupt } from "../interrupt.ts";
-import { addLoadOptions, type LoadFlags, loadForVerb, toLoadOptions } from "../load.ts";
+import {
+  addDraftOption,
+  addLoadOptions,
+  type LoadFlags,
+  loadForVerb,
+  toLoadOptions,
+} from "../load.ts";
 import { wholeNumber } from "../option_values.ts";
 import { writeErrorLine, writeJson } from "../output.ts";
 import { addSamplingOptions, type SamplingFlags, toSamplingOptions } from "../sampling_options.ts";
@@ -15,18 +23,22 @@ interface Options extends LoadFlags, SamplingFlags {
   readonly maxTokens?: number;
   readonly system?: string;
   readonly raw?: boolean;
+  readonly verbose?: boolean;
+  readonly private?: boolean;
   readonly json?: boolean;
 }
 
 export function runVerb(): Command {
   const verb = createDataVerb("run", "Answer a prompt, or chat on the terminal without one.")
-    .argument("[model]", "a .gguf file; left out: $GANGLION_MODEL or the built-in one")
+    .argument("[model]", "a file or a pulled model; left out: $GANGLION_MODEL, or the built-in one")
     .argument("[prompt]", "what to answer")
     .option("--system <text>", "instructions that stand before the conversation")
     .option("--raw", "continue the prompt as it is, without the chat template")
     .option("--max-tokens <n>", "longest answer (default: the context)", wholeNumber({ min: 1 }))
+    .option("--verbose", "in a chat, say how fast each answer was")
+    .option("--private", "keep nothing of what is typed into a chat")
     .action(run);
-  return addLoadOptions(addSamplingOptions(verb));
+  return addDraftOption(addLoadOptions(addSamplingOptions(verb)));
 }
 
 async function run(
@@ -46,13 +58,13 @@ async function run(
   }
   await using model = await loadForVerb(modelPath, toLoadOptions(options));
   const request = { maxTokens: options.maxTokens, sampling: toSamplingOptions(options) };
-  const system = options.system ?? null;
-  if (prompt === undefined) await chat(model, { system, request });
-  else {await answerOnce(model, {
-      ids: encode(model, prompt, options),
-      request,
-      json: options.json,
-    });}
+  if (prompt !== undefined) {
+    const ids = encode(model, prompt, options);
+    return await answerOnce(model, { ids, request, json: options.json });
+  }
+  const { system = null, verbose = false } = options;
+  const state = { ...request, system, verbose, messages: [] };
+  await chat(model, state, new History(options.private ? null : historyPath()));
 }
 
 /** One argument alone is a prompt when it has several words and names no file. */
@@ -93,17 +105,14 @@ function describeResult({ text, ids, finishReason, timings }: GenerateResult) {
       predicted_n: predictedTokens,
       predicted_ms: predictedMs,
       predicted_per_second: perSecond(predictedTokens, predictedMs),
+      ...draftsOf(timings),
     },
   };
 }
 
-function describeSpeed({ timings, finishReason }: GenerateResult): string {
-  const { promptTokens, promptMs, predictedTokens, predictedMs } = timings;
-  return `[prompt ${promptTokens} tokens, ${perSecond(promptTokens, promptMs).toFixed(1)} tok/s; ` +
-    `answer ${predictedTokens} tokens, ${perSecond(predictedTokens, predictedMs).toFixed(1)} ` +
-    `tok/s; ${finishReason}]`;
-}
-
-function perSecond(count: number, ms: number): number {
-  return ms > 0 ? count / ms * 1000 : 0;
+/** Tokens that were guessed ahead, where some were. */
+function draftsOf({ draftedTokens, acceptedTokens = 0 }: GenerateResult["timings"]) {
+  return draftedTokens === undefined
+    ? {}
+    : { draft_n: draftedTokens, draft_n_accepted: acceptedTokens };
 }

@@ -4,9 +4,11 @@ import { FileCatalog, modelName, ModelRegistry } from "../../models/mod.ts";
 import { ApiKeys, type RunningServer, serve, ServerMetrics } from "../../server/mod.ts";
 import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "../../llm/built_in_model.ts";
 import { EXIT_INTERRUPTED, onHangup, onInterrupt } from "../interrupt.ts";
-import { addLoadOptions, type LoadFlags, toLoadOptions } from "../load.ts";
+import { addDraftOption, addLoadOptions, type LoadFlags, toLoadOptions } from "../load.ts";
+import { toPullOptions } from "../pull_options.ts";
 import { FileLoader } from "../serve/model_loader.ts";
 import { createServeLog, logRegistryEvent, type ServeLog } from "../serve/serve_log.ts";
+import { mayChange, ServedLibrary } from "../serve/served_library.ts";
 import { addServerOptions, readKeys, readTls, type ServerFlags } from "../serve/serve_options.ts";
 import { getEnv } from "../settings.ts";
 import { createVerb, requireModel } from "../verb.ts";
@@ -24,7 +26,7 @@ export function serveVerb(): Command {
         "or the built-in one",
     )
     .action(serveModels);
-  return addLoadOptions(addServerOptions(verb));
+  return addDraftOption(addLoadOptions(addServerOptions(verb)));
 }
 
 async function serveModels(paths: readonly string[], options: Options): Promise<void> {
@@ -36,6 +38,7 @@ async function serveModels(paths: readonly string[], options: Options): Promise<
   // It listens before it loads: a port that is taken is known at once, and clients hear "loading".
   const server = serve({
     ...{ models, metrics, apiKeys: keys, log: log.log, logPrompts: options.logPrompts },
+    library: createLibrary(catalog, models, options),
     ...{ hostname: options.host, port: options.port, tls: readTls(options) },
     allowedHosts: options.allowHosts,
     allowedOrigins: options.allowOrigins,
@@ -79,6 +82,16 @@ function createCatalog(paths: readonly string[], { modelsDir }: Options): FileCa
     path,
   }));
   return new FileCatalog({ files, folder: modelsDir });
+}
+
+/** Null: no folder was named, or it may not be changed. */
+function createLibrary(
+  catalog: FileCatalog,
+  registry: ModelRegistry,
+  { modelsDir: folder }: Options,
+): ServedLibrary | null {
+  if (folder === undefined || !mayChange(folder)) return null;
+  return new ServedLibrary({ catalog, registry, pull: { ...toPullOptions({}), folder } });
 }
 
 function createRegistry(

@@ -21,6 +21,7 @@ import { check } from "../../base/check.ts";
 import type { Control, StepWords } from "../../memory/control.ts";
 import { SEGMENT_POSITION } from "../../memory/control_layout.ts";
 import { bindNorm, type Norm } from "../layer.ts";
+import { LayerTally, neuronsAsked } from "../layer_tally.ts";
 import type { RankPlan } from "../plan_types.ts";
 import type { RankSteps } from "../rank_steps.ts";
 import { Residual } from "../residual.ts";
@@ -79,6 +80,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   readonly #parts: GpuRankParts;
   readonly #isAlone: boolean;
   readonly #awaitsLogits: boolean;
+  readonly #tally: LayerTally;
   /** Logits of the last 1, 2, … tokens in the arena. */
   readonly #logits: readonly Float32Array[];
   readonly #step = { n: 0, position: 0, m: 0 };
@@ -98,6 +100,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     this.#parts = parts;
     this.#isAlone = this.plan.gpu!.isAlone;
     this.#awaitsLogits = awaitsLogits;
+    this.#tally = new LayerTally(this.plan, input.memories[this.plan.rankIndex][0]);
     const { workspaces, outputArena, logitsRows, strides, rankIndex } = this.plan;
     const memory = input.memories[rankIndex][outputArena];
     this.#logits = Array.from(
@@ -208,6 +211,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   // --- a layer ---------------------------------------------------------------------------------
 
   enterLayer(index: number): WalkedGpuLayer {
+    if (index === 0) this.#tally.begin();
     const each = this.#parts.layers[index];
     this.#state.carryTo(each.layer.arena);
     return each;
@@ -269,6 +273,11 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
       this.#parts.brought!.stream.bringNext(brought.index);
     }
     if (several !== null) several.run(this.#step);
+    const { n } = this.#step;
+    const asked = this.#state.isGpusAlone(layer.index)
+      ? n * this.#state.config.feedForwardLength
+      : neuronsAsked(this.plan.layers[layer.index], { n, usedCount: 0 });
+    this.#tally.end(layer.index, asked, asked);
   }
 
   joinFeedForward({ postNorms }: WalkedGpuLayer): boolean {

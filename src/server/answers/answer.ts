@@ -8,7 +8,7 @@ import type { ServerEnv } from "../guards.ts";
 import { loadingError, shutdownError } from "../http_errors.ts";
 import { acquireModel, type AcquireOptions, type ModelLease } from "../model_source.ts";
 import type { AppSettings } from "../options.ts";
-import { linkedStop } from "../work_stop.ts";
+import { cutShortError, linkedStop } from "../work_stop.ts";
 import { readJsonObject } from "../request_body.ts";
 import { eventStreamResponse, type StreamFormat } from "./event_stream.ts";
 
@@ -84,6 +84,9 @@ export async function answerWhole(
   clientSignal.addEventListener("abort", stop.abort);
   try {
     return await make(stop.signal);
+  } catch (error) {
+    if (error instanceof RequestError || !stop.signal.aborted) throw error;
+    throw cutShortError(work.settings);
   } finally {
     // Deno aborts the signal after a success, too.
     clientSignal.removeEventListener("abort", stop.abort);

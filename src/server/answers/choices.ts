@@ -84,10 +84,11 @@ export function startChoices(
   ask: Ask,
   signal: AbortSignal,
 ): AsyncGenerator<ChoiceEvent> {
+  const startMs = performance.now();
   const start = (request: GenerateRequest) =>
     watchGeneration(
       { settings, model, requestId, ids: request.ids },
-      () => model.generate(request),
+      () => model.generate(withTimeLeft(request, startMs)),
     );
   const cutShort = () => cutShortError(settings);
   return readChoices(startBound(start, ask, signal), ask, cutShort);
@@ -121,6 +122,15 @@ export async function collectChoices(
     }
   }
   return choices;
+}
+
+/** Several answers to one request share its time. */
+function withTimeLeft(request: GenerateRequest, startMs: number): GenerateRequest {
+  if (request.deadlineMs === undefined) return request;
+  return {
+    ...request,
+    deadlineMs: Math.max(0, request.deadlineMs - (performance.now() - startMs)),
+  };
 }
 
 function startBound(startOne: StartGeneration, ask: Ask, signal: AbortSignal) {
@@ -186,7 +196,12 @@ async function* readChoices(
     const hasCalls = result.finishReason === "stop" && (parser?.callCount ?? 0) > 0;
     yield {
       ...{ kind: "end", index, result },
-      finish: hasCalls ? "tool_calls" : result.finishReason,
+      // It is cut short, as far as clients know reasons.
+      finish: result.finishReason === "time"
+        ? "length"
+        : hasCalls
+        ? "tool_calls"
+        : result.finishReason,
       reasoningTokens: reasoningTokens[index] ?? 0,
     };
   }

@@ -7,14 +7,14 @@ import { RequestError } from "../../base/errors.ts";
 import type { ModelDetails } from "../../llm/types.ts";
 import { answerWhole, readWork, withModel } from "../answers/answer.ts";
 import type { ServerEnv } from "../guards.ts";
+import { textErrorBody } from "../http_errors.ts";
 import type { ModelCard } from "../model_source.ts";
 import { embedAll } from "../openai/embeddings.ts";
 import type { AppSettings } from "../options.ts";
 import { optional, parseFields } from "../parse_fields.ts";
-import { readJsonObject } from "../request_body.ts";
 import { callFormatOf } from "../tools/call_format.ts";
 import { keepAlive, leaseOptions, modelName } from "./fields.ts";
-import { errorOnWire, nanoseconds } from "./wire.ts";
+import { nanoseconds } from "./wire.ts";
 
 /** All models that can be asked for. */
 export function tags(_c: Context<ServerEnv>, { models }: AppSettings): Response {
@@ -130,40 +130,6 @@ export async function embeddings(c: Context<ServerEnv>, settings: AppSettings): 
         const [embedding] = await embedAll(model, inputs, { signal });
         return Response.json({ embedding: [...embedding] });
       }),
-  );
-}
-
-export const pullSchema = z.object({
-  model: modelName,
-  name: modelName,
-  stream: optional(z.boolean()),
-});
-
-/** Downloads are not there yet: says so in the form that clients read progress in. */
-export async function pull(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
-  const { model, name, stream } = parseFields(
-    pullSchema,
-    await readJsonObject(c.req.raw, settings),
-  );
-  const error = new RequestError(
-    `Cannot pull ${JSON.stringify(model ?? name ?? "")}: this version downloads no models: ` +
-      "fetch the .gguf file and start the server with it",
-    { status: 501, code: "not_supported" },
-  );
-  if (stream === false) throw error;
-  return new Response(`${JSON.stringify(errorOnWire(error))}\n`, {
-    headers: { "content-type": "application/x-ndjson" },
-  });
-}
-
-export const deleteSchema = z.object({ model: modelName, name: modelName });
-
-/** Files are whoever's who started the server: no client deletes them. */
-export async function remove(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
-  parseFields(deleteSchema, await readJsonObject(c.req.raw, settings));
-  throw new RequestError(
-    "Cannot delete a model: this server owns no folder of models: delete the file yourself",
-    { status: 403, type: "permission_error", code: "not_supported" },
   );
 }
 

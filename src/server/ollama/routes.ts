@@ -1,17 +1,12 @@
-/** Ollama's paths. Their errors are texts, as its clients expect. */
-import { RequestError } from "../../base/errors.ts";
-import { errorResponse, toRequestError } from "../http_errors.ts";
-import type { Handler, Route } from "../route.ts";
+/** Ollama's paths. */
+import type { Route } from "../route.ts";
 import { chat, chatSchema, generate, generateSchema } from "./answers.ts";
+import { deleteSchema, pull, pullSchema, remove } from "./library.ts";
 import {
-  deleteSchema,
   embed,
   embeddings,
   embeddingsSchema,
   embedSchema,
-  pull,
-  pullSchema,
-  remove,
   running,
   show,
   showSchema,
@@ -19,7 +14,6 @@ import {
   unsupported,
   version,
 } from "./models.ts";
-import { errorOnWire } from "./wire.ts";
 
 const NDJSON = "application/x-ndjson";
 
@@ -30,7 +24,8 @@ const UNSUPPORTED: readonly Route[] = ["create", "copy", "push"].map((verb) => (
   summary: "Not supported",
 }));
 
-const ROUTES: readonly Route[] = [
+/** Ollama's routes. */
+export const OLLAMA_ROUTES: readonly Route[] = [
   {
     method: "POST",
     path: "/api/chat",
@@ -75,7 +70,7 @@ const ROUTES: readonly Route[] = [
     method: "POST",
     path: "/api/pull",
     handle: pull,
-    summary: "Downloads a model: not in this version",
+    summary: "Downloads a model into the server's folder, where it has one",
     body: pullSchema,
     stream: NDJSON,
   },
@@ -83,33 +78,8 @@ const ROUTES: readonly Route[] = [
     method: "DELETE",
     path: "/api/delete",
     handle: remove,
-    summary: "Deletes a model: refused",
+    summary: "Deletes a model of the server's folder, where it has one",
     body: deleteSchema,
   },
   ...UNSUPPORTED,
 ];
-
-/** Ollama's routes. */
-export const OLLAMA_ROUTES: readonly Route[] = ROUTES.map((route) => ({
-  ...route,
-  handle: withTextErrors(route.handle),
-}));
-
-/** What `handle` throws becomes an answer whose error is a text. */
-function withTextErrors(handle: Handler): Handler {
-  return async (c, settings) => {
-    try {
-      return await handle(c, settings);
-    } catch (error) {
-      if (!(error instanceof RequestError)) settings.onError(error, c.get("requestId"));
-      const failure = toRequestError(error);
-      const { headers, status } = errorResponse(failure);
-      const response = Response.json(errorOnWire(failure), { status });
-      for (const name of ["retry-after", "connection", "x-should-retry"]) {
-        const value = headers.get(name);
-        if (value !== null) response.headers.set(name, value);
-      }
-      return response;
-    }
-  };
-}

@@ -1,22 +1,16 @@
 /** Answers as Ollama's clients read them: lines of JSON, durations in nanoseconds. Pure. */
 import type { GenerateResult, LanguageModel, TokenLogprobs } from "../../llm/types.ts";
-import type { RequestError } from "../../base/errors.ts";
 import type { ChoiceFinish, ToolCall } from "../answers/choices.ts";
 import type { StreamFormat } from "../answers/event_stream.ts";
-import { toRequestError } from "../http_errors.ts";
+import { textErrorBody, toRequestError } from "../http_errors.ts";
 import { chatLogprobs } from "../openai/logprobs.ts";
 
 /** Lines of JSON. There is nothing that clients skip: silence stays silent. */
 export const NDJSON: StreamFormat = {
   contentType: "application/x-ndjson",
   keepAlive: null,
-  errorEvent: (error) => `${JSON.stringify(errorOnWire(toRequestError(error)))}\n`,
+  errorEvent: (error) => `${JSON.stringify(textErrorBody(toRequestError(error)))}\n`,
 };
-
-/** Ollama's errors are texts; the code is for those who know this server. */
-export function errorOnWire({ message, code }: RequestError) {
-  return { error: message.toWellFormed(), code };
-}
 
 /** "chat" answers with messages, "generate" with text. */
 export type AnswerKind = "chat" | "generate";

@@ -24,6 +24,7 @@ export const COUNT_MAX = 2 ** 31 - 1;
 /** OpenAI takes 128: each is as much work as a request. */
 export const CHOICES_MAX = 16;
 export const TOP_LOGPROBS_MAX = 20;
+const PRIORITY_MAX = 1_000_000;
 const STOP_COUNT_MAX = 16;
 const STOP_CHARS_MAX = 1024;
 const BIAS_COUNT_MAX = 10_000;
@@ -67,6 +68,10 @@ export const answerFields = {
   stop: stopField,
   ignore_eos: optional(z.boolean()),
   n: optional(z.int().min(1).max(CHOICES_MAX)),
+  /** vLLM's: smaller ones are served first. */
+  priority: optional(z.int().min(-PRIORITY_MAX).max(PRIORITY_MAX)),
+  /** Milliseconds, waiting included, after which an answer ends with what it has. */
+  max_time_ms: optional(z.int().min(1).max(COUNT_MAX)),
   logit_bias: optional(
     z.record(z.string().regex(/^\d{1,9}$/, "expected a token id"), z.number().min(-100).max(100))
       .refine((bias) => Object.keys(bias).length <= BIAS_COUNT_MAX, "too many ids"),
@@ -94,6 +99,8 @@ export function toAnswerOptions(
         maxTokens: fields.max_tokens,
         stop: fields.stop?.map((text) => text.toWellFormed()),
         ignoreEnd: fields.ignore_eos,
+        priority: fields.priority === undefined ? undefined : -fields.priority,
+        deadlineMs: fields.max_time_ms,
         ...more,
       }),
     },

@@ -6,6 +6,7 @@ import {
   answerFields,
   type AnswerOptions,
   CHOICES_MAX,
+  COUNT_MAX,
   onlyDefined,
   toAnswerOptions,
   TOP_LOGPROBS_MAX,
@@ -50,12 +51,8 @@ export function parseCompletionRequest(body: Body): CompletionRequest {
     const name = fields.best_of === undefined ? "n" : "best_of";
     throw fieldError(name, `Prompts times "${name}" are at most ${ALL_CHOICES_MAX}`);
   }
-  if (echo && logprobs !== undefined) {
-    throw fieldError(
-      "echo",
-      `Log probabilities of the prompt are not supported: leave out "echo" or "logprobs"`,
-      "unsupported_parameter",
-    );
+  if (echo && logprobs !== undefined && suffix) {
+    throw fieldError("echo", `"echo" with "logprobs" and "suffix" has no one order: leave one out`);
   }
   const { grammar, param: grammarParam } = toAnswerFormat(fields);
   const options = toAnswerOptions(fields, {
@@ -89,6 +86,8 @@ const TEXTS_OR_IDS = [
 export const completionSchema = z.object({
   ...answerFields,
   ...formatFields,
+  /** 0: nothing but the prompt, which "echo" and "logprobs" show. */
+  max_tokens: optional(z.int().min(0).max(COUNT_MAX)),
   prompt: textsOrIds(PROMPT_COUNT_MAX),
   echo: optional(z.boolean()),
   suffix: optional(z.string()),

@@ -11,7 +11,7 @@ import { ThoughtParser } from "../tools/thought_parser.ts";
 import { type ChatRequest, parseChatRequest } from "./chat_request.ts";
 import { type CompletionRequest, parseCompletionRequest } from "./completion_request.ts";
 import type { TextOrIds } from "./completion_request.ts";
-import { chatLogprobsWriter, textLogprobsWriter } from "./logprobs.ts";
+import { chatLogprobsWriter, textLogprobsWriter, type WrittenToken } from "./logprobs.ts";
 import { reply } from "./reply.ts";
 import { answerHead } from "./wire.ts";
 
@@ -97,8 +97,37 @@ export async function completions(
         request.showsLogprobs ? textLogprobsWriter(model) : null,
       ),
       ...(bestOf > count && { choose: (choices) => best(choices, count) }),
+      ...(request.echo && request.showsLogprobs && {
+        echoTokens: (signal) => echoTokens(model, prompts, request.request.logprobs ?? 0, signal),
+      }),
     });
   });
+}
+
+/**
+ * How likely the model found the tokens of the prompts, as evaluations ask.
+ * @throws {RequestError} 400 when it does not say, or a prompt does not fit.
+ */
+async function echoTokens(
+  model: LanguageModel,
+  prompts: readonly Prompt[],
+  top: number,
+  signal: AbortSignal,
+): Promise<WrittenToken[][]> {
+  if (model.promptLogprobs === undefined) {
+    throw fieldError(
+      "echo",
+      `This model gives no log probabilities of prompts: leave out "echo" or "logprobs"`,
+      "unsupported_parameter",
+    );
+  }
+  const all: WrittenToken[][] = [];
+  for (const { ids } of prompts) {
+    signal.throwIfAborted();
+    const rest = await model.promptLogprobs(ids, top, { signal });
+    all.push([{ id: ids[0], logprob: null, top: null }, ...rest]);
+  }
+  return all;
 }
 
 function toPrompt(

@@ -4,8 +4,17 @@ import type { LanguageModel, TokenLogprob, TokenLogprobs } from "../../llm/types
 /** Writes the log probabilities of an answer's choices, piece by piece. */
 export interface LogprobsWriter {
   /** Of the next tokens of choice `index`. */
-  of(index: number, tokens: readonly TokenLogprobs[]): unknown;
+  of(index: number, tokens: readonly WrittenToken[]): unknown;
 }
+
+/** The first token of a prompt: nothing is before it, and so nobody knows how likely it is. */
+export interface FirstToken {
+  readonly id: number;
+  readonly logprob: null;
+  readonly top: null;
+}
+
+export type WrittenToken = TokenLogprobs | FirstToken;
 
 type TokenBytes = Pick<LanguageModel, "tokenBytes">;
 
@@ -23,11 +32,20 @@ export function chatLogprobs(model: TokenBytes, tokens: readonly TokenLogprobs[]
   }));
 }
 
-export function chatLogprobsWriter(model: TokenBytes): LogprobsWriter {
-  return { of: (_index, tokens) => ({ content: chatLogprobs(model, tokens), refusal: null }) };
+function isKnown(token: WrittenToken): token is TokenLogprobs {
+  return token.logprob !== null;
 }
 
-/** Of answers that do not begin with their prompt. */
+export function chatLogprobsWriter(model: TokenBytes): LogprobsWriter {
+  return {
+    of: (_index, tokens) => ({
+      content: chatLogprobs(model, tokens.filter(isKnown)),
+      refusal: null,
+    }),
+  };
+}
+
+/** Of plain text, which may begin with its prompt. */
 export function textLogprobsWriter(model: TokenBytes): LogprobsWriter {
   const offsets = new Map<number, number>();
   return {
@@ -42,9 +60,9 @@ export function textLogprobsWriter(model: TokenBytes): LogprobsWriter {
       offsets.set(index, offset);
       return {
         tokens: texts,
-        token_logprobs: tokens.map(({ logprob }) => finite(logprob)),
+        token_logprobs: tokens.map(({ logprob }) => logprob === null ? null : finite(logprob)),
         top_logprobs: tokens.map(({ top }) =>
-          Object.fromEntries(
+          top && Object.fromEntries(
             top.map(({ id, logprob }) => [textOf(model.tokenBytes(id)), finite(logprob)]),
           )
         ),

@@ -3,6 +3,7 @@ import type { LanguageModel } from "../../llm/types.ts";
 import { answerStream, answerWhole, type Work } from "../answers/answer.ts";
 import { type Ask, type Choice, collectChoices, startChoices } from "../answers/choices.ts";
 import { fieldError } from "../http_errors.ts";
+import type { WrittenToken } from "./logprobs.ts";
 import { type AnswerHead, cachedOf, createChunkWriter } from "./wire.ts";
 import { DONE_EVENT, EVENT_STREAM, type Usage, wholeAnswer } from "./wire.ts";
 
@@ -11,6 +12,8 @@ export interface Reply {
   readonly head: AnswerHead;
   readonly stream: boolean;
   readonly includeUsage: boolean;
+  /** Finds out how likely the prompts were, one after another, where answers repeat that, too. */
+  readonly echoTokens?: (signal: AbortSignal) => Promise<readonly (readonly WrittenToken[])[]>;
   /** Of each prompt's choices, those that are shown, in order; default: all. */
   readonly choose?: (choices: readonly Choice[]) => readonly Choice[];
 }
@@ -26,11 +29,15 @@ export async function reply(work: Work, parts: Reply): Promise<Response> {
     return answerStream(
       work,
       EVENT_STREAM,
-      (signal) => chunks(startChoices(work, ask, signal), parts),
+      (signal) =>
+        parts.echoTokens === undefined
+          ? chunks(startChoices(work, ask, signal), parts)
+          : chunksBehindEcho(work, parts, signal),
     );
   }
   return await answerWhole(work, async (signal) => {
     const count = ask.prompts.length * ask.count;
+    const tokens = await parts.echoTokens?.(signal) ?? [];
     const choices = await collectChoices(startChoices(work, ask, signal), count);
     const ofPrompt = ask.prompts.map((_, index) =>
       choices.slice(index * ask.count, (index + 1) * ask.count)
@@ -39,7 +46,9 @@ export async function reply(work: Work, parts: Reply): Promise<Response> {
     return Response.json(wholeAnswer(head, shown.flat(), {
       usage: usageOf(ask, choices),
       timings: choices.map(({ result }) => result.timings),
-      echoes: shown.flatMap((all, index) => all.map(() => ask.prompts[index].echo)),
+      echoes: shown.flatMap((all, index) =>
+        all.map(() => ({ text: ask.prompts[index].echo, tokens: tokens[index] ?? [] }))
+      ),
     }));
   });
 }
@@ -69,17 +78,26 @@ function usageOf(ask: Ask, choices: readonly Ended[]): Usage {
   };
 }
 
+async function* chunksBehindEcho(work: Work, parts: Reply, signal: AbortSignal) {
+  const tokens = await parts.echoTokens!(signal);
+  yield* chunks(startChoices(work, parts.ask, signal), parts, tokens);
+}
+
 async function* chunks(
   events: ReturnType<typeof startChoices>,
   { ask, head, includeUsage }: Reply,
+  tokens: readonly (readonly WrittenToken[])[] = [],
 ): AsyncGenerator<string> {
   const writer = createChunkWriter(head, includeUsage);
   const ended: Ended[] = [];
   for (const index of Array(ask.prompts.length * ask.count).keys()) {
     const opening = writer.opening(index);
     if (opening !== "") yield opening;
-    const { echo } = ask.prompts[Math.floor(index / ask.count)];
-    if (echo !== "") yield writer.piece(index, [{ kind: "text", text: echo }], []);
+    const prompt = Math.floor(index / ask.count);
+    const { echo } = ask.prompts[prompt];
+    if (echo !== "") {
+      yield writer.piece(index, [{ kind: "text", text: echo }], tokens[prompt] ?? []);
+    }
   }
   for await (const event of events) {
     const { index } = event;

@@ -71,6 +71,8 @@ export const responseSchema = z.object({
   })),
   reasoning: optional(z.object({ effort: reasoningEffort })),
   metadata: optional(anyObject),
+  priority: answerFields.priority,
+  max_time_ms: answerFields.max_time_ms,
 });
 
 const { never, isOneOf, isEmptyList } = harmless;

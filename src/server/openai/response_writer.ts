@@ -51,6 +51,8 @@ export class ResponseWriter {
   readonly #created = Math.floor(Date.now() / 1000);
   readonly #items: Item[] = [];
   #usage: object | null = null;
+  /** What cut it short, if it is incomplete. */
+  #cutBy: "max_output_tokens" | "max_time" = "max_output_tokens";
 
   constructor(head: ResponseHead) {
     this.#head = head;
@@ -74,9 +76,10 @@ export class ResponseWriter {
 
   end(
     finish: ChoiceFinish,
-    { ids, timings }: GenerateResult,
+    { ids, timings, finishReason }: GenerateResult,
     reasoningTokens: number,
   ): ResponseEvent[] {
+    if (finishReason === "time") this.#cutBy = "max_time";
     const status = finish === "length" ? "incomplete" : "completed";
     const events = this.#endItem(status);
     const { promptTokens } = this.#head;
@@ -106,7 +109,7 @@ export class ResponseWriter {
       status,
       background: false,
       error: null,
-      incomplete_details: status === "incomplete" ? { reason: "max_output_tokens" } : null,
+      incomplete_details: status === "incomplete" ? { reason: this.#cutBy } : null,
       model: this.#head.model,
       output: this.#items.map((item, index) =>
         itemOnWire(item, index < last || status === "completed" ? "completed" : "incomplete")

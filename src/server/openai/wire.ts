@@ -2,12 +2,12 @@
  * Answers as OpenAI's clients read them, whole and in chunks, with llama.cpp's `timings` beside.
  * Pure: choices in, objects and lines of an event stream out. Knows nothing of HTTP or engines.
  */
-import type { GenerateResult, Timings, TokenLogprobs } from "../../llm/types.ts";
+import type { GenerateResult, Timings } from "../../llm/types.ts";
 import type { Choice, ChoiceFinish, ToolCall } from "../answers/choices.ts";
 import type { StreamFormat } from "../answers/event_stream.ts";
 import { errorBody, toRequestError } from "../http_errors.ts";
 import type { Delta } from "../tools/call_parser.ts";
-import type { LogprobsWriter } from "./logprobs.ts";
+import type { LogprobsWriter, WrittenToken } from "./logprobs.ts";
 
 /** The two forms of answers: messages of a chat, or plain text. */
 export type AnswerKind = "chat" | "text";
@@ -48,14 +48,20 @@ export function freshId(prefix: string): string {
   return prefix + crypto.randomUUID().replaceAll("-", "");
 }
 
-/** The answer in one piece; `echoes` are put before the choices' texts. */
+/** What is put before a choice's text: its prompt, and how likely that was. */
+export interface Echo {
+  readonly text: string;
+  readonly tokens: readonly WrittenToken[];
+}
+
+/** The answer in one piece; `echoes` are put before the choices. */
 export function wholeAnswer(
   head: AnswerHead,
   choices: readonly Choice[],
   { usage, timings, echoes = [] }: {
     readonly usage: Usage;
     readonly timings: readonly Timings[];
-    readonly echoes?: readonly string[];
+    readonly echoes?: readonly Echo[];
   },
 ) {
   const { id, created, model, kind, logprobs } = head;
@@ -68,13 +74,21 @@ export function wholeAnswer(
       index,
       ...(kind === "chat"
         ? { message: messageOnWire(choice) }
-        : { text: (echoes[index] ?? "") + choice.text }),
-      logprobs: logprobs === null ? null : logprobs.of(index, choice.logprobs),
+        : { text: (echoes[index]?.text ?? "") + choice.text }),
+      logprobs: logprobs === null
+        ? null
+        : logprobs.of(index, [...echoes[index]?.tokens ?? [], ...choice.logprobs]),
       finish_reason: choice.finish,
+      ...stopReason(choice.result),
     })),
     usage: usageOnWire(usage),
     timings: timingsOnWire(timings),
   };
+}
+
+/** vLLM's field for what its clients' reasons have no name of: the request's time was over. */
+function stopReason({ finishReason }: GenerateResult): { stop_reason?: "max_time" } {
+  return finishReason === "time" ? { stop_reason: "max_time" } : {};
 }
 
 function messageOnWire({ text, reasoning, calls }: Choice) {
@@ -95,7 +109,7 @@ function callOnWire({ id, name, arguments: args }: ToolCall) {
 export interface ChunkWriter {
   /** Says whose turn it is; nothing for plain text. */
   opening(index: number): string;
-  piece(index: number, deltas: readonly Delta[], logprobs: readonly TokenLogprobs[]): string;
+  piece(index: number, deltas: readonly Delta[], logprobs: readonly WrittenToken[]): string;
   finish(index: number, finish: ChoiceFinish, result: GenerateResult): string;
   usage(usage: Usage): string;
 }
@@ -127,11 +141,14 @@ export function createChunkWriter(head: AnswerHead, includeUsage: boolean): Chun
       return deltas.map((delta, at) => chunk(index, payloadOf(delta), at === 0 ? { chances } : {}))
         .join("");
     },
-    finish: (index, finish, { timings }) =>
-      chunk(index, isChat ? `"delta":{}` : `"text":""`, {
+    finish: (index, finish, result) => {
+      const { stop_reason: stop } = stopReason(result);
+      const payload = isChat ? `"delta":{}` : `"text":""`;
+      return chunk(index, stop === undefined ? payload : `${payload},"stop_reason":"${stop}"`, {
         reason: JSON.stringify(finish),
-        rest: `,"timings":${JSON.stringify(timingsOnWire([timings]))}`,
-      }),
+        rest: `,"timings":${JSON.stringify(timingsOnWire([result.timings]))}`,
+      });
+    },
     usage: (usage) =>
       `data: ${fields},"choices":[],"usage":${JSON.stringify(usageOnWire(usage))}}\n\n`,
   };
@@ -181,6 +198,7 @@ function timingsOnWire(all: readonly Timings[]) {
   const promptMs = sum((timings) => timings.promptMs);
   const predictedTokens = sum((timings) => timings.predictedTokens);
   const predictedMs = sum((timings) => timings.predictedMs);
+  const draftedTokens = sum((timings) => timings.draftedTokens ?? 0);
   return {
     cache_n: cachedTokens,
     prompt_n: promptTokens,
@@ -191,6 +209,10 @@ function timingsOnWire(all: readonly Timings[]) {
     predicted_ms: predictedMs,
     predicted_per_token_ms: ratio(predictedMs, predictedTokens),
     predicted_per_second: ratio(predictedTokens * 1000, predictedMs),
+    ...draftedTokens === 0 ? {} : {
+      draft_n: draftedTokens,
+      draft_n_accepted: sum((timings) => timings.acceptedTokens ?? 0),
+    },
   };
 }
 

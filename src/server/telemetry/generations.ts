@@ -100,6 +100,8 @@ function finish(
   series.seconds.observe(ms / 1000);
   series.promptTokens.add(ids.length);
   series.cachedTokens.add(cachedTokens);
+  series.draftedTokens.add(timings.draftedTokens ?? 0);
+  series.acceptedTokens.add(timings.acceptedTokens ?? 0);
   series.ended(finishReason).add();
   const { streamed } = timings;
   if (streamed !== undefined) {

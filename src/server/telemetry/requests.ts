@@ -7,8 +7,10 @@ import { matchedRoutes } from "hono/route";
 import type { ServerEnv } from "../guards.ts";
 import type { AppSettings } from "../options.ts";
 
-/** Asked all the time by machines: worth a line only to those who debug. */
-const QUIET_ROUTES = new Set(["/health", "/livez", "/readyz", "/metrics"]);
+/** Asked all the time, by machines or the page: worth a line only to those who debug. */
+const QUIET_ROUTES = new Set(
+  ["/health", "/livez", "/readyz", "/metrics", "/models", "/v1/neurons"],
+);
 
 /** Counts and logs what it lets through. */
 export function watchRequests(

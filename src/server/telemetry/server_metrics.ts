@@ -22,6 +22,8 @@ export interface GenerationSeries {
   readonly promptTokens: Counter;
   readonly cachedTokens: Counter;
   readonly generatedTokens: Counter;
+  readonly draftedTokens: Counter;
+  readonly acceptedTokens: Counter;
   readonly diskReads: Counter;
   readonly diskBytes: Counter;
   readonly diskWaitSeconds: Counter;
@@ -192,6 +194,8 @@ function generationSeries(metrics: Metrics): (model: string) => GenerationSeries
   const promptTokens = counter("prompt_tokens", "Tokens of prompts, cached ones included.");
   const cachedTokens = counter("cached_prompt_tokens", "Tokens of prompts found in the cache.");
   const generatedTokens = counter("generated_tokens", "Tokens of answers.");
+  const draftedTokens = counter("drafted_tokens", "Tokens that were guessed ahead.");
+  const acceptedTokens = counter("accepted_tokens", "Of these, tokens that were right.");
   const diskReads = counter("disk_reads", "Reads of packed models' neurons.");
   const diskBytes = counter("disk_read_bytes", "Bytes of these reads.");
   const diskWaitSeconds = counter("disk_wait_seconds", "Time that threads waited for reads.");
@@ -207,6 +211,8 @@ function generationSeries(metrics: Metrics): (model: string) => GenerationSeries
     promptTokens: promptTokens.of(model),
     cachedTokens: cachedTokens.of(model),
     generatedTokens: generatedTokens.of(model),
+    draftedTokens: draftedTokens.of(model),
+    acceptedTokens: acceptedTokens.of(model),
     diskReads: diskReads.of(model),
     diskBytes: diskBytes.of(model),
     diskWaitSeconds: diskWaitSeconds.of(model),

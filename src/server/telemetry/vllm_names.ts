@@ -11,6 +11,8 @@ const NAMES: readonly (readonly [vllm: string, ours: string, help: string])[] = 
   ["kv_cache_usage_perc", "ganglion_kv_usage_ratio", "KV cache in use; 1 is all of it."],
   ["prompt_tokens_total", "ganglion_prompt_tokens_total", "Prefill tokens."],
   ["generation_tokens_total", "ganglion_generated_tokens_total", "Generated tokens."],
+  ["spec_decode_num_draft_tokens_total", "ganglion_drafted_tokens_total", "Draft tokens."],
+  ["spec_decode_num_accepted_tokens_total", "ganglion_accepted_tokens_total", "Accepted tokens."],
   ["prefix_cache_hits_total", "ganglion_cached_prompt_tokens_total", "Cached tokens."],
   ["prefix_cache_queries_total", "ganglion_prompt_tokens_total", "Tokens looked up."],
   ["time_to_first_token_seconds", "ganglion_first_token_seconds", "Time to first token."],

@@ -1,4 +1,4 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { RequestError } from "../../../src/base/errors.ts";
 import { CHAT, hello, post, readEvents, refused, testApp, TEXT } from "../http_client.ts";
 
@@ -105,10 +105,36 @@ Deno.test("completions tell log probabilities in their older form", async () => 
   const offsets = events.slice(0, -1)
     .flatMap(({ choices }) => choices[0].logprobs?.text_offset ?? []);
   assertEquals(offsets, [0, 1, 2]);
-  assertEquals(
-    (await refused(app, TEXT, { prompt: "p", logprobs: 2, echo: true })).param,
-    "echo",
+});
+
+Deno.test("POST /v1/completions shows how likely a prompt was with echo, of its first token not", async () => {
+  const { app } = testApp({ script: ["b", "c"] });
+  const body = { prompt: "pq", logprobs: 1, echo: true };
+  const expected = {
+    tokens: ["p", "q", "b", "c"],
+    token_logprobs: [null, -0.5, -0.5, -0.5],
+    top_logprobs: [null, { q: -0.5 }, { b: -0.5 }, { c: -0.5 }],
+    text_offset: [0, 1, 2, 3],
+  };
+  const [choice] = (await (await post(app, TEXT, body)).json()).choices;
+  assertEquals([choice.text, choice.logprobs], ["pqbc", expected]);
+  const events = await readEvents(await post(app, TEXT, { ...body, stream: true }));
+  const parts = events.slice(0, -1).map(({ choices }) => choices[0]);
+  assertEquals(parts.map(({ text }) => text).join(""), "pqbc");
+  const logprobs = parts.flatMap((part) => part.logprobs?.token_logprobs ?? []);
+  assertEquals(logprobs, expected.token_logprobs);
+  const several = await (await post(app, TEXT, { ...body, prompt: ["xy", "z"], n: 2 })).json();
+  const firsts = several.choices.map((each: { logprobs: { tokens: string[] } }) =>
+    each.logprobs.tokens.join("")
   );
+  assertEquals(firsts, ["xybc", "xybc", "zbc", "zbc"]);
+  const refusal = await refused(app, TEXT, { ...body, suffix: "s" });
+  assertEquals(refusal.param, "echo");
+  const { app: mute } = testApp({ hasNoLogprobs: true });
+  for (const stream of [false, true]) {
+    const response = await post(mute, TEXT, { ...body, stream });
+    assert((await response.text()).includes("no log probabilities of prompts"));
+  }
 });
 
 Deno.test("log probabilities of a model that has none are refused, not left out", async () => {

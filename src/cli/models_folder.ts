@@ -1,0 +1,71 @@
+/** Where models lie that were pulled, and names that stand for them. */
+import type { Command } from "commander";
+import { join } from "node:path";
+import { UsageError } from "../base/errors.ts";
+import { isReference, ModelStore, parseReference, sourceOf } from "../pull/mod.ts";
+import { nearest } from "./nearest.ts";
+import { getEnv } from "./settings.ts";
+
+/** Adds the flag that says which folder it is. */
+export function addModelsFolder(verb: Command): Command {
+  return verb.option(
+    "--models-dir <folder>",
+    "where pulled models lie (default: $XDG_DATA_HOME/ganglion/models)",
+  );
+}
+
+/** @throws {UsageError} when nobody says, and there is no home. */
+export function modelsFolder(named?: string): string {
+  const folder = named ?? getEnv("GANGLION_MODELS_DIR") ?? defaultFolder();
+  if (folder !== null) return folder;
+  throw new UsageError("Cannot tell where pulled models lie: give --models-dir");
+}
+
+function defaultFolder(): string | null {
+  const home = getEnv("HOME") ?? getEnv("USERPROFILE");
+  const data = getEnv("XDG_DATA_HOME") ?? (home ? join(home, ".local", "share") : null);
+  return data ? join(data, "ganglion", "models") : null;
+}
+
+/**
+ * The file of a MODEL: a path, the name of a pulled model, or what it was pulled as.
+ * @throws {UsageError} when it is none of these; a path of a file is not looked at.
+ */
+export function modelPath(text: string): string {
+  if (exists(text)) return text;
+  const store = storeOrNull();
+  if (isReference(text)) {
+    const path = store?.pathOf(sourceOf(parseReference(text))) ?? null;
+    if (path !== null) return path;
+    throw new UsageError(`Cannot use "${text}": it is not here yet: ganglion pull ${text}`);
+  }
+  const path = store?.pathOf(text) ?? null;
+  if (path !== null) return path;
+  // What looks like a path is one, and whoever opens it says what is wrong.
+  if (/[\\/]|\.(gguf|ganglion)$/i.test(text)) return text;
+  throw new UsageError(`Cannot find a model "${text}": ${cure(text, store?.ids() ?? [])}`);
+}
+
+/** What to do about a name that no model has. */
+export function cure(name: string, ids: readonly string[]): string {
+  const near = nearest(name, ids);
+  if (near !== null) return `did you mean "${near}"?`;
+  return "it is no file, and none was pulled under that name: ganglion list says which were";
+}
+
+function storeOrNull(): ModelStore | null {
+  try {
+    return new ModelStore(modelsFolder());
+  } catch {
+    return null;
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch (error) {
+    return !(error instanceof Deno.errors.NotFound);
+  }
+}

@@ -1,0 +1,116 @@
+/** The folder of `serve --models-dir` as clients may change it: models come and go. */
+import { accessSync, constants } from "node:fs";
+import { RequestError, UsageError } from "../../base/errors.ts";
+import type { FileCatalog, ModelRegistry } from "../../models/mod.ts";
+import { modelName } from "../../models/mod.ts";
+import {
+  ModelStore,
+  parseReference,
+  pullModel,
+  type PullOptions,
+  SharedPulls,
+  sourceOf,
+} from "../../pull/mod.ts";
+import type { LibraryPull, ModelLibrary } from "../../server/mod.ts";
+
+/** Different models at once. */
+const PULLS_MAX = 4;
+
+export interface LibraryOptions {
+  readonly catalog: FileCatalog;
+  readonly registry: Pick<ModelRegistry, "unload">;
+  /** The folder, the hub and the token. */
+  readonly pull: PullOptions;
+}
+
+/** True when this process may write to the folder. */
+export function mayChange(folder: string): boolean {
+  if (Deno.permissions.querySync({ name: "write", path: folder }).state !== "granted") return false;
+  try {
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export class ServedLibrary implements ModelLibrary {
+  readonly #catalog: FileCatalog;
+  readonly #registry: Pick<ModelRegistry, "unload">;
+  readonly #store: ModelStore;
+  readonly #pulls: SharedPulls;
+
+  constructor({ catalog, registry, pull }: LibraryOptions) {
+    this.#catalog = catalog;
+    this.#registry = registry;
+    this.#store = new ModelStore(pull.folder);
+    this.#pulls = new SharedPulls((reference, watcher) =>
+      pullModel(reference, { ...pull, ...watcher })
+    );
+  }
+
+  async pull(reference: string, { signal, onProgress }: LibraryPull): Promise<string> {
+    const source = requireHub(reference);
+    if (!this.#pulls.has(source) && this.#pulls.count >= PULLS_MAX) {
+      throw new RequestError(`Cannot pull ${source}: ${PULLS_MAX} models are on their way`, {
+        status: 503,
+        code: "too_many_pulls",
+        retryAfterSeconds: 30,
+      });
+    }
+    try {
+      const { id, path, wasThere } = await this.#pulls.join(source, { signal, onProgress });
+      this.#catalog.refresh();
+      // Whoever asks next gets the new version.
+      if (!wasThere && this.#catalog.pathOf(id) === path) this.#registry.unload(id);
+      return id;
+    } catch (error) {
+      signal.throwIfAborted();
+      throw toPullError(error);
+    }
+  }
+
+  remove(name: string): boolean {
+    const path = this.#store.pathOf(name);
+    const id = path === null ? name.replace(/:latest$/, "") : modelName(path);
+    const served = this.#catalog.pathOf(id);
+    if (served !== undefined && served !== path) {
+      throw new RequestError(
+        `Cannot delete ${JSON.stringify(id)}: it lies outside of the server's folder of models`,
+        { status: 403, type: "permission_error", code: "not_supported" },
+      );
+    }
+    if (served !== undefined) this.#registry.unload(id);
+    try {
+      const gone = this.#store.remove(name.replace(/:latest$/, ""));
+      this.#catalog.refresh();
+      return gone.length > 0;
+    } catch (error) {
+      throw toPullError(error);
+    }
+  }
+}
+
+/** Clients name models of the hub only: by addresses they could have any server asked. */
+function requireHub(reference: string): string {
+  try {
+    const parsed = parseReference(reference);
+    if (parsed.kind === "hub") return sourceOf(parsed);
+  } catch (error) {
+    throw toPullError(error);
+  }
+  throw new RequestError(
+    "Cannot pull from an address for a client: give hf:user/repo:QUANT, or pull it on the " +
+      "server's own terminal",
+    { status: 400, code: "invalid_value", param: "model" },
+  );
+}
+
+function toPullError(error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof RequestError) return error;
+  if (error instanceof UsageError) {
+    return new RequestError(error.message, { status: 400, code: "invalid_value", param: "model" });
+  }
+  if (!error.message.startsWith("Cannot ")) return error;
+  return new RequestError(error.message, { status: 502, code: "pull_failed" });
+}

@@ -1,0 +1,160 @@
+/**
+ * Guesses of a second, smaller model with the same vocabulary, which the same threads compute: its
+ * likeliest id, again and again. It has keys and values of its own for each slot, and follows a
+ * sequence by the ids that both have seen: what it guessed wrong is written over. Its guesses cost
+ * time, so it says how much, and how good they are. Knows nothing of how the sequence is sampled.
+ */
+import { STEP_KIND_DRAFT } from "../../memory/control_layout.ts";
+import { tableBlocks } from "../../rank/kv_bytes.ts";
+import type { StepRunner } from "../step_runner.ts";
+import { DraftOdds } from "./draft_odds.ts";
+import type { DraftedText, Drafter, Drafts } from "./drafts.ts";
+
+/** Kinds of guesses: by how far the best logit is above the second, so far or more; and odds. */
+const KIND_FROM = [0, 0.5, 1, 2, 4] as const;
+const KIND_PRIOR = [0.3, 0.45, 0.6, 0.8, 0.95] as const;
+/** How often the first guess of a step is right, before it is known; and what one counts for. */
+const CHANCE_PRIOR = 0.7;
+const CHANCE_SHARE = 1 / 16;
+/** A guess's time counts for so much of the one that is remembered. */
+const TIME_SHARE = 1 / 8;
+
+export class DraftModel implements Drafter {
+  readonly #steps: StepRunner;
+  /** Ids that the other model knows are below it. */
+  readonly #vocabSize: number;
+  readonly #contextLength: number;
+  readonly #chunkTokens: number;
+  /** By slot: ids whose keys and values it has, [contextLength], and how many they are. */
+  readonly #ids: readonly Int32Array[];
+  readonly #counts: Int32Array;
+  readonly #odds: readonly DraftOdds[];
+  /** By slot: how often the first guess of a step is right. */
+  readonly #chances: Float64Array;
+  /** [2]: milliseconds of a guess, 0: unknown; when the last one began. */
+  readonly #clock = new Float64Array(2);
+
+  /** steps: of the second model; vocabSize: of the first. */
+  constructor(steps: StepRunner, vocabSize: number) {
+    const { contextLength, chunkTokens, sequences } = steps.runner.plan;
+    this.#steps = steps;
+    this.#vocabSize = Math.min(vocabSize, steps.board.vocabSize);
+    this.#contextLength = contextLength;
+    this.#chunkTokens = chunkTokens;
+    this.#ids = Array.from({ length: sequences }, () => new Int32Array(contextLength));
+    this.#counts = new Int32Array(sequences);
+    this.#odds = Array.from({ length: sequences }, () => new DraftOdds(KIND_PRIOR));
+    this.#chances = new Float64Array(sequences).fill(CHANCE_PRIOR);
+    const blocks = tableBlocks(contextLength);
+    for (let slot = 0; slot < sequences; slot++) {
+      for (let i = 0; i < blocks; i++) steps.setBlock(slot, i, slot * blocks + i);
+    }
+  }
+
+  /** Milliseconds that a guess takes; 0: none was made yet. */
+  get guessMs(): number {
+    return this.#clock[0];
+  }
+
+  /** How likely the slot's next guess is right, before it is made. */
+  chanceOf(slot: number): number {
+    return this.#chances[slot];
+  }
+
+  /** What the slot's sequence before it left is used again as far as both begin alike. */
+  open(slot: number): void {
+    this.#odds[slot].clear();
+    this.#chances[slot] = CHANCE_PRIOR;
+  }
+
+  /** Reads a piece of what the other model has read of a prompt: the first `count` ids. */
+  follow({ slot, ids }: DraftedText, count: number): void {
+    const end = Math.min(count, this.#contextLength);
+    const same = this.#sameAs(slot, ids, end);
+    if (end > same) this.#read(slot, ids, Math.min(end, same + this.#chunkTokens), 0);
+  }
+
+  /** least: guesses less likely than that, all before them right as well, are not made. */
+  propose(text: DraftedText, most: number, drafts: Drafts, least = 0): void {
+    const { slot, ids, known } = text;
+    const room = Math.min(most, this.#contextLength - known + 1);
+    if (room < 1) return;
+    const same = this.#sameAs(slot, ids, known - 1);
+    if (known - same > this.#chunkTokens) return this.follow(text, known - 1);
+    if (!this.#read(slot, ids, known, 1)) return;
+    const { odds } = this.#odds[slot];
+    const own = this.#ids[slot];
+    let chance = 1;
+    for (let n = 0; n < room; n++) {
+      if (n > 0) {
+        own[known + n - 1] = drafts.ids[n - 1];
+        this.#clock[1] = performance.now();
+        if (!this.#run(slot, known + n, 1)) return;
+        const ms = performance.now() - this.#clock[1];
+        this.#clock[0] += this.#clock[0] === 0 ? ms : TIME_SHARE * (ms - this.#clock[0]);
+      }
+      if (!this.#guess(drafts, n)) return;
+      drafts.odds[n] = odds[drafts.kinds[n]];
+      chance *= drafts.odds[n];
+      if (chance < least) return;
+      drafts.count = n + 1;
+    }
+  }
+
+  learn(
+    slot: number,
+    { kinds }: Drafts,
+    { seen, right }: { readonly seen: number; readonly right: number },
+  ): void {
+    for (let i = 0; i < seen && i <= right; i++) this.#odds[slot].add(kinds[i], i < right);
+    this.#chances[slot] += CHANCE_SHARE * ((right > 0 ? 1 : 0) - this.#chances[slot]);
+  }
+
+  /** Of so many ids, how many first ones have their keys and values already. */
+  #sameAs(slot: number, ids: Int32Array, count: number): number {
+    const own = this.#ids[slot];
+    const most = Math.min(count, this.#counts[slot]);
+    let same = 0;
+    while (same < most && own[same] === ids[same]) same++;
+    return this.#counts[slot] = same;
+  }
+
+  /** Computes the ids below index `end` that it does not have yet; false: it could not. */
+  #read(slot: number, ids: Int32Array, end: number, logits: number): boolean {
+    const own = this.#ids[slot];
+    for (let i = this.#counts[slot]; i < end; i++) {
+      // A table may have more rows than its vocabulary has texts, and one of them more than both.
+      if (ids[i] >= this.#steps.board.vocabSize) return false;
+      own[i] = ids[i];
+    }
+    return this.#run(slot, end, logits);
+  }
+
+  /** A step of the slot's own ids up to `end`; false: it was aborted, somebody has left. */
+  #run(slot: number, end: number, logits: number): boolean {
+    const from = this.#counts[slot];
+    this.#steps.begin(STEP_KIND_DRAFT);
+    this.#steps.add(slot, this.#ids[slot], from, end - from, logits);
+    if (!this.#steps.run()) return false;
+    this.#counts[slot] = end;
+    if (logits > 0) this.#steps.takeRow(0);
+    return true;
+  }
+
+  /** Puts the likeliest id on the board into `drafts`, unless there is none. */
+  #guess({ ids, kinds }: Drafts, n: number): boolean {
+    const { board } = this.#steps;
+    const count = board.keepLargest(Math.min(2, board.vocabSize));
+    if (count === 0) return false;
+    const [first, second] = board.ids;
+    const isSecond = count > 1 && board.scores[second] > board.scores[first];
+    const best = isSecond ? second : first;
+    if (best >= this.#vocabSize) return false;
+    const margin = count > 1 ? Math.abs(board.scores[first] - board.scores[second]) : Infinity;
+    let kind = KIND_FROM.length - 1;
+    while (kind > 0 && !(margin >= KIND_FROM[kind])) kind--;
+    ids[n] = best;
+    kinds[n] = kind;
+    return true;
+  }
+}

@@ -1,0 +1,39 @@
+/**
+ * Guesses of how a sequence goes on, and who makes them. A guess that is wrong costs a row of a
+ * step and changes nothing: ids are sampled as ever. Knows ids, not where guesses come from.
+ */
+
+/** Most ids that are guessed at once. */
+export const DRAFTS_MAX = 15;
+
+/** How drafts are used: as many as pay; always so many, where there are guesses; 0: never. */
+export type Speculate = "auto" | number;
+
+/** What a drafter sees of a sequence. */
+export interface DraftedText {
+  readonly slot: number;
+  /** Its ids, of which the first `known` are. */
+  readonly ids: Int32Array;
+  readonly known: number;
+}
+
+/** Guesses for one sequence and one step. */
+export class Drafts {
+  /** [DRAFTS_MAX], of which the first `count` are guesses. */
+  readonly ids = new Int32Array(DRAFTS_MAX);
+  /** [DRAFTS_MAX]: how likely each is right, if those before it are. */
+  readonly odds = new Float64Array(DRAFTS_MAX);
+  /** [DRAFTS_MAX]: the drafter's own kind of each guess, from which it learns. */
+  readonly kinds = new Uint8Array(DRAFTS_MAX);
+  count = 0;
+}
+
+/** Guesses how sequences go on, and learns how good it is at it. */
+export interface Drafter {
+  /** The slot has a new sequence. */
+  open(slot: number): void;
+  /** Puts at most `most` guesses into `drafts`, which has none yet. */
+  propose(text: DraftedText, most: number, drafts: Drafts): void;
+  /** Of the first `seen` guesses, the first `right` were so; there is at most one more of them. */
+  learn(slot: number, drafts: Drafts, counts: { seen: number; right: number }): void;
+}

@@ -1,0 +1,99 @@
+/** A second, smaller model that guesses for the first: checked and planned, not loaded. */
+import { UnsupportedModelError } from "../base/errors.ts";
+import { formatBytes } from "../base/units.ts";
+import { openModelFile } from "../bundle/mod.ts";
+import { hasIndependentRows } from "../engine/row_independence.ts";
+import type { EngineDraft } from "../../workers/mod.ts";
+import type { GgufFile } from "../gguf/types.ts";
+import type { ModelDescription } from "../model/types.ts";
+import type { RankPlan } from "../rank/plan_types.ts";
+import { createTokenizer } from "../tokenizer/mod.ts";
+import type { Tokenizer } from "../tokenizer/types.ts";
+import type { LoadOptions } from "./load_options.ts";
+import { memoryUse } from "./memory_use.ts";
+import { bytesInMemory, describeForUse, planModel } from "./plan_load.ts";
+import { usedTensors } from "./used_tensors.ts";
+
+/** The model that it guesses for. */
+export interface GuessedFor {
+  readonly plans: readonly RankPlan[];
+  readonly tokenizer: Tokenizer;
+  readonly module: WebAssembly.Module;
+}
+
+/**
+ * Plans the draft model for the threads of the other one, as long a context as both have.
+ * @throws {ModelFormatError} when its file is damaged.
+ * @throws {UnsupportedModelError} when it has another vocabulary, finds no room beside the other
+ *   one, or cannot be used so.
+ */
+export function planDraft(
+  path: string,
+  { plans, tokenizer, module }: GuessedFor,
+  { memoryBytes = Infinity, besideBytes = 0 }: LoadOptions,
+): EngineDraft {
+  if (!hasIndependentRows(plans)) {
+    throw refusal(
+      path,
+      "the model that it is for does not compute several tokens to the same bits as one (silent " +
+        "neurons are left out, it is packed or on a GPU): leave out --draft-model, or try --dense",
+    );
+  }
+  const { file, model, plans: own } = planBeside(path, plans, module);
+  requireSameVocabulary(path, createTokenizer(file.metadata), tokenizer);
+  const bytes = bytesInMemory(plans) + memoryUse(own).totalBytes + besideBytes;
+  if (bytes > memoryBytes) {
+    throw refusal(
+      path,
+      `both models take ${formatBytes(bytes)}, more than ${formatBytes(memoryBytes)}: take a ` +
+        "smaller one, or raise --memory",
+    );
+  }
+  const tensors = usedTensors(file, model, own);
+  return { plans: own, config: model.config, tensors, parts: file.parts };
+}
+
+/**
+ * The draft model as threads would compute it beside a model of these plans.
+ * @throws {UnsupportedModelError} when it cannot be.
+ */
+export function planBeside(
+  path: string,
+  plans: readonly RankPlan[],
+  module: WebAssembly.Module,
+): { file: GgufFile; model: ModelDescription; plans: RankPlan[] } {
+  const { file, packed } = openModelFile(path);
+  if (packed !== null) throw refusal(path, "it is a packed file: take its .gguf file");
+  const [{ contextLength: most, chunkTokens, sequences: parallel }] = plans;
+  const trained = describeForUse(file, {}).config.contextLength;
+  const contextLength = Math.min(most, trained);
+  const options: LoadOptions = {
+    ...{ contextLength, chunkTokens, parallel, threads: plans.length },
+    ...{ predictor: "off", gpu: "off" },
+  };
+  const model = describeForUse(file, options);
+  return { file, model, plans: planModel({ file, model }, module, options) };
+}
+
+/** @throws {UnsupportedModelError} when an id does not mean the same in both. */
+function requireSameVocabulary(path: string, own: Tokenizer, other: Tokenizer): void {
+  if (own.vocabSize !== other.vocabSize) {
+    throw refusal(
+      path,
+      `its vocabulary has ${own.vocabSize} tokens, the model's ${other.vocabSize}: take a draft ` +
+        "model of the same family",
+    );
+  }
+  for (let id = 0; id < own.vocabSize; id++) {
+    if (own.pieceOf(id) === other.pieceOf(id)) continue;
+    throw refusal(
+      path,
+      `token ${id} is ${JSON.stringify(own.pieceOf(id))} there and ` +
+        `${JSON.stringify(other.pieceOf(id))} in the model: take a draft model of the same family`,
+    );
+  }
+}
+
+function refusal(path: string, why: string): UnsupportedModelError {
+  return new UnsupportedModelError(`Cannot guess with the draft model "${path}": ${why}`);
+}

@@ -1,0 +1,25 @@
+/** Which tensors of a file its threads read. Reads plans, no files. */
+import type { GgufFile, GgufTensor } from "../gguf/types.ts";
+import type { ModelDescription } from "../model/types.ts";
+import { piecesOf } from "../rank/load_order.ts";
+import type { RankPlan } from "../rank/plan_types.ts";
+
+/** The tensors that threads read, so that no thread is sent the whole header. */
+export function usedTensors(
+  file: GgufFile,
+  model: ModelDescription,
+  plans: readonly RankPlan[],
+): Map<string, GgufTensor> {
+  const names = new Set(
+    plans.flatMap((plan) => plan.arenas.flatMap((arena) => arena.regions))
+      .map((region) => region.name),
+  );
+  for (const plan of plans) {
+    if (plan.gpu === null) continue;
+    for (const piece of piecesOf(plan)) {
+      names.add("matrix" in piece ? piece.matrix.tensor : piece.vector.tensor);
+    }
+  }
+  for (const { factors } of model.config.ropes) if (factors !== null) names.add(factors.tensor);
+  return new Map([...file.tensors].filter(([name]) => names.has(name)));
+}

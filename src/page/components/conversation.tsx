@@ -1,0 +1,114 @@
+/** The messages of the branch that is shown, or a welcome. */
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { currentChat } from "../state/app_state.ts";
+import { branchOf, siblingsOf } from "../state/chat_tree.ts";
+import { useApp, useAppState } from "./context.ts";
+import { AnswerMessage, UserMessage } from "./message.tsx";
+import { TroubleNote } from "./trouble_note.tsx";
+import { Mark } from "./icon.tsx";
+
+/** Who is so near to the end stays there while an answer comes. */
+const NEAR_END_PX = 120;
+
+const SUGGESTIONS = [
+  "What is Ganglion?",
+  "Tell me a short story about a small boat.",
+  "How do I run a model that is larger than my memory?",
+];
+
+export function Conversation() {
+  const chat = useAppState(currentChat);
+  const running = useAppState((state) => state.running);
+  const trouble = useAppState((state) => state.trouble);
+  const app = useApp();
+  const place = useRef<HTMLElement>(null);
+  const isAtEnd = useRef(true);
+  const branch = chat ? branchOf(chat) : [];
+  useLayoutEffect(() => {
+    const main = place.current!;
+    if (isAtEnd.current) main.scrollTop = main.scrollHeight;
+  });
+  useEffect(() => {
+    isAtEnd.current = true;
+    place.current!.scrollTop = place.current!.scrollHeight;
+  }, [chat?.id, running?.nodeId]);
+  const onScroll = () => {
+    const { scrollHeight, scrollTop, clientHeight } = place.current!;
+    isAtEnd.current = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
+  };
+  return (
+    <main ref={place} class="conversation" onScroll={onScroll} onClick={copyCode} tabIndex={-1}>
+      {trouble !== null && (
+        <div class="column">
+          <TroubleNote
+            trouble={trouble}
+            label="Try again"
+            onAgain={() => (app.store.set({ trouble: null }), app.models.look())}
+          />
+        </div>
+      )}
+      {branch.length === 0 && <Welcome />}
+      <div
+        class="column log"
+        role="log"
+        aria-label="Conversation"
+        aria-busy={running !== null && running.chatId === chat?.id}
+      >
+        {chat && branch.map((node) => {
+          const versions = siblingsOf(chat, node);
+          return node.role === "user"
+            ? <UserMessage key={node.id} node={node} versions={versions} />
+            : (
+              <AnswerMessage
+                key={node.id}
+                node={node}
+                versions={versions}
+                isRunning={running?.nodeId === node.id}
+              />
+            );
+        })}
+      </div>
+    </main>
+  );
+}
+
+function Welcome() {
+  const app = useApp();
+  return (
+    <section class="welcome">
+      <Mark />
+      <h2>What shall we think about?</h2>
+      <p>The model runs on this machine, and what you write stays here.</p>
+      <div class="suggestions">
+        {SUGGESTIONS.map((text) => (
+          <button
+            key={text}
+            type="button"
+            onClick={() => app.chats.send(text)}
+          >
+            {text}
+          </button>
+        ))}
+      </div>
+    </section>
+  );
+}
+
+/** Blocks of code are HTML of the sanitizer's: their buttons are heard here. */
+async function copyCode({ target }: MouseEvent): Promise<void> {
+  const button = target instanceof Element ? target.closest("[data-copy]") : null;
+  const code = button?.closest(".code")?.querySelector("code");
+  if (button === null || !code) return;
+  button.textContent = await copyText(code.textContent ?? "") ? "Copied" : "Cannot copy";
+  setTimeout(() => button.textContent = "Copy", 1500);
+}
+
+/** False: the browser does not let the page. */
+export async function copyText(text: string): Promise<boolean> {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false;
+  }
+}

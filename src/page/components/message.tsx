@@ -1,0 +1,190 @@
+/** A message: what was said, and what can be done with it. */
+import { useEffect, useRef, useState } from "preact/hooks";
+import { type Block, blocksOf } from "../text/markdown.ts";
+import type { AnswerFacts, ChatNode } from "../types.ts";
+import { useApp, useAppState } from "./context.ts";
+import { copyText } from "./conversation.tsx";
+import { IconButton } from "./icon.tsx";
+import { TroubleNote } from "./trouble_note.tsx";
+
+interface MessageProps {
+  readonly node: ChatNode;
+  /** All versions of it, oldest first. */
+  readonly versions: readonly ChatNode[];
+}
+
+export function UserMessage({ node, versions }: MessageProps) {
+  const app = useApp();
+  const isEditing = useAppState((state) => state.editingId === node.id);
+  const isBusy = useAppState((state) => state.running !== null);
+  const edit = (editingId: string | null) => app.store.set({ editingId });
+  if (isEditing) return <MessageEditor node={node} onEnd={() => edit(null)} />;
+  return (
+    <article class="message user" aria-label="You">
+      <div class="bubble">{node.content}</div>
+      <div class="message-actions">
+        <Versions node={node} versions={versions} isBusy={isBusy} />
+        <CopyButton text={node.content} label="Copy message" />
+        <IconButton
+          icon="edit"
+          kind="small"
+          label="Edit message"
+          disabled={isBusy}
+          onClick={() => edit(node.id)}
+        />
+      </div>
+    </article>
+  );
+}
+
+function MessageEditor({ node, onEnd }: { node: ChatNode; onEnd: () => void }) {
+  const app = useApp();
+  const [text, setText] = useState(node.content);
+  const area = useRef<HTMLTextAreaElement>(null);
+  useEffect(() => {
+    area.current?.focus();
+    area.current?.setSelectionRange(text.length, text.length);
+  }, []);
+  const send = () => text.trim() === "" ? onEnd() : app.chats.edit(node, text.trim());
+  return (
+    <form
+      class="editor"
+      aria-label="Edit message"
+      onSubmit={(event) => (event.preventDefault(), send())}
+    >
+      <textarea
+        ref={area}
+        aria-label="Edited message"
+        rows={Math.min(12, text.split("\n").length + 1)}
+        value={text}
+        onInput={(event) => setText(event.currentTarget.value)}
+        onKeyDown={(event) => {
+          if (event.key === "Escape") onEnd();
+          if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+          event.preventDefault();
+          send();
+        }}
+      />
+      <div class="editor-actions">
+        <span class="faint">The message as it was stays, as another version.</span>
+        <button type="button" class="quiet" onClick={onEnd}>Cancel</button>
+        <button type="submit" class="primary">Send</button>
+      </div>
+    </form>
+  );
+}
+
+export function AnswerMessage({ node, versions, isRunning }: MessageProps & {
+  readonly isRunning: boolean;
+}) {
+  const app = useApp();
+  const isBusy = useAppState((state) => state.running !== null);
+  const again = () => app.chats.regenerate(node);
+  const { content, thoughts, facts, trouble } = node;
+  return (
+    <article class={`message answer${isRunning ? " is-running" : ""}`} aria-label="Answer">
+      {thoughts !== undefined && (
+        <details class="thoughts" open={isRunning && content === ""}>
+          <summary>Thoughts</summary>
+          <div>{thoughts}</div>
+        </details>
+      )}
+      {content === "" && isRunning
+        ? (
+          <p class="waiting">
+            <span />
+            <span />
+            <span />
+            <span class="unseen">Thinking</span>
+          </p>
+        )
+        : <Prose text={content} />}
+      {trouble !== undefined && <TroubleNote trouble={trouble} label="Try again" onAgain={again} />}
+      <div class="message-actions">
+        {!isRunning && (
+          <>
+            <Versions node={node} versions={versions} isBusy={isBusy} />
+            <CopyButton text={content} label="Copy answer" />
+            <IconButton
+              icon="again"
+              kind="small"
+              label="Answer again"
+              disabled={isBusy}
+              onClick={again}
+            />
+          </>
+        )}
+        {facts !== undefined && facts.tokens > 0 && <Facts facts={facts} node={node} />}
+      </div>
+    </article>
+  );
+}
+
+function Prose({ text }: { text: string }) {
+  const blocks = useRef<readonly Block[]>([]);
+  blocks.current = blocksOf(text, blocks.current);
+  return (
+    <div class="prose">
+      {blocks.current.map((block, index) => <ProseBlock key={index} html={block.html} />)}
+    </div>
+  );
+}
+
+/** html: of the sanitizer, and of nobody else. */
+function ProseBlock({ html }: { html: string }) {
+  return <div dangerouslySetInnerHTML={{ __html: html }} />;
+}
+
+function Facts({ facts, node }: { facts: AnswerFacts; node: ChatNode }) {
+  const { tokens, tokensPerSecond, firstTokenMs, promptTokens } = facts;
+  const words = [
+    `${tokens} token${tokens === 1 ? "" : "s"}`,
+    ...tokensPerSecond > 0 ? [`${rounded(tokensPerSecond)} tokens/s`] : [],
+    `first after ${secondsOf(firstTokenMs)}`,
+    ...node.ending === "stopped" ? ["stopped"] : [],
+    ...node.ending === "length" ? ["cut at the longest length"] : [],
+  ];
+  const prompt = promptTokens === undefined ? "" : `, prompt of ${promptTokens} tokens`;
+  return <span class="facts" title={`${node.model ?? ""}${prompt}`}>{words.join(" · ")}</span>;
+}
+
+function rounded(perSecond: number): string {
+  return perSecond >= 100 ? perSecond.toFixed(0) : perSecond.toFixed(1);
+}
+
+function secondsOf(ms: number): string {
+  return ms < 995 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
+}
+
+function Versions({ node, versions, isBusy }: MessageProps & { readonly isBusy: boolean }) {
+  const app = useApp();
+  if (versions.length < 2) return null;
+  const index = versions.indexOf(node);
+  const turn = (to: number) => app.chats.show(versions[to]);
+  return (
+    <span class="versions" role="group" aria-label="Versions">
+      <IconButton
+        icon="left"
+        kind="small"
+        label="Version before"
+        disabled={isBusy || index === 0}
+        onClick={() => turn(index - 1)}
+      />
+      <span aria-live="polite">{index + 1} / {versions.length}</span>
+      <IconButton
+        icon="right"
+        kind="small"
+        label="Version after"
+        disabled={isBusy || index === versions.length - 1}
+        onClick={() => turn(index + 1)}
+      />
+    </span>
+  );
+}
+
+function CopyButton({ text, label }: { text: string; label: string }) {
+  const app = useApp();
+  const copy = async () =>
+    app.tell(await copyText(text) ? "Copied." : "This browser does not let pages copy here.");
+  return <IconButton icon="copy" kind="small" label={label} onClick={copy} />;
+}

@@ -1,0 +1,61 @@
+/** The page as a whole: chats at the left, the conversation, neurons at the right. */
+import { useEffect } from "preact/hooks";
+import { Composer } from "./composer.tsx";
+import { useApp, useAppState } from "./context.ts";
+import { Conversation } from "./conversation.tsx";
+import { KeyDialog } from "./key_dialog.tsx";
+import { NeuronPanel } from "./neuron_panel.tsx";
+import { SettingsDialog } from "./settings_dialog.tsx";
+import { handleShortcut } from "./shortcuts.ts";
+import { ShortcutsDialog } from "./shortcuts_dialog.tsx";
+import { Sidebar } from "./sidebar.tsx";
+import { TopBar } from "./top_bar.tsx";
+
+export function Page() {
+  const app = useApp();
+  const isSidebarOpen = useAppState((state) => state.isSidebarOpen);
+  const isNeuronsOpen = useAppState((state) => state.isNeuronsOpen);
+  const dialog = useAppState((state) => state.dialog);
+  const theme = useAppState((state) => state.settings.theme);
+  useEffect(() => {
+    document.documentElement.dataset.theme = theme;
+  }, [theme]);
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => handleShortcut(app, event);
+    addEventListener("keydown", onKey);
+    return () => removeEventListener("keydown", onKey);
+  }, []);
+  return (
+    <div class="page">
+      {isSidebarOpen && <Sidebar />}
+      <div class="middle">
+        <TopBar />
+        <Conversation />
+        <Composer />
+      </div>
+      {isNeuronsOpen && <NeuronPanel />}
+      {dialog === "settings" && <SettingsDialog />}
+      {dialog === "shortcuts" && <ShortcutsDialog />}
+      {dialog === "key" && <KeyDialog />}
+      <NoticeLine />
+    </div>
+  );
+}
+
+function NoticeLine() {
+  const notice = useAppState((state) => state.notice);
+  return (
+    <div class="notice-place" role="status">
+      {notice !== null && (
+        <p class="notice">
+          {notice.text}
+          {notice.action && (
+            <button type="button" class="link" onClick={notice.action.run}>
+              {notice.action.label}
+            </button>
+          )}
+        </p>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,44 @@
+/** What keys do, wherever the cursor is. */
+import type { App } from "../state/app.ts";
+
+/** As they are told to people. */
+export const SHORTCUTS: readonly (readonly [keys: string, does: string])[] = [
+  ["Enter", "Send the message"],
+  ["Shift Enter", "Begin a new line"],
+  ["Esc", "Stop the answer"],
+  ["↑", "In an empty message: edit the last one"],
+  ["Ctrl Shift O", "New chat"],
+  ["Ctrl K", "Search chats"],
+  ["Ctrl B", "Show or hide chats"],
+  ["Alt N", "Show or hide neurons"],
+  ["Ctrl ,", "Settings"],
+  ["Ctrl /", "These keys"],
+];
+
+export function handleShortcut(app: App, event: KeyboardEvent): void {
+  const { store } = app;
+  const { dialog, running, isSidebarOpen, isNeuronsOpen } = store.state;
+  if (dialog !== null || event.isComposing) return;
+  const isCommand = event.ctrlKey || event.metaKey;
+  const key = event.key.toLowerCase();
+  if (key === "escape" && running !== null) app.chats.stop();
+  else if (isCommand && event.shiftKey && key === "o") startChat(app);
+  else if (isCommand && key === "k") search(app);
+  else if (isCommand && key === "b") store.set({ isSidebarOpen: !isSidebarOpen });
+  else if (isCommand && key === ",") store.set({ dialog: "settings" });
+  else if (isCommand && key === "/") store.set({ dialog: "shortcuts" });
+  else if (event.altKey && key === "n") store.set({ isNeuronsOpen: !isNeuronsOpen });
+  else return;
+  event.preventDefault();
+}
+
+/** A new chat, ready to be written in. */
+export function startChat(app: App): void {
+  app.chats.open(null);
+  document.querySelector<HTMLElement>("#message")?.focus();
+}
+
+function search(app: App): void {
+  app.store.set({ isSidebarOpen: true });
+  requestAnimationFrame(() => document.querySelector<HTMLElement>("#search")?.focus());
+}

@@ -1,0 +1,66 @@
+/** The page's parts put together: its state, what people can do, what goes on by itself. */
+import { Client } from "../server/client.ts";
+import { type AppStore, createStore } from "./app_state.ts";
+import { ChatActions } from "./chat_actions.ts";
+import { ChatStorage } from "./chat_storage.ts";
+import { ModelWatch } from "./model_watch.ts";
+import { NeuronWatch } from "./neuron_watch.ts";
+import { loadSettings, saveSettings } from "./settings.ts";
+import type { Settings } from "../types.ts";
+
+const NOTICE_MS = 6000;
+
+export class App {
+  readonly store: AppStore;
+  readonly chats: ChatActions;
+  readonly models: ModelWatch;
+  readonly neurons: NeuronWatch;
+  #answerKey: ((key: string | null) => void) | null = null;
+  #noticeTimer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(storage: ChatStorage) {
+    this.store = createStore(loadSettings());
+    const client = new Client({ askKey: (isWrong) => this.#askKey(isWrong) });
+    this.models = new ModelWatch(this.store, client);
+    this.neurons = new NeuronWatch(this.store, client);
+    this.chats = new ChatActions({
+      ...{ store: this.store, client, storage },
+      tell: (text, action) => this.tell(text, action),
+      onSent: () => this.models.look(),
+    });
+  }
+
+  /** Begins: reads what is kept, and looks for the server. */
+  static async start(): Promise<App> {
+    const storage = await ChatStorage.open();
+    const app = new App(storage);
+    app.models.start();
+    await app.chats.load();
+    return app;
+  }
+
+  changeSettings(change: Partial<Settings>): void {
+    const settings = { ...this.store.state.settings, ...change };
+    this.store.set({ settings });
+    saveSettings(settings);
+  }
+
+  /** Shows a line for a while. */
+  tell(text: string, action?: { label: string; run: () => void }): void {
+    clearTimeout(this.#noticeTimer);
+    this.store.set({ notice: { text, action } });
+    this.#noticeTimer = setTimeout(() => this.store.set({ notice: null }), NOTICE_MS);
+  }
+
+  /** What the person says when asked for a key; null: none. */
+  giveKey(key: string | null): void {
+    this.store.set({ dialog: null });
+    this.#answerKey?.(key);
+    this.#answerKey = null;
+  }
+
+  #askKey(isWrong: boolean): Promise<string | null> {
+    this.store.set({ dialog: "key", isKeyWrong: isWrong });
+    return new Promise((resolve) => this.#answerKey = resolve);
+  }
+}

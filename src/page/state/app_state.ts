@@ -1,0 +1,76 @@
+/** What the page shows at a moment. */
+import type { Chat, ModelInfo, NeuronSample, Settings, Trouble } from "../types.ts";
+import { DEFAULT_SETTINGS } from "./settings.ts";
+import { Store } from "./store.ts";
+
+/** An answer under way. */
+export interface Running {
+  readonly chatId: string;
+  readonly nodeId: string;
+  readonly abort: AbortController;
+}
+
+/** A line that goes by itself. */
+export interface Notice {
+  readonly text: string;
+  readonly action?: { readonly label: string; readonly run: () => void };
+}
+
+/** What the server told of neurons so far. */
+export interface Neurons {
+  readonly model: string;
+  readonly isSparse: boolean;
+  readonly isStreamed: boolean;
+  readonly layerCount: number;
+  /** The last ones, oldest first; those in which nothing was computed are left out. */
+  readonly samples: readonly NeuronSample[];
+  /** Nothing was computed between the last two looks. */
+  readonly isIdle: boolean;
+}
+
+export interface AppState {
+  readonly chats: readonly Chat[];
+  /** False until the browser has told which chats there are. */
+  readonly isReady: boolean;
+  /** The chat that is shown; null: a new one. */
+  readonly chatId: string | null;
+  readonly running: Running | null;
+  readonly query: string;
+  readonly settings: Settings;
+  readonly connection: "connecting" | "starting" | "ready" | "lost";
+  readonly models: readonly ModelInfo[];
+  /** The chosen one; "": the server's first. */
+  readonly modelId: string;
+  /** Why the last thing that was asked of the server, apart from answers, did not go well. */
+  readonly trouble: Trouble | null;
+  readonly dialog: "settings" | "shortcuts" | "key" | null;
+  /** The key that was given is not known to the server. */
+  readonly isKeyWrong: boolean;
+  readonly isSidebarOpen: boolean;
+  readonly isNeuronsOpen: boolean;
+  readonly neurons: Neurons | null;
+  readonly notice: Notice | null;
+  /** The message that is being edited. */
+  readonly editingId: string | null;
+}
+
+export type AppStore = Store<AppState>;
+
+export function createStore(settings: Settings = DEFAULT_SETTINGS): AppStore {
+  return new Store<AppState>({
+    ...{ chats: [], isReady: false, chatId: null, running: null, query: "", settings },
+    ...{ connection: "connecting", models: [], modelId: "", trouble: null, dialog: null },
+    ...{ isKeyWrong: false, isSidebarOpen: matchMedia("(min-width: 60rem)").matches },
+    ...{ isNeuronsOpen: false, neurons: null, notice: null, editingId: null },
+  });
+}
+
+/** The chat that is shown, if it has begun. */
+export function currentChat({ chats, chatId }: AppState): Chat | undefined {
+  return chats.find(({ id }) => id === chatId);
+}
+
+/** The model that would answer now. */
+export function currentModel({ models, modelId }: AppState): ModelInfo | undefined {
+  return models.find(({ id }) => id === modelId) ?? models[0];
+}

@@ -1,0 +1,104 @@
+/**
+ * Which tokens of a step go to which experts on one rank, and tokens of one expert side by side.
+ * Knows nothing of what experts compute.
+ */
+import { check } from "../base/check.ts";
+import { floats } from "./arena_views.ts";
+import type { Experts } from "./layer.ts";
+import { type Activations, project } from "./matrix.ts";
+import type { RoutingWorkspacePlan } from "./plan_types.ts";
+import { type Routes, Routing } from "./routing.ts";
+import type { StepState } from "./step_state.ts";
+
+/** One arena's routing workspace as JavaScript sees it. */
+export interface RoutingViews {
+  readonly plan: RoutingWorkspacePlan;
+  /** [chunkTokens, experts]. */
+  readonly logits: Float32Array;
+  readonly routes: Routes;
+  /** [chunkTokens]. */
+  readonly sharedWeights: Float32Array;
+  readonly gathered: Activations;
+}
+
+export class ExpertRoutes {
+  readonly #state: StepState;
+  readonly #routing: Routing | null;
+  /** Per arena; empty where no layer has experts. */
+  readonly #views: readonly RoutingViews[];
+
+  /** memories: this rank's, one per arena. */
+  constructor(state: StepState, memories: readonly WebAssembly.Memory[]) {
+    const { plan, config: { experts } } = state;
+    this.#state = state;
+    this.#routing = experts && new Routing(experts, plan.chunkTokens);
+    this.#views = memories.flatMap((memory, arena) => routingViews(state, memory, arena));
+  }
+
+  /** Of the arena that the walk is in. */
+  get views(): RoutingViews {
+    return this.#views[this.#state.arena];
+  }
+
+  /** Where each expert's routes begin, and where the last one's end, [experts + 1]. */
+  get starts(): ArrayLike<number> {
+    check(this.#routing !== null, "a model with experts has routes");
+    return this.#routing.starts;
+  }
+
+  /** Lets the step's tokens choose by what the router makes of x. */
+  choose(block: Experts, x: Activations): void {
+    const { kernels, n } = this.#state;
+    const { plan, logits, routes } = this.views;
+    check(this.#routing !== null, "a model with experts has routes");
+    project(kernels, block.router, x, n, plan.logits, block.router.rowCount);
+    this.#routing.route(logits, n, block.choiceBias, routes);
+  }
+
+  /** The number of the route by which token t goes to expert e; -1: it does not. */
+  routeOf(e: number, t: number): number {
+    const { starts } = this;
+    const { rows } = this.views.routes;
+    for (let route = starts[e]; route < starts[e + 1]; route++) if (rows[route] === t) return route;
+    return -1;
+  }
+
+  /** `count` tokens of x from route `first` on side by side, in the forms that are read. */
+  gather(
+    x: Activations,
+    { readsQ8, readsFloats }: { readonly readsQ8: boolean; readonly readsFloats: boolean },
+    first: number,
+    count: number,
+  ): Activations {
+    const { kernels, n, config: { embeddingLength: d } } = this.#state;
+    if (count === n) return x;
+    const { gathered: to, plan } = this.views;
+    const rows = plan.rows + first * 4;
+    if (readsQ8) kernels.gather_q8(x.q8, n, d, rows, count, to.q8);
+    if (readsFloats) {
+      kernels.gather_rows_f32(x.f32, x.stride, n, rows, count, to.f32, to.stride, d);
+    }
+    return to;
+  }
+}
+
+function routingViews(
+  { plan, config: { experts } }: StepState,
+  memory: WebAssembly.Memory,
+  arena: number,
+): RoutingViews[] {
+  const { routing } = plan.workspaces[arena];
+  if (routing === null || experts === null) return [];
+  const { chunkTokens, strides } = plan;
+  const routes = chunkTokens * experts.usedCount;
+  return [{
+    plan: routing,
+    logits: floats(memory, routing.logits, chunkTokens * experts.count),
+    routes: {
+      rows: new Uint32Array(memory.buffer, routing.rows, routes),
+      weights: floats(memory, routing.weights, routes),
+    },
+    sharedWeights: floats(memory, routing.sharedWeights, chunkTokens),
+    gathered: { f32: routing.gathered, stride: strides.embedding, q8: routing.gatheredQ8 },
+  }];
+}

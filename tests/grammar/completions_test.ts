@@ -1,0 +1,182 @@
+/** How texts come to an end: bytes and tokens that are missing, and answers that are led there. */
+import fc from "fast-check";
+import { assert, assertEquals } from "@std/assert";
+import { RequestError } from "../../src/base/errors.ts";
+import { Completions } from "../../src/grammar/completions.ts";
+import { Configurations, DEAD_SET } from "../../src/grammar/configurations.ts";
+import {
+  buildTokenTrie,
+  compileGrammar,
+  GrammarKnowledge,
+  GrammarMatcher,
+} from "../../src/grammar/mod.ts";
+import { shortestEnds } from "../../src/grammar/shortest_ends.ts";
+import { Rng } from "../support/rng.ts";
+import { countsEmptiness, gbnfOf, randomPiece, randomTokens } from "./random_grammar.ts";
+import { randomSchema } from "./random_schema.ts";
+import { BYTE_TRIE, gbnf, idsIn, schema, vocabularyOf } from "./tiny.ts";
+
+const usable = randomPiece.filter((piece) => !countsEmptiness(piece));
+/** Lengths up to this one are found by trying all texts. */
+const TRIED_MAX = 6;
+const SETS_MAX = 3000;
+
+/** The length of the shortest text that ends behind `set`; TRIED_MAX + 1 for longer ones. */
+function triedLength(configurations: Configurations, set: number): number {
+  let sets = new Set([set]);
+  for (let length = 0; length <= TRIED_MAX && sets.size < SETS_MAX; length++) {
+    for (const each of sets) if (configurations.mayEnd(each)) return length;
+    const next = new Set<number>();
+    for (const each of sets) {
+      for (let byte = 0; byte < 256; byte++) {
+        const behind = configurations.step(each, byte);
+        if (behind !== DEAD_SET) next.add(behind);
+      }
+    }
+    sets = next;
+  }
+  return TRIED_MAX + 1;
+}
+
+Deno.test("Completions.bytesOf() is the length of the shortest text that ends, and idsOf() spells one", () => {
+  fc.assert(
+    fc.property(usable, fc.nat(), (piece, seed) => {
+      const rng = new Rng(seed);
+      const grammar = compileGrammar(gbnf(gbnfOf(piece)));
+      const configurations = new Configurations(grammar);
+      const ends = shortestEnds(grammar);
+      const completions = new Completions(configurations, BYTE_TRIE, ends);
+      let set = configurations.start;
+      for (let step = 0; step < 8; step++) {
+        const bytes = completions.bytesOf(set);
+        try {
+          assertEquals(Math.min(bytes, TRIED_MAX + 1), triedLength(configurations, set));
+        } catch (error) {
+          fc.pre(!(error instanceof RequestError)); // too ambiguous to be followed
+          throw error;
+        }
+        const ids = completions.idsOf(set)!;
+        assertEquals(ids.length, bytes);
+        assert(configurations.mayEnd(ids.reduce((at, byte) => configurations.step(at, byte), set)));
+        const nexts = [
+          ...new Set(Array.from({ length: 256 }, (_, byte) => configurations.step(set, byte))),
+        ].filter((each) => each !== DEAD_SET);
+        if (nexts.length === 0) break;
+        set = nexts[Math.floor(rng.float() * nexts.length)];
+      }
+    }),
+    { numRuns: 150, seed: 7 },
+  );
+});
+
+Deno.test("Completions.bytesOf() counts repetitions that are under way, and texts of any length", () => {
+  const grammar = compileGrammar(gbnf('root ::= ("ab"{100,200} "c"){1000,} "!"'));
+  const configurations = new Configurations(grammar);
+  const completions = new Completions(configurations, BYTE_TRIE, shortestEnds(grammar));
+  assertEquals(completions.bytesOf(configurations.start), 1000 * 201 + 1);
+  let set = configurations.start;
+  for (const byte of new TextEncoder().encode("ababa")) set = configurations.step(set, byte);
+  assertEquals(completions.bytesOf(set), 1000 * 201 + 1 - 5);
+  assert(completions.fits(set, 201_001 - 5) && !completions.fits(set, 201_001 - 6));
+});
+
+Deno.test("Completions.fits() counts tokens where bytes are more than there is room for", () => {
+  const tokens = ["he", "llo", "hello w", "o", "r", "l", "d", "h", "e", " ", "w"];
+  const trie = buildTokenTrie(vocabularyOf(tokens));
+  const grammar = compileGrammar(gbnf('root ::= "hello world"'));
+  const configurations = new Configurations(grammar);
+  const completions = new Completions(configurations, trie, shortestEnds(grammar));
+  const ids = completions.idsOf(configurations.start)!;
+  assertEquals([...ids], [2, 3, 4, 5, 6]);
+  assertEquals([4, 5].map((n) => completions.fits(configurations.start, n)), [false, true]);
+  const unspellable = compileGrammar(gbnf('root ::= "xyz"'));
+  const others = new Configurations(unspellable);
+  const none = new Completions(others, trie, shortestEnds(unspellable));
+  assert(!none.fits(others.start, 1000));
+});
+
+/** An answer by choices among what is allowed; at times only one that `allows` says yes to. */
+function answer(matcher: GrammarMatcher, tokensMax: number, rng: Rng): number[] {
+  const ids: number[] = [];
+  while (ids.length < tokensMax && !matcher.isFinished) {
+    const allowed = idsIn(matcher.mask());
+    assert(allowed.length > 0, `nothing may follow ${ids.length} of ${tokensMax}`);
+    const id = allowed[Math.floor(rng.float() * allowed.length)];
+    if (matcher.isComplete && rng.float() < 0.1) break;
+    if (id === 256) continue;
+    matcher.accept(id);
+    ids.push(id);
+  }
+  return ids;
+}
+
+Deno.test("GrammarMatcher ends every answer within its tokens, whatever is chosen", () => {
+  const words = [
+    '{"',
+    '":',
+    '",',
+    '"}',
+    "}}",
+    "ab",
+    '"a"',
+    '""',
+    "12",
+    "::",
+    "00",
+    "null",
+    '"type"',
+  ];
+  const bytes = Array.from({ length: 256 }, (_, byte) => Uint8Array.of(byte));
+  const trie = buildTokenTrie(vocabularyOf([...bytes, "</s>", ...words], { ends: [256] }));
+  let led = 0;
+  fc.assert(
+    fc.property(randomSchema, fc.nat(), (of, seed) => {
+      const rng = new Rng(seed);
+      const grammar = compileGrammar(schema(of));
+      const configurations = new Configurations(grammar);
+      const completions = new Completions(configurations, trie, shortestEnds(grammar));
+      const knowledge = new GrammarKnowledge(grammar, trie);
+      const least = completions.idsOf(configurations.start)!.length;
+      for (const more of [0, 1, 5, 20]) {
+        const matcher = new GrammarMatcher(knowledge, { tokensMax: least + more });
+        const ids = answer(matcher, least + more, rng);
+        assert(matcher.isComplete, `${ids.length} of ${least + more}: ${JSON.stringify(of)}`);
+        led += ids.length === least + more ? 1 : 0;
+      }
+    }),
+    { numRuns: 150, seed: 7 },
+  );
+  assert(led > 100, "answers come near their ends");
+});
+
+Deno.test("GrammarMatcher minds no number of tokens that is too small for any answer", () => {
+  fc.assert(
+    fc.property(usable, randomTokens, (piece, tokens) => {
+      const trie = buildTokenTrie(vocabularyOf([...tokens, "</s>"], { ends: [tokens.length] }));
+      const grammar = compileGrammar(gbnf(gbnfOf(piece)));
+      const configurations = new Configurations(grammar);
+      const completions = new Completions(configurations, trie, shortestEnds(grammar));
+      const ids = completions.idsOf(configurations.start);
+      fc.pre(ids === null || ids.length > 0);
+      const knowledge = new GrammarKnowledge(grammar, trie);
+      const short = new GrammarMatcher(knowledge, { tokensMax: (ids?.length ?? 9) - 1 });
+      assertEquals(idsIn(short.mask()), idsIn(new GrammarMatcher(knowledge).mask()));
+    }),
+    { numRuns: 100, seed: 7 },
+  );
+});
+
+Deno.test("GrammarMatcher begins nothing behind free text that it could not end", () => {
+  const tokens = ["<call>", "x", "{", "}", "a", "</s>"];
+  const trie = buildTokenTrie(vocabularyOf(tokens, { ends: [5] }));
+  const source = { kind: "gbnf", text: 'root ::= "{" "a"{3} "}"', trigger: "<call>" } as const;
+  const knowledge = new GrammarKnowledge(compileGrammar(source), trie);
+  const matcher = new GrammarMatcher(knowledge, { tokensMax: 7 });
+  assertEquals(idsIn(matcher.mask()), [0, 1, 2, 3, 4, 5]);
+  assert(matcher.allows(0));
+  matcher.accept(1);
+  assert(matcher.allows(0));
+  matcher.accept(1);
+  assert(!matcher.allows(0) && matcher.allows(1));
+  assertEquals(idsIn(matcher.mask()), [1, 2, 3, 4, 5]);
+});

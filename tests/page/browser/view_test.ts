@@ -1,0 +1,168 @@
+/** Models, settings, neurons, keys, and how the page is for everybody: in a browser. */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import type { Page } from "playwright-core";
+import type { LanguageModel, NeuronActivity } from "../../../src/llm/types.ts";
+import { ModelRegistry } from "../../../src/models/mod.ts";
+import { ScriptedModel } from "../../support/scripted_model.ts";
+import { closeBrowserAtEnd, lastAnswer, pageTest, say } from "./page_world.ts";
+
+closeBrowserAtEnd();
+
+/** Each look finds more done; three of four neurons are left out. */
+class BusyModel extends ScriptedModel {
+  #looks = 0;
+
+  get neurons(): NeuronActivity {
+    const n = 1000 * ++this.#looks;
+    const layer = { neurons: n, hot: n / 10, skipped: 3 * n / 4 };
+    const cache = { cacheHits: n / 5, cacheMisses: n / 20, diskReads: n, diskBytes: 1000 * n };
+    return { isSparse: true, isStreamed: true, layers: Array(6).fill({ ...layer, ...cache }) };
+  }
+}
+
+class DenseModel extends ScriptedModel {
+  #looks = 0;
+
+  get neurons(): NeuronActivity {
+    const layer = { neurons: 1000 * ++this.#looks, hot: 0, skipped: 0, cacheHits: 0 };
+    const disk = { cacheMisses: 0, diskReads: 0, diskBytes: 0 };
+    return { isSparse: false, isStreamed: false, layers: Array(4).fill({ ...layer, ...disk }) };
+  }
+}
+
+pageTest(
+  "the neuron view shows each layer's share, the cache and the disk, live",
+  async (world) => {
+    const { page } = world;
+    await page.keyboard.press("Alt+n");
+    const panel = page.getByRole("complementary", { name: "Neurons" });
+    await panel.getByText("live").waitFor();
+    const numbers = (await panel.locator(".numbers").textContent())!;
+    assertMatch(numbers, /skipped75\.0 %computed25\.0 %cache hits80\.0 %from disk[\d.]+ MB\/s/);
+    assertEquals(await panel.locator(".bar").count(), 6);
+    await panel.getByText("All numbers").click();
+    assertEquals(await panel.getByRole("row").count(), 7);
+    assertEquals(
+      await panel.getByRole("row").nth(1).getByRole("cell").first().textContent(),
+      "100",
+    );
+    await panel.getByRole("button", { name: "Hide neurons" }).click();
+    await panel.waitFor({ state: "detached" });
+  },
+  { models: [new BusyModel({ id: "busy" })] },
+);
+
+pageTest("the neuron view says of a dense model that all is computed", async ({ page }) => {
+  await page.getByRole("button", { name: "Neurons" }).click();
+  const panel = page.getByRole("complementary", { name: "Neurons" });
+  await panel.getByText("is dense: every neuron of every layer is computed").waitFor();
+  assertMatch((await panel.locator(".numbers").textContent())!, /skipped0 %computed100 %/);
+}, { models: [new DenseModel({ id: "dense" })] });
+
+const loading = Promise.withResolvers<void>();
+const registry = new ModelRegistry({
+  catalog: { ids: () => ["small", "large"] },
+  loader: {
+    bytesOf: () => Promise.resolve(1),
+    async load(id, onProgress): Promise<LanguageModel> {
+      if (id === "large") {
+        onProgress(0.42);
+        await loading.promise;
+      }
+      return new ScriptedModel({ id, script: [`I am ${id}`] });
+    },
+  },
+  memoryBytes: 10,
+  keepAliveMs: Infinity,
+});
+
+pageTest("choosing a model loads it and says how far it is", async ({ page }) => {
+  const picker = page.getByLabel("Model", { exact: true });
+  await picker.selectOption("large");
+  await page.getByText("Loading 42 %").waitFor();
+  assertEquals(await page.getByRole("progressbar").getAttribute("value"), "0.42");
+  loading.resolve();
+  await page.getByText("Loading 42 %").waitFor({ state: "detached" });
+  await say(page, "Who are you?");
+  await (await lastAnswer(page)).getByText("I am large").waitFor();
+  await page.reload();
+  await picker.waitFor();
+  assertEquals(await picker.inputValue(), "large");
+}, { server: { models: registry } });
+
+pageTest("settings go with every question, and outlive the page", async ({ page, model }) => {
+  await page.getByRole("button", { name: "Settings" }).click();
+  await page.getByLabel("System prompt").fill("Be brief.");
+  await page.getByLabel("Temperature").fill("0.5");
+  await page.getByLabel("Longest answer").fill("3");
+  await page.getByLabel("Top k").fill("-7");
+  await page.getByLabel("Dark").check();
+  await page.getByRole("button", { name: "Done" }).click();
+  await page.reload();
+  assertEquals(await page.locator("html").getAttribute("data-theme"), "dark");
+  await say(page, "Hi");
+  await lastAnswer(page);
+  assertEquals(model.chats[0].map(({ content }) => content), ["Be brief.", "Hi"]);
+  const { maxTokens, sampling } = model.requests[0];
+  assertEquals([maxTokens, sampling?.temperature, sampling?.topK], [3, 0.5, undefined]);
+  await page.getByText("cut at the longest length").waitFor();
+});
+
+pageTest("everything can be done by keys", async ({ page }) => {
+  await page.keyboard.type("First line");
+  await page.keyboard.press("Shift+Enter");
+  await page.keyboard.type("second");
+  await page.keyboard.press("Enter");
+  await lastAnswer(page);
+  await page.getByText("First line\nsecond").waitFor();
+  await page.keyboard.press("ArrowUp");
+  await page.getByLabel("Edited message").waitFor();
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("Control+/");
+  await page.getByRole("dialog", { name: "Keys" }).waitFor();
+  await page.keyboard.press("Escape");
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  await page.keyboard.press("Control+b");
+  await page.getByRole("complementary", { name: "Chats" }).waitFor({ state: "detached" });
+  await page.keyboard.press("Control+Shift+o");
+  await page.getByText("What shall we think about?").waitFor();
+  assertEquals(await page.evaluate("document.activeElement.id"), "message");
+});
+
+const EVERYTHING =
+  "# Title\n\nText with `code` and [a link](https://example.com).\n\n```js\nlet a;\n" +
+  "```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n> quote";
+
+for (const colorScheme of ["light", "dark"] as const) {
+  for (const width of [1400, 390]) {
+    pageTest(`axe finds nothing serious at ${width} px, ${colorScheme}`, async ({ page }) => {
+      await say(page, "Hi");
+      await lastAnswer(page);
+      assertEquals(await seriousFindings(page), []);
+      await page.keyboard.press("Alt+n");
+      await page.getByText("live").waitFor();
+      assertEquals(await seriousFindings(page), []);
+      await page.keyboard.press("Alt+n");
+      if (width < 1000) await page.getByRole("button", { name: "Show chats" }).click();
+      assertEquals(await seriousFindings(page), []);
+      await page.keyboard.press("Control+,");
+      await page.getByRole("dialog").waitFor();
+      assertEquals(await seriousFindings(page), []);
+      const [scrolled, shown] = await page.evaluate<number[]>(
+        "[document.documentElement.scrollWidth, innerWidth]",
+      );
+      assert(scrolled <= shown, "nothing is wider than the page");
+    }, {
+      models: [new BusyModel({ script: [EVERYTHING] })],
+      ...{ colorScheme, viewport: { width, height: 844 }, reducedMotion: "reduce" },
+    });
+  }
+}
+
+async function seriousFindings(page: Page): Promise<readonly string[]> {
+  const { default: axe } = await import("axe-core");
+  await page.evaluate(axe.source);
+  return await page.evaluate<string[]>(`axe.run().then(({ violations }) => violations
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .map(({ id, nodes }) => id + ": " + nodes.map(({ html }) => html.slice(0, 150)).join(", ")))`);
+}

@@ -1,0 +1,51 @@
+/**
+ * What is asked of whole texts: calls of the leader that run alone. Knows ids; knows nothing of how
+ * calls are made, or of who waits for whom.
+ */
+import { WorkerError } from "../src/base/errors.ts";
+import type { LogprobRows } from "../src/engine/logprob_rows.ts";
+import type { Pooling } from "../src/engine/text_pooler.ts";
+import type { CallName, Calls } from "./protocol.ts";
+
+/** Calls the leader while no request runs. */
+type AskAlone = <K extends CallName>(
+  call: K,
+  params: Calls[K]["params"],
+) => Promise<Calls[K]["result"]>;
+
+export class TextCalls {
+  readonly #ask: AskAlone;
+
+  constructor(ask: AskAlone) {
+    this.#ask = ask;
+  }
+
+  /**
+   * Sum of −log p (nats) of the ids from index `from` on, each after all before it.
+   * @throws {WorkerError} when the engine is closed before the last one.
+   */
+  async score(ids: readonly number[], from: number): Promise<number> {
+    const { nll } = await this.#ask("score", { ids, from });
+    if (nll === null) throw new WorkerError("The engine was closed before the text was scored");
+    return nll;
+  }
+
+  /**
+   * Writes a row for each of the ids but the first: how likely it was after all before it.
+   * @throws {WorkerError} when the engine is closed before the last one.
+   */
+  async logprobs(ids: readonly number[], rows: LogprobRows): Promise<void> {
+    const { isComplete } = await this.#ask("logprobs", { ids, rows });
+    if (!isComplete) throw new WorkerError("The engine was closed before the text was scored");
+  }
+
+  /**
+   * The vector of a text: see TextPooler.
+   * @throws {WorkerError} when the engine is closed before its last token.
+   */
+  async embed(ids: readonly number[], pooling: Pooling): Promise<Float32Array> {
+    const { vector } = await this.#ask("embed", { ids, pooling });
+    if (vector === null) throw new WorkerError("The engine was closed before the text was read");
+    return vector;
+  }
+}
