@@ -105,8 +105,9 @@ export interface Timings {
   readonly predictedTokens: number;
   /** Milliseconds from the first token of the answer to its last. */
   readonly predictedMs: number;
-  /** Ids that were guessed ahead, where some were, and those of them that became the answer's. */
+  /** Ids that were guessed ahead, where some were. */
   readonly draftedTokens?: number;
+  /** Those of them that became the answer's. */
   readonly acceptedTokens?: number;
   /** Neurons that decoding left out because they did not fire. */
   readonly skippedNeurons?: number;
@@ -144,11 +145,13 @@ export interface LayerActivity {
   readonly hot: number;
   /** Those of them that were left out because they did not fire. */
   readonly skipped: number;
-  /** Neurons whose weights were looked for in the cache: found there, and not. */
+  /** Neurons whose weights were looked for in the cache and found. */
   readonly cacheHits: number;
+  /** Those that were not found. */
   readonly cacheMisses: number;
-  /** Reads from disk, and their bytes. */
+  /** Reads from disk. */
   readonly diskReads: number;
+  /** Their bytes. */
   readonly diskBytes: number;
 }
 
@@ -158,6 +161,7 @@ export interface NeuronActivity {
   readonly isSparse: boolean;
   /** False: all weights are in memory. */
   readonly isStreamed: boolean;
+  /** The first layer first. */
   readonly layers: readonly LayerActivity[];
 }
 

@@ -83,8 +83,7 @@ Deno.test("an app answers in a folder that cannot be written, reading nothing el
   const before = await listing(app);
   const cwd = hostileFolder();
   const { code, stdout, stderr } = await runToEnd(Deno.execPath(), [
-    ...runArguments(readLaunch()).filter((flag) => !/^--allow-(read|write)/.test(flag)),
-    ...[`--allow-read=${app},/nonexistent,${join(cwd, QUESTION)}`, join(app, APP_MAIN), ...ASK],
+    ...[...readingOnly(app, "/nonexistent", join(cwd, QUESTION)), join(app, APP_MAIN), ...ASK],
   ], { cwd, env: ENV });
   assertEquals(code, 0, stderr);
   assertStringIncludes(stdout, "Ganglion runs");
@@ -117,10 +116,10 @@ Deno.test("an app's launcher finds Deno on the PATH, and runs threads that read 
   assertMatch(stdout, /"flags":[^\]]*revectorize/s);
 });
 
-Deno.test("an app serves its page and its API", async () => {
+Deno.test("an app serves its page and its API, reading nothing else", async () => {
   const app = await appFolder();
   const child = new Deno.Command(Deno.execPath(), {
-    args: [...runArguments(readLaunch()), join(app, APP_MAIN), "serve", "--port", "0"],
+    args: [...readingOnly(app, "/nonexistent"), join(app, APP_MAIN), "serve", "--port", "0"],
     cwd: hostileFolder(),
     env: { ...ENV, XDG_RUNTIME_DIR: "/tmp" },
     clearEnv: true,
@@ -143,6 +142,12 @@ Deno.test("an app serves its page and its API", async () => {
     await Promise.all([child.status, log.ended]);
   }
 });
+
+/** Deno's arguments for an app that may read these paths only, and write nothing. */
+function readingOnly(...paths: string[]): string[] {
+  const others = runArguments(readLaunch()).filter((flag) => !/^--allow-(read|write)/.test(flag));
+  return [...others, `--allow-read=${paths}`];
+}
 
 /** Where this process has npm's packages. */
 function denoDir(): string {

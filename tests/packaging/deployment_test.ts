@@ -24,7 +24,8 @@ Deno.test("deno compile embeds what it is told to, with a stand-in for its runti
   const output = join(folder, "ganglion");
   try {
     const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: [...await compileArguments(Deno.build.target, output)],
+      // Types are checked elsewhere.
+      args: (await compileArguments(Deno.build.target, output)).toSpliced(1, 0, "--no-check"),
       cwd: ROOT,
       env: { DENORT_BIN: Deno.execPath(), NO_COLOR: "1" },
     }).output();
