@@ -121,11 +121,13 @@ export function AnswerMessage({ node, versions, isRunning }: MessageProps & {
 }
 
 function Prose({ text }: { text: string }) {
-  const blocks = useRef<readonly Block[]>([]);
-  blocks.current = blocksOf(text, blocks.current);
+  const shown = useRef<{ text: string; blocks: readonly Block[] }>({ text: "", blocks: [] });
+  if (shown.current.text !== text) {
+    shown.current = { text, blocks: blocksOf(text, shown.current.blocks) };
+  }
   return (
     <div class="prose">
-      {blocks.current.map((block, index) => <ProseBlock key={index} html={block.html} />)}
+      {shown.current.blocks.map((block, index) => <ProseBlock key={index} html={block.html} />)}
     </div>
   );
 }

@@ -16,10 +16,6 @@ export function Page() {
   const isSidebarOpen = useAppState((state) => state.isSidebarOpen);
   const isNeuronsOpen = useAppState((state) => state.isNeuronsOpen);
   const dialog = useAppState((state) => state.dialog);
-  const theme = useAppState((state) => state.settings.theme);
-  useEffect(() => {
-    document.documentElement.dataset.theme = theme;
-  }, [theme]);
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => handleShortcut(app, event);
     addEventListener("keydown", onKey);

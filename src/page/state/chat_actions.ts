@@ -87,14 +87,17 @@ export class ChatActions {
     if (chat !== undefined) this.#put(showBranch(chat, node.id));
   }
 
-  rename(chat: Chat, title: string): void {
+  rename(id: string, title: string): void {
+    const chat = this.#chat(id);
     const trimmed = title.trim().slice(0, 200);
-    if (trimmed !== "" && trimmed !== chat.title) this.#put({ ...chat, title: trimmed });
+    if (chat && trimmed !== "" && trimmed !== chat.title) this.#put({ ...chat, title: trimmed });
   }
 
-  remove(chat: Chat): void {
+  remove(id: string): void {
     const { chats, chatId, running } = this.#store.state;
-    if (running?.chatId === chat.id) running.abort.abort();
+    const chat = this.#chat(id);
+    if (chat === undefined) return;
+    if (running?.chatId === id) running.abort.abort();
     this.#store.set({
       chats: chats.filter(({ id }) => id !== chat.id),
       chatId: chatId === chat.id ? null : chatId,
@@ -150,7 +153,7 @@ export class ChatActions {
     writer.end({});
     this.#store.set({ running: null });
     const answered = this.#chat(chatId);
-    if (answered !== undefined) this.#put(answered);
+    if (answered !== undefined) this.#put({ ...answered, updatedMs: Date.now() });
   }
 
   #show(chatId: string, nodeId: string, change: Partial<ChatNode>): void {

@@ -99,6 +99,7 @@ pageTest("settings go with every question, and outlive the page", async ({ page,
   await page.getByLabel("Dark").check();
   await page.getByRole("button", { name: "Done" }).click();
   await page.reload();
+  await page.getByLabel("Your message").waitFor();
   assertEquals(await page.locator("html").getAttribute("data-theme"), "dark");
   await say(page, "Hi");
   await lastAnswer(page);
