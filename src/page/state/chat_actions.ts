@@ -38,6 +38,7 @@ export class ChatActions {
     } catch {
       tell("The chats that this browser keeps cannot be read.");
     }
+    storage.onChange((id, chat) => this.#takeOver(id, chat));
     this.#store.set({ isReady: true });
     if (!storage.isLasting) tell("This browser keeps nothing: export what you want to keep.");
   }
@@ -154,6 +155,17 @@ export class ChatActions {
     this.#store.set({ running: null });
     const answered = this.#chat(chatId);
     if (answered !== undefined) this.#put({ ...answered, updatedMs: Date.now() });
+  }
+
+  /** Another tab has kept a chat, or removed it. What is answered here is this tab's. */
+  #takeOver(id: string, chat: Chat | undefined): void {
+    const { chats, chatId, running } = this.#store.state;
+    if (running?.chatId === id) return;
+    if (chat !== undefined) return this.#replace(chat);
+    this.#store.set({
+      chats: chats.filter((each) => each.id !== id),
+      chatId: chatId === id ? null : chatId,
+    });
   }
 
   #show(chatId: string, nodeId: string, change: Partial<ChatNode>): void {

@@ -118,3 +118,31 @@ pageTest("chats that are exported can be imported elsewhere", async ({ page }) =
   await page.getByLabel("File with chats").setInputFiles(bad);
   await page.getByText("The file holds no chats").waitFor();
 });
+
+pageTest("tabs see each other's chats", async ({ page, url }) => {
+  const other = await page.context().newPage();
+  await other.goto(url);
+  await other.getByText("No chats yet.").waitFor();
+  await say(page, "Said here");
+  await lastAnswer(page);
+  await other.getByRole("button", { name: "Said here", exact: true }).click();
+  await other.getByRole("article", { name: "Answer" }).getByText("Hello, world").waitFor();
+  await other.getByRole("button", { name: "Delete Said here" }).click();
+  await page.getByText("No chats yet.").waitFor();
+});
+
+pageTest("what a model thinks is apart from what it says", async ({ page, model }) => {
+  await say(page, "Hi");
+  const answer = await lastAnswer(page);
+  await answer.getByText("Thoughts").click();
+  await answer.getByText("Perhaps yes?").waitFor();
+  assertEquals((await answer.locator(".prose").textContent())!.trim(), "Yes.");
+  await say(page, "Sure?");
+  await lastAnswer(page);
+  assertEquals(model.chats.at(-1)!.map(({ content }) => content), ["Hi", "Yes.", "Sure?"]);
+}, {
+  script: {
+    details: { chatTemplate: "<think></think>" },
+    script: ["<think>Perhaps yes?</think>\n\n", 20, "Yes."],
+  },
+});
