@@ -10,6 +10,8 @@ import { addNode, pathTo, showBranch, updateNode } from "./chat_tree.ts";
 
 /** Text is shown so often while it comes. */
 const SHOW_MS = 40;
+/** And kept so often. */
+const KEEP_MS = 1000;
 /** A file to import is at most so large. */
 const FILE_BYTES_MAX = 256 * 2 ** 20;
 
@@ -25,6 +27,8 @@ export interface ChatActionsOptions {
 export class ChatActions {
   readonly #by: ChatActionsOptions;
   readonly #store: AppStore;
+  /** When a part of an answer was kept. */
+  #keptMs = -Infinity;
 
   constructor(options: ChatActionsOptions) {
     this.#by = options;
@@ -143,6 +147,7 @@ export class ChatActions {
     this.#put(addNode(chat, node));
     this.#store.set({ running: { chatId, nodeId, abort } });
     this.#by.onSent();
+    this.#keptMs = -Infinity;
     const writer = new AnswerWriter((change) => this.#show(chatId, nodeId, change));
     try {
       for await (
@@ -168,9 +173,16 @@ export class ChatActions {
     });
   }
 
+  /** Shows a part of an answer. Who leaves meanwhile finds it later, as one that was stopped. */
   #show(chatId: string, nodeId: string, change: Partial<ChatNode>): void {
     const chat = this.#chat(chatId);
-    if (chat !== undefined) this.#replace(updateNode(chat, nodeId, change));
+    if (chat === undefined) return;
+    const changed = updateNode(chat, nodeId, change);
+    this.#replace(changed);
+    if (performance.now() < this.#keptMs + KEEP_MS) return;
+    this.#keptMs = performance.now();
+    const unfinished = updateNode(changed, nodeId, { ending: "stopped" });
+    this.#keep(() => this.#by.storage.put(unfinished));
   }
 
   #chat(chatId: string): Chat | undefined {
