@@ -1,6 +1,6 @@
 /**
- * Chats in the browser's database, which all tabs share: they tell each other what they keep. A browser that keeps nothing (a private window) still chats:
- * then they live as long as the page.
+ * Chats in the browser's database, which all tabs share: they tell each other what they keep. A
+ * browser that keeps nothing (a private window) still chats: then they live as long as the page.
  */
 import type { Chat } from "../types.ts";
 
