@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { loadModel, type LoadOptions } from "../../src/llm/mod.ts";
 import type { LayerActivity } from "../../src/llm/types.ts";
+import { besideThreads, gpuTest } from "../support/gpu_model.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
 import { FEW_SLOTS, withPacked } from "../support/packed_model.ts";
 import { Rng } from "../support/rng.ts";
@@ -52,6 +53,25 @@ Deno.test("LoadedModel.neurons tells for each layer what came from the cache and
     }
     assertGreater(sum(layers, "hot"), 0);
   }));
+
+gpuTest(
+  "LoadedModel.neurons calls hot what a GPU computes, also of steps that bring the rest",
+  () =>
+    withTinyFile({ blockCount: LAYERS, feedForwardLength: WIDTH }, async (path) => {
+      const all = TOKENS * WIDTH;
+      const hotOf = async (options: LoadOptions) => {
+        const { activity: { layers } } = await answered(path, { gpu: "force", ...options });
+        assertEquals(layers.map(({ neurons }) => neurons), Array(LAYERS).fill(all));
+        return layers.map(({ hot }) => hot);
+      };
+      assertEquals(await hotOf({ threads: 1 }), Array(LAYERS).fill(all));
+      const some = await hotOf({ ...besideThreads(0), threads: 2, hotShare: [0.5] });
+      for (const hot of some) assert(hot > 0.3 * all && hot < 0.7 * all, String(hot));
+      // The prompt is one long step; what is answered, threads compute.
+      const long = await hotOf({ threads: 1, gpuLayers: 0, gpuStreamFrom: 8 });
+      assertEquals(long, Array(LAYERS).fill(IDS.length * WIDTH));
+    }),
+);
 
 function sum(layers: readonly LayerActivity[], field: keyof LayerActivity): number {
   return layers.reduce((total, layer) => total + layer[field], 0);

@@ -80,7 +80,7 @@ export function AnswerMessage({ node, versions, isRunning }: MessageProps & {
   const app = useApp();
   const isBusy = useAppState((state) => state.running !== null);
   const again = () => app.chats.regenerate(node);
-  const { content, thoughts, facts, trouble } = node;
+  const { content, thoughts, trouble } = node;
   return (
     <article class={`message answer${isRunning ? " is-running" : ""}`} aria-label="Answer">
       {thoughts !== undefined && (
@@ -114,18 +114,20 @@ export function AnswerMessage({ node, versions, isRunning }: MessageProps & {
             />
           </>
         )}
-        {facts !== undefined && facts.tokens > 0 && <Facts facts={facts} node={node} />}
+        <Facts node={node} />
       </div>
     </article>
   );
 }
 
 function Prose({ text }: { text: string }) {
-  const blocks = useRef<readonly Block[]>([]);
-  blocks.current = blocksOf(text, blocks.current);
+  const shown = useRef<{ text: string; blocks: readonly Block[] }>({ text: "", blocks: [] });
+  if (shown.current.text !== text) {
+    shown.current = { text, blocks: blocksOf(text, shown.current.blocks) };
+  }
   return (
     <div class="prose">
-      {blocks.current.map((block, index) => <ProseBlock key={index} html={block.html} />)}
+      {shown.current.blocks.map((block, index) => <ProseBlock key={index} html={block.html} />)}
     </div>
   );
 }
@@ -135,17 +137,26 @@ function ProseBlock({ html }: { html: string }) {
   return <div dangerouslySetInnerHTML={{ __html: html }} />;
 }
 
-function Facts({ facts, node }: { facts: AnswerFacts; node: ChatNode }) {
-  const { tokens, tokensPerSecond, firstTokenMs, promptTokens } = facts;
+function Facts({ node }: { node: ChatNode }) {
   const words = [
-    `${tokens} token${tokens === 1 ? "" : "s"}`,
-    ...tokensPerSecond > 0 ? [`${rounded(tokensPerSecond)} tokens/s`] : [],
-    `first after ${secondsOf(firstTokenMs)}`,
+    ...speedWords(node.facts),
     ...node.ending === "stopped" ? ["stopped"] : [],
     ...node.ending === "length" ? ["cut at the longest length"] : [],
   ];
+  const { promptTokens } = node.facts ?? {};
   const prompt = promptTokens === undefined ? "" : `, prompt of ${promptTokens} tokens`;
+  if (words.length === 0) return null;
   return <span class="facts" title={`${node.model ?? ""}${prompt}`}>{words.join(" · ")}</span>;
+}
+
+function speedWords(facts: AnswerFacts | undefined): readonly string[] {
+  if (facts === undefined || facts.tokens === 0) return [];
+  const { tokens, tokensPerSecond, firstTokenMs } = facts;
+  return [
+    `${tokens} token${tokens === 1 ? "" : "s"}`,
+    ...tokensPerSecond > 0 ? [`${rounded(tokensPerSecond)} tokens/s`] : [],
+    `first after ${secondsOf(firstTokenMs)}`,
+  ];
 }
 
 function rounded(perSecond: number): string {

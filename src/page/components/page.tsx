@@ -1,5 +1,6 @@
 /** The page as a whole: chats at the left, the conversation, neurons at the right. */
 import { useEffect } from "preact/hooks";
+import { currentChat } from "../state/app_state.ts";
 import { Composer } from "./composer.tsx";
 import { useApp, useAppState } from "./context.ts";
 import { Conversation } from "./conversation.tsx";
@@ -16,10 +17,10 @@ export function Page() {
   const isSidebarOpen = useAppState((state) => state.isSidebarOpen);
   const isNeuronsOpen = useAppState((state) => state.isNeuronsOpen);
   const dialog = useAppState((state) => state.dialog);
-  const theme = useAppState((state) => state.settings.theme);
+  const title = useAppState((state) => currentChat(state)?.title);
   useEffect(() => {
-    document.documentElement.dataset.theme = theme;
-  }, [theme]);
+    document.title = title === undefined ? "Ganglion" : `${title} · Ganglion`;
+  }, [title]);
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => handleShortcut(app, event);
     addEventListener("keydown", onKey);

@@ -5,7 +5,7 @@ import type { App } from "../state/app.ts";
 export const SHORTCUTS: readonly (readonly [keys: string, does: string])[] = [
   ["Enter", "Send the message"],
   ["Shift Enter", "Begin a new line"],
-  ["Esc", "Stop the answer"],
+  ["Esc", "Stop the answer, or close what lies over it"],
   ["↑", "In an empty message: edit the last one"],
   ["Ctrl Shift O", "New chat"],
   ["Ctrl K", "Search chats"],
@@ -22,6 +22,7 @@ export function handleShortcut(app: App, event: KeyboardEvent): void {
   const isCommand = event.ctrlKey || event.metaKey;
   const key = event.key.toLowerCase();
   if (key === "escape" && running !== null) app.chats.stop();
+  else if (key === "escape" && closesDrawer(app)) return;
   else if (isCommand && event.shiftKey && key === "o") startChat(app);
   else if (isCommand && key === "k") search(app);
   else if (isCommand && key === "b") store.set({ isSidebarOpen: !isSidebarOpen });
@@ -30,6 +31,14 @@ export function handleShortcut(app: App, event: KeyboardEvent): void {
   else if (event.altKey && key === "n") store.set({ isNeuronsOpen: !isNeuronsOpen });
   else return;
   event.preventDefault();
+}
+
+/** Closes what lies over the conversation on a narrow page; false: nothing does. */
+function closesDrawer({ store }: App): boolean {
+  const { isSidebarOpen, isNeuronsOpen } = store.state;
+  if (matchMedia("(min-width: 60rem)").matches || !isSidebarOpen && !isNeuronsOpen) return false;
+  store.set({ isSidebarOpen: false, isNeuronsOpen: false });
+  return true;
 }
 
 /** A new chat, ready to be written in. */

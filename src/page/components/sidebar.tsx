@@ -10,9 +10,12 @@ const DAY_MS = 24 * 60 * 60_000;
 
 export function Sidebar() {
   const app = useApp();
-  const chats = useAppState((state) => state.chats);
   const query = useAppState((state) => state.query);
-  const found = useMemo(() => searchChats(chats, query), [chats, query]);
+  // Not the chats themselves: one that is being answered changes all the time.
+  const state = useAppState(({ chats }) =>
+    chats.map(({ id, title, updatedMs }) => `${id} ${updatedMs} ${title}`).join("\n")
+  );
+  const found = useMemo(() => searchChats(app.store.state.chats, query), [state, query]);
   const close = () => app.store.set({ isSidebarOpen: false });
   return (
     <>
@@ -89,7 +92,7 @@ function ChatRow({ chat }: { chat: Chat }) {
   const isRunning = useAppState((state) => state.running?.chatId === chat.id);
   const [isRenaming, setRenaming] = useState(false);
   if (isRenaming) {
-    const end = (title: string) => (app.chats.rename(chat, title), setRenaming(false));
+    const end = (title: string) => (app.chats.rename(chat.id, title), setRenaming(false));
     return (
       <li class="chat-row">
         <TitleInput title={chat.title} onEnd={end} />
@@ -120,7 +123,7 @@ function ChatRow({ chat }: { chat: Chat }) {
           icon="bin"
           kind="small"
           label={`Delete ${chat.title}`}
-          onClick={() => app.chats.remove(chat)}
+          onClick={() => app.chats.remove(chat.id)}
         />
       </span>
     </li>

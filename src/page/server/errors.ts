@@ -46,9 +46,13 @@ export function failure(body: unknown): PageError {
   return new PageError(said, CURES[code] ?? "What has come is kept. Choose Try again.");
 }
 
+const KEY_CURE = "Choose Try again, and give the key that the server was started with.";
+
 const CURES: Readonly<Record<string, string>> = {
   context_length_exceeded:
     "Begin a new chat, edit an earlier message, or start the server with a larger --ctx-size.",
+  missing_api_key: KEY_CURE,
+  invalid_api_key: KEY_CURE,
   model_not_found: "Choose another model at the top.",
   model_load_failed: "Choose another model at the top, or see the server's log.",
   queue_full: "Others are being answered. Wait a moment, then choose Try again.",

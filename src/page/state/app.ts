@@ -19,7 +19,9 @@ export class App {
   #noticeTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(storage: ChatStorage) {
-    this.store = createStore(loadSettings());
+    const settings = loadSettings();
+    this.store = createStore(settings);
+    showTheme(settings);
     const client = new Client({ askKey: (isWrong) => this.#askKey(isWrong) });
     this.models = new ModelWatch(this.store, client);
     this.neurons = new NeuronWatch(this.store, client);
@@ -43,6 +45,7 @@ export class App {
     const settings = { ...this.store.state.settings, ...change };
     this.store.set({ settings });
     saveSettings(settings);
+    showTheme(settings);
   }
 
   /** Shows a line for a while. */
@@ -63,4 +66,9 @@ export class App {
     this.store.set({ dialog: "key", isKeyWrong: isWrong });
     return new Promise((resolve) => this.#answerKey = resolve);
   }
+}
+
+/** Before anything is shown: a page must not be white first and dark then. */
+function showTheme({ theme }: Settings): void {
+  document.documentElement.dataset.theme = theme;
 }

@@ -10,6 +10,8 @@ import { addNode, pathTo, showBranch, updateNode } from "./chat_tree.ts";
 
 /** Text is shown so often while it comes. */
 const SHOW_MS = 40;
+/** And kept so often. */
+const KEEP_MS = 1000;
 /** A file to import is at most so large. */
 const FILE_BYTES_MAX = 256 * 2 ** 20;
 
@@ -25,6 +27,8 @@ export interface ChatActionsOptions {
 export class ChatActions {
   readonly #by: ChatActionsOptions;
   readonly #store: AppStore;
+  /** When a part of an answer was kept. */
+  #keptMs = -Infinity;
 
   constructor(options: ChatActionsOptions) {
     this.#by = options;
@@ -38,6 +42,7 @@ export class ChatActions {
     } catch {
       tell("The chats that this browser keeps cannot be read.");
     }
+    storage.onChange((id, chat) => this.#takeOver(id, chat));
     this.#store.set({ isReady: true });
     if (!storage.isLasting) tell("This browser keeps nothing: export what you want to keep.");
   }
@@ -87,14 +92,17 @@ export class ChatActions {
     if (chat !== undefined) this.#put(showBranch(chat, node.id));
   }
 
-  rename(chat: Chat, title: string): void {
+  rename(id: string, title: string): void {
+    const chat = this.#chat(id);
     const trimmed = title.trim().slice(0, 200);
-    if (trimmed !== "" && trimmed !== chat.title) this.#put({ ...chat, title: trimmed });
+    if (chat && trimmed !== "" && trimmed !== chat.title) this.#put({ ...chat, title: trimmed });
   }
 
-  remove(chat: Chat): void {
+  remove(id: string): void {
     const { chats, chatId, running } = this.#store.state;
-    if (running?.chatId === chat.id) running.abort.abort();
+    const chat = this.#chat(id);
+    if (chat === undefined) return;
+    if (running?.chatId === id) running.abort.abort();
     this.#store.set({
       chats: chats.filter(({ id }) => id !== chat.id),
       chatId: chatId === chat.id ? null : chatId,
@@ -139,6 +147,7 @@ export class ChatActions {
     this.#put(addNode(chat, node));
     this.#store.set({ running: { chatId, nodeId, abort } });
     this.#by.onSent();
+    this.#keptMs = -Infinity;
     const writer = new AnswerWriter((change) => this.#show(chatId, nodeId, change));
     try {
       for await (
@@ -150,12 +159,30 @@ export class ChatActions {
     writer.end({});
     this.#store.set({ running: null });
     const answered = this.#chat(chatId);
-    if (answered !== undefined) this.#put(answered);
+    if (answered !== undefined) this.#put({ ...answered, updatedMs: Date.now() });
   }
 
+  /** Another tab has kept a chat, or removed it. What is answered here is this tab's. */
+  #takeOver(id: string, chat: Chat | undefined): void {
+    const { chats, chatId, running } = this.#store.state;
+    if (running?.chatId === id) return;
+    if (chat !== undefined) return this.#replace(chat);
+    this.#store.set({
+      chats: chats.filter((each) => each.id !== id),
+      chatId: chatId === id ? null : chatId,
+    });
+  }
+
+  /** Shows a part of an answer. Who leaves meanwhile finds it later, as one that was stopped. */
   #show(chatId: string, nodeId: string, change: Partial<ChatNode>): void {
     const chat = this.#chat(chatId);
-    if (chat !== undefined) this.#replace(updateNode(chat, nodeId, change));
+    if (chat === undefined) return;
+    const changed = updateNode(chat, nodeId, change);
+    this.#replace(changed);
+    if (performance.now() < this.#keptMs + KEEP_MS) return;
+    this.#keptMs = performance.now();
+    const unfinished = updateNode(changed, nodeId, { ending: "stopped" });
+    this.#keep(() => this.#by.storage.put(unfinished));
   }
 
   #chat(chatId: string): Chat | undefined {

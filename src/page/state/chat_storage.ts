@@ -1,6 +1,6 @@
 /**
- * Chats in the browser's database. A browser that keeps nothing (a private window) still chats:
- * then they live as long as the page.
+ * Chats in the browser's database, which all tabs share: they tell each other what they keep. A
+ * browser that keeps nothing (a private window) still chats: then they live as long as the page.
  */
 import type { Chat } from "../types.ts";
 
@@ -9,6 +9,7 @@ const STORE = "chats";
 
 export class ChatStorage {
   readonly #database: IDBDatabase | null;
+  readonly #tabs = new BroadcastChannel(NAME);
 
   private constructor(database: IDBDatabase | null) {
     this.#database = database;
@@ -34,12 +35,23 @@ export class ChatStorage {
     return await done<Chat[]>(this.#store("readonly").getAll());
   }
 
+  /** Calls back with what another tab has kept, undefined: has removed. */
+  onChange(tell: (id: string, chat: Chat | undefined) => void): void {
+    this.#tabs.onmessage = async ({ data }: MessageEvent<string>) => {
+      if (this.#database !== null) tell(data, await done(this.#store("readonly").get(data)));
+    };
+  }
+
   async put(chat: Chat): Promise<void> {
-    if (this.#database !== null) await done(this.#store("readwrite").put(chat));
+    if (this.#database === null) return;
+    await done(this.#store("readwrite").put(chat));
+    this.#tabs.postMessage(chat.id);
   }
 
   async remove(id: string): Promise<void> {
-    if (this.#database !== null) await done(this.#store("readwrite").delete(id));
+    if (this.#database === null) return;
+    await done(this.#store("readwrite").delete(id));
+    this.#tabs.postMessage(id);
   }
 
   #store(mode: IDBTransactionMode): IDBObjectStore {

@@ -39,7 +39,7 @@ export function addNode(chat: Chat, node: ChatNode): Chat {
 /** Changes a message, for example one that grows. */
 export function updateNode(chat: Chat, id: string, change: Partial<ChatNode>): Chat {
   const nodes = chat.nodes.map((node) => node.id === id ? { ...node, ...change } : node);
-  return { ...chat, nodes, updatedMs: Date.now() };
+  return { ...chat, nodes };
 }
 
 /** Shows the branch of a message: down to the end of its newest continuation. */

@@ -1,6 +1,6 @@
 /** Knows whether the server is there, and which models it has: looks now and then. */
 import type { Client } from "../server/client.ts";
-import { PageError, troubleOf } from "../server/errors.ts";
+import { troubleOf } from "../server/errors.ts";
 import { listModels, loadModel } from "../server/models.ts";
 import { type AppStore, currentModel } from "./app_state.ts";
 
@@ -13,6 +13,8 @@ export class ModelWatch {
   readonly #client: Client;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isLooking = false;
+  /** The trouble that is shown is of the last look. */
+  #isTroubled = false;
 
   constructor(store: AppStore, client: Client) {
     this.#store = store;
@@ -64,11 +66,12 @@ export class ModelWatch {
     }
     try {
       const models = await listModels(this.#client);
-      const { trouble } = this.#store.state;
-      this.#store.set({ models, connection: health, trouble });
+      this.#store.set({ models, connection: health });
+      if (this.#isTroubled) this.#store.set({ trouble: null });
+      this.#isTroubled = false;
     } catch (error) {
-      const isLost = !(error instanceof PageError);
-      this.#store.set({ connection: isLost ? "lost" : health, trouble: troubleOf(error) });
+      this.#isTroubled = true;
+      this.#store.set({ connection: health, trouble: troubleOf(error) });
     }
   }
 }

@@ -6,16 +6,18 @@ closeBrowserAtEnd();
 
 const CODE = "Look:\n\n```js\nlet one = 1;\n```\n\n- a\n- **b**";
 
+const seen = Promise.withResolvers<void>();
 pageTest("the page shows an answer while it comes, and how fast it came", async ({ page }) => {
   await say(page, "Hi");
   const answer = page.getByRole("article", { name: "Answer" });
   await answer.getByText("Once upon").waitFor();
   await page.getByRole("button", { name: "Stop the answer" }).waitFor();
+  seen.resolve();
   await answer.getByText("a time").waitFor();
   await lastAnswer(page);
   const facts = await answer.locator(".facts").textContent();
   assertMatch(facts!, /^16 tokens · 1600 tokens\/s · first after \d+ ms$/);
-}, { script: { script: ["Once upon", 250, " a time"] } });
+}, { script: { script: ["Once upon", seen.promise, " a time"] } });
 
 pageTest("the page renders markdown and colours code, which can be copied", async ({ page }) => {
   await say(page, "Hi");
@@ -38,6 +40,15 @@ pageTest("stopping keeps what has come, by the button and by Esc", async ({ page
     assertStringIncludes((await answer.locator(".facts").textContent())!, "stopped");
   }
   await model.until(({ aborted }) => aborted === 2);
+  // So does leaving the page.
+  await say(page, "Hi");
+  await page.getByRole("article", { name: "Answer" }).last().getByText("endless").waitFor();
+  await page.reload();
+  await page.locator(".chat-title").click();
+  const answer = await lastAnswer(page);
+  assertStringIncludes((await answer.textContent())!, "endless");
+  assertStringIncludes((await answer.locator(".facts").textContent())!, "stopped");
+  await model.until(({ aborted }) => aborted === 3);
 }, { script: { script: ["endless", 60_000] } });
 
 let turn = 0;
@@ -117,4 +128,32 @@ pageTest("chats that are exported can be imported elsewhere", async ({ page }) =
   const bad = { name: "x.json", mimeType: "application/json", buffer: Buffer.from("{}") };
   await page.getByLabel("File with chats").setInputFiles(bad);
   await page.getByText("The file holds no chats").waitFor();
+});
+
+pageTest("tabs see each other's chats", async ({ page, url }) => {
+  const other = await page.context().newPage();
+  await other.goto(url);
+  await other.getByText("No chats yet.").waitFor();
+  await say(page, "Said here");
+  await lastAnswer(page);
+  await other.getByRole("button", { name: "Said here", exact: true }).click();
+  await other.getByRole("article", { name: "Answer" }).getByText("Hello, world").waitFor();
+  await other.getByRole("button", { name: "Delete Said here" }).click();
+  await page.getByText("No chats yet.").waitFor();
+});
+
+pageTest("what a model thinks is apart from what it says", async ({ page, model }) => {
+  await say(page, "Hi");
+  const answer = await lastAnswer(page);
+  await answer.getByText("Thoughts").click();
+  await answer.getByText("Perhaps yes?").waitFor();
+  assertEquals((await answer.locator(".prose").textContent())!.trim(), "Yes.");
+  await say(page, "Sure?");
+  await lastAnswer(page);
+  assertEquals(model.chats.at(-1)!.map(({ content }) => content), ["Hi", "Yes.", "Sure?"]);
+}, {
+  script: {
+    details: { chatTemplate: "<think></think>" },
+    script: ["<think>Perhaps yes?</think>\n\n", 20, "Yes."],
+  },
 });

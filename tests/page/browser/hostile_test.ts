@@ -86,6 +86,23 @@ function failing() {
   };
 }
 
+pageTest(
+  "a server that is gone is said to be, and the question can be put again",
+  async (world) => {
+    const { page } = world;
+    await page.context().setOffline(true);
+    await say(page, "Hi");
+    const alert = page.getByRole("alert");
+    await alert.getByText("The server does not answer.").waitFor();
+    await page.getByText("No connection: is the server running?").waitFor();
+    await page.context().setOffline(false);
+    await alert.getByRole("button", { name: "Try again" }).click();
+    await (await lastAnswer(page)).getByText("Hello, world").waitFor();
+    await page.getByText("No connection").waitFor({ state: "detached" });
+    for (const line of world.errors.splice(0)) assertStringIncludes(line, "ERR_INTERNET");
+  },
+);
+
 pageTest("a server that wants a key gets it, after a wrong one is refused", async (world) => {
   const { page } = world;
   const dialog = page.getByRole("dialog", { name: "API key" });

@@ -99,6 +99,7 @@ pageTest("settings go with every question, and outlive the page", async ({ page,
   await page.getByLabel("Dark").check();
   await page.getByRole("button", { name: "Done" }).click();
   await page.reload();
+  await page.getByLabel("Your message").waitFor();
   assertEquals(await page.locator("html").getAttribute("data-theme"), "dark");
   await say(page, "Hi");
   await lastAnswer(page);
@@ -145,6 +146,10 @@ for (const colorScheme of ["light", "dark"] as const) {
       await page.keyboard.press("Alt+n");
       if (width < 1000) await page.getByRole("button", { name: "Show chats" }).click();
       assertEquals(await seriousFindings(page), []);
+      if (width < 1000) await page.keyboard.press("Escape");
+      const chats = await page.getByRole("complementary", { name: "Chats" }).count();
+      assertEquals(chats, width < 1000 ? 0 : 1);
+      assertEquals(await page.title(), "Hi · Ganglion");
       await page.keyboard.press("Control+,");
       await page.getByRole("dialog").waitFor();
       assertEquals(await seriousFindings(page), []);
