@@ -33,17 +33,20 @@ function defaultFolder(): string | null {
  */
 export function modelPath(text: string): string {
   if (exists(text)) return text;
-  const store = storeOrNull();
+  const path = findPulled(text);
+  if (path !== null) return path;
   if (isReference(text)) {
-    const path = store?.pathOf(sourceOf(parseReference(text))) ?? null;
-    if (path !== null) return path;
     throw new UsageError(`Cannot use "${text}": it is not here yet: ganglion pull ${text}`);
   }
-  const path = store?.pathOf(text) ?? null;
-  if (path !== null) return path;
   // What looks like a path is one, and whoever opens it says what is wrong.
   if (/[\\/]|\.(gguf|ganglion)$/i.test(text)) return text;
-  throw new UsageError(`Cannot find a model "${text}": ${cure(text, store?.ids() ?? [])}`);
+  throw new UsageError(`Cannot find a model "${text}": ${cure(text, storeOrNull()?.ids() ?? [])}`);
+}
+
+/** The file of a pulled model, by its name or by what it was pulled as; null: it is not here. */
+export function findPulled(text: string): string | null {
+  const name = isReference(text) ? sourceOf(parseReference(text)) : text;
+  return storeOrNull()?.pathOf(name) ?? null;
 }
 
 /** What to do about a name that no model has. */

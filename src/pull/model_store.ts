@@ -109,11 +109,20 @@ export class ModelStore {
     return join(this.folder, name);
   }
 
-  /** Makes the folders. */
+  /**
+   * Makes the folders.
+   * @throws {Error} "Cannot write …" when they may not be made.
+   */
   prepare(): void {
     try {
       Deno.mkdirSync(join(this.folder, PARTIAL), { recursive: true });
     } catch (error) {
+      if (error instanceof Deno.errors.NotCapable) {
+        throw new Error(
+          `Cannot write to "${this.folder}": Deno does not let this program: start it with ` +
+            "`deno task ganglion`, or with --allow-write",
+        );
+      }
       throw explainWriteError(error, this.folder);
     }
   }

@@ -64,7 +64,7 @@ export const DEFAULTS = {
   stallMs: 30_000,
   retries: 6,
   retryMs: 500,
-  pieceBytes: 4 * MiB,
+  pieceBytes: MiB,
   spanBytes: 64 * MiB,
   disk: SYSTEM_DISK,
 } as const satisfies Partial<PullOptions>;

@@ -41,6 +41,7 @@ Deno.test("ganglion --version prints the version of deno.json and nothing else",
 Deno.test("wrong usage exits with 2, says what is wrong on stderr and keeps stdout empty", async () => {
   const cases: [string[], string][] = [
     [["frobnicate"], "The verbs are: serve, run, "],
+    [["shwo"], "(Did you mean show?)"],
     [["show", "hf:user/repo"], "it is not here yet: ganglion pull hf:user/repo"],
     [["show", "x.gguf", "y.gguf"], "too many arguments"],
     [["show", "--frob"], "unknown option '--frob'"],

@@ -1,4 +1,5 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { hub } from "../pull/fake_hub.ts";
 import { type Answer, type Ask, serveFaulty } from "../pull/faulty_server.ts";
 import { assertPulled, honest, MODEL, MODEL_SHA256 } from "../pull/pull_support.ts";
 import { runCli, startCli } from "./run_cli.ts";
@@ -77,6 +78,16 @@ Deno.test("pull, killed three times, goes on where it was and ends byte-identica
       await assertPulled(folder);
     },
   ));
+
+Deno.test("run fetches a model that is named by a reference, once", () =>
+  withStore(hub({ "tiny.gguf": MODEL }), async ({ url, env }) => {
+    const args = ["run", "hf:user/repo", "hello there", "--max-tokens", "1", "--threads", "1"];
+    const first = await runCli(args, { env: { ...env, HF_ENDPOINT: url } });
+    assertEquals(first.code, 0, first.stderr);
+    // It is here now: no hub is asked.
+    const again = await runCli(args, { env: { ...env, HF_ENDPOINT: "http://127.0.0.1:1" } });
+    assertEquals(again.code, 0, again.stderr);
+  }));
 
 Deno.test("pull goes through HTTP_PROXY, and tells plain lines where there is no terminal", () =>
   withStore(() => honest(), async ({ url, folder, env }) => {

@@ -1,5 +1,4 @@
 /** The folder of `serve --models-dir` as clients may change it: models come and go. */
-import { accessSync, constants } from "node:fs";
 import { RequestError, UsageError } from "../../base/errors.ts";
 import type { FileCatalog, ModelRegistry } from "../../models/mod.ts";
 import { modelName } from "../../models/mod.ts";
@@ -23,11 +22,10 @@ export interface LibraryOptions {
   readonly pull: PullOptions;
 }
 
-/** True when this process may write to the folder. */
+/** True when this process may write to the folder: asked by writing, which needs no more rights. */
 export function mayChange(folder: string): boolean {
-  if (Deno.permissions.querySync({ name: "write", path: folder }).state !== "granted") return false;
   try {
-    accessSync(folder, constants.W_OK);
+    Deno.removeSync(Deno.makeTempFileSync({ dir: folder, prefix: ".ganglion-" }));
     return true;
   } catch {
     return false;

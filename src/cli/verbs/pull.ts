@@ -1,20 +1,15 @@
 /** `pull REF`: fetches a model, or what is missing of it. */
 import type { Command } from "commander";
 import { formatBytes } from "../../base/units.ts";
-import { type PulledModel, pullModel, type PullProgress } from "../../pull/mod.ts";
-import { Interrupt } from "../interrupt.ts";
-import { addModelsFolder, modelsFolder } from "../models_folder.ts";
+import type { PulledModel } from "../../pull/mod.ts";
+import { addModelsFolder } from "../models_folder.ts";
 import { writeErrorLine, writeJson, writeOutLine } from "../output.ts";
-import { Progress } from "../progress.ts";
-import { addPullOptions, type PullFlags, toPullOptions } from "../pull_options.ts";
-import { spanText } from "../table.ts";
+import { addPullOptions } from "../pull_options.ts";
+import { type PullWishes, pullWithProgress } from "../pull_progress.ts";
 import { createDataVerb } from "../verb.ts";
 
-interface Options extends PullFlags {
+interface Options extends PullWishes {
   readonly json?: boolean;
-  readonly name?: string;
-  readonly sha256?: string;
-  readonly modelsDir?: string;
 }
 
 export function pullVerb(): Command {
@@ -42,44 +37,6 @@ async function pull(reference: string, options: Options): Promise<void> {
   );
   writeErrorLine(`Try it: ganglion run ${model.id}`);
 }
-
-/** Pulls, showing how far it is; Ctrl-C ends it, and what came is kept. */
-async function pullWithProgress(reference: string, options: Options): Promise<PulledModel> {
-  using interrupt = new Interrupt();
-  using progress = new Progress(`Pulling ${reference.slice(0, 80)}`);
-  const rate = new Rate();
-  return await pullModel(reference, {
-    ...toPullOptions(options),
-    folder: modelsFolder(options.modelsDir),
-    name: options.name,
-    sha256: options.sha256?.toLowerCase(),
-    signal: interrupt.signal,
-    onProgress: (now) => progress.update(now.doneBytes, now.totalBytes, rate.describe(now)),
-    onNotice: (text) => progress.note(text),
-  });
-}
-
-/** How fast it was in the last seconds. */
-class Rate {
-  readonly #seen: { ms: number; bytes: number }[] = [];
-
-  describe({ phase, doneBytes, totalBytes }: PullProgress): string {
-    const sizes = `${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}`;
-    if (phase === "checking") return `checking, ${sizes}`;
-    const now = { ms: performance.now(), bytes: doneBytes };
-    const last = this.#seen.at(-1);
-    if (last === undefined || now.ms - last.ms > RATE_STEP_MS) this.#seen.push(now);
-    if (this.#seen.length > RATE_STEPS) this.#seen.shift();
-    const seconds = (now.ms - this.#seen[0].ms) / 1000;
-    const perSecond = (doneBytes - this.#seen[0].bytes) / seconds;
-    if (seconds < 0.5 || perSecond <= 0) return sizes;
-    const left = spanText((totalBytes - doneBytes) / perSecond);
-    return `${sizes}, ${formatBytes(Math.round(perSecond))}/s, ${left} left`;
-  }
-}
-
-const RATE_STEP_MS = 500;
-const RATE_STEPS = 10;
 
 function describe(model: PulledModel, ms: number) {
   return {

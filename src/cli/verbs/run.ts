@@ -16,7 +16,9 @@ import {
 } from "../load.ts";
 import { wholeNumber } from "../option_values.ts";
 import { writeErrorLine, writeJson } from "../output.ts";
+import { pullIfMissing } from "../pull_progress.ts";
 import { addSamplingOptions, type SamplingFlags, toSamplingOptions } from "../sampling_options.ts";
+import { getEnv } from "../settings.ts";
 import { createDataVerb, requireModel } from "../verb.ts";
 
 interface Options extends LoadFlags, SamplingFlags {
@@ -49,13 +51,14 @@ async function run(
   const [path, prompt] = isPrompt(first) && second === undefined
     ? [undefined, first]
     : [first, second];
-  const modelPath = requireModel(path, { env: "GANGLION_MODEL" });
   if (prompt === undefined && (options.json || options.raw)) {
     throw new UsageError("Cannot chat with --json or --raw: give a PROMPT");
   }
   if (options.raw && options.system !== undefined) {
     throw new UsageError("Cannot use --system with --raw: without a template it has no place");
   }
+  await pullIfMissing(path ?? getEnv("GANGLION_MODEL"));
+  const modelPath = requireModel(path, { env: "GANGLION_MODEL" });
   await using model = await loadForVerb(modelPath, toLoadOptions(options));
   const request = { maxTokens: options.maxTokens, sampling: toSamplingOptions(options) };
   if (prompt !== undefined) {

@@ -6,6 +6,7 @@ import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "../../llm/built_in_model
 import { EXIT_INTERRUPTED, onHangup, onInterrupt } from "../interrupt.ts";
 import { addDraftOption, addLoadOptions, type LoadFlags, toLoadOptions } from "../load.ts";
 import { toPullOptions } from "../pull_options.ts";
+import { pullIfMissing } from "../pull_progress.ts";
 import { FileLoader } from "../serve/model_loader.ts";
 import { createServeLog, logRegistryEvent, type ServeLog } from "../serve/serve_log.ts";
 import { mayChange, ServedLibrary } from "../serve/served_library.ts";
@@ -32,6 +33,7 @@ export function serveVerb(): Command {
 async function serveModels(paths: readonly string[], options: Options): Promise<void> {
   const log = createServeLog(options);
   const keys = new ApiKeys(readKeys(options));
+  for (const path of paths) await pullIfMissing(path);
   const metrics = new ServerMetrics({ compat: options.metricsCompat });
   const catalog = createCatalog(paths, options);
   await using models = createRegistry(catalog, options, { log, metrics });

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { Ollama } from "ollama/browser";
+import { mayChange } from "../../../src/cli/serve/served_library.ts";
 import { hub } from "../../pull/fake_hub.ts";
 import { type Answer, type Ask, serveFaulty } from "../../pull/faulty_server.ts";
 import { honest, MODEL, names } from "../../pull/pull_support.ts";
@@ -67,6 +68,13 @@ Deno.test("serve --models-dir lets Ollama's client pull a model, use it and dele
       );
     },
   ));
+
+Deno.test("mayChange() is true of folders that are there and may be written to", async () => {
+  const folder = await Deno.makeTempDir();
+  assertEquals(mayChange(folder), true);
+  await Deno.remove(folder);
+  assertEquals(mayChange(folder), false);
+});
 
 Deno.test("serve ends a pull when its client has gone, and goes on with it for the next", () =>
   withLibrary(
