@@ -3,6 +3,7 @@ import type { LanguageModel } from "../../llm/types.ts";
 import { answerStream, answerWhole, type Work } from "../answers/answer.ts";
 import { type Ask, type Choice, collectChoices, startChoices } from "../answers/choices.ts";
 import { fieldError } from "../http_errors.ts";
+import { PREFIX_KEY_HEADER, prefixKeyOf } from "../prefix_key.ts";
 import { type AnswerHead, cachedOf, createChunkWriter } from "./wire.ts";
 import { DONE_EVENT, EVENT_STREAM, type Usage, wholeAnswer } from "./wire.ts";
 
@@ -11,6 +12,8 @@ export interface Reply {
   readonly head: AnswerHead;
   readonly stream: boolean;
   readonly includeUsage: boolean;
+  /** The client's name for the beginning that its prompts have in common. */
+  readonly cacheKey?: string;
   /** Of each prompt's choices, those that are shown, in order; default: all. */
   readonly choose?: (choices: readonly Choice[]) => readonly Choice[];
 }
@@ -20,8 +23,16 @@ export interface Reply {
  * @throws {RequestError} when the model refuses the first prompt, or fails before the answer began.
  */
 export async function reply(work: Work, parts: Reply): Promise<Response> {
-  const { ask, head } = parts;
+  const { ask, cacheKey } = parts;
   checkBias(work.lease.model, ask);
+  const response = await answer(work, parts);
+  const [{ ids }] = ask.prompts;
+  response.headers.set(PREFIX_KEY_HEADER, prefixKeyOf(work.request, { cacheKey, ids }));
+  return response;
+}
+
+async function answer(work: Work, parts: Reply): Promise<Response> {
+  const { ask, head } = parts;
   if (parts.stream) {
     return answerStream(
       work,
