@@ -134,8 +134,8 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
 
 /** Folders of the top level: the layout that README and ARCHITECTURE.md draw. */
 const TOP_FOLDERS = [
-  ...[".ci", ".git", "builtin", "docs", "examples", "gpu", "packaging", "src", "tests", "wasm"],
-  "workers",
+  ...[".ci", ".git", "builtin", "deploy", "docs", "examples", "gpu", "packaging", "src", "tests"],
+  ...["wasm", "workers"],
 ];
 /** What .gitignore leaves out: build results that may lie about in a checkout. */
 const IGNORED_FOLDERS = [".gl", "cov", "dist", "node_modules"];

@@ -60,9 +60,9 @@ function allowOrigin(headers: Headers, origin: string): void {
   headers.set("access-control-allow-methods", "GET, POST, DELETE, OPTIONS");
   headers.set(
     "access-control-allow-headers",
-    "authorization, content-type, x-api-key, x-request-id",
+    "authorization, content-type, x-api-key, x-request-id, x-prefix-key",
   );
-  headers.set("access-control-expose-headers", "x-request-id, retry-after");
+  headers.set("access-control-expose-headers", "x-request-id, x-prefix-key, retry-after");
   headers.set("access-control-max-age", "600");
   headers.append("vary", "origin");
 }

@@ -16,6 +16,8 @@ export interface AnswerOptions {
   readonly includeUsage: boolean;
   /** Answers to each prompt. */
   readonly count: number;
+  /** The client's name for the beginning that its prompts have in common. */
+  readonly cacheKey?: string;
   /** What each generation is asked. */
   readonly request: Omit<GenerateRequest, "ids" | "signal">;
 }
@@ -67,6 +69,7 @@ export const answerFields = {
   max_tokens: optional(tokenCount),
   stop: stopField,
   ignore_eos: optional(z.boolean()),
+  prompt_cache_key: optional(z.string().max(1024)),
   n: optional(z.int().min(1).max(CHOICES_MAX)),
   /** vLLM's: smaller ones are served first. */
   priority: optional(z.int().min(-PRIORITY_MAX).max(PRIORITY_MAX)),
@@ -93,6 +96,7 @@ export function toAnswerOptions(
     stream: fields.stream ?? false,
     includeUsage: fields.stream_options?.include_usage ?? false,
     count: fields.n ?? 1,
+    ...onlyDefined({ cacheKey: fields.prompt_cache_key }),
     request: {
       sampling: toSampling(fields),
       ...onlyDefined({

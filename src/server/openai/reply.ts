@@ -4,6 +4,7 @@ import { answerStream, answerWhole, type Work } from "../answers/answer.ts";
 import { type Ask, type Choice, collectChoices, startChoices } from "../answers/choices.ts";
 import { fieldError } from "../http_errors.ts";
 import type { WrittenToken } from "./logprobs.ts";
+import { PREFIX_KEY_HEADER, prefixKeyOf } from "../prefix_key.ts";
 import { type AnswerHead, cachedOf, createChunkWriter } from "./wire.ts";
 import { DONE_EVENT, EVENT_STREAM, type Usage, wholeAnswer } from "./wire.ts";
 
@@ -14,6 +15,8 @@ export interface Reply {
   readonly includeUsage: boolean;
   /** Finds out how likely the prompts were, one after another, where answers repeat that, too. */
   readonly echoTokens?: (signal: AbortSignal) => Promise<readonly (readonly WrittenToken[])[]>;
+  /** The client's name for the beginning that its prompts have in common. */
+  readonly cacheKey?: string;
   /** Of each prompt's choices, those that are shown, in order; default: all. */
   readonly choose?: (choices: readonly Choice[]) => readonly Choice[];
 }
@@ -23,8 +26,16 @@ export interface Reply {
  * @throws {RequestError} when the model refuses the first prompt, or fails before the answer began.
  */
 export async function reply(work: Work, parts: Reply): Promise<Response> {
-  const { ask, head } = parts;
+  const { ask, cacheKey } = parts;
   checkBias(work.lease.model, ask);
+  const response = await answer(work, parts);
+  const [{ ids }] = ask.prompts;
+  response.headers.set(PREFIX_KEY_HEADER, prefixKeyOf(work.request, { cacheKey, ids }));
+  return response;
+}
+
+async function answer(work: Work, parts: Reply): Promise<Response> {
+  const { ask, head } = parts;
   if (parts.stream) {
     return answerStream(
       work,

@@ -1,0 +1,35 @@
+/** The proxies' own word on their configurations, where they are installed. */
+import { assertEquals } from "@std/assert";
+import { fileURLToPath } from "node:url";
+import { proxyEnv } from "../bench/replica_processes.ts";
+
+const path = (name: string) => fileURLToPath(new URL(`../../deploy/${name}`, import.meta.url));
+
+const CHECKS = [
+  { program: "/usr/sbin/haproxy", args: ["-c", "-q", "-f", path("haproxy.cfg")] },
+  { program: "/usr/sbin/nginx", args: ["-t", "-q", "-c", path("nginx.conf")] },
+] as const;
+
+for (const { program, args } of CHECKS) {
+  const isThere = exists(program);
+  Deno.test({
+    name: `${program} takes the configuration of deploy/${
+      isThere ? "" : " [skipped: it is not installed]"
+    }`,
+    ignore: !isThere,
+    fn: async () => {
+      const addresses = ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"];
+      const env = proxyEnv("127.0.0.1:18080", addresses, { firstByte: "60s" });
+      const { code, stderr } = await new Deno.Command(program, { args: [...args], env }).output();
+      assertEquals([code, new TextDecoder().decode(stderr)], [0, ""]);
+    },
+  });
+}
+
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
