@@ -4,9 +4,12 @@
  *
  *   DENO_V8_FLAGS=--no-wasm-bounds-checks,--experimental-wasm-revectorize \
  *     deno run -A tests/bench/several_requests.ts MODEL [--threads=2] [--streams=1,2,4,8]
- *     [--tokens=32] [--rounds=2] [--prompt=4000]
+ *     [--tokens=32] [--rounds=2] [--prompt=4000] [--begin=4] [--memory=MIB] [--predictor=auto]
+ *
+ * begin: ids of the prompts that decode side by side; memory: of a packed model.
  */
-import { type LoadedModel, loadModel } from "../../src/llm/mod.ts";
+import { MiB } from "../../src/base/units.ts";
+import { type LoadedModel, loadModel, type LoadOptions } from "../../src/llm/mod.ts";
 
 const SHORT_PROMPTS = [8, 20, 40, 56, 100];
 
@@ -22,12 +25,15 @@ async function main(): Promise<void> {
     threads: number("threads", 2),
     parallel: Math.max(2, ...streams),
     contextLength: promptTokens + 200,
+    ...options.has("memory") ? { memoryBytes: number("memory", 0) * MiB } : {},
+    predictor: (options.get("predictor") ?? "auto") as LoadOptions["predictor"],
   });
+  const begin = number("begin", 4);
   try {
-    await decode(model, streams[0], 8);
+    await decode(model, { streams: streams[0], tokens: 8, begin });
     for (let round = 0; round < number("rounds", 2); round++) {
       for (const count of streams) {
-        const tps = await decode(model, count, number("tokens", 32));
+        const tps = await decode(model, { streams: count, tokens: number("tokens", 32), begin });
         console.log(`${count} streams: ${tps.toFixed(1)} tok/s`);
       }
     }
@@ -44,10 +50,13 @@ function promptOf(model: LoadedModel, tokens: number, seed: number): number[] {
 }
 
 /** Tokens a second of so many answers together. */
-async function decode(model: LoadedModel, streams: number, tokens: number): Promise<number> {
+async function decode(
+  model: LoadedModel,
+  { streams, tokens, begin }: { streams: number; tokens: number; begin: number },
+): Promise<number> {
   const results = await Promise.all(Array.from({ length: streams }, (_, i) =>
     model.generate({
-      ids: promptOf(model, 4, i + 1),
+      ids: promptOf(model, begin, i + 1),
       maxTokens: tokens + 1,
       sampling: { temperature: 0 },
       ignoreEnd: true,
