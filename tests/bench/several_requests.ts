@@ -10,6 +10,7 @@
  */
 import { MiB } from "../../src/base/units.ts";
 import { type LoadedModel, loadModel, type LoadOptions } from "../../src/llm/mod.ts";
+import type { StreamTimings } from "../../src/llm/types.ts";
 
 const SHORT_PROMPTS = [8, 20, 40, 56, 100];
 
@@ -61,7 +62,19 @@ async function decode(
       sampling: { temperature: 0 },
       ignoreEnd: true,
     }).result));
-  return streams * tokens / Math.max(...results.map(({ timings }) => timings.predictedMs)) * 1000;
+  const { predictedMs, streamed } = results.map(({ timings }) => timings)
+    .reduce((longest, each) => each.predictedMs > longest.predictedMs ? each : longest);
+  if (streamed !== undefined) printStreamed(streamed, streams * tokens);
+  return streams * tokens / predictedMs * 1000;
+}
+
+/** What ranks had from disk, for each token that they decoded. */
+function printStreamed(streamed: StreamTimings, tokens: number): void {
+  const { hits, misses, diskBytes, diskReads, diskWaitMs } = streamed;
+  const found = (100 * hits / (hits + misses)).toFixed(1);
+  const [reads, waitMs] = [diskReads, diskWaitMs].map((sum) => (sum / tokens).toFixed(0));
+  const mib = (diskBytes / MiB / tokens).toFixed(0);
+  console.log(`${found} % found, ${mib} MiB in ${reads} reads, waiting ${waitMs} ms a token`);
 }
 
 /** Short prompts, one after the other, while a long one is read. */
