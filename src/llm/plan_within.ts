@@ -56,6 +56,7 @@ export function planWithin(
     budgetBytes: options.budgetBytes,
     threads: rankCountFor(options),
     contextLength: contextLengthFor(model, options),
+    sequences: options.parallel === "auto" ? 1 : options.parallel,
     kvType: options.kvType,
     isSparse: options.sparse,
     ways: waysOf(options),

@@ -170,8 +170,10 @@ function plansOf(
   input: PlanInput,
   { hasPredictors, chunkTokens }: { hasPredictors: boolean; chunkTokens: number },
 ): RankPlan[] {
-  const { model, tensors, threads, contextLength, kvType = "auto", isSparse, sizes } = input;
+  const { model, tensors, threads, contextLength, sequences, kvType = "auto", isSparse, sizes } =
+    input;
   return planRanks(model, tensors, {
-    ...{ rankCount: threads, contextLength, chunkTokens, kvType, isSparse, hasPredictors, sizes },
+    ...{ rankCount: threads, contextLength, sequences, chunkTokens, kvType, isSparse },
+    ...{ hasPredictors, sizes },
   });
 }

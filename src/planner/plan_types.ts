@@ -17,6 +17,8 @@ export interface PlanInput {
   /** Ranks: threads that compute. */
   readonly threads: number;
   readonly contextLength: number;
+  /** Requests at a time, of so many keys and values; left out: 1. */
+  readonly sequences?: number;
   readonly kvType?: KvType | "auto";
   readonly profile: MachineProfile;
   /** Predicted neurons for each that fires; left out: nobody has counted. */

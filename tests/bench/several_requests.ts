@@ -4,9 +4,13 @@
  *
  *   DENO_V8_FLAGS=--no-wasm-bounds-checks,--experimental-wasm-revectorize \
  *     deno run -A tests/bench/several_requests.ts MODEL [--threads=2] [--streams=1,2,4,8]
- *     [--tokens=32] [--rounds=2] [--prompt=4000]
+ *     [--tokens=32] [--rounds=2] [--prompt=4000] [--begin=4] [--memory=MIB] [--predictor=auto]
+ *
+ * begin: ids of the prompts that decode side by side; memory: of a packed model.
  */
-import { type LoadedModel, loadModel } from "../../src/llm/mod.ts";
+import { MiB } from "../../src/base/units.ts";
+import { type LoadedModel, loadModel, type LoadOptions } from "../../src/llm/mod.ts";
+import type { StreamTimings } from "../../src/llm/types.ts";
 
 const SHORT_PROMPTS = [8, 20, 40, 56, 100];
 
@@ -23,12 +27,15 @@ async function main(): Promise<void> {
     threads: number("threads", 2),
     parallel: Math.max(2, ...streams),
     contextLength: promptTokens + 200,
+    ...options.has("memory") ? { memoryBytes: number("memory", 0) * MiB } : {},
+    predictor: (options.get("predictor") ?? "auto") as LoadOptions["predictor"],
   });
+  const begin = number("begin", 4);
   try {
-    await decode(model, streams[0], 8);
+    await decode(model, { streams: streams[0], tokens: 8, begin });
     for (let round = 0; round < number("rounds", 2); round++) {
       for (const count of streams) {
-        const tps = await decode(model, count, number("tokens", 32));
+        const tps = await decode(model, { streams: count, tokens: number("tokens", 32), begin });
         console.log(`${count} streams: ${tps.toFixed(1)} tok/s`);
       }
     }
@@ -45,15 +52,30 @@ function promptOf(model: LoadedModel, tokens: number, seed: number): number[] {
 }
 
 /** Tokens a second of so many answers together. */
-async function decode(model: LoadedModel, streams: number, tokens: number): Promise<number> {
+async function decode(
+  model: LoadedModel,
+  { streams, tokens, begin }: { streams: number; tokens: number; begin: number },
+): Promise<number> {
   const results = await Promise.all(Array.from({ length: streams }, (_, i) =>
     model.generate({
-      ids: promptOf(model, 4, i + 1),
+      ids: promptOf(model, begin, i + 1),
       maxTokens: tokens + 1,
       sampling: { temperature: 0 },
       ignoreEnd: true,
     }).result));
-  return streams * tokens / Math.max(...results.map(({ timings }) => timings.predictedMs)) * 1000;
+  const { predictedMs, streamed } = results.map(({ timings }) => timings)
+    .reduce((longest, each) => each.predictedMs > longest.predictedMs ? each : longest);
+  if (streamed !== undefined) printStreamed(streamed, streams * tokens);
+  return streams * tokens / predictedMs * 1000;
+}
+
+/** What ranks had from disk, for each token that they decoded. */
+function printStreamed(streamed: StreamTimings, tokens: number): void {
+  const { hits, misses, diskBytes, diskReads, diskWaitMs } = streamed;
+  const found = (100 * hits / (hits + misses)).toFixed(1);
+  const [reads, waitMs] = [diskReads, diskWaitMs].map((sum) => (sum / tokens).toFixed(0));
+  const mib = (diskBytes / MiB / tokens).toFixed(0);
+  console.log(`${found} % found, ${mib} MiB in ${reads} reads, waiting ${waitMs} ms a token`);
 }
 
 /** Short prompts, one after the other, while a long one is read. */

@@ -48,6 +48,13 @@ Deno.test("planMemory() fills the budget with slots, and its sums are exact", ()
   }
 });
 
+Deno.test("planMemory() keeps room for the keys and values of all requests at a time", () => {
+  const [one, four] = [1, 4].map((sequences) => planOf("bamboo-7b", 3 * GiB, { sequences }));
+  assertEquals(bytesOf(four, "context"), 4 * bytesOf(one, "context"));
+  const lost = (one.slots - four.slots) * one.slotBytes;
+  assertGreater(lost, 2.9 * bytesOf(one, "context"));
+});
+
 Deno.test("planMemory() counts fixed weights, gates and factors as ranks hold them", () => {
   const input = shapeInput("bamboo-7b");
   const plan = planOf("bamboo-7b", 3 * GiB);
