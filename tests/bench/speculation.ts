@@ -3,7 +3,7 @@
  * never; and steps by how many rows they have. Run where nothing else does:
  *
  *     deno run -A tests/bench/speculation.ts MODEL [--threads=2] [--tokens=96] [--rounds=2]
- *       [--rows] [--draft=MODEL]
+ *       [--rows] [--draft=MODEL] [--texts=greedy]
  */
 import { parseArgs } from "node:util";
 import { type GenerateRequest, type LoadedModel, loadModel } from "../../src/llm/mod.ts";
@@ -17,6 +17,7 @@ const { values: flags, positionals: [path] } = parseArgs({
     rounds: { type: "string", default: "2" },
     rows: { type: "boolean", default: false },
     draft: { type: "string" },
+    texts: { type: "string", default: "" },
   },
 });
 const maxTokens = Number(flags.tokens);
@@ -57,6 +58,7 @@ async function measure(model: LoadedModel, sampling: GenerateRequest["sampling"]
 const model = { off: await load("off"), auto: await load("auto") };
 for (const each of Object.values(model)) await measure(each, { temperature: 0 }, 99);
 for (const [name, sampling] of Object.entries(SAMPLING)) {
+  if (!name.startsWith(flags.texts)) continue;
   const lines: string[] = [];
   for (let round = 0; round < Number(flags.rounds); round++) {
     const off = await measure(model.off, sampling, round);

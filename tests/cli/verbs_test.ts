@@ -146,6 +146,19 @@ Deno.test("run takes the model from GANGLION_MODEL, and flags from their twins",
     assertEquals(stdout, `${(await runJson(args)).text}\n`);
   }));
 
+Deno.test("bench guesses ahead when it is told to, and finds the same ids", () =>
+  withTinyModel(async (path) => {
+    const size = ["--prompt-tokens", "20", "--gen-tokens", "10", "--repeat", "1", "--threads", "1"];
+    const plain = await runJson(["bench", path, "--json", ...size]);
+    assertEquals(plain.draft_n, 0);
+    const flags = ["--speculate", "3", "--draft-model", path];
+    const guessed = await runJson(["bench", path, "--json", ...size, ...flags]);
+    assertEquals(guessed.ids_hash, plain.ids_hash);
+    assert(guessed.draft_n_accepted > 4, `${guessed.draft_n_accepted} of ${guessed.draft_n}`);
+    const { code, stderr } = await runCli(["bench", path, "--speculate", "sometimes"]);
+    assertEquals(code, 2, stderr);
+  }));
+
 Deno.test("bench --json has every field of the contract", () =>
   withTinyModel(async (path) => {
     const size = ["--prompt-tokens", "20", "--gen-tokens", "10", "--repeat", "2"];

@@ -310,6 +310,7 @@ Deno.test("loadModel() refuses options that are no whole numbers of their range"
     contextLength: [0, 2.5, NaN, 2 ** 31],
     chunkTokens: [0, 0.5, 1025, NaN],
     maxWaiting: [-1, 0.5, NaN, Infinity],
+    speculate: [-1, 1.5, 16, NaN],
   };
   for (const [name, values] of Object.entries(refused)) {
     for (const value of values) {

@@ -74,7 +74,7 @@ export class DraftModel implements Drafter {
     if (end > same) this.#read(slot, ids, Math.min(end, same + this.#chunkTokens), 0);
   }
 
-  /** least: guesses less likely than that, all before them right as well, are not made. */
+  /** least: behind a guess less likely than that, all before it right as well, none is made. */
   propose(text: DraftedText, most: number, drafts: Drafts, least = 0): void {
     const { slot, ids, known } = text;
     const room = Math.min(most, this.#contextLength - known + 1);
@@ -95,9 +95,10 @@ export class DraftModel implements Drafter {
       }
       if (!this.#guess(drafts, n)) return;
       drafts.odds[n] = odds[drafts.kinds[n]];
+      // One that is not worth its row is looked at, too, when its id has come.
+      drafts.count = n + 1;
       chance *= drafts.odds[n];
       if (chance < least) return;
-      drafts.count = n + 1;
     }
   }
 

@@ -54,6 +54,7 @@ export class Speculation {
   #rows = 0;
   #count = 0;
   #stepsSinceProbe = 0;
+  #stepsSincePlain = 0;
   #stepsSinceAsked = 0;
 
   constructor({ lookup, model }: Drafters, { slots, chunkTokens, speculate }: SpeculationOptions) {
@@ -199,8 +200,12 @@ export class Speculation {
       bestRate = rate;
       best = n + 1;
     }
-    if (best > 0) this.#stepsSinceProbe = 0;
-    else if (++this.#stepsSinceProbe >= PROBE_STEPS) {
+    // A time that is never taken again cannot be wrong for long.
+    if (best > 0 && ++this.#stepsSincePlain >= PROBE_STEPS) best = 0;
+    if (best === 0) this.#stepsSincePlain = 0;
+    else this.#stepsSinceProbe = 0;
+    if (best > 0) return best;
+    if (++this.#stepsSinceProbe >= PROBE_STEPS) {
       this.#stepsSinceProbe = 0;
       return Math.min(total, PROBE_DRAFTS);
     }

@@ -28,6 +28,16 @@ Deno.test("wholeAnswer() has finite timings when nothing was measured", () => {
   assertEquals(usage.prompt_tokens_details.cached_tokens, 0);
 });
 
+Deno.test("wholeAnswer() tells of tokens that were guessed ahead where some were", () => {
+  const usage = { promptTokens: 3, cachedTokens: 0, completionTokens: 9, reasoningTokens: 0 };
+  const guessed = { ...timings, draftedTokens: 7, acceptedTokens: 4 };
+  const write = (all: (typeof timings)[]) =>
+    wholeAnswer(answerHead("text", "m", null), [], { usage, timings: all }).timings;
+  const { draft_n, draft_n_accepted } = write([guessed, timings, guessed]);
+  assertEquals([draft_n, draft_n_accepted], [14, 8]);
+  assertEquals("draft_n" in write([timings]), false);
+});
+
 Deno.test("EVENT_STREAM tells nothing of an internal failure", () => {
   assertEquals(EVENT_STREAM.errorEvent(new Error("secret")).includes("secret"), false);
 });
