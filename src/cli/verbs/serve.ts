@@ -7,7 +7,13 @@ import { EXIT_INTERRUPTED, onHangup, onInterrupt } from "../interrupt.ts";
 import { addLoadOptions, type LoadFlags, toLoadOptions } from "../load.ts";
 import { FileLoader } from "../serve/model_loader.ts";
 import { createServeLog, logRegistryEvent, type ServeLog } from "../serve/serve_log.ts";
-import { addServerOptions, readKeys, readTls, type ServerFlags } from "../serve/serve_options.ts";
+import {
+  addServerOptions,
+  conversationFolder,
+  readKeys,
+  readTls,
+  type ServerFlags,
+} from "../serve/serve_options.ts";
 import { getEnv } from "../settings.ts";
 import { createVerb, requireModel } from "../verb.ts";
 
@@ -45,6 +51,7 @@ async function serveModels(paths: readonly string[], options: Options): Promise<
       ? undefined
       : options.requestTimeout * 1000,
     drainMs: options.drainTimeout * 1000,
+    conversations: conversationFolder(options),
   });
   using _signals = onInterrupt(stopping(server, log));
   using _hangup = onHangup(() => reload(keys, options, log));
