@@ -110,6 +110,7 @@ const action = fc.record({
 
 const runs = fc.array(action, { maxLength: 80, size: "max" });
 
+// fault 65: the account of blocks, whoever leaves when.
 Deno.test("KvBlocks gives every sequence its own past, and keeps account of every block", () => {
   fc.assert(
     fc.property(fc.integer({ min: 6, max: 20 }), runs, (blocks, actions) => {
