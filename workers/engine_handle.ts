@@ -11,7 +11,7 @@ import {
   type PredictorChoice,
   type PredictorPolicy,
 } from "../src/engine/types.ts";
-import type { KvArchiveFile } from "../src/engine/kv_archive.ts";
+import type { KvArchiveFile, KvSelection } from "../src/engine/kv_archive.ts";
 import { RankCounts } from "../src/engine/rank_counts.ts";
 import { createArenaMemory } from "../src/memory/arena.ts";
 import { Control } from "../src/memory/control.ts";
@@ -252,13 +252,16 @@ export class EngineHandle {
     return (await this.#askAlone("readSpeed", {})).gbps;
   }
 
-  /** Writes what is remembered of prompts into a file; how many blocks of 32 tokens that is. */
-  async saveKv(file: KvArchiveFile): Promise<number> {
+  /**
+   * Writes what is remembered of prompts into a file; how many blocks of 32 tokens that is; null:
+   * they are on a GPU.
+   */
+  async saveKv(file: KvArchiveFile & KvSelection): Promise<number | null> {
     return (await this.#ask("saveKv", file)).blocks;
   }
 
-  /** Brings back what such a file has, if it is of this model; no request runs yet. */
-  async restoreKv(file: KvArchiveFile): Promise<number> {
+  /** Brings back what such a file has; null: it is none of this model. */
+  async restoreKv(file: KvArchiveFile): Promise<number | null> {
     return (await this.#ask("restoreKv", file)).blocks;
   }
 

@@ -34,8 +34,8 @@ answerCalls("engine", {
     working ??= work(leader, runner);
     return null;
   },
-  saveKv: (file) => ({ blocks: leader?.archive(file)?.save() ?? 0 }),
-  restoreKv: (file) => ({ blocks: leader?.archive(file)?.restore() ?? 0 }),
+  saveKv: (file) => ({ blocks: leader?.archive(file)?.save(file) ?? null }),
+  restoreKv: (file) => ({ blocks: leader?.archive(file)?.restore() ?? null }),
   logits: ({ ids, stepTokens }) =>
     ofTexts((texts) => {
       const isComplete = texts.scoreAll(ids, (rows, firstPosition) => {

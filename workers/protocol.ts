@@ -4,7 +4,7 @@
  * request's ids come through the control block (src/memory/control.ts).
  */
 import type { Speculate } from "../src/engine/drafts/drafts.ts";
-import type { KvArchiveFile } from "../src/engine/kv_archive.ts";
+import type { KvArchiveFile, KvSelection } from "../src/engine/kv_archive.ts";
 import type { LogprobRows } from "../src/engine/logprob_rows.ts";
 import type {
   EngineRequest,
@@ -26,10 +26,13 @@ export interface Calls {
     params: { readonly request: EngineRequest; readonly slot: number };
     result: EngineResult;
   };
-  /** Rank 0 only. Writes remembered keys and values into a file; how many blocks of 32 tokens. */
-  saveKv: { params: KvArchiveFile; result: { readonly blocks: number } };
-  /** Rank 0 only, while no request runs. Brings back what such a file has. */
-  restoreKv: { params: KvArchiveFile; result: { readonly blocks: number } };
+  /**
+   * Rank 0 only. Writes remembered keys and values into a file; how many blocks of 32 tokens; null:
+   * they lie where nobody can.
+   */
+  saveKv: { params: KvArchiveFile & KvSelection; result: { readonly blocks: number | null } };
+  /** Rank 0 only. Brings back what such a file has; null: it is none of this model. */
+  restoreKv: { params: KvArchiveFile; result: { readonly blocks: number | null } };
   /** Rank 0 only. Logits of every position; the rows come as "rows" events. */
   logits: {
     params: { ids: readonly number[]; stepTokens?: number };

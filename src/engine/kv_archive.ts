@@ -10,15 +10,16 @@
  * model, another number of threads or another type of cache is as good as none, and so is a record
  * whose bytes are not what they were: whatever a file holds, answers are right.
  */
-import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync } from "node:fs";
+import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import { check } from "../base/check.ts";
-import { explainWriteError, writeFully } from "../base/write_errors.ts";
+import { RequestError } from "../base/errors.ts";
+import { explainWriteError, isDiskFull, writeFully } from "../base/write_errors.ts";
 import { KV_BLOCK_POSITIONS as TOKENS } from "../memory/kv_layout.ts";
 import { kvBytes } from "../rank/kv_bytes.ts";
 import type { RankSetup } from "../rank/open_rank.ts";
 import { lengthOf } from "../rank/shard.ts";
-import type { KvBlocks } from "./kv_blocks.ts";
+import type { KvBlocks, RememberedBlock } from "./kv_blocks.ts";
 
 /** "GKV1". */
 const MAGIC = 0x31564b47;
@@ -32,6 +33,14 @@ export interface KvArchiveFile {
   readonly path: string;
   /** src/gguf/fingerprint.ts */
   readonly modelFingerprint: string;
+}
+
+/** What of it is written. */
+export interface KvSelection {
+  /** What these begin with; left out: all. */
+  readonly ids?: readonly number[];
+  /** How long the file may be. */
+  readonly bytesMax?: number;
 }
 
 /** A layer's keys, or its values, on a rank: as many bytes for each block of the pool. */
@@ -66,28 +75,45 @@ export class KvArchive {
   }
 
   /**
-   * Writes all that is remembered.
+   * Writes what is remembered: of `ids`, or all of it.
    * @returns how many blocks that is.
-   * @throws {Error} "Cannot write …": the old file is still there.
+   * @throws {RequestError} 507 when that is more than `bytesMax`, or the disk is full.
+   * @throws {Error} "Cannot write …". The old file is still there in any case.
    */
-  save(): number {
+  save({ ids, bytesMax = Infinity }: KvSelection = {}): number {
+    const blocks = ids === undefined
+      ? this.#blocks.remembered()
+      : this.#blocks.rememberedOf(Int32Array.from(ids));
+    const sizeBytes = START_BYTES + this.#subject.length + blocks.length * this.#record.length;
+    if (sizeBytes > bytesMax) {
+      throw new RequestError(
+        `Cannot keep ${sizeBytes} bytes of keys and values: there is room for ${bytesMax}`,
+        { status: 507, code: "no_room" },
+      );
+    }
     const part = `${this.#path}.part`;
     try {
       const descriptor = openSync(part, "w");
       try {
-        const count = this.#write(descriptor);
+        const count = this.#write(descriptor, blocks);
         fsyncSync(descriptor);
         renameSync(part, this.#path);
         return count;
+      } catch (error) {
+        rmSync(part, { force: true });
+        throw error;
       } finally {
         closeSync(descriptor);
       }
     } catch (error) {
-      throw explainWriteError(error, part);
+      const explained = explainWriteError(error, part);
+      if (!isDiskFull(explained)) throw explained;
+      const { message } = explained as Error;
+      throw new RequestError(message, { status: 507, code: "disk_full" });
     }
   }
 
-  #write(descriptor: number): number {
+  #write(descriptor: number, blocks: readonly RememberedBlock[]): number {
     const start = new Uint8Array(START_BYTES);
     new DataView(start.buffer).setUint32(0, MAGIC, true);
     new DataView(start.buffer).setUint32(4, this.#subject.length, true);
@@ -95,7 +121,7 @@ export class KvArchive {
     writeFully(descriptor, this.#subject);
     const record = this.#record;
     const numbers = new Map<number, number>();
-    for (const { block, before, ids, isExact } of this.#blocks.remembered()) {
+    for (const { block, before, ids, isExact } of blocks) {
       const numberBefore = before === null ? -1 : numbers.get(before);
       if (numberBefore === undefined) continue; // what it follows was forgotten
       numbers.set(block, numbers.size);
@@ -113,15 +139,15 @@ export class KvArchive {
   }
 
   /**
-   * Brings back what the file has, as far as there is room; no request runs.
-   * @returns how many blocks that is; 0 where there is no file, or none of this subject.
+   * Brings back what the file has, as far as there is room, between steps.
+   * @returns how many blocks that is; null where there is no file, or none of this subject.
    */
-  restore(): number {
+  restore(): number | null {
     let descriptor: number;
     try {
       descriptor = openSync(this.#path, "r");
     } catch {
-      return 0;
+      return null;
     }
     try {
       return this.#read(descriptor, fstatSync(descriptor).size);
@@ -130,20 +156,22 @@ export class KvArchive {
     }
   }
 
-  #read(descriptor: number, sizeBytes: number): number {
+  #read(descriptor: number, sizeBytes: number): number | null {
     const first = START_BYTES + this.#subject.length;
-    if (sizeBytes < first || !this.#isOfSubject(descriptor)) return 0;
+    if (sizeBytes < first || !this.#isOfSubject(descriptor)) return null;
     const written = Math.floor((sizeBytes - first) / this.#record.length);
     // Records come after those that they follow: the first ones are complete by themselves.
     const count = Math.min(written, this.#blocks.availableBlocks);
-    const firstName = this.#blocks.reserveNames(count);
-    let restored = 0;
-    // What is brought back last is forgotten first: ends of conversations before their beginnings.
-    for (let number = count - 1; number >= 0; number--) {
-      if (!fill(descriptor, this.#record, first + number * this.#record.length)) continue;
-      if (this.#adopt(number, firstName)) restored++;
+    /** Blocks of records; -1: it is not what was written, or what is before it is not. */
+    const blocks = new Int32Array(count).fill(-1);
+    for (let number = 0; number < count; number++) {
+      if (!fill(descriptor, this.#record, first + number * this.#record.length)) break;
+      blocks[number] = this.#adopt(number, blocks);
     }
-    return restored;
+    const adopted = blocks.filter((block) => block >= 0);
+    // What is refreshed last is forgotten last: beginnings of conversations after their ends.
+    for (let i = adopted.length - 1; i >= 0; i--) this.#blocks.refresh(adopted[i]);
+    return adopted.length;
   }
 
   #isOfSubject(descriptor: number): boolean {
@@ -154,29 +182,30 @@ export class KvArchive {
       this.#subject.every((byte, i) => start[START_BYTES + i] === byte);
   }
 
-  /** False when the record is not what was written. */
-  #adopt(number: number, firstName: number): boolean {
+  /** The block that has the record's content now; -1: none. blocks: of the records before. */
+  #adopt(number: number, blocks: Int32Array): number {
     const record = this.#record;
-    if (crc32(record.subarray(4)) !== this.#view.getUint32(0, true)) return false;
+    if (crc32(record.subarray(4)) !== this.#view.getUint32(0, true)) return -1;
     const before = this.#view.getInt32(4, true);
-    if (before < -1 || before >= number) return false;
+    if (before < -1 || before >= number || before >= 0 && blocks[before] < 0) return -1;
     const ids = Int32Array.from(
       { length: TOKENS },
       (_, i) => this.#view.getInt32(12 + 4 * i, true),
     );
-    if (ids.some((id) => id < 0 || id >= this.#vocabSize)) return false;
-    const block = this.#blocks.adopt({
+    if (ids.some((id) => id < 0 || id >= this.#vocabSize)) return -1;
+    const adopted = this.#blocks.adopt({
       ids,
-      name: firstName + number,
-      nameBefore: before < 0 ? null : firstName + before,
+      before: before < 0 ? null : blocks[before],
       isExact: this.#view.getUint32(8, true) === 1,
     });
-    if (block < 0) return false;
+    if (adopted === null) return -1;
+    const { block, isKnown } = adopted;
+    if (isKnown) return block;
     this.#eachPiece((piece, at) => {
       const to = piece.offsetBytes + block * piece.blockBytes;
       piece.bytes.set(record.subarray(at, at + piece.blockBytes), to);
     });
-    return true;
+    return block;
   }
 
   /** at: where the piece is in a record. */

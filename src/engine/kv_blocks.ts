@@ -37,9 +37,8 @@ export interface RememberedBlock {
 /** Content that comes from elsewhere. */
 export interface AdoptedContent {
   readonly ids: Int32Array;
-  /** Numbers that `reserveNames` gave; of the content before: null where there is none. */
-  readonly name: number;
-  readonly nameBefore: number | null;
+  /** The block whose content is before it; null: none is. */
+  readonly before: number | null;
   readonly isExact: boolean;
 }
 
@@ -178,31 +177,59 @@ export class KvBlocks implements KvStore {
       }));
   }
 
-  /** Names for `count` contents that will be adopted; returns the first of them. */
-  reserveNames(count: number): number {
-    const first = this.#contentCount + 1;
-    this.#contentCount += count;
-    return first;
+  /** Of what is remembered, that with which the ids begin, in order. */
+  rememberedOf(ids: Int32Array): RememberedBlock[] {
+    const chain: RememberedBlock[] = [];
+    let before = ROOT;
+    for (let at = 0; at + TOKENS <= ids.length; at += TOKENS) {
+      const block = this.#byHash.get(hashOf(before, ids, at));
+      if (block === undefined || !this.#holds(block, before, ids, at)) break;
+      chain.push({
+        block,
+        before: chain.at(-1)?.block ?? null,
+        ids: ids.subarray(at, at + TOKENS),
+        isExact: this.#isExact[block] === 1,
+      });
+      before = this.#contents[block];
+    }
+    return chain;
   }
 
   /**
-   * Remembers content that somebody brings into a block from elsewhere, right after this call.
-   * @returns the block; -1: it is remembered already, or there is no room but that of others.
+   * Remembers content that somebody brings into a block from elsewhere, right after this call,
+   * unless it is known already. What was not used for longest makes room.
+   * @returns null where what is before it is not remembered, or there is no room.
    */
-  adopt({ ids, name, nameBefore, isExact }: AdoptedContent): number {
-    if (this.availableBlocks === 0) return -1;
-    const block = this.#free.first;
-    const before = nameBefore ?? ROOT;
-    const hash = hashOf(before, ids, 0);
-    if (this.#contents[block] !== 0 || this.#byHash.has(hash)) return -1;
-    this.#contents[block] = name;
-    this.#before[block] = before;
+  adopt(
+    { ids, before, isExact }: AdoptedContent,
+  ): { readonly block: number; readonly isKnown: boolean } | null {
+    const content = before === null ? ROOT : this.#contents[before];
+    if (before !== null && content === 0) return null;
+    const hash = hashOf(content, ids, 0);
+    const known = this.#byHash.get(hash);
+    if (known !== undefined) {
+      if (!this.#holds(known, content, ids, 0)) return null;
+      const isBetter = isExact && this.#isExact[known] === 0 && this.#uses[known] === 0;
+      if (isBetter) this.#isExact[known] = 1;
+      this.refresh(known);
+      return { block: known, isKnown: !isBetter };
+    }
+    if (this.availableBlocks === 0) return null;
+    const block = this.#take();
+    this.#contents[block] = ++this.#contentCount;
+    this.#before[block] = content;
     this.#isExact[block] = isExact ? 1 : 0;
     this.#ids.set(ids.subarray(0, TOKENS), block * TOKENS);
     this.#byHash.set(hash, block);
+    this.refresh(block);
+    return { block, isKnown: false };
+  }
+
+  /** The block is the last one that is forgotten, for now. */
+  refresh(block: number): void {
+    if (this.#uses[block] > 0) return;
     this.#free.remove(block);
     this.#free.addLast(block);
-    return block;
   }
 
   /** Puts the blocks that a prompt can use again into the slot's table; returns how many. */

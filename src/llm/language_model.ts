@@ -17,6 +17,7 @@ export type { LayerObservation } from "../../workers/mod.ts";
 import type { LayerObservation } from "../../workers/mod.ts";
 import type { GpuPart } from "./choose_gpu.ts";
 import type { EngineSupply } from "./engine_supply.ts";
+import { KeptConversations } from "./kept_conversations.ts";
 import { readPooling } from "./read_pooling.ts";
 import { startGeneration } from "./generation.ts";
 import { describeModel } from "./model_details.ts";
@@ -28,6 +29,7 @@ import { logprobRows, RequestExtras } from "./request_extras.ts";
 import type {
   ChatMessage,
   ChatOptions,
+  Conversations,
   EmbedOptions,
   GenerateRequest,
   Generation,
@@ -57,6 +59,8 @@ export interface LoadedModelParts {
   readonly waitingMax: number;
   /** Where keys and values are kept when it is closed; null: nowhere. */
   readonly archive: KvArchiveFile | null;
+  /** Of the file: src/gguf/fingerprint.ts; made when it is needed. */
+  readonly fingerprint: () => string;
   /** Told when they cannot be kept. */
   readonly notify: (notice: Notice) => void;
 }
@@ -87,6 +91,7 @@ export class LoadedModel implements LanguageModel {
   readonly runsOn: string;
   readonly #chatTemplate: ChatTemplate;
   readonly #engines: EngineSupply;
+  readonly conversations: Conversations;
   readonly #archive: KvArchiveFile | null;
   readonly #notify: (notice: Notice) => void;
   #isClosed = false;
@@ -111,6 +116,7 @@ export class LoadedModel implements LanguageModel {
     this.runsOn = parts.runsOn;
     this.#chatTemplate = parts.chatTemplate;
     this.#engines = parts.engines;
+    this.conversations = new KeptConversations(parts.engines, parts.fingerprint);
     this.#archive = parts.archive;
     this.#notify = parts.notify;
     this.#extras = new RequestExtras(tokenizer, config.vocabSize);
@@ -307,7 +313,7 @@ export class LoadedModel implements LanguageModel {
   async savePrefixes(): Promise<number> {
     if (this.#archive === null || this.failure !== null) return 0;
     const blocks = await (await this.#engines.ready()).saveKv(this.#archive);
-    return blocks * KV_BLOCK_POSITIONS;
+    return (blocks ?? 0) * KV_BLOCK_POSITIONS;
   }
 
   /** Stops the threads. What it remembers of prompts is kept where it has a file for it. */

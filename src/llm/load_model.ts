@@ -87,6 +87,7 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
       )),
     waitingMax: options.maxWaiting ?? WAITING_MAX_DEFAULT,
     archive,
+    fingerprint: () => sourceFingerprint({ file, packed }),
     notify: options.onNotice ?? warn,
   });
 }

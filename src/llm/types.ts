@@ -246,6 +246,27 @@ export interface KvUse {
   readonly capacityTokens: number;
 }
 
+/** What a model computed of conversations, in files. */
+export interface Conversations {
+  /**
+   * Writes what is remembered of a prompt; an earlier file of that path is replaced when the new
+   * one is whole.
+   * @returns for how many of the first ids, in whole blocks.
+   * @throws {RequestError} 507 where that is more than `bytesMax`, or the disk is full; 501 where
+   *   keys and values lie on a GPU.
+   */
+  save(
+    ids: readonly number[],
+    file: { readonly path: string; readonly bytesMax: number },
+  ): Promise<number>;
+  /**
+   * Remembers what such a file has; the oldest of what is remembered makes room.
+   * @returns for how many ids.
+   * @throws {RequestError} 409 where it is of another model, number of threads or type of cache.
+   */
+  restore(path: string): Promise<number>;
+}
+
 /** How a text is embedded. */
 export interface EmbedOptions {
   /** Leaves the queue when it is aborted; a text that is being read is read to its end. */
@@ -299,6 +320,8 @@ export interface LanguageModel {
    */
   generate(request: GenerateRequest): Generation;
 
+  /** Left out: they cannot be kept. */
+  readonly conversations?: Conversations;
   /** What its file says about it; left out: unknown. */
   readonly details?: ModelDetails;
   /** Why no request can be answered any more; null or left out while the model works. */

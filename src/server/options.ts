@@ -3,6 +3,7 @@ import { Log } from "../base/log.ts";
 import { Admission } from "./admission.ts";
 import { ApiKeys } from "./api_keys.ts";
 import type { ModelLibrary } from "./model_library.ts";
+import type { ConversationFolder } from "./native/conversations.ts";
 import type { ModelSource } from "./model_source.ts";
 import { ServerMetrics } from "./telemetry/server_metrics.ts";
 import { findTracer, type Tracer } from "./telemetry/spans.ts";
@@ -33,6 +34,8 @@ export interface AppOptions {
   readonly requestsMax?: number;
   /** How long work for a request may take, waiting included; default Infinity. */
   readonly requestTimeoutMs?: number;
+  /** Where conversations are kept; null: nowhere, which is the default. */
+  readonly conversations?: ConversationFolder | null;
   readonly admission?: Admission;
   readonly lifecycle?: Lifecycle;
   readonly metrics?: ServerMetrics;
@@ -69,6 +72,7 @@ export function appSettings(options: AppOptions): AppSettings {
     apiKeys: new ApiKeys(),
     requestsMax: 512,
     requestTimeoutMs: Infinity,
+    conversations: null,
     admission: new Admission(),
     lifecycle: new Lifecycle(),
     metrics: new ServerMetrics(),

@@ -1,5 +1,13 @@
 /** Every path that the server answers, with what answers it and what its document says. */
 import {
+  deleteConversation,
+  listConversations,
+  restoreConversation,
+  restoreSchema,
+  saveConversation,
+  saveSchema,
+} from "./native/conversations.ts";
+import {
   applyTemplate,
   conversationSchema,
   countChatTokens,
@@ -70,6 +78,32 @@ export const API_ROUTES: readonly Route[] = [
     handle: countChatTokens,
     summary: "Counts the tokens of a conversation",
     body: conversationSchema,
+  },
+  {
+    method: "GET",
+    path: "/conversations",
+    handle: listConversations,
+    summary: "Conversations that are kept",
+  },
+  {
+    method: "POST",
+    path: "/conversations/save",
+    handle: saveConversation,
+    summary: "Keeps what was computed of a conversation",
+    body: saveSchema,
+  },
+  {
+    method: "POST",
+    path: "/conversations/restore",
+    handle: restoreConversation,
+    summary: "Brings a conversation back that was kept",
+    body: restoreSchema,
+  },
+  {
+    method: "DELETE",
+    path: "/conversations/:name",
+    handle: deleteConversation,
+    summary: "Forgets a conversation that was kept",
   },
   {
     method: "POST",

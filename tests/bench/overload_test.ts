@@ -8,6 +8,7 @@ Deno.test("percentile() is the nearest rank", () => {
   assertEquals(percentile([], 0.5), NaN);
 });
 
+// fault 51, fault 53, fault 60: ten times the work; refused at once, answered all the time.
 Deno.test("a server with ten times its work serves whom it admits and refuses the rest at once", async () => {
   const report = await measureOverload(1);
   const text = JSON.stringify(report, null, 1);

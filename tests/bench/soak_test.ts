@@ -32,6 +32,7 @@ Deno.test("rise() is that of the least squares' line over its whole range", () =
   assertEquals(rise([[3, 1], [3, 9]]), { rise: 0, mean: 5 });
 });
 
+// fault 59: `deno task bench:soak` says whether memory and handles are flat; this is its judge.
 Deno.test("a soak's promises are broken by what grows after the warm-up, and by nothing before", () => {
   assertEquals(broken(record(() => ({}))), []);
   const warming = (seconds: number) => ({

@@ -47,6 +47,7 @@ function chat(url: string, fields: Record<string, unknown> = {}, headers: Header
 
 const LONG = { contextLength: 8192 };
 
+// fault 58: SIGTERM, busy and twice; SIGHUP.
 Deno.test("serve lets running answers end on SIGTERM and ends with 0", () =>
   withTinyModel((path) =>
     withServe([path], async ({ child, url }) => {

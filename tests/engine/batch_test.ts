@@ -39,6 +39,7 @@ const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
 ];
 
 for (const [name, form, options] of MODELS) {
+  // fault 61: the same ids alone and in a batch.
   Deno.test(`generate() of ${name} gives the same ids alone and in a batch of 8`, () =>
     withTinyFile({ ...form, contextLength: 300 }, async (path) => {
       const requests = someRequests(8);
@@ -99,6 +100,7 @@ Deno.test("generate() computes a prompt once for several answers that are asked 
     });
   }));
 
+// fault 65: requests come and go while others run.
 Deno.test("generate() takes requests in and lets them go while others run", () =>
   withTinyFile({ type: "Q4_0", contextLength: 300 }, async (path) => {
     const requests = someRequests(8);

@@ -110,6 +110,7 @@ const action = fc.record({
 
 const runs = fc.array(action, { maxLength: 80, size: "max" });
 
+// fault 65: the account of blocks, whoever leaves when.
 Deno.test("KvBlocks gives every sequence its own past, and keeps account of every block", () => {
   fc.assert(
     fc.property(fc.integer({ min: 6, max: 20 }), runs, (blocks, actions) => {
@@ -192,4 +193,34 @@ Deno.test("KvBlocks takes for exact requests only what is exact, in whole units"
   // The exact one takes the other's place.
   world.write(1, 128);
   assertEquals(world.begin(2, ids, 129, 192), 128);
+});
+
+Deno.test("KvBlocks takes in what comes from elsewhere, where its past is known, and makes room for it", () => {
+  const world = new World(6);
+  const { kv } = world;
+  const [a, b] = [idsOf(1).slice(0, TOKENS), idsOf(2).slice(0, TOKENS)];
+  const first = kv.adopt({ ids: a, before: null, isExact: false })!;
+  const second = kv.adopt({ ids: b, before: first.block, isExact: true })!;
+  assertEquals([first.isKnown, second.isKnown], [false, false]);
+  assertEquals(kv.rememberedOf(idsOf(1, 2, 3)).map(({ block }) => block), [
+    first.block,
+    second.block,
+  ]);
+  assertEquals(kv.rememberedOf(idsOf(2, 1)), []);
+  assertEquals(kv.adopt({ ids: b, before: first.block, isExact: true }), {
+    block: second.block,
+    isKnown: true,
+  });
+  // Exact bytes take the place of others.
+  assertEquals(kv.adopt({ ids: a, before: null, isExact: true })!.isKnown, false);
+  for (let kind = 10; kind < 14; kind++) {
+    assert(kv.adopt({ ids: idsOf(kind).slice(0, TOKENS), before: null, isExact: true }) !== null);
+  }
+  kv.refresh(first.block);
+  const last = kv.adopt({ ids: idsOf(20).slice(0, TOKENS), before: null, isExact: true });
+  assertEquals(last?.block, second.block, "the one that was not used for longest");
+  assertEquals(kv.rememberedOf(idsOf(1, 2)).length, 1);
+  const gone = kv.adopt({ ids: b, before: second.block, isExact: true });
+  assert(gone !== null, "what has its place now is another past");
+  assertEquals(kv.rememberedOf(idsOf(20, 2)).length, 2);
 });

@@ -7,7 +7,8 @@ import { createArenaMemory } from "../../src/memory/arena.ts";
 import { controlWords } from "../../src/memory/control_layout.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { controlSize, RankRunner } from "../../src/rank/open_rank.ts";
-import { loadKernelModule } from "../../wasm/mod.ts";
+import { planRanks } from "../../src/rank/plan.ts";
+import { instantiateKernels, loadKernelModule } from "../../wasm/mod.ts";
 import { answerNow } from "../support/answer_now.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
 
@@ -15,11 +16,24 @@ import { withTinyFile } from "../support/loaded_model.ts";
 async function openLeader(
   path: string,
   speculate: Speculate = 0,
+  kv?: { readonly sequences: number; readonly kvBlocks: number },
 ): Promise<{ leader: Leader; runner: RankRunner }> {
   const file = openGguf(path);
   const model = describeModel(file);
   const module = await loadKernelModule();
-  const plans = planModel({ file, model }, module, { threads: 1 });
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
+  const plans = kv === undefined
+    ? planModel({ file, model }, module, { threads: 1 })
+    : planRanks(model, file.tensors, {
+      ...kv,
+      ...{
+        rankCount: 1,
+        contextLength: model.config.contextLength,
+        chunkTokens: 64,
+        kvType: "auto",
+      },
+      sizes: instantiateKernels(module, memory),
+    });
   const runner = RankRunner.open({
     rankIndex: 0,
     plans,
@@ -98,6 +112,49 @@ Deno.test("Leader.step() leaves the ids in the control block, and stops at an en
     const ended = answerNow(leader, { ...request, endIds: [end] });
     assertEquals(ended.finishReason, "stop");
     assertEquals(ended.timings.predictedTokens, ids.indexOf(end));
+  });
+});
+
+// fault 55: no room for one request's keys and values, while others live.
+Deno.test("Leader.step() lets who finds no room wait, in turn, and the others go on as if alone", async () => {
+  await withTinyFile({ contextLength: 256 }, async (path) => {
+    const room = { sequences: 3, kvBlocks: 8 };
+    const { leader, runner } = await openLeader(path, 0, room);
+    const sampling = { temperature: 0 };
+    const requests = [
+      { ids: [5, 6, 7], maxTokens: 100, sampling, endIds: [] },
+      // Seven blocks, where four of eight are taken.
+      { ids: [8, 9], maxTokens: 200, sampling, endIds: [] },
+      // There would be room, but it is not this one's turn.
+      { ids: [10], maxTokens: 20, sampling, endIds: [] },
+    ];
+    const idsOf = (slot: number) => {
+      const { control } = runner;
+      return [...control.outputIds(slot).subarray(0, control.outputCount(slot))];
+    };
+    const alone = requests.map((request) => {
+      answerNow(leader, request);
+      return idsOf(0);
+    });
+    const ends: number[] = [];
+    for (const [slot, request] of requests.entries()) {
+      runner.control.openSlot(slot);
+      const done = () => void ends.push(slot);
+      leader.begin(request, slot, {
+        done,
+        failed: (error) => {
+          throw error;
+        },
+      });
+    }
+    while (leader.hasWork) {
+      leader.step();
+      assert(runner.control.kvTokens <= 32 * room.kvBlocks);
+      if (ends.length === 0) assertEquals([idsOf(1), idsOf(2)], [[], []], "they wait");
+    }
+    assertEquals(ends, [0, 2, 1]);
+    assertEquals(requests.map((_, slot) => idsOf(slot)), alone);
+    assertEquals(runner.control.kvTokens, 0);
   });
 });
 

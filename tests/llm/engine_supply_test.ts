@@ -48,6 +48,7 @@ Deno.test("firstThatFits() does without a GPU that is gone, where it may", async
   await assertRejects(() => tried([WHOLE, null], ["ModelFormatError", ""]), WorkerError);
 });
 
+// fault 56: the GPU is lost.
 Deno.test("EngineSupply starts another engine where the GPU failed, and no other failure is its", async () => {
   const engineOf = (failure: Error | null) => {
     const engine = { failure, closed: 0, close: () => Promise.resolve(void engine.closed++) };

@@ -17,6 +17,7 @@ Deno.test("TurnQueue admits one at a time, in order", async () => {
   assertEquals([queue.running, queue.waiting], [0, 0]);
 });
 
+// fault 51: the queue is full.
 Deno.test("TurnQueue.enter() throws 503 with Retry-After at once when too many wait", async () => {
   const queue = new TurnQueue({ runningMax: 1, waitingMax: 1 });
   const end = await queue.enter();

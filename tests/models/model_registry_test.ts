@@ -95,6 +95,7 @@ Deno.test("ModelRegistry evicts what was used longest ago, and nothing while the
   await registry.close();
 });
 
+// fault 54: another model is wanted while one is busy.
 Deno.test("ModelRegistry never evicts a leased model: who needs its room waits", async () => {
   const { acquire, loader, registry, states } = setUp(["a", "b"], { memoryBytes: 10 });
   const [one, two] = [await acquire("a"), await acquire("a")];
@@ -184,6 +185,7 @@ Deno.test("ModelRegistry keeps a model for five minutes when nobody says", async
   await registry.close();
 });
 
+// fault 58: the clock jumps.
 Deno.test("ModelRegistry does not mind a clock that jumps", async () => {
   const { acquire, registry, states } = setUp(["a", "b"], { memoryBytes: 10, keepAliveMs: 60_000 });
   const now = Date.now;
@@ -277,6 +279,7 @@ Deno.test("ModelRegistry gives up a model whose engine fails again and again", a
   await registry.close();
 });
 
+// fault 55: a model for which there is no room.
 Deno.test("ModelRegistry gives all its memory to a model that needs more", async () => {
   const { acquire, registry, states } = setUp(["a", "b", "huge"]);
   for (const id of ["a", "b", "huge"]) (await acquire(id)).release();

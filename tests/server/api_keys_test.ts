@@ -20,6 +20,7 @@ Deno.test("ApiKeys compares whole keys, however long", () => {
   assertEquals(keys.has(key), true);
 });
 
+// fault 48: wrong and missing keys.
 Deno.test("requireKey() answers 401 without a key that is known, by either header", async () => {
   const { app, model } = testApp({}, { apiKeys: new ApiKeys(["secret", "other"]) });
   const send = async (headers: Record<string, string>, path = CHAT) => {

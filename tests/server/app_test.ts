@@ -55,6 +55,7 @@ Deno.test("createApp() says 503 while loading, 200 when ready, 503 when leaving"
   assertEquals((await app.request("/livez")).status, 200);
 });
 
+// fault 46: wrong methods are a 405.
 Deno.test("createApp() answers unknown paths 404 and wrong methods 405 with Allow", async () => {
   const { app } = testApp();
   for (const path of ["/v1/nothing", "/v1", "/v1/chat", "/page/chat.js", "/../etc/passwd"]) {

@@ -32,6 +32,7 @@ Deno.test("requests that were found before are answered (tests/corpus/requests)"
   assertEquals(errors, []);
 });
 
+// fault 62: each gets its own text only.
 Deno.test("any requests at the same time are answered, each with its own text only", async () => {
   const { app, errors, model } = echoApp();
   const together = fc.array(fc.oneof(...REQUESTS), { minLength: 1, maxLength: 5 });

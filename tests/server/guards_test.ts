@@ -1,6 +1,7 @@
 import { assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { CHAT, hello, post, testApp } from "./http_client.ts";
 
+// fault 47: Host of a rebinding site, requests of other sites' pages.
 Deno.test("guards() refuse names that are not this server's, against DNS rebinding", async () => {
   const { app } = testApp({}, { hostname: "box.lan", allowedHosts: ["Chat.Example"] });
   const statuses = async (hosts: string[]) =>

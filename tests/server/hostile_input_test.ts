@@ -14,7 +14,7 @@ const POSTS = API_ROUTES.filter(({ body }) => body !== undefined);
 const EXPECTED = new Set([200, 400, 403, 404, 413, 501]);
 const deep = "[".repeat(100_000) + "]".repeat(100_000);
 
-Deno.test("bodies that are no JSON object are a 400 on every route (39)", async () => {
+Deno.test("bodies that are no JSON object are a 400 on every route (fault 39)", async () => {
   const { app, errors } = testApp({ details });
   const bodies = [
     "",
@@ -39,7 +39,7 @@ Deno.test("bodies that are no JSON object are a 400 on every route (39)", async 
   assertEquals(errors, []);
 });
 
-Deno.test("a body of 100 MB is refused before it is read (39)", async () => {
+Deno.test("a body of 100 MB is refused before it is read (fault 39)", async () => {
   const { app } = testApp();
   let pulled = 0;
   const body = new ReadableStream<Uint8Array>({
@@ -54,7 +54,7 @@ Deno.test("a body of 100 MB is refused before it is read (39)", async () => {
   assertLess(pulled, 200);
 });
 
-Deno.test("content types, duplicate keys, lone surrogates and NULs harm nobody (39)", async () => {
+Deno.test("content types, duplicate keys, lone surrogates and NULs harm nobody (fault 39)", async () => {
   const { app, model } = testApp();
   const body = `{"messages":[],"messages":[{"role":"user","content":"\\ud800\\u0000\\udc00"}]}`;
   for (const type of ["text/plain", "multipart/form-data", "application/json; charset=latin1"]) {
@@ -64,7 +64,7 @@ Deno.test("content types, duplicate keys, lone surrogates and NULs harm nobody (
   assertEquals(model.chats[0], [{ role: "user", content: "\ufffd\u0000\ufffd" }]);
 });
 
-Deno.test("numbers out of range are a 400 on every route that has them (40)", async () => {
+Deno.test("numbers out of range are a 400 on every route that has them (fault 40)", async () => {
   const { app, model } = testApp({ details });
   const numbers = [-1e9, 1e9 + 0.5, 2 ** 53, 1e308, "5", "NaN", true, [], {}];
   const fields: Record<string, readonly string[]> = {
@@ -91,13 +91,13 @@ Deno.test("numbers out of range are a 400 on every route that has them (40)", as
   assertEquals(model.requests, []);
 });
 
-Deno.test("fields that no API has are nobody's business (40)", async () => {
+Deno.test("fields that no API has are nobody's business (fault 40)", async () => {
   const { app } = testApp();
   const internals = { n_discard: -5, n_keep: -1, id_slot: 1e9, __proto__: { stream: true } };
   assertEquals((await post(app, CHAT, { ...hello, ...internals })).status, 200);
 });
 
-Deno.test("a bias on an id that is no token's is a 400 (41)", async () => {
+Deno.test("a bias on an id that is no token's is a 400 (fault 41)", async () => {
   const { app, model } = testApp();
   for (const id of ["65536", "999999999", "-1", "1.5", "x", "1e3", ""]) {
     for (const [path, body] of [[CHAT, hello], [TEXT, { prompt: "x" }]] as const) {
@@ -111,7 +111,7 @@ Deno.test("a bias on an id that is no token's is a 400 (41)", async () => {
   assertEquals((await post(app, CHAT, { ...hello, logit_bias: { 65535: -100 } })).status, 200);
 });
 
-Deno.test("stops that are empty, endless or no text are a 400 (42)", async () => {
+Deno.test("stops that are empty, endless or no text are a 400 (fault 42)", async () => {
   const { app } = testApp();
   for (const stop of ["", [""], Array(100_000).fill("x"), "x".repeat(5000), [1], [["a"]], {}]) {
     for (const [path, body] of [[CHAT, hello], [TEXT, { prompt: "x" }]] as const) {
@@ -122,7 +122,7 @@ Deno.test("stops that are empty, endless or no text are a 400 (42)", async () =>
   }
 });
 
-Deno.test("schemas that nest without end, or are none, are a 400 (43)", async () => {
+Deno.test("schemas that nest without end, or are none, are a 400 (fault 43)", async () => {
   const { app, model } = testApp({ details });
   const schema = `{"a":`.repeat(10_000) + "{}" + "}".repeat(10_000);
   const withSchema = (template: object) =>
@@ -157,7 +157,7 @@ Deno.test("schemas that nest without end, or are none, are a 400 (43)", async ()
   assertEquals(model.requests, []);
 });
 
-Deno.test("schemas that refer to themselves are handed on in bounded time (43)", async () => {
+Deno.test("schemas that refer to themselves are handed on in bounded time (fault 43)", async () => {
   const { app, model } = testApp({ details });
   const parameters = { $ref: "#/$defs/a", $defs: { a: { $ref: "#/$defs/b" }, b: { $ref: "#" } } };
   const tools = [{ type: "function", function: { name: "f", parameters } }];
@@ -173,7 +173,7 @@ Deno.test("schemas that refer to themselves are handed on in bounded time (43)",
   });
 });
 
-Deno.test("messages that are none are a 400 that names the place (45)", async () => {
+Deno.test("messages that are none are a 400 that names the place (fault 45)", async () => {
   const { app, model } = testApp();
   const user = { role: "user", content: "x" };
   const bad: [unknown, string][] = [
@@ -191,7 +191,7 @@ Deno.test("messages that are none are a 400 that names the place (45)", async ()
   assertEquals(model.requests, []);
 });
 
-Deno.test("a prompt of a million tokens is a 400 context_length_exceeded (45)", async () => {
+Deno.test("a prompt of a million tokens is a 400 context_length_exceeded (fault 45)", async () => {
   const { app } = testApp({ contextLength: 4096 });
   const content = "x".repeat(1_000_000);
   const bodies: [string, object][] = [

@@ -43,6 +43,7 @@ Deno.test("Outbox closes after what it still holds", async () => {
   assertEquals(goneCount(), 0);
 });
 
+// fault 50: a bounded buffer for slow readers.
 Deno.test("Outbox is full at its bound, and has room once the reader has read", async () => {
   const { box } = outbox({ bufferChars: 3 });
   const reader = box.stream.getReader();

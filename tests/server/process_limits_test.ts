@@ -4,6 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 const SCRIPT = new URL("../bench/overload_server.ts", import.meta.url).pathname;
 const MODEL = { parallel: 1, waitingMax: 1, stepMs: 1, pieces: 2 };
 
+// fault 58: no descriptor is left.
 Deno.test({
   name: "serve() lives through more connections than the process may have files open",
   ignore: Deno.build.os === "windows",

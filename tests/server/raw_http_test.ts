@@ -46,6 +46,7 @@ async function assertAlive(url: string): Promise<void> {
   await response.body?.cancel();
 }
 
+// fault 46: giant, slow and half requests, pipelining, HTTP/1.0, HEAD.
 Deno.test("serve() refuses giant headers and URLs, and lives", async () => {
   await withServer({}, async ({ server: { url } }) => {
     const big = "x".repeat(70_000);
@@ -122,6 +123,7 @@ Deno.test("serve() speaks HTTP/1.0, and answers HEAD without a body", async () =
   });
 });
 
+// fault 47: the Host header of a rebinding site.
 Deno.test("serve() refuses a rebinding site's host before it reads anything", async () => {
   await withServer({ script: [never] }, async ({ server: { url }, model }) => {
     const evil = `POST ${CHAT} HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 1000000\r\n\r\n`;

@@ -43,6 +43,7 @@ Deno.test("serve() sends a stream's headers while its request waits in the queue
   });
 });
 
+// fault 49: gone before the first token, mid-stream, after the end.
 Deno.test("serve() aborts a generation when its client hangs up, early or late", async () => {
   for (const script of [[never], ["first", never]]) {
     await withServer({ script }, async ({ server, model }) => {
@@ -78,6 +79,7 @@ Deno.test("serve() answers the next request when one client of two has gone", as
   );
 });
 
+// fault 50: a reader that does not read.
 Deno.test("serve() drops a reader that never reads: the next request gets its turn", async () => {
   let count = 0;
   // More than the kernel's buffers take; then the generation goes on until it is aborted.
@@ -151,6 +153,7 @@ Deno.test("serve() leaves when its signal aborts", async () => {
   await server.finished;
 });
 
+// fault 58: the port is taken.
 Deno.test("serve() says what to do when the port is taken", async () => {
   await withServer({}, ({ server }) => {
     assertThrows(
@@ -180,6 +183,7 @@ Deno.test("Lifecycle drains first and stops later", () => {
   assert(lifecycle.stopSignal.aborted);
 });
 
+// fault 52: a time limit for each request.
 Deno.test("serve() ends work that takes longer than a request may, and says so", async () => {
   await withServer({ script: ["a", never] }, async ({ server, model }) => {
     const whole = await send(server.url);

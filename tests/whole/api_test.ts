@@ -82,7 +82,7 @@ Deno.test("several choices of one prompt differ, and come again by their seed", 
     assertEquals(await ask(), first);
   }));
 
-Deno.test("tokens go out and back, and marks that a client writes stay text (45)", () =>
+Deno.test("tokens go out and back, and marks that a client writes stay text (fault 45)", () =>
   withBuiltIn(async ({ url, model }) => {
     const post = async (path: string, body: object) =>
       await (await fetch(url + path, { method: "POST", body: JSON.stringify(body) })).json();
@@ -107,7 +107,7 @@ Deno.test("tokens go out and back, and marks that a client writes stay text (45)
     assertEquals(input_tokens, ids.length);
   }));
 
-Deno.test("a prompt far beyond the context is refused in seconds, and the next is served (45)", () =>
+Deno.test("a prompt far beyond the context is refused in seconds, and the next is served (fault 45)", () =>
   withBuiltIn(async ({ openai, model }) => {
     const started = performance.now();
     const content = "fox ".repeat(1_000_000);

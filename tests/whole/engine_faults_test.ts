@@ -53,6 +53,7 @@ const FAULTS: readonly (readonly [name: string, id: number])[] = [
 ];
 
 for (const [name, id] of FAULTS) {
+  // fault 57: threads that hang, trap or die; the listener lives.
   Deno.test(`an engine that ${name} costs its own request an error, and no other`, async () => {
     await withFaultyServer(async (url, loads) => {
       assertEquals((await complete(url, [5, 6])).status, 200);
@@ -83,6 +84,7 @@ Deno.test("a stream on an engine that hangs ends with an error event", async () 
   await new Promise((resolve) => setTimeout(resolve, 1_500)); // the thread is still at it
 });
 
+// fault 65: the cache is empty after.
 Deno.test("/metrics tell how full the cache of keys and values is, and that it is empty after", async () => {
   await withTinyFile({ contextLength: 4096 }, async (path) => {
     const model = await loadModel(path, { threads: 1 });

@@ -72,6 +72,7 @@ async function afterFault(id: number, options: LoadOptions = {}) {
   return outcome!;
 }
 
+// fault 57: threads that hang, trap or die.
 Deno.test("an engine that hangs in a kernel is given up: its request fails, and says why", async () => {
   const { error, ms, failure } = await afterFault(101);
   assert(error instanceof WorkerError, `${error}`);

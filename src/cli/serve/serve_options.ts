@@ -22,12 +22,17 @@ export interface ServerFlags {
   readonly tlsKey?: string;
   readonly modelsDir?: string;
   readonly prefixCache?: string;
+  readonly conversations?: string;
+  readonly conversationsMax?: number;
   readonly keepAlive?: number;
   readonly metricsCompat?: "vllm";
   readonly logFormat?: "json" | "text";
   readonly logLevel: LogLevel;
   readonly logPrompts?: boolean;
 }
+
+/** Of all conversations that are kept, when nobody says. */
+const CONVERSATIONS_BYTES = 16 * 2 ** 30;
 
 /** Adds them. */
 export function addServerOptions(verb: Command): Command {
@@ -53,6 +58,12 @@ export function addServerOptions(verb: Command): Command {
       "keep what was computed of prompts there when it stops, and use it again (needs " +
         "--allow-write)",
     )
+    .option(
+      "--conversations <folder>",
+      "where clients may keep conversations, and go on with them after a restart (needs " +
+        "--allow-write)",
+    )
+    .option("--conversations-max <size>", "what all of them may take (default: 16GiB)", byteSize)
     .option("--max-waiting <n>", "requests that may wait their turn (default: 16)", wholeNumber())
     .option("--max-requests <n>", "requests that work is done for at once", count, 512)
     .option("--max-body <size>", "the longest body of a request (default: 8MiB)", byteSize)
@@ -107,6 +118,23 @@ export function readKeys({ apiKey = [], apiKeyFile }: ServerFlags): string[] {
     .filter((line) => line !== "" && !line.startsWith("#"));
   if (lines.length > 0) return [...apiKey, ...lines];
   throw new UsageError(`Cannot use --api-key-file: "${apiKeyFile}" holds no key`);
+}
+
+/**
+ * The folder for conversations, made where it is missing; null: there is to be none.
+ * @throws {UsageError} when it cannot be.
+ */
+export function conversationFolder(
+  { conversations: path, conversationsMax: bytesMax = CONVERSATIONS_BYTES }: ServerFlags,
+): { readonly path: string; readonly bytesMax: number } | null {
+  if (path === undefined) return null;
+  try {
+    Deno.mkdirSync(path, { recursive: true });
+    return { path: Deno.realPathSync(path), bytesMax };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`Cannot use --conversations: ${reason}`);
+  }
 }
 
 /** @throws {UsageError} when one of the two files is missing. */

@@ -10,7 +10,13 @@ import { pullIfMissing } from "../pull_progress.ts";
 import { FileLoader } from "../serve/model_loader.ts";
 import { createServeLog, logRegistryEvent, type ServeLog } from "../serve/serve_log.ts";
 import { mayChange, ServedLibrary } from "../serve/served_library.ts";
-import { addServerOptions, readKeys, readTls, type ServerFlags } from "../serve/serve_options.ts";
+import {
+  addServerOptions,
+  conversationFolder,
+  readKeys,
+  readTls,
+  type ServerFlags,
+} from "../serve/serve_options.ts";
 import { getEnv } from "../settings.ts";
 import { createVerb, requireModel } from "../verb.ts";
 
@@ -50,6 +56,7 @@ async function serveModels(paths: readonly string[], options: Options): Promise<
       ? undefined
       : options.requestTimeout * 1000,
     drainMs: options.drainTimeout * 1000,
+    conversations: conversationFolder(options),
   });
   using _signals = onInterrupt(stopping(server, log));
   using _hangup = onHangup(() => reload(keys, options, log));

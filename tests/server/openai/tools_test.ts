@@ -95,7 +95,7 @@ Deno.test("choices of one request have calls of their own", async () => {
   );
 });
 
-Deno.test("tools with bad schemas, names or choices are refused at once (44)", async () => {
+Deno.test("tools with bad schemas, names or choices are refused at once (fault 44)", async () => {
   const { app, model } = testApp({ details });
   const f = (fields: object) => ({ type: "function", function: { name: "f", ...fields } });
   const bad: [object, string][] = [

@@ -18,6 +18,7 @@ function value(text: string, series: string): number {
   return line === undefined ? NaN : Number(line.slice(series.length + 1));
 }
 
+// fault 60: numbers are there while it works.
 Deno.test("/metrics counts requests by route, tokens by model, and times them", async () => {
   const { app } = testApp({ id: "m", script: ["ab", "c"] });
   await (await post(app, CHAT, { messages: [{ role: "user", content: "four" }] })).text();
@@ -119,6 +120,7 @@ Deno.test("the log holds prompts and answers where it is told to", async () => {
   ]);
 });
 
+// fault 48: log injection through names.
 Deno.test("no client begins a line of the log: not by ids, paths or models", async () => {
   const lines: string[] = [];
   const log = new Log({ form: "text", write: (line) => lines.push(line) });

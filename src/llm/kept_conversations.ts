@@ -1,0 +1,44 @@
+/**
+ * Keys and values of one conversation in a file, and back: a model that is loaded again goes on
+ * with it at once. Knows ids and paths; who may name which path is the caller's business.
+ */
+import { RequestError } from "../base/errors.ts";
+import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
+import type { EngineSupply } from "./engine_supply.ts";
+import type { Conversations } from "./types.ts";
+
+export class KeptConversations implements Conversations {
+  readonly #engines: EngineSupply;
+  readonly #fingerprint: () => string;
+
+  /** fingerprint: src/gguf/fingerprint.ts, made when it is first needed. */
+  constructor(engines: EngineSupply, fingerprint: () => string) {
+    this.#engines = engines;
+    this.#fingerprint = fingerprint;
+  }
+
+  async save(
+    ids: readonly number[],
+    { path, bytesMax }: { readonly path: string; readonly bytesMax: number },
+  ): Promise<number> {
+    const engine = await this.#engines.ready();
+    const modelFingerprint = this.#fingerprint();
+    const blocks = await engine.saveKv({ path, modelFingerprint, ids, bytesMax });
+    if (blocks !== null) return blocks * KV_BLOCK_POSITIONS;
+    throw new RequestError(
+      "Cannot keep this conversation: its keys and values are on a GPU: use --gpu off",
+      { status: 501, code: "not_supported" },
+    );
+  }
+
+  async restore(path: string): Promise<number> {
+    const engine = await this.#engines.ready();
+    const blocks = await engine.restoreKv({ path, modelFingerprint: this.#fingerprint() });
+    if (blocks !== null) return blocks * KV_BLOCK_POSITIONS;
+    throw new RequestError(
+      "Cannot go on with this conversation: it is of another model, number of threads or type of " +
+        "cache: save it again",
+      { status: 409, code: "other_model" },
+    );
+  }
+}
