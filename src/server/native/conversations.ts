@@ -47,8 +47,8 @@ export async function saveConversation(
   c: Context<ServerEnv>,
   settings: AppSettings,
 ): Promise<Response> {
-  const folder = folderOf(settings);
   const fields = parseFields(saveSchema, await readWork(c, settings));
+  const folder = folderOf(settings);
   return await withModel(
     c,
     settings,
@@ -87,8 +87,8 @@ export async function restoreConversation(
   c: Context<ServerEnv>,
   settings: AppSettings,
 ): Promise<Response> {
-  const folder = folderOf(settings);
   const { name, model: id } = parseFields(restoreSchema, await readWork(c, settings));
+  const folder = folderOf(settings);
   const { bytes } = find(folder, name);
   return await withModel(c, settings, { id }, async ({ lease: { model } }) => {
     const tokens = await conversationsOf(model).restore(pathOf(folder, name));
