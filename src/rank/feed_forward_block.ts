@@ -277,7 +277,8 @@ export class FeedForwardBlock {
     const expert = each.kind === "dense" ? each : this.#streaming!.bring(each, arena);
     if (expert.up.rowCount === 0) return;
     const { plan, routes } = this.#routes.views;
-    const [rows, weights] = [plan.rows + first * 4, plan.weights + first * 4];
+    const rows = plan.rows + first * 4;
+    const weights = plan.weights + first * 4;
     const { predictor } = expert;
     if (isApart && !isRehearsal && predictor !== null) {
       if (this.#asksNow) {
@@ -309,7 +310,8 @@ export class FeedForwardBlock {
     const { neurons } = this.#streaming!;
     let lane = 0;
     for (let e = 0; e < block.experts.length; e++) {
-      const [expert, route] = [block.experts[e], this.#routes.routeOf(e, t)];
+      const expert = block.experts[e];
+      const route = this.#routes.routeOf(e, t);
       if (route < 0 || !this.#streams(expert) || expert.count === 0) continue;
       const listed = hasAllGates(expert)
         ? null
@@ -319,7 +321,8 @@ export class FeedForwardBlock {
     if (this.#asksNow && t === n - 1) this.#guessAhead?.readAhead();
     lane = 0;
     for (let e = 0; e < block.experts.length; e++) {
-      const [expert, first] = [block.experts[e], this.#routes.routeOf(e, t)];
+      const expert = block.experts[e];
+      const first = this.#routes.routeOf(e, t);
       if (first < 0 || expert.kind === "streamed" && expert.count === 0) continue;
       if (!this.#streams(expert)) this.#addExpert(expert, x, e, first, 1);
       else {

@@ -25,7 +25,9 @@ export class LayerTally {
 
   /** Ends a layer's block, in which so many neurons were up for computing. */
   end(layer: number, neurons: number, hot: number): void {
-    const [counts, before, row] = [this.#counts, this.#before, this.#layers[layer]];
+    const counts = this.#counts;
+    const before = this.#before;
+    const row = this.#layers[layer];
     counts[NEURONS] += neurons;
     counts[HOT_NEURONS] += hot;
     for (let i = 0; i < COUNT_FIELDS; i++) {

@@ -71,13 +71,15 @@ export class SparseBlock {
     // First up of all tokens, then down: what one has read of a matrix, the next one finds nearby.
     for (let t = 0; t < count; t++) {
       const own = this.take(x, block, count, t);
-      const [row, weight] = [rows + 4 * t, weights === 0 ? 0 : weights + 4 * t];
+      const row = rows + 4 * t;
+      const weight = weights === 0 ? 0 : weights + 4 * t;
       if (isGated) this.#fired[t] = this.#listGated(block, own, t);
       else this.#addActivated(block, own, row, weight);
     }
     if (!isGated) return true;
     for (let t = 0; t < count; t++) {
-      const [row, weight] = [rows + 4 * t, weights === 0 ? 0 : weights + 4 * t];
+      const row = rows + 4 * t;
+      const weight = weights === 0 ? 0 : weights + 4 * t;
       const values = space.gate + 4 * t * width;
       this.#addFired(block, this.#listAt(t, width), values, this.#fired[t], row, weight);
     }

@@ -148,7 +148,8 @@ export class StreamedBlock {
       count = this.#compute(block, x, lane, { from: start, to: presentEnds[part], count });
     }
     for (let part = 0; part < parts; part++) {
-      const [from, to] = [presentEnds[part], ends[part]];
+      const from = presentEnds[part];
+      const to = ends[part];
       count = this.#gatesFirst === null
         ? this.#finishAbsent(block, x, lane, { from, to, count })
         : this.#gatesFirst.finish(block, x, { lane, fired }, { from, to, count });
@@ -186,7 +187,8 @@ export class StreamedBlock {
     const { kernels, space, fractions: { belowFiring } } = this.#state;
     const { at, ids } = lane;
     project(kernels, rows, x, 1, space.gate, rows.rowCount);
-    const [list, values] = [at.ids + 4 * start, at.values + 4 * start];
+    const list = at.ids + 4 * start;
+    const values = at.values + 4 * start;
     const count = kernels.fired_f32(space.gate, rows.rowCount, belowFiring, list, values);
     for (let i = start; i < start + count; i++) ids[i] += first;
     return count;
@@ -270,7 +272,8 @@ export class StreamedBlock {
     const { at, ids, slots, values } = lane;
     const { gateSlots } = block;
     if (gateSlots !== null) {
-      const [list, out] = [at.slots + 4 * from, at.values + 4 * from];
+      const list = at.slots + 4 * from;
+      const out = at.values + 4 * from;
       multiplyListed(kernels, gateSlots, x, list, to - from, out);
     }
     let end = count;
