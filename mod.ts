@@ -33,6 +33,7 @@ export {
 export type {
   ChatMessage,
   ChatOptions,
+  Conversations,
   EmbedOptions,
   FinishReason,
   GapMarks,

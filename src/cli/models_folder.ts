@@ -1,7 +1,7 @@
 /** Where models lie that were pulled, and names that stand for them. */
 import type { Command } from "commander";
 import { join } from "node:path";
-import { ModelFormatError, UsageError } from "../base/errors.ts";
+import { UsageError } from "../base/errors.ts";
 import { isReference, ModelStore, parseReference, sourceOf } from "../pull/mod.ts";
 import { nearest } from "./nearest.ts";
 import { getEnv } from "./settings.ts";
@@ -29,19 +29,18 @@ function defaultFolder(): string | null {
 
 /**
  * The file of a MODEL: a path, the name of a pulled model, or what it was pulled as.
- * @throws {ModelFormatError} when it is none of these; a path of a file is not looked at.
+ * @throws {UsageError} when it is none of these; a path of a file is not looked at.
  */
 export function modelPath(text: string): string {
   if (exists(text)) return text;
   const path = findPulled(text);
   if (path !== null) return path;
   if (isReference(text)) {
-    throw new ModelFormatError(`Cannot use "${text}": it is not here yet: ganglion pull ${text}`);
+    throw new UsageError(`Cannot use "${text}": it is not here yet: ganglion pull ${text}`);
   }
   // What looks like a path is one, and whoever opens it says what is wrong.
   if (/[\\/]|\.(gguf|ganglion)$/i.test(text)) return text;
-  const names = storeOrNull()?.ids() ?? [];
-  throw new ModelFormatError(`Cannot find a model "${text}": ${cure(text, names)}`);
+  throw new UsageError(`Cannot find a model "${text}": ${cure(text, storeOrNull()?.ids() ?? [])}`);
 }
 
 /** The file of a pulled model, by its name or by what it was pulled as; null: it is not here. */

@@ -15,6 +15,7 @@ export type { PredictorMode, TriedPredictors } from "./try_predictors.ts";
 export type {
   ChatMessage,
   ChatOptions,
+  Conversations,
   EmbedOptions,
   FinishReason,
   GapMarks,

@@ -18,7 +18,7 @@ Deno.test("run without arguments chats with the built-in model", async () => {
 
 Deno.test("run takes one word as a MODEL, and says that it is no file", async () => {
   const { code, stderr } = await runCli(["run", "hello"]);
-  assertEquals(code, 1);
+  assertEquals(code, 2);
   assertMatch(stderr, /hello/);
 });
 
