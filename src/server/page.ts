@@ -25,9 +25,18 @@ const POLICY = [
   "trusted-types dompurify",
 ].join("; ");
 
+/** A file that the document asks for by what is in it. */
+interface PageFile {
+  readonly text: string;
+  readonly type: string;
+  readonly version: string;
+}
+
+const SCRIPT = versioned(script, "text/javascript; charset=utf-8");
+const STYLE = versioned(style, "text/css; charset=utf-8");
 const PAGE = document
-  .replace("STYLE", () => versioned(STYLE_PATH, style))
-  .replace("SCRIPT", () => versioned(SCRIPT_PATH, script));
+  .replace("STYLE", () => `${STYLE_PATH}?v=${STYLE.version}`)
+  .replace("SCRIPT", () => `${SCRIPT_PATH}?v=${SCRIPT.version}`);
 
 /** What a browser needs for the page. */
 export const PAGE_ROUTES: readonly Route[] = [
@@ -40,19 +49,26 @@ export const PAGE_ROUTES: readonly Route[] = [
   {
     method: "GET",
     path: SCRIPT_PATH,
-    handle: () => answer(script, "text/javascript; charset=utf-8", KEPT),
+    handle: (c) => fileAnswer(SCRIPT, c.req.query("v")),
     summary: "The chat page's script",
   },
   {
     method: "GET",
     path: STYLE_PATH,
-    handle: () => answer(style, "text/css; charset=utf-8", KEPT),
+    handle: (c) => fileAnswer(STYLE, c.req.query("v")),
     summary: "The chat page's style",
   },
 ];
 
-/** The document asks for them by what is in them. */
 const KEPT = "public, max-age=31536000, immutable";
+
+/**
+ * Of another version (a page from before an update, replicas of two versions) it must not be kept:
+ * whoever asks for that version next would get this one for a year.
+ */
+function fileAnswer({ text, type, version }: PageFile, asked: string | undefined): Response {
+  return answer(text, type, asked === version ? KEPT : "no-cache");
+}
 
 function answer(body: string, type: string, caching: string): Response {
   return new Response(body, {
@@ -66,6 +82,6 @@ function answer(body: string, type: string, caching: string): Response {
   });
 }
 
-function versioned(path: string, text: string): string {
-  return `${path}?v=${createHash("sha256").update(text).digest("hex").slice(0, 16)}`;
+function versioned(text: string, type: string): PageFile {
+  return { text, type, version: createHash("sha256").update(text).digest("hex").slice(0, 16) };
 }

@@ -29,6 +29,16 @@ Deno.test("GET / names script and style by their content, and both are there to 
   }
 });
 
+Deno.test("script and style of another version than asked for are not to be kept", async () => {
+  const { app } = testApp();
+  for (const path of [SCRIPT_PATH, STYLE_PATH]) {
+    for (const query of ["", "?v=", "?v=0123456789abcdef", "?w=1"]) {
+      const { headers } = await app.request(path + query);
+      assertEquals(headers.get("cache-control"), "no-cache", path + query);
+    }
+  }
+});
+
 Deno.test("src/page/built is what src/page/build.ts makes, licences of packages in it", async () => {
   for (const [name, text] of Object.entries(await buildPage())) {
     const url = new URL(`../../src/page/built/${name}`, import.meta.url);
