@@ -41,7 +41,7 @@ const container = closed({
   startupProbe: probe,
   readinessProbe: probe,
   livenessProbe: probe,
-  lifecycle: closed({ preStop: closed({ exec: closed({ command: texts }) }) }),
+  lifecycle: closed({ preStop: closed({ sleep: closed({ seconds: count }) }) }),
   volumeMounts: { type: "array", items: closed({ name: text, mountPath: text, readOnly: flag }) },
 });
 const pod = closed({

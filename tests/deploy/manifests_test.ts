@@ -3,6 +3,8 @@ import Ajv2020 from "ajv/dist/2020.js";
 import { assert, assertEquals } from "@std/assert";
 import { Command } from "commander";
 import { parse, parseAllDocuments } from "yaml";
+import { addLoadOptions } from "../../src/cli/load.ts";
+import { byteSize } from "../../src/cli/option_values.ts";
 import { addServerOptions } from "../../src/cli/serve/serve_options.ts";
 import { OPERATION_ROUTES } from "../../src/server/operation_routes.ts";
 import { ServerMetrics } from "../../src/server/mod.ts";
@@ -69,10 +71,13 @@ Deno.test("the Kubernetes manifests name each other, and what the server has", (
   assert(metricNames().has(pods.metric.name));
   const [verb, model, ...args] = container.args;
   assertEquals([verb, model], ["serve", "/models/model.gguf"]);
-  const options = addServerOptions(new Command().exitOverride()).parse(args, { from: "user" })
-    .opts();
+  const verbOptions = addLoadOptions(addServerOptions(new Command().exitOverride()));
+  const options = verbOptions.parse(args, { from: "user" }).opts();
   assertEquals(options.port, container.ports[0].containerPort);
-  assert(options.drainTimeout + 5 < pod.terminationGracePeriodSeconds);
+  const limit = byteSize(`${container.resources.limits.memory}B`);
+  assert(options.memory <= 0.8 * limit, "requests and Deno itself need memory, too");
+  const { seconds } = container.lifecycle.preStop.sleep;
+  assert(options.drainTimeout + seconds < pod.terminationGracePeriodSeconds);
   assert(all.get("PodDisruptionBudget").spec.minAvailable < spec.replicas);
 });
 
