@@ -8,6 +8,8 @@ export interface Question {
   readonly model: string | undefined;
   readonly messages: readonly { readonly role: string; readonly content: string }[];
   readonly settings: Settings;
+  /** The same for all questions of a chat: proxies keep it where its keys and values are. */
+  readonly cacheKey: string;
 }
 
 /** What came since the last one. */
@@ -58,7 +60,7 @@ export async function* ask(
   if (!isWhole) throw answerLost();
 }
 
-function bodyOf({ model, messages, settings }: Question): Record<string, unknown> {
+function bodyOf({ model, messages, settings, cacheKey }: Question): Record<string, unknown> {
   const system = settings.system.trim();
   const fields = {
     ...{ temperature: settings.temperature, top_p: settings.topP, top_k: settings.topK },
@@ -69,7 +71,7 @@ function bodyOf({ model, messages, settings }: Question): Record<string, unknown
   return {
     ...model === undefined ? {} : { model },
     messages: system === "" ? messages : [{ role: "system", content: system }, ...messages],
-    stream: true,
+    ...{ stream: true, prompt_cache_key: cacheKey },
     ...Object.fromEntries(given),
   };
 }

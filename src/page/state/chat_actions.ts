@@ -149,10 +149,9 @@ export class ChatActions {
     this.#by.onSent();
     this.#keptMs = -Infinity;
     const writer = new AnswerWriter((change) => this.#show(chatId, nodeId, change));
+    const question = { model, messages, settings, cacheKey: chatId };
     try {
-      for await (
-        const piece of ask(this.#by.client, { model, messages, settings }, abort.signal)
-      ) writer.add(piece);
+      for await (const piece of ask(this.#by.client, question, abort.signal)) writer.add(piece);
     } catch (error) {
       writer.end(abort.signal.aborted ? { ending: "stopped" } : { trouble: troubleOf(error) });
     }
