@@ -74,6 +74,11 @@ export async function acquireModel(
   throw modelNotFound(source, id);
 }
 
+/** Clients of Ollama say "name:latest". */
+export function isNameOf(id: string, asked: string): boolean {
+  return id === asked || `${id}:latest` === asked;
+}
+
 /** 404, with the names that there are. */
 export function modelNotFound(source: ModelSource, id: string | undefined): RequestError {
   const names = source.list().map((card) => card.id);

@@ -38,3 +38,13 @@ Deno.test("GET /v1/neurons has no layers of a model that does not count, and 404
   assertEquals([model, layers], ["other", []]);
   assertEquals((await app.request("/v1/neurons?model=none")).status, 404);
 });
+
+Deno.test("GET /v1/neurons knows models by the names of Ollama's clients", async () => {
+  const models = loadedModels([new BusyModel({ id: "busy" }), new ScriptedModel({ id: "other" })]);
+  const { app } = testApp({}, { models });
+  for (const asked of ["other", "other:latest"]) {
+    const { model } = await (await app.request(`/v1/neurons?model=${asked}`)).json();
+    assertEquals(model, "other", asked);
+  }
+  assertEquals((await app.request("/v1/neurons?model=other:7b")).status, 404);
+});
