@@ -24,6 +24,10 @@ export interface ConversationFolder {
 }
 
 const ENDING = ".kv";
+/** Behind it, while it is written (src/engine/kv_archive.ts). */
+const PART = ".part";
+/** Nobody writes for so long without a byte. */
+const PART_MS = 10 * 60_000;
 /** No path, no hidden file, no other stream of a file. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const nameField = z.string().regex(NAME, "expected 1 to 64 letters, digits, '.', '_' or '-'");
@@ -39,8 +43,11 @@ export const saveSchema = z.object({
 
 export const restoreSchema = z.object({ model, name: nameField });
 
-/** Names that are being written: two models must not write one file. */
-const busy = new Set<string>();
+/**
+ * Folders that are being written to, and the file. One save at a time: two models must not write
+ * one file, and two saves that counted at once would both take the room that is left.
+ */
+const busy = new Map<string, string>();
 
 /** Keeps what a model computed of a conversation; what it has not, it computes first. */
 export async function saveConversation(
@@ -66,18 +73,12 @@ export async function saveConversation(
           signal,
         }).result;
         if (finishReason === "cancelled") throw cutShortError(settings);
-        const bytesMax = Math.max(0, folder.bytesMax - bytesBeside(folder, fields.name));
-        if (busy.has(path)) throw busyError(fields.name);
-        busy.add(path);
-        try {
+        return await alone(folder, path, async () => {
+          const bytesMax = Math.max(0, folder.bytesMax - bytesBeside(folder, fields.name));
           const tokens = await kept.save(ids, { path, bytesMax });
           const { size: bytes } = Deno.statSync(path);
           return Response.json({ ...cardOf(fields.name, bytes), model: model.id, tokens });
-        } catch (error) {
-          throw inWords(error);
-        } finally {
-          busy.delete(path);
-        }
+        });
       }),
   );
 }
@@ -102,12 +103,17 @@ export function listConversations(_c: unknown, settings: AppSettings): Response 
   return Response.json({ object: "list", data });
 }
 
-/** Forgets one. */
+/**
+ * Forgets one.
+ * @throws {RequestError} 409 while it is being saved: it would be there again.
+ */
 export function deleteConversation(c: Context<ServerEnv>, settings: AppSettings): Response {
   const folder = folderOf(settings);
   const name = c.req.param("name") ?? "";
+  const path = pathOf(folder, name);
+  if (busy.get(folder.path) === path) throw busyError();
   find(folder, name);
-  Deno.removeSync(pathOf(folder, name));
+  Deno.removeSync(path);
   return Response.json({ object: "conversation", name, deleted: true });
 }
 
@@ -175,13 +181,52 @@ function filesOf(folder: ConversationFolder): { readonly name: string; readonly 
   return files.sort((a, b) => a.name < b.name ? -1 : 1);
 }
 
-/** Bytes of all that are not called so. */
+/** Bytes of all that are not called so, and of what is half written. */
 function bytesBeside(folder: ConversationFolder, name: string): number {
-  return filesOf(folder).reduce((sum, file) => sum + (file.name === name ? 0 : file.bytes), 0);
+  const beside = filesOf(folder).filter((file) => file.name !== name);
+  return beside.reduce((sum, { bytes }) => sum + bytes, partBytes(folder, name));
 }
 
-function busyError(name: string): RequestError {
-  return new RequestError(`The conversation "${name}" is being saved just now: try again`, {
+/**
+ * Bytes of others' files that are being written. Here that is nobody, in another process maybe; but
+ * what was cut off long ago (a crash, a pulled plug) is removed.
+ */
+function partBytes({ path }: ConversationFolder, name: string): number {
+  let sum = 0;
+  for (const entry of Deno.readDirSync(path)) {
+    const of = entry.name.slice(0, -(ENDING + PART).length);
+    const isPart = entry.isFile && entry.name === of + ENDING + PART && NAME.test(of);
+    if (!isPart || of === name) continue;
+    const part = join(path, entry.name);
+    const { size, mtime } = Deno.lstatSync(part);
+    if (Date.now() - (mtime?.getTime() ?? 0) > PART_MS) Deno.removeSync(part);
+    else sum += size;
+  }
+  return sum;
+}
+
+/**
+ * Writes a file of the folder while nobody else writes there.
+ * @throws {RequestError} 409 while somebody does; 507 without room.
+ */
+async function alone<T>(
+  { path: folder }: ConversationFolder,
+  path: string,
+  write: () => Promise<T>,
+): Promise<T> {
+  if (busy.has(folder)) throw busyError();
+  busy.set(folder, path);
+  try {
+    return await write();
+  } catch (error) {
+    throw inWords(error);
+  } finally {
+    busy.delete(folder);
+  }
+}
+
+function busyError(): RequestError {
+  return new RequestError("A conversation is being saved just now: try again", {
     status: 409,
     code: "conversation_busy",
   });
