@@ -73,7 +73,10 @@ export const answerFields = {
   n: optional(z.int().min(1).max(CHOICES_MAX)),
   /** vLLM's: smaller ones are served first. */
   priority: optional(z.int().min(-PRIORITY_MAX).max(PRIORITY_MAX)),
-  /** Milliseconds, waiting included, after which an answer ends with what it has. */
+  /**
+   * Milliseconds at the model, its queue included, its loading not, after which an answer ends
+   * with what it has.
+   */
   max_time_ms: optional(z.int().min(1).max(COUNT_MAX)),
   logit_bias: optional(
     z.record(z.string().regex(/^\d{1,9}$/, "expected a token id"), z.number().min(-100).max(100))
