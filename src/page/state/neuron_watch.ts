@@ -17,6 +17,8 @@ export class NeuronWatch {
   #from: NeuronLook | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isOn = false;
+  /** Which start it was: a look that is under way when it is stopped goes on with nothing. */
+  #run = 0;
 
   constructor(store: AppStore, client: Client) {
     this.#store = store;
@@ -26,25 +28,26 @@ export class NeuronWatch {
   start(): void {
     if (this.#isOn) return;
     this.#isOn = true;
-    this.#look();
+    this.#look(++this.#run);
   }
 
   stop(): void {
     this.#isOn = false;
+    this.#run++;
     clearTimeout(this.#timer);
     this.#last = this.#from = null;
   }
 
-  async #look(): Promise<void> {
+  async #look(run: number): Promise<void> {
     const model = currentModel(this.#store.state)?.id;
     if (model !== undefined && !document.hidden) {
-      try {
-        this.#note(await lookAtNeurons(this.#client, model));
-      } catch {
-        this.#last = this.#from = null; // the picker of models says what is wrong
-      }
+      // null: the picker of models says what is wrong
+      const look = await lookAtNeurons(this.#client, model).catch(() => null);
+      if (run !== this.#run) return;
+      if (look === null) this.#last = this.#from = null;
+      else this.#note(look);
     }
-    if (this.#isOn) this.#timer = setTimeout(() => this.#look(), LOOK_MS);
+    this.#timer = setTimeout(() => this.#look(run), LOOK_MS);
   }
 
   #note(look: NeuronLook): void {
