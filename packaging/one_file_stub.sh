@@ -20,14 +20,18 @@ fi
 folder=$base/@ID@
 if [ ! -e "$folder/complete" ]; then
   new=$(mktemp -d "$base/new-XXXXXX")
-  trap 'rm -rf "$new"' EXIT
+  trap 'rm -rf "$new" "$new-old"' EXIT
   trap 'exit 130' INT TERM HUP
   tail -c +@OFFSET@ "$0" | tar -xzf - -C "$new" ||
     fail "Cannot unpack into $base: this file is damaged, or the disk is full"
   : >"$new/complete"
   # Whoever else started meanwhile may have been first: the same files lie there then.
-  [ -e "$folder/complete" ] || mv "$new" "$folder"
-  rm -rf "$new" "$folder/$(basename "$new")"
+  if [ ! -e "$folder/complete" ]; then
+    # What has lost its mark (a cleaner of caches, a copy cut off) would have it moved into it.
+    [ ! -e "$folder" ] || mv "$folder" "$new-old" || fail "Cannot replace $folder: remove it"
+    mv "$new" "$folder"
+  fi
+  rm -rf "$new" "$new-old" "$folder/$(basename "$new")"
   trap - EXIT INT TERM HUP
 fi
 export DENO_DIR="${DENO_DIR:-$base/deno}"

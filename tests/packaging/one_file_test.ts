@@ -61,6 +61,15 @@ Deno.test({
     const good = await start({ GANGLION_UNPACK: unpack });
     assertEquals([good.code, good.stdout], [0, "started a b c\n"]);
 
+    // Half a folder, as a cleaner of caches leaves it.
+    const [{ name }] = [...Deno.readDirSync(unpack)];
+    await Deno.remove(join(unpack, name, "complete"));
+    await Deno.remove(join(unpack, name, "ganglion"));
+    const again = await start({ GANGLION_UNPACK: unpack });
+    assertEquals([again.code, again.stdout], [0, "started a b c\n"], again.stderr);
+    assert(exists(join(unpack, name, "complete")));
+    assertEquals([...Deno.readDirSync(unpack)].map((entry) => entry.name), [name]);
+
     const bytes = await Deno.readFile(path);
     bytes[bytes.length - 6] ^= 1;
     await Deno.writeFile(path, bytes);
