@@ -43,7 +43,7 @@ export function Conversation() {
           <TroubleNote
             trouble={trouble}
             label="Try again"
-            onAgain={() => (app.store.set({ trouble: null }), app.models.look())}
+            onAgain={() => app.models.lookAgain()}
           />
         </div>
       )}

@@ -1,5 +1,5 @@
 /** A message: what was said, and what can be done with it. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { type Block, blocksOf } from "../text/markdown.ts";
 import type { AnswerFacts, ChatNode } from "../types.ts";
 import { useApp, useAppState } from "./context.ts";
@@ -41,7 +41,8 @@ function MessageEditor({ node, onEnd }: { node: ChatNode; onEnd: () => void }) {
   const app = useApp();
   const [text, setText] = useState(node.content);
   const area = useRef<HTMLTextAreaElement>(null);
-  useEffect(() => {
+  // Before anybody can type: the cursor must not be moved under their hands.
+  useLayoutEffect(() => {
     area.current?.focus();
     area.current?.setSelectionRange(text.length, text.length);
   }, []);

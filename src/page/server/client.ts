@@ -12,9 +12,16 @@ export class Client {
   readonly #askKey: ClientOptions["askKey"];
   #key: string | null = sessionStorage.getItem(KEY);
   #asking: Promise<boolean> | null = null;
+  /** The person gave no key: what goes on by itself does not ask again. */
+  #isDeclined = false;
 
   constructor({ askKey }: ClientOptions) {
     this.#askKey = askKey;
+  }
+
+  /** The person wants it once more: they may be asked for a key again. */
+  askAgain(): void {
+    this.#isDeclined = false;
   }
 
   /**
@@ -32,8 +39,9 @@ export class Client {
     }
   }
 
-  /** Sends JSON. */
+  /** Sends JSON, as people do who act. */
   async post(path: string, body: unknown, signal?: AbortSignal): Promise<Response> {
+    this.askAgain();
     const headers = { "content-type": "application/json" };
     return await this.fetch(path, { method: "POST", headers, body: JSON.stringify(body), signal });
   }
@@ -60,8 +68,10 @@ export class Client {
   /** One question for all requests that want a key; false: there is none. */
   async #getKey(tried: string | null): Promise<boolean> {
     if (this.#key !== tried) return true;
+    if (this.#isDeclined) return false;
     this.#asking ??= this.#askKey(tried !== null).then((given) => {
       this.#asking = null;
+      this.#isDeclined = given === null;
       if (given === null) return false;
       this.#key = given;
       sessionStorage.setItem(KEY, given);

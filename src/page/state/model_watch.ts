@@ -42,6 +42,13 @@ export class ModelWatch {
     this.look();
   }
 
+  /** The person wants to know it now. */
+  lookAgain(): void {
+    this.#client.askAgain();
+    this.#store.set({ trouble: null });
+    this.look();
+  }
+
   /** Looks now, and again after a while. */
   async look(): Promise<void> {
     clearTimeout(this.#timer);
