@@ -39,7 +39,7 @@ export function serveVerb(): Command {
 async function serveModels(paths: readonly string[], options: Options): Promise<void> {
   const log = createServeLog(options);
   const keys = new ApiKeys(readKeys(options));
-  for (const path of paths) await pullIfMissing(path);
+  for (const path of paths) await pullIfMissing(path, options);
   const metrics = new ServerMetrics({ compat: options.metricsCompat });
   const catalog = createCatalog(paths, options);
   await using models = createRegistry(catalog, options, { log, metrics });
@@ -82,9 +82,9 @@ const NAMES_MAX = 10;
 
 function createCatalog(paths: readonly string[], { modelsDir }: Options): FileCatalog {
   const named = paths.length > 0
-    ? paths.map((path) => requireModel(path))
+    ? paths.map((path) => requireModel(path, { modelsDir }))
     : modelsDir === undefined || getEnv("GANGLION_MODEL") !== undefined
-    ? [requireModel(undefined, { env: "GANGLION_MODEL" })]
+    ? [requireModel(undefined, { env: "GANGLION_MODEL", modelsDir })]
     : [];
   const files = named.map((path) => ({
     id: path === BUILT_IN_MODEL_PATH ? BUILT_IN_MODEL_ID : modelName(path),
