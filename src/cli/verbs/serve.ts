@@ -1,5 +1,6 @@
 /** `serve [MODEL…]`: the chat page and the API, until it is interrupted. */
 import type { Command } from "commander";
+import { UsageError } from "../../base/errors.ts";
 import { FileCatalog, modelName, ModelRegistry } from "../../models/mod.ts";
 import { ApiKeys, type RunningServer, serve, ServerMetrics } from "../../server/mod.ts";
 import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "../../llm/built_in_model.ts";
@@ -93,13 +94,26 @@ function createCatalog(paths: readonly string[], { modelsDir }: Options): FileCa
   return new FileCatalog({ files, folder: modelsDir });
 }
 
-/** Null: no folder was named, or it may not be changed. */
+/**
+ * Null: nobody has said that clients may change the folder. That it is named says nothing: the
+ * variable that names it is `pull`'s, too.
+ * @throws {UsageError} when somebody has, and there is none, or it cannot be changed.
+ */
 function createLibrary(
   catalog: FileCatalog,
   registry: ModelRegistry,
-  { modelsDir: folder }: Options,
+  { modelsDir: folder, manageModels = false }: Options,
 ): ServedLibrary | null {
-  if (folder === undefined || !mayChange(folder)) return null;
+  if (!manageModels) return null;
+  if (folder === undefined) {
+    throw new UsageError("Cannot use --manage-models: say of which folder with --models-dir");
+  }
+  if (!mayChange(folder)) {
+    throw new UsageError(
+      `Cannot use --manage-models: this process may not write to "${folder}": start it with ` +
+        "`deno task ganglion serve`, and see that the folder is there",
+    );
+  }
   return new ServedLibrary({ catalog, registry, pull: { ...toPullOptions({}), folder } });
 }
 
