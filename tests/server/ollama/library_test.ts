@@ -20,7 +20,10 @@ Deno.test("POST /api/pull ends when the server begins to leave, streamed or not"
       .then(async (response) => [response.status, await response.text()] as const);
     await new Promise((resolve) => setTimeout(resolve, 20));
     lifecycle.drain();
+    const patience = setTimeout(() => lifecycle.stop(), 1_000);
     const [status, text] = await answer;
+    clearTimeout(patience);
+    assertEquals(lifecycle.stopSignal.aborted, false, "it ends before it must");
     assertEquals(status, stream ? 200 : 503);
     assertEquals(JSON.parse(text.trim().split("\n").at(-1)!).code, "shutting_down");
     assertEquals(errors, []);
