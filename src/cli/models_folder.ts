@@ -29,24 +29,27 @@ function defaultFolder(): string | null {
 
 /**
  * The file of a MODEL: a path, the name of a pulled model, or what it was pulled as.
+ * @param folder where pulled ones lie; left out: where they do by default.
  * @throws {UsageError} when it is none of these; a path of a file is not looked at.
  */
-export function modelPath(text: string): string {
+export function modelPath(text: string, folder?: string): string {
   if (exists(text)) return text;
-  const path = findPulled(text);
+  const path = findPulled(text, folder);
   if (path !== null) return path;
   if (isReference(text)) {
     throw new UsageError(`Cannot use "${text}": it is not here yet: ganglion pull ${text}`);
   }
   // What looks like a path is one, and whoever opens it says what is wrong.
   if (/[\\/]|\.(gguf|ganglion)$/i.test(text)) return text;
-  throw new UsageError(`Cannot find a model "${text}": ${cure(text, storeOrNull()?.ids() ?? [])}`);
+  throw new UsageError(
+    `Cannot find a model "${text}": ${cure(text, storeOrNull(folder)?.ids() ?? [])}`,
+  );
 }
 
 /** The file of a pulled model, by its name or by what it was pulled as; null: it is not here. */
-export function findPulled(text: string): string | null {
+export function findPulled(text: string, folder?: string): string | null {
   const name = isReference(text) ? sourceOf(parseReference(text)) : text;
-  return storeOrNull()?.pathOf(name) ?? null;
+  return storeOrNull(folder)?.pathOf(name) ?? null;
 }
 
 /** What to do about a name that no model has. */
@@ -56,9 +59,9 @@ export function cure(name: string, ids: readonly string[]): string {
   return "it is no file, and none was pulled under that name: ganglion list says which were";
 }
 
-function storeOrNull(): ModelStore | null {
+function storeOrNull(folder?: string): ModelStore | null {
   try {
-    return new ModelStore(modelsFolder());
+    return new ModelStore(modelsFolder(folder));
   } catch {
     return null;
   }

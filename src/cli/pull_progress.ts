@@ -15,9 +15,12 @@ export interface PullWishes extends PullFlags {
 }
 
 /** Pulls a MODEL that is meant to be fetched and is not here; any other one is left alone. */
-export async function pullIfMissing(model: string | undefined): Promise<void> {
-  if (model === undefined || !isReference(model) || findPulled(model) !== null) return;
-  await pullWithProgress(model);
+export async function pullIfMissing(
+  model: string | undefined,
+  wishes: Pick<PullWishes, "modelsDir"> = {},
+): Promise<void> {
+  if (model === undefined || !isReference(model)) return;
+  if (findPulled(model, wishes.modelsDir) === null) await pullWithProgress(model, wishes);
 }
 
 /** Pulls, showing how far it is; Ctrl-C ends it, and what came is kept. */

@@ -24,14 +24,15 @@ export function createDataVerb(name: string, summary: string): Command {
  * The path of the model that a verb works on, which may be named as it was pulled; the built-in
  * one's when none is named.
  * @param options.env name of the environment variable that may stand for the argument.
+ * @param options.modelsDir where pulled models lie; left out: where they do by default.
  * @throws {UsageError} when it names what is not here.
  */
 export function requireModel(
   model: string | undefined,
-  { env }: { env?: string } = {},
+  { env, modelsDir }: { env?: string; modelsDir?: string } = {},
 ): string {
   const text = model ?? (env ? getEnv(env) : undefined);
-  return text === undefined ? BUILT_IN_MODEL_PATH : modelPath(text);
+  return text === undefined ? BUILT_IN_MODEL_PATH : modelPath(text, modelsDir);
 }
 
 /**

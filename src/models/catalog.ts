@@ -50,6 +50,11 @@ export class FileCatalog implements ModelCatalog {
     return this.#current().get(id);
   }
 
+  /** True of a model that was named by itself, not found in the folder. */
+  isNamed(id: string): boolean {
+    return this.#named.some((file) => file.id === id);
+  }
+
   /** The folder has changed: it is looked at again when somebody asks. */
   refresh(): void {
     this.#seenMs = -Infinity;

@@ -73,6 +73,13 @@ export class Entry {
     this.lastUsedMs = performance.now();
   }
 
+  /** It was not loaded after all. */
+  giveUp(): void {
+    this.state = "unloaded";
+    this.bytes = 0;
+    this.leaving = null;
+  }
+
   /** Calls `expire` when `keepAliveMs` have gone by; a wait without end sets no timer. */
   startTimer(expire: () => void): void {
     this.stopTimer();

@@ -123,14 +123,14 @@ export class ModelRegistry implements AsyncDisposable {
   }
 
   /**
-   * Lets a model leave as soon as no request uses it.
+   * Lets a model leave as soon as no request uses it; who asks from now on gets it loaded anew.
    * @returns false when there is no such model.
    */
   unload(id: string): boolean {
     const entry = this.#find(id);
     if (entry === undefined) return false;
-    entry.keepAliveMs = 0;
-    if (entry.leases === 0 && entry.state === "ready") this.#unload(entry, "stopped");
+    if (entry.state === "ready" && entry.leases === 0) this.#unload(entry, "stopped");
+    else if (entry.state === "ready" || entry.state === "loading") entry.leaving = "stopped";
     return true;
   }
 
@@ -230,11 +230,10 @@ export class ModelRegistry implements AsyncDisposable {
         entry.bytes = bytes;
         entry.put(await loader.load(id, (share) => entry.loadedShare = share));
         onEvent({ kind: "loaded", id, ms: performance.now() - startMs, bytes });
-      } else entry.state = "unloaded";
+      } else entry.giveUp();
     } catch (thrown) {
       const error = thrown instanceof Error ? thrown : new Error(String(thrown));
-      entry.state = "unloaded";
-      entry.bytes = 0;
+      entry.giveUp();
       entry.loadFailure = { error, atMs: performance.now() };
       onEvent({ kind: "load_failed", id, error });
       for (const waiter of this.#waitersOf(entry)) this.#settle(waiter, loadError(id, error));
@@ -252,7 +251,7 @@ export class ModelRegistry implements AsyncDisposable {
   async #makeRoom(entry: Entry, bytes: number): Promise<boolean> {
     for (;;) {
       const others = [...this.#entries.values()].filter((each) => each.bytes > 0);
-      for (const other of others) other.leaving = null;
+      for (const other of others) if (other.leaving === "evicted") other.leaving = null;
       if (this.#isClosed || this.#waitersOf(entry).length === 0) return false;
       const taken = others.reduce((sum, other) => sum + other.bytes, 0);
       let excess = taken + bytes - this.#options.memoryBytes;
@@ -262,7 +261,7 @@ export class ModelRegistry implements AsyncDisposable {
       for (const other of byUse(others)) {
         if (excess <= 0) break;
         excess -= other.bytes;
-        other.leaving = "evicted";
+        other.leaving ??= "evicted";
         if (other.leases === 0) this.#rest(other);
       }
       await changed;

@@ -3,7 +3,7 @@
  * with holes, and a journal that says which pieces are there and what they sum up to. What is there
  * is believed when its sums agree. Knows nothing of where pieces come from.
  */
-import { closeSync, fsync, ftruncateSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, fsync, ftruncateSync, openSync, readSync } from "node:fs";
 import { createHash } from "node:crypto";
 import { promisify } from "node:util";
 import { crc32 } from "node:zlib";
@@ -111,8 +111,8 @@ export class PartialFile {
     this.#disk = disk;
     this.#has = new Uint8Array(divCeil(sizeBytes, pieceBytes));
     this.#descriptor = openSync(path, isKept ? "r+" : "w+");
-    // Holes take no room.
-    ftruncateSync(this.#descriptor, sizeBytes);
+    // Holes take no room. One that is whole may be the file in its place: nothing is done to it.
+    if (fstatSync(this.#descriptor).size !== sizeBytes) ftruncateSync(this.#descriptor, sizeBytes);
   }
 
   /** Bytes of pieces that are complete. */
@@ -170,6 +170,13 @@ export class PartialFile {
     } catch (error) {
       throw this.#explain(error);
     }
+  }
+
+  /** Takes the file away, with its journal. */
+  discard(): void {
+    if (this.#isClosed) return;
+    Deno.removeSync(this.path);
+    this.end();
   }
 
   /** Forgets the journal: the file is where it belongs, or gone. */

@@ -76,6 +76,8 @@ interface Part {
   readonly facts: FileFacts;
   readonly name: string;
   readonly into: PartialFile;
+  /** It is a second name of the file that lies in its place already. */
+  readonly isLink: boolean;
 }
 
 class Pull {
@@ -117,16 +119,26 @@ class Pull {
     this.#store.prepare();
     const stored = this.#stored(id, { source, files });
     if (stored !== null) return stored;
+    // Nothing is changed before it is known that nothing forbids it.
+    const inPlace: boolean[] = [];
+    for (const file of files) inPlace.push(await this.#isInPlace(file, { source, id }));
+    if (!inPlace.includes(false)) {
+      this.#store.keepRecord(id, { source, files, pulledAt: new Date().toISOString() });
+      return this.#describe(id, { source, files, wasThere: true });
+    }
     const parts: Part[] = [];
     try {
       for (const [i, { file, facts }] of probed.entries()) {
-        parts.push(await this.#open(names[i], { file, facts, source, id }));
+        parts.push(await this.#open(names[i], { file, facts, isInPlace: inPlace[i] }));
       }
       await this.#receive(parts);
       await this.#check(parts);
       await this.#commit(parts, { id, source, files });
     } finally {
-      for (const { into } of parts) into.close();
+      for (const { into, isLink } of parts) {
+        if (isLink && hasTwoNames(into.path)) into.discard();
+        else into.close();
+      }
     }
     return this.#describe(id, { source, files, wasThere: false });
   }
@@ -179,41 +191,30 @@ class Pull {
 
   async #open(
     name: string,
-    { file, facts, source, id }: {
-      file: RemoteFile;
-      facts: FileFacts;
-      source: string;
-      id: string;
-    },
+    { file, facts, isInPlace }: { file: RemoteFile; facts: FileFacts; isInPlace: boolean },
   ): Promise<Part> {
     const path = this.#store.partialPath(name);
     const { pieceBytes, disk, signal, onNotice } = this.#settings;
     const { sizeBytes, sha256, validator } = facts;
     const identity = { sizeBytes, version: sha256 ?? validator };
     const journal = PartialFile.lock(path);
-    let isWhole: boolean;
-    try {
-      isWhole = await this.#takeBack({ name, sizeBytes, sha256, validator }, { source, id });
-    } catch (error) {
-      journal.close();
-      throw error;
-    }
+    const isLink = linkAnew(path, isInPlace ? this.#store.finalPath(name) : null);
     const { file: into, wasOther } = await PartialFile.open(
       path,
-      { journal, identity, pieceBytes, disk, isWhole },
+      { journal, identity, pieceBytes, disk, isWhole: isLink },
       { signal },
     );
     if (wasOther) onNotice?.(`${name} has changed since the last try: beginning again`);
-    return { file, facts, name, into };
+    return { file, facts, name, into, isLink };
   }
 
   /**
-   * Looks at what lies where a file belongs. The same file is taken back, to be put there again
-   * with the others: a crash may have come between two parts.
-   * @returns whether it was.
+   * Looks at what lies where a file belongs.
+   * @returns true when it is that file: a crash may have come between two parts, or another
+   *   reference leads to the same.
    * @throws {Error} when it is something else, and no older version from the same source.
    */
-  async #takeBack(
+  async #isInPlace(
     { name, sizeBytes, sha256 }: StoredFile,
     { source, id }: { source: string; id: string },
   ): Promise<boolean> {
@@ -223,10 +224,7 @@ class Pull {
     if (stat === null) return false;
     const { signal } = this.#settings;
     if (stat.isFile && stat.size === sizeBytes && sha256 !== null) {
-      if (await fileSha256(path, { signal }) === sha256) {
-        Deno.renameSync(path, this.#store.partialPath(name));
-        return true;
-      }
+      if (await fileSha256(path, { signal }) === sha256) return true;
     }
     if (record?.source === source) return false;
     const from = record === null ? "was not pulled" : `is from ${record.source}`;
@@ -261,12 +259,11 @@ class Pull {
       doneBytes += bytes;
       onProgress?.({ phase: "checking", doneBytes, totalBytes });
     };
-    for (const part of parts) {
-      const { into, facts: { sha256 }, name } = part;
+    for (const { into, facts: { sha256 }, name } of parts) {
       if (sha256 === null) continue;
       const sum = await into.sha256({ signal, onRead });
       if (sum === sha256) continue;
-      this.#discard([part]);
+      into.discard();
       throw new Error(
         `Cannot use "${name}": its SHA-256 is ${sum} and should be ${sha256}: it was damaged or ` +
           "changed on the way, and is deleted: pull it again",
@@ -275,15 +272,8 @@ class Pull {
     try {
       openModelFile(parts[0].into.path);
     } catch (error) {
-      this.#discard(parts);
+      for (const { into } of parts) into.discard();
       throw error;
-    }
-  }
-
-  #discard(parts: readonly Part[]): void {
-    for (const { into } of parts) {
-      Deno.removeSync(into.path);
-      into.end();
     }
   }
 
@@ -297,8 +287,10 @@ class Pull {
     const before = this.#store.record(id);
     try {
       if (parts.length > 1) removeIfThere(this.#store.finalPath(parts[0].name));
-      for (const { into, name } of parts.toReversed()) {
+      for (const { into, name, isLink } of parts.toReversed()) {
         Deno.renameSync(into.path, this.#store.finalPath(name));
+        // A file that has two names keeps both when one is to become the other.
+        if (isLink) removeIfThere(into.path);
         into.end();
       }
       for (const { name } of before?.files ?? []) {
@@ -349,6 +341,26 @@ function statOf(path: string): Deno.FileInfo | null {
     if (error instanceof Deno.errors.NotFound) return null;
     throw error;
   }
+}
+
+/**
+ * Gives the file at `from` a second name, so that it stays where it is until all others have come.
+ * A second name of an earlier try is taken away: who writes there would write to that file.
+ * @returns false when there is no such file, or the disk has no second names: it comes again.
+ */
+function linkAnew(path: string, from: string | null): boolean {
+  if (from !== null || hasTwoNames(path)) removeIfThere(path);
+  if (from === null) return false;
+  try {
+    Deno.linkSync(from, path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function hasTwoNames(path: string): boolean {
+  return (statOf(path)?.nlink ?? 1) > 1;
 }
 
 function removeIfThere(path: string): void {

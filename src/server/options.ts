@@ -87,12 +87,17 @@ export function appSettings(options: AppOptions): AppSettings {
 
 /** The way out: first no new work, then no work at all. */
 export class Lifecycle {
-  #isDraining = false;
+  readonly #drain = new AbortController();
   readonly #abort = new AbortController();
 
   /** True once no new work is taken. */
   get isDraining(): boolean {
-    return this.#isDraining;
+    return this.#drain.signal.aborted;
+  }
+
+  /** Aborts when no new work is taken any more: what can go on another time ends then. */
+  get drainSignal(): AbortSignal {
+    return this.#drain.signal;
   }
 
   /** Aborts when work under way must end. */
@@ -101,11 +106,11 @@ export class Lifecycle {
   }
 
   drain(): void {
-    this.#isDraining = true;
+    this.#drain.abort();
   }
 
   stop(): void {
-    this.#isDraining = true;
+    this.drain();
     this.#abort.abort();
   }
 }

@@ -36,6 +36,10 @@ Deno.test("completions bash offers verbs, flags, their values and pulled models"
     assertEquals(await offered(script, ["ganglion", "run", "--gpu", "o"], folder), ["off", "on"]);
     assertEquals(await offered(script, ["ganglion", "show", "a"], folder), ["a"]);
     assertEquals(await offered(script, ["ganglion", "rm", "b"], folder), ["b"]);
+    // A hub may call a file anything.
+    await Deno.writeTextFile(`${folder}/x$(touch ran)\`touch ran\`.gguf`, "");
+    await offered(`cd ${folder}; ${script}`, ["ganglion", "rm", "x"], folder);
+    assertEquals([...Deno.readDirSync(folder)].some(({ name }) => name === "ran"), false);
     assertEquals(await offered(script, ["ganglion", "completions", "z"], folder), ["zsh"]);
     assertEquals(await offered(script, ["ganglion", "serve", "--host", "x"], folder), [""]);
   } finally {

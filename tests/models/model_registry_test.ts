@@ -219,6 +219,32 @@ Deno.test("ModelRegistry.unload() waits for the requests that run", async () => 
   await registry.close();
 });
 
+Deno.test("ModelRegistry.unload() of a busy model holds: who asks next gets it loaded anew", async () => {
+  const { acquire, loader, registry, unloaded } = setUp(["a", "b"]);
+  const lease = await acquire("a");
+  registry.unload("a");
+  const next = acquire("a");
+  // Making room for another one does not forget it either.
+  (await acquire("b")).release();
+  lease.release();
+  assertStrictEquals((await next).model, loader.models[2]);
+  assertEquals([loader.loads, unloaded()], [["a", "b", "a"], ["a stopped"]]);
+  await registry.close();
+});
+
+Deno.test("ModelRegistry.unload() of a model that is being loaded has it loaded anew, once", async () => {
+  const { acquire, loader, registry, unloaded } = setUp(["a", "b"]);
+  const hold = Promise.withResolvers<void>();
+  loader.holds.set("a", hold.promise);
+  const lease = acquire("a");
+  await settle();
+  registry.unload("a");
+  hold.resolve();
+  assertStrictEquals((await lease).model, loader.models[1]);
+  assertEquals([loader.loads, unloaded()], [["a", "a"], ["a stopped"]]);
+  await registry.close();
+});
+
 Deno.test("ModelRegistry tells who asks why a model cannot be loaded, and tries again later", async () => {
   const { acquire, events, loader, registry } = setUp(["a", "unreadable", "b"], { retryMs: 20 });
   loader.failing = "a";

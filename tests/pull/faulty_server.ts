@@ -32,6 +32,8 @@ export interface Answer {
 export interface FaultyServer extends AsyncDisposable {
   readonly url: string;
   readonly asked: readonly Ask[];
+  /** Connections that are open. */
+  readonly openCount: number;
 }
 
 /** Serves until it is disposed. */
@@ -55,6 +57,9 @@ export function serveFaulty(answer: (ask: Ask) => Answer): FaultyServer {
   return {
     url: `http://127.0.0.1:${listener.addr.port}`,
     asked,
+    get openCount() {
+      return open.size;
+    },
     async [Symbol.asyncDispose]() {
       listener.close();
       end();

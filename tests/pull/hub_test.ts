@@ -65,6 +65,49 @@ Deno.test("pullModel() brings all parts of a split model, and makes it one at th
   });
 });
 
+Deno.test("pullModel() by another name of the same files brings nothing, and moves nothing", () =>
+  withPulling(hub(FILES), async ({ folder, server }) => {
+    const options = { folder, endpoint: new URL(server.url), ...QUICK };
+    const { path } = await pullModel("hf:user/repo:Q4_K_M", options);
+    const { ino } = await Deno.stat(path);
+    const gone = new AbortController();
+    const onProgress = () => gone.abort(new Error("gone"));
+    const again = await pullModel("hf:user/repo", { ...options, signal: gone.signal, onProgress });
+    assertEquals([again.wasThere, again.receivedBytes], [true, 0]);
+    assertEquals((await Deno.stat(path)).ino, ino);
+    assertEquals(new ModelStore(folder).pathOf("hf:user/repo"), path);
+  }));
+
+Deno.test("pullModel() leaves parts in their place until all others have come", async () => {
+  const [first, second] = splitModel();
+  const other = second.slice();
+  other[other.length - 1] ^= 1;
+  const PARTS = ["big-00001-of-00002.gguf", "big-00002-of-00002.gguf"];
+  const files: Record<string, Uint8Array> = { [PARTS[0]]: first, [PARTS[1]]: second };
+  await withPulling(hub(files), async ({ folder, server }) => {
+    const options = { folder, endpoint: new URL(server.url), ...QUICK };
+    const { path, id } = await pullModel("hf:user/repo", options);
+    const partial = [".partial", ...PARTS, "big.source.json"];
+    files[PARTS[1]] = other;
+    // Another repository whose first part is the same: refused, and nothing has changed.
+    const foreign = () => pullModel("hf:user/repo:big", options);
+    await assertRejects(foreign, Error, "which is from hf:user/repo");
+    assertEquals(await names(folder), partial);
+    assertEquals(openModelFile(path).file.parts.length, 2);
+    // A new version of one part, and an end before it has come.
+    const gone = new AbortController();
+    const onProgress = () => gone.abort(new Error("gone"));
+    const watched = { ...options, signal: gone.signal, onProgress };
+    await assertRejects(() => pullModel("hf:user/repo", watched), Error, "gone");
+    assertEquals(await names(folder), partial);
+    assertEquals((await pullModel("hf:user/repo", options)).receivedBytes, other.length);
+    assertEquals(await Deno.readFile(path), first);
+    assertEquals(await Deno.readFile(`${folder}/${PARTS[1]}`), other);
+    assertEquals(await names(`${folder}/.partial`), []);
+    assertEquals(new ModelStore(folder).list().map((model) => model.id), [id]);
+  });
+});
+
 /** A model in two files, which has nothing but a small tensor in each. */
 function splitModel(): [Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>] {
   const part = (no: number) =>

@@ -9,10 +9,13 @@ export function completionScript(shell: Shell, verbs: readonly VerbFacts[], name
   return { bash: bashScript, zsh: zshScript, fish: fishScript }[shell](verbs, name);
 }
 
-/** Prints the names of pulled models. */
+/**
+ * Prints the names of pulled models; none with characters that mean something to a shell: bash
+ * expands the words that it is offered.
+ */
 const MODEL_NAMES = `ls "\${GANGLION_MODELS_DIR:-\${XDG_DATA_HOME:-$HOME/.local/share}/` +
   `ganglion/models}" 2>/dev/null | sed -nE 's/(-00001-of-[0-9]{5})?\\.(gguf|ganglion)$//p' | ` +
-  `grep -vE -e '-[0-9]{5}-of-[0-9]{5}$'`;
+  `grep -E '^[A-Za-z0-9._+-]+$' | grep -vE -e '-[0-9]{5}-of-[0-9]{5}$'`;
 
 function bashScript(verbs: readonly VerbFacts[], name: string): string {
   const flagNames = (flags: readonly FlagFacts[]) => flags.map((flag) => flag.name).join(" ");

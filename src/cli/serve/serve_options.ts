@@ -21,6 +21,7 @@ export interface ServerFlags {
   readonly tlsCert?: string;
   readonly tlsKey?: string;
   readonly modelsDir?: string;
+  readonly manageModels?: boolean;
   readonly prefixCache?: string;
   readonly conversations?: string;
   readonly conversationsMax?: number;
@@ -42,6 +43,11 @@ export function addServerOptions(verb: Command): Command {
     .option("--host <address>", "address to listen on; 0.0.0.0 is all of them", "127.0.0.1")
     .option("--port <n>", "port to listen on; 0 is any", wholeNumber({ max: 65535 }), 11711)
     .option("--models-dir <folder>", "offer every model file of a folder, too")
+    .option(
+      "--manage-models",
+      "let clients pull models of the hub into that folder, and delete pulled ones (needs " +
+        "--allow-write)",
+    )
     .option(
       "--keep-alive <time>",
       "how long a model stays in memory unused, such as 5m, 0, or -1 for ever (default: 5m, for " +

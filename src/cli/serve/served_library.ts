@@ -1,4 +1,4 @@
-/** The folder of `serve --models-dir` as clients may change it: models come and go. */
+/** The folder of `serve --manage-models`, which clients may change: models come and go. */
 import { RequestError, UsageError } from "../../base/errors.ts";
 import type { FileCatalog, ModelRegistry } from "../../models/mod.ts";
 import { modelName } from "../../models/mod.ts";
@@ -60,7 +60,7 @@ export class ServedLibrary implements ModelLibrary {
       const { id, path, wasThere } = await this.#pulls.join(source, { signal, onProgress });
       this.#catalog.refresh();
       // Whoever asks next gets the new version.
-      if (!wasThere && this.#catalog.pathOf(id) === path) this.#registry.unload(id);
+      if (!wasThere && this.#serves(id, path)) this.#registry.unload(id);
       return id;
     } catch (error) {
       signal.throwIfAborted();
@@ -71,14 +71,12 @@ export class ServedLibrary implements ModelLibrary {
   remove(name: string): boolean {
     const path = this.#store.pathOf(name);
     const id = path === null ? name.replace(/:latest$/, "") : modelName(path);
-    const served = this.#catalog.pathOf(id);
-    if (served !== undefined && served !== path) {
-      throw new RequestError(
-        `Cannot delete ${JSON.stringify(id)}: it lies outside of the server's folder of models`,
-        { status: 403, type: "permission_error", code: "not_supported" },
-      );
+    const isServed = this.#catalog.pathOf(id) !== undefined;
+    if (isServed && (this.#catalog.isNamed(id) || path === null || !this.#serves(id, path))) {
+      throw keptError(id, "the server was started with it");
     }
-    if (served !== undefined) this.#registry.unload(id);
+    if (path !== null && this.#store.record(id) === null) throw keptError(id, "nobody pulled it");
+    if (isServed) this.#registry.unload(id);
     try {
       const gone = this.#store.remove(name.replace(/:latest$/, ""));
       this.#catalog.refresh();
@@ -87,6 +85,28 @@ export class ServedLibrary implements ModelLibrary {
       throw toPullError(error);
     }
   }
+
+  /** True where the model of that name is that file, however its path is spelled. */
+  #serves(id: string, path: string): boolean {
+    const served = this.#catalog.pathOf(id);
+    return served !== undefined && realPath(served) === realPath(path);
+  }
+}
+
+function realPath(path: string): string {
+  try {
+    return Deno.realPathSync(path);
+  } catch {
+    return path;
+  }
+}
+
+function keptError(id: string, why: string): RequestError {
+  return new RequestError(`Cannot delete ${JSON.stringify(id)}: ${why}`, {
+    status: 403,
+    type: "permission_error",
+    code: "not_supported",
+  });
 }
 
 /** Clients name models of the hub only: by addresses they could have any server asked. */

@@ -1,5 +1,6 @@
 /** `serve [MODEL…]`: the chat page and the API, until it is interrupted. */
 import type { Command } from "commander";
+import { UsageError } from "../../base/errors.ts";
 import { FileCatalog, modelName, ModelRegistry } from "../../models/mod.ts";
 import { ApiKeys, type RunningServer, serve, ServerMetrics } from "../../server/mod.ts";
 import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "../../llm/built_in_model.ts";
@@ -39,7 +40,7 @@ export function serveVerb(): Command {
 async function serveModels(paths: readonly string[], options: Options): Promise<void> {
   const log = createServeLog(options);
   const keys = new ApiKeys(readKeys(options));
-  for (const path of paths) await pullIfMissing(path);
+  for (const path of paths) await pullIfMissing(path, options);
   const metrics = new ServerMetrics({ compat: options.metricsCompat });
   const catalog = createCatalog(paths, options);
   await using models = createRegistry(catalog, options, { log, metrics });
@@ -82,9 +83,9 @@ const NAMES_MAX = 10;
 
 function createCatalog(paths: readonly string[], { modelsDir }: Options): FileCatalog {
   const named = paths.length > 0
-    ? paths.map((path) => requireModel(path))
+    ? paths.map((path) => requireModel(path, { modelsDir }))
     : modelsDir === undefined || getEnv("GANGLION_MODEL") !== undefined
-    ? [requireModel(undefined, { env: "GANGLION_MODEL" })]
+    ? [requireModel(undefined, { env: "GANGLION_MODEL", modelsDir })]
     : [];
   const files = named.map((path) => ({
     id: path === BUILT_IN_MODEL_PATH ? BUILT_IN_MODEL_ID : modelName(path),
@@ -93,13 +94,26 @@ function createCatalog(paths: readonly string[], { modelsDir }: Options): FileCa
   return new FileCatalog({ files, folder: modelsDir });
 }
 
-/** Null: no folder was named, or it may not be changed. */
+/**
+ * Null: nobody has said that clients may change the folder. That it is named says nothing: the
+ * variable that names it is `pull`'s, too.
+ * @throws {UsageError} when somebody has, and there is none, or it cannot be changed.
+ */
 function createLibrary(
   catalog: FileCatalog,
   registry: ModelRegistry,
-  { modelsDir: folder }: Options,
+  { modelsDir: folder, manageModels = false }: Options,
 ): ServedLibrary | null {
-  if (folder === undefined || !mayChange(folder)) return null;
+  if (!manageModels) return null;
+  if (folder === undefined) {
+    throw new UsageError("Cannot use --manage-models: say of which folder with --models-dir");
+  }
+  if (!mayChange(folder)) {
+    throw new UsageError(
+      `Cannot use --manage-models: this process may not write to "${folder}": start it with ` +
+        "`deno task ganglion serve`, and see that the folder is there",
+    );
+  }
   return new ServedLibrary({ catalog, registry, pull: { ...toPullOptions({}), folder } });
 }
 

@@ -25,15 +25,20 @@ export async function pull(c: Context<ServerEnv>, settings: AppSettings): Promis
   );
   const reference = model ?? name ?? "";
   const { library, lifecycle, onError } = settings;
-  const signal = AbortSignal.any([c.req.raw.signal, lifecycle.stopSignal]);
+  // What came is kept: nobody who stops the server waits for the rest.
+  const signal = AbortSignal.any([c.req.raw.signal, lifecycle.drainSignal]);
   const work = new PullWork(reference, { library, signal });
   if (stream === false) {
-    await work.done;
+    try {
+      await work.done;
+    } catch (error) {
+      throw signal.aborted && !(error instanceof RequestError) ? shutdownError() : error;
+    }
     return Response.json({ status: "success" });
   }
   const lines = ReadableStream.from(pullLines(work, {
     onError: (error) => onError(error, c.get("requestId")),
-    isLeaving: () => lifecycle.stopSignal.aborted,
+    isLeaving: () => lifecycle.isDraining,
   }));
   return new Response(lines.pipeThrough(new TextEncoderStream()), {
     headers: { "content-type": "application/x-ndjson" },
@@ -115,7 +120,7 @@ export async function remove(c: Context<ServerEnv>, settings: AppSettings): Prom
 function closedLibrary(verb: string, name: string): RequestError {
   return new RequestError(
     `Cannot ${verb} ${JSON.stringify(name.slice(0, 200))}: this server downloads no models and ` +
-      "deletes none: start it with --models-dir FOLDER, and with the right to write there",
+      "deletes none: start it with --models-dir FOLDER --manage-models",
     { status: verb === "pull" ? 501 : 403, type: "permission_error", code: "not_supported" },
   );
 }
