@@ -208,6 +208,22 @@ Deno.test("GrammarMatcher minds no number of tokens that is too small for any an
   );
 });
 
+Deno.test("GrammarMatcher.mask() minds no number of tokens any more that has become too small", () => {
+  const wasted = new GrammarMatcher(
+    new GrammarKnowledge(compileGrammar(gbnf('root ::= "0"? "1"? "abcdefgh"')), BYTE_TRIE),
+    { tokensMax: 8 },
+  );
+  // Not allowed: eight bytes are missing behind it, and seven tokens may come.
+  wasted.accept("0".charCodeAt(0));
+  for (const [i, char] of [..."abcdefgh"].entries()) {
+    const fitting = i === 0 ? ["1", "a"] : [char];
+    assertEquals(idsIn(wasted.mask()), fitting.map((each) => each.charCodeAt(0)));
+    assert(wasted.allows(char.charCodeAt(0)));
+    wasted.accept(char.charCodeAt(0));
+  }
+  assert(wasted.isFinished);
+});
+
 Deno.test("GrammarMatcher begins nothing behind free text that it could not end", () => {
   const tokens = ["<call>", "x", "{", "}", "a", "</s>"];
   const trie = buildTokenTrie(vocabularyOf(tokens, { ends: [5] }));
