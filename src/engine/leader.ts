@@ -144,7 +144,9 @@ export class Leader {
 
   /** Keys and values in a file; null where they are on a GPU. Between steps. */
   archive(file: KvArchiveFile): KvArchive | null {
-    return this.#kv instanceof KvBlocks ? new KvArchive(this.#runner.setup, this.#kv, file) : null;
+    const { setup, control } = this.#runner;
+    if (!(this.#kv instanceof KvBlocks)) return null;
+    return new KvArchive(setup, this.#kv, file, () => control.beat());
   }
 
   /** Ends all requests. */

@@ -158,6 +158,23 @@ Deno.test("Leader.step() lets who finds no room wait, in turn, and the others go
   });
 });
 
+Deno.test("Leader.archive() shows that it gets on, record by record: no watchdog minds a slow disk", () =>
+  withTinyFile({ contextLength: 200 }, async (path) => {
+    const { leader, runner: { control } } = await openLeader(path);
+    const ids = Array.from({ length: 70 }, (_, i) => 5 + i);
+    answerNow(leader, { ids, maxTokens: 1, sampling: { temperature: 0 }, endIds: [] });
+    const archive = leader.archive({ path: `${path}.kv`, modelFingerprint: "tiny" })!;
+    try {
+      const atFirst = control.heartbeat;
+      assertEquals(archive.save(), 2);
+      const saved = control.heartbeat;
+      assertEquals(archive.restore(), 2);
+      assertEquals([saved - atFirst, control.heartbeat - saved], [2, 2]);
+    } finally {
+      await Deno.remove(`${path}.kv`);
+    }
+  }));
+
 Deno.test("WholeTexts.readSpeedGbps() is a rate", async () => {
   await withTinyFile({}, async (path) => {
     const { leader } = await openLeader(path);
