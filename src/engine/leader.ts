@@ -121,7 +121,8 @@ export class Leader {
     this.#scheduler.plan();
     let rows: number;
     try {
-      this.#speculation?.extend(this.#scheduler);
+      // A step that no cancel may end is kept short: a draft model's steps would belong to it.
+      if (!this.#wasAborted) this.#speculation?.extend(this.#scheduler);
       this.#speculation?.times.start();
       rows = this.#fillStep();
       this.#wasAborted = !this.#steps.run();
