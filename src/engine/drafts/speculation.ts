@@ -127,7 +127,8 @@ export class Speculation {
     if (!this.#isModelWorth(sequence.slot)) return drafts.count;
     const second = this.#second;
     second.count = 0;
-    this.#model.propose(sequence, most, second, this.#leastChance());
+    // Unlike looked up ones, its guesses cost time: none is made that the step has no row for.
+    this.#model.propose(sequence, Math.min(most, spare), second, this.#leastChance());
     if (second.count === 0) return drafts.count;
     this.#second = drafts;
     this.#drafts[sequence.slot] = second;

@@ -178,6 +178,12 @@ Deno.test("Speculation.extend() keeps what was looked up where the model guesses
   });
 });
 
+Deno.test("Speculation.extend() asks the model for no more than the step has rows for", () => {
+  const model = new ModelGuesser([SURE]);
+  assertEquals(prepare({ odds: [[]], speculate: 7, chunkTokens: 4, model }).step(), [4]);
+  assertEquals(model.asked, [3]);
+});
+
 Deno.test("Speculation.extend() tries guesses that did not pay once in a while", () => {
   const { step, speculation } = prepare({ odds: [VAGUE], times: TIMES });
   const rows = Array.from({ length: 130 }, () => step()[0]);
