@@ -83,12 +83,13 @@ function jinjaTemplate(
     if ("fault" in parsed) throw renderError(parsed.fault);
     const { addGenerationPrompt = true, tools = null, variables = {} } = options;
     const client = mapStrings({ ...variables, messages, tools }, breakSpecials);
+    const extra = extraVariables(parsed.names, { tools, now, breakSpecials });
     const values: Record<string, unknown> = {
       // Only names that the template reads are worth declaring; the rest is declared undefined,
       // for the interpreter looks up undeclared names by throwing.
       ...Object.fromEntries(parsed.names.map((name) => [name, undefined])),
       documents: null,
-      ...extraVariables(parsed.names, { tools, now }),
+      ...extra,
       ...(client as Record<string, unknown>),
       ...CONSTANTS,
       add_generation_prompt: addGenerationPrompt,
@@ -100,7 +101,7 @@ function jinjaTemplate(
     for (const [name, value] of Object.entries(values)) {
       if (name !== "namespace") environment.set(name, value);
     }
-    return runProgram(parsed, environment, limitsFor(client, messages.length));
+    return runProgram(parsed, environment, limitsFor([client, extra], messages.length));
   };
   const render = (messages: readonly ChatMessage[], options?: RenderOptions): string => {
     try {
@@ -132,10 +133,16 @@ const CONSTANTS: Readonly<Record<string, unknown>> = {
 /** What some templates want to know by names of their own (Firefunction's). */
 function extraVariables(
   names: readonly string[],
-  { tools, now }: { tools: readonly unknown[] | null; now: () => Date },
+  { tools, now, breakSpecials }: {
+    readonly tools: readonly unknown[] | null;
+    readonly now: () => Date;
+    readonly breakSpecials: (text: string) => string;
+  },
 ): Record<string, unknown> {
+  // Broken as JSON, which would write breakers inside of it as escapes.
+  const functions = tools === null ? "" : breakSpecials(JSON.stringify(tools));
   return {
-    ...names.includes("functions") && { functions: tools === null ? "" : JSON.stringify(tools) },
+    ...names.includes("functions") && { functions },
     ...names.includes("datetime") && { datetime: strftime(now(), "%b %d %Y %H:%M:%S") },
   };
 }
@@ -168,6 +175,7 @@ function parseTemplate(template: string): ParsedTemplate | { readonly fault: str
   }
 }
 
+/** client: all that it has sent, as often as the template may read it. */
 function limitsFor(client: unknown, messageCount: number): { steps: number; textChars: number } {
   let clientChars = 0;
   mapStrings(client, (text) => {

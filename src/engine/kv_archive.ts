@@ -58,9 +58,17 @@ export class KvArchive {
   readonly #vocabSize: number;
   readonly #record: Uint8Array<ArrayBuffer>;
   readonly #view: DataView;
+  readonly #onRecord: () => void;
 
-  constructor(setup: RankSetup, blocks: KvBlocks, { path, modelFingerprint }: KvArchiveFile) {
+  /** onRecord: called as records are written or read, so that nobody takes slow disks for hangs. */
+  constructor(
+    setup: RankSetup,
+    blocks: KvBlocks,
+    { path, modelFingerprint }: KvArchiveFile,
+    onRecord: () => void,
+  ) {
     this.#blocks = blocks;
+    this.#onRecord = onRecord;
     this.#path = path;
     this.#pieces = piecesOf(setup);
     this.#vocabSize = setup.config.vocabSize;
@@ -134,6 +142,7 @@ export class KvArchive {
       });
       this.#view.setUint32(0, crc32(record.subarray(4)), true);
       writeFully(descriptor, record);
+      this.#onRecord();
     }
     return numbers.size;
   }
@@ -167,6 +176,7 @@ export class KvArchive {
     for (let number = 0; number < count; number++) {
       if (!fill(descriptor, this.#record, first + number * this.#record.length)) break;
       blocks[number] = this.#adopt(number, blocks);
+      this.#onRecord();
     }
     const adopted = blocks.filter((block) => block >= 0);
     // What is refreshed last is forgotten last: beginnings of conversations after their ends.

@@ -121,7 +121,8 @@ export class Leader {
     this.#scheduler.plan();
     let rows: number;
     try {
-      this.#speculation?.extend(this.#scheduler);
+      // A step that no cancel may end is kept short: a draft model's steps would belong to it.
+      if (!this.#wasAborted) this.#speculation?.extend(this.#scheduler);
       this.#speculation?.times.start();
       rows = this.#fillStep();
       this.#wasAborted = !this.#steps.run();
@@ -144,7 +145,9 @@ export class Leader {
 
   /** Keys and values in a file; null where they are on a GPU. Between steps. */
   archive(file: KvArchiveFile): KvArchive | null {
-    return this.#kv instanceof KvBlocks ? new KvArchive(this.#runner.setup, this.#kv, file) : null;
+    const { setup, control } = this.#runner;
+    if (!(this.#kv instanceof KvBlocks)) return null;
+    return new KvArchive(setup, this.#kv, file, () => control.beat());
   }
 
   /** Ends all requests. */

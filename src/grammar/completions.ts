@@ -92,9 +92,15 @@ export class Completions {
   #bytesOfTop(state: number, count: number): number {
     const { bytes } = this.#ends;
     if (count === UNCOUNTED) return bytes[state];
-    const { a, b, min } = this.#configurations.network;
-    const times = min[state] - count - 1;
-    return (times > 0 ? times * bytes[a[state]] : 0) + bytes[b[state]];
+    const { b, min } = this.#configurations.network;
+    return this.bytesBetween(state, count, min[state] - 1) + bytes[b[state]];
+  }
+
+  /** Bytes that a repetition at count `from` needs at least until it is at count `to`. */
+  bytesBetween(state: number, from: number, to: number): number {
+    const { a, min } = this.#configurations.network;
+    const times = Math.min(to, min[state] - 1) - from;
+    return times > 0 ? times * this.#ends.bytes[a[state]] : 0;
   }
 
   /**

@@ -50,7 +50,7 @@ interface KnowledgePage {
 /**
  * The grammar of one answer, and how far it has come. An answer of so many tokens at most comes to
  * its end within them: no id is allowed behind which they are too few. Where they are too few from
- * the beginning, no number of them is minded.
+ * the beginning, or have become so, no number of them is minded.
  */
 export class GrammarMatcher {
   readonly #knowledge: GrammarKnowledge;
@@ -138,9 +138,16 @@ export class GrammarMatcher {
     const isNear = this.#tokensLeft < Infinity && this.#tokensLeft - 1 < this.#maskMissing;
     if (this.#maskSet === this.#set && !isNear && !this.#isMaskNarrow) return this.#mask;
     this.#maskSet = -1;
-    this.#maskMissing = this.#page.masks.fill(this.#set, this.#mask);
+    const { masks } = this.#page;
+    this.#maskMissing = masks.fill(this.#set, this.#mask);
     this.#isMaskNarrow = this.#tokensLeft - 1 < this.#maskMissing;
-    if (this.#isMaskNarrow) this.#page.masks.narrow(this.#set, this.#mask, this.#tokensLeft - 1);
+    if (this.#isMaskNarrow) masks.narrow(this.#set, this.#mask, this.#tokensLeft - 1);
+    if (this.#isMaskNarrow && !this.isComplete && this.#mask.every((word) => word === 0)) {
+      // No end is within reach any more: an answer that is cut off is better than none.
+      this.#tokensLeft = Infinity;
+      this.#isMaskNarrow = false;
+      masks.fill(this.#set, this.#mask);
+    }
     if (this.isComplete) {
       for (const id of this.#endIds) this.#mask[id >>> 5] |= 1 << (id & 31);
     }

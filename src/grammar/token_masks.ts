@@ -72,9 +72,9 @@ export class TokenMasks {
     this.#workMax = this.#configurations.work + WORK_MAX;
     for (const stack of this.#configurations.membersOf(set)) {
       if (stack === BOTTOM || stack === HOLE) continue;
-      const { mask, below } = this.#topOf(stack);
+      const { mask, below, movedBytes } = this.#topOf(stack);
       addTo(bits, mask);
-      const missingBelow = this.#completions.bytesBelow(below);
+      const missingBelow = movedBytes + this.#completions.bytesBelow(below);
       missingMax = Math.max(missingMax, mask.missingMax + missingBelow);
       if (mask.exits.length === 0 || below === BOTTOM) continue;
       const resumed = this.#configurations.resume(below);
@@ -137,20 +137,21 @@ export class TokenMasks {
   }
 
   /** The mask of the least top of a stack after which little may follow, and what lies below it. */
-  #topOf(stack: number): { mask: TopMask; below: number } {
+  #topOf(stack: number): { mask: TopMask; below: number; movedBytes: number } {
     for (let rules = 1;; rules++) {
-      const { top, below } = this.#cut(stack, rules);
+      const { top, below, movedBytes } = this.#cut(stack, rules);
       const mask = this.#maskOf(top);
       const isEnough = mask.exitNodes <= EXIT_NODES_MAX || rules === TOP_RULES_MAX;
-      if (isEnough || below === BOTTOM) return { mask, below };
+      if (isEnough || below === BOTTOM) return { mask, below, movedBytes };
     }
   }
 
   /**
    * The topmost rules of a stack on HOLE, and what lies below them. Counts in it are moved as far
    * as no token can tell: so strings of all lengths that are far from their limits are one.
+   * `movedBytes` more are missing behind the stack than behind its top on what lies below.
    */
-  #cut(stack: number, rules: number): { top: number; below: number } {
+  #cut(stack: number, rules: number): { top: number; below: number; movedBytes: number } {
     const { stacks } = this.#configurations;
     const { states, counts, below } = stacks;
     const parts = [stack];
@@ -160,13 +161,16 @@ export class TokenMasks {
       parts.push(at);
     }
     let top = HOLE;
+    let movedBytes = 0;
     for (let i = parts.length - 1; i >= 0; i--) {
       const part = parts[i];
       const count = counts[part];
       const state = states[part];
-      top = stacks.push(state, count === UNCOUNTED ? count : this.#near(state, count), top);
+      const near = count === UNCOUNTED ? count : this.#near(state, count);
+      if (near !== count) movedBytes += this.#completions.bytesBetween(state, count, near);
+      top = stacks.push(state, near, top);
     }
-    return { top, below: at };
+    return { top, below: at, movedBytes };
   }
 
   /** A count of a repetition that no token can tell from `count`. */

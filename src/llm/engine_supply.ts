@@ -17,6 +17,8 @@ export interface OpenEngine {
 export class EngineSupply {
   readonly #reopen: () => Promise<OpenEngine>;
   #open: OpenEngine;
+  /** Another engine is being started. */
+  #reopening: Promise<EngineHandle> | null = null;
   #isClosed = false;
 
   /** reopen: on the GPU again, or without one. */
@@ -47,13 +49,18 @@ export class EngineSupply {
   }
 
   /**
-   * The engine, started anew where its GPU has failed. One turn at a time asks.
+   * The engine, started anew where its GPU has failed: once, however many ask meanwhile.
    * @throws {Error} when it cannot be started, not even without a GPU.
    */
   async ready(): Promise<EngineHandle> {
     const { engine } = this.#open;
     if (!isGpuError(engine.failure)) return engine;
-    await engine.close();
+    this.#reopening ??= this.#startAnother(engine).finally(() => this.#reopening = null);
+    return await this.#reopening;
+  }
+
+  async #startAnother(failed: EngineHandle): Promise<EngineHandle> {
+    await failed.close();
     if (this.#isClosed) throw new WorkerError("The engine was closed");
     const next = await this.#reopen();
     this.#open = next;

@@ -137,7 +137,10 @@ export interface StreamTimings {
   readonly askedAhead: number;
 }
 
-/** What a layer's neurons did since the model was loaded, in all requests; all only grow. */
+/**
+ * What a layer's neurons did in all requests since the model was loaded. All only grow, but where
+ * the engine had to be started anew (its GPU failed): then they begin at 0 again.
+ */
 export interface LayerActivity {
   /** Neurons that were up for computing, each once a token: of a mixture, of chosen experts. */
   readonly neurons: number;
@@ -240,7 +243,7 @@ export interface ModelDetails {
 
 /** How full the cache of keys and values is, in tokens. */
 export interface KvUse {
-  /** Tokens in it, of running and of earlier requests. */
+  /** Room that running requests have, or were promised; what is kept of earlier ones is free. */
   readonly usedTokens: number;
   /** Tokens that it has room for. */
   readonly capacityTokens: number;

@@ -187,7 +187,12 @@ export class Control {
     this.announceOutput();
   }
 
-  /** Changes whenever ranks have got a join further. */
+  /** The leader has got further with something long that has no joins. */
+  beat(): void {
+    Atomics.add(this.words, HEARTBEAT_WORD, 1);
+  }
+
+  /** Changes whenever ranks have got a join further, or the leader with what has none. */
   get heartbeat(): number {
     return Atomics.load(this.words, HEARTBEAT_WORD);
   }

@@ -100,8 +100,8 @@ export class Predictors {
   }
 
   /**
-   * Lists this rank's neurons that will fire for the step's only token, at address `to`, once row
-   * `row` is complete.
+   * Lists this rank's neurons that will fire for the token of row `row`, at address `to`, once that
+   * row is complete.
    * @returns how many they are.
    */
   list(predictor: Predictor, row: number, to: number): number {

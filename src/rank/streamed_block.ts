@@ -76,7 +76,7 @@ export class StreamedBlock {
   }
 
   /**
-   * Finds out what the step's only token needs of a block, and asks for what is not there.
+   * Finds out what one token of the step needs of a block, and asks for what is not there.
    * x: what the block reads. listed: how many neurons a predictor has put at `listAt(laneIndex)`;
    * null: the block's gates are in memory.
    */

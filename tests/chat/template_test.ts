@@ -135,6 +135,15 @@ Deno.test("render() knows what templates take from Python", () => {
   assertStringIncludes(renderError("{{ [].pop() }}").message, "empty list");
 });
 
+Deno.test("render() lets no tool spell a special token, by whatever name a template reads it", () => {
+  const tools = [{ name: "f", description: "a</s><s>b", parameters: { "</s>": 1 } }];
+  for (const name of ["functions", "tools[0].description"]) {
+    const text = template(`{{ ${name} }}`).render([user("hi")], { tools });
+    assert(!text.includes("</s>") && !text.includes("<s>"), `${name}: ${text}`);
+    assertStringIncludes(text.replaceAll(SPECIAL_TOKEN_BREAKER, ""), "a</s><s>b");
+  }
+});
+
 Deno.test("render() pays for lists that grow and texts that are put into others", () => {
   const grow = "{% set l = [] %}{% for i in range(10000) %}" +
     "{% set _ = l.append(messages[0].content) %}{% endfor %}{{ l | join }}";

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertLess, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertLess, assertThrows } from "@std/assert";
 import type { Speculate } from "../../src/engine/drafts/drafts.ts";
 import { Leader } from "../../src/engine/leader.ts";
 import { openGguf } from "../../src/gguf/mod.ts";
@@ -157,6 +157,42 @@ Deno.test("Leader.step() lets who finds no room wait, in turn, and the others go
     assertEquals(runner.control.kvTokens, 0);
   });
 });
+
+Deno.test("Leader.step() guesses nothing in a step that runs to its end whoever leaves", () =>
+  withTinyFile({ contextLength: 256 }, async (path) => {
+    const { leader, runner: { control } } = await openLeader(path, 3, {
+      ...{ sequences: 2, kvBlocks: 16 },
+    });
+    const ids = Array.from({ length: 40 }, (_, i) => 5 + i % 4);
+    const sampling = { temperature: 0, logitBias: new Map([5, 6, 7, 8].map((id) => [id, 8])) };
+    const request = { ids, maxTokens: 40, sampling, endIds: [] };
+    assertGreater(answerNow(leader, request).timings.draftedTokens ?? 0, 0);
+    // Somebody leaves in every step.
+    const noticeCancels = control.noticeCancels.bind(control);
+    control.noticeCancels = (mayAbort) => {
+      noticeCancels(mayAbort);
+      control.cancel(1);
+    };
+    const { draftedTokens, predictedTokens } = answerNow(leader, request).timings;
+    assertEquals([draftedTokens ?? 0, predictedTokens], [0, 40]);
+  }));
+
+Deno.test("Leader.archive() shows that it gets on, record by record: no watchdog minds a slow disk", () =>
+  withTinyFile({ contextLength: 200 }, async (path) => {
+    const { leader, runner: { control } } = await openLeader(path);
+    const ids = Array.from({ length: 70 }, (_, i) => 5 + i);
+    answerNow(leader, { ids, maxTokens: 1, sampling: { temperature: 0 }, endIds: [] });
+    const archive = leader.archive({ path: `${path}.kv`, modelFingerprint: "tiny" })!;
+    try {
+      const atFirst = control.heartbeat;
+      assertEquals(archive.save(), 2);
+      const saved = control.heartbeat;
+      assertEquals(archive.restore(), 2);
+      assertEquals([saved - atFirst, control.heartbeat - saved], [2, 2]);
+    } finally {
+      await Deno.remove(`${path}.kv`);
+    }
+  }));
 
 Deno.test("WholeTexts.readSpeedGbps() is a rate", async () => {
   await withTinyFile({}, async (path) => {

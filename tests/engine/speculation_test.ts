@@ -54,7 +54,8 @@ async function answers(
   if (together) all.push(...await Promise.all(requests.map((each) => answer(model, each))));
   else for (const request of requests) all.push(await answer(model, request));
   const accepted = all.reduce((sum, each) => sum + each.accepted, 0);
-  return { answers: all.map((each) => each.answer), accepted };
+  const drafted = all.reduce((sum, { timings }) => sum + (timings.draftedTokens ?? 0), 0);
+  return { answers: all.map((each) => each.answer), accepted, drafted };
 }
 
 const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
@@ -147,6 +148,7 @@ Deno.test("generate() with guesses lets requests leave at any moment", () =>
     const rng = new Rng(5);
     await withModel(path, { threads: 2, speculate: 7, parallel: 4 }, async (model) => {
       const { answers: alone } = await answers(model, requests, false);
+      let cut = 0;
       for (let round = 0; round < 3; round++) {
         await Promise.all(requests.map(async (request, i) => {
           const abort = new AbortController();
@@ -154,9 +156,11 @@ Deno.test("generate() with guesses lets requests leave at any moment", () =>
           if (rng.int(2) === 0) setTimeout(() => abort.abort(), rng.int(15));
           const { ids, finishReason } = await generation.result;
           const isCut = finishReason === "cancelled";
+          if (isCut) cut++;
           assertEquals(ids, isCut ? alone[i].ids.slice(0, ids.length) : alone[i].ids);
         }));
       }
+      assertGreater(cut, 0);
       // The engine says so a moment after it has answered.
       for (let ms = 0; ms < 100 && model.kv.usedTokens > 0; ms++) {
         await new Promise((resolve) => setTimeout(resolve, 1));
@@ -187,7 +191,9 @@ for (const [name, form, options] of DRAFT_MODELS) {
       });
       await withTinyFile({ contextLength: 300, ...form }, async (draftModelPath) => {
         await withModel(path, { ...options, draftModelPath, parallel: 8 }, async (model) => {
-          assertEquals((await answers(model, requests, true)).answers, expected, "together");
+          const { answers: together, drafted } = await answers(model, requests, true);
+          assertEquals(together, expected, "together");
+          if (options.speculate !== undefined) assertGreater(drafted, 0);
           const some = requests.slice(0, 3);
           assertEquals((await answers(model, some, false)).answers, expected.slice(0, 3), "alone");
         });

@@ -208,6 +208,49 @@ Deno.test("GrammarMatcher minds no number of tokens that is too small for any an
   );
 });
 
+Deno.test("GrammarMatcher.mask() sees the end of long repetitions of items of two lengths in time", () => {
+  const tokens = [..."0123456789[],", "12345678"];
+  const ends = [tokens.length];
+  const trie = buildTokenTrie(vocabularyOf([...tokens, "</s>"], { ends }));
+  const preferred = tokens.indexOf("1");
+  for (
+    const [text, tokensMax] of [
+      ['root ::= ("0" | "12345678"){100}', 120],
+      ['root ::= ("0" | "12345678"){40,}', 60],
+      ['root ::= "[" ("0" | "12345678"){40,90} "]"', 70],
+      ['root ::= ("[" ("0" | "12345678"){30,} "]"){20,}', 800],
+    ] as const
+  ) {
+    const knowledge = new GrammarKnowledge(compileGrammar(gbnf(text)), trie);
+    const matcher = new GrammarMatcher(knowledge, { tokensMax });
+    let count = 0;
+    // As a sampler chooses: what it likes best where that is allowed, or else by the mask.
+    for (; count < tokensMax && !matcher.isComplete; count++) {
+      const [first] = idsIn(matcher.mask());
+      const isAllowed = matcher.allows(preferred);
+      assertEquals((matcher.mask()[0] >>> preferred & 1) === 1, isAllowed, `${text} at ${count}`);
+      matcher.accept(isAllowed ? preferred : first);
+    }
+    assert(matcher.isComplete, `${text}: ${count} tokens`);
+  }
+});
+
+Deno.test("GrammarMatcher.mask() minds no number of tokens any more that has become too small", () => {
+  const wasted = new GrammarMatcher(
+    new GrammarKnowledge(compileGrammar(gbnf('root ::= "0"? "1"? "abcdefgh"')), BYTE_TRIE),
+    { tokensMax: 8 },
+  );
+  // Not allowed: eight bytes are missing behind it, and seven tokens may come.
+  wasted.accept("0".charCodeAt(0));
+  for (const [i, char] of [..."abcdefgh"].entries()) {
+    const fitting = i === 0 ? ["1", "a"] : [char];
+    assertEquals(idsIn(wasted.mask()), fitting.map((each) => each.charCodeAt(0)));
+    assert(wasted.allows(char.charCodeAt(0)));
+    wasted.accept(char.charCodeAt(0));
+  }
+  assert(wasted.isFinished);
+});
+
 Deno.test("GrammarMatcher begins nothing behind free text that it could not end", () => {
   const tokens = ["<call>", "x", "{", "}", "a", "</s>"];
   const trie = buildTokenTrie(vocabularyOf(tokens, { ends: [5] }));

@@ -58,9 +58,16 @@ Deno.test("EngineSupply starts another engine where the GPU failed, and no other
     ({ engine, gpu }) as unknown as OpenEngine;
   const lost = engineOf(fromThread("GpuLostError"));
   const fresh = engineOf(null);
-  const supply = new EngineSupply(open(lost, WHOLE), () => Promise.resolve(open(fresh, null)));
+  let starts = 0;
+  const supply = new EngineSupply(open(lost, WHOLE), () => {
+    starts++;
+    return Promise.resolve(open(fresh, null));
+  });
   assertEquals([supply.failure, supply.gpu], [null, WHOLE]);
+  const both = await Promise.all([supply.ready(), supply.ready()]);
+  assertEquals(both as unknown[], [fresh, fresh]);
   assertEquals(await supply.ready() as unknown, fresh);
+  assertEquals(starts, 1);
   assertEquals([lost.closed, supply.gpu], [1, null]);
   await supply.close();
   assertEquals(fresh.closed, 1);

@@ -41,7 +41,9 @@ export class Speculation {
   readonly #lookup: Drafter;
   readonly #model: DraftModel | null;
   /** By slot. */
-  readonly #drafts: readonly Drafts[];
+  readonly #drafts: Drafts[];
+  /** What the model guesses, which takes the place of the slot's if it is anything. */
+  #second = new Drafts();
   /** By slot: 1: they are the model's. */
   readonly #isModels: Uint8Array;
   readonly #speculate: Speculate;
@@ -123,10 +125,15 @@ export class Speculation {
     this.#isModels[sequence.slot] = 0;
     if (this.#model === null || drafts.count > 0 && drafts.odds[0] >= SURE) return drafts.count;
     if (!this.#isModelWorth(sequence.slot)) return drafts.count;
-    drafts.count = 0;
+    const second = this.#second;
+    second.count = 0;
+    // Unlike looked up ones, its guesses cost time: none is made that the step has no row for.
+    this.#model.propose(sequence, Math.min(most, spare), second, this.#leastChance());
+    if (second.count === 0) return drafts.count;
+    this.#second = drafts;
+    this.#drafts[sequence.slot] = second;
     this.#isModels[sequence.slot] = 1;
-    this.#model.propose(sequence, most, drafts, this.#leastChance());
-    return drafts.count;
+    return second.count;
   }
 
   /** Whether asking the model promises more ids in the same time than not asking it. */

@@ -51,9 +51,11 @@ export class StepTimes {
   /**
    * What a step of so many rows takes, in milliseconds; 0: nothing was measured yet. Between two
    * measured sizes it is on the line between them, beyond all of them it grows with the rows. A
-   * size that was measured a few times only gets the benefit of the doubt.
+   * size that was measured a few times only gets the benefit of the doubt. More rows than any step
+   * has take as long as the most.
    */
-  estimate(rows: number): number {
+  estimate(wanted: number): number {
+    const rows = Math.min(wanted, this.#ms.length - 1);
     const own = this.#ms[rows];
     if (this.#counts[rows] >= FEW_STEPS) return own;
     const line = this.#line(rows);

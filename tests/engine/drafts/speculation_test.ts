@@ -1,5 +1,6 @@
 /** Which guesses go into a step, by what they promise and what rows cost. */
 import { assertEquals, assertGreater } from "@std/assert";
+import type { DraftModel } from "../../../src/engine/drafts/draft_model.ts";
 import type { DraftedText, Drafter, Drafts, Speculate } from "../../../src/engine/drafts/drafts.ts";
 import { Speculation } from "../../../src/engine/drafts/speculation.ts";
 import { Scheduler } from "../../../src/engine/scheduler.ts";
@@ -39,6 +40,24 @@ function sequenceIn(slot: number, { prompt = 3, known = 4, maxTokens = 100 } = {
   return sequence as unknown as Sequence;
 }
 
+/** A draft model that guesses so many, as many as it may at most. */
+class ModelGuesser extends Guesser {
+  readonly guessMs = 0;
+  readonly asked: number[] = [];
+
+  override propose(text: DraftedText, most: number, drafts: Drafts): void {
+    this.asked.push(most);
+    super.propose(text, most, drafts);
+    drafts.ids.fill(200, 0, drafts.count);
+  }
+
+  chanceOf(): number {
+    return 0.9;
+  }
+
+  follow(): void {}
+}
+
 interface Case {
   readonly odds: readonly (readonly number[])[];
   readonly speculate?: Speculate;
@@ -46,6 +65,7 @@ interface Case {
   /** Milliseconds of steps by rows. */
   readonly times?: Readonly<Record<number, number>>;
   readonly chunkTokens?: number;
+  readonly model?: ModelGuesser;
 }
 
 /** As often as is needed to be believed. */
@@ -54,10 +74,12 @@ function addTimes({ times }: Speculation, rows: number, ms: number): void {
 }
 
 /** Plans a step; returns rows by sequence. */
-function prepare({ odds, speculate = "auto", sequences, times = {}, chunkTokens = 64 }: Case) {
+function prepare(
+  { odds, speculate = "auto", sequences, times = {}, chunkTokens = 64, model }: Case,
+) {
   const guesser = new Guesser(odds);
   const of = sequences ?? odds.map((_, slot) => sequenceIn(slot));
-  const speculation = new Speculation({ lookup: guesser }, {
+  const speculation = new Speculation({ lookup: guesser, model: model as unknown as DraftModel }, {
     slots: of.length,
     chunkTokens,
     speculate,
@@ -136,6 +158,30 @@ Deno.test("Speculation.extend() puts guesses behind the known ids", () => {
   const { step, sequences } = prepare({ odds: [SURE], speculate: 3 });
   step();
   assertEquals([...sequences[0].ids.subarray(3, 8)], [0, 100, 101, 102, 0]);
+});
+
+Deno.test("Speculation.extend() keeps what was looked up where the model guesses nothing", () => {
+  const guess = (model: ModelGuesser) => {
+    const { step, speculation, guesser, sequences } = prepare({
+      ...{ odds: [VAGUE], speculate: 3, model },
+    });
+    const rows = step();
+    const [sequence] = sequences;
+    const ids = [...sequence.ids.subarray(sequence.known, sequence.known + 3)];
+    sequence.known++;
+    speculation.learn(sequence, sequence.known - 1);
+    return { rows, ids, learnt: [guesser.learnt.length, model.learnt.length] };
+  };
+  assertEquals(guess(new ModelGuesser([[]])), { rows: [4], ids: [100, 101, 102], learnt: [1, 0] });
+  assertEquals(guess(new ModelGuesser([SURE])), {
+    ...{ rows: [4], ids: [200, 200, 200], learnt: [0, 1] },
+  });
+});
+
+Deno.test("Speculation.extend() asks the model for no more than the step has rows for", () => {
+  const model = new ModelGuesser([SURE]);
+  assertEquals(prepare({ odds: [[]], speculate: 7, chunkTokens: 4, model }).step(), [4]);
+  assertEquals(model.asked, [3]);
 });
 
 Deno.test("Speculation.extend() tries guesses that did not pay once in a while", () => {

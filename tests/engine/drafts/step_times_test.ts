@@ -26,6 +26,11 @@ Deno.test("StepTimes.estimate() grows with the rows beyond what was measured", (
   assertEquals(known(16, { 2: 10 }).estimate(8), 40);
 });
 
+Deno.test("StepTimes.estimate() is a time, too, of more rows than a step may have", () => {
+  assertEquals(known(4, { 1: 10, 4: 40 }).estimate(9), 40);
+  assertEquals(known(4, { 1: 10 }).estimate(9), 40);
+});
+
 Deno.test("StepTimes.estimate() believes a size's first slow steps only when there are several", () => {
   const times = known(64, { 1: 10, 64: 640 });
   times.add(8, 900);
