@@ -4,11 +4,15 @@
  * and from disk, by gates and by predictors. On small models made from a seed.
  */
 import { assertEquals, assertGreater } from "@std/assert";
-import type { LoadOptions } from "../../src/llm/mod.ts";
+import { openModelFile } from "../../src/bundle/mod.ts";
+import { isSilentKind } from "../../src/model/mod.ts";
+import { independentRows } from "../../src/engine/row_independence.ts";
+import { describeForUse, type LoadOptions, planModel } from "../../src/llm/mod.ts";
 import { withModel, withTinyFile } from "../support/loaded_model.ts";
 import { FEW_SLOTS, withPacked } from "../support/packed_model.ts";
 import { hearAlone, hearTogether, someRequests } from "../support/some_requests.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
+import { loadKernelModule } from "../../wasm/mod.ts";
 
 const REQUESTS = someRequests(8, 24).map((request) => ({
   ...request,
@@ -63,8 +67,19 @@ for (const [name, form, options] of ON_DISK) {
     ));
 }
 
+/** Answers share steps, or else nobody would be beside anybody: but where all neurons fire. */
+async function assertShared(path: string, options: LoadOptions): Promise<void> {
+  const { file, packed } = openModelFile(path);
+  const model = describeForUse(file, options);
+  const plans = planModel({ file, model, packed }, await loadKernelModule(), options);
+  const expected = isSilentKind(model.config.feedForward.activation) ? "answers" : "none";
+  assertEquals(independentRows(plans, { isObserved: false }), expected);
+  assertGreater(plans[0].logitsRows, 1);
+}
+
 async function assertSame(path: string, options: LoadOptions, count = 8): Promise<void> {
   const requests = REQUESTS.slice(0, count);
+  await assertShared(path, { ...options, parallel: count });
   const alone = await withOne(path, { ...options, parallel: 1 });
   await withModel(path, { ...options, parallel: count }, async (model) => {
     assertEquals(await hearTogether(model, requests), alone, "cold");
