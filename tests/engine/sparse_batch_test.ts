@@ -67,7 +67,7 @@ for (const [name, form, options] of ON_DISK) {
     ));
 }
 
-/** Answers share steps, or nobody would be beside anybody; where nothing is silent, none do. */
+/** Answers share steps, or else nobody would be beside anybody: but where all neurons fire. */
 async function assertShared(path: string, options: LoadOptions): Promise<void> {
   const { file, packed } = openModelFile(path);
   const model = describeForUse(file, options);
