@@ -32,15 +32,15 @@ export async function writeOneFile(
   }
   const payload = gzipSync(await new Blob([...tar(entries)] as BlobPart[]).bytes(), { level });
   const id = createHash("sha256").update(payload).digest("hex").slice(0, 16);
-  const template = await Deno.readTextFile(join(ROOT, "packaging/one_file_stub.sh"));
-  const stub = stubOf(template, id);
-  await Deno.writeFile(path, new TextEncoder().encode(stub), { mode: 0o755 });
+  const text = await Deno.readTextFile(join(ROOT, "packaging/one_file_start.sh"));
+  const script = startScript(text, id);
+  await Deno.writeFile(path, new TextEncoder().encode(script), { mode: 0o755 });
   await Deno.writeFile(path, payload, { append: true });
 }
 
 /** The script says where it ends: counted from 1, as `tail -c +N` does. */
-function stubOf(template: string, id: string): string {
-  const script = template
+function startScript(text: string, id: string): string {
+  const script = text
     .replaceAll("@VERSION@", project.version)
     .replaceAll("@TARGET@", Deno.build.target)
     .replaceAll("@ID@", id);

@@ -1,4 +1,5 @@
 /** Where models lie that were pulled, and names that stand for them. */
+import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import { join } from "node:path";
 import { UsageError } from "../base/errors.ts";
@@ -33,7 +34,7 @@ function defaultFolder(): string | null {
  * @throws {UsageError} when it is none of these; a path of a file is not looked at.
  */
 export function modelPath(text: string, folder?: string): string {
-  if (exists(text)) return text;
+  if (existsSync(text)) return text;
   const path = findPulled(text, folder);
   if (path !== null) return path;
   if (isReference(text)) {
@@ -64,14 +65,5 @@ function storeOrNull(folder?: string): ModelStore | null {
     return new ModelStore(modelsFolder(folder));
   } catch {
     return null;
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch (error) {
-    return !(error instanceof Deno.errors.NotFound);
   }
 }

@@ -83,7 +83,7 @@ export class PartialFile {
       const { sizeBytes, version } = identity;
       const first = JSON.stringify({ sizeBytes, version, pieceBytes });
       const lines = journal.lines();
-      const isSame = lines[0] === first && version !== null && exists(path);
+      const isSame = lines[0] === first && version !== null && isPlainFile(path);
       if (!isSame) journal.rewrite([first]);
       const isKept = isSame || isWhole;
       file = new PartialFile(path, { journal, sizeBytes, pieceBytes, disk, isKept });
@@ -291,7 +291,8 @@ async function sha256Of(descriptor: number, { signal, onRead }: Watching = {}): 
   }
 }
 
-function exists(path: string): boolean {
+/** A link to a file is none. */
+function isPlainFile(path: string): boolean {
   try {
     return Deno.lstatSync(path).isFile;
   } catch {

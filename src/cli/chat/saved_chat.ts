@@ -1,4 +1,5 @@
 /** Conversations as files: JSON that other programs may read, too. */
+import { existsSync } from "node:fs";
 import { z } from "zod";
 import { UsageError } from "../../base/errors.ts";
 import { explainWriteError } from "../../base/write_errors.ts";
@@ -19,7 +20,7 @@ const schema = z.object({
  * @throws {UsageError} when something else lies there.
  */
 export function saveChat(path: string, model: string, { system, messages }: ChatState): void {
-  if (exists(path) && readSaved(path) === null) {
+  if (existsSync(path) && readSaved(path) === null) {
     throw new UsageError(`Cannot save to "${path}": another file lies there: give another name`);
   }
   const text = JSON.stringify({ format: FORMAT, model, system, messages }, null, 2);
@@ -37,9 +38,9 @@ export function saveChat(path: string, model: string, { system, messages }: Chat
  * @throws {UsageError} when it is no conversation.
  */
 export function loadChat(path: string, state: ChatState): string {
-  const saved = exists(path) ? readSaved(path) : null;
+  const saved = existsSync(path) ? readSaved(path) : null;
   if (saved === null) {
-    const reason = exists(path) ? "it is no saved conversation" : "there is no such file";
+    const reason = existsSync(path) ? "it is no saved conversation" : "there is no such file";
     throw new UsageError(`Cannot load "${path}": ${reason}`);
   }
   state.system = saved.system;
@@ -53,14 +54,5 @@ function readSaved(path: string): z.infer<typeof schema> | null {
     return schema.parse(JSON.parse(Deno.readTextFileSync(path)));
   } catch {
     return null;
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
   }
 }

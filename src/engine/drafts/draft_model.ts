@@ -8,7 +8,7 @@ import { STEP_KIND_DRAFT } from "../../memory/control_layout.ts";
 import { tableBlocks } from "../../rank/kv_bytes.ts";
 import type { StepRunner } from "../step_runner.ts";
 import { DraftOdds } from "./draft_odds.ts";
-import type { DraftedText, Drafter, Drafts } from "./drafts.ts";
+import type { DraftedText, Drafter, Drafts, GuessCounts } from "./drafts.ts";
 
 /** Kinds of guesses: by how far the best logit is above the second, so far or more; and odds. */
 const KIND_FROM = [0, 0.5, 1, 2, 4] as const;
@@ -102,13 +102,9 @@ export class DraftModel implements Drafter {
     }
   }
 
-  learn(
-    slot: number,
-    { kinds }: Drafts,
-    { seen, right }: { readonly seen: number; readonly right: number },
-  ): void {
-    for (let i = 0; i < seen && i <= right; i++) this.#odds[slot].add(kinds[i], i < right);
-    this.#chances[slot] += CHANCE_SHARE * ((right > 0 ? 1 : 0) - this.#chances[slot]);
+  learn(slot: number, drafts: Drafts, counts: GuessCounts): void {
+    this.#odds[slot].learn(drafts.kinds, counts);
+    this.#chances[slot] += CHANCE_SHARE * ((counts.right > 0 ? 1 : 0) - this.#chances[slot]);
   }
 
   /** Of so many ids, how many first ones have their keys and values already. */

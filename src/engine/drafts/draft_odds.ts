@@ -1,4 +1,5 @@
 /** How often guesses of a few kinds were right lately. Allocates nothing per guess. */
+import type { GuessCounts } from "./drafts.ts";
 
 /** Guesses that are remembered: older ones fade. */
 const MEMORY_GUESSES = 32;
@@ -26,6 +27,11 @@ export class DraftOdds {
     this.odds.set(this.#prior);
     this.#right.fill(0);
     this.#all.fill(0);
+  }
+
+  /** What came of guesses of these kinds, which were made one behind the other. */
+  learn(kinds: ArrayLike<number>, { seen, right }: GuessCounts): void {
+    for (let i = 0; i < seen && i <= right; i++) this.add(kinds[i], i < right);
   }
 
   /** A guess of this kind was seen to be right or wrong. */

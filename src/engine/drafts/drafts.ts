@@ -28,12 +28,18 @@ export class Drafts {
   count = 0;
 }
 
+/** Of the first `seen` guesses the first `right` were so; there is at most one more of them. */
+export interface GuessCounts {
+  readonly seen: number;
+  readonly right: number;
+}
+
 /** Guesses how sequences go on, and learns how good it is at it. */
 export interface Drafter {
   /** The slot has a new sequence. */
   open(slot: number): void;
   /** Puts at most `most` guesses into `drafts`, which has none yet. */
   propose(text: DraftedText, most: number, drafts: Drafts): void;
-  /** Of the first `seen` guesses, the first `right` were so; there is at most one more of them. */
-  learn(slot: number, drafts: Drafts, counts: { seen: number; right: number }): void;
+  /** What came of its guesses. */
+  learn(slot: number, drafts: Drafts, counts: GuessCounts): void;
 }

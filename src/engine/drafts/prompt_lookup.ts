@@ -7,7 +7,7 @@
  * filled as ids become known; nothing is allocated.
  */
 import { check } from "../../base/check.ts";
-import type { DraftedText, Drafter, Drafts } from "./drafts.ts";
+import type { DraftedText, Drafter, Drafts, GuessCounts } from "./drafts.ts";
 import { DraftOdds } from "./draft_odds.ts";
 
 /** Ids that must agree, the best match first. */
@@ -51,12 +51,8 @@ export class PromptLookup implements Drafter {
     drafts.count = most;
   }
 
-  learn(
-    slot: number,
-    { kinds }: Drafts,
-    { seen, right }: { readonly seen: number; readonly right: number },
-  ): void {
-    for (let i = 0; i < seen && i <= right; i++) this.#odds[slot].add(kinds[i], i < right);
+  learn(slot: number, drafts: Drafts, counts: GuessCounts): void {
+    this.#odds[slot].learn(drafts.kinds, counts);
   }
 }
 
