@@ -28,8 +28,9 @@ export class ModelFormatError extends Error {
 
   /** `message` says what, why and what to do; `at` where. */
   constructor(message: string, at: { offsetBytes: number; path?: string }) {
-    const where = at.path ? ` in "${at.path}"` : "";
-    super(`${brief(message)} (at byte ${at.offsetBytes}${where})`);
+    const place = at.offsetBytes === 0 ? "" : `at byte ${at.offsetBytes}`;
+    const where = [place, at.path ? `"${at.path}"` : ""].filter((part) => part !== "").join(" in ");
+    super(where === "" ? brief(message) : `${brief(message)} (${where})`);
     this.offsetBytes = at.offsetBytes;
     this.path = at.path ?? "";
   }

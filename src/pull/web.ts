@@ -3,6 +3,7 @@
  * host only, silence ends a request. Knows nothing of files.
  */
 import project from "../../deno.json" with { type: "json" };
+import { fetchReason } from "../base/network_errors.ts";
 import { RequestFault } from "./fault.ts";
 
 export interface WebOptions {
@@ -195,10 +196,9 @@ class Watchdog {
       return new RequestFault(message, { isPassing: true });
     }
     if (!(error instanceof TypeError)) return error;
-    const reason = error.message.replace(/^error sending request for url \([^)]*\): /, "")
-      .replace(/^client error \(\w+\): /, "");
-    // A certificate does not get better by asking again.
-    const isPassing = !/certificate|BadCertificate/i.test(error.message);
+    const reason = fetchReason(error);
+    // Neither gets better by asking again.
+    const isPassing = !/certificate|Requests to port \d+ are blocked/i.test(reason);
     return new RequestFault(`the connection failed (${reason})`, { isPassing, cause: error });
   }
 }

@@ -28,12 +28,21 @@ export interface Terminal {
 }
 
 /** Runs `ganglion ARGS` on a terminal while `use` looks at it and types. */
-export async function withTerminal(
+export function withTerminal(
   args: readonly string[],
   env: Readonly<Record<string, string>>,
   use: (terminal: Terminal) => Promise<void>,
 ): Promise<void> {
   const words = [Deno.execPath(), "run", "--no-check", "--no-prompt", "-A", MAIN, ...args];
+  return runOnTerminal(words, env, use);
+}
+
+/** Runs any program on a terminal: `words` are its path and arguments. */
+export async function runOnTerminal(
+  words: readonly string[],
+  env: Readonly<Record<string, string>>,
+  use: (terminal: Terminal) => Promise<void>,
+): Promise<void> {
   const pidFile = await Deno.makeTempFile();
   const line = `echo $$ >${pidFile}; exec ${words.map((word) => `'${word}'`).join(" ")}`;
   const child = new Deno.Command("script", {
