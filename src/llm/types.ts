@@ -272,7 +272,7 @@ export interface Conversations {
 
 /** How a text is embedded. */
 export interface EmbedOptions {
-  /** Leaves the queue when it is aborted; a text that is being read is read to its end. */
+  /** Leaves the queue when it is aborted, and ends the reading of a text within a step. */
   readonly signal?: AbortSignal;
 }
 
