@@ -127,7 +127,8 @@ export class LoadedModel implements LanguageModel {
   }
 
   get kv(): KvUse {
-    return { usedTokens: this.#engines.kvTokens, capacityTokens: this.#kvTokensMax };
+    const blockTokens = KV_BLOCK_POSITIONS;
+    return { usedTokens: this.#engines.kvTokens, capacityTokens: this.#kvTokensMax, blockTokens };
   }
 
   get neurons(): NeuronActivity {

@@ -247,6 +247,8 @@ export interface KvUse {
   readonly usedTokens: number;
   /** Tokens that it has room for. */
   readonly capacityTokens: number;
+  /** Tokens of a block, of which whole ones are used again. */
+  readonly blockTokens: number;
 }
 
 /** What a model computed of conversations, in files. */
