@@ -41,7 +41,7 @@ const ALONE_SLOT = 0;
 
 export class EngineHandle {
   /** What is asked of whole texts, while no request runs. */
-  readonly texts = new TextCalls((call, params) => this.#askAlone(call, params));
+  readonly texts = new TextCalls((call, params, signal) => this.#askAlone(call, params, signal));
   readonly #setup: EngineOptions & Pick<RankSetup, "controlBuffer" | "observation">;
   readonly #control: Control;
   /** By slot: ids of the answer of the request that has it. */
@@ -332,15 +332,20 @@ export class EngineHandle {
     };
   }
 
-  /** Calls the leader while no request runs; closing the engine cancels it. */
+  /** Calls the leader while no request runs; closing the engine, or the signal, cancels it. */
   async #askAlone<K extends CallName>(
     call: K,
     params: Calls[K]["params"],
+    signal?: AbortSignal,
   ): Promise<Calls[K]["result"]> {
     this.#beginAlone();
+    const cancel = () => this.#control.cancel(ALONE_SLOT);
+    signal?.addEventListener("abort", cancel);
+    if (signal?.aborted) cancel();
     try {
       return await this.#ask(call, params);
     } finally {
+      signal?.removeEventListener("abort", cancel);
       this.#isAlone = false;
     }
   }

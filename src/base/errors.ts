@@ -17,6 +17,11 @@ export function brief(message: string): string {
   return `${begin} … ${message.slice(-END_CHARS)}`.toWellFormed();
 }
 
+/** A message that quotes files of this machine, with no more of their paths than their names. */
+export function withoutFolders(message: string): string {
+  return message.replace(/"[^"]*[\\/]([^"\\/]*)"/g, '"$1"');
+}
+
 /** A model file that is not what it claims to be. Carries the byte where reading stopped. */
 export class ModelFormatError extends Error {
   /** What tells it from other errors across threads. */

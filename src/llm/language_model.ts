@@ -127,7 +127,8 @@ export class LoadedModel implements LanguageModel {
   }
 
   get kv(): KvUse {
-    return { usedTokens: this.#engines.kvTokens, capacityTokens: this.#kvTokensMax };
+    const blockTokens = KV_BLOCK_POSITIONS;
+    return { usedTokens: this.#engines.kvTokens, capacityTokens: this.#kvTokensMax, blockTokens };
   }
 
   get neurons(): NeuronActivity {
@@ -237,7 +238,7 @@ export class LoadedModel implements LanguageModel {
     const pooling = readPooling(this.file.metadata, this.config.architecture);
     const endTurn = await this.#queue.enter({ signal, isAlone: true });
     try {
-      return await (await this.#engines.ready()).texts.embed(ids, pooling);
+      return await (await this.#engines.ready()).texts.embed(ids, pooling, signal);
     } finally {
       endTurn();
     }
@@ -253,7 +254,7 @@ export class LoadedModel implements LanguageModel {
     const rows = logprobRows(top, ids.length - 1);
     const endTurn = await this.#queue.enter({ signal, isAlone: true });
     try {
-      await (await this.#engines.ready()).texts.logprobs(ids, rows);
+      await (await this.#engines.ready()).texts.logprobs(ids, rows, signal);
     } finally {
       endTurn();
     }

@@ -247,6 +247,8 @@ export interface KvUse {
   readonly usedTokens: number;
   /** Tokens that it has room for. */
   readonly capacityTokens: number;
+  /** Tokens of a block, of which whole ones are used again. */
+  readonly blockTokens: number;
 }
 
 /** What a model computed of conversations, in files. */
@@ -272,7 +274,7 @@ export interface Conversations {
 
 /** How a text is embedded. */
 export interface EmbedOptions {
-  /** Leaves the queue when it is aborted; a text that is being read is read to its end. */
+  /** Leaves the queue when it is aborted, and ends the reading of a text within a step. */
   readonly signal?: AbortSignal;
 }
 

@@ -61,9 +61,12 @@ Deno.test("/metrics speaks vLLM's names, too, where it is told to", async () => 
 });
 
 Deno.test("ServerMetrics shows the gauges of a registry's models", () => {
-  const metrics = new ServerMetrics();
+  const metrics = new ServerMetrics({ compat: "vllm" });
   const status = { created: 0, failure: null, leases: 0, loadFailure: null };
-  const model = { load: { running: 2, waiting: 1 }, kv: { usedTokens: 30, capacityTokens: 120 } };
+  const model = {
+    load: { running: 2, waiting: 1 },
+    kv: { usedTokens: 30, capacityTokens: 120, blockTokens: 32 },
+  };
   const models = [
     { ...status, id: "a", state: "ready", model, bytes: 50, waiting: 3 },
     { ...status, id: "b", state: "unloaded", model: null, bytes: 0, waiting: 0 },
@@ -79,6 +82,9 @@ Deno.test("ServerMetrics shows the gauges of a registry's models", () => {
   assertEquals(["a", "b"].map((id) => of("kv_usage_ratio", id)), [0.25, 0]);
   assertEquals(["a", "b"].map((id) => of("model_loaded", id)), [1, 0]);
   assertEquals(of("model_bytes", "a"), 50);
+  const blocks = `block_size="32",num_gpu_blocks="3",num_cpu_blocks="0"`;
+  assertEquals(value(text, `vllm:cache_config_info{model_name="a",${blocks}}`), 1);
+  assertEquals(text.match(/^vllm:cache_config_info/gm)?.length, 1);
   assertEquals(value(text, "ganglion_requests_under_way"), 7);
   assertEquals(value(text, "ganglion_draining"), 1);
   assertEquals(value(text, `ganglion_model_load_seconds_sum{model="a"}`), 1.5);
