@@ -23,7 +23,7 @@ Deno.test("SPEED_FLAGS and MEMORY_FLAGS are what every task of the program gives
   }
 });
 
-// fault 59: without it, what threads' young objects lie in grows to 64 MiB each, over many requests.
+// fault 59: without it, this grows to 64 MiB a thread, over many requests.
 Deno.test("MEMORY_FLAGS bound what a thread's young objects lie in", async () => {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["eval", `--v8-flags=${readLaunch().v8Flags}`, SURVIVORS],
