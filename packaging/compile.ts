@@ -31,7 +31,7 @@ export async function compileArguments(target: string, output: string): Promise<
 }
 
 const USAGE = `Usage: deno task compile [--target NAME|all] [--out FOLDER]
-Executables of Deno's own kind, in the folder (default: dist). Targets (default: ${Deno.build.target}):
+Executables of Deno's own kind, in the folder (default: dist), for this system or
   ${TARGETS.join("\n  ")}`;
 
 if (import.meta.main) Deno.exit(await main());

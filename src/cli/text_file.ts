@@ -1,11 +1,10 @@
 /** Texts for verbs, from files or stdin. */
 import { concatBytes } from "../base/bytes.ts";
-import { UsageError } from "../base/errors.ts";
 import { readReason } from "../base/read_errors.ts";
 
 /**
  * The text of a file, byte for byte: a byte order mark is text. "-" is stdin.
- * @throws {UsageError} when there is none, or it may not be read.
+ * @throws {Error} when there is none, or it may not be read.
  */
 export function readTextFile(file: string): string {
   const bytes = file === "-" ? readStdin() : readBytes(file);
@@ -16,7 +15,7 @@ function readBytes(file: string): Uint8Array {
   try {
     return Deno.readFileSync(file);
   } catch (error) {
-    throw new UsageError(`Cannot read "${file}": ${readReason(error)}`, { cause: error });
+    throw new Error(`Cannot read "${file}": ${readReason(error)}`, { cause: error });
   }
 }
 

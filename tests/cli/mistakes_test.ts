@@ -17,8 +17,9 @@ const MISTAKES: readonly Mistake[] = [
   ["run FOLDER/text.gguf a", 1, "it is another kind of file: check the path"],
   ["show tinny", 2, 'did you mean "tiny"?'],
   ["show other", 2, "none was pulled under that name: ganglion list says which were"],
-  ["perplexity FOLDER/tiny.gguf --file FOLDER/none", 2, "no such file: check the path"],
-  ["tokenize FOLDER/tiny.gguf --file FOLDER", 2, "it is a directory: give the path of a file"],
+  ["perplexity FOLDER/tiny.gguf --file FOLDER/none", 1, "no such file: check the path"],
+  ["tokenize FOLDER/tiny.gguf --file FOLDER", 1, "it is a directory: give the path of a file"],
+  ["pack FOLDER/tiny.gguf --stats FOLDER/none", 1, "there is no such file: check the path"],
   ["pack FOLDER/tiny.gguf -o FOLDER/none/x", 1, "there is no such folder: make it first"],
   // Flags and their values.
   ["runn a", 2, "(Did you mean run?)"],
