@@ -249,13 +249,14 @@ export class Leader {
    * other guesses does not count: the next step writes over it.
    */
   #goOn(sequence: Sequence, row: number, guesses: number): void {
-    const { ids, known: first } = sequence;
-    sequence.drafted += guesses;
+    const { ids, known: first, slot, drafts } = sequence;
+    drafts.drafted += guesses;
     for (let taken = 0;; taken++) {
       const guess = taken < guesses ? ids[first + taken] : -1;
+      if (guesses > 0) this.#runner.control.setDrafts(slot, drafts);
       const isUnderWay = this.#choose(sequence);
       if (!isUnderWay || ids[first + taken] !== guess) break;
-      sequence.draftsAccepted++;
+      drafts.accepted++;
       this.#count(sequence, 1);
       this.#steps.takeRow(row + taken + 1);
     }
