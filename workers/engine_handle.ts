@@ -14,7 +14,7 @@ import {
 import type { KvArchiveFile, KvSelection } from "../src/engine/kv_archive.ts";
 import { RankCounts } from "../src/engine/rank_counts.ts";
 import { createArenaMemory } from "../src/memory/arena.ts";
-import { Control } from "../src/memory/control.ts";
+import { Control, type DraftCounts } from "../src/memory/control.ts";
 import { controlWords } from "../src/memory/control_layout.ts";
 import { layerViews } from "../src/memory/observation.ts";
 import { SharedText } from "../src/memory/shared_text.ts";
@@ -137,10 +137,12 @@ export class EngineHandle {
    * Runs a request and yields its ids as they come; returns how it ended. As many at a time as the
    * plans have sequences. Leaving the loop early, or aborting, stops it within a join, or two steps
    * of the others.
+   * @param drafts is kept up to date as ids come.
    */
   async *generate(
     request: EngineRequest,
     signal?: AbortSignal,
+    drafts: DraftCounts = { drafted: 0, accepted: 0 },
   ): AsyncGenerator<readonly number[], EngineResult> {
     // Whoever waited for a turn until the engine was closed gets what a cancelled request gets.
     if (this.#isClosed || signal?.aborted) return cancelledBeforeStart(request);
@@ -164,6 +166,7 @@ export class EngineHandle {
         const version = control.outputVersion;
         const count = control.outputCount(slot);
         if (count > seen) {
+          control.readDrafts(slot, drafts);
           yield Array.from(outputIds.subarray(seen, count));
           seen = count;
         } else if (isAnswered) return await answer;

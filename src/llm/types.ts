@@ -88,6 +88,9 @@ export interface GenerateChunk {
   readonly ids: readonly number[];
   /** One for each id, where they were asked for. */
   readonly logprobs?: readonly TokenLogprobs[];
+  /** Ids of the answer so far that were guessed ahead, and those that were right; left out: 0. */
+  readonly draftedTokens?: number;
+  readonly acceptedTokens?: number;
 }
 
 /** "time": its deadline came. */

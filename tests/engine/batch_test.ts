@@ -100,6 +100,29 @@ Deno.test("generate() computes a prompt once for several answers that are asked 
     });
   }));
 
+Deno.test("generate() forks answers as a beam does: what they have in common is computed once", () =>
+  withTinyFile({ type: "Q4_0", contextLength: 300 }, async (path) => {
+    const ids = Array.from({ length: 120 }, (_, i) => 3 + (i * i) % 500);
+    const sampling = { temperature: 0 };
+    const fork = (stem: readonly number[]) =>
+      [7, 8, 9].map((id) => ({ ids: [...stem, id], maxTokens: 12, sampling, ignoreEnd: true }));
+    let stem: readonly number[] = [];
+    let alone: (readonly number[])[] = [];
+    await withModel(path, { threads: 2 }, async (model) => {
+      const first = { ids, maxTokens: 50, sampling, ignoreEnd: true };
+      stem = [...ids, ...(await model.generate(first).result).ids];
+      alone = await idsAlone(model, fork(stem));
+    });
+    await withModel(path, { threads: 2, parallel: 3 }, async (model) => {
+      await model.generate({ ids, maxTokens: 50, sampling, ignoreEnd: true }).result;
+      // 169 positions of prompt and answer have their keys and values: five whole blocks.
+      const results = await Promise.all(fork(stem).map((each) => model.generate(each).result));
+      assertEquals(results.map(({ ids }) => ids), alone);
+      assertEquals(results.map(({ timings }) => timings.cachedTokens), [160, 160, 160]);
+      assertEquals(model.kv.usedTokens, 0);
+    });
+  }));
+
 // fault 65: requests come and go while others run.
 Deno.test("generate() takes requests in and lets them go while others run", () =>
   withTinyFile({ type: "Q4_0", contextLength: 300 }, async (path) => {

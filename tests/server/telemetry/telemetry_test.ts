@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Log } from "../../../src/base/log.ts";
+import type { GenerateResult, Generation } from "../../../src/llm/types.ts";
 import { ServerMetrics } from "../../../src/server/mod.ts";
+import { watchGeneration } from "../../../src/server/telemetry/generations.ts";
 import type { Span, Tracer } from "../../../src/server/telemetry/spans.ts";
 import { CHAT, hello, post, testApp, withServer } from "../http_client.ts";
 
@@ -58,6 +60,40 @@ Deno.test("/metrics speaks vLLM's names, too, where it is told to", async () => 
   assertEquals(value(text, `vllm:generation_tokens_total{model_name="m"}`), 12);
   const success = `vllm:request_success_total{model_name="m",finished_reason="stop"}`;
   assertEquals(value(text, success), 1);
+});
+
+Deno.test("/metrics counts guesses while an answer is made, each once", async () => {
+  const metrics = new ServerMetrics();
+  const counts = () =>
+    ["drafted", "accepted"].map((each) =>
+      value(metrics.text(), `ganglion_${each}_tokens_total{model="m"}`)
+    );
+  const timings = { promptTokens: 1, promptMs: 1, predictedTokens: 3, predictedMs: 1 };
+  const result = Promise.withResolvers<GenerateResult>();
+  const generation: Generation = {
+    result: result.promise,
+    async *[Symbol.asyncIterator]() {
+      yield { text: "a", ids: [1], draftedTokens: 3, acceptedTokens: 1 };
+      yield { text: "b", ids: [2], draftedTokens: 3, acceptedTokens: 2 };
+    },
+  };
+  const settings = { metrics, log: keptLog().log, logPrompts: false, tracer: null };
+  const model = { id: "m", decode: () => "" };
+  const watched = watchGeneration(
+    { settings, model, requestId: "1", ids: [1] },
+    () => generation,
+  );
+  const seen: number[][] = [];
+  for await (const _chunk of watched) seen.push(counts());
+  assertEquals(seen, [[3, 1], [3, 2]]);
+  const drafts = { draftedTokens: 5, acceptedTokens: 2 };
+  result.resolve({
+    ...{ text: "ab", ids: [1, 2], finishReason: "stop" },
+    timings: { ...timings, ...drafts },
+  });
+  await result.promise;
+  await Promise.resolve();
+  assertEquals(counts(), [5, 2]);
 });
 
 Deno.test("ServerMetrics shows the gauges of a registry's models", () => {
