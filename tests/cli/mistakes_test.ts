@@ -83,6 +83,23 @@ Deno.test("pull that is interrupted says that what came is kept", async () => {
   });
 });
 
+Deno.test("pull asks a server once whose certificate nobody vouches for, and says so", async () => {
+  await withFiles(async (folder) => {
+    const pem = (name: string) =>
+      Deno.readTextFileSync(new URL(`../server/tls/${name}.pem`, import.meta.url));
+    const tls = { cert: pem("cert"), key: pem("key") };
+    const listen = { hostname: "127.0.0.1", port: 0, onListen: () => {}, ...tls };
+    await using server = Deno.serve(listen, () => new Response("never"));
+    const env = { GANGLION_MODELS_DIR: folder };
+    const { code, stderr } = await runCli(
+      ["pull", `https://127.0.0.1:${server.addr.port}/other.gguf`],
+      { env },
+    );
+    assertMatch(stderr, /^error: Cannot pull .*the connection failed \(.*certificate/);
+    assertEquals([code, stderr.includes("trying again")], [1, false], stderr);
+  });
+});
+
 /** A folder with a model, and files that are none. */
 async function withFiles(use: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();
