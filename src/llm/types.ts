@@ -88,8 +88,9 @@ export interface GenerateChunk {
   readonly ids: readonly number[];
   /** One for each id, where they were asked for. */
   readonly logprobs?: readonly TokenLogprobs[];
-  /** Ids of the answer so far that were guessed ahead, and those that were right; left out: 0. */
+  /** Ids of the answer so far that were guessed ahead; left out: none. */
   readonly draftedTokens?: number;
+  /** Those of them that were right. */
   readonly acceptedTokens?: number;
 }
 
