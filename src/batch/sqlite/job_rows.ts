@@ -15,6 +15,7 @@ import {
   type Progress,
   type TakenJob,
 } from "../batch_store.ts";
+import { pause } from "../pause.ts";
 import type { Database } from "./database.ts";
 
 /** How soon a job is noticed that another process has put there. */
@@ -179,18 +180,4 @@ export class JobRows implements JobQueue {
 function ifBusy(error: unknown): null {
   if ((error as { status?: unknown }).status === 503) return null;
   throw error;
-}
-
-/** Resolves after `ms`, or when the signal is aborted. */
-function pause(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal?.addEventListener("abort", end);
-    if (signal?.aborted) end();
-  });
 }

@@ -11,7 +11,8 @@ import { JobRows } from "./job_rows.ts";
  * @throws {Error} when it cannot be read and written, or is of another version.
  */
 export function openSqliteStore(folder: string, options: LeaseOptions = {}): BatchStore {
-  Deno.mkdirSync(folder, { recursive: true });
+  // What clients ask is nobody else's business.
+  Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
   const db = new Database(join(folder, "batches.sqlite"));
   return {
     files: new FileFolder(db, join(folder, "files")),

@@ -25,6 +25,9 @@ export interface ServerFlags {
   readonly prefixCache?: string;
   readonly conversations?: string;
   readonly conversationsMax?: number;
+  readonly batchFolder?: string;
+  readonly batchConcurrency: number;
+  readonly batchFileMax: number;
   readonly keepAlive?: number;
   readonly metricsCompat?: "vllm";
   readonly logFormat?: "json" | "text";
@@ -34,6 +37,9 @@ export interface ServerFlags {
 
 /** Of all conversations that are kept, when nobody says. */
 const CONVERSATIONS_BYTES = 16 * 2 ** 30;
+
+/** As much as OpenAI takes. */
+const BATCH_FILE_BYTES = 200 * 10 ** 6;
 
 /** Adds them. */
 export function addServerOptions(verb: Command): Command {
@@ -70,6 +76,13 @@ export function addServerOptions(verb: Command): Command {
         "--allow-write)",
     )
     .option("--conversations-max <size>", "what all of them may take (default: 16GiB)", byteSize)
+    .option(
+      "--batch-folder <folder>",
+      "keep clients' files and batches there, and work on them when there is time; servers of one " +
+        "machine may share it (needs --allow-write)",
+    )
+    .option("--batch-concurrency <n>", "requests of batches that are worked on at once", count, 2)
+    .option("--batch-file-max <size>", "the longest file of a client", byteSize, BATCH_FILE_BYTES)
     .option("--max-waiting <n>", "requests that may wait their turn (default: 16)", wholeNumber())
     .option("--max-requests <n>", "requests that work is done for at once", count, 512)
     .option("--max-body <size>", "the longest body of a request (default: 8MiB)", byteSize)
