@@ -78,8 +78,8 @@ export function addServerOptions(verb: Command): Command {
     .option("--conversations-max <size>", "what all of them may take (default: 16GiB)", byteSize)
     .option(
       "--batch-folder <folder>",
-      "keep clients' files and batches there, and work on them when there is time; servers of one " +
-        "machine may share it (needs --allow-write)",
+      "keep clients' files and batches there, and work on them when there is time; servers of " +
+        "one machine may share it (needs --allow-write)",
     )
     .option("--batch-concurrency <n>", "requests of batches that are worked on at once", count, 2)
     .option("--batch-file-max <size>", "the longest file of a client", byteSize, BATCH_FILE_BYTES)
