@@ -3,7 +3,7 @@
  * requests, behind them all.
  */
 import { Hono } from "hono";
-import { BatchKeeper, BatchWorker, type RunOutcome, type TakenJob } from "../../batch/mod.ts";
+import { BatchKeeper, JobRunner, type RunOutcome, type TakenJob } from "../../batch/mod.ts";
 import { requestIds, type ServerEnv } from "../guards.ts";
 import { onAppError } from "../http_errors.ts";
 import { BACKGROUND_PRIORITY } from "../openai/answer_fields.ts";
@@ -33,7 +33,7 @@ export function runBatches(settings: AppSettings): RunningBatches | null {
   const app = createJobApp(settings);
   const onError = (error: unknown) => log.error("batches", error);
   const keeper = new BatchKeeper({ store, lineBytesMax: settings.bodyBytesMax, onError });
-  const worker = new BatchWorker({
+  const runner = new JobRunner({
     ...{ store, concurrency, onError },
     isBusy: () => admission.underWay > 0 || models.state === "loading",
     isInTheWay: () =>
@@ -52,7 +52,7 @@ export function runBatches(settings: AppSettings): RunningBatches | null {
   });
   const ended = Promise.withResolvers<void>();
   const stop = async () => {
-    await Promise.all([worker.stop(), keeper.stop()]);
+    await Promise.all([runner.stop(), keeper.stop()]);
     ended.resolve();
   };
   if (lifecycle.isDraining) stop();
