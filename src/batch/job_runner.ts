@@ -83,6 +83,8 @@ export class JobRunner {
         // Somebody may have come while it was waited for.
         if (job !== null && mustWait()) await this.#giveBack(job, LATER);
         else if (job !== null) await this.#do(job);
+        // Jobs that are refused at once must not keep everybody else from the event loop.
+        await pause(0, signal);
       } catch (error) {
         this.#in.onError(error);
         await pause(AWAY_MS_MIN, signal);
