@@ -9,11 +9,12 @@ import type { ServerFlags } from "./serve_options.ts";
  * @throws {UsageError} when it cannot be.
  */
 export function openBatches(
-  { batchFolder: folder, batchConcurrency: concurrency, batchFileMax: fileBytesMax }: ServerFlags,
+  { batchFolder: folder, batchFolderMax: bytesMax, ...flags }: ServerFlags,
 ): BatchSettings | null {
+  const { batchConcurrency: concurrency, batchFileMax: fileBytesMax } = flags;
   if (folder === undefined) return null;
   try {
-    return { store: openSqliteStore(folder), concurrency, fileBytesMax };
+    return { store: openSqliteStore(folder, { bytesMax }), concurrency, fileBytesMax };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new UsageError(`Cannot use --batch-folder: ${reason}`);
