@@ -22,6 +22,11 @@ interface Schema {
 
 interface Operation {
   readonly summary: string;
+  readonly parameters?: readonly {
+    readonly name: string;
+    readonly in: "path" | "query";
+    readonly schema: Schema;
+  }[];
   readonly requestBody?: {
     readonly content: Readonly<Record<string, { readonly schema: Schema }>>;
   };
@@ -65,8 +70,10 @@ export async function apiReference(): Promise<string> {
 function describe(
   { path, method, operation }: { path: string; method: string; operation: Operation },
 ): string[] {
-  const schema = operation.requestBody?.content["application/json"]?.schema;
-  if (schema === undefined) return [];
+  const { content } = operation.requestBody ?? {};
+  const schema = (content?.["application/json"] ?? content?.["multipart/form-data"])?.schema ??
+    parametersOf(operation);
+  if (schema === null) return [];
   const stream = Object.keys(operation.responses[200].content).find((type) =>
     type !== "application/json"
   );
@@ -80,6 +87,13 @@ function describe(
     "|---|---|---|",
     ...fields(schema, "", 1),
   ];
+}
+
+/** What stands behind the question mark, as an object; null: nothing does. */
+function parametersOf({ parameters = [] }: Operation): Schema | null {
+  const ofQuery = parameters.filter((parameter) => parameter.in === "query");
+  if (ofQuery.length === 0) return null;
+  return { properties: Object.fromEntries(ofQuery.map(({ name, schema }) => [name, schema])) };
 }
 
 /** Rows of an object's fields, and of objects in it. */

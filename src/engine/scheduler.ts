@@ -34,12 +34,25 @@ export interface SchedulerOptions {
 /** Of what prompts may have of a step, one part of so many is the longest waiting one's. */
 const SHARE_OF_OLDEST = 8;
 
+/**
+ * Sequences of this priority or less are background: beside others they have one step of so many,
+ * which keeps them going.
+ */
+export const BACKGROUND_PRIORITY = -1_000_000;
+const BACKGROUND_SHARE = 16;
+
 export class Scheduler<S extends Schedulable> {
   readonly #in: SchedulerOptions;
   /** Those that have no room yet, in the order in which they will get it. */
   readonly #waiting: S[] = [];
   /** Those that have, in the order in which they came. */
   readonly #active: S[] = [];
+  /** Those of them that the step may carry. */
+  #candidates: readonly S[] = this.#active;
+  /** Of those, and of the rest, where only one kind has the step. */
+  readonly #some: S[] = [];
+  /** Steps so far of which background sequences could have had a part. */
+  #contested = 0;
   /** The first so many are prompts, in the order in which this step serves them. */
   readonly #prompts: S[] = [];
   #promptCount = 0;
@@ -104,13 +117,30 @@ export class Scheduler<S extends Schedulable> {
   /** Decides the next step: `sequences` and `rows`. There must be an active one. */
   plan(): void {
     this.count = this.#promptCount = this.spare = 0;
-    for (let i = 0; i < this.#active.length; i++) {
-      if (!this.#active[i].isGenerating) this.#insertPrompt(this.#active[i]);
+    this.#chooseCandidates();
+    for (let i = 0; i < this.#candidates.length; i++) {
+      if (!this.#candidates[i].isGenerating) this.#insertPrompt(this.#candidates[i]);
     }
     if (this.#in.takesTurns) {
       if (!this.#sharesStep()) this.#planTurn();
     } else this.#planTogether();
     check(this.count > 0, "a step has rows");
+  }
+
+  /** All, unless background sequences and others are there. */
+  #chooseCandidates(): void {
+    this.#candidates = this.#active;
+    let behind = 0;
+    for (let i = 0; i < this.#active.length; i++) if (isBehind(this.#active[i])) behind++;
+    if (behind === 0 || behind === this.#active.length) return;
+    const isTheirs = ++this.#contested % BACKGROUND_SHARE === 0;
+    // A step of many rows takes them along; of steps of one sequence each, this one is theirs.
+    if (isTheirs && !this.#in.takesTurns) return;
+    this.#some.length = 0;
+    for (let i = 0; i < this.#active.length; i++) {
+      if (isBehind(this.#active[i]) === isTheirs) this.#some.push(this.#active[i]);
+    }
+    this.#candidates = this.#some;
   }
 
   /** Gives a sequence of the planned step, which generates, more rows: of what is spare. */
@@ -157,13 +187,13 @@ export class Scheduler<S extends Schedulable> {
 
   /** A row for each that generates; where that are too many, those that it is the turn of. */
   #takeGenerating(most: number): void {
-    const count = this.#active.length;
+    const count = this.#candidates.length;
     let taken = 0;
     let last = -1;
     for (let i = 0; i < count && taken < most; i++) {
       const at = (this.#turn + i) % count;
-      if (!this.#active[at].isGenerating) continue;
-      this.#take(this.#active[at], 1);
+      if (!this.#candidates[at].isGenerating) continue;
+      this.#take(this.#candidates[at], 1);
       taken++;
       last = at;
     }
@@ -174,7 +204,7 @@ export class Scheduler<S extends Schedulable> {
   /** A step of those that generate, before each chunk of a prompt; false: it is not their turn. */
   #sharesStep(): boolean {
     const { sharesAnswers = false, chunkTokens, logitsRows } = this.#in;
-    if (!sharesAnswers || logitsRows === 1 || this.#promptCount === this.#active.length) {
+    if (!sharesAnswers || logitsRows === 1 || this.#promptCount === this.#candidates.length) {
       return false;
     }
     this.#wasShared = this.#promptCount === 0 || !this.#wasShared;
@@ -185,13 +215,13 @@ export class Scheduler<S extends Schedulable> {
 
   /** One sequence: those that generate have a row each, then a prompt has a chunk. */
   #planTurn(): void {
-    const count = this.#active.length;
+    const count = this.#candidates.length;
     if (this.#promptCount < count) {
       const isPromptsTurn = this.#promptCount > 0 && this.#turn >= count;
       for (let i = this.#turn; i < count && !isPromptsTurn; i++) {
-        if (!this.#active[i].isGenerating) continue;
+        if (!this.#candidates[i].isGenerating) continue;
         this.#turn = i + 1;
-        return this.#take(this.#active[i], 1);
+        return this.#take(this.#candidates[i], 1);
       }
       this.#turn = 0;
       if (this.#promptCount === 0) return this.#planTurn();
@@ -209,8 +239,8 @@ export class Scheduler<S extends Schedulable> {
   }
 
   #oldestPrompt(): S | null {
-    for (let i = 0; i < this.#active.length; i++) {
-      if (!this.#active[i].isGenerating) return this.#active[i];
+    for (let i = 0; i < this.#candidates.length; i++) {
+      if (!this.#candidates[i].isGenerating) return this.#candidates[i];
     }
     return null;
   }
@@ -219,6 +249,10 @@ export class Scheduler<S extends Schedulable> {
     this.sequences[this.count] = sequence;
     this.rows[this.count++] = rows;
   }
+}
+
+function isBehind({ priority }: Schedulable): boolean {
+  return priority <= BACKGROUND_PRIORITY;
 }
 
 function pendingOf({ known, computed }: Schedulable): number {

@@ -39,11 +39,20 @@ export class ApiKeys {
   }
 }
 
+/**
+ * Who sends a request, as what belongs to somebody is marked: the hash of the key; everybody is the
+ * same where no key is asked for.
+ */
+export function ownerOf(request: Request, keys: ApiKeys): string {
+  const key = keys.isEmpty ? undefined : givenKey(request);
+  return key === undefined ? "" : digest(key).toHex();
+}
+
 /** Answers 401 to who has no key, on paths that are not public. */
 export function requireKey(keys: ApiKeys): MiddlewareHandler<ServerEnv> {
   return async (c, next) => {
     if (keys.isEmpty || PUBLIC_PATHS.has(c.req.path)) return await next();
-    const given = c.req.header("x-api-key") ?? bearer(c.req.header("authorization"));
+    const given = givenKey(c.req.raw);
     if (given !== undefined && keys.has(given)) return await next();
     const response = errorResponse(keyError(given === undefined), c.req.path);
     response.headers.set("www-authenticate", "Bearer");
@@ -51,12 +60,13 @@ export function requireKey(keys: ApiKeys): MiddlewareHandler<ServerEnv> {
   };
 }
 
-function bearer(header: string | undefined): string | undefined {
-  return /^bearer +(\S+) *$/i.exec(header ?? "")?.[1];
+function givenKey({ headers }: Request): string | undefined {
+  return headers.get("x-api-key") ??
+    /^bearer +(\S+) *$/i.exec(headers.get("authorization") ?? "")?.[1];
 }
 
 function digest(key: string): Uint8Array {
-  return createHash("sha256").update(key).digest();
+  return new Uint8Array(createHash("sha256").update(key).digest());
 }
 
 /** Never repeats what was sent: it may be a key of another server. */

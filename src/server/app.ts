@@ -8,7 +8,7 @@ import { admit } from "./admission.ts";
 import { requireKey } from "./api_keys.ts";
 import { guards, requestIds, type ServerEnv } from "./guards.ts";
 import { headLengths } from "./head_lengths.ts";
-import { errorResponse, toRequestError } from "./http_errors.ts";
+import { errorResponse, onAppError } from "./http_errors.ts";
 import { openApiDocument } from "./openapi.ts";
 import { OPERATION_ROUTES } from "./operation_routes.ts";
 import { type AppOptions, appSettings } from "./options.ts";
@@ -52,10 +52,7 @@ export function createApp(options: AppOptions): Hono<ServerEnv> {
     app.all(path, (c) => methodNotAllowed(c, routes.map(({ method }) => method)));
   }
   app.notFound(unknownPath);
-  app.onError((error, c) => {
-    if (!(error instanceof RequestError)) settings.onError(error, c.get("requestId"));
-    return errorResponse(toRequestError(error), c.req.path);
-  });
+  app.onError(onAppError(settings));
   return app;
 }
 

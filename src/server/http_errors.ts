@@ -2,7 +2,9 @@
  * Errors as clients expect them: objects as OpenAI's, texts as Ollama's under /api. Knows status
  * codes; of paths it knows which API they are.
  */
+import type { ErrorHandler } from "hono";
 import { RequestError } from "../base/errors.ts";
+import type { ServerEnv } from "./guards.ts";
 
 /** OpenAI's error object. */
 export interface ErrorBody {
@@ -44,6 +46,16 @@ export function errorResponse(error: RequestError, path: string): Response {
   // A body that was refused, or not read to its end, cannot be followed by another request.
   if (error.status === 408 || error.status === 413) response.headers.set("connection", "close");
   return response;
+}
+
+/** What Hono does with what a handler throws: the client gets an answer, the log the rest. */
+export function onAppError(
+  { onError }: { readonly onError: (error: unknown, requestId: string) => void },
+): ErrorHandler<ServerEnv> {
+  return (error, c) => {
+    if (!(error instanceof RequestError)) onError(error, c.get("requestId"));
+    return errorResponse(toRequestError(error), c.req.path);
+  };
 }
 
 /** A 400 that names the field at fault. */

@@ -9,7 +9,7 @@ export {
   type ModelLease,
   type ModelSource,
 } from "./model_source.ts";
-export { type AppOptions, Lifecycle } from "./options.ts";
+export { type AppOptions, type BatchSettings, Lifecycle } from "./options.ts";
 export { ServerMetrics } from "./telemetry/server_metrics.ts";
 export { type RunningServer, serve } from "./serve.ts";
 export { serveModels, type ServeOptions } from "./serve_models.ts";

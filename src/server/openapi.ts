@@ -38,14 +38,11 @@ const ERROR_SCHEMA = {
 
 const SECURITY = { key: { type: "http", scheme: "bearer" } };
 
-function operation({ method, summary, body, stream }: Route, path: string) {
-  const json = { "application/json": {} };
-  const parameters = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
-    name,
-    in: "path",
-    required: true,
-    schema: { type: "string" },
-  }));
+function operation(route: Route, path: string) {
+  const { method, summary, stream, answer = "application/json" } = route;
+  const whole = { [answer]: {} };
+  const parameters = [...pathParameters(path), ...queryParameters(route)];
+  const content = contentOf(route);
   const error = { "application/json": { schema: { $ref: "#/components/schemas/Error" } } };
   return {
     operationId: `${method.toLowerCase()}${
@@ -53,21 +50,39 @@ function operation({ method, summary, body, stream }: Route, path: string) {
     }`,
     summary,
     ...(parameters.length > 0 && { parameters }),
-    ...(body !== undefined && {
-      requestBody: {
-        required: true,
-        content: { "application/json": { schema: schemaOf(body) } },
-      },
-    }),
+    ...(content !== null && { requestBody: { required: true, content } }),
     responses: {
       200: {
         description: "The answer",
-        content: stream === undefined ? json : { ...json, [stream]: {} },
+        content: stream === undefined ? whole : { ...whole, [stream]: {} },
       },
       "4XX": { description: "The request is at fault", content: error },
       "5XX": { description: "The server is", content: error },
     },
   };
+}
+
+function pathParameters(path: string) {
+  return [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
+    name,
+    in: "path",
+    required: true,
+    schema: { type: "string" },
+  }));
+}
+
+function queryParameters({ query }: Route) {
+  if (query === undefined) return [];
+  const { properties = {} } = schemaOf(query);
+  return Object.entries(properties).map(([name, schema]) => ({
+    ...{ name, in: "query", required: false, schema },
+  }));
+}
+
+function contentOf({ body, form }: Route) {
+  if (body !== undefined) return { "application/json": { schema: schemaOf(body) } };
+  if (form !== undefined) return { "multipart/form-data": { schema: schemaOf(form) } };
+  return null;
 }
 
 /** What a client may send: before defaults and changes of form. */

@@ -1,5 +1,6 @@
 /** What the server is made of: its models, its limits, and whether it is on its way out. */
 import { Log } from "../base/log.ts";
+import type { BatchStore } from "../batch/mod.ts";
 import { Admission } from "./admission.ts";
 import { ApiKeys } from "./api_keys.ts";
 import type { ModelLibrary } from "./model_library.ts";
@@ -36,6 +37,8 @@ export interface AppOptions {
   readonly requestTimeoutMs?: number;
   /** Where conversations are kept; null: nowhere, which is the default. */
   readonly conversations?: ConversationFolder | null;
+  /** Files and batches of clients, and who works on them; null: there are none, the default. */
+  readonly batches?: BatchSettings | null;
   readonly admission?: Admission;
   readonly lifecycle?: Lifecycle;
   readonly metrics?: ServerMetrics;
@@ -47,6 +50,15 @@ export interface AppOptions {
   readonly tracer?: Tracer | null;
   /** Told of failures that are the server's own, with the id that the client got. */
   readonly onError?: (error: unknown, requestId: string) => void;
+}
+
+/** Where batches are kept, and how they are worked on. */
+export interface BatchSettings {
+  readonly store: BatchStore;
+  /** Jobs at once in this process. */
+  readonly concurrency: number;
+  /** Of an uploaded file. */
+  readonly fileBytesMax: number;
 }
 
 /** AppOptions with every default in place. */
@@ -73,6 +85,7 @@ export function appSettings(options: AppOptions): AppSettings {
     requestsMax: 512,
     requestTimeoutMs: Infinity,
     conversations: null,
+    batches: null,
     admission: new Admission(),
     lifecycle: new Lifecycle(),
     metrics: new ServerMetrics(),

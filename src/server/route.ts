@@ -16,8 +16,14 @@ export interface Route {
   readonly path: string;
   readonly handle: Handler;
   readonly summary: string;
-  /** Of its body. */
+  /** Of its body, JSON. */
   readonly body?: z.ZodType;
+  /** Of its body where that is a form (multipart/form-data). */
+  readonly form?: z.ZodType;
+  /** Of what stands behind the question mark. */
+  readonly query?: z.ZodObject;
+  /** What it answers where that is not JSON. */
+  readonly answer?: "application/octet-stream";
   /** What a stream of it is; left out: it never is one. */
   readonly stream?: "text/event-stream" | "application/x-ndjson";
 }

@@ -1,4 +1,5 @@
 /** Every path that the server answers, with what answers it and what its document says. */
+import { BATCH_ROUTES } from "./batches/routes.ts";
 import {
   deleteConversation,
   listConversations,
@@ -126,5 +127,6 @@ export const API_ROUTES: readonly Route[] = [
     summary: "A conversation as the model reads it",
     body: conversationSchema,
   },
+  ...BATCH_ROUTES,
   ...OLLAMA_ROUTES,
 ];

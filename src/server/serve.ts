@@ -2,7 +2,8 @@
 import { Admission } from "./admission.ts";
 import { createApp } from "./app.ts";
 import { Listener } from "./listener.ts";
-import { type AppOptions, Lifecycle } from "./options.ts";
+import { runBatches, type RunningBatches } from "./batches/run_batches.ts";
+import { type AppOptions, appSettings, Lifecycle } from "./options.ts";
 
 /** Everything that a server can be told. */
 export interface ServerOptions extends Omit<AppOptions, "lifecycle" | "admission"> {
@@ -22,7 +23,7 @@ export interface RunningServer {
   readonly url: string;
   /** Its port. */
   readonly port: number;
-  /** Resolves when the last connection is closed. */
+  /** Resolves when the last connection is closed, and no batch is worked on. */
   readonly finished: Promise<void>;
   /** Requests whose answers were cut short when it left. */
   readonly cutCount: number;
@@ -45,18 +46,21 @@ export function serve(options: ServerOptions): RunningServer {
   const { hostname = "127.0.0.1", port = 11711, drainMs = 30_000, signal, tls } = options;
   const lifecycle = new Lifecycle();
   const admission = new Admission();
-  const app = createApp({ ...options, hostname, lifecycle, admission });
+  const settings = appSettings({ ...options, hostname, lifecycle, admission });
+  const app = createApp(settings);
   const listener = new Listener({
     ...{ hostname, port, tls },
     handle: (request, { completed }) => app.fetch(request, { completed }),
     onTrouble: (error) => options.log?.error("listening again", error),
   });
+  const batches = runBatches(settings);
+  const finished = Promise.all([listener.finished, batches?.ended]).then(() => {});
   let cutCount = 0;
   lifecycle.stopSignal.addEventListener("abort", () => cutCount = admission.underWay);
   const shutdown = () => {
     if (lifecycle.isDraining) lifecycle.stop();
-    else leave(listener, { lifecycle, admission, drainMs });
-    return listener.finished;
+    else leave(listener, { lifecycle, admission, batches, drainMs });
+    return finished;
   };
   if (signal?.aborted) shutdown();
   signal?.addEventListener("abort", shutdown, { once: true });
@@ -65,7 +69,7 @@ export function serve(options: ServerOptions): RunningServer {
   return {
     url: `${tls === undefined ? "http" : "https"}://${host}:${listener.port}`,
     port: listener.port,
-    finished: listener.finished,
+    finished,
     get cutCount() {
       return cutCount;
     },
@@ -76,26 +80,33 @@ export function serve(options: ServerOptions): RunningServer {
 interface WayOut {
   readonly lifecycle: Lifecycle;
   readonly admission: Admission;
+  readonly batches: RunningBatches | null;
   readonly drainMs: number;
 }
 
 /** Until the last answer is out, the listener answers: /readyz with 503, work with 503. */
 async function leave(
   listener: Listener,
-  { lifecycle, admission, drainMs }: WayOut,
+  { lifecycle, admission, batches, drainMs }: WayOut,
 ): Promise<void> {
   lifecycle.drain();
   const patience = setTimeout(() => lifecycle.stop(), drainMs);
-  let farewell: ReturnType<typeof setTimeout> | undefined;
-  const cut = Promise.withResolvers<void>();
-  lifecycle.stopSignal.addEventListener("abort", () => {
-    farewell = setTimeout(() => listener.kill(), FAREWELL_MS);
-    cut.resolve();
-  });
+  const cut = Promise.withResolvers<"cut">();
+  const farewell = Promise.withResolvers<void>();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const stop = () => {
+    cut.resolve("cut");
+    timer = setTimeout(farewell.resolve, FAREWELL_MS);
+  };
+  lifecycle.stopSignal.addEventListener("abort", stop);
   listener.finished.then(() => {
     clearTimeout(patience);
-    clearTimeout(farewell);
+    clearTimeout(timer);
+    lifecycle.stopSignal.removeEventListener("abort", stop);
   });
-  await Promise.race([admission.idle(), cut.promise]);
-  listener.close();
+  const idle = Promise.all([admission.idle(), batches?.ended]).then(() => "idle" as const);
+  const isCut = await Promise.race([idle, cut.promise]) === "cut";
+  if (!isCut) listener.close();
+  await Promise.race([isCut ? idle : listener.finished, farewell.promise]);
+  listener.kill();
 }

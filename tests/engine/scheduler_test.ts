@@ -1,7 +1,11 @@
 /** Who gets how many rows of a step. */
 import { assert, assertEquals, assertLess } from "@std/assert";
 import fc from "fast-check";
-import { Scheduler, type SchedulerOptions } from "../../src/engine/scheduler.ts";
+import {
+  BACKGROUND_PRIORITY,
+  Scheduler,
+  type SchedulerOptions,
+} from "../../src/engine/scheduler.ts";
 
 /** A sequence that does what it is told. */
 class Job {
@@ -197,4 +201,26 @@ Deno.test("Scheduler fills steps within their limits, and brings every sequence 
     }),
     { numRuns: 60 },
   );
+});
+
+Deno.test("Scheduler lets background sequences have every sixteenth step beside others", () => {
+  for (const takesTurns of [false, true]) {
+    const { scheduler, add, step } = schedule({ takesTurns });
+    const behind = add("behind", 20, BACKGROUND_PRIORITY);
+    // Alone it has all.
+    assertEquals(step(), { behind: 20 });
+    assertEquals(step(), { behind: 1 });
+    const front = add("front", 64);
+    assertEquals(step(), { front: 64 });
+    const before = behind.computed;
+    const seen = Array.from({ length: 32 }, step);
+    assertEquals(behind.computed - before, 2);
+    // Its step is shared where steps are.
+    assertEquals(seen.filter((rows) => rows.front === 1).length, takesTurns ? 30 : 32);
+    add("prompt", 1000, BACKGROUND_PRIORITY);
+    const rows = Array.from({ length: 15 }, step);
+    assert(rows.filter((each) => each.prompt !== undefined).length <= 1);
+    scheduler.remove(front);
+    assert((step().prompt ?? 0) + (step().prompt ?? 0) > 0);
+  }
 });

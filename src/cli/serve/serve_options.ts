@@ -26,6 +26,10 @@ export interface ServerFlags {
   readonly prefixCache?: string;
   readonly conversations?: string;
   readonly conversationsMax?: number;
+  readonly batchFolder?: string;
+  readonly batchFolderMax: number;
+  readonly batchConcurrency: number;
+  readonly batchFileMax: number;
   readonly keepAlive?: number;
   readonly metricsCompat?: "vllm";
   readonly logFormat?: "json" | "text";
@@ -36,8 +40,16 @@ export interface ServerFlags {
 /** Of all conversations that are kept, when nobody says. */
 const CONVERSATIONS_BYTES = 16 * 2 ** 30;
 
+/** As much as OpenAI takes. */
+const BATCH_FILE_BYTES = 200 * 10 ** 6;
+const BATCH_FOLDER_BYTES = 16 * 2 ** 30;
+
 /** Adds them. */
 export function addServerOptions(verb: Command): Command {
+  return addBatchOptions(addMainOptions(verb));
+}
+
+function addMainOptions(verb: Command): Command {
   const count = wholeNumber({ min: 1 });
   const seconds = decimal({ min: 0 });
   return verb
@@ -95,6 +107,29 @@ export function addServerOptions(verb: Command): Command {
         .default("info"),
     )
     .option("--log-prompts", "write prompts and answers into the log, too");
+}
+
+/** Those that say where batches are kept, and how they are worked on. */
+function addBatchOptions(verb: Command): Command {
+  return verb
+    .option(
+      "--batch-folder <folder>",
+      "keep clients' files and batches there, and work on them when there is time; servers of " +
+        "one machine may share it (needs --allow-write)",
+    )
+    .option(
+      "--batch-folder-max <size>",
+      "what clients' files may take, all together",
+      byteSize,
+      BATCH_FOLDER_BYTES,
+    )
+    .option(
+      "--batch-concurrency <n>",
+      "requests of batches that are worked on at once",
+      wholeNumber({ min: 1 }),
+      2,
+    )
+    .option("--batch-file-max <size>", "the longest file of a client", byteSize, BATCH_FILE_BYTES);
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };

@@ -9,6 +9,7 @@ import { addDraftOption, addLoadOptions, type LoadFlags, toLoadOptions } from ".
 import { storeOrNull } from "../models_folder.ts";
 import { toPullOptions } from "../pull_options.ts";
 import { pullIfMissing } from "../pull_progress.ts";
+import { openBatches } from "../serve/open_batches.ts";
 import { FileLoader } from "../serve/model_loader.ts";
 import { createServeLog, logRegistryEvent, type ServeLog } from "../serve/serve_log.ts";
 import { mayChange, ServedLibrary } from "../serve/served_library.ts";
@@ -44,6 +45,8 @@ async function serveModels(paths: readonly string[], options: Options): Promise<
   for (const path of paths) await pullIfMissing(path, options);
   const metrics = new ServerMetrics({ compat: options.metricsCompat });
   const catalog = createCatalog(paths, options);
+  const batches = openBatches(options);
+  await using _closing = { [Symbol.asyncDispose]: async () => await batches?.store.close() };
   await using models = createRegistry(catalog, options, { log, metrics });
   // It listens before it loads: a port that is taken is known at once, and clients hear "loading".
   const server = serve({
@@ -58,7 +61,7 @@ async function serveModels(paths: readonly string[], options: Options): Promise<
       ? undefined
       : options.requestTimeout * 1000,
     drainMs: options.drainTimeout * 1000,
-    conversations: conversationFolder(options),
+    ...{ conversations: conversationFolder(options), batches },
   });
   using _signals = onInterrupt(stopping(server, log));
   using _hangup = onHangup(() => reload(keys, options, log));

@@ -52,6 +52,7 @@ export class ServerMetrics {
   readonly #loads: Family<Counter>;
   readonly #loadSeconds: Family<Histogram>;
   readonly #unloads: Family<Counter>;
+  readonly #batchJobs: Family<Counter>;
   readonly #bySeries = new Map<string, GenerationSeries>();
   #subjects: MetricSubjects | null = null;
 
@@ -85,6 +86,11 @@ export class ServerMetrics {
       help: "Models that left memory, by reason.",
       labels: ["model", "reason"],
     });
+    this.#batchJobs = metrics.counter({
+      name: "ganglion_batch_jobs_total",
+      help: "Jobs of batches that were worked on, by outcome.",
+      labels: ["outcome"],
+    });
     this.#addGauges();
     if (compat === "vllm") {
       addVllmNames(metrics, () =>
@@ -107,6 +113,11 @@ export class ServerMetrics {
   ): void {
     this.#requests.of(about.route, about.method, String(about.status)).add();
     this.#requestSeconds.of(about.route).observe(seconds);
+  }
+
+  /** Counts a job of a batch. */
+  batchJob(outcome: "completed" | "failed" | "given_back"): void {
+    this.#batchJobs.of(outcome).add();
   }
 
   /** The series of a model's generations, to be held for as long as one lasts. */
@@ -235,7 +246,7 @@ function statusOf(card: ModelCard): Pick<ModelStatus, "bytes" | "waiting" | "mod
 }
 
 /** The model behind a card: the card itself where all models are loaded. */
-function loadedModel(card: ModelCard): Pick<LanguageModel, "load" | "kv"> | null {
+export function loadedModel(card: ModelCard): Pick<LanguageModel, "load" | "kv"> | null {
   const status = statusOf(card);
   if (status !== undefined) return status.model;
   return "load" in card ? card as ModelCard & LanguageModel : null;

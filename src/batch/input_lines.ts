@@ -1,0 +1,212 @@
+/**
+ * An input file to jobs: a JSON object a line, each with an id of its own. What is wrong is said
+ * with its line, in OpenAI's codes. Knows which paths may be asked only by being told one.
+ */
+import type { JobLine, LineError } from "./batch_store.ts";
+
+/** As many as OpenAI takes. */
+export const LINES_MAX = 50_000;
+/** More errors than anybody reads; the record of a batch has them all. */
+const ERRORS_MAX = 100;
+const CUSTOM_ID_CHARS_MAX = 512;
+/** Walks over a value that nests deeper could overflow the stack. */
+const DEPTH_MAX = 64;
+
+export interface InputOptions {
+  /** The path that all lines must ask. */
+  readonly endpoint: string;
+  /** The longest line: what is asked must fit into a request. */
+  readonly lineBytesMax: number;
+}
+
+/**
+ * Looks at every line.
+ * @returns how many jobs there are, and what is wrong; nothing may be done where anything is.
+ */
+export async function checkInput(
+  bytes: AsyncIterable<Uint8Array>,
+  options: InputOptions,
+): Promise<{ readonly total: number; readonly errors: readonly LineError[] }> {
+  const errors: LineError[] = [];
+  let total = 0;
+  const seen = new Set<string>();
+  for await (const { job, error } of readInput(bytes, options)) {
+    const fault = error ?? repeated(job, seen);
+    if (fault !== null) errors.push(fault);
+    else total++;
+    if (total > LINES_MAX) {
+      errors.push(faultOf("too_many_requests", `The file has more than ${LINES_MAX} requests`));
+    }
+    if (errors.length >= ERRORS_MAX || total > LINES_MAX) break;
+  }
+  if (total === 0 && errors.length === 0) {
+    errors.push(faultOf("empty_file", "The file has no requests: give one a line"));
+  }
+  return { total, errors };
+}
+
+/** The jobs of a file that `checkInput` found nothing wrong with. */
+export async function* readJobs(
+  bytes: AsyncIterable<Uint8Array>,
+  options: InputOptions,
+): AsyncGenerator<JobLine> {
+  let index = 0;
+  for await (const { job } of readInput(bytes, options)) {
+    if (job !== null) yield { index: index++, ...job };
+  }
+}
+
+type Job = Omit<JobLine, "index">;
+type NumberedJob = Job & { readonly line: number };
+type Parsed =
+  | { readonly job: NumberedJob; readonly error: null }
+  | { readonly job: null; readonly error: LineError };
+
+async function* readInput(
+  bytes: AsyncIterable<Uint8Array>,
+  { endpoint, lineBytesMax }: InputOptions,
+): AsyncGenerator<Parsed> {
+  for await (const { line, text } of readLines(bytes, lineBytesMax)) {
+    if (typeof text === "string" && text.trim() === "") continue;
+    const parsed = parseLine(text, endpoint);
+    yield "code" in parsed
+      ? { job: null, error: { ...parsed, line } }
+      : { job: { ...parsed, line }, error: null };
+  }
+}
+
+function repeated(job: NumberedJob | null, seen: Set<string>): LineError | null {
+  if (job === null) return null;
+  const { customId, line } = job;
+  if (!seen.has(customId)) {
+    seen.add(customId);
+    return null;
+  }
+  const name = JSON.stringify(customId.slice(0, 100));
+  return {
+    ...faultOf("duplicate_custom_id", `The custom_id ${name} was used before`, "custom_id"),
+    line,
+  };
+}
+
+interface RawLine {
+  /** From 1 on. */
+  readonly line: number;
+  readonly text: string | LineFault;
+}
+
+type LineFault = "too long" | "not UTF-8";
+
+const LINE_FEED = 10;
+
+/** Lines as texts, with no more than one of them in memory. */
+async function* readLines(
+  bytes: AsyncIterable<Uint8Array>,
+  lineBytesMax: number,
+): AsyncGenerator<RawLine> {
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  let pieces: Uint8Array[] = [];
+  let length = 0;
+  let line = 1;
+  const add = (piece: Uint8Array) => {
+    length += piece.length;
+    // Of a line that is too long nothing is kept. A copy: whoever yields may use its bytes again.
+    if (length > lineBytesMax) pieces = [];
+    else pieces.push(piece.slice());
+  };
+  const end = (): RawLine => {
+    const text = length > lineBytesMax ? "too long" : decode(pieces, decoder);
+    pieces = [];
+    length = 0;
+    return { line: line++, text };
+  };
+  for await (const piece of bytes) {
+    let from = 0;
+    for (let at; (at = piece.indexOf(LINE_FEED, from)) >= 0; from = at + 1) {
+      add(piece.subarray(from, at));
+      yield end();
+    }
+    if (from < piece.length) add(piece.subarray(from));
+  }
+  if (length > 0) yield end();
+}
+
+function decode(pieces: readonly Uint8Array[], decoder: TextDecoder): string | LineFault {
+  try {
+    const parts = pieces.map((piece) => decoder.decode(piece, { stream: true }));
+    return parts.join("") + decoder.decode();
+  } catch {
+    // What it holds of the broken line must not begin the next one.
+    try {
+      decoder.decode();
+    } catch {
+      // It is empty now.
+    }
+    return "not UTF-8";
+  }
+}
+
+type Fault = Omit<LineError, "line">;
+
+function parseLine(text: string | LineFault, endpoint: string): Job | Fault {
+  if (text === "too long") {
+    return faultOf("line_too_long", "This line is longer than a request may be");
+  }
+  if (text === "not UTF-8") return faultOf("invalid_json_line", "This line is not UTF-8");
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return faultOf("invalid_json_line", "This line is not valid JSON");
+  }
+  if (!isObject(value)) return faultOf("invalid_json_line", "This line is not a JSON object");
+  const { custom_id: customId, method, url, body } = value;
+  if (typeof customId !== "string" || customId === "" || customId.length > CUSTOM_ID_CHARS_MAX) {
+    const expected = `expected a text of 1 to ${CUSTOM_ID_CHARS_MAX} characters`;
+    return faultOf("invalid_custom_id", `Invalid value for "custom_id": ${expected}`, "custom_id");
+  }
+  if (method !== "POST") {
+    return faultOf("invalid_method", `Invalid value for "method": expected "POST"`, "method");
+  }
+  if (url !== endpoint) {
+    const expected = `expected ${JSON.stringify(endpoint)}, the endpoint of the batch`;
+    return faultOf("mismatched_url", `Invalid value for "url": ${expected}`, "url");
+  }
+  if (!isObject(body)) {
+    return faultOf("invalid_body", `Invalid value for "body": expected an object`, "body");
+  }
+  if (body.stream) {
+    return faultOf(
+      "stream_not_supported",
+      "A batch has no streams: leave out stream",
+      "body.stream",
+    );
+  }
+  if (!isPlain(body)) {
+    const limits = `deeper than ${DEPTH_MAX} levels, or a number that is too large`;
+    return faultOf("invalid_body", `Invalid value for "body": it has ${limits}`, "body");
+  }
+  return { customId: customId.toWellFormed(), endpoint, body: JSON.stringify(body) };
+}
+
+function faultOf(code: string, message: string, param: string | null = null): LineError {
+  return { code, message, param, line: null };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** True where writing the value as JSON gives the value again: 1e999 would become null. */
+function isPlain(value: unknown): boolean {
+  let level: unknown[] = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > DEPTH_MAX || level.some((each) => Math.abs(each as number) === Infinity)) {
+      return false;
+    }
+    level = level.flatMap((each) =>
+      typeof each === "object" && each !== null ? Object.values(each) : []
+    );
+  }
+  return true;
+}

@@ -1,0 +1,91 @@
+/** SQLite's store against the contract, and what is its own: a folder on disk. */
+import { assertEquals, assertLess, assertRejects, assertThrows } from "@std/assert";
+import { DatabaseSync } from "node:sqlite";
+import { join } from "node:path";
+import { RequestError } from "../../src/base/errors.ts";
+import { newId } from "../../src/batch/batch_store.ts";
+import { openSqliteStore } from "../../src/batch/sqlite/sqlite_store.ts";
+import { newSqliteWorld } from "./sqlite_world.ts";
+import { testStore } from "./store_contract.ts";
+import { batchRecord, fileHead, lines, pieces, text } from "./store_world.ts";
+
+testStore({ name: "openSqliteStore()", newWorld: newSqliteWorld });
+
+Deno.test("openSqliteStore() makes a folder that is nobody else's business", async () => {
+  await using world = disposable(await newSqliteWorld());
+  const folder = join(world.folder, "deep", "batches");
+  await openSqliteStore(folder).close();
+  assertEquals(Deno.statSync(folder).mode! & 0o077, 0);
+});
+
+Deno.test("openSqliteStore() refuses a folder of another version, and leaves it as it is", async () => {
+  await using world = disposable(await newSqliteWorld());
+  await openSqliteStore(world.folder).close();
+  const path = join(world.folder, "batches.sqlite");
+  const db = new DatabaseSync(path);
+  db.exec("PRAGMA user_version = 99");
+  db.close();
+  assertThrows(() => openSqliteStore(world.folder), Error, "another version");
+  Deno.writeTextFileSync(join(world.folder, "batches.sqlite"), "this is no database ".repeat(99));
+  assertThrows(() => openSqliteStore(world.folder), Error, "not a database");
+});
+
+Deno.test("openSqliteStore() removes what a process left half written, a day later", async () => {
+  await using world = disposable(await newSqliteWorld());
+  const store = openSqliteStore(world.folder);
+  await store.files.put(fileHead(newId("file-")), pieces(text("kept"), 1));
+  await store.close();
+  const [old, young] = ["old.jsonl", "young.jsonl"].map((n) => join(world.folder, "files", n));
+  for (const path of [old, young]) Deno.writeTextFileSync(path, "half");
+  const yesterday = new Date(Date.now() - 25 * 3600_000);
+  for (const { name } of Deno.readDirSync(join(world.folder, "files"))) {
+    if (name !== "young.jsonl") {
+      Deno.utimeSync(join(world.folder, "files", name), yesterday, yesterday);
+    }
+  }
+  await openSqliteStore(world.folder).close();
+  const left = [...Deno.readDirSync(join(world.folder, "files"))].map(({ name }) => name);
+  assertEquals(left.length, 2);
+  assertEquals(left.includes("young.jsonl"), true);
+});
+
+Deno.test("openSqliteStore() refuses files of clients beyond a bound, not what batches leave", async () => {
+  await using world = disposable(await newSqliteWorld());
+  const store = openSqliteStore(world.folder, { bytesMax: 10 });
+  const put = (purpose: "batch" | "batch_output", bytes: number) =>
+    store.files.put({ ...fileHead(newId("file-")), purpose }, pieces(text("x"), bytes));
+  const { id } = await put("batch", 10);
+  const refusal = await assertRejects(() => put("batch", 1), RequestError);
+  assertEquals([refusal.status, refusal.code], [507, "files_full"]);
+  assertEquals((await put("batch_output", 50)).bytes, 50);
+  const { items: [output] } = await store.files.list({ owner: "me", limit: 1 });
+  await store.files.delete(output.id);
+  await store.files.delete(id);
+  assertEquals((await put("batch", 10)).bytes, 10);
+  await store.close();
+  const names = [...Deno.readDirSync(join(world.folder, "files"))];
+  assertEquals(names.length, 1);
+});
+
+Deno.test("openSqliteStore() waits half a second for a process that stands still, not for ever", async () => {
+  await using world = disposable(await newSqliteWorld());
+  const store = openSqliteStore(world.folder);
+  const id = newId("batch_");
+  await store.jobs.enqueue(id, lines(1));
+  const stopped = new DatabaseSync(join(world.folder, "batches.sqlite"));
+  stopped.exec("BEGIN IMMEDIATE");
+  const startMs = performance.now();
+  const refusal = await assertRejects(() => store.batches.create(batchRecord()), RequestError);
+  assertEquals([refusal.status, refusal.code], [503, "batch_store_unavailable"]);
+  assertLess(performance.now() - startMs, 3000);
+  // Reading goes on, and who waits for a job gets it when the other one goes on.
+  assertEquals(await store.jobs.progress(id), { completed: 0, failed: 0 });
+  const coming = store.jobs.take(new AbortController().signal);
+  setTimeout(() => stopped.close(), 300);
+  assertEquals((await coming)?.batchId, id);
+  await store.close();
+});
+
+function disposable<T extends { close(): Promise<void> }>(world: T): T & AsyncDisposable {
+  return { ...world, [Symbol.asyncDispose]: () => world.close() };
+}

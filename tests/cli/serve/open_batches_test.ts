@@ -1,0 +1,41 @@
+/** `--batch-folder` and its kin. */
+import { assertEquals, assertThrows } from "@std/assert";
+import { createCommand } from "commander";
+import { join } from "node:path";
+import { UsageError } from "../../../src/base/errors.ts";
+import { openBatches } from "../../../src/cli/serve/open_batches.ts";
+import { addServerOptions, type ServerFlags } from "../../../src/cli/serve/serve_options.ts";
+
+function parse(...args: string[]): ServerFlags {
+  const verb = addServerOptions(createCommand("serve")).exitOverride();
+  verb.parse(args, { from: "user" });
+  return verb.opts<ServerFlags>();
+}
+
+Deno.test("openBatches() keeps none where no folder is named", () => {
+  assertEquals(openBatches(parse()), null);
+});
+
+Deno.test("openBatches() makes the folder, with the flags' limits or those of OpenAI", async () => {
+  const home = await Deno.makeTempDir();
+  try {
+    const folder = join(home, "new", "batches");
+    const batches = openBatches(parse("--batch-folder", folder))!;
+    assertEquals([batches.concurrency, batches.fileBytesMax], [2, 200_000_000]);
+    await batches.store.close();
+    const flags = ["--batch-concurrency", "7", "--batch-file-max", "1MiB"];
+    const others = openBatches(parse("--batch-folder", folder, ...flags))!;
+    assertEquals([others.concurrency, others.fileBytesMax], [7, 2 ** 20]);
+    await others.store.close();
+  } finally {
+    await Deno.remove(home, { recursive: true });
+  }
+});
+
+Deno.test("openBatches() says of a folder that cannot be, which flag named it", () => {
+  assertThrows(
+    () => openBatches(parse("--batch-folder", "/proc/self/status/batches")),
+    UsageError,
+    "Cannot use --batch-folder: ",
+  );
+});
