@@ -1,19 +1,37 @@
 /** The store of batches that the flags of `serve` name. */
 import { UsageError } from "../../base/errors.ts";
-import { openSqliteStore } from "../../batch/sqlite/sqlite_store.ts";
+import type { BatchStore } from "../../batch/mod.ts";
 import type { BatchSettings } from "../../server/mod.ts";
 import type { ServerFlags } from "./serve_options.ts";
 
 /**
- * Opens it; null: there is to be none.
+ * Opens it; null: there is to be none. A queue need not be in reach: `onNotice` hears about it.
  * @throws {UsageError} when it cannot be.
  */
-export function openBatches(
-  { batchFolder: folder, batchConcurrency: concurrency, batchFileMax: fileBytesMax }: ServerFlags,
-): BatchSettings | null {
+export async function openBatches(
+  flags: ServerFlags,
+  onNotice: (text: string) => void,
+): Promise<BatchSettings | null> {
+  const store = await openStore(flags, onNotice);
+  const { batchConcurrency: concurrency, batchFileMax: fileBytesMax } = flags;
+  return store === null ? null : { store, concurrency, fileBytesMax };
+}
+
+async function openStore(
+  { batchFolder: folder, queue }: ServerFlags,
+  onNotice: (text: string) => void,
+): Promise<BatchStore | null> {
+  if (folder !== undefined && queue !== undefined) {
+    throw new UsageError("Cannot use --batch-folder with --queue: batches are kept in one place");
+  }
+  if (queue !== undefined) {
+    const { openNatsStore, parseQueueAddress } = await import("../../batch/nats/mod.ts");
+    return await openNatsStore({ address: parseQueueAddress(queue), onNotice });
+  }
   if (folder === undefined) return null;
+  const { openSqliteStore } = await import("../../batch/sqlite/sqlite_store.ts");
   try {
-    return { store: openSqliteStore(folder), concurrency, fileBytesMax };
+    return openSqliteStore(folder);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new UsageError(`Cannot use --batch-folder: ${reason}`);

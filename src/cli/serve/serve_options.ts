@@ -26,6 +26,7 @@ export interface ServerFlags {
   readonly conversations?: string;
   readonly conversationsMax?: number;
   readonly batchFolder?: string;
+  readonly queue?: string;
   readonly batchConcurrency: number;
   readonly batchFileMax: number;
   readonly keepAlive?: number;
@@ -45,7 +46,7 @@ const BATCH_FILE_BYTES = 200 * 10 ** 6;
 export function addServerOptions(verb: Command): Command {
   const count = wholeNumber({ min: 1 });
   const seconds = decimal({ min: 0 });
-  return verb
+  verb
     .option("--host <address>", "address to listen on; 0.0.0.0 is all of them", "127.0.0.1")
     .option("--port <n>", "port to listen on; 0 is any", wholeNumber({ max: 65535 }), 11711)
     .option("--models-dir <folder>", "offer every model file of a folder, too")
@@ -76,13 +77,6 @@ export function addServerOptions(verb: Command): Command {
         "--allow-write)",
     )
     .option("--conversations-max <size>", "what all of them may take (default: 16GiB)", byteSize)
-    .option(
-      "--batch-folder <folder>",
-      "keep clients' files and batches there, and work on them when there is time; servers of one " +
-        "machine may share it (needs --allow-write)",
-    )
-    .option("--batch-concurrency <n>", "requests of batches that are worked on at once", count, 2)
-    .option("--batch-file-max <size>", "the longest file of a client", byteSize, BATCH_FILE_BYTES)
     .option("--max-waiting <n>", "requests that may wait their turn (default: 16)", wholeNumber())
     .option("--max-requests <n>", "requests that work is done for at once", count, 512)
     .option("--max-body <size>", "the longest body of a request (default: 8MiB)", byteSize)
@@ -107,6 +101,29 @@ export function addServerOptions(verb: Command): Command {
         .default("info"),
     )
     .option("--log-prompts", "write prompts and answers into the log, too");
+  return addBatchOptions(verb);
+}
+
+/** Those that say where batches are kept, and how they are worked on. */
+function addBatchOptions(verb: Command): Command {
+  return verb
+    .option(
+      "--batch-folder <folder>",
+      "keep clients' files and batches there, and work on them when there is time; servers of " +
+        "one machine may share it (needs --allow-write)",
+    )
+    .option(
+      "--queue <address>",
+      "keep them in NATS JetStream instead, which servers on any machines share: " +
+        "nats://user:password@host:4222 (in $GANGLION_QUEUE no list of processes shows it)",
+    )
+    .option(
+      "--batch-concurrency <n>",
+      "requests of batches that are worked on at once",
+      wholeNumber({ min: 1 }),
+      2,
+    )
+    .option("--batch-file-max <size>", "the longest file of a client", byteSize, BATCH_FILE_BYTES);
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };

@@ -3,6 +3,7 @@
  * requests, behind them all.
  */
 import { Hono } from "hono";
+import { RequestError } from "../../base/errors.ts";
 import { BatchKeeper, BatchWorker, type RunOutcome, type TakenJob } from "../../batch/mod.ts";
 import { requestIds, type ServerEnv } from "../guards.ts";
 import { onAppError } from "../http_errors.ts";
@@ -31,7 +32,12 @@ export function runBatches(settings: AppSettings): RunningBatches | null {
   if (batches === null) return null;
   const { store, concurrency } = batches;
   const app = createJobApp(settings);
-  const onError = (error: unknown) => log.error("batches", error);
+  const onError = (error: unknown) => {
+    // A store that is out of reach says so itself, once.
+    const isAway = error instanceof RequestError && error.status === 503;
+    if (isAway) log.debug("batches", { error: error.message });
+    else log.error("batches", error);
+  };
   const keeper = new BatchKeeper({ store, lineBytesMax: settings.bodyBytesMax, onError });
   const worker = new BatchWorker({
     ...{ store, concurrency, onError },
