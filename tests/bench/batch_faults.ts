@@ -1,0 +1,153 @@
+/** Batches whose servers are killed: what is hurt, when, and what is checked of what comes out. */
+import type { BatchCard, BatchCluster, BatchLine, OutputLine } from "./batch_cluster.ts";
+import { sleep } from "./replica_processes.ts";
+
+/** Answers are the same whoever gives them, so that few of them are asked for beforehand. */
+export const PROMPT_COUNT = 40;
+export const ENDPOINT = "/v1/chat/completions";
+
+export interface FaultPlan {
+  readonly jobCount: number;
+  readonly maxTokens: number;
+  /** Between two kills of servers, in turns. */
+  readonly killEveryMs: number;
+  /** How many servers are killed at most. */
+  readonly killsMax: number;
+  /** Whether the NATS server is killed, too, when half of the jobs are done. */
+  readonly killsQueue: boolean;
+}
+
+export interface FaultReport {
+  readonly seconds: number;
+  readonly kills: number;
+  readonly queueKills: number;
+  readonly card: BatchCard;
+  readonly lost: number;
+  readonly doubled: number;
+  readonly isInOrder: boolean;
+  /** Of the bodies' choices, in the order of the file. */
+  readonly hash: string;
+  /** The same of answers to requests that were sent directly. */
+  readonly directHash: string;
+}
+
+/** Whether every job has exactly one result, in its place, and the one that it should have. */
+export function isWhole({ card, lost, doubled, isInOrder, hash, directHash }: FaultReport) {
+  return card.status === "completed" && lost === 0 && doubled === 0 && isInOrder &&
+    hash === directHash;
+}
+
+/** Runs a batch while servers die. */
+export async function runWithFaults(cluster: BatchCluster, plan: FaultPlan): Promise<FaultReport> {
+  const lines = Array.from({ length: plan.jobCount }, (_, index): BatchLine => ({
+    custom_id: `job-${index}`,
+    body: body(index, plan.maxTokens),
+  }));
+  const direct = await directChoices(cluster, plan);
+  const startMs = performance.now();
+  const id = await cluster.submit(ENDPOINT, lines);
+  const stop = new AbortController();
+  let count = 0;
+  const counts = { kills: 0, queueKills: 0 };
+  const hurting = Promise.all([
+    killServers(cluster, plan, { signal: stop.signal, onKill: () => counts.kills++ }),
+    killQueue(cluster, plan, {
+      signal: stop.signal,
+      isDue: () => count >= plan.jobCount / 2,
+      onKill: () => counts.queueKills++,
+    }),
+  ]);
+  try {
+    const card = await cluster.ended(id, (done) => count = done);
+    const seconds = (performance.now() - startMs) / 1000;
+    stop.abort();
+    await hurting;
+    const output = await cluster.output(card);
+    return { seconds, ...counts, card, ...await checked(lines, output, direct) };
+  } finally {
+    stop.abort();
+    await hurting;
+  }
+}
+
+function body(index: number, maxTokens: number) {
+  const content = `Tell me a story about number ${index % PROMPT_COUNT}.`;
+  return {
+    model: "built-in",
+    messages: [{ role: "user", content }],
+    max_tokens: maxTokens,
+    temperature: 0,
+  };
+}
+
+/** The choices of the answers to each prompt. */
+async function directChoices(cluster: BatchCluster, { maxTokens }: FaultPlan): Promise<unknown[]> {
+  const choices = [];
+  for (let index = 0; index < PROMPT_COUNT; index++) {
+    const answer = await cluster.askJson<{ choices: unknown }>(ENDPOINT, body(index, maxTokens));
+    choices.push(answer.choices);
+  }
+  return choices;
+}
+
+interface Hurting {
+  readonly signal: AbortSignal;
+  readonly onKill: () => void;
+}
+
+async function killServers(
+  { replicas }: BatchCluster,
+  { killEveryMs, killsMax }: FaultPlan,
+  { signal, onKill }: Hurting,
+): Promise<void> {
+  for (let turn = 0; turn < killsMax; turn++) {
+    await sleepUnless(signal, killEveryMs);
+    if (signal.aborted) return;
+    const replica = replicas[turn % replicas.length];
+    replica.signal("SIGKILL");
+    await replica.ended();
+    onKill();
+    await replica.start();
+  }
+}
+
+async function killQueue(
+  { nats }: BatchCluster,
+  { killsQueue }: FaultPlan,
+  { signal, onKill, isDue }: Hurting & { readonly isDue: () => boolean },
+): Promise<void> {
+  if (nats === null || !killsQueue) return;
+  while (!isDue()) {
+    if (signal.aborted) return;
+    await sleepUnless(signal, 50);
+  }
+  await nats.kill();
+  onKill();
+  await sleep(1500);
+  await nats.start();
+}
+
+async function sleepUnless(signal: AbortSignal, ms: number): Promise<void> {
+  for (let left = ms; left > 0 && !signal.aborted; left -= 50) await sleep(Math.min(50, left));
+}
+
+async function checked(
+  lines: readonly BatchLine[],
+  output: readonly OutputLine[],
+  direct: readonly unknown[],
+) {
+  const ids = output.map(({ custom_id: id }) => id);
+  const found = new Set(ids);
+  return {
+    lost: lines.filter(({ custom_id: id }) => !found.has(id)).length,
+    doubled: ids.length - found.size,
+    isInOrder: ids.every((id, index) => id === lines[index]?.custom_id),
+    hash: await hashOf(output.map(({ response }) => response.body.choices)),
+    directHash: await hashOf(lines.map((_, index) => direct[index % PROMPT_COUNT])),
+  };
+}
+
+async function hashOf(values: readonly unknown[]): Promise<string> {
+  const bytes = new TextEncoder().encode(JSON.stringify(values));
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+}
