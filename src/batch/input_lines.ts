@@ -110,9 +110,9 @@ async function* readLines(
   let line = 1;
   const add = (piece: Uint8Array) => {
     length += piece.length;
-    // Of a line that is too long nothing is kept.
+    // Of a line that is too long nothing is kept. A copy: whoever yields may use its bytes again.
     if (length > lineBytesMax) pieces = [];
-    else pieces.push(piece);
+    else pieces.push(piece.slice());
   };
   const end = (): RawLine => {
     const text = length > lineBytesMax ? "too long" : decode(pieces, decoder);
@@ -126,8 +126,7 @@ async function* readLines(
       add(piece.subarray(from, at));
       yield end();
     }
-    // A copy: whoever yields may use its bytes again.
-    if (from < piece.length) add(piece.slice(from));
+    if (from < piece.length) add(piece.subarray(from));
   }
   if (length > 0) yield end();
 }

@@ -1,14 +1,53 @@
 /** SQLite's store against the contract, and what is its own: a folder on disk. */
+import { assertEquals, assertThrows } from "@std/assert";
+import { DatabaseSync } from "node:sqlite";
+import { join } from "node:path";
+import { newId } from "../../src/batch/batch_store.ts";
 import { openSqliteStore } from "../../src/batch/sqlite/sqlite_store.ts";
+import { newSqliteWorld } from "./sqlite_world.ts";
 import { testStore } from "./store_contract.ts";
+import { fileHead, pieces, text } from "./store_world.ts";
 
-testStore({
-  name: "openSqliteStore()",
-  async newWorld() {
-    const folder = await Deno.makeTempDir({ prefix: "ganglion-batch-" });
-    return {
-      open: (options) => Promise.resolve(openSqliteStore(folder, options)),
-      close: () => Deno.remove(folder, { recursive: true }),
-    };
-  },
+testStore({ name: "openSqliteStore()", newWorld: newSqliteWorld });
+
+Deno.test("openSqliteStore() makes a folder that is nobody else's business", async () => {
+  await using world = disposable(await newSqliteWorld());
+  const folder = join(world.folder, "deep", "batches");
+  await openSqliteStore(folder).close();
+  assertEquals(Deno.statSync(folder).mode! & 0o077, 0);
 });
+
+Deno.test("openSqliteStore() refuses a folder of another version, and leaves it as it is", async () => {
+  await using world = disposable(await newSqliteWorld());
+  await openSqliteStore(world.folder).close();
+  const path = join(world.folder, "batches.sqlite");
+  const db = new DatabaseSync(path);
+  db.exec("PRAGMA user_version = 99");
+  db.close();
+  assertThrows(() => openSqliteStore(world.folder), Error, "another version");
+  Deno.writeTextFileSync(join(world.folder, "batches.sqlite"), "this is no database ".repeat(99));
+  assertThrows(() => openSqliteStore(world.folder), Error, "not a database");
+});
+
+Deno.test("openSqliteStore() removes what a process left half written, a day later", async () => {
+  await using world = disposable(await newSqliteWorld());
+  const store = openSqliteStore(world.folder);
+  await store.files.put(fileHead(newId("file-")), pieces(text("kept"), 1));
+  await store.close();
+  const [old, young] = ["old.jsonl", "young.jsonl"].map((n) => join(world.folder, "files", n));
+  for (const path of [old, young]) Deno.writeTextFileSync(path, "half");
+  const yesterday = new Date(Date.now() - 25 * 3600_000);
+  for (const { name } of Deno.readDirSync(join(world.folder, "files"))) {
+    if (name !== "young.jsonl") {
+      Deno.utimeSync(join(world.folder, "files", name), yesterday, yesterday);
+    }
+  }
+  await openSqliteStore(world.folder).close();
+  const left = [...Deno.readDirSync(join(world.folder, "files"))].map(({ name }) => name);
+  assertEquals(left.length, 2);
+  assertEquals(left.includes("young.jsonl"), true);
+});
+
+function disposable<T extends { close(): Promise<void> }>(world: T): T & AsyncDisposable {
+  return { ...world, [Symbol.asyncDispose]: () => world.close() };
+}
