@@ -44,7 +44,9 @@ Deno.test({
 });
 
 function startCluster(): Promise<BatchCluster> {
-  return BatchCluster.start({ kind: "NATS", replicaCount: 2, concurrency: 2 });
+  return BatchCluster.start({
+    ...{ kind: "NATS", replicaCount: 2, concurrency: 2, leaseSeconds: 2 },
+  });
 }
 
 async function untilRefused(url: string): Promise<Response> {

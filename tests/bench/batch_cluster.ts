@@ -38,6 +38,8 @@ export interface ClusterOptions {
   readonly replicaCount: number;
   /** Jobs at once of each replica. */
   readonly concurrency: number;
+  /** After which a killed server's jobs go to others. */
+  readonly leaseSeconds: number;
 }
 
 /** How long the servers may all be away. */
@@ -49,24 +51,36 @@ export class BatchCluster {
   /** Null: it is a folder. */
   readonly nats: NatsServer | null;
   readonly #folder: string;
+  readonly #leaseMs: number;
 
-  private constructor(replicas: readonly Replica[], folder: string, nats: NatsServer | null) {
+  private constructor(
+    replicas: readonly Replica[],
+    { folder, nats, leaseSeconds }: {
+      readonly folder: string;
+      readonly nats: NatsServer | null;
+      readonly leaseSeconds: number;
+    },
+  ) {
     this.replicas = replicas;
-    this.#folder = folder;
     this.nats = nats;
+    this.#folder = folder;
+    this.#leaseMs = 1000 * leaseSeconds;
   }
 
   /** Starts the servers, and what they need. */
-  static async start({ kind, replicaCount, concurrency }: ClusterOptions): Promise<BatchCluster> {
+  static async start(
+    { kind, replicaCount, concurrency, leaseSeconds }: ClusterOptions,
+  ): Promise<BatchCluster> {
     const folder = await Deno.makeTempDir({ prefix: "ganglion-batches-" });
     const nats = kind === "NATS" ? await NatsServer.create() : null;
     const place = nats === null ? ["--batch-folder", folder] : ["--queue", nats.url];
-    const flags = [...place, "--batch-concurrency", String(concurrency)];
+    const limits = { "--batch-concurrency": concurrency, "--batch-lease": leaseSeconds };
+    const flags = [...place, ...Object.entries(limits).flat().map(String)];
     const replicas = Array.from(
       { length: replicaCount },
       () => new Replica(freePort(), flags),
     );
-    const cluster = new BatchCluster(replicas, folder, nats);
+    const cluster = new BatchCluster(replicas, { folder, nats, leaseSeconds });
     try {
       await Promise.all(replicas.map((replica) => replica.start()));
       return cluster;
@@ -78,8 +92,9 @@ export class BatchCluster {
 
   /** The store that the servers use. Whoever opened it closes it. */
   async openStore(): Promise<BatchStore> {
-    if (this.nats === null) return openSqliteStore(this.#folder);
-    return await openNatsStore({ address: parseQueueAddress(this.nats.url) });
+    const options = { leaseMs: this.#leaseMs };
+    if (this.nats === null) return openSqliteStore(this.#folder, options);
+    return await openNatsStore({ address: parseQueueAddress(this.nats.url), ...options });
   }
 
   /** Asks a server, another one where it does not answer, until one does. */

@@ -12,6 +12,8 @@ import { tableAsText } from "./table.ts";
 
 const CONCURRENCY = 2;
 const REPLICAS = 3;
+/** As it is by default. */
+const LEASE_SECONDS = 30;
 const KILL_EVERY_MS = 10_000;
 const MAX_TOKENS = 96;
 const OVERHEAD = { count: 300, rateCount: 600, concurrency: REPLICAS * CONCURRENCY };
@@ -30,7 +32,7 @@ async function main(jobCount: number, kinds: readonly Kind[]): Promise<boolean> 
   const measured: Measured[] = [];
   for (const kind of kinds) {
     await using cluster = await BatchCluster.start({
-      ...{ kind, replicaCount: REPLICAS, concurrency: CONCURRENCY },
+      ...{ kind, replicaCount: REPLICAS, concurrency: CONCURRENCY, leaseSeconds: LEASE_SECONDS },
     });
     const overhead = await measureOverhead(cluster, OVERHEAD);
     const faults = await runWithFaults(cluster, {

@@ -12,26 +12,27 @@ export async function openBatches(
   flags: ServerFlags,
   onNotice: (text: string) => void,
 ): Promise<BatchSettings | null> {
-  const store = await openStore(flags, onNotice);
+  const leaseMs = 1000 * flags.batchLease;
+  const store = await openStore(flags, { leaseMs, onNotice });
   const { batchConcurrency: concurrency, batchFileMax: fileBytesMax } = flags;
-  return store === null ? null : { store, concurrency, fileBytesMax };
+  return store === null ? null : { store, concurrency, fileBytesMax, leaseMs };
 }
 
 async function openStore(
   { batchFolder: folder, queue }: ServerFlags,
-  onNotice: (text: string) => void,
+  { leaseMs, onNotice }: { readonly leaseMs: number; onNotice: (text: string) => void },
 ): Promise<BatchStore | null> {
   if (folder !== undefined && queue !== undefined) {
     throw new UsageError("Cannot use --batch-folder with --queue: batches are kept in one place");
   }
   if (queue !== undefined) {
     const { openNatsStore, parseQueueAddress } = await import("../../batch/nats/mod.ts");
-    return await openNatsStore({ address: parseQueueAddress(queue), onNotice });
+    return await openNatsStore({ address: parseQueueAddress(queue), leaseMs, onNotice });
   }
   if (folder === undefined) return null;
   const { openSqliteStore } = await import("../../batch/sqlite/sqlite_store.ts");
   try {
-    return openSqliteStore(folder);
+    return openSqliteStore(folder, { leaseMs });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new UsageError(`Cannot use --batch-folder: ${reason}`);

@@ -28,6 +28,7 @@ export interface ServerFlags {
   readonly batchFolder?: string;
   readonly queue?: string;
   readonly batchConcurrency: number;
+  readonly batchLease: number;
   readonly batchFileMax: number;
   readonly keepAlive?: number;
   readonly metricsCompat?: "vllm";
@@ -104,6 +105,9 @@ export function addServerOptions(verb: Command): Command {
   return addBatchOptions(verb);
 }
 
+/** A process may well be busy for so long. */
+const LEASE_SECONDS_MIN = 1;
+
 /** Those that say where batches are kept, and how they are worked on. */
 function addBatchOptions(verb: Command): Command {
   return verb
@@ -122,6 +126,12 @@ function addBatchOptions(verb: Command): Command {
       "requests of batches that are worked on at once",
       wholeNumber({ min: 1 }),
       2,
+    )
+    .option(
+      "--batch-lease <s>",
+      "seconds after which a silent server's requests go to others; the same for all that share",
+      decimal({ min: LEASE_SECONDS_MIN }),
+      30,
     )
     .option("--batch-file-max <size>", "the longest file of a client", byteSize, BATCH_FILE_BYTES);
 }

@@ -16,6 +16,8 @@ import { BATCH_ENDPOINTS } from "./batches.ts";
 /** Tries of a job whose answer says that the server failed. */
 const ATTEMPTS_MAX = 3;
 const RETRY_MS = 1000;
+/** Beats of a job within a lease. */
+const BEATS = 3;
 
 /** Batches that are worked on. */
 export interface RunningBatches {
@@ -30,7 +32,7 @@ export interface RunningBatches {
 export function runBatches(settings: AppSettings): RunningBatches | null {
   const { batches, lifecycle, admission, models, log, metrics } = settings;
   if (batches === null) return null;
-  const { store, concurrency } = batches;
+  const { store, concurrency, leaseMs } = batches;
   const app = createJobApp(settings);
   const onError = (error: unknown) => {
     // A store that is out of reach says so itself, once.
@@ -38,9 +40,11 @@ export function runBatches(settings: AppSettings): RunningBatches | null {
     if (isAway) log.debug("batches", { error: error.message });
     else log.error("batches", error);
   };
-  const keeper = new BatchKeeper({ store, lineBytesMax: settings.bodyBytesMax, onError });
+  const keeper = new BatchKeeper({
+    ...{ store, lineBytesMax: settings.bodyBytesMax, onError, claimMs: leaseMs },
+  });
   const worker = new BatchWorker({
-    ...{ store, concurrency, onError },
+    ...{ store, concurrency, onError, beatMs: leaseMs / BEATS },
     isBusy: () => admission.underWay > 0 || models.state === "loading",
     isInTheWay: () =>
       admission.underWay > 0 &&
