@@ -57,6 +57,8 @@ export async function runWithFaults(cluster: BatchCluster, plan: FaultPlan): Pro
       onKill: () => counts.queueKills++,
     }),
   ]);
+  // Heard of below, when the batch has ended.
+  hurting.catch(() => {});
   try {
     const card = await cluster.ended(id, (done) => count = done);
     const seconds = (performance.now() - startMs) / 1000;
@@ -66,7 +68,7 @@ export async function runWithFaults(cluster: BatchCluster, plan: FaultPlan): Pro
     return { seconds, ...counts, card, ...await checked(lines, output, direct) };
   } finally {
     stop.abort();
-    await hurting;
+    await hurting.catch(() => {});
   }
 }
 
