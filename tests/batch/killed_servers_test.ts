@@ -23,7 +23,7 @@ Deno.test({
 
 Deno.test({
   name:
-    `a server whose queue is away answers live requests, and says of batches when to come${skipped}`,
+    `a server whose queue is away answers live requests, and says when batches may come${skipped}`,
   ignore: natsMissing !== null,
   fn: async () => {
     await using cluster = await startCluster();
