@@ -4,6 +4,7 @@ import type { NatsLink } from "./link.ts";
 import { inOrder } from "./in_order.ts";
 import { type FoundMessage, Messages } from "./messages.ts";
 import { byLastToken, lastToken, listPage } from "./pages.ts";
+import { readJson, toJson } from "./records.ts";
 import { STATE, subject, token } from "./streams.ts";
 
 /** Records that are asked for at once. */
@@ -20,7 +21,7 @@ export class NatsBatches implements BatchTable {
     // The mark comes before the record and goes after it, so that no open batch is without.
     if (record.isOpen) await this.#messages.put(markSubject(record.id), { data: NOTHING });
     const version = await this.#messages.put(batchSubject(record), {
-      data: toData(record),
+      data: toJson(record),
       after: 0,
     });
     if (version === null) throw new Error(`There is a batch ${record.id} already`);
@@ -35,7 +36,7 @@ export class NatsBatches implements BatchTable {
 
   async replace(record: BatchRecord, version: number): Promise<VersionedBatch | null> {
     const put = await this.#messages.put(batchSubject(record), {
-      data: toData(record),
+      data: toJson(record),
       after: version,
     });
     if (put === null) return null;
@@ -77,10 +78,6 @@ function markFilter(): string {
   return subject("open", "*");
 }
 
-function toData(record: BatchRecord): Uint8Array {
-  return new TextEncoder().encode(JSON.stringify(record));
-}
-
-function toBatch({ data, sequence }: FoundMessage): VersionedBatch {
-  return { record: JSON.parse(new TextDecoder().decode(data)), version: sequence };
+function toBatch(message: FoundMessage): VersionedBatch {
+  return { record: readJson(message), version: message.sequence };
 }

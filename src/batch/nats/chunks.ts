@@ -2,6 +2,7 @@
  * Bytes of any length in messages of a fixed one: put as an **upload** of a group, read again with
  * a little read ahead, removed with the group. Knows nothing of files and jobs.
  */
+import { newId } from "../batch_store.ts";
 import type { NatsLink } from "./link.ts";
 import { inOrder } from "./in_order.ts";
 import { Messages } from "./messages.ts";
@@ -11,7 +12,7 @@ import { CHUNKS, subject } from "./streams.ts";
 export interface Upload {
   /** A token of a subject. */
   readonly group: string;
-  /** Told by chance: whoever puts the same twice puts two uploads. */
+  /** Of time and chance: whoever puts the same twice puts two uploads. */
   readonly id: string;
   readonly chunkCount: number;
   readonly bytes: number;
@@ -20,6 +21,11 @@ export interface Upload {
 const CHUNK_BYTES = 128 * 1024;
 /** Chunks on their way at once: 1 MiB. */
 const WIDTH = 8;
+
+/** When an upload began, in ms since 1970. */
+export function uploadTimeMs(id: string): number {
+  return Number.parseInt(id.slice(0, 12), 16);
+}
 
 export class Chunks {
   readonly #messages: Messages;
@@ -30,7 +36,7 @@ export class Chunks {
 
   /** @throws whatever `content` throws; nothing of the upload is left then, if that can be done. */
   async put(group: string, content: AsyncIterable<Uint8Array>): Promise<Upload> {
-    const id = crypto.randomUUID();
+    const id = newId("");
     let chunkCount = 0;
     let bytes = 0;
     try {

@@ -1,16 +1,11 @@
 /** Files in NATS: a head, which says that there is one, and an upload of chunks. */
 import type { FileRecord, FileStore, ListOptions, Page } from "../batch_store.ts";
-import { Chunks, type Upload } from "./chunks.ts";
+import { Chunks } from "./chunks.ts";
 import type { NatsLink } from "./link.ts";
 import { Messages } from "./messages.ts";
 import { listPage } from "./pages.ts";
+import { type Head, readJson, toJson } from "./records.ts";
 import { STATE, subject, token } from "./streams.ts";
-
-/** What a head's message says. */
-interface Head {
-  readonly record: FileRecord;
-  readonly upload: Upload;
-}
 
 export class NatsFiles implements FileStore {
   readonly #heads: Messages;
@@ -22,18 +17,18 @@ export class NatsFiles implements FileStore {
   }
 
   async put(
-    head: Omit<FileRecord, "bytes">,
+    about: Omit<FileRecord, "bytes">,
     content: AsyncIterable<Uint8Array>,
   ): Promise<FileRecord> {
-    const earlier = await this.#find(head.id);
+    const earlier = await this.#find(about.id);
     if (earlier !== null) return earlier.record;
-    const upload = await this.#chunks.put(token(head.id), content);
-    const record = { ...head, bytes: upload.bytes };
-    const data = new TextEncoder().encode(JSON.stringify({ record, upload }));
-    const put = await this.#heads.put(headSubject(record), { data, after: 0 });
+    const upload = await this.#chunks.put(token(about.id), content);
+    const record = { ...about, bytes: upload.bytes };
+    const head: Head = { record, upload };
+    const put = await this.#heads.put(headSubject(record), { data: toJson(head), after: 0 });
     if (put !== null) return record;
     await this.#chunks.remove(upload.group, upload.id);
-    return (await this.#find(head.id))?.record ?? record;
+    return (await this.#find(about.id))?.record ?? record;
   }
 
   async get(id: string): Promise<FileRecord | null> {
@@ -48,8 +43,9 @@ export class NatsFiles implements FileStore {
   list(
     { owner, purpose, ...rest }: ListOptions & { readonly purpose?: string },
   ): Promise<Page<FileRecord>> {
-    const filter = subject("files", token(owner), purpose ?? "*", "*");
-    return listPage(this.#heads, { filter, ...rest }, ({ data }) => toHead(data).record);
+    const purposeToken = purpose === undefined ? "*" : token(purpose);
+    const filter = subject("files", token(owner), purposeToken, "*");
+    return listPage(this.#heads, { filter, ...rest }, (found) => readJson<Head>(found).record);
   }
 
   async delete(id: string): Promise<boolean> {
@@ -62,14 +58,10 @@ export class NatsFiles implements FileStore {
   async #find(id: string): Promise<Head | null> {
     const [found] = await this.#heads.subjects(subject("files", "*", "*", token(id)));
     const message = found === undefined ? null : await this.#heads.get(found);
-    return message === null ? null : toHead(message.data);
+    return message === null ? null : readJson<Head>(message);
   }
 }
 
 function headSubject({ owner, purpose, id }: FileRecord): string {
-  return subject("files", token(owner), purpose, token(id));
-}
-
-function toHead(data: Uint8Array): Head {
-  return JSON.parse(new TextDecoder().decode(data));
+  return subject("files", token(owner), token(purpose), token(id));
 }

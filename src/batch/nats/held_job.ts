@@ -14,6 +14,7 @@ import {
 import type { Chunks } from "./chunks.ts";
 import { readText } from "./long_texts.ts";
 import type { Messages } from "./messages.ts";
+import { readJson, toJson } from "./records.ts";
 import type { Results } from "./results.ts";
 import { MESSAGE_BYTES_MAX, nameOf, subject } from "./streams.ts";
 
@@ -138,20 +139,20 @@ class HeldJob implements TakenJob {
     const line: QueuedLine = { customId, endpoint, body: isLong ? "" : body };
     const [, , batch, index] = message.subject.split(".");
     await places.dead.put(subject("dead", batch, index), {
-      data: new TextEncoder().encode(JSON.stringify({ ...line, batchId: this.batchId, attempts })),
+      data: toJson({ ...line, batchId: this.batchId, attempts }),
     });
     await this.finish(deadLetter(attempts));
   }
 
   async #writeLease(lease: Lease): Promise<void> {
     const { places, leasePlace } = this.#hold;
-    await places.state.put(leasePlace, { data: new TextEncoder().encode(JSON.stringify(lease)) });
+    await places.state.put(leasePlace, { data: toJson(lease) });
   }
 }
 
 async function readLease(state: Messages, place: string): Promise<Lease | null> {
   const found = await state.get(place);
-  return found === null ? null : JSON.parse(new TextDecoder().decode(found.data));
+  return found === null ? null : readJson<Lease>(found);
 }
 
 function messageOf({ data, headers }: JsMsg) {

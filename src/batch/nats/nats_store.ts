@@ -10,6 +10,7 @@ import { NatsLink } from "./link.ts";
 import { pause } from "../pause.ts";
 import type { QueueAddress } from "./queue_address.ts";
 import { setUpStreams } from "./streams.ts";
+import { sweepChunks } from "./sweep.ts";
 
 export interface NatsStoreOptions extends LeaseOptions {
   readonly address: QueueAddress;
@@ -19,6 +20,7 @@ export interface NatsStoreOptions extends LeaseOptions {
 
 /** Whoever opens it has more to do than to wait for a server that does not answer. */
 const PATIENCE_MS = 1000;
+const SWEEP_MS = 3600 * 1000;
 
 /** Opens it, whether there is a server or not: that shows in what its methods do. */
 export async function openNatsStore(
@@ -33,13 +35,28 @@ export async function openNatsStore(
   await Promise.race([link.tried, pause(PATIENCE_MS, isTried.signal)]);
   isTried.abort();
   const jobs = new NatsJobs(link, { attemptsMax });
+  const closing = new AbortController();
+  const sweeping = sweepNowAndThen(link, closing.signal);
   return {
     jobs,
     files: new NatsFiles(link),
     batches: new NatsBatches(link),
-    close: () => {
+    close: async () => {
+      closing.abort();
       jobs.close();
-      return link.close();
+      await link.close();
+      await sweeping;
     },
   };
+}
+
+async function sweepNowAndThen(link: NatsLink, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await pause(SWEEP_MS, signal);
+    try {
+      if (!signal.aborted) await sweepChunks(link);
+    } catch {
+      // Another time: what is left takes room and does no harm.
+    }
+  }
 }

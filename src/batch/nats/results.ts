@@ -30,6 +30,7 @@ const WRITER_HEADER = "Ganglion-Writer";
 const WIDTH = 16;
 /** How long the server may take to show the next one that it has. */
 const FETCH_MS = 5000;
+const TALLIES_MAX = 1000;
 const NONE: Tally = { sequence: 0, subject: "", completed: 0, failed: 0 };
 
 export class Results {
@@ -88,8 +89,15 @@ export class Results {
     const isThere = known.sequence > 0 &&
       (await this.#messages.subjects(known.subject)).length > 0;
     const tally = await this.#count(batchId, isThere ? known : NONE);
-    if (tally.sequence > 0) this.#tallies.set(batchId, tally);
+    if (tally.sequence > 0) this.#keep(batchId, tally);
     return { completed: tally.completed, failed: tally.failed };
+  }
+
+  #keep(batchId: string, tally: Tally): void {
+    this.#tallies.set(batchId, tally);
+    // Batches that others dropped leave theirs here.
+    const [oldest] = this.#tallies.keys();
+    if (this.#tallies.size > TALLIES_MAX) this.#tallies.delete(oldest);
   }
 
   async remove(batchId: string): Promise<void> {

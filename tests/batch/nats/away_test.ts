@@ -2,9 +2,19 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { RequestError } from "../../../src/base/errors.ts";
 import { type BatchStore, newId, type TakenJob } from "../../../src/batch/batch_store.ts";
+import { Chunks } from "../../../src/batch/nats/chunks.ts";
 import { type Nats, NatsLink } from "../../../src/batch/nats/link.ts";
 import { openNatsStore, parseQueueAddress } from "../../../src/batch/nats/mod.ts";
-import { CHUNKS, DEAD, JOBS, RESULTS, STATE } from "../../../src/batch/nats/streams.ts";
+import {
+  CHUNKS,
+  DEAD,
+  JOBS,
+  RESULTS,
+  STATE,
+  subject,
+  token,
+} from "../../../src/batch/nats/streams.ts";
+import { sweepChunks } from "../../../src/batch/nats/sweep.ts";
 import { type NatsServer, natsTest } from "../../support/nats_server.ts";
 import {
   answer,
@@ -124,6 +134,68 @@ natsTest(
       await store.batches.replace({ ...created.record, isOpen: false }, created.version);
       assertEquals(await counts(server), [1, 0, 0, 0, 0]);
     });
+  },
+);
+
+natsTest("NATS: chunks that nothing names go after a day, others stay", async (server) => {
+  await withStore(server, async (store) => {
+    const [id, done, fileId] = [newId("batch_"), newId("batch_"), newId("file-")];
+    await store.files.put(fileHead(fileId), pieces(new Uint8Array(100_000), 2));
+    await store.batches.create(batchRecord({ id }));
+    await store.batches.create(batchRecord({ id: done, isOpen: false }));
+    const long = JSON.stringify({ text: "x".repeat(600_000) });
+    await store.jobs.enqueue(id, listed([{ ...line(0), body: long }]));
+    const address = parseQueueAddress(server.url);
+    const link = new NatsLink({ address, setUp: () => Promise.resolve() });
+    try {
+      await link.tried;
+      const chunks = new Chunks(link);
+      for (const group of [fileId, newId("file-"), done]) {
+        await chunks.put(token(group), pieces(new Uint8Array(200_000), 1));
+      }
+      assertEquals(await sweepChunks(link), 0);
+      assertEquals((await counts(server))[1], 2 + 5 + 3 * 2);
+      assertEquals(await sweepChunks(link, Date.now() + 25 * 3600 * 1000), 3);
+      assertEquals((await counts(server))[1], 2 + 5);
+    } finally {
+      await link.close();
+    }
+    assertEquals((await collect((await store.files.read(fileId))!)).length, 200_000);
+    assertEquals((await takeSoon(store)).body, long);
+  });
+});
+
+natsTest("NATS: a job that comes again after its result goes without work", async (server) => {
+  await withStore(server, async (store) => {
+    const id = newId("batch_");
+    await store.jobs.enqueue(id, lines(2));
+    // As if whoever wrote it had died before the acknowledgement.
+    await withLink(
+      server,
+      ({ streams }) =>
+        streams.publish(
+          subject("results", token(id), 0),
+          JSON.stringify({
+            ...{ customId: "line-0", result: answer(0, 200) },
+          }),
+        ),
+    );
+    assertEquals((await takeSoon(store)).index, 1);
+    assertEquals((await counts(server))[2], 1);
+  });
+});
+
+natsTest(
+  "NATS: what comes for somebody who has left goes to others, as if untouched",
+  async (server) => {
+    await withStore(server, (one) =>
+      withStore(server, async (two) => {
+        assertEquals(await takeOrNot(one, 50), null);
+        await two.jobs.enqueue(newId("batch_"), lines(1));
+        const startMs = performance.now();
+        assertEquals((await takeSoon(two)).attempt, 1);
+        assert(performance.now() - startMs < 2000, "it waited for the lease's end");
+      }));
   },
 );
 
