@@ -199,6 +199,40 @@ natsTest(
   },
 );
 
+natsTest(
+  "NATS: a job that is queued is not queued again, however long ago it was",
+  async (server) => {
+    await withStore(server, async (store) => {
+      const windowMs = 100;
+      await withLink(
+        server,
+        ({ manager }) => manager.streams.update(JOBS, { duplicate_window: windowMs * 1e6 }),
+      );
+      const id = newId("batch_");
+      await store.jobs.enqueue(id, lines(2));
+      const held = await takeSoon(store);
+      await sleep(2 * windowMs);
+      await store.jobs.enqueue(id, lines(2));
+      assertEquals((await takeSoon(store)).index, 1);
+      assertEquals(await takeOrNot(store), null);
+      assertEquals(await held.finish(answer(0, 200)), true);
+      assertEquals((await counts(server))[2], 1);
+    });
+  },
+);
+
+natsTest("NATS: who counted results of a batch that others drop forgets them", async (server) => {
+  await withStore(server, (one) =>
+    withStore(server, async (two) => {
+      const id = newId("batch_");
+      await one.jobs.enqueue(id, lines(3));
+      for (const status of [200, 200, 400]) await (await takeSoon(two)).finish(answer(0, status));
+      assertEquals(await one.jobs.progress(id), { completed: 2, failed: 1 });
+      await two.jobs.drop(id);
+      assertEquals(await one.jobs.progress(id), { completed: 0, failed: 0 });
+    }));
+});
+
 natsTest("NATS shows people the jobs that were given up", async (server) => {
   await withStore(server, async (store) => {
     const id = newId("batch_");
