@@ -56,7 +56,8 @@ export class BatchKeeper {
     while (!this.#stop.signal.aborted) {
       let waitMs = this.#in.intervalMs;
       try {
-        await this.#lookAtAll();
+        // What was taken a step on may be due for the next.
+        if (await this.#lookAtAll()) waitMs = 0;
       } catch (error) {
         this.#in.onError(error);
         waitMs = RETRY_MS;
@@ -65,12 +66,15 @@ export class BatchKeeper {
     }
   }
 
-  async #lookAtAll(): Promise<void> {
+  /** True when a batch was taken a step on. */
+  async #lookAtAll(): Promise<boolean> {
+    let hasMoved = false;
     for (const batch of await this.#store.batches.listOpen()) {
-      if (this.#stop.signal.aborted) return;
+      if (this.#stop.signal.aborted) break;
       try {
         if (!await this.#isDue(batch.record)) continue;
         await this.#advance(batch);
+        hasMoved = true;
         this.#notBeforeMs.delete(batch.record.id);
       } catch (error) {
         if (error instanceof LostClaim) continue;
@@ -78,6 +82,7 @@ export class BatchKeeper {
         this.#notBeforeMs.set(batch.record.id, this.#in.now() + RETRY_MS);
       }
     }
+    return hasMoved;
   }
 
   /** Most looks find a batch whose jobs go on. */

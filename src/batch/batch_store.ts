@@ -1,11 +1,11 @@
 /**
- * What batches are kept in: files, batches, and the jobs that a batch consists of, one for each line
- * of its file. Several processes use one store at once and any of them may die at any moment, so
- * everything here can be done twice with the effect of once. Knows nothing of HTTP, nor of what the
- * jobs ask for.
+ * What batches are kept in: files, batches, and the jobs that a batch consists of, one for each
+ * line of its file. Several processes use one store at once and any of them may die at any moment,
+ * so everything here can be done twice with the effect of once. Knows nothing of HTTP, nor of what
+ * the jobs ask for.
  *
- * Every method throws a `RequestError` 503 with `retryAfterSeconds` while the store is out of reach;
- * `take` waits instead.
+ * Every method throws a `RequestError` 503 with `retryAfterSeconds` while the store is out of
+ * reach; `take` waits instead.
  */
 
 /** One store. Whoever opened it closes it. */
@@ -19,7 +19,7 @@ export interface BatchStore {
 
 /** How a store treats jobs whose process goes silent. */
 export interface LeaseOptions {
-  /** A job is somebody else's when nothing was heard of it for so long; default 30 s. */
+  /** A job is somebody else's when nothing was heard of it for so long; default 10 s. */
   readonly leaseMs?: number;
   /** A job that was lost so many times gets `deadLetter()` for its result; default 3. */
   readonly attemptsMax?: number;

@@ -21,7 +21,7 @@ export interface WorkerOptions {
   /** True when a job that runs is in somebody's way: the newest one is given back. */
   readonly isInTheWay: () => boolean;
   readonly onError: (error: unknown) => void;
-  /** Between two beats of a job: a third of the store's lease, or less; default 10 s. */
+  /** Between two beats of a job, which is how soon it hears of its end; default 2 s. */
   readonly beatMs?: number;
 }
 
@@ -41,7 +41,7 @@ export class BatchWorker {
   readonly #running: AbortController[] = [];
 
   constructor(options: WorkerOptions) {
-    this.#in = { beatMs: 10_000, ...options };
+    this.#in = { beatMs: 2000, ...options };
     const lanes = Array.from({ length: options.concurrency }, (_, lane) => this.#work(lane));
     this.#ended = Promise.all([this.#makeWay(), ...lanes]);
   }

@@ -45,8 +45,12 @@ export class Listener {
     this.#server.shutdown();
   }
 
-  /** Ends all connections. */
+  /**
+   * Ends all connections. Of a server that is closing Deno can end none any more (BadResource, and
+   * nobody could catch it): then nobody waits for them, and they end with the process.
+   */
   kill(): void {
+    if (this.#isClosing) return this.#finished.resolve();
     this.#isClosing = true;
     this.#kill.abort();
   }

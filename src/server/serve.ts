@@ -91,16 +91,22 @@ async function leave(
 ): Promise<void> {
   lifecycle.drain();
   const patience = setTimeout(() => lifecycle.stop(), drainMs);
-  let farewell: ReturnType<typeof setTimeout> | undefined;
-  const cut = Promise.withResolvers<void>();
-  lifecycle.stopSignal.addEventListener("abort", () => {
-    farewell = setTimeout(() => listener.kill(), FAREWELL_MS);
-    cut.resolve();
-  });
+  const cut = Promise.withResolvers<"cut">();
+  const farewell = Promise.withResolvers<void>();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const stop = () => {
+    cut.resolve("cut");
+    timer = setTimeout(farewell.resolve, FAREWELL_MS);
+  };
+  lifecycle.stopSignal.addEventListener("abort", stop);
   listener.finished.then(() => {
     clearTimeout(patience);
-    clearTimeout(farewell);
+    clearTimeout(timer);
+    lifecycle.stopSignal.removeEventListener("abort", stop);
   });
-  await Promise.race([Promise.all([admission.idle(), batches?.ended]), cut.promise]);
-  listener.close();
+  const idle = Promise.all([admission.idle(), batches?.ended]).then(() => "idle" as const);
+  const isCut = await Promise.race([idle, cut.promise]) === "cut";
+  if (!isCut) listener.close();
+  await Promise.race([isCut ? idle : listener.finished, farewell.promise]);
+  listener.kill();
 }

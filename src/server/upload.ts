@@ -53,8 +53,15 @@ export async function readUpload(
   // Somebody always hears of it: here, or who reads the content.
   whole.promise.catch(() => {});
   file.promise.catch(() => {});
+  const fail = (error: unknown) => {
+    const reason = inWords(error);
+    file.reject(reason);
+    whole.reject(reason);
+    source.destroy();
+  };
   parser.on("field", (field, value) => void fields.set(field, value));
   parser.on("file", (field, stream, filename) => {
+    stream.on("error", fail);
     if (field === name) return file.resolve({ stream, filename: filename ?? "" });
     stream.resume();
     file.reject(fieldError(field.slice(0, 100), `Unexpected file: only "${name}" may be one`));
@@ -64,12 +71,6 @@ export async function readUpload(
     whole.resolve();
   });
   const source = pump(request, parser, limits);
-  const fail = (error: unknown) => {
-    const reason = inWords(error);
-    file.reject(reason);
-    whole.reject(reason);
-    source.destroy();
-  };
   source.on("error", fail);
   parser.on("error", fail);
   try {
@@ -102,8 +103,9 @@ function createParser(request: Request, { fileBytesMax }: UploadLimits): BusboyI
   }
 }
 
-/** The body's way into the parser; fails when nothing comes for too long. */
-function pump(request: Request, parser: BusboyInstance, { stallMs }: UploadLimits): Readable {
+/** The body's way into the parser; fails when nothing comes for too long, or too much. */
+function pump(request: Request, parser: BusboyInstance, limits: UploadLimits): Readable {
+  const { stallMs } = limits;
   const body = request.body ?? new Blob([]).stream();
   const source = Readable.fromWeb(body as unknown as NodeReadableStream);
   const stalled = () =>
@@ -114,7 +116,10 @@ function pump(request: Request, parser: BusboyInstance, { stallMs }: UploadLimit
       }),
     );
   let timer = setTimeout(stalled, stallMs);
-  source.on("data", () => {
+  let byteCount = 0;
+  source.on("data", (piece: Uint8Array) => {
+    byteCount += piece.length;
+    if (byteCount > limits.fileBytesMax + REST_BYTES_MAX) source.destroy(tooLong(limits));
     clearTimeout(timer);
     timer = setTimeout(stalled, stallMs);
   });

@@ -47,6 +47,7 @@ export function testStore(factory: StoreFactory): void {
   testFiles(test);
   testBatches(test);
   testJobs(test);
+  testOrder(test);
   testLostJobs(test);
 }
 
@@ -88,7 +89,7 @@ function testFiles(test: Declare): void {
       assertEquals(await collect((await files.read(id))!), text("first"));
     }));
 
-  test("files: lists are each owner's, in pages, in both orders, and forget what is deleted", (world) =>
+  test("files: lists are each owner's, in pages, both ways, without what is deleted", (world) =>
     using(world, async ({ files }) => {
       const ids = [1, 2, 3, 4, 5].map((ms) => newId("file-", ms));
       for (const id of ids) await files.put(fileHead(id), pieces(text(id), 1));
@@ -133,7 +134,7 @@ function testBatches(test: Declare): void {
       }));
   });
 
-  test("batches: lists are each owner's, in pages; open ones are everybody's, oldest first", (world) =>
+  test("batches: lists are each owner's, in pages; open ones are all, oldest first", (world) =>
     using(world, async ({ batches }) => {
       const records = [1, 2, 3].map((ms) => batchRecord({ id: newId("batch_", ms) }));
       const other = batchRecord({ id: newId("batch_", 4), owner: "other" });
@@ -149,7 +150,7 @@ function testBatches(test: Declare): void {
 }
 
 function testJobs(test: Declare): void {
-  test("jobs: each is taken once, whole, and results come in the order of the file", async (world) => {
+  test("jobs: each is taken once, whole; results are in the file's order", async (world) => {
     const id = newId("batch_");
     await using(world, ({ jobs }) => jobs.enqueue(id, lines(40)));
     await using(world, async (one) =>
@@ -187,7 +188,7 @@ function testJobs(test: Declare): void {
       assertEquals(JSON.stringify(first.result) === JSON.stringify(result), true);
     }));
 
-  test("jobs: put into the queue again they are what they were, with results or without", (world) =>
+  test("jobs: put into the queue again they are what they were, with results or not", (world) =>
     using(world, async ({ jobs }) => {
       const id = newId("batch_");
       await jobs.enqueue(id, lines(3));
@@ -203,7 +204,9 @@ function testJobs(test: Declare): void {
       const all = await Array.fromAsync(jobs.results(id));
       assertEquals(all[first.index].result, answer("once", 200));
     }));
+}
 
+function testOrder(test: Declare): void {
   test("jobs: of an older batch go first", (world) =>
     using(world, async ({ jobs }) => {
       const ids = [newId("batch_", 1), newId("batch_", 2)];

@@ -13,7 +13,7 @@ import { tableAsText } from "./table.ts";
 const CONCURRENCY = 2;
 const REPLICAS = 3;
 /** As it is by default. */
-const LEASE_SECONDS = 30;
+const LEASE_SECONDS = 10;
 const KILL_EVERY_MS = 10_000;
 const MAX_TOKENS = 96;
 const OVERHEAD = { count: 300, rateCount: 600, concurrency: REPLICAS * CONCURRENCY };

@@ -24,7 +24,7 @@ const SWEEP_MS = 3600 * 1000;
 
 /** Opens it, whether there is a server or not: that shows in what its methods do. */
 export async function openNatsStore(
-  { address, leaseMs = 30_000, attemptsMax = 3, onNotice }: NatsStoreOptions,
+  { address, leaseMs = 10_000, attemptsMax = 3, onNotice }: NatsStoreOptions,
 ): Promise<BatchStore> {
   const { replicaCount } = address;
   const link = new NatsLink({

@@ -8,7 +8,7 @@ import type { Database } from "./database.ts";
 import { pageOf, sortedAfter } from "./pages.ts";
 
 const PIECE_BYTES = 2 ** 18;
-/** A file that no row names is being written, or was when its process died; nobody writes longer. */
+/** A file that no row names is being written, or was when its process died. */
 const ORPHAN_MS = 24 * 3600_000;
 
 export class FileFolder implements FileStore {

@@ -30,7 +30,7 @@ export class JobRows implements JobQueue {
   readonly #leaseMs: number;
   readonly #attemptsMax: number;
 
-  constructor(db: Database, { leaseMs = 30_000, attemptsMax = 3 }: LeaseOptions) {
+  constructor(db: Database, { leaseMs = 10_000, attemptsMax = 3 }: LeaseOptions) {
     this.#db = db;
     this.#leaseMs = leaseMs;
     this.#attemptsMax = attemptsMax;

@@ -131,7 +131,7 @@ function addBatchOptions(verb: Command): Command {
       "--batch-lease <s>",
       "seconds after which a silent server's requests go to others; the same for all that share",
       decimal({ min: LEASE_SECONDS_MIN }),
-      30,
+      10,
     )
     .option("--batch-file-max <size>", "the longest file of a client", byteSize, BATCH_FILE_BYTES);
 }

@@ -75,7 +75,10 @@ export async function fileContent(
   const { id, owner, bytes } = await findFile(c, settings);
   const content = await accessOf(c, settings).store.files.read(id);
   own(content && { owner }, { owner, kind: "file", id });
-  return new Response(ReadableStream.from(content!), {
+  // A server that stops does not wait for who reads slowly.
+  const stream = ReadableStream.from(content!)
+    .pipeThrough(new TransformStream(), { signal: settings.lifecycle.stopSignal });
+  return new Response(stream, {
     headers: { "content-type": "application/octet-stream", "content-length": String(bytes) },
   });
 }

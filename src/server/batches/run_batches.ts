@@ -16,8 +16,11 @@ import { BATCH_ENDPOINTS } from "./batches.ts";
 /** Tries of a job whose answer says that the server failed. */
 const ATTEMPTS_MAX = 3;
 const RETRY_MS = 1000;
-/** Beats of a job within a lease. */
-const BEATS = 3;
+const LEASE_MS = 10_000;
+/** A keeper's steps are longer than a job's beats. */
+const CLAIM_LEASES = 3;
+/** Beats of a job within a lease: with each it hears whether its batch was ended. */
+const BEATS = 5;
 
 /** Batches that are worked on. */
 export interface RunningBatches {
@@ -32,7 +35,7 @@ export interface RunningBatches {
 export function runBatches(settings: AppSettings): RunningBatches | null {
   const { batches, lifecycle, admission, models, log, metrics } = settings;
   if (batches === null) return null;
-  const { store, concurrency, leaseMs } = batches;
+  const { store, concurrency, leaseMs = LEASE_MS } = batches;
   const app = createJobApp(settings);
   const onError = (error: unknown) => {
     // A store that is out of reach says so itself, once.
@@ -41,7 +44,7 @@ export function runBatches(settings: AppSettings): RunningBatches | null {
     else log.error("batches", error);
   };
   const keeper = new BatchKeeper({
-    ...{ store, lineBytesMax: settings.bodyBytesMax, onError, claimMs: leaseMs },
+    ...{ store, lineBytesMax: settings.bodyBytesMax, onError, claimMs: CLAIM_LEASES * leaseMs },
   });
   const worker = new BatchWorker({
     ...{ store, concurrency, onError, beatMs: leaseMs / BEATS },

@@ -27,7 +27,7 @@ export const COUNT_MAX = 2 ** 31 - 1;
 export const CHOICES_MAX = 16;
 export const TOP_LOGPROBS_MAX = 20;
 const PRIORITY_MAX = 1_000_000;
-/** On the wire larger is later: beside others it has one step of sixteen (src/engine/scheduler.ts). */
+/** Larger is later: beside others it has one step of sixteen (src/engine/scheduler.ts). */
 export const BACKGROUND_PRIORITY = PRIORITY_MAX;
 const STOP_COUNT_MAX = 16;
 const STOP_CHARS_MAX = 1024;

@@ -1,0 +1,120 @@
+/** Servers that share a folder of batches, as processes that are killed. */
+import { assert, assertEquals } from "@std/assert";
+import { DatabaseSync } from "node:sqlite";
+import { join } from "node:path";
+import OpenAI, { toFile } from "openai";
+import { startCli, withTinyModel } from "../cli/run_cli.ts";
+import { finish, Log } from "../cli/server_process.ts";
+import { sleep } from "./store_world.ts";
+
+const JOBS = 200;
+const ENDPOINT = "/v1/completions";
+/** Jobs long enough for a kill to hit some: a tenth of a second each. */
+const TOKENS = 100;
+
+class Server {
+  readonly client: OpenAI;
+  readonly #child: Deno.ChildProcess;
+  readonly #log: Log;
+
+  constructor(url: string, child: Deno.ChildProcess, log: Log) {
+    this.client = new OpenAI({ apiKey: "none", baseURL: `${url}/v1`, maxRetries: 0 });
+    this.#child = child;
+    this.#log = log;
+  }
+
+  static async start(model: string, folder: string): Promise<Server> {
+    const child = startCli([
+      ...["serve", model, "--port", "0", "--threads", "1", "--batch-folder", folder],
+    ]);
+    await child.stdin.close();
+    const log = new Log(child.stderr);
+    const [, url] = await log.match(/Serving .* at (http:\/\/127\.0\.0\.1:\d+)/);
+    return new Server(url, child, log);
+  }
+
+  async end(signal: "SIGKILL" | "SIGTERM"): Promise<Deno.CommandStatus> {
+    this.#child.kill(signal);
+    return await finish(this.#child, this.#log);
+  }
+}
+
+Deno.test("kill -9 loses no job of a batch and doubles none, wherever it hits", () =>
+  withTinyModel(async (model, home) => {
+    const folder = join(home, "batches");
+    let [one, two] = await Promise.all([
+      Server.start(model, folder),
+      Server.start(model, folder),
+    ]);
+    const prompts = [...Array(JOBS).keys()].map((n) => `say ${n % 7}`);
+    const bodies = prompts.map((prompt) => ({ prompt, ...ANSWER }));
+    const batch = await submit(one.client, bodies);
+    const retrieve = (server: Server) => server.client.batches.retrieve(batch.id);
+    await until(async () => done(await retrieve(two)) >= 30);
+    await one.end("SIGKILL");
+    one = await Server.start(model, folder);
+    await until(async () => done(await retrieve(one)) >= 90);
+    // No process is left: the folder alone knows.
+    await Promise.all([one.end("SIGKILL"), two.end("SIGKILL")]);
+    const atMost = jobsOf(folder).done;
+    assert(atMost < JOBS, "the kill came too late");
+    [one, two] = await Promise.all([Server.start(model, folder), Server.start(model, folder)]);
+    let twice = 0;
+    await until(async () => {
+      twice = Math.max(twice, jobsOf(folder).twice);
+      return (await retrieve(one)).status === "completed";
+    });
+    assert(twice > 0, "no kill hit a job that ran");
+    const { output_file_id, error_file_id, request_counts } = await retrieve(two);
+    assertEquals(request_counts, { total: JOBS, completed: JOBS, failed: 0 });
+    assertEquals(error_file_id ?? null, null);
+    const text = await (await two.client.files.content(output_file_id!)).text();
+    const lines = text.trimEnd().split("\n").map((line) => JSON.parse(line));
+    assertEquals(lines.map((line) => line.custom_id), prompts.map((_, n) => `${n}`));
+    const direct = await Promise.all(
+      prompts.slice(0, 7).map((prompt) =>
+        two.client.completions.create({ model: "", prompt, ...ANSWER })
+      ),
+    );
+    const expected = prompts.map((_, n) => direct[n % 7].choices[0].text);
+    assertEquals(lines.map(({ response }) => response.body.choices[0].text), expected);
+    const codes = await Promise.all([one.end("SIGTERM"), two.end("SIGTERM")]);
+    assertEquals(codes.map(({ code }) => code), [0, 0]);
+  }, { contextLength: 512 }));
+
+const ANSWER = { max_tokens: TOKENS, temperature: 0, ignore_eos: true };
+
+async function submit(client: OpenAI, bodies: readonly unknown[]): Promise<OpenAI.Batch> {
+  const lines = bodies.map((body, n) =>
+    JSON.stringify({ custom_id: `${n}`, method: "POST", url: ENDPOINT, body })
+  );
+  const file = await toFile(new TextEncoder().encode(lines.join("\n")), "jobs.jsonl");
+  const { id } = await client.files.create({ file, purpose: "batch" });
+  return await client.batches.create({
+    ...{ input_file_id: id, endpoint: ENDPOINT, completion_window: "24h" },
+  });
+}
+
+function done({ request_counts }: OpenAI.Batch): number {
+  return request_counts!.completed + request_counts!.failed;
+}
+
+/** Jobs that have results, and jobs that more than one process has had. */
+function jobsOf(folder: string): { readonly done: number; readonly twice: number } {
+  const db = new DatabaseSync(join(folder, "batches.sqlite"), { readOnly: true });
+  try {
+    const row = db.prepare(
+      "SELECT count(result) AS done, coalesce(sum(attempts > 1), 0) AS twice FROM jobs",
+    ).get()!;
+    return { done: Number(row.done), twice: Number(row.twice) };
+  } finally {
+    db.close();
+  }
+}
+
+async function until(isSo: () => Promise<boolean>): Promise<void> {
+  for (const endMs = Date.now() + 120_000; !await isSo();) {
+    assert(Date.now() < endMs, "it never came to that");
+    await sleep(20);
+  }
+}
