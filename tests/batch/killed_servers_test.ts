@@ -14,7 +14,9 @@ Deno.test({
   fn: async () => {
     await using cluster = await startCluster();
     const report = await runWithFaults(cluster, {
-      ...{ jobCount: 40, maxTokens: 48, killEveryMs: 1500, killsMax: 1, killsQueue: true },
+      ...{ jobCount: 40, maxTokens: 48 },
+      isKillDue: ({ doneCount, kills }) => doneCount > 0 && kills === 0,
+      isQueueKillDue: ({ doneCount }) => doneCount >= 20,
     });
     assert(isWhole(report), JSON.stringify(report));
     assertEquals([report.kills, report.queueKills], [1, 1]);

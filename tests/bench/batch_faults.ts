@@ -3,18 +3,25 @@ import type { BatchCard, BatchCluster, BatchLine, OutputLine } from "./batch_clu
 import { sleep } from "./replica_processes.ts";
 
 /** Answers are the same whoever gives them, so that few of them are asked for beforehand. */
-export const PROMPT_COUNT = 40;
+export const PROMPT_COUNT = 20;
 export const ENDPOINT = "/v1/chat/completions";
 
 export interface FaultPlan {
   readonly jobCount: number;
   readonly maxTokens: number;
-  /** Between two kills of servers, in turns. */
-  readonly killEveryMs: number;
-  /** How many servers are killed at most. */
-  readonly killsMax: number;
-  /** Whether the NATS server is killed, too, when half of the jobs are done. */
-  readonly killsQueue: boolean;
+  /** Whether the next server in turn is to be killed. */
+  readonly isKillDue: (course: Course) => boolean;
+  /** Whether the NATS server is to be killed, once. */
+  readonly isQueueKillDue: (course: Course) => boolean;
+}
+
+/** How far a batch is. */
+export interface Course {
+  readonly elapsedMs: number;
+  /** Jobs that have results. */
+  readonly doneCount: number;
+  /** Servers that were killed. */
+  readonly kills: number;
 }
 
 export interface FaultReport {
@@ -47,20 +54,27 @@ export async function runWithFaults(cluster: BatchCluster, plan: FaultPlan): Pro
   const startMs = performance.now();
   const id = await cluster.submit(ENDPOINT, lines);
   const stop = new AbortController();
-  let count = 0;
   const counts = { kills: 0, queueKills: 0 };
+  let doneCount = 0;
+  const course = (): Course => ({
+    ...{ elapsedMs: performance.now() - startMs, doneCount, kills: counts.kills },
+  });
   const hurting = Promise.all([
-    killServers(cluster, plan, { signal: stop.signal, onKill: () => counts.kills++ }),
-    killQueue(cluster, plan, {
+    killServers(cluster, {
       signal: stop.signal,
-      isDue: () => count >= plan.jobCount / 2,
+      isDue: () => plan.isKillDue(course()),
+      onKill: () => counts.kills++,
+    }),
+    killQueue(cluster, {
+      signal: stop.signal,
+      isDue: () => plan.isQueueKillDue(course()),
       onKill: () => counts.queueKills++,
     }),
   ]);
   // Heard of below, when the batch has ended.
   hurting.catch(() => {});
   try {
-    const card = await cluster.ended(id, (done) => count = done);
+    const card = await cluster.ended(id, (done) => doneCount = done);
     const seconds = (performance.now() - startMs) / 1000;
     stop.abort();
     await hurting;
@@ -94,43 +108,35 @@ async function directChoices(cluster: BatchCluster, { maxTokens }: FaultPlan): P
 
 interface Hurting {
   readonly signal: AbortSignal;
+  readonly isDue: () => boolean;
   readonly onKill: () => void;
 }
 
-async function killServers(
-  { replicas }: BatchCluster,
-  { killEveryMs, killsMax }: FaultPlan,
-  { signal, onKill }: Hurting,
-): Promise<void> {
-  for (let turn = 0; turn < killsMax; turn++) {
-    await sleepUnless(signal, killEveryMs);
-    if (signal.aborted) return;
+/** How often it is looked whether one is due. */
+const LOOK_MS = 50;
+
+async function killServers({ replicas }: BatchCluster, hurting: Hurting): Promise<void> {
+  for (let turn = 0; await untilDue(hurting); turn++) {
     const replica = replicas[turn % replicas.length];
     replica.signal("SIGKILL");
     await replica.ended();
-    onKill();
+    hurting.onKill();
     await replica.start();
   }
 }
 
-async function killQueue(
-  { nats }: BatchCluster,
-  { killsQueue }: FaultPlan,
-  { signal, onKill, isDue }: Hurting & { readonly isDue: () => boolean },
-): Promise<void> {
-  if (nats === null || !killsQueue) return;
-  while (!isDue()) {
-    if (signal.aborted) return;
-    await sleepUnless(signal, 50);
-  }
+async function killQueue({ nats }: BatchCluster, hurting: Hurting): Promise<void> {
+  if (nats === null || !await untilDue(hurting)) return;
   await nats.kill();
-  onKill();
+  hurting.onKill();
   await sleep(1500);
   await nats.start();
 }
 
-async function sleepUnless(signal: AbortSignal, ms: number): Promise<void> {
-  for (let left = ms; left > 0 && !signal.aborted; left -= 50) await sleep(Math.min(50, left));
+/** False when the batch has ended before. */
+async function untilDue({ signal, isDue }: Hurting): Promise<boolean> {
+  while (!signal.aborted && !isDue()) await sleep(LOOK_MS);
+  return !signal.aborted;
 }
 
 async function checked(

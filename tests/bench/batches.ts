@@ -36,8 +36,9 @@ async function main(jobCount: number, kinds: readonly Kind[]): Promise<boolean> 
     });
     const overhead = await measureOverhead(cluster, OVERHEAD);
     const faults = await runWithFaults(cluster, {
-      ...{ jobCount, maxTokens: MAX_TOKENS, killEveryMs: KILL_EVERY_MS },
-      ...{ killsMax: Infinity, killsQueue: true },
+      ...{ jobCount, maxTokens: MAX_TOKENS },
+      isKillDue: ({ elapsedMs, kills }) => elapsedMs >= (kills + 1) * KILL_EVERY_MS,
+      isQueueKillDue: ({ doneCount }) => doneCount >= jobCount / 2,
     });
     measured.push({ kind, faults, overhead });
   }
