@@ -208,8 +208,7 @@ export class NatsLink {
   #unavailable(cause?: unknown): RequestError {
     return Object.assign(
       new RequestError(
-        `The queue that keeps files and batches, at ${this.#where()}, does not answer: ` +
-          "try again later",
+        "The queue that keeps files and batches does not answer: try again later",
         { status: 503, code: "queue_unavailable", retryAfterSeconds: RETRY_AFTER_SECONDS },
       ),
       cause === undefined ? {} : { cause },
