@@ -11,4 +11,4 @@ export {
   type VersionedBatch,
 } from "./batch_store.ts";
 export { BatchKeeper } from "./batch_keeper.ts";
-export { BatchWorker, type RunOutcome } from "./batch_worker.ts";
+export { JobRunner, type RunOutcome } from "./job_runner.ts";

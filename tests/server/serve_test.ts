@@ -221,3 +221,19 @@ Deno.test("serve() says so when certificate or key are none", () => {
     );
   }
 });
+
+Deno.test("serve() ends connections whose bodies never end when it is told twice to stop", async () => {
+  await withServer({}, async ({ server }) => {
+    using connection = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+    const half = "POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{";
+    await connection.write(new TextEncoder().encode(half));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    server.shutdown();
+    await server.shutdown();
+    const late = new Promise<"late">((resolve) => setTimeout(() => resolve("late"), 1000));
+    const read = async () => {
+      while (await connection.read(new Uint8Array(1024)) !== null);
+    };
+    assertEquals(await Promise.race([read().then(() => "ended", () => "ended"), late]), "ended");
+  });
+});

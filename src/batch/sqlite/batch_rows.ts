@@ -13,9 +13,11 @@ export class BatchRows implements BatchTable {
 
   async create(record: BatchRecord): Promise<VersionedBatch> {
     const { id, owner, isOpen } = record;
-    this.#db.run(
-      "INSERT INTO batches VALUES (?, ?, 1, ?, ?)",
-      ...[id, owner, Number(isOpen), JSON.stringify(record)],
+    this.#db.durably(() =>
+      this.#db.run(
+        "INSERT INTO batches VALUES (?, ?, 1, ?, ?)",
+        ...[id, owner, Number(isOpen), JSON.stringify(record)],
+      )
     );
     return { record, version: 1 };
   }
@@ -26,10 +28,13 @@ export class BatchRows implements BatchTable {
   }
 
   async replace(record: BatchRecord, version: number): Promise<VersionedBatch | null> {
-    const changed = this.#db.run(
-      `UPDATE batches SET version = version + 1, is_open = ?, record = ?
-        WHERE id = ? AND version = ?`,
-      ...[Number(record.isOpen), JSON.stringify(record), record.id, version],
+    // A batch that goes on has its jobs on the disk, one that has ended its results.
+    const changed = this.#db.durably(() =>
+      this.#db.run(
+        `UPDATE batches SET version = version + 1, is_open = ?, record = ?
+          WHERE id = ? AND version = ?`,
+        ...[Number(record.isOpen), JSON.stringify(record), record.id, version],
+      )
     );
     return changed === 1 ? { record, version: version + 1 } : null;
   }

@@ -1,6 +1,7 @@
 /**
- * The database in a folder that processes of one machine share: its tables, and transactions. Every
- * commit is on disk before it returns, so that neither kill -9 nor a power cut undoes it.
+ * The database in a folder that processes of one machine share: its tables, and transactions. What
+ * kill -9 leaves has every commit; a power cut may undo the last ones, but none that was before one
+ * made durably.
  */
 import {
   DatabaseSync,
@@ -50,7 +51,7 @@ export class Database {
     this.#db = new DatabaseSync(path, { timeout: BUSY_MS });
     try {
       this.#becomeShared();
-      this.#db.exec("PRAGMA synchronous = FULL");
+      this.#db.exec("PRAGMA synchronous = NORMAL");
       this.transaction(() => this.#prepareTables(path));
     } catch (error) {
       this.#db.close();
@@ -106,6 +107,16 @@ export class Database {
     } catch (error) {
       if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
       throw error;
+    }
+  }
+
+  /** What `use` commits is on the disk when it returns, and all that was committed before. */
+  durably<T>(use: () => T): T {
+    this.#db.exec("PRAGMA synchronous = FULL");
+    try {
+      return use();
+    } finally {
+      this.#db.exec("PRAGMA synchronous = NORMAL");
     }
   }
 

@@ -66,16 +66,20 @@ export class FileFolder implements FileStore {
   }
 
   async delete(id: string): Promise<boolean> {
-    const row = this.#db.first("DELETE FROM files WHERE id = ? RETURNING name_on_disk", id);
+    const row = this.#db.durably(() =>
+      this.#db.first("DELETE FROM files WHERE id = ? RETURNING name_on_disk", id)
+    );
     if (row === undefined) return false;
     removeIfThere(join(this.#folder, String(row.name_on_disk)));
     return true;
   }
 
   #insert({ id, owner, filename, purpose, bytes, createdAt }: FileRecord, name: string): boolean {
-    return this.#db.run(
-      "INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)",
-      ...[id, owner, filename, purpose, bytes, createdAt, name],
+    return this.#db.durably(() =>
+      this.#db.run(
+        "INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)",
+        ...[id, owner, filename, purpose, bytes, createdAt, name],
+      )
     ) === 1;
   }
 

@@ -1,7 +1,8 @@
 // deno-lint-ignore-file require-await -- other stores wait; this one throws through promises
 /**
  * Jobs as rows of a table. A job is nobody's when its time `free_at_ms` has come: a lease, its
- * beats and a delay all move that time. Whoever has a lease has its name.
+ * beats and a delay all move that time. Whoever has a lease has its name. A power cut may undo the
+ * last steps of jobs: they are done again.
  */
 import {
   deadLetter,
@@ -133,10 +134,14 @@ export class JobRows implements JobQueue {
   }
 
   async finishAll(batchId: string, result: JobResult): Promise<void> {
-    this.#db.run(
-      "UPDATE jobs SET is_completed = ?, result = ? WHERE batch_id = ? AND is_completed IS NULL",
-      ...[Number(isCompleted(result)), JSON.stringify(result), batchId],
-    );
+    const text = JSON.stringify(result);
+    const finishSome = () =>
+      this.#db.run(
+        `UPDATE jobs SET is_completed = ?, result = ? WHERE number IN
+          (SELECT number FROM jobs WHERE batch_id = ? AND is_completed IS NULL LIMIT ${ROWS})`,
+        ...[Number(isCompleted(result)), text, batchId],
+      );
+    while (finishSome() > 0) await pause(0);
   }
 
   async progress(batchId: string): Promise<Progress> {

@@ -4,7 +4,7 @@
  */
 import { Hono } from "hono";
 import { RequestError } from "../../base/errors.ts";
-import { BatchKeeper, BatchWorker, type RunOutcome, type TakenJob } from "../../batch/mod.ts";
+import { BatchKeeper, JobRunner, type RunOutcome, type TakenJob } from "../../batch/mod.ts";
 import { requestIds, type ServerEnv } from "../guards.ts";
 import { onAppError } from "../http_errors.ts";
 import { BACKGROUND_PRIORITY } from "../openai/answer_fields.ts";
@@ -46,7 +46,7 @@ export function runBatches(settings: AppSettings): RunningBatches | null {
   const keeper = new BatchKeeper({
     ...{ store, lineBytesMax: settings.bodyBytesMax, onError, claimMs: CLAIM_LEASES * leaseMs },
   });
-  const worker = new BatchWorker({
+  const runner = new JobRunner({
     ...{ store, concurrency, onError, beatMs: leaseMs / BEATS },
     isBusy: () => admission.underWay > 0 || models.state === "loading",
     isInTheWay: () =>
@@ -65,7 +65,7 @@ export function runBatches(settings: AppSettings): RunningBatches | null {
   });
   const ended = Promise.withResolvers<void>();
   const stop = async () => {
-    await Promise.all([worker.stop(), keeper.stop()]);
+    await Promise.all([runner.stop(), keeper.stop()]);
     ended.resolve();
   };
   if (lifecycle.isDraining) stop();

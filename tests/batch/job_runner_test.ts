@@ -3,27 +3,27 @@ import { assert, assertEquals } from "@std/assert";
 import { RequestError } from "../../src/base/errors.ts";
 import type { BatchStore, TakenJob } from "../../src/batch/batch_store.ts";
 import { deadLetter, newId } from "../../src/batch/batch_store.ts";
-import { BatchWorker, type RunOutcome, type WorkerOptions } from "../../src/batch/batch_worker.ts";
+import { JobRunner, type RunnerOptions, type RunOutcome } from "../../src/batch/job_runner.ts";
 import { answer, lines, sleep } from "./store_world.ts";
 import { withSqliteStore } from "./sqlite_world.ts";
 
-/** A worker on `count` jobs; stopped in the end. */
-async function withWorker(
-  options: Partial<WorkerOptions> & Pick<WorkerOptions, "run"> & { readonly count: number },
-  use: (context: { store: BatchStore; worker: BatchWorker; id: string }) => Promise<void>,
+/** A runner on `count` jobs; stopped in the end. */
+async function withRunner(
+  options: Partial<RunnerOptions> & Pick<RunnerOptions, "run"> & { readonly count: number },
+  use: (context: { store: BatchStore; runner: JobRunner; id: string }) => Promise<void>,
 ): Promise<void> {
   await withSqliteStore(async (store) => {
     const id = newId("batch_");
     await store.jobs.enqueue(id, lines(options.count));
-    const worker = new BatchWorker({
+    const runner = new JobRunner({
       ...{ store, concurrency: 3, isBusy: () => false, isInTheWay: () => false },
       onError: () => {},
       ...options,
     });
     try {
-      await use({ store: options.store ?? store, worker, id });
+      await use({ store: options.store ?? store, runner, id });
     } finally {
-      await worker.stop();
+      await runner.stop();
     }
   });
 }
@@ -44,7 +44,7 @@ async function countDone({ jobs }: BatchStore, id: string): Promise<number> {
   return completed + failed;
 }
 
-Deno.test("BatchWorker runs all jobs, never more than so many at once", async () => {
+Deno.test("JobRunner runs all jobs, never more than so many at once", async () => {
   let running = 0;
   let most = 0;
   const run = async (job: TakenJob) => {
@@ -53,13 +53,13 @@ Deno.test("BatchWorker runs all jobs, never more than so many at once", async ()
     running--;
     return done(job);
   };
-  await withWorker({ run, count: 20 }, async ({ store, id }) => {
+  await withRunner({ run, count: 20 }, async ({ store, id }) => {
     await until(async () => await countDone(store, id) === 20, "all are done");
     assertEquals(most, 3);
   });
 });
 
-Deno.test("BatchWorker.stop() gives what runs back at once, as if it had not been tried", async () => {
+Deno.test("JobRunner.stop() gives what runs back at once, as if it had not been tried", async () => {
   let started = 0;
   const run = (_job: TakenJob, signal: AbortSignal) => {
     started++;
@@ -67,16 +67,16 @@ Deno.test("BatchWorker.stop() gives what runs back at once, as if it had not bee
       signal.addEventListener("abort", () => reject(signal.reason))
     );
   };
-  await withWorker({ run, count: 5 }, async ({ store, worker, id }) => {
+  await withRunner({ run, count: 5 }, async ({ store, runner, id }) => {
     await until(() => started === 3, "three run");
-    await worker.stop();
+    await runner.stop();
     assertEquals(await countDone(store, id), 0);
     const stop = new AbortController();
     for (let n = 0; n < 5; n++) assertEquals((await store.jobs.take(stop.signal))?.attempt, 1);
   });
 });
 
-Deno.test("BatchWorker tries again what is to be tried again, a bounded number of times", async () => {
+Deno.test("JobRunner tries again what is to be tried again, a bounded number of times", async () => {
   const tries: number[] = [];
   const run = (job: TakenJob): Promise<RunOutcome> => {
     tries.push(job.attempt);
@@ -86,7 +86,7 @@ Deno.test("BatchWorker tries again what is to be tried again, a bounded number o
     if (job.index === 1) return Promise.resolve({ retryMs: 1, isAttempt: true });
     return Promise.resolve(done(job));
   };
-  await withWorker({ run, count: 2, concurrency: 1 }, async ({ store, id }) => {
+  await withRunner({ run, count: 2, concurrency: 1 }, async ({ store, id }) => {
     await until(async () => await countDone(store, id) === 2, "both are done");
     const [first, second] = await Array.fromAsync(store.jobs.results(id));
     assertEquals(first.result, answer(0, 200));
@@ -95,7 +95,7 @@ Deno.test("BatchWorker tries again what is to be tried again, a bounded number o
   });
 });
 
-Deno.test("BatchWorker begins nothing while it is busy, and ends what is in the way", async () => {
+Deno.test("JobRunner begins nothing while it is busy, and ends what is in the way", async () => {
   let isBusy = true;
   let isInTheWay = false;
   let started = 0;
@@ -105,13 +105,13 @@ Deno.test("BatchWorker begins nothing while it is busy, and ends what is in the 
     return signal.aborted ? { retryMs: 0, isAttempt: false } : done(job);
   };
   const options = { run, count: 1, isBusy: () => isBusy, isInTheWay: () => isInTheWay };
-  await withWorker(options, async ({ store, worker, id }) => {
+  await withRunner(options, async ({ store, runner, id }) => {
     await sleep(300);
     assertEquals(started, 0);
     isBusy = false;
     await until(() => started === 1, "it begins");
     isBusy = isInTheWay = true;
-    await until(() => worker.running === 0, "it makes way");
+    await until(() => runner.running === 0, "it makes way");
     isInTheWay = false;
     await sleep(300);
     assertEquals(started, 1);
@@ -122,15 +122,15 @@ Deno.test("BatchWorker begins nothing while it is busy, and ends what is in the 
   });
 });
 
-Deno.test("BatchWorker ends a job that has a result, or is somebody else's", async () => {
+Deno.test("JobRunner ends a job that has a result, or is somebody else's", async () => {
   let wasAborted = false;
   const run = async (_job: TakenJob, signal: AbortSignal): Promise<RunOutcome> => {
     while (!signal.aborted) await sleep(5);
     wasAborted = true;
     return { retryMs: 0, isAttempt: false };
   };
-  await withWorker({ run, count: 1, beatMs: 20 }, async ({ store, worker, id }) => {
-    await until(() => worker.running === 1, "it runs");
+  await withRunner({ run, count: 1, beatMs: 20 }, async ({ store, runner, id }) => {
+    await until(() => runner.running === 1, "it runs");
     const cancelled = { response: null, error: { code: "batch_cancelled", message: "" } };
     await store.jobs.finishAll(id, cancelled);
     await until(() => wasAborted, "it is told");
@@ -138,7 +138,7 @@ Deno.test("BatchWorker ends a job that has a result, or is somebody else's", asy
   });
 });
 
-Deno.test("BatchWorker keeps a result until a store that is away has it", async () => {
+Deno.test("JobRunner keeps a result until a store that is away has it", async () => {
   await withSqliteStore(async (store) => {
     let isAway = false;
     let refused = 0;
@@ -161,7 +161,7 @@ Deno.test("BatchWorker keeps a result until a store that is away has it", async 
     const id = newId("batch_");
     await store.jobs.enqueue(id, lines(1));
     let runs = 0;
-    const worker = new BatchWorker({
+    const runner = new JobRunner({
       ...{ store: { ...store, jobs }, concurrency: 1, onError: () => {} },
       ...{ isBusy: () => false, isInTheWay: () => false },
       run: (job) => {
@@ -172,7 +172,7 @@ Deno.test("BatchWorker keeps a result until a store that is away has it", async 
       },
     });
     await until(async () => await countDone(store, id) === 1, "it is written");
-    await worker.stop();
+    await runner.stop();
     assert(refused >= 2);
     assertEquals(runs, 1);
   });

@@ -10,7 +10,7 @@ export type RunOutcome =
   | { readonly result: JobResult }
   | { readonly retryMs: number; readonly isAttempt: boolean };
 
-export interface WorkerOptions {
+export interface RunnerOptions {
   readonly store: BatchStore;
   /** Jobs at once. */
   readonly concurrency: number;
@@ -33,14 +33,14 @@ const PATIENCE_MS = 10_000;
 const AWAY_MS_MIN = 100;
 const AWAY_MS_MAX = 10_000;
 
-export class BatchWorker {
-  readonly #in: Required<WorkerOptions>;
+export class JobRunner {
+  readonly #in: Required<RunnerOptions>;
   readonly #stop = new AbortController();
   readonly #ended: Promise<unknown>;
   /** Jobs that run, oldest first. */
   readonly #running: AbortController[] = [];
 
-  constructor(options: WorkerOptions) {
+  constructor(options: RunnerOptions) {
     this.#in = { beatMs: 2000, ...options };
     const lanes = Array.from({ length: options.concurrency }, (_, lane) => this.#work(lane));
     this.#ended = Promise.all([this.#makeWay(), ...lanes]);
@@ -83,6 +83,8 @@ export class BatchWorker {
         // Somebody may have come while it was waited for.
         if (job !== null && mustWait()) await this.#giveBack(job, LATER);
         else if (job !== null) await this.#do(job);
+        // Jobs that are refused at once must not keep everybody else from the event loop.
+        await pause(0, signal);
       } catch (error) {
         this.#in.onError(error);
         await pause(AWAY_MS_MIN, signal);
