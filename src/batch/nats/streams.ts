@@ -107,7 +107,7 @@ export async function setUpStreams(
     );
   }
   for (const { name, subjects, ...rest } of STREAMS) {
-    if (await isThere(() => manager.streams.info(name))) continue;
+    if (await unlessMissing(() => manager.streams.info(name)) !== null) continue;
     await manager.streams.add({
       name,
       subjects: subjects!.map((each) => subject(each)),
@@ -128,19 +128,19 @@ async function setUpConsumer(manager: JetStreamManager, leaseMs: number): Promis
     max_deliver: -1,
     max_ack_pending: HELD_JOBS_MAX,
   };
-  if (await isThere(() => manager.consumers.info(JOBS, WORKERS))) {
+  const found = await unlessMissing(() => manager.consumers.info(JOBS, WORKERS));
+  if (found === null) await manager.consumers.add(JOBS, { durable_name: WORKERS, ...config });
+  else if (found.config.ack_wait !== config.ack_wait) {
     await manager.consumers.update(JOBS, WORKERS, { ack_wait: config.ack_wait });
-  } else {
-    await manager.consumers.add(JOBS, { durable_name: WORKERS, ...config });
   }
 }
 
-async function isThere(look: () => Promise<unknown>): Promise<boolean> {
+/** Null: the server has nothing of that name. */
+async function unlessMissing<T>(look: () => Promise<T>): Promise<T | null> {
   try {
-    await look();
-    return true;
+    return await look();
   } catch (error) {
-    if (error instanceof JetStreamApiError && error.status === 404) return false;
+    if (error instanceof JetStreamApiError && error.status === 404) return null;
     throw error;
   }
 }
