@@ -23,12 +23,12 @@ export interface RunnerOptions {
   readonly onError: (error: unknown) => void;
   /** Between two beats of a job, which is how soon it hears of its end; default 2 s. */
   readonly beatMs?: number;
+  /** A process that is busy for longer works on one job all the same; default 10 s. */
+  readonly patienceMs?: number;
 }
 
 /** How often it looks whether it is in somebody's way. */
 const LOOK_MS = 50;
-/** Where others never leave the process alone, one job begins beside them after so long. */
-const PATIENCE_MS = 10_000;
 /** Between two tries to reach a store that is away. */
 const AWAY_MS_MIN = 100;
 const AWAY_MS_MAX = 10_000;
@@ -41,7 +41,7 @@ export class JobRunner {
   readonly #running: AbortController[] = [];
 
   constructor(options: RunnerOptions) {
-    this.#in = { beatMs: 2000, ...options };
+    this.#in = { beatMs: 2000, patienceMs: 10_000, ...options };
     const lanes = Array.from({ length: options.concurrency }, (_, lane) => this.#work(lane));
     this.#ended = Promise.all([this.#makeWay(), ...lanes]);
   }
@@ -71,7 +71,7 @@ export class JobRunner {
     const { signal } = this.#stop;
     let idleAtMs = performance.now();
     const mustWait = () =>
-      this.#in.isBusy() && (lane > 0 || performance.now() - idleAtMs < PATIENCE_MS);
+      this.#in.isBusy() && (lane > 0 || performance.now() - idleAtMs < this.#in.patienceMs);
     while (!signal.aborted) {
       if (!this.#in.isBusy()) idleAtMs = performance.now();
       if (mustWait()) {
@@ -82,7 +82,8 @@ export class JobRunner {
         const job = await this.#in.store.jobs.take(signal);
         // Somebody may have come while it was waited for.
         if (job !== null && mustWait()) await this.#giveBack(job, LATER);
-        else if (job !== null) await this.#do(job);
+        // One that had to make way is not begun again at once.
+        else if (job !== null && !await this.#do(job)) idleAtMs = performance.now();
         // Jobs that are refused at once must not keep everybody else from the event loop.
         await pause(0, signal);
       } catch (error) {
@@ -92,8 +93,12 @@ export class JobRunner {
     }
   }
 
-  async #do(job: TakenJob): Promise<void> {
-    if (this.#stop.signal.aborted) return await this.#giveBack(job, LATER);
+  /** Runs a job; false when it had to make way. */
+  async #do(job: TakenJob): Promise<boolean> {
+    if (this.#stop.signal.aborted) {
+      await this.#giveBack(job, LATER);
+      return true;
+    }
     const stop = new AbortController();
     this.#running.push(stop);
     const beats = setInterval(() => {
@@ -111,10 +116,12 @@ export class JobRunner {
       this.#running.splice(this.#running.indexOf(stop), 1);
     }
     if (!("result" in outcome)) {
-      return await this.#giveBack(job, stop.signal.aborted ? LATER : outcome);
+      await this.#giveBack(job, stop.signal.aborted ? LATER : outcome);
+      return !stop.signal.aborted;
     }
     const { result } = outcome;
     await this.#insist(() => job.finish(result));
+    return true;
   }
 
   async #giveBack(

@@ -59,12 +59,12 @@ export async function readUpload(
     whole.reject(reason);
     source.destroy();
   };
-  parser.on("field", (field, value) => void fields.set(field, value));
+  parser.on("field", (field, value) => void fields.set(nameOf(field), value));
   parser.on("file", (field, stream, filename) => {
     stream.on("error", fail);
     if (field === name) return file.resolve({ stream, filename: filename ?? "" });
     stream.resume();
-    file.reject(fieldError(field.slice(0, 100), `Unexpected file: only "${name}" may be one`));
+    file.reject(fieldError(nameOf(field), `Unexpected file: only "${name}" may be one`));
   });
   parser.on("finish", () => {
     file.reject(fieldError(name, `The form has no file in its field "${name}"`));
@@ -81,6 +81,11 @@ export async function readUpload(
     source.destroy();
     throw error;
   }
+}
+
+/** A part may well have no name; the parser's types do not say so. */
+function nameOf(field: string | undefined): string {
+  return (field ?? "").slice(0, 100).toWellFormed();
 }
 
 function createParser(request: Request, { fileBytesMax }: UploadLimits): BusboyInstance {

@@ -177,3 +177,21 @@ Deno.test("JobRunner keeps a result until a store that is away has it", async ()
     assertEquals(runs, 1);
   });
 });
+
+Deno.test("JobRunner begins one job at a time beside others whose work never ends", async () => {
+  let most = 0;
+  let running = 0;
+  const run = async (job: TakenJob) => {
+    most = Math.max(most, ++running);
+    await sleep(20);
+    running--;
+    return done(job);
+  };
+  const options = { run, count: 5, patienceMs: 300, isBusy: () => true };
+  await withRunner(options, async ({ store, id }) => {
+    await sleep(200);
+    assertEquals(most, 0);
+    await until(async () => await countDone(store, id) === 5, "all are done");
+    assertEquals(most, 1);
+  });
+});

@@ -1,7 +1,8 @@
 /** SQLite's store against the contract, and what is its own: a folder on disk. */
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import { join } from "node:path";
+import { RequestError } from "../../src/base/errors.ts";
 import { newId } from "../../src/batch/batch_store.ts";
 import { openSqliteStore } from "../../src/batch/sqlite/sqlite_store.ts";
 import { newSqliteWorld } from "./sqlite_world.ts";
@@ -46,6 +47,24 @@ Deno.test("openSqliteStore() removes what a process left half written, a day lat
   const left = [...Deno.readDirSync(join(world.folder, "files"))].map(({ name }) => name);
   assertEquals(left.length, 2);
   assertEquals(left.includes("young.jsonl"), true);
+});
+
+Deno.test("openSqliteStore() refuses files of clients beyond a bound, not what batches leave", async () => {
+  await using world = disposable(await newSqliteWorld());
+  const store = openSqliteStore(world.folder, { bytesMax: 10 });
+  const put = (purpose: "batch" | "batch_output", bytes: number) =>
+    store.files.put({ ...fileHead(newId("file-")), purpose }, pieces(text("x"), bytes));
+  const { id } = await put("batch", 10);
+  const refusal = await assertRejects(() => put("batch", 1), RequestError);
+  assertEquals([refusal.status, refusal.code], [507, "files_full"]);
+  assertEquals((await put("batch_output", 50)).bytes, 50);
+  const { items: [output] } = await store.files.list({ owner: "me", limit: 1 });
+  await store.files.delete(output.id);
+  await store.files.delete(id);
+  assertEquals((await put("batch", 10)).bytes, 10);
+  await store.close();
+  const names = [...Deno.readDirSync(join(world.folder, "files"))];
+  assertEquals(names.length, 1);
 });
 
 function disposable<T extends { close(): Promise<void> }>(world: T): T & AsyncDisposable {

@@ -42,6 +42,8 @@ export class JobPuller {
     this.#spare.delete(question);
     const left = Promise.withResolvers<null>();
     const leave = () => {
+      // Its answer is on its way to here: nobody else may have it.
+      if (!this.#open.has(question)) return;
       this.#spare.add(question);
       left.resolve(null);
     };

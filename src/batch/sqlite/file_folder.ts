@@ -14,10 +14,13 @@ const ORPHAN_MS = 24 * 3600_000;
 export class FileFolder implements FileStore {
   readonly #db: Database;
   readonly #folder: string;
+  readonly #bytesMax: number;
 
-  constructor(db: Database, folder: string) {
+  /** bytesMax: what clients may have there, all together; what batches leave is not refused. */
+  constructor(db: Database, folder: string, bytesMax: number) {
     this.#db = db;
     this.#folder = folder;
+    this.#bytesMax = bytesMax;
     Deno.mkdirSync(folder, { recursive: true });
     this.#removeOrphans();
   }
@@ -29,8 +32,9 @@ export class FileFolder implements FileStore {
     // A name of its own: two that put the same id do not write into each other's.
     const name = `${crypto.randomUUID()}.jsonl`;
     const path = join(this.#folder, name);
+    const room = head.purpose === "batch" ? this.#bytesMax - this.#bytesOfAll() : Infinity;
     try {
-      const bytes = await write(path, content);
+      const bytes = await write(path, within(content, room));
       if (this.#insert({ ...head, bytes }, name)) return { ...head, bytes };
       const first = await this.get(head.id);
       if (first === null) throw new Error(`The file ${head.id} was deleted while it was written`);
@@ -74,6 +78,10 @@ export class FileFolder implements FileStore {
     return true;
   }
 
+  #bytesOfAll(): number {
+    return Number(this.#db.first("SELECT coalesce(sum(bytes), 0) AS bytes FROM files")!.bytes);
+  }
+
   #insert({ id, owner, filename, purpose, bytes, createdAt }: FileRecord, name: string): boolean {
     return this.#db.durably(() =>
       this.#db.run(
@@ -91,6 +99,24 @@ export class FileFolder implements FileStore {
       const { mtime } = Deno.lstatSync(path);
       if (Date.now() - (mtime?.getTime() ?? 0) > ORPHAN_MS) removeIfThere(path);
     }
+  }
+}
+
+/** What it yields, as long as there is room. */
+async function* within(
+  content: AsyncIterable<Uint8Array>,
+  room: number,
+): AsyncGenerator<Uint8Array> {
+  let left = room;
+  for await (const piece of content) {
+    left -= piece.length;
+    if (left < 0) {
+      throw new RequestError("There is no room for the file: delete others (DELETE /v1/files/ID)", {
+        status: 507,
+        code: "files_full",
+      });
+    }
+    yield piece;
   }
 }
 

@@ -23,6 +23,8 @@ import type { Database } from "./database.ts";
 const POLL_MS = 100;
 /** Rows of a transaction: others write in between, and the event loop goes on. */
 const ROWS = 256;
+/** So long the event loop may be held. */
+const HOLD_MS = 10;
 /** Results are read so many at a time. */
 const RESULT_ROWS = 32;
 
@@ -155,6 +157,7 @@ export class JobRows implements JobQueue {
   }
 
   async *results(batchId: string): AsyncGenerator<IndexedResult> {
+    let pausedMs = performance.now();
     for (let last = -1;;) {
       const rows = this.#db.all(
         `SELECT line_index, custom_id, result FROM jobs
@@ -167,6 +170,9 @@ export class JobRows implements JobQueue {
         yield { index: last, customId: String(row.custom_id), result: JSON.parse(`${row.result}`) };
       }
       if (rows.length < RESULT_ROWS) return;
+      if (performance.now() - pausedMs < HOLD_MS) continue;
+      await pause(0);
+      pausedMs = performance.now();
     }
   }
 

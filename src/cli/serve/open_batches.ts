@@ -19,7 +19,7 @@ export async function openBatches(
 }
 
 async function openStore(
-  { batchFolder: folder, queue }: ServerFlags,
+  { batchFolder: folder, batchFolderMax: bytesMax, queue }: ServerFlags,
   { leaseMs, onNotice }: { readonly leaseMs: number; onNotice: (text: string) => void },
 ): Promise<BatchStore | null> {
   if (folder !== undefined && queue !== undefined) {
@@ -32,7 +32,7 @@ async function openStore(
   if (folder === undefined) return null;
   const { openSqliteStore } = await import("../../batch/sqlite/sqlite_store.ts");
   try {
-    return openSqliteStore(folder, { leaseMs });
+    return openSqliteStore(folder, { leaseMs, bytesMax });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new UsageError(`Cannot use --batch-folder: ${reason}`);

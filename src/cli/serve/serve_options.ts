@@ -26,6 +26,7 @@ export interface ServerFlags {
   readonly conversations?: string;
   readonly conversationsMax?: number;
   readonly batchFolder?: string;
+  readonly batchFolderMax: number;
   readonly queue?: string;
   readonly batchConcurrency: number;
   readonly batchLease: number;
@@ -42,12 +43,17 @@ const CONVERSATIONS_BYTES = 16 * 2 ** 30;
 
 /** As much as OpenAI takes. */
 const BATCH_FILE_BYTES = 200 * 10 ** 6;
+const BATCH_FOLDER_BYTES = 16 * 2 ** 30;
 
 /** Adds them. */
 export function addServerOptions(verb: Command): Command {
+  return addBatchOptions(addMainOptions(verb));
+}
+
+function addMainOptions(verb: Command): Command {
   const count = wholeNumber({ min: 1 });
   const seconds = decimal({ min: 0 });
-  verb
+  return verb
     .option("--host <address>", "address to listen on; 0.0.0.0 is all of them", "127.0.0.1")
     .option("--port <n>", "port to listen on; 0 is any", wholeNumber({ max: 65535 }), 11711)
     .option("--models-dir <folder>", "offer every model file of a folder, too")
@@ -102,7 +108,6 @@ export function addServerOptions(verb: Command): Command {
         .default("info"),
     )
     .option("--log-prompts", "write prompts and answers into the log, too");
-  return addBatchOptions(verb);
 }
 
 /** A process may well be busy for so long. */
@@ -115,6 +120,12 @@ function addBatchOptions(verb: Command): Command {
       "--batch-folder <folder>",
       "keep clients' files and batches there, and work on them when there is time; servers of " +
         "one machine may share it (needs --allow-write)",
+    )
+    .option(
+      "--batch-folder-max <size>",
+      "what clients' files may take, all together",
+      byteSize,
+      BATCH_FOLDER_BYTES,
     )
     .option(
       "--queue <address>",

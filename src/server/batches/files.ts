@@ -46,8 +46,8 @@ async function* checked({ content, fields }: Upload): AsyncGenerator<Uint8Array>
   for (const [name, value] of fields) {
     if (name !== "purpose") {
       throw fieldError(
-        name.slice(0, 100),
-        `"${name.slice(0, 100)}" is not supported by this server: leave it out`,
+        name,
+        `"${name}" is not supported by this server: leave it out`,
         "unsupported_parameter",
       );
     }

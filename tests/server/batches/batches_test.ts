@@ -17,7 +17,7 @@ import {
 } from "./batch_server.ts";
 
 Deno.test("OpenAI's client runs a batch from its file to its answers, in order", () =>
-  withBatches(async ({ client }) => {
+  withBatches(async ({ client, server }) => {
     const bodies = [...Array(12).keys()].map((n) => n === 5 ? { messages: [] } : say(`${n}`));
     const file = await upload(client, linesOf(bodies));
     const batch = await client.batches.create({
@@ -44,6 +44,9 @@ Deno.test("OpenAI's client runs a batch from its file to its answers, in order",
     assertEquals(error.response.body.error.param, "messages");
     const listed = await Array.fromAsync(client.batches.list());
     assertEquals(listed, [done]);
+    const metrics = await (await fetch(`${server.url}/metrics`)).text();
+    const jobs = [...metrics.matchAll(/^ganglion_batch_jobs_total(.*)$/gm)].map(([, rest]) => rest);
+    assertEquals(jobs.sort(), [`{outcome="completed"} 11`, `{outcome="failed"} 1`]);
   }));
 
 Deno.test("jobs are answered as live requests are, on every endpoint", async () => {

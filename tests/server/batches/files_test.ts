@@ -88,6 +88,12 @@ const FORMS: readonly [why: string, status: number, param: string | null, body: 
     "other",
     `--b\r\n${HEAD.replace(`"file"`, `"other"`)}\r\n\r\nx\r\n--b--\r\n`,
   ],
+  [
+    "a file without a name",
+    400,
+    "",
+    `--b\r\n${HEAD.replace(`name="file"; `, "")}\r\n\r\nx\r\n--b--`,
+  ],
   ["broken off in the file", 400, null, `--b\r\n${PURPOSE}\r\n--b\r\n${HEAD}\r\n\r\nx`],
   ["broken off in a head", 400, null, `--b\r\ncontent-dispo`],
   ["nothing", 400, null, ""],
