@@ -92,7 +92,9 @@ export class NatsLink {
 
   /** False when `signal` was aborted, or the link closed, before there was a connection. */
   async untilUp(signal: AbortSignal): Promise<boolean> {
-    const ends = AbortSignal.any([signal, this.#closing.signal]);
+    const closing = this.#closing.signal;
+    if (this.#nats !== null) return !signal.aborted && !closing.aborted;
+    const ends = AbortSignal.any([signal, closing]);
     while (this.#nats === null && !ends.aborted) {
       const { promise, resolve } = Promise.withResolvers<void>();
       const wake = () => resolve();
