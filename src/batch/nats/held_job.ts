@@ -4,6 +4,7 @@
  * how many deliveries were nobody's fault.
  */
 import type { JsMsg } from "@nats-io/jetstream";
+import { RequestError } from "../../base/errors.ts";
 import {
   deadLetter,
   type GiveBackOptions,
@@ -13,7 +14,7 @@ import {
 } from "../batch_store.ts";
 import type { Chunks } from "./chunks.ts";
 import { readText } from "./long_texts.ts";
-import type { Messages } from "./messages.ts";
+import type { FoundMessage, Messages } from "./messages.ts";
 import { readJson, toJson } from "./records.ts";
 import type { Results } from "./results.ts";
 import { MESSAGE_BYTES_MAX, nameOf, subject } from "./streams.ts";
@@ -36,8 +37,21 @@ interface Lease {
   readonly pardons: number;
 }
 
-/** What a job's message says. */
-export type QueuedLine = Omit<JobLine, "index">;
+/** What a job's message says; its subject says where in which batch, a header its custom id. */
+export type QueuedLine = Pick<JobLine, "endpoint" | "body">;
+
+/** In a header, so that a job whose text is lost can still be given a result. */
+export const CUSTOM_ID_HEADER = "Ganglion-Custom-Id";
+
+/** The custom id of a job's message. */
+export function customIdOf({ header }: Pick<FoundMessage, "header">): string {
+  return JSON.parse(header(CUSTOM_ID_HEADER));
+}
+
+const LOST: JobResult = {
+  response: null,
+  error: { code: "request_lost", message: "The request is not in the queue's store any more" },
+};
 
 /**
  * Makes a job of a message.
@@ -50,16 +64,22 @@ export async function holdJob(message: JsMsg, places: JobPlaces): Promise<TakenJ
   const [isFinished, lease, text] = await Promise.all([
     places.results.has(batchId, Number(index)),
     readLease(places.state, leasePlace),
-    readText(places.chunks, messageOf(message), batch),
+    readText(places.chunks, messageOf(message), batch).catch(unlessAway),
   ]);
-  if (isFinished) {
+  const customId = customIdOf(messageOf(message));
+  if (!isFinished && text === null) {
+    await places.results.put(batchId, {
+      ...{ index: Number(index), customId, result: LOST, writer: id },
+    });
+  }
+  if (isFinished || text === null) {
     message.ack();
     return null;
   }
   const pardons = lease?.pardons ?? 0;
   const attempt = Math.max(1, message.info.deliveryCount - pardons);
   const line: QueuedLine = JSON.parse(text);
-  const job = new HeldJob({ ...line, index: Number(index), batchId, attempt }, {
+  const job = new HeldJob({ ...line, index: Number(index), customId, batchId, attempt }, {
     ...{ id, message, places, pardons, leasePlace },
   });
   if (attempt > places.attemptsMax) {
@@ -68,6 +88,12 @@ export async function holdJob(message: JsMsg, places: JobPlaces): Promise<TakenJ
   }
   if (lease !== null || message.redelivered) await job.claim();
   return job;
+}
+
+/** Null: the text is gone for good. */
+function unlessAway(error: unknown): null {
+  if (error instanceof RequestError) throw error;
+  return null;
 }
 
 interface Hold {
@@ -136,7 +162,7 @@ class HeldJob implements TakenJob {
     const { customId, endpoint, body } = this;
     const attempts = places.attemptsMax;
     const isLong = body.length > MESSAGE_BYTES_MAX / 4;
-    const line: QueuedLine = { customId, endpoint, body: isLong ? "" : body };
+    const line: Omit<JobLine, "index"> = { customId, endpoint, body: isLong ? "" : body };
     const [, , batch, index] = message.subject.split(".");
     await places.dead.put(subject("dead", batch, index), {
       data: toJson({ ...line, batchId: this.batchId, attempts }),

@@ -13,11 +13,17 @@ import type {
   TakenJob,
 } from "../batch_store.ts";
 import { Chunks } from "./chunks.ts";
-import { holdJob, type JobPlaces, type QueuedLine } from "./held_job.ts";
+import {
+  CUSTOM_ID_HEADER,
+  customIdOf,
+  holdJob,
+  type JobPlaces,
+  type QueuedLine,
+} from "./held_job.ts";
 import { forEachOf } from "./in_order.ts";
 import { JobPuller } from "./job_puller.ts";
 import type { NatsLink } from "./link.ts";
-import { putText, readText } from "./long_texts.ts";
+import { putText } from "./long_texts.ts";
 import { type FoundMessage, Messages } from "./messages.ts";
 import { lastToken } from "./pages.ts";
 import { Results } from "./results.ts";
@@ -61,8 +67,9 @@ export class NatsJobs implements JobQueue {
     const finished = await results.indices(batchId);
     await forEachOf(jobs, WIDTH, async ({ index, customId, endpoint, body }) => {
       if (finished.has(index)) return;
-      const line: QueuedLine = { customId, endpoint, body };
-      const text = await putText(chunks, JSON.stringify(line), { group });
+      const line: QueuedLine = { endpoint, body };
+      const more = { [CUSTOM_ID_HEADER]: JSON.stringify(customId) };
+      const text = await putText(chunks, JSON.stringify(line), { group, more });
       // The id is for those who ask again within two minutes, not knowing whether it was heard; the
       // stream refuses what is in the queue already, however long it is there.
       const messageId = `${batchId} ${index}`;
@@ -88,12 +95,10 @@ export class NatsJobs implements JobQueue {
   }
 
   async finishAll(batchId: string, result: JobResult): Promise<void> {
-    const { queue, results, chunks } = this.#places;
-    const group = token(batchId);
+    const { queue, results } = this.#places;
     const writer = crypto.randomUUID();
     await this.#forEachQueued(batchId, async (message, index) => {
-      const { customId }: QueuedLine = JSON.parse(await readText(chunks, message, group));
-      await results.put(batchId, { index, customId, result, writer });
+      await results.put(batchId, { index, customId: customIdOf(message), result, writer });
       await queue.removeOne(message);
     });
   }

@@ -233,6 +233,28 @@ natsTest("NATS: who counted results of a batch that others drop forgets them", a
     }));
 });
 
+natsTest(
+  "NATS: a job whose text was deleted gets a result that says so, and keeps its name",
+  async (server) => {
+    await withStore(server, async (store) => {
+      const id = newId("batch_");
+      const long = JSON.stringify({ text: "x".repeat(600_000) });
+      const customId = 'one "\n\u2028\ud800 ä';
+      const jobs = [{ ...line(0), body: long }, { ...line(1), body: long }];
+      await store.jobs.enqueue(id, listed(jobs.map((job) => ({ ...job, customId }))));
+      assertEquals((await takeSoon(store)).customId, customId);
+      await withLink(server, ({ manager }) => manager.streams.purge(CHUNKS));
+      assertEquals(await takeOrNot(store), null);
+      await store.jobs.finishAll(id, answer("cancelled", 400));
+      const [first, second] = await Array.fromAsync(store.jobs.results(id));
+      assertEquals([first.customId, second.customId], [customId, customId]);
+      assertEquals(first.result, answer("cancelled", 400));
+      assertEquals(second.result.error?.code, "request_lost");
+      assertEquals((await counts(server))[2], 0);
+    });
+  },
+);
+
 natsTest("NATS shows people the jobs that were given up", async (server) => {
   await withStore(server, async (store) => {
     const id = newId("batch_");
