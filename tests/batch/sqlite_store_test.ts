@@ -1,5 +1,5 @@
 /** SQLite's store against the contract, and what is its own: a folder on disk. */
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertLess, assertRejects, assertThrows } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import { join } from "node:path";
 import { RequestError } from "../../src/base/errors.ts";
@@ -7,7 +7,7 @@ import { newId } from "../../src/batch/batch_store.ts";
 import { openSqliteStore } from "../../src/batch/sqlite/sqlite_store.ts";
 import { newSqliteWorld } from "./sqlite_world.ts";
 import { testStore } from "./store_contract.ts";
-import { fileHead, pieces, text } from "./store_world.ts";
+import { batchRecord, fileHead, lines, pieces, text } from "./store_world.ts";
 
 testStore({ name: "openSqliteStore()", newWorld: newSqliteWorld });
 
@@ -65,6 +65,25 @@ Deno.test("openSqliteStore() refuses files of clients beyond a bound, not what b
   await store.close();
   const names = [...Deno.readDirSync(join(world.folder, "files"))];
   assertEquals(names.length, 1);
+});
+
+Deno.test("openSqliteStore() waits half a second for a process that stands still, not for ever", async () => {
+  await using world = disposable(await newSqliteWorld());
+  const store = openSqliteStore(world.folder);
+  const id = newId("batch_");
+  await store.jobs.enqueue(id, lines(1));
+  const stopped = new DatabaseSync(join(world.folder, "batches.sqlite"));
+  stopped.exec("BEGIN IMMEDIATE");
+  const startMs = performance.now();
+  const refusal = await assertRejects(() => store.batches.create(batchRecord()), RequestError);
+  assertEquals([refusal.status, refusal.code], [503, "batch_store_unavailable"]);
+  assertLess(performance.now() - startMs, 3000);
+  // Reading goes on, and who waits for a job gets it when the other one goes on.
+  assertEquals(await store.jobs.progress(id), { completed: 0, failed: 0 });
+  const coming = store.jobs.take(new AbortController().signal);
+  setTimeout(() => stopped.close(), 300);
+  assertEquals((await coming)?.batchId, id);
+  await store.close();
 });
 
 function disposable<T extends { close(): Promise<void> }>(world: T): T & AsyncDisposable {

@@ -11,9 +11,14 @@ import {
 } from "node:sqlite";
 import { RequestError } from "../../base/errors.ts";
 
-/** How long others may hold the lock for writing: their transactions are short. */
-const BUSY_MS = 10_000;
-const BUSY_PAUSE_MS = 10;
+/**
+ * How long others may hold the lock for writing. Their transactions are short, but one of them may
+ * be stopped in the middle; and who waits for it, waits with the whole process.
+ */
+const BUSY_MS = 500;
+/** When the process starts there is nothing that could wait. */
+const OPEN_MS = 10_000;
+const OPEN_PAUSE_MS = 10;
 
 /** Raised when the tables change: a folder of another version is refused, not spoilt. */
 const SCHEMA_VERSION = 1;
@@ -50,26 +55,25 @@ export class Database {
   constructor(path: string) {
     this.#db = new DatabaseSync(path, { timeout: BUSY_MS });
     try {
-      this.#becomeShared();
-      this.#db.exec("PRAGMA synchronous = NORMAL");
-      this.transaction(() => this.#prepareTables(path));
+      this.#insist(() => {
+        // From now on readers and the writer do not wait for each other.
+        this.#db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
+        this.transaction(() => this.#prepareTables(path));
+      });
     } catch (error) {
       this.#db.close();
       throw error;
     }
   }
 
-  /**
-   * From now on readers and the writer do not wait for each other. Where several processes open a
-   * new file at once, SQLite refuses some of them without waiting.
-   */
-  #becomeShared(): void {
-    for (const endMs = Date.now() + BUSY_MS;;) {
+  /** Where several processes open a new file at once, SQLite refuses some without waiting. */
+  #insist(use: () => void): void {
+    for (const endMs = Date.now() + OPEN_MS;;) {
       try {
-        return this.#db.exec("PRAGMA journal_mode = WAL");
+        return use();
       } catch (error) {
         if (!isBusy(error) || Date.now() > endMs) throw error;
-        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BUSY_PAUSE_MS);
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, OPEN_PAUSE_MS);
       }
     }
   }
@@ -144,7 +148,7 @@ export class Database {
 }
 
 function isBusy(error: unknown): boolean {
-  return classOf(error) === 5;
+  return classOf(error) === 5 || (error instanceof RequestError && error.status === 503);
 }
 
 /** Of SQLite's codes the low byte is the class; 0: it is not SQLite's. */

@@ -21,6 +21,8 @@ import type { Database } from "./database.ts";
 
 /** How soon a job is noticed that another process has put there. */
 const POLL_MS = 100;
+/** Each try holds up the whole process: between two of them it has time for others. */
+const BUSY_MS = 2000;
 /** Rows of a transaction: others write in between, and the event loop goes on. */
 const ROWS = 256;
 /** So long the event loop may be held. */
@@ -66,8 +68,8 @@ export class JobRows implements JobQueue {
     while (!signal.aborted) {
       // A store that is busy is waited for.
       const job = await Promise.resolve().then(() => this.#takeNow()).catch(ifBusy);
-      if (job !== null) return job;
-      await pause(POLL_MS, signal);
+      if (job !== null && job !== "busy") return job;
+      await pause(job === "busy" ? BUSY_MS : POLL_MS, signal);
     }
     return null;
   }
@@ -187,8 +189,8 @@ export class JobRows implements JobQueue {
   }
 }
 
-/** Null, for trying again: anything but a busy store is thrown. */
-function ifBusy(error: unknown): null {
-  if ((error as { status?: unknown }).status === 503) return null;
+/** Anything but a busy store is thrown. */
+function ifBusy(error: unknown): "busy" {
+  if ((error as { status?: unknown }).status === 503) return "busy";
   throw error;
 }

@@ -43,10 +43,10 @@ export async function createBatch(
   c: Context<ServerEnv>,
   settings: AppSettings,
 ): Promise<Response> {
-  const { store, owner } = accessOf(c, settings);
   const body = await readJsonObject(c.req.raw, settings);
   refuseUnsupported(body, { output_expires_after: harmless.never });
   const { input_file_id: inputFileId, endpoint, metadata } = parseFields(batchSchema, body);
+  const { store, owner } = accessOf(c, settings);
   const param = "input_file_id";
   const file = own(await store.files.get(inputFileId), {
     ...{ owner, kind: "file", id: inputFileId, param },
