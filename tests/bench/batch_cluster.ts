@@ -22,6 +22,7 @@ export interface OutputLine {
     // deno-lint-ignore no-explicit-any -- an answer of whatever route
     readonly body: any;
   };
+  readonly error: { readonly code: string } | null;
 }
 
 /** What `/v1/batches` tells of one. */
@@ -143,8 +144,8 @@ export class BatchCluster {
     }
   }
 
-  /** The lines of a batch's output. */
-  async output({ output_file_id: id }: BatchCard): Promise<OutputLine[]> {
+  /** The lines of a batch's output, or of its errors. */
+  async lines(id: string | null): Promise<OutputLine[]> {
     if (id === null) return [];
     const text = await (await this.ask(`/v1/files/${id}/content`)).text();
     return text.trimEnd().split("\n").map((line) => JSON.parse(line));

@@ -29,6 +29,8 @@ export interface FaultReport {
   readonly kills: number;
   readonly queueKills: number;
   readonly card: BatchCard;
+  /** Codes of errors that jobs have for results. */
+  readonly errors: readonly string[];
   readonly lost: number;
   readonly doubled: number;
   readonly isInOrder: boolean;
@@ -39,8 +41,10 @@ export interface FaultReport {
 }
 
 /** Whether every job has exactly one result, in its place, and the one that it should have. */
-export function isWhole({ card, lost, doubled, isInOrder, hash, directHash }: FaultReport) {
-  return card.status === "completed" && lost === 0 && doubled === 0 && isInOrder &&
+export function isWhole({ card, errors, ...report }: FaultReport) {
+  const { lost, doubled, isInOrder, hash, directHash } = report;
+  return card.status === "completed" && errors.length === 0 && lost === 0 && doubled === 0 &&
+    isInOrder &&
     hash === directHash;
 }
 
@@ -78,8 +82,9 @@ export async function runWithFaults(cluster: BatchCluster, plan: FaultPlan): Pro
     const seconds = (performance.now() - startMs) / 1000;
     stop.abort();
     await hurting;
-    const output = await cluster.output(card);
-    return { seconds, ...counts, card, ...await checked(lines, output, direct) };
+    const output = await cluster.lines(card.output_file_id);
+    const errors = (await cluster.lines(card.error_file_id)).map(({ error }) => error?.code ?? "");
+    return { seconds, ...counts, card, errors, ...await checked(lines, output, direct) };
   } finally {
     stop.abort();
     await hurting.catch(() => {});

@@ -53,10 +53,22 @@ async function main(jobCount: number, kinds: readonly Kind[]): Promise<boolean> 
 function faultTable(jobCount: number, measured: readonly Measured[]): string {
   return tableAsText({
     title: `${jobCount} jobs, ${REPLICAS} replicas, a kill -9 every ${KILL_EVERY_MS / 1000} s`,
-    head: ["store", "s", "kills", "of NATS", "status", "lost", "doubled", "in order", "hash"],
+    head: [
+      "store",
+      "s",
+      "kills",
+      "of NATS",
+      "status",
+      "errors",
+      "lost",
+      "doubled",
+      "in order",
+      "hash",
+    ],
     rows: measured.map(({ kind, faults }) => [
       ...[kind, faults.seconds.toFixed(0), String(faults.kills), String(faults.queueKills)],
-      ...[faults.card.status, String(faults.lost), String(faults.doubled)],
+      ...[faults.card.status, faults.errors.join(" ") || "none"],
+      ...[String(faults.lost), String(faults.doubled)],
       faults.isInOrder ? "yes" : "no",
       faults.hash.slice(0, 16) + (faults.hash === faults.directHash ? " = direct" : " ≠ direct"),
     ]),

@@ -28,6 +28,7 @@ export interface JobPlaces {
   readonly results: Results;
   readonly chunks: Chunks;
   readonly attemptsMax: number;
+  readonly postponeMsMax: number;
 }
 
 interface Lease {
@@ -86,8 +87,17 @@ export async function holdJob(message: JsMsg, places: JobPlaces): Promise<TakenJ
     await job.bury();
     return null;
   }
+  if (isLost(attempt, lease)) {
+    await job.postpone();
+    return null;
+  }
   if (lease !== null || message.redelivered) await job.claim();
   return job;
+}
+
+/** True for one that was delivered before, and that nobody gave back since. */
+function isLost(attempt: number, lease: Lease | null): boolean {
+  return attempt > 1 && lease?.holder !== "";
 }
 
 /** Null: the text is gone for good. */
@@ -148,6 +158,16 @@ class HeldJob implements TakenJob {
     await this.#writeLease({ holder: "", pardons: isAttempt ? pardons : pardons + 1 });
     message.nak(delayMs);
     await places.queue.use(({ connection }) => connection.flush());
+  }
+
+  /**
+   * Lets a lost job wait a while of chance: where servers die at regular times, the one that takes it
+   * when its lease ends would be the next to die.
+   */
+  async postpone(): Promise<void> {
+    const { message, places, pardons } = this.#hold;
+    await this.#writeLease({ holder: "", pardons: pardons + 1 });
+    message.nak(Math.floor(Math.random() * places.postponeMsMax));
   }
 
   /** Says that it is this holder's now, whoever had it before. */

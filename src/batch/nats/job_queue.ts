@@ -9,6 +9,7 @@ import type {
   JobLine,
   JobQueue,
   JobResult,
+  LeaseOptions,
   Progress,
   TakenJob,
 } from "../batch_store.ts";
@@ -40,7 +41,7 @@ export class NatsJobs implements JobQueue {
   readonly #places: JobPlaces;
   readonly #puller: JobPuller;
 
-  constructor(link: NatsLink, { attemptsMax }: { readonly attemptsMax: number }) {
+  constructor(link: NatsLink, { attemptsMax, leaseMs }: Required<LeaseOptions>) {
     const chunks = new Chunks(link);
     this.#link = link;
     this.#places = {
@@ -50,6 +51,7 @@ export class NatsJobs implements JobQueue {
       results: new Results(link, chunks),
       chunks,
       attemptsMax,
+      postponeMsMax: leaseMs / 2,
     };
     this.#puller = new JobPuller(link, async (message) => {
       try {

@@ -34,7 +34,7 @@ export async function openNatsStore(
   const isTried = new AbortController();
   await Promise.race([link.tried, pause(PATIENCE_MS, isTried.signal)]);
   isTried.abort();
-  const jobs = new NatsJobs(link, { attemptsMax });
+  const jobs = new NatsJobs(link, { attemptsMax, leaseMs });
   const closing = new AbortController();
   const sweeping = sweepNowAndThen(link, closing.signal);
   return {
