@@ -13,6 +13,7 @@ import {
   STATE,
   subject,
   token,
+  WORKERS,
 } from "../../../src/batch/nats/streams.ts";
 import { sweepChunks } from "../../../src/batch/nats/sweep.ts";
 import { type NatsServer, natsTest } from "../../support/nats_server.ts";
@@ -252,6 +253,26 @@ natsTest(
       assertEquals(second.result.error?.code, "request_lost");
       assertEquals((await counts(server))[2], 0);
     });
+  },
+);
+
+natsTest(
+  "NATS: a lost job is put off once, and then taken, as its second attempt",
+  async (server) => {
+    const options = { leaseMs: 200 };
+    await withStore(server, (one) =>
+      withStore(server, async (two) => {
+        await one.jobs.enqueue(newId("batch_"), lines(1));
+        await takeSoon(one);
+        const again = await takeSoon(two);
+        assertEquals(again.attempt, 2);
+        await again.finish(answer(0, 200));
+        const { delivered } = await withLink(
+          server,
+          ({ manager }) => manager.consumers.info(JOBS, WORKERS),
+        );
+        assertEquals(delivered.consumer_seq, 3);
+      }, options), options);
   },
 );
 
