@@ -59,6 +59,8 @@ export interface BatchSettings {
   readonly concurrency: number;
   /** Of an uploaded file. */
   readonly fileBytesMax: number;
+  /** The store's: what a process has that is silent for so long is others'. Default 10 s. */
+  readonly leaseMs?: number;
 }
 
 /** AppOptions with every default in place. */

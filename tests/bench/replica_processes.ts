@@ -4,10 +4,13 @@
 export class Replica {
   readonly port: number;
   readonly url: string;
+  readonly #flags: readonly string[];
   #child: Deno.ChildProcess | null = null;
 
-  constructor(port: number) {
+  /** `flags` are more of `serve`'s. */
+  constructor(port: number, flags: readonly string[] = []) {
     this.port = port;
+    this.#flags = flags;
     this.url = `http://127.0.0.1:${port}`;
   }
 
@@ -19,12 +22,14 @@ export class Replica {
         "run",
         "--no-prompt",
         "--allow-read",
+        "--allow-write",
         "--allow-env",
         "--allow-sys=systemMemoryInfo",
         "--allow-net",
         "src/cli/main.ts",
         "serve",
         ...options,
+        ...this.#flags,
         "--log-level",
         "error",
         "--metrics-compat",

@@ -27,10 +27,17 @@ const probe = closed({
   failureThreshold: count,
 });
 const amounts = closed({ cpu: quantity, memory: quantity }, "cpu");
+const variable = closed({
+  name: { type: "string", pattern: "^[A-Z_]+$" },
+  valueFrom: closed({
+    secretKeyRef: closed({ name: text, key: text, optional: flag }, "optional"),
+  }),
+});
 const container = closed({
   name: text,
   image: text,
   args: texts,
+  env: { type: "array", items: variable },
   ports: { type: "array", items: closed({ name: text, containerPort: count }) },
   resources: closed({ requests: amounts, limits: amounts }),
   securityContext: closed({
@@ -42,15 +49,19 @@ const container = closed({
   readinessProbe: probe,
   livenessProbe: probe,
   lifecycle: closed({ preStop: closed({ sleep: closed({ seconds: count }) }) }),
-  volumeMounts: { type: "array", items: closed({ name: text, mountPath: text, readOnly: flag }) },
-});
+  volumeMounts: {
+    type: "array",
+    items: closed({ name: text, mountPath: text, readOnly: flag }, "readOnly"),
+  },
+}, "lifecycle");
 const pod = closed({
   terminationGracePeriodSeconds: count,
   securityContext: closed({
     runAsNonRoot: { const: true },
     runAsUser: count,
+    fsGroup: count,
     seccompProfile: closed({ type: text }),
-  }),
+  }, "fsGroup"),
   containers: { type: "array", items: container, minItems: 1 },
   volumes: {
     type: "array",
@@ -59,7 +70,7 @@ const pod = closed({
       persistentVolumeClaim: closed({ claimName: text, readOnly: flag }),
     }),
   },
-});
+}, "volumes");
 
 export const DEPLOYMENT = object(
   "apps/v1",
@@ -75,14 +86,27 @@ export const DEPLOYMENT = object(
   }),
 );
 
-export const VOLUME_CLAIM = object(
-  "v1",
-  "PersistentVolumeClaim",
+const claim = closed({
+  accessModes: { type: "array", items: { enum: ["ReadOnlyMany", "ReadWriteOnce"] } },
+  resources: closed({ requests: closed({ storage: quantity }) }),
+});
+
+export const STATEFUL_SET = object(
+  "apps/v1",
+  "StatefulSet",
   closed({
-    accessModes: { type: "array", items: { enum: ["ReadOnlyMany", "ReadWriteOnce"] } },
-    resources: closed({ requests: closed({ storage: quantity }) }),
+    serviceName: text,
+    replicas: count,
+    selector,
+    template: closed({ metadata: closed({ labels: names }), spec: pod }),
+    volumeClaimTemplates: {
+      type: "array",
+      items: closed({ metadata: closed({ name: text }), spec: claim }),
+    },
   }),
 );
+
+export const VOLUME_CLAIM = object("v1", "PersistentVolumeClaim", claim);
 
 export const SERVICE = object(
   "v1",

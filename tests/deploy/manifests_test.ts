@@ -5,10 +5,19 @@ import { Command } from "commander";
 import { parse, parseAllDocuments } from "yaml";
 import { addLoadOptions } from "../../src/cli/load.ts";
 import { byteSize } from "../../src/cli/option_values.ts";
+import { environmentName } from "../../src/cli/settings.ts";
 import { addServerOptions } from "../../src/cli/serve/serve_options.ts";
 import { OPERATION_ROUTES } from "../../src/server/operation_routes.ts";
 import { ServerMetrics } from "../../src/server/mod.ts";
-import { DEPLOYMENT, HPA, PDB, RULES, SERVICE, VOLUME_CLAIM } from "./manifest_schemas.ts";
+import {
+  DEPLOYMENT,
+  HPA,
+  PDB,
+  RULES,
+  SERVICE,
+  STATEFUL_SET,
+  VOLUME_CLAIM,
+} from "./manifest_schemas.ts";
 
 const read = (path: string) =>
   Deno.readTextFileSync(new URL(`../../deploy/${path}`, import.meta.url));
@@ -21,8 +30,8 @@ function checked(schema: object, value: unknown): Loose {
   return value;
 }
 
-function manifests(): Map<string, Loose> {
-  const documents = parseAllDocuments(read("kubernetes/ganglion.yaml"));
+function manifests(name = "ganglion"): Map<string, Loose> {
+  const documents = parseAllDocuments(read(`kubernetes/${name}.yaml`));
   return new Map(documents.map((document) => {
     assertEquals(document.errors, []);
     const value = document.toJS();
@@ -79,6 +88,34 @@ Deno.test("the Kubernetes manifests name each other, and what the server has", (
   const { seconds } = container.lifecycle.preStop.sleep;
   assert(options.drainTimeout + seconds < pod.terminationGracePeriodSeconds);
   assert(all.get("PodDisruptionBudget").spec.minAvailable < spec.replicas);
+});
+
+Deno.test("the manifests of NATS have their structure, and what replicas look for", () => {
+  const all = manifests("nats");
+  const { metadata, spec } = checked(STATEFUL_SET, all.get("StatefulSet"));
+  const service = checked(SERVICE, all.get("Service"));
+  assertEquals(all.size, 2);
+  const { labels } = spec.template.metadata;
+  assertEquals([spec.selector.matchLabels, service.spec.selector], [labels, labels]);
+  assertEquals([spec.serviceName, service.metadata.name], [metadata.name, metadata.name]);
+  const [container] = spec.template.spec.containers;
+  const ports = container.ports.map((port: Loose) => port.name);
+  assert(ports.includes(service.spec.ports[0].targetPort));
+  assert(ports.includes(container.livenessProbe.httpGet.port));
+  assertEquals(container.volumeMounts[0].name, spec.volumeClaimTemplates[0].metadata.name);
+  const [store] = container.args.slice(container.args.indexOf("--store_dir") + 1);
+  assertEquals(container.volumeMounts[0].mountPath, store);
+  for (const { name } of container.env) assert(container.args.includes(`$(${name})`), name);
+  // The secret of the one is the other's, and an address in it is where this server is.
+  const [replica] = manifests().get("Deployment").spec.template.spec.containers;
+  const [queue] = replica.env;
+  assertEquals(queue.name, environmentName("--queue"));
+  const secrets = [queue, ...container.env].map((each) => each.valueFrom.secretKeyRef);
+  for (const { name, key } of secrets) {
+    assertEquals(name, secrets[0].name);
+    assert(read("kubernetes/nats.yaml").includes(`--from-literal=${key}=`), key);
+  }
+  assert(read("kubernetes/nats.yaml").includes(`@${service.metadata.name}:4222`));
 });
 
 Deno.test("Prometheus' rules and Grafana's board name metrics that the server shows", () => {

@@ -15,6 +15,7 @@ export const REASONS: Readonly<Record<string, string>> = {
   network: "needs more of the network than npm's registry",
   peers: "needs other engines",
   port: "needs a port that may be taken",
+  queue: "needs a NATS server of one's own",
   tests: "is what runs this",
 };
 

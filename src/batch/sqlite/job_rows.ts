@@ -92,11 +92,19 @@ export class JobRows implements JobQueue {
       const row = this.#db.first(
         `UPDATE jobs SET lease = ?, free_at_ms = ?, attempts = attempts + 1
           WHERE number = ? AND is_completed IS NULL AND free_at_ms <= ? RETURNING *`,
-        ...[lease, nowMs + this.#leaseMs, Number(found.number), nowMs],
+        ...[lease, nowMs + this.#firstLeaseMs(), Number(found.number), nowMs],
       );
       // Else somebody was quicker.
       if (row !== undefined) return this.#toJob(row, lease);
     }
+  }
+
+  /**
+   * Longer by chance: where servers die at regular times, the one that takes a lost job when its
+   * lease ends would be the next to die.
+   */
+  #firstLeaseMs(): number {
+    return this.#leaseMs * (1 + Math.random() / 2);
   }
 
   #bury(number: number, nowMs: number): void {

@@ -28,7 +28,9 @@ export interface ServerFlags {
   readonly conversationsMax?: number;
   readonly batchFolder?: string;
   readonly batchFolderMax: number;
+  readonly queue?: string;
   readonly batchConcurrency: number;
+  readonly batchLease: number;
   readonly batchFileMax: number;
   readonly keepAlive?: number;
   readonly metricsCompat?: "vllm";
@@ -109,6 +111,9 @@ function addMainOptions(verb: Command): Command {
     .option("--log-prompts", "write prompts and answers into the log, too");
 }
 
+/** A process may well be busy for so long. */
+const LEASE_SECONDS_MIN = 1;
+
 /** Those that say where batches are kept, and how they are worked on. */
 function addBatchOptions(verb: Command): Command {
   return verb
@@ -124,10 +129,21 @@ function addBatchOptions(verb: Command): Command {
       BATCH_FOLDER_BYTES,
     )
     .option(
+      "--queue <address>",
+      "keep them in NATS JetStream instead, which servers on any machines share: " +
+        "nats://user:password@host:4222 (in $GANGLION_QUEUE no list of processes shows it)",
+    )
+    .option(
       "--batch-concurrency <n>",
       "requests of batches that are worked on at once",
       wholeNumber({ min: 1 }),
       2,
+    )
+    .option(
+      "--batch-lease <s>",
+      "seconds after which a silent server's requests go to others; the same for all that share",
+      decimal({ min: LEASE_SECONDS_MIN }),
+      10,
     )
     .option("--batch-file-max <size>", "the longest file of a client", byteSize, BATCH_FILE_BYTES);
 }

@@ -45,7 +45,7 @@ async function serveModels(paths: readonly string[], options: Options): Promise<
   for (const path of paths) await pullIfMissing(path, options);
   const metrics = new ServerMetrics({ compat: options.metricsCompat });
   const catalog = createCatalog(paths, options);
-  const batches = openBatches(options);
+  const batches = await openBatches(options, (text) => log.log.warn("queue", { text }));
   await using _closing = { [Symbol.asyncDispose]: async () => await batches?.store.close() };
   await using models = createRegistry(catalog, options, { log, metrics });
   // It listens before it loads: a port that is taken is known at once, and clients hear "loading".

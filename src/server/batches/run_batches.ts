@@ -3,6 +3,7 @@
  * requests, behind them all.
  */
 import { Hono } from "hono";
+import { RequestError } from "../../base/errors.ts";
 import { BatchKeeper, JobRunner, type RunOutcome, type TakenJob } from "../../batch/mod.ts";
 import { requestIds, type ServerEnv } from "../guards.ts";
 import { onAppError } from "../http_errors.ts";
@@ -15,6 +16,11 @@ import { BATCH_ENDPOINTS } from "./batches.ts";
 /** Tries of a job whose answer says that the server failed. */
 const ATTEMPTS_MAX = 3;
 const RETRY_MS = 1000;
+const LEASE_MS = 10_000;
+/** A keeper's steps are longer than a job's beats. */
+const CLAIM_LEASES = 3;
+/** Beats of a job within a lease: with each it hears whether its batch was ended. */
+const BEATS = 5;
 
 /** Batches that are worked on. */
 export interface RunningBatches {
@@ -29,12 +35,19 @@ export interface RunningBatches {
 export function runBatches(settings: AppSettings): RunningBatches | null {
   const { batches, lifecycle, admission, models, log, metrics } = settings;
   if (batches === null) return null;
-  const { store, concurrency } = batches;
+  const { store, concurrency, leaseMs = LEASE_MS } = batches;
   const app = createJobApp(settings);
-  const onError = (error: unknown) => log.error("batches", error);
-  const keeper = new BatchKeeper({ store, lineBytesMax: settings.bodyBytesMax, onError });
+  const onError = (error: unknown) => {
+    // A store that is out of reach says so itself, once.
+    const isAway = error instanceof RequestError && error.status === 503;
+    if (isAway) log.debug("batches", { error: error.message });
+    else log.error("batches", error);
+  };
+  const keeper = new BatchKeeper({
+    ...{ store, lineBytesMax: settings.bodyBytesMax, onError, claimMs: CLAIM_LEASES * leaseMs },
+  });
   const runner = new JobRunner({
-    ...{ store, concurrency, onError },
+    ...{ store, concurrency, onError, beatMs: leaseMs / BEATS },
     isBusy: () => admission.underWay > 0 || models.state === "loading",
     isInTheWay: () =>
       admission.underWay > 0 &&

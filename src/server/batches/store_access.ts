@@ -18,7 +18,8 @@ export function accessOf(
 ): BatchSettings & { readonly owner: string } {
   if (batches !== null) return { ...batches, owner: ownerOf(c.req.raw, apiKeys) };
   throw new RequestError(
-    "This server keeps no files and batches: start it with --batch-folder FOLDER",
+    "This server keeps no files and batches: start it with --batch-folder FOLDER, or --queue " +
+      "ADDRESS",
     { status: 501, code: "not_enabled" },
   );
 }

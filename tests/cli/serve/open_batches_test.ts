@@ -1,5 +1,5 @@
-/** `--batch-folder` and its kin. */
-import { assertEquals, assertThrows } from "@std/assert";
+/** `--batch-folder`, `--queue` and their kin. */
+import { assertEquals, assertRejects } from "@std/assert";
 import { createCommand } from "commander";
 import { join } from "node:path";
 import { UsageError } from "../../../src/base/errors.ts";
@@ -12,19 +12,24 @@ function parse(...args: string[]): ServerFlags {
   return verb.opts<ServerFlags>();
 }
 
-Deno.test("openBatches() keeps none where no folder is named", () => {
-  assertEquals(openBatches(parse()), null);
+function open(...args: string[]) {
+  return openBatches(parse(...args), () => {});
+}
+
+Deno.test("openBatches() keeps none where no folder is named", async () => {
+  assertEquals(await open(), null);
 });
 
 Deno.test("openBatches() makes the folder, with the flags' limits or those of OpenAI", async () => {
   const home = await Deno.makeTempDir();
   try {
     const folder = join(home, "new", "batches");
-    const batches = openBatches(parse("--batch-folder", folder))!;
-    assertEquals([batches.concurrency, batches.fileBytesMax], [2, 200_000_000]);
+    const batches = (await open("--batch-folder", folder))!;
+    const { concurrency, fileBytesMax, leaseMs } = batches;
+    assertEquals([concurrency, fileBytesMax, leaseMs], [2, 200_000_000, 10_000]);
     await batches.store.close();
     const flags = ["--batch-concurrency", "7", "--batch-file-max", "1MiB"];
-    const others = openBatches(parse("--batch-folder", folder, ...flags))!;
+    const others = (await open("--batch-folder", folder, ...flags))!;
     assertEquals([others.concurrency, others.fileBytesMax], [7, 2 ** 20]);
     await others.store.close();
   } finally {
@@ -32,10 +37,16 @@ Deno.test("openBatches() makes the folder, with the flags' limits or those of Op
   }
 });
 
-Deno.test("openBatches() says of a folder that cannot be, which flag named it", () => {
-  assertThrows(
-    () => openBatches(parse("--batch-folder", "/proc/self/status/batches")),
+Deno.test("openBatches() says of a folder that cannot be, which flag named it", async () => {
+  await assertRejects(
+    () => open("--batch-folder", "/proc/self/status/batches"),
     UsageError,
     "Cannot use --batch-folder: ",
   );
+});
+
+Deno.test("openBatches() refuses two places, and a queue whose address is none", async () => {
+  const both = ["--batch-folder", "x", "--queue", "nats://h"];
+  await assertRejects(() => open(...both), UsageError, "Cannot use --batch-folder with --queue");
+  await assertRejects(() => open("--queue", "redis://h"), UsageError, "Cannot use --queue: ");
 });
