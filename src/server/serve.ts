@@ -49,7 +49,7 @@ export function serve(options: ServerOptions): RunningServer {
   const listener = new Listener({
     ...{ hostname, port, tls },
     handle: (request, { completed }) => app.fetch(request, { completed }),
-    onTrouble: (error) => options.log?.error("listening again", error),
+    onTrouble: (error) => options.log?.error("connections", error),
   });
   let cutCount = 0;
   lifecycle.stopSignal.addEventListener("abort", () => cutCount = admission.underWay);
