@@ -51,7 +51,7 @@ export function serve(options: ServerOptions): RunningServer {
   const listener = new Listener({
     ...{ hostname, port, tls },
     handle: (request, { completed }) => app.fetch(request, { completed }),
-    onTrouble: (error) => options.log?.error("listening again", error),
+    onTrouble: (error) => options.log?.error("connections", error),
   });
   const batches = runBatches(settings);
   const finished = Promise.all([listener.finished, batches?.ended]).then(() => {});

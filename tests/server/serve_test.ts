@@ -63,6 +63,48 @@ Deno.test("serve() aborts a generation when its client hangs up, early or late",
   }
 });
 
+// fault 49: Deno.serve (2.9.6) notices it only where head and body came in one read.
+Deno.test("serve() frees the slot of who leaves in 100 ms, however the request came", async () => {
+  const line = `POST ${CHAT} HTTP/1.1\r\nHost: localhost\r\n`;
+  const writes = (bytes: number, ...cuts: number[]) => {
+    const body = JSON.stringify({ ...hello, padding: "x".repeat(bytes) });
+    const head =
+      `POST ${CHAT} HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n`;
+    const text = head + body;
+    const ends = [...cuts.map((cut) => head.length + cut), text.length];
+    return ends.map((end, index) => text.slice(ends[index - 1] ?? 0, end));
+  };
+  const hex = JSON.stringify(hello).length.toString(16);
+  const chunked = [
+    `${line}Transfer-Encoding: chunked\r\n\r\n`,
+    `${hex}\r\n${JSON.stringify(hello)}\r\n`,
+    "0\r\n\r\n",
+  ];
+  const requests = [
+    ...[writes(0), writes(1000), writes(100_000)],
+    ...[writes(0, 0), writes(1000, 500), writes(100_000, 10, 50_000), chunked],
+  ];
+  await withServer({ script: [never] }, async ({ server, model }) => {
+    const { hostname, port } = new URL(server.url);
+    for (const [index, texts] of requests.entries()) {
+      const socket = await Deno.connect({ hostname, port: Number(port) });
+      for (const text of texts) {
+        let rest = new TextEncoder().encode(text);
+        while (rest.length > 0) rest = rest.subarray(await socket.write(rest));
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      await model.until((counters) => counters.started === index + 1);
+      const leftMs = performance.now();
+      socket.close();
+      while (model.counters.aborted === index && performance.now() < leftMs + 100) {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+      assertEquals(model.counters.aborted, index + 1, `request ${index}`);
+      assertEquals(model.load.running, 0);
+    }
+  });
+});
+
 Deno.test("serve() answers the next request when one client of two has gone", async () => {
   let count = 0;
   await withServer(

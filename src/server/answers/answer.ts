@@ -88,7 +88,6 @@ export async function answerWhole(
     if (error instanceof RequestError || !stop.signal.aborted) throw error;
     throw cutShortError(work.settings);
   } finally {
-    // Deno aborts the signal after a success, too.
     clientSignal.removeEventListener("abort", stop.abort);
     stop.unlink();
   }

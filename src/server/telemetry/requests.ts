@@ -29,7 +29,7 @@ export function watchRequests(
       metrics.request({ route, method: known, status }, ms / 1000);
       const fields = {
         ...{ request_id: c.get("requestId"), method, path: c.req.path.slice(0, 500), status },
-        // Deno's `completed` resolves for clients that have gone, too.
+        // `completed` resolves for clients that have gone, too.
         ...{ ms: Math.round(ms * 10) / 10, gone: c.req.raw.signal.aborted || undefined },
       };
       if (QUIET_ROUTES.has(route)) log.debug("request", fields);
