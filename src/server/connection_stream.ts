@@ -10,6 +10,8 @@ const READ_BYTES = 16_384;
 /** A connection; destroying it closes it. */
 export class ConnectionStream extends Duplex {
   readonly #connection: Deno.Conn;
+  /** What is read next; one read at a time is under way. */
+  readonly #piece = new Uint8Array(READ_BYTES);
   readonly encrypted: boolean;
   readonly remoteAddress: string;
   #isClosed = false;
@@ -67,11 +69,9 @@ export class ConnectionStream extends Duplex {
 
   async #readPiece(): Promise<void> {
     try {
-      const bytes = new Uint8Array(READ_BYTES);
-      const count = await this.#connection.read(bytes);
+      const count = await this.#connection.read(this.#piece);
       if (this.#restMs > 0) this.#rest();
-      // Copied, so that a small piece that is kept does not keep the whole buffer.
-      this.push(count === null ? null : bytes.slice(0, count));
+      this.push(count === null ? null : this.#piece.slice(0, count));
     } catch (error) {
       this.destroy(error as Error);
     }
