@@ -1,4 +1,4 @@
-/** What a step of one answer may take, which all answers wait for, and that it is the same for all. */
+/** What one step of an answer may take, for which all answers wait; the same for all of them. */
 import { assert, assertEquals } from "@std/assert";
 import { Completions } from "../../src/grammar/completions.ts";
 import { Configurations } from "../../src/grammar/configurations.ts";
