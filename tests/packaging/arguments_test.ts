@@ -14,10 +14,10 @@ async function run(name: string, ...args: string[]) {
 }
 
 Deno.test("package and compile give help where it is asked for, and do nothing else", async () => {
-  for (const args of [["package", "one-file", "--help"], ["compile", "--help"]] as const) {
-    const { code, out, error } = await run(...args);
+  for (const [name, ...rest] of [["package", "one-file", "--help"], ["compile", "--help"]]) {
+    const { code, out, error } = await run(name, ...rest);
     assertEquals([code, error], [0, ""]);
-    assertStringIncludes(out, `Usage: deno task ${args[0]} `);
+    assertStringIncludes(out, `Usage: deno task ${name} `);
   }
 });
 
