@@ -3,7 +3,7 @@
  * downloads its runtime (denort) for each target, once; where it cannot, this says what to do.
  */
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { readArguments, refuse } from "./arguments.ts";
 import { listIncludes, MAIN, ROOT } from "./include_list.ts";
 import { readLaunch } from "./launch.ts";
 
@@ -37,37 +37,14 @@ Executables of Deno's own kind, in the folder (default: dist), for this system o
 if (import.meta.main) Deno.exit(await main());
 
 async function main(): Promise<number> {
-  const values = readArguments();
-  if (values === null || values.help) {
-    console.log(USAGE);
-    return values === null ? 2 : 0;
-  }
-  const targets = values.target === "all" ? TARGETS : [values.target];
-  const unknown = targets.filter((each) => !(TARGETS as readonly string[]).includes(each));
-  if (unknown.length > 0) {
-    console.error(`error: Cannot compile for "${unknown}": targets are ${TARGETS.join(", ")}, all`);
-    return 2;
-  }
+  const asked = readArguments(Deno.args, { usage: USAGE, target: Deno.build.target });
+  if (typeof asked === "number") return asked;
+  const targets = asked.target === "all" ? TARGETS : [asked.target];
+  const unknown = targets.find((each) => !(TARGETS as readonly string[]).includes(each));
+  if (unknown !== undefined) return refuse(`Cannot compile for "${unknown}"`, USAGE);
   let failed = 0;
-  for (const target of targets) failed += await compile(target, values.out) ? 0 : 1;
+  for (const target of targets) failed += await compile(target, asked.out) ? 0 : 1;
   return failed === 0 ? 0 : 1;
-}
-
-/** Null: they make no sense, which is said. */
-function readArguments(): { target: string; out: string; help: boolean } | null {
-  try {
-    return parseArgs({
-      args: Deno.args,
-      options: {
-        target: { type: "string", default: Deno.build.target },
-        out: { type: "string", default: "dist" },
-        help: { type: "boolean", default: false },
-      },
-    }).values;
-  } catch (error) {
-    console.error(`error: ${error instanceof Error ? error.message : error}`);
-    return null;
-  }
 }
 
 async function compile(target: string, folder: string): Promise<boolean> {

@@ -45,7 +45,9 @@ export function declarationsOf(entry: string): string {
       if (other.path === path) return;
       throw new Error(`Cannot declare ${name} twice: as ${other.path} and ${path} say`);
     }
-    if (/: any\b/.test(text)) throw new Error(`Cannot declare ${name} of ${path}: it has no type`);
+    if (statements.some(hasAny)) {
+      throw new Error(`Cannot declare ${name} of ${path}: it has no type`);
+    }
     texts.set(name, { path, text });
     for (const each of statements) forEachName(each, (used) => follow(path, used));
   };
@@ -127,10 +129,28 @@ function namesOf(statement: ts.Statement): string[] {
   return name === undefined ? [] : [name.text];
 }
 
-/** Every name in a declaration: of types, and others, which are no module's. */
+/** Whether something in a declaration is of any type. */
+function hasAny(node: ts.Node): boolean {
+  return node.kind === ts.SyntaxKind.AnyKeyword ||
+    ts.forEachChild(node, (child) => hasAny(child) || undefined) === true;
+}
+
+/** Every name that a declaration refers to, which need not be a module's; not those of members. */
 function forEachName(node: ts.Node, visit: (name: string) => void): void {
-  if (ts.isIdentifier(node)) visit(node.text);
+  let used = referenceOf(node);
+  while (used !== undefined && !ts.isIdentifier(used)) {
+    if (ts.isQualifiedName(used)) used = used.left;
+    else used = ts.isPropertyAccessExpression(used) ? used.expression : undefined;
+  }
+  if (used !== undefined) visit(used.text);
   node.forEachChild((child) => forEachName(child, visit));
+}
+
+function referenceOf(node: ts.Node): ts.Node | undefined {
+  if (ts.isTypeReferenceNode(node)) return node.typeName;
+  if (ts.isTypeQueryNode(node)) return node.exprName;
+  const isNamed = ts.isExpressionWithTypeArguments(node) || ts.isComputedPropertyName(node);
+  return isNamed ? node.expression : undefined;
 }
 
 /** A declaration with its docstring, without the word `export`. */

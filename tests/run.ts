@@ -79,6 +79,17 @@ export function readSummary(output: string): Sums | null {
   return { passed: Number(line[1]), failed: count("failed"), ignored: count("ignored") };
 }
 
+/**
+ * What a part came to: one that fails without saying which test did, or of which no test is known
+ * to have run, counts as one failure; `fault` says so.
+ */
+export function judge(output: string, isSuccess: boolean): { sums: Sums; fault: string | null } {
+  const sums = readSummary(output);
+  if (sums !== null && (isSuccess || sums.failed > 0)) return { sums, fault: null };
+  const fault = isSuccess ? "it ended without a test" : "it ended without saying what failed";
+  return { sums: { ...(sums ?? { passed: 0, ignored: 0 }), failed: 1 }, fault };
+}
+
 /** A part as it runs. */
 class Run {
   output = "";
@@ -94,15 +105,12 @@ class Run {
     }).spawn();
   }
 
-  /** A part that fails without saying which test did counts as one failure. */
   async ended(): Promise<Sums> {
     const { stdout, stderr, status } = this.#child;
     await Promise.all([this.#collect(stdout), this.#collect(stderr)]);
-    const { success } = await status;
-    const sums = readSummary(this.output) ?? { passed: 0, failed: 0, ignored: 0 };
-    if (success || sums.failed > 0) return sums;
-    this.output += "-- it ended without saying what failed\n";
-    return { ...sums, failed: 1 };
+    const { sums, fault } = judge(this.output, (await status).success);
+    if (fault !== null) this.output += `-- ${fault}\n`;
+    return sums;
   }
 
   print(): void {

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { listParts, readSummary, testsIn } from "./run.ts";
+import { judge, listParts, readSummary, testsIn } from "./run.ts";
 
 Deno.test("listParts() has every test file once, and every task of tests", () => {
   const parts = listParts();
@@ -24,4 +24,36 @@ Deno.test("readSummary() reads the last line of deno test, in colours or not", (
     ...{ passed: 2, failed: 7, ignored: 0 },
   });
   assertEquals(readSummary("error: Module not found"), null);
+});
+
+Deno.test("judge() counts a part as a failure that says nothing of its tests", () => {
+  const none = { passed: 0, failed: 1, ignored: 0 };
+  assertEquals(judge("", true), { sums: none, fault: "it ended without a test" });
+  assertEquals(judge("x", false).sums, none);
+  assertEquals(judge("ok | 3 passed | 0 failed (1s)", false).sums, { ...none, passed: 3 });
+  assertEquals(judge("ok | 3 passed | 0 failed (1s)", true).sums, {
+    ...none,
+    passed: 3,
+    failed: 0,
+  });
+  assertEquals(judge("FAILED | 3 passed | 2 failed (1s)", false).sums.failed, 2);
+});
+
+/** What `deno test` takes for a test when it is told nothing. */
+const DENO_TEST = /(?:^|[./_])test\.(?:[cm]?[jt]s|[jt]sx)$|\/__tests__\//;
+/** Folders in which nothing is of this project. */
+const OTHERS = /^\.|^(?:node_modules|dist)$/;
+
+/** Paths of all files below a folder, from the top of the repository. */
+function filesBelow(folder: string): string[] {
+  return [...Deno.readDirSync(new URL(`../${folder}`, import.meta.url))].flatMap((entry) => {
+    const path = `${folder}${entry.name}`;
+    if (entry.isFile) return [path];
+    return entry.isDirectory && !OTHERS.test(entry.name) ? filesBelow(`${path}/`) : [];
+  });
+}
+
+Deno.test("all that deno test takes for tests is in tests, under names that the runner knows", () => {
+  const taken = filesBelow("").filter((path) => DENO_TEST.test(path));
+  assertEquals(taken.toSorted(), testsIn("tests"));
 });

@@ -17,9 +17,26 @@ export function brief(message: string): string {
   return `${begin} … ${message.slice(-END_CHARS)}`.toWellFormed();
 }
 
+/** A path from the root, from home, or from where the program was started. */
+const PATH = String.raw`(?:file:|[~.]*[\\/]|[A-Za-z]:[\\/])`;
+/**
+ * What may name a file: quotations, each closed before the next one opens, apostrophes only where a
+ * path follows, since words have them, too; and paths without quotes.
+ */
+const QUOTED = new RegExp(
+  String.raw`"([^"]*)"|(?<![\p{L}\p{N}])'(${PATH}[^']*)'|(?<![^\s(=])(${PATH}[^\s"'():,;]+)`,
+  "gu",
+);
+const IS_PATH = new RegExp(`^${PATH}`);
+
 /** A message that quotes files of this machine, with no more of their paths than their names. */
 export function withoutFolders(message: string): string {
-  return message.replace(/"[^"]*[\\/]([^"\\/]*)"/g, '"$1"');
+  return message.replace(QUOTED, (whole, double?: string, single?: string, bare?: string) => {
+    const quoted = double ?? single ?? bare!;
+    const name = quoted.search(/[^\\/]+[\\/]*$/);
+    if (!IS_PATH.test(quoted) || name < 0) return whole;
+    return whole.replace(quoted, () => quoted.slice(name));
+  });
 }
 
 /** A model file that is not what it claims to be. Carries the byte where reading stopped. */

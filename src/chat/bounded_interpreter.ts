@@ -9,6 +9,7 @@
 import { type Environment, Interpreter } from "@huggingface/jinja";
 import {
   applyExtraFilter,
+  asWritten,
   extraMethod,
   isLoopedOver,
   isMissing,
@@ -26,6 +27,7 @@ import {
   type TemplateValue,
   textOf,
   usageOf,
+  writtenBy,
 } from "./template_nodes.ts";
 
 /** What one rendering may use at most. */
@@ -76,6 +78,8 @@ interface KnownNode {
 export class BoundedInterpreter extends Interpreter {
   readonly #limits: RenderLimits;
   readonly #guardedMethods = new WeakSet<TemplateValue>();
+  /** Nodes whose values are written, as far as blocks have been seen. */
+  readonly #written = new WeakSet<TemplateNode>();
   #weights = new WeakMap<TemplateValue, number>();
   /** Mappings that were written with numbers as keys. */
   readonly #numbered = new WeakSet<TemplateValue>();
@@ -98,6 +102,7 @@ export class BoundedInterpreter extends Interpreter {
     this.#spend(this.#priceOf(node));
     const parent = this.#frame;
     const frame: Frame = { node, operand: null, args: [] };
+    for (const each of writtenBy(node)) this.#written.add(each);
     this.#frame = frame;
     this.#depth += 1;
     let value: TemplateValue;
@@ -111,7 +116,7 @@ export class BoundedInterpreter extends Interpreter {
     if (value?.type === "FunctionValue" && frame.operand) this.#guardMethod(value, frame.operand);
     if (parent && value && isMissing(value) && isLoopedOver(node, parent.node)) value = listOf([]);
     if (value) this.#payForUse(value, node, parent);
-    return value;
+    return value && this.#written.has(node) ? asWritten(value) : value;
   }
 
   /** What the package would refuse; null: it does this node. */
@@ -142,6 +147,16 @@ export class BoundedInterpreter extends Interpreter {
       }
       case "FilterStatement":
         return filterNameOf(fields) === "tojson" ? withRawBreakers(evaluateAs(node)) : null;
+      case "BinaryExpression": {
+        const operator = fields.operator?.value;
+        if (operator !== "+" && operator !== "~") return null;
+        const left = this.evaluate(fields.left, environment);
+        const right = this.evaluate(fields.right, environment);
+        const isText = operator === "~" ||
+          [left, right].some(({ type }) => type === "StringValue");
+        const [a, b] = isText ? [asWritten(left), asWritten(right)] : [left, right];
+        return evaluateAs({ ...node, left: known(a), right: known(b) });
+      }
       case "MemberExpression": {
         if (!this.#hasNumbered || fields.property?.type !== "IntegerLiteral") return null;
         const object = this.evaluate(fields.object, environment);

@@ -77,6 +77,11 @@ export function withRawBreakers(json: TemplateValue): TemplateValue {
   );
 }
 
+/** A container as it is written, which is JSON; anything else is as it was. */
+export function asWritten(value: TemplateValue): TemplateValue {
+  return isContainer(value) ? withRawBreakers(new TextValue(value.toString())) : value;
+}
+
 /** The least (sign -1) or greatest (1) of numbers or texts; of nothing, none. */
 function extremeOf(items: readonly TemplateValue[], sign: number): TemplateValue {
   let best: TemplateValue | null = null;

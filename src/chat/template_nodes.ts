@@ -21,6 +21,11 @@ export type NodeFields = TemplateNode & {
   readonly filter?: NodeFields;
   readonly args?: readonly TemplateNode[];
   readonly operator?: { readonly value: string };
+  readonly left?: TemplateNode;
+  readonly right?: TemplateNode;
+  readonly body?: readonly TemplateNode[];
+  readonly alternate?: readonly TemplateNode[];
+  readonly defaultBlock?: readonly TemplateNode[];
 };
 
 /**
@@ -67,6 +72,11 @@ export function usageOf(child: TemplateNode, parent: NodeFields): Usage {
     default:
       return "text";
   }
+}
+
+/** Nodes whose values become part of what a node writes, at once or when it is called. */
+export function writtenBy({ body, alternate, defaultBlock }: NodeFields): readonly TemplateNode[] {
+  return [body, alternate, defaultBlock].flatMap((block) => block ?? []);
 }
 
 const FILTER_USAGES: Readonly<Record<string, Usage>> = {

@@ -16,6 +16,8 @@ interface Errand {
   /** Does a piece of it; true: that was the last one. */
   advance(): boolean;
   failed(error: unknown): void;
+  /** Gives back what it holds. */
+  leave(): void;
 }
 
 export class Errands {
@@ -41,6 +43,7 @@ export class Errands {
         return step.done === true;
       },
       failed: (error) => end.failed(error),
+      leave: () => void work.return(undefined as R),
     });
   }
 
@@ -57,7 +60,13 @@ export class Errands {
 
   /** Nothing more will be done. */
   failAll(error: unknown): void {
-    for (const errand of this.#waiting.splice(0)) errand.failed(error);
+    for (const errand of this.#waiting.splice(0)) {
+      try {
+        errand.leave();
+      } finally {
+        errand.failed(error);
+      }
+    }
   }
 
   #advanceOne(): void {

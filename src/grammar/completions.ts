@@ -9,26 +9,46 @@ import type { Configurations } from "./configurations.ts";
 import { REPEAT_MAX } from "./limits.ts";
 import { BYTES, CALL, END, FREE, SPLIT } from "./network.ts";
 import type { ShortestEnds } from "./shortest_ends.ts";
-import { HOLE, UNCOUNTED } from "./stack_table.ts";
+import { grown, hash, HOLE, UNCOUNTED } from "./stack_table.ts";
 import type { TokenTrie } from "./token_trie.ts";
 
 /** Longer completions are not cut into tokens: each of their bytes counts as one. */
 const CUT_BYTES_MAX = 4096;
+/** Steps of spelling one completion out; one that takes more is none. */
+const TEXT_STEPS_MAX = 1 << 16;
+/** Of a set's nearest ends others are looked at as long as these have taken fewer steps. */
+const TIES_STEPS_MAX = 1 << 14;
+/** Of bringing one of them into its place. */
+const SORT_STEPS = 16;
 /** Bytes of completions that are kept. */
 const KEPT_BYTES_MAX = 16 << 20;
+
+/** The nearest end behind a set. */
+interface NearestEnd {
+  /** Its ids; null: there is none that is known. */
+  readonly ids: Int32Array | null;
+  /** What it takes to find them. */
+  readonly steps: number;
+}
+
+const UNKNOWN_END: NearestEnd = { ids: null, steps: 0 };
 
 /** Completions of the sets of one table, by the tokens of one vocabulary. */
 export class Completions {
   readonly #configurations: Configurations;
   readonly #trie: TokenTrie;
-  readonly #ends: ShortestEnds;
+  readonly #shortest: ShortestEnds;
   /** By stack that is gone on with: bytes to the end of all, NaN where nobody has asked. */
   #rests = new Float64Array(1024).fill(NaN);
+  /** By stack: a hash of what it consists of, the same in every table. */
+  #contents = new Int32Array(1024);
   /** By set: the least of its stacks. */
   readonly #bytes: number[] = [];
-  /** By set, where somebody asked: the ids of a completion; null: there is none that is known. */
-  readonly #ids = new Map<number, Int32Array | null>();
+  /** By set, where somebody asked. */
+  readonly #ends = new Map<number, NearestEnd>();
   #keptBytes = 0;
+  /** Steps of the search for the current one. */
+  #steps = 0;
   /** Any text can be written byte by byte. */
   readonly #hasEveryByte: boolean;
   /** [256]: the tree's node of a first byte, -1 where there is none. */
@@ -37,8 +57,11 @@ export class Completions {
   constructor(configurations: Configurations, trie: TokenTrie, ends: ShortestEnds) {
     this.#configurations = configurations;
     this.#trie = trie;
-    this.#ends = ends;
-    for (let stack = 0; stack <= HOLE; stack++) this.#rests[stack] = 0;
+    this.#shortest = ends;
+    for (let stack = 0; stack <= HOLE; stack++) {
+      this.#rests[stack] = 0;
+      this.#contents[stack] = stack;
+    }
     this.#firstNodes = new Int32Array(256).fill(-1);
     for (let node = 0; node < trie.nodeCount; node = trie.ends[node]) {
       this.#firstNodes[trie.bytes[node]] = node;
@@ -72,6 +95,7 @@ export class Completions {
       const larger = new Float64Array(2 * this.#rests.length).fill(NaN);
       larger.set(this.#rests);
       this.#rests = larger;
+      this.#contents = grown(this.#contents);
     }
     const rests = this.#rests;
     const path: number[] = [];
@@ -79,12 +103,13 @@ export class Completions {
     for (let i = path.length - 1; i >= 0; i--) {
       const at = path[i];
       rests[at] = this.#bytesOfTop(states[at], counts[at]) + rests[below[at]];
+      this.#contents[at] = hash(states[at], counts[at], this.#contents[below[at]]);
     }
     return rests[stack];
   }
 
   #bytesOfTop(state: number, count: number): number {
-    const { bytes } = this.#ends;
+    const { bytes } = this.#shortest;
     if (count === UNCOUNTED) return bytes[state];
     const { b, min } = this.#configurations.network;
     return this.bytesBetween(state, count, min[state] - 1) + bytes[b[state]];
@@ -94,27 +119,23 @@ export class Completions {
   bytesBetween(state: number, from: number, to: number): number {
     const { a, min } = this.#configurations.network;
     const times = Math.min(to, min[state] - 1) - from;
-    return times > 0 ? times * this.#ends.bytes[a[state]] : 0;
+    return times > 0 ? times * this.#shortest.bytes[a[state]] : 0;
   }
 
   /** Whether so many tokens are enough to end behind a set. */
   fits(set: number, tokens: number): boolean {
-    if (this.costOf(set, tokens) === 0) {
+    if (!this.mustCut(set, tokens)) {
       return this.#hasEveryByte && this.bytesOf(set) <= tokens;
     }
     const ids = this.idsOf(set);
     return ids !== null && ids.length <= tokens;
   }
 
-  /**
-   * Bytes of completions to look at for `fits`, as if nothing were known yet: who has so much to
-   * spend comes to the same answers whatever was asked before.
-   */
-  costOf(set: number, tokens: number): number {
+  /** Whether `fits` has to look at a completion: numbers of bytes do not say it. */
+  mustCut(set: number, tokens: number): boolean {
     const bytes = this.bytesOf(set);
-    if (this.#hasEveryByte && bytes <= tokens) return 0;
-    if (bytes > tokens * this.#trie.depthMax || bytes > CUT_BYTES_MAX) return 0;
-    return 1 + bytes;
+    if (this.#hasEveryByte && bytes <= tokens) return false;
+    return bytes <= tokens * this.#trie.depthMax && bytes <= CUT_BYTES_MAX;
   }
 
   /**
@@ -122,28 +143,66 @@ export class Completions {
    * before: numbers of stacks, which are not, decide nothing.
    */
   idsOf(set: number): Int32Array | null {
-    const known = this.#ids.get(set);
-    if (known !== undefined) return known;
-    const least = this.bytesOf(set);
-    if (least > CUT_BYTES_MAX) return null;
-    let ids: Int32Array | null = null;
-    for (const stack of this.#configurations.membersOf(set)) {
-      if (this.bytesBelow(stack) === least) ids = shorter(ids, this.#cut(this.#textOf(stack)));
-    }
-    this.#ids.set(set, ids);
-    this.#keptBytes += 100 + (ids === null ? 0 : ids.byteLength);
-    return ids;
+    return this.#endOf(set).ids;
   }
 
-  /** The nearest end behind a stack, as bytes. */
-  #textOf(stack: number): number[] {
+  /** Steps that `idsOf` takes for a set, or took: who spends them comes to the same answers. */
+  stepsOf(set: number): number {
+    return this.#endOf(set).steps;
+  }
+
+  #endOf(set: number): NearestEnd {
+    const known = this.#ends.get(set);
+    if (known !== undefined) return known;
+    if (this.bytesOf(set) > CUT_BYTES_MAX) return UNKNOWN_END;
+    const nearest = this.#nearestOf(set);
+    this.#steps = this.#configurations.membersOf(set).length + SORT_STEPS * nearest.length;
+    let ids: Int32Array | null = null;
+    for (const stack of nearest) {
+      const text = this.#textOf(stack);
+      if (text !== null) ids = shorter(ids, this.#cut(text));
+      if (this.#steps > TIES_STEPS_MAX) break;
+    }
+    const end = { ids, steps: this.#steps };
+    this.#ends.set(set, end);
+    this.#keptBytes += 100 + (ids === null ? 0 : ids.byteLength);
+    return end;
+  }
+
+  /** The stacks of a set whose ends are nearest, in an order that follows from what they are. */
+  #nearestOf(set: number): number[] {
+    const least = this.bytesOf(set);
+    const nearest: number[] = [];
+    for (const stack of this.#configurations.membersOf(set)) {
+      if (this.bytesBelow(stack) === least) nearest.push(stack);
+    }
+    return nearest.length === 1 ? nearest : nearest.sort((a, b) => this.#compare(a, b));
+  }
+
+  /** Equal hashes of different stacks are so seldom that what these consist of may be read. */
+  #compare(a: number, b: number): number {
+    const { states, counts, below } = this.#configurations.stacks;
+    const byHash = this.#contents[a] - this.#contents[b];
+    if (byHash !== 0) return byHash;
+    while (a !== b) {
+      if (a <= HOLE || b <= HOLE) return a - b;
+      const difference = states[a] - states[b] || counts[a] - counts[b];
+      if (difference !== 0) return difference;
+      a = below[a];
+      b = below[b];
+    }
+    return 0;
+  }
+
+  /** The nearest end behind a stack, as bytes; null: it takes too many steps. */
+  #textOf(stack: number): number[] | null {
     const { network: { kinds, a, b, min, max }, stacks } = this.#configurations;
-    const { ways } = this.#ends;
+    const { ways } = this.#shortest;
     const text: number[] = [];
     if (stack <= HOLE) return text;
     let state = stacks.states[stack];
     let below = stacks.below[stack];
-    for (;;) {
+    for (const stepsMax = this.#steps + TEXT_STEPS_MAX; this.#steps < stepsMax; this.#steps++) {
       const kind = kinds[state];
       if (kind === BYTES || kind === FREE) {
         text.push(this.#byteTo(state, ways[state]));
@@ -168,12 +227,14 @@ export class Completions {
         } else state = b[state];
       }
     }
+    return null;
   }
 
   #byteTo(state: number, next: number): number {
     const { edgeStarts, edges } = this.#configurations.network;
     let edge = edgeStarts[state];
     while (edges[3 * edge + 2] !== next) edge++;
+    this.#steps += edge - edgeStarts[state];
     return edges[3 * edge];
   }
 
@@ -194,9 +255,10 @@ export class Completions {
           lengths[from] = at + 1 - from;
           ids[from] = tokens[token];
         }
+        this.#steps++;
         if (++at === count) break;
         const end = ends[node++];
-        while (node < end && bytes[node] < text[at]) node = ends[node];
+        for (; node < end && bytes[node] < text[at]; this.#steps++) node = ends[node];
         if (node >= end || bytes[node] !== text[at]) break;
       }
     }

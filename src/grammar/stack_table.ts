@@ -76,7 +76,8 @@ export function grown(values: Int32Array): Int32Array<ArrayBuffer> {
   return larger;
 }
 
-function hash(state: number, count: number, below: number): number {
+/** A number for three others. */
+export function hash(state: number, count: number, below: number): number {
   let h = Math.imul(state, 0x9e3779b1) ^ Math.imul(count, 0x85ebca77) ^
     Math.imul(below, 0xc2b2ae3d);
   h ^= h >>> 15;

@@ -25,12 +25,14 @@ interface TopMask {
 
 /** Where more than this follows the end of a top, more of the stack is taken into it. */
 const EXIT_NODES_MAX = 4096;
+/** Of more stacks than these one walk with all of them takes less time than one with each top. */
+const TOPS_MAX = 8;
 /** Rules that a top may consist of. */
 const TOP_RULES_MAX = 6;
-/** Steps of searching for one mask: a tenth of a second or so. */
-const WORK_MAX = 1 << 20;
-/** Bytes of completions that are looked at for one mask. */
-const COMPLETION_WORK_MAX = 1 << 15;
+/** Steps of searching for one mask, and again for what is near its end: 50 ms or so. */
+const WORK_MAX = 1 << 19;
+/** Steps of looking for completions for one mask. */
+const COMPLETION_STEPS_MAX = 1 << 22;
 /** Bytes of masks that are kept. */
 const KEPT_BYTES_MAX = 32 << 20;
 
@@ -70,22 +72,24 @@ export class TokenMasks {
     bits.fill(0);
     let missingMax = 0;
     this.#workMax = this.#configurations.work + WORK_MAX;
-    for (const stack of this.#configurations.membersOf(set)) {
-      if (stack === BOTTOM || stack === HOLE) continue;
-      const { mask, below, movedBytes } = this.#topOf(stack);
-      addTo(bits, mask);
-      const missingBelow = movedBytes + this.#completions.bytesBelow(below);
-      missingMax = Math.max(missingMax, mask.missingMax + missingBelow);
-      if (mask.exits.length === 0 || below === BOTTOM) continue;
-      const resumed = this.#configurations.resume(below);
-      if (!this.#configurations.goesOn(resumed)) continue;
-      this.#missingMax = 0;
-      for (const node of mask.exits) {
-        this.#path[this.#trie.depths[node]] = resumed;
-        this.#walk(node + 1, this.#trie.ends[node], bits, null);
-      }
-      missingMax = Math.max(missingMax, this.#missingMax);
-    }
+    const members = this.#configurations.membersOf(set);
+    if (members.length > TOPS_MAX) missingMax = this.#walkFrom(set, bits);
+    else {for (const stack of members) {
+        if (stack === BOTTOM || stack === HOLE) continue;
+        const { mask, below, movedBytes } = this.#topOf(stack);
+        addTo(bits, mask);
+        const missingBelow = movedBytes + this.#completions.bytesBelow(below);
+        missingMax = Math.max(missingMax, mask.missingMax + missingBelow);
+        if (mask.exits.length === 0 || below === BOTTOM) continue;
+        const resumed = this.#configurations.resume(below);
+        if (!this.#configurations.goesOn(resumed)) continue;
+        this.#missingMax = 0;
+        for (const node of mask.exits) {
+          this.#path[this.#trie.depths[node]] = resumed;
+          this.#walk(node + 1, this.#trie.ends[node], bits, null);
+        }
+        missingMax = Math.max(missingMax, this.#missingMax);
+      }}
     if (this.#configurations.isFree(set)) {
       missingMax = Math.max(missingMax, this.#addHidden(set, bits));
     }
@@ -126,7 +130,7 @@ export class TokenMasks {
     }
     for (const id of hiddenIds) {
       const isIn = (bits[id >>> 5] >>> (id & 31) & 1) === 1;
-      if (isIn && !this.#completions.fits(this.#behind(set, id), tokensBehind)) drop(id);
+      if (isIn && !fits(this.#behind(set, id))) drop(id);
     }
     if (nearest === null || nearest.length === 0 || nearest.length - 1 > tokensBehind) return;
     const [first] = nearest;
@@ -137,17 +141,25 @@ export class TokenMasks {
   #bounded(tokens: number): (set: number) => boolean {
     const completions = this.#completions;
     const known = new Map<number, boolean>();
-    let workLeft = COMPLETION_WORK_MAX;
+    let stepsLeft = COMPLETION_STEPS_MAX;
     return (set) => {
       let fits = known.get(set);
       if (fits === undefined) {
-        const cost = completions.costOf(set, tokens);
-        fits = (cost === 0 || workLeft > 0) && completions.fits(set, tokens);
-        workLeft -= cost;
+        const mustCut = completions.mustCut(set, tokens);
+        fits = (!mustCut || stepsLeft > 0) && completions.fits(set, tokens);
+        if (mustCut && stepsLeft > 0) stepsLeft -= completions.stepsOf(set);
         known.set(set, fits);
       }
       return fits;
     };
+  }
+
+  /** Sets the bits of the tokens behind a set by one walk; @returns how many bytes are missing. */
+  #walkFrom(set: number, bits: Uint32Array): number {
+    this.#missingMax = 0;
+    this.#path[0] = set;
+    this.#walk(0, this.#trie.nodeCount, bits, null);
+    return this.#missingMax;
   }
 
   /** The mask of the least top of a stack after which little may follow, and what lies below it. */

@@ -155,6 +155,12 @@ Deno.test("render() writes JSON in which a client's text is what it was, and no 
       "{{ tools[0].name | tojson | tojson }}",
       "{{ {'a': messages[0].content, 'b': tools} | tojson(ensure_ascii=true) }}",
       "{% filter tojson %}{{ messages[0].content }}{% endfilter %}",
+      "{{ tools }}",
+      "{{ tools[0] if tools else 'none' }}",
+      "{% if tools %}{{ 'x' + tools }}{% endif %}{% for t in tools %}{{ t ~ '' }}{% endfor %}",
+      "{% macro m() %}{{ tools }}{% endmacro %}{{ m() }}",
+      "{% macro m() %}{{ caller() }}{% endmacro %}{% call m() %}{{ tools }}{% endcall %}",
+      "{% set a %}{{ tools }}{% endset %}{{ a }}{{ tools + tools }}",
     ]
   ) {
     const rendered = template(jinja).render(asked, { tools });

@@ -5,7 +5,7 @@ import { runCli, startCli } from "./run_cli.ts";
 import { serveFaulty } from "../pull/faulty_server.ts";
 import { honest } from "../pull/pull_support.ts";
 
-/** Arguments, the exit status, and what is said; FOLDER is where the files are. */
+/** Arguments, the exit status, and what is said; FOLDER has the files, nobody listens on CLOSED. */
 type Mistake = readonly [args: string, code: number, message: string];
 
 const MISTAKES: readonly Mistake[] = [
@@ -40,14 +40,17 @@ const MISTAKES: readonly Mistake[] = [
   // Others' servers.
   ["pull tiny", 2, "give hf:user/repo:QUANT, or the https address of a .gguf file"],
   ["pull http://127.0.0.1:9/x.gguf", 1, "Requests to port 9 are blocked"],
-  ["pull https://nohost.invalid/x.gguf --retries 0", 1, "failed to lookup address"],
-  ["ps --port 1234", 1, "Connection refused: start one with ganglion serve"],
+  ["pull http://127.0.0.1:CLOSED/x.gguf --retries 0", 1, "Connection refused"],
+  ["ps --port CLOSED", 1, "Connection refused: start one with ganglion serve"],
 ];
 
 Deno.test("mistakes are answered with what to do, in a line or two, and no stack", async () => {
   await withFiles(async (folder) => {
+    const closed = String(closedPort());
     const say = async ([args, code, message]: Mistake) => {
-      const words = args.split(" ").map((word) => word.replace("FOLDER", folder));
+      const words = args.split(" ").map((word) =>
+        word.replace("FOLDER", folder).replace("CLOSED", closed)
+      );
       const { stderr, ...result } = await runCli(words, { env: { GANGLION_MODELS_DIR: folder } });
       assertStringIncludes(stderr, message, args);
       assertEquals([result.code, result.stdout], [code, ""], args);
@@ -99,6 +102,12 @@ Deno.test("pull asks a server once whose certificate nobody vouches for, and say
     assertEquals([code, stderr.includes("trying again")], [1, false], stderr);
   });
 });
+
+/** A port that was free a moment ago. */
+function closedPort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return (listener.addr as Deno.NetAddr).port;
+}
 
 /** A folder with a model, and files that are none. */
 async function withFiles(use: (folder: string) => Promise<void>): Promise<void> {

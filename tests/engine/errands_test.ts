@@ -44,3 +44,23 @@ Deno.test("Errands.failAll() tells all who wait", () => {
   errands.failAll(new Error("gone"));
   assertEquals([told, errands.isIdle], [["Error: gone"], true]);
 });
+
+Deno.test("Errands.failAll() lets work give back what it holds", () => {
+  let ms = 0;
+  const errands = new Errands(() => ms++);
+  const told: unknown[] = [];
+  let isHeld = false;
+  function* holding(): Generator<void, void> {
+    isHeld = true;
+    try {
+      for (;;) yield;
+    } finally {
+      isHeld = false;
+    }
+  }
+  errands.add(holding(), { done: () => {}, failed: (error) => told.push(String(error)) });
+  errands.advance();
+  assertEquals(isHeld, true);
+  errands.failAll(new Error("gone"));
+  assertEquals([isHeld, told], [false, ["Error: gone"]]);
+});

@@ -54,6 +54,20 @@ Deno.test("declarationsOf() refuses what would be no type: any, a package's, two
   }, "Cannot declare Same twice");
 });
 
+Deno.test("declarationsOf() sees any in types and nowhere else, and follows types alone", () => {
+  const text = declare({
+    "mod.ts": 'import { size } from "npm:secret";\n/** One: any of these. */\n' +
+      "export interface A<T> extends B { readonly size: number; of(size: T): typeof limit }\n" +
+      "interface B {}\nconst limit: number = size;",
+  });
+  assertStringIncludes(text, "/** One: any of these. */\ninterface A<T> extends B {");
+  assertStringIncludes(text, "\ninterface B {\n}\n");
+  assertStringIncludes(text, "declare const limit: number;");
+  for (const type of ["any", "Array<any>", "number | any[]", "(x: any) => void"]) {
+    assertThrows(() => declare({ "mod.ts": `export type A = ${type};` }), Error, "has no type");
+  }
+});
+
 Deno.test("declarationsOf() has all that mod.ts shows, with its documentation", () => {
   const text = declarationsOf(join(ROOT, "mod.ts"));
   assertStringIncludes(text, "declare class Engine implements AsyncDisposable {");

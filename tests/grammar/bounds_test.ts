@@ -1,0 +1,81 @@
+/** What one step of an answer may take, for which all answers wait; the same for all of them. */
+import { assert, assertEquals } from "@std/assert";
+import { Completions } from "../../src/grammar/completions.ts";
+import { Configurations } from "../../src/grammar/configurations.ts";
+import {
+  buildTokenTrie,
+  compileGrammar,
+  GrammarKnowledge,
+  GrammarMatcher,
+} from "../../src/grammar/mod.ts";
+import { shortestEnds } from "../../src/grammar/shortest_ends.ts";
+import { gbnf, idsIn, vocabularyOf } from "./tiny.ts";
+
+/** Alternatives that begin alike and are all as long: every stack's end is a nearest one. */
+function alike(count: number, body: string): string {
+  const rules = Array.from(
+    { length: count },
+    (_, i) => `a${i} ::= "x" ${body} "${String(i).padStart(4, "0")}"`,
+  );
+  return `root ::= ${rules.map((_, i) => `a${i}`).join(" | ")}\n${rules.join("\n")}`;
+}
+
+/** The longest of the first masks near the end, in ms. */
+function longestMask(text: string, tokens: readonly string[], tokensMax: number): number {
+  const trie = buildTokenTrie(vocabularyOf([...tokens, "</s>"], { ends: [tokens.length] }));
+  const knowledge = new GrammarKnowledge(compileGrammar(gbnf(text)), trie);
+  const matcher = new GrammarMatcher(knowledge, { tokensMax });
+  const spent: number[] = [];
+  for (let i = 0; i < 4; i++) {
+    const start = performance.now();
+    const allowed = idsIn(matcher.mask());
+    spent.push(performance.now() - start);
+    assert(allowed.length > 0);
+    matcher.accept(allowed[0]);
+  }
+  return Math.max(...spent);
+}
+
+Deno.test("GrammarMatcher.mask() takes no longer where hundreds of ends are equally near", () => {
+  const tokens = [..."xabc0123456789", "aa", "ab", "abc", "aaaa", "aaaaaaaa", "xa", "bb", "cc"];
+  const text = alike(500, "[a-c]{2000}");
+  const times = [1, 2, 3].map(() => longestMask(text, tokens, 600));
+  assert(Math.min(...times) < 150, `${times} ms`); // 480 and more when each was cut
+});
+
+Deno.test("GrammarMatcher.mask() walks once where hundreds of stacks have a large vocabulary", () => {
+  const letters = [..."abcdefghijklmnopqrstuvwxyz"];
+  const pairs = letters.flatMap((a) => letters.map((b) => a + b));
+  const triples = letters.flatMap((a) => pairs.map((b) => a + b));
+  const tokens = [..."0123456789", ...letters, ...pairs, ...triples];
+  const text = alike(500, "[a-z]{2000}");
+  const times = [1, 2, 3].map(() => longestMask(text, tokens, 900));
+  assert(Math.min(...times) < 100, `${times} ms`); // 190 and more when each stack had a walk
+});
+
+Deno.test("Completions.idsOf() says the same of many ends whatever was read before", () => {
+  const count = 300;
+  const rules = Array.from({ length: count }, (_, i) => {
+    const number = String(i).padStart(3, "0");
+    return `a${i} ::= ("q" | "p" "${number}") [${"abc"[i % 3]}-d]{400} "${number}"`;
+  });
+  const text = `root ::= ${rules.map((_, i) => `a${i}`).join(" | ")}\n${rules.join("\n")}`;
+  const tokens = [..."pqabcd0123456789", "aa", "bbb", "cccc", "d0", "c01", "b1"];
+  const trie = buildTokenTrie(vocabularyOf([...tokens, "</s>"], { ends: [tokens.length] }));
+  const grammar = compileGrammar(gbnf(text));
+  const idsBehind = (...before: readonly string[]) => {
+    const configurations = new Configurations(grammar);
+    const completions = new Completions(configurations, trie, shortestEnds(grammar));
+    const read = (text: string) =>
+      [...new TextEncoder().encode(text)].reduce(
+        (set, byte) => configurations.step(set, byte),
+        configurations.start,
+      );
+    for (const each of before) completions.idsOf(read(each));
+    return completions.idsOf(read("qd"));
+  };
+  const alone = idsBehind();
+  for (let i = 0; i < count; i += 7) {
+    assertEquals(idsBehind(`p${String(i).padStart(3, "0")}d`), alone);
+  }
+});
