@@ -161,8 +161,8 @@ class HeldJob implements TakenJob {
   }
 
   /**
-   * Lets a lost job wait a while of chance: where servers die at regular times, the one that takes it
-   * when its lease ends would be the next to die.
+   * Lets a lost job wait a while of chance: where servers die at regular times, the one that takes
+   * it when its lease ends would be the next to die.
    */
   async postpone(): Promise<void> {
     const { message, places, pardons } = this.#hold;
