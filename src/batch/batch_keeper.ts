@@ -6,6 +6,7 @@ import {
   type BatchRecord,
   type BatchStatus,
   type BatchStore,
+  type IndexedResult,
   type JobResult,
   newId,
   type VersionedBatch,
@@ -77,7 +78,7 @@ export class BatchKeeper {
         hasMoved = true;
         this.#notBeforeMs.delete(batch.record.id);
       } catch (error) {
-        if (error instanceof LostClaim) continue;
+        if (error instanceof LostClaim || error instanceof Stopped) continue;
         this.#in.onError(error);
         this.#notBeforeMs.set(batch.record.id, this.#in.now() + RETRY_MS);
       }
@@ -98,11 +99,15 @@ export class BatchKeeper {
   async #advance(batch: VersionedBatch): Promise<void> {
     const claim = new Claim(this.#in, this.#id, batch);
     await claim.renew();
+    const renewals = setInterval(() => claim.renewQuietly(), renewalMs(this.#in.claimMs));
     try {
       await this.#step(claim);
     } catch (error) {
+      // Others need not wait until it is theirs.
       if (!(error instanceof LostClaim)) await claim.change({}).catch(() => {});
       throw error;
+    } finally {
+      clearInterval(renewals);
     }
   }
 
@@ -114,7 +119,10 @@ export class BatchKeeper {
       return await claim.change({ isOpen: false });
     }
     if (status === "validating") return await this.#validate(claim);
-    if (status === "cancelling") await this.#store.jobs.finishAll(id, CANCELLED);
+    if (status === "cancelling") {
+      await this.#enqueueRest(claim);
+      await this.#store.jobs.finishAll(id, CANCELLED);
+    }
     if (status === "in_progress" && this.#in.now() >= claim.record.expiresAt * 1000) {
       await this.#store.jobs.finishAll(id, EXPIRED);
     }
@@ -123,30 +131,66 @@ export class BatchKeeper {
   }
 
   async #validate(claim: Claim): Promise<void> {
-    const { id, inputFileId, endpoint, expiresAt } = claim.record;
+    const { inputFileId, endpoint, expiresAt } = claim.record;
     const options = { endpoint, lineBytesMax: this.#in.lineBytesMax };
-    const bytes = async () => {
-      const content = await this.#store.files.read(inputFileId);
-      return content === null ? null : this.#whileHeld(claim, content);
-    };
-    const first = await bytes();
+    const content = await this.#store.files.read(inputFileId);
     const gone = { total: 0, errors: [FILE_GONE] };
-    const { total, errors } = first === null ? gone : await checkInput(first, options);
+    const { total, errors } = content === null
+      ? gone
+      : await checkInput(this.#whileHeld(claim, content), options);
     if (errors.length > 0) return await claim.enter("failed", { errors });
-    if (this.#in.now() >= expiresAt * 1000) return await claim.enter("expired", {});
-    const again = await bytes();
-    if (again === null) return await claim.enter("failed", { errors: gone.errors });
-    await this.#store.jobs.enqueue(id, readJobs(again, options));
-    await claim.enter("in_progress", { total });
+    // Where another keeper has begun to fill the queue, what is there has results.
+    const isNew = claim.record.total === 0;
+    if (isNew && this.#in.now() >= expiresAt * 1000) return await claim.enter("expired", {});
+    // Before any job is there: whatever happens from now on, each line has its result at the end.
+    await claim.change({ total }, { keeps: true });
+    if (!await this.#enqueue(claim)) return await claim.enter("failed", gone);
+    await claim.enter("in_progress", {});
+  }
+
+  /** A batch that was cancelled while jobs were put into the queue: the others get results, too. */
+  async #enqueueRest(claim: Claim): Promise<void> {
+    const { id, total, times } = claim.record;
+    if (total === 0 || times.in_progress !== undefined || await this.#enqueue(claim)) return;
+    // Nobody knows what the other lines were called.
+    await this.#store.jobs.finishAll(id, CANCELLED);
+    const { completed, failed } = await this.#store.jobs.progress(id);
+    await claim.change({ total: completed + failed }, { keeps: true });
+  }
+
+  /** Puts what is not there yet into the queue; false where the file is gone. */
+  async #enqueue(claim: Claim): Promise<boolean> {
+    const { id, inputFileId, endpoint } = claim.record;
+    const options = { endpoint, lineBytesMax: this.#in.lineBytesMax };
+    const content = await this.#store.files.read(inputFileId);
+    if (content === null) return false;
+    await this.#store.jobs.enqueue(id, readJobs(this.#whileHeld(claim, content), options));
+    return true;
   }
 
   /** What it yields, as long as the batch is this keeper's. */
   async *#whileHeld<T>(claim: Claim, items: AsyncIterable<T>): AsyncGenerator<T> {
     for await (const item of items) {
-      if (this.#stop.signal.aborted) throw new LostClaim();
-      await claim.renewInTime();
+      if (this.#stop.signal.aborted) throw new Stopped();
+      claim.check();
       yield item;
     }
+  }
+
+  /**
+   * The results of a batch whose jobs all have one.
+   * @throws {Error} at their end when one is missing: a batch is not closed then, for that would
+   *   remove it for good.
+   */
+  async *#results(claim: Claim): AsyncGenerator<IndexedResult> {
+    const { id, total } = claim.record;
+    let count = 0;
+    for await (const each of this.#whileHeld(claim, this.#store.jobs.results(id))) {
+      count++;
+      yield each;
+    }
+    if (count === total) return;
+    throw new Error(`Cannot finish ${id}: the store shows ${count} of its ${total} results`);
   }
 
   async #writeFiles(claim: Claim): Promise<void> {
@@ -154,7 +198,7 @@ export class BatchKeeper {
     const createdAt = Math.floor(this.#in.now() / 1000);
     const counts = { output: 0, error: 0 };
     let isExpired = false;
-    for await (const each of this.#whileHeld(claim, this.#store.jobs.results(id))) {
+    for await (const each of this.#results(claim)) {
       counts[fileOf(each)]++;
       isExpired ||= each.result.error?.code === EXPIRED.error!.code;
     }
@@ -162,11 +206,10 @@ export class BatchKeeper {
       if (counts[file] === 0) return null;
       // The same name whenever it is written, so that it is never there twice.
       const fileId = `file-${id.replace(/^batch_/, "")}-${file}`;
-      const results = this.#whileHeld(claim, this.#store.jobs.results(id));
       const { id: written } = await this.#store.files.put({
         ...{ id: fileId, owner, purpose: "batch_output" as const },
         ...{ filename: `${id}_${file}.jsonl`, createdAt },
-      }, writeResults(id, results, file));
+      }, writeResults(id, this.#results(claim), file));
       return written;
     };
     const [outputFileId, errorFileId] = [await write("output"), await write("error")];
@@ -206,11 +249,17 @@ const FILE_GONE = {
 /** Somebody else has the batch, or has changed it. */
 class LostClaim extends Error {}
 
+/** This keeper is to stop. */
+class Stopped extends Error {}
+
 /** A batch that one keeper has for a while. */
 class Claim {
   readonly #in: Required<KeeperOptions>;
   readonly #keeperId: string;
   #batch: VersionedBatch;
+  #isLost = false;
+  /** The change that is under way, if any: each needs the version that the one before left. */
+  #changing: Promise<unknown> = Promise.resolve();
 
   constructor(options: Required<KeeperOptions>, keeperId: string, batch: VersionedBatch) {
     this.#in = options;
@@ -222,15 +271,23 @@ class Claim {
     return this.#batch.record;
   }
 
-  /** @throws {LostClaim} when the batch has changed since it was read. */
-  async renew(): Promise<void> {
-    const untilMs = this.#in.now() + this.#in.claimMs;
-    await this.#replace({ ...this.record, keeper: { id: this.#keeperId, untilMs } });
+  /** @throws {LostClaim} when it was seen that somebody else has it, or has changed it. */
+  check(): void {
+    if (this.#isLost) throw new LostClaim();
   }
 
-  async renewInTime(): Promise<void> {
-    const leftMs = (this.record.keeper?.untilMs ?? 0) - this.#in.now();
-    if (leftMs < this.#in.claimMs / 2) await this.renew();
+  /** @throws {LostClaim} when the batch has changed since it was read. */
+  renew(): Promise<void> {
+    return this.#replace((record) => {
+      const untilMs = this.#in.now() + this.#in.claimMs;
+      return { ...record, keeper: { id: this.#keeperId, untilMs } };
+    });
+  }
+
+  /** While a step goes on, which hears of it by `check`. */
+  renewQuietly(): void {
+    // A store that is out of reach may be there again before the claim ends.
+    if (!this.#isLost) this.renew().catch(() => {});
   }
 
   /** Changes fields, and lets go of the batch unless it `keeps` it. */
@@ -238,8 +295,9 @@ class Claim {
     fields: Partial<BatchRecord>,
     { keeps = false }: { readonly keeps?: boolean } = {},
   ): Promise<void> {
-    const { keeper } = this.record;
-    await this.#replace({ ...this.record, ...fields, keeper: keeps ? keeper : null });
+    await this.#replace((record) => ({
+      ...{ ...record, ...fields, keeper: keeps ? record.keeper : null },
+    }));
   }
 
   async enter(
@@ -251,9 +309,22 @@ class Claim {
     await this.change({ ...fields, status, times }, options);
   }
 
-  async #replace(record: BatchRecord): Promise<void> {
-    const changed = await this.#in.store.batches.replace(record, this.#batch.version);
-    if (changed === null) throw new LostClaim();
-    this.#batch = changed;
+  #replace(change: (record: BatchRecord) => BatchRecord): Promise<void> {
+    const changed = this.#changing.then(async () => {
+      this.check();
+      const { record, version } = this.#batch;
+      // One that was let go is not renewed.
+      const batch = await this.#in.store.batches.replace(change(record), version);
+      this.#isLost = batch === null || batch.record.keeper === null;
+      if (batch === null) throw new LostClaim();
+      this.#batch = batch;
+    });
+    this.#changing = changed.catch(() => {});
+    return changed;
   }
+}
+
+/** Often enough to hear soon that the batch was cancelled. */
+function renewalMs(claimMs: number): number {
+  return Math.min(1000, claimMs / 3);
 }

@@ -3,14 +3,21 @@
  * with its line, in OpenAI's codes. Knows which paths may be asked only by being told one.
  */
 import type { JobLine, LineError } from "./batch_store.ts";
+import { breather } from "./pause.ts";
 
 /** As many as OpenAI takes. */
 export const LINES_MAX = 50_000;
+/** Blank lines included, which cost time, too. */
+const RAW_LINES_MAX = 2 * LINES_MAX;
 /** More errors than anybody reads; the record of a batch has them all. */
 const ERRORS_MAX = 100;
 const CUSTOM_ID_CHARS_MAX = 512;
 /** Walks over a value that nests deeper could overflow the stack. */
 const DEPTH_MAX = 64;
+/** In a line: one with more holds up the process while it is parsed. */
+const VALUES_MAX = 1_000_000;
+/** Names of fields in a line: they take ten times as long. */
+const NAMES_MAX = 100_000;
 
 export interface InputOptions {
   /** The path that all lines must ask. */
@@ -66,7 +73,9 @@ async function* readInput(
   bytes: AsyncIterable<Uint8Array>,
   { endpoint, lineBytesMax }: InputOptions,
 ): AsyncGenerator<Parsed> {
+  const breathe = breather();
   for await (const { line, text } of readLines(bytes, lineBytesMax)) {
+    await breathe();
     if (typeof text === "string" && text.trim() === "") continue;
     const parsed = parseLine(text, endpoint);
     yield "code" in parsed
@@ -95,11 +104,11 @@ interface RawLine {
   readonly text: string | LineFault;
 }
 
-type LineFault = "too long" | "not UTF-8";
+type LineFault = "too long" | "not UTF-8" | "too many";
 
 const LINE_FEED = 10;
 
-/** Lines as texts, with no more than one of them in memory. */
+/** Lines as texts, but for empty ones, with no more than one of them in memory. */
 async function* readLines(
   bytes: AsyncIterable<Uint8Array>,
   lineBytesMax: number,
@@ -123,8 +132,10 @@ async function* readLines(
   for await (const piece of bytes) {
     let from = 0;
     for (let at; (at = piece.indexOf(LINE_FEED, from)) >= 0; from = at + 1) {
-      add(piece.subarray(from, at));
-      yield end();
+      if (line > RAW_LINES_MAX) return yield { line, text: "too many" };
+      if (at > from) add(piece.subarray(from, at));
+      if (length > 0) yield end();
+      else line++;
     }
     if (from < piece.length) add(piece.subarray(from));
   }
@@ -152,7 +163,14 @@ function parseLine(text: string | LineFault, endpoint: string): Job | Fault {
   if (text === "too long") {
     return faultOf("line_too_long", "This line is longer than a request may be");
   }
+  if (text === "too many") {
+    return faultOf("too_many_lines", `The file has more than ${RAW_LINES_MAX} lines`);
+  }
   if (text === "not UTF-8") return faultOf("invalid_json_line", "This line is not UTF-8");
+  if (!isSmall(text)) {
+    const limits = `deeper than ${DEPTH_MAX} levels, or of too many values`;
+    return faultOf("invalid_body", `Invalid value for "body": it is ${limits}`, "body");
+  }
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -182,9 +200,9 @@ function parseLine(text: string | LineFault, endpoint: string): Job | Fault {
       "body.stream",
     );
   }
-  if (!isPlain(body)) {
-    const limits = `deeper than ${DEPTH_MAX} levels, or a number that is too large`;
-    return faultOf("invalid_body", `Invalid value for "body": it has ${limits}`, "body");
+  if (!hasFiniteNumbers(body)) {
+    const fault = "a number that is too large";
+    return faultOf("invalid_body", `Invalid value for "body": it has ${fault}`, "body");
   }
   return { customId: customId.toWellFormed(), endpoint, body: JSON.stringify(body) };
 }
@@ -197,16 +215,38 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** True for a text whose brackets nest, and whose values are, no more than is bearable. */
+function isSmall(text: string): boolean {
+  let [depth, valueCount, nameCount, isInString] = [0, 0, 0, false];
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (isInString) {
+      if (code === BACKSLASH) at++;
+      else if (code === QUOTE) isInString = false;
+    } else if (code === QUOTE) isInString = true;
+    else if (code === COMMA) valueCount++;
+    else if (code === COLON) nameCount++;
+    else if (OPENING.has(code)) {
+      valueCount++;
+      // The body is a value of the line.
+      if (++depth > DEPTH_MAX + 1) return false;
+    } else if (CLOSING.has(code)) depth--;
+  }
+  return valueCount <= VALUES_MAX && nameCount <= NAMES_MAX;
+}
+
+const [QUOTE, BACKSLASH, COMMA, COLON] = [0x22, 0x5c, 0x2c, 0x3a];
+const OPENING: ReadonlySet<number> = new Set([0x5b, 0x7b]);
+const CLOSING: ReadonlySet<number> = new Set([0x5d, 0x7d]);
+
 /** True where writing the value as JSON gives the value again: 1e999 would become null. */
-function isPlain(value: unknown): boolean {
-  let level: unknown[] = [value];
-  for (let depth = 0; level.length > 0; depth++) {
-    if (depth > DEPTH_MAX || level.some((each) => Math.abs(each as number) === Infinity)) {
-      return false;
+function hasFiniteNumbers(body: Record<string, unknown>): boolean {
+  const open: object[] = [body];
+  for (let value = open.pop(); value !== undefined; value = open.pop()) {
+    for (const each of Array.isArray(value) ? value : Object.values(value)) {
+      if (each === Infinity || each === -Infinity) return false;
+      if (typeof each === "object" && each !== null) open.push(each);
     }
-    level = level.flatMap((each) =>
-      typeof each === "object" && each !== null ? Object.values(each) : []
-    );
   }
   return true;
 }

@@ -1,5 +1,5 @@
 /** Batches from status to status, by keepers that die between any two steps. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertLess, assertStringIncludes } from "@std/assert";
 import { BatchKeeper } from "../../src/batch/batch_keeper.ts";
 import {
   type BatchRecord,
@@ -144,14 +144,7 @@ Deno.test("BatchKeeper ends a cancelled batch with what there is", () =>
     const id = await submit(store, good(4));
     const finish = ({ index }: TakenJob) => {
       if (index > 0) return null;
-      setTimeout(async () => {
-        for (let isCancelled = false; !isCancelled; await sleep(5)) {
-          const { record, version } = (await store.batches.get(id))!;
-          const times = { ...record.times, cancelling: 1 };
-          const changed = { ...record, status: "cancelling" as const, times };
-          isCancelled = await store.batches.replace(changed, version) !== null;
-        }
-      });
+      setTimeout(() => cancel(store, id));
       return answer("done", 200);
     };
     const batch = await keepUntilClosed(store, id, finish);
@@ -197,6 +190,136 @@ Deno.test("BatchKeeper: four of them at once write each result once", () =>
     assertEquals(output.map(({ response }) => response.body), Array.from(Array(300).keys()));
     assertEquals((await store.files.list({ owner: "me", limit: 100 })).items.length, 2);
   }));
+
+Deno.test("BatchKeeper closes no batch that a result of is not shown", () =>
+  withSqliteStore(async (store) => {
+    const id = await submit(store, good(5));
+    let isHidden = true;
+    const jobs = overridden(store.jobs, {
+      async *results(batchId) {
+        for await (const each of store.jobs.results(batchId)) {
+          if (each.index !== 2 || !isHidden) yield each;
+        }
+      },
+    });
+    const said = Promise.withResolvers<unknown>();
+    const options = { ...OPTIONS, onError: said.resolve };
+    const keeper = new BatchKeeper({ store: { ...store, jobs }, ...options });
+    const ended = closed(store, id, ({ index }) => answer(index, 200));
+    const first = await Promise.race([said.promise, ended.then(() => "it was closed")]);
+    assertStringIncludes(`${first}`, "4 of its 5 results");
+    assertEquals((await store.batches.get(id))!.record.status, "finalizing");
+    assertEquals((await store.files.list({ owner: "me", limit: 9 })).items.length, 1);
+    await keeper.stop();
+    isHidden = false;
+    const second = new BatchKeeper({ store: { ...store, jobs }, ...options });
+    assertEquals((await linesOf(store, (await ended).outputFileId)).length, 5);
+    await second.stop();
+  }));
+
+Deno.test("BatchKeeper gives each line its result, though it is cancelled while it is queued", () =>
+  withSqliteStore(async (store) => {
+    for (const isFileGone of [false, true]) {
+      const id = await submit(store, good(8));
+      let half = true;
+      const jobs = overridden(store.jobs, {
+        // Half of it is there when the client cancels.
+        async enqueue(batchId, lines) {
+          if (!half) return await store.jobs.enqueue(batchId, lines);
+          half = false;
+          await store.jobs.enqueue(batchId, firstOf(lines, 4));
+          await cancel(store, id);
+          const { inputFileId } = (await store.batches.get(id))!.record;
+          if (isFileGone) await store.files.delete(inputFileId);
+        },
+      });
+      const batch = await keepUntilClosed({ ...store, jobs }, id, () => null);
+      const total = isFileGone ? 4 : 8;
+      assertEquals([batch.status, batch.total], ["cancelled", total]);
+      assertEquals(batch.progress, { completed: 0, failed: total });
+      assertEquals((await linesOf(store, batch.errorFileId)).length, total);
+    }
+  }));
+
+Deno.test("BatchKeeper hears within a second that a batch is cancelled which it checks", () =>
+  withSqliteStore(async (store) => {
+    const id = await submit(store, good(1));
+    let isRead = false;
+    const files = overridden(store.files, {
+      read: () =>
+        Promise.resolve((async function* () {
+          isRead = true;
+          for (;;) {
+            await sleep(10);
+            yield text(" ");
+          }
+        })()),
+    });
+    const options = { ...OPTIONS, claimMs: 30_000, onError: () => {} };
+    const keeper = new BatchKeeper({ store: { ...store, files }, ...options });
+    while (!isRead) await sleep(5);
+    await cancel(store, id);
+    const startMs = performance.now();
+    const batch = await closed(store, id, () => null);
+    assertLess(performance.now() - startMs, 5000);
+    assertEquals([batch.status, batch.total], ["cancelled", 0]);
+    await keeper.stop();
+  }));
+
+Deno.test("BatchKeeper keeps its claim while a step lasts, and lets go of it when it stops", () =>
+  withSqliteStore(async (store) => {
+    const id = await submit(store, good(1));
+    const began = Promise.withResolvers<void>();
+    const jobs = overridden(store.jobs, {
+      async enqueue(_, lines) {
+        began.resolve();
+        await sleep(8 * OPTIONS.claimMs);
+        // Here a keeper that stops lets go.
+        for await (const _ of lines);
+      },
+    });
+    const options = { ...OPTIONS, onError: (error: unknown) => console.error(error) };
+    const first = new BatchKeeper({ store: { ...store, jobs }, ...options });
+    await began.promise;
+    const keeperOf = async () => (await store.batches.get(id))!.record.keeper;
+    const { id: keeperId, untilMs } = (await keeperOf())!;
+    const second = new BatchKeeper({ store, ...options });
+    await sleep(4 * OPTIONS.claimMs);
+    await second.stop();
+    const later = (await keeperOf())!;
+    assertEquals(later.id, keeperId);
+    assert(later.untilMs > untilMs + OPTIONS.claimMs, "it was not renewed");
+    await first.stop();
+    assertEquals(await keeperOf(), null);
+    assertEquals((await store.batches.get(id))!.record.status, "validating");
+  }));
+
+/** The same, but for some of its methods. */
+function overridden<T extends object>(part: T, methods: Partial<T>): T {
+  const get = (target: T, name: string | symbol) => {
+    const own = methods[name as keyof T];
+    const method = own ?? target[name as keyof T];
+    return typeof method === "function" && own === undefined ? method.bind(target) : method;
+  };
+  return new Proxy(part, { get });
+}
+
+async function* firstOf<T>(items: AsyncIterable<T>, count: number): AsyncGenerator<T> {
+  for await (const item of items) {
+    if (count-- === 0) return;
+    yield item;
+  }
+}
+
+/** As the API does it. */
+async function cancel(store: BatchStore, id: string): Promise<void> {
+  for (let isCancelled = false; !isCancelled; await sleep(5)) {
+    const { record, version } = (await store.batches.get(id))!;
+    const times = { ...record.times, cancelling: 1 };
+    const changed = { ...record, status: "cancelling" as const, times, keeper: null };
+    isCancelled = await store.batches.replace(changed, version) !== null;
+  }
+}
 
 /** A store whose user is dead after so many calls: none returns after that. */
 function dyingAfter(calls: number, store: BatchStore) {

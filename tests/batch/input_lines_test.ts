@@ -1,5 +1,5 @@
 /** Input files to jobs, whatever is in them. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import fc from "fast-check";
 import { checkInput, LINES_MAX, readJobs } from "../../src/batch/input_lines.ts";
 import { fuzzRuns } from "../support/fuzz.ts";
@@ -76,6 +76,52 @@ Deno.test("checkInput() refuses files without requests, and with too many", asyn
   }
   assertEquals(await codes(endless()), ["too_many_requests"]);
   assertEquals(made, LINES_MAX);
+});
+
+Deno.test("checkInput() lets others have the event loop, however many lines there are", async () => {
+  const lines = Array.from({ length: 20_000 }, (_, n) => ({ ...GOOD, custom_id: `${n}` }));
+  for (
+    const [file, minTicks] of [
+      [lines.map((line) => JSON.stringify(line)).join("\n"), 10],
+      [" \n".repeat(90_000), 10],
+    ] as const
+  ) {
+    let ticks = 0;
+    const ticking = setInterval(() => ticks++, 1);
+    // In one piece: nothing else gives way.
+    await checkInput(cut(encode(file), file.length), OPTIONS);
+    clearInterval(ticking);
+    assertGreater(ticks, minTicks);
+  }
+});
+
+Deno.test("checkInput() takes no more than so many lines, though they be blank", async () => {
+  let made = 0;
+  async function* endless() {
+    for (;; made++) yield await encode("\n".repeat(1000));
+  }
+  const { errors } = await checkInput(endless(), OPTIONS);
+  assertEquals(errors.map(({ code, line }) => [code, line]), [["too_many_lines", 100_001]]);
+  assertEquals(made, 100);
+});
+
+Deno.test("checkInput() parses no line that would take a second", async () => {
+  const line = (body: string) =>
+    encode(JSON.stringify({ ...GOOD, body: {} }).replace("{}", `{"a":${body}}`));
+  const codes = async (body: string) => {
+    const options = { endpoint, lineBytesMax: 2 ** 23 };
+    const startMs = performance.now();
+    const { errors } = await checkInput(cut(line(body), 2 ** 18), options);
+    assertLess(performance.now() - startMs, 2000);
+    return errors.map(({ code }) => code);
+  };
+  assertEquals(await codes(`[${"0,".repeat(900_000)}0]`), []);
+  assertEquals(await codes(`[${"0,".repeat(2_000_000)}0]`), ["invalid_body"]);
+  assertEquals(await codes(`[${"[],".repeat(2_000_000)}0]`), ["invalid_body"]);
+  assertEquals(await codes(`{${'"":0,'.repeat(200_000)}"":0}`), ["invalid_body"]);
+  assertEquals(await codes(JSON.stringify('[{":,\\"'.repeat(400_000))), []);
+  const nested = (depth: number) => "[".repeat(depth) + "]".repeat(depth);
+  assertEquals([await codes(nested(63)), await codes(nested(65))], [[], ["invalid_body"]]);
 });
 
 Deno.test("checkInput() stops at a hundred errors", async () => {

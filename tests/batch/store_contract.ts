@@ -48,6 +48,7 @@ export function testStore(factory: StoreFactory): void {
   testBatches(test);
   testJobs(test);
   testOrder(test);
+  testLateOnes(test);
   testLostJobs(test);
   testClosedStores(test);
 }
@@ -265,6 +266,44 @@ function testOrder(test: Declare): void {
       for (let n = 0; n < 3; n++) assertEquals((await takeSoon({ jobs })).batchId, other);
       assertEquals(await takeOrNot({ jobs }), null);
     }));
+}
+
+function testLateOnes(test: Declare): void {
+  test("jobs: a late answer of a batch that is gone becomes nobody's", (world) =>
+    using(world, async ({ jobs }) => {
+      const [gone, next] = [newId("batch_"), newId("batch_")];
+      await jobs.enqueue(gone, lines(1));
+      const late = await takeSoon({ jobs });
+      await jobs.finishAll(gone, deadLetter(1));
+      await jobs.drop(gone);
+      await jobs.enqueue(next, lines(1));
+      assertEquals(await late.beat(), false);
+      await late.finish(answer("of another key", 200));
+      assertEquals(await jobs.progress(next), { completed: 0, failed: 0 });
+      assertEquals(await Array.fromAsync(jobs.results(next)), []);
+      const job = await takeSoon({ jobs });
+      assertEquals([job.batchId, job.attempt], [next, 1]);
+      await late.giveBack({ isAttempt: false });
+      assertEquals(await takeOrNot({ jobs }), null);
+      assertEquals(await job.beat(), true);
+    }));
+
+  test("jobs: who has lost a job cannot give it to others", (world) =>
+    using(world, (one) =>
+      using(world, async (two) => {
+        await one.jobs.enqueue(newId("batch_"), lines(1));
+        const lost = await takeSoon(one);
+        const held = await takeSoon(two);
+        const beats = setInterval(() => held.beat(), LEASE_MS / 5);
+        try {
+          await lost.giveBack({ isAttempt: false });
+          assertEquals(await takeOrNot(one, 2 * LEASE_MS), null);
+          assertEquals(await held.beat(), true);
+        } finally {
+          clearInterval(beats);
+        }
+        assertEquals(await held.finish(answer(1, 200)), true);
+      }, SHORT), SHORT));
 }
 
 function testLostJobs(test: Declare): void {

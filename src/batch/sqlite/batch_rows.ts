@@ -1,7 +1,7 @@
-// deno-lint-ignore-file require-await -- other stores wait; this one throws through promises
 /** Batches as rows of a table. */
+import type { SQLInputValue } from "node:sqlite";
 import type { BatchRecord, BatchTable, ListOptions, Page, VersionedBatch } from "../batch_store.ts";
-import type { Database } from "./database.ts";
+import type { Database, Row } from "./database.ts";
 import { pageOf, sortedAfter } from "./pages.ts";
 
 export class BatchRows implements BatchTable {
@@ -13,44 +13,48 @@ export class BatchRows implements BatchTable {
 
   async create(record: BatchRecord): Promise<VersionedBatch> {
     const { id, owner, isOpen } = record;
-    this.#db.durably(() =>
-      this.#db.run(
-        "INSERT INTO batches VALUES (?, ?, 1, ?, ?)",
-        ...[id, owner, Number(isOpen), JSON.stringify(record)],
-      )
+    await this.#durably(
+      "INSERT INTO batches VALUES (?, ?, 1, ?, ?)",
+      ...[id, owner, Number(isOpen), JSON.stringify(record)],
     );
     return { record, version: 1 };
   }
 
   async get(id: string): Promise<VersionedBatch | null> {
-    const row = this.#db.first("SELECT * FROM batches WHERE id = ?", id);
+    const [row] = await this.#all("SELECT * FROM batches WHERE id = ?", id);
     return row === undefined ? null : toVersioned(row);
   }
 
   async replace(record: BatchRecord, version: number): Promise<VersionedBatch | null> {
     // A batch that goes on has its jobs on the disk, one that has ended its results.
-    const changed = this.#db.durably(() =>
-      this.#db.run(
-        `UPDATE batches SET version = version + 1, is_open = ?, record = ?
-          WHERE id = ? AND version = ?`,
-        ...[Number(record.isOpen), JSON.stringify(record), record.id, version],
-      )
+    const changed = await this.#durably(
+      `UPDATE batches SET version = version + 1, is_open = ?, record = ?
+        WHERE id = ? AND version = ?`,
+      ...[Number(record.isOpen), JSON.stringify(record), record.id, version],
     );
     return changed === 1 ? { record, version: version + 1 } : null;
   }
 
   async list(options: ListOptions): Promise<Page<BatchRecord>> {
     const { where, values, tail } = sortedAfter(options);
-    const rows = this.#db.all(`SELECT * FROM batches WHERE ${where} ${tail}`, ...values);
+    const rows = await this.#all(`SELECT * FROM batches WHERE ${where} ${tail}`, ...values);
     return pageOf(rows.map((row) => toVersioned(row).record), options.limit);
   }
 
   async listOpen(): Promise<readonly VersionedBatch[]> {
-    const rows = this.#db.all("SELECT * FROM batches WHERE is_open = 1 ORDER BY id");
+    const rows = await this.#all("SELECT * FROM batches WHERE is_open = 1 ORDER BY id");
     return rows.map(toVersioned);
+  }
+
+  #all(sql: string, ...values: SQLInputValue[]): Promise<Row[]> {
+    return this.#db.whenFree(() => this.#db.all(sql, ...values));
+  }
+
+  #durably(sql: string, ...values: SQLInputValue[]): Promise<number> {
+    return this.#db.whenFree(() => this.#db.durably(() => this.#db.run(sql, ...values)));
   }
 }
 
-function toVersioned(row: Record<string, unknown>): VersionedBatch {
+function toVersioned(row: Row): VersionedBatch {
   return { record: JSON.parse(String(row.record)), version: Number(row.version) };
 }

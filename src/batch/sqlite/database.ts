@@ -10,12 +10,15 @@ import {
   type StatementSync,
 } from "node:sqlite";
 import { RequestError } from "../../base/errors.ts";
+import { pause } from "../pause.ts";
 
-/**
- * How long others may hold the lock for writing. Their transactions are short, but one of them may
- * be stopped in the middle; and who waits for it, waits with the whole process.
- */
-const BUSY_MS = 500;
+/** Waiting for the lock holds up the whole process: it is no longer than most transactions. */
+const BUSY_MS = 5;
+/** Between two tries nothing is held up. */
+const RETRY_MS_MIN = 5;
+const RETRY_MS_MAX = 100;
+/** One that has the lock for so long stands still in the middle of a transaction. */
+const PATIENCE_MS = 10_000;
 /** When the process starts there is nothing that could wait. */
 const OPEN_MS = 10_000;
 const OPEN_PAUSE_MS = 10;
@@ -36,7 +39,7 @@ const SCHEMA = `
   CREATE INDEX batches_of_owner ON batches(owner, id);
   CREATE INDEX open_batches ON batches(id) WHERE is_open = 1;
   CREATE TABLE jobs (
-    number INTEGER PRIMARY KEY, batch_id TEXT NOT NULL, line_index INTEGER NOT NULL,
+    number INTEGER PRIMARY KEY AUTOINCREMENT, batch_id TEXT NOT NULL, line_index INTEGER NOT NULL,
     custom_id TEXT NOT NULL, endpoint TEXT NOT NULL, body TEXT NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0, free_at_ms INTEGER NOT NULL DEFAULT 0, lease TEXT,
     is_completed INTEGER, result TEXT, UNIQUE (batch_id, line_index)
@@ -45,19 +48,23 @@ const SCHEMA = `
   CREATE INDEX done_jobs ON jobs(batch_id, is_completed) WHERE is_completed IS NOT NULL;
 `;
 
-type Row = Record<string, SQLOutputValue>;
+/** A row of a table, by column. */
+export type Row = Record<string, SQLOutputValue>;
 
 export class Database {
   readonly #db: DatabaseSync;
+  readonly #patienceMs: number;
   readonly #statements = new Map<string, StatementSync>();
 
   /** @throws {Error} when the file cannot be opened, or is of another version. */
-  constructor(path: string) {
+  constructor(path: string, patienceMs = PATIENCE_MS) {
+    this.#patienceMs = patienceMs;
     this.#db = new DatabaseSync(path, { timeout: BUSY_MS });
     try {
       this.#insist(() => {
         // From now on readers and the writer do not wait for each other.
-        this.#db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
+        this.first("PRAGMA journal_mode = WAL");
+        this.#db.exec("PRAGMA synchronous = NORMAL");
         this.transaction(() => this.#prepareTables(path));
       });
     } catch (error) {
@@ -72,7 +79,7 @@ export class Database {
       try {
         return use();
       } catch (error) {
-        if (!isBusy(error) || Date.now() > endMs) throw error;
+        if (!isLocked(error) || Date.now() > endMs) throw error;
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, OPEN_PAUSE_MS);
       }
     }
@@ -101,12 +108,31 @@ export class Database {
     return this.#inWords(() => this.#statement(sql).all(...values));
   }
 
+  /**
+   * What `use` does in one go; done again while other processes have the lock, which is waited for
+   * without holding up this one.
+   * @throws {RequestError} 503 when they have it for too long.
+   */
+  async whenFree<T>(use: () => T): Promise<T> {
+    const endMs = performance.now() + this.#patienceMs;
+    for (let ms = RETRY_MS_MIN;; ms = Math.min(2 * ms, RETRY_MS_MAX)) {
+      try {
+        return use();
+      } catch (error) {
+        if (!isLocked(error) || performance.now() > endMs) throw error;
+      }
+      // With chance, for others wait, too.
+      await pause(ms * (0.5 + Math.random() / 2));
+    }
+  }
+
   /** All that `use` does, or nothing of it. Not to be nested. */
   transaction<T>(use: () => T): T {
-    this.#inWords(() => this.#db.exec("BEGIN IMMEDIATE"));
+    // Not by exec(), whose errors have no codes.
+    this.run("BEGIN IMMEDIATE");
     try {
       const result = use();
-      this.#inWords(() => this.#db.exec("COMMIT"));
+      this.run("COMMIT");
       return result;
     } catch (error) {
       if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
@@ -142,24 +168,28 @@ export class Database {
     } catch (error) {
       const refusal = REFUSALS[classOf(error)];
       if (refusal === undefined) throw error;
-      throw new RequestError(refusal.message, { ...refusal, code: "batch_store_unavailable" });
+      const detail = { ...refusal, code: "batch_store_unavailable" };
+      throw Object.assign(new RequestError(refusal.message, detail), { cause: error });
     }
   }
 }
 
-function isBusy(error: unknown): boolean {
-  return classOf(error) === 5 || (error instanceof RequestError && error.status === 503);
+/** True when another process has the lock. */
+export function isLocked(error: unknown): boolean {
+  return classOf(error) === LOCKED || classOf((error as { cause?: unknown }).cause) === LOCKED;
 }
 
 /** Of SQLite's codes the low byte is the class; 0: it is not SQLite's. */
 function classOf(error: unknown): number {
-  return ((error as { errcode?: number }).errcode ?? 0) & 0xff;
+  return ((error as { errcode?: number } | undefined)?.errcode ?? 0) & 0xff;
 }
+
+const LOCKED = 5;
 
 const REFUSALS: Readonly<
   Record<number, { message: string; status: number; retryAfterSeconds: number }>
 > = {
-  5: {
+  [LOCKED]: {
     message: "The store of batches is busy: try again",
     ...{ status: 503, retryAfterSeconds: 1 },
   },

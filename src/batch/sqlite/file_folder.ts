@@ -1,10 +1,10 @@
-// deno-lint-ignore-file require-await -- other stores wait; this one throws through promises
 /** Files as files of a folder, and a table that says which of them there are. */
 import { join } from "node:path";
+import type { SQLInputValue } from "node:sqlite";
 import { RequestError } from "../../base/errors.ts";
 import { explainWriteError, isDiskFull } from "../../base/write_errors.ts";
 import type { FileRecord, FileStore, ListOptions, Page } from "../batch_store.ts";
-import type { Database } from "./database.ts";
+import type { Database, Row } from "./database.ts";
 import { pageOf, sortedAfter } from "./pages.ts";
 
 const PIECE_BYTES = 2 ** 18;
@@ -15,6 +15,8 @@ export class FileFolder implements FileStore {
   readonly #db: Database;
   readonly #folder: string;
   readonly #bytesMax: number;
+  /** Of clients' files that are on their way. */
+  #comingBytes = 0;
 
   /** bytesMax: what clients may have there, all together; what batches leave is not refused. */
   constructor(db: Database, folder: string, bytesMax: number) {
@@ -32,27 +34,48 @@ export class FileFolder implements FileStore {
     // A name of its own: two that put the same id do not write into each other's.
     const name = `${crypto.randomUUID()}.jsonl`;
     const path = join(this.#folder, name);
-    const room = head.purpose === "batch" ? this.#bytesMax - this.#bytesOfAll() : Infinity;
+    const room = head.purpose === "batch" ? this.#bytesMax : Infinity;
+    let isKept = false;
     try {
-      const bytes = await write(path, within(content, room));
-      if (this.#insert({ ...head, bytes }, name)) return { ...head, bytes };
+      const record = { ...head, bytes: await write(path, this.#within(content, room)) };
+      isKept = await this.#insert(record, { name, room });
+      if (isKept) return record;
       const first = await this.get(head.id);
-      if (first === null) throw new Error(`The file ${head.id} was deleted while it was written`);
-      removeIfThere(path);
-      return first;
-    } catch (error) {
-      removeIfThere(path);
-      throw error;
+      if (first !== null) return first;
+      if (await this.#bytesOfAll() + record.bytes > room) throw noRoom();
+      throw new Error(`The file ${head.id} was deleted while it was written`);
+    } finally {
+      if (!isKept) removeIfThere(path);
+    }
+  }
+
+  /** What it yields, as long as there is room for it, and what else is coming. */
+  async *#within(
+    content: AsyncIterable<Uint8Array>,
+    room: number,
+  ): AsyncGenerator<Uint8Array> {
+    if (room === Infinity) return yield* content;
+    const there = await this.#bytesOfAll();
+    let byteCount = 0;
+    try {
+      for await (const piece of content) {
+        byteCount += piece.length;
+        this.#comingBytes += piece.length;
+        if (there + this.#comingBytes > room) throw noRoom();
+        yield piece;
+      }
+    } finally {
+      this.#comingBytes -= byteCount;
     }
   }
 
   async get(id: string): Promise<FileRecord | null> {
-    const row = this.#db.first("SELECT * FROM files WHERE id = ?", id);
+    const [row] = await this.#all("SELECT * FROM files WHERE id = ?", id);
     return row === undefined ? null : toRecord(row);
   }
 
   async read(id: string): Promise<AsyncIterable<Uint8Array> | null> {
-    const row = this.#db.first("SELECT name_on_disk FROM files WHERE id = ?", id);
+    const [row] = await this.#all("SELECT name_on_disk FROM files WHERE id = ?", id);
     if (row === undefined) return null;
     const path = join(this.#folder, String(row.name_on_disk));
     return isThere(path) ? piecesOf(path) : null;
@@ -62,7 +85,7 @@ export class FileFolder implements FileStore {
     { purpose, ...options }: ListOptions & { readonly purpose?: string },
   ): Promise<Page<FileRecord>> {
     const { where, values, tail } = sortedAfter(options);
-    const rows = this.#db.all(
+    const rows = await this.#all(
       `SELECT * FROM files WHERE ${where} AND (? IS NULL OR purpose = ?) ${tail}`,
       ...[...values, purpose ?? null, purpose ?? null],
     );
@@ -70,25 +93,33 @@ export class FileFolder implements FileStore {
   }
 
   async delete(id: string): Promise<boolean> {
-    const row = this.#db.durably(() =>
-      this.#db.first("DELETE FROM files WHERE id = ? RETURNING name_on_disk", id)
-    );
+    const remove = "DELETE FROM files WHERE id = ? RETURNING name_on_disk";
+    const row = await this.#db.whenFree(() => this.#db.durably(() => this.#db.first(remove, id)));
     if (row === undefined) return false;
     removeIfThere(join(this.#folder, String(row.name_on_disk)));
     return true;
   }
 
-  #bytesOfAll(): number {
-    return Number(this.#db.first("SELECT coalesce(sum(bytes), 0) AS bytes FROM files")!.bytes);
+  async #bytesOfAll(): Promise<number> {
+    return Number((await this.#all("SELECT coalesce(sum(bytes), 0) AS bytes FROM files"))[0].bytes);
   }
 
-  #insert({ id, owner, filename, purpose, bytes, createdAt }: FileRecord, name: string): boolean {
-    return this.#db.durably(() =>
+  /** False when there is one of its id, or no room left: others may have taken it meanwhile. */
+  async #insert(
+    { id, owner, filename, purpose, bytes, createdAt }: FileRecord,
+    { name, room }: { readonly name: string; readonly room: number },
+  ): Promise<boolean> {
+    const insert = () =>
       this.#db.run(
-        "INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)",
-        ...[id, owner, filename, purpose, bytes, createdAt, name],
-      )
-    ) === 1;
+        `INSERT OR IGNORE INTO files SELECT ?, ?, ?, ?, ?, ?, ?
+          WHERE ? + (SELECT coalesce(sum(bytes), 0) FROM files) <= ?`,
+        ...[id, owner, filename, purpose, bytes, createdAt, name, bytes, room],
+      );
+    return await this.#db.whenFree(() => this.#db.durably(insert)) === 1;
+  }
+
+  #all(sql: string, ...values: SQLInputValue[]): Promise<Row[]> {
+    return this.#db.whenFree(() => this.#db.all(sql, ...values));
   }
 
   #removeOrphans(): void {
@@ -102,22 +133,10 @@ export class FileFolder implements FileStore {
   }
 }
 
-/** What it yields, as long as there is room. */
-async function* within(
-  content: AsyncIterable<Uint8Array>,
-  room: number,
-): AsyncGenerator<Uint8Array> {
-  let left = room;
-  for await (const piece of content) {
-    left -= piece.length;
-    if (left < 0) {
-      throw new RequestError("There is no room for the file: delete others (DELETE /v1/files/ID)", {
-        status: 507,
-        code: "files_full",
-      });
-    }
-    yield piece;
-  }
+function noRoom(): RequestError {
+  return new RequestError("There is no room for the file: delete others (DELETE /v1/files/ID)", {
+    ...{ status: 507, code: "files_full" },
+  });
 }
 
 /** Writes what comes to a new file, and to the disk itself; returns its length. */
@@ -176,7 +195,7 @@ function removeIfThere(path: string): void {
   }
 }
 
-function toRecord(row: Record<string, unknown>): FileRecord {
+function toRecord(row: Row): FileRecord {
   return {
     id: String(row.id),
     owner: String(row.owner),

@@ -1,9 +1,9 @@
-// deno-lint-ignore-file require-await -- other stores wait; this one throws through promises
 /**
  * Jobs as rows of a table. A job is nobody's when its time `free_at_ms` has come: a lease, its
  * beats and a delay all move that time. Whoever has a lease has its name. A power cut may undo the
  * last steps of jobs: they are done again.
  */
+import type { SQLInputValue } from "node:sqlite";
 import {
   deadLetter,
   type GiveBackOptions,
@@ -16,17 +16,17 @@ import {
   type Progress,
   type TakenJob,
 } from "../batch_store.ts";
-import { pause } from "../pause.ts";
-import type { Database } from "./database.ts";
+import { breather, pause } from "../pause.ts";
+import { type Database, isLocked, type Row } from "./database.ts";
 
 /** How soon a job is noticed that another process has put there. */
 const POLL_MS = 100;
-/** Each try holds up the whole process: between two of them it has time for others. */
-const BUSY_MS = 2000;
 /** Rows of a transaction: others write in between, and the event loop goes on. */
 const ROWS = 256;
-/** So long the event loop may be held. */
-const HOLD_MS = 10;
+/** Likewise, where rows are long: characters of what is written. */
+const CHARS = 2 ** 20;
+/** So long a part of a change may take: rows may be 8 MiB. */
+const PART_MS = 10;
 /** Results are read so many at a time. */
 const RESULT_ROWS = 32;
 
@@ -43,33 +43,35 @@ export class JobRows implements JobQueue {
 
   async enqueue(batchId: string, jobs: AsyncIterable<JobLine>): Promise<void> {
     let rows: JobLine[] = [];
+    let charCount = 0;
     for await (const job of jobs) {
-      if (rows.push(job) < ROWS) continue;
-      this.#insert(batchId, rows);
+      rows.push(job);
+      charCount += job.body.length;
+      if (rows.length < ROWS && charCount < CHARS) continue;
+      await this.#insert(batchId, rows);
       rows = [];
+      charCount = 0;
     }
-    this.#insert(batchId, rows);
+    await this.#insert(batchId, rows);
   }
 
-  #insert(batchId: string, rows: readonly JobLine[]): void {
+  async #insert(batchId: string, rows: readonly JobLine[]): Promise<void> {
     if (rows.length === 0) return;
-    this.#db.transaction(() => {
-      for (const { index, customId, endpoint, body } of rows) {
-        this.#db.run(
-          `INSERT OR IGNORE INTO jobs (batch_id, line_index, custom_id, endpoint, body)
-            VALUES (?, ?, ?, ?, ?)`,
-          ...[batchId, index, customId, endpoint, body],
-        );
-      }
-    });
+    const insert = ({ index, customId, endpoint, body }: JobLine) =>
+      this.#db.run(
+        `INSERT OR IGNORE INTO jobs (batch_id, line_index, custom_id, endpoint, body)
+          VALUES (?, ?, ?, ?, ?)`,
+        ...[batchId, index, customId, endpoint, body],
+      );
+    await this.#db.whenFree(() => this.#db.transaction(() => rows.forEach(insert)));
   }
 
   async take(signal: AbortSignal): Promise<TakenJob | null> {
     while (!signal.aborted) {
-      // A store that is busy is waited for.
-      const job = await Promise.resolve().then(() => this.#takeNow()).catch(ifBusy);
-      if (job !== null && job !== "busy") return job;
-      await pause(job === "busy" ? BUSY_MS : POLL_MS, signal);
+      const job = await this.#db.whenFree(() => signal.aborted ? null : this.#takeNow())
+        .catch(ifLocked);
+      if (job !== null) return job;
+      await pause(POLL_MS, signal);
     }
     return null;
   }
@@ -115,61 +117,66 @@ export class JobRows implements JobQueue {
     );
   }
 
-  #toJob(row: Record<string, unknown>, lease: string): TakenJob {
-    const number = Number(row.number);
+  #toJob(row: Row, lease: string): TakenJob {
+    const [number, batchId, index] = [row.number, String(row.batch_id), Number(row.line_index)];
+    const setLease = (next: string | null, freeAtMs: number, attemptsLess = 0) =>
+      this.#run(
+        `UPDATE jobs SET lease = ?, free_at_ms = ?, attempts = attempts - ?
+          WHERE number = ? AND lease = ? AND is_completed IS NULL`,
+        ...[next, freeAtMs, attemptsLess, number, lease],
+      );
     return {
-      batchId: String(row.batch_id),
-      index: Number(row.line_index),
+      ...{ batchId, index, attempt: Number(row.attempts) },
       customId: String(row.custom_id),
       endpoint: String(row.endpoint),
       body: String(row.body),
-      attempt: Number(row.attempts),
-      beat: async () => this.#setFreeAt(number, lease, Date.now() + this.#leaseMs),
+      beat: async () => await setLease(lease, Date.now() + this.#leaseMs) === 1,
+      // Its batch is named, too: nobody's result may ever become another batch's.
       finish: async (result) =>
-        this.#db.run(
-          "UPDATE jobs SET is_completed = ?, result = ? WHERE number = ? AND is_completed IS NULL",
-          ...[Number(isCompleted(result)), JSON.stringify(result), number],
+        await this.#run(
+          `UPDATE jobs SET is_completed = ?, result = ?
+            WHERE number = ? AND batch_id = ? AND line_index = ? AND is_completed IS NULL`,
+          ...[Number(isCompleted(result)), JSON.stringify(result), number, batchId, index],
         ) === 1,
       giveBack: async ({ delayMs = 0, isAttempt }: GiveBackOptions) => {
-        this.#setFreeAt(number, lease, Date.now() + delayMs, isAttempt ? 0 : 1);
+        await setLease(null, Date.now() + delayMs, isAttempt ? 0 : 1);
       },
     };
   }
 
-  /** False when the lease is not the job's any more, or it has a result. */
-  #setFreeAt(number: number, lease: string, freeAtMs: number, attemptsLess = 0): boolean {
-    return this.#db.run(
-      `UPDATE jobs SET free_at_ms = ?, attempts = attempts - ?, lease = ?
-        WHERE number = ? AND lease = ? AND is_completed IS NULL`,
-      ...[freeAtMs, attemptsLess, lease, number, lease],
-    ) === 1;
+  #all(sql: string, ...values: SQLInputValue[]): Promise<Row[]> {
+    return this.#db.whenFree(() => this.#db.all(sql, ...values));
+  }
+
+  #run(sql: string, ...values: SQLInputValue[]): Promise<number> {
+    return this.#db.whenFree(() => this.#db.run(sql, ...values));
   }
 
   async finishAll(batchId: string, result: JobResult): Promise<void> {
     const text = JSON.stringify(result);
-    const finishSome = () =>
-      this.#db.run(
+    await inParts((rowCount) =>
+      this.#run(
         `UPDATE jobs SET is_completed = ?, result = ? WHERE number IN
-          (SELECT number FROM jobs WHERE batch_id = ? AND is_completed IS NULL LIMIT ${ROWS})`,
-        ...[Number(isCompleted(result)), text, batchId],
-      );
-    while (finishSome() > 0) await pause(0);
+          (SELECT number FROM jobs WHERE batch_id = ? AND is_completed IS NULL LIMIT ?)`,
+        ...[Number(isCompleted(result)), text, batchId, rowCount],
+      )
+    );
   }
 
   async progress(batchId: string): Promise<Progress> {
-    const row = this.#db.first(
+    const [{ completed, failed }] = await this.#all(
       `SELECT coalesce(sum(is_completed), 0) AS completed,
           coalesce(sum(1 - is_completed), 0) AS failed
         FROM jobs WHERE batch_id = ? AND is_completed IS NOT NULL`,
       batchId,
-    )!;
-    return { completed: Number(row.completed), failed: Number(row.failed) };
+    );
+    return { completed: Number(completed), failed: Number(failed) };
   }
 
   async *results(batchId: string): AsyncGenerator<IndexedResult> {
-    let pausedMs = performance.now();
+    const breathe = breather();
     for (let last = -1;;) {
-      const rows = this.#db.all(
+      const rows = await this.#all(
         `SELECT line_index, custom_id, result FROM jobs
           WHERE batch_id = ? AND line_index > ? AND is_completed IS NOT NULL
           ORDER BY line_index LIMIT ${RESULT_ROWS}`,
@@ -180,25 +187,33 @@ export class JobRows implements JobQueue {
         yield { index: last, customId: String(row.custom_id), result: JSON.parse(`${row.result}`) };
       }
       if (rows.length < RESULT_ROWS) return;
-      if (performance.now() - pausedMs < HOLD_MS) continue;
-      await pause(0);
-      pausedMs = performance.now();
+      await breathe();
     }
   }
 
   async drop(batchId: string): Promise<void> {
-    const remove = () =>
-      this.#db.run(
-        `DELETE FROM jobs WHERE number IN
-          (SELECT number FROM jobs WHERE batch_id = ? LIMIT ${ROWS})`,
-        batchId,
-      );
-    while (remove() > 0) await pause(0);
+    await inParts((rowCount) =>
+      this.#run(
+        `DELETE FROM jobs WHERE number IN (SELECT number FROM jobs WHERE batch_id = ? LIMIT ?)`,
+        ...[batchId, rowCount],
+      )
+    );
   }
 }
 
-/** Anything but a busy store is thrown. */
-function ifBusy(error: unknown): "busy" {
-  if ((error as { status?: unknown }).status === 503) return "busy";
+/** Until nothing is left that it changes: as many rows at once as it does quickly. */
+async function inParts(change: (rowCount: number) => Promise<number>): Promise<void> {
+  for (let rowCount = 1;;) {
+    const startMs = performance.now();
+    if (await change(rowCount) === 0) return;
+    const isQuick = performance.now() - startMs < PART_MS;
+    rowCount = isQuick ? Math.min(2 * rowCount, ROWS) : Math.max(1, rowCount >> 1);
+    await pause(0);
+  }
+}
+
+/** A store that others hold is waited for. */
+function ifLocked(error: unknown): null {
+  if (isLocked(error)) return null;
   throw error;
 }

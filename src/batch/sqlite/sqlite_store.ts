@@ -9,6 +9,8 @@ import { JobRows } from "./job_rows.ts";
 export interface SqliteOptions extends LeaseOptions {
   /** Of all files that clients upload; default Infinity. */
   readonly bytesMax?: number;
+  /** How long another process may hold the database; default 10 s. */
+  readonly patienceMs?: number;
 }
 
 /**
@@ -18,7 +20,7 @@ export interface SqliteOptions extends LeaseOptions {
 export function openSqliteStore(folder: string, options: SqliteOptions = {}): BatchStore {
   // What clients ask is nobody else's business.
   Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const db = new Database(join(folder, "batches.sqlite"));
+  const db = new Database(join(folder, "batches.sqlite"), options.patienceMs);
   return {
     files: new FileFolder(db, join(folder, "files"), options.bytesMax ?? Infinity),
     batches: new BatchRows(db),

@@ -109,7 +109,8 @@ export async function cancelBatch(
     }
     const cancelling = Math.floor(Date.now() / 1000);
     const changed = await store.batches.replace(
-      { ...record, status: "cancelling", times: { ...times, cancelling } },
+      // Whoever keeps it notices; whoever is first takes it on.
+      { ...record, status: "cancelling", times: { ...times, cancelling }, keeper: null },
       version,
     );
     // Else somebody has taken it on meanwhile.
