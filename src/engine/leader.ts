@@ -15,8 +15,6 @@ import { PromptLookup } from "./drafts/prompt_lookup.ts";
 import { Speculation } from "./drafts/speculation.ts";
 import { KvArchive, type KvArchiveFile } from "./kv_archive.ts";
 import { KvBlocks } from "./kv_blocks.ts";
-import type { KvStore } from "./kv_store.ts";
-import { LinearKv } from "./linear_kv.ts";
 import { RankCounts } from "./rank_counts.ts";
 import { independentRows } from "./row_independence.ts";
 import { type Admission, Scheduler } from "./scheduler.ts";
@@ -45,7 +43,7 @@ export class Leader {
   readonly #runner: RankRunner;
   readonly #steps: StepRunner;
   readonly #scheduler: Scheduler<Sequence>;
-  readonly #kv: KvStore;
+  readonly #kv: KvBlocks;
   readonly #counts: RankCounts;
   readonly #tools: ChoosingTools;
   /** By slot. */
@@ -146,7 +144,7 @@ export class Leader {
   /** Keys and values in a file; null where they are on a GPU. Between steps. */
   archive(file: KvArchiveFile): KvArchive | null {
     const { setup, control } = this.#runner;
-    if (!(this.#kv instanceof KvBlocks)) return null;
+    if (setup.plans.some(({ gpu }) => gpu !== null)) return null;
     return new KvArchive(setup, this.#kv, file, () => control.beat());
   }
 
@@ -313,19 +311,14 @@ export class Leader {
   }
 }
 
-function createKv(
-  { plan, setup: { plans } }: RankRunner,
-  steps: StepRunner,
-  takesTurns: boolean,
-): KvStore {
+function createKv({ plan }: RankRunner, steps: StepRunner, takesTurns: boolean): KvBlocks {
   const { contextLength, chunkTokens, sequences, kvBlocks } = plan;
-  const options = {
+  return new KvBlocks({
+    ...{ blocks: kvBlocks, sequences },
     reuseUnit: takesTurns ? chunkTokens : 1,
     tableBlocks: tableBlocks(contextLength),
     onBlock: (slot: number, index: number, block: number) => steps.setBlock(slot, index, block),
-  };
-  if (plans.some(({ gpu }) => gpu !== null)) return new LinearKv({ ...options, contextLength });
-  return new KvBlocks({ ...options, blocks: kvBlocks, sequences });
+  });
 }
 
 function noLogits(position: number): Error {

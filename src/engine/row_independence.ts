@@ -16,7 +16,7 @@ export function independentRows(
   plans: readonly RankPlan[],
   { isObserved }: { isObserved: boolean },
 ): IndependentRows {
-  if (plans.some(({ gpu }) => gpu !== null)) return "none";
+  if (plans.some(({ gpu }) => gpu !== null)) return isObserved ? "none" : "answers";
   if (plans.some(({ isSparse }) => isSparse)) return isObserved ? "none" : "answers";
   const isSame = plans.every(({ layers }) =>
     layers.every(({ feedForward }) => blocksOf(feedForward).every(hasIndependentDown))

@@ -12,7 +12,7 @@ import type { DescribedModel } from "./plan_load.ts";
  * room for two of them when they are brought. Infinite where nobody set a limit.
  */
 export function fittingLayers(of: DescribedModel, options: LoadOptions): number {
-  const { gpuMemoryBytes, gpuStreamFrom } = options;
+  const { gpuMemoryBytes, gpuStreamFrom, parallel = 1 } = options;
   if (gpuMemoryBytes === undefined) return Infinity;
   const { tensors: { layers, output }, config } = of.model;
   const bytesOf = (matrices: readonly MatrixTensor[]) =>
@@ -22,7 +22,7 @@ export function fittingLayers(of: DescribedModel, options: LoadOptions): number 
       0,
     );
   const kv = kvCacheBytes({
-    positions: contextLengthFor(of.model, options),
+    positions: contextLengthFor(of.model, options) * (parallel === "auto" ? 1 : parallel),
     kvHeads: config.headCountKv,
     headDim: config.headDim,
     type: options.kvType === "f32" ? "f32" : "f16",

@@ -8,6 +8,7 @@ import { UnsupportedModelError } from "../base/errors.ts";
 import { formatBytes } from "../base/units.ts";
 import type { PackedModel } from "../bundle/types.ts";
 import { bytesByKind } from "../memory/arena.ts";
+import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import { describeModel, isSilentKind, summarizePredictors } from "../model/mod.ts";
 import type { ModelDescription } from "../model/types.ts";
@@ -102,8 +103,7 @@ export function planLoad(
     contextLength: contextLengthFor(model, options),
     chunkTokens: options.chunkTokens ??
       (gpu?.share.longSteps ? CHUNK_TOKENS_OF_LONG_STEPS : chunkTokensFor(model, gpu?.isAlone)),
-    // A GPU's cache is in one piece.
-    sequences: gpu || options.parallel === "auto" ? 1 : options.parallel,
+    ...sequencesFor(model, options, gpu),
     kvType: options.kvType ?? "auto",
     isSparse: options.sparse,
     thresholds: options.quiet?.thresholds,
@@ -129,6 +129,21 @@ export function planLoad(
     return { plans, ioWorkers, expectedDecodeTps: null };
   }
   return planPacked({ file, model, packed }, module, { options, steps, planWith });
+}
+
+/**
+ * Sequences that share steps, and their keys and values. What a GPU has room for is not known:
+ * where nobody says how many, they share what one would have, and wait where it is too little.
+ */
+function sequencesFor(
+  model: ModelDescription,
+  options: LoadOptions,
+  gpu?: GpuPart | null,
+): Pick<PlanOptions, "sequences" | "kvBlocks"> {
+  if (options.parallel !== "auto") return { sequences: options.parallel };
+  if (!gpu) return { sequences: 1 };
+  const kvBlocks = Math.ceil(contextLengthFor(model, options) / KV_BLOCK_POSITIONS);
+  return { sequences: PARALLEL_AUTO_MAX, kvBlocks };
 }
 
 /** As many as their keys and values are no great part of the machine's memory. */

@@ -21,8 +21,6 @@ export interface Terminal {
   /** Waits until it shows this; fails when it does not. */
   see(pattern: RegExp): Promise<RegExpExecArray>;
   type(keys: string): Promise<void>;
-  /** Sends the signal that the terminal makes of Ctrl-C where nobody reads keys. */
-  interrupt(): void;
   /** The exit status. */
   readonly ended: Promise<number>;
 }
@@ -34,8 +32,7 @@ export async function withTerminal(
   use: (terminal: Terminal) => Promise<void>,
 ): Promise<void> {
   const words = [Deno.execPath(), "run", "--no-check", "--no-prompt", "-A", MAIN, ...args];
-  const pidFile = await Deno.makeTempFile();
-  const line = `echo $$ >${pidFile}; exec ${words.map((word) => `'${word}'`).join(" ")}`;
+  const line = words.map((word) => `'${word}'`).join(" ");
   const child = new Deno.Command("script", {
     args: ["--quiet", "--return", "--command", line, "/dev/null"],
     env: { XDG_CONFIG_HOME: "/nonexistent", NO_COLOR: "1", TERM: "xterm", ...env },
@@ -48,14 +45,11 @@ export async function withTerminal(
   ended.then(() => isEnded = true);
   try {
     const see = (pattern: RegExp) => soon(log, pattern);
-    const type = (text: string) => keys.write(new TextEncoder().encode(text));
-    const interrupt = () => Deno.kill(Number(Deno.readTextFileSync(pidFile)), "SIGINT");
-    await use({ log, see, type, interrupt, ended });
+    await use({ log, see, type: (text) => keys.write(new TextEncoder().encode(text)), ended });
   } finally {
     if (!isEnded) child.kill("SIGTERM");
     await keys.abort().catch(() => {});
     await Promise.all([ended, log.ended]);
-    await Deno.remove(pidFile);
   }
 }
 
