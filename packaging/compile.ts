@@ -30,16 +30,18 @@ export async function compileArguments(target: string, output: string): Promise<
   ];
 }
 
+const USAGE = `Usage: deno task compile [--target NAME|all] [--out FOLDER]
+Executables of Deno's own kind, in the folder (default: dist), for this system or
+  ${TARGETS.join("\n  ")}`;
+
 if (import.meta.main) Deno.exit(await main());
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
-    args: Deno.args,
-    options: {
-      target: { type: "string", default: Deno.build.target },
-      out: { type: "string", default: "dist" },
-    },
-  });
+  const values = readArguments();
+  if (values === null || values.help) {
+    console.log(USAGE);
+    return values === null ? 2 : 0;
+  }
   const targets = values.target === "all" ? TARGETS : [values.target];
   const unknown = targets.filter((each) => !(TARGETS as readonly string[]).includes(each));
   if (unknown.length > 0) {
@@ -49,6 +51,23 @@ async function main(): Promise<number> {
   let failed = 0;
   for (const target of targets) failed += await compile(target, values.out) ? 0 : 1;
   return failed === 0 ? 0 : 1;
+}
+
+/** Null: they make no sense, which is said. */
+function readArguments(): { target: string; out: string; help: boolean } | null {
+  try {
+    return parseArgs({
+      args: Deno.args,
+      options: {
+        target: { type: "string", default: Deno.build.target },
+        out: { type: "string", default: "dist" },
+        help: { type: "boolean", default: false },
+      },
+    }).values;
+  } catch (error) {
+    console.error(`error: ${error instanceof Error ? error.message : error}`);
+    return null;
+  }
 }
 
 async function compile(target: string, folder: string): Promise<boolean> {

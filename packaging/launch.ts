@@ -6,7 +6,7 @@ import project from "../deno.json" with { type: "json" };
 
 /** How a process of Ganglion's is started. */
 export interface Launch {
-  /** V8's flags, joined by commas: half of the speed. */
+  /** V8's flags, joined by commas: half of the speed, and a bound on memory. */
   readonly v8Flags: string;
   /** What a program may do. */
   readonly permissions: readonly string[];

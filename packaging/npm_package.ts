@@ -2,10 +2,13 @@
 import { join } from "node:path";
 import project from "../deno.json" with { type: "json" };
 import { APP_LIBRARY, APP_MAIN, files } from "./app_folder.ts";
+import { declarationsOf } from "./declarations.ts";
 import { ROOT } from "./include_list.ts";
 import { readLaunch, runArguments } from "./launch.ts";
 
 const BIN = "bin.mjs";
+const TYPES = "mod.d.ts";
+const NOT_DENO = "not_deno.js";
 
 /** Makes a folder for `npm pack` of an app's folder. */
 export async function writeNpmPackage(appFolder: string, folder: string): Promise<void> {
@@ -16,6 +19,9 @@ export async function writeNpmPackage(appFolder: string, folder: string): Promis
     await Deno.copyFile(join(appFolder, path), join(folder, path));
   }
   await Deno.copyFile(join(ROOT, "README.md"), join(folder, "README.md"));
+  const declarations = declarationsOf(join(ROOT, "mod.ts"));
+  await Deno.writeTextFile(join(folder, TYPES), declarations);
+  await Deno.writeTextFile(join(folder, NOT_DENO), refusal(declarations));
   const launch = readLaunch();
   const template = await Deno.readTextFile(join(ROOT, "packaging/npm_bin.mjs"));
   const script = template
@@ -38,8 +44,19 @@ function manifest(deno: string) {
     license: project.license,
     type: "module",
     bin: { ganglion: BIN },
-    exports: `./${APP_LIBRARY}`,
+    exports: { types: `./${TYPES}`, deno: `./${APP_LIBRARY}`, default: `./${NOT_DENO}` },
     dependencies: { deno },
     engines: { node: ">=18" },
   };
+}
+
+/** What others than Deno import: the reason, under every name, for names are looked up first. */
+function refusal(declarations: string): string {
+  const names = /^export \{ (.+) \};$/m.exec(declarations)?.[1] ?? "";
+  const reason = "Ganglion's library runs in Deno only: start this program by " +
+    '"npx deno run --allow-read --allow-sys=systemMemoryInfo PROGRAM", or start a server by ' +
+    '"npx ganglion serve" and use any client of OpenAI\'s API';
+  return `export let ${names.replaceAll(/\w+ as /g, "")};\nthrow new Error(${
+    JSON.stringify(reason)
+  });\n`;
 }

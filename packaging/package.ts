@@ -10,16 +10,24 @@ import { writeOneFile } from "./one_file.ts";
 
 const KINDS = ["app", "one-file", "npm"] as const;
 
-const { values: { out }, positionals } = parseArgs({
+const USAGE = `Usage: deno task package ${KINDS.join("|")}|all [--out FOLDER]
+  app       a folder that any Deno runs
+  one-file  a script that unpacks itself and Deno, for the system it is made on
+  npm       a folder for npm pack; npx runs it`;
+
+const { values: { out, help }, positionals } = parseArgs({
   args: Deno.args,
-  options: { out: { type: "string", default: "dist" } },
-  allowPositionals: true,
+  options: {
+    out: { type: "string", default: "dist" },
+    help: { type: "boolean", default: false },
+  },
+  strict: false,
 });
 const kinds = positionals.includes("all") ? [...KINDS] : positionals;
 const isKnown = kinds.every((kind) => (KINDS as readonly string[]).includes(kind));
-if (kinds.length === 0 || !isKnown) {
-  console.error(`Usage: deno task package ${KINDS.join("|")}|all [--out FOLDER]`);
-  Deno.exit(2);
+if (kinds.length === 0 || !isKnown || typeof out !== "string") {
+  console.error(USAGE);
+  Deno.exit(help ? 0 : 2);
 }
 await Deno.mkdir(out, { recursive: true });
 const app = join(out, "app");

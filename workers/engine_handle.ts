@@ -14,7 +14,7 @@ import {
 import type { KvArchiveFile, KvSelection } from "../src/engine/kv_archive.ts";
 import { RankCounts } from "../src/engine/rank_counts.ts";
 import { createArenaMemory } from "../src/memory/arena.ts";
-import { Control } from "../src/memory/control.ts";
+import { Control, type DraftCounts } from "../src/memory/control.ts";
 import { controlWords } from "../src/memory/control_layout.ts";
 import { layerViews } from "../src/memory/observation.ts";
 import { SharedText } from "../src/memory/shared_text.ts";
@@ -41,7 +41,7 @@ const ALONE_SLOT = 0;
 
 export class EngineHandle {
   /** What is asked of whole texts, while no request runs. */
-  readonly texts = new TextCalls((call, params) => this.#askAlone(call, params));
+  readonly texts = new TextCalls((call, params, signal) => this.#askAlone(call, params, signal));
   readonly #setup: EngineOptions & Pick<RankSetup, "controlBuffer" | "observation">;
   readonly #control: Control;
   /** By slot: ids of the answer of the request that has it. */
@@ -137,10 +137,12 @@ export class EngineHandle {
    * Runs a request and yields its ids as they come; returns how it ended. As many at a time as the
    * plans have sequences. Leaving the loop early, or aborting, stops it within a join, or two steps
    * of the others.
+   * @param drafts is kept up to date as ids come.
    */
   async *generate(
     request: EngineRequest,
     signal?: AbortSignal,
+    drafts: DraftCounts = { drafted: 0, accepted: 0 },
   ): AsyncGenerator<readonly number[], EngineResult> {
     // Whoever waited for a turn until the engine was closed gets what a cancelled request gets.
     if (this.#isClosed || signal?.aborted) return cancelledBeforeStart(request);
@@ -164,6 +166,7 @@ export class EngineHandle {
         const version = control.outputVersion;
         const count = control.outputCount(slot);
         if (count > seen) {
+          control.readDrafts(slot, drafts);
           yield Array.from(outputIds.subarray(seen, count));
           seen = count;
         } else if (isAnswered) return await answer;
@@ -332,15 +335,20 @@ export class EngineHandle {
     };
   }
 
-  /** Calls the leader while no request runs; closing the engine cancels it. */
+  /** Calls the leader while no request runs; closing the engine, or the signal, cancels it. */
   async #askAlone<K extends CallName>(
     call: K,
     params: Calls[K]["params"],
+    signal?: AbortSignal,
   ): Promise<Calls[K]["result"]> {
     this.#beginAlone();
+    const cancel = () => this.#control.cancel(ALONE_SLOT);
+    signal?.addEventListener("abort", cancel);
+    if (signal?.aborted) cancel();
     try {
       return await this.#ask(call, params);
     } finally {
+      signal?.removeEventListener("abort", cancel);
       this.#isAlone = false;
     }
   }

@@ -35,7 +35,16 @@ answerCalls("engine", {
     return null;
   },
   saveKv: (file) => ({ blocks: leader?.archive(file)?.save(file) ?? null }),
-  restoreKv: (file) => ({ blocks: leader?.archive(file)?.restore() ?? null }),
+  restoreKv(file, later) {
+    const archive = leader?.archive(file) ?? null;
+    if (leader === null || runner === null || archive === null) return { blocks: null };
+    leader.errands.add(archive.restoring(), {
+      done: (blocks) => later.done({ blocks }),
+      failed: (error) => later.failed(error),
+    });
+    working ??= work(leader, runner);
+    return null;
+  },
   logits: ({ ids, stepTokens }) =>
     ofTexts((texts) => {
       const isComplete = texts.scoreAll(ids, (rows, firstPosition) => {
@@ -82,6 +91,8 @@ async function work(leader: Leader, { control }: RankRunner): Promise<void> {
 
 /** Of a text as a whole: main lets nothing else run meanwhile. */
 function ofTexts<R>(ask: (texts: WholeTexts) => R): R {
+  // What was asked for before is done before.
+  leader?.errands.finish();
   check(leader !== null && !leader.hasWork, "whole texts run alone");
   return ask(leader.texts);
 }

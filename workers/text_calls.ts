@@ -11,6 +11,7 @@ import type { CallName, Calls } from "./protocol.ts";
 type AskAlone = <K extends CallName>(
   call: K,
   params: Calls[K]["params"],
+  signal?: AbortSignal,
 ) => Promise<Calls[K]["result"]>;
 
 export class TextCalls {
@@ -31,21 +32,29 @@ export class TextCalls {
   }
 
   /**
-   * Writes a row for each of the ids but the first: how likely it was after all before it.
-   * @throws {WorkerError} when the engine is closed before the last one.
+   * Writes a row for each of the ids but the first: how likely it was after all before it. Aborting
+   * stops it within a join.
+   * @throws {WorkerError} when the engine is closed before the last one; the signal's reason.
    */
-  async logprobs(ids: readonly number[], rows: LogprobRows): Promise<void> {
-    const { isComplete } = await this.#ask("logprobs", { ids, rows });
-    if (!isComplete) throw new WorkerError("The engine was closed before the text was scored");
+  async logprobs(ids: readonly number[], rows: LogprobRows, signal?: AbortSignal): Promise<void> {
+    const { isComplete } = await this.#ask("logprobs", { ids, rows }, signal);
+    if (isComplete) return;
+    signal?.throwIfAborted();
+    throw new WorkerError("The engine was closed before the text was scored");
   }
 
   /**
-   * The vector of a text: see TextPooler.
-   * @throws {WorkerError} when the engine is closed before its last token.
+   * The vector of a text: see TextPooler. Aborting stops it within a join.
+   * @throws {WorkerError} when the engine is closed before its last token; the signal's reason.
    */
-  async embed(ids: readonly number[], pooling: Pooling): Promise<Float32Array> {
-    const { vector } = await this.#ask("embed", { ids, pooling });
-    if (vector === null) throw new WorkerError("The engine was closed before the text was read");
-    return vector;
+  async embed(
+    ids: readonly number[],
+    pooling: Pooling,
+    signal?: AbortSignal,
+  ): Promise<Float32Array> {
+    const { vector } = await this.#ask("embed", { ids, pooling }, signal);
+    if (vector !== null) return vector;
+    signal?.throwIfAborted();
+    throw new WorkerError("The engine was closed before the text was read");
   }
 }

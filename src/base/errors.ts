@@ -17,6 +17,11 @@ export function brief(message: string): string {
   return `${begin} … ${message.slice(-END_CHARS)}`.toWellFormed();
 }
 
+/** A message that quotes files of this machine, with no more of their paths than their names. */
+export function withoutFolders(message: string): string {
+  return message.replace(/"[^"]*[\\/]([^"\\/]*)"/g, '"$1"');
+}
+
 /** A model file that is not what it claims to be. Carries the byte where reading stopped. */
 export class ModelFormatError extends Error {
   /** What tells it from other errors across threads. */
@@ -28,8 +33,9 @@ export class ModelFormatError extends Error {
 
   /** `message` says what, why and what to do; `at` where. */
   constructor(message: string, at: { offsetBytes: number; path?: string }) {
-    const where = at.path ? ` in "${at.path}"` : "";
-    super(`${brief(message)} (at byte ${at.offsetBytes}${where})`);
+    const place = at.offsetBytes === 0 ? "" : `at byte ${at.offsetBytes}`;
+    const where = [place, at.path ? `"${at.path}"` : ""].filter((part) => part !== "").join(" in ");
+    super(where === "" ? brief(message) : `${brief(message)} (${where})`);
     this.offsetBytes = at.offsetBytes;
     this.path = at.path ?? "";
   }

@@ -14,6 +14,7 @@ import {
   isMissing,
   listOf,
   numberedEntries,
+  withRawBreakers,
 } from "./template_extras.ts";
 import {
   entriesOf,
@@ -135,8 +136,12 @@ export class BoundedInterpreter extends Interpreter {
         const operand = this.evaluate(fields.operand, environment);
         const name = filterNameOf(fields);
         if (name === "dictsort" && this.#numbered.has(operand)) return numberedEntries(operand);
-        return applyExtraFilter(name, operand) ?? evaluateAs({ ...node, operand: known(operand) });
+        const value = applyExtraFilter(name, operand) ??
+          evaluateAs({ ...node, operand: known(operand) });
+        return name === "tojson" ? withRawBreakers(value) : value;
       }
+      case "FilterStatement":
+        return filterNameOf(fields) === "tojson" ? withRawBreakers(evaluateAs(node)) : null;
       case "MemberExpression": {
         if (!this.#hasNumbered || fields.property?.type !== "IntegerLiteral") return null;
         const object = this.evaluate(fields.object, environment);

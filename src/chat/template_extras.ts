@@ -4,6 +4,7 @@
  * are the interpreter's business.
  */
 import { Environment } from "@huggingface/jinja";
+import { SPECIAL_TOKEN_BREAKER } from "../tokenizer/types.ts";
 import { isContainer, type NodeFields, type TemplateValue, textOf } from "./template_nodes.ts";
 
 type ValueClass = new (value: unknown) => TemplateValue;
@@ -58,6 +59,22 @@ export function applyExtraFilter(name: string, operand: TemplateValue): Template
     return extremeOf(operand.value, name === "min" ? -1 : 1);
   }
   return null;
+}
+
+/** An escape of JSON: of the breaker, which no half of a character can be, or any other. */
+const JSON_ESCAPE = /\\(?:ud800(?!\\ud[c-f])|.)/gis;
+
+/**
+ * JSON writes a SPECIAL_TOKEN_BREAKER as an escape, which the model would read: what a client wrote
+ * is to stay as it was, and is dropped by the tokenizer where it is a breaker.
+ */
+export function withRawBreakers(json: TemplateValue): TemplateValue {
+  if (json.type !== "StringValue") return json;
+  const text = textOf(json);
+  if (!/\\ud800/i.test(text)) return json;
+  return new TextValue(
+    text.replace(JSON_ESCAPE, (escape) => escape.length === 6 ? SPECIAL_TOKEN_BREAKER : escape),
+  );
 }
 
 /** The least (sign -1) or greatest (1) of numbers or texts; of nothing, none. */

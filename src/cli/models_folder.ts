@@ -60,7 +60,8 @@ export function cure(name: string, ids: readonly string[]): string {
   return "it is no file, and none was pulled under that name: ganglion list says which were";
 }
 
-function storeOrNull(folder?: string): ModelStore | null {
+/** Where pulled models lie; null: nobody can tell. */
+export function storeOrNull(folder?: string): ModelStore | null {
   try {
     return new ModelStore(modelsFolder(folder));
   } catch {

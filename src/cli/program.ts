@@ -52,7 +52,7 @@ export async function runCli(args: readonly string[]): Promise<number> {
     await program.parseAsync([...args], { from: "user" });
     return EXIT_OK;
   } catch (error) {
-    return report(error, program);
+    return report(error, program, args);
   }
 }
 
@@ -110,12 +110,13 @@ A flag beats the environment, which beats the config file, which beats the defau
 Exit status: 0 done, 1 failed, 2 wrong usage.`;
 
 /** Tells what went wrong; returns the exit status for it. */
-function report(error: unknown, program: Command): number {
+function report(error: unknown, program: Command, [word]: readonly string[]): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return EXIT_OK; // --help, --version
+    const verb = program.commands.map((each) => each.name()).find((name) => name === word);
     if (error.code === "commander.unknownCommand") {
       writeErrorLine(`The verbs are: ${program.commands.map((verb) => verb.name()).join(", ")}`);
-    }
+    } else if (verb !== undefined) writeErrorLine(`See ganglion ${verb} --help`);
     return EXIT_USAGE; // commander has printed the message
   }
   if (error instanceof BrokenPipeError) return EXIT_OK; // `… | head` has seen enough

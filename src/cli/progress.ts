@@ -10,6 +10,7 @@ const QUIET_MS = 500;
 const TERMINAL_INTERVAL_MS = 100;
 const LINE_INTERVAL_MS = 5_000;
 const BAR_COLUMNS = 30;
+const LEAST_BAR_COLUMNS = 10;
 
 /** Progress through a known number of bytes, or of anything else. */
 export class Progress implements Disposable {
@@ -34,10 +35,11 @@ export class Progress implements Disposable {
     this.#shown = true;
     const share = total > 0 ? Math.min(1, done / total) : 0;
     const beside = detail ?? `${formatBytes(done)} of ${formatBytes(total)}`;
-    const percent = `${Math.floor(share * 100)} %`;
-    if (!this.#isTerminal) return writeErrorLine(`${this.#label}: ${percent} (${beside})`);
-    const bar = "█".repeat(Math.round(share * BAR_COLUMNS)).padEnd(BAR_COLUMNS, "░");
-    writeError(`\r\x1b[K${this.#label} ${bar} ${percent} (${beside})`);
+    if (!this.#isTerminal) {
+      return writeErrorLine(`${this.#label}: ${percentText(share)} (${beside})`);
+    }
+    const line = progressLine({ label: this.#label, share, beside, columns: terminalColumns() });
+    writeError(`\r\x1b[K${line}`);
   }
 
   /** Says something in a line of its own. */
@@ -49,5 +51,43 @@ export class Progress implements Disposable {
   /** Takes the bar away. */
   [Symbol.dispose](): void {
     if (this.#shown && this.#isTerminal) writeError("\r\x1b[K");
+  }
+}
+
+/** What a line of a terminal shows. */
+interface LineParts {
+  readonly label: string;
+  /** How much is done, 0 to 1. */
+  readonly share: number;
+  readonly beside: string;
+  readonly columns: number;
+}
+
+/**
+ * The line, shorter than the terminal is wide: one that wraps could not be written over. The bar
+ * gives way first, then the end of the label, then what stands beside.
+ */
+export function progressLine({ label, share, beside, columns }: LineParts): string {
+  const percent = percentText(share);
+  const room = columns - 1;
+  const words = label.length + percent.length + beside.length + "  ".length + " ()".length;
+  const barColumns = Math.min(BAR_COLUMNS, Math.max(LEAST_BAR_COLUMNS, room - words));
+  const bar = "█".repeat(Math.round(share * barColumns)).padEnd(barColumns, "░");
+  const most = Math.max(1, room - (words - label.length) - barColumns);
+  const short = label.length <= most ? label : `${label.slice(0, most - 1)}…`;
+  const line = `${short} ${bar} ${percent} (${beside})`;
+  return line.length <= room ? line : `${bar} ${percent}`.slice(0, room);
+}
+
+function percentText(share: number): string {
+  return `${Math.floor(share * 100)} %`;
+}
+
+/** How wide the terminal is now: people change it. */
+function terminalColumns(): number {
+  try {
+    return Deno.consoleSize().columns || 80;
+  } catch {
+    return 80;
   }
 }

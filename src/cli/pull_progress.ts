@@ -1,7 +1,7 @@
 /** Pulling for a verb: progress while it lasts, and what came is kept when it is interrupted. */
 import { formatBytes } from "../base/units.ts";
 import { isReference, type PulledModel, pullModel, type PullProgress } from "../pull/mod.ts";
-import { Interrupt } from "./interrupt.ts";
+import { Interrupt, InterruptedError } from "./interrupt.ts";
 import { findPulled, modelsFolder } from "./models_folder.ts";
 import { Progress } from "./progress.ts";
 import { type PullFlags, toPullOptions } from "./pull_options.ts";
@@ -31,7 +31,7 @@ export async function pullWithProgress(
   using interrupt = new Interrupt();
   using progress = new Progress(`Pulling ${reference.slice(0, 80)}`);
   const rate = new Rate();
-  return await pullModel(reference, {
+  const pulling = pullModel(reference, {
     ...toPullOptions(options),
     folder: modelsFolder(options.modelsDir),
     name: options.name,
@@ -39,6 +39,12 @@ export async function pullWithProgress(
     signal: interrupt.signal,
     onProgress: (now) => progress.update(now.doneBytes, now.totalBytes, rate.describe(now)),
     onNotice: (text) => progress.note(text),
+  });
+  return await pulling.catch((error) => {
+    if (error instanceof InterruptedError) {
+      progress.note("Interrupted: what came is kept, and the same command goes on from there");
+    }
+    throw error;
   });
 }
 

@@ -1,5 +1,6 @@
 /** A server that runs already, as other verbs talk to it: over HTTP, like any client. */
 import type { Command } from "commander";
+import { fetchReason } from "../base/network_errors.ts";
 import { wholeNumber } from "./option_values.ts";
 
 /** What `addServerAddress` parses. */
@@ -47,7 +48,7 @@ export async function askServer(
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = fetchReason(error);
     throw new Error(`Cannot reach a server at ${base}: ${reason}: start one with ganglion serve`);
   }
   const answer: unknown = await response.json().catch(() => null);

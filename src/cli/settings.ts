@@ -6,6 +6,7 @@
 import { type Command, CommanderError, type Option } from "commander";
 import { join } from "node:path";
 import { UsageError } from "../base/errors.ts";
+import { readReason } from "../base/read_errors.ts";
 
 /** A parsed config file: flag names without dashes in front, and one object per verb. */
 type Config = Readonly<Record<string, unknown>>;
@@ -100,7 +101,9 @@ function readConfig(named: string | null, env: Environment): Config {
     throw new SyntaxError("it is no object");
   } catch (error) {
     if (error instanceof Deno.errors.NotFound && named === null) return {};
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = error instanceof SyntaxError
+      ? `${error.message}: it is to be JSON, such as {"threads": 4}`
+      : readReason(error);
     throw new UsageError(`Cannot read the config file "${path}": ${reason}`);
   }
 }

@@ -1,10 +1,22 @@
 /** Texts for verbs, from files or stdin. */
 import { concatBytes } from "../base/bytes.ts";
+import { readReason } from "../base/read_errors.ts";
 
-/** The text of a file, byte for byte: a byte order mark is text. "-" is stdin. */
+/**
+ * The text of a file, byte for byte: a byte order mark is text. "-" is stdin.
+ * @throws {Error} when there is none, or it may not be read.
+ */
 export function readTextFile(file: string): string {
-  const bytes = file === "-" ? readStdin() : Deno.readFileSync(file);
+  const bytes = file === "-" ? readStdin() : readBytes(file);
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+}
+
+function readBytes(file: string): Uint8Array {
+  try {
+    return Deno.readFileSync(file);
+  } catch (error) {
+    throw new Error(`Cannot read "${file}": ${readReason(error)}`, { cause: error });
+  }
 }
 
 function readStdin(): Uint8Array {

@@ -148,10 +148,11 @@ export class KvArchive {
   }
 
   /**
-   * Brings back what the file has, as far as there is room, between steps.
+   * Brings back what the file has, as far as there is room: a record, and then what yields may be
+   * steps.
    * @returns how many blocks that is; null where there is no file, or none of this subject.
    */
-  restore(): number | null {
+  *restoring(): Generator<void, number | null> {
     let descriptor: number;
     try {
       descriptor = openSync(this.#path, "r");
@@ -159,26 +160,26 @@ export class KvArchive {
       return null;
     }
     try {
-      return this.#read(descriptor, fstatSync(descriptor).size);
+      return yield* this.#read(descriptor, fstatSync(descriptor).size);
     } finally {
       closeSync(descriptor);
     }
   }
 
-  #read(descriptor: number, sizeBytes: number): number | null {
+  *#read(descriptor: number, sizeBytes: number): Generator<void, number | null> {
     const first = START_BYTES + this.#subject.length;
     if (sizeBytes < first || !this.#isOfSubject(descriptor)) return null;
     const written = Math.floor((sizeBytes - first) / this.#record.length);
     // Records come after those that they follow: the first ones are complete by themselves.
     const count = Math.min(written, this.#blocks.availableBlocks);
-    /** Blocks of records; -1: it is not what was written, or what is before it is not. */
-    const blocks = new Int32Array(count).fill(-1);
+    const places = new RecordPlaces(this.#blocks, count);
     for (let number = 0; number < count; number++) {
       if (!fill(descriptor, this.#record, first + number * this.#record.length)) break;
-      blocks[number] = this.#adopt(number, blocks);
+      places.put(number, this.#adopt(number, places));
       this.#onRecord();
+      yield;
     }
-    const adopted = blocks.filter((block) => block >= 0);
+    const adopted = places.all();
     // What is refreshed last is forgotten last: beginnings of conversations after their ends.
     for (let i = adopted.length - 1; i >= 0; i--) this.#blocks.refresh(adopted[i]);
     return adopted.length;
@@ -192,12 +193,12 @@ export class KvArchive {
       this.#subject.every((byte, i) => start[START_BYTES + i] === byte);
   }
 
-  /** The block that has the record's content now; -1: none. blocks: of the records before. */
-  #adopt(number: number, blocks: Int32Array): number {
+  /** The block that has the record's content now; -1: none. places: of the records before. */
+  #adopt(number: number, places: RecordPlaces): number {
     const record = this.#record;
     if (crc32(record.subarray(4)) !== this.#view.getUint32(0, true)) return -1;
     const before = this.#view.getInt32(4, true);
-    if (before < -1 || before >= number || before >= 0 && blocks[before] < 0) return -1;
+    if (before < -1 || before >= number || before >= 0 && places.of(before) < 0) return -1;
     const ids = Int32Array.from(
       { length: TOKENS },
       (_, i) => this.#view.getInt32(12 + 4 * i, true),
@@ -205,7 +206,7 @@ export class KvArchive {
     if (ids.some((id) => id < 0 || id >= this.#vocabSize)) return -1;
     const adopted = this.#blocks.adopt({
       ids,
-      before: before < 0 ? null : blocks[before],
+      before: before < 0 ? null : places.of(before),
       isExact: this.#view.getUint32(8, true) === 1,
     });
     if (adopted === null) return -1;
@@ -225,6 +226,37 @@ export class KvArchive {
       visit(piece, at);
       at += piece.blockBytes;
     }
+  }
+}
+
+/** Where the content of records is: steps between them may give a block to others. */
+class RecordPlaces {
+  readonly #in: KvBlocks;
+  /** Blocks of records; -1: it is not what was written, or what is before it is not. */
+  readonly #blocks: Int32Array;
+  /** What they hold as long as they hold it. */
+  readonly #contents: Float64Array;
+
+  constructor(of: KvBlocks, records: number) {
+    this.#in = of;
+    this.#blocks = new Int32Array(records).fill(-1);
+    this.#contents = new Float64Array(records);
+  }
+
+  put(record: number, block: number): void {
+    this.#blocks[record] = block;
+    if (block >= 0) this.#contents[record] = this.#in.contentOf(block);
+  }
+
+  /** The block that has a record's content; -1: none, or none any more. */
+  of(record: number): number {
+    const block = this.#blocks[record];
+    return block >= 0 && this.#in.contentOf(block) === this.#contents[record] ? block : -1;
+  }
+
+  /** Of all records, in order. */
+  all(): number[] {
+    return Array.from(this.#blocks, (_, record) => this.of(record)).filter((block) => block >= 0);
   }
 }
 

@@ -225,6 +225,11 @@ export class KvBlocks implements KvStore {
     return { block, isKnown: false };
   }
 
+  /** The number of what a block holds, which no other content ever has; 0: nothing remembered. */
+  contentOf(block: number): number {
+    return this.#contents[block];
+  }
+
   /** The block is the last one that is forgotten, for now. */
   refresh(block: number): void {
     if (this.#uses[block] > 0) return;

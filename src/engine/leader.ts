@@ -13,6 +13,7 @@ import { DraftModel } from "./drafts/draft_model.ts";
 import type { Speculate } from "./drafts/drafts.ts";
 import { PromptLookup } from "./drafts/prompt_lookup.ts";
 import { Speculation } from "./drafts/speculation.ts";
+import { Errands } from "./errands.ts";
 import { KvArchive, type KvArchiveFile } from "./kv_archive.ts";
 import { KvBlocks } from "./kv_blocks.ts";
 import { RankCounts } from "./rank_counts.ts";
@@ -40,6 +41,8 @@ export interface LeaderOptions {
 export class Leader {
   /** What is asked of whole texts, while no request runs. */
   readonly texts: WholeTexts;
+  /** What is done between steps. */
+  readonly errands = new Errands();
   readonly #runner: RankRunner;
   readonly #steps: StepRunner;
   readonly #scheduler: Scheduler<Sequence>;
@@ -87,9 +90,9 @@ export class Leader {
     this.texts = new WholeTexts(this.#steps, this.#kv);
   }
 
-  /** True while a request runs or waits. */
+  /** True while a request runs or waits, or an errand is under way. */
   get hasWork(): boolean {
-    return !this.#scheduler.isIdle;
+    return !this.#scheduler.isIdle || !this.errands.isIdle;
   }
 
   /**
@@ -111,6 +114,7 @@ export class Leader {
   /** Runs one step of all requests that are under way. */
   step(): void {
     const { control } = this.#runner;
+    this.errands.advance();
     control.noticeCancels(!this.#wasAborted);
     this.#dropCancelled();
     this.#scheduler.admit(this.#takeIn);
@@ -150,6 +154,7 @@ export class Leader {
 
   /** Ends all requests. */
   failAll(error: unknown): void {
+    this.errands.failAll(error);
     for (const sequence of this.#all()) this.#fail(sequence, error);
   }
 
@@ -247,13 +252,14 @@ export class Leader {
    * other guesses does not count: the next step writes over it.
    */
   #goOn(sequence: Sequence, row: number, guesses: number): void {
-    const { ids, known: first } = sequence;
-    sequence.drafted += guesses;
+    const { ids, known: first, slot, drafts } = sequence;
+    drafts.drafted += guesses;
     for (let taken = 0;; taken++) {
       const guess = taken < guesses ? ids[first + taken] : -1;
+      if (guesses > 0) this.#runner.control.setDrafts(slot, drafts);
       const isUnderWay = this.#choose(sequence);
       if (!isUnderWay || ids[first + taken] !== guess) break;
-      sequence.draftsAccepted++;
+      drafts.accepted++;
       this.#count(sequence, 1);
       this.#steps.takeRow(row + taken + 1);
     }

@@ -44,8 +44,7 @@ export class Sequence implements Schedulable {
   /** Prompt ids that were in the cache already. */
   reused = 0;
   /** Ids of the answer that were guessed, and those of them that it took. */
-  drafted = 0;
-  draftsAccepted = 0;
+  readonly drafts = { drafted: 0, accepted: 0 };
   /** All keys and values so far are those of a cold prompt, to the bit. */
   isExact = true;
   readonly #room: SequenceRoom;
@@ -128,8 +127,8 @@ export class Sequence implements Schedulable {
         cachedTokens: this.reused,
         promptMs: started ? (isPromptDone ? this.#promptDoneMs : nowMs) - this.#startMs : 0,
         predictedTokens: this.answered,
-        ...this.drafted > 0
-          ? { draftedTokens: this.drafted, acceptedTokens: this.draftsAccepted }
+        ...this.drafts.drafted > 0
+          ? { draftedTokens: this.drafts.drafted, acceptedTokens: this.drafts.accepted }
           : {},
         predictedMs: isPromptDone ? nowMs - this.#promptDoneMs : 0,
         ...isPromptDone

@@ -5,6 +5,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import type { Stats } from "node:fs";
 import { ModelFormatError } from "../base/errors.ts";
+import { readReason } from "../base/read_errors.ts";
 
 /** Bytes with a known end. */
 export interface ByteSource {
@@ -83,7 +84,7 @@ class FileSource implements ByteSource {
     try {
       return readSync(this.#descriptor, into, at.done, into.length - at.done, at.offsetBytes);
     } catch (error) {
-      const message = `Cannot read: ${reason(error)}: check the disk and the file`;
+      const message = `Cannot read: ${readReason(error)}: check the disk and the file`;
       throw formatError(message, { path: this.path, offsetBytes: at.offsetBytes, cause: error });
     }
   }
@@ -94,7 +95,7 @@ function openDescriptor(path: string): number {
     // Without O_NONBLOCK, opening a pipe would wait for somebody to write to it.
     return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
-    const message = `Cannot open the model: ${reason(error)}`;
+    const message = `Cannot open the model: ${readReason(error)}`;
     throw formatError(message, { path, offsetBytes: 0, cause: error });
   }
 }
@@ -109,29 +110,6 @@ function notAFile(path: string, stats: Stats): ModelFormatError {
     : "not a regular file";
   const message = `Cannot open the model: the path is ${kind}: give the path of a .gguf file`;
   return new ModelFormatError(message, { path, offsetBytes: 0 });
-}
-
-const MAY_NOT = "the file may not be read: change its permissions, or Deno's (--allow-read)";
-
-function reason(error: unknown): string {
-  if (error instanceof Deno.errors.NotCapable) return MAY_NOT;
-  const code = (error as { code?: string }).code ?? "";
-  switch (code) {
-    case "ENOENT":
-      return "there is no such file: check the path";
-    case "ENOTDIR":
-      return "a part of the path is not a directory: check the path";
-    case "EACCES":
-    case "EPERM":
-      return MAY_NOT;
-    case "ELOOP":
-      return "its symbolic links run in a circle: check the path";
-    case "EMFILE":
-    case "ENFILE":
-      return "too many files are open: raise the limit with ulimit -n";
-    default:
-      return code || (error instanceof Error ? error.message : String(error));
-  }
 }
 
 function endOfBytes(at: { path: string; offsetBytes: number; missing: number }): ModelFormatError {

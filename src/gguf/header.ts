@@ -44,7 +44,8 @@ function readMagic(cursor: HeaderCursor): string {
   const bytes = cursor.bytes(4, "the magic bytes");
   const magic = String.fromCharCode(...bytes);
   if (!MAGICS.includes(magic)) {
-    const guess = LOOKALIKES.get(magic) ?? "the file does not begin with the bytes GGUF";
+    const guess = LOOKALIKES.get(magic) ??
+      "the file does not begin with the bytes GGUF: it is another kind of file: check the path";
     throw cursor.error(`Cannot read the model: ${guess}`, 0);
   }
   return magic;

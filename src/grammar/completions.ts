@@ -29,7 +29,6 @@ export class Completions {
   /** By set, where somebody asked: the ids of a completion; null: there is none that is known. */
   readonly #ids = new Map<number, Int32Array | null>();
   #keptBytes = 0;
-  #work = 0;
   /** Any text can be written byte by byte. */
   readonly #hasEveryByte: boolean;
   /** [256]: the tree's node of a first byte, -1 where there is none. */
@@ -52,11 +51,6 @@ export class Completions {
   /** True when what is kept takes more room than it should. */
   get isFull(): boolean {
     return this.#keptBytes > KEPT_BYTES_MAX;
-  }
-
-  /** Bytes of completions that were looked at so far: what finding out has cost. */
-  get work(): number {
-    return this.#work;
   }
 
   /** Bytes that are missing at least behind a set, or up to HOLE where that lies below. */
@@ -103,53 +97,52 @@ export class Completions {
     return times > 0 ? times * this.#ends.bytes[a[state]] : 0;
   }
 
-  /**
-   * Whether so many tokens are enough to end behind a set.
-   * @param workMax what is not known is found out while less than this has been spent, and counts
-   *   as "no" after that.
-   */
-  fits(set: number, tokens: number, workMax = Infinity): boolean {
-    const bytes = this.bytesOf(set);
-    if (this.#hasEveryByte && bytes <= tokens) return true;
-    if (bytes > tokens * this.#trie.depthMax) return false;
-    if (bytes > CUT_BYTES_MAX || !this.#ids.has(set) && this.#work > workMax) return false;
+  /** Whether so many tokens are enough to end behind a set. */
+  fits(set: number, tokens: number): boolean {
+    if (this.costOf(set, tokens) === 0) {
+      return this.#hasEveryByte && this.bytesOf(set) <= tokens;
+    }
     const ids = this.idsOf(set);
     return ids !== null && ids.length <= tokens;
   }
 
-  /** Ids that end the text behind a set; null: none are known. */
+  /**
+   * Bytes of completions to look at for `fits`, as if nothing were known yet: who has so much to
+   * spend comes to the same answers whatever was asked before.
+   */
+  costOf(set: number, tokens: number): number {
+    const bytes = this.bytesOf(set);
+    if (this.#hasEveryByte && bytes <= tokens) return 0;
+    if (bytes > tokens * this.#trie.depthMax || bytes > CUT_BYTES_MAX) return 0;
+    return 1 + bytes;
+  }
+
+  /**
+   * Ids that end the text behind a set; null: none are known. They are the same whatever was asked
+   * before: numbers of stacks, which are not, decide nothing.
+   */
   idsOf(set: number): Int32Array | null {
     const known = this.#ids.get(set);
     if (known !== undefined) return known;
-    if (this.bytesOf(set) > CUT_BYTES_MAX) return null;
-    const ids = this.#cut(this.#textOf(set));
-    this.#keep(set, ids);
+    const least = this.bytesOf(set);
+    if (least > CUT_BYTES_MAX) return null;
+    let ids: Int32Array | null = null;
+    for (const stack of this.#configurations.membersOf(set)) {
+      if (this.bytesBelow(stack) === least) ids = shorter(ids, this.#cut(this.#textOf(stack)));
+    }
+    this.#ids.set(set, ids);
+    this.#keptBytes += 100 + (ids === null ? 0 : ids.byteLength);
     return ids;
   }
 
-  /** Tells that these ids, at the latest, end the text behind a set. */
-  offer(set: number, ids: Int32Array): void {
-    const known = this.idsOf(set);
-    if (known === null || known.length > ids.length) this.#keep(set, ids);
-  }
-
-  #keep(set: number, ids: Int32Array | null): void {
-    this.#ids.set(set, ids);
-    this.#keptBytes += 100 + (ids === null ? 0 : ids.byteLength);
-  }
-
-  /** The nearest end behind a set, as bytes. */
-  #textOf(set: number): number[] {
+  /** The nearest end behind a stack, as bytes. */
+  #textOf(stack: number): number[] {
     const { network: { kinds, a, b, min, max }, stacks } = this.#configurations;
     const { ways } = this.#ends;
     const text: number[] = [];
-    let best = HOLE;
-    for (const stack of this.#configurations.membersOf(set)) {
-      if (best === HOLE || this.bytesBelow(stack) < this.bytesBelow(best)) best = stack;
-    }
-    if (best <= HOLE) return text;
-    let state = stacks.states[best];
-    let below = stacks.below[best];
+    if (stack <= HOLE) return text;
+    let state = stacks.states[stack];
+    let below = stacks.below[stack];
     for (;;) {
       const kind = kinds[state];
       if (kind === BYTES || kind === FREE) {
@@ -188,7 +181,6 @@ export class Completions {
   #cut(text: readonly number[]): Int32Array | null {
     const { bytes, ends, tokenStarts, tokens } = this.#trie;
     const count = text.length;
-    this.#work += 1 + count;
     const fewest = new Float64Array(count + 1).fill(Infinity);
     const lengths = new Int32Array(count);
     const ids = new Int32Array(count);
@@ -213,6 +205,14 @@ export class Completions {
     for (let i = 0, at = 0; at < count; at += lengths[at]) found[i++] = ids[at];
     return found;
   }
+}
+
+/** The one of fewer ids, of as many the one whose first different id is smaller. */
+function shorter(a: Int32Array | null, b: Int32Array | null): Int32Array | null {
+  if (a === null || b === null) return a ?? b;
+  if (a.length !== b.length) return a.length < b.length ? a : b;
+  const at = a.findIndex((id, i) => id !== b[i]);
+  return at < 0 || a[at] < b[at] ? a : b;
 }
 
 /** Bytes that UTF-8 does not have. */

@@ -65,6 +65,9 @@ export class GrammarMatcher {
   #set: number;
   /** Tokens that may still come; Infinity: nobody counts. */
   #tokensLeft: number;
+  /** Ids that end the answer from `#planSet` on, where the set's own ones are too many. */
+  #plan: Int32Array | null = null;
+  #planSet = DEAD_SET;
   /** The last id that was looked at, and the set behind it. */
   #lookedAt = -1;
   #behind = DEAD_SET;
@@ -120,14 +123,30 @@ export class GrammarMatcher {
     const behind = this.#lookedAt === id ? this.#behind : this.#read(id);
     check(behind !== DEAD_SET, `the grammar does not allow ${id} here`);
     this.#lookedAt = -1;
+    this.#follow(behind);
     this.#set = behind;
     this.#tokensLeft--;
     const page = this.#knowledge.page();
     if (page === this.#page) return;
     this.#set = this.#page.configurations.moveTo(page.configurations, behind);
+    if (this.#plan !== null) this.#planSet = this.#set;
     this.#page = page;
     this.#maskSet = -1;
-    if (!page.completions.fits(this.#set, this.#tokensLeft)) this.#tokensLeft = Infinity;
+  }
+
+  /** Keeps what is left of the nearest end where only that is near enough. */
+  #follow(behind: number): void {
+    const isNear = this.#tokensLeft === Infinity || this.#fits(behind);
+    const nearest = isNear || !this.#isNearest(behind) ? null : this.#nearest();
+    this.#plan = nearest?.subarray(1) ?? null;
+    this.#planSet = nearest === null ? DEAD_SET : behind;
+  }
+
+  /** Whether the nearest end goes by a set, and is near enough. */
+  #isNearest(behind: number): boolean {
+    const nearest = this.#nearest();
+    return nearest !== null && nearest.length > 0 && nearest.length <= this.#tokensLeft &&
+      this.#read(nearest[0]) === behind;
   }
 
   /**
@@ -141,7 +160,10 @@ export class GrammarMatcher {
     const { masks } = this.#page;
     this.#maskMissing = masks.fill(this.#set, this.#mask);
     this.#isMaskNarrow = this.#tokensLeft - 1 < this.#maskMissing;
-    if (this.#isMaskNarrow) masks.narrow(this.#set, this.#mask, this.#tokensLeft - 1);
+    if (this.#isMaskNarrow) {
+      const limits = { tokensBehind: this.#tokensLeft - 1, nearest: this.#nearest() };
+      masks.narrow(this.#set, this.#mask, limits);
+    }
     if (this.#isMaskNarrow && !this.isComplete && this.#mask.every((word) => word === 0)) {
       // No end is within reach any more: an answer that is cut off is better than none.
       this.#tokensLeft = Infinity;
@@ -156,8 +178,19 @@ export class GrammarMatcher {
   }
 
   #leavesEnough(behind: number): boolean {
-    return this.#tokensLeft === Infinity ||
-      this.#page.completions.fits(behind, this.#tokensLeft - 1);
+    return this.#tokensLeft === Infinity || this.#fits(behind) || this.#isNearest(behind);
+  }
+
+  /** Whether the tokens behind the next one are enough for the nearest end behind a set. */
+  #fits(behind: number): boolean {
+    return this.#page.completions.fits(behind, this.#tokensLeft - 1);
+  }
+
+  /** The fewest ids that are known to end the answer here; null: none are. */
+  #nearest(): Int32Array | null {
+    const own = this.#page.completions.idsOf(this.#set);
+    const plan = this.#planSet === this.#set ? this.#plan : null;
+    return plan !== null && (own === null || plan.length < own.length) ? plan : own;
   }
 
   /** The set behind a token's bytes; a marker's spelling counts in free text only. */

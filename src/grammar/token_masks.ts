@@ -93,15 +93,19 @@ export class TokenMasks {
   }
 
   /**
-   * Takes those tokens out of `bits` behind which so many more are too few to end. Where there are
-   * enough tokens for an end now, there are for one of those that stay.
+   * Takes those tokens out of `bits` behind which so many more are too few to end.
+   * @param nearest ids that end the text, the first of which stays where the others are not too
+   *   many: so where there are enough tokens for an end now, there are for one of those that stay.
    */
-  narrow(set: number, bits: Uint32Array, tokensBehind: number): void {
+  narrow(
+    set: number,
+    bits: Uint32Array,
+    { tokensBehind, nearest }: { tokensBehind: number; nearest: Int32Array | null },
+  ): void {
     const { bytes, depths, ends, nodeCount, tokenStarts, tokens, hiddenIds } = this.#trie;
-    const completions = this.#completions;
     const configurations = this.#configurations;
     const path = this.#path;
-    const completionWorkMax = completions.work + COMPLETION_WORK_MAX;
+    const fits = this.#bounded(tokensBehind);
     this.#workMax = configurations.work + WORK_MAX;
     const drop = (id: number) => bits[id >>> 5] &= ~(1 << (id & 31));
     path[0] = set;
@@ -114,7 +118,7 @@ export class TokenMasks {
       }
       path[depth] = behind;
       const last = tokenStarts[node + 1];
-      if (tokenStarts[node] < last && !completions.fits(behind, tokensBehind, completionWorkMax)) {
+      if (tokenStarts[node] < last && !fits(behind)) {
         for (let i = tokenStarts[node]; i < last; i++) drop(tokens[i]);
       }
       if (configurations.work > this.#workMax) throw tooMuchWork();
@@ -122,18 +126,28 @@ export class TokenMasks {
     }
     for (const id of hiddenIds) {
       const isIn = (bits[id >>> 5] >>> (id & 31) & 1) === 1;
-      if (isIn && !completions.fits(this.#behind(set, id), tokensBehind)) drop(id);
+      if (isIn && !this.#completions.fits(this.#behind(set, id), tokensBehind)) drop(id);
     }
-    this.#addNearest(set, bits, tokensBehind);
+    if (nearest === null || nearest.length === 0 || nearest.length - 1 > tokensBehind) return;
+    const [first] = nearest;
+    bits[first >>> 5] |= 1 << (first & 31);
   }
 
-  /** Allows the first token of the known completion, and remembers that the rest follows it. */
-  #addNearest(set: number, bits: Uint32Array, tokensBehind: number): void {
-    const ids = this.#completions.idsOf(set);
-    if (ids === null || ids.length === 0 || ids.length - 1 > tokensBehind) return;
-    const [first] = ids;
-    bits[first >>> 5] |= 1 << (first & 31);
-    this.#completions.offer(this.#behind(set, first), ids.subarray(1));
+  /** Whether so many tokens are enough behind a set; "no" when too much was looked at for it. */
+  #bounded(tokens: number): (set: number) => boolean {
+    const completions = this.#completions;
+    const known = new Map<number, boolean>();
+    let workLeft = COMPLETION_WORK_MAX;
+    return (set) => {
+      let fits = known.get(set);
+      if (fits === undefined) {
+        const cost = completions.costOf(set, tokens);
+        fits = (cost === 0 || workLeft > 0) && completions.fits(set, tokens);
+        workLeft -= cost;
+        known.set(set, fits);
+      }
+      return fits;
+    };
   }
 
   /** The mask of the least top of a stack after which little may follow, and what lies below it. */

@@ -4,6 +4,7 @@
  */
 import { readLogprobs } from "../engine/logprob_rows.ts";
 import { cancelledBeforeStart, type EngineRequest, type EngineResult } from "../engine/types.ts";
+import type { DraftCounts } from "../memory/control.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
 import type { TurnQueue } from "./queue.ts";
 import { StopText } from "./stop_text.ts";
@@ -13,6 +14,7 @@ import type { GenerateChunk, GenerateResult, Generation } from "./types.ts";
 export type IdSource = (
   request: EngineRequest,
   signal: AbortSignal,
+  drafts: DraftCounts,
 ) => AsyncGenerator<readonly number[], EngineResult>;
 
 export interface GenerationInput {
@@ -87,7 +89,8 @@ async function run(
 ): Promise<GenerateResult> {
   const stopEngine = new AbortController();
   const signal = AbortSignal.any([input.signal, stopEngine.signal]);
-  const stream = input.source(input.request, signal);
+  const drafts: DraftCounts = { drafted: 0, accepted: 0 };
+  const stream = input.source(input.request, signal, drafts);
   const decoder = input.tokenizer.streamDecoder();
   const stop = new StopText(input.stop);
   const ids: number[] = [];
@@ -98,7 +101,13 @@ async function run(
       newIds.map((id, i) => readLogprobs(rows, { index: ids.length + i, id }));
     text += piece;
     ids.push(...newIds);
-    chunks.push({ text: piece, ids: newIds, ...logprobs === undefined ? {} : { logprobs } });
+    chunks.push({
+      ...{ text: piece, ids: newIds },
+      ...logprobs === undefined ? {} : { logprobs },
+      ...drafts.drafted === 0
+        ? {}
+        : { draftedTokens: drafts.drafted, acceptedTokens: drafts.accepted },
+    });
   };
   try {
     for (;;) {

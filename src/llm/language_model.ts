@@ -8,7 +8,7 @@ import { RequestError } from "../base/errors.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import type { KvArchiveFile } from "../engine/kv_archive.ts";
 import { readLogprobs } from "../engine/logprob_rows.ts";
-import type { EngineRequest, EngineResult, PredictorChoice } from "../engine/types.ts";
+import type { PredictorChoice } from "../engine/types.ts";
 import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
 import type { ModelConfig } from "../model/types.ts";
 import type { RankPlan } from "../rank/plan_types.ts";
@@ -19,7 +19,7 @@ import type { GpuPart } from "./choose_gpu.ts";
 import type { EngineSupply } from "./engine_supply.ts";
 import { KeptConversations } from "./kept_conversations.ts";
 import { readPooling } from "./read_pooling.ts";
-import { startGeneration } from "./generation.ts";
+import { type IdSource, startGeneration } from "./generation.ts";
 import { describeModel } from "./model_details.ts";
 import { bytesPerToken, type MemoryUse, memoryUse } from "./memory_use.ts";
 import type { Notice } from "./predictor_report.ts";
@@ -127,7 +127,8 @@ export class LoadedModel implements LanguageModel {
   }
 
   get kv(): KvUse {
-    return { usedTokens: this.#engines.kvTokens, capacityTokens: this.#kvTokensMax };
+    const blockTokens = KV_BLOCK_POSITIONS;
+    return { usedTokens: this.#engines.kvTokens, capacityTokens: this.#kvTokensMax, blockTokens };
   }
 
   get neurons(): NeuronActivity {
@@ -173,7 +174,7 @@ export class LoadedModel implements LanguageModel {
     this.#checkAlive();
     const maxTokens = this.#tokensOf(request.maxTokens);
     return startGeneration(this.#queue, {
-      source: (engineRequest, signal) => this.#start(engineRequest, signal),
+      source: (...of) => this.#start(...of),
       request: {
         ids: request.ids,
         maxTokens,
@@ -237,7 +238,7 @@ export class LoadedModel implements LanguageModel {
     const pooling = readPooling(this.file.metadata, this.config.architecture);
     const endTurn = await this.#queue.enter({ signal, isAlone: true });
     try {
-      return await (await this.#engines.ready()).texts.embed(ids, pooling);
+      return await (await this.#engines.ready()).texts.embed(ids, pooling, signal);
     } finally {
       endTurn();
     }
@@ -253,7 +254,7 @@ export class LoadedModel implements LanguageModel {
     const rows = logprobRows(top, ids.length - 1);
     const endTurn = await this.#queue.enter({ signal, isAlone: true });
     try {
-      await (await this.#engines.ready()).texts.logprobs(ids, rows);
+      await (await this.#engines.ready()).texts.logprobs(ids, rows, signal);
     } finally {
       endTurn();
     }
@@ -339,12 +340,9 @@ export class LoadedModel implements LanguageModel {
     return this.#engines.gpu;
   }
 
-  async *#start(
-    request: EngineRequest,
-    signal: AbortSignal,
-  ): AsyncGenerator<readonly number[], EngineResult> {
+  async *#start(...of: Parameters<IdSource>): ReturnType<IdSource> {
     const engine = await this.#engines.ready();
-    return yield* engine.generate(request, signal);
+    return yield* engine.generate(...of);
   }
 
   /** Infinity is "until the context is full", as is leaving it out. */

@@ -88,6 +88,10 @@ export interface GenerateChunk {
   readonly ids: readonly number[];
   /** One for each id, where they were asked for. */
   readonly logprobs?: readonly TokenLogprobs[];
+  /** Ids of the answer so far that were guessed ahead; left out: none. */
+  readonly draftedTokens?: number;
+  /** Those of them that were right. */
+  readonly acceptedTokens?: number;
 }
 
 /** "time": its deadline came. */
@@ -247,6 +251,8 @@ export interface KvUse {
   readonly usedTokens: number;
   /** Tokens that it has room for. */
   readonly capacityTokens: number;
+  /** Tokens of a block, of which whole ones are used again. */
+  readonly blockTokens: number;
 }
 
 /** What a model computed of conversations, in files. */
@@ -272,7 +278,7 @@ export interface Conversations {
 
 /** How a text is embedded. */
 export interface EmbedOptions {
-  /** Leaves the queue when it is aborted; a text that is being read is read to its end. */
+  /** Leaves the queue when it is aborted, and ends the reading of a text within a step. */
   readonly signal?: AbortSignal;
 }
 

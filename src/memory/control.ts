@@ -19,7 +19,9 @@ import {
   OUTPUT_VERSION_WORD,
   SEGMENT_WORDS,
   SEGMENTS_WORD,
+  SLOT_ACCEPTED,
   SLOT_CANCELLED,
+  SLOT_DRAFTED,
   SLOT_HEAD_WORDS,
   SLOT_OUTPUT_COUNT,
   STEP_ACTIVE_COUNT_WORD,
@@ -70,6 +72,12 @@ export interface ControlOptions extends ControlSize {
   readonly leads: boolean;
   /** Threads that work while ranks do: those that read. Default 0. */
   readonly otherThreads?: number;
+}
+
+/** Ids of an answer that were guessed ahead, and those of them that were right. */
+export interface DraftCounts {
+  drafted: number;
+  accepted: number;
 }
 
 /** One thread's hold on the control block. */
@@ -234,6 +242,7 @@ export class Control {
   openSlot(slot: number): void {
     Atomics.store(this.words, this.#slotWord(slot) + SLOT_CANCELLED, 0);
     Atomics.store(this.words, this.#slotWord(slot) + SLOT_OUTPUT_COUNT, 0);
+    this.setDrafts(slot, { drafted: 0, accepted: 0 });
   }
 
   /** Tells the slot's request to stop. */
@@ -250,6 +259,18 @@ export class Control {
   outputIds(slot: number): Int32Array {
     const start = this.#slotWord(slot) + SLOT_HEAD_WORDS;
     return this.words.subarray(start, start + this.#size.contextLength);
+  }
+
+  /** Says how many ids of the slot's answer were guessed ahead, and how many of them rightly. */
+  setDrafts(slot: number, { drafted, accepted }: DraftCounts): void {
+    Atomics.store(this.words, this.#slotWord(slot) + SLOT_DRAFTED, drafted);
+    Atomics.store(this.words, this.#slotWord(slot) + SLOT_ACCEPTED, accepted);
+  }
+
+  /** Puts into `counts` what `setDrafts` has said. */
+  readDrafts(slot: number, counts: DraftCounts): void {
+    counts.drafted = Atomics.load(this.words, this.#slotWord(slot) + SLOT_DRAFTED);
+    counts.accepted = Atomics.load(this.words, this.#slotWord(slot) + SLOT_ACCEPTED);
   }
 
   outputCount(slot: number): number {

@@ -67,6 +67,9 @@ export const SLOT_HEAD_WORDS = 16;
 export const SLOT_CANCELLED = 0;
 /** How many ids of the answer there are. */
 export const SLOT_OUTPUT_COUNT = 1;
+/** How many ids were guessed ahead, and how many of them were right. */
+export const SLOT_DRAFTED = 2;
+export const SLOT_ACCEPTED = 3;
 
 export const STEP_KIND_FORWARD = 1;
 export const STEP_KIND_READ = 2;

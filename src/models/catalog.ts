@@ -16,6 +16,11 @@ export interface CatalogOptions {
   readonly files: readonly NamedFile[];
   /** Every model file in it is offered, too; looked at again when it may have changed. */
   readonly folder?: string;
+  /**
+   * Makes what finds files by what they were pulled as; made anew when the folder may have changed.
+   * Left out: names of files are the only ones.
+   */
+  readonly namesOfPulled?: () => (name: string) => string | null;
   /** How long what was seen in the folder is believed; default 1 s. */
   readonly refreshMs?: number;
 }
@@ -24,14 +29,17 @@ export class FileCatalog implements ModelCatalog {
   readonly #named: readonly NamedFile[];
   readonly #folder: string | undefined;
   readonly #refreshMs: number;
+  readonly #namesOfPulled: NonNullable<CatalogOptions["namesOfPulled"]>;
+  #pulledAs: ((name: string) => string | null) | null = null;
   #files: ReadonlyMap<string, string>;
   #seenMs = -Infinity;
 
   /** @throws {UsageError} when two named files have one name. */
-  constructor({ files, folder, refreshMs = 1_000 }: CatalogOptions) {
+  constructor({ files, folder, refreshMs = 1_000, namesOfPulled }: CatalogOptions) {
     this.#named = files;
     this.#folder = folder;
     this.#refreshMs = refreshMs;
+    this.#namesOfPulled = namesOfPulled ?? (() => () => null);
     this.#files = new Map(files.map(({ id, path }) => [id, path]));
     if (this.#files.size < files.length) {
       const twice = files.find(({ id }, index) => files.findIndex((one) => one.id === id) < index);
@@ -45,7 +53,16 @@ export class FileCatalog implements ModelCatalog {
     return [...this.#current().keys()];
   }
 
-  /** The file of a name; undefined: there is none. */
+  /** The id that a name stands for, which may be what the model was pulled as; undefined: none. */
+  idOf(name: string): string | undefined {
+    const files = this.#current();
+    for (const id of [name, name.replace(/:latest$/, "")]) if (files.has(id)) return id;
+    this.#pulledAs ??= this.#namesOfPulled();
+    const path = this.#pulledAs(name);
+    return [...files].find((file) => file[1] === path)?.[0];
+  }
+
+  /** The file of an id; undefined: there is none. */
   pathOf(id: string): string | undefined {
     return this.#current().get(id);
   }
@@ -61,10 +78,10 @@ export class FileCatalog implements ModelCatalog {
   }
 
   #current(): ReadonlyMap<string, string> {
-    if (this.#folder === undefined || performance.now() - this.#seenMs < this.#refreshMs) {
-      return this.#files;
-    }
+    if (performance.now() - this.#seenMs < this.#refreshMs) return this.#files;
     this.#seenMs = performance.now();
+    this.#pulledAs = null;
+    if (this.#folder === undefined) return this.#files;
     const files = new Map(this.#named.map(({ id, path }) => [id, path]));
     for (const { id, path } of filesIn(this.#folder)) if (!files.has(id)) files.set(id, path);
     return this.#files = files;

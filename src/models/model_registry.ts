@@ -6,7 +6,7 @@
  * Requests that wait are served in the order in which they came. The first one that needs memory
  * closes the models that must go for it to newcomers: a busy model cannot keep another one out.
  */
-import { RequestError } from "../base/errors.ts";
+import { RequestError, withoutFolders } from "../base/errors.ts";
 import type { LanguageModel } from "../llm/types.ts";
 import { Entry } from "./entry.ts";
 import type {
@@ -64,6 +64,14 @@ export class ModelRegistry implements AsyncDisposable {
     return this.#known().map((entry) =>
       entry.status(this.#waiters.filter((waiter) => waiter.entry === entry).length)
     );
+  }
+
+  /** The id of the model that a name stands for: clients of Ollama say "name:latest". */
+  idOf(name: string): string | undefined {
+    const { catalog } = this.#options;
+    const ids = catalog.ids();
+    return [name, name.replace(/:latest$/, "")].find((id) => ids.includes(id)) ??
+      catalog.idOf?.(name);
   }
 
   /**
@@ -161,11 +169,11 @@ export class ModelRegistry implements AsyncDisposable {
     });
   }
 
-  /** Clients of Ollama say "name:latest". */
-  #find(id: string | undefined): Entry | undefined {
+  #find(name: string | undefined): Entry | undefined {
     const entries = this.#known();
-    if (id === undefined || entries.length === 1) return entries[0];
-    return entries.find((entry) => entry.id === id || `${entry.id}:latest` === id);
+    if (name === undefined || entries.length === 1) return entries[0];
+    const id = this.idOf(name);
+    return entries.find((entry) => entry.id === id);
   }
 
   #lease(entry: Entry, keepAliveMs: number | undefined): ModelLease {
@@ -312,7 +320,9 @@ function byUse(entries: readonly Entry[]): Entry[] {
 }
 
 function loadError(id: string, cause: Error): RequestError {
-  const error = new RequestError(`Cannot load the model "${id}": ${cause.message}`, {
+  // Clients need not know where this machine has its files; its log has the whole message.
+  const why = withoutFolders(cause.message);
+  const error = new RequestError(`Cannot load the model "${id}": ${why}`, {
     status: 500,
     code: "model_load_failed",
     retryAfterSeconds: 5,

@@ -5,6 +5,8 @@ import type { LanguageModel } from "../llm/types.ts";
 export interface ModelCatalog {
   /** Names, the default model first. */
   ids(): readonly string[];
+  /** The id that another name stands for; undefined: none. Left out: there are no other names. */
+  idOf?(name: string): string | undefined;
 }
 
 /** Makes models; the registry decides when. */

@@ -2,6 +2,7 @@
 import { statfsSync } from "node:fs";
 import { formatBytes, MiB } from "../base/units.ts";
 import { writeFully } from "../base/write_errors.ts";
+import { PullError } from "./pull_error.ts";
 
 export interface Disk {
   /** Room for files in a folder, in bytes; null: nobody knows. */
@@ -25,12 +26,13 @@ function freeBytes(folder: string): number | null {
   }
 }
 
-/** @throws {Error} when `neededBytes` more do not fit. */
+/** @throws {PullError} when `neededBytes` more do not fit. */
 export function requireRoom(disk: Disk, folder: string, neededBytes: number): void {
   const free = disk.freeBytes(folder);
   if (free === null || neededBytes === 0 || neededBytes + SPARE_BYTES <= free) return;
-  throw new Error(
+  throw new PullError(
     `Cannot pull to "${folder}": ${formatBytes(neededBytes)} are to come, ${formatBytes(free)} ` +
       "are free: make room, or give another folder with --models-dir",
+    "disk_full",
   );
 }

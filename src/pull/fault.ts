@@ -1,5 +1,21 @@
 /** What goes wrong on the way to a file, and whether trying again may help. */
 
+/** What stands in the way of a model. */
+export type PullObstacle =
+  /** There is no such thing, or nobody says so to whoever asks. */
+  | "not_found"
+  /** It is there, and not for everybody. */
+  | "not_permitted"
+  /** Several could be meant. */
+  | "unclear"
+  /** Another model lies in its place, or another program is at it. */
+  | "in_use"
+  /** Its server wants to be asked later. */
+  | "busy"
+  | "disk_full"
+  /** The network, the server, or what came. */
+  | "failed";
+
 /** A request that failed. Its message is a clause: "the connection broke". */
 export class RequestFault extends Error {
   override readonly name = "RequestFault";
@@ -9,18 +25,21 @@ export class RequestFault extends Error {
   readonly retryAfterMs: number | null;
   /** Of the answer; null: there was none. */
   readonly status: number | null;
+  readonly obstacle: PullObstacle;
 
   constructor(
     message: string,
-    { isPassing, retryAfterMs = null, status = null, cause }: {
+    { isPassing, retryAfterMs = null, status = null, obstacle = "failed", cause }: {
       isPassing: boolean;
       retryAfterMs?: number | null;
       status?: number | null;
+      obstacle?: PullObstacle;
       cause?: unknown;
     },
   ) {
     super(message, { cause });
     this.status = status;
+    this.obstacle = obstacle;
     this.isPassing = isPassing;
     this.retryAfterMs = retryAfterMs;
   }
@@ -70,7 +89,7 @@ export async function withRetries<T>(
       if (wanted !== null && wanted > RETRY_AFTER_MS_MAX) {
         const minutes = Math.ceil(wanted / 60_000);
         const message = `${error.message}, and asks to come back in ${minutes} minutes`;
-        throw new RequestFault(message, { isPassing: false });
+        throw new RequestFault(message, { isPassing: false, obstacle: error.obstacle });
       }
       // A little chance, so that many clients do not come back all at once.
       const pauseMs = wanted ??

@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { type HubReference, quote, splitNumber } from "./reference.ts";
 import { type RetryOptions, withRetries } from "./fault.ts";
+import { PullError } from "./pull_error.ts";
 import type { Web } from "./web.ts";
 
 /** A file as it can be fetched. */
@@ -70,7 +71,8 @@ function parseList(text: string, url: URL): z.infer<typeof listSchema> {
   try {
     return listSchema.parse(JSON.parse(text));
   } catch {
-    throw new Error(`Cannot read what ${url.host} answers: it is no list of files of a repository`);
+    const text = `Cannot read what ${url.host} answers: it is no list of files of a repository`;
+    throw new PullError(text, "failed");
   }
 }
 
@@ -84,20 +86,22 @@ export function chooseFiles(
     ({ rfilename }) => splitNumber(rfilename)?.stem ?? rfilename.replace(/\.gguf$/i, ""),
   );
   if (models.size === 0) {
-    throw new Error(
+    throw new PullError(
       `Cannot pull hf:${repo}: it has no .gguf file: look for one of the same name ` +
         "that ends in -GGUF",
+      "not_found",
     );
   }
-  const stem = choose([...models.keys()], choice);
+  const stem = chooseStem([...models.keys()], choice);
   if (stem === null) {
     const names = [...models.keys()].sort().slice(0, NAMES_MAX).map((name) => `${name}.gguf`);
     const more = models.size > NAMES_MAX ? ", …" : "";
-    throw new Error(
+    throw new PullError(
       `Cannot pull hf:${repo}: it has ${
         choice === null ? "several models" : "no " + quote(choice)
       }: ` +
         `name one of ${names.join(", ")}${more}, or its quantisation`,
+      choice === null ? "unclear" : "not_found",
     );
   }
   return wholeSplit(models.get(stem) ?? [], repo);
@@ -108,7 +112,8 @@ function isModel(path: string): boolean {
   return /\.gguf$/i.test(path) && !/(^|\/)(mmproj|\.{1,2}\/)|imatrix/i.test(path);
 }
 
-function choose(stems: readonly string[], choice: string | null): string | null {
+/** The name, without its end, that is meant by a quantisation or a file; null: none, or several. */
+export function chooseStem(stems: readonly string[], choice: string | null): string | null {
   if (choice !== null && /\.gguf$/i.test(choice)) {
     const wanted = splitNumber(choice)?.stem ?? choice.replace(/\.gguf$/i, "");
     return stems.find((stem) => stem === wanted) ??
@@ -140,7 +145,8 @@ function wholeSplit(files: readonly Sibling[], repo: string): readonly Sibling[]
       return part === null ? count === 1 : part.index === i + 1 && part.count === count;
     });
   if (isWhole) return sorted;
-  throw new Error(
+  throw new PullError(
     `Cannot pull hf:${repo}: of "${sorted[0].rfilename}" and its other parts some are missing`,
+    "failed",
   );
 }

@@ -7,6 +7,7 @@ import { z } from "zod";
 import { explainWriteError } from "../base/write_errors.ts";
 import { FileCatalog, modelName } from "../models/mod.ts";
 import { PartialFile } from "./partial_file.ts";
+import { pulledAs } from "./pulled_names.ts";
 import { splitNumber } from "./reference.ts";
 
 /** Of a file of a model, as it was when it was pulled. */
@@ -67,9 +68,21 @@ export class ModelStore {
     return [...whole, ...this.#unfinished()];
   }
 
-  /** The path of the model of that name, or that was pulled by that reference; null: none. */
+  /** The path of the model of that name, or that was pulled as that; null: none. */
   pathOf(text: string): string | null {
-    return this.#catalog.pathOf(text.replace(/:latest$/, "")) ?? this.#pathOfSource(text);
+    return this.#catalog.pathOf(text.replace(/:latest$/, "")) ?? this.namesOfPulled()(text);
+  }
+
+  /** Finds paths by what models were pulled as, as things are now: all records are read once. */
+  namesOfPulled(): (text: string) => string | null {
+    const known = this.ids().flatMap((id) => {
+      const source = this.record(id)?.source;
+      return source === undefined ? [] : [{ id, source }];
+    });
+    return (text) => {
+      const id = pulledAs(text, known);
+      return id === null ? null : this.#catalog.pathOf(id) ?? null;
+    };
   }
 
   /** Names, for those who mistyped one. */
@@ -202,12 +215,6 @@ export class ModelStore {
     } catch {
       return [];
     }
-  }
-
-  #pathOfSource(text: string): string | null {
-    const wanted = text.toLowerCase();
-    const id = this.ids().find((id) => this.record(id)?.source.toLowerCase() === wanted);
-    return id === undefined ? null : this.#catalog.pathOf(id) ?? null;
   }
 
   #recordPath(id: string): string {

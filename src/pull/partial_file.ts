@@ -13,6 +13,7 @@ import { Turns } from "../base/turns.ts";
 import { formatBytes, MiB } from "../base/units.ts";
 import { explainWriteError } from "../base/write_errors.ts";
 import type { Disk } from "./disk.ts";
+import { PullError } from "./pull_error.ts";
 
 /** Bytes from `first` to before `end`. */
 export interface Span {
@@ -46,7 +47,7 @@ export class PartialFile {
 
   /**
    * Locks the journal of a file, so that no other program pulls or removes it.
-   * @throws {Error} when another one does.
+   * @throws {PullError} when another one does.
    */
   static lock(path: string): LineJournal {
     let journal: LineJournal | null;
@@ -56,8 +57,9 @@ export class PartialFile {
       throw explainWriteError(error, path);
     }
     if (journal !== null) return journal;
-    throw new Error(
+    throw new PullError(
       `Cannot touch "${path}": it is being pulled or removed already: wait for the end of that`,
+      "in_use",
     );
   }
 

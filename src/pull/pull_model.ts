@@ -2,21 +2,21 @@
  * Pulls a model: asks what it consists of, brings what is missing, checks it, and puts it where it
  * belongs, so that at any moment there is the old one, the new one, or none, and never a half.
  */
-import { brief, UsageError } from "../base/errors.ts";
-import { explainWriteError, isDiskFull } from "../base/write_errors.ts";
+import { UsageError } from "../base/errors.ts";
+import { explainWriteError } from "../base/write_errors.ts";
 import { openModelFile } from "../bundle/mod.ts";
 import { modelName } from "../models/mod.ts";
 import { requireRoom } from "./disk.ts";
-import { ChangedError, RequestFault } from "./fault.ts";
+import { ChangedError } from "./fault.ts";
 import { type FileFacts, probeFile, receiveFile } from "./file_download.ts";
 import { listHubFiles, type RemoteFile } from "./hub.ts";
 import { ModelStore, type StoredFile } from "./model_store.ts";
 import { DEFAULTS, type PullOptions, type TransferOptions } from "./options.ts";
 import { fileSha256, PartialFile } from "./partial_file.ts";
+import { explainPull, PullError } from "./pull_error.ts";
 import {
   parseReference,
   type PullReference,
-  quote,
   renamed,
   safeFileName,
   sourceOf,
@@ -46,7 +46,7 @@ const RESTARTS_MAX = 3;
 /**
  * Pulls the model of `reference` into a folder; goes on with what an earlier try has left there.
  * @throws {UsageError} when the reference, or what it leads to, cannot be meant.
- * @throws {Error} "Cannot …" for all else; what came is kept unless it is wrong.
+ * @throws {PullError | Error} "Cannot …" for all else; what came is kept unless it is wrong.
  * @throws the signal's reason.
  */
 export async function pullModel(reference: string, options: PullOptions): Promise<PulledModel> {
@@ -63,7 +63,7 @@ export async function pullModel(reference: string, options: PullOptions): Promis
         settings.onNotice?.(`${sourceOf(wanted)}: ${error.message}: beginning again`);
         continue;
       }
-      throw explain(error, sourceOf(wanted));
+      throw explainPull(error, sourceOf(wanted));
     }
   }
 }
@@ -147,7 +147,8 @@ class Pull {
     const path = this.#store.pathOf(source);
     const record = path === null ? null : this.#store.record(modelName(path));
     if (path === null || record === null) {
-      throw new Error(`Cannot pull ${source}: it is not here, and --offline forbids to fetch it`);
+      const text = `Cannot pull ${source}: it is not here, and --offline forbids to fetch it`;
+      throw new PullError(text, "not_found");
     }
     return this.#describe(modelName(path), { ...record, wasThere: true });
   }
@@ -228,9 +229,10 @@ class Pull {
     }
     if (record?.source === source) return false;
     const from = record === null ? "was not pulled" : `is from ${record.source}`;
-    throw new Error(
+    throw new PullError(
       `Cannot pull ${source}: there is another "${name}" already, which ${from}: choose another ` +
         `name with --name, or remove it: ganglion rm ${id}`,
+      "in_use",
     );
   }
 
@@ -369,24 +371,6 @@ function removeIfThere(path: string): void {
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
-}
-
-/** What went wrong, as a whole sentence. */
-function explain(error: unknown, source: string): unknown {
-  if (isDiskFull(error)) {
-    const { message } = error as Error;
-    return new Error(`${message}: what came is kept: pull again to go on`, {
-      cause: (error as Error).cause,
-    });
-  }
-  if (error instanceof ChangedError) {
-    return new Error(`Cannot pull ${source}: ${error.message}, again and again: try later`);
-  }
-  if (!(error instanceof RequestFault)) return error;
-  const advice = error.isPassing ? ": what came is kept: pull again to go on" : "";
-  return new Error(brief(`Cannot pull ${quote(source).slice(1, -1)}: ${error.message}${advice}`), {
-    cause: error,
-  });
 }
 
 function onlyDefined(options: PullOptions): PullOptions {

@@ -3,6 +3,7 @@
  * host only, silence ends a request. Knows nothing of files.
  */
 import project from "../../deno.json" with { type: "json" };
+import { fetchReason } from "../base/network_errors.ts";
 import { RequestFault } from "./fault.ts";
 
 export interface WebOptions {
@@ -195,10 +196,9 @@ class Watchdog {
       return new RequestFault(message, { isPassing: true });
     }
     if (!(error instanceof TypeError)) return error;
-    const reason = error.message.replace(/^error sending request for url \([^)]*\): /, "")
-      .replace(/^client error \(\w+\): /, "");
-    // A certificate does not get better by asking again.
-    const isPassing = !/certificate|BadCertificate/i.test(error.message);
+    const reason = fetchReason(error);
+    // Neither gets better by asking again.
+    const isPassing = !/certificate|Requests to port \d+ are blocked/i.test(reason);
     return new RequestFault(`the connection failed (${reason})`, { isPassing, cause: error });
   }
 }
@@ -242,15 +242,24 @@ async function checked(reply: Reply): Promise<Reply> {
 
 function statusFault(status: number, { url, headers }: Reply): RequestFault {
   const is = (what: string) => `${url.host} answered ${status}: ${what}`;
-  if (status === 401 || status === 403) {
-    return fatal(
-      is("it is private, or its licence was not accepted: accept it on its page, and set HF_TOKEN"),
-    );
+  // To whom a repository is not shown the hub says 401, as where there is none.
+  const isHidden = /NotFound$/.test(headers.get("x-error-code") ?? "");
+  if (status === 404 || status === 410 || status === 401 && isHidden) {
+    const why = status === 401
+      ? "there is no such thing, or it is private: check the name, or set HF_TOKEN"
+      : "there is no such thing: check the name";
+    return new RequestFault(is(why), { isPassing: false, status, obstacle: "not_found" });
   }
-  if (status === 404 || status === 410) return fatal(is("there is no such thing: check the name"));
+  if (status === 401 || status === 403) {
+    const why =
+      "it is private, or its licence was not accepted: accept it on its page, and set HF_TOKEN";
+    return new RequestFault(is(why), { isPassing: false, status, obstacle: "not_permitted" });
+  }
   const isPassing = status === 408 || status === 425 || status === 429 || status >= 500;
   const what = status === 429 ? "too many requests" : isPassing ? "it is unwell" : "it refuses";
-  return new RequestFault(is(what), { isPassing, status, retryAfterMs: retryAfterMs(headers) });
+  const obstacle = status === 429 ? "busy" : "failed";
+  const pause = retryAfterMs(headers);
+  return new RequestFault(is(what), { isPassing, status, obstacle, retryAfterMs: pause });
 }
 
 /** Seconds or a date; null: nothing of the kind. */

@@ -32,8 +32,8 @@ import { ropeFrequencies } from "../model/rope.ts";
 import type { ModelConfig, RopeConfig } from "../model/types.ts";
 import { forward } from "./forward.ts";
 import { loadWeights } from "./load_weights.ts";
-import { type Gpu, openGpu, tuneKernels as tuneGpuKernels } from "../../gpu/mod.ts";
-import { GpuRank } from "./gpu/gpu_rank.ts";
+import type { Gpu } from "../../gpu/mod.ts";
+import type { GpuRank } from "./gpu/gpu_rank.ts";
 import type { RankPlan } from "./plan_types.ts";
 import type { RankSteps, WalkedLayer } from "./rank_steps.ts";
 import { type PackedUnits, Streaming } from "./streaming.ts";
@@ -208,6 +208,9 @@ export class RankRunner {
     host: GpuHost = {},
   ): Promise<RankRunner> {
     check(setup.gpu !== null, "a plan with a GPU says which");
+    // More than half of what a thread would load, and nothing to a thread that has no GPU.
+    const { openGpu, tuneKernels: tuneGpuKernels } = await import("../../gpu/mod.ts");
+    const { GpuRank } = await import("./gpu/gpu_rank.ts");
     const gpu = await openGpu({
       adapter: setup.gpu.mayBeSoftware ? "fallback-allowed" : "default",
       priority: setup.gpu.priority,

@@ -7,6 +7,7 @@ import { RequestError } from "../base/errors.ts";
 import { admit } from "./admission.ts";
 import { requireKey } from "./api_keys.ts";
 import { guards, requestIds, type ServerEnv } from "./guards.ts";
+import { headLengths } from "./head_lengths.ts";
 import { errorResponse, toRequestError } from "./http_errors.ts";
 import { openApiDocument } from "./openapi.ts";
 import { OPERATION_ROUTES } from "./operation_routes.ts";
@@ -40,6 +41,7 @@ export function createApp(options: AppOptions): Hono<ServerEnv> {
     isDraining: () => lifecycle.isDraining,
   });
   const app = new Hono<ServerEnv>();
+  app.use(headLengths());
   app.use(requestIds());
   app.use(watchRequests(settings));
   app.use(guards(settings));

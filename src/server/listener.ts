@@ -87,12 +87,23 @@ function listen(
         { cause: error },
       );
     }
-    const reason = isTaken ? "the port is in use" : messageOf(error);
-    throw new Error(
-      `Cannot listen on ${hostname} port ${port}: ${reason}: choose another with --port`,
-      { cause: error },
-    );
+    throw new Error(`Cannot listen on ${hostname} port ${port}: ${listenReason(error)}`, {
+      cause: error,
+    });
   }
+}
+
+function listenReason(error: unknown): string {
+  if (error instanceof Deno.errors.AddrInUse) {
+    return "the port is in use: choose another with --port";
+  }
+  if (error instanceof Deno.errors.AddrNotAvailable) {
+    return "no network of this machine has that address: give one that has with --host, or 0.0.0.0";
+  }
+  if (error instanceof Deno.errors.PermissionDenied) {
+    return "only the system's administrator may use that port: choose one above 1023 with --port";
+  }
+  return `${messageOf(error)}: choose another with --host or --port`;
 }
 
 function messageOf(error: unknown): string {

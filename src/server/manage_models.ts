@@ -4,7 +4,7 @@
  */
 import type { Context } from "hono";
 import { z } from "zod";
-import { RequestError } from "../base/errors.ts";
+import { RequestError, withoutFolders } from "../base/errors.ts";
 import type { ModelStatus } from "../models/types.ts";
 import type { ServerEnv } from "./guards.ts";
 import { acquireModel, type ModelCard, modelNotFound, type ModelSource } from "./model_source.ts";
@@ -73,7 +73,9 @@ function stateOnWire(status: ModelCard & ModelStatus) {
     status: {
       value: STATES[state],
       ...loadedShare === null ? {} : { progress: loadedShare },
-      ...loadFailure === null ? {} : { failed: true, error: loadFailure.message.toWellFormed() },
+      ...loadFailure === null
+        ? {}
+        : { failed: true, error: withoutFolders(loadFailure.message).toWellFormed() },
     },
     ...{ bytes, requests: leases, waiting, context_length: contextLength ?? null },
     expires_at: expiresAt?.toISOString() ?? null,

@@ -12,6 +12,8 @@ export interface ModelSource {
   readonly state: "loading" | "ready";
   /** All models that can be asked for, the default one first. */
   list(): readonly ModelCard[];
+  /** The id that another name stands for; undefined: none. Left out: there are no other names. */
+  idOf?(name: string): string | undefined;
   /**
    * The model of that name, loaded if need be; without a name, the default one. It is not let go
    * before the lease ends.
@@ -52,7 +54,7 @@ export function loadedModels(models: readonly LanguageModel[]): ModelSource {
     state: "ready",
     list: () => models,
     acquire: (id) => {
-      const model = id === undefined ? models[0] : models.find((each) => each.id === id);
+      const model = id === undefined ? models[0] : models.find((each) => isNameOf(each.id, id));
       return Promise.resolve(model && { model, release() {} });
     },
   };
@@ -74,8 +76,13 @@ export async function acquireModel(
   throw modelNotFound(source, id);
 }
 
+/** The id of the model that is asked for; undefined: there is none of that name. */
+export function idOf(source: ModelSource, asked: string): string | undefined {
+  return source.list().find(({ id }) => isNameOf(id, asked))?.id ?? source.idOf?.(asked);
+}
+
 /** Clients of Ollama say "name:latest". */
-export function isNameOf(id: string, asked: string): boolean {
+function isNameOf(id: string, asked: string): boolean {
   return id === asked || `${id}:latest` === asked;
 }
 

@@ -30,6 +30,16 @@ export function prefixKeyOf(
   return hash(ids.slice(0, count).join());
 }
 
+/** Gives an answer the key of its request. */
+export function withPrefixKey(
+  response: Response,
+  request: Request,
+  of: { readonly cacheKey?: string; readonly ids: readonly number[] },
+): Response {
+  response.headers.set(PREFIX_KEY_HEADER, prefixKeyOf(request, of));
+  return response;
+}
+
 function hash(text: string): string {
   return createHash("sha256").update(text).digest("hex").slice(0, 16);
 }

@@ -14,6 +14,7 @@ import { createHash } from "node:crypto";
 import { z } from "zod";
 import { concatBytes } from "../base/bytes.ts";
 import { brief } from "../base/errors.ts";
+import { readReason } from "../base/read_errors.ts";
 import { LOUDNESS_BINS } from "./loudness.ts";
 import { emptyStats } from "./firing_stats.ts";
 import { BUCKETS, type FiringStats } from "./types.ts";
@@ -123,9 +124,17 @@ export function decodeStats(file: Uint8Array, path: string): FiringStats {
   return stats;
 }
 
-/** @throws {Error} as `decodeStats`, and what reading throws. */
+/** @throws {Error} as `decodeStats`, and where the file cannot be read. */
 export function readStats(path: string): FiringStats {
-  return decodeStats(Deno.readFileSync(path), path);
+  return decodeStats(readBytes(path), path);
+}
+
+function readBytes(path: string): Uint8Array {
+  try {
+    return Deno.readFileSync(path);
+  } catch (error) {
+    throw new Error(`Cannot read "${path}": ${readReason(error)}`, { cause: error });
+  }
 }
 
 /** Writes the file whole: what was there is replaced at once or stays. */

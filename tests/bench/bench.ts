@@ -11,11 +11,13 @@ import { benchPrompt } from "../../src/cli/bench_prompt.ts";
 import { openGguf } from "../../src/gguf/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { synthesize } from "../../src/synth/mod.ts";
+import { readFigures, writeFigures } from "./benchmarks_page.ts";
 import { chooseEngines, reasonOf } from "./choose_engines.ts";
 import type { Engine } from "./engine.ts";
 import { benchCacheFolder } from "./install_peer.ts";
 import { describeCommit, describeMachine } from "./machine.ts";
 import { type BenchOptions, parseBenchArgs } from "./options.ts";
+import { withReport } from "./page_section.ts";
 import {
   createReport,
   mergeReports,
@@ -35,6 +37,7 @@ if (import.meta.main) {
       ? mergeReports(options.from.map(readReport))
       : await measureAll(options, Deno.args);
     if (options.svg !== undefined) writeFile(options.svg, reportChart(report));
+    if (options.page) writeFigures(withReport(readFigures(), report));
     console.log(formatReport(report, options));
   } catch (error) {
     if (!(error instanceof CommanderError)) console.error(`Cannot measure: ${reasonOf(error)}`);

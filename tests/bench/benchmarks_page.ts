@@ -1,13 +1,17 @@
 /**
  * `docs/benchmarks.md` and its charts, from the figures kept in `results/figures.json`:
  * `deno task docs:bench`; `--check` says whether they are current. A figure is written there with
- * the command that measures it, the machine and the day; this measures nothing.
+ * the command that measures it, the machine and the day; this measures nothing. `deno task bench
+ * --page` measures the first table anew and writes it there, the page and the chart.
  */
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Bar, ratioChart } from "./ratio_chart.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+
+/** In a cell of which nothing is known; the chart leaves its bar out. */
+export const NOT_MEASURED = "–";
 
 /** A table of figures and how they came about. */
 export interface Section {
@@ -46,9 +50,24 @@ export function benchmarksPage(sections: readonly Section[]): Map<string, string
   return files;
 }
 
+const FIGURES = join(ROOT, "tests/bench/results/figures.json");
+
 /** The figures that are kept. */
 export function readFigures(): readonly Section[] {
-  return JSON.parse(Deno.readTextFileSync(join(ROOT, "tests/bench/results/figures.json"))).sections;
+  return JSON.parse(Deno.readTextFileSync(FIGURES)).sections;
+}
+
+/** Keeps figures, and writes the page and its charts. */
+export function writeFigures(sections: readonly Section[]): void {
+  Deno.writeTextFileSync(FIGURES, `${JSON.stringify({ sections }, null, 2)}\n`);
+  writePage(sections);
+}
+
+function writePage(sections: readonly Section[]): void {
+  for (const [path, text] of benchmarksPage(sections)) {
+    Deno.mkdirSync(join(ROOT, path, ".."), { recursive: true });
+    Deno.writeTextFileSync(join(ROOT, path), text);
+  }
 }
 
 function pageOf(sections: readonly Section[]): string {
@@ -82,15 +101,16 @@ function pageOf(sections: readonly Section[]): string {
 function chartOf({ rows, machine, measured }: Section, chart: Chart): string {
   const groups = chart.ratios.map(({ heading, column, note }) => ({
     heading,
-    bars: rows.map((row): Bar => ({
+    bars: rows.filter((row) => row[column] !== NOT_MEASURED).map((row): Bar => ({
       label: chart.label.map((index) => row[index]).join(", ") + chart.labelSuffix,
       ...rangeOf(row[column]),
       note: `${numberOf(row[note])} tok/s`,
       isOurs: true,
     })),
   }));
+  const known = groups.filter(({ bars }) => bars.length > 0);
   const footer = [`${machine}, ${measured}`];
-  return ratioChart({ title: chart.title, subtitle: chart.subtitle, groups, footer });
+  return ratioChart({ title: chart.title, subtitle: chart.subtitle, groups: known, footer });
 }
 
 /** "1.55 (1.52–1.56)", or a number alone. */
@@ -106,12 +126,10 @@ function numberOf(cell: string): string {
 }
 
 if (import.meta.main) {
+  const isCheck = Deno.args.includes("--check");
+  if (!isCheck) writePage(readFigures());
   for (const [path, text] of benchmarksPage(readFigures())) {
-    const file = join(ROOT, path);
-    if (!Deno.args.includes("--check")) {
-      await Deno.mkdir(join(file, ".."), { recursive: true });
-      await Deno.writeTextFile(file, text);
-    } else if (await Deno.readTextFile(file).catch(() => "") !== text) {
+    if (isCheck && await Deno.readTextFile(join(ROOT, path)).catch(() => "") !== text) {
       console.error(`${path} is stale: run \`deno task docs:bench\` and commit it`);
       Deno.exit(1);
     }

@@ -3,6 +3,8 @@ import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { benchmarksPage, readFigures, type Section } from "./benchmarks_page.ts";
+import { fakeReport, fakeSpeed } from "./fake_results.ts";
+import { SPEED_HEADING, withReport } from "./page_section.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const SECTION: Section = {
@@ -39,4 +41,37 @@ Deno.test("benchmarksPage() draws the ratios of a table", () => {
 Deno.test("benchmarksPage() refuses to draw what is no ratio", () => {
   const rows = [["tiny", "12", "much"]];
   assertThrows(() => benchmarksPage([{ ...SECTION, rows }]), Error, '"much"');
+});
+
+Deno.test("withReport() makes the table of speeds, and its chart, of what was measured", () => {
+  const speeds = [
+    fakeSpeed(["ganglion", 1, 100, 30]),
+    fakeSpeed(["llama-bench", 1, 80, 20], { version: "b1" }),
+    fakeSpeed(["ganglion", 2, 110, 33]),
+    fakeSpeed(["llama-bench", 2, 100, 20], { version: "b1" }),
+  ];
+  const report = fakeReport(["ganglion", "llama-bench"], { speeds });
+  const sections = withReport(readFigures(), report);
+  assertEquals(sections.length, readFigures().length);
+  const [section] = sections.filter(({ heading }) => heading === SPEED_HEADING);
+  assertEquals(section.rows, [[
+    ...["tiny", "1", "105.0 (100.0–110.0)", "90.0", "1.18 (1.10–1.25)"],
+    ...["31.5 (30.0–33.0)", "20.0", "1.57 (1.50–1.65)", "–"],
+  ]]);
+  assertEquals([section.measured, section.machine], [
+    ...["2026-01-02", "2 cores, A <quick> CPU & more"],
+  ]);
+  const pages = benchmarksPage(sections);
+  assertStringIncludes(pages.get("docs/benchmarks.md") ?? "", "| 1.57 (1.50–1.65) | – |");
+  assertStringIncludes(pages.get("docs/images/decode.svg") ?? "", "1.57");
+});
+
+Deno.test("withReport() says where llama.cpp was not measured, and draws no bars of it", () => {
+  const report = fakeReport(["ganglion"], { speeds: [fakeSpeed(["ganglion", 1, 100, 30])] });
+  const [section] = withReport(readFigures(), report);
+  assertEquals(section.rows[0].slice(3, 5), ["–", "–"]);
+  assertStringIncludes(section.text[0], "llama.cpp was not measured: `--peers llama-bench=PATH`");
+  benchmarksPage([section]);
+  const nothing = fakeReport(["ganglion"], {});
+  assertThrows(() => withReport(readFigures(), nothing), Error, "no speed was measured");
 });

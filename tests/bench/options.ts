@@ -48,6 +48,8 @@ export interface BenchOptions {
   /** Files to write, beside what is printed. */
   readonly json?: string;
   readonly svg?: string;
+  /** Write the speeds to docs/benchmarks.md, its chart and figures.json. */
+  readonly page: boolean;
   /** Reports to show again, or together, instead of measuring. */
   readonly from: readonly string[];
 }
@@ -94,6 +96,7 @@ export function parseBenchArgs(args: readonly string[]): BenchOptions {
     .option("--markdown", "print Markdown instead of aligned columns")
     .option("--json <file>", "write everything measured as JSON, after every measurement")
     .option("--svg <file>", "write a chart")
+    .option("--page", "write the speeds to docs/benchmarks.md, its chart and figures.json")
     .option(
       "--from <files>",
       "show what --json wrote, also of several runs, measuring nothing",
@@ -103,14 +106,18 @@ export function parseBenchArgs(args: readonly string[]): BenchOptions {
     .parse([...args], { from: "user" });
   const flags = command.opts();
   return {
-    ...flags as Omit<BenchOptions, "models" | "context" | "load" | "markdown" | "from">,
+    ...flags as Omit<BenchOptions, "models" | Defaulted>,
     models: command.args,
     context: flags.context ?? [],
     load: flags.load ?? false,
     markdown: flags.markdown ?? false,
+    page: flags.page ?? false,
     from: flags.from ?? [],
   };
 }
+
+/** What commander leaves out where it was not given. */
+type Defaulted = "context" | "load" | "markdown" | "page" | "from";
 
 /** "1,2" → [1, 2], each once. */
 function parseCounts(text: string): number[] {

@@ -3,6 +3,7 @@
  * clients that do not read: `deno task bench:overload [SECONDS]`. Exits with 1 when it breaks a
  * promise. A short run of it is a test.
  */
+import { readLaunch } from "../../packaging/launch.ts";
 import {
   ask,
   metric,
@@ -139,7 +140,14 @@ async function measureSilent(url: string, seconds: number): Promise<readonly [nu
 async function withServer<T>(use: (url: string) => Promise<T>): Promise<T> {
   const script = new URL("./overload_server.ts", import.meta.url).pathname;
   const server = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-check", "-A", script, JSON.stringify(MODEL)],
+    args: [
+      "run",
+      "--no-check",
+      "-A",
+      `--v8-flags=${readLaunch().v8Flags}`,
+      script,
+      JSON.stringify(MODEL),
+    ],
     stdin: "piped",
     stdout: "piped",
   }).spawn();

@@ -3,6 +3,7 @@
  * its own with two models, one of which comes and goes; memory, handles, threads and what requests
  * hold are looked at all the time. Exits with 1 when they grow, or an answer is not the right one.
  */
+import { readLaunch } from "../../packaging/launch.ts";
 import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "../../src/llm/mod.ts";
 import { finish, Log } from "../cli/server_process.ts";
 import { Rng } from "../support/rng.ts";
@@ -110,7 +111,7 @@ async function withServer(use: (server: Served) => Promise<void>): Promise<numbe
 
 function start(args: readonly string[]): Deno.ChildProcess {
   const main = new URL("../../src/cli/main.ts", import.meta.url).pathname;
-  const flags = "--v8-flags=--no-wasm-bounds-checks,--experimental-wasm-revectorize";
+  const flags = `--v8-flags=${readLaunch().v8Flags}`;
   return new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-check", "--no-prompt", "-A", flags, main, "serve", ...args, "--port", "0"],
     env: { XDG_CONFIG_HOME: "/nonexistent" },

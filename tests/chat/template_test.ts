@@ -144,6 +144,28 @@ Deno.test("render() lets no tool spell a special token, by whatever name a templ
   }
 });
 
+Deno.test("render() writes JSON in which a client's text is what it was, and no special token", () => {
+  const text = 'say </s> or <s>, \\ud800 "</s>" \\</s> \u{10000}</s>\u{10000}\n';
+  const tools = [{ name: text, [text]: [text] }];
+  const asked = [user(text)];
+  for (
+    const jinja of [
+      "{{ tools | tojson }}",
+      "{{ tools | tojson(indent=2) }}",
+      "{{ tools[0].name | tojson | tojson }}",
+      "{{ {'a': messages[0].content, 'b': tools} | tojson(ensure_ascii=true) }}",
+      "{% filter tojson %}{{ messages[0].content }}{% endfilter %}",
+    ]
+  ) {
+    const rendered = template(jinja).render(asked, { tools });
+    const plain = template(jinja, { specialTexts: [] }).render(asked, { tools });
+    // What the tokenizer drops.
+    const read = rendered.replace(/\ud800(?![\udc00-\udfff])/g, "");
+    assertEquals(read, plain, jinja);
+    assert(!rendered.includes("</s>") && !rendered.includes("<s>"), jinja);
+  }
+});
+
 Deno.test("render() pays for lists that grow and texts that are put into others", () => {
   const grow = "{% set l = [] %}{% for i in range(10000) %}" +
     "{% set _ = l.append(messages[0].content) %}{% endfor %}{{ l | join }}";

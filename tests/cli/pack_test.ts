@@ -45,8 +45,8 @@ Deno.test("pack --stats puts frequent neurons first in each stripe", () =>
     await Deno.writeTextFile(text, TEXT);
     const profiled = await runCli(["profile", path, "--file", text, "--tokens", "64", "-o", stats]);
     assertEquals(profiled.code, 0, profiled.stderr);
-    const { code, stderr } = await runCli(["pack", path, "--stats", stats, "-o", out]);
-    assertEquals([code, stderr], [0, ""]);
+    const { code, said } = await runCli(["pack", path, "--stats", stats, "-o", out]);
+    assertEquals([code, said], [0, ""]);
     const { counts, units: { 1: tokens } } = readStats(stats);
     for (const { layer, neurons, stripes, order, rates } of openPacked(out).units) {
       assert(rates !== null && stripes > 1);

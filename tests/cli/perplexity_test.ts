@@ -66,7 +66,7 @@ Deno.test("perplexity refuses what it cannot score, without a stack", () =>
       [[path, "--file", short], 2, "Cannot fill a window of 512 tokens"],
       [[path, "--file", short, "--ctx", "3"], 2, "A whole number of at least 4"],
       [[path, "--file", short, "--ctx", "8", "--ctx-size", "6"], 2, "--ctx-size 6"],
-      [[path, "--file", `${folder}/none`], 1, "No such file"],
+      [[path, "--file", `${folder}/none`], 1, "there is no such file"],
       [[short, "--file", short], 1, "Cannot"],
     ];
     for (const [args, status, says] of wrong) {

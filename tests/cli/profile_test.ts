@@ -151,7 +151,11 @@ Deno.test("profile, verify and --sparsity refuse what they cannot use, without a
       [[...run(model), "--sparsity", "0.5", "--stats", stats, "--dense"], 2, "choose one"],
       [[...run(model), "--sparsity", "0.5", "--stats", model], 1, "no file of firing statistics"],
       [[...run(model), "--sparsity", "0.5", "--stats", torn], 1, "Cannot read statistics"],
-      [[...run(model), "--sparsity", "0.5", "--stats", `${folder}/none`], 1, "No such file"],
+      [
+        [...run(model), "--sparsity", "0.5", "--stats", `${folder}/none`],
+        1,
+        "there is no such file",
+      ],
       [[...run(other), "--sparsity", "0.5", "--stats", stats], 1, "measured on another model"],
     ];
     for (const [args, status, says] of wrong) {

@@ -5,7 +5,7 @@ import { runCli, withTinyModel } from "./run_cli.ts";
 Deno.test("quantize writes a file that --json measures and show understands", () =>
   withTinyModel(async (path, folder) => {
     const out = `${folder}/out.gguf`;
-    const { code, stdout, stderr } = await runCli([
+    const { code, stdout, said } = await runCli([
       "quantize",
       path,
       out,
@@ -13,7 +13,7 @@ Deno.test("quantize writes a file that --json measures and show understands", ()
       "q8_0",
       "--json",
     ]);
-    assertEquals([code, stderr], [0, ""]);
+    assertEquals([code, said], [0, ""]);
     assertEquals(JSON.parse(stdout), { bytes: (await Deno.stat(out)).size });
     const shown = JSON.parse((await runCli(["show", out, "--json"])).stdout);
     assertEquals(shown.quant, "Q8_0");
@@ -22,12 +22,12 @@ Deno.test("quantize writes a file that --json measures and show understands", ()
 Deno.test("quantize tells once per kind what does not divide into blocks", () =>
   withTinyModel(async (path, folder) => {
     const args = ["quantize", path, `${folder}/out.gguf`, "--type", "Q4_K"];
-    const { code, stdout, stderr } = await runCli(args);
+    const { code, stdout, said } = await runCli(args);
     assertEquals(code, 0);
     assertStringIncludes(stdout, `${folder}/out.gguf: `);
-    const lines = stderr.trim().split("\n");
-    assertEquals(lines.length, 2, stderr);
-    assertStringIncludes(stderr, "blk.0.ffn_down.weight and 1 more: Q5_0 instead of Q4_K");
+    const lines = said.trim().split("\n");
+    assertEquals(lines.length, 2, said);
+    assertStringIncludes(said, "blk.0.ffn_down.weight and 1 more: Q5_0 instead of Q4_K");
     assertEquals(openGguf(`${folder}/out.gguf`).tensors.get("output.weight")?.type, "Q5_0");
   }));
 

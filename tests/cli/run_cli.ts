@@ -8,6 +8,8 @@ export interface CliResult {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
+  /** What stderr has besides progress, which is shown of all that takes longer than a moment. */
+  readonly said: string;
 }
 
 export interface CliInput {
@@ -26,8 +28,12 @@ export async function runCli(
   await writer.close().catch(ignoreClosed);
   const { code, stdout, stderr } = await child.output();
   const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, stdout: decode(stdout), stderr: decode(stderr) };
+  const text = decode(stderr);
+  return { code, stdout: decode(stdout), stderr: text, said: text.replaceAll(PROGRESS, "") };
 }
+
+/** A line of `Progress`: "Loading tiny.gguf: 40 % (1 MiB of 2 MiB)". */
+const PROGRESS = /^.*: \d+ % \(.*\)\n/gm;
 
 /** Starts `ganglion ARGS` with all streams piped. */
 export function startCli(

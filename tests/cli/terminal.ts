@@ -21,18 +21,30 @@ export interface Terminal {
   /** Waits until it shows this; fails when it does not. */
   see(pattern: RegExp): Promise<RegExpExecArray>;
   type(keys: string): Promise<void>;
+  /** Sends the signal that the terminal makes of Ctrl-C where nobody reads keys. */
+  interrupt(): void;
   /** The exit status. */
   readonly ended: Promise<number>;
 }
 
 /** Runs `ganglion ARGS` on a terminal while `use` looks at it and types. */
-export async function withTerminal(
+export function withTerminal(
   args: readonly string[],
   env: Readonly<Record<string, string>>,
   use: (terminal: Terminal) => Promise<void>,
 ): Promise<void> {
   const words = [Deno.execPath(), "run", "--no-check", "--no-prompt", "-A", MAIN, ...args];
-  const line = words.map((word) => `'${word}'`).join(" ");
+  return runOnTerminal(words, env, use);
+}
+
+/** Runs any program on a terminal: `words` are its path and arguments. */
+export async function runOnTerminal(
+  words: readonly string[],
+  env: Readonly<Record<string, string>>,
+  use: (terminal: Terminal) => Promise<void>,
+): Promise<void> {
+  const pidFile = await Deno.makeTempFile();
+  const line = `echo $$ >${pidFile}; exec ${words.map((word) => `'${word}'`).join(" ")}`;
   const child = new Deno.Command("script", {
     args: ["--quiet", "--return", "--command", line, "/dev/null"],
     env: { XDG_CONFIG_HOME: "/nonexistent", NO_COLOR: "1", TERM: "xterm", ...env },
@@ -45,11 +57,14 @@ export async function withTerminal(
   ended.then(() => isEnded = true);
   try {
     const see = (pattern: RegExp) => soon(log, pattern);
-    await use({ log, see, type: (text) => keys.write(new TextEncoder().encode(text)), ended });
+    const type = (text: string) => keys.write(new TextEncoder().encode(text));
+    const interrupt = () => Deno.kill(Number(Deno.readTextFileSync(pidFile)), "SIGINT");
+    await use({ log, see, type, interrupt, ended });
   } finally {
     if (!isEnded) child.kill("SIGTERM");
     await keys.abort().catch(() => {});
     await Promise.all([ended, log.ended]);
+    await Deno.remove(pidFile);
   }
 }
 

@@ -42,8 +42,8 @@ Deno.test("train gives the same file for the same seed, however many passes it t
     const trained = async (...more: string[]) => {
       const out = `${folder}/out.gguf`;
       const args = ["train", path, "--file", file, "-o", out, "--epochs", "1", "--rank", "32"];
-      const { code, stderr } = await runCli([...args, ...more]);
-      assertEquals([code, stderr], [0, ""]);
+      const { code, said } = await runCli([...args, ...more]);
+      assertEquals([code, said], [0, ""]);
       return Deno.readFileSync(out);
     };
     const first = await trained("--threads", "1");

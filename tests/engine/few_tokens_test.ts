@@ -32,6 +32,8 @@ const KINDS: Record<string, Partial<ModelShape>> = {
 };
 const QUANTS = ["F16", "Q4_0", "Q4_K"] as const;
 const IDS = Array.from({ length: 25 }, ((rng) => () => 3 + rng.int(390))(new Rng(4)));
+/** One, some, and more than are computed neuron by neuron. */
+const STEP_TOKENS = [1, 2, 3, 8, 16];
 /** Activations are int8, and sums of several tokens in another order where all are computed. */
 const QUANT_NMSE = 1e-4;
 
@@ -40,14 +42,12 @@ for (const [kind, shape] of Object.entries(KINDS)) {
     Deno.test(`${kind} in ${quant} answers some tokens at a time with the bits of each alone`, () =>
       withSparseFile(shape, quant, async (path) => {
         for (const threads of [1, 2]) {
-          const single = await logits(path, { threads, chunkTokens: 1 });
-          for (const chunkTokens of [2, 3, 8]) {
-            const few = await logits(path, { threads, chunkTokens });
-            assertEquals(few, single, `${chunkTokens} tokens, ${threads} threads`);
-          }
-          const dense = await logits(path, { threads, chunkTokens: 1, sparse: false });
+          const [single, two, three, eight, long] = await logits(path, { threads }, STEP_TOKENS);
+          [two, three, eight].forEach((few, i) =>
+            assertEquals(few, single, `${STEP_TOKENS[1 + i]} tokens, ${threads} threads`)
+          );
+          const [dense] = await logits(path, { threads, sparse: false }, [1]);
           assertLess(nmse(single, dense), QUANT_NMSE);
-          const long = await logits(path, { threads, chunkTokens: 16 });
           assertLess(nmse(single, long), QUANT_NMSE);
         }
       }));
@@ -87,10 +87,15 @@ async function withSparseFile(
   }
 }
 
-async function logits(path: string, options: LoadOptions): Promise<Float32Array> {
-  let all: Float32Array = new Float32Array();
+/** Of every position, in steps of so many tokens. */
+async function logits(
+  path: string,
+  options: LoadOptions,
+  stepTokens: readonly number[],
+): Promise<Float32Array[]> {
+  const all: Float32Array[] = [];
   await withModel(path, { contextLength: 64, ...options }, async (model) => {
-    all = await allLogits(model, IDS);
+    for (const tokens of stepTokens) all.push(await allLogits(model, IDS, tokens));
   });
   return all;
 }

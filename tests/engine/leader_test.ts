@@ -187,9 +187,67 @@ Deno.test("Leader.archive() shows that it gets on, record by record: no watchdog
       const atFirst = control.heartbeat;
       assertEquals(archive.save(), 2);
       const saved = control.heartbeat;
-      assertEquals(archive.restore(), 2);
+      const restoring = archive.restoring();
+      let step = restoring.next();
+      while (!step.done) step = restoring.next();
+      assertEquals(step.value, 2);
       assertEquals([saved - atFirst, control.heartbeat - saved], [2, 2]);
     } finally {
+      await Deno.remove(`${path}.kv`);
+    }
+  }));
+
+Deno.test("Leader.step() brings a conversation back between steps, and believes no block that others got", () =>
+  withTinyFile({ contextLength: 256 }, async (path) => {
+    const { leader } = await openLeader(path, 0, { sequences: 2, kvBlocks: 8 });
+    const textOf = (seed: number, length: number) =>
+      Array.from({ length }, (_, i) => 5 + (i * seed + seed) % 200);
+    const ask = (ids: number[], maxTokens = 1) =>
+      answerNow(leader, { ids, maxTokens, sampling: { temperature: 0 }, endIds: [] });
+    const saved = textOf(7, 200);
+    const other = textOf(11, 192);
+    const short = textOf(13, 64);
+    ask(saved);
+    const archive = leader.archive({ path: `${path}.kv`, modelFingerprint: "tiny" })!;
+    try {
+      assertEquals(archive.save(), 6);
+      const probe = leader.archive({ path: `${path}.probe`, modelFingerprint: "tiny" })!;
+      for (let first = 1; first < 4; first++) {
+        // So many records are back when others take their blocks; then the rest.
+        ask(short, 0);
+        ask(other, 0);
+        const restoring = archive.restoring();
+        for (let i = 0; i < first; i++) restoring.next();
+        ask(other, 0);
+        ask(short, 0);
+        while (!restoring.next().done);
+        const mixed = [...short, ...saved.slice(32 * first, 32 * (first + 1))];
+        assertEquals(probe.save({ ids: mixed }) <= 2, true, `record ${first} is behind the short`);
+      }
+      // An answer that is being made gets a token a step meanwhile.
+      let blocks: number | null | undefined;
+      const slow = archive.restoring();
+      leader.errands.add(
+        (function* (): Generator<void, number | null> {
+          for (let step = slow.next();; step = slow.next()) {
+            if (step.done) return step.value;
+            for (const endMs = performance.now() + 6; performance.now() < endMs;);
+            yield;
+          }
+        })(),
+        { done: (count) => blocks = count, failed: () => {} },
+      );
+      let isOver = false;
+      const end = { done: () => isOver = true, failed: () => {} };
+      const request = { ids: textOf(3, 4), maxTokens: 20, sampling: {}, endIds: [] };
+      leader.begin(request, 0, end);
+      leader.step();
+      leader.step();
+      assertEquals([blocks, isOver], [undefined, false]);
+      while (leader.hasWork) leader.step();
+      assertEquals([blocks, isOver], [6, true]);
+    } finally {
+      await Deno.remove(`${path}.probe`);
       await Deno.remove(`${path}.kv`);
     }
   }));

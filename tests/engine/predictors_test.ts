@@ -231,14 +231,11 @@ Deno.test("loadModel() says when predictors cannot be used, or are not there", a
 async function ask(path: string, options: LoadOptions): Promise<Answers> {
   const notices: Notice[] = [];
   const onNotice = (notice: Notice) => notices.push(notice);
-  let single: Float32Array = new Float32Array(0);
-  await withModel(path, { ...options, onNotice: () => {}, chunkTokens: 1 }, async (model) => {
-    single = await allLogits(model, IDS);
-  });
-  let rest: Omit<Answers, "single" | "notices"> | null = null;
+  let rest: Omit<Answers, "notices"> | null = null;
   await withModel(path, { ...options, onNotice }, async (model) => {
     const choices = model.predictors?.choices ?? [];
     rest = {
+      single: await allLogits(model, IDS, 1),
       greedy: await greedyIds(model, IDS, 16),
       arenaCount: model.arenaCount,
       skippedBytes: await skippedBytes(model),
@@ -247,7 +244,7 @@ async function ask(path: string, options: LoadOptions): Promise<Answers> {
     };
   });
   assert(rest !== null);
-  return { notices, single, ...rest as Omit<Answers, "single" | "notices"> };
+  return { notices, ...rest as Omit<Answers, "notices"> };
 }
 
 async function skippedBytes(model: LoadedModel): Promise<number> {

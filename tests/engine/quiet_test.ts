@@ -89,10 +89,8 @@ async function ask(path: string, options: LoadOptions) {
   let chunked = new Float32Array();
   let greedy: readonly number[] = [];
   let [skippedNeurons, skippedBytes] = [0, 0];
-  await withModel(path, { ...options, chunkTokens: 1 }, async (model) => {
-    single = new Float32Array(await allLogits(model, IDS));
-  });
   await withModel(path, options, async (model) => {
+    single = new Float32Array(await allLogits(model, IDS, 1));
     chunked = new Float32Array(await allLogits(model, IDS));
     greedy = await greedyIds(model, IDS.slice(0, 9), 12);
     const { timings } = await model.generate({ ids: IDS, maxTokens: 5, ignoreEnd: true }).result;

@@ -130,10 +130,8 @@ async function eachThreadCount(
 
 async function ask(path: string, options: LoadOptions): Promise<Answers> {
   const answers: Partial<Record<keyof Answers, Answers[keyof Answers]>> = {};
-  await withModel(path, { ...options, chunkTokens: 1 }, async (model) => {
-    answers.single = await allLogits(model, IDS);
-  });
   await withModel(path, options, async (model) => {
+    answers.single = await allLogits(model, IDS, 1);
     answers.chunked = await allLogits(model, IDS);
     answers.greedy = await greedyIds(model, IDS.slice(0, 9), 16);
     Object.assign(answers, await decode(model));

@@ -212,6 +212,11 @@ Deno.test("generate() takes nearly all greedy guesses of a draft model that is i
         const sampling = { temperature: 0 };
         const request = { ids: prompt, maxTokens: 20, sampling, ignoreEnd: true };
         const { timings } = await answer(model, request);
+        // While it runs, too: what is told never shrinks, and comes to what is told at the end.
+        const told: number[] = [];
+        for await (const { draftedTokens = 0 } of model.generate(request)) told.push(draftedTokens);
+        assertEquals(told, told.toSorted((a, b) => a - b));
+        assertGreater(told[told.length >> 1], 0);
         assertGreater(timings.draftedTokens!, 12);
         assertGreater(timings.acceptedTokens!, 0.9 * timings.draftedTokens!);
       }

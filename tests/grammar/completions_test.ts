@@ -89,10 +89,6 @@ Deno.test("Completions.fits() counts tokens where bytes are more than there is r
   const ids = completions.idsOf(configurations.start)!;
   assertEquals([...ids], [2, 3, 4, 5, 6]);
   assertEquals([4, 5].map((n) => completions.fits(configurations.start, n)), [false, true]);
-  completions.offer(configurations.start, Int32Array.of(2, 3, 4, 5, 6, 6));
-  assertEquals(completions.idsOf(configurations.start)!.length, 5, "longer ones are not taken");
-  completions.offer(configurations.start, Int32Array.of(9));
-  assertEquals([...completions.idsOf(configurations.start)!], [9]);
   const unspellable = compileGrammar(gbnf('root ::= "xyz"'));
   const others = new Configurations(unspellable);
   const none = new Completions(others, trie, shortestEnds(unspellable));
@@ -189,6 +185,108 @@ Deno.test("GrammarMatcher ends answers of the fewest tokens, whatever the vocabu
     { numRuns: 600, seed: 7 },
   );
   assert(count > 500, `only ${count} tokens`);
+});
+
+/** What a request comes to: by the mask, or by its own likes where these are allowed. */
+function* request(
+  knowledge: GrammarKnowledge,
+  { tokensMax, seed, end }: { tokensMax: number; seed: number; end: number },
+): Generator<undefined, string> {
+  const rng = new Rng(seed);
+  const matcher = new GrammarMatcher(knowledge, { tokensMax });
+  const seen: string[] = [];
+  for (let left = tokensMax; left > 0 && !matcher.isFinished; left--) {
+    const liked = rng.int(end);
+    let id = liked;
+    if (!matcher.allows(liked)) {
+      const allowed = idsIn(matcher.mask());
+      if (allowed.length === 0) break;
+      seen.push(allowed.join());
+      id = allowed[rng.int(allowed.length)];
+    }
+    seen.push(`took ${id}`);
+    if (id === end) break;
+    matcher.accept(id);
+    yield;
+  }
+  return seen.join(" ");
+}
+
+/** Runs it to its end. */
+function finish(under: Generator<undefined, string>): string {
+  for (;;) {
+    const step = under.next();
+    if (step.done) return step.value;
+  }
+}
+
+Deno.test("GrammarMatcher allows the same ids whatever other answers came before, or come meanwhile", () => {
+  const schemas = fc.tuple(
+    randomSchema.map(schema),
+    fc.uniqueArray(
+      fc.constantFrom(..."0123456789abet", '{"', '":', '",', '"}', "}}", "00", "null"),
+      {
+        minLength: 6,
+      },
+    ).map((words) => [
+      ...Array.from({ length: 256 }, (_, byte) => Uint8Array.of(byte)),
+      ...words.map((word) => new TextEncoder().encode(word)),
+    ]),
+  );
+  const grammars = fc.tuple(usable.map((piece) => gbnf(gbnfOf(piece))), randomTokens);
+  // Many ends of as many bytes, of which the tokens spell some in fewer pieces.
+  const word = fc.string({ unit: fc.constantFrom(..."abc"), minLength: 3, maxLength: 6 });
+  const words = fc.uniqueArray(word, { minLength: 2, maxLength: 6 });
+  const ties = fc.tuple(words, words, fc.uniqueArray(word, { maxLength: 6 })).map(
+    ([some, others, pieces]) => {
+      const oneOf = (all: string[]) => all.map((each, i) => `"${each}" e${i % 3}`).join(" | ");
+      const rules = `e0 ::= "ab" | "cc"\ne1 ::= "ba" | "ca"\ne2 ::= "bc" | "aa"`;
+      const text = `root ::= "c"? (x | y) x?\nx ::= ${oneOf(some)}\ny ::= ${
+        oneOf(others)
+      }\n${rules}`;
+      const more = [...pieces, ...pieces.map((piece) => piece.slice(1)), "ab", "ca"];
+      const tokens = [...new Set([..."abc", ...more])].map((each) =>
+        new TextEncoder().encode(each)
+      );
+      return [gbnf(text), tokens] as const;
+    },
+  );
+  let near = 0;
+  fc.assert(
+    fc.property(fc.oneof(schemas, grammars, ties), fc.nat(), ([source, tokens], seed) => {
+      const end = tokens.length;
+      const trie = buildTokenTrie(vocabularyOf([...tokens, "</s>"], { ends: [end] }));
+      const grammar = compileGrammar(source);
+      const fresh = () => new GrammarKnowledge(grammar, trie);
+      const rng = new Rng(seed);
+      const configurations = new Configurations(grammar);
+      const completions = new Completions(configurations, trie, shortestEnds(grammar));
+      const least = completions.idsOf(configurations.start)?.length ?? 3;
+      const asks = Array.from({ length: 6 }, (_, i) => ({
+        ...{ seed: seed + i % 4, end },
+        tokensMax: Math.max(1, least + [0, 1, 2, 4, 9, 30][rng.int(6)]),
+      }));
+      const alone = asks.map((ask) => finish(request(fresh(), ask)));
+      near += alone.filter((text, i) => text.split("took").length > asks[i].tokensMax).length;
+      const shared = fresh();
+      const after = asks.map((ask) => finish(request(shared, ask)));
+      assertEquals(after, alone, "one after the other");
+      const together = fresh();
+      const under = asks.map((ask) => request(together, ask));
+      const texts: string[] = [];
+      for (let open = under.length; open > 0;) {
+        const at = rng.int(under.length);
+        if (texts[at] !== undefined) continue;
+        const step = under[at].next();
+        if (!step.done) continue;
+        texts[at] = step.value;
+        open--;
+      }
+      assertEquals(texts, alone, "at the same time");
+    }),
+    { numRuns: 300, seed: 7 },
+  );
+  assert(near > 300, `${near} answers came to their last token`);
 });
 
 Deno.test("GrammarMatcher minds no number of tokens that is too small for any answer", () => {

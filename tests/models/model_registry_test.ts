@@ -161,13 +161,13 @@ Deno.test("ModelRegistry goes on loading for those who stay, and keeps what it l
 Deno.test("ModelRegistry lets idle models go after their time, each request's own", async () => {
   const { acquire, registry, states, unloaded } = setUp(["a", "b", "c"], {
     memoryBytes: 100,
-    keepAliveMs: 15,
+    keepAliveMs: 100,
   });
   (await acquire("a")).release();
   (await acquire("b", { keepAliveMs: Infinity })).release();
   assert(registry.list()[0].expiresAt !== undefined && registry.list()[1].expiresAt === undefined);
   const busy = await acquire("c", { keepAliveMs: 0 });
-  await new Promise((resolve) => setTimeout(resolve, 40));
+  await new Promise((resolve) => setTimeout(resolve, 150));
   assertEquals(states(), { a: "unloaded", b: "ready", c: "ready" });
   busy.release();
   await settle();
@@ -246,7 +246,7 @@ Deno.test("ModelRegistry.unload() of a model that is being loaded has it loaded 
 });
 
 Deno.test("ModelRegistry tells who asks why a model cannot be loaded, and tries again later", async () => {
-  const { acquire, events, loader, registry } = setUp(["a", "unreadable", "b"], { retryMs: 20 });
+  const { acquire, events, loader, registry } = setUp(["a", "unreadable", "b"], { retryMs: 200 });
   loader.failing = "a";
   const failed = await Promise.allSettled([registry.acquire("a"), registry.acquire("a")]);
   for (const outcome of failed) {
@@ -261,7 +261,7 @@ Deno.test("ModelRegistry tells who asks why a model cannot be loaded, and tries 
   (await acquire("b")).release(); // others are not concerned
   await assertRejects(() => registry.acquire("unreadable"), RequestError, "no header");
   await assertRejects(() => registry.preload("unreadable"), Error, "no header");
-  await new Promise((resolve) => setTimeout(resolve, 25));
+  await new Promise((resolve) => setTimeout(resolve, 210));
   loader.failing = null;
   (await acquire("a")).release();
   assertEquals(registry.list()[0].loadFailure, null);

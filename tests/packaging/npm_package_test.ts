@@ -1,8 +1,12 @@
 /** The npm package: packed by npm, installed by npx, started by Node.js; some seconds. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
+import project from "../../deno.json" with { type: "json" };
+import { ROOT } from "../../packaging/include_list.ts";
 import { writeNpmPackage } from "../../packaging/npm_package.ts";
-import { appFolder, runToEnd, temporaryFolder } from "./app.ts";
+import { appFolder, type Ended, runToEnd, temporaryFolder } from "./app.ts";
+
+const TSC = `${project.imports.typescript}/tsc`;
 
 const hasNpm = await new Deno.Command("npm", { args: ["--version"] }).output()
   .then(({ success }) => success, () => false);
@@ -25,12 +29,11 @@ Deno.test({
     assertEquals(packed.code, 0, packed.stderr);
     const [{ filename, files, size }] = JSON.parse(packed.stdout);
     const names: string[] = files.map((file: { path: string }) => file.path);
-    for (
-      const needed of ["bin.mjs", "mod.js", "LICENSE", "wasm/kernels.wasm", "builtin/model.gguf"]
-    ) {
+    const needs = ["bin.mjs", "mod.js", "mod.d.ts", "LICENSE", "wasm/kernels.wasm"];
+    for (const needed of [...needs, "builtin/model.gguf"]) {
       assert(names.includes(needed), `${needed} is missing`);
     }
-    assertEquals(names.filter((name) => /\.ts$/.test(name)), []);
+    assertEquals(names.filter((name) => /\.ts$/.test(name)), ["mod.d.ts"]);
     assert(size < 8e6, `${size} bytes`);
 
     const ask = ["run", "What is Ganglion?", "--temperature", "0", "--max-tokens", "12"];
@@ -39,5 +42,58 @@ Deno.test({
     assertStringIncludes(answer.stdout, "Ganglion runs");
     const wrong = await inFolder("npx", ["--yes", `./${filename}`, "run", "/nonexistent.gguf"]);
     assertEquals(wrong.code, 1);
+
+    await checkTypes(folder, inFolder, filename);
   },
 });
+
+/** A program of a user's, who installs the tarball: right and with mistakes. */
+const USE = `
+import { type ChatMessage, Engine, RequestError, serve } from "ganglion";
+
+await using engine: Engine = await Engine.load();
+const messages: ChatMessage[] = [{ role: "user", content: "What is Ganglion?" }];
+for await (const text of engine.chat(messages, { maxTokens: 4 })) console.log(text.length);
+const vector: Float32Array = await engine.embed("a");
+const { text, timings } = await engine.generate("Ganglion", { maxTokens: 1 }).result;
+const server = serve([engine.model], { port: 0 });
+export const all: [number, string, number, string, RequestError?] = [
+  vector.length, text, timings.predictedTokens, server.url,
+];
+`;
+const IMPORT = 'import { Engine, serve } from "ganglion"';
+const MISUSE = `${USE}
+// @ts-expect-error: there is no such option
+engine.chat("a", { maxTokns: 4 });
+// @ts-expect-error: a number is no text
+export const wrong: number = text;
+`;
+
+async function checkTypes(
+  folder: string,
+  inFolder: (program: string, args: readonly string[]) => Promise<Ended>,
+  tarball: string,
+): Promise<void> {
+  Deno.writeTextFileSync(join(folder, "package.json"), '{ "type": "module" }');
+  const installed = await inFolder("npm", ["install", "--ignore-scripts", `./${tarball}`]);
+  assertEquals(installed.code, 0, installed.stderr);
+  Deno.writeTextFileSync(join(folder, "use.ts"), USE);
+  Deno.writeTextFileSync(join(folder, "misuse.ts"), MISUSE);
+  const deno = await inFolder(Deno.execPath(), ["check", "use.ts", "misuse.ts"]);
+  assertEquals(deno.code, 0, deno.stderr);
+  const inDeno = await inFolder(Deno.execPath(), [
+    "eval",
+    `${IMPORT}; console.log(typeof Engine.load)`,
+  ]);
+  assertEquals([inDeno.code, inDeno.stdout], [0, "function\n"], inDeno.stderr);
+  const inNode = await inFolder("node", ["--input-type=module", "--eval", IMPORT]);
+  assertStringIncludes(inNode.stderr, "Error: Ganglion's library runs in Deno only: start");
+  // An editor's TypeScript, which reads the declarations themselves, too.
+  const options = ["--strict", "--noEmit", "--module", "nodenext", "--target", "esnext"];
+  const tsc = await runToEnd(
+    Deno.execPath(),
+    ["run", "--allow-all", TSC, ...options, join(folder, "misuse.ts")],
+    { cwd: ROOT, env: Deno.env.toObject() },
+  );
+  assertEquals(tsc.code, 0, tsc.stdout + tsc.stderr);
+}

@@ -83,11 +83,11 @@ Deno.test("Outbox gives up on a reader even after the end of what it sends", asy
 });
 
 Deno.test("Outbox lets a slow but steady reader go on", async () => {
-  const { box, goneCount } = outbox({ lagMs: 200 });
+  const { box, goneCount } = outbox({ lagMs: 600 });
   const reader = box.stream.getReader();
   for (let i = 0; i < 5; i++) {
     box.send("x");
-    await new Promise((resolve) => setTimeout(resolve, 60));
+    await new Promise((resolve) => setTimeout(resolve, 150));
     await reader.read();
   }
   assertEquals(goneCount(), 0);

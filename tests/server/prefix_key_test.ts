@@ -23,15 +23,27 @@ Deno.test("prefixKeyOf() is of whole blocks, of the first eight at most", () => 
   assertNotEquals(of([1]), of([2]));
 });
 
-Deno.test("chats and completions return x-prefix-key, streamed or not, errors none", async () => {
+Deno.test("answers of every API return x-prefix-key, streamed or not, errors none", async () => {
   const { app } = testApp();
-  for (const [path, body] of [[CHAT, hello], [TEXT, { prompt: "Hi" }]] as const) {
+  const asks = [[CHAT, hello], [TEXT, { prompt: "Hi" }], ["/v1/responses", { input: "Hi" }]];
+  for (const [path, body] of asks as [string, object][]) {
     for (const stream of [false, true]) {
       const fields = { ...body, stream, prompt_cache_key: "mine" };
       const response = await post(app, path, fields);
       assertEquals(response.headers.get("x-prefix-key"), "mine");
       await response.body?.cancel();
       const given = await post(app, path, fields, { headers: { "x-prefix-key": "given" } });
+      assertEquals(given.headers.get("x-prefix-key"), "given");
+      await given.body?.cancel();
+    }
+  }
+  for (const [path, body] of [["/api/chat", hello], ["/api/generate", { prompt: "Hi" }]] as const) {
+    for (const stream of [false, true]) {
+      const response = await post(app, path, { ...body, stream });
+      assertMatch(response.headers.get("x-prefix-key") ?? "", /^[0-9a-f]{16}$/);
+      await response.body?.cancel();
+      const headers = { "x-prefix-key": "given" };
+      const given = await post(app, path, { ...body, stream }, { headers });
       assertEquals(given.headers.get("x-prefix-key"), "given");
       await given.body?.cancel();
     }

@@ -123,6 +123,22 @@ Deno.test("serve() speaks HTTP/1.0, and answers HEAD without a body", async () =
   });
 });
 
+Deno.test("serve() says at HEAD how long GET's answer is", async () => {
+  await withServer({}, async ({ server: { url } }) => {
+    for (const path of ["/", "/page/app.js", "/v1/models", "/openapi.json", "/nothing"]) {
+      const ask = async (method: string) => {
+        const line = `${method} ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`;
+        using socket = await open(url, line);
+        const [head, body] = (await readUntil(socket, /never/)).split("\r\n\r\n");
+        return { length: Number(/content-length: (\d+)/i.exec(head)?.[1]), body };
+      };
+      const [head, get] = [await ask("HEAD"), await ask("GET")];
+      assertEquals(head.body, "", path);
+      assertEquals([head.length, get.length > 0], [get.length, true], path);
+    }
+  });
+});
+
 // fault 47: the Host header of a rebinding site.
 Deno.test("serve() refuses a rebinding site's host before it reads anything", async () => {
   await withServer({ script: [never] }, async ({ server: { url }, model }) => {

@@ -47,7 +47,8 @@ export function chromiumTest(
 
 /**
  * Serves the files, "/index.html" first, lets Chromium look at them and waits for what it posts.
- * @throws {Error} when nothing is posted in time.
+ * A page that takes long posts to "/progress" meanwhile.
+ * @throws {Error} when nothing is posted for `timeoutMs`.
  */
 export async function askChromium<Report>(
   files: Readonly<Record<string, string | Uint8Array<ArrayBuffer>>>,
@@ -57,11 +58,12 @@ export async function askChromium<Report>(
   const server = Deno.serve(
     { port: 0, hostname: "127.0.0.1", onListen: () => {} },
     async (request) => {
+      const { pathname } = new URL(request.url);
       if (request.method === "POST") {
-        resolve(await request.json());
+        if (pathname === "/progress") wait();
+        else resolve(await request.json());
         return new Response();
       }
-      const { pathname } = new URL(request.url);
       const path = pathname === "/" ? "/index.html" : decodeURIComponent(pathname);
       const file = files[path];
       if (file === undefined) return new Response(null, { status: 404 });
@@ -70,7 +72,12 @@ export async function askChromium<Report>(
     },
   );
   const profile = await Deno.makeTempDir({ prefix: "ganglion-chromium-" });
-  const timer = setTimeout(() => reject(new Error("Chromium posted nothing")), timeoutMs);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const wait = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => reject(new Error("Chromium posted nothing")), timeoutMs);
+  };
+  wait();
   const browser = new Deno.Command(CHROMIUM, {
     args: [...FLAGS, `--user-data-dir=${profile}`, `http://127.0.0.1:${server.addr.port}/`],
     stdout: "null",

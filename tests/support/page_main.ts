@@ -36,6 +36,7 @@ async function answerAll(): Promise<PageReport> {
     for (const job of jobs) {
       const bytes = await (await get(`/models/${job.name}`)).bytes();
       answers[job.name] = await answerJob(job, bytes, module);
+      await fetch("/progress", { method: "POST" });
     }
     return { adapter, answers };
   } catch (error) {

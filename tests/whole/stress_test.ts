@@ -2,7 +2,7 @@
  * Many at once before a real engine, through HTTP: each gets what it would get alone, counted as it
  * is, in whole characters; who leaves leaves nothing behind.
  */
-import { assert, assertEquals, assertGreater } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert";
 import type { LoadedModel } from "../../src/llm/mod.ts";
 import { loadedModels, serve } from "../../src/server/mod.ts";
 import { withModel, withTinyFile } from "../support/loaded_model.ts";
@@ -14,9 +14,12 @@ interface Served {
   readonly post: (path: string, body: object, signal?: AbortSignal) => Promise<Response>;
 }
 
-async function withServed(use: (served: Served) => Promise<void>): Promise<void> {
+async function withServed(
+  use: (served: Served) => Promise<void>,
+  contextLength = 512,
+): Promise<void> {
   await withTinyFile(
-    { type: "Q4_0", contextLength: 512 },
+    { type: "Q4_0", contextLength },
     (path) =>
       withModel(path, { threads: 2, parallel: 8, maxWaiting: 64 }, async (model) => {
         const server = serve({ port: 0, models: loadedModels([model]) });
@@ -138,3 +141,32 @@ Deno.test("clients that leave at any point leave the account of keys and values 
     assertEquals([model.load, model.kv.usedTokens], [{ running: 0, waiting: 0 }, 0]);
     assertEquals((await ask(served, staying, false)).text, expected.text);
   }));
+
+// fault 49: gone while a text is read as a whole.
+Deno.test("who leaves while a whole text is read ends the reading within a step", () =>
+  withServed(async ({ model, post }) => {
+    const textOf = (index: number) =>
+      Array.from({ length: 4_000 }, (_, i) => 3 + (i * (index + 2)) % 200);
+    const startMs = performance.now();
+    await model.embed(textOf(0));
+    const wholeMs = performance.now() - startMs;
+    const shows = { echo: true, logprobs: 0, max_tokens: 0, stream: true };
+    const asks: ((ids: number[], signal: AbortSignal) => Promise<unknown>)[] = [
+      (prompt, signal) => post(TEXT, { ...shows, prompt }, signal).then((answer) => answer.text()),
+      (ids, signal) => model.promptLogprobs(ids, 0, { signal }),
+      (ids, signal) => model.embed(ids, { signal }),
+    ];
+    for (const [index, ask] of asks.entries()) {
+      const client = new AbortController();
+      const answer = ask(textOf(index + 1), client.signal);
+      while (model.load.running === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      const leftMs = performance.now();
+      client.abort();
+      await assertRejects(() => answer);
+      while (model.load.running > 0) await new Promise((resolve) => setTimeout(resolve, 1));
+      const ms = performance.now() - leftMs;
+      assert(ms < wholeMs / 4, `ask ${index}: ${ms} ms of ${wholeMs}`);
+      assertEquals(model.kv.usedTokens, 0);
+    }
+  }, 4096));

@@ -51,7 +51,10 @@ export interface TerminalOptions {
 
 const HISTORY_LINES = 1000;
 
-/** Lines of a terminal: edited, with history. Between lines the terminal is as it was. */
+/**
+ * Lines of a terminal: edited, with history. Between lines the terminal is as it was, but that a
+ * Ctrl-C which nobody waits for (an answer ended as it was pressed) does not end the program.
+ */
 export class TerminalLines implements LineSource {
   readonly isTerminal = true;
   readonly #interface: Interface;
@@ -60,6 +63,7 @@ export class TerminalLines implements LineSource {
   #hasEnded = false;
   #wantsToLeave = false;
   #wake = () => {};
+  readonly #stray = () => {};
 
   constructor({ history, complete }: TerminalOptions) {
     this.#interface = createInterface({
@@ -79,6 +83,7 @@ export class TerminalLines implements LineSource {
       this.#hasEnded = true;
       this.#wake();
     });
+    Deno.addSignalListener("SIGINT", this.#stray);
     this.#rest();
   }
 
@@ -102,9 +107,10 @@ export class TerminalLines implements LineSource {
       this.#interface.prompt(true);
       await new Promise<void>((resolve) => this.#wake = resolve);
       this.#interface.off("SIGINT", cancel);
-      this.#rest();
     }
-    if (isCancelled) return { kind: "cancelled" };
+    // The next line is asked for at once: a Ctrl-C until then must not become a signal.
+    if (isCancelled && !this.#hasEnded) return { kind: "cancelled" };
+    this.#rest();
     const text = this.#waiting.shift();
     if (text === undefined) return { kind: "end" };
     this.#wantsToLeave = false;
@@ -113,6 +119,7 @@ export class TerminalLines implements LineSource {
 
   [Symbol.dispose](): void {
     this.#interface.close();
+    Deno.removeSignalListener("SIGINT", this.#stray);
   }
 
   /** Ctrl-C is a signal again, as work that is under way expects. */

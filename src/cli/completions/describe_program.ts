@@ -6,6 +6,8 @@ export interface FlagFacts {
   readonly name: string;
   readonly summary: string;
   readonly takesValue: boolean;
+  /** The value is a place in the file system. */
+  readonly takesPath: boolean;
   /** Empty: any value. */
   readonly choices: readonly string[];
 }
@@ -30,10 +32,11 @@ export function describeProgram(program: Command): VerbFacts[] {
     flags: [...verb.options, ...verb.createHelp().visibleOptions(verb)]
       .filter((option, i, all) => all.findIndex(({ long }) => long === option.long) === i)
       .filter(({ long, hidden }) => long !== undefined && long !== null && !hidden)
-      .map(({ long, description, required, optional, argChoices }) => ({
+      .map(({ long, flags, description, required, optional, argChoices }) => ({
         name: long as string,
         summary: description,
         takesValue: required || optional,
+        takesPath: /[<[](?:file|folder|stats)\b/.test(flags),
         choices: argChoices ?? [],
       })),
   }));

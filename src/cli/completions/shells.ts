@@ -25,9 +25,13 @@ function bashScript(verbs: readonly VerbFacts[], name: string): string {
       `        ${flag.name}) words="${flag.choices.join(" ")}" ;;\n`
     ).join("");
     const any = flags.filter((flag) => flag.takesValue && flag.choices.length === 0);
-    const files = any.length === 0 ? "" : `        ${any.map((flag) => flag.name).join("|")}) ;;\n`;
+    const others = [true, false].map((takesPath) => {
+      const names = any.filter((flag) => flag.takesPath === takesPath).map((flag) => flag.name);
+      const rest = takesPath ? ";;" : "compopt +o default 2>/dev/null ;;";
+      return names.length === 0 ? "" : `        ${names.join("|")}) ${rest}\n`;
+    }).join("");
     const all = [...choices, flagNames(flags)].join(" ");
-    return `    ${names.join("|")})\n      case $before in\n${values}${files}` +
+    return `    ${names.join("|")})\n      case $before in\n${values}${others}` +
       `        *) words="${all}${models}" ;;\n      esac ;;\n`;
   }).join("");
   return `# bash: eval "$(${name} completions bash)", for example in ~/.bashrc
@@ -53,8 +57,8 @@ function zshScript(verbs: readonly VerbFacts[], name: string): string {
     names.map((each) => `    ${quoted(`${each}:${summary}`)}\n`)
   ).join("");
   const cases = verbs.map(({ names, flags, takesModel, choices }) => {
-    const specs = flags.map(({ name, summary, takesValue, choices }) => {
-      const values = choices.length > 0 ? `(${choices.join(" ")})` : "_files";
+    const specs = flags.map(({ name, summary, takesValue, takesPath, choices }) => {
+      const values = choices.length > 0 ? `(${choices.join(" ")})` : takesPath ? "_files" : " ";
       const text = summary.replace(/[[\]\\:]/g, "\\$&");
       return quoted(`${name}[${text}]${takesValue ? `:value:${values}` : ""}`);
     });
@@ -87,7 +91,12 @@ ${described}  )
   case $words[1] in
 ${cases}  esac
 }
-compdef _${name} ${name}
+# As a file _${name} in a folder of $fpath, this is the function itself.
+if [[ $funcstack[1] == _${name} ]]; then
+  _${name} "$@"
+else
+  compdef _${name} ${name}
+fi
 `;
 }
 
@@ -100,11 +109,11 @@ function fishScript(verbs: readonly VerbFacts[], name: string): string {
       ),
       ...takesModel ? [`${within} -a '(__${name}_models)'`] : [],
       ...choices.length > 0 ? [`${within} -f -a ${fishQuoted(choices.join(" "))}`] : [],
-      ...flags.map(({ name, summary, takesValue, choices }) => {
+      ...flags.map(({ name, summary, takesValue, takesPath, choices }) => {
         const value = choices.length > 0
           ? ` -x -a ${fishQuoted(choices.join(" "))}`
           : takesValue
-          ? " -r"
+          ? takesPath ? " -r" : " -x"
           : "";
         return `${within} -l ${name.slice(2)}${value} -d ${fishQuoted(summary)}`;
       }),

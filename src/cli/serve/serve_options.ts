@@ -1,6 +1,7 @@
 /** The flags of `serve` that say who may ask, how much, and what is told about it. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { UsageError } from "../../base/errors.ts";
+import { readReason } from "../../base/read_errors.ts";
 import { LOG_LEVELS, type LogLevel } from "../../base/log.ts";
 import { byteSize, decimal, list, wholeNumber } from "../option_values.ts";
 
@@ -158,7 +159,6 @@ function readText(path: string, flag: string): string {
   try {
     return Deno.readTextFileSync(path);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new UsageError(`Cannot use ${flag}: ${reason}`);
+    throw new UsageError(`Cannot use ${flag} "${path}": ${readReason(error)}`);
   }
 }

@@ -1,11 +1,13 @@
 /** The folder of `serve --manage-models`, which clients may change: models come and go. */
-import { RequestError, UsageError } from "../../base/errors.ts";
+import { RequestError, UsageError, withoutFolders } from "../../base/errors.ts";
 import type { FileCatalog, ModelRegistry } from "../../models/mod.ts";
 import { modelName } from "../../models/mod.ts";
 import {
   ModelStore,
   parseReference,
+  PullError,
   pullModel,
+  type PullObstacle,
   type PullOptions,
   SharedPulls,
   sourceOf,
@@ -78,7 +80,7 @@ export class ServedLibrary implements ModelLibrary {
     if (path !== null && this.#store.record(id) === null) throw keptError(id, "nobody pulled it");
     if (isServed) this.#registry.unload(id);
     try {
-      const gone = this.#store.remove(name.replace(/:latest$/, ""));
+      const gone = this.#store.remove(id);
       this.#catalog.refresh();
       return gone.length > 0;
     } catch (error) {
@@ -124,11 +126,26 @@ function requireHub(reference: string): string {
   );
 }
 
+/**
+ * What a client is answered. A hub that wants another token answers 401; to this server's client
+ * that would say that its own key is wrong.
+ */
+const ANSWERS = {
+  not_found: { status: 404, code: "model_not_found", param: "model" },
+  not_permitted: { status: 403, type: "permission_error", code: "model_not_permitted" },
+  unclear: { status: 400, code: "invalid_value", param: "model" },
+  in_use: { status: 409, code: "model_in_use" },
+  busy: { status: 503, code: "hub_busy", retryAfterSeconds: 60 },
+  disk_full: { status: 507, code: "disk_full" },
+  failed: { status: 502, code: "pull_failed" },
+} as const satisfies Record<PullObstacle, ConstructorParameters<typeof RequestError>[1]>;
+
 function toPullError(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof RequestError) return error;
   if (error instanceof UsageError) {
     return new RequestError(error.message, { status: 400, code: "invalid_value", param: "model" });
   }
-  if (!error.message.startsWith("Cannot ")) return error;
-  return new RequestError(error.message, { status: 502, code: "pull_failed" });
+  if (!(error instanceof PullError) && !error.message.startsWith("Cannot ")) return error;
+  const obstacle = error instanceof PullError ? error.obstacle : "failed";
+  return new RequestError(withoutFolders(error.message), ANSWERS[obstacle]);
 }

@@ -7,6 +7,7 @@
  */
 import { createHash } from "node:crypto";
 import type { Command } from "commander";
+import { existsSync } from "node:fs";
 import { basename } from "node:path";
 import { UsageError } from "../../base/errors.ts";
 import { formatBytes } from "../../base/units.ts";
@@ -200,13 +201,8 @@ async function count(
 
 /** What an interrupted run left, if it was of the same model and text. */
 function continued(part: string, subject: StatsSubject): FiringStats | null {
-  let stats: FiringStats;
-  try {
-    stats = readStats(part);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
-  }
+  if (!existsSync(part)) return null;
+  const stats = readStats(part);
   const keys = Object.keys(subject) as (keyof StatsSubject)[];
   const differing = keys.filter((key) => stats.subject[key] !== subject[key]);
   if (differing.length > 0) {

@@ -6,6 +6,7 @@ import { ApiKeys, type RunningServer, serve, ServerMetrics } from "../../server/
 import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "../../llm/built_in_model.ts";
 import { EXIT_INTERRUPTED, onHangup, onInterrupt } from "../interrupt.ts";
 import { addDraftOption, addLoadOptions, type LoadFlags, toLoadOptions } from "../load.ts";
+import { storeOrNull } from "../models_folder.ts";
 import { toPullOptions } from "../pull_options.ts";
 import { pullIfMissing } from "../pull_progress.ts";
 import { FileLoader } from "../serve/model_loader.ts";
@@ -82,6 +83,7 @@ async function serveModels(paths: readonly string[], options: Options): Promise<
 const NAMES_MAX = 10;
 
 function createCatalog(paths: readonly string[], { modelsDir }: Options): FileCatalog {
+  const store = storeOrNull(modelsDir);
   const named = paths.length > 0
     ? paths.map((path) => requireModel(path, { modelsDir }))
     : modelsDir === undefined || getEnv("GANGLION_MODEL") !== undefined
@@ -91,7 +93,8 @@ function createCatalog(paths: readonly string[], { modelsDir }: Options): FileCa
     id: path === BUILT_IN_MODEL_PATH ? BUILT_IN_MODEL_ID : modelName(path),
     path,
   }));
-  return new FileCatalog({ files, folder: modelsDir });
+  const namesOfPulled = store === null ? undefined : () => store.namesOfPulled();
+  return new FileCatalog({ files, folder: modelsDir, namesOfPulled });
 }
 
 /**

@@ -8,6 +8,7 @@ import { STEP_KIND_DRAFT } from "../../memory/control_layout.ts";
 import { tableBlocks } from "../../rank/kv_bytes.ts";
 import type { StepRunner } from "../step_runner.ts";
 import { DraftOdds } from "./draft_odds.ts";
+import { StepTimes } from "./step_times.ts";
 import type { DraftedText, Drafter, Drafts, GuessCounts } from "./drafts.ts";
 
 /** Kinds of guesses: by how far the best logit is above the second, so far or more; and odds. */
@@ -16,8 +17,6 @@ const KIND_PRIOR = [0.3, 0.45, 0.6, 0.8, 0.95] as const;
 /** How often the first guess of a step is right, before it is known; and what one counts for. */
 const CHANCE_PRIOR = 0.7;
 const CHANCE_SHARE = 1 / 16;
-/** A guess's time counts for so much of the one that is remembered. */
-const TIME_SHARE = 1 / 8;
 
 export class DraftModel implements Drafter {
   readonly #steps: StepRunner;
@@ -31,8 +30,8 @@ export class DraftModel implements Drafter {
   readonly #odds: readonly DraftOdds[];
   /** By slot: how often the first guess of a step is right. */
   readonly #chances: Float64Array;
-  /** [2]: milliseconds of a guess, 0: unknown; when the last one began. */
-  readonly #clock = new Float64Array(2);
+  /** How long its steps take. */
+  readonly #times: StepTimes;
 
   /** steps: of the second model; vocabSize: of the first. */
   constructor(steps: StepRunner, vocabSize: number) {
@@ -41,6 +40,7 @@ export class DraftModel implements Drafter {
     this.#vocabSize = Math.min(vocabSize, steps.board.vocabSize);
     this.#contextLength = contextLength;
     this.#chunkTokens = chunkTokens;
+    this.#times = new StepTimes(chunkTokens);
     this.#ids = Array.from({ length: sequences }, () => new Int32Array(contextLength));
     this.#counts = new Int32Array(sequences);
     this.#odds = Array.from({ length: sequences }, () => new DraftOdds(KIND_PRIOR));
@@ -51,9 +51,18 @@ export class DraftModel implements Drafter {
     }
   }
 
-  /** Milliseconds that a guess takes; 0: none was made yet. */
+  /** Milliseconds that one more guess takes; 0: nobody knows yet. */
   get guessMs(): number {
-    return this.#clock[0];
+    return this.#times.estimate(1);
+  }
+
+  /**
+   * Milliseconds that the next `guesses` of a text take, of which it first reads what others have
+   * chosen since it was asked last; 0: nobody knows yet.
+   */
+  costMs({ slot, ids, known }: DraftedText, guesses: number): number {
+    const rows = Math.min(known - this.#sameAs(slot, ids, known - 1), this.#chunkTokens);
+    return this.#times.estimate(rows) + (guesses - 1) * this.guessMs;
   }
 
   /** How likely the slot's next guess is right, before it is made. */
@@ -88,10 +97,7 @@ export class DraftModel implements Drafter {
     for (let n = 0; n < room; n++) {
       if (n > 0) {
         own[known + n - 1] = drafts.ids[n - 1];
-        this.#clock[1] = performance.now();
         if (!this.#run(slot, known + n, 1)) return;
-        const ms = performance.now() - this.#clock[1];
-        this.#clock[0] += this.#clock[0] === 0 ? ms : TIME_SHARE * (ms - this.#clock[0]);
       }
       if (!this.#guess(drafts, n)) return;
       drafts.odds[n] = odds[drafts.kinds[n]];
@@ -130,9 +136,11 @@ export class DraftModel implements Drafter {
   /** A step of the slot's own ids up to `end`; false: it was aborted, somebody has left. */
   #run(slot: number, end: number, logits: number): boolean {
     const from = this.#counts[slot];
+    this.#times.start();
     this.#steps.begin(STEP_KIND_DRAFT);
     this.#steps.add(slot, this.#ids[slot], from, end - from, logits);
     if (!this.#steps.run()) return false;
+    this.#times.stop(end - from);
     this.#counts[slot] = end;
     if (logits > 0) this.#steps.takeRow(0);
     return true;

@@ -34,6 +34,8 @@ const GAIN_MIN = 1.03;
 /** Where guesses do not pay, every so many steps that have some try it: times may have changed. */
 const PROBE_STEPS = 64;
 const PROBE_DRAFTS = 3;
+/** So many steps in a row a model that does not pay may read what it has missed. */
+const PROBE_READS = 16;
 
 export class Speculation {
   /** How long steps take: whoever runs them says so. */
@@ -124,12 +126,13 @@ export class Speculation {
     this.#lookup.propose(sequence, most, drafts);
     this.#isModels[sequence.slot] = 0;
     if (this.#model === null || drafts.count > 0 && drafts.odds[0] >= SURE) return drafts.count;
-    if (!this.#isModelWorth(sequence.slot)) return drafts.count;
+    if (!this.#isModelWorth(sequence)) return drafts.count;
     const second = this.#second;
     second.count = 0;
     // Unlike looked up ones, its guesses cost time: none is made that the step has no row for.
     this.#model.propose(sequence, Math.min(most, spare), second, this.#leastChance());
     if (second.count === 0) return drafts.count;
+    this.#stepsSinceAsked = 0;
     this.#second = drafts;
     this.#drafts[sequence.slot] = second;
     this.#isModels[sequence.slot] = 1;
@@ -137,24 +140,26 @@ export class Speculation {
   }
 
   /** Whether asking the model promises more ids in the same time than not asking it. */
-  #isModelWorth(slot: number): boolean {
+  #isModelWorth(sequence: Sequence): boolean {
     if (this.#speculate !== "auto") return true;
     const { times } = this;
     const rows = this.#rows, count = this.#count;
     const model = this.#model!;
     if (!times.knows(rows)) return false;
-    const rightChance = model.chanceOf(slot);
+    const rightChance = model.chanceOf(sequence.slot);
     const plainRate = GAIN_MIN * count / times.estimate(rows);
     let ids = count;
     let chance = 1;
     for (let n = 1; n <= AUTO_DRAFTS_MAX; n++) {
       chance *= rightChance;
       ids += chance;
-      if (ids / (times.estimate(rows + n) + n * model.guessMs) > plainRate) return true;
+      if (ids / (times.estimate(rows + n) + model.costMs(sequence, n)) > plainRate) return true;
     }
-    if (++this.#stepsSinceAsked < PROBE_STEPS) return false;
-    this.#stepsSinceAsked = 0;
-    return true;
+    // A model that is behind reads a piece of the text when it is asked, and guesses nothing: it is
+    // asked again until it has guessed, for without that nothing is learnt of it.
+    const since = ++this.#stepsSinceAsked;
+    if (since >= PROBE_STEPS + PROBE_READS - 1) this.#stepsSinceAsked = 0;
+    return since >= PROBE_STEPS;
   }
 
   /** How likely a guess must be to be worth a row and the time that it takes to make it. */

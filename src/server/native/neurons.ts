@@ -3,7 +3,7 @@ import type { Context } from "hono";
 import type { LayerActivity, NeuronActivity } from "../../llm/types.ts";
 import type { ServerEnv } from "../guards.ts";
 import { isManaged } from "../manage_models.ts";
-import { isNameOf, modelNotFound, type ModelSource } from "../model_source.ts";
+import { idOf, modelNotFound, type ModelSource } from "../model_source.ts";
 import type { AppSettings } from "../options.ts";
 
 /**
@@ -30,7 +30,8 @@ function find(
     : models.list().map((card) => ({ id: card.id, activity: () => card.neurons }));
   // Of one model, any name is its name, as elsewhere.
   const isAny = !asked || all.length === 1;
-  const found = isAny ? all[0] : all.find(({ id }) => isNameOf(id, asked));
+  const wanted = isAny ? all[0]?.id : idOf(models, asked);
+  const found = all.find(({ id }) => id === wanted);
   if (found === undefined) throw modelNotFound(models, asked);
   return { id: found.id, activity: found.activity() };
 }

@@ -16,6 +16,7 @@ import { chatAsk, gapIds } from "../openai/handlers.ts";
 import { chooseTools } from "../openai/tool_fields.ts";
 import type { AppSettings } from "../options.ts";
 import { type Body, optional, parseFields, refuseUnsupported } from "../parse_fields.ts";
+import { withPrefixKey } from "../prefix_key.ts";
 import {
   answerFields,
   leaseOptions,
@@ -134,11 +135,13 @@ async function reply(
   const { model } = work.lease;
   const ask = withinContext(model, { ...makeAsk(model), count: 1 }, options?.num_ctx);
   const start = (signal: AbortSignal) => startChoices(work, ask, signal);
-  if (stream) return answerStream(work, NDJSON, (signal) => lines(start(signal), head));
-  return await answerWhole(work, async (signal) => {
-    const [choice] = await collectChoices(start(signal), 1);
-    return Response.json(endOnWire(head, choice, choice));
-  });
+  const response = stream
+    ? answerStream(work, NDJSON, (signal) => lines(start(signal), head))
+    : await answerWhole(work, async (signal) => {
+      const [choice] = await collectChoices(start(signal), 1);
+      return Response.json(endOnWire(head, choice, choice));
+    });
+  return withPrefixKey(response, work.request, ask.prompts[0]);
 }
 
 /** `num_ctx` can make the context shorter than it is, not longer. */

@@ -28,14 +28,14 @@ export async function pull(c: Context<ServerEnv>, settings: AppSettings): Promis
   // What came is kept: nobody who stops the server waits for the rest.
   const signal = AbortSignal.any([c.req.raw.signal, lifecycle.drainSignal]);
   const work = new PullWork(reference, { library, signal });
-  if (stream === false) {
-    try {
-      await work.done;
-    } catch (error) {
-      throw signal.aborted && !(error instanceof RequestError) ? shutdownError() : error;
-    }
-    return Response.json({ status: "success" });
+  // What is refused before anybody is asked has a status; after that only lines can say it.
+  const begun = new Promise((resolve) => setTimeout(resolve, 0));
+  try {
+    await (stream === false ? work.done : Promise.race([work.done, begun]));
+  } catch (error) {
+    throw signal.aborted && !(error instanceof RequestError) ? shutdownError() : error;
   }
+  if (stream === false) return Response.json({ status: "success" });
   const lines = ReadableStream.from(pullLines(work, {
     onError: (error) => onError(error, c.get("requestId")),
     isLeaving: () => lifecycle.isDraining,

@@ -2,7 +2,7 @@
 import type { Context } from "hono";
 import type { ServerEnv } from "../guards.ts";
 import { loadingError } from "../http_errors.ts";
-import { type ModelCard, modelNotFound } from "../model_source.ts";
+import { idOf, type ModelCard, modelNotFound } from "../model_source.ts";
 import type { AppSettings } from "../options.ts";
 
 /** All models that can be asked for. */
@@ -12,11 +12,12 @@ export function listModels(_c: Context<ServerEnv>, { models }: AppSettings): Res
 
 /** One of them, as it is named: requests may be answered under other names, this one is not. */
 export function showModel(c: Context<ServerEnv>, { models }: AppSettings): Response {
-  const id = c.req.param("id");
+  const name = c.req.param("id") ?? "";
+  const id = idOf(models, name);
   const card = models.list().find((each) => each.id === id);
   if (card !== undefined) return Response.json(modelOnWire(card));
   if (models.state === "loading") throw loadingError();
-  throw modelNotFound(models, id);
+  throw modelNotFound(models, name);
 }
 
 function modelOnWire({ id, created, contextLength }: ModelCard) {

@@ -4,7 +4,7 @@ import { answerStream, answerWhole, type Work } from "../answers/answer.ts";
 import { type Ask, type Choice, collectChoices, startChoices } from "../answers/choices.ts";
 import { fieldError } from "../http_errors.ts";
 import type { WrittenToken } from "./logprobs.ts";
-import { PREFIX_KEY_HEADER, prefixKeyOf } from "../prefix_key.ts";
+import { withPrefixKey } from "../prefix_key.ts";
 import { type AnswerHead, cachedOf, createChunkWriter } from "./wire.ts";
 import { DONE_EVENT, EVENT_STREAM, type Usage, wholeAnswer } from "./wire.ts";
 
@@ -28,10 +28,8 @@ export interface Reply {
 export async function reply(work: Work, parts: Reply): Promise<Response> {
   const { ask, cacheKey } = parts;
   checkBias(work.lease.model, ask);
-  const response = await answer(work, parts);
   const [{ ids }] = ask.prompts;
-  response.headers.set(PREFIX_KEY_HEADER, prefixKeyOf(work.request, { cacheKey, ids }));
-  return response;
+  return withPrefixKey(await answer(work, parts), work.request, { cacheKey, ids });
 }
 
 async function answer(work: Work, parts: Reply): Promise<Response> {

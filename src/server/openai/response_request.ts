@@ -71,6 +71,7 @@ export const responseSchema = z.object({
   })),
   reasoning: optional(z.object({ effort: reasoningEffort })),
   metadata: optional(anyObject),
+  prompt_cache_key: answerFields.prompt_cache_key,
   priority: answerFields.priority,
   max_time_ms: answerFields.max_time_ms,
 });

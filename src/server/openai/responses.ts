@@ -1,11 +1,12 @@
 /** The handler of `/v1/responses`, without a memory: every request brings all that was said. */
 import type { Context } from "hono";
-import { answerStream, answerWhole, readWork, withModel } from "../answers/answer.ts";
-import { type ChoiceEvent, startChoices } from "../answers/choices.ts";
+import { answerStream, answerWhole, readWork, withModel, type Work } from "../answers/answer.ts";
+import { type Ask, type ChoiceEvent, startChoices } from "../answers/choices.ts";
 import type { StreamFormat } from "../answers/event_stream.ts";
 import type { ServerEnv } from "../guards.ts";
 import { errorBody, toRequestError } from "../http_errors.ts";
 import type { AppSettings } from "../options.ts";
+import { withPrefixKey } from "../prefix_key.ts";
 import { chatAsk } from "./handlers.ts";
 import { chatLogprobs } from "./logprobs.ts";
 import { parseResponseRequest } from "./response_request.ts";
@@ -18,31 +19,40 @@ export async function responses(
   settings: AppSettings,
 ): Promise<Response> {
   const request = parseResponseRequest(await readWork(c, settings));
-  return await withModel(c, settings, { id: request.model }, (work) => {
+  return await withModel(c, settings, { id: request.model }, async (work) => {
     const { model } = work.lease;
     const ask = { ...chatAsk(model, request), count: 1 };
-    const writer = new ResponseWriter({
-      model: model.id,
-      repeated: request.repeated,
-      promptTokens: ask.prompts[0].ids.length,
-      logprobs: request.request.logprobs === undefined
-        ? null
-        : (tokens) => chatLogprobs(model, tokens),
-    });
-    const start = (signal: AbortSignal) => startChoices(work, ask, signal);
-    if (request.stream) {
-      const counter = { next: 0 };
-      return answerStream(
-        work,
-        numbered(counter),
-        (signal) => lines(events(start(signal), writer), counter),
-      );
-    }
-    return answerWhole(work, async (signal) => {
-      let last: ResponseEvent | undefined;
-      for await (const event of events(start(signal), writer)) last = event;
-      return Response.json(last!.response);
-    });
+    const [{ ids }] = ask.prompts;
+    const response = await answer(work, request, ask);
+    return withPrefixKey(response, work.request, { cacheKey: request.cacheKey, ids });
+  });
+}
+
+type Asked = ReturnType<typeof parseResponseRequest>;
+
+function answer(work: Work, request: Asked, ask: Ask): Response | Promise<Response> {
+  const { model } = work.lease;
+  const writer = new ResponseWriter({
+    model: model.id,
+    repeated: request.repeated,
+    promptTokens: ask.prompts[0].ids.length,
+    logprobs: request.request.logprobs === undefined
+      ? null
+      : (tokens) => chatLogprobs(model, tokens),
+  });
+  const start = (signal: AbortSignal) => startChoices(work, ask, signal);
+  if (request.stream) {
+    const counter = { next: 0 };
+    return answerStream(
+      work,
+      numbered(counter),
+      (signal) => lines(events(start(signal), writer), counter),
+    );
+  }
+  return answerWhole(work, async (signal) => {
+    let last: ResponseEvent | undefined;
+    for await (const event of events(start(signal), writer)) last = event;
+    return Response.json(last!.response);
   });
 }
 

@@ -45,6 +45,8 @@ export function watchGeneration(request: WatchedRequest, start: () => Generation
   };
 }
 
+type Drafts = Pick<GenerateChunk, "draftedTokens" | "acceptedTokens">;
+
 /** The clock of one generation. */
 class Watch {
   readonly series: GenerationSeries;
@@ -52,6 +54,8 @@ class Watch {
   firstTokenMs: number | null = null;
   #lastMs = 0;
   #isRead = false;
+  #drafted = 0;
+  #accepted = 0;
 
   constructor(series: GenerationSeries, startMs: number) {
     this.series = series;
@@ -66,11 +70,22 @@ class Watch {
     return {
       next: async () => {
         const step = await pieces.next();
-        if (!step.done) this.#count(step.value.ids.length);
+        if (!step.done) {
+          this.countDrafts(step.value);
+          this.#count(step.value.ids.length);
+        }
         return step;
       },
       return: (value) => pieces.return?.(value) ?? Promise.resolve({ done: true, value }),
     };
+  }
+
+  /** What was guessed ahead so far: what is new of it counts. */
+  countDrafts({ draftedTokens = 0, acceptedTokens = 0 }: Drafts): void {
+    this.series.draftedTokens.add(Math.max(0, draftedTokens - this.#drafted));
+    this.series.acceptedTokens.add(Math.max(0, acceptedTokens - this.#accepted));
+    this.#drafted = Math.max(this.#drafted, draftedTokens);
+    this.#accepted = Math.max(this.#accepted, acceptedTokens);
   }
 
   #count(tokens: number): void {
@@ -100,8 +115,7 @@ function finish(
   series.seconds.observe(ms / 1000);
   series.promptTokens.add(ids.length);
   series.cachedTokens.add(cachedTokens);
-  series.draftedTokens.add(timings.draftedTokens ?? 0);
-  series.acceptedTokens.add(timings.acceptedTokens ?? 0);
+  watch.countDrafts(timings);
   series.ended(finishReason).add();
   const { streamed } = timings;
   if (streamed !== undefined) {

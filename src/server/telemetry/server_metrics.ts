@@ -86,7 +86,13 @@ export class ServerMetrics {
       labels: ["model", "reason"],
     });
     this.#addGauges();
-    if (compat === "vllm") addVllmNames(metrics);
+    if (compat === "vllm") {
+      addVllmNames(metrics, () =>
+        this.#cards().flatMap((card) => {
+          const kv = loadedModel(card)?.kv;
+          return kv === undefined ? [] : [[card.id, kv] as const];
+        }));
+    }
   }
 
   /** Says what the gauges look at; before, they show nothing. */
@@ -123,11 +129,14 @@ export class ServerMetrics {
     return metricsText(this.#metrics);
   }
 
+  #cards(): readonly ModelCard[] {
+    return this.#subjects?.models.list() ?? [];
+  }
+
   #addGauges(): void {
     const metrics = this.#metrics;
-    const cards = () => this.#subjects?.models.list() ?? [];
     const byModel = (read: (card: ModelCard) => number | undefined) => (): Reading[] =>
-      cards().flatMap((card) => {
+      this.#cards().flatMap((card) => {
         const value = read(card);
         return value === undefined ? [] : [[[card.id], value] as const];
       });

@@ -2,6 +2,7 @@
  * The same numbers under vLLM's names, for schedulers and dashboards that know only these. Source
  * of the names: docs/model-server-protocol.md of llm-d, and vLLM's own list of metrics.
  */
+import type { KvUse } from "../../llm/types.ts";
 import type { Metrics } from "../../metrics/mod.ts";
 
 /** vLLM's name, and ours. */
@@ -21,8 +22,14 @@ const NAMES: readonly (readonly [vllm: string, ours: string, help: string])[] = 
   ["e2e_request_latency_seconds", "ganglion_generation_seconds", "Time of whole requests."],
 ];
 
-/** Shows `metrics` under vLLM's names, too. */
-export function addVllmNames(metrics: Metrics): void {
+/**
+ * Shows `metrics` under vLLM's names, too.
+ * @param caches of the models that are loaded, by their names.
+ */
+export function addVllmNames(
+  metrics: Metrics,
+  caches: () => readonly (readonly [model: string, kv: KvUse])[],
+): void {
   for (const [name, ours, help] of NAMES) {
     metrics.alias(ours, { name: `vllm:${name}`, help, labels: ["model_name"] });
   }
@@ -31,4 +38,14 @@ export function addVllmNames(metrics: Metrics): void {
     help: "Requests by finish reason.",
     labels: ["model_name", "finished_reason"],
   });
+  // Prefix routers reckon in its blocks; they are of the device that computes, whatever that is.
+  metrics.gauge({
+    name: "vllm:cache_config_info",
+    help: "The cache of keys and values, by its labels.",
+    labels: ["model_name", "block_size", "num_gpu_blocks", "num_cpu_blocks"],
+  }, () =>
+    caches().map(([model, { blockTokens, capacityTokens }]) => {
+      const blocks = Math.floor(capacityTokens / blockTokens);
+      return [[model, String(blockTokens), String(blocks), "0"], 1] as const;
+    }));
 }

@@ -3,6 +3,7 @@ import { Ollama } from "ollama/browser";
 import { RequestError } from "../../../src/base/errors.ts";
 import { mayChange, ServedLibrary } from "../../../src/cli/serve/served_library.ts";
 import { FileCatalog } from "../../../src/models/mod.ts";
+import type { Disk } from "../../../src/pull/disk.ts";
 import { ModelStore } from "../../../src/pull/mod.ts";
 import { hub } from "../../pull/fake_hub.ts";
 import { type Answer, type Ask, type FaultyServer, serveFaulty } from "../../pull/faulty_server.ts";
@@ -56,6 +57,8 @@ Deno.test("serve --manage-models lets Ollama's client pull a model, use it and d
       await client.delete({ model: "tiny.Q4_K_M:latest" });
       assertEquals(await names(folder), [".partial"]);
       await assertRejects(() => client.delete({ model: "tiny.Q4_K_M" }), Error, "does not exist");
+      const bad = await assertRejects(() => client.pull({ model: "llama3", stream: true }));
+      assertEquals((bad as { status_code?: number }).status_code, 400);
       await assertRejects(() => client.pull({ model: "llama3" }), Error, "give hf:user/repo:QUANT");
       await assertRejects(
         () => client.pull({ model: `${url}/x.gguf` }),
@@ -68,8 +71,32 @@ Deno.test("serve --manage-models lets Ollama's client pull a model, use it and d
       });
       assertMatch(
         await failed.text(),
-        /\n{"error":"Cannot pull hf:user\/other: .* 404: [^\n]*"code":"pull_failed"}\n$/,
+        /\n{"error":"Cannot pull hf:user\/other: .* 404: [^\n]*"code":"model_not_found"}\n$/,
       );
+    },
+  ));
+
+Deno.test("serve finds a model by what it was pulled as, on every route", () =>
+  withLibrary(
+    hub({ "tiny.Q4_K_M.gguf": MODEL, "tiny.Q8_0.gguf": MODEL }),
+    async ({ client, folder, url }) => {
+      await client.pull({ model: "hf.co/user/repo:Q8_0" });
+      await client.pull({ model: "hf.co/user/repo" });
+      const ask = { prompt: "a", raw: true, options: { num_predict: 1 } };
+      const called = async (model: string) => (await client.generate({ ...ask, model })).model;
+      assertEquals(await called("hf.co/user/repo:Q8_0"), "tiny.Q8_0");
+      assertEquals(await called("repo:q8_0"), "tiny.Q8_0");
+      assertEquals(await called("hf:user/repo:latest"), "tiny.Q4_K_M");
+      assertEquals((await client.show({ model: "user/repo:Q8_0" })).modelfile, "FROM tiny.Q8_0\n");
+      const body = JSON.stringify({ model: "hf:user/repo:Q8_0", prompt: "a", max_tokens: 1 });
+      const answer = await fetch(`${url}/v1/completions`, { method: "POST", body });
+      assertEquals((await answer.json()).model, "tiny.Q8_0");
+      const card = await fetch(`${url}/v1/models/hf.co/user/repo:Q8_0`);
+      assertEquals((await card.json()).id, "tiny.Q8_0");
+      await assertRejects(() => called("hf.co/user/repo:Q2_K"), Error, "does not exist here");
+      await client.delete({ model: "hf.co/user/repo:Q8_0" });
+      const left = await names(folder);
+      assertEquals(left, [".partial", "tiny.Q4_K_M.gguf", "tiny.Q4_K_M.source.json"]);
     },
   ));
 
@@ -176,6 +203,61 @@ Deno.test("ServedLibrary deletes only what was pulled, and nothing that serve wa
     assertEquals(library.remove("nobody"), false);
     assertEquals((await names(folder)).slice(0, 2), ["named.gguf", "named.source.json"]);
   }));
+
+/** What a library with this hub and this disk refuses a pull with. */
+async function refusal(
+  answer: (ask: Ask) => Answer,
+  { disk, reference = "hf:user/repo" }: { disk?: Disk; reference?: string } = {},
+): Promise<{ error: RequestError; folder: string }> {
+  const folder = await Deno.makeTempDir();
+  await using server = serveFaulty(answer);
+  await Deno.writeFile(`${folder}/other.gguf`, MODEL.subarray(1));
+  const library = new ServedLibrary({
+    catalog: new FileCatalog({ files: [], folder }),
+    registry: { unload: () => true },
+    pull: { folder, endpoint: new URL(server.url), retries: 0, ...(disk && { disk }) },
+  });
+  const pull = { signal: new AbortController().signal, onProgress: () => {} };
+  try {
+    return {
+      error: await assertRejects(() => library.pull(reference, pull), RequestError),
+      folder,
+    };
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("ServedLibrary says by a status why nothing came, and never where its folder is", async () => {
+  const said = (status: number, headers = {}) => () => ({ status, headers });
+  const tiny = hub({ "tiny.gguf": MODEL });
+  const full = Object.assign(new Error("ENOSPC"), { code: "ENOSPC" });
+  const write = () => {
+    throw full;
+  };
+  const cases: [Parameters<typeof refusal>, number, string][] = [
+    [[tiny, { reference: "../etc/passwd" }], 400, "invalid_value"],
+    [[hub({ "a.gguf": MODEL, "b.gguf": MODEL })], 400, "invalid_value"],
+    [[said(401)], 403, "model_not_permitted"],
+    [[said(403)], 403, "model_not_permitted"],
+    // What the hub says to whoever shows no token, where there is no such repository.
+    [[said(401, { "x-error-code": "RepoNotFound" })], 404, "model_not_found"],
+    [[said(404)], 404, "model_not_found"],
+    [[hub({ "read.me": MODEL })], 404, "model_not_found"],
+    [[tiny, { reference: "hf:user/repo:Q2_K" }], 404, "model_not_found"],
+    [[hub({ "other.gguf": MODEL })], 409, "model_in_use"],
+    [[said(429, { "retry-after": "3600" })], 503, "hub_busy"],
+    [[said(500)], 502, "pull_failed"],
+    [[hub({ "tiny.gguf": new TextEncoder().encode("GGUF and no more") })], 502, "pull_failed"],
+    [[tiny, { disk: { freeBytes: () => 1 << 20, write } }], 507, "disk_full"],
+    [[tiny, { disk: { freeBytes: () => null, write } }], 507, "disk_full"],
+  ];
+  for (const [[answer, options], status, code] of cases) {
+    const { error, folder } = await refusal(answer, options);
+    assertEquals([error.status, error.code], [status, code], error.message);
+    assert(!error.message.includes(folder), error.message);
+  }
+});
 
 Deno.test("serve --models-dir is where its own MODEL is looked for, and pulled to", async () => {
   const folder = await Deno.makeTempDir();

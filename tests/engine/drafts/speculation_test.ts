@@ -44,6 +44,12 @@ function sequenceIn(slot: number, { prompt = 3, known = 4, maxTokens = 100 } = {
 class ModelGuesser extends Guesser {
   readonly guessMs = 0;
   readonly asked: number[] = [];
+  /** Of the first guess, which reads what has come. */
+  readMs = 0;
+
+  costMs(): number {
+    return this.readMs;
+  }
 
   override propose(text: DraftedText, most: number, drafts: Drafts): void {
     this.asked.push(most);
@@ -182,6 +188,30 @@ Deno.test("Speculation.extend() asks the model for no more than the step has row
   const model = new ModelGuesser([SURE]);
   assertEquals(prepare({ odds: [[]], speculate: 7, chunkTokens: 4, model }).step(), [4]);
   assertEquals(model.asked, [3]);
+});
+
+Deno.test("Speculation.extend() reckons with what the model has to read first", () => {
+  const asks = (readMs: number) => {
+    const model = Object.assign(new ModelGuesser([SURE]), { readMs });
+    const { step } = prepare({ odds: [[]], times: TIMES, model });
+    return [step()[0] > 1, model.asked.length];
+  };
+  assertEquals(asks(5), [true, 1]);
+  // Eight ids in 82 ms and this: no more a second than one in 30.
+  assertEquals(asks(200), [false, 0]);
+});
+
+Deno.test("Speculation.extend() asks a model that is behind until it has guessed", () => {
+  const model = Object.assign(new ModelGuesser([[]]), { readMs: 200 });
+  const { step } = prepare({ odds: [[]], times: TIMES, model });
+  for (let i = 0; i < 66; i++) step();
+  assertEquals(model.asked.length, 3, "it reads in the 64th step and in those after it");
+  for (let i = 66; i < 200; i++) step();
+  assertEquals(model.asked.length, 2 * 16, "one that never guesses is left alone");
+  const guesses = Object.assign(new ModelGuesser([VAGUE]), { readMs: 200 });
+  const other = prepare({ odds: [[]], times: TIMES, model: guesses });
+  for (let i = 0; i < 200; i++) other.step();
+  assertEquals(guesses.asked.length, 3, "once in a while");
 });
 
 Deno.test("Speculation.extend() tries guesses that did not pay once in a while", () => {

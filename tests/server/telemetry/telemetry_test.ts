@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Log } from "../../../src/base/log.ts";
+import type { GenerateResult, Generation } from "../../../src/llm/types.ts";
 import { ServerMetrics } from "../../../src/server/mod.ts";
+import { watchGeneration } from "../../../src/server/telemetry/generations.ts";
 import type { Span, Tracer } from "../../../src/server/telemetry/spans.ts";
 import { CHAT, hello, post, testApp, withServer } from "../http_client.ts";
 
@@ -60,10 +62,47 @@ Deno.test("/metrics speaks vLLM's names, too, where it is told to", async () => 
   assertEquals(value(text, success), 1);
 });
 
-Deno.test("ServerMetrics shows the gauges of a registry's models", () => {
+Deno.test("/metrics counts guesses while an answer is made, each once", async () => {
   const metrics = new ServerMetrics();
+  const counts = () =>
+    ["drafted", "accepted"].map((each) =>
+      value(metrics.text(), `ganglion_${each}_tokens_total{model="m"}`)
+    );
+  const timings = { promptTokens: 1, promptMs: 1, predictedTokens: 3, predictedMs: 1 };
+  const result = Promise.withResolvers<GenerateResult>();
+  const generation: Generation = {
+    result: result.promise,
+    async *[Symbol.asyncIterator]() {
+      yield { text: "a", ids: [1], draftedTokens: 3, acceptedTokens: 1 };
+      yield { text: "b", ids: [2], draftedTokens: 3, acceptedTokens: 2 };
+    },
+  };
+  const settings = { metrics, log: keptLog().log, logPrompts: false, tracer: null };
+  const model = { id: "m", decode: () => "" };
+  const watched = watchGeneration(
+    { settings, model, requestId: "1", ids: [1] },
+    () => generation,
+  );
+  const seen: number[][] = [];
+  for await (const _chunk of watched) seen.push(counts());
+  assertEquals(seen, [[3, 1], [3, 2]]);
+  const drafts = { draftedTokens: 5, acceptedTokens: 2 };
+  result.resolve({
+    ...{ text: "ab", ids: [1, 2], finishReason: "stop" },
+    timings: { ...timings, ...drafts },
+  });
+  await result.promise;
+  await Promise.resolve();
+  assertEquals(counts(), [5, 2]);
+});
+
+Deno.test("ServerMetrics shows the gauges of a registry's models", () => {
+  const metrics = new ServerMetrics({ compat: "vllm" });
   const status = { created: 0, failure: null, leases: 0, loadFailure: null };
-  const model = { load: { running: 2, waiting: 1 }, kv: { usedTokens: 30, capacityTokens: 120 } };
+  const model = {
+    load: { running: 2, waiting: 1 },
+    kv: { usedTokens: 30, capacityTokens: 120, blockTokens: 32 },
+  };
   const models = [
     { ...status, id: "a", state: "ready", model, bytes: 50, waiting: 3 },
     { ...status, id: "b", state: "unloaded", model: null, bytes: 0, waiting: 0 },
@@ -79,6 +118,9 @@ Deno.test("ServerMetrics shows the gauges of a registry's models", () => {
   assertEquals(["a", "b"].map((id) => of("kv_usage_ratio", id)), [0.25, 0]);
   assertEquals(["a", "b"].map((id) => of("model_loaded", id)), [1, 0]);
   assertEquals(of("model_bytes", "a"), 50);
+  const blocks = `block_size="32",num_gpu_blocks="3",num_cpu_blocks="0"`;
+  assertEquals(value(text, `vllm:cache_config_info{model_name="a",${blocks}}`), 1);
+  assertEquals(text.match(/^vllm:cache_config_info/gm)?.length, 1);
   assertEquals(value(text, "ganglion_requests_under_way"), 7);
   assertEquals(value(text, "ganglion_draining"), 1);
   assertEquals(value(text, `ganglion_model_load_seconds_sum{model="a"}`), 1.5);

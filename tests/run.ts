@@ -1,0 +1,164 @@
+/**
+ * `deno task test`: the whole suite, as many processes side by side as there are cores. A part is a
+ * folder of tests, a file where a folder takes minutes, or a task with permissions of its own; so
+ * what a test measures of its process is its own folder's, and a part that dies takes no other with
+ * it. `deno task test FILES` runs those only.
+ */
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** What `deno task` is told to run one part. */
+export type Part = readonly [task: string, ...args: string[]];
+
+/** What the parts of a run came to. */
+export interface Sums {
+  readonly passed: number;
+  readonly failed: number;
+  readonly ignored: number;
+}
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const TASKS = ["test:safe", "test:ffi", "test:doc", "test:page"];
+/** Folders that take minutes: a part is a file. */
+const BY_FILE = ["cli", "engine", "gpu", "rank", "whole"];
+/** Beginnings of what takes long, the longest first: no core should be left alone at the end. */
+const EARLY = [
+  ...["tests/engine/gpu_", "tests/gpu/", "tests/rank/gpu_", "tests/engine/", "test:page"],
+  ...["tests/docs", "tests/golden", "tests/cli/", "tests/whole/", "test:"],
+];
+/** More at once do not fit into a small machine's memory. */
+const JOBS_MAX = 8;
+/** A part that takes longer hangs. */
+const PART_MS_MAX = 20 * 60_000;
+
+/** Every test of the suite once, in the order in which parts are begun. */
+export function listParts(): Part[] {
+  const files = (args: readonly string[]): Part => ["test:files", ...args];
+  const parts = TASKS.map((task): Part => [task]);
+  const entries = [...Deno.readDirSync(join(ROOT, "tests"))].map(({ name }) => name).sort();
+  parts.push(files(entries.filter(isTest).map((name) => `tests/${name}`)));
+  for (const folder of entries) {
+    const tests = testsIn(`tests/${folder}`);
+    if (tests.length === 0 || isTest(folder)) continue;
+    if (BY_FILE.includes(folder)) parts.push(...tests.map((path) => files([path])));
+    else parts.push(files([`tests/${folder}`]));
+  }
+  return parts.sort((a, b) => rank(a) - rank(b));
+}
+
+/** Paths of the test files in a folder and all below it; of a file: none. */
+export function testsIn(folder: string): string[] {
+  if (!Deno.statSync(join(ROOT, folder)).isDirectory) return [];
+  return [...Deno.readDirSync(join(ROOT, folder))].flatMap(({ name, isDirectory }) => {
+    const path = `${folder}/${name}`;
+    return isDirectory ? testsIn(path) : isTest(name) ? [path] : [];
+  }).sort();
+}
+
+function isTest(name: string): boolean {
+  return name.endsWith("_test.ts");
+}
+
+/** Where a part stands in `EARLY`. */
+function rank(part: Part): number {
+  const place = EARLY.findIndex((beginning) => part.at(-1)!.startsWith(beginning));
+  return place < 0 ? EARLY.length : place;
+}
+
+/**
+ * What a part's output says, whose summary is "ok | 12 passed (3 steps) | 0 failed | 1 ignored
+ * (2s)"; null: it has none.
+ */
+export function readSummary(output: string): Sums | null {
+  // deno-lint-ignore no-control-regex
+  const plain = output.replaceAll(/\x1b\[[0-9;]*m/g, "");
+  const line = [...plain.matchAll(/^(?:ok|FAILED) \| (\d+) passed.*$/gm)].at(-1);
+  if (line === undefined) return null;
+  const count = (what: string) =>
+    Number(new RegExp(`\\| (\\d+) ${what}\\b`).exec(line[0])?.[1] ?? 0);
+  return { passed: Number(line[1]), failed: count("failed"), ignored: count("ignored") };
+}
+
+/** A part as it runs. */
+class Run {
+  output = "";
+  readonly name: string;
+  readonly #child: Deno.ChildProcess;
+  readonly #startMs = performance.now();
+
+  constructor(part: Part) {
+    this.name = part.slice(part[0] === "test:files" ? 1 : 0).join(" ");
+    this.#child = new Deno.Command(Deno.execPath(), {
+      ...{ args: ["task", "--quiet", ...part], cwd: ROOT, stdin: "null" },
+      ...{ stdout: "piped", stderr: "piped", signal: AbortSignal.timeout(PART_MS_MAX) },
+    }).spawn();
+  }
+
+  /** A part that fails without saying which test did counts as one failure. */
+  async ended(): Promise<Sums> {
+    const { stdout, stderr, status } = this.#child;
+    await Promise.all([this.#collect(stdout), this.#collect(stderr)]);
+    const { success } = await status;
+    const sums = readSummary(this.output) ?? { passed: 0, failed: 0, ignored: 0 };
+    if (success || sums.failed > 0) return sums;
+    this.output += "-- it ended without saying what failed\n";
+    return { ...sums, failed: 1 };
+  }
+
+  print(): void {
+    const seconds = Math.round((performance.now() - this.#startMs) / 1000);
+    console.log(`== ${this.name} (${seconds} s)\n${this.output.trim()}\n`);
+  }
+
+  async #collect(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> {
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) this.output += text;
+  }
+}
+
+/** Runs all parts and says what they came to; the exit status. */
+async function runAll(parts: readonly Part[]): Promise<number> {
+  const startMs = performance.now();
+  const waiting = [...parts];
+  const running = new Set<Run>();
+  const sums = { passed: 0, failed: 0, ignored: 0 };
+  // Whoever ends a run that hangs wants to see where.
+  Deno.addSignalListener("SIGTERM", () => {
+    for (const run of running) run.print();
+    sums.failed += running.size;
+    Deno.exit(conclude(sums, startMs));
+  });
+  const work = async () => {
+    for (let part = waiting.shift(); part !== undefined; part = waiting.shift()) {
+      const run = new Run(part);
+      running.add(run);
+      const { passed, failed, ignored } = await run.ended();
+      running.delete(run);
+      run.print();
+      sums.passed += passed;
+      sums.failed += failed;
+      sums.ignored += ignored;
+    }
+  };
+  const jobs = Math.min(navigator.hardwareConcurrency, JOBS_MAX);
+  await Promise.all(Array.from({ length: jobs }, work));
+  return conclude(sums, startMs);
+}
+
+/** Prints the last line, which `.ci/run` reads; the exit status. */
+function conclude({ passed, failed, ignored }: Sums, startMs: number): number {
+  const seconds = Math.round((performance.now() - startMs) / 1000);
+  const isOk = failed === 0 && passed > 0;
+  const word = isOk ? "ok" : "FAILED";
+  console.log(`${word} | ${passed} passed | ${failed} failed | ${ignored} ignored (${seconds} s)`);
+  return isOk ? 0 : 1;
+}
+
+/** Runs some files, as `deno test` would on its own; the exit status. */
+async function runFiles(files: readonly string[]): Promise<number> {
+  const args = ["task", "--quiet", "test:files", ...files];
+  return (await new Deno.Command(Deno.execPath(), { args, cwd: ROOT }).spawn().status).code;
+}
+
+if (import.meta.main) {
+  Deno.exit(Deno.args.length > 0 ? await runFiles(Deno.args) : await runAll(listParts()));
+}
