@@ -85,11 +85,11 @@ function addPart(
   const manyFrom = WIDE.includes(many) ? MANY_TOKENS_WIDE : MANY_TOKENS;
   // Tokens of a sequence each get the sums that they would get alone: tiles have other ones.
   for (const isApart of [true, false]) {
-    builder.during({ isApart, tokens: [1, isApart ? Infinity : manyFrom - 1] }, () => {
-      for (const { tokens, TOKENS } of FEW_TOKENS) {
-        add(few, { TOKENS }, { rows: 4, tokens: TOKENS }, { tokens });
-      }
-    });
+    const fewTo = isApart ? Infinity : manyFrom - 1;
+    for (const { tokens: [from, to], TOKENS } of FEW_TOKENS) {
+      const when = { tokens: [from, Math.min(to, fewTo)] as const, isApart };
+      add(few, { TOKENS }, { rows: 4, tokens: TOKENS }, when);
+    }
   }
   add(many, {}, WIDE.includes(many) ? WIDE_TILE : TILE, {
     tokens: [manyFrom, Math.max(manyFrom, maxTokens)],

@@ -5,6 +5,7 @@ import {
   attention,
   attentionScratchBytes,
   createKvCache,
+  createMatrix,
   createReadBack,
   createStepInput,
   destroyKvCache,
@@ -12,6 +13,7 @@ import {
   type GpuInfo,
   GpuLostError,
   type GpuPriority,
+  matmul,
   openGpu,
   ProgramBuilder,
   rotateAndRemember,
@@ -104,6 +106,23 @@ gpuTest("a decoded token copies nothing of keys and values, but what is read bac
   assertEquals(program.copiedBytes, steps.length * (4 + 64 * 4));
   assertEquals(steps.map((step) => program.dispatchCount(step)), [2, 2, 2, 3, 2]);
   destroyKvCache(gpu, cache);
+});
+
+gpuTest("a product of scored tokens is one dispatch, as one of all tokens is", async (gpu) => {
+  const input = await createStepInput(gpu, { maxTokens: 64, ropes: [], sequences: 16 });
+  const matrix = await createMatrix(gpu, "w", { type: "F32", rows: 64, columns: 64 });
+  for (const count of ["tokens", "scored"] as const) {
+    const builder = new ProgramBuilder(gpu, input);
+    matmul(builder, { matrix, x: await rowsOf(gpu, 64, 64), to: await rowsOf(gpu, 64, 64), count });
+    const program = await builder.build([]);
+    for (const n of [1, 2, 4, 7, 8, 9, 16, 33, 64]) {
+      const step = { n, position: 0, m: n };
+      assertEquals(program.dispatchCount(step), 1, `${count}: ${n}`);
+      if (n > 16) continue;
+      assertEquals(program.dispatchCount({ ...step, isApart: true }), 1, `${count}: ${n} apart`);
+    }
+  }
+  matrix.destroy();
 });
 
 /** A program of `units` units on a device of its own, and the command buffers that a step takes. */

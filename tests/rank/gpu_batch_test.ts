@@ -13,12 +13,12 @@ import { Rng } from "../support/rng.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 import { tunedAsReal } from "../support/tuning.ts";
 
-const SEQUENCES = 8;
+const SEQUENCES = 16;
 const CONTEXT = 128;
 const BLOCKS = CONTEXT / 32;
 /** All sequences have so many ids; steps look at fewer: within a block, at its end, behind it. */
 const IDS = 72;
-const POSITIONS = [40, 1, 31, 32, 7, 63, 5, 70];
+const POSITIONS = [40, 1, 31, 32, 7, 63, 5, 70, 33, 64, 3, 39, 8, 62, 0, 71];
 const SHAPE = { embeddingLength: 128, feedForwardLength: 256, headCount: 4, headCountKv: 2 };
 
 const rng = new Rng(31);
@@ -53,16 +53,16 @@ async function withRank(
   });
 }
 
-/** Steps of 1, 2, 3, 5, 8 sequences: some leave, some come back. */
+/** Some leave, some come back; from 9 on they go through the weights twice. */
 function checkTogether(rank: LoneRank): void {
   const alone = tokens(SEQUENCES).map((each) => rank.run([each])[0]);
   assert(alone.every((logits) => logits.every(Number.isFinite)));
   assertNotEquals(alone[0], alone[1]);
-  for (const count of [1, 2, 3, 5, 8, 4]) {
+  for (const count of [1, 2, 3, 5, 8, 16, 9, 4]) {
     assertEquals(rank.run(tokens(count)), alone.slice(0, count), `${count} sequences`);
   }
   // In any order, and others than the first ones.
-  const some = [6, 2, 7];
+  const some = [6, 12, 2, 7];
   const others = tokens(SEQUENCES);
   assertEquals(rank.run(some.map((i) => others[i])), some.map((i) => alone[i]), "others");
 }

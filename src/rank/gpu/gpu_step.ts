@@ -56,7 +56,7 @@ export class GpuStep implements StepValues {
       const first = segments[at + SEGMENT_POSITION];
       const end = first + segments[at + SEGMENT_ROWS];
       this.position = Math.max(this.position, first);
-      this.#takeBlocks(slot, end);
+      this.#takeBlocks(slot, first, end);
       for (let position = first; position < end; position++, t++) {
         this.#rows.positions[t] = position;
         this.#rows.slots[t] = slot;
@@ -65,10 +65,14 @@ export class GpuStep implements StepValues {
     this.#input.write(this, null, this.#rows);
   }
 
-  /** What the table has of positions below `end`: most of it is there already. */
-  #takeBlocks(slot: number, end: number): void {
+  /**
+   * What the table has of positions below `end` and is not taken over yet. Somebody may be new in
+   * the slot where a block begins (what is used again is whole blocks), and nowhere else.
+   */
+  #takeBlocks(slot: number, position: number, end: number): void {
     const first = slot * this.#tableBlocks;
-    for (let i = 0; i * KV_BLOCK_POSITIONS < end; i++) {
+    let i = position % KV_BLOCK_POSITIONS === 0 ? 0 : Math.floor(position / KV_BLOCK_POSITIONS);
+    for (; i * KV_BLOCK_POSITIONS < end; i++) {
       this.#input.setBlock(slot, i, this.#tables[first + i]);
     }
   }
