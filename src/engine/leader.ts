@@ -193,10 +193,11 @@ export class Leader {
 
   /**
    * Another prompt that begins alike is being computed just now: several answers to one prompt, or
-   * prompts with one beginning, come to it when it is there, and use it again.
+   * prompts with one beginning, come to it when it is there, and use it again. Where prompts take
+   * turns, who has to be answered alike each time uses whole chunks only, and does not wait.
    */
   #isComputedElsewhere(sequence: Sequence): boolean {
-    if (this.#takesTurns) return false;
+    if (this.#takesTurns && sequence.isRepeatable) return false;
     const { active } = this.#scheduler;
     for (let i = 0; i < active.length; i++) {
       if (!active[i].isGenerating && sharedTokens(sequence, active[i]) > active[i].computed) {

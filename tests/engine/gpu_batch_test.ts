@@ -33,26 +33,119 @@ async function assertSame(path: string, options: LoadOptions, count = 8) {
   });
 }
 
-Deno.test("answers share steps of a GPU, and one context's room where nobody says how many", () =>
+/** Plans of a model of which a GPU has a share of the neurons. */
+async function plansOf(path: string, options: LoadOptions, neurons: number, contexts?: number) {
+  const file = openGguf(path);
+  const model = describeForUse(file);
+  return planModel({ file, model }, await loadKernelModule(), { threads: 1, ...options }, {
+    ...{ isAlone: neurons === 1, mayBeSoftware: true, isByFrequency: false, contexts },
+    priority: "normal",
+    share: { heads: 1, neurons: [neurons], hasOutput: true, layers: SHAPE.blockCount },
+  });
+}
+
+Deno.test("answers share steps of a GPU, and the contexts that it has room for", () =>
   withTinyFile(SHAPE, async (path) => {
-    const file = openGguf(path);
-    const model = describeForUse(file);
-    const module = await loadKernelModule();
-    const plan = (parallel: LoadOptions["parallel"], neurons: number) => {
-      const plans = planModel({ file, model }, module, { parallel, threads: 1 }, {
-        ...{ isAlone: neurons === 1, mayBeSoftware: true, isByFrequency: false },
-        priority: "normal",
-        share: { heads: 1, neurons: [neurons], hasOutput: true, layers: SHAPE.blockCount },
-      });
+    const plan = async (parallel: LoadOptions["parallel"], neurons: number, contexts?: number) => {
+      const plans = await plansOf(path, { parallel }, neurons, contexts);
       assertEquals(independentRows(plans, { isObserved: false }), "answers");
+      assertEquals(independentRows(plans, { isObserved: true }), "none");
       return { sequences: plans[0].sequences, kvBlocks: plans[0].kvBlocks };
     };
     const blocks = Math.ceil(SHAPE.contextLength / 32);
     for (const neurons of [0.5, 1]) {
-      assertEquals(plan(3, neurons), { sequences: 3, kvBlocks: 3 * blocks });
-      assertEquals(plan("auto", neurons), { sequences: 4, kvBlocks: blocks });
+      assertEquals(await plan(3, neurons), { sequences: 3, kvBlocks: 3 * blocks });
+      assertEquals(await plan("auto", neurons), { sequences: 4, kvBlocks: blocks });
+      assertEquals(await plan("auto", neurons, 4), { sequences: 4, kvBlocks: 4 * blocks });
     }
   }));
+
+Deno.test("answers take turns where threads beside a GPU compute all of a down neuron by neuron", () =>
+  withTinyFile(
+    { ...SHAPE, architecture: "bamboo", type: "Q4_0", magic: "PWRI" },
+    async (path) => {
+      const independent = async (sparse: boolean, neurons: number) => {
+        const plans = await plansOf(path, { parallel: 4, sparse }, neurons);
+        return independentRows(plans, { isObserved: false });
+      };
+      assertEquals(await independent(true, 0.5), "answers");
+      assertEquals(await independent(false, 0.5), "none");
+      assertEquals(await independent(false, 1), "answers");
+    },
+  ));
+
+gpuTest(
+  "a GPU answers two requests beside each other that may fill the context, by default",
+  () =>
+    withTinyFile(
+      SHAPE,
+      (path) =>
+        withModel(path, { ...GPU_ALONE, parallel: "auto", contextLength: 64 }, async (model) => {
+          const events: string[] = [];
+          const ask = async (name: string, ids: number[]) => {
+            for await (const chunk of model.generate({ ids, ignoreEnd: true })) {
+              if (chunk.ids.length > 0 && events.at(-1) !== name) {
+                events.push(name);
+              }
+            }
+            events.push(`${name} ends`);
+          };
+          await Promise.all([ask("a", [5, 6, 7]), ask("b", [8, 9])]);
+          assertGreater(events.indexOf("a ends"), events.indexOf("b"));
+          assertGreater(events.indexOf("b ends"), events.indexOf("a"));
+        }),
+    ),
+);
+
+gpuTest(
+  "a GPU computes a prompt once for several answers, unless they have to be repeatable",
+  () =>
+    withTinyFile(SHAPE, (path) =>
+      withModel(path, { ...GPU_ALONE, parallel: 3 }, async (model) => {
+        const cachedOf = async (text: number, sampling: (fork: number) => { seed?: number }) => {
+          const ids = Array.from({ length: 150 }, (_, i) => 3 + (i * text) % 400);
+          const results = await Promise.all(
+            [0, 1, 2].map((fork) =>
+              model.generate({ ids, maxTokens: 4, sampling: sampling(fork), ignoreEnd: true })
+                .result
+            ),
+          );
+          return results.map(({ timings }) => timings.cachedTokens);
+        };
+        assertEquals(await cachedOf(7, () => ({})), [0, 128, 128]);
+        assertEquals(await cachedOf(11, (seed) => ({ seed })), [0, 0, 0]);
+      })),
+);
+
+gpuTest(
+  "a request that is given up leaves those that share a GPU's steps their bits",
+  () =>
+    withTinyFile(SHAPE, async (path) => {
+      const requests = REQUESTS.slice(0, 3);
+      await withModel(path, { ...GPU_ALONE, parallel: 4 }, async (model) => {
+        const alone = await hearAlone(model, requests);
+        const leaver = new AbortController();
+        const leave = async () => {
+          let heard = 0;
+          const request = {
+            ids: [4, 5, 6],
+            ignoreEnd: true,
+            maxTokens: 200,
+            signal: leaver.signal,
+          };
+          for await (const { ids } of model.generate(request)) {
+            heard += ids.length;
+            if (heard > 5) leaver.abort();
+          }
+          return heard;
+        };
+        const [together, heard] = await Promise.all([hearTogether(model, requests), leave()]);
+        assertEquals(together, alone);
+        assertGreater(200, heard);
+        assertGreater(heard, 5);
+      });
+    }),
+);
 
 const PROFILE = { profile: GPU_ALONE_TUNED.profile };
 const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
