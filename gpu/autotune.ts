@@ -237,7 +237,7 @@ async function makeParts(gpu: Gpu, type: keyof typeof BLOCKS, n: number) {
   const trial = gpu.info.isFallback ? TRIALS.software : TRIALS.gpu;
   const { rows, columns } = trial;
   const input = await createStepInput(gpu, { maxTokens: n, ropes: [] });
-  const int8 = await createInt8Rows(gpu, n, columns);
+  const int8 = await createInt8Rows(gpu, { tokens: n, columns });
   const matrices = [];
   for (let i = 0; i < trial.matrices; i++) {
     matrices.push(await createMatrix(gpu, "tuning", { type, rows, columns }));

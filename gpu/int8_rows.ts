@@ -17,7 +17,7 @@ export function int8RowsBytes(tokens: number, columns: number): number {
   return tokens * divExact(columns, INT8_COLUMNS) * PIECE_BYTES;
 }
 
-/** Room for steps of any length, and for one token more: filled while the other one is read. */
+/** Room for steps of any length, and for a token of each sequence: filled while that is read. */
 export interface Int8Rows {
   readonly main: GPUBuffer;
   readonly other: GPUBuffer;
@@ -26,12 +26,11 @@ export interface Int8Rows {
 /** For steps of up to `tokens` tokens and products of up to `columns` columns. */
 export async function createInt8Rows(
   gpu: Gpu,
-  tokens: number,
-  columns: number,
+  { tokens, columns, sequences = 1 }: { tokens: number; columns: number; sequences?: number },
 ): Promise<Int8Rows> {
   const main = await gpu.createBuffer("rows in 8 bits", int8RowsBytes(tokens, columns));
   try {
-    const other = await gpu.createBuffer("a row in 8 bits", int8RowsBytes(1, columns));
+    const other = await gpu.createBuffer("more rows in 8 bits", int8RowsBytes(sequences, columns));
     return { main, other };
   } catch (error) {
     gpu.destroyBuffer(main);
@@ -50,6 +49,8 @@ interface Held {
   /** Begins with the place of the rows, and a space. */
   readonly key: string;
   readonly tokens: Range;
+  /** Of tokens of a sequence each, or not; left out: of both. */
+  readonly isApart?: boolean;
 }
 
 /** What is in both buffers while a list of dispatches is made. */
@@ -74,9 +75,13 @@ export class HeldRows {
   }
 
   /** Where rows are, and from how many tokens on they are not, of steps within `range`. */
-  find(key: string, [from, to]: Range): { buffer: GPUBuffer; missingFrom: number } | null {
-    for (const [buffer, { key: own, tokens: [first, last] }] of this.#held) {
-      if (own !== key || first > from) continue;
+  find(
+    key: string,
+    [from, to]: Range,
+    isApart?: boolean,
+  ): { buffer: GPUBuffer; missingFrom: number } | null {
+    for (const [buffer, { key: own, tokens: [first, last], isApart: ofThese }] of this.#held) {
+      if (own !== key || first > from || (ofThese ?? isApart) !== isApart) continue;
       return { buffer, missingFrom: last >= to ? Infinity : Math.max(from, last + 1) };
     }
     return null;

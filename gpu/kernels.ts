@@ -36,6 +36,7 @@ import partEmbed from "./kernels/parts/embed.wgsl" with { type: "text" };
 import partEntry from "./kernels/parts/entry.wgsl" with { type: "text" };
 import partEntrySubgroups from "./kernels/parts/entry_subgroups.wgsl" with { type: "text" };
 import partFactors from "./kernels/parts/factors.wgsl" with { type: "text" };
+import partFew from "./kernels/parts/few.wgsl" with { type: "text" };
 import partFloat from "./kernels/parts/float.wgsl" with { type: "text" };
 import partFloatRows from "./kernels/parts/float_rows.wgsl" with { type: "text" };
 import partInt8 from "./kernels/parts/int8.wgsl" with { type: "text" };
@@ -43,17 +44,19 @@ import partInt8Rows from "./kernels/parts/int8_rows.wgsl" with { type: "text" };
 import partInt8Write from "./kernels/parts/int8_write.wgsl" with { type: "text" };
 import partLanes from "./kernels/parts/lanes.wgsl" with { type: "text" };
 import partMatvec from "./kernels/parts/matvec.wgsl" with { type: "text" };
-import partMatvecInt8 from "./kernels/parts/matvec_int8.wgsl" with { type: "text" };
 import partMatvecSubgroups from "./kernels/parts/matvec_subgroups.wgsl" with { type: "text" };
 import partNibble from "./kernels/parts/nibble.wgsl" with { type: "text" };
 import partOneFloat from "./kernels/parts/one_float.wgsl" with { type: "text" };
 import partOneInt8 from "./kernels/parts/one_int8.wgsl" with { type: "text" };
 import partOneRow from "./kernels/parts/one_row.wgsl" with { type: "text" };
+import partPair from "./kernels/parts/pair.wgsl" with { type: "text" };
 import partProduct from "./kernels/parts/product.wgsl" with { type: "text" };
 import partPutRow from "./kernels/parts/put_row.wgsl" with { type: "text" };
 import partRowSubgroups from "./kernels/parts/row_subgroups.wgsl" with { type: "text" };
 import partRowSums from "./kernels/parts/row_sums.wgsl" with { type: "text" };
 import partRowTree from "./kernels/parts/row_tree.wgsl" with { type: "text" };
+import partSequences from "./kernels/parts/sequences.wgsl" with { type: "text" };
+import partStep from "./kernels/parts/step.wgsl" with { type: "text" };
 import partSum64 from "./kernels/parts/sum64.wgsl" with { type: "text" };
 import partSumSubgroups from "./kernels/parts/sum_subgroups.wgsl" with { type: "text" };
 import partSumTree from "./kernels/parts/sum_tree.wgsl" with { type: "text" };
@@ -83,41 +86,48 @@ function withParts(text: string, ...parts: readonly string[]): string {
 
 /** What leaves rows in 8 bits. */
 const INT8_WRITE = [partInt8Write, partLanes];
+/** What sees whose tokens are where. */
+const SEQUENCES = [partSequences, partStep];
+const EMBED = [partEmbed, partStep];
+const ATTENTION = [partAttentionRows, ...SEQUENCES];
 /** What products are made of: of codes of 4 bits, of 8, of floats. */
-const NIBBLE = [partProduct, partFactors, partNibble];
-const BYTE = [partProduct, partFactors, partByte];
-const FLOAT = [partProduct, partFloat];
+const NIBBLE = [partProduct, partStep, partFactors, partNibble];
+const BYTE = [partProduct, partStep, partFactors, partByte];
+const FLOAT = [partProduct, partStep, partFloat];
 /** The same by integers. */
-const INT8 = [partProduct, partFactors, partInt8];
+const INT8 = [partProduct, partStep, partFactors, partInt8];
 /** How products of few tokens sum up over a workgroup. */
 const MATVEC = [partMatvec, partEntry];
 const MATVEC_SUBGROUPS = [partMatvecSubgroups, partEntrySubgroups];
-const ROW_TREE = [partRowSums, partRowTree, partEntry];
-const ROW_SUBGROUPS = [partRowSums, partRowSubgroups, partEntrySubgroups];
+const ROW_TREE = [partFew, partRowSums, partRowTree, partEntry];
+const ROW_SUBGROUPS = [partFew, partRowSums, partRowSubgroups, partEntrySubgroups];
 
-/** How products of one token that do more than multiply read weights, and sum up. */
-const ONE = [partOneRow, partLanes];
+/** How products of a token of each sequence that do more than multiply read weights, and sum up. */
+const ONE = [partFew, partOneRow, partLanes];
 const ONE_FLOAT = [...ONE, partOneFloat, partFloatRows, ...FLOAT, partSumTree, partEntry];
 const ONE_CODES = [...ONE, partOneInt8, partInt8Rows, ...INT8];
 const ONE_INT8 = [...ONE_CODES, partSumTree, partEntry];
 const ONE_INT8_SUBGROUPS = [...ONE_CODES, partSumSubgroups, partEntrySubgroups];
-const GATED = [partActivation, partInt8Write];
+const GATED = [partPair, partActivation, partInt8Write];
 
 /** All shaders by the names of their files. */
 export const KERNELS = {
   activate: { text: withParts(activate, partActivation, ...INT8_WRITE), bindings: "www" },
   add_rows: { text: addRows, bindings: "ww" },
-  attention: { text: withParts(attention, partAttentionRows), bindings: "urrww" },
-  attention_combine: { text: withParts(attentionCombine, ...INT8_WRITE), bindings: "uwww" },
-  attention_few: { text: withParts(attentionFew, partAttentionRows, partEight), bindings: "urrww" },
-  attention_whole: {
-    text: withParts(attentionWhole, partAttentionRows, partEight, ...INT8_WRITE),
-    bindings: "urrwww",
+  attention: { text: withParts(attention, ...ATTENTION), bindings: "urrwwr" },
+  attention_combine: {
+    text: withParts(attentionCombine, ...SEQUENCES, ...INT8_WRITE),
+    bindings: "uwwwr",
   },
-  embed_byte: { text: withParts(embedByte, partEmbed, partFactors, partByte), bindings: "urrrw" },
-  embed_float: { text: withParts(embedFloat, partEmbed, partFloat), bindings: "urrw" },
+  attention_few: { text: withParts(attentionFew, ...ATTENTION, partEight), bindings: "urrwwr" },
+  attention_whole: {
+    text: withParts(attentionWhole, ...ATTENTION, partEight, ...INT8_WRITE),
+    bindings: "urrwwwr",
+  },
+  embed_byte: { text: withParts(embedByte, ...EMBED, partFactors, partByte), bindings: "urrrw" },
+  embed_float: { text: withParts(embedFloat, ...EMBED, partFloat), bindings: "urrw" },
   embed_nibble: {
-    text: withParts(embedNibble, partEmbed, partFactors, partNibble),
+    text: withParts(embedNibble, ...EMBED, partFactors, partNibble),
     bindings: "urrrw",
   },
   gated_float: { text: withParts(gated, ...GATED, ...ONE_FLOAT), bindings: "urrrwww" },
@@ -132,14 +142,14 @@ export const KERNELS = {
     needs: ["int8", "subgroups"],
   },
   head_norm: { text: withParts(headNorm, partSum64), bindings: "rw" },
-  heads_float: { text: withParts(heads, ...ONE_FLOAT), bindings: "urrrwrwww" },
+  heads_float: { text: withParts(heads, partSequences, ...ONE_FLOAT), bindings: "urrrwrwww" },
   heads_int8: {
-    text: withParts(heads, ...ONE_INT8),
+    text: withParts(heads, partSequences, ...ONE_INT8),
     bindings: "urrrrrwww",
     needs: ["int8"],
   },
   heads_int8_subgroups: {
-    text: withParts(heads, ...ONE_INT8_SUBGROUPS),
+    text: withParts(heads, partSequences, ...ONE_INT8_SUBGROUPS),
     bindings: "urrrrrwww",
     needs: ["int8", "subgroups"],
   },
@@ -192,12 +202,12 @@ export const KERNELS = {
     bindings: "urrww",
   },
   matvec_int8: {
-    text: withParts(matvecInt8, partMatvecInt8, partInt8Rows, ...INT8, ...ROW_TREE),
+    text: withParts(matvecInt8, partInt8Rows, ...INT8, ...ROW_TREE),
     bindings: "urrrrw",
     needs: ["int8"],
   },
   matvec_int8_subgroups: {
-    text: withParts(matvecInt8, partMatvecInt8, partInt8Rows, ...INT8, ...ROW_SUBGROUPS),
+    text: withParts(matvecInt8, partInt8Rows, ...INT8, ...ROW_SUBGROUPS),
     bindings: "urrrrw",
     needs: ["int8", "subgroups"],
   },
@@ -207,9 +217,12 @@ export const KERNELS = {
     bindings: "urrrww",
     needs: ["subgroups"],
   },
-  norm: { text: withParts(norm, ...INT8_WRITE), bindings: "urrwww" },
+  norm: { text: withParts(norm, partStep, ...INT8_WRITE), bindings: "urrwww" },
   quantize: { text: withParts(quantize, ...INT8_WRITE), bindings: "ww" },
-  rotate_and_remember: { text: withParts(rotateAndRemember, partSum64), bindings: "urwwwrr" },
+  rotate_and_remember: {
+    text: withParts(rotateAndRemember, ...SEQUENCES, partSum64),
+    bindings: "urwwwrr",
+  },
   scale_rows: { text: scaleRows, bindings: "w" },
   weigh_rows: { text: weighRows, bindings: "ww" },
 } as const satisfies Record<string, Kernel>;

@@ -1,13 +1,17 @@
 /**
- * Keys and values of one layer: a buffer each at full length, [position][head][dimension]. Kernels
+ * Keys and values of one layer: a buffer each, [place][head][dimension]. Places come in blocks of
+ * 32 positions, which sequences share out among themselves (step_input.ts has the tables). Kernels
  * write new rows in place; the buffers cannot be copied from or to, so that nothing ever is.
  */
-import { check } from "../src/base/check.ts";
+import { alignUp, check } from "../src/base/check.ts";
+import { KV_BLOCK_POSITIONS } from "../src/memory/kv_layout.ts";
 import type { Gpu } from "./device.ts";
 
 export interface KvShape {
-  /** Tokens that fit. */
+  /** Tokens that fit, of all sequences; rounded up to blocks. */
   readonly positions: number;
+  /** Tokens of a sequence, at most; left out: as many as fit. */
+  readonly contextLength?: number;
   readonly kvHeads: number;
   /** Multiple of 4. */
   readonly headDim: number;
@@ -16,6 +20,7 @@ export interface KvShape {
 }
 
 export interface KvCache extends KvShape {
+  readonly contextLength: number;
   readonly keys: GPUBuffer;
   readonly values: GPUBuffer;
   readonly bytes: number;
@@ -23,7 +28,8 @@ export interface KvCache extends KvShape {
 
 /** Of both buffers. */
 export function kvCacheBytes({ positions, kvHeads, headDim, type }: KvShape): number {
-  return 2 * positions * kvHeads * headDim * (type === "f16" ? 2 : 4);
+  const places = alignUp(positions, KV_BLOCK_POSITIONS);
+  return 2 * places * kvHeads * headDim * (type === "f16" ? 2 : 4);
 }
 
 /** @throws {GpuOutOfMemoryError} when the GPU has no room, or none in one piece. */
@@ -31,10 +37,11 @@ export async function createKvCache(gpu: Gpu, label: string, shape: KvShape): Pr
   check(shape.headDim % 4 === 0, `heads of ${shape.headDim} dimensions are not by fours`);
   const bytes = kvCacheBytes(shape);
   const usage = GPUBufferUsage.STORAGE;
+  const { contextLength = shape.positions } = shape;
   const keys = await gpu.createBuffer(`${label} keys`, bytes / 2, usage);
   try {
     const values = await gpu.createBuffer(`${label} values`, bytes / 2, usage);
-    return { ...shape, keys, values, bytes };
+    return { ...shape, contextLength, keys, values, bytes };
   } catch (error) {
     gpu.destroyBuffer(keys);
     throw error;

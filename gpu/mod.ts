@@ -46,11 +46,11 @@ export {
   projectHeads,
 } from "./ops/one_token.ts";
 export { headNorm, type HeadNormArgs, norm, type NormArgs, type NormKind } from "./ops/norm.ts";
-export { type Program, ProgramBuilder } from "./program.ts";
+export { type Program, ProgramBuilder, type When } from "./program.ts";
 export { createReadBack, type ReadBack } from "./read_back.ts";
 export { fromColumn, type Rows } from "./rows.ts";
 export type { ReadRequest } from "./slice_encoder.ts";
-export { createStepInput, type StepInput, type StepValues } from "./step_input.ts";
+export { createStepInput, type StepInput, type StepRows, type StepValues } from "./step_input.ts";
 export { GPU_TYPES, matrixBytes, type WeightFormat, weightFormat } from "./weights/formats.ts";
 export {
   createMatrix,

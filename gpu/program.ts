@@ -15,12 +15,15 @@ import type { Rows } from "./rows.ts";
 import { Schedule } from "./schedule.ts";
 import { type ReadRequest, SliceEncoder } from "./slice_encoder.ts";
 import { SlicePace } from "./slice_pace.ts";
-import type { StepInput, StepValues } from "./step_input.ts";
+import { contextOf, isApart, type StepInput, type StepValues } from "./step_input.ts";
 
 /** From and to, both included. */
 export type Range = readonly [number, number];
 
 const ANY: Range = [0, Infinity];
+
+/** Of a sequence each: steps whose shaders are compiled before they come. */
+const APART_TOKENS = [1, 2, 4, 8] as const;
 
 /** Tokens of a step: all of them, or those that are scored. */
 export type Counted = "tokens" | "scored";
@@ -36,8 +39,15 @@ export interface Dispatch {
   readonly count?: Counted;
   /** Rows that it has in floats and puts into 8 bits. */
   readonly holds?: Rows;
-  /** Only in steps where the count, and the context (position + n), are within these. */
-  readonly when?: { readonly tokens?: Range; readonly context?: Range };
+  readonly when?: When;
+}
+
+/** Which steps: where count and longest context are within these, and who is beside whom. */
+export interface When {
+  readonly tokens?: Range;
+  readonly context?: Range;
+  /** Tokens of a sequence each, one or several; false: several of one sequence. Left out: both. */
+  readonly isApart?: boolean;
 }
 
 /** What steps of a kind do. */
@@ -62,7 +72,7 @@ export class ProgramBuilder {
   readonly #groups = new Map<string, GPUBindGroup>();
   readonly #bufferIds = new Map<GPUBuffer, number>();
   readonly #held = new HeldRows();
-  #tokens: Range = ANY;
+  #when: When = {};
 
   constructor(gpu: Gpu, input: StepInput, int8: Int8Rows | null = null) {
     this.gpu = gpu;
@@ -91,7 +101,8 @@ export class ProgramBuilder {
     const [from, to] = this.#during(count);
     const buffer = this.#int8Besides(besides);
     const tokens: Range = [from, Math.min(to, tokensMax)];
-    this.#held.put(buffer, { key: this.#keyOf(rows, count, columns), tokens });
+    const { isApart } = this.#when;
+    this.#held.put(buffer, { key: this.#keyOf(rows, count, columns), tokens, isApart });
     return buffer;
   }
 
@@ -111,13 +122,14 @@ export class ProgramBuilder {
   /** Where these rows are in 8 bits, and from how many tokens on they are not. */
   findInt8(rows: Rows, count: Counted, columns: number) {
     const range = this.#during(count);
-    return this.#held.find(this.#keyOf(rows, count, columns), range) ??
+    const { isApart } = this.#when;
+    return this.#held.find(this.#keyOf(rows, count, columns), range, isApart) ??
       { buffer: this.int8!.main, missingFrom: range[0] };
   }
 
   /** The steps that are added to. */
   #during(count: Counted): Range {
-    return count === "tokens" ? this.#tokens : ANY;
+    return count === "tokens" ? this.#when.tokens ?? ANY : ANY;
   }
 
   /** Rows of so many columns can be in 8 bits, and some product would read them there. */
@@ -135,20 +147,21 @@ export class ProgramBuilder {
   add(dispatch: Dispatch): void {
     this.#forgetWritten(dispatch);
     const { count = "tokens", when } = dispatch;
-    const [from, to] = when?.tokens ?? [0, Infinity];
-    const [outerFrom, outerTo] = this.#during(count);
-    const tokens: Range = [Math.max(from, outerFrom), Math.min(to, outerTo)];
-    if (tokens[0] > Math.min(tokens[1], this.maxTokens)) return;
-    const own = { ...dispatch, when: { ...when, tokens } };
+    const within = both(when, { ...this.#when, tokens: this.#during(count) });
+    const most = within?.isApart ? this.input.sequences : this.maxTokens;
+    if (within === null || within.tokens![0] > most) return;
+    const own = { ...dispatch, when: within };
     this.#dispatches.push({ ...own, group: this.#group(dispatch), endsUnit: false });
   }
 
-  /** What `add` adds is done in steps of so many tokens only. */
-  during(tokens: Range, add: () => void): void {
-    const outer = this.#tokens;
-    this.#tokens = [Math.max(outer[0], tokens[0]), Math.min(outer[1], tokens[1])];
+  /** What `add` adds is done in such steps only. */
+  during(when: When, add: () => void): void {
+    const outer = this.#when;
+    const within = both(outer, when);
+    if (within === null) return;
+    this.#when = within;
     add();
-    this.#tokens = outer;
+    this.#when = outer;
   }
 
   /** Whoever has rows that are held in 8 bits may have changed them. */
@@ -170,8 +183,12 @@ export class ProgramBuilder {
    * @throws {Error} when WebGPU refuses a shader or a binding: a bug.
    */
   async build(likely?: readonly StepValues[]): Promise<Program> {
-    const { gpu, maxTokens: n } = this;
-    const steps = likely ?? [{ n: 1, position: 0, m: 1 }, { n, position: 0, m: 1 }];
+    const { gpu, maxTokens: n, input: { sequences } } = this;
+    const steps = likely ?? [
+      { n, position: 0, m: 1 },
+      ...APART_TOKENS.filter((n) => n <= sequences)
+        .map((n) => ({ n, position: 0, m: n, isApart: true })),
+    ];
     const program = new Program(gpu, this.input, this.#dispatches);
     gpu.device.pushErrorScope("validation");
     for (const step of steps) program.prepare(step);
@@ -257,7 +274,7 @@ export class Program {
       unit = end;
     }
     // The next token's commands, while this one is computed.
-    if (step.n === 1) slices.encodeAhead(this.#ends, read);
+    if (isApart(step)) slices.encodeAhead(this.#ends, read);
   }
 
   /** As `run`, where waiting has to be awaited. */
@@ -299,8 +316,9 @@ export class Program {
   /** The schedule of steps like this one. */
   #find(step: StepValues): Found {
     const { n, m, context } = this.#limits;
-    const kind = (kindOf(step.n, n) * (m.length + 1) + kindOf(step.m, m)) * (context.length + 1) +
-      kindOf(step.position + step.n, context);
+    const tokens = kindOf(step.n, n) * (m.length + 1) + kindOf(step.m, m);
+    const ofTokens = tokens * (context.length + 1) + kindOf(contextOf(step), context);
+    const kind = 2 * ofTokens + (isApart(step) ? 1 : 0);
     const made = this.#schedules.get(kind);
     if (made) return made;
     const schedule = new Schedule(this.#ready(step));
@@ -322,13 +340,28 @@ export class Program {
       const { kernel, constants, group, workgroups, count = "tokens", when } = each;
       const tokens = count === "scored" ? step.m : step.n;
       if (!isWithin(tokens, when?.tokens)) continue;
-      if (!isWithin(step.position + step.n, when?.context)) continue;
+      if (!isWithin(contextOf(step), when?.context)) continue;
+      if ((when?.isApart ?? isApart(step)) !== isApart(step)) continue;
       const pipeline = this.#gpu.pipelines.get(kernel, constants);
       ready.push({ pipeline, group, workgroups, count, endsUnit });
       endsUnit = false;
     }
     return ready.toReversed();
   }
+}
+
+/** Steps of both kinds; null: there are none. */
+function both(a: When = {}, b: When = {}): When | null {
+  const tokens = overlap(a.tokens, b.tokens);
+  const context = overlap(a.context, b.context);
+  const isApart = a.isApart ?? b.isApart;
+  const isNone = tokens[0] > tokens[1] || context[0] > context[1] ||
+    isApart !== (b.isApart ?? isApart);
+  return isNone ? null : { tokens, context, isApart };
+}
+
+function overlap([from, to]: Range = ANY, [otherFrom, otherTo]: Range = ANY): Range {
+  return [Math.max(from, otherFrom), Math.min(to, otherTo)];
 }
 
 /** Where conditions begin or cease to hold, ascending. */

@@ -5,7 +5,7 @@
  */
 import { check } from "../src/base/check.ts";
 import { BUCKET_TOKENS, compileExpr, type ExprLike, type ExprProgram } from "../src/shapes/mod.ts";
-import type { StepValues } from "./step_input.ts";
+import { contextOf, type StepValues } from "./step_input.ts";
 
 /** A dispatch that is ready: what WebGPU needs, and its grid. */
 export interface ReadyDispatch {
@@ -49,8 +49,9 @@ export class Schedule {
   }
 
   /** Takes over a step's sizes. */
-  update({ n, m, position }: StepValues): void {
-    const context = Math.ceil((position + n) / BUCKET_TOKENS) * BUCKET_TOKENS;
+  update(step: StepValues): void {
+    const { n, m } = step;
+    const context = Math.ceil(contextOf(step) / BUCKET_TOKENS) * BUCKET_TOKENS;
     if (n === this.#n && m === this.#m && context === this.#context) return;
     this.version++;
     this.#n = n;

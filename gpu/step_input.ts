@@ -1,9 +1,11 @@
 /**
- * What the kernels learn of a step: one buffer, written by one call. A header (how many tokens,
- * where), then a record for each token: its id, and cosines and sines for each rotary embedding.
- * Angles are made here, in f64: shaders' own sines are too coarse.
+ * What the kernels learn of a step: one buffer. A header (how many tokens, where), a record for
+ * each token (its id, where it is, cosines and sines for each rotary embedding), and tables: which
+ * blocks of the caches are whose. A step writes the header and its records by one call, and of the
+ * tables what has changed. Angles are made here, in f64: shaders' own sines are too coarse.
  */
 import { check } from "../src/base/check.ts";
+import { KV_BLOCK_POSITIONS } from "../src/memory/kv_layout.ts";
 import { fillRopeTable, type RopeFrequencies } from "../src/model/mod.ts";
 import type { Gpu } from "./device.ts";
 
@@ -11,33 +13,61 @@ import type { Gpu } from "./device.ts";
 export interface StepValues {
   /** New tokens. */
   readonly n: number;
-  /** Position of the first one. */
+  /** Position of the first one; where each is another sequence's, of the one furthest behind. */
   readonly position: number;
   /** How many of them, the last ones, are scored (get logits). */
   readonly m: number;
+  /** Each token is another sequence's; left out: where there is one token. */
+  readonly isApart?: boolean;
+}
+
+/** Whose each token of a step is, and where: [n] and more. */
+export interface StepRows {
+  readonly positions: Int32Array;
+  readonly slots: Int32Array;
+}
+
+export interface StepInputOptions {
+  readonly maxTokens: number;
+  /** Their tables are written for every token; may be empty. */
+  readonly ropes: readonly RopeFrequencies[];
+  /** Sequences that have keys and values, and positions of each; left out: nobody asks for them. */
+  readonly sequences?: number;
+  readonly contextLength?: number;
 }
 
 /** Bytes before the records: a uniform and a storage binding lie in one buffer. */
 const HEADER_BYTES = 256;
+/** Words of a record before its cosines: parts/sequences.wgsl. */
+const RECORD_WORDS = 4;
 
 /** Byte of the header's sequence number, which grows with every step. */
 export const SEQUENCE_OFFSET = 12;
 
-/** @param options.ropes their tables are written for every token; may be empty. */
-export async function createStepInput(
-  gpu: Gpu,
-  options: { maxTokens: number; ropes: readonly RopeFrequencies[] },
-): Promise<StepInput> {
-  const words = recordWords(options.ropes);
+/** Each token is another sequence's: those that are alone, too. */
+export function isApart({ isApart, n }: StepValues): boolean {
+  return isApart ?? n === 1;
+}
+
+/** Positions of the longest sequence, its new ones included. */
+export function contextOf(step: StepValues): number {
+  return step.position + (isApart(step) ? 1 : step.n);
+}
+
+export async function createStepInput(gpu: Gpu, options: StepInputOptions): Promise<StepInput> {
   const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST |
     GPUBufferUsage.COPY_SRC;
-  const bytes = HEADER_BYTES + Math.max(256, options.maxTokens * words * 4);
+  const words = options.maxTokens * recordWords(options.ropes) + tableWords(options);
+  const bytes = HEADER_BYTES + Math.max(256, 4 * words);
   return new StepInput(gpu, await gpu.createBuffer("step", bytes, usage), options);
 }
 
 export class StepInput {
   readonly buffer: GPUBuffer;
   readonly maxTokens: number;
+  /** Sequences that can have a token each in a step, and the positions of each, by blocks. */
+  readonly sequences: number;
+  readonly contextLength: number;
   /** Words from one token's record to the next one's. */
   readonly recordWords: number;
   /** Word of a record where a rope's cosines begin, and how many dimensions it turns. */
@@ -46,25 +76,35 @@ export class StepInput {
   readonly #frequencies: readonly RopeFrequencies[];
   readonly #words: Uint32Array<ArrayBuffer>;
   readonly #floats: Float32Array<ArrayBuffer>;
+  /** Word of `#words` where tables begin, [sequences, tableBlocks]; those that changed. */
+  readonly #tables: number;
+  readonly #tableBlocks: number;
+  #changedFrom: number;
+  #changedTo: number;
   #sequence = 0;
 
-  constructor(
-    gpu: Gpu,
-    buffer: GPUBuffer,
-    { maxTokens, ropes }: { maxTokens: number; ropes: readonly RopeFrequencies[] },
-  ) {
+  constructor(gpu: Gpu, buffer: GPUBuffer, options: StepInputOptions) {
+    const { maxTokens, ropes, sequences = 1, contextLength = 0 } = options;
     this.#gpu = gpu;
     this.buffer = buffer;
     this.maxTokens = maxTokens;
+    this.sequences = sequences;
     this.#frequencies = ropes;
-    let start = 1;
+    let start = RECORD_WORDS;
     this.ropes = ropes.map(({ inverseFrequencies: { length } }) => {
       start += 2 * length;
       return { start: start - 2 * length, dimensionCount: 2 * length };
     });
     this.recordWords = recordWords(ropes);
-    this.#words = new Uint32Array(HEADER_BYTES / 4 + maxTokens * this.recordWords);
+    this.#tables = HEADER_BYTES / 4 + maxTokens * this.recordWords;
+    this.#tableBlocks = blocksOf(contextLength);
+    this.contextLength = this.#tableBlocks * KV_BLOCK_POSITIONS;
+    this.#words = new Uint32Array(this.#tables + tableWords(options));
     this.#floats = new Float32Array(this.#words.buffer);
+    // Until somebody says otherwise, sequences have one piece each.
+    for (let i = this.#tables; i < this.#words.length; i++) this.#words[i] = i - this.#tables;
+    this.#changedFrom = this.#tables;
+    this.#changedTo = this.#words.length;
   }
 
   /** Of the step that was written last. */
@@ -76,33 +116,78 @@ export class StepInput {
     return { buffer: this.buffer, offset: 0, size: HEADER_BYTES };
   }
 
+  /** Records, and tables behind them. */
   get records(): GPUBufferBinding {
     return { buffer: this.buffer, offset: HEADER_BYTES };
   }
 
-  /** Writes a step; ids [n], or null where nobody looks for them. */
-  write({ n, position, m }: StepValues, ids: ArrayLike<number> | null): void {
+  /** Block `index` of a sequence is this one of the caches, from the next step on. */
+  setBlock(slot: number, index: number, block: number): void {
+    const at = this.#tables + slot * this.#tableBlocks + index;
+    if (this.#words[at] === block) return;
+    this.#words[at] = block;
+    this.#changedFrom = Math.min(this.#changedFrom, at);
+    this.#changedTo = Math.max(this.#changedTo, at + 1);
+  }
+
+  /**
+   * Writes a step.
+   * @param ids [n], or null where nobody looks for them.
+   * @param rows null: one sequence, in slot 0.
+   */
+  write(step: StepValues, ids: ArrayLike<number> | null, rows: StepRows | null = null): void {
+    const { n, position, m } = step;
     check(n >= 1 && n <= this.maxTokens, `a step of ${n} tokens, of at most ${this.maxTokens}`);
     check(m >= 0 && m <= n, `${m} of ${n} tokens cannot be scored`);
+    check(!isApart(step) || n <= this.sequences, `${n} of ${this.sequences} sequences`);
+    check(rows !== null || n === 1 || !isApart(step), "who is apart says where");
     this.#sequence = (this.#sequence + 1) >>> 0;
     this.#words[0] = n;
     this.#words[1] = position;
     this.#words[2] = m;
     this.#words[SEQUENCE_OFFSET / 4] = this.#sequence;
     for (let t = 0; t < n; t++) {
-      const record = HEADER_BYTES / 4 + t * this.recordWords;
-      this.#words[record] = ids === null ? 0 : ids[t];
-      for (let rope = 0; rope < this.ropes.length; rope++) {
-        const at = record + this.ropes[rope].start;
-        fillRopeTable(this.#frequencies[rope], position + t, this.#floats, at);
-      }
+      const at = rows === null ? position + t : rows.positions[t];
+      this.#writeRecord(t, ids === null ? 0 : ids[t], at, rows === null ? 0 : rows.slots[t]);
     }
+    const { queue } = this.#gpu.device;
     const words = HEADER_BYTES / 4 + n * this.recordWords;
-    this.#gpu.device.queue.writeBuffer(this.buffer, 0, this.#words, 0, words);
+    queue.writeBuffer(this.buffer, 0, this.#words, 0, words);
+    if (this.#changedFrom >= this.#changedTo) return;
+    const changed = this.#changedTo - this.#changedFrom;
+    queue.writeBuffer(this.buffer, 4 * this.#changedFrom, this.#words, this.#changedFrom, changed);
+    this.#changedFrom = this.#words.length;
+    this.#changedTo = 0;
+  }
+
+  #writeRecord(t: number, id: number, position: number, slot: number): void {
+    const record = HEADER_BYTES / 4 + t * this.recordWords;
+    const table = this.#tables + slot * this.#tableBlocks;
+    const block = this.#words[table + Math.floor(position / KV_BLOCK_POSITIONS)];
+    this.#words[record] = id;
+    this.#words[record + 1] = position;
+    this.#words[record + 2] = block * KV_BLOCK_POSITIONS + position % KV_BLOCK_POSITIONS;
+    this.#words[record + 3] = table - HEADER_BYTES / 4;
+    for (let rope = 0; rope < this.ropes.length; rope++) {
+      const at = record + this.ropes[rope].start;
+      fillRopeTable(this.#frequencies[rope], position, this.#floats, at);
+    }
   }
 }
 
-/** An id, and all ropes' cosines and sines. */
+/** What a record begins with, and all ropes' cosines and sines. */
 function recordWords(ropes: readonly RopeFrequencies[]): number {
-  return ropes.reduce((words, { inverseFrequencies }) => words + 2 * inverseFrequencies.length, 1);
+  return ropes.reduce(
+    (words, { inverseFrequencies }) => words + 2 * inverseFrequencies.length,
+    RECORD_WORDS,
+  );
+}
+
+function blocksOf(positions: number): number {
+  return Math.ceil(positions / KV_BLOCK_POSITIONS);
+}
+
+/** Of all tables. */
+function tableWords({ sequences = 1, contextLength = 0 }: StepInputOptions): number {
+  return sequences * blocksOf(contextLength);
 }

@@ -55,7 +55,7 @@ export async function openRowBench(
   { rows, columns, matrices: count, repeats }: RowTrial,
 ) {
   const input = await createStepInput(gpu, { maxTokens: 1, ropes: [] });
-  const int8 = await createInt8Rows(gpu, 1, Math.max(rows, columns));
+  const int8 = await createInt8Rows(gpu, { tokens: 1, columns: Math.max(rows, columns) });
   const matrices: GpuMatrix[] = [];
   for (let i = 0; i < count; i++) {
     matrices.push(await createMatrix(gpu, "tuning", { type: "Q4_0", rows, columns }));

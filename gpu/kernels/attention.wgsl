@@ -1,20 +1,22 @@
 // to[t, h] = Σ_p softmax_p(cap(scale · q[t, h]·k[p, g])) · v[p, g]: causal, with a running softmax.
 //
-// g = ⌊(h + HEAD_OFFSET) / GROUP_SIZE⌋; p from position + t − WINDOW + 1 (0: from 0) to
-// position + t; cap(s) = SOFT_CAP · tanh(s / SOFT_CAP), or s where SOFT_CAP is 0.
+// g = ⌊(h + HEAD_OFFSET) / GROUP_SIZE⌋; p from P − WINDOW + 1 (0: from 0) to P, the token's
+// position; cap(s) = SOFT_CAP · tanh(s / SOFT_CAP), or s where SOFT_CAP is 0.
 //
 // | binding | what | shape |
 // |---|---|---|
 // | step | tokens of this step | – |
-// | keys | cache: pairs of f16, or f32 where IS_F32 | [positions, KV_HEADS, HEAD_DIM] |
+// | keys | cache: pairs of f16, or f32 where IS_F32 | [places, KV_HEADS, HEAD_DIM] |
 // | values | likewise | |
 // | x | f32 queries, heads side by side | [tokens, X_STRIDE] vec4s, from X_START |
 // | to | f32 | [tokens, TO_STRIDE] vec4s, from TO_START; where IS_SPLIT see below |
+// | records | see parts/sequences.wgsl | [tokens, RECORD], then tables |
 //
 // Rows of a key/value head are (token, query head of its group), tokens outermost. A workgroup of 64
 // makes TILE rows over all positions, or, where IS_SPLIT, over CHUNK of them: then `to` gets, for
 // each [token, head, chunk of CHUNKS], the sum without its division, and a vec4 (maximum, divisor).
-// Grid: [⌈tokens · GROUP_SIZE / TILE⌉, KV_HEADS, 1 or ⌈positions / CHUNK⌉].
+// Grid: [⌈tokens · GROUP_SIZE / TILE⌉, KV_HEADS, 1 or ⌈positions / CHUNK⌉]; where IS_APART
+// [tokens · ⌈GROUP_SIZE / TILE⌉, …].
 // 64 positions at a time: an invocation makes the scores of one position, then its share of the
 // sum: 4 dimensions of every SPLITS-th position.
 
@@ -23,6 +25,7 @@
 @group(0) @binding(2) var<storage, read> values: array<vec2<u32>>;
 @group(0) @binding(3) var<storage, read_write> x: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> to: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> records: array<u32>;
 
 override IS_F32: bool = false;
 override IS_SPLIT: bool = false;
@@ -38,6 +41,7 @@ var<workgroup> parts: array<f32, 64>; // [8 rows, 8]
 var<workgroup> factors: array<f32, 8>; // of what was summed up before, by row
 var<workgroup> largest: array<f32, 8>;
 var<workgroup> divisors: array<f32, 8>;
+var<workgroup> places: array<u32, 64>; // of the positions of a turn
 
 fn halves(words: vec2<u32>) -> vec4<f32> {
   return vec4(unpack2x16float(words.x), unpack2x16float(words.y));
@@ -64,8 +68,12 @@ fn main(
 ) {
   let dims = HEAD_DIM / 4u;
   let kvHead = workgroup.y;
-  let firstRow = workgroup.x * TILE;
-  let rows = min(TILE, step.tokens * GROUP_SIZE - firstRow);
+  let firstRow = firstRowOf(workgroup.x, TILE);
+  let firstToken = tokenOf(firstRow);
+  if (isOthers(firstToken)) { return; }
+  let rows = min(TILE, endOfRows(firstRow) - firstRow);
+  let table = tableOf(firstToken);
+  let firstPosition = positionOf(firstToken);
 
   for (var i = lane; i < TILE * dims; i += 64u) {
     let j = firstRow + i / dims;
@@ -83,9 +91,9 @@ fn main(
 
   let chunkStart = select(0u, workgroup.z * CHUNK, IS_SPLIT);
   let lastToken = tokenOf(firstRow + rows - 1u);
-  var end = step.position + lastToken + 1u;
+  var end = firstPosition + lastToken - firstToken + 1u;
   if (IS_SPLIT) { end = min(end, chunkStart + CHUNK); }
-  let start = max(chunkStart, firstSeen(step.position + tokenOf(firstRow)));
+  let start = max(chunkStart, firstSeen(firstPosition));
 
   let splits = 64u / dims;
   let split = lane / dims;
@@ -95,14 +103,16 @@ fn main(
     let p = base + lane;
     var dots = array<f32, 8>(); // zeros in every turn
     if (p < end) {
-      let at = (p * KV_HEADS + kvHead) * dims;
+      let place = placeAt(table, p);
+      places[lane] = place;
+      let at = (place * KV_HEADS + kvHead) * dims;
       for (var i = 0u; i < dims; i++) {
         let key = keyAt(at + i);
         for (var r = 0u; r < TILE; r++) { dots[r] += dot(queries[r * dims + i], key); }
       }
     }
     for (var r = 0u; r < TILE; r++) {
-      let position = step.position + tokenOf(firstRow + r);
+      let position = firstPosition + tokenOf(firstRow + r) - firstToken;
       let isSeen = p < end && p <= position && p >= firstSeen(position);
       scores[r * 64u + lane] = select(LOWEST, capped(dots[r]), isSeen);
     }
@@ -145,7 +155,7 @@ fn main(
     if (split < splits) {
       let until = min(64u, end - base);
       for (var q = split; q < until; q += splits) {
-        let value = valueAt(((base + q) * KV_HEADS + kvHead) * dims + lane % dims);
+        let value = valueAt((places[q] * KV_HEADS + kvHead) * dims + lane % dims);
         for (var i = 0u; i < TILE; i++) { acc[i] += scores[i * 64u + q] * value; }
       }
     }

@@ -7,16 +7,16 @@
 // | x | s_c, and a vec4 (m_c, d_c) | [tokens, HEADS, CHUNKS, HEAD_DIM / 4 + 1] vec4s |
 // | to | f32 | [tokens, TO_STRIDE] vec4s, from TO_START |
 // | int8 | see parts/int8.wgsl | [tokens, 12 · HEADS · HEAD_DIM / 32] |
+// | records | see parts/sequences.wgsl | [tokens, RECORD], then tables |
 //
 // A workgroup of 128 (LANES) makes one head of one token: chunks are shared among as many invocations as
 // there are for each 4 dimensions. Grid: [HEADS, tokens].
-
-struct Step { tokens: u32, position: u32, scored: u32, sequence: u32 }
 
 @group(0) @binding(0) var<uniform> step: Step;
 @group(0) @binding(1) var<storage, read_write> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> to: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> int8: array<u32>;
+@group(0) @binding(4) var<storage, read> records: array<u32>;
 
 override HEADS: u32;
 override HEAD_DIM: u32; // multiple of 4, at most 256
@@ -43,7 +43,8 @@ fn main(
   let dims = HEAD_DIM / 4u;
   let head = workgroup.x;
   let token = workgroup.y;
-  let count = (step.position + step.tokens + CHUNK - 1u) / CHUNK;
+  if (isOthers(token)) { return; }
+  let count = (contextOf(token) + CHUNK - 1u) / CHUNK;
   let first = (token * HEADS + head) * CHUNKS;
   var stats = vec4(LOWEST, 0.0, 0.0, 0.0);
   if (lane < count) { stats = x[(first + lane) * (dims + 1u) + dims]; }

@@ -4,21 +4,24 @@
 // | binding | what | shape |
 // |---|---|---|
 // | step | tokens of this step | – |
-// | keys | cache, 8 f16 each | [positions, KV_HEADS, HEAD_DIM / 8] vec4<u32> |
+// | keys | cache, 8 f16 each | [places, KV_HEADS, HEAD_DIM / 8] vec4<u32> |
 // | values | likewise | |
 // | x | f32 queries, heads side by side | [tokens, X_STRIDE] vec4s, from X_START |
 // | to | a chunk's sum, and a vec4 (maximum, divisor) | [tokens, HEADS, CHUNKS, HEAD_DIM / 4 + 1] |
+// | records | see parts/sequences.wgsl | [tokens, RECORD], then tables |
 //
 // Rows of a key/value head are (token, query head of its group), tokens outermost. A workgroup of
 // 128 makes 4 rows over CHUNK positions, BLOCK at a time: HEAD_DIM / 8 neighbours share a position,
 // of which each invocation has four.
-// Grid: [⌈tokens · GROUP_SIZE / 4⌉, KV_HEADS, ⌈positions / CHUNK⌉].
+// Grid: [⌈tokens · GROUP_SIZE / 4⌉, KV_HEADS, ⌈positions / CHUNK⌉]; where IS_APART
+// [tokens · ⌈GROUP_SIZE / 4⌉, …].
 
 @group(0) @binding(0) var<uniform> step: Step;
 @group(0) @binding(1) var<storage, read> keys: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read> values: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read_write> x: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> to: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> records: array<u32>;
 
 override CHUNK: u32; // positions
 override CHUNKS: u32;
@@ -30,10 +33,10 @@ var<workgroup> scores: array<vec4<f32>, 32>; // [4 rows, BLOCK / 4]
 var<workgroup> weights: array<f32, 128>; // [4 rows, BLOCK]
 var<workgroup> factors: array<f32, 4>; // of what was summed up before, by row
 
-// Dimensions 8 · place … of row j's query.
-fn queryAt(j: u32, kvHead: u32, place: u32) -> Eight {
+// Dimensions 8 · place … of row j's query, of rows below `rows`.
+fn queryAt(j: u32, rows: u32, kvHead: u32, place: u32) -> Eight {
   let head = headOf(j, kvHead);
-  if (tokenOf(j) >= step.tokens || head >= HEADS) { return Eight(vec4(0.0), vec4(0.0)); }
+  if (j >= rows || head >= HEADS) { return Eight(vec4(0.0), vec4(0.0)); }
   let at = X_START + tokenOf(j) * X_STRIDE + head * (HEAD_DIM / 4u) + 2u * place;
   return Eight(SCALE * x[at], SCALE * x[at + 1u]);
 }
@@ -42,8 +45,7 @@ fn product(query: Eight, key: Eight) -> f32 {
   return dot(query.a, key.a) + dot(query.b, key.b);
 }
 
-fn scoreOf(sum: f32, j: u32, p: u32, end: u32) -> f32 {
-  let position = step.position + tokenOf(j);
+fn scoreOf(sum: f32, position: u32, p: u32, end: u32) -> f32 {
   if (p >= end || p > position || p < firstSeen(position)) { return LOWEST; }
   return capped(sum);
 }
@@ -81,10 +83,10 @@ fn fourParts(at: u32) -> vec4<f32> {
   return vec4(parts[at], parts[at + 1u], parts[at + 2u], parts[at + 3u]);
 }
 
-// Where row j's chunk goes.
-fn placeOf(j: u32, kvHead: u32, chunk: u32) -> u32 {
+// Where row j's chunk goes, of rows below `rows`.
+fn placeOf(j: u32, rows: u32, kvHead: u32, chunk: u32) -> u32 {
   let head = headOf(j, kvHead);
-  if (tokenOf(j) >= step.tokens || head >= HEADS) { return NOWHERE; }
+  if (j >= rows || head >= HEADS) { return NOWHERE; }
   return ((tokenOf(j) * HEADS + head) * CHUNKS + chunk) * (HEAD_DIM / 4u + 1u);
 }
 
@@ -94,9 +96,14 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let chunkStart = workgroup.z * CHUNK;
-  if (chunkStart >= step.position + step.tokens) { return; } // grids are padded
   let kvHead = workgroup.y;
-  let row = 4u * workgroup.x;
+  let row = firstRowOf(workgroup.x, 4u);
+  let token = tokenOf(row);
+  // Grids are padded, and as long as the longest sequence.
+  if (isOthers(token) || chunkStart >= contextOf(token)) { return; }
+  let rows = endOfRows(row);
+  let table = tableOf(token);
+  let position = positionOf(token);
   let places = HEAD_DIM / 8u;
   let place = lane % places;
   let slots = select(4u, 8u, places <= 16u);
@@ -104,14 +111,14 @@ fn main(
   let isIn = slot < slots;
   let block = 4u * slots; // positions
   let products = 4u * block + 1u; // one more, for the banks of memory
-  let q0 = queryAt(row, kvHead, place);
-  let q1 = queryAt(row + 1u, kvHead, place);
-  let q2 = queryAt(row + 2u, kvHead, place);
-  let q3 = queryAt(row + 3u, kvHead, place);
+  let q0 = queryAt(row, rows, kvHead, place);
+  let q1 = queryAt(row + 1u, rows, kvHead, place);
+  let q2 = queryAt(row + 2u, rows, kvHead, place);
+  let q3 = queryAt(row + 3u, rows, kvHead, place);
 
-  let lastRow = min(row + 3u, step.tokens * GROUP_SIZE - 1u);
-  let end = min(step.position + tokenOf(lastRow) + 1u, chunkStart + CHUNK);
-  let start = max(chunkStart, firstSeen(step.position + tokenOf(row)));
+  let lastRow = min(row + 3u, rows - 1u);
+  let end = min(position + tokenOf(lastRow) - token + 1u, chunkStart + CHUNK);
+  let start = max(chunkStart, firstSeen(position));
 
   var s0 = Eight(vec4(0.0), vec4(0.0));
   var s1 = s0;
@@ -122,10 +129,10 @@ fn main(
   var largest = LOWEST; // of row r
   for (var base = start; base < end; base += block) {
     let last = end - 1u;
-    let at0 = (min(base + slot, last) * KV_HEADS + kvHead) * places + place;
-    let at1 = (min(base + slots + slot, last) * KV_HEADS + kvHead) * places + place;
-    let at2 = (min(base + 2u * slots + slot, last) * KV_HEADS + kvHead) * places + place;
-    let at3 = (min(base + 3u * slots + slot, last) * KV_HEADS + kvHead) * places + place;
+    let at0 = (placeAt(table, min(base + slot, last)) * KV_HEADS + kvHead) * places + place;
+    let at1 = (placeAt(table, min(base + slots + slot, last)) * KV_HEADS + kvHead) * places + place;
+    let at2 = (placeAt(table, min(base + 2u * slots + slot, last)) * KV_HEADS + kvHead) * places + place;
+    let at3 = (placeAt(table, min(base + 3u * slots + slot, last)) * KV_HEADS + kvHead) * places + place;
     let k0 = eight(keys[at0]);
     let k1 = eight(keys[at1]);
     let k2 = eight(keys[at2]);
@@ -165,7 +172,7 @@ fn main(
         if (i + 3u < places) { four.w = parts[at + 3u * products]; }
         sum += four.x + four.y + four.z + four.w;
       }
-      score = scoreOf(sum, row + r, base + lane % block, end);
+      score = scoreOf(sum, position + tokenOf(row + r) - token, base + lane % block, end);
     }
     scores[lane / 4u][lane % 4u] = score;
     workgroupBarrier();
@@ -187,8 +194,8 @@ fn main(
     s3 = added(s3, factors[3], 3u * block + w0, slots, v0, v1, v2, v3);
   }
   let chunk = workgroup.z;
-  let first = vec2(placeOf(row, kvHead, chunk), placeOf(row + 1u, kvHead, chunk));
-  let second = vec2(placeOf(row + 2u, kvHead, chunk), placeOf(row + 3u, kvHead, chunk));
+  let first = vec2(placeOf(row, rows, kvHead, chunk), placeOf(row + 1u, rows, kvHead, chunk));
+  let second = vec2(placeOf(row + 2u, rows, kvHead, chunk), placeOf(row + 3u, rows, kvHead, chunk));
   leave(s0, s1, lane, isIn, first, slots);
   // The same for all.
   if (second.x != NOWHERE || second.y != NOWHERE) { leave(s2, s3, lane, isIn, second, slots); }
@@ -196,7 +203,7 @@ fn main(
   scores[lane / 4u][lane % 4u] = divisor;
   workgroupBarrier();
   if (r >= 4u || lane % block != 0u) { return; }
-  let at = placeOf(row + r, kvHead, chunk);
+  let at = placeOf(row + r, rows, kvHead, chunk);
   if (at == NOWHERE) { return; }
   var all = vec4(0.0);
   for (var i = 0u; i < slots; i++) { all += scores[r * slots + i]; }

@@ -1,18 +1,19 @@
-// As attention.wgsl for one token that sees at most 1024 positions, caches of f16 and heads by 8
-// dimensions: all of them in one dispatch. The same in 8 bits where TO_INT8.
+// As attention.wgsl for tokens of a sequence each that see at most 1024 positions, caches of f16 and
+// heads by 8 dimensions: all of them in one dispatch. The same in 8 bits where TO_INT8.
 //
 // | binding | what | shape |
 // |---|---|---|
-// | step | where the token is | – |
-// | keys | cache, 8 f16 each | [positions, KV_HEADS, HEAD_DIM / 8] vec4<u32> |
+// | step | – | – |
+// | keys | cache, 8 f16 each | [places, KV_HEADS, HEAD_DIM / 8] vec4<u32> |
 // | values | likewise | |
-// | x | f32 queries, heads side by side | [X_STRIDE] vec4s, from X_START |
-// | to | f32 | [HEADS · HEAD_DIM] vec4s, from TO_START |
-// | int8 | see parts/int8.wgsl | [12 · HEADS · HEAD_DIM / 32] |
+// | x | f32 queries, heads side by side | [tokens, X_STRIDE] vec4s, from X_START |
+// | to | f32 | [tokens, TO_STRIDE] vec4s, from TO_START |
+// | int8 | see parts/int8.wgsl | [tokens, 12 · HEADS · HEAD_DIM / 32] |
+// | records | see parts/sequences.wgsl | [tokens, RECORD], then tables |
 //
-// A workgroup of 512 (LANES) makes one head: heads of a group read the same keys, but many of a
+// A workgroup of 512 (LANES) makes one head of one token: heads of a group read the same keys, but many of a
 // GPU's cores would be idle otherwise. Scores: 4 neighbours share a position, of which each has
-// every fourth eight of dimensions. Values: HEAD_DIM / 8 neighbours share a position. Grid: [HEADS].
+// every fourth eight of dimensions. Values: HEAD_DIM / 8 neighbours share a position. Grid: [HEADS, tokens].
 
 @group(0) @binding(0) var<uniform> step: Step;
 @group(0) @binding(1) var<storage, read> keys: array<vec4<u32>>;
@@ -20,8 +21,10 @@
 @group(0) @binding(3) var<storage, read_write> x: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> to: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> int8: array<u32>;
+@group(0) @binding(6) var<storage, read> records: array<u32>;
 
 override TO_START: u32; // vec4s
+override TO_STRIDE: u32;
 override TO_INT8: bool = false;
 
 const SEEN_MAX = 1024u;
@@ -32,6 +35,12 @@ var<workgroup> shares: array<f32, 4128>;
 var<workgroup> weights: array<f32, SEEN_MAX>;
 var<workgroup> parts: array<f32, LANES>;
 var<workgroup> sixteen: array<f32, 16>;
+var<workgroup> blocks: array<u32, 33>; // of the sequence, from the first position's on
+
+// Where the cache has position p; start: the first one that is seen.
+fn placeIn(start: u32, p: u32) -> u32 {
+  return blocks[p / 32u - start / 32u] * 32u + p % 32u;
+}
 
 // What the query's product with a key comes to over every fourth eight of it; its first is at `at`.
 fn keyPart(at: u32, quarter: u32) -> f32 {
@@ -85,10 +94,14 @@ fn sumOver(start: u32, count: u32, kvHead: u32, slot: u32, slots: u32, o: u32) -
     let i1 = i + slots;
     let i2 = i + 2u * slots;
     let i3 = i + 3u * slots;
-    let v0 = eight(values[((start + i) * KV_HEADS + kvHead) * eights + o]);
-    let v1 = eight(values[((start + min(i1, last)) * KV_HEADS + kvHead) * eights + o]);
-    let v2 = eight(values[((start + min(i2, last)) * KV_HEADS + kvHead) * eights + o]);
-    let v3 = eight(values[((start + min(i3, last)) * KV_HEADS + kvHead) * eights + o]);
+    let p0 = placeIn(start, start + i);
+    let p1 = placeIn(start, start + min(i1, last));
+    let p2 = placeIn(start, start + min(i2, last));
+    let p3 = placeIn(start, start + min(i3, last));
+    let v0 = eight(values[(p0 * KV_HEADS + kvHead) * eights + o]);
+    let v1 = eight(values[(p1 * KV_HEADS + kvHead) * eights + o]);
+    let v2 = eight(values[(p2 * KV_HEADS + kvHead) * eights + o]);
+    let v3 = eight(values[(p3 * KV_HEADS + kvHead) * eights + o]);
     let w0 = weights[i];
     let w1 = select(0.0, weights[min(i1, last)], i1 < count);
     let w2 = select(0.0, weights[min(i2, last)], i2 < count);
@@ -119,17 +132,24 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let head = workgroup.x;
+  let token = workgroup.y;
+  if (isOthers(token)) { return; }
   let kvHead = (head + HEAD_OFFSET) / GROUP_SIZE;
   let dims = HEAD_DIM / 4u;
   let eights = HEAD_DIM / 8u;
-  if (lane < dims) { query[lane] = SCALE * x[X_START + head * dims + lane]; }
+  let position = positionOf(token);
+  let start = firstSeen(position);
+  let count = min(position + 1u - start, SEEN_MAX);
+  if (lane < dims) { query[lane] = SCALE * x[X_START + token * X_STRIDE + head * dims + lane]; }
+  if (lane <= (start + count - 1u) / 32u - start / 32u) {
+    blocks[lane] = records[tableOf(token) + start / 32u + lane];
+  }
   workgroupBarrier();
 
-  let start = firstSeen(step.position);
-  let count = min(step.position + 1u - start, SEEN_MAX);
   for (var base = 0u; base < count; base += LANES / 4u) {
     let p = start + min(base + lane / 4u, count - 1u);
-    shares[4u * base + lane] = keyPart((p * KV_HEADS + kvHead) * eights, lane % 4u);
+    let at = (placeIn(start, p) * KV_HEADS + kvHead) * eights;
+    shares[4u * base + lane] = keyPart(at, lane % 4u);
   }
   workgroupBarrier();
   var top = LOWEST;
@@ -168,7 +188,7 @@ fn main(
     let e = 4u * lane;
     let low = vec2(summed(e, ways), summed(e + 1u, ways));
     value = vec4(low, summed(e + 2u, ways), summed(e + 3u, ways)) / divisor;
-    to[TO_START + i] = value;
+    to[TO_START + token * TO_STRIDE + i] = value;
   }
-  if (TO_INT8) { putInt8(value, lane, 0u, HEADS * HEAD_DIM / 32u, i, isThere); }
+  if (TO_INT8) { putInt8(value, lane, token, HEADS * HEAD_DIM / 32u, i, isThere); }
 }

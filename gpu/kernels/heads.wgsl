@@ -1,5 +1,6 @@
-// Queries, keys and values of one token: (W · x + bias)[r], rows of heads side by side. Queries and
-// keys are turned by the token's position; queries go to `to`, keys and values into the cache.
+// Queries, keys and values of tokens of a sequence each: (W · x + bias)[r], rows of heads side by side.
+// Queries and keys are turned by the token's position; queries go to `to`, keys and values into the
+// cache.
 //
 // Pair (a, b) becomes (a·cos − b·sin, a·sin + b·cos): neighbours (2i, 2i + 1), or
 // (i, i + ROTATED / 2) where IS_NEOX. Of a head ROTATED dimensions are turned, maybe none. Without
@@ -7,21 +8,21 @@
 //
 // | binding | what | shape |
 // |---|---|---|
-// | step | where the token is | – |
+// | step | tokens of this step | – |
 // | codes, groups | weights | see the part with the product |
 // | bias | f32 | [rows], if HAS_BIAS |
-// | x | the token's row | see the part with the product |
-// | records | f32 words; cosines, then sines, from ROPE_START | [RECORD] |
-// | to | f32 | from TO_START: row 0 of the first head that there is of queries, keys, values |
-// | keys | cache: pairs of f16, or f32 where IS_F32 | [positions, KV_HEADS, HEAD_DIM] |
+// | x | tokens' rows | see the part with the product |
+// | records | see parts/sequences.wgsl; f32 cosines, then sines, from ROPE_START | [tokens, RECORD] |
+// | to | f32 | [tokens, TO_STRIDE], from TO_START: row 0 of the first head that there is |
+// | keys | cache: pairs of f16, or f32 where IS_F32 | [places, KV_HEADS, HEAD_DIM] |
 // | values | likewise | |
 //
-// A workgroup makes 4 rows, which are two pairs that are turned: ROW_LANES neighbouring invocations
-// a row. Grid: [rows / 4].
+// A workgroup makes 4 rows, which are two pairs that are turned, for TOKENS tokens: ROW_LANES
+// neighbouring invocations a row. Grid: [rows / 4, ⌈tokens / TOKENS⌉].
 
 @group(0) @binding(0) var<uniform> step: Step;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read> records: array<f32>;
+@group(0) @binding(5) var<storage, read> records: array<u32>;
 @group(0) @binding(6) var<storage, read_write> to: array<f32>;
 @group(0) @binding(7) var<storage, read_write> keys: array<u32>;
 @group(0) @binding(8) var<storage, read_write> values: array<u32>;
@@ -33,7 +34,6 @@ override FIRST_HEAD: u32 = 0; // that row 0 belongs to, of queries, keys and val
 override ROTATED: u32 = 0; // even; by 4 where IS_NEOX
 override IS_NEOX: bool = false;
 override IS_F32: bool = false;
-override RECORD: u32 = 1; // words of a token's record
 override ROPE_START: u32 = 0;
 
 var<workgroup> byRow: array<f32, 4>;
@@ -54,16 +54,16 @@ fn placeOf(unit: u32) -> Place {
 
 struct Angles { cosines: vec2<f32>, sines: vec2<f32> }
 
-fn anglesOf(turns: vec2<bool>, unit: u32) -> Angles {
-  let at = ROPE_START + 2u * (unit % (HEAD_DIM / 4u));
+fn anglesOf(token: u32, turns: vec2<bool>, unit: u32) -> Angles {
+  let at = token * RECORD + ROPE_START + 2u * (unit % (HEAD_DIM / 4u));
   var angles = Angles(vec2(1.0), vec2(0.0));
   if (turns.x) {
-    angles.cosines.x = records[at];
-    angles.sines.x = records[at + ROTATED / 2u];
+    angles.cosines.x = bitcast<f32>(records[at]);
+    angles.sines.x = bitcast<f32>(records[at + ROTATED / 2u]);
   }
   if (turns.y) {
-    angles.cosines.y = records[at + 1u];
-    angles.sines.y = records[at + ROTATED / 2u + 1u];
+    angles.cosines.y = bitcast<f32>(records[at + 1u]);
+    angles.sines.y = bitcast<f32>(records[at + ROTATED / 2u + 1u]);
   }
   return angles;
 }
@@ -80,10 +80,10 @@ fn turned(v: vec4<f32>, angles: Angles) -> vec4<f32> {
   return vec4(first.x, second.x, first.y, second.y);
 }
 
-fn keep(v: vec4<f32>, there: Place) {
+fn keep(v: vec4<f32>, token: u32, there: Place) {
   let isValue = there.slot >= HEADS + KV_HEADS;
   let head = (there.slot - HEADS) % max(KV_HEADS, 1u);
-  let row = (step.position * KV_HEADS + head) * HEAD_DIM;
+  let row = (placeOfToken(token) * KV_HEADS + head) * HEAD_DIM;
   if (IS_F32) {
     let words = bitcast<vec4<u32>>(v);
     store(isValue, row + there.low, words.x);
@@ -106,19 +106,31 @@ fn run(workgroup: vec3<u32>, lane: u32, place: u32, size: u32) {
   let own = lane / ROW_LANES;
   let dimension = select(there.low, there.high, own >= 2u) + own % 2u;
   let row = (there.slot - FIRST_HEAD) * HEAD_DIM + dimension;
-  let angles = anglesOf(there.turns, unit); // asked for before they are needed
-  let sums = sumUp(vec3(rowPart(row, lane), squaresPart(lane), 0.0), lane, place, size);
-  if (lane % ROW_LANES == 0u) { byRow[own] = withBias(row, factorOf(sums.y) * sums.x); }
-  workgroupBarrier();
-  if (lane > 0u) { return; }
-  let v = turned(vec4(byRow[0], byRow[1], byRow[2], byRow[3]), angles);
-  if (there.slot < HEADS) {
-    let at = TO_START + (there.slot - FIRST_HEAD) * HEAD_DIM;
-    to[at + there.low] = v.x;
-    to[at + there.low + 1u] = v.y;
-    to[at + there.high] = v.z;
-    to[at + there.high + 1u] = v.w;
-  } else {
-    keep(v, there);
+  let first = workgroup.y * TOKENS;
+  let last = step.tokens - 1u;
+  let mine = sumsFrom(row * ROW_PIECES, first, last, lane);
+  for (var t = 0u; t < TOKENS && first + t <= last; t++) {
+    let token = first + t;
+    let angles = anglesOf(token, there.turns, unit);
+    let squares = squaresPart(token, lane);
+    let sums = sumUp(vec3(ofToken(mine, t), squares, 0.0), lane, place, size);
+    if (lane % ROW_LANES == 0u) { byRow[own] = withBias(row, factorOf(sums.y) * sums.x); }
+    workgroupBarrier();
+    if (lane == 0u) {
+      finish(turned(vec4(byRow[0], byRow[1], byRow[2], byRow[3]), angles), token, there);
+    }
+    if (TOKENS > 1u) { workgroupBarrier(); } // what is shared was read
   }
+}
+
+fn finish(v: vec4<f32>, token: u32, there: Place) {
+  if (there.slot >= HEADS) {
+    keep(v, token, there);
+    return;
+  }
+  let at = TO_START + token * TO_STRIDE + (there.slot - FIRST_HEAD) * HEAD_DIM;
+  to[at + there.low] = v.x;
+  to[at + there.low + 1u] = v.y;
+  to[at + there.high] = v.z;
+  to[at + there.high + 1u] = v.w;
 }

@@ -1,21 +1,21 @@
-// The residual stream of one token, and what the next product reads of it:
+// The residual stream of tokens of a sequence each, and what the next product reads of it:
 //   to[r] += SCALE · (W · x + bias)[r];  normed[r] = to[r] · weight[r], in 8 bits where TO_INT8.
 // The norm's factor is left to who reads it (parts/one_row.wgsl): sums of squares of `to`, by 32
 // columns, go with it: behind the row, and to the last word of what is known of a piece in 8 bits.
 //
 // | binding | what | shape |
 // |---|---|---|
-// | step | – | – |
+// | step | tokens of this step | – |
 // | codes, groups | weights | see the part with the product |
 // | bias | f32 | [rows], if HAS_BIAS |
-// | x | the token's row | see the part with the product |
+// | x | tokens' rows | see the part with the product |
 // | weight | f32, of the norm | [ROWS] vec4s |
-// | to | f32 | [ROWS], from TO_START |
-// | normed | f32, if TO_F32 | [ROWS + ROWS / 32], from NORMED_START |
-// | int8 | see parts/int8.wgsl | [12 · ROWS / 32] |
+// | to | f32 | [tokens, TO_STRIDE], from TO_START |
+// | normed | f32, if TO_F32 | [tokens, NORMED_STRIDE], from NORMED_START: ROWS and ROWS / 32 |
+// | int8 | see parts/int8.wgsl | [tokens, 12 · ROWS / 32] |
 //
-// A workgroup makes 32 rows, a piece of 8 bits: ROW_LANES neighbouring invocations a row.
-// Grid: [ROWS / 32].
+// A workgroup makes 32 rows, a piece of 8 bits, for TOKENS tokens: ROW_LANES neighbouring invocations
+// a row. Grid: [ROWS / 32, ⌈tokens / TOKENS⌉].
 
 @group(0) @binding(0) var<uniform> step: Step;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
@@ -25,6 +25,7 @@
 @group(0) @binding(8) var<storage, read_write> int8: array<u32>;
 
 override NORMED_START: u32 = 0;
+override NORMED_STRIDE: u32 = 0;
 override TO_F32: bool;
 override TO_INT8: bool;
 
@@ -37,30 +38,44 @@ fn run(workgroup: vec3<u32>, lane: u32, place: u32, size: u32) {
   let isThere = lane < 8u;
   let at = select(0u, 4u * lane, isThere);
   let i = workgroup.x * 8u + at / 4u;
+  let first = workgroup.y * TOKENS;
+  let last = step.tokens - 1u;
   // Asked for before they are needed.
-  let before = to[TO_START + row];
+  var before = to[TO_START + first * TO_STRIDE + row];
   let factors = weight[i];
-  let sums = sumUp(vec3(rowPart(row, lane), 0.0, 0.0), lane, place, size);
-  if (lane % ROW_LANES == 0u) {
-    let value = before + SCALE * withBias(row, sums.x);
-    to[TO_START + row] = value;
-    byRow[own] = value;
-  }
-  workgroupBarrier();
-  let four = vec4(byRow[at], byRow[at + 1u], byRow[at + 2u], byRow[at + 3u]);
-  let value = four * factors;
-  if (isThere) {
-    squares[lane] = dot(four, four);
-    if (TO_F32) {
-      for (var j = 0u; j < 4u; j++) { normed[NORMED_START + 4u * i + j] = value[j]; }
+  let mine = sumsFrom(row * ROW_PIECES, first, last, lane);
+  for (var t = 0u; t < TOKENS && first + t <= last; t++) {
+    let token = first + t;
+    let sums = sumUp(vec3(ofToken(mine, t), 0.0, 0.0), lane, place, size);
+    if (lane % ROW_LANES == 0u) {
+      let value = before + SCALE * withBias(row, sums.x);
+      to[TO_START + token * TO_STRIDE + row] = value;
+      byRow[own] = value;
+    }
+    workgroupBarrier();
+    let four = vec4(byRow[at], byRow[at + 1u], byRow[at + 2u], byRow[at + 3u]);
+    let value = four * factors;
+    let normedAt = NORMED_START + token * NORMED_STRIDE;
+    if (isThere) {
+      squares[lane] = dot(four, four);
+      if (TO_F32) {
+        for (var j = 0u; j < 4u; j++) { normed[normedAt + 4u * i + j] = value[j]; }
+      }
+    }
+    workgroupBarrier();
+    if (lane == 0u) {
+      var sum = 0.0;
+      for (var j = 0u; j < 8u; j++) { sum += squares[j]; }
+      if (TO_F32) { normed[normedAt + ROWS + workgroup.x] = sum; }
+      if (TO_INT8) {
+        let known = token * (12u * ROWS / 32u) + ROWS / 4u + 4u * workgroup.x;
+        int8[known + 3u] = bitcast<u32>(sum);
+      }
+    }
+    if (TO_INT8) { putInt8(value, lane, token, ROWS / 32u, i, isThere); }
+    if (TOKENS > 1u) {
+      workgroupBarrier(); // what is shared was read
+      before = to[TO_START + min(token + 1u, last) * TO_STRIDE + row];
     }
   }
-  workgroupBarrier();
-  if (lane == 0u) {
-    var sum = 0.0;
-    for (var j = 0u; j < 8u; j++) { sum += squares[j]; }
-    if (TO_F32) { normed[NORMED_START + ROWS + workgroup.x] = sum; }
-    if (TO_INT8) { int8[ROWS / 4u + 4u * workgroup.x + 3u] = bitcast<u32>(sum); }
-  }
-  if (TO_INT8) { putInt8(value, lane, 0u, ROWS / 32u, i, isThere); }
 }

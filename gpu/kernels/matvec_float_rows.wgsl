@@ -23,23 +23,6 @@ fn run(workgroup: vec3<u32>, lane: u32, place: u32, size: u32) {
   let count = select(step.tokens, step.scored, SCORED);
   let row = workgroup.x * 4u + lane / ROW_LANES;
   let first = workgroup.y * TOKENS;
-  let start = min(row, ROWS - 1u) * ROW_PIECES;
-  let last = count - 1u; // what is beyond it is computed in vain
-  var mine = Sums(vec4(0.0), vec4(0.0));
-  for (var piece = lane % ROW_LANES; piece < PIECES; piece += 4u * ROW_LANES) {
-    let w = weightsFrom(start, piece);
-    mine.low.x += product(w, first, piece);
-    if (TOKENS >= 2u) { mine.low.y += product(w, min(first + 1u, last), piece); }
-    if (TOKENS >= 4u) {
-      mine.low.z += product(w, min(first + 2u, last), piece);
-      mine.low.w += product(w, min(first + 3u, last), piece);
-    }
-    if (TOKENS >= 8u) {
-      mine.high.x += product(w, min(first + 4u, last), piece);
-      mine.high.y += product(w, min(first + 5u, last), piece);
-      mine.high.z += product(w, min(first + 6u, last), piece);
-      mine.high.w += product(w, min(first + 7u, last), piece);
-    }
-  }
+  let mine = sumsFrom(min(row, ROWS - 1u) * ROW_PIECES, first, count - 1u, lane);
   putSums(sumUp(mine, lane, place, size), row, first, count, lane);
 }

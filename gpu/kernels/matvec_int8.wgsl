@@ -23,6 +23,6 @@ fn run(workgroup: vec3<u32>, lane: u32, place: u32, size: u32) {
   let count = select(step.tokens, step.scored, SCORED);
   let row = workgroup.x * 4u + lane / ROW_LANES;
   let first = workgroup.y * TOKENS;
-  let mine = sumsOf(row, first, count, lane);
+  let mine = sumsFrom(min(row, ROWS - 1u) * ROW_PIECES, first, count - 1u, lane);
   putSums(sumUp(mine, lane, place, size), row, first, count, lane);
 }

@@ -15,8 +15,6 @@
 // A workgroup makes one token's row, 4 columns an invocation at a time, best in one turn: a loop
 // waits for each value before it asks for the next one. Grid: [tokens].
 
-struct Step { tokens: u32, position: u32, scored: u32, sequence: u32 }
-
 @group(0) @binding(0) var<uniform> step: Step;
 @group(0) @binding(1) var<storage, read> weight: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> bias: array<vec4<f32>>;

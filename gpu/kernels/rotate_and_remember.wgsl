@@ -7,9 +7,9 @@
 // | binding | what | shape |
 // |---|---|---|
 // | step | tokens of this step | – |
-// | records | f32 words; a token's cosines, then sines, from ROPE_START | [tokens, RECORD] |
+// | records | see parts/sequences.wgsl; f32 cosines, then sines, from ROPE_START | [tokens, RECORD] |
 // | x | f32; heads of queries, keys, values side by side | [tokens, X_STRIDE], from X_START |
-// | keys | cache: pairs of f16, or f32 where IS_F32 | [positions, KV_HEADS, HEAD_DIM] |
+// | keys | cache: pairs of f16, or f32 where IS_F32 | [places, KV_HEADS, HEAD_DIM] |
 // | values | likewise | |
 // | queryWeight | f32 | [HEAD_DIM], or [HEADS, HEAD_DIM]; if QUERY_NORM |
 // | keyWeight | f32 | [HEAD_DIM], or [KV_HEADS, HEAD_DIM]; if KEY_NORM |
@@ -17,10 +17,8 @@
 // A workgroup of 64 makes one head of one token: it reads all of it before it writes any.
 // Grid: [HEADS + 2·KV_HEADS, tokens].
 
-struct Step { tokens: u32, position: u32, scored: u32, sequence: u32 }
-
 @group(0) @binding(0) var<uniform> step: Step;
-@group(0) @binding(1) var<storage, read> records: array<f32>;
+@group(0) @binding(1) var<storage, read> records: array<u32>;
 @group(0) @binding(2) var<storage, read_write> x: array<f32>;
 @group(0) @binding(3) var<storage, read_write> keys: array<u32>;
 @group(0) @binding(4) var<storage, read_write> values: array<u32>;
@@ -33,7 +31,6 @@ override HEAD_DIM: u32; // even, at most 512
 override ROTATED: u32 = 0;
 override IS_NEOX: bool = false;
 override IS_F32: bool = false;
-override RECORD: u32 = 1; // words of a token's record
 override ROPE_START: u32 = 0;
 override X_START: u32;
 override X_STRIDE: u32;
@@ -83,8 +80,8 @@ fn turned(head: u32, token: u32, i: u32, norm: Norm) -> f32 {
   let isSecond = select(i % 2u == 1u, i >= half, IS_NEOX);
   let a = valueAt(head, select(2u * pair, pair, IS_NEOX), norm);
   let b = valueAt(head, select(2u * pair + 1u, pair + half, IS_NEOX), norm);
-  let cosine = records[token * RECORD + ROPE_START + pair];
-  let sine = records[token * RECORD + ROPE_START + half + pair];
+  let cosine = bitcast<f32>(records[token * RECORD + ROPE_START + pair]);
+  let sine = bitcast<f32>(records[token * RECORD + ROPE_START + half + pair]);
   return select(a * cosine - b * sine, a * sine + b * cosine, isSecond);
 }
 
@@ -114,7 +111,7 @@ fn main(
   }
   storageBarrier();
   let kvHead = (slot - HEADS) % max(KV_HEADS, 1u);
-  let row = ((step.position + token) * KV_HEADS + kvHead) * HEAD_DIM;
+  let row = (placeOfToken(token) * KV_HEADS + kvHead) * HEAD_DIM;
   for (var i = 0u; i < 4u; i++) {
     let first = 2u * (lane + i * LANES);
     if (first >= HEAD_DIM) { return; }

@@ -4,7 +4,7 @@ import { N, S } from "../../src/shapes/mod.ts";
 import type { KvCache } from "../kv_cache.ts";
 import { INT8_COLUMNS } from "../int8_rows.ts";
 import type { Constants } from "../pipelines.ts";
-import type { ProgramBuilder, Range } from "../program.ts";
+import type { ProgramBuilder, Range, When } from "../program.ts";
 import { bindRows, checkRows, type Rows } from "../rows.ts";
 import { MANY_TOKENS } from "./matmul.ts";
 import type { NormKind } from "./norm.ts";
@@ -34,7 +34,7 @@ interface HeadWeight {
   readonly weightPerHead: boolean;
 }
 
-/** Turns queries and keys in place; writes keys and values to their positions in the cache. */
+/** Turns queries and keys in place; writes keys and values to their places in the cache. */
 export function rotateAndRemember(builder: ProgramBuilder, args: RotateArgs): void {
   const { x, heads, cache, rope, norms } = args;
   const { kvHeads, headDim } = cache;
@@ -122,14 +122,17 @@ function chunksOf(positions: number, isFew: boolean): { chunk: number; chunks: n
 
 /** Bytes that `attention` needs beside its inputs. */
 export function attentionScratchBytes(
-  { heads, headDim, positions, maxTokens }: {
+  { heads, headDim, positions, maxTokens, sequences = 1 }: {
     heads: number;
     headDim: number;
+    /** Of a sequence, at most. */
     positions: number;
     maxTokens: number;
+    /** With a token each in a step, at most. */
+    sequences?: number;
   },
 ): number {
-  const tokens = Math.min(maxTokens, MANY_TOKENS - 1);
+  const tokens = Math.min(maxTokens, Math.max(MANY_TOKENS - 1, sequences));
   return tokens * heads * chunksOf(positions, true).chunks * (headDim + 4) * 4;
 }
 
@@ -140,65 +143,116 @@ export function attention(builder: ProgramBuilder, args: AttentionArgs): void {
   checkRows(x, heads * headDim);
   checkRows(to, heads * headDim);
   check(headDim <= HEAD_DIM_MAX, `heads of ${headDim} dimensions`);
+  check(builder.input.contextLength >= cache.contextLength, "a sequence has a table");
   check(heads + headOffset <= kvHeads * groupSize, `${heads} heads of ${kvHeads} groups`);
-  addTiles(builder, args, { tile: TILE_MAX, when: { tokens: [MANY_TOKENS, Infinity] } });
+  const many: When = { tokens: [MANY_TOKENS, Infinity], isApart: false };
+  addTiles(builder, args, { tile: TILE_MAX, when: many });
   if (type === "f16" && headDim % 8 === 0) addFew(builder, args);
   else addFewByTiles(builder, args);
 }
 
-/** Few tokens. */
-const FEW: Range = [1, MANY_TOKENS - 1];
+/** Few tokens of one sequence, and tokens of a sequence each. */
+const FEW = { tokens: [2, MANY_TOKENS - 1], isApart: false } as const satisfies When;
+const APART = { isApart: true } as const satisfies When;
+/** The same where there is one, or several. */
+const ONE = { ...APART, tokens: [1, 1] } as const satisfies When;
+const SEVERAL = { ...APART, tokens: [2, Infinity] } as const satisfies When;
+
+/**
+ * Steps with tokens of a sequence each that see up to `most` positions, and with some that see
+ * more: these are split, whoever is beside them, and the others are not.
+ */
+function bySeen(most: number) {
+  const longer: Range = [most + 1, Infinity];
+  return {
+    whole: [{ ...ONE, context: [1, most] }, SEVERAL] as const satisfies readonly When[],
+    split: { ...APART, context: longer } as const satisfies When,
+  };
+}
 
 /** One token that sees so many positions at most takes one dispatch, where there is room for it. */
 const WHOLE = { positions: 1024, lanes: 512, bytes: 32_768 };
 
 /** Few tokens by `attention_whole` and `attention_few`. */
 function addFew(builder: ProgramBuilder, args: AttentionArgs): void {
-  const { scratch, groupSize, cache, to, heads } = args;
-  const { kvHeads, positions, headDim } = cache;
-  const { chunk, chunks } = chunksOf(positions, true);
   // Steps with more tokens do not come here: their rows are not in 8 bits yet.
-  const int8 = headDim % INT8_COLUMNS === 0
-    ? builder.holdInt8(to, "tokens", heads * headDim, { tokensMax: FEW[1] })
-    : null;
+  builder.during(FEW, () => addChunks(builder, args, { int8: holdResult(builder, args) }));
+  builder.during(APART, () => addApart(builder, args));
+}
+
+/** Tokens of a sequence each. */
+function addApart(builder: ProgramBuilder, args: AttentionArgs): void {
+  const { contextLength } = args.cache;
+  const int8 = holdResult(builder, args);
   const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = builder.gpu.limits;
   const isWhole = maxComputeInvocationsPerWorkgroup >= WHOLE.lanes &&
     maxComputeWorkgroupStorageSize >= WHOLE.bytes;
-  if (isWhole) addWhole(builder, args, int8);
-  const add = (when: { tokens: Range; context?: Range }) => {
-    builder.add({
-      kernel: "attention_few",
-      constants: { ...constantsOf(args), CHUNK: chunk, CHUNKS: chunks },
-      bindings: [...inputsOf(builder, args), { buffer: scratch }],
-      workgroups: [N.times(groupSize).ceilDiv(FEW_ROWS), kvHeads, S.ceilDiv(chunk)],
-      when,
+  if (!isWhole) return addChunks(builder, args, { int8 });
+  const { whole, split } = bySeen(WHOLE.positions);
+  for (const when of whole) builder.during(when, () => addWhole(builder, args, int8));
+  if (contextLength <= WHOLE.positions) return;
+  const seen = { SEEN_FROM: WHOLE.positions + 1 };
+  builder.during(split, () => addChunks(builder, args, { int8, seen }));
+}
+
+/** Where products read what attention gives in 8 bits; null: not. */
+function holdResult(builder: ProgramBuilder, { to, heads, cache: { headDim } }: AttentionArgs) {
+  return headDim % INT8_COLUMNS === 0 ? builder.holdInt8(to, "tokens", heads * headDim) : null;
+}
+
+/** Chunks of positions, and what they give together. */
+function addChunks(
+  builder: ProgramBuilder,
+  args: AttentionArgs,
+  { int8, seen = {} }: { int8: GPUBuffer | null; seen?: Constants },
+): void {
+  const { scratch, groupSize, cache: { kvHeads, contextLength } } = args;
+  const split = { ...chunksOf(contextLength, true), int8 };
+  for (const isApart of [true, false]) {
+    const constants = { ...isApart ? { IS_APART: true } : {}, ...seen };
+    builder.during({ isApart }, () => {
+      builder.add({
+        kernel: "attention_few",
+        constants: {
+          ...constantsOf(builder, args),
+          ...{ CHUNK: split.chunk, CHUNKS: split.chunks, ...constants },
+        },
+        bindings: [...inputsOf(builder, args), { buffer: scratch }, builder.input.records],
+        workgroups: [
+          rowTiles(groupSize, FEW_ROWS, isApart),
+          kvHeads,
+          S.ceilDiv(split.chunk),
+        ],
+      });
+      addCombine(builder, args, { ...split, constants });
     });
-    addCombine(builder, args, { chunk, chunks, int8, when });
-  };
-  if (!isWhole) return add({ tokens: FEW });
-  add({ tokens: [2, FEW[1]] });
-  if (positions > WHOLE.positions) {
-    add({ tokens: [1, 1], context: [WHOLE.positions + 1, Infinity] });
   }
 }
 
-/** One token with not too many positions before it. */
+/** Workgroups that so many rows of queries each take. */
+function rowTiles(groupSize: number, rows: number, isApart: boolean) {
+  return isApart ? N.times(Math.ceil(groupSize / rows)) : N.times(groupSize).ceilDiv(rows);
+}
+
+/** Tokens with not too many positions before them. */
 function addWhole(builder: ProgramBuilder, args: AttentionArgs, int8: GPUBuffer | null): void {
   const { to, heads } = args;
   builder.add({
     kernel: "attention_whole",
     constants: {
-      ...constantsOf(args),
-      ...{ TO_START: (to.column ?? 0) / 4, TO_INT8: int8 !== null, LANES: WHOLE.lanes },
+      ...constantsOf(builder, args),
+      ...{ TO_START: (to.column ?? 0) / 4, TO_STRIDE: to.stride / 4 },
+      ...{ TO_INT8: int8 !== null, LANES: WHOLE.lanes },
+      ...{ IS_APART: true, SEEN_TO: WHOLE.positions },
     },
     bindings: [
       ...inputsOf(builder, args),
       bindRows(to),
       { buffer: int8 ?? builder.gpu.sink },
+      builder.input.records,
     ],
     ...int8 ? { holds: to } : {},
-    workgroups: [heads, 1, 1],
-    when: { tokens: [1, 1], context: [1, WHOLE.positions] },
+    workgroups: [heads, N, 1],
   });
 }
 
@@ -207,31 +261,41 @@ const FEW_ROWS = 4;
 
 /** Few tokens by `attention`, any cache and heads. */
 function addFewByTiles(builder: ProgramBuilder, args: AttentionArgs): void {
-  const { groupSize, cache: { positions } } = args;
-  const { chunk, chunks } = chunksOf(positions, false);
-  const long: Range = [UNSPLIT_POSITIONS + 1, Infinity];
+  const { groupSize, cache: { contextLength } } = args;
+  const split = chunksOf(contextLength, false);
+  const isLong = contextLength > UNSPLIT_POSITIONS;
+  const add = (tile: number, when: When, long: When, constants: [Constants, Constants]) => {
+    addTiles(builder, args, { tile, when, constants: constants[0] });
+    if (!isLong) return;
+    addTiles(builder, args, { tile, split, when: long, constants: constants[1] });
+    builder.during(long, () => {
+      addCombine(builder, args, { ...split, int8: null, constants: constants[1] });
+    });
+  };
+  const short: When = { ...FEW, context: [1, UNSPLIT_POSITIONS] };
+  add(TILE_MAX, short, { ...FEW, context: [UNSPLIT_POSITIONS + 1, Infinity] }, [{}, {}]);
   // A tile of one token's heads is as high as the group that shares keys.
-  const tiles: readonly { tile: number; tokens: Range }[] = [
-    { tile: Math.min(TILE_MAX, groupSize), tokens: [1, 1] },
-    { tile: TILE_MAX, tokens: [2, FEW[1]] },
+  const tile = Math.min(TILE_MAX, groupSize);
+  const { whole, split: long } = bySeen(UNSPLIT_POSITIONS);
+  const [one, several] = whole;
+  const isApart = { IS_APART: true };
+  const seen: [Constants, Constants] = [
+    { ...isApart, SEEN_TO: UNSPLIT_POSITIONS },
+    { ...isApart, SEEN_FROM: UNSPLIT_POSITIONS + 1 },
   ];
-  for (const { tile, tokens } of tiles) {
-    addTiles(builder, args, { tile, when: { tokens, context: [1, UNSPLIT_POSITIONS] } });
-    if (positions <= UNSPLIT_POSITIONS) continue;
-    addTiles(builder, args, { tile, split: { chunk, chunks }, when: { tokens, context: long } });
-  }
-  if (positions <= UNSPLIT_POSITIONS) return;
-  addCombine(builder, args, { chunk, chunks, when: { tokens: FEW, context: long } });
+  add(tile, one, long, seen);
+  addTiles(builder, args, { tile, when: several, constants: seen[0] });
 }
 
 /** `attention` over all positions, or over chunks of them. */
 function addTiles(
   builder: ProgramBuilder,
   args: AttentionArgs,
-  { tile, split, when }: {
+  { tile, split, when, constants = {} }: {
     tile: number;
     split?: { chunk: number; chunks: number };
-    when: { tokens: Range; context?: Range };
+    when: When;
+    constants?: Constants;
   },
 ): void {
   const { to, groupSize, scratch, cache } = args;
@@ -241,13 +305,17 @@ function addTiles(
   builder.add({
     kernel: "attention",
     constants: {
-      ...constantsOf(args),
+      ...constantsOf(builder, args),
       ...place,
-      ...{ TILE: tile, IS_F32: cache.type === "f32" },
+      ...{ TILE: tile, IS_F32: cache.type === "f32", ...constants },
     },
-    bindings: [...inputsOf(builder, args), split ? { buffer: scratch } : bindRows(to)],
+    bindings: [
+      ...inputsOf(builder, args),
+      split ? { buffer: scratch } : bindRows(to),
+      builder.input.records,
+    ],
     workgroups: [
-      N.times(groupSize).ceilDiv(tile),
+      rowTiles(groupSize, tile, when.isApart === true),
       cache.kvHeads,
       split ? S.ceilDiv(split.chunk) : 1,
     ],
@@ -259,33 +327,33 @@ function addTiles(
 function addCombine(
   builder: ProgramBuilder,
   { to, heads, scratch, cache: { headDim } }: AttentionArgs,
-  { chunk, chunks, when, int8 = null }: {
+  { chunk, chunks, constants, int8 }: {
     chunk: number;
     chunks: number;
-    int8?: GPUBuffer | null;
-    when: { tokens: Range; context?: Range };
+    constants: Constants;
+    int8: GPUBuffer | null;
   },
 ): void {
   builder.add({
     kernel: "attention_combine",
     constants: {
       ...{ HEADS: heads, HEAD_DIM: headDim, CHUNK: chunk, CHUNKS: chunks, LANES: CHUNKS_MAX },
-      TO_INT8: int8 !== null,
-      ...{ TO_START: (to.column ?? 0) / 4, TO_STRIDE: to.stride / 4 },
+      ...{ TO_INT8: int8 !== null, RECORD: builder.input.recordWords },
+      ...{ TO_START: (to.column ?? 0) / 4, TO_STRIDE: to.stride / 4, ...constants },
     },
     bindings: [
       builder.input.header,
       { buffer: scratch },
       bindRows(to),
       { buffer: int8 ?? builder.gpu.sink },
+      builder.input.records,
     ],
     ...int8 ? { holds: to } : {},
     workgroups: [heads, N, 1],
-    when,
   });
 }
 
-function constantsOf(args: AttentionArgs): Constants {
+function constantsOf({ input }: ProgramBuilder, args: AttentionArgs): Constants {
   const { x, heads, groupSize, headOffset = 0, cache: { kvHeads, headDim }, scale } = args;
   return {
     HEADS: heads,
@@ -294,6 +362,7 @@ function constantsOf(args: AttentionArgs): Constants {
     GROUP_SIZE: groupSize,
     HEAD_OFFSET: headOffset,
     WINDOW: args.window ?? 0,
+    RECORD: input.recordWords,
     SCALE: scale,
     SOFT_CAP: args.softCap ?? 0,
     X_START: (x.column ?? 0) / 4,

@@ -4,7 +4,7 @@ import { N } from "../../src/shapes/mod.ts";
 import { INT8_COLUMNS } from "../int8_rows.ts";
 import { type KernelName, needsOf } from "../kernels.ts";
 import type { Constants } from "../pipelines.ts";
-import type { ProgramBuilder, Range } from "../program.ts";
+import type { ProgramBuilder, Range, When } from "../program.ts";
 import { bindRows, checkRows, type Rows } from "../rows.ts";
 import { PLAIN_VARIANTS, type TunedKernel } from "../variants.ts";
 import { FACTORS, FLOAT_KINDS, pieceColumns, type WeightFormat } from "../weights/formats.ts";
@@ -34,6 +34,14 @@ export interface MatmulArgs {
 export const MANY_TOKENS = 8;
 /** Where tiles are of 128 tokens, reading weights again costs less. */
 const MANY_TOKENS_WIDE = 33;
+
+/** Shaders of few tokens, by how many there are: all sum up in the same order. */
+export const FEW_TOKENS = [
+  { tokens: [1, 1], TOKENS: 1 },
+  { tokens: [2, 2], TOKENS: 2 },
+  { tokens: [3, 4], TOKENS: 4 },
+  { tokens: [5, Infinity], TOKENS: 8 },
+] as const satisfies readonly { readonly tokens: Range; readonly TOKENS: number }[];
 
 /** Rows and tokens of a workgroup's tile. */
 const TILE = { rows: 64, tokens: 32 };
@@ -65,23 +73,28 @@ function addPart(
   const { count = "tokens" } = args;
   const { few, many } = kernelsFor(builder, args);
   const int8 = isInt8(few) || isInt8(many) ? addQuantize(builder, args) : null;
-  const add = (kernel: KernelName, constants: Constants, grid: GridSize, tokens: Range) =>
+  const add = (kernel: KernelName, constants: Constants, grid: GridSize, when: When) =>
     builder.add({
       kernel,
       constants: { ...constantsOf(args, part, { rows, isInt8: isInt8(kernel) }), ...constants },
       bindings: bindingsOf(builder, args, { part, int8: isInt8(kernel) ? int8 : null }),
       count,
       workgroups: [Math.ceil(rows / grid.rows), N.ceilDiv(grid.tokens), 1],
-      when: { tokens },
+      when,
     });
   const manyFrom = WIDE.includes(many) ? MANY_TOKENS_WIDE : MANY_TOKENS;
-  const addFew = (tokens: number, when: Range) =>
-    add(few, { TOKENS: tokens }, { rows: 4, tokens }, when);
-  addFew(1, [1, 1]);
-  addFew(2, [2, 2]);
-  addFew(4, [3, 4]);
-  addFew(8, [5, manyFrom - 1]);
-  add(many, {}, WIDE.includes(many) ? WIDE_TILE : TILE, [manyFrom, Math.max(manyFrom, maxTokens)]);
+  // Tokens of a sequence each get the sums that they would get alone: tiles have other ones.
+  for (const isApart of [true, false]) {
+    const fewTo = isApart ? Infinity : manyFrom - 1;
+    for (const { tokens: [from, to], TOKENS } of FEW_TOKENS) {
+      const when = { tokens: [from, Math.min(to, fewTo)] as const, isApart };
+      add(few, { TOKENS }, { rows: 4, tokens: TOKENS }, when);
+    }
+  }
+  add(many, {}, WIDE.includes(many) ? WIDE_TILE : TILE, {
+    tokens: [manyFrom, Math.max(manyFrom, maxTokens)],
+    isApart: false,
+  });
 }
 
 /** What a workgroup makes. */

@@ -1,7 +1,8 @@
 /**
- * Products of one token that do more than multiply, so that a layer takes few dispatches: heads
- * that are turned and remembered, neurons from gates to what they give on, and what a block adds to
- * the residual stream together with the next norm. Add these in steps of one token only.
+ * Products of tokens of a sequence each that do more than multiply, so that a layer takes few
+ * dispatches: heads that are turned and remembered, neurons from gates to what they give on, and
+ * what a block adds to the residual stream together with the next norm. Weights are read once for
+ * up to eight tokens, each of which gets the sums that it would get alone.
  *
  * A norm is made by halves: who adds to the stream leaves it times the norm's weights, and sums of
  * squares; who reads that multiplies by the factor in the end. Rounding to 8 bits does not mind:
@@ -9,19 +10,20 @@
  */
 import { check } from "../../src/base/check.ts";
 import type { Activation } from "../../src/model/mod.ts";
+import { N } from "../../src/shapes/mod.ts";
 import type { KernelName } from "../kernels.ts";
 import type { KvCache } from "../kv_cache.ts";
 import type { Constants } from "../pipelines.ts";
-import type { ProgramBuilder } from "../program.ts";
+import type { Dispatch, ProgramBuilder } from "../program.ts";
 import { type RowJob, rowLanesFor, WORKGROUP_ROWS } from "../row_lanes.ts";
 import { bindRows, checkRows, type Rows } from "../rows.ts";
 import type { GpuMatrix } from "../weights/matrix.ts";
 import { ACTIVATIONS } from "./elementwise.ts";
-import { addQuantize, constantsOf, isInt8, kernelsFor } from "./matmul.ts";
+import { addQuantize, constantsOf, FEW_TOKENS, isInt8, kernelsFor } from "./matmul.ts";
 
-/** A row that lacks the factor of its norm. */
+/** Rows that lack the factor of their norm. */
 export interface HalfNorm {
-  /** f32 [1, width], sums of squares by 32 columns behind it; where somebody reads floats. */
+  /** f32 [tokens, width], sums of squares by 32 columns behind; where somebody reads floats. */
   readonly rows: Rows;
   /** The same in 8 bits; null: nobody reads it. */
   readonly int8: GPUBuffer | null;
@@ -29,7 +31,7 @@ export interface HalfNorm {
   readonly epsilon: number;
 }
 
-/** What a product reads: a row, or one that lacks the factor of its norm. */
+/** What a product reads: rows, or some that lack the factor of their norm. */
 export type OneInput = Rows | HalfNorm;
 
 /** Rows, or neurons, that a workgroup makes where 8 bits are made of them. */
@@ -57,6 +59,21 @@ interface OneArgs {
   /** f32 [rows], or none. */
   readonly bias: GPUBuffer | null;
   readonly x: OneInput;
+}
+
+/** What a product with each number of tokens has in common, but for how many they are. */
+type OneDispatch = Omit<Dispatch, "workgroups" | "when"> & { readonly rowGroups: number };
+
+/** Adds the shader for each number of tokens. */
+function addEach(builder: ProgramBuilder, { rowGroups, ...dispatch }: OneDispatch): void {
+  for (const { tokens, TOKENS } of FEW_TOKENS) {
+    builder.add({
+      ...dispatch,
+      constants: { ...dispatch.constants, TOKENS },
+      workgroups: [rowGroups, N.ceilDiv(TOKENS), 1],
+      when: { tokens, isApart: true },
+    });
+  }
 }
 
 /** A product's common half: the shader, its constants and its first bindings. */
@@ -106,11 +123,11 @@ export function multiplyOne(builder: ProgramBuilder, args: OneArgs & { readonly 
   const { matrix: { rows }, to } = args;
   checkRows(to, rows);
   const { kernel, constants, bindings } = begin(builder, "heads", args);
-  builder.add({
+  addEach(builder, {
     kernel,
-    constants: { ...constants, HEADS: rows / 4, HEAD_DIM: 4 },
+    constants: { ...constants, HEADS: rows / 4, HEAD_DIM: 4, RECORD: builder.input.recordWords },
     bindings: [...bindings, builder.input.records, bindRows(to), ...sinks(builder)],
-    workgroups: [rows / 4, 1, 1],
+    rowGroups: rows / 4,
   });
 }
 
@@ -135,7 +152,7 @@ export function canProjectHeads(
   return headDim % 4 === 0 && (rope?.kind !== "neox" || turned % 4 === 0);
 }
 
-/** Some of a token's queries, keys and values, turned; keys and values go into the cache. */
+/** Some of tokens' queries, keys and values, turned; keys and values go into the cache. */
 export function projectHeads(builder: ProgramBuilder, args: ProjectHeadsArgs): void {
   const { matrix: { rows }, to, column, heads, cache, rope } = args;
   const { kvHeads, headDim } = cache;
@@ -145,7 +162,7 @@ export function projectHeads(builder: ProgramBuilder, args: ProjectHeadsArgs): v
   const place = { ...to, column: (to.column ?? 0) + column };
   const { kernel, constants, bindings } = begin(builder, "heads", { ...args, to: place });
   const table = rope === null ? { start: 0, dimensionCount: 0 } : input.ropes[rope.index];
-  builder.add({
+  addEach(builder, {
     kernel,
     constants: {
       ...constants,
@@ -163,12 +180,12 @@ export function projectHeads(builder: ProgramBuilder, args: ProjectHeadsArgs): v
       { buffer: cache.keys },
       { buffer: cache.values },
     ],
-    workgroups: [rows / 4, 1, 1],
+    rowGroups: rows / 4,
   });
 }
 
 export interface FireArgs extends OneArgs {
-  /** [1, neurons]; not written where `down` reads 8 bits. */
+  /** [tokens, neurons]; not written where `down` reads 8 bits. */
   readonly to: Rows;
   /** What is multiplied with it next. */
   readonly down: GpuMatrix;
@@ -189,7 +206,7 @@ export function fireNeurons(builder: ProgramBuilder, args: FireArgs): void {
   const { few } = kernelsFor(builder, { matrix: down, columnCount: neurons });
   const int8 = isInt8(few) ? builder.holdInt8(to, "tokens", neurons, { besides: read }) : null;
   const [sink, otherSink] = sinks(builder);
-  builder.add({
+  addEach(builder, {
     kernel,
     constants: {
       ...constants,
@@ -205,7 +222,7 @@ export function fireNeurons(builder: ProgramBuilder, args: FireArgs): void {
       int8 === null ? otherSink : { buffer: int8 },
     ],
     holds: to,
-    workgroups: [Math.ceil(neurons / PIECE), 1, 1],
+    rowGroups: Math.ceil(neurons / PIECE),
   });
 }
 
@@ -239,11 +256,12 @@ export function joinResidual(builder: ProgramBuilder, args: JoinArgs): HalfNorm 
   const int8 = isRead ? builder.takeInt8(width, read) : null;
   const isFloat = readings.includes("float");
   const [sink, otherSink] = sinks(builder);
-  builder.add({
+  addEach(builder, {
     kernel,
     constants: {
       ...constants,
-      ...{ NORMED_START: normed.column ?? 0, TO_F32: isFloat, TO_INT8: int8 !== null },
+      ...{ NORMED_START: normed.column ?? 0, NORMED_STRIDE: normed.stride },
+      ...{ TO_F32: isFloat, TO_INT8: int8 !== null },
     },
     bindings: [
       ...bindings,
@@ -252,7 +270,7 @@ export function joinResidual(builder: ProgramBuilder, args: JoinArgs): HalfNorm 
       isFloat ? bindRows(normed) : sink,
       int8 ? { buffer: int8 } : otherSink,
     ],
-    workgroups: [width / PIECE, 1, 1],
+    rowGroups: width / PIECE,
   });
   return { rows: normed, int8, width, epsilon };
 }

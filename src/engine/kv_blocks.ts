@@ -10,7 +10,6 @@
 import { check } from "../base/check.ts";
 import { KV_BLOCK_POSITIONS as TOKENS } from "../memory/kv_layout.ts";
 import { BlockList } from "./block_list.ts";
-import type { KvRequest, KvStore } from "./kv_store.ts";
 
 export interface KvBlocksOptions {
   /** Blocks of the pool: at least those of one sequence at full length. */
@@ -22,6 +21,22 @@ export interface KvBlocksOptions {
   readonly reuseUnit: number;
   /** Block `index` of a sequence is block `block` of the pool from now on. */
   readonly onBlock: (slot: number, index: number, block: number) => void;
+}
+
+/** A sequence that wants room. */
+export interface KvRequest {
+  /** Its ids, of which the first `promptTokens` are known. */
+  readonly ids: Int32Array;
+  readonly promptTokens: number;
+  /** The most positions that it will ever have. */
+  readonly totalTokens: number;
+  /**
+   * Only keys and values that a prompt of the same ids would have got, to the bit, are used again:
+   * they are of positions below a multiple of `reuseUnit`.
+   */
+  readonly isExact: boolean;
+  /** False: all of it is computed, whatever is there already. Default true. */
+  readonly reuses?: boolean;
 }
 
 /** A block whose content is remembered. */
@@ -47,7 +62,8 @@ const ROOT = 0;
 /** What follows cannot be remembered: another content has its place. */
 const LOST = -1;
 
-export class KvBlocks implements KvStore {
+/** Sequences are known by their slots. */
+export class KvBlocks {
   readonly #in: KvBlocksOptions;
   /** [sequences, tableBlocks], and how many of each there are. */
   readonly #tables: Int32Array;
@@ -100,6 +116,7 @@ export class KvBlocks implements KvStore {
     return this.#in.blocks - this.#free.count;
   }
 
+  /** Room that sequences have or were promised, in tokens. */
   get usedTokens(): number {
     return (this.#in.blocks - this.availableBlocks) * TOKENS;
   }
@@ -109,6 +126,11 @@ export class KvBlocks implements KvStore {
     return this.#byHash.size;
   }
 
+  /**
+   * Gives a sequence all the room that it will need, or nothing.
+   * @returns for how many of its first ids keys and values are there already, less than
+   *   `promptTokens`; -1: there is no room now.
+   */
   open(slot: number, request: KvRequest): number {
     check(this.#counts[slot] === 0 && this.#reserved[slot] === 0, "a slot that is free");
     const { promptTokens, totalTokens } = request;
@@ -127,6 +149,7 @@ export class KvBlocks implements KvStore {
     return shared * TOKENS;
   }
 
+  /** Positions below `tokens` are about to be written. */
   grow(slot: number, tokens: number): void {
     while (this.#counts[slot] * TOKENS < tokens) {
       check(this.#reserved[slot] > 0, "a sequence takes what was kept for it");
@@ -135,6 +158,7 @@ export class KvBlocks implements KvStore {
     }
   }
 
+  /** Positions below `tokens` are written, those of new whole blocks exactly or not. */
   remember(slot: number, ids: Int32Array, tokens: number, isExact: boolean): void {
     const whole = Math.floor(tokens / TOKENS);
     for (let i = this.#rememberedCounts[slot]; i < whole; i++) {
@@ -146,6 +170,7 @@ export class KvBlocks implements KvStore {
     }
   }
 
+  /** The sequence is over; what it leaves may be used again. */
   close(slot: number): void {
     // The end of a sequence is the first to be forgotten.
     for (let i = this.#counts[slot] - 1; i >= 0; i--) this.#leave(this.#blockAt(slot, i));
@@ -154,6 +179,7 @@ export class KvBlocks implements KvStore {
     this.#rememberedCounts[slot] = 0;
   }
 
+  /** Forgets everything; no sequence is open. The slot has blocks for the whole context then. */
   clearFor(slot: number): void {
     check(this.usedBlocks === 0, "no sequence is open");
     for (let block = 0; block < this.#in.blocks; block++) {

@@ -16,8 +16,6 @@ import { Speculation } from "./drafts/speculation.ts";
 import { Errands } from "./errands.ts";
 import { KvArchive, type KvArchiveFile } from "./kv_archive.ts";
 import { KvBlocks } from "./kv_blocks.ts";
-import type { KvStore } from "./kv_store.ts";
-import { LinearKv } from "./linear_kv.ts";
 import { RankCounts } from "./rank_counts.ts";
 import { independentRows } from "./row_independence.ts";
 import { type Admission, Scheduler } from "./scheduler.ts";
@@ -48,7 +46,7 @@ export class Leader {
   readonly #runner: RankRunner;
   readonly #steps: StepRunner;
   readonly #scheduler: Scheduler<Sequence>;
-  readonly #kv: KvStore;
+  readonly #kv: KvBlocks;
   readonly #counts: RankCounts;
   readonly #tools: ChoosingTools;
   /** By slot. */
@@ -150,7 +148,7 @@ export class Leader {
   /** Keys and values in a file; null where they are on a GPU. Between steps. */
   archive(file: KvArchiveFile): KvArchive | null {
     const { setup, control } = this.#runner;
-    if (!(this.#kv instanceof KvBlocks)) return null;
+    if (setup.plans.some(({ gpu }) => gpu !== null)) return null;
     return new KvArchive(setup, this.#kv, file, () => control.beat());
   }
 
@@ -195,10 +193,11 @@ export class Leader {
 
   /**
    * Another prompt that begins alike is being computed just now: several answers to one prompt, or
-   * prompts with one beginning, come to it when it is there, and use it again.
+   * prompts with one beginning, come to it when it is there, and use it again. Where prompts take
+   * turns, who has to be answered alike each time uses whole chunks only, and does not wait.
    */
   #isComputedElsewhere(sequence: Sequence): boolean {
-    if (this.#takesTurns) return false;
+    if (this.#takesTurns && sequence.isRepeatable) return false;
     const { active } = this.#scheduler;
     for (let i = 0; i < active.length; i++) {
       if (!active[i].isGenerating && sharedTokens(sequence, active[i]) > active[i].computed) {
@@ -319,19 +318,14 @@ export class Leader {
   }
 }
 
-function createKv(
-  { plan, setup: { plans } }: RankRunner,
-  steps: StepRunner,
-  takesTurns: boolean,
-): KvStore {
+function createKv({ plan }: RankRunner, steps: StepRunner, takesTurns: boolean): KvBlocks {
   const { contextLength, chunkTokens, sequences, kvBlocks } = plan;
-  const options = {
+  return new KvBlocks({
+    ...{ blocks: kvBlocks, sequences },
     reuseUnit: takesTurns ? chunkTokens : 1,
     tableBlocks: tableBlocks(contextLength),
     onBlock: (slot: number, index: number, block: number) => steps.setBlock(slot, index, block),
-  };
-  if (plans.some(({ gpu }) => gpu !== null)) return new LinearKv({ ...options, contextLength });
-  return new KvBlocks({ ...options, blocks: kvBlocks, sequences });
+  });
 }
 
 function noLogits(position: number): Error {

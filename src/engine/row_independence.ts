@@ -1,5 +1,11 @@
 /** Which of a step's rows come out the same whatever other rows are beside them. Reads plans. */
-import type { DensePlan, MatrixPlan, RankPlan, StreamedPlan } from "../rank/plan_types.ts";
+import type {
+  DensePlan,
+  LayerPlan,
+  MatrixPlan,
+  RankPlan,
+  StreamedPlan,
+} from "../rank/plan_types.ts";
 import { isQuantType } from "../rank/weight_types.ts";
 
 /** All rows, those of sequences that generate, one each, or none. */
@@ -8,24 +14,29 @@ export type IndependentRows = "all" | "answers" | "none";
 /**
  * Which rows have the same bits alone and beside others (tests/kernels/rows_alone_test.ts), so that
  * requests can share steps and are answered as if they were alone. Where silent neurons are left
- * out, rows that generate are listed one by one, whoever is beside them; a prompt's are not. None
- * are where a GPU computes, where somebody observes all neurons, or where all are computed and a
- * quantised down lies neuron by neuron.
+ * out, and where a GPU computes, rows that generate are; a prompt's are not. None are where
+ * somebody observes all neurons of such a model, or where threads compute all of a quantised down
+ * that lies neuron by neuron. A GPU whose share grows with the rows is taken for one whose share does not:
+ * then who computes a neuron, and so how it is rounded, depends on who is beside.
  */
 export function independentRows(
   plans: readonly RankPlan[],
   { isObserved }: { isObserved: boolean },
 ): IndependentRows {
-  if (plans.some(({ gpu }) => gpu !== null)) return "none";
-  if (plans.some(({ isSparse }) => isSparse)) return isObserved ? "none" : "answers";
-  const isSame = plans.every(({ layers }) =>
-    layers.every(({ feedForward }) => blocksOf(feedForward).every(hasIndependentDown))
+  const ofThreads = plans.filter(({ gpu }) => gpu === null);
+  const hasGpu = ofThreads.length < plans.length;
+  const isSparse = plans.some(({ isSparse }) => isSparse);
+  if (isObserved && (hasGpu || isSparse)) return "none";
+  if (isSparse) return "answers";
+  const isSame = ofThreads.every(({ layers }) =>
+    layers.every((layer) => blocksOf(layer).every(hasIndependentDown))
   );
-  return isSame ? "all" : "none";
+  if (!isSame) return "none";
+  return hasGpu ? "answers" : "all";
 }
 
-function blocksOf(plan: RankPlan["layers"][number]["feedForward"]): (DensePlan | StreamedPlan)[] {
-  if (plan.kind !== "experts") return [plan];
+function blocksOf({ feedForward: plan, steppedNeurons }: LayerPlan): (DensePlan | StreamedPlan)[] {
+  if (plan.kind !== "experts") return [plan, ...steppedNeurons.map(({ block }) => block)];
   return plan.shared === null ? [...plan.experts] : [...plan.experts, plan.shared];
 }
 

@@ -141,7 +141,7 @@ export class StepRunner {
   }
 }
 
-/** Of one rank; one without heads, or on a GPU, does not read them. */
+/** Of one rank; one without heads does not read them. */
 function tablesOf(plan: RankPlan, memories: readonly WebAssembly.Memory[]): Uint32Array[] {
   const words = plan.sequences * tableBlocks(plan.contextLength);
   return plan.workspaces

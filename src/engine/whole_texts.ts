@@ -5,7 +5,7 @@
 import { check } from "../base/check.ts";
 import { STEP_KIND_FORWARD, STEP_KIND_READ, STEP_KIND_REHEARSE } from "../memory/control_layout.ts";
 import type { RankRunner } from "../rank/open_rank.ts";
-import type { KvStore } from "./kv_store.ts";
+import type { KvBlocks } from "./kv_blocks.ts";
 import { negativeLogProbability } from "./log_probability.ts";
 import { LogprobRecorder, type LogprobRows } from "./logprob_rows.ts";
 import { choosePredictors } from "./predictor_choice.ts";
@@ -21,12 +21,12 @@ const SLOT = 0;
 export class WholeTexts {
   readonly #runner: RankRunner;
   readonly #steps: StepRunner;
-  readonly #kv: KvStore;
+  readonly #kv: KvBlocks;
   readonly #hasIndependentRows: boolean;
   /** Tokens of the text that is observed, so far. */
   #observed = 0;
 
-  constructor(steps: StepRunner, kv: KvStore) {
+  constructor(steps: StepRunner, kv: KvBlocks) {
     this.#runner = steps.runner;
     this.#steps = steps;
     this.#kv = kv;

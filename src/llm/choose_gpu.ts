@@ -9,7 +9,7 @@ import { DEFAULT_PROFILE, readGBps } from "../planner/mod.ts";
 import { type GpuOptions, STEP_TOKENS } from "../rank/plan.ts";
 import { gpuObstacle } from "../rank/gpu/obstacle.ts";
 import { chooseLongSteps } from "./choose_long_steps.ts";
-import { fittingLayers } from "./gpu_memory.ts";
+import { fittingContexts, fittingLayers } from "./gpu_memory.ts";
 import { type GpuMode, hotSharesOf, type LoadOptions, rankCountFor } from "./load_options.ts";
 import type { DescribedModel } from "./plan_load.ts";
 
@@ -18,6 +18,11 @@ export interface GpuPart {
   readonly share: GpuOptions;
   /** No other thread computes. */
   readonly isAlone: boolean;
+  /**
+   * Where nobody says how many requests are answered at once: so many have a whole context's keys
+   * and values. Left out: one, which all share.
+   */
+  readonly contexts?: number;
   /** What long steps bring it, for people; left out: nothing. */
   readonly longStepsText?: string;
   /** A software adapter may be used. */
@@ -28,8 +33,10 @@ export interface GpuPart {
 }
 
 export interface GpuDecision {
-  /** In the order in which they are tried: one that does not fit the GPU's memory is followed by a
-   * smaller one. Empty: the GPU computes nothing. */
+  /**
+   * In the order in which they are tried: one that does not fit the GPU's memory is followed by a
+   * smaller one, at first by the same with less room for requests. Empty: the GPU computes nothing.
+   */
   readonly parts: readonly GpuPart[];
   /** Where even the last part fails, the threads compute all: only where nobody insists. */
   readonly mayBeWithout: boolean;
@@ -79,7 +86,7 @@ export async function chooseGpu(
       `it would decode ${speeds.gpu.toFixed(1)} tok/s, the threads ${speeds.cpu.toFixed(1)}`,
     );
   }
-  const parts = partsFor(of, options, isSoftware);
+  const parts = withContexts(partsFor(of, options, isSoftware), of, options);
   if (parts.length === 0) return refuse(mode, "what it may take is no room for a layer");
   const [{ share, isAlone }] = parts;
   // What is brought is said with the part; why nothing is, here.
@@ -146,6 +153,16 @@ function partsFor(of: DescribedModel, options: LoadOptions, isSoftware: boolean)
   const grows = isSilent && asked === null && most > 0;
   const usual = grows ? [part({ ...whole, neurons: HOT_SHARES }, false)] : [];
   return [part(whole, isAlone), ...usual, ...smaller];
+}
+
+/** The first part with contexts for several requests before it, where nobody says for how many. */
+function withContexts(
+  parts: readonly GpuPart[],
+  of: DescribedModel,
+  options: LoadOptions,
+): readonly GpuPart[] {
+  const contexts = options.parallel === "auto" ? fittingContexts(of, options) : 1;
+  return parts.length === 0 || contexts === 1 ? parts : [{ ...parts[0], contexts }, ...parts];
 }
 
 /** Shares by step size, none above `most`; the last one is that of longer steps, too. */

@@ -11,8 +11,8 @@ export interface EngineOptions {
   readonly kvType?: "auto" | "i16" | "f32";
   /**
    * Requests that are answered at the same time; each may fill the context. "auto": 4, or fewer
-   * where their keys and values would take too much of this machine's memory. Default 1; a model
-   * that a GPU computes answers one.
+   * where their keys and values would take too much of this machine's memory; on a GPU that has not
+   * enough for them the 4 share what there is, and one that may fill it waits. Default 1.
    */
   readonly parallel?: number | "auto";
   /** Requests that may wait for their turn. Default 16. */

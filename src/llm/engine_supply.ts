@@ -92,11 +92,16 @@ export async function firstThatFits<T>(
       return await start(tries[index]);
     } catch (error) {
       if (index === last || !isGpuError(error)) throw error;
+      const { share } = tries[index]!;
       if (isOutOfGpuMemory(error)) index++;
       // What is not there will not be there for less.
       else if (tries[last] === null) index = last;
       else throw error;
-      const next = tries[index] === null ? "without the GPU" : "with less of it on the GPU";
+      const next = tries[index] === null
+        ? "without the GPU"
+        : tries[index]?.share === share
+        ? "with the room of one context on the GPU for all requests"
+        : "with less of it on the GPU";
       const reason = error instanceof Error ? error.message : String(error);
       notify({ kind: "warning", text: `The model is loaded again, ${next}: ${reason}` });
     }

@@ -2,9 +2,11 @@
  * How many layers a GPU has room for, about: who loads finds out. Loads nothing.
  */
 import { kvCacheBytes, matrixBytes } from "../../gpu/mod.ts";
+import { alignUp } from "../base/check.ts";
+import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
 import type { LayerTensors, MatrixTensor } from "../model/types.ts";
 import { CHUNK_TOKENS_OF_LONG_STEPS } from "./choose_long_steps.ts";
-import { contextLengthFor, type LoadOptions } from "./load_options.ts";
+import { contextLengthFor, type LoadOptions, PARALLEL_AUTO_MAX } from "./load_options.ts";
 import type { DescribedModel } from "./plan_load.ts";
 
 /**
@@ -12,7 +14,7 @@ import type { DescribedModel } from "./plan_load.ts";
  * room for two of them when they are brought. Infinite where nobody set a limit.
  */
 export function fittingLayers(of: DescribedModel, options: LoadOptions): number {
-  const { gpuMemoryBytes, gpuStreamFrom } = options;
+  const { gpuMemoryBytes, gpuStreamFrom, parallel = 1 } = options;
   if (gpuMemoryBytes === undefined) return Infinity;
   const { tensors: { layers, output }, config } = of.model;
   const bytesOf = (matrices: readonly MatrixTensor[]) =>
@@ -22,7 +24,8 @@ export function fittingLayers(of: DescribedModel, options: LoadOptions): number 
       0,
     );
   const kv = kvCacheBytes({
-    positions: contextLengthFor(of.model, options),
+    positions: alignUp(contextLengthFor(of.model, options), KV_BLOCK_POSITIONS) *
+      (parallel === "auto" ? 1 : parallel),
     kvHeads: config.headCountKv,
     headDim: config.headDim,
     type: options.kvType === "f32" ? "f32" : "f16",
@@ -34,6 +37,17 @@ export function fittingLayers(of: DescribedModel, options: LoadOptions): number 
   if (room >= layers.length * layerBytes + bytesOf([output])) return Infinity;
   const sets = gpuStreamFrom === 0 ? 0 : 2 * most(neuronMatrices);
   return Math.max(0, Math.floor((room - sets) / layerBytes));
+}
+
+/**
+ * Contexts of requests that may be under way at once where nobody says how many: as many as leave
+ * no layer to the threads. Where nobody set a limit, who loads finds out.
+ */
+export function fittingContexts(of: DescribedModel, options: LoadOptions): number {
+  const layers = fittingLayers(of, options);
+  let contexts = PARALLEL_AUTO_MAX;
+  while (contexts > 1 && fittingLayers(of, { ...options, parallel: contexts }) < layers) contexts--;
+  return contexts;
 }
 
 function headMatrices({ query, key, value, attentionOutput }: LayerTensors): MatrixTensor[] {

@@ -90,6 +90,8 @@ const CHUNK_TOKENS_OF_MIXTURES = 256;
 const CHUNK_TOKENS_ON_GPU = 512;
 /** Requests that may wait for their turn. */
 export const WAITING_MAX_DEFAULT = 16;
+/** Requests that are answered at a time where nobody says, if there is room. */
+export const PARALLEL_AUTO_MAX = 4;
 const THREADS_MAX_DEFAULT = 16;
 /** What the options that count something may be; positions are 32-bit words between threads. */
 const OPTION_RANGES = {

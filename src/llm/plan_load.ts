@@ -23,6 +23,7 @@ import {
   chunkTokensFor,
   contextLengthFor,
   type LoadOptions,
+  PARALLEL_AUTO_MAX,
   rankCountFor,
   rankCountWithGpu,
 } from "./load_options.ts";
@@ -52,8 +53,7 @@ const MEMORY_SHARE_DEFAULT = 0.8;
 /** Every piece of a prompt reads all neurons that are not in memory. */
 const CHUNK_TOKENS_FROM_DISK = 256;
 const IO_WORKERS_DEFAULT = 8;
-/** Requests at a time where nobody says, and what their keys and values may take of all memory. */
-const PARALLEL_AUTO_MAX = 4;
+/** What keys and values may take of all memory where nobody says how many requests there are. */
 const KV_SHARE_OF_MEMORY = 1 / 8;
 
 /**
@@ -102,8 +102,7 @@ export function planLoad(
     contextLength: contextLengthFor(model, options),
     chunkTokens: options.chunkTokens ??
       (gpu?.share.longSteps ? CHUNK_TOKENS_OF_LONG_STEPS : chunkTokensFor(model, gpu?.isAlone)),
-    // A GPU's cache is in one piece.
-    sequences: gpu || options.parallel === "auto" ? 1 : options.parallel,
+    sequences: options.parallel === "auto" ? 1 : options.parallel,
     kvType: options.kvType ?? "auto",
     isSparse: options.sparse,
     thresholds: options.quiet?.thresholds,
@@ -115,8 +114,7 @@ export function planLoad(
     planRanks(model, file.tensors, { ...common, ...more });
   if (packed === null) {
     const alone = planWith({});
-    const isAuto = !gpu && options.parallel === "auto";
-    const plans = isAuto ? planWith({ sequences: sequencesThatFit(alone) }) : alone;
+    const plans = options.parallel === "auto" ? planWith(sequencesBeside(alone, gpu)) : alone;
     requireWithin(plans, options);
     return { plans, ioWorkers: 0, expectedDecodeTps: null };
   }
@@ -131,11 +129,27 @@ export function planLoad(
   return planPacked({ file, model, packed }, module, { options, steps, planWith });
 }
 
+/**
+ * Sequences that share steps where nobody says how many, and their keys and values. What a GPU has
+ * room for is not known: where it is too little for a context each, they share what there is, and
+ * wait for one another.
+ */
+function sequencesBeside(
+  alone: readonly RankPlan[],
+  gpu?: GpuPart | null,
+): Pick<PlanOptions, "sequences" | "kvBlocks"> {
+  const sequences = sequencesThatFit(alone);
+  if (!gpu) return { sequences };
+  const contexts = Math.min(sequences, gpu.contexts ?? 1);
+  return { sequences: PARALLEL_AUTO_MAX, kvBlocks: contexts * alone[0].kvBlocks };
+}
+
 /** As many as their keys and values are no great part of the machine's memory. */
 function sequencesThatFit(alone: readonly RankPlan[]): number {
   const { kv } = bytesByKind(alone.flatMap((plan) => plan.arenas));
+  const bytes = alone.reduce((sum, { gpu }) => sum + (gpu?.kvBytes ?? 0), kv);
   const room = KV_SHARE_OF_MEMORY * Deno.systemMemoryInfo().total;
-  return Math.max(1, Math.min(PARALLEL_AUTO_MAX, Math.floor(room / Math.max(1, kv))));
+  return Math.max(1, Math.min(PARALLEL_AUTO_MAX, Math.floor(room / Math.max(1, bytes))));
 }
 
 /** What a plain file's threads take, the process included. */

@@ -14,6 +14,7 @@ import {
 import { predictedBlock } from "../model/powerinfer.ts";
 import type { MatrixTensor, VectorTensor } from "../model/types.ts";
 import { COLUMN_ALIGN_BYTES, COLUMN_SCRATCH_BYTES } from "../memory/column_layout.ts";
+import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
 import { kvBlocksOf, kvBytes } from "./kv_bytes.ts";
 import {
   dense,
@@ -254,7 +255,7 @@ export class RankPlanner implements Placer {
     const { attentionPostNorm, feedForwardPostNorm } = tensors.layers[index];
     const place = this.#isAlone ? device : this;
     this.#deviceKvBytes += kvCacheBytes({
-      positions: options.contextLength,
+      positions: kvBlocksOf(options) * KV_BLOCK_POSITIONS,
       kvHeads: lengthOf(kvHeads),
       headDim: config.headDim,
       type: kvType === "f32" ? "f32" : "f16",

@@ -116,7 +116,7 @@ async function productSeconds(
   };
   const [x, to] = [await place(columns), await place(rows)];
   const step = { n, position: 0, m: 0 };
-  const int8 = await createInt8Rows(gpu, n, columns);
+  const int8 = await createInt8Rows(gpu, { tokens: n, columns });
   const programOf = async (repeats: number) => {
     const builder = new ProgramBuilder(gpu, input, int8);
     for (let i = 0; i < repeats; i++) {

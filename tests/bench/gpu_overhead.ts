@@ -66,7 +66,9 @@ function summary(samples: number[]): string {
 async function makeModel(gpu: Gpu) {
   const { d, heads, kvHeads, headDim, neurons, vocab, context } = SIZE;
   const frequencies = { inverseFrequencies: new Float64Array(headDim / 2).fill(0.1), magnitude: 1 };
-  const input = await createStepInput(gpu, { maxTokens: 1, ropes: [frequencies] });
+  const input = await createStepInput(gpu, {
+    ...{ maxTokens: 1, ropes: [frequencies], contextLength: context },
+  });
   const rows = async (width: number): Promise<Rows> => {
     const buffer = await gpu.createBuffer("rows", width * 4, 0x80 | 0x08 | 0x04);
     return { buffer, offsetBytes: 0, sizeBytes: width * 4, stride: width };

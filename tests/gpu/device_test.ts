@@ -77,7 +77,7 @@ gpuTest("allocatedBytes counts what is made and given back", async (gpu) => {
   const shape = { positions: 10, kvHeads: 2, headDim: 8, type: "f16" } as const;
   const cache = await createKvCache(gpu, "cache", shape);
   assertEquals(gpu.allocatedBytes - before, cache.bytes);
-  assertEquals(cache.bytes, 2 * 10 * 2 * 8 * 2);
+  assertEquals(cache.bytes, 2 * 32 * 2 * 8 * 2, "a whole block of positions");
   destroyKvCache(gpu, cache);
   assertEquals(gpu.allocatedBytes, before);
 });

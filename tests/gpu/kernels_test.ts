@@ -3,6 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { KERNEL_LIST, type KernelName, needsOf } from "../../gpu/kernels.ts";
 import type { Gpu } from "../../gpu/mod.ts";
 import { gpuTest } from "../support/gpu.ts";
+import { apartCases } from "./cases/apart.ts";
 import { attentionCases } from "./cases/attention.ts";
 import { elementwiseCases } from "./cases/elementwise.ts";
 import { embedCases, matmulCases } from "./cases/matmul.ts";
@@ -14,6 +15,7 @@ const CASES = [
   ...embedCases,
   ...normCases,
   ...oneTokenCases,
+  ...apartCases,
   ...attentionCases,
   ...elementwiseCases,
 ];

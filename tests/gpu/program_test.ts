@@ -5,6 +5,7 @@ import {
   attention,
   attentionScratchBytes,
   createKvCache,
+  createMatrix,
   createReadBack,
   createStepInput,
   destroyKvCache,
@@ -12,6 +13,7 @@ import {
   type GpuInfo,
   GpuLostError,
   type GpuPriority,
+  matmul,
   openGpu,
   ProgramBuilder,
   rotateAndRemember,
@@ -72,7 +74,7 @@ gpuTest("readInto() notices that a step came to nothing", async (gpu) => {
 gpuTest("a decoded token copies nothing of keys and values, but what is read back", async (gpu) => {
   const shape = { positions: 600, kvHeads: 2, headDim: 16, type: "f16" } as const;
   const cache = await createKvCache(gpu, "cache", shape);
-  const input = await createStepInput(gpu, { maxTokens: 8, ropes: [] });
+  const input = await createStepInput(gpu, { maxTokens: 8, ropes: [], contextLength: 600 });
   const x = await rowsOf(gpu, 8, 8 * 16);
   const to = await rowsOf(gpu, 8, 4 * 16);
   const bytes = attentionScratchBytes({ heads: 4, headDim: 16, positions: 600, maxTokens: 8 });
@@ -104,6 +106,23 @@ gpuTest("a decoded token copies nothing of keys and values, but what is read bac
   assertEquals(program.copiedBytes, steps.length * (4 + 64 * 4));
   assertEquals(steps.map((step) => program.dispatchCount(step)), [2, 2, 2, 3, 2]);
   destroyKvCache(gpu, cache);
+});
+
+gpuTest("a product of scored tokens is one dispatch, as one of all tokens is", async (gpu) => {
+  const input = await createStepInput(gpu, { maxTokens: 64, ropes: [], sequences: 16 });
+  const matrix = await createMatrix(gpu, "w", { type: "F32", rows: 64, columns: 64 });
+  for (const count of ["tokens", "scored"] as const) {
+    const builder = new ProgramBuilder(gpu, input);
+    matmul(builder, { matrix, x: await rowsOf(gpu, 64, 64), to: await rowsOf(gpu, 64, 64), count });
+    const program = await builder.build([]);
+    for (const n of [1, 2, 4, 7, 8, 9, 16, 33, 64]) {
+      const step = { n, position: 0, m: n };
+      assertEquals(program.dispatchCount(step), 1, `${count}: ${n}`);
+      if (n > 16) continue;
+      assertEquals(program.dispatchCount({ ...step, isApart: true }), 1, `${count}: ${n} apart`);
+    }
+  }
+  matrix.destroy();
 });
 
 /** A program of `units` units on a device of its own, and the command buffers that a step takes. */

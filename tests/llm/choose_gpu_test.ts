@@ -74,6 +74,35 @@ Deno.test("chooseGpu() insists where it is told to, on a real adapter or on any"
   }
 });
 
+Deno.test("chooseGpu() gives requests a context each where nobody says how many, at first", async () => {
+  const contextsOf = async (options: LoadOptions) => {
+    const { parts } = await decide({ gpu: "on", ...options }, { of: { blockCount: 4 } });
+    return parts.map(({ contexts }) => contexts);
+  };
+  const whole = (await contextsOf({})).length;
+  const auto = { parallel: "auto" } as const;
+  assertEquals(await contextsOf({}), Array(whole).fill(undefined));
+  assertEquals(await contextsOf({ parallel: 3 }), Array(whole).fill(undefined));
+  assertEquals(await contextsOf(auto), [4, ...Array(whole).fill(undefined)]);
+  // As many as cost no layer.
+  const least = async (parallel: number) => {
+    let [low, high] = [0, 2 ** 30];
+    while (high - low > 1) {
+      const gpuMemoryBytes = Math.floor((low + high) / 2);
+      const options: LoadOptions = { gpu: "auto", hotShare: 1, gpuMemoryBytes, parallel };
+      const { parts } = await decide(options, { of: { blockCount: 4 }, measured: FAST });
+      if (parts[0]?.isAlone) high = gpuMemoryBytes;
+      else low = gpuMemoryBytes;
+    }
+    return high;
+  };
+  for (const contexts of [1, 2, 3]) {
+    const gpuMemoryBytes = await least(contexts);
+    const [first] = await contextsOf({ ...auto, gpuMemoryBytes });
+    assertEquals(first, contexts === 1 ? undefined : contexts);
+  }
+});
+
 Deno.test("chooseGpu() has no part for a packed file, and says which file has one", async () => {
   const packed = {} as PackedModel; // whatever it holds
   const error = await assertRejects(() => decide({ gpu: "on" }, { packed }), UnsupportedModelError);

@@ -37,6 +37,9 @@ Deno.test("firstThatFits() takes less of the GPU where its memory is too small, 
   assertEquals(asked, [WHOLE, HALF, null]);
   assertStringIncludes(notices[0], "with less of it on the GPU");
   assertStringIncludes(notices[1], "without the GPU");
+  const roomy = await tried([{ ...WHOLE, contexts: 4 }, WHOLE, HALF], [full, full, ""]);
+  assertStringIncludes(roomy.notices[0], "with the room of one context on the GPU");
+  assertStringIncludes(roomy.notices[1], "with less of it on the GPU");
   await assertRejects(() => tried([WHOLE, HALF], [full, full]), WorkerError);
 });
 

@@ -14,6 +14,7 @@ import {
   ProgramBuilder,
   type Rows,
 } from "../../gpu/mod.ts";
+import { KV_BLOCK_POSITIONS } from "../../src/memory/kv_layout.ts";
 import type { RopeFrequencies } from "../../src/model/mod.ts";
 
 /** The device, or why there is none. */
@@ -51,9 +52,25 @@ export interface TestStep<Name extends string> {
   readonly m?: number;
   readonly ids?: readonly number[];
   readonly ropes?: readonly RopeFrequencies[];
+  /** Positions of a sequence; left out: nobody asks for keys and values. */
+  readonly contextLength?: number;
+  /** Whose tokens are: each another one's, or all the only one's; left out: the only one's. */
+  readonly sequences?: readonly TestSequence[];
   readonly rows: Readonly<Record<Name, TestRows>>;
   readonly build: (builder: ProgramBuilder, rows: Readonly<Record<Name, Rows>>) => void;
   readonly read: NoInfer<Name>;
+}
+
+/** Where a sequence is, and its blocks of the cache. */
+export interface TestSequence {
+  readonly position: number;
+  readonly blocks: readonly number[];
+}
+
+/** Blocks of the only sequence of a cache: never in their order. */
+function turnedBlocks(contextLength: number): number[] {
+  const count = Math.ceil(contextLength / KV_BLOCK_POSITIONS);
+  return Array.from({ length: count }, (_, i) => count - 1 - i);
 }
 
 /** Runs one step; all rows lie in one buffer, as they do in a model. */
@@ -61,18 +78,32 @@ export async function runStep<Name extends string>(
   gpu: Gpu,
   step: TestStep<Name>,
 ): Promise<Float32Array> {
-  const { n, position = 0, m = n, ids = null, ropes = [], rows, build, read } = step;
-  const input = await createStepInput(gpu, { maxTokens: n, ropes });
+  const { n, m = n, ids = null, ropes = [], rows, build, read, contextLength = 0 } = step;
+  const { position = 0, sequences = [{ position, blocks: turnedBlocks(contextLength) }] } = step;
+  const count = sequences.length;
+  const isApart = count === n;
+  const input = await createStepInput(gpu, {
+    maxTokens: n,
+    ropes,
+    contextLength,
+    sequences: count,
+  });
+  sequences.forEach(({ blocks }, slot) =>
+    blocks.forEach((block, index) => input.setBlock(slot, index, block))
+  );
   const { workspace, places } = await placeRows(gpu, rows);
   const widest = Math.max(...Object.values<TestRows>(rows).map(({ width }) => width));
-  const int8 = await createInt8Rows(gpu, n, 32 * Math.ceil(widest / 32));
+  const int8 = await createInt8Rows(gpu, {
+    ...{ tokens: n, columns: 32 * Math.ceil(widest / 32), sequences: count },
+  });
   const builder = new ProgramBuilder(gpu, input, int8);
   build(builder, places);
-  const values = { n, position, m };
+  const furthest = Math.max(...sequences.map((each) => each.position));
+  const values = { n, position: furthest, m, isApart };
   const program = await builder.build([values]);
   const { offsetBytes, sizeBytes, stride } = places[read];
   const back = await createReadBack(gpu, sizeBytes);
-  input.write(values, ids);
+  input.write(values, ids, isApart ? rowsOfStep(sequences) : null);
   program.run(values, { to: back, from: workspace, offsetBytes, bytes: sizeBytes });
   const out = new Float32Array(sizeBytes / 4);
   await back.readIntoLater(out);
@@ -81,6 +112,13 @@ export async function runStep<Name extends string>(
   gpu.destroyBuffer(input.buffer);
   destroyInt8Rows(gpu, int8);
   return unpad(out, rows[read].width, stride);
+}
+
+function rowsOfStep(sequences: readonly TestSequence[]) {
+  return {
+    positions: Int32Array.from(sequences, ({ position }) => position),
+    slots: Int32Array.from(sequences, (_, slot) => slot),
+  };
 }
 
 async function placeRows<Name extends string>(gpu: Gpu, rows: Readonly<Record<Name, TestRows>>) {

@@ -1,7 +1,7 @@
 /** A GPU's rank without an engine around it: what it does in a step can be counted and timed. */
 import type { Gpu } from "../../gpu/mod.ts";
 import { openGguf, TensorReader } from "../../src/gguf/mod.ts";
-import { type GpuPart, planModel } from "../../src/llm/mod.ts";
+import { type GpuPart, type LoadOptions, planModel } from "../../src/llm/mod.ts";
 import { createArenaMemory } from "../../src/memory/arena.ts";
 import { Control } from "../../src/memory/control.ts";
 import { controlWords, STEP_KIND_FORWARD } from "../../src/memory/control_layout.ts";
@@ -9,11 +9,30 @@ import { describeModel, ropeFrequencies } from "../../src/model/mod.ts";
 import { forward } from "../../src/rank/forward.ts";
 import { controlSize } from "../../src/rank/open_rank.ts";
 import { GpuRank } from "../../src/rank/gpu/gpu_rank.ts";
+import { tableBlocks } from "../../src/rank/kv_bytes.ts";
+import { lengthOf } from "../../src/rank/shard.ts";
 import { loadWeights } from "../../src/rank/load_weights.ts";
 import { instantiateKernels, loadKernelModule } from "../../wasm/mod.ts";
+import { giveBlocks } from "./give_blocks.ts";
 
 /** Decodes the token at `position`. */
 export type DecodeToken = (position: number) => void;
+
+/** Some ids of a sequence. */
+export interface LoneSegment {
+  readonly slot: number;
+  readonly position: number;
+  readonly ids: readonly number[];
+}
+
+export interface LoneRank {
+  readonly layers: number;
+  readonly decode: DecodeToken;
+  /** A step of these: logits of the last id of each, [segments, own vocabulary]. */
+  readonly run: (segments: readonly LoneSegment[]) => Float32Array[];
+  /** Block `index` of a sequence is this one of the caches. */
+  readonly setBlock: (slot: number, index: number, block: number) => void;
+}
 
 /**
  * @param isAlone else it has half of the neurons, and the joins find everybody there: the other
@@ -23,7 +42,8 @@ export async function openLoneRank(
   path: string,
   gpu: Gpu,
   isAlone: boolean,
-): Promise<{ layers: number; decode: DecodeToken }> {
+  options: LoadOptions = {},
+): Promise<LoneRank> {
   const file = openGguf(path);
   const model = describeModel(file);
   const { config } = model;
@@ -33,7 +53,7 @@ export async function openLoneRank(
     share: { heads: 1, neurons: [isAlone ? 1 : 0.5], hasOutput: true, layers },
     ...{ isAlone, mayBeSoftware: true, isByFrequency: false, priority: "normal" },
   };
-  const plans = planModel({ file, model }, module, { threads: 1 }, part);
+  const plans = planModel({ file, model }, module, { threads: 1, ...options }, part);
   const rankIndex = plans.length - 1;
   const plan = plans[rankIndex];
   const memories = plans.map((each) => each.arenas.map(createArenaMemory));
@@ -48,17 +68,34 @@ export async function openLoneRank(
   const own = memories[rankIndex];
   const onProgress = () => {};
   loadWeights({ plan, tensors, reader, kernels, memories: own, onProgress });
+  giveBlocks(plan, own);
   const rank = await GpuRank.open({
     ...{ gpu, control, tensors, reader, plans, rankIndex, kernels, memories, config, onProgress },
     ropeFrequencies: config.ropes.map((rope) => ropeFrequencies(rope, null)),
   });
+  const { outputArena, workspaces, strides, contextLength } = plan;
+  const run = (segments: readonly LoneSegment[]) => {
+    const ids = segments.flatMap((each) => each.ids);
+    control.stepIds().set(ids);
+    step.segments.set(
+      segments.flatMap(({ slot, position, ids: { length } }) => [slot, position, length, 1]),
+    );
+    const counts = { tokenCount: ids.length, segmentCount: segments.length };
+    rank.begin({ ...step, kind: STEP_KIND_FORWARD, ...counts });
+    forward(rank);
+    return segments.map((_, row) => {
+      const at = workspaces[outputArena].logits + row * strides.logits * 4;
+      return new Float32Array(own[outputArena].buffer, at, lengthOf(plan.output.rows)).slice();
+    });
+  };
+  const blocks = tableBlocks(contextLength);
+  const table = new Uint32Array(
+    ...[own[0].buffer, workspaces[0].tables, plan.sequences * blocks] as const,
+  );
   return {
     layers,
-    decode: (position) => {
-      control.stepIds()[0] = 5 + position;
-      step.segments.set([0, position, 1, 1]);
-      rank.begin({ ...step, kind: STEP_KIND_FORWARD, tokenCount: 1, segmentCount: 1 });
-      forward(rank);
-    },
+    run,
+    setBlock: (slot, index, block) => table[slot * blocks + index] = block,
+    decode: (position) => void run([{ slot: 0, position, ids: [5 + position] }]),
   };
 }

@@ -12,6 +12,7 @@ import { createArenaMemory } from "../../src/memory/arena.ts";
 import { controlWords, STEP_KIND_FORWARD } from "../../src/memory/control_layout.ts";
 import { controlSize, RankRunner } from "../../src/rank/open_rank.ts";
 import { argmax } from "../../src/reference/ops.ts";
+import { giveBlocks } from "./give_blocks.ts";
 import { tunedAsReal } from "./tuning.ts";
 
 /** What a page is asked of one model. */
@@ -81,6 +82,7 @@ export class PageModel {
         lossAtStep: null,
       } as const,
     };
+    giveBlocks(plans[0], setup.memories[0]);
     const host = { reader: TensorReader.ofBytes(bytes), awaitsLogits: true };
     return new PageModel(await RankRunner.openOnGpu(setup, () => {}, host));
   }

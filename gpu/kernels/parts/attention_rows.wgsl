@@ -1,7 +1,6 @@
 // Part of an attention shader: rows of a key/value head are (token, query head of its group), tokens
-// outermost; which positions a token sees, and how scores are capped. `step` is the shader's.
-
-struct Step { tokens: u32, position: u32, scored: u32, sequence: u32 }
+// outermost; which positions a token sees, and how scores are capped. `step` is the shader's. Rows
+// that a workgroup makes are of one sequence: where IS_APART, of one token.
 
 override HEADS: u32;
 override KV_HEADS: u32;
@@ -18,6 +17,18 @@ const LOWEST = -3.0e38;
 
 // Token of row j.
 fn tokenOf(j: u32) -> u32 { return j / GROUP_SIZE; }
+
+// The first row of tile i of so many rows.
+fn firstRowOf(i: u32, tile: u32) -> u32 {
+  if (!IS_APART) { return i * tile; }
+  let tiles = (GROUP_SIZE + tile - 1u) / tile;
+  return i / tiles * GROUP_SIZE + i % tiles * tile;
+}
+
+// The row behind those that a tile which begins with row j may have.
+fn endOfRows(j: u32) -> u32 {
+  return select(step.tokens, tokenOf(j) + 1u, IS_APART) * GROUP_SIZE;
+}
 
 // Head of row j; not below HEADS when there is none.
 fn headOf(j: u32, kvHead: u32) -> u32 {

@@ -4,8 +4,6 @@
 // A token's row is that of its id, or of its position where BY_POSITION. One that is not there counts
 // as zeros where IS_FIRST, and is left alone elsewhere: another part of the table has it.
 
-struct Step { tokens: u32, position: u32, scored: u32, sequence: u32 }
-
 override ROWS: u32;
 override FIRST_ID: u32 = 0;
 override BY_POSITION: bool = false;
@@ -23,7 +21,7 @@ fn put(at: u32, value: vec4<f32>) {
 
 // The row of a token in this part of the table; ROWS and more: it is in another one.
 fn rowOf(token: u32) -> u32 {
-  if (BY_POSITION) { return step.position + token - FIRST_ID; }
+  if (BY_POSITION) { return records[token * RECORD + 1u] - FIRST_ID; }
   return records[token * RECORD] - FIRST_ID; // below 0 becomes a large number
 }
 

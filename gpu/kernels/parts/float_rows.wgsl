@@ -19,7 +19,7 @@ fn weightsFrom(start: u32, piece: u32) -> Four {
   );
 }
 
-fn product(w: Four, token: u32, piece: u32) -> f32 {
+fn fourProducts(w: Four, token: u32, piece: u32) -> f32 {
   let end = PIECES - 1u;
   let at = X_START + token * X_STRIDE;
   let a = x[at + piece];

@@ -22,23 +22,32 @@ fn productOf(w: Weights, factors: vec4<f32>, inputs: Inputs) -> f32 {
     factors.z * (known.x * f32(high)) + factors.w * known.z;
 }
 
-// For one token: four pieces, ROW_LANES apart, asked for at once; zero for what is not there.
-fn fourProducts(start: u32, token: u32, piece: u32) -> f32 {
+// Four pieces, ROW_LANES apart, and their factors.
+struct Four {
+  a: Weights, b: Weights, c: Weights, d: Weights,
+  factorsA: vec4<f32>, factorsB: vec4<f32>, factorsC: vec4<f32>, factorsD: vec4<f32>,
+}
+
+fn weightsFrom(start: u32, piece: u32) -> Four {
+  let end = PIECES - 1u;
+  let p1 = start + min(piece + ROW_LANES, end);
+  let p2 = start + min(piece + 2u * ROW_LANES, end);
+  let p3 = start + min(piece + 3u * ROW_LANES, end);
+  return Four(
+    weightsAt(start + piece), weightsAt(p1), weightsAt(p2), weightsAt(p3),
+    factorsOfHalves(start + piece), factorsOfHalves(p1), factorsOfHalves(p2), factorsOfHalves(p3),
+  );
+}
+
+// Times those of a token; zero for what is not there.
+fn fourProducts(w: Four, token: u32, piece: u32) -> f32 {
   let end = PIECES - 1u;
   let p1 = min(piece + ROW_LANES, end);
   let p2 = min(piece + 2u * ROW_LANES, end);
   let p3 = min(piece + 3u * ROW_LANES, end);
-  let w0 = weightsAt(start + piece);
-  let w1 = weightsAt(start + p1);
-  let w2 = weightsAt(start + p2);
-  let w3 = weightsAt(start + p3);
-  let f0 = factorsOfHalves(start + piece);
-  let f1 = factorsOfHalves(start + p1);
-  let f2 = factorsOfHalves(start + p2);
-  let f3 = factorsOfHalves(start + p3);
-  let first = product(w0, f0, token, piece);
-  let second = select(0.0, product(w1, f1, token, p1), piece + ROW_LANES <= end);
-  let third = select(0.0, product(w2, f2, token, p2), piece + 2u * ROW_LANES <= end);
-  let fourth = select(0.0, product(w3, f3, token, p3), piece + 3u * ROW_LANES <= end);
+  let first = product(w.a, w.factorsA, token, piece);
+  let second = select(0.0, product(w.b, w.factorsB, token, p1), piece + ROW_LANES <= end);
+  let third = select(0.0, product(w.c, w.factorsC, token, p2), piece + 2u * ROW_LANES <= end);
+  let fourth = select(0.0, product(w.d, w.factorsD, token, p3), piece + 3u * ROW_LANES <= end);
   return first + second + third + fourth;
 }

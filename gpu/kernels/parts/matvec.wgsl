@@ -3,10 +3,11 @@
 override TOKENS: u32 = 1; // 1, 2, 4 or 8
 
 const LANES = 64u;
+const QUARTER = 4u; // invocations whose values are added up first
 var<workgroup> sums: array<f32, 2048>; // [64, 4·TOKENS]
-var<workgroup> parts: array<f32, 64>;
+var<workgroup> parts: array<f32, 512>; // [16, 4·TOKENS]
 
-// Puts what acc [4 rows, TOKENS] comes to over all invocations.
+// Puts what acc [4 rows, TOKENS] comes to over all invocations: in one order for any TOKENS.
 fn addUp(
   acc: ptr<function, array<f32, 32>>,
   firstRow: u32,
@@ -16,20 +17,21 @@ fn addUp(
   place: u32,
   size: u32,
 ) {
-  // Value v of 4·TOKENS in 64 / values parts, then over the parts.
   let values = 4u * TOKENS;
   for (var v = 0u; v < values; v++) { sums[lane * values + v] = (*acc)[v]; }
   workgroupBarrier();
-  var part = 0.0;
-  for (var i = 0u; i < values; i++) {
-    part += sums[((lane / values) * values + i) * values + lane % values];
+  for (var p = lane; p < LANES / QUARTER * values; p += LANES) {
+    var part = 0.0;
+    for (var i = 0u; i < QUARTER; i++) {
+      part += sums[(p / values * QUARTER + i) * values + p % values];
+    }
+    parts[p] = part;
   }
-  parts[lane] = part;
   workgroupBarrier();
   let row = firstRow + lane / TOKENS;
   let token = firstToken + lane % TOKENS;
   if (lane >= values || row >= ROWS || token >= count) { return; }
   var sum = 0.0;
-  for (var i = lane; i < LANES; i += values) { sum += parts[i]; }
+  for (var i = 0u; i < LANES / QUARTER; i++) { sum += parts[i * values + lane]; }
   put(token, row, sum);
 }

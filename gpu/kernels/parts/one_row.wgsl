@@ -1,4 +1,5 @@
-// Part of a product with one token of which ROW_LANES neighbouring invocations make a row.
+// Part of a product with tokens of a sequence each, of which ROW_LANES neighbouring invocations make
+// a row.
 //
 // What it reads may lack the factor of its norm: then sums of squares, by 32 columns, lie with it,
 // and the factor multiplies what the sums come to.

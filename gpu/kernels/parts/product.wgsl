@@ -1,8 +1,6 @@
 // Part of a matrix product: what it is of, and where its results go; `bias` and `to` are the
 // shader's.
 
-struct Step { tokens: u32, position: u32, scored: u32, sequence: u32 }
-
 override ROWS: u32; // rows that are computed
 override PIECES: u32; // pieces of a row that are multiplied
 override ROW_PIECES: u32; // pieces of a row that there are

@@ -1,11 +1,7 @@
 // Part of a product with few tokens of which ROW_LANES neighbouring invocations make a row.
 
-override TOKENS: u32 = 1; // 1, 2, 4 or 8
-
 const LANES = 128u; // invocations of a workgroup
 const ROW_LANES = 32u;
-
-struct Sums { low: vec4<f32>, high: vec4<f32> } // of tokens 0 … 3 and 4 … 7
 
 // Puts sums of all of a row's invocations; any ROW_LANES neighbours come here, each puts a token's.
 fn putSums(sums: Sums, row: u32, first: u32, count: u32, lane: u32) {

@@ -79,7 +79,7 @@ async function measureProducts(gpu: Gpu, work: GpuWork) {
   });
   const x = rows(0, width);
   const to = rows(x.sizeBytes, height);
-  const int8 = await createInt8Rows(gpu, PROMPT_TOKENS, width);
+  const int8 = await createInt8Rows(gpu, { tokens: PROMPT_TOKENS, columns: width });
   const builder = new ProgramBuilder(gpu, input, int8);
   let bytes = 0;
   for (let i = 0; i < matrices; i++) {

@@ -1,7 +1,7 @@
 /**
  * A layer's share on the GPU: its blocks as lists of dispatches. What is different between families
- * is decided here, once, when the lists are made. Steps of one token have lists of their own, of
- * fewer dispatches where the layer allows it. Knows nothing of threads.
+ * is decided here, once, when the lists are made. Steps of tokens of a sequence each have lists of
+ * their own, of fewer dispatches where the layer allows it. Knows nothing of threads.
  */
 import {
   activate,
@@ -23,6 +23,7 @@ import {
   projectHeads,
   rotateAndRemember,
   type Rows,
+  type When,
 } from "../../../gpu/mod.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import type { LayerPlan, NormPlan } from "../plan_types.ts";
@@ -58,16 +59,17 @@ export interface NormReaders {
 
 /** Steps that a block's dispatches are for. */
 interface Steps {
-  /** Of one token, and no others. */
-  readonly isOne: boolean;
+  /** Of tokens of a sequence each, and no others. */
+  readonly isApart: boolean;
   /** What the block reads, where the block before has left it; null: it makes its norm itself. */
   readonly before?: HalfNorm | null;
   /** What reads the stream behind the block; null: not known. */
   readonly next?: NormReaders | null;
 }
 
-const ONE = [1, 1] as const;
-const MORE = [2, Infinity] as const;
+/** Steps of one token, or of one each of several sequences; and of several of one sequence. */
+const APART: When = { isApart: true };
+const TOGETHER: When = { isApart: false };
 
 export class GpuLayer {
   readonly index: number;
@@ -138,13 +140,13 @@ export class GpuLayer {
   get #readersBetween(): NormReaders | null {
     const { norm = null, parts = [] } = this.#neurons ?? {};
     if (norm === null || this.isParallel) return null;
-    const projections = parts.filter(isOfOne).flatMap((part) => part.projections);
+    const projections = parts.flatMap((part) => part.projections);
     return { norm, matrices: projections.map(({ stacked: { matrix } }) => matrix) };
   }
 
   /**
    * Both blocks, where the stream is here.
-   * @param before what the layer before has left for steps of one token.
+   * @param before what the layer before has left in steps of tokens of a sequence each.
    * @param next what reads the stream behind this layer; null: not known.
    * @returns what it leaves for that.
    */
@@ -153,27 +155,27 @@ export class GpuLayer {
     { before, next }: { before: HalfNorm | null; next: NormReaders | null },
   ): HalfNorm | null {
     let left: HalfNorm | null = null;
-    builder.during(ONE, () => {
-      left = this.#attend(builder, { isOne: true, before, next: this.#readersBetween });
-      left = this.#fire(builder, { isOne: true, before: left, next });
+    builder.during(APART, () => {
+      left = this.#attend(builder, { isApart: true, before, next: this.#readersBetween });
+      left = this.#fire(builder, { isApart: true, before: left, next });
     });
-    builder.during(MORE, () => {
-      this.#attend(builder, { isOne: false });
-      this.#fire(builder, { isOne: false });
+    builder.during(TOGETHER, () => {
+      this.#attend(builder, { isApart: false });
+      this.#fire(builder, { isApart: false });
     });
     return left;
   }
 
   /** Own heads, beside others: their share goes to the partial sum. */
   addAttention(builder: ProgramBuilder): void {
-    builder.during(ONE, () => this.#attend(builder, { isOne: true }));
-    builder.during(MORE, () => this.#attend(builder, { isOne: false }));
+    builder.during(APART, () => this.#attend(builder, { isApart: true }));
+    builder.during(TOGETHER, () => this.#attend(builder, { isApart: false }));
   }
 
   /** Own neurons, in the same way. */
   addNeurons(builder: ProgramBuilder): void {
-    builder.during(ONE, () => this.#fire(builder, { isOne: true }));
-    builder.during(MORE, () => this.#fire(builder, { isOne: false }));
+    builder.during(APART, () => this.#fire(builder, { isApart: true }));
+    builder.during(TOGETHER, () => this.#fire(builder, { isApart: false }));
   }
 
   /** Neurons that were brought for the step, behind own ones in the same partial sum. */
@@ -181,7 +183,7 @@ export class GpuLayer {
     // In long steps all own neurons are computed, and the layer has one part that is brought.
     const isFirst = !this.hasNeurons && !(this.isParallel && this.hasHeads);
     const x = this.#normalize(builder, norm);
-    const steps = { isOne: false };
+    const steps = { isApart: false };
     this.#addPart(builder, parts[0], { x, as: isFirst ? "partial" : "rest", steps });
   }
 
@@ -219,7 +221,7 @@ export class GpuLayer {
     const { rope: index } = layers[this.index];
     const rope = index === null ? null : { index, kind: ropes[index].kind };
     const x = steps.before ?? this.#normalize(builder, weights.norm);
-    const isOne = steps.isOne && queryNorm === null && keyNorm === null &&
+    const isOne = steps.isApart && queryNorm === null && keyNorm === null &&
       canProjectHeads(builder, { cache, rope }) &&
       projections.every(({ stacked: { matrix } }) => isOneToken(builder, matrix));
     for (const { stacked, column } of projections) {
@@ -246,13 +248,12 @@ export class GpuLayer {
       const isBehind = this.isParallel && this.hasHeads;
       const leaves = isAlone && !this.isParallel ? "sum" : "partial";
       let x: OneInput = steps.before ?? space.normed;
-      builder.during([this.neuronsFromTokens, Infinity], () => {
+      builder.during({ tokens: [this.neuronsFromTokens, Infinity] }, () => {
         if (!isShared && !steps.before) x = this.#normalize(builder, norm);
       });
       for (const part of parts) {
-        if (steps.isOne && !isOfOne(part)) continue;
         const as = isBehind || part !== parts[0] ? "rest" : leaves;
-        builder.during([part.fromTokens, Infinity], () => {
+        builder.during({ tokens: [part.fromTokens, Infinity] }, () => {
           left = this.#addPart(builder, part, { x, as, steps });
         });
       }
@@ -270,7 +271,7 @@ export class GpuLayer {
     const { activation, isGated, activatesUp, firingThreshold } = config.feedForward;
     const act = { activation, isGated, activatesUp, firingThreshold, to: space.hidden };
     const [{ stacked: first }] = projections;
-    if (steps.isOne && projections.length === 1 && isOneToken(builder, first.matrix)) {
+    if (steps.isApart && projections.length === 1 && isOneToken(builder, first.matrix)) {
       fireNeurons(builder, { ...first, ...act, x, down: down.matrix });
     } else {
       for (const { stacked, column } of projections) {
@@ -329,7 +330,7 @@ export class GpuLayer {
     }
     const { norm = null, matrices: readers = [] } = steps.next ?? {};
     let left: HalfNorm | null = null;
-    if (steps.isOne && norm !== null && norm.bias === null && kind === "rms") {
+    if (steps.isApart && norm !== null && norm.bias === null && kind === "rms") {
       const { residual: to, normed } = space;
       const { weight } = norm;
       left = joinResidual(builder, { ...stacked, x, to, scale, weight, epsilon, normed, readers });
@@ -347,11 +348,6 @@ export class GpuLayer {
     if (postNorm === null) return addRows(builder, { x: partial, to: residual, width, scale });
     addNorm(builder, config, postNorm, { from: partial, to: residual, accumulate: true, scale });
   }
-}
-
-/** Steps of one token have it. */
-function isOfOne({ fromTokens }: NeuronPart): boolean {
-  return fromTokens <= 1;
 }
 
 /** to = norm(from), or added to it. */

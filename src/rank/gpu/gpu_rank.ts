@@ -19,7 +19,6 @@ import {
 } from "../../../gpu/mod.ts";
 import { check } from "../../base/check.ts";
 import type { Control, StepWords } from "../../memory/control.ts";
-import { SEGMENT_POSITION } from "../../memory/control_layout.ts";
 import { bindNorm, type Norm } from "../layer.ts";
 import { LayerTally, neuronsAsked } from "../layer_tally.ts";
 import type { RankPlan } from "../plan_types.ts";
@@ -33,6 +32,7 @@ import { type Brought, type BroughtNeurons, openBrought } from "./brought_neuron
 import { buildOutput } from "./gpu_output.ts";
 import { GpuLayer, type NormReaders } from "./gpu_layer.ts";
 import { createSpace, type GpuSpace, widestInput } from "./gpu_space.ts";
+import { apartTokens, GpuStep } from "./gpu_step.ts";
 import { GpuLoader, type GpuLoading } from "./gpu_weights.ts";
 
 export interface GpuRankInput extends StepStateInput, Omit<GpuLoading, "gpu"> {
@@ -83,7 +83,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   readonly #tally: LayerTally;
   /** Logits of the last 1, 2, … tokens in the arena. */
   readonly #logits: readonly Float32Array[];
-  readonly #step = { n: 0, position: 0, m: 0 };
+  readonly #step: GpuStep;
   /** Commands run whose partial sum is not read yet. */
   #isUnderWay = false;
   /** Logits are on their way, and `arrived` was not called. */
@@ -100,7 +100,9 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     this.#parts = parts;
     this.#isAlone = this.plan.gpu!.isAlone;
     this.#awaitsLogits = awaitsLogits;
-    this.#tally = new LayerTally(this.plan, input.memories[this.plan.rankIndex][0]);
+    const [firstMemory] = input.memories[this.plan.rankIndex];
+    this.#tally = new LayerTally(this.plan, firstMemory);
+    this.#step = new GpuStep(parts.input, { plan: this.plan, memory: firstMemory });
     const { workspaces, outputArena, logitsRows, strides, rankIndex } = this.plan;
     const memory = input.memories[rankIndex][outputArena];
     this.#logits = Array.from(
@@ -126,11 +128,14 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     check(!input.awaitsLogits || plan.gpu!.isAlone, "who works beside others waits on the spot");
     const space = await createSpace(gpu, { plan, config });
     const stepInput = await createStepInput(gpu, {
-      maxTokens: plan.chunkTokens,
-      ropes: input.ropeFrequencies,
+      ...{ maxTokens: plan.chunkTokens, ropes: input.ropeFrequencies },
+      ...{ sequences: plan.sequences, contextLength: plan.contextLength },
     });
     const loader = new GpuLoader(input);
-    const int8 = await createInt8Rows(gpu, plan.chunkTokens, widestInput(plan, config));
+    const int8 = await createInt8Rows(gpu, {
+      ...{ tokens: plan.chunkTokens, columns: widestInput(plan, config) },
+      sequences: apartTokens(plan),
+    });
     const makeBuilder = () => new ProgramBuilder(gpu, stepInput, int8);
     const of = { ...input, plan, space, loader, makeBuilder };
     const layers = await openLayers(of);
@@ -156,11 +161,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   begin(step: StepWords): void {
     check(!this.#isAwaited, "logits of the step before have arrived");
     this.#state.begin(step);
-    check(step.segmentCount === 1, "a GPU computes one sequence at a time");
-    this.#step.n = step.tokenCount;
-    this.#step.position = step.segments[SEGMENT_POSITION];
-    this.#step.m = this.#state.logitsCount;
-    this.#parts.input.write(this.#step, null);
+    this.#step.begin(this.#state);
     this.#isUnderWay = false;
   }
 
@@ -365,7 +366,7 @@ async function loadLayers(of: Opening): Promise<GpuLayer[]> {
         isAlone: plan.gpu!.isAlone,
         plan: layerPlan,
         allFromTokens: index < longLayers ? longFrom : Infinity,
-        contextLength: plan.contextLength,
+        ...{ contextLength: plan.contextLength, kvBlocks: plan.kvBlocks },
         kvType: plan.kvType === "f32" ? "f32" : "f16",
       }),
     );

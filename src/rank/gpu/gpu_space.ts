@@ -9,6 +9,7 @@ import { type GraphTensor, N, planMemory, StepGraph } from "../../shapes/mod.ts"
 import type { RankPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
 import { denseParts } from "./dense_parts.ts";
+import { apartTokens } from "./gpu_step.ts";
 
 /** Where a binding may begin. */
 const ALIGN_BYTES = 256;
@@ -65,6 +66,7 @@ export async function createSpace(
     headDim,
     positions: plan.contextLength,
     maxTokens: plan.chunkTokens,
+    sequences: apartTokens(plan),
   });
   return {
     residual: rowsOf("residual"),

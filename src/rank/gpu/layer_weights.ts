@@ -3,6 +3,7 @@
  * what is computed is in gpu_layer.ts.
  */
 import { createKvCache, type Gpu, type MatrixHome } from "../../../gpu/mod.ts";
+import { KV_BLOCK_POSITIONS } from "../../memory/kv_layout.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import type { DensePlan, HeadNormPlan, LayerPlan, MatrixPlan, NormPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
@@ -60,6 +61,8 @@ export interface LayerLoading {
   readonly index: number;
   readonly loader: GpuLoader;
   readonly contextLength: number;
+  /** Of keys and values, that all sequences share. */
+  readonly kvBlocks: number;
   readonly kvType: "f16" | "f32";
 }
 
@@ -100,7 +103,8 @@ export async function loadAttention(input: LayerLoading): Promise<AttentionWeigh
     keyNorm: await loadHeadNorm(loader, plan.keyNorm, { heads: kvHeads, headDim }),
     output: await loader.stack([plan.attentionOutput]),
     cache: await createKvCache(gpu, `blk.${input.index}`, {
-      positions: input.contextLength,
+      positions: input.kvBlocks * KV_BLOCK_POSITIONS,
+      contextLength: input.contextLength,
       kvHeads,
       headDim,
       type: input.kvType,

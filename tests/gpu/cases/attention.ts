@@ -8,6 +8,7 @@ import {
   type KvCache,
   rotateAndRemember,
 } from "../../../gpu/mod.ts";
+import { assertEquals } from "@std/assert";
 import { fillRopeTable, ropeFrequencies } from "../../../src/model/mod.ts";
 import { layerNorm } from "../../../src/reference/activation_ops.ts";
 import {
@@ -15,7 +16,7 @@ import {
   rmsNorm,
   rope as referenceRope,
 } from "../../../src/reference/ops.ts";
-import { runStep } from "../../support/gpu.ts";
+import { runStep, type TestSequence } from "../../support/gpu.ts";
 import { assertNear, normals } from "./compare.ts";
 import { withLeastLimits } from "./least_limits.ts";
 import type { GpuCase } from "./types.ts";
@@ -119,20 +120,22 @@ function normalized(row: ArrayLike<number>, count: number, shape: Shape): ArrayL
 
 async function attendOnGpu(
   gpu: Gpu,
-  { shape, cache, x, n, position }: {
+  { shape, cache, x, n, position, sequences }: {
     shape: Shape;
     cache: KvCache;
     x: Float32Array;
     n: number;
     position: number;
+    sequences?: readonly TestSequence[];
   },
 ): Promise<Float32Array> {
   const { heads, kvHeads, headDim, kind = "neox", groupSize, headOffset, window, softCap } = shape;
   const scratchBytes = attentionScratchBytes({
     heads,
     headDim,
-    positions: cache.positions,
+    positions: cache.contextLength,
     maxTokens: n,
+    sequences: sequences?.length,
   });
   const scratch = await gpu.createBuffer("scratch", scratchBytes);
   const width = heads * headDim;
@@ -147,6 +150,8 @@ async function attendOnGpu(
     n,
     position,
     ropes: [frequenciesOf({ ...shape, rotated: 2 }), frequenciesOf(shape)],
+    contextLength: cache.contextLength,
+    sequences,
     rows: {
       x: { values: x, width: (heads + 2 * kvHeads) * headDim },
       to: { values: new Float32Array(n * width), width },
@@ -203,6 +208,43 @@ export function rotated(
 function kept(values: ArrayLike<number>, type: "f16" | "f32"): Iterable<number> {
   return type === "f16" ? Float16Array.from(values) : Float32Array.from(values);
 }
+
+/** A token each of sequences as long as these, beside each other: as they are alone, to the bit. */
+const checkApart = (shape: Shape, positions: readonly number[]): GpuCase["run"] => async (gpu) => {
+  const { heads, kvHeads, headDim, type } = shape;
+  const contextLength = Math.max(...positions) + 1;
+  const each = Math.ceil(contextLength / 32);
+  const cache = await createKvCache(gpu, "cache", {
+    ...{ positions: each * 32 * positions.length, contextLength, kvHeads, headDim, type },
+  });
+  const columns = (heads + 2 * kvHeads) * headDim;
+  // Blocks of all sequences in turns, and backwards.
+  const sequences = positions.map((position, slot) => ({
+    position,
+    blocks: Array.from({ length: each }, (_, i) => (each - 1 - i) * positions.length + slot),
+  }));
+  for (const [slot, n] of positions.entries()) {
+    if (n === 0) continue;
+    const before = [{ ...sequences[slot], position: 0 }];
+    const x = normals(10 + slot, n * columns);
+    await attendOnGpu(gpu, { shape, cache, x, n, position: 0, sequences: before });
+  }
+  const x = normals(9, positions.length * columns);
+  const attend = (first: number, end: number) =>
+    attendOnGpu(gpu, {
+      ...{ shape, cache, n: end - first, position: 0 },
+      x: x.slice(first * columns, end * columns),
+      sequences: sequences.slice(first, end),
+    });
+  const together = await attend(0, positions.length);
+  const width = heads * headDim;
+  for (const [slot, position] of positions.entries()) {
+    const alone = await attend(slot, slot + 1);
+    const row = together.slice(slot * width, (slot + 1) * width);
+    assertEquals(row, alone, `${JSON.stringify(shape)} of ${positions}: at ${position}`);
+  }
+  destroyKvCache(gpu, cache);
+};
 
 const BASE = { heads: 4, kvHeads: 2, groupSize: 2, headDim: 16, type: "f32" } as const;
 
@@ -284,6 +326,22 @@ export const attentionCases: readonly GpuCase[] = [
       // Chunks of several blocks: there are at most 128 of them.
       const long = { ...few, heads: 2, kvHeads: 1, headDim: 8, positions: 4200 };
       await checkSteps({ ...long, steps: [1040, 1, 5] })(gpu);
+    },
+  },
+  {
+    kernels: ["attention", "attention_whole", "attention_few", "attention_combine"],
+    name: "attention() of tokens of a sequence each gives each the bits that it has alone",
+    run: async (gpu) => {
+      const few = { ...BASE, steps: [], headDim: 32, type: "f16" } as const;
+      await checkApart(few, [40, 0, 7])(gpu);
+      await checkApart({ ...few, heads: 5, kvHeads: 3, groupSize: 3, headOffset: 2 }, [33, 5])(gpu);
+      // Some in one dispatch, some split.
+      const small = { ...few, heads: 2, kvHeads: 1, headDim: 8 };
+      await checkApart(small, [1100, 3, 1023, 1024])(gpu);
+      await withLeastLimits(gpu, () => checkApart(few, [40, 2])(gpu));
+      const tiles = { ...BASE, steps: [], headDim: 8 };
+      await checkApart({ ...tiles, heads: 3, kvHeads: 1, groupSize: 3 }, [3, 255, 256, 300])(gpu);
+      await checkApart({ ...tiles, window: 20, softCap: 2 }, [60, 5])(gpu);
     },
   },
 ];

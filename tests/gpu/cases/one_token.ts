@@ -64,6 +64,7 @@ async function attendOnGpu(gpu: Gpu, of: Heads, x: Float32Array, position: numbe
     n: 1,
     position,
     ropes: [frequenciesOf(shape)],
+    contextLength: cache.contextLength,
     rows: {
       x: { values: x, width: x.length },
       row: { values: new Float32Array(all), width: all },

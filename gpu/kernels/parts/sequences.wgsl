@@ -1,0 +1,34 @@
+// Part of a shader that looks where tokens are; `step` and `records` are the shader's.
+//
+// A token's record: its id, its position, the place of its keys and values in the cache, the word of
+// `records` where its sequence's table begins. The table has a sequence's blocks of 32 positions.
+
+override RECORD: u32; // words of a token's record
+override IS_APART: bool = false; // each token is another sequence's
+// Where it is: tokens that see fewer positions, or more, are another shader's.
+override SEEN_FROM: u32 = 0;
+override SEEN_TO: u32 = 4294967295;
+
+fn positionOf(token: u32) -> u32 { return records[token * RECORD + 1u]; }
+
+// Where a token's keys and values go.
+fn placeOfToken(token: u32) -> u32 { return records[token * RECORD + 2u]; }
+
+fn tableOf(token: u32) -> u32 { return records[token * RECORD + 3u]; }
+
+// Where the cache has a position.
+fn placeAt(table: u32, position: u32) -> u32 {
+  return records[table + position / 32u] * 32u + position % 32u;
+}
+
+// Positions of a token's sequence, those of the step included.
+fn contextOf(token: u32) -> u32 {
+  if (IS_APART) { return positionOf(token) + 1u; }
+  return step.position + step.tokens;
+}
+
+fn isOthers(token: u32) -> bool {
+  if (!IS_APART) { return false; }
+  let seen = positionOf(token) + 1u;
+  return seen < SEEN_FROM || seen > SEEN_TO;
+}

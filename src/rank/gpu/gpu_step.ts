@@ -1,0 +1,79 @@
+/**
+ * A step as a GPU is told of it: how many tokens, whose they are and where, and which blocks of the
+ * caches are whose. Either all are one sequence's, or each is another one's.
+ */
+import type { StepInput, StepRows, StepValues } from "../../../gpu/mod.ts";
+import { check } from "../../base/check.ts";
+import {
+  SEGMENT_POSITION,
+  SEGMENT_ROWS,
+  SEGMENT_SLOT,
+  SEGMENT_WORDS,
+} from "../../memory/control_layout.ts";
+import { KV_BLOCK_POSITIONS } from "../../memory/kv_layout.ts";
+import { tableBlocks } from "../kv_bytes.ts";
+import type { RankPlan } from "../plan_types.ts";
+import type { StepState } from "../step_state.ts";
+
+/** The most tokens of a step that are a sequence's each. */
+export function apartTokens({ sequences, logitsRows }: RankPlan): number {
+  return Math.min(sequences, logitsRows);
+}
+
+/** Fields change in `begin` only. */
+export class GpuStep implements StepValues {
+  n = 0;
+  position = 0;
+  m = 0;
+  isApart = false;
+  readonly #input: StepInput;
+  readonly #rows: StepRows;
+  /** The leader writes them into the rank's arena, [sequences, tableBlocks]. */
+  readonly #tables: Uint32Array;
+  readonly #tableBlocks: number;
+
+  constructor(
+    input: StepInput,
+    { plan, memory }: { readonly plan: RankPlan; readonly memory: WebAssembly.Memory },
+  ) {
+    const { chunkTokens, contextLength, sequences, workspaces: [{ tables }] } = plan;
+    this.#input = input;
+    this.#rows = { positions: new Int32Array(chunkTokens), slots: new Int32Array(chunkTokens) };
+    this.#tableBlocks = tableBlocks(contextLength);
+    this.#tables = new Uint32Array(memory.buffer, tables, sequences * this.#tableBlocks);
+  }
+
+  /** Takes the step over, and writes it. */
+  begin({ n, logitsCount, segments, segmentCount }: StepState): void {
+    check(segmentCount === 1 || segmentCount === n, "tokens of one sequence, or of one each");
+    this.n = n;
+    this.m = logitsCount;
+    this.isApart = segmentCount === n;
+    this.position = 0;
+    let t = 0;
+    for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
+      const slot = segments[at + SEGMENT_SLOT];
+      const first = segments[at + SEGMENT_POSITION];
+      const end = first + segments[at + SEGMENT_ROWS];
+      this.position = Math.max(this.position, first);
+      this.#takeBlocks(slot, first, end);
+      for (let position = first; position < end; position++, t++) {
+        this.#rows.positions[t] = position;
+        this.#rows.slots[t] = slot;
+      }
+    }
+    this.#input.write(this, null, this.#rows);
+  }
+
+  /**
+   * What the table has of positions below `end` and is not taken over yet. Somebody may be new in
+   * the slot where a block begins (what is used again is whole blocks), and nowhere else.
+   */
+  #takeBlocks(slot: number, position: number, end: number): void {
+    const first = slot * this.#tableBlocks;
+    let i = position % KV_BLOCK_POSITIONS === 0 ? 0 : Math.floor(position / KV_BLOCK_POSITIONS);
+    for (; i * KV_BLOCK_POSITIONS < end; i++) {
+      this.#input.setBlock(slot, i, this.#tables[first + i]);
+    }
+  }
+}

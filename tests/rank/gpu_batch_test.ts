@@ -1,0 +1,104 @@
+/**
+ * Steps of a GPU's rank that carry a token each of several sequences: each gets the bits that it
+ * has alone, whoever is beside it, whichever blocks of the caches are whose.
+ */
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { type Gpu, tuneKernels } from "../../gpu/mod.ts";
+import { DEFAULT_ROW_LANES } from "../../gpu/row_lanes.ts";
+import { PLAIN_VARIANTS } from "../../gpu/variants.ts";
+import { gpuTest } from "../support/gpu.ts";
+import { withTinyFile } from "../support/loaded_model.ts";
+import { type LoneRank, openLoneRank } from "../support/lone_gpu_rank.ts";
+import { Rng } from "../support/rng.ts";
+import type { TinyModelOptions } from "../support/tiny_model.ts";
+import { tunedAsReal } from "../support/tuning.ts";
+
+const SEQUENCES = 16;
+const CONTEXT = 128;
+const BLOCKS = CONTEXT / 32;
+/** All sequences have so many ids; steps look at fewer: within a block, at its end, behind it. */
+const IDS = 72;
+const POSITIONS = [40, 1, 31, 32, 7, 63, 5, 70, 33, 64, 3, 39, 8, 62, 0, 71];
+const SHAPE = { embeddingLength: 128, feedForwardLength: 256, headCount: 4, headCountKv: 2 };
+
+const rng = new Rng(31);
+const TEXTS = POSITIONS.map(() => Array.from({ length: IDS }, () => 3 + rng.int(500)));
+
+/** Sequence s at its ids from `first` on. */
+function segment(slot: number, first: number, end: number) {
+  return { slot, position: first, ids: TEXTS[slot].slice(first, end) };
+}
+
+/** The step of a token each of the first `count` sequences. */
+function tokens(count: number) {
+  return POSITIONS.slice(0, count).map((at, slot) => segment(slot, at, at + 1));
+}
+
+async function withRank(
+  gpu: Gpu,
+  { isAlone = true, ...of }: TinyModelOptions & { isAlone?: boolean },
+  use: (rank: LoneRank) => void,
+): Promise<void> {
+  await withTinyFile({ seed: 3, ...SHAPE, ...of }, async (path) => {
+    const options = { parallel: SEQUENCES, contextLength: CONTEXT, chunkTokens: 96 };
+    const rank = await openLoneRank(path, gpu, isAlone, options);
+    // Nobody's blocks lie side by side.
+    for (let slot = 0; slot < SEQUENCES; slot++) {
+      for (let i = 0; i < BLOCKS; i++) {
+        rank.setBlock(slot, i, (BLOCKS - 1 - i) * SEQUENCES + (slot * 3) % SEQUENCES);
+      }
+    }
+    TEXTS.forEach((_, slot) => rank.run([segment(slot, 0, IDS)]));
+    use(rank);
+  });
+}
+
+/** Some leave, some come back; from 9 on they go through the weights twice. */
+function checkTogether(rank: LoneRank): void {
+  const alone = tokens(SEQUENCES).map((each) => rank.run([each])[0]);
+  assert(alone.every((logits) => logits.every(Number.isFinite)));
+  assertNotEquals(alone[0], alone[1]);
+  for (const count of [1, 2, 3, 5, 8, 16, 9, 4]) {
+    assertEquals(rank.run(tokens(count)), alone.slice(0, count), `${count} sequences`);
+  }
+  // In any order, and others than the first ones.
+  const some = [6, 12, 2, 7];
+  const others = tokens(SEQUENCES);
+  assertEquals(rank.run(some.map((i) => others[i])), some.map((i) => alone[i]), "others");
+}
+
+gpuTest("a GPU's step of several sequences gives each the bits that it has alone", async (gpu) => {
+  for (const architecture of ["llama", "gpt2", "gemma2"] as const) {
+    await withRank(gpu, { architecture }, checkTogether);
+  }
+});
+
+gpuTest("a GPU's step of several sequences does so by products of 8 bits", async (gpu) => {
+  const adapter = await navigator.gpu.requestAdapter();
+  await tuneKernels(gpu, tunedAsReal(adapter!.info));
+  try {
+    await withRank(gpu, { type: "Q4_0" }, checkTogether);
+    await withRank(gpu, { type: "Q8_0", architecture: "qwen3" }, checkTogether);
+  } finally {
+    gpu.variants = PLAIN_VARIANTS;
+    gpu.rowLanes = DEFAULT_ROW_LANES;
+  }
+});
+
+gpuTest("a GPU's sequences that fork share blocks and go apart behind them", async (gpu) => {
+  await withRank(gpu, {}, (rank) => {
+    // Sequence 1 becomes a fork of 0: its first block is 0's, the next one its own.
+    const text = TEXTS[0];
+    const own = rank.run([{ slot: 0, position: 40, ids: text.slice(40, 41) }])[0];
+    rank.setBlock(1, 0, (BLOCKS - 1) * SEQUENCES);
+    rank.run([{ slot: 1, position: 32, ids: text.slice(32, 40) }]);
+    const step = (id: number) => [
+      { slot: 0, position: 40, ids: text.slice(40, 41) },
+      { slot: 1, position: 40, ids: [id] },
+    ];
+    assertEquals(rank.run(step(text[40])), [own, own], "the same id");
+    const [first, other] = rank.run(step(text[40] === 9 ? 10 : 9));
+    assertEquals(first, own, "the other one does not write into its blocks");
+    assertNotEquals(other, own);
+  });
+});
