@@ -16,8 +16,8 @@ export type IndependentRows = "all" | "answers" | "none";
  * requests can share steps and are answered as if they were alone. Where silent neurons are left
  * out, and where a GPU computes, rows that generate are; a prompt's are not. None are where
  * somebody observes all neurons of such a model, or where threads compute all of a quantised down
- * that lies neuron by neuron. A GPU whose share grows with the rows is taken for one whose share does not:
- * then who computes a neuron, and so how it is rounded, depends on who is beside.
+ * that lies neuron by neuron. A GPU whose share grows with the rows is taken for one whose share
+ * does not: then who computes a neuron, and so how it is rounded, depends on who is beside.
  */
 export function independentRows(
   plans: readonly RankPlan[],
