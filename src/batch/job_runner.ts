@@ -32,6 +32,8 @@ const LOOK_MS = 50;
 /** Between two tries to reach a store that is away. */
 const AWAY_MS_MIN = 100;
 const AWAY_MS_MAX = 10_000;
+/** Tries of what the store refuses for another reason. */
+const REFUSALS_MAX = 5;
 
 export class JobRunner {
   readonly #in: Required<RunnerOptions>;
@@ -120,7 +122,9 @@ export class JobRunner {
       return !stop.signal.aborted;
     }
     const { result } = outcome;
-    await this.#insist(() => job.finish(result));
+    if (!await this.#insist(() => job.finish(result))) {
+      await this.#insist(() => job.finish(REFUSED));
+    }
     return true;
   }
 
@@ -132,20 +136,36 @@ export class JobRunner {
     await job.giveBack({ delayMs, isAttempt }).catch(this.#in.onError);
   }
 
-  /** Until the store is there again: what was computed is not thrown away. */
-  async #insist(act: () => Promise<unknown>): Promise<void> {
+  /**
+   * Until the store is there again: what was computed is not thrown away. False when the store is
+   * there and refuses it for good.
+   */
+  async #insist(act: () => Promise<unknown>): Promise<boolean> {
+    let refusals = 0;
     for (let ms = AWAY_MS_MIN;; ms = Math.min(2 * ms, AWAY_MS_MAX)) {
       try {
         await act();
-        return;
+        return true;
       } catch (error) {
         this.#in.onError(error);
-        if (this.#stop.signal.aborted) return;
+        if (this.#stop.signal.aborted) return true;
+        if (!isPassing(error) && ++refusals >= REFUSALS_MAX) return false;
         await pause(ms, this.#stop.signal);
       }
     }
   }
 }
+
+/** A store that is away, or full, will take it another time. */
+function isPassing(error: unknown): boolean {
+  const status = (error as { status?: unknown } | null)?.status;
+  return status === 503 || status === 507;
+}
+
+const REFUSED: JobResult = {
+  response: null,
+  error: { code: "result_refused", message: "The answer could not be kept" },
+};
 
 /** Not its fault. */
 const LATER = { retryMs: 0, isAttempt: false };

@@ -195,3 +195,16 @@ Deno.test("JobRunner begins one job at a time beside others whose work never end
     assertEquals(most, 1);
   });
 });
+
+Deno.test("JobRunner gives up a result that the store refuses for good, and goes on", async () => {
+  // What cannot be written as JSON.
+  const run = (job: TakenJob) =>
+    Promise.resolve({ result: answer(job.index === 0 ? 1n : "good", 200) });
+  await withRunner({ run, count: 3, concurrency: 1 }, async ({ store, id }) => {
+    await until(async () => await countDone(store, id) === 3, "all are done");
+    const results = await Array.fromAsync(store.jobs.results(id));
+    assertEquals(results.map(({ result }) => result.error?.code), [
+      ...["result_refused", undefined, undefined],
+    ]);
+  });
+});

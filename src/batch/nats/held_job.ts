@@ -77,22 +77,22 @@ export async function holdJob(message: JsMsg, places: JobPlaces): Promise<TakenJ
     message.ack();
     return null;
   }
-  const pardons = lease?.pardons ?? 0;
+  const pardons = lease?.record.pardons ?? 0;
   const attempt = Math.max(1, message.info.deliveryCount - pardons);
   const line: QueuedLine = JSON.parse(text);
   const job = new HeldJob({ ...line, index: Number(index), customId, batchId, attempt }, {
-    ...{ id, message, places, pardons, leasePlace },
+    ...{ id, message, places, pardons, leasePlace, leaseVersion: lease?.version ?? 0 },
   });
   if (attempt > places.attemptsMax) {
     await job.bury();
     return null;
   }
-  if (isLost(attempt, lease)) {
+  if (isLost(attempt, lease?.record ?? null)) {
     await job.postpone();
     return null;
   }
-  if (lease !== null || message.redelivered) await job.claim();
-  return job;
+  if (lease === null && !message.redelivered) return job;
+  return await job.claim() ? job : null;
 }
 
 /** True for one that was delivered before, and that nobody gave back since. */
@@ -112,6 +112,8 @@ interface Hold {
   readonly places: JobPlaces;
   readonly pardons: number;
   readonly leasePlace: string;
+  /** Of the lease as this holder knows it; 0: there is none. */
+  leaseVersion: number;
 }
 
 class HeldJob implements TakenJob {
@@ -135,12 +137,14 @@ class HeldJob implements TakenJob {
 
   async beat(): Promise<boolean> {
     const { id, message, places, leasePlace } = this.#hold;
-    message.working();
     const [queued, lease] = await Promise.all([
       places.queue.subjects(message.subject),
       readLease(places.state, leasePlace),
     ]);
-    return queued.length > 0 && (lease === null || lease.holder === id);
+    const isOurs = queued.length > 0 && (lease === null || lease.record.holder === id);
+    // Nobody's message is kept from others in vain.
+    if (isOurs) message.working();
+    return isOurs;
   }
 
   async finish(result: JobResult): Promise<boolean> {
@@ -154,8 +158,12 @@ class HeldJob implements TakenJob {
 
   async giveBack({ delayMs = 0, isAttempt }: GiveBackOptions): Promise<void> {
     const { message, places, pardons } = this.#hold;
+    const isOurs = await this.#writeLease({
+      ...{ holder: "", pardons: isAttempt ? pardons : pardons + 1 },
+    });
+    // Whoever has it now keeps it: the server would take the word of who had it before.
+    if (!isOurs) return;
     if (isAttempt && this.attempt >= places.attemptsMax) return await this.bury();
-    await this.#writeLease({ holder: "", pardons: isAttempt ? pardons : pardons + 1 });
     message.nak(delayMs);
     await places.queue.use(({ connection }) => connection.flush());
   }
@@ -166,12 +174,12 @@ class HeldJob implements TakenJob {
    */
   async postpone(): Promise<void> {
     const { message, places, pardons } = this.#hold;
-    await this.#writeLease({ holder: "", pardons: pardons + 1 });
+    if (!await this.#writeLease({ holder: "", pardons: pardons + 1 })) return;
     message.nak(Math.floor(Math.random() * places.postponeMsMax));
   }
 
-  /** Says that it is this holder's now, whoever had it before. */
-  claim(): Promise<void> {
+  /** Says that it is this holder's now, whoever had it before; false: somebody else was quicker. */
+  claim(): Promise<boolean> {
     const { id: holder, pardons } = this.#hold;
     return this.#writeLease({ holder, pardons });
   }
@@ -190,15 +198,21 @@ class HeldJob implements TakenJob {
     await this.finish(deadLetter(attempts));
   }
 
-  async #writeLease(lease: Lease): Promise<void> {
-    const { places, leasePlace } = this.#hold;
-    await places.state.put(leasePlace, { data: toJson(lease) });
+  /** False, and nothing is written, where somebody else has written since. */
+  async #writeLease(lease: Lease): Promise<boolean> {
+    const { places, leasePlace, leaseVersion: after } = this.#hold;
+    const version = await places.state.put(leasePlace, { data: toJson(lease), after });
+    if (version !== null) this.#hold.leaseVersion = version;
+    return version !== null;
   }
 }
 
-async function readLease(state: Messages, place: string): Promise<Lease | null> {
+async function readLease(
+  state: Messages,
+  place: string,
+): Promise<{ readonly record: Lease; readonly version: number } | null> {
   const found = await state.get(place);
-  return found === null ? null : readJson<Lease>(found);
+  return found && { record: readJson<Lease>(found), version: found.sequence };
 }
 
 function messageOf({ data, headers }: JsMsg) {

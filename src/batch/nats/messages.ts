@@ -67,8 +67,12 @@ export class Messages {
   }
 
   async get(subject: string): Promise<FoundMessage | null> {
-    const found = await this.#link.use(({ manager }) =>
-      manager.direct.getMessage(this.#stream, { last_by_subj: subject })
+    const query = { last_by_subj: subject };
+    const found = await this.#link.use(async ({ manager }) =>
+      // Any replica of a cluster answers first, one that lags behind, too: that there is none, only
+      // the stream's leader knows.
+      await manager.direct.getMessage(this.#stream, query) ??
+        await manager.streams.getMessage(this.#stream, query)
     );
     if (found === null) return null;
     const { seq: sequence, data, header } = found;

@@ -77,6 +77,7 @@ export class Results {
     const indices = [...await this.indices(batchId)].sort((a, b) => a - b);
     const found = inOrder(indices, WIDTH, async (index) => {
       const message = await this.#messages.get(subject("results", group, index));
+      // It was dropped meanwhile; whoever needs all of them counts.
       if (message === null) return null;
       const kept: KeptResult = JSON.parse(await readText(this.#chunks, message, group));
       return { index, ...kept };
