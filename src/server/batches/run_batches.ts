@@ -48,9 +48,9 @@ export function runBatches(settings: AppSettings): RunningBatches | null {
   });
   const runner = new JobRunner({
     ...{ store, concurrency, onError, beatMs: leaseMs / BEATS },
-    isBusy: () => admission.underWay > 0 || models.state === "loading",
+    isBusy: () => admission.atWork > 0 || models.state === "loading",
     isInTheWay: () =>
-      admission.underWay > 0 &&
+      admission.atWork > 0 &&
       models.list().some((card) => (loadedModel(card)?.load.waiting ?? 0) > 0),
     run: async (job, signal) => {
       const startMs = performance.now();
