@@ -114,8 +114,7 @@ async function runJob(
 }
 
 /** The job's body, behind all live requests; a priority that is none is refused as theirs is. */
-function atTheBack({ body, endpoint }: TakenJob): string {
-  if (endpoint === "/v1/embeddings") return body;
+function atTheBack({ body }: TakenJob): string {
   const fields: Record<string, unknown> = JSON.parse(body);
   const { priority = null } = fields;
   if (priority !== null && typeof priority !== "number") return body;
