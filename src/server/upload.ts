@@ -11,7 +11,7 @@ import { fieldError } from "./http_errors.ts";
 /** What a form may have. */
 export interface UploadLimits {
   readonly fileBytesMax: number;
-  /** How long nothing of it may come, and what a form may take beside its time at the least rate. */
+  /** How long nothing of it may come; it may take so long, and its bytes at the least rate. */
   readonly stallMs: number;
 }
 

@@ -61,7 +61,8 @@ export class JobRows implements JobQueue {
       this.#db.run(
         // Of a batch that another process has closed meanwhile nothing is to be done.
         `INSERT OR IGNORE INTO jobs (batch_id, line_index, custom_id, endpoint, body)
-          SELECT ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM batches WHERE id = ? AND is_open = 0)`,
+          SELECT ?, ?, ?, ?, ?
+            WHERE NOT EXISTS (SELECT 1 FROM batches WHERE id = ? AND is_open = 0)`,
         ...[batchId, index, customId, endpoint, body, batchId],
       );
     await this.#db.whenFree(() => this.#db.transaction(() => rows.forEach(insert)));
