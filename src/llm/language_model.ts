@@ -232,11 +232,14 @@ export class LoadedModel implements LanguageModel {
    * the file's way of pooling or their mean. Of whatever length it has.
    * @throws {RequestError} when the ids do not fit, or the file pools in another way.
    */
-  async embed(ids: readonly number[], { signal }: EmbedOptions = {}): Promise<Float32Array> {
+  async embed(
+    ids: readonly number[],
+    { signal, priority }: EmbedOptions = {},
+  ): Promise<Float32Array> {
     this.#checkIds(ids, { mayFill: true });
     this.#checkAlive();
     const pooling = readPooling(this.file.metadata, this.config.architecture);
-    const endTurn = await this.#queue.enter({ signal, isAlone: true });
+    const endTurn = await this.#queue.enter({ signal, priority, isAlone: true });
     try {
       return await (await this.#engines.ready()).texts.embed(ids, pooling, signal);
     } finally {
@@ -247,12 +250,12 @@ export class LoadedModel implements LanguageModel {
   async promptLogprobs(
     ids: readonly number[],
     top: number,
-    { signal }: EmbedOptions = {},
+    { signal, priority }: EmbedOptions = {},
   ): Promise<TokenLogprobs[]> {
     this.#checkIds(ids, { mayFill: true });
     this.#checkAlive();
     const rows = logprobRows(top, ids.length - 1);
-    const endTurn = await this.#queue.enter({ signal, isAlone: true });
+    const endTurn = await this.#queue.enter({ signal, priority, isAlone: true });
     try {
       await (await this.#engines.ready()).texts.logprobs(ids, rows, signal);
     } finally {

@@ -74,6 +74,8 @@ export class TurnQueue {
       let at = this.#waiters.length;
       while (at > 0 && this.#waiters[at - 1].priority < priority) at--;
       this.#waiters.splice(at, 0, waiter);
+      // It may be before one that waits to be alone, and need not wait itself.
+      this.#admit();
     });
   }
 

@@ -280,6 +280,8 @@ export interface Conversations {
 export interface EmbedOptions {
   /** Leaves the queue when it is aborted, and ends the reading of a text within a step. */
   readonly signal?: AbortSignal;
+  /** Larger ones leave the queue first. Default 0. */
+  readonly priority?: number;
 }
 
 /** A model that answers; ids are its own. */

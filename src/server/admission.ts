@@ -10,11 +10,27 @@ import type { AppSettings } from "./options.ts";
 
 export class Admission {
   #underWay = 0;
+  #aside = 0;
   #idle: (() => void)[] = [];
 
   /** Requests that work is done for. */
   get underWay(): number {
     return this.#underWay;
+  }
+
+  /** Those of them that need, or may soon need, a model. */
+  get atWork(): number {
+    return this.#underWay - this.#aside;
+  }
+
+  /** What a request does that is under way and needs no model, however long it takes. */
+  async aside<T>(act: () => Promise<T>): Promise<T> {
+    this.#aside++;
+    try {
+      return await act();
+    } finally {
+      this.#aside--;
+    }
   }
 
   enter(): void {

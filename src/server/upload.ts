@@ -11,7 +11,7 @@ import { fieldError } from "./http_errors.ts";
 /** What a form may have. */
 export interface UploadLimits {
   readonly fileBytesMax: number;
-  /** How long nothing of it may come. */
+  /** How long nothing of it may come; it may take so long, and its bytes at the least rate. */
   readonly stallMs: number;
 }
 
@@ -20,8 +20,8 @@ export interface Upload {
   readonly filename: string;
   /**
    * The file's bytes, to be read once. Ends when the whole form has come.
-   * @throws {RequestError} 413 when the file is too long, 408 when nothing comes any more, 400 when
-   *   the form breaks off or is broken.
+   * @throws {RequestError} 413 when the file is too long, 408 when nothing comes any more, or less
+   *   than 16 KiB/s, 400 when the form breaks off or is broken.
    */
   readonly content: AsyncIterable<Uint8Array>;
   /** The form's other fields; complete when `content` has been read. */
@@ -32,6 +32,8 @@ const FIELDS_MAX = 16;
 const FIELD_BYTES_MAX = 1024;
 /** What a form has beside its file. */
 const REST_BYTES_MAX = 64 * 1024;
+/** Slower clients are as good as silent: each of them keeps a request from others. */
+const BYTES_PER_SECOND_MIN = 16 * 1024;
 
 /**
  * Reads a form up to where its file begins, in the field called `name`.
@@ -108,23 +110,24 @@ function createParser(request: Request, { fileBytesMax }: UploadLimits): BusboyI
   }
 }
 
-/** The body's way into the parser; fails when nothing comes for too long, or too much. */
+/** The body's way into the parser; fails when it comes too slowly, or is too much. */
 function pump(request: Request, parser: BusboyInstance, limits: UploadLimits): Readable {
   const { stallMs } = limits;
   const body = request.body ?? new Blob([]).stream();
   const source = Readable.fromWeb(body as unknown as NodeReadableStream);
-  const stalled = () =>
+  const giveUp = (why: string) =>
     source.destroy(
-      new RequestError(`Cannot read the body: nothing came for ${stallMs / 1000} s`, {
-        status: 408,
-        code: "body_timeout",
-      }),
+      new RequestError(`Cannot read the body: ${why}`, { status: 408, code: "body_timeout" }),
     );
+  const stalled = () => giveUp(`nothing came for ${stallMs / 1000} s`);
   let timer = setTimeout(stalled, stallMs);
+  const startMs = performance.now();
   let byteCount = 0;
   source.on("data", (piece: Uint8Array) => {
     byteCount += piece.length;
     if (byteCount > limits.fileBytesMax + REST_BYTES_MAX) source.destroy(tooLong(limits));
+    const patienceMs = stallMs + 1000 * byteCount / BYTES_PER_SECOND_MIN;
+    if (performance.now() - startMs > patienceMs) giveUp("it comes at less than 16 KiB/s");
     clearTimeout(timer);
     timer = setTimeout(stalled, stallMs);
   });

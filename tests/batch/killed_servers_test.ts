@@ -52,10 +52,11 @@ function startCluster(): Promise<BatchCluster> {
 }
 
 async function untilRefused(url: string): Promise<Response> {
-  for (;;) {
+  for (const endMs = Date.now() + 30_000;;) {
     const response = await fetch(url);
     if (response.status === 503) return response;
     await response.body?.cancel();
+    assert(Date.now() < endMs, `${url} is not refused: ${response.status}`);
     await sleep(20);
   }
 }

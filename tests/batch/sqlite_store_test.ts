@@ -7,7 +7,16 @@ import { type BatchStore, deadLetter, newId } from "../../src/batch/batch_store.
 import { openSqliteStore } from "../../src/batch/sqlite/sqlite_store.ts";
 import { newSqliteWorld } from "./sqlite_world.ts";
 import { testStore } from "./store_contract.ts";
-import { batchRecord, fileHead, line, lines, pieces, text } from "./store_world.ts";
+import {
+  answer,
+  batchRecord,
+  fileHead,
+  line,
+  lines,
+  pieces,
+  takeSoon,
+  text,
+} from "./store_world.ts";
 
 testStore({ name: "openSqliteStore()", newWorld: newSqliteWorld });
 
@@ -95,6 +104,26 @@ Deno.test("openSqliteStore() waits for a process that stands still, and stands n
   const coming = store.jobs.take(new AbortController().signal);
   setTimeout(() => stopped.close(), 1000);
   assertEquals((await coming)?.batchId, id);
+  await store.close();
+});
+
+Deno.test("openSqliteStore() keeps no job of a batch that is closed", async () => {
+  await using world = disposable(await newSqliteWorld());
+  const store = openSqliteStore(world.folder);
+  const [{ record, version }, other] = [
+    await store.batches.create(batchRecord({ id: newId("batch_", 1) })),
+    newId("batch_", 2),
+  ];
+  for (const id of [record.id, other]) await store.jobs.enqueue(id, lines(1));
+  const closed = { ...record, isOpen: false };
+  // Nobody's change takes anything away.
+  assertEquals(await store.batches.replace(closed, version + 1), null);
+  const job = await takeSoon(store);
+  assertEquals(job.batchId, record.id);
+  await store.batches.replace(closed, version);
+  assertEquals(await job.finish(answer(0, 200)), false);
+  assertEquals(await Array.fromAsync(store.jobs.results(record.id)), []);
+  assertEquals((await takeSoon(store)).batchId, other);
   await store.close();
 });
 

@@ -288,6 +288,20 @@ function testLateOnes(test: Declare): void {
       assertEquals(await job.beat(), true);
     }));
 
+  test("jobs: those of a batch that was closed meanwhile are nobody's", (world) =>
+    using(world, async ({ batches, jobs }) => {
+      const { record, version } = await batches.create(batchRecord());
+      await jobs.enqueue(
+        record.id,
+        (async function* () {
+          yield line(0);
+          await batches.replace({ ...record, isOpen: false }, version);
+          yield line(1);
+        })(),
+      );
+      assertEquals(await takeOrNot({ jobs }), null);
+    }));
+
   test("jobs: who has lost a job cannot give it to others", (world) =>
     using(world, (one) =>
       using(world, async (two) => {

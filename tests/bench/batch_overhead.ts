@@ -1,5 +1,5 @@
 /** What the queue costs: a job through it, beside the same request sent directly. */
-import { newId } from "../../src/batch/mod.ts";
+import { newId, type Progress } from "../../src/batch/mod.ts";
 import type { BatchCluster } from "./batch_cluster.ts";
 import { sleep } from "./replica_processes.ts";
 
@@ -17,6 +17,8 @@ const BODY = { model: "built-in", prompt: "Hello", max_tokens: 1, temperature: 0
 const WARM_UP = 20;
 /** How often it is looked whether one job is done; or many, which would be slowed by looks. */
 const LOOK_MS = { one: 1, many: 25 };
+/** Without a result for so long something is wrong. */
+const STALL_MS = 60_000;
 
 /**
  * One request at a time, directly and through the queue in turns; then many at once, of as many
@@ -52,9 +54,34 @@ export async function measureOverhead(
     const id = newId("batch_");
     await store.jobs.enqueue(id, jobsOf(jobCount));
     const lookMs = jobCount === 1 ? LOOK_MS.one : LOOK_MS.many;
-    while ((await store.jobs.progress(id)).completed < jobCount) await sleep(lookMs);
+    await untilCompleted(() => store.jobs.progress(id), { jobCount, lookMs });
     for await (const _ of store.jobs.results(id));
     await store.jobs.drop(id);
+  }
+}
+
+/**
+ * Looks until all jobs are completed.
+ * @throws {Error} when one fails, or none is completed for a minute.
+ */
+export async function untilCompleted(
+  look: () => Promise<Progress>,
+  { jobCount, lookMs, stallMs = STALL_MS }: {
+    readonly jobCount: number;
+    readonly lookMs: number;
+    readonly stallMs?: number;
+  },
+): Promise<void> {
+  let [last, lastMs] = [0, performance.now()];
+  for (;;) {
+    const { completed, failed } = await look();
+    if (failed > 0) throw new Error(`${failed} of ${jobCount} jobs failed`);
+    if (completed >= jobCount) return;
+    if (completed > last) [last, lastMs] = [completed, performance.now()];
+    if (performance.now() - lastMs > stallMs) {
+      throw new Error(`${completed} of ${jobCount} jobs are completed, and none for ${stallMs} ms`);
+    }
+    await sleep(lookMs);
   }
 }
 

@@ -56,6 +56,19 @@ Deno.test("embed() is the same between generations, and leaves them the same", (
       assert((await model.embed(IDS.toReversed())).some((each, i) => each !== vector[i]));
     })));
 
+Deno.test("embed() waits behind what is more urgent", () =>
+  withTinyFile({ type: "Q4_0" }, (path) =>
+    withModel(path, { threads: 1 }, async (model) => {
+      const order: string[] = [];
+      const embed = async (name: string, priority?: number) => {
+        await model.embed(IDS, { priority });
+        order.push(name);
+      };
+      const first = embed("first");
+      await Promise.all([first, embed("back", -1_000_000), embed("live"), embed("urgent", 1)]);
+      assertEquals(order, ["first", "urgent", "live", "back"]);
+    })));
+
 Deno.test("embed() leaves what is remembered of prompts, as far as there is room", () =>
   withTinyFile({ type: "Q4_0" }, (path) =>
     withModel(path, { threads: 2 }, async (model) => {

@@ -94,3 +94,18 @@ Deno.test("TurnQueue goes on when one that waits to be alone is aborted", async 
   end();
   assertEquals(queue.running, 0);
 });
+
+Deno.test("TurnQueue lets what is more urgent pass one that waits to be alone", async () => {
+  const queue = new TurnQueue({ runningMax: 2, waitingMax: 8 });
+  const end = await queue.enter();
+  const alone = queue.enter({ isAlone: true, priority: -1 });
+  const endUrgent = await queue.enter();
+  assertEquals([queue.running, queue.waiting], [2, 1]);
+  const equal = queue.enter({ priority: -1 });
+  endUrgent();
+  assertEquals([queue.running, queue.waiting], [1, 2]);
+  end();
+  (await alone)();
+  (await equal)();
+  assertEquals([queue.running, queue.waiting], [0, 0]);
+});

@@ -7,6 +7,7 @@ import { RequestError } from "../../src/base/errors.ts";
 import type {
   ChatMessage,
   ChatOptions,
+  EmbedOptions,
   FinishReason,
   GenerateChunk,
   GenerateRequest,
@@ -34,7 +35,7 @@ export interface ScriptedModelOptions {
   /** It makes no log probabilities, as models of before. */
   readonly hasNoLogprobs?: boolean;
   /** Makes vectors; left out: [text length, 1]. Null: it embeds nothing. */
-  readonly embed?: ((ids: readonly number[]) => Float32Array) | null;
+  readonly embed?: ((ids: readonly number[], options?: EmbedOptions) => Float32Array) | null;
 }
 
 /** What has become of the generations so far. */
@@ -56,6 +57,8 @@ export class ScriptedModel implements LanguageModel {
   readonly chats: (readonly ChatMessage[])[] = [];
   /** What came with each of them. */
   readonly chatOptions: (ChatOptions | undefined)[] = [];
+  /** What came with each prompt whose log probabilities were asked for. */
+  readonly promptOptions: (EmbedOptions | undefined)[] = [];
   readonly details: ModelDetails;
   readonly embed: LanguageModel["embed"];
   readonly promptLogprobs: LanguageModel["promptLogprobs"];
@@ -72,10 +75,12 @@ export class ScriptedModel implements LanguageModel {
     this.contextLength = options.contextLength ?? 1_000_000;
     this.details = { ...DETAILS, ...options.details };
     const { embed = (ids) => new Float32Array([ids.length, 1]) } = options;
-    if (embed !== null) this.embed = (ids) => Promise.resolve(embed(ids));
+    if (embed !== null) this.embed = (ids, options) => Promise.resolve(embed(ids, options));
     if (options.hasNoLogprobs) return;
-    this.promptLogprobs = (ids, top) =>
-      Promise.resolve(ids.slice(1).map((id) => logprobsOf(id, top)));
+    this.promptLogprobs = (ids, top, options) => {
+      this.promptOptions.push(options);
+      return Promise.resolve(ids.slice(1).map((id) => logprobsOf(id, top)));
+    };
   }
 
   get load(): { readonly running: number; readonly waiting: number } {

@@ -13,6 +13,7 @@ import type {
   Progress,
   TakenJob,
 } from "../batch_store.ts";
+import { NatsBatches } from "./batch_table.ts";
 import { Chunks } from "./chunks.ts";
 import {
   CUSTOM_ID_HEADER,
@@ -28,7 +29,7 @@ import { putText } from "./long_texts.ts";
 import { type FoundMessage, Messages } from "./messages.ts";
 import { lastToken } from "./pages.ts";
 import { Results } from "./results.ts";
-import { DEAD, JOBS, STATE, subject, token } from "./streams.ts";
+import { DEAD, JOBS, nameOf, STATE, subject, token } from "./streams.ts";
 import { pause } from "../pause.ts";
 
 /** Messages on their way at once. */
@@ -38,12 +39,14 @@ const PAUSE_MS = 200;
 
 export class NatsJobs implements JobQueue {
   readonly #link: NatsLink;
+  readonly #batches: NatsBatches;
   readonly #places: JobPlaces;
   readonly #puller: JobPuller;
 
   constructor(link: NatsLink, { attemptsMax, leaseMs }: Required<LeaseOptions>) {
     const chunks = new Chunks(link);
     this.#link = link;
+    this.#batches = new NatsBatches(link);
     this.#places = {
       queue: new Messages(link, JOBS),
       state: new Messages(link, STATE),
@@ -77,6 +80,8 @@ export class NatsJobs implements JobQueue {
       const messageId = `${batchId} ${index}`;
       await queue.put(subject("jobs", group, index), { ...text, messageId });
     });
+    // Another process may have closed it meanwhile.
+    await this.#dropIfClosed(batchId);
   }
 
   async take(signal: AbortSignal): Promise<TakenJob | null> {
@@ -120,6 +125,32 @@ export class NatsJobs implements JobQueue {
     await results.remove(batchId);
     await state.remove(subject("leases", group, "*"));
     await chunks.remove(group);
+  }
+
+  /**
+   * Drops what came for batches that are closed: late answers, and jobs of a process that did not
+   * know it yet and died. Any number of processes may do it at once.
+   * @returns how many batches had something left.
+   */
+  async sweep(): Promise<number> {
+    const { queue, results, state } = this.#places;
+    const groups = new Set<string>();
+    for (
+      const places of await Promise.all([
+        queue.subjects(subject("jobs", "*", "*")),
+        results.subjects(),
+        state.subjects(subject("leases", "*", "*")),
+      ])
+    ) for (const place of places) groups.add(place.split(".")[2]);
+    let count = 0;
+    for (const group of groups) if (await this.#dropIfClosed(nameOf(group))) count++;
+    return count;
+  }
+
+  async #dropIfClosed(batchId: string): Promise<boolean> {
+    const isClosed = (await this.#batches.get(batchId))?.record.isOpen === false;
+    if (isClosed) await this.drop(batchId);
+    return isClosed;
   }
 
   async #forEachQueued(

@@ -36,7 +36,10 @@ export async function openNatsStore(
   isTried.abort();
   const jobs = new NatsJobs(link, { attemptsMax, leaseMs });
   const closing = new AbortController();
-  const sweeping = sweepNowAndThen(link, closing.signal);
+  const sweeping = sweepNowAndThen(async () => {
+    await jobs.sweep();
+    await sweepChunks(link);
+  }, closing.signal);
   return {
     jobs,
     files: new NatsFiles(link),
@@ -50,11 +53,14 @@ export async function openNatsStore(
   };
 }
 
-async function sweepNowAndThen(link: NatsLink, signal: AbortSignal): Promise<void> {
+async function sweepNowAndThen(
+  sweep: () => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
   while (!signal.aborted) {
     await pause(SWEEP_MS, signal);
     try {
-      if (!signal.aborted) await sweepChunks(link);
+      if (!signal.aborted) await sweep();
     } catch {
       // Another time: what is left takes room and does no harm.
     }

@@ -66,6 +66,11 @@ export class Results {
     return await this.#messages.get(subject("results", token(batchId), index)) !== null;
   }
 
+  /** Those of all batches. */
+  subjects(): Promise<string[]> {
+    return this.#messages.subjects(subject("results", "*", "*"));
+  }
+
   /** Of the jobs that have one. */
   async indices(batchId: string): Promise<Set<number>> {
     const subjects = await this.#messages.subjects(subject("results", token(batchId), "*"));

@@ -13,9 +13,11 @@ export class BatchRows implements BatchTable {
 
   async create(record: BatchRecord): Promise<VersionedBatch> {
     const { id, owner, isOpen } = record;
-    await this.#durably(
-      "INSERT INTO batches VALUES (?, ?, 1, ?, ?)",
-      ...[id, owner, Number(isOpen), JSON.stringify(record)],
+    await this.#durably(() =>
+      this.#db.run(
+        "INSERT INTO batches VALUES (?, ?, 1, ?, ?)",
+        ...[id, owner, Number(isOpen), JSON.stringify(record)],
+      )
     );
     return { record, version: 1 };
   }
@@ -27,11 +29,18 @@ export class BatchRows implements BatchTable {
 
   async replace(record: BatchRecord, version: number): Promise<VersionedBatch | null> {
     // A batch that goes on has its jobs on the disk, one that has ended its results.
-    const changed = await this.#durably(
-      `UPDATE batches SET version = version + 1, is_open = ?, record = ?
-        WHERE id = ? AND version = ?`,
-      ...[Number(record.isOpen), JSON.stringify(record), record.id, version],
-    );
+    const changed = await this.#durably(() => {
+      const count = this.#db.run(
+        `UPDATE batches SET version = version + 1, is_open = ?, record = ?
+          WHERE id = ? AND version = ?`,
+        ...[Number(record.isOpen), JSON.stringify(record), record.id, version],
+      );
+      // They were dropped; others may have been put there since by who did not know it yet.
+      if (count === 1 && !record.isOpen) {
+        this.#db.run("DELETE FROM jobs WHERE batch_id = ?", record.id);
+      }
+      return count;
+    });
     return changed === 1 ? { record, version: version + 1 } : null;
   }
 
@@ -50,8 +59,8 @@ export class BatchRows implements BatchTable {
     return this.#db.whenFree(() => this.#db.all(sql, ...values));
   }
 
-  #durably(sql: string, ...values: SQLInputValue[]): Promise<number> {
-    return this.#db.whenFree(() => this.#db.durably(() => this.#db.run(sql, ...values)));
+  #durably(change: () => number): Promise<number> {
+    return this.#db.whenFree(() => this.#db.durably(() => this.#db.transaction(change)));
   }
 }
 

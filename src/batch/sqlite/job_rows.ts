@@ -59,9 +59,11 @@ export class JobRows implements JobQueue {
     if (rows.length === 0) return;
     const insert = ({ index, customId, endpoint, body }: JobLine) =>
       this.#db.run(
+        // Of a batch that another process has closed meanwhile nothing is to be done.
         `INSERT OR IGNORE INTO jobs (batch_id, line_index, custom_id, endpoint, body)
-          VALUES (?, ?, ?, ?, ?)`,
-        ...[batchId, index, customId, endpoint, body],
+          SELECT ?, ?, ?, ?, ?
+            WHERE NOT EXISTS (SELECT 1 FROM batches WHERE id = ? AND is_open = 0)`,
+        ...[batchId, index, customId, endpoint, body, batchId],
       );
     await this.#db.whenFree(() => this.#db.transaction(() => rows.forEach(insert)));
   }

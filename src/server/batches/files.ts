@@ -20,11 +20,12 @@ export const fileListQuery = z.object({
   purpose: z.string().max(64).optional(),
 });
 
-/** Keeps a file, piece by piece as it comes. */
-export async function createFile(
-  c: Context<ServerEnv>,
-  settings: AppSettings,
-): Promise<Response> {
+/** Keeps a file, piece by piece as it comes. Batches need not wait until it has come. */
+export function createFile(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
+  return settings.admission.aside(() => keepFile(c, settings));
+}
+
+async function keepFile(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
   const { store, owner, fileBytesMax } = accessOf(c, settings);
   const limits = { fileBytesMax, stallMs: settings.bodyTimeoutMs };
   const upload = await readUpload(c.req.raw, "file", limits);

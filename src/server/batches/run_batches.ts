@@ -48,9 +48,9 @@ export function runBatches(settings: AppSettings): RunningBatches | null {
   });
   const runner = new JobRunner({
     ...{ store, concurrency, onError, beatMs: leaseMs / BEATS },
-    isBusy: () => admission.underWay > 0 || models.state === "loading",
+    isBusy: () => admission.atWork > 0 || models.state === "loading",
     isInTheWay: () =>
-      admission.underWay > 0 &&
+      admission.atWork > 0 &&
       models.list().some((card) => (loadedModel(card)?.load.waiting ?? 0) > 0),
     run: async (job, signal) => {
       const startMs = performance.now();
@@ -114,8 +114,7 @@ async function runJob(
 }
 
 /** The job's body, behind all live requests; a priority that is none is refused as theirs is. */
-function atTheBack({ body, endpoint }: TakenJob): string {
-  if (endpoint === "/v1/embeddings") return body;
+function atTheBack({ body }: TakenJob): string {
   const fields: Record<string, unknown> = JSON.parse(body);
   const { priority = null } = fields;
   if (priority !== null && typeof priority !== "number") return body;

@@ -1,13 +1,14 @@
 /** The handler of `/v1/embeddings`, and what others need to embed texts. */
 import type { Context } from "hono";
 import { z } from "zod";
-import type { LanguageModel } from "../../llm/types.ts";
+import type { EmbedOptions, LanguageModel } from "../../llm/types.ts";
 import { unitVector } from "../../llm/unit_vector.ts";
 import { answerWhole, readWork, withModel } from "../answers/answer.ts";
 import type { ServerEnv } from "../guards.ts";
 import { fieldError } from "../http_errors.ts";
 import type { AppSettings } from "../options.ts";
 import { optional, parseFields } from "../parse_fields.ts";
+import { answerFields } from "./answer_fields.ts";
 import { textsOrIds } from "./completion_request.ts";
 
 /** As many as OpenAI takes. */
@@ -19,6 +20,7 @@ export const embeddingsSchema = z.object({
   input: textsOrIds(INPUTS_MAX),
   encoding_format: optional(z.enum(["float", "base64"])),
   dimensions: optional(z.int().min(1).max(DIMENSIONS_MAX)),
+  priority: answerFields.priority,
 });
 
 /** Vectors of texts. */
@@ -37,7 +39,8 @@ export async function embeddings(
         const inputs = fields.input.map((input) =>
           "text" in input ? model.encodePrompt(input.text) : input.ids
         );
-        const vectors = await embedAll(model, inputs, { signal, dimensions: fields.dimensions });
+        const { dimensions, priority = 0 } = fields;
+        const vectors = await embedAll(model, inputs, { signal, dimensions, priority: -priority });
         const tokens = inputs.reduce((sum, ids) => sum + ids.length, 0);
         return Response.json({
           object: "list",
@@ -60,15 +63,15 @@ export async function embeddings(
 export async function embedAll(
   model: LanguageModel,
   inputs: readonly (readonly number[])[],
-  { dimensions, signal }: { readonly dimensions?: number; readonly signal: AbortSignal },
+  { dimensions, ...options }: EmbedOptions & { readonly dimensions?: number },
 ): Promise<Float32Array[]> {
   if (model.embed === undefined) {
     throw fieldError("model", `The model "${model.id}" makes no embeddings`, "model_not_supported");
   }
   const vectors: Float32Array[] = [];
   for (const ids of inputs) {
-    signal.throwIfAborted();
-    const vector = await model.embed(ids, { signal });
+    options.signal?.throwIfAborted();
+    const vector = await model.embed(ids, options);
     if (dimensions !== undefined && dimensions > vector.length) {
       throw fieldError("dimensions", `This model's embeddings have ${vector.length} dimensions`);
     }

@@ -1,6 +1,6 @@
 /** The handlers of `/v1/chat/completions` and `/v1/completions`: body to prompts to answer. */
 import type { Context } from "hono";
-import type { LanguageModel } from "../../llm/types.ts";
+import type { EmbedOptions, LanguageModel } from "../../llm/types.ts";
 import { readWork, withModel } from "../answers/answer.ts";
 import type { Choice, Prompt } from "../answers/choices.ts";
 import type { ServerEnv } from "../guards.ts";
@@ -98,7 +98,10 @@ export async function completions(
       ),
       ...(bestOf > count && { choose: (choices) => best(choices, count) }),
       ...(request.echo && request.showsLogprobs && {
-        echoTokens: (signal) => echoTokens(model, prompts, request.request.logprobs ?? 0, signal),
+        echoTokens: (signal) => {
+          const { logprobs = 0, priority } = request.request;
+          return echoTokens(model, prompts, { top: logprobs, signal, priority });
+        },
       }),
     });
   });
@@ -111,8 +114,7 @@ export async function completions(
 async function echoTokens(
   model: LanguageModel,
   prompts: readonly Prompt[],
-  top: number,
-  signal: AbortSignal,
+  { top, ...options }: EmbedOptions & { readonly top: number },
 ): Promise<WrittenToken[][]> {
   if (model.promptLogprobs === undefined) {
     throw fieldError(
@@ -123,8 +125,8 @@ async function echoTokens(
   }
   const all: WrittenToken[][] = [];
   for (const { ids } of prompts) {
-    signal.throwIfAborted();
-    const rest = await model.promptLogprobs(ids, top, { signal });
+    options.signal?.throwIfAborted();
+    const rest = await model.promptLogprobs(ids, top, options);
     all.push([{ id: ids[0], logprob: null, top: null }, ...rest]);
   }
   return all;

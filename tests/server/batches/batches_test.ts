@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import type OpenAI from "openai";
 import { APIError, BadRequestError, NotFoundError } from "openai";
+import type { EmbedOptions } from "../../../src/llm/mod.ts";
 import { ApiKeys } from "../../../src/server/mod.ts";
 import { sleep } from "../../batch/store_world.ts";
 import { post, testApp, withServer } from "../http_client.ts";
@@ -72,6 +73,30 @@ Deno.test("jobs are answered as live requests are, on every endpoint", async () 
       assertEquals(steady(line.response.body), steady(await live.json()));
     }
   });
+});
+
+Deno.test("jobs are behind live requests, embeddings too", async () => {
+  const seen: (number | undefined)[] = [];
+  const embed = (ids: readonly number[], options?: EmbedOptions) => {
+    seen.push(options?.priority);
+    return new Float32Array([ids.length, 1]);
+  };
+  await withBatches(async ({ client, server, model }) => {
+    for (
+      const [endpoint, body] of [["/v1/embeddings", { input: ["a", "b"] }], ["/v1/completions", {
+        prompt: "a",
+        ...{ echo: true, logprobs: 1 },
+      }]] as const
+    ) {
+      const { id } = await submit(client, linesOf([body], endpoint), endpoint);
+      await untilStatus(client, id, "completed");
+    }
+    const ask = { method: "POST", body: JSON.stringify({ input: "a", priority: 3 }) };
+    assertEquals((await (await fetch(`${server.url}/v1/embeddings`, ask)).json()).data.length, 1);
+    assertEquals(seen, [-1_000_000, -1_000_000, -3]);
+    const rest = [...model.requests, ...model.promptOptions];
+    assertEquals(rest.map((each) => each?.priority), [-1_000_000, -1_000_000]);
+  }, { script: { embed } });
 });
 
 /** An answer without what is different each time. */

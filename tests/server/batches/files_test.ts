@@ -1,8 +1,17 @@
 /** `/v1/files` by OpenAI's client, and by those who mean no good. */
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { BadRequestError, NotFoundError, toFile } from "openai";
 import { sleep } from "../../batch/store_world.ts";
-import { type BatchServer, clientOf, upload, withBatches } from "./batch_server.ts";
+import {
+  type BatchServer,
+  clientOf,
+  linesOf,
+  say,
+  submit,
+  untilStatus,
+  upload,
+  withBatches,
+} from "./batch_server.ts";
 
 Deno.test("OpenAI's client uploads, lists, reads and deletes files", () =>
   withBatches(async ({ client }) => {
@@ -151,6 +160,51 @@ Deno.test("a file that stops coming is given up, and one whose client leaves", (
     await new Promise((resolve) => setTimeout(resolve, 300));
     await assertNothingKept(context);
   }, { bodyTimeoutMs: 200 }));
+
+Deno.test("a file that comes a byte at a time is given up, one that takes its time is not", () =>
+  withBatches(async ({ server }) => {
+    const ask = async (bytes: Uint8Array, count: number) => {
+      const form = formOf(async function* () {
+        for (let n = 0; n < count; n++) {
+          yield bytes;
+          await sleep(50);
+        }
+      });
+      const response = await fetch(`${server.url}/v1/files`, { method: "POST", ...form });
+      const { error } = await response.json();
+      return [response.status, error?.message];
+    };
+    const reason = "Cannot read the body: it comes at less than 16 KiB/s";
+    assertEquals(await ask(new Uint8Array(1), 40), [408, reason]);
+    assertEquals(await ask(new Uint8Array(4096), 10), [200, undefined]);
+  }, { bodyTimeoutMs: 300 }));
+
+Deno.test("a file that is still coming keeps no batch waiting", () =>
+  withBatches(async ({ client, server }) => {
+    const [begun, held] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const form = formOf(async function* () {
+      for (let n = 0; n < 3; n++) yield await new Uint8Array(1);
+      begun.resolve();
+      await held.promise;
+    });
+    const coming = fetch(`${server.url}/v1/files`, { method: "POST", ...form });
+    await begun.promise;
+    const underWay = async () =>
+      /^ganglion_requests_under_way (\d+)/m.exec(
+        await (await fetch(`${server.url}/metrics`)).text(),
+      );
+    for (const endMs = Date.now() + 5000; (await underWay())?.[1] !== "1";) {
+      assertLess(Date.now(), endMs);
+      await sleep(10);
+    }
+    const startMs = performance.now();
+    const { id } = await submit(client, linesOf([say("Hi")]));
+    await untilStatus(client, id, "completed");
+    // A server that is busy begins with it after 10 s all the same.
+    assertLess(performance.now() - startMs, 5000);
+    held.resolve();
+    assertEquals((await (await coming).json()).bytes, 3);
+  }));
 
 Deno.test("names of files are text, whatever is in them; ids that cannot be are nobody's", () =>
   withBatches(async ({ client, server }) => {
