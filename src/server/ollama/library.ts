@@ -28,10 +28,9 @@ export async function pull(c: Context<ServerEnv>, settings: AppSettings): Promis
   // What came is kept: nobody who stops the server waits for the rest.
   const signal = AbortSignal.any([c.req.raw.signal, lifecycle.drainSignal]);
   const work = new PullWork(reference, { library, signal });
-  // What is refused before anybody is asked has a status; after that only lines can say it.
-  const begun = new Promise((resolve) => setTimeout(resolve, 0));
+  // What fails before anything has come has a status; after that only lines can say it.
   try {
-    await (stream === false ? work.done : Promise.race([work.done, begun]));
+    await (stream === false ? work.done : Promise.race([work.done, work.begun]));
   } catch (error) {
     throw signal.aborted && !(error instanceof RequestError) ? shutdownError() : error;
   }
@@ -49,6 +48,8 @@ export async function pull(c: Context<ServerEnv>, settings: AppSettings): Promis
 class PullWork {
   readonly reference: string;
   readonly done: Promise<void>;
+  /** Resolves when something is known to come; stays open where nothing does. */
+  readonly begun: Promise<void>;
   progress: LibraryProgress | null = null;
 
   constructor(
@@ -56,7 +57,12 @@ class PullWork {
     { library, signal }: { library: ModelLibrary | null; signal: AbortSignal },
   ) {
     this.reference = reference;
-    const onProgress = (progress: LibraryProgress) => void (this.progress = progress);
+    const begun = Promise.withResolvers<void>();
+    this.begun = begun.promise;
+    const onProgress = (progress: LibraryProgress) => {
+      this.progress = progress;
+      begun.resolve();
+    };
     this.done = library === null
       ? Promise.reject(closedLibrary("pull", reference))
       : library.pull(reference, { signal, onProgress }).then(() => {});

@@ -69,9 +69,11 @@ Deno.test("serve --manage-models lets Ollama's client pull a model, use it and d
         method: "POST",
         body: JSON.stringify({ model: "hf:user/other" }),
       });
+      // Also where the hub is asked first: nothing has come yet.
+      assertEquals(failed.status, 404);
       assertMatch(
         await failed.text(),
-        /\n{"error":"Cannot pull hf:user\/other: .* 404: [^\n]*"code":"model_not_found"}\n$/,
+        /^{"error":"Cannot pull hf:user\/other: .* 404: [^\n]*"code":"model_not_found"}$/,
       );
     },
   ));
