@@ -104,6 +104,7 @@ export class Listener {
         else connection.close();
       } catch (error) {
         if (this.#isClosing) return;
+        if (hasLeft(error)) continue;
         if (!isInTrouble) this.#options.onTrouble?.(error);
         isInTrouble = true;
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
@@ -138,6 +139,12 @@ export class Listener {
     const requestCount = this.#connections.get(connection);
     if (requestCount !== undefined) this.#connections.set(connection, requestCount + more);
   }
+}
+
+/** Of a client that was gone before it was accepted: the next one is none the worse. */
+function hasLeft(error: unknown): boolean {
+  return error instanceof Deno.errors.NotConnected ||
+    error instanceof Deno.errors.ConnectionAborted || error instanceof Deno.errors.ConnectionReset;
 }
 
 /** A server that is given its connections. */
