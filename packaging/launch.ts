@@ -10,8 +10,6 @@ export interface Launch {
   readonly v8Flags: string;
   /** What a program may do. */
   readonly permissions: readonly string[];
-  /** What deno.json says, for starts without it. */
-  readonly unstable: readonly string[];
 }
 
 /** Nothing of the user's folder (deno.json, package.json), nothing from the network. */
@@ -30,11 +28,10 @@ export function readLaunch(): Launch {
   return {
     v8Flags: match[1],
     permissions: match[2].split(" "),
-    unstable: project.unstable.map((name) => `--unstable-${name}`),
   };
 }
 
 /** Arguments of `deno` up to the program, which lies alone in a folder. */
-export function runArguments({ permissions, unstable }: Launch): readonly string[] {
-  return ["run", ...permissions, ...unstable, ...ALONE_FLAGS];
+export function runArguments({ permissions }: Launch): readonly string[] {
+  return ["run", ...permissions, ...ALONE_FLAGS];
 }

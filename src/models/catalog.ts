@@ -3,6 +3,7 @@
  * paths; opens nothing.
  */
 import { UsageError } from "../base/errors.ts";
+import { withoutLatest } from "../base/latest_tag.ts";
 import type { ModelCatalog } from "./types.ts";
 
 /** A name that clients use, and the file. */
@@ -56,7 +57,7 @@ export class FileCatalog implements ModelCatalog {
   /** The id that a name stands for, which may be what the model was pulled as; undefined: none. */
   idOf(name: string): string | undefined {
     const files = this.#current();
-    for (const id of [name, name.replace(/:latest$/, "")]) if (files.has(id)) return id;
+    for (const id of [name, withoutLatest(name)]) if (files.has(id)) return id;
     this.#pulledAs ??= this.#namesOfPulled();
     const path = this.#pulledAs(name);
     return [...files].find((file) => file[1] === path)?.[0];

@@ -7,6 +7,7 @@
  * closes the models that must go for it to newcomers: a busy model cannot keep another one out.
  */
 import { RequestError, withoutFolders } from "../base/errors.ts";
+import { findNamed } from "../base/latest_tag.ts";
 import type { LanguageModel } from "../llm/types.ts";
 import { Entry } from "./entry.ts";
 import type {
@@ -66,12 +67,10 @@ export class ModelRegistry implements AsyncDisposable {
     );
   }
 
-  /** The id of the model that a name stands for: clients of Ollama say "name:latest". */
+  /** The id of the model that a name stands for. */
   idOf(name: string): string | undefined {
     const { catalog } = this.#options;
-    const ids = catalog.ids();
-    return [name, name.replace(/:latest$/, "")].find((id) => ids.includes(id)) ??
-      catalog.idOf?.(name);
+    return findNamed(catalog.ids(), name) ?? catalog.idOf?.(name);
   }
 
   /**

@@ -4,6 +4,7 @@
  */
 import { join } from "node:path";
 import { z } from "zod";
+import { withoutLatest } from "../base/latest_tag.ts";
 import { explainWriteError } from "../base/write_errors.ts";
 import { FileCatalog, modelName } from "../models/mod.ts";
 import { PartialFile } from "./partial_file.ts";
@@ -70,7 +71,7 @@ export class ModelStore {
 
   /** The path of the model of that name, or that was pulled as that; null: none. */
   pathOf(text: string): string | null {
-    return this.#catalog.pathOf(text.replace(/:latest$/, "")) ?? this.namesOfPulled()(text);
+    return this.#catalog.pathOf(withoutLatest(text)) ?? this.namesOfPulled()(text);
   }
 
   /** Finds paths by what models were pulled as, as things are now: all records are read once. */

@@ -3,8 +3,8 @@ import type { MiddlewareHandler } from "hono";
 import type { ServerEnv } from "./guards.ts";
 
 /**
- * Gives answers to HEAD the length of what GET would send: without it, Deno says 0, which is the
- * length of something else. Answers to GET are short texts here, and none is a stream.
+ * Gives answers to HEAD the length of what GET would send, which the router drops with its body.
+ * Answers to GET are short texts here, and none is a stream.
  */
 export function headLengths(): MiddlewareHandler<ServerEnv> {
   return async (c, next) => {

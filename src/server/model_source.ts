@@ -3,6 +3,7 @@
  * as a request needs it. Who loads them, and when they are let go, is the source's business.
  */
 import { RequestError } from "../base/errors.ts";
+import { findNamed } from "../base/latest_tag.ts";
 import type { LanguageModel } from "../llm/types.ts";
 import { loadingError } from "./http_errors.ts";
 
@@ -50,11 +51,13 @@ export interface ModelCard extends Pick<LanguageModel, "id" | "created" | "failu
 
 /** A source of models that are loaded and stay. */
 export function loadedModels(models: readonly LanguageModel[]): ModelSource {
+  const ids = models.map(({ id }) => id);
   return {
     state: "ready",
     list: () => models,
-    acquire: (id) => {
-      const model = id === undefined ? models[0] : models.find((each) => isNameOf(each.id, id));
+    acquire: (name) => {
+      const id = name === undefined ? ids[0] : findNamed(ids, name);
+      const model = models.find((each) => each.id === id);
       return Promise.resolve(model && { model, release() {} });
     },
   };
@@ -78,12 +81,7 @@ export async function acquireModel(
 
 /** The id of the model that is asked for; undefined: there is none of that name. */
 export function idOf(source: ModelSource, asked: string): string | undefined {
-  return source.list().find(({ id }) => isNameOf(id, asked))?.id ?? source.idOf?.(asked);
-}
-
-/** Clients of Ollama say "name:latest". */
-function isNameOf(id: string, asked: string): boolean {
-  return id === asked || `${id}:latest` === asked;
+  return findNamed(source.list().map(({ id }) => id), asked) ?? source.idOf?.(asked);
 }
 
 /** 404, with the names that there are. */

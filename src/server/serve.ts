@@ -91,22 +91,18 @@ async function leave(
 ): Promise<void> {
   lifecycle.drain();
   const patience = setTimeout(() => lifecycle.stop(), drainMs);
-  const cut = Promise.withResolvers<"cut">();
-  const farewell = Promise.withResolvers<void>();
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let farewell: ReturnType<typeof setTimeout> | undefined;
+  const cut = Promise.withResolvers<void>();
   const stop = () => {
-    cut.resolve("cut");
-    timer = setTimeout(farewell.resolve, FAREWELL_MS);
+    farewell = setTimeout(() => listener.kill(), FAREWELL_MS);
+    cut.resolve();
   };
   lifecycle.stopSignal.addEventListener("abort", stop);
   listener.finished.then(() => {
     clearTimeout(patience);
-    clearTimeout(timer);
+    clearTimeout(farewell);
     lifecycle.stopSignal.removeEventListener("abort", stop);
   });
-  const idle = Promise.all([admission.idle(), batches?.ended]).then(() => "idle" as const);
-  const isCut = await Promise.race([idle, cut.promise]) === "cut";
-  if (!isCut) listener.close();
-  await Promise.race([isCut ? idle : listener.finished, farewell.promise]);
-  listener.kill();
+  await Promise.race([Promise.all([admission.idle(), batches?.ended]), cut.promise]);
+  listener.close();
 }

@@ -1,5 +1,6 @@
 /** The folder of `serve --manage-models`, which clients may change: models come and go. */
 import { RequestError, UsageError, withoutFolders } from "../../base/errors.ts";
+import { withoutLatest } from "../../base/latest_tag.ts";
 import type { FileCatalog, ModelRegistry } from "../../models/mod.ts";
 import { modelName } from "../../models/mod.ts";
 import {
@@ -72,7 +73,7 @@ export class ServedLibrary implements ModelLibrary {
 
   remove(name: string): boolean {
     const path = this.#store.pathOf(name);
-    const id = path === null ? name.replace(/:latest$/, "") : modelName(path);
+    const id = path === null ? withoutLatest(name) : modelName(path);
     const isServed = this.#catalog.pathOf(id) !== undefined;
     if (isServed && (this.#catalog.isNamed(id) || path === null || !this.#serves(id, path))) {
       throw keptError(id, "the server was started with it");

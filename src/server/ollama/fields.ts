@@ -1,5 +1,6 @@
 /** The fields of Ollama's requests: read, checked, and put in this program's terms. */
 import { z } from "zod";
+import { withoutLatest } from "../../base/latest_tag.ts";
 import type { ChatMessage, GenerateRequest } from "../../llm/types.ts";
 import type { AcquireOptions } from "../model_source.ts";
 import type { AppSettings } from "../options.ts";
@@ -82,7 +83,7 @@ export function leaseOptions({ models }: AppSettings, fields: {
 }): AcquireOptions & { readonly id: string | undefined } {
   const { model: name, keep_alive: seconds } = fields;
   const isThere = models.list().some(({ id }) => id === name);
-  const id = isThere ? name : name?.replace(/:latest$/, "");
+  const id = isThere || name === undefined ? name : withoutLatest(name);
   if (seconds === undefined) return { id };
   return { id, keepAliveMs: seconds < 0 ? Infinity : seconds * 1e3 };
 }

@@ -12,10 +12,20 @@ const endless: ModelLibrary = {
   remove: () => false,
 };
 
+/** The same, but that something has come. */
+const begun: ModelLibrary = {
+  ...endless,
+  pull: (reference, pull) => {
+    pull.onProgress({ phase: "pulling", doneBytes: 1, totalBytes: 2 });
+    return endless.pull(reference, pull);
+  },
+};
+
 Deno.test("POST /api/pull ends when the server begins to leave, streamed or not", async () => {
-  for (const stream of [true, false]) {
+  const cases = [[true, begun, 200], [true, endless, 503], [false, begun, 503]] as const;
+  for (const [stream, library, expected] of cases) {
     const lifecycle = new Lifecycle();
-    const { app, errors } = testApp({}, { library: endless, lifecycle });
+    const { app, errors } = testApp({}, { library, lifecycle });
     const answer = Promise.resolve(post(app, "/api/pull", { model: "hf:user/repo", stream }))
       .then(async (response) => [response.status, await response.text()] as const);
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -24,7 +34,7 @@ Deno.test("POST /api/pull ends when the server begins to leave, streamed or not"
     const [status, text] = await answer;
     clearTimeout(patience);
     assertEquals(lifecycle.stopSignal.aborted, false, "it ends before it must");
-    assertEquals(status, stream ? 200 : 503);
+    assertEquals(status, expected);
     assertEquals(JSON.parse(text.trim().split("\n").at(-1)!).code, "shutting_down");
     assertEquals(errors, []);
   }
