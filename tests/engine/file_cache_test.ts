@@ -8,13 +8,13 @@ import type { LoadOptions } from "../../src/llm/mod.ts";
 import { evict } from "../bench/page_cache.ts";
 import { type ReaderReport, readInProcess } from "../support/file_reader.ts";
 import { FEW_SLOTS, withPacked } from "../support/packed_model.ts";
-import { TINY_PROMPT } from "../support/tiny_model.ts";
+import { TINY_PROMPT, type TinyModelOptions } from "../support/tiny_model.ts";
 
 /** Nearly all of the file are neurons, far more than what else a process reads from the disk. */
-const MODEL = {
+const MODEL: TinyModelOptions = {
   ...{ architecture: "bamboo", type: "Q8_0", blockCount: 3 },
   ...{ embeddingLength: 256, feedForwardLength: 4096 },
-} as const;
+};
 /** Of the file: what a process reads that reads it all, some of it from the cache as always. */
 const MOST = 0.8;
 const LITTLE = 0.1;
