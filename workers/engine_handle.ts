@@ -322,9 +322,10 @@ export class EngineHandle {
   ): Promise<RankSetup["streams"]> {
     const { packed } = this.#setup;
     if (packed === undefined) return null;
-    const { model: { path, units, stamp }, ioWorkers: workerCount } = packed;
+    const { model: { path, units, stamp }, ioWorkers: workerCount, isDirect: direct } = packed;
+    check(direct || workerCount > 0, "the kernel reads past the file cache only");
     const onFailure = (error: Error) => this.#fail(error);
-    this.#io = new IoPool({ path, stamp, workerCount, memories, onFailure });
+    this.#io = new IoPool({ path, stamp, workerCount, memories, direct, onFailure });
     await this.#io.ready;
     return {
       packed: { path, units },

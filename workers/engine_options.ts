@@ -45,6 +45,8 @@ export interface EngineOptions {
     readonly model: PackedUnits & { readonly stamp: FileStamp };
     /** Threads that read; 0: none, the kernel does it. */
     readonly ioWorkers: number;
+    /** Past the system's file cache; false: through it, by threads. */
+    readonly isDirect: boolean;
   };
   /** Told how many bytes of weights all threads have read so far. */
   readonly onProgress?: (loadedBytes: number) => void;

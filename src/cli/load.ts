@@ -4,6 +4,7 @@ import { Option } from "commander";
 import { basename } from "node:path";
 import { UsageError } from "../base/errors.ts";
 import {
+  type FileCacheMode,
   type GpuMode,
   type LoadedModel,
   loadModel,
@@ -31,6 +32,7 @@ export interface LoadFlags extends QuietFlags {
   readonly gatesFirst?: "auto" | "on" | "off";
   readonly memory?: number;
   readonly ioThreads?: number;
+  readonly fileCache?: FileCacheMode;
   readonly gpu?: GpuMode;
   readonly gpuLayers?: number;
   readonly hotShare?: readonly number[];
@@ -55,6 +57,15 @@ export function gatesFirstOption(): Option {
     "--gates-first <when>",
     "of predicted neurons on disk, read gates first, and the rest of those that fire: auto where " +
       "that is faster",
+  ).choices(["auto", "on", "off"]);
+}
+
+/** `--file-cache`, likewise. */
+export function fileCacheOption(): Option {
+  return new Option(
+    "--file-cache <when>",
+    "read a packed model through the system's file cache, which servers of a host share: auto " +
+      "where all of it will be in memory and the file has room beside it",
   ).choices(["auto", "on", "off"]);
 }
 
@@ -92,6 +103,7 @@ export function addLoadOptions(verb: Command): Command {
       "threads that read a packed model",
       wholeNumber({ min: 1, max: 64 }),
     )
+    .addOption(fileCacheOption())
     .option(
       "--stats <file>",
       "statistics of the model, by profile: which neurons are quiet, and which are a GPU's",
@@ -167,14 +179,14 @@ export function toLoadOptions(flags: LoadFlags): LoadOptions {
   const sparse = dense ? false : undefined;
   const quiet = quietNeurons(flags);
   const firing = firingRates(flags);
-  const { memory: memoryBytes, ioThreads: ioWorkers } = flags;
+  const { memory: memoryBytes, ioThreads: ioWorkers, fileCache } = flags;
   const { gpu, gpuLayers, hotShare, priority, speculate } = flags;
   const { draftModel: draftModelPath } = flags;
   const { gpuMemory: gpuMemoryBytes, gpuStreamFrom } = flags;
   return {
     ...{ gpu, gpuLayers, hotShare, priority, firing, gpuMemoryBytes, gpuStreamFrom },
     ...{ threads, contextLength, kvType, sparse, quiet, predictor, predictorThreshold },
-    ...{ memoryBytes, ioWorkers, speculate, draftModelPath },
+    ...{ memoryBytes, ioWorkers, fileCache, speculate, draftModelPath },
     gatesFirst: isAuto(flags.gatesFirst) ? undefined : flags.gatesFirst === "on",
   };
 }

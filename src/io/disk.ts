@@ -1,9 +1,9 @@
 /**
  * What I/O workers read: one open file. Knows nothing of requests and threads.
  *
- * Reads go past the system's file cache (O_DIRECT) where the file system lets them and they are
- * aligned: a model larger than memory would only push useful pages out, and its engine has a cache
- * of its own.
+ * Unless told otherwise, reads go past the system's file cache (O_DIRECT) where the file system
+ * lets them and they are aligned: a model larger than memory would only push useful pages out, and
+ * its engine has a cache of its own.
  */
 import fs from "node:fs";
 

@@ -30,6 +30,12 @@ export interface EngineOptions {
    */
   readonly memoryBytes?: number;
   /**
+   * Whether a packed model (.ganglion) is read through the system's file cache, whose pages all
+   * processes of a host share, and which is no part of `memoryBytes`: "on"; "off": past it; "auto"
+   * (default): through it where the whole model will be in memory and the file has room beside it.
+   */
+  readonly fileCache?: "auto" | "on" | "off";
+  /**
    * A folder for keys and values of prompts: written when the model is closed, read when it is
    * loaded again. Left out: they are forgotten.
    */

@@ -146,7 +146,7 @@ async function startEngine(
   meanwhile?: () => void,
 ): Promise<StartedEngine> {
   const planned = planLoad({ file, model, packed }, module, options, gpu);
-  const { plans, ioWorkers } = planned;
+  const { plans, ioWorkers, isDirect } = planned;
   const tensors = usedTensors(file, model, plans);
   const { draftModelPath } = options;
   const draft = draftModelPath === undefined || speculateFor(options) === 0
@@ -167,7 +167,7 @@ async function startEngine(
     speculate: speculateFor(options),
     draft,
     leaderScript: options.leaderScript,
-    ...packed === null ? {} : { packed: { model: packed, ioWorkers } },
+    ...packed === null ? {} : { packed: { model: packed, ioWorkers, isDirect } },
     ...gpu === null ? {} : {
       gpu: {
         mayBeSoftware: gpu.mayBeSoftware,

@@ -57,7 +57,7 @@ export interface LoadOptions extends EngineOptions {
   readonly gpuLossAtStep?: number;
   /**
    * Threads that read a packed model; left out: the kernel does it where it may be asked
-   * (`--allow-ffi`, Linux), else as many as its disk is worth.
+   * (`--allow-ffi`, Linux) and the file cache is not used, else as many as its disk is worth.
    */
   readonly ioWorkers?: number;
   /** Most bytes of one thread's arena; smaller ones make models span several (for tests). */

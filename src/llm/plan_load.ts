@@ -18,6 +18,7 @@ import type { GpuPart } from "./choose_gpu.ts";
 import { ALL_STEPS, type UnitOptions } from "../rank/plan_units.ts";
 import { CHUNK_TOKENS_OF_LONG_STEPS } from "./choose_long_steps.ts";
 import { chooseUnits, unitOptions, usedBytes } from "./choose_units.ts";
+import { readsPastFileCache } from "./file_cache.ts";
 import {
   checkLoadOptions,
   chunkTokensFor,
@@ -27,6 +28,7 @@ import {
   rankCountFor,
   rankCountWithGpu,
 } from "./load_options.ts";
+import { memoryUse } from "./memory_use.ts";
 import { planWithin } from "./plan_within.ts";
 
 /** A model as its files describe it. */
@@ -42,6 +44,8 @@ export interface PlannedLoad {
   readonly plans: RankPlan[];
   /** Threads that read a packed model; 0: none, the kernel does it. */
   readonly ioWorkers: number;
+  /** A packed model is read past the system's file cache; plain files never are. */
+  readonly isDirect: boolean;
   /** Decoded tokens per second that the planner expects of a packed model; else null. */
   readonly expectedDecodeTps: number | null;
   /** The same, once somebody has counted predicted neurons for each that fires. */
@@ -116,7 +120,7 @@ export function planLoad(
     const alone = planWith({});
     const plans = options.parallel === "auto" ? planWith(sequencesBeside(alone, gpu)) : alone;
     requireWithin(plans, options);
-    return { plans, ioWorkers: 0, expectedDecodeTps: null };
+    return { plans, ioWorkers: 0, isDirect: false, expectedDecodeTps: null };
   }
   const { chunkTokens = CHUNK_TOKENS_FROM_DISK } = options;
   const ioWorkers = readsByKernel(packed, options) ? 0 : options.ioWorkers ?? IO_WORKERS_DEFAULT;
@@ -124,7 +128,7 @@ export function planLoad(
   if (options.streaming !== undefined) {
     const units = unitOptions(packed.units, { steps, ...options.streaming });
     const plans = planWith({ packed: units, chunkTokens });
-    return { plans, ioWorkers, expectedDecodeTps: null };
+    return { plans, ...readersOf(packed, plans, { options, ioWorkers }), expectedDecodeTps: null };
   }
   return planPacked({ file, model, packed }, module, { options, steps, planWith });
 }
@@ -185,12 +189,37 @@ function wayOf(
   return predictor === "on" || decided === "predictor" ? "predictor" : "gates";
 }
 
-/** Who says how many threads are to read has them. */
+/**
+ * The kernel reads for ranks that go on meanwhile; but what is not yet in the file cache it would
+ * read while they wait. Who says how many threads are to read has them.
+ */
 export function readsByKernel(
   { path }: Pick<PackedModel, "path">,
-  { ioWorkers }: LoadOptions,
+  { ioWorkers, fileCache }: LoadOptions,
 ): boolean {
-  return ioWorkers === undefined && canReadByKernel(path);
+  return ioWorkers === undefined && fileCache !== "on" && canReadByKernel(path);
+}
+
+/**
+ * Who reads, and whether past the file cache: known only once it is planned what stays on disk. A
+ * model that the kernel was to read, and that turns out to be loaded through the cache, is loaded
+ * by threads, if there is memory for them.
+ */
+function readersOf(
+  { units, stamp }: PackedModel,
+  plans: readonly RankPlan[],
+  { options, ioWorkers }: { options: LoadOptions; ioWorkers: number },
+): Pick<PlannedLoad, "ioWorkers" | "isDirect"> {
+  const { besideBytes = 0, memoryBytes = Infinity, fileCache } = options;
+  const threads = ioWorkers || IO_WORKERS_DEFAULT;
+  const takenBytes = besideBytes +
+    usedBytes(plans, { units: units.length, ioWorkers: threads });
+  const isDirect = readsPastFileCache(fileCache, {
+    isResident: memoryUse(plans).diskBytes === 0 && (ioWorkers > 0 || takenBytes <= memoryBytes),
+    fileBytes: stamp.sizeBytes,
+    takenBytes,
+  });
+  return { ioWorkers: isDirect ? ioWorkers : threads, isDirect };
 }
 
 /** @throws {UnsupportedModelError} when the budget is too small, with the one that is not. */
@@ -249,5 +278,7 @@ function planPacked(
   const expectedDecodeTps = decided?.expected.tokensPerSecond ?? null;
   const expectAgain = (predictedPerActive: number) =>
     decide(predictedPerActive)?.expected.tokensPerSecond ?? null;
-  return { plans: planFor(units), ioWorkers, expectedDecodeTps, expectAgain };
+  const plans = planFor(units);
+  const readers = readersOf(packed, plans, { options, ioWorkers });
+  return { plans, ...readers, expectedDecodeTps, expectAgain };
 }

@@ -340,11 +340,13 @@ function prepare(
 
 /** The rank's hold on the words that steer all of them. */
 function controlOf({ controlBuffer, plans, rankIndex, streams }: RankSetup): Control {
+  const plan = plans[rankIndex];
   return new Control(controlBuffer, {
     rankCount: plans.length,
-    ...controlSize(plans[rankIndex]),
+    ...controlSize(plan),
     leads: rankIndex === 0,
-    otherThreads: streams?.ioWorkers,
+    // Once a model is in memory as a whole, who read it sleeps.
+    otherThreads: plan.stream?.slotBytes ? streams?.ioWorkers : 0,
   });
 }
 

@@ -43,6 +43,12 @@ export class Replica {
     await until(() => isReady(this.url), `a replica at ${this.url}`);
   }
 
+  /** @throws {Error} when it was not started. */
+  get processId(): number {
+    if (this.#child === null) throw new Error(`No replica at ${this.url}: it was not started`);
+    return this.#child.pid;
+  }
+
   signal(name: Deno.Signal): void {
     this.#child?.kill(name);
   }

@@ -9,9 +9,9 @@ const SPARSE = {
   metadata: [["llama.hidden_activation", text("relu")]] as const,
 };
 
-async function planJson(args: readonly string[]) {
+async function planJson(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
   const { code, stdout, stderr } = await runCli(["plan", ...args, "--threads", "1", "--json"], {
-    env: { GANGLION_CACHE: "/nonexistent" },
+    env: { GANGLION_CACHE: "/nonexistent", ...env },
   });
   assertEquals(code, 0, stderr);
   return JSON.parse(stdout);
@@ -45,5 +45,11 @@ Deno.test("plan says of a plain file that does not fit what packing would give",
     const text = await runCli(["plan", packed, "--memory", "1GiB"]);
     assertStringIncludes(text.stdout, "all of it is in memory");
     assertStringIncludes(text.stdout, "tok/s");
+    assertStringIncludes(text.stdout, "read once, through the file cache");
+    assertEquals([whole, same].map((plan) => plan.reads_past_file_cache), [false, false]);
+    const off = { GANGLION_FILE_CACHE: "off" };
+    assertEquals((await planJson([packed], off)).reads_past_file_cache, true);
+    // A plain file never is.
+    assertEquals((await planJson([path], off)).reads_past_file_cache, false);
     assert((await runCli(["plan", packed, "--stats", `${folder}/none`])).code !== 0);
   }, SPARSE));

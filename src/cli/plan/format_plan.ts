@@ -71,7 +71,8 @@ function formatFields(plan: PlanFields, budget: number): string[] {
 }
 
 function formatSlots(plan: PlanFields): string[] {
-  if (plan.way === "resident") return [];
+  const cache = `${plan.reads_past_file_cache ? "past" : "through"} the file cache`;
+  if (plan.way === "resident") return [`file      read once, ${cache}`];
   const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
   const readers = plan.io_workers === 0 ? "the kernel" : `${plan.io_workers} threads`;
   return [
@@ -82,7 +83,7 @@ function formatSlots(plan: PlanFields): string[] {
     `(${RATES[plan.firing_rates]}), ${percent(plan.expected_hit_rate)} of them found in slots`,
     `disk      ${Math.round(plan.disk_reads_per_token)} reads, ` +
     `${formatBytes(Math.round(plan.disk_bytes_per_token))} a token by ${readers}` +
-    (plan.reads_gates_first ? ", gates first" : ""),
+    `${plan.reads_gates_first ? ", gates first" : ""}, ${cache}`,
   ];
 }
 

@@ -11,6 +11,8 @@ export interface PlanReportInput {
   readonly planned: MemoryPlan | PlanRefusal;
   /** How a file that is not packed is run, whatever the budget; null: it is packed. */
   readonly whole: MemoryPlan | PlanRefusal | null;
+  /** Of a packed file; plain ones are read through the cache. */
+  readonly isReadPastFileCache: (plan: MemoryPlan) => boolean;
 }
 
 export type PlanReport = ReturnType<typeof createPlanReport>;
@@ -22,7 +24,7 @@ export type PlanFields = ReturnType<typeof planFields>;
  * what packing would give.
  */
 export function createPlanReport(input: PlanReportInput) {
-  const { modelPath, budgetBytes, profile, gpu } = input;
+  const { modelPath, budgetBytes, profile, gpu, isReadPastFileCache } = input;
   const planned = madePlan(input.planned);
   const whole = input.whole === null ? null : madePlan(input.whole);
   const asItIs = whole ?? planned;
@@ -30,8 +32,10 @@ export function createPlanReport(input: PlanReportInput) {
     model: modelPath,
     budget_bytes: budgetBytes,
     fits: asItIs.totalBytes <= budgetBytes,
-    ...planFields(asItIs),
-    packed: whole !== null && planned.way !== "resident" ? planFields(planned) : null,
+    ...planFields(asItIs, whole === null && isReadPastFileCache(planned)),
+    packed: whole !== null && planned.way !== "resident"
+      ? planFields(planned, isReadPastFileCache(planned))
+      : null,
     gpu: { runs_on: gpu.reason, expected_decode_tps: gpu.expectedDecodeTps },
     profile: { measured_at: profile.measuredAt, machine: profile.machine },
   };
@@ -43,7 +47,7 @@ function madePlan(plan: MemoryPlan | PlanRefusal): MemoryPlan {
   return plan;
 }
 
-function planFields(plan: MemoryPlan) {
+function planFields(plan: MemoryPlan, isReadPastFileCache: boolean) {
   const { expected } = plan;
   return {
     way: plan.way,
@@ -64,6 +68,7 @@ function planFields(plan: MemoryPlan) {
     io_workers: plan.ioWorkers,
     read_bytes: plan.readBytes,
     reads_gates_first: expected.readsGatesFirst,
+    reads_past_file_cache: isReadPastFileCache,
     merge_gap_bytes: plan.mergeGapBytes,
     chunk_tokens: plan.chunkTokens,
     firing_rates: plan.rates,

@@ -10,12 +10,14 @@ import {
   type PlannedModel,
   planWithin,
   readsByKernel,
+  readsPastFileCache,
 } from "../../llm/mod.ts";
 import { layerNeurons } from "../../model/mod.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import { type FiringStats, readStats } from "../../stats/mod.ts";
 import {
   addGpuOptions,
+  fileCacheOption,
   gatesFirstOption,
   type LoadFlags,
   predictorOption,
@@ -33,7 +35,7 @@ import { createDataVerb, requireModel } from "../verb.ts";
 type GpuFlags = "gpu" | "gpuLayers" | "hotShare" | "gpuMemory" | "gpuStreamFrom" | "priority";
 type PlanFlags = Pick<
   LoadFlags,
-  "threads" | "ctxSize" | "dense" | "predictor" | "gatesFirst" | GpuFlags
+  "threads" | "ctxSize" | "dense" | "predictor" | "gatesFirst" | "fileCache" | GpuFlags
 >;
 
 interface Options extends PlanFlags {
@@ -58,6 +60,7 @@ export function planVerb(): Command {
     .option("--dense", "compute every neuron, also of models whose neurons are mostly silent")
     .addOption(predictorOption())
     .addOption(gatesFirstOption())
+    .addOption(fileCacheOption())
     .option("--stats <file>", "statistics of the model, by profile: how often neurons fire")
     .action(plan);
   return addGpuOptions(verb);
@@ -74,6 +77,8 @@ async function plan(path: string | undefined, options: Options): Promise<void> {
   const budgetBytes = options.memory ??
     Math.floor(Deno.systemMemoryInfo().available * SHARE_OF_AVAILABLE);
   const module = await loadKernelModule();
+  const fileBytes = packed?.stamp.sizeBytes ??
+    file.parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const kernelReads = readsByKernel(packed ?? { path: modelPath }, load);
   const planFor = (budgetBytes: number) =>
     planWithin({ file, packed, model }, module, {
@@ -94,6 +99,10 @@ async function plan(path: string | undefined, options: Options): Promise<void> {
     profile,
     planned: planned.plan,
     whole,
+    isReadPastFileCache: ({ way, totalBytes: takenBytes }) =>
+      readsPastFileCache(load.fileCache, {
+        ...{ isResident: way === "resident", fileBytes, takenBytes },
+      }),
   });
   if (options.json) writeJson(report);
   else writeOutLine(formatPlan(report));

@@ -30,7 +30,7 @@ import {
   writeStats,
 } from "../../stats/mod.ts";
 import { Interrupt } from "../interrupt.ts";
-import { loadForVerb } from "../load.ts";
+import { fileCacheOption, type LoadFlags, loadForVerb } from "../load.ts";
 import { byteSize, decimal, wholeNumber } from "../option_values.ts";
 import { writeErrorLine, writeJson, writeOutLine } from "../output.ts";
 import { OWN_TOKENS, writeWindows } from "../profile/own_text.ts";
@@ -39,7 +39,7 @@ import { Progress } from "../progress.ts";
 import { readTextFile } from "../text_file.ts";
 import { createDataVerb, requireModel, requireOption } from "../verb.ts";
 
-interface Options {
+interface Options extends Pick<LoadFlags, "fileCache"> {
   readonly file?: string;
   readonly out?: string;
   readonly tokens?: number;
@@ -81,6 +81,7 @@ export function profileVerb(): Command {
     .option("--memory <bytes>", "memory that all of it may take, such as 8GiB", byteSize)
     .option("--threads <n>", "threads that compute (default: one per core)", wholeNumber(THREADS))
     .option("--io-threads <n>", "threads that read a packed model", wholeNumber(THREADS))
+    .addOption(fileCacheOption())
     .action(profile);
 }
 
@@ -103,7 +104,7 @@ async function profile(path: string | undefined, options: Options): Promise<void
   const { stats, rate } = await (async () => {
     await using model = await loadForVerb(modelPath, {
       ...plan,
-      ...{ threads: options.threads, ioWorkers: options.ioThreads },
+      ...{ threads: options.threads, ioWorkers: options.ioThreads, fileCache: options.fileCache },
       predictor: "off",
       observe: [plane],
     });
@@ -127,8 +128,11 @@ async function ownWindows(
   by: { plan: WindowPlan; options: Options; interrupt: Interrupt },
 ): Promise<number[][]> {
   const { plan: { contextLength }, options, interrupt: { signal } } = by;
-  const { threads, ioThreads: ioWorkers, memory: memoryBytes, tokens = OWN_TOKENS } = options;
-  await using model = await loadForVerb(path, { contextLength, threads, ioWorkers, memoryBytes });
+  const { threads, ioThreads: ioWorkers, fileCache, memory: memoryBytes } = options;
+  await using model = await loadForVerb(path, {
+    ...{ contextLength, threads, ioWorkers, fileCache, memoryBytes },
+  });
+  const { tokens = OWN_TOKENS } = options;
   return await writeWindows(model, { tokens, windowTokens: contextLength, signal });
 }
 

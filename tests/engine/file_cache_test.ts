@@ -1,0 +1,104 @@
+/**
+ * Processes of one host on one packed file: which of them has the disk read it, by `read_bytes` of
+ * /proc/PID/io. All may ask the kernel to read for them (`--allow-ffi`).
+ */
+import { assertEquals, assertGreater, assertLess } from "@std/assert";
+import { dirname } from "node:path";
+import type { LoadOptions } from "../../src/llm/mod.ts";
+import { evict } from "../bench/page_cache.ts";
+import { type ReaderReport, readInProcess } from "../support/file_reader.ts";
+import { FEW_SLOTS, withPacked } from "../support/packed_model.ts";
+import { TINY_PROMPT, type TinyModelOptions } from "../support/tiny_model.ts";
+
+/** Nearly all of the file are neurons, far more than what else a process reads from the disk. */
+const MODEL: TinyModelOptions = {
+  ...{ architecture: "bamboo", type: "Q8_0", blockCount: 3 },
+  ...{ embeddingLength: 256, feedForwardLength: 4096 },
+};
+/** Of the file: what a process reads that reads it all, some of it from the cache as always. */
+const MOST = 0.8;
+const LITTLE = 0.1;
+const WAYS = {
+  resident: {},
+  // A prompt's step brings every unit as a whole.
+  streamed: { streaming: { ...FEW_SLOTS, pieceBytes: 2 ** 18, slotCount: 8192 } },
+};
+const ignore = Deno.build.os !== "linux"; // no /proc
+
+function read(
+  path: string,
+  options: LoadOptions,
+  wrap?: readonly string[],
+): Promise<ReaderReport> {
+  const task = { path, options: { threads: 1, ...options }, ids: TINY_PROMPT, answerTokens: 8 };
+  return readInProcess(task, wrap);
+}
+
+for (const [way, options] of Object.entries(WAYS)) {
+  Deno.test(`a ${way} packed file is read once for all processes that use the file cache`, {
+    ignore,
+  }, () =>
+    withPacked(MODEL, async (_, path) => {
+      const size = Deno.statSync(path).size;
+      const share = async (fileCache?: LoadOptions["fileCache"]) => {
+        const { ids, diskBytes } = await read(path, { ...options, fileCache });
+        assertEquals(ids, first.ids, fileCache);
+        return diskBytes / size;
+      };
+      const first = await read(path, { ...options, fileCache: "off" });
+      if (first.diskBytes < LITTLE * size) {
+        console.log("nothing to share: this folder's files are in memory, or cached in any case");
+        return;
+      }
+      assertGreater(await share("off"), MOST);
+      if (await isEvicted(path)) assertGreater(await share("on"), MOST, "the first one");
+      else await share("on");
+      assertLess(await share("on"), LITTLE, "the second one");
+      const byItself = await share();
+      if (way === "resident") assertLess(byItself, LITTLE);
+      else assertGreater(byItself, MOST);
+    }));
+}
+
+/** False where the tools for it are missing. */
+async function isEvicted(path: string): Promise<boolean> {
+  try {
+    await evict([path]);
+    return true;
+  } catch (error) {
+    console.log(`the file stays in the cache: ${error}`);
+    return false;
+  }
+}
+
+/** A shell's: makes folder $1 read only, for what it starts as the rest, if it is so. */
+const READ_ONLY = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" || exit 77; ' +
+  '! touch "$1/written" 2>/dev/null || exit 77; shift; exec "$@"';
+
+Deno.test(
+  "a packed file in a folder that nobody can write to is answered from",
+  { ignore },
+  () =>
+    withPacked({ ...MODEL, blockCount: 1 }, async (_, packed) => {
+      const folder = Deno.makeTempDirSync({ prefix: "ganglion-read-only-" });
+      const path = `${folder}/model.ganglion`;
+      try {
+        Deno.renameSync(packed, path);
+        const expected = (await read(path, {})).ids;
+        // Root may write all the same; a mount stops it, too, where one may be made.
+        Deno.chmodSync(path, 0o444);
+        Deno.chmodSync(folder, 0o555);
+        const wrap = ["unshare", "-rm", "sh", "-c", READ_ONLY, "sh", dirname(path)];
+        const mayMount = await new Deno.Command(wrap[0], { args: [...wrap.slice(1), "true"] })
+          .output().then(({ success }) => success, () => false);
+        if (!mayMount) console.log("no mount may be made here: by the folder's mode alone");
+        for (const options of [WAYS.resident, { ...WAYS.streamed, fileCache: "on" as const }]) {
+          const { ids } = await read(path, options, mayMount ? wrap : []);
+          assertEquals(ids, expected);
+        }
+      } finally {
+        Deno.chmodSync(folder, 0o755);
+        Deno.removeSync(folder, { recursive: true });
+      }
+    }),
+);
