@@ -13,6 +13,15 @@ export function loadKernelModuleSync(): WebAssembly.Module {
   return new WebAssembly.Module(Deno.readFileSync(WASM_URL));
 }
 
+/** What kernels of an instance do otherwise than those of another one. */
+export interface KernelOptions {
+  /**
+   * Products of several tokens add up int8 products by fours, not by pairs: the same bits. Which is
+   * faster is the machine's business (src/rank/tune.ts). Default false.
+   */
+  readonly sumsByFours?: boolean;
+}
+
 /**
  * The kernels over `memory`, which is shared and has a maximum of at most 65,536 pages. Any number
  * of instances, on any threads, may work on one memory: a kernel keeps no state.
@@ -20,9 +29,10 @@ export function loadKernelModuleSync(): WebAssembly.Module {
 export function instantiateKernels(
   module: WebAssembly.Module,
   memory: WebAssembly.Memory,
+  { sumsByFours = false }: KernelOptions = {},
 ): Kernels {
-  const instance = new WebAssembly.Instance(module, { env: { memory, abort } });
-  return instance.exports as unknown as Kernels;
+  const env = { memory, abort, sums_by_fours: sumsByFours ? 1 : 0 };
+  return new WebAssembly.Instance(module, { env }).exports as unknown as Kernels;
 }
 
 /** What AssemblyScript calls for a failed assertion; the kernels are built without any. */

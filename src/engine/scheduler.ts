@@ -170,15 +170,20 @@ export class Scheduler<S extends Schedulable> {
     const ofOldest = oldest === null ? 0 : Math.ceil(left / SHARE_OF_OLDEST);
     // Who comes before the oldest leaves it its part.
     let kept = oldest === null ? 0 : Math.min(ofOldest, pendingOf(oldest));
+    let isAwaited = false;
     for (let i = 0; i < this.#promptCount && left > 0; i++) {
       const sequence = this.#prompts[i];
       if (sequence === oldest) kept = 0;
-      const room = left - kept;
+      // Whose first token comes of the step shall not wait for what would only fill it up.
+      const room = isAwaited && sequence === oldest ? Math.min(left, ofOldest) : left - kept;
       let count = Math.min(pendingOf(sequence), room);
       // The last row of a prompt wants logits.
       if (count === pendingOf(sequence) && logits === logitsRows) count--;
       if (count <= 0) continue;
-      if (count === pendingOf(sequence)) logits++;
+      if (count === pendingOf(sequence)) {
+        logits++;
+        isAwaited = true;
+      }
       this.#take(sequence, count);
       left -= count;
     }

@@ -179,7 +179,12 @@ export class RankRunner {
     }
     const rank = new Rank({
       ...stepInput(opening),
-      kernels: tuneKernels(plan, kernels),
+      kernels: tuneKernels(plan, {
+        pairs: kernels,
+        fours: memories.map((memory) =>
+          instantiateKernels(setup.module, memory, { sumsByFours: true })
+        ),
+      }),
       control,
       observation: setup.observation,
       streaming,

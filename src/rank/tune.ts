@@ -1,7 +1,7 @@
 /**
  * Which of two kernels that give the same bits is faster on this machine: measured on the rank's
- * own weights, because how many streams the memory likes differs from processor to processor, and
- * how many registers V8 finds from flag to flag (NOTES.md). Knows nothing of results.
+ * own weights, because how many streams the memory likes and which products V8 has an operation for
+ * differs from processor to processor, and how many registers it finds from flag to flag (NOTES.md). Knows nothing of results.
  */
 import type { Kernels } from "../../wasm/kernels.ts";
 import { MiB } from "../base/units.ts";
@@ -18,17 +18,22 @@ const PAIRS = 8;
 /** What a few tokens are where it is tried. */
 const FEW_TOKENS = 8;
 type Product = Kernels["matmul_q8"];
-/** Two streams must be this much faster than four to be taken, in the median of pairs. */
+/** What is not usual must be this much faster to be taken, in the median of pairs. */
 const ADVANTAGE = 0.97;
+
+/** The rank's kernels, one set per arena, of either way to add up products (wasm/load.ts). */
+export interface KernelSets {
+  readonly pairs: readonly Kernels[];
+  readonly fours: readonly Kernels[];
+}
 
 /**
  * The rank's kernels, one set per arena, with the product that decodes faster, and the one that
- * computes a few tokens faster.
+ * computes several tokens faster.
  */
-export function tuneKernels(plan: RankPlan, kernels: readonly Kernels[]): readonly Kernels[] {
+export function tuneKernels(plan: RankPlan, sets: KernelSets): readonly Kernels[] {
   const trials = trialsOf(plan);
-  if (trials.length === 0) return kernels;
-  const [{ matmul_q8, matmul_q8_two_streams, matmul_q8_few }] = kernels;
+  if (trials.length === 0) return sets.pairs;
   /** Of the first one's time and the second one's, for n tokens. */
   const ratioOf = (first: Product, second: Product, n: number) =>
     medianRatio((pair) => {
@@ -37,10 +42,13 @@ export function tuneKernels(plan: RankPlan, kernels: readonly Kernels[]): readon
       );
       return times[0] / times[1];
     });
-  const hasTwoStreams = ratioOf(matmul_q8_two_streams, matmul_q8, 1) < ADVANTAGE;
   const n = Math.min(FEW_TOKENS, plan.chunkTokens);
+  const [[byPairs], [byFours]] = [sets.pairs, sets.fours];
+  const sumsByFours = n > 1 && ratioOf(byFours.matmul_q8_few, byPairs.matmul_q8_few, n) < ADVANTAGE;
+  const { matmul_q8, matmul_q8_two_streams, matmul_q8_few } = sumsByFours ? byFours : byPairs;
+  const hasTwoStreams = ratioOf(matmul_q8_two_streams, matmul_q8, 1) < ADVANTAGE;
   const unpacksInRegisters = n === 1 || ratioOf(matmul_q8_few, matmul_q8, n) < 1;
-  return kernels.map((set) => ({
+  return (sumsByFours ? sets.fours : sets.pairs).map((set) => ({
     ...set,
     matmul_q8: hasTwoStreams ? set.matmul_q8_two_streams : set.matmul_q8,
     matmul_q8_few: unpacksInRegisters ? set.matmul_q8_few : set.matmul_q8,

@@ -74,9 +74,19 @@ Deno.test("Scheduler lets a short prompt through beside a long one, which goes o
   add("long", 4000);
   step();
   const short = add("short", 40);
-  assertEquals(step(), { short: 40, long: 24 });
+  assertEquals(step(), { short: 40, long: 8 }, "what is awaited is not made to wait");
   assertEquals(short.firstStep, 1, "in the first step that it is in");
   assertEquals(step(), { short: 1, long: 63 });
+});
+
+Deno.test("Scheduler fills a step up with the oldest prompt where no first token comes of it", () => {
+  const { add, step } = schedule();
+  add("long", 4000);
+  const medium = add("medium", 100);
+  assertEquals(step(), { medium: 56, long: 8 });
+  assertEquals(step(), { medium: 44, long: 8 });
+  assertEquals(medium.firstStep, 1);
+  assertEquals(step(), { medium: 1, long: 63 });
 });
 
 Deno.test("Scheduler lets no stream of short prompts starve a long one", () => {

@@ -11,12 +11,15 @@ const PAGE_BYTES = 65536;
 export class TestArena {
   readonly memory: WebAssembly.Memory;
   readonly kernels: Kernels;
+  /** The same that add up products of several tokens by fours. */
+  readonly kernelsByFours: Kernels;
   readonly bytes: Uint8Array;
   #top = PAGE_BYTES;
 
   constructor(pages: number, module: WebAssembly.Module = loadKernelModuleSync()) {
     this.memory = new WebAssembly.Memory({ initial: pages, maximum: 65536, shared: true });
     this.kernels = instantiateKernels(module, this.memory);
+    this.kernelsByFours = instantiateKernels(module, this.memory, { sumsByFours: true });
     this.bytes = new Uint8Array(this.memory.buffer);
     this.reset();
   }

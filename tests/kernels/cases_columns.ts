@@ -134,6 +134,13 @@ function sweepColumns(
     ...written,
   );
   const label = `matmul_q8_columns ${type} ${JSON.stringify(shape)}`;
+  const byPairs = written.map(([at]) => arena.floats(at, rows));
+  arena.run(
+    () => arena.kernelsByFours.matmul_q8_columns(id, w, rows, k, acts, n, out, outStride),
+    [acts, kernels.q8_bytes(n, k)],
+    ...written,
+  );
+  assertEquals(written.map(([at]) => arena.floats(at, rows)), byPairs, `${label}, by fours`);
   for (let t = 0; t < n; t++) {
     const activations = quantizeQ8(x.subarray(t * k, t * k + k));
     const twin = matmulColumns(weights, activations);

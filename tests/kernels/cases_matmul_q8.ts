@@ -5,6 +5,7 @@ import { dtypeByName } from "../../src/model/dtypes.ts";
 import { QUANT_TYPES, type QuantType } from "../../src/rank/weight_types.ts";
 import { dequantizeQ8, matmul, quantizeQ8 } from "../../src/reference/ops.ts";
 import { Rng } from "../support/rng.ts";
+import type { Kernels } from "../../wasm/kernels.ts";
 import type { TestArena } from "./arena.ts";
 import type { KernelCase } from "./cases.ts";
 import { packRow } from "./cases_rows.ts";
@@ -115,21 +116,23 @@ function product(
   const written = Array.from({ length: n }, (_, t) => [out + 4 * t * outStride, 4 * rows] as const);
   const { id } = dtypeByName(type)!;
   const forms = [acts, arena.kernels.q8_bytes(n, k)] as const; // its room behind the activations
-  const results = (["matmul_q8", "matmul_q8_two_streams", "matmul_q8_few"] as const).map(
-    (kernel) => {
-      arena.run(
-        () => arena.kernels[kernel](id, w, rowStride, rows, k, acts, n, out, outStride),
-        forms,
-        ...written,
-      );
-      const result = new Float32Array(n * rows);
-      written.forEach(([at], t) => result.set(arena.floats(at, rows), t * rows));
-      return result;
-    },
-  );
-  assertEquals(results[0], results[1], "two streams give the bits of four");
-  assertEquals(results[0], results[2], "registers give the bits of forms");
-  return results[0];
+  const resultOf = (multiply: Kernels["matmul_q8"]) => {
+    arena.run(
+      () => multiply(id, w, rowStride, rows, k, acts, n, out, outStride),
+      forms,
+      ...written,
+    );
+    const result = new Float32Array(n * rows);
+    written.forEach(([at], t) => result.set(arena.floats(at, rows), t * rows));
+    return result;
+  };
+  const { kernels, kernelsByFours } = arena;
+  const result = resultOf(kernels.matmul_q8);
+  assertEquals(resultOf(kernels.matmul_q8_two_streams), result, "two streams, the bits of four");
+  assertEquals(resultOf(kernels.matmul_q8_few), result, "registers, the bits of forms");
+  assertEquals(resultOf(kernelsByFours.matmul_q8), result, "fours, the bits of pairs");
+  assertEquals(resultOf(kernelsByFours.matmul_q8_few), result, "fours in registers, the same bits");
+  return result;
 }
 
 function quantisedMatmul(

@@ -14,7 +14,7 @@ Deno.test("tuneKernels() takes two streams where they are faster, else four", ()
   const plan = planOf({ feedForwardLength: 9216 });
   const chosen = (twoMs: number, fourMs: number) => {
     const kernels = kernelsOf(() => twoMs, () => fourMs);
-    const [tuned] = tuneKernels(plan, [kernels]);
+    const [tuned] = tuneKernels(plan, both(kernels));
     return tuned.matmul_q8 === kernels.matmul_q8_two_streams ? "two" : "four";
   };
   assertEquals(chosen(MS, 2 * MS), "two");
@@ -26,7 +26,7 @@ Deno.test("tuneKernels() is not led astray by a core that is taken away for a wh
   // Two streams are slower; but the first three trials of four, of two products each, are held up.
   const kernels = kernelsOf(() => 1.5 * MS, () => calls++ < 6 ? 8 * MS : MS);
   assertStrictEquals(
-    tuneKernels(planOf({ feedForwardLength: 9216 }), [kernels])[0].matmul_q8,
+    tuneKernels(planOf({ feedForwardLength: 9216 }), both(kernels))[0].matmul_q8,
     kernels.matmul_q8,
   );
 });
@@ -35,18 +35,37 @@ Deno.test("tuneKernels() unpacks a few tokens' rows in registers where that is f
   const plan = planOf({ feedForwardLength: 9216 });
   const chosen = (fewMs: number) => {
     const kernels = kernelsOf(() => MS, () => MS, () => fewMs);
-    const [tuned] = tuneKernels(plan, [kernels]);
+    const [tuned] = tuneKernels(plan, both(kernels));
     return tuned.matmul_q8_few === kernels.matmul_q8_few;
   };
   assertEquals([chosen(MS / 2), chosen(2 * MS)], [true, false]);
 });
 
+Deno.test("tuneKernels() adds up by fours where that is faster, in all arenas", () => {
+  const plan = planOf({ feedForwardLength: 9216 });
+  const chosen = (foursMs: number) => {
+    const [pairs, fours] = [MS, foursMs].map((ms) =>
+      [0, 1].map(() => kernelsOf(() => ms, () => ms))
+    );
+    return tuneKernels(plan, { pairs, fours }).map((set, arena) =>
+      set.read_only === fours[arena].read_only ? "fours" : "pairs"
+    );
+  };
+  assertEquals(chosen(MS / 2), ["fours", "fours"]);
+  assertEquals(chosen(2 * MS), ["pairs", "pairs"]);
+});
+
 Deno.test("tuneKernels() measures nothing where all weights fit a cache", () => {
   let calls = 0;
   const count = () => (calls++, 0);
-  tuneKernels(planOf({ feedForwardLength: 256 }), [kernelsOf(count, count)]);
+  tuneKernels(planOf({ feedForwardLength: 256 }), both(kernelsOf(count, count)));
   assertEquals(calls, 0);
 });
+
+/** The same kernels, whichever way they add up. */
+function both(kernels: Kernels) {
+  return { pairs: [kernels], fours: [kernels] };
+}
 
 /** Kernels that take so many milliseconds; only those that are measured are there. */
 function kernelsOf(
@@ -59,6 +78,7 @@ function kernelsOf(
     while (performance.now() < endMs);
   };
   return {
+    read_only: () => {}, // tells sets apart
     matmul_q8: busy(fourMs),
     matmul_q8_two_streams: busy(twoMs),
     matmul_q8_few: busy(fewMs),

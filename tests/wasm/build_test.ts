@@ -7,7 +7,7 @@ const { binary, text } = await compileKernels();
 
 /** The text of the function whose name ends with `name`. */
 function functionText(name: string): string {
-  const start = text.search(new RegExp(`^ \\(func \\$\\S*/${name}[ )]`, "m"));
+  const start = text.search(new RegExp(`^ \\(func \\$\\S*/${name}["\\s)]`, "m"));
   assert(start >= 0, `no function ${name}`);
   return text.slice(start, text.indexOf("\n )", start));
 }
@@ -36,6 +36,8 @@ Deno.test("kernels.wasm has no data, no globals, no tables: instances share one 
 });
 
 const DOT = "i16x8.relaxed_dot_i8x16_i7x16_s";
+const DOT_OF_FOURS = "i32x4.relaxed_dot_i8x16_i7x16_add_s";
+const [PAIRS, FOURS] = ["Pairs", "Fours"].map((way) => `wasm/assembly/product_sums/${way}`);
 /** Two dots a weight. */
 const WIDE_TYPES: readonly QuantType[] = ["Q8_0", "IQ4_NL", "IQ4_XS"];
 
@@ -55,8 +57,18 @@ const HOT_LOOPS: readonly { name: string; instruction: string; times: number }[]
   })),
   // Formats with the same properties have the same tile, and Binaryen keeps one of them.
   ...(["Q4_0", "Q8_0", "Q6_K", "Q2_K"] as const).map((type) => ({
-    name: `gemm_q8/tile<${formatOf(type)}>`,
+    name: `gemm_q8/tile<${formatOf(type)},${PAIRS}>`,
     instruction: DOT,
+    times: 16,
+  })),
+  ...(["Q4_0", "Q8_0"] as const).map((type) => ({
+    name: `gemm_q8/tile<${formatOf(type)},${FOURS}>`,
+    instruction: DOT_OF_FOURS,
+    times: 16,
+  })),
+  ...(["Q4_0", "Q4_K"] as const).map((type) => ({
+    name: `gemm_few_q8/add_rows<${formatOf(type)},${FOURS}>`,
+    instruction: DOT_OF_FOURS,
     times: 16,
   })),
   { name: "matmul_float_f32/gemv_4_rows<f32>", instruction: "f32x4.relaxed_madd", times: 16 },

@@ -22,7 +22,7 @@ import { f16_at, madd } from "./simd";
 import { FORM_C, FORM_D, FORM_L, FORM_QUANTS, form_bytes, PANEL_ROWS } from "./superblock_form";
 
 /** Rows by tokens; `forms` is room for PANEL_ROWS rows of forms. */
-export function multiply_forms<F>(
+export function multiply_forms<F, S>(
   w: usize,
   rows: u32,
   blocks: u32,
@@ -47,7 +47,7 @@ export function multiply_forms<F>(
         }
       }
     }
-    multiply_panel<F>(forms, formRow, PANEL_ROWS, superblocks, acts, n, out, outStride, panel);
+    multiply_panel<F, S>(forms, formRow, PANEL_ROWS, superblocks, acts, n, out, outStride, panel);
   }
 }
 

@@ -33,6 +33,7 @@ import {
 } from "./columns";
 import { Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
 import { Q4_0, Q4_1, Q5_0, Q8_0 } from "./formats_32";
+import { can_sum_fours, Fours, Pairs, sums_by_fours } from "./product_sums";
 import { RECORD_BYTES, RECORD_SCALES, records_bytes, superblocks_of } from "./q8_tile";
 import { tile_bytes } from "./superblock_form";
 
@@ -120,7 +121,11 @@ function product<F>(
   if (n == 1) {
     return add_columns<F>(w, 0, all_factors<F>(w, rows, blocks), rows, blocks, acts, out, forms);
   }
-  multiply_forms<F>(w, rows, blocks, acts, n, out, outStride, forms);
+  if (can_sum_fours<F>() && sums_by_fours()) {
+    multiply_forms<F, Fours>(w, rows, blocks, acts, n, out, outStride, forms);
+  } else {
+    multiply_forms<F, Pairs>(w, rows, blocks, acts, n, out, outStride, forms);
+  }
   return k;
 }
 

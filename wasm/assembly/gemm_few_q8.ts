@@ -3,7 +3,8 @@
  * A few tokens: out[t, r] = Σ_i w[r, i] · act[t, i] of rows of any format F that is not wide.
  * Rows are unpacked in registers, once for four tokens: up to some twenty tokens that takes less
  * time than to write a panel of forms first (gemm_q8.ts). Sums are those of gemv_q8.ts and
- * gemm_q8.ts, bit for bit: widen.ts. Two rows far from each other are read side by side.
+ * gemm_q8.ts, bit for bit: widen.ts. Four rows far from each other are read in turns, a superblock
+ * of each for all tokens: one row at a time for four tokens waits for each of its pages (NOTES.md).
  */
 import {
   d_of,
@@ -21,16 +22,16 @@ import {
   upper_plane_of,
 } from "./format";
 import { GROUP_TOKENS, RECORD_BYTES, RECORD_SCALES } from "./q8_tile";
-import { dot_i8, join_pair, opaque, store_lanes, sum_lanes_4 } from "./simd";
+import { join_pair, opaque, store_lanes, sum_lanes_4 } from "./simd";
 import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
 import { strip_superblocks } from "./superblock_form";
-import { add_blocks, add_least, start } from "./widen";
+import { add_least, start } from "./widen";
 
 /** Bytes of the sums of two rows by four tokens: f32 [4, 2, 8]. */
 const SUMS_BYTES: usize = 256;
 
-/** Rows by tokens; `sums`: SUMS_BYTES of scratch. */
-export function gemm_few<F>(
+/** Rows by tokens, summed by S; `sums`: scratch, 2 SUMS_BYTES for each four tokens. */
+export function gemm_few<F, S>(
   w: usize,
   rowStride: u32,
   rows: u32,
@@ -41,19 +42,20 @@ export function gemm_few<F>(
   out: usize,
   outStride: u32,
 ): void {
-  const half = rows >> 1;
-  for (let r: u32 = 0; r < half; r++) {
+  const quarter = rows >> 2;
+  for (let r: u32 = 0; r < quarter; r++) {
     const to = out + 4 * r;
-    by_all<F>(w + r * rowStride, half, rowStride, superblocks, acts, sums, n, to, outStride);
+    by_all<F, S>(w + r * rowStride, quarter, rowStride, superblocks, acts, sums, n, to, outStride);
   }
-  if ((rows & 1) == 0) return;
-  const last = rows - 1; // computed twice
-  by_all<F>(w + last * rowStride, 0, 0, superblocks, acts, sums, n, out + 4 * last, outStride);
+  for (let r = quarter << 2; r < rows; r++) { // computed four times
+    const to = out + 4 * r;
+    by_all<F, S>(w + r * rowStride, 0, 0, superblocks, acts, sums, n, to, outStride);
+  }
 }
 
-/** The row at w and the one `far` rows behind it, by all tokens. */
+/** Four rows by all tokens: the one at w, and three more, each `far` rows behind the one before. */
 @inline
-function by_all<F>(
+function by_all<F, S>(
   w: usize,
   far: u32,
   rowStride: u32,
@@ -64,11 +66,13 @@ function by_all<F>(
   out: usize,
   outStride: u32,
 ): void {
-  for (let t: u32 = 0; t < n; t += GROUP_TOKENS) {
-    memory.fill(sums, 0, SUMS_BYTES);
-    add_rows<F>(w, far * rowStride, superblocks, acts, sums);
-    store_sums(sums, superblocks, out + ((t * outStride) << 2), far << 2, outStride << 2, n - t);
-    acts += superblocks * (GROUP_TOKENS * RECORD_BYTES);
+  memory.fill(sums, 0, 2 * SUMS_BYTES * ((n + GROUP_TOKENS - 1) / GROUP_TOKENS));
+  add_rows<F, S>(w, far * rowStride, superblocks, acts, n, sums);
+  const step = far << 2;
+  for (let t: u32 = 0; t < n; t += GROUP_TOKENS, sums += 2 * SUMS_BYTES) {
+    const to = out + ((t * outStride) << 2);
+    store_sums(sums, superblocks, to, step, outStride << 2, n - t);
+    store_sums(sums + SUMS_BYTES, superblocks, to + 2 * step, step, outStride << 2, n - t);
   }
 }
 
@@ -96,27 +100,46 @@ function sum_of(sums: usize, zero: v128): v128 {
   return join_pair(v128.load(sums), v128.load(sums, 16), 1, zero);
 }
 
-/** sums[4, 2, 8] += two rows, rowStep bytes apart, by four tokens. */
-function add_rows<F>(w: usize, rowStep: u32, superblocks: u32, acts: usize, sums: usize): void {
-  const f = changetype<F>(0);
+/** sums [n / 4, 2, 4, 2, 8] += four rows, rowStep bytes apart, by n tokens, four at a time. */
+function add_rows<F, S>(
+  w: usize,
+  rowStep: u32,
+  superblocks: u32,
+  acts: usize,
+  n: u32,
+  sums: usize,
+): void {
+  const f = changetype<F>(0), sum = changetype<S>(0);
   const zero = i32x4.splat(opaque(0, superblocks));
   const k0 = f.k0(zero), k1 = k1_of<F>(zero);
   const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero);
   const offset = i16x8.splat(<i16>opaque(f.offset, superblocks));
-  const ones = i16x8.splat(<i16>opaque(1, superblocks));
+  const ones = sum.splat(opaque(1, superblocks));
   const size = i32x4.splat(opaque(F16_SIZE, superblocks));
   const rebias = i32x4.splat(opaque(F16_REBIAS, superblocks));
   const smallest = i32x4.splat(opaque(F16_SMALLEST, superblocks));
   const sign = i32x4.splat(opaque(F16_SIGN, superblocks));
+  const groupBytes = superblocks * (GROUP_TOKENS * RECORD_BYTES);
   let left = superblocks;
   do {
     const strip = min(left, strip_superblocks<F>());
     let wf = w + strip * f.quantBytes - SHORT;
     for (let s = strip; s != 0; s--) {
-      add_superblocks<F>(
-        w, w + rowStep, wf, wf + rowStep, acts, sums,
-        k0, k1, h0, h1, offset, ones, size, rebias, smallest, sign,
-      );
+      let x = acts, to = sums;
+      for (let t: u32 = 0; t < n; t += GROUP_TOKENS, x += groupBytes, to += 2 * SUMS_BYTES) {
+        add_superblocks<F, S>(
+          w, w + rowStep, wf, wf + rowStep, x, to,
+          k0, k1, h0, h1, offset, ones, size, rebias, smallest, sign,
+        );
+      }
+      x = acts, to = sums + SUMS_BYTES;
+      const v = w + 2 * rowStep, vf = wf + 2 * rowStep;
+      for (let t: u32 = 0; t < n; t += GROUP_TOKENS, x += groupBytes, to += 2 * SUMS_BYTES) {
+        add_superblocks<F, S>(
+          v, v + rowStep, vf, vf + rowStep, x, to,
+          k0, k1, h0, h1, offset, ones, size, rebias, smallest, sign,
+        );
+      }
       w += f.quantBytes;
       wf += f.factorBytes;
       acts += GROUP_TOKENS * RECORD_BYTES;
@@ -128,7 +151,7 @@ function add_rows<F>(w: usize, rowStep: u32, superblocks: u32, acts: usize, sums
 
 /** sums += a superblock of the rows at w and u, factors at wf and uf, by four records at acts. */
 @inline
-function add_superblocks<F>(
+function add_superblocks<F, S>(
   w: usize,
   u: usize,
   wf: usize,
@@ -146,7 +169,7 @@ function add_superblocks<F>(
   smallest: v128,
   sign: v128,
 ): void {
-  const f = changetype<F>(0);
+  const f = changetype<F>(0), sum = changetype<S>(0);
   let y0 = plane_of<F>(w, 0), y1 = plane_of<F>(w, 1);
   let v0 = plane_of<F>(u, 0), v1 = plane_of<F>(u, 1);
   let Y0 = upper_plane_of<F>(w, 0, y0), Y1 = upper_plane_of<F>(w, 1, y1);
@@ -154,7 +177,7 @@ function add_superblocks<F>(
   let m0 = v128.load(w), m1 = v128.load(w, 16), n0 = v128.load(u), n1 = v128.load(u, 16);
   let M0 = upper_main_of<F>(w, 0, m0), M1 = upper_main_of<F>(w, 1, m1);
   let N0 = upper_main_of<F>(u, 0, n0), N1 = upper_main_of<F>(u, 1, n1);
-  let a00 = i16x8.splat(0), a01 = a00, a10 = a00, a11 = a00, a20 = a00, a21 = a00, a30 = a00;
+  let a00 = i32x4.splat(0), a01 = a00, a10 = a00, a11 = a00, a20 = a00, a21 = a00, a30 = a00;
   let a31 = a00, b00 = a00, b01 = a00, b10 = a00, b11 = a00, b20 = a00, b21 = a00, b30 = a00;
   let b31 = a00;
   let x = acts;
@@ -166,25 +189,25 @@ function add_superblocks<F>(
     const p0 = f.lower(m0, y0, k0, k1), p1 = f.lower(m1, y1, k0, k1);
     const q0 = f.lower(n0, v0, k0, k1), q1 = f.lower(n1, v1, k0, k1);
     let x0 = v128.load(x), x1 = v128.load(x, 16);
-    a00 = i16x8.add(a00, dot_i8(x0, p0));
-    a01 = i16x8.add(a01, dot_i8(x1, p1));
-    b00 = i16x8.add(b00, dot_i8(x0, q0));
-    b01 = i16x8.add(b01, dot_i8(x1, q1));
+    a00 = sum.add(a00, x0, p0);
+    a01 = sum.add(a01, x1, p1);
+    b00 = sum.add(b00, x0, q0);
+    b01 = sum.add(b01, x1, q1);
     x0 = v128.load(x, RECORD_BYTES), x1 = v128.load(x, RECORD_BYTES + 16);
-    a10 = i16x8.add(a10, dot_i8(x0, p0));
-    a11 = i16x8.add(a11, dot_i8(x1, p1));
-    b10 = i16x8.add(b10, dot_i8(x0, q0));
-    b11 = i16x8.add(b11, dot_i8(x1, q1));
+    a10 = sum.add(a10, x0, p0);
+    a11 = sum.add(a11, x1, p1);
+    b10 = sum.add(b10, x0, q0);
+    b11 = sum.add(b11, x1, q1);
     x0 = v128.load(x, 2 * RECORD_BYTES), x1 = v128.load(x, 2 * RECORD_BYTES + 16);
-    a20 = i16x8.add(a20, dot_i8(x0, p0));
-    a21 = i16x8.add(a21, dot_i8(x1, p1));
-    b20 = i16x8.add(b20, dot_i8(x0, q0));
-    b21 = i16x8.add(b21, dot_i8(x1, q1));
+    a20 = sum.add(a20, x0, p0);
+    a21 = sum.add(a21, x1, p1);
+    b20 = sum.add(b20, x0, q0);
+    b21 = sum.add(b21, x1, q1);
     x0 = v128.load(x, 3 * RECORD_BYTES), x1 = v128.load(x, 3 * RECORD_BYTES + 16);
-    a30 = i16x8.add(a30, dot_i8(x0, p0));
-    a31 = i16x8.add(a31, dot_i8(x1, p1));
-    b30 = i16x8.add(b30, dot_i8(x0, q0));
-    b31 = i16x8.add(b31, dot_i8(x1, q1));
+    a30 = sum.add(a30, x0, p0);
+    a31 = sum.add(a31, x1, p1);
+    b30 = sum.add(b30, x0, q0);
+    b31 = sum.add(b31, x1, q1);
     if (isDefined(f.mainStep)) {
       m0 = i16x8.shr_u(m0, f.mainStep), m1 = i16x8.shr_u(m1, f.mainStep);
       n0 = i16x8.shr_u(n0, f.mainStep), n1 = i16x8.shr_u(n1, f.mainStep);
@@ -206,23 +229,23 @@ function add_superblocks<F>(
     g0 = f.l(uf, 0, ul, h0), g1 = f.l(uf, 1, ul, h0);
   }
   if (isDefined(f.quarters)) {
-    add_token<F>(
+    add_token<F, S>(
       acts, sums, 0, offset, a00, a01, b00, b01,
       l0, l1, g0, g1, d0, d1, e0, e1,
     );
-    add_token<F>(
+    add_token<F, S>(
       acts + RECORD_BYTES, sums + 64, 0, offset, a10, a11, b10, b11,
       l0, l1, g0, g1, d0, d1, e0, e1,
     );
-    add_token<F>(
+    add_token<F, S>(
       acts + 2 * RECORD_BYTES, sums + 128, 0, offset, a20, a21, b20, b21,
       l0, l1, g0, g1, d0, d1, e0, e1,
     );
-    add_token<F>(
+    add_token<F, S>(
       acts + 3 * RECORD_BYTES, sums + 192, 0, offset, a30, a31, b30, b31,
       l0, l1, g0, g1, d0, d1, e0, e1,
     );
-    a00 = i16x8.splat(0), a01 = a00, a10 = a00, a11 = a00, a20 = a00, a21 = a00, a30 = a00;
+    a00 = i32x4.splat(0), a01 = a00, a10 = a00, a11 = a00, a20 = a00, a21 = a00, a30 = a00;
     a31 = a00, b00 = a00, b01 = a00, b10 = a00, b11 = a00, b20 = a00, b21 = a00, b30 = a00;
     b31 = a00;
   }
@@ -235,25 +258,25 @@ function add_superblocks<F>(
     const p0 = f.upper(M0, Y0, k0, k1), p1 = f.upper(M1, Y1, k0, k1);
     const q0 = f.upper(N0, V0, k0, k1), q1 = f.upper(N1, V1, k0, k1);
     let x0 = v128.load(x, 128), x1 = v128.load(x, 144);
-    a00 = i16x8.add(a00, dot_i8(x0, p0));
-    a01 = i16x8.add(a01, dot_i8(x1, p1));
-    b00 = i16x8.add(b00, dot_i8(x0, q0));
-    b01 = i16x8.add(b01, dot_i8(x1, q1));
+    a00 = sum.add(a00, x0, p0);
+    a01 = sum.add(a01, x1, p1);
+    b00 = sum.add(b00, x0, q0);
+    b01 = sum.add(b01, x1, q1);
     x0 = v128.load(x, RECORD_BYTES + 128), x1 = v128.load(x, RECORD_BYTES + 144);
-    a10 = i16x8.add(a10, dot_i8(x0, p0));
-    a11 = i16x8.add(a11, dot_i8(x1, p1));
-    b10 = i16x8.add(b10, dot_i8(x0, q0));
-    b11 = i16x8.add(b11, dot_i8(x1, q1));
+    a10 = sum.add(a10, x0, p0);
+    a11 = sum.add(a11, x1, p1);
+    b10 = sum.add(b10, x0, q0);
+    b11 = sum.add(b11, x1, q1);
     x0 = v128.load(x, 2 * RECORD_BYTES + 128), x1 = v128.load(x, 2 * RECORD_BYTES + 144);
-    a20 = i16x8.add(a20, dot_i8(x0, p0));
-    a21 = i16x8.add(a21, dot_i8(x1, p1));
-    b20 = i16x8.add(b20, dot_i8(x0, q0));
-    b21 = i16x8.add(b21, dot_i8(x1, q1));
+    a20 = sum.add(a20, x0, p0);
+    a21 = sum.add(a21, x1, p1);
+    b20 = sum.add(b20, x0, q0);
+    b21 = sum.add(b21, x1, q1);
     x0 = v128.load(x, 3 * RECORD_BYTES + 128), x1 = v128.load(x, 3 * RECORD_BYTES + 144);
-    a30 = i16x8.add(a30, dot_i8(x0, p0));
-    a31 = i16x8.add(a31, dot_i8(x1, p1));
-    b30 = i16x8.add(b30, dot_i8(x0, q0));
-    b31 = i16x8.add(b31, dot_i8(x1, q1));
+    a30 = sum.add(a30, x0, p0);
+    a31 = sum.add(a31, x1, p1);
+    b30 = sum.add(b30, x0, q0);
+    b31 = sum.add(b31, x1, q1);
     if (isDefined(f.mainStep)) {
       M0 = i16x8.shr_u(M0, f.mainStep), M1 = i16x8.shr_u(M1, f.mainStep);
       N0 = i16x8.shr_u(N0, f.mainStep), N1 = i16x8.shr_u(N1, f.mainStep);
@@ -264,19 +287,19 @@ function add_superblocks<F>(
     }
   }
   const pass: u32 = isDefined(f.quarters) ? 1 : 0;
-  add_token<F>(
+  add_token<F, S>(
     acts, sums, pass, offset, a00, a01, b00, b01,
     l0, l1, g0, g1, d0, d1, e0, e1,
   );
-  add_token<F>(
+  add_token<F, S>(
     acts + RECORD_BYTES, sums + 64, pass, offset, a10, a11, b10, b11,
     l0, l1, g0, g1, d0, d1, e0, e1,
   );
-  add_token<F>(
+  add_token<F, S>(
     acts + 2 * RECORD_BYTES, sums + 128, pass, offset, a20, a21, b20, b21,
     l0, l1, g0, g1, d0, d1, e0, e1,
   );
-  add_token<F>(
+  add_token<F, S>(
     acts + 3 * RECORD_BYTES, sums + 192, pass, offset, a30, a31, b30, b31,
     l0, l1, g0, g1, d0, d1, e0, e1,
   );
@@ -299,9 +322,9 @@ function add_superblocks<F>(
   }
 }
 
-/** sums[2, 8] += what 16-bit sums of one token are worth, whose record is at x. */
+/** sums[2, 8] += what the integer sums of one token are worth, whose record is at x. */
 @inline
-function add_token<F>(
+function add_token<F, S>(
   x: usize,
   sums: usize,
   pass: u32,
@@ -319,12 +342,13 @@ function add_token<F>(
   e0: v128,
   e1: v128,
 ): void {
+  const sum = changetype<S>(0);
   const t0 = v128.load(x, RECORD_SCALES), t1 = v128.load(x, RECORD_SCALES + 16);
-  const z0 = start<F>(x, 0, pass, offset), z1 = start<F>(x, 1, pass, offset);
-  const p0 = add_blocks(v128.load(sums), i16x8.add(a0, z0), l0, f32x4.mul(d0, t0));
-  const p1 = add_blocks(v128.load(sums, 16), i16x8.add(a1, z1), l1, f32x4.mul(d1, t1));
-  const q0 = add_blocks(v128.load(sums, 32), i16x8.add(b0, z0), g0, f32x4.mul(e0, t0));
-  const q1 = add_blocks(v128.load(sums, 48), i16x8.add(b1, z1), g1, f32x4.mul(e1, t1));
+  const z0 = start<F, S>(x, 0, pass, offset), z1 = start<F, S>(x, 1, pass, offset);
+  const p0 = sum.add_blocks<F>(v128.load(sums), sum.plus(a0, z0), l0, f32x4.mul(d0, t0));
+  const p1 = sum.add_blocks<F>(v128.load(sums, 16), sum.plus(a1, z1), l1, f32x4.mul(d1, t1));
+  const q0 = sum.add_blocks<F>(v128.load(sums, 32), sum.plus(b0, z0), g0, f32x4.mul(e0, t0));
+  const q1 = sum.add_blocks<F>(v128.load(sums, 48), sum.plus(b1, z1), g1, f32x4.mul(e1, t1));
   v128.store(sums, p0);
   v128.store(sums, p1, 16);
   v128.store(sums, q0, 32);

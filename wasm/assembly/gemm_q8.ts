@@ -6,7 +6,7 @@
  */
 import { is_wide } from "./format";
 import { GROUP_TOKENS, RECORD_BYTES, RECORD_SCALES } from "./q8_tile";
-import { dot_i8, join_pair, opaque, store_lanes, sum_lanes_4 } from "./simd";
+import { join_pair, opaque, store_lanes, sum_lanes_4 } from "./simd";
 import {
   FORM_C,
   FORM_D,
@@ -17,10 +17,10 @@ import {
   PANEL_ROWS,
   take_row_apart,
 } from "./superblock_form";
-import { add_blocks, add_least, start } from "./widen";
+import { add_least, start } from "./widen";
 
-/** Rows by tokens; `forms` is room for PANEL_ROWS rows of forms. */
-export function gemm<F>(
+/** Rows by tokens, summed by S; `forms` is room for PANEL_ROWS rows of forms. */
+export function gemm<F, S>(
   w: usize,
   rowStride: u32,
   rows: u32,
@@ -37,13 +37,13 @@ export function gemm<F>(
     for (let r: u32 = 0; r < count; r++) {
       take_row_apart<F>(w + (panel + r) * rowStride, superblocks, forms + r * formRow);
     }
-    multiply_panel<F>(forms, formRow, count, superblocks, acts, n, out, outStride, panel);
+    multiply_panel<F, S>(forms, formRow, count, superblocks, acts, n, out, outStride, panel);
   }
 }
 
 /** `count` rows of forms, rows panel .. of the product, by all tokens. */
 @inline
-export function multiply_panel<F>(
+export function multiply_panel<F, S>(
   forms: usize,
   formRow: u32,
   count: u32,
@@ -60,17 +60,17 @@ export function multiply_panel<F>(
     for (let r: u32 = 0; r < count; r += 2) {
       const second = r + 1 < count ? formRow : 0; // an odd last row is computed twice
       const to = out + ((t * outStride + panel + r) << 2);
-      tile<F>(forms + r * formRow, second, superblocks, group, to, outStride << 2, n - t);
+      tile<F, S>(forms + r * formRow, second, superblocks, group, to, outStride << 2, n - t);
     }
   }
 }
 
 /**
  * Two rows of forms, rowStep bytes apart (0: one row), by four tokens, of which `valid` are
- * stored. A superblock is one pass over its vectors, or two where 16-bit sums ask for it: quarters,
+ * stored. A superblock is one pass over its vectors, or two where the sums ask for it: quarters,
  * or the low and the high nibbles of a wide format.
  */
-function tile<F>(
+function tile<F, S>(
   form: usize,
   rowStep: u32,
   superblocks: u32,
@@ -79,10 +79,10 @@ function tile<F>(
   tokenStep: u32,
   valid: u32,
 ): void {
-  const f = changetype<F>(0);
+  const f = changetype<F>(0), sum = changetype<S>(0);
   const zero = i32x4.splat(opaque(0, superblocks));
   const offset = i16x8.splat(<i16>opaque(f.offset, superblocks));
-  const ones = i16x8.splat(<i16>opaque(1, superblocks));
+  const ones = sum.splat(opaque(1, superblocks));
   const passBytes: u32 = isDefined(f.quarters) ? 128 : 256;
   let p00 = f32x4.splat(0), p01 = p00, p10 = p00, p11 = p00, p20 = p00, p21 = p00, p30 = p00;
   let p31 = p00, q00 = p00, q01 = p00, q10 = p00, q11 = p00, q20 = p00, q21 = p00, q30 = p00;
@@ -92,7 +92,7 @@ function tile<F>(
     let x = acts;
     let pass: u32 = 0;
     do {
-      let a00 = i16x8.splat(0), a01 = a00, a10 = a00, a11 = a00, a20 = a00, a21 = a00, a30 = a00;
+      let a00 = i32x4.splat(0), a01 = a00, a10 = a00, a11 = a00, a20 = a00, a21 = a00, a30 = a00;
       let a31 = a00, b00 = a00, b01 = a00, b10 = a00, b11 = a00, b20 = a00, b21 = a00, b30 = a00;
       let b31 = a00;
       // A loop, not copies: Binaryen would reorder those until nothing fits the registers, and two
@@ -103,25 +103,25 @@ function tile<F>(
         const w0 = v128.load(w), w1 = v128.load(w, 16);
         const v0 = v128.load(v), v1 = v128.load(v, 16);
         let x0 = v128.load(x), x1 = v128.load(x, 16);
-        a00 = i16x8.add(a00, dot_i8(x0, w0));
-        a01 = i16x8.add(a01, dot_i8(x1, w1));
-        b00 = i16x8.add(b00, dot_i8(x0, v0));
-        b01 = i16x8.add(b01, dot_i8(x1, v1));
+        a00 = sum.add(a00, x0, w0);
+        a01 = sum.add(a01, x1, w1);
+        b00 = sum.add(b00, x0, v0);
+        b01 = sum.add(b01, x1, v1);
         x0 = v128.load(x, RECORD_BYTES), x1 = v128.load(x, RECORD_BYTES + 16);
-        a10 = i16x8.add(a10, dot_i8(x0, w0));
-        a11 = i16x8.add(a11, dot_i8(x1, w1));
-        b10 = i16x8.add(b10, dot_i8(x0, v0));
-        b11 = i16x8.add(b11, dot_i8(x1, v1));
+        a10 = sum.add(a10, x0, w0);
+        a11 = sum.add(a11, x1, w1);
+        b10 = sum.add(b10, x0, v0);
+        b11 = sum.add(b11, x1, v1);
         x0 = v128.load(x, 2 * RECORD_BYTES), x1 = v128.load(x, 2 * RECORD_BYTES + 16);
-        a20 = i16x8.add(a20, dot_i8(x0, w0));
-        a21 = i16x8.add(a21, dot_i8(x1, w1));
-        b20 = i16x8.add(b20, dot_i8(x0, v0));
-        b21 = i16x8.add(b21, dot_i8(x1, v1));
+        a20 = sum.add(a20, x0, w0);
+        a21 = sum.add(a21, x1, w1);
+        b20 = sum.add(b20, x0, v0);
+        b21 = sum.add(b21, x1, v1);
         x0 = v128.load(x, 3 * RECORD_BYTES), x1 = v128.load(x, 3 * RECORD_BYTES + 16);
-        a30 = i16x8.add(a30, dot_i8(x0, w0));
-        a31 = i16x8.add(a31, dot_i8(x1, w1));
-        b30 = i16x8.add(b30, dot_i8(x0, v0));
-        b31 = i16x8.add(b31, dot_i8(x1, v1));
+        a30 = sum.add(a30, x0, w0);
+        a31 = sum.add(a31, x1, w1);
+        b30 = sum.add(b30, x0, v0);
+        b31 = sum.add(b31, x1, v1);
       }
       x = acts;
       const v = form + rowStep;
@@ -136,14 +136,14 @@ function tile<F>(
         l0 = v128.load(form, FORM_L), l1 = v128.load(form, FORM_L + 16);
         g0 = v128.load(v, FORM_L), g1 = v128.load(v, FORM_L + 16);
       } else if (is_wide<F>()) {
-        l0 = i16x8.shl(ones, 4 * pass), l1 = l0, g0 = l0, g1 = l0;
+        l0 = sum.shl(ones, 4 * pass), l1 = l0, g0 = l0, g1 = l0;
       }
       let y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
-      let z0 = start<F>(x, 0, pass, offset), z1 = start<F>(x, 1, pass, offset);
-      p00 = add_blocks(p00, i16x8.add(a00, z0), l0, f32x4.mul(d0, y0));
-      p01 = add_blocks(p01, i16x8.add(a01, z1), l1, f32x4.mul(d1, y1));
-      q00 = add_blocks(q00, i16x8.add(b00, z0), g0, f32x4.mul(e0, y0));
-      q01 = add_blocks(q01, i16x8.add(b01, z1), g1, f32x4.mul(e1, y1));
+      let z0 = start<F, S>(x, 0, pass, offset), z1 = start<F, S>(x, 1, pass, offset);
+      p00 = sum.add_blocks<F>(p00, sum.plus(a00, z0), l0, f32x4.mul(d0, y0));
+      p01 = sum.add_blocks<F>(p01, sum.plus(a01, z1), l1, f32x4.mul(d1, y1));
+      q00 = sum.add_blocks<F>(q00, sum.plus(b00, z0), g0, f32x4.mul(e0, y0));
+      q01 = sum.add_blocks<F>(q01, sum.plus(b01, z1), g1, f32x4.mul(e1, y1));
       if (isDefined(f.c)) {
         p00 = add_least<F>(p00, x, 0, cw0, mw0, y0);
         p01 = add_least<F>(p01, x, 1, cw1, mw1, y1);
@@ -152,11 +152,11 @@ function tile<F>(
       }
       x += RECORD_BYTES;
       y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
-      z0 = start<F>(x, 0, pass, offset), z1 = start<F>(x, 1, pass, offset);
-      p10 = add_blocks(p10, i16x8.add(a10, z0), l0, f32x4.mul(d0, y0));
-      p11 = add_blocks(p11, i16x8.add(a11, z1), l1, f32x4.mul(d1, y1));
-      q10 = add_blocks(q10, i16x8.add(b10, z0), g0, f32x4.mul(e0, y0));
-      q11 = add_blocks(q11, i16x8.add(b11, z1), g1, f32x4.mul(e1, y1));
+      z0 = start<F, S>(x, 0, pass, offset), z1 = start<F, S>(x, 1, pass, offset);
+      p10 = sum.add_blocks<F>(p10, sum.plus(a10, z0), l0, f32x4.mul(d0, y0));
+      p11 = sum.add_blocks<F>(p11, sum.plus(a11, z1), l1, f32x4.mul(d1, y1));
+      q10 = sum.add_blocks<F>(q10, sum.plus(b10, z0), g0, f32x4.mul(e0, y0));
+      q11 = sum.add_blocks<F>(q11, sum.plus(b11, z1), g1, f32x4.mul(e1, y1));
       if (isDefined(f.c)) {
         p10 = add_least<F>(p10, x, 0, cw0, mw0, y0);
         p11 = add_least<F>(p11, x, 1, cw1, mw1, y1);
@@ -165,11 +165,11 @@ function tile<F>(
       }
       x += RECORD_BYTES;
       y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
-      z0 = start<F>(x, 0, pass, offset), z1 = start<F>(x, 1, pass, offset);
-      p20 = add_blocks(p20, i16x8.add(a20, z0), l0, f32x4.mul(d0, y0));
-      p21 = add_blocks(p21, i16x8.add(a21, z1), l1, f32x4.mul(d1, y1));
-      q20 = add_blocks(q20, i16x8.add(b20, z0), g0, f32x4.mul(e0, y0));
-      q21 = add_blocks(q21, i16x8.add(b21, z1), g1, f32x4.mul(e1, y1));
+      z0 = start<F, S>(x, 0, pass, offset), z1 = start<F, S>(x, 1, pass, offset);
+      p20 = sum.add_blocks<F>(p20, sum.plus(a20, z0), l0, f32x4.mul(d0, y0));
+      p21 = sum.add_blocks<F>(p21, sum.plus(a21, z1), l1, f32x4.mul(d1, y1));
+      q20 = sum.add_blocks<F>(q20, sum.plus(b20, z0), g0, f32x4.mul(e0, y0));
+      q21 = sum.add_blocks<F>(q21, sum.plus(b21, z1), g1, f32x4.mul(e1, y1));
       if (isDefined(f.c)) {
         p20 = add_least<F>(p20, x, 0, cw0, mw0, y0);
         p21 = add_least<F>(p21, x, 1, cw1, mw1, y1);
@@ -178,11 +178,11 @@ function tile<F>(
       }
       x += RECORD_BYTES;
       y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
-      z0 = start<F>(x, 0, pass, offset), z1 = start<F>(x, 1, pass, offset);
-      p30 = add_blocks(p30, i16x8.add(a30, z0), l0, f32x4.mul(d0, y0));
-      p31 = add_blocks(p31, i16x8.add(a31, z1), l1, f32x4.mul(d1, y1));
-      q30 = add_blocks(q30, i16x8.add(b30, z0), g0, f32x4.mul(e0, y0));
-      q31 = add_blocks(q31, i16x8.add(b31, z1), g1, f32x4.mul(e1, y1));
+      z0 = start<F, S>(x, 0, pass, offset), z1 = start<F, S>(x, 1, pass, offset);
+      p30 = sum.add_blocks<F>(p30, sum.plus(a30, z0), l0, f32x4.mul(d0, y0));
+      p31 = sum.add_blocks<F>(p31, sum.plus(a31, z1), l1, f32x4.mul(d1, y1));
+      q30 = sum.add_blocks<F>(q30, sum.plus(b30, z0), g0, f32x4.mul(e0, y0));
+      q31 = sum.add_blocks<F>(q31, sum.plus(b31, z1), g1, f32x4.mul(e1, y1));
       if (isDefined(f.c)) {
         p30 = add_least<F>(p30, x, 0, cw0, mw0, y0);
         p31 = add_least<F>(p31, x, 1, cw1, mw1, y1);

@@ -24,6 +24,7 @@ import {
   upper_plane_of,
 } from "./format";
 import { RECORD_BYTES, RECORD_SCALES } from "./q8_tile";
+import { Pairs } from "./product_sums";
 import { dot_i8, join_pair, opaque, store_lanes, sum_lanes_4 } from "./simd";
 import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
 import { strip_superblocks } from "./superblock_form";
@@ -336,7 +337,7 @@ function add_superblocks<F>(
     w -= 128;
     u -= 128;
   }
-  const z0 = start<F>(acts, 0, 0, offset), z1 = start<F>(acts, 1, 0, offset);
+  const z0 = start<F, Pairs>(acts, 0, 0, offset), z1 = start<F, Pairs>(acts, 1, 0, offset);
   const t0 = v128.load(acts, RECORD_SCALES), t1 = v128.load(acts, RECORD_SCALES + 16);
   const wl = lanes_of<F>(wf, h0, h1), ul = lanes_of<F>(uf, h0, h1);
   const wh = halves_of<F>(wf, size, rebias, smallest, sign);
@@ -359,7 +360,7 @@ function add_superblocks<F>(
     l0 = sixteens, l1 = sixteens, g0 = sixteens, g1 = sixteens;
   }
   if (is_wide<F>() || isDefined(f.quarters)) {
-    const z0 = start<F>(acts, 0, 1, offset), z1 = start<F>(acts, 1, 1, offset);
+    const z0 = start<F, Pairs>(acts, 0, 1, offset), z1 = start<F, Pairs>(acts, 1, 1, offset);
     p0 = add_blocks(p0, i16x8.add(ah0, z0), l0, d0);
     p1 = add_blocks(p1, i16x8.add(ah1, z1), l1, d1);
     q0 = add_blocks(q0, i16x8.add(bh0, z0), g0, e0);

@@ -1,3 +1,4 @@
+// deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /** The products of quantised rows (row_layout.ts) with q8 tiles, by type. */
 import {
   TYPE_E0M4,
@@ -22,6 +23,7 @@ import { is_wide } from "./format";
 import { gemm_few } from "./gemm_few_q8";
 import { gemm } from "./gemm_q8";
 import { gemv, gemv_rows } from "./gemv_q8";
+import { can_sum_fours, Fours, Pairs, sums_by_fours } from "./product_sums";
 import { records_bytes, superblocks_of } from "./q8_tile";
 import { row_bytes, tile_bytes } from "./superblock_form";
 
@@ -147,10 +149,31 @@ function product<F>(
   const forms = acts + <usize> records_bytes(n, k);
   if (n == 1) {
     gemv<F>(w, rowStride, rows, superblocks, acts, out, forms, streams);
-  } else if (!is_wide<F>() && few && n <= few_tokens<F>()) {
-    gemm_few<F>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);
+  } else if (can_sum_fours<F>() && sums_by_fours()) {
+    several<F, Fours>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride, few);
   } else {
-    gemm<F>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);
+    several<F, Pairs>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride, few);
+  }
+}
+
+/** Several tokens. */
+@inline
+function several<F, S>(
+  w: usize,
+  rowStride: u32,
+  rows: u32,
+  superblocks: u32,
+  acts: usize,
+  forms: usize,
+  n: u32,
+  out: usize,
+  outStride: u32,
+  few: bool,
+): void {
+  if (!is_wide<F>() && few && n <= few_tokens<F>()) {
+    gemm_few<F, S>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);
+  } else {
+    gemm<F, S>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);
   }
 }
 

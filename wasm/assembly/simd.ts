@@ -33,6 +33,12 @@ export function dot_i8(a: v128, b: v128): v128 {
   return i16x8.relaxed_dot_i8x16_i7x16_s(a, b);
 }
 
+/** acc + the same products, added in neighbouring fours: i32x4. */
+@inline
+export function dot_add_i8(a: v128, b: v128, acc: v128): v128 {
+  return i32x4.relaxed_dot_i8x16_i7x16_add_s(a, b, acc);
+}
+
 /**
  * `bits`, such that no compiler knows it: the count's top bits, which are zero, are ORed in. V8
  * builds a constant vector anew at every use (three instructions); a splat of this stays in its

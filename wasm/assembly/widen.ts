@@ -1,6 +1,6 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /**
- * From the 16-bit sums of a superblock to floats, in gemv and gemm alike: every output is summed
+ * From the integer sums of a superblock to floats, in gemv and gemm alike: every output is summed
  * in the same order whatever n is, so prefill and decode agree bit for bit.
  */
 import { is_wide } from "./format";
@@ -31,21 +31,21 @@ export function add_least<F>(p: v128, x: usize, half: u32, c: v128, m: v128, y: 
   return p;
 }
 
-/** What the 16-bit sums of a pass begin with: −offset · Σ of the activations at x. */
+/** What the sums of a pass begin with, in S's lanes: −offset · Σ of the activations at x. */
 @inline
-export function start<F>(x: usize, half: u32, pass: u32, offset: v128): v128 {
+export function start<F, S>(x: usize, half: u32, pass: u32, offset: v128): v128 {
   const f = changetype<F>(0);
   if (f.offset == 0) return offset;
   if (isDefined(f.quarters)) {
     const at = x + 32 * pass;
     const sums = half == 0 ? v128.load(at, RECORD_QUARTERS) : v128.load(at, RECORD_QUARTERS + 16);
-    return i16x8.mul(sums, offset);
+    return changetype<S>(0).times(sums, offset);
   }
   const sums = half == 0 ? v128.load(x, RECORD_SUMS) : v128.load(x, RECORD_SUMS + 16);
   if (is_wide<F>()) {
     // The high nibbles come second, and most low ones have no offset.
     const low: i32 = isDefined(f.lowOffset) ? f.lowOffset : 0;
-    return i16x8.mul(sums, i16x8.splat(<i16>(low + (f.offset - low) * pass)));
+    return changetype<S>(0).times(sums, i16x8.splat(<i16>(low + (f.offset - low) * pass)));
   }
-  return i16x8.mul(sums, offset);
+  return changetype<S>(0).times(sums, offset);
 }
