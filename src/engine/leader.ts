@@ -26,7 +26,9 @@ import {
   type SequenceRoom,
   sharedTokens,
 } from "./sequence.ts";
+import { pacedRows } from "./step_pace.ts";
 import { StepRunner } from "./step_runner.ts";
+import { StepTimes } from "./step_times.ts";
 import { TokenTimes } from "./token_times.ts";
 import type { EngineRequest } from "./types.ts";
 import { WholeTexts } from "./whole_texts.ts";
@@ -53,6 +55,8 @@ export class Leader {
   readonly #rooms: readonly SequenceRoom[];
   /** Prompts have steps of their own, because their rows are not the same beside others. */
   readonly #takesTurns: boolean;
+  /** How long its steps take. */
+  readonly #times: StepTimes;
   /** Null: nothing is guessed. */
   readonly #speculation: Speculation | null;
   /** The step before was aborted: this one runs to its end, so that the others get on. */
@@ -79,13 +83,14 @@ export class Leader {
       outputIds: control.outputIds(slot),
       tokenMs: new TokenTimes(contextLength),
     }));
+    this.#times = new StepTimes(chunkTokens);
     const isGuessing = speculate !== 0 && !this.#takesTurns && logitsRows > 1;
     this.#speculation = !isGuessing ? null : new Speculation(
       {
         lookup: new PromptLookup({ slots: sequences, contextLength }),
         model: draft && new DraftModel(new StepRunner(draft), runner.setup.config.vocabSize),
       },
-      { slots: sequences, chunkTokens, speculate },
+      { slots: sequences, speculate, times: this.#times },
     );
     this.texts = new WholeTexts(this.#steps, this.#kv);
   }
@@ -120,12 +125,13 @@ export class Leader {
     this.#scheduler.admit(this.#takeIn);
     control.kvTokens = this.#kv.usedTokens;
     if (this.#scheduler.active.length === 0) return;
-    this.#scheduler.plan();
+    const { chunkTokens, sequences: slots } = this.#runner.plan;
+    this.#scheduler.plan(slots > 1 ? pacedRows(chunkTokens, this.#times) : chunkTokens);
     let rows: number;
     try {
       // A step that no cancel may end is kept short: a draft model's steps would belong to it.
       if (!this.#wasAborted) this.#speculation?.extend(this.#scheduler);
-      this.#speculation?.times.start();
+      this.#times.start();
       rows = this.#fillStep();
       this.#wasAborted = !this.#steps.run();
     } catch (error) {
@@ -139,7 +145,7 @@ export class Leader {
     }
     if (!this.#wasAborted) {
       this.#takeResults();
-      this.#speculation?.times.stop(rows);
+      this.#times.stop(rows);
     }
     control.kvTokens = this.#kv.usedTokens;
     control.announceOutput();

@@ -114,8 +114,11 @@ export class Scheduler<S extends Schedulable> {
     }
   }
 
-  /** Decides the next step: `sequences` and `rows`. There must be an active one. */
-  plan(): void {
+  /**
+   * Decides the next step: `sequences` and `rows`. There must be an active one. rowsMax: of a step
+   * with prompts, where rows do not depend on their neighbours.
+   */
+  plan(rowsMax: number = this.#in.chunkTokens): void {
     this.count = this.#promptCount = this.spare = 0;
     this.#chooseCandidates();
     for (let i = 0; i < this.#candidates.length; i++) {
@@ -123,7 +126,7 @@ export class Scheduler<S extends Schedulable> {
     }
     if (this.#in.takesTurns) {
       if (!this.#sharesStep()) this.#planTurn();
-    } else this.#planTogether();
+    } else this.#planTogether(this.#promptCount > 0 ? rowsMax : this.#in.chunkTokens);
     check(this.count > 0, "a step has rows");
   }
 
@@ -158,14 +161,14 @@ export class Scheduler<S extends Schedulable> {
     prompts[at] = sequence;
   }
 
-  #planTogether(): void {
-    const { chunkTokens, logitsRows } = this.#in;
-    const forPrompts = this.#promptCount === 0 ? 0 : Math.ceil(chunkTokens / SHARE_OF_OLDEST);
+  #planTogether(rowsMax: number): void {
+    const { logitsRows } = this.#in;
+    const forPrompts = this.#promptCount === 0 ? 0 : Math.ceil(rowsMax / SHARE_OF_OLDEST);
     // One that ends its prompt wants logits, too.
-    const most = Math.min(chunkTokens - forPrompts, logitsRows - (forPrompts > 0 ? 1 : 0));
+    const most = Math.min(rowsMax - forPrompts, logitsRows - (forPrompts > 0 ? 1 : 0));
     this.#takeGenerating(most);
     let logits = this.count;
-    let left = chunkTokens - logits;
+    let left = rowsMax - logits;
     const oldest = this.#oldestPrompt();
     const ofOldest = oldest === null ? 0 : Math.ceil(left / SHARE_OF_OLDEST);
     // Who comes before the oldest leaves it its part.

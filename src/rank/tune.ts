@@ -1,7 +1,8 @@
 /**
- * Which of two kernels that give the same bits is faster on this machine: measured on the rank's
- * own weights, because how many streams the memory likes and which products V8 has an operation for
- * differs from processor to processor, and how many registers it finds from flag to flag (NOTES.md). Knows nothing of results.
+ * Which of the kernels that give the same bits are faster on this machine: measured on the rank's
+ * own weights, because how many streams the memory likes, and which products V8 has an operation
+ * for, differs from processor to processor, and how many registers it finds from flag to flag
+ * (NOTES.md). Knows nothing of results.
  */
 import type { Kernels } from "../../wasm/kernels.ts";
 import { MiB } from "../base/units.ts";

@@ -39,8 +39,8 @@ function schedule(options: Partial<SchedulerOptions> = {}) {
     return job;
   };
   /** Runs a step; returns who had how many rows. */
-  const step = () => {
-    scheduler.plan();
+  const step = (rowsMax?: number) => {
+    scheduler.plan(rowsMax);
     const rows: Record<string, number> = {};
     for (let i = 0; i < scheduler.count; i++) {
       const job = scheduler.sequences[i];
@@ -87,6 +87,20 @@ Deno.test("Scheduler fills a step up with the oldest prompt where no first token
   assertEquals(step(), { medium: 44, long: 8 });
   assertEquals(medium.firstStep, 1);
   assertEquals(step(), { medium: 1, long: 63 });
+});
+
+Deno.test("Scheduler gives steps with prompts no more rows than it is told, and others theirs", () => {
+  const { add, step } = schedule({ chunkTokens: 16 });
+  for (const name of ["a", "b", "c", "d", "e", "f"]) add(name, 1);
+  step();
+  add("long", 4000);
+  assertEquals(step(12), { a: 1, b: 1, c: 1, d: 1, e: 1, f: 1, long: 6 });
+  assertEquals(step(4), { a: 1, b: 1, c: 1, long: 1 });
+  assertEquals(step(4), { d: 1, e: 1, f: 1, long: 1 });
+  const only = schedule({ chunkTokens: 16 });
+  for (const name of ["a", "b", "c"]) only.add(name, 1);
+  only.step();
+  assertEquals(only.step(2), { a: 1, b: 1, c: 1 });
 });
 
 Deno.test("Scheduler lets no stream of short prompts starve a long one", () => {

@@ -8,7 +8,7 @@ import { STEP_KIND_DRAFT } from "../../memory/control_layout.ts";
 import { tableBlocks } from "../../rank/kv_bytes.ts";
 import type { StepRunner } from "../step_runner.ts";
 import { DraftOdds } from "./draft_odds.ts";
-import { StepTimes } from "./step_times.ts";
+import { StepTimes } from "../step_times.ts";
 import type { DraftedText, Drafter, Drafts, GuessCounts } from "./drafts.ts";
 
 /** Kinds of guesses: by how far the best logit is above the second, so far or more; and odds. */

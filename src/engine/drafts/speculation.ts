@@ -6,9 +6,9 @@
  */
 import type { Scheduler } from "../scheduler.ts";
 import type { Sequence } from "../sequence.ts";
+import type { StepTimes } from "../step_times.ts";
 import type { DraftModel } from "./draft_model.ts";
 import { type Drafter, Drafts, DRAFTS_MAX, type Speculate } from "./drafts.ts";
-import { StepTimes } from "./step_times.ts";
 
 /** Who guesses. */
 export interface Drafters {
@@ -20,9 +20,9 @@ export interface Drafters {
 
 export interface SpeculationOptions {
   readonly slots: number;
-  /** Most rows of a step. */
-  readonly chunkTokens: number;
   readonly speculate: Speculate;
+  /** How long steps take, as whoever runs them measures it. */
+  readonly times: StepTimes;
 }
 
 /** Guesses of a sequence where their number is decided by time: more rows cost as much as ids. */
@@ -38,8 +38,7 @@ const PROBE_DRAFTS = 3;
 const PROBE_READS = 16;
 
 export class Speculation {
-  /** How long steps take: whoever runs them says so. */
-  readonly times: StepTimes;
+  readonly #times: StepTimes;
   readonly #lookup: Drafter;
   readonly #model: DraftModel | null;
   /** By slot. */
@@ -61,12 +60,12 @@ export class Speculation {
   #stepsSincePlain = 0;
   #stepsSinceAsked = 0;
 
-  constructor({ lookup, model }: Drafters, { slots, chunkTokens, speculate }: SpeculationOptions) {
+  constructor({ lookup, model }: Drafters, { slots, speculate, times }: SpeculationOptions) {
     this.#lookup = lookup;
     this.#model = model ?? null;
     this.#isModels = new Uint8Array(slots);
     this.#speculate = speculate;
-    this.times = new StepTimes(chunkTokens);
+    this.#times = times;
     this.#drafts = Array.from({ length: slots }, () => new Drafts());
     this.#given = new Int32Array(slots);
     this.#chance = new Float64Array(slots);
@@ -142,7 +141,7 @@ export class Speculation {
   /** Whether asking the model promises more ids in the same time than not asking it. */
   #isModelWorth(sequence: Sequence): boolean {
     if (this.#speculate !== "auto") return true;
-    const { times } = this;
+    const times = this.#times;
     const rows = this.#rows, count = this.#count;
     const model = this.#model!;
     if (!times.knows(rows)) return false;
@@ -165,7 +164,7 @@ export class Speculation {
   /** How likely a guess must be to be worth a row and the time that it takes to make it. */
   #leastChance(): number {
     if (this.#speculate !== "auto") return 0;
-    const { times } = this;
+    const times = this.#times;
     const rows = this.#rows;
     const stepMs = times.estimate(rows);
     const rowMs = (times.estimate(rows + AUTO_DRAFTS_MAX) - stepMs) / AUTO_DRAFTS_MAX;
@@ -193,7 +192,7 @@ export class Speculation {
 
   /** How many of the ordered guesses make the most ids in the least time. */
   #howMany(rows: number, total: number, scheduler: Scheduler<Sequence>): number {
-    const { times } = this;
+    const times = this.#times;
     if (!times.knows(rows)) return 0;
     // A sequence that only reads its prompt is no id; steps of such alone have no guesses.
     let ids = 0;

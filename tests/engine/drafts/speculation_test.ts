@@ -3,6 +3,7 @@ import { assertEquals, assertGreater } from "@std/assert";
 import type { DraftModel } from "../../../src/engine/drafts/draft_model.ts";
 import type { DraftedText, Drafter, Drafts, Speculate } from "../../../src/engine/drafts/drafts.ts";
 import { Speculation } from "../../../src/engine/drafts/speculation.ts";
+import { StepTimes } from "../../../src/engine/step_times.ts";
 import { Scheduler } from "../../../src/engine/scheduler.ts";
 import type { Sequence } from "../../../src/engine/sequence.ts";
 
@@ -75,7 +76,7 @@ interface Case {
 }
 
 /** As often as is needed to be believed. */
-function addTimes({ times }: Speculation, rows: number, ms: number): void {
+function addTimes(times: StepTimes, rows: number, ms: number): void {
   for (let i = 0; i < 4; i++) times.add(rows, ms);
 }
 
@@ -85,12 +86,13 @@ function prepare(
 ) {
   const guesser = new Guesser(odds);
   const of = sequences ?? odds.map((_, slot) => sequenceIn(slot));
+  const stepTimes = new StepTimes(chunkTokens);
   const speculation = new Speculation({ lookup: guesser, model: model as unknown as DraftModel }, {
     slots: of.length,
-    chunkTokens,
     speculate,
+    times: stepTimes,
   });
-  for (const [rows, ms] of Object.entries(times)) addTimes(speculation, Number(rows), ms);
+  for (const [rows, ms] of Object.entries(times)) addTimes(stepTimes, Number(rows), ms);
   const scheduler = new Scheduler<Sequence>({
     ...{ chunkTokens, logitsRows: Math.min(16, chunkTokens), takesTurns: false },
   });
@@ -101,7 +103,7 @@ function prepare(
     speculation.extend(scheduler);
     return scheduler.rows.slice(0, scheduler.count);
   };
-  return { step, speculation, guesser, sequences: of };
+  return { step, speculation, guesser, times: stepTimes, sequences: of };
 }
 
 const SURE = Array<number>(7).fill(0.99);
@@ -121,11 +123,11 @@ Deno.test("Speculation.extend() does not guess where rows cost as much as steps"
 });
 
 Deno.test("Speculation.extend() waits until the time of a step is known", () => {
-  const { step, speculation } = prepare({ odds: [SURE] });
+  const { step, times } = prepare({ odds: [SURE] });
   assertEquals(step(), [1]);
-  addTimes(speculation, 64, 480);
+  addTimes(times, 64, 480);
   assertEquals(step(), [1], "of a long one only");
-  addTimes(speculation, 1, 30);
+  addTimes(times, 1, 30);
   assertGreater(step()[0], 1);
 });
 
@@ -215,11 +217,11 @@ Deno.test("Speculation.extend() asks a model that is behind until it has guessed
 });
 
 Deno.test("Speculation.extend() tries guesses that did not pay once in a while", () => {
-  const { step, speculation } = prepare({ odds: [VAGUE], times: TIMES });
+  const { step, times } = prepare({ odds: [VAGUE], times: TIMES });
   const rows = Array.from({ length: 130 }, () => step()[0]);
   assertEquals(rows.filter((each) => each > 1), [4, 4]);
   // The machine has become better at it.
-  for (let i = 0; i < 60; i++) speculation.times.add(4, 31);
+  for (let i = 0; i < 60; i++) times.add(4, 31);
   assertEquals(step(), [3]);
 });
 

@@ -1,5 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import { StepTimes } from "../../../src/engine/drafts/step_times.ts";
+import { StepTimes } from "../../src/engine/step_times.ts";
 
 /** Measured often enough to be believed. */
 function known(rowsMax: number, ms: Readonly<Record<number, number>>): StepTimes {
