@@ -20,8 +20,10 @@ const CAPACITY_PER_S = MODEL.parallel * 1000 / (MODEL.stepMs * MODEL.pieces);
 const FACTOR = 10;
 const VANISHING = 200;
 const SILENT = 20;
-/** Of the memory, over the whole time. */
-const SAMPLES = 40;
+/** Of the time, how much of the same load goes before, uncounted: V8 grows its heap and compiles. */
+const WARM_UP = 1 / 3;
+/** Of the memory, over the whole time: collections make it rise and fall by a third. */
+const SAMPLES = 120;
 
 export interface OverloadReport {
   readonly admitted: {
@@ -41,10 +43,7 @@ export interface OverloadReport {
   /** Whole answers a second, and what is possible. */
   readonly perSecond: number;
   readonly capacityPerSecond: number;
-  /**
-   * Memory of the server's process, median of the second quarter of the time and of the last: what
-   * comes before is V8 growing its heap and compiling.
-   */
+  /** Memory of the server's process, median of the first third of the time and of the last. */
   readonly residentBytes: readonly [number, number];
   /** After 200 clients had vanished: until every slot was free, and what was still held. */
   readonly freedMs: number;
@@ -57,6 +56,7 @@ export interface OverloadReport {
 export async function measureOverload(seconds: number): Promise<OverloadReport> {
   return await withServer(async (url) => {
     await offer(url, { perSecond: CAPACITY_PER_S, seconds: 1 }); // everything is compiled then
+    await offer(url, { perSecond: FACTOR * CAPACITY_PER_S, seconds: seconds * WARM_UP });
     const memory = sampleMemory(url, seconds);
     const startMs = performance.now();
     const outcomes = await offer(url, { perSecond: FACTOR * CAPACITY_PER_S, seconds });
@@ -79,9 +79,11 @@ async function sampleMemory(url: string, seconds: number): Promise<readonly [num
     await new Promise((resolve) => setTimeout(resolve, seconds * 1000 / SAMPLES));
     samples.push(await metric(url, "ganglion_process_resident_bytes"));
   }
-  const quarter = SAMPLES / 4;
-  const median = (from: number) => percentile(samples.slice(from, from + quarter), 0.5);
-  return [median(quarter), median(3 * quarter)];
+  const third = SAMPLES / 3;
+  return [0, 2].map((part) => percentile(samples.slice(part * third, (part + 1) * third), 0.5)) as [
+    number,
+    number,
+  ];
 }
 
 function summary(outcomes: readonly Outcome[]) {
