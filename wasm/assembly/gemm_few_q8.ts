@@ -109,12 +109,12 @@ function add_rows<F, S>(
   n: u32,
   sums: usize,
 ): void {
-  const f = changetype<F>(0), sum = changetype<S>(0);
+  const f = changetype<F>(0);
   const zero = i32x4.splat(opaque(0, superblocks));
   const k0 = f.k0(zero), k1 = k1_of<F>(zero);
   const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero);
   const offset = i16x8.splat(<i16>opaque(f.offset, superblocks));
-  const ones = sum.splat(opaque(1, superblocks));
+  const ones = i16x8.splat(<i16>opaque(1, superblocks));
   const size = i32x4.splat(opaque(F16_SIZE, superblocks));
   const rebias = i32x4.splat(opaque(F16_REBIAS, superblocks));
   const smallest = i32x4.splat(opaque(F16_SMALLEST, superblocks));
@@ -345,10 +345,10 @@ function add_token<F, S>(
   const sum = changetype<S>(0);
   const t0 = v128.load(x, RECORD_SCALES), t1 = v128.load(x, RECORD_SCALES + 16);
   const z0 = start<F, S>(x, 0, pass, offset), z1 = start<F, S>(x, 1, pass, offset);
-  const p0 = sum.add_blocks<F>(v128.load(sums), sum.plus(a0, z0), l0, f32x4.mul(d0, t0));
-  const p1 = sum.add_blocks<F>(v128.load(sums, 16), sum.plus(a1, z1), l1, f32x4.mul(d1, t1));
-  const q0 = sum.add_blocks<F>(v128.load(sums, 32), sum.plus(b0, z0), g0, f32x4.mul(e0, t0));
-  const q1 = sum.add_blocks<F>(v128.load(sums, 48), sum.plus(b1, z1), g1, f32x4.mul(e1, t1));
+  const p0 = sum.add_blocks(v128.load(sums), sum.plus(a0, z0), l0, f32x4.mul(d0, t0));
+  const p1 = sum.add_blocks(v128.load(sums, 16), sum.plus(a1, z1), l1, f32x4.mul(d1, t1));
+  const q0 = sum.add_blocks(v128.load(sums, 32), sum.plus(b0, z0), g0, f32x4.mul(e0, t0));
+  const q1 = sum.add_blocks(v128.load(sums, 48), sum.plus(b1, z1), g1, f32x4.mul(e1, t1));
   v128.store(sums, p0);
   v128.store(sums, p1, 16);
   v128.store(sums, q0, 32);

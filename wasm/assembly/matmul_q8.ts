@@ -149,7 +149,7 @@ function product<F>(
   const forms = acts + <usize> records_bytes(n, k);
   if (n == 1) {
     gemv<F>(w, rowStride, rows, superblocks, acts, out, forms, streams);
-  } else if (can_sum_fours<F>() && sums_by_fours()) {
+  } else if (can_sum_fours<F>() && sums_by_fours<F>()) {
     several<F, Fours>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride, few);
   } else {
     several<F, Pairs>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride, few);
