@@ -231,6 +231,8 @@ function tile<F, S>(
   const p2 = join_pair(p20, p21, 1, zero), p3 = join_pair(p30, p31, 1, zero);
   const q0 = join_pair(q00, q01, 1, zero), q1 = join_pair(q10, q11, 1, zero);
   const q2 = join_pair(q20, q21, 1, zero), q3 = join_pair(q30, q31, 1, zero);
-  if (rowStep != 0 && !has_nibbles<F, S>()) store_lanes(out + 4, tokenStep, valid, sum_lanes_4(q0, q1, q2, q3));
+  if (rowStep != 0 && !has_nibbles<F, S>()) {
+    store_lanes(out + 4, tokenStep, valid, sum_lanes_4(q0, q1, q2, q3));
+  }
   store_lanes(out, tokenStep, valid, sum_lanes_4(p0, p1, p2, p3));
 }

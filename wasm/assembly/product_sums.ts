@@ -49,6 +49,22 @@ export function has_nibbles<F, S>(): bool {
   return is_wide<F>() && !takes_bytes<F, S>();
 }
 
+/** The quants of a lower or an upper place, as format.ts has them, or whole bytes. */
+@inline
+export function lower_of<F, S>(x: v128, y: v128, k0: v128, k1: v128): v128 {
+  const f = changetype<F>(0);
+  if (!takes_bytes<F, S>()) return f.lower(x, y, k0, k1);
+  if (isDefined(f.isBytes)) return x;
+  return i8x16.add(f.lower(x, y, k0, k1), i16x8.shl(f.lower_high(x, y, k0, k1), 4));
+}
+@inline
+export function upper_of<F, S>(x: v128, y: v128, k0: v128, k1: v128): v128 {
+  const f = changetype<F>(0);
+  if (!takes_bytes<F, S>()) return f.upper(x, y, k0, k1);
+  if (isDefined(f.isBytes)) return x;
+  return i8x16.add(f.upper(x, y, k0, k1), i16x8.shl(f.upper_high(x, y, k0, k1), 4));
+}
+
 /** What is subtracted from the quants of a pass, but for a wide format's low nibbles. */
 @inline
 export function offset_of<F, S>(): i32 {

@@ -29,7 +29,7 @@ import {
   upper_main_of,
   upper_plane_of,
 } from "./format";
-import { has_nibbles, takes_bytes } from "./product_sums";
+import { has_nibbles, lower_of, upper_of } from "./product_sums";
 import { records_bytes, superblocks_of } from "./q8_tile";
 import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
 
@@ -149,21 +149,10 @@ function store_quants<F, S>(w: usize, to: usize, k0: v128, k1: v128): void {
       M0 = upper_main_of<F>(w, 0, m0), M1 = upper_main_of<F>(w, 1, m1);
       w += 32;
     }
-    if (takes_bytes<F, S>()) {
-      const h0 = i16x8.shl(f.lower_high(m0, y0, k0, k1), 4);
-      const h1 = i16x8.shl(f.lower_high(m1, y1, k0, k1), 4);
-      const H0 = i16x8.shl(f.upper_high(M0, Y0, k0, k1), 4);
-      const H1 = i16x8.shl(f.upper_high(M1, Y1, k0, k1), 4);
-      v128.store(to, i8x16.add(f.lower(m0, y0, k0, k1), h0));
-      v128.store(to, i8x16.add(f.lower(m1, y1, k0, k1), h1), 16);
-      v128.store(to, i8x16.add(f.upper(M0, Y0, k0, k1), H0), 128);
-      v128.store(to, i8x16.add(f.upper(M1, Y1, k0, k1), H1), 144);
-    } else {
-      v128.store(to, f.lower(m0, y0, k0, k1));
-      v128.store(to, f.lower(m1, y1, k0, k1), 16);
-      v128.store(to, f.upper(M0, Y0, k0, k1), 128);
-      v128.store(to, f.upper(M1, Y1, k0, k1), 144);
-    }
+    v128.store(to, lower_of<F, S>(m0, y0, k0, k1));
+    v128.store(to, lower_of<F, S>(m1, y1, k0, k1), 16);
+    v128.store(to, upper_of<F, S>(M0, Y0, k0, k1), 128);
+    v128.store(to, upper_of<F, S>(M1, Y1, k0, k1), 144);
     if (has_nibbles<F, S>()) {
       v128.store(to, f.lower_high(m0, y0, k0, k1), 256);
       v128.store(to, f.lower_high(m1, y1, k0, k1), 272);
