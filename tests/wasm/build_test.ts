@@ -66,7 +66,7 @@ const HOT_LOOPS: readonly { name: string; instruction: string; times: number }[]
     instruction: DOT_OF_FOURS,
     times: 16,
   })),
-  ...(["Q4_0", "Q4_K"] as const).map((type) => ({
+  ...(["Q4_0", "Q4_K", "Q8_0"] as const).map((type) => ({
     name: `gemm_few_q8/add_rows<${formatOf(type)},${FOURS}>`,
     instruction: DOT_OF_FOURS,
     times: 16,

@@ -121,7 +121,7 @@ function product<F>(
   if (n == 1) {
     return add_columns<F>(w, 0, all_factors<F>(w, rows, blocks), rows, blocks, acts, out, forms);
   }
-  if (can_sum_fours<F>() && sums_by_fours()) {
+  if (can_sum_fours<F>() && sums_by_fours<F>()) {
     multiply_forms<F, Fours>(w, rows, blocks, acts, n, out, outStride, forms);
   } else {
     multiply_forms<F, Pairs>(w, rows, blocks, acts, n, out, outStride, forms);

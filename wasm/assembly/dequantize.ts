@@ -20,6 +20,7 @@ import { check_bytes } from "./bounds";
 import { is_wide } from "./format";
 import { IQ4_XS, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
 import { IQ4_NL, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from "./formats_32";
+import { Pairs } from "./product_sums";
 import { superblocks_of } from "./q8_tile";
 import { f16_at, f16_bits_to_f32x4, F16_MASK, TWO_POW_112 } from "./simd";
 import {
@@ -66,7 +67,7 @@ function row_to_floats<F>(row: usize, k: u32, out: usize, scratch: usize): void 
   for (let i: u32 = 0; i < k; i++) {
     if ((i & 255) == 0) {
       const s = i >> 8;
-      take_apart<F>(quants_at<F>(row, s), factors_at<F>(row, s, superblocks), 1, scratch);
+      take_apart<F, Pairs>(quants_at<F>(row, s), factors_at<F>(row, s, superblocks), 1, scratch);
     }
     store<f32>(out + (i << 2), weight<F>(scratch, i & 255));
   }

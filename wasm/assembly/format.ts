@@ -22,6 +22,7 @@
  *     lower, upper(x, y, k0, k1)      the quants of places g and g + 4, g = 0..3, out of x, the
  *                           vector of main bits, and y, that of the plane; low nibbles if wide
  *     lower_high, upper_high          if wide: the high nibbles
+ *     isBytes               if wide, and main vectors are the bytes low + 16 · high themselves
  *     upperAt               if: from place g's main vector to that of g + 4, in bytes; else both
  *                           are in one
  *     mainStep              if: main vectors serve all g, shifted right by this each time; else
@@ -52,11 +53,16 @@ export function is_wide<F>(): bool {
   return isDefined(changetype<F>(0).lower_high);
 }
 
+/** From place g's main vector to that of g + 4. A constant. */
+@inline
+export function upper_at<F>(): usize {
+  return isDefined(changetype<F>(0).upperAt) ? changetype<F>(0).upperAt : 0;
+}
+
 /** The main vector of place 4, where it is not that of place 0. */
 @inline
 export function upper_main_of<F>(w: usize, half: u32, main: v128): v128 {
-  const f = changetype<F>(0);
-  if (isDefined(f.upperAt)) return v128.load(w + f.upperAt + 16 * half);
+  if (isDefined(changetype<F>(0).upperAt)) return v128.load(w + upper_at<F>() + 16 * half);
   return main;
 }
 

@@ -191,6 +191,7 @@ export class Q8_0 {
   @inline get factorBytes(): u32 { return 16; }
   @inline get offset(): i32 { return 8; }
   @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
+  @inline get isBytes(): bool { return true; }
   @inline get upperAt(): u32 { return 128; }
   @inline lower(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return v128.and(x, k0);

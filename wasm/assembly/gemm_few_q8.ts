@@ -1,10 +1,11 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /**
- * A few tokens: out[t, r] = Σ_i w[r, i] · act[t, i] of rows of any format F that is not wide.
- * Rows are unpacked in registers, once for four tokens: up to some twenty tokens that takes less
- * time than to write a panel of forms first (gemm_q8.ts). Sums are those of gemv_q8.ts and
- * gemm_q8.ts, bit for bit: widen.ts. Four rows far from each other are read in turns, a superblock
- * of each for all tokens: one row at a time for four tokens waits for each of its pages (NOTES.md).
+ * A few tokens: out[t, r] = Σ_i w[r, i] · act[t, i] of rows of any format F whose nibbles are not
+ * multiplied apart. Rows are unpacked in registers, once for four tokens: up to some twenty tokens
+ * that takes less time than to write a panel of forms first (gemm_q8.ts). Sums are those of
+ * gemv_q8.ts and gemm_q8.ts, bit for bit: widen.ts. Four rows far from each other are read in
+ * turns, a superblock of each for all tokens: one row at a time for four tokens waits for memory
+ * at each of its pages (NOTES.md).
  */
 import {
   d_of,
@@ -18,9 +19,11 @@ import {
   plane_of,
   scale_of,
   SHORT,
+  upper_at,
   upper_main_of,
   upper_plane_of,
 } from "./format";
+import { lower_of, offset_of, upper_of } from "./product_sums";
 import { GROUP_TOKENS, RECORD_BYTES, RECORD_SCALES } from "./q8_tile";
 import { join_pair, opaque, store_lanes, sum_lanes_4 } from "./simd";
 import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
@@ -109,12 +112,12 @@ function add_rows<F, S>(
   n: u32,
   sums: usize,
 ): void {
-  const f = changetype<F>(0), sum = changetype<S>(0);
+  const f = changetype<F>(0);
   const zero = i32x4.splat(opaque(0, superblocks));
   const k0 = f.k0(zero), k1 = k1_of<F>(zero);
   const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero);
-  const offset = i16x8.splat(<i16>opaque(f.offset, superblocks));
-  const ones = sum.splat(opaque(1, superblocks));
+  const offset = i16x8.splat(<i16>opaque(offset_of<F, S>(), superblocks));
+  const ones = i16x8.splat(<i16>opaque(1, superblocks));
   const size = i32x4.splat(opaque(F16_SIZE, superblocks));
   const rebias = i32x4.splat(opaque(F16_REBIAS, superblocks));
   const smallest = i32x4.splat(opaque(F16_SMALLEST, superblocks));
@@ -186,8 +189,8 @@ function add_superblocks<F, S>(
       m0 = v128.load(w + 32 * g), m1 = v128.load(w + 32 * g, 16);
       n0 = v128.load(u + 32 * g), n1 = v128.load(u + 32 * g, 16);
     }
-    const p0 = f.lower(m0, y0, k0, k1), p1 = f.lower(m1, y1, k0, k1);
-    const q0 = f.lower(n0, v0, k0, k1), q1 = f.lower(n1, v1, k0, k1);
+    const p0 = lower_of<F, S>(m0, y0, k0, k1), p1 = lower_of<F, S>(m1, y1, k0, k1);
+    const q0 = lower_of<F, S>(n0, v0, k0, k1), q1 = lower_of<F, S>(n1, v1, k0, k1);
     let x0 = v128.load(x), x1 = v128.load(x, 16);
     a00 = sum.add(a00, x0, p0);
     a01 = sum.add(a01, x1, p1);
@@ -252,11 +255,11 @@ function add_superblocks<F, S>(
   x = acts;
   for (let g: u32 = 0; g < 4; g++, x += 32) {
     if (!isDefined(f.mainStep)) {
-      M0 = v128.load(w + 32 * g), M1 = v128.load(w + 32 * g, 16);
-      N0 = v128.load(u + 32 * g), N1 = v128.load(u + 32 * g, 16);
+      const v = w + upper_at<F>() + 32 * g, t = u + upper_at<F>() + 32 * g;
+      M0 = v128.load(v), M1 = v128.load(v, 16), N0 = v128.load(t), N1 = v128.load(t, 16);
     }
-    const p0 = f.upper(M0, Y0, k0, k1), p1 = f.upper(M1, Y1, k0, k1);
-    const q0 = f.upper(N0, V0, k0, k1), q1 = f.upper(N1, V1, k0, k1);
+    const p0 = upper_of<F, S>(M0, Y0, k0, k1), p1 = upper_of<F, S>(M1, Y1, k0, k1);
+    const q0 = upper_of<F, S>(N0, V0, k0, k1), q1 = upper_of<F, S>(N1, V1, k0, k1);
     let x0 = v128.load(x, 128), x1 = v128.load(x, 144);
     a00 = sum.add(a00, x0, p0);
     a01 = sum.add(a01, x1, p1);
@@ -345,10 +348,10 @@ function add_token<F, S>(
   const sum = changetype<S>(0);
   const t0 = v128.load(x, RECORD_SCALES), t1 = v128.load(x, RECORD_SCALES + 16);
   const z0 = start<F, S>(x, 0, pass, offset), z1 = start<F, S>(x, 1, pass, offset);
-  const p0 = sum.add_blocks<F>(v128.load(sums), sum.plus(a0, z0), l0, f32x4.mul(d0, t0));
-  const p1 = sum.add_blocks<F>(v128.load(sums, 16), sum.plus(a1, z1), l1, f32x4.mul(d1, t1));
-  const q0 = sum.add_blocks<F>(v128.load(sums, 32), sum.plus(b0, z0), g0, f32x4.mul(e0, t0));
-  const q1 = sum.add_blocks<F>(v128.load(sums, 48), sum.plus(b1, z1), g1, f32x4.mul(e1, t1));
+  const p0 = sum.add_blocks(v128.load(sums), sum.plus(a0, z0), l0, f32x4.mul(d0, t0));
+  const p1 = sum.add_blocks(v128.load(sums, 16), sum.plus(a1, z1), l1, f32x4.mul(d1, t1));
+  const q0 = sum.add_blocks(v128.load(sums, 32), sum.plus(b0, z0), g0, f32x4.mul(e0, t0));
+  const q1 = sum.add_blocks(v128.load(sums, 48), sum.plus(b1, z1), g1, f32x4.mul(e1, t1));
   v128.store(sums, p0);
   v128.store(sums, p1, 16);
   v128.store(sums, q0, 32);

@@ -4,8 +4,8 @@
  * panel of rows is taken apart (superblock_form.ts), then tiles of two rows by four tokens
  * multiply the forms: a quant is unpacked once for all tokens, and there is one product to tune.
  */
-import { is_wide } from "./format";
 import { GROUP_TOKENS, RECORD_BYTES, RECORD_SCALES } from "./q8_tile";
+import { has_nibbles, offset_of } from "./product_sums";
 import { join_pair, opaque, store_lanes, sum_lanes_4 } from "./simd";
 import {
   FORM_C,
@@ -17,7 +17,7 @@ import {
   PANEL_ROWS,
   take_row_apart,
 } from "./superblock_form";
-import { add_least, start } from "./widen";
+import { add_least, add_nibbles, start } from "./widen";
 
 /** Rows by tokens, summed by S; `forms` is room for PANEL_ROWS rows of forms. */
 export function gemm<F, S>(
@@ -31,11 +31,11 @@ export function gemm<F, S>(
   out: usize,
   outStride: u32,
 ): void {
-  const formRow = superblocks * form_bytes<F>();
+  const formRow = superblocks * form_bytes<F, S>();
   for (let panel: u32 = 0; panel < rows; panel += PANEL_ROWS) {
     const count = min(PANEL_ROWS, rows - panel);
     for (let r: u32 = 0; r < count; r++) {
-      take_row_apart<F>(w + (panel + r) * rowStride, superblocks, forms + r * formRow);
+      take_row_apart<F, S>(w + (panel + r) * rowStride, superblocks, forms + r * formRow);
     }
     multiply_panel<F, S>(forms, formRow, count, superblocks, acts, n, out, outStride, panel);
   }
@@ -57,7 +57,8 @@ export function multiply_panel<F, S>(
   const groupBytes = superblocks * RECORD_BYTES * GROUP_TOKENS;
   for (let t: u32 = 0; t < n; t += GROUP_TOKENS) {
     const group = acts + (t >> 2) * groupBytes;
-    for (let r: u32 = 0; r < count; r += 2) {
+    const tileRows: u32 = has_nibbles<F, S>() ? 1 : 2;
+    for (let r: u32 = 0; r < count; r += tileRows) {
       const second = r + 1 < count ? formRow : 0; // an odd last row is computed twice
       const to = out + ((t * outStride + panel + r) << 2);
       tile<F, S>(forms + r * formRow, second, superblocks, group, to, outStride << 2, n - t);
@@ -67,8 +68,8 @@ export function multiply_panel<F, S>(
 
 /**
  * Two rows of forms, rowStep bytes apart (0: one row), by four tokens, of which `valid` are
- * stored. A superblock is one pass over its vectors, or two where the sums ask for it: quarters,
- * or the low and the high nibbles of a wide format.
+ * stored. One row where it has nibbles: its low and its high ones take the places of two. A
+ * superblock is one pass over its vectors, or two where 16-bit sums ask for it: quarters.
  */
 function tile<F, S>(
   form: usize,
@@ -81,8 +82,9 @@ function tile<F, S>(
 ): void {
   const f = changetype<F>(0), sum = changetype<S>(0);
   const zero = i32x4.splat(opaque(0, superblocks));
-  const offset = i16x8.splat(<i16>opaque(f.offset, superblocks));
-  const ones = sum.splat(opaque(1, superblocks));
+  const offset = i16x8.splat(<i16>opaque(offset_of<F, S>(), superblocks));
+  const ones = i16x8.splat(<i16>opaque(1, superblocks));
+  const sixteens = i16x8.splat(<i16>opaque(16, superblocks));
   const passBytes: u32 = isDefined(f.quarters) ? 128 : 256;
   let p00 = f32x4.splat(0), p01 = p00, p10 = p00, p11 = p00, p20 = p00, p21 = p00, p30 = p00;
   let p31 = p00, q00 = p00, q01 = p00, q10 = p00, q11 = p00, q20 = p00, q21 = p00, q30 = p00;
@@ -99,7 +101,7 @@ function tile<F, S>(
       // turns in one are no faster.
       const end = x + passBytes;
       for (; x != end; x += 32, w += 32) {
-        const v = w + rowStep;
+        const v = w + (has_nibbles<F, S>() ? 256 : rowStep);
         const w0 = v128.load(w), w1 = v128.load(w, 16);
         const v0 = v128.load(v), v1 = v128.load(v, 16);
         let x0 = v128.load(x), x1 = v128.load(x, 16);
@@ -135,15 +137,21 @@ function tile<F, S>(
       if (isDefined(f.l)) {
         l0 = v128.load(form, FORM_L), l1 = v128.load(form, FORM_L + 16);
         g0 = v128.load(v, FORM_L), g1 = v128.load(v, FORM_L + 16);
-      } else if (is_wide<F>()) {
-        l0 = sum.shl(ones, 4 * pass), l1 = l0, g0 = l0, g1 = l0;
       }
       let y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
       let z0 = start<F, S>(x, 0, pass, offset), z1 = start<F, S>(x, 1, pass, offset);
-      p00 = sum.add_blocks<F>(p00, sum.plus(a00, z0), l0, f32x4.mul(d0, y0));
-      p01 = sum.add_blocks<F>(p01, sum.plus(a01, z1), l1, f32x4.mul(d1, y1));
-      q00 = sum.add_blocks<F>(q00, sum.plus(b00, z0), g0, f32x4.mul(e0, y0));
-      q01 = sum.add_blocks<F>(q01, sum.plus(b01, z1), g1, f32x4.mul(e1, y1));
+      if (has_nibbles<F, S>()) {
+        const Z0 = start<F, S>(x, 0, 1, offset), Z1 = start<F, S>(x, 1, 1, offset);
+        const u0 = f32x4.mul(d0, y0), u1 = f32x4.mul(d1, y1);
+        const h0 = i16x8.add(b00, Z0), h1 = i16x8.add(b01, Z1);
+        p00 = add_nibbles(p00, i16x8.add(a00, z0), h0, ones, sixteens, u0);
+        p01 = add_nibbles(p01, i16x8.add(a01, z1), h1, ones, sixteens, u1);
+      } else {
+        p00 = sum.add_blocks(p00, sum.plus(a00, z0), l0, f32x4.mul(d0, y0));
+        p01 = sum.add_blocks(p01, sum.plus(a01, z1), l1, f32x4.mul(d1, y1));
+        q00 = sum.add_blocks(q00, sum.plus(b00, z0), g0, f32x4.mul(e0, y0));
+        q01 = sum.add_blocks(q01, sum.plus(b01, z1), g1, f32x4.mul(e1, y1));
+      }
       if (isDefined(f.c)) {
         p00 = add_least<F>(p00, x, 0, cw0, mw0, y0);
         p01 = add_least<F>(p01, x, 1, cw1, mw1, y1);
@@ -153,10 +161,18 @@ function tile<F, S>(
       x += RECORD_BYTES;
       y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
       z0 = start<F, S>(x, 0, pass, offset), z1 = start<F, S>(x, 1, pass, offset);
-      p10 = sum.add_blocks<F>(p10, sum.plus(a10, z0), l0, f32x4.mul(d0, y0));
-      p11 = sum.add_blocks<F>(p11, sum.plus(a11, z1), l1, f32x4.mul(d1, y1));
-      q10 = sum.add_blocks<F>(q10, sum.plus(b10, z0), g0, f32x4.mul(e0, y0));
-      q11 = sum.add_blocks<F>(q11, sum.plus(b11, z1), g1, f32x4.mul(e1, y1));
+      if (has_nibbles<F, S>()) {
+        const Z0 = start<F, S>(x, 0, 1, offset), Z1 = start<F, S>(x, 1, 1, offset);
+        const u0 = f32x4.mul(d0, y0), u1 = f32x4.mul(d1, y1);
+        const h0 = i16x8.add(b10, Z0), h1 = i16x8.add(b11, Z1);
+        p10 = add_nibbles(p10, i16x8.add(a10, z0), h0, ones, sixteens, u0);
+        p11 = add_nibbles(p11, i16x8.add(a11, z1), h1, ones, sixteens, u1);
+      } else {
+        p10 = sum.add_blocks(p10, sum.plus(a10, z0), l0, f32x4.mul(d0, y0));
+        p11 = sum.add_blocks(p11, sum.plus(a11, z1), l1, f32x4.mul(d1, y1));
+        q10 = sum.add_blocks(q10, sum.plus(b10, z0), g0, f32x4.mul(e0, y0));
+        q11 = sum.add_blocks(q11, sum.plus(b11, z1), g1, f32x4.mul(e1, y1));
+      }
       if (isDefined(f.c)) {
         p10 = add_least<F>(p10, x, 0, cw0, mw0, y0);
         p11 = add_least<F>(p11, x, 1, cw1, mw1, y1);
@@ -166,10 +182,18 @@ function tile<F, S>(
       x += RECORD_BYTES;
       y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
       z0 = start<F, S>(x, 0, pass, offset), z1 = start<F, S>(x, 1, pass, offset);
-      p20 = sum.add_blocks<F>(p20, sum.plus(a20, z0), l0, f32x4.mul(d0, y0));
-      p21 = sum.add_blocks<F>(p21, sum.plus(a21, z1), l1, f32x4.mul(d1, y1));
-      q20 = sum.add_blocks<F>(q20, sum.plus(b20, z0), g0, f32x4.mul(e0, y0));
-      q21 = sum.add_blocks<F>(q21, sum.plus(b21, z1), g1, f32x4.mul(e1, y1));
+      if (has_nibbles<F, S>()) {
+        const Z0 = start<F, S>(x, 0, 1, offset), Z1 = start<F, S>(x, 1, 1, offset);
+        const u0 = f32x4.mul(d0, y0), u1 = f32x4.mul(d1, y1);
+        const h0 = i16x8.add(b20, Z0), h1 = i16x8.add(b21, Z1);
+        p20 = add_nibbles(p20, i16x8.add(a20, z0), h0, ones, sixteens, u0);
+        p21 = add_nibbles(p21, i16x8.add(a21, z1), h1, ones, sixteens, u1);
+      } else {
+        p20 = sum.add_blocks(p20, sum.plus(a20, z0), l0, f32x4.mul(d0, y0));
+        p21 = sum.add_blocks(p21, sum.plus(a21, z1), l1, f32x4.mul(d1, y1));
+        q20 = sum.add_blocks(q20, sum.plus(b20, z0), g0, f32x4.mul(e0, y0));
+        q21 = sum.add_blocks(q21, sum.plus(b21, z1), g1, f32x4.mul(e1, y1));
+      }
       if (isDefined(f.c)) {
         p20 = add_least<F>(p20, x, 0, cw0, mw0, y0);
         p21 = add_least<F>(p21, x, 1, cw1, mw1, y1);
@@ -179,10 +203,18 @@ function tile<F, S>(
       x += RECORD_BYTES;
       y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
       z0 = start<F, S>(x, 0, pass, offset), z1 = start<F, S>(x, 1, pass, offset);
-      p30 = sum.add_blocks<F>(p30, sum.plus(a30, z0), l0, f32x4.mul(d0, y0));
-      p31 = sum.add_blocks<F>(p31, sum.plus(a31, z1), l1, f32x4.mul(d1, y1));
-      q30 = sum.add_blocks<F>(q30, sum.plus(b30, z0), g0, f32x4.mul(e0, y0));
-      q31 = sum.add_blocks<F>(q31, sum.plus(b31, z1), g1, f32x4.mul(e1, y1));
+      if (has_nibbles<F, S>()) {
+        const Z0 = start<F, S>(x, 0, 1, offset), Z1 = start<F, S>(x, 1, 1, offset);
+        const u0 = f32x4.mul(d0, y0), u1 = f32x4.mul(d1, y1);
+        const h0 = i16x8.add(b30, Z0), h1 = i16x8.add(b31, Z1);
+        p30 = add_nibbles(p30, i16x8.add(a30, z0), h0, ones, sixteens, u0);
+        p31 = add_nibbles(p31, i16x8.add(a31, z1), h1, ones, sixteens, u1);
+      } else {
+        p30 = sum.add_blocks(p30, sum.plus(a30, z0), l0, f32x4.mul(d0, y0));
+        p31 = sum.add_blocks(p31, sum.plus(a31, z1), l1, f32x4.mul(d1, y1));
+        q30 = sum.add_blocks(q30, sum.plus(b30, z0), g0, f32x4.mul(e0, y0));
+        q31 = sum.add_blocks(q31, sum.plus(b31, z1), g1, f32x4.mul(e1, y1));
+      }
       if (isDefined(f.c)) {
         p30 = add_least<F>(p30, x, 0, cw0, mw0, y0);
         p31 = add_least<F>(p31, x, 1, cw1, mw1, y1);
@@ -191,14 +223,16 @@ function tile<F, S>(
       }
       x = isDefined(f.quarters) ? acts + passBytes : acts;
       pass += 1;
-    } while ((isDefined(f.quarters) || is_wide<F>()) && pass < 2);
-    form += form_bytes<F>();
+    } while (isDefined(f.quarters) && pass < 2);
+    form += form_bytes<F, S>();
     acts += GROUP_TOKENS * RECORD_BYTES;
   }
   const p0 = join_pair(p00, p01, 1, zero), p1 = join_pair(p10, p11, 1, zero);
   const p2 = join_pair(p20, p21, 1, zero), p3 = join_pair(p30, p31, 1, zero);
   const q0 = join_pair(q00, q01, 1, zero), q1 = join_pair(q10, q11, 1, zero);
   const q2 = join_pair(q20, q21, 1, zero), q3 = join_pair(q30, q31, 1, zero);
-  if (rowStep != 0) store_lanes(out + 4, tokenStep, valid, sum_lanes_4(q0, q1, q2, q3));
+  if (rowStep != 0 && !has_nibbles<F, S>()) {
+    store_lanes(out + 4, tokenStep, valid, sum_lanes_4(q0, q1, q2, q3));
+  }
   store_lanes(out, tokenStep, valid, sum_lanes_4(p0, p1, p2, p3));
 }

@@ -28,7 +28,7 @@ import { Pairs } from "./product_sums";
 import { dot_i8, join_pair, opaque, store_lanes, sum_lanes_4 } from "./simd";
 import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
 import { strip_superblocks } from "./superblock_form";
-import { add_blocks, add_least, start } from "./widen";
+import { add_blocks, add_least, add_nibbles, start } from "./widen";
 
 /** Rows by one token; `streams` rows side by side, 2 or 4. `sums`: 128 bytes of scratch. */
 export function gemv<F>(
@@ -352,19 +352,24 @@ function add_superblocks<F>(
     l0 = f.l(wf, 0, wl, h0), l1 = f.l(wf, 1, wl, h0);
     g0 = f.l(uf, 0, ul, h0), g1 = f.l(uf, 1, ul, h0);
   }
-  p0 = add_blocks(p0, i16x8.add(a0, z0), l0, d0);
-  p1 = add_blocks(p1, i16x8.add(a1, z1), l1, d1);
-  q0 = add_blocks(q0, i16x8.add(b0, z0), g0, e0);
-  q1 = add_blocks(q1, i16x8.add(b1, z1), g1, e1);
   if (is_wide<F>()) {
-    l0 = sixteens, l1 = sixteens, g0 = sixteens, g1 = sixteens;
+    const Z0 = start<F, Pairs>(acts, 0, 1, offset), Z1 = start<F, Pairs>(acts, 1, 1, offset);
+    p0 = add_nibbles(p0, i16x8.add(a0, z0), i16x8.add(ah0, Z0), ones, sixteens, d0);
+    p1 = add_nibbles(p1, i16x8.add(a1, z1), i16x8.add(ah1, Z1), ones, sixteens, d1);
+    q0 = add_nibbles(q0, i16x8.add(b0, z0), i16x8.add(bh0, Z0), ones, sixteens, e0);
+    q1 = add_nibbles(q1, i16x8.add(b1, z1), i16x8.add(bh1, Z1), ones, sixteens, e1);
+  } else {
+    p0 = add_blocks(p0, i16x8.add(a0, z0), l0, d0);
+    p1 = add_blocks(p1, i16x8.add(a1, z1), l1, d1);
+    q0 = add_blocks(q0, i16x8.add(b0, z0), g0, e0);
+    q1 = add_blocks(q1, i16x8.add(b1, z1), g1, e1);
   }
-  if (is_wide<F>() || isDefined(f.quarters)) {
-    const z0 = start<F, Pairs>(acts, 0, 1, offset), z1 = start<F, Pairs>(acts, 1, 1, offset);
-    p0 = add_blocks(p0, i16x8.add(ah0, z0), l0, d0);
-    p1 = add_blocks(p1, i16x8.add(ah1, z1), l1, d1);
-    q0 = add_blocks(q0, i16x8.add(bh0, z0), g0, e0);
-    q1 = add_blocks(q1, i16x8.add(bh1, z1), g1, e1);
+  if (isDefined(f.quarters)) {
+    const Z0 = start<F, Pairs>(acts, 0, 1, offset), Z1 = start<F, Pairs>(acts, 1, 1, offset);
+    p0 = add_blocks(p0, i16x8.add(ah0, Z0), l0, d0);
+    p1 = add_blocks(p1, i16x8.add(ah1, Z1), l1, d1);
+    q0 = add_blocks(q0, i16x8.add(bh0, Z0), g0, e0);
+    q1 = add_blocks(q1, i16x8.add(bh1, Z1), g1, e1);
   }
   if (isDefined(f.c)) {
     const wm = least_of<F>(wh), um = least_of<F>(uh);

@@ -19,11 +19,10 @@ import {
 import { check_bytes, check_f32_rows, check_rows } from "./bounds";
 import { IQ4_XS, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
 import { IQ4_NL, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from "./formats_32";
-import { is_wide } from "./format";
 import { gemm_few } from "./gemm_few_q8";
 import { gemm } from "./gemm_q8";
 import { gemv, gemv_rows } from "./gemv_q8";
-import { can_sum_fours, Fours, Pairs, sums_by_fours } from "./product_sums";
+import { can_sum_fours, Fours, has_nibbles, Pairs, sums_by_fours } from "./product_sums";
 import { records_bytes, superblocks_of } from "./q8_tile";
 import { row_bytes, tile_bytes } from "./superblock_form";
 
@@ -149,7 +148,7 @@ function product<F>(
   const forms = acts + <usize> records_bytes(n, k);
   if (n == 1) {
     gemv<F>(w, rowStride, rows, superblocks, acts, out, forms, streams);
-  } else if (can_sum_fours<F>() && sums_by_fours()) {
+  } else if (can_sum_fours<F>() && sums_by_fours<F>()) {
     several<F, Fours>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride, few);
   } else {
     several<F, Pairs>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride, few);
@@ -170,7 +169,7 @@ function several<F, S>(
   outStride: u32,
   few: bool,
 ): void {
-  if (!is_wide<F>() && few && n <= few_tokens<F>()) {
+  if (!has_nibbles<F, S>() && few && n <= few_tokens<F>()) {
     gemm_few<F, S>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);
   } else {
     gemm<F, S>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);

@@ -8,6 +8,7 @@
  */
 import { high_four, low_four } from "./neurons_float";
 import { offset_of } from "./neurons_quant";
+import { Pairs } from "./product_sums";
 import { superblocks_of } from "./q8_tile";
 import { F16_MASK, madd, TWO_POW_112 } from "./simd";
 import {
@@ -46,10 +47,10 @@ export function fill_quant_row<F>(row: usize, d: u32, to: usize, forms: usize): 
   const superblocks = superblocks_of(d);
   for (let s: u32 = 0; s < superblocks; s += strip_superblocks<F>()) {
     const strip = min(superblocks - s, strip_superblocks<F>());
-    take_apart<F>(quants_at<F>(row, s), factors_at<F>(row, s, superblocks), strip, forms);
+    take_apart<F, Pairs>(quants_at<F>(row, s), factors_at<F>(row, s, superblocks), strip, forms);
     for (let i: u32 = 0; i < strip; i++) {
       const left = d - ((s + i) << 8);
-      const form = forms + i * form_bytes<F>();
+      const form = forms + i * form_bytes<F, Pairs>();
       for (let j: u32 = 0; j < 8 && j * 32 < left; j++) {
         fill_half_block<F>(form, j, 0, to);
         if (j * 32 + 16 < left) fill_half_block<F>(form, j, 1, to + TILE_BYTES);

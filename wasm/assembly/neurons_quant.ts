@@ -11,6 +11,7 @@
  */
 import { next_row, row_at, value_at } from "./neurons_list";
 import { is_wide } from "./format";
+import { Pairs } from "./product_sums";
 import { superblocks_of } from "./q8_tile";
 import { madd, opaque } from "./simd";
 import {
@@ -78,10 +79,10 @@ export function add_quant_rows<F>(
     for (let s: u32 = 0; s < superblocks; s += strip_superblocks<F>()) {
       const strip = min(superblocks - s, strip_superblocks<F>());
       const quants = quants_at<F>(0, s), factors = factors_at<F>(0, s, superblocks);
-      take_apart<F>(p + quants, p + factors, strip, forms);
-      take_apart<F>(q + quants, q + factors, strip, forms + 8 * FORM_BYTES_MAX);
-      take_apart<F>(r + quants, r + factors, strip, forms + 16 * FORM_BYTES_MAX);
-      take_apart<F>(t + quants, t + factors, strip, forms + 24 * FORM_BYTES_MAX);
+      take_apart<F, Pairs>(p + quants, p + factors, strip, forms);
+      take_apart<F, Pairs>(q + quants, q + factors, strip, forms + 8 * FORM_BYTES_MAX);
+      take_apart<F, Pairs>(r + quants, r + factors, strip, forms + 16 * FORM_BYTES_MAX);
+      take_apart<F, Pairs>(t + quants, t + factors, strip, forms + 24 * FORM_BYTES_MAX);
       add_forms<F>(forms, strip, a, b, c, e, scratch + s * SUMS_BYTES);
     }
   }
@@ -165,7 +166,7 @@ function add_forms<F>(
       v128.store(sums, y1, 112);
     }
     sums += 64;
-    form += form_bytes<F>();
+    form += form_bytes<F, Pairs>();
   }
 }
 

@@ -16,26 +16,61 @@ export class Pairs {
   @inline plus(a: v128, b: v128): v128 { return i16x8.add(a, b); }
   /** A multiple of 16-bit sums of halves, in the lanes of this way. */
   @inline times(halves: v128, factor: v128): v128 { return i16x8.mul(halves, factor); }
-  @inline splat(x: i32): v128 { return i16x8.splat(<i16>x); }
-  @inline shl(x: v128, by: u32): v128 { return i16x8.shl(x, by); }
   /** p + factors · the sums of four blocks; `lanes`: integer scales of the halves. */
-  @inline add_blocks<F>(p: v128, sums: v128, lanes: v128, factors: v128): v128 {
+  @inline add_blocks(p: v128, sums: v128, lanes: v128, factors: v128): v128 {
     return add_blocks(p, sums, lanes, factors);
   }
 }
 
-/** i32x4: lane j is block j. Only for formats whose halves have one scale: can_sum_fours. */
+/**
+ * i32x4: lane j is block j. For formats whose halves have one scale. Wide ones are bytes here, not
+ * two nibbles: 0..255, where a dot product says what it does with 0..127 only.
+ */
 @unmanaged
 export class Fours {
+  @inline get takesBytes(): bool { return true; }
   @inline add(sums: v128, x: v128, w: v128): v128 { return dot_add_i8(x, w, sums); }
   @inline plus(a: v128, b: v128): v128 { return i32x4.add(a, b); }
   @inline times(halves: v128, factor: v128): v128 { return i32x4.dot_i16x8_s(halves, factor); }
-  @inline splat(x: i32): v128 { return i32x4.splat(x); }
-  @inline shl(x: v128, by: u32): v128 { return i32x4.shl(x, by); }
-  @inline add_blocks<F>(p: v128, sums: v128, lanes: v128, factors: v128): v128 {
-    const blocks = is_wide<F>() ? i32x4.mul(sums, lanes) : sums;
-    return madd(f32x4.convert_i32x4_s(blocks), factors, p);
+  @inline add_blocks(p: v128, sums: v128, lanes: v128, factors: v128): v128 {
+    return madd(f32x4.convert_i32x4_s(sums), factors, p);
   }
+}
+
+/** Are the weights of a wide format multiplied as bytes? A constant. */
+@inline
+export function takes_bytes<F, S>(): bool {
+  return is_wide<F>() && isDefined(changetype<S>(0).takesBytes);
+}
+
+/** Are they two nibbles, multiplied apart? A constant. */
+@inline
+export function has_nibbles<F, S>(): bool {
+  return is_wide<F>() && !takes_bytes<F, S>();
+}
+
+/** The quants of a lower or an upper place, as format.ts has them, or whole bytes. */
+@inline
+export function lower_of<F, S>(x: v128, y: v128, k0: v128, k1: v128): v128 {
+  const f = changetype<F>(0);
+  if (!takes_bytes<F, S>()) return f.lower(x, y, k0, k1);
+  if (isDefined(f.isBytes)) return x;
+  return i8x16.add(f.lower(x, y, k0, k1), i16x8.shl(f.lower_high(x, y, k0, k1), 4));
+}
+@inline
+export function upper_of<F, S>(x: v128, y: v128, k0: v128, k1: v128): v128 {
+  const f = changetype<F>(0);
+  if (!takes_bytes<F, S>()) return f.upper(x, y, k0, k1);
+  if (isDefined(f.isBytes)) return x;
+  return i8x16.add(f.upper(x, y, k0, k1), i16x8.shl(f.upper_high(x, y, k0, k1), 4));
+}
+
+/** What is subtracted from the quants of a pass, but for a wide format's low nibbles. */
+@inline
+export function offset_of<F, S>(): i32 {
+  const f = changetype<F>(0);
+  if (!takes_bytes<F, S>()) return f.offset;
+  return (isDefined(f.lowOffset) ? f.lowOffset : 0) + 16 * f.offset;
 }
 
 /** A constant: quarters exist, and halves have scales of their own, for 16-bit sums' sake. */
@@ -49,7 +84,20 @@ export function can_sum_fours<F>(): bool {
 @external("env", "sums_by_fours")
 declare const sumsByFours: i32;
 
+/** The same, where F's weights can be. */
 @inline
-export function sums_by_fours(): bool {
-  return sumsByFours != 0;
+export function sums_by_fours<F>(): bool {
+  return sumsByFours != 0 && (!is_wide<F>() || bytes_are_unsigned());
+}
+
+/**
+ * What this machine's dot product makes of 128..255: AVX-VNNI has them exact, other ways cut their
+ * sums or take them for negative numbers. Whatever it does, it does always: the specification of
+ * relaxed SIMD promises that.
+ */
+function bytes_are_unsigned(): bool {
+  const most = dot_add_i8(i8x16.splat(127), i8x16.splat(-1), i32x4.splat(0));
+  const least = dot_add_i8(i8x16.splat(-128), i8x16.splat(-1), i32x4.splat(0));
+  return i32x4.extract_lane(most, 0) == 4 * 127 * 255 &&
+    i32x4.extract_lane(least, 0) == 4 * -128 * 255;
 }

@@ -30,6 +30,7 @@ import { minimum_k, scale_k } from "./file_bits";
 import { halves_of, least_of, scale_of } from "./format";
 import { Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
 import { E0M4, Q4_0, Q4_1, Q5_0, Q8_0 } from "./formats_32";
+import { Pairs } from "./product_sums";
 import { FORM_D, FORM_L, take_apart } from "./superblock_form";
 import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
 
@@ -130,7 +131,7 @@ function pack_factors<F>(
   f.pack_factors(file, record);
   if (scales_halves<F>()) {
     const form = record + (FORM - RECORD);
-    take_apart<F>(record - f.quantBytes, record, 1, form); // the quants there mean nothing
+    take_apart<F, Pairs>(record - f.quantBytes, record, 1, form); // the quants there mean nothing
     store<f32>(header, load<f32>(form, FORM_D));
     for (let j: u32 = 0; j < 8; j++) {
       const to = factors_of<F>(factors, rows, b + j) + row;

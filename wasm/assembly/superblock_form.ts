@@ -13,7 +13,7 @@
  *
  * where L and C are there only if the format has them. A wide format has 8-bit weights: 256 bytes
  * of low nibbles, then 256 of high ones; low − lowOffset + 16 · (high − offset) stands for
- * q − offset.
+ * q − offset. Where they are multiplied as bytes (product_sums.ts) it is low + 16 · high, once.
  */
 import { STRIP_QUANT_BYTES } from "../../src/memory/row_layout";
 import {
@@ -21,7 +21,6 @@ import {
   h0_of,
   h1_of,
   halves_of,
-  is_wide,
   k1_of,
   lanes_of,
   least_of,
@@ -30,6 +29,7 @@ import {
   upper_main_of,
   upper_plane_of,
 } from "./format";
+import { has_nibbles, lower_of, upper_of } from "./product_sums";
 import { records_bytes, superblocks_of } from "./q8_tile";
 import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
 
@@ -54,10 +54,10 @@ export function tile_bytes(n: u32, k: u32): u64 {
   return records_bytes(n, k) + forms * FORM_BYTES_MAX;
 }
 
-/** Bytes of a form of format F. */
+/** Bytes of a form of format F for sums S. */
 @inline
-export function form_bytes<F>(): u32 {
-  return is_wide<F>() ? 640 : 384;
+export function form_bytes<F, S>(): u32 {
+  return has_nibbles<F, S>() ? 640 : 384;
 }
 
 /** Bytes of a packed row: a multiple of 16, because factors are read 16 bytes at a time. */
@@ -92,16 +92,16 @@ export function factors_at<F>(row: usize, s: u32, superblocks: u32): usize {
 }
 
 /** A packed row of `superblocks` into forms. */
-export function take_row_apart<F>(row: usize, superblocks: u32, form: usize): void {
+export function take_row_apart<F, S>(row: usize, superblocks: u32, form: usize): void {
   for (let s: u32 = 0; s < superblocks; s += strip_superblocks<F>()) {
     const count = min(superblocks - s, strip_superblocks<F>());
-    const at = form + s * form_bytes<F>();
-    take_apart<F>(quants_at<F>(row, s), factors_at<F>(row, s, superblocks), count, at);
+    const at = form + s * form_bytes<F, S>();
+    take_apart<F, S>(quants_at<F>(row, s), factors_at<F>(row, s, superblocks), count, at);
   }
 }
 
 /** `count` packed superblocks, quants from w and factor records from `factors` on, into forms. */
-export function take_apart<F>(w: usize, factors: usize, count: u32, form: usize): void {
+export function take_apart<F, S>(w: usize, factors: usize, count: u32, form: usize): void {
   const f = changetype<F>(0);
   const zero = i32x4.splat(0);
   const k0 = f.k0(zero), k1 = k1_of<F>(zero);
@@ -127,16 +127,16 @@ export function take_apart<F>(w: usize, factors: usize, count: u32, form: usize)
       v128.store(form, f.m(at, 0), FORM_M);
       v128.store(form, f.m(at, 1), FORM_M + 16);
     }
-    store_quants<F>(w, form + FORM_QUANTS, k0, k1);
+    store_quants<F, S>(w, form + FORM_QUANTS, k0, k1);
     w += f.quantBytes;
     at += f.factorBytes;
-    form += form_bytes<F>();
+    form += form_bytes<F, S>();
   }
 }
 
 /** The quants of a superblock, as gemv_q8.ts unpacks them. */
 @inline
-function store_quants<F>(w: usize, to: usize, k0: v128, k1: v128): void {
+function store_quants<F, S>(w: usize, to: usize, k0: v128, k1: v128): void {
   const f = changetype<F>(0);
   let y0 = plane_of<F>(w, 0), y1 = plane_of<F>(w, 1);
   let Y0 = upper_plane_of<F>(w, 0, y0), Y1 = upper_plane_of<F>(w, 1, y1);
@@ -149,11 +149,11 @@ function store_quants<F>(w: usize, to: usize, k0: v128, k1: v128): void {
       M0 = upper_main_of<F>(w, 0, m0), M1 = upper_main_of<F>(w, 1, m1);
       w += 32;
     }
-    v128.store(to, f.lower(m0, y0, k0, k1));
-    v128.store(to, f.lower(m1, y1, k0, k1), 16);
-    v128.store(to, f.upper(M0, Y0, k0, k1), 128);
-    v128.store(to, f.upper(M1, Y1, k0, k1), 144);
-    if (is_wide<F>()) {
+    v128.store(to, lower_of<F, S>(m0, y0, k0, k1));
+    v128.store(to, lower_of<F, S>(m1, y1, k0, k1), 16);
+    v128.store(to, upper_of<F, S>(M0, Y0, k0, k1), 128);
+    v128.store(to, upper_of<F, S>(M1, Y1, k0, k1), 144);
+    if (has_nibbles<F, S>()) {
       v128.store(to, f.lower_high(m0, y0, k0, k1), 256);
       v128.store(to, f.lower_high(m1, y1, k0, k1), 272);
       v128.store(to, f.upper_high(M0, Y0, k0, k1), 384);

@@ -3,7 +3,7 @@
  * From the integer sums of a superblock to floats, in gemv and gemm alike: every output is summed
  * in the same order whatever n is, so prefill and decode agree bit for bit.
  */
-import { is_wide } from "./format";
+import { has_nibbles } from "./product_sums";
 import { RECORD_QUARTERS, RECORD_REAL_SUMS, RECORD_SUMS } from "./q8_tile";
 import { madd } from "./simd";
 
@@ -14,6 +14,23 @@ import { madd } from "./simd";
 @inline
 export function add_blocks(p: v128, sums: v128, lanes: v128, factors: v128): v128 {
   return madd(f32x4.convert_i32x4_s(i32x4.dot_i16x8_s(sums, lanes)), factors, p);
+}
+
+/**
+ * The same of a wide format: Σ of low nibbles + 16 · Σ of high ones, as integers, so that bytes
+ * (product_sums.ts) give the same bits. ones and sixteens: in every 16-bit lane.
+ */
+@inline
+export function add_nibbles(
+  p: v128,
+  low: v128,
+  high: v128,
+  ones: v128,
+  sixteens: v128,
+  factors: v128,
+): v128 {
+  const sums = i32x4.add(i32x4.dot_i16x8_s(low, ones), i32x4.dot_i16x8_s(high, sixteens));
+  return madd(f32x4.convert_i32x4_s(sums), factors, p);
 }
 
 /** p and what a format's C, or C and M, add for the activations whose record is at x. */
@@ -42,7 +59,7 @@ export function start<F, S>(x: usize, half: u32, pass: u32, offset: v128): v128 
     return changetype<S>(0).times(sums, offset);
   }
   const sums = half == 0 ? v128.load(x, RECORD_SUMS) : v128.load(x, RECORD_SUMS + 16);
-  if (is_wide<F>()) {
+  if (has_nibbles<F, S>()) {
     // The high nibbles come second, and most low ones have no offset.
     const low: i32 = isDefined(f.lowOffset) ? f.lowOffset : 0;
     return changetype<S>(0).times(sums, i16x8.splat(<i16>(low + (f.offset - low) * pass)));
