@@ -51,6 +51,8 @@ export class PacedModel extends ScriptedModel {
 
   override generate(request: GenerateRequest): Generation {
     const { parallel, waitingMax } = this.#paced;
+    // It answers tens of thousands: what a scripted model remembers of them would look like a leak.
+    this.chats.length = this.chatOptions.length = 0;
     if (this.#running.size >= parallel && this.#waiting.length >= waitingMax) {
       const detail = { status: 503, code: "queue_full", retryAfterSeconds: 1 };
       throw new RequestError("The server is busy: try again later", detail);
