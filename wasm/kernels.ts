@@ -100,9 +100,9 @@ export interface Kernels extends RowKernels, SparseKernels {
     outStride: number,
   ): void;
   /**
-   * The same bits. Where n is a few, 2 to 16, this one unpacks rows in registers, once for four
-   * tokens, `matmul_q8` into memory, once for all: which is faster is V8's and the machine's
-   * business (src/rank/tune.ts).
+   * The same bits. Where n is a few, 2 to 16 at most, by type, this one unpacks rows in registers,
+   * once for four tokens, `matmul_q8` into memory, once for all: which is faster is V8's and the
+   * machine's business (src/rank/tune.ts).
    */
   matmul_q8_few(
     type: number,

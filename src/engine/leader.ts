@@ -26,7 +26,7 @@ import {
   type SequenceRoom,
   sharedTokens,
 } from "./sequence.ts";
-import { pacedRows } from "./step_pace.ts";
+import { StepPace } from "./step_pace.ts";
 import { StepRunner } from "./step_runner.ts";
 import { StepTimes } from "./step_times.ts";
 import { TokenTimes } from "./token_times.ts";
@@ -57,6 +57,8 @@ export class Leader {
   readonly #takesTurns: boolean;
   /** How long its steps take. */
   readonly #times: StepTimes;
+  /** Null: nobody waits for a step's end, or each step reads a model from disk. */
+  readonly #pace: StepPace | null;
   /** Null: nothing is guessed. */
   readonly #speculation: Speculation | null;
   /** The step before was aborted: this one runs to its end, so that the others get on. */
@@ -84,6 +86,8 @@ export class Leader {
       tokenMs: new TokenTimes(contextLength),
     }));
     this.#times = new StepTimes(chunkTokens);
+    const isPaced = sequences > 1 && runner.setup.streams === null;
+    this.#pace = isPaced ? new StepPace(chunkTokens, this.#times) : null;
     const isGuessing = speculate !== 0 && !this.#takesTurns && logitsRows > 1;
     this.#speculation = !isGuessing ? null : new Speculation(
       {
@@ -125,8 +129,7 @@ export class Leader {
     this.#scheduler.admit(this.#takeIn);
     control.kvTokens = this.#kv.usedTokens;
     if (this.#scheduler.active.length === 0) return;
-    const { chunkTokens, sequences: slots } = this.#runner.plan;
-    this.#scheduler.plan(slots > 1 ? pacedRows(chunkTokens, this.#times) : chunkTokens);
+    this.#scheduler.plan(this.#pace?.rows());
     let rows: number;
     try {
       // A step that no cancel may end is kept short: a draft model's steps would belong to it.

@@ -65,6 +65,8 @@ export class Scheduler<S extends Schedulable> {
   /** Turns of generating sequences, and of prompts, so far. */
   #turn = 0;
   #promptTurn = 0;
+  /** The step before was not filled up. */
+  #wasShort = false;
   /** The step before was of those that generate. */
   #wasShared = false;
 
@@ -173,13 +175,19 @@ export class Scheduler<S extends Schedulable> {
     const ofOldest = oldest === null ? 0 : Math.ceil(left / SHARE_OF_OLDEST);
     // Who comes before the oldest leaves it its part.
     let kept = oldest === null ? 0 : Math.min(ofOldest, pendingOf(oldest));
+    // Whose first token comes of the step shall not wait for what would only fill it up; but not
+    // twice running, or many short prompts would leave a long one its part and no more.
+    const mayBeShort = !this.#wasShort;
     let isAwaited = false;
+    this.#wasShort = false;
     for (let i = 0; i < this.#promptCount && left > 0; i++) {
       const sequence = this.#prompts[i];
       if (sequence === oldest) kept = 0;
-      // Whose first token comes of the step shall not wait for what would only fill it up.
-      const room = isAwaited && sequence === oldest ? Math.min(left, ofOldest) : left - kept;
-      let count = Math.min(pendingOf(sequence), room);
+      let count = Math.min(pendingOf(sequence), left - kept);
+      if (isAwaited && mayBeShort && count < pendingOf(sequence)) {
+        count = sequence === oldest ? Math.min(count, ofOldest) : 0;
+        this.#wasShort = true;
+      }
       // The last row of a prompt wants logits.
       if (count === pendingOf(sequence) && logits === logitsRows) count--;
       if (count <= 0) continue;
@@ -190,7 +198,7 @@ export class Scheduler<S extends Schedulable> {
       this.#take(sequence, count);
       left -= count;
     }
-    this.spare = Math.min(left, logitsRows - logits);
+    this.spare = this.#wasShort ? 0 : Math.min(left, logitsRows - logits);
   }
 
   /** A row for each that generates; where that are too many, those that it is the turn of. */

@@ -12,9 +12,12 @@ export interface FileUse {
   /** Nothing of it is read once it is loaded. */
   readonly isResident: boolean;
   readonly fileBytes: number;
-  /** What the model takes of memory, the process included. */
+  /** What the model takes of memory, the process included, but for one that guesses for it. */
   readonly takenBytes: number;
-  /** What is free before it is loaded; left out: as it is now. The cache counts as free. */
+  /**
+   * What is free before it is loaded; left out: as it is now, and nothing where nobody may ask. The
+   * cache counts as free.
+   */
   readonly availableBytes?: number;
 }
 
@@ -28,5 +31,15 @@ export function readsPastFileCache(
 ): boolean {
   if (mode !== "auto") return mode === "off";
   if (!isResident) return true;
-  return takenBytes + fileBytes > (availableBytes ?? Deno.systemMemoryInfo().available);
+  return takenBytes + fileBytes > (availableBytes ?? freeBytes());
+}
+
+/** 0 where nobody may ask, as a program without `--allow-sys`. */
+function freeBytes(): number {
+  try {
+    return Deno.systemMemoryInfo().available;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) return 0;
+    throw error;
+  }
 }

@@ -8,7 +8,7 @@ import type { Kernels } from "../../wasm/kernels.ts";
 import { MiB } from "../base/units.ts";
 import { type Matrix, matrixOf } from "./matrix.ts";
 import type { RankPlan } from "./plan_types.ts";
-import { isQuantType } from "./weight_types.ts";
+import { isQuantType, type WeightType } from "./weight_types.ts";
 
 /** Weights of a trial: a millisecond or two from memory. */
 const TRIAL_BYTES = 16 * MiB;
@@ -21,6 +21,9 @@ const FEW_TOKENS = 8;
 type Product = Kernels["matmul_q8"];
 /** What is not usual must be this much faster to be taken, in the median of pairs. */
 const ADVANTAGE = 0.97;
+
+/** Their sums are the same either way: halves of their blocks have scales of their own. */
+const SUMMED_BY_PAIRS: readonly WeightType[] = ["Q2_K", "Q3_K", "Q6_K"];
 
 /** The rank's kernels, one set per arena, of either way to add up products (wasm/load.ts). */
 export interface KernelSets {
@@ -45,7 +48,9 @@ export function tuneKernels(plan: RankPlan, sets: KernelSets): readonly Kernels[
     });
   const n = Math.min(FEW_TOKENS, plan.chunkTokens);
   const [[byPairs], [byFours]] = [sets.pairs, sets.fours];
-  const sumsByFours = n > 1 && ratioOf(byFours.matmul_q8_few, byPairs.matmul_q8_few, n) < ADVANTAGE;
+  const isTellable = n > 1 && trials.flat().some(({ type }) => !SUMMED_BY_PAIRS.includes(type));
+  const sumsByFours = isTellable &&
+    ratioOf(byFours.matmul_q8_few, byPairs.matmul_q8_few, n) < ADVANTAGE;
   const { matmul_q8, matmul_q8_two_streams, matmul_q8_few } = sumsByFours ? byFours : byPairs;
   const hasTwoStreams = ratioOf(matmul_q8_two_streams, matmul_q8, 1) < ADVANTAGE;
   const unpacksInRegisters = n === 1 || ratioOf(matmul_q8_few, matmul_q8, n) < 1;

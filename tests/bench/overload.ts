@@ -20,7 +20,7 @@ const CAPACITY_PER_S = MODEL.parallel * 1000 / (MODEL.stepMs * MODEL.pieces);
 const FACTOR = 10;
 const VANISHING = 200;
 const SILENT = 20;
-/** Of the time, how much of the same load goes before, uncounted: V8 grows its heap and compiles. */
+/** Part of the time that the same load goes before, uncounted: V8 grows its heap and compiles. */
 const WARM_UP = 1 / 3;
 /** Of the memory, over the whole time: collections make it rise and fall by a third. */
 const SAMPLES = 120;

@@ -89,6 +89,19 @@ Deno.test("Scheduler fills a step up with the oldest prompt where no first token
   assertEquals(step(), { medium: 1, long: 63 });
 });
 
+Deno.test("Scheduler does not fill up with others either, and not twice running", () => {
+  const { scheduler, add, step } = schedule();
+  add("old", 1000);
+  add("young", 2000);
+  const first = add("a", 4);
+  assertEquals(step(), { a: 4, old: 8 });
+  assertEquals(scheduler.spare, 0, "guesses would not be awaited either");
+  scheduler.remove(first);
+  add("b", 4);
+  assertEquals(step(), { b: 4, old: 60 });
+  assertEquals(step(), { b: 1, old: 63 });
+});
+
 Deno.test("Scheduler gives steps with prompts no more rows than it is told, and others theirs", () => {
   const { add, step } = schedule({ chunkTokens: 16 });
   for (const name of ["a", "b", "c", "d", "e", "f"]) add(name, 1);
@@ -196,19 +209,22 @@ Deno.test("Scheduler fills steps within their limits, and brings every sequence 
     logitsRows: fc.integer({ min: 1, max: 16 }),
     takesTurns: fc.boolean(),
     sharesAnswers: fc.boolean(),
+    rowsMax: fc.integer({ min: 2, max: 70 }),
   });
   fc.assert(
-    fc.property(options, jobs, (limits, list) => {
+    fc.property(options, jobs, ({ rowsMax: paced, ...limits }, list) => {
+      const rowsMax = Math.min(paced, limits.chunkTokens);
       const logitsRows = Math.min(limits.logitsRows, limits.chunkTokens);
       const { scheduler, add, step } = schedule({ ...limits, logitsRows });
       const all = list.map(([prompt, priority], i) => add(`${i}`, prompt, priority));
       let steps = 0;
       while (all.some(({ isGenerating }) => !isGenerating)) {
         const pending = new Map(all.map((job) => [job.name, job.known - job.computed]));
-        const rows = step();
+        const rows = step(rowsMax);
         const counts = Object.values(rows);
         const sum = counts.reduce((total, count) => total + count, 0);
-        assert(counts.every((count) => count >= 1) && sum <= limits.chunkTokens);
+        const most = limits.takesTurns || logitsRows === 1 ? limits.chunkTokens : rowsMax;
+        assert(counts.every((count) => count >= 1) && sum <= most);
         assert(Object.entries(rows).every(([name, count]) => count <= pending.get(name)!));
         const logits = Object.entries(rows).filter(([name, count]) => count === pending.get(name));
         assert(logits.length <= logitsRows);

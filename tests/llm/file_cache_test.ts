@@ -12,6 +12,16 @@ import { loadKernelModule } from "../../wasm/mod.ts";
 const MODULE = await loadKernelModule();
 const TINY = { architecture: "bamboo", type: "Q4_0" } as const;
 
+Deno.test({
+  name: "readsPastFileCache() is true by itself where nobody may ask what memory is free",
+  permissions: { sys: false },
+  fn() {
+    const use = { isResident: true, fileBytes: 1, takenBytes: 1 };
+    assertEquals(readsPastFileCache("auto", use), true);
+    assertEquals(readsPastFileCache("on", use), false);
+  },
+});
+
 Deno.test("readsPastFileCache() uses the cache for files that fit beside their model", () => {
   const use = { isResident: true, fileBytes: 40, takenBytes: 60, availableBytes: 100 };
   const short = { ...use, availableBytes: 99 };

@@ -53,6 +53,9 @@ Deno.test("tuneKernels() adds up by fours where that is faster, in all arenas", 
   };
   assertEquals(chosen(MS / 2), ["fours", "fours"]);
   assertEquals(chosen(2 * MS), ["pairs", "pairs"]);
+  const alike = planOf({ feedForwardLength: 9216, type: "Q6_K" });
+  const [pairs, fours] = [MS, MS / 2].map((ms) => [kernelsOf(() => ms, () => ms)]);
+  assertEquals(tuneKernels(alike, { pairs, fours })[0].read_only, pairs[0].read_only);
 });
 
 Deno.test("tuneKernels() measures nothing where all weights fit a cache", () => {
@@ -85,8 +88,10 @@ function kernelsOf(
   } as Partial<Kernels> as Kernels;
 }
 
-function planOf({ feedForwardLength }: { feedForwardLength: number }): RankPlan {
-  const model = tinyModel({ type: "Q8_0", embeddingLength: 256, feedForwardLength });
+function planOf(
+  { feedForwardLength, type = "Q8_0" }: { feedForwardLength: number; type?: "Q8_0" | "Q6_K" },
+): RankPlan {
+  const model = tinyModel({ type, embeddingLength: 256, feedForwardLength });
   const file = parseGguf(model);
   return planRanks(describeModel(file), file.tensors, {
     ...{ rankCount: 1, contextLength: 32, chunkTokens: 4, kvType: "auto" },

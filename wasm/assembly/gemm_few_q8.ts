@@ -1,10 +1,10 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /**
  * A few tokens: out[t, r] = Σ_i w[r, i] · act[t, i] of rows of any format F whose nibbles are not
- * multiplied apart. Rows are unpacked in registers, once for four tokens: up to some twenty tokens
- * that takes less time than to write a panel of forms first (gemm_q8.ts). Sums are those of
- * gemv_q8.ts and gemm_q8.ts, bit for bit: widen.ts. Four rows far from each other are read in
- * turns, a superblock of each for all tokens: one row at a time for four tokens waits for memory
+ * multiplied apart. Rows are unpacked in registers, once for four tokens: up to so many tokens
+ * (matmul_q8.ts) that takes less time than to write a panel of forms first (gemm_q8.ts). Sums are
+ * those of gemv_q8.ts and gemm_q8.ts, bit for bit: widen.ts. Four rows far from each other are read
+ * in turns, a superblock of each for all tokens: one row at a time for four tokens waits for memory
  * at each of its pages (NOTES.md).
  */
 import {

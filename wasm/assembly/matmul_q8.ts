@@ -19,6 +19,7 @@ import {
 import { check_bytes, check_f32_rows, check_rows } from "./bounds";
 import { IQ4_XS, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
 import { IQ4_NL, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from "./formats_32";
+import { is_wide } from "./format";
 import { gemm_few } from "./gemm_few_q8";
 import { gemm } from "./gemm_q8";
 import { gemv, gemv_rows } from "./gemv_q8";
@@ -32,6 +33,8 @@ import { row_bytes, tile_bytes } from "./superblock_form";
  */
 const FEW_TOKENS: u32 = 16;
 const FEW_TOKENS_256: u32 = 8;
+/** Of weights of 8 bits that are looked up and put together each time. */
+const FEW_TOKENS_WIDE: u32 = 4;
 
 /** out[t, r] = Σ_i w[r, i] · act[t, i]; traps on a type that is not quantised. */
 export function matmul_q8(
@@ -127,6 +130,7 @@ function matmul(
 }
 
 function few_tokens<F>(): u32 {
+  if (is_wide<F>() && !isDefined(changetype<F>(0).isBytes)) return FEW_TOKENS_WIDE;
   return changetype<F>(0).superblockBlocks == 1 ? FEW_TOKENS_256 : FEW_TOKENS;
 }
 

@@ -27,13 +27,16 @@ export function multiply_add<T>(a: v128, b: v128, acc: v128): v128 {
   return i32x4.add(acc, i32x4.dot_i16x8_s(a, b));
 }
 
-/** Eight products of int8 `a` and 0..127 `b`, added in neighbouring pairs: i16x8. */
+/** Sixteen products of int8 `a` and 0..127 `b`, added in neighbouring pairs: i16x8. */
 @inline
 export function dot_i8(a: v128, b: v128): v128 {
   return i16x8.relaxed_dot_i8x16_i7x16_s(a, b);
 }
 
-/** acc + the same products, added in neighbouring fours: i32x4. */
+/**
+ * acc + the same products, added in neighbouring fours: i32x4. What becomes of `b` from 128 to 255
+ * is the machine's business (product_sums.ts).
+ */
 @inline
 export function dot_add_i8(a: v128, b: v128, acc: v128): v128 {
   return i32x4.relaxed_dot_i8x16_i7x16_add_s(a, b, acc);
