@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { judge, listParts, readSummary, testsIn } from "./run.ts";
+import { crashedAtEnd, judge, listParts, readSummary, testsIn } from "./run.ts";
 
 Deno.test("listParts() has every test file once, and every task of tests", () => {
   const parts = listParts();
@@ -24,6 +24,14 @@ Deno.test("readSummary() reads the last line of deno test, in colours or not", (
     ...{ passed: 2, failed: 7, ignored: 0 },
   });
   assertEquals(readSummary("error: Module not found"), null);
+});
+
+Deno.test("crashedAtEnd() is of parts whose tests all passed, and of segmentation faults", () => {
+  const passed = "ok | 3 passed | 0 failed (1s)";
+  assertEquals(crashedAtEnd(passed, 139), true);
+  assertEquals(crashedAtEnd(passed, 1), false);
+  assertEquals(crashedAtEnd("FAILED | 3 passed | 1 failed (1s)", 139), false);
+  assertEquals(crashedAtEnd("running 3 tests", 139), false);
 });
 
 Deno.test("judge() counts a part as a failure that says nothing of its tests", () => {
