@@ -90,8 +90,8 @@ export function judge(output: string, isSuccess: boolean): { sums: Sums; fault: 
   return { sums: { ...(sums ?? { passed: 0, ignored: 0 }), failed: 1 }, fault };
 }
 
-/** SIGSEGV, as a shell says it. */
-const SEGMENTATION_FAULT = 128 + 11;
+/** SIGABRT (glibc's heap is found damaged) and SIGSEGV, as a shell says them. */
+const CRASHES = [128 + 6, 128 + 11];
 
 /**
  * True where all tests of a part with a GPU passed by its output, and the process crashed at its
@@ -100,7 +100,7 @@ const SEGMENTATION_FAULT = 128 + 11;
  */
 export function crashedAtEnd(name: string, output: string, code: number): boolean {
   const sums = readSummary(output);
-  return name.includes("gpu") && code === SEGMENTATION_FAULT && sums !== null &&
+  return name.includes("gpu") && CRASHES.includes(code) && sums !== null &&
     sums.failed === 0 && sums.passed > 0;
 }
 

@@ -26,10 +26,10 @@ Deno.test("readSummary() reads the last line of deno test, in colours or not", (
   assertEquals(readSummary("error: Module not found"), null);
 });
 
-Deno.test("crashedAtEnd() is of parts with a GPU whose tests all passed, and of segmentation faults", () => {
+Deno.test("crashedAtEnd() is of parts with a GPU whose tests all passed, and of crashes", () => {
   const passed = "ok | 3 passed | 0 failed (1s)";
   const gpu = "tests/engine/gpu_batch_test.ts";
-  assertEquals(crashedAtEnd(gpu, passed, 139), true);
+  assertEquals([134, 139].map((code) => crashedAtEnd(gpu, passed, code)), [true, true]);
   assertEquals(crashedAtEnd("tests/engine/batch_test.ts", passed, 139), false);
   assertEquals(crashedAtEnd(gpu, passed, 1), false);
   assertEquals(crashedAtEnd(gpu, "FAILED | 3 passed | 1 failed (1s)", 139), false);
