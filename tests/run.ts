@@ -95,8 +95,9 @@ const CRASHES = [128 + 6, 128 + 11];
 
 /**
  * True where all tests of a part with a GPU passed by its output, and the process crashed at its
- * end: Mesa's software GPU does now and then, when its threads outlive its code. Such a part is run
- * once more, and has to end well.
+ * end: it does now and then, where the last functions of Mesa's libraries run while a thread that
+ * had the GPU is torn down. Engines' threads are waited for (workers/process_end.ts); that of a
+ * test file with a device of its own cannot be. Such a part is run once more, and has to end well.
  */
 export function crashedAtEnd(name: string, output: string, code: number): boolean {
   const sums = readSummary(output);

@@ -23,6 +23,7 @@ import { WorkerCaller } from "./caller.ts";
 import type { EngineOptions, LayerObservation } from "./engine_options.ts";
 import { draftSetupOf, observationOf, scriptOf } from "./engine_options.ts";
 import { IoPool } from "./io_pool.ts";
+import { delayProcessEnd } from "./process_end.ts";
 import type { CallName, Calls, LoadParams } from "./protocol.ts";
 import { TextCalls } from "./text_calls.ts";
 import { Watchdog } from "./watchdog.ts";
@@ -31,7 +32,7 @@ import { Watchdog } from "./watchdog.ts";
 const CLOSE_MS_MAX = 1_000;
 /** Threads that have said goodbye still free their isolates; no process should exit meanwhile. */
 const TEARDOWN_MS = 10;
-/** The same after a GPU: NVIDIA's driver, taking back gigabytes, brought down ending processes. */
+/** The same after a GPU, on a busy machine, or of gigabytes: the process waits as it ends. */
 const GPU_TEARDOWN_MS = 1_000;
 /** How long the error of a failed follower is waited for. */
 const CAUSE_MS_MAX = 200;
@@ -279,9 +280,8 @@ export class EngineHandle {
     this.#control.fail(0);
     await Promise.all(goodbyes);
     await this.#io?.close();
-    const { gpu } = this.#setup;
-    const ms = gpu && !gpu.mayBeSoftware ? GPU_TEARDOWN_MS : TEARDOWN_MS;
-    await new Promise((resolve) => setTimeout(resolve, ms));
+    if (this.#setup.gpu) delayProcessEnd(GPU_TEARDOWN_MS);
+    await new Promise((resolve) => setTimeout(resolve, TEARDOWN_MS));
   }
 
   /** A text as a whole runs in the first slot, and nothing beside it. */
