@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { join } from "node:path";
 import { UsageError } from "../base/errors.ts";
 import { isReference, ModelStore, parseReference, sourceOf } from "../pull/mod.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../base/nearest.ts";
 import { getEnv } from "./settings.ts";
 
 /** Adds the flag that says which folder it is. */

@@ -13,6 +13,7 @@ import { openApiDocument } from "./openapi.ts";
 import { OPERATION_ROUTES } from "./operation_routes.ts";
 import { type AppOptions, appSettings } from "./options.ts";
 import { PAGE_ROUTES } from "./page.ts";
+import { ignoredFields } from "./read_fields.ts";
 import type { Route } from "./route.ts";
 import { API_ROUTES } from "./routes.ts";
 import { watchRequests } from "./telemetry/requests.ts";
@@ -43,6 +44,7 @@ export function createApp(options: AppOptions): Hono<ServerEnv> {
   const app = new Hono<ServerEnv>();
   app.use(headLengths());
   app.use(requestIds());
+  app.use(ignoredFields());
   app.use(watchRequests(settings));
   app.use(guards(settings));
   app.use(requireKey(settings.apiKeys));

@@ -14,6 +14,7 @@ export interface ServerFlags {
   readonly maxRequests: number;
   readonly requestTimeout?: number;
   readonly maxBody?: number;
+  readonly strictRequests?: boolean;
   readonly drainTimeout: number;
   readonly allowHosts?: readonly string[];
   readonly allowOrigins?: readonly string[];
@@ -88,6 +89,7 @@ function addMainOptions(verb: Command): Command {
     .option("--max-waiting <n>", "requests that may wait their turn (default: 16)", wholeNumber())
     .option("--max-requests <n>", "requests that work is done for at once", count, 512)
     .option("--max-body <size>", "the longest body of a request (default: 8MiB)", byteSize)
+    .option("--strict-requests", "refuse requests with fields that the server does not know")
     .option("--request-timeout <s>", "seconds that work for a request may take", seconds)
     .option("--drain-timeout <s>", "seconds for running answers when it is stopped", seconds, 30)
     .option("--allow-hosts <names>", "more names that clients may use for this server", list)

@@ -12,8 +12,9 @@ import {
 import type { ServerEnv } from "../guards.ts";
 import { fieldError } from "../http_errors.ts";
 import type { AppSettings } from "../options.ts";
-import { harmless, optional, parseFields, refuseUnsupported } from "../parse_fields.ts";
-import { readJsonObject } from "../request_body.ts";
+import { withOthers } from "../known_fields.ts";
+import { harmless, optional } from "../parse_fields.ts";
+import { readFields } from "../read_fields.ts";
 import { accessOf, idOf, own, pageFields, pageResponse, readQuery } from "./store_access.ts";
 
 /** What jobs may ask. */
@@ -27,15 +28,18 @@ export const BATCH_ENDPOINTS = [
 const WINDOW_SECONDS = 24 * 3600;
 const METADATA_KEYS_MAX = 16;
 
-export const batchSchema = z.object({
-  input_file_id: z.string().regex(/^[\w-]{1,128}$/, "expected the id of a file"),
-  endpoint: z.enum(BATCH_ENDPOINTS),
-  completion_window: z.literal("24h"),
-  metadata: optional(
-    z.record(z.string().max(64), z.string().max(512))
-      .refine((data) => Object.keys(data).length <= METADATA_KEYS_MAX, "too many keys"),
-  ),
-});
+export const batchSchema = withOthers(
+  z.object({
+    input_file_id: z.string().regex(/^[\w-]{1,128}$/, "expected the id of a file"),
+    endpoint: z.enum(BATCH_ENDPOINTS),
+    completion_window: z.literal("24h"),
+    metadata: optional(
+      z.record(z.string().max(64), z.string().max(512))
+        .refine((data) => Object.keys(data).length <= METADATA_KEYS_MAX, "too many keys"),
+    ),
+  }),
+  { unsupported: { output_expires_after: harmless.never } },
+);
 
 export const batchListQuery = z.object(pageFields(100, 20));
 
@@ -43,9 +47,8 @@ export async function createBatch(
   c: Context<ServerEnv>,
   settings: AppSettings,
 ): Promise<Response> {
-  const body = await readJsonObject(c.req.raw, settings);
-  refuseUnsupported(body, { output_expires_after: harmless.never });
-  const { input_file_id: inputFileId, endpoint, metadata } = parseFields(batchSchema, body);
+  const fields = await readFields(c, settings, batchSchema);
+  const { input_file_id: inputFileId, endpoint, metadata } = fields;
   const { store, owner } = accessOf(c, settings);
   const param = "input_file_id";
   const file = own(await store.files.get(inputFileId), {
