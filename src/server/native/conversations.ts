@@ -26,7 +26,7 @@ export interface ConversationFolder {
 }
 
 const ENDING = ".kv";
-/** Behind it, while it is written (src/engine/kv_archive.ts). */
+/** Behind it, while it is written (src/engine/kv_file.ts). */
 const PART = ".part";
 /** Nobody writes for so long without a byte. */
 const PART_MS = 10 * 60_000;
