@@ -61,6 +61,8 @@ export interface BatchSettings {
   readonly concurrency: number;
   /** Of an uploaded file. */
   readonly fileBytesMax: number;
+  /** That a key may have open; without keys, that all may have together. Default 100. */
+  readonly batchesPerKey?: number;
   /** The store's: what a process has that is silent for so long is others'. Default 10 s. */
   readonly leaseMs?: number;
 }

@@ -33,6 +33,7 @@ export interface ServerFlags {
   readonly batchConcurrency: number;
   readonly batchLease: number;
   readonly batchFileMax: number;
+  readonly batchesPerKey: number;
   readonly keepAlive?: number;
   readonly metricsCompat?: "vllm";
   readonly logFormat?: "json" | "text";
@@ -147,7 +148,13 @@ function addBatchOptions(verb: Command): Command {
       decimal({ min: LEASE_SECONDS_MIN }),
       10,
     )
-    .option("--batch-file-max <size>", "the longest file of a client", byteSize, BATCH_FILE_BYTES);
+    .option("--batch-file-max <size>", "the longest file of a client", byteSize, BATCH_FILE_BYTES)
+    .option(
+      "--batches-per-key <n>",
+      "batches that a key may have under way; without keys, that all may have together",
+      wholeNumber({ min: 1 }),
+      100,
+    );
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
