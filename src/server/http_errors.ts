@@ -34,6 +34,9 @@ export function textErrorBody({ message, code }: RequestError) {
   return { error: message.toWellFormed(), code };
 }
 
+/** Statuses of requests whose bodies were not read to their ends. */
+const UNREAD: ReadonlySet<number> = new Set([408, 413, 415]);
+
 /** The HTTP answer to a request for `path` that failed. */
 export function errorResponse(error: RequestError, path: string): Response {
   const body = /^\/api(\/|$)/.test(path) ? textErrorBody(error) : errorBody(error);
@@ -46,7 +49,7 @@ export function errorResponse(error: RequestError, path: string): Response {
   const isLasting = error.status === 504 || error.code === "too_many_batches";
   if (isLasting) response.headers.set("x-should-retry", "false");
   // A body that was refused, or not read to its end, cannot be followed by another request.
-  if (error.status === 408 || error.status === 413) response.headers.set("connection", "close");
+  if (UNREAD.has(error.status)) response.headers.set("connection", "close");
   return response;
 }
 
