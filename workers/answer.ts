@@ -6,7 +6,8 @@ import type { CallMessage, CallName, Calls, ErrorData, ReplyMessage } from "./pr
 
 /** How a call is answered that its handler leaves open by returning null. */
 export interface LaterAnswer<R> {
-  done(result: R): void;
+  /** What is in `transfer` is moved, not copied. */
+  done(result: R, transfer?: Transferable[]): void;
   failed(error: unknown): void;
 }
 
@@ -28,7 +29,7 @@ export function answerCalls(
     onMessage();
     const { call, id, params } = event.data;
     const later: LaterAnswer<unknown> = {
-      done: (result) => reply({ kind: "result", id, result }),
+      done: (result, transfer) => reply({ kind: "result", id, result }, transfer),
       failed: (error) => reply({ kind: "error", id, error: errorData(error, worker) }),
     };
     try {
@@ -36,8 +37,10 @@ export function answerCalls(
         | ((params: unknown, later: LaterAnswer<unknown>) => unknown)
         | undefined;
       if (handler === undefined) throw new Error(`${worker} does not answer "${call}"`);
-      const result = await handler(params, later);
-      if (result !== null) later.done(result);
+      const result = handler(params, later);
+      // What is known at once is said at once: this thread may be blocked for long right after.
+      const value = result instanceof Promise ? await result : result;
+      if (value !== null) later.done(value);
     } catch (error) {
       later.failed(error);
     }

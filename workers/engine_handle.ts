@@ -23,6 +23,7 @@ import { WorkerCaller } from "./caller.ts";
 import type { EngineOptions, LayerObservation } from "./engine_options.ts";
 import { draftSetupOf, observationOf, scriptOf } from "./engine_options.ts";
 import { IoPool } from "./io_pool.ts";
+import { KvSaves } from "./kv_saves.ts";
 import { delayProcessEnd } from "./process_end.ts";
 import type { CallName, Calls, LoadParams } from "./protocol.ts";
 import { TextCalls } from "./text_calls.ts";
@@ -51,6 +52,7 @@ export class EngineHandle {
   readonly #freeSlots: number[];
   readonly #callers: WorkerCaller[];
   readonly #watchdog: Watchdog;
+  readonly #saves = new KvSaves((call, params) => this.#ask(call, params));
   /** Threads that read a packed model; null: it is none, or they were not started yet. */
   #io: IoPool | null = null;
   #counts: RankCounts | null = null; // before ranks have memory
@@ -257,11 +259,13 @@ export class EngineHandle {
   }
 
   /**
-   * Writes what is remembered of prompts into a file; how many blocks of 32 tokens that is; null:
-   * they are on a GPU.
+   * Writes what is remembered of prompts into a file while requests go on; what is forgotten before
+   * its turn comes is not in it.
+   * @returns how many blocks of 32 tokens that is; null: they are on a GPU.
+   * @throws as `writeKvFile`; {WorkerError} when the engine is closed before the end.
    */
-  async saveKv(file: KvArchiveFile & KvSelection): Promise<number | null> {
-    return (await this.#ask("saveKv", file)).blocks;
+  saveKv(file: KvArchiveFile & KvSelection): Promise<number | null> {
+    return this.#saves.save(file);
   }
 
   /** Brings back what such a file has; null: it is none of this model. */

@@ -6,6 +6,7 @@
  * lets its event loop run.
  */
 import { check } from "../src/base/check.ts";
+import type { KvCopy } from "../src/engine/kv_archive.ts";
 import { Leader } from "../src/engine/leader.ts";
 import type { WholeTexts } from "../src/engine/whole_texts.ts";
 import { RankRunner } from "../src/rank/open_rank.ts";
@@ -13,6 +14,8 @@ import { answerCalls, leave, reply } from "./answer.ts";
 
 let runner: RankRunner | null = null;
 let leader: Leader | null = null;
+/** What is being copied for a file, a piece with each call. */
+let copy: KvCopy | null = null;
 /** Messages that came so far, and who waits for the next one. */
 let messageCount = 0;
 let onMessage = () => {};
@@ -34,11 +37,22 @@ answerCalls("engine", {
     working ??= work(leader, runner);
     return null;
   },
-  saveKv: (file) => ({ blocks: leader?.archive(file)?.save(file) ?? null }),
+  copyKv({ modelFingerprint, ids }) {
+    copy = leader?.archive({ modelFingerprint })?.copy(ids) ?? null;
+    if (copy === null) return { begun: null };
+    const { start, sizeBytes, recordBytes } = copy;
+    return { begun: { start, sizeBytes, recordBytes } };
+  },
+  nextKv({ bytesMax }, later) {
+    const records = copy?.next(bytesMax) ?? null;
+    if (records === null) copy = null;
+    later.done({ records }, records === null ? [] : [records.buffer]);
+    return null;
+  },
   restoreKv(file, later) {
     const archive = leader?.archive(file) ?? null;
     if (leader === null || runner === null || archive === null) return { blocks: null };
-    leader.errands.add(archive.restoring(), {
+    leader.errands.add(archive.restoring(file.path), {
       done: (blocks) => later.done({ blocks }),
       failed: (error) => later.failed(error),
     });
@@ -60,7 +74,8 @@ answerCalls("engine", {
   rehearse: ({ ids, policy }) => ofTexts((texts) => ({ choices: texts.rehearse(ids, policy) })),
   readSpeed: () => ofTexts((texts) => ({ gbps: texts.readSpeedGbps() })),
   async close() {
-    // Every request was told to stop.
+    // Every request was told to stop; what may wait is not done any more.
+    leader?.errands.failAll(new Error("The engine was closed before this was done"));
     await working;
     runner?.control.publishExit();
     runner?.close();

@@ -4,7 +4,7 @@
  * request's ids come through the control block (src/memory/control.ts).
  */
 import type { Speculate } from "../src/engine/drafts/drafts.ts";
-import type { KvArchiveFile, KvSelection } from "../src/engine/kv_archive.ts";
+import type { KvArchiveFile } from "../src/engine/kv_archive.ts";
 import type { LogprobRows } from "../src/engine/logprob_rows.ts";
 import type {
   EngineRequest,
@@ -27,10 +27,18 @@ export interface Calls {
     result: EngineResult;
   };
   /**
-   * Rank 0 only. Writes remembered keys and values into a file; how many blocks of 32 tokens; null:
-   * they lie where nobody can.
+   * Rank 0 only. Begins a copy of remembered keys and values, of what begins like `ids` or of all;
+   * null: they lie where nobody can. There is one copy at a time: the newest.
    */
-  saveKv: { params: KvArchiveFile & KvSelection; result: { readonly blocks: number | null } };
+  copyKv: {
+    params: { readonly modelFingerprint: string; readonly ids?: readonly number[] };
+    result: { readonly begun: KvCopyHead | null };
+  };
+  /** Rank 0 only. The copy's next records, of so many bytes or one; null: there are no more. */
+  nextKv: {
+    params: { readonly bytesMax: number };
+    result: { readonly records: Uint8Array<ArrayBuffer> | null };
+  };
   /** Rank 0 only. Brings back what such a file has; null: it is none of this model. */
   restoreKv: { params: KvArchiveFile; result: { readonly blocks: number | null } };
   /** Rank 0 only. Logits of every position; the rows come as "rows" events. */
@@ -84,6 +92,13 @@ export interface Calls {
    * because a rank that follows steps hears no message.
    */
   close: { params: Record<never, never>; result: Record<never, never> };
+}
+
+/** What a copy of keys and values will be. */
+export interface KvCopyHead {
+  readonly start: Uint8Array<ArrayBuffer>;
+  readonly sizeBytes: number;
+  readonly recordBytes: number;
 }
 
 /** What a rank is, and what its leader does beside leading. */

@@ -134,6 +134,8 @@ export interface BatchTable {
   list(options: ListOptions): Promise<Page<BatchRecord>>;
   /** All that something is left to be done for, of every owner, oldest first. */
   listOpen(): Promise<readonly VersionedBatch[]>;
+  /** How many of an owner's something is left to be done for. */
+  countOpen(owner: string): Promise<number>;
 }
 
 /** How many jobs have results: with status 200, and others. */

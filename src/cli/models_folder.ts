@@ -3,8 +3,9 @@ import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import { join } from "node:path";
 import { UsageError } from "../base/errors.ts";
+import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "../llm/built_in_model.ts";
 import { isReference, ModelStore, parseReference, sourceOf } from "../pull/mod.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../base/nearest.ts";
 import { getEnv } from "./settings.ts";
 
 /** Adds the flag that says which folder it is. */
@@ -29,7 +30,7 @@ function defaultFolder(): string | null {
 }
 
 /**
- * The file of a MODEL: a path, the name of a pulled model, or what it was pulled as.
+ * The file of a MODEL: a path, the name of a pulled model, what it was pulled as, or "built-in".
  * @param folder where pulled ones lie; left out: where they do by default.
  * @throws {UsageError} when it is none of these; a path of a file is not looked at.
  */
@@ -37,6 +38,7 @@ export function modelPath(text: string, folder?: string): string {
   if (existsSync(text)) return text;
   const path = findPulled(text, folder);
   if (path !== null) return path;
+  if (text === BUILT_IN_MODEL_ID) return BUILT_IN_MODEL_PATH;
   if (isReference(text)) {
     throw new UsageError(`Cannot use "${text}": it is not here yet: ganglion pull ${text}`);
   }

@@ -101,7 +101,7 @@ function createProgram(): Command {
 
 const HELP_AFTER = `
 A MODEL is the path of a .gguf file, the name of a pulled model, or what it was pulled as. Left out,
-it is the built-in model, which knows about Ganglion: ganglion run "How do I start the server?"
+it is the model built-in, which knows about Ganglion: ganglion run "How do I start the server?"
 
 Every flag has a twin in the environment, GANGLION_<FLAG> (--ctx-size: GANGLION_CTX_SIZE), and may
 stand in the config file, $XDG_CONFIG_HOME/ganglion/config.json or the one named by --config.

@@ -154,11 +154,11 @@ export class Leader {
     control.announceOutput();
   }
 
-  /** Keys and values in a file; null where they are on a GPU. Between steps. */
-  archive(file: KvArchiveFile): KvArchive | null {
+  /** Keys and values as a file has them; null where they are on a GPU. Between steps. */
+  archive(of: Pick<KvArchiveFile, "modelFingerprint">): KvArchive | null {
     const { setup, control } = this.#runner;
     if (setup.plans.some(({ gpu }) => gpu !== null)) return null;
-    return new KvArchive(setup, this.#kv, file, () => control.beat());
+    return new KvArchive(setup, this.#kv, of, () => control.beat());
   }
 
   /** Ends all requests. */

@@ -4,6 +4,7 @@
  */
 import { type Context, Hono } from "hono";
 import { RequestError } from "../base/errors.ts";
+import { nearest } from "../base/nearest.ts";
 import { admit } from "./admission.ts";
 import { requireKey } from "./api_keys.ts";
 import { guards, requestIds, type ServerEnv } from "./guards.ts";
@@ -13,6 +14,7 @@ import { openApiDocument } from "./openapi.ts";
 import { OPERATION_ROUTES } from "./operation_routes.ts";
 import { type AppOptions, appSettings } from "./options.ts";
 import { PAGE_ROUTES } from "./page.ts";
+import { ignoredFields } from "./read_fields.ts";
 import type { Route } from "./route.ts";
 import { API_ROUTES } from "./routes.ts";
 import { watchRequests } from "./telemetry/requests.ts";
@@ -43,6 +45,7 @@ export function createApp(options: AppOptions): Hono<ServerEnv> {
   const app = new Hono<ServerEnv>();
   app.use(headLengths());
   app.use(requestIds());
+  app.use(ignoredFields());
   app.use(watchRequests(settings));
   app.use(guards(settings));
   app.use(requireKey(settings.apiKeys));
@@ -70,9 +73,16 @@ function methodNotAllowed(c: Context<ServerEnv>, methods: readonly string[]): Re
   return response;
 }
 
+/** Those that have no parameters. */
+const PLAIN_PATHS = ROUTES.map(({ path }) => path).filter((path) => !path.includes(":"));
+
+/** Base URLs are given with "/v1" too few or too many, or with a slash at their end. */
 function unknownPath(c: Context<ServerEnv>): Response {
+  const path = c.req.path.slice(0, 200);
+  const meant = nearest(path, PLAIN_PATHS);
+  const advice = meant === null ? "" : `: did you mean "${meant}"?`;
   return errorResponse(
-    new RequestError(`Unknown path ${JSON.stringify(c.req.path.slice(0, 200))}`, {
+    new RequestError(`Unknown path ${JSON.stringify(path)}${advice}`, {
       status: 404,
       code: "unknown_url",
     }),

@@ -10,7 +10,11 @@ import type { AppSettings } from "./options.ts";
 
 /** Hono's environment in this server. */
 export interface ServerEnv {
-  Variables: { requestId: string };
+  Variables: {
+    requestId: string;
+    /** Their names, as the answer's header has them; undefined: none. */
+    ignoredFields?: string;
+  };
   /** Settles when the answer's last byte has gone out, or its client has gone. */
   Bindings: { completed?: Promise<void> } | undefined;
 }
@@ -62,7 +66,10 @@ function allowOrigin(headers: Headers, origin: string): void {
     "access-control-allow-headers",
     "authorization, content-type, x-api-key, x-request-id, x-prefix-key",
   );
-  headers.set("access-control-expose-headers", "x-request-id, x-prefix-key, retry-after");
+  headers.set(
+    "access-control-expose-headers",
+    "x-request-id, x-prefix-key, x-ignored-fields, retry-after",
+  );
   headers.set("access-control-max-age", "600");
   headers.append("vary", "origin");
 }

@@ -34,6 +34,9 @@ export function textErrorBody({ message, code }: RequestError) {
   return { error: message.toWellFormed(), code };
 }
 
+/** Statuses of requests whose bodies were not read to their ends. */
+const UNREAD: ReadonlySet<number> = new Set([408, 413, 415]);
+
 /** The HTTP answer to a request for `path` that failed. */
 export function errorResponse(error: RequestError, path: string): Response {
   const body = /^\/api(\/|$)/.test(path) ? textErrorBody(error) : errorBody(error);
@@ -41,10 +44,12 @@ export function errorResponse(error: RequestError, path: string): Response {
   if (error.retryAfterSeconds !== null) {
     response.headers.set("retry-after", String(Math.ceil(error.retryAfterSeconds)));
   }
-  // OpenAI's clients try again after 504, which would take as long once more.
-  if (error.status === 504) response.headers.set("x-should-retry", "false");
+  // OpenAI's clients try again after 504, which would take as long once more, and after 429, where
+  // a moment later nothing is different.
+  const isLasting = error.status === 504 || error.code === "too_many_batches";
+  if (isLasting) response.headers.set("x-should-retry", "false");
   // A body that was refused, or not read to its end, cannot be followed by another request.
-  if (error.status === 408 || error.status === 413) response.headers.set("connection", "close");
+  if (UNREAD.has(error.status)) response.headers.set("connection", "close");
   return response;
 }
 

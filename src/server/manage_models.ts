@@ -9,8 +9,7 @@ import type { ModelStatus } from "../models/types.ts";
 import type { ServerEnv } from "./guards.ts";
 import { acquireModel, type ModelCard, modelNotFound, type ModelSource } from "./model_source.ts";
 import type { AppSettings } from "./options.ts";
-import { parseFields } from "./parse_fields.ts";
-import { readJsonObject } from "./request_body.ts";
+import { readFields } from "./read_fields.ts";
 
 /** A source that loads and unloads: src/models. */
 export interface ManagedModels extends ModelSource {
@@ -83,5 +82,5 @@ function stateOnWire(status: ModelCard & ModelStatus) {
 }
 
 async function readName(c: Context<ServerEnv>, settings: AppSettings): Promise<string> {
-  return parseFields(nameSchema, await readJsonObject(c.req.raw, settings)).model;
+  return (await readFields(c, settings, nameSchema)).model;
 }

@@ -23,6 +23,8 @@ export interface AppOptions {
   readonly bodyBytesMax?: number;
   /** How long a request's body may take to arrive; default 30 s. */
   readonly bodyTimeoutMs?: number;
+  /** Fields that are not known cost a 400; else the answer's header names them. Default false. */
+  readonly strictRequests?: boolean;
   /** Silence after which a stream gets a comment, so that proxies keep it; default 15 s. */
   readonly keepAliveMs?: number;
   /** Text that a stream holds for a slow reader before its generation waits; default 2^20. */
@@ -59,6 +61,8 @@ export interface BatchSettings {
   readonly concurrency: number;
   /** Of an uploaded file. */
   readonly fileBytesMax: number;
+  /** That a key may have open; without keys, that all may have together. Default 100. */
+  readonly batchesPerKey?: number;
   /** The store's: what a process has that is silent for so long is others'. Default 10 s. */
   readonly leaseMs?: number;
 }
@@ -80,6 +84,7 @@ export function appSettings(options: AppOptions): AppSettings {
     allowedOrigins: [],
     bodyBytesMax: 8 * 2 ** 20,
     bodyTimeoutMs: 30_000,
+    strictRequests: false,
     keepAliveMs: 15_000,
     streamBufferChars: 2 ** 20,
     streamLagMs: 30_000,

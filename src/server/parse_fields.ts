@@ -1,9 +1,7 @@
 /** Bodies by their schemas: what is wrong is a 400 that names the field. Knows no field itself. */
 import { z } from "zod";
 import { fieldError } from "./http_errors.ts";
-
-/** A JSON object as a client sent it. */
-export type Body = Readonly<Record<string, unknown>>;
+import { type Body, othersOf, type UnsupportedFields, valueAt } from "./known_fields.ts";
 
 /** Many clients send null for "not set". */
 export function optional<T extends z.ZodType>(schema: T) {
@@ -30,10 +28,11 @@ export function isShallow(value: unknown): boolean {
 }
 
 /**
- * Reads `body` by `schema`.
+ * Reads `body` by `schema`, and by what is said of it (`withOthers`).
  * @throws {RequestError} 400 that names the first field at fault.
  */
 export function parseFields<T extends z.ZodType>(schema: T, body: Body): z.output<T> {
+  refuseUnsupported(body, othersOf(schema).unsupported ?? {});
   const parsed = schema.safeParse(body);
   if (parsed.success) return parsed.data;
   const { path, message } = deepest(parsed.error.issues[0]);
@@ -50,17 +49,14 @@ export function pathName(path: readonly PropertyKey[]): string {
   }, "");
 }
 
-/** Fields that cannot be honoured, each with the values that ask for nothing. */
-export type UnsupportedFields = Readonly<Record<string, (value: unknown) => boolean>>;
-
 /** @throws {RequestError} 400 when a field asks for what this server cannot do. */
-export function refuseUnsupported(body: Body, unsupported: UnsupportedFields, prefix = ""): void {
-  for (const [name, harmless] of Object.entries(unsupported)) {
-    const value = Object.hasOwn(body, name) ? body[name] : null;
+function refuseUnsupported(body: Body, unsupported: UnsupportedFields): void {
+  for (const [path, harmless] of Object.entries(unsupported)) {
+    const value = valueAt(body, path);
     if (value === null || value === undefined || harmless(value)) continue;
     throw fieldError(
-      prefix + name,
-      `"${prefix}${name}" is not supported by this server: leave it out`,
+      path,
+      `"${path}" is not supported by this server: leave it out`,
       "unsupported_parameter",
     );
   }

@@ -11,13 +11,15 @@ export interface BodyLimits {
 /**
  * Reads the body as a JSON object, whatever its content type says. Of a key that occurs twice, the
  * last value counts.
- * @throws {RequestError} 413 when it is too long, 408 when it takes too long, 400 when it breaks
- *   off or is not UTF-8, not JSON, or not an object.
+ * @throws {RequestError} 413 when it is too long, 408 when it takes too long, 415 when it is
+ *   compressed, 400 when it breaks off or is not UTF-8, not JSON, or not an object.
  */
 export async function readJsonObject(
   request: Request,
   limits: BodyLimits,
 ): Promise<Record<string, unknown>> {
+  const encoding = request.headers.get("content-encoding") ?? "identity";
+  if (encoding.toLowerCase() !== "identity") throw encodedError(encoding);
   const bytes = await readBytes(request, limits);
   let value: unknown;
   try {
@@ -66,6 +68,15 @@ async function readBytes(request: Request, limits: BodyLimits): Promise<Uint8Arr
     );
   }
   return chunks.length === 1 ? chunks[0] : concatBytes(chunks);
+}
+
+/** What a short body unfolds to may be long: nobody's client compresses by itself. */
+function encodedError(encoding: string): RequestError {
+  return new RequestError(
+    `Cannot read a body that is encoded as ${JSON.stringify(encoding.slice(0, 40))}: send it as ` +
+      "it is",
+    { status: 415, code: "unsupported_content_encoding" },
+  );
 }
 
 function tooLong({ bodyBytesMax }: BodyLimits): RequestError {

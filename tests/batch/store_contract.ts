@@ -148,6 +148,7 @@ function testBatches(test: Declare): void {
       assertEquals(rest, { items: [records[1], records[0]], hasMore: false });
       const open = (await batches.listOpen()).map(({ record }) => record);
       assertEquals(open, [...records, other]);
+      assertEquals([await batches.countOpen("me"), await batches.countOpen("other")], [3, 1]);
     }));
 }
 

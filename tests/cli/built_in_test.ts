@@ -22,6 +22,15 @@ Deno.test("run takes one word as a MODEL, and says that it is no file", async ()
   assertMatch(stderr, /hello/);
 });
 
+Deno.test("the built-in model can be named as servers name it", async () => {
+  const { code, stdout, stderr } = await runCli(["run", "built-in", "hello", "--temperature", "0"]);
+  assertEquals(code, 0, stderr);
+  assertMatch(stdout, /^Hello!/);
+  const removed = await runCli(["rm", "built-in"]);
+  assertEquals(removed.code, 1);
+  assertMatch(removed.stderr, /none was pulled under that name/);
+});
+
 Deno.test("show without a MODEL describes the built-in one", async () => {
   const { code, stdout } = await runCli(["show", "--json"]);
   assertEquals(code, 0);

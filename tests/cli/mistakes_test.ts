@@ -17,6 +17,7 @@ const MISTAKES: readonly Mistake[] = [
   ["run FOLDER/text.gguf a", 1, "it is another kind of file: check the path"],
   ["show tinny", 2, 'did you mean "tiny"?'],
   ["show other", 2, "none was pulled under that name: ganglion list says which were"],
+  ["run Hello", 2, 'to ask the built-in model: ganglion run built-in "Hello"'],
   ["perplexity FOLDER/tiny.gguf --file FOLDER/none", 1, "no such file: check the path"],
   ["tokenize FOLDER/tiny.gguf --file FOLDER", 1, "it is a directory: give the path of a file"],
   ["pack FOLDER/tiny.gguf --stats FOLDER/none", 1, "there is no such file: check the path"],

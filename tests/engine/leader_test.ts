@@ -1,5 +1,7 @@
 import { assert, assertEquals, assertGreater, assertLess, assertThrows } from "@std/assert";
 import type { Speculate } from "../../src/engine/drafts/drafts.ts";
+import type { KvArchive } from "../../src/engine/kv_archive.ts";
+import { writeKvFile } from "../../src/engine/kv_file.ts";
 import { Leader } from "../../src/engine/leader.ts";
 import { openGguf } from "../../src/gguf/mod.ts";
 import { planModel } from "../../src/llm/mod.ts";
@@ -177,21 +179,27 @@ Deno.test("Leader.step() guesses nothing in a step that runs to its end whoever 
     assertEquals([draftedTokens ?? 0, predictedTokens], [0, 40]);
   }));
 
+/** Writes a copy of what is remembered; how many blocks that is. */
+async function save(archive: KvArchive, path: string, ids?: readonly number[]): Promise<number> {
+  const copy = archive.copy(ids);
+  const { start, sizeBytes, recordBytes } = copy;
+  const next = () => Promise.resolve(copy.next(recordBytes));
+  return await writeKvFile({ start, sizeBytes, next }, { path }) / recordBytes;
+}
+
 Deno.test("Leader.archive() shows that it gets on, record by record: no watchdog minds a slow disk", () =>
   withTinyFile({ contextLength: 200 }, async (path) => {
     const { leader, runner: { control } } = await openLeader(path);
     const ids = Array.from({ length: 70 }, (_, i) => 5 + i);
     answerNow(leader, { ids, maxTokens: 1, sampling: { temperature: 0 }, endIds: [] });
-    const archive = leader.archive({ path: `${path}.kv`, modelFingerprint: "tiny" })!;
+    const archive = leader.archive({ modelFingerprint: "tiny" })!;
     try {
-      const atFirst = control.heartbeat;
-      assertEquals(archive.save(), 2);
+      assertEquals(await save(archive, `${path}.kv`), 2);
       const saved = control.heartbeat;
-      const restoring = archive.restoring();
+      const restoring = archive.restoring(`${path}.kv`);
       let step = restoring.next();
       while (!step.done) step = restoring.next();
-      assertEquals(step.value, 2);
-      assertEquals([saved - atFirst, control.heartbeat - saved], [2, 2]);
+      assertEquals([step.value, control.heartbeat - saved], [2, 2]);
     } finally {
       await Deno.remove(`${path}.kv`);
     }
@@ -208,25 +216,25 @@ Deno.test("Leader.step() brings a conversation back between steps, and believes 
     const other = textOf(11, 192);
     const short = textOf(13, 64);
     ask(saved);
-    const archive = leader.archive({ path: `${path}.kv`, modelFingerprint: "tiny" })!;
+    const archive = leader.archive({ modelFingerprint: "tiny" })!;
     try {
-      assertEquals(archive.save(), 6);
-      const probe = leader.archive({ path: `${path}.probe`, modelFingerprint: "tiny" })!;
+      assertEquals(await save(archive, `${path}.kv`), 6);
       for (let first = 1; first < 4; first++) {
         // So many records are back when others take their blocks; then the rest.
         ask(short, 0);
         ask(other, 0);
-        const restoring = archive.restoring();
+        const restoring = archive.restoring(`${path}.kv`);
         for (let i = 0; i < first; i++) restoring.next();
         ask(other, 0);
         ask(short, 0);
         while (!restoring.next().done);
         const mixed = [...short, ...saved.slice(32 * first, 32 * (first + 1))];
-        assertEquals(probe.save({ ids: mixed }) <= 2, true, `record ${first} is behind the short`);
+        const known = await save(archive, `${path}.probe`, mixed);
+        assertEquals(known <= 2, true, `record ${first} is behind the short`);
       }
       // An answer that is being made gets a token a step meanwhile.
       let blocks: number | null | undefined;
-      const slow = archive.restoring();
+      const slow = archive.restoring(`${path}.kv`);
       leader.errands.add(
         (function* (): Generator<void, number | null> {
           for (let step = slow.next();; step = slow.next()) {
@@ -259,3 +267,46 @@ Deno.test("WholeTexts.readSpeedGbps() is a rate", async () => {
     assert(gbps > 0.01 && gbps < 10_000, `${gbps} GB/s`);
   });
 });
+
+Deno.test("KvArchive.copy() goes on between steps, and leaves out what others got meanwhile", () =>
+  withTinyFile({ contextLength: 256 }, async (path) => {
+    const { leader, runner } = await openLeader(path, 0, { sequences: 2, kvBlocks: 8 });
+    const textOf = (seed: number, length: number) =>
+      Array.from({ length }, (_, i) => 5 + (i * seed + seed) % 200);
+    const ask = (ids: number[], maxTokens = 4) => {
+      const request = { ids, maxTokens, sampling: { temperature: 0 }, endIds: [] };
+      const { timings } = answerNow(leader, request);
+      const answer = [...runner.control.outputIds(0).subarray(0, maxTokens)];
+      return { answer, cached: timings.cachedTokens ?? 0 };
+    };
+    const kept = textOf(7, 200);
+    const cold = ask(kept);
+    assertEquals(new Set(cold.answer).size > 1, true, "an answer that tells");
+    const archive = leader.archive({ modelFingerprint: "tiny" })!;
+    try {
+      // Others need so many blocks while it is copied: the ends of `kept` go first.
+      for (const [others, blocks] of [[32, 6], [100, 4], [192, 2], [250, 2]]) {
+        ask(kept, 0);
+        const copy = archive.copy(kept);
+        const { start, sizeBytes, recordBytes } = copy;
+        assertEquals((sizeBytes - start.length) / recordBytes, 6);
+        let asked = 0;
+        const next = () => {
+          if (asked++ === 2) ask(textOf(11, others), 0);
+          return Promise.resolve(copy.next(recordBytes));
+        };
+        const file = { path: `${path}.kv` };
+        const bytes = await writeKvFile({ start, sizeBytes, next }, file);
+        assertEquals(bytes / recordBytes, blocks, `${others}`);
+        ask(textOf(13, 250), 0); // nothing of it is there any more
+        const restoring = archive.restoring(`${path}.kv`);
+        let step = restoring.next();
+        while (!step.done) step = restoring.next();
+        assertEquals(step.value, blocks);
+        const warm = ask(kept);
+        assertEquals(warm, { answer: cold.answer, cached: 32 * blocks });
+      }
+    } finally {
+      await Deno.remove(`${path}.kv`);
+    }
+  }));

@@ -63,6 +63,20 @@ Deno.test("createApp() answers unknown paths 404 and wrong methods 405 with Allo
     assertEquals(response.status, 404, path);
     assertEquals((await response.json()).error.code, "unknown_url");
   }
+  const near: [string, string][] = [
+    ["/chat/completions", "/v1/chat/completions"],
+    ["/v1/v1/chat/completions", "/v1/chat/completions"],
+    ["//v1/embeddings", "/v1/embeddings"],
+    ["/v1/completions/", "/v1/completions"],
+    ["/api/chats", "/api/chat"],
+  ];
+  for (const [path, meant] of near) {
+    const { error } = await (await app.request(`http://localhost${path}`)).json();
+    const message = `Unknown path "${path}": did you mean "${meant}"?`;
+    assertEquals(error.message ?? error, message);
+  }
+  const far = await (await app.request("/v1/nothing")).json();
+  assertEquals(far.error.message, `Unknown path "/v1/nothing"`);
   const wrong: [string, string, string][] = [
     [CHAT, "GET", "POST, OPTIONS"],
     [CHAT, "DELETE", "POST, OPTIONS"],

@@ -24,6 +24,18 @@ Deno.test("readJsonObject() refuses what is not a JSON object in UTF-8", async (
   }
 });
 
+Deno.test("readJsonObject() refuses compressed bodies, and says that they are", async () => {
+  const init = (encoding: string) => ({
+    ...{ method: "POST", body: `{"a": 2}` },
+    headers: { "content-encoding": encoding },
+  });
+  const plain = new Request("http://localhost", init("identity"));
+  assertEquals(await readJsonObject(plain, limits), { a: 2 });
+  const packed = new Request("http://localhost", init("gzip"));
+  const error = await assertRejects(() => readJsonObject(packed, limits), RequestError, `"gzip"`);
+  assertEquals([error.status, error.code], [415, "unsupported_content_encoding"]);
+});
+
 Deno.test("readJsonObject() refuses bodies over the limit, declared or not", async () => {
   const long = `{"a":"${"x".repeat(2000)}"}`;
   const undeclared = new Blob([long]).stream();

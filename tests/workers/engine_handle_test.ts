@@ -1,5 +1,6 @@
 /** The engine's threads when something goes wrong: every call settles, and says why. */
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { dirname, join } from "node:path";
 import {
   ModelFormatError,
   RequestError,
@@ -7,7 +8,7 @@ import {
   WorkerError,
 } from "../../src/base/errors.ts";
 import { text } from "../../src/gguf/mod.ts";
-import { loadModel } from "../../src/llm/mod.ts";
+import { type LoadedModel, loadModel } from "../../src/llm/mod.ts";
 import { withModel, withTinyFile } from "../support/loaded_model.ts";
 
 Deno.test("EngineHandle.start() ends all threads when the file changes while it loads", async () => {
@@ -106,3 +107,74 @@ Deno.test("a request that the engine cannot begin fails alone", async () => {
     });
   });
 });
+
+/** A model that remembers a long prompt, its ids, and a folder; all go when `use` has ended. */
+async function withPrompt(
+  use: (model: LoadedModel, ids: readonly number[], path: string) => Promise<void>,
+): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "ganglion-kv-" });
+  try {
+    // Keys and values of 12 KiB a token: tens of MiB, which take the engine several steps.
+    const heads = { embeddingLength: 256, headCount: 8, headCountKv: 8, headDim: 32 };
+    const shape = { contextLength: 4096, blockCount: 6, ...heads };
+    await withTinyFile(shape, async (path) => {
+      const ids = Array.from({ length: 3000 }, (_, i) => 3 + (i * i) % 500);
+      await withModel(path, { threads: 2, parallel: 2, kvType: "f32" }, async (model) => {
+        await model.generate({ ids, maxTokens: 0 }).result;
+        await use(model, ids, join(folder, "talk.kv"));
+      });
+    });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+const bytesMax = Infinity;
+
+Deno.test("EngineHandle.saveKv() ends while an answer is being made, which goes on", () =>
+  withPrompt(async (model, ids, path) => {
+    const answer = model.generate({ ids: [5, 6], maxTokens: 3000, ignoreEnd: true });
+    let isAnswered = false;
+    answer.result.then(() => isAnswered = true);
+    await answer[Symbol.asyncIterator]().next();
+    const other = ids.slice(0, 64);
+    const tokens = await Promise.all([
+      model.conversations.save(ids, { path, bytesMax }),
+      model.conversations.save(other, { path: `${path}.2`, bytesMax }),
+    ]);
+    assertEquals([tokens, isAnswered], [[2976, 64], false]);
+    const sizes = [path, `${path}.2`].map((each) => Deno.statSync(each).size);
+    assert(sizes[0] > 40 * sizes[1], "each has its own");
+  }));
+
+Deno.test("EngineHandle.close() fails conversations that wait to be brought back", () =>
+  withPrompt(async (model, ids, path) => {
+    await model.conversations.save(ids, { path, bytesMax });
+    // Each takes more time than is given to it between two steps.
+    const restoring = Array.from({ length: 20 }, () => model.conversations.restore(path));
+    const outcomes = Promise.allSettled(restoring);
+    await Promise.resolve(); // the engine is asked
+    await model.close();
+    const { status, reason } = (await outcomes).at(-1) as PromiseRejectedResult;
+    assertEquals(status, "rejected");
+    assert(reason instanceof WorkerError, `${reason}`);
+    assertMatch(reason.message, /was closed/);
+  }));
+
+Deno.test("EngineHandle.close() fails a conversation that is being written, and leaves no half", () =>
+  withPrompt(async (model, ids, path) => {
+    await Deno.writeTextFile(path, "old");
+    const saving = model.conversations.save(ids, { path, bytesMax });
+    const outcome = saving.then(() => "saved", (error) => error);
+    while (true) {
+      // Until it has begun.
+      const size = await Deno.stat(`${path}.part`).then(({ size }) => size, () => 0);
+      if (size > 0) break;
+    }
+    await model.close();
+    const error = await outcome;
+    assert(error instanceof WorkerError, `${error}`);
+    assertMatch(error.message, /closed/);
+    const names = [...Deno.readDirSync(dirname(path))].map(({ name }) => name);
+    assertEquals([names, await Deno.readTextFile(path)], [["talk.kv"], "old"]);
+  }));

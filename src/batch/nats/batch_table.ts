@@ -62,6 +62,15 @@ export class NatsBatches implements BatchTable {
     });
     return (await Array.fromAsync(records)).filter((each) => each !== null);
   }
+
+  async countOpen(owner: string): Promise<number> {
+    const [marks, own] = await Promise.all([
+      this.#messages.subjects(markFilter()),
+      this.#messages.subjects(subject("batches", token(owner), "*")),
+    ]);
+    const open = new Set(marks.map(lastToken));
+    return own.filter((each) => open.has(lastToken(each))).length;
+  }
 }
 
 const NOTHING = new Uint8Array();

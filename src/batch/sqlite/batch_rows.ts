@@ -55,6 +55,12 @@ export class BatchRows implements BatchTable {
     return rows.map(toVersioned);
   }
 
+  async countOpen(owner: string): Promise<number> {
+    const sql = "SELECT count(*) AS count FROM batches WHERE is_open = 1 AND owner = ?";
+    const [row] = await this.#all(sql, owner);
+    return Number(row.count);
+  }
+
   #all(sql: string, ...values: SQLInputValue[]): Promise<Row[]> {
     return this.#db.whenFree(() => this.#db.all(sql, ...values));
   }

@@ -2,7 +2,7 @@
 import { CommanderError } from "commander";
 import { UsageError } from "../../base/errors.ts";
 import type { ChatMessage, SamplingOptions } from "../../llm/mod.ts";
-import { nearest } from "../nearest.ts";
+import { nearest } from "../../base/nearest.ts";
 import { decimal, wholeNumber } from "../option_values.ts";
 
 export interface ChatState {

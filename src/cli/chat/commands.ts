@@ -1,6 +1,6 @@
 /** What begins with / in a chat is for the program, not for the model. */
 import { UsageError } from "../../base/errors.ts";
-import { nearest } from "../nearest.ts";
+import { nearest } from "../../base/nearest.ts";
 import { applySetting, type ChatState, describeSettings, SETTING_NAMES } from "./chat_state.ts";
 import { loadChat, saveChat } from "./saved_chat.ts";
 

@@ -14,8 +14,8 @@ export async function openBatches(
 ): Promise<BatchSettings | null> {
   const leaseMs = 1000 * flags.batchLease;
   const store = await openStore(flags, { leaseMs, onNotice });
-  const { batchConcurrency: concurrency, batchFileMax: fileBytesMax } = flags;
-  return store === null ? null : { store, concurrency, fileBytesMax, leaseMs };
+  const { batchConcurrency: concurrency, batchFileMax: fileBytesMax, batchesPerKey } = flags;
+  return store === null ? null : { store, concurrency, fileBytesMax, batchesPerKey, leaseMs };
 }
 
 async function openStore(

@@ -14,6 +14,7 @@ export interface ServerFlags {
   readonly maxRequests: number;
   readonly requestTimeout?: number;
   readonly maxBody?: number;
+  readonly strictRequests?: boolean;
   readonly drainTimeout: number;
   readonly allowHosts?: readonly string[];
   readonly allowOrigins?: readonly string[];
@@ -32,6 +33,7 @@ export interface ServerFlags {
   readonly batchConcurrency: number;
   readonly batchLease: number;
   readonly batchFileMax: number;
+  readonly batchesPerKey: number;
   readonly keepAlive?: number;
   readonly metricsCompat?: "vllm";
   readonly logFormat?: "json" | "text";
@@ -88,6 +90,7 @@ function addMainOptions(verb: Command): Command {
     .option("--max-waiting <n>", "requests that may wait their turn (default: 16)", wholeNumber())
     .option("--max-requests <n>", "requests that work is done for at once", count, 512)
     .option("--max-body <size>", "the longest body of a request (default: 8MiB)", byteSize)
+    .option("--strict-requests", "refuse requests with fields that the server does not know")
     .option("--request-timeout <s>", "seconds that work for a request may take", seconds)
     .option("--drain-timeout <s>", "seconds for running answers when it is stopped", seconds, 30)
     .option("--allow-hosts <names>", "more names that clients may use for this server", list)
@@ -145,7 +148,13 @@ function addBatchOptions(verb: Command): Command {
       decimal({ min: LEASE_SECONDS_MIN }),
       10,
     )
-    .option("--batch-file-max <size>", "the longest file of a client", byteSize, BATCH_FILE_BYTES);
+    .option("--batch-file-max <size>", "the longest file of a client", byteSize, BATCH_FILE_BYTES)
+    .option(
+      "--batches-per-key <n>",
+      "batches that a key may have under way; without keys, that all may have together",
+      wholeNumber({ min: 1 }),
+      100,
+    );
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };

@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { existsSync } from "node:fs";
 import { UsageError } from "../../base/errors.ts";
+import { BUILT_IN_MODEL_ID } from "../../llm/built_in_model.ts";
 import type { GenerateRequest, GenerateResult, LoadedModel } from "../../llm/mod.ts";
 import { describeSpeed, perSecond, streamAnswer } from "../chat/answer.ts";
 import { History, historyPath } from "../chat/history.ts";
@@ -58,7 +59,7 @@ async function run(
     throw new UsageError("Cannot use --system with --raw: without a template it has no place");
   }
   await pullIfMissing(path ?? getEnv("GANGLION_MODEL"));
-  const modelPath = requireModel(path, { env: "GANGLION_MODEL" });
+  const modelPath = findModel(path, prompt);
   await using model = await loadForVerb(modelPath, toLoadOptions(options));
   const request = { maxTokens: options.maxTokens, sampling: toSamplingOptions(options) };
   if (prompt !== undefined) {
@@ -68,6 +69,17 @@ async function run(
   const { system = null, verbose = false } = options;
   const state = { ...request, system, verbose, messages: [] };
   await chat(model, state, new History(options.private ? null : historyPath()));
+}
+
+/** @throws {UsageError} that says how to ask, where one word alone names no model. */
+function findModel(path: string | undefined, prompt: string | undefined): string {
+  try {
+    return requireModel(path, { env: "GANGLION_MODEL" });
+  } catch (error) {
+    if (!(error instanceof UsageError) || path === undefined || prompt !== undefined) throw error;
+    const ask = `ganglion run ${BUILT_IN_MODEL_ID} ${JSON.stringify(path)}`;
+    throw new UsageError(`${error.message}; to ask the built-in model: ${ask}`);
+  }
 }
 
 /** One argument alone is a prompt when it has several words and names no file. */

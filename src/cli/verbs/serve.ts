@@ -57,6 +57,7 @@ async function serveModels(paths: readonly string[], options: Options): Promise<
     allowedOrigins: options.allowOrigins,
     requestsMax: options.maxRequests,
     bodyBytesMax: options.maxBody,
+    strictRequests: options.strictRequests,
     requestTimeoutMs: options.requestTimeout === undefined
       ? undefined
       : options.requestTimeout * 1000,

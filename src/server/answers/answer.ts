@@ -3,13 +3,14 @@
  * server's way out and to the model's lease. The same for every API; what is sent is theirs.
  */
 import type { Context } from "hono";
+import type { z } from "zod";
 import { RequestError } from "../../base/errors.ts";
 import type { ServerEnv } from "../guards.ts";
 import { loadingError, shutdownError } from "../http_errors.ts";
 import { acquireModel, type AcquireOptions, type ModelLease } from "../model_source.ts";
 import type { AppSettings } from "../options.ts";
 import { cutShortError, linkedStop } from "../work_stop.ts";
-import { readJsonObject } from "../request_body.ts";
+import { readFields } from "../read_fields.ts";
 import { eventStreamResponse, type StreamFormat } from "./event_stream.ts";
 
 /** A request whose model is held for it. */
@@ -22,17 +23,18 @@ export interface Work {
 }
 
 /**
- * The body of a request that work is to be done for, as `readJsonObject`.
+ * The body of a request that work is to be done for, as `readFields`.
  * @throws {RequestError} 503 while no request can be answered, before the body is read.
  */
-export async function readWork(
+export async function readWork<T extends z.ZodType>(
   c: Context<ServerEnv>,
   settings: AppSettings,
-): Promise<Record<string, unknown>> {
+  schema: T,
+): Promise<z.output<T>> {
   const { lifecycle, models } = settings;
   if (lifecycle.isDraining) throw shutdownError();
   if (models.state === "loading") throw loadingError();
-  return await readJsonObject(c.req.raw, settings);
+  return await readFields(c, settings, schema);
 }
 
 /**

@@ -12,8 +12,9 @@ import {
 import type { ServerEnv } from "../guards.ts";
 import { fieldError } from "../http_errors.ts";
 import type { AppSettings } from "../options.ts";
-import { harmless, optional, parseFields, refuseUnsupported } from "../parse_fields.ts";
-import { readJsonObject } from "../request_body.ts";
+import { withOthers } from "../known_fields.ts";
+import { harmless, optional } from "../parse_fields.ts";
+import { readFields } from "../read_fields.ts";
 import { accessOf, idOf, own, pageFields, pageResponse, readQuery } from "./store_access.ts";
 
 /** What jobs may ask. */
@@ -26,16 +27,21 @@ export const BATCH_ENDPOINTS = [
 
 const WINDOW_SECONDS = 24 * 3600;
 const METADATA_KEYS_MAX = 16;
+/** That a key may have open when nobody says. */
+const BATCHES_PER_KEY = 100;
 
-export const batchSchema = z.object({
-  input_file_id: z.string().regex(/^[\w-]{1,128}$/, "expected the id of a file"),
-  endpoint: z.enum(BATCH_ENDPOINTS),
-  completion_window: z.literal("24h"),
-  metadata: optional(
-    z.record(z.string().max(64), z.string().max(512))
-      .refine((data) => Object.keys(data).length <= METADATA_KEYS_MAX, "too many keys"),
-  ),
-});
+export const batchSchema = withOthers(
+  z.object({
+    input_file_id: z.string().regex(/^[\w-]{1,128}$/, "expected the id of a file"),
+    endpoint: z.enum(BATCH_ENDPOINTS),
+    completion_window: z.literal("24h"),
+    metadata: optional(
+      z.record(z.string().max(64), z.string().max(512))
+        .refine((data) => Object.keys(data).length <= METADATA_KEYS_MAX, "too many keys"),
+    ),
+  }),
+  { unsupported: { output_expires_after: harmless.never } },
+);
 
 export const batchListQuery = z.object(pageFields(100, 20));
 
@@ -43,10 +49,9 @@ export async function createBatch(
   c: Context<ServerEnv>,
   settings: AppSettings,
 ): Promise<Response> {
-  const body = await readJsonObject(c.req.raw, settings);
-  refuseUnsupported(body, { output_expires_after: harmless.never });
-  const { input_file_id: inputFileId, endpoint, metadata } = parseFields(batchSchema, body);
-  const { store, owner } = accessOf(c, settings);
+  const fields = await readFields(c, settings, batchSchema);
+  const { input_file_id: inputFileId, endpoint, metadata } = fields;
+  const { store, owner, batchesPerKey = BATCHES_PER_KEY } = accessOf(c, settings);
   const param = "input_file_id";
   const file = own(await store.files.get(inputFileId), {
     ...{ owner, kind: "file", id: inputFileId, param },
@@ -54,14 +59,37 @@ export async function createBatch(
   if (file.purpose !== "batch") {
     throw fieldError(param, `Invalid value for "${param}": the file's purpose is not "batch"`);
   }
-  const createdAt = Math.floor(Date.now() / 1000);
-  const { record } = await store.batches.create({
-    ...{ id: newId("batch_"), owner, endpoint, inputFileId, metadata: metadata ?? null },
-    ...{ status: "validating", times: {}, createdAt, expiresAt: createdAt + WINDOW_SECONDS },
-    ...{ total: 0, progress: NO_PROGRESS, errors: [], outputFileId: null, errorFileId: null },
-    ...{ isOpen: true, keeper: null },
+  const { record } = await oneByOne(store, async () => {
+    await checkRoom(store, owner, batchesPerKey);
+    const createdAt = Math.floor(Date.now() / 1000);
+    return await store.batches.create({
+      ...{ id: newId("batch_"), owner, endpoint, inputFileId, metadata: metadata ?? null },
+      ...{ status: "validating", times: {}, createdAt, expiresAt: createdAt + WINDOW_SECONDS },
+      ...{ total: 0, progress: NO_PROGRESS, errors: [], outputFileId: null, errorFileId: null },
+      ...{ isOpen: true, keeper: null },
+    });
   });
   return Response.json(batchCard(record, NO_PROGRESS));
+}
+
+/** @throws {RequestError} 429 when the owner has as many open ones as there may be. */
+async function checkRoom(store: BatchStore, owner: string, most: number): Promise<void> {
+  const count = await store.batches.countOpen(owner);
+  if (count < most) return;
+  throw new RequestError(
+    `Cannot create a batch: ${count} are under way, and a key may have ${most}: wait until one ` +
+      "has ended, or cancel one (POST /v1/batches/ID/cancel)",
+    { status: 429, type: "rate_limit_error", code: "too_many_batches" },
+  );
+}
+
+/** The last creation in each store: two that counted at once would both find room. */
+const creations = new WeakMap<BatchStore, Promise<unknown>>();
+
+function oneByOne<T>(store: BatchStore, create: () => Promise<T>): Promise<T> {
+  const created = (creations.get(store) ?? Promise.resolve()).then(create);
+  creations.set(store, created.catch(() => {}));
+  return created;
 }
 
 const NO_PROGRESS: Progress = { completed: 0, failed: 0 };

@@ -11,10 +11,12 @@ import type { Conversations, LanguageModel } from "../../llm/types.ts";
 import { answerWhole, readWork, withModel } from "../answers/answer.ts";
 import type { ServerEnv } from "../guards.ts";
 import { fieldError } from "../http_errors.ts";
-import { conversationFields, toConversation } from "../openai/chat_request.ts";
+import { CHAT_FIELDS_AS_HINTS, conversationFields } from "../openai/chat_request.ts";
+import { toConversation } from "../openai/chat_request.ts";
 import { chatAsk } from "../openai/handlers.ts";
+import { withOthers } from "../known_fields.ts";
 import type { AppSettings } from "../options.ts";
-import { optional, parseFields } from "../parse_fields.ts";
+import { optional } from "../parse_fields.ts";
 import { cutShortError } from "../work_stop.ts";
 
 /** Where they are, and how many bytes all of them may take. */
@@ -24,7 +26,7 @@ export interface ConversationFolder {
 }
 
 const ENDING = ".kv";
-/** Behind it, while it is written (src/engine/kv_archive.ts). */
+/** Behind it, while it is written (src/engine/kv_file.ts). */
 const PART = ".part";
 /** Nobody writes for so long without a byte. */
 const PART_MS = 10 * 60_000;
@@ -33,13 +35,16 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const nameField = z.string().regex(NAME, "expected 1 to 64 letters, digits, '.', '_' or '-'");
 const model = optional(z.string().max(512));
 
-export const saveSchema = z.object({
-  model,
-  name: nameField,
-  ...conversationFields,
-  messages: optional(conversationFields.messages),
-  prompt: optional(z.string()),
-});
+export const saveSchema = withOthers(
+  z.object({
+    model,
+    name: nameField,
+    ...conversationFields,
+    messages: optional(conversationFields.messages),
+    prompt: optional(z.string()),
+  }),
+  CHAT_FIELDS_AS_HINTS,
+);
 
 export const restoreSchema = z.object({ model, name: nameField });
 
@@ -54,7 +59,7 @@ export async function saveConversation(
   c: Context<ServerEnv>,
   settings: AppSettings,
 ): Promise<Response> {
-  const fields = parseFields(saveSchema, await readWork(c, settings));
+  const fields = await readWork(c, settings, saveSchema);
   const folder = folderOf(settings);
   return await withModel(
     c,
@@ -88,7 +93,7 @@ export async function restoreConversation(
   c: Context<ServerEnv>,
   settings: AppSettings,
 ): Promise<Response> {
-  const { name, model: id } = parseFields(restoreSchema, await readWork(c, settings));
+  const { name, model: id } = await readWork(c, settings, restoreSchema);
   const folder = folderOf(settings);
   const { bytes } = find(folder, name);
   return await withModel(c, settings, { id }, async ({ lease: { model } }) => {

@@ -5,9 +5,11 @@ import type { LanguageModel } from "../../llm/types.ts";
 import { readWork, withModel } from "../answers/answer.ts";
 import type { ServerEnv } from "../guards.ts";
 import { chatAsk } from "../openai/handlers.ts";
-import { conversationFields, toConversation } from "../openai/chat_request.ts";
+import { CHAT_FIELDS_AS_HINTS, conversationFields } from "../openai/chat_request.ts";
+import { toConversation } from "../openai/chat_request.ts";
+import { withOthers } from "../known_fields.ts";
 import type { AppSettings } from "../options.ts";
-import { optional, parseFields } from "../parse_fields.ts";
+import { optional } from "../parse_fields.ts";
 import { planTools } from "../tools/tool_plan.ts";
 
 const model = optional(z.string().max(512));
@@ -23,7 +25,7 @@ export const tokenizeSchema = z.object({
 
 /** Ids of a text. */
 export async function tokenize(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
-  const fields = parseFields(tokenizeSchema, await readWork(c, settings));
+  const fields = await readWork(c, settings, tokenizeSchema);
   return await withModel(c, settings, { id: fields.model }, ({ lease }) => {
     const { add_special: bos = false, parse_special: special = true } = fields;
     const ids = lease.model.encodeText(fields.content.toWellFormed(), { bos, special });
@@ -51,7 +53,7 @@ export const detokenizeSchema = z.object({
 
 /** Text of ids; control tokens have none. */
 export async function detokenize(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
-  const fields = parseFields(detokenizeSchema, await readWork(c, settings));
+  const fields = await readWork(c, settings, detokenizeSchema);
   return await withModel(
     c,
     settings,
@@ -60,14 +62,18 @@ export async function detokenize(c: Context<ServerEnv>, settings: AppSettings): 
   );
 }
 
-export const conversationSchema = z.object({ model, ...conversationFields });
+/** Whole requests for answers are welcome: it is only their conversation that counts. */
+export const conversationSchema = withOthers(
+  z.object({ model, ...conversationFields }),
+  CHAT_FIELDS_AS_HINTS,
+);
 
 /** A conversation as the model reads it. */
 export async function applyTemplate(
   c: Context<ServerEnv>,
   settings: AppSettings,
 ): Promise<Response> {
-  const fields = parseFields(conversationSchema, await readWork(c, settings));
+  const fields = await readWork(c, settings, conversationSchema);
   return await withModel(c, settings, { id: fields.model }, ({ lease }) => {
     const { messages, tools, variables, addGenerationPrompt } = toConversation(fields);
     const plan = planTools(lease.model, messages, tools);
@@ -85,7 +91,7 @@ export async function countChatTokens(
   c: Context<ServerEnv>,
   settings: AppSettings,
 ): Promise<Response> {
-  const fields = parseFields(conversationSchema, await readWork(c, settings));
+  const fields = await readWork(c, settings, conversationSchema);
   return await withModel(c, settings, { id: fields.model }, ({ lease }) => {
     const conversation = toConversation(fields);
     const { prompts: [{ ids }] } = chatAsk(lease.model, { conversation, format: {}, request: {} });

@@ -13,42 +13,48 @@ import {
 import type { ServerEnv } from "../guards.ts";
 import { fieldError } from "../http_errors.ts";
 import { chatAsk, gapIds } from "../openai/handlers.ts";
+import { withOthers } from "../known_fields.ts";
 import { chooseTools } from "../openai/tool_fields.ts";
 import type { AppSettings } from "../options.ts";
-import { type Body, optional, parseFields, refuseUnsupported } from "../parse_fields.ts";
+import { optional } from "../parse_fields.ts";
 import { withPrefixKey } from "../prefix_key.ts";
 import {
   answerFields,
   leaseOptions,
   messagesField,
+  OTHER_FIELDS,
   thinkVariables,
   toFormat,
   toolsField,
   toRequest,
-  UNSUPPORTED_FIELDS,
-  UNSUPPORTED_OPTIONS,
 } from "./fields.ts";
 import { type AnswerHead, type AnswerKind, emptyOnWire, endOnWire, NDJSON } from "./wire.ts";
 import { NOTHING, partOnWire } from "./wire.ts";
 
-export const chatSchema = z.object({
-  ...answerFields,
-  messages: messagesField,
-  tools: toolsField,
-});
+export const chatSchema = withOthers(
+  z.object({
+    ...answerFields,
+    messages: messagesField,
+    tools: toolsField,
+  }),
+  OTHER_FIELDS,
+);
 
-export const generateSchema = z.object({
-  ...answerFields,
-  prompt: optional(z.string()),
-  suffix: optional(z.string()),
-  system: optional(z.string()),
-  raw: optional(z.boolean()),
-});
+export const generateSchema = withOthers(
+  z.object({
+    ...answerFields,
+    prompt: optional(z.string()),
+    suffix: optional(z.string()),
+    system: optional(z.string()),
+    raw: optional(z.boolean()),
+  }),
+  OTHER_FIELDS,
+);
 
 /** Answers the last message of a conversation. */
 export async function chat(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
   const startMs = performance.now();
-  const fields = parseFields(chatSchema, await readBody(c, settings));
+  const fields = await readWork(c, settings, chatSchema);
   const { messages = [], tools = [], think } = fields;
   const functions = tools.map((tool) => tool.function);
   const conversation = {
@@ -72,21 +78,12 @@ export async function chat(c: Context<ServerEnv>, settings: AppSettings): Promis
 /** Answers a prompt, continues it (`raw`) or fills a gap (`suffix`). */
 export async function generate(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
   const startMs = performance.now();
-  const fields = parseFields(generateSchema, await readBody(c, settings));
+  const fields = await readWork(c, settings, generateSchema);
   return await withModel(c, settings, leaseOptions(settings, fields), (work) => {
     const head = headOf("generate", work, startMs);
     if (!fields.prompt && !fields.suffix) return unasked(head, fields);
     return reply(work, head, fields, (model) => generateAsk(model, fields));
   });
-}
-
-async function readBody(c: Context<ServerEnv>, settings: AppSettings): Promise<Body> {
-  const body = await readWork(c, settings);
-  refuseUnsupported(body, UNSUPPORTED_FIELDS);
-  if (typeof body.options === "object" && body.options !== null) {
-    refuseUnsupported(body.options as Body, UNSUPPORTED_OPTIONS, "options.");
-  }
-  return body;
 }
 
 function headOf(kind: AnswerKind, { lease }: Work, startMs: number): AnswerHead {

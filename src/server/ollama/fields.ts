@@ -14,13 +14,8 @@ import {
 } from "../openai/answer_fields.ts";
 import { type AnswerFormat, ANY_JSON_FORMAT, schemaFormat } from "../openai/format_fields.ts";
 import { functionFields } from "../openai/tool_fields.ts";
-import {
-  anyObject,
-  type Body,
-  harmless,
-  optional,
-  type UnsupportedFields,
-} from "../parse_fields.ts";
+import type { Body, OtherFields } from "../known_fields.ts";
+import { anyObject, harmless, optional } from "../parse_fields.ts";
 
 const { never, isOneOf, isEmptyList } = harmless;
 
@@ -36,20 +31,26 @@ const optionFields = z.object({
   num_ctx: optional(z.int().min(1).max(COUNT_MAX)),
 });
 
-/** Options that change answers in ways that this server does not know. */
-export const UNSUPPORTED_OPTIONS: UnsupportedFields = {
-  mirostat: isOneOf(0),
-  tfs_z: isOneOf(0, 1),
-};
+/** Options that say how a model is loaded, which is this server's own business. */
+const LOADING_OPTIONS = [
+  ...["num_keep", "num_batch", "num_gpu", "main_gpu", "num_thread", "num_gqa", "numa"],
+  ...["low_vram", "f16_kv", "use_mmap", "use_mlock", "vocab_only", "embedding_only"],
+];
 
-/** Fields that no request of this server may fill. */
-export const UNSUPPORTED_FIELDS: UnsupportedFields = {
-  images: isEmptyList,
-  template: isOneOf(""),
-  context: isEmptyList,
-  width: never,
-  height: never,
-  steps: never,
+/** What requests for text may have beside what is read. */
+export const OTHER_FIELDS: OtherFields = {
+  unsupported: {
+    images: isEmptyList,
+    template: isOneOf(""),
+    context: isEmptyList,
+    width: never,
+    height: never,
+    steps: never,
+    // These change answers in ways that this server does not know.
+    "options.mirostat": isOneOf(0),
+    "options.tfs_z": isOneOf(0, 1),
+  },
+  hints: [...LOADING_OPTIONS, "mirostat_tau", "mirostat_eta"].map((name) => `options.${name}`),
 };
 
 export const modelName = optional(z.string().max(512));

@@ -7,8 +7,8 @@ import { shutdownError, textErrorBody, toRequestError } from "../http_errors.ts"
 import type { LibraryProgress, ModelLibrary } from "../model_library.ts";
 import { modelNotFound } from "../model_source.ts";
 import type { AppSettings } from "../options.ts";
-import { optional, parseFields } from "../parse_fields.ts";
-import { readJsonObject } from "../request_body.ts";
+import { optional } from "../parse_fields.ts";
+import { readFields } from "../read_fields.ts";
 import { modelName } from "./fields.ts";
 
 export const pullSchema = z.object({
@@ -19,10 +19,7 @@ export const pullSchema = z.object({
 
 /** Brings a model; its progress is lines of JSON unless the client wants none. */
 export async function pull(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
-  const { model, name, stream } = parseFields(
-    pullSchema,
-    await readJsonObject(c.req.raw, settings),
-  );
+  const { model, name, stream } = await readFields(c, settings, pullSchema);
   const reference = model ?? name ?? "";
   const { library, lifecycle, onError } = settings;
   // What came is kept: nobody who stops the server waits for the rest.
@@ -114,7 +111,7 @@ export const deleteSchema = z.object({ model: modelName, name: modelName });
 
 /** Deletes a model of the folder that clients may change, if there is one. */
 export async function remove(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
-  const { model, name } = parseFields(deleteSchema, await readJsonObject(c.req.raw, settings));
+  const { model, name } = await readFields(c, settings, deleteSchema);
   const id = model ?? name ?? "";
   const { library, models } = settings;
   if (library === null) throw closedLibrary("delete", id);

@@ -10,7 +10,8 @@ import type { ServerEnv } from "../guards.ts";
 import type { ModelCard } from "../model_source.ts";
 import { embedAll } from "../openai/embeddings.ts";
 import type { AppSettings } from "../options.ts";
-import { optional, parseFields } from "../parse_fields.ts";
+import { withOthers } from "../known_fields.ts";
+import { optional } from "../parse_fields.ts";
 import { callFormatOf } from "../tools/call_format.ts";
 import { keepAlive, leaseOptions, modelName } from "./fields.ts";
 import { nanoseconds } from "./wire.ts";
@@ -38,11 +39,13 @@ export function version(): Response {
   return Response.json({ version: project.version });
 }
 
-export const showSchema = z.object({ model: modelName, name: modelName });
+export const showSchema = withOthers(z.object({ model: modelName, name: modelName }), {
+  hints: ["verbose"],
+});
 
 /** What is known of a model. */
 export async function show(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
-  const { model: id, name } = parseFields(showSchema, await readWork(c, settings));
+  const { model: id, name } = await readWork(c, settings, showSchema);
   return await withModel(
     c,
     settings,
@@ -73,18 +76,24 @@ export async function show(c: Context<ServerEnv>, settings: AppSettings): Promis
   );
 }
 
-export const embedSchema = z.object({
-  model: modelName,
-  input: z.union([z.string().transform((text) => [text]), z.array(z.string()).min(1).max(2048)]),
-  truncate: optional(z.boolean()),
-  dimensions: optional(z.int().min(1).max(2 ** 20)),
-  keep_alive: keepAlive,
-});
+/** Of embeddings: options of samplers and of loading. */
+const EMBEDDING_OTHERS = { hints: ["options"] };
+
+export const embedSchema = withOthers(
+  z.object({
+    model: modelName,
+    input: z.union([z.string().transform((text) => [text]), z.array(z.string()).min(1).max(2048)]),
+    truncate: optional(z.boolean()),
+    dimensions: optional(z.int().min(1).max(2 ** 20)),
+    keep_alive: keepAlive,
+  }),
+  EMBEDDING_OTHERS,
+);
 
 /** Vectors of texts; texts that are too long are cut unless `truncate` is false. */
 export async function embed(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
   const startMs = performance.now();
-  const fields = parseFields(embedSchema, await readWork(c, settings));
+  const fields = await readWork(c, settings, embedSchema);
   return await withModel(
     c,
     settings,
@@ -109,15 +118,18 @@ export async function embed(c: Context<ServerEnv>, settings: AppSettings): Promi
   );
 }
 
-export const embeddingsSchema = z.object({
-  model: modelName,
-  prompt: z.string(),
-  keep_alive: keepAlive,
-});
+export const embeddingsSchema = withOthers(
+  z.object({
+    model: modelName,
+    prompt: z.string(),
+    keep_alive: keepAlive,
+  }),
+  EMBEDDING_OTHERS,
+);
 
 /** One text's vector: what `/api/embed` was before. */
 export async function embeddings(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
-  const fields = parseFields(embeddingsSchema, await readWork(c, settings));
+  const fields = await readWork(c, settings, embeddingsSchema);
   return await withModel(
     c,
     settings,

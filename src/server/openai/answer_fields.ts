@@ -1,11 +1,11 @@
 /**
  * The fields that OpenAI's requests for text share: read, checked, and named when they are wrong.
- * Fields that this server does not know are ignored; fields that it knows but cannot honour are
- * refused unless their value asks for nothing.
+ * Fields that it knows but cannot honour are refused unless their value asks for nothing.
  */
 import { z } from "zod";
 import type { GenerateRequest, SamplingOptions } from "../../llm/types.ts";
-import { harmless, optional, type UnsupportedFields } from "../parse_fields.ts";
+import type { UnsupportedFields } from "../known_fields.ts";
+import { harmless, optional } from "../parse_fields.ts";
 
 /** What every request for text asks for. */
 export interface AnswerOptions {
@@ -163,3 +163,20 @@ export const UNSUPPORTED_ANSWER_FIELDS: UnsupportedFields = {
   n_probs: isOneOf(0),
   continue_final_message: isOneOf(false),
 };
+
+/** What clients of all kinds send along that answers are the same without. */
+export const CLIENT_HINTS = [
+  ...["user", "safety_identifier", "metadata", "prompt_cache_retention", "prompt_cache_options"],
+  "request_id",
+];
+
+/** The same of requests for text: OpenAI's, llama.cpp's, vLLM's. */
+export const ANSWER_HINTS = [
+  ...CLIENT_HINTS,
+  "prediction",
+  ...["cache_prompt", "id_slot", "n_keep", "timings_per_token", "return_progress"],
+  ...["cache_salt", "spaces_between_special_tokens"],
+  // Of samplers that are off, as above.
+  ...["mirostat_tau", "mirostat_eta", "xtc_threshold", "dynatemp_exponent", "dry_base"],
+  ...["dry_allowed_length", "dry_penalty_last_n", "dry_sequence_breakers"],
+];

@@ -2,9 +2,11 @@
 import { z } from "zod";
 import type { ChatMessage } from "../../llm/types.ts";
 import { fieldError } from "../http_errors.ts";
-import { anyObject, type Body, optional, parseFields, refuseUnsupported } from "../parse_fields.ts";
+import { type Body, type OtherFields, othersOf, withOthers } from "../known_fields.ts";
+import { anyObject, optional } from "../parse_fields.ts";
 import type { ToolRequest } from "../tools/tool_plan.ts";
 import {
+  ANSWER_HINTS,
   answerFields,
   type AnswerOptions,
   onlyDefined,
@@ -50,20 +52,36 @@ export const conversationFields = {
   reasoning_format: optional(z.enum(["none", "auto", "deepseek"])),
 };
 
-export const chatSchema = z.object({
-  ...answerFields,
-  ...conversationFields,
-  ...formatFields,
-  max_completion_tokens: optional(tokenCount),
-  logprobs: optional(z.boolean()),
-  top_logprobs: optional(z.int().min(0).max(TOP_LOGPROBS_MAX)),
-});
+export const chatSchema = withOthers(
+  z.object({
+    ...answerFields,
+    ...conversationFields,
+    ...formatFields,
+    max_completion_tokens: optional(tokenCount),
+    logprobs: optional(z.boolean()),
+    top_logprobs: optional(z.int().min(0).max(TOP_LOGPROBS_MAX)),
+  }),
+  {
+    unsupported: {
+      ...UNSUPPORTED_ANSWER_FIELDS,
+      suffix: (value) => value === "",
+      best_of: (value) => value === 1,
+    },
+    hints: ANSWER_HINTS,
+  },
+);
+
+/** Of requests that are about a conversation, and answer nothing. */
+export const CHAT_FIELDS_AS_HINTS: OtherFields = {
+  hints: [
+    ...Object.keys(chatSchema.shape),
+    ...Object.keys(othersOf(chatSchema).unsupported ?? {}),
+    ...ANSWER_HINTS,
+  ],
+};
 
 /** @throws {RequestError} 400 that names the field at fault. */
-export function parseChatRequest(body: Body): ChatRequest {
-  refuseUnsupported(body, UNSUPPORTED_ANSWER_FIELDS);
-  refuseUnsupported(body, { suffix: (value) => value === "", best_of: (value) => value === 1 });
-  const fields = parseFields(chatSchema, body);
+export function toChatRequest(fields: z.output<typeof chatSchema>): ChatRequest {
   const { max_completion_tokens: maxTokens, logprobs, top_logprobs: top } = fields;
   if (top && !logprobs) throw fieldError("top_logprobs", `"top_logprobs" needs "logprobs": true`);
   const format = toAnswerFormat(fields);

@@ -1,8 +1,10 @@
 /** The body of `POST /v1/completions`: parsed into what a model is asked. */
 import { z } from "zod";
 import { fieldError } from "../http_errors.ts";
-import { type Body, optional, parseFields, refuseUnsupported } from "../parse_fields.ts";
+import { withOthers } from "../known_fields.ts";
+import { optional } from "../parse_fields.ts";
 import {
+  ANSWER_HINTS,
   answerFields,
   type AnswerOptions,
   CHOICES_MAX,
@@ -39,9 +41,9 @@ const ALL_CHOICES_MAX = 128;
 const TOKEN_ID_MAX = 2 ** 31 - 1;
 
 /** @throws {RequestError} 400 that names the field at fault. */
-export function parseCompletionRequest(body: Body): CompletionRequest {
-  refuseUnsupported(body, UNSUPPORTED_ANSWER_FIELDS);
-  const fields = parseFields(completionSchema, body);
+export function toCompletionRequest(
+  fields: z.output<typeof completionSchema>,
+): CompletionRequest {
   const { prompt: prompts, echo = false, suffix, n = 1, best_of: bestOf = n, logprobs } = fields;
   if (bestOf < n) throw fieldError("best_of", `"best_of" is at least "n", which is ${n}`);
   if (bestOf > n && fields.stream) {
@@ -83,17 +85,20 @@ const TEXTS_OR_IDS = [
   { type: "array", items: { type: "array", items: { type: "integer" } } },
 ];
 
-export const completionSchema = z.object({
-  ...answerFields,
-  ...formatFields,
-  /** 0: nothing but the prompt, which "echo" and "logprobs" show. */
-  max_tokens: optional(z.int().min(0).max(COUNT_MAX)),
-  prompt: textsOrIds(PROMPT_COUNT_MAX),
-  echo: optional(z.boolean()),
-  suffix: optional(z.string()),
-  best_of: optional(z.int().min(1).max(CHOICES_MAX)),
-  logprobs: optional(z.int().min(0).max(TOP_LOGPROBS_MAX)),
-});
+export const completionSchema = withOthers(
+  z.object({
+    ...answerFields,
+    ...formatFields,
+    /** 0: nothing but the prompt, which "echo" and "logprobs" show. */
+    max_tokens: optional(z.int().min(0).max(COUNT_MAX)),
+    prompt: textsOrIds(PROMPT_COUNT_MAX),
+    echo: optional(z.boolean()),
+    suffix: optional(z.string()),
+    best_of: optional(z.int().min(1).max(CHOICES_MAX)),
+    logprobs: optional(z.int().min(0).max(TOP_LOGPROBS_MAX)),
+  }),
+  { unsupported: UNSUPPORTED_ANSWER_FIELDS, hints: ANSWER_HINTS },
+);
 
 /** What there is, or what is wrong with it. */
 function readTextsOrIds(value: unknown, countMax: number): readonly TextOrIds[] | string {

@@ -7,28 +7,32 @@ import { answerWhole, readWork, withModel } from "../answers/answer.ts";
 import type { ServerEnv } from "../guards.ts";
 import { fieldError } from "../http_errors.ts";
 import type { AppSettings } from "../options.ts";
-import { optional, parseFields } from "../parse_fields.ts";
-import { answerFields } from "./answer_fields.ts";
+import { withOthers } from "../known_fields.ts";
+import { optional } from "../parse_fields.ts";
+import { answerFields, CLIENT_HINTS } from "./answer_fields.ts";
 import { textsOrIds } from "./completion_request.ts";
 
 /** As many as OpenAI takes. */
 const INPUTS_MAX = 2048;
 const DIMENSIONS_MAX = 2 ** 20;
 
-export const embeddingsSchema = z.object({
-  model: optional(z.string().max(512)),
-  input: textsOrIds(INPUTS_MAX),
-  encoding_format: optional(z.enum(["float", "base64"])),
-  dimensions: optional(z.int().min(1).max(DIMENSIONS_MAX)),
-  priority: answerFields.priority,
-});
+export const embeddingsSchema = withOthers(
+  z.object({
+    model: optional(z.string().max(512)),
+    input: textsOrIds(INPUTS_MAX),
+    encoding_format: optional(z.enum(["float", "base64"])),
+    dimensions: optional(z.int().min(1).max(DIMENSIONS_MAX)),
+    priority: answerFields.priority,
+  }),
+  { hints: CLIENT_HINTS },
+);
 
 /** Vectors of texts. */
 export async function embeddings(
   c: Context<ServerEnv>,
   settings: AppSettings,
 ): Promise<Response> {
-  const fields = parseFields(embeddingsSchema, await readWork(c, settings));
+  const fields = await readWork(c, settings, embeddingsSchema);
   return await withModel(
     c,
     settings,

@@ -8,9 +8,13 @@ import { fieldError } from "../http_errors.ts";
 import type { AppSettings } from "../options.ts";
 import { planTools } from "../tools/tool_plan.ts";
 import { ThoughtParser } from "../tools/thought_parser.ts";
-import { type ChatRequest, parseChatRequest } from "./chat_request.ts";
-import { type CompletionRequest, parseCompletionRequest } from "./completion_request.ts";
-import type { TextOrIds } from "./completion_request.ts";
+import { type ChatRequest, chatSchema, toChatRequest } from "./chat_request.ts";
+import {
+  type CompletionRequest,
+  completionSchema,
+  type TextOrIds,
+  toCompletionRequest,
+} from "./completion_request.ts";
 import { chatLogprobsWriter, textLogprobsWriter, type WrittenToken } from "./logprobs.ts";
 import { reply } from "./reply.ts";
 import { answerHead } from "./wire.ts";
@@ -20,7 +24,7 @@ export async function chatCompletions(
   c: Context<ServerEnv>,
   settings: AppSettings,
 ): Promise<Response> {
-  const request = parseChatRequest(await readWork(c, settings));
+  const request = toChatRequest(await readWork(c, settings, chatSchema));
   return await withModel(c, settings, { id: request.model }, (work) => {
     const { model } = work.lease;
     const { count, request: { logprobs } } = request;
@@ -83,7 +87,7 @@ export async function completions(
   c: Context<ServerEnv>,
   settings: AppSettings,
 ): Promise<Response> {
-  const request = parseCompletionRequest(await readWork(c, settings));
+  const request = toCompletionRequest(await readWork(c, settings, completionSchema));
   return await withModel(c, settings, { id: request.model }, (work) => {
     const { model } = work.lease;
     const prompts = request.prompts.map((prompt) => toPrompt(model, prompt, request));

@@ -1,9 +1,10 @@
 /** The body of `POST /v1/responses`: parsed into what a model is asked. Nothing is stored. */
 import { z } from "zod";
-import { anyObject, harmless, optional, parseFields, refuseUnsupported } from "../parse_fields.ts";
-import type { Body, UnsupportedFields } from "../parse_fields.ts";
+import { type Body, type UnsupportedFields, withOthers } from "../known_fields.ts";
+import { anyObject, harmless, optional } from "../parse_fields.ts";
 import {
   answerFields,
+  CLIENT_HINTS,
   samplingFields,
   toAnswerOptions,
   tokenCount,
@@ -40,42 +41,6 @@ const textFormat = z.discriminatedUnion("type", [
   }),
 ], `expected a type of "text", "json_object" or "json_schema"`);
 
-export const responseSchema = z.object({
-  model: answerFields.model,
-  input: inputSchema,
-  instructions: optional(z.string()),
-  stream: answerFields.stream,
-  stream_options: answerFields.stream_options,
-  max_output_tokens: optional(tokenCount),
-  ...samplingFields,
-  top_logprobs: optional(z.int().min(0).max(TOP_LOGPROBS_MAX)),
-  include: optional(z.array(z.enum([LOGPROBS, "reasoning.encrypted_content"]))),
-  tools: optional(
-    z.array(z.object({ type: z.literal("function", ONLY_FUNCTIONS), ...functionFields }))
-      .max(TOOLS_MAX),
-  ),
-  tool_choice: optional(z.union([
-    z.enum(["none", "auto", "required"]),
-    namedFunction,
-    z.object({
-      type: z.literal("allowed_tools"),
-      mode: z.enum(["auto", "required"]),
-      tools: z.array(namedFunction).min(1).max(TOOLS_MAX),
-    }),
-  ], `expected "none", "auto", "required", a function or allowed_tools`)),
-  parallel_tool_calls: optional(z.boolean()),
-  max_tool_calls: optional(z.int().min(1)),
-  text: optional(z.object({
-    format: optional(textFormat),
-    verbosity: optional(z.literal("medium", "not supported by this server")),
-  })),
-  reasoning: optional(z.object({ effort: reasoningEffort })),
-  metadata: optional(anyObject),
-  prompt_cache_key: answerFields.prompt_cache_key,
-  priority: answerFields.priority,
-  max_time_ms: answerFields.max_time_ms,
-});
-
 const { never, isOneOf, isEmptyList } = harmless;
 
 /** What would need a memory between requests, or tools of this server's own. */
@@ -92,10 +57,50 @@ const UNSUPPORTED: UnsupportedFields = {
   service_tier: isOneOf("auto", "default"),
 };
 
+export const responseSchema = withOthers(
+  z.object({
+    model: answerFields.model,
+    input: inputSchema,
+    instructions: optional(z.string()),
+    stream: answerFields.stream,
+    stream_options: answerFields.stream_options,
+    max_output_tokens: optional(tokenCount),
+    ...samplingFields,
+    top_logprobs: optional(z.int().min(0).max(TOP_LOGPROBS_MAX)),
+    include: optional(z.array(z.enum([LOGPROBS, "reasoning.encrypted_content"]))),
+    tools: optional(
+      z.array(z.object({ type: z.literal("function", ONLY_FUNCTIONS), ...functionFields }))
+        .max(TOOLS_MAX),
+    ),
+    tool_choice: optional(z.union([
+      z.enum(["none", "auto", "required"]),
+      namedFunction,
+      z.object({
+        type: z.literal("allowed_tools"),
+        mode: z.enum(["auto", "required"]),
+        tools: z.array(namedFunction).min(1).max(TOOLS_MAX),
+      }),
+    ], `expected "none", "auto", "required", a function or allowed_tools`)),
+    parallel_tool_calls: optional(z.boolean()),
+    max_tool_calls: optional(z.int().min(1)),
+    text: optional(z.object({
+      format: optional(textFormat),
+      verbosity: optional(z.literal("medium", "not supported by this server")),
+    })),
+    reasoning: optional(z.object({ effort: reasoningEffort })),
+    metadata: optional(anyObject),
+    prompt_cache_key: answerFields.prompt_cache_key,
+    priority: answerFields.priority,
+    max_time_ms: answerFields.max_time_ms,
+  }),
+  {
+    unsupported: UNSUPPORTED,
+    hints: [...CLIENT_HINTS, "reasoning.summary", "reasoning.generate_summary"],
+  },
+);
+
 /** @throws {RequestError} 400 that names the field at fault. */
-export function parseResponseRequest(body: Body): ResponseRequest {
-  refuseUnsupported(body, UNSUPPORTED);
-  const fields = parseFields(responseSchema, body);
+export function toResponseRequest(fields: z.output<typeof responseSchema>): ResponseRequest {
   const { instructions, input, include = [], top_logprobs: top, text, tools = [] } = fields;
   const choice = choiceOf(fields.tool_choice);
   const isParallel = fields.parallel_tool_calls ?? true;

@@ -9,7 +9,7 @@ import type { AppSettings } from "../options.ts";
 import { withPrefixKey } from "../prefix_key.ts";
 import { chatAsk } from "./handlers.ts";
 import { chatLogprobs } from "./logprobs.ts";
-import { parseResponseRequest } from "./response_request.ts";
+import { responseSchema, toResponseRequest } from "./response_request.ts";
 import { type ResponseEvent, ResponseWriter } from "./response_writer.ts";
 import { EVENT_STREAM } from "./wire.ts";
 
@@ -18,7 +18,7 @@ export async function responses(
   c: Context<ServerEnv>,
   settings: AppSettings,
 ): Promise<Response> {
-  const request = parseResponseRequest(await readWork(c, settings));
+  const request = toResponseRequest(await readWork(c, settings, responseSchema));
   return await withModel(c, settings, { id: request.model }, async (work) => {
     const { model } = work.lease;
     const ask = { ...chatAsk(model, request), count: 1 };
@@ -28,7 +28,7 @@ export async function responses(
   });
 }
 
-type Asked = ReturnType<typeof parseResponseRequest>;
+type Asked = ReturnType<typeof toResponseRequest>;
 
 function answer(work: Work, request: Asked, ask: Ask): Response | Promise<Response> {
   const { model } = work.lease;

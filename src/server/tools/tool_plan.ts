@@ -3,7 +3,7 @@
  * told, what the answer is bound to, and what reads it. Pure; knows nothing of any API's wire.
  */
 import type { ChatMessage, GrammarSource, LanguageModel } from "../../llm/types.ts";
-import type { Body } from "../parse_fields.ts";
+import type { Body } from "../known_fields.ts";
 import { type CallFormat, callFormatOf } from "./call_format.ts";
 import { type AnswerParser, CallParser, type CallParserOptions } from "./call_parser.ts";
 import { withInstructions } from "./instructions.ts";

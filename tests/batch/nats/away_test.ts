@@ -49,6 +49,7 @@ natsTest(
       await untilAway(store);
       await assertAway(() => held[1].finish(answer(1, 200)));
       await assertAway(() => store.batches.listOpen());
+      await assertAway(() => store.batches.countOpen("me"));
       const coming = takeSoon(store);
       await server.start();
       assertEquals((await coming).attempt, 1);

@@ -25,12 +25,15 @@ Deno.test("openBatches() makes the folder, with the flags' limits or those of Op
   try {
     const folder = join(home, "new", "batches");
     const batches = (await open("--batch-folder", folder))!;
-    const { concurrency, fileBytesMax, leaseMs } = batches;
+    const { concurrency, fileBytesMax, leaseMs, batchesPerKey } = batches;
     assertEquals([concurrency, fileBytesMax, leaseMs], [2, 200_000_000, 10_000]);
+    assertEquals(batchesPerKey, 100);
     await batches.store.close();
-    const flags = ["--batch-concurrency", "7", "--batch-file-max", "1MiB"];
+    const limits = ["--batch-file-max", "1MiB", "--batches-per-key", "3"];
+    const flags = ["--batch-concurrency", "7", ...limits];
     const others = (await open("--batch-folder", folder, ...flags))!;
-    assertEquals([others.concurrency, others.fileBytesMax], [7, 2 ** 20]);
+    const { concurrency: seven, fileBytesMax: mebibyte, batchesPerKey: three } = others;
+    assertEquals([seven, mebibyte, three], [7, 2 ** 20, 3]);
     await others.store.close();
   } finally {
     await Deno.remove(home, { recursive: true });

@@ -2,7 +2,12 @@
 import { assert } from "@std/assert";
 import OpenAI, { toFile } from "openai";
 import type { BatchStore } from "../../../src/batch/batch_store.ts";
-import type { AppOptions, RunningServer, ServeOptions } from "../../../src/server/mod.ts";
+import type {
+  AppOptions,
+  BatchSettings,
+  RunningServer,
+  ServeOptions,
+} from "../../../src/server/mod.ts";
 import { withSqliteStore } from "../../batch/sqlite_world.ts";
 import { sleep } from "../../batch/store_world.ts";
 import type { ScriptedModel, ScriptedModelOptions } from "../../support/scripted_model.ts";
@@ -20,13 +25,14 @@ export interface BatchServer {
 /** A server that keeps batches for the time of `use`. */
 export async function withBatches(
   use: (context: BatchServer) => Promise<void>,
-  { script = {}, concurrency = 2, fileBytesMax = 2 ** 20, ...options }:
-    & { script?: ScriptedModelOptions; concurrency?: number; fileBytesMax?: number }
+  { script = {}, concurrency = 2, fileBytesMax = 2 ** 20, batchesPerKey, ...options }:
+    & { script?: ScriptedModelOptions }
+    & Partial<Pick<BatchSettings, "concurrency" | "fileBytesMax" | "batchesPerKey">>
     & Partial<AppOptions>
     & Pick<ServeOptions, "drainMs"> = {},
 ): Promise<void> {
   await withSqliteStore(async (store) => {
-    const batches = { store, concurrency, fileBytesMax };
+    const batches = { store, concurrency, fileBytesMax, batchesPerKey };
     await withServer(
       script,
       async ({ server, model }) => {

@@ -1,5 +1,5 @@
 /** `/v1/batches` by OpenAI's client, and beside live requests. */
-import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertLess, assertMatch, assertRejects } from "@std/assert";
 import type OpenAI from "openai";
 import { APIError, BadRequestError, NotFoundError } from "openai";
 import type { EmbedOptions } from "../../../src/llm/mod.ts";
@@ -7,6 +7,7 @@ import { ApiKeys } from "../../../src/server/mod.ts";
 import { sleep } from "../../batch/store_world.ts";
 import { post, testApp, withServer } from "../http_client.ts";
 import {
+  CHAT,
   clientOf,
   linesOf,
   readLines,
@@ -264,6 +265,38 @@ Deno.test("a job whose answer is the server's failure is tried three times", asy
     assertEquals(line.response.body.error.code, "internal_error");
     assertEquals(tries, 3);
   }, { script: { refuse } });
+});
+
+Deno.test("a key has no more open batches than it may, whoever asks at once", async () => {
+  const gate = Promise.withResolvers<void>();
+  const script = { script: [gate.promise, "x"] };
+  await withBatches(async ({ server }) => {
+    const [one, two] = ["key-one", "key-two"].map((key) => clientOf(server, key));
+    const { id: input_file_id } = await upload(one, linesOf([say("a")]));
+    const fields = { input_file_id, endpoint: CHAT, completion_window: "24h" } as const;
+    const tries = await Promise.allSettled([1, 2, 3, 4, 5].map(() => one.batches.create(fields)));
+    const made = tries.filter((each) => each.status === "fulfilled").map(({ value }) => value);
+    assertEquals(made.length, 2);
+    const { status, code, type, message, headers } = tries.find((each) =>
+      each.status === "rejected"
+    )!.reason as APIError;
+    assertEquals([status, code, type], [429, "too_many_batches", "rate_limit_error"]);
+    assertMatch(message, /2 are under way, and a key may have 2: wait until one has ended/);
+    // Nobody's client tries again by itself: a batch may take a day.
+    assertEquals(headers?.get("x-should-retry"), "false");
+    await submit(two, linesOf([say("b")]));
+    await one.batches.cancel(made[0].id);
+    await untilStatus(one, made[0].id, "cancelled");
+    for (const endMs = Date.now() + 20_000; Date.now() < endMs;) {
+      // It is open until its jobs are gone, too.
+      const again = await one.batches.create(fields).catch((error: APIError) => error);
+      if (!(again instanceof APIError)) break;
+      assertEquals(again.code, "too_many_batches");
+      await sleep(20);
+    }
+    assertEquals((await one.batches.list()).data.length, 3);
+    gate.resolve();
+  }, { script, batchesPerKey: 2, apiKeys: new ApiKeys(["key-one", "key-two"]) });
 });
 
 Deno.test("a server without a folder for batches says how to give it one", async () => {

@@ -15,7 +15,9 @@ async function withProvider(
   script: ScriptedModelOptions,
   use: (provider: ReturnType<typeof provide>, context: Context) => Promise<void>,
 ): Promise<void> {
-  await withServer(script, (context) => use(provide(context.server.url), context));
+  // Strict: what this client sends is known.
+  const options = { strictRequests: true };
+  await withServer(script, (context) => use(provide(context.server.url), context), options);
 }
 
 function provide(url: string) {

@@ -18,7 +18,7 @@ async function withChat(
 ): Promise<void> {
   await withServer(script, async (context) => {
     await use(new ChatOpenAI({ ...settings(context), maxRetries: 0 }), context);
-  });
+  }, { strictRequests: true }); // what this client sends is known
 }
 
 function settings({ server }: Context) {

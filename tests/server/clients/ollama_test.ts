@@ -23,7 +23,7 @@ async function withClient(
 ): Promise<void> {
   await withServer(script, async (context) => {
     await use(new Ollama({ host: context.server.url }), context);
-  });
+  }, { strictRequests: true }); // what this client sends is known
 }
 
 Deno.test("Ollama's client chats, whole and streamed", async () => {

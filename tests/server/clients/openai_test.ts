@@ -17,7 +17,7 @@ async function withClient(
   await withServer(script, async (context) => {
     const baseURL = `${context.server.url}/v1`;
     await use(new OpenAI({ apiKey: "none", baseURL, maxRetries: 0 }), context);
-  });
+  }, { strictRequests: true }); // what this client sends is known
 }
 
 Deno.test("OpenAI's client reads whole answers and lists of models", async () => {

@@ -1,11 +1,13 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { RequestError } from "../../../src/base/errors.ts";
-import { parseChatRequest } from "../../../src/server/openai/chat_request.ts";
+import { chatSchema, toChatRequest } from "../../../src/server/openai/chat_request.ts";
+import { parseFields } from "../../../src/server/parse_fields.ts";
 
+const parse = (body: Record<string, unknown>) => toChatRequest(parseFields(chatSchema, body));
 const call = { id: "c1", type: "function", function: { name: "f", arguments: `{"a":1}` } };
 const user = { role: "user", content: "x" };
 
-Deno.test("parseChatRequest() refuses messages that it cannot take, and names the place", () => {
+Deno.test("toChatRequest() refuses messages that it cannot take, and names the place", () => {
   const bad: [unknown, string, string][] = [
     [undefined, "messages", "array"],
     ["hi", "messages", "array"],
@@ -25,13 +27,13 @@ Deno.test("parseChatRequest() refuses messages that it cannot take, and names th
     [[{ ...user, tool_calls: [call] }], "messages[0].tool_calls", "only assistants"],
   ];
   for (const [messages, param, reason] of bad) {
-    const error = assertThrows(() => parseChatRequest({ messages }), RequestError);
+    const error = assertThrows(() => parse({ messages }), RequestError);
     assertEquals([error.status, error.param], [400, param]);
     assertStringIncludes(error.message, reason);
   }
 });
 
-Deno.test("parseChatRequest() keeps what templates use of a message, and nothing else", () => {
+Deno.test("toChatRequest() keeps what templates use of a message, and nothing else", () => {
   const messages = [
     {
       role: "user",
@@ -43,14 +45,14 @@ Deno.test("parseChatRequest() keeps what templates use of a message, and nothing
     { role: "assistant", content: [{ type: "refusal", refusal: "no" }], tool_calls: [] },
     { role: "assistant" },
   ];
-  assertEquals(parseChatRequest({ messages }).conversation.messages, [
+  assertEquals(parse({ messages }).conversation.messages, [
     { role: "user", content: "a\u0000\ufffd", name: "n\ufffd" },
     { role: "assistant", content: "no" },
     { role: "assistant", content: "" },
   ]);
 });
 
-Deno.test("parseChatRequest() gives templates calls with arguments, and roles that they know", () => {
+Deno.test("toChatRequest() gives templates calls with arguments, and roles that they know", () => {
   const cut = { ...call, function: { name: "f", arguments: `{"a":` } };
   const messages = [
     { role: "developer", content: "s" },
@@ -59,7 +61,7 @@ Deno.test("parseChatRequest() gives templates calls with arguments, and roles th
     { role: "assistant", content: "", function_call: { name: "f", arguments: "{}" } },
     { role: "function", name: "f", content: "2" },
   ];
-  assertEquals(parseChatRequest({ messages }).conversation.messages, [
+  assertEquals(parse({ messages }).conversation.messages, [
     { role: "system", content: "s" },
     {
       role: "assistant",
@@ -79,8 +81,8 @@ Deno.test("parseChatRequest() gives templates calls with arguments, and roles th
   ]);
 });
 
-Deno.test("parseChatRequest() passes on how much a model should think", () => {
-  const { conversation } = parseChatRequest({
+Deno.test("toChatRequest() passes on how much a model should think", () => {
+  const { conversation } = parse({
     messages: [user],
     reasoning_effort: "none",
     chat_template_kwargs: { custom: 1 },

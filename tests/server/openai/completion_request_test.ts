@@ -1,8 +1,15 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { RequestError } from "../../../src/base/errors.ts";
-import { parseCompletionRequest } from "../../../src/server/openai/completion_request.ts";
+import {
+  completionSchema,
+  toCompletionRequest,
+} from "../../../src/server/openai/completion_request.ts";
+import { parseFields } from "../../../src/server/parse_fields.ts";
 
-Deno.test("parseCompletionRequest() refuses prompts of any other form", () => {
+const parse = (body: Record<string, unknown>) =>
+  toCompletionRequest(parseFields(completionSchema, body));
+
+Deno.test("toCompletionRequest() refuses prompts of any other form", () => {
   const bad = [
     undefined,
     null,
@@ -21,16 +28,16 @@ Deno.test("parseCompletionRequest() refuses prompts of any other form", () => {
     Array(65).fill("x"),
   ];
   for (const prompt of bad) {
-    const error = assertThrows(() => parseCompletionRequest({ prompt }), RequestError);
+    const error = assertThrows(() => parse({ prompt }), RequestError);
     assertEquals([error.status, error.param], [400, "prompt"], JSON.stringify(prompt));
   }
 });
 
-Deno.test("parseCompletionRequest() makes texts well-formed and leaves ids alone", () => {
-  assertEquals(parseCompletionRequest({ prompt: "a\ud800" }).prompts, [{ text: "a\ufffd" }]);
-  assertEquals(parseCompletionRequest({ prompt: [0, 7] }).prompts, [{ ids: [0, 7] }]);
-  assertEquals(parseCompletionRequest({ prompt: [[1], [2]] }).prompts, [{ ids: [1] }, {
+Deno.test("toCompletionRequest() makes texts well-formed and leaves ids alone", () => {
+  assertEquals(parse({ prompt: "a\ud800" }).prompts, [{ text: "a\ufffd" }]);
+  assertEquals(parse({ prompt: [0, 7] }).prompts, [{ ids: [0, 7] }]);
+  assertEquals(parse({ prompt: [[1], [2]] }).prompts, [{ ids: [1] }, {
     ids: [2],
   }]);
-  assertEquals(parseCompletionRequest({ prompt: "" }).prompts, [{ text: "" }]);
+  assertEquals(parse({ prompt: "" }).prompts, [{ text: "" }]);
 });

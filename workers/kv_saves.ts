@@ -1,0 +1,41 @@
+/**
+ * Files of keys and values, from the main thread's side: the engine copies a piece between two
+ * steps, this thread writes it and asks for the next one. Knows nothing of what is in them.
+ */
+import type { KvArchiveFile, KvSelection } from "../src/engine/kv_archive.ts";
+import { writeKvFile } from "../src/engine/kv_file.ts";
+import type { CallName, Calls } from "./protocol.ts";
+
+/** Of what is copied between two steps: of one conversation, about a millisecond. */
+const PIECE_BYTES = 2 * 2 ** 20;
+/** The same of all that is remembered, which is kept when a model is closed. */
+const LARGE_PIECE_BYTES = 32 * 2 ** 20;
+
+type Ask = <K extends CallName>(call: K, params: Calls[K]["params"]) => Promise<Calls[K]["result"]>;
+
+export class KvSaves {
+  readonly #ask: Ask;
+  /** Settles when no file is being written. */
+  #before: Promise<unknown> = Promise.resolve();
+
+  constructor(ask: Ask) {
+    this.#ask = ask;
+  }
+
+  /** One after the other: the engine copies for one. As `EngineHandle.saveKv`. */
+  save(file: KvArchiveFile & KvSelection): Promise<number | null> {
+    const saved = this.#before.then(() => this.#save(file));
+    this.#before = saved.catch(() => {});
+    return saved;
+  }
+
+  async #save(
+    { path, modelFingerprint, ids, bytesMax }: KvArchiveFile & KvSelection,
+  ): Promise<number | null> {
+    const { begun } = await this.#ask("copyKv", { modelFingerprint, ids });
+    if (begun === null) return null;
+    const pieceBytes = ids === undefined ? LARGE_PIECE_BYTES : PIECE_BYTES;
+    const next = async () => (await this.#ask("nextKv", { bytesMax: pieceBytes })).records;
+    return await writeKvFile({ ...begun, next }, { path, bytesMax }) / begun.recordBytes;
+  }
+}
