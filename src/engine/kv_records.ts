@@ -14,8 +14,8 @@ import { kvBytes } from "../rank/kv_bytes.ts";
 import type { RankSetup } from "../rank/open_rank.ts";
 import { lengthOf } from "../rank/shard.ts";
 
-/** "GKV1". */
-const MAGIC = 0x31564b47;
+/** "GKV2": it changes when what a block's bytes mean does (src/memory/kv_layout.ts). */
+const MAGIC = 0x32564b47;
 const PREFIX_BYTES = 8;
 const SUBJECT_BYTES_MAX = 1 << 20;
 /** CRC, record before, exact, ids. */

@@ -17,8 +17,9 @@
  *     i16:   │  [16, padded, 2], then f32 [32]: the positions' scales
  *
  * i16 is one head of one position as integers of at most KV_LEVEL_MAX by one f32 scale. The two
- * that a pairwise product of 16-bit integers adds lie side by side: two dimensions of a key, two
- * positions of a value. `padded` is headDim rounded up to 16.
+ * that a pairwise product of 16-bit integers adds lie side by side: two dimensions of a key,
+ * positions p and p + 16 of a value, because a softmax makes their weights in two vectors.
+ * `padded` is headDim rounded up to 16.
  */
 
 /** Positions of a block. */

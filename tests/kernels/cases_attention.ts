@@ -151,14 +151,18 @@ function layOut(shape: CacheShape, x: Float32Array, positions: number, fill = 0)
       const { scale, levels } = toLevels(head);
       if (isInteger) out.setFloat32(piece + elementBytes + inBlock * 4, scale, true);
       for (let i = 0; i < headDim; i++) {
-        // Rows and columns of the piece; over integers, rows come in pairs side by side.
+        // Rows and columns of the piece; over integers, two rows lie side by side: neighbours of
+        // keys, positions 16 apart of values.
         const [row, column, width] = what === "keys"
           ? [i, inBlock, KV_BLOCK_POSITIONS]
           : [inBlock, i, rowElements];
         if (!isInteger) {
           out.setFloat32(piece + (row * width + column) * 4, head[i], true);
         } else {
-          const place = (Math.floor(row / 2) * width + column) * 2 + row % 2;
+          const [pair, half] = what === "keys"
+            ? [Math.floor(row / 2), row % 2]
+            : [row % 16, Math.floor(row / 16)];
+          const place = (pair * width + column) * 2 + half;
           out.setInt16(piece + place * 2, levels[i], true);
         }
       }

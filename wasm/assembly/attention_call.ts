@@ -3,12 +3,13 @@
  * One attention call as its parts see it: the arguments, and where in the scratch things are. It
  * lies at the beginning of the scratch itself; a kernel has no other memory.
  *
- *   call │ scores      │ value weights │ per tile of W = 4 or 1 queries:
- *        │ f32 [4, 32] │ f32 [2, 32]   │ queries f32 [dim, W] or i16 [dim / 2, W, 2]
- *        │             │               │ state   f32 [7, 4]
- *        │             │               │ mixed   f32 [padded / 16, W, 16]
+ *   call │ scores      │ partial    │ value weights │ per tile of W = 4 or 1 queries:
+ *        │ f32 [4, 32] │ f32 [4, 8] │ f32 [5, 32]   │ queries f32 [dim, W] or i16 [dim / 2, W, 2]
+ *        │             │            │               │ state   f32 [8, 4]
+ *        │             │            │               │ mixed   f32 [padded / 16, W, 16]
  *
- * All query heads of one key/value head and all tokens are queries alike.
+ * All query heads of one key/value head and all tokens are queries alike. Every part begins on a
+ * cache line where the scratch does: half of all loads of 256 bits would lie on two.
  */
 import {
   KV_BLOCK_POSITIONS,
@@ -25,8 +26,10 @@ export const TILE_QUERIES: u32 = 4;
 /** Columns of values that a tile mixes at once. */
 export const CHUNK_COLUMNS: u32 = 16;
 
-const CALL_BYTES: u32 = 144;
+const CALL_BYTES: u32 = 192;
 const SCORES_BYTES: u32 = TILE_QUERIES * SCORE_ROW_BYTES;
+/** Of what a row's maximum or sum is made of. */
+export const PARTIAL_BYTES: u32 = 32;
 /** Offsets in a tile's state: f32 [4] each. */
 export const STATE_MAX: u32 = 0;
 export const STATE_SUM: u32 = 16;
@@ -37,7 +40,7 @@ export const STATE_SHARE: u32 = 64;
 /** What a unit of an integer query and of an integer weight is worth. */
 export const STATE_QUERY_SCALE: u32 = 80;
 export const STATE_WEIGHT_SCALE: u32 = 96;
-const STATE_BYTES: u32 = 112;
+const STATE_BYTES: u32 = 128;
 
 @unmanaged
 export class Call {
@@ -67,10 +70,12 @@ export class Call {
   /** Lanes of this group's tiles: 4 or 1. */
   width: u32;
   scores: usize;
+  /** A tile's maxima or sums of every eighth position. */
+  partial: usize;
   /** Over integers: what a weight of 1 is at each position of the block, and a unit's worth. */
   valueWeights: usize;
   valueUnit: f32;
-  /** The same for a token that does not see the whole block. */
+  /** The same for each row of tokens that do not all see the whole block. */
   cutWeights: usize;
   tiles: usize;
   tileBytes: u32;
@@ -83,6 +88,9 @@ export class Call {
   /** A sum that keeps the compiler from dropping loads. */
   fetched: u32;
 }
+
+const FIXED_BYTES: u32 = CALL_BYTES + 2 * SCORES_BYTES + TILE_QUERIES * PARTIAL_BYTES +
+  SCORE_ROW_BYTES;
 
 /** Bytes of a head's keys of one block. */
 @inline
@@ -113,16 +121,17 @@ export function scratch_bytes(n: u32, heads: u32, groupSize: u32, headDim: u32):
   const group = min(heads, groupSize);
   if ((n >> 20) != 0 || (group >> 16) != 0 || (headDim >> 16) != 0) return 1 << 60;
   const tiles = (<u64>n * group + TILE_QUERIES - 1) / TILE_QUERIES;
-  return CALL_BYTES + SCORES_BYTES + 2 * SCORE_ROW_BYTES + max<u64>(tiles, 1) * tile_bytes(headDim);
+  return FIXED_BYTES + max<u64>(tiles, 1) * tile_bytes(headDim);
 }
 
 /** Fills in where the parts of the scratch are; headDim must be set. */
 export function place_scratch(call: Call): void {
   call.paddedDim = padded_dim(call.headDim);
   call.scores = changetype<usize>(call) + CALL_BYTES;
-  call.valueWeights = call.scores + SCORES_BYTES;
+  call.partial = call.scores + SCORES_BYTES;
+  call.valueWeights = call.partial + TILE_QUERIES * PARTIAL_BYTES;
   call.cutWeights = call.valueWeights + SCORE_ROW_BYTES;
-  call.tiles = call.cutWeights + SCORE_ROW_BYTES;
+  call.tiles = call.cutWeights + SCORES_BYTES;
   call.tileBytes = <u32>tile_bytes(call.headDim);
 }
 

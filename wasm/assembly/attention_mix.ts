@@ -5,6 +5,7 @@
  * block are exact.
  */
 import {
+  BLOCK_POSITIONS,
   Call,
   CHUNK_COLUMNS,
   mixed_of,
@@ -17,7 +18,7 @@ import { madd, multiply_add } from "./simd";
 /** mixed = mixed · correction + weights [w, 32] · values [count, padded] for the call's w lanes. */
 export function mix_tile<T>(call: Call, tile: usize, values: usize, count: u32): void {
   const state = state_of(call, tile), weights = call.scores;
-  const turns = isFloat<T>() ? count : (count + 1) >> 1;
+  const turns = isFloat<T>() ? count : min(count, BLOCK_POSITIONS / 2);
   const step = call.paddedDim << 2; // a position of floats, or two of integers
   let mixed = mixed_of(call, tile);
   for (let column: u32 = 0; column < call.paddedDim; column += CHUNK_COLUMNS) {

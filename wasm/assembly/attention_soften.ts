@@ -10,8 +10,10 @@
  */
 import { KV_LEVEL_MAX } from "../../src/memory/kv_layout";
 import {
+  BLOCK_POSITIONS,
   Call,
   first_seen,
+  PARTIAL_BYTES,
   scales_of,
   SCORE_ROW_BYTES,
   STATE_CORRECTION,
@@ -21,18 +23,20 @@ import {
   STATE_SHARE,
   STATE_SUM,
   STATE_WEIGHT_SCALE,
+  TILE_QUERIES,
 } from "./attention_call";
 import { exp_f32x4, LOG2_E } from "./exp";
-import { madd, opaque, sum_lanes } from "./simd";
+import { madd, opaque, sum_lanes, sum_lanes_4 } from "./simd";
 
 /**
  * Below it a power of two counts as 2^-90: nothing beside the largest weight, and its products are
  * no subnormals, which are slow.
  */
 const LOWEST: f32 = -90;
-/** 1.5 · 2^23, and its bits: adding it rounds to an integer in the low bits of the sum. */
+/** 1.5 · 2^23: adding it rounds to an integer in the low bits of the sum. */
 const ROUND: f32 = 12582912.0;
-const ROUND_BITS: i32 = 0x4b400000;
+/** What scores are relative to where none is more than -infinity. */
+const NOTHING: f32 = -3e38;
 /** 2^r on |r| ≤ 1/2 by a polynomial, fitted to the smallest largest relative error, 9e-8. */
 const C5: f32 = 1.32647e-3;
 const C4: f32 = 9.67151e-3;
@@ -40,6 +44,11 @@ const C3: f32 = 5.550734e-2;
 const C2: f32 = 2.4022242e-1;
 const C1: f32 = 6.9314698e-1;
 const C0: f32 = 1.0;
+/** The same of degree 4, 2.6e-6: the integers that weights become are 20 times as coarse. */
+const D4: f32 = 9.57010197e-3;
+const D3: f32 = 5.59178608e-2;
+const D2: f32 = 0.240247448;
+const D1: f32 = 0.693121815;
 
 /**
  * Turns scores into weights, per query; updates the largest, the sum, and by how much what was
@@ -54,40 +63,50 @@ export function soften_tile<T>(
   begin: u32,
 ): void {
   const lanes = min(call.width, call.n * call.groupHeads - first);
-  const states = state_of(call, tile);
+  const states = state_of(call, tile), scores = call.scores;
   const oldest = first / call.groupHeads, newest = (first + lanes - 1) / call.groupHeads;
-  const isCut = first_seen(call, newest) > begin || call.p0 + oldest + 1 < begin + 32;
-  for (let lane: u32 = 0; lane < lanes; lane++) {
-    const row = call.scores + lane * SCORE_ROW_BYTES;
-    if (call.softCap > 0) cap_row(row, call.softCap);
-    if (isCut) {
-      const t = (first + lane) / call.groupHeads;
-      soften_cut_row<T>(call, row, states + (lane << 2), values, t, begin);
-    } else {
-      find_top<T>(row, states + (lane << 2), call.valueUnit);
-    }
+  let weights = call.valueWeights, step: u32 = 0;
+  if (call.softCap > 0) cap_rows(scores, lanes, call.softCap);
+  if (first_seen(call, newest) > begin || call.p0 + oldest + 1 < begin + BLOCK_POSITIONS) {
+    cut_rows<T>(call, states, values, first, lanes, begin);
+    weights = call.cutWeights;
+    step = SCORE_ROW_BYTES;
+  } else if (!isFloat<T>()) {
+    v128.store(states, f32x4.splat(call.valueUnit), STATE_WEIGHT_SCALE);
   }
-  if (!isCut) soften_rows<T>(call.scores, call.valueWeights, states, lanes);
+  if (call.width == 1) {
+    find_top<T>(scores, states);
+    soften_rows<T>(scores, weights, step, states, 1, call.partial);
+    add_sum<T>(call.partial, states);
+  } else {
+    find_tops<T>(scores, states, call.partial);
+    soften_rows<T>(scores, weights, step, states, TILE_QUERIES, call.partial);
+    add_sums<T>(call.partial, states);
+  }
 }
 
 /**
- * The row of a token that does not see the whole block. What it does not see must not matter, not
+ * Rows of tokens that do not all see the whole block. What one does not see must not matter, not
  * even by the largest scale of the values: tokens get the same bits alone and in a chunk.
  */
-function soften_cut_row<T>(
+function cut_rows<T>(
   call: Call,
-  row: usize,
-  state: usize,
+  states: usize,
   values: usize,
-  t: u32,
+  first: u32,
+  lanes: u32,
   begin: u32,
 ): void {
-  const end = call.p0 + t + 1;
-  const to: u32 = end > begin ? min(end - begin, 32) : 0;
-  mask_row(call, row, t, begin, to);
-  const unit: f32 = isFloat<T>() ? 1 : prepare_values(call, values, to, call.cutWeights);
-  find_top<T>(row, state, unit);
-  soften_rows<T>(row, call.cutWeights, state, 1);
+  for (let lane: u32 = 0; lane < lanes; lane++) {
+    const t = (first + lane) / call.groupHeads;
+    const end = call.p0 + t + 1;
+    const to: u32 = end > begin ? min(end - begin, BLOCK_POSITIONS) : 0;
+    const row = lane * SCORE_ROW_BYTES;
+    mask_row(call, call.scores + row, t, begin, to);
+    if (isFloat<T>()) continue;
+    const unit = prepare_values(call, values, to, call.cutWeights + row);
+    store<f32>(states + (lane << 2), unit, STATE_WEIGHT_SCALE);
+  }
 }
 
 /**
@@ -97,24 +116,46 @@ function soften_cut_row<T>(
  */
 export function prepare_values(call: Call, piece: usize, count: u32, weights: usize): f32 {
   const scales = scales_of(piece, call.paddedDim);
+  if (count == BLOCK_POSITIONS) return prepare_block(scales, weights);
   let largest: f32 = 0;
   for (let p: u32 = 0; p < count; p++) largest = max<f32>(largest, load<f32>(scales + (p << 2)));
-  const factor: f32 = largest == 0 ? 0 : <f32>KV_LEVEL_MAX / largest;
+  const factor = level_factor(largest);
   for (let p: u32 = 0; p < count; p++) {
     store<f32>(weights + (p << 2), load<f32>(scales + (p << 2)) * factor);
   }
-  for (let p = count; p < 32; p++) store<f32>(weights + (p << 2), 0);
+  for (let p = count; p < BLOCK_POSITIONS; p++) store<f32>(weights + (p << 2), 0);
   return largest / <f32>KV_LEVEL_MAX;
 }
 
+/** The same of a whole block. */
+function prepare_block(scales: usize, weights: usize): f32 {
+  let top = v128.load(scales);
+  for (let i: u32 = 16; i < SCORE_ROW_BYTES; i += 16) {
+    top = f32x4.max(top, v128.load(scales + i));
+  }
+  const halves = f32x4.max(top, i32x4.shuffle(top, top, 2, 3, 0, 1));
+  const all = f32x4.max(halves, i32x4.shuffle(halves, halves, 1, 0, 3, 2));
+  const largest = f32x4.extract_lane(all, 0);
+  const factor = f32x4.splat(level_factor(largest));
+  for (let i: u32 = 0; i < SCORE_ROW_BYTES; i += 16) {
+    v128.store(weights + i, f32x4.mul(v128.load(scales + i), factor));
+  }
+  return largest / <f32>KV_LEVEL_MAX;
+}
+
+@inline
+function level_factor(largest: f32): f32 {
+  return largest == 0 ? 0 : <f32>KV_LEVEL_MAX / largest;
+}
+
 /** score = cap · tanh(score / cap), tanh(x) = 1 − 2 / (exp(2x) + 1). */
-function cap_row(row: usize, cap: f32): void {
+function cap_rows(row: usize, lanes: u32, cap: f32): void {
   const two = f32x4.splat(2), one = f32x4.splat(1);
   const inner = f32x4.splat(2 / LOG2_E / cap), outer = f32x4.splat(cap * LOG2_E);
-  for (let i: u32 = 0; i < SCORE_ROW_BYTES; i += 16) {
-    const e = exp_f32x4(f32x4.mul(v128.load(row + i), inner));
+  for (const end = row + lanes * SCORE_ROW_BYTES; row != end; row += 16) {
+    const e = exp_f32x4(f32x4.mul(v128.load(row), inner));
     const tanh = f32x4.sub(one, f32x4.div(two, f32x4.add(e, one)));
-    v128.store(row + i, f32x4.mul(tanh, outer));
+    v128.store(row, f32x4.mul(tanh, outer));
   }
 }
 
@@ -127,81 +168,176 @@ function mask_row(call: Call, row: usize, t: u32, begin: u32, to: u32): void {
   for (let p = to; p < 32; p++) store<f32>(row + (p << 2), -Infinity);
 }
 
+/** Four rows at once: the largest of each, and what follows from it. */
+function find_tops<T>(row: usize, states: usize, partial: usize): void {
+  for (let to = partial; to != partial + 4 * PARTIAL_BYTES; to += PARTIAL_BYTES) {
+    largest_halves(row, to);
+    row += SCORE_ROW_BYTES;
+  }
+  const a = f32x4.pmax(v128.load(partial), v128.load(partial, 16));
+  const b = f32x4.pmax(v128.load(partial, 32), v128.load(partial, 48));
+  const c = f32x4.pmax(v128.load(partial, 64), v128.load(partial, 80));
+  const d = f32x4.pmax(v128.load(partial, 96), v128.load(partial, 112));
+  const ab = f32x4.pmax(i32x4.shuffle(a, b, 0, 4, 1, 5), i32x4.shuffle(a, b, 2, 6, 3, 7));
+  const cd = f32x4.pmax(i32x4.shuffle(c, d, 0, 4, 1, 5), i32x4.shuffle(c, d, 2, 6, 3, 7));
+  const tops = f32x4.pmax(i32x4.shuffle(ab, cd, 0, 1, 4, 5), i32x4.shuffle(ab, cd, 2, 3, 6, 7));
+  const before = v128.load(states, STATE_MAX);
+  const unit = v128.load(states, STATE_WEIGHT_SCALE);
+  const own = f32x4.ceil(tops);
+  const largest = f32x4.pmax(before, own);
+  v128.store(states, largest, STATE_MAX);
+  v128.store(states, powers_of_two(f32x4.sub(before, largest)), STATE_CORRECTION);
+  const reference = isFloat<T>() ? largest : own;
+  v128.store(states, f32x4.pmax(reference, f32x4.splat(NOTHING)), STATE_REFERENCE);
+  if (isFloat<T>()) return;
+  const share = powers_of_two(f32x4.sub(own, largest));
+  v128.store(states, share, STATE_SHARE);
+  v128.store(states, f32x4.mul(share, unit), STATE_WEIGHT_SCALE);
+}
+
+/** The largest of each of eight columns of a row: f32 [8]. */
+@inline
+function largest_halves(row: usize, to: usize): void {
+  const a0 = f32x4.pmax(v128.load(row), v128.load(row, 32));
+  const a1 = f32x4.pmax(v128.load(row, 16), v128.load(row, 48));
+  const b0 = f32x4.pmax(v128.load(row, 64), v128.load(row, 96));
+  const b1 = f32x4.pmax(v128.load(row, 80), v128.load(row, 112));
+  v128.store(to, f32x4.pmax(a0, b0));
+  v128.store(to, f32x4.pmax(a1, b1), 16);
+}
+
 /**
  * Updates a query's largest score; leaves what the block's weights are relative to, and by how much
  * they and what was mixed before shrink. A query that sees nothing here gets weights that are
  * nothing, and keeps its largest; differences stay finite.
  */
-function find_top<T>(row: usize, state: usize, valueUnit: f32): void {
+function find_top<T>(row: usize, state: usize): void {
   let top = f32x4.pmax(v128.load(row), v128.load(row, 16));
   top = f32x4.pmax(top, f32x4.pmax(v128.load(row, 32), v128.load(row, 48)));
   top = f32x4.pmax(top, f32x4.pmax(v128.load(row, 64), v128.load(row, 80)));
   top = f32x4.pmax(top, f32x4.pmax(v128.load(row, 96), v128.load(row, 112)));
-  const halves = f32x4.max(top, i32x4.shuffle(top, top, 2, 3, 0, 1));
-  const all = f32x4.max(halves, i32x4.shuffle(halves, halves, 1, 0, 3, 2));
+  const halves = f32x4.pmax(top, i32x4.shuffle(top, top, 2, 3, 0, 1));
+  const all = f32x4.pmax(halves, i32x4.shuffle(halves, halves, 1, 0, 3, 2));
   const own = ceil<f32>(f32x4.extract_lane(all, 0));
   const before = load<f32>(state, STATE_MAX);
-  const largest = max<f32>(own, before);
+  const largest: f32 = own > before ? own : before;
   store<f32>(state, largest, STATE_MAX);
-  store<f32>(state, largest == before ? 1 : power_of_two(before - largest), STATE_CORRECTION);
+  store<f32>(state, power_of_two(before - largest), STATE_CORRECTION);
   const reference = isFloat<T>() ? largest : own;
-  store<f32>(state, reference == -Infinity ? 0 : reference, STATE_REFERENCE);
+  store<f32>(state, reference < NOTHING ? NOTHING : reference, STATE_REFERENCE);
   if (isFloat<T>()) return;
-  const share: f32 = own == -Infinity ? 0 : power_of_two(own - largest);
+  const share = power_of_two(own - largest);
   store<f32>(state, share, STATE_SHARE);
-  store<f32>(state, share * valueUnit, STATE_WEIGHT_SCALE);
+  store<f32>(state, share * load<f32>(state, STATE_WEIGHT_SCALE), STATE_WEIGHT_SCALE);
 }
 
-/** 2^x for integers x ≤ 0; 0 where that would be subnormal. */
+/** 2^x for integers x ≤ 0; 0 where that would be subnormal, and of what is no number. */
 @inline
 function power_of_two(x: f32): f32 {
-  return x >= -126 ? reinterpret<f32>((<i32>x + 127) << 23) : 0;
+  return x > -127 ? reinterpret<f32>((<i32>x + 127) << 23) : 0;
+}
+@inline
+function powers_of_two(x: v128): v128 {
+  const bits = f32x4.add(f32x4.pmax(f32x4.splat(-127), x), f32x4.splat(ROUND));
+  return i32x4.shl(i32x4.add(bits, i32x4.splat(127)), 23);
 }
 
-/** weight = 2^(score − reference); over integers rounded, i16 [32] in place. */
-function soften_rows<T>(row: usize, valueWeights: usize, state: usize, lanes: u32): void {
-  const low = splat(LOWEST, lanes), round = splat(ROUND, lanes);
-  const c5 = splat(C5, lanes), c4 = splat(C4, lanes), c3 = splat(C3, lanes);
-  const c2 = splat(C2, lanes), c1 = splat(C1, lanes), c0 = splat(C0, lanes);
-  const roundBits = i32x4.splat(opaque(ROUND_BITS, lanes));
-  for (; lanes != 0; lanes--, state += 4) {
+/**
+ * weight = 2^(score − reference), and the sum of four of each row's positions: f32 [lanes, 8]. Over
+ * integers times the value's weight and rounded, in place: i16 [16, 2], position p beside p + 16.
+ */
+function soften_rows<T>(
+  row: usize,
+  weights: usize,
+  step: u32,
+  state: usize,
+  lanes: u32,
+  sums: usize,
+): void {
+  const low = splat(LOWEST, lanes), round = splat(ROUND, lanes), c5 = splat(C5, lanes);
+  const c4 = splat(isFloat<T>() ? C4 : D4, lanes), c3 = splat(isFloat<T>() ? C3 : D3, lanes);
+  const c2 = splat(isFloat<T>() ? C2 : D2, lanes), c1 = splat(isFloat<T>() ? C1 : D1, lanes);
+  const c0 = splat(C0, lanes);
+  for (; lanes != 0; lanes--) {
     const top = v128.load_splat<f32>(state, STATE_REFERENCE);
     let sum0 = f32x4.splat(0), sum1 = sum0;
-    let to = row, weights = valueWeights;
-    const end = row + SCORE_ROW_BYTES;
-    for (; row != end; row += 32) {
-      const x0 = f32x4.pmax(f32x4.sub(v128.load(row), top), low);
-      const x1 = f32x4.pmax(f32x4.sub(v128.load(row, 16), top), low);
-      const n0 = f32x4.add(x0, round), n1 = f32x4.add(x1, round);
-      const r0 = f32x4.sub(x0, f32x4.sub(n0, round)), r1 = f32x4.sub(x1, f32x4.sub(n1, round));
-      let p0 = madd(c5, r0, c4), p1 = madd(c5, r1, c4);
-      p0 = madd(p0, r0, c3);
-      p1 = madd(p1, r1, c3);
-      p0 = madd(p0, r0, c2);
-      p1 = madd(p1, r1, c2);
-      p0 = madd(p0, r0, c1);
-      p1 = madd(p1, r1, c1);
-      p0 = madd(p0, r0, c0);
-      p1 = madd(p1, r1, c0);
-      const e0 = i32x4.add(p0, i32x4.shl(n0, 23)), e1 = i32x4.add(p1, i32x4.shl(n1, 23));
+    // Every access by a literal offset from one place: V8 pairs neighbours by these.
+    const end = isFloat<T>() ? row + SCORE_ROW_BYTES : row + SCORE_ROW_BYTES / 2;
+    let w = weights;
+    for (let at = row; at != end; at += 32, w += 32) {
+      const a0 = power<T>(v128.load(at), top, low, round, c5, c4, c3, c2, c1, c0);
+      const a1 = power<T>(v128.load(at, 16), top, low, round, c5, c4, c3, c2, c1, c0);
       if (isFloat<T>()) {
-        v128.store(row, e0);
-        v128.store(row, e1, 16);
+        v128.store(at, a0);
+        v128.store(at, a1, 16);
+        sum0 = f32x4.add(sum0, a0);
+        sum1 = f32x4.add(sum1, a1);
       } else {
-        const w0 = i32x4.sub(madd(e0, v128.load(weights), round), roundBits);
-        const w1 = i32x4.sub(madd(e1, v128.load(weights, 16), round), roundBits);
-        v128.store(to, i16x8.narrow_i32x4_s(w0, w1));
-        to += 16;
-        weights += 32;
+        const b0 = power<T>(v128.load(at, 64), top, low, round, c5, c4, c3, c2, c1, c0);
+        const b1 = power<T>(v128.load(at, 80), top, low, round, c5, c4, c3, c2, c1, c0);
+        const pairs0 = level_pair(a0, v128.load(w), b0, v128.load(w, 64), round);
+        const pairs1 = level_pair(a1, v128.load(w, 16), b1, v128.load(w, 80), round);
+        v128.store(at, pairs0);
+        v128.store(at, pairs1, 16);
+        sum0 = f32x4.add(sum0, f32x4.add(a0, b0));
+        sum1 = f32x4.add(sum1, f32x4.add(a1, b1));
       }
-      sum0 = f32x4.add(sum0, e0);
-      sum1 = f32x4.add(sum1, e1);
     }
-    let sum = sum_lanes(f32x4.add(sum0, sum1));
-    if (!isFloat<T>()) sum *= load<f32>(state, STATE_SHARE);
-    const before = load<f32>(state, STATE_SUM) * load<f32>(state, STATE_CORRECTION);
-    store<f32>(state, before + sum, STATE_SUM);
+    v128.store(sums, sum0);
+    v128.store(sums, sum1, 16);
+    row += SCORE_ROW_BYTES;
+    weights += step;
+    state += 4;
+    sums += PARTIAL_BYTES;
   }
+}
+
+/** 2^(x − top). */
+@inline
+function power<T>(
+  score: v128, top: v128, low: v128, round: v128,
+  c5: v128, c4: v128, c3: v128, c2: v128, c1: v128, c0: v128,
+): v128 {
+  const x = f32x4.pmax(f32x4.sub(score, top), low);
+  const n = f32x4.add(x, round);
+  const r = f32x4.sub(x, f32x4.sub(n, round));
+  let p = isFloat<T>() ? madd(madd(c5, r, c4), r, c3) : madd(c4, r, c3);
+  p = madd(p, r, c2);
+  p = madd(p, r, c1);
+  p = madd(p, r, c0);
+  return i32x4.add(p, i32x4.shl(n, 23));
+}
+
+/**
+ * Two weights rounded to integers, side by side. `round` is a number whose bits end in 16 zeros, so
+ * what it leaves above b is gone with the shift, and above a it is subtracted.
+ */
+@inline
+function level_pair(a: v128, wa: v128, b: v128, wb: v128, round: v128): v128 {
+  return i32x4.add(
+    i32x4.sub(madd(a, wa, round), round),
+    i32x4.shl(madd(b, wb, round), 16),
+  );
+}
+
+/** sum = sum · correction + the rows' sums, times what this block's are worth. */
+function add_sums<T>(partial: usize, states: usize): void {
+  const a = f32x4.add(v128.load(partial), v128.load(partial, 16));
+  const b = f32x4.add(v128.load(partial, 32), v128.load(partial, 48));
+  const c = f32x4.add(v128.load(partial, 64), v128.load(partial, 80));
+  const d = f32x4.add(v128.load(partial, 96), v128.load(partial, 112));
+  let sums = sum_lanes_4(a, b, c, d);
+  if (!isFloat<T>()) sums = f32x4.mul(sums, v128.load(states, STATE_SHARE));
+  const before = f32x4.mul(v128.load(states, STATE_SUM), v128.load(states, STATE_CORRECTION));
+  v128.store(states, f32x4.add(before, sums), STATE_SUM);
+}
+
+/** The same of one row. */
+function add_sum<T>(partial: usize, state: usize): void {
+  let sum = sum_lanes(f32x4.add(v128.load(partial), v128.load(partial, 16)));
+  if (!isFloat<T>()) sum *= load<f32>(state, STATE_SHARE);
+  const before = load<f32>(state, STATE_SUM) * load<f32>(state, STATE_CORRECTION);
+  store<f32>(state, before + sum, STATE_SUM);
 }
 
 /** `value` in all lanes, unknown to V8: a constant would be built anew at every use. */

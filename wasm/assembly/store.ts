@@ -9,6 +9,8 @@ import { KV_BLOCK_POSITIONS, KV_LEVEL_MAX } from "../../src/memory/kv_layout";
 import { key_piece_bytes, padded_dim, scales_of, value_piece_bytes } from "./attention_call";
 import { check_bytes, check_f32_rows } from "./bounds";
 
+/** Rows that two integer values of each column lie in, side by side. */
+const PAIRED_ROWS: u32 = KV_BLOCK_POSITIONS / 2;
 /** Scales below it count as 0. */
 const SMALLEST: f32 = 1e-36;
 
@@ -127,8 +129,8 @@ function store_key_integers(from: usize, to: usize, headDim: u32, scale: f32): v
 }
 
 /**
- * Head g of token t goes to row (p0 + t) % 32, or to its half of a row pair. Columns behind headDim
- * are left as they are.
+ * Head g of token t goes to row (p0 + t) % 32; of integers to one half of row (p0 + t) % 16.
+ * Columns behind headDim are left as they are.
  */
 function store_values<T>(
   src: usize,
@@ -153,7 +155,7 @@ function store_values<T>(
       } else {
         const scale = scale_of(from, headDim);
         store<f32>(scales_of(piece, padded) + (row << 2), scale);
-        const to = piece + (((row >> 1) * padded) << 2) + ((row & 1) << 1);
+        const to = piece + ((row % PAIRED_ROWS * padded) << 2) + (row / PAIRED_ROWS << 1);
         store_value_integers(from, to, headDim, scale);
       }
       from += headDim << 2;
