@@ -284,7 +284,7 @@ export class EngineHandle {
     this.#control.fail(0);
     await Promise.all(goodbyes);
     await this.#io?.close();
-    if (this.#setup.gpu) delayProcessEnd(GPU_TEARDOWN_MS);
+    if (this.#setup.gpu) await delayProcessEnd(GPU_TEARDOWN_MS);
     await new Promise((resolve) => setTimeout(resolve, TEARDOWN_MS));
   }
 

@@ -2,6 +2,7 @@
  * Files of keys and values, from the main thread's side: the engine copies a piece between two
  * steps, this thread writes it and asks for the next one. Knows nothing of what is in them.
  */
+import { OneByOne } from "../src/base/one_by_one.ts";
 import type { KvArchiveFile, KvSelection } from "../src/engine/kv_archive.ts";
 import { writeKvFile } from "../src/engine/kv_file.ts";
 import type { CallName, Calls } from "./protocol.ts";
@@ -15,18 +16,16 @@ type Ask = <K extends CallName>(call: K, params: Calls[K]["params"]) => Promise<
 
 export class KvSaves {
   readonly #ask: Ask;
-  /** Settles when no file is being written. */
-  #before: Promise<unknown> = Promise.resolve();
+  /** The engine copies for one file at a time. */
+  readonly #files = new OneByOne();
 
   constructor(ask: Ask) {
     this.#ask = ask;
   }
 
-  /** One after the other: the engine copies for one. As `EngineHandle.saveKv`. */
+  /** As `EngineHandle.saveKv`. */
   save(file: KvArchiveFile & KvSelection): Promise<number | null> {
-    const saved = this.#before.then(() => this.#save(file));
-    this.#before = saved.catch(() => {});
-    return saved;
+    return this.#files.run(() => this.#save(file));
   }
 
   async #save(

@@ -8,8 +8,15 @@
 /** Of performance.now(). */
 let earliestMs = -Infinity;
 
-/** From now on the process takes at least so long to end, by Deno.exit or by itself. */
-export function delayProcessEnd(ms: number): void {
+/**
+ * From now on the process takes at least so long to end, by Deno.exit or by itself. A worker hears
+ * nothing of the process's end: there it is waited at once.
+ */
+export async function delayProcessEnd(ms: number): Promise<void> {
+  if ("WorkerGlobalScope" in globalThis) {
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    return;
+  }
   // The same listener again is no second one.
   globalThis.addEventListener("unload", waitForThreads);
   earliestMs = Math.max(earliestMs, performance.now() + ms);

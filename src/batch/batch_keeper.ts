@@ -11,6 +11,7 @@ import {
   newId,
   type VersionedBatch,
 } from "./batch_store.ts";
+import { OneByOne } from "../base/one_by_one.ts";
 import { pause } from "./pause.ts";
 import { checkInput, readJobs } from "./input_lines.ts";
 import { fileOf, writeResults } from "./output_lines.ts";
@@ -258,8 +259,8 @@ class Claim {
   readonly #keeperId: string;
   #batch: VersionedBatch;
   #isLost = false;
-  /** The change that is under way, if any: each needs the version that the one before left. */
-  #changing: Promise<unknown> = Promise.resolve();
+  /** Each needs the version that the one before left. */
+  readonly #changes = new OneByOne();
 
   constructor(options: Required<KeeperOptions>, keeperId: string, batch: VersionedBatch) {
     this.#in = options;
@@ -310,7 +311,7 @@ class Claim {
   }
 
   #replace(change: (record: BatchRecord) => BatchRecord): Promise<void> {
-    const changed = this.#changing.then(async () => {
+    return this.#changes.run(async () => {
       this.check();
       const { record, version } = this.#batch;
       // One that was let go is not renewed.
@@ -319,8 +320,6 @@ class Claim {
       if (batch === null) throw new LostClaim();
       this.#batch = batch;
     });
-    this.#changing = changed.catch(() => {});
-    return changed;
   }
 }
 

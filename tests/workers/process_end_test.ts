@@ -26,6 +26,25 @@ Deno.test("delayProcessEnd() holds for Deno.exit, and for a program that comes t
   assertEquals(await ended(DELAYED), { code: 0, said: "true" });
 });
 
+Deno.test("delayProcessEnd() waits at once in a worker, which hears nothing of the end", async () => {
+  const inWorker = `
+    import { delayProcessEnd } from ${MODULE};
+    const startMs = performance.now();
+    await delayProcessEnd(200);
+    postMessage(performance.now() - startMs >= 200);`;
+  const url = URL.createObjectURL(new Blob([inWorker], { type: "application/typescript" }));
+  const worker = new Worker(url, { type: "module" });
+  try {
+    const { promise, resolve, reject } = Promise.withResolvers<boolean>();
+    worker.onmessage = ({ data }) => resolve(data);
+    worker.onerror = (event) => reject(new Error(event.message));
+    assertEquals(await promise, true);
+  } finally {
+    worker.terminate();
+    URL.revokeObjectURL(url);
+  }
+});
+
 gpuTest("a process waits for the thread that had the GPU before it ends", async () => {
   const support = (name: string) => JSON.stringify(new URL(`../support/${name}`, import.meta.url));
   const closed = `

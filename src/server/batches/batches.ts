@@ -2,6 +2,7 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import { RequestError } from "../../base/errors.ts";
+import { OneByOne } from "../../base/one_by_one.ts";
 import {
   type BatchRecord,
   type BatchStore,
@@ -59,7 +60,7 @@ export async function createBatch(
   if (file.purpose !== "batch") {
     throw fieldError(param, `Invalid value for "${param}": the file's purpose is not "batch"`);
   }
-  const { record } = await oneByOne(store, async () => {
+  const { record } = await creationsIn(store).run(async () => {
     await checkRoom(store, owner, batchesPerKey);
     const createdAt = Math.floor(Date.now() / 1000);
     return await store.batches.create({
@@ -83,13 +84,13 @@ async function checkRoom(store: BatchStore, owner: string, most: number): Promis
   );
 }
 
-/** The last creation in each store: two that counted at once would both find room. */
-const creations = new WeakMap<BatchStore, Promise<unknown>>();
+/** Creations in each store: two that counted at once would both find room. */
+const creations = new WeakMap<BatchStore, OneByOne>();
 
-function oneByOne<T>(store: BatchStore, create: () => Promise<T>): Promise<T> {
-  const created = (creations.get(store) ?? Promise.resolve()).then(create);
-  creations.set(store, created.catch(() => {}));
-  return created;
+function creationsIn(store: BatchStore): OneByOne {
+  const queue = creations.get(store) ?? new OneByOne();
+  creations.set(store, queue);
+  return queue;
 }
 
 const NO_PROGRESS: Progress = { completed: 0, failed: 0 };
