@@ -5,8 +5,9 @@
  */
 import type { ExpertsConfig, FeedForwardConfig, NormConfig, RopeConfig } from "./types.ts";
 
-/** Matrices that may have a bias, by what follows "blk.N." in their tensors' names. */
+/** Matrices that may have a bias, as their tensors are called, without "blk.N.". */
 export type BiasedMatrix =
+  | "output"
   | "attn_q"
   | "attn_k"
   | "attn_v"
@@ -43,8 +44,8 @@ export interface ExpertChoices {
   readonly gating: ExpertsConfig["gating"];
   readonly normalizesWeights: boolean;
   readonly routerInput: ExpertsConfig["routerInput"];
-  /** One expert is used by every token, as often as its own gate says. */
-  readonly hasSharedExpert: boolean;
+  /** One expert is used by every token, as much as its own gate says, or "plain": once, if any. */
+  readonly sharedExpert: "none" | "gated" | "plain";
 }
 
 /** The lengths that default scales depend on. */
@@ -69,21 +70,37 @@ export interface Family {
   readonly architecture: string;
   /** Which dimensions of a head its converted weights pair up, or a table added to embeddings. */
   readonly positions: RopeConfig["kind"] | "learned";
+  /** The same where the file names sections, which are alike for texts; null: as without. */
+  readonly positionsOfSections: RopeConfig["kind"] | null;
+  /** Queries far into the context are made longer, where the file says how much. */
+  readonly hasAttentionTemperature: boolean;
   readonly norm: NormConfig["kind"];
+  /** False: its layer norms have weights only. */
+  readonly normsHaveBiases: boolean;
   /** Attention and feed-forward read a norm of the residual stream; false: the stream itself. */
   readonly hasPreNorms: boolean;
   /** What attention and feed-forward add is normalised first. */
   readonly hasPostNorms: boolean;
-  /** A model without feed-forward norms computes both blocks side by side. */
-  readonly mayBeParallel: boolean;
+  /** What the norm of the feed-forward block is called. */
+  readonly feedForwardNorm: "ffn_norm" | "post_attention_norm";
   /**
-   * Norms of queries and keys: one weight per dimension for all heads ("shared"), over all heads at
-   * once ("projection"), or for each head its own, in files that have them ("perHead").
+   * A model without feed-forward norms computes both blocks side by side; "said": one whose key
+   * `use_parallel_residual` says so.
    */
-  readonly headNorms: "none" | "shared" | "projection" | "perHead";
+  readonly mayBeParallel: boolean | "said";
+  /**
+   * Norms of queries and keys: one weight per dimension for all heads ("shared", or where a file
+   * has them: "sharedIfThere"), over all heads at once ("projection"), or for each head its own, in
+   * files that have them ("perHead").
+   */
+  readonly headNorms: "none" | "shared" | "sharedIfThere" | "projection" | "perHead";
+  /** They are normalised when they are turned already. */
+  readonly normalizesTurnedHeads: boolean;
   readonly feedForward: Omit<FeedForwardConfig, "firingThreshold">;
   /** One tensor holds the rows of the gate, then those of up. */
   readonly fusesGateAndUp: boolean;
+  /** `feed_forward_length` counts gates and ups: it is twice the neurons. */
+  readonly countsGatesAndUps: boolean;
   /** Biases of every model of the family; others are used where a file has them. */
   readonly requiredBiases: readonly BiasedMatrix[];
   /** Windows of no layer, even if the file names one; of all layers; or in turns. */
@@ -94,29 +111,41 @@ export interface Family {
   readonly rotationIsOptional: boolean;
   /** Null: no factors, and keys that name some are not the family's. */
   readonly scales: ((shape: ScaleShape) => FamilyScales) | null;
+  /** What the file's scale does to logits. */
+  readonly logitScale: "divides" | "multiplies";
   /** Soft cap of attention scores where the file does not say; null: the family has none. */
   readonly attentionSoftCap: number | null;
   /** Soft cap of logits where the file does not say; null: the family has none. */
   readonly logitSoftCap: number | null;
   /** Null: the family is dense. */
   readonly experts: ExpertChoices | null;
+  /** What of such a model this version does not compute; null: nothing. */
+  readonly obstacle: ((shape: ScaleShape) => string | null) | null;
 }
 
 /** What most families do; each file of families/ says what its family does differently. */
 export const COMMON: Omit<Family, "architecture" | "positions"> = {
+  positionsOfSections: null,
+  hasAttentionTemperature: false,
   norm: "rms",
+  normsHaveBiases: true,
   hasPreNorms: true,
   hasPostNorms: false,
+  feedForwardNorm: "ffn_norm",
   mayBeParallel: false,
   headNorms: "none",
+  normalizesTurnedHeads: false,
   feedForward: { activation: "silu", isGated: true, activatesUp: false },
   fusesGateAndUp: false,
+  countsGatesAndUps: false,
   requiredBiases: [],
   windows: "none",
   unrotatedPeriod: 0,
   rotationIsOptional: false,
   scales: null,
+  logitScale: "divides",
   attentionSoftCap: null,
   logitSoftCap: null,
   experts: null,
+  obstacle: null,
 };

@@ -8,6 +8,8 @@ export interface LayerReader {
   readonly checker: TensorChecker;
   readonly config: ModelConfig;
   readonly family: Family;
+  /** Number of the layer. */
+  readonly index: number;
   /** "blk.N.": what the names of the layer's tensors begin with. */
   readonly at: string;
 }

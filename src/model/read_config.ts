@@ -16,6 +16,9 @@ import type { ModelConfig, NormConfig } from "./types.ts";
 /** More blocks than any model has; keeps a corrupt count from becoming a million names. */
 const BLOCK_COUNT_MAX = 1024;
 
+/** Of the blocks so many, the last ones, guess tokens behind the next one: nothing here does so. */
+const GUESSING_BLOCKS = "nextn_predict_layers";
+
 /** What the reader must know beside the file. */
 export interface ReadOptions {
   /**
@@ -41,14 +44,15 @@ export function readConfig(
   const embeddingLength = keys.integer("embedding_length", { min: 1 });
   const heads = readHeads(keys, embeddingLength);
   const blockCount = readBlockCount(file, keys);
+  refuseObstacle(family, { ...heads, embeddingLength, blockCount });
   const contextLength = keys.integer("context_length", { min: 1 });
   const usedContext = readUsedContext(family, contextLength, options);
-  const experts = readExperts(keys, family);
+  const experts = readExperts(keys, family, blockCount);
   return {
     architecture: family.architecture,
     blockCount,
     embeddingLength,
-    feedForwardLength: experts ? 0 : keys.integer("feed_forward_length", { min: 1 }),
+    feedForwardLength: experts?.leadingDenseCount === 0 ? 0 : readNeuronCount(keys, family),
     ...heads,
     vocabSize: readVocabSize(file, keys),
     contextLength,
@@ -61,13 +65,36 @@ export function readConfig(
     }),
     feedForward: readFeedForward(file, keys, family),
     experts,
-    hasParallelBlocks: family.mayBeParallel && !file.tensors.has("blk.0.ffn_norm.weight"),
+    hasParallelBlocks: areParallel(file, keys, family),
+    normalizesTurnedHeads: family.normalizesTurnedHeads,
     ...readScales(keys, family, { ...heads, embeddingLength, blockCount }),
     attentionSoftCap: readSoftCap(keys, "attn_logit_softcapping", family.attentionSoftCap),
     logitSoftCap: readSoftCap(keys, "final_logit_softcapping", family.logitSoftCap),
     tiedEmbeddings: !file.tensors.has("output.weight"),
     predictorThreshold: options.predictorThreshold ?? readPredictorThreshold(file),
   };
+}
+
+function refuseObstacle({ architecture, obstacle }: Family, shape: ScaleShape): void {
+  const what = obstacle?.(shape) ?? null;
+  if (what === null) return;
+  throw new UnsupportedModelError(
+    `Cannot run this ${architecture} model: ${what}, which this version does not compute: use ` +
+      "another model",
+  );
+}
+
+function readNeuronCount(keys: Hyperparameters, { countsGatesAndUps }: Family): number {
+  const key = "feed_forward_length";
+  const count = keys.integer(key, { min: 1 });
+  if (!countsGatesAndUps) return count;
+  if (count % 2 !== 0) throw keys.wrong(key, "even: it counts gates and ups");
+  return count / 2;
+}
+
+function areParallel(file: GgufFile, keys: Hyperparameters, { mayBeParallel }: Family): boolean {
+  if (mayBeParallel === "said") return keys.flag("use_parallel_residual", true);
+  return mayBeParallel && !file.tensors.has("blk.0.ffn_norm.weight");
 }
 
 function readUsedContext(
@@ -87,7 +114,7 @@ function readBlockCount(file: GgufFile, keys: Hyperparameters): number {
   if (blockCount > file.tensors.size) {
     throw keys.wrong("block_count", `at most the number of tensors, ${file.tensors.size}`);
   }
-  return blockCount;
+  return blockCount - keys.integer(GUESSING_BLOCKS, { min: 0, max: blockCount - 1, absent: 0 });
 }
 
 function readHeads(keys: Hyperparameters, embeddingLength: number) {
@@ -141,7 +168,7 @@ function readNorm(keys: Hyperparameters, { norm }: Family): NormConfig {
   return { kind: norm, epsilon: keys.float(`attention.${key}`, { min: 0 }) };
 }
 
-/** Files name a divisor of the logits; everything else multiplies. 0 means "not said". */
+/** Most files name a divisor of the logits; everything else multiplies. 0 means "not said". */
 function readScales(keys: Hyperparameters, family: Family, shape: ScaleShape) {
   const defaults = family.scales?.(shape) ?? {};
   const said = (key: string) => {
@@ -150,12 +177,16 @@ function readScales(keys: Hyperparameters, family: Family, shape: ScaleShape) {
     return value;
   };
   const factor = (key: string) => family.scales === null ? 0 : said(key);
-  const logitDivisor = factor("logit_scale");
+  const logitScale = factor("logit_scale");
   return {
     attentionScale: said("attention.scale") || (defaults.attention ?? 1 / Math.sqrt(shape.headDim)),
     embeddingScale: factor("embedding_scale") || (defaults.embedding ?? 1),
     residualScale: factor("residual_scale") || (defaults.residual ?? 1),
-    logitScale: logitDivisor ? 1 / logitDivisor : defaults.logit ?? 1,
+    logitScale: logitScale === 0
+      ? defaults.logit ?? 1
+      : family.logitScale === "divides"
+      ? 1 / logitScale
+      : logitScale,
   };
 }
 

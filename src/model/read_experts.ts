@@ -19,7 +19,11 @@ const GATINGS: ReadonlyMap<number, ExpertsConfig["gating"]> = new Map([
  * @throws {ModelFormatError} when a key is missing or out of range.
  * @throws {UnsupportedModelError} when the model mixes them in a way this version does not compute.
  */
-export function readExperts(keys: Hyperparameters, family: Family): ExpertsConfig | null {
+export function readExperts(
+  keys: Hyperparameters,
+  family: Family,
+  blockCount: number,
+): ExpertsConfig | null {
   const choices = family.experts;
   const min = choices?.isRequired ? 1 : 0;
   const count = keys.integer("expert_count", {
@@ -32,16 +36,25 @@ export function readExperts(keys: Hyperparameters, family: Family): ExpertsConfi
   if (keys.integer("expert_group_count", { min: 0, absent: 0 }) > 1) {
     throw notComputed(family, "its experts are chosen in groups");
   }
+  if (keys.integer("interleave_moe_layer_step", { min: 0, absent: 1 }) > 1) {
+    throw notComputed(family, "its layers have experts in turns");
+  }
   const usedCount = keys.integer("expert_used_count", { min: 1, max: count });
+  const feedForwardLength = readExpertLength(keys, usedCount, choices);
   return {
     count,
     usedCount,
-    feedForwardLength: readExpertLength(keys, usedCount, choices),
+    feedForwardLength,
     gating: readGating(keys, family, choices),
     normalizesWeights: keys.flag("expert_weights_norm", choices.normalizesWeights),
     weightScale: readWeightScale(keys),
     routerInput: choices.routerInput,
-    sharedFeedForwardLength: readSharedLength(keys, choices),
+    sharedFeedForwardLength: readSharedLength(keys, choices, feedForwardLength),
+    leadingDenseCount: keys.integer("leading_dense_block_count", {
+      min: 0,
+      max: blockCount - 1,
+      absent: 0,
+    }),
   };
 }
 
@@ -81,10 +94,19 @@ function readWeightScale(keys: Hyperparameters): number {
   return scale || 1;
 }
 
-function readSharedLength(keys: Hyperparameters, choices: ExpertChoices): number {
-  if (!choices.hasSharedExpert) return 0;
+/** Families whose shared expert has no gate say how long it is, or of how many it is made. */
+function readSharedLength(
+  keys: Hyperparameters,
+  { sharedExpert }: ExpertChoices,
+  expertLength: number,
+): number {
+  if (sharedExpert === "none") return 0;
   const key = "expert_shared_feed_forward_length";
   const length = keys.integer(key, { min: 0, absent: 0 });
+  if (sharedExpert === "plain") {
+    const max = EXPERT_COUNT_MAX;
+    return length || expertLength * keys.integer("expert_shared_count", { min: 0, max, absent: 0 });
+  }
   return length || keys.integer("feed_forward_length", { min: 1 });
 }
 

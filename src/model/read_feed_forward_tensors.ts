@@ -13,7 +13,8 @@ import type { DenseTensors, ExpertsConfig, ExpertTensors, MatrixTensor } from ".
  */
 export function feedForwardTensors(reader: LayerReader): DenseTensors | ExpertTensors {
   const { experts } = reader.config;
-  return experts ? expertTensors(reader, experts) : denseTensors(reader);
+  const isDense = experts === null || reader.index < experts.leadingDenseCount;
+  return isDense ? denseTensors(reader) : expertTensors(reader, experts);
 }
 
 /** Separate tensors, or one that holds the rows of the gate, then those of up. */
@@ -67,7 +68,7 @@ function expertTensors(reader: LayerReader, experts: ExpertsConfig): ExpertTenso
   const ups = expertMatrices(reader, "ffn_up", inner);
   const downs = expertMatrices(reader, "ffn_down", { rows: width, columns: neurons, count });
   const predictors = expertPredictors(reader, experts);
-  const hasChoiceBias = checker.has("blk.0.exp_probs_b.bias");
+  const hasChoiceBias = checker.has(`blk.${experts.leadingDenseCount}.exp_probs_b.bias`);
   return {
     kind: "experts",
     router: checker.matrix(at + "ffn_gate_inp.weight", { rows: count, columns: width }),
@@ -99,7 +100,7 @@ function expertMatrices(
   return indices.map((index) => rowsOf(all, index * rows, rows));
 }
 
-function sharedExpert({ checker, config, at }: LayerReader, neurons: number) {
+function sharedExpert({ checker, config, family, at }: LayerReader, neurons: number) {
   if (neurons === 0) return { shared: null, sharedGate: null };
   const { embeddingLength: width, feedForward: { isGated } } = config;
   const inner = { rows: neurons, columns: width };
@@ -111,6 +112,7 @@ function sharedExpert({ checker, config, at }: LayerReader, neurons: number) {
     isDownTransposed: false,
     predictor: null,
   };
+  if (family.experts?.sharedExpert === "plain") return { shared, sharedGate: null };
   const gate = { rows: 1, columns: width };
   return { shared, sharedGate: checker.matrix(at + "ffn_gate_inp_shexp.weight", gate) };
 }

@@ -45,6 +45,13 @@ export function readLayers(
   const ropes = rope === null ? [] : [rope];
   const global = { slidingWindow: 0, rope: rope === null ? null : 0 };
   const window = readWindow(keys, family);
+  if (rope !== null && family.hasAttentionTemperature) {
+    const turning = readTemperature(keys, rope, shape);
+    if (turning !== null) {
+      const layer = { slidingWindow: window, rope: 0, queryRope: 1 };
+      return { ropes: [rope, turning], layers: Array(shape.blockCount).fill(layer) };
+    }
+  }
   let layers: LayerConfig[] = Array(shape.blockCount).fill({ ...global, slidingWindow: window });
   if (typeof windows === "object" && window > 0) {
     const local = rope && localRope(keys, windows, rope);
@@ -55,6 +62,22 @@ export function readLayers(
     layers = isGlobal.map((sees) => sees ? unwindowed : windowed);
   }
   return { ropes, layers: layers.map((layer, index) => unrotatedLast(layer, index, family)) };
+}
+
+/** What turns queries and makes them longer, too; null: the file names no temperature. */
+function readTemperature(
+  keys: Hyperparameters,
+  rope: RopeConfig,
+  { headDim }: LayerShape,
+): RopeConfig | null {
+  const key = "attention.temperature_scale";
+  const scale = keys.float(key, { min: -Infinity, absent: 0 });
+  if (scale === 0) return null;
+  if (scale < 0) throw keys.wrong(key, "0 or more");
+  if (rope.dimensionCount !== headDim) {
+    throw keys.wrong("rope.dimension_count", `the head dimension, ${headDim}`);
+  }
+  return { ...rope, temperature: { scale, length: rope.scaling.originalContextLength } };
 }
 
 /** Tokens that windowed layers see; 0: there are none. */
@@ -101,12 +124,19 @@ function readRope(
   const length = dimensionCount / 2;
   const isLong = shape.usedContext > scaling.originalContextLength;
   return {
-    kind: family.positions,
+    kind: hasSections(keys) ? family.positionsOfSections ?? family.positions : family.positions,
     dimensionCount,
     frequencyBase: keys.float("rope.freq_base", { min: 0, absent: 10000 }),
     scaling,
     factors: findFactors(file, length, isLong),
   };
+}
+
+/** Dimensions turn by positions of several kinds, which are one and the same in texts. */
+function hasSections(keys: Hyperparameters): boolean {
+  const said = keys.value("rope.dimension_sections");
+  if (typeof said !== "object" || !(Array.isArray(said) || ArrayBuffer.isView(said))) return false;
+  return Array.from(said as ArrayLike<unknown>).some((length) => Number(length) > 0);
 }
 
 /** One list of factors, or one for contexts within the original one and one for longer ones. */

@@ -21,11 +21,15 @@ export function readRopeScaling(keys: Hyperparameters, contextLength: number): R
   const attention = keys.float("rope.scaling.attn_factor", { min: 0, absent: 1 });
   // YaRN's own factor counts only where YaRN does not derive one.
   const yarnAttention = keys.float("rope.scaling.yarn_attn_factor", { min: 0, absent: 1 });
+  // A second magnitude, by which YaRN's own is divided; 0 stands for "none".
+  const divisor = keys.float("rope.scaling.yarn_log_multiplier", { min: -Infinity, absent: 0 });
+  if (divisor < 0) throw keys.wrong("rope.scaling.yarn_log_multiplier", "0 or more");
+  const yarnDivided = attention / (1 + 0.1 * divisor * Math.log(Math.max(1, factor)));
   return {
     type,
     factor: type === "none" ? 1 : factor,
     originalContextLength: original || contextLength,
-    attentionFactor: extrapolation === 0 ? attention * yarnAttention : attention,
+    attentionFactor: extrapolation === 0 ? attention * yarnAttention : yarnDivided,
     extrapolation,
     betaFast: keys.float("rope.scaling.yarn_beta_fast", { min: 0, absent: 32 }),
     betaSlow: keys.float("rope.scaling.yarn_beta_slow", { min: 0, absent: 1 }),

@@ -31,18 +31,20 @@ export function readTensors(file: GgufFile, config: ModelConfig, family: Family)
     positionEmbedding: family.positions === "learned"
       ? checker.matrix("position_embd.weight", { rows: config.contextLength, columns })
       : null,
-    outputNorm: readNorm(checker, "output_norm", config),
+    outputNorm: readNorm(checker, "output_norm", { config, family }),
     output: config.tiedEmbeddings ? tokenEmbedding : {
       ...checker.matrix("output.weight", { rows, columns }),
-      bias: checker.has("output.bias") ? checker.vector("output.bias", rows) : null,
+      bias: family.requiredBiases.includes("output") || checker.has("output.bias")
+        ? checker.vector("output.bias", rows)
+        : null,
     },
     layers: Array.from(
       { length: config.blockCount },
-      (_, index) => layerTensors({ checker, config, family, at: `blk.${index}.` }),
+      (_, index) => layerTensors({ checker, config, family, index, at: `blk.${index}.` }),
     ),
   };
   checkRopeFactors(checker, config);
-  checker.refuseUnused();
+  checker.refuseUnused(config.blockCount);
   return tensors;
 }
 
@@ -62,15 +64,21 @@ function layerTensors(reader: LayerReader): LayerTensors {
   const { embeddingLength: rows, headCount, headCountKv, headDim } = config;
   const columns = headCount * headDim;
   const norm = (name: string, isThere: boolean) =>
-    isThere ? readNorm(checker, at + name, config) : null;
+    isThere ? readNorm(checker, at + name, reader) : null;
+  // Parallel blocks of two norms: the second one is attention's.
+  const hasSecond = config.hasParallelBlocks && checker.has("blk.0.attn_norm_2.weight");
+  const hasOwnNorm = !config.hasParallelBlocks || family.mayBeParallel === "said" || hasSecond;
   return {
-    attentionNorm: norm("attn_norm", family.hasPreNorms),
+    attentionNorm: norm(hasSecond ? "attn_norm_2" : "attn_norm", family.hasPreNorms),
     ...queryKeyValue(reader),
     queryNorm: headNorm(reader, "attn_q_norm.weight", headCount),
     keyNorm: headNorm(reader, "attn_k_norm.weight", headCountKv),
     attentionOutput: readMatrix(reader, "attn_output", { rows, columns }),
     attentionPostNorm: norm("post_attention_norm", family.hasPostNorms),
-    feedForwardNorm: norm("ffn_norm", family.hasPreNorms && !config.hasParallelBlocks),
+    feedForwardNorm: norm(
+      hasSecond ? "attn_norm" : family.feedForwardNorm,
+      family.hasPreNorms && hasOwnNorm,
+    ),
     feedForward: feedForwardTensors(reader),
     feedForwardPostNorm: norm("post_ffw_norm", family.hasPostNorms),
   };
@@ -97,11 +105,17 @@ function queryKeyValue(reader: LayerReader) {
   };
 }
 
-function readNorm(checker: TensorChecker, name: string, config: ModelConfig): NormTensors {
+function readNorm(
+  checker: TensorChecker,
+  name: string,
+  { config, family }: Pick<LayerReader, "config" | "family">,
+): NormTensors {
   const length = config.embeddingLength;
   return {
     weight: checker.vector(`${name}.weight`, length),
-    bias: config.norm.kind === "layer" ? checker.vector(`${name}.bias`, length) : null,
+    bias: config.norm.kind === "layer" && family.normsHaveBiases
+      ? checker.vector(`${name}.bias`, length)
+      : null,
   };
 }
 
@@ -110,6 +124,9 @@ function headNorm(reader: LayerReader, name: string, heads: number): HeadNormTen
   switch (family.headNorms) {
     case "none":
       return null;
+    case "sharedIfThere":
+      if (!checker.has(`blk.0.${name}`)) return null;
+      return { span: "head", weight: checker.vector(at + name, headDim) };
     case "shared":
       return { span: "head", weight: checker.vector(at + name, headDim) };
     case "projection":

@@ -12,6 +12,8 @@ export interface RopeFrequencies {
   readonly inverseFrequencies: Float64Array;
   /** Multiplies every cosine and sine; 1 unless the context is stretched. */
   readonly magnitude: number;
+  /** As in `RopeConfig`. */
+  readonly temperature?: RopeConfig["temperature"];
 }
 
 /**
@@ -40,7 +42,8 @@ export function ropeFrequencies(
     inverseFrequencies[i] = own * kept + own / scaling.factor * (1 - kept);
   }
   const yarnMagnitude = mixed === 0 ? 1 : 1 + 0.1 * Math.log(stretch);
-  return { inverseFrequencies, magnitude: yarnMagnitude * scaling.attentionFactor };
+  const magnitude = yarnMagnitude * scaling.attentionFactor;
+  return { inverseFrequencies, magnitude, temperature: config.temperature };
 }
 
 /**
@@ -53,7 +56,10 @@ export function fillRopeTable(
   out: Float32Array | Float64Array,
   offset: number,
 ): void {
-  const { inverseFrequencies, magnitude } = frequencies;
+  const { inverseFrequencies, magnitude: own, temperature } = frequencies;
+  const magnitude = temperature === undefined
+    ? own
+    : own * (1 + temperature.scale * Math.log(1 + Math.floor(position / temperature.length)));
   const half = inverseFrequencies.length;
   for (let i = 0; i < half; i++) {
     const angle = position * inverseFrequencies[i];

@@ -30,6 +30,11 @@ export interface RopeConfig {
   readonly scaling: RopeScaling;
   /** [dimensionCount / 2] values that divide the frequencies (Llama 3, long-rope), or null. */
   readonly factors: VectorTensor | null;
+  /**
+   * Of queries that are made longer: all is multiplied by 1 + scale · ln(1 + ⌊position / length⌋).
+   * Left out: they are not.
+   */
+  readonly temperature?: { readonly scale: number; readonly length: number };
 }
 
 /** How activations are normalised, everywhere in the model. */
@@ -76,6 +81,8 @@ export interface ExpertsConfig {
   readonly routerInput: "feedForward" | "layerInput";
   /** Neurons of the expert that every token uses; 0 = none. */
   readonly sharedFeedForwardLength: number;
+  /** So many layers, the first ones, have a dense block instead. */
+  readonly leadingDenseCount: number;
 }
 
 /** What may differ from layer to layer. */
@@ -84,6 +91,8 @@ export interface LayerConfig {
   readonly slidingWindow: number;
   /** Index into `ModelConfig.ropes`; null: positions are not encoded here. */
   readonly rope: number | null;
+  /** The same for queries, where another one turns them than keys. */
+  readonly queryRope?: number;
 }
 
 /** What a model is. All lengths are counts of elements, not bytes. */
@@ -93,7 +102,7 @@ export interface ModelConfig {
   readonly blockCount: number;
   /** Width of the residual stream, d. */
   readonly embeddingLength: number;
-  /** Neurons of a dense feed-forward block; 0 when every layer has experts instead. */
+  /** Neurons of a dense feed-forward block; 0 where all layers have experts instead. */
   readonly feedForwardLength: number;
   readonly headCount: number;
   /** Key/value heads; query head h uses key/value head ⌊h · headCountKv / headCount⌋. */
@@ -113,8 +122,10 @@ export interface ModelConfig {
   readonly feedForward: FeedForwardConfig;
   readonly experts: ExpertsConfig | null;
   readonly layers: readonly LayerConfig[];
-  /** Attention and feed-forward read the same norm of the same input; one join a layer. */
+  /** Attention and feed-forward read the same input, mostly one norm of it; one join a layer. */
   readonly hasParallelBlocks: boolean;
+  /** Queries and keys are normalised head by head when they are turned already, not before. */
+  readonly normalizesTurnedHeads: boolean;
   /** Multiplies the embedding of every token; usually 1. */
   readonly embeddingScale: number;
   /** Multiplies what a block adds to the residual stream; usually 1. */
@@ -156,7 +167,7 @@ export interface NormTensors {
   readonly bias: VectorTensor | null;
 }
 
-/** Normalises queries or keys before they are turned. */
+/** Normalises queries or keys, before they are turned in most models. */
 export interface HeadNormTensors {
   /** "head": each head by itself. "projection": all heads of a token as one vector. */
   readonly span: "head" | "projection";

@@ -126,6 +126,10 @@ export interface Layer {
   readonly slidingWindow: number;
   /** Index of the rotary embedding, or null. */
   readonly rope: number | null;
+  /** The same for queries. */
+  readonly queryRope: number | null;
+  /** Heads are normalised when they are turned already. */
+  readonly normalizesTurned: boolean;
   /** Own query heads, and the key/value heads that they read. */
   readonly headCount: number;
   readonly kvHeadCount: number;
@@ -171,6 +175,8 @@ export function bindLayer(
       config.experts?.routerInput === "layerInput",
     slidingWindow: own.slidingWindow,
     rope: own.rope,
+    queryRope: own.queryRope ?? own.rope,
+    normalizesTurned: config.normalizesTurnedHeads,
     headCount: lengthOf(plan.heads),
     kvHeadCount: lengthOf(plan.kvHeads),
     headOffset: plan.heads.start - plan.kvHeads.start * groupSize,

@@ -8,6 +8,7 @@ import type { GgufFile, TensorReader } from "../gguf/mod.ts";
 import {
   describeModel,
   fillRopeTable,
+  type HeadNormTensors,
   type ModelConfig,
   type ModelDescription,
   type ModelTensors,
@@ -47,6 +48,12 @@ interface Place {
   readonly fromPosition: number;
   /** Cosines and sines of all of them, [n, dimensionCount], for each of the model's ropes. */
   readonly rotations: readonly Float64Array[];
+}
+
+/** How many heads a rotary embedding turns; null: none does. */
+interface Turning {
+  readonly heads: number;
+  readonly rope: number | null;
 }
 
 /** One sequence run by one model. */
@@ -99,7 +106,7 @@ export class ReferenceModel {
 
   /**
    * y = x + s · post(attention(norm(x))), then y + s · post(feedForward(norm(y))); with parallel
-   * blocks x + s · attention(norm(x)) + s · feedForward(norm(x)).
+   * blocks x + s · attention(norm(x)) + s · feedForward(norm(x)), the norm being one or two.
    */
   #layer(x: Float64Array, index: number, place: Place): Float64Array {
     const { hasParallelBlocks, residualScale } = this.config;
@@ -113,7 +120,9 @@ export class ReferenceModel {
     const attended = blocks.norm(heads, tensors.attentionPostNorm);
     const y = show("attention out", add(x, scaled(attended)));
 
-    const reads = hasParallelBlocks ? attends : blocks.norm(y, tensors.feedForwardNorm);
+    const reads = hasParallelBlocks
+      ? tensors.feedForwardNorm === null ? attends : blocks.norm(x, tensors.feedForwardNorm)
+      : blocks.norm(y, tensors.feedForwardNorm);
     const h = show("feed-forward norm", reads);
     const residual = hasParallelBlocks ? x : y;
     const inputs = { h, layerInput: x, residual, threshold: this.#thresholds[index] };
@@ -122,18 +131,27 @@ export class ReferenceModel {
     return show("feed-forward out", add(y, scaled(fed)));
   }
 
-  /** Wo · attention(rope(norm(Wq·h + bq)), rope(norm(Wk·h + bk)), Wv·h + bv). */
+  /**
+   * Wo · attention(rope(norm(Wq·h + bq)), rope(norm(Wk·h + bk)), Wv·h + bv); in some models the
+   * norm is taken last.
+   */
   #attend(h: Float64Array, index: number, place: Place): Float64Array {
-    const { headCount, headCountKv, headDim, layers } = this.config;
+    const { headCount, headCountKv, headDim, layers, normalizesTurnedHeads } = this.config;
     const tensors = this.#tensors.layers[index];
     const blocks = this.#blocks;
     const show = (name: string, data: Float64Array) => this.#show(`layer ${index} ${name}`, data);
 
-    const query = blocks.headNorm(blocks.project(h, tensors.query), tensors.queryNorm);
-    const key = blocks.headNorm(blocks.project(h, tensors.key), tensors.keyNorm);
+    const { rope: keyRope, queryRope = keyRope } = layers[index];
+    const turned = (x: Float64Array, norm: HeadNormTensors | null, by: Turning) =>
+      normalizesTurnedHeads
+        ? blocks.headNorm(this.#rotate(x, by, place), norm)
+        : this.#rotate(blocks.headNorm(x, norm), by, place);
+    const query = blocks.project(h, tensors.query);
+    const key = blocks.project(h, tensors.key);
     const value = show("value", blocks.project(h, tensors.value));
-    const q = show("query", this.#rotate(query, headCount, index, place));
-    const k = show("key", this.#rotate(key, headCountKv, index, place));
+    const ofQuery = { heads: headCount, rope: queryRope };
+    const q = show("query", turned(query, tensors.queryNorm, ofQuery));
+    const k = show("key", turned(key, tensors.keyNorm, { heads: headCountKv, rope: keyRope }));
 
     const cache = this.#caches[index];
     const kept = place.fromPosition * headCountKv * headDim;
@@ -153,8 +171,7 @@ export class ReferenceModel {
   }
 
   /** Heads turned as the layer turns them, if it does; x [n, heads, headDim]. */
-  #rotate(x: Float64Array, heads: number, layer: number, { rotations }: Place): Float64Array {
-    const choice = this.config.layers[layer].rope;
+  #rotate(x: Float64Array, { heads, rope: choice }: Turning, { rotations }: Place): Float64Array {
     if (choice === null) return x;
     const { kind, dimensionCount } = this.config.ropes[choice];
     const { headDim } = this.config;

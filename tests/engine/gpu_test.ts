@@ -15,7 +15,14 @@ const FAMILIES = Object.keys(TINY_FAMILIES) as TinyFamilyName[];
 /** Beside threads, too: norms over all heads, parallel blocks, norms of sums, scales, biases. */
 const BESIDE: readonly TinyFamilyName[] = [
   ...["bamboo", "gemma2", "granite", "olmo2", "stablelm-parallel", "gpt2"] as const,
+  ...["falcon-40b", "gptneox", "cohere2"] as const,
 ];
+/** What a GPU says that it cannot do of a family. */
+const REFUSED: Partial<Record<TinyFamilyName, string>> = {
+  "mistral3": "queries are lengthened by their positions",
+  "hunyuan-dense": "heads are normalised behind their rotation",
+  "hunyuan-moe": "heads are normalised behind their rotation",
+};
 const isMixture = (name: TinyFamilyName) => "experts" in TINY_FAMILIES[name];
 /** Longer than the windows, and no multiple of the 16 rows that `logits` computes at once. */
 const IDS = Array.from({ length: 37 }, ((rng) => () => rng.int(512))(new Rng(7)));
@@ -51,7 +58,17 @@ async function compare(
   });
 }
 
-for (const architecture of FAMILIES) {
+for (const [architecture, text] of Object.entries(REFUSED) as [TinyFamilyName, string][]) {
+  gpuTest(`a GPU refuses ${architecture}, and says why`, async () => {
+    await withTinyFile({ architecture, seed: 3 }, async (path) => {
+      for (const way of [GPU_ALONE, besideThreads(0.3)]) {
+        await assertRejects(() => withModel(path, way, () => Promise.resolve()), Error, text);
+      }
+    });
+  });
+}
+
+for (const architecture of FAMILIES.filter((name) => REFUSED[name] === undefined)) {
   gpuTest(`a GPU computes ${architecture} as a thread does`, async () => {
     const ways = isMixture(architecture)
       ? [besideThreads(1)] // its experts are the threads'

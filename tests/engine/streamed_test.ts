@@ -66,6 +66,9 @@ Deno.test("a mixture of ReLU experts answers the same from disk as from memory",
 Deno.test("a model whose neurons all fire answers the same from disk as from memory", () =>
   eachBudget({ architecture: "llama", type: "Q4_0", blockCount: 4 }, false));
 
+Deno.test("a mixture behind a dense layer answers the same from disk as from memory", () =>
+  eachBudget({ architecture: "deepseek", type: "Q4_0", blockCount: 4 }, false));
+
 const PREDICTED: Record<string, TinyModelOptions> = {
   "neurons": { architecture: "bamboo", type: "F16" },
   "experts' neurons": { architecture: "drelu-moe", type: "Q4_0" },

@@ -2,7 +2,8 @@ import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { ModelFormatError, UnsupportedModelError } from "../../src/base/errors.ts";
 import { type GgufFile, parseGguf } from "../../src/gguf/mod.ts";
 import { describeModel, SUPPORTED_ARCHITECTURES } from "../../src/model/mod.ts";
-import { TINY_FAMILIES, type TinyFamily } from "../support/tiny_families.ts";
+import { TINY_FAMILIES } from "../support/tiny_families.ts";
+import type { TinyFamily } from "../support/tiny_family.ts";
 import { tinyModel } from "../support/tiny_model.ts";
 import { withMetadata, withTensor } from "./changed_file.ts";
 
@@ -28,6 +29,7 @@ Deno.test("describeModel() reads a llama", () => {
     experts: null,
     layers: [{ slidingWindow: 0, rope: 0 }, { slidingWindow: 0, rope: 0 }],
     hasParallelBlocks: false,
+    normalizesTurnedHeads: false,
     embeddingScale: 1,
     residualScale: 1,
     logitScale: 1,

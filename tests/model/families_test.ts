@@ -44,9 +44,28 @@ function experts(changes: Partial<NonNullable<ModelConfig["experts"]>>): Differe
       weightScale: 1,
       routerInput: "feedForward",
       sharedFeedForwardLength: 0,
+      leadingDenseCount: 0,
       ...changes,
     },
   };
+}
+
+const PARALLEL_PLAIN: Differences = {
+  ...NEOX,
+  ...LAYER_NORM,
+  feedForward: { activation: "gelu", ...UNGATED },
+  hasParallelBlocks: true,
+};
+const COHERE: Differences = {
+  ...LAYER_NORM,
+  hasParallelBlocks: true,
+  tiedEmbeddings: true,
+  logitScale: Math.fround(0.3),
+};
+/** A dense layer, then mixtures. */
+function leading(changes: Partial<NonNullable<ModelConfig["experts"]>>): Differences {
+  const shared = { sharedFeedForwardLength: 64, leadingDenseCount: 1, weightScale: 1.5 };
+  return { ...experts({ ...shared, ...changes }), feedForwardLength: 96, blockCount: 3 };
 }
 
 const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
@@ -146,6 +165,62 @@ const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
     feedForward: { activation: "relu2", ...UNGATED },
     ropes: [["neox", 8, 10000, 1]],
   },
+  "mistral3": {
+    ropes: [["norm", 16, 10000, 8], ["norm", 16, 10000, 8]],
+    layers: "0:0/1 0:0/1",
+  },
+  "glm4": { ropes: [["norm", 8, 10000, 1]] },
+  "glm4-sections": NEOX,
+  "ernie4_5": {},
+  "hunyuan-dense": { ...WIDE_NEOX, normalizesTurnedHeads: true },
+  "exaone": NEOX,
+  "exaone4": NEOX,
+  "exaone4-windowed": { ...NEOX, blockCount: 5, layers: "8:0 8:0 8:0 0:- 8:0" },
+  "seed_oss": WIDE_NEOX,
+  "command-r": COHERE,
+  "command-r-normed": COHERE,
+  "cohere2": { ...COHERE, blockCount: 5, layers: "8:0 8:0 8:0 0:- 8:0" },
+  "internlm2": {},
+  "phi2": { ...PARALLEL_PLAIN, ropes: [["neox", 8, 10000, 1]] },
+  "falcon": { ...PARALLEL_PLAIN, tiedEmbeddings: true },
+  "falcon-40b": PARALLEL_PLAIN,
+  "gptneox": { ...PARALLEL_PLAIN, ropes: [["neox", 8, 10000, 1]] },
+  "gptneox-serial": { ...PARALLEL_PLAIN, hasParallelBlocks: false },
+  "baichuan": { blockCount: 3 },
+  "qwen": { ...NEOX, headCountKv: 4 },
+  "orion": { ...NEOX, ...LAYER_NORM },
+  "xverse": {},
+  "starcoder": {
+    ...LAYER_NORM,
+    headCountKv: 1,
+    feedForward: { activation: "gelu", ...UNGATED },
+    tiedEmbeddings: true,
+    ropes: [],
+    layers: "0:- 0:-",
+  },
+  "pangu-embedded": NEOX,
+  "qwen2vl": NEOX,
+  "qwen3vl": NEOX,
+  "qwen3vlmoe": { ...NEOX, ...experts({}) },
+  "granitemoe": {
+    ...experts({ sharedFeedForwardLength: 64 }),
+    embeddingScale: 6,
+    residualScale: Math.fround(0.4),
+    attentionScale: Math.fround(0.4),
+    logitScale: 1 / Math.fround(1.6),
+    tiedEmbeddings: true,
+  },
+  "olmoe": { ...NEOX, ...experts({ normalizesWeights: false }), headCountKv: 4 },
+  "hunyuan-moe": {
+    ...NEOX,
+    ...experts({ sharedFeedForwardLength: 64 }),
+    normalizesTurnedHeads: true,
+  },
+  "deepseek": leading({ normalizesWeights: false }),
+  "dots1": { ...NEOX, ...leading({ gating: "sigmoid" }), headCountKv: 4 },
+  "glm4moe": { ...leading({ gating: "sigmoid" }), ropes: [["neox", 8, 10000, 1]] },
+  "ernie4_5-moe": leading({ weightScale: 1 }),
+  "bailingmoe": experts({ normalizesWeights: false, sharedFeedForwardLength: 64 }),
 };
 
 for (const [name, differences] of Object.entries(EXPECTED)) {
@@ -219,6 +294,14 @@ Deno.test("describeModel() takes parallel blocks from the tensors, whatever the 
   }
 });
 
+Deno.test("describeModel() refuses slopes of scores, and layers that mix in turns", () => {
+  const baichuan = parseGguf(tinyModel({ architecture: "baichuan", blockCount: 40 }));
+  assertThrows(() => describeModel(baichuan), UnsupportedModelError, "ALiBi");
+  const ernie = parseGguf(tinyModel({ architecture: "ernie4_5-moe" }));
+  const inTurns = withMetadata(ernie, { "ernie4_5-moe.interleave_moe_layer_step": 2 });
+  assertThrows(() => describeModel(inTurns), UnsupportedModelError, "in turns");
+});
+
 Deno.test("describeModel() lets a file choose an activation it can name", () => {
   const file = parseGguf(tinyModel({ architecture: "bamboo" }));
   const activation = (said: string) =>
@@ -252,7 +335,7 @@ function showRopes({ ropes }: ModelConfig) {
   ));
 }
 
-/** "window:rope". */
-function showLayer({ slidingWindow, rope }: LayerConfig): string {
-  return `${slidingWindow}:${rope ?? "-"}`;
+/** "window:rope", or "window:rope/rope of queries". */
+function showLayer({ slidingWindow, rope, queryRope }: LayerConfig): string {
+  return `${slidingWindow}:${rope ?? "-"}${queryRope === undefined ? "" : `/${queryRope}`}`;
 }

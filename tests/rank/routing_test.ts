@@ -13,6 +13,7 @@ const CONFIG: ExpertsConfig = {
   weightScale: 1,
   routerInput: "feedForward",
   sharedFeedForwardLength: 0,
+  leadingDenseCount: 0,
 };
 
 /** Indices of nine experts. */

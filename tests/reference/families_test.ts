@@ -100,6 +100,22 @@ const MISTAKES = {
       layers: layers.map((l) => ({ ...l, slidingWindow: l.slidingWindow && l.slidingWindow + 1 })),
     })),
   "blocks one after the other": (d) => withConfig(d, () => ({ hasParallelBlocks: false })),
+  "one norm for both blocks": (d) => mapLayers(d, (l) => ({ ...l, feedForwardNorm: null })),
+  "heads normalised before": (d) => withConfig(d, () => ({ normalizesTurnedHeads: false })),
+  "queries as long as ever": (d) =>
+    withConfig(d, ({ layers }) => ({
+      layers: layers.map(({ slidingWindow, rope }) => ({ slidingWindow, rope })),
+    })),
+  "no bias of the output": ({ config, tensors }) => (
+    { config, tensors: { ...tensors, output: { ...tensors.output, bias: null } } }
+  ),
+  "no bias of the choice": (d) =>
+    mapLayers(d, (l) => {
+      const { feedForward } = l;
+      if (feedForward.kind !== "experts") return l;
+      return { ...l, feedForward: { ...feedForward, choiceBias: null } };
+    }),
+  "experts as they are": (d) => withExperts(d, { weightScale: 1 }),
   "no cap of scores": (d) => withConfig(d, () => ({ attentionSoftCap: 0 })),
   "no cap of logits": (d) => withConfig(d, () => ({ logitSoftCap: 0 })),
   "attention scaled as usual": (d) =>
@@ -175,6 +191,41 @@ const CHOICES: Readonly<Record<TinyFamilyName, readonly MistakeName[]>> = {
   "smallthinker-softmax": [...SMALLTHINKER, "sigmoid"],
   "arcee": ["ReLU", "pairs half a head apart"],
   "nemotron": ["ReLU", "RMS norms", "all dimensions rotated"],
+  "mistral3": ["queries as long as ever", "context not stretched", "cosines as they are"],
+  "glm4": ["no biases", "no post norms", "all dimensions rotated", "pairs half a head apart"],
+  "glm4-sections": ["no post norms", "neighbouring pairs", "gate and up exchanged"],
+  "ernie4_5": ["pairs half a head apart"],
+  "hunyuan-dense": ["no head norms", "neighbouring pairs"],
+  "exaone": ["neighbouring pairs"],
+  "exaone4": ["no post norms", "no head norms", "neighbouring pairs"],
+  "exaone4-windowed": ["no windows", "a window more", "one rope for all layers"],
+  "seed_oss": ["no biases", "neighbouring pairs"],
+  "command-r": ["RMS norms", "blocks one after the other", "logits as they are"],
+  "command-r-normed": ["no head norms", "blocks one after the other"],
+  "cohere2": ["RMS norms", "no windows", "one rope for all layers", "logits as they are"],
+  "internlm2": ["pairs half a head apart"],
+  "phi2": [...BIASED, "no bias of the output", "blocks one after the other"],
+  "falcon": ["RMS norms", "ReLU", "blocks one after the other", "neighbouring pairs"],
+  "falcon-40b": ["one norm for both blocks", "blocks one after the other"],
+  "gptneox": [...BIASED, "one norm for both blocks", "blocks one after the other"],
+  "gptneox-serial": [...BIASED, "RMS norms"],
+  "baichuan": ["pairs half a head apart"],
+  "qwen": ["no biases", "neighbouring pairs"],
+  "orion": ["RMS norms", "neighbouring pairs"],
+  "xverse": ["pairs half a head apart"],
+  "starcoder": [...BIASED, "no learned positions"],
+  "pangu-embedded": ["no biases", "no bias of the block's output"],
+  "qwen2vl": ["no biases", "neighbouring pairs"],
+  "qwen3vl": ["no head norms", "neighbouring pairs"],
+  "qwen3vlmoe": [...MOE, "no head norms"],
+  "granitemoe": [...MOE, "no shared expert", "blocks as they are", "weights not normalised"],
+  "olmoe": [...MOE, "heads normalised one by one", "weights normalised"],
+  "hunyuan-moe": [...MOE, "no shared expert", "heads normalised before"],
+  "deepseek": [...MOE, "no shared expert", "weights normalised", "experts as they are"],
+  "dots1": [...MOE, "no bias of the choice", "softmax", "no head norms"],
+  "glm4moe": [...MOE, "no bias of the choice", "softmax", "no biases", "no head norms"],
+  "ernie4_5-moe": [...MOE, "no bias of the choice", "no shared expert"],
+  "bailingmoe": [...MOE, "no shared expert", "weights normalised"],
 };
 
 for (const [name, mistakes] of Object.entries(CHOICES)) {

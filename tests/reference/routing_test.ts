@@ -11,6 +11,7 @@ const CONFIG: ExpertsConfig = {
   weightScale: 1,
   routerInput: "feedForward",
   sharedFeedForwardLength: 0,
+  leadingDenseCount: 0,
 };
 
 /** Probabilities 0.1, 0.4, 0.2, 0.3 under softmax. */

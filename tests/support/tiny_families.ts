@@ -3,53 +3,8 @@
  * words of GGUF, independently of src/model/families. Numbers are chosen so that every feature
  * shows: caps near the values they cap, windows shorter than prompts, scales far from 1.
  */
-import { bool, f32, type StoredValue, text, u32 } from "../../src/gguf/mod.ts";
-
-/** How the files of a family differ from Llama's. What is left out is like Llama's. */
-export interface TinyFamily {
-  /** `general.architecture`; left out: the name of the family. */
-  readonly architecture?: string;
-  readonly blockCount?: number;
-  /** Left out: width over heads. */
-  readonly headDim?: number;
-  readonly contextLength?: number;
-  readonly tied?: boolean;
-  /** Norms with biases that take the mean away. */
-  readonly layerNorm?: boolean;
-  /** Norms before the blocks; left out: true. */
-  readonly preNorms?: boolean;
-  readonly postNorms?: boolean;
-  /** Weights of [headDim], [heads · headDim], or [heads, headDim]. */
-  readonly headNorms?: "shared" | "projection" | "perHead";
-  readonly fusedQkv?: boolean;
-  /** Names after "blk.N." of tensors that have biases. */
-  readonly biases?: readonly string[];
-  /** "fused": gate and up in one tensor; "plain": no gate. Left out: two tensors. */
-  readonly neurons?: "fused" | "plain";
-  /** One norm feeds both blocks. */
-  readonly parallel?: boolean;
-  readonly experts?: {
-    readonly count: number;
-    readonly used: number;
-    readonly length: number;
-    /** Neurons of the shared expert. */
-    readonly shared?: number;
-    /** A tensor for each expert, as until 2024. */
-    readonly isOld?: boolean;
-  };
-  readonly learnedPositions?: boolean;
-  /** Left out: all dimensions of a head. */
-  readonly rotatedDims?: number;
-  /** Tensors of rotary factors for short and long contexts. */
-  readonly longRope?: boolean;
-  /**
-   * What the family multiplies embeddings by. Tied ones are that much smaller here, and the last
-   * norm that much larger: otherwise every token would answer with itself.
-   */
-  readonly embeddingScale?: number;
-  /** Keys without "<architecture>.". */
-  readonly keys?: Readonly<Record<string, StoredValue>>;
-}
+import { bool, f32, list, text, u32 } from "../../src/gguf/mod.ts";
+import type { TinyFamily } from "./tiny_family.ts";
 
 const QKV = ["attn_q", "attn_k", "attn_v"];
 const EVERYWHERE = ["attn_output", "ffn_up", "ffn_down"];
@@ -98,6 +53,34 @@ const STABLELM: TinyFamily = {
   rotatedDims: 4,
   keys: { "use_parallel_residual": bool(true) },
 };
+
+const COHERE: TinyFamily = {
+  layerNorm: true,
+  normBiases: false,
+  parallel: true,
+  tied: true,
+  keys: { "logit_scale": f32(0.3) },
+};
+
+/** Dense layers before mixtures, and an expert without a gate that everybody uses. */
+const LEADING: NonNullable<TinyFamily["experts"]> = {
+  count: 8,
+  used: 3,
+  length: 32,
+  shared: 64,
+  isPlain: true,
+  leading: 1,
+};
+
+const LEADING_KEYS = {
+  "expert_feed_forward_length": u32(32),
+  "feed_forward_length": u32(96),
+  "expert_shared_count": u32(2),
+  "leading_dense_block_count": u32(1),
+  "expert_weights_scale": f32(1.5),
+};
+
+const SECTIONS = list(Int32Array.of(3, 3, 2, 0));
 
 /** Families, and after a dash forms of them. */
 export const TINY_FAMILIES = {
@@ -207,6 +190,168 @@ export const TINY_FAMILIES = {
   },
   "arcee": { neurons: "plain" },
   "nemotron": { layerNorm: true, neurons: "plain", rotatedDims: 8 },
+  "mistral3": {
+    keys: {
+      "rope.scaling.type": text("yarn"),
+      "rope.scaling.factor": f32(8),
+      "rope.scaling.original_context_length": u32(8),
+      "rope.scaling.yarn_log_multiplier": f32(0.7),
+      "attention.temperature_scale": f32(0.4),
+    },
+  },
+  "glm4": { postNorms: true, neurons: "fused", biases: QKV, rotatedDims: 8 },
+  "glm4-sections": {
+    architecture: "glm4",
+    postNorms: true,
+    neurons: "fused",
+    keys: { "rope.dimension_sections": SECTIONS },
+  },
+  "ernie4_5": {},
+  "hunyuan-dense": { headDim: 24, headNorms: "shared" },
+  "exaone": {},
+  "exaone4": { preNorms: false, postNorms: true, headNorms: "shared" },
+  "exaone4-windowed": {
+    architecture: "exaone4",
+    blockCount: 5,
+    preNorms: false,
+    postNorms: true,
+    headNorms: "shared",
+    keys: { "attention.sliding_window": u32(8) },
+  },
+  "seed_oss": { headDim: 24, biases: QKV, feedForwardNorm: "post_attention_norm" },
+  "command-r": COHERE,
+  "command-r-normed": { ...COHERE, architecture: "command-r", headNorms: "perHead" },
+  "cohere2": {
+    ...COHERE,
+    blockCount: 5,
+    keys: { "logit_scale": f32(0.3), "attention.sliding_window": u32(8) },
+  },
+  "internlm2": {},
+  "phi2": {
+    layerNorm: true,
+    parallel: true,
+    neurons: "plain",
+    fusedQkv: true,
+    biases: ["attn_qkv", ...EVERYWHERE],
+    rotatedDims: 8,
+    outputBias: true,
+  },
+  "falcon": { layerNorm: true, parallel: true, neurons: "plain", fusedQkv: true, tied: true },
+  "falcon-40b": {
+    architecture: "falcon",
+    layerNorm: true,
+    parallel: "two",
+    neurons: "plain",
+    fusedQkv: true,
+  },
+  "gptneox": {
+    layerNorm: true,
+    neurons: "plain",
+    fusedQkv: true,
+    biases: ["attn_qkv", ...EVERYWHERE],
+    rotatedDims: 8,
+    keys: { "use_parallel_residual": bool(true) },
+  },
+  "gptneox-serial": {
+    architecture: "gptneox",
+    layerNorm: true,
+    neurons: "plain",
+    fusedQkv: true,
+    biases: ["attn_qkv", ...EVERYWHERE],
+    keys: { "use_parallel_residual": bool(false) },
+  },
+  "baichuan": { blockCount: 3 },
+  "qwen": {
+    headCountKv: 4,
+    fusedQkv: true,
+    biases: ["attn_qkv"],
+    keys: { "feed_forward_length": u32(192) },
+  },
+  "orion": { layerNorm: true },
+  "xverse": {},
+  "starcoder": {
+    layerNorm: true,
+    headCountKv: 1,
+    neurons: "plain",
+    tied: true,
+    fusedQkv: true,
+    biases: ["attn_qkv", ...EVERYWHERE],
+    learnedPositions: true,
+  },
+  "pangu-embedded": { biases: [...QKV, "attn_output"] },
+  "qwen2vl": { biases: QKV, keys: { "rope.dimension_sections": SECTIONS } },
+  "qwen3vl": { headNorms: "shared", keys: { "rope.dimension_sections": SECTIONS } },
+  "qwen3vlmoe": {
+    headNorms: "shared",
+    experts: { count: 8, used: 3, length: 32 },
+    keys: { "expert_feed_forward_length": u32(32), "rope.dimension_sections": SECTIONS },
+  },
+  "granitemoe": {
+    tied: true,
+    embeddingScale: 6,
+    experts: { count: 8, used: 3, length: 32, shared: 64, isPlain: true },
+    keys: {
+      "embedding_scale": f32(6),
+      "residual_scale": f32(0.4),
+      "attention.scale": f32(0.4),
+      "logit_scale": f32(1.6),
+      "expert_shared_feed_forward_length": u32(64),
+    },
+  },
+  "olmoe": {
+    headCountKv: 4,
+    headNorms: "projection",
+    experts: { count: 8, used: 3, length: 32 },
+  },
+  "hunyuan-moe": {
+    headNorms: "shared",
+    experts: { count: 8, used: 3, length: 32, shared: 64, isPlain: true },
+    keys: {
+      "expert_feed_forward_length": u32(32),
+      "expert_shared_feed_forward_length": u32(64),
+    },
+  },
+  "deepseek": { blockCount: 3, experts: LEADING, keys: LEADING_KEYS },
+  "dots1": {
+    blockCount: 3,
+    headCountKv: 4,
+    headNorms: "shared",
+    experts: { ...LEADING, hasChoiceBias: true },
+    keys: {
+      ...LEADING_KEYS,
+      "expert_gating_func": u32(2),
+      "expert_weights_norm": bool(true),
+    },
+  },
+  "glm4moe": {
+    blockCount: 3,
+    rotatedDims: 8,
+    biases: QKV,
+    headNorms: "shared",
+    feedForwardNorm: "post_attention_norm",
+    experts: { ...LEADING, hasChoiceBias: true },
+    keys: {
+      ...LEADING_KEYS,
+      "expert_gating_func": u32(2),
+      "expert_weights_norm": bool(true),
+      "block_count": u32(4),
+      "nextn_predict_layers": u32(1),
+    },
+  },
+  "ernie4_5-moe": {
+    blockCount: 3,
+    experts: { ...LEADING, hasChoiceBias: true },
+    keys: {
+      ...LEADING_KEYS,
+      "expert_weights_scale": f32(1),
+      "expert_shared_feed_forward_length": u32(64),
+      "interleave_moe_layer_step": u32(1),
+    },
+  },
+  "bailingmoe": {
+    experts: { count: 8, used: 3, length: 32, shared: 64, isPlain: true },
+    keys: { "expert_feed_forward_length": u32(32), "expert_shared_count": u32(2) },
+  },
 } as const satisfies Readonly<Record<string, TinyFamily>>;
 
 /** A key of `TINY_FAMILIES`. */

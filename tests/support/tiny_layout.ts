@@ -2,7 +2,7 @@
 import { f32, type MetadataEntry, text, u32 } from "../../src/gguf/mod.ts";
 import type { PlannedTensor, TensorRole } from "../../src/synth/layout.ts";
 import { chooseTypes, FILE_TYPES, type Quant } from "../../src/quantize/mod.ts";
-import type { TinyFamily } from "./tiny_families.ts";
+import type { TinyFamily } from "./tiny_family.ts";
 import type { TinyPredictor } from "./tiny_predictor.ts";
 
 /** Everything that decides which tensors a tiny model has and how large they are. */
@@ -89,6 +89,7 @@ function floatTensors(shape: TinyShape, family: TinyFamily): PlannedTensor[] {
   plan.prefix = "";
   plan.norm("output_norm", width);
   if (!shape.tied) plan.matrix("output", [width, vocabSize], "output");
+  if (family.outputBias) plan.bias("output", vocabSize);
   return plan.tensors;
 }
 
@@ -109,12 +110,18 @@ class TensorPlan {
 
   norm(name: string, length: number): void {
     this.#add(`${name}.weight`, [length], "norm");
-    if (this.#family.layerNorm) this.#add(`${name}.bias`, [length], "bias");
+    if (this.#family.layerNorm && this.#family.normBiases !== false) {
+      this.#add(`${name}.bias`, [length], "bias");
+    }
   }
 
   /** Norms of queries or keys never have a bias. */
   headNorm(name: string, dims: readonly number[]): void {
     this.#add(`${name}.weight`, dims, "norm");
+  }
+
+  bias(name: string, length: number): void {
+    this.#add(`${name}.bias`, [length], "bias");
   }
 
   /** The biases of those that the family gives one. */
@@ -161,10 +168,14 @@ function planFeedForward(
   block: number,
 ): void {
   const { embeddingLength: width, feedForwardLength: neurons, predictor } = shape;
-  if (family.preNorms !== false && !family.parallel) plan.norm("ffn_norm", width);
+  if (family.parallel === "two") plan.norm("attn_norm_2", width);
+  if (family.preNorms !== false && !family.parallel) {
+    plan.norm(family.feedForwardNorm ?? "ffn_norm", width);
+  }
   const rank = predictor && (predictor.layers?.includes(block) ?? true) ? predictor.rank : 0;
-  if (family.experts) planExperts(plan, width, { ...family.experts, rank });
-  else {
+  if (family.experts && block >= (family.experts.leading ?? 0)) {
+    planExperts(plan, width, { ...family.experts, rank });
+  } else {
     if (!family.neurons) plan.matrix("ffn_gate", [width, neurons], "gate");
     plan.matrix("ffn_up", [width, family.neurons === "fused" ? 2 * neurons : neurons]);
     if (shape.hasDownTransposed) plan.matrix("ffn_down_t", [width, neurons], "residual");
@@ -181,13 +192,16 @@ function planFeedForward(
 function planExperts(
   plan: TensorPlan,
   width: number,
-  { count, length, shared, isOld, rank }: NonNullable<TinyFamily["experts"]> & { rank: number },
+  { count, length, shared, isPlain, hasChoiceBias, isOld, rank }:
+    & NonNullable<TinyFamily["experts"]>
+    & { rank: number },
 ): void {
   const each = (name: string, dims: readonly number[], role?: TensorRole) => {
     if (!isOld) return plan.matrix(`${name}_exps`, [...dims, count], role);
     for (let expert = 0; expert < count; expert++) plan.matrix(`${name}.${expert}`, dims, role);
   };
   plan.matrix("ffn_gate_inp", [width, count], "gate");
+  if (hasChoiceBias) plan.bias("exp_probs_b", count);
   each("ffn_gate", [width, length], "gate");
   each("ffn_up", [width, length]);
   each("ffn_down", [length, width], "residual");
@@ -196,7 +210,7 @@ function planExperts(
     plan.matrix("ffn_fc2_exps", [rank, length, count]);
   }
   if (!shared) return;
-  plan.matrix("ffn_gate_inp_shexp", [width], "gate");
+  if (!isPlain) plan.matrix("ffn_gate_inp_shexp", [width], "gate");
   plan.matrix("ffn_gate_shexp", [width, shared], "gate");
   plan.matrix("ffn_up_shexp", [width, shared]);
   plan.matrix("ffn_down_shexp", [shared, width], "residual");

@@ -8,7 +8,8 @@ import { weightDistribution } from "../../src/synth/distribution.ts";
 import type { PlannedTensor } from "../../src/synth/layout.ts";
 import { sentencePieceVocabulary } from "../../src/synth/vocabulary.ts";
 import { Rng } from "./rng.ts";
-import { TINY_FAMILIES, type TinyFamily, type TinyFamilyName } from "./tiny_families.ts";
+import { TINY_FAMILIES, type TinyFamilyName } from "./tiny_families.ts";
+import type { TinyFamily } from "./tiny_family.ts";
 import { keepConstant, predictorWeights } from "./tiny_predictor.ts";
 import { tinyMetadata, type TinyShape, tinyTensors } from "./tiny_layout.ts";
 

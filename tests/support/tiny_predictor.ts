@@ -3,7 +3,7 @@
  * the predictor reads the same ones. Says in numbers what a trained predictor has learned. One
  * dimension of the stream is constant, so that gates can be negative as a rule.
  */
-import type { TinyFamily } from "./tiny_families.ts";
+import type { TinyFamily } from "./tiny_family.ts";
 import type { TinyShape } from "./tiny_layout.ts";
 import { Rng } from "./rng.ts";
 

@@ -12,6 +12,6 @@ export const llama: Family = {
     gating: "softmax",
     normalizesWeights: true,
     routerInput: "feedForward",
-    hasSharedExpert: false,
+    sharedExpert: "none",
   },
 };

@@ -1,48 +1,108 @@
 /** Every family that this version runs. */
 import type { Family } from "../family.ts";
 import { arcee } from "./arcee.ts";
+import { baichuan } from "./baichuan.ts";
+import { bailingmoe } from "./bailingmoe.ts";
 import { bamboo } from "./bamboo.ts";
 import { chatglm } from "./chatglm.ts";
+import { cohere2 } from "./cohere2.ts";
+import { commandR } from "./command_r.ts";
+import { deepseek } from "./deepseek.ts";
+import { dots1 } from "./dots1.ts";
+import { ernie45 } from "./ernie4_5.ts";
+import { ernie45Moe } from "./ernie4_5_moe.ts";
+import { exaone } from "./exaone.ts";
+import { exaone4 } from "./exaone4.ts";
+import { falcon } from "./falcon.ts";
 import { gemma } from "./gemma.ts";
 import { gemma2 } from "./gemma2.ts";
 import { gemma3 } from "./gemma3.ts";
+import { glm4 } from "./glm4.ts";
+import { glm4moe } from "./glm4moe.ts";
 import { gpt2 } from "./gpt2.ts";
+import { gptneox } from "./gptneox.ts";
 import { granite } from "./granite.ts";
+import { granitemoe } from "./granitemoe.ts";
+import { hunyuanDense } from "./hunyuan_dense.ts";
+import { hunyuanMoe } from "./hunyuan_moe.ts";
+import { internlm2 } from "./internlm2.ts";
 import { llama } from "./llama.ts";
 import { minicpm } from "./minicpm.ts";
+import { mistral3 } from "./mistral3.ts";
 import { nemotron } from "./nemotron.ts";
 import { olmo2 } from "./olmo2.ts";
+import { olmoe } from "./olmoe.ts";
+import { orion } from "./orion.ts";
+import { panguEmbedded } from "./pangu_embedded.ts";
+import { phi2 } from "./phi2.ts";
 import { phi3 } from "./phi3.ts";
+import { qwen } from "./qwen.ts";
 import { qwen2 } from "./qwen2.ts";
 import { qwen2moe } from "./qwen2moe.ts";
+import { qwen2vl } from "./qwen2vl.ts";
 import { qwen3 } from "./qwen3.ts";
 import { qwen3moe } from "./qwen3moe.ts";
+import { qwen3vl } from "./qwen3vl.ts";
+import { qwen3vlmoe } from "./qwen3vlmoe.ts";
+import { seedOss } from "./seed_oss.ts";
 import { smallthinker } from "./smallthinker.ts";
 import { smollm3 } from "./smollm3.ts";
 import { stablelm } from "./stablelm.ts";
+import { starcoder } from "./starcoder.ts";
 import { starcoder2 } from "./starcoder2.ts";
+import { xverse } from "./xverse.ts";
 
 /** In alphabetical order. */
 export const FAMILIES: readonly Family[] = [
   arcee,
+  baichuan,
+  bailingmoe,
   bamboo,
   chatglm,
+  cohere2,
+  commandR,
+  deepseek,
+  dots1,
+  ernie45,
+  ernie45Moe,
+  exaone,
+  exaone4,
+  falcon,
   gemma,
   gemma2,
   gemma3,
+  glm4,
+  glm4moe,
   gpt2,
+  gptneox,
   granite,
+  granitemoe,
+  hunyuanDense,
+  hunyuanMoe,
+  internlm2,
   llama,
   minicpm,
+  mistral3,
   nemotron,
   olmo2,
+  olmoe,
+  orion,
+  panguEmbedded,
+  phi2,
   phi3,
+  qwen,
   qwen2,
   qwen2moe,
+  qwen2vl,
   qwen3,
   qwen3moe,
+  qwen3vl,
+  qwen3vlmoe,
+  seedOss,
   smallthinker,
   smollm3,
   stablelm,
+  starcoder,
   starcoder2,
+  xverse,
 ];

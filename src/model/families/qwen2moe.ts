@@ -11,6 +11,6 @@ export const qwen2moe: Family = {
     gating: "softmax",
     normalizesWeights: false,
     routerInput: "feedForward",
-    hasSharedExpert: true,
+    sharedExpert: "gated",
   },
 };

@@ -11,6 +11,6 @@ export const qwen3moe: Family = {
     gating: "softmax",
     normalizesWeights: true,
     routerInput: "feedForward",
-    hasSharedExpert: false,
+    sharedExpert: "none",
   },
 };

@@ -20,6 +20,6 @@ export const smallthinker: Family = {
     gating: "sigmoid",
     normalizesWeights: true,
     routerInput: "layerInput",
-    hasSharedExpert: false,
+    sharedExpert: "none",
   },
 };

@@ -28,6 +28,12 @@ export function gpuObstacle(
   if ((options.observe?.length ?? 0) > 0) return "neurons that are observed are the threads'";
   if (options.quiet !== undefined) return "quiet neurons are left out by threads only";
   if (options.predictor === "on") return "predictors are asked by threads only";
+  if (config.normalizesTurnedHeads) {
+    return "heads are normalised behind their rotation by threads only";
+  }
+  if (config.layers.some(({ queryRope }) => queryRope !== undefined)) {
+    return "queries are lengthened by their positions by threads only";
+  }
   const widths = [config.embeddingLength, config.headDim, config.feedForwardLength];
   const odd = widths.find((width) => width % WIDTH_UNIT !== 0);
   if (odd !== undefined) return `a width of ${odd} is no multiple of ${WIDTH_UNIT}`;

@@ -1,0 +1,62 @@
+/** What sets the files of one family of tiny models apart from another's. */
+import type { StoredValue } from "../../src/gguf/mod.ts";
+
+/** How the files of a family differ from Llama's. What is left out is like Llama's. */
+export interface TinyFamily {
+  /** `general.architecture`; left out: the name of the family. */
+  readonly architecture?: string;
+  readonly blockCount?: number;
+  /** Left out: half of the heads. */
+  readonly headCountKv?: number;
+  /** Left out: width over heads. */
+  readonly headDim?: number;
+  readonly contextLength?: number;
+  readonly tied?: boolean;
+  /** Norms with biases that take the mean away. */
+  readonly layerNorm?: boolean;
+  /** False: these norms have no biases. */
+  readonly normBiases?: boolean;
+  /** Norms before the blocks; left out: true. */
+  readonly preNorms?: boolean;
+  readonly postNorms?: boolean;
+  /** What the norm of the feed-forward block is called; left out: ffn_norm. */
+  readonly feedForwardNorm?: string;
+  /** Weights of [headDim], [heads · headDim], or [heads, headDim]. */
+  readonly headNorms?: "shared" | "projection" | "perHead";
+  readonly fusedQkv?: boolean;
+  /** Names after "blk.N." of tensors that have biases. */
+  readonly biases?: readonly string[];
+  /** "fused": gate and up in one tensor; "plain": no gate. Left out: two tensors. */
+  readonly neurons?: "fused" | "plain";
+  /** One norm feeds both blocks; "two": there is another one, of attention. */
+  readonly parallel?: boolean | "two";
+  /** The output has a bias. */
+  readonly outputBias?: boolean;
+  readonly experts?: {
+    readonly count: number;
+    readonly used: number;
+    readonly length: number;
+    /** Neurons of the shared expert. */
+    readonly shared?: number;
+    /** It has no gate. */
+    readonly isPlain?: boolean;
+    /** The router has a bias of the choice. */
+    readonly hasChoiceBias?: boolean;
+    /** The first so many layers are dense. */
+    readonly leading?: number;
+    /** A tensor for each expert, as until 2024. */
+    readonly isOld?: boolean;
+  };
+  readonly learnedPositions?: boolean;
+  /** Left out: all dimensions of a head. */
+  readonly rotatedDims?: number;
+  /** Tensors of rotary factors for short and long contexts. */
+  readonly longRope?: boolean;
+  /**
+   * What the family multiplies embeddings by. Tied ones are that much smaller here, and the last
+   * norm that much larger: otherwise every token would answer with itself.
+   */
+  readonly embeddingScale?: number;
+  /** Keys without "<architecture>.". */
+  readonly keys?: Readonly<Record<string, StoredValue>>;
+}
