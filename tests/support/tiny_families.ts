@@ -80,6 +80,14 @@ const LEADING_KEYS = {
   "expert_weights_scale": f32(1.5),
 };
 
+const LATENT = { length: 32, turned: 8, plain: 32, value: 16 };
+
+const YARN = {
+  "rope.scaling.type": text("yarn"),
+  "rope.scaling.factor": f32(8),
+  "rope.scaling.original_context_length": u32(8),
+};
+
 const SECTIONS = list(Int32Array.of(3, 3, 2, 0));
 
 /** Families, and after a dash forms of them. */
@@ -312,6 +320,48 @@ export const TINY_FAMILIES = {
     },
   },
   "deepseek": { blockCount: 3, experts: LEADING, keys: LEADING_KEYS },
+  // llama.cpp takes those of 26 layers for models whose queries are made at once.
+  "deepseek2": {
+    blockCount: 26,
+    latent: LATENT,
+    experts: { ...LEADING, leading: 24 },
+    keys: {
+      ...LEADING_KEYS,
+      ...YARN,
+      "leading_dense_block_count": u32(24),
+      "rope.scaling.yarn_log_multiplier": f32(0.0707),
+    },
+  },
+  "deepseek2-old": {
+    architecture: "deepseek2",
+    blockCount: 3,
+    latent: { ...LATENT, query: 48, isOld: true },
+    experts: LEADING,
+    keys: LEADING_KEYS,
+  },
+  "deepseek2-grouped": {
+    architecture: "deepseek2",
+    blockCount: 3,
+    latent: { ...LATENT, query: 48 },
+    experts: { ...LEADING, count: 12, hasChoiceBias: true },
+    keys: {
+      ...LEADING_KEYS,
+      ...YARN,
+      "expert_gating_func": u32(2),
+      "expert_weights_norm": bool(true),
+      "expert_group_count": u32(4),
+      "expert_group_used_count": u32(2),
+    },
+  },
+  "deepseek2-dense": {
+    architecture: "deepseek2",
+    latent: { ...LATENT, query: 32 },
+    keys: {
+      "leading_dense_block_count": u32(2),
+      "expert_feed_forward_length": u32(96),
+      "expert_shared_count": u32(0),
+    },
+  },
   "dots1": {
     blockCount: 3,
     headCountKv: 4,
