@@ -204,6 +204,8 @@ interface Shape {
   readonly headOffset: number;
   readonly groupSize: number;
   readonly headDim: number;
+  /** Left out: headDim. */
+  readonly valueDim?: number;
   readonly window: number;
   readonly softCap: number;
   /** Factor of the queries: large ones make the softmax sharp. */
@@ -239,12 +241,13 @@ function attentionCase(type: CacheType): KernelCase {
       0, // headOffset
       2, // groupSize
       32, // headDim
+      32, // valueDim
       0, // window
       0.2,
       0, // softCap
     ],
     addresses: [0, 2, 3, 5, 7, 9],
-    counts: [1, 4, 6, 8, 10, 11, 12, 13, 15],
+    counts: [1, 4, 6, 8, 10, 11, 12, 13, 15, 16],
   };
 }
 
@@ -264,6 +267,10 @@ function* attentionShapes(type: CacheType): Generator<Shape> {
   for (const headDim of [4, 8, 16, 32, 64, 80, 96, 100, 128]) {
     yield { ...usual, headDim, n: 1, p0: 37 };
     yield { ...usual, headDim, n: 19, p0: 5 };
+  }
+  for (const [headDim, valueDim] of [[40, 32], [64, 4], [100, 60], [576, 512]]) {
+    yield { ...usual, headDim, valueDim, n: 1, p0: 37 };
+    yield { ...usual, headDim, valueDim, n: 19, p0: 50, groupSize: 4 };
   }
   for (const groupSize of [1, 2, 3, 4, 7, 8]) {
     for (const headOffset of [0, 1, groupSize - 1]) {
@@ -298,20 +305,26 @@ function attentionTolerance(type: CacheType, size: number): number {
 
 function sweepShape(arena: TestArena, shape: Shape): void {
   const { type, n, p0, heads, headOffset, groupSize, headDim, window, softCap, size } = shape;
+  const { valueDim = headDim } = shape;
   const rng = new Rng(n * 1000 + p0 + headDim);
   const label = `attention_${type} ${JSON.stringify(shape)}`;
   arena.reset();
   const kvHeads = Math.floor((heads - 1 + headOffset) / groupSize) + 1;
   const positions = p0 + n;
   const q = randomFloats(rng, n * (heads * headDim + 4), size);
-  const [k, v] = [0, 1].map(() => randomFloats(rng, positions * kvHeads * headDim));
+  const [k, v] = [headDim, valueDim].map((dim) => randomFloats(rng, positions * kvHeads * dim));
   const qAt = arena.put(q, 4);
   const table = randomTable(rng, positions);
   const tableAt = arena.put(table.numbers, 4);
   const [keys, values] = (["keys", "values"] as const).map((what, index) =>
-    placeCache(arena, { what, type, headDim, kvHeads }, index === 0 ? k : v, table)
+    placeCache(
+      arena,
+      { what, type, headDim: index === 0 ? headDim : valueDim, kvHeads },
+      index === 0 ? k : v,
+      table,
+    )
   );
-  const outStride = heads * headDim + 12;
+  const outStride = heads * valueDim + 12;
   const out = arena.place(4 * n * outStride, 4);
   const scratchBytes = arena.kernels.attention_scratch_bytes(n, heads, groupSize, headDim);
   const scratch = arena.place(scratchBytes);
@@ -321,7 +334,7 @@ function sweepShape(arena: TestArena, shape: Shape): void {
     () => arena.kernels[`attention_${type}`](
       qAt, heads * headDim + 4, keys.at, values.at, kvHeads, tableAt, table.blocks,
       out, outStride, scratch,
-      n, p0, heads, headOffset, groupSize, headDim, window, scale, softCap,
+      n, p0, heads, headOffset, groupSize, headDim, valueDim, window, scale, softCap,
     ),
     [out, 4 * n * outStride],
     [scratch, scratchBytes],
@@ -329,16 +342,16 @@ function sweepShape(arena: TestArena, shape: Shape): void {
   const got = arena.floats(out, n * outStride);
   const expected = attention(
     { q: unstride(q, n, heads * headDim + 4, heads * headDim), k: keys.exact, v: values.exact },
-    { p0, heads, kvHeads, groupSize, headOffset, headDim, window, scale, softCap },
+    { p0, heads, kvHeads, groupSize, headOffset, headDim, valueDim, window, scale, softCap },
   );
   assertClose(
-    unstride(got, n, outStride, heads * headDim),
+    unstride(got, n, outStride, heads * valueDim),
     expected,
     attentionTolerance(type, size),
     label,
   );
   for (let t = 0; t < n; t++) {
-    const padding = got.subarray(t * outStride + heads * headDim, (t + 1) * outStride);
+    const padding = got.subarray(t * outStride + heads * valueDim, (t + 1) * outStride);
     assert(padding.every((value) => value === 0), `${label}: padding is zero`);
   }
 }
@@ -369,7 +382,7 @@ function sweepBadNumber(
   // deno-fmt-ignore
   kernels[`attention_${type}`](
     q, headDim, keys, values, 1, table, 1, out, headDim, scratch,
-    1, positions - 1, 1, 0, 1, headDim, 0, 0.25, 0,
+    1, positions - 1, 1, 0, 1, headDim, headDim, 0, 0.25, 0,
   );
   const got = arena.floats(out, headDim);
   assert(got.some((x) => !Number.isFinite(x)), `attention_${type}: ${bad} in a ${where} is hidden`);
