@@ -83,7 +83,7 @@ export class LatentHeads {
   }
 
   /**
-   * query = [W · x, Wkeys · (W · x)] of each own head, x being norm(residual) or what is made of it;
+   * query = [W · x, Wkeys · (W · x)] of each own head, x being norm(residual) or made of it;
    * key = [W · norm(residual), norm(W · norm(residual))]. What comes first is turned later.
    */
   project(layer: Layer, matrices: LatentMatrices): void {

@@ -107,7 +107,9 @@ function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   yield* partsOfNorm(layer.feedForwardPostNorm);
 }
 
-function* partsOfLatent({ queryDown, plainQuery, norm, keyUp, valueUp }: LatentPlan): Generator<Part> {
+function* partsOfLatent(
+  { queryDown, plainQuery, norm, keyUp, valueUp }: LatentPlan,
+): Generator<Part> {
   if (queryDown !== null) {
     yield* partsOf(queryDown.matrix);
     yield { vector: queryDown.norm };

@@ -68,9 +68,10 @@ export class MatrixLayouts {
 
   /** True where some matrix lies neuron by neuron. */
   get hasNeurons(): boolean {
-    return this.#hasTransposedKeys || this.#blocks.some(({ down, isDownTransposed: isTransposed }) =>
-      this.layoutOf(down, { hasSilentColumns: this.isSilent, isTransposed }) === "neurons"
-    );
+    return this.#hasTransposedKeys ||
+      this.#blocks.some(({ down, isDownTransposed: isTransposed }) =>
+        this.layoutOf(down, { hasSilentColumns: this.isSilent, isTransposed }) === "neurons"
+      );
   }
 
   /** Bytes of file rows that are packed at a time: a group, where they are packed by columns. */

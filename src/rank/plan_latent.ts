@@ -63,7 +63,9 @@ export function planLatentHeads(
     query: place.matrix(query, queryRows(plainDim, turnedDim)),
     key: place.matrix(key, {
       rows: { start: 0, end: isEmpty ? 0 : length + turnedDim },
-      picked: isEmpty ? [] : [{ start: length, end: length + turnedDim }, { start: 0, end: length }],
+      picked: isEmpty
+        ? []
+        : [{ start: length, end: length + turnedDim }, { start: 0, end: length }],
     }),
     value: place.matrix(value, { rows: { start: 0, end: 0 } }),
     latent: {

@@ -183,7 +183,9 @@ export class ReferenceModel {
   }
 
   #project(h: Float64Array, tensors: LayerTensors): OwnHeads {
-    if (tensors.latent) return latentHeads(h, tensors, { config: this.config, weights: this.#weights });
+    if (tensors.latent) {
+      return latentHeads(h, tensors, { config: this.config, weights: this.#weights });
+    }
     const [query, key, value] = [tensors.query, tensors.key, tensors.value]
       .map((matrix) => this.#blocks.project(h, matrix));
     return { query, key, value };
@@ -193,7 +195,12 @@ export class ReferenceModel {
   #rotate(x: Float64Array, { heads, rope: choice }: Turning, { rotations }: Place): Float64Array {
     if (choice === null) return x;
     const { kind, dimensionCount } = this.config.ropes[choice];
-    return rope(x, rotations[choice], { heads, headDim: this.#heads.keyDim, rotDim: dimensionCount, kind });
+    return rope(x, rotations[choice], {
+      heads,
+      headDim: this.#heads.keyDim,
+      rotDim: dimensionCount,
+      kind,
+    });
   }
 
   /** Rows `ids` of the embedding table, scaled, and learned positions, [n, embeddingLength]. */

@@ -26,7 +26,10 @@ export function chooseExperts(
   const probabilities = gate(logits, config.gating);
   const scores = Array.from(probabilities, (each, expert) => each + (choiceBias?.[expert] ?? 0));
   const isOpen = openGroups(scores, config);
-  const order = scores.map((score, expert) => ({ expert, rank: isOpen(expert) ? score : -Infinity }));
+  const order = scores.map((score, expert) => ({
+    expert,
+    rank: isOpen(expert) ? score : -Infinity,
+  }));
   order.sort((a, b) => b.rank - a.rank || a.expert - b.expert);
   const chosen = order.slice(0, config.usedCount).map(({ expert }) => expert);
 

@@ -5,6 +5,7 @@
  */
 import { bool, f32, list, text, u32 } from "../../src/gguf/mod.ts";
 import type { TinyFamily } from "./tiny_family.ts";
+import { LEADING, LEADING_KEYS, TINY_LATENT_FAMILIES } from "./tiny_latent_families.ts";
 
 const QKV = ["attn_q", "attn_k", "attn_v"];
 const EVERYWHERE = ["attn_output", "ffn_up", "ffn_down"];
@@ -60,32 +61,6 @@ const COHERE: TinyFamily = {
   parallel: true,
   tied: true,
   keys: { "logit_scale": f32(0.3) },
-};
-
-/** Dense layers before mixtures, and an expert without a gate that everybody uses. */
-const LEADING: NonNullable<TinyFamily["experts"]> = {
-  count: 8,
-  used: 3,
-  length: 32,
-  shared: 64,
-  isPlain: true,
-  leading: 1,
-};
-
-const LEADING_KEYS = {
-  "expert_feed_forward_length": u32(32),
-  "feed_forward_length": u32(96),
-  "expert_shared_count": u32(2),
-  "leading_dense_block_count": u32(1),
-  "expert_weights_scale": f32(1.5),
-};
-
-const LATENT = { length: 32, turned: 8, plain: 32, value: 16 };
-
-const YARN = {
-  "rope.scaling.type": text("yarn"),
-  "rope.scaling.factor": f32(8),
-  "rope.scaling.original_context_length": u32(8),
 };
 
 const SECTIONS = list(Int32Array.of(3, 3, 2, 0));
@@ -320,48 +295,7 @@ export const TINY_FAMILIES = {
     },
   },
   "deepseek": { blockCount: 3, experts: LEADING, keys: LEADING_KEYS },
-  // llama.cpp takes those of 26 layers for models whose queries are made at once.
-  "deepseek2": {
-    blockCount: 26,
-    latent: LATENT,
-    experts: { ...LEADING, leading: 24 },
-    keys: {
-      ...LEADING_KEYS,
-      ...YARN,
-      "leading_dense_block_count": u32(24),
-      "rope.scaling.yarn_log_multiplier": f32(0.0707),
-    },
-  },
-  "deepseek2-old": {
-    architecture: "deepseek2",
-    blockCount: 3,
-    latent: { ...LATENT, query: 48, isOld: true },
-    experts: LEADING,
-    keys: LEADING_KEYS,
-  },
-  "deepseek2-grouped": {
-    architecture: "deepseek2",
-    blockCount: 3,
-    latent: { ...LATENT, query: 48 },
-    experts: { ...LEADING, count: 12, hasChoiceBias: true },
-    keys: {
-      ...LEADING_KEYS,
-      ...YARN,
-      "expert_gating_func": u32(2),
-      "expert_weights_norm": bool(true),
-      "expert_group_count": u32(4),
-      "expert_group_used_count": u32(2),
-    },
-  },
-  "deepseek2-dense": {
-    architecture: "deepseek2",
-    latent: { ...LATENT, query: 32 },
-    keys: {
-      "leading_dense_block_count": u32(2),
-      "expert_feed_forward_length": u32(96),
-      "expert_shared_count": u32(0),
-    },
-  },
+  ...TINY_LATENT_FAMILIES,
   "dots1": {
     blockCount: 3,
     headCountKv: 4,

@@ -278,15 +278,20 @@ function pack_floats(call: Call, from: usize, to: usize, step: u32): void {
 
 /**
  * One query as a column of pairs of integers, so large that headDim products with a key's stay
- * below 2^31. A query that is not finite gets a scale that is not.
+ * below 2^31: that is decided by the sum of all, not by the largest alone, for wide heads have many
+ * small ones. A query that is not finite gets a scale that is not.
  */
 function pack_integers(call: Call, from: usize, to: usize, step: u32, state: usize): void {
-  const fits = 0x7fffffff / (call.headDim * KV_LEVEL_MAX);
-  const level = <f32>min<u32>(fits, KV_LEVEL_MAX);
-  let largest: f32 = 0;
+  let largest: f32 = 0, sum: f32 = 0;
   for (let i: u32 = 0; i < call.headDim; i++) {
-    largest = max<f32>(largest, abs<f32>(load<f32>(from + (i << 2))));
+    const size = abs<f32>(load<f32>(from + (i << 2)));
+    largest = max<f32>(largest, size);
+    sum += size;
   }
+  // Rounding adds half a unit to each at most; the other half is for the sum's own error.
+  const fits: u32 = 0x7fffffff / <u32>KV_LEVEL_MAX - call.headDim;
+  const most = <f32>KV_LEVEL_MAX;
+  const level: f32 = sum > 0 ? min<f32>(<f32>fits * (largest / sum), most) : most;
   store<f32>(state, largest / level * call.scale, STATE_QUERY_SCALE);
   if (largest == 0) return;
   const inverse = level / largest;
