@@ -234,9 +234,10 @@ export interface Kernels extends RowKernels, SparseKernels {
    * in the cache. q f32 [n, qStride] holds `heads` heads of headDim; local query head h reads local
    * key/value head ⌊(h + headOffset) / groupSize⌋ of kvHeads. Keys and values i16 in the layout of
    * src/memory/kv_layout.ts, in the blocks that `table` names of `blocks` (see `store_keys_i16`);
-   * headDim is a multiple of 4. Token t sees positions
-   * max(0, p0+t+1-window) .. p0+t (window 0: all). out f32 [n, outStride] has the shape of q and
-   * is zero for columns heads·headDim..outStride. scratch: attention_scratch_bytes(...) bytes.
+   * headDim is a multiple of 4, and so is valueDim, which is at most as large. Token t sees
+   * positions max(0, p0+t+1-window) .. p0+t (window 0: all). out f32 [n, outStride] holds `heads`
+   * heads of valueDim and is zero for columns heads·valueDim..outStride. scratch:
+   * attention_scratch_bytes(...) bytes.
    * scale multiplies q·k; then, where softCap > 0, scores become softCap · tanh(score / softCap).
    */
   attention_i16(
@@ -256,6 +257,7 @@ export interface Kernels extends RowKernels, SparseKernels {
     headOffset: number,
     groupSize: number,
     headDim: number,
+    valueDim: number,
     window: number,
     scale: number,
     softCap: number,
@@ -278,6 +280,7 @@ export interface Kernels extends RowKernels, SparseKernels {
     headOffset: number,
     groupSize: number,
     headDim: number,
+    valueDim: number,
     window: number,
     scale: number,
     softCap: number,

@@ -108,11 +108,11 @@ function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
 }
 
 /** Keys and values of all layers on all ranks, in an order that plans alone decide. */
-function piecesOf({ plans, memories, config: { headDim } }: RankSetup): Piece[] {
+function piecesOf({ plans, memories, config }: RankSetup): Piece[] {
   return plans.flatMap(({ layers, kvType }, rank) =>
     layers.flatMap(({ arena, kvHeads, keysOffsetBytes, valuesOffsetBytes }) => {
       const bytes = new Uint8Array(memories[rank][arena].buffer);
-      const of = { blocks: 1, kvHeads: lengthOf(kvHeads), headDim };
+      const of = { blocks: 1, kvHeads: lengthOf(kvHeads), config };
       const { keysBytes, valuesBytes } = kvBytes(kvType, of);
       return [
         { bytes, offsetBytes: keysOffsetBytes, blockBytes: keysBytes },

@@ -36,12 +36,18 @@ export interface AlternatingWindows {
   readonly globalIsUnrotated: boolean;
 }
 
+/** What some families' first files are told apart by. */
+export interface MixtureShape {
+  readonly blockCount: number;
+  readonly vocabSize: number;
+}
+
 /** How a family mixes experts. */
 export interface ExpertChoices {
   /** False: a file without experts is a dense model of the family. */
   readonly isRequired: boolean;
   /** Where the file does not say. */
-  readonly gating: ExpertsConfig["gating"];
+  readonly gating: ExpertsConfig["gating"] | ((shape: MixtureShape) => ExpertsConfig["gating"]);
   readonly normalizesWeights: boolean;
   readonly routerInput: ExpertsConfig["routerInput"];
   /** One expert is used by every token, as much as its own gate says, or "plain": once, if any. */
@@ -72,6 +78,8 @@ export interface Family {
   readonly positions: RopeConfig["kind"] | "learned";
   /** The same where the file names sections, which are alike for texts; null: as without. */
   readonly positionsOfSections: RopeConfig["kind"] | null;
+  /** Keys and values of all heads are made of one latent a token. */
+  readonly hasLatentAttention: boolean;
   /** Queries far into the context are made longer, where the file says how much. */
   readonly hasAttentionTemperature: boolean;
   readonly norm: NormConfig["kind"];
@@ -126,6 +134,7 @@ export interface Family {
 /** What most families do; each file of families/ says what its family does differently. */
 export const COMMON: Omit<Family, "architecture" | "positions"> = {
   positionsOfSections: null,
+  hasLatentAttention: false,
   hasAttentionTemperature: false,
   norm: "rms",
   normsHaveBiases: true,

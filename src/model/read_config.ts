@@ -9,6 +9,7 @@ import type { Family, ScaleShape } from "./family.ts";
 import { formatError, Hyperparameters } from "./hyperparameters.ts";
 import { readPredictorThreshold } from "./powerinfer.ts";
 import { readExperts } from "./read_experts.ts";
+import { readLatentHeads, readLatentScale } from "./read_latent.ts";
 import { readFeedForward } from "./read_feed_forward.ts";
 import { readLayers } from "./read_layers.ts";
 import type { ModelConfig, NormConfig } from "./types.ts";
@@ -42,32 +43,39 @@ export function readConfig(
 ): ModelConfig {
   const keys = new Hyperparameters(file, family.architecture);
   const embeddingLength = keys.integer("embedding_length", { min: 1 });
-  const heads = readHeads(keys, embeddingLength);
+  const heads = family.hasLatentAttention
+    ? readLatentHeads(keys)
+    : readHeads(keys, embeddingLength);
   const blockCount = readBlockCount(file, keys);
   refuseObstacle(family, { ...heads, embeddingLength, blockCount });
   const contextLength = keys.integer("context_length", { min: 1 });
   const usedContext = readUsedContext(family, contextLength, options);
-  const experts = readExperts(keys, family, blockCount);
+  const layers = readLayers(file, keys, family, {
+    blockCount,
+    headDim: heads.headDim,
+    trainedContext: contextLength,
+    usedContext,
+  });
+  const vocabSize = readVocabSize(file, keys);
+  const experts = readExperts(keys, family, { blockCount, vocabSize });
   return {
     architecture: family.architecture,
     blockCount,
     embeddingLength,
     feedForwardLength: experts?.leadingDenseCount === 0 ? 0 : readNeuronCount(keys, family),
     ...heads,
-    vocabSize: readVocabSize(file, keys),
+    vocabSize,
     contextLength,
     norm: readNorm(keys, family),
-    ...readLayers(file, keys, family, {
-      blockCount,
-      headDim: heads.headDim,
-      trainedContext: contextLength,
-      usedContext,
-    }),
+    ...layers,
     feedForward: readFeedForward(file, keys, family),
     experts,
     hasParallelBlocks: areParallel(file, keys, family),
     normalizesTurnedHeads: family.normalizesTurnedHeads,
     ...readScales(keys, family, { ...heads, embeddingLength, blockCount }),
+    ...heads.latent && {
+      attentionScale: readLatentScale(keys, heads.latent, layers.ropes[0]?.scaling),
+    },
     attentionSoftCap: readSoftCap(keys, "attn_logit_softcapping", family.attentionSoftCap),
     logitSoftCap: readSoftCap(keys, "final_logit_softcapping", family.logitSoftCap),
     tiedEmbeddings: !file.tensors.has("output.weight"),
@@ -135,7 +143,7 @@ function readHeads(keys: Hyperparameters, embeddingLength: number) {
         `${headDim}: this version needs them equal`,
     );
   }
-  return { headCount, headCountKv, headDim };
+  return { headCount, headCountKv, headDim, latent: null };
 }
 
 function readVocabSize(file: GgufFile, keys: Hyperparameters): number {

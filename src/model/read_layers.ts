@@ -119,7 +119,7 @@ function readRope(
 ): RopeConfig | null {
   if (family.positions === "learned") return null;
   if (family.rotationIsOptional && !keys.flag("rope.scaling.finetuned", true)) return null;
-  const scaling = readRopeScaling(keys, shape.trainedContext);
+  const scaling = readRopeScaling(keys, shape.trainedContext, family.hasLatentAttention);
   const dimensionCount = readRotatedDimensions(keys, shape.headDim);
   const length = dimensionCount / 2;
   const isLong = shape.usedContext > scaling.originalContextLength;

@@ -5,6 +5,8 @@
 import type { GgufFile } from "../gguf/mod.ts";
 import type { Family } from "./family.ts";
 import { type LayerReader, readMatrix, rowsOf } from "./layer_reader.ts";
+import { mergedHeadDim } from "./latent.ts";
+import { latentTensors } from "./read_latent_tensors.ts";
 import { LONG_ROPE_FACTORS } from "./read_layers.ts";
 import { feedForwardTensors } from "./read_feed_forward_tensors.ts";
 import { TensorChecker } from "./tensor_checker.ts";
@@ -61,8 +63,8 @@ function checkRopeFactors(checker: TensorChecker, config: ModelConfig): void {
 
 function layerTensors(reader: LayerReader): LayerTensors {
   const { checker, config, family, at } = reader;
-  const { embeddingLength: rows, headCount, headCountKv, headDim } = config;
-  const columns = headCount * headDim;
+  const { embeddingLength: rows, headCount, headCountKv } = config;
+  const columns = headCount * mergedHeadDim(config);
   const norm = (name: string, isThere: boolean) =>
     isThere ? readNorm(checker, at + name, reader) : null;
   // Parallel blocks of two norms: the second one is attention's.
@@ -85,8 +87,11 @@ function layerTensors(reader: LayerReader): LayerTensors {
 }
 
 /** Separate tensors, or one that holds the rows of the query, then the key's, then the value's. */
-function queryKeyValue(reader: LayerReader) {
+function queryKeyValue(
+  reader: LayerReader,
+): Pick<LayerTensors, "query" | "key" | "value" | "latent"> {
   const { checker, config, at } = reader;
+  if (config.latent !== null) return latentTensors(reader, config.latent);
   const { embeddingLength: columns, headCount, headCountKv, headDim } = config;
   const queryRows = headCount * headDim;
   const keyRows = headCountKv * headDim;
@@ -95,6 +100,7 @@ function queryKeyValue(reader: LayerReader) {
       query: readMatrix(reader, "attn_q", { rows: queryRows, columns }),
       key: readMatrix(reader, "attn_k", { rows: keyRows, columns }),
       value: readMatrix(reader, "attn_v", { rows: keyRows, columns }),
+      latent: null,
     };
   }
   const fused = readMatrix(reader, "attn_qkv", { rows: queryRows + 2 * keyRows, columns });
@@ -102,6 +108,7 @@ function queryKeyValue(reader: LayerReader) {
     query: rowsOf(fused, 0, queryRows),
     key: rowsOf(fused, queryRows, keyRows),
     value: rowsOf(fused, queryRows + keyRows, keyRows),
+    latent: null,
   };
 }
 

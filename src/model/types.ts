@@ -83,6 +83,29 @@ export interface ExpertsConfig {
   readonly sharedFeedForwardLength: number;
   /** So many layers, the first ones, have a dense block instead. */
   readonly leadingDenseCount: number;
+  /**
+   * A token chooses among the experts of some groups only: those whose two best experts together
+   * have the highest scores. Groups are neighbours of equal number. Left out: among all.
+   */
+  readonly groups?: { readonly count: number; readonly usedCount: number };
+}
+
+/**
+ * Keys and values of all heads are made of one short vector a token, its latent (multi-head latent
+ * attention: DeepSeek-AI 2024, "DeepSeek-V2", 2.1), and the turned part of keys is one for all
+ * heads. A head's key is [turned, plain]; so is its query. The cache keeps [turned, latent] as the
+ * key of a single head, and the latent as its value: `headDim` and `headCountKv` are that head's.
+ */
+export interface LatentConfig {
+  /** Dimensions of the latent. */
+  readonly length: number;
+  /** Dimensions of what queries are made of; 0: they are made of what attention reads. */
+  readonly queryLength: number;
+  /** Dimensions of a query or key that are turned, and that are not. */
+  readonly turnedDim: number;
+  readonly plainDim: number;
+  /** Dimensions of a head's value. */
+  readonly valueDim: number;
 }
 
 /** What may differ from layer to layer. */
@@ -107,8 +130,10 @@ export interface ModelConfig {
   readonly headCount: number;
   /** Key/value heads; query head h uses key/value head ⌊h · headCountKv / headCount⌋. */
   readonly headCountKv: number;
-  /** Dimension of a key (and query, and value) head. */
+  /** Dimension of a key (and query, and value) head, as attention reads it from the cache. */
   readonly headDim: number;
+  /** Null: heads have keys and values of their own. */
+  readonly latent: LatentConfig | null;
   readonly vocabSize: number;
   /** Trained context, tokens. */
   readonly contextLength: number;
@@ -175,6 +200,28 @@ export interface HeadNormTensors {
   readonly weight: VectorTensor;
 }
 
+/** Rows of each head in a matrix: head h's are number h · step + start and `count` - 1 more. */
+export interface HeadRows {
+  readonly matrix: MatrixTensor;
+  readonly step: number;
+  readonly start: number;
+  readonly count: number;
+}
+
+/** What latent attention has more. */
+export interface LatentTensors {
+  /** Makes what queries are made of, [queryLength, d], and its norm, [queryLength]; or null. */
+  readonly queryDown: { readonly matrix: MatrixTensor; readonly norm: VectorTensor } | null;
+  /** The latent's norm, [length]. */
+  readonly norm: VectorTensor;
+  /** Makes the plain part of a head's key, transposed: [length, plainDim] a head. */
+  readonly keyUp: HeadRows;
+  /** The file has it as it is defined, [plainDim, length] a head. */
+  readonly isKeyUpTransposed: boolean;
+  /** Makes a head's value, [valueDim, length] a head. */
+  readonly valueUp: HeadRows;
+}
+
 /**
  * Guesses which neurons of a block fire: those for which second · relu(first · r) is at least
  * `ModelConfig.predictorThreshold`, r being the residual stream that the block's norm reads.
@@ -217,6 +264,11 @@ export interface LayerTensors {
   readonly query: MatrixTensor;
   readonly key: MatrixTensor;
   readonly value: MatrixTensor;
+  /**
+   * Null: heads have keys and values of their own. Else `key` has the rows of the latent and of the
+   * turned part, `value` those of the latent, a head of `query` those of the plain part first.
+   */
+  readonly latent: LatentTensors | null;
   readonly queryNorm: HeadNormTensors | null;
   readonly keyNorm: HeadNormTensors | null;
   readonly attentionOutput: MatrixTensor;

@@ -1,6 +1,8 @@
 /** What keys and values of a layer take in an arena: src/memory/kv_layout.ts. Pure arithmetic. */
 import { alignUp } from "../base/check.ts";
 import { KV_BLOCK_POSITIONS, KV_SCALES_BYTES, VALUE_PAD_ELEMENTS } from "../memory/kv_layout.ts";
+import { cachedValueDim } from "../model/latent.ts";
+import type { ModelConfig } from "../model/types.ts";
 import type { KvType } from "./plan_types.ts";
 
 /** Blocks of a sequence that fills the context: the length of its table. */
@@ -22,12 +24,16 @@ export function kvBlocksOf(
 /** Of so many heads and blocks. */
 export function kvBytes(
   type: KvType,
-  of: { readonly blocks: number; readonly kvHeads: number; readonly headDim: number },
+  of: {
+    readonly blocks: number;
+    readonly kvHeads: number;
+    readonly config: Pick<ModelConfig, "headDim" | "latent">;
+  },
 ): { keysBytes: number; valuesBytes: number } {
   const pieces = of.blocks * of.kvHeads;
   return {
-    keysBytes: pieces * pieceBytes(type, of.headDim),
-    valuesBytes: pieces * pieceBytes(type, alignUp(of.headDim, VALUE_PAD_ELEMENTS)),
+    keysBytes: pieces * pieceBytes(type, of.config.headDim),
+    valuesBytes: pieces * pieceBytes(type, alignUp(cachedValueDim(of.config), VALUE_PAD_ELEMENTS)),
   };
 }
 

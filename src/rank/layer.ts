@@ -2,6 +2,7 @@
 import { check } from "../base/check.ts";
 import type { ModelConfig } from "../model/types.ts";
 import { floats } from "./arena_views.ts";
+import { bindLatent, type LatentMatrices } from "./latent_heads.ts";
 import { type Matrix, matrixOf, readsQ8 } from "./matrix.ts";
 import type {
   DensePlan,
@@ -141,6 +142,8 @@ export interface Layer {
   readonly value: Matrix;
   /** True when one of query, key, value reads q8 tiles. */
   readonly projectionsReadQ8: boolean;
+  /** Null: query, key and value are all there is. */
+  readonly latent: LatentMatrices | null;
   readonly queryNorm: HeadNorm | null;
   readonly keyNorm: HeadNorm | null;
   readonly attentionOutput: Matrix;
@@ -185,6 +188,7 @@ export function bindLayer(
     key,
     value,
     projectionsReadQ8: [query, key, value].some(readsQ8),
+    latent: plan.latent && bindLatent({ ...plan, latent: plan.latent }, lengthOf(plan.heads)),
     queryNorm: headNorm(plan.queryNorm),
     keyNorm: headNorm(plan.keyNorm),
     attentionOutput: matrixOf(plan.attentionOutput),

@@ -13,6 +13,7 @@ import type {
   StreamedPlan,
   VectorPlan,
 } from "./plan_types.ts";
+import type { LatentPlan } from "./plan_latent.ts";
 import { packedBlocks } from "./own_units.ts";
 import { fileRows } from "./picked.ts";
 import { lengthOf } from "./shard.ts";
@@ -93,6 +94,7 @@ function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   yield* partsOf(layer.query);
   yield* partsOf(layer.key);
   yield* partsOf(layer.value);
+  if (layer.latent !== null) yield* partsOfLatent(layer.latent);
   yield* partsOfNorm(layer.queryNorm);
   yield* partsOfNorm(layer.keyNorm);
   yield* partsOf(layer.attentionOutput);
@@ -103,6 +105,19 @@ function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   else yield* partsOfBlock(feedForward);
   for (const { block } of layer.steppedNeurons) yield* partsOfBlock(block);
   yield* partsOfNorm(layer.feedForwardPostNorm);
+}
+
+function* partsOfLatent(
+  { queryDown, plainQuery, norm, keyUp, valueUp }: LatentPlan,
+): Generator<Part> {
+  if (queryDown !== null) {
+    yield* partsOf(queryDown.matrix);
+    yield { vector: queryDown.norm };
+  }
+  yield* partsOf(plainQuery);
+  yield { vector: norm };
+  yield* partsOf(keyUp);
+  yield* partsOf(valueUp);
 }
 
 function* partsOfExperts(plan: ExpertsPlan): Generator<Part> {

@@ -199,7 +199,7 @@ export class ArenaLoader {
     const staged = new Uint8Array(this.#in.buffer, this.#in.stagingOffset);
     const bytes = staged.slice(0, rows * rowBytes(tensor.type, tensor.dims[0]));
     const values = dequantize(tensor.type, bytes);
-    const { start, end } = plan.columns;
+    const { start, end } = plan.isTransposed ? plan.rows : plan.columns;
     for (let r = 0; r < rows; r++) {
       const first = r * tensor.dims[0];
       const to = target + r * plan.rowStrideBytes;

@@ -5,6 +5,7 @@
  */
 import { UnsupportedModelError } from "../base/errors.ts";
 import type { BundleUnit } from "../bundle/types.ts";
+import { mergedHeadDim } from "../model/latent.ts";
 import { predictorObstacle } from "../model/powerinfer.ts";
 import type {
   DenseTensors,
@@ -28,6 +29,7 @@ import type {
   StreamedPlan,
   VectorPlan,
 } from "./plan_types.ts";
+import { planLatentHeads } from "./plan_latent.ts";
 import { neuronsAt } from "./hot_neurons.ts";
 import { cut, lengthOf, type Range, type Shard } from "./shard.ts";
 
@@ -40,6 +42,8 @@ export interface MatrixPart {
   readonly takesBias?: boolean;
   /** Kept as F32 whatever the tensor's type. */
   readonly isWidened?: boolean;
+  /** The same of a quantised type only. */
+  readonly isFloat?: boolean;
   /** Its columns are neurons that may be silent: kept so that one can be left out, if it can be. */
   readonly hasSilentColumns?: boolean;
   /** What its columns are multiplied by went through ReLU: about half of it is zero. */
@@ -109,12 +113,18 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     heads: shard.heads,
     kvHeads: shard.kvHeads,
     attentionNorm: norm(place, tensors.attentionNorm),
-    query: place.matrix(tensors.query, { rows: query }),
-    key: place.matrix(tensors.key, { rows: keyValue }),
-    value: place.matrix(tensors.value, { rows: keyValue }),
+    ...tensors.latent ? planLatentHeads(place, tensors, { config, heads: shard.heads }) : {
+      query: place.matrix(tensors.query, { rows: query }),
+      key: place.matrix(tensors.key, { rows: keyValue }),
+      value: place.matrix(tensors.value, { rows: keyValue }),
+      latent: null,
+    },
     queryNorm: headNorm(place, tensors.queryNorm, { rows: query, headDim: config.headDim }),
     keyNorm: headNorm(place, tensors.keyNorm, { rows: keyValue, headDim: config.headDim }),
-    attentionOutput: place.matrix(tensors.attentionOutput, { columns: query, takesBias: adds }),
+    attentionOutput: place.matrix(tensors.attentionOutput, {
+      columns: scale(shard.heads, mergedHeadDim(config)),
+      takesBias: adds,
+    }),
     attentionPostNorm: norm(place, tensors.attentionPostNorm),
     feedForwardNorm: norm(place, tensors.feedForwardNorm),
     feedForward: feedForward.kind === "dense"

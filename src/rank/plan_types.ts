@@ -4,6 +4,7 @@
  */
 import type { ArenaPlan } from "../memory/arena.ts";
 import type { GpuPlan, LongSteps } from "./gpu/plan_types.ts";
+import type { LatentPlan, LatentWorkspace } from "./plan_latent.ts";
 import type { Range, Shard } from "./shard.ts";
 import type { WeightType } from "./weight_types.ts";
 
@@ -139,6 +140,8 @@ export interface LayerPlan {
   readonly query: MatrixPlan;
   readonly key: MatrixPlan;
   readonly value: MatrixPlan;
+  /** Null: heads have keys and values of their own. */
+  readonly latent: LatentPlan | null;
   readonly queryNorm: HeadNormPlan | null;
   readonly keyNorm: HeadNormPlan | null;
   readonly attentionOutput: MatrixPlan;
@@ -171,6 +174,7 @@ export interface WorkspacePlan {
   readonly query: number;
   readonly key: number;
   readonly value: number;
+  readonly latent: LatentWorkspace | null;
   /** [n, attentionStride], and as q8 tiles. */
   readonly attention: number;
   readonly attentionQ8: number;

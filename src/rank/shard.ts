@@ -3,6 +3,7 @@
  * feed-forward neurons, some rows of the vocabulary. Pure arithmetic.
  */
 import { check, divCeil } from "../base/check.ts";
+import { mergedHeadDim } from "../model/latent.ts";
 import type { ModelConfig } from "../model/types.ts";
 import { BLOCK_WEIGHTS, SUPERBLOCK_WEIGHTS } from "../memory/row_layout.ts";
 import { hotSegments, type NeuronSegment, shareOf } from "./hot_neurons.ts";
@@ -218,7 +219,7 @@ export function cut(total: number, by: { parts: number; part: number; unit: numb
 /** Fewest heads whose width is a whole number of blocks. */
 function headsPerBlock(config: ModelConfig, block: number): number {
   let heads = 1;
-  while ((heads * config.headDim) % block !== 0) heads++;
+  while ((heads * mergedHeadDim(config)) % block !== 0) heads++;
   return heads;
 }
 

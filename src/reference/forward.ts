@@ -9,14 +9,17 @@ import {
   describeModel,
   fillRopeTable,
   type HeadNormTensors,
+  type LayerTensors,
   type ModelConfig,
   type ModelDescription,
   type ModelTensors,
+  ownKeyDim,
   type RopeFrequencies,
   ropeFrequencies,
 } from "../model/mod.ts";
 import { softCap } from "./activation_ops.ts";
 import { ReferenceBlocks } from "./blocks.ts";
+import { latentHeads, type OwnHeads } from "./latent_heads.ts";
 import { add, attention, rope } from "./ops.ts";
 import { ReferenceWeights } from "./weights.ts";
 
@@ -36,7 +39,7 @@ export interface ReferenceOptions {
   readonly description?: ModelDescription;
 }
 
-/** Keys and values of all positions so far, [positions, headCountKv, headDim]. */
+/** Keys and values of all positions so far, [positions, heads, dimensions]. */
 interface LayerCache {
   keys: Float64Array;
   values: Float64Array;
@@ -136,7 +139,8 @@ export class ReferenceModel {
    * norm is taken last.
    */
   #attend(h: Float64Array, index: number, place: Place): Float64Array {
-    const { headCount, headCountKv, headDim, layers, normalizesTurnedHeads } = this.config;
+    const { headCount, layers, normalizesTurnedHeads } = this.config;
+    const { kvHeads, keyDim, valueDim } = this.#heads;
     const tensors = this.#tensors.layers[index];
     const blocks = this.#blocks;
     const show = (name: string, data: Float64Array) => this.#show(`layer ${index} ${name}`, data);
@@ -146,23 +150,23 @@ export class ReferenceModel {
       normalizesTurnedHeads
         ? blocks.headNorm(this.#rotate(x, by, place), norm)
         : this.#rotate(blocks.headNorm(x, norm), by, place);
-    const query = blocks.project(h, tensors.query);
-    const key = blocks.project(h, tensors.key);
-    const value = show("value", blocks.project(h, tensors.value));
+    const { query, key, value } = this.#project(h, tensors);
+    show("value", value);
     const ofQuery = { heads: headCount, rope: queryRope };
     const q = show("query", turned(query, tensors.queryNorm, ofQuery));
-    const k = show("key", turned(key, tensors.keyNorm, { heads: headCountKv, rope: keyRope }));
+    const k = show("key", turned(key, tensors.keyNorm, { heads: kvHeads, rope: keyRope }));
 
     const cache = this.#caches[index];
-    const kept = place.fromPosition * headCountKv * headDim;
-    cache.keys = append(cache.keys, kept, k);
-    cache.values = append(cache.values, kept, value);
+    const kept = place.fromPosition * kvHeads;
+    cache.keys = append(cache.keys, kept * keyDim, k);
+    cache.values = append(cache.values, kept * valueDim, value);
     const heads = attention({ q, k: cache.keys, v: cache.values }, {
       p0: place.fromPosition,
       heads: headCount,
-      kvHeads: headCountKv,
-      groupSize: headCount / headCountKv,
-      headDim,
+      kvHeads,
+      groupSize: headCount / kvHeads,
+      headDim: keyDim,
+      valueDim,
       window: layers[index].slidingWindow,
       scale: this.config.attentionScale,
       softCap: this.config.attentionSoftCap,
@@ -170,12 +174,33 @@ export class ReferenceModel {
     return blocks.project(show("heads", heads), tensors.attentionOutput);
   }
 
+  /** Of the model as it is defined: with latents all heads have keys and values of their own. */
+  get #heads(): { kvHeads: number; keyDim: number; valueDim: number } {
+    const { latent, headCount, headCountKv, headDim } = this.config;
+    return latent === null
+      ? { kvHeads: headCountKv, keyDim: headDim, valueDim: headDim }
+      : { kvHeads: headCount, keyDim: ownKeyDim(latent), valueDim: latent.valueDim };
+  }
+
+  #project(h: Float64Array, tensors: LayerTensors): OwnHeads {
+    if (tensors.latent) {
+      return latentHeads(h, tensors, { config: this.config, weights: this.#weights });
+    }
+    const [query, key, value] = [tensors.query, tensors.key, tensors.value]
+      .map((matrix) => this.#blocks.project(h, matrix));
+    return { query, key, value };
+  }
+
   /** Heads turned as the layer turns them, if it does; x [n, heads, headDim]. */
   #rotate(x: Float64Array, { heads, rope: choice }: Turning, { rotations }: Place): Float64Array {
     if (choice === null) return x;
     const { kind, dimensionCount } = this.config.ropes[choice];
-    const { headDim } = this.config;
-    return rope(x, rotations[choice], { heads, headDim, rotDim: dimensionCount, kind });
+    return rope(x, rotations[choice], {
+      heads,
+      headDim: this.#heads.keyDim,
+      rotDim: dimensionCount,
+      kind,
+    });
   }
 
   /** Rows `ids` of the embedding table, scaled, and learned positions, [n, embeddingLength]. */

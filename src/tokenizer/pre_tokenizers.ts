@@ -53,6 +53,15 @@ function gpt4o(digits: string, ending: string): string {
     String.raw`${SYMBOLS}[\r\n/]*|${BREAKS}|${SPACES}`;
 }
 
+/** The words of Kimi K2: GPT-4o's, and Chinese characters by themselves. */
+function kimi2(): string {
+  const HAN = String.raw`\p{Script=Han}`;
+  const [before, ending] = [String.raw`[^\r\n\p{L}\p{N}]?`, `(?:${CONTRACTION})?`];
+  const [upper, lower] = [UPPER, LOWER].map((letters) => `(?:(?!${HAN})${letters})`);
+  return `${HAN}+|${before}${upper}*${lower}+${ending}|${before}${upper}+${lower}*${ending}|` +
+    `${UP_TO_3_DIGITS}|${SYMBOLS}[\\r\\n]*|${BREAKS}|${SPACES}`;
+}
+
 /** ASCII punctuation, as a character class. */
 const ASCII_MARK = String.raw`[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_\x60{|}~]`;
 /** The words of DeepSeek V3, numbers and Chinese being cut off before. */
@@ -172,6 +181,7 @@ const FAMILIES: readonly Family[] = [
     names: "deepseek-v3 hunyuan-dense joyai-llm".split(" "),
     stages: [UP_TO_3_DIGITS, CHINESE_OR_KANA, DEEPSEEK3],
   },
+  { names: ["kimi-k2"], stages: [kimi2()] },
   { names: "bloom poro-chat gpt3-finnish".split(" "), stages: [BLOOM] },
   { names: ["viking"], stages: [BLOOM, DIGIT] },
 ];

@@ -20,6 +20,10 @@ const BESIDE: readonly TinyFamilyName[] = [
 /** What a GPU says that it cannot do of a family. */
 const REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "mistral3": "queries are lengthened by their positions",
+  "deepseek2": "made of latents by threads only",
+  "deepseek2-old": "made of latents by threads only",
+  "deepseek2-grouped": "made of latents by threads only",
+  "deepseek2-dense": "made of latents by threads only",
   "hunyuan-dense": "heads are normalised behind their rotation",
   "hunyuan-moe": "heads are normalised behind their rotation",
 };

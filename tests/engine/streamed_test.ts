@@ -69,6 +69,11 @@ Deno.test("a model whose neurons all fire answers the same from disk as from mem
 Deno.test("a mixture behind a dense layer answers the same from disk as from memory", () =>
   eachBudget({ architecture: "deepseek", type: "Q4_0", blockCount: 4 }, false));
 
+for (const architecture of ["deepseek2-old", "deepseek2-grouped"] as const) {
+  Deno.test(`${architecture} answers the same from disk as from memory`, () =>
+    eachBudget({ architecture, type: "Q4_0", blockCount: 4 }, false));
+}
+
 const PREDICTED: Record<string, TinyModelOptions> = {
   "neurons": { architecture: "bamboo", type: "F16" },
   "experts' neurons": { architecture: "drelu-moe", type: "Q4_0" },

@@ -1,5 +1,5 @@
 /** What sets each family apart, as its files say it and as it must be read. */
-import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { assertAlmostEquals, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { UnsupportedModelError } from "../../src/base/errors.ts";
 import { parseGguf } from "../../src/gguf/mod.ts";
 import { describeModel, type LayerConfig, type ModelConfig } from "../../src/model/mod.ts";
@@ -66,6 +66,16 @@ const COHERE: Differences = {
 function leading(changes: Partial<NonNullable<ModelConfig["experts"]>>): Differences {
   const shared = { sharedFeedForwardLength: 64, leadingDenseCount: 1, weightScale: 1.5 };
   return { ...experts({ ...shared, ...changes }), feedForwardLength: 96, blockCount: 3 };
+}
+
+/** Heads of 8 turned and 32 plain dimensions; the cache's have 8 and the latent's. */
+function latent(queryLength: number, magnitude = 1): Differences {
+  return {
+    headCountKv: 1,
+    headDim: 72,
+    latent: { length: 64, queryLength, turnedDim: 8, plainDim: 32, valueDim: 16 },
+    attentionScale: magnitude ** 2 / Math.sqrt(40),
+  };
 }
 
 const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
@@ -217,6 +227,23 @@ const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
     normalizesTurnedHeads: true,
   },
   "deepseek": leading({ normalizesWeights: false }),
+  "deepseek2": {
+    ...leading({ normalizesWeights: false, leadingDenseCount: 24 }),
+    ...latent(0, 1 + Math.fround(0.0707) * Math.log(8)),
+    ropes: [["norm", 8, 10000, 8]],
+    blockCount: 26,
+  },
+  "deepseek2-old": {
+    ...leading({ normalizesWeights: false }),
+    ...latent(48),
+    ropes: [["norm", 8, 10000, 1]],
+  },
+  "deepseek2-grouped": {
+    ...leading({ gating: "sigmoid", count: 12, groups: { count: 4, usedCount: 2 } }),
+    ...latent(48, 1 + 0.1 * Math.log(8)),
+    ropes: [["norm", 8, 10000, 8]],
+  },
+  "deepseek2-dense": { ...latent(32), ropes: [["norm", 8, 10000, 1]] },
   "dots1": { ...NEOX, ...leading({ gating: "sigmoid" }), headCountKv: 4 },
   "glm4moe": { ...leading({ gating: "sigmoid" }), ropes: [["neox", 8, 10000, 1]] },
   "ernie4_5-moe": leading({ weightScale: 1 }),
@@ -233,9 +260,11 @@ for (const [name, differences] of Object.entries(EXPECTED)) {
       config.layers.map(showLayer).join(" "),
       layers ?? Array(blockCount).fill("0:0").join(" "),
     );
-    const { ropes: _, layers: __, architecture: ___, ...found } = config;
+    const { ropes: _, layers: __, architecture: ___, attentionScale, ...found } = config;
     const { ropes: _r, layers: _l, architecture: _a, ...common } = COMMON;
-    assertEquals<unknown>(found, { ...common, ...rest });
+    const { attentionScale: expectedScale, ...expected } = { ...common, ...rest };
+    assertEquals<unknown>(found, expected);
+    assertAlmostEquals(attentionScale, expectedScale, 1e-15);
   });
 }
 

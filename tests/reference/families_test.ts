@@ -84,8 +84,11 @@ const MISTAKES = {
       ropes: ropes.map((rope) => ({ ...rope, scaling: { ...rope.scaling, attentionFactor: 1 } })),
     })),
   "all dimensions rotated": (d) =>
-    withConfig(d, ({ ropes, headDim }) => ({
-      ropes: ropes.map((rope) => ({ ...rope, dimensionCount: headDim })),
+    withConfig(d, ({ ropes, headDim, latent }) => ({
+      ropes: ropes.map((rope) => ({
+        ...rope,
+        dimensionCount: latent ? latent.turnedDim + latent.plainDim : headDim,
+      })),
     })),
   "one rope for all layers": (d) =>
     withConfig(d, ({ layers }) => ({ layers: layers.map((layer) => ({ ...layer, rope: 0 })) })),
@@ -128,6 +131,16 @@ const MISTAKES = {
   "one expert fewer": (d) => withExperts(d, { usedCount: (d.config.experts?.usedCount ?? 2) - 1 }),
   "softmax": (d) => withExperts(d, { gating: "softmax" }),
   "sigmoid": (d) => withExperts(d, { gating: "sigmoid" }),
+  "experts of all groups": (d) => withExperts(d, { groups: undefined }),
+  "scores as they are": (d) =>
+    withConfig(d, ({ latent }) => ({
+      attentionScale: 1 / Math.sqrt(latent!.turnedDim + latent!.plainDim),
+    })),
+  "keys taken for values": (d) =>
+    mapLayers(d, (l) => {
+      const { latent } = l;
+      return { ...l, latent: latent && { ...latent, valueUp: { ...latent.valueUp, start: 0 } } };
+    }),
   "routed behind attention": (d) => withExperts(d, { routerInput: "feedForward" }),
 } satisfies Readonly<Record<string, Mistake>>;
 
@@ -221,6 +234,26 @@ const CHOICES: Readonly<Record<TinyFamilyName, readonly MistakeName[]>> = {
   "granitemoe": [...MOE, "no shared expert", "blocks as they are", "weights not normalised"],
   "olmoe": [...MOE, "heads normalised one by one", "weights normalised"],
   "hunyuan-moe": [...MOE, "no shared expert", "heads normalised before"],
+  "deepseek2": [
+    ...MOE,
+    "no shared expert",
+    "weights normalised",
+    "experts as they are",
+    "scores as they are",
+    "context not stretched",
+    "pairs half a head apart",
+  ],
+  "deepseek2-old": [...MOE, "keys taken for values", "weights normalised", "sigmoid"],
+  "deepseek2-grouped": [
+    ...MOE,
+    "experts of all groups",
+    "no bias of the choice",
+    "softmax",
+    "weights not normalised",
+    "scores as they are",
+    "context not stretched",
+  ],
+  "deepseek2-dense": ["all dimensions rotated", "pairs half a head apart"],
   "deepseek": [...MOE, "no shared expert", "weights normalised", "experts as they are"],
   "dots1": [...MOE, "no bias of the choice", "softmax", "no head norms"],
   "glm4moe": [...MOE, "no bias of the choice", "softmax", "no biases", "no head norms"],

@@ -5,6 +5,7 @@
  */
 import { bool, f32, list, text, u32 } from "../../src/gguf/mod.ts";
 import type { TinyFamily } from "./tiny_family.ts";
+import { LEADING, LEADING_KEYS, TINY_LATENT_FAMILIES } from "./tiny_latent_families.ts";
 
 const QKV = ["attn_q", "attn_k", "attn_v"];
 const EVERYWHERE = ["attn_output", "ffn_up", "ffn_down"];
@@ -60,24 +61,6 @@ const COHERE: TinyFamily = {
   parallel: true,
   tied: true,
   keys: { "logit_scale": f32(0.3) },
-};
-
-/** Dense layers before mixtures, and an expert without a gate that everybody uses. */
-const LEADING: NonNullable<TinyFamily["experts"]> = {
-  count: 8,
-  used: 3,
-  length: 32,
-  shared: 64,
-  isPlain: true,
-  leading: 1,
-};
-
-const LEADING_KEYS = {
-  "expert_feed_forward_length": u32(32),
-  "feed_forward_length": u32(96),
-  "expert_shared_count": u32(2),
-  "leading_dense_block_count": u32(1),
-  "expert_weights_scale": f32(1.5),
 };
 
 const SECTIONS = list(Int32Array.of(3, 3, 2, 0));
@@ -312,6 +295,7 @@ export const TINY_FAMILIES = {
     },
   },
   "deepseek": { blockCount: 3, experts: LEADING, keys: LEADING_KEYS },
+  ...TINY_LATENT_FAMILIES,
   "dots1": {
     blockCount: 3,
     headCountKv: 4,

@@ -47,6 +47,17 @@ export interface TinyFamily {
     /** A tensor for each expert, as until 2024. */
     readonly isOld?: boolean;
   };
+  /** Keys and values are made of latents. */
+  readonly latent?: {
+    readonly length: number;
+    readonly turned: number;
+    readonly plain: number;
+    readonly value: number;
+    /** Of what queries are made of; left out: queries are made at once. */
+    readonly query?: number;
+    /** One tensor makes keys and values, as until 2025. */
+    readonly isOld?: boolean;
+  };
   readonly learnedPositions?: boolean;
   /** Left out: all dimensions of a head. */
   readonly rotatedDims?: number;

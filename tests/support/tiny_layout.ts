@@ -1,5 +1,5 @@
 /** What the file of a tiny model holds: its metadata and its tensors with their dimensions. */
-import { f32, type MetadataEntry, text, u32 } from "../../src/gguf/mod.ts";
+import { f32, type MetadataEntry, type StoredValue, text, u32 } from "../../src/gguf/mod.ts";
 import type { PlannedTensor, TensorRole } from "../../src/synth/layout.ts";
 import { chooseTypes, FILE_TYPES, type Quant } from "../../src/quantize/mod.ts";
 import type { TinyFamily } from "./tiny_family.ts";
@@ -49,6 +49,7 @@ export function tinyMetadata(
     },
     [`attention.${epsilonKey}`]: f32(shape.epsilon),
     "rope.dimension_count": u32(family.rotatedDims ?? shape.headDim),
+    ...family.latent && latentKeys(family.latent, shape),
     "rope.freq_base": f32(shape.ropeBase),
     "vocab_size": u32(shape.vocabSize),
     ...experts && { "expert_count": u32(experts.count), "expert_used_count": u32(experts.used) },
@@ -140,6 +141,7 @@ function planAttention(plan: TensorPlan, shape: TinyShape, family: TinyFamily): 
   const { embeddingLength: width, headCount, headCountKv, headDim } = shape;
   const [queries, keys] = [headCount * headDim, headCountKv * headDim];
   if (family.preNorms !== false) plan.norm("attn_norm", width);
+  if (family.latent) return planLatent(plan, shape, family.latent);
   if (family.fusedQkv) plan.matrix("attn_qkv", [width, queries + 2 * keys]);
   else {
     plan.matrix("attn_q", [width, queries]);
@@ -159,6 +161,53 @@ function planAttention(plan: TensorPlan, shape: TinyShape, family: TinyFamily): 
   plan.matrix("attn_output", [queries, width], "residual");
   plan.biases({ attn_output: width });
   if (family.postNorms) plan.norm("post_attention_norm", width);
+}
+
+type TinyLatent = NonNullable<TinyFamily["latent"]>;
+
+function latentKeys(
+  { length, turned, plain, value, query, isOld }: TinyLatent,
+  { headCount }: TinyShape,
+): Record<string, StoredValue> {
+  const own = (suffix: string) => ({
+    [`attention.key_length${suffix}`]: u32(turned + plain),
+    [`attention.value_length${suffix}`]: u32(value),
+  });
+  return {
+    "rope.dimension_count": u32(turned),
+    "attention.kv_lora_rank": u32(length),
+    ...query && { "attention.q_lora_rank": u32(query) },
+    ...isOld ? { ...own(""), "attention.head_count_kv": u32(headCount) } : {
+      ...own("_mla"),
+      "attention.head_count_kv": u32(1),
+      "attention.key_length": u32(turned + length),
+      "attention.value_length": u32(length),
+    },
+  };
+}
+
+function planLatent(
+  plan: TensorPlan,
+  { embeddingLength: width, headCount }: TinyShape,
+  { length, turned, plain, value, query, isOld }: TinyLatent,
+): void {
+  const queries = headCount * (turned + plain);
+  if (query) {
+    plan.matrix("attn_q_a", [width, query]);
+    plan.headNorm("attn_q_a_norm", [query]);
+    plan.matrix("attn_q_b", [query, queries]);
+  } else {
+    plan.matrix("attn_q", [width, queries]);
+  }
+  plan.matrix("attn_kv_a_mqa", [width, length + turned]);
+  plan.headNorm("attn_kv_a_norm", [length]);
+  if (isOld) {
+    plan.matrix("attn_kv_b", [length, headCount * (plain + value)]);
+  } else {
+    plan.matrix("attn_k_b", [plain, length, headCount]);
+    plan.matrix("attn_v_b", [length, value, headCount]);
+  }
+  plan.matrix("attn_output", [headCount * value, width], "residual");
 }
 
 function planFeedForward(

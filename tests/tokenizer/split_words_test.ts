@@ -32,6 +32,10 @@ const CUTS: Record<string, readonly string[]> = {
   ],
   "deepseek-coder": ["if| (|x|==|1|2|)|\n|  | y", "我想|,| ok"],
   "deepseek-v3": ["Hello| world|123|4|我想カナ|!?| #|foo", "x|#foo|\n\n| y"],
+  "kimi-k2": [
+    "Hello|World's| it|中文|ABCdef|我々|x| |中|!?\n\n|b",
+    "don'T| |123|4|.| ひらがな|漢字|e\u0301a| a|\n \n| b",
+  ],
   "qwen35": ["e\u0301a| x|1|2"],
   "seed-coder": ["a| !!|\n\n|1|2"],
   "bailingmoe": ["a|!!\n\n| b", "x|\n\n|y"],

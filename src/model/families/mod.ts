@@ -8,6 +8,7 @@ import { chatglm } from "./chatglm.ts";
 import { cohere2 } from "./cohere2.ts";
 import { commandR } from "./command_r.ts";
 import { deepseek } from "./deepseek.ts";
+import { deepseek2 } from "./deepseek2.ts";
 import { dots1 } from "./dots1.ts";
 import { ernie45 } from "./ernie4_5.ts";
 import { ernie45Moe } from "./ernie4_5_moe.ts";
@@ -62,6 +63,7 @@ export const FAMILIES: readonly Family[] = [
   cohere2,
   commandR,
   deepseek,
+  deepseek2,
   dots1,
   ernie45,
   ernie45Moe,
