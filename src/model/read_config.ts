@@ -9,6 +9,7 @@ import type { Family, ScaleShape } from "./family.ts";
 import { formatError, Hyperparameters } from "./hyperparameters.ts";
 import { readPredictorThreshold } from "./powerinfer.ts";
 import { readExperts } from "./read_experts.ts";
+import { convolvingLayers, readKvHeads } from "./read_convolution.ts";
 import { readFeedForward } from "./read_feed_forward.ts";
 import { readLayers } from "./read_layers.ts";
 import type { ModelConfig, NormConfig } from "./types.ts";
@@ -42,12 +43,19 @@ export function readConfig(
 ): ModelConfig {
   const keys = new Hyperparameters(file, family.architecture);
   const embeddingLength = keys.integer("embedding_length", { min: 1 });
-  const heads = readHeads(keys, embeddingLength);
   const blockCount = readBlockCount(file, keys);
+  const { attends, ...heads } = readHeads(keys, family, { embeddingLength, blockCount });
   refuseObstacle(family, { ...heads, embeddingLength, blockCount });
   const contextLength = keys.integer("context_length", { min: 1 });
   const usedContext = readUsedContext(family, contextLength, options);
   const experts = readExperts(keys, family, blockCount);
+  const { ropes, layers } = readLayers(file, keys, family, {
+    blockCount,
+    headDim: heads.headDim,
+    trainedContext: contextLength,
+    usedContext,
+  });
+  const headsWidth = heads.headCount * heads.headDim;
   return {
     architecture: family.architecture,
     blockCount,
@@ -57,12 +65,8 @@ export function readConfig(
     vocabSize: readVocabSize(file, keys),
     contextLength,
     norm: readNorm(keys, family),
-    ...readLayers(file, keys, family, {
-      blockCount,
-      headDim: heads.headDim,
-      trainedContext: contextLength,
-      usedContext,
-    }),
+    ropes,
+    layers: convolvingLayers(keys, layers, { attends, headsWidth, embeddingLength }),
     feedForward: readFeedForward(file, keys, family),
     experts,
     hasParallelBlocks: areParallel(file, keys, family),
@@ -117,9 +121,13 @@ function readBlockCount(file: GgufFile, keys: Hyperparameters): number {
   return blockCount - keys.integer(GUESSING_BLOCKS, { min: 0, max: blockCount - 1, absent: 0 });
 }
 
-function readHeads(keys: Hyperparameters, embeddingLength: number) {
+function readHeads(
+  keys: Hyperparameters,
+  family: Family,
+  { embeddingLength, blockCount }: { embeddingLength: number; blockCount: number },
+) {
   const headCount = keys.integer("attention.head_count", { min: 1 });
-  const headCountKv = keys.integer("attention.head_count_kv", { min: 1, absent: headCount });
+  const { headCountKv, attends } = readKvHeads(keys, family, { headCount, blockCount });
   if (headCount % headCountKv !== 0) {
     throw keys.wrong("attention.head_count_kv", `a divisor of the head count, ${headCount}`);
   }
@@ -135,7 +143,7 @@ function readHeads(keys: Hyperparameters, embeddingLength: number) {
         `${headDim}: this version needs them equal`,
     );
   }
-  return { headCount, headCountKv, headDim };
+  return { headCount, headCountKv, headDim, attends };
 }
 
 function readVocabSize(file: GgufFile, keys: Hyperparameters): number {

@@ -30,6 +30,13 @@ export interface HeadNorm {
   readonly weightStep: number;
 }
 
+/** Of a layer that convolves instead of attending. */
+export interface Convolution {
+  readonly taps: number;
+  /** Address of f32 [taps, own channels]. */
+  readonly weights: number;
+}
+
 /** Guesses which neurons fire. */
 export interface Predictor {
   /** Number of its layer. */
@@ -143,6 +150,8 @@ export interface Layer {
   readonly projectionsReadQ8: boolean;
   readonly queryNorm: HeadNorm | null;
   readonly keyNorm: HeadNorm | null;
+  /** Null: the layer attends. */
+  readonly convolution: Convolution | null;
   readonly attentionOutput: Matrix;
   readonly attentionPostNorm: Norm | null;
   readonly feedForwardNorm: Norm | null;
@@ -150,6 +159,7 @@ export interface Layer {
   /** More neurons of a dense block, computed in steps of so many tokens only. */
   readonly steppedNeurons: readonly { readonly block: Dense; readonly tokens: Range }[];
   readonly feedForwardPostNorm: Norm | null;
+  /** Of a layer that convolves its rings and ends. */
   readonly keys: number;
   readonly values: number;
 }
@@ -187,6 +197,10 @@ export function bindLayer(
     projectionsReadQ8: [query, key, value].some(readsQ8),
     queryNorm: headNorm(plan.queryNorm),
     keyNorm: headNorm(plan.keyNorm),
+    convolution: plan.convolution && {
+      taps: plan.convolution.taps,
+      weights: plan.convolution.weights.offsetBytes,
+    },
     attentionOutput: matrixOf(plan.attentionOutput),
     attentionPostNorm: bindNorm(plan.attentionPostNorm),
     feedForwardNorm: bindNorm(plan.feedForwardNorm ?? (isParallel ? plan.attentionNorm : null)),

@@ -95,6 +95,7 @@ function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   yield* partsOf(layer.value);
   yield* partsOfNorm(layer.queryNorm);
   yield* partsOfNorm(layer.keyNorm);
+  if (layer.convolution !== null) yield { vector: layer.convolution.weights };
   yield* partsOf(layer.attentionOutput);
   yield* partsOfNorm(layer.attentionPostNorm);
   yield* partsOfNorm(layer.feedForwardNorm);

@@ -20,6 +20,9 @@ const BESIDE: readonly TinyFamilyName[] = [
 /** What a GPU says that it cannot do of a family. */
 const REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "mistral3": "queries are lengthened by their positions",
+  "lfm2": "layers that convolve are the threads'",
+  "lfm2-windowed": "layers that convolve are the threads'",
+  "lfm2moe": "layers that convolve are the threads'",
   "hunyuan-dense": "heads are normalised behind their rotation",
   "hunyuan-moe": "heads are normalised behind their rotation",
 };

@@ -55,6 +55,7 @@ Deno.test("describeModel() reads a llama", () => {
     value: matrix("blk.1.attn_v.weight", 32, 64),
     queryNorm: null,
     keyNorm: null,
+    convolution: null,
     attentionOutput: matrix("blk.1.attn_output.weight", 64, 64),
     attentionPostNorm: null,
     feedForwardNorm: norm("blk.1.ffn_norm.weight"),

@@ -47,6 +47,10 @@ export interface TinyFamily {
     /** A tensor for each expert, as until 2024. */
     readonly isOld?: boolean;
   };
+  /** Some layers convolve over so many tokens; for each layer whether it attends instead. */
+  readonly convolution?: { readonly taps: number; readonly attends: readonly boolean[] };
+  /** What the last norm is called; left out: output_norm. */
+  readonly outputNorm?: string;
   readonly learnedPositions?: boolean;
   /** Left out: all dimensions of a head. */
   readonly rotatedDims?: number;
