@@ -207,14 +207,14 @@ for (const [name, form, options] of DRAFT_MODELS) {
 
 // What lfm2 keeps for convolutions is gone where the third text goes on.
 for (const architecture of ["llama", "lfm2"] as const) {
-  Deno.test(`generate() takes nearly all greedy guesses of an ${architecture} that drafts for itself`, () =>
+  Deno.test(`generate() takes nearly all greedy guesses of ${architecture} for itself`, () =>
     withTinyFile({ architecture, type: "Q4_0", contextLength: 300 }, async (path) => {
       const options = { threads: 2, speculate: 4, draftModelPath: path, chunkTokens: 32 };
       await withModel(path, options, async (model) => {
         const ids = Array.from({ length: 150 }, (_, i) => 3 + (i * i) % 500);
-        // Of texts that have not repeated themselves yet, several pieces long; of the second one the
-        // slot has nothing that it could use but the beginning. Of the third one it has 30 ids, and
-        // the keys and values of the first 32 are there.
+        // Of texts that have not repeated themselves yet, several pieces long; of the second one
+        // the slot has nothing that it could use but the beginning. Of the third one it has 30 ids,
+        // and the keys and values of the first 32 are there.
         const other = [...ids.slice(0, 30), ...ids.slice(0, 90).toReversed()];
         for (const prompt of [ids, other, ids.slice(0, 34)]) {
           const sampling = { temperature: 0 };

@@ -129,8 +129,8 @@ export class DraftModel implements Drafter {
   }
 
   /**
-   * What layers that convolve keep of every position is gone a step further back, but at the ends of
-   * blocks: from there on ids are computed again.
+   * What layers that convolve keep of every position is gone a step further back, but at the ends
+   * of blocks: from there on ids are computed again.
    */
   #goBack(slot: number, count: number): number {
     if (this.#ends[slot] - count <= this.#reach) return count;
