@@ -230,6 +230,48 @@ export interface Kernels extends RowKernels, SparseKernels {
     headDim: number,
   ): void;
   /**
+   * Rows of a layer that convolves, in the layout of src/memory/convolution_layout.ts: row
+   * p0+t = a[t] ⊙ b[t], f32 [n, width] of [n, stride]. ring f32 [ringRows, width]; ends: of
+   * `blocks` blocks, f32 [endRows, width] each; table and blocks as in `store_keys_i16`. width is a
+   * multiple of 4, ringRows at least n + endRows, endRows 1 to 31.
+   */
+  store_products_f32(
+    a: number,
+    b: number,
+    stride: number,
+    ring: number,
+    ringRows: number,
+    ends: number,
+    endRows: number,
+    table: number,
+    blocks: number,
+    p0: number,
+    n: number,
+    width: number,
+  ): void;
+  /**
+   * out[t] = gate[t] ⊙ Σ_i weights[i] ⊙ row p0+t-taps+1+i, of rows that `store_products_f32` has
+   * stored with endRows = taps - 1; before position 0 they are zero. Rows before p0 that are a
+   * block's last ones are read there. weights f32 [taps, width]; gate f32 [n, gateStride]; out f32
+   * [n, outStride], zero for columns width..outStride.
+   */
+  short_convolution_f32(
+    gate: number,
+    gateStride: number,
+    ring: number,
+    ringRows: number,
+    ends: number,
+    taps: number,
+    table: number,
+    blocks: number,
+    weights: number,
+    out: number,
+    outStride: number,
+    p0: number,
+    n: number,
+    width: number,
+  ): void;
+  /**
    * Causal attention of n new tokens at positions p0 .. p0+n-1, whose keys and values are already
    * in the cache. q f32 [n, qStride] holds `heads` heads of headDim; local query head h reads local
    * key/value head ⌊(h + headOffset) / groupSize⌋ of kvHeads. Keys and values i16 in the layout of

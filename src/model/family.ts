@@ -113,6 +113,10 @@ export interface Family {
   readonly requiredBiases: readonly BiasedMatrix[];
   /** Windows of no layer, even if the file names one; of all layers; or in turns. */
   readonly windows: "none" | "all" | AlternatingWindows;
+  /** Layers without key/value heads convolve over the last few tokens: read_convolution.ts. */
+  readonly mayConvolve: boolean;
+  /** What the last norm is called. */
+  readonly outputNorm: string;
   /** The last of so many layers in a row is not rotated; 0: all layers are. */
   readonly unrotatedPeriod: number;
   /** The file may switch rotation off: `rope.scaling.finetuned` is false. */
@@ -149,6 +153,8 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   countsGatesAndUps: false,
   requiredBiases: [],
   windows: "none",
+  mayConvolve: false,
+  outputNorm: "output_norm",
   unrotatedPeriod: 0,
   rotationIsOptional: false,
   scales: null,

@@ -10,6 +10,7 @@ import { formatError, Hyperparameters } from "./hyperparameters.ts";
 import { readPredictorThreshold } from "./powerinfer.ts";
 import { readExperts } from "./read_experts.ts";
 import { readLatentHeads, readLatentScale } from "./read_latent.ts";
+import { convolvingLayers, readKvHeads } from "./read_convolution.ts";
 import { readFeedForward } from "./read_feed_forward.ts";
 import { readLayers } from "./read_layers.ts";
 import type { ModelConfig, NormConfig } from "./types.ts";
@@ -43,19 +44,20 @@ export function readConfig(
 ): ModelConfig {
   const keys = new Hyperparameters(file, family.architecture);
   const embeddingLength = keys.integer("embedding_length", { min: 1 });
-  const heads = family.hasLatentAttention
-    ? readLatentHeads(keys)
-    : readHeads(keys, embeddingLength);
   const blockCount = readBlockCount(file, keys);
+  const { attends, ...heads } = family.hasLatentAttention
+    ? { ...readLatentHeads(keys), attends: null }
+    : readHeads(keys, family, { embeddingLength, blockCount });
   refuseObstacle(family, { ...heads, embeddingLength, blockCount });
   const contextLength = keys.integer("context_length", { min: 1 });
   const usedContext = readUsedContext(family, contextLength, options);
-  const layers = readLayers(file, keys, family, {
+  const { ropes, layers } = readLayers(file, keys, family, {
     blockCount,
     headDim: heads.headDim,
     trainedContext: contextLength,
     usedContext,
   });
+  const headsWidth = heads.headCount * heads.headDim;
   const vocabSize = readVocabSize(file, keys);
   const experts = readExperts(keys, family, { blockCount, vocabSize });
   return {
@@ -67,14 +69,15 @@ export function readConfig(
     vocabSize,
     contextLength,
     norm: readNorm(keys, family),
-    ...layers,
+    ropes,
+    layers: convolvingLayers(keys, layers, { attends, headsWidth, embeddingLength }),
     feedForward: readFeedForward(file, keys, family),
     experts,
     hasParallelBlocks: areParallel(file, keys, family),
     normalizesTurnedHeads: family.normalizesTurnedHeads,
     ...readScales(keys, family, { ...heads, embeddingLength, blockCount }),
     ...heads.latent && {
-      attentionScale: readLatentScale(keys, heads.latent, layers.ropes[0]?.scaling),
+      attentionScale: readLatentScale(keys, heads.latent, ropes[0]?.scaling),
     },
     attentionSoftCap: readSoftCap(keys, "attn_logit_softcapping", family.attentionSoftCap),
     logitSoftCap: readSoftCap(keys, "final_logit_softcapping", family.logitSoftCap),
@@ -125,9 +128,13 @@ function readBlockCount(file: GgufFile, keys: Hyperparameters): number {
   return blockCount - keys.integer(GUESSING_BLOCKS, { min: 0, max: blockCount - 1, absent: 0 });
 }
 
-function readHeads(keys: Hyperparameters, embeddingLength: number) {
+function readHeads(
+  keys: Hyperparameters,
+  family: Family,
+  { embeddingLength, blockCount }: { embeddingLength: number; blockCount: number },
+) {
   const headCount = keys.integer("attention.head_count", { min: 1 });
-  const headCountKv = keys.integer("attention.head_count_kv", { min: 1, absent: headCount });
+  const { headCountKv, attends } = readKvHeads(keys, family, { headCount, blockCount });
   if (headCount % headCountKv !== 0) {
     throw keys.wrong("attention.head_count_kv", `a divisor of the head count, ${headCount}`);
   }
@@ -143,7 +150,7 @@ function readHeads(keys: Hyperparameters, embeddingLength: number) {
         `${headDim}: this version needs them equal`,
     );
   }
-  return { headCount, headCountKv, headDim, latent: null };
+  return { headCount, headCountKv, headDim, attends, latent: null };
 }
 
 function readVocabSize(file: GgufFile, keys: Hyperparameters): number {

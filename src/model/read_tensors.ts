@@ -6,6 +6,7 @@ import type { GgufFile } from "../gguf/mod.ts";
 import type { Family } from "./family.ts";
 import { type LayerReader, readMatrix, rowsOf } from "./layer_reader.ts";
 import { mergedHeadDim } from "./latent.ts";
+import { convolutionTensors } from "./read_convolution.ts";
 import { latentTensors } from "./read_latent_tensors.ts";
 import { LONG_ROPE_FACTORS } from "./read_layers.ts";
 import { feedForwardTensors } from "./read_feed_forward_tensors.ts";
@@ -33,7 +34,7 @@ export function readTensors(file: GgufFile, config: ModelConfig, family: Family)
     positionEmbedding: family.positions === "learned"
       ? checker.matrix("position_embd.weight", { rows: config.contextLength, columns })
       : null,
-    outputNorm: readNorm(checker, "output_norm", { config, family }),
+    outputNorm: readNorm(checker, family.outputNorm, { config, family }),
     output: config.tiedEmbeddings ? tokenEmbedding : {
       ...checker.matrix("output.weight", { rows, columns }),
       bias: family.requiredBiases.includes("output") || checker.has("output.bias")
@@ -63,8 +64,7 @@ function checkRopeFactors(checker: TensorChecker, config: ModelConfig): void {
 
 function layerTensors(reader: LayerReader): LayerTensors {
   const { checker, config, family, at } = reader;
-  const { embeddingLength: rows, headCount, headCountKv } = config;
-  const columns = headCount * mergedHeadDim(config);
+  const taps = config.layers[reader.index]?.convolutionTaps;
   const norm = (name: string, isThere: boolean) =>
     isThere ? readNorm(checker, at + name, reader) : null;
   // Parallel blocks of two norms: the second one is attention's.
@@ -72,10 +72,7 @@ function layerTensors(reader: LayerReader): LayerTensors {
   const hasOwnNorm = !config.hasParallelBlocks || family.mayBeParallel === "said" || hasSecond;
   return {
     attentionNorm: norm(hasSecond ? "attn_norm_2" : "attn_norm", family.hasPreNorms),
-    ...queryKeyValue(reader),
-    queryNorm: headNorm(reader, "attn_q_norm.weight", headCount),
-    keyNorm: headNorm(reader, "attn_k_norm.weight", headCountKv),
-    attentionOutput: readMatrix(reader, "attn_output", { rows, columns }),
+    ...taps === undefined ? attentionTensors(reader) : convolutionTensors(reader, taps),
     attentionPostNorm: norm("post_attention_norm", family.hasPostNorms),
     feedForwardNorm: norm(
       hasSecond ? "attn_norm" : family.feedForwardNorm,
@@ -83,6 +80,18 @@ function layerTensors(reader: LayerReader): LayerTensors {
     ),
     feedForward: feedForwardTensors(reader),
     feedForwardPostNorm: norm("post_ffw_norm", family.hasPostNorms),
+  };
+}
+
+function attentionTensors(reader: LayerReader) {
+  const { embeddingLength: rows, headCount, headCountKv } = reader.config;
+  const columns = headCount * mergedHeadDim(reader.config);
+  return {
+    ...queryKeyValue(reader),
+    queryNorm: headNorm(reader, "attn_q_norm.weight", headCount),
+    keyNorm: headNorm(reader, "attn_k_norm.weight", headCountKv),
+    convolution: null,
+    attentionOutput: readMatrix(reader, "attn_output", { rows, columns }),
   };
 }
 

@@ -116,6 +116,11 @@ export interface LayerConfig {
   readonly rope: number | null;
   /** The same for queries, where another one turns them than keys. */
   readonly queryRope?: number;
+  /**
+   * The layer does not attend: it convolves over so many tokens, the last of them the token itself.
+   * Left out: it attends.
+   */
+  readonly convolutionTaps?: number;
 }
 
 /** What a model is. All lengths are counts of elements, not bytes. */
@@ -257,7 +262,11 @@ export interface ExpertTensors {
   readonly sharedGate: MatrixTensor | null;
 }
 
-/** A layer's weights. */
+/**
+ * A layer's weights. One that convolves has them in the same places: "key" and "value" make what is
+ * convolved, key ⊙ value, and "query" what the outcome is multiplied by before the output
+ * projection. Its channels are shared out as the dimensions of heads are.
+ */
 export interface LayerTensors {
   /** Null: attention reads the residual stream as it is. */
   readonly attentionNorm: NormTensors | null;
@@ -271,6 +280,8 @@ export interface LayerTensors {
   readonly latent: LatentTensors | null;
   readonly queryNorm: HeadNormTensors | null;
   readonly keyNorm: HeadNormTensors | null;
+  /** [d, taps], the token's own tap last; null where the layer attends. */
+  readonly convolution: VectorTensor | null;
   readonly attentionOutput: MatrixTensor;
   /** Of what attention adds to the residual stream. */
   readonly attentionPostNorm: NormTensors | null;

@@ -31,6 +31,13 @@ export interface HeadNorm {
   readonly weightStep: number;
 }
 
+/** Of a layer that convolves instead of attending. */
+export interface Convolution {
+  readonly taps: number;
+  /** Address of f32 [taps, own channels]. */
+  readonly weights: number;
+}
+
 /** Guesses which neurons fire. */
 export interface Predictor {
   /** Number of its layer. */
@@ -146,6 +153,8 @@ export interface Layer {
   readonly latent: LatentMatrices | null;
   readonly queryNorm: HeadNorm | null;
   readonly keyNorm: HeadNorm | null;
+  /** Null: the layer attends. */
+  readonly convolution: Convolution | null;
   readonly attentionOutput: Matrix;
   readonly attentionPostNorm: Norm | null;
   readonly feedForwardNorm: Norm | null;
@@ -153,6 +162,7 @@ export interface Layer {
   /** More neurons of a dense block, computed in steps of so many tokens only. */
   readonly steppedNeurons: readonly { readonly block: Dense; readonly tokens: Range }[];
   readonly feedForwardPostNorm: Norm | null;
+  /** Of a layer that convolves its rings and ends. */
   readonly keys: number;
   readonly values: number;
 }
@@ -191,6 +201,10 @@ export function bindLayer(
     latent: plan.latent && bindLatent({ ...plan, latent: plan.latent }, lengthOf(plan.heads)),
     queryNorm: headNorm(plan.queryNorm),
     keyNorm: headNorm(plan.keyNorm),
+    convolution: plan.convolution && {
+      taps: plan.convolution.taps,
+      weights: plan.convolution.weights.offsetBytes,
+    },
     attentionOutput: matrixOf(plan.attentionOutput),
     attentionPostNorm: bindNorm(plan.attentionPostNorm),
     feedForwardNorm: bindNorm(plan.feedForwardNorm ?? (isParallel ? plan.attentionNorm : null)),

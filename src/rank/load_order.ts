@@ -97,6 +97,7 @@ function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   if (layer.latent !== null) yield* partsOfLatent(layer.latent);
   yield* partsOfNorm(layer.queryNorm);
   yield* partsOfNorm(layer.keyNorm);
+  if (layer.convolution !== null) yield { vector: layer.convolution.weights };
   yield* partsOf(layer.attentionOutput);
   yield* partsOfNorm(layer.attentionPostNorm);
   yield* partsOfNorm(layer.feedForwardNorm);

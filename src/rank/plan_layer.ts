@@ -121,6 +121,10 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     },
     queryNorm: headNorm(place, tensors.queryNorm, { rows: query, headDim: config.headDim }),
     keyNorm: headNorm(place, tensors.keyNorm, { rows: keyValue, headDim: config.headDim }),
+    convolution: convolution(place, tensors.convolution, {
+      own: query,
+      channels: config.embeddingLength,
+    }),
     attentionOutput: place.matrix(tensors.attentionOutput, {
       columns: scale(shard.heads, mergedHeadDim(config)),
       takesBias: adds,
@@ -163,6 +167,17 @@ function headNorm(
   const { span, weight } = tensors;
   const isShared = span === "head" && weight.length === own.headDim;
   return { span, weight: isShared ? place.vector(weight) : place.vector(weight, own.rows) };
+}
+
+/** Own rows of the weights, of which the model has one for each channel. */
+function convolution(
+  place: Placer,
+  weights: VectorTensor | null,
+  { own, channels }: { own: Range; channels: number },
+): LayerPlan["convolution"] {
+  if (weights === null) return null;
+  const taps = weights.length / channels;
+  return { taps, weights: { ...place.vector(weights, scale(own, taps)), columns: taps } };
 }
 
 interface BlockInput {

@@ -48,6 +48,8 @@ export interface MatrixPlan {
 
 /** A piece of a vector, kept as f32. */
 export interface VectorPlan {
+  /** It is rows of so many numbers, which lie column by column; left out: as in the file. */
+  readonly columns?: number;
   readonly tensor: string;
   readonly range: Range;
   /** As in a matrix, by ranges. */
@@ -144,6 +146,8 @@ export interface LayerPlan {
   readonly latent: LatentPlan | null;
   readonly queryNorm: HeadNormPlan | null;
   readonly keyNorm: HeadNormPlan | null;
+  /** Null: the layer attends. weights: [taps, channels], own ones, as many as queries have. */
+  readonly convolution: { readonly taps: number; readonly weights: VectorPlan } | null;
   readonly attentionOutput: MatrixPlan;
   readonly attentionPostNorm: NormPlan | null;
   readonly feedForwardNorm: NormPlan | null;
@@ -151,7 +155,10 @@ export interface LayerPlan {
   /** More neurons of a dense block, which are computed in some steps only. */
   readonly steppedNeurons: readonly SteppedDensePlan[];
   readonly feedForwardPostNorm: NormPlan | null;
-  /** All blocks of keys and of values in the cache's type: src/memory/kv_layout.ts. */
+  /**
+   * All blocks of keys and of values in the cache's type: src/memory/kv_layout.ts. Of a layer that
+   * convolves all rings, and all blocks' ends: convolution_layout.ts.
+   */
   readonly keysOffsetBytes: number;
   readonly valuesOffsetBytes: number;
 }

@@ -16,7 +16,7 @@ import { predictedBlock } from "../model/powerinfer.ts";
 import type { MatrixTensor, VectorTensor } from "../model/types.ts";
 import { COLUMN_ALIGN_BYTES, COLUMN_SCRATCH_BYTES } from "../memory/column_layout.ts";
 import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
-import { kvBlocksOf, kvBytes } from "./kv_bytes.ts";
+import { cacheBytes, kvBlocksOf } from "./kv_bytes.ts";
 import {
   dense,
   forEachBlock,
@@ -237,11 +237,9 @@ export class RankPlanner implements Placer {
     if (this.#device !== null) return this.#placeOnGpu(index, this.#device);
     const { model: { config }, options, kvType } = this.#in;
     const shard = this.#in.layerShards[index];
-    const { keysBytes, valuesBytes } = kvBytes(kvType, {
-      blocks: kvBlocksOf(options),
-      kvHeads: lengthOf(shard.kvHeads),
-      config,
-    });
+    const taps = config.layers[index].convolutionTaps;
+    const cached = { kvHeads: lengthOf(shard.kvHeads), config, taps };
+    const { keysBytes, valuesBytes } = cacheBytes(kvType, cached, options);
     this.#layers.push({
       arena: this.#arenas.length - 1,
       ...planLayer(this, this.#layerInput(index)),

@@ -4,7 +4,7 @@
  */
 import { check, divCeil } from "../base/check.ts";
 import { mergedHeadDim } from "../model/latent.ts";
-import type { ModelConfig } from "../model/types.ts";
+import type { LayerConfig, ModelConfig } from "../model/types.ts";
 import { BLOCK_WEIGHTS, SUPERBLOCK_WEIGHTS } from "../memory/row_layout.ts";
 import { hotSegments, type NeuronSegment, shareOf } from "./hot_neurons.ts";
 
@@ -182,6 +182,11 @@ function headsOf(config: ModelConfig, heads: Range): Pick<Shard, "heads" | "kvHe
     end: Math.floor((heads.end - 1) / groupSize) + 1,
   };
   return { heads, kvHeads };
+}
+
+/** The share of a layer: one that convolves has channels in the place of all kinds of heads. */
+export function ofLayer(shard: Shard, { convolutionTaps }: LayerConfig): Shard {
+  return convolutionTaps === undefined ? shard : { ...shard, kvHeads: shard.heads };
 }
 
 interface NeuronCut {

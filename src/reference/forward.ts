@@ -19,6 +19,7 @@ import {
 } from "../model/mod.ts";
 import { softCap } from "./activation_ops.ts";
 import { ReferenceBlocks } from "./blocks.ts";
+import { shortConvolution } from "./convolution.ts";
 import { latentHeads, type OwnHeads } from "./latent_heads.ts";
 import { add, attention, rope } from "./ops.ts";
 import { ReferenceWeights } from "./weights.ts";
@@ -39,7 +40,10 @@ export interface ReferenceOptions {
   readonly description?: ModelDescription;
 }
 
-/** Keys and values of all positions so far, [positions, heads, dimensions]. */
+/**
+ * Keys and values of all positions so far, [positions, heads, dimensions]; of a layer that
+ * convolves, its rows [positions, d] as values.
+ */
 interface LayerCache {
   keys: Float64Array;
   values: Float64Array;
@@ -119,7 +123,9 @@ export class ReferenceModel {
     const scaled = (part: Float64Array) => part.map((value) => value * residualScale);
 
     const attends = show("attention norm", blocks.norm(x, tensors.attentionNorm));
-    const heads = this.#attend(attends, index, place);
+    const heads = tensors.convolution === null
+      ? this.#attend(attends, index, place)
+      : this.#convolve(attends, index, place.fromPosition);
     const attended = blocks.norm(heads, tensors.attentionPostNorm);
     const y = show("attention out", add(x, scaled(attended)));
 
@@ -189,6 +195,24 @@ export class ReferenceModel {
     const [query, key, value] = [tensors.query, tensors.key, tensors.value]
       .map((matrix) => this.#blocks.project(h, matrix));
     return { query, key, value };
+  }
+
+  /** Wo · (Wq·h ⊙ convolution(Wk·h ⊙ Wv·h)): what the matrices are called, see LayerTensors. */
+  #convolve(h: Float64Array, index: number, fromPosition: number): Float64Array {
+    const { embeddingLength: channels } = this.config;
+    const { query, key, value, convolution, attentionOutput } = this.#tensors.layers[index];
+    const blocks = this.#blocks;
+    const show = (name: string, data: Float64Array) => this.#show(`layer ${index} ${name}`, data);
+
+    const gate = show("query", blocks.project(h, query));
+    const inputs = show("key", blocks.project(h, key));
+    const rows = show("value", blocks.project(h, value).map((x, i) => x * inputs[i]));
+    const cache = this.#caches[index];
+    cache.values = append(cache.values, fromPosition * channels, rows);
+    const weights = this.#weights.vector(convolution!);
+    const of = { p0: fromPosition, channels };
+    const convolved = shortConvolution({ x: cache.values, gate, weights }, of);
+    return blocks.project(show("heads", convolved), attentionOutput);
   }
 
   /** Heads turned as the layer turns them, if it does; x [n, heads, headDim]. */

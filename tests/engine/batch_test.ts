@@ -33,6 +33,10 @@ const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
   ["deepseek2-grouped in Q4_0", { type: "Q4_0", architecture: "deepseek2-grouped" }, {
     threads: 3,
   }],
+  ["lfm2 in Q4_0, in small steps", { type: "Q4_0", architecture: "lfm2" }, {
+    ...{ threads: 3, chunkTokens: 7 },
+  }],
+  ["lfm2moe in Q8_0", { type: "Q8_0", architecture: "lfm2moe" }, { threads: 2 }],
   ["bamboo in Q4_0, prompts taking turns", { type: "Q4_0", architecture: "bamboo" }, {
     threads: 2,
   }],

@@ -24,6 +24,9 @@ const REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "deepseek2-old": "made of latents by threads only",
   "deepseek2-grouped": "made of latents by threads only",
   "deepseek2-dense": "made of latents by threads only",
+  "lfm2": "layers that convolve are the threads'",
+  "lfm2-windowed": "layers that convolve are the threads'",
+  "lfm2moe": "layers that convolve are the threads'",
   "hunyuan-dense": "heads are normalised behind their rotation",
   "hunyuan-moe": "heads are normalised behind their rotation",
 };

@@ -66,6 +66,12 @@ Deno.test("a mixture of ReLU experts answers the same from disk as from memory",
 Deno.test("a model whose neurons all fire answers the same from disk as from memory", () =>
   eachBudget({ architecture: "llama", type: "Q4_0", blockCount: 4 }, false));
 
+Deno.test("layers that convolve answer the same from disk as from memory", async () => {
+  for (const architecture of ["lfm2", "lfm2moe"] as const) {
+    await eachBudget({ architecture, type: "Q4_0" }, false);
+  }
+});
+
 Deno.test("a mixture behind a dense layer answers the same from disk as from memory", () =>
   eachBudget({ architecture: "deepseek", type: "Q4_0", blockCount: 4 }, false));
 

@@ -1,7 +1,7 @@
 /** What sets each family apart, as its files say it and as it must be read. */
 import { assertAlmostEquals, assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { UnsupportedModelError } from "../../src/base/errors.ts";
-import { parseGguf } from "../../src/gguf/mod.ts";
+import { ModelFormatError, UnsupportedModelError } from "../../src/base/errors.ts";
+import { type GgufValue, parseGguf } from "../../src/gguf/mod.ts";
 import { describeModel, type LayerConfig, type ModelConfig } from "../../src/model/mod.ts";
 import type { TinyFamilyName } from "../support/tiny_families.ts";
 import { tinyModel } from "../support/tiny_model.ts";
@@ -246,6 +246,20 @@ const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
   "deepseek2-dense": { ...latent(32), ropes: [["norm", 8, 10000, 1]] },
   "dots1": { ...NEOX, ...leading({ gating: "sigmoid" }), headCountKv: 4 },
   "glm4moe": { ...leading({ gating: "sigmoid" }), ropes: [["neox", 8, 10000, 1]] },
+  "lfm2": {
+    ...NEOX,
+    blockCount: 4,
+    tiedEmbeddings: true,
+    layers: "conv 3 conv 3 0:0 conv 3",
+  },
+  "lfm2-windowed": { ...NEOX, blockCount: 4, layers: "8:0 conv 4 8:0 conv 4" },
+  "lfm2moe": {
+    ...NEOX,
+    ...experts({ gating: "sigmoid", leadingDenseCount: 1 }),
+    feedForwardLength: 96,
+    blockCount: 4,
+    layers: "conv 3 conv 3 0:0 conv 3",
+  },
   "ernie4_5-moe": leading({ weightScale: 1 }),
   "bailingmoe": experts({ normalizesWeights: false, sharedFeedForwardLength: 64 }),
 };
@@ -331,6 +345,27 @@ Deno.test("describeModel() refuses slopes of scores, and layers that mix in turn
   assertThrows(() => describeModel(inTurns), UnsupportedModelError, "in turns");
 });
 
+Deno.test("describeModel() refuses layers that convolve where they cannot be shared out", () => {
+  const file = parseGguf(tinyModel({ architecture: "lfm2" }));
+  const read = (key: string, value: GgufValue | undefined) => () =>
+    describeModel(withMetadata(file, { [`lfm2.${key}`]: value }));
+  const heads = "attention.head_count_kv";
+  for (const list of [[0, 0, 2], [0, 0, 2, 1], [0, 0, 0, 0], [0, 0, 1.5, 0]]) {
+    assertThrows(
+      read(heads, Float64Array.from(list)),
+      ModelFormatError,
+      "one for each of 4 blocks",
+    );
+  }
+  for (const taps of [1, 33, undefined]) {
+    assertThrows(read("shortconv.l_cache", taps), ModelFormatError, "shortconv.l_cache");
+  }
+  assertThrows(read("attention.key_length", 24), UnsupportedModelError, "96 together");
+  const llama = parseGguf(tinyModel());
+  const convolves = withMetadata(llama, { "llama.attention.head_count_kv": Int32Array.of(2, 0) });
+  assertThrows(() => describeModel(convolves), ModelFormatError, "llama.attention.head_count_kv");
+});
+
 Deno.test("describeModel() lets a file choose an activation it can name", () => {
   const file = parseGguf(tinyModel({ architecture: "bamboo" }));
   const activation = (said: string) =>
@@ -365,6 +400,7 @@ function showRopes({ ropes }: ModelConfig) {
 }
 
 /** "window:rope", or "window:rope/rope of queries". */
-function showLayer({ slidingWindow, rope, queryRope }: LayerConfig): string {
+function showLayer({ slidingWindow, rope, queryRope, convolutionTaps }: LayerConfig): string {
+  if (convolutionTaps !== undefined) return `conv ${convolutionTaps}`;
   return `${slidingWindow}:${rope ?? "-"}${queryRope === undefined ? "" : `/${queryRope}`}`;
 }

@@ -35,6 +35,8 @@ const MISTAKES = {
   "post norms before the blocks": (d) =>
     mapLayers(d, (l) => ({ ...l, attentionNorm: l.attentionPostNorm, attentionPostNorm: null })),
   "key and value exchanged": (d) => mapLayers(d, (l) => ({ ...l, key: l.value, value: l.key })),
+  "gates convolved": (d) =>
+    mapLayers(d, (l) => l.convolution === null ? l : { ...l, query: l.value, value: l.query }),
   "gate and up exchanged": (d) =>
     mapLayers(d, (l) => {
       const { feedForward } = l;
@@ -257,6 +259,9 @@ const CHOICES: Readonly<Record<TinyFamilyName, readonly MistakeName[]>> = {
   "deepseek": [...MOE, "no shared expert", "weights normalised", "experts as they are"],
   "dots1": [...MOE, "no bias of the choice", "softmax", "no head norms"],
   "glm4moe": [...MOE, "no bias of the choice", "softmax", "no biases", "no head norms"],
+  "lfm2": ["gates convolved", "no head norms", "neighbouring pairs"],
+  "lfm2-windowed": ["gates convolved", "no windows", "a window more"],
+  "lfm2moe": [...MOE, "gates convolved", "no bias of the choice", "softmax"],
   "ernie4_5-moe": [...MOE, "no bias of the choice", "no shared expert"],
   "bailingmoe": [...MOE, "no shared expert", "weights normalised"],
 };
@@ -283,7 +288,7 @@ Deno.test("ReferenceModel computes the same from experts in one tensor and in ma
   assertEquals(one, many);
 });
 
-for (const architecture of ["gemma3", "gpt2", "qwen2moe", "smallthinker"] as const) {
+for (const architecture of ["gemma3", "gpt2", "qwen2moe", "smallthinker", "lfm2"] as const) {
   Deno.test(`ReferenceModel computes ${architecture} the same in one piece and in three`, () => {
     const bytes = tinyModel({ architecture, seed: 36 });
     const file = parseGguf(bytes);

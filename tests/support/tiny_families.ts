@@ -63,6 +63,13 @@ const COHERE: TinyFamily = {
   keys: { "logit_scale": f32(0.3) },
 };
 
+const LFM2: TinyFamily = {
+  blockCount: 4,
+  headNorms: "shared",
+  convolution: { taps: 3, attends: [false, false, true, false] },
+  outputNorm: "token_embd_norm",
+};
+
 const SECTIONS = list(Int32Array.of(3, 3, 2, 0));
 
 /** Families, and after a dash forms of them. */
@@ -320,6 +327,23 @@ export const TINY_FAMILIES = {
       "expert_weights_norm": bool(true),
       "block_count": u32(4),
       "nextn_predict_layers": u32(1),
+    },
+  },
+  "lfm2": { ...LFM2, tied: true },
+  "lfm2-windowed": {
+    architecture: "lfm2",
+    ...LFM2,
+    convolution: { taps: 4, attends: [true, false, true, false] },
+    keys: { "attention.sliding_window": u32(8) },
+  },
+  "lfm2moe": {
+    ...LFM2,
+    experts: { count: 8, used: 3, length: 32, leading: 1, hasChoiceBias: true },
+    keys: {
+      "feed_forward_length": u32(96),
+      "expert_feed_forward_length": u32(32),
+      "leading_dense_block_count": u32(1),
+      "expert_gating_func": u32(2),
     },
   },
   "ernie4_5-moe": {

@@ -58,6 +58,10 @@ export interface TinyFamily {
     /** One tensor makes keys and values, as until 2025. */
     readonly isOld?: boolean;
   };
+  /** Some layers convolve over so many tokens; for each layer whether it attends instead. */
+  readonly convolution?: { readonly taps: number; readonly attends: readonly boolean[] };
+  /** What the last norm is called; left out: output_norm. */
+  readonly outputNorm?: string;
   readonly learnedPositions?: boolean;
   /** Left out: all dimensions of a head. */
   readonly rotatedDims?: number;

@@ -1,5 +1,5 @@
 /** What the file of a tiny model holds: its metadata and its tensors with their dimensions. */
-import { f32, type MetadataEntry, type StoredValue, text, u32 } from "../../src/gguf/mod.ts";
+import { f32, list, type MetadataEntry, type StoredValue, text, u32 } from "../../src/gguf/mod.ts";
 import type { PlannedTensor, TensorRole } from "../../src/synth/layout.ts";
 import { chooseTypes, FILE_TYPES, type Quant } from "../../src/quantize/mod.ts";
 import type { TinyFamily } from "./tiny_family.ts";
@@ -42,7 +42,7 @@ export function tinyMetadata(
     "block_count": u32(shape.blockCount),
     "feed_forward_length": u32(experts ? experts.length : shape.feedForwardLength),
     "attention.head_count": u32(shape.headCount),
-    "attention.head_count_kv": u32(shape.headCountKv),
+    ...headCountsKv(shape, family),
     ...family.headDim && {
       "attention.key_length": u32(family.headDim),
       "attention.value_length": u32(family.headDim),
@@ -62,6 +62,16 @@ export function tinyMetadata(
     ["general.quantization_version", u32(2)],
     ...Object.entries(own).map(([key, value]): MetadataEntry => [`${architecture}.${key}`, value]),
   ];
+}
+
+/** Layers that convolve have no heads. */
+function headCountsKv({ headCountKv }: TinyShape, { convolution }: TinyFamily) {
+  if (!convolution) return { "attention.head_count_kv": u32(headCountKv) };
+  const { taps, attends } = convolution;
+  return {
+    "attention.head_count_kv": list(Int32Array.from(attends, (has) => has ? headCountKv : 0)),
+    "shortconv.l_cache": u32(taps),
+  };
 }
 
 /** All tensors, in the order of real files; matrices have the types that `quant` gives them. */
@@ -84,11 +94,12 @@ function floatTensors(shape: TinyShape, family: TinyFamily): PlannedTensor[] {
   }
   for (let block = 0; block < shape.blockCount; block++) {
     plan.prefix = `blk.${block}.`;
-    planAttention(plan, shape, family);
+    if (family.convolution?.attends[block] === false) planConvolution(plan, shape, family);
+    else planAttention(plan, shape, family);
     planFeedForward(plan, shape, family, block);
   }
   plan.prefix = "";
-  plan.norm("output_norm", width);
+  plan.norm(family.outputNorm ?? "output_norm", width);
   if (!shape.tied) plan.matrix("output", [width, vocabSize], "output");
   if (family.outputBias) plan.bias("output", vocabSize);
   return plan.tensors;
@@ -208,6 +219,14 @@ function planLatent(
     plan.matrix("attn_v_b", [length, value, headCount]);
   }
   plan.matrix("attn_output", [headCount * value, width], "residual");
+}
+
+function planConvolution(plan: TensorPlan, shape: TinyShape, family: TinyFamily): void {
+  const { embeddingLength: width } = shape;
+  plan.norm("attn_norm", width);
+  plan.matrix("shortconv.in_proj", [width, 3 * width]);
+  plan.matrix("shortconv.conv", [family.convolution!.taps, width]);
+  plan.matrix("shortconv.out_proj", [width, width], "residual");
 }
 
 function planFeedForward(

@@ -44,5 +44,6 @@ export { gather_q8, gather_rows, gather_rows_f32, scatter_add_f32, scatter_rows 
 export { rope_f32 } from "./rope";
 export { store_keys_f32, store_keys_i16, store_values_f32, store_values_i16 } from "./store";
 export { attention_f32, attention_i16, attention_scratch_bytes } from "./attention";
+export { short_convolution_f32, store_products_f32 } from "./convolution";
 export { argmax_f32, top_k_f32 } from "./sampling";
 export { read_only } from "./read_only";

@@ -27,6 +27,8 @@ import { granitemoe } from "./granitemoe.ts";
 import { hunyuanDense } from "./hunyuan_dense.ts";
 import { hunyuanMoe } from "./hunyuan_moe.ts";
 import { internlm2 } from "./internlm2.ts";
+import { lfm2 } from "./lfm2.ts";
+import { lfm2moe } from "./lfm2moe.ts";
 import { llama } from "./llama.ts";
 import { minicpm } from "./minicpm.ts";
 import { mistral3 } from "./mistral3.ts";
@@ -82,6 +84,8 @@ export const FAMILIES: readonly Family[] = [
   hunyuanDense,
   hunyuanMoe,
   internlm2,
+  lfm2,
+  lfm2moe,
   llama,
   minicpm,
   mistral3,

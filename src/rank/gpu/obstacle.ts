@@ -32,6 +32,9 @@ export function gpuObstacle(
   if (config.normalizesTurnedHeads) {
     return "heads are normalised behind their rotation by threads only";
   }
+  if (config.layers.some(({ convolutionTaps }) => convolutionTaps !== undefined)) {
+    return "layers that convolve are the threads'";
+  }
   if (config.layers.some(({ queryRope }) => queryRope !== undefined)) {
     return "queries are lengthened by their positions by threads only";
   }

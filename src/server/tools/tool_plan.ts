@@ -6,7 +6,7 @@ import type { ChatMessage, GrammarSource, LanguageModel } from "../../llm/types.
 import type { Body } from "../known_fields.ts";
 import { type CallFormat, callFormatOf } from "./call_format.ts";
 import { type AnswerParser, CallParser, type CallParserOptions } from "./call_parser.ts";
-import { withInstructions } from "./instructions.ts";
+import { withInstructions, withPythonCalls } from "./instructions.ts";
 import { autoGrammar, forcedSchema, schemaOrCall } from "./tool_grammar.ts";
 
 /** A function that the model may call. */
@@ -56,7 +56,10 @@ export function planTools(
   const format = callFormatOf(model);
   const { functions = [] } = request ?? {};
   const shown = format.isInTemplate
-    ? { messages, ...(functions.length > 0 && { tools: functions.map(onWire) }) }
+    ? {
+      messages: format.hidesCalls ? messages.map(withPythonCalls) : messages,
+      ...(functions.length > 0 && { tools: functions.map(onWire) }),
+    }
     : { messages: withInstructions(messages, functions) };
   if (request === null || functions.length === 0) return { ...shown, opening: "" };
   return { ...shown, ...boundAnswer(format, request, answerSchema) };
@@ -107,7 +110,9 @@ function boundAnswer(
     };
   }
   if (answerSchema !== undefined) {
-    const bare: CallFormat = { ...format, open: "", close: "", hasBareNames: false };
+    const bare: CallFormat = {
+      ...{ ...format, open: "", close: "", hasBareNames: false, hasPythonCalls: false },
+    };
     return {
       opening: "",
       grammar: { kind: "jsonSchema", schema: schemaOrCall(functions, bare, answerSchema) },
