@@ -281,6 +281,8 @@ export interface Kernels extends RowKernels, SparseKernels {
    * heads of valueDim and is zero for columns heads·valueDim..outStride. scratch:
    * attention_scratch_bytes(...) bytes.
    * scale multiplies q·k; then, where softCap > 0, scores become softCap · tanh(score / softCap).
+   * sinks: f32 [heads], a score of each head beside those of positions, whose value is nothing; or
+   * 0: there are none.
    */
   attention_i16(
     q: number,
@@ -303,6 +305,7 @@ export interface Kernels extends RowKernels, SparseKernels {
     window: number,
     scale: number,
     softCap: number,
+    sinks: number,
   ): void;
   /** The same over an f32 cache. */
   attention_f32(
@@ -326,6 +329,7 @@ export interface Kernels extends RowKernels, SparseKernels {
     window: number,
     scale: number,
     softCap: number,
+    sinks: number,
   ): void;
   /** Scratch for attention of n tokens at once; what is enough for n is enough for fewer. */
   attention_scratch_bytes(n: number, heads: number, groupSize: number, headDim: number): number;

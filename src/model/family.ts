@@ -104,6 +104,8 @@ export interface Family {
   readonly headNorms: "none" | "shared" | "sharedIfThere" | "projection" | "perHead";
   /** They are normalised when they are turned already. */
   readonly normalizesTurnedHeads: boolean;
+  /** Each head has a score that takes part in the softmax and has no value. */
+  readonly hasAttentionSinks: boolean;
   readonly feedForward: Omit<FeedForwardConfig, "firingThreshold">;
   /** One tensor holds the rows of the gate, then those of up. */
   readonly fusesGateAndUp: boolean;
@@ -148,6 +150,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   mayBeParallel: false,
   headNorms: "none",
   normalizesTurnedHeads: false,
+  hasAttentionSinks: false,
   feedForward: { activation: "silu", isGated: true, activatesUp: false },
   fusesGateAndUp: false,
   countsGatesAndUps: false,

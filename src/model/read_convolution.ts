@@ -81,7 +81,15 @@ export function convolutionTensors(
   taps: number,
 ): Pick<
   LayerTensors,
-  "query" | "key" | "value" | "queryNorm" | "keyNorm" | "latent" | "attentionOutput" | "convolution"
+  | "query"
+  | "key"
+  | "value"
+  | "queryNorm"
+  | "keyNorm"
+  | "latent"
+  | "attentionSinks"
+  | "attentionOutput"
+  | "convolution"
 > {
   const { embeddingLength: width } = config;
   const input = checker.matrix(`${at}shortconv.in_proj.weight`, {
@@ -95,6 +103,7 @@ export function convolutionTensors(
     latent: null,
     queryNorm: null,
     keyNorm: null,
+    attentionSinks: null,
     convolution: checker.vector(`${at}shortconv.conv.weight`, taps, width),
     attentionOutput: checker.matrix(`${at}shortconv.out_proj.weight`, {
       rows: width,

@@ -68,19 +68,28 @@ function expertTensors(reader: LayerReader, experts: ExpertsConfig): ExpertTenso
   const ups = expertMatrices(reader, "ffn_up", inner);
   const downs = expertMatrices(reader, "ffn_down", { rows: width, columns: neurons, count });
   const predictors = expertPredictors(reader, experts);
-  const hasChoiceBias = checker.has(`blk.${experts.leadingDenseCount}.exp_probs_b.bias`);
+  const first = `blk.${experts.leadingDenseCount}.`;
+  const hasChoiceBias = checker.has(`${first}exp_probs_b.bias`);
+  const router = checker.matrix(at + "ffn_gate_inp.weight", { rows: count, columns: width });
+  const hasRouterBias = checker.has(`${first}ffn_gate_inp.bias`);
   return {
     kind: "experts",
-    router: checker.matrix(at + "ffn_gate_inp.weight", { rows: count, columns: width }),
+    router: {
+      ...router,
+      bias: hasRouterBias ? checker.vector(at + "ffn_gate_inp.bias", count) : null,
+    },
     choiceBias: hasChoiceBias ? checker.vector(at + "exp_probs_b.bias", count) : null,
     experts: ups.map((up, index) => ({
       kind: "dense",
       gate: gates && gates[index],
       up,
-      down: downs[index],
+      down: { ...downs[index], bias: null },
       isDownTransposed: false,
       predictor: predictors && predictors[index],
     })),
+    downBiases: checker.has(`${first}ffn_down_exps.bias`)
+      ? checker.vector(at + "ffn_down_exps.bias", width, count)
+      : null,
     ...sharedExpert(reader, experts.sharedFeedForwardLength),
   };
 }
@@ -96,7 +105,12 @@ function expertMatrices(
     const nameOf = (index: number) => `${at}${name}.${index}.weight`;
     return indices.map((index) => checker.matrix(nameOf(index), { rows, columns }));
   }
-  const all = checker.matrix(`${at}${name}_exps.weight`, { rows, columns, count });
+  const all = {
+    ...checker.matrix(`${at}${name}_exps.weight`, { rows, columns, count }),
+    bias: checker.has(`${at}${name}_exps.bias`)
+      ? checker.vector(`${at}${name}_exps.bias`, rows, count)
+      : null,
+  };
   return indices.map((index) => rowsOf(all, index * rows, rows));
 }
 

@@ -84,12 +84,16 @@ function layerTensors(reader: LayerReader): LayerTensors {
 }
 
 function attentionTensors(reader: LayerReader) {
+  const { checker, family, at } = reader;
   const { embeddingLength: rows, headCount, headCountKv } = reader.config;
   const columns = headCount * mergedHeadDim(reader.config);
   return {
     ...queryKeyValue(reader),
     queryNorm: headNorm(reader, "attn_q_norm.weight", headCount),
     keyNorm: headNorm(reader, "attn_k_norm.weight", headCountKv),
+    attentionSinks: family.hasAttentionSinks
+      ? checker.vector(`${at}attn_sinks.weight`, headCount)
+      : null,
     convolution: null,
     attentionOutput: readMatrix(reader, "attn_output", { rows, columns }),
   };

@@ -44,8 +44,11 @@ export interface NormConfig {
   readonly epsilon: number;
 }
 
-/** act(g): silu = g·sigmoid(g); gelu by tanh; relu = max(0, g); relu2 = max(0, g)². */
-export type Activation = "silu" | "gelu" | "relu" | "relu2";
+/**
+ * act(g): silu = g·sigmoid(g); gelu by tanh; relu = max(0, g); relu2 = max(0, g)². swiglu7 is
+ * gpt-oss's: g·sigmoid(1.702·g) of min(g, 7), times clamp(u, −7, 7) + 1 instead of u; always gated.
+ */
+export type Activation = "silu" | "gelu" | "relu" | "relu2" | "swiglu7";
 
 /** The arithmetic of a feed-forward block, dense or of one expert. */
 export interface FeedForwardConfig {
@@ -256,7 +259,10 @@ export interface ExpertTensors {
   readonly router: MatrixTensor;
   /** Added to the router's probabilities for the choice only, [expert count], or null. */
   readonly choiceBias: VectorTensor | null;
+  /** Down has no biases of its own: see `downBiases`. */
   readonly experts: readonly DenseTensors[];
+  /** [expert count · d], counted as much as the experts are; or null. */
+  readonly downBiases: VectorTensor | null;
   readonly shared: DenseTensors | null;
   /** [1, d]: the shared expert counts sigmoid(row · x) times; null: once. */
   readonly sharedGate: MatrixTensor | null;
@@ -280,6 +286,8 @@ export interface LayerTensors {
   readonly latent: LatentTensors | null;
   readonly queryNorm: HeadNormTensors | null;
   readonly keyNorm: HeadNormTensors | null;
+  /** Scores beside those of positions, [heads], with values that are nothing; or null. */
+  readonly attentionSinks: VectorTensor | null;
   /** [d, taps], the token's own tap last; null where the layer attends. */
   readonly convolution: VectorTensor | null;
   readonly attentionOutput: MatrixTensor;

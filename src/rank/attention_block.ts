@@ -146,6 +146,7 @@ export class AttentionBlock {
         layer.slidingWindow,
         fractions.attentionScale,
         fractions.attentionSoftCap,
+        layer.sinks,
       );
       query += n * width * 4;
       attention += n * outStride * 4;

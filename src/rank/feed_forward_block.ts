@@ -165,6 +165,7 @@ export class FeedForwardBlock {
         this.#addExpertsOf(block, this.#sparse!.take(x, BOTH_FORMS, n, t), t);
       }
     } else this.#addExperts(block, x);
+    if (block.downBiases !== 0) this.#addDownBiases(block);
     if (block.shared !== null) this.#addShared(block, block.shared, x);
     if (this.#listsStreamed) this.#streaming!.neurons.endLayer(layer.index);
   }
@@ -329,6 +330,18 @@ export class FeedForwardBlock {
         const place = { rows: plan.rows + first * 4, weights: plan.weights + first * 4 };
         neurons.finish(expert, x, lane++, place);
       }
+    }
+  }
+
+  /** partial += what experts add whatever they read, as much as each counts. */
+  #addDownBiases({ experts, downBiases }: Experts): void {
+    const { embeddingLength: d } = this.#state.config;
+    const { starts } = this.#routes;
+    const { rows, weights } = this.#routes.views.plan;
+    for (let e = 0; e < experts.length; e++) {
+      const first = 4 * starts[e], count = starts[e + 1] - starts[e];
+      const bias = downBiases + 4 * d * e;
+      if (count > 0) this.#residual.addScaledBias(bias, rows + first, weights + first, count);
     }
   }
 

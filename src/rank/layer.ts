@@ -112,6 +112,8 @@ export interface Experts {
   /** [experts], or null. */
   readonly choiceBias: Float32Array | null;
   readonly experts: readonly (Dense | Streamed)[];
+  /** Address of f32 [experts, d], or 0: none, or another rank's to add. */
+  readonly downBiases: number;
   readonly shared: Dense | Streamed | null;
   readonly sharedGate: Matrix | null;
   /** Of the first expert: all have one, or none has. */
@@ -153,6 +155,8 @@ export interface Layer {
   readonly latent: LatentMatrices | null;
   readonly queryNorm: HeadNorm | null;
   readonly keyNorm: HeadNorm | null;
+  /** Address of f32 [headCount], or 0: heads have none. */
+  readonly sinks: number;
   /** Null: the layer attends. */
   readonly convolution: Convolution | null;
   readonly attentionOutput: Matrix;
@@ -201,6 +205,7 @@ export function bindLayer(
     latent: plan.latent && bindLatent({ ...plan, latent: plan.latent }, lengthOf(plan.heads)),
     queryNorm: headNorm(plan.queryNorm),
     keyNorm: headNorm(plan.keyNorm),
+    sinks: addressOf(plan.attentionSinks),
     convolution: plan.convolution && {
       taps: plan.convolution.taps,
       weights: plan.convolution.weights.offsetBytes,
@@ -354,6 +359,7 @@ function bindExperts(
     choiceBias: plan.choiceBias &&
       floats(memory, plan.choiceBias.offsetBytes, lengthOf(plan.choiceBias.range)),
     experts,
+    downBiases: addressOf(plan.downBiases),
     shared,
     sharedGate: plan.sharedGate && matrixOf(plan.sharedGate),
     predictor: experts[0].predictor,

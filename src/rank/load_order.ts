@@ -97,6 +97,7 @@ function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   if (layer.latent !== null) yield* partsOfLatent(layer.latent);
   yield* partsOfNorm(layer.queryNorm);
   yield* partsOfNorm(layer.keyNorm);
+  if (layer.attentionSinks !== null) yield { vector: layer.attentionSinks };
   if (layer.convolution !== null) yield { vector: layer.convolution.weights };
   yield* partsOf(layer.attentionOutput);
   yield* partsOfNorm(layer.attentionPostNorm);
@@ -129,6 +130,7 @@ function* partsOfExperts(plan: ExpertsPlan): Generator<Part> {
   for (const { gate } of inFile) if (gate !== null) yield* partsOf(gate);
   for (const { up } of inFile) yield* partsOf(up);
   for (const { down } of inFile) yield* partsOf(down);
+  if (plan.downBiases !== null) yield { vector: plan.downBiases };
   for (const { predictor } of plan.experts) if (predictor !== null) yield* partsOf(predictor.first);
   for (const { predictor } of plan.experts) {
     if (predictor !== null) yield* partsOf(predictor.second);

@@ -101,7 +101,6 @@ export interface LayerInput {
 /** The weights of a layer's share. */
 export type LayerWeights = Omit<LayerPlan, "arena" | "keysOffsetBytes" | "valuesOffsetBytes">;
 
-/** @throws {UnsupportedModelError} when experts have biases. */
 export function planLayer(place: Placer, input: LayerInput): LayerWeights {
   const { config, shard, rankIndex, tensors, isSilent, index } = input;
   const query = scale(shard.heads, config.headDim);
@@ -121,6 +120,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     },
     queryNorm: headNorm(place, tensors.queryNorm, { rows: query, headDim: config.headDim }),
     keyNorm: headNorm(place, tensors.keyNorm, { rows: keyValue, headDim: config.headDim }),
+    attentionSinks: tensors.attentionSinks && place.vector(tensors.attentionSinks, shard.heads),
     convolution: convolution(place, tensors.convolution, {
       own: query,
       channels: config.embeddingLength,
@@ -304,27 +304,18 @@ function experts(
     router: place.matrix(router, { isWidened: true }),
     choiceBias: choiceBias === null ? null : place.vector(choiceBias),
     experts: tensors.experts.map((expert, index) => {
-      requireNoDownBias(expert.down);
       const neurons = neuronsOf(shard, index);
       return {
         ...block(place, expert, { ...by, neurons, expert: index }),
         predictor: predictor(place, expert, { ...input, neurons, order: null }),
       };
     }),
+    downBiases: of.adds && tensors.downBiases ? place.vector(tensors.downBiases) : null,
     shared: shared === null
       ? null
       : block(place, shared, { ...by, neurons: shard.sharedNeurons, expert: "shared" }),
     sharedGate: sharedGate === null ? null : place.matrix(sharedGate, { isWidened: true }),
   };
-}
-
-/** It would have to be weighted token by token; no family of this version has one. */
-function requireNoDownBias(down: MatrixTensor): void {
-  if (down.bias === null) return;
-  throw new UnsupportedModelError(
-    `Cannot run this model: an expert's down projection has a bias, "${down.bias.tensor}": ` +
-      `this version has none: use another model`,
-  );
 }
 
 /** Calls `visit` for each block of neurons of a layer. */

@@ -128,6 +128,8 @@ export interface ExpertsPlan {
   readonly router: MatrixPlan;
   readonly choiceBias: VectorPlan | null;
   readonly experts: readonly (DensePlan | StreamedPlan)[];
+  /** [experts, d], on the rank that adds what is added to sums over ranks; null: none, or not here. */
+  readonly downBiases: VectorPlan | null;
   readonly shared: DensePlan | StreamedPlan | null;
   readonly sharedGate: MatrixPlan | null;
 }
@@ -146,6 +148,8 @@ export interface LayerPlan {
   readonly latent: LatentPlan | null;
   readonly queryNorm: HeadNormPlan | null;
   readonly keyNorm: HeadNormPlan | null;
+  /** [own heads], or null. */
+  readonly attentionSinks: VectorPlan | null;
   /** Null: the layer attends. weights: [taps, channels], own ones, as many as queries have. */
   readonly convolution: { readonly taps: number; readonly weights: VectorPlan } | null;
   readonly attentionOutput: MatrixPlan;

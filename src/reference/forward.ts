@@ -176,6 +176,7 @@ export class ReferenceModel {
       window: layers[index].slidingWindow,
       scale: this.config.attentionScale,
       softCap: this.config.attentionSoftCap,
+      ...tensors.attentionSinks && { sinks: this.#weights.vector(tensors.attentionSinks) },
     });
     return blocks.project(show("heads", heads), tensors.attentionOutput);
   }

@@ -230,11 +230,13 @@ export interface AttentionShape {
   readonly scale: number;
   /** Scores s become softCap · tanh(s / softCap); 0 or left out: they stay. */
   readonly softCap?: number;
+  /** [heads]: scores beside those of positions, with values that are nothing. */
+  readonly sinks?: Numbers;
 }
 
 /**
  * Causal attention of n tokens: out[t, h] = Σ_p softmax_p(scale · q[t, h]·k[p, g]) · v[p, g], with
- * soft-capped scores if asked for.
+ * soft-capped scores and sinks if asked for.
  *
  * @param q [n, heads, headDim]
  * @param k [p0 + n, kvHeads, headDim], v [p0 + n, kvHeads, valueDim]: earlier positions and the
@@ -247,7 +249,7 @@ export function attention(
 ): Float64Array {
   const { p0, heads, kvHeads, groupSize, headOffset = 0, headDim, window = 0, scale, softCap = 0 } =
     shape;
-  const { valueDim = headDim } = shape;
+  const { valueDim = headDim, sinks } = shape;
   const n = q.length / (heads * headDim);
   const out = new Float64Array(n * heads * valueDim);
   for (let t = 0; t < n; t++) {
@@ -265,7 +267,7 @@ export function attention(
         const score = dot * scale;
         scores.push(softCap === 0 ? score : softCap * Math.tanh(score / softCap));
       }
-      const weights = softmax(scores);
+      const weights = softmax(sinks === undefined ? scores : [...scores, sinks[h]]);
       for (let p = first; p <= last; p++) {
         for (let i = 0; i < valueDim; i++) {
           out[mixed + i] += weights[p - first] * v[cached(p) * valueDim + i];

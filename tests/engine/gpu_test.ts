@@ -27,6 +27,7 @@ const REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "lfm2": "layers that convolve are the threads'",
   "lfm2-windowed": "layers that convolve are the threads'",
   "lfm2moe": "layers that convolve are the threads'",
+  "gpt-oss": "attention has sinks by threads only",
   "hunyuan-dense": "heads are normalised behind their rotation",
   "hunyuan-moe": "heads are normalised behind their rotation",
 };

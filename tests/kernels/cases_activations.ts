@@ -9,7 +9,7 @@ import { assertClose, randomFloats, unstride } from "./data.ts";
 const WIDTHS = [1, 3, 7, 8, 9, 16, 172, 257];
 /** Sizes of inputs: where the functions are nearly linear, ordinary, and where exp overflows. */
 const SIZES = [1e-4, 1, 100];
-const NAMES: readonly ActivationName[] = ["silu", "gelu", "relu", "relu2"];
+const NAMES: readonly ActivationName[] = ["silu", "gelu", "relu", "relu2", "swiglu7"];
 
 export const activationCases: readonly KernelCase[] = NAMES.flatMap((name) => [
   {

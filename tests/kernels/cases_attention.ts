@@ -207,6 +207,8 @@ interface Shape {
   readonly valueDim?: number;
   readonly window: number;
   readonly softCap: number;
+  /** What heads' sinks are around; left out: they have none. */
+  readonly sink?: number;
   /** Factor of the queries: large ones make the softmax sharp. */
   readonly size: number;
 }
@@ -245,8 +247,9 @@ function attentionCase(type: CacheType): KernelCase {
       0, // window
       0.2,
       0, // softCap
+      arena.place(8), // sinks
     ],
-    addresses: [0, 2, 3, 5, 7, 9],
+    addresses: [0, 2, 3, 5, 7, 9, 20],
     counts: [1, 4, 6, 8, 10, 11, 12, 13, 15, 16],
   };
 }
@@ -289,6 +292,10 @@ function* attentionShapes(type: CacheType): Generator<Shape> {
   for (const softCap of [0.5, 5, 50]) {
     for (const n of [1, 3, 20]) yield { ...usual, n, p0: 70, softCap, size: 4, window: 50 };
   }
+  for (const sink of [-1000, -3, 0, 3, 40]) {
+    for (const n of [1, 3, 20]) yield { ...usual, n, p0: 70, sink, window: 50, heads: 5 };
+    yield { ...usual, n: 2, p0: 0, sink, headOffset: 1, size: 4 };
+  }
   yield { ...usual, n: 3, p0: 700, headDim: 64, size: 30 };
   yield { ...usual, n: 20, p0: 300, headDim: 64, size: 30 };
   yield { ...usual, n: 3, p0: 20, size: 0 };
@@ -306,7 +313,7 @@ function attentionTolerance({ type, size, headDim }: Shape): number {
 
 function sweepShape(arena: TestArena, shape: Shape): void {
   const { type, n, p0, heads, headOffset, groupSize, headDim, window, softCap, size } = shape;
-  const { valueDim = headDim } = shape;
+  const { valueDim = headDim, sink } = shape;
   const rng = new Rng(n * 1000 + p0 + headDim);
   const label = `attention_${type} ${JSON.stringify(shape)}`;
   arena.reset();
@@ -325,6 +332,10 @@ function sweepShape(arena: TestArena, shape: Shape): void {
       table,
     )
   );
+  const sinks = sink === undefined
+    ? undefined
+    : Float32Array.from({ length: heads }, () => sink + rng.normal());
+  const sinksAt = sinks === undefined ? 0 : arena.put(sinks, 4);
   const outStride = heads * valueDim + 12;
   const out = arena.place(4 * n * outStride, 4);
   const scratchBytes = arena.kernels.attention_scratch_bytes(n, heads, groupSize, headDim);
@@ -336,6 +347,7 @@ function sweepShape(arena: TestArena, shape: Shape): void {
       qAt, heads * headDim + 4, keys.at, values.at, kvHeads, tableAt, table.blocks,
       out, outStride, scratch,
       n, p0, heads, headOffset, groupSize, headDim, valueDim, window, scale, softCap,
+      sinksAt,
     ),
     [out, 4 * n * outStride],
     [scratch, scratchBytes],
@@ -343,7 +355,7 @@ function sweepShape(arena: TestArena, shape: Shape): void {
   const got = arena.floats(out, n * outStride);
   const expected = attention(
     { q: unstride(q, n, heads * headDim + 4, heads * headDim), k: keys.exact, v: values.exact },
-    { p0, heads, kvHeads, groupSize, headOffset, headDim, valueDim, window, scale, softCap },
+    { p0, heads, kvHeads, groupSize, headOffset, headDim, valueDim, window, scale, softCap, sinks },
   );
   assertClose(
     unstride(got, n, outStride, heads * valueDim),

@@ -57,6 +57,7 @@ Deno.test("describeModel() reads a llama", () => {
     latent: null,
     queryNorm: null,
     keyNorm: null,
+    attentionSinks: null,
     convolution: null,
     attentionOutput: matrix("blk.1.attn_output.weight", 64, 64),
     attentionPostNorm: null,

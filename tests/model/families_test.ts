@@ -97,6 +97,14 @@ const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
   "qwen2moe": { ...NEOX, ...experts({ normalizesWeights: false, sharedFeedForwardLength: 64 }) },
   "qwen3": WIDE_NEOX,
   "qwen3moe": { ...WIDE_NEOX, ...experts({}) },
+  "gpt-oss": {
+    ...WIDE_NEOX,
+    ...experts({ count: 6, gating: "softmaxOfChosen", normalizesWeights: false }),
+    feedForward: { activation: "swiglu7", isGated: true, activatesUp: false, firingThreshold: 0 },
+    blockCount: 3,
+    layers: "8:0 0:0 8:0",
+    ropes: [["neox", 24, 150000, 8]],
+  },
   "gemma": GEMMA,
   "gemma2": {
     ...GEMMA,

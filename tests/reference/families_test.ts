@@ -5,7 +5,12 @@
  */
 import { assertEquals, assertGreater } from "@std/assert";
 import { type GgufFile, parseGguf, TensorReader } from "../../src/gguf/mod.ts";
-import { describeModel, type ModelConfig, type ModelDescription } from "../../src/model/mod.ts";
+import {
+  describeModel,
+  type ExpertTensors,
+  type ModelConfig,
+  type ModelDescription,
+} from "../../src/model/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { nmse } from "../support/compare.ts";
 import type { TinyFamilyName } from "../support/tiny_families.ts";
@@ -43,25 +48,9 @@ const MISTAKES = {
       if (feedForward.kind !== "dense" || feedForward.gate === null) return l;
       return { ...l, feedForward: { ...feedForward, gate: feedForward.up, up: feedForward.gate } };
     }),
-  "experts in reverse": (d) =>
-    mapLayers(d, (l) => {
-      const { feedForward } = l;
-      if (feedForward.kind !== "experts") return l;
-      const experts = feedForward.experts.toReversed();
-      return { ...l, feedForward: { ...feedForward, experts } };
-    }),
-  "no shared expert": (d) =>
-    mapLayers(d, (l) => {
-      const { feedForward } = l;
-      if (feedForward.kind !== "experts") return l;
-      return { ...l, feedForward: { ...feedForward, shared: null } };
-    }),
-  "no gate of the shared expert": (d) =>
-    mapLayers(d, (l) => {
-      const { feedForward } = l;
-      if (feedForward.kind !== "experts") return l;
-      return { ...l, feedForward: { ...feedForward, sharedGate: null } };
-    }),
+  "experts in reverse": (d) => mapMixtures(d, ({ experts }) => ({ experts: experts.toReversed() })),
+  "no shared expert": (d) => mapMixtures(d, () => ({ shared: null })),
+  "no gate of the shared expert": (d) => mapMixtures(d, () => ({ sharedGate: null })),
   "no learned positions": ({ config, tensors }) => (
     { config, tensors: { ...tensors, positionEmbedding: null } }
   ),
@@ -114,12 +103,19 @@ const MISTAKES = {
   "no bias of the output": ({ config, tensors }) => (
     { config, tensors: { ...tensors, output: { ...tensors.output, bias: null } } }
   ),
-  "no bias of the choice": (d) =>
-    mapLayers(d, (l) => {
-      const { feedForward } = l;
-      if (feedForward.kind !== "experts") return l;
-      return { ...l, feedForward: { ...feedForward, choiceBias: null } };
-    }),
+  "no bias of the choice": (d) => mapMixtures(d, () => ({ choiceBias: null })),
+  "no sinks": (d) => mapLayers(d, (l) => ({ ...l, attentionSinks: null })),
+  "no bias of the router": (d) =>
+    mapMixtures(d, (block) => ({ router: { ...block.router, bias: null } })),
+  "no biases of gates and ups": (d) =>
+    mapMixtures(d, ({ experts }) => ({
+      experts: experts.map((expert) => ({
+        ...expert,
+        gate: expert.gate && { ...expert.gate, bias: null },
+        up: { ...expert.up, bias: null },
+      })),
+    })),
+  "no biases of downs": (d) => mapMixtures(d, () => ({ downBiases: null })),
   "experts as they are": (d) => withExperts(d, { weightScale: 1 }),
   "no cap of scores": (d) => withConfig(d, () => ({ attentionSoftCap: 0 })),
   "no cap of logits": (d) => withConfig(d, () => ({ logitSoftCap: 0 })),
@@ -175,6 +171,21 @@ const CHOICES: Readonly<Record<TinyFamilyName, readonly MistakeName[]>> = {
   "qwen2moe": [...MOE, "weights normalised", "no shared expert", "no gate of the shared expert"],
   "qwen3": ["no head norms", "neighbouring pairs"],
   "qwen3moe": [...MOE, "weights not normalised", "no head norms"],
+  "gpt-oss": [
+    ...MOE,
+    "SiLU",
+    "softmax",
+    "no sinks",
+    "no biases",
+    "no bias of the block's output",
+    "no bias of the router",
+    "no biases of gates and ups",
+    "no biases of downs",
+    "no windows",
+    "a window more",
+    "context not stretched",
+    "neighbouring pairs",
+  ],
   "gemma": ["SiLU", "embeddings as they are", "neighbouring pairs"],
   "gemma2": [
     "no post norms",
@@ -324,6 +335,17 @@ function withConfig(
   change: (config: ModelConfig) => Partial<ModelConfig>,
 ): ModelDescription {
   return { config: { ...config, ...change(config) }, tensors };
+}
+
+function mapMixtures(
+  d: ModelDescription,
+  change: (block: ExpertTensors) => Partial<ExpertTensors>,
+): ModelDescription {
+  return mapLayers(d, (l) => {
+    const { feedForward } = l;
+    if (feedForward.kind !== "experts") return l;
+    return { ...l, feedForward: { ...feedForward, ...change(feedForward) } };
+  });
 }
 
 function withActivation(d: ModelDescription, change: Partial<ModelConfig["feedForward"]>) {

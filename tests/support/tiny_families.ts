@@ -70,6 +70,23 @@ const LFM2: TinyFamily = {
   outputNorm: "token_embd_norm",
 };
 
+const GPT_OSS: TinyFamily = {
+  blockCount: 3,
+  headDim: 24,
+  biases: [...QKV, "attn_output"],
+  sinks: true,
+  feedForwardNorm: "post_attention_norm",
+  experts: { count: 6, used: 3, length: 32, hasBiases: true },
+  keys: {
+    "expert_feed_forward_length": u32(32),
+    "attention.sliding_window": u32(8),
+    "rope.freq_base": f32(150000),
+    "rope.scaling.type": text("yarn"),
+    "rope.scaling.factor": f32(8),
+    "rope.scaling.original_context_length": u32(16),
+  },
+};
+
 const SECTIONS = list(Int32Array.of(3, 3, 2, 0));
 
 /** Families, and after a dash forms of them. */
@@ -104,6 +121,7 @@ export const TINY_FAMILIES = {
     experts: { count: 8, used: 3, length: 32 },
     keys: { "expert_feed_forward_length": u32(32) },
   },
+  "gpt-oss": GPT_OSS,
   "gemma": { headDim: 24, tied: true, embeddingScale: 8 },
   "gemma2": GEMMA2,
   "gemma3": GEMMA3,

@@ -26,6 +26,8 @@ export interface TinyFamily {
   readonly fusedQkv?: boolean;
   /** Names after "blk.N." of tensors that have biases. */
   readonly biases?: readonly string[];
+  /** Heads have sinks. */
+  readonly sinks?: boolean;
   /** "fused": gate and up in one tensor; "plain": no gate. Left out: two tensors. */
   readonly neurons?: "fused" | "plain";
   /** One norm feeds both blocks; "two": there is another one, of attention. */
@@ -44,6 +46,8 @@ export interface TinyFamily {
     readonly hasChoiceBias?: boolean;
     /** The first so many layers are dense. */
     readonly leading?: number;
+    /** Router, gates, ups and downs have biases. */
+    readonly hasBiases?: boolean;
     /** A tensor for each expert, as until 2024. */
     readonly isOld?: boolean;
   };

@@ -132,8 +132,13 @@ class TensorPlan {
     this.#add(`${name}.weight`, dims, "norm");
   }
 
-  bias(name: string, length: number): void {
-    this.#add(`${name}.bias`, [length], "bias");
+  bias(name: string, ...dims: readonly number[]): void {
+    this.#add(`${name}.bias`, dims, "bias");
+  }
+
+  /** Sinks are scores: as large as those of positions. */
+  sinks(headCount: number): void {
+    this.#add("attn_sinks.weight", [headCount], "norm");
   }
 
   /** The biases of those that the family gives one. */
@@ -171,6 +176,7 @@ function planAttention(plan: TensorPlan, shape: TinyShape, family: TinyFamily): 
   }
   plan.matrix("attn_output", [queries, width], "residual");
   plan.biases({ attn_output: width });
+  if (family.sinks) plan.sinks(headCount);
   if (family.postNorms) plan.norm("post_attention_norm", width);
 }
 
@@ -260,7 +266,7 @@ function planFeedForward(
 function planExperts(
   plan: TensorPlan,
   width: number,
-  { count, length, shared, isPlain, hasChoiceBias, isOld, rank }:
+  { count, length, shared, isPlain, hasChoiceBias, hasBiases, isOld, rank }:
     & NonNullable<TinyFamily["experts"]>
     & { rank: number },
 ): void {
@@ -273,6 +279,12 @@ function planExperts(
   each("ffn_gate", [width, length], "gate");
   each("ffn_up", [width, length]);
   each("ffn_down", [length, width], "residual");
+  if (hasBiases) {
+    plan.bias("ffn_gate_inp", count);
+    plan.bias("ffn_gate_exps", length, count);
+    plan.bias("ffn_up_exps", length, count);
+    plan.bias("ffn_down_exps", width, count);
+  }
   if (rank > 0) {
     plan.matrix("ffn_fc1_exps", [width, rank, count]);
     plan.matrix("ffn_fc2_exps", [rank, length, count]);

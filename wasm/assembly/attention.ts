@@ -33,7 +33,7 @@ import {
 import { LOG2_E } from "./exp";
 import { mix_tile } from "./attention_mix";
 import { score_tile } from "./attention_score";
-import { prepare_values, soften_tile } from "./attention_soften";
+import { prepare_values, sink_share, soften_tile } from "./attention_soften";
 import { check_bytes, check_f32_rows } from "./bounds";
 import { KV_LEVEL_MAX } from "../../src/memory/kv_layout";
 
@@ -63,10 +63,11 @@ export function attention_i16(
   window: u32,
   scale: f32,
   softCap: f32,
+  sinks: usize,
 ): void {
   attention<i16>(
     q, qStride, keys, values, kvHeads, table, blocks, out, outStride, scratch,
-    n, p0, heads, headOffset, groupSize, headDim, valueDim, window, scale, softCap,
+    n, p0, heads, headOffset, groupSize, headDim, valueDim, window, scale, softCap, sinks,
   );
 }
 
@@ -91,10 +92,11 @@ export function attention_f32(
   window: u32,
   scale: f32,
   softCap: f32,
+  sinks: usize,
 ): void {
   attention<f32>(
     q, qStride, keys, values, kvHeads, table, blocks, out, outStride, scratch,
-    n, p0, heads, headOffset, groupSize, headDim, valueDim, window, scale, softCap,
+    n, p0, heads, headOffset, groupSize, headDim, valueDim, window, scale, softCap, sinks,
   );
 }
 
@@ -119,6 +121,7 @@ function attention<T>(
   window: u32,
   scale: f32,
   softCap: f32,
+  sinks: usize,
 ): void {
   if ((headDim & 3) != 0 || (headDim >> 16) != 0) unreachable();
   if ((valueDim & 3) != 0 || valueDim > headDim) unreachable();
@@ -134,6 +137,8 @@ function attention<T>(
   check_bytes(keys, blockHeads * key_piece_bytes<T>(headDim));
   check_bytes(values, blockHeads * value_piece_bytes<T>(valueDim));
   check_bytes(scratch, scratch_bytes(n, heads, groupSize, headDim));
+
+  if (sinks != 0) check_bytes(sinks, <u64>heads << 2);
 
   check_bytes(table, (positions + BLOCK_POSITIONS - 1) / BLOCK_POSITIONS << 2);
 
@@ -157,6 +162,7 @@ function attention<T>(
   call.window = window;
   call.scale = scale * LOG2_E;
   call.softCap = softCap;
+  call.sinks = sinks;
   place_scratch(call);
   for (let h: u32 = 0; h < heads; h += call.groupHeads) {
     begin_group(call, h);
@@ -310,7 +316,7 @@ function query_at(call: Call, index: u32): usize {
   return call.q + t * call.qStrideBytes + ((head * call.headDim) << 2);
 }
 
-/** out = mixed / sum for the queries of a tile that are there. */
+/** out = mixed / sum for the queries of a tile that are there; sinks count in the sum only. */
 function store_tile(call: Call, tile: usize, first: u32): void {
   const total = call.n * call.groupHeads;
   const mixed = mixed_of(call, tile);
@@ -318,7 +324,10 @@ function store_tile(call: Call, tile: usize, first: u32): void {
     const t = (first + lane) / call.groupHeads;
     const head = call.firstHead + (first + lane) % call.groupHeads;
     const to = call.out + t * call.outStrideBytes + ((head * call.valueDim) << 2);
-    const inverse = f32x4.splat(1 / load<f32>(state_of(call, tile) + (lane << 2), STATE_SUM));
+    const state = state_of(call, tile) + (lane << 2);
+    let sum = load<f32>(state, STATE_SUM);
+    if (call.sinks != 0) sum += sink_share(load<f32>(call.sinks + (head << 2)), state);
+    const inverse = f32x4.splat(1 / sum);
     for (let i: u32 = 0; i < call.valueDim; i += 4) {
       const chunk = (i / CHUNK_COLUMNS * call.width + lane) * CHUNK_COLUMNS;
       const from = mixed + ((chunk + i % CHUNK_COLUMNS) << 2);

@@ -66,6 +66,8 @@ export class Call {
   window: u32;
   scale: f32;
   softCap: f32;
+  /** f32 [heads], or 0: there are none. */
+  sinks: usize;
   /** First query head of the group at work, and how many there are. */
   firstHead: u32;
   groupHeads: u32;

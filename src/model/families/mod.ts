@@ -22,6 +22,7 @@ import { glm4 } from "./glm4.ts";
 import { glm4moe } from "./glm4moe.ts";
 import { gpt2 } from "./gpt2.ts";
 import { gptneox } from "./gptneox.ts";
+import { gptOss } from "./gpt_oss.ts";
 import { granite } from "./granite.ts";
 import { granitemoe } from "./granitemoe.ts";
 import { hunyuanDense } from "./hunyuan_dense.ts";
@@ -79,6 +80,7 @@ export const FAMILIES: readonly Family[] = [
   glm4moe,
   gpt2,
   gptneox,
+  gptOss,
   granite,
   granitemoe,
   hunyuanDense,

@@ -29,6 +29,9 @@ export function gpuObstacle(
   if (options.quiet !== undefined) return "quiet neurons are left out by threads only";
   if (options.predictor === "on") return "predictors are asked by threads only";
   if (config.latent !== null) return "keys and values are made of latents by threads only";
+  if (tensors.layers.some(({ attentionSinks }) => attentionSinks !== null)) {
+    return "attention has sinks by threads only";
+  }
   if (config.normalizesTurnedHeads) {
     return "heads are normalised behind their rotation by threads only";
   }
