@@ -15,10 +15,20 @@ export type BiasedMatrix =
   | "attn_output"
   | "ffn_gate"
   | "ffn_up"
-  | "ffn_down";
+  | "ffn_down"
+  | "ffn_gate_inp"
+  | "ffn_gate_exps"
+  | "ffn_up_exps"
+  | "ffn_down_exps";
 
 /** Query, key and value, separate or fused. */
 export const QKV: readonly BiasedMatrix[] = ["attn_q", "attn_k", "attn_v", "attn_qkv"];
+
+/** Those of a router and its experts. */
+export const EXPERT_BIASES = [
+  ...["ffn_gate_inp", "ffn_gate_exps"] as const,
+  ...["ffn_up_exps", "ffn_down_exps"] as const,
+];
 
 /** Layers with and without a window, in turns. */
 export interface AlternatingWindows {

@@ -1,5 +1,5 @@
 /** OpenAI's gpt-oss: attention sinks, windows in every other layer, experts with biases. */
-import { COMMON, type Family, QKV } from "../family.ts";
+import { COMMON, EXPERT_BIASES, type Family, QKV } from "../family.ts";
 
 /** The family `general.architecture = "gpt-oss"`. */
 export const gptOss: Family = {
@@ -7,7 +7,7 @@ export const gptOss: Family = {
   architecture: "gpt-oss",
   positions: "neox",
   feedForwardNorm: "post_attention_norm",
-  requiredBiases: [...QKV, "attn_output"],
+  requiredBiases: [...QKV, "attn_output", ...EXPERT_BIASES],
   hasAttentionSinks: true,
   feedForward: { activation: "swiglu7", isGated: true, activatesUp: false },
   windows: {
