@@ -289,7 +289,15 @@ function bindStreamed(plan: StreamedPlan, slots: Slots): Streamed {
   const gate = plan.gate && matrixOf(plan.gate);
   // Gates that are resident are not staged.
   const predictor = plan.predictor && bindPredictor(plan.predictor);
-  const staged = { ...ofUnit, predictor, ...gate === null ? {} : { gate } };
+  const { biases } = plan;
+  const ownGate = gate ?? ofUnit.gate;
+  const staged = {
+    ...ofUnit,
+    predictor,
+    gate: ownGate && { ...ownGate, bias: addressOf(biases.gate) },
+    up: { ...ofUnit.up, bias: addressOf(biases.up) },
+    down: { ...ofUnit.down, bias: addressOf(biases.down) },
+  };
   const bySlots = (matrix: Matrix, start: number): Matrix => ({
     ...matrix,
     offsetBytes: slots.offsetBytes + start,

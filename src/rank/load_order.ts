@@ -130,6 +130,7 @@ function* partsOfExperts(plan: ExpertsPlan): Generator<Part> {
   for (const { gate } of inFile) if (gate !== null) yield* partsOf(gate);
   for (const { up } of inFile) yield* partsOf(up);
   for (const { down } of inFile) yield* partsOf(down);
+  for (const expert of plan.experts) if (expert.unit !== null) yield* biasesOfUnit(expert);
   if (plan.downBiases !== null) yield { vector: plan.downBiases };
   for (const { predictor } of plan.experts) if (predictor !== null) yield* partsOf(predictor.first);
   for (const { predictor } of plan.experts) {
@@ -146,10 +147,18 @@ function* partsOfBlock(block: DensePlan | StreamedPlan): Generator<Part> {
     if (block.gate !== null) yield* partsOf(block.gate);
     yield* partsOf(block.up);
     yield* partsOf(block.down);
-  }
+  } else yield* biasesOfUnit(block);
   if (predictor === null) return;
   yield* partsOf(predictor.first);
   yield* partsOf(predictor.second);
+}
+
+/** Packed files have none. */
+function* biasesOfUnit(block: DensePlan | StreamedPlan): Generator<Part> {
+  const biases = block.kind === "streamed"
+    ? Object.values(block.biases)
+    : [block.gate, block.up, block.down].map((matrix) => matrix?.bias ?? null);
+  for (const vector of biases) if (vector !== null) yield { vector };
 }
 
 function* partsOf(matrix: MatrixPlan): Generator<Part> {

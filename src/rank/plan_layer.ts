@@ -196,10 +196,11 @@ function block(place: Placer, tensors: DenseTensors, by: BlockInput): DensePlan 
   const unit = units?.numberOf(layer, expert) ?? null;
   const bundles = unit === null ? null : units!.streamed(unit);
   if (unit === null || bundles === null) return { ...dense(place, tensors, by), unit };
-  requireNoBiases(tensors);
-  const { neurons } = by;
-  const gate = tensors.gate !== null && units!.hasResidentGates
-    ? place.matrix(tensors.gate, { rows: neurons })
+  if (by.isSilent) requireNoBiases(tensors);
+  const { neurons, adds } = by;
+  const bare = withoutBiases(tensors);
+  const gate = bare.gate !== null && units!.hasResidentGates
+    ? place.matrix(bare.gate, { rows: neurons })
     : null;
   // What is resident does not come again: slots begin behind it.
   const start = gate === null ? 0 : bundles.restOffsetBytes;
@@ -216,11 +217,23 @@ function block(place: Placer, tensors: DenseTensors, by: BlockInput): DensePlan 
       up: bundles.up.offsetBytes - start,
       down: bundles.down.offsetBytes - start,
     },
-    staged: place.inStage(() => ({ ...dense(place, tensors, by), unit })),
+    staged: place.inStage(() => ({ ...dense(place, bare, by), unit })),
+    biases: {
+      gate: tensors.gate?.bias ? place.vector(tensors.gate.bias, neurons) : null,
+      up: tensors.up.bias && place.vector(tensors.up.bias, neurons),
+      down: adds && tensors.down.bias ? place.vector(tensors.down.bias) : null,
+    },
     predictor: null,
   };
 }
 
+/** Those of units stay in memory. */
+function withoutBiases({ gate, up, down, ...tensors }: DenseTensors): DenseTensors {
+  const bare = (matrix: MatrixTensor) => ({ ...matrix, bias: null });
+  return { ...tensors, gate: gate && bare(gate), up: bare(up), down: bare(down) };
+}
+
+/** Neurons that are listed one by one are computed without. */
 function requireNoBiases({ gate, up, down }: DenseTensors): void {
   for (const matrix of [gate, up, down]) {
     if (matrix === null || matrix.bias === null) continue;

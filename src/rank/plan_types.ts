@@ -116,8 +116,10 @@ export interface StreamedPlan {
   readonly factorsSizeBytes: number;
   /** Where parts of a bundle begin in its slot; gate null: it is resident, or there is none. */
   readonly inSlot: { readonly gate: number | null; readonly up: number; readonly down: number };
-  /** The whole unit as a dense block, in a place that all units of the arena share. */
+  /** The whole unit as a dense block without biases, in a place that all units of the arena share. */
   readonly staged: DensePlan;
+  /** Own ones, which are always in memory. */
+  readonly biases: Readonly<Record<"gate" | "up" | "down", VectorPlan | null>>;
   readonly predictor: PredictorPlan | null;
 }
 
@@ -128,7 +130,7 @@ export interface ExpertsPlan {
   readonly router: MatrixPlan;
   readonly choiceBias: VectorPlan | null;
   readonly experts: readonly (DensePlan | StreamedPlan)[];
-  /** [experts, d], on the rank that adds what is added to sums over ranks; null: none, or not here. */
+  /** [experts, d], on the rank that adds what is added to sums; null: none, or not here. */
   readonly downBiases: VectorPlan | null;
   readonly shared: DensePlan | StreamedPlan | null;
   readonly sharedGate: MatrixPlan | null;

@@ -75,6 +75,11 @@ Deno.test("layers that convolve answer the same from disk as from memory", async
 Deno.test("a mixture behind a dense layer answers the same from disk as from memory", () =>
   eachBudget({ architecture: "deepseek", type: "Q4_0", blockCount: 4 }, false));
 
+for (const architecture of ["gpt2", "llama-biased", "gpt-oss"] as const) {
+  Deno.test(`${architecture}, whose neurons have biases, answers the same from disk`, () =>
+    eachBudget({ architecture, type: "Q8_0", blockCount: 4 }, false));
+}
+
 for (const architecture of ["deepseek2-old", "deepseek2-grouped"] as const) {
   Deno.test(`${architecture} answers the same from disk as from memory`, () =>
     eachBudget({ architecture, type: "Q4_0", blockCount: 4 }, false));
