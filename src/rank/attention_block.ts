@@ -68,28 +68,20 @@ export class AttentionBlock {
    */
   normalizeHeads(layer: Layer): boolean {
     const { queryNorm, keyNorm } = layer;
-    if (layer.normalizesTurned) return true;
     const spansRanks = queryNorm?.span === "projection" || keyNorm?.span === "projection";
     if (spansRanks && !this.#sumSquares(layer)) return false;
-    this.#normalizeQueriesAndKeys(layer);
+    if (queryNorm !== null) this.#normalizeQueries(queryNorm, layer.headCount);
+    if (keyNorm !== null) this.#normalizeKeys(keyNorm, layer.kvHeadCount);
     return true;
   }
 
-  #normalizeQueriesAndKeys({ queryNorm, keyNorm, headCount, kvHeadCount }: Layer): void {
-    if (queryNorm !== null) this.#normalizeQueries(queryNorm, headCount);
-    if (keyNorm !== null) this.#normalizeKeys(keyNorm, kvHeadCount);
-  }
-
-  /**
-   * Turns queries and keys by their positions, where the layer encodes them. A few models normalise
-   * what is turned, head by head.
-   */
+  /** Turns queries and keys by their positions, where the layer encodes them. */
   rotate(layer: Layer): void {
-    const { rope, queryRope, headCount, kvHeadCount, normalizesTurned } = layer;
-    const { space } = this.#state;
-    if (queryRope !== null) this.#rotateHeads(queryRope, space.query, headCount);
-    if (rope !== null) this.#rotateHeads(rope, space.key, kvHeadCount);
-    if (normalizesTurned) this.#normalizeQueriesAndKeys(layer);
+    if (layer.queryRope !== null) {
+      this.#rotateHeads(layer.queryRope, this.#state.space.query, layer.headCount);
+    }
+    if (layer.rope === null) return;
+    this.#rotateHeads(layer.rope, this.#state.space.key, layer.kvHeadCount);
   }
 
   /** Writes the new keys and values into the cache, in place: no row is ever moved. */

@@ -109,11 +109,13 @@ export class Rank implements RankSteps<Layer> {
   }
 
   normalizeHeads(layer: Layer): boolean {
-    return this.#attention.normalizeHeads(layer);
+    return layer.normalizesTurned || this.#attention.normalizeHeads(layer);
   }
 
+  /** A few models normalise what is turned; head by head, so that no rank waits for another. */
   rotate(layer: Layer): void {
     this.#attention.rotate(layer);
+    if (layer.normalizesTurned) this.#attention.normalizeHeads(layer);
   }
 
   remember(layer: Layer): void {

@@ -68,10 +68,7 @@ export const LASTING_TENSORS = [
 export type LastingTensor = (typeof LASTING_TENSORS)[number];
 
 export interface StepGraphInput {
-  readonly config: Pick<
-    ModelConfig,
-    "blockCount" | "experts" | "feedForwardLength" | "hasParallelBlocks"
-  >;
+  readonly config: Pick<ModelConfig, "blockCount" | "experts" | "hasParallelBlocks">;
   /** Bytes; a tensor without them is not there. */
   readonly bytes: Readonly<Partial<Record<StepTensor | LastingTensor, ExprLike>>>;
   /** Silent neurons are left out. */
@@ -135,7 +132,7 @@ class StepWalk {
   }
 
   #layer(): void {
-    const { experts, feedForwardLength, hasParallelBlocks } = this.#input.config;
+    const { experts, hasParallelBlocks } = this.#input.config;
     const hasLatents = this.#input.bytes["latent.mixed"] !== undefined;
     const mixed = hasLatents ? "latent.mixed" : "attention";
     const merged = hasLatents ? ["attention", "latent.q8"] as const : [];
@@ -161,9 +158,9 @@ class StepWalk {
     if (!hasParallelBlocks) this.#join("joinAttention", []);
     if (this.#input.hasPredictors) this.#predict();
     this.#op("feedForward.norm", { writes: ["normed", "normed.q8"] });
-    // A layer has one kind of block; the body of the loop has all that layers have.
-    if (feedForwardLength > 0) this.#neurons("feedForward", ["normed", "normed.q8"], true);
-    if (experts !== null) this.#experts(experts.count, experts.sharedFeedForwardLength > 0);
+    // A mixture's dense layers use no more than an expert does, and live as long.
+    if (experts === null) this.#neurons("feedForward", ["normed", "normed.q8"], true);
+    else this.#experts(experts.count, experts.sharedFeedForwardLength > 0);
     // Other ranks copy their part of what predictors have from here until they come to this join.
     this.#join("joinFeedForward", ["predictor"]);
   }

@@ -13,7 +13,7 @@ Deno.test("rows of a table that stays in a file come to where nothing of an embe
     const rng = new Rng(seed);
     const bytes = Object.fromEntries(names.map((name) => [name, 64 * (1 + rng.int(40))]));
     const graph = stepGraph({
-      config: { blockCount: 2, experts: null, feedForwardLength: 96, hasParallelBlocks: false },
+      config: { blockCount: 2, experts: null, hasParallelBlocks: false },
       ...{ bytes, isSparse: false, hasPredictors: false },
     });
     const options = { alignBytes: 64, places: "fixed", sharesBytes: true } as const;
