@@ -143,32 +143,34 @@ Deno.test("generate() leaves nothing of wrong guesses where a later prompt finds
     });
   }));
 
-Deno.test("generate() with guesses lets requests leave at any moment", () =>
-  withTinyFile({ type: "Q4_0", contextLength: 300 }, async (path) => {
-    const requests = someRequests();
-    const rng = new Rng(5);
-    await withModel(path, { threads: 2, speculate: 7, parallel: 4 }, async (model) => {
-      const { answers: alone } = await answers(model, requests, false);
-      let cut = 0;
-      for (let round = 0; round < 3; round++) {
-        await Promise.all(requests.map(async (request, i) => {
-          const abort = new AbortController();
-          const generation = model.generate({ ...request, signal: abort.signal });
-          if (rng.int(2) === 0) setTimeout(() => abort.abort(), rng.int(15));
-          const { ids, finishReason } = await generation.result;
-          const isCut = finishReason === "cancelled";
-          if (isCut) cut++;
-          assertEquals(ids, isCut ? alone[i].ids.slice(0, ids.length) : alone[i].ids);
-        }));
-      }
-      assertGreater(cut, 0);
-      // The engine says so a moment after it has answered.
-      for (let ms = 0; ms < 100 && model.kv.usedTokens > 0; ms++) {
-        await new Promise((resolve) => setTimeout(resolve, 1));
-      }
-      assertEquals(model.kv.usedTokens, 0);
-    });
-  }));
+for (const architecture of ["llama", "lfm2"] as const) {
+  Deno.test(`generate() of ${architecture} with guesses lets requests leave at any moment`, () =>
+    withTinyFile({ architecture, type: "Q8_0", contextLength: 300 }, async (path) => {
+      const requests = someRequests();
+      const rng = new Rng(5);
+      await withModel(path, { threads: 2, speculate: 7, parallel: 4 }, async (model) => {
+        const { answers: alone } = await answers(model, requests, false);
+        let cut = 0;
+        for (let round = 0; round < 3; round++) {
+          await Promise.all(requests.map(async (request, i) => {
+            const abort = new AbortController();
+            const generation = model.generate({ ...request, signal: abort.signal });
+            if (rng.int(2) === 0) setTimeout(() => abort.abort(), rng.int(15));
+            const { ids, finishReason } = await generation.result;
+            const isCut = finishReason === "cancelled";
+            if (isCut) cut++;
+            assertEquals(ids, isCut ? alone[i].ids.slice(0, ids.length) : alone[i].ids);
+          }));
+        }
+        assertGreater(cut, 0);
+        // The engine says so a moment after it has answered.
+        for (let ms = 0; ms < 100 && model.kv.usedTokens > 0; ms++) {
+          await new Promise((resolve) => setTimeout(resolve, 1));
+        }
+        assertEquals(model.kv.usedTokens, 0);
+      });
+    }));
+}
 
 /** A second model: a friend guesses as the first one chooses, a stranger never. */
 const DRAFT_MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
