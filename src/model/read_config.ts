@@ -47,7 +47,7 @@ export function readConfig(
   refuseObstacle(family, { ...heads, embeddingLength, blockCount });
   const contextLength = keys.integer("context_length", { min: 1 });
   const usedContext = readUsedContext(family, contextLength, options);
-  const experts = readExperts(keys, family, blockCount);
+  const experts = readExperts(file, keys, family, blockCount);
   return {
     architecture: family.architecture,
     blockCount,

@@ -221,6 +221,29 @@ const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
   "glm4moe": { ...leading({ gating: "sigmoid" }), ropes: [["neox", 8, 10000, 1]] },
   "ernie4_5-moe": leading({ weightScale: 1 }),
   "bailingmoe": experts({ normalizesWeights: false, sharedFeedForwardLength: 64 }),
+  "minimax-m2": {
+    ...WIDE_NEOX,
+    ...experts({ gating: "sigmoid" }),
+    ropes: [["neox", 8, 10000, 1]],
+  },
+  "exaone-moe": {
+    ...NEOX,
+    ...leading({ gating: "sigmoid" }),
+    blockCount: 5,
+    layers: "8:0 8:0 8:0 0:- 8:0",
+  },
+  "mellum": {
+    ...experts({}),
+    blockCount: 5,
+    layers: "8:1 8:1 8:1 0:0 8:1",
+    ropes: [["neox", 16, 10000, 8], ["neox", 16, 10000, 1]],
+  },
+  "maincoder": { normalizesTurnedHeads: true },
+  "hy_v3": { ...NEOX, ...leading({ gating: "sigmoid" }) },
+  "jais2": { ...NEOX, ...LAYER_NORM, feedForward: { activation: "relu2", ...UNGATED } },
+  "codeshell": { ...NEOX, ...LAYER_NORM, feedForward: { activation: "gelu", ...UNGATED } },
+  "plamo": { ...NEOX, hasParallelBlocks: true },
+  "paddleocr": NEOX,
 };
 
 for (const [name, differences] of Object.entries(EXPECTED)) {

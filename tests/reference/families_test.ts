@@ -226,6 +226,15 @@ const CHOICES: Readonly<Record<TinyFamilyName, readonly MistakeName[]>> = {
   "glm4moe": [...MOE, "no bias of the choice", "softmax", "no biases", "no head norms"],
   "ernie4_5-moe": [...MOE, "no bias of the choice", "no shared expert"],
   "bailingmoe": [...MOE, "no shared expert", "weights normalised"],
+  "minimax-m2": [...MOE, "heads normalised one by one", "no bias of the choice", "softmax"],
+  "exaone-moe": [...MOE, "no windows", "one rope for all layers", "no shared expert", "softmax"],
+  "mellum": [...MOE, "no windows", "one rope for all layers", "context not stretched"],
+  "maincoder": ["no head norms", "heads normalised before", "pairs half a head apart"],
+  "hy_v3": [...MOE, "no bias of the choice", "no shared expert", "softmax", "no head norms"],
+  "jais2": [...BIASED, "RMS norms", "ReLU", "neighbouring pairs"],
+  "codeshell": [...BIASED, "RMS norms", "SiLU", "neighbouring pairs"],
+  "plamo": ["blocks one after the other", "neighbouring pairs"],
+  "paddleocr": ["neighbouring pairs"],
 };
 
 for (const [name, mistakes] of Object.entries(CHOICES)) {

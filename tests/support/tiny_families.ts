@@ -3,11 +3,10 @@
  * words of GGUF, independently of src/model/families. Numbers are chosen so that every feature
  * shows: caps near the values they cap, windows shorter than prompts, scales far from 1.
  */
-import { bool, f32, list, text, u32 } from "../../src/gguf/mod.ts";
+import { bool, f32, text, u32 } from "../../src/gguf/mod.ts";
 import type { TinyFamily } from "./tiny_family.ts";
-
-const QKV = ["attn_q", "attn_k", "attn_v"];
-const EVERYWHERE = ["attn_output", "ffn_up", "ffn_down"];
+import { EVERYWHERE, LEADING, LEADING_KEYS, QKV, SECTIONS } from "./tiny_family_parts.ts";
+import { LATE_FAMILIES } from "./tiny_late_families.ts";
 
 const GEMMA2: TinyFamily = {
   blockCount: 3,
@@ -61,26 +60,6 @@ const COHERE: TinyFamily = {
   tied: true,
   keys: { "logit_scale": f32(0.3) },
 };
-
-/** Dense layers before mixtures, and an expert without a gate that everybody uses. */
-const LEADING: NonNullable<TinyFamily["experts"]> = {
-  count: 8,
-  used: 3,
-  length: 32,
-  shared: 64,
-  isPlain: true,
-  leading: 1,
-};
-
-const LEADING_KEYS = {
-  "expert_feed_forward_length": u32(32),
-  "feed_forward_length": u32(96),
-  "expert_shared_count": u32(2),
-  "leading_dense_block_count": u32(1),
-  "expert_weights_scale": f32(1.5),
-};
-
-const SECTIONS = list(Int32Array.of(3, 3, 2, 0));
 
 /** Families, and after a dash forms of them. */
 export const TINY_FAMILIES = {
@@ -352,6 +331,7 @@ export const TINY_FAMILIES = {
     experts: { count: 8, used: 3, length: 32, shared: 64, isPlain: true },
     keys: { "expert_feed_forward_length": u32(32), "expert_shared_count": u32(2) },
   },
+  ...LATE_FAMILIES,
 } as const satisfies Readonly<Record<string, TinyFamily>>;
 
 /** A key of `TINY_FAMILIES`. */

@@ -42,6 +42,8 @@ export interface TinyFamily {
     readonly isPlain?: boolean;
     /** The router has a bias of the choice. */
     readonly hasChoiceBias?: boolean;
+    /** Its whole name; left out: exp_probs_b.bias. */
+    readonly choiceBias?: string;
     /** The first so many layers are dense. */
     readonly leading?: number;
     /** A tensor for each expert, as until 2024. */

@@ -121,7 +121,12 @@ class TensorPlan {
   }
 
   bias(name: string, length: number): void {
-    this.#add(`${name}.bias`, [length], "bias");
+    this.vector(`${name}.bias`, length);
+  }
+
+  /** By its whole name. */
+  vector(name: string, length: number): void {
+    this.#add(name, [length], "bias");
   }
 
   /** The biases of those that the family gives one. */
@@ -192,7 +197,7 @@ function planFeedForward(
 function planExperts(
   plan: TensorPlan,
   width: number,
-  { count, length, shared, isPlain, hasChoiceBias, isOld, rank }:
+  { count, length, shared, isPlain, hasChoiceBias, choiceBias, isOld, rank }:
     & NonNullable<TinyFamily["experts"]>
     & { rank: number },
 ): void {
@@ -201,7 +206,7 @@ function planExperts(
     for (let expert = 0; expert < count; expert++) plan.matrix(`${name}.${expert}`, dims, role);
   };
   plan.matrix("ffn_gate_inp", [width, count], "gate");
-  if (hasChoiceBias) plan.bias("exp_probs_b", count);
+  if (hasChoiceBias) plan.vector(choiceBias ?? "exp_probs_b.bias", count);
   each("ffn_gate", [width, length], "gate");
   each("ffn_up", [width, length]);
   each("ffn_down", [length, width], "residual");
