@@ -62,6 +62,7 @@ export function readConfig(
       headDim: heads.headDim,
       trainedContext: contextLength,
       usedContext,
+      leadingDenseCount: experts?.leadingDenseCount ?? 0,
     }),
     feedForward: readFeedForward(file, keys, family),
     experts,
@@ -164,8 +165,9 @@ function readVocabSize(file: GgufFile, keys: Hyperparameters): number {
 }
 
 function readNorm(keys: Hyperparameters, { norm }: Family): NormConfig {
-  const key = norm === "rms" ? "layer_norm_rms_epsilon" : "layer_norm_epsilon";
-  return { kind: norm, epsilon: keys.float(`attention.${key}`, { min: 0 }) };
+  const [ofRms, ofLayer] = ["attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"];
+  const kind = norm === "said" ? keys.has(ofRms) ? "rms" : "layer" : norm;
+  return { kind, epsilon: keys.float(kind === "rms" ? ofRms : ofLayer, { min: 0 }) };
 }
 
 /** Most files name a divisor of the logits; everything else multiplies. 0 means "not said". */

@@ -46,15 +46,18 @@ export function readExperts(
   }
   const usedCount = keys.integer("expert_used_count", { min: 1, max: count });
   const feedForwardLength = readExpertLength(keys, usedCount, choices);
+  const sharedFeedForwardLength = readSharedLength(keys, choices, feedForwardLength);
+  const isMean = choices.averagesShared === true && sharedFeedForwardLength > 0;
   return {
     count,
     usedCount,
     feedForwardLength,
     gating: readGating(keys, family, choices),
     normalizesWeights: keys.flag("expert_weights_norm", choices.normalizesWeights),
-    weightScale: readWeightScale(keys),
+    weightScale: readWeightScale(keys) * (isMean ? 0.5 : 1),
     routerInput: choices.routerInput,
-    sharedFeedForwardLength: readSharedLength(keys, choices, feedForwardLength),
+    sharedFeedForwardLength,
+    ...isMean && { sharedWeight: 0.5 },
     leadingDenseCount: readLeadingDenseCount(file, keys, blockCount),
   };
 }
@@ -70,6 +73,7 @@ function readLeadingDenseCount(
     tensors.has(`blk.${index}.ffn_up.weight`) && !tensors.has(`blk.${index}.ffn_gate_inp.weight`);
   let absent = 0;
   while (absent < max && isDense(absent)) absent++;
+
   return keys.integer("leading_dense_block_count", { min: 0, max, absent });
 }
 

@@ -22,6 +22,7 @@ const Q8_0 = { type: "Q8_0", embeddingLength: 64 } as const;
 const DECIDED_SEEDS: Partial<Record<TinyFamilyName, number>> = {
   "granitemoe": 3,
   "exaone-moe": 12,
+  "cohere2moe": 38,
 };
 /** F32 weights; measured 3e-13 at most. */
 const F32_NMSE = 2e-12;

@@ -286,6 +286,10 @@ export const LLAMA_CPP_LOGITS: Readonly<
     [[1, 7.3617], [271, 7.1551], [337, 6.0245]],
     [[493, 6.003], [383, 5.6096], [372, 5.6019]],
   ],
+  "cohere2moe": [
+    [[39, 1.7826], [336, 1.5058], [204, 1.4783]],
+    [[31, 1.5504], [441, 1.5334], [336, 1.4549]],
+  ],
 };
 
 /** The reference's greedy ids after the first 12 of the prompt. */
@@ -364,4 +368,5 @@ export const TINY_GREEDY: Readonly<Record<TinyFamilyName, readonly number[]>> = 
   "codeshell": [381, 351, 67, 67, 67, 67, 67, 67, 67, 67, 67, 67],
   "plamo": [3, 83, 507, 30, 372, 25, 5, 147, 350, 266, 434, 175],
   "paddleocr": [1, 64, 429, 226, 455, 237, 493, 28, 407, 34, 146, 195],
+  "cohere2moe": [39, 489, 188, 356, 503, 241, 143, 186, 186, 263, 39, 202],
 };

@@ -244,6 +244,18 @@ const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
   "codeshell": { ...NEOX, ...LAYER_NORM, feedForward: { activation: "gelu", ...UNGATED } },
   "plamo": { ...NEOX, hasParallelBlocks: true },
   "paddleocr": NEOX,
+  "cohere2moe": {
+    ...leading({
+      gating: "sigmoid",
+      normalizesWeights: false,
+      leadingDenseCount: 2,
+      weightScale: 0.75,
+      sharedWeight: 0.5,
+    }),
+    ...COHERE,
+    blockCount: 6,
+    layers: "0:0 8:0 8:0 8:0 0:- 8:0",
+  },
 };
 
 for (const [name, differences] of Object.entries(EXPECTED)) {
@@ -315,6 +327,25 @@ Deno.test("describeModel() takes parallel blocks from the tensors, whatever the 
       assertEquals(config.hasParallelBlocks, architecture === "stablelm-parallel");
     }
   }
+});
+
+Deno.test("describeModel() takes Cohere 2's norm from the epsilon that its file names", () => {
+  const file = parseGguf(tinyModel({ architecture: "cohere2moe" }));
+  const key = "cohere2moe.attention.layer_norm_rms_epsilon";
+  assertEquals(describeModel(file).config.norm.kind, "layer");
+  assertEquals(describeModel(withMetadata(file, { [key]: 2 ** -20 })).config.norm, {
+    kind: "rms",
+    epsilon: 2 ** -20,
+  });
+});
+
+Deno.test("describeModel() takes a mixture without a shared expert whole", () => {
+  const file = parseGguf(tinyModel({ architecture: "cohere2moe" }));
+  const keys = ["expert_shared_count", "expert_shared_feed_forward_length"];
+  const absent = Object.fromEntries(keys.map((key) => [`cohere2moe.${key}`, undefined]));
+  const tensors = new Map([...file.tensors].filter(([name]) => !name.includes("_shexp.")));
+  const { experts } = describeModel({ ...withMetadata(file, absent), tensors }).config;
+  assertEquals([experts?.weightScale, experts?.sharedWeight], [1.5, undefined]);
 });
 
 Deno.test("describeModel() refuses slopes of scores, and layers that mix in turns", () => {

@@ -115,6 +115,11 @@ const MISTAKES = {
       if (feedForward.kind !== "experts") return l;
       return { ...l, feedForward: { ...feedForward, choiceBias: null } };
     }),
+  "shared expert counted whole": (d) => withExperts(d, { sharedWeight: 1 }),
+  "dense layers know no positions": (d) =>
+    withConfig(d, ({ layers }) => ({
+      layers: layers.map((layer) => layer.slidingWindow === 0 ? { ...layer, rope: null } : layer),
+    })),
   "experts as they are": (d) => withExperts(d, { weightScale: 1 }),
   "no cap of scores": (d) => withConfig(d, () => ({ attentionSoftCap: 0 })),
   "no cap of logits": (d) => withConfig(d, () => ({ logitSoftCap: 0 })),
@@ -235,6 +240,11 @@ const CHOICES: Readonly<Record<TinyFamilyName, readonly MistakeName[]>> = {
   "codeshell": [...BIASED, "RMS norms", "SiLU", "neighbouring pairs"],
   "plamo": ["blocks one after the other", "neighbouring pairs"],
   "paddleocr": ["neighbouring pairs"],
+  "cohere2moe": [
+    ...MOE,
+    ...["no windows", "blocks one after the other", "logits as they are", "softmax"] as const,
+    ...["shared expert counted whole", "dense layers know no positions"] as const,
+  ],
 };
 
 for (const [name, mistakes] of Object.entries(CHOICES)) {

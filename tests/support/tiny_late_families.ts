@@ -62,4 +62,19 @@ export const LATE_FAMILIES = {
   },
   "plamo": { parallel: true },
   "paddleocr": { keys: { "rope.dimension_sections": SECTIONS } },
+  "cohere2moe": {
+    blockCount: 6,
+    layerNorm: true,
+    normBiases: false,
+    parallel: true,
+    tied: true,
+    experts: { ...LEADING, leading: 2 },
+    keys: {
+      ...LEADING_KEYS,
+      "attention.sliding_window": u32(8),
+      "expert_shared_feed_forward_length": u32(64),
+      "leading_dense_block_count": u32(2),
+      "logit_scale": f32(0.3),
+    },
+  },
 } as const satisfies Readonly<Record<string, TinyFamily>>;

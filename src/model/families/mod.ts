@@ -7,6 +7,7 @@ import { bamboo } from "./bamboo.ts";
 import { chatglm } from "./chatglm.ts";
 import { codeshell } from "./codeshell.ts";
 import { cohere2 } from "./cohere2.ts";
+import { cohere2moe } from "./cohere2moe.ts";
 import { commandR } from "./command_r.ts";
 import { deepseek } from "./deepseek.ts";
 import { dots1 } from "./dots1.ts";
@@ -70,6 +71,7 @@ export const FAMILIES: readonly Family[] = [
   chatglm,
   codeshell,
   cohere2,
+  cohere2moe,
   commandR,
   deepseek,
   dots1,
