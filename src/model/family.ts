@@ -44,6 +44,8 @@ export interface AlternatingWindows {
   readonly scalesLocalRope: boolean;
   /** Layers that see everything know no positions. */
   readonly globalIsUnrotated: boolean;
+  /** But those before mixtures do. Left out: they do not. */
+  readonly rotatesLeading?: boolean;
 }
 
 /** What some families' first files are told apart by. */
@@ -62,6 +64,8 @@ export interface ExpertChoices {
   readonly routerInput: ExpertsConfig["routerInput"];
   /** One expert is used by every token, as much as its own gate says, or "plain": once, if any. */
   readonly sharedExpert: "none" | "gated" | "plain";
+  /** Where there is one, it and all others together count half each. Left out: no. */
+  readonly averagesShared?: boolean;
 }
 
 /** The lengths that default scales depend on. */
@@ -92,7 +96,8 @@ export interface Family {
   readonly hasLatentAttention: boolean;
   /** Queries far into the context are made longer, where the file says how much. */
   readonly hasAttentionTemperature: boolean;
-  readonly norm: NormConfig["kind"];
+  /** "said": "rms" where the file names that one's epsilon, else "layer". */
+  readonly norm: NormConfig["kind"] | "said";
   /** False: its layer norms have weights only. */
   readonly normsHaveBiases: boolean;
   /** Attention and feed-forward read a norm of the residual stream; false: the stream itself. */

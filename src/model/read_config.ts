@@ -51,15 +51,16 @@ export function readConfig(
   refuseObstacle(family, { ...heads, embeddingLength, blockCount });
   const contextLength = keys.integer("context_length", { min: 1 });
   const usedContext = readUsedContext(family, contextLength, options);
+  const vocabSize = readVocabSize(file, keys);
+  const experts = readExperts(file, keys, family, { blockCount, vocabSize });
   const { ropes, layers } = readLayers(file, keys, family, {
     blockCount,
     headDim: heads.headDim,
     trainedContext: contextLength,
     usedContext,
+    leadingDenseCount: experts?.leadingDenseCount ?? 0,
   });
   const headsWidth = heads.headCount * heads.headDim;
-  const vocabSize = readVocabSize(file, keys);
-  const experts = readExperts(keys, family, { blockCount, vocabSize });
   return {
     architecture: family.architecture,
     blockCount,
@@ -179,8 +180,9 @@ function readVocabSize(file: GgufFile, keys: Hyperparameters): number {
 }
 
 function readNorm(keys: Hyperparameters, { norm }: Family): NormConfig {
-  const key = norm === "rms" ? "layer_norm_rms_epsilon" : "layer_norm_epsilon";
-  return { kind: norm, epsilon: keys.float(`attention.${key}`, { min: 0 }) };
+  const [ofRms, ofLayer] = ["attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"];
+  const kind = norm === "said" ? keys.has(ofRms) ? "rms" : "layer" : norm;
+  return { kind, epsilon: keys.float(kind === "rms" ? ofRms : ofLayer, { min: 0 }) };
 }
 
 /** Most files name a divisor of the logits; everything else multiplies. 0 means "not said". */

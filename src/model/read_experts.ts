@@ -1,5 +1,9 @@
-/** Metadata keys to the shape of a mixture of experts. Knows no tensors. */
+/**
+ * Metadata keys to the shape of a mixture of experts. Looks at tensors only for how many blocks are
+ * dense, where no key says it.
+ */
 import { UnsupportedModelError } from "../base/errors.ts";
+import type { GgufFile } from "../gguf/mod.ts";
 import type { ExpertChoices, Family, MixtureShape } from "./family.ts";
 import type { Hyperparameters } from "./hyperparameters.ts";
 import type { ExpertsConfig } from "./types.ts";
@@ -20,6 +24,7 @@ const GATINGS: ReadonlyMap<number, ExpertsConfig["gating"]> = new Map([
  * @throws {UnsupportedModelError} when the model mixes them in a way this version does not compute.
  */
 export function readExperts(
+  file: GgufFile,
   keys: Hyperparameters,
   family: Family,
   shape: MixtureShape,
@@ -39,20 +44,19 @@ export function readExperts(
   const usedCount = keys.integer("expert_used_count", { min: 1, max: count });
   const feedForwardLength = readExpertLength(keys, usedCount, choices);
   const groups = readGroups(keys, count, usedCount);
+  const sharedFeedForwardLength = readSharedLength(keys, choices, feedForwardLength);
+  const isMean = choices.averagesShared === true && sharedFeedForwardLength > 0;
   return {
     count,
     usedCount,
     feedForwardLength,
     gating: readGating(keys, family, choices, shape),
     normalizesWeights: keys.flag("expert_weights_norm", choices.normalizesWeights),
-    weightScale: readWeightScale(keys),
+    weightScale: readWeightScale(keys) * (isMean ? 0.5 : 1),
     routerInput: choices.routerInput,
-    sharedFeedForwardLength: readSharedLength(keys, choices, feedForwardLength),
-    leadingDenseCount: keys.integer("leading_dense_block_count", {
-      min: 0,
-      max: shape.blockCount - 1,
-      absent: 0,
-    }),
+    sharedFeedForwardLength,
+    ...isMean && { sharedWeight: 0.5 },
+    leadingDenseCount: readLeadingDenseCount(file, keys, shape.blockCount),
     ...groups && { groups },
   };
 }
@@ -75,6 +79,20 @@ function readGroups(
     throw keys.wrong("expert_group_used_count", `enough for the experts of a token, ${usedCount}`);
   }
   return used === count ? null : { count, usedCount: used };
+}
+
+/** Some files do not say it: their first blocks have a feed-forward block and no router. */
+function readLeadingDenseCount(
+  { tensors }: GgufFile,
+  keys: Hyperparameters,
+  blockCount: number,
+): number {
+  const max = blockCount - 1;
+  const isDense = (index: number) =>
+    tensors.has(`blk.${index}.ffn_up.weight`) && !tensors.has(`blk.${index}.ffn_gate_inp.weight`);
+  let absent = 0;
+  while (absent < max && isDense(absent)) absent++;
+  return keys.integer("leading_dense_block_count", { min: 0, max, absent });
 }
 
 /**

@@ -74,11 +74,12 @@ function expertTensors(reader: LayerReader, experts: ExpertsConfig): ExpertTenso
   const ups = expertMatrices(reader, "ffn_up", inner);
   const downs = expertMatrices(reader, "ffn_down", { rows: width, columns: neurons, count });
   const predictors = expertPredictors(reader, experts);
-  const hasChoiceBias = checker.has(`blk.${experts.leadingDenseCount}.exp_probs_b.bias`);
+  const choiceBias = ["exp_probs_b.bias", "exp_probs_b"]
+    .find((name) => checker.has(`blk.${experts.leadingDenseCount}.${name}`));
   return {
     kind: "experts",
     router: readMatrix(reader, "ffn_gate_inp", { rows: count, columns: width }),
-    choiceBias: hasChoiceBias ? checker.vector(at + "exp_probs_b.bias", count) : null,
+    choiceBias: choiceBias === undefined ? null : checker.vector(at + choiceBias, count),
     experts: ups.map((up, index) => ({
       kind: "dense",
       gate: gates && gates[index],

@@ -19,6 +19,8 @@ export interface LayerShape {
   readonly trainedContext: number;
   /** Tokens; more than the original context of long-rope choose its long factors. */
   readonly usedContext: number;
+  /** Layers before mixtures. */
+  readonly leadingDenseCount: number;
 }
 
 interface Layers {
@@ -59,7 +61,10 @@ export function readLayers(
     const windowed = { slidingWindow: window, rope: local && ropes.indexOf(local) };
     const unwindowed = windows.globalIsUnrotated ? { ...global, rope: null } : global;
     const isGlobal = readPattern(keys, windows, shape.blockCount);
-    layers = isGlobal.map((sees) => sees ? unwindowed : windowed);
+    const rotated = windows.rotatesLeading ? shape.leadingDenseCount : 0;
+    layers = isGlobal.map((sees, index) =>
+      !sees ? windowed : index < rotated ? global : unwindowed
+    );
   }
   return { ropes, layers: layers.map((layer, index) => unrotatedLast(layer, index, family)) };
 }

@@ -84,6 +84,8 @@ export interface ExpertsConfig {
   readonly routerInput: "feedForward" | "layerInput";
   /** Neurons of the expert that every token uses; 0 = none. */
   readonly sharedFeedForwardLength: number;
+  /** How much that one counts where it has no gate. Left out: 1. */
+  readonly sharedWeight?: number;
   /** So many layers, the first ones, have a dense block instead. */
   readonly leadingDenseCount: number;
   /**

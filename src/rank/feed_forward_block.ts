@@ -357,18 +357,19 @@ export class FeedForwardBlock {
   }
 
   #addShared(block: Experts, all: Dense | Streamed, x: Activations): void {
-    const { kernels, inputs, space, n, arena } = this.#state;
+    const { kernels, inputs, space, n, arena, config } = this.#state;
     const shared = all.kind === "dense" ? all : this.#streaming!.bring(all, arena);
     if (shared.up.rowCount === 0) {
       this.#residual.add(shared.down, inputs.hidden);
       return;
     }
     const { plan, sharedWeights } = this.#routes.views;
-    const weights = block.sharedGate === null ? 0 : plan.sharedWeights;
+    const weight = config.experts?.sharedWeight ?? 1;
+    const weights = block.sharedGate === null && weight === 1 ? 0 : plan.sharedWeights;
     if (block.sharedGate !== null) {
       multiply(kernels, block.sharedGate, x, n, weights, 1);
       for (let t = 0; t < n; t++) sharedWeights[t] = 1 / (1 + Math.exp(-sharedWeights[t]));
-    }
+    } else if (weights !== 0) sharedWeights.fill(weight, 0, n);
     const attempt = this.#addFired(shared, x, n, space.tokens, weights);
     if (attempt === "added") return;
     const hidden = activateNeurons(this.#state, shared, x, n, attempt === "gated");

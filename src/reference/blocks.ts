@@ -166,6 +166,7 @@ export class ReferenceBlocks {
 
   /** How much of the shared expert a token takes. */
   #shared(token: Float64Array, { sharedGate }: ExpertTensors): number {
-    return sharedGate === null ? 1 : sigmoid(this.project(token, sharedGate)[0]);
+    if (sharedGate === null) return this.#config.experts?.sharedWeight ?? 1;
+    return sigmoid(this.project(token, sharedGate)[0]);
   }
 }

@@ -30,6 +30,7 @@ const REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "gpt-oss": "attention has sinks by threads only",
   "hunyuan-dense": "heads are normalised behind their rotation",
   "hunyuan-moe": "heads are normalised behind their rotation",
+  "maincoder": "heads are normalised behind their rotation",
 };
 const isMixture = (name: TinyFamilyName) => "experts" in TINY_FAMILIES[name];
 /** Longer than the windows, and no multiple of the 16 rows that `logits` computes at once. */

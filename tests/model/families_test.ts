@@ -270,6 +270,41 @@ const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
   },
   "ernie4_5-moe": leading({ weightScale: 1 }),
   "bailingmoe": experts({ normalizesWeights: false, sharedFeedForwardLength: 64 }),
+  "minimax-m2": {
+    ...WIDE_NEOX,
+    ...experts({ gating: "sigmoid" }),
+    ropes: [["neox", 8, 10000, 1]],
+  },
+  "exaone-moe": {
+    ...NEOX,
+    ...leading({ gating: "sigmoid" }),
+    blockCount: 5,
+    layers: "8:0 8:0 8:0 0:- 8:0",
+  },
+  "mellum": {
+    ...experts({}),
+    blockCount: 5,
+    layers: "8:1 8:1 8:1 0:0 8:1",
+    ropes: [["neox", 16, 10000, 8], ["neox", 16, 10000, 1]],
+  },
+  "maincoder": { normalizesTurnedHeads: true },
+  "hy_v3": { ...NEOX, ...leading({ gating: "sigmoid" }) },
+  "jais2": { ...NEOX, ...LAYER_NORM, feedForward: { activation: "relu2", ...UNGATED } },
+  "codeshell": { ...NEOX, ...LAYER_NORM, feedForward: { activation: "gelu", ...UNGATED } },
+  "plamo": { ...NEOX, hasParallelBlocks: true },
+  "paddleocr": NEOX,
+  "cohere2moe": {
+    ...leading({
+      gating: "sigmoid",
+      normalizesWeights: false,
+      leadingDenseCount: 2,
+      weightScale: 0.75,
+      sharedWeight: 0.5,
+    }),
+    ...COHERE,
+    blockCount: 6,
+    layers: "0:0 8:0 8:0 8:0 0:- 8:0",
+  },
 };
 
 for (const [name, differences] of Object.entries(EXPECTED)) {
@@ -343,6 +378,25 @@ Deno.test("describeModel() takes parallel blocks from the tensors, whatever the 
       assertEquals(config.hasParallelBlocks, architecture === "stablelm-parallel");
     }
   }
+});
+
+Deno.test("describeModel() takes Cohere 2's norm from the epsilon that its file names", () => {
+  const file = parseGguf(tinyModel({ architecture: "cohere2moe" }));
+  const key = "cohere2moe.attention.layer_norm_rms_epsilon";
+  assertEquals(describeModel(file).config.norm.kind, "layer");
+  assertEquals(describeModel(withMetadata(file, { [key]: 2 ** -20 })).config.norm, {
+    kind: "rms",
+    epsilon: 2 ** -20,
+  });
+});
+
+Deno.test("describeModel() takes a mixture without a shared expert whole", () => {
+  const file = parseGguf(tinyModel({ architecture: "cohere2moe" }));
+  const keys = ["expert_shared_count", "expert_shared_feed_forward_length"];
+  const absent = Object.fromEntries(keys.map((key) => [`cohere2moe.${key}`, undefined]));
+  const tensors = new Map([...file.tensors].filter(([name]) => !name.includes("_shexp.")));
+  const { experts } = describeModel({ ...withMetadata(file, absent), tensors }).config;
+  assertEquals([experts?.weightScale, experts?.sharedWeight], [1.5, undefined]);
 });
 
 Deno.test("describeModel() refuses slopes of scores, and layers that mix in turns", () => {

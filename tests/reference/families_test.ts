@@ -116,6 +116,11 @@ const MISTAKES = {
       })),
     })),
   "no biases of downs": (d) => mapMixtures(d, () => ({ downBiases: null })),
+  "shared expert counted whole": (d) => withExperts(d, { sharedWeight: 1 }),
+  "dense layers know no positions": (d) =>
+    withConfig(d, ({ layers }) => ({
+      layers: layers.map((layer) => layer.slidingWindow === 0 ? { ...layer, rope: null } : layer),
+    })),
   "experts as they are": (d) => withExperts(d, { weightScale: 1 }),
   "no cap of scores": (d) => withConfig(d, () => ({ attentionSoftCap: 0 })),
   "no cap of logits": (d) => withConfig(d, () => ({ logitSoftCap: 0 })),
@@ -275,6 +280,20 @@ const CHOICES: Readonly<Record<TinyFamilyName, readonly MistakeName[]>> = {
   "lfm2moe": [...MOE, "gates convolved", "no bias of the choice", "softmax"],
   "ernie4_5-moe": [...MOE, "no bias of the choice", "no shared expert"],
   "bailingmoe": [...MOE, "no shared expert", "weights normalised"],
+  "minimax-m2": [...MOE, "heads normalised one by one", "no bias of the choice", "softmax"],
+  "exaone-moe": [...MOE, "no windows", "one rope for all layers", "no shared expert", "softmax"],
+  "mellum": [...MOE, "no windows", "one rope for all layers", "context not stretched"],
+  "maincoder": ["no head norms", "heads normalised before", "pairs half a head apart"],
+  "hy_v3": [...MOE, "no bias of the choice", "no shared expert", "softmax", "no head norms"],
+  "jais2": [...BIASED, "RMS norms", "ReLU", "neighbouring pairs"],
+  "codeshell": [...BIASED, "RMS norms", "SiLU", "neighbouring pairs"],
+  "plamo": ["blocks one after the other", "neighbouring pairs"],
+  "paddleocr": ["neighbouring pairs"],
+  "cohere2moe": [
+    ...MOE,
+    ...["no windows", "blocks one after the other", "logits as they are", "softmax"] as const,
+    ...["shared expert counted whole", "dense layers know no positions"] as const,
+  ],
 };
 
 for (const [name, mistakes] of Object.entries(CHOICES)) {

@@ -3,12 +3,11 @@
  * words of GGUF, independently of src/model/families. Numbers are chosen so that every feature
  * shows: caps near the values they cap, windows shorter than prompts, scales far from 1.
  */
-import { bool, f32, list, text, u32 } from "../../src/gguf/mod.ts";
+import { bool, f32, text, u32 } from "../../src/gguf/mod.ts";
 import type { TinyFamily } from "./tiny_family.ts";
-import { LEADING, LEADING_KEYS, TINY_LATENT_FAMILIES } from "./tiny_latent_families.ts";
-
-const QKV = ["attn_q", "attn_k", "attn_v"];
-const EVERYWHERE = ["attn_output", "ffn_up", "ffn_down"];
+import { EVERYWHERE, LEADING, LEADING_KEYS, QKV, SECTIONS } from "./tiny_family_parts.ts";
+import { LATE_FAMILIES } from "./tiny_late_families.ts";
+import { TINY_LATENT_FAMILIES } from "./tiny_latent_families.ts";
 
 const GEMMA2: TinyFamily = {
   blockCount: 3,
@@ -86,8 +85,6 @@ const GPT_OSS: TinyFamily = {
     "rope.scaling.original_context_length": u32(16),
   },
 };
-
-const SECTIONS = list(Int32Array.of(3, 3, 2, 0));
 
 /** Families, and after a dash forms of them. */
 export const TINY_FAMILIES = {
@@ -378,6 +375,7 @@ export const TINY_FAMILIES = {
     experts: { count: 8, used: 3, length: 32, shared: 64, isPlain: true },
     keys: { "expert_feed_forward_length": u32(32), "expert_shared_count": u32(2) },
   },
+  ...LATE_FAMILIES,
 } as const satisfies Readonly<Record<string, TinyFamily>>;
 
 /** A key of `TINY_FAMILIES`. */

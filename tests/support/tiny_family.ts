@@ -44,6 +44,8 @@ export interface TinyFamily {
     readonly isPlain?: boolean;
     /** The router has a bias of the choice. */
     readonly hasChoiceBias?: boolean;
+    /** Its whole name; left out: exp_probs_b.bias. */
+    readonly choiceBias?: string;
     /** The first so many layers are dense. */
     readonly leading?: number;
     /** Router, gates, ups and downs have biases. */

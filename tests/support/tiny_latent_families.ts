@@ -1,25 +1,7 @@
-/** Tiny families with latent attention, and what other mixtures behind dense layers share. */
+/** Tiny families with latent attention. */
 import { bool, f32, text, u32 } from "../../src/gguf/mod.ts";
 import type { TinyFamily } from "./tiny_family.ts";
-
-/** Dense layers before mixtures, and an expert without a gate that everybody uses. */
-export const LEADING: NonNullable<TinyFamily["experts"]> = {
-  count: 8,
-  used: 3,
-  length: 32,
-  shared: 64,
-  isPlain: true,
-  leading: 1,
-};
-
-/** Keys of these. */
-export const LEADING_KEYS = {
-  "expert_feed_forward_length": u32(32),
-  "feed_forward_length": u32(96),
-  "expert_shared_count": u32(2),
-  "leading_dense_block_count": u32(1),
-  "expert_weights_scale": f32(1.5),
-};
+import { LEADING, LEADING_KEYS } from "./tiny_family_parts.ts";
 
 const LATENT = { length: 64, turned: 8, plain: 32, value: 16 };
 

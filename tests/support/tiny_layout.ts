@@ -133,12 +133,17 @@ class TensorPlan {
   }
 
   bias(name: string, ...dims: readonly number[]): void {
-    this.#add(`${name}.bias`, dims, "bias");
+    this.vector(`${name}.bias`, ...dims);
   }
 
   /** Sinks are scores: as large as those of positions. */
   sinks(headCount: number): void {
     this.#add("attn_sinks.weight", [headCount], "norm");
+  }
+
+  /** By its whole name. */
+  vector(name: string, ...dims: readonly number[]): void {
+    this.#add(name, dims, "bias");
   }
 
   /** The biases of those that the family gives one. */
@@ -266,7 +271,7 @@ function planFeedForward(
 function planExperts(
   plan: TensorPlan,
   width: number,
-  { count, length, shared, isPlain, hasChoiceBias, hasBiases, isOld, rank }:
+  { count, length, shared, isPlain, hasChoiceBias, choiceBias, hasBiases, isOld, rank }:
     & NonNullable<TinyFamily["experts"]>
     & { rank: number },
 ): void {
@@ -275,7 +280,7 @@ function planExperts(
     for (let expert = 0; expert < count; expert++) plan.matrix(`${name}.${expert}`, dims, role);
   };
   plan.matrix("ffn_gate_inp", [width, count], "gate");
-  if (hasChoiceBias) plan.bias("exp_probs_b", count);
+  if (hasChoiceBias) plan.vector(choiceBias ?? "exp_probs_b.bias", count);
   each("ffn_gate", [width, length], "gate");
   each("ffn_up", [width, length]);
   each("ffn_down", [length, width], "residual");
