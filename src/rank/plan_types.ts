@@ -6,6 +6,7 @@ import type { ArenaPlan } from "../memory/arena.ts";
 import type { GpuPlan, LongSteps } from "./gpu/plan_types.ts";
 import type { LatentPlan, LatentWorkspace } from "./plan_latent.ts";
 import type { Range, Shard } from "./shard.ts";
+import type { StreamPlan } from "./stream_types.ts";
 import type { WeightType } from "./weight_types.ts";
 
 /** Types of a cached key or value element; i16 has a scale per head and position. */
@@ -116,9 +117,9 @@ export interface StreamedPlan {
   readonly factorsSizeBytes: number;
   /** Where parts of a bundle begin in its slot; gate null: it is resident, or there is none. */
   readonly inSlot: { readonly gate: number | null; readonly up: number; readonly down: number };
-  /** The whole unit as a dense block without biases, in a place that all units of the arena share. */
+  /** The whole unit, without biases, in a place that all units of the arena share. */
   readonly staged: DensePlan;
-  /** Own ones, which are always in memory. */
+  /** Own ones, always in memory. */
   readonly biases: Readonly<Record<"gate" | "up" | "down", VectorPlan | null>>;
   readonly predictor: PredictorPlan | null;
 }
@@ -365,41 +366,4 @@ export interface RowsInFile {
   readonly rowsAtOnce: number;
   /** Where they land before they are packed, [rowsAtOnce, fileRowBytes]. */
   readonly rawOffsetBytes: number;
-}
-
-/** How a rank streams a packed file. */
-export interface StreamPlan {
-  /** Slots hold what of a bundle is not resident: all of it, or all but the gate. */
-  readonly slotBytes: number;
-  readonly hasResidentGates: boolean;
-  /** Gates that are not resident are read before the rest, and the rest where they fire. */
-  readonly readsGatesFirst: boolean;
-  /** Clusters of an arena's slots that are hot, for 1, 2, … sequences, and more. */
-  readonly hotClusters: readonly number[];
-  /** Bytes of one sequential read, and of all that are under way. */
-  readonly pieceBytes: number;
-  readonly rawBytes: number;
-  /** Neurons that lie so near in the file are one read. */
-  readonly gapBytes: number;
-  /** What is done to be fast. */
-  readonly steps: StreamingSteps;
-}
-
-/**
- * What streaming does to be fast, step by step (papers.md 1.6 and 1.7). All of it is always done;
- * that each step can be left out is for measuring what it is worth. Answers stay the same.
- */
-export interface StreamingSteps {
-  /**
-   * A neuron is one read, joined with its neighbours' where these are wanted, too. Without: a read
-   * for each of its matrices.
-   */
-  readonly bundles: boolean;
-  /** Slots keep neurons for later tokens. Without: there are as many as one token's block needs. */
-  readonly cache: boolean;
-  /**
-   * What is there is computed while the rest arrives, gates while the first neurons are read, and
-   * the next block is asked for ahead. Without: a block waits for everything that it needs.
-   */
-  readonly pipeline: boolean;
 }

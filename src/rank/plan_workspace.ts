@@ -7,11 +7,11 @@ import type { ModelConfig } from "../model/types.ts";
 import { mostOf, N, planMemory } from "../shapes/mod.ts";
 import type {
   IntermediatesPlan,
-  StreamPlan,
   StreamWorkspacePlan,
   WorkspacePlan,
   WorkspaceStrides,
 } from "./plan_types.ts";
+import type { StreamPlan } from "./stream_types.ts";
 import { countsBytes } from "./counts.ts";
 import { tableBlocks } from "./kv_bytes.ts";
 import { queryStride } from "./plan_latent.ts";
