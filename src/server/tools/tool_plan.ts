@@ -34,6 +34,8 @@ export interface ToolPlan {
   readonly messages: readonly ChatMessage[];
   /** For the template; left out: it is told in a message, or of none. */
   readonly tools?: readonly unknown[];
+  /** Variables of the template, where they are not the conversation's. */
+  readonly variables?: Body;
   /** What the prompt ends with, as if the model had begun its answer so. */
   readonly opening: string;
   readonly grammar?: GrammarSource;
