@@ -33,7 +33,8 @@ function sweepGated(arena: TestArena, name: ActivationName): void {
     arena.reset();
     const stride = d + 5;
     const gate = randomFloats(rng, n * stride, size);
-    const up = randomFloats(rng, n * stride);
+    // Beyond what swiglu7 clamps, on both sides.
+    const up = randomFloats(rng, n * stride, name === "swiglu7" ? 10 : 1);
     const [gateAt, upAt] = [arena.put(gate, 4), arena.put(up, 4)];
     const outStride = d + 6;
     const out = arena.place(4 * n * outStride, 4);
@@ -90,7 +91,7 @@ function assertRows(
   assertClose(got, expected, 1e-12, label);
   got.forEach((value, i) =>
     assert(
-      Math.abs(value - expected[i]) <= places * Math.abs(expected[i]) + 1e-35,
+      Math.abs(value - expected[i]) <= places * Math.abs(expected[i]) + 1e-33,
       `${label}: ${value} for ${expected[i]}`,
     )
   );
