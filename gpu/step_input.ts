@@ -82,6 +82,9 @@ export class StepInput {
   #changedFrom: number;
   #changedTo: number;
   #sequence = 0;
+  /** The step that was written ahead; its `n` is 0 where none was. */
+  readonly #ahead: { n: number; position: number; m: number };
+  readonly #aheadRows: StepRows;
 
   constructor(gpu: Gpu, buffer: GPUBuffer, options: StepInputOptions) {
     const { maxTokens, ropes, sequences = 1, contextLength = 0 } = options;
@@ -105,6 +108,9 @@ export class StepInput {
     for (let i = this.#tables; i < this.#words.length; i++) this.#words[i] = i - this.#tables;
     this.#changedFrom = this.#tables;
     this.#changedTo = this.#words.length;
+    this.#ahead = { n: 0, position: 0, m: 0 };
+    const most = Math.min(maxTokens, sequences);
+    this.#aheadRows = { positions: new Int32Array(most), slots: new Int32Array(most) };
   }
 
   /** Of the step that was written last. */
@@ -136,42 +142,85 @@ export class StepInput {
    * @param rows null: one sequence, in slot 0.
    */
   write(step: StepValues, ids: ArrayLike<number> | null, rows: StepRows | null = null): void {
-    const { n, position, m } = step;
+    const { n, m } = step;
     check(n >= 1 && n <= this.maxTokens, `a step of ${n} tokens, of at most ${this.maxTokens}`);
     check(m >= 0 && m <= n, `${m} of ${n} tokens cannot be scored`);
     check(!isApart(step) || n <= this.sequences, `${n} of ${this.sequences} sequences`);
     check(rows !== null || n === 1 || !isApart(step), "who is apart says where");
+    if (ids !== null || rows === null || !this.#isAhead(step, rows)) this.#send(step, ids, rows);
     this.#sequence = (this.#sequence + 1) >>> 0;
-    this.#words[0] = n;
-    this.#words[1] = position;
-    this.#words[2] = m;
-    this.#words[SEQUENCE_OFFSET / 4] = this.#sequence;
-    for (let t = 0; t < n; t++) {
-      const at = rows === null ? position + t : rows.positions[t];
-      this.#writeRecord(t, ids === null ? 0 : ids[t], at, rows === null ? 0 : rows.slots[t]);
-    }
-    const { queue } = this.#gpu.device;
-    const words = HEADER_BYTES / 4 + n * this.recordWords;
-    queue.writeBuffer(this.buffer, 0, this.#words, 0, words);
+    this.#ahead.n = 0;
     if (this.#changedFrom >= this.#changedTo) return;
     const changed = this.#changedTo - this.#changedFrom;
+    const { queue } = this.#gpu.device;
     queue.writeBuffer(this.buffer, 4 * this.#changedFrom, this.#words, this.#changedFrom, changed);
     this.#changedFrom = this.#words.length;
     this.#changedTo = 0;
   }
 
+  /**
+   * Behind a step's last submission, while it is computed: writes the one that would follow if all
+   * its tokens, of a sequence each, went on by one. `write` finds it there if it comes.
+   */
+  writeAhead({ n, position, m }: StepValues, rows: StepRows): void {
+    const { positions, slots } = this.#aheadRows;
+    for (let t = 0; t < n; t++) {
+      positions[t] = rows.positions[t] + 1;
+      slots[t] = rows.slots[t];
+    }
+    this.#ahead.n = n;
+    this.#ahead.position = position + 1;
+    this.#ahead.m = m;
+    this.#send(this.#ahead, null, this.#aheadRows);
+  }
+
+  /** The step, and where its tokens' keys and values go, are as they were written ahead. */
+  #isAhead({ n, position, m }: StepValues, { positions, slots }: StepRows): boolean {
+    const { n: count, position: first, m: scored } = this.#ahead;
+    if (n !== count || position !== first || m !== scored) return false;
+    for (let t = 0; t < n; t++) {
+      const slot = this.#aheadRows.slots[t];
+      if (slots[t] !== slot || positions[t] !== this.#aheadRows.positions[t]) return false;
+      const place = this.#words[HEADER_BYTES / 4 + t * this.recordWords + 2];
+      if (place !== this.#placeOf(slot, positions[t])) return false;
+    }
+    return true;
+  }
+
+  /** Writes the header, with the number of the step that comes next, and its records. */
+  #send(
+    { n, position, m }: StepValues,
+    ids: ArrayLike<number> | null,
+    rows: StepRows | null,
+  ): void {
+    this.#words[0] = n;
+    this.#words[1] = position;
+    this.#words[2] = m;
+    this.#words[SEQUENCE_OFFSET / 4] = (this.#sequence + 1) >>> 0;
+    for (let t = 0; t < n; t++) {
+      const at = rows === null ? position + t : rows.positions[t];
+      this.#writeRecord(t, ids === null ? 0 : ids[t], at, rows === null ? 0 : rows.slots[t]);
+    }
+    const words = HEADER_BYTES / 4 + n * this.recordWords;
+    this.#gpu.device.queue.writeBuffer(this.buffer, 0, this.#words, 0, words);
+  }
+
   #writeRecord(t: number, id: number, position: number, slot: number): void {
     const record = HEADER_BYTES / 4 + t * this.recordWords;
-    const table = this.#tables + slot * this.#tableBlocks;
-    const block = this.#words[table + Math.floor(position / KV_BLOCK_POSITIONS)];
     this.#words[record] = id;
     this.#words[record + 1] = position;
-    this.#words[record + 2] = block * KV_BLOCK_POSITIONS + position % KV_BLOCK_POSITIONS;
-    this.#words[record + 3] = table - HEADER_BYTES / 4;
+    this.#words[record + 2] = this.#placeOf(slot, position);
+    this.#words[record + 3] = this.#tables + slot * this.#tableBlocks - HEADER_BYTES / 4;
     for (let rope = 0; rope < this.ropes.length; rope++) {
       const at = record + this.ropes[rope].start;
       fillRopeTable(this.#frequencies[rope], position, this.#floats, at);
     }
+  }
+
+  /** Row of the caches for a position of a sequence. */
+  #placeOf(slot: number, position: number): number {
+    const at = this.#tables + slot * this.#tableBlocks + Math.floor(position / KV_BLOCK_POSITIONS);
+    return this.#words[at] * KV_BLOCK_POSITIONS + position % KV_BLOCK_POSITIONS;
   }
 }
 

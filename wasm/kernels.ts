@@ -230,14 +230,59 @@ export interface Kernels extends RowKernels, SparseKernels {
     headDim: number,
   ): void;
   /**
+   * Rows of a layer that convolves, in the layout of src/memory/convolution_layout.ts: row
+   * p0+t = a[t] ⊙ b[t], f32 [n, width] of [n, stride]. ring f32 [ringRows, width]; ends: of
+   * `blocks` blocks, f32 [endRows, width] each; table and blocks as in `store_keys_i16`. width is a
+   * multiple of 4, ringRows at least n + endRows, endRows 1 to 31.
+   */
+  store_products_f32(
+    a: number,
+    b: number,
+    stride: number,
+    ring: number,
+    ringRows: number,
+    ends: number,
+    endRows: number,
+    table: number,
+    blocks: number,
+    p0: number,
+    n: number,
+    width: number,
+  ): void;
+  /**
+   * out[t] = gate[t] ⊙ Σ_i weights[i] ⊙ row p0+t-taps+1+i, of rows that `store_products_f32` has
+   * stored with endRows = taps - 1; before position 0 they are zero. Rows before p0 that are a
+   * block's last ones are read there. weights f32 [taps, width]; gate f32 [n, gateStride]; out f32
+   * [n, outStride], zero for columns width..outStride.
+   */
+  short_convolution_f32(
+    gate: number,
+    gateStride: number,
+    ring: number,
+    ringRows: number,
+    ends: number,
+    taps: number,
+    table: number,
+    blocks: number,
+    weights: number,
+    out: number,
+    outStride: number,
+    p0: number,
+    n: number,
+    width: number,
+  ): void;
+  /**
    * Causal attention of n new tokens at positions p0 .. p0+n-1, whose keys and values are already
    * in the cache. q f32 [n, qStride] holds `heads` heads of headDim; local query head h reads local
    * key/value head ⌊(h + headOffset) / groupSize⌋ of kvHeads. Keys and values i16 in the layout of
    * src/memory/kv_layout.ts, in the blocks that `table` names of `blocks` (see `store_keys_i16`);
-   * headDim is a multiple of 4. Token t sees positions
-   * max(0, p0+t+1-window) .. p0+t (window 0: all). out f32 [n, outStride] has the shape of q and
-   * is zero for columns heads·headDim..outStride. scratch: attention_scratch_bytes(...) bytes.
+   * headDim is a multiple of 4, and so is valueDim, which is at most as large. Token t sees
+   * positions max(0, p0+t+1-window) .. p0+t (window 0: all). out f32 [n, outStride] holds `heads`
+   * heads of valueDim and is zero for columns heads·valueDim..outStride. scratch:
+   * attention_scratch_bytes(...) bytes.
    * scale multiplies q·k; then, where softCap > 0, scores become softCap · tanh(score / softCap).
+   * sinks: f32 [heads], a score of each head beside those of positions, whose value is nothing; or
+   * 0: there are none.
    */
   attention_i16(
     q: number,
@@ -256,9 +301,11 @@ export interface Kernels extends RowKernels, SparseKernels {
     headOffset: number,
     groupSize: number,
     headDim: number,
+    valueDim: number,
     window: number,
     scale: number,
     softCap: number,
+    sinks: number,
   ): void;
   /** The same over an f32 cache. */
   attention_f32(
@@ -278,9 +325,11 @@ export interface Kernels extends RowKernels, SparseKernels {
     headOffset: number,
     groupSize: number,
     headDim: number,
+    valueDim: number,
     window: number,
     scale: number,
     softCap: number,
+    sinks: number,
   ): void;
   /** Scratch for attention of n tokens at once; what is enough for n is enough for fewer. */
   attention_scratch_bytes(n: number, heads: number, groupSize: number, headDim: number): number;

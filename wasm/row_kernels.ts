@@ -92,6 +92,16 @@ export interface RowKernels {
     n: number,
     d: number,
   ): void;
+  /** The same with g / (1 + exp(-1.702·g)), g at most 7, times (up + 1), up clamped to ±7. */
+  swiglu7_mul_f32(
+    gate: number,
+    up: number,
+    inStride: number,
+    out: number,
+    outStride: number,
+    n: number,
+    d: number,
+  ): void;
   /** out[t, i] = silu(x[t, i]), zero for i in d..outStride; out may be x with the same stride. */
   silu_f32(
     x: number,
@@ -121,6 +131,15 @@ export interface RowKernels {
   ): void;
   /** The same with relu2. */
   relu2_f32(
+    x: number,
+    inStride: number,
+    out: number,
+    outStride: number,
+    n: number,
+    d: number,
+  ): void;
+  /** The same with what swiglu7_mul_f32 makes of gates. */
+  swiglu7_f32(
     x: number,
     inStride: number,
     out: number,
@@ -165,6 +184,17 @@ export interface RowKernels {
     n: number,
     y: number,
     yStride: number,
+    d: number,
+  ): void;
+  /** x[rows[j], i] += factors[j] · y[i], in the order of the list; factors f32 [n], y f32 [d]. */
+  scatter_add_row_f32(
+    x: number,
+    xStride: number,
+    xRows: number,
+    rows: number,
+    factors: number,
+    n: number,
+    y: number,
     d: number,
   ): void;
   /**

@@ -4,8 +4,11 @@ import { N } from "../../src/shapes/mod.ts";
 import type { ProgramBuilder } from "../program.ts";
 import { bindRows, checkRows, type Rows } from "../rows.ts";
 
+/** swiglu7 comes with attention sinks only, which shaders do not have. */
+export type GpuActivation = Exclude<Activation, "swiglu7">;
+
 /** What shaders are told of activations. */
-export const ACTIVATIONS: Readonly<Record<Activation, number>> = {
+export const ACTIVATIONS: Readonly<Record<GpuActivation, number>> = {
   silu: 0,
   gelu: 1,
   relu: 2,
@@ -21,7 +24,7 @@ export interface ActivateArgs {
   /** [tokens, neurons]. */
   readonly to: Rows;
   readonly neurons: number;
-  readonly activation: Activation;
+  readonly activation: GpuActivation;
   readonly isGated: boolean;
   /** Ups pass through the activation, too. */
   readonly activatesUp?: boolean;

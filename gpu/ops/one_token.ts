@@ -9,7 +9,6 @@
  * scales of 32 neighbours grow and shrink with them.
  */
 import { check } from "../../src/base/check.ts";
-import type { Activation } from "../../src/model/mod.ts";
 import { N } from "../../src/shapes/mod.ts";
 import type { KernelName } from "../kernels.ts";
 import type { KvCache } from "../kv_cache.ts";
@@ -18,7 +17,7 @@ import type { Dispatch, ProgramBuilder } from "../program.ts";
 import { type RowJob, rowLanesFor, WORKGROUP_ROWS } from "../row_lanes.ts";
 import { bindRows, checkRows, type Rows } from "../rows.ts";
 import type { GpuMatrix } from "../weights/matrix.ts";
-import { ACTIVATIONS } from "./elementwise.ts";
+import { ACTIVATIONS, type GpuActivation } from "./elementwise.ts";
 import { addQuantize, constantsOf, FEW_TOKENS, isInt8, kernelsFor } from "./matmul.ts";
 
 /** Rows that lack the factor of their norm. */
@@ -189,7 +188,7 @@ export interface FireArgs extends OneArgs {
   readonly to: Rows;
   /** What is multiplied with it next. */
   readonly down: GpuMatrix;
-  readonly activation: Activation;
+  readonly activation: GpuActivation;
   /** The matrix has gates, then ups; else ups. */
   readonly isGated: boolean;
   readonly activatesUp?: boolean;

@@ -10,7 +10,7 @@
 import { crc32 } from "node:zlib";
 import { check } from "../base/check.ts";
 import { KV_BLOCK_POSITIONS as TOKENS } from "../memory/kv_layout.ts";
-import { kvBytes } from "../rank/kv_bytes.ts";
+import { blockBytes } from "../rank/kv_bytes.ts";
 import type { RankSetup } from "../rank/open_rank.ts";
 import { lengthOf } from "../rank/shard.ts";
 
@@ -108,12 +108,12 @@ function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
 }
 
 /** Keys and values of all layers on all ranks, in an order that plans alone decide. */
-function piecesOf({ plans, memories, config: { headDim } }: RankSetup): Piece[] {
+function piecesOf({ plans, memories, config }: RankSetup): Piece[] {
   return plans.flatMap(({ layers, kvType }, rank) =>
-    layers.flatMap(({ arena, kvHeads, keysOffsetBytes, valuesOffsetBytes }) => {
+    layers.flatMap(({ arena, kvHeads, convolution, keysOffsetBytes, valuesOffsetBytes }) => {
       const bytes = new Uint8Array(memories[rank][arena].buffer);
-      const of = { blocks: 1, kvHeads: lengthOf(kvHeads), headDim };
-      const { keysBytes, valuesBytes } = kvBytes(kvType, of);
+      const of = { kvHeads: lengthOf(kvHeads), config, taps: convolution?.taps };
+      const { keysBytes, valuesBytes } = blockBytes(kvType, of);
       return [
         { bytes, offsetBytes: keysOffsetBytes, blockBytes: keysBytes },
         { bytes, offsetBytes: valuesOffsetBytes, blockBytes: valuesBytes },

@@ -7,7 +7,8 @@ import { formatBytes, MiB } from "../base/units.ts";
 import type { BundleUnit } from "../bundle/types.ts";
 import { PAGE_BYTES } from "../memory/arena.ts";
 import { IO_WORKER_BYTES, KERNEL_READS_BYTES, processBytes } from "../planner/mod.ts";
-import type { RankPlan, StreamingSteps } from "../rank/plan_types.ts";
+import type { RankPlan } from "../rank/plan_types.ts";
+import type { StreamingSteps } from "../rank/stream_types.ts";
 import { ALL_STEPS, slotBytesOf, type UnitOptions } from "../rank/plan_units.ts";
 
 const ARENA_BYTES_GOAL = 3.5 * 1024 * MiB;

@@ -120,6 +120,8 @@ async function run(
       }
       for (const id of step.value) {
         if (stop.isStopped) break;
+        // A control token parts texts: what was held back belongs before it.
+        if (stop.isHolding && input.tokenizer.bytesOf(id).length === 0) show(stop.flush(), []);
         show(stop.push(decoder.push(id)), [id]);
       }
       if (stop.isStopped) stopEngine.abort();

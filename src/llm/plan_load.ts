@@ -13,7 +13,8 @@ import { describeModel, isSilentKind, summarizePredictors } from "../model/mod.t
 import type { ModelDescription } from "../model/types.ts";
 import { DEFAULT_PROFILE, type Way } from "../planner/mod.ts";
 import { type PlanOptions, planRanks } from "../rank/plan.ts";
-import type { RankPlan, StreamingSteps } from "../rank/plan_types.ts";
+import type { RankPlan } from "../rank/plan_types.ts";
+import type { StreamingSteps } from "../rank/stream_types.ts";
 import type { GpuPart } from "./choose_gpu.ts";
 import { ALL_STEPS, type UnitOptions } from "../rank/plan_units.ts";
 import { CHUNK_TOKENS_OF_LONG_STEPS } from "./choose_long_steps.ts";

@@ -15,10 +15,20 @@ export type BiasedMatrix =
   | "attn_output"
   | "ffn_gate"
   | "ffn_up"
-  | "ffn_down";
+  | "ffn_down"
+  | "ffn_gate_inp"
+  | "ffn_gate_exps"
+  | "ffn_up_exps"
+  | "ffn_down_exps";
 
 /** Query, key and value, separate or fused. */
 export const QKV: readonly BiasedMatrix[] = ["attn_q", "attn_k", "attn_v", "attn_qkv"];
+
+/** Those of a router and its experts. */
+export const EXPERT_BIASES = [
+  ...["ffn_gate_inp", "ffn_gate_exps"] as const,
+  ...["ffn_up_exps", "ffn_down_exps"] as const,
+];
 
 /** Layers with and without a window, in turns. */
 export interface AlternatingWindows {
@@ -34,6 +44,14 @@ export interface AlternatingWindows {
   readonly scalesLocalRope: boolean;
   /** Layers that see everything know no positions. */
   readonly globalIsUnrotated: boolean;
+  /** But those before mixtures do. Left out: they do not. */
+  readonly rotatesLeading?: boolean;
+}
+
+/** What some families' first files are told apart by. */
+export interface MixtureShape {
+  readonly blockCount: number;
+  readonly vocabSize: number;
 }
 
 /** How a family mixes experts. */
@@ -41,11 +59,13 @@ export interface ExpertChoices {
   /** False: a file without experts is a dense model of the family. */
   readonly isRequired: boolean;
   /** Where the file does not say. */
-  readonly gating: ExpertsConfig["gating"];
+  readonly gating: ExpertsConfig["gating"] | ((shape: MixtureShape) => ExpertsConfig["gating"]);
   readonly normalizesWeights: boolean;
   readonly routerInput: ExpertsConfig["routerInput"];
   /** One expert is used by every token, as much as its own gate says, or "plain": once, if any. */
   readonly sharedExpert: "none" | "gated" | "plain";
+  /** Where there is one, it and all others together count half each. Left out: no. */
+  readonly averagesShared?: boolean;
 }
 
 /** The lengths that default scales depend on. */
@@ -72,9 +92,12 @@ export interface Family {
   readonly positions: RopeConfig["kind"] | "learned";
   /** The same where the file names sections, which are alike for texts; null: as without. */
   readonly positionsOfSections: RopeConfig["kind"] | null;
+  /** Keys and values of all heads are made of one latent a token. */
+  readonly hasLatentAttention: boolean;
   /** Queries far into the context are made longer, where the file says how much. */
   readonly hasAttentionTemperature: boolean;
-  readonly norm: NormConfig["kind"];
+  /** "said": "rms" where the file names that one's epsilon, else "layer". */
+  readonly norm: NormConfig["kind"] | "said";
   /** False: its layer norms have weights only. */
   readonly normsHaveBiases: boolean;
   /** Attention and feed-forward read a norm of the residual stream; false: the stream itself. */
@@ -96,6 +119,8 @@ export interface Family {
   readonly headNorms: "none" | "shared" | "sharedIfThere" | "projection" | "perHead";
   /** They are normalised when they are turned already. */
   readonly normalizesTurnedHeads: boolean;
+  /** Each head has a score that takes part in the softmax and has no value. */
+  readonly hasAttentionSinks: boolean;
   readonly feedForward: Omit<FeedForwardConfig, "firingThreshold">;
   /** One tensor holds the rows of the gate, then those of up. */
   readonly fusesGateAndUp: boolean;
@@ -105,6 +130,10 @@ export interface Family {
   readonly requiredBiases: readonly BiasedMatrix[];
   /** Windows of no layer, even if the file names one; of all layers; or in turns. */
   readonly windows: "none" | "all" | AlternatingWindows;
+  /** Layers without key/value heads convolve over the last few tokens: read_convolution.ts. */
+  readonly mayConvolve: boolean;
+  /** What the last norm is called. */
+  readonly outputNorm: string;
   /** The last of so many layers in a row is not rotated; 0: all layers are. */
   readonly unrotatedPeriod: number;
   /** The file may switch rotation off: `rope.scaling.finetuned` is false. */
@@ -126,6 +155,7 @@ export interface Family {
 /** What most families do; each file of families/ says what its family does differently. */
 export const COMMON: Omit<Family, "architecture" | "positions"> = {
   positionsOfSections: null,
+  hasLatentAttention: false,
   hasAttentionTemperature: false,
   norm: "rms",
   normsHaveBiases: true,
@@ -135,11 +165,14 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   mayBeParallel: false,
   headNorms: "none",
   normalizesTurnedHeads: false,
+  hasAttentionSinks: false,
   feedForward: { activation: "silu", isGated: true, activatesUp: false },
   fusesGateAndUp: false,
   countsGatesAndUps: false,
   requiredBiases: [],
   windows: "none",
+  mayConvolve: false,
+  outputNorm: "output_norm",
   unrotatedPeriod: 0,
   rotationIsOptional: false,
   scales: null,

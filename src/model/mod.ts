@@ -10,6 +10,7 @@ export {
   type PredictorSummary,
   summarizePredictors,
 } from "./powerinfer.ts";
+export { cachedValueDim, mergedHeadDim, ownKeyDim, projectedQueryDim } from "./latent.ts";
 export { isSilentKind } from "./silent_kinds.ts";
 export type { ReadOptions } from "./read_config.ts";
 export { fillRopeTable, type RopeFrequencies, ropeFrequencies } from "./rope.ts";
@@ -20,6 +21,9 @@ export type {
   ExpertTensors,
   FeedForwardConfig,
   HeadNormTensors,
+  HeadRows,
+  LatentConfig,
+  LatentTensors,
   LayerConfig,
   LayerTensors,
   MatrixTensor,

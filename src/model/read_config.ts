@@ -9,6 +9,8 @@ import type { Family, ScaleShape } from "./family.ts";
 import { formatError, Hyperparameters } from "./hyperparameters.ts";
 import { readPredictorThreshold } from "./powerinfer.ts";
 import { readExperts } from "./read_experts.ts";
+import { readLatentHeads, readLatentScale } from "./read_latent.ts";
+import { convolvingLayers, readKvHeads } from "./read_convolution.ts";
 import { readFeedForward } from "./read_feed_forward.ts";
 import { readLayers } from "./read_layers.ts";
 import type { ModelConfig, NormConfig } from "./types.ts";
@@ -42,32 +44,42 @@ export function readConfig(
 ): ModelConfig {
   const keys = new Hyperparameters(file, family.architecture);
   const embeddingLength = keys.integer("embedding_length", { min: 1 });
-  const heads = readHeads(keys, embeddingLength);
   const blockCount = readBlockCount(file, keys);
+  const { attends, ...heads } = family.hasLatentAttention
+    ? { ...readLatentHeads(keys), attends: null }
+    : readHeads(keys, family, { embeddingLength, blockCount });
   refuseObstacle(family, { ...heads, embeddingLength, blockCount });
   const contextLength = keys.integer("context_length", { min: 1 });
   const usedContext = readUsedContext(family, contextLength, options);
-  const experts = readExperts(keys, family, blockCount);
+  const vocabSize = readVocabSize(file, keys);
+  const experts = readExperts(file, keys, family, { blockCount, vocabSize });
+  const { ropes, layers } = readLayers(file, keys, family, {
+    blockCount,
+    headDim: heads.headDim,
+    trainedContext: contextLength,
+    usedContext,
+    leadingDenseCount: experts?.leadingDenseCount ?? 0,
+  });
+  const headsWidth = heads.headCount * heads.headDim;
   return {
     architecture: family.architecture,
     blockCount,
     embeddingLength,
     feedForwardLength: experts?.leadingDenseCount === 0 ? 0 : readNeuronCount(keys, family),
     ...heads,
-    vocabSize: readVocabSize(file, keys),
+    vocabSize,
     contextLength,
     norm: readNorm(keys, family),
-    ...readLayers(file, keys, family, {
-      blockCount,
-      headDim: heads.headDim,
-      trainedContext: contextLength,
-      usedContext,
-    }),
+    ropes,
+    layers: convolvingLayers(keys, layers, { attends, headsWidth, embeddingLength }),
     feedForward: readFeedForward(file, keys, family),
     experts,
     hasParallelBlocks: areParallel(file, keys, family),
     normalizesTurnedHeads: family.normalizesTurnedHeads,
     ...readScales(keys, family, { ...heads, embeddingLength, blockCount }),
+    ...heads.latent && {
+      attentionScale: readLatentScale(keys, heads.latent, ropes[0]?.scaling),
+    },
     attentionSoftCap: readSoftCap(keys, "attn_logit_softcapping", family.attentionSoftCap),
     logitSoftCap: readSoftCap(keys, "final_logit_softcapping", family.logitSoftCap),
     tiedEmbeddings: !file.tensors.has("output.weight"),
@@ -117,9 +129,13 @@ function readBlockCount(file: GgufFile, keys: Hyperparameters): number {
   return blockCount - keys.integer(GUESSING_BLOCKS, { min: 0, max: blockCount - 1, absent: 0 });
 }
 
-function readHeads(keys: Hyperparameters, embeddingLength: number) {
+function readHeads(
+  keys: Hyperparameters,
+  family: Family,
+  { embeddingLength, blockCount }: { embeddingLength: number; blockCount: number },
+) {
   const headCount = keys.integer("attention.head_count", { min: 1 });
-  const headCountKv = keys.integer("attention.head_count_kv", { min: 1, absent: headCount });
+  const { headCountKv, attends } = readKvHeads(keys, family, { headCount, blockCount });
   if (headCount % headCountKv !== 0) {
     throw keys.wrong("attention.head_count_kv", `a divisor of the head count, ${headCount}`);
   }
@@ -135,7 +151,7 @@ function readHeads(keys: Hyperparameters, embeddingLength: number) {
         `${headDim}: this version needs them equal`,
     );
   }
-  return { headCount, headCountKv, headDim };
+  return { headCount, headCountKv, headDim, attends, latent: null };
 }
 
 function readVocabSize(file: GgufFile, keys: Hyperparameters): number {
@@ -164,8 +180,9 @@ function readVocabSize(file: GgufFile, keys: Hyperparameters): number {
 }
 
 function readNorm(keys: Hyperparameters, { norm }: Family): NormConfig {
-  const key = norm === "rms" ? "layer_norm_rms_epsilon" : "layer_norm_epsilon";
-  return { kind: norm, epsilon: keys.float(`attention.${key}`, { min: 0 }) };
+  const [ofRms, ofLayer] = ["attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"];
+  const kind = norm === "said" ? keys.has(ofRms) ? "rms" : "layer" : norm;
+  return { kind, epsilon: keys.float(kind === "rms" ? ofRms : ofLayer, { min: 0 }) };
 }
 
 /** Most files name a divisor of the logits; everything else multiplies. 0 means "not said". */

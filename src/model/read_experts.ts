@@ -1,6 +1,10 @@
-/** Metadata keys to the shape of a mixture of experts. Knows no tensors. */
+/**
+ * Metadata keys to the shape of a mixture of experts. Looks at tensors only for how many blocks are
+ * dense, where no key says it.
+ */
 import { UnsupportedModelError } from "../base/errors.ts";
-import type { ExpertChoices, Family } from "./family.ts";
+import type { GgufFile } from "../gguf/mod.ts";
+import type { ExpertChoices, Family, MixtureShape } from "./family.ts";
 import type { Hyperparameters } from "./hyperparameters.ts";
 import type { ExpertsConfig } from "./types.ts";
 
@@ -20,9 +24,10 @@ const GATINGS: ReadonlyMap<number, ExpertsConfig["gating"]> = new Map([
  * @throws {UnsupportedModelError} when the model mixes them in a way this version does not compute.
  */
 export function readExperts(
+  file: GgufFile,
   keys: Hyperparameters,
   family: Family,
-  blockCount: number,
+  shape: MixtureShape,
 ): ExpertsConfig | null {
   const choices = family.experts;
   const min = choices?.isRequired ? 1 : 0;
@@ -33,29 +38,61 @@ export function readExperts(
   });
   if (count === 0) return null;
   if (choices === null) throw notComputed(family, `it mixes ${count} experts`);
-  if (keys.integer("expert_group_count", { min: 0, absent: 0 }) > 1) {
-    throw notComputed(family, "its experts are chosen in groups");
-  }
   if (keys.integer("interleave_moe_layer_step", { min: 0, absent: 1 }) > 1) {
     throw notComputed(family, "its layers have experts in turns");
   }
   const usedCount = keys.integer("expert_used_count", { min: 1, max: count });
   const feedForwardLength = readExpertLength(keys, usedCount, choices);
+  const groups = readGroups(keys, count, usedCount);
+  const sharedFeedForwardLength = readSharedLength(keys, choices, feedForwardLength);
+  const isMean = choices.averagesShared === true && sharedFeedForwardLength > 0;
   return {
     count,
     usedCount,
     feedForwardLength,
-    gating: readGating(keys, family, choices),
+    gating: readGating(keys, family, choices, shape),
     normalizesWeights: keys.flag("expert_weights_norm", choices.normalizesWeights),
-    weightScale: readWeightScale(keys),
+    weightScale: readWeightScale(keys) * (isMean ? 0.5 : 1),
     routerInput: choices.routerInput,
-    sharedFeedForwardLength: readSharedLength(keys, choices, feedForwardLength),
-    leadingDenseCount: keys.integer("leading_dense_block_count", {
-      min: 0,
-      max: blockCount - 1,
-      absent: 0,
-    }),
+    sharedFeedForwardLength,
+    ...isMean && { sharedWeight: 0.5 },
+    leadingDenseCount: readLeadingDenseCount(file, keys, shape.blockCount),
+    ...groups && { groups },
   };
+}
+
+/** Groups among which tokens choose first; null: one, or all are used. */
+function readGroups(
+  keys: Hyperparameters,
+  expertCount: number,
+  usedCount: number,
+): NonNullable<ExpertsConfig["groups"]> | null {
+  const key = "expert_group_count";
+  const count = keys.integer(key, { min: 0, max: expertCount, absent: 0 });
+  if (count <= 1) return null;
+  const size = expertCount / count;
+  if (!Number.isInteger(size) || size < 2) {
+    throw keys.wrong(key, `a divisor of the experts, ${expertCount}, at least two in each`);
+  }
+  const used = keys.integer("expert_group_used_count", { min: 1, max: count });
+  if (used * size < usedCount) {
+    throw keys.wrong("expert_group_used_count", `enough for the experts of a token, ${usedCount}`);
+  }
+  return used === count ? null : { count, usedCount: used };
+}
+
+/** Some files do not say it: their first blocks have a feed-forward block and no router. */
+function readLeadingDenseCount(
+  { tensors }: GgufFile,
+  keys: Hyperparameters,
+  blockCount: number,
+): number {
+  const max = blockCount - 1;
+  const isDense = (index: number) =>
+    tensors.has(`blk.${index}.ffn_up.weight`) && !tensors.has(`blk.${index}.ffn_gate_inp.weight`);
+  let absent = 0;
+  while (absent < max && isDense(absent)) absent++;
+  return keys.integer("leading_dense_block_count", { min: 0, max, absent });
 }
 
 /**
@@ -79,9 +116,12 @@ function readGating(
   keys: Hyperparameters,
   family: Family,
   choices: ExpertChoices,
+  shape: MixtureShape,
 ): ExpertsConfig["gating"] {
   const said = keys.integer("expert_gating_func", { min: 0, absent: 0 });
-  if (said === 0) return choices.gating;
+  if (said === 0) {
+    return typeof choices.gating === "function" ? choices.gating(shape) : choices.gating;
+  }
   const gating = GATINGS.get(said);
   if (gating) return gating;
   throw notComputed(family, `its router's gating function is number ${said}`);

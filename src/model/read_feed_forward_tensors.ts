@@ -5,7 +5,13 @@
 import { type LayerReader, readMatrix, rowsOf } from "./layer_reader.ts";
 import { expertPredictors, predictorTensors } from "./powerinfer.ts";
 import type { MatrixShape } from "./tensor_checker.ts";
-import type { DenseTensors, ExpertsConfig, ExpertTensors, MatrixTensor } from "./types.ts";
+import type {
+  DenseTensors,
+  ExpertsConfig,
+  ExpertTensors,
+  MatrixTensor,
+  VectorTensor,
+} from "./types.ts";
 
 /**
  * The tensors of a layer's feed-forward block, checked.
@@ -68,36 +74,53 @@ function expertTensors(reader: LayerReader, experts: ExpertsConfig): ExpertTenso
   const ups = expertMatrices(reader, "ffn_up", inner);
   const downs = expertMatrices(reader, "ffn_down", { rows: width, columns: neurons, count });
   const predictors = expertPredictors(reader, experts);
-  const hasChoiceBias = checker.has(`blk.${experts.leadingDenseCount}.exp_probs_b.bias`);
+  const choiceBias = ["exp_probs_b.bias", "exp_probs_b"]
+    .find((name) => checker.has(`blk.${experts.leadingDenseCount}.${name}`));
   return {
     kind: "experts",
-    router: checker.matrix(at + "ffn_gate_inp.weight", { rows: count, columns: width }),
-    choiceBias: hasChoiceBias ? checker.vector(at + "exp_probs_b.bias", count) : null,
+    router: readMatrix(reader, "ffn_gate_inp", { rows: count, columns: width }),
+    choiceBias: choiceBias === undefined ? null : checker.vector(at + choiceBias, count),
     experts: ups.map((up, index) => ({
       kind: "dense",
       gate: gates && gates[index],
       up,
-      down: downs[index],
+      down: { ...downs[index], bias: null },
       isDownTransposed: false,
       predictor: predictors && predictors[index],
     })),
+    downBiases: expertBiases(reader, "ffn_down_exps", { length: width, count }),
     ...sharedExpert(reader, experts.sharedFeedForwardLength),
   };
 }
 
 /** One tensor with an expert behind the other, or, until 2024, a tensor for each. */
 function expertMatrices(
-  { checker, at }: LayerReader,
+  reader: LayerReader,
   name: "ffn_gate" | "ffn_up" | "ffn_down",
   { rows, columns, count }: Required<MatrixShape>,
 ): readonly MatrixTensor[] {
+  const { checker, at } = reader;
   const indices = Array.from({ length: count }, (_, index) => index);
   if (checker.has(`${at}${name}.0.weight`)) {
     const nameOf = (index: number) => `${at}${name}.${index}.weight`;
     return indices.map((index) => checker.matrix(nameOf(index), { rows, columns }));
   }
-  const all = checker.matrix(`${at}${name}_exps.weight`, { rows, columns, count });
+  const all = {
+    ...checker.matrix(`${at}${name}_exps.weight`, { rows, columns, count }),
+    bias: expertBiases(reader, `${name}_exps`, { length: rows, count }),
+  };
   return indices.map((index) => rowsOf(all, index * rows, rows));
+}
+
+/** Those of all experts, one after the other: all mixtures are like the first. */
+function expertBiases(
+  { checker, config, family, at }: LayerReader,
+  name: "ffn_gate_exps" | "ffn_up_exps" | "ffn_down_exps",
+  { length, count }: { length: number; count: number },
+): VectorTensor | null {
+  const first = `blk.${config.experts?.leadingDenseCount}.${name}.bias`;
+  const areThere = family.requiredBiases.includes(name) || checker.has(first);
+  return areThere ? checker.vector(`${at}${name}.bias`, length, count) : null;
 }
 
 function sharedExpert({ checker, config, family, at }: LayerReader, neurons: number) {

@@ -19,6 +19,8 @@ export interface LayerShape {
   readonly trainedContext: number;
   /** Tokens; more than the original context of long-rope choose its long factors. */
   readonly usedContext: number;
+  /** Layers before mixtures. */
+  readonly leadingDenseCount: number;
 }
 
 interface Layers {
@@ -59,7 +61,10 @@ export function readLayers(
     const windowed = { slidingWindow: window, rope: local && ropes.indexOf(local) };
     const unwindowed = windows.globalIsUnrotated ? { ...global, rope: null } : global;
     const isGlobal = readPattern(keys, windows, shape.blockCount);
-    layers = isGlobal.map((sees) => sees ? unwindowed : windowed);
+    const rotated = windows.rotatesLeading ? shape.leadingDenseCount : 0;
+    layers = isGlobal.map((sees, index) =>
+      !sees ? windowed : index < rotated ? global : unwindowed
+    );
   }
   return { ropes, layers: layers.map((layer, index) => unrotatedLast(layer, index, family)) };
 }
@@ -119,7 +124,7 @@ function readRope(
 ): RopeConfig | null {
   if (family.positions === "learned") return null;
   if (family.rotationIsOptional && !keys.flag("rope.scaling.finetuned", true)) return null;
-  const scaling = readRopeScaling(keys, shape.trainedContext);
+  const scaling = readRopeScaling(keys, shape.trainedContext, family.hasLatentAttention);
   const dimensionCount = readRotatedDimensions(keys, shape.headDim);
   const length = dimensionCount / 2;
   const isLong = shape.usedContext > scaling.originalContextLength;

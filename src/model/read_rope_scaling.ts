@@ -4,11 +4,16 @@ import type { Hyperparameters } from "./hyperparameters.ts";
 import type { RopeScaling } from "./types.ts";
 
 /**
- * How the model stretches its context.
+ * How the model stretches its context. isApart: "yarn_log_multiplier" is of scores, and where it is
+ * said cosines and sines have no magnitude.
  * @throws {ModelFormatError} when a key is out of range.
  * @throws {UnsupportedModelError} when the scaling is none this version computes.
  */
-export function readRopeScaling(keys: Hyperparameters, contextLength: number): RopeScaling {
+export function readRopeScaling(
+  keys: Hyperparameters,
+  contextLength: number,
+  isApart: boolean,
+): RopeScaling {
   const type = readScalingType(keys);
   const factor = readScalingFactor(keys);
   const original = keys.integer("rope.scaling.original_context_length", {
@@ -22,8 +27,9 @@ export function readRopeScaling(keys: Hyperparameters, contextLength: number): R
   // YaRN's own factor counts only where YaRN does not derive one.
   const yarnAttention = keys.float("rope.scaling.yarn_attn_factor", { min: 0, absent: 1 });
   // A second magnitude, by which YaRN's own is divided; 0 stands for "none".
-  const divisor = keys.float("rope.scaling.yarn_log_multiplier", { min: -Infinity, absent: 0 });
-  if (divisor < 0) throw keys.wrong("rope.scaling.yarn_log_multiplier", "0 or more");
+  const multiplier = keys.float("rope.scaling.yarn_log_multiplier", { min: -Infinity, absent: 0 });
+  if (multiplier < 0) throw keys.wrong("rope.scaling.yarn_log_multiplier", "0 or more");
+  const divisor = isApart && multiplier > 0 ? 1 : multiplier;
   const yarnDivided = attention / (1 + 0.1 * divisor * Math.log(Math.max(1, factor)));
   return {
     type,

@@ -5,6 +5,9 @@
 import type { GgufFile } from "../gguf/mod.ts";
 import type { Family } from "./family.ts";
 import { type LayerReader, readMatrix, rowsOf } from "./layer_reader.ts";
+import { mergedHeadDim } from "./latent.ts";
+import { convolutionTensors } from "./read_convolution.ts";
+import { latentTensors } from "./read_latent_tensors.ts";
 import { LONG_ROPE_FACTORS } from "./read_layers.ts";
 import { feedForwardTensors } from "./read_feed_forward_tensors.ts";
 import { TensorChecker } from "./tensor_checker.ts";
@@ -31,7 +34,7 @@ export function readTensors(file: GgufFile, config: ModelConfig, family: Family)
     positionEmbedding: family.positions === "learned"
       ? checker.matrix("position_embd.weight", { rows: config.contextLength, columns })
       : null,
-    outputNorm: readNorm(checker, "output_norm", { config, family }),
+    outputNorm: readNorm(checker, family.outputNorm, { config, family }),
     output: config.tiedEmbeddings ? tokenEmbedding : {
       ...checker.matrix("output.weight", { rows, columns }),
       bias: family.requiredBiases.includes("output") || checker.has("output.bias")
@@ -61,8 +64,7 @@ function checkRopeFactors(checker: TensorChecker, config: ModelConfig): void {
 
 function layerTensors(reader: LayerReader): LayerTensors {
   const { checker, config, family, at } = reader;
-  const { embeddingLength: rows, headCount, headCountKv, headDim } = config;
-  const columns = headCount * headDim;
+  const taps = config.layers[reader.index]?.convolutionTaps;
   const norm = (name: string, isThere: boolean) =>
     isThere ? readNorm(checker, at + name, reader) : null;
   // Parallel blocks of two norms: the second one is attention's.
@@ -70,10 +72,7 @@ function layerTensors(reader: LayerReader): LayerTensors {
   const hasOwnNorm = !config.hasParallelBlocks || family.mayBeParallel === "said" || hasSecond;
   return {
     attentionNorm: norm(hasSecond ? "attn_norm_2" : "attn_norm", family.hasPreNorms),
-    ...queryKeyValue(reader),
-    queryNorm: headNorm(reader, "attn_q_norm.weight", headCount),
-    keyNorm: headNorm(reader, "attn_k_norm.weight", headCountKv),
-    attentionOutput: readMatrix(reader, "attn_output", { rows, columns }),
+    ...taps === undefined ? attentionTensors(reader) : convolutionTensors(reader, taps),
     attentionPostNorm: norm("post_attention_norm", family.hasPostNorms),
     feedForwardNorm: norm(
       hasSecond ? "attn_norm" : family.feedForwardNorm,
@@ -84,9 +83,28 @@ function layerTensors(reader: LayerReader): LayerTensors {
   };
 }
 
+function attentionTensors(reader: LayerReader) {
+  const { checker, family, at } = reader;
+  const { embeddingLength: rows, headCount, headCountKv } = reader.config;
+  const columns = headCount * mergedHeadDim(reader.config);
+  return {
+    ...queryKeyValue(reader),
+    queryNorm: headNorm(reader, "attn_q_norm.weight", headCount),
+    keyNorm: headNorm(reader, "attn_k_norm.weight", headCountKv),
+    attentionSinks: family.hasAttentionSinks
+      ? checker.vector(`${at}attn_sinks.weight`, headCount)
+      : null,
+    convolution: null,
+    attentionOutput: readMatrix(reader, "attn_output", { rows, columns }),
+  };
+}
+
 /** Separate tensors, or one that holds the rows of the query, then the key's, then the value's. */
-function queryKeyValue(reader: LayerReader) {
+function queryKeyValue(
+  reader: LayerReader,
+): Pick<LayerTensors, "query" | "key" | "value" | "latent"> {
   const { checker, config, at } = reader;
+  if (config.latent !== null) return latentTensors(reader, config.latent);
   const { embeddingLength: columns, headCount, headCountKv, headDim } = config;
   const queryRows = headCount * headDim;
   const keyRows = headCountKv * headDim;
@@ -95,6 +113,7 @@ function queryKeyValue(reader: LayerReader) {
       query: readMatrix(reader, "attn_q", { rows: queryRows, columns }),
       key: readMatrix(reader, "attn_k", { rows: keyRows, columns }),
       value: readMatrix(reader, "attn_v", { rows: keyRows, columns }),
+      latent: null,
     };
   }
   const fused = readMatrix(reader, "attn_qkv", { rows: queryRows + 2 * keyRows, columns });
@@ -102,6 +121,7 @@ function queryKeyValue(reader: LayerReader) {
     query: rowsOf(fused, 0, queryRows),
     key: rowsOf(fused, queryRows, keyRows),
     value: rowsOf(fused, queryRows + keyRows, keyRows),
+    latent: null,
   };
 }
 

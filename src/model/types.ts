@@ -44,8 +44,11 @@ export interface NormConfig {
   readonly epsilon: number;
 }
 
-/** act(g): silu = g·sigmoid(g); gelu by tanh; relu = max(0, g); relu2 = max(0, g)². */
-export type Activation = "silu" | "gelu" | "relu" | "relu2";
+/**
+ * act(g): silu = g·sigmoid(g); gelu by tanh; relu = max(0, g); relu2 = max(0, g)². swiglu7 is
+ * gpt-oss's: g·sigmoid(1.702·g) of min(g, 7), times clamp(u, −7, 7) + 1 instead of u; always gated.
+ */
+export type Activation = "silu" | "gelu" | "relu" | "relu2" | "swiglu7";
 
 /** The arithmetic of a feed-forward block, dense or of one expert. */
 export interface FeedForwardConfig {
@@ -81,8 +84,33 @@ export interface ExpertsConfig {
   readonly routerInput: "feedForward" | "layerInput";
   /** Neurons of the expert that every token uses; 0 = none. */
   readonly sharedFeedForwardLength: number;
+  /** How much that one counts where it has no gate. Left out: 1. */
+  readonly sharedWeight?: number;
   /** So many layers, the first ones, have a dense block instead. */
   readonly leadingDenseCount: number;
+  /**
+   * A token chooses among the experts of some groups only: those whose two best experts together
+   * have the highest scores. Groups are neighbours of equal number. Left out: among all.
+   */
+  readonly groups?: { readonly count: number; readonly usedCount: number };
+}
+
+/**
+ * Keys and values of all heads are made of one short vector a token, its latent (multi-head latent
+ * attention: DeepSeek-AI 2024, "DeepSeek-V2", 2.1), and the turned part of keys is one for all
+ * heads. A head's key is [turned, plain]; so is its query. The cache keeps [turned, latent] as the
+ * key of a single head, and the latent as its value: `headDim` and `headCountKv` are that head's.
+ */
+export interface LatentConfig {
+  /** Dimensions of the latent. */
+  readonly length: number;
+  /** Dimensions of what queries are made of; 0: they are made of what attention reads. */
+  readonly queryLength: number;
+  /** Dimensions of a query or key that are turned, and that are not. */
+  readonly turnedDim: number;
+  readonly plainDim: number;
+  /** Dimensions of a head's value. */
+  readonly valueDim: number;
 }
 
 /** What may differ from layer to layer. */
@@ -93,6 +121,11 @@ export interface LayerConfig {
   readonly rope: number | null;
   /** The same for queries, where another one turns them than keys. */
   readonly queryRope?: number;
+  /**
+   * The layer does not attend: it convolves over so many tokens, the last of them the token itself.
+   * Left out: it attends.
+   */
+  readonly convolutionTaps?: number;
 }
 
 /** What a model is. All lengths are counts of elements, not bytes. */
@@ -107,8 +140,10 @@ export interface ModelConfig {
   readonly headCount: number;
   /** Key/value heads; query head h uses key/value head ⌊h · headCountKv / headCount⌋. */
   readonly headCountKv: number;
-  /** Dimension of a key (and query, and value) head. */
+  /** Dimension of a key (and query, and value) head, as attention reads it from the cache. */
   readonly headDim: number;
+  /** Null: heads have keys and values of their own. */
+  readonly latent: LatentConfig | null;
   readonly vocabSize: number;
   /** Trained context, tokens. */
   readonly contextLength: number;
@@ -175,6 +210,28 @@ export interface HeadNormTensors {
   readonly weight: VectorTensor;
 }
 
+/** Rows of each head in a matrix: head h's are number h · step + start and `count` - 1 more. */
+export interface HeadRows {
+  readonly matrix: MatrixTensor;
+  readonly step: number;
+  readonly start: number;
+  readonly count: number;
+}
+
+/** What latent attention has more. */
+export interface LatentTensors {
+  /** Makes what queries are made of, [queryLength, d], and its norm, [queryLength]; or null. */
+  readonly queryDown: { readonly matrix: MatrixTensor; readonly norm: VectorTensor } | null;
+  /** The latent's norm, [length]. */
+  readonly norm: VectorTensor;
+  /** Makes the plain part of a head's key, transposed: [length, plainDim] a head. */
+  readonly keyUp: HeadRows;
+  /** The file has it as it is defined, [plainDim, length] a head. */
+  readonly isKeyUpTransposed: boolean;
+  /** Makes a head's value, [valueDim, length] a head. */
+  readonly valueUp: HeadRows;
+}
+
 /**
  * Guesses which neurons of a block fire: those for which second · relu(first · r) is at least
  * `ModelConfig.predictorThreshold`, r being the residual stream that the block's norm reads.
@@ -204,21 +261,37 @@ export interface ExpertTensors {
   readonly router: MatrixTensor;
   /** Added to the router's probabilities for the choice only, [expert count], or null. */
   readonly choiceBias: VectorTensor | null;
+  /** Down has no biases of its own: see `downBiases`. */
   readonly experts: readonly DenseTensors[];
+  /** [expert count · d], counted as much as the experts are; or null. */
+  readonly downBiases: VectorTensor | null;
   readonly shared: DenseTensors | null;
   /** [1, d]: the shared expert counts sigmoid(row · x) times; null: once. */
   readonly sharedGate: MatrixTensor | null;
 }
 
-/** A layer's weights. */
+/**
+ * A layer's weights. One that convolves has them in the same places: "key" and "value" make what is
+ * convolved, key ⊙ value, and "query" what the outcome is multiplied by before the output
+ * projection. Its channels are shared out as the dimensions of heads are.
+ */
 export interface LayerTensors {
   /** Null: attention reads the residual stream as it is. */
   readonly attentionNorm: NormTensors | null;
   readonly query: MatrixTensor;
   readonly key: MatrixTensor;
   readonly value: MatrixTensor;
+  /**
+   * Null: heads have keys and values of their own. Else `key` has the rows of the latent and of the
+   * turned part, `value` those of the latent, a head of `query` those of the plain part first.
+   */
+  readonly latent: LatentTensors | null;
   readonly queryNorm: HeadNormTensors | null;
   readonly keyNorm: HeadNormTensors | null;
+  /** Scores beside those of positions, [heads], with values that are nothing; or null. */
+  readonly attentionSinks: VectorTensor | null;
+  /** [d, taps], the token's own tap last; null where the layer attends. */
+  readonly convolution: VectorTensor | null;
   readonly attentionOutput: MatrixTensor;
   /** Of what attention adds to the residual stream. */
   readonly attentionPostNorm: NormTensors | null;

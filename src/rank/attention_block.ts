@@ -9,7 +9,9 @@ import {
   SEGMENT_SLOT,
   SEGMENT_WORDS,
 } from "../memory/control_layout.ts";
+import { cachedValueDim } from "../model/latent.ts";
 import { tableBlocks } from "./kv_bytes.ts";
+import { LatentHeads } from "./latent_heads.ts";
 import type { HeadNorm, Layer } from "./layer.ts";
 import { project } from "./matrix.ts";
 import type { RankPlan } from "./plan_types.ts";
@@ -23,6 +25,8 @@ export class AttentionBlock {
   readonly #control: Control;
   readonly #groupSize: number;
   readonly #tableBytes: number;
+  readonly #latents: LatentHeads | null;
+  readonly #valueDim: number;
   /** By layer: own key/value heads that a rank before this one owns, too. */
   readonly #sharedKvHeads: readonly number[];
 
@@ -36,6 +40,8 @@ export class AttentionBlock {
     this.#control = by.control;
     this.#tableBytes = tableBlocks(state.plan.contextLength) * 4;
     this.#groupSize = config.headCount / config.headCountKv;
+    this.#latents = config.latent && new LatentHeads(state, by.residual, config.latent);
+    this.#valueDim = cachedValueDim(config);
     const before = by.plans.slice(0, rankIndex);
     this.#sharedKvHeads = layers.map(({ kvHeads }, index) => {
       const end = Math.max(0, ...before.map((plan) => plan.layers[index].kvHeads.end));
@@ -46,6 +52,7 @@ export class AttentionBlock {
   /** query, key, value = W · norm(residual) + bias, for this rank's heads. */
   project(layer: Layer): void {
     if (layer.headCount === 0) return;
+    if (layer.latent !== null) return this.#latents!.project(layer, layer.latent);
     const { query, key, value } = layer;
     const { kernels, space, n } = this.#state;
     const x = this.#residual.read(layer.attentionNorm, layer.projectionsReadQ8);
@@ -85,15 +92,18 @@ export class AttentionBlock {
     const heads = layer.kvHeadCount;
     if (heads === 0) return;
     const width = heads * headDim;
+    // A latent is the end of its key.
+    const valueDim = this.#valueDim;
     const isInteger = kvType === "i16";
     const storeKeys = isInteger ? kernels.store_keys_i16 : kernels.store_keys_f32;
     const storeValues = isInteger ? kernels.store_values_i16 : kernels.store_values_f32;
-    let { key, value } = space;
+    let { key } = space;
+    let value = layer.latent === null ? space.value : key + (headDim - valueDim) * 4;
     for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
       const n = segments[at + SEGMENT_ROWS], position = segments[at + SEGMENT_POSITION];
       const table = this.#tableOf(segments[at + SEGMENT_SLOT]);
       storeKeys(key, width, layer.keys, table, kvBlocks, position, n, heads, headDim);
-      storeValues(value, width, layer.values, table, kvBlocks, position, n, heads, headDim);
+      storeValues(value, width, layer.values, table, kvBlocks, position, n, heads, valueDim);
       key += n * width * 4;
       value += n * width * 4;
     }
@@ -104,12 +114,15 @@ export class AttentionBlock {
    * sequence by itself.
    */
   attend(layer: Layer): void {
-    const { headCount } = layer;
+    const { headCount, latent } = layer;
     if (headCount === 0) return;
     const { kernels, space, plan, config, segments, segmentCount, fractions } = this.#state;
+    const valueDim = this.#valueDim;
     const kernel = plan.kvType === "i16" ? kernels.attention_i16 : kernels.attention_f32;
     const width = headCount * config.headDim;
-    let { query, attention } = space;
+    let { query } = space;
+    let attention = latent === null ? space.attention : space.latent!.mixed;
+    const outStride = latent === null ? plan.strides.attention : headCount * valueDim;
     for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
       const n = segments[at + SEGMENT_ROWS];
       kernel(
@@ -121,7 +134,7 @@ export class AttentionBlock {
         this.#tableOf(segments[at + SEGMENT_SLOT]),
         plan.kvBlocks,
         attention,
-        plan.strides.attention,
+        outStride,
         space.scratch,
         n,
         segments[at + SEGMENT_POSITION],
@@ -129,12 +142,14 @@ export class AttentionBlock {
         layer.headOffset,
         this.#groupSize,
         config.headDim,
+        valueDim,
         layer.slidingWindow,
         fractions.attentionScale,
         fractions.attentionSoftCap,
+        layer.sinks,
       );
       query += n * width * 4;
-      attention += n * plan.strides.attention * 4;
+      attention += n * outStride * 4;
     }
   }
 
@@ -145,6 +160,7 @@ export class AttentionBlock {
 
   /** partial += Wo · attention, over this rank's heads. */
   merge(layer: Layer): void {
+    if (layer.headCount > 0 && layer.latent !== null) this.#latents!.makeValues(layer.latent);
     this.#residual.add(layer.attentionOutput, this.#state.inputs.attention);
   }
 

@@ -165,6 +165,7 @@ export class FeedForwardBlock {
         this.#addExpertsOf(block, this.#sparse!.take(x, BOTH_FORMS, n, t), t);
       }
     } else this.#addExperts(block, x);
+    if (block.downBiases !== 0) this.#addDownBiases(block);
     if (block.shared !== null) this.#addShared(block, block.shared, x);
     if (this.#listsStreamed) this.#streaming!.neurons.endLayer(layer.index);
   }
@@ -332,6 +333,18 @@ export class FeedForwardBlock {
     }
   }
 
+  /** partial += what experts add whatever they read, as much as each counts. */
+  #addDownBiases({ experts, downBiases }: Experts): void {
+    const { embeddingLength: d } = this.#state.config;
+    const { starts } = this.#routes;
+    const { rows, weights } = this.#routes.views.plan;
+    for (let e = 0; e < experts.length; e++) {
+      const first = 4 * starts[e], count = starts[e + 1] - starts[e];
+      const bias = downBiases + 4 * d * e;
+      if (count > 0) this.#residual.addScaledBias(bias, rows + first, weights + first, count);
+    }
+  }
+
   /** The step's tokens are listed one by one, where a block on disk can list them. */
   get #listsStreamed(): boolean {
     const { isApart, isRehearsal } = this.#state;
@@ -344,18 +357,19 @@ export class FeedForwardBlock {
   }
 
   #addShared(block: Experts, all: Dense | Streamed, x: Activations): void {
-    const { kernels, inputs, space, n, arena } = this.#state;
+    const { kernels, inputs, space, n, arena, config } = this.#state;
     const shared = all.kind === "dense" ? all : this.#streaming!.bring(all, arena);
     if (shared.up.rowCount === 0) {
       this.#residual.add(shared.down, inputs.hidden);
       return;
     }
     const { plan, sharedWeights } = this.#routes.views;
-    const weights = block.sharedGate === null ? 0 : plan.sharedWeights;
+    const weight = config.experts?.sharedWeight ?? 1;
+    const weights = block.sharedGate === null && weight === 1 ? 0 : plan.sharedWeights;
     if (block.sharedGate !== null) {
       multiply(kernels, block.sharedGate, x, n, weights, 1);
       for (let t = 0; t < n; t++) sharedWeights[t] = 1 / (1 + Math.exp(-sharedWeights[t]));
-    }
+    } else if (weights !== 0) sharedWeights.fill(weight, 0, n);
     const attempt = this.#addFired(shared, x, n, space.tokens, weights);
     if (attempt === "added") return;
     const hidden = activateNeurons(this.#state, shared, x, n, attempt === "gated");

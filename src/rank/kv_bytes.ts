@@ -1,6 +1,9 @@
 /** What keys and values of a layer take in an arena: src/memory/kv_layout.ts. Pure arithmetic. */
 import { alignUp } from "../base/check.ts";
+import { convolutionBytes } from "../memory/convolution_layout.ts";
 import { KV_BLOCK_POSITIONS, KV_SCALES_BYTES, VALUE_PAD_ELEMENTS } from "../memory/kv_layout.ts";
+import { cachedValueDim } from "../model/latent.ts";
+import type { ModelConfig } from "../model/types.ts";
 import type { KvType } from "./plan_types.ts";
 
 /** Blocks of a sequence that fills the context: the length of its table. */
@@ -19,15 +22,47 @@ export function kvBlocksOf(
   return kvBlocks ?? sequences * tableBlocks(contextLength);
 }
 
+/** What a layer keeps of tokens. */
+export interface CachedLayer {
+  /** Of a layer that convolves its channels count as dimensions of so many heads. */
+  readonly kvHeads: number;
+  readonly config: Pick<ModelConfig, "headDim" | "latent">;
+  /** Of a layer that convolves; left out: it attends. */
+  readonly taps?: number;
+}
+
+/** Of all sequences: keys and values, or rings and ends. */
+export function cacheBytes(
+  type: KvType,
+  layer: CachedLayer,
+  of: Parameters<typeof kvBlocksOf>[0] & { readonly chunkTokens: number },
+): { keysBytes: number; valuesBytes: number } {
+  const blocks = kvBlocksOf(of);
+  const { taps, kvHeads, config } = layer;
+  if (taps === undefined) return kvBytes(type, { ...layer, blocks });
+  const { chunkTokens, sequences = 1 } = of;
+  const width = kvHeads * config.headDim;
+  const { ringBytes, endsBytes } = convolutionBytes({ taps, chunkTokens, width });
+  return { keysBytes: sequences * ringBytes, valuesBytes: blocks * endsBytes };
+}
+
+/** Of a block, what of it another sequence can take over. */
+export function blockBytes(type: KvType, layer: CachedLayer) {
+  const { taps, kvHeads, config } = layer;
+  if (taps === undefined) return kvBytes(type, { ...layer, blocks: 1 });
+  const { endsBytes } = convolutionBytes({ taps, chunkTokens: 0, width: kvHeads * config.headDim });
+  return { keysBytes: 0, valuesBytes: endsBytes };
+}
+
 /** Of so many heads and blocks. */
 export function kvBytes(
   type: KvType,
-  of: { readonly blocks: number; readonly kvHeads: number; readonly headDim: number },
+  of: Omit<CachedLayer, "taps"> & { readonly blocks: number },
 ): { keysBytes: number; valuesBytes: number } {
   const pieces = of.blocks * of.kvHeads;
   return {
-    keysBytes: pieces * pieceBytes(type, of.headDim),
-    valuesBytes: pieces * pieceBytes(type, alignUp(of.headDim, VALUE_PAD_ELEMENTS)),
+    keysBytes: pieces * pieceBytes(type, of.config.headDim),
+    valuesBytes: pieces * pieceBytes(type, alignUp(cachedValueDim(of.config), VALUE_PAD_ELEMENTS)),
   };
 }
 

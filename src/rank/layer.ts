@@ -2,6 +2,7 @@
 import { check } from "../base/check.ts";
 import type { ModelConfig } from "../model/types.ts";
 import { floats } from "./arena_views.ts";
+import { bindLatent, type LatentMatrices } from "./latent_heads.ts";
 import { type Matrix, matrixOf, readsQ8 } from "./matrix.ts";
 import type {
   DensePlan,
@@ -28,6 +29,13 @@ export interface HeadNorm {
   readonly weight: number;
   /** Floats from one head's weights to the next one's; 0 where all share them. */
   readonly weightStep: number;
+}
+
+/** Of a layer that convolves instead of attending. */
+export interface Convolution {
+  readonly taps: number;
+  /** Address of f32 [taps, own channels]. */
+  readonly weights: number;
 }
 
 /** Guesses which neurons fire. */
@@ -104,6 +112,8 @@ export interface Experts {
   /** [experts], or null. */
   readonly choiceBias: Float32Array | null;
   readonly experts: readonly (Dense | Streamed)[];
+  /** Address of f32 [experts, d], or 0: none, or another rank's to add. */
+  readonly downBiases: number;
   readonly shared: Dense | Streamed | null;
   readonly sharedGate: Matrix | null;
   /** Of the first expert: all have one, or none has. */
@@ -141,8 +151,14 @@ export interface Layer {
   readonly value: Matrix;
   /** True when one of query, key, value reads q8 tiles. */
   readonly projectionsReadQ8: boolean;
+  /** Null: query, key and value are all there is. */
+  readonly latent: LatentMatrices | null;
   readonly queryNorm: HeadNorm | null;
   readonly keyNorm: HeadNorm | null;
+  /** Address of f32 [headCount], or 0: heads have none. */
+  readonly sinks: number;
+  /** Null: the layer attends. */
+  readonly convolution: Convolution | null;
   readonly attentionOutput: Matrix;
   readonly attentionPostNorm: Norm | null;
   readonly feedForwardNorm: Norm | null;
@@ -150,6 +166,7 @@ export interface Layer {
   /** More neurons of a dense block, computed in steps of so many tokens only. */
   readonly steppedNeurons: readonly { readonly block: Dense; readonly tokens: Range }[];
   readonly feedForwardPostNorm: Norm | null;
+  /** Of a layer that convolves its rings and ends. */
   readonly keys: number;
   readonly values: number;
 }
@@ -185,8 +202,14 @@ export function bindLayer(
     key,
     value,
     projectionsReadQ8: [query, key, value].some(readsQ8),
+    latent: plan.latent && bindLatent({ ...plan, latent: plan.latent }, lengthOf(plan.heads)),
     queryNorm: headNorm(plan.queryNorm),
     keyNorm: headNorm(plan.keyNorm),
+    sinks: addressOf(plan.attentionSinks),
+    convolution: plan.convolution && {
+      taps: plan.convolution.taps,
+      weights: plan.convolution.weights.offsetBytes,
+    },
     attentionOutput: matrixOf(plan.attentionOutput),
     attentionPostNorm: bindNorm(plan.attentionPostNorm),
     feedForwardNorm: bindNorm(plan.feedForwardNorm ?? (isParallel ? plan.attentionNorm : null)),
@@ -266,7 +289,15 @@ function bindStreamed(plan: StreamedPlan, slots: Slots): Streamed {
   const gate = plan.gate && matrixOf(plan.gate);
   // Gates that are resident are not staged.
   const predictor = plan.predictor && bindPredictor(plan.predictor);
-  const staged = { ...ofUnit, predictor, ...gate === null ? {} : { gate } };
+  const { biases } = plan;
+  const ownGate = gate ?? ofUnit.gate;
+  const staged = {
+    ...ofUnit,
+    predictor,
+    gate: ownGate && { ...ownGate, bias: addressOf(biases.gate) },
+    up: { ...ofUnit.up, bias: addressOf(biases.up) },
+    down: { ...ofUnit.down, bias: addressOf(biases.down) },
+  };
   const bySlots = (matrix: Matrix, start: number): Matrix => ({
     ...matrix,
     offsetBytes: slots.offsetBytes + start,
@@ -336,6 +367,7 @@ function bindExperts(
     choiceBias: plan.choiceBias &&
       floats(memory, plan.choiceBias.offsetBytes, lengthOf(plan.choiceBias.range)),
     experts,
+    downBiases: addressOf(plan.downBiases),
     shared,
     sharedGate: plan.sharedGate && matrixOf(plan.sharedGate),
     predictor: experts[0].predictor,

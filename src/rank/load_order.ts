@@ -13,6 +13,7 @@ import type {
   StreamedPlan,
   VectorPlan,
 } from "./plan_types.ts";
+import type { LatentPlan } from "./plan_latent.ts";
 import { packedBlocks } from "./own_units.ts";
 import { fileRows } from "./picked.ts";
 import { lengthOf } from "./shard.ts";
@@ -93,8 +94,11 @@ function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   yield* partsOf(layer.query);
   yield* partsOf(layer.key);
   yield* partsOf(layer.value);
+  if (layer.latent !== null) yield* partsOfLatent(layer.latent);
   yield* partsOfNorm(layer.queryNorm);
   yield* partsOfNorm(layer.keyNorm);
+  if (layer.attentionSinks !== null) yield { vector: layer.attentionSinks };
+  if (layer.convolution !== null) yield { vector: layer.convolution.weights };
   yield* partsOf(layer.attentionOutput);
   yield* partsOfNorm(layer.attentionPostNorm);
   yield* partsOfNorm(layer.feedForwardNorm);
@@ -105,6 +109,19 @@ function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   yield* partsOfNorm(layer.feedForwardPostNorm);
 }
 
+function* partsOfLatent(
+  { queryDown, plainQuery, norm, keyUp, valueUp }: LatentPlan,
+): Generator<Part> {
+  if (queryDown !== null) {
+    yield* partsOf(queryDown.matrix);
+    yield { vector: queryDown.norm };
+  }
+  yield* partsOf(plainQuery);
+  yield { vector: norm };
+  yield* partsOf(keyUp);
+  yield* partsOf(valueUp);
+}
+
 function* partsOfExperts(plan: ExpertsPlan): Generator<Part> {
   yield* partsOf(plan.router);
   if (plan.choiceBias !== null) yield { vector: plan.choiceBias };
@@ -113,6 +130,8 @@ function* partsOfExperts(plan: ExpertsPlan): Generator<Part> {
   for (const { gate } of inFile) if (gate !== null) yield* partsOf(gate);
   for (const { up } of inFile) yield* partsOf(up);
   for (const { down } of inFile) yield* partsOf(down);
+  for (const expert of plan.experts) if (expert.unit !== null) yield* biasesOfUnit(expert);
+  if (plan.downBiases !== null) yield { vector: plan.downBiases };
   for (const { predictor } of plan.experts) if (predictor !== null) yield* partsOf(predictor.first);
   for (const { predictor } of plan.experts) {
     if (predictor !== null) yield* partsOf(predictor.second);
@@ -128,10 +147,18 @@ function* partsOfBlock(block: DensePlan | StreamedPlan): Generator<Part> {
     if (block.gate !== null) yield* partsOf(block.gate);
     yield* partsOf(block.up);
     yield* partsOf(block.down);
-  }
+  } else yield* biasesOfUnit(block);
   if (predictor === null) return;
   yield* partsOf(predictor.first);
   yield* partsOf(predictor.second);
+}
+
+/** Packed files have none. */
+function* biasesOfUnit(block: DensePlan | StreamedPlan): Generator<Part> {
+  const biases = block.kind === "streamed"
+    ? Object.values(block.biases)
+    : [block.gate, block.up, block.down].map((matrix) => matrix?.bias ?? null);
+  for (const vector of biases) if (vector !== null) yield { vector };
 }
 
 function* partsOf(matrix: MatrixPlan): Generator<Part> {

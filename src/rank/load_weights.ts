@@ -142,13 +142,21 @@ export class ArenaLoader {
     }
   }
 
-  /** Norms and biases, widened to f32. */
+  /** Norms, biases and short convolutions, widened to f32. */
   vector(plan: VectorPlan): void {
     let place = 0;
     for (const range of plan.picked ?? [plan.range]) {
       this.#floats({ ...plan, range, offsetBytes: plan.offsetBytes + place * 4 });
       place += lengthOf(range);
     }
+    if (plan.columns !== undefined) this.#layByColumns(plan, plan.columns);
+  }
+
+  #layByColumns({ offsetBytes, range }: VectorPlan, columns: number): void {
+    const own = new Float32Array(this.#in.buffer, offsetBytes, lengthOf(range));
+    const rows = own.slice();
+    const count = rows.length / columns;
+    rows.forEach((value, i) => own[i % columns * count + Math.floor(i / columns)] = value);
   }
 
   #floats(plan: VectorPlan): void {
@@ -199,7 +207,7 @@ export class ArenaLoader {
     const staged = new Uint8Array(this.#in.buffer, this.#in.stagingOffset);
     const bytes = staged.slice(0, rows * rowBytes(tensor.type, tensor.dims[0]));
     const values = dequantize(tensor.type, bytes);
-    const { start, end } = plan.columns;
+    const { start, end } = plan.isTransposed ? plan.rows : plan.columns;
     for (let r = 0; r < rows; r++) {
       const first = r * tensor.dims[0];
       const to = target + r * plan.rowStrideBytes;

@@ -15,6 +15,7 @@ import type { UnitPlan } from "./plan_units.ts";
 import { lengthOf } from "./shard.ts";
 import {
   canLieByColumns,
+  isQuantType,
   isWeightType,
   layoutByNeuron,
   WEIGHT_TYPES,
@@ -35,6 +36,7 @@ export class MatrixLayouts {
   readonly #tensors: ReadonlyMap<string, GgufTensor>;
   readonly #blocks: readonly DenseTensors[];
   readonly #units: UnitPlan | null;
+  readonly #hasTransposedKeys: boolean;
 
   /** skips: silent neurons may be left out; hushes: so are quiet ones, of any activation. */
   constructor(
@@ -44,6 +46,7 @@ export class MatrixLayouts {
   ) {
     this.#units = units;
     this.#tensors = tensors;
+    this.#hasTransposedKeys = model.tensors.layers.some(({ latent }) => latent?.isKeyUpTransposed);
     this.#blocks = model.tensors.layers.flatMap(blocksOf);
     this.isSilent = hushes || isSilentKind(model.config.feedForward.activation);
     this.isSparse = this.isSilent && skips;
@@ -65,9 +68,10 @@ export class MatrixLayouts {
 
   /** True where some matrix lies neuron by neuron. */
   get hasNeurons(): boolean {
-    return this.#blocks.some(({ down, isDownTransposed: isTransposed }) =>
-      this.layoutOf(down, { hasSilentColumns: this.isSilent, isTransposed }) === "neurons"
-    );
+    return this.#hasTransposedKeys ||
+      this.#blocks.some(({ down, isDownTransposed: isTransposed }) =>
+        this.layoutOf(down, { hasSilentColumns: this.isSilent, isTransposed }) === "neurons"
+      );
   }
 
   /** Bytes of file rows that are packed at a time: a group, where they are packed by columns. */
@@ -84,6 +88,12 @@ export class MatrixLayouts {
   get cutDownTypes(): WeightType[] {
     return this.#blocks.filter(({ isDownTransposed }) => !isDownTransposed)
       .map(({ down }) => this.typeOf(down.tensor));
+  }
+
+  /** What a matrix of the tensor is kept in. */
+  keptType(tensor: string, { isWidened, isFloat }: MatrixPart): WeightType {
+    const type = this.typeOf(tensor);
+    return isWidened || isFloat && isQuantType(type) ? "F32" : type;
   }
 
   /**

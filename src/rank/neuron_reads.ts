@@ -6,7 +6,7 @@ import type { BundlePart } from "../bundle/types.ts";
 import { FAILED, PRIORITY_GATE, PRIORITY_UP_DOWN, type Reads } from "../io/mod.ts";
 import { CountedReads } from "./counted_reads.ts";
 import type { OwnUnit } from "./own_units.ts";
-import type { StreamPlan } from "./plan_types.ts";
+import type { StreamPlan } from "./stream_types.ts";
 
 export class NeuronReads {
   readonly #by: { readonly stream: StreamPlan; readonly queue: Reads };

@@ -65,6 +65,8 @@ export function aloneKernel(kernels: Kernels, activation: Activation): Kernels["
       return kernels.relu_f32;
     case "relu2":
       return kernels.relu2_f32;
+    case "swiglu7":
+      return kernels.swiglu7_f32;
   }
 }
 
@@ -79,5 +81,7 @@ export function gatedKernel(kernels: Kernels, activation: Activation): Kernels["
       return kernels.relu_mul_f32;
     case "relu2":
       return kernels.relu2_mul_f32;
+    case "swiglu7":
+      return kernels.swiglu7_mul_f32;
   }
 }

@@ -11,7 +11,7 @@ import type { RankPlan } from "./plan_types.ts";
 import { UnitPlan } from "./plan_units.ts";
 import { BLOCK_WEIGHTS } from "../memory/row_layout.ts";
 import { orderByRate } from "./hot_neurons.ts";
-import { type ColumnBlocks, planShards, type Range, segmentsBeside } from "./shard.ts";
+import { type ColumnBlocks, ofLayer, planShards, type Range, segmentsBeside } from "./shard.ts";
 import { blockWeights, type WeightType } from "./weight_types.ts";
 
 import type { PlanOptions } from "./plan_options.ts";
@@ -67,7 +67,9 @@ export function planRanks(
   const planners = withGpu.map((shard, rankIndex) =>
     new RankPlanner({
       ...{ model, tensors, layouts, options, shard, rankIndex, kvType, units },
-      layerShards: layers.map((_, index) => index < firstOnGpu ? without[rankIndex] : shard),
+      layerShards: model.config.layers.map((layer, index) =>
+        ofLayer(index < firstOnGpu ? without[rankIndex] : shard, layer)
+      ),
       neuronOrders: layers.map((_, index) => index < firstOnGpu ? null : orders?.[index] ?? null),
       isOnGpu: gpu !== undefined && rankIndex === rankCount - 1,
     })

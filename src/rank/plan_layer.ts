@@ -5,6 +5,7 @@
  */
 import { UnsupportedModelError } from "../base/errors.ts";
 import type { BundleUnit } from "../bundle/types.ts";
+import { mergedHeadDim } from "../model/latent.ts";
 import { predictorObstacle } from "../model/powerinfer.ts";
 import type {
   DenseTensors,
@@ -28,6 +29,7 @@ import type {
   StreamedPlan,
   VectorPlan,
 } from "./plan_types.ts";
+import { planLatentHeads } from "./plan_latent.ts";
 import { neuronsAt } from "./hot_neurons.ts";
 import { cut, lengthOf, type Range, type Shard } from "./shard.ts";
 
@@ -40,6 +42,8 @@ export interface MatrixPart {
   readonly takesBias?: boolean;
   /** Kept as F32 whatever the tensor's type. */
   readonly isWidened?: boolean;
+  /** The same of a quantised type only. */
+  readonly isFloat?: boolean;
   /** Its columns are neurons that may be silent: kept so that one can be left out, if it can be. */
   readonly hasSilentColumns?: boolean;
   /** What its columns are multiplied by went through ReLU: about half of it is zero. */
@@ -97,7 +101,6 @@ export interface LayerInput {
 /** The weights of a layer's share. */
 export type LayerWeights = Omit<LayerPlan, "arena" | "keysOffsetBytes" | "valuesOffsetBytes">;
 
-/** @throws {UnsupportedModelError} when experts have biases. */
 export function planLayer(place: Placer, input: LayerInput): LayerWeights {
   const { config, shard, rankIndex, tensors, isSilent, index } = input;
   const query = scale(shard.heads, config.headDim);
@@ -109,12 +112,23 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     heads: shard.heads,
     kvHeads: shard.kvHeads,
     attentionNorm: norm(place, tensors.attentionNorm),
-    query: place.matrix(tensors.query, { rows: query }),
-    key: place.matrix(tensors.key, { rows: keyValue }),
-    value: place.matrix(tensors.value, { rows: keyValue }),
+    ...tensors.latent ? planLatentHeads(place, tensors, { config, heads: shard.heads }) : {
+      query: place.matrix(tensors.query, { rows: query }),
+      key: place.matrix(tensors.key, { rows: keyValue }),
+      value: place.matrix(tensors.value, { rows: keyValue }),
+      latent: null,
+    },
     queryNorm: headNorm(place, tensors.queryNorm, { rows: query, headDim: config.headDim }),
     keyNorm: headNorm(place, tensors.keyNorm, { rows: keyValue, headDim: config.headDim }),
-    attentionOutput: place.matrix(tensors.attentionOutput, { columns: query, takesBias: adds }),
+    attentionSinks: tensors.attentionSinks && place.vector(tensors.attentionSinks, shard.heads),
+    convolution: convolution(place, tensors.convolution, {
+      own: query,
+      channels: config.embeddingLength,
+    }),
+    attentionOutput: place.matrix(tensors.attentionOutput, {
+      columns: scale(shard.heads, mergedHeadDim(config)),
+      takesBias: adds,
+    }),
     attentionPostNorm: norm(place, tensors.attentionPostNorm),
     feedForwardNorm: norm(place, tensors.feedForwardNorm),
     feedForward: feedForward.kind === "dense"
@@ -155,6 +169,17 @@ function headNorm(
   return { span, weight: isShared ? place.vector(weight) : place.vector(weight, own.rows) };
 }
 
+/** Own rows of the weights, of which the model has one for each channel. */
+function convolution(
+  place: Placer,
+  weights: VectorTensor | null,
+  { own, channels }: { own: Range; channels: number },
+): LayerPlan["convolution"] {
+  if (weights === null) return null;
+  const taps = weights.length / channels;
+  return { taps, weights: { ...place.vector(weights, scale(own, taps)), columns: taps } };
+}
+
 interface BlockInput {
   readonly layer: number;
   readonly expert: BundleUnit["expert"];
@@ -171,10 +196,11 @@ function block(place: Placer, tensors: DenseTensors, by: BlockInput): DensePlan 
   const unit = units?.numberOf(layer, expert) ?? null;
   const bundles = unit === null ? null : units!.streamed(unit);
   if (unit === null || bundles === null) return { ...dense(place, tensors, by), unit };
-  requireNoBiases(tensors);
-  const { neurons } = by;
-  const gate = tensors.gate !== null && units!.hasResidentGates
-    ? place.matrix(tensors.gate, { rows: neurons })
+  if (by.isSilent) requireNoBiases(tensors);
+  const { neurons, adds } = by;
+  const bare = withoutBiases(tensors);
+  const gate = bare.gate !== null && units!.hasResidentGates
+    ? place.matrix(bare.gate, { rows: neurons })
     : null;
   // What is resident does not come again: slots begin behind it.
   const start = gate === null ? 0 : bundles.restOffsetBytes;
@@ -191,11 +217,23 @@ function block(place: Placer, tensors: DenseTensors, by: BlockInput): DensePlan 
       up: bundles.up.offsetBytes - start,
       down: bundles.down.offsetBytes - start,
     },
-    staged: place.inStage(() => ({ ...dense(place, tensors, by), unit })),
+    staged: place.inStage(() => ({ ...dense(place, bare, by), unit })),
+    biases: {
+      gate: tensors.gate?.bias ? place.vector(tensors.gate.bias, neurons) : null,
+      up: tensors.up.bias && place.vector(tensors.up.bias, neurons),
+      down: adds && tensors.down.bias ? place.vector(tensors.down.bias) : null,
+    },
     predictor: null,
   };
 }
 
+/** Those of units stay in memory. */
+function withoutBiases({ gate, up, down, ...tensors }: DenseTensors): DenseTensors {
+  const bare = (matrix: MatrixTensor) => ({ ...matrix, bias: null });
+  return { ...tensors, gate: gate && bare(gate), up: bare(up), down: bare(down) };
+}
+
+/** Neurons that are listed one by one are computed without. */
 function requireNoBiases({ gate, up, down }: DenseTensors): void {
   for (const matrix of [gate, up, down]) {
     if (matrix === null || matrix.bias === null) continue;
@@ -279,27 +317,18 @@ function experts(
     router: place.matrix(router, { isWidened: true }),
     choiceBias: choiceBias === null ? null : place.vector(choiceBias),
     experts: tensors.experts.map((expert, index) => {
-      requireNoDownBias(expert.down);
       const neurons = neuronsOf(shard, index);
       return {
         ...block(place, expert, { ...by, neurons, expert: index }),
         predictor: predictor(place, expert, { ...input, neurons, order: null }),
       };
     }),
+    downBiases: of.adds && tensors.downBiases ? place.vector(tensors.downBiases) : null,
     shared: shared === null
       ? null
       : block(place, shared, { ...by, neurons: shard.sharedNeurons, expert: "shared" }),
     sharedGate: sharedGate === null ? null : place.matrix(sharedGate, { isWidened: true }),
   };
-}
-
-/** It would have to be weighted token by token; no family of this version has one. */
-function requireNoDownBias(down: MatrixTensor): void {
-  if (down.bias === null) return;
-  throw new UnsupportedModelError(
-    `Cannot run this model: an expert's down projection has a bias, "${down.bias.tensor}": ` +
-      `this version has none: use another model`,
-  );
 }
 
 /** Calls `visit` for each block of neurons of a layer. */

@@ -4,7 +4,9 @@
  */
 import type { ArenaPlan } from "../memory/arena.ts";
 import type { GpuPlan, LongSteps } from "./gpu/plan_types.ts";
+import type { LatentPlan, LatentWorkspace } from "./plan_latent.ts";
 import type { Range, Shard } from "./shard.ts";
+import type { StreamPlan } from "./stream_types.ts";
 import type { WeightType } from "./weight_types.ts";
 
 /** Types of a cached key or value element; i16 has a scale per head and position. */
@@ -47,6 +49,8 @@ export interface MatrixPlan {
 
 /** A piece of a vector, kept as f32. */
 export interface VectorPlan {
+  /** It is rows of so many numbers, which lie column by column; left out: as in the file. */
+  readonly columns?: number;
   readonly tensor: string;
   readonly range: Range;
   /** As in a matrix, by ranges. */
@@ -113,8 +117,10 @@ export interface StreamedPlan {
   readonly factorsSizeBytes: number;
   /** Where parts of a bundle begin in its slot; gate null: it is resident, or there is none. */
   readonly inSlot: { readonly gate: number | null; readonly up: number; readonly down: number };
-  /** The whole unit as a dense block, in a place that all units of the arena share. */
+  /** The whole unit, without biases, in a place that all units of the arena share. */
   readonly staged: DensePlan;
+  /** Own ones, always in memory. */
+  readonly biases: Readonly<Record<"gate" | "up" | "down", VectorPlan | null>>;
   readonly predictor: PredictorPlan | null;
 }
 
@@ -125,6 +131,8 @@ export interface ExpertsPlan {
   readonly router: MatrixPlan;
   readonly choiceBias: VectorPlan | null;
   readonly experts: readonly (DensePlan | StreamedPlan)[];
+  /** [experts, d], on the rank that adds what is added to sums; null: none, or not here. */
+  readonly downBiases: VectorPlan | null;
   readonly shared: DensePlan | StreamedPlan | null;
   readonly sharedGate: MatrixPlan | null;
 }
@@ -139,8 +147,14 @@ export interface LayerPlan {
   readonly query: MatrixPlan;
   readonly key: MatrixPlan;
   readonly value: MatrixPlan;
+  /** Null: heads have keys and values of their own. */
+  readonly latent: LatentPlan | null;
   readonly queryNorm: HeadNormPlan | null;
   readonly keyNorm: HeadNormPlan | null;
+  /** [own heads], or null. */
+  readonly attentionSinks: VectorPlan | null;
+  /** Null: the layer attends. weights: [taps, channels], own ones, as many as queries have. */
+  readonly convolution: { readonly taps: number; readonly weights: VectorPlan } | null;
   readonly attentionOutput: MatrixPlan;
   readonly attentionPostNorm: NormPlan | null;
   readonly feedForwardNorm: NormPlan | null;
@@ -148,7 +162,10 @@ export interface LayerPlan {
   /** More neurons of a dense block, which are computed in some steps only. */
   readonly steppedNeurons: readonly SteppedDensePlan[];
   readonly feedForwardPostNorm: NormPlan | null;
-  /** All blocks of keys and of values in the cache's type: src/memory/kv_layout.ts. */
+  /**
+   * All blocks of keys and of values in the cache's type: src/memory/kv_layout.ts. Of a layer that
+   * convolves all rings, and all blocks' ends: convolution_layout.ts.
+   */
   readonly keysOffsetBytes: number;
   readonly valuesOffsetBytes: number;
 }
@@ -171,6 +188,7 @@ export interface WorkspacePlan {
   readonly query: number;
   readonly key: number;
   readonly value: number;
+  readonly latent: LatentWorkspace | null;
   /** [n, attentionStride], and as q8 tiles. */
   readonly attention: number;
   readonly attentionQ8: number;
@@ -348,41 +366,4 @@ export interface RowsInFile {
   readonly rowsAtOnce: number;
   /** Where they land before they are packed, [rowsAtOnce, fileRowBytes]. */
   readonly rawOffsetBytes: number;
-}
-
-/** How a rank streams a packed file. */
-export interface StreamPlan {
-  /** Slots hold what of a bundle is not resident: all of it, or all but the gate. */
-  readonly slotBytes: number;
-  readonly hasResidentGates: boolean;
-  /** Gates that are not resident are read before the rest, and the rest where they fire. */
-  readonly readsGatesFirst: boolean;
-  /** Clusters of an arena's slots that are hot, for 1, 2, … sequences, and more. */
-  readonly hotClusters: readonly number[];
-  /** Bytes of one sequential read, and of all that are under way. */
-  readonly pieceBytes: number;
-  readonly rawBytes: number;
-  /** Neurons that lie so near in the file are one read. */
-  readonly gapBytes: number;
-  /** What is done to be fast. */
-  readonly steps: StreamingSteps;
-}
-
-/**
- * What streaming does to be fast, step by step (papers.md 1.6 and 1.7). All of it is always done;
- * that each step can be left out is for measuring what it is worth. Answers stay the same.
- */
-export interface StreamingSteps {
-  /**
-   * A neuron is one read, joined with its neighbours' where these are wanted, too. Without: a read
-   * for each of its matrices.
-   */
-  readonly bundles: boolean;
-  /** Slots keep neurons for later tokens. Without: there are as many as one token's block needs. */
-  readonly cache: boolean;
-  /**
-   * What is there is computed while the rest arrives, gates while the first neurons are read, and
-   * the next block is asked for ahead. Without: a block waits for everything that it needs.
-   */
-  readonly pipeline: boolean;
 }

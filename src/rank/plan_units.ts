@@ -9,7 +9,8 @@ import type { BundleUnit } from "../bundle/types.ts";
 import { SECTOR_BYTES_MAX } from "../io/mod.ts";
 import type { DenseTensors } from "../model/types.ts";
 import type { Units } from "./plan_layer.ts";
-import type { MatrixLayout, StreamingSteps, StreamPlan } from "./plan_types.ts";
+import type { MatrixLayout } from "./plan_types.ts";
+import type { StreamingSteps, StreamPlan } from "./stream_types.ts";
 
 /** How a packed model is to be run. */
 export interface UnitOptions {

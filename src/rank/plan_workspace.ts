@@ -7,13 +7,14 @@ import type { ModelConfig } from "../model/types.ts";
 import { mostOf, N, planMemory } from "../shapes/mod.ts";
 import type {
   IntermediatesPlan,
-  StreamPlan,
   StreamWorkspacePlan,
   WorkspacePlan,
   WorkspaceStrides,
 } from "./plan_types.ts";
+import type { StreamPlan } from "./stream_types.ts";
 import { countsBytes } from "./counts.ts";
 import { tableBlocks } from "./kv_bytes.ts";
+import { queryStride } from "./plan_latent.ts";
 import { lengthOf, type Shard } from "./shard.ts";
 import {
   type LastingTensor,
@@ -70,6 +71,12 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     key: at("key"),
     value: at("value"),
     squares: at("squares"),
+    latent: input.config.latent && {
+      down: at("latent.down"),
+      plain: at("latent.plain"),
+      mixed: at("latent.mixed"),
+      q8: at("latent.q8"),
+    },
     attention: at("attention"),
     attentionQ8: at("attention.q8"),
     gate: at("gate"),
@@ -163,19 +170,21 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     (sum, { dimensionCount }) => sum + ropeBytes(dimensionCount, chunkTokens),
     0,
   );
+  const widest = Math.max(d, config.latent?.length ?? 0);
   const listedTokens = input.isSparse ? logitsRows(chunkTokens) : 1;
   return {
     ...{ staging: input.stagingBytes, residual: floats(strides.embedding) },
     ...{ normed: floats(strides.embedding), "normed.q8": tile(d) },
     ...{ query: floats(heads * headDim), key: floats(kvHeads * headDim) },
-    ...{ value: floats(kvHeads * headDim), squares: floats(4) },
-    ...{ attention: floats(strides.attention), "attention.q8": tile(heads * headDim) },
+    ...{ value: floats(config.latent ? 0 : kvHeads * headDim), squares: floats(4) },
+    ...{ attention: floats(strides.attention), "attention.q8": tile(strides.attention) },
+    ...latentBytes(input),
     "attention.scratch": scratch,
     ...{ gate: floats(neurons), up: floats(neurons), fired: neurons * 4 * listedTokens },
     ...{ hidden: floats(strides.hidden), "hidden.q8": tile(neurons) },
     ...{ "partial.0": floats(strides.embedding), "partial.1": floats(strides.embedding) },
     ...{ incoming: floats(strides.embedding), ropes: heads === 0 ? 0 : ropes },
-    "neurons.scratch": input.hasNeurons ? sizes.neurons_scratch_bytes(d) : 0,
+    "neurons.scratch": input.hasNeurons ? sizes.neurons_scratch_bytes(widest) : 0,
     counts: countsBytes(config.blockCount),
     tables: (input.sequences ?? 1) * tableBlocks(input.contextLength) * 4,
     logits: logitsRows(chunkTokens) * strides.logits * 4,
@@ -183,6 +192,19 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     ...fewBytes(input),
     ...predictorBytes(input),
     ...routingBytes(input),
+  };
+}
+
+function latentBytes(
+  { config: { latent }, widths: { heads }, chunkTokens, sizes }: WorkspaceInput,
+): Partial<StepGraphInput["bytes"]> {
+  if (latent === null) return {};
+  const { length, plainDim, queryLength } = latent;
+  return {
+    "latent.down": N.times(4 * queryStride(latent)),
+    "latent.plain": N.times(4 * heads * plainDim),
+    "latent.mixed": N.times(4 * heads * length),
+    "latent.q8": sizes.q8_bytes(chunkTokens, Math.max(length, plainDim, queryLength)),
   };
 }
 
@@ -273,6 +295,9 @@ export interface Widths {
   /** Of the dense block, an expert, the shared expert. */
   readonly neurons: number;
 }
+
+/** Of a rank whose layers are all elsewhere. */
+export const NO_WIDTHS: Widths = { heads: 0, kvHeads: 0, neurons: 0 };
 
 /** Over the shards that layers have on one rank. */
 export function widthsOf(shards: readonly Shard[]): Widths {

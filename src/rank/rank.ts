@@ -6,6 +6,7 @@
 import type { Control, StepWords } from "../memory/control.ts";
 import type { Observation } from "../memory/observation.ts";
 import { AttentionBlock } from "./attention_block.ts";
+import { ConvolutionBlock, convolves } from "./convolution_block.ts";
 import { FeedForwardBlock } from "./feed_forward_block.ts";
 import { bindLayer, type Layer } from "./layer.ts";
 import { LayerTally, neuronsAsked } from "./layer_tally.ts";
@@ -33,6 +34,7 @@ export class Rank implements RankSteps<Layer> {
   readonly #residual: Residual;
   readonly #vocabulary: Vocabulary;
   readonly #attention: AttentionBlock;
+  readonly #convolution: ConvolutionBlock;
   readonly #feedForward: FeedForwardBlock;
   readonly #streaming: Streaming | null;
   readonly #tally: LayerTally;
@@ -54,6 +56,7 @@ export class Rank implements RankSteps<Layer> {
     const rows = streaming?.embeddingRows ?? null;
     this.#vocabulary = new Vocabulary(state, { residual, control, rows });
     this.#attention = new AttentionBlock(state, { residual, control, plans });
+    this.#convolution = new ConvolutionBlock(state);
     const observer = observation && new Observer(state, { observation, memories });
     streaming?.attach(state, { residual, layers: this.#layers });
     this.#streaming = streaming;
@@ -119,11 +122,13 @@ export class Rank implements RankSteps<Layer> {
   }
 
   remember(layer: Layer): void {
-    this.#attention.remember(layer);
+    if (convolves(layer)) this.#convolution.remember(layer);
+    else this.#attention.remember(layer);
   }
 
   attend(layer: Layer): void {
-    this.#attention.attend(layer);
+    if (convolves(layer)) this.#convolution.attend(layer);
+    else this.#attention.attend(layer);
   }
 
   mergeHeads(layer: Layer): void {

@@ -11,11 +11,12 @@ import {
   REGION_ALIGN_BYTES,
   SUPERBLOCK_WEIGHTS,
 } from "../memory/row_layout.ts";
+import { mergedHeadDim } from "../model/latent.ts";
 import { predictedBlock } from "../model/powerinfer.ts";
 import type { MatrixTensor, VectorTensor } from "../model/types.ts";
 import { COLUMN_ALIGN_BYTES, COLUMN_SCRATCH_BYTES } from "../memory/column_layout.ts";
 import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
-import { kvBlocksOf, kvBytes } from "./kv_bytes.ts";
+import { cacheBytes, kvBlocksOf } from "./kv_bytes.ts";
 import {
   dense,
   forEachBlock,
@@ -35,6 +36,7 @@ import { planBrought } from "./gpu/brought_plan.ts";
 import { DevicePlacer } from "./gpu/device_placer.ts";
 import {
   logitsRows,
+  NO_WIDTHS,
   planWorkspace,
   type Widths,
   widthsOf,
@@ -82,7 +84,7 @@ export class RankPlanner implements Placer {
     this.#widths = input.isOnGpu ? NO_WIDTHS : widthsOf(input.layerShards);
     this.#strides = {
       embedding: alignUp(config.embeddingLength, SUPERBLOCK_WEIGHTS),
-      attention: alignUp(this.#widths.heads * config.headDim, SUPERBLOCK_WEIGHTS),
+      attention: alignUp(this.#widths.heads * mergedHeadDim(config), SUPERBLOCK_WEIGHTS),
       hidden: alignUp(this.#widths.neurons, SUPERBLOCK_WEIGHTS),
       logits: alignUp(
         this.#leads ? config.vocabSize : lengthOf(input.shard.vocab),
@@ -235,11 +237,9 @@ export class RankPlanner implements Placer {
     if (this.#device !== null) return this.#placeOnGpu(index, this.#device);
     const { model: { config }, options, kvType } = this.#in;
     const shard = this.#in.layerShards[index];
-    const { keysBytes, valuesBytes } = kvBytes(kvType, {
-      blocks: kvBlocksOf(options),
-      kvHeads: lengthOf(shard.kvHeads),
-      headDim: config.headDim,
-    });
+    const taps = config.layers[index].convolutionTaps;
+    const cached = { kvHeads: lengthOf(shard.kvHeads), config, taps };
+    const { keysBytes, valuesBytes } = cacheBytes(kvType, cached, options);
     this.#layers.push({
       arena: this.#arenas.length - 1,
       ...planLayer(this, this.#layerInput(index)),
@@ -300,7 +300,7 @@ export class RankPlanner implements Placer {
     const { rows = { start: 0, end: matrix.rows }, columns = { start: 0, end: matrix.columns } } =
       part;
     const { layouts } = this.#in;
-    const type = part.isWidened ? "F32" : layouts.typeOf(tensor);
+    const type = layouts.keptType(tensor, part);
     const isTransposed = part.isTransposed === true;
     const layout = layouts.layoutOf(matrix, part);
     const [packed, along] = layout === "neurons" ? [columns, rows] : [rows, columns];
@@ -391,8 +391,6 @@ export class RankPlanner implements Placer {
     };
   }
 }
-
-const NO_WIDTHS: Widths = { heads: 0, kvHeads: 0, neurons: 0 };
 
 function isSameRange(a: Range, b: Range): boolean {
   return a.start === b.start && a.end === b.end;

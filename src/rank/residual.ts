@@ -134,6 +134,14 @@ export class Residual {
     return read;
   }
 
+  /** partial[rows[j]] += factors[j] · bias; rows u32 [count], factors f32 [count], bias f32 [d]. */
+  addScaledBias(bias: number, rows: number, factors: number, count: number): void {
+    if (this.#isEmpty) this.clear();
+    const { kernels, config: { embeddingLength: d }, plan, partial, n } = this.#state;
+    const stride = plan.strides.embedding;
+    kernels.scatter_add_row_f32(partial, stride, n, rows, factors, count, bias, d);
+  }
+
   /** Where whoever computes elsewhere puts all of the partial sum, f32 [n, embeddingStride]. */
   partialToFill(): Float32Array {
     const { views, arena, turn, plan } = this.#state;

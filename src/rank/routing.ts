@@ -26,6 +26,8 @@ export class Routing {
   readonly #chosen: Int32Array;
   readonly #weights: Float64Array;
   readonly #next: Int32Array;
+  /** Of one token, [groups]: the sums of the two best scores of each. */
+  readonly #groups: Float64Array | null;
 
   constructor(config: ExpertsConfig, chunkTokens: number) {
     this.#config = config;
@@ -35,6 +37,7 @@ export class Routing {
     this.#chosen = new Int32Array(chunkTokens * config.usedCount);
     this.#weights = new Float64Array(chunkTokens * config.usedCount);
     this.#next = new Int32Array(config.count);
+    this.#groups = config.groups ? new Float64Array(config.groups.count) : null;
   }
 
   /**
@@ -45,6 +48,7 @@ export class Routing {
   route(logits: Float32Array, n: number, choiceBias: Float32Array | null, to: Routes): void {
     for (let t = 0; t < n; t++) {
       this.#rate(logits, t, choiceBias);
+      if (this.#groups !== null) this.#closeGroups();
       this.#choose(t);
       this.#weigh(t);
     }
@@ -71,6 +75,32 @@ export class Routing {
     }
     for (let e = 0; e < count; e++) {
       this.#scores[e] = probabilities[e] + (choiceBias === null ? 0 : choiceBias[e]);
+    }
+  }
+
+  /** Experts of groups that are not used are out of the choice; the lower index among equals. */
+  #closeGroups(): void {
+    const groups = this.#groups!, scores = this.#scores;
+    const { count } = this.#config;
+    const { usedCount } = this.#config.groups!;
+    const size = count / groups.length;
+    for (let group = 0; group < groups.length; group++) {
+      let best = -Infinity, second = -Infinity;
+      for (let e = group * size; e < (group + 1) * size; e++) {
+        const score = scores[e];
+        if (score > best) [best, second] = [score, best];
+        else if (score > second) second = score;
+      }
+      groups[group] = best + second;
+    }
+    for (let group = 0; group < groups.length; group++) {
+      let better = 0;
+      for (let other = 0; other < groups.length; other++) {
+        if (groups[other] > groups[group] || groups[other] === groups[group] && other < group) {
+          better++;
+        }
+      }
+      if (better >= usedCount) scores.fill(-Infinity, group * size, (group + 1) * size);
     }
   }
 

@@ -3,7 +3,8 @@
  * feed-forward neurons, some rows of the vocabulary. Pure arithmetic.
  */
 import { check, divCeil } from "../base/check.ts";
-import type { ModelConfig } from "../model/types.ts";
+import { mergedHeadDim } from "../model/latent.ts";
+import type { LayerConfig, ModelConfig } from "../model/types.ts";
 import { BLOCK_WEIGHTS, SUPERBLOCK_WEIGHTS } from "../memory/row_layout.ts";
 import { hotSegments, type NeuronSegment, shareOf } from "./hot_neurons.ts";
 
@@ -183,6 +184,11 @@ function headsOf(config: ModelConfig, heads: Range): Pick<Shard, "heads" | "kvHe
   return { heads, kvHeads };
 }
 
+/** The share of a layer: one that convolves has channels in the place of all kinds of heads. */
+export function ofLayer(shard: Shard, { convolutionTaps }: LayerConfig): Shard {
+  return convolutionTaps === undefined ? shard : { ...shard, kvHeads: shard.heads };
+}
+
 interface NeuronCut {
   readonly parts: number;
   readonly part: number;
@@ -218,7 +224,7 @@ export function cut(total: number, by: { parts: number; part: number; unit: numb
 /** Fewest heads whose width is a whole number of blocks. */
 function headsPerBlock(config: ModelConfig, block: number): number {
   let heads = 1;
-  while ((heads * config.headDim) % block !== 0) heads++;
+  while ((heads * mergedHeadDim(config)) % block !== 0) heads++;
   return heads;
 }
 

@@ -17,6 +17,10 @@ export const STEP_TENSORS = [
   "query",
   "key",
   "value",
+  "latent.down",
+  "latent.plain",
+  "latent.mixed",
+  "latent.q8",
   "attention",
   "attention.q8",
   "attention.scratch",
@@ -129,24 +133,27 @@ class StepWalk {
 
   #layer(): void {
     const { experts, hasParallelBlocks } = this.#input.config;
+    const hasLatents = this.#input.bytes["latent.mixed"] !== undefined;
+    const mixed = hasLatents ? "latent.mixed" : "attention";
+    const merged = hasLatents ? ["attention", "latent.q8"] as const : [];
     if (this.#routesEarly) this.#route("routeEarly", "writes");
     this.#op("project.norm", { writes: ["normed", "normed.q8"] });
     this.#op("project", {
       reads: ["normed", "normed.q8"],
       writes: ["query", "key", "value"],
-      scratch: ["neurons.scratch"],
+      scratch: ["latent.down", "latent.plain", "latent.q8", "neurons.scratch"],
     });
     this.#op("normalizeHeads", { updates: ["query", "key"] });
     this.#op("rotate", { reads: ["ropes"], updates: ["query", "key"] });
     this.#op("remember", { reads: ["key", "value"] });
     this.#op("attend", {
       reads: ["query"],
-      writes: ["attention"],
+      writes: [mixed],
       scratch: ["attention.scratch"],
     });
     this.#op("mergeHeads", {
-      reads: ["attention"],
-      scratch: ["attention.q8", "incoming", "neurons.scratch"],
+      reads: [mixed],
+      scratch: ["attention.q8", "incoming", "neurons.scratch", ...merged],
     });
     if (!hasParallelBlocks) this.#join("joinAttention", []);
     if (this.#input.hasPredictors) this.#predict();

@@ -5,11 +5,16 @@
 import type { Numbers } from "./ops.ts";
 
 /** What a neuron does with its input. */
-export type ActivationName = "silu" | "gelu" | "relu" | "relu2";
+export type ActivationName = "silu" | "gelu" | "relu" | "relu2" | "swiglu7";
+
+/** Gates above it, and ups beyond ± it, count as it. */
+const SWIGLU_LIMIT = 7;
+const SWIGLU_STEEPNESS = 1.702;
 
 /**
  * silu(x) = x / (1 + exp(−x)); gelu(x) = x/2 · (1 + tanh(√(2/π) · (x + 0.044715·x³)));
- * relu(x) = max(0, x); relu2(x) = relu(x)².
+ * relu(x) = max(0, x); relu2(x) = relu(x)²; swiglu7(x) = y / (1 + exp(−1.702·y)),
+ * y = min(x, 7).
  */
 export function activation(name: ActivationName, x: number): number {
   switch (name) {
@@ -22,6 +27,10 @@ export function activation(name: ActivationName, x: number): number {
       return Math.max(0, x);
     case "relu2":
       return Math.max(0, x) ** 2;
+    case "swiglu7": {
+      const gate = Math.min(x, SWIGLU_LIMIT);
+      return gate / (1 + Math.exp(-SWIGLU_STEEPNESS * gate));
+    }
   }
 }
 
@@ -35,9 +44,11 @@ export function cutBelow(x: Numbers, threshold: number): Float64Array {
   return Float64Array.from(x, (value) => value < threshold ? 0 : value);
 }
 
-/** act(gate[i]) · up[i]. */
+/** act(gate[i]) · up[i]; swiglu7: act(gate[i]) · (clamp(up[i], −7, 7) + 1). */
 export function activateMul(name: ActivationName, gate: Numbers, up: Numbers): Float64Array {
-  return Float64Array.from(gate, (value, i) => activation(name, value) * up[i]);
+  const factor = (x: number) =>
+    name === "swiglu7" ? Math.max(-SWIGLU_LIMIT, Math.min(x, SWIGLU_LIMIT)) + 1 : x;
+  return Float64Array.from(gate, (value, i) => activation(name, value) * factor(up[i]));
 }
 
 /**

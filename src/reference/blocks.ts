@@ -137,20 +137,28 @@ export class ReferenceBlocks {
     const { embeddingLength: width, experts } = this.#config;
     check(experts !== null, "a dense model has no experts");
     const choiceBias = tensors.choiceBias && this.#weights.vector(tensors.choiceBias);
+    const downBiases = tensors.downBiases && this.#weights.vector(tensors.downBiases);
     const out = new Float64Array(h.length);
     for (let t = 0; t < h.length / width; t++) {
       const token = h.subarray(t * width, (t + 1) * width);
       const logits = router.subarray(t * experts.count, (t + 1) * experts.count);
       const shares = chooseExperts(logits, choiceBias, experts)
-        .map(({ expert, weight }) => ({ dense: tensors.experts[expert], weight }));
+        .map(({ expert, weight }) => ({
+          dense: tensors.experts[expert],
+          weight,
+          bias: downBiases?.subarray(expert * width, (expert + 1) * width),
+        }));
       if (tensors.shared) {
-        shares.push({ dense: tensors.shared, weight: this.#shared(token, tensors) });
+        const weight = this.#shared(token, tensors);
+        shares.push({ dense: tensors.shared, weight, bias: undefined });
       }
-      for (const { dense, weight } of shares) {
+      for (const { dense, weight, bias } of shares) {
         const stream = residual.subarray(t * width, (t + 1) * width);
         const predicted = this.#usesPredictors ? this.#predict(stream, dense) : null;
         const part = this.#dense(token, dense, (_, data) => data, { predicted });
-        for (let i = 0; i < width; i++) out[t * width + i] += weight * part[i];
+        for (let i = 0; i < width; i++) {
+          out[t * width + i] += weight * (part[i] + (bias?.[i] ?? 0));
+        }
       }
     }
     return out;
@@ -158,6 +166,7 @@ export class ReferenceBlocks {
 
   /** How much of the shared expert a token takes. */
   #shared(token: Float64Array, { sharedGate }: ExpertTensors): number {
-    return sharedGate === null ? 1 : sigmoid(this.project(token, sharedGate)[0]);
+    if (sharedGate === null) return this.#config.experts?.sharedWeight ?? 1;
+    return sigmoid(this.project(token, sharedGate)[0]);
   }
 }

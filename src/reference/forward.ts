@@ -9,14 +9,18 @@ import {
   describeModel,
   fillRopeTable,
   type HeadNormTensors,
+  type LayerTensors,
   type ModelConfig,
   type ModelDescription,
   type ModelTensors,
+  ownKeyDim,
   type RopeFrequencies,
   ropeFrequencies,
 } from "../model/mod.ts";
 import { softCap } from "./activation_ops.ts";
 import { ReferenceBlocks } from "./blocks.ts";
+import { shortConvolution } from "./convolution.ts";
+import { latentHeads, type OwnHeads } from "./latent_heads.ts";
 import { add, attention, rope } from "./ops.ts";
 import { ReferenceWeights } from "./weights.ts";
 
@@ -36,7 +40,10 @@ export interface ReferenceOptions {
   readonly description?: ModelDescription;
 }
 
-/** Keys and values of all positions so far, [positions, headCountKv, headDim]. */
+/**
+ * Keys and values of all positions so far, [positions, heads, dimensions]; of a layer that
+ * convolves, its rows [positions, d] as values.
+ */
 interface LayerCache {
   keys: Float64Array;
   values: Float64Array;
@@ -116,7 +123,9 @@ export class ReferenceModel {
     const scaled = (part: Float64Array) => part.map((value) => value * residualScale);
 
     const attends = show("attention norm", blocks.norm(x, tensors.attentionNorm));
-    const heads = this.#attend(attends, index, place);
+    const heads = tensors.convolution === null
+      ? this.#attend(attends, index, place)
+      : this.#convolve(attends, index, place.fromPosition);
     const attended = blocks.norm(heads, tensors.attentionPostNorm);
     const y = show("attention out", add(x, scaled(attended)));
 
@@ -136,7 +145,8 @@ export class ReferenceModel {
    * norm is taken last.
    */
   #attend(h: Float64Array, index: number, place: Place): Float64Array {
-    const { headCount, headCountKv, headDim, layers, normalizesTurnedHeads } = this.config;
+    const { headCount, layers, normalizesTurnedHeads } = this.config;
+    const { kvHeads, keyDim, valueDim } = this.#heads;
     const tensors = this.#tensors.layers[index];
     const blocks = this.#blocks;
     const show = (name: string, data: Float64Array) => this.#show(`layer ${index} ${name}`, data);
@@ -146,36 +156,76 @@ export class ReferenceModel {
       normalizesTurnedHeads
         ? blocks.headNorm(this.#rotate(x, by, place), norm)
         : this.#rotate(blocks.headNorm(x, norm), by, place);
-    const query = blocks.project(h, tensors.query);
-    const key = blocks.project(h, tensors.key);
-    const value = show("value", blocks.project(h, tensors.value));
+    const { query, key, value } = this.#project(h, tensors);
+    show("value", value);
     const ofQuery = { heads: headCount, rope: queryRope };
     const q = show("query", turned(query, tensors.queryNorm, ofQuery));
-    const k = show("key", turned(key, tensors.keyNorm, { heads: headCountKv, rope: keyRope }));
+    const k = show("key", turned(key, tensors.keyNorm, { heads: kvHeads, rope: keyRope }));
 
     const cache = this.#caches[index];
-    const kept = place.fromPosition * headCountKv * headDim;
-    cache.keys = append(cache.keys, kept, k);
-    cache.values = append(cache.values, kept, value);
+    const kept = place.fromPosition * kvHeads;
+    cache.keys = append(cache.keys, kept * keyDim, k);
+    cache.values = append(cache.values, kept * valueDim, value);
     const heads = attention({ q, k: cache.keys, v: cache.values }, {
       p0: place.fromPosition,
       heads: headCount,
-      kvHeads: headCountKv,
-      groupSize: headCount / headCountKv,
-      headDim,
+      kvHeads,
+      groupSize: headCount / kvHeads,
+      headDim: keyDim,
+      valueDim,
       window: layers[index].slidingWindow,
       scale: this.config.attentionScale,
       softCap: this.config.attentionSoftCap,
+      ...tensors.attentionSinks && { sinks: this.#weights.vector(tensors.attentionSinks) },
     });
     return blocks.project(show("heads", heads), tensors.attentionOutput);
+  }
+
+  /** Of the model as it is defined: with latents all heads have keys and values of their own. */
+  get #heads(): { kvHeads: number; keyDim: number; valueDim: number } {
+    const { latent, headCount, headCountKv, headDim } = this.config;
+    return latent === null
+      ? { kvHeads: headCountKv, keyDim: headDim, valueDim: headDim }
+      : { kvHeads: headCount, keyDim: ownKeyDim(latent), valueDim: latent.valueDim };
+  }
+
+  #project(h: Float64Array, tensors: LayerTensors): OwnHeads {
+    if (tensors.latent) {
+      return latentHeads(h, tensors, { config: this.config, weights: this.#weights });
+    }
+    const [query, key, value] = [tensors.query, tensors.key, tensors.value]
+      .map((matrix) => this.#blocks.project(h, matrix));
+    return { query, key, value };
+  }
+
+  /** Wo · (Wq·h ⊙ convolution(Wk·h ⊙ Wv·h)): what the matrices are called, see LayerTensors. */
+  #convolve(h: Float64Array, index: number, fromPosition: number): Float64Array {
+    const { embeddingLength: channels } = this.config;
+    const { query, key, value, convolution, attentionOutput } = this.#tensors.layers[index];
+    const blocks = this.#blocks;
+    const show = (name: string, data: Float64Array) => this.#show(`layer ${index} ${name}`, data);
+
+    const gate = show("query", blocks.project(h, query));
+    const inputs = show("key", blocks.project(h, key));
+    const rows = show("value", blocks.project(h, value).map((x, i) => x * inputs[i]));
+    const cache = this.#caches[index];
+    cache.values = append(cache.values, fromPosition * channels, rows);
+    const weights = this.#weights.vector(convolution!);
+    const of = { p0: fromPosition, channels };
+    const convolved = shortConvolution({ x: cache.values, gate, weights }, of);
+    return blocks.project(show("heads", convolved), attentionOutput);
   }
 
   /** Heads turned as the layer turns them, if it does; x [n, heads, headDim]. */
   #rotate(x: Float64Array, { heads, rope: choice }: Turning, { rotations }: Place): Float64Array {
     if (choice === null) return x;
     const { kind, dimensionCount } = this.config.ropes[choice];
-    const { headDim } = this.config;
-    return rope(x, rotations[choice], { heads, headDim, rotDim: dimensionCount, kind });
+    return rope(x, rotations[choice], {
+      heads,
+      headDim: this.#heads.keyDim,
+      rotDim: dimensionCount,
+      kind,
+    });
   }
 
   /** Rows `ids` of the embedding table, scaled, and learned positions, [n, embeddingLength]. */

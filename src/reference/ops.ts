@@ -222,21 +222,26 @@ export interface AttentionShape {
   /** Place of the first query head within its group; 0 unless heads are split over ranks. */
   readonly headOffset?: number;
   readonly headDim: number;
+  /** Dimensions of a value; left out: headDim. */
+  readonly valueDim?: number;
   /** A token sees this many positions, itself included; 0 = all. */
   readonly window?: number;
   /** Multiplies q·k; usually 1 / sqrt(headDim). */
   readonly scale: number;
   /** Scores s become softCap · tanh(s / softCap); 0 or left out: they stay. */
   readonly softCap?: number;
+  /** [heads]: scores beside those of positions, with values that are nothing. */
+  readonly sinks?: Numbers;
 }
 
 /**
  * Causal attention of n tokens: out[t, h] = Σ_p softmax_p(scale · q[t, h]·k[p, g]) · v[p, g], with
- * soft-capped scores if asked for.
+ * soft-capped scores and sinks if asked for.
  *
  * @param q [n, heads, headDim]
- * @param k [p0 + n, kvHeads, headDim], v likewise: earlier positions and the new ones.
- * @returns [n, heads, headDim]
+ * @param k [p0 + n, kvHeads, headDim], v [p0 + n, kvHeads, valueDim]: earlier positions and the
+ *          new ones.
+ * @returns [n, heads, valueDim]
  */
 export function attention(
   { q, k, v }: { q: Numbers; k: Numbers; v: Numbers },
@@ -244,25 +249,29 @@ export function attention(
 ): Float64Array {
   const { p0, heads, kvHeads, groupSize, headOffset = 0, headDim, window = 0, scale, softCap = 0 } =
     shape;
-  const out = new Float64Array(q.length);
+  const { valueDim = headDim, sinks } = shape;
   const n = q.length / (heads * headDim);
+  const out = new Float64Array(n * heads * valueDim);
   for (let t = 0; t < n; t++) {
     const last = p0 + t;
     const first = window === 0 ? 0 : Math.max(0, last + 1 - window);
     for (let h = 0; h < heads; h++) {
       const head = (t * heads + h) * headDim;
       const kvHead = Math.floor((h + headOffset) / groupSize);
-      const cached = (p: number) => (p * kvHeads + kvHead) * headDim;
+      const mixed = (t * heads + h) * valueDim;
+      const cached = (p: number) => p * kvHeads + kvHead;
       const scores = [];
       for (let p = first; p <= last; p++) {
         let dot = 0;
-        for (let i = 0; i < headDim; i++) dot += q[head + i] * k[cached(p) + i];
+        for (let i = 0; i < headDim; i++) dot += q[head + i] * k[cached(p) * headDim + i];
         const score = dot * scale;
         scores.push(softCap === 0 ? score : softCap * Math.tanh(score / softCap));
       }
-      const weights = softmax(scores);
+      const weights = softmax(sinks === undefined ? scores : [...scores, sinks[h]]);
       for (let p = first; p <= last; p++) {
-        for (let i = 0; i < headDim; i++) out[head + i] += weights[p - first] * v[cached(p) + i];
+        for (let i = 0; i < valueDim; i++) {
+          out[mixed + i] += weights[p - first] * v[cached(p) * valueDim + i];
+        }
       }
     }
   }

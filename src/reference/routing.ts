@@ -24,9 +24,12 @@ export function chooseExperts(
   config: ExpertsConfig,
 ): ExpertShare[] {
   const probabilities = gate(logits, config.gating);
-  const order = Array.from(probabilities, (probability, expert) => (
-    { expert, rank: probability + (choiceBias?.[expert] ?? 0) }
-  ));
+  const scores = Array.from(probabilities, (each, expert) => each + (choiceBias?.[expert] ?? 0));
+  const isOpen = openGroups(scores, config);
+  const order = scores.map((score, expert) => ({
+    expert,
+    rank: isOpen(expert) ? score : -Infinity,
+  }));
   order.sort((a, b) => b.rank - a.rank || a.expert - b.expert);
   const chosen = order.slice(0, config.usedCount).map(({ expert }) => expert);
 
@@ -37,6 +40,20 @@ export function chooseExperts(
     weights = weights.map((weight) => weight / sum);
   }
   return chosen.map((expert, i) => ({ expert, weight: weights[i] * config.weightScale }));
+}
+
+/** Which experts are in groups that may be chosen from. */
+function openGroups(scores: readonly number[], config: ExpertsConfig): (expert: number) => boolean {
+  const { groups } = config;
+  if (groups === undefined) return () => true;
+  const size = scores.length / groups.count;
+  const sums = Array.from({ length: groups.count }, (_, group) => {
+    const own = scores.slice(group * size, (group + 1) * size).toSorted((a, b) => b - a);
+    return { group, sum: own[0] + own[1] };
+  });
+  sums.sort((a, b) => b.sum - a.sum || a.group - b.group);
+  const open = new Set(sums.slice(0, groups.usedCount).map(({ group }) => group));
+  return (expert) => open.has(Math.floor(expert / size));
 }
 
 function gate(logits: Numbers, gating: ExpertsConfig["gating"]): Float64Array {

@@ -8,13 +8,20 @@
  * linear time: where theirs would, ours says the same in another way.
  */
 
+/** One way to cut. */
+export interface Stage {
+  readonly expression: RegExp;
+  /** What matches is cut into pieces of so many characters, counted from its end; 0: it is not. */
+  readonly charactersFromEnd: number;
+}
+
 /** How the models of one family cut text, and what else their name implies. */
 export interface PreTokenizer {
   /**
    * Applied in turn, each to every piece that the one before left: what matches and what lies
    * between matches become pieces of their own.
    */
-  readonly stages: readonly RegExp[];
+  readonly stages: readonly Stage[];
   /** A word that is a token as it stands is taken whole, whatever the merges would make of it. */
   readonly ignoresMerges: boolean;
   /** Prompts begin with BOS unless the file says otherwise. */
@@ -38,9 +45,14 @@ const SYMBOLS = String.raw` ?[^${S}\p{L}\p{N}]+`;
 /** The words of GPT-2. */
 const GPT2 = String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+|${SYMBOLS}|${SPACES}`;
 
+/** The words of GPT-4 without its contractions. */
+function uncontracted(digits: string): string {
+  return String.raw`${WORD}|${digits}|${SYMBOLS}[\r\n]*|${BREAKS}|${SPACES}`;
+}
+
 /** The words of GPT-4 and its many followers, who differ in how long a piece of a number may be. */
 function gpt4(digits: string): string {
-  return String.raw`${CONTRACTION}|${WORD}|${digits}|${SYMBOLS}[\r\n]*|${BREAKS}|${SPACES}`;
+  return `${CONTRACTION}|${uncontracted(digits)}`;
 }
 
 const UPPER = String.raw`[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]`;
@@ -48,9 +60,13 @@ const LOWER = String.raw`[\p{Ll}\p{Lm}\p{Lo}\p{M}]`;
 
 /** The words of GPT-4o: a capital within a word begins another. */
 function gpt4o(digits: string, ending: string): string {
-  const before = String.raw`[^\r\n\p{L}\p{N}]?`;
-  return `${before}${UPPER}*${LOWER}+${ending}|${before}${UPPER}+${LOWER}*${ending}|${digits}|` +
+  return `${words4o(UPPER, LOWER, ending)}|${digits}|` +
     String.raw`${SYMBOLS}[\r\n/]*|${BREAKS}|${SPACES}`;
+}
+
+function words4o(upper: string, lower: string, ending: string): string {
+  const before = String.raw`[^\r\n\p{L}\p{N}]?`;
+  return `${before}${upper}*${lower}+${ending}|${before}${upper}+${lower}*${ending}`;
 }
 
 /** ASCII punctuation, as a character class. */
@@ -93,8 +109,31 @@ const DEFAULT_MARKS = String.raw`[\p{P}$+<=>^~|]+`;
 const THREE_DIGITS = "[0-9][0-9][0-9]";
 const CHINESE_OR_KANA = String.raw`[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+`;
 
+/** The same three, for Chinese alone, and capitals and small letters of all other scripts. */
+const HAN = String.raw`\p{Script=Han}`;
+const UPPER_NOT_HAN = `(?:(?!${HAN})${UPPER})`;
+const LOWER_NOT_HAN = `(?:(?!${HAN})${LOWER})`;
+
+/** Numbers between which and what follows a word ends, as `\b` says it. */
+const BOUND_DIGITS = String.raw`(?<!\p{Nd})\p{Nd}+(?![\p{L}\p{M}\p{N}\p{Pc}])`;
+/** Letters, with single spaces between them. */
+const PHRASE = String.raw`[^\r\n\p{L}\p{N}]?\p{L}\p{M}*(?: ?\p{L}\p{M}*)*`;
+/** White space in pieces of powers of two. */
+const HALVED_SPACES = [512, 256, 128, 64, 32, 16, 8, 4, "1,2"]
+  .map((count) => `${S}{${count}}(?!${NOT_S})|`).join("") + S;
+/** Scripts of East and South East Asia. */
+const ASIAN = String.raw`[\u4e00-\u9fff\u3400-\u4dbf\uf900-\ufaff\u3040-\u309f\u30a0-\u30ff` +
+  String.raw`\uff65-\uff9f\u2f00-\u2fdf\u0e40-\u0e7f\u0e80-\u0eff\u1780-\u17ff\u1000-\u109f` +
+  String.raw`\uaa60-\uaa7f\ua9e0-\ua9ff\uac00-\ud7af\u1100-\u11ff]+`;
+/** Korean, Chinese marks, Bopomofo, Chinese and Japanese, each by itself. */
+const EAST_ASIAN = String.raw`[\uac00-\ud7a3\u3131-\u318e]+|` +
+  String.raw`[\uff01\u2026\u201c\u201d\u2018\u2019\u2014\uff1a\uff1b\uff0c\u3001-\u303f` +
+  String.raw`\ufe30-\ufe4f]+|[\u3105-\u312f]+|${CHINESE_OR_KANA}`;
+
 interface Family {
   readonly names: readonly string[];
+  /** The first of them cuts what it matches into threes, counted from the end. */
+  readonly groupsDigits?: boolean;
   readonly stages: readonly string[];
   readonly ignoresMerges?: boolean;
   readonly addsBos?: boolean;
@@ -113,14 +152,17 @@ const FAMILIES: readonly Family[] = [
   },
   { names: ["falcon"], stages: [FALCON_MARKS, GPT2, THREE_DIGITS] },
   {
-    names: "llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2".split(" "),
+    names: "llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano".split(
+      " ",
+    ),
     stages: [gpt4(UP_TO_3_DIGITS)],
     ignoresMerges: true,
     addsBos: true,
   },
   { names: "dbrx smaug-bpe glm4 chatglm-bpe".split(" "), stages: [gpt4(UP_TO_3_DIGITS)] },
   {
-    names: "qwen2 deepseek-r1-qwen stablelm2 hunyuan solar-open megrez grok-2 kormo".split(" "),
+    names: "qwen2 deepseek-r1-qwen stablelm2 hunyuan solar-open megrez grok-2 kormo f2llmv2"
+      .split(" "),
     stages: [gpt4(DIGIT)],
   },
   {
@@ -143,7 +185,7 @@ const FAMILIES: readonly Family[] = [
     ],
   },
   {
-    names: "gpt-4o llama4 kanana2 minimax-m2".split(" "),
+    names: "gpt-4o llama4 kanana2 minimax-m2 talkie".split(" "),
     stages: [gpt4o(UP_TO_3_DIGITS, `(?:${CONTRACTION})?`)],
   },
   { names: ["tekken"], stages: [gpt4o(DIGIT, "")], ignoresMerges: true, addsBos: true },
@@ -169,16 +211,58 @@ const FAMILIES: readonly Family[] = [
     ],
   },
   {
-    names: "deepseek-v3 hunyuan-dense joyai-llm".split(" "),
+    names: "deepseek-v3 hunyuan-dense joyai-llm hy_v4".split(" "),
     stages: [UP_TO_3_DIGITS, CHINESE_OR_KANA, DEEPSEEK3],
   },
   { names: "bloom poro-chat gpt3-finnish".split(" "), stages: [BLOOM] },
   { names: ["viking"], stages: [BLOOM, DIGIT] },
+  {
+    names: ["minicpm5"],
+    stages: [UP_TO_3_DIGITS, gpt4(`${DIGIT}+`)],
+    ignoresMerges: true,
+  },
+  { names: ["ufakzeka"], stages: [uncontracted(DIGIT)] },
+  { names: ["laguna"], stages: [String.raw`[^\n]+|\n+`, gpt4(DIGIT)] },
+  {
+    names: ["jais-2"],
+    stages: [
+      String.raw`${CONTRACTION}|${WORD}|${UP_TO_3_DIGITS}|${SYMBOLS}[\r\n]*|${BREAKS}|` +
+      HALVED_SPACES,
+    ],
+  },
+  {
+    names: ["exaone-moe"],
+    stages: [
+      String.raw`${CONTRACTION}|${PHRASE}|${DIGIT}|${SYMBOLS}[\r\n/]?|${S}*[\r\n]|${SPACES}`,
+    ],
+  },
+  {
+    names: ["kimi-k2"],
+    stages: [
+      `${HAN}+|` + words4o(UPPER_NOT_HAN, LOWER_NOT_HAN, `(?:${CONTRACTION})?`) + "|" +
+      String.raw`${UP_TO_3_DIGITS}|${SYMBOLS}[\r\n]*|${BREAKS}|${SPACES}`,
+    ],
+  },
+  {
+    names: ["youtu"],
+    stages: [EAST_ASIAN, gpt4o(DIGIT, `(?:${CONTRACTION})?`)],
+    ignoresMerges: true,
+  },
+  {
+    names: ["tiny_aya", "cohere2moe"],
+    groupsDigits: true,
+    stages: [BOUND_DIGITS, gpt4o(UP_TO_3_DIGITS, `(?:${CONTRACTION})?`)],
+  },
+  { names: ["superbpe"], groupsDigits: true, stages: [`${DIGIT}+`] },
+  { names: ["afmoe"], groupsDigits: true, stages: [`${DIGIT}+`, ASIAN, DEEPSEEK3] },
 ];
 
 const BY_NAME = new Map<string, PreTokenizer>(
-  FAMILIES.flatMap(({ names, stages, ignoresMerges = false, addsBos = false }) => {
-    const compiled = stages.map((stage) => new RegExp(stage, "gu"));
+  FAMILIES.flatMap(({ names, stages, groupsDigits, ignoresMerges = false, addsBos = false }) => {
+    const compiled = stages.map((stage, index): Stage => ({
+      expression: new RegExp(stage, "gu"),
+      charactersFromEnd: groupsDigits && index === 0 ? 3 : 0,
+    }));
     return names.map((name): [string, PreTokenizer] => [
       name,
       { stages: compiled, ignoresMerges, addsBos },

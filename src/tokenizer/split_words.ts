@@ -1,6 +1,11 @@
 /** Cuts text into the words within which a byte-level BPE merges. Knows nothing of vocabularies. */
 import { UnsupportedModelError } from "../base/errors.ts";
-import { PRE_TOKENIZER_NAMES, type PreTokenizer, preTokenizer } from "./pre_tokenizers.ts";
+import {
+  PRE_TOKENIZER_NAMES,
+  type PreTokenizer,
+  preTokenizer,
+  type Stage,
+} from "./pre_tokenizers.ts";
 
 /**
  * A word may not be longer, in UTF-16 units: V8's expressions keep a stack of where they might have
@@ -8,7 +13,7 @@ import { PRE_TOKENIZER_NAMES, type PreTokenizer, preTokenizer } from "./pre_toke
  */
 const BLOCK_UNITS = 1 << 21;
 
-/** Where every pre-tokenizer ends a word: before the space between ASCII letters. */
+/** Where all but two, which have phrases, end a word: before the space between ASCII letters. */
 const CERTAIN_END = /[A-Za-z](?= [A-Za-z])/g;
 
 /**
@@ -67,18 +72,34 @@ function lastWordEnd(block: string): number {
 }
 
 /** Every piece cut into what `stage` matches and what lies between. */
-function splitPieces(pieces: readonly string[], stage: RegExp): string[] {
+function splitPieces(
+  pieces: readonly string[],
+  { expression, charactersFromEnd }: Stage,
+): string[] {
   const words: string[] = [];
   for (const piece of pieces) {
     let end = 0;
-    stage.lastIndex = 0;
-    for (let match = stage.exec(piece); match !== null; match = stage.exec(piece)) {
+    expression.lastIndex = 0;
+    for (let match = expression.exec(piece); match !== null; match = expression.exec(piece)) {
       if (match.index > end) words.push(piece.slice(end, match.index));
-      end = stage.lastIndex;
-      words.push(match[0]);
+      end = expression.lastIndex;
+      if (charactersFromEnd === 0) words.push(match[0]);
+      else for (const group of groupsFromEnd(match[0], charactersFromEnd)) words.push(group);
     }
     if (end === 0) words.push(piece);
     else if (end < piece.length) words.push(piece.slice(end));
   }
   return words;
+}
+
+/** `word` in pieces of `length` characters, the first of them what is left. */
+function* groupsFromEnd(word: string, length: number): Generator<string> {
+  const characters = [...word];
+  let begin = 0;
+  let end = characters.length % length || length;
+  while (begin < characters.length) {
+    yield characters.slice(begin, end).join("");
+    begin = end;
+    end += length;
+  }
 }

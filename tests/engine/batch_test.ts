@@ -29,6 +29,15 @@ const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
   ["gpt2 in F16", { type: "F16", architecture: "gpt2" }, { threads: 2 }],
   ["olmo2 in Q4_0", { type: "Q4_0", architecture: "olmo2" }, { threads: 2 }],
   ["qwen2moe in Q4_0", { type: "Q4_0", architecture: "qwen2moe" }, { threads: 2 }],
+  ["gpt-oss in Q8_0", { type: "Q8_0", architecture: "gpt-oss" }, { threads: 3 }],
+  ["deepseek2-old in Q8_0", { type: "Q8_0", architecture: "deepseek2-old" }, { threads: 2 }],
+  ["deepseek2-grouped in Q4_0", { type: "Q4_0", architecture: "deepseek2-grouped" }, {
+    threads: 3,
+  }],
+  ["lfm2 in Q4_0, in small steps", { type: "Q4_0", architecture: "lfm2" }, {
+    ...{ threads: 3, chunkTokens: 7 },
+  }],
+  ["lfm2moe in Q8_0", { type: "Q8_0", architecture: "lfm2moe" }, { threads: 2 }],
   ["bamboo in Q4_0, prompts taking turns", { type: "Q4_0", architecture: "bamboo" }, {
     threads: 2,
   }],

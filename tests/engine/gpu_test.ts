@@ -20,8 +20,17 @@ const BESIDE: readonly TinyFamilyName[] = [
 /** What a GPU says that it cannot do of a family. */
 const REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "mistral3": "queries are lengthened by their positions",
+  "deepseek2": "made of latents by threads only",
+  "deepseek2-old": "made of latents by threads only",
+  "deepseek2-grouped": "made of latents by threads only",
+  "deepseek2-dense": "made of latents by threads only",
+  "lfm2": "layers that convolve are the threads'",
+  "lfm2-windowed": "layers that convolve are the threads'",
+  "lfm2moe": "layers that convolve are the threads'",
+  "gpt-oss": "attention has sinks by threads only",
   "hunyuan-dense": "heads are normalised behind their rotation",
   "hunyuan-moe": "heads are normalised behind their rotation",
+  "maincoder": "heads are normalised behind their rotation",
 };
 const isMixture = (name: TinyFamilyName) => "experts" in TINY_FAMILIES[name];
 /** Longer than the windows, and no multiple of the 16 rows that `logits` computes at once. */

@@ -62,6 +62,7 @@ const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
   ["llama in Q4_0, a thread", { type: "Q4_0" }, { threads: 1 }],
   ["llama in F32, two threads", { type: "F32" }, { threads: 2 }],
   ["gemma2 in Q8_0, three threads", { type: "Q8_0", architecture: "gemma2" }, { threads: 3 }],
+  ["lfm2 in Q8_0, two threads", { type: "Q8_0", architecture: "lfm2", seed: 2 }, { threads: 2 }],
   ["qwen2moe in Q4_0, steps of 9", { type: "Q4_0", architecture: "qwen2moe" }, {
     ...{ threads: 2, chunkTokens: 9 },
   }],
@@ -142,32 +143,34 @@ Deno.test("generate() leaves nothing of wrong guesses where a later prompt finds
     });
   }));
 
-Deno.test("generate() with guesses lets requests leave at any moment", () =>
-  withTinyFile({ type: "Q4_0", contextLength: 300 }, async (path) => {
-    const requests = someRequests();
-    const rng = new Rng(5);
-    await withModel(path, { threads: 2, speculate: 7, parallel: 4 }, async (model) => {
-      const { answers: alone } = await answers(model, requests, false);
-      let cut = 0;
-      for (let round = 0; round < 3; round++) {
-        await Promise.all(requests.map(async (request, i) => {
-          const abort = new AbortController();
-          const generation = model.generate({ ...request, signal: abort.signal });
-          if (rng.int(2) === 0) setTimeout(() => abort.abort(), rng.int(15));
-          const { ids, finishReason } = await generation.result;
-          const isCut = finishReason === "cancelled";
-          if (isCut) cut++;
-          assertEquals(ids, isCut ? alone[i].ids.slice(0, ids.length) : alone[i].ids);
-        }));
-      }
-      assertGreater(cut, 0);
-      // The engine says so a moment after it has answered.
-      for (let ms = 0; ms < 100 && model.kv.usedTokens > 0; ms++) {
-        await new Promise((resolve) => setTimeout(resolve, 1));
-      }
-      assertEquals(model.kv.usedTokens, 0);
-    });
-  }));
+for (const architecture of ["llama", "lfm2"] as const) {
+  Deno.test(`generate() of ${architecture} with guesses lets requests leave at any moment`, () =>
+    withTinyFile({ architecture, type: "Q8_0", contextLength: 300 }, async (path) => {
+      const requests = someRequests();
+      const rng = new Rng(5);
+      await withModel(path, { threads: 2, speculate: 7, parallel: 4 }, async (model) => {
+        const { answers: alone } = await answers(model, requests, false);
+        let cut = 0;
+        for (let round = 0; round < 3; round++) {
+          await Promise.all(requests.map(async (request, i) => {
+            const abort = new AbortController();
+            const generation = model.generate({ ...request, signal: abort.signal });
+            if (rng.int(2) === 0) setTimeout(() => abort.abort(), rng.int(15));
+            const { ids, finishReason } = await generation.result;
+            const isCut = finishReason === "cancelled";
+            if (isCut) cut++;
+            assertEquals(ids, isCut ? alone[i].ids.slice(0, ids.length) : alone[i].ids);
+          }));
+        }
+        assertGreater(cut, 0);
+        // The engine says so a moment after it has answered.
+        for (let ms = 0; ms < 100 && model.kv.usedTokens > 0; ms++) {
+          await new Promise((resolve) => setTimeout(resolve, 1));
+        }
+        assertEquals(model.kv.usedTokens, 0);
+      });
+    }));
+}
 
 /** A second model: a friend guesses as the first one chooses, a stranger never. */
 const DRAFT_MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
@@ -176,6 +179,9 @@ const DRAFT_MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[
   ["a stranger, two threads", { seed: 9, blockCount: 1 }, { threads: 2, speculate: 7 }],
   ["a family of its own, three threads", { architecture: "gemma2", type: "Q8_0" }, {
     ...{ threads: 3, speculate: 3, chunkTokens: 20 },
+  }],
+  ["one that convolves, steps of 8", { architecture: "lfm2", type: "Q8_0" }, {
+    ...{ threads: 2, speculate: 4, chunkTokens: 8 },
   }],
   ["one of a short context", { type: "Q4_0", contextLength: 60 }, { threads: 2, speculate: 4 }],
 ];
@@ -201,27 +207,34 @@ for (const [name, form, options] of DRAFT_MODELS) {
     }));
 }
 
-Deno.test("generate() takes nearly all greedy guesses of a draft model that is itself", () =>
-  withTinyFile({ type: "Q4_0", contextLength: 300 }, async (path) => {
-    const options = { threads: 2, speculate: 4, draftModelPath: path, chunkTokens: 32 };
-    await withModel(path, options, async (model) => {
-      const ids = Array.from({ length: 150 }, (_, i) => 3 + (i * i) % 500);
-      // Of texts that have not repeated themselves yet, several pieces long; of the second one the
-      // slot has nothing that it could use but the beginning.
-      for (const prompt of [ids, [...ids.slice(0, 40), ...ids.slice(0, 90).toReversed()]]) {
-        const sampling = { temperature: 0 };
-        const request = { ids: prompt, maxTokens: 20, sampling, ignoreEnd: true };
-        const { timings } = await answer(model, request);
-        // While it runs, too: what is told never shrinks, and comes to what is told at the end.
-        const told: number[] = [];
-        for await (const { draftedTokens = 0 } of model.generate(request)) told.push(draftedTokens);
-        assertEquals(told, told.toSorted((a, b) => a - b));
-        assertGreater(told[told.length >> 1], 0);
-        assertGreater(timings.draftedTokens!, 12);
-        assertGreater(timings.acceptedTokens!, 0.9 * timings.draftedTokens!);
-      }
-    });
-  }));
+// What lfm2 keeps for convolutions is gone where the third text goes on.
+for (const architecture of ["llama", "lfm2"] as const) {
+  Deno.test(`generate() takes nearly all greedy guesses of ${architecture} for itself`, () =>
+    withTinyFile({ architecture, type: "Q4_0", contextLength: 300 }, async (path) => {
+      const options = { threads: 2, speculate: 4, draftModelPath: path, chunkTokens: 32 };
+      await withModel(path, options, async (model) => {
+        const ids = Array.from({ length: 150 }, (_, i) => 3 + (i * i) % 500);
+        // Of texts that have not repeated themselves yet, several pieces long; of the second one
+        // the slot has nothing that it could use but the beginning. Of the third one it has 30 ids,
+        // and the keys and values of the first 32 are there.
+        const other = [...ids.slice(0, 30), ...ids.slice(0, 90).toReversed()];
+        for (const prompt of [ids, other, ids.slice(0, 34)]) {
+          const sampling = { temperature: 0 };
+          const request = { ids: prompt, maxTokens: 20, sampling, ignoreEnd: true };
+          const { timings } = await answer(model, request);
+          // While it runs, too: what is told never shrinks, and comes to what is told at the end.
+          const told: number[] = [];
+          for await (const { draftedTokens = 0 } of model.generate(request)) {
+            told.push(draftedTokens);
+          }
+          assertEquals(told, told.toSorted((a, b) => a - b));
+          assertGreater(told[told.length >> 1], 0);
+          assertGreater(timings.draftedTokens!, 12);
+          assertGreater(timings.acceptedTokens!, 0.9 * timings.draftedTokens!);
+        }
+      });
+    }));
+}
 
 Deno.test("loadModel() refuses a draft model of other ids, and one that cannot be followed", () =>
   withTinyFile(

@@ -8,7 +8,7 @@ import { UnsupportedModelError } from "../../src/base/errors.ts";
 import type { StreamingChoice } from "../../src/llm/choose_units.ts";
 import { loadModel, type LoadOptions } from "../../src/llm/mod.ts";
 import type { StreamTimings } from "../../src/llm/types.ts";
-import type { StreamingSteps } from "../../src/rank/plan_types.ts";
+import type { StreamingSteps } from "../../src/rank/stream_types.ts";
 import { nmse } from "../support/compare.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { FEW_SLOTS, withPacked } from "../support/packed_model.ts";
@@ -66,8 +66,24 @@ Deno.test("a mixture of ReLU experts answers the same from disk as from memory",
 Deno.test("a model whose neurons all fire answers the same from disk as from memory", () =>
   eachBudget({ architecture: "llama", type: "Q4_0", blockCount: 4 }, false));
 
+Deno.test("layers that convolve answer the same from disk as from memory", async () => {
+  for (const architecture of ["lfm2", "lfm2moe"] as const) {
+    await eachBudget({ architecture, type: "Q4_0" }, false);
+  }
+});
+
 Deno.test("a mixture behind a dense layer answers the same from disk as from memory", () =>
   eachBudget({ architecture: "deepseek", type: "Q4_0", blockCount: 4 }, false));
+
+for (const architecture of ["gpt2", "llama-biased", "gpt-oss"] as const) {
+  Deno.test(`${architecture}, whose neurons have biases, answers the same from disk`, () =>
+    eachBudget({ architecture, type: "Q8_0", blockCount: 4 }, false));
+}
+
+for (const architecture of ["deepseek2-old", "deepseek2-grouped"] as const) {
+  Deno.test(`${architecture} answers the same from disk as from memory`, () =>
+    eachBudget({ architecture, type: "Q4_0", blockCount: 4 }, false));
+}
 
 const PREDICTED: Record<string, TinyModelOptions> = {
   "neurons": { architecture: "bamboo", type: "F16" },

@@ -10,7 +10,8 @@ import { sharedPath, sharedTest } from "../support/shared.ts";
 import type { TinyFamilyName } from "../support/tiny_families.ts";
 import { TINY_PROMPT, tinyModel } from "../support/tiny_model.ts";
 import { greedyIds } from "./greedy.ts";
-import { LLAMA_CPP_LOGITS, TINY_GREEDY } from "./tiny_logits.ts";
+import { TINY_GREEDY } from "./tiny_greedy.ts";
+import { LLAMA_CPP_LOGITS } from "./tiny_logits.ts";
 
 const GOLDEN_MODELS = [
   "llama-f32",

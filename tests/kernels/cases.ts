@@ -8,6 +8,7 @@ import type { TestArena } from "./arena.ts";
 import { activationCases } from "./cases_activations.ts";
 import { attentionCases } from "./cases_attention.ts";
 import { columnCases } from "./cases_columns.ts";
+import { convolutionCases } from "./cases_convolution.ts";
 import { elementwiseCases } from "./cases_elementwise.ts";
 import { floatMatmulCases } from "./cases_matmul_float.ts";
 import { gatherCases } from "./cases_gather.ts";
@@ -41,6 +42,7 @@ export const KERNEL_CASES: readonly KernelCase[] = [
   ...quantisedMatmulCases,
   ...floatMatmulCases,
   ...attentionCases,
+  ...convolutionCases,
   ...samplingCases,
   ...sparseCases,
   ...columnCases,

@@ -24,6 +24,13 @@ export const gatherCases: readonly KernelCase[] = [
     counts: [1, 2, 4, 6, 7],
   },
   {
+    name: "scatter_add_row_f32",
+    sweep: sweepScatterRow,
+    legalCall: (a) => [a.place(512), 64, 2, a.place(64), a.place(64), 2, a.place(256), 60],
+    addresses: [0, 3, 4, 6],
+    counts: [1, 2, 5, 7],
+  },
+  {
     name: "gather_q8",
     sweep: sweepGatherQ8,
     legalCall: (a) => [a.place(4096), 2, 60, a.place(64), 2, a.place(4096)],
@@ -94,6 +101,32 @@ function sweepScatter(arena: TestArena): void {
     rows.forEach((row, j) => {
       const to = Math.min(row, xRows - 1) * stride;
       for (let i = 0; i < d; i++) expected[to + i] += y[j * yStride + i];
+    });
+    assertEquals(arena.floats(xAt, xRows * stride), expected);
+  }
+}
+
+function sweepScatterRow(arena: TestArena): void {
+  for (const { d, n, stride, rng } of shapes()) {
+    arena.reset();
+    const xRows = 4;
+    const x = randomFloats(rng, xRows * stride);
+    const y = randomFloats(rng, d);
+    const factors = randomFloats(rng, n);
+    const rows = Uint32Array.from({ length: n }, () => rng.int(xRows));
+    if (n > 1) rows[1] = 2 ** 32 - 1; // no row: the last one
+    const [xAt, yAt] = [arena.put(x, 4), arena.put(y, 4)];
+    const rowsAt = arena.put(new Uint8Array(rows.buffer), 4);
+    const factorsAt = arena.put(factors, 4);
+    const { kernels } = arena;
+    arena.run(
+      () => kernels.scatter_add_row_f32(xAt, stride, xRows, rowsAt, factorsAt, n, yAt, d),
+      ...rowsOf(xAt, xRows, stride, d),
+    );
+    const expected = x.slice();
+    rows.forEach((row, j) => {
+      const to = Math.min(row, xRows - 1) * stride;
+      for (let i = 0; i < d; i++) expected[to + i] += Math.fround(y[i] * factors[j]);
     });
     assertEquals(arena.floats(xAt, xRows * stride), expected);
   }

@@ -29,15 +29,16 @@ function scriptedSource(batches: number[][]) {
   return { source, seen };
 }
 
-/** Ids are UTF-16 codes; id 0 makes the decoder throw. */
+/** Ids are UTF-16 codes; id 0 makes the decoder throw, id 1 is a control token. */
 const TOKENIZER = {
   streamDecoder: () => ({
     push(id: number) {
       if (id === 0) throw new Error("no such id");
-      return String.fromCharCode(id);
+      return id === 1 ? "" : String.fromCharCode(id);
     },
     flush: () => "",
   }),
+  bytesOf: (id: number) => new Uint8Array(id === 1 ? 0 : 1),
 } as unknown as Tokenizer;
 
 function codes(text: string): number[] {
@@ -72,6 +73,15 @@ Deno.test("startGeneration() cancels what is left behind a stop string", async (
     .result;
   assertEquals([result.text, result.finishReason], ["one ", "stop"]);
   assertEquals([seen.isAborted, seen.isLeft], [true, true]);
+});
+
+Deno.test("startGeneration() gives what it holds back before a control token that follows", async () => {
+  const { input: given } = input([codes("one S"), [1], codes("TOP two")], { stop: ["STOP"] });
+  const generation = startGeneration(new TurnQueue({ runningMax: 1, waitingMax: 1 }), given);
+  const seen: string[] = [];
+  for await (const { text, ids } of generation) seen.push(ids[0] === 1 ? "|" : text);
+  assertEquals(seen.join(""), "one S|TOP two");
+  assertEquals((await generation.result).ids, [...codes("one S"), 1, ...codes("TOP two")]);
 });
 
 Deno.test("startGeneration() frees the engine and its turn when the decoder throws", async () => {

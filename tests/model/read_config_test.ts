@@ -255,6 +255,7 @@ Deno.test("readConfig() refuses senseless numbers of experts, naming the key", (
     ["expert_gating_func", [-1, "softmax"]],
     ["expert_weights_scale", [-1, NaN]],
     ["expert_weights_norm", [1]],
+    ["expert_group_count", [3, 8, 9, -1]], // not in equal groups of two or more
   ];
   for (const [key, values] of attempts) {
     for (const value of values) {
@@ -263,8 +264,24 @@ Deno.test("readConfig() refuses senseless numbers of experts, naming the key", (
       assertThrows(run, ModelFormatError, `"qwen3moe.${key}"`, `${value}`);
     }
   }
-  const grouped = withMetadata(file, { "qwen3moe.expert_group_count": 2 });
-  assertThrows(() => readConfig(grouped, qwen3moe), UnsupportedModelError, "in groups");
+  const used = "qwen3moe.expert_group_used_count";
+  for (const value of [undefined, 0, 1, 5]) { // 1: two experts, a token uses three
+    const changed = withMetadata(file, { "qwen3moe.expert_group_count": 4, [used]: value });
+    assertThrows(() => readConfig(changed, qwen3moe), ModelFormatError, used, `${value}`);
+  }
+});
+
+Deno.test("readConfig() reads groups of experts, unless a token may use all of them", () => {
+  const file = parseGguf(tinyModel({ architecture: "qwen3moe" }));
+  const groupsWith = (count: number, used: number) => {
+    const groups = { "expert_group_count": count, "expert_group_used_count": used };
+    const changes = Object.entries(groups).map(([key, value]) => [`qwen3moe.${key}`, value]);
+    return readConfig(withMetadata(file, Object.fromEntries(changes)), qwen3moe).experts?.groups;
+  };
+  assertEquals(groupsWith(4, 2), { count: 4, usedCount: 2 });
+  for (const [count, used] of [[0, 0], [1, 1], [4, 4]]) {
+    assertEquals(groupsWith(count, used), undefined);
+  }
 });
 
 Deno.test("readConfig() refuses negative scales and caps, naming the key", () => {

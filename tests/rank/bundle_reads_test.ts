@@ -7,7 +7,7 @@ import { BundleReads } from "../../src/rank/bundle_reads.ts";
 import { COUNT_FIELDS } from "../../src/rank/counts.ts";
 import { NeuronReads } from "../../src/rank/neuron_reads.ts";
 import type { OwnUnit } from "../../src/rank/own_units.ts";
-import type { StreamPlan } from "../../src/rank/plan_types.ts";
+import type { StreamPlan } from "../../src/rank/stream_types.ts";
 import type { StepState } from "../../src/rank/step_state.ts";
 
 const SLOTS = 8;

@@ -1,9 +1,12 @@
 /** A rank on a GPU whose logits are awaited, as a page has to. */
 import { assertEquals, assertThrows } from "@std/assert";
+import { openGpu } from "../../gpu/mod.ts";
+import { Control } from "../../src/memory/control.ts";
 import { loadKernelModule } from "../../wasm/mod.ts";
 import { missingGpu } from "../support/gpu.ts";
 import { GPU_ALONE } from "../support/gpu_model.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
+import { openLoneRank } from "../support/lone_gpu_rank.ts";
 import { PageModel } from "../support/page_model.ts";
 import { Rng } from "../support/rng.ts";
 
@@ -24,6 +27,38 @@ awaitedTest("a rank on a GPU refuses a step before logits have arrived", async (
     const model = await PageModel.open(await Deno.readFile(path), await loadKernelModule());
     model.startStep(IDS.slice(0, 4), 0, 1);
     assertThrows(() => model.startStep(IDS.slice(4, 5), 4, 1), Error, "have arrived");
+  });
+});
+
+awaitedTest("between two tokens lie one write and one join until commands go out", async () => {
+  const shape = { seed: 3, type: "Q4_0", blockCount: 9, contextLength: 64 } as const;
+  await withTinyFile(shape, async (path) => {
+    const gpu = await openGpu({ adapter: "fallback-allowed" });
+    const { decode } = await openLoneRank(path, gpu, true);
+    const events: string[] = [];
+    const { queue } = gpu.device;
+    const note = (of: object, method: string) => {
+      const original = Reflect.get(of, method);
+      Reflect.set(of, method, function (this: unknown, ...args: unknown[]) {
+        events.push(method);
+        return Reflect.apply(original, this, args);
+      });
+    };
+    const { join } = Control.prototype;
+    note(queue, "submit");
+    note(queue, "writeBuffer");
+    note(Control.prototype, "join");
+    try {
+      for (let position = 0; position < 8; position++) {
+        events.length = 0;
+        decode(position);
+        if (position === 0) continue; // what it brings was not foreseen
+        assertEquals(events.slice(0, 3), ["join", "writeBuffer", "submit"]);
+        assertEquals(events.lastIndexOf("writeBuffer") > events.lastIndexOf("submit"), true);
+      }
+    } finally {
+      Control.prototype.join = join;
+    }
   });
 });
 

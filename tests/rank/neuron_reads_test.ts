@@ -2,7 +2,7 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { COUNT_FIELDS, DISK_BYTES, DISK_READS } from "../../src/rank/counts.ts";
 import { NeuronReads } from "../../src/rank/neuron_reads.ts";
 import type { OwnUnit } from "../../src/rank/own_units.ts";
-import type { StreamPlan } from "../../src/rank/plan_types.ts";
+import type { StreamPlan } from "../../src/rank/stream_types.ts";
 import { ALL_STEPS } from "../../src/rank/plan_units.ts";
 import { byteAt, type FakeDiskOptions } from "../support/fake_disk.ts";
 import { World } from "../io/read_world.ts";

@@ -68,6 +68,33 @@ Deno.test("planRanks() leaves ranks without heads or neurons where there are too
   assertCovers(plans.map((each) => each.embedding.rows), 512);
 });
 
+Deno.test("planRanks() gives layers that convolve rings and ends of blocks, and own channels", () => {
+  // Layer 2 attends; 64 channels are cut as 4 heads of 16.
+  const options = { rankCount: 2, chunkTokens: 8, contextLength: 100, sequences: 3 };
+  const plans = plan({ architecture: "lfm2" }, options);
+  for (const { layers, arenas: [{ regions }] } of plans) {
+    const [convolving, , attending] = layers;
+    const bytesOf = (name: string) => regions.find((each) => each.name === name)?.sizeBytes;
+    // Of 3 sequences 8 + 2 rows; of 3 times 4 blocks 2 rows; 32 channels.
+    assertEquals(bytesOf("blk.0.keys"), 3 * 10 * 32 * 4);
+    assertEquals(bytesOf("blk.0.values"), 12 * 2 * 32 * 4);
+    assertEquals(bytesOf("blk.2.keys"), 12 * 32 * 16 * 4);
+    assertEquals(convolving.kvHeads, convolving.heads);
+    assertEquals([lengthOf(attending.heads), lengthOf(attending.kvHeads)], [2, 1]);
+    assertEquals(attending.convolution, null);
+  }
+  const own = plans.map(({ layers: [{ convolution, query, key, value }] }) => ({
+    taps: convolution!.weights.range,
+    rows: [key, query, value].map(({ rows }) => rows),
+  }));
+  assertCovers(own.map(({ taps }) => taps), 64 * 3);
+  // One tensor has all three.
+  own.forEach(({ rows }, rank) => {
+    const start = 32 * rank;
+    assertEquals(rows, [0, 64, 128].map((at) => ({ start: at + start, end: at + start + 32 })));
+  });
+});
+
 Deno.test("planRanks() cuts columns at the coarsest blocks of all layers", () => {
   for (const halfLayer of [0, 1]) {
     const typeOf = (name: string) =>

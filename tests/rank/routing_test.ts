@@ -1,6 +1,7 @@
 /** The arithmetic that sends tokens to experts. */
 import { assertAlmostEquals, assertEquals } from "@std/assert";
 import type { ExpertsConfig } from "../../src/model/types.ts";
+import { chooseExperts } from "../../src/reference/routing.ts";
 import { Routing } from "../../src/rank/routing.ts";
 import { Rng } from "../support/rng.ts";
 
@@ -57,6 +58,22 @@ Deno.test("Routing.route() adds the bias for the choice only", () => {
   const { experts, weights } = route([[1, 3, 2, 0]], { gating: "sigmoid" }, [0, 0, 0, 9]);
   assertEquals(experts, [[1, 3]]);
   assertAlmostEquals(weights[0][1], 0.5, 1e-6);
+});
+
+Deno.test("Routing.route() chooses within groups as the reference does, also among equals", () => {
+  const rng = new Rng(12);
+  for (let round = 0; round < 300; round++) {
+    const [size, count] = [2 + rng.int(3), 2 + rng.int(4)];
+    const groups = { count, usedCount: 1 + rng.int(count - 1) };
+    const usedCount = 1 + rng.int(size * groups.usedCount);
+    const config: ExpertsConfig = { ...CONFIG, count: size * count, usedCount, groups };
+    const random = () => Array.from({ length: config.count }, () => rng.int(5) / 4);
+    const [logits, bias] = [random(), rng.int(2) === 0 ? null : random()];
+    const shares = chooseExperts(logits, bias, config).toSorted((a, b) => a.expert - b.expert);
+    const found = route([logits], config, bias);
+    assertEquals(found.experts, [shares.map(({ expert }) => expert)], JSON.stringify(groups));
+    assertWeights(found, [shares.map(({ weight }) => weight)]);
+  }
 });
 
 Deno.test("Routing.route() sorts by expert, and tokens within one", () => {

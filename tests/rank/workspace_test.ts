@@ -21,7 +21,9 @@ const IDS = TINY_PROMPT.slice(0, 41);
 /** Quantised, so that tiles are used, or floats, whose products read padding. */
 const TYPES = ["Q8_0", "F16"] as const;
 /** In both: experts with a shared one, routes before attention, norms behind blocks. */
-const IN_BOTH: readonly string[] = ["qwen2moe", "smallthinker", "gemma2", "bamboo"];
+const IN_BOTH: readonly string[] = [
+  ...["qwen2moe", "smallthinker", "gemma2", "bamboo", "deepseek2-old", "deepseek2-grouped"],
+];
 const PREDICTED = { embeddingLength: 128, feedForwardLength: 256, seed: 3 } as const;
 /** What a form of a model is, and how it is run. */
 const FORMS: readonly (readonly [TinyModelOptions, Partial<PlanOptions>])[] = [
@@ -39,7 +41,9 @@ const FORMS: readonly (readonly [TinyModelOptions, Partial<PlanOptions>])[] = [
 ];
 
 /** What ranks exchange beside partial sums, and norms of sums: these are run by two ranks. */
-const TOGETHER: readonly string[] = ["olmo2", "gemma2", "qwen2moe", "smallthinker", "bamboo"];
+const TOGETHER: readonly string[] = [
+  ...["olmo2", "gemma2", "qwen2moe", "smallthinker", "bamboo", "deepseek2-grouped"],
+];
 
 /** Tiles and scratch that are so much larger lie elsewhere, over what else they do not touch. */
 const INFLATION = 4;

@@ -5,7 +5,12 @@
  */
 import { assertEquals, assertGreater } from "@std/assert";
 import { type GgufFile, parseGguf, TensorReader } from "../../src/gguf/mod.ts";
-import { describeModel, type ModelConfig, type ModelDescription } from "../../src/model/mod.ts";
+import {
+  describeModel,
+  type ExpertTensors,
+  type ModelConfig,
+  type ModelDescription,
+} from "../../src/model/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { nmse } from "../support/compare.ts";
 import type { TinyFamilyName } from "../support/tiny_families.ts";
@@ -35,31 +40,17 @@ const MISTAKES = {
   "post norms before the blocks": (d) =>
     mapLayers(d, (l) => ({ ...l, attentionNorm: l.attentionPostNorm, attentionPostNorm: null })),
   "key and value exchanged": (d) => mapLayers(d, (l) => ({ ...l, key: l.value, value: l.key })),
+  "gates convolved": (d) =>
+    mapLayers(d, (l) => l.convolution === null ? l : { ...l, query: l.value, value: l.query }),
   "gate and up exchanged": (d) =>
     mapLayers(d, (l) => {
       const { feedForward } = l;
       if (feedForward.kind !== "dense" || feedForward.gate === null) return l;
       return { ...l, feedForward: { ...feedForward, gate: feedForward.up, up: feedForward.gate } };
     }),
-  "experts in reverse": (d) =>
-    mapLayers(d, (l) => {
-      const { feedForward } = l;
-      if (feedForward.kind !== "experts") return l;
-      const experts = feedForward.experts.toReversed();
-      return { ...l, feedForward: { ...feedForward, experts } };
-    }),
-  "no shared expert": (d) =>
-    mapLayers(d, (l) => {
-      const { feedForward } = l;
-      if (feedForward.kind !== "experts") return l;
-      return { ...l, feedForward: { ...feedForward, shared: null } };
-    }),
-  "no gate of the shared expert": (d) =>
-    mapLayers(d, (l) => {
-      const { feedForward } = l;
-      if (feedForward.kind !== "experts") return l;
-      return { ...l, feedForward: { ...feedForward, sharedGate: null } };
-    }),
+  "experts in reverse": (d) => mapMixtures(d, ({ experts }) => ({ experts: experts.toReversed() })),
+  "no shared expert": (d) => mapMixtures(d, () => ({ shared: null })),
+  "no gate of the shared expert": (d) => mapMixtures(d, () => ({ sharedGate: null })),
   "no learned positions": ({ config, tensors }) => (
     { config, tensors: { ...tensors, positionEmbedding: null } }
   ),
@@ -84,8 +75,11 @@ const MISTAKES = {
       ropes: ropes.map((rope) => ({ ...rope, scaling: { ...rope.scaling, attentionFactor: 1 } })),
     })),
   "all dimensions rotated": (d) =>
-    withConfig(d, ({ ropes, headDim }) => ({
-      ropes: ropes.map((rope) => ({ ...rope, dimensionCount: headDim })),
+    withConfig(d, ({ ropes, headDim, latent }) => ({
+      ropes: ropes.map((rope) => ({
+        ...rope,
+        dimensionCount: latent ? latent.turnedDim + latent.plainDim : headDim,
+      })),
     })),
   "one rope for all layers": (d) =>
     withConfig(d, ({ layers }) => ({ layers: layers.map((layer) => ({ ...layer, rope: 0 })) })),
@@ -109,12 +103,24 @@ const MISTAKES = {
   "no bias of the output": ({ config, tensors }) => (
     { config, tensors: { ...tensors, output: { ...tensors.output, bias: null } } }
   ),
-  "no bias of the choice": (d) =>
-    mapLayers(d, (l) => {
-      const { feedForward } = l;
-      if (feedForward.kind !== "experts") return l;
-      return { ...l, feedForward: { ...feedForward, choiceBias: null } };
-    }),
+  "no bias of the choice": (d) => mapMixtures(d, () => ({ choiceBias: null })),
+  "no sinks": (d) => mapLayers(d, (l) => ({ ...l, attentionSinks: null })),
+  "no bias of the router": (d) =>
+    mapMixtures(d, (block) => ({ router: { ...block.router, bias: null } })),
+  "no biases of gates and ups": (d) =>
+    mapMixtures(d, ({ experts }) => ({
+      experts: experts.map((expert) => ({
+        ...expert,
+        gate: expert.gate && { ...expert.gate, bias: null },
+        up: { ...expert.up, bias: null },
+      })),
+    })),
+  "no biases of downs": (d) => mapMixtures(d, () => ({ downBiases: null })),
+  "shared expert counted whole": (d) => withExperts(d, { sharedWeight: 1 }),
+  "dense layers know no positions": (d) =>
+    withConfig(d, ({ layers }) => ({
+      layers: layers.map((layer) => layer.slidingWindow === 0 ? { ...layer, rope: null } : layer),
+    })),
   "experts as they are": (d) => withExperts(d, { weightScale: 1 }),
   "no cap of scores": (d) => withConfig(d, () => ({ attentionSoftCap: 0 })),
   "no cap of logits": (d) => withConfig(d, () => ({ logitSoftCap: 0 })),
@@ -128,6 +134,16 @@ const MISTAKES = {
   "one expert fewer": (d) => withExperts(d, { usedCount: (d.config.experts?.usedCount ?? 2) - 1 }),
   "softmax": (d) => withExperts(d, { gating: "softmax" }),
   "sigmoid": (d) => withExperts(d, { gating: "sigmoid" }),
+  "experts of all groups": (d) => withExperts(d, { groups: undefined }),
+  "scores as they are": (d) =>
+    withConfig(d, ({ latent }) => ({
+      attentionScale: 1 / Math.sqrt(latent!.turnedDim + latent!.plainDim),
+    })),
+  "keys taken for values": (d) =>
+    mapLayers(d, (l) => {
+      const { latent } = l;
+      return { ...l, latent: latent && { ...latent, valueUp: { ...latent.valueUp, start: 0 } } };
+    }),
   "routed behind attention": (d) => withExperts(d, { routerInput: "feedForward" }),
 } satisfies Readonly<Record<string, Mistake>>;
 
@@ -160,6 +176,21 @@ const CHOICES: Readonly<Record<TinyFamilyName, readonly MistakeName[]>> = {
   "qwen2moe": [...MOE, "weights normalised", "no shared expert", "no gate of the shared expert"],
   "qwen3": ["no head norms", "neighbouring pairs"],
   "qwen3moe": [...MOE, "weights not normalised", "no head norms"],
+  "gpt-oss": [
+    ...MOE,
+    "SiLU",
+    "softmax",
+    "no sinks",
+    "no biases",
+    "no bias of the block's output",
+    "no bias of the router",
+    "no biases of gates and ups",
+    "no biases of downs",
+    "no windows",
+    "a window more",
+    "context not stretched",
+    "neighbouring pairs",
+  ],
   "gemma": ["SiLU", "embeddings as they are", "neighbouring pairs"],
   "gemma2": [
     "no post norms",
@@ -221,11 +252,48 @@ const CHOICES: Readonly<Record<TinyFamilyName, readonly MistakeName[]>> = {
   "granitemoe": [...MOE, "no shared expert", "blocks as they are", "weights not normalised"],
   "olmoe": [...MOE, "heads normalised one by one", "weights normalised"],
   "hunyuan-moe": [...MOE, "no shared expert", "heads normalised before"],
+  "deepseek2": [
+    ...MOE,
+    "no shared expert",
+    "weights normalised",
+    "experts as they are",
+    "scores as they are",
+    "context not stretched",
+    "pairs half a head apart",
+  ],
+  "deepseek2-old": [...MOE, "keys taken for values", "weights normalised", "sigmoid"],
+  "deepseek2-grouped": [
+    ...MOE,
+    "experts of all groups",
+    "no bias of the choice",
+    "softmax",
+    "weights not normalised",
+    "scores as they are",
+    "context not stretched",
+  ],
+  "deepseek2-dense": ["all dimensions rotated", "pairs half a head apart"],
   "deepseek": [...MOE, "no shared expert", "weights normalised", "experts as they are"],
   "dots1": [...MOE, "no bias of the choice", "softmax", "no head norms"],
   "glm4moe": [...MOE, "no bias of the choice", "softmax", "no biases", "no head norms"],
+  "lfm2": ["gates convolved", "no head norms", "neighbouring pairs"],
+  "lfm2-windowed": ["gates convolved", "no windows", "a window more"],
+  "lfm2moe": [...MOE, "gates convolved", "no bias of the choice", "softmax"],
   "ernie4_5-moe": [...MOE, "no bias of the choice", "no shared expert"],
   "bailingmoe": [...MOE, "no shared expert", "weights normalised"],
+  "minimax-m2": [...MOE, "heads normalised one by one", "no bias of the choice", "softmax"],
+  "exaone-moe": [...MOE, "no windows", "one rope for all layers", "no shared expert", "softmax"],
+  "mellum": [...MOE, "no windows", "one rope for all layers", "context not stretched"],
+  "maincoder": ["no head norms", "heads normalised before", "pairs half a head apart"],
+  "hy_v3": [...MOE, "no bias of the choice", "no shared expert", "softmax", "no head norms"],
+  "jais2": [...BIASED, "RMS norms", "ReLU", "neighbouring pairs"],
+  "codeshell": [...BIASED, "RMS norms", "SiLU", "neighbouring pairs"],
+  "plamo": ["blocks one after the other", "neighbouring pairs"],
+  "paddleocr": ["neighbouring pairs"],
+  "cohere2moe": [
+    ...MOE,
+    ...["no windows", "blocks one after the other", "logits as they are", "softmax"] as const,
+    ...["shared expert counted whole", "dense layers know no positions"] as const,
+  ],
 };
 
 for (const [name, mistakes] of Object.entries(CHOICES)) {
@@ -250,7 +318,7 @@ Deno.test("ReferenceModel computes the same from experts in one tensor and in ma
   assertEquals(one, many);
 });
 
-for (const architecture of ["gemma3", "gpt2", "qwen2moe", "smallthinker"] as const) {
+for (const architecture of ["gemma3", "gpt2", "qwen2moe", "smallthinker", "lfm2"] as const) {
   Deno.test(`ReferenceModel computes ${architecture} the same in one piece and in three`, () => {
     const bytes = tinyModel({ architecture, seed: 36 });
     const file = parseGguf(bytes);
@@ -286,6 +354,17 @@ function withConfig(
   change: (config: ModelConfig) => Partial<ModelConfig>,
 ): ModelDescription {
   return { config: { ...config, ...change(config) }, tensors };
+}
+
+function mapMixtures(
+  d: ModelDescription,
+  change: (block: ExpertTensors) => Partial<ExpertTensors>,
+): ModelDescription {
+  return mapLayers(d, (l) => {
+    const { feedForward } = l;
+    if (feedForward.kind !== "experts") return l;
+    return { ...l, feedForward: { ...feedForward, ...change(feedForward) } };
+  });
 }
 
 function withActivation(d: ModelDescription, change: Partial<ModelConfig["feedForward"]>) {

@@ -49,6 +49,15 @@ Deno.test("chooseExperts() lets a bias choose, but not weigh", () => {
   assertShares({}, [[0, 0.1], [1, 0.4]], { choiceBias: [1, 0, 0, 0] });
 });
 
+Deno.test("chooseExperts() chooses within the groups whose two best have most", () => {
+  const logits = [0.3, 0.01, 0.18, 0.17, 0.25, 0.09].map(Math.log);
+  const groups = { count: 3, usedCount: 1 };
+  assertShares({ count: 6, groups }, [[2, 0.18], [3, 0.17]], { logits });
+  // A bias counts for groups, too.
+  const choiceBias = [0.5, 0, 0, 0, 0, 0];
+  assertShares({ count: 6, groups }, [[0, 0.3], [1, 0.01]], { logits, choiceBias });
+});
+
 Deno.test("chooseExperts() prefers the first of equals", () => {
   assertShares({ usedCount: 3 }, [[1, 0.3], [2, 0.3], [3, 0.3]], {
     logits: [0.1, 0.3, 0.3, 0.3].map(Math.log),

@@ -32,6 +32,8 @@ export interface ScriptedModelOptions {
   readonly details?: Partial<ModelDetails>;
   /** Why a request is refused at once; undefined: it is not. */
   readonly refuse?: (request: GenerateRequest) => Error | undefined;
+  /** Control tokens: their texts, and the characters that stand for them in scripts. */
+  readonly controls?: Readonly<Record<string, string>>;
   /** It makes no log probabilities, as models of before. */
   readonly hasNoLogprobs?: boolean;
   /** Makes vectors; left out: [text length, 1]. Null: it embeds nothing. */
@@ -98,11 +100,17 @@ export class ScriptedModel implements LanguageModel {
     return this.encodePrompt(this.renderChat(messages, options));
   }
 
-  encodeText(text: string): number[] {
-    return this.encodePrompt(text);
+  encodeText(text: string, { special = false } = {}): number[] {
+    const { controls = {} } = this.#options;
+    let written = text;
+    for (const [name, char] of special ? Object.entries(controls) : []) {
+      written = written.replaceAll(name, char);
+    }
+    return this.encodePrompt(written);
   }
 
   tokenBytes(id: number): Uint8Array {
+    if (this.#isControl(id)) return new Uint8Array(0);
     return new TextEncoder().encode(String.fromCharCode(id));
   }
 
@@ -149,6 +157,10 @@ export class ScriptedModel implements LanguageModel {
     while (!condition(this.counters)) {
       await new Promise<void>((resolve) => this.#watchers.push(resolve));
     }
+  }
+
+  #isControl(id: number): boolean {
+    return Object.values(this.#options.controls ?? {}).includes(String.fromCharCode(id));
   }
 
   #count(event: keyof Counters): void {
@@ -203,7 +215,8 @@ export class ScriptedModel implements LanguageModel {
         const logprobs = request.logprobs === undefined || this.#options.hasNoLogprobs
           ? {}
           : { logprobs: said.map((id) => logprobsOf(id, request.logprobs!)) };
-        chunks.push({ text: this.decode(said), ids: said, ...logprobs });
+        const text = this.decode(said.filter((id) => !this.#isControl(id)));
+        chunks.push({ text, ids: said, ...logprobs });
         if (ids.length === request.maxTokens) return end("length");
       } else {
         const wait = typeof step === "number" ? sleep(step) : step;

@@ -3,11 +3,11 @@
  * words of GGUF, independently of src/model/families. Numbers are chosen so that every feature
  * shows: caps near the values they cap, windows shorter than prompts, scales far from 1.
  */
-import { bool, f32, list, text, u32 } from "../../src/gguf/mod.ts";
+import { bool, f32, text, u32 } from "../../src/gguf/mod.ts";
 import type { TinyFamily } from "./tiny_family.ts";
-
-const QKV = ["attn_q", "attn_k", "attn_v"];
-const EVERYWHERE = ["attn_output", "ffn_up", "ffn_down"];
+import { EVERYWHERE, LEADING, LEADING_KEYS, QKV, SECTIONS } from "./tiny_family_parts.ts";
+import { LATE_FAMILIES } from "./tiny_late_families.ts";
+import { TINY_LATENT_FAMILIES } from "./tiny_latent_families.ts";
 
 const GEMMA2: TinyFamily = {
   blockCount: 3,
@@ -62,25 +62,29 @@ const COHERE: TinyFamily = {
   keys: { "logit_scale": f32(0.3) },
 };
 
-/** Dense layers before mixtures, and an expert without a gate that everybody uses. */
-const LEADING: NonNullable<TinyFamily["experts"]> = {
-  count: 8,
-  used: 3,
-  length: 32,
-  shared: 64,
-  isPlain: true,
-  leading: 1,
+const LFM2: TinyFamily = {
+  blockCount: 4,
+  headNorms: "shared",
+  convolution: { taps: 3, attends: [false, false, true, false] },
+  outputNorm: "token_embd_norm",
 };
 
-const LEADING_KEYS = {
-  "expert_feed_forward_length": u32(32),
-  "feed_forward_length": u32(96),
-  "expert_shared_count": u32(2),
-  "leading_dense_block_count": u32(1),
-  "expert_weights_scale": f32(1.5),
+const GPT_OSS: TinyFamily = {
+  blockCount: 3,
+  headDim: 24,
+  biases: [...QKV, "attn_output"],
+  sinks: true,
+  feedForwardNorm: "post_attention_norm",
+  experts: { count: 6, used: 3, length: 32, hasBiases: true },
+  keys: {
+    "expert_feed_forward_length": u32(32),
+    "attention.sliding_window": u32(8),
+    "rope.freq_base": f32(150000),
+    "rope.scaling.type": text("yarn"),
+    "rope.scaling.factor": f32(8),
+    "rope.scaling.original_context_length": u32(16),
+  },
 };
-
-const SECTIONS = list(Int32Array.of(3, 3, 2, 0));
 
 /** Families, and after a dash forms of them. */
 export const TINY_FAMILIES = {
@@ -114,6 +118,7 @@ export const TINY_FAMILIES = {
     experts: { count: 8, used: 3, length: 32 },
     keys: { "expert_feed_forward_length": u32(32) },
   },
+  "gpt-oss": GPT_OSS,
   "gemma": { headDim: 24, tied: true, embeddingScale: 8 },
   "gemma2": GEMMA2,
   "gemma3": GEMMA3,
@@ -312,6 +317,7 @@ export const TINY_FAMILIES = {
     },
   },
   "deepseek": { blockCount: 3, experts: LEADING, keys: LEADING_KEYS },
+  ...TINY_LATENT_FAMILIES,
   "dots1": {
     blockCount: 3,
     headCountKv: 4,
@@ -338,6 +344,23 @@ export const TINY_FAMILIES = {
       "nextn_predict_layers": u32(1),
     },
   },
+  "lfm2": { ...LFM2, tied: true },
+  "lfm2-windowed": {
+    architecture: "lfm2",
+    ...LFM2,
+    convolution: { taps: 4, attends: [true, false, true, false] },
+    keys: { "attention.sliding_window": u32(8) },
+  },
+  "lfm2moe": {
+    ...LFM2,
+    experts: { count: 8, used: 3, length: 32, leading: 1, hasChoiceBias: true },
+    keys: {
+      "feed_forward_length": u32(96),
+      "expert_feed_forward_length": u32(32),
+      "leading_dense_block_count": u32(1),
+      "expert_gating_func": u32(2),
+    },
+  },
   "ernie4_5-moe": {
     blockCount: 3,
     experts: { ...LEADING, hasChoiceBias: true },
@@ -352,6 +375,7 @@ export const TINY_FAMILIES = {
     experts: { count: 8, used: 3, length: 32, shared: 64, isPlain: true },
     keys: { "expert_feed_forward_length": u32(32), "expert_shared_count": u32(2) },
   },
+  ...LATE_FAMILIES,
 } as const satisfies Readonly<Record<string, TinyFamily>>;
 
 /** A key of `TINY_FAMILIES`. */

@@ -26,6 +26,8 @@ export interface TinyFamily {
   readonly fusedQkv?: boolean;
   /** Names after "blk.N." of tensors that have biases. */
   readonly biases?: readonly string[];
+  /** Heads have sinks. */
+  readonly sinks?: boolean;
   /** "fused": gate and up in one tensor; "plain": no gate. Left out: two tensors. */
   readonly neurons?: "fused" | "plain";
   /** One norm feeds both blocks; "two": there is another one, of attention. */
@@ -42,11 +44,30 @@ export interface TinyFamily {
     readonly isPlain?: boolean;
     /** The router has a bias of the choice. */
     readonly hasChoiceBias?: boolean;
+    /** Its whole name; left out: exp_probs_b.bias. */
+    readonly choiceBias?: string;
     /** The first so many layers are dense. */
     readonly leading?: number;
+    /** Router, gates, ups and downs have biases. */
+    readonly hasBiases?: boolean;
     /** A tensor for each expert, as until 2024. */
     readonly isOld?: boolean;
   };
+  /** Keys and values are made of latents. */
+  readonly latent?: {
+    readonly length: number;
+    readonly turned: number;
+    readonly plain: number;
+    readonly value: number;
+    /** Of what queries are made of; left out: queries are made at once. */
+    readonly query?: number;
+    /** One tensor makes keys and values, as until 2025. */
+    readonly isOld?: boolean;
+  };
+  /** Some layers convolve over so many tokens; for each layer whether it attends instead. */
+  readonly convolution?: { readonly taps: number; readonly attends: readonly boolean[] };
+  /** What the last norm is called; left out: output_norm. */
+  readonly outputNorm?: string;
   readonly learnedPositions?: boolean;
   /** Left out: all dimensions of a head. */
   readonly rotatedDims?: number;

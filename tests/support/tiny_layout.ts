@@ -1,5 +1,5 @@
 /** What the file of a tiny model holds: its metadata and its tensors with their dimensions. */
-import { f32, type MetadataEntry, text, u32 } from "../../src/gguf/mod.ts";
+import { f32, list, type MetadataEntry, type StoredValue, text, u32 } from "../../src/gguf/mod.ts";
 import type { PlannedTensor, TensorRole } from "../../src/synth/layout.ts";
 import { chooseTypes, FILE_TYPES, type Quant } from "../../src/quantize/mod.ts";
 import type { TinyFamily } from "./tiny_family.ts";
@@ -42,13 +42,14 @@ export function tinyMetadata(
     "block_count": u32(shape.blockCount),
     "feed_forward_length": u32(experts ? experts.length : shape.feedForwardLength),
     "attention.head_count": u32(shape.headCount),
-    "attention.head_count_kv": u32(shape.headCountKv),
+    ...headCountsKv(shape, family),
     ...family.headDim && {
       "attention.key_length": u32(family.headDim),
       "attention.value_length": u32(family.headDim),
     },
     [`attention.${epsilonKey}`]: f32(shape.epsilon),
     "rope.dimension_count": u32(family.rotatedDims ?? shape.headDim),
+    ...family.latent && latentKeys(family.latent, shape),
     "rope.freq_base": f32(shape.ropeBase),
     "vocab_size": u32(shape.vocabSize),
     ...experts && { "expert_count": u32(experts.count), "expert_used_count": u32(experts.used) },
@@ -61,6 +62,16 @@ export function tinyMetadata(
     ["general.quantization_version", u32(2)],
     ...Object.entries(own).map(([key, value]): MetadataEntry => [`${architecture}.${key}`, value]),
   ];
+}
+
+/** Layers that convolve have no heads. */
+function headCountsKv({ headCountKv }: TinyShape, { convolution }: TinyFamily) {
+  if (!convolution) return { "attention.head_count_kv": u32(headCountKv) };
+  const { taps, attends } = convolution;
+  return {
+    "attention.head_count_kv": list(Int32Array.from(attends, (has) => has ? headCountKv : 0)),
+    "shortconv.l_cache": u32(taps),
+  };
 }
 
 /** All tensors, in the order of real files; matrices have the types that `quant` gives them. */
@@ -83,11 +94,12 @@ function floatTensors(shape: TinyShape, family: TinyFamily): PlannedTensor[] {
   }
   for (let block = 0; block < shape.blockCount; block++) {
     plan.prefix = `blk.${block}.`;
-    planAttention(plan, shape, family);
+    if (family.convolution?.attends[block] === false) planConvolution(plan, shape, family);
+    else planAttention(plan, shape, family);
     planFeedForward(plan, shape, family, block);
   }
   plan.prefix = "";
-  plan.norm("output_norm", width);
+  plan.norm(family.outputNorm ?? "output_norm", width);
   if (!shape.tied) plan.matrix("output", [width, vocabSize], "output");
   if (family.outputBias) plan.bias("output", vocabSize);
   return plan.tensors;
@@ -120,8 +132,18 @@ class TensorPlan {
     this.#add(`${name}.weight`, dims, "norm");
   }
 
-  bias(name: string, length: number): void {
-    this.#add(`${name}.bias`, [length], "bias");
+  bias(name: string, ...dims: readonly number[]): void {
+    this.vector(`${name}.bias`, ...dims);
+  }
+
+  /** Sinks are scores: as large as those of positions. */
+  sinks(headCount: number): void {
+    this.#add("attn_sinks.weight", [headCount], "norm");
+  }
+
+  /** By its whole name. */
+  vector(name: string, ...dims: readonly number[]): void {
+    this.#add(name, dims, "bias");
   }
 
   /** The biases of those that the family gives one. */
@@ -140,6 +162,7 @@ function planAttention(plan: TensorPlan, shape: TinyShape, family: TinyFamily): 
   const { embeddingLength: width, headCount, headCountKv, headDim } = shape;
   const [queries, keys] = [headCount * headDim, headCountKv * headDim];
   if (family.preNorms !== false) plan.norm("attn_norm", width);
+  if (family.latent) return planLatent(plan, shape, family.latent);
   if (family.fusedQkv) plan.matrix("attn_qkv", [width, queries + 2 * keys]);
   else {
     plan.matrix("attn_q", [width, queries]);
@@ -158,7 +181,63 @@ function planAttention(plan: TensorPlan, shape: TinyShape, family: TinyFamily): 
   }
   plan.matrix("attn_output", [queries, width], "residual");
   plan.biases({ attn_output: width });
+  if (family.sinks) plan.sinks(headCount);
   if (family.postNorms) plan.norm("post_attention_norm", width);
+}
+
+type TinyLatent = NonNullable<TinyFamily["latent"]>;
+
+function latentKeys(
+  { length, turned, plain, value, query, isOld }: TinyLatent,
+  { headCount }: TinyShape,
+): Record<string, StoredValue> {
+  const own = (suffix: string) => ({
+    [`attention.key_length${suffix}`]: u32(turned + plain),
+    [`attention.value_length${suffix}`]: u32(value),
+  });
+  return {
+    "rope.dimension_count": u32(turned),
+    "attention.kv_lora_rank": u32(length),
+    ...query && { "attention.q_lora_rank": u32(query) },
+    ...isOld ? { ...own(""), "attention.head_count_kv": u32(headCount) } : {
+      ...own("_mla"),
+      "attention.head_count_kv": u32(1),
+      "attention.key_length": u32(turned + length),
+      "attention.value_length": u32(length),
+    },
+  };
+}
+
+function planLatent(
+  plan: TensorPlan,
+  { embeddingLength: width, headCount }: TinyShape,
+  { length, turned, plain, value, query, isOld }: TinyLatent,
+): void {
+  const queries = headCount * (turned + plain);
+  if (query) {
+    plan.matrix("attn_q_a", [width, query]);
+    plan.headNorm("attn_q_a_norm", [query]);
+    plan.matrix("attn_q_b", [query, queries]);
+  } else {
+    plan.matrix("attn_q", [width, queries]);
+  }
+  plan.matrix("attn_kv_a_mqa", [width, length + turned]);
+  plan.headNorm("attn_kv_a_norm", [length]);
+  if (isOld) {
+    plan.matrix("attn_kv_b", [length, headCount * (plain + value)]);
+  } else {
+    plan.matrix("attn_k_b", [plain, length, headCount]);
+    plan.matrix("attn_v_b", [length, value, headCount]);
+  }
+  plan.matrix("attn_output", [headCount * value, width], "residual");
+}
+
+function planConvolution(plan: TensorPlan, shape: TinyShape, family: TinyFamily): void {
+  const { embeddingLength: width } = shape;
+  plan.norm("attn_norm", width);
+  plan.matrix("shortconv.in_proj", [width, 3 * width]);
+  plan.matrix("shortconv.conv", [family.convolution!.taps, width]);
+  plan.matrix("shortconv.out_proj", [width, width], "residual");
 }
 
 function planFeedForward(
@@ -192,7 +271,7 @@ function planFeedForward(
 function planExperts(
   plan: TensorPlan,
   width: number,
-  { count, length, shared, isPlain, hasChoiceBias, isOld, rank }:
+  { count, length, shared, isPlain, hasChoiceBias, choiceBias, hasBiases, isOld, rank }:
     & NonNullable<TinyFamily["experts"]>
     & { rank: number },
 ): void {
@@ -201,10 +280,16 @@ function planExperts(
     for (let expert = 0; expert < count; expert++) plan.matrix(`${name}.${expert}`, dims, role);
   };
   plan.matrix("ffn_gate_inp", [width, count], "gate");
-  if (hasChoiceBias) plan.bias("exp_probs_b", count);
+  if (hasChoiceBias) plan.vector(choiceBias ?? "exp_probs_b.bias", count);
   each("ffn_gate", [width, length], "gate");
   each("ffn_up", [width, length]);
   each("ffn_down", [length, width], "residual");
+  if (hasBiases) {
+    plan.bias("ffn_gate_inp", count);
+    plan.bias("ffn_gate_exps", length, count);
+    plan.bias("ffn_up_exps", length, count);
+    plan.bias("ffn_down_exps", width, count);
+  }
   if (rank > 0) {
     plan.matrix("ffn_fc1_exps", [width, rank, count]);
     plan.matrix("ffn_fc2_exps", [rank, length, count]);

@@ -32,11 +32,26 @@ const CUTS: Record<string, readonly string[]> = {
   ],
   "deepseek-coder": ["if| (|x|==|1|2|)|\n|  | y", "我想|,| ok"],
   "deepseek-v3": ["Hello| world|123|4|我想カナ|!?| #|foo", "x|#foo|\n\n| y"],
+  "kimi-k2": [
+    "Hello|World's| it|中文|ABCdef|我々|x| |中|!?\n\n|b",
+    "don'T| |123|4|.| ひらがな|漢字|e\u0301a| a|\n \n| b",
+    "Hello|World|我想|ab|123|4|!!\n|カナ|我",
+    "don't| x|  | y",
+  ],
   "qwen35": ["e\u0301a| x|1|2"],
   "seed-coder": ["a| !!|\n\n|1|2"],
   "bailingmoe": ["a|!!\n\n| b", "x|\n\n|y"],
   "bloom": ["Hello|,| world|.| 12x", "a| | b"],
   "viking": ["Hello|,| |1|2|x"],
+  "minicpm5": ["ab|123|4| it|'s", "½²٣|a"],
+  "ufakzeka": ["Ankara|'nın| |1|2", "it|'s"],
+  "laguna": ["a| !?|\n\n\n| b|1|2", "x|  |\n|  | y"],
+  "jais-2": ["a|    |  | b|  ", "x|        |  | y", "it|'s| |123|4"],
+  "exaone-moe": ["Hello big world|,| it|'S|  | a b|1|2| !/\n|\n|x", "a|\n\n|b", "e\u0301 e|\n|x"],
+  "youtu": ["한국|我想|。「|ㄅ|Hello|World's|1|2| //\n/|x"],
+  "tiny_aya": ["a|1|234|567| b", "1|234|.|56|  |123", "123|4|ab| |12|_"],
+  "superbpe": ["It's one word, |1|234|!\n and another"],
+  "afmoe": ["ab|12|345|  |123|我想カナ|!?| #|foo", "𝟏|𝟐𝟑𝟒"],
 };
 
 for (const [pre, cuts] of Object.entries(CUTS)) {
@@ -54,6 +69,8 @@ Deno.test("splitWords() gives names of one family the same words", () => {
   assertEquals(splitWords("refact", text), splitWords("starcoder", text));
   assertEquals(splitWords("llama3", text), splitWords("dbrx", text));
   assertEquals(splitWords("deepseek-r1-qwen", text), splitWords("qwen2", text));
+  assertEquals(splitWords("cohere2moe", text), splitWords("tiny_aya", text));
+  assertEquals(splitWords("hy_v4", text), splitWords("deepseek-v3", text));
 });
 
 Deno.test("splitWords() loses and adds nothing", () => {

@@ -12,6 +12,11 @@ const SILU: i32 = 0;
 const GELU: i32 = 1;
 const RELU: i32 = 2;
 const RELU2: i32 = 3;
+const SWIGLU7: i32 = 4;
+
+/** What SWIGLU7 clamps to, and how steep its sigmoid is. */
+const SWIGLU_LIMIT: f32 = 7;
+const SWIGLU_STEEPNESS: f32 = 1.702;
 
 /** −2·√(2/π), and 0.044715 times it. */
 const GELU_LINEAR: f32 = -1.5957691216057308;
@@ -69,6 +74,19 @@ export function relu2_mul_f32(
   multiplied(RELU2, gate, up, inStride, out, outStride, n, d);
 }
 
+/** The same with swiglu7, times up + 1, up clamped. */
+export function swiglu7_mul_f32(
+  gate: usize,
+  up: usize,
+  inStride: u32,
+  out: usize,
+  outStride: u32,
+  n: u32,
+  d: u32,
+): void {
+  multiplied(SWIGLU7, gate, up, inStride, out, outStride, n, d);
+}
+
 /** out[t, i] = silu(x[t, i]); zero for i in d..outStride. */
 export function silu_f32(
   x: usize,
@@ -117,6 +135,18 @@ export function relu2_f32(
   alone(RELU2, x, inStride, out, outStride, n, d);
 }
 
+/** The same with swiglu7. */
+export function swiglu7_f32(
+  x: usize,
+  inStride: u32,
+  out: usize,
+  outStride: u32,
+  n: u32,
+  d: u32,
+): void {
+  alone(SWIGLU7, x, inStride, out, outStride, n, d);
+}
+
 @inline
 function multiplied(
   kind: i32,
@@ -137,13 +167,17 @@ function multiplied(
     const end = to + (<usize>d << 2);
     const wide = to + ((<usize>d & ~7) << 2);
     for (; to < wide; to += 32, g += 32, u += 32) {
-      const low = f32x4.mul(activate_x4(kind, v128.load(g)), v128.load(u));
-      const high = f32x4.mul(activate_x4(kind, v128.load(g, 16)), v128.load(u, 16));
+      const low = f32x4.mul(activate_x4(kind, v128.load(g)), factor_x4(kind, v128.load(u)));
+      const high = f32x4.mul(
+        activate_x4(kind, v128.load(g, 16)),
+        factor_x4(kind, v128.load(u, 16)),
+      );
       v128.store(to, low);
       v128.store(to, high, 16);
     }
     for (; to < end; to += 4, g += 4, u += 4) {
-      const value = f32x4.mul(activate_x4(kind, v128.load32_zero(g)), v128.load32_zero(u));
+      const factor = factor_x4(kind, v128.load32_zero(u));
+      const value = f32x4.mul(activate_x4(kind, v128.load32_zero(g)), factor);
       v128.store_lane<u32>(to, value, 0);
     }
     if (outStride > d) memory.fill(end, 0, <usize>(outStride - d) << 2);
@@ -193,7 +227,20 @@ function activate_x4(kind: i32, x: v128): v128 {
     );
     return f32x4.div(x, f32x4.add(one, exp_f32x4(minus2u)));
   }
+  if (kind == SWIGLU7) {
+    const gate = f32x4.min(x, f32x4.splat(SWIGLU_LIMIT));
+    const e = exp_f32x4(f32x4.mul(gate, f32x4.splat(-SWIGLU_STEEPNESS)));
+    return f32x4.div(gate, f32x4.add(one, e));
+  }
   // pmax(0, x) keeps x where it is not above 0 only if it is NaN: pmax(a, b) = a < b ? b : a.
   const positive = f32x4.pmax(f32x4.splat(0), x);
   return kind == RELU ? positive : f32x4.mul(positive, positive);
+}
+
+/** What an activated gate is multiplied by. */
+@inline
+function factor_x4(kind: i32, up: v128): v128 {
+  if (kind != SWIGLU7) return up;
+  const low = f32x4.max(up, f32x4.splat(-SWIGLU_LIMIT));
+  return f32x4.add(f32x4.min(low, f32x4.splat(SWIGLU_LIMIT)), f32x4.splat(1));
 }

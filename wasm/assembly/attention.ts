@@ -11,7 +11,7 @@
  * sequence's blocks lie anywhere among the cache's: a table has their numbers.
  *
  * Over integers, queries and weights become integers, too: products are exact, and a sum of two of
- * 16 bits is one operation where a float's is two. headDim is a multiple of 4.
+ * 16 bits is one operation where a float's is two. headDim and valueDim are multiples of 4.
  */
 import {
   BLOCK_POSITIONS,
@@ -33,7 +33,7 @@ import {
 import { LOG2_E } from "./exp";
 import { mix_tile } from "./attention_mix";
 import { score_tile } from "./attention_score";
-import { prepare_values, soften_tile } from "./attention_soften";
+import { prepare_values, sink_share, soften_tile } from "./attention_soften";
 import { check_bytes, check_f32_rows } from "./bounds";
 import { KV_LEVEL_MAX } from "../../src/memory/kv_layout";
 
@@ -59,13 +59,15 @@ export function attention_i16(
   headOffset: u32,
   groupSize: u32,
   headDim: u32,
+  valueDim: u32,
   window: u32,
   scale: f32,
   softCap: f32,
+  sinks: usize,
 ): void {
   attention<i16>(
     q, qStride, keys, values, kvHeads, table, blocks, out, outStride, scratch,
-    n, p0, heads, headOffset, groupSize, headDim, window, scale, softCap,
+    n, p0, heads, headOffset, groupSize, headDim, valueDim, window, scale, softCap, sinks,
   );
 }
 
@@ -86,13 +88,15 @@ export function attention_f32(
   headOffset: u32,
   groupSize: u32,
   headDim: u32,
+  valueDim: u32,
   window: u32,
   scale: f32,
   softCap: f32,
+  sinks: usize,
 ): void {
   attention<f32>(
     q, qStride, keys, values, kvHeads, table, blocks, out, outStride, scratch,
-    n, p0, heads, headOffset, groupSize, headDim, window, scale, softCap,
+    n, p0, heads, headOffset, groupSize, headDim, valueDim, window, scale, softCap, sinks,
   );
 }
 
@@ -113,23 +117,28 @@ function attention<T>(
   headOffset: u32,
   groupSize: u32,
   headDim: u32,
+  valueDim: u32,
   window: u32,
   scale: f32,
   softCap: f32,
+  sinks: usize,
 ): void {
   if ((headDim & 3) != 0 || (headDim >> 16) != 0) unreachable();
+  if ((valueDim & 3) != 0 || valueDim > headDim) unreachable();
   if (n == 0 || heads == 0 || headDim == 0) return;
   const positions = <u64>p0 + n;
   if (groupSize == 0 || positions >> 31 != 0 || kvHeads >> 16 != 0) unreachable();
   if ((<u64>heads - 1 + headOffset) / groupSize >= kvHeads) unreachable();
-  const width = <u64>heads * headDim;
-  check_f32_rows(q, n, qStride, width);
+  const width = <u64>heads * valueDim;
+  check_f32_rows(q, n, qStride, <u64>heads * headDim);
   check_f32_rows(out, n, outStride, max<u64>(width, outStride));
   const blockHeads = <u64>blocks * kvHeads;
   if (blocks == 0 || blockHeads >> 32 != 0) unreachable();
   check_bytes(keys, blockHeads * key_piece_bytes<T>(headDim));
-  check_bytes(values, blockHeads * value_piece_bytes<T>(headDim));
+  check_bytes(values, blockHeads * value_piece_bytes<T>(valueDim));
   check_bytes(scratch, scratch_bytes(n, heads, groupSize, headDim));
+
+  if (sinks != 0) check_bytes(sinks, <u64>heads << 2);
 
   check_bytes(table, (positions + BLOCK_POSITIONS - 1) / BLOCK_POSITIONS << 2);
 
@@ -149,9 +158,11 @@ function attention<T>(
   call.headOffset = headOffset;
   call.groupSize = groupSize;
   call.headDim = headDim;
+  call.valueDim = valueDim;
   call.window = window;
   call.scale = scale * LOG2_E;
   call.softCap = softCap;
+  call.sinks = sinks;
   place_scratch(call);
   for (let h: u32 = 0; h < heads; h += call.groupHeads) {
     begin_group(call, h);
@@ -165,7 +176,8 @@ function attend_group<T>(call: Call): void {
   const queries = call.n * call.groupHeads;
   const end = call.p0 + call.n;
   const keyBytes = key_piece_bytes<T>(call.headDim);
-  const valueBytes = value_piece_bytes<T>(call.headDim);
+  const valueBytes = value_piece_bytes<T>(call.valueDim);
+  const fetchedBytes = min(keyBytes, valueBytes); // of each
   pack_queries<T>(call);
   let block = first_seen(call, 0) / BLOCK_POSITIONS;
   for (let begin = block * BLOCK_POSITIONS; begin < end; begin += BLOCK_POSITIONS, block++) {
@@ -177,8 +189,8 @@ function attend_group<T>(call: Call): void {
     const next = isLast ? at : piece_at(call, block + 1);
     call.nextKeys = call.keys + next * keyBytes;
     call.nextValues = call.values + next * valueBytes;
-    call.nextLeft = isLast ? 0 : keyBytes;
-    call.nextStep = (keyBytes / fetches(call, queries) + 63) & ~63;
+    call.nextLeft = isLast ? 0 : fetchedBytes;
+    call.nextStep = (fetchedBytes / fetches(call, queries) + 63) & ~63;
     if (!isFloat<T>() && count == BLOCK_POSITIONS) {
       call.valueUnit = prepare_values(call, values, count, call.valueWeights);
     }
@@ -272,15 +284,20 @@ function pack_floats(call: Call, from: usize, to: usize, step: u32): void {
 
 /**
  * One query as a column of pairs of integers, so large that headDim products with a key's stay
- * below 2^31. A query that is not finite gets a scale that is not.
+ * below 2^31: that is decided by the sum of all, not by the largest alone, for wide heads have many
+ * small ones. A query that is not finite gets a scale that is not.
  */
 function pack_integers(call: Call, from: usize, to: usize, step: u32, state: usize): void {
-  const fits = 0x7fffffff / (call.headDim * KV_LEVEL_MAX);
-  const level = <f32>min<u32>(fits, KV_LEVEL_MAX);
-  let largest: f32 = 0;
+  let largest: f32 = 0, sum: f32 = 0;
   for (let i: u32 = 0; i < call.headDim; i++) {
-    largest = max<f32>(largest, abs<f32>(load<f32>(from + (i << 2))));
+    const size = abs<f32>(load<f32>(from + (i << 2)));
+    largest = max<f32>(largest, size);
+    sum += size;
   }
+  // Rounding adds half a unit to each at most; the other half is for the sum's own error.
+  const fits: u32 = 0x7fffffff / <u32>KV_LEVEL_MAX - call.headDim;
+  const most = <f32>KV_LEVEL_MAX;
+  const level: f32 = sum > 0 ? min<f32>(<f32>fits * (largest / sum), most) : most;
   store<f32>(state, largest / level * call.scale, STATE_QUERY_SCALE);
   if (largest == 0) return;
   const inverse = level / largest;
@@ -299,16 +316,19 @@ function query_at(call: Call, index: u32): usize {
   return call.q + t * call.qStrideBytes + ((head * call.headDim) << 2);
 }
 
-/** out = mixed / sum for the queries of a tile that are there. */
+/** out = mixed / sum for the queries of a tile that are there; sinks count in the sum only. */
 function store_tile(call: Call, tile: usize, first: u32): void {
   const total = call.n * call.groupHeads;
   const mixed = mixed_of(call, tile);
   for (let lane: u32 = 0; lane < call.width && first + lane < total; lane++) {
     const t = (first + lane) / call.groupHeads;
     const head = call.firstHead + (first + lane) % call.groupHeads;
-    const to = call.out + t * call.outStrideBytes + ((head * call.headDim) << 2);
-    const inverse = f32x4.splat(1 / load<f32>(state_of(call, tile) + (lane << 2), STATE_SUM));
-    for (let i: u32 = 0; i < call.headDim; i += 4) {
+    const to = call.out + t * call.outStrideBytes + ((head * call.valueDim) << 2);
+    const state = state_of(call, tile) + (lane << 2);
+    let sum = load<f32>(state, STATE_SUM);
+    if (call.sinks != 0) sum += sink_share(load<f32>(call.sinks + (head << 2)), state);
+    const inverse = f32x4.splat(1 / sum);
+    for (let i: u32 = 0; i < call.valueDim; i += 4) {
       const chunk = (i / CHUNK_COLUMNS * call.width + lane) * CHUNK_COLUMNS;
       const from = mixed + ((chunk + i % CHUNK_COLUMNS) << 2);
       v128.store(to + (i << 2), f32x4.mul(v128.load(from), inverse));

@@ -60,10 +60,14 @@ export class Call {
   headOffset: u32;
   groupSize: u32;
   headDim: u32;
+  /** Of values, at most headDim; and rounded up to whole vectors. */
+  valueDim: u32;
   paddedDim: u32;
   window: u32;
   scale: f32;
   softCap: f32;
+  /** f32 [heads], or 0: there are none. */
+  sinks: usize;
   /** First query head of the group at work, and how many there are. */
   firstHead: u32;
   groupHeads: u32;
@@ -100,8 +104,8 @@ export function key_piece_bytes<T>(headDim: u32): u32 {
 
 /** Bytes of a head's values of one block. */
 @inline
-export function value_piece_bytes<T>(headDim: u32): u32 {
-  return key_piece_bytes<T>(padded_dim(headDim));
+export function value_piece_bytes<T>(valueDim: u32): u32 {
+  return key_piece_bytes<T>(padded_dim(valueDim));
 }
 
 /** Where the positions' scales of a piece of integers are. */
@@ -110,10 +114,10 @@ export function scales_of(piece: usize, dim: u32): usize {
   return piece + dim * (KV_BLOCK_POSITIONS * 2);
 }
 
-/** headDim rounded up to whole vectors of values. */
+/** valueDim rounded up to whole vectors of values. */
 @inline
-export function padded_dim(headDim: u32): u32 {
-  return (headDim + VALUE_PAD_ELEMENTS - 1) & ~(VALUE_PAD_ELEMENTS - 1);
+export function padded_dim(valueDim: u32): u32 {
+  return (valueDim + VALUE_PAD_ELEMENTS - 1) & ~(VALUE_PAD_ELEMENTS - 1);
 }
 
 /** Bytes of scratch; 2^60 when an argument is out of all proportion. */
@@ -124,9 +128,9 @@ export function scratch_bytes(n: u32, heads: u32, groupSize: u32, headDim: u32):
   return FIXED_BYTES + max<u64>(tiles, 1) * tile_bytes(headDim);
 }
 
-/** Fills in where the parts of the scratch are; headDim must be set. */
+/** Fills in where the parts of the scratch are; headDim and valueDim must be set. */
 export function place_scratch(call: Call): void {
-  call.paddedDim = padded_dim(call.headDim);
+  call.paddedDim = padded_dim(call.valueDim);
   call.scores = changetype<usize>(call) + CALL_BYTES;
   call.partial = call.scores + SCORES_BYTES;
   call.valueWeights = call.partial + TILE_QUERIES * PARTIAL_BYTES;

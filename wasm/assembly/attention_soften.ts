@@ -243,6 +243,16 @@ function powers_of_two(x: v128): v128 {
 }
 
 /**
+ * What a score that has no position adds to the sum of the query of a state. Beyond 2^100 times the
+ * largest weight it takes all; below 2^-90 it is nothing.
+ */
+export function sink_share(sink: f32, state: usize): f32 {
+  const above = sink * LOG2_E - load<f32>(state, STATE_MAX);
+  const exponent = max<f32>(LOWEST, min<f32>(100, above)) / LOG2_E;
+  return f32x4.extract_lane(exp_f32x4(f32x4.splat(exponent)), 0);
+}
+
+/**
  * weight = 2^(score − reference), and the sum of four of each row's positions: f32 [lanes, 8]. Over
  * integers times the value's weight and rounded, in place: i16 [16, 2], position p beside p + 16.
  */

@@ -30,6 +30,17 @@ export function add_row(x: usize, y: usize, d: u32): void {
   for (; x < end; x += 4, y += 4) store<f32>(x, load<f32>(x) + load<f32>(y));
 }
 
+/** x += factor · y, one row. */
+export function add_scaled_row(x: usize, y: usize, factor: f32, d: u32): void {
+  const end = x + (<usize>d << 2);
+  const wide = x + ((<usize>d & ~3) << 2);
+  const factors = f32x4.splat(factor);
+  for (; x < wide; x += 16, y += 16) {
+    v128.store(x, f32x4.add(v128.load(x), f32x4.mul(v128.load(y), factors)));
+  }
+  for (; x < end; x += 4, y += 4) store<f32>(x, load<f32>(x) + load<f32>(y) * factor);
+}
+
 /** x[t, i] *= factor. */
 export function scale_f32(x: usize, xStride: u32, n: u32, d: u32, factor: f32): void {
   check_f32_rows(x, n, xStride, d);

@@ -1,7 +1,7 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /** Rows, of activations or of bytes, picked by a list of numbers and brought back from it. */
 import { check_bytes, check_f32_rows, check_rows } from "./bounds";
-import { add_row } from "./elementwise";
+import { add_row, add_scaled_row } from "./elementwise";
 import { group_tokens, RECORD_BYTES, superblocks_of, records_bytes } from "./q8_tile";
 
 /** out[j, i] = x[rows[j], i], zero for i in d..outStride. */
@@ -70,6 +70,26 @@ export function scatter_add_f32(
   check_f32_rows(y, n, yStride, d);
   for (let j: u32 = 0; j < n; j++) {
     add_row(x + ((row_at(rows, j, xRows) * xStride) << 2), y + ((j * yStride) << 2), d);
+  }
+}
+
+/** x[rows[j], i] += factors[j] · y[i], in the order of the list. */
+export function scatter_add_row_f32(
+  x: usize,
+  xStride: u32,
+  xRows: u32,
+  rows: usize,
+  factors: usize,
+  n: u32,
+  y: usize,
+  d: u32,
+): void {
+  check_lists(x, xStride, xRows, rows, n, d);
+  check_bytes(factors, <u64>n << 2);
+  check_bytes(y, <u64>d << 2);
+  for (let j: u32 = 0; j < n; j++) {
+    const to = x + ((row_at(rows, j, xRows) * xStride) << 2);
+    add_scaled_row(to, y, load<f32>(factors + (j << 2)), d);
   }
 }
 

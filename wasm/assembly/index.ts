@@ -39,10 +39,20 @@ export {
   relu_mul_f32,
   silu_f32,
   silu_mul_f32,
+  swiglu7_f32,
+  swiglu7_mul_f32,
 } from "./activations";
-export { gather_q8, gather_rows, gather_rows_f32, scatter_add_f32, scatter_rows } from "./gather";
+export {
+  gather_q8,
+  gather_rows,
+  gather_rows_f32,
+  scatter_add_f32,
+  scatter_add_row_f32,
+  scatter_rows,
+} from "./gather";
 export { rope_f32 } from "./rope";
 export { store_keys_f32, store_keys_i16, store_values_f32, store_values_i16 } from "./store";
 export { attention_f32, attention_i16, attention_scratch_bytes } from "./attention";
+export { short_convolution_f32, store_products_f32 } from "./convolution";
 export { argmax_f32, top_k_f32 } from "./sampling";
 export { read_only } from "./read_only";

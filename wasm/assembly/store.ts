@@ -180,7 +180,7 @@ function store_value_integers(from: usize, to: usize, headDim: u32, scale: f32):
 
 /** Number of the block that holds a position of the sequence; what is no block is the last one. */
 @inline
-function block_at(table: usize, position: u32, blocks: u32): u32 {
+export function block_at(table: usize, position: u32, blocks: u32): u32 {
   return min(load<u32>(table + (position / KV_BLOCK_POSITIONS << 2)), blocks - 1);
 }
 

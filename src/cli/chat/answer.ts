@@ -1,13 +1,57 @@
 /** Answers on the terminal: their text as it comes, and how fast they came. */
-import type { GenerateResult, Generation } from "../../llm/mod.ts";
+import type { GenerateResult, Generation, LanguageModel } from "../../llm/mod.ts";
+import type { AnswerParser, Delta } from "../../server/tools/call_parser.ts";
+import { harmonyMarksOf } from "../../server/tools/harmony_marks.ts";
+import { HarmonyParser } from "../../server/tools/harmony_parser.ts";
 import { writeOut } from "../output.ts";
 
+/** Reads answers whose parts are marked by tokens that have no text; undefined: all is text. */
+export function answerParser(model: LanguageModel): AnswerParser | undefined {
+  const marks = harmonyMarksOf(model);
+  return marks === null ? undefined : new HarmonyParser({ marks, opening: "", isKnown: null });
+}
+
 /** Writes an answer to stdout as it comes, and a line end behind it. */
-export async function streamAnswer(generation: Generation): Promise<GenerateResult> {
+export async function streamAnswer(
+  generation: Generation,
+  parser?: AnswerParser,
+): Promise<GenerateResult> {
   const isTerminal = Deno.stdout.isTerminal();
-  for await (const { text } of generation) writeOut(isTerminal ? harmless(text) : text);
+  const result = await readAnswer(generation, parser, (text) => {
+    writeOut(isTerminal ? harmless(text) : text);
+  });
   writeOut("\n");
-  return await generation.result;
+  return result;
+}
+
+/**
+ * Reads an answer, with thoughts shown between tags as most models write them.
+ * @returns its result, whose text is without thoughts where `parser` knows them.
+ */
+export async function readAnswer(
+  generation: Generation,
+  parser: AnswerParser | undefined,
+  show: (text: string) => void,
+): Promise<GenerateResult> {
+  if (parser === undefined) {
+    for await (const { text } of generation) show(text);
+    return await generation.result;
+  }
+  let answer = "";
+  let isThinking = false;
+  const take = (deltas: readonly Delta[]) => {
+    for (const delta of deltas) {
+      if (delta.kind !== "text" && delta.kind !== "reasoning") continue;
+      const thinks = delta.kind === "reasoning";
+      if (thinks !== isThinking) show(thinks ? "<think>\n" : "\n</think>\n\n");
+      isThinking = thinks;
+      show(delta.text);
+      if (!thinks) answer += delta.text;
+    }
+  };
+  for await (const { text, ids } of generation) take(parser.push(text, ids));
+  take(parser.end());
+  return { ...await generation.result, text: answer };
 }
 
 /** Without what would steer the terminal: a model may write anything. */

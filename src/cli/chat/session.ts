@@ -6,7 +6,7 @@ import { RequestError, UsageError } from "../../base/errors.ts";
 import type { ChatMessage, LanguageModel } from "../../llm/mod.ts";
 import { Interrupt } from "../interrupt.ts";
 import { writeErrorLine } from "../output.ts";
-import { describeSpeed, streamAnswer } from "./answer.ts";
+import { answerParser, describeSpeed, streamAnswer } from "./answer.ts";
 import type { ChatState } from "./chat_state.ts";
 import { completeLine, isCommand, isKnownCommand, type NextStep, runCommand } from "./commands.ts";
 import type { History } from "./history.ts";
@@ -64,7 +64,8 @@ async function answer(
   try {
     const ids = model.encodeChat(conversation(state));
     const { signal } = interrupt;
-    const result = await streamAnswer(model.generate({ ids, sampling, maxTokens, signal }));
+    const generation = model.generate({ ids, sampling, maxTokens, signal });
+    const result = await streamAnswer(generation, answerParser(model));
     state.messages.push({ role: "assistant", content: result.text });
     if (verbose) writeErrorLine(describeSpeed(result));
   } catch (error) {

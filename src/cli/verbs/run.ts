@@ -4,7 +4,13 @@ import { existsSync } from "node:fs";
 import { UsageError } from "../../base/errors.ts";
 import { BUILT_IN_MODEL_ID } from "../../llm/built_in_model.ts";
 import type { GenerateRequest, GenerateResult, LoadedModel } from "../../llm/mod.ts";
-import { describeSpeed, perSecond, streamAnswer } from "../chat/answer.ts";
+import {
+  answerParser,
+  describeSpeed,
+  perSecond,
+  readAnswer,
+  streamAnswer,
+} from "../chat/answer.ts";
 import { History, historyPath } from "../chat/history.ts";
 import { chat } from "../chat/session.ts";
 import { Interrupt } from "../interrupt.ts";
@@ -64,7 +70,7 @@ async function run(
   const request = { maxTokens: options.maxTokens, sampling: toSamplingOptions(options) };
   if (prompt !== undefined) {
     const ids = encode(model, prompt, options);
-    return await answerOnce(model, { ids, request, json: options.json });
+    return await answerOnce(model, { ids, request, json: options.json, raw: options.raw });
   }
   const { system = null, verbose = false } = options;
   const state = { ...request, system, verbose, messages: [] };
@@ -95,13 +101,19 @@ function encode(model: LoadedModel, prompt: string, { raw, system }: Options): n
 
 async function answerOnce(
   model: LoadedModel,
-  job: { ids: readonly number[]; request: Omit<GenerateRequest, "ids">; json?: boolean },
+  job: {
+    ids: readonly number[];
+    request: Omit<GenerateRequest, "ids">;
+    json?: boolean;
+    raw?: boolean;
+  },
 ): Promise<void> {
   using interrupt = new Interrupt();
   const { signal } = interrupt;
   const generation = model.generate({ ...job.request, ids: job.ids, signal });
-  if (job.json) writeJson(describeResult(await generation.result));
-  else writeErrorLine(describeSpeed(await streamAnswer(generation)));
+  const parser = job.raw ? undefined : answerParser(model);
+  if (job.json) writeJson(describeResult(await readAnswer(generation, parser, () => {})));
+  else writeErrorLine(describeSpeed(await streamAnswer(generation, parser)));
   signal.throwIfAborted();
 }
 

@@ -5,6 +5,7 @@
  * time, so it says how much, and how good they are. Knows nothing of how the sequence is sampled.
  */
 import { STEP_KIND_DRAFT } from "../../memory/control_layout.ts";
+import { KV_BLOCK_POSITIONS } from "../../memory/kv_layout.ts";
 import { tableBlocks } from "../../rank/kv_bytes.ts";
 import type { StepRunner } from "../step_runner.ts";
 import { DraftOdds } from "./draft_odds.ts";
@@ -27,6 +28,9 @@ export class DraftModel implements Drafter {
   /** By slot: ids whose keys and values it has, [contextLength], and how many they are. */
   readonly #ids: readonly Int32Array[];
   readonly #counts: Int32Array;
+  /** How far it may go back to any position, and by slot from where: `#goBack`. */
+  readonly #reach: number;
+  readonly #ends: Int32Array;
   readonly #odds: readonly DraftOdds[];
   /** By slot: how often the first guess of a step is right. */
   readonly #chances: Float64Array;
@@ -35,7 +39,7 @@ export class DraftModel implements Drafter {
 
   /** steps: of the second model; vocabSize: of the first. */
   constructor(steps: StepRunner, vocabSize: number) {
-    const { contextLength, chunkTokens, sequences } = steps.runner.plan;
+    const { contextLength, chunkTokens, sequences, layers } = steps.runner.plan;
     this.#steps = steps;
     this.#vocabSize = Math.min(vocabSize, steps.board.vocabSize);
     this.#contextLength = contextLength;
@@ -43,6 +47,8 @@ export class DraftModel implements Drafter {
     this.#times = new StepTimes(chunkTokens);
     this.#ids = Array.from({ length: sequences }, () => new Int32Array(contextLength));
     this.#counts = new Int32Array(sequences);
+    this.#reach = layers.some(({ convolution }) => convolution !== null) ? chunkTokens : Infinity;
+    this.#ends = new Int32Array(sequences);
     this.#odds = Array.from({ length: sequences }, () => new DraftOdds(KIND_PRIOR));
     this.#chances = new Float64Array(sequences).fill(CHANCE_PRIOR);
     const blocks = tableBlocks(contextLength);
@@ -119,7 +125,16 @@ export class DraftModel implements Drafter {
     const most = Math.min(count, this.#counts[slot]);
     let same = 0;
     while (same < most && own[same] === ids[same]) same++;
-    return this.#counts[slot] = same;
+    return this.#counts[slot] = this.#goBack(slot, same);
+  }
+
+  /**
+   * What layers that convolve keep of every position is gone a step further back, but at the ends
+   * of blocks: from there on ids are computed again.
+   */
+  #goBack(slot: number, count: number): number {
+    if (this.#ends[slot] - count <= this.#reach) return count;
+    return this.#ends[slot] = count - count % KV_BLOCK_POSITIONS;
   }
 
   /** Computes the ids below index `end` that it does not have yet; false: it could not. */
@@ -136,6 +151,7 @@ export class DraftModel implements Drafter {
   /** A step of the slot's own ids up to `end`; false: it was aborted, somebody has left. */
   #run(slot: number, end: number, logits: number): boolean {
     const from = this.#counts[slot];
+    this.#ends[slot] = Math.max(this.#ends[slot], end);
     this.#times.start();
     this.#steps.begin(STEP_KIND_DRAFT);
     this.#steps.add(slot, this.#ids[slot], from, end - from, logits);

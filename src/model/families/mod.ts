@@ -5,14 +5,18 @@ import { baichuan } from "./baichuan.ts";
 import { bailingmoe } from "./bailingmoe.ts";
 import { bamboo } from "./bamboo.ts";
 import { chatglm } from "./chatglm.ts";
+import { codeshell } from "./codeshell.ts";
 import { cohere2 } from "./cohere2.ts";
+import { cohere2moe } from "./cohere2moe.ts";
 import { commandR } from "./command_r.ts";
 import { deepseek } from "./deepseek.ts";
+import { deepseek2 } from "./deepseek2.ts";
 import { dots1 } from "./dots1.ts";
 import { ernie45 } from "./ernie4_5.ts";
 import { ernie45Moe } from "./ernie4_5_moe.ts";
 import { exaone } from "./exaone.ts";
 import { exaone4 } from "./exaone4.ts";
+import { exaoneMoe } from "./exaone_moe.ts";
 import { falcon } from "./falcon.ts";
 import { gemma } from "./gemma.ts";
 import { gemma2 } from "./gemma2.ts";
@@ -21,21 +25,31 @@ import { glm4 } from "./glm4.ts";
 import { glm4moe } from "./glm4moe.ts";
 import { gpt2 } from "./gpt2.ts";
 import { gptneox } from "./gptneox.ts";
+import { gptOss } from "./gpt_oss.ts";
 import { granite } from "./granite.ts";
 import { granitemoe } from "./granitemoe.ts";
 import { hunyuanDense } from "./hunyuan_dense.ts";
 import { hunyuanMoe } from "./hunyuan_moe.ts";
+import { hyV3 } from "./hy_v3.ts";
 import { internlm2 } from "./internlm2.ts";
+import { jais2 } from "./jais2.ts";
+import { lfm2 } from "./lfm2.ts";
+import { lfm2moe } from "./lfm2moe.ts";
 import { llama } from "./llama.ts";
+import { maincoder } from "./maincoder.ts";
+import { mellum } from "./mellum.ts";
 import { minicpm } from "./minicpm.ts";
+import { minimaxM2 } from "./minimax_m2.ts";
 import { mistral3 } from "./mistral3.ts";
 import { nemotron } from "./nemotron.ts";
 import { olmo2 } from "./olmo2.ts";
 import { olmoe } from "./olmoe.ts";
 import { orion } from "./orion.ts";
+import { paddleocr } from "./paddleocr.ts";
 import { panguEmbedded } from "./pangu_embedded.ts";
 import { phi2 } from "./phi2.ts";
 import { phi3 } from "./phi3.ts";
+import { plamo } from "./plamo.ts";
 import { qwen } from "./qwen.ts";
 import { qwen2 } from "./qwen2.ts";
 import { qwen2moe } from "./qwen2moe.ts";
@@ -59,14 +73,18 @@ export const FAMILIES: readonly Family[] = [
   bailingmoe,
   bamboo,
   chatglm,
+  codeshell,
   cohere2,
+  cohere2moe,
   commandR,
   deepseek,
+  deepseek2,
   dots1,
   ernie45,
   ernie45Moe,
   exaone,
   exaone4,
+  exaoneMoe,
   falcon,
   gemma,
   gemma2,
@@ -75,21 +93,31 @@ export const FAMILIES: readonly Family[] = [
   glm4moe,
   gpt2,
   gptneox,
+  gptOss,
   granite,
   granitemoe,
   hunyuanDense,
   hunyuanMoe,
+  hyV3,
   internlm2,
+  jais2,
+  lfm2,
+  lfm2moe,
   llama,
+  maincoder,
+  mellum,
   minicpm,
+  minimaxM2,
   mistral3,
   nemotron,
   olmo2,
   olmoe,
   orion,
+  paddleocr,
   panguEmbedded,
   phi2,
   phi3,
+  plamo,
   qwen,
   qwen2,
   qwen2moe,

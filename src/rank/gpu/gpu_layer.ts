@@ -3,6 +3,7 @@
  * is decided here, once, when the lists are made. Steps of tokens of a sequence each have lists of
  * their own, of fewer dispatches where the layer allows it. Knows nothing of threads.
  */
+import { check } from "../../base/check.ts";
 import {
   activate,
   addRows,
@@ -269,6 +270,7 @@ export class GpuLayer {
   ): HalfNorm | null {
     const { config, space } = this.#in;
     const { activation, isGated, activatesUp, firingThreshold } = config.feedForward;
+    check(activation !== "swiglu7", "obstacle.ts refuses models that have it");
     const act = { activation, isGated, activatesUp, firingThreshold, to: space.hidden };
     const [{ stacked: first }] = projections;
     if (steps.isApart && projections.length === 1 && isOneToken(builder, first.matrix)) {

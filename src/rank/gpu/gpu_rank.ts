@@ -49,7 +49,7 @@ const LAYERS_AT_ONCE = 8;
 interface WalkedGpuLayer {
   readonly layer: GpuLayer;
   readonly isParallel: boolean;
-  /** Alone: of this layer and those before it, at the last one of a few; else null. */
+  /** Alone: of this layer and those behind it, at the first one of a few; else null. */
   readonly several: Program | null;
   /** Beside others: null where it has no share of it. */
   readonly attention: Program | null;
@@ -223,7 +223,8 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
 
   /** All of attention: the GPU needs no say between its parts. */
   project(walked: WalkedGpuLayer): void {
-    const { attention, isParallel, layer } = walked;
+    const { attention, isParallel, layer, several } = walked;
+    if (several !== null) several.run(this.#step);
     const brought = this.#broughtTo(layer);
     const isLast = !isParallel || !this.#hasNeurons(walked) && brought === null;
     if (attention !== null) this.#runBlock(attention, isLast);
@@ -264,7 +265,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   }
 
   feedForward(walked: WalkedGpuLayer): void {
-    const { feedForward, several, layer } = walked;
+    const { feedForward, layer } = walked;
     const brought = this.#broughtTo(layer);
     if (feedForward !== null && this.#hasNeurons(walked)) {
       this.#runBlock(feedForward, brought === null);
@@ -273,7 +274,6 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
       this.#runBlock(brought.program, true);
       this.#parts.brought!.stream.bringNext(brought.index);
     }
-    if (several !== null) several.run(this.#step);
     const { n } = this.#step;
     const asked = this.#state.isGpusAlone(layer.index)
       ? n * this.#state.config.feedForwardLength
@@ -299,6 +299,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
       offsetBytes: logits.offsetBytes,
       bytes: m * logits.stride * 4,
     });
+    this.#step.writeAhead();
     if (this.#awaitsLogits) this.#isAwaited = true;
     else logitsBack.readInto(this.#logits[m - 1]);
   }
@@ -374,7 +375,7 @@ async function loadLayers(of: Opening): Promise<GpuLayer[]> {
   return layers;
 }
 
-/** Of a rank alone: commands of some layers together, at the last one of them. */
+/** Of a rank alone: commands of some layers together, at the first one of them. */
 async function buildSeveral(
   layers: readonly GpuLayer[],
   makeBuilder: () => ProgramBuilder,
@@ -388,8 +389,10 @@ async function buildSeveral(
     before = layer.addBlocks(builder, { before, next });
     builder.boundary();
     const isLast = index === layers.length - 1 || (index + 1) % LAYERS_AT_ONCE === 0;
-    programs.push(isLast ? await builder.build() : null);
-    if (isLast) builder = null;
+    programs.push(null);
+    if (!isLast) continue;
+    programs[index - index % LAYERS_AT_ONCE] = await builder.build();
+    builder = null;
   }
   return programs;
 }

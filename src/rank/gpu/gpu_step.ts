@@ -65,6 +65,11 @@ export class GpuStep implements StepValues {
     this.#input.write(this, null, this.#rows);
   }
 
+  /** Behind the step's last submission: writes the step that is likely to follow. */
+  writeAhead(): void {
+    if (this.isApart) this.#input.writeAhead(this, this.#rows);
+  }
+
   /**
    * What the table has of positions below `end` and is not taken over yet. Somebody may be new in
    * the slot where a block begins (what is used again is whole blocks), and nowhere else.

@@ -28,8 +28,15 @@ export function gpuObstacle(
   if ((options.observe?.length ?? 0) > 0) return "neurons that are observed are the threads'";
   if (options.quiet !== undefined) return "quiet neurons are left out by threads only";
   if (options.predictor === "on") return "predictors are asked by threads only";
+  if (config.latent !== null) return "keys and values are made of latents by threads only";
+  if (tensors.layers.some(({ attentionSinks }) => attentionSinks !== null)) {
+    return "attention has sinks by threads only";
+  }
   if (config.normalizesTurnedHeads) {
     return "heads are normalised behind their rotation by threads only";
+  }
+  if (config.layers.some(({ convolutionTaps }) => convolutionTaps !== undefined)) {
+    return "layers that convolve are the threads'";
   }
   if (config.layers.some(({ queryRope }) => queryRope !== undefined)) {
     return "queries are lengthened by their positions by threads only";

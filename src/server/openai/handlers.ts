@@ -6,6 +6,8 @@ import type { Choice, Prompt } from "../answers/choices.ts";
 import type { ServerEnv } from "../guards.ts";
 import { fieldError } from "../http_errors.ts";
 import type { AppSettings } from "../options.ts";
+import { harmonyMarksOf } from "../tools/harmony_marks.ts";
+import { planHarmony } from "../tools/harmony_plan.ts";
 import { planTools } from "../tools/tool_plan.ts";
 import { ThoughtParser } from "../tools/thought_parser.ts";
 import { type ChatRequest, chatSchema, toChatRequest } from "./chat_request.ts";
@@ -48,8 +50,12 @@ export function chatAsk(
   model: LanguageModel,
   { conversation, format, request }: Pick<ChatRequest, "conversation" | "format" | "request">,
 ) {
-  const { messages, tools, variables, addGenerationPrompt, rawThoughts } = conversation;
-  const plan = planTools(model, messages, tools, format.schema);
+  const { messages, tools, addGenerationPrompt, rawThoughts } = conversation;
+  const marks = harmonyMarksOf(model);
+  const plan = marks === null
+    ? planTools(model, messages, tools, format.schema)
+    : planHarmony(marks, conversation, format);
+  const { variables = conversation.variables } = plan;
   const ids = model.encodeChat(plan.messages, {
     ...(plan.tools !== undefined && { tools: plan.tools }),
     ...(variables !== undefined && { variables }),

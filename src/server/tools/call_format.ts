@@ -5,7 +5,7 @@
 import type { LanguageModel } from "../../llm/types.ts";
 
 export interface CallFormat {
-  readonly name: "hermes" | "mistral" | "llama3" | "json" | "instructed";
+  readonly name: "hermes" | "mistral" | "llama3" | "python" | "json" | "instructed";
   /** Text that opens a call; empty: a call is all of an answer. */
   readonly open: string;
   /** Text that may follow a call. */
@@ -16,6 +16,10 @@ export interface CallFormat {
   readonly argumentsKey: "arguments" | "parameters";
   /** A call may be `name{…}`. */
   readonly hasBareNames: boolean;
+  /** Calls are `[name(argument=value, …), …]`. */
+  readonly hasPythonCalls?: boolean;
+  /** The template leaves out earlier calls: they have to be text. */
+  readonly hidesCalls?: boolean;
   /** Characters of a call's id, where the template counts them. */
   readonly idChars: number | null;
   /** False: the template cannot say which functions there are, so that a message has to. */
@@ -38,15 +42,22 @@ export function callFormatOf(model: LanguageModel): CallFormat {
   const template = model.details?.chatTemplate ?? "";
   if (!/\btools\b/.test(template)) return { ...TAGGED, name: "instructed", isInTemplate: false };
   if (template.includes("[TOOL_CALLS]")) {
-    const ids = model.encodeText("[TOOL_CALLS]", { special: true });
-    const isControl = ids.length === 1 && model.tokenBytes(ids[0]).length === 0;
     return {
       ...PLAIN,
       name: "mistral",
       open: "[TOOL_CALLS]",
       hasBareNames: true,
       idChars: 9,
-      ...(isControl && { openId: ids[0] }),
+      ...controlId(model, "[TOOL_CALLS]"),
+    };
+  }
+  if (/<\|tool_(call|list)_start\|>|List of tools: \[/.test(template)) {
+    const open = "<|tool_call_start|>";
+    return {
+      ...PLAIN,
+      ...{ name: "python", open, close: "<|tool_call_end|>", hasPythonCalls: true },
+      hidesCalls: !/\btool_calls\b/.test(template),
+      ...controlId(model, open),
     };
   }
   if (template.includes("<tool_call>")) return { ...TAGGED, name: "hermes" };
@@ -54,4 +65,10 @@ export function callFormatOf(model: LanguageModel): CallFormat {
     return { ...PLAIN, name: "llama3", argumentsKey: "parameters" };
   }
   return { ...PLAIN, name: "json" };
+}
+
+/** The id of what opens calls, where it has no text. */
+function controlId(model: LanguageModel, open: string): Pick<CallFormat, "openId"> {
+  const ids = model.encodeText(open, { special: true });
+  return ids.length === 1 && model.tokenBytes(ids[0]).length === 0 ? { openId: ids[0] } : {};
 }

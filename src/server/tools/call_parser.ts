@@ -5,6 +5,7 @@
  */
 import { BalancedScanner, CallObjectScanner } from "./call_object.ts";
 import type { CallFormat } from "./call_format.ts";
+import { PythonArguments } from "./python_arguments.ts";
 
 /** Something new of an answer. */
 export type Delta =
@@ -49,6 +50,9 @@ type State =
   | "name"
   /** The arguments behind a bare name. */
   | "arguments"
+  /** The same of Python's form. */
+  | "pythonName"
+  | "pythonArguments"
   /** Behind a call. */
   | "close";
 
@@ -66,6 +70,8 @@ export class CallParser implements AnswerParser {
   #raw = "";
   #object = new CallObjectScanner();
   #balanced = new BalancedScanner();
+  #python = new PythonArguments();
+  #pythonName = "";
   #isInList = false;
   #calls = 0;
   /** The call under way was announced. */
@@ -130,6 +136,11 @@ export class CallParser implements AnswerParser {
       case "arguments":
         this.#sayArguments(char);
         if (this.#balanced.push(char)) this.#endCall();
+        return;
+      case "pythonName":
+        return this.#pythonNameChar(char);
+      case "pythonArguments":
+        return this.#pythonChar(char);
     }
   }
 
@@ -159,7 +170,8 @@ export class CallParser implements AnswerParser {
     if (char === "[") {
       this.#isInList = true;
       this.#state = "list";
-    } else if (this.#options.format.hasBareNames && /[\w.-]/.test(char)) this.#state = "name";
+    } else if (this.#beginsPythonName(char)) this.#beginPythonName(char);
+    else if (this.#options.format.hasBareNames && /[\w.-]/.test(char)) this.#state = "name";
     else this.#giveUp();
   }
 
@@ -188,11 +200,38 @@ export class CallParser implements AnswerParser {
 
   #listChar(char: string): void {
     if (char === "{") this.#beginObject(this.#isCommitted ? char : this.#raw);
+    else if (this.#beginsPythonName(char)) this.#beginPythonName(char);
     else if (char === "]") {
       if (!this.#isCommitted) return this.#giveUp();
       this.#isInList = false;
       this.#endCall();
     } else if (!SPACE.test(char) && char !== ",") this.#giveUp();
+  }
+
+  #beginsPythonName(char: string): boolean {
+    return this.#options.format.hasPythonCalls === true && /\w/.test(char);
+  }
+
+  #beginPythonName(char: string): void {
+    this.#pythonName = char;
+    this.#state = "pythonName";
+  }
+
+  #pythonNameChar(char: string): void {
+    if (char === "(") {
+      this.#commit(this.#pythonName);
+      this.#python = new PythonArguments();
+      this.#state = "pythonArguments";
+    } else if (/[\w.-]/.test(char) && this.#pythonName.length < NAME_CHARS_MAX) {
+      this.#pythonName += char;
+    } else this.#giveUp();
+  }
+
+  #pythonChar(char: string): void {
+    const { text, end } = this.#python.push(char);
+    this.#sayArguments(text);
+    if (end === "bad") this.#giveUp();
+    else if (end === "done") this.#endCall();
   }
 
   #nameChar(char: string): void {

@@ -37,3 +37,17 @@ function inWords({ tool_calls: calls, tool_call_id: _id, ...message }: ChatMessa
   const texts = message.content === "" ? written : [message.content, ...written];
   return { ...message, content: texts.join("\n") };
 }
+
+/** Earlier calls as the model writes them, but for their tags, which users' texts cannot hold. */
+export function withPythonCalls(
+  { tool_calls: calls, ...message }: ChatMessage,
+): ChatMessage {
+  if (!Array.isArray(calls)) return message;
+  const written = calls.map(({ function: { name, arguments: args } }) =>
+    `${name}(${
+      Object.entries(args).map(([key, value]) => `${key}=${JSON.stringify(value)}`).join(", ")
+    })`
+  );
+  const texts = [...message.content === "" ? [] : [message.content], `[${written.join(", ")}]`];
+  return { ...message, content: texts.join("\n") };
+}

@@ -20,17 +20,17 @@ export function schemaOrCall(functions: Functions, format: CallFormat, answer: u
 }
 
 /**
- * What holds behind the opening of a call that the model chose to make; null: nothing can, for the
- * opening is no text. Names are bound, and arguments to be objects; to their schemas only where
- * one call is all there is, for a schema cannot say what follows it.
+ * What holds behind the opening of a call that the model chose to make; null: nothing, for the
+ * opening is no text, or calls are no JSON. Names are bound, and arguments to be objects; to their
+ * schemas only where one call is all there is, for a schema cannot say what follows it.
  */
 export function autoGrammar(
   functions: Functions,
   format: CallFormat,
   isParallel: boolean,
 ): GrammarSource | null {
-  const { open, close } = format;
-  if (open === "" || close === "") return null;
+  const { open, close, hasPythonCalls } = format;
+  if (open === "" || close === "" || hasPythonCalls) return null;
   if (!isParallel || functions.some(({ strict }) => strict)) {
     return { kind: "jsonSchema", schema: forcedSchema(functions, format, false), trigger: open };
   }

@@ -6,7 +6,7 @@ import type { ChatMessage, GrammarSource, LanguageModel } from "../../llm/types.
 import type { Body } from "../known_fields.ts";
 import { type CallFormat, callFormatOf } from "./call_format.ts";
 import { type AnswerParser, CallParser, type CallParserOptions } from "./call_parser.ts";
-import { withInstructions } from "./instructions.ts";
+import { withInstructions, withPythonCalls } from "./instructions.ts";
 import { autoGrammar, forcedSchema, schemaOrCall } from "./tool_grammar.ts";
 
 /** A function that the model may call. */
@@ -34,6 +34,8 @@ export interface ToolPlan {
   readonly messages: readonly ChatMessage[];
   /** For the template; left out: it is told in a message, or of none. */
   readonly tools?: readonly unknown[];
+  /** Variables of the template, where they are not the conversation's. */
+  readonly variables?: Body;
   /** What the prompt ends with, as if the model had begun its answer so. */
   readonly opening: string;
   readonly grammar?: GrammarSource;
@@ -56,7 +58,10 @@ export function planTools(
   const format = callFormatOf(model);
   const { functions = [] } = request ?? {};
   const shown = format.isInTemplate
-    ? { messages, ...(functions.length > 0 && { tools: functions.map(onWire) }) }
+    ? {
+      messages: format.hidesCalls ? messages.map(withPythonCalls) : messages,
+      ...(functions.length > 0 && { tools: functions.map(onWire) }),
+    }
     : { messages: withInstructions(messages, functions) };
   if (request === null || functions.length === 0) return { ...shown, opening: "" };
   return { ...shown, ...boundAnswer(format, request, answerSchema) };
@@ -107,7 +112,9 @@ function boundAnswer(
     };
   }
   if (answerSchema !== undefined) {
-    const bare: CallFormat = { ...format, open: "", close: "", hasBareNames: false };
+    const bare: CallFormat = {
+      ...{ ...format, open: "", close: "", hasBareNames: false, hasPythonCalls: false },
+    };
     return {
       opening: "",
       grammar: { kind: "jsonSchema", schema: schemaOrCall(functions, bare, answerSchema) },

@@ -30,6 +30,14 @@ const MISTRAL: CallFormat = {
   idChars: 9,
 };
 
+const PYTHON: CallFormat = {
+  ...BARE,
+  name: "python",
+  open: "<|tool_call_start|>",
+  close: "<|tool_call_end|>",
+  hasPythonCalls: true,
+};
+
 interface Parsed {
   readonly text: string;
   readonly calls: readonly (readonly [name: string, args: string])[];
@@ -111,6 +119,32 @@ const CASES: readonly (readonly [CallFormat, string, string, Parsed["calls"]])[]
   [MISTRAL, `[TOOL_CALLS] f[CALL_ID]123456789[ARGS]{}`, "", [["f", "{}"]]],
   [MISTRAL, `[TOOL_CALLS]f\n`, `[TOOL_CALLS]f\n`, []],
   [MISTRAL, `[TOOL`, `[TOOL`, []],
+  [
+    PYTHON,
+    `Sure.<|tool_call_start|>[f(city="Ulm", days=3), g()]<|tool_call_end|>Done.`,
+    "Sure.Done.",
+    [["f", `{"city": "Ulm", "days": 3}`], ["g", "{}"]],
+  ],
+  // The closing may be a control token, which has no text.
+  [PYTHON, `<|tool_call_start|>[f(a=1)]Done.`, "Done.", [["f", `{"a": 1}`]]],
+  [PYTHON, `<|tool_call_start|>f( a = None )`, "", [["f", `{"a": null}`]]],
+  [
+    PYTHON,
+    `<|tool_call_start|>[f(a='it\\'s "x"\n\\d\\n', b=[1, 'q', (True,), {}], ` +
+    `c={'k': -.5, "l": [],},)]`,
+    "",
+    [[
+      "f",
+      `{"a": "it's \\"x\\"\\n\\\\d\\n", "b": [1, "q", [true], {}], "c": {"k": -0.5, "l": []}}`,
+    ]],
+  ],
+  [PYTHON, `<|tool_call_start|>[{"name": "f", "arguments": {"a": 1}}]`, "", [["f", `{"a": 1}`]]],
+  [PYTHON, `<|tool_call_start|>[f(a=true, b=1_000, c=1.5e3, d=nan)]`, "", [
+    ["f", `{"a": true, "b": 1000, "c": 1.5e3, "d": "nan"}`],
+  ]],
+  [PYTHON, `<|tool_call_start|>[f(a="cut o`, "", [["f", `{"a": "cut o`]]],
+  [PYTHON, `<|tool_call_start|>[f]`, `<|tool_call_start|>[f]`, []],
+  [PYTHON, `[f(a=1)]`, `[f(a=1)]`, []],
 ];
 
 Deno.test("CallParser tells calls from text in every format", () => {
@@ -121,6 +155,7 @@ Deno.test("CallParser tells calls from text in every format", () => {
 
 Deno.test("CallParser finds the same however the text is cut", () => {
   const piece = fc.constantFrom(
+    ...["<|tool_call_start|>", "<|tool_call_end|>", "f(", "a=", "'", "(", ")", "=", "True"],
     ...["<tool_call>", "</tool_call>", "[TOOL_CALLS]", "[ARGS]", "{", "}", "[", "]", '"', "\\"],
     ...['"name"', '"arguments"', '"parameters"', ":", ",", ";", "f", "g", "f{", " ", "\n", "null"],
     ...[
@@ -135,7 +170,7 @@ Deno.test("CallParser finds the same however the text is cut", () => {
     fc.array(piece, { maxLength: 14 }).map((pieces) => pieces.join("")),
     fc.constantFrom(...CASES.map(([, text]) => text)),
   );
-  const formats = fc.constantFrom(HERMES, BARE, MISTRAL);
+  const formats = fc.constantFrom(HERMES, BARE, MISTRAL, PYTHON);
   fc.assert(
     fc.property(
       written,
@@ -192,3 +227,29 @@ Deno.test("CallParser passes arguments on while they come", () => {
   parser.push(`<tool_call>{"name":"f","arguments":{"a"`);
   assertEquals(parser.push(`: "lon`), [{ kind: "arguments", call: 0, text: `: "lon` }]);
 });
+
+Deno.test("CallParser makes of Python's literals the JSON of the same values", () => {
+  const args = fc.dictionary(fc.stringMatching(/^[a-z_]\w{0,8}$/), fc.jsonValue({ maxDepth: 3 }));
+  fc.assert(
+    fc.property(args, (args) => {
+      const written = Object.entries(args).map(([key, value]) => `${key}=${pythonOf(value)}`);
+      const options = { format: PYTHON };
+      const { calls } = parse([`<|tool_call_start|>[f(${written.join(", ")})]`], options);
+      assertEquals(calls.map(([name, text]) => [name, JSON.parse(text)]), [["f", args]]);
+    }),
+    { numRuns: 500, seed: 9 },
+  );
+});
+
+/** A value as Python's repr() writes it, nearly. */
+function pythonOf(value: unknown): string {
+  if (value === null) return "None";
+  if (typeof value === "boolean") return value ? "True" : "False";
+  if (typeof value === "number") return String(value);
+  if (typeof value === "string") {
+    return `'${value.replace(/[\\']/g, "\\$&").replaceAll("\n", "\\n")}'`;
+  }
+  if (Array.isArray(value)) return `[${value.map(pythonOf).join(", ")}]`;
+  const members = Object.entries(value as object);
+  return `{${members.map(([key, each]) => `${pythonOf(key)}: ${pythonOf(each)}`).join(", ")}}`;
+}

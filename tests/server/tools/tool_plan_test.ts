@@ -7,6 +7,7 @@ const TEMPLATES = {
   hermes: "{% if tools %}<tool_call>{% endif %}",
   mistral: "{% if tools %}[AVAILABLE_TOOLS]{% endif %}[TOOL_CALLS]",
   llama3: `{% if tools %}ipython {"name":, "parameters":}{% endif %}`,
+  python: "{% if tools %}List of tools: <|tool_list_start|>[{% endif %}",
   json: "{% if tools %}Call with JSON.{% endif %}",
   instructed: "{{ messages }}",
 };
@@ -65,6 +66,22 @@ Deno.test("planTools() puts earlier calls into words where the template knows no
   ]);
 });
 
+Deno.test("planTools() writes earlier calls as the model does where its template leaves them out", () => {
+  const call = (name: string, args: object) => ({ function: { name, arguments: args } });
+  const plan = planTools(modelOf("python"), [{
+    ...{ role: "assistant", content: "Let me see." },
+    tool_calls: [call("weather", { city: "Ulm", days: [1, true] }), call("now", {})],
+  }], auto);
+  assertEquals(plan.messages, [{
+    role: "assistant",
+    content: `Let me see.\n[weather(city="Ulm", days=[1,true]), now()]`,
+  }]);
+  const template = `${TEMPLATES.python}{{ message.tool_calls }}<|tool_call_start|>`;
+  const own = new ScriptedModel({ details: { chatTemplate: template } });
+  const messages = [{ role: "assistant", content: "", tool_calls: [call("now", {})] }];
+  assertEquals(planTools(own, messages, auto).messages, messages);
+});
+
 Deno.test("planTools() binds an answer that must be a call to the functions' schemas", () => {
   const schemaOf = (key: string) => ({
     type: "object",
@@ -99,7 +116,7 @@ Deno.test("planTools() binds a call that the model chooses to make from its open
   const strict = { ...auto, functions: [{ ...weather, strict: true }] };
   const bound = planTools(modelOf("hermes"), messages, strict).grammar;
   assertEquals([bound?.kind, bound?.trigger], ["jsonSchema", "<tool_call>"]);
-  for (const name of ["mistral", "llama3", "json"] as const) {
+  for (const name of ["mistral", "llama3", "python", "json"] as const) {
     assertEquals(planTools(modelOf(name), messages, auto).grammar, undefined, name);
   }
 });

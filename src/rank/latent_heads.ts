@@ -1,0 +1,157 @@
+/**
+ * Latent attention on one rank, as attention over the one head that is cached: instead of making
+ * every token's keys and values of its latent, queries are taken to where latents are, and what
+ * attention mixes of latents is made values afterwards (the "absorbed" form of DeepSeek-V2, 2.1.2).
+ * Attention itself is attention_block.ts.
+ */
+import type { LatentConfig } from "../model/types.ts";
+import type { Layer } from "./layer.ts";
+import { type Activations, type Matrix, matrixOf, multiply, quantize, readsQ8 } from "./matrix.ts";
+import { type LatentPlan, type LatentWorkspace, queryStride } from "./plan_latent.ts";
+import type { MatrixPlan } from "./plan_types.ts";
+import type { Residual } from "./residual.ts";
+import type { StepState } from "./step_state.ts";
+
+/** Matrices of latent attention, those of heads one by one. */
+export interface LatentMatrices {
+  readonly queryDown: { readonly matrix: Matrix; readonly norm: number } | null;
+  /** [turnedDim, …] of each own head. */
+  readonly turnedQueries: readonly Matrix[];
+  readonly plainQuery: Matrix;
+  /** Address of f32 [length]. */
+  readonly norm: number;
+  readonly keyUps: readonly Matrix[];
+  readonly valueUps: readonly Matrix[];
+  /** What reads the norm of the residual stream reads q8 tiles; so do queries. */
+  readonly readsQ8: boolean;
+  readonly queriesReadQ8: boolean;
+}
+
+export function bindLatent(
+  plan: { readonly query: MatrixPlan; readonly key: MatrixPlan; readonly latent: LatentPlan },
+  headCount: number,
+): LatentMatrices {
+  const { queryDown, plainQuery, norm, keyUp, valueUp } = plan.latent;
+  const query = matrixOf(plan.query);
+  const down = queryDown &&
+    { matrix: matrixOf(queryDown.matrix), norm: queryDown.norm.offsetBytes };
+  const queriesReadQ8 = readsQ8(query);
+  return {
+    queryDown: down,
+    turnedQueries: byHead(query, headCount),
+    plainQuery: matrixOf(plainQuery),
+    norm: norm.offsetBytes,
+    keyUps: byHead(matrixOf(keyUp), headCount),
+    valueUps: byHead(matrixOf(valueUp), headCount),
+    readsQ8: readsQ8(matrixOf(plan.key)) || (down ? readsQ8(down.matrix) : queriesReadQ8),
+    queriesReadQ8,
+  };
+}
+
+/** As many packed rows for each head, be they rows or, neuron by neuron, columns. */
+function byHead(matrix: Matrix, headCount: number): Matrix[] {
+  const isByNeurons = matrix.layout === "neurons";
+  const rows = (isByNeurons ? matrix.columnCount : matrix.rowCount) / headCount;
+  return Array.from({ length: headCount }, (_, head) => ({
+    ...matrix,
+    offsetBytes: matrix.offsetBytes + head * rows * matrix.rowStrideBytes,
+    ...isByNeurons ? { columnCount: rows } : { rowCount: rows },
+  }));
+}
+
+/** What lies in a workspace for the products of single heads. */
+interface HeadInputs {
+  readonly down: Activations;
+  readonly plain: readonly Activations[];
+  readonly mixed: readonly Activations[];
+}
+
+export class LatentHeads {
+  readonly #state: StepState;
+  readonly #residual: Residual;
+  readonly #latent: LatentConfig;
+  readonly #inputs: readonly HeadInputs[];
+
+  constructor(state: StepState, residual: Residual, latent: LatentConfig) {
+    this.#state = state;
+    this.#residual = residual;
+    this.#latent = latent;
+    const { workspaces, layers: [{ heads }] } = state.plan;
+    this.#inputs = workspaces.map((space) =>
+      inputsOf(space.latent!, latent, heads.end - heads.start)
+    );
+  }
+
+  /**
+   * query = [W · x, Wkeys · (W · x)] of each own head, x being norm(residual) or made of it;
+   * key = [W · norm(residual), norm(W · norm(residual))]. What comes first is turned later.
+   */
+  project(layer: Layer, matrices: LatentMatrices): void {
+    const { kernels, space, n, arena, config: { headDim }, fractions: { epsilon } } = this.#state;
+    const { length, turnedDim } = this.#latent;
+    const x = this.#residual.read(layer.attentionNorm, matrices.readsQ8);
+    multiply(kernels, layer.key, x, n, space.key, headDim);
+    const latents = space.key + turnedDim * 4;
+    kernels.head_norm_f32(latents, headDim, n, 1, length, matrices.norm, 0, epsilon, 0);
+
+    const queryInput = this.#queryInput(matrices, x);
+    const { turnedQueries, plainQuery, keyUps } = matrices;
+    const heads = keyUps.length;
+    const { plain } = this.#inputs[arena];
+    multiply(kernels, plainQuery, queryInput, n, space.latent!.plain, plainQuery.rowCount);
+    for (let head = 0; head < heads; head++) {
+      const query = space.query + head * headDim * 4;
+      multiply(kernels, turnedQueries[head], queryInput, n, query, heads * headDim);
+    }
+    for (let head = 0; head < heads; head++) {
+      const query = space.query + (head * headDim + turnedDim) * 4;
+      this.#multiply(keyUps[head], plain[head], query, heads * headDim);
+    }
+  }
+
+  /** What queries are made of: x itself, or norm(W · x). */
+  #queryInput({ queryDown, queriesReadQ8 }: LatentMatrices, x: Activations): Activations {
+    if (queryDown === null) return x;
+    const { kernels, n, arena, fractions: { epsilon } } = this.#state;
+    const { down } = this.#inputs[arena];
+    const { queryLength } = this.#latent;
+    const { f32, stride } = down;
+    multiply(kernels, queryDown.matrix, x, n, f32, stride);
+    kernels.rms_norm_f32(f32, stride, queryDown.norm, f32, stride, n, queryLength, epsilon);
+    if (queriesReadQ8) quantize(kernels, down, n, queryLength);
+    return down;
+  }
+
+  /** attention = Wvalues · mixed latents, of each own head. */
+  makeValues({ valueUps }: LatentMatrices): void {
+    const { space, arena, plan: { strides } } = this.#state;
+    const { mixed } = this.#inputs[arena];
+    for (let head = 0; head < valueUps.length; head++) {
+      const out = space.attention + head * this.#latent.valueDim * 4;
+      this.#multiply(valueUps[head], mixed[head], out, strides.attention);
+    }
+  }
+
+  #multiply(matrix: Matrix, x: Activations, out: number, outStride: number): void {
+    const { kernels, n } = this.#state;
+    if (readsQ8(matrix)) quantize(kernels, x, n, matrix.columnCount);
+    multiply(kernels, matrix, x, n, out, outStride);
+  }
+}
+
+/**
+ * Behind a head's columns are the next one's, not zeros: kernels read whole blocks of 16, and no
+ * width here is none (read_latent.ts).
+ */
+function inputsOf(space: LatentWorkspace, latent: LatentConfig, headCount: number): HeadInputs {
+  const { q8 } = space;
+  const byHead = (at: number, dim: number) =>
+    Array.from({ length: headCount }, (_, head) => (
+      { f32: at + head * dim * 4, stride: headCount * dim, q8 }
+    ));
+  return {
+    down: { f32: space.down, stride: queryStride(latent), q8 },
+    plain: byHead(space.plain, latent.plainDim),
+    mixed: byHead(space.mixed, latent.length),
+  };
+}

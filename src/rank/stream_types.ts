@@ -1,0 +1,38 @@
+/** How units of a packed file are streamed, as plans say it. Data only. */
+
+/** How a rank streams a packed file. */
+export interface StreamPlan {
+  /** Slots hold what of a bundle is not resident: all of it, or all but the gate. */
+  readonly slotBytes: number;
+  readonly hasResidentGates: boolean;
+  /** Gates that are not resident are read before the rest, and the rest where they fire. */
+  readonly readsGatesFirst: boolean;
+  /** Clusters of an arena's slots that are hot, for 1, 2, … sequences, and more. */
+  readonly hotClusters: readonly number[];
+  /** Bytes of one sequential read, and of all that are under way. */
+  readonly pieceBytes: number;
+  readonly rawBytes: number;
+  /** Neurons that lie so near in the file are one read. */
+  readonly gapBytes: number;
+  /** What is done to be fast. */
+  readonly steps: StreamingSteps;
+}
+
+/**
+ * What streaming does to be fast, step by step (papers.md 1.6 and 1.7). All of it is always done;
+ * that each step can be left out is for measuring what it is worth. Answers stay the same.
+ */
+export interface StreamingSteps {
+  /**
+   * A neuron is one read, joined with its neighbours' where these are wanted, too. Without: a read
+   * for each of its matrices.
+   */
+  readonly bundles: boolean;
+  /** Slots keep neurons for later tokens. Without: there are as many as one token's block needs. */
+  readonly cache: boolean;
+  /**
+   * What is there is computed while the rest arrives, gates while the first neurons are read, and
+   * the next block is asked for ahead. Without: a block waits for everything that it needs.
+   */
+  readonly pipeline: boolean;
+}

@@ -1,0 +1,117 @@
+/**
+ * How a conversation is put to a model that writes in Harmony's form, and its answer read. Grammars
+ * know text only, and marks are none: what is bound begins behind them, in the prompt. Pure.
+ */
+import type { ChatMessage, GrammarSource } from "../../llm/types.ts";
+import type { Body } from "../known_fields.ts";
+import type { CallFormat } from "./call_format.ts";
+import { CallParser } from "./call_parser.ts";
+import type { HarmonyMarks } from "./harmony_marks.ts";
+import { harmonyMessages } from "./harmony_messages.ts";
+import { HarmonyParser, type HarmonyParserOptions } from "./harmony_parser.ts";
+import { schemaOrCall } from "./tool_grammar.ts";
+import { onWire, type ToolFunction, type ToolPlan, type ToolRequest } from "./tool_plan.ts";
+
+export interface HarmonyConversation {
+  readonly messages: readonly ChatMessage[];
+  /** Null: there are no functions. */
+  readonly tools: ToolRequest | null;
+  readonly variables?: Body;
+  readonly rawThoughts?: boolean;
+}
+
+/** What an answer that is no call is bound to. */
+export interface HarmonyFormat {
+  readonly grammar?: GrammarSource;
+  /** The same, where it is a schema. */
+  readonly schema?: unknown;
+}
+
+const FINAL = "<|channel|>final<|message|>";
+/** Calls of another form, in the text of an answer that is bound to a schema. */
+const BARE: CallFormat = {
+  name: "json",
+  open: "",
+  close: "",
+  argumentsKey: "arguments",
+  hasBareNames: false,
+  idChars: null,
+  isInTemplate: true,
+};
+
+/** Plans a conversation with a model whose marks are `marks`. */
+export function planHarmony(
+  marks: HarmonyMarks,
+  { messages, tools, variables, rawThoughts }: HarmonyConversation,
+  format: HarmonyFormat,
+): ToolPlan {
+  const { functions = [], isParallel = true } = tools ?? {};
+  const names = new Set(functions.map(({ name }) => name));
+  const isKnown = (name: string) => names.has(name);
+  const { opening, answer, ...bound } = bind(tools, format);
+  const options: HarmonyParserOptions = {
+    ...{ marks, opening, rawThoughts },
+    isKnown: functions.length === 0 ? null : isKnown,
+    ...(!isParallel && { callsMax: 1 }),
+  };
+  return {
+    messages: harmonyMessages(messages),
+    // Templates add to the description, whether it is there or not.
+    ...(functions.length > 0 && {
+      tools: functions.map(({ description = "", ...each }) => onWire({ description, ...each })),
+    }),
+    ...(variables !== undefined && { variables: withKnownEffort(variables) }),
+    opening,
+    ...bound,
+    newParser: () =>
+      new HarmonyParser({
+        ...options,
+        ...(answer === "bare" && {
+          isKnown: null,
+          answer: new CallParser({ format: BARE, isKnown, ...(!isParallel && { callsMax: 1 }) }),
+        }),
+      }),
+  };
+}
+
+type Bound = Pick<ToolPlan, "opening" | "grammar" | "looserGrammar" | "isFormat"> & {
+  /** "bare": the text may be a call. */
+  readonly answer?: "bare";
+};
+
+function bind(tools: ToolRequest | null, { grammar, schema }: HarmonyFormat): Bound {
+  if (tools !== null && tools.functions.length > 0) {
+    if (tools.mode === "required") return requiredCall(tools.functions);
+    if (schema !== undefined) {
+      const bound = schemaOrCall(tools.functions, BARE, schema);
+      const source: GrammarSource = { kind: "jsonSchema", schema: bound };
+      return { opening: FINAL, grammar: source, isFormat: true, answer: "bare" };
+    }
+  }
+  return { opening: grammar === undefined ? "" : FINAL };
+}
+
+/** One function's arguments follow its schema; which of several it is ends with a mark. */
+function requiredCall(functions: readonly ToolFunction[]): Bound {
+  const to = "<|channel|>commentary to=functions.";
+  if (functions.length > 1) return { opening: to };
+  const [{ name, parameters, strict }] = functions;
+  const bound = (schema: unknown): GrammarSource => ({ kind: "jsonSchema", schema });
+  const any = { type: "object" };
+  return {
+    opening: `${to}${name} <|constrain|>json<|message|>`,
+    grammar: bound(parameters ?? any),
+    ...(!strict && { looserGrammar: bound(any) }),
+  };
+}
+
+const EFFORTS: Readonly<Record<string, string>> = { none: "low", minimal: "low", xhigh: "high" };
+
+/** These models know three efforts, and cannot leave out their thoughts. */
+function withKnownEffort(variables: Body): Body {
+  const { reasoning_effort: effort, enable_thinking: thinks } = variables;
+  if (typeof effort === "string") {
+    return { ...variables, reasoning_effort: EFFORTS[effort] ?? effort };
+  }
+  return thinks === false ? { ...variables, reasoning_effort: "low" } : variables;
+}

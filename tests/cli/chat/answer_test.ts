@@ -1,0 +1,19 @@
+import { assertEquals } from "@std/assert";
+import { answerParser, readAnswer } from "../../../src/cli/chat/answer.ts";
+import { harmonyModel } from "../../support/harmony.ts";
+import { ScriptedModel } from "../../support/scripted_model.ts";
+
+/** What is shown of an answer, and what is kept of it. */
+async function read(model: ScriptedModel): Promise<[shown: string, kept: string]> {
+  let shown = "";
+  const generation = model.generate({ ids: [1] });
+  const { text } = await readAnswer(generation, answerParser(model), (piece) => shown += piece);
+  return [shown, text];
+}
+
+Deno.test("readAnswer() shows thoughts that are marked between tags, and keeps the answer", async () => {
+  const thoughts = "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant";
+  const model = new ScriptedModel(harmonyModel(`${thoughts}<|channel|>final<|message|>Hello`));
+  assertEquals(await read(model), ["<think>\nHm.\n</think>\n\nHello", "Hello"]);
+  assertEquals(await read(new ScriptedModel()), ["Hello, world", "Hello, world"]);
+});

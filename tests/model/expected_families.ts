@@ -1,0 +1,302 @@
+/** How the config of each tiny family differs from a llama's of the same shape. Data only. */
+import type { ModelConfig } from "../../src/model/mod.ts";
+import type { TinyFamilyName } from "../support/tiny_families.ts";
+
+/** What a family's config has that is not as in a llama of the same shape. */
+export type Differences = Partial<Omit<ModelConfig, "ropes" | "layers" | "architecture">> & {
+  /** Kind, rotated dimensions, base, scaling factor of each rope; left out: like Llama's. */
+  readonly ropes?: readonly (readonly [string, number, number, number])[];
+  /** Window and rope of each layer; left out: no windows, all with the first rope. */
+  readonly layers?: string;
+};
+
+const NEOX: Differences = { ropes: [["neox", 16, 10000, 1]] };
+const WIDE_NEOX: Differences = {
+  headDim: 24,
+  attentionScale: 1 / Math.sqrt(24),
+  ropes: [["neox", 24, 10000, 1]],
+};
+const GEMMA: Differences = {
+  ...WIDE_NEOX,
+  feedForward: { activation: "gelu", isGated: true, activatesUp: false, firingThreshold: 0 },
+  embeddingScale: 8,
+  tiedEmbeddings: true,
+};
+const LAYER_NORM: Differences = { norm: { kind: "layer", epsilon: Math.fround(1e-5) } };
+const UNGATED = { isGated: false, activatesUp: false, firingThreshold: 0 };
+
+function experts(changes: Partial<NonNullable<ModelConfig["experts"]>>): Differences {
+  return {
+    feedForwardLength: 0,
+    experts: {
+      count: 8,
+      usedCount: 3,
+      feedForwardLength: 32,
+      gating: "softmax",
+      normalizesWeights: true,
+      weightScale: 1,
+      routerInput: "feedForward",
+      sharedFeedForwardLength: 0,
+      leadingDenseCount: 0,
+      ...changes,
+    },
+  };
+}
+
+const PARALLEL_PLAIN: Differences = {
+  ...NEOX,
+  ...LAYER_NORM,
+  feedForward: { activation: "gelu", ...UNGATED },
+  hasParallelBlocks: true,
+};
+const COHERE: Differences = {
+  ...LAYER_NORM,
+  hasParallelBlocks: true,
+  tiedEmbeddings: true,
+  logitScale: Math.fround(0.3),
+};
+/** A dense layer, then mixtures. */
+function leading(changes: Partial<NonNullable<ModelConfig["experts"]>>): Differences {
+  const shared = { sharedFeedForwardLength: 64, leadingDenseCount: 1, weightScale: 1.5 };
+  return { ...experts({ ...shared, ...changes }), feedForwardLength: 96, blockCount: 3 };
+}
+
+/** Heads of 8 turned and 32 plain dimensions; the cache's have 8 and the latent's. */
+function latent(queryLength: number, magnitude = 1): Differences {
+  return {
+    headCountKv: 1,
+    headDim: 72,
+    latent: { length: 64, queryLength, turnedDim: 8, plainDim: 32, valueDim: 16 },
+    attentionScale: magnitude ** 2 / Math.sqrt(40),
+  };
+}
+
+/** By family. */
+export const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
+  "llama": {},
+  "llama-biased": {},
+  "llama-moe": experts({ count: 4, usedCount: 2, feedForwardLength: 64 }),
+  "llama-moe-old": experts({ count: 4, usedCount: 2, feedForwardLength: 64 }),
+  "relu-llama": {
+    feedForward: { activation: "relu", isGated: true, activatesUp: false, firingThreshold: 0 },
+  },
+  "drelu-moe": {
+    ...experts({ count: 4, usedCount: 2, feedForwardLength: 64 }),
+    feedForward: { activation: "relu", isGated: true, activatesUp: true, firingThreshold: 0 },
+  },
+  "bamboo": {
+    feedForward: { activation: "relu", isGated: true, activatesUp: true, firingThreshold: 0 },
+  },
+  "qwen2": NEOX,
+  "qwen2moe": { ...NEOX, ...experts({ normalizesWeights: false, sharedFeedForwardLength: 64 }) },
+  "qwen3": WIDE_NEOX,
+  "qwen3moe": { ...WIDE_NEOX, ...experts({}) },
+  "gpt-oss": {
+    ...WIDE_NEOX,
+    ...experts({ count: 6, gating: "softmaxOfChosen", normalizesWeights: false }),
+    feedForward: { activation: "swiglu7", isGated: true, activatesUp: false, firingThreshold: 0 },
+    blockCount: 3,
+    layers: "8:0 0:0 8:0",
+    ropes: [["neox", 24, 150000, 8]],
+  },
+  "gemma": GEMMA,
+  "gemma2": {
+    ...GEMMA,
+    blockCount: 3,
+    attentionSoftCap: 1.5,
+    logitSoftCap: 3,
+    layers: "8:0 0:0 8:0",
+  },
+  "gemma3": {
+    ...GEMMA,
+    blockCount: 7,
+    layers: "8:1 8:1 8:1 8:1 8:1 0:0 8:1",
+    ropes: [["neox", 24, 1e6, 8], ["neox", 24, 10000, 1]],
+  },
+  "phi3": { ...NEOX, contextLength: 1024 },
+  "minicpm": {
+    embeddingScale: 3,
+    residualScale: Math.fround(0.6),
+    logitScale: 1 / Math.fround(0.7),
+  },
+  "granite": {
+    embeddingScale: 6,
+    residualScale: Math.fround(0.4),
+    attentionScale: Math.fround(0.4),
+    logitScale: 1 / Math.fround(1.6),
+    tiedEmbeddings: true,
+  },
+  "granite-unrotated": {
+    logitScale: 1 / Math.fround(0.8),
+    ropes: [],
+    layers: "0:- 0:-",
+  },
+  "olmo2": NEOX,
+  "olmo2-windowed": {
+    blockCount: 5,
+    layers: "8:1 8:1 8:1 0:0 8:1",
+    ropes: [["neox", 16, 10000, 8], ["neox", 16, 10000, 1]],
+  },
+  "smollm3": { blockCount: 5, tiedEmbeddings: true, layers: "0:0 0:0 0:0 0:- 0:0" },
+  "stablelm": { ...LAYER_NORM, ropes: [["neox", 4, 10000, 1]] },
+  "stablelm-parallel": {
+    ...LAYER_NORM,
+    hasParallelBlocks: true,
+    ropes: [["neox", 4, 10000, 1]],
+  },
+  "chatglm": { ropes: [["norm", 8, 10000, 1]] },
+  "starcoder2": {
+    ...NEOX,
+    ...LAYER_NORM,
+    feedForward: { activation: "gelu", ...UNGATED },
+  },
+  "gpt2": {
+    ...LAYER_NORM,
+    feedForward: { activation: "gelu", ...UNGATED },
+    tiedEmbeddings: true,
+    ropes: [],
+    layers: "0:- 0:-",
+  },
+  "smallthinker": {
+    ...WIDE_NEOX,
+    ...experts({ count: 6, gating: "sigmoid", routerInput: "layerInput" }),
+    feedForward: { activation: "relu", isGated: true, activatesUp: false, firingThreshold: 0 },
+    blockCount: 5,
+    layers: "0:- 4096:0 4096:0 4096:0 0:-",
+  },
+  "smallthinker-softmax": {
+    ...WIDE_NEOX,
+    ...experts({ count: 6, routerInput: "layerInput" }),
+    feedForward: { activation: "relu", isGated: true, activatesUp: false, firingThreshold: 0 },
+    blockCount: 5,
+    layers: "0:- 4096:0 4096:0 4096:0 0:-",
+  },
+  "arcee": { feedForward: { activation: "relu2", ...UNGATED } },
+  "nemotron": {
+    ...LAYER_NORM,
+    feedForward: { activation: "relu2", ...UNGATED },
+    ropes: [["neox", 8, 10000, 1]],
+  },
+  "mistral3": {
+    ropes: [["norm", 16, 10000, 8], ["norm", 16, 10000, 8]],
+    layers: "0:0/1 0:0/1",
+  },
+  "glm4": { ropes: [["norm", 8, 10000, 1]] },
+  "glm4-sections": NEOX,
+  "ernie4_5": {},
+  "hunyuan-dense": { ...WIDE_NEOX, normalizesTurnedHeads: true },
+  "exaone": NEOX,
+  "exaone4": NEOX,
+  "exaone4-windowed": { ...NEOX, blockCount: 5, layers: "8:0 8:0 8:0 0:- 8:0" },
+  "seed_oss": WIDE_NEOX,
+  "command-r": COHERE,
+  "command-r-normed": COHERE,
+  "cohere2": { ...COHERE, blockCount: 5, layers: "8:0 8:0 8:0 0:- 8:0" },
+  "internlm2": {},
+  "phi2": { ...PARALLEL_PLAIN, ropes: [["neox", 8, 10000, 1]] },
+  "falcon": { ...PARALLEL_PLAIN, tiedEmbeddings: true },
+  "falcon-40b": PARALLEL_PLAIN,
+  "gptneox": { ...PARALLEL_PLAIN, ropes: [["neox", 8, 10000, 1]] },
+  "gptneox-serial": { ...PARALLEL_PLAIN, hasParallelBlocks: false },
+  "baichuan": { blockCount: 3 },
+  "qwen": { ...NEOX, headCountKv: 4 },
+  "orion": { ...NEOX, ...LAYER_NORM },
+  "xverse": {},
+  "starcoder": {
+    ...LAYER_NORM,
+    headCountKv: 1,
+    feedForward: { activation: "gelu", ...UNGATED },
+    tiedEmbeddings: true,
+    ropes: [],
+    layers: "0:- 0:-",
+  },
+  "pangu-embedded": NEOX,
+  "qwen2vl": NEOX,
+  "qwen3vl": NEOX,
+  "qwen3vlmoe": { ...NEOX, ...experts({}) },
+  "granitemoe": {
+    ...experts({ sharedFeedForwardLength: 64 }),
+    embeddingScale: 6,
+    residualScale: Math.fround(0.4),
+    attentionScale: Math.fround(0.4),
+    logitScale: 1 / Math.fround(1.6),
+    tiedEmbeddings: true,
+  },
+  "olmoe": { ...NEOX, ...experts({ normalizesWeights: false }), headCountKv: 4 },
+  "hunyuan-moe": {
+    ...NEOX,
+    ...experts({ sharedFeedForwardLength: 64 }),
+    normalizesTurnedHeads: true,
+  },
+  "deepseek": leading({ normalizesWeights: false }),
+  "deepseek2": {
+    ...leading({ normalizesWeights: false, leadingDenseCount: 24 }),
+    ...latent(0, 1 + Math.fround(0.0707) * Math.log(8)),
+    ropes: [["norm", 8, 10000, 8]],
+    blockCount: 26,
+  },
+  "deepseek2-old": {
+    ...leading({ normalizesWeights: false }),
+    ...latent(48),
+    ropes: [["norm", 8, 10000, 1]],
+  },
+  "deepseek2-grouped": {
+    ...leading({ gating: "sigmoid", count: 12, groups: { count: 4, usedCount: 2 } }),
+    ...latent(48, 1 + 0.1 * Math.log(8)),
+    ropes: [["norm", 8, 10000, 8]],
+  },
+  "deepseek2-dense": { ...latent(32), ropes: [["norm", 8, 10000, 1]] },
+  "dots1": { ...NEOX, ...leading({ gating: "sigmoid" }), headCountKv: 4 },
+  "glm4moe": { ...leading({ gating: "sigmoid" }), ropes: [["neox", 8, 10000, 1]] },
+  "lfm2": {
+    ...NEOX,
+    blockCount: 4,
+    tiedEmbeddings: true,
+    layers: "conv 3 conv 3 0:0 conv 3",
+  },
+  "lfm2-windowed": { ...NEOX, blockCount: 4, layers: "8:0 conv 4 8:0 conv 4" },
+  "lfm2moe": {
+    ...NEOX,
+    ...experts({ gating: "sigmoid", leadingDenseCount: 1 }),
+    feedForwardLength: 96,
+    blockCount: 4,
+    layers: "conv 3 conv 3 0:0 conv 3",
+  },
+  "ernie4_5-moe": leading({ weightScale: 1 }),
+  "bailingmoe": experts({ normalizesWeights: false, sharedFeedForwardLength: 64 }),
+  "minimax-m2": {
+    ...WIDE_NEOX,
+    ...experts({ gating: "sigmoid" }),
+    ropes: [["neox", 8, 10000, 1]],
+  },
+  "exaone-moe": {
+    ...NEOX,
+    ...leading({ gating: "sigmoid" }),
+    blockCount: 5,
+    layers: "8:0 8:0 8:0 0:- 8:0",
+  },
+  "mellum": {
+    ...experts({}),
+    blockCount: 5,
+    layers: "8:1 8:1 8:1 0:0 8:1",
+    ropes: [["neox", 16, 10000, 8], ["neox", 16, 10000, 1]],
+  },
+  "maincoder": { normalizesTurnedHeads: true },
+  "hy_v3": { ...NEOX, ...leading({ gating: "sigmoid" }) },
+  "jais2": { ...NEOX, ...LAYER_NORM, feedForward: { activation: "relu2", ...UNGATED } },
+  "codeshell": { ...NEOX, ...LAYER_NORM, feedForward: { activation: "gelu", ...UNGATED } },
+  "plamo": { ...NEOX, hasParallelBlocks: true },
+  "paddleocr": NEOX,
+  "cohere2moe": {
+    ...leading({
+      gating: "sigmoid",
+      normalizesWeights: false,
+      leadingDenseCount: 2,
+      weightScale: 0.75,
+      sharedWeight: 0.5,
+    }),
+    ...COHERE,
+    blockCount: 6,
+    layers: "0:0 8:0 8:0 8:0 0:- 8:0",
+  },
+};

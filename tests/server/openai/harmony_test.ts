@@ -1,0 +1,60 @@
+import { assertEquals } from "@std/assert";
+import { harmonyModel } from "../../support/harmony.ts";
+import { CHAT, hello, post, readEvents, testApp } from "../http_client.ts";
+
+const THOUGHTS = "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant";
+const ANSWER = `${THOUGHTS}<|channel|>final<|message|>Hello`;
+const CALL = `${THOUGHTS}<|channel|>commentary to=functions.f <|constrain|>json<|message|>{"a":1}`;
+const tools = [{ type: "function", function: { name: "f" } }];
+
+Deno.test("an answer in Harmony's form comes apart, whole and streamed", async () => {
+  const { app } = testApp(harmonyModel(ANSWER));
+  const { choices, usage } = await (await post(app, CHAT, hello)).json();
+  const { reasoning_content, content } = choices[0].message;
+  assertEquals([reasoning_content, content], ["Hm.", "Hello"]);
+  assertEquals(usage.completion_tokens_details.reasoning_tokens, 3);
+  const events = await readEvents(await post(app, CHAT, { ...hello, stream: true }));
+  const deltas = events.slice(1, -2).map(({ choices: [{ delta }] }) => delta);
+  assertEquals(deltas, [
+    ...[..."Hm."].map((text) => ({ reasoning_content: text })),
+    ...[..."Hello"].map((text) => ({ content: text })),
+  ]);
+  const response = await (await post(app, "/v1/responses", { input: "Hi" })).json();
+  assertEquals(response.output.map(({ type }: { type: string }) => type), ["reasoning", "message"]);
+  const chat = await (await post(app, "/api/chat", { ...hello, stream: false })).json();
+  assertEquals([chat.message.thinking, chat.message.content], ["Hm.", "Hello"]);
+});
+
+Deno.test("a call in Harmony's form is a tool call, whole and streamed", async () => {
+  const { app, model } = testApp(harmonyModel(CALL));
+  const { choices: [{ message, finish_reason }] } =
+    await (await post(app, CHAT, { ...hello, tools })).json();
+  assertEquals([message.reasoning_content, message.content], ["Hm.", null]);
+  const [{ function: called }] = message.tool_calls;
+  assertEquals([called, finish_reason], [{ name: "f", arguments: `{"a":1}` }, "tool_calls"]);
+  const [{ function: shown }] = model.chatOptions[0]!.tools as typeof tools & [
+    { function: { description: string } },
+  ];
+  assertEquals(shown.description, "");
+  const events = await readEvents(await post(app, CHAT, { ...hello, tools, stream: true }));
+  const calls = events.slice(0, -1).flatMap(({ choices: [{ delta }] }) => delta.tool_calls ?? []);
+  assertEquals(calls[0].function.name, "f");
+  assertEquals(calls.map((each) => each.function.arguments).join(""), `{"a":1}`);
+  assertEquals(events.at(-2).choices[0].finish_reason, "tool_calls");
+});
+
+Deno.test("what must be a call, or of a form, is opened in the prompt", async () => {
+  const { app, model } = testApp(harmonyModel(`{"a":1}`));
+  const must = { ...hello, tools, tool_choice: "required" };
+  const { choices: [{ message }] } = await (await post(app, CHAT, must)).json();
+  assertEquals(message.tool_calls[0].function, { name: "f", arguments: `{"a":1}` });
+  assertEquals(
+    model.decode(model.requests[0].ids),
+    "Hi\uE001commentary to=functions.f \uE002json\uE003",
+  );
+  const response_format = { type: "json_object" };
+  const { choices: [formed] } = await (await post(app, CHAT, { ...hello, response_format })).json();
+  assertEquals(formed.message.content, `{"a":1}`);
+  assertEquals(model.decode(model.requests[1].ids), "Hi\uE001final\uE003");
+  assertEquals(model.requests[1].grammar, { kind: "json" });
+});
