@@ -23,9 +23,18 @@ const TASKS = ["test:safe", "test:ffi", "test:doc", "test:page"];
 const BY_FILE = ["cli", "engine", "gpu", "rank", "whole"];
 /** Beginnings of what takes long, the longest first: no core should be left alone at the end. */
 const EARLY = [
-  ...["tests/engine/gpu_", "tests/gpu/", "tests/rank/gpu_", "tests/engine/", "test:page"],
-  ...["tests/docs", "tests/golden", "tests/cli/", "tests/whole/", "test:"],
+  ...["tests/engine/gpu_", "tests/gpu/", "tests/rank/gpu_", "tests/engine/streamed"],
+  ...["tests/engine/families", "tests/rank/workspace", "tests/builtin", "tests/llm"],
+  ...["tests/kernels", "tests/engine/", "test:", "tests/docs", "tests/packaging"],
+  ...["tests/golden", "tests/cli/", "tests/whole/", "tests/workers", "tests/bench"],
 ];
+/**
+ * What waits for most of its time, for what has to time out or to come back: one of these runs
+ * beside the parts that have a core each, and takes a third of one.
+ */
+const WAITING = ["tests/batch", "tests/server"];
+/** By code that V8 has optimised; as it begins, and with all checks, by `test:safe`. */
+const OPTIMISED = "tests/kernels";
 /** More at once do not fit into a small machine's memory. */
 const JOBS_MAX = 8;
 /** A part that takes longer hangs. */
@@ -33,7 +42,10 @@ const PART_MS_MAX = 20 * 60_000;
 
 /** Every test of the suite once, in the order in which parts are begun. */
 export function listParts(): Part[] {
-  const files = (args: readonly string[]): Part => ["test:files", ...args];
+  const files = (args: readonly string[]): Part => [
+    args[0] === OPTIMISED ? "test:optimised" : "test:files",
+    ...args,
+  ];
   const parts = TASKS.map((task): Part => [task]);
   const entries = [...Deno.readDirSync(join(ROOT, "tests"))].map(({ name }) => name).sort();
   parts.push(files(entries.filter(isTest).map((name) => `tests/${name}`)));
@@ -145,7 +157,9 @@ class Run {
 /** Runs all parts and says what they came to; the exit status. */
 async function runAll(parts: readonly Part[]): Promise<number> {
   const startMs = performance.now();
-  const waiting = [...parts];
+  const isIdle = (part: Part) => WAITING.includes(part.at(-1)!);
+  const busy = parts.filter((part) => !isIdle(part));
+  const idle = parts.filter(isIdle);
   const running = new Set<Run>();
   const sums = { passed: 0, failed: 0, ignored: 0 };
   // Whoever ends a run that hangs wants to see where.
@@ -162,8 +176,8 @@ async function runAll(parts: readonly Part[]): Promise<number> {
     run.print();
     return { came, hasCrashed: run.hasCrashed };
   };
-  const work = async () => {
-    for (let part = waiting.shift(); part !== undefined; part = waiting.shift()) {
+  const work = async (next: () => Part | undefined) => {
+    for (let part = next(); part !== undefined; part = next()) {
       const first = await once(part);
       const { passed, failed, ignored } = (first.hasCrashed ? await once(part) : first).came;
       sums.passed += passed;
@@ -172,7 +186,9 @@ async function runAll(parts: readonly Part[]): Promise<number> {
     }
   };
   const jobs = Math.min(navigator.hardwareConcurrency, JOBS_MAX);
-  await Promise.all(Array.from({ length: jobs }, work));
+  const beside = work(() => idle.shift());
+  const workers = Array.from({ length: jobs }, () => work(() => busy.shift() ?? idle.shift()));
+  await Promise.all([beside, ...workers]);
   return conclude(sums, startMs);
 }
 

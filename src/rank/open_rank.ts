@@ -379,7 +379,7 @@ function walkOf<L extends WalkedLayer>(rank: RankSteps<L>): Walked {
 }
 
 /** Frequency divisors of the rotary embedding, where the model carries them. */
-function ropeFactors(
+export function ropeFactors(
   rope: RopeConfig,
   tensors: ReadonlyMap<string, GgufTensor>,
   reader: TensorReader,

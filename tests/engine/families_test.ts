@@ -37,7 +37,8 @@ for (const architecture of FAMILIES) {
     await withTinyFile({ architecture, seed: 3 }, async (path) => {
       const exact = reference(path, IDS);
       const greedy: number[][] = [];
-      for (const threads of [1, 2, 3]) {
+      // Three threads have unequal parts of heads and neurons, some no keys and values at all.
+      for (const threads of [1, 3]) {
         // One thread takes tokens one by one: what decoding does, for every position.
         const options: LoadOptions = { threads, chunkTokens: threads === 1 ? 1 : 64 };
         await withModel(path, options, async (model) => {
@@ -46,7 +47,6 @@ for (const architecture of FAMILIES) {
         });
       }
       assertEquals(greedy[1], greedy[0]);
-      assertEquals(greedy[2], greedy[0]);
     });
   });
 }

@@ -1,40 +1,25 @@
 /**
- * GPU ranks against the CPU's, family by family, on small models made from a seed: alone, and
- * beside threads with none, some or all of the neurons.
+ * Engines with a GPU against those without, on small models made from a seed: alone, and beside
+ * threads with none, some or all of the neurons. Families that a GPU has all of are
+ * tests/rank/gpu_families_test.ts.
  */
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import type { LoadOptions, Notice } from "../../src/llm/mod.ts";
 import { nmse } from "../support/compare.ts";
+import { GPU_MIXTURES, GPU_REFUSED } from "../support/gpu_families.ts";
 import { besideThreads, GPU_ALONE, gpuTest } from "../support/gpu_model.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { Rng } from "../support/rng.ts";
-import { TINY_FAMILIES, type TinyFamilyName } from "../support/tiny_families.ts";
+import type { TinyFamilyName } from "../support/tiny_families.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 
-const FAMILIES = Object.keys(TINY_FAMILIES) as TinyFamilyName[];
-/** Beside threads, too: norms over all heads, parallel blocks, norms of sums, scales, biases. */
+/** Norms over all heads, parallel blocks, norms of sums, scales, biases. */
 const BESIDE: readonly TinyFamilyName[] = [
   ...["bamboo", "gemma2", "granite", "olmo2", "stablelm-parallel", "gpt2"] as const,
   ...["falcon-40b", "gptneox", "cohere2"] as const,
 ];
-/** What a GPU says that it cannot do of a family. */
-const REFUSED: Partial<Record<TinyFamilyName, string>> = {
-  "mistral3": "queries are lengthened by their positions",
-  "deepseek2": "made of latents by threads only",
-  "deepseek2-old": "made of latents by threads only",
-  "deepseek2-grouped": "made of latents by threads only",
-  "deepseek2-dense": "made of latents by threads only",
-  "lfm2": "layers that convolve are the threads'",
-  "lfm2-windowed": "layers that convolve are the threads'",
-  "lfm2moe": "layers that convolve are the threads'",
-  "gpt-oss": "attention has sinks by threads only",
-  "hunyuan-dense": "heads are normalised behind their rotation",
-  "hunyuan-moe": "heads are normalised behind their rotation",
-  "maincoder": "heads are normalised behind their rotation",
-};
-const isMixture = (name: TinyFamilyName) => "experts" in TINY_FAMILIES[name];
-/** Longer than the windows, and no multiple of the 16 rows that `logits` computes at once. */
-const IDS = Array.from({ length: 37 }, ((rng) => () => rng.int(512))(new Rng(7)));
+/** Longer than the windows, and 2 more than the 16 rows that `logits` computes at once, twice. */
+const IDS = Array.from({ length: 34 }, ((rng) => () => rng.int(512))(new Rng(7)));
 /** F32 weights, keys and values: only the order of sums differs. */
 const F32_NMSE = 1e-11;
 /** Activations are not rounded to int8 on a GPU. */
@@ -67,7 +52,7 @@ async function compare(
   });
 }
 
-for (const [architecture, text] of Object.entries(REFUSED) as [TinyFamilyName, string][]) {
+for (const [architecture, text] of Object.entries(GPU_REFUSED) as [TinyFamilyName, string][]) {
   gpuTest(`a GPU refuses ${architecture}, and says why`, async () => {
     await withTinyFile({ architecture, seed: 3 }, async (path) => {
       for (const way of [GPU_ALONE, besideThreads(0.3)]) {
@@ -77,27 +62,32 @@ for (const [architecture, text] of Object.entries(REFUSED) as [TinyFamilyName, s
   });
 }
 
-for (const architecture of FAMILIES.filter((name) => REFUSED[name] === undefined)) {
-  gpuTest(`a GPU computes ${architecture} as a thread does`, async () => {
-    const ways = isMixture(architecture)
-      ? [besideThreads(1)] // its experts are the threads'
-      : [GPU_ALONE, ...BESIDE.includes(architecture) ? [besideThreads(0.3)] : []];
-    await compare({ architecture }, ways, F32_NMSE);
+for (const architecture of BESIDE) {
+  gpuTest(`a GPU beside a thread computes ${architecture} as threads do`, async () => {
+    await compare({ architecture }, [besideThreads(0.3)], F32_NMSE);
+  });
+}
+
+for (const architecture of GPU_MIXTURES) {
+  gpuTest(`a GPU beside a thread that has the experts computes ${architecture}`, async () => {
+    await compare({ architecture }, [besideThreads(1)], F32_NMSE);
   });
 }
 
 gpuTest("a GPU has none, some or all of the neurons beside one or two threads", async () => {
-  for (const architecture of ["llama", "bamboo"] as const) {
-    const ways = [0, 0.3, 1].flatMap((share) => [1, 2].map((n) => besideThreads(share, n)));
-    await compare({ architecture }, ways, F32_NMSE);
-  }
+  // Each share beside each number of threads; what two threads share, they share in both families.
+  const llama = [besideThreads(0, 2), besideThreads(0.3), besideThreads(1, 2)];
+  await compare({ architecture: "llama" }, llama, F32_NMSE);
+  const bamboo = [besideThreads(0), besideThreads(0.3, 2), besideThreads(1)];
+  await compare({ architecture: "bamboo" }, bamboo, F32_NMSE);
 });
 
 gpuTest("a GPU has the last layers only, and threads the others", async () => {
-  for (const gpuLayers of [1, 2]) {
+  const ways = [1, 2].flatMap((gpuLayers): LoadOptions[] => {
     const way: LoadOptions = { gpu: "force", gpuLayers, threads: 2 };
-    await compare({ architecture: "gemma3" }, [way, { ...way, hotShare: 0.5 }], F32_NMSE);
-  }
+    return [way, { ...way, hotShare: 0.5 }];
+  });
+  await compare({ architecture: "gemma3" }, ways, F32_NMSE);
 });
 
 for (const type of ["Q4_0", "Q4_K", "E0M4", "BF16"] as const) {

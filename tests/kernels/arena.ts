@@ -76,10 +76,10 @@ export class TestArena {
 /** True when both hold the same; compares words where it can. */
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
-  const words = a.length >> 3;
-  const wa = new BigUint64Array(a.buffer, a.byteOffset, words);
-  const wb = new BigUint64Array(b.buffer, b.byteOffset, words);
+  const words = a.length >> 2;
+  const wa = new Uint32Array(a.buffer, a.byteOffset, words);
+  const wb = new Uint32Array(b.buffer, b.byteOffset, words);
   for (let i = 0; i < words; i++) if (wa[i] !== wb[i]) return false;
-  for (let i = words * 8; i < a.length; i++) if (a[i] !== b[i]) return false;
+  for (let i = words * 4; i < a.length; i++) if (a[i] !== b[i]) return false;
   return true;
 }

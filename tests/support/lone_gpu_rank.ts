@@ -7,7 +7,7 @@ import { Control } from "../../src/memory/control.ts";
 import { controlWords, STEP_KIND_FORWARD } from "../../src/memory/control_layout.ts";
 import { describeModel, ropeFrequencies } from "../../src/model/mod.ts";
 import { forward } from "../../src/rank/forward.ts";
-import { controlSize } from "../../src/rank/open_rank.ts";
+import { controlSize, ropeFactors } from "../../src/rank/open_rank.ts";
 import { GpuRank } from "../../src/rank/gpu/gpu_rank.ts";
 import { tableBlocks } from "../../src/rank/kv_bytes.ts";
 import { lengthOf } from "../../src/rank/shard.ts";
@@ -23,12 +23,16 @@ export interface LoneSegment {
   readonly slot: number;
   readonly position: number;
   readonly ids: readonly number[];
+  /** Of so many of its last ids logits are wanted; left out: of the last one. */
+  readonly logits?: number;
 }
 
 export interface LoneRank {
   readonly layers: number;
   readonly decode: DecodeToken;
-  /** A step of these: logits of the last id of each, [segments, own vocabulary]. */
+  /** The most rows of logits of a step. */
+  readonly logitsRows: number;
+  /** A step of these: logits of the last id of each, or of more; [own vocabulary] each. */
   readonly run: (segments: readonly LoneSegment[]) => Float32Array[];
   /** Block `index` of a sequence is this one of the caches. */
   readonly setBlock: (slot: number, index: number, block: number) => void;
@@ -71,19 +75,22 @@ export async function openLoneRank(
   giveBlocks(plan, own);
   const rank = await GpuRank.open({
     ...{ gpu, control, tensors, reader, plans, rankIndex, kernels, memories, config, onProgress },
-    ropeFrequencies: config.ropes.map((rope) => ropeFrequencies(rope, null)),
+    ropeFrequencies: config.ropes.map((rope) =>
+      ropeFrequencies(rope, ropeFactors(rope, tensors, reader))
+    ),
   });
-  const { outputArena, workspaces, strides, contextLength } = plan;
+  const { outputArena, workspaces, strides, contextLength, logitsRows } = plan;
   const run = (segments: readonly LoneSegment[]) => {
     const ids = segments.flatMap((each) => each.ids);
     control.stepIds().set(ids);
     step.segments.set(
-      segments.flatMap(({ slot, position, ids: { length } }) => [slot, position, length, 1]),
+      segments.flatMap((each) => [each.slot, each.position, each.ids.length, each.logits ?? 1]),
     );
     const counts = { tokenCount: ids.length, segmentCount: segments.length };
     rank.begin({ ...step, kind: STEP_KIND_FORWARD, ...counts });
     forward(rank);
-    return segments.map((_, row) => {
+    const rows = segments.reduce((sum, { logits = 1 }) => sum + logits, 0);
+    return Array.from({ length: rows }, (_, row) => {
       const at = workspaces[outputArena].logits + row * strides.logits * 4;
       return new Float32Array(own[outputArena].buffer, at, lengthOf(plan.output.rows)).slice();
     });
@@ -94,6 +101,7 @@ export async function openLoneRank(
   );
   return {
     layers,
+    logitsRows,
     run,
     setBlock: (slot, index, block) => table[slot * blocks + index] = block,
     decode: (position) => void run([{ slot: 0, position, ids: [5 + position] }]),

@@ -7,7 +7,7 @@ import { encodeWeights, type Quant, type WeightType } from "../../src/quantize/m
 import { weightDistribution } from "../../src/synth/distribution.ts";
 import type { PlannedTensor } from "../../src/synth/layout.ts";
 import { sentencePieceVocabulary } from "../../src/synth/vocabulary.ts";
-import { Rng } from "./rng.ts";
+import { makeFloats, Rng } from "./rng.ts";
 import { TINY_FAMILIES, type TinyFamilyName } from "./tiny_families.ts";
 import type { TinyFamily } from "./tiny_family.ts";
 import { keepConstant, predictorWeights } from "./tiny_predictor.ts";
@@ -146,7 +146,7 @@ function randomWeights(
   const count = tensor.dims.reduce((product, dimension) => product * dimension);
   const { mean, deviation } = weightDistribution(tensor, shape);
   const size = tiedSize(tensor.name, shape.tied ? family.embeddingScale ?? 1 : 1);
-  return Float32Array.from({ length: count }, () => size * (mean + deviation * rng.normal()));
+  return makeFloats(count, () => size * (mean + deviation * rng.normal()));
 }
 
 /** Embeddings shrink and the last norm grows by what the family scales tied embeddings by. */

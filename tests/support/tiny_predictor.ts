@@ -5,7 +5,7 @@
  */
 import type { TinyFamily } from "./tiny_family.ts";
 import type { TinyShape } from "./tiny_layout.ts";
-import { Rng } from "./rng.ts";
+import { makeFloats, Rng } from "./rng.ts";
 
 /** Predictors of a tiny model. */
 export interface TinyPredictor {
@@ -75,7 +75,7 @@ export function predictorWeights(
 }
 
 function draw(rng: Rng, length: number, mean: number, deviation: number): Float32Array {
-  return Float32Array.from({ length }, () => mean + deviation * rng.normal());
+  return makeFloats(length, () => mean + deviation * rng.normal());
 }
 
 /** Of a dense block or of one expert. */

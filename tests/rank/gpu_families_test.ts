@@ -1,0 +1,71 @@
+/**
+ * A GPU's rank that has all of a model against a thread, family by family, on small models made
+ * from a seed. The rank is the test's own and all of them share its device: families with the same
+ * sizes share shaders, which take longer to compile than to run. tests/engine/gpu_test.ts has the
+ * engine around such ranks, and ranks beside threads.
+ */
+import { assert, assertEquals, assertLess } from "@std/assert";
+import type { Gpu } from "../../gpu/mod.ts";
+import { openGguf } from "../../src/gguf/mod.ts";
+import { chooseGpu } from "../../src/llm/choose_gpu.ts";
+import { describeForUse } from "../../src/llm/plan_load.ts";
+import { argmax } from "../../src/reference/ops.ts";
+import { nmse } from "../support/compare.ts";
+import { gpuTest } from "../support/gpu.ts";
+import { GPU_DENSE } from "../support/gpu_families.ts";
+import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
+import { type LoneRank, openLoneRank } from "../support/lone_gpu_rank.ts";
+import { Rng } from "../support/rng.ts";
+/** Longer than the windows; of the steps of 16 rows of logits the last one is of a few. */
+const IDS = Array.from({ length: 37 }, ((rng) => () => rng.int(512))(new Rng(7)));
+const PROMPT_TOKENS = 9;
+const ANSWER_TOKENS = 16;
+/** F32 weights, keys and values: only the order of sums differs. */
+const F32_NMSE = 1e-11;
+
+for (const architecture of GPU_DENSE) {
+  gpuTest(
+    `a GPU's rank computes ${architecture} as a thread does`,
+    (gpu) =>
+      withTinyFile({ architecture, seed: 3 }, async (path) => {
+        await assertTaken(path, gpu);
+        const rank = await openLoneRank(path, gpu, true);
+        await withModel(path, { threads: 1, gpu: "off" }, async (model) => {
+          assertLess(nmse(logitsOf(rank), await allLogits(model, IDS)), F32_NMSE);
+          const expected = await greedyIds(model, IDS.slice(0, PROMPT_TOKENS), ANSWER_TOKENS);
+          assertEquals(answerOf(rank), expected);
+        });
+      }),
+  );
+}
+
+/** A GPU takes all of the model when it is asked to. */
+async function assertTaken(path: string, { info }: Gpu): Promise<void> {
+  const options = { gpu: "force" } as const;
+  const file = openGguf(path);
+  const model = describeForUse(file, options);
+  const describe = () => Promise.resolve({ available: true, adapter: info });
+  const { parts: [part] } = await chooseGpu({ file, model }, options, { describe });
+  assert(part.isAlone);
+}
+
+/** Logits of every position, [IDS, vocabulary], in steps of as many rows as there can be. */
+function logitsOf({ run, logitsRows }: LoneRank): Float32Array {
+  const rows: Float32Array[] = [];
+  for (let position = 0; position < IDS.length; position += logitsRows) {
+    const ids = IDS.slice(position, position + logitsRows);
+    rows.push(...run([{ slot: 0, position, ids, logits: ids.length }]));
+  }
+  return Float32Array.from(rows.flatMap((row) => [...row]));
+}
+
+/** The best ids behind a prompt, one by one. */
+function answerOf({ run }: LoneRank): number[] {
+  const ids = IDS.slice(0, PROMPT_TOKENS);
+  let [row] = run([{ slot: 0, position: 0, ids }]);
+  while (ids.length < PROMPT_TOKENS + ANSWER_TOKENS) {
+    ids.push(argmax(row));
+    [row] = run([{ slot: 0, position: ids.length - 1, ids: ids.slice(-1) }]);
+  }
+  return ids.slice(PROMPT_TOKENS);
+}

@@ -1,0 +1,29 @@
+/** Which of the tiny families a GPU has what of. */
+import { TINY_FAMILIES, type TinyFamilyName } from "./tiny_families.ts";
+
+const FAMILIES = Object.keys(TINY_FAMILIES) as TinyFamilyName[];
+
+/** What a GPU says that it cannot do of a family. */
+export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
+  "mistral3": "queries are lengthened by their positions",
+  "deepseek2": "made of latents by threads only",
+  "deepseek2-old": "made of latents by threads only",
+  "deepseek2-grouped": "made of latents by threads only",
+  "deepseek2-dense": "made of latents by threads only",
+  "lfm2": "layers that convolve are the threads'",
+  "lfm2-windowed": "layers that convolve are the threads'",
+  "lfm2moe": "layers that convolve are the threads'",
+  "gpt-oss": "attention has sinks by threads only",
+  "hunyuan-dense": "heads are normalised behind their rotation",
+  "hunyuan-moe": "heads are normalised behind their rotation",
+  "maincoder": "heads are normalised behind their rotation",
+};
+
+const TAKEN = FAMILIES.filter((name) => GPU_REFUSED[name] === undefined);
+const isMixture = (name: TinyFamilyName) => "experts" in TINY_FAMILIES[name];
+
+/** All of it. */
+export const GPU_DENSE = TAKEN.filter((name) => !isMixture(name));
+
+/** The heads; experts are the threads'. */
+export const GPU_MIXTURES = TAKEN.filter(isMixture);
