@@ -271,10 +271,11 @@ Deno.test("BatchKeeper keeps its claim while a step lasts, and lets go of it whe
   withSqliteStore(async (store) => {
     const id = await submit(store, good(1));
     const began = Promise.withResolvers<void>();
+    const goesOn = Promise.withResolvers<void>();
     const jobs = overridden(store.jobs, {
       async enqueue(_, lines) {
         began.resolve();
-        await sleep(8 * OPTIONS.claimMs);
+        await goesOn.promise;
         // Here a keeper that stops lets go.
         for await (const _ of lines);
       },
@@ -290,7 +291,9 @@ Deno.test("BatchKeeper keeps its claim while a step lasts, and lets go of it whe
     const later = (await keeperOf())!;
     assertEquals(later.id, keeperId);
     assert(later.untilMs > untilMs + OPTIONS.claimMs, "it was not renewed");
-    await first.stop();
+    const stopped = first.stop();
+    goesOn.resolve();
+    await stopped;
     assertEquals(await keeperOf(), null);
     assertEquals((await store.batches.get(id))!.record.status, "validating");
   }));
