@@ -75,9 +75,10 @@ export class HarmonyParser implements AnswerParser {
 
   #mark(mark: HarmonyMark): void {
     this.#hasMarks = true;
+    // Any mark ends a message, wherever it stands.
+    this.#endMessage();
     if (mark === "message") return this.#beginMessage();
     if (mark === "start" || mark === "end") {
-      this.#endMessage();
       this.#head = { role: "", channel: "" };
       this.#state = "role";
     } else this.#state = mark;
@@ -120,7 +121,8 @@ export class HarmonyParser implements AnswerParser {
     const { isKnown, callsMax = Infinity, rawThoughts } = this.#options;
     const isForPeople = recipient === undefined || /^(assistant|user|all)$/.test(recipient);
     if (!isForPeople && isKnown !== null) {
-      const isCall = recipient.startsWith("functions.") || isKnown(recipient);
+      // A function without a name is none.
+      const isCall = /^functions\.\S/.test(recipient) || isKnown(recipient);
       if (isCall) return this.#calls < callsMax ? "call" : "none";
     }
     // What it asks tools that nobody has given it is a thought.

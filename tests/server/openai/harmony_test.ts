@@ -58,3 +58,22 @@ Deno.test("what must be a call, or of a form, is opened in the prompt", async ()
   assertEquals(model.decode(model.requests[1].ids), "Hi\uE001final\uE003");
   assertEquals(model.requests[1].grammar, { kind: "json" });
 });
+
+Deno.test("log probabilities in Harmony's form begin no message of a response", async () => {
+  const { app } = testApp(harmonyModel(ANSWER));
+  const { output } = await (await post(app, "/v1/responses", { input: "Hi", top_logprobs: 1 }))
+    .json();
+  assertEquals(output.map(({ type }: { type: string }) => type), ["reasoning", "message"]);
+  const { text, logprobs } = output[1].content[0];
+  assertEquals(text, "Hello");
+  assertEquals(logprobs.slice(-5).map(({ token }: { token: string }) => token), [..."Hello"]);
+  const { app: caller } = testApp(harmonyModel(CALL));
+  const functions = [{ type: "function", name: "f" }];
+  const asked = { input: "Hi", tools: functions, top_logprobs: 1, stream: true };
+  const events = await (await post(caller, "/v1/responses", asked)).text();
+  const added = events.matchAll(/^data: (.*output_item\.added.*)$/gm);
+  assertEquals([...added].map(([, json]) => JSON.parse(json).item.type), [
+    "reasoning",
+    "function_call",
+  ]);
+});
