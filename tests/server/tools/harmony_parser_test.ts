@@ -85,6 +85,10 @@ const CASES: readonly (readonly [string, Read])[] = [
   ]),
   ["<|channel|>commentary to=functions.<|message|>{}", { ...NOTHING, reasoning: "{}" }],
   [
+    `<|channel|>commentary to=functions.${"f".repeat(257)}<|message|>{}`,
+    { ...NOTHING, reasoning: "{}" },
+  ],
+  [
     "<|channel|>commentary to=functions.__proto__<|message|>{}",
     { ...NOTHING, calls: [["__proto__", "{}"]] },
   ],
