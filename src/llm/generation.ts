@@ -5,7 +5,7 @@
 import { readLogprobs } from "../engine/logprob_rows.ts";
 import { cancelledBeforeStart, type EngineRequest, type EngineResult } from "../engine/types.ts";
 import type { DraftCounts } from "../memory/control.ts";
-import type { Tokenizer } from "../tokenizer/types.ts";
+import type { StreamDecoder, Tokenizer } from "../tokenizer/types.ts";
 import type { TurnQueue } from "./queue.ts";
 import { StopText } from "./stop_text.ts";
 import type { GenerateChunk, GenerateResult, Generation } from "./types.ts";
@@ -113,7 +113,7 @@ async function run(
     for (;;) {
       const step = await stream.next();
       if (step.done) {
-        const rest = stop.isStopped ? "" : stop.push(decoder.flush()) + stop.flush();
+        const rest = stop.isStopped ? "" : restOf(decoder, stop);
         if (rest !== "") show(rest, []);
         const { finishReason, timings } = step.value;
         return { text, ids, finishReason: stop.isStopped ? "stop" : finishReason, timings };
@@ -121,7 +121,11 @@ async function run(
       for (const id of step.value) {
         if (stop.isStopped) break;
         // A control token parts texts: what was held back belongs before it.
-        if (stop.isHolding && input.tokenizer.bytesOf(id).length === 0) show(stop.flush(), []);
+        if (input.tokenizer.bytesOf(id).length === 0) {
+          const rest = restOf(decoder, stop);
+          if (rest !== "") show(rest, []);
+          if (stop.isStopped) break;
+        }
         show(stop.push(decoder.push(id)), [id]);
       }
       if (stop.isStopped) stopEngine.abort();
@@ -130,6 +134,11 @@ async function run(
     // Frees the engine should anything above have thrown; does nothing after the end.
     await stream.return(undefined as never);
   }
+}
+
+/** What was held back, where no more text of a piece can come. */
+function restOf(decoder: StreamDecoder, stop: StopText): string {
+  return stop.push(decoder.flush()) + stop.flush();
 }
 
 /** Chunks between the one who makes them and the one who reads them; as long as the answer. */

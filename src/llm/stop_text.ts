@@ -17,11 +17,6 @@ export class StopText {
     return this.#isStopped;
   }
 
-  /** True while something is held back. */
-  get isHolding(): boolean {
-    return this.#held !== "";
-  }
-
   /** The part of the text so far that is safe to show and was not shown yet. */
   push(piece: string): string {
     if (this.#isStopped) return "";

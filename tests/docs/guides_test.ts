@@ -33,6 +33,14 @@ Deno.test("commands that are not run have a reason that is known", () => {
   assertEquals(Object.keys(REASONS).filter((reason) => !skipped.includes(reason)), []);
 });
 
+Deno.test("commands within sentences have verbs that there are", () => {
+  for (const document of listDocuments()) {
+    for (const [command, verb] of read(document).matchAll(/`ganglion ([a-z]+)/g)) {
+      assert(exists(`${ROOT}/src/cli/verbs/${verb}.ts`), `${document}: ${command}`);
+    }
+  }
+});
+
 Deno.test("links between documents lead to files", () => {
   for (const document of listDocuments()) {
     for (const link of fileLinks(read(document))) {

@@ -2,6 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import type { EngineRequest, EngineResult } from "../../src/engine/types.ts";
 import { type GenerationInput, startGeneration } from "../../src/llm/generation.ts";
 import { TurnQueue } from "../../src/llm/queue.ts";
+import { Utf8StreamDecoder } from "../../src/tokenizer/decoder.ts";
 import type { Tokenizer } from "../../src/tokenizer/types.ts";
 
 const REQUEST: EngineRequest = { ids: [1], maxTokens: 8, sampling: {}, endIds: [] };
@@ -82,6 +83,24 @@ Deno.test("startGeneration() gives what it holds back before a control token tha
   for await (const { text, ids } of generation) seen.push(ids[0] === 1 ? "|" : text);
   assertEquals(seen.join(""), "one S|TOP two");
   assertEquals((await generation.result).ids, [...codes("one S"), 1, ...codes("TOP two")]);
+});
+
+Deno.test("startGeneration() ends half a character before a control token that follows", async () => {
+  const bytes = (id: number) => new Uint8Array(id === 1 ? [] : [id]);
+  const source = { bytesOf: bytes, addsSpacePrefix: false };
+  const tokenizer = {
+    streamDecoder: () => new Utf8StreamDecoder(source, false),
+    bytesOf: bytes,
+  } as unknown as Tokenizer;
+  const read = async (stop: string[]) => {
+    const { input: given } = input([[0x61, 0xf0, 0x9f], [1], codes("final")], { tokenizer, stop });
+    const generation = startGeneration(new TurnQueue({ runningMax: 1, waitingMax: 1 }), given);
+    const seen: string[] = [];
+    for await (const { text, ids } of generation) seen.push(text + (ids[0] === 1 ? "|" : ""));
+    return [seen.join(""), (await generation.result).finishReason];
+  };
+  assertEquals(await read([]), ["a\ufffd|final", "length"]);
+  assertEquals(await read(["\ufffd"]), ["a", "stop"]);
 });
 
 Deno.test("startGeneration() frees the engine and its turn when the decoder throws", async () => {

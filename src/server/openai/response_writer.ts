@@ -50,6 +50,8 @@ export class ResponseWriter {
   readonly #id = freshId("resp_");
   readonly #created = Math.floor(Date.now() / 1000);
   readonly #items: Item[] = [];
+  /** Log probabilities whose text is held back. */
+  readonly #waiting: unknown[] = [];
   #usage: object | null = null;
   /** What cut it short, if it is incomplete. */
   #cutBy: "max_output_tokens" | "max_time" = "max_output_tokens";
@@ -66,12 +68,16 @@ export class ResponseWriter {
     ];
   }
 
-  /** What `deltas` add. Log probabilities are those of text: calls have none. */
+  /** What `deltas` add. Log probabilities are those of text: calls and thoughts have none. */
   piece(deltas: readonly Delta[], tokens: readonly TokenLogprobs[]): ResponseEvent[] {
-    const isText = deltas.length === 0 || deltas[0].kind === "text";
-    const logprobs = isText ? this.#head.logprobs?.(tokens) ?? [] : [];
-    const all = deltas.length === 0 && logprobs.length > 0 ? [EMPTY_TEXT] : deltas;
-    return all.flatMap((delta, index) => this.#add(delta, index === 0 ? logprobs : []));
+    this.#waiting.push(...this.#head.logprobs?.(tokens) ?? []);
+    // Where no text has begun, none may come: marks of thoughts bring nothing by themselves.
+    const goesOn = this.#waiting.length > 0 && this.#items.at(-1)?.kind === "text";
+    const all = deltas.length === 0 && goesOn ? [EMPTY_TEXT] : deltas;
+    return all.flatMap((delta) => {
+      const logprobs = this.#waiting.splice(0);
+      return this.#add(delta, delta.kind === "text" ? logprobs : []);
+    });
   }
 
   end(

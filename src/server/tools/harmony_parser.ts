@@ -24,6 +24,8 @@ type State = "role" | "channel" | "constrain" | "text" | "reasoning" | "call" | 
 
 /** Longer heads are no heads. */
 const HEAD_CHARS_MAX = 1024;
+/** As requests with earlier calls may have. */
+const NAME_CHARS_MAX = 256;
 const MARKS = new RegExp(`(${Object.keys(MARK_TEXTS).map(RegExp.escape).join("|")})`);
 
 export class HarmonyParser implements AnswerParser {
@@ -75,9 +77,10 @@ export class HarmonyParser implements AnswerParser {
 
   #mark(mark: HarmonyMark): void {
     this.#hasMarks = true;
+    // Any mark ends a message, wherever it stands.
+    this.#endMessage();
     if (mark === "message") return this.#beginMessage();
     if (mark === "start" || mark === "end") {
-      this.#endMessage();
       this.#head = { role: "", channel: "" };
       this.#state = "role";
     } else this.#state = mark;
@@ -120,7 +123,10 @@ export class HarmonyParser implements AnswerParser {
     const { isKnown, callsMax = Infinity, rawThoughts } = this.#options;
     const isForPeople = recipient === undefined || /^(assistant|user|all)$/.test(recipient);
     if (!isForPeople && isKnown !== null) {
-      const isCall = recipient.startsWith("functions.") || isKnown(recipient);
+      // Nobody could send back a call without a name, or with a longer one.
+      const { length } = nameOf(recipient);
+      const isNamed = length > 0 && length <= NAME_CHARS_MAX;
+      const isCall = isNamed && (recipient.startsWith("functions.") || isKnown(recipient));
       if (isCall) return this.#calls < callsMax ? "call" : "none";
     }
     // What it asks tools that nobody has given it is a thought.

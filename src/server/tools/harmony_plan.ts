@@ -105,13 +105,17 @@ function requiredCall(functions: readonly ToolFunction[]): Bound {
   };
 }
 
-const EFFORTS: Readonly<Record<string, string>> = { none: "low", minimal: "low", xhigh: "high" };
+const EFFORTS: ReadonlyMap<string, string> = new Map([
+  ["none", "low"],
+  ["minimal", "low"],
+  ["xhigh", "high"],
+]);
 
 /** These models know three efforts, and cannot leave out their thoughts. */
 function withKnownEffort(variables: Body): Body {
   const { reasoning_effort: effort, enable_thinking: thinks } = variables;
   if (typeof effort === "string") {
-    return { ...variables, reasoning_effort: EFFORTS[effort] ?? effort };
+    return { ...variables, reasoning_effort: EFFORTS.get(effort) ?? effort };
   }
   return thinks === false ? { ...variables, reasoning_effort: "low" } : variables;
 }

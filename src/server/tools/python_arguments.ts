@@ -28,6 +28,8 @@ export class PythonArguments {
   #isEscaped = false;
   /** What closes the lists and objects that are open. */
   readonly #open: string[] = [];
+  /** An object's member begins: JSON's names are texts. */
+  #isName = false;
   /** Something parts the next value from the one before it. */
   #parting = "{";
   #out = "";
@@ -49,7 +51,7 @@ export class PythonArguments {
         return this.#stringChar(char);
       case "word":
         if (/[\w.+-]/.test(char)) return this.#hold(char);
-        this.#out += jsonWord(this.#word);
+        this.#out += this.#isName ? JSON.stringify(this.#word) : jsonWord(this.#word);
         this.#state = "after";
         return this.#afterChar(char);
       case "after":
@@ -88,6 +90,7 @@ export class PythonArguments {
     } else if (closing !== undefined) {
       this.#say(char === "{" ? "{" : "[");
       this.#open.push(closing);
+      this.#isName = char === "{";
     } else if (/[\w.+-]/.test(char)) {
       this.#say("");
       this.#word = char;
@@ -116,11 +119,13 @@ export class PythonArguments {
       this.#parting = ", ";
       this.#word = "";
       this.#state = isInside ? "value" : "key";
+      this.#isName = this.#open.at(-1) === "}";
       return null;
     }
     if (char === ":" && this.#open.at(-1) === "}") {
       this.#parting = ": ";
       this.#state = "value";
+      this.#isName = false;
       return null;
     }
     if (isInside) return this.#isClosing(char) ? this.#close() : "bad";
@@ -157,7 +162,7 @@ function jsonWord(word: string): string {
     JSON.parse(known);
     return known;
   } catch {
-    const value = Number(word.replaceAll("_", ""));
+    const value = /^[+-]?\.?\d/.test(word) ? Number(word.replaceAll("_", "")) : NaN;
     return Number.isFinite(value) ? String(value) : JSON.stringify(word);
   }
 }

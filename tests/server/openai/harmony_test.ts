@@ -1,5 +1,6 @@
-import { assertEquals } from "@std/assert";
-import { harmonyModel } from "../../support/harmony.ts";
+import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
+import { HARMONY_CONTROLS, harmonyModel } from "../../support/harmony.ts";
 import { CHAT, hello, post, readEvents, testApp } from "../http_client.ts";
 
 const THOUGHTS = "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant";
@@ -58,3 +59,70 @@ Deno.test("what must be a call, or of a form, is opened in the prompt", async ()
   assertEquals(model.decode(model.requests[1].ids), "Hi\uE001final\uE003");
   assertEquals(model.requests[1].grammar, { kind: "json" });
 });
+
+Deno.test("log probabilities in Harmony's form begin no message of a response", async () => {
+  const { app } = testApp(harmonyModel(ANSWER));
+  const { output } = await (await post(app, "/v1/responses", { input: "Hi", top_logprobs: 1 }))
+    .json();
+  assertEquals(output.map(({ type }: { type: string }) => type), ["reasoning", "message"]);
+  const { text, logprobs } = output[1].content[0];
+  assertEquals(text, "Hello");
+  assertEquals(logprobs.slice(-5).map(({ token }: { token: string }) => token), [..."Hello"]);
+  const { app: caller } = testApp(harmonyModel(CALL));
+  const functions = [{ type: "function", name: "f" }];
+  const asked = { input: "Hi", tools: functions, top_logprobs: 1, stream: true };
+  const events = await (await post(caller, "/v1/responses", asked)).text();
+  const added = events.matchAll(/^data: (.*output_item\.added.*)$/gm);
+  assertEquals([...added].map(([, json]) => JSON.parse(json).item.type), [
+    "reasoning",
+    "function_call",
+  ]);
+});
+
+Deno.test("marks in any order make an answer that is the same streamed, with calls that are calls", async () => {
+  const part = fc.constantFrom(
+    ...[...Object.keys(HARMONY_CONTROLS), "analysis", "final", "commentary", " to=functions.f"],
+    ...[" to=functions.", " to=constructor", "assistant", "json", '{"a"', ":1}", "é😀", "ST", "OP"],
+  );
+  const text = fc.array(part, { maxLength: 18 }).map((parts) => parts.join(""));
+  const more = fc.record({
+    n: fc.constantFrom(1, 2),
+    max_tokens: fc.integer({ min: 1, max: 60 }),
+    parallel_tool_calls: fc.boolean(),
+    logprobs: fc.boolean(),
+  });
+  const functions = [...tools, { type: "function", function: { name: "constructor" } }];
+  await fc.assert(
+    fc.asyncProperty(text, more, async (text, more) => {
+      const { app } = testApp(harmonyModel(text));
+      const body = { ...hello, tools: functions, stop: "STOP", ...more };
+      const { choices } = await (await post(app, CHAT, body)).json();
+      const events = await readEvents(await post(app, CHAT, { ...body, stream: true }));
+      for (const { index, message, logprobs, finish_reason } of choices) {
+        const parts = events.slice(0, -1).flatMap(({ choices }) => choices)
+          .filter((choice) => choice.index === index);
+        const joined = (field: string) => parts.map(({ delta }) => delta[field] ?? "").join("");
+        const calls = message.tool_calls ?? [];
+        const streamed = parts.flatMap(({ delta }) => delta.tool_calls ?? []);
+        assertEquals(joined("content"), message.content ?? "");
+        assertEquals(joined("reasoning_content"), message.reasoning_content ?? "");
+        assertEquals(
+          streamed.map((each) => (each.function.name ?? "") + each.function.arguments).join(""),
+          calls.map((each: Named) => each.function.name + each.function.arguments).join(""),
+        );
+        assertEquals(
+          parts.flatMap((each) => each.logprobs?.content ?? []).length,
+          logprobs?.content.length ?? 0,
+        );
+        assertEquals(parts.at(-1).finish_reason, finish_reason);
+        for (const { function: { name, arguments: json } } of calls) assert(name && json);
+        assert(calls.length <= 1 || more.parallel_tool_calls);
+      }
+    }),
+    { numRuns: 150, seed: 11 },
+  );
+});
+
+interface Named {
+  readonly function: { readonly name: string; readonly arguments: string };
+}

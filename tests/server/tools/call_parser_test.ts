@@ -241,6 +241,21 @@ Deno.test("CallParser makes of Python's literals the JSON of the same values", (
   );
 });
 
+Deno.test("CallParser makes JSON of what JSON has no words for", () => {
+  const cases = [
+    ["{1: 'a', 2 : [3, {4: 5}], None: _, 'b': 6}", {
+      ...{ 1: "a", 2: [3, { 4: 5 }], None: "_", b: 6 },
+    }],
+    ["[1_000, .5, +2, -0x1, nan, __, _5, (1, 2,), {}]", [
+      ...[1000, 0.5, 2, "-0x1", "nan", "__", "_5", [1, 2], {}],
+    ]],
+  ] as const;
+  for (const [written, value] of cases) {
+    const { calls } = parse([`<|tool_call_start|>[f(a=${written})]`], { format: PYTHON });
+    assertEquals(JSON.parse(calls[0][1]), { a: value });
+  }
+});
+
 /** A value as Python's repr() writes it, nearly. */
 function pythonOf(value: unknown): string {
   if (value === null) return "None";

@@ -76,6 +76,22 @@ const CASES: readonly (readonly [string, Read])[] = [
     "<|channel|>analysis to=browser.search code<|message|>{}<|call|>",
     { ...NOTHING, reasoning: "{}" },
   ],
+  // Marks where none belongs: a call has arguments all the same, and a name.
+  ...["<|message|>x", "<|channel|>final<|message|>x", "<|constrain|>json<|message|>x"].map((
+    behind,
+  ): readonly [string, Read] => [
+    `<|channel|>commentary to=functions.f<|message|>${behind}`,
+    { ...NOTHING, text: "x", calls: [["f", "{}"]] },
+  ]),
+  ["<|channel|>commentary to=functions.<|message|>{}", { ...NOTHING, reasoning: "{}" }],
+  [
+    `<|channel|>commentary to=functions.${"f".repeat(257)}<|message|>{}`,
+    { ...NOTHING, reasoning: "{}" },
+  ],
+  [
+    "<|channel|>commentary to=functions.__proto__<|message|>{}",
+    { ...NOTHING, calls: [["__proto__", "{}"]] },
+  ],
   ["No marks", { ...NOTHING, text: "No marks" }],
   ["<|channel|>anal", NOTHING],
   ["<|channel|>final", NOTHING],

@@ -152,7 +152,12 @@ Deno.test("planHarmony() lets an answer that follows a schema be a call as well"
 Deno.test("planHarmony() asks for an effort that these models know", () => {
   const effortOf = (variables: Record<string, unknown>) =>
     planHarmony(marks, { messages: [user], tools: null, variables }, {}).variables;
-  for (const [effort, known] of [["none", "low"], ["minimal", "low"], ["medium", "medium"]]) {
+  for (
+    const [effort, known] of [["none", "low"], ["minimal", "low"], ["medium", "medium"], [
+      "constructor",
+      "constructor",
+    ]]
+  ) {
     assertEquals(effortOf({ reasoning_effort: effort }), { reasoning_effort: known });
   }
   const off = { enable_thinking: false };
