@@ -121,11 +121,17 @@ function readUsedContext(
   );
 }
 
-function readBlockCount(file: GgufFile, keys: Hyperparameters): number {
+/** Blocks of the file: those that are computed, and behind them those that only guess. */
+export function readAllBlockCount(file: GgufFile, keys: Hyperparameters): number {
   const blockCount = keys.integer("block_count", { min: 1, max: BLOCK_COUNT_MAX });
   if (blockCount > file.tensors.size) {
     throw keys.wrong("block_count", `at most the number of tensors, ${file.tensors.size}`);
   }
+  return blockCount;
+}
+
+function readBlockCount(file: GgufFile, keys: Hyperparameters): number {
+  const blockCount = readAllBlockCount(file, keys);
   return blockCount - keys.integer(GUESSING_BLOCKS, { min: 0, max: blockCount - 1, absent: 0 });
 }
 

@@ -18,7 +18,7 @@ export function latentTensors(
   const { checker, config: { embeddingLength: columns, headDim, headCount }, at } = reader;
   const { length, queryLength } = latent;
   const queryRows = headCount * ownKeyDim(latent);
-  const isShort = checker.has(`blk.0.attn_q_a.weight`);
+  const isShort = queryLength > 0;
   const both = checker.matrix(`${at}attn_kv_a_mqa.weight`, { rows: headDim, columns });
   return {
     query: isShort

@@ -4,8 +4,10 @@
  */
 import type { GgufFile } from "../gguf/mod.ts";
 import type { Family } from "./family.ts";
+import { Hyperparameters } from "./hyperparameters.ts";
 import { type LayerReader, readMatrix, rowsOf } from "./layer_reader.ts";
 import { mergedHeadDim } from "./latent.ts";
+import { readAllBlockCount } from "./read_config.ts";
 import { convolutionTensors } from "./read_convolution.ts";
 import { latentTensors } from "./read_latent_tensors.ts";
 import { LONG_ROPE_FACTORS } from "./read_layers.ts";
@@ -47,7 +49,8 @@ export function readTensors(file: GgufFile, config: ModelConfig, family: Family)
     ),
   };
   checkRopeFactors(checker, config);
-  checker.refuseUnused(config.blockCount);
+  const end = readAllBlockCount(file, new Hyperparameters(file, family.architecture));
+  checker.refuseUnused({ start: config.blockCount, end });
   return tensors;
 }
 

@@ -59,13 +59,14 @@ export class TensorChecker {
 
   /**
    * A tensor that is not used would have changed the result: better no answer than a wrong one.
-   * Blocks behind the first `blockCount` are not computed, and theirs have no use.
+   * Blocks from number `start` on, below `end`, are not computed: theirs may be there.
    * @throws {UnsupportedModelError} when there is one.
    */
-  refuseUnused(blockCount: number): void {
+  refuseUnused({ start, end }: { readonly start: number; readonly end: number }): void {
     for (const name of this.#file.tensors.keys()) {
       if (this.#used.has(name) || isRotaryLeftover(name)) continue;
-      if (Number(/^blk\.(\d+)\./.exec(name)?.[1] ?? -1) >= blockCount) continue;
+      const block = Number(/^blk\.(\d+)\./.exec(name)?.[1] ?? -1);
+      if (block >= start && block < end) continue;
       throw new UnsupportedModelError(
         `Cannot run this model: it holds a tensor "${name}" that this version has no use for, so ` +
           "its answers would be wrong: use a model without it",

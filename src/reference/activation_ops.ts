@@ -5,7 +5,8 @@
 import type { Numbers } from "./ops.ts";
 
 /** What a neuron does with its input. */
-export type ActivationName = "silu" | "gelu" | "relu" | "relu2" | "swiglu7";
+export const ACTIVATION_NAMES = ["silu", "gelu", "relu", "relu2", "swiglu7"] as const;
+export type ActivationName = typeof ACTIVATION_NAMES[number];
 
 /** Gates above it, and ups beyond ± it, count as it. */
 const SWIGLU_LIMIT = 7;

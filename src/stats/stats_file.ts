@@ -15,6 +15,7 @@ import { z } from "zod";
 import { concatBytes } from "../base/bytes.ts";
 import { brief } from "../base/errors.ts";
 import { readReason } from "../base/read_errors.ts";
+import { ACTIVATION_NAMES } from "../reference/activation_ops.ts";
 import { LOUDNESS_BINS } from "./loudness.ts";
 import { emptyStats } from "./firing_stats.ts";
 import { BUCKETS, type FiringStats } from "./types.ts";
@@ -35,7 +36,7 @@ const Header = z.strictObject({
     modelFingerprint: hash,
     layerCount: z.number().int().min(1).max(10_000),
     neuronCount: z.number().int().min(1).max(100_000_000),
-    activation: z.enum(["silu", "gelu", "relu", "relu2"]),
+    activation: z.enum(ACTIVATION_NAMES),
     textHash: hash,
     windowTokens: z.number().int().min(1).max(1 << 20),
     groupCount: z.number().int().min(1).max(2 ** 31),

@@ -44,6 +44,15 @@ Deno.test("profile writes statistics, says them as JSON and draws them", () =>
     assertEquals(names, ["a.stats", "a.svg", "text.txt", "tiny.gguf"]);
   }));
 
+Deno.test("profile counts neurons of a mixture whose experts have biases", () =>
+  withText({ architecture: "gpt-oss" }, async ({ model, text, folder }) => {
+    const out = `${folder}/a.stats`;
+    const args = ["profile", model, "--file", text, "-o", out, "--tokens", "256"];
+    const { code, stderr } = await runCli(args);
+    assertEquals(code, 0, stderr);
+    assertEquals(readStats(out).subject.activation, "swiglu7");
+  }));
+
 Deno.test("profile without a text counts what the model writes, the same each time", () =>
   withTinyModel(async (model, folder) => {
     const profile = async (name: string, ...more: string[]) => {

@@ -48,6 +48,20 @@ Deno.test("describeModel() knows GLM 4.7 Flash's first files by their depth and 
   assertEquals([gatingOf(47, 154880), gatingOf(47, 512)], ["sigmoid", "softmax"]);
 });
 
+Deno.test("describeModel() asks for what makes short queries where the file says how long", () => {
+  const file = parseGguf(tinyModel({ architecture: "deepseek2-dense" }));
+  const withRank = (rank: number) => () =>
+    describeModel(withMetadata(file, { "deepseek2.attention.q_lora_rank": rank }));
+  assertThrows(withRank(0), ModelFormatError, 'Cannot find tensor "blk.0.attn_q.weight"');
+  // Room for as many would be kept though nothing makes them.
+  const whole = parseGguf(tinyModel({ architecture: "deepseek2" }));
+  assertThrows(
+    () => describeModel(withMetadata(whole, { "deepseek2.attention.q_lora_rank": 2 ** 20 })),
+    ModelFormatError,
+    'Cannot find tensor "blk.0.attn_q_b.weight"',
+  );
+});
+
 Deno.test("describeModel() refuses senseless widths of latents, naming the key", () => {
   const attempts: [key: string, values: (GgufValue | undefined)[]][] = [
     ["attention.kv_lora_rank", [undefined, 0, -1, 2.5, 128]],

@@ -44,6 +44,22 @@ for (const architecture of Object.keys(TINY_FAMILIES) as TinyFamilyName[]) {
   });
 }
 
+Deno.test("describeModel() refuses tensors of blocks behind those that the file counts", () => {
+  for (const architecture of ["llama", "glm4moe"] as const) {
+    const file = parseGguf(tinyModel({ architecture }));
+    const key = `${architecture}.block_count`;
+    const { blockCount } = describeModel(file).config;
+    // Of the one that guesses a tensor may be there; behind it none may.
+    const guesses = Number(file.metadata.get(key)) - blockCount;
+    for (let block = blockCount; block <= blockCount + guesses; block++) {
+      const name = `blk.${block}.attn_norm.weight`;
+      const describe = () => describeModel(withTensor(file, name, {}));
+      if (block < blockCount + guesses) assertEquals(describe().config.blockCount, blockCount);
+      else assertThrows(describe, UnsupportedModelError, name);
+    }
+  }
+});
+
 // fault 20: required tensors that are missing, or of another shape.
 Deno.test("readTensors() names the tensor that a file lacks", () => {
   for (const name of QWEN2.tensors.keys()) {
