@@ -215,6 +215,7 @@ export class FeedForwardBlock {
       (hasAllGates(block) || block.predictor !== null && this.#listsGuesses(block.predictor));
     if (!isListed) {
       if (block.count > 0) this.#addDense(this.#streaming!.bring(block, arena), layer);
+      else this.#residual.addBias(block.staged.down);
       return;
     }
     const { neurons } = this.#streaming!;

@@ -153,7 +153,7 @@ function* partsOfBlock(block: DensePlan | StreamedPlan): Generator<Part> {
   yield* partsOf(predictor.second);
 }
 
-/** Packed files have none. */
+/** Bundles of neurons have none: they are read as other vectors are. */
 function* biasesOfUnit(block: DensePlan | StreamedPlan): Generator<Part> {
   const biases = block.kind === "streamed"
     ? Object.values(block.biases)

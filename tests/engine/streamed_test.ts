@@ -80,6 +80,14 @@ for (const architecture of ["gpt2", "llama-biased", "gpt-oss"] as const) {
     eachBudget({ architecture, type: "Q8_0", blockCount: 4 }, false));
 }
 
+Deno.test("a thread without neurons on disk adds the bias that is its to add", () =>
+  withPacked({ architecture: "gpt2" }, async (path, packed) => {
+    // So few neurons are not shared out among three: the first thread has none.
+    const streaming = { ...FEW_SLOTS, slotCount: 300 };
+    const whole = await ask(path, { threads: 3 });
+    assertAlike(await ask(packed, { threads: 3, streaming }), whole);
+  }));
+
 for (const architecture of ["deepseek2-old", "deepseek2-grouped"] as const) {
   Deno.test(`${architecture} answers the same from disk as from memory`, () =>
     eachBudget({ architecture, type: "Q4_0", blockCount: 4 }, false));
