@@ -28,11 +28,6 @@ const EARLY = [
   ...["tests/kernels", "tests/engine/", "test:", "tests/docs", "tests/packaging"],
   ...["tests/golden", "tests/cli/", "tests/whole/", "tests/workers", "tests/bench"],
 ];
-/**
- * What waits for most of its time, for what has to time out or to come back: one of these runs
- * beside the parts that have a core each, and takes a third of one.
- */
-const WAITING = ["tests/batch", "tests/server"];
 /** By code that V8 has optimised; as it begins, and with all checks, by `test:safe`. */
 const OPTIMISED = "tests/kernels";
 /** More at once do not fit into a small machine's memory. */
@@ -157,9 +152,7 @@ class Run {
 /** Runs all parts and says what they came to; the exit status. */
 async function runAll(parts: readonly Part[]): Promise<number> {
   const startMs = performance.now();
-  const isIdle = (part: Part) => WAITING.includes(part.at(-1)!);
-  const busy = parts.filter((part) => !isIdle(part));
-  const idle = parts.filter(isIdle);
+  const waiting = [...parts];
   const running = new Set<Run>();
   const sums = { passed: 0, failed: 0, ignored: 0 };
   // Whoever ends a run that hangs wants to see where.
@@ -176,8 +169,8 @@ async function runAll(parts: readonly Part[]): Promise<number> {
     run.print();
     return { came, hasCrashed: run.hasCrashed };
   };
-  const work = async (next: () => Part | undefined) => {
-    for (let part = next(); part !== undefined; part = next()) {
+  const work = async () => {
+    for (let part = waiting.shift(); part !== undefined; part = waiting.shift()) {
       const first = await once(part);
       const { passed, failed, ignored } = (first.hasCrashed ? await once(part) : first).came;
       sums.passed += passed;
@@ -186,9 +179,7 @@ async function runAll(parts: readonly Part[]): Promise<number> {
     }
   };
   const jobs = Math.min(navigator.hardwareConcurrency, JOBS_MAX);
-  const beside = work(() => idle.shift());
-  const workers = Array.from({ length: jobs }, () => work(() => busy.shift() ?? idle.shift()));
-  await Promise.all([beside, ...workers]);
+  await Promise.all(Array.from({ length: jobs }, work));
   return conclude(sums, startMs);
 }
 
