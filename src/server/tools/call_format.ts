@@ -35,6 +35,9 @@ const PLAIN: Omit<CallFormat, "name"> = {
   isInTemplate: true,
 };
 
+/** A call is an object, and all of an answer. */
+export const BARE_CALL: CallFormat = { ...PLAIN, name: "json" };
+
 const TAGGED = { ...PLAIN, open: "<tool_call>", close: "</tool_call>" };
 
 /** The format of the model's own template, or tags that it is told of. */
@@ -64,7 +67,7 @@ export function callFormatOf(model: LanguageModel): CallFormat {
   if (/python_tag|ipython/.test(template) && template.includes("parameters")) {
     return { ...PLAIN, name: "llama3", argumentsKey: "parameters" };
   }
-  return { ...PLAIN, name: "json" };
+  return BARE_CALL;
 }
 
 /** The id of what opens calls, where it has no text. */

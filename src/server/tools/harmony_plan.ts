@@ -4,7 +4,7 @@
  */
 import type { ChatMessage, GrammarSource } from "../../llm/types.ts";
 import type { Body } from "../known_fields.ts";
-import type { CallFormat } from "./call_format.ts";
+import { BARE_CALL } from "./call_format.ts";
 import { CallParser } from "./call_parser.ts";
 import type { HarmonyMarks } from "./harmony_marks.ts";
 import { harmonyMessages } from "./harmony_messages.ts";
@@ -28,16 +28,6 @@ export interface HarmonyFormat {
 }
 
 const FINAL = "<|channel|>final<|message|>";
-/** Calls of another form, in the text of an answer that is bound to a schema. */
-const BARE: CallFormat = {
-  name: "json",
-  open: "",
-  close: "",
-  argumentsKey: "arguments",
-  hasBareNames: false,
-  idChars: null,
-  isInTemplate: true,
-};
 
 /** Plans a conversation with a model whose marks are `marks`. */
 export function planHarmony(
@@ -68,7 +58,11 @@ export function planHarmony(
         ...options,
         ...(answer === "bare" && {
           isKnown: null,
-          answer: new CallParser({ format: BARE, isKnown, ...(!isParallel && { callsMax: 1 }) }),
+          answer: new CallParser({
+            format: BARE_CALL,
+            isKnown,
+            ...(!isParallel && { callsMax: 1 }),
+          }),
         }),
       }),
   };
@@ -83,7 +77,7 @@ function bind(tools: ToolRequest | null, { grammar, schema }: HarmonyFormat): Bo
   if (tools !== null && tools.functions.length > 0) {
     if (tools.mode === "required") return requiredCall(tools.functions);
     if (schema !== undefined) {
-      const bound = schemaOrCall(tools.functions, BARE, schema);
+      const bound = schemaOrCall(tools.functions, BARE_CALL, schema);
       const source: GrammarSource = { kind: "jsonSchema", schema: bound };
       return { opening: FINAL, grammar: source, isFormat: true, answer: "bare" };
     }
