@@ -10,8 +10,8 @@ const functions = [{ type: "function", function: { name: "f" } }];
 /** What a client sees of an answer, asked for as a whole and streamed. */
 async function bothWays(app: Parameters<typeof post>[0], body: Record<string, unknown>) {
   const asked = { ...hello, ...body };
-  const { choices: [{ message, finish_reason }], usage } =
-    await (await post(app, CHAT, asked)).json();
+  const { choices: [{ message, finish_reason }], usage } = await (await post(app, CHAT, asked))
+    .json();
   const streamed = { ...asked, stream: true, stream_options: { include_usage: true } };
   const events = await readEvents(await post(app, CHAT, streamed));
   const parts = events.slice(0, -1).flatMap(({ choices }) => choices);
