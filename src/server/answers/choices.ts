@@ -8,6 +8,7 @@ import type {
   GenerateRequest,
   GenerateResult,
   GrammarSource,
+  LanguageModel,
   TokenLogprobs,
 } from "../../llm/types.ts";
 import type { AnswerParser, Delta } from "../tools/call_parser.ts";
@@ -15,6 +16,7 @@ import { watchGeneration } from "../telemetry/generations.ts";
 import { cutShortError } from "../work_stop.ts";
 import type { Work } from "./answer.ts";
 import { type StartGeneration, startGenerations } from "./generations.ts";
+import { TextTokens } from "./text_tokens.ts";
 import { VisibleStop } from "./visible_stop.ts";
 
 /** A prompt in ids, and in text where the answer should repeat it. */
@@ -97,7 +99,7 @@ export function startChoices(
     () => new AbortController(),
   );
   const events = startBound(start, ask, { ends, signal });
-  const newChoice = (index: number) => new OpenChoice(ask, ends[index]);
+  const newChoice = (index: number) => new OpenChoice(ask, { model, endGeneration: ends[index] });
   return readChoices(events, { ...ask, newChoice }, () => cutShortError(settings));
 }
 
@@ -194,32 +196,41 @@ async function* readChoices(
     const choice = choices.get(index) ?? newChoice(index);
     choices.set(index, choice);
     if (event.kind === "chunk") {
-      const { ids, logprobs = [] } = event.chunk;
-      if (request.logprobs !== undefined && logprobs.length < ids.length) throw noLogprobsError();
+      const { ids, logprobs: { length } = [] } = event.chunk;
+      if (request.logprobs !== undefined && length < ids.length) throw noLogprobsError();
       // What was on its way when it was told to end.
       if (choice.isStopped) continue;
-      const deltas = choice.push(event.chunk);
+      const { deltas, logprobs } = choice.push(event.chunk);
       if (deltas.length + logprobs.length > 0) yield { kind: "piece", index, deltas, logprobs };
       continue;
     }
     // If it was the client who left, nobody reads this.
     if (event.result.finishReason === "cancelled") throw cutShort();
-    const deltas = choice.end();
-    if (deltas.length > 0) yield { kind: "piece", index, deltas, logprobs: [] };
+    const rest = choice.end();
+    if (rest.deltas.length > 0) yield { kind: "piece", index, ...rest };
     yield { kind: "end", index, ...choice.outcome(event.result) };
   }
 }
+
+/** What is new of a choice. */
+type Piece = Pick<ChoiceEvent & { readonly kind: "piece" }, "deltas" | "logprobs">;
+type TokenBytes = Pick<LanguageModel, "tokenBytes">;
 
 /** A choice while it comes. */
 class OpenChoice {
   readonly #parser: AnswerParser | undefined;
   readonly #stop: VisibleStop | null;
+  readonly #textTokens: TextTokens;
   readonly #endGeneration: AbortController;
   #tokens = 0;
   #reasoningTokens = 0;
 
-  constructor({ newParser, request: { stop } }: Ask, endGeneration: AbortController) {
+  constructor(
+    { newParser, request: { stop } }: Ask,
+    { model, endGeneration }: { model: TokenBytes; endGeneration: AbortController },
+  ) {
     this.#parser = newParser?.();
+    this.#textTokens = new TextTokens((id) => model.tokenBytes(id));
     this.#stop = newParser !== undefined && stop !== undefined ? new VisibleStop(stop) : null;
     this.#endGeneration = endGeneration;
   }
@@ -229,21 +240,30 @@ class OpenChoice {
     return this.#stop?.isStopped ?? false;
   }
 
-  push({ text, ids }: GenerateChunk): Delta[] {
-    const deltas = this.#parser?.push(text, ids) ??
-      (text === "" ? [] : [{ kind: "text" as const, text }]);
+  push({ text, ids, logprobs = [] }: GenerateChunk): Piece {
     this.#tokens += ids.length;
+    if (this.#parser === undefined) {
+      return { deltas: text === "" ? [] : [{ kind: "text", text }], logprobs };
+    }
+    const deltas = this.#parser.push(text, ids);
     if (deltas.some(({ kind }) => kind === "reasoning")) this.#reasoningTokens += ids.length;
-    const shown = this.#stop?.push(deltas) ?? deltas;
+    const piece = this.#shown(deltas, logprobs);
     if (this.isStopped) this.#endGeneration.abort();
-    return shown;
+    return piece;
   }
 
   /** What was held back. */
-  end(): Delta[] {
-    if (this.isStopped) return [];
-    const deltas = this.#parser?.end() ?? [];
-    return this.#stop === null ? deltas : [...this.#stop.push(deltas), ...this.#stop.end()];
+  end(): Piece {
+    if (this.isStopped) return { deltas: [], logprobs: [] };
+    const { deltas, logprobs } = this.#shown(this.#parser?.end() ?? [], []);
+    return { deltas: [...deltas, ...this.#stop?.end() ?? []], logprobs };
+  }
+
+  #shown(deltas: readonly Delta[], tokens: readonly TokenLogprobs[]): Piece {
+    return {
+      deltas: this.#stop?.push(deltas) ?? deltas,
+      logprobs: this.#textTokens.push(tokens, deltas),
+    };
   }
 
   /** How it ended, where its generation ended so. */
