@@ -111,7 +111,7 @@ Deno.test("marks in any order make an answer that is the same streamed, with cal
           calls.map((each: Named) => each.function.name + each.function.arguments).join(""),
         );
         assertEquals(parts.flatMap(tokensOf), tokensOf({ logprobs }));
-        // Messages are parted by what is no token; a token that ends the answer may reach behind it.
+        // Messages are parted by what is no token; one that ends the answer may reach behind it.
         const said = (message.content ?? "").replaceAll("\n\n", "");
         // The scripted model has no tokens of half a character.
         const hasTokens = more.logprobs && !text.includes("😀");
