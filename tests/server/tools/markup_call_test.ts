@@ -110,7 +110,8 @@ const CASES: readonly (readonly [CallFormat, string, Parsed])[] = [
   }],
   [
     MINIMAX,
-    '<minimax:tool_call>\n<invoke name="f">\n<parameter name="city">\nParis</parameter>\n</invoke>\n' +
+    '<minimax:tool_call>\n<invoke name="f">\n<parameter name="city">\nParis</parameter>\n' +
+    "</invoke>\n" +
     '<invoke name="g">\n</invoke>\n</minimax:tool_call>',
     { text: "", calls: [["f", { city: "\nParis" }], ["g", {}]] },
   ],
