@@ -34,6 +34,7 @@ import { forward } from "./forward.ts";
 import { loadWeights } from "./load_weights.ts";
 import type { Gpu } from "../../gpu/mod.ts";
 import type { GpuRank } from "./gpu/gpu_rank.ts";
+import type { TokenChain } from "./gpu/token_chain.ts";
 import type { RankPlan } from "./plan_types.ts";
 import type { RankSteps, WalkedLayer } from "./rank_steps.ts";
 import { type PackedUnits, Streaming } from "./streaming.ts";
@@ -84,6 +85,11 @@ export interface GpuSetup {
   readonly memoryBytes: number | null;
   /** It is lost in the step of that number, counted from 1 (for tests); null: never. */
   readonly lossAtStep: number | null;
+  /**
+   * The most that tokens of one wait take together, ms; null: as many as nobody notices, and on
+   * software one.
+   */
+  readonly waitMs: number | null;
 }
 
 /** What a page does otherwise than a thread of Deno does. */
@@ -233,12 +239,19 @@ export class RankRunner {
       const rank = await GpuRank.open({
         ...stepInput(opening),
         ...{ gpu, control, tensors, reader, onProgress: tell, awaitsLogits },
+        // Software is never fast enough for it, and slow to compile what it takes.
+        hasChain: setup.gpu.waitMs === null ? !gpu.info.isFallback : setup.gpu.waitMs > 0,
       });
       return new RankRunner(opening, walkOf(rank), { gpu, gpuRank: rank });
     } catch (error) {
       gpu.close();
       throw error;
     }
+  }
+
+  /** Several tokens a wait; null: there is no GPU that could. */
+  get chain(): TokenChain | null {
+    return this.#held.gpuRank?.chain ?? null;
   }
 
   /**

@@ -43,8 +43,17 @@ export class GpuStep implements StepValues {
     this.#tables = new Uint32Array(memory.buffer, tables, sequences * this.#tableBlocks);
   }
 
-  /** Takes the step over, and writes it. */
-  begin({ n, logitsCount, segments, segmentCount }: StepState): void {
+  /** The slot of the step's first token. */
+  get slot(): number {
+    return this.#rows.slots[0];
+  }
+
+  /**
+   * Takes the step over, and writes it.
+   * @param chained tokens that its only one stands for: a chain, of which it is the first.
+   */
+  begin({ n, logitsCount, segments, segmentCount }: StepState, chained = 1): void {
+    check(chained === 1 || n === 1, "a chain begins with a step of one token");
     check(segmentCount === 1 || segmentCount === n, "tokens of one sequence, or of one each");
     this.n = n;
     this.m = logitsCount;
@@ -56,13 +65,19 @@ export class GpuStep implements StepValues {
       const first = segments[at + SEGMENT_POSITION];
       const end = first + segments[at + SEGMENT_ROWS];
       this.position = Math.max(this.position, first);
-      this.#takeBlocks(slot, first, end);
+      this.#takeBlocks(slot, first, end + chained - 1);
       for (let position = first; position < end; position++, t++) {
         this.#rows.positions[t] = position;
         this.#rows.slots[t] = slot;
       }
     }
     this.#input.write(this, null, this.#rows);
+  }
+
+  /** The next token of a chain. */
+  goOn(): void {
+    this.position++;
+    this.#rows.positions[0]++;
   }
 
   /** Behind the step's last submission: writes the step that is likely to follow. */
