@@ -80,8 +80,8 @@ export class StepChain {
   }
 
   /**
-   * Behind the first token's layers, which are under way: how its id is chosen, and the steps of the
-   * others.
+   * Behind the first token's layers, which are under way: how its id is chosen, and the steps of
+   * the others.
    * @param at.position of the first token.
    */
   write(

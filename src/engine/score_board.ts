@@ -59,8 +59,8 @@ export class ScoreBoard {
   }
 
   /**
-   * Only these scores are there, all of them numbers, until `showAll`: for who looks at no more than
-   * ORDERED_MAX of the largest, and changes none.
+   * Only these scores are there, all of them numbers, until `showAll`: for who looks at no more
+   * than ORDERED_MAX of the largest, and changes none.
    */
   showBest(best: BestScores): void {
     for (let i = 0; i < best.count; i++) this.scores[best.ids[i]] = best.logits[i];

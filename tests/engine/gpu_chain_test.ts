@@ -17,10 +17,9 @@ import { loadKernelModule } from "../../wasm/mod.ts";
 import { answerNow } from "../support/answer_now.ts";
 import { missingGpu } from "../support/gpu.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
-import type { TinyModelOptions } from "../support/tiny_model.ts";
 import { tunedAsReal } from "../support/tuning.ts";
 
-const SHAPE = { seed: 3, contextLength: 256, blockCount: 2 } as const;
+const SHAPE = { seed: 3, contextLength: 224, blockCount: 2 } as const;
 
 /** A rank that has all of a model on a GPU, and can compute several tokens a wait. */
 async function openRunner(path: string): Promise<RankRunner> {
@@ -117,20 +116,16 @@ function compare(runner: RankRunner, greedyTokens: number): void {
   }
 }
 
-const OTHER_MODELS: readonly (readonly [string, TinyModelOptions])[] = [
-  ["tied and F32", { architecture: "gemma", type: "F32" }],
-  ["Q6_K", { type: "Q6_K", embeddingLength: 256, feedForwardLength: 256 }],
-];
-
-for (const [name, of] of OTHER_MODELS) {
-  chainTest(`a chain of tokens gives the ids of single ones, of a ${name} model`, async () => {
-    await withTinyFile({ ...SHAPE, ...of }, async (path) => {
+chainTest(
+  "a chain of tokens gives the ids of single ones, of a model whose output is its table",
+  async () => {
+    await withTinyFile({ ...SHAPE, architecture: "gemma", type: "F32" }, async (path) => {
       const runner = await openRunner(path);
       compare(runner, 50);
       runner.close();
     });
-  });
-}
+  },
+);
 
 chainTest("a chain of tokens gives the ids of single ones, and takes a wait", async () => {
   await withTinyFile({ ...SHAPE, type: "Q4_0" }, async (path) => {
@@ -150,7 +145,7 @@ function checkEnds(runner: RankRunner): void {
   warm(runner, [single, chained]);
   const { ids } = answer(runner, single, { ...GREEDY, maxTokens: 60 });
   const firsts = ids.map((_, at) => at).filter((at) => at > 4 && ids.indexOf(ids[at]) === at);
-  for (const at of firsts.slice(-6)) {
+  for (const at of firsts.slice(-2)) {
     const ended = answer(runner, chained, { ...GREEDY, endIds: [ids[at]] });
     assertEquals([ended.finishReason, ended.ids], ["stop", ids.slice(0, at)]);
     const next = { ...GREEDY, ids: [...GREEDY.ids, ...ended.ids, 9, 10], maxTokens: 12 };
@@ -161,9 +156,9 @@ function checkEnds(runner: RankRunner): void {
     assertEquals([finishReason, found], ["length", ids.slice(0, maxTokens)]);
   }
   // To the end of the context.
-  const long = { ...GREEDY, ids: Array.from({ length: 220 }, (_, i) => 3 + i), maxTokens: 100 };
+  const long = { ...GREEDY, ids: Array.from({ length: 192 }, (_, i) => 3 + i), maxTokens: 100 };
   const { ids: last } = answer(runner, chained, long);
-  assertEquals(last.length, SHAPE.contextLength - 220);
+  assertEquals(last.length, SHAPE.contextLength - 192);
   assertEquals(last, answer(runner, single, long).ids);
 }
 

@@ -2,7 +2,7 @@
  * The layers of a GPU's rank as they are walked: loaded, and with the lists of commands that each
  * runs. Knows how commands are put together; nothing of when they run.
  */
-import { type HalfNorm, type Program, type ProgramBuilder } from "../../../gpu/mod.ts";
+import type { HalfNorm, Program, ProgramBuilder } from "../../../gpu/mod.ts";
 import { bindNorm, type Norm } from "../layer.ts";
 import type { RankPlan } from "../plan_types.ts";
 import { GpuLayer, type NormReaders } from "./gpu_layer.ts";

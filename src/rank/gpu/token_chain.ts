@@ -147,9 +147,9 @@ export class TokenChain {
         embed.hold(step, steps.copiesOf(index));
         for (let i = 0; i < layers.length; i++) layers[i].run(step);
       }
-      const isLast = index === tokens - 1;
       const bytes = tokens * CHOSEN_WORDS * 4;
-      output.run(step, isLast ? { to: back, from: steps.chosen, offsetBytes: 0, bytes } : undefined);
+      const read = { to: back, from: steps.chosen, offsetBytes: 0, bytes };
+      output.run(step, index === tokens - 1 ? read : undefined);
     }
     step.writeAhead();
     back.readInto(this.#floats);
