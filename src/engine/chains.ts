@@ -11,6 +11,9 @@ import type { StepTimes } from "./step_times.ts";
 /** Words come at least 60 times a second, and a cancel is heard as soon. */
 const WAIT_MS = 16;
 
+/** Logits that are alike, too many to sort, are a model's way: its chains would all be lost. */
+const SINGLES = 64;
+
 /** What computes several tokens a wait: a `TokenChain`. */
 export interface Chain {
   readonly tokensMax: number;
@@ -24,8 +27,8 @@ export class Chains {
   readonly #chain: Chain;
   readonly #times: StepTimes;
   readonly #waitMs: number;
-  /** The next step is of one token. */
-  #isHeldBack = false;
+  /** So many steps are of one token. */
+  #singles = 0;
 
   constructor(chain: Chain, times: StepTimes, waitMs = WAIT_MS) {
     this.#chain = chain;
@@ -33,15 +36,15 @@ export class Chains {
     this.#waitMs = waitMs;
   }
 
-  /** A token's best logits could not be told: the next step brings all of them. */
+  /** A token's best logits could not be told: the next step brings all of them, and some more do. */
   holdBack(): void {
-    this.#isHeldBack = true;
+    this.#singles = SINGLES;
   }
 
   /** Behind the scheduler's plan. mayBeLong: nobody wants the step to be short. */
   plan(scheduler: Scheduler<Sequence>, { mayBeLong }: { readonly mayBeLong: boolean }): void {
-    this.tokens = mayBeLong && !this.#isHeldBack ? this.#count(scheduler) : 1;
-    this.#isHeldBack = false;
+    this.tokens = mayBeLong && this.#singles === 0 ? this.#count(scheduler) : 1;
+    this.#singles = Math.max(0, this.#singles - 1);
     this.#chain.tokens = this.tokens;
   }
 

@@ -6,6 +6,7 @@ import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
 import { describeGpu } from "../../gpu/mod.ts";
 import { Leader } from "../../src/engine/leader.ts";
 import { createLogprobRows } from "../../src/engine/logprob_rows.ts";
+import { SeededRandom } from "../../src/engine/sampler_random.ts";
 import type { EngineRequest } from "../../src/engine/types.ts";
 import { openGguf } from "../../src/gguf/mod.ts";
 import { type GpuPart, planModel } from "../../src/llm/mod.ts";
@@ -13,6 +14,7 @@ import { createArenaMemory } from "../../src/memory/arena.ts";
 import { controlWords } from "../../src/memory/control_layout.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { controlSize, RankRunner } from "../../src/rank/open_rank.ts";
+import { TokenChain } from "../../src/rank/gpu/token_chain.ts";
 import { loadKernelModule } from "../../wasm/mod.ts";
 import { answerNow } from "../support/answer_now.ts";
 import { missingGpu } from "../support/gpu.ts";
@@ -131,6 +133,7 @@ chainTest("a chain of tokens gives the ids of single ones, and takes a wait", as
   await withTinyFile({ ...SHAPE, type: "Q4_0" }, async (path) => {
     const runner = await openRunner(path);
     compare(runner, 200);
+    checkOtherChoices(runner);
     checkEnds(runner);
     checkSingles(runner);
     checkCancel(runner);
@@ -138,6 +141,34 @@ chainTest("a chain of tokens gives the ids of single ones, and takes a wait", as
     runner.close();
   });
 });
+
+/** A GPU that chooses otherwise, or cannot tell the best, costs waits and never changes ids. */
+function checkOtherChoices(runner: RankRunner): void {
+  const { single, chained } = leadersOf(runner);
+  warm(runner, [single, chained]);
+  const request = { ...GREEDY, maxTokens: 80, sampling: { seed: 5, temperature: 1.4 } };
+  const one = answer(runner, single, request);
+  const { peek } = SeededRandom.prototype;
+  SeededRandom.prototype.peek = function (points, count) {
+    peek.call(this, points, count);
+    for (let i = 3; i < count; i += 4) points[i] = 0;
+  };
+  const other = answer(runner, chained, request);
+  SeededRandom.prototype.peek = peek;
+  assertEquals(other.ids, one.ids);
+  assert(other.waits >= 15 && other.waits <= 40, `${other.waits} waits`);
+
+  const { bestAt } = TokenChain.prototype;
+  let asked = 0;
+  TokenChain.prototype.bestAt = function (index) {
+    return ++asked === 5 ? null : bestAt.call(this, index);
+  };
+  const untold = answer(runner, chained, request);
+  TokenChain.prototype.bestAt = bestAt;
+  assertEquals(untold.ids, one.ids);
+  // The prompt's, 4 of a chain, 64 single ones, 11 in two chains.
+  assertEquals(untold.waits, 1 + 1 + 64 + 2);
+}
 
 /** A chain ends where its answer does; what is remembered of it is what was accepted. */
 function checkEnds(runner: RankRunner): void {
