@@ -31,6 +31,7 @@ export class GpuStep implements StepValues {
   /** The leader writes them into the rank's arena, [sequences, tableBlocks]. */
   readonly #tables: Uint32Array;
   readonly #tableBlocks: number;
+  readonly #contextLength: number;
 
   constructor(
     input: StepInput,
@@ -40,6 +41,7 @@ export class GpuStep implements StepValues {
     this.#input = input;
     this.#rows = { positions: new Int32Array(chunkTokens), slots: new Int32Array(chunkTokens) };
     this.#tableBlocks = tableBlocks(contextLength);
+    this.#contextLength = contextLength;
     this.#tables = new Uint32Array(memory.buffer, tables, sequences * this.#tableBlocks);
   }
 
@@ -65,6 +67,7 @@ export class GpuStep implements StepValues {
       const first = segments[at + SEGMENT_POSITION];
       const end = first + segments[at + SEGMENT_ROWS];
       this.position = Math.max(this.position, first);
+      check(end + chained - 1 <= this.#contextLength, "a chain ends within the context");
       this.#takeBlocks(slot, first, end + chained - 1);
       for (let position = first; position < end; position++, t++) {
         this.#rows.positions[t] = position;

@@ -81,7 +81,7 @@ export const chooseCases: readonly GpuCase[] = [
     kernels: ["choose_maxima", "choose"],
     name: "chooseToken() finds the 64 best logits in order, whatever lies among them",
     run: async (gpu) => {
-      for (const width of [3, 257, 5000]) {
+      for (const width of [3, 100, 257, 5000]) {
         const choose = await openChoice(gpu, width);
         for (let seed = 1; seed <= 6; seed++) {
           const values = seed % 2 === 0 ? oddLogits(seed, width) : normals(seed, width, 3);
