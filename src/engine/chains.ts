@@ -36,7 +36,7 @@ export class Chains {
     this.#waitMs = waitMs;
   }
 
-  /** A token's best logits could not be told: the next step brings all of them, and some more do. */
+  /** A token's best logits could not be told: the next step brings all of them, and more do. */
   holdBack(): void {
     this.#singles = SINGLES;
   }

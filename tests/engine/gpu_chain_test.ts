@@ -32,7 +32,12 @@ async function openRunner(path: string): Promise<RankRunner> {
     share: { heads: 1, neurons: [1], hasOutput: true, layers: model.config.blockCount },
     ...{ isAlone: true, mayBeSoftware: true, isByFrequency: false, priority: "normal" },
   };
-  const plans = planModel({ file, model }, module, { threads: 1, parallel: 2 }, part);
+  const plans = planModel(
+    { file, model },
+    module,
+    { threads: 1, parallel: 2, chunkTokens: 32 },
+    part,
+  );
   const { adapter } = await describeGpu();
   const runner = await RankRunner.openOnGpu({
     ...{ rankIndex: 0, plans, config: model.config, module },

@@ -327,4 +327,3 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     return this.#control.join();
   }
 }
-
