@@ -10,6 +10,7 @@ import {
   type TokenTrie,
   type VocabularyBytes,
 } from "../grammar/mod.ts";
+import type { ChainChoice } from "../rank/gpu/token_chain.ts";
 import { LogprobRecorder } from "./logprob_rows.ts";
 import { Sampler } from "./sampler.ts";
 import type { ScoreBoard } from "./score_board.ts";
@@ -85,6 +86,12 @@ export class Chooser {
   /** True when the answer is a sentence of its grammar, whether something may follow or not. */
   get isSentence(): boolean {
     return this.#matcher !== null && this.#matcher.isComplete && !this.#matcher.isFree;
+  }
+
+  /** As `Sampler.foretell`; false, too, where log probabilities are wanted. */
+  foretell(choice: ChainChoice, count: number): boolean {
+    return this.#recorder === null && this.#matcher === null &&
+      this.#sampler.foretell(choice, count);
   }
 
   /**

@@ -108,7 +108,13 @@ async function openLeader() {
     memories: [plans[0].arenas.map(createArenaMemory)],
     controlBuffer: new SharedArrayBuffer(4 * controlWords(controlSize(plans[0]))),
     gpu: {
-      ...{ mayBeSoftware: true, priority: "normal", memoryBytes: null, lossAtStep: null },
+      ...{
+        mayBeSoftware: true,
+        priority: "normal",
+        memoryBytes: null,
+        lossAtStep: null,
+        waitMs: 0,
+      },
       tuning: adapter ? tunedAsReal(adapter) : null,
     },
     ...{ observation: null, streams: null },
