@@ -9,8 +9,10 @@ import { UnsupportedModelError } from "../base/errors.ts";
 import { MiB } from "../base/units.ts";
 import type { TensorReader } from "../gguf/tensor_reader.ts";
 import type { GgufTensor } from "../gguf/types.ts";
+import { expandedCodebooks } from "../model/codebooks.ts";
 import { dequantize } from "../model/dequantize.ts";
 import { rowBytes } from "../model/dtypes.ts";
+import { CODEBOOKS_AT, CODEBOOKS_REGION } from "../memory/codebook_layout.ts";
 import { COLUMN_GROUP_ROWS } from "../memory/column_layout.ts";
 import { arenaPiecesOf } from "./load_order.ts";
 import { filePieces, gatherColumns } from "./picked.ts";
@@ -56,6 +58,10 @@ export function loadWeights(input: LoadInput): void {
       scratchOffset: plan.workspaces[arena].normedQ8, // that no step uses yet
     })
   );
+  plan.arenas.forEach(({ regions }, arena) => {
+    if (!regions.some(({ name }) => name === CODEBOOKS_REGION)) return;
+    new Int8Array(input.memories[arena].buffer).set(expandedCodebooks(), CODEBOOKS_AT);
+  });
   for (const piece of arenaPiecesOf(plan)) {
     if ("matrix" in piece) arenas[piece.arena].matrix(piece.matrix);
     else arenas[piece.arena].vector(piece.vector);
