@@ -1,6 +1,6 @@
 /**
- * Where an arena has the codebooks of the IQ types, as kernels look entries up. Constants only:
- * read by TypeScript and by AssemblyScript alike. They are the first thing in arenas of
+ * Where an arena has the codebooks of the IQ types, as kernels look entries up. Integer constants
+ * only: read by TypeScript and by AssemblyScript alike. They are the first thing in arenas of
  * models with such types, so that kernels know their addresses; other arenas have none.
  *
  *   signs     128 entries of 8 bytes: −1 where bit i of the entry's number is set, and the last
@@ -10,8 +10,6 @@
  *
  * Levels of IQ3_XXS are halved, those of IQ1 times 8: whole numbers that are small.
  */
-/** The region's name. */
-export const CODEBOOKS_REGION = "codebooks";
 export const CODEBOOKS_AT = 1024;
 export const SIGNS_AT = 1024;
 export const IQ2_XXS_AT = 2048;

@@ -135,7 +135,10 @@ export function decodeIq1M(bytes: DataView, out: Float32Array): void {
   const half = new DataView(new ArrayBuffer(2));
   for (let begin = 0, at = 0; begin < out.length; begin += SUPERBLOCK, at += 56) {
     const word = (i: number) => bytes.getUint16(at + 48 + 2 * i, true);
-    half.setUint16(0, word(0) >> 12 | word(1) >> 12 << 4 | word(2) >> 12 << 8 | word(3) >> 12 << 12);
+    half.setUint16(
+      0,
+      word(0) >> 12 | word(1) >> 12 << 4 | word(2) >> 12 << 8 | word(3) >> 12 << 12,
+    );
     const d = half.getFloat16(0);
     for (let i = 0; i < 32; i++) {
       const upper = nibble(bytes, at + 32, i);

@@ -9,11 +9,10 @@ import { UnsupportedModelError } from "../base/errors.ts";
 import { MiB } from "../base/units.ts";
 import type { TensorReader } from "../gguf/tensor_reader.ts";
 import type { GgufTensor } from "../gguf/types.ts";
-import { expandedCodebooks } from "../model/codebooks.ts";
 import { dequantize } from "../model/dequantize.ts";
 import { rowBytes } from "../model/dtypes.ts";
-import { CODEBOOKS_AT, CODEBOOKS_REGION } from "../memory/codebook_layout.ts";
 import { COLUMN_GROUP_ROWS } from "../memory/column_layout.ts";
+import { loadCodebooks } from "./codebook_region.ts";
 import { arenaPiecesOf } from "./load_order.ts";
 import { filePieces, gatherColumns } from "./picked.ts";
 import type { MatrixPlan, RankPlan, VectorPlan } from "./plan_types.ts";
@@ -58,10 +57,7 @@ export function loadWeights(input: LoadInput): void {
       scratchOffset: plan.workspaces[arena].normedQ8, // that no step uses yet
     })
   );
-  plan.arenas.forEach(({ regions }, arena) => {
-    if (!regions.some(({ name }) => name === CODEBOOKS_REGION)) return;
-    new Int8Array(input.memories[arena].buffer).set(expandedCodebooks(), CODEBOOKS_AT);
-  });
+  plan.arenas.forEach((arena, index) => loadCodebooks(arena, input.memories[index]));
   for (const piece of arenaPiecesOf(plan)) {
     if ("matrix" in piece) arenas[piece.arena].matrix(piece.matrix);
     else arenas[piece.arena].vector(piece.vector);

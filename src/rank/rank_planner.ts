@@ -11,13 +11,12 @@ import {
   REGION_ALIGN_BYTES,
   SUPERBLOCK_WEIGHTS,
 } from "../memory/row_layout.ts";
-import { CODEBOOKS_AT, CODEBOOKS_END, CODEBOOKS_REGION } from "../memory/codebook_layout.ts";
-import { CODEBOOK_TYPES } from "../model/codebooks.ts";
 import { mergedHeadDim } from "../model/latent.ts";
 import { predictedBlock } from "../model/powerinfer.ts";
 import type { MatrixTensor, VectorTensor } from "../model/types.ts";
 import { COLUMN_ALIGN_BYTES, COLUMN_SCRATCH_BYTES } from "../memory/column_layout.ts";
 import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
+import { placeCodebooks } from "./codebook_region.ts";
 import { cacheBytes, kvBlocksOf } from "./kv_bytes.ts";
 import {
   dense,
@@ -121,10 +120,7 @@ export class RankPlanner implements Placer {
   openArena(): void {
     const arena = new ArenaBuilder();
     this.#arenas.push(arena);
-    if ([...this.#in.tensors.values()].some(({ type }) => CODEBOOK_TYPES.includes(type))) {
-      const at = arena.allocate(CODEBOOKS_REGION, "activations", CODEBOOKS_END - CODEBOOKS_AT);
-      check(at === CODEBOOKS_AT, "codebooks lie where kernels look for them");
-    }
+    placeCodebooks(arena, this.#in.tensors.values());
     const { model: { config }, layouts, options } = this.#in;
     const scratch = layouts.isSparse ? COLUMN_SCRATCH_BYTES : 0; // behind it: load_weights.ts
     const input = {

@@ -2,8 +2,8 @@
  * A memory for kernel tests: every piece that is placed lies between canaries, and `run` checks
  * after the call that no canary, and no piece that was not named as an output, has changed.
  */
-import { CODEBOOKS_AT, CODEBOOKS_END } from "../../src/memory/codebook_layout.ts";
-import { expandedCodebooks } from "../../src/model/codebooks.ts";
+import { CODEBOOKS_END } from "../../src/memory/codebook_layout.ts";
+import { writeCodebooks } from "../../src/rank/codebook_region.ts";
 import { instantiateKernels, type Kernels, loadKernelModuleSync } from "../../wasm/mod.ts";
 
 const CANARY_BYTES = 64;
@@ -29,7 +29,7 @@ export class TestArena {
   /** Forgets all pieces. */
   reset(): void {
     this.bytes.fill(CANARY, 0, this.#top + CANARY_BYTES);
-    this.bytes.set(expandedCodebooks(), CODEBOOKS_AT);
+    writeCodebooks(this.memory.buffer);
     this.#top = CODEBOOKS_END + CANARY_BYTES;
   }
 
