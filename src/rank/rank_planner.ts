@@ -16,6 +16,7 @@ import { predictedBlock } from "../model/powerinfer.ts";
 import type { MatrixTensor, VectorTensor } from "../model/types.ts";
 import { COLUMN_ALIGN_BYTES, COLUMN_SCRATCH_BYTES } from "../memory/column_layout.ts";
 import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
+import { placeCodebooks } from "./codebook_region.ts";
 import { cacheBytes, kvBlocksOf } from "./kv_bytes.ts";
 import {
   dense,
@@ -119,6 +120,7 @@ export class RankPlanner implements Placer {
   openArena(): void {
     const arena = new ArenaBuilder();
     this.#arenas.push(arena);
+    placeCodebooks(arena, this.#in.tensors.values());
     const { model: { config }, layouts, options } = this.#in;
     const scratch = layouts.isSparse ? COLUMN_SCRATCH_BYTES : 0; // behind it: load_weights.ts
     const input = {
