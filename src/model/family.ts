@@ -62,10 +62,15 @@ export interface ExpertChoices {
   readonly gating: ExpertsConfig["gating"] | ((shape: MixtureShape) => ExpertsConfig["gating"]);
   readonly normalizesWeights: boolean;
   readonly routerInput: ExpertsConfig["routerInput"];
-  /** One expert is used by every token, as much as its own gate says, or "plain": once, if any. */
-  readonly sharedExpert: "none" | "gated" | "plain";
-  /** Where there is one, it and all others together count half each. Left out: no. */
-  readonly averagesShared?: boolean;
+  /**
+   * One expert is used by every token: as much as its own gate says; "plain": once, if there is
+   * any; "dense": so, and its tensors are called as a dense block's are.
+   */
+  readonly sharedExpert: "none" | "gated" | "plain" | "dense";
+  /** Where there is one, it and all others together count so much each. Left out: 1. */
+  readonly jointWeight?: number;
+  /** The file says how long each of the shared experts is, not all of them together. */
+  readonly saysSharedLengthOfEach?: boolean;
 }
 
 /** The lengths that default scales depend on. */
@@ -98,14 +103,14 @@ export interface Family {
   readonly hasAttentionTemperature: boolean;
   /** "said": "rms" where the file names that one's epsilon, else "layer". */
   readonly norm: NormConfig["kind"] | "said";
-  /** False: its layer norms have weights only. */
-  readonly normsHaveBiases: boolean;
+  /** Which norms of the residual stream have biases beside weights. */
+  readonly normBiases: "none" | "ofLayerNorms" | "all";
   /** Attention and feed-forward read a norm of the residual stream; false: the stream itself. */
   readonly hasPreNorms: boolean;
   /** What attention and feed-forward add is normalised first. */
   readonly hasPostNorms: boolean;
   /** What the norm of the feed-forward block is called. */
-  readonly feedForwardNorm: "ffn_norm" | "post_attention_norm";
+  readonly feedForwardNorm: "ffn_norm" | "post_attention_norm" | "attn_output_norm";
   /**
    * A model without feed-forward norms computes both blocks side by side; "said": one whose key
    * `use_parallel_residual` says so.
@@ -136,10 +141,16 @@ export interface Family {
   readonly outputNorm: string;
   /** The last of so many layers in a row is not rotated; 0: all layers are. */
   readonly unrotatedPeriod: number;
+  /** The file may list which layers are: `attention.rope_pattern`. */
+  readonly listsRotated: boolean;
   /** The file may switch rotation off: `rope.scaling.finetuned` is false. */
   readonly rotationIsOptional: boolean;
+  /** `rope.scaling.alpha` stretches the context by another base ("NTK-aware"). */
+  readonly mayStretchBase: boolean;
   /** Null: no factors, and keys that name some are not the family's. */
   readonly scales: ((shape: ScaleShape) => FamilyScales) | null;
+  /** What the factor of attention scores is called. */
+  readonly attentionScaleKey: "attention.scale" | "attention.output_scale";
   /** What the file's scale does to logits. */
   readonly logitScale: "divides" | "multiplies";
   /** Soft cap of attention scores where the file does not say; null: the family has none. */
@@ -158,7 +169,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   hasLatentAttention: false,
   hasAttentionTemperature: false,
   norm: "rms",
-  normsHaveBiases: true,
+  normBiases: "ofLayerNorms",
   hasPreNorms: true,
   hasPostNorms: false,
   feedForwardNorm: "ffn_norm",
@@ -174,8 +185,11 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   mayConvolve: false,
   outputNorm: "output_norm",
   unrotatedPeriod: 0,
+  listsRotated: false,
   rotationIsOptional: false,
+  mayStretchBase: false,
   scales: null,
+  attentionScaleKey: "attention.scale",
   logitScale: "divides",
   attentionSoftCap: null,
   logitSoftCap: null,

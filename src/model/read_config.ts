@@ -202,7 +202,8 @@ function readScales(keys: Hyperparameters, family: Family, shape: ScaleShape) {
   const factor = (key: string) => family.scales === null ? 0 : said(key);
   const logitScale = factor("logit_scale");
   return {
-    attentionScale: said("attention.scale") || (defaults.attention ?? 1 / Math.sqrt(shape.headDim)),
+    attentionScale: said(family.attentionScaleKey) ||
+      (defaults.attention ?? 1 / Math.sqrt(shape.headDim)),
     embeddingScale: factor("embedding_scale") || (defaults.embedding ?? 1),
     residualScale: factor("residual_scale") || (defaults.residual ?? 1),
     logitScale: logitScale === 0

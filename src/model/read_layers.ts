@@ -66,7 +66,11 @@ export function readLayers(
       !sees ? windowed : index < rotated ? global : unwindowed
     );
   }
-  return { ropes, layers: layers.map((layer, index) => unrotatedLast(layer, index, family)) };
+  const isRotated = readRotated(keys, family, shape.blockCount);
+  return {
+    ropes,
+    layers: layers.map((layer, index) => isRotated(index) ? layer : { ...layer, rope: null }),
+  };
 }
 
 /** What turns queries and makes them longer, too; null: the file names no temperature. */
@@ -92,9 +96,27 @@ function readWindow(keys: Hyperparameters, { windows }: Family): number {
   return keys.integer("attention.sliding_window", { min: 0, absent });
 }
 
-function unrotatedLast(layer: LayerConfig, index: number, family: Family): LayerConfig {
-  const period = family.unrotatedPeriod;
-  return period > 0 && index % period === period - 1 ? { ...layer, rope: null } : layer;
+/** Which layers are rotated that have a rope: the family says, or a list of the file. */
+function readRotated(
+  keys: Hyperparameters,
+  { unrotatedPeriod: period, listsRotated }: Family,
+  blockCount: number,
+): (index: number) => boolean {
+  const key = "attention.rope_pattern";
+  if (!listsRotated || !keys.has(key)) {
+    return (index) => period === 0 || index % period !== period - 1;
+  }
+  const said = readList(keys, key, blockCount);
+  if (said === null) throw keys.wrong(key, `a list of ${blockCount}, one for each block`);
+  return (index) => Boolean(said[index]);
+}
+
+/** A list with an item for each block; null: the key's value is none. */
+function readList(keys: Hyperparameters, key: string, blockCount: number): unknown[] | null {
+  const said = keys.value(key);
+  if (typeof said !== "object" || said.length !== blockCount) return null;
+  const isList = Array.isArray(said) || ArrayBuffer.isView(said);
+  return isList ? Array.from(said as ArrayLike<unknown>) : null;
 }
 
 /** Which layers see everything. Files give the length of the pattern, or a list of windows. */
@@ -106,8 +128,8 @@ function readPattern(
   const key = "attention.sliding_window_pattern";
   const said = keys.value(key);
   if (typeof said === "object") {
-    const isList = said.length === blockCount && (Array.isArray(said) || ArrayBuffer.isView(said));
-    if (isList) return Array.from(said as ArrayLike<unknown>, (hasWindow) => !hasWindow);
+    const windowed = readList(keys, key, blockCount);
+    if (windowed !== null) return windowed.map((hasWindow) => !hasWindow);
     throw keys.wrong(key, `a number, or a list of ${blockCount}, one for each block`);
   }
   const period = keys.integer(key, { min: 0, absent: windows.period });
@@ -131,10 +153,18 @@ function readRope(
   return {
     kind: hasSections(keys) ? family.positionsOfSections ?? family.positions : family.positions,
     dimensionCount,
-    frequencyBase: keys.float("rope.freq_base", { min: 0, absent: 10000 }),
+    frequencyBase: readBase(keys, family, shape.headDim),
     scaling,
     factors: findFactors(file, length, isLong),
   };
+}
+
+/** Stretched by alpha, a base is alpha^(d / (d - 2)) times as large. */
+function readBase(keys: Hyperparameters, { mayStretchBase }: Family, headDim: number): number {
+  const base = keys.float("rope.freq_base", { min: 0, absent: 10000 });
+  const key = "rope.scaling.alpha";
+  const alpha = mayStretchBase ? keys.float(key, { min: -Infinity, absent: 0 }) : 0;
+  return alpha > 0 ? base * alpha ** (headDim / (headDim - 2)) : base;
 }
 
 /** Dimensions turn by positions of several kinds, which are one and the same in texts. */

@@ -21,6 +21,10 @@ import type {
   NormTensors,
 } from "./types.ts";
 
+/** What norms behind a block are called. */
+const ATTENTION_POST_NORMS = ["post_attention_norm", "attn_output_norm"];
+const FEED_FORWARD_POST_NORMS = ["post_ffw_norm", "layer_output_norm"];
+
 /**
  * The tensors that a model of this configuration uses, checked.
  * @throws {ModelFormatError} when one is missing or has another shape than `config` asks for.
@@ -76,14 +80,19 @@ function layerTensors(reader: LayerReader): LayerTensors {
   return {
     attentionNorm: norm(hasSecond ? "attn_norm_2" : "attn_norm", family.hasPreNorms),
     ...taps === undefined ? attentionTensors(reader) : convolutionTensors(reader, taps),
-    attentionPostNorm: norm("post_attention_norm", family.hasPostNorms),
+    attentionPostNorm: norm(postNorm(reader, ATTENTION_POST_NORMS), family.hasPostNorms),
     feedForwardNorm: norm(
       hasSecond ? "attn_norm" : family.feedForwardNorm,
       family.hasPreNorms && hasOwnNorm,
     ),
     feedForward: feedForwardTensors(reader),
-    feedForwardPostNorm: norm("post_ffw_norm", family.hasPostNorms),
+    feedForwardPostNorm: norm(postNorm(reader, FEED_FORWARD_POST_NORMS), family.hasPostNorms),
   };
+}
+
+/** That of the names which the first block's is called; the first where it is called none. */
+function postNorm({ checker }: LayerReader, names: readonly string[]): string {
+  return names.find((name) => checker.has(`blk.0.${name}.weight`)) ?? names[0];
 }
 
 function attentionTensors(reader: LayerReader) {
@@ -134,11 +143,14 @@ function readNorm(
   { config, family }: Pick<LayerReader, "config" | "family">,
 ): NormTensors {
   const length = config.embeddingLength;
+  const { normBiases } = family;
+  const isBiased = normBiases === "all" ||
+    normBiases === "ofLayerNorms" && config.norm.kind === "layer";
+  // Some files leave ".weight" out.
+  const isBare = !checker.has(`${name}.weight`) && checker.has(name);
   return {
-    weight: checker.vector(`${name}.weight`, length),
-    bias: config.norm.kind === "layer" && family.normsHaveBiases
-      ? checker.vector(`${name}.bias`, length)
-      : null,
+    weight: checker.vector(isBare ? name : `${name}.weight`, length),
+    bias: isBiased ? checker.vector(`${name}.bias`, length) : null,
   };
 }
 

@@ -59,7 +59,9 @@ export class ReferenceBlocks {
     const { kind, epsilon } = this.#config.norm;
     const weight = this.#weights.vector(tensors.weight);
     const bias = tensors.bias && this.#weights.vector(tensors.bias);
-    return kind === "rms" ? rmsNorm(x, weight, epsilon) : layerNorm(x, { weight, bias, epsilon });
+    if (kind === "layer") return layerNorm(x, { weight, bias, epsilon });
+    const normalised = rmsNorm(x, weight, epsilon);
+    return bias ? addBias(normalised, bias) : normalised;
   }
 
   /** Queries or keys [n, heads, headDim], each head or each token normalised. */

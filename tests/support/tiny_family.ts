@@ -14,11 +14,13 @@ export interface TinyFamily {
   readonly tied?: boolean;
   /** Norms with biases that take the mean away. */
   readonly layerNorm?: boolean;
-  /** False: these norms have no biases. */
+  /** Left out: norms have biases that take the mean away, others have none. */
   readonly normBiases?: boolean;
   /** Norms before the blocks; left out: true. */
   readonly preNorms?: boolean;
   readonly postNorms?: boolean;
+  /** Whole names of the norms behind both blocks; left out: the usual ones. */
+  readonly postNormNames?: readonly [attention: string, feedForward: string];
   /** What the norm of the feed-forward block is called; left out: ffn_norm. */
   readonly feedForwardNorm?: string;
   /** Weights of [headDim], [heads · headDim], or [heads, headDim]. */
@@ -42,6 +44,10 @@ export interface TinyFamily {
     readonly shared?: number;
     /** It has no gate. */
     readonly isPlain?: boolean;
+    /** Its matrices are called as those of a dense block, which it is beside the experts. */
+    readonly isDense?: boolean;
+    /** Gates and ups of experts, and those of the shared one, lie in one tensor. */
+    readonly isFused?: boolean;
     /** The router has a bias of the choice. */
     readonly hasChoiceBias?: boolean;
     /** Its whole name; left out: exp_probs_b.bias. */

@@ -3,6 +3,7 @@ import type { Family } from "../family.ts";
 import { arcee } from "./arcee.ts";
 import { baichuan } from "./baichuan.ts";
 import { bailingmoe } from "./bailingmoe.ts";
+import { bailingmoe2 } from "./bailingmoe2.ts";
 import { bamboo } from "./bamboo.ts";
 import { chatglm } from "./chatglm.ts";
 import { codeshell } from "./codeshell.ts";
@@ -11,6 +12,7 @@ import { cohere2moe } from "./cohere2moe.ts";
 import { commandR } from "./command_r.ts";
 import { deepseek } from "./deepseek.ts";
 import { deepseek2 } from "./deepseek2.ts";
+import { deepseek2Ocr } from "./deepseek2_ocr.ts";
 import { dots1 } from "./dots1.ts";
 import { ernie45 } from "./ernie4_5.ts";
 import { ernie45Moe } from "./ernie4_5_moe.ts";
@@ -27,9 +29,12 @@ import { gpt2 } from "./gpt2.ts";
 import { gptneox } from "./gptneox.ts";
 import { gptOss } from "./gpt_oss.ts";
 import { granite } from "./granite.ts";
+import { graniteSwa } from "./granite_swa.ts";
 import { granitemoe } from "./granitemoe.ts";
+import { grok } from "./grok.ts";
 import { hunyuanDense } from "./hunyuan_dense.ts";
 import { hunyuanMoe } from "./hunyuan_moe.ts";
+import { hunyuanVl } from "./hunyuan_vl.ts";
 import { hyV3 } from "./hy_v3.ts";
 import { internlm2 } from "./internlm2.ts";
 import { jais2 } from "./jais2.ts";
@@ -39,6 +44,7 @@ import { llama } from "./llama.ts";
 import { maincoder } from "./maincoder.ts";
 import { mellum } from "./mellum.ts";
 import { minicpm } from "./minicpm.ts";
+import { minicpm3 } from "./minicpm3.ts";
 import { minimaxM2 } from "./minimax_m2.ts";
 import { mistral3 } from "./mistral3.ts";
 import { nemotron } from "./nemotron.ts";
@@ -49,7 +55,10 @@ import { paddleocr } from "./paddleocr.ts";
 import { panguEmbedded } from "./pangu_embedded.ts";
 import { phi2 } from "./phi2.ts";
 import { phi3 } from "./phi3.ts";
+import { phimoe } from "./phimoe.ts";
 import { plamo } from "./plamo.ts";
+import { plamo3 } from "./plamo3.ts";
+import { plm } from "./plm.ts";
 import { qwen } from "./qwen.ts";
 import { qwen2 } from "./qwen2.ts";
 import { qwen2moe } from "./qwen2moe.ts";
@@ -71,6 +80,7 @@ export const FAMILIES: readonly Family[] = [
   arcee,
   baichuan,
   bailingmoe,
+  bailingmoe2,
   bamboo,
   chatglm,
   codeshell,
@@ -79,6 +89,7 @@ export const FAMILIES: readonly Family[] = [
   commandR,
   deepseek,
   deepseek2,
+  deepseek2Ocr,
   dots1,
   ernie45,
   ernie45Moe,
@@ -95,9 +106,12 @@ export const FAMILIES: readonly Family[] = [
   gptneox,
   gptOss,
   granite,
+  graniteSwa,
   granitemoe,
+  grok,
   hunyuanDense,
   hunyuanMoe,
+  hunyuanVl,
   hyV3,
   internlm2,
   jais2,
@@ -107,6 +121,7 @@ export const FAMILIES: readonly Family[] = [
   maincoder,
   mellum,
   minicpm,
+  minicpm3,
   minimaxM2,
   mistral3,
   nemotron,
@@ -117,7 +132,10 @@ export const FAMILIES: readonly Family[] = [
   panguEmbedded,
   phi2,
   phi3,
+  phimoe,
   plamo,
+  plamo3,
+  plm,
   qwen,
   qwen2,
   qwen2moe,

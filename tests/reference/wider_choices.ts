@@ -1,0 +1,40 @@
+/** As families_test.ts, of wider families: which mistakes show, and mistakes of theirs alone. */
+import type { ModelDescription } from "../../src/model/mod.ts";
+import type { WIDER_FAMILIES } from "../support/tiny_wider_families.ts";
+import { mapLayers, withConfig } from "./changed_description.ts";
+
+/** Beside those of other families. */
+export const WIDER_MISTAKES = {
+  "norms without biases": (d: ModelDescription) =>
+    mapLayers(d, (l) => ({
+      ...l,
+      attentionNorm: l.attentionNorm && { ...l.attentionNorm, bias: null },
+    })),
+  "every layer rotated": (d: ModelDescription) =>
+    withConfig(d, ({ layers }) => ({ layers: layers.map((layer) => ({ ...layer, rope: 0 })) })),
+};
+
+/** By family. */
+export const WIDER_CHOICES = {
+  "bailingmoe2": [
+    ...["experts in reverse", "one expert fewer", "experts of all groups"],
+    ...["no head norms", "no shared expert", "softmax", "neighbouring pairs"],
+  ],
+  "deepseek2-ocr": ["experts in reverse", "weights normalised", "neighbouring pairs"],
+  "hunyuan_vl": ["no head norms", "another base"],
+  "granite_swa": [
+    ...["experts in reverse", "no shared expert", "no windows", "no sinks"],
+    ...["every layer rotated", "blocks as they are", "attention scaled as usual"],
+  ],
+  "plamo3": ["no windows", "no post norms", "no head norms", "one rope for all layers"],
+  "minicpm3": ["blocks as they are", "embeddings as they are", "neighbouring pairs"],
+  "plm": ["ReLU", "keys taken for values", "pairs half a head apart"],
+  "phimoe": [
+    ...["experts in reverse", "weights not normalised", "norms without biases"],
+    ...["no biases", "no bias of the output"],
+  ],
+  "grok": [
+    ...["experts in reverse", "no shared expert"],
+    ...["no post norms", "no cap of scores", "no cap of logits"],
+  ],
+} as const satisfies Readonly<Record<keyof typeof WIDER_FAMILIES, readonly string[]>>;
