@@ -93,8 +93,17 @@ export interface FamilyScales {
 export interface Family {
   /** `general.architecture`, which is also the prefix of its metadata keys. */
   readonly architecture: string;
-  /** Which dimensions of a head its converted weights pair up, or a table added to embeddings. */
-  readonly positions: RopeConfig["kind"] | "learned";
+  /**
+   * Which dimensions of a head its converted weights pair up, or a table added to embeddings;
+   * "sloped": scores fall with distance, if the file or `alibiMaxBias` says so.
+   */
+  readonly positions: RopeConfig["kind"] | "learned" | "sloped";
+  /** How steeply, where the file does not say; above 0, heads are not rotated. Null: not. */
+  readonly alibiMaxBias: ((shape: ScaleShape) => number) | null;
+  /** The file may cut off queries, keys and values: `attention.clamp_kqv`. */
+  readonly mayClampProjections: boolean;
+  /** Embeddings are normalised. */
+  readonly hasEmbeddingNorm: boolean;
   /** The same where the file names sections, which are alike for texts; null: as without. */
   readonly positionsOfSections: RopeConfig["kind"] | null;
   /** Keys and values of all heads are made of one latent a token. */
@@ -103,8 +112,10 @@ export interface Family {
   readonly hasAttentionTemperature: boolean;
   /** "said": "rms" where the file names that one's epsilon, else "layer". */
   readonly norm: NormConfig["kind"] | "said";
+  /** False: norms of the residual stream have no weights. */
+  readonly normsHaveWeights: boolean;
   /** Which norms of the residual stream have biases beside weights. */
-  readonly normBiases: "none" | "ofLayerNorms" | "all";
+  readonly normBiases: "none" | "ofLayerNorms" | "all" | "ifThere";
   /** Attention and feed-forward read a norm of the residual stream; false: the stream itself. */
   readonly hasPreNorms: boolean;
   /** What attention and feed-forward add is normalised first. */
@@ -166,9 +177,13 @@ export interface Family {
 /** What most families do; each file of families/ says what its family does differently. */
 export const COMMON: Omit<Family, "architecture" | "positions"> = {
   positionsOfSections: null,
+  alibiMaxBias: null,
+  mayClampProjections: false,
+  hasEmbeddingNorm: false,
   hasLatentAttention: false,
   hasAttentionTemperature: false,
   norm: "rms",
+  normsHaveWeights: true,
   normBiases: "ofLayerNorms",
   hasPreNorms: true,
   hasPostNorms: false,

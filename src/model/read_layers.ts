@@ -15,6 +15,8 @@ export const LONG_ROPE_FACTORS = ["rope_factors_short.weight", "rope_factors_lon
 export interface LayerShape {
   readonly blockCount: number;
   readonly headDim: number;
+  /** Scores fall with distance: heads are not rotated. */
+  readonly isSloped: boolean;
   /** Tokens. */
   readonly trainedContext: number;
   /** Tokens; more than the original context of long-rope choose its long factors. */
@@ -144,14 +146,15 @@ function readRope(
   family: Family,
   shape: LayerShape,
 ): RopeConfig | null {
-  if (family.positions === "learned") return null;
+  const { positions } = family;
+  if (positions === "learned" || positions === "sloped" || shape.isSloped) return null;
   if (family.rotationIsOptional && !keys.flag("rope.scaling.finetuned", true)) return null;
   const scaling = readRopeScaling(keys, shape.trainedContext, family.hasLatentAttention);
   const dimensionCount = readRotatedDimensions(keys, shape.headDim);
   const length = dimensionCount / 2;
   const isLong = shape.usedContext > scaling.originalContextLength;
   return {
-    kind: hasSections(keys) ? family.positionsOfSections ?? family.positions : family.positions,
+    kind: hasSections(keys) ? family.positionsOfSections ?? positions : positions,
     dimensionCount,
     frequencyBase: readBase(keys, family, shape.headDim),
     scaling,

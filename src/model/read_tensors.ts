@@ -40,6 +40,9 @@ export function readTensors(file: GgufFile, config: ModelConfig, family: Family)
     positionEmbedding: family.positions === "learned"
       ? checker.matrix("position_embd.weight", { rows: config.contextLength, columns })
       : null,
+    embeddingNorm: family.hasEmbeddingNorm
+      ? readNorm(checker, "token_embd_norm", { config, family })
+      : null,
     outputNorm: readNorm(checker, family.outputNorm, { config, family }),
     output: config.tiedEmbeddings ? tokenEmbedding : {
       ...checker.matrix("output.weight", { rows, columns }),
@@ -145,7 +148,9 @@ function readNorm(
   const length = config.embeddingLength;
   const { normBiases } = family;
   const isBiased = normBiases === "all" ||
+    normBiases === "ifThere" && checker.has(`${name}.bias`) ||
     normBiases === "ofLayerNorms" && config.norm.kind === "layer";
+  if (!family.normsHaveWeights) return { weight: null, bias: null };
   // Some files leave ".weight" out.
   const isBare = !checker.has(`${name}.weight`) && checker.has(name);
   return {

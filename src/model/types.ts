@@ -117,6 +117,10 @@ export interface LatentConfig {
 export interface LayerConfig {
   /** Keys older than this many tokens are not attended to; 0 = no window. */
   readonly slidingWindow: number;
+  /**
+   * Positions come in chunks of so many; a token attends to those of its own. Left out: of all.
+   */
+  readonly attentionChunk?: number;
   /** Index into `ModelConfig.ropes`; null: positions are not encoded here. */
   readonly rope: number | null;
   /** The same for queries, where another one turns them than keys. */
@@ -152,6 +156,13 @@ export interface ModelConfig {
   readonly attentionScale: number;
   /** Scores become cap · tanh(score / cap); 0 = not. */
   readonly attentionSoftCap: number;
+  /**
+   * Scores fall with distance, by slopes that go from head to head down to 2 to the minus this: see
+   * `alibiSlopes`. 0 = they do not.
+   */
+  readonly alibiMaxBias: number;
+  /** Queries, keys and values are cut off at ± this, before they are normalised; 0 = not. */
+  readonly projectionClamp: number;
   /** The rotary embeddings that layers choose from. */
   readonly ropes: readonly RopeConfig[];
   readonly feedForward: FeedForwardConfig;
@@ -198,7 +209,8 @@ export interface MatrixTensor {
 }
 
 export interface NormTensors {
-  readonly weight: VectorTensor;
+  /** Null: all are 1. */
+  readonly weight: VectorTensor | null;
   readonly bias: VectorTensor | null;
 }
 
@@ -206,8 +218,8 @@ export interface NormTensors {
 export interface HeadNormTensors {
   /** "head": each head by itself. "projection": all heads of a token as one vector. */
   readonly span: "head" | "projection";
-  /** [headDim], the same for all heads, or [heads · headDim]. */
-  readonly weight: VectorTensor;
+  /** [headDim], the same for all heads, or [heads · headDim]; null: all are 1. */
+  readonly weight: VectorTensor | null;
 }
 
 /** Rows of each head in a matrix: head h's are number h · step + start and `count` - 1 more. */
@@ -306,6 +318,8 @@ export interface ModelTensors {
   readonly tokenEmbedding: MatrixTensor;
   /** [context, d], learned; added to the embeddings, or null. */
   readonly positionEmbedding: MatrixTensor | null;
+  /** Of the embeddings; null: they go in as they are. */
+  readonly embeddingNorm: NormTensors | null;
   readonly outputNorm: NormTensors;
   /** Equals `tokenEmbedding` when tied. */
   readonly output: MatrixTensor;

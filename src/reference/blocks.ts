@@ -57,7 +57,8 @@ export class ReferenceBlocks {
   norm(x: Float64Array, tensors: NormTensors | null): Float64Array {
     if (tensors === null) return x;
     const { kind, epsilon } = this.#config.norm;
-    const weight = this.#weights.vector(tensors.weight);
+    const width = this.#config.embeddingLength;
+    const weight = tensors.weight ? this.#weights.vector(tensors.weight) : ones(width);
     const bias = tensors.bias && this.#weights.vector(tensors.bias);
     if (kind === "layer") return layerNorm(x, { weight, bias, epsilon });
     const normalised = rmsNorm(x, weight, epsilon);
@@ -68,11 +69,11 @@ export class ReferenceBlocks {
   headNorm(x: Float64Array, tensors: HeadNormTensors | null): Float64Array {
     if (tensors === null) return x;
     const { headDim, norm: { kind, epsilon } } = this.#config;
-    const weight = this.#weights.vector(tensors.weight);
-    const ones = new Float32Array(tensors.span === "head" ? headDim : weight.length).fill(1);
+    const weight = tensors.weight ? this.#weights.vector(tensors.weight) : ones(headDim);
+    const plain = ones(tensors.span === "head" ? headDim : weight.length);
     const normalised = kind === "rms"
-      ? rmsNorm(x, ones, epsilon)
-      : layerNorm(x, { weight: ones, bias: null, epsilon });
+      ? rmsNorm(x, plain, epsilon)
+      : layerNorm(x, { weight: plain, bias: null, epsilon });
     return normalised.map((value, i) => value * weight[i % weight.length]);
   }
 
@@ -171,4 +172,8 @@ export class ReferenceBlocks {
     if (sharedGate === null) return this.#config.experts?.sharedWeight ?? 1;
     return sigmoid(this.project(token, sharedGate)[0]);
   }
+}
+
+function ones(length: number): Float32Array {
+  return new Float32Array(length).fill(1);
 }

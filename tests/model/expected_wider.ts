@@ -4,11 +4,15 @@ import {
   type Differences,
   experts,
   latent,
+  LAYER_NORM,
   leading,
   NEOX,
   UNGATED,
   WIDE_NEOX,
 } from "./expected_parts.ts";
+
+/** Heads are not turned. */
+const SLOPED: Differences = { ropes: [], layers: "0:- 0:-" };
 
 /** By family. */
 export const EXPECTED_WIDER: Readonly<Record<keyof typeof WIDER_FAMILIES, Differences>> = {
@@ -66,4 +70,30 @@ export const EXPECTED_WIDER: Readonly<Record<keyof typeof WIDER_FAMILIES, Differ
     embeddingScale: 8,
     logitScale: 0.5773502691896257,
   },
+  "bloom": {
+    ...LAYER_NORM,
+    ...SLOPED,
+    headCountKv: 4,
+    feedForward: { activation: "gelu", ...UNGATED },
+    alibiMaxBias: 8,
+    tiedEmbeddings: true,
+  },
+  "mpt": {
+    ...LAYER_NORM,
+    ...SLOPED,
+    feedForward: { activation: "gelu", ...UNGATED },
+    alibiMaxBias: 4,
+    projectionClamp: Math.fround(0.7),
+    tiedEmbeddings: true,
+  },
+  "refact": { ...SLOPED, headCountKv: 1, alibiMaxBias: 8 },
+  "jais": {
+    ...LAYER_NORM,
+    ...SLOPED,
+    headCountKv: 4,
+    attentionScale: 1 / 16,
+    alibiMaxBias: 8,
+  },
+  "olmo": { ...LAYER_NORM, projectionClamp: Math.fround(0.7) },
+  "dbrx": { ...NEOX, ...LAYER_NORM, ...experts({}), projectionClamp: Math.fround(0.7) },
 };

@@ -10,6 +10,13 @@ export const WIDER_MISTAKES = {
       ...l,
       attentionNorm: l.attentionNorm && { ...l.attentionNorm, bias: null },
     })),
+  "embeddings as the table has them": ({ config, tensors }: ModelDescription) => (
+    { config, tensors: { ...tensors, embeddingNorm: null } }
+  ),
+  "no slopes": (d: ModelDescription) => withConfig(d, () => ({ alibiMaxBias: 0 })),
+  "another slope": (d: ModelDescription) =>
+    withConfig(d, ({ alibiMaxBias }) => ({ alibiMaxBias: 1.5 * alibiMaxBias })),
+  "nothing cut off": (d: ModelDescription) => withConfig(d, () => ({ projectionClamp: 0 })),
   "every layer rotated": (d: ModelDescription) =>
     withConfig(d, ({ layers }) => ({ layers: layers.map((layer) => ({ ...layer, rope: 0 })) })),
 };
@@ -37,4 +44,10 @@ export const WIDER_CHOICES = {
     ...["experts in reverse", "no shared expert"],
     ...["no post norms", "no cap of scores", "no cap of logits"],
   ],
+  "bloom": ["no slopes", "embeddings as the table has them", "no bias of the neurons", "RMS norms"],
+  "mpt": ["no slopes", "another slope", "nothing cut off", "SiLU"],
+  "refact": ["no slopes", "another slope"],
+  "jais": ["no slopes", "another slope", "no bias of the block's output", "GELU"],
+  "olmo": ["nothing cut off", "RMS norms", "pairs half a head apart"],
+  "dbrx": ["experts in reverse", "weights not normalised", "nothing cut off", "RMS norms"],
 } as const satisfies Readonly<Record<keyof typeof WIDER_FAMILIES, readonly string[]>>;

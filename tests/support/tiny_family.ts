@@ -14,6 +14,10 @@ export interface TinyFamily {
   readonly tied?: boolean;
   /** Norms with biases that take the mean away. */
   readonly layerNorm?: boolean;
+  /** False: norms of the residual stream have no weights. */
+  readonly normWeights?: boolean;
+  /** Embeddings are normalised. */
+  readonly embeddingNorm?: boolean;
   /** Left out: norms have biases that take the mean away, others have none. */
   readonly normBiases?: boolean;
   /** Norms before the blocks; left out: true. */

@@ -89,6 +89,7 @@ function floatTensors(shape: TinyShape, family: TinyFamily): PlannedTensor[] {
   const { embeddingLength: width, vocabSize } = shape;
   const plan = new TensorPlan(family);
   plan.matrix("token_embd", [width, vocabSize], "embedding");
+  if (family.embeddingNorm) plan.norm("token_embd_norm", width);
   if (family.learnedPositions) {
     plan.matrix("position_embd", [width, shape.contextLength], "embedding");
   }
@@ -121,6 +122,7 @@ class TensorPlan {
   }
 
   norm(name: string, length: number): void {
+    if (this.#family.normWeights === false) return;
     this.wholeNorm(`${name}.weight`, length);
     if (this.#family.normBiases ?? this.#family.layerNorm) {
       this.#add(`${name}.bias`, [length], "bias");

@@ -4,7 +4,7 @@
  */
 import { bool, f32, list, text, u32 } from "../../src/gguf/mod.ts";
 import type { TinyFamily } from "./tiny_family.ts";
-import { LEADING, LEADING_KEYS, QKV, SECTIONS } from "./tiny_family_parts.ts";
+import { EVERYWHERE, LEADING, LEADING_KEYS, QKV, SECTIONS } from "./tiny_family_parts.ts";
 
 const LATENT = { length: 64, turned: 8, plain: 32, value: 16, isOld: true };
 
@@ -92,5 +92,39 @@ export const WIDER_FAMILIES = {
       "rope.scaling.original_context_length": u32(32),
       "rope.scaling.yarn_beta_fast": f32(8),
     },
+  },
+  "bloom": {
+    layerNorm: true,
+    embeddingNorm: true,
+    headCountKv: 4,
+    neurons: "plain",
+    tied: true,
+    fusedQkv: true,
+    biases: ["attn_qkv", ...EVERYWHERE],
+  },
+  "mpt": {
+    layerNorm: true,
+    normBiases: false,
+    neurons: "plain",
+    tied: true,
+    fusedQkv: true,
+    keys: { "attention.max_alibi_bias": f32(4), "attention.clamp_kqv": f32(0.7) },
+  },
+  "refact": { headCountKv: 1 },
+  "jais": {
+    layerNorm: true,
+    headCountKv: 4,
+    fusedQkv: true,
+    biases: ["attn_qkv", ...EVERYWHERE, "ffn_gate"],
+    keys: { "attention.max_alibi_bias": f32(8) },
+  },
+  "olmo": { layerNorm: true, normWeights: false, keys: { "attention.clamp_kqv": f32(0.7) } },
+  "dbrx": {
+    layerNorm: true,
+    normBiases: false,
+    fusedQkv: true,
+    feedForwardNorm: "attn_output_norm",
+    experts: { count: 8, used: 3, length: 32 },
+    keys: { "attention.clamp_kqv": f32(0.7) },
   },
 } as const satisfies Readonly<Record<string, TinyFamily>>;

@@ -5,11 +5,13 @@ import { baichuan } from "./baichuan.ts";
 import { bailingmoe } from "./bailingmoe.ts";
 import { bailingmoe2 } from "./bailingmoe2.ts";
 import { bamboo } from "./bamboo.ts";
+import { bloom } from "./bloom.ts";
 import { chatglm } from "./chatglm.ts";
 import { codeshell } from "./codeshell.ts";
 import { cohere2 } from "./cohere2.ts";
 import { cohere2moe } from "./cohere2moe.ts";
 import { commandR } from "./command_r.ts";
+import { dbrx } from "./dbrx.ts";
 import { deepseek } from "./deepseek.ts";
 import { deepseek2 } from "./deepseek2.ts";
 import { deepseek2Ocr } from "./deepseek2_ocr.ts";
@@ -37,6 +39,7 @@ import { hunyuanMoe } from "./hunyuan_moe.ts";
 import { hunyuanVl } from "./hunyuan_vl.ts";
 import { hyV3 } from "./hy_v3.ts";
 import { internlm2 } from "./internlm2.ts";
+import { jais } from "./jais.ts";
 import { jais2 } from "./jais2.ts";
 import { lfm2 } from "./lfm2.ts";
 import { lfm2moe } from "./lfm2moe.ts";
@@ -47,7 +50,9 @@ import { minicpm } from "./minicpm.ts";
 import { minicpm3 } from "./minicpm3.ts";
 import { minimaxM2 } from "./minimax_m2.ts";
 import { mistral3 } from "./mistral3.ts";
+import { mpt } from "./mpt.ts";
 import { nemotron } from "./nemotron.ts";
+import { olmo } from "./olmo.ts";
 import { olmo2 } from "./olmo2.ts";
 import { olmoe } from "./olmoe.ts";
 import { orion } from "./orion.ts";
@@ -67,6 +72,7 @@ import { qwen3 } from "./qwen3.ts";
 import { qwen3moe } from "./qwen3moe.ts";
 import { qwen3vl } from "./qwen3vl.ts";
 import { qwen3vlmoe } from "./qwen3vlmoe.ts";
+import { refact } from "./refact.ts";
 import { seedOss } from "./seed_oss.ts";
 import { smallthinker } from "./smallthinker.ts";
 import { smollm3 } from "./smollm3.ts";
@@ -82,11 +88,13 @@ export const FAMILIES: readonly Family[] = [
   bailingmoe,
   bailingmoe2,
   bamboo,
+  bloom,
   chatglm,
   codeshell,
   cohere2,
   cohere2moe,
   commandR,
+  dbrx,
   deepseek,
   deepseek2,
   deepseek2Ocr,
@@ -114,6 +122,7 @@ export const FAMILIES: readonly Family[] = [
   hunyuanVl,
   hyV3,
   internlm2,
+  jais,
   jais2,
   lfm2,
   lfm2moe,
@@ -124,7 +133,9 @@ export const FAMILIES: readonly Family[] = [
   minicpm3,
   minimaxM2,
   mistral3,
+  mpt,
   nemotron,
+  olmo,
   olmo2,
   olmoe,
   orion,
@@ -144,6 +155,7 @@ export const FAMILIES: readonly Family[] = [
   qwen3moe,
   qwen3vl,
   qwen3vlmoe,
+  refact,
   seedOss,
   smallthinker,
   smollm3,
