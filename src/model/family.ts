@@ -44,6 +44,10 @@ export interface AlternatingWindows {
   readonly scalesLocalRope: boolean;
   /** Layers that see everything know no positions. */
   readonly globalIsUnrotated: boolean;
+  /** Windows do not slide: tokens see those of their own chunk. Left out: they do. */
+  readonly areChunks?: boolean;
+  /** Of queries of layers that know no positions. Left out: they are as long as ever. */
+  readonly temperature?: NonNullable<RopeConfig["temperature"]>;
   /** But those before mixtures do. Left out: they do not. */
   readonly rotatesLeading?: boolean;
 }
@@ -69,8 +73,15 @@ export interface ExpertChoices {
   readonly sharedExpert: "none" | "gated" | "plain" | "dense";
   /** Where there is one, it and all others together count so much each. Left out: 1. */
   readonly jointWeight?: number;
-  /** The file says how long each of the shared experts is, not all of them together. */
-  readonly saysSharedLengthOfEach?: boolean;
+  /**
+   * "ofEach": the file says how long each of the shared experts is; "asOthers": there is one, as
+   * long as the others. Left out: the file says how long all of them are together.
+   */
+  readonly sharedLength?: "ofEach" | "asOthers";
+  /** One of so many layers may mix, as the file says. Left out: all do. */
+  readonly mayAlternate?: boolean;
+  /** Weights multiply what experts read. Left out: what they give. */
+  readonly weighsInputs?: true;
 }
 
 /** The lengths that default scales depend on. */
@@ -129,10 +140,10 @@ export interface Family {
   readonly mayBeParallel: boolean | "said";
   /**
    * Norms of queries and keys: one weight per dimension for all heads ("shared", or where a file
-   * has them: "sharedIfThere"), over all heads at once ("projection"), or for each head its own, in
-   * files that have them ("perHead").
+   * has them: "sharedIfThere"), over all heads at once ("projection"), for each head its own, in
+   * files that have them ("perHead"), or without weights, where heads are turned ("ofTurned").
    */
-  readonly headNorms: "none" | "shared" | "sharedIfThere" | "projection" | "perHead";
+  readonly headNorms: "none" | "shared" | "sharedIfThere" | "projection" | "perHead" | "ofTurned";
   /** They are normalised when they are turned already. */
   readonly normalizesTurnedHeads: boolean;
   /** Each head has a score that takes part in the softmax and has no value. */

@@ -38,7 +38,8 @@ export function readExperts(
   });
   if (count === 0) return null;
   if (choices === null) throw notComputed(family, `it mixes ${count} experts`);
-  if (keys.integer("interleave_moe_layer_step", { min: 0, absent: 1 }) > 1) {
+  const period = keys.integer("interleave_moe_layer_step", { min: 0, absent: 1 });
+  if (period > 1 && !choices.mayAlternate) {
     throw notComputed(family, "its layers have experts in turns");
   }
   const usedCount = keys.integer("expert_used_count", { min: 1, max: count });
@@ -58,6 +59,8 @@ export function readExperts(
     ...jointWeight !== 1 && { sharedWeight: jointWeight },
     leadingDenseCount: readLeadingDenseCount(file, keys, shape.blockCount),
     ...groups && { groups },
+    ...period > 1 && { period },
+    ...choices.weighsInputs && { weighsInputs: true },
   };
 }
 
@@ -138,10 +141,11 @@ function readWeightScale(keys: Hyperparameters): number {
 function readSharedLength(
   file: GgufFile,
   keys: Hyperparameters,
-  { sharedExpert, saysSharedLengthOfEach }: ExpertChoices,
+  { sharedExpert, sharedLength }: ExpertChoices,
   expertLength: number,
 ): number {
   if (sharedExpert === "none") return 0;
+  if (sharedLength === "asOthers") return expertLength;
   if (sharedExpert === "dense") {
     const isThere = file.tensors.has("blk.0.ffn_up.weight");
     return isThere ? keys.integer("feed_forward_length", { min: 1 }) : 0;
@@ -151,7 +155,7 @@ function readSharedLength(
   if (sharedExpert === "plain") {
     const max = EXPERT_COUNT_MAX;
     const count = keys.integer("expert_shared_count", { min: 0, max, absent: 0 });
-    if (saysSharedLengthOfEach) return (length || expertLength) * count;
+    if (sharedLength === "ofEach") return (length || expertLength) * count;
     return length || expertLength * count;
   }
   return length || keys.integer("feed_forward_length", { min: 1 });

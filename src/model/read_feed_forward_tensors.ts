@@ -19,7 +19,8 @@ import type {
  */
 export function feedForwardTensors(reader: LayerReader): DenseTensors | ExpertTensors {
   const { experts } = reader.config;
-  const isDense = experts === null || reader.index < experts.leadingDenseCount;
+  const isDense = experts === null || reader.index < experts.leadingDenseCount ||
+    (reader.index + 1) % (experts.period ?? 1) !== 0;
   return isDense ? denseTensors(reader) : expertTensors(reader, experts);
 }
 

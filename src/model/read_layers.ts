@@ -60,8 +60,13 @@ export function readLayers(
   if (typeof windows === "object" && window > 0) {
     const local = rope && localRope(keys, windows, rope);
     if (local && local !== rope) ropes.push(local);
-    const windowed = { slidingWindow: window, rope: local && ropes.indexOf(local) };
-    const unwindowed = windows.globalIsUnrotated ? { ...global, rope: null } : global;
+    const seen = windows.areChunks
+      ? { slidingWindow: 0, attentionChunk: window }
+      : { slidingWindow: window };
+    const windowed = { ...seen, rope: local && ropes.indexOf(local) };
+    const unwindowed = windows.globalIsUnrotated
+      ? { ...global, rope: null, ...unrotatedQueries(windows, rope, ropes) }
+      : global;
     const isGlobal = readPattern(keys, windows, shape.blockCount);
     const rotated = windows.rotatesLeading ? shape.leadingDenseCount : 0;
     layers = isGlobal.map((sees, index) =>
@@ -88,7 +93,19 @@ function readTemperature(
   if (rope.dimensionCount !== headDim) {
     throw keys.wrong("rope.dimension_count", `the head dimension, ${headDim}`);
   }
-  return { ...rope, temperature: { scale, length: rope.scaling.originalContextLength } };
+  const length = rope.scaling.originalContextLength;
+  return { ...rope, temperature: { scale, length, first: 0 } };
+}
+
+/** What makes queries longer that nothing turns: a rope whose positions are divided by infinity. */
+function unrotatedQueries(
+  { temperature }: AlternatingWindows,
+  rope: RopeConfig | null,
+  ropes: RopeConfig[],
+): Pick<LayerConfig, "queryRope"> {
+  if (rope === null || temperature === undefined) return {};
+  const scaling = { ...rope.scaling, ...UNSCALED, type: "linear", factor: Infinity } as const;
+  return { queryRope: ropes.push({ ...rope, scaling, factors: null, temperature }) - 1 };
 }
 
 /** Tokens that windowed layers see; 0: there are none. */

@@ -21,6 +21,9 @@ import type {
   NormTensors,
 } from "./types.ts";
 
+/** The size of Llama 4 that does not normalise heads (Maverick) has so many. */
+const UNNORMALIZED_EXPERTS = 128;
+
 /** What norms behind a block are called. */
 const ATTENTION_POST_NORMS = ["post_attention_norm", "attn_output_norm"];
 const FEED_FORWARD_POST_NORMS = ["post_ffw_norm", "layer_output_norm"];
@@ -160,10 +163,15 @@ function readNorm(
 }
 
 function headNorm(reader: LayerReader, name: string, heads: number): HeadNormTensors | null {
-  const { checker, config: { headDim }, family, at } = reader;
+  const { checker, config, family, at, index } = reader;
+  const { headDim } = config;
   switch (family.headNorms) {
     case "none":
       return null;
+    case "ofTurned":
+      return config.layers[index].rope === null || config.experts?.count === UNNORMALIZED_EXPERTS
+        ? null
+        : { span: "head", weight: null };
     case "sharedIfThere":
       if (!checker.has(`blk.0.${name}`)) return null;
       return { span: "head", weight: checker.vector(at + name, headDim) };

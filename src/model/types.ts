@@ -31,10 +31,14 @@ export interface RopeConfig {
   /** [dimensionCount / 2] values that divide the frequencies (Llama 3, long-rope), or null. */
   readonly factors: VectorTensor | null;
   /**
-   * Of queries that are made longer: all is multiplied by 1 + scale · ln(1 + ⌊position / length⌋).
-   * Left out: they are not.
+   * Of queries that are made longer: all is multiplied by 1 + scale · ln(1 + ⌊p / length⌋), p being
+   * the position, counted from `first`. Left out: they are not.
    */
-  readonly temperature?: { readonly scale: number; readonly length: number };
+  readonly temperature?: {
+    readonly scale: number;
+    readonly length: number;
+    readonly first: 0 | 1;
+  };
 }
 
 /** How activations are normalised, everywhere in the model. */
@@ -88,6 +92,10 @@ export interface ExpertsConfig {
   readonly sharedWeight?: number;
   /** So many layers, the first ones, have a dense block instead. */
   readonly leadingDenseCount: number;
+  /** Behind them one of so many layers in a row mixes, the last one. Left out: all do. */
+  readonly period?: number;
+  /** Weights multiply what experts read, not what they give. Left out: no. */
+  readonly weighsInputs?: true;
   /**
    * A token chooses among the experts of some groups only: those whose two best experts together
    * have the highest scores. Groups are neighbours of equal number. Left out: among all.

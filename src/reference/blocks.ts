@@ -158,9 +158,13 @@ export class ReferenceBlocks {
       for (const { dense, weight, bias } of shares) {
         const stream = residual.subarray(t * width, (t + 1) * width);
         const predicted = this.#usesPredictors ? this.#predict(stream, dense) : null;
-        const part = this.#dense(token, dense, (_, data) => data, { predicted });
+        const [before, behind] = experts.weighsInputs && dense !== tensors.shared
+          ? [weight, 1]
+          : [1, weight];
+        const reads = token.map((value) => value * before);
+        const part = this.#dense(reads, dense, (_, data) => data, { predicted });
         for (let i = 0; i < width; i++) {
-          out[t * width + i] += weight * (part[i] + (bias?.[i] ?? 0));
+          out[t * width + i] += behind * (part[i] + (bias?.[i] ?? 0));
         }
       }
     }

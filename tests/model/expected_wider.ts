@@ -96,4 +96,33 @@ export const EXPECTED_WIDER: Readonly<Record<keyof typeof WIDER_FAMILIES, Differ
   },
   "olmo": { ...LAYER_NORM, projectionClamp: Math.fround(0.7) },
   "dbrx": { ...NEOX, ...LAYER_NORM, ...experts({}), projectionClamp: Math.fround(0.7) },
+  "llama4": {
+    ...experts({
+      usedCount: 2,
+      gating: "sigmoid",
+      normalizesWeights: false,
+      sharedFeedForwardLength: 32,
+      weighsInputs: true,
+    }),
+    blockCount: 5,
+    normalizesTurnedHeads: true,
+    layers: "8192c:0 8192c:0 8192c:0 0:-/1 8192c:0",
+    ropes: [["norm", 16, 10000, 1], ["norm", 16, 10000, Infinity]],
+  },
+  "llama4-chunked": {
+    ...experts({
+      usedCount: 1,
+      gating: "sigmoid",
+      normalizesWeights: false,
+      sharedFeedForwardLength: 32,
+      leadingDenseCount: 1,
+      period: 2,
+      weighsInputs: true,
+    }),
+    feedForwardLength: 96,
+    blockCount: 4,
+    normalizesTurnedHeads: true,
+    layers: "8c:0 8c:0 8c:0 0:-/1",
+    ropes: [["norm", 16, 10000, 1], ["norm", 16, 10000, Infinity]],
+  },
 };

@@ -163,7 +163,9 @@ function showRopes({ ropes }: ModelConfig) {
 }
 
 /** "window:rope", or "window:rope/rope of queries". */
-function showLayer({ slidingWindow, rope, queryRope, convolutionTaps }: LayerConfig): string {
+function showLayer(layer: LayerConfig): string {
+  const { slidingWindow, attentionChunk, rope, queryRope, convolutionTaps } = layer;
   if (convolutionTaps !== undefined) return `conv ${convolutionTaps}`;
-  return `${slidingWindow}:${rope ?? "-"}${queryRope === undefined ? "" : `/${queryRope}`}`;
+  const seen = attentionChunk === undefined ? slidingWindow : `${attentionChunk}c`;
+  return `${seen}:${rope ?? "-"}${queryRope === undefined ? "" : `/${queryRope}`}`;
 }

@@ -1,7 +1,7 @@
 /** As families_test.ts, of wider families: which mistakes show, and mistakes of theirs alone. */
 import type { ModelDescription } from "../../src/model/mod.ts";
 import type { WIDER_FAMILIES } from "../support/tiny_wider_families.ts";
-import { mapLayers, withConfig } from "./changed_description.ts";
+import { mapLayers, withConfig, withExperts } from "./changed_description.ts";
 
 /** Beside those of other families. */
 export const WIDER_MISTAKES = {
@@ -17,6 +17,18 @@ export const WIDER_MISTAKES = {
   "another slope": (d: ModelDescription) =>
     withConfig(d, ({ alibiMaxBias }) => ({ alibiMaxBias: 1.5 * alibiMaxBias })),
   "nothing cut off": (d: ModelDescription) => withConfig(d, () => ({ projectionClamp: 0 })),
+  "what experts give weighed": (d: ModelDescription) => withExperts(d, { weighsInputs: undefined }),
+  "no chunks": (d: ModelDescription) =>
+    withConfig(d, ({ layers }) => ({
+      layers: layers.map((layer) => ({ ...layer, attentionChunk: undefined })),
+    })),
+  "windows for chunks": (d: ModelDescription) =>
+    withConfig(d, ({ layers }) => ({
+      layers: layers.map(({ attentionChunk: slidingWindow = 0, ...layer }) => ({
+        ...layer,
+        slidingWindow,
+      })),
+    })),
   "every layer rotated": (d: ModelDescription) =>
     withConfig(d, ({ layers }) => ({ layers: layers.map((layer) => ({ ...layer, rope: 0 })) })),
 };
@@ -50,4 +62,9 @@ export const WIDER_CHOICES = {
   "jais": ["no slopes", "another slope", "no bias of the block's output", "GELU"],
   "olmo": ["nothing cut off", "RMS norms", "pairs half a head apart"],
   "dbrx": ["experts in reverse", "weights not normalised", "nothing cut off", "RMS norms"],
+  "llama4": [
+    ...["experts in reverse", "no shared expert", "what experts give weighed"],
+    ...["no head norms", "every layer rotated", "softmax"],
+  ],
+  "llama4-chunked": ["what experts give weighed", "no chunks", "windows for chunks"],
 } as const satisfies Readonly<Record<keyof typeof WIDER_FAMILIES, readonly string[]>>;

@@ -13,6 +13,8 @@ export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "lfm2": "layers that convolve are the threads'",
   "lfm2-windowed": "layers that convolve are the threads'",
   "lfm2moe": "layers that convolve are the threads'",
+  "llama4": "attention is to chunks by threads only",
+  "llama4-chunked": "attention is to chunks by threads only",
   "bloom": "scores have slopes by threads only",
   "mpt": "scores have slopes by threads only",
   "refact": "scores have slopes by threads only",

@@ -58,6 +58,8 @@ export interface TinyFamily {
     readonly choiceBias?: string;
     /** The first so many layers are dense. */
     readonly leading?: number;
+    /** One of so many layers mixes; left out: all. */
+    readonly period?: number;
     /** Router, gates, ups and downs have biases. */
     readonly hasBiases?: boolean;
     /** A tensor for each expert, as until 2024. */

@@ -260,7 +260,8 @@ function planFeedForward(
     plan.norm(family.feedForwardNorm ?? "ffn_norm", width);
   }
   const rank = predictor && (predictor.layers?.includes(block) ?? true) ? predictor.rank : 0;
-  if (family.experts && block >= (family.experts.leading ?? 0)) {
+  const { leading = 0, period = 1 } = family.experts ?? {};
+  if (family.experts && block >= leading && (block + 1) % period === 0) {
     planExperts(plan, width, { ...family.experts, rank });
   } else {
     if (!family.neurons) plan.matrix("ffn_gate", [width, neurons], "gate");

@@ -127,4 +127,21 @@ export const WIDER_FAMILIES = {
     experts: { count: 8, used: 3, length: 32 },
     keys: { "attention.clamp_kqv": f32(0.7) },
   },
+  "llama4": {
+    blockCount: 5,
+    experts: { ...LEADING, shared: 32, leading: 0, used: 2 },
+    keys: { "expert_feed_forward_length": u32(32), "interleave_moe_layer_step": u32(1) },
+  },
+  // llama.cpp has chunks of 8,192 tokens only.
+  "llama4-chunked": {
+    architecture: "llama4",
+    blockCount: 4,
+    experts: { ...LEADING, shared: 32, leading: 0, used: 1, period: 2 },
+    keys: {
+      "expert_feed_forward_length": u32(32),
+      "feed_forward_length": u32(96),
+      "interleave_moe_layer_step": u32(2),
+      "attention.sliding_window": u32(8),
+    },
+  },
 } as const satisfies Readonly<Record<string, TinyFamily>>;

@@ -13,6 +13,6 @@ export const bailingmoe2: Family = {
     normalizesWeights: false,
     routerInput: "feedForward",
     sharedExpert: "plain",
-    saysSharedLengthOfEach: true,
+    sharedLength: "ofEach",
   },
 };

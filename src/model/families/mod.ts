@@ -44,6 +44,7 @@ import { jais2 } from "./jais2.ts";
 import { lfm2 } from "./lfm2.ts";
 import { lfm2moe } from "./lfm2moe.ts";
 import { llama } from "./llama.ts";
+import { llama4 } from "./llama4.ts";
 import { maincoder } from "./maincoder.ts";
 import { mellum } from "./mellum.ts";
 import { minicpm } from "./minicpm.ts";
@@ -127,6 +128,7 @@ export const FAMILIES: readonly Family[] = [
   lfm2,
   lfm2moe,
   llama,
+  llama4,
   maincoder,
   mellum,
   minicpm,
