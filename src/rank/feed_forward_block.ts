@@ -367,6 +367,9 @@ export class FeedForwardBlock {
 
   #addShared(block: Experts, all: Dense | Streamed, x: Activations): void {
     const { kernels, inputs, space, n, arena, config } = this.#state;
+    if (all.kind === "streamed" && all.count === 0) {
+      return this.#residual.addBias(all.staged.down);
+    }
     const shared = all.kind === "dense" ? all : this.#streaming!.bring(all, arena);
     if (shared.up.rowCount === 0) {
       this.#residual.add(shared.down, inputs.hidden);
