@@ -31,10 +31,14 @@ export interface RopeConfig {
   /** [dimensionCount / 2] values that divide the frequencies (Llama 3, long-rope), or null. */
   readonly factors: VectorTensor | null;
   /**
-   * Of queries that are made longer: all is multiplied by 1 + scale · ln(1 + ⌊position / length⌋).
-   * Left out: they are not.
+   * Of queries that are made longer: all is multiplied by 1 + scale · ln(1 + ⌊p / length⌋), p being
+   * the position, counted from `first`. Left out: they are not.
    */
-  readonly temperature?: { readonly scale: number; readonly length: number };
+  readonly temperature?: {
+    readonly scale: number;
+    readonly length: number;
+    readonly first: 0 | 1;
+  };
 }
 
 /** How activations are normalised, everywhere in the model. */
@@ -88,6 +92,10 @@ export interface ExpertsConfig {
   readonly sharedWeight?: number;
   /** So many layers, the first ones, have a dense block instead. */
   readonly leadingDenseCount: number;
+  /** Behind them one of so many layers in a row mixes, the last one. Left out: all do. */
+  readonly period?: number;
+  /** Weights multiply what experts read, not what they give. Left out: no. */
+  readonly weighsInputs?: true;
   /**
    * A token chooses among the experts of some groups only: those whose two best experts together
    * have the highest scores. Groups are neighbours of equal number. Left out: among all.
@@ -117,6 +125,10 @@ export interface LatentConfig {
 export interface LayerConfig {
   /** Keys older than this many tokens are not attended to; 0 = no window. */
   readonly slidingWindow: number;
+  /**
+   * Positions come in chunks of so many; a token attends to those of its own. Left out: of all.
+   */
+  readonly attentionChunk?: number;
   /** Index into `ModelConfig.ropes`; null: positions are not encoded here. */
   readonly rope: number | null;
   /** The same for queries, where another one turns them than keys. */
@@ -152,6 +164,13 @@ export interface ModelConfig {
   readonly attentionScale: number;
   /** Scores become cap · tanh(score / cap); 0 = not. */
   readonly attentionSoftCap: number;
+  /**
+   * Scores fall with distance, by slopes that go from head to head down to 2 to the minus this: see
+   * `alibiSlopes`. 0 = they do not.
+   */
+  readonly alibiMaxBias: number;
+  /** Queries, keys and values are cut off at ± this, before they are normalised; 0 = not. */
+  readonly projectionClamp: number;
   /** The rotary embeddings that layers choose from. */
   readonly ropes: readonly RopeConfig[];
   readonly feedForward: FeedForwardConfig;
@@ -198,7 +217,8 @@ export interface MatrixTensor {
 }
 
 export interface NormTensors {
-  readonly weight: VectorTensor;
+  /** Null: all are 1. */
+  readonly weight: VectorTensor | null;
   readonly bias: VectorTensor | null;
 }
 
@@ -206,8 +226,8 @@ export interface NormTensors {
 export interface HeadNormTensors {
   /** "head": each head by itself. "projection": all heads of a token as one vector. */
   readonly span: "head" | "projection";
-  /** [headDim], the same for all heads, or [heads · headDim]. */
-  readonly weight: VectorTensor;
+  /** [headDim], the same for all heads, or [heads · headDim]; null: all are 1. */
+  readonly weight: VectorTensor | null;
 }
 
 /** Rows of each head in a matrix: head h's are number h · step + start and `count` - 1 more. */
@@ -306,6 +326,8 @@ export interface ModelTensors {
   readonly tokenEmbedding: MatrixTensor;
   /** [context, d], learned; added to the embeddings, or null. */
   readonly positionEmbedding: MatrixTensor | null;
+  /** Of the embeddings; null: they go in as they are. */
+  readonly embeddingNorm: NormTensors | null;
   readonly outputNorm: NormTensors;
   /** Equals `tokenEmbedding` when tied. */
   readonly output: MatrixTensor;

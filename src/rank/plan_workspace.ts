@@ -3,7 +3,7 @@ import { alignUp } from "../base/check.ts";
 import { SECTOR_BYTES_MAX } from "../io/mod.ts";
 import type { ArenaBuilder } from "../memory/arena.ts";
 import { REGION_ALIGN_BYTES, SUPERBLOCK_WEIGHTS } from "../memory/row_layout.ts";
-import type { ModelConfig } from "../model/types.ts";
+import type { ModelConfig, ModelTensors } from "../model/types.ts";
 import { mostOf, N, planMemory } from "../shapes/mod.ts";
 import type {
   IntermediatesPlan,
@@ -43,6 +43,8 @@ export interface WorkspaceInput {
   readonly sequences?: number;
   /** Where file bytes land while weights are loaded. */
   readonly stagingBytes: number;
+  /** Some norm has no weights. */
+  readonly hasPlainNorms: boolean;
   /** Some matrix lies neuron by neuron. */
   readonly hasNeurons: boolean;
   /** Silent neurons are left out. */
@@ -100,6 +102,8 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
       return own;
     }),
     tables: at("tables"),
+    ones: at("ones"),
+    slopes: at("slopes"),
     scratch: at("attention.scratch"),
     logits: at("logits"),
     candidates: at("candidates"),
@@ -187,6 +191,8 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     "neurons.scratch": input.hasNeurons ? sizes.neurons_scratch_bytes(widest) : 0,
     counts: countsBytes(config.blockCount),
     tables: (input.sequences ?? 1) * tableBlocks(input.contextLength) * 4,
+    ...input.hasPlainNorms && { ones: Math.max(d, headDim) * 4 },
+    ...config.alibiMaxBias > 0 && { slopes: config.headCount * 4 },
     logits: logitsRows(chunkTokens) * strides.logits * 4,
     candidates: leads ? config.vocabSize * 4 : 0,
     ...fewBytes(input),
@@ -328,4 +334,9 @@ function routingBytes(
     gathered: N.times(strides.embedding * 4),
     "gathered.q8": sizes.q8_bytes(chunkTokens, embeddingLength),
   };
+}
+
+/** True where norms need ones for weights. */
+export function hasPlainNorms({ outputNorm, layers }: ModelTensors): boolean {
+  return outputNorm.weight === null || layers.some(({ queryNorm }) => queryNorm?.weight === null);
 }

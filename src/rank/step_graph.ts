@@ -53,6 +53,7 @@ export type StepTensor = (typeof STEP_TENSORS)[number];
  *  - partials: others read one of them while this rank fills the other, also in the next step;
  *  - squares: others read them until the join after attention;
  *  - tokens, counts, recall: written once, or added to, over all steps;
+ *  - ones, slopes: written once, when the rank starts;
  *  - tables: the leader writes them between steps, where they change.
  */
 export const LASTING_TENSORS = [
@@ -64,6 +65,8 @@ export const LASTING_TENSORS = [
   "counts",
   "recall",
   "tables",
+  "ones",
+  "slopes",
 ] as const;
 export type LastingTensor = (typeof LASTING_TENSORS)[number];
 

@@ -6,6 +6,7 @@
 import { check } from "../base/check.ts";
 import type { GgufFile, TensorReader } from "../gguf/mod.ts";
 import {
+  alibiSlopes,
   describeModel,
   fillRopeTable,
   type HeadNormTensors,
@@ -17,7 +18,7 @@ import {
   type RopeFrequencies,
   ropeFrequencies,
 } from "../model/mod.ts";
-import { softCap } from "./activation_ops.ts";
+import { clamp, softCap } from "./activation_ops.ts";
 import { ReferenceBlocks } from "./blocks.ts";
 import { shortConvolution } from "./convolution.ts";
 import { latentHeads, type OwnHeads } from "./latent_heads.ts";
@@ -102,7 +103,9 @@ export class ReferenceModel {
     const { outputNorm, output } = this.#tensors;
     const place = { fromPosition, rotations: this.#rotations(ids.length, fromPosition) };
 
-    let x = this.#show("embedding", this.#embed(ids, fromPosition)); // [n, embeddingLength]
+    const embeddings = this.#embed(ids, fromPosition);
+    let x = this.#blocks.norm(embeddings, this.#tensors.embeddingNorm); // [n, embeddingLength]
+    this.#show("embedding", x);
     for (let layer = 0; layer < this.config.blockCount; layer++) {
       x = this.#layer(x, layer, place);
     }
@@ -176,6 +179,10 @@ export class ReferenceModel {
       window: layers[index].slidingWindow,
       scale: this.config.attentionScale,
       softCap: this.config.attentionSoftCap,
+      chunk: layers[index].attentionChunk,
+      ...this.config.alibiMaxBias > 0 && {
+        slopes: alibiSlopes(headCount, this.config.alibiMaxBias),
+      },
       ...tensors.attentionSinks && { sinks: this.#weights.vector(tensors.attentionSinks) },
     });
     return blocks.project(show("heads", heads), tensors.attentionOutput);
@@ -193,8 +200,10 @@ export class ReferenceModel {
     if (tensors.latent) {
       return latentHeads(h, tensors, { config: this.config, weights: this.#weights });
     }
+    const limit = this.config.projectionClamp;
     const [query, key, value] = [tensors.query, tensors.key, tensors.value]
-      .map((matrix) => this.#blocks.project(h, matrix));
+      .map((matrix) => this.#blocks.project(h, matrix))
+      .map((heads) => limit > 0 ? clamp(heads, limit) : heads);
     return { query, key, value };
   }
 

@@ -29,6 +29,7 @@ const DECIDED_SEEDS: Partial<Record<TinyFamilyName, number>> = {
   "deepseek2-grouped": 3,
   "exaone-moe": 12,
   "cohere2moe": 38,
+  "llama4": 2,
 };
 /** F32 weights; measured 3e-13 at most. */
 const F32_NMSE = 2e-12;

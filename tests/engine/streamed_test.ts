@@ -88,7 +88,7 @@ Deno.test("a thread without neurons on disk adds the bias that is its to add", (
     assertAlike(await ask(packed, { threads: 3, streaming }), whole);
   }));
 
-for (const architecture of ["deepseek2-old", "deepseek2-grouped"] as const) {
+for (const architecture of ["deepseek2-old", "deepseek2-grouped", "llama4"] as const) {
   Deno.test(`${architecture} answers the same from disk as from memory`, () =>
     eachBudget({ architecture, type: "Q4_0", blockCount: 4 }, false));
 }

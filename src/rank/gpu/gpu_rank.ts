@@ -173,7 +173,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   }
 
   joinEmbedding(): boolean {
-    if (!this.#residual.joinEmbedding()) return false;
+    if (!this.#residual.joinEmbedding(null)) return false;
     if (this.#isAlone) this.#sendResidual();
     return true;
   }

@@ -2,6 +2,7 @@
  * What a layer has on the GPU: norms, matrices one below the other, and its cache. Knows plans;
  * what is computed is in gpu_layer.ts.
  */
+import { check } from "../../base/check.ts";
 import { createKvCache, type Gpu, type MatrixHome } from "../../../gpu/mod.ts";
 import { KV_BLOCK_POSITIONS } from "../../memory/kv_layout.ts";
 import type { ModelConfig } from "../../model/types.ts";
@@ -72,6 +73,7 @@ export async function loadNorm(loader: GpuLoader, plan: NormPlan | null): Promis
 export async function loadNorm(loader: GpuLoader, plan: NormPlan | null): Promise<GpuNorm | null> {
   if (plan === null) return null;
   const bias = plan.bias === null ? null : await loader.vector(plan.bias);
+  check(plan.weight !== null, "a GPU refuses norms without weights");
   return { weight: await loader.vector(plan.weight), bias };
 }
 
@@ -82,6 +84,7 @@ async function loadHeadNorm(
 ): Promise<GpuHeadNorm | null> {
   if (plan === null) return null;
   const { heads, headDim } = own;
+  check(plan.weight !== null, "a GPU refuses norms without weights");
   const weight = await loader.vector(plan.weight);
   if (plan.span === "projection") {
     return { weight, heads: 1, width: heads * headDim, weightPerHead: false };
