@@ -122,12 +122,8 @@ export class RankPlanner implements Placer {
   openArena(): void {
     const arena = new ArenaBuilder();
     this.#arenas.push(arena);
-<<<<<<< HEAD
     placeCodebooks(arena, this.#in.tensors.values());
-    const { model: { config }, layouts, options } = this.#in;
-=======
     const { model: { config, tensors }, layouts, options } = this.#in;
->>>>>>> small
     const scratch = layouts.isSparse ? COLUMN_SCRATCH_BYTES : 0; // behind it: load_weights.ts
     const input = {
       config,
