@@ -255,15 +255,17 @@ class OpenChoice {
   /** What was held back. */
   end(): Piece {
     if (this.isStopped) return { deltas: [], logprobs: [] };
-    const { deltas, logprobs } = this.#shown(this.#parser?.end() ?? [], []);
-    return { deltas: [...deltas, ...this.#stop?.end() ?? []], logprobs };
+    return this.#shown(this.#parser?.end() ?? [], [], { isEnd: true });
   }
 
-  #shown(deltas: readonly Delta[], tokens: readonly TokenLogprobs[]): Piece {
-    return {
-      deltas: this.#stop?.push(deltas) ?? deltas,
-      logprobs: this.#textTokens.push(tokens, deltas),
-    };
+  #shown(
+    deltas: readonly Delta[],
+    tokens: readonly TokenLogprobs[],
+    { isEnd = false } = {},
+  ): Piece {
+    const stop = this.#stop;
+    const shown = stop === null ? deltas : [...stop.push(deltas), ...isEnd ? stop.end() : []];
+    return { deltas: shown, logprobs: this.#textTokens.push(tokens, deltas, shown) };
   }
 
   /** How it ended, where its generation ended so. */

@@ -31,3 +31,13 @@ Deno.test("TextTokens knows the tokens that a character is made of, and white sp
   assertEquals(told.push(tokens(1, 3), [text("tw")]), tokens(3));
   assertEquals(told.push(tokens(1, 2), [text("\n\nOne")]), tokens(2));
 });
+
+Deno.test("TextTokens leaves out tokens of a stop string, but not one that begins before it", () => {
+  const told = new TextTokens(bytesOf);
+  assertEquals(told.push(tokens(2), [text("One")], [text("O")]), tokens(2));
+  assertEquals(told.push(tokens(3), [text(" tw")], [text("ne")]), []);
+  assertEquals(told.push(tokens(4), [text("o")], [text(" tw")]), tokens(3));
+  const cut = new TextTokens(bytesOf);
+  assertEquals(cut.push(tokens(0, 2, 3, 4), [text("One two")], [text("One ")]), tokens(2, 3));
+  assertEquals(cut.push([], [], []), []);
+});

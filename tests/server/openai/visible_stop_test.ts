@@ -27,6 +27,10 @@ Deno.test("stop strings are looked for in an answer's text, not in its thoughts 
   assertEquals((await bothWays(app, { stop: ["final"] })).text, "One END two");
   const { text, message, finish, tokens } = await bothWays(app, { stop: ["END", "nothing"] });
   assertEquals([text, message.reasoning_content, finish], ["One ", "final END", "stop"]);
+  const asked = { ...hello, stop: ["END"], logprobs: true };
+  const { choices: [{ logprobs }] } = await (await post(app, CHAT, asked)).json();
+  const told = logprobs.content.map(({ token }: { token: string }) => token);
+  assertEquals(told.join(""), "One ");
   // The script goes on, and what it says then is nobody's.
   assertEquals(tokens, [..."<analysis<final END<<assistant<final<One END"].length);
 });
