@@ -270,17 +270,21 @@ export interface ExpertTensors {
   readonly sharedGate: MatrixTensor | null;
 }
 
+/** Neurons, all of them or some at a time. */
+export type FeedForwardTensors = DenseTensors | ExpertTensors;
+
 /**
  * A layer's weights. One that convolves has them in the same places: "key" and "value" make what is
  * convolved, key ⊙ value, and "query" what the outcome is multiplied by before the output
  * projection. Its channels are shared out as the dimensions of heads are.
  */
 export interface LayerTensors {
-  /** Null: attention reads the residual stream as it is. */
+  /** Null: attention reads the residual stream as it is; or the layer has none of what reads it. */
   readonly attentionNorm: NormTensors | null;
-  readonly query: MatrixTensor;
-  readonly key: MatrixTensor;
-  readonly value: MatrixTensor;
+  /** These three and the output are null where the layer neither attends nor convolves. */
+  readonly query: MatrixTensor | null;
+  readonly key: MatrixTensor | null;
+  readonly value: MatrixTensor | null;
   /**
    * Null: heads have keys and values of their own. Else `key` has the rows of the latent and of the
    * turned part, `value` those of the latent, a head of `query` those of the plain part first.
@@ -292,12 +296,12 @@ export interface LayerTensors {
   readonly attentionSinks: VectorTensor | null;
   /** [d, taps], the token's own tap last; null where the layer attends. */
   readonly convolution: VectorTensor | null;
-  readonly attentionOutput: MatrixTensor;
+  readonly attentionOutput: MatrixTensor | null;
   /** Of what attention adds to the residual stream. */
   readonly attentionPostNorm: NormTensors | null;
   /** Null: the block reads the residual stream as it is, or what attention reads, if parallel. */
   readonly feedForwardNorm: NormTensors | null;
-  readonly feedForward: DenseTensors | ExpertTensors;
+  readonly feedForward: FeedForwardTensors | null;
   readonly feedForwardPostNorm: NormTensors | null;
 }
 

@@ -8,6 +8,7 @@ import type { GgufFile, TensorReader } from "../gguf/mod.ts";
 import {
   describeModel,
   fillRopeTable,
+  headMatrices,
   type HeadNormTensors,
   type LayerTensors,
   type ModelConfig,
@@ -123,11 +124,9 @@ export class ReferenceModel {
     const scaled = (part: Float64Array) => part.map((value) => value * residualScale);
 
     const attends = show("attention norm", blocks.norm(x, tensors.attentionNorm));
-    const heads = tensors.convolution === null
-      ? this.#attend(attends, index, place)
-      : this.#convolve(attends, index, place.fromPosition);
-    const attended = blocks.norm(heads, tensors.attentionPostNorm);
+    const attended = blocks.norm(this.#mix(attends, index, place), tensors.attentionPostNorm);
     const y = show("attention out", add(x, scaled(attended)));
+    if (tensors.feedForward === null) return y;
 
     const reads = hasParallelBlocks
       ? tensors.feedForwardNorm === null ? attends : blocks.norm(x, tensors.feedForwardNorm)
@@ -138,6 +137,15 @@ export class ReferenceModel {
     const neurons = blocks.feedForward(inputs, tensors.feedForward, show);
     const fed = blocks.norm(neurons, tensors.feedForwardPostNorm);
     return show("feed-forward out", add(y, scaled(fed)));
+  }
+
+  /** What attention, or a convolution in its place, gives; where there is neither, nothing. */
+  #mix(h: Float64Array, index: number, place: Place): Float64Array {
+    const { query, convolution } = this.#tensors.layers[index];
+    if (query === null) return new Float64Array(h.length);
+    return convolution === null
+      ? this.#attend(h, index, place)
+      : this.#convolve(h, index, place.fromPosition);
   }
 
   /**
@@ -178,7 +186,7 @@ export class ReferenceModel {
       softCap: this.config.attentionSoftCap,
       ...tensors.attentionSinks && { sinks: this.#weights.vector(tensors.attentionSinks) },
     });
-    return blocks.project(show("heads", heads), tensors.attentionOutput);
+    return blocks.project(show("heads", heads), headMatrices(tensors).attentionOutput);
   }
 
   /** Of the model as it is defined: with latents all heads have keys and values of their own. */
@@ -193,7 +201,8 @@ export class ReferenceModel {
     if (tensors.latent) {
       return latentHeads(h, tensors, { config: this.config, weights: this.#weights });
     }
-    const [query, key, value] = [tensors.query, tensors.key, tensors.value]
+    const matrices = headMatrices(tensors);
+    const [query, key, value] = [matrices.query, matrices.key, matrices.value]
       .map((matrix) => this.#blocks.project(h, matrix));
     return { query, key, value };
   }
@@ -201,7 +210,8 @@ export class ReferenceModel {
   /** Wo · (Wq·h ⊙ convolution(Wk·h ⊙ Wv·h)): what the matrices are called, see LayerTensors. */
   #convolve(h: Float64Array, index: number, fromPosition: number): Float64Array {
     const { embeddingLength: channels } = this.config;
-    const { query, key, value, convolution, attentionOutput } = this.#tensors.layers[index];
+    const tensors = this.#tensors.layers[index];
+    const { query, key, value, attentionOutput } = headMatrices(tensors);
     const blocks = this.#blocks;
     const show = (name: string, data: Float64Array) => this.#show(`layer ${index} ${name}`, data);
 
@@ -210,7 +220,7 @@ export class ReferenceModel {
     const rows = show("value", blocks.project(h, value).map((x, i) => x * inputs[i]));
     const cache = this.#caches[index];
     cache.values = append(cache.values, fromPosition * channels, rows);
-    const weights = this.#weights.vector(convolution!);
+    const weights = this.#weights.vector(tensors.convolution!);
     const of = { p0: fromPosition, channels };
     const convolved = shortConvolution({ x: cache.values, gate, weights }, of);
     return blocks.project(show("heads", convolved), attentionOutput);
