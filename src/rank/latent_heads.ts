@@ -8,7 +8,6 @@ import type { LatentConfig } from "../model/types.ts";
 import type { Layer } from "./layer.ts";
 import { type Activations, type Matrix, matrixOf, multiply, quantize, readsQ8 } from "./matrix.ts";
 import { type LatentPlan, type LatentWorkspace, queryStride } from "./plan_latent.ts";
-import type { MatrixPlan } from "./plan_types.ts";
 import type { Residual } from "./residual.ts";
 import type { StepState } from "./step_state.ts";
 
