@@ -37,5 +37,7 @@ export type {
   PredictorTensors,
   RopeConfig,
   RopeScaling,
+  StateSpaceConfig,
+  StateSpaceTensors,
   VectorTensor,
 } from "./types.ts";

@@ -23,6 +23,7 @@ import { ReferenceBlocks } from "./blocks.ts";
 import { shortConvolution } from "./convolution.ts";
 import { latentHeads, type OwnHeads } from "./latent_heads.ts";
 import { add, attention, rope } from "./ops.ts";
+import { stateLayer } from "./state_layer.ts";
 import { ReferenceWeights } from "./weights.ts";
 
 /** Where the weights come from and who looks on. */
@@ -48,6 +49,8 @@ export interface ReferenceOptions {
 interface LayerCache {
   keys: Float64Array;
   values: Float64Array;
+  /** What a state space is made of, [positions, …]. */
+  rows: Float64Array;
 }
 
 /** Where new tokens stand. */
@@ -90,7 +93,7 @@ export class ReferenceModel {
       ropeFrequencies(each, each.factors && this.#weights.vector(each.factors))
     );
     const none = new Float64Array(0);
-    this.#caches = tensors.layers.map(() => ({ keys: none, values: none }));
+    this.#caches = tensors.layers.map(() => ({ keys: none, values: none, rows: none }));
     this.#onTensor = options.onTensor ?? (() => {});
     this.#thresholds = options.thresholds ?? [];
   }
@@ -139,13 +142,23 @@ export class ReferenceModel {
     return show("feed-forward out", add(y, scaled(fed)));
   }
 
-  /** What attention, or a convolution in its place, gives; where there is neither, nothing. */
+  /** What attention gives, or a convolution in its place, and a state space, of what is there. */
   #mix(h: Float64Array, index: number, place: Place): Float64Array {
-    const { query, convolution } = this.#tensors.layers[index];
-    if (query === null) return new Float64Array(h.length);
-    return convolution === null
+    const { query, convolution, stateSpace } = this.#tensors.layers[index];
+    const attended = query === null
+      ? new Float64Array(h.length)
+      : convolution === null
       ? this.#attend(h, index, place)
       : this.#convolve(h, index, place.fromPosition);
+    if (stateSpace === null) return attended;
+    const cache = this.#caches[index];
+    const { rows: width } = stateSpace.input;
+    const more = this.#blocks.project(h, stateSpace.input);
+    cache.rows = append(cache.rows, place.fromPosition * width, more);
+    const count = h.length / this.config.embeddingLength;
+    const of = { config: this.config, weights: this.#weights, rows: cache.rows, count };
+    const states = this.#show(`layer ${index} states`, stateLayer(stateSpace, of));
+    return add(attended, states);
   }
 
   /**
