@@ -72,6 +72,11 @@ Deno.test("layers that convolve answer the same from disk as from memory", async
   }
 });
 
+Deno.test("layers that keep states, and those without neurons, answer the same from disk", async () => {
+  await eachBudget({ architecture: "granitehybrid-moe", type: "Q4_0" }, false);
+  await eachBudget({ architecture: "nemotron_h", type: "Q4_0" }, false);
+});
+
 Deno.test("a mixture behind a dense layer answers the same from disk as from memory", () =>
   eachBudget({ architecture: "deepseek", type: "Q4_0", blockCount: 4 }, false));
 
