@@ -143,8 +143,10 @@ export class WholeTexts {
     check(observation !== null && ids.length <= observation.plan.tokens, "a step that is observed");
     check(position === 0 || position === this.#observed, "a text is observed in its order");
     if (position === 0) this.#kv.clearFor(SLOT);
-    // Experts that a token did not choose write nothing.
-    if (config.experts !== null) new Uint8Array(observation.buffer).fill(0);
+    // Experts that a token did not choose write nothing, nor do layers without neurons.
+    const isPartial = config.experts !== null ||
+      config.layers.some(({ hasNeurons }) => hasNeurons === false);
+    if (isPartial) new Uint8Array(observation.buffer).fill(0);
     this.#steps.begin(STEP_KIND_FORWARD);
     const states = this.#statesFrom(position);
     this.#steps.addAt(SLOT, position, ids.length, 0, states);
