@@ -38,6 +38,7 @@ type Tensors = ReadonlyMap<string, GgufTensor>;
 /** By layer, then by expert, the shared one last. */
 export function unitSources({ tensors }: ModelDescription): UnitSource[] {
   return tensors.layers.flatMap(({ feedForward }, layer): UnitSource[] => {
+    if (feedForward === null) return [];
     if (feedForward.kind === "dense") return [{ layer, expert: null, tensors: feedForward }];
     const { experts, shared } = feedForward;
     return [

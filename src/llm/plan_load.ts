@@ -160,7 +160,8 @@ function sequencesThatFit(alone: readonly RankPlan[]): number {
 /** What a plain file's threads take, the process included. */
 export function bytesInMemory(plans: readonly RankPlan[]): number {
   const units = plans[0].layers.reduce(
-    (sum, { feedForward: block }) => sum + (block.kind === "experts" ? block.experts.length : 1),
+    (sum, { feedForward: block }) =>
+      sum + (block === null ? 0 : block.kind === "experts" ? block.experts.length : 1),
     0,
   );
   return usedBytes(plans, { units, ioWorkers: 0 });

@@ -3,7 +3,13 @@
  * and tensor names of GGUF, so a family is a handful of choices; reading and checking are done
  * once, in read_config.ts and read_tensors.ts. Knows no files.
  */
-import type { ExpertsConfig, FeedForwardConfig, NormConfig, RopeConfig } from "./types.ts";
+import type {
+  ExpertsConfig,
+  FeedForwardConfig,
+  NormConfig,
+  RopeConfig,
+  StateSpaceConfig,
+} from "./types.ts";
 
 /** Matrices that may have a bias, as their tensors are called, without "blk.N.". */
 export type BiasedMatrix =
@@ -66,6 +72,19 @@ export interface ExpertChoices {
   readonly sharedExpert: "none" | "gated" | "plain";
   /** Where there is one, it and all others together count half each. Left out: no. */
   readonly averagesShared?: boolean;
+  /** Layers without a router have a dense block, of as many neurons as an expert. Left out: no. */
+  readonly areInTurns?: boolean;
+}
+
+/** Which layers of a family keep a state space, and what they have beside it. */
+export interface StateSpaceChoices {
+  readonly kind: StateSpaceConfig["kind"];
+  /** No layer attends; all do, too; or some do instead. */
+  readonly attention: "none" | "beside" | "instead";
+  /** Every layer has neurons; those that have neither a state nor heads do; none does. */
+  readonly neurons: "each" | "apart" | "none";
+  /** What states give is normalised in files that have weights for it. Left out: in all. */
+  readonly mayLackNorm?: boolean;
 }
 
 /** The lengths that default scales depend on. */
@@ -89,15 +108,18 @@ export interface Family {
   /** `general.architecture`, which is also the prefix of its metadata keys. */
   readonly architecture: string;
   /** Which dimensions of a head its converted weights pair up, or a table added to embeddings. */
-  readonly positions: RopeConfig["kind"] | "learned";
+  readonly positions: RopeConfig["kind"] | "learned" | "none";
   /** The same where the file names sections, which are alike for texts; null: as without. */
   readonly positionsOfSections: RopeConfig["kind"] | null;
   /** Keys and values of all heads are made of one latent a token. */
   readonly hasLatentAttention: boolean;
   /** Queries far into the context are made longer, where the file says how much. */
   readonly hasAttentionTemperature: boolean;
-  /** "said": "rms" where the file names that one's epsilon, else "layer". */
-  readonly norm: NormConfig["kind"] | "said";
+  /**
+   * "said": "rms" where the file names that one's epsilon, else "layer". "rmsOfEither": "rms", whose
+   * epsilon may have the other one's name.
+   */
+  readonly norm: NormConfig["kind"] | "said" | "rmsOfEither";
   /** False: its layer norms have weights only. */
   readonly normsHaveBiases: boolean;
   /** Attention and feed-forward read a norm of the residual stream; false: the stream itself. */
@@ -132,6 +154,8 @@ export interface Family {
   readonly windows: "none" | "all" | AlternatingWindows;
   /** Layers without key/value heads convolve over the last few tokens: read_convolution.ts. */
   readonly mayConvolve: boolean;
+  /** Null: no layer keeps a state space. */
+  readonly stateSpace: StateSpaceChoices | null;
   /** What the last norm is called. */
   readonly outputNorm: string;
   /** The last of so many layers in a row is not rotated; 0: all layers are. */
@@ -172,6 +196,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   requiredBiases: [],
   windows: "none",
   mayConvolve: false,
+  stateSpace: null,
   outputNorm: "output_norm",
   unrotatedPeriod: 0,
   rotationIsOptional: false,

@@ -3,6 +3,7 @@ export { type CheckedTensors, checkTensors, type CheckTensorsOptions } from "./c
 export { describeModel, SUPPORTED_ARCHITECTURES } from "./describe.ts";
 export { dequantize, DEQUANTIZED_TYPES, dequantizeInto } from "./dequantize.ts";
 export { FP4_LEVELS, IQ4_LEVELS } from "./dequantize_blocks.ts";
+export { headMatrices } from "./head_matrices.ts";
 export { layerNeurons } from "./layer_neurons.ts";
 export {
   predictedBlock,
@@ -20,6 +21,7 @@ export type {
   ExpertsConfig,
   ExpertTensors,
   FeedForwardConfig,
+  FeedForwardTensors,
   HeadNormTensors,
   HeadRows,
   LatentConfig,
@@ -35,5 +37,7 @@ export type {
   PredictorTensors,
   RopeConfig,
   RopeScaling,
+  StateSpaceConfig,
+  StateSpaceTensors,
   VectorTensor,
 } from "./types.ts";

@@ -41,6 +41,9 @@ export function readExperts(
   if (keys.integer("interleave_moe_layer_step", { min: 0, absent: 1 }) > 1) {
     throw notComputed(family, "its layers have experts in turns");
   }
+  if (keys.integer("moe_latent_size", { min: 0, absent: 0 }) > 0) {
+    throw notComputed(family, "its experts read a latent of the residual stream");
+  }
   const usedCount = keys.integer("expert_used_count", { min: 1, max: count });
   const feedForwardLength = readExpertLength(keys, usedCount, choices);
   const groups = readGroups(keys, count, usedCount);

@@ -122,7 +122,7 @@ function readRope(
   family: Family,
   shape: LayerShape,
 ): RopeConfig | null {
-  if (family.positions === "learned") return null;
+  if (family.positions === "learned" || family.positions === "none") return null;
   if (family.rotationIsOptional && !keys.flag("rope.scaling.finetuned", true)) return null;
   const scaling = readRopeScaling(keys, shape.trainedContext, family.hasLatentAttention);
   const dimensionCount = readRotatedDimensions(keys, shape.headDim);

@@ -10,6 +10,7 @@ import { mergedHeadDim } from "./latent.ts";
 import { readAllBlockCount } from "./read_config.ts";
 import { convolutionTensors } from "./read_convolution.ts";
 import { latentTensors } from "./read_latent_tensors.ts";
+import { stateSpaceTensors } from "./read_state_space.ts";
 import { LONG_ROPE_FACTORS } from "./read_layers.ts";
 import { feedForwardTensors } from "./read_feed_forward_tensors.ts";
 import { TensorChecker } from "./tensor_checker.ts";
@@ -67,24 +68,41 @@ function checkRopeFactors(checker: TensorChecker, config: ModelConfig): void {
 
 function layerTensors(reader: LayerReader): LayerTensors {
   const { checker, config, family, at } = reader;
-  const taps = config.layers[reader.index]?.convolutionTaps;
+  const { convolutionTaps: taps, attends, hasStates, hasNeurons } = config.layers[reader.index];
   const norm = (name: string, isThere: boolean) =>
     isThere ? readNorm(checker, at + name, reader) : null;
   // Parallel blocks of two norms: the second one is attention's.
   const hasSecond = config.hasParallelBlocks && checker.has("blk.0.attn_norm_2.weight");
   const hasOwnNorm = !config.hasParallelBlocks || family.mayBeParallel === "said" || hasSecond;
+  // A layer that has nothing but neurons has one norm, called as all layers' first one is.
+  const hasOnlyNeurons = attends === false && !hasStates;
+  const feedForwardNorm = hasSecond || hasOnlyNeurons ? "attn_norm" : family.feedForwardNorm;
   return {
-    attentionNorm: norm(hasSecond ? "attn_norm_2" : "attn_norm", family.hasPreNorms),
-    ...taps === undefined ? attentionTensors(reader) : convolutionTensors(reader, taps),
+    attentionNorm: norm(
+      hasSecond ? "attn_norm_2" : "attn_norm",
+      family.hasPreNorms && !hasOnlyNeurons,
+    ),
+    ...attends === false
+      ? NO_HEADS
+      : taps === undefined
+      ? attentionTensors(reader)
+      : convolutionTensors(reader, taps),
+    stateSpace: hasStates ? stateSpaceTensors(reader) : null,
     attentionPostNorm: norm("post_attention_norm", family.hasPostNorms),
     feedForwardNorm: norm(
-      hasSecond ? "attn_norm" : family.feedForwardNorm,
-      family.hasPreNorms && hasOwnNorm,
+      feedForwardNorm,
+      family.hasPreNorms && hasOwnNorm && hasNeurons !== false,
     ),
-    feedForward: feedForwardTensors(reader),
+    feedForward: hasNeurons === false ? null : feedForwardTensors(reader),
     feedForwardPostNorm: norm("post_ffw_norm", family.hasPostNorms),
   };
 }
+
+/** Of a layer that neither attends nor convolves. */
+const NO_HEADS = {
+  ...{ query: null, key: null, value: null, attentionOutput: null },
+  ...{ latent: null, queryNorm: null, keyNorm: null, attentionSinks: null, convolution: null },
+};
 
 function attentionTensors(reader: LayerReader) {
   const { checker, family, at } = reader;
@@ -134,8 +152,10 @@ function readNorm(
   { config, family }: Pick<LayerReader, "config" | "family">,
 ): NormTensors {
   const length = config.embeddingLength;
+  // The converter of Falcon-H1 leaves the end of a name out.
+  const isBare = checker.has(name) && !checker.has(`${name}.weight`);
   return {
-    weight: checker.vector(`${name}.weight`, length),
+    weight: checker.vector(isBare ? name : `${name}.weight`, length),
     bias: config.norm.kind === "layer" && family.normsHaveBiases
       ? checker.vector(`${name}.bias`, length)
       : null,

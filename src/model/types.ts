@@ -113,6 +113,33 @@ export interface LatentConfig {
   readonly valueDim: number;
 }
 
+/**
+ * Layers that keep a state of a sequence instead of, or beside, keys and values: a selective state
+ * space (Gu & Dao 2023, "Mamba"; Dao & Gu 2024, "Transformers are SSMs"). Channels, after a short
+ * convolution, each write into a state of their own and read from it.
+ */
+export interface StateSpaceConfig {
+  /**
+   * "channels": each has decays of its own, and time steps that, like what writes and reads, are
+   * made of all convolved channels. "heads": channels of a head share one decay and step, heads of
+   * a group share what writes and reads, and the layer's input makes all of it.
+   */
+  readonly kind: "channels" | "heads";
+  /** Tokens that the convolution sees, the last of them the token itself. */
+  readonly taps: number;
+  /** Channels. */
+  readonly innerLength: number;
+  /** Numbers in the state of a channel. */
+  readonly stateLength: number;
+  /** Of "channels" as many as channels. */
+  readonly headCount: number;
+  readonly groupCount: number;
+  /** Numbers that time steps are made of; 0 of "heads". */
+  readonly stepRank: number;
+  /** Steps, and what writes and reads, are normalised, without weights. */
+  readonly normalizesInputs: boolean;
+}
+
 /** What may differ from layer to layer. */
 export interface LayerConfig {
   /** Keys older than this many tokens are not attended to; 0 = no window. */
@@ -126,9 +153,15 @@ export interface LayerConfig {
    * Left out: it attends.
    */
   readonly convolutionTaps?: number;
+  /** False: the layer neither attends nor convolves. Left out: it does. */
+  readonly attends?: false;
+  /** It keeps a state space. Left out: it does not. */
+  readonly hasStates?: true;
+  /** False: it has no neurons. Left out: it has. */
+  readonly hasNeurons?: false;
 }
 
-/** What a model is. All lengths are counts of elements, not bytes. */
+/** What a model is. All lengths are counts of elements, not bytes. Without heads they are 0. */
 export interface ModelConfig {
   /** `general.architecture`: "llama", "qwen2", … */
   readonly architecture: string;
@@ -144,6 +177,8 @@ export interface ModelConfig {
   readonly headDim: number;
   /** Null: heads have keys and values of their own. */
   readonly latent: LatentConfig | null;
+  /** Null: no layer keeps a state space. */
+  readonly stateSpace: StateSpaceConfig | null;
   readonly vocabSize: number;
   /** Trained context, tokens. */
   readonly contextLength: number;
@@ -270,17 +305,59 @@ export interface ExpertTensors {
   readonly sharedGate: MatrixTensor | null;
 }
 
+/** A layer's state space. */
+export interface StateSpaceTensors {
+  /**
+   * Makes what gates the outcome, [inner], and what is convolved, [inner], of "heads" with what
+   * writes and what reads, [groups · state] each, behind it; and last, of "heads", steps, [heads].
+   */
+  readonly input: MatrixTensor;
+  /** Its first rows of what gates, and of what is convolved. */
+  readonly gateRow: number;
+  readonly convolvedRow: number;
+  /** [convolved rows, taps], the token's own tap last, and [convolved rows] or null. */
+  readonly convolution: VectorTensor;
+  readonly convolutionBias: VectorTensor | null;
+  /** Of "channels": what is made of all convolved channels. */
+  readonly shared: {
+    /** [stepRank + 2 · state, inner]: steps, what writes, what reads. */
+    readonly matrix: MatrixTensor;
+    /** [inner, stepRank]: steps of channels. */
+    readonly steps: MatrixTensor;
+    /** Of the three parts; null: they are not normalised, or without weights. */
+    readonly norms: {
+      readonly step: VectorTensor;
+      readonly input: VectorTensor;
+      readonly output: VectorTensor;
+    } | null;
+  } | null;
+  /** Added to steps before their softplus, [heads]. */
+  readonly stepBias: VectorTensor;
+  /** [heads], of "channels" [inner, state]; below 0. */
+  readonly decay: VectorTensor;
+  /** How much a channel goes around the state, [heads]. */
+  readonly skip: VectorTensor;
+  /** Of the gated outcome, group by group, [inner]; or null. */
+  readonly norm: VectorTensor | null;
+  /** [d, inner]. */
+  readonly output: MatrixTensor;
+}
+
+/** Neurons, all of them or some at a time. */
+export type FeedForwardTensors = DenseTensors | ExpertTensors;
+
 /**
  * A layer's weights. One that convolves has them in the same places: "key" and "value" make what is
  * convolved, key ⊙ value, and "query" what the outcome is multiplied by before the output
  * projection. Its channels are shared out as the dimensions of heads are.
  */
 export interface LayerTensors {
-  /** Null: attention reads the residual stream as it is. */
+  /** Null: attention reads the residual stream as it is; or the layer has none of what reads it. */
   readonly attentionNorm: NormTensors | null;
-  readonly query: MatrixTensor;
-  readonly key: MatrixTensor;
-  readonly value: MatrixTensor;
+  /** These three and the output are null where the layer neither attends nor convolves. */
+  readonly query: MatrixTensor | null;
+  readonly key: MatrixTensor | null;
+  readonly value: MatrixTensor | null;
   /**
    * Null: heads have keys and values of their own. Else `key` has the rows of the latent and of the
    * turned part, `value` those of the latent, a head of `query` those of the plain part first.
@@ -292,12 +369,14 @@ export interface LayerTensors {
   readonly attentionSinks: VectorTensor | null;
   /** [d, taps], the token's own tap last; null where the layer attends. */
   readonly convolution: VectorTensor | null;
-  readonly attentionOutput: MatrixTensor;
+  readonly attentionOutput: MatrixTensor | null;
+  /** Reads what attention reads, and adds to what it adds; or null. */
+  readonly stateSpace: StateSpaceTensors | null;
   /** Of what attention adds to the residual stream. */
   readonly attentionPostNorm: NormTensors | null;
   /** Null: the block reads the residual stream as it is, or what attention reads, if parallel. */
   readonly feedForwardNorm: NormTensors | null;
-  readonly feedForward: DenseTensors | ExpertTensors;
+  readonly feedForward: FeedForwardTensors | null;
   readonly feedForwardPostNorm: NormTensors | null;
 }
 

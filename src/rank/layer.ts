@@ -9,6 +9,7 @@ import type {
   ExpertsPlan,
   HeadNormPlan,
   LayerPlan,
+  MatrixPlan,
   NormPlan,
   PredictorPlan,
   RankPlan,
@@ -128,8 +129,10 @@ export interface Layer {
   readonly index: number;
   /** The arena it lies in. */
   readonly arena: number;
-  /** Attention and feed-forward read the same input; there is one join, after both. */
-  readonly isParallel: boolean;
+  /** Behind attention, or what is in its place: not where both blocks read the same input. */
+  readonly joinsAttention: boolean;
+  /** Behind the neurons, where the layer has some. */
+  readonly joinsNeurons: boolean;
   /** Experts are chosen by the layer's input, before attention changes it. */
   readonly routesEarly: boolean;
   /** 0 = none. */
@@ -162,7 +165,8 @@ export interface Layer {
   readonly attentionOutput: Matrix;
   readonly attentionPostNorm: Norm | null;
   readonly feedForwardNorm: Norm | null;
-  readonly feedForward: Dense | Streamed | Experts;
+  /** Null: the layer has no neurons. */
+  readonly feedForward: Dense | Streamed | Experts | null;
   /** More neurons of a dense block, computed in steps of so many tokens only. */
   readonly steppedNeurons: readonly { readonly block: Dense; readonly tokens: Range }[];
   readonly feedForwardPostNorm: Norm | null;
@@ -181,14 +185,15 @@ export function bindLayer(
     block.kind === "dense" ? bindDense(block) : bindStreamed(block, slotsOf(by.rank, plan.arena));
   const own = config.layers[index];
   const isParallel = config.hasParallelBlocks;
-  const [query, key, value] = [plan.query, plan.key, plan.value].map(matrixOf);
+  const [query, key, value] = [plan.query, plan.key, plan.value].map(boundMatrix);
   const groupSize = config.headCount / config.headCountKv;
   const headNorm = (norm: HeadNormPlan | null) => bindHeadNorm(norm, config.headDim);
   return {
     index,
     arena: plan.arena,
-    isParallel,
-    routesEarly: plan.feedForward.kind === "experts" &&
+    joinsAttention: plan.attentionOutput !== null && !isParallel,
+    joinsNeurons: plan.feedForward !== null,
+    routesEarly: plan.feedForward?.kind === "experts" &&
       config.experts?.routerInput === "layerInput",
     slidingWindow: own.slidingWindow,
     rope: own.rope,
@@ -202,7 +207,7 @@ export function bindLayer(
     key,
     value,
     projectionsReadQ8: [query, key, value].some(readsQ8),
-    latent: plan.latent && bindLatent({ ...plan, latent: plan.latent }, lengthOf(plan.heads)),
+    latent: plan.latent && bindLatent({ query, key, latent: plan.latent }, lengthOf(plan.heads)),
     queryNorm: headNorm(plan.queryNorm),
     keyNorm: headNorm(plan.keyNorm),
     sinks: addressOf(plan.attentionSinks),
@@ -210,12 +215,12 @@ export function bindLayer(
       taps: plan.convolution.taps,
       weights: plan.convolution.weights.offsetBytes,
     },
-    attentionOutput: matrixOf(plan.attentionOutput),
+    attentionOutput: boundMatrix(plan.attentionOutput),
     attentionPostNorm: bindNorm(plan.attentionPostNorm),
     feedForwardNorm: bindNorm(plan.feedForwardNorm ?? (isParallel ? plan.attentionNorm : null)),
-    feedForward: plan.feedForward.kind === "experts"
+    feedForward: plan.feedForward?.kind === "experts"
       ? bindExperts(plan.feedForward, { memory, bind })
-      : bind(plan.feedForward),
+      : plan.feedForward && bind(plan.feedForward),
     steppedNeurons: plan.steppedNeurons.map(({ block, tokens }) => ({
       block: bindDense(block),
       tokens,
@@ -224,6 +229,16 @@ export function bindLayer(
     keys: plan.keysOffsetBytes,
     values: plan.valuesOffsetBytes,
   };
+}
+
+/** Of a layer that has none of it: it has no heads on any rank. */
+const NO_MATRIX: Matrix = {
+  ...{ type: "F32", typeId: 0, offsetBytes: 0, rowStrideBytes: 0, rowCount: 0, columnCount: 0 },
+  ...{ bias: 0, layout: "rows", columnStrideBytes: 0, scratch: 0 },
+};
+
+function boundMatrix(plan: MatrixPlan | null): Matrix {
+  return plan === null ? NO_MATRIX : matrixOf(plan);
 }
 
 export function bindNorm(plan: NormPlan): Norm;

@@ -91,20 +91,20 @@ function* inArena(arena: number, parts: Iterable<Part>): Generator<Piece> {
 
 function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   yield* partsOfNorm(layer.attentionNorm);
-  yield* partsOf(layer.query);
-  yield* partsOf(layer.key);
-  yield* partsOf(layer.value);
+  if (layer.query !== null) yield* partsOf(layer.query);
+  if (layer.key !== null) yield* partsOf(layer.key);
+  if (layer.value !== null) yield* partsOf(layer.value);
   if (layer.latent !== null) yield* partsOfLatent(layer.latent);
   yield* partsOfNorm(layer.queryNorm);
   yield* partsOfNorm(layer.keyNorm);
   if (layer.attentionSinks !== null) yield { vector: layer.attentionSinks };
   if (layer.convolution !== null) yield { vector: layer.convolution.weights };
-  yield* partsOf(layer.attentionOutput);
+  if (layer.attentionOutput !== null) yield* partsOf(layer.attentionOutput);
   yield* partsOfNorm(layer.attentionPostNorm);
   yield* partsOfNorm(layer.feedForwardNorm);
   const { feedForward } = layer;
-  if (feedForward.kind === "experts") yield* partsOfExperts(feedForward);
-  else yield* partsOfBlock(feedForward);
+  if (feedForward?.kind === "experts") yield* partsOfExperts(feedForward);
+  else if (feedForward !== null) yield* partsOfBlock(feedForward);
   for (const { block } of layer.steppedNeurons) yield* partsOfBlock(block);
   yield* partsOfNorm(layer.feedForwardPostNorm);
 }

@@ -43,8 +43,11 @@ export function planRanks(
     hushes: options.thresholds !== undefined,
     units,
   });
-  const typesOf = (matrixOf: (layer: LayerTensors) => MatrixTensor) =>
-    layers.map((layer) => layouts.typeOf(matrixOf(layer).tensor));
+  const typesOf = (matrixOf: (layer: LayerTensors) => MatrixTensor | null) =>
+    layers.flatMap((layer) => {
+      const matrix = matrixOf(layer);
+      return matrix === null ? [] : [layouts.typeOf(matrix.tensor)];
+    });
   // Layers differ in their types, and the cuts are the same in all: the coarsest blocks decide.
   const coarsest = (types: WeightType[]) =>
     types.reduce((most, type) => Math.max(most, blockWeights(type)), 1);

@@ -4,6 +4,7 @@
  */
 import { alignUp, check } from "../base/check.ts";
 import { SUPERBLOCK_WEIGHTS } from "../memory/row_layout.ts";
+import { headMatrices } from "../model/head_matrices.ts";
 import { ownKeyDim } from "../model/latent.ts";
 import type { HeadRows, LatentConfig, LayerTensors, ModelConfig } from "../model/types.ts";
 import type { Placer } from "./plan_layer.ts";
@@ -51,7 +52,8 @@ export function planLatentHeads(
   { config, heads }: { config: ModelConfig; heads: Range },
 ): Pick<LayerPlan, "query" | "key" | "value"> & { latent: LatentPlan } {
   const { latent: shape } = config;
-  const { query, key, value, latent } = tensors;
+  const { latent } = tensors;
+  const { query, key, value } = headMatrices(tensors);
   check(shape !== null && latent !== null, "the model has latents");
   const { length, turnedDim, plainDim } = shape;
   const step = ownKeyDim(shape);

@@ -113,9 +113,9 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     kvHeads: shard.kvHeads,
     attentionNorm: norm(place, tensors.attentionNorm),
     ...tensors.latent ? planLatentHeads(place, tensors, { config, heads: shard.heads }) : {
-      query: place.matrix(tensors.query, { rows: query }),
-      key: place.matrix(tensors.key, { rows: keyValue }),
-      value: place.matrix(tensors.value, { rows: keyValue }),
+      query: tensors.query && place.matrix(tensors.query, { rows: query }),
+      key: tensors.key && place.matrix(tensors.key, { rows: keyValue }),
+      value: tensors.value && place.matrix(tensors.value, { rows: keyValue }),
       latent: null,
     },
     queryNorm: headNorm(place, tensors.queryNorm, { rows: query, headDim: config.headDim }),
@@ -125,13 +125,13 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
       own: query,
       channels: config.embeddingLength,
     }),
-    attentionOutput: place.matrix(tensors.attentionOutput, {
+    attentionOutput: tensors.attentionOutput && place.matrix(tensors.attentionOutput, {
       columns: scale(shard.heads, mergedHeadDim(config)),
       takesBias: adds,
     }),
     attentionPostNorm: norm(place, tensors.attentionPostNorm),
     feedForwardNorm: norm(place, tensors.feedForwardNorm),
-    feedForward: feedForward.kind === "dense"
+    feedForward: feedForward === null ? null : feedForward.kind === "dense"
       ? {
         ...block(place, feedForward, { ...of, neurons: shard.neurons, expert: null }),
         predictor: predictor(place, feedForward, {
@@ -141,7 +141,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
         ...input.threshold === null ? {} : { threshold: input.threshold },
       }
       : experts(place, feedForward, { ...of, input }),
-    steppedNeurons: feedForward.kind !== "dense" ? [] : shard.steppedNeurons.map((each) => ({
+    steppedNeurons: feedForward?.kind !== "dense" ? [] : shard.steppedNeurons.map((each) => ({
       block: dense(place, feedForward, { ...of, neurons: each.neurons, adds: false }),
       tokens: each.tokens,
     })),
@@ -336,6 +336,7 @@ export function forEachBlock(
   feedForward: LayerTensors["feedForward"],
   visit: (expert: BundleUnit["expert"], block: DenseTensors) => void,
 ): void {
+  if (feedForward === null) return;
   if (feedForward.kind === "dense") return visit(null, feedForward);
   feedForward.experts.forEach((expert, index) => visit(index, expert));
   if (feedForward.shared !== null) visit("shared", feedForward.shared);

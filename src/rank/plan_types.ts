@@ -144,9 +144,10 @@ export interface LayerPlan {
   /** The key/value heads that `heads` read. */
   readonly kvHeads: Range;
   readonly attentionNorm: NormPlan | null;
-  readonly query: MatrixPlan;
-  readonly key: MatrixPlan;
-  readonly value: MatrixPlan;
+  /** Null, as the output is, where the layer neither attends nor convolves. */
+  readonly query: MatrixPlan | null;
+  readonly key: MatrixPlan | null;
+  readonly value: MatrixPlan | null;
   /** Null: heads have keys and values of their own. */
   readonly latent: LatentPlan | null;
   readonly queryNorm: HeadNormPlan | null;
@@ -155,10 +156,11 @@ export interface LayerPlan {
   readonly attentionSinks: VectorPlan | null;
   /** Null: the layer attends. weights: [taps, channels], own ones, as many as queries have. */
   readonly convolution: { readonly taps: number; readonly weights: VectorPlan } | null;
-  readonly attentionOutput: MatrixPlan;
+  readonly attentionOutput: MatrixPlan | null;
   readonly attentionPostNorm: NormPlan | null;
   readonly feedForwardNorm: NormPlan | null;
-  readonly feedForward: DensePlan | StreamedPlan | ExpertsPlan;
+  /** Null: the layer has no neurons. */
+  readonly feedForward: DensePlan | StreamedPlan | ExpertsPlan | null;
   /** More neurons of a dense block, which are computed in some steps only. */
   readonly steppedNeurons: readonly SteppedDensePlan[];
   readonly feedForwardPostNorm: NormPlan | null;

@@ -342,7 +342,10 @@ export class RankPlanner implements Placer {
     const { config, tensors: { layers } } = this.#in.model;
     const by = { config, hasPredictors: this.#hasPredictors };
     return Math.max(
-      ...layers.map((layer) => usedPredictor(predictedBlock(layer), by)?.first.rows ?? 0),
+      ...layers.map((layer) => {
+        const block = predictedBlock(layer);
+        return block === null ? 0 : usedPredictor(block, by)?.first.rows ?? 0;
+      }),
     );
   }
 

@@ -3,6 +3,7 @@ import { f32, list, type MetadataEntry, type StoredValue, text, u32 } from "../.
 import type { PlannedTensor, TensorRole } from "../../src/synth/layout.ts";
 import { chooseTypes, FILE_TYPES, type Quant } from "../../src/quantize/mod.ts";
 import type { TinyFamily } from "./tiny_family.ts";
+import { planStateSpace, stateSpaceKeys, type TinyStateSpace } from "./tiny_state_space.ts";
 import type { TinyPredictor } from "./tiny_predictor.ts";
 
 /** Everything that decides which tensors a tiny model has and how large they are. */
@@ -53,6 +54,7 @@ export function tinyMetadata(
     "rope.freq_base": f32(shape.ropeBase),
     "vocab_size": u32(shape.vocabSize),
     ...experts && { "expert_count": u32(experts.count), "expert_used_count": u32(experts.used) },
+    ...family.stateSpace && stateSpaceKeys(family.stateSpace, shape, experts),
     ...family.keys,
   };
   return [
@@ -94,9 +96,12 @@ function floatTensors(shape: TinyShape, family: TinyFamily): PlannedTensor[] {
   }
   for (let block = 0; block < shape.blockCount; block++) {
     plan.prefix = `blk.${block}.`;
-    if (family.convolution?.attends[block] === false) planConvolution(plan, shape, family);
+    const kind = family.stateSpace?.layers[block] ?? "heads";
+    if (kind === "state" || kind === "neurons") plan.norm("attn_norm", width);
+    else if (family.convolution?.attends[block] === false) planConvolution(plan, shape, family);
     else planAttention(plan, shape, family);
-    planFeedForward(plan, shape, family, block);
+    if (kind === "state" || kind === "both") planStateSpace(plan, shape, family.stateSpace!);
+    if (hasNeurons(family, kind)) planFeedForward(plan, shape, family, block);
   }
   plan.prefix = "";
   plan.norm(family.outputNorm ?? "output_norm", width);
@@ -105,8 +110,13 @@ function floatTensors(shape: TinyShape, family: TinyFamily): PlannedTensor[] {
   return plan.tensors;
 }
 
+function hasNeurons({ stateSpace }: TinyFamily, kind: TinyStateSpace["layers"][number]): boolean {
+  if (stateSpace?.isApart) return kind === "neurons";
+  return stateSpace === undefined || stateSpace.layers.some((each) => each !== "state");
+}
+
 /** Collects tensors of a model or a layer. */
-class TensorPlan {
+export class TensorPlan {
   readonly tensors: PlannedTensor[] = [];
   /** What names begin with. */
   prefix = "";
@@ -139,6 +149,11 @@ class TensorPlan {
   /** Sinks are scores: as large as those of positions. */
   sinks(headCount: number): void {
     this.#add("attn_sinks.weight", [headCount], "norm");
+  }
+
+  /** By its whole name; about 1. */
+  factors(name: string, ...dims: readonly number[]): void {
+    this.#add(name, dims, "norm");
   }
 
   /** By its whole name. */
@@ -248,11 +263,13 @@ function planFeedForward(
 ): void {
   const { embeddingLength: width, feedForwardLength: neurons, predictor } = shape;
   if (family.parallel === "two") plan.norm("attn_norm_2", width);
-  if (family.preNorms !== false && !family.parallel) {
-    plan.norm(family.feedForwardNorm ?? "ffn_norm", width);
+  if (family.preNorms !== false && !family.parallel && !family.stateSpace?.isApart) {
+    if (family.hasBareNorm) plan.factors("ffn_norm", width);
+    else plan.norm(family.feedForwardNorm ?? "ffn_norm", width);
   }
   const rank = predictor && (predictor.layers?.includes(block) ?? true) ? predictor.rank : 0;
-  if (family.experts && block >= (family.experts.leading ?? 0)) {
+  const { leading = 0, layers = [block] } = family.experts ?? {};
+  if (family.experts && block >= leading && layers.includes(block)) {
     planExperts(plan, width, { ...family.experts, rank });
   } else {
     if (!family.neurons) plan.matrix("ffn_gate", [width, neurons], "gate");
@@ -271,7 +288,7 @@ function planFeedForward(
 function planExperts(
   plan: TensorPlan,
   width: number,
-  { count, length, shared, isPlain, hasChoiceBias, choiceBias, hasBiases, isOld, rank }:
+  { count, length, shared, isPlain, hasChoiceBias, choiceBias, hasBiases, isOld, isUngated, rank }:
     & NonNullable<TinyFamily["experts"]>
     & { rank: number },
 ): void {
@@ -281,7 +298,7 @@ function planExperts(
   };
   plan.matrix("ffn_gate_inp", [width, count], "gate");
   if (hasChoiceBias) plan.vector(choiceBias ?? "exp_probs_b.bias", count);
-  each("ffn_gate", [width, length], "gate");
+  if (!isUngated) each("ffn_gate", [width, length], "gate");
   each("ffn_up", [width, length]);
   each("ffn_down", [length, width], "residual");
   if (hasBiases) {
@@ -296,7 +313,7 @@ function planExperts(
   }
   if (!shared) return;
   if (!isPlain) plan.matrix("ffn_gate_inp_shexp", [width], "gate");
-  plan.matrix("ffn_gate_shexp", [width, shared], "gate");
+  if (!isUngated) plan.matrix("ffn_gate_shexp", [width, shared], "gate");
   plan.matrix("ffn_up_shexp", [width, shared]);
   plan.matrix("ffn_down_shexp", [shared, width], "residual");
 }

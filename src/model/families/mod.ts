@@ -18,6 +18,7 @@ import { exaone } from "./exaone.ts";
 import { exaone4 } from "./exaone4.ts";
 import { exaoneMoe } from "./exaone_moe.ts";
 import { falcon } from "./falcon.ts";
+import { falconH1 } from "./falcon_h1.ts";
 import { gemma } from "./gemma.ts";
 import { gemma2 } from "./gemma2.ts";
 import { gemma3 } from "./gemma3.ts";
@@ -27,21 +28,27 @@ import { gpt2 } from "./gpt2.ts";
 import { gptneox } from "./gptneox.ts";
 import { gptOss } from "./gpt_oss.ts";
 import { granite } from "./granite.ts";
+import { graniteHybrid } from "./granitehybrid.ts";
 import { granitemoe } from "./granitemoe.ts";
 import { hunyuanDense } from "./hunyuan_dense.ts";
 import { hunyuanMoe } from "./hunyuan_moe.ts";
 import { hyV3 } from "./hy_v3.ts";
 import { internlm2 } from "./internlm2.ts";
 import { jais2 } from "./jais2.ts";
+import { jamba } from "./jamba.ts";
 import { lfm2 } from "./lfm2.ts";
 import { lfm2moe } from "./lfm2moe.ts";
 import { llama } from "./llama.ts";
 import { maincoder } from "./maincoder.ts";
+import { mamba } from "./mamba.ts";
+import { mamba2 } from "./mamba2.ts";
 import { mellum } from "./mellum.ts";
 import { minicpm } from "./minicpm.ts";
 import { minimaxM2 } from "./minimax_m2.ts";
 import { mistral3 } from "./mistral3.ts";
 import { nemotron } from "./nemotron.ts";
+import { nemotronH } from "./nemotron_h.ts";
+import { nemotronHMoe } from "./nemotron_h_moe.ts";
 import { olmo2 } from "./olmo2.ts";
 import { olmoe } from "./olmoe.ts";
 import { orion } from "./orion.ts";
@@ -86,6 +93,7 @@ export const FAMILIES: readonly Family[] = [
   exaone4,
   exaoneMoe,
   falcon,
+  falconH1,
   gemma,
   gemma2,
   gemma3,
@@ -95,21 +103,27 @@ export const FAMILIES: readonly Family[] = [
   gptneox,
   gptOss,
   granite,
+  graniteHybrid,
   granitemoe,
   hunyuanDense,
   hunyuanMoe,
   hyV3,
   internlm2,
   jais2,
+  jamba,
   lfm2,
   lfm2moe,
   llama,
   maincoder,
+  mamba,
+  mamba2,
   mellum,
   minicpm,
   minimaxM2,
   mistral3,
   nemotron,
+  nemotronH,
+  nemotronHMoe,
   olmo2,
   olmoe,
   orion,

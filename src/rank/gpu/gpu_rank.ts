@@ -48,7 +48,8 @@ const LAYERS_AT_ONCE = 8;
 /** A layer with what it runs. */
 interface WalkedGpuLayer {
   readonly layer: GpuLayer;
-  readonly isParallel: boolean;
+  readonly joinsAttention: boolean;
+  readonly joinsNeurons: boolean;
   /** Alone: of this layer and those behind it, at the first one of a few; else null. */
   readonly several: Program | null;
   /** Beside others: null where it has no share of it. */
@@ -223,10 +224,10 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
 
   /** All of attention: the GPU needs no say between its parts. */
   project(walked: WalkedGpuLayer): void {
-    const { attention, isParallel, layer, several } = walked;
+    const { attention, joinsAttention, layer, several } = walked;
     if (several !== null) several.run(this.#step);
     const brought = this.#broughtTo(layer);
-    const isLast = !isParallel || !this.#hasNeurons(walked) && brought === null;
+    const isLast = joinsAttention || !this.#hasNeurons(walked) && brought === null;
     if (attention !== null) this.#runBlock(attention, isLast);
     // The threads attend meanwhile, or the GPU does.
     if (brought !== null) this.#parts.brought!.stream.bring(brought.index);
@@ -343,7 +344,8 @@ async function openLayers(of: Opening): Promise<WalkedGpuLayer[]> {
     const { attentionPostNorm, feedForwardPostNorm } = plan.layers[index];
     walked.push({
       layer,
-      isParallel: layer.isParallel,
+      joinsAttention: !layer.isParallel,
+      joinsNeurons: true,
       several: several[index] ?? null,
       attention: isAlone || !layer.hasHeads ? null : await build((b) => layer.addAttention(b)),
       feedForward: isAlone || !layer.hasNeurons ? null : await build((b) => layer.addNeurons(b)),
