@@ -19,6 +19,8 @@ export interface KvBlocksOptions {
   readonly tableBlocks: number;
   /** What exact requests use again is a multiple of so many positions. */
   readonly reuseUnit: number;
+  /** Whether a sequence can go on behind remembered content. Left out: behind any. */
+  readonly canFollow?: (content: number, isExact: boolean) => boolean;
   /** Block `index` of a sequence is block `block` of the pool from now on. */
   readonly onBlock: (slot: number, index: number, block: number) => void;
 }
@@ -87,6 +89,7 @@ export class KvBlocks {
   /** Blocks that nobody has, the next one to be used first. */
   readonly #free: BlockList;
   #contentCount = 0;
+  #commonTokens = 0;
 
   constructor(options: KvBlocksOptions) {
     const { blocks, sequences, tableBlocks } = options;
@@ -124,6 +127,16 @@ export class KvBlocks {
   /** Blocks whose content can be used again, in use or not. */
   get rememberedBlocks(): number {
     return this.#byHash.size;
+  }
+
+  /** Of the sequence that was opened last, tokens that some sequence before it began with. */
+  get commonTokens(): number {
+    return this.#commonTokens;
+  }
+
+  /** The number of what a sequence's first tokens are, whole blocks of them; 0: not remembered. */
+  contentBefore(slot: number, tokens: number): number {
+    return this.#contents[this.#blockAt(slot, tokens / TOKENS - 1)];
   }
 
   /**
@@ -275,7 +288,14 @@ export class KvBlocks {
       this.#tables[slot * this.#in.tableBlocks + shared] = block;
       before = this.#contents[block];
     }
-    while (isExact && shared * TOKENS % this.#in.reuseUnit !== 0) shared--;
+    this.#commonTokens = shared * TOKENS;
+    const { reuseUnit, canFollow } = this.#in;
+    while (shared > 0) {
+      const isWhole = !isExact || shared * TOKENS % reuseUnit === 0;
+      const content = this.#contents[this.#blockAt(slot, shared - 1)];
+      if (isWhole && (canFollow === undefined || canFollow(content, isExact))) break;
+      shared--;
+    }
     return shared;
   }
 

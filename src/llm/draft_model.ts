@@ -40,6 +40,13 @@ export function planDraft(
     );
   }
   const { file, model, plans: own } = planBeside(path, plans, module);
+  if (model.config.stateSpace !== null) {
+    throw refusal(
+      path,
+      "its layers keep states of the text, which cannot go back behind guesses that were wrong: " +
+        "take a model that attends in all layers",
+    );
+  }
   requireSameVocabulary(path, createTokenizer(file.metadata), tokenizer);
   const bytes = bytesInMemory(plans) + memoryUse(own).totalBytes + besideBytes;
   if (bytes > memoryBytes) {

@@ -17,6 +17,7 @@ import type {
   VectorPlan,
 } from "./plan_types.ts";
 import { lengthOf, type Range } from "./shard.ts";
+import { bindStateSpace, type StateSpace } from "./state_space.ts";
 
 /** Addresses of f32 [embeddingLength]; bias 0: none. */
 export interface Norm {
@@ -163,6 +164,8 @@ export interface Layer {
   /** Null: the layer attends. */
   readonly convolution: Convolution | null;
   readonly attentionOutput: Matrix;
+  /** Null: the layer keeps none. */
+  readonly stateSpace: StateSpace | null;
   readonly attentionPostNorm: Norm | null;
   readonly feedForwardNorm: Norm | null;
   /** Null: the layer has no neurons. */
@@ -191,7 +194,7 @@ export function bindLayer(
   return {
     index,
     arena: plan.arena,
-    joinsAttention: plan.attentionOutput !== null && !isParallel,
+    joinsAttention: !isParallel && (plan.attentionOutput !== null || plan.stateSpace !== null),
     joinsNeurons: plan.feedForward !== null,
     routesEarly: plan.feedForward?.kind === "experts" &&
       config.experts?.routerInput === "layerInput",
@@ -216,6 +219,8 @@ export function bindLayer(
       weights: plan.convolution.weights.offsetBytes,
     },
     attentionOutput: boundMatrix(plan.attentionOutput),
+    stateSpace: plan.stateSpace &&
+      bindStateSpace(plan.stateSpace, { config: config.stateSpace!, memory }),
     attentionPostNorm: bindNorm(plan.attentionPostNorm),
     feedForwardNorm: bindNorm(plan.feedForwardNorm ?? (isParallel ? plan.attentionNorm : null)),
     feedForward: plan.feedForward?.kind === "experts"

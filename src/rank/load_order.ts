@@ -14,6 +14,7 @@ import type {
   VectorPlan,
 } from "./plan_types.ts";
 import type { LatentPlan } from "./plan_latent.ts";
+import type { StateSpacePlan } from "./plan_state.ts";
 import { packedBlocks } from "./own_units.ts";
 import { fileRows } from "./picked.ts";
 import { lengthOf } from "./shard.ts";
@@ -100,6 +101,7 @@ function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   if (layer.attentionSinks !== null) yield { vector: layer.attentionSinks };
   if (layer.convolution !== null) yield { vector: layer.convolution.weights };
   if (layer.attentionOutput !== null) yield* partsOf(layer.attentionOutput);
+  if (layer.stateSpace !== null) yield* partsOfStateSpace(layer.stateSpace);
   yield* partsOfNorm(layer.attentionPostNorm);
   yield* partsOfNorm(layer.feedForwardNorm);
   const { feedForward } = layer;
@@ -120,6 +122,21 @@ function* partsOfLatent(
   yield { vector: norm };
   yield* partsOf(keyUp);
   yield* partsOf(valueUp);
+}
+
+function* partsOfStateSpace(plan: StateSpacePlan): Generator<Part> {
+  const { convolutionBias, shared, norm } = plan;
+  yield* partsOf(plan.input);
+  yield { vector: plan.convolution };
+  if (convolutionBias !== null) yield { vector: convolutionBias };
+  if (shared !== null) {
+    yield* partsOf(shared.matrix);
+    yield* partsOf(shared.steps);
+    for (const vector of Object.values(shared.norms ?? {})) yield { vector };
+  }
+  for (const vector of [plan.stepBias, plan.decay, plan.skip]) yield { vector };
+  if (norm !== null) yield { vector: norm };
+  yield* partsOf(plan.output);
 }
 
 function* partsOfExperts(plan: ExpertsPlan): Generator<Part> {

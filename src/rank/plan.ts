@@ -55,6 +55,10 @@ export function planRanks(
   const blocks = {
     attentionOutput: coarsest(typesOf((layer) => layer.attentionOutput)),
     down: coarsest(layouts.cutDownTypes),
+    states: Math.max(
+      coarsest(typesOf((layer) => layer.stateSpace?.output ?? null)),
+      coarsest(typesOf((layer) => layer.stateSpace?.shared?.matrix ?? null)),
+    ),
     stripes: units?.stripes,
   };
   const withGpu = planShards(model.config, { rankCount, contextLength, blocks, gpu });
@@ -65,7 +69,9 @@ export function planRanks(
   });
   const firstOnGpu = gpu === undefined ? 0 : layers.length - gpu.layers;
   const orders = neuronOrders(model, options, { blocks, layouts });
-  const isExact = typesOf((layer) => layer.key).every((type) => type === "F32");
+  const isExact = typesOf((layer) => layer.key ?? layer.stateSpace?.input ?? null).every((type) =>
+    type === "F32"
+  );
   const kvType = options.kvType !== "auto" ? options.kvType : isExact ? "f32" : "i16";
   const planners = withGpu.map((shard, rankIndex) =>
     new RankPlanner({

@@ -30,6 +30,7 @@ import type {
   VectorPlan,
 } from "./plan_types.ts";
 import { planLatentHeads } from "./plan_latent.ts";
+import { planStateSpace, type StateSpacePlan } from "./plan_state.ts";
 import { neuronsAt } from "./hot_neurons.ts";
 import { cut, lengthOf, type Range, type Shard } from "./shard.ts";
 
@@ -99,7 +100,10 @@ export interface LayerInput {
 }
 
 /** The weights of a layer's share. */
-export type LayerWeights = Omit<LayerPlan, "arena" | "keysOffsetBytes" | "valuesOffsetBytes">;
+export interface LayerWeights
+  extends Omit<LayerPlan, "arena" | "keysOffsetBytes" | "valuesOffsetBytes" | "stateSpace"> {
+  readonly stateSpace: Omit<StateSpacePlan, "placesOffsetBytes"> | null;
+}
 
 export function planLayer(place: Placer, input: LayerInput): LayerWeights {
   const { config, shard, rankIndex, tensors, isSilent, index } = input;
@@ -129,6 +133,8 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
       columns: scale(shard.heads, mergedHeadDim(config)),
       takesBias: adds,
     }),
+    stateSpace: tensors.stateSpace &&
+      planStateSpace(place, tensors.stateSpace, { config, heads: shard.stateHeads }),
     attentionPostNorm: norm(place, tensors.attentionPostNorm),
     feedForwardNorm: norm(place, tensors.feedForwardNorm),
     feedForward: feedForward === null ? null : feedForward.kind === "dense"

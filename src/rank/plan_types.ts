@@ -5,6 +5,7 @@
 import type { ArenaPlan } from "../memory/arena.ts";
 import type { GpuPlan, LongSteps } from "./gpu/plan_types.ts";
 import type { LatentPlan, LatentWorkspace } from "./plan_latent.ts";
+import type { StateSpacePlan, StateWorkspace } from "./plan_state.ts";
 import type { Range, Shard } from "./shard.ts";
 import type { StreamPlan } from "./stream_types.ts";
 import type { WeightType } from "./weight_types.ts";
@@ -157,6 +158,8 @@ export interface LayerPlan {
   /** Null: the layer attends. weights: [taps, channels], own ones, as many as queries have. */
   readonly convolution: { readonly taps: number; readonly weights: VectorPlan } | null;
   readonly attentionOutput: MatrixPlan | null;
+  /** Null: the layer keeps none. */
+  readonly stateSpace: StateSpacePlan | null;
   readonly attentionPostNorm: NormPlan | null;
   readonly feedForwardNorm: NormPlan | null;
   /** Null: the layer has no neurons. */
@@ -194,6 +197,8 @@ export interface WorkspacePlan {
   /** [n, attentionStride], and as q8 tiles. */
   readonly attention: number;
   readonly attentionQ8: number;
+  /** Null where no layer keeps states. */
+  readonly states: StateWorkspace | null;
   /** Σ squares of own queries and of own keys, [2, n], read by all ranks; then factors, [2, n]. */
   readonly squares: number;
   /** [n, neurons] each; neurons of the dense block or of the largest expert. */
@@ -316,6 +321,8 @@ export interface WorkspaceStrides {
   readonly logits: number;
   /** Of the largest predictor; 0 where there is none. */
   readonly predictor: number;
+  /** Of what state spaces give; 0 where there are none. */
+  readonly states: number;
 }
 
 export interface RankPlan {
@@ -353,6 +360,8 @@ export interface RankPlan {
   readonly sequences: number;
   /** Blocks of keys and values that they share. */
   readonly kvBlocks: number;
+  /** Places of states that they share; 0: no layer keeps any. */
+  readonly statePlaces: number;
   readonly kvType: KvType;
   /** Neurons that do not fire are not computed, where a step is one token. */
   readonly isSparse: boolean;

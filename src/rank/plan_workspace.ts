@@ -15,6 +15,7 @@ import type { StreamPlan } from "./stream_types.ts";
 import { countsBytes } from "./counts.ts";
 import { tableBlocks } from "./kv_bytes.ts";
 import { queryStride } from "./plan_latent.ts";
+import { convolvedRows, inputRows, stateBytes } from "./plan_state.ts";
 import { lengthOf, type Shard } from "./shard.ts";
 import {
   type LastingTensor,
@@ -71,6 +72,18 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     key: at("key"),
     value: at("value"),
     squares: at("squares"),
+    states: input.config.stateSpace && {
+      input: at("state.input"),
+      convolved: at("state.convolved"),
+      convolvedQ8: at("state.convolved.q8"),
+      steps: at("state.steps"),
+      out: at("state.out"),
+      outQ8: at("state.out.q8"),
+      rank: at("state.rank"),
+      rankQ8: at("state.rank.q8"),
+      made: at("state.made"),
+      exchange: at("state.exchange"),
+    },
     latent: input.config.latent && {
       down: at("latent.down"),
       plain: at("latent.plain"),
@@ -159,7 +172,7 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
   const floats = (perToken: number) => N.times(4 * perToken);
   // Tiles of a longest step: their form is the kernels' affair.
   const tile = (k: number) => sizes.q8_bytes(chunkTokens, Math.max(1, k));
-  const groupSize = config.headCount / config.headCountKv;
+  const groupSize = config.headCountKv === 0 ? 1 : config.headCount / config.headCountKv;
   const scratch = sizes.attention_scratch_bytes(
     chunkTokens,
     Math.max(1, heads),
@@ -179,6 +192,7 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     ...{ value: floats(config.latent ? 0 : kvHeads * headDim), squares: floats(4) },
     ...{ attention: floats(strides.attention), "attention.q8": tile(strides.attention) },
     ...latentBytes(input),
+    ...stateBytes(input),
     "attention.scratch": scratch,
     ...{ gate: floats(neurons), up: floats(neurons), fired: neurons * 4 * listedTokens },
     ...{ hidden: floats(strides.hidden), "hidden.q8": tile(neurons) },
@@ -294,18 +308,33 @@ export interface Widths {
   readonly kvHeads: number;
   /** Of the dense block, an expert, the shared expert. */
   readonly neurons: number;
+  /** Of state spaces. */
+  readonly states: { readonly heads: number; readonly input: number; readonly convolved: number };
 }
 
 /** Of a rank whose layers are all elsewhere. */
-export const NO_WIDTHS: Widths = { heads: 0, kvHeads: 0, neurons: 0 };
+export const NO_WIDTHS: Widths = {
+  ...{ heads: 0, kvHeads: 0, neurons: 0 },
+  states: { heads: 0, input: 0, convolved: 0 },
+};
 
 /** Over the shards that layers have on one rank. */
-export function widthsOf(shards: readonly Shard[]): Widths {
+export function widthsOf(
+  shards: readonly Shard[],
+  { stateSpace }: Pick<ModelConfig, "stateSpace">,
+): Widths {
   const most = (of: (shard: Shard) => number) => Math.max(...shards.map(of));
   return {
     heads: most(({ heads }) => lengthOf(heads)),
     kvHeads: most(({ kvHeads }) => lengthOf(kvHeads)),
     neurons: most(largestBlock),
+    states: {
+      heads: most(({ stateHeads }) => lengthOf(stateHeads)),
+      input: most(({ stateHeads: own }) => stateSpace === null ? 0 : inputRows(own, stateSpace)),
+      convolved: most(({ stateHeads: own }) =>
+        stateSpace === null ? 0 : convolvedRows(own, stateSpace)
+      ),
+    },
   };
 }
 

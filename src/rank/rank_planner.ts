@@ -16,7 +16,8 @@ import { predictedBlock } from "../model/powerinfer.ts";
 import type { MatrixTensor, VectorTensor } from "../model/types.ts";
 import { COLUMN_ALIGN_BYTES, COLUMN_SCRATCH_BYTES } from "../memory/column_layout.ts";
 import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
-import { cacheBytes, kvBlocksOf } from "./kv_bytes.ts";
+import { cacheBytes, kvBlocksOf, statePlacesOf } from "./kv_bytes.ts";
+import { channelsOf } from "./plan_state.ts";
 import {
   dense,
   forEachBlock,
@@ -81,7 +82,7 @@ export class RankPlanner implements Placer {
     const staged = Math.max(Math.min(largest, STAGING_BYTES_MAX), layouts.leastStagingBytes);
     this.#stagingBytes = alignUp(staged, REGION_ALIGN_BYTES);
     this.#device = input.isOnGpu ? new DevicePlacer((tensor) => layouts.typeOf(tensor)) : null;
-    this.#widths = input.isOnGpu ? NO_WIDTHS : widthsOf(input.layerShards);
+    this.#widths = input.isOnGpu ? NO_WIDTHS : widthsOf(input.layerShards, config);
     this.#strides = {
       embedding: alignUp(config.embeddingLength, SUPERBLOCK_WEIGHTS),
       attention: alignUp(this.#widths.heads * mergedHeadDim(config), SUPERBLOCK_WEIGHTS),
@@ -91,6 +92,10 @@ export class RankPlanner implements Placer {
         input.isOnGpu ? GPU_ROW_UNIT : 1,
       ),
       predictor: alignUp(this.#largestPredictor(), SUPERBLOCK_WEIGHTS),
+      states: config.stateSpace === null ? 0 : alignUp(
+        lengthOf(channelsOf(input.shard.stateHeads, config.stateSpace)),
+        SUPERBLOCK_WEIGHTS,
+      ),
     };
     this.openArena();
   }
@@ -240,9 +245,16 @@ export class RankPlanner implements Placer {
     const taps = config.layers[index].convolutionTaps;
     const cached = { kvHeads: lengthOf(shard.kvHeads), config, taps };
     const { keysBytes, valuesBytes } = cacheBytes(kvType, cached, options);
+    const { stateSpace, ...weights } = planLayer(this, this.#layerInput(index));
+    const places = statePlacesOf(config, options);
     this.#layers.push({
       arena: this.#arenas.length - 1,
-      ...planLayer(this, this.#layerInput(index)),
+      ...weights,
+      stateSpace: stateSpace && {
+        ...stateSpace,
+        placesOffsetBytes: this.#arena
+          .allocate(`blk.${index}.states`, "kv", places * stateSpace.placeBytes),
+      },
       keysOffsetBytes: this.#arena.allocate(`blk.${index}.keys`, "kv", keysBytes),
       valuesOffsetBytes: this.#arena.allocate(`blk.${index}.values`, "kv", valuesBytes),
     });
@@ -263,6 +275,7 @@ export class RankPlanner implements Placer {
     this.#layers.push({
       arena: this.#arenas.length - 1,
       ...planLayer(device, this.#layerInput(index)),
+      stateSpace: null,
       attentionPostNorm: norm(place, attentionPostNorm),
       feedForwardPostNorm: norm(place, feedForwardPostNorm),
       keysOffsetBytes: 0,
@@ -388,6 +401,7 @@ export class RankPlanner implements Placer {
       contextLength: options.contextLength,
       sequences: options.sequences ?? 1,
       kvBlocks: kvBlocksOf(options),
+      statePlaces: statePlacesOf(this.#in.model.config, options),
       kvType,
       isSparse: this.#in.layouts.isSparse,
       stream: this.#in.units?.stream ?? null,

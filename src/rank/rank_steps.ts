@@ -33,6 +33,7 @@ export interface RankSteps<L extends WalkedLayer = WalkedLayer> {
   remember(layer: L): void;
   attend(layer: L): void;
   mergeHeads(layer: L): void;
+  recur(layer: L): boolean;
   joinAttention(layer: L): boolean;
   predict(layer: L): boolean;
   feedForward(layer: L): void;

@@ -257,6 +257,10 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   attend(): void {}
   mergeHeads(): void {}
 
+  recur(): boolean {
+    return true;
+  }
+
   joinAttention({ postNorms }: WalkedGpuLayer): boolean {
     return this.#join(postNorms.attention);
   }
