@@ -51,7 +51,7 @@ export function deltaScan(
       const group = inTurns ? head % groups : Math.floor(head * groups / heads);
       const at = (t * groups + group) * states;
       const [key, query] = [k, q].map((rows) =>
-        ofLengthOne(Array.from(rows.slice(at, at + states)), epsilon)
+        ofLengthOne(Array.from({ length: states }, (_, s) => rows[at + s]), epsilon)
       );
       const stays = Math.exp(dt[t * heads + head] * a[head]);
       const rate = 1 / (1 + Math.exp(-beta[t * heads + head]));
