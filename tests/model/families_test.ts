@@ -164,8 +164,15 @@ function showRopes({ ropes }: ModelConfig) {
   ));
 }
 
-/** "window:rope", or "window:rope/rope of queries". */
-function showLayer({ slidingWindow, rope, queryRope, convolutionTaps }: LayerConfig): string {
+/**
+ * "window:rope", or "window:rope/rope of queries"; "s" of states, "+s" beside heads, "n" of neurons
+ * alone, "-" behind it of a layer without.
+ */
+function showLayer(layer: LayerConfig): string {
+  const { slidingWindow, rope, queryRope, convolutionTaps, attends, hasStates } = layer;
+  const end = layer.hasNeurons === false ? "-" : "";
+  if (attends === false) return (hasStates ? "s" : "n") + end;
   if (convolutionTaps !== undefined) return `conv ${convolutionTaps}`;
-  return `${slidingWindow}:${rope ?? "-"}${queryRope === undefined ? "" : `/${queryRope}`}`;
+  const queries = queryRope === undefined ? "" : `/${queryRope}`;
+  return `${slidingWindow}:${rope ?? "-"}${queries}${hasStates ? "+s" : ""}${end}`;
 }

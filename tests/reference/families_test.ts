@@ -13,6 +13,7 @@ import {
 } from "../../src/model/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { nmse } from "../support/compare.ts";
+import { mapLayers, STATE_MISTAKES } from "./state_mistakes.ts";
 import type { TinyFamilyName } from "../support/tiny_families.ts";
 import { TINY_PROMPT, tinyModel } from "../support/tiny_model.ts";
 
@@ -23,13 +24,16 @@ type Mistake = (description: ModelDescription) => ModelDescription;
 const NMSE_MIN = 1e-3;
 
 const MISTAKES = {
-  "no biases": (d) => mapLayers(d, (l) => ({ ...l, query: { ...l.query, bias: null } })),
+  "no biases": (d) => mapLayers(d, (l) => ({ ...l, query: l.query && { ...l.query, bias: null } })),
   "no bias of the block's output": (d) =>
-    mapLayers(d, (l) => ({ ...l, attentionOutput: { ...l.attentionOutput, bias: null } })),
+    mapLayers(d, (l) => {
+      const { attentionOutput: output } = l;
+      return { ...l, attentionOutput: output && { ...output, bias: null } };
+    }),
   "no bias of the neurons": (d) =>
     mapLayers(d, (l) => {
       const { feedForward } = l;
-      if (feedForward.kind !== "dense") return l;
+      if (feedForward?.kind !== "dense") return l;
       return { ...l, feedForward: { ...feedForward, up: { ...feedForward.up, bias: null } } };
     }),
   "no head norms": (d) => mapLayers(d, (l) => ({ ...l, queryNorm: null, keyNorm: null })),
@@ -42,10 +46,11 @@ const MISTAKES = {
   "key and value exchanged": (d) => mapLayers(d, (l) => ({ ...l, key: l.value, value: l.key })),
   "gates convolved": (d) =>
     mapLayers(d, (l) => l.convolution === null ? l : { ...l, query: l.value, value: l.query }),
+  ...STATE_MISTAKES,
   "gate and up exchanged": (d) =>
     mapLayers(d, (l) => {
       const { feedForward } = l;
-      if (feedForward.kind !== "dense" || feedForward.gate === null) return l;
+      if (feedForward?.kind !== "dense" || feedForward.gate === null) return l;
       return { ...l, feedForward: { ...feedForward, gate: feedForward.up, up: feedForward.gate } };
     }),
   "experts in reverse": (d) => mapMixtures(d, ({ experts }) => ({ experts: experts.toReversed() })),
@@ -149,6 +154,9 @@ const MISTAKES = {
 
 type MistakeName = keyof typeof MISTAKES;
 
+const STATES: readonly MistakeName[] = [
+  ...["convolved without a bias", "what gates convolved", "steps go around states"] as const,
+];
 const MOE: readonly MistakeName[] = ["experts in reverse", "one expert fewer"];
 const BIASED: readonly MistakeName[] = [
   "no biases",
@@ -275,6 +283,15 @@ const CHOICES: Readonly<Record<TinyFamilyName, readonly MistakeName[]>> = {
   "deepseek": [...MOE, "no shared expert", "weights normalised", "experts as they are"],
   "dots1": [...MOE, "no bias of the choice", "softmax", "no head norms"],
   "glm4moe": [...MOE, "no bias of the choice", "softmax", "no biases", "no head norms"],
+  "mamba": STATES,
+  "mamba-falcon": [...STATES, "what channels make as it is"],
+  "mamba2": [...STATES, "states not normalised"],
+  "falcon-h1": [...STATES, "no states", "neighbouring pairs"],
+  "granitehybrid": [...STATES, "states not normalised", "no states"],
+  "granitehybrid-moe": [...MOE, ...STATES, "states not normalised", "no rope"],
+  "nemotron_h": [...STATES, "states not normalised", "no states", "SiLU", "ReLU"],
+  "nemotron_h_moe": [...MOE, ...STATES, "no bias of the choice", "softmax", "no shared expert"],
+  "jamba": [...MOE, ...STATES, "what channels make as it is", "weights normalised"],
   "lfm2": ["gates convolved", "no head norms", "neighbouring pairs"],
   "lfm2-windowed": ["gates convolved", "no windows", "a window more"],
   "lfm2moe": [...MOE, "gates convolved", "no bias of the choice", "softmax"],
@@ -340,15 +357,6 @@ function logitsOf(
   return model.forward(TINY_PROMPT.slice(0, 24));
 }
 
-type Layer = ModelDescription["tensors"]["layers"][number];
-
-function mapLayers(
-  { config, tensors }: ModelDescription,
-  change: (layer: Layer) => Layer,
-): ModelDescription {
-  return { config, tensors: { ...tensors, layers: tensors.layers.map(change) } };
-}
-
 function withConfig(
   { config, tensors }: ModelDescription,
   change: (config: ModelConfig) => Partial<ModelConfig>,
@@ -362,7 +370,7 @@ function mapMixtures(
 ): ModelDescription {
   return mapLayers(d, (l) => {
     const { feedForward } = l;
-    if (feedForward.kind !== "experts") return l;
+    if (feedForward?.kind !== "experts") return l;
     return { ...l, feedForward: { ...feedForward, ...change(feedForward) } };
   });
 }
