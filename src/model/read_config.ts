@@ -89,6 +89,7 @@ export function readConfig(
     feedForward: readFeedForward(file, keys, family),
     experts,
     hasParallelBlocks: areParallel(file, keys, family),
+    gatesAttention: family.attentionGates !== "none",
     normalizesTurnedHeads: family.normalizesTurnedHeads,
     ...readScales(keys, family, { ...heads, embeddingLength, blockCount }),
     ...heads.latent && {

@@ -198,6 +198,8 @@ export interface ModelConfig {
   readonly layers: readonly LayerConfig[];
   /** Attention and feed-forward read the same input, mostly one norm of it; one join a layer. */
   readonly hasParallelBlocks: boolean;
+  /** Heads' outcomes are gated, in layers that attend. */
+  readonly gatesAttention: boolean;
   /** Queries and keys are normalised head by head when they are turned already, not before. */
   readonly normalizesTurnedHeads: boolean;
   /** Multiplies the embedding of every token; usually 1. */
