@@ -76,6 +76,8 @@ export class KvBlocks {
   /** Blocks of a sequence that were remembered, and the content of the last one. */
   readonly #rememberedCounts: Int32Array;
   readonly #chains: Float64Array;
+  /** Content of each of them, [sequences, tableBlocks], wherever it is remembered. */
+  readonly #chainsAt: Float64Array;
   /** By block: how many sequences have it; */
   readonly #uses: Int32Array;
   /** number of its content, or 0: it has none that is remembered; of the content before; */
@@ -100,6 +102,7 @@ export class KvBlocks {
     this.#reserved = new Int32Array(sequences);
     this.#rememberedCounts = new Int32Array(sequences);
     this.#chains = new Float64Array(sequences);
+    this.#chainsAt = new Float64Array(sequences * tableBlocks);
     this.#uses = new Int32Array(blocks);
     this.#contents = new Float64Array(blocks);
     this.#before = new Float64Array(blocks);
@@ -134,9 +137,9 @@ export class KvBlocks {
     return this.#commonTokens;
   }
 
-  /** The number of what a sequence's first tokens are, whole blocks of them; 0: not remembered. */
+  /** The number of what a sequence's first tokens are, whole blocks; below 1: not remembered. */
   contentBefore(slot: number, tokens: number): number {
-    return this.#contents[this.#blockAt(slot, tokens / TOKENS - 1)];
+    return this.#chainsAt[slot * this.#in.tableBlocks + tokens / TOKENS - 1];
   }
 
   /**
@@ -154,7 +157,10 @@ export class KvBlocks {
     let asleep = 0;
     for (let i = 0; i < shared; i++) if (this.#uses[this.#blockAt(slot, i)] === 0) asleep++;
     if (this.availableBlocks - asleep < needed - shared) return -1;
-    for (let i = 0; i < shared; i++) this.#use(slot, i, this.#blockAt(slot, i));
+    for (let i = 0; i < shared; i++) {
+      this.#use(slot, i, this.#blockAt(slot, i));
+      this.#chainsAt[slot * this.#in.tableBlocks + i] = this.#contents[this.#blockAt(slot, i)];
+    }
     this.#counts[slot] = shared;
     this.#reserve(slot, needed - shared);
     this.#rememberedCounts[slot] = shared;
@@ -179,6 +185,7 @@ export class KvBlocks {
         const block = this.#blockAt(slot, i);
         this.#chains[slot] = this.#name(block, this.#chains[slot], ids, i * TOKENS, isExact);
       }
+      this.#chainsAt[slot * this.#in.tableBlocks + i] = this.#chains[slot];
       this.#rememberedCounts[slot] = i + 1;
     }
   }
