@@ -70,6 +70,37 @@ export interface StateKernels {
     headOffset: number,
     groupSize: number,
   ): void;
+  /**
+   * Each head and token: state = exp(dt · a) ⊙ state, then state += sigmoid(beta) · (v − state · k)
+   * ⊗ k; out = state · q / √states. q and k, f32 [n, groups, states], get a length of 1, but for
+   * epsilon, in place; head h reads group h mod groups where inTurns is 1, else of each group as
+   * many neighbours. v f32 [n, heads, headDim], all three in rows of [n, stride]; dt and beta f32
+   * [n, heads]; a f32 [heads]; out f32 [n, heads, headDim] of [n, outStride]. The state is `from`
+   * before the first token, f32 [heads, headDim, states], or zero where that is 0, and `to`, which
+   * may be `from`, behind the last. headDim and states are multiples of 4.
+   */
+  scan_deltas_f32(
+    q: number,
+    k: number,
+    v: number,
+    stride: number,
+    dt: number,
+    dtStride: number,
+    a: number,
+    beta: number,
+    betaStride: number,
+    from: number,
+    to: number,
+    out: number,
+    outStride: number,
+    n: number,
+    heads: number,
+    headDim: number,
+    states: number,
+    groups: number,
+    inTurns: number,
+    epsilon: number,
+  ): void;
   /** out[t, i] = ln(1 + exp(x[t, i])), as of activations. */
   softplus_f32(
     x: number,

@@ -2,7 +2,7 @@
  * Checksums of a packed file: a CRC-32 (IEEE) of each MiB of it and of the rest, u32 each, and
  * behind them one of their own bytes. Any flipped bit shows, those of the checksums included.
  */
-import { crc32 } from "node:zlib";
+import { crc32 } from "../base/crc32.ts";
 import { divCeil } from "../base/check.ts";
 import { MiB } from "../base/units.ts";
 

@@ -14,7 +14,7 @@
  * Where parts lie follows from the model's tensors (file_layout.ts): what the file says of it must
  * agree.
  */
-import { crc32 } from "node:zlib";
+import { crc32 } from "../base/crc32.ts";
 import { ModelFormatError } from "../base/errors.ts";
 
 /** The first bytes of a file. */

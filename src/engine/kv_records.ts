@@ -7,7 +7,7 @@
  *
  * A record is a block: 32 positions. Knows nothing of files, and of blocks only their numbers.
  */
-import { crc32 } from "node:zlib";
+import { crc32 } from "../base/crc32.ts";
 import { check } from "../base/check.ts";
 import { KV_BLOCK_POSITIONS as TOKENS } from "../memory/kv_layout.ts";
 import { blockBytes } from "../rank/kv_bytes.ts";

@@ -83,6 +83,8 @@ export interface StateSpaceChoices {
   readonly attention: "none" | "beside" | "instead";
   /** Every layer has neurons; those that have neither a state nor heads do; none does. */
   readonly neurons: "each" | "apart" | "none";
+  /** Heads of a group are no neighbours. Left out: they are. */
+  readonly headsTakeTurns?: boolean;
   /** What states give is normalised in files that have weights for it. Left out: in all. */
   readonly mayLackNorm?: boolean;
 }
@@ -141,6 +143,8 @@ export interface Family {
   readonly headNorms: "none" | "shared" | "sharedIfThere" | "projection" | "perHead";
   /** They are normalised when they are turned already. */
   readonly normalizesTurnedHeads: boolean;
+  /** Heads' outcomes are gated; "besideQueries": gates' rows lie behind each head's query. */
+  readonly attentionGates: "none" | "besideQueries";
   /** Each head has a score that takes part in the softmax and has no value. */
   readonly hasAttentionSinks: boolean;
   readonly feedForward: Omit<FeedForwardConfig, "firingThreshold">;
@@ -189,6 +193,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   mayBeParallel: false,
   headNorms: "none",
   normalizesTurnedHeads: false,
+  attentionGates: "none",
   hasAttentionSinks: false,
   feedForward: { activation: "silu", isGated: true, activatesUp: false },
   fusesGateAndUp: false,

@@ -23,6 +23,7 @@ export type {
   FeedForwardConfig,
   FeedForwardTensors,
   HeadNormTensors,
+  AttentionGate,
   HeadRows,
   LatentConfig,
   LatentTensors,

@@ -14,6 +14,7 @@ import { convolvingLayers, readKvHeads } from "./read_convolution.ts";
 import { readFeedForward } from "./read_feed_forward.ts";
 import { readLayers } from "./read_layers.ts";
 import {
+  attendsInTurns,
   type NeuronLayers,
   readNeuronLayers,
   readStateSpace,
@@ -79,12 +80,16 @@ export function readConfig(
     norm: readNorm(keys, family),
     ropes,
     layers: family.stateSpace !== null
-      ? stateLayers(layers, family.stateSpace, { attends, hasNeurons: neurons.layers })
+      ? stateLayers(layers, family.stateSpace, {
+        attends: attendsInTurns(keys, family.stateSpace, blockCount) ?? attends,
+        hasNeurons: neurons.layers,
+      })
       : convolvingLayers(keys, layers, { attends, headsWidth, embeddingLength }),
     stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
     feedForward: readFeedForward(file, keys, family),
     experts,
     hasParallelBlocks: areParallel(file, keys, family),
+    gatesAttention: family.attentionGates !== "none",
     normalizesTurnedHeads: family.normalizesTurnedHeads,
     ...readScales(keys, family, { ...heads, embeddingLength, blockCount }),
     ...heads.latent && {

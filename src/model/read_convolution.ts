@@ -84,6 +84,7 @@ export function convolutionTensors(
   | "query"
   | "key"
   | "value"
+  | "attentionGate"
   | "queryNorm"
   | "keyNorm"
   | "latent"
@@ -101,6 +102,7 @@ export function convolutionTensors(
     query: rowsOf(input, width, width),
     value: rowsOf(input, 2 * width, width),
     latent: null,
+    attentionGate: null,
     queryNorm: null,
     keyNorm: null,
     attentionSinks: null,

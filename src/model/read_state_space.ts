@@ -23,12 +23,12 @@ const NEURONS = "feed_forward_length";
  */
 export function readStateSpace(
   keys: Hyperparameters,
-  { kind }: StateSpaceChoices,
+  { kind, headsTakeTurns = false }: StateSpaceChoices,
 ): StateSpaceConfig {
   const innerLength = keys.integer("ssm.inner_size", { min: 1 });
   const rank = keys.integer("ssm.time_step_rank", { min: 1, max: innerLength });
-  const headCount = kind === "heads" ? rank : innerLength;
-  const groupCount = kind === "heads" ? keys.integer("ssm.group_count", { min: 1 }) : 1;
+  const headCount = kind === "channels" ? innerLength : rank;
+  const groupCount = kind === "channels" ? 1 : keys.integer("ssm.group_count", { min: 1 });
   if (innerLength % headCount !== 0) {
     throw keys.wrong("ssm.time_step_rank", `a divisor of the channels, ${innerLength}`);
   }
@@ -36,7 +36,7 @@ export function readStateSpace(
     throw keys.wrong("ssm.group_count", `a divisor of the heads, ${headCount}`);
   }
   const stateLength = keys.integer("ssm.state_size", { min: 1, max: 4095 });
-  const channels = kind === "heads" ? innerLength / headCount : innerLength;
+  const channels = kind === "channels" ? innerLength : innerLength / headCount;
   const odd = [channels, stateLength].find((length) => length % UNIT !== 0);
   if (odd !== undefined) {
     throw new UnsupportedModelError(
@@ -51,9 +51,36 @@ export function readStateSpace(
     stateLength,
     headCount,
     groupCount,
-    stepRank: kind === "heads" ? 0 : rank,
+    headsTakeTurns,
+    stepRank: kind === "channels" ? rank : 0,
     normalizesInputs: kind === "channels" && keys.flag("ssm.dt_b_c_rms", false),
   };
+}
+
+const INTERVAL = "full_attention_interval";
+const RECURRENT = "attention.recurrent_layers";
+
+/**
+ * Which layers attend, of a model that says which do not, or how often one does; null: it is no
+ * such model.
+ * @throws {ModelFormatError} when it is no list of as many as there are blocks.
+ */
+export function attendsInTurns(
+  keys: Hyperparameters,
+  { kind }: StateSpaceChoices,
+  blockCount: number,
+): readonly boolean[] | null {
+  if (kind !== "deltas") return null;
+  const said = keys.value(RECURRENT);
+  if (typeof said !== "object") {
+    const interval = keys.integer(INTERVAL, { min: 1, absent: 4 });
+    return Array.from({ length: blockCount }, (_, index) => (index + 1) % interval === 0);
+  }
+  const recurs = Array.from(said as ArrayLike<unknown>, (each) => each === true);
+  if (recurs.length < blockCount) {
+    throw keys.wrong(RECURRENT, `a list of yes and no for each of ${blockCount} blocks`);
+  }
+  return recurs.slice(0, blockCount).map((each) => !each);
 }
 
 /** Neurons of layers that have some; layers: which do, null: all alike. */
@@ -108,6 +135,7 @@ export function stateSpaceTensors(reader: LayerReader): StateSpaceTensors {
   const { stateSpace, embeddingLength: width } = config;
   check(stateSpace !== null && family.stateSpace !== null, "the model has state spaces");
   const { kind, innerLength, stateLength, headCount, groupCount, taps } = stateSpace;
+  if (kind === "deltas") return deltaTensors(reader, stateSpace);
   const isHeads = kind === "heads";
   const convolved = innerLength + (isHeads ? 2 * groupCount * stateLength : 0);
   const rows = innerLength + convolved + (isHeads ? headCount : 0);
@@ -116,6 +144,7 @@ export function stateSpaceTensors(reader: LayerReader): StateSpaceTensors {
   const bias = `${at}ssm_conv1d.bias`;
   return {
     input: checker.matrix(`${at}ssm_in.weight`, { rows, columns: width }),
+    deltas: null,
     gateRow: isHeads ? 0 : innerLength,
     convolvedRow: isHeads ? innerLength : 0,
     convolution: checker.vector(`${at}ssm_conv1d.weight`, taps, convolved),
@@ -131,6 +160,31 @@ export function stateSpaceTensors(reader: LayerReader): StateSpaceTensors {
     norm: hasNorm
       ? checker.vector(`${at}ssm_norm.weight`, innerLength / groupCount, groupCount)
       : null,
+    output: checker.matrix(`${at}ssm_out.weight`, { rows: width, columns: innerLength }),
+  };
+}
+
+/** Of a layer whose states are corrected. */
+function deltaTensors(
+  { checker, at, config: { embeddingLength: width } }: LayerReader,
+  { innerLength, stateLength, headCount, groupCount, taps }: StateSpaceConfig,
+): StateSpaceTensors {
+  const convolved = innerLength + 2 * groupCount * stateLength;
+  const matrix = (name: string, rows: number) =>
+    checker.matrix(`${at}${name}.weight`, { rows, columns: width });
+  const areMixed = checker.has(`${at}ssm_ba.weight`);
+  const [rates, steps] = areMixed
+    ? [matrix("ssm_ba", 2 * headCount), matrix("ssm_ba", 2 * headCount)]
+    : [matrix("ssm_beta", headCount), matrix("ssm_alpha", headCount)];
+  return {
+    input: matrix("attn_qkv", convolved),
+    deltas: { gate: matrix("attn_gate", innerLength), rates, steps, areMixed },
+    ...{ gateRow: 0, convolvedRow: 0, shared: null, skip: null },
+    convolution: checker.vector(`${at}ssm_conv1d.weight`, taps, convolved),
+    convolutionBias: null,
+    stepBias: checker.vector(`${at}ssm_dt.bias`, headCount),
+    decay: checker.vector(`${at}ssm_a`, headCount),
+    norm: checker.vector(`${at}ssm_norm.weight`, innerLength / headCount),
     output: checker.matrix(`${at}ssm_out.weight`, { rows: width, columns: innerLength }),
   };
 }

@@ -15,6 +15,7 @@ import { LONG_ROPE_FACTORS } from "./read_layers.ts";
 import { feedForwardTensors } from "./read_feed_forward_tensors.ts";
 import { TensorChecker } from "./tensor_checker.ts";
 import type {
+  AttentionGate,
   HeadNormTensors,
   LayerTensors,
   ModelConfig,
@@ -100,7 +101,7 @@ function layerTensors(reader: LayerReader): LayerTensors {
 
 /** Of a layer that neither attends nor convolves. */
 const NO_HEADS = {
-  ...{ query: null, key: null, value: null, attentionOutput: null },
+  ...{ query: null, key: null, value: null, attentionOutput: null, attentionGate: null },
   ...{ latent: null, queryNorm: null, keyNorm: null, attentionSinks: null, convolution: null },
 };
 
@@ -117,7 +118,17 @@ function attentionTensors(reader: LayerReader) {
       : null,
     convolution: null,
     attentionOutput: readMatrix(reader, "attn_output", { rows, columns }),
+    attentionGate: attentionGate(reader),
   };
+}
+
+/** Of each head's rows in one tensor the first half makes queries, the second gates. */
+function attentionGate(reader: LayerReader): AttentionGate | null {
+  const { family, config: { embeddingLength: columns, headCount, headDim: count } } = reader;
+  if (family.attentionGates === "none") return null;
+  const step = 2 * count;
+  const matrix = readMatrix(reader, "attn_q", { rows: headCount * step, columns });
+  return { query: { matrix, step, start: 0, count }, gate: { matrix, step, start: count, count } };
 }
 
 /** Separate tensors, or one that holds the rows of the query, then the key's, then the value's. */
@@ -128,10 +139,11 @@ function queryKeyValue(
   if (config.latent !== null) return latentTensors(reader, config.latent);
   const { embeddingLength: columns, headCount, headCountKv, headDim } = config;
   const queryRows = headCount * headDim;
+  const queryRowsInFile = reader.family.attentionGates === "none" ? queryRows : 2 * queryRows;
   const keyRows = headCountKv * headDim;
   if (!checker.has(at + "attn_qkv.weight")) {
     return {
-      query: readMatrix(reader, "attn_q", { rows: queryRows, columns }),
+      query: readMatrix(reader, "attn_q", { rows: queryRowsInFile, columns }),
       key: readMatrix(reader, "attn_k", { rows: keyRows, columns }),
       value: readMatrix(reader, "attn_v", { rows: keyRows, columns }),
       latent: null,

@@ -122,9 +122,11 @@ export interface StateSpaceConfig {
   /**
    * "channels": each has decays of its own, and time steps that, like what writes and reads, are
    * made of all convolved channels. "heads": channels of a head share one decay and step, heads of
-   * a group share what writes and reads, and the layer's input makes all of it.
+   * a group share what writes and reads, and the layer's input makes all of it. "deltas": the same,
+   * but what a head writes is how much its state has to be corrected by; groups have keys and
+   * queries, heads values.
    */
-  readonly kind: "channels" | "heads";
+  readonly kind: "channels" | "heads" | "deltas";
   /** Tokens that the convolution sees, the last of them the token itself. */
   readonly taps: number;
   /** Channels. */
@@ -134,6 +136,8 @@ export interface StateSpaceConfig {
   /** Of "channels" as many as channels. */
   readonly headCount: number;
   readonly groupCount: number;
+  /** Head h is of group h mod groups: heads of a group are no neighbours. Only of "deltas". */
+  readonly headsTakeTurns: boolean;
   /** Numbers that time steps are made of; 0 of "heads". */
   readonly stepRank: number;
   /** Steps, and what writes and reads, are normalised, without weights. */
@@ -194,6 +198,8 @@ export interface ModelConfig {
   readonly layers: readonly LayerConfig[];
   /** Attention and feed-forward read the same input, mostly one norm of it; one join a layer. */
   readonly hasParallelBlocks: boolean;
+  /** Heads' outcomes are gated, in layers that attend. */
+  readonly gatesAttention: boolean;
   /** Queries and keys are normalised head by head when they are turned already, not before. */
   readonly normalizesTurnedHeads: boolean;
   /** Multiplies the embedding of every token; usually 1. */
@@ -253,6 +259,13 @@ export interface HeadRows {
   readonly count: number;
 }
 
+/** Each head's outcome is multiplied by sigmoid(gate), number by number. */
+export interface AttentionGate {
+  readonly gate: HeadRows;
+  /** Rows of queries, where gates' are between them; null: they are `LayerTensors.query`. */
+  readonly query: HeadRows | null;
+}
+
 /** What latent attention has more. */
 export interface LatentTensors {
   /** Makes what queries are made of, [queryLength, d], and its norm, [queryLength]; or null. */
@@ -305,13 +318,27 @@ export interface ExpertTensors {
   readonly sharedGate: MatrixTensor | null;
 }
 
+/** What a layer whose states are corrected makes by matrices of their own. */
+export interface DeltaTensors {
+  /** What gates the outcome, [inner, d]. */
+  readonly gate: MatrixTensor;
+  /** How much is corrected, and time steps, [heads, d] each. */
+  readonly rates: MatrixTensor;
+  readonly steps: MatrixTensor;
+  /** Both are one matrix, [2 · heads, d]: of each group the rates, then the steps. */
+  readonly areMixed: boolean;
+}
+
 /** A layer's state space. */
 export interface StateSpaceTensors {
   /**
    * Makes what gates the outcome, [inner], and what is convolved, [inner], of "heads" with what
    * writes and what reads, [groups · state] each, behind it; and last, of "heads", steps, [heads].
+   * Of "deltas" what is convolved: queries and keys, [groups · state] each, values, [inner].
    */
   readonly input: MatrixTensor;
+  /** Null but for "deltas". */
+  readonly deltas: DeltaTensors | null;
   /** Its first rows of what gates, and of what is convolved. */
   readonly gateRow: number;
   readonly convolvedRow: number;
@@ -335,9 +362,12 @@ export interface StateSpaceTensors {
   readonly stepBias: VectorTensor;
   /** [heads], of "channels" [inner, state]; below 0. */
   readonly decay: VectorTensor;
-  /** How much a channel goes around the state, [heads]. */
-  readonly skip: VectorTensor;
-  /** Of the gated outcome, group by group, [inner]; or null. */
+  /** How much a channel goes around the state, [heads]; null: nothing of it. */
+  readonly skip: VectorTensor | null;
+  /**
+   * Of the gated outcome, group by group, [inner]; or null. Of "deltas" of each head, before it is
+   * gated, [headDim].
+   */
   readonly norm: VectorTensor | null;
   /** [d, inner]. */
   readonly output: MatrixTensor;
@@ -370,6 +400,8 @@ export interface LayerTensors {
   /** [d, taps], the token's own tap last; null where the layer attends. */
   readonly convolution: VectorTensor | null;
   readonly attentionOutput: MatrixTensor | null;
+  /** What makes gates of heads, of what attention reads, and rows of queries beside them; or null. */
+  readonly attentionGate: AttentionGate | null;
   /** Reads what attention reads, and adds to what it adds; or null. */
   readonly stateSpace: StateSpaceTensors | null;
   /** Of what attention adds to the residual stream. */

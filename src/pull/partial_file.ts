@@ -6,7 +6,7 @@
 import { closeSync, fstatSync, fsync, ftruncateSync, openSync, readSync } from "node:fs";
 import { createHash } from "node:crypto";
 import { promisify } from "node:util";
-import { crc32 } from "node:zlib";
+import { crc32 } from "../base/crc32.ts";
 import { divCeil } from "../base/check.ts";
 import { LineJournal } from "../base/line_journal.ts";
 import { Turns } from "../base/turns.ts";

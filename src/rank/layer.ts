@@ -163,6 +163,8 @@ export interface Layer {
   readonly sinks: number;
   /** Null: the layer attends. */
   readonly convolution: Convolution | null;
+  /** Null: heads are not gated. */
+  readonly attentionGate: Matrix | null;
   readonly attentionOutput: Matrix;
   /** Null: the layer keeps none. */
   readonly stateSpace: StateSpace | null;
@@ -189,6 +191,7 @@ export function bindLayer(
   const own = config.layers[index];
   const isParallel = config.hasParallelBlocks;
   const [query, key, value] = [plan.query, plan.key, plan.value].map(boundMatrix);
+  const attentionGate = plan.attentionGate && matrixOf(plan.attentionGate);
   const groupSize = config.headCount / config.headCountKv;
   const headNorm = (norm: HeadNormPlan | null) => bindHeadNorm(norm, config.headDim);
   return {
@@ -209,7 +212,7 @@ export function bindLayer(
     query,
     key,
     value,
-    projectionsReadQ8: [query, key, value].some(readsQ8),
+    projectionsReadQ8: [query, key, value, attentionGate ?? value].some(readsQ8),
     latent: plan.latent && bindLatent({ query, key, latent: plan.latent }, lengthOf(plan.heads)),
     queryNorm: headNorm(plan.queryNorm),
     keyNorm: headNorm(plan.keyNorm),
@@ -218,6 +221,7 @@ export function bindLayer(
       taps: plan.convolution.taps,
       weights: plan.convolution.weights.offsetBytes,
     },
+    attentionGate,
     attentionOutput: boundMatrix(plan.attentionOutput),
     stateSpace: plan.stateSpace &&
       bindStateSpace(plan.stateSpace, { config: config.stateSpace!, memory }),

@@ -100,6 +100,7 @@ function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   yield* partsOfNorm(layer.keyNorm);
   if (layer.attentionSinks !== null) yield { vector: layer.attentionSinks };
   if (layer.convolution !== null) yield { vector: layer.convolution.weights };
+  if (layer.attentionGate !== null) yield* partsOf(layer.attentionGate);
   if (layer.attentionOutput !== null) yield* partsOf(layer.attentionOutput);
   if (layer.stateSpace !== null) yield* partsOfStateSpace(layer.stateSpace);
   yield* partsOfNorm(layer.attentionPostNorm);
@@ -127,6 +128,7 @@ function* partsOfLatent(
 function* partsOfStateSpace(plan: StateSpacePlan): Generator<Part> {
   const { convolutionBias, shared, norm } = plan;
   yield* partsOf(plan.input);
+  for (const matrix of Object.values(plan.deltas ?? {})) yield* partsOf(matrix);
   yield { vector: plan.convolution };
   if (convolutionBias !== null) yield { vector: convolutionBias };
   if (shared !== null) {
@@ -134,7 +136,8 @@ function* partsOfStateSpace(plan: StateSpacePlan): Generator<Part> {
     yield* partsOf(shared.steps);
     for (const vector of Object.values(shared.norms ?? {})) yield { vector };
   }
-  for (const vector of [plan.stepBias, plan.decay, plan.skip]) yield { vector };
+  for (const vector of [plan.stepBias, plan.decay]) yield { vector };
+  if (plan.skip !== null) yield { vector: plan.skip };
   if (norm !== null) yield { vector: norm };
   yield* partsOf(plan.output);
 }

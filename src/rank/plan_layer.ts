@@ -3,6 +3,7 @@
  * columns of what merges them. Knows shards and tensors; where anything is laid is the placer's
  * business.
  */
+import { rowsOfHeads } from "./picked.ts";
 import { UnsupportedModelError } from "../base/errors.ts";
 import type { BundleUnit } from "../bundle/types.ts";
 import { mergedHeadDim } from "../model/latent.ts";
@@ -110,14 +111,16 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
   const query = scale(shard.heads, config.headDim);
   const keyValue = scale(shard.kvHeads, config.headDim);
   const adds = rankIndex === 0; // what is added to a sum over ranks is added by one of them
-  const { feedForward } = tensors;
+  const { feedForward, attentionGate: gate } = tensors;
   const of = { layer: index, adds, isSilent, units: input.units, order: input.neuronOrder };
   return {
     heads: shard.heads,
     kvHeads: shard.kvHeads,
     attentionNorm: norm(place, tensors.attentionNorm),
     ...tensors.latent ? planLatentHeads(place, tensors, { config, heads: shard.heads }) : {
-      query: tensors.query && place.matrix(tensors.query, { rows: query }),
+      query: tensors.query && place.matrix(tensors.query, {
+        ...gate?.query ? rowsOfHeads(gate.query, shard.heads) : { rows: query },
+      }),
       key: tensors.key && place.matrix(tensors.key, { rows: keyValue }),
       value: tensors.value && place.matrix(tensors.value, { rows: keyValue }),
       latent: null,
@@ -129,6 +132,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
       own: query,
       channels: config.embeddingLength,
     }),
+    attentionGate: gate && place.matrix(gate.gate.matrix, rowsOfHeads(gate.gate, shard.heads)),
     attentionOutput: tensors.attentionOutput && place.matrix(tensors.attentionOutput, {
       columns: scale(shard.heads, mergedHeadDim(config)),
       takesBias: adds,

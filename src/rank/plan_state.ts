@@ -5,7 +5,13 @@
  */
 import { alignUp, check } from "../base/check.ts";
 import { SUPERBLOCK_WEIGHTS } from "../memory/row_layout.ts";
-import type { ModelConfig, StateSpaceConfig, StateSpaceTensors } from "../model/types.ts";
+import type {
+  DeltaTensors,
+  MatrixTensor,
+  ModelConfig,
+  StateSpaceConfig,
+  StateSpaceTensors,
+} from "../model/types.ts";
 import { N } from "../shapes/mod.ts";
 import type { Placer } from "./plan_layer.ts";
 import type { MatrixPlan, VectorPlan } from "./plan_types.ts";
@@ -18,6 +24,8 @@ export interface StateSpacePlan {
   readonly heads: Range;
   /** Rows of what gates, of what is convolved and of steps, as far as there are such: own ones. */
   readonly input: MatrixPlan;
+  /** Of "deltas": what has matrices of its own. */
+  readonly deltas: Readonly<Record<"gate" | "rates" | "steps", MatrixPlan>> | null;
   /** [taps, convolved rows]. */
   readonly convolution: VectorPlan;
   readonly convolutionBias: VectorPlan | null;
@@ -29,7 +37,7 @@ export interface StateSpacePlan {
   } | null;
   readonly stepBias: VectorPlan;
   readonly decay: VectorPlan;
-  readonly skip: VectorPlan;
+  readonly skip: VectorPlan | null;
   readonly norm: VectorPlan | null;
   readonly output: MatrixPlan;
   /** Bytes of one place, and where the first one is. */
@@ -72,6 +80,21 @@ export function channelsOf(
   return { start: start * width, end: end * width };
 }
 
+/** Where heads are in the file: those of a shard are numbered group by group. */
+export function headsInFile(
+  heads: Range,
+  { headCount, groupCount, headsTakeTurns }: StateSpaceConfig,
+): readonly Range[] {
+  if (!headsTakeTurns || lengthOf(heads) === 0) return [heads];
+  const size = headCount / groupCount;
+  check(heads.start % size === 0 && heads.end % size === 0, "a shard has whole groups");
+  const { start, end } = { start: heads.start / size, end: heads.end / size };
+  return Array.from({ length: size }, (_, turn) => ({
+    start: turn * groupCount + start,
+    end: turn * groupCount + end,
+  }));
+}
+
 /** Rows that are convolved for some heads. */
 export function convolvedRows(heads: Range, config: StateSpaceConfig): number {
   const own = lengthOf(channelsOf(heads, config));
@@ -81,7 +104,7 @@ export function convolvedRows(heads: Range, config: StateSpaceConfig): number {
 
 /** Rows that the input makes for some heads. */
 export function inputRows(heads: Range, config: StateSpaceConfig): number {
-  const steps = config.kind === "heads" ? lengthOf(heads) : 0;
+  const steps = { channels: 0, heads: 1, deltas: 2 }[config.kind] * lengthOf(heads);
   return lengthOf(channelsOf(heads, config)) + convolvedRows(heads, config) + steps;
 }
 
@@ -111,6 +134,8 @@ export function planStateSpace(
 ): Omit<StateSpacePlan, "placesOffsetBytes"> {
   const { stateSpace: shape } = config;
   check(shape !== null, "the model has state spaces");
+  if (tensors.deltas !== null) return planDeltas(place, tensors, tensors.deltas, { shape, heads });
+  check(tensors.skip !== null, "something goes around the state");
   const channels = channelsOf(heads, shape);
   const convolved = convolvedRanges(heads, shape);
   const at = (range: Range, start: number) => scaled(range, 1, start);
@@ -129,6 +154,7 @@ export function planStateSpace(
       rows: { start: 0, end: inputRows(heads, shape) },
       picked: filled(rows.flatMap(({ start, part }) => part.map((range) => at(range, start)))),
     }),
+    deltas: null,
     convolution: {
       ...place.vector(
         tensors.convolution,
@@ -153,6 +179,58 @@ export function planStateSpace(
     skip: place.vector(tensors.skip, heads),
     norm: tensors.norm && place.vector(tensors.norm, channels),
     output: place.matrix(tensors.output, { columns: channels }),
+    placeBytes: placeBytes(heads, shape),
+  };
+}
+
+/** The same where states are corrected. */
+function planDeltas(
+  place: Placer,
+  tensors: StateSpaceTensors,
+  { gate, rates, steps, areMixed }: DeltaTensors,
+  { shape, heads }: { shape: StateSpaceConfig; heads: Range },
+): Omit<StateSpacePlan, "placesOffsetBytes"> {
+  const { taps, stateLength, groupCount, headCount, innerLength } = shape;
+  const width = innerLength / headCount;
+  const groups = groupsOf(heads, shape);
+  const own = headsInFile(heads, shape);
+  const channels = own.map((range) => scaled(range, width));
+  const keys = scaled(groups, stateLength);
+  const convolved = filled([
+    keys,
+    scaled(keys, 1, groupCount * stateLength),
+    ...channels.map((range) => scaled(range, 1, 2 * groupCount * stateLength)),
+  ]);
+  const count = lengthOf(heads);
+  const rows = (matrix: MatrixTensor, picked: readonly Range[], length: number) =>
+    place.matrix(matrix, { rows: { start: 0, end: length }, picked: filled(picked) });
+  const size = headCount / groupCount;
+  const ofGroups = (first: number) =>
+    Array.from({ length: lengthOf(groups) }, (_, index) => {
+      const start = (groups.start + index) * 2 * size + first;
+      return { start, end: start + size };
+    });
+  const all = { start: 0, end: convolvedRows(heads, shape) * taps };
+  return {
+    heads,
+    input: rows(tensors.input, convolved, convolvedRows(heads, shape)),
+    deltas: {
+      gate: rows(gate, channels, count * width),
+      rates: rows(rates, areMixed ? ofGroups(0) : own, count),
+      steps: rows(steps, areMixed ? ofGroups(size) : own, count),
+    },
+    convolution: {
+      ...place.vector(tensors.convolution, all, convolved.map((range) => scaled(range, taps))),
+      columns: taps,
+    },
+    ...{ convolutionBias: null, shared: null, skip: null },
+    stepBias: place.vector(tensors.stepBias, { start: 0, end: count }, filled(own)),
+    decay: place.vector(tensors.decay, { start: 0, end: count }, filled(own)),
+    norm: tensors.norm && place.vector(tensors.norm),
+    output: place.matrix(tensors.output, {
+      columns: { start: 0, end: count * width },
+      picked: filled(channels),
+    }),
     placeBytes: placeBytes(heads, shape),
   };
 }

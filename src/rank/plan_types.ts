@@ -157,6 +157,8 @@ export interface LayerPlan {
   readonly attentionSinks: VectorPlan | null;
   /** Null: the layer attends. weights: [taps, channels], own ones, as many as queries have. */
   readonly convolution: { readonly taps: number; readonly weights: VectorPlan } | null;
+  /** Makes what own heads are gated by; null: they are not. */
+  readonly attentionGate: MatrixPlan | null;
   readonly attentionOutput: MatrixPlan | null;
   /** Null: the layer keeps none. */
   readonly stateSpace: StateSpacePlan | null;
@@ -194,6 +196,8 @@ export interface WorkspacePlan {
   readonly key: number;
   readonly value: number;
   readonly latent: LatentWorkspace | null;
+  /** What heads are gated by, [n, attentionStride]. */
+  readonly attentionGate: number;
   /** [n, attentionStride], and as q8 tiles. */
   readonly attention: number;
   readonly attentionQ8: number;

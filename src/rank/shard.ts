@@ -208,9 +208,18 @@ function cutStates(
   { parts, part, block }: { parts: number; part: number; block: number },
 ): Range {
   if (stateSpace === null) return NOTHING;
-  const { innerLength, headCount, groupCount } = stateSpace;
+  const { kind, innerLength, headCount, groupCount, headsTakeTurns } = stateSpace;
   const channels = innerLength / headCount;
   let unit = 1;
+  if (kind === "deltas") {
+    // Whole groups: what is corrected is computed with all of their heads.
+    const size = headCount / groupCount;
+    const width = headsTakeTurns ? channels : size * channels;
+    const fits = (groups: number) => groups * width % block === 0 && groups * width % CHANNEL_UNIT === 0;
+    const mayCut = !headsTakeTurns || fits(groupCount);
+    while (unit < groupCount && !(mayCut && fits(unit))) unit++;
+    return cut(headCount, { parts, part, unit: unit * size });
+  }
   while (unit * channels % block !== 0 || unit * channels % CHANNEL_UNIT !== 0) unit++;
   const groupSize = headCount / groupCount;
   const areEven = groupCount % parts === 0 && groupSize % unit === 0;

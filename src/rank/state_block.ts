@@ -14,7 +14,7 @@ import {
 } from "../memory/control_layout.ts";
 import type { StateSpaceConfig } from "../model/types.ts";
 import type { Layer } from "./layer.ts";
-import { type Activations, multiply, quantize, readsQ8 } from "./matrix.ts";
+import { type Activations, type Matrix, multiply, quantize, readsQ8 } from "./matrix.ts";
 import { rankStride } from "./plan_state.ts";
 import type { RankPlan } from "./plan_types.ts";
 import type { Residual } from "./residual.ts";
@@ -58,19 +58,83 @@ export class StateBlock {
   run(layer: Layer, states: StateSpace): boolean {
     if (states.headCount > 0) {
       const { kernels, space, n } = this.#state;
-      const x = this.#residual.read(layer.attentionNorm, readsQ8(states.input));
-      multiply(kernels, states.input, x, n, space.states!.input, states.inputRows);
+      const x = this.#residual.read(layer.attentionNorm, states.readsQ8);
+      const { input } = space.states!;
+      if (states.deltas === null) multiply(kernels, states.input, x, n, input, states.inputRows);
+      else this.#makeDeltas(states, states.deltas, x);
       this.#convolve(states);
     }
     if (states.shared === null) this.#takeSteps(states);
     else if (!this.#share(states, states.shared)) return false;
     if (states.headCount > 0) {
-      this.#scan(states);
+      if (states.deltas === null) this.#scan(states);
+      else this.#correct(states);
       this.#gate(states);
     }
-    if (states.norm !== 0 && !this.#normalize(states, this.#cutsGroups[layer.index])) return false;
+    if (states.deltas === null && states.norm !== 0 && !this.#normalize(states, this.#cutsGroups[layer.index])) return false;
     this.#residual.add(states.output, this.#state.inputs.states);
     return true;
+  }
+
+  /** The input's rows: what gates, what is convolved, rates, steps. */
+  #makeDeltas(
+    { input, inputRows, convolvedRow, convolvedRows, headCount }: StateSpace,
+    { gate, rates, steps }: NonNullable<StateSpace["deltas"]>,
+    x: Activations,
+  ): void {
+    const { kernels, space, n } = this.#state;
+    const to = (matrix: Matrix, row: number) =>
+      multiply(kernels, matrix, x, n, space.states!.input + row * 4, inputRows);
+    to(gate, 0);
+    to(input, convolvedRow);
+    to(rates, convolvedRow + convolvedRows);
+    to(steps, convolvedRow + convolvedRows + headCount);
+  }
+
+  /**
+   * What comes out takes the place of what was convolved; each head of it is normalised. Queries
+   * and keys come first in what is convolved, then values.
+   */
+  #correct(states: StateSpace): void {
+    const { kernels, space, segments, segmentCount, fractions: { epsilon }, n } = this.#state;
+    const { taps, stateLength, headsTakeTurns } = this.#shape;
+    const { inputRows, convolvedRows: width, convolvedRow, headCount, channelCount } = states;
+    const { steps, convolved, input } = space.states!;
+    const keys = (width - channelCount) / 2;
+    const headDim = channelCount / headCount;
+    const stateAt = states.places + (taps - 1) * width * 4;
+    const out = input + convolvedRow * 4;
+    let row = 0;
+    for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
+      const count = segments[at + SEGMENT_ROWS];
+      const from = segments[at + SEGMENT_STATE_FROM], to = segments[at + SEGMENT_STATE_TO];
+      const q = convolved + row * width * 4;
+      const first = input + row * inputRows * 4;
+      kernels.scan_deltas_f32(
+        q,
+        q + keys * 4,
+        q + 2 * keys * 4,
+        width,
+        steps + row * headCount * 4,
+        headCount,
+        states.decay,
+        first + (convolvedRow + width) * 4,
+        inputRows,
+        from < 0 ? 0 : stateAt + from * states.placeBytes,
+        stateAt + to * states.placeBytes,
+        first + convolvedRow * 4,
+        inputRows,
+        count,
+        headCount,
+        headDim,
+        stateLength,
+        keys / stateLength,
+        headsTakeTurns ? 1 : 0,
+        epsilon,
+      );
+      row += count;
+    }
+    kernels.head_norm_f32(out, inputRows, n, headCount, headDim, states.norm, 0, epsilon, 0);
   }
 
   /** convolved = silu(convolution of the input's rows, of each sequence by itself). */

@@ -1,7 +1,7 @@
 /** A layer's share of a state space as the walk uses it: addresses and sizes, bound once. */
 import type { StateSpaceConfig } from "../model/types.ts";
 import { floats } from "./arena_views.ts";
-import { type Matrix, matrixOf } from "./matrix.ts";
+import { type Matrix, matrixOf, readsQ8 } from "./matrix.ts";
 import {
   channelsOf,
   convolvedRows,
@@ -22,6 +22,10 @@ export interface StateSpace {
   /** Channels of a whole group. */
   readonly groupLength: number;
   readonly input: Matrix;
+  /** Of "deltas": what is made by matrices of its own. */
+  readonly deltas: Readonly<Record<"gate" | "rates" | "steps", Matrix>> | null;
+  /** A matrix that reads what the layer reads takes q8 tiles. */
+  readonly readsQ8: boolean;
   /** Of what the input gives: rows, and where what gates and what is convolved begin. */
   readonly inputRows: number;
   readonly gateRow: number;
@@ -52,7 +56,13 @@ export function bindStateSpace(
   const { heads, shared } = plan;
   const channels = channelsOf(heads, config);
   const channelCount = lengthOf(channels);
-  const isHeads = config.kind === "heads";
+  const hasGateFirst = config.kind !== "channels";
+  const input = matrixOf(plan.input);
+  const deltas = plan.deltas && {
+    gate: matrixOf(plan.deltas.gate),
+    rates: matrixOf(plan.deltas.rates),
+    steps: matrixOf(plan.deltas.steps),
+  };
   const groupSize = config.headCount / config.groupCount;
   const values = (vector: VectorPlan) => floats(memory, vector.offsetBytes, lengthOf(vector.range));
   return {
@@ -61,10 +71,10 @@ export function bindStateSpace(
     channelCount,
     firstChannel: channels.start,
     groupLength: config.innerLength / config.groupCount,
-    input: matrixOf(plan.input),
+    ...{ input, deltas, readsQ8: [input, ...Object.values(deltas ?? {})].some(readsQ8) },
     inputRows: inputRows(heads, config),
-    gateRow: isHeads ? 0 : channelCount,
-    convolvedRow: isHeads ? channelCount : 0,
+    gateRow: hasGateFirst ? 0 : channelCount,
+    convolvedRow: hasGateFirst ? channelCount : 0,
     convolvedRows: convolvedRows(heads, config),
     convolution: plan.convolution.offsetBytes,
     convolutionBias: plan.convolutionBias?.offsetBytes ?? 0,
@@ -76,7 +86,7 @@ export function bindStateSpace(
     },
     stepBias: plan.stepBias.offsetBytes,
     decay: plan.decay.offsetBytes,
-    skip: plan.skip.offsetBytes,
+    skip: plan.skip?.offsetBytes ?? 0,
     norm: plan.norm?.offsetBytes ?? 0,
     output: matrixOf(plan.output),
     places: plan.placesOffsetBytes,

@@ -31,6 +31,7 @@ export const STEP_TENSORS = [
   "state.rank.q8",
   "state.made",
   "attention",
+  "attention.gate",
   "attention.q8",
   "attention.scratch",
   "gate",
@@ -153,7 +154,7 @@ class StepWalk {
     this.#op("project.norm", { writes: ["normed", "normed.q8"] });
     this.#op("project", {
       reads: ["normed", "normed.q8"],
-      writes: ["query", "key", "value"],
+      writes: ["query", "key", "value", "attention.gate"],
       scratch: ["latent.down", "latent.plain", "latent.q8", "neurons.scratch"],
     });
     this.#op("normalizeHeads", { updates: ["query", "key"] });
@@ -165,7 +166,7 @@ class StepWalk {
       scratch: ["attention.scratch"],
     });
     this.#op("mergeHeads", {
-      reads: [mixed],
+      reads: [mixed, "attention.gate"],
       scratch: ["attention.q8", "incoming", "neurons.scratch", ...merged],
     });
     // All of it begins and ends here.

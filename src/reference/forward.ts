@@ -21,9 +21,10 @@ import {
 import { softCap } from "./activation_ops.ts";
 import { ReferenceBlocks } from "./blocks.ts";
 import { shortConvolution } from "./convolution.ts";
+import { gateHeads, projectHeads } from "./gated_heads.ts";
 import { latentHeads, type OwnHeads } from "./latent_heads.ts";
 import { add, attention, rope } from "./ops.ts";
-import { stateLayer } from "./state_layer.ts";
+import { stateLayer, stateRows } from "./state_layer.ts";
 import { ReferenceWeights } from "./weights.ts";
 
 /** Where the weights come from and who looks on. */
@@ -152,10 +153,9 @@ export class ReferenceModel {
       : this.#convolve(h, index, place.fromPosition);
     if (stateSpace === null) return attended;
     const cache = this.#caches[index];
-    const { rows: width } = stateSpace.input;
-    const more = this.#blocks.project(h, stateSpace.input);
-    cache.rows = append(cache.rows, place.fromPosition * width, more);
+    const more = stateRows(h, stateSpace, this.#blocks);
     const count = h.length / this.config.embeddingLength;
+    cache.rows = append(cache.rows, place.fromPosition * (more.length / count), more);
     const of = { config: this.config, weights: this.#weights, rows: cache.rows, count };
     const states = this.#show(`layer ${index} states`, stateLayer(stateSpace, of));
     return add(attended, states);
@@ -199,7 +199,8 @@ export class ReferenceModel {
       softCap: this.config.attentionSoftCap,
       ...tensors.attentionSinks && { sinks: this.#weights.vector(tensors.attentionSinks) },
     });
-    return blocks.project(show("heads", heads), headMatrices(tensors).attentionOutput);
+    const gated = gateHeads(show("heads", heads), h, tensors.attentionGate, blocks);
+    return blocks.project(gated, headMatrices(tensors).attentionOutput);
   }
 
   /** Of the model as it is defined: with latents all heads have keys and values of their own. */
@@ -215,8 +216,13 @@ export class ReferenceModel {
       return latentHeads(h, tensors, { config: this.config, weights: this.#weights });
     }
     const matrices = headMatrices(tensors);
-    const [query, key, value] = [matrices.query, matrices.key, matrices.value]
-      .map((matrix) => this.#blocks.project(h, matrix));
+    const [key, value] = [matrices.key, matrices.value].map((each) =>
+      this.#blocks.project(h, each)
+    );
+    const rows = tensors.attentionGate?.query ?? null;
+    const query = rows === null
+      ? this.#blocks.project(h, matrices.query)
+      : projectHeads(h, rows, this.#blocks);
     return { query, key, value };
   }
 

@@ -6,6 +6,8 @@
 import { check } from "../base/check.ts";
 import type { ModelConfig, StateSpaceConfig, StateSpaceTensors } from "../model/mod.ts";
 import { matmul, rmsNorm } from "./ops.ts";
+import type { ReferenceBlocks } from "./blocks.ts";
+import { deltaLayer } from "./delta_layer.ts";
 import { selectiveScan, softplus, stateConvolution } from "./state_space.ts";
 import type { ReferenceWeights } from "./weights.ts";
 
@@ -26,8 +28,32 @@ interface Scanned {
   readonly c: Float64Array;
 }
 
+/** What new tokens add to `StateLayerInput.rows`; h: what the layer reads, [count, d]. */
+export function stateRows(
+  h: Float64Array,
+  { input, deltas }: StateSpaceTensors,
+  blocks: Pick<ReferenceBlocks, "project">,
+): Float64Array {
+  if (deltas === null) return blocks.project(h, input);
+  const last = deltas.areMixed ? [deltas.rates] : [deltas.rates, deltas.steps];
+  const matrices = [deltas.gate, input, ...last];
+  const parts = matrices.map((matrix) => blocks.project(h, matrix));
+  const count = parts[0].length / deltas.gate.rows;
+  return Float64Array.from(
+    Array.from(
+      { length: count },
+      (_, t) =>
+        parts.flatMap((part, i) => {
+          const { rows } = matrices[i];
+          return Array.from(part.subarray(t * rows, (t + 1) * rows));
+        }),
+    ).flat(),
+  );
+}
+
 /** output · norm(scan(…) ⊙ silu(gate)), [count, d]. */
 export function stateLayer(tensors: StateSpaceTensors, input: StateLayerInput): Float64Array {
+  if (tensors.deltas !== null) return deltaLayer(tensors, input);
   const { config: { stateSpace, norm: { epsilon } }, weights, rows, count } = input;
   check(stateSpace !== null, "the model has state spaces");
   const { innerLength, stateLength, headCount, groupCount } = stateSpace;
@@ -50,7 +76,7 @@ export function stateLayer(tensors: StateSpaceTensors, input: StateLayerInput): 
     ...scanned,
     dt: scanned.dt.map((value, i) => softplus(value + stepBias[i % headCount])),
     a: weights.vector(tensors.decay),
-    d: weights.vector(tensors.skip),
+    d: skipOf(tensors, weights),
     state: new Float64Array(innerLength * stateLength),
   }, {
     heads: headCount,
@@ -65,6 +91,11 @@ export function stateLayer(tensors: StateSpaceTensors, input: StateLayerInput): 
     : groupNorm(gated, { weight: weights.vector(tensors.norm), groupCount, epsilon });
   const fresh = out.subarray((n - count) * innerLength);
   return matmul(weights.matrix(tensors.output), fresh, innerLength);
+}
+
+function skipOf({ skip }: StateSpaceTensors, weights: ReferenceWeights): Float32Array {
+  check(skip !== null, "something goes around the state");
+  return weights.vector(skip);
 }
 
 /** The convolution's rows are channels, what writes, and what reads. */
@@ -122,7 +153,8 @@ function groupNorm(
   return rmsNorm(x, ones, epsilon).map((value, i) => value * weight[i % weight.length]);
 }
 
-function columns(
+/** Of each row a part. */
+export function columns(
   x: Float64Array,
   { width, start, length }: { width: number; start: number; length: number },
 ): Float64Array {

@@ -25,6 +25,8 @@ export interface TinyFamily {
   readonly feedForwardNorm?: string;
   /** Its name has no ".weight" at the end. */
   readonly hasBareNorm?: boolean;
+  /** Queries' rows lie in turns with those of heads' gates. */
+  readonly hasGates?: boolean;
   /** Weights of [headDim], [heads · headDim], or [heads, headDim]. */
   readonly headNorms?: "shared" | "projection" | "perHead";
   readonly fusedQkv?: boolean;
@@ -83,6 +85,8 @@ export interface TinyFamily {
     /** Left out: channels have decays of their own. */
     readonly groups?: number;
     readonly layers: readonly ("state" | "heads" | "both" | "neurons")[];
+    /** States are corrected; `rank` counts heads. "mixed": rates and steps are one tensor. */
+    readonly deltas?: "apart" | "mixed";
     /** Layers with a state or heads have no neurons. */
     readonly isApart?: boolean;
     /** False: what comes out is not normalised. */

@@ -180,7 +180,7 @@ function planAttention(plan: TensorPlan, shape: TinyShape, family: TinyFamily): 
   if (family.latent) return planLatent(plan, shape, family.latent);
   if (family.fusedQkv) plan.matrix("attn_qkv", [width, queries + 2 * keys]);
   else {
-    plan.matrix("attn_q", [width, queries]);
+    plan.matrix("attn_q", [width, family.hasGates ? 2 * queries : queries]);
     plan.matrix("attn_k", [width, keys]);
     plan.matrix("attn_v", [width, keys]);
   }

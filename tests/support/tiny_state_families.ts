@@ -1,5 +1,5 @@
 /** Tiny families whose layers keep state spaces, alone or beside heads and neurons. */
-import { bool, f32, u32 } from "../../src/gguf/mod.ts";
+import { bool, f32, list, u32 } from "../../src/gguf/mod.ts";
 import type { TinyFamily } from "./tiny_family.ts";
 
 const MAMBA = { inner: 128, state: 16, rank: 32, layers: ["state", "state"] } as const;
@@ -31,6 +31,22 @@ const NEMOTRON_H: TinyFamily = {
     layers: ["state", "neurons", "heads", "state", "neurons"],
   },
   keys: { "attention.layer_norm_epsilon": f32(1e-5) },
+};
+
+const QWEN35: TinyFamily = {
+  blockCount: 4,
+  headDim: 32,
+  headNorms: "shared",
+  hasGates: true,
+  feedForwardNorm: "post_attention_norm",
+  stateSpace: {
+    ...{ inner: 192, state: 32, rank: 6, groups: 2, deltas: "apart" },
+    layers: ["state", "heads", "state", "heads"],
+  },
+  keys: {
+    "rope.dimension_count": u32(16),
+    "rope.dimension_sections": list(Int32Array.of(3, 3, 2, 0)),
+  },
 };
 
 /** Forms of the families that keep states. */
@@ -70,6 +86,26 @@ export const TINY_STATE_FAMILIES = {
       "expert_shared_feed_forward_length": u32(64),
       "expert_weights_norm": bool(true),
       "expert_weights_scale": f32(2.5),
+    },
+  },
+  "qwen35": QWEN35,
+  "qwen35moe": {
+    ...QWEN35,
+    experts: { count: 8, used: 3, length: 32, shared: 64 },
+    keys: {
+      ...QWEN35.keys,
+      "expert_feed_forward_length": u32(32),
+      "expert_shared_feed_forward_length": u32(64),
+    },
+  },
+  "qwen3next": {
+    ...QWEN35,
+    experts: { count: 8, used: 3, length: 32, shared: 64 },
+    stateSpace: { ...QWEN35.stateSpace!, deltas: "mixed" },
+    keys: {
+      "rope.dimension_count": u32(16),
+      "expert_feed_forward_length": u32(32),
+      "expert_shared_feed_forward_length": u32(64),
     },
   },
   "jamba": {

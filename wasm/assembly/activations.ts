@@ -14,6 +14,7 @@ const RELU: i32 = 2;
 const RELU2: i32 = 3;
 const SWIGLU7: i32 = 4;
 const SOFTPLUS: i32 = 5;
+const SIGMOID: i32 = 6;
 
 /** What SWIGLU7 clamps to, and how steep its sigmoid is. */
 const SWIGLU_LIMIT: f32 = 7;
@@ -86,6 +87,19 @@ export function swiglu7_mul_f32(
   d: u32,
 ): void {
   multiplied(SWIGLU7, gate, up, inStride, out, outStride, n, d);
+}
+
+/** The same with 1 / (1 + e⁻ˣ). */
+export function sigmoid_mul_f32(
+  gate: usize,
+  up: usize,
+  inStride: u32,
+  out: usize,
+  outStride: u32,
+  n: u32,
+  d: u32,
+): void {
+  multiplied(SIGMOID, gate, up, inStride, out, outStride, n, d);
 }
 
 /** out[t, i] = silu(x[t, i]); zero for i in d..outStride. */
@@ -232,6 +246,7 @@ function activate_x4(kind: i32, x: v128): v128 {
   const one = f32x4.splat(1);
   if (kind == SILU) return silu_x4(x);
   if (kind == SOFTPLUS) return softplus_x4(x);
+  if (kind == SIGMOID) return f32x4.div(one, f32x4.add(one, exp_f32x4(f32x4.neg(x))));
   if (kind == GELU) {
     // x/2 · (1 + tanh(u)) = x / (1 + exp(−2u)), u = √(2/π) · (x + 0.044715·x³).
     const squares = f32x4.mul(x, x);

@@ -63,6 +63,9 @@ import { qwen2moe } from "./qwen2moe.ts";
 import { qwen2vl } from "./qwen2vl.ts";
 import { qwen3 } from "./qwen3.ts";
 import { qwen3moe } from "./qwen3moe.ts";
+import { qwen35 } from "./qwen35.ts";
+import { qwen35moe } from "./qwen35moe.ts";
+import { qwen3next } from "./qwen3next.ts";
 import { qwen3vl } from "./qwen3vl.ts";
 import { qwen3vlmoe } from "./qwen3vlmoe.ts";
 import { seedOss } from "./seed_oss.ts";
@@ -138,6 +141,9 @@ export const FAMILIES: readonly Family[] = [
   qwen2vl,
   qwen3,
   qwen3moe,
+  qwen35,
+  qwen35moe,
+  qwen3next,
   qwen3vl,
   qwen3vlmoe,
   seedOss,
