@@ -102,7 +102,7 @@ export interface RowKernels {
     n: number,
     d: number,
   ): void;
-  /** The same with 1 / (1 + exp(-g)) of what gates, times up; out may be up with the same stride. */
+  /** The same with 1 / (1 + exp(-g)) of what gates; out may be up with the same stride. */
   sigmoid_mul_f32(
     gate: number,
     up: number,

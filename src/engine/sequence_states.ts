@@ -6,7 +6,7 @@
 import { KV_BLOCK_POSITIONS as TOKENS } from "../memory/kv_layout.ts";
 import type { KvBlocks } from "./kv_blocks.ts";
 import type { Sequence } from "./sequence.ts";
-import { StatePlaces } from "./state_places.ts";
+import type { StatePlaces } from "./state_places.ts";
 import type { StepRunner } from "./step_runner.ts";
 
 /** A state that the step under way writes. */

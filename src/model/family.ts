@@ -118,8 +118,8 @@ export interface Family {
   /** Queries far into the context are made longer, where the file says how much. */
   readonly hasAttentionTemperature: boolean;
   /**
-   * "said": "rms" where the file names that one's epsilon, else "layer". "rmsOfEither": "rms", whose
-   * epsilon may have the other one's name.
+   * "said": "rms" where the file names that one's epsilon, else "layer". "rmsOfEither": "rms",
+   * whose epsilon may have the other one's name.
    */
   readonly norm: NormConfig["kind"] | "said" | "rmsOfEither";
   /** False: its layer norms have weights only. */

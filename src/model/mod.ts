@@ -17,13 +17,13 @@ export type { ReadOptions } from "./read_config.ts";
 export { fillRopeTable, type RopeFrequencies, ropeFrequencies } from "./rope.ts";
 export type {
   Activation,
+  AttentionGate,
   DenseTensors,
   ExpertsConfig,
   ExpertTensors,
   FeedForwardConfig,
   FeedForwardTensors,
   HeadNormTensors,
-  AttentionGate,
   HeadRows,
   LatentConfig,
   LatentTensors,

@@ -27,7 +27,7 @@ export function forward<L extends WalkedLayer>(rank: RankSteps<L>): boolean {
     rank.remember(layer); //                   key, value       -> cache
     rank.attend(layer); //                     attention [n, heads·headDim]
     rank.mergeHeads(layer); //                 partial  [n, d]
-    if (!rank.recur(layer)) return false; //   partial  [n, d]  += state spaces' share, in some models
+    if (!rank.recur(layer)) return false; //   partial  [n, d]  += states' share, in some models
     if (layer.joinsAttention && !rank.joinAttention(layer)) return false;
     //                                         residual [n, d]  += Σ partials, or its norm
     if (!rank.predict(layer)) return false; // what predictors have between their matrices, if any

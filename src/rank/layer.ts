@@ -3,13 +3,12 @@ import { check } from "../base/check.ts";
 import type { ModelConfig } from "../model/types.ts";
 import { floats } from "./arena_views.ts";
 import { bindLatent, type LatentMatrices } from "./latent_heads.ts";
-import { type Matrix, matrixOf, readsQ8 } from "./matrix.ts";
+import { boundMatrix, type Matrix, matrixOf, readsQ8 } from "./matrix.ts";
 import type {
   DensePlan,
   ExpertsPlan,
   HeadNormPlan,
   LayerPlan,
-  MatrixPlan,
   NormPlan,
   PredictorPlan,
   RankPlan,
@@ -238,16 +237,6 @@ export function bindLayer(
     keys: plan.keysOffsetBytes,
     values: plan.valuesOffsetBytes,
   };
-}
-
-/** Of a layer that has none of it: it has no heads on any rank. */
-const NO_MATRIX: Matrix = {
-  ...{ type: "F32", typeId: 0, offsetBytes: 0, rowStrideBytes: 0, rowCount: 0, columnCount: 0 },
-  ...{ bias: 0, layout: "rows", columnStrideBytes: 0, scratch: 0 },
-};
-
-function boundMatrix(plan: MatrixPlan | null): Matrix {
-  return plan === null ? NO_MATRIX : matrixOf(plan);
 }
 
 export function bindNorm(plan: NormPlan): Norm;

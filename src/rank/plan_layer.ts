@@ -7,7 +7,7 @@ import { rowsOfHeads } from "./picked.ts";
 import { UnsupportedModelError } from "../base/errors.ts";
 import type { BundleUnit } from "../bundle/types.ts";
 import { mergedHeadDim } from "../model/latent.ts";
-import { predictorObstacle } from "../model/powerinfer.ts";
+import { predictedBlock, predictorObstacle } from "../model/powerinfer.ts";
 import type {
   DenseTensors,
   ExpertTensors,
@@ -15,6 +15,7 @@ import type {
   LayerTensors,
   MatrixTensor,
   ModelConfig,
+  ModelDescription,
   NormTensors,
   PredictorTensors,
   VectorTensor,
@@ -302,6 +303,16 @@ function predictor(
     first: place.matrix(first, { rows }),
     second: place.matrix(second, { rows: neurons, picked, readsRelu: true }),
   };
+}
+
+/** Largest rank of a predictor that a model will have in memory; 0: there is none. */
+export function largestPredictor(
+  { config, tensors: { layers } }: ModelDescription,
+  hasPredictors: boolean,
+): number {
+  const blocks = layers.map(predictedBlock).filter((block) => block !== null);
+  const by = { config, hasPredictors };
+  return Math.max(0, ...blocks.map((block) => usedPredictor(block, by)?.first.rows ?? 0));
 }
 
 /** The predictor that a block will have in memory, or null. */

@@ -56,9 +56,10 @@ export interface StateWorkspace {
   /** What comes out, [n, stateStride], and as q8 tiles. */
   readonly out: number;
   readonly outQ8: number;
-  /** What steps are made of, [n, rankStride], and as q8 tiles; what writes and reads, [n, 2 · state]. */
+  /** What steps are made of, [n, rankStride], and as q8 tiles. */
   readonly rank: number;
   readonly rankQ8: number;
+  /** What writes and what reads, [n, 2 · state]. */
   readonly made: number;
   /** What other ranks read: `exchangeFloats`. */
   readonly exchange: number;

@@ -3,7 +3,8 @@ import { alignUp } from "../base/check.ts";
 import { SECTOR_BYTES_MAX } from "../io/mod.ts";
 import type { ArenaBuilder } from "../memory/arena.ts";
 import { REGION_ALIGN_BYTES, SUPERBLOCK_WEIGHTS } from "../memory/row_layout.ts";
-import type { ModelConfig } from "../model/types.ts";
+import { mergedHeadDim } from "../model/latent.ts";
+import type { ModelConfig, StateSpaceConfig } from "../model/types.ts";
 import { mostOf, N, planMemory } from "../shapes/mod.ts";
 import type {
   IntermediatesPlan,
@@ -15,8 +16,8 @@ import type { StreamPlan } from "./stream_types.ts";
 import { countsBytes } from "./counts.ts";
 import { tableBlocks } from "./kv_bytes.ts";
 import { queryStride } from "./plan_latent.ts";
-import { convolvedRows, inputRows, stateBytes } from "./plan_state.ts";
-import { lengthOf, type Shard } from "./shard.ts";
+import { channelsOf, convolvedRows, inputRows, stateBytes } from "./plan_state.ts";
+import { lengthOf, type Range, type Shard } from "./shard.ts";
 import {
   type LastingTensor,
   stepGraph,
@@ -311,13 +312,28 @@ export interface Widths {
   /** Of the dense block, an expert, the shared expert. */
   readonly neurons: number;
   /** Of state spaces. */
-  readonly states: { readonly heads: number; readonly input: number; readonly convolved: number };
+  readonly states: Readonly<Record<"heads" | "channels" | "input" | "convolved", number>>;
+}
+
+/** What rows of workspaces are apart; own: what a rank's widths do not say. */
+export function stridesOf(
+  config: ModelConfig,
+  { heads, neurons, states }: Widths,
+  own: Pick<WorkspaceStrides, "logits" | "predictor">,
+): WorkspaceStrides {
+  return {
+    embedding: alignUp(config.embeddingLength, SUPERBLOCK_WEIGHTS),
+    attention: alignUp(heads * mergedHeadDim(config), SUPERBLOCK_WEIGHTS),
+    hidden: alignUp(neurons, SUPERBLOCK_WEIGHTS),
+    states: alignUp(states.channels, SUPERBLOCK_WEIGHTS),
+    ...own,
+  };
 }
 
 /** Of a rank whose layers are all elsewhere. */
 export const NO_WIDTHS: Widths = {
   ...{ heads: 0, kvHeads: 0, neurons: 0 },
-  states: { heads: 0, input: 0, convolved: 0 },
+  states: { heads: 0, channels: 0, input: 0, convolved: 0 },
 };
 
 /** Over the shards that layers have on one rank. */
@@ -326,16 +342,17 @@ export function widthsOf(
   { stateSpace }: Pick<ModelConfig, "stateSpace">,
 ): Widths {
   const most = (of: (shard: Shard) => number) => Math.max(...shards.map(of));
+  const ofStates = (of: (own: Range, shape: StateSpaceConfig) => number) =>
+    stateSpace === null ? 0 : most(({ stateHeads }) => of(stateHeads, stateSpace));
   return {
     heads: most(({ heads }) => lengthOf(heads)),
     kvHeads: most(({ kvHeads }) => lengthOf(kvHeads)),
     neurons: most(largestBlock),
     states: {
       heads: most(({ stateHeads }) => lengthOf(stateHeads)),
-      input: most(({ stateHeads: own }) => stateSpace === null ? 0 : inputRows(own, stateSpace)),
-      convolved: most(({ stateHeads: own }) =>
-        stateSpace === null ? 0 : convolvedRows(own, stateSpace)
-      ),
+      channels: ofStates((own, shape) => lengthOf(channelsOf(own, shape))),
+      input: ofStates(inputRows),
+      convolved: ofStates(convolvedRows),
     },
   };
 }

@@ -11,23 +11,20 @@ import {
   REGION_ALIGN_BYTES,
   SUPERBLOCK_WEIGHTS,
 } from "../memory/row_layout.ts";
-import { mergedHeadDim } from "../model/latent.ts";
-import { predictedBlock } from "../model/powerinfer.ts";
 import type { MatrixTensor, VectorTensor } from "../model/types.ts";
 import { COLUMN_ALIGN_BYTES, COLUMN_SCRATCH_BYTES } from "../memory/column_layout.ts";
 import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
 import { cacheBytes, kvBlocksOf, statePlacesOf } from "./kv_bytes.ts";
-import { channelsOf } from "./plan_state.ts";
 import {
   dense,
   forEachBlock,
+  largestPredictor,
   type LayerInput,
   type MatrixPart,
   neuronsOf,
   norm,
   type Placer,
   planLayer,
-  usedPredictor,
 } from "./plan_layer.ts";
 import type { LayerPlan, MatrixPlan, RankPlan, VectorPlan, WorkspacePlan } from "./plan_types.ts";
 import type { PlannerInput } from "./plan_options.ts";
@@ -39,6 +36,7 @@ import {
   logitsRows,
   NO_WIDTHS,
   planWorkspace,
+  stridesOf,
   type Widths,
   widthsOf,
   type WorkspaceInput,
@@ -83,20 +81,13 @@ export class RankPlanner implements Placer {
     this.#stagingBytes = alignUp(staged, REGION_ALIGN_BYTES);
     this.#device = input.isOnGpu ? new DevicePlacer((tensor) => layouts.typeOf(tensor)) : null;
     this.#widths = input.isOnGpu ? NO_WIDTHS : widthsOf(input.layerShards, config);
-    this.#strides = {
-      embedding: alignUp(config.embeddingLength, SUPERBLOCK_WEIGHTS),
-      attention: alignUp(this.#widths.heads * mergedHeadDim(config), SUPERBLOCK_WEIGHTS),
-      hidden: alignUp(this.#widths.neurons, SUPERBLOCK_WEIGHTS),
+    this.#strides = stridesOf(config, this.#widths, {
       logits: alignUp(
         this.#leads ? config.vocabSize : lengthOf(input.shard.vocab),
         input.isOnGpu ? GPU_ROW_UNIT : 1,
       ),
-      predictor: alignUp(this.#largestPredictor(), SUPERBLOCK_WEIGHTS),
-      states: config.stateSpace === null ? 0 : alignUp(
-        lengthOf(channelsOf(input.shard.stateHeads, config.stateSpace)),
-        SUPERBLOCK_WEIGHTS,
-      ),
-    };
+      predictor: alignUp(largestPredictor(input.model, this.#hasPredictors), SUPERBLOCK_WEIGHTS),
+    });
     this.openArena();
   }
 
@@ -348,18 +339,6 @@ export class RankPlanner implements Placer {
   get #hasPredictors(): boolean {
     const { layouts, options } = this.#in;
     return layouts.isSparse && options.hasPredictors !== false;
-  }
-
-  /** Largest rank of a predictor; 0: there is none. */
-  #largestPredictor(): number {
-    const { config, tensors: { layers } } = this.#in.model;
-    const by = { config, hasPredictors: this.#hasPredictors };
-    return Math.max(
-      ...layers.map((layer) => {
-        const block = predictedBlock(layer);
-        return block === null ? 0 : usedPredictor(block, by)?.first.rows ?? 0;
-      }),
-    );
   }
 
   get #isAlone(): boolean {

@@ -215,7 +215,8 @@ function cutStates(
     // Whole groups: what is corrected is computed with all of their heads.
     const size = headCount / groupCount;
     const width = headsTakeTurns ? channels : size * channels;
-    const fits = (groups: number) => groups * width % block === 0 && groups * width % CHANNEL_UNIT === 0;
+    const fits = (groups: number) =>
+      groups * width % block === 0 && groups * width % CHANNEL_UNIT === 0;
     const mayCut = !headsTakeTurns || fits(groupCount);
     while (unit < groupCount && !(mayCut && fits(unit))) unit++;
     return cut(headCount, { parts, part, unit: unit * size });

@@ -71,7 +71,10 @@ export class StateBlock {
       else this.#correct(states);
       this.#gate(states);
     }
-    if (states.deltas === null && states.norm !== 0 && !this.#normalize(states, this.#cutsGroups[layer.index])) return false;
+    if (
+      states.deltas === null && states.norm !== 0 &&
+      !this.#normalize(states, this.#cutsGroups[layer.index])
+    ) return false;
     this.#residual.add(states.output, this.#state.inputs.states);
     return true;
   }

@@ -9,7 +9,7 @@ import { matmul, rmsNorm } from "./ops.ts";
 import { columns, type StateLayerInput } from "./state_layer.ts";
 import { softplus, stateConvolution } from "./state_space.ts";
 
-/** output · (norm(scan(…)) ⊙ silu(gate)), [count, d]; rows: gate, what is convolved, rates, steps. */
+/** output · (norm(scan(…)) ⊙ silu(gate)), [count, d]; rows: gate, convolved, rates, steps. */
 export function deltaLayer(tensors: StateSpaceTensors, input: StateLayerInput): Float64Array {
   const { config: { stateSpace, norm: { epsilon } }, weights, rows, count } = input;
   check(stateSpace !== null, "the model has state spaces");

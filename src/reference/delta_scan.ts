@@ -33,7 +33,8 @@ export interface DeltaShape {
 }
 
 /**
- * S[t] = exp(dt · a) · S[t − 1]; S[t] += sigmoid(beta) · (v − S[t] · k) ⊗ k; y = S[t] · q / √states,
+ * S[t] = exp(dt · a) · S[t − 1]; S[t] += sigmoid(beta) · (v − S[t] · k) ⊗ k;
+ * y = S[t] · q / √states,
  * of each head; q and k have a length of 1, but for epsilon.
  *
  * @returns y, [n, heads · headDim].

@@ -30,7 +30,8 @@ export function scan_deltas_f32(
   inTurns: u32,
   epsilon: f32,
 ): void {
-  if (heads == 0 || headDim == 0 || (headDim & 3) != 0 || states == 0 || (states & 3) != 0) unreachable();
+  if (heads == 0 || headDim == 0 || states == 0) unreachable();
+  if (((headDim | states) & 3) != 0) unreachable();
   if (heads >> 16 != 0 || headDim >> 12 != 0 || states >> 12 != 0) unreachable();
   if (groups == 0 || heads % groups != 0) unreachable();
   const channels = <u64>heads * headDim;
@@ -64,9 +65,8 @@ export function scan_deltas_f32(
         const at: usize = (t * stride) << 2;
         const stays = exp_f32x4(f32x4.splat(load<f32>(dt + ((t * dtStride + head) << 2)) * decay));
         const rate = sigmoid(load<f32>(beta + ((t * betaStride + head) << 2)));
-        const y = correct_four(
-          state, stays, rate, k + at + group, q + at + group, v128.load(v + at + (channel << 2)), rowBytes,
-        );
+        const value = v128.load(v + at + (channel << 2));
+        const y = correct_four(state, stays, rate, k + at + group, q + at + group, value, rowBytes);
         v128.store(out + ((t * outStride + channel) << 2), y);
       }
     }

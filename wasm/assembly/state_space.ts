@@ -65,10 +65,10 @@ export function scan_channels_f32(
       const added = f32x4.mul(xs, dts);
       const bs = b + ((t * bcStride) << 2), cs = c + ((t * bcStride) << 2);
       const y = sum_lanes_4(
-        step_channel(state, decay, bs, cs, lane(dts, 0), lane(added, 0), rowBytes),
-        step_channel(state + rowBytes, decay + rowBytes, bs, cs, lane(dts, 1), lane(added, 1), rowBytes),
-        step_channel(state + 2 * rowBytes, decay + 2 * rowBytes, bs, cs, lane(dts, 2), lane(added, 2), rowBytes),
-        step_channel(state + 3 * rowBytes, decay + 3 * rowBytes, bs, cs, lane(dts, 3), lane(added, 3), rowBytes),
+        step_channel(state, decay, bs, cs, dts, added, 0, rowBytes),
+        step_channel(state, decay, bs, cs, dts, added, 1, rowBytes),
+        step_channel(state, decay, bs, cs, dts, added, 2, rowBytes),
+        step_channel(state, decay, bs, cs, dts, added, 3, rowBytes),
       );
       v128.store(out + ((t * outStride) << 2) + at, madd(skip, xs, y));
     }
@@ -83,17 +83,20 @@ function lane(x: v128, i: i32): v128 {
   return i32x4.shuffle(x, x, 3, 3, 3, 3);
 }
 
-/** One channel and token; gives state · c in four sums. */
+/** One of four channels and a token; gives state · c in four sums. */
 @inline
 function step_channel(
-  state: usize,
-  decay: usize,
+  states: usize,
+  decays: usize,
   b: usize,
   c: usize,
-  dt: v128,
-  added: v128,
+  dts: v128,
+  addeds: v128,
+  channel: i32,
   rowBytes: u32,
 ): v128 {
+  const state = states + channel * rowBytes, decay = decays + channel * rowBytes;
+  const dt = lane(dts, channel), added = lane(addeds, channel);
   let y = f32x4.splat(0);
   for (let i: usize = 0; i < rowBytes; i += 16) {
     const stays = exp_f32x4(f32x4.mul(dt, v128.load(decay + i)));

@@ -34,6 +34,7 @@ import { GpuLayer, type NormReaders } from "./gpu_layer.ts";
 import { createSpace, type GpuSpace, widestInput } from "./gpu_space.ts";
 import { apartTokens, GpuStep } from "./gpu_step.ts";
 import { GpuLoader, type GpuLoading } from "./gpu_weights.ts";
+import type { WalkedGpuLayer } from "./walked_layer.ts";
 
 export interface GpuRankInput extends StepStateInput, Omit<GpuLoading, "gpu"> {
   readonly gpu: Gpu;
@@ -44,19 +45,6 @@ export interface GpuRankInput extends StepStateInput, Omit<GpuLoading, "gpu"> {
 
 /** Layers whose commands go to the GPU together where it is alone; between them a step can end. */
 const LAYERS_AT_ONCE = 8;
-
-/** A layer with what it runs. */
-interface WalkedGpuLayer {
-  readonly layer: GpuLayer;
-  readonly joinsAttention: boolean;
-  readonly joinsNeurons: boolean;
-  /** Alone: of this layer and those behind it, at the first one of a few; else null. */
-  readonly several: Program | null;
-  /** Beside others: null where it has no share of it. */
-  readonly attention: Program | null;
-  readonly feedForward: Program | null;
-  readonly postNorms: { readonly attention: Norm | null; readonly feedForward: Norm | null };
-}
 
 /** What is made when the rank is opened. */
 interface GpuRankParts {
