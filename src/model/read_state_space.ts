@@ -140,15 +140,16 @@ export function stateSpaceTensors(reader: LayerReader): StateSpaceTensors {
   const convolved = innerLength + (isHeads ? 2 * groupCount * stateLength : 0);
   const rows = innerLength + convolved + (isHeads ? headCount : 0);
   const hasNorm = isHeads &&
-    (!family.stateSpace.mayLackNorm || checker.has(`${at}ssm_norm.weight`));
-  const bias = `${at}ssm_conv1d.bias`;
+    (!family.stateSpace.mayLackNorm || firstHas(reader, "ssm_norm.weight"));
   return {
     input: checker.matrix(`${at}ssm_in.weight`, { rows, columns: width }),
     deltas: null,
     gateRow: isHeads ? 0 : innerLength,
     convolvedRow: isHeads ? innerLength : 0,
     convolution: checker.vector(`${at}ssm_conv1d.weight`, taps, convolved),
-    convolutionBias: checker.has(bias) ? checker.vector(bias, convolved) : null,
+    convolutionBias: firstHas(reader, "ssm_conv1d.bias")
+      ? checker.vector(`${at}ssm_conv1d.bias`, convolved)
+      : null,
     shared: isHeads ? null : sharedTensors(reader, stateSpace),
     stepBias: checker.vector(`${at}ssm_dt.bias`, headCount),
     decay: isHeads
@@ -162,6 +163,11 @@ export function stateSpaceTensors(reader: LayerReader): StateSpaceTensors {
       : null,
     output: checker.matrix(`${at}ssm_out.weight`, { rows: width, columns: innerLength }),
   };
+}
+
+/** What some models have: all layers are like the first that keeps states. */
+function firstHas({ checker, config: { layers } }: LayerReader, name: string): boolean {
+  return checker.has(`blk.${layers.findIndex(({ hasStates }) => hasStates)}.${name}`);
 }
 
 /** Of a layer whose states are corrected. */
@@ -191,9 +197,10 @@ function deltaTensors(
 
 /** What the first kind makes of all channels. */
 function sharedTensors(
-  { checker, at }: LayerReader,
+  reader: LayerReader,
   { innerLength, stateLength, stepRank }: StateSpaceConfig,
 ): StateSpaceTensors["shared"] {
+  const { checker, at } = reader;
   const norm = (name: string, length: number) => checker.vector(`${at}ssm_${name}.weight`, length);
   return {
     matrix: checker.matrix(`${at}ssm_x.weight`, {
@@ -201,7 +208,7 @@ function sharedTensors(
       columns: innerLength,
     }),
     steps: checker.matrix(`${at}ssm_dt.weight`, { rows: innerLength, columns: stepRank }),
-    norms: checker.has(`${at}ssm_dt_norm.weight`)
+    norms: firstHas(reader, "ssm_dt_norm.weight")
       ? {
         step: norm("dt_norm", stepRank),
         input: norm("b_norm", stateLength),

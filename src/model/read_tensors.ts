@@ -17,6 +17,7 @@ import { TensorChecker } from "./tensor_checker.ts";
 import type {
   AttentionGate,
   HeadNormTensors,
+  LayerConfig,
   LayerTensors,
   ModelConfig,
   ModelTensors,
@@ -69,7 +70,8 @@ function checkRopeFactors(checker: TensorChecker, config: ModelConfig): void {
 
 function layerTensors(reader: LayerReader): LayerTensors {
   const { checker, config, family, at } = reader;
-  const { convolutionTaps: taps, attends, hasStates, hasNeurons } = config.layers[reader.index];
+  const { convolutionTaps: taps, attends, hasStates, hasNeurons } = config.layers[reader.index] ??
+    NO_LAYER;
   const norm = (name: string, isThere: boolean) =>
     isThere ? readNorm(checker, at + name, reader) : null;
   // Parallel blocks of two norms: the second one is attention's.
@@ -98,6 +100,9 @@ function layerTensors(reader: LayerReader): LayerTensors {
     feedForwardPostNorm: norm("post_ffw_norm", family.hasPostNorms),
   };
 }
+
+/** Whose tensors are asked for, and missed, where a file's count of layers is damaged. */
+const NO_LAYER: LayerConfig = { slidingWindow: 0, rope: null };
 
 /** Of a layer that neither attends nor convolves. */
 const NO_HEADS = {

@@ -1,6 +1,7 @@
 /** How the config of each tiny family differs from a llama's of the same shape. Data only. */
 import type { ModelConfig } from "../../src/model/mod.ts";
 import type { TinyFamilyName } from "../support/tiny_families.ts";
+import { CHANNELS, DELTAS, HEADS } from "./expected_states.ts";
 
 /** What a family's config has that is not as in a llama of the same shape. */
 export type Differences = Partial<Omit<ModelConfig, "ropes" | "layers" | "architecture">> & {
@@ -55,22 +56,14 @@ const COHERE: Differences = {
   tiedEmbeddings: true,
   logitScale: Math.fround(0.3),
 };
-const CHANNELS: NonNullable<ModelConfig["stateSpace"]> = {
-  kind: "channels",
-  taps: 4,
-  innerLength: 128,
-  stateLength: 16,
-  headCount: 128,
-  groupCount: 1,
-  stepRank: 32,
-  normalizesInputs: false,
-};
-const HEADS: typeof CHANNELS = {
-  ...CHANNELS,
-  kind: "heads",
-  headCount: 8,
-  groupCount: 2,
-  stepRank: 0,
+const QWEN35: Differences = {
+  blockCount: 4,
+  headDim: 32,
+  attentionScale: 1 / Math.sqrt(32),
+  gatesAttention: true,
+  ropes: [["neox", 16, 10000, 1]],
+  stateSpace: DELTAS,
+  layers: "s 0:0 s 0:0",
 };
 const MAMBA: Differences = {
   ...{ headCount: 0, headCountKv: 0, headDim: 0, feedForwardLength: 0 },
@@ -311,6 +304,13 @@ export const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
   "nemotron_h_moe": {
     ...NEMOTRON_H,
     ...experts({ gating: "sigmoid", sharedFeedForwardLength: 64, weightScale: 2.5 }),
+  },
+  "qwen35": QWEN35,
+  "qwen35moe": { ...QWEN35, ...experts({ sharedFeedForwardLength: 64 }) },
+  "qwen3next": {
+    ...QWEN35,
+    ...experts({ sharedFeedForwardLength: 64 }),
+    stateSpace: { ...DELTAS, headsTakeTurns: false },
   },
   "jamba": {
     ...experts({

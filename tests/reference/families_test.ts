@@ -157,6 +157,9 @@ type MistakeName = keyof typeof MISTAKES;
 const STATES: readonly MistakeName[] = [
   ...["convolved without a bias", "what gates convolved", "steps go around states"] as const,
 ];
+const DELTAS: readonly MistakeName[] = [
+  ...["decays and biases exchanged", "heads in another order"] as const,
+];
 const MOE: readonly MistakeName[] = ["experts in reverse", "one expert fewer"];
 const BIASED: readonly MistakeName[] = [
   "no biases",
@@ -291,6 +294,9 @@ const CHOICES: Readonly<Record<TinyFamilyName, readonly MistakeName[]>> = {
   "granitehybrid-moe": [...MOE, ...STATES, "states not normalised", "no rope"],
   "nemotron_h": [...STATES, "states not normalised", "no states", "SiLU", "ReLU"],
   "nemotron_h_moe": [...MOE, ...STATES, "no bias of the choice", "softmax", "no shared expert"],
+  "qwen35": [...DELTAS, "no head norms", "heads gated by queries"],
+  "qwen35moe": [...MOE, ...DELTAS, "no shared expert", "heads gated by queries"],
+  "qwen3next": [...MOE, ...DELTAS, "heads gated by queries", "no gate of the shared expert"],
   "jamba": [...MOE, ...STATES, "what channels make as it is", "weights normalised"],
   "lfm2": ["gates convolved", "no head norms", "neighbouring pairs"],
   "lfm2-windowed": ["gates convolved", "no windows", "a window more"],

@@ -10,6 +10,18 @@ export const STATE_MISTAKES = {
     mapStates(d, ({ gateRow, convolvedRow }) => ({ gateRow: convolvedRow, convolvedRow: gateRow })),
   "steps go around states": (d) => mapStates(d, ({ stepBias }) => ({ skip: stepBias })),
   "states not normalised": (d) => mapStates(d, () => ({ norm: null })),
+  "decays and biases exchanged": (d) =>
+    mapStates(d, ({ decay, stepBias }) => ({ decay: stepBias, stepBias: decay })),
+  "heads in another order": ({ config, tensors }) => {
+    const { stateSpace: own } = config;
+    const stateSpace = own && { ...own, headsTakeTurns: !own.headsTakeTurns };
+    return { config: { ...config, stateSpace }, tensors };
+  },
+  "heads gated by queries": (d) =>
+    mapLayers(d, (layer) => {
+      const { attentionGate: own } = layer;
+      return { ...layer, attentionGate: own?.query ? { ...own, gate: own.query } : own };
+    }),
   "no states": (d) => mapLayers(d, (layer) => ({ ...layer, stateSpace: null })),
   "what channels make as it is": ({ config, tensors }) => {
     const { stateSpace } = config;
