@@ -44,6 +44,9 @@ const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
   ["nemotron_h in Q4_0, prompts taking turns", { type: "Q4_0", architecture: "nemotron_h" }, {
     threads: 2,
   }],
+  ["qwen35 in Q4_0, in small steps", { type: "Q4_0", architecture: "qwen35" }, {
+    ...{ threads: 3, chunkTokens: 7 },
+  }],
   ["lfm2moe in Q8_0", { type: "Q8_0", architecture: "lfm2moe" }, { threads: 2 }],
   ["bamboo in Q4_0, prompts taking turns", { type: "Q4_0", architecture: "bamboo" }, {
     threads: 2,

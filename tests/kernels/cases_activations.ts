@@ -47,7 +47,7 @@ function ofNeurons(name: ActivationName): KernelCase[] {
 function sweepSigmoid(arena: TestArena): void {
   for (const { d, n, size, rng } of shapes()) {
     arena.reset();
-    const stride = d + 5;
+    const stride = d + 6;
     const [gate, up] = [size, 1].map((of) => randomFloats(rng, n * stride, of));
     const [gateAt, upAt] = [arena.put(gate, 4), arena.put(up, 4)];
     arena.run(
