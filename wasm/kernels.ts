@@ -10,9 +10,10 @@
  */
 import type { RowKernels } from "./row_kernels.ts";
 import type { SparseKernels } from "./sparse_kernels.ts";
+import type { StateKernels } from "./state_kernels.ts";
 
 /** The exports of an instance. */
-export interface Kernels extends RowKernels, SparseKernels {
+export interface Kernels extends RowKernels, SparseKernels, StateKernels {
   // --- weights into an arena -------------------------------------------------------------------
   /**
    * Repacks blocks of a file into packed rows. `src`: `rows` rows of `blocks` blocks of ggml type

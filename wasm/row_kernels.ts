@@ -104,6 +104,16 @@ export interface RowKernels {
     n: number,
     d: number,
   ): void;
+  /** The same with 1 / (1 + exp(-g)) of what gates; out may be up with the same stride. */
+  sigmoid_mul_f32(
+    gate: number,
+    up: number,
+    inStride: number,
+    out: number,
+    outStride: number,
+    n: number,
+    d: number,
+  ): void;
   /** out[t, i] = silu(x[t, i]), zero for i in d..outStride; out may be x with the same stride. */
   silu_f32(
     x: number,

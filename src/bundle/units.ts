@@ -35,9 +35,13 @@ const BLOCK_NEURONS = 32;
 
 type Tensors = ReadonlyMap<string, GgufTensor>;
 
-/** By layer, then by expert, the shared one last. */
+/**
+ * By layer, then by expert, the shared one last.
+ * @throws {UnsupportedModelError} when no layer has neurons.
+ */
 export function unitSources({ tensors }: ModelDescription): UnitSource[] {
-  return tensors.layers.flatMap(({ feedForward }, layer): UnitSource[] => {
+  const sources = tensors.layers.flatMap(({ feedForward }, layer): UnitSource[] => {
+    if (feedForward === null) return [];
     if (feedForward.kind === "dense") return [{ layer, expert: null, tensors: feedForward }];
     const { experts, shared } = feedForward;
     return [
@@ -45,6 +49,11 @@ export function unitSources({ tensors }: ModelDescription): UnitSource[] {
       ...shared === null ? [] : [{ layer, expert: "shared" as const, tensors: shared }],
     ];
   });
+  if (sources.length > 0) return sources;
+  throw new UnsupportedModelError(
+    "Cannot sort this model's neurons for a packed file: its layers have none, all of it is read " +
+      "for every token: use the .gguf file as it is",
+  );
 }
 
 /**

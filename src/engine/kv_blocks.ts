@@ -19,6 +19,8 @@ export interface KvBlocksOptions {
   readonly tableBlocks: number;
   /** What exact requests use again is a multiple of so many positions. */
   readonly reuseUnit: number;
+  /** Whether a sequence can go on behind remembered content. Left out: behind any. */
+  readonly canFollow?: (content: number, isExact: boolean) => boolean;
   /** Block `index` of a sequence is block `block` of the pool from now on. */
   readonly onBlock: (slot: number, index: number, block: number) => void;
 }
@@ -74,6 +76,8 @@ export class KvBlocks {
   /** Blocks of a sequence that were remembered, and the content of the last one. */
   readonly #rememberedCounts: Int32Array;
   readonly #chains: Float64Array;
+  /** Content of each of them, [sequences, tableBlocks], wherever it is remembered. */
+  readonly #chainsAt: Float64Array;
   /** By block: how many sequences have it; */
   readonly #uses: Int32Array;
   /** number of its content, or 0: it has none that is remembered; of the content before; */
@@ -87,6 +91,7 @@ export class KvBlocks {
   /** Blocks that nobody has, the next one to be used first. */
   readonly #free: BlockList;
   #contentCount = 0;
+  #commonTokens = 0;
 
   constructor(options: KvBlocksOptions) {
     const { blocks, sequences, tableBlocks } = options;
@@ -97,6 +102,7 @@ export class KvBlocks {
     this.#reserved = new Int32Array(sequences);
     this.#rememberedCounts = new Int32Array(sequences);
     this.#chains = new Float64Array(sequences);
+    this.#chainsAt = new Float64Array(sequences * tableBlocks);
     this.#uses = new Int32Array(blocks);
     this.#contents = new Float64Array(blocks);
     this.#before = new Float64Array(blocks);
@@ -126,6 +132,16 @@ export class KvBlocks {
     return this.#byHash.size;
   }
 
+  /** Of the sequence that was opened last, tokens that some sequence before it began with. */
+  get commonTokens(): number {
+    return this.#commonTokens;
+  }
+
+  /** The number of what a sequence's first tokens are, whole blocks; below 1: not remembered. */
+  contentBefore(slot: number, tokens: number): number {
+    return this.#chainsAt[slot * this.#in.tableBlocks + tokens / TOKENS - 1];
+  }
+
   /**
    * Gives a sequence all the room that it will need, or nothing.
    * @returns for how many of its first ids keys and values are there already, less than
@@ -141,7 +157,10 @@ export class KvBlocks {
     let asleep = 0;
     for (let i = 0; i < shared; i++) if (this.#uses[this.#blockAt(slot, i)] === 0) asleep++;
     if (this.availableBlocks - asleep < needed - shared) return -1;
-    for (let i = 0; i < shared; i++) this.#use(slot, i, this.#blockAt(slot, i));
+    for (let i = 0; i < shared; i++) {
+      this.#use(slot, i, this.#blockAt(slot, i));
+      this.#chainsAt[slot * this.#in.tableBlocks + i] = this.#contents[this.#blockAt(slot, i)];
+    }
     this.#counts[slot] = shared;
     this.#reserve(slot, needed - shared);
     this.#rememberedCounts[slot] = shared;
@@ -166,6 +185,7 @@ export class KvBlocks {
         const block = this.#blockAt(slot, i);
         this.#chains[slot] = this.#name(block, this.#chains[slot], ids, i * TOKENS, isExact);
       }
+      this.#chainsAt[slot * this.#in.tableBlocks + i] = this.#chains[slot];
       this.#rememberedCounts[slot] = i + 1;
     }
   }
@@ -275,7 +295,14 @@ export class KvBlocks {
       this.#tables[slot * this.#in.tableBlocks + shared] = block;
       before = this.#contents[block];
     }
-    while (isExact && shared * TOKENS % this.#in.reuseUnit !== 0) shared--;
+    this.#commonTokens = shared * TOKENS;
+    const { reuseUnit, canFollow } = this.#in;
+    while (shared > 0) {
+      const isWhole = !isExact || shared * TOKENS % reuseUnit === 0;
+      const content = this.#contents[this.#blockAt(slot, shared - 1)];
+      if (isWhole && (canFollow === undefined || canFollow(content, isExact))) break;
+      shared--;
+    }
     return shared;
   }
 

@@ -27,6 +27,8 @@ import {
   type SequenceRoom,
   sharedTokens,
 } from "./sequence.ts";
+import { SequenceStates } from "./sequence_states.ts";
+import { StatePlaces } from "./state_places.ts";
 import { StepPace } from "./step_pace.ts";
 import { StepRunner } from "./step_runner.ts";
 import { StepTimes } from "./step_times.ts";
@@ -52,6 +54,8 @@ export class Leader {
   readonly #steps: StepRunner;
   readonly #scheduler: Scheduler<Sequence>;
   readonly #kv: KvBlocks;
+  /** Null: no layer keeps states. */
+  readonly #states: SequenceStates | null;
   readonly #counts: RankCounts;
   readonly #tools: ChoosingTools;
   /** By slot. */
@@ -81,7 +85,9 @@ export class Leader {
       ...{ chunkTokens, logitsRows, takesTurns: this.#takesTurns },
       sharesAnswers: independent === "answers",
     });
-    this.#kv = createKv(runner, this.#steps, this.#takesTurns);
+    const places = plan.statePlaces === 0 ? null : new StatePlaces(plan.statePlaces);
+    this.#kv = createKv(runner, this.#steps, { takesTurns: this.#takesTurns, places });
+    this.#states = places && new SequenceStates(this.#kv, places, sequences);
     this.#counts = new RankCounts(runner.setup);
     this.#tools = new ChoosingTools(this.#steps.board);
     this.#rooms = Array.from({ length: sequences }, (_, slot) => ({
@@ -93,7 +99,8 @@ export class Leader {
     this.#times = new StepTimes(chunkTokens);
     const isPaced = sequences > 1 && runner.setup.streams === null;
     this.#pace = isPaced ? new StepPace(chunkTokens, this.#times) : null;
-    const isGuessing = speculate !== 0 && !this.#takesTurns && logitsRows > 1;
+    // A state of guesses that were wrong is of no use.
+    const isGuessing = speculate !== 0 && !this.#takesTurns && logitsRows > 1 && places === null;
     this.#speculation = !isGuessing ? null : new Speculation(
       {
         lookup: new PromptLookup({ slots: sequences, contextLength }),
@@ -103,7 +110,7 @@ export class Leader {
     );
     const { chain } = this.#steps;
     this.#chains = chain && new Chains(chain, this.#times, waitMs ?? undefined);
-    this.texts = new WholeTexts(this.#steps, this.#kv);
+    this.texts = new WholeTexts(this.#steps, this.#kv, places);
   }
 
   /** True while a request runs or waits, or an errand is under way. */
@@ -146,6 +153,7 @@ export class Leader {
       rows = this.#fillStep();
       this.#wasAborted = !this.#steps.run();
     } catch (error) {
+      this.#states?.drop();
       // A rank that has failed ends everything; a read that has failed, only what it was for.
       const isOver = control.failedRank() >= 0;
       const { sequences, count } = this.#scheduler;
@@ -154,7 +162,8 @@ export class Leader {
       }
       return;
     }
-    if (!this.#wasAborted) {
+    if (this.#wasAborted) this.#states?.drop();
+    else {
       this.#takeResults();
       this.#times.stop(rows, this.#chained);
     }
@@ -167,10 +176,10 @@ export class Leader {
     return this.#chains?.tokens ?? 1;
   }
 
-  /** Keys and values as a file has them; null where they are on a GPU. Between steps. */
+  /** Keys and values as a file has them; null: they are on a GPU, or not all. Between steps. */
   archive(of: Pick<KvArchiveFile, "modelFingerprint">): KvArchive | null {
     const { setup, control } = this.#runner;
-    if (setup.plans.some(({ gpu }) => gpu !== null)) return null;
+    if (setup.plans.some(({ gpu }) => gpu !== null) || this.#states !== null) return null;
     return new KvArchive(setup, this.#kv, of, () => control.beat());
   }
 
@@ -207,6 +216,7 @@ export class Leader {
     });
     if (reused < 0) return "full";
     sequence.start(reused);
+    this.#states?.open(sequence, reused, this.#kv.commonTokens);
     this.#speculation?.open(sequence);
     // Who did not ask for exactness may have taken what is not.
     sequence.isExact = reused === 0 || sequence.isRepeatable || !this.#takesTurns;
@@ -222,9 +232,11 @@ export class Leader {
     if (this.#takesTurns && sequence.isRepeatable) return false;
     const { active } = this.#scheduler;
     for (let i = 0; i < active.length; i++) {
-      if (!active[i].isGenerating && sharedTokens(sequence, active[i]) > active[i].computed) {
-        return true;
-      }
+      if (active[i].isGenerating) continue;
+      const shared = sharedTokens(sequence, active[i]);
+      if (shared <= active[i].computed) continue;
+      this.#states?.want(active[i].slot, shared);
+      return true;
     }
     return false;
   }
@@ -239,7 +251,9 @@ export class Leader {
       const end = computed + rows[i];
       this.#kv.grow(slot, end + this.#chained - 1);
       // Of the last id that is known, and of those behind it, which are guessed.
-      this.#steps.add(slot, ids, computed, rows[i], Math.max(0, end - known + 1));
+      const logits = Math.max(0, end - known + 1);
+      if (this.#states === null) this.#steps.add(slot, ids, computed, rows[i], logits);
+      else this.#states.add(this.#steps, sequences[i], rows[i], logits);
       total += rows[i];
     }
     return total;
@@ -256,6 +270,7 @@ export class Leader {
       const guesses = Math.max(0, sequence.computed + rows[i] - sequence.known);
       sequence.isExact &&= this.#isExact(sequence, rows[i]);
       this.#count(sequence, rows[i] - guesses);
+      this.#states?.keep(sequence);
       if (sequence.computed < sequence.known) continue;
       this.#steps.takeRow(row);
       if (wasPrompt) sequence.finishPrompt(this.#counts.all());
@@ -354,19 +369,27 @@ export class Leader {
   }
 
   #leave(sequence: Sequence): void {
-    if (this.#scheduler.active.includes(sequence)) this.#kv.close(sequence.slot);
+    if (this.#scheduler.active.includes(sequence)) {
+      this.#states?.close(sequence.slot);
+      this.#kv.close(sequence.slot);
+    }
     this.#scheduler.remove(sequence);
     // Who hears that it has ended finds nothing of it in the account.
     this.#runner.control.kvTokens = this.#kv.usedTokens;
   }
 }
 
-function createKv({ plan }: RankRunner, steps: StepRunner, takesTurns: boolean): KvBlocks {
+function createKv(
+  { plan }: RankRunner,
+  steps: StepRunner,
+  { takesTurns, places }: { takesTurns: boolean; places: StatePlaces | null },
+): KvBlocks {
   const { contextLength, chunkTokens, sequences, kvBlocks } = plan;
   return new KvBlocks({
     ...{ blocks: kvBlocks, sequences },
     reuseUnit: takesTurns ? chunkTokens : 1,
     tableBlocks: tableBlocks(contextLength),
+    ...places && { canFollow: (content, isExact) => places.find(content, isExact) >= 0 },
     onBlock: (slot: number, index: number, block: number) => steps.setBlock(slot, index, block),
   });
 }

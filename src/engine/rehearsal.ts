@@ -56,6 +56,7 @@ export class Rehearsal {
     let areGatesOnDisk = false;
     for (const plan of this.#plans) {
       const { feedForward } = plan.layers[layer];
+      if (feedForward === null) continue;
       const isMixture = feedForward.kind === "experts";
       const blocks = isMixture ? feedForward.experts : [feedForward];
       const share = isMixture ? this.#expertsUsed / blocks.length : 1;

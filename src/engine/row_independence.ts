@@ -36,6 +36,7 @@ export function independentRows(
 }
 
 function blocksOf({ feedForward: plan, steppedNeurons }: LayerPlan): (DensePlan | StreamedPlan)[] {
+  if (plan === null) return [];
   if (plan.kind !== "experts") return [plan, ...steppedNeurons.map(({ block }) => block)];
   return plan.shared === null ? [...plan.experts] : [...plan.experts, plan.shared];
 }

@@ -9,6 +9,8 @@ import {
   SEGMENT_POSITION,
   SEGMENT_ROWS,
   SEGMENT_SLOT,
+  SEGMENT_STATE_FROM,
+  SEGMENT_STATE_TO,
   SEGMENT_WORDS,
 } from "../memory/control_layout.ts";
 import { SharedText } from "../memory/shared_text.ts";
@@ -18,6 +20,14 @@ import type { RankRunner } from "../rank/open_rank.ts";
 import type { RankPlan } from "../rank/plan_types.ts";
 import { lengthOf } from "../rank/shard.ts";
 import { ScoreBoard } from "./score_board.ts";
+
+/** Places of a sequence's states before a segment, -1: it has none, and behind it. */
+export interface SegmentStates {
+  readonly from: number;
+  readonly to: number;
+}
+
+const NO_STATES: SegmentStates = { from: -1, to: 0 };
 
 export class StepRunner {
   readonly runner: RankRunner;
@@ -79,20 +89,35 @@ export class StepRunner {
   }
 
   /** Adds rows of the sequence in `slot` whose ids are `ids[from .. from + rows)`. */
-  add(slot: number, ids: ArrayLike<number>, from: number, rows: number, logits: number): void {
-    this.addAt(slot, from, rows, logits);
+  add(
+    slot: number,
+    ids: ArrayLike<number>,
+    from: number,
+    rows: number,
+    logits: number,
+    states: SegmentStates = NO_STATES,
+  ): void {
+    this.addAt(slot, from, rows, logits, states);
     const first = this.#step.tokenCount - rows;
     for (let t = 0; t < rows; t++) this.ids[first + t] = ids[from + t];
   }
 
   /** The same at another position than the ids' own; the caller puts them into `ids`. */
-  addAt(slot: number, position: number, rows: number, logits: number): void {
+  addAt(
+    slot: number,
+    position: number,
+    rows: number,
+    logits: number,
+    { from, to }: SegmentStates = NO_STATES,
+  ): void {
     const { segments, segmentCount } = this.#step;
     const at = segmentCount * SEGMENT_WORDS;
     segments[at + SEGMENT_SLOT] = slot;
     segments[at + SEGMENT_POSITION] = position;
     segments[at + SEGMENT_ROWS] = rows;
     segments[at + SEGMENT_LOGITS] = logits;
+    segments[at + SEGMENT_STATE_FROM] = from;
+    segments[at + SEGMENT_STATE_TO] = to;
     this.#step.segmentCount++;
     this.#step.tokenCount += rows;
   }

@@ -11,7 +11,8 @@ import { LogprobRecorder, type LogprobRows } from "./logprob_rows.ts";
 import { choosePredictors } from "./predictor_choice.ts";
 import { Rehearsal } from "./rehearsal.ts";
 import { independentRows } from "./row_independence.ts";
-import type { StepRunner } from "./step_runner.ts";
+import type { StatePlaces } from "./state_places.ts";
+import type { SegmentStates, StepRunner } from "./step_runner.ts";
 import { type Pooling, TextPooler } from "./text_pooler.ts";
 import type { PredictorChoice, PredictorPolicy } from "./types.ts";
 
@@ -26,7 +27,13 @@ export class WholeTexts {
   /** Tokens of the text that is observed, so far. */
   #observed = 0;
 
-  constructor(steps: StepRunner, kv: KvBlocks) {
+  /** Null: no layer keeps states. */
+  readonly #places: StatePlaces | null;
+  /** Where the text's state is; -1: it has none yet. */
+  #state = -1;
+
+  constructor(steps: StepRunner, kv: KvBlocks, places: StatePlaces | null) {
+    this.#places = places;
     this.#runner = steps.runner;
     this.#steps = steps;
     this.#kv = kv;
@@ -136,12 +143,15 @@ export class WholeTexts {
     check(observation !== null && ids.length <= observation.plan.tokens, "a step that is observed");
     check(position === 0 || position === this.#observed, "a text is observed in its order");
     if (position === 0) this.#kv.clearFor(SLOT);
-    // Experts that a token did not choose write nothing.
-    if (config.experts !== null) new Uint8Array(observation.buffer).fill(0);
+    // Experts that a token did not choose write nothing, nor do layers without neurons.
+    const isPartial = config.experts !== null ||
+      config.layers.some(({ hasNeurons }) => hasNeurons === false);
+    if (isPartial) new Uint8Array(observation.buffer).fill(0);
     this.#steps.begin(STEP_KIND_FORWARD);
-    this.#steps.addAt(SLOT, position, ids.length, 0);
+    const states = this.#statesFrom(position);
+    this.#steps.addAt(SLOT, position, ids.length, 0, states);
     ids.forEach((id, t) => this.#steps.ids[t] = id);
-    if (!this.#run()) return false;
+    if (!this.#runFrom(states)) return false;
     this.#observed = position + ids.length;
     return true;
   }
@@ -197,6 +207,7 @@ export class WholeTexts {
       this.#kv.grow(SLOT, length);
       return use(known);
     } finally {
+      this.#forgetState();
       this.#kv.close(SLOT);
     }
   }
@@ -207,8 +218,34 @@ export class WholeTexts {
   ): boolean {
     const { position, n, logits, kind = STEP_KIND_FORWARD } = chunk;
     this.#steps.begin(kind);
-    this.#steps.add(SLOT, ids, position, n, logits);
-    return this.#run();
+    const states = this.#statesFrom(position);
+    this.#steps.add(SLOT, ids, position, n, logits, states);
+    return this.#runFrom(states);
+  }
+
+  /** A text comes in its order: its state goes from one place to another. */
+  #statesFrom(position: number): SegmentStates | undefined {
+    if (this.#places === null) return undefined;
+    if (position === 0) this.#forgetState();
+    return { from: this.#state, to: this.#places.take() };
+  }
+
+  #runFrom(states: SegmentStates | undefined): boolean {
+    let isComplete = false;
+    try {
+      isComplete = this.#run();
+    } finally {
+      if (states !== undefined) {
+        this.#places!.leave(isComplete ? states.from : states.to);
+        if (isComplete) this.#state = states.to;
+      }
+    }
+    return isComplete;
+  }
+
+  #forgetState(): void {
+    this.#places?.leave(this.#state);
+    this.#state = -1;
   }
 
   /** The slot's word says whether the text is still wanted. */

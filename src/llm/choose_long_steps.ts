@@ -119,7 +119,7 @@ function expectation(
 /** Of a share of each layer's neurons. */
 function largestLayer({ model, file }: DescribedModel, share: number): Brought {
   const layers = model.tensors.layers.flatMap(({ feedForward }) =>
-    feedForward.kind === "dense" ? [matricesOf(feedForward)] : []
+    feedForward?.kind === "dense" ? [matricesOf(feedForward)] : []
   );
   const bytesOf = (matrices: ReturnType<typeof matricesOf>) =>
     sum(

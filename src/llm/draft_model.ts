@@ -39,7 +39,21 @@ export function planDraft(
         "neurons are left out, it is packed or on a GPU): leave out --draft-model, or try --dense",
     );
   }
+  if (plans[0].statePlaces > 0) {
+    throw refusal(
+      path,
+      "layers of the model that it is for keep states of the text, which cannot go back behind " +
+        "guesses that were wrong: leave out --draft-model",
+    );
+  }
   const { file, model, plans: own } = planBeside(path, plans, module);
+  if (model.config.stateSpace !== null) {
+    throw refusal(
+      path,
+      "its layers keep states of the text, which cannot go back behind guesses that were wrong: " +
+        "take a model that attends in all layers",
+    );
+  }
   requireSameVocabulary(path, createTokenizer(file.metadata), tokenizer);
   const bytes = bytesInMemory(plans) + memoryUse(own).totalBytes + besideBytes;
   if (bytes > memoryBytes) {

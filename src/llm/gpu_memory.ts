@@ -51,11 +51,11 @@ export function fittingContexts(of: DescribedModel, options: LoadOptions): numbe
 }
 
 function headMatrices({ query, key, value, attentionOutput }: LayerTensors): MatrixTensor[] {
-  return [query, key, value, attentionOutput];
+  return [query, key, value, attentionOutput].filter((each) => each !== null);
 }
 
 function neuronMatrices({ feedForward }: LayerTensors): MatrixTensor[] {
-  if (feedForward.kind !== "dense") return [];
+  if (feedForward?.kind !== "dense") return [];
   const { gate, up, down } = feedForward;
   return gate === null ? [up, down] : [gate, up, down];
 }

@@ -26,7 +26,8 @@ export class KeptConversations implements Conversations {
     const blocks = await engine.saveKv({ path, modelFingerprint, ids, bytesMax });
     if (blocks !== null) return blocks * KV_BLOCK_POSITIONS;
     throw new RequestError(
-      "Cannot keep this conversation: its keys and values are on a GPU: use --gpu off",
+      "Cannot keep this conversation: its keys and values are on a GPU (then use --gpu off), or " +
+        "layers of the model keep states of the text, which are not kept: use another model",
       { status: 501, code: "not_supported" },
     );
   }

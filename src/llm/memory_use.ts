@@ -66,7 +66,7 @@ export function bytesPerToken(plans: readonly RankPlan[], config: ModelConfig): 
     if (positions !== null) bytes -= matrixBytes(positions);
     for (const { feedForward } of layers) {
       bytes += streamedBytes(feedForward);
-      if (feedForward.kind !== "experts") continue;
+      if (feedForward?.kind !== "experts") continue;
       const expertsBytes = feedForward.experts
         .reduce((sum, each) => sum + blockBytes(each) + predictorBytes(each), 0);
       bytes -= unusedShare * expertsBytes;
@@ -89,7 +89,7 @@ function predictorBytes({ predictor }: DensePlan | StreamedPlan): number {
 
 /** What of a layer's neurons is not among the weights of the arenas. */
 function streamedBytes(feedForward: LayerPlan["feedForward"]): number {
-  if (feedForward.kind === "dense") return 0;
+  if (feedForward === null || feedForward.kind === "dense") return 0;
   if (feedForward.kind === "streamed") {
     const { gate, factorsSizeBytes } = feedForward;
     return blockBytes(feedForward) - factorsSizeBytes - (gate === null ? 0 : matrixBytes(gate));

@@ -9,7 +9,7 @@ import { formatBytes } from "../base/units.ts";
 import type { PackedModel } from "../bundle/types.ts";
 import { bytesByKind } from "../memory/arena.ts";
 import type { GgufFile } from "../gguf/types.ts";
-import { describeModel, isSilentKind, summarizePredictors } from "../model/mod.ts";
+import { describeModel, isSilentKind, layerNeurons, summarizePredictors } from "../model/mod.ts";
 import type { ModelDescription } from "../model/types.ts";
 import { DEFAULT_PROFILE, type Way } from "../planner/mod.ts";
 import { type PlanOptions, planRanks } from "../rank/plan.ts";
@@ -63,13 +63,19 @@ const KV_SHARE_OF_MEMORY = 1 / 8;
 
 /**
  * The model as `loadModel` would run it: how positions are encoded may depend on the context used.
- * @throws {ModelFormatError | UnsupportedModelError} as `describeModel` does.
+ * @throws {ModelFormatError | UnsupportedModelError} as `describeModel` does, or when neurons are
+ *   to be observed of which there are none.
  * @throws {RangeError} when an option is no whole number of its range.
  */
 export function describeForUse(file: GgufFile, options: LoadOptions = {}): ModelDescription {
   checkLoadOptions(options);
   const trained = describeModel(file);
-  const { predictorThreshold } = options;
+  const { predictorThreshold, observe = [] } = options;
+  if (observe.length > 0 && layerNeurons(trained.config) === 0) {
+    throw new UnsupportedModelError(
+      "Cannot observe this model: its layers have no neurons: use a model that has some",
+    );
+  }
   return describeModel(file, {
     contextLength: contextLengthFor(trained, options),
     predictorThreshold,
@@ -160,7 +166,8 @@ function sequencesThatFit(alone: readonly RankPlan[]): number {
 /** What a plain file's threads take, the process included. */
 export function bytesInMemory(plans: readonly RankPlan[]): number {
   const units = plans[0].layers.reduce(
-    (sum, { feedForward: block }) => sum + (block.kind === "experts" ? block.experts.length : 1),
+    (sum, { feedForward: block }) =>
+      sum + (block === null ? 0 : block.kind === "experts" ? block.experts.length : 1),
     0,
   );
   return usedBytes(plans, { units, ioWorkers: 0 });

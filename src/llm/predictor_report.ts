@@ -23,7 +23,8 @@ export const REHEARSAL_TEXT =
 /** Why none of the model's predictors is tried; null where some can be. */
 export function allUnusable(model: ModelDescription): string | null {
   const { config, tensors } = model;
-  const obstacles = tensors.layers.map(predictedBlock).map((block) =>
+  const blocks = tensors.layers.map(predictedBlock).filter((block) => block !== null);
+  const obstacles = blocks.map((block) =>
     block.predictor === null ? "it has none" : predictorObstacle(config.feedForward, block)
   );
   return obstacles.every((each) => each !== null) ? obstacles.find((o) => o !== null)! : null;

@@ -64,7 +64,7 @@ export async function tryPredictors(by: {
 
 function rehearsalTokens({ layers }: RankPlan): number {
   const isStreamed = layers.some(({ feedForward }) =>
-    feedForward.kind === "experts" && feedForward.experts.some(({ kind }) => kind === "streamed")
+    feedForward?.kind === "experts" && feedForward.experts.some(({ kind }) => kind === "streamed")
   );
   return isStreamed ? REHEARSAL_TOKENS_OF_STREAMED_EXPERTS : REHEARSAL_TOKENS;
 }

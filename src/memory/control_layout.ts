@@ -53,13 +53,16 @@ export const SEGMENTS_WORD = 80;
 /**
  * A segment is some rows of a step that follow one another in one sequence: the sequence's slot,
  * the position of the first row, how many there are, for how many of the last ones logits are
- * wanted.
+ * wanted; and, where layers keep states, the place that they are read from (-1: there are none
+ * yet) and the one that they are written to.
  */
-export const SEGMENT_WORDS = 4;
+export const SEGMENT_WORDS = 6;
 export const SEGMENT_SLOT = 0;
 export const SEGMENT_POSITION = 1;
 export const SEGMENT_ROWS = 2;
 export const SEGMENT_LOGITS = 3;
+export const SEGMENT_STATE_FROM = 4;
+export const SEGMENT_STATE_TO = 5;
 
 /** What a slot begins with; ids of its answer [contextLength] follow. */
 export const SLOT_HEAD_WORDS = 16;

@@ -3,7 +3,13 @@
  * and tensor names of GGUF, so a family is a handful of choices; reading and checking are done
  * once, in read_config.ts and read_tensors.ts. Knows no files.
  */
-import type { ExpertsConfig, FeedForwardConfig, NormConfig, RopeConfig } from "./types.ts";
+import type {
+  ExpertsConfig,
+  FeedForwardConfig,
+  NormConfig,
+  RopeConfig,
+  StateSpaceConfig,
+} from "./types.ts";
 
 /** Matrices that may have a bias, as their tensors are called, without "blk.N.". */
 export type BiasedMatrix =
@@ -82,6 +88,21 @@ export interface ExpertChoices {
   readonly mayAlternate?: boolean;
   /** Weights multiply what experts read. Left out: what they give. */
   readonly weighsInputs?: true;
+  /** Layers without a router have a dense block, of as many neurons as an expert. Left out: no. */
+  readonly areInTurns?: boolean;
+}
+
+/** Which layers of a family keep a state space, and what they have beside it. */
+export interface StateSpaceChoices {
+  readonly kind: StateSpaceConfig["kind"];
+  /** No layer attends; all do, too; or some do instead. */
+  readonly attention: "none" | "beside" | "instead";
+  /** Every layer has neurons; those that have neither a state nor heads do; none does. */
+  readonly neurons: "each" | "apart" | "none";
+  /** Heads of a group are no neighbours. Left out: they are. */
+  readonly headsTakeTurns?: boolean;
+  /** What states give is normalised in files that have weights for it. Left out: in all. */
+  readonly mayLackNorm?: boolean;
 }
 
 /** The lengths that default scales depend on. */
@@ -108,7 +129,7 @@ export interface Family {
    * Which dimensions of a head its converted weights pair up, or a table added to embeddings;
    * "sloped": scores fall with distance, if the file or `alibiMaxBias` says so.
    */
-  readonly positions: RopeConfig["kind"] | "learned" | "sloped";
+  readonly positions: RopeConfig["kind"] | "learned" | "sloped" | "none";
   /** How steeply, where the file does not say; above 0, heads are not rotated. Null: not. */
   readonly alibiMaxBias: ((shape: ScaleShape) => number) | null;
   /** The file may cut off queries, keys and values: `attention.clamp_kqv`. */
@@ -121,8 +142,11 @@ export interface Family {
   readonly hasLatentAttention: boolean;
   /** Queries far into the context are made longer, where the file says how much. */
   readonly hasAttentionTemperature: boolean;
-  /** "said": "rms" where the file names that one's epsilon, else "layer". */
-  readonly norm: NormConfig["kind"] | "said";
+  /**
+   * "said": "rms" where the file names that one's epsilon, else "layer". "rmsOfEither": "rms",
+   * whose epsilon may have the other one's name.
+   */
+  readonly norm: NormConfig["kind"] | "said" | "rmsOfEither";
   /** False: norms of the residual stream have no weights. */
   readonly normsHaveWeights: boolean;
   /** Which norms of the residual stream have biases beside weights. */
@@ -146,6 +170,8 @@ export interface Family {
   readonly headNorms: "none" | "shared" | "sharedIfThere" | "projection" | "perHead" | "ofTurned";
   /** They are normalised when they are turned already. */
   readonly normalizesTurnedHeads: boolean;
+  /** Heads' outcomes are gated; "besideQueries": gates' rows lie behind each head's query. */
+  readonly attentionGates: "none" | "besideQueries";
   /** Each head has a score that takes part in the softmax and has no value. */
   readonly hasAttentionSinks: boolean;
   readonly feedForward: Omit<FeedForwardConfig, "firingThreshold">;
@@ -159,6 +185,8 @@ export interface Family {
   readonly windows: "none" | "all" | AlternatingWindows;
   /** Layers without key/value heads convolve over the last few tokens: read_convolution.ts. */
   readonly mayConvolve: boolean;
+  /** Null: no layer keeps a state space. */
+  readonly stateSpace: StateSpaceChoices | null;
   /** What the last norm is called. */
   readonly outputNorm: string;
   /** The last of so many layers in a row is not rotated; 0: all layers are. */
@@ -202,6 +230,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   mayBeParallel: false,
   headNorms: "none",
   normalizesTurnedHeads: false,
+  attentionGates: "none",
   hasAttentionSinks: false,
   feedForward: { activation: "silu", isGated: true, activatesUp: false },
   fusesGateAndUp: false,
@@ -209,6 +238,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   requiredBiases: [],
   windows: "none",
   mayConvolve: false,
+  stateSpace: null,
   outputNorm: "output_norm",
   unrotatedPeriod: 0,
   listsRotated: false,

@@ -3,6 +3,7 @@ export { type CheckedTensors, checkTensors, type CheckTensorsOptions } from "./c
 export { describeModel, SUPPORTED_ARCHITECTURES } from "./describe.ts";
 export { dequantize, DEQUANTIZED_TYPES, dequantizeInto } from "./dequantize.ts";
 export { FP4_LEVELS, IQ4_LEVELS } from "./dequantize_blocks.ts";
+export { headMatrices } from "./head_matrices.ts";
 export { layerNeurons } from "./layer_neurons.ts";
 export {
   predictedBlock,
@@ -17,10 +18,12 @@ export { alibiSlopes } from "./alibi.ts";
 export { fillRopeTable, type RopeFrequencies, ropeFrequencies } from "./rope.ts";
 export type {
   Activation,
+  AttentionGate,
   DenseTensors,
   ExpertsConfig,
   ExpertTensors,
   FeedForwardConfig,
+  FeedForwardTensors,
   HeadNormTensors,
   HeadRows,
   LatentConfig,
@@ -36,5 +39,7 @@ export type {
   PredictorTensors,
   RopeConfig,
   RopeScaling,
+  StateSpaceConfig,
+  StateSpaceTensors,
   VectorTensor,
 } from "./types.ts";

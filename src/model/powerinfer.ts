@@ -93,8 +93,14 @@ export function expertPredictors(
   }));
 }
 
-/** The block of a layer that says whether it has predictors: all experts do, or none. */
-export function predictedBlock({ feedForward }: Pick<LayerTensors, "feedForward">): DenseTensors {
+/**
+ * The block of a layer that says whether it has predictors: all experts do, or none. Null: the
+ * layer has no neurons.
+ */
+export function predictedBlock(
+  { feedForward }: Pick<LayerTensors, "feedForward">,
+): DenseTensors | null {
+  if (feedForward === null) return null;
   return feedForward.kind === "dense" ? feedForward : feedForward.experts[0];
 }
 
@@ -129,7 +135,7 @@ export function summarizePredictors(
   file: GgufFile,
   { config, tensors }: ModelDescription,
 ): PredictorSummary | null {
-  const predictors = tensors.layers.map((layer) => predictedBlock(layer).predictor);
+  const predictors = tensors.layers.map((layer) => predictedBlock(layer)?.predictor ?? null);
   const present = predictors.filter((each) => each !== null);
   if (present.length === 0) return null;
   const ranks = present.map(({ first }) => first.rows);

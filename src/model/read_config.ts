@@ -13,7 +13,14 @@ import { readLatentHeads, readLatentScale } from "./read_latent.ts";
 import { convolvingLayers, readKvHeads } from "./read_convolution.ts";
 import { readFeedForward } from "./read_feed_forward.ts";
 import { readLayers } from "./read_layers.ts";
-import type { ModelConfig, NormConfig } from "./types.ts";
+import {
+  attendsInTurns,
+  type NeuronLayers,
+  readNeuronLayers,
+  readStateSpace,
+  stateLayers,
+} from "./read_state_space.ts";
+import type { ExpertsConfig, ModelConfig, NormConfig } from "./types.ts";
 
 /** More blocks than any model has; keeps a corrupt count from becoming a million names. */
 const BLOCK_COUNT_MAX = 1024;
@@ -63,20 +70,28 @@ export function readConfig(
     leadingDenseCount: experts?.leadingDenseCount ?? 0,
   });
   const headsWidth = heads.headCount * heads.headDim;
+  const neurons = readNeurons(keys, family, { blockCount, experts });
   return {
     architecture: family.architecture,
     blockCount,
     embeddingLength,
-    feedForwardLength: experts?.leadingDenseCount === 0 ? 0 : readNeuronCount(keys, family),
+    feedForwardLength: neurons.count,
     ...heads,
     vocabSize,
     contextLength,
     norm: readNorm(keys, family),
     ropes,
-    layers: convolvingLayers(keys, layers, { attends, headsWidth, embeddingLength }),
+    layers: family.stateSpace !== null
+      ? stateLayers(layers, family.stateSpace, {
+        attends: attendsInTurns(keys, family.stateSpace, blockCount) ?? attends,
+        hasNeurons: neurons.layers,
+      })
+      : convolvingLayers(keys, layers, { attends, headsWidth, embeddingLength }),
+    stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
     feedForward: readFeedForward(file, keys, family),
     experts,
     hasParallelBlocks: areParallel(file, keys, family),
+    gatesAttention: family.attentionGates !== "none",
     normalizesTurnedHeads: family.normalizesTurnedHeads,
     ...readScales(keys, family, scaleShape),
     ...heads.latent && {
@@ -98,6 +113,22 @@ function refuseObstacle({ architecture, obstacle }: Family, shape: ScaleShape): 
     `Cannot run this ${architecture} model: ${what}, which this version does not compute: use ` +
       "another model",
   );
+}
+
+/** Of a dense block, and which layers have neurons: null where all do, or the family says. */
+function readNeurons(
+  keys: Hyperparameters,
+  family: Family,
+  { blockCount, experts }: { blockCount: number; experts: ExpertsConfig | null },
+): NeuronLayers {
+  const { stateSpace } = family;
+  if (stateSpace?.neurons === "none") return { count: 0, layers: null };
+  const isMixture = experts?.leadingDenseCount === 0 && !family.experts?.areInTurns;
+  if (stateSpace?.neurons === "apart") {
+    const { count, layers } = readNeuronLayers(keys, blockCount);
+    return { count: isMixture ? 0 : count, layers };
+  }
+  return { count: isMixture ? 0 : readNeuronCount(keys, family), layers: null };
 }
 
 function readNeuronCount(keys: Hyperparameters, { countsGatesAndUps }: Family): number {
@@ -144,6 +175,9 @@ function readHeads(
   family: Family,
   { embeddingLength, blockCount }: { embeddingLength: number; blockCount: number },
 ) {
+  if (family.stateSpace?.attention === "none") {
+    return { headCount: 0, headCountKv: 0, headDim: 0, attends: null, latent: null };
+  }
   const headCount = keys.integer("attention.head_count", { min: 1 });
   const { headCountKv, attends } = readKvHeads(keys, family, { headCount, blockCount });
   if (headCount % headCountKv !== 0) {
@@ -191,6 +225,9 @@ function readVocabSize(file: GgufFile, keys: Hyperparameters): number {
 
 function readNorm(keys: Hyperparameters, { norm }: Family): NormConfig {
   const [ofRms, ofLayer] = ["attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"];
+  if (norm === "rmsOfEither") {
+    return { kind: "rms", epsilon: keys.float(keys.has(ofRms) ? ofRms : ofLayer, { min: 0 }) };
+  }
   const kind = norm === "said" ? keys.has(ofRms) ? "rms" : "layer" : norm;
   return { kind, epsilon: keys.float(kind === "rms" ? ofRms : ofLayer, { min: 0 }) };
 }
@@ -207,7 +244,7 @@ function readScales(keys: Hyperparameters, family: Family, shape: ScaleShape) {
   const logitScale = factor("logit_scale");
   return {
     attentionScale: said(family.attentionScaleKey) ||
-      (defaults.attention ?? 1 / Math.sqrt(shape.headDim)),
+      (defaults.attention ?? 1 / Math.sqrt(shape.headDim || 1)),
     embeddingScale: factor("embedding_scale") || (defaults.embedding ?? 1),
     residualScale: factor("residual_scale") || (defaults.residual ?? 1),
     logitScale: logitScale === 0

@@ -21,16 +21,16 @@ export interface KvHeads {
 }
 
 /**
- * A number, or in families that convolve a list with a 0 for each layer that does.
+ * A number, or in families whose layers do not all attend a list with a 0 for each that does not.
  * @throws {ModelFormatError} when it is out of range, or layers that attend differ.
  */
 export function readKvHeads(
   keys: Hyperparameters,
-  { mayConvolve }: Family,
+  { mayConvolve, stateSpace }: Family,
   { headCount, blockCount }: { headCount: number; blockCount: number },
 ): KvHeads {
   const said = keys.value(KEY_VALUE_HEADS);
-  if (!mayConvolve || typeof said !== "object") {
+  if (!mayConvolve && stateSpace?.attention !== "instead" || typeof said !== "object") {
     const headCountKv = keys.integer(KEY_VALUE_HEADS, { min: 1, absent: headCount });
     return { headCountKv, attends: null };
   }
@@ -84,6 +84,7 @@ export function convolutionTensors(
   | "query"
   | "key"
   | "value"
+  | "attentionGate"
   | "queryNorm"
   | "keyNorm"
   | "latent"
@@ -101,6 +102,7 @@ export function convolutionTensors(
     query: rowsOf(input, width, width),
     value: rowsOf(input, 2 * width, width),
     latent: null,
+    attentionGate: null,
     queryNorm: null,
     keyNorm: null,
     attentionSinks: null,

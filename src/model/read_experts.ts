@@ -42,6 +42,9 @@ export function readExperts(
   if (period > 1 && !choices.mayAlternate) {
     throw notComputed(family, "its layers have experts in turns");
   }
+  if (keys.integer("moe_latent_size", { min: 0, absent: 0 }) > 0) {
+    throw notComputed(family, "its experts read a latent of the residual stream");
+  }
   const usedCount = keys.integer("expert_used_count", { min: 1, max: count });
   const feedForwardLength = readExpertLength(keys, usedCount, choices);
   const groups = readGroups(keys, count, usedCount);

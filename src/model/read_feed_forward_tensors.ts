@@ -18,9 +18,10 @@ import type {
  * @throws {ModelFormatError | UnsupportedModelError} as `readTensors` does.
  */
 export function feedForwardTensors(reader: LayerReader): DenseTensors | ExpertTensors {
-  const { experts } = reader.config;
+  const { checker, at, family, config: { experts } } = reader;
   const isDense = experts === null || reader.index < experts.leadingDenseCount ||
-    (reader.index + 1) % (experts.period ?? 1) !== 0;
+    (reader.index + 1) % (experts.period ?? 1) !== 0 ||
+    family.experts?.areInTurns && !checker.has(`${at}ffn_gate_inp.weight`);
   return isDense ? denseTensors(reader) : expertTensors(reader, experts);
 }
 
@@ -76,7 +77,7 @@ function expertTensors(reader: LayerReader, experts: ExpertsConfig): ExpertTenso
   const downs = expertMatrices(reader, "ffn_down", { rows: width, columns: neurons, count });
   const predictors = expertPredictors(reader, experts);
   const choiceBias = ["exp_probs_b.bias", "exp_probs_b"]
-    .find((name) => checker.has(`blk.${experts.leadingDenseCount}.${name}`));
+    .find((name) => checker.has(`blk.${firstMixture(config)}.${name}`));
   return {
     kind: "experts",
     router: readMatrix(reader, "ffn_gate_inp", { rows: count, columns: width }),
@@ -128,13 +129,19 @@ function fusedExperts(
   return Array.from({ length: count }, (_, index) => rowsOf(all, index * 2 * rows, 2 * rows));
 }
 
+/** Number of the first layer with experts. */
+function firstMixture({ experts, layers }: LayerReader["config"]): number {
+  const leading = experts?.leadingDenseCount ?? 0;
+  return layers.findIndex(({ hasNeurons }, index) => index >= leading && hasNeurons !== false);
+}
+
 /** Those of all experts, one after the other: all mixtures are like the first. */
 function expertBiases(
   { checker, config, family, at }: LayerReader,
   name: "ffn_gate_exps" | "ffn_up_exps" | "ffn_down_exps",
   { length, count }: { length: number; count: number },
 ): VectorTensor | null {
-  const first = `blk.${config.experts?.leadingDenseCount}.${name}.bias`;
+  const first = `blk.${firstMixture(config)}.${name}.bias`;
   const areThere = family.requiredBiases.includes(name) || checker.has(first);
   return areThere ? checker.vector(`${at}${name}.bias`, length, count) : null;
 }

@@ -164,7 +164,8 @@ function readRope(
   shape: LayerShape,
 ): RopeConfig | null {
   const { positions } = family;
-  if (positions === "learned" || positions === "sloped" || shape.isSloped) return null;
+  if (positions === "learned" || positions === "none") return null;
+  if (positions === "sloped" || shape.isSloped) return null;
   if (family.rotationIsOptional && !keys.flag("rope.scaling.finetuned", true)) return null;
   const scaling = readRopeScaling(keys, shape.trainedContext, family.hasLatentAttention);
   const dimensionCount = readRotatedDimensions(keys, shape.headDim);

@@ -10,11 +10,14 @@ import { mergedHeadDim } from "./latent.ts";
 import { readAllBlockCount } from "./read_config.ts";
 import { convolutionTensors } from "./read_convolution.ts";
 import { latentTensors } from "./read_latent_tensors.ts";
+import { stateSpaceTensors } from "./read_state_space.ts";
 import { LONG_ROPE_FACTORS } from "./read_layers.ts";
 import { feedForwardTensors } from "./read_feed_forward_tensors.ts";
 import { TensorChecker } from "./tensor_checker.ts";
 import type {
+  AttentionGate,
   HeadNormTensors,
+  LayerConfig,
   LayerTensors,
   ModelConfig,
   ModelTensors,
@@ -77,21 +80,33 @@ function checkRopeFactors(checker: TensorChecker, config: ModelConfig): void {
 
 function layerTensors(reader: LayerReader): LayerTensors {
   const { checker, config, family, at } = reader;
-  const taps = config.layers[reader.index]?.convolutionTaps;
+  const { convolutionTaps: taps, attends, hasStates, hasNeurons } = config.layers[reader.index] ??
+    NO_LAYER;
   const norm = (name: string, isThere: boolean) =>
     isThere ? readNorm(checker, at + name, reader) : null;
   // Parallel blocks of two norms: the second one is attention's.
   const hasSecond = config.hasParallelBlocks && checker.has("blk.0.attn_norm_2.weight");
   const hasOwnNorm = !config.hasParallelBlocks || family.mayBeParallel === "said" || hasSecond;
+  // A layer that has nothing but neurons has one norm, called as all layers' first one is.
+  const hasOnlyNeurons = attends === false && !hasStates;
+  const feedForwardNorm = hasSecond || hasOnlyNeurons ? "attn_norm" : family.feedForwardNorm;
   return {
-    attentionNorm: norm(hasSecond ? "attn_norm_2" : "attn_norm", family.hasPreNorms),
-    ...taps === undefined ? attentionTensors(reader) : convolutionTensors(reader, taps),
+    attentionNorm: norm(
+      hasSecond ? "attn_norm_2" : "attn_norm",
+      family.hasPreNorms && !hasOnlyNeurons,
+    ),
+    ...attends === false
+      ? NO_HEADS
+      : taps === undefined
+      ? attentionTensors(reader)
+      : convolutionTensors(reader, taps),
+    stateSpace: hasStates ? stateSpaceTensors(reader) : null,
     attentionPostNorm: norm(postNorm(reader, ATTENTION_POST_NORMS), family.hasPostNorms),
     feedForwardNorm: norm(
-      hasSecond ? "attn_norm" : family.feedForwardNorm,
-      family.hasPreNorms && hasOwnNorm,
+      feedForwardNorm,
+      family.hasPreNorms && hasOwnNorm && hasNeurons !== false,
     ),
-    feedForward: feedForwardTensors(reader),
+    feedForward: hasNeurons === false ? null : feedForwardTensors(reader),
     feedForwardPostNorm: norm(postNorm(reader, FEED_FORWARD_POST_NORMS), family.hasPostNorms),
   };
 }
@@ -100,6 +115,15 @@ function layerTensors(reader: LayerReader): LayerTensors {
 function postNorm({ checker }: LayerReader, names: readonly string[]): string {
   return names.find((name) => checker.has(`blk.0.${name}.weight`)) ?? names[0];
 }
+
+/** Whose tensors are asked for, and missed, where a file's count of layers is damaged. */
+const NO_LAYER: LayerConfig = { slidingWindow: 0, rope: null };
+
+/** Of a layer that neither attends nor convolves. */
+const NO_HEADS = {
+  ...{ query: null, key: null, value: null, attentionOutput: null, attentionGate: null },
+  ...{ latent: null, queryNorm: null, keyNorm: null, attentionSinks: null, convolution: null },
+};
 
 function attentionTensors(reader: LayerReader) {
   const { checker, family, at } = reader;
@@ -114,7 +138,17 @@ function attentionTensors(reader: LayerReader) {
       : null,
     convolution: null,
     attentionOutput: readMatrix(reader, "attn_output", { rows, columns }),
+    attentionGate: attentionGate(reader),
   };
+}
+
+/** Of each head's rows in one tensor the first half makes queries, the second gates. */
+function attentionGate(reader: LayerReader): AttentionGate | null {
+  const { family, config: { embeddingLength: columns, headCount, headDim: count } } = reader;
+  if (family.attentionGates === "none") return null;
+  const step = 2 * count;
+  const matrix = readMatrix(reader, "attn_q", { rows: headCount * step, columns });
+  return { query: { matrix, step, start: 0, count }, gate: { matrix, step, start: count, count } };
 }
 
 /** Separate tensors, or one that holds the rows of the query, then the key's, then the value's. */
@@ -125,10 +159,11 @@ function queryKeyValue(
   if (config.latent !== null) return latentTensors(reader, config.latent);
   const { embeddingLength: columns, headCount, headCountKv, headDim } = config;
   const queryRows = headCount * headDim;
+  const queryRowsInFile = reader.family.attentionGates === "none" ? queryRows : 2 * queryRows;
   const keyRows = headCountKv * headDim;
   if (!checker.has(at + "attn_qkv.weight")) {
     return {
-      query: readMatrix(reader, "attn_q", { rows: queryRows, columns }),
+      query: readMatrix(reader, "attn_q", { rows: queryRowsInFile, columns }),
       key: readMatrix(reader, "attn_k", { rows: keyRows, columns }),
       value: readMatrix(reader, "attn_v", { rows: keyRows, columns }),
       latent: null,

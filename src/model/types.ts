@@ -3,6 +3,9 @@
  * (`ModelTensors`). Everything the engine and the reference need to know is here; neither of them
  * looks at GGUF metadata or at the names of tensors.
  */
+import type { LatentConfig, StateSpaceConfig } from "./kept_types.ts";
+
+export type { LatentConfig, StateSpaceConfig };
 
 /** Scaling of rotary frequencies beyond the trained context. */
 export interface RopeScaling {
@@ -103,24 +106,6 @@ export interface ExpertsConfig {
   readonly groups?: { readonly count: number; readonly usedCount: number };
 }
 
-/**
- * Keys and values of all heads are made of one short vector a token, its latent (multi-head latent
- * attention: DeepSeek-AI 2024, "DeepSeek-V2", 2.1), and the turned part of keys is one for all
- * heads. A head's key is [turned, plain]; so is its query. The cache keeps [turned, latent] as the
- * key of a single head, and the latent as its value: `headDim` and `headCountKv` are that head's.
- */
-export interface LatentConfig {
-  /** Dimensions of the latent. */
-  readonly length: number;
-  /** Dimensions of what queries are made of; 0: they are made of what attention reads. */
-  readonly queryLength: number;
-  /** Dimensions of a query or key that are turned, and that are not. */
-  readonly turnedDim: number;
-  readonly plainDim: number;
-  /** Dimensions of a head's value. */
-  readonly valueDim: number;
-}
-
 /** What may differ from layer to layer. */
 export interface LayerConfig {
   /** Keys older than this many tokens are not attended to; 0 = no window. */
@@ -138,9 +123,15 @@ export interface LayerConfig {
    * Left out: it attends.
    */
   readonly convolutionTaps?: number;
+  /** False: the layer neither attends nor convolves. Left out: it does. */
+  readonly attends?: false;
+  /** It keeps a state space. Left out: it does not. */
+  readonly hasStates?: true;
+  /** False: it has no neurons. Left out: it has. */
+  readonly hasNeurons?: false;
 }
 
-/** What a model is. All lengths are counts of elements, not bytes. */
+/** What a model is. All lengths are counts of elements, not bytes. Without heads they are 0. */
 export interface ModelConfig {
   /** `general.architecture`: "llama", "qwen2", … */
   readonly architecture: string;
@@ -156,6 +147,8 @@ export interface ModelConfig {
   readonly headDim: number;
   /** Null: heads have keys and values of their own. */
   readonly latent: LatentConfig | null;
+  /** Null: no layer keeps a state space. */
+  readonly stateSpace: StateSpaceConfig | null;
   readonly vocabSize: number;
   /** Trained context, tokens. */
   readonly contextLength: number;
@@ -178,6 +171,8 @@ export interface ModelConfig {
   readonly layers: readonly LayerConfig[];
   /** Attention and feed-forward read the same input, mostly one norm of it; one join a layer. */
   readonly hasParallelBlocks: boolean;
+  /** Heads' outcomes are gated, in layers that attend. */
+  readonly gatesAttention: boolean;
   /** Queries and keys are normalised head by head when they are turned already, not before. */
   readonly normalizesTurnedHeads: boolean;
   /** Multiplies the embedding of every token; usually 1. */
@@ -238,6 +233,13 @@ export interface HeadRows {
   readonly count: number;
 }
 
+/** Each head's outcome is multiplied by sigmoid(gate), number by number. */
+export interface AttentionGate {
+  readonly gate: HeadRows;
+  /** Rows of queries, where gates' are between them; null: they are `LayerTensors.query`. */
+  readonly query: HeadRows | null;
+}
+
 /** What latent attention has more. */
 export interface LatentTensors {
   /** Makes what queries are made of, [queryLength, d], and its norm, [queryLength]; or null. */
@@ -290,17 +292,76 @@ export interface ExpertTensors {
   readonly sharedGate: MatrixTensor | null;
 }
 
+/** What a layer whose states are corrected makes by matrices of their own. */
+export interface DeltaTensors {
+  /** What gates the outcome, [inner, d]. */
+  readonly gate: MatrixTensor;
+  /** How much is corrected, and time steps, [heads, d] each. */
+  readonly rates: MatrixTensor;
+  readonly steps: MatrixTensor;
+  /** Both are one matrix, [2 · heads, d]: of each group the rates, then the steps. */
+  readonly areMixed: boolean;
+}
+
+/** A layer's state space. */
+export interface StateSpaceTensors {
+  /**
+   * Makes what gates the outcome, [inner], and what is convolved, [inner], of "heads" with what
+   * writes and what reads, [groups · state] each, behind it; and last, of "heads", steps, [heads].
+   * Of "deltas" what is convolved: queries and keys, [groups · state] each, values, [inner].
+   */
+  readonly input: MatrixTensor;
+  /** Null but for "deltas". */
+  readonly deltas: DeltaTensors | null;
+  /** Its first rows of what gates, and of what is convolved. */
+  readonly gateRow: number;
+  readonly convolvedRow: number;
+  /** [convolved rows, taps], the token's own tap last, and [convolved rows] or null. */
+  readonly convolution: VectorTensor;
+  readonly convolutionBias: VectorTensor | null;
+  /** Of "channels": what is made of all convolved channels. */
+  readonly shared: {
+    /** [stepRank + 2 · state, inner]: steps, what writes, what reads. */
+    readonly matrix: MatrixTensor;
+    /** [inner, stepRank]: steps of channels. */
+    readonly steps: MatrixTensor;
+    /** Of the three parts; null: they are not normalised, or without weights. */
+    readonly norms: {
+      readonly step: VectorTensor;
+      readonly input: VectorTensor;
+      readonly output: VectorTensor;
+    } | null;
+  } | null;
+  /** Added to steps before their softplus, [heads]. */
+  readonly stepBias: VectorTensor;
+  /** [heads], of "channels" [inner, state]; below 0. */
+  readonly decay: VectorTensor;
+  /** How much a channel goes around the state, [heads]; null: nothing of it. */
+  readonly skip: VectorTensor | null;
+  /**
+   * Of the gated outcome, group by group, [inner]; or null. Of "deltas" of each head, before it is
+   * gated, [headDim].
+   */
+  readonly norm: VectorTensor | null;
+  /** [d, inner]. */
+  readonly output: MatrixTensor;
+}
+
+/** Neurons, all of them or some at a time. */
+export type FeedForwardTensors = DenseTensors | ExpertTensors;
+
 /**
  * A layer's weights. One that convolves has them in the same places: "key" and "value" make what is
  * convolved, key ⊙ value, and "query" what the outcome is multiplied by before the output
  * projection. Its channels are shared out as the dimensions of heads are.
  */
 export interface LayerTensors {
-  /** Null: attention reads the residual stream as it is. */
+  /** Null: attention reads the residual stream as it is; or the layer has none of what reads it. */
   readonly attentionNorm: NormTensors | null;
-  readonly query: MatrixTensor;
-  readonly key: MatrixTensor;
-  readonly value: MatrixTensor;
+  /** These three and the output are null where the layer neither attends nor convolves. */
+  readonly query: MatrixTensor | null;
+  readonly key: MatrixTensor | null;
+  readonly value: MatrixTensor | null;
   /**
    * Null: heads have keys and values of their own. Else `key` has the rows of the latent and of the
    * turned part, `value` those of the latent, a head of `query` those of the plain part first.
@@ -312,12 +373,16 @@ export interface LayerTensors {
   readonly attentionSinks: VectorTensor | null;
   /** [d, taps], the token's own tap last; null where the layer attends. */
   readonly convolution: VectorTensor | null;
-  readonly attentionOutput: MatrixTensor;
+  readonly attentionOutput: MatrixTensor | null;
+  /** What makes gates of heads, and rows of queries beside them; or null. */
+  readonly attentionGate: AttentionGate | null;
+  /** Reads what attention reads, and adds to what it adds; or null. */
+  readonly stateSpace: StateSpaceTensors | null;
   /** Of what attention adds to the residual stream. */
   readonly attentionPostNorm: NormTensors | null;
   /** Null: the block reads the residual stream as it is, or what attention reads, if parallel. */
   readonly feedForwardNorm: NormTensors | null;
-  readonly feedForward: DenseTensors | ExpertTensors;
+  readonly feedForward: FeedForwardTensors | null;
   readonly feedForwardPostNorm: NormTensors | null;
 }
 

@@ -88,8 +88,9 @@ export function canPredict({ model: { config, tensors } }: PlanInput): boolean {
   return tensors.layers.every((layer) => {
     const { feedForward } = layer;
     // A shared expert has none.
-    if (feedForward.kind === "experts" && feedForward.shared !== null) return false;
+    if (feedForward?.kind === "experts" && feedForward.shared !== null) return false;
     const block = predictedBlock(layer);
+    if (block === null) return true;
     return block.predictor !== null && predictorObstacle(config.feedForward, block) === null;
   });
 }
@@ -97,7 +98,7 @@ export function canPredict({ model: { config, tensors } }: PlanInput): boolean {
 /** Names of the tensors of all predictors. */
 function predictorTensors({ model: { tensors } }: PlanInput): ReadonlySet<string> {
   return new Set(tensors.layers.flatMap((layer) => {
-    const { predictor } = predictedBlock(layer);
+    const predictor = predictedBlock(layer)?.predictor ?? null;
     return predictor === null ? [] : [predictor.first.tensor, predictor.second.tensor];
   }));
 }

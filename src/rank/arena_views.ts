@@ -11,6 +11,9 @@ export interface ArenaViewsInput {
   readonly workspaces: readonly (readonly WorkspacePlan[])[];
   /** Of what predictors have between their matrices. */
   readonly predictorRows: number;
+  /** Floats that state spaces exchange, and of a row of what their channels make together. */
+  readonly stateFloats: number;
+  readonly stateRows: { readonly rank: number; readonly made: number };
   /** Dimensions that each rotary embedding turns. */
   readonly rotatedDimensions: readonly number[];
 }
@@ -32,6 +35,10 @@ export class ArenaViews {
   readonly squares: readonly (readonly Float32Array[])[];
   /** Between the matrices of predictors, [arena][rank], each [predictorRows, predictorStride]. */
   readonly predictors: readonly (readonly Float32Array[])[];
+  /** What state spaces exchange, [arena][rank], each [stateFloats]. */
+  readonly states: readonly (readonly Float32Array[])[];
+  /** What channels make together, per arena: what steps are made of, and what writes and reads. */
+  readonly stateParts: readonly { readonly rank: Float32Array; readonly made: Float32Array }[];
   readonly #input: ArenaViewsInput;
   readonly #byTokenCount: StepViews[] = [];
 
@@ -49,6 +56,16 @@ export class ArenaViews {
         floats(ofRank[arena], workspaces[rank][arena].squares, 4 * plan.chunkTokens)
       )
     );
+    this.states = plan.workspaces.map((_, arena) =>
+      memories.map((ofRank, rank) =>
+        floats(ofRank[arena], workspaces[rank][arena].states?.exchange ?? 0, input.stateFloats)
+      )
+    );
+    const { rank, made } = input.stateRows;
+    this.stateParts = plan.workspaces.map(({ states }, arena) => ({
+      rank: floats(own[arena], states?.rank ?? 0, rank * plan.chunkTokens),
+      made: floats(own[arena], states?.made ?? 0, made * plan.chunkTokens),
+    }));
     const between = input.predictorRows * plan.strides.predictor;
     this.predictors = plan.workspaces.map((_, arena) =>
       memories.map((ofRank, rank) =>

@@ -13,7 +13,7 @@ import { cachedValueDim } from "../model/latent.ts";
 import { tableBlocks } from "./kv_bytes.ts";
 import { LatentHeads } from "./latent_heads.ts";
 import type { HeadNorm, Layer } from "./layer.ts";
-import { project } from "./matrix.ts";
+import { type Matrix, project } from "./matrix.ts";
 import type { RankPlan } from "./plan_types.ts";
 import type { Residual } from "./residual.ts";
 import { lengthOf } from "./shard.ts";
@@ -56,12 +56,13 @@ export class AttentionBlock {
   project(layer: Layer): void {
     if (layer.headCount === 0) return;
     if (layer.latent !== null) return this.#latents!.project(layer, layer.latent);
-    const { query, key, value } = layer;
-    const { kernels, space, config, n } = this.#state;
+    const { query, key, value, attentionGate: gate } = layer;
+    const { kernels, space, plan, config, n } = this.#state;
     const x = this.#residual.read(layer.attentionNorm, layer.projectionsReadQ8);
     project(kernels, query, x, n, space.query, query.rowCount);
     project(kernels, key, x, n, space.key, key.rowCount);
     project(kernels, value, x, n, space.value, value.rowCount);
+    if (gate !== null) project(kernels, gate, x, n, space.attentionGate, plan.strides.attention);
     if (config.projectionClamp > 0) this.#clamp(layer);
   }
 
@@ -175,7 +176,15 @@ export class AttentionBlock {
   /** partial += Wo · attention, over this rank's heads. */
   merge(layer: Layer): void {
     if (layer.headCount > 0 && layer.latent !== null) this.#latents!.makeValues(layer.latent);
+    if (layer.attentionGate !== null) this.#gateHeads(layer.attentionGate);
     this.#residual.add(layer.attentionOutput, this.#state.inputs.attention);
+  }
+
+  /** attention ⊙= sigmoid(gate). */
+  #gateHeads({ rowCount }: Matrix): void {
+    const { kernels, space: { attention, attentionGate }, plan, n } = this.#state;
+    const stride = plan.strides.attention;
+    kernels.sigmoid_mul_f32(attentionGate, attention, stride, attention, stride, n, rowCount);
   }
 
   /** Σ squares of this rank's queries and keys to where all ranks read them after the join. */

@@ -84,7 +84,7 @@ export class FeedForwardBlock {
 
   /** Lets tokens choose their experts by the layer's input, in models that do so. */
   routeEarly(layer: Layer): void {
-    if (!layer.routesEarly || layer.feedForward.kind !== "experts") return;
+    if (!layer.routesEarly || layer.feedForward?.kind !== "experts") return;
     this.#routes.choose(layer.feedForward, this.#state.inputs.residual);
   }
 
@@ -94,7 +94,7 @@ export class FeedForwardBlock {
    */
   predict(layer: Layer): boolean {
     const { feedForward: block } = layer;
-    if (!this.#asksPredictors(block)) return true;
+    if (block === null || !this.#asksPredictors(block)) return true;
     const predictors = this.#predictors!;
     const rows = this.#askPredictors(block, layer);
     const guesses = this.#listsStreamed && block.kind !== "dense" ? this.#guessAhead : null;
@@ -149,6 +149,7 @@ export class FeedForwardBlock {
   /** partial += the block's share, of norm(residual). */
   run(layer: Layer): void {
     const block = layer.feedForward;
+    if (block === null) return;
     if (this.#state.isGpusAlone(layer.index) && block.kind === "dense") {
       return this.#residual.addBias(block.down);
     }

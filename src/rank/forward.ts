@@ -27,11 +27,12 @@ export function forward<L extends WalkedLayer>(rank: RankSteps<L>): boolean {
     rank.remember(layer); //                   key, value       -> cache
     rank.attend(layer); //                     attention [n, heads·headDim]
     rank.mergeHeads(layer); //                 partial  [n, d]
-    if (!layer.isParallel && !rank.joinAttention(layer)) return false;
+    if (!rank.recur(layer)) return false; //   partial  [n, d]  += states' share, in some models
+    if (layer.joinsAttention && !rank.joinAttention(layer)) return false;
     //                                         residual [n, d]  += Σ partials, or its norm
     if (!rank.predict(layer)) return false; // what predictors have between their matrices, if any
     rank.feedForward(layer); //                partial  [n, d]  += neurons' share
-    if (!rank.joinFeedForward(layer)) return false;
+    if (layer.joinsNeurons && !rank.joinFeedForward(layer)) return false;
   }
   if (rank.logitsCount === 0) return true;
   rank.scoreVocabulary(); //                   logits   [m, own rows]  of norm(residual)

@@ -22,6 +22,14 @@ export function kvBlocksOf(
   return kvBlocks ?? sequences * tableBlocks(contextLength);
 }
 
+/** Places of states: two for each sequence, which a step reads and writes; as many remembered. */
+export function statePlacesOf(
+  { stateSpace }: Pick<ModelConfig, "stateSpace">,
+  { sequences = 1 }: { readonly sequences?: number },
+): number {
+  return stateSpace === null ? 0 : 4 * sequences + 2;
+}
+
 /** What a layer keeps of tokens. */
 export interface CachedLayer {
   /** Of a layer that convolves its channels count as dimensions of so many heads. */

@@ -8,7 +8,6 @@ import type { LatentConfig } from "../model/types.ts";
 import type { Layer } from "./layer.ts";
 import { type Activations, type Matrix, matrixOf, multiply, quantize, readsQ8 } from "./matrix.ts";
 import { type LatentPlan, type LatentWorkspace, queryStride } from "./plan_latent.ts";
-import type { MatrixPlan } from "./plan_types.ts";
 import type { Residual } from "./residual.ts";
 import type { StepState } from "./step_state.ts";
 
@@ -28,11 +27,11 @@ export interface LatentMatrices {
 }
 
 export function bindLatent(
-  plan: { readonly query: MatrixPlan; readonly key: MatrixPlan; readonly latent: LatentPlan },
+  plan: { readonly query: Matrix; readonly key: Matrix; readonly latent: LatentPlan },
   headCount: number,
 ): LatentMatrices {
   const { queryDown, plainQuery, norm, keyUp, valueUp } = plan.latent;
-  const query = matrixOf(plan.query);
+  const { query } = plan;
   const down = queryDown &&
     { matrix: matrixOf(queryDown.matrix), norm: queryDown.norm.offsetBytes };
   const queriesReadQ8 = readsQ8(query);
@@ -43,7 +42,7 @@ export function bindLatent(
     norm: norm.offsetBytes,
     keyUps: byHead(matrixOf(keyUp), headCount),
     valueUps: byHead(matrixOf(valueUp), headCount),
-    readsQ8: readsQ8(matrixOf(plan.key)) || (down ? readsQ8(down.matrix) : queriesReadQ8),
+    readsQ8: readsQ8(plan.key) || (down ? readsQ8(down.matrix) : queriesReadQ8),
     queriesReadQ8,
   };
 }

@@ -3,7 +3,7 @@ import { check } from "../base/check.ts";
 import type { ModelConfig } from "../model/types.ts";
 import { floats } from "./arena_views.ts";
 import { bindLatent, type LatentMatrices } from "./latent_heads.ts";
-import { type Matrix, matrixOf, readsQ8 } from "./matrix.ts";
+import { boundMatrix, type Matrix, matrixOf, readsQ8 } from "./matrix.ts";
 import type {
   DensePlan,
   ExpertsPlan,
@@ -16,6 +16,7 @@ import type {
   VectorPlan,
 } from "./plan_types.ts";
 import { lengthOf, type Range } from "./shard.ts";
+import { bindStateSpace, type StateSpace } from "./state_space.ts";
 
 /** Addresses of f32 [embeddingLength]; weight 0: all are 1; bias 0: none. */
 export interface Norm {
@@ -129,8 +130,10 @@ export interface Layer {
   readonly index: number;
   /** The arena it lies in. */
   readonly arena: number;
-  /** Attention and feed-forward read the same input; there is one join, after both. */
-  readonly isParallel: boolean;
+  /** Behind attention, or what is in its place: not where both blocks read the same input. */
+  readonly joinsAttention: boolean;
+  /** Behind the neurons, where the layer has some. */
+  readonly joinsNeurons: boolean;
   /** Experts are chosen by the layer's input, before attention changes it. */
   readonly routesEarly: boolean;
   /** 0 = none. */
@@ -162,10 +165,15 @@ export interface Layer {
   readonly sinks: number;
   /** Null: the layer attends. */
   readonly convolution: Convolution | null;
+  /** Null: heads are not gated. */
+  readonly attentionGate: Matrix | null;
   readonly attentionOutput: Matrix;
+  /** Null: the layer keeps none. */
+  readonly stateSpace: StateSpace | null;
   readonly attentionPostNorm: Norm | null;
   readonly feedForwardNorm: Norm | null;
-  readonly feedForward: Dense | Streamed | Experts;
+  /** Null: the layer has no neurons. */
+  readonly feedForward: Dense | Streamed | Experts | null;
   /** More neurons of a dense block, computed in steps of so many tokens only. */
   readonly steppedNeurons: readonly { readonly block: Dense; readonly tokens: Range }[];
   readonly feedForwardPostNorm: Norm | null;
@@ -184,14 +192,16 @@ export function bindLayer(
     block.kind === "dense" ? bindDense(block) : bindStreamed(block, slotsOf(by.rank, plan.arena));
   const own = config.layers[index];
   const isParallel = config.hasParallelBlocks;
-  const [query, key, value] = [plan.query, plan.key, plan.value].map(matrixOf);
+  const [query, key, value] = [plan.query, plan.key, plan.value].map(boundMatrix);
+  const attentionGate = plan.attentionGate && matrixOf(plan.attentionGate);
   const groupSize = config.headCount / config.headCountKv;
   const headNorm = (norm: HeadNormPlan | null) => bindHeadNorm(norm, config.headDim);
   return {
     index,
     arena: plan.arena,
-    isParallel,
-    routesEarly: plan.feedForward.kind === "experts" &&
+    joinsAttention: !isParallel && (plan.attentionOutput !== null || plan.stateSpace !== null),
+    joinsNeurons: plan.feedForward !== null,
+    routesEarly: plan.feedForward?.kind === "experts" &&
       config.experts?.routerInput === "layerInput",
     slidingWindow: own.slidingWindow,
     attentionChunk: own.attentionChunk ?? 0,
@@ -205,8 +215,8 @@ export function bindLayer(
     query,
     key,
     value,
-    projectionsReadQ8: [query, key, value].some(readsQ8),
-    latent: plan.latent && bindLatent({ ...plan, latent: plan.latent }, lengthOf(plan.heads)),
+    projectionsReadQ8: [query, key, value, attentionGate ?? value].some(readsQ8),
+    latent: plan.latent && bindLatent({ query, key, latent: plan.latent }, lengthOf(plan.heads)),
     queryNorm: headNorm(plan.queryNorm),
     keyNorm: headNorm(plan.keyNorm),
     sinks: addressOf(plan.attentionSinks),
@@ -214,12 +224,15 @@ export function bindLayer(
       taps: plan.convolution.taps,
       weights: plan.convolution.weights.offsetBytes,
     },
-    attentionOutput: matrixOf(plan.attentionOutput),
+    attentionGate,
+    attentionOutput: boundMatrix(plan.attentionOutput),
+    stateSpace: plan.stateSpace &&
+      bindStateSpace(plan.stateSpace, { config: config.stateSpace!, memory }),
     attentionPostNorm: bindNorm(plan.attentionPostNorm),
     feedForwardNorm: bindNorm(plan.feedForwardNorm ?? (isParallel ? plan.attentionNorm : null)),
-    feedForward: plan.feedForward.kind === "experts"
+    feedForward: plan.feedForward?.kind === "experts"
       ? bindExperts(plan.feedForward, { memory, bind })
-      : bind(plan.feedForward),
+      : plan.feedForward && bind(plan.feedForward),
     steppedNeurons: plan.steppedNeurons.map(({ block, tokens }) => ({
       block: bindDense(block),
       tokens,

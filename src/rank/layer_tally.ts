@@ -46,6 +46,7 @@ export function neuronsAsked({ feedForward, steppedNeurons }: LayerPlan, by: {
   readonly usedCount: number;
 }): number {
   const { n, usedCount } = by;
+  if (feedForward === null) return 0;
   if (feedForward.kind === "experts") {
     const { experts, shared } = feedForward;
     return n * (usedCount * widthOf(experts[0]) + (shared === null ? 0 : widthOf(shared)));

@@ -14,6 +14,7 @@ import type {
   VectorPlan,
 } from "./plan_types.ts";
 import type { LatentPlan } from "./plan_latent.ts";
+import type { StateSpacePlan } from "./plan_state.ts";
 import { packedBlocks } from "./own_units.ts";
 import { fileRows } from "./picked.ts";
 import { lengthOf } from "./shard.ts";
@@ -92,20 +93,22 @@ function* inArena(arena: number, parts: Iterable<Part>): Generator<Piece> {
 
 function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   yield* partsOfNorm(layer.attentionNorm);
-  yield* partsOf(layer.query);
-  yield* partsOf(layer.key);
-  yield* partsOf(layer.value);
+  if (layer.query !== null) yield* partsOf(layer.query);
+  if (layer.key !== null) yield* partsOf(layer.key);
+  if (layer.value !== null) yield* partsOf(layer.value);
   if (layer.latent !== null) yield* partsOfLatent(layer.latent);
   yield* partsOfNorm(layer.queryNorm);
   yield* partsOfNorm(layer.keyNorm);
   if (layer.attentionSinks !== null) yield { vector: layer.attentionSinks };
   if (layer.convolution !== null) yield { vector: layer.convolution.weights };
-  yield* partsOf(layer.attentionOutput);
+  if (layer.attentionGate !== null) yield* partsOf(layer.attentionGate);
+  if (layer.attentionOutput !== null) yield* partsOf(layer.attentionOutput);
+  if (layer.stateSpace !== null) yield* partsOfStateSpace(layer.stateSpace);
   yield* partsOfNorm(layer.attentionPostNorm);
   yield* partsOfNorm(layer.feedForwardNorm);
   const { feedForward } = layer;
-  if (feedForward.kind === "experts") yield* partsOfExperts(feedForward);
-  else yield* partsOfBlock(feedForward);
+  if (feedForward?.kind === "experts") yield* partsOfExperts(feedForward);
+  else if (feedForward !== null) yield* partsOfBlock(feedForward);
   for (const { block } of layer.steppedNeurons) yield* partsOfBlock(block);
   yield* partsOfNorm(layer.feedForwardPostNorm);
 }
@@ -121,6 +124,23 @@ function* partsOfLatent(
   yield { vector: norm };
   yield* partsOf(keyUp);
   yield* partsOf(valueUp);
+}
+
+function* partsOfStateSpace(plan: StateSpacePlan): Generator<Part> {
+  const { convolutionBias, shared, norm } = plan;
+  yield* partsOf(plan.input);
+  for (const matrix of Object.values(plan.deltas ?? {})) yield* partsOf(matrix);
+  yield { vector: plan.convolution };
+  if (convolutionBias !== null) yield { vector: convolutionBias };
+  if (shared !== null) {
+    yield* partsOf(shared.matrix);
+    yield* partsOf(shared.steps);
+    for (const vector of Object.values(shared.norms ?? {})) yield { vector };
+  }
+  for (const vector of [plan.stepBias, plan.decay]) yield { vector };
+  if (plan.skip !== null) yield { vector: plan.skip };
+  if (norm !== null) yield { vector: norm };
+  yield* partsOf(plan.output);
 }
 
 function* partsOfExperts(plan: ExpertsPlan): Generator<Part> {

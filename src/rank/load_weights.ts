@@ -36,7 +36,7 @@ const PROGRESS_BYTES = 32 * MiB;
 /**
  * Loads everything that the plan places in arenas.
  * @throws {ModelFormatError} when the file cannot be read any more.
- * @throws {UnsupportedModelError} when a matrix row or a vector is larger than the staging region.
+ * @throws {UnsupportedModelError} when a matrix row is larger than the staging region.
  */
 export function loadWeights(input: LoadInput): void {
   let unreportedBytes = 0;
@@ -167,7 +167,7 @@ export class ArenaLoader {
     const count = lengthOf(plan.range);
     if (count === 0) return;
     const sizeBytes = rowBytes(tensor.type, count);
-    this.#requireStaging(plan.tensor, sizeBytes);
+    if (sizeBytes > this.#in.stagingBytes) return this.#floatsInTwo(plan);
     this.#stage(tensor, start, sizeBytes);
     const { dequantize_row_f32, dequantize_row_f16, dequantize_row_bf16 } = this.#in.kernels;
     const widen = { F32: dequantize_row_f32, F16: dequantize_row_f16, BF16: dequantize_row_bf16 }[
@@ -175,6 +175,15 @@ export class ArenaLoader {
     ];
     check(widen !== undefined, `type ${tensor.type} of vector ${plan.tensor} was checked`);
     widen(this.#in.stagingOffset, count, plan.offsetBytes);
+  }
+
+  /** Decays of many channels are longer than staging. */
+  #floatsInTwo(plan: VectorPlan): void {
+    const { start, end } = plan.range;
+    const middle = start + Math.ceil((end - start) / 2);
+    this.#floats({ ...plan, range: { start, end: middle } });
+    const offsetBytes = plan.offsetBytes + (middle - start) * 4;
+    this.#floats({ ...plan, range: { start: middle, end }, offsetBytes });
   }
 
   /** Rows from `row` on, a multiple of those that are packed at a time. */

@@ -50,6 +50,17 @@ export function matrixOf(plan: MatrixPlan): Matrix {
   };
 }
 
+/** Nothing: of a layer that has none of it on any rank. */
+const NO_MATRIX: Matrix = {
+  ...{ type: "F32", typeId: 0, offsetBytes: 0, rowStrideBytes: 0, rowCount: 0, columnCount: 0 },
+  ...{ bias: 0, layout: "rows", columnStrideBytes: 0, scratch: 0 },
+};
+
+/** A plan's matrix, or one of no rows and no columns. */
+export function boundMatrix(plan: MatrixPlan | null): Matrix {
+  return plan === null ? NO_MATRIX : matrixOf(plan);
+}
+
 /** By columns it is the quants: the factors of the column's block are read anyway. */
 function columnBytes({ type, rows, layout, rowStrideBytes }: MatrixPlan): number {
   if (layout === "rows") return 0;

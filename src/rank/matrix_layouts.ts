@@ -115,6 +115,7 @@ export class MatrixLayouts {
 
 /** All feed-forward blocks of a layer: the dense one, or experts. */
 function blocksOf({ feedForward }: LayerTensors): readonly DenseTensors[] {
+  if (feedForward === null) return [];
   if (feedForward.kind === "dense") return [feedForward];
   const { experts, shared } = feedForward;
   return shared === null ? experts : [...experts, shared];

@@ -56,6 +56,7 @@ export function* packedBlocks(
   plan: RankPlan,
 ): Generator<{ arena: number; block: DensePlan | StreamedPlan }> {
   for (const { arena, feedForward } of plan.layers) {
+    if (feedForward === null) continue;
     const blocks = feedForward.kind !== "experts" ? [feedForward] : [
       ...feedForward.experts,
       ...feedForward.shared === null ? [] : [feedForward.shared],

@@ -3,7 +3,7 @@
  * what plans say of them, and what loading does with them. Knows nothing of why they are picked.
  */
 import { rowBytes } from "../model/dtypes.ts";
-import type { MatrixTensor } from "../model/types.ts";
+import type { HeadRows, MatrixTensor } from "../model/types.ts";
 import type { MatrixPart } from "./plan_layer.ts";
 import type { MatrixPlan, Picked } from "./plan_types.ts";
 import { lengthOf, type Range } from "./shard.ts";
@@ -72,4 +72,19 @@ export function gatherColumns(
     bytes.set(row, at);
   }
   return { ...plan, columns: { start: 0, end: lengthOf(plan.columns) } };
+}
+
+/** Own heads' rows, where they lie one behind the other. */
+export function rowsOfHeads(
+  { step, start, count }: HeadRows,
+  heads: Range,
+): { rows: Range; picked: readonly Range[] | null } {
+  if (step === count) {
+    return { rows: { start: heads.start * step, end: heads.end * step }, picked: null };
+  }
+  const picked = Array.from({ length: heads.end - heads.start }, (_, index) => {
+    const first = (heads.start + index) * step + start;
+    return { start: first, end: first + count };
+  });
+  return { rows: { start: 0, end: picked.length * count }, picked };
 }

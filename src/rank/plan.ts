@@ -43,8 +43,11 @@ export function planRanks(
     hushes: options.thresholds !== undefined,
     units,
   });
-  const typesOf = (matrixOf: (layer: LayerTensors) => MatrixTensor) =>
-    layers.map((layer) => layouts.typeOf(matrixOf(layer).tensor));
+  const typesOf = (matrixOf: (layer: LayerTensors) => MatrixTensor | null) =>
+    layers.flatMap((layer) => {
+      const matrix = matrixOf(layer);
+      return matrix === null ? [] : [layouts.typeOf(matrix.tensor)];
+    });
   // Layers differ in their types, and the cuts are the same in all: the coarsest blocks decide.
   const coarsest = (types: WeightType[]) =>
     types.reduce((most, type) => Math.max(most, blockWeights(type)), 1);
@@ -52,6 +55,10 @@ export function planRanks(
   const blocks = {
     attentionOutput: coarsest(typesOf((layer) => layer.attentionOutput)),
     down: coarsest(layouts.cutDownTypes),
+    states: Math.max(
+      coarsest(typesOf((layer) => layer.stateSpace?.output ?? null)),
+      coarsest(typesOf((layer) => layer.stateSpace?.shared?.matrix ?? null)),
+    ),
     stripes: units?.stripes,
   };
   const withGpu = planShards(model.config, { rankCount, contextLength, blocks, gpu });
@@ -62,7 +69,9 @@ export function planRanks(
   });
   const firstOnGpu = gpu === undefined ? 0 : layers.length - gpu.layers;
   const orders = neuronOrders(model, options, { blocks, layouts });
-  const isExact = typesOf((layer) => layer.key).every((type) => type === "F32");
+  const isExact = typesOf((layer) => layer.key ?? layer.stateSpace?.input ?? null).every((type) =>
+    type === "F32"
+  );
   const kvType = options.kvType !== "auto" ? options.kvType : isExact ? "f32" : "i16";
   const planners = withGpu.map((shard, rankIndex) =>
     new RankPlanner({

@@ -2,8 +2,10 @@
  * A rank's share of latent attention: what makes its query heads, and all of what makes the one
  * key/value head that all heads read, whose turned part comes first. Knows shards and tensors.
  */
+import { rowsOfHeads } from "./picked.ts";
 import { alignUp, check } from "../base/check.ts";
 import { SUPERBLOCK_WEIGHTS } from "../memory/row_layout.ts";
+import { headMatrices } from "../model/head_matrices.ts";
 import { ownKeyDim } from "../model/latent.ts";
 import type { HeadRows, LatentConfig, LayerTensors, ModelConfig } from "../model/types.ts";
 import type { Placer } from "./plan_layer.ts";
@@ -51,12 +53,13 @@ export function planLatentHeads(
   { config, heads }: { config: ModelConfig; heads: Range },
 ): Pick<LayerPlan, "query" | "key" | "value"> & { latent: LatentPlan } {
   const { latent: shape } = config;
-  const { query, key, value, latent } = tensors;
+  const { latent } = tensors;
+  const { query, key, value } = headMatrices(tensors);
   check(shape !== null && latent !== null, "the model has latents");
   const { length, turnedDim, plainDim } = shape;
   const step = ownKeyDim(shape);
   const queryRows = (start: number, count: number) =>
-    rowsPart({ matrix: query, step, start, count }, heads);
+    rowsOfHeads({ matrix: query, step, start, count }, heads);
   const isEmpty = heads.start === heads.end;
   const { queryDown } = latent;
   return {
@@ -77,8 +80,8 @@ export function planLatentHeads(
       norm: place.vector(latent.norm),
       keyUp: latent.isKeyUpTransposed
         ? transposed(place, latent.keyUp, heads)
-        : place.matrix(latent.keyUp.matrix, rowsPart(latent.keyUp, heads)),
-      valueUp: place.matrix(latent.valueUp.matrix, rowsPart(latent.valueUp, heads)),
+        : place.matrix(latent.keyUp.matrix, rowsOfHeads(latent.keyUp, heads)),
+      valueUp: place.matrix(latent.valueUp.matrix, rowsOfHeads(latent.valueUp, heads)),
     },
   };
 }
@@ -89,26 +92,11 @@ export function planLatentHeads(
  */
 function transposed(place: Placer, keyUp: HeadRows, heads: Range): MatrixPlan {
   const { matrix } = keyUp;
-  const { rows: columns, picked } = rowsPart(keyUp, heads);
+  const { rows: columns, picked } = rowsOfHeads(keyUp, heads);
   return place.matrix({ ...matrix, rows: matrix.columns, columns: matrix.rows }, {
     columns,
     picked,
     isTransposed: true,
     isFloat: true,
   });
-}
-
-/** Own heads' rows, where they lie one behind the other. */
-function rowsPart(
-  { step, start, count }: HeadRows,
-  heads: Range,
-): { rows: Range; picked: readonly Range[] | null } {
-  if (step === count) {
-    return { rows: { start: heads.start * step, end: heads.end * step }, picked: null };
-  }
-  const picked = Array.from({ length: heads.end - heads.start }, (_, index) => {
-    const first = (heads.start + index) * step + start;
-    return { start: first, end: first + count };
-  });
-  return { rows: { start: 0, end: picked.length * count }, picked };
 }

@@ -3,10 +3,11 @@
  * columns of what merges them. Knows shards and tensors; where anything is laid is the placer's
  * business.
  */
+import { rowsOfHeads } from "./picked.ts";
 import { UnsupportedModelError } from "../base/errors.ts";
 import type { BundleUnit } from "../bundle/types.ts";
 import { mergedHeadDim } from "../model/latent.ts";
-import { predictorObstacle } from "../model/powerinfer.ts";
+import { predictedBlock, predictorObstacle } from "../model/powerinfer.ts";
 import type {
   DenseTensors,
   ExpertTensors,
@@ -14,6 +15,7 @@ import type {
   LayerTensors,
   MatrixTensor,
   ModelConfig,
+  ModelDescription,
   NormTensors,
   PredictorTensors,
   VectorTensor,
@@ -30,6 +32,7 @@ import type {
   VectorPlan,
 } from "./plan_types.ts";
 import { planLatentHeads } from "./plan_latent.ts";
+import { planStateSpace, type StateSpacePlan } from "./plan_state.ts";
 import { neuronsAt } from "./hot_neurons.ts";
 import { cut, lengthOf, type Range, type Shard } from "./shard.ts";
 
@@ -99,23 +102,28 @@ export interface LayerInput {
 }
 
 /** The weights of a layer's share. */
-export type LayerWeights = Omit<LayerPlan, "arena" | "keysOffsetBytes" | "valuesOffsetBytes">;
+export interface LayerWeights
+  extends Omit<LayerPlan, "arena" | "keysOffsetBytes" | "valuesOffsetBytes" | "stateSpace"> {
+  readonly stateSpace: Omit<StateSpacePlan, "placesOffsetBytes"> | null;
+}
 
 export function planLayer(place: Placer, input: LayerInput): LayerWeights {
   const { config, shard, rankIndex, tensors, isSilent, index } = input;
   const query = scale(shard.heads, config.headDim);
   const keyValue = scale(shard.kvHeads, config.headDim);
   const adds = rankIndex === 0; // what is added to a sum over ranks is added by one of them
-  const { feedForward } = tensors;
+  const { feedForward, attentionGate: gate } = tensors;
   const of = { layer: index, adds, isSilent, units: input.units, order: input.neuronOrder };
   return {
     heads: shard.heads,
     kvHeads: shard.kvHeads,
     attentionNorm: norm(place, tensors.attentionNorm),
     ...tensors.latent ? planLatentHeads(place, tensors, { config, heads: shard.heads }) : {
-      query: place.matrix(tensors.query, { rows: query }),
-      key: place.matrix(tensors.key, { rows: keyValue }),
-      value: place.matrix(tensors.value, { rows: keyValue }),
+      query: tensors.query && place.matrix(tensors.query, {
+        ...gate?.query ? rowsOfHeads(gate.query, shard.heads) : { rows: query },
+      }),
+      key: tensors.key && place.matrix(tensors.key, { rows: keyValue }),
+      value: tensors.value && place.matrix(tensors.value, { rows: keyValue }),
       latent: null,
     },
     queryNorm: headNorm(place, tensors.queryNorm, { rows: query, headDim: config.headDim }),
@@ -125,13 +133,16 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
       own: query,
       channels: config.embeddingLength,
     }),
-    attentionOutput: place.matrix(tensors.attentionOutput, {
+    attentionGate: gate && place.matrix(gate.gate.matrix, rowsOfHeads(gate.gate, shard.heads)),
+    attentionOutput: tensors.attentionOutput && place.matrix(tensors.attentionOutput, {
       columns: scale(shard.heads, mergedHeadDim(config)),
       takesBias: adds,
     }),
+    stateSpace: tensors.stateSpace &&
+      planStateSpace(place, tensors.stateSpace, { config, heads: shard.stateHeads }),
     attentionPostNorm: norm(place, tensors.attentionPostNorm),
     feedForwardNorm: norm(place, tensors.feedForwardNorm),
-    feedForward: feedForward.kind === "dense"
+    feedForward: feedForward === null ? null : feedForward.kind === "dense"
       ? {
         ...block(place, feedForward, { ...of, neurons: shard.neurons, expert: null }),
         predictor: predictor(place, feedForward, {
@@ -141,7 +152,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
         ...input.threshold === null ? {} : { threshold: input.threshold },
       }
       : experts(place, feedForward, { ...of, input }),
-    steppedNeurons: feedForward.kind !== "dense" ? [] : shard.steppedNeurons.map((each) => ({
+    steppedNeurons: feedForward?.kind !== "dense" ? [] : shard.steppedNeurons.map((each) => ({
       block: dense(place, feedForward, { ...of, neurons: each.neurons, adds: false }),
       tokens: each.tokens,
     })),
@@ -298,6 +309,16 @@ function predictor(
   };
 }
 
+/** Largest rank of a predictor that a model will have in memory; 0: there is none. */
+export function largestPredictor(
+  { config, tensors: { layers } }: ModelDescription,
+  hasPredictors: boolean,
+): number {
+  const blocks = layers.map(predictedBlock).filter((block) => block !== null);
+  const by = { config, hasPredictors };
+  return Math.max(0, ...blocks.map((block) => usedPredictor(block, by)?.first.rows ?? 0));
+}
+
 /** The predictor that a block will have in memory, or null. */
 export function usedPredictor(
   block: DenseTensors,
@@ -340,6 +361,7 @@ export function forEachBlock(
   feedForward: LayerTensors["feedForward"],
   visit: (expert: BundleUnit["expert"], block: DenseTensors) => void,
 ): void {
+  if (feedForward === null) return;
   if (feedForward.kind === "dense") return visit(null, feedForward);
   feedForward.experts.forEach((expert, index) => visit(index, expert));
   if (feedForward.shared !== null) visit("shared", feedForward.shared);

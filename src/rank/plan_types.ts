@@ -5,6 +5,7 @@
 import type { ArenaPlan } from "../memory/arena.ts";
 import type { GpuPlan, LongSteps } from "./gpu/plan_types.ts";
 import type { LatentPlan, LatentWorkspace } from "./plan_latent.ts";
+import type { StateSpacePlan, StateWorkspace } from "./plan_state.ts";
 import type { Range, Shard } from "./shard.ts";
 import type { StreamPlan } from "./stream_types.ts";
 import type { WeightType } from "./weight_types.ts";
@@ -145,9 +146,10 @@ export interface LayerPlan {
   /** The key/value heads that `heads` read. */
   readonly kvHeads: Range;
   readonly attentionNorm: NormPlan | null;
-  readonly query: MatrixPlan;
-  readonly key: MatrixPlan;
-  readonly value: MatrixPlan;
+  /** Null, as the output is, where the layer neither attends nor convolves. */
+  readonly query: MatrixPlan | null;
+  readonly key: MatrixPlan | null;
+  readonly value: MatrixPlan | null;
   /** Null: heads have keys and values of their own. */
   readonly latent: LatentPlan | null;
   readonly queryNorm: HeadNormPlan | null;
@@ -156,10 +158,15 @@ export interface LayerPlan {
   readonly attentionSinks: VectorPlan | null;
   /** Null: the layer attends. weights: [taps, channels], own ones, as many as queries have. */
   readonly convolution: { readonly taps: number; readonly weights: VectorPlan } | null;
-  readonly attentionOutput: MatrixPlan;
+  /** Makes what own heads are gated by; null: they are not. */
+  readonly attentionGate: MatrixPlan | null;
+  readonly attentionOutput: MatrixPlan | null;
+  /** Null: the layer keeps none. */
+  readonly stateSpace: StateSpacePlan | null;
   readonly attentionPostNorm: NormPlan | null;
   readonly feedForwardNorm: NormPlan | null;
-  readonly feedForward: DensePlan | StreamedPlan | ExpertsPlan;
+  /** Null: the layer has no neurons. */
+  readonly feedForward: DensePlan | StreamedPlan | ExpertsPlan | null;
   /** More neurons of a dense block, which are computed in some steps only. */
   readonly steppedNeurons: readonly SteppedDensePlan[];
   readonly feedForwardPostNorm: NormPlan | null;
@@ -190,9 +197,13 @@ export interface WorkspacePlan {
   readonly key: number;
   readonly value: number;
   readonly latent: LatentWorkspace | null;
+  /** What heads are gated by, [n, attentionStride]. */
+  readonly attentionGate: number;
   /** [n, attentionStride], and as q8 tiles. */
   readonly attention: number;
   readonly attentionQ8: number;
+  /** Null where no layer keeps states. */
+  readonly states: StateWorkspace | null;
   /** Σ squares of own queries and of own keys, [2, n], read by all ranks; then factors, [2, n]. */
   readonly squares: number;
   /** [n, neurons] each; neurons of the dense block or of the largest expert. */
@@ -319,6 +330,8 @@ export interface WorkspaceStrides {
   readonly logits: number;
   /** Of the largest predictor; 0 where there is none. */
   readonly predictor: number;
+  /** Of what state spaces give; 0 where there are none. */
+  readonly states: number;
 }
 
 export interface RankPlan {
@@ -357,6 +370,8 @@ export interface RankPlan {
   readonly sequences: number;
   /** Blocks of keys and values that they share. */
   readonly kvBlocks: number;
+  /** Places of states that they share; 0: no layer keeps any. */
+  readonly statePlaces: number;
   readonly kvType: KvType;
   /** Neurons that do not fire are not computed, where a step is one token. */
   readonly isSparse: boolean;

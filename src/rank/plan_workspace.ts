@@ -3,7 +3,8 @@ import { alignUp } from "../base/check.ts";
 import { SECTOR_BYTES_MAX } from "../io/mod.ts";
 import type { ArenaBuilder } from "../memory/arena.ts";
 import { REGION_ALIGN_BYTES, SUPERBLOCK_WEIGHTS } from "../memory/row_layout.ts";
-import type { ModelConfig, ModelTensors } from "../model/types.ts";
+import { mergedHeadDim } from "../model/latent.ts";
+import type { ModelConfig, ModelTensors, StateSpaceConfig } from "../model/types.ts";
 import { mostOf, N, planMemory } from "../shapes/mod.ts";
 import type {
   IntermediatesPlan,
@@ -15,7 +16,8 @@ import type { StreamPlan } from "./stream_types.ts";
 import { countsBytes } from "./counts.ts";
 import { tableBlocks } from "./kv_bytes.ts";
 import { queryStride } from "./plan_latent.ts";
-import { lengthOf, type Shard } from "./shard.ts";
+import { channelsOf, convolvedRows, inputRows, stateBytes } from "./plan_state.ts";
+import { lengthOf, type Range, type Shard } from "./shard.ts";
 import {
   type LastingTensor,
   stepGraph,
@@ -73,12 +75,25 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     key: at("key"),
     value: at("value"),
     squares: at("squares"),
+    states: input.config.stateSpace && {
+      input: at("state.input"),
+      convolved: at("state.convolved"),
+      convolvedQ8: at("state.convolved.q8"),
+      steps: at("state.steps"),
+      out: at("state.out"),
+      outQ8: at("state.out.q8"),
+      rank: at("state.rank"),
+      rankQ8: at("state.rank.q8"),
+      made: at("state.made"),
+      exchange: at("state.exchange"),
+    },
     latent: input.config.latent && {
       down: at("latent.down"),
       plain: at("latent.plain"),
       mixed: at("latent.mixed"),
       q8: at("latent.q8"),
     },
+    attentionGate: at("attention.gate"),
     attention: at("attention"),
     attentionQ8: at("attention.q8"),
     gate: at("gate"),
@@ -163,7 +178,7 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
   const floats = (perToken: number) => N.times(4 * perToken);
   // Tiles of a longest step: their form is the kernels' affair.
   const tile = (k: number) => sizes.q8_bytes(chunkTokens, Math.max(1, k));
-  const groupSize = config.headCount / config.headCountKv;
+  const groupSize = config.headCountKv === 0 ? 1 : config.headCount / config.headCountKv;
   const scratch = sizes.attention_scratch_bytes(
     chunkTokens,
     Math.max(1, heads),
@@ -182,7 +197,9 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     ...{ query: floats(heads * headDim), key: floats(kvHeads * headDim) },
     ...{ value: floats(config.latent ? 0 : kvHeads * headDim), squares: floats(4) },
     ...{ attention: floats(strides.attention), "attention.q8": tile(strides.attention) },
+    ...config.gatesAttention && { "attention.gate": floats(strides.attention) },
     ...latentBytes(input),
+    ...stateBytes(input),
     "attention.scratch": scratch,
     ...{ gate: floats(neurons), up: floats(neurons), fired: neurons * 4 * listedTokens },
     ...{ hidden: floats(strides.hidden), "hidden.q8": tile(neurons) },
@@ -300,18 +317,49 @@ export interface Widths {
   readonly kvHeads: number;
   /** Of the dense block, an expert, the shared expert. */
   readonly neurons: number;
+  /** Of state spaces. */
+  readonly states: Readonly<Record<"heads" | "channels" | "input" | "convolved", number>>;
+}
+
+/** What rows of workspaces are apart; own: what a rank's widths do not say. */
+export function stridesOf(
+  config: ModelConfig,
+  { heads, neurons, states }: Widths,
+  own: Pick<WorkspaceStrides, "logits" | "predictor">,
+): WorkspaceStrides {
+  return {
+    embedding: alignUp(config.embeddingLength, SUPERBLOCK_WEIGHTS),
+    attention: alignUp(heads * mergedHeadDim(config), SUPERBLOCK_WEIGHTS),
+    hidden: alignUp(neurons, SUPERBLOCK_WEIGHTS),
+    states: alignUp(states.channels, SUPERBLOCK_WEIGHTS),
+    ...own,
+  };
 }
 
 /** Of a rank whose layers are all elsewhere. */
-export const NO_WIDTHS: Widths = { heads: 0, kvHeads: 0, neurons: 0 };
+export const NO_WIDTHS: Widths = {
+  ...{ heads: 0, kvHeads: 0, neurons: 0 },
+  states: { heads: 0, channels: 0, input: 0, convolved: 0 },
+};
 
 /** Over the shards that layers have on one rank. */
-export function widthsOf(shards: readonly Shard[]): Widths {
+export function widthsOf(
+  shards: readonly Shard[],
+  { stateSpace }: Pick<ModelConfig, "stateSpace">,
+): Widths {
   const most = (of: (shard: Shard) => number) => Math.max(...shards.map(of));
+  const ofStates = (of: (own: Range, shape: StateSpaceConfig) => number) =>
+    stateSpace === null ? 0 : most(({ stateHeads }) => of(stateHeads, stateSpace));
   return {
     heads: most(({ heads }) => lengthOf(heads)),
     kvHeads: most(({ kvHeads }) => lengthOf(kvHeads)),
     neurons: most(largestBlock),
+    states: {
+      heads: most(({ stateHeads }) => lengthOf(stateHeads)),
+      channels: ofStates((own, shape) => lengthOf(channelsOf(own, shape))),
+      input: ofStates(inputRows),
+      convolved: ofStates(convolvedRows),
+    },
   };
 }
 

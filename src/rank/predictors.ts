@@ -156,5 +156,6 @@ function startsOf(plans: readonly RankPlan[], layer: number): number[] {
 
 /** Of a mixture the first expert's: the others' are cut alike. */
 export function predictorPlan({ feedForward }: LayerPlan): PredictorPlan | null {
+  if (feedForward === null) return null;
   return feedForward.kind === "experts" ? feedForward.experts[0].predictor : feedForward.predictor;
 }

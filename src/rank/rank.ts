@@ -15,6 +15,7 @@ import type { RankPlan } from "./plan_types.ts";
 import type { RankSteps } from "./rank_steps.ts";
 import { Residual } from "./residual.ts";
 import type { Streaming } from "./streaming.ts";
+import { StateBlock } from "./state_block.ts";
 import { StepState, type StepStateInput } from "./step_state.ts";
 import { Vocabulary } from "./vocabulary.ts";
 
@@ -36,6 +37,8 @@ export class Rank implements RankSteps<Layer> {
   readonly #vocabulary: Vocabulary;
   readonly #attention: AttentionBlock;
   readonly #convolution: ConvolutionBlock;
+  /** Null where no layer keeps states. */
+  readonly #states: StateBlock | null;
   readonly #feedForward: FeedForwardBlock;
   readonly #streaming: Streaming | null;
   readonly #tally: LayerTally;
@@ -59,6 +62,8 @@ export class Rank implements RankSteps<Layer> {
     this.#vocabulary = new Vocabulary(state, { residual, control, rows });
     this.#attention = new AttentionBlock(state, { residual, control, plans });
     this.#convolution = new ConvolutionBlock(state);
+    const { stateSpace: shape } = config;
+    this.#states = shape && new StateBlock(state, { residual, control, plans, shape });
     const observer = observation && new Observer(state, { observation, memories });
     streaming?.attach(state, { residual, layers: this.#layers });
     this.#streaming = streaming;
@@ -135,6 +140,10 @@ export class Rank implements RankSteps<Layer> {
 
   mergeHeads(layer: Layer): void {
     this.#attention.merge(layer);
+  }
+
+  recur(layer: Layer): boolean {
+    return layer.stateSpace === null || this.#states!.run(layer, layer.stateSpace);
   }
 
   predict(layer: Layer): boolean {

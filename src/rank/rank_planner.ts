@@ -11,23 +11,21 @@ import {
   REGION_ALIGN_BYTES,
   SUPERBLOCK_WEIGHTS,
 } from "../memory/row_layout.ts";
-import { mergedHeadDim } from "../model/latent.ts";
-import { predictedBlock } from "../model/powerinfer.ts";
 import type { MatrixTensor, VectorTensor } from "../model/types.ts";
 import { COLUMN_ALIGN_BYTES, COLUMN_SCRATCH_BYTES } from "../memory/column_layout.ts";
 import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
 import { placeCodebooks } from "./codebook_region.ts";
-import { cacheBytes, kvBlocksOf } from "./kv_bytes.ts";
+import { cacheBytes, kvBlocksOf, statePlacesOf } from "./kv_bytes.ts";
 import {
   dense,
   forEachBlock,
+  largestPredictor,
   type LayerInput,
   type MatrixPart,
   neuronsOf,
   norm,
   type Placer,
   planLayer,
-  usedPredictor,
 } from "./plan_layer.ts";
 import type { LayerPlan, MatrixPlan, RankPlan, VectorPlan, WorkspacePlan } from "./plan_types.ts";
 import type { PlannerInput } from "./plan_options.ts";
@@ -40,6 +38,7 @@ import {
   logitsRows,
   NO_WIDTHS,
   planWorkspace,
+  stridesOf,
   type Widths,
   widthsOf,
   type WorkspaceInput,
@@ -84,17 +83,14 @@ export class RankPlanner implements Placer {
     const staged = Math.max(Math.min(largest, STAGING_BYTES_MAX), layouts.leastStagingBytes);
     this.#stagingBytes = alignUp(staged, REGION_ALIGN_BYTES);
     this.#device = input.isOnGpu ? new DevicePlacer((tensor) => layouts.typeOf(tensor)) : null;
-    this.#widths = input.isOnGpu ? NO_WIDTHS : widthsOf(input.layerShards);
-    this.#strides = {
-      embedding: alignUp(config.embeddingLength, SUPERBLOCK_WEIGHTS),
-      attention: alignUp(this.#widths.heads * mergedHeadDim(config), SUPERBLOCK_WEIGHTS),
-      hidden: alignUp(this.#widths.neurons, SUPERBLOCK_WEIGHTS),
+    this.#widths = input.isOnGpu ? NO_WIDTHS : widthsOf(input.layerShards, config);
+    this.#strides = stridesOf(config, this.#widths, {
       logits: alignUp(
         this.#leads ? config.vocabSize : lengthOf(input.shard.vocab),
         input.isOnGpu ? GPU_ROW_UNIT : 1,
       ),
-      predictor: alignUp(this.#largestPredictor(), SUPERBLOCK_WEIGHTS),
-    };
+      predictor: alignUp(largestPredictor(input.model, this.#hasPredictors), SUPERBLOCK_WEIGHTS),
+    });
     this.openArena();
   }
 
@@ -244,9 +240,16 @@ export class RankPlanner implements Placer {
     const taps = config.layers[index].convolutionTaps;
     const cached = { kvHeads: lengthOf(shard.kvHeads), config, taps };
     const { keysBytes, valuesBytes } = cacheBytes(kvType, cached, options);
+    const { stateSpace, ...weights } = planLayer(this, this.#layerInput(index));
+    const places = statePlacesOf(config, options);
     this.#layers.push({
       arena: this.#arenas.length - 1,
-      ...planLayer(this, this.#layerInput(index)),
+      ...weights,
+      stateSpace: stateSpace && {
+        ...stateSpace,
+        placesOffsetBytes: this.#arena
+          .allocate(`blk.${index}.states`, "kv", places * stateSpace.placeBytes),
+      },
       keysOffsetBytes: this.#arena.allocate(`blk.${index}.keys`, "kv", keysBytes),
       valuesOffsetBytes: this.#arena.allocate(`blk.${index}.values`, "kv", valuesBytes),
     });
@@ -267,6 +270,7 @@ export class RankPlanner implements Placer {
     this.#layers.push({
       arena: this.#arenas.length - 1,
       ...planLayer(device, this.#layerInput(index)),
+      stateSpace: null,
       attentionPostNorm: norm(place, attentionPostNorm),
       feedForwardPostNorm: norm(place, feedForwardPostNorm),
       keysOffsetBytes: 0,
@@ -341,15 +345,6 @@ export class RankPlanner implements Placer {
     return layouts.isSparse && options.hasPredictors !== false;
   }
 
-  /** Largest rank of a predictor; 0: there is none. */
-  #largestPredictor(): number {
-    const { config, tensors: { layers } } = this.#in.model;
-    const by = { config, hasPredictors: this.#hasPredictors };
-    return Math.max(
-      ...layers.map((layer) => usedPredictor(predictedBlock(layer), by)?.first.rows ?? 0),
-    );
-  }
-
   get #isAlone(): boolean {
     return this.#in.isOnGpu && this.#in.options.rankCount === 1;
   }
@@ -390,6 +385,7 @@ export class RankPlanner implements Placer {
       contextLength: options.contextLength,
       sequences: options.sequences ?? 1,
       kvBlocks: kvBlocksOf(options),
+      statePlaces: statePlacesOf(this.#in.model.config, options),
       kvType,
       isSparse: this.#in.layouts.isSparse,
       stream: this.#in.units?.stream ?? null,

@@ -7,8 +7,10 @@ import type { StepWords } from "../memory/control.ts";
 
 /** What the walk itself looks at in a layer. */
 export interface WalkedLayer {
-  /** Attention and feed-forward read the same input; there is one join, after both. */
-  readonly isParallel: boolean;
+  /** Behind attention, or what is in its place: not where both blocks read the same input. */
+  readonly joinsAttention: boolean;
+  /** Behind the neurons, where the layer has some. */
+  readonly joinsNeurons: boolean;
 }
 
 /** L: what the rank calls a layer. Steps that return false were aborted by the leader. */
@@ -31,6 +33,7 @@ export interface RankSteps<L extends WalkedLayer = WalkedLayer> {
   remember(layer: L): void;
   attend(layer: L): void;
   mergeHeads(layer: L): void;
+  recur(layer: L): boolean;
   joinAttention(layer: L): boolean;
   predict(layer: L): boolean;
   feedForward(layer: L): void;

@@ -18,6 +18,8 @@ export interface Shard {
   readonly heads: Range;
   /** The key/value heads that `heads` read; neighbours may both own one at a border. */
   readonly kvHeads: Range;
+  /** Heads of state spaces. */
+  readonly stateHeads: Range;
   /** Of a dense feed-forward block: places of neurons where they have an order. */
   readonly neurons: Range;
   /** More of them, which it computes in some steps only: hot_neurons.ts. */
@@ -62,6 +64,8 @@ export interface ColumnBlocks {
   readonly attentionOutput: number;
   /** Weights per block of the down projection. */
   readonly down: number;
+  /** Weights per block of what reads or writes channels of states. Left out: 1. */
+  readonly states?: number;
   /** Neurons per cut of a packed model: those of a stripe. Left out: what `down` asks for. */
   readonly stripes?: { readonly dense: number; readonly expert: number; readonly shared: number };
 }
@@ -94,6 +98,7 @@ export function planShards(
     const vocab = cut(config.vocabSize, { parts, part, unit: 1 });
     return {
       ...headsOf(config, cut(config.headCount, { parts, part, unit: headUnit })),
+      stateHeads: cutStates(config, { parts, part, block: blocks.states ?? 1 }),
       neurons: neuronsOf(config.feedForwardLength, { stripe: stripes?.dense }),
       steppedNeurons: [],
       expertNeurons: Array.from({ length: rankCount }, (_, turn) =>
@@ -160,6 +165,7 @@ function besideGpu(
   }));
   return [...cpu, {
     ...headsOf(config, { start: headBorder, end: headCount }),
+    stateHeads: NOTHING,
     neurons: hot,
     steppedNeurons: stepped.map(({ neurons, from }) => ({
       neurons,
@@ -184,9 +190,41 @@ function headsOf(config: ModelConfig, heads: Range): Pick<Shard, "heads" | "kvHe
   return { heads, kvHeads };
 }
 
-/** The share of a layer: one that convolves has channels in the place of all kinds of heads. */
-export function ofLayer(shard: Shard, { convolutionTaps }: LayerConfig): Shard {
+/**
+ * The share of a layer: one that convolves has channels in the place of all kinds of heads, one
+ * without heads none.
+ */
+export function ofLayer(shard: Shard, { convolutionTaps, attends }: LayerConfig): Shard {
+  if (attends === false) return { ...shard, heads: NOTHING, kvHeads: NOTHING };
   return convolutionTaps === undefined ? shard : { ...shard, kvHeads: shard.heads };
+}
+
+/** Channels that kernels of floats read at a time. */
+const CHANNEL_UNIT = 16;
+
+/** Heads of states, cut at groups where that is as even. */
+function cutStates(
+  { stateSpace }: ModelConfig,
+  { parts, part, block }: { parts: number; part: number; block: number },
+): Range {
+  if (stateSpace === null) return NOTHING;
+  const { kind, innerLength, headCount, groupCount, headsTakeTurns } = stateSpace;
+  const channels = innerLength / headCount;
+  let unit = 1;
+  if (kind === "deltas") {
+    // Whole groups: what is corrected is computed with all of their heads.
+    const size = headCount / groupCount;
+    const width = headsTakeTurns ? channels : size * channels;
+    const fits = (groups: number) =>
+      groups * width % block === 0 && groups * width % CHANNEL_UNIT === 0;
+    const mayCut = !headsTakeTurns || fits(groupCount);
+    while (unit < groupCount && !(mayCut && fits(unit))) unit++;
+    return cut(headCount, { parts, part, unit: unit * size });
+  }
+  while (unit * channels % block !== 0 || unit * channels % CHANNEL_UNIT !== 0) unit++;
+  const groupSize = headCount / groupCount;
+  const areEven = groupCount % parts === 0 && groupSize % unit === 0;
+  return cut(headCount, { parts, part, unit: areEven ? groupSize : unit });
 }
 
 interface NeuronCut {

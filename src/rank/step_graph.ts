@@ -21,7 +21,17 @@ export const STEP_TENSORS = [
   "latent.plain",
   "latent.mixed",
   "latent.q8",
+  "state.input",
+  "state.convolved",
+  "state.convolved.q8",
+  "state.steps",
+  "state.out",
+  "state.out.q8",
+  "state.rank",
+  "state.rank.q8",
+  "state.made",
   "attention",
+  "attention.gate",
   "attention.q8",
   "attention.scratch",
   "gate",
@@ -51,7 +61,7 @@ export type StepTensor = (typeof STEP_TENSORS)[number];
  * What lives from step to step, or is read by other ranks at times that this rank does not see:
  *  - residual: the stream itself, from the first join to the last;
  *  - partials: others read one of them while this rank fills the other, also in the next step;
- *  - squares: others read them until the join after attention;
+ *  - squares, state.exchange: others read them until the join after attention;
  *  - tokens, counts, recall: written once, or added to, over all steps;
  *  - ones, slopes: written once, when the rank starts;
  *  - tables: the leader writes them between steps, where they change.
@@ -61,6 +71,7 @@ export const LASTING_TENSORS = [
   "partial.0",
   "partial.1",
   "squares",
+  "state.exchange",
   "tokens",
   "counts",
   "recall",
@@ -79,6 +90,9 @@ export interface StepGraphInput {
   /** Neurons may be predicted. */
   readonly hasPredictors: boolean;
 }
+
+/** Those of state spaces. */
+const STATE_TENSORS = STEP_TENSORS.filter((name) => name.startsWith("state."));
 
 /** What a part of a step does to intermediates, by name. */
 type Uses = Partial<Record<"reads" | "writes" | "updates" | "scratch", readonly StepTensor[]>>;
@@ -143,7 +157,7 @@ class StepWalk {
     this.#op("project.norm", { writes: ["normed", "normed.q8"] });
     this.#op("project", {
       reads: ["normed", "normed.q8"],
-      writes: ["query", "key", "value"],
+      writes: ["query", "key", "value", "attention.gate"],
       scratch: ["latent.down", "latent.plain", "latent.q8", "neurons.scratch"],
     });
     this.#op("normalizeHeads", { updates: ["query", "key"] });
@@ -155,9 +169,16 @@ class StepWalk {
       scratch: ["attention.scratch"],
     });
     this.#op("mergeHeads", {
-      reads: [mixed],
+      reads: [mixed, "attention.gate"],
       scratch: ["attention.q8", "incoming", "neurons.scratch", ...merged],
     });
+    // All of it begins and ends here.
+    if (this.#input.bytes["state.input"] !== undefined) {
+      this.#op("recur", {
+        writes: ["normed", "normed.q8"],
+        scratch: [...STATE_TENSORS, "incoming", "neurons.scratch"],
+      });
+    }
     if (!hasParallelBlocks) this.#join("joinAttention", []);
     if (this.#input.hasPredictors) this.#predict();
     this.#op("feedForward.norm", { writes: ["normed", "normed.q8"] });

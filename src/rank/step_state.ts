@@ -11,6 +11,8 @@ import {
   SEGMENT_POSITION,
   SEGMENT_ROWS,
   SEGMENT_SLOT,
+  SEGMENT_STATE_FROM,
+  SEGMENT_STATE_TO,
   SEGMENT_WORDS,
   STEP_KIND_REHEARSE,
 } from "../memory/control_layout.ts";
@@ -20,6 +22,7 @@ import type { ModelConfig } from "../model/types.ts";
 import { ArenaViews, floats, type StepViews } from "./arena_views.ts";
 import type { Activations } from "./matrix.ts";
 import type { RankPlan, WorkspacePlan } from "./plan_types.ts";
+import { exchangeFloats, rankStride } from "./plan_state.ts";
 import { predictorRows } from "./plan_workspace.ts";
 
 export interface StepStateInput {
@@ -42,6 +45,8 @@ export interface Inputs {
   readonly normed: Activations;
   readonly attention: Activations;
   readonly hidden: Activations;
+  /** What state spaces give. */
+  readonly states: Activations;
   /** Between the matrices of a predictor. */
   readonly predictor: Activations;
   /** One of a few tokens by itself: what blocks read. */
@@ -114,6 +119,10 @@ export class StepState {
       memories,
       workspaces: plans.map((other) => other.workspaces),
       predictorRows: predictorRows(config, this.plan.chunkTokens),
+      stateFloats: exchangeFloats(config.stateSpace, this.plan.chunkTokens),
+      stateRows: config.stateSpace?.kind === "channels"
+        ? { rank: rankStride(config.stateSpace), made: 2 * config.stateSpace.stateLength }
+        : { rank: 0, made: 0 },
       rotatedDimensions: config.ropes.map((rope) => rope.dimensionCount),
     });
     this.views = this.arenaViews.forTokens(1);
@@ -155,7 +164,8 @@ export class StepState {
 
   /** Checks them, and counts the rows whose logits are wanted. */
   #takeSegments(): void {
-    const { segments, segmentCount, plan: { contextLength, logitsRows, sequences } } = this;
+    const { segments, segmentCount, plan } = this;
+    const { contextLength, logitsRows, sequences, statePlaces } = plan;
     let rows = 0;
     let logits = 0;
     for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
@@ -163,6 +173,9 @@ export class StepState {
       const wanted = segments[at + SEGMENT_LOGITS], slot = segments[at + SEGMENT_SLOT];
       check(slot >= 0 && slot < sequences, "a segment's sequence");
       check(position >= 0 && count >= 1 && position + count <= contextLength, "it fits the cache");
+      const isPlaced = statePlaces === 0 || segments[at + SEGMENT_STATE_FROM] < statePlaces &&
+          segments[at + SEGMENT_STATE_TO] >= 0 && segments[at + SEGMENT_STATE_TO] < statePlaces;
+      check(isPlaced, "a segment's states have a place");
       check(wanted >= 0 && wanted <= count, "logits of a segment");
       rows += count;
       logits += wanted;
@@ -216,12 +229,13 @@ export class StepState {
 }
 
 function inputsOf(space: WorkspacePlan, plan: RankPlan): Inputs {
-  const { embedding, attention, hidden, predictor } = plan.strides;
+  const { embedding, attention, hidden, predictor, states } = plan.strides;
   return {
     residual: { f32: space.residual, stride: embedding, q8: space.normedQ8 },
     normed: { f32: space.normed, stride: embedding, q8: space.normedQ8 },
     attention: { f32: space.attention, stride: attention, q8: space.attentionQ8 },
     hidden: { f32: space.hidden, stride: hidden, q8: space.hiddenQ8 },
+    states: { f32: space.states?.out ?? 0, stride: states, q8: space.states?.outQ8 ?? 0 },
     predictor: { f32: space.predictor, stride: predictor, q8: space.predictorQ8 },
     alone: { f32: space.alone, stride: embedding, q8: space.aloneQ8 },
   };

@@ -111,6 +111,7 @@ export class Streaming {
     const { steps } = plan.stream!;
     this.#predicted = layers.map((layer) => {
       const { feedForward } = layer;
+      if (feedForward === null) return null;
       const blocks = feedForward.kind === "experts" ? feedForward.experts : [feedForward];
       const isOnDisk = blocks.some(({ kind }) => kind === "streamed") && !blocks.some(hasAllGates);
       return steps.pipeline && isOnDisk && feedForward.predictor !== null ? layer : null;

@@ -91,6 +91,7 @@ function* neuronRows(plan: RankPlan): Generator<Matrix> {
   for (const layer of plan.layers) {
     if (layer.arena !== 0) break;
     const { feedForward } = layer;
+    if (feedForward === null) continue;
     const blocks = feedForward.kind === "experts" ? feedForward.experts : [feedForward];
     for (const block of blocks) {
       const rows = block.kind === "dense" ? block.up : block.gate;

@@ -9,6 +9,7 @@ import {
   alibiSlopes,
   describeModel,
   fillRopeTable,
+  headMatrices,
   type HeadNormTensors,
   type LayerTensors,
   type ModelConfig,
@@ -21,8 +22,10 @@ import {
 import { clamp, softCap } from "./activation_ops.ts";
 import { ReferenceBlocks } from "./blocks.ts";
 import { shortConvolution } from "./convolution.ts";
+import { gateHeads, projectHeads } from "./gated_heads.ts";
 import { latentHeads, type OwnHeads } from "./latent_heads.ts";
 import { add, attention, rope } from "./ops.ts";
+import { stateLayer, stateRows } from "./state_layer.ts";
 import { ReferenceWeights } from "./weights.ts";
 
 /** Where the weights come from and who looks on. */
@@ -48,6 +51,8 @@ export interface ReferenceOptions {
 interface LayerCache {
   keys: Float64Array;
   values: Float64Array;
+  /** What a state space is made of, [positions, …]. */
+  rows: Float64Array;
 }
 
 /** Where new tokens stand. */
@@ -90,7 +95,7 @@ export class ReferenceModel {
       ropeFrequencies(each, each.factors && this.#weights.vector(each.factors))
     );
     const none = new Float64Array(0);
-    this.#caches = tensors.layers.map(() => ({ keys: none, values: none }));
+    this.#caches = tensors.layers.map(() => ({ keys: none, values: none, rows: none }));
     this.#onTensor = options.onTensor ?? (() => {});
     this.#thresholds = options.thresholds ?? [];
   }
@@ -126,11 +131,9 @@ export class ReferenceModel {
     const scaled = (part: Float64Array) => part.map((value) => value * residualScale);
 
     const attends = show("attention norm", blocks.norm(x, tensors.attentionNorm));
-    const heads = tensors.convolution === null
-      ? this.#attend(attends, index, place)
-      : this.#convolve(attends, index, place.fromPosition);
-    const attended = blocks.norm(heads, tensors.attentionPostNorm);
+    const attended = blocks.norm(this.#mix(attends, index, place), tensors.attentionPostNorm);
     const y = show("attention out", add(x, scaled(attended)));
+    if (tensors.feedForward === null) return y;
 
     const reads = hasParallelBlocks
       ? tensors.feedForwardNorm === null ? attends : blocks.norm(x, tensors.feedForwardNorm)
@@ -141,6 +144,24 @@ export class ReferenceModel {
     const neurons = blocks.feedForward(inputs, tensors.feedForward, show);
     const fed = blocks.norm(neurons, tensors.feedForwardPostNorm);
     return show("feed-forward out", add(y, scaled(fed)));
+  }
+
+  /** What attention gives, or a convolution in its place, and a state space, of what is there. */
+  #mix(h: Float64Array, index: number, place: Place): Float64Array {
+    const { query, convolution, stateSpace } = this.#tensors.layers[index];
+    const attended = query === null
+      ? new Float64Array(h.length)
+      : convolution === null
+      ? this.#attend(h, index, place)
+      : this.#convolve(h, index, place.fromPosition);
+    if (stateSpace === null) return attended;
+    const cache = this.#caches[index];
+    const more = stateRows(h, stateSpace, this.#blocks);
+    const count = h.length / this.config.embeddingLength;
+    cache.rows = append(cache.rows, place.fromPosition * (more.length / count), more);
+    const of = { config: this.config, weights: this.#weights, rows: cache.rows, count };
+    const states = this.#show(`layer ${index} states`, stateLayer(stateSpace, of));
+    return add(attended, states);
   }
 
   /**
@@ -185,7 +206,8 @@ export class ReferenceModel {
       },
       ...tensors.attentionSinks && { sinks: this.#weights.vector(tensors.attentionSinks) },
     });
-    return blocks.project(show("heads", heads), tensors.attentionOutput);
+    const gated = gateHeads(show("heads", heads), h, tensors.attentionGate, blocks);
+    return blocks.project(gated, headMatrices(tensors).attentionOutput);
   }
 
   /** Of the model as it is defined: with latents all heads have keys and values of their own. */
@@ -201,16 +223,25 @@ export class ReferenceModel {
       return latentHeads(h, tensors, { config: this.config, weights: this.#weights });
     }
     const limit = this.config.projectionClamp;
-    const [query, key, value] = [tensors.query, tensors.key, tensors.value]
-      .map((matrix) => this.#blocks.project(h, matrix))
-      .map((heads) => limit > 0 ? clamp(heads, limit) : heads);
+    const clamped = (heads: Float64Array) => limit > 0 ? clamp(heads, limit) : heads;
+    const matrices = headMatrices(tensors);
+    const [key, value] = [matrices.key, matrices.value].map((each) =>
+      clamped(this.#blocks.project(h, each))
+    );
+    const rows = tensors.attentionGate?.query ?? null;
+    const query = clamped(
+      rows === null
+        ? this.#blocks.project(h, matrices.query)
+        : projectHeads(h, rows, this.#blocks),
+    );
     return { query, key, value };
   }
 
   /** Wo · (Wq·h ⊙ convolution(Wk·h ⊙ Wv·h)): what the matrices are called, see LayerTensors. */
   #convolve(h: Float64Array, index: number, fromPosition: number): Float64Array {
     const { embeddingLength: channels } = this.config;
-    const { query, key, value, convolution, attentionOutput } = this.#tensors.layers[index];
+    const tensors = this.#tensors.layers[index];
+    const { query, key, value, attentionOutput } = headMatrices(tensors);
     const blocks = this.#blocks;
     const show = (name: string, data: Float64Array) => this.#show(`layer ${index} ${name}`, data);
 
@@ -219,7 +250,7 @@ export class ReferenceModel {
     const rows = show("value", blocks.project(h, value).map((x, i) => x * inputs[i]));
     const cache = this.#caches[index];
     cache.values = append(cache.values, fromPosition * channels, rows);
-    const weights = this.#weights.vector(convolution!);
+    const weights = this.#weights.vector(tensors.convolution!);
     const of = { p0: fromPosition, channels };
     const convolved = shortConvolution({ x: cache.values, gate, weights }, of);
     return blocks.project(show("heads", convolved), attentionOutput);

@@ -4,6 +4,7 @@
  */
 import { check } from "../base/check.ts";
 import {
+  headMatrices,
   type HeadRows,
   type LatentTensors,
   type LayerTensors,
@@ -41,8 +42,9 @@ export function latentHeads(
 
   const { queryDown } = latent;
   const short = queryDown ? norm(project(h, queryDown.matrix), queryDown.norm) : h;
-  const stored = project(short, tensors.query); // [n, heads, plain + turned]
-  const both = project(h, tensors.key); // [n, latent + turned]
+  const matrices = headMatrices(tensors);
+  const stored = project(short, matrices.query); // [n, heads, plain + turned]
+  const both = project(h, matrices.key); // [n, latent + turned]
   const n = both.length / (length + turnedDim);
 
   const keyDim = ownKeyDim(shape);

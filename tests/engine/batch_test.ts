@@ -37,6 +37,16 @@ const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
   ["lfm2 in Q4_0, in small steps", { type: "Q4_0", architecture: "lfm2" }, {
     ...{ threads: 3, chunkTokens: 7 },
   }],
+  ["jamba in Q8_0, in small steps", { type: "Q8_0", architecture: "jamba" }, {
+    ...{ threads: 2, chunkTokens: 7 },
+  }],
+  ["granitehybrid in Q4_0", { type: "Q4_0", architecture: "granitehybrid" }, { threads: 3 }],
+  ["nemotron_h in Q4_0, prompts taking turns", { type: "Q4_0", architecture: "nemotron_h" }, {
+    threads: 2,
+  }],
+  ["qwen35 in Q4_0, in small steps", { type: "Q4_0", architecture: "qwen35" }, {
+    ...{ threads: 3, chunkTokens: 7 },
+  }],
   ["lfm2moe in Q8_0", { type: "Q8_0", architecture: "lfm2moe" }, { threads: 2 }],
   ["bamboo in Q4_0, prompts taking turns", { type: "Q4_0", architecture: "bamboo" }, {
     threads: 2,

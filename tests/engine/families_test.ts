@@ -30,7 +30,13 @@ const DECIDED_SEEDS: Partial<Record<TinyFamilyName, number>> = {
   "exaone-moe": 12,
   "cohere2moe": 38,
   "llama4": 2,
+  "jamba": 5,
+  "granitehybrid-moe": 2,
+  "qwen35moe": 3,
+  "qwen3next": 4,
 };
+/** States carry on what rounding has made different; llama.cpp's logits are as far away: 5e-3. */
+const Q8_0_NMSE: Partial<Record<TinyFamilyName, number>> = { "granitehybrid-moe": 3e-3 };
 /** F32 weights; measured 3e-13 at most. */
 const F32_NMSE = 2e-12;
 
@@ -65,7 +71,7 @@ for (const [index, architecture] of MIXTURES.entries()) {
         });
         // A sum in another order may round an activation to another int8.
         for (const other of logits) assertLess(nmse(other, logits[0]), 1e-5);
-        assertLess(nmse(logits[0], reference(path, IDS)), 2e-3);
+        assertLess(nmse(logits[0], reference(path, IDS)), Q8_0_NMSE[architecture] ?? 2e-3);
       },
     );
   });

@@ -66,8 +66,8 @@ Deno.test("a mixture of ReLU experts answers the same from disk as from memory",
 Deno.test("a model whose neurons all fire answers the same from disk as from memory", () =>
   eachBudget({ architecture: "llama", type: "Q4_0", blockCount: 4 }, false));
 
-Deno.test("layers that convolve answer the same from disk as from memory", async () => {
-  for (const architecture of ["lfm2", "lfm2moe"] as const) {
+Deno.test("layers that convolve or keep states answer the same from disk as from memory", async () => {
+  for (const architecture of ["lfm2", "lfm2moe", "granitehybrid-moe", "nemotron_h"] as const) {
     await eachBudget({ architecture, type: "Q4_0" }, false);
   }
 });

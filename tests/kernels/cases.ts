@@ -18,6 +18,8 @@ import { quantisedMatmulCases } from "./cases_matmul_q8.ts";
 import { rowCases } from "./cases_rows.ts";
 import { samplingCases } from "./cases_sampling.ts";
 import { sparseCases } from "./cases_sparse.ts";
+import { deltaScanCases } from "./cases_delta_scan.ts";
+import { stateSpaceCases } from "./cases_state_space.ts";
 
 export interface KernelCase {
   readonly name: keyof Kernels;
@@ -43,6 +45,8 @@ export const KERNEL_CASES: readonly KernelCase[] = [
   ...floatMatmulCases,
   ...attentionCases,
   ...convolutionCases,
+  ...deltaScanCases,
+  ...stateSpaceCases,
   ...samplingCases,
   ...sparseCases,
   ...columnCases,

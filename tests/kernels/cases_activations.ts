@@ -11,22 +11,57 @@ const WIDTHS = [1, 3, 7, 8, 9, 16, 172, 257];
 const SIZES = [1e-4, 1, 100];
 const NAMES: readonly ActivationName[] = ["silu", "gelu", "relu", "relu2", "swiglu7"];
 
-export const activationCases: readonly KernelCase[] = NAMES.flatMap((name) => [
-  {
-    name: `${name}_mul_f32` as const,
-    sweep: (arena) => sweepGated(arena, name),
-    legalCall: (arena) => [arena.place(512), arena.place(512), 64, arena.place(512), 64, 2, 60],
-    addresses: [0, 1, 3],
-    counts: [2, 4, 5, 6],
-  },
-  {
-    name: `${name}_f32` as const,
-    sweep: (arena) => sweepAlone(arena, name),
-    legalCall: (arena) => [arena.place(512), 64, arena.place(512), 64, 2, 60],
-    addresses: [0, 2],
-    counts: [1, 3, 4, 5],
-  },
-]);
+/** What gates heads, in place. */
+const GATES: KernelCase = {
+  name: "sigmoid_mul_f32",
+  sweep: sweepSigmoid,
+  legalCall: (arena) => [arena.place(512), arena.place(512), 64, arena.place(512), 64, 2, 60],
+  addresses: [0, 1, 3],
+  counts: [2, 4, 5, 6],
+};
+
+export const activationCases: readonly KernelCase[] = [
+  GATES,
+  ...NAMES.flatMap((name) => ofNeurons(name)),
+];
+
+function ofNeurons(name: ActivationName): KernelCase[] {
+  return [
+    {
+      name: `${name}_mul_f32` as const,
+      sweep: (arena) => sweepGated(arena, name),
+      legalCall: (arena) => [arena.place(512), arena.place(512), 64, arena.place(512), 64, 2, 60],
+      addresses: [0, 1, 3],
+      counts: [2, 4, 5, 6],
+    },
+    {
+      name: `${name}_f32` as const,
+      sweep: (arena) => sweepAlone(arena, name),
+      legalCall: (arena) => [arena.place(512), 64, arena.place(512), 64, 2, 60],
+      addresses: [0, 2],
+      counts: [1, 3, 4, 5],
+    },
+  ];
+}
+
+function sweepSigmoid(arena: TestArena): void {
+  for (const { d, n, size, rng } of shapes()) {
+    arena.reset();
+    const stride = d + 6;
+    const [gate, up] = [size, 1].map((of) => randomFloats(rng, n * stride, of));
+    const [gateAt, upAt] = [arena.put(gate, 4), arena.put(up, 4)];
+    arena.run(
+      () => arena.kernels.sigmoid_mul_f32(gateAt, upAt, stride, upAt, stride, n, d),
+      [upAt, 4 * n * stride],
+    );
+    const factors = unstride(gate, n, stride, d);
+    const expected = Float64Array.from(
+      unstride(up, n, stride, d),
+      (x, i) => x / (1 + Math.exp(-factors[i])),
+    );
+    assertRows(arena.floats(upAt, n * stride), expected, { n, d, label: `sigmoid_mul ${d}` });
+  }
+}
 
 function sweepGated(arena: TestArena, name: ActivationName): void {
   for (const { d, n, size, rng } of shapes()) {

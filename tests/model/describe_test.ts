@@ -20,6 +20,7 @@ Deno.test("describeModel() reads a llama", () => {
     headCountKv: 2,
     headDim: 16,
     latent: null,
+    stateSpace: null,
     vocabSize: 512,
     contextLength: 256,
     norm: null,
@@ -32,6 +33,7 @@ Deno.test("describeModel() reads a llama", () => {
     experts: null,
     layers: [{ slidingWindow: 0, rope: 0 }, { slidingWindow: 0, rope: 0 }],
     hasParallelBlocks: false,
+    gatesAttention: false,
     normalizesTurnedHeads: false,
     embeddingScale: 1,
     residualScale: 1,
@@ -60,6 +62,8 @@ Deno.test("describeModel() reads a llama", () => {
     queryNorm: null,
     keyNorm: null,
     attentionSinks: null,
+    attentionGate: null,
+    stateSpace: null,
     convolution: null,
     attentionOutput: matrix("blk.1.attn_output.weight", 64, 64),
     attentionPostNorm: null,
@@ -87,8 +91,8 @@ Deno.test("describeModel() reads every tiny family under its architecture", () =
 });
 
 Deno.test("describeModel() names an unknown architecture and what is supported", () => {
-  const file = withMetadata(LLAMA, { "general.architecture": "mamba" });
-  const error = assertThrows(() => describeModel(file), UnsupportedModelError, '"mamba"');
+  const file = withMetadata(LLAMA, { "general.architecture": "rwkv7" });
+  const error = assertThrows(() => describeModel(file), UnsupportedModelError, '"rwkv7"');
   for (const name of SUPPORTED_ARCHITECTURES) assertStringIncludes(error.message, name);
 });
 

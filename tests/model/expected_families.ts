@@ -14,6 +14,41 @@ import {
   WIDE_NEOX,
 } from "./expected_parts.ts";
 import { EXPECTED_WIDER } from "./expected_wider.ts";
+import { CHANNELS, DELTAS, HEADS } from "./expected_states.ts";
+
+const QWEN35: Differences = {
+  blockCount: 4,
+  headDim: 32,
+  attentionScale: 1 / Math.sqrt(32),
+  gatesAttention: true,
+  ropes: [["neox", 16, 10000, 1]],
+  stateSpace: DELTAS,
+  layers: "s 0:0 s 0:0",
+};
+const MAMBA: Differences = {
+  ...{ headCount: 0, headCountKv: 0, headDim: 0, feedForwardLength: 0 },
+  attentionScale: 1,
+  ropes: [],
+  layers: "s- s-",
+};
+const GRANITE_HYBRID: Differences = {
+  blockCount: 4,
+  tiedEmbeddings: true,
+  embeddingScale: 6,
+  residualScale: Math.fround(0.4),
+  attentionScale: Math.fround(0.4),
+  logitScale: 1 / Math.fround(1.6),
+  stateSpace: { ...HEADS, stateLength: 32, headCount: 4, groupCount: 1 },
+};
+const NEMOTRON_H: Differences = {
+  blockCount: 5,
+  headDim: 24,
+  attentionScale: 1 / Math.sqrt(24),
+  feedForward: { activation: "relu2", ...UNGATED },
+  ropes: [],
+  stateSpace: HEADS,
+  layers: "s- n 0:-- s- n",
+};
 
 /** By family. */
 export const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
@@ -192,6 +227,47 @@ export const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
   "deepseek2-dense": { ...latent(32), ropes: [["norm", 8, 10000, 1]] },
   "dots1": { ...NEOX, ...leading({ gating: "sigmoid" }), headCountKv: 4 },
   "glm4moe": { ...leading({ gating: "sigmoid" }), ropes: [["neox", 8, 10000, 1]] },
+  "mamba": { ...MAMBA, tiedEmbeddings: true, stateSpace: CHANNELS },
+  "mamba-falcon": { ...MAMBA, stateSpace: { ...CHANNELS, normalizesInputs: true } },
+  "mamba2": { ...MAMBA, stateSpace: HEADS },
+  "falcon-h1": {
+    ...WIDE_NEOX,
+    stateSpace: { ...HEADS, innerLength: 96, stateLength: 32, headCount: 6 },
+    layers: "0:0+s 0:0+s",
+  },
+  "granitehybrid": {
+    ...GRANITE_HYBRID,
+    ropes: [],
+    layers: "s 0:- s s",
+  },
+  "granitehybrid-moe": {
+    ...GRANITE_HYBRID,
+    ...experts({ sharedFeedForwardLength: 64 }),
+    layers: "s 0:0 s s",
+  },
+  "nemotron_h": { ...NEMOTRON_H },
+  "nemotron_h_moe": {
+    ...NEMOTRON_H,
+    ...experts({ gating: "sigmoid", sharedFeedForwardLength: 64, weightScale: 2.5 }),
+  },
+  "qwen35": QWEN35,
+  "qwen35moe": { ...QWEN35, ...experts({ sharedFeedForwardLength: 64 }) },
+  "qwen3next": {
+    ...QWEN35,
+    ...experts({ sharedFeedForwardLength: 64 }),
+    stateSpace: { ...DELTAS, headsTakeTurns: false },
+  },
+  "jamba": {
+    ...experts({
+      ...{ count: 4, usedCount: 2, feedForwardLength: 64, normalizesWeights: false },
+      leadingDenseCount: 1,
+    }),
+    blockCount: 4,
+    feedForwardLength: 64,
+    ropes: [],
+    stateSpace: { ...CHANNELS, stepRank: 8 },
+    layers: "s 0:- s s",
+  },
   "lfm2": {
     ...NEOX,
     blockCount: 4,

@@ -162,10 +162,16 @@ function showRopes({ ropes }: ModelConfig) {
   ));
 }
 
-/** "window:rope", or "window:rope/rope of queries". */
+/**
+ * "window:rope", or "window:rope/rope of queries"; "s" of states, "+s" beside heads, "n" of neurons
+ * alone, "-" behind it of a layer without.
+ */
 function showLayer(layer: LayerConfig): string {
   const { slidingWindow, attentionChunk, rope, queryRope, convolutionTaps } = layer;
+  const end = layer.hasNeurons === false ? "-" : "";
+  if (layer.attends === false) return (layer.hasStates ? "s" : "n") + end;
   if (convolutionTaps !== undefined) return `conv ${convolutionTaps}`;
   const seen = attentionChunk === undefined ? slidingWindow : `${attentionChunk}c`;
-  return `${seen}:${rope ?? "-"}${queryRope === undefined ? "" : `/${queryRope}`}`;
+  const queries = queryRope === undefined ? "" : `/${queryRope}`;
+  return `${seen}:${rope ?? "-"}${queries}${layer.hasStates ? "+s" : ""}${end}`;
 }

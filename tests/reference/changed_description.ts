@@ -23,7 +23,7 @@ export function mapMixtures(
 ): ModelDescription {
   return mapLayers(d, (l) => {
     const { feedForward } = l;
-    if (feedForward.kind !== "experts") return l;
+    if (feedForward?.kind !== "experts") return l;
     return { ...l, feedForward: { ...feedForward, ...change(feedForward) } };
   });
 }

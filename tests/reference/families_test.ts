@@ -8,6 +8,7 @@ import { type GgufFile, parseGguf, TensorReader } from "../../src/gguf/mod.ts";
 import { describeModel, type ModelDescription } from "../../src/model/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { nmse } from "../support/compare.ts";
+import { STATE_MISTAKES } from "./state_mistakes.ts";
 import type { TinyFamilyName } from "../support/tiny_families.ts";
 import { TINY_PROMPT, tinyModel } from "../support/tiny_model.ts";
 import {
@@ -27,13 +28,16 @@ type Mistake = (description: ModelDescription) => ModelDescription;
 const NMSE_MIN = 1e-3;
 
 const MISTAKES = {
-  "no biases": (d) => mapLayers(d, (l) => ({ ...l, query: { ...l.query, bias: null } })),
+  "no biases": (d) => mapLayers(d, (l) => ({ ...l, query: l.query && { ...l.query, bias: null } })),
   "no bias of the block's output": (d) =>
-    mapLayers(d, (l) => ({ ...l, attentionOutput: { ...l.attentionOutput, bias: null } })),
+    mapLayers(d, (l) => {
+      const { attentionOutput: output } = l;
+      return { ...l, attentionOutput: output && { ...output, bias: null } };
+    }),
   "no bias of the neurons": (d) =>
     mapLayers(d, (l) => {
       const { feedForward } = l;
-      if (feedForward.kind !== "dense") return l;
+      if (feedForward?.kind !== "dense") return l;
       return { ...l, feedForward: { ...feedForward, up: { ...feedForward.up, bias: null } } };
     }),
   "no head norms": (d) => mapLayers(d, (l) => ({ ...l, queryNorm: null, keyNorm: null })),
@@ -46,10 +50,11 @@ const MISTAKES = {
   "key and value exchanged": (d) => mapLayers(d, (l) => ({ ...l, key: l.value, value: l.key })),
   "gates convolved": (d) =>
     mapLayers(d, (l) => l.convolution === null ? l : { ...l, query: l.value, value: l.query }),
+  ...STATE_MISTAKES,
   "gate and up exchanged": (d) =>
     mapLayers(d, (l) => {
       const { feedForward } = l;
-      if (feedForward.kind !== "dense" || feedForward.gate === null) return l;
+      if (feedForward?.kind !== "dense" || feedForward.gate === null) return l;
       return { ...l, feedForward: { ...feedForward, gate: feedForward.up, up: feedForward.gate } };
     }),
   "experts in reverse": (d) => mapMixtures(d, ({ experts }) => ({ experts: experts.toReversed() })),
@@ -154,6 +159,12 @@ const MISTAKES = {
 
 type MistakeName = keyof typeof MISTAKES;
 
+const STATES: readonly MistakeName[] = [
+  ...["convolved without a bias", "what gates convolved", "steps go around states"] as const,
+];
+const DELTAS: readonly MistakeName[] = [
+  ...["decays and biases exchanged", "heads in another order"] as const,
+];
 const MOE: readonly MistakeName[] = ["experts in reverse", "one expert fewer"];
 const BIASED: readonly MistakeName[] = [
   "no biases",
@@ -280,6 +291,18 @@ const CHOICES: Readonly<Record<TinyFamilyName, readonly MistakeName[]>> = {
   "deepseek": [...MOE, "no shared expert", "weights normalised", "experts as they are"],
   "dots1": [...MOE, "no bias of the choice", "softmax", "no head norms"],
   "glm4moe": [...MOE, "no bias of the choice", "softmax", "no biases", "no head norms"],
+  "mamba": STATES,
+  "mamba-falcon": [...STATES, "what channels make as it is"],
+  "mamba2": [...STATES, "states not normalised"],
+  "falcon-h1": [...STATES, "no states", "neighbouring pairs"],
+  "granitehybrid": [...STATES, "states not normalised", "no states"],
+  "granitehybrid-moe": [...MOE, ...STATES, "states not normalised", "no rope"],
+  "nemotron_h": [...STATES, "states not normalised", "no states", "SiLU", "ReLU"],
+  "nemotron_h_moe": [...MOE, ...STATES, "no bias of the choice", "softmax", "no shared expert"],
+  "qwen35": [...DELTAS, "no head norms", "heads gated by queries"],
+  "qwen35moe": [...MOE, ...DELTAS, "no shared expert", "heads gated by queries"],
+  "qwen3next": [...MOE, ...DELTAS, "heads gated by queries", "no gate of the shared expert"],
+  "jamba": [...MOE, ...STATES, "what channels make as it is", "weights normalised"],
   "lfm2": ["gates convolved", "no head norms", "neighbouring pairs"],
   "lfm2-windowed": ["gates convolved", "no windows", "a window more"],
   "lfm2moe": [...MOE, "gates convolved", "no bias of the choice", "softmax"],

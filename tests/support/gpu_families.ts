@@ -3,6 +3,8 @@ import { TINY_FAMILIES, type TinyFamilyName } from "./tiny_families.ts";
 
 const FAMILIES = Object.keys(TINY_FAMILIES) as TinyFamilyName[];
 
+const STATES = "layers that keep states of a text are the threads'";
+
 /** What a GPU says that it cannot do of a family. */
 export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "mistral3": "queries are lengthened by their positions",
@@ -26,6 +28,18 @@ export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "phimoe": "norms by root mean squares have biases by threads only",
   "granite_swa": "attention has sinks by threads only",
   "hunyuan_vl": "heads are normalised behind their rotation",
+  "mamba": STATES,
+  "mamba-falcon": STATES,
+  "mamba2": STATES,
+  "falcon-h1": STATES,
+  "granitehybrid": STATES,
+  "granitehybrid-moe": STATES,
+  "nemotron_h": STATES,
+  "nemotron_h_moe": STATES,
+  "jamba": STATES,
+  "qwen35": STATES,
+  "qwen35moe": STATES,
+  "qwen3next": STATES,
   "gpt-oss": "attention has sinks by threads only",
   "hunyuan-dense": "heads are normalised behind their rotation",
   "hunyuan-moe": "heads are normalised behind their rotation",

@@ -8,6 +8,7 @@ import type { TinyFamily } from "./tiny_family.ts";
 import { EVERYWHERE, LEADING, LEADING_KEYS, QKV, SECTIONS } from "./tiny_family_parts.ts";
 import { LATE_FAMILIES } from "./tiny_late_families.ts";
 import { TINY_LATENT_FAMILIES } from "./tiny_latent_families.ts";
+import { TINY_STATE_FAMILIES } from "./tiny_state_families.ts";
 import { WIDER_FAMILIES } from "./tiny_wider_families.ts";
 
 const GEMMA2: TinyFamily = {
@@ -376,6 +377,7 @@ export const TINY_FAMILIES = {
     experts: { count: 8, used: 3, length: 32, shared: 64, isPlain: true },
     keys: { "expert_feed_forward_length": u32(32), "expert_shared_count": u32(2) },
   },
+  ...TINY_STATE_FAMILIES,
   ...LATE_FAMILIES,
   ...WIDER_FAMILIES,
 } as const satisfies Readonly<Record<string, TinyFamily>>;

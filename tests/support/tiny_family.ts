@@ -11,6 +11,8 @@ export interface TinyFamily {
   /** Left out: width over heads. */
   readonly headDim?: number;
   readonly contextLength?: number;
+  /** Of a dense block. */
+  readonly feedForwardLength?: number;
   readonly tied?: boolean;
   /** Norms with biases that take the mean away. */
   readonly layerNorm?: boolean;
@@ -27,6 +29,10 @@ export interface TinyFamily {
   readonly postNormNames?: readonly [attention: string, feedForward: string];
   /** What the norm of the feed-forward block is called; left out: ffn_norm. */
   readonly feedForwardNorm?: string;
+  /** Its name has no ".weight" at the end. */
+  readonly hasBareNorm?: boolean;
+  /** Queries' rows lie in turns with those of heads' gates. */
+  readonly hasGates?: boolean;
   /** Weights of [headDim], [heads · headDim], or [heads, headDim]. */
   readonly headNorms?: "shared" | "projection" | "perHead";
   readonly fusedQkv?: boolean;
@@ -60,6 +66,10 @@ export interface TinyFamily {
     readonly leading?: number;
     /** One of so many layers mixes; left out: all. */
     readonly period?: number;
+    /** Only these layers have experts. */
+    readonly layers?: readonly number[];
+    /** Neurons have no gates. */
+    readonly isUngated?: boolean;
     /** Router, gates, ups and downs have biases. */
     readonly hasBiases?: boolean;
     /** A tensor for each expert, as until 2024. */
@@ -78,6 +88,24 @@ export interface TinyFamily {
   };
   /** Some layers convolve over so many tokens; for each layer whether it attends instead. */
   readonly convolution?: { readonly taps: number; readonly attends: readonly boolean[] };
+  /** Layers that keep state spaces; "both": beside heads. */
+  readonly stateSpace?: {
+    readonly inner: number;
+    readonly state: number;
+    /** Heads; without groups: of what steps are made of. */
+    readonly rank: number;
+    /** Left out: channels have decays of their own. */
+    readonly groups?: number;
+    readonly layers: readonly ("state" | "heads" | "both" | "neurons")[];
+    /** States are corrected; `rank` counts heads. "mixed": rates and steps are one tensor. */
+    readonly deltas?: "apart" | "mixed";
+    /** Layers with a state or heads have no neurons. */
+    readonly isApart?: boolean;
+    /** False: what comes out is not normalised. */
+    readonly hasNorm?: boolean;
+    /** What channels make is normalised, with weights or without. */
+    readonly normalizes?: "weighted" | "bare";
+  };
   /** What the last norm is called; left out: output_norm. */
   readonly outputNorm?: string;
   readonly learnedPositions?: boolean;

@@ -3,6 +3,7 @@ import { f32, list, type MetadataEntry, type StoredValue, text, u32 } from "../.
 import type { PlannedTensor, TensorRole } from "../../src/synth/layout.ts";
 import { chooseTypes, FILE_TYPES, type Quant } from "../../src/quantize/mod.ts";
 import type { TinyFamily } from "./tiny_family.ts";
+import { planStateSpace, stateSpaceKeys, type TinyStateSpace } from "./tiny_state_space.ts";
 import type { TinyPredictor } from "./tiny_predictor.ts";
 
 /** Everything that decides which tensors a tiny model has and how large they are. */
@@ -53,6 +54,7 @@ export function tinyMetadata(
     "rope.freq_base": f32(shape.ropeBase),
     "vocab_size": u32(shape.vocabSize),
     ...experts && { "expert_count": u32(experts.count), "expert_used_count": u32(experts.used) },
+    ...family.stateSpace && stateSpaceKeys(family.stateSpace, shape, experts),
     ...family.keys,
   };
   return [
@@ -95,9 +97,12 @@ function floatTensors(shape: TinyShape, family: TinyFamily): PlannedTensor[] {
   }
   for (let block = 0; block < shape.blockCount; block++) {
     plan.prefix = `blk.${block}.`;
-    if (family.convolution?.attends[block] === false) planConvolution(plan, shape, family);
+    const kind = family.stateSpace?.layers[block] ?? "heads";
+    if (kind === "state" || kind === "neurons") plan.norm("attn_norm", width);
+    else if (family.convolution?.attends[block] === false) planConvolution(plan, shape, family);
     else planAttention(plan, shape, family);
-    planFeedForward(plan, shape, family, block);
+    if (kind === "state" || kind === "both") planStateSpace(plan, shape, family.stateSpace!);
+    if (hasNeurons(family, kind)) planFeedForward(plan, shape, family, block);
   }
   plan.prefix = "";
   plan.norm(family.outputNorm ?? "output_norm", width);
@@ -106,8 +111,13 @@ function floatTensors(shape: TinyShape, family: TinyFamily): PlannedTensor[] {
   return plan.tensors;
 }
 
+function hasNeurons({ stateSpace }: TinyFamily, kind: TinyStateSpace["layers"][number]): boolean {
+  if (stateSpace?.isApart) return kind === "neurons";
+  return stateSpace === undefined || stateSpace.layers.some((each) => each !== "state");
+}
+
 /** Collects tensors of a model or a layer. */
-class TensorPlan {
+export class TensorPlan {
   readonly tensors: PlannedTensor[] = [];
   /** What names begin with. */
   prefix = "";
@@ -148,6 +158,11 @@ class TensorPlan {
     this.#add("attn_sinks.weight", [headCount], "norm");
   }
 
+  /** By its whole name; about 1. */
+  factors(name: string, ...dims: readonly number[]): void {
+    this.#add(name, dims, "norm");
+  }
+
   /** By its whole name. */
   vector(name: string, ...dims: readonly number[]): void {
     this.#add(name, dims, "bias");
@@ -172,7 +187,7 @@ function planAttention(plan: TensorPlan, shape: TinyShape, family: TinyFamily): 
   if (family.latent) return planLatent(plan, shape, family.latent);
   if (family.fusedQkv) plan.matrix("attn_qkv", [width, queries + 2 * keys]);
   else {
-    plan.matrix("attn_q", [width, queries]);
+    plan.matrix("attn_q", [width, family.hasGates ? 2 * queries : queries]);
     plan.matrix("attn_k", [width, keys]);
     plan.matrix("attn_v", [width, keys]);
   }
@@ -256,12 +271,14 @@ function planFeedForward(
 ): void {
   const { embeddingLength: width, feedForwardLength: neurons, predictor } = shape;
   if (family.parallel === "two") plan.norm("attn_norm_2", width);
-  if (family.preNorms !== false && !family.parallel) {
-    plan.norm(family.feedForwardNorm ?? "ffn_norm", width);
+  if (family.preNorms !== false && !family.parallel && !family.stateSpace?.isApart) {
+    if (family.hasBareNorm) plan.factors("ffn_norm", width);
+    else plan.norm(family.feedForwardNorm ?? "ffn_norm", width);
   }
   const rank = predictor && (predictor.layers?.includes(block) ?? true) ? predictor.rank : 0;
-  const { leading = 0, period = 1 } = family.experts ?? {};
-  if (family.experts && block >= leading && (block + 1) % period === 0) {
+  const { leading = 0, period = 1, layers = [block] } = family.experts ?? {};
+  const isMixture = block >= leading && (block + 1) % period === 0 && layers.includes(block);
+  if (family.experts && isMixture) {
     planExperts(plan, width, { ...family.experts, rank });
   } else {
     if (!family.neurons) plan.matrix("ffn_gate", [width, neurons], "gate");
@@ -292,7 +309,7 @@ function planExperts(
   if (hasChoiceBias) plan.vector(choiceBias ?? "exp_probs_b.bias", count);
   if (isFused) plan.matrix("ffn_gate_up_exps", [width, 2 * length, count]);
   else {
-    each("ffn_gate", [width, length], "gate");
+    if (!by.isUngated) each("ffn_gate", [width, length], "gate");
     each("ffn_up", [width, length]);
   }
   each("ffn_down", [length, width], "residual");
@@ -312,12 +329,12 @@ function planExperts(
 function planShared(
   plan: TensorPlan,
   width: number,
-  { shared, isPlain, isDense, isFused }: NonNullable<TinyFamily["experts"]>,
+  { shared, isPlain, isDense, isFused, isUngated }: NonNullable<TinyFamily["experts"]>,
 ): void {
   if (!shared) return;
   const suffix = isDense ? "" : "_shexp";
   if (!isPlain) plan.matrix("ffn_gate_inp_shexp", [width], "gate");
-  if (!isFused) plan.matrix(`ffn_gate${suffix}`, [width, shared], "gate");
+  if (!isFused && !isUngated) plan.matrix(`ffn_gate${suffix}`, [width, shared], "gate");
   plan.matrix(`ffn_up${suffix}`, [width, isFused ? 2 * shared : shared]);
   plan.matrix(`ffn_down${suffix}`, [shared, width], "residual");
 }

@@ -144,6 +144,8 @@ function randomWeights(
   { shape, family, rng }: { shape: TinyShape; family: TinyFamily; rng: Rng },
 ): Float32Array {
   const count = tensor.dims.reduce((product, dimension) => product * dimension);
+  // Decays of state spaces are below 0.
+  if (tensor.name.endsWith(".ssm_a")) return makeFloats(count, () => -Math.exp(rng.normal()));
   const { mean, deviation } = weightDistribution(tensor, shape);
   const size = tiedSize(tensor.name, shape.tied ? family.embeddingScale ?? 1 : 1);
   return makeFloats(count, () => size * (mean + deviation * rng.normal()));

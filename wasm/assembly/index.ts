@@ -38,8 +38,10 @@ export {
   relu2_mul_f32,
   relu_f32,
   relu_mul_f32,
+  sigmoid_mul_f32,
   silu_f32,
   silu_mul_f32,
+  softplus_f32,
   swiglu7_f32,
   swiglu7_mul_f32,
 } from "./activations";
@@ -54,6 +56,9 @@ export {
 export { rope_f32 } from "./rope";
 export { store_keys_f32, store_keys_i16, store_values_f32, store_values_i16 } from "./store";
 export { attention_f32, attention_i16, attention_scratch_bytes } from "./attention";
+export { scan_deltas_f32 } from "./delta_scan";
+export { scan_channels_f32, scan_heads_f32 } from "./state_space";
+export { state_convolution_f32 } from "./state_convolution";
 export { short_convolution_f32, store_products_f32 } from "./convolution";
 export { argmax_f32, top_k_f32 } from "./sampling";
 export { read_only } from "./read_only";

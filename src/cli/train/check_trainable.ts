@@ -29,6 +29,12 @@ export function checkTrainable(file: GgufFile, model: ModelDescription): Trainab
   const { config, tensors } = model;
   const bits: number[] = [];
   const gateRowBytes = tensors.layers.map(({ feedForward }) => {
+    if (feedForward === null) {
+      throw new UnsupportedModelError(
+        "Cannot train predictors for this model: some of its layers have no neurons: use a " +
+          "model whose gates pass through ReLU",
+      );
+    }
     if (feedForward.kind === "experts") {
       throw new UnsupportedModelError(
         "Cannot train predictors for this model: its neurons are sorted into experts, and this " +

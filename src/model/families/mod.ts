@@ -22,6 +22,7 @@ import { exaone } from "./exaone.ts";
 import { exaone4 } from "./exaone4.ts";
 import { exaoneMoe } from "./exaone_moe.ts";
 import { falcon } from "./falcon.ts";
+import { falconH1 } from "./falcon_h1.ts";
 import { gemma } from "./gemma.ts";
 import { gemma2 } from "./gemma2.ts";
 import { gemma3 } from "./gemma3.ts";
@@ -32,6 +33,7 @@ import { gptneox } from "./gptneox.ts";
 import { gptOss } from "./gpt_oss.ts";
 import { granite } from "./granite.ts";
 import { graniteSwa } from "./granite_swa.ts";
+import { graniteHybrid } from "./granitehybrid.ts";
 import { granitemoe } from "./granitemoe.ts";
 import { grok } from "./grok.ts";
 import { hunyuanDense } from "./hunyuan_dense.ts";
@@ -41,11 +43,14 @@ import { hyV3 } from "./hy_v3.ts";
 import { internlm2 } from "./internlm2.ts";
 import { jais } from "./jais.ts";
 import { jais2 } from "./jais2.ts";
+import { jamba } from "./jamba.ts";
 import { lfm2 } from "./lfm2.ts";
 import { lfm2moe } from "./lfm2moe.ts";
 import { llama } from "./llama.ts";
 import { llama4 } from "./llama4.ts";
 import { maincoder } from "./maincoder.ts";
+import { mamba } from "./mamba.ts";
+import { mamba2 } from "./mamba2.ts";
 import { mellum } from "./mellum.ts";
 import { minicpm } from "./minicpm.ts";
 import { minicpm3 } from "./minicpm3.ts";
@@ -54,6 +59,8 @@ import { mistral3 } from "./mistral3.ts";
 import { mpt } from "./mpt.ts";
 import { nemotron } from "./nemotron.ts";
 import { olmo } from "./olmo.ts";
+import { nemotronH } from "./nemotron_h.ts";
+import { nemotronHMoe } from "./nemotron_h_moe.ts";
 import { olmo2 } from "./olmo2.ts";
 import { olmoe } from "./olmoe.ts";
 import { orion } from "./orion.ts";
@@ -71,6 +78,9 @@ import { qwen2moe } from "./qwen2moe.ts";
 import { qwen2vl } from "./qwen2vl.ts";
 import { qwen3 } from "./qwen3.ts";
 import { qwen3moe } from "./qwen3moe.ts";
+import { qwen35 } from "./qwen35.ts";
+import { qwen35moe } from "./qwen35moe.ts";
+import { qwen3next } from "./qwen3next.ts";
 import { qwen3vl } from "./qwen3vl.ts";
 import { qwen3vlmoe } from "./qwen3vlmoe.ts";
 import { refact } from "./refact.ts";
@@ -106,6 +116,7 @@ export const FAMILIES: readonly Family[] = [
   exaone4,
   exaoneMoe,
   falcon,
+  falconH1,
   gemma,
   gemma2,
   gemma3,
@@ -116,6 +127,7 @@ export const FAMILIES: readonly Family[] = [
   gptOss,
   granite,
   graniteSwa,
+  graniteHybrid,
   granitemoe,
   grok,
   hunyuanDense,
@@ -125,11 +137,14 @@ export const FAMILIES: readonly Family[] = [
   internlm2,
   jais,
   jais2,
+  jamba,
   lfm2,
   lfm2moe,
   llama,
   llama4,
   maincoder,
+  mamba,
+  mamba2,
   mellum,
   minicpm,
   minicpm3,
@@ -138,6 +153,8 @@ export const FAMILIES: readonly Family[] = [
   mpt,
   nemotron,
   olmo,
+  nemotronH,
+  nemotronHMoe,
   olmo2,
   olmoe,
   orion,
@@ -155,6 +172,9 @@ export const FAMILIES: readonly Family[] = [
   qwen2vl,
   qwen3,
   qwen3moe,
+  qwen35,
+  qwen35moe,
+  qwen3next,
   qwen3vl,
   qwen3vlmoe,
   refact,

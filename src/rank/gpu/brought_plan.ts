@@ -20,7 +20,7 @@ export function planBrought(
   check(layers <= config.blockCount, "there are so many layers");
   for (let index = 0; index < layers; index++) {
     const { feedForward } = tensors.layers[index];
-    check(feedForward.kind === "dense", "experts are not brought");
+    check(feedForward?.kind === "dense", "experts are not brought");
     const { neurons: hot, steppedNeurons } = layerShards[index];
     // It computes all that it has in long steps, wherever threads have it in shorter ones.
     const start = steppedNeurons.at(-1)?.neurons.end ?? hot.end;

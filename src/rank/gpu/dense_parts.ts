@@ -16,7 +16,7 @@ export function denseParts(
   { feedForward, steppedNeurons }: LayerPlan,
   allFromTokens = Infinity,
 ): DensePart[] {
-  if (feedForward.kind !== "dense") return [];
+  if (feedForward?.kind !== "dense") return [];
   const stepped = steppedNeurons.map(({ block, tokens: { start } }) => ({
     block,
     fromTokens: Math.min(start, allFromTokens),

@@ -32,7 +32,8 @@ import { buildOutput, loadOutput } from "./gpu_output.ts";
 import type { GpuLayer } from "./gpu_layer.ts";
 import { createSpace, type GpuSpace, widestInput } from "./gpu_space.ts";
 import { apartTokens, GpuStep } from "./gpu_step.ts";
-import { openLayers, type WalkedGpuLayer } from "./gpu_walk.ts";
+import { openLayers } from "./gpu_walk.ts";
+import type { WalkedGpuLayer } from "./walked_layer.ts";
 import { GpuLoader, type GpuLoading } from "./gpu_weights.ts";
 import { openTokenChain, type TokenChain } from "./token_chain.ts";
 
@@ -223,10 +224,10 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
 
   /** All of attention: the GPU needs no say between its parts. */
   project(walked: WalkedGpuLayer): void {
-    const { attention, isParallel, layer, several } = walked;
+    const { attention, joinsAttention, layer, several } = walked;
     if (several !== null) several.run(this.#step);
     const brought = this.#broughtTo(layer);
-    const isLast = !isParallel || !this.#hasNeurons(walked) && brought === null;
+    const isLast = joinsAttention || !this.#hasNeurons(walked) && brought === null;
     if (attention !== null) this.#runBlock(attention, isLast);
     // The threads attend meanwhile, or the GPU does.
     if (brought !== null) this.#parts.brought!.stream.bring(brought.index);
@@ -255,6 +256,10 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   remember(): void {}
   attend(): void {}
   mergeHeads(): void {}
+
+  recur(): boolean {
+    return true;
+  }
 
   joinAttention({ postNorms }: WalkedGpuLayer): boolean {
     return this.#join(postNorms.attention);

@@ -3,27 +3,16 @@
  * runs. Knows how commands are put together; nothing of when they run.
  */
 import type { HalfNorm, Program, ProgramBuilder } from "../../../gpu/mod.ts";
-import { bindNorm, type Norm } from "../layer.ts";
+import { bindNorm } from "../layer.ts";
 import type { RankPlan } from "../plan_types.ts";
 import { GpuLayer, type NormReaders } from "./gpu_layer.ts";
 import type { GpuRankInput } from "./gpu_rank.ts";
 import type { GpuSpace } from "./gpu_space.ts";
 import type { GpuLoader } from "./gpu_weights.ts";
+import type { WalkedGpuLayer } from "./walked_layer.ts";
 
 /** Layers whose commands go to the GPU together where it is alone; between them a step can end. */
 const LAYERS_AT_ONCE = 8;
-
-/** A layer with what it runs. */
-export interface WalkedGpuLayer {
-  readonly layer: GpuLayer;
-  readonly isParallel: boolean;
-  /** Alone: of this layer and those behind it, at the first one of a few; else null. */
-  readonly several: Program | null;
-  /** Beside others: null where it has no share of it. */
-  readonly attention: Program | null;
-  readonly feedForward: Program | null;
-  readonly postNorms: { readonly attention: Norm | null; readonly feedForward: Norm | null };
-}
 
 /** What making layers takes. */
 export type Opening = GpuRankInput & {
@@ -49,7 +38,8 @@ export async function openLayers(of: Opening): Promise<WalkedGpuLayer[]> {
     const { attentionPostNorm, feedForwardPostNorm } = plan.layers[index];
     walked.push({
       layer,
-      isParallel: layer.isParallel,
+      joinsAttention: !layer.isParallel,
+      joinsNeurons: true,
       several: several[index] ?? null,
       attention: isAlone || !layer.hasHeads ? null : await build((b) => layer.addAttention(b)),
       feedForward: isAlone || !layer.hasNeurons ? null : await build((b) => layer.addNeurons(b)),

@@ -2,8 +2,8 @@
  * What a layer has on the GPU: norms, matrices one below the other, and its cache. Knows plans;
  * what is computed is in gpu_layer.ts.
  */
-import { check } from "../../base/check.ts";
 import { createKvCache, type Gpu, type MatrixHome } from "../../../gpu/mod.ts";
+import { check } from "../../base/check.ts";
 import { KV_BLOCK_POSITIONS } from "../../memory/kv_layout.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import type { DensePlan, HeadNormPlan, LayerPlan, MatrixPlan, NormPlan } from "../plan_types.ts";
@@ -99,12 +99,15 @@ export async function loadAttention(input: LayerLoading): Promise<AttentionWeigh
   const heads = lengthOf(plan.heads);
   const kvHeads = lengthOf(plan.kvHeads);
   if (heads === 0) return null;
+  const { query, key, value, attentionOutput } = plan;
+  check(query !== null && key !== null && value !== null, "a layer with heads attends");
+  check(attentionOutput !== null, "what heads give is merged");
   return {
     norm: await loadNorm(loader, plan.attentionNorm),
-    projections: await loadProducts(loader, [plan.query, plan.key, plan.value]),
+    projections: await loadProducts(loader, [query, key, value]),
     queryNorm: await loadHeadNorm(loader, plan.queryNorm, { heads, headDim }),
     keyNorm: await loadHeadNorm(loader, plan.keyNorm, { heads: kvHeads, headDim }),
-    output: await loader.stack([plan.attentionOutput]),
+    output: await loader.stack([attentionOutput]),
     cache: await createKvCache(gpu, `blk.${input.index}`, {
       positions: input.kvBlocks * KV_BLOCK_POSITIONS,
       contextLength: input.contextLength,

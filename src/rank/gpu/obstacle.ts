@@ -45,6 +45,7 @@ export function gpuObstacle(
   if (config.normalizesTurnedHeads) {
     return "heads are normalised behind their rotation by threads only";
   }
+  if (config.stateSpace !== null) return "layers that keep states of a text are the threads'";
   if (config.layers.some(({ convolutionTaps }) => convolutionTaps !== undefined)) {
     return "layers that convolve are the threads'";
   }
@@ -55,8 +56,8 @@ export function gpuObstacle(
   const odd = widths.find((width) => width % WIDTH_UNIT !== 0);
   if (odd !== undefined) return `a width of ${odd} is no multiple of ${WIDTH_UNIT}`;
   const matrices = tensors.layers.flatMap(({ query, key, value, attentionOutput, feedForward }) => [
-    ...[query, key, value, attentionOutput],
-    ...feedForward.kind === "dense"
+    ...[query, key, value, attentionOutput].filter((each) => each !== null),
+    ...feedForward?.kind === "dense"
       ? [feedForward.up, feedForward.down, ...feedForward.gate === null ? [] : [feedForward.gate]]
       : [],
   ]);

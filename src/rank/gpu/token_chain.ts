@@ -28,7 +28,7 @@ import { lengthOf } from "../shard.ts";
 import { deviceType } from "./device_placer.ts";
 import { buildOutput, type GpuOutput, type OutputPlace } from "./gpu_output.ts";
 import type { GpuStep } from "./gpu_step.ts";
-import type { WalkedGpuLayer } from "./gpu_walk.ts";
+import type { WalkedGpuLayer } from "./walked_layer.ts";
 
 export type { ChainChoice };
 

@@ -1,0 +1,16 @@
+/** Nemotron 3: Nemotron-H whose neurons are sorted into experts. */
+import type { Family } from "../family.ts";
+import { nemotronH } from "./nemotron_h.ts";
+
+/** The family `general.architecture = "nemotron_h_moe"`. */
+export const nemotronHMoe: Family = {
+  ...nemotronH,
+  architecture: "nemotron_h_moe",
+  experts: {
+    isRequired: true,
+    gating: "sigmoid",
+    normalizesWeights: false,
+    routerInput: "feedForward",
+    sharedExpert: "plain",
+  },
+};

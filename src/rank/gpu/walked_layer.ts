@@ -1,0 +1,17 @@
+/** What the walk of a rank on a GPU sees of a layer. */
+import type { Program } from "../../../gpu/mod.ts";
+import type { Norm } from "../layer.ts";
+import type { GpuLayer } from "./gpu_layer.ts";
+
+/** A layer with what it runs. */
+export interface WalkedGpuLayer {
+  readonly layer: GpuLayer;
+  readonly joinsAttention: boolean;
+  readonly joinsNeurons: boolean;
+  /** Alone: of this layer and those behind it, at the first one of a few; else null. */
+  readonly several: Program | null;
+  /** Beside others: null where it has no share of it. */
+  readonly attention: Program | null;
+  readonly feedForward: Program | null;
+  readonly postNorms: { readonly attention: Norm | null; readonly feedForward: Norm | null };
+}

@@ -1,0 +1,140 @@
+/**
+ * Models whose layers keep states: what is remembered of a text, and where others go on behind it;
+ * what a step that does not count leaves; what is refused.
+ */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { UnsupportedModelError } from "../../src/base/errors.ts";
+import type { GenerateRequest, LoadedModel } from "../../src/llm/mod.ts";
+import { withModel, withTinyFile } from "../support/loaded_model.ts";
+
+const FORM = { architecture: "granitehybrid", type: "Q8_0", contextLength: 400 } as const;
+
+function text(length: number, seed = 1): number[] {
+  return Array.from({ length }, (_, i) => 3 + (i * i * seed + 7 * i) % 500);
+}
+
+function request(ids: readonly number[], maxTokens = 8): GenerateRequest {
+  return { ids: [...ids], maxTokens, sampling: { temperature: 0 }, ignoreEnd: true };
+}
+
+/** Ids of an answer, and how many of the prompt's were not computed. */
+async function ask(model: LoadedModel, ids: readonly number[], maxTokens = 8) {
+  const { ids: answer, timings } = await model.generate(request(ids, maxTokens)).result;
+  return { answer, cached: timings.cachedTokens };
+}
+
+/** What the model answers with nothing before it. */
+async function fresh(path: string, prompts: readonly (readonly number[])[], maxTokens = 8) {
+  const answers: (readonly number[])[] = [];
+  for (const prompt of prompts) {
+    await withModel(path, { threads: 2 }, async (model) => {
+      answers.push((await ask(model, prompt, maxTokens)).answer);
+    });
+  }
+  return answers;
+}
+
+Deno.test("a text that goes on is computed from the state behind its last whole block", () =>
+  withTinyFile(FORM, async (path) => {
+    const first = text(100);
+    const [answer] = await fresh(path, [first], 50);
+    // Behind the prompt, and behind the answer: 149 ids have their keys and values.
+    const longer = [...first, 5, 6, 7];
+    const whole = [...first, ...answer, 8, 9];
+    const expected = await fresh(path, [first, longer, whole]);
+    await withModel(path, { threads: 2 }, async (model) => {
+      assertEquals((await ask(model, first, 50)).answer, answer);
+      assertEquals(await ask(model, first), { answer: expected[0], cached: 96 });
+      assertEquals(await ask(model, longer), { answer: expected[1], cached: 96 });
+      assertEquals(await ask(model, whole), { answer: expected[2], cached: 128 });
+    });
+  }));
+
+Deno.test("texts with one beginning go on behind it as soon as two have begun so", () =>
+  withTinyFile(FORM, async (path) => {
+    const common = text(140);
+    const prompts = [2, 3, 4].map((seed) => [...common, ...text(60, seed)]);
+    const expected = await fresh(path, prompts);
+    await withModel(path, { threads: 2 }, async (model) => {
+      const heard = [];
+      for (const prompt of prompts) heard.push(await ask(model, prompt));
+      assertEquals(heard.map(({ answer }) => answer), expected);
+      // The second one shows where they part, and leaves a state there.
+      assertEquals(heard.map(({ cached }) => cached), [0, 0, 128]);
+    });
+  }));
+
+Deno.test("prompts with one beginning that come at once wait for its state", () =>
+  withTinyFile(FORM, async (path) => {
+    const common = text(140);
+    const prompts = [2, 3, 4].map((seed) => [...common, ...text(60, seed)]);
+    const expected = await fresh(path, prompts);
+    await withModel(path, { threads: 2, parallel: 3 }, async (model) => {
+      const results = await Promise.all(prompts.map((ids) => model.generate(request(ids)).result));
+      assertEquals(results.map(({ ids }) => ids), expected);
+      assertEquals(results.map(({ timings }) => timings.cachedTokens), [0, 128, 128]);
+    });
+  }));
+
+Deno.test("more texts than there is room for states are answered as if they were alone", () =>
+  withTinyFile(FORM, async (path) => {
+    const prompts = Array.from({ length: 12 }, (_, i) => text(70 + i, i + 2));
+    const expected = await fresh(path, prompts.slice(0, 2));
+    await withModel(path, { threads: 2 }, async (model) => {
+      for (const prompt of prompts) await ask(model, prompt, 40);
+      // Six places: the first text's states are gone, the last one's are not.
+      assertEquals(await ask(model, prompts[0]), { answer: expected[0], cached: 0 });
+      assertEquals((await ask(model, prompts[11])).cached, 64);
+      assertEquals((await ask(model, prompts[1])).answer, expected[1]);
+    });
+  }));
+
+Deno.test("who leaves in the middle of a step changes no state of the others", () =>
+  withTinyFile({ ...FORM, blockCount: 4 }, async (path) => {
+    const prompts = [text(90), text(120, 3)];
+    const expected = await fresh(path, prompts, 60);
+    await withModel(path, { threads: 2, parallel: 3 }, async (model) => {
+      for (let round = 0; round < 3; round++) {
+        const others = prompts.map((ids) => model.generate(request(ids, 60)));
+        const leaving = Array.from({ length: 6 }, async (_, i) => {
+          const abort = new AbortController();
+          const own = request(text(150, 5 + i + 6 * round), 100);
+          const generation = model.generate({ ...own, signal: abort.signal });
+          for await (const _ of generation) break;
+          abort.abort();
+          await generation.result.catch(() => {});
+        });
+        const results = await Promise.all(others.map(({ result }) => result));
+        await Promise.all(leaving);
+        assertEquals(results.map(({ ids }) => ids), expected);
+      }
+      assertEquals(model.kv.usedTokens, 0);
+    });
+  }));
+
+Deno.test("loadModel() refuses guesses of another model where states cannot go back", () =>
+  withTinyFile(FORM, async (path) => {
+    await assertRejects(
+      () => withModel(path, { draftModelPath: path }, async () => {}),
+      UnsupportedModelError,
+      "layers of the model that it is for keep states of the text",
+    );
+    await withTinyFile({ type: "Q8_0", contextLength: 400 }, async (plain) => {
+      await assertRejects(
+        () => withModel(plain, { draftModelPath: path }, async () => {}),
+        UnsupportedModelError,
+        "its layers keep states of the text",
+      );
+    });
+  }));
+
+Deno.test("generate() answers the same where guesses are asked for: there are none", () =>
+  withTinyFile({ ...FORM, architecture: "mamba" }, async (path) => {
+    const ids = [...text(20), ...text(20), ...text(20)];
+    const [expected] = await fresh(path, [ids], 30);
+    await withModel(path, { threads: 2, speculate: "auto" }, async (model) => {
+      const { ids: answer, timings } = await model.generate(request(ids, 30)).result;
+      assertEquals(answer, expected);
+      assert(timings.draftedTokens === undefined);
+    });
+  }));

@@ -1,0 +1,29 @@
+/** Shapes of the states of tiny families. Data only. */
+import type { StateSpaceConfig } from "../../src/model/mod.ts";
+
+export const CHANNELS: StateSpaceConfig = {
+  kind: "channels",
+  taps: 4,
+  innerLength: 128,
+  stateLength: 16,
+  headCount: 128,
+  groupCount: 1,
+  headsTakeTurns: false,
+  stepRank: 32,
+  normalizesInputs: false,
+};
+export const HEADS: StateSpaceConfig = {
+  ...CHANNELS,
+  kind: "heads",
+  headCount: 8,
+  groupCount: 2,
+  stepRank: 0,
+};
+export const DELTAS: StateSpaceConfig = {
+  ...HEADS,
+  kind: "deltas",
+  innerLength: 192,
+  stateLength: 32,
+  headCount: 6,
+  headsTakeTurns: true,
+};

@@ -1,0 +1,120 @@
+/** Tiny families whose layers keep state spaces, alone or beside heads and neurons. */
+import { bool, f32, list, u32 } from "../../src/gguf/mod.ts";
+import type { TinyFamily } from "./tiny_family.ts";
+
+const MAMBA = { inner: 128, state: 16, rank: 32, layers: ["state", "state"] } as const;
+const MAMBA2 = { inner: 128, state: 16, rank: 8, groups: 2 } as const;
+
+const GRANITE_HYBRID: TinyFamily = {
+  blockCount: 4,
+  tied: true,
+  embeddingScale: 6,
+  stateSpace: {
+    ...{ inner: 128, state: 32, rank: 4, groups: 1 },
+    layers: ["state", "heads", "state", "state"],
+  },
+  keys: {
+    "embedding_scale": f32(6),
+    "residual_scale": f32(0.4),
+    "attention.scale": f32(0.4),
+    "logit_scale": f32(1.6),
+    "rope.scaling.finetuned": bool(false),
+  },
+};
+
+const NEMOTRON_H: TinyFamily = {
+  blockCount: 5,
+  headDim: 24,
+  neurons: "plain",
+  stateSpace: {
+    ...{ ...MAMBA2, isApart: true },
+    layers: ["state", "neurons", "heads", "state", "neurons"],
+  },
+  keys: { "attention.layer_norm_epsilon": f32(1e-5) },
+};
+
+const QWEN35: TinyFamily = {
+  blockCount: 4,
+  headDim: 32,
+  headNorms: "shared",
+  hasGates: true,
+  feedForwardNorm: "post_attention_norm",
+  stateSpace: {
+    ...{ inner: 192, state: 32, rank: 6, groups: 2, deltas: "apart" },
+    layers: ["state", "heads", "state", "heads"],
+  },
+  keys: {
+    "rope.dimension_count": u32(16),
+    "rope.dimension_sections": list(Int32Array.of(3, 3, 2, 0)),
+  },
+};
+
+/** Forms of the families that keep states. */
+export const TINY_STATE_FAMILIES = {
+  "mamba": { stateSpace: MAMBA, tied: true },
+  "mamba-falcon": { architecture: "mamba", stateSpace: { ...MAMBA, normalizes: "bare" } },
+  "mamba2": { stateSpace: { ...MAMBA2, layers: ["state", "state"] } },
+  "falcon-h1": {
+    hasBareNorm: true,
+    headDim: 24,
+    stateSpace: {
+      ...{ inner: 96, state: 32, rank: 6, groups: 2, hasNorm: false },
+      layers: ["both", "both"],
+    },
+  },
+  "granitehybrid": GRANITE_HYBRID,
+  "granitehybrid-moe": {
+    ...GRANITE_HYBRID,
+    architecture: "granitehybrid",
+    experts: { count: 8, used: 3, length: 32, shared: 64, isPlain: true },
+    keys: {
+      ...GRANITE_HYBRID.keys,
+      "rope.scaling.finetuned": bool(true),
+      "expert_shared_feed_forward_length": u32(64),
+    },
+  },
+  "nemotron_h": NEMOTRON_H,
+  "nemotron_h_moe": {
+    ...NEMOTRON_H,
+    experts: {
+      ...{ count: 8, used: 3, length: 32, shared: 64, isPlain: true },
+      ...{ hasChoiceBias: true, isUngated: true },
+    },
+    keys: {
+      ...NEMOTRON_H.keys,
+      "expert_feed_forward_length": u32(32),
+      "expert_shared_feed_forward_length": u32(64),
+      "expert_weights_norm": bool(true),
+      "expert_weights_scale": f32(2.5),
+    },
+  },
+  "qwen35": QWEN35,
+  "qwen35moe": {
+    ...QWEN35,
+    experts: { count: 8, used: 3, length: 32, shared: 64 },
+    keys: {
+      ...QWEN35.keys,
+      "expert_feed_forward_length": u32(32),
+      "expert_shared_feed_forward_length": u32(64),
+    },
+  },
+  "qwen3next": {
+    ...QWEN35,
+    experts: { count: 8, used: 3, length: 32, shared: 64 },
+    stateSpace: { ...QWEN35.stateSpace!, deltas: "mixed" },
+    keys: {
+      "rope.dimension_count": u32(16),
+      "expert_feed_forward_length": u32(32),
+      "expert_shared_feed_forward_length": u32(64),
+    },
+  },
+  "jamba": {
+    blockCount: 4,
+    feedForwardLength: 64,
+    stateSpace: {
+      ...{ inner: 128, state: 16, rank: 8, normalizes: "weighted" },
+      layers: ["state", "heads", "state", "state"],
+    },
+    experts: { count: 4, used: 2, length: 64, layers: [1, 3] },
+  },
+} as const satisfies Readonly<Record<string, TinyFamily>>;
