@@ -4,13 +4,12 @@
  */
 import { assert, assertEquals, assertLess, assertRejects, assertStringIncludes } from "@std/assert";
 import { setTimeout as delay } from "node:timers/promises";
-import { UnsupportedModelError } from "../../src/base/errors.ts";
 import type { StreamingChoice } from "../../src/llm/choose_units.ts";
-import { loadModel, type LoadOptions } from "../../src/llm/mod.ts";
+import type { LoadOptions } from "../../src/llm/mod.ts";
 import type { StreamTimings } from "../../src/llm/types.ts";
 import type { StreamingSteps } from "../../src/rank/stream_types.ts";
 import { nmse } from "../support/compare.ts";
-import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
+import { allLogits, greedyIds, withModel } from "../support/loaded_model.ts";
 import { FEW_SLOTS, withPacked } from "../support/packed_model.ts";
 import { Rng } from "../support/rng.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
@@ -339,30 +338,6 @@ function waysOf(
     whole,
   ];
 }
-
-Deno.test("a packed model that fits is loaded as a whole when nobody says how", () =>
-  withPacked({ architecture: "bamboo", type: "Q4_0", blockCount: 2 }, async (path, packed) => {
-    const answers: number[][] = [];
-    for (const file of [path, packed]) {
-      await withModel(file, { threads: 1 }, async (model) => {
-        answers.push(await greedyIds(model, IDS, 4));
-        assertEquals(model.memory.slotBytes, 0);
-      });
-    }
-    assertEquals(answers[1], answers[0]);
-  }));
-
-Deno.test("loadModel() refuses a plain file that needs more than its budget, and says how to go on", () =>
-  withTinyFile({ architecture: "bamboo", type: "Q4_0" }, async (path) => {
-    const error = await assertRejects(
-      () => loadModel(path, { threads: 1, memoryBytes: 100 * 2 ** 20 }),
-      UnsupportedModelError,
-    );
-    assertStringIncludes(error.message, "ganglion pack");
-    await withModel(path, { threads: 1, memoryBytes: 400 * 2 ** 20 }, async (model) => {
-      assertEquals((await greedyIds(model, IDS, 2)).length, 2);
-    });
-  }));
 
 /**
  * Compares the packed model with the plain one: bit for bit with one thread, if isExact, which
