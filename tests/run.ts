@@ -79,7 +79,7 @@ function halvesOf(part: Part): number {
   return WAITING.includes(part.at(-1)!) ? 1 : 2;
 }
 
-/** Takes the first part out of `waiting` that so many halves of cores suffice for; null: none. */
+/** Takes the first part out of `waiting` that so many halves of cores are for; null: none. */
 export function takeNext(waiting: Part[], freeHalves: number): Part | null {
   const index = waiting.findIndex((part) => halvesOf(part) <= freeHalves);
   return index < 0 ? null : waiting.splice(index, 1)[0];

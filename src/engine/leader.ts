@@ -74,11 +74,10 @@ export class Leader {
   #wasAborted = false;
 
   constructor(runner: RankRunner, { speculate = 0, draft, waitMs }: LeaderOptions = {}) {
-    const { plan, control } = runner;
-    const { contextLength, sequences, chunkTokens, logitsRows } = plan;
+    const { plan, control, plan: { contextLength, sequences, chunkTokens, logitsRows } } = runner;
     this.#runner = runner;
     this.#steps = new StepRunner(runner);
-    const { plans, observation } = runner.setup;
+    const { plans, observation, streams, config: { vocabSize } } = runner.setup;
     const independent = independentRows(plans, { isObserved: observation !== null });
     this.#takesTurns = independent !== "all";
     this.#scheduler = new Scheduler({
@@ -97,14 +96,13 @@ export class Leader {
       tokenMs: new TokenTimes(contextLength),
     }));
     this.#times = new StepTimes(chunkTokens);
-    const isPaced = sequences > 1 && runner.setup.streams === null;
-    this.#pace = isPaced ? new StepPace(chunkTokens, this.#times) : null;
+    this.#pace = sequences > 1 && streams === null ? new StepPace(chunkTokens, this.#times) : null;
     // A state of guesses that were wrong is of no use.
-    const isGuessing = speculate !== 0 && !this.#takesTurns && logitsRows > 1 && places === null;
-    this.#speculation = !isGuessing ? null : new Speculation(
+    const mayGuess = !this.#takesTurns && logitsRows > 1 && places === null;
+    this.#speculation = speculate === 0 || !mayGuess ? null : new Speculation(
       {
         lookup: new PromptLookup({ slots: sequences, contextLength }),
-        model: draft && new DraftModel(new StepRunner(draft), runner.setup.config.vocabSize),
+        model: draft && new DraftModel(new StepRunner(draft), vocabSize),
       },
       { slots: sequences, speculate, times: this.#times },
     );

@@ -3,9 +3,10 @@
  * (`ModelTensors`). Everything the engine and the reference need to know is here; neither of them
  * looks at GGUF metadata or at the names of tensors.
  */
-import type { LatentConfig, StateSpaceConfig } from "./kept_types.ts";
+import type { LatentConfig, StateSpaceConfig, StateSpaceTensors } from "./kept_types.ts";
 
-export type { LatentConfig, StateSpaceConfig };
+export type { DeltaTensors } from "./kept_types.ts";
+export type { LatentConfig, StateSpaceConfig, StateSpaceTensors };
 
 /** Scaling of rotary frequencies beyond the trained context. */
 export interface RopeScaling {
@@ -290,61 +291,6 @@ export interface ExpertTensors {
   readonly shared: DenseTensors | null;
   /** [1, d]: the shared expert counts sigmoid(row · x) times; null: once. */
   readonly sharedGate: MatrixTensor | null;
-}
-
-/** What a layer whose states are corrected makes by matrices of their own. */
-export interface DeltaTensors {
-  /** What gates the outcome, [inner, d]. */
-  readonly gate: MatrixTensor;
-  /** How much is corrected, and time steps, [heads, d] each. */
-  readonly rates: MatrixTensor;
-  readonly steps: MatrixTensor;
-  /** Both are one matrix, [2 · heads, d]: of each group the rates, then the steps. */
-  readonly areMixed: boolean;
-}
-
-/** A layer's state space. */
-export interface StateSpaceTensors {
-  /**
-   * Makes what gates the outcome, [inner], and what is convolved, [inner], of "heads" with what
-   * writes and what reads, [groups · state] each, behind it; and last, of "heads", steps, [heads].
-   * Of "deltas" what is convolved: queries and keys, [groups · state] each, values, [inner].
-   */
-  readonly input: MatrixTensor;
-  /** Null but for "deltas". */
-  readonly deltas: DeltaTensors | null;
-  /** Its first rows of what gates, and of what is convolved. */
-  readonly gateRow: number;
-  readonly convolvedRow: number;
-  /** [convolved rows, taps], the token's own tap last, and [convolved rows] or null. */
-  readonly convolution: VectorTensor;
-  readonly convolutionBias: VectorTensor | null;
-  /** Of "channels": what is made of all convolved channels. */
-  readonly shared: {
-    /** [stepRank + 2 · state, inner]: steps, what writes, what reads. */
-    readonly matrix: MatrixTensor;
-    /** [inner, stepRank]: steps of channels. */
-    readonly steps: MatrixTensor;
-    /** Of the three parts; null: they are not normalised, or without weights. */
-    readonly norms: {
-      readonly step: VectorTensor;
-      readonly input: VectorTensor;
-      readonly output: VectorTensor;
-    } | null;
-  } | null;
-  /** Added to steps before their softplus, [heads]. */
-  readonly stepBias: VectorTensor;
-  /** [heads], of "channels" [inner, state]; below 0. */
-  readonly decay: VectorTensor;
-  /** How much a channel goes around the state, [heads]; null: nothing of it. */
-  readonly skip: VectorTensor | null;
-  /**
-   * Of the gated outcome, group by group, [inner]; or null. Of "deltas" of each head, before it is
-   * gated, [headDim].
-   */
-  readonly norm: VectorTensor | null;
-  /** [d, inner]. */
-  readonly output: MatrixTensor;
 }
 
 /** Neurons, all of them or some at a time. */

@@ -17,7 +17,7 @@ import type { Placer } from "./plan_layer.ts";
 import type { MatrixPlan, VectorPlan } from "./plan_types.ts";
 import type { WorkspaceInput } from "./plan_workspace.ts";
 import { lengthOf, type Range } from "./shard.ts";
-import type { StepGraphInput } from "./step_graph.ts";
+import type { LastingTensor, StepGraphInput, StepTensor } from "./step_graph.ts";
 
 /** A layer's share; what is for each channel or head is of own ones. */
 export interface StateSpacePlan {
@@ -276,5 +276,23 @@ export function stateBytes(
       "state.rank.q8": tile(shape.stepRank),
       "state.made": floats(2 * shape.stateLength),
     },
+  };
+}
+
+/** Where intermediates of state spaces are. */
+export function stateWorkspace(
+  at: (name: StepTensor | LastingTensor) => number,
+): StateWorkspace {
+  return {
+    input: at("state.input"),
+    convolved: at("state.convolved"),
+    convolvedQ8: at("state.convolved.q8"),
+    steps: at("state.steps"),
+    out: at("state.out"),
+    outQ8: at("state.out.q8"),
+    rank: at("state.rank"),
+    rankQ8: at("state.rank.q8"),
+    made: at("state.made"),
+    exchange: at("state.exchange"),
   };
 }

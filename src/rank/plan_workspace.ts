@@ -16,7 +16,13 @@ import type { StreamPlan } from "./stream_types.ts";
 import { countsBytes } from "./counts.ts";
 import { tableBlocks } from "./kv_bytes.ts";
 import { queryStride } from "./plan_latent.ts";
-import { channelsOf, convolvedRows, inputRows, stateBytes } from "./plan_state.ts";
+import {
+  channelsOf,
+  convolvedRows,
+  inputRows,
+  stateBytes,
+  stateWorkspace,
+} from "./plan_state.ts";
 import { lengthOf, type Range, type Shard } from "./shard.ts";
 import {
   type LastingTensor,
@@ -75,18 +81,7 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     key: at("key"),
     value: at("value"),
     squares: at("squares"),
-    states: input.config.stateSpace && {
-      input: at("state.input"),
-      convolved: at("state.convolved"),
-      convolvedQ8: at("state.convolved.q8"),
-      steps: at("state.steps"),
-      out: at("state.out"),
-      outQ8: at("state.out.q8"),
-      rank: at("state.rank"),
-      rankQ8: at("state.rank.q8"),
-      made: at("state.made"),
-      exchange: at("state.exchange"),
-    },
+    states: input.config.stateSpace && stateWorkspace(at),
     latent: input.config.latent && {
       down: at("latent.down"),
       plain: at("latent.plain"),
