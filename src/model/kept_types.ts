@@ -1,7 +1,6 @@
 /** What layers keep of tokens instead of keys and values, and its tensors: part of types.ts. */
 import type { MatrixTensor, VectorTensor } from "./types.ts";
 
-
 /**
  * Keys and values of all heads are made of one short vector a token, its latent (multi-head latent
  * attention: DeepSeek-AI 2024, "DeepSeek-V2", 2.1), and the turned part of keys is one for all

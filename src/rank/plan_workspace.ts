@@ -16,13 +16,7 @@ import type { StreamPlan } from "./stream_types.ts";
 import { countsBytes } from "./counts.ts";
 import { tableBlocks } from "./kv_bytes.ts";
 import { queryStride } from "./plan_latent.ts";
-import {
-  channelsOf,
-  convolvedRows,
-  inputRows,
-  stateBytes,
-  stateWorkspace,
-} from "./plan_state.ts";
+import { channelsOf, convolvedRows, inputRows, stateBytes, stateWorkspace } from "./plan_state.ts";
 import { lengthOf, type Range, type Shard } from "./shard.ts";
 import {
   type LastingTensor,

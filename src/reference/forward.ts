@@ -230,9 +230,7 @@ export class ReferenceModel {
     );
     const rows = tensors.attentionGate?.query ?? null;
     const query = clamped(
-      rows === null
-        ? this.#blocks.project(h, matrices.query)
-        : projectHeads(h, rows, this.#blocks),
+      rows === null ? this.#blocks.project(h, matrices.query) : projectHeads(h, rows, this.#blocks),
     );
     return { query, key, value };
   }
