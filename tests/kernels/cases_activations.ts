@@ -55,7 +55,10 @@ function sweepSigmoid(arena: TestArena): void {
       [upAt, 4 * n * stride],
     );
     const factors = unstride(gate, n, stride, d);
-    const expected = unstride(up, n, stride, d).map((x, i) => x / (1 + Math.exp(-factors[i])));
+    const expected = Float64Array.from(
+      unstride(up, n, stride, d),
+      (x, i) => x / (1 + Math.exp(-factors[i])),
+    );
     assertRows(arena.floats(upAt, n * stride), expected, { n, d, label: `sigmoid_mul ${d}` });
   }
 }

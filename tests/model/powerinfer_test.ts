@@ -30,7 +30,7 @@ Deno.test("describeModel() reads predictors from files of either magic", () => {
     const { config, tensors } = describeModel(file);
     assertEquals(config.predictorThreshold, 0);
     tensors.layers.forEach(({ feedForward }, layer) => {
-      if (feedForward.kind !== "dense") throw new Error("the model is dense");
+      if (feedForward?.kind !== "dense") throw new Error("the model is dense");
       const matrix = (name: string, rows: number, columns: number) => ({
         ...{ tensor: `blk.${layer}.${name}.weight`, rowStart: 0 },
         ...{ rows, columns, bias: null },
@@ -47,7 +47,7 @@ Deno.test("describeModel() reads predictors from files of either magic", () => {
 Deno.test("describeModel() reads predictors of experts, one for each", () => {
   const { tensors } = describeModel(MIXTURE);
   tensors.layers.forEach(({ feedForward }, layer) => {
-    if (feedForward.kind !== "experts") throw new Error("the model is a mixture");
+    if (feedForward?.kind !== "experts") throw new Error("the model is a mixture");
     feedForward.experts.forEach(({ predictor }, expert) => {
       const matrix = (name: string, rows: number, columns: number) => ({
         ...{ tensor: `blk.${layer}.${name}_exps.weight`, rowStart: expert * rows },
@@ -154,6 +154,6 @@ function feedForwardOf(file: GgufFile) {
 function obstacle(options: TinyModelOptions): string | null {
   const { config, tensors } = describeModel(parse({ ...PREDICTED, ...options }));
   const [{ feedForward }] = tensors.layers;
-  if (feedForward.kind !== "dense") throw new Error("the model is dense");
+  if (feedForward?.kind !== "dense") throw new Error("the model is dense");
   return predictorObstacle(config.feedForward, feedForward);
 }

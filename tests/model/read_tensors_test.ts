@@ -148,7 +148,7 @@ Deno.test("readTensors() finds the gate in the first rows of a fused tensor, up 
     { tensor: "blk.0.ffn_up.weight", rowStart, rows: 96, columns: 64, bias: null }
   );
   const { feedForward } = layers[0];
-  assertEquals(feedForward.kind === "dense" && [feedForward.gate, feedForward.up], [
+  assertEquals(feedForward?.kind === "dense" && [feedForward.gate, feedForward.up], [
     part(0),
     part(96),
   ]);
@@ -158,7 +158,7 @@ Deno.test("readTensors() finds experts one behind the other, or in a tensor each
   const experts = (architecture: "llama-moe" | "llama-moe-old") => {
     const { layers } = describeModel(parseGguf(tinyModel({ architecture }))).tensors;
     const { feedForward } = layers[1];
-    return feedForward.kind === "experts" ? feedForward.experts : [];
+    return feedForward?.kind === "experts" ? feedForward.experts : [];
   };
   const down = { rows: 64, columns: 64, bias: null };
   assertEquals(
@@ -178,7 +178,7 @@ Deno.test("readTensors() finds experts one behind the other, or in a tensor each
 Deno.test("readTensors() uses a bias that the first layer has in all layers", () => {
   const file = parseGguf(tinyModel({ architecture: "llama-biased" }));
   const { layers } = describeModel(file).tensors;
-  assertEquals(layers[1].key.bias, { tensor: "blk.1.attn_k.bias", start: 0, length: 32 });
+  assertEquals(layers[1].key?.bias, { tensor: "blk.1.attn_k.bias", start: 0, length: 32 });
   assertThrows(
     () => describeModel(withoutTensor(file, "blk.1.ffn_down.bias")),
     ModelFormatError,
@@ -200,7 +200,7 @@ Deno.test("readTensors() reads a bias of the output and of the choice of experts
   const { output, layers } = describeModel(changed).tensors;
   assertEquals(output.bias, { tensor: "output.bias", start: 0, length: 512 });
   const { feedForward } = layers[1];
-  assertEquals(feedForward.kind === "experts" && feedForward.choiceBias, {
+  assertEquals(feedForward?.kind === "experts" && feedForward.choiceBias, {
     tensor: "blk.1.exp_probs_b.bias",
     start: 0,
     length: 4,

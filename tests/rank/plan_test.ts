@@ -58,12 +58,12 @@ Deno.test("planRanks() leaves ranks without heads or neurons where there are too
     const [layer] = each.layers;
     const { heads, kvHeads, neurons } = each.shard;
     if (lengthOf(heads) === 0) assertEquals(lengthOf(kvHeads), 0);
-    assertEquals(lengthOf(layer.query.rows), lengthOf(heads) * 16);
+    assertEquals(lengthOf(layer.query!.rows), lengthOf(heads) * 16);
     assertEquals(lengthOf(downOf(layer).columns), lengthOf(neurons));
   }
   const layers = plans.map((each) => each.layers[0]);
-  assertCovers(layers.map((layer) => layer.query.rows), 64);
-  assertCovers(layers.map((layer) => layer.attentionOutput.columns), 64);
+  assertCovers(layers.map((layer) => layer.query!.rows), 64);
+  assertCovers(layers.map((layer) => layer.attentionOutput!.columns), 64);
   assertCovers(layers.map((layer) => downOf(layer).columns), 96);
   assertCovers(plans.map((each) => each.embedding.rows), 512);
 });
@@ -85,7 +85,7 @@ Deno.test("planRanks() gives layers that convolve rings and ends of blocks, and 
   }
   const own = plans.map(({ layers: [{ convolution, query, key, value }] }) => ({
     taps: convolution!.weights.range,
-    rows: [key, query, value].map(({ rows }) => rows),
+    rows: [key, query, value].map((matrix) => matrix!.rows),
   }));
   assertCovers(own.map(({ taps }) => taps), 64 * 3);
   // One tensor has all three.
@@ -101,7 +101,7 @@ Deno.test("planRanks() cuts columns at the coarsest blocks of all layers", () =>
       name.startsWith(`blk.${halfLayer}.`) && HALVES.test(name) ? "F16" : undefined;
     for (const each of plan({ type: "Q8_0", typeOf }, { rankCount: 3 })) {
       for (const layer of each.layers) {
-        for (const { start, end } of [layer.attentionOutput.columns, downOf(layer).columns]) {
+        for (const { start, end } of [layer.attentionOutput!.columns, downOf(layer).columns]) {
           assertEquals([start % 32, end % 32], [0, 0]);
         }
       }
@@ -151,21 +151,22 @@ Deno.test("planRanks() refuses heads whose size attention has no kernel for", ()
 Deno.test("planRanks() takes rows of fused tensors where the part begins", () => {
   // Queries [64], keys [32], values [32] in one tensor; gates [96], then ups [96] in another.
   const layers = plan({ architecture: "chatglm" }, { rankCount: 2 }).map(({ layers }) => layers[0]);
-  const rowsOf = (of: (layer: LayerPlan) => MatrixPlan) => layers.map((layer) => of(layer).rows);
+  const rowsOf = (of: (layer: LayerPlan) => MatrixPlan | null) =>
+    layers.map((layer) => of(layer)!.rows);
   assertEquals(rowsOf(({ query }) => query), [{ start: 0, end: 32 }, { start: 32, end: 64 }]);
   assertEquals(rowsOf(({ key }) => key), [{ start: 64, end: 80 }, { start: 80, end: 96 }]);
   assertEquals(rowsOf(({ value }) => value), [{ start: 96, end: 112 }, { start: 112, end: 128 }]);
-  const up = rowsOf(({ feedForward }) => (assert(feedForward.kind === "dense"), feedForward.up));
+  const up = rowsOf(({ feedForward }) => (assert(feedForward?.kind === "dense"), feedForward.up));
   assertEquals(up, [{ start: 96, end: 144 }, { start: 144, end: 192 }]);
-  assertEquals(layers[1].key.bias?.range, { start: 80, end: 96 });
+  assertEquals(layers[1].key!.bias?.range, { start: 80, end: 96 });
 });
 
 Deno.test("planRanks() lets the first rank alone add what is added to a sum over ranks", () => {
   for (const { rankIndex, layers } of plan({ architecture: "starcoder2" }, { rankCount: 3 })) {
     for (const matrix of [layers[0].attentionOutput, downOf(layers[0])]) {
-      assertEquals(matrix.bias !== null, rankIndex === 0);
+      assertEquals(matrix!.bias !== null, rankIndex === 0);
     }
-    assert(layers[0].query.bias !== null);
+    assert(layers[0].query!.bias !== null);
   }
 });
 
@@ -174,7 +175,7 @@ Deno.test("planRanks() gives every rank some neurons of the experts, in turns, a
   const model: TinyModelOptions = { architecture: "qwen3moe", type: "Q8_0" };
   const plans = plan(model, { rankCount: 3 });
   const owners = plans.map(({ layers: [{ feedForward }] }) => {
-    assert(feedForward.kind === "experts");
+    assert(feedForward?.kind === "experts");
     assertEquals(feedForward.router.rows, { start: 0, end: 8 });
     assertEquals(feedForward.router.type, "F32");
     return feedForward.experts.map((expert) => {
@@ -213,7 +214,7 @@ Deno.test("planRanks() keeps what a predictor reads behind ReLU by columns, wher
       typeOf: (name) => /fc2/.test(name) ? fc2 : undefined,
     }, { rankCount: 2 }).flatMap(({ layers }) =>
       layers.map(({ feedForward }) => {
-        assert(feedForward.kind === "dense" && feedForward.predictor !== null);
+        assert(feedForward?.kind === "dense" && feedForward.predictor !== null);
         return [feedForward.predictor.first.layout, feedForward.predictor.second.layout];
       })
     );
@@ -241,7 +242,7 @@ Deno.test("planRanks() gives each rank rows of a down that is stored neuron by n
   const file = parseGguf(tinyModel({ architecture: "bamboo", type: "Q4_0", embeddingLength: 96 }));
   const model = describeModel(file);
   const layers = model.tensors.layers.map((layer) => {
-    assert(layer.feedForward.kind === "dense");
+    assert(layer.feedForward?.kind === "dense");
     const { down } = layer.feedForward;
     const stored = { ...down, rows: down.columns, columns: down.rows };
     return {
@@ -312,7 +313,7 @@ function plan(model: TinyModelOptions, options: Partial<PlanOptions>): RankPlan[
 
 /** The down projection of a dense layer. */
 function downOf(layer: LayerPlan): MatrixPlan {
-  assert(layer.feedForward.kind === "dense");
+  assert(layer.feedForward?.kind === "dense");
   return layer.feedForward.down;
 }
 
