@@ -35,7 +35,7 @@ Deno.test("planRanks() cuts states between groups where that is even, else betwe
   assertEquals(await headsOf("qwen35", 3), ["0-3", "3-3", "3-6"]);
 });
 
-Deno.test("groupsOf() gives neighbours the group that a cut goes through", async () => {
+Deno.test("groupsOf() gives neighbours the group that a cut goes through", () => {
   const { config } = describeModel(parseGguf(tinyModel({ architecture: "mamba2" })));
   const groups = (start: number, end: number) => groupsOf({ start, end }, config.stateSpace!);
   assertEquals(groups(0, 3), { start: 0, end: 1 });
