@@ -9,6 +9,8 @@ import attention from "./kernels/attention.wgsl" with { type: "text" };
 import attentionCombine from "./kernels/attention_combine.wgsl" with { type: "text" };
 import attentionFew from "./kernels/attention_few.wgsl" with { type: "text" };
 import attentionWhole from "./kernels/attention_whole.wgsl" with { type: "text" };
+import choose from "./kernels/choose.wgsl" with { type: "text" };
+import chooseMaxima from "./kernels/choose_maxima.wgsl" with { type: "text" };
 import embedByte from "./kernels/embed_byte.wgsl" with { type: "text" };
 import embedFloat from "./kernels/embed_float.wgsl" with { type: "text" };
 import embedNibble from "./kernels/embed_nibble.wgsl" with { type: "text" };
@@ -43,6 +45,7 @@ import partInt8 from "./kernels/parts/int8.wgsl" with { type: "text" };
 import partInt8Rows from "./kernels/parts/int8_rows.wgsl" with { type: "text" };
 import partInt8Write from "./kernels/parts/int8_write.wgsl" with { type: "text" };
 import partLanes from "./kernels/parts/lanes.wgsl" with { type: "text" };
+import partLogitKeys from "./kernels/parts/logit_keys.wgsl" with { type: "text" };
 import partMatvec from "./kernels/parts/matvec.wgsl" with { type: "text" };
 import partMatvecSubgroups from "./kernels/parts/matvec_subgroups.wgsl" with { type: "text" };
 import partNibble from "./kernels/parts/nibble.wgsl" with { type: "text" };
@@ -124,6 +127,8 @@ export const KERNELS = {
     text: withParts(attentionWhole, ...ATTENTION, partEight, ...INT8_WRITE),
     bindings: "urrwwwr",
   },
+  choose: { text: withParts(choose, partLogitKeys), bindings: "uwww" },
+  choose_maxima: { text: withParts(chooseMaxima, partLogitKeys), bindings: "ww" },
   embed_byte: { text: withParts(embedByte, ...EMBED, partFactors, partByte), bindings: "urrrw" },
   embed_float: { text: withParts(embedFloat, ...EMBED, partFloat), bindings: "urrw" },
   embed_nibble: {

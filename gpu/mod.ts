@@ -33,6 +33,13 @@ export {
   scaleRows,
   weighRows,
 } from "./ops/elementwise.ts";
+export {
+  CANDIDATES_MAX,
+  chooseScratchBytes,
+  chooseToken,
+  CHOSEN_WORDS,
+  TOO_MANY,
+} from "./ops/choose.ts";
 export { embed, type EmbedArgs } from "./ops/embed.ts";
 export { MANY_TOKENS, matmul, type MatmulArgs } from "./ops/matmul.ts";
 export {
@@ -50,6 +57,7 @@ export { type Program, ProgramBuilder, type When } from "./program.ts";
 export { createReadBack, type ReadBack } from "./read_back.ts";
 export { fromColumn, type Rows } from "./rows.ts";
 export type { ReadRequest } from "./slice_encoder.ts";
+export { type ChainChoice, createStepChain, type StepChain } from "./step_chain.ts";
 export { createStepInput, type StepInput, type StepRows, type StepValues } from "./step_input.ts";
 export { GPU_TYPES, matrixBytes, type WeightFormat, weightFormat } from "./weights/formats.ts";
 export {

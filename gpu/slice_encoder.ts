@@ -16,6 +16,15 @@ export interface ReadRequest {
   bytes: number;
 }
 
+/** Bytes from buffer to buffer. */
+export interface BufferCopy {
+  readonly from: GPUBuffer;
+  readonly fromByte: number;
+  readonly to: GPUBuffer;
+  readonly toByte: number;
+  readonly bytes: number;
+}
+
 /** Units of a schedule, with the grids that it had. */
 interface Slice {
   readonly unit: number;
@@ -46,6 +55,17 @@ export class SliceEncoder {
     return this.#encode(unit, endUnit, read);
   }
 
+  /** Commands of all units behind these copies. */
+  encodeBehind(copies: readonly BufferCopy[]): GPUCommandBuffer {
+    const encoder = this.#device.createCommandEncoder();
+    for (let i = 0; i < copies.length; i++) {
+      const { from, fromByte, to, toByte, bytes } = copies[i];
+      encoder.copyBufferToBuffer(from, fromByte, to, toByte, bytes);
+    }
+    this.#encodePass(encoder, 0, this.#schedule.pipelines.length);
+    return encoder.finish();
+  }
+
   /** Encodes slices for a step like the one before. */
   encodeAhead(ends: readonly number[], read?: ReadRequest): void {
     this.#ahead.length = 0;
@@ -67,11 +87,19 @@ export class SliceEncoder {
   }
 
   #encode(unit: number, endUnit: number, read?: ReadRequest): GPUCommandBuffer {
-    const { pipelines, groups, workgroups, unitEnds } = this.#schedule;
+    const { unitEnds } = this.#schedule;
     const encoder = this.#device.createCommandEncoder();
     const end = endUnit === 0 ? 0 : unitEnds[endUnit - 1];
+    this.#encodePass(encoder, unit === 0 ? 0 : unitEnds[unit - 1], end);
+    if (read) this.#encodeCopy(encoder, read);
+    return encoder.finish();
+  }
+
+  /** Dispatches `from` … `end` − 1. */
+  #encodePass(encoder: GPUCommandEncoder, from: number, end: number): void {
+    const { pipelines, groups, workgroups } = this.#schedule;
     const pass = encoder.beginComputePass();
-    for (let i = unit === 0 ? 0 : unitEnds[unit - 1]; i < end; i++) {
+    for (let i = from; i < end; i++) {
       const x = workgroups[3 * i];
       const y = workgroups[3 * i + 1];
       const z = workgroups[3 * i + 2];
@@ -81,8 +109,6 @@ export class SliceEncoder {
       pass.dispatchWorkgroups(x, y, z);
     }
     pass.end();
-    if (read) this.#encodeCopy(encoder, read);
-    return encoder.finish();
   }
 
   /** What comes back, behind the number of the step that it belongs to. */

@@ -27,6 +27,12 @@ export interface StepRows {
   readonly slots: Int32Array;
 }
 
+/** Words that records are written to, by both of their names. */
+export interface RecordWords {
+  readonly words: Uint32Array;
+  readonly floats: Float32Array;
+}
+
 export interface StepInputOptions {
   readonly maxTokens: number;
   /** Their tables are written for every token; may be empty. */
@@ -37,7 +43,7 @@ export interface StepInputOptions {
 }
 
 /** Bytes before the records: a uniform and a storage binding lie in one buffer. */
-const HEADER_BYTES = 256;
+export const HEADER_BYTES = 256;
 /** Words of a record before its cosines: parts/sequences.wgsl. */
 const RECORD_WORDS = 4;
 
@@ -75,7 +81,7 @@ export class StepInput {
   readonly #gpu: Gpu;
   readonly #frequencies: readonly RopeFrequencies[];
   readonly #words: Uint32Array<ArrayBuffer>;
-  readonly #floats: Float32Array<ArrayBuffer>;
+  readonly #own: RecordWords;
   /** Word of `#words` where tables begin, [sequences, tableBlocks]; those that changed. */
   readonly #tables: number;
   readonly #tableBlocks: number;
@@ -103,7 +109,7 @@ export class StepInput {
     this.#tableBlocks = blocksOf(contextLength);
     this.contextLength = this.#tableBlocks * KV_BLOCK_POSITIONS;
     this.#words = new Uint32Array(this.#tables + tableWords(options));
-    this.#floats = new Float32Array(this.#words.buffer);
+    this.#own = { words: this.#words, floats: new Float32Array(this.#words.buffer) };
     // Until somebody says otherwise, sequences have one piece each.
     for (let i = this.#tables; i < this.#words.length; i++) this.#words[i] = i - this.#tables;
     this.#changedFrom = this.#tables;
@@ -207,13 +213,22 @@ export class StepInput {
 
   #writeRecord(t: number, id: number, position: number, slot: number): void {
     const record = HEADER_BYTES / 4 + t * this.recordWords;
-    this.#words[record] = id;
-    this.#words[record + 1] = position;
-    this.#words[record + 2] = this.#placeOf(slot, position);
-    this.#words[record + 3] = this.#tables + slot * this.#tableBlocks - HEADER_BYTES / 4;
+    this.fillRecord(this.#own, record, { id, position, slot });
+  }
+
+  /** Writes a token's record at word `record` of `to`. */
+  fillRecord(
+    { words, floats }: RecordWords,
+    record: number,
+    { id, position, slot }: { id: number; position: number; slot: number },
+  ): void {
+    words[record] = id;
+    words[record + 1] = position;
+    words[record + 2] = this.#placeOf(slot, position);
+    words[record + 3] = this.#tables + slot * this.#tableBlocks - HEADER_BYTES / 4;
     for (let rope = 0; rope < this.ropes.length; rope++) {
       const at = record + this.ropes[rope].start;
-      fillRopeTable(this.#frequencies[rope], position, this.#floats, at);
+      fillRopeTable(this.#frequencies[rope], position, floats, at);
     }
   }
 

@@ -283,7 +283,9 @@ export interface Kernels extends RowKernels, SparseKernels, StateKernels {
    * attention_scratch_bytes(...) bytes.
    * scale multiplies q·k; then, where softCap > 0, scores become softCap · tanh(score / softCap).
    * sinks: f32 [heads], a score of each head beside those of positions, whose value is nothing; or
-   * 0: there are none.
+   * 0: there are none. chunk: where it is not 0, positions come in chunks of so many, and token t
+   * sees those of its own chunk, whatever the window. slopes: f32 [heads] by which a head's scores
+   * fall with each position of distance, after the cap; or 0: they do not.
    */
   attention_i16(
     q: number,
@@ -307,6 +309,8 @@ export interface Kernels extends RowKernels, SparseKernels, StateKernels {
     scale: number,
     softCap: number,
     sinks: number,
+    chunk: number,
+    slopes: number,
   ): void;
   /** The same over an f32 cache. */
   attention_f32(
@@ -331,6 +335,8 @@ export interface Kernels extends RowKernels, SparseKernels, StateKernels {
     scale: number,
     softCap: number,
     sinks: number,
+    chunk: number,
+    slopes: number,
   ): void;
   /** Scratch for attention of n tokens at once; what is enough for n is enough for fewer. */
   attention_scratch_bytes(n: number, heads: number, groupSize: number, headDim: number): number;

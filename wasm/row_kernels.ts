@@ -42,6 +42,8 @@ export interface RowKernels {
   /** x[t, i] *= factor. */
   scale_f32(x: number, xStride: number, n: number, d: number, factor: number): void;
   /** x[t, i] = 0 where x[t, i] < threshold; NaN stays. */
+  clamp_f32(x: number, xStride: number, n: number, d: number, limit: number): void;
+  /** x[t, i] = 0 where x[t, i] < threshold. */
   cut_below_f32(x: number, xStride: number, n: number, d: number, threshold: number): void;
   /** x[t, i] *= factors[t]; factors f32 [n]. */
   scale_rows_f32(x: number, xStride: number, factors: number, n: number, d: number): void;

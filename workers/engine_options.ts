@@ -11,7 +11,8 @@ import {
 } from "../src/memory/observation.ts";
 import { layerNeurons } from "../src/model/layer_neurons.ts";
 import type { ModelConfig } from "../src/model/types.ts";
-import type { DraftSetup, GpuSetup } from "../src/rank/open_rank.ts";
+import type { GpuSetup } from "../src/rank/gpu/gpu_setup.ts";
+import type { DraftSetup } from "../src/rank/open_rank.ts";
 import type { RankPlan } from "../src/rank/plan_types.ts";
 import type { PackedUnits } from "../src/rank/streaming.ts";
 

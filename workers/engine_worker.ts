@@ -28,7 +28,7 @@ answerCalls("engine", {
     const isOnGpu = setup.plans[setup.rankIndex].gpu !== null;
     runner = isOnGpu ? await RankRunner.openOnGpu(setup, tell) : RankRunner.open(setup, tell);
     const draft = setup.draft && RankRunner.openDraft(runner, setup.draft, tell);
-    leader = new Leader(runner, { speculate: setup.speculate, draft });
+    leader = new Leader(runner, { speculate: setup.speculate, draft, waitMs: setup.gpu?.waitMs });
     return {};
   },
   generate({ request, slot }, later) {

@@ -10,6 +10,7 @@ import {
   type TokenTrie,
   type VocabularyBytes,
 } from "../grammar/mod.ts";
+import type { ChainChoice } from "../rank/gpu/token_chain.ts";
 import { LogprobRecorder } from "./logprob_rows.ts";
 import { Sampler } from "./sampler.ts";
 import type { ScoreBoard } from "./score_board.ts";
@@ -87,6 +88,12 @@ export class Chooser {
     return this.#matcher !== null && this.#matcher.isComplete && !this.#matcher.isFree;
   }
 
+  /** As `Sampler.foretell`; false, too, where log probabilities are wanted. */
+  foretell(choice: ChainChoice, count: number): boolean {
+    return this.#recorder === null && this.#matcher === null &&
+      this.#sampler.foretell(choice, count);
+  }
+
   /**
    * The id to go on with, from the logits on the board.
    * @throws {RequestError} 400 when no id fits the grammar, or it is too ambiguous.
@@ -105,4 +112,12 @@ export class Chooser {
     }
     this.#sampler.accept(id);
   }
+}
+
+/** Why no id can be chosen where scores are not numbers. */
+export function noLogits(position: number): Error {
+  return new Error(
+    `Cannot choose token ${position}: its logits are not numbers: weights of the model are NaN, ` +
+      `infinite or far too large: download the file again, or take another one`,
+  );
 }

@@ -9,7 +9,6 @@
  * number of threads or another type of cache is as good as none, and so is a record whose bytes are
  * not what they were: whatever a file holds, answers are right.
  */
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import type { RankSetup } from "../rank/open_rank.ts";
 import type { KvBlocks, RememberedBlock } from "./kv_blocks.ts";
 import { KvRecords, readHead } from "./kv_records.ts";
@@ -62,29 +61,29 @@ export class KvArchive {
    * @returns how many blocks that is; null where there is no file, or none of this subject.
    */
   *restoring(path: string): Generator<void, number | null> {
-    let descriptor: number;
+    let file: Deno.FsFile;
     try {
-      descriptor = openSync(path, "r");
+      file = Deno.openSync(path);
     } catch {
       return null;
     }
     try {
-      return yield* this.#read(descriptor, fstatSync(descriptor).size);
+      return yield* this.#read(file, file.statSync().size);
     } finally {
-      closeSync(descriptor);
+      file.close();
     }
   }
 
-  *#read(descriptor: number, sizeBytes: number): Generator<void, number | null> {
+  *#read(file: Deno.FsFile, sizeBytes: number): Generator<void, number | null> {
     const { start, recordBytes } = this.#records;
-    if (sizeBytes < start.length || !this.#isOfSubject(descriptor)) return null;
+    if (sizeBytes < start.length || !this.#isOfSubject(file)) return null;
     const written = Math.floor((sizeBytes - start.length) / recordBytes);
     // Records come after those that they follow: the first ones are complete by themselves.
     const count = Math.min(written, this.#blocks.availableBlocks);
     const places = new RecordPlaces(this.#blocks, count);
     const record = new Uint8Array(recordBytes);
     for (let number = 0; number < count; number++) {
-      if (!fill(descriptor, record, start.length + number * recordBytes)) break;
+      if (!fill(file, record, start.length + number * recordBytes)) break;
       places.put(number, this.#adopt(record, number, places));
       this.#onRecord();
       yield;
@@ -95,10 +94,10 @@ export class KvArchive {
     return adopted.length;
   }
 
-  #isOfSubject(descriptor: number): boolean {
+  #isOfSubject(file: Deno.FsFile): boolean {
     const { start } = this.#records;
     const found = new Uint8Array(start.length);
-    return fill(descriptor, found, 0) && start.every((byte, i) => found[i] === byte);
+    return fill(file, found, 0) && start.every((byte, i) => found[i] === byte);
   }
 
   /** The block that has the record's content now; -1: none. places: of the records before. */
@@ -212,15 +211,16 @@ class RecordPlaces {
 }
 
 /** False when the file ends before, or cannot be read. */
-function fill(descriptor: number, bytes: Uint8Array, offsetBytes: number): boolean {
-  for (let done = 0; done < bytes.length;) {
-    try {
-      const count = readSync(descriptor, bytes, done, bytes.length - done, offsetBytes + done);
-      if (count === 0) return false;
+function fill(file: Deno.FsFile, bytes: Uint8Array, offsetBytes: number): boolean {
+  try {
+    file.seekSync(offsetBytes, Deno.SeekMode.Start);
+    for (let done = 0; done < bytes.length;) {
+      const count = file.readSync(done === 0 ? bytes : bytes.subarray(done));
+      if (count === null) return false;
       done += count;
-    } catch {
-      return false;
     }
+  } catch {
+    return false;
   }
   return true;
 }

@@ -8,7 +8,8 @@ import { STEP_KIND_FORWARD } from "../memory/control_layout.ts";
 import type { FinishReason } from "../llm/types.ts";
 import { tableBlocks } from "../rank/kv_bytes.ts";
 import type { RankRunner } from "../rank/open_rank.ts";
-import { Chooser, ChoosingTools } from "./chooser.ts";
+import { Chains } from "./chains.ts";
+import { Chooser, ChoosingTools, noLogits } from "./chooser.ts";
 import { DraftModel } from "./drafts/draft_model.ts";
 import type { Speculate } from "./drafts/drafts.ts";
 import { PromptLookup } from "./drafts/prompt_lookup.ts";
@@ -40,6 +41,8 @@ export interface LeaderOptions {
   readonly speculate?: Speculate;
   /** A smaller model that guesses, too. */
   readonly draft?: RankRunner;
+  /** Tokens of one wait for a GPU take at most so long together, ms. Default 16. */
+  readonly waitMs?: number | null;
 }
 
 export class Leader {
@@ -65,10 +68,12 @@ export class Leader {
   readonly #pace: StepPace | null;
   /** Null: nothing is guessed. */
   readonly #speculation: Speculation | null;
+  /** Null: each step is one token of a sequence. */
+  readonly #chains: Chains | null;
   /** The step before was aborted: this one runs to its end, so that the others get on. */
   #wasAborted = false;
 
-  constructor(runner: RankRunner, { speculate = 0, draft }: LeaderOptions = {}) {
+  constructor(runner: RankRunner, { speculate = 0, draft, waitMs }: LeaderOptions = {}) {
     const { plan, control } = runner;
     const { contextLength, sequences, chunkTokens, logitsRows } = plan;
     this.#runner = runner;
@@ -103,6 +108,8 @@ export class Leader {
       },
       { slots: sequences, speculate, times: this.#times },
     );
+    const { chain } = this.#steps;
+    this.#chains = chain && new Chains(chain, this.#times, waitMs ?? undefined);
     this.texts = new WholeTexts(this.#steps, this.#kv, places);
   }
 
@@ -141,6 +148,7 @@ export class Leader {
     try {
       // A step that no cancel may end is kept short: a draft model's steps would belong to it.
       if (!this.#wasAborted) this.#speculation?.extend(this.#scheduler);
+      this.#chains?.plan(this.#scheduler, { mayBeLong: !this.#wasAborted && this.errands.isIdle });
       this.#times.start();
       rows = this.#fillStep();
       this.#wasAborted = !this.#steps.run();
@@ -157,10 +165,15 @@ export class Leader {
     if (this.#wasAborted) this.#states?.drop();
     else {
       this.#takeResults();
-      this.#times.stop(rows);
+      this.#times.stop(rows, this.#chained);
     }
     control.kvTokens = this.#kv.usedTokens;
     control.announceOutput();
+  }
+
+  /** Tokens that the step's only row stands for. */
+  get #chained(): number {
+    return this.#chains?.tokens ?? 1;
   }
 
   /** Keys and values as a file has them; null: they are on a GPU, or not all. Between steps. */
@@ -236,7 +249,7 @@ export class Leader {
     for (let i = 0; i < count; i++) {
       const { slot, ids, computed, known } = sequences[i];
       const end = computed + rows[i];
-      this.#kv.grow(slot, end);
+      this.#kv.grow(slot, end + this.#chained - 1);
       // Of the last id that is known, and of those behind it, which are guessed.
       const logits = Math.max(0, end - known + 1);
       if (this.#states === null) this.#steps.add(slot, ids, computed, rows[i], logits);
@@ -249,6 +262,7 @@ export class Leader {
   /** What a step has computed counts, and those whose logits are there go on by an id or more. */
   #takeResults(): void {
     const { sequences, rows, count } = this.#scheduler;
+    if (this.#chained > 1) return this.#takeChain(sequences[0]);
     let row = 0;
     for (let i = 0; i < count; i++) {
       const sequence = sequences[i];
@@ -263,6 +277,26 @@ export class Leader {
       this.#goOn(sequence, row, guesses);
       row += 1 + guesses;
     }
+  }
+
+  /**
+   * Ids of a chain, as long as what was computed of the GPU's choice is what the sampler chooses. A
+   * token whose best logits are not told is computed again, by itself.
+   */
+  #takeChain(sequence: Sequence): void {
+    const { chain } = this.#steps;
+    sequence.isExact &&= this.#isExact(sequence, 1);
+    sequence.tokenMs.beginWait();
+    for (let i = 0; i < this.#chained; i++) {
+      if (!this.#steps.takeBest(i)) {
+        this.#chains!.holdBack();
+        break;
+      }
+      this.#count(sequence, 1);
+      if (!this.#choose(sequence)) return;
+      if (sequence.ids[sequence.computed] !== chain!.idAt(i)) break;
+    }
+    sequence.tokenMs.endWait();
   }
 
   /** More of the sequence's ids have their keys and values. */
@@ -355,14 +389,7 @@ function createKv(
     ...{ blocks: kvBlocks, sequences },
     reuseUnit: takesTurns ? chunkTokens : 1,
     tableBlocks: tableBlocks(contextLength),
-    ...places && { canFollow: (content, isExact) => places.find(content, isExact) >= 0 },
+    ...places && { canFollow: (...content) => places.find(...content) >= 0 },
     onBlock: (slot: number, index: number, block: number) => steps.setBlock(slot, index, block),
   });
-}
-
-function noLogits(position: number): Error {
-  return new Error(
-    `Cannot choose token ${position}: its logits are not numbers: weights of the model are NaN, ` +
-      `infinite or far too large: download the file again, or take another one`,
-  );
 }

@@ -14,11 +14,12 @@
  */
 import { check } from "../base/check.ts";
 import { RequestError } from "../base/errors.ts";
+import type { ChainChoice } from "../rank/gpu/token_chain.ts";
 import type { SamplingOptions } from "../llm/types.ts";
 import { Candidates } from "./sampler_candidates.ts";
 import { randomSeed, SeededRandom } from "./sampler_random.ts";
 import { RecentIds } from "./sampler_recent_ids.ts";
-import type { ScoreBoard } from "./score_board.ts";
+import { ORDERED_MAX, type ScoreBoard } from "./score_board.ts";
 
 /** Which ids may come: a `GrammarMatcher`. */
 export interface IdFilter {
@@ -59,6 +60,23 @@ export class Sampler {
   accept(id: number): void {
     check(Number.isInteger(id) && id >= 0 && id < this.#board.vocabSize, `no id ${id}`);
     this.#recent?.add(id);
+  }
+
+  /**
+   * Tells how the next `count` ids will be chosen, for who chooses them ahead.
+   * @returns false when more than the best scores decides: penalties, biases, a filter, many ids.
+   */
+  foretell(choice: ChainChoice, count: number): boolean {
+    const { temperature, typicalP, topK, topP, minP, biasIds } = this.#settings;
+    if (this.#recent !== null || this.#filter !== null || biasIds.length > 0) return false;
+    choice.temperature = temperature;
+    if (temperature === 0) return true;
+    if (typicalP < 1 || topK > ORDERED_MAX) return false;
+    choice.topK = topK;
+    choice.topP = topP;
+    choice.minP = minP;
+    this.#random.peek(choice.points, count);
+    return true;
   }
 
   /**

@@ -3,7 +3,7 @@
  * what the step before it left, summing to 1, at temperature 1. Works on scores; knows nothing of
  * penalties, seeds or text. Nothing here allocates after the constructor.
  */
-import type { ScoreBoard } from "./score_board.ts";
+import { ORDERED_MAX, type ScoreBoard } from "./score_board.ts";
 
 /** A set of ids of a board, with their scores. */
 export class Candidates {
@@ -17,6 +17,8 @@ export class Candidates {
   readonly #typicality: Float32Array;
   #count = 0;
   #best = -Infinity;
+  /** The best one comes first. */
+  #isOrdered = false;
 
   /** At most `countMax` candidates, itself at most the vocabulary, at a time. */
   constructor(board: ScoreBoard, options: { countMax: number; typical: boolean }) {
@@ -33,12 +35,15 @@ export class Candidates {
 
   /** Starts over with the `countMax` best of the ids whose score is a number above -Infinity. */
   reset(): void {
+    this.#isOrdered = this.#weights.length <= ORDERED_MAX;
     this.#keep(this.#board.keepLargest(this.#weights.length));
   }
 
   /** Keeps the best ones whose probabilities just reach `mass`. */
   keepTopP(mass: number): void {
-    this.#keepMass(this.#scores, mass * this.#totalWeight());
+    const needed = mass * this.#totalWeight();
+    if (this.#isOrdered) this.#keepFirst(needed);
+    else this.#keepMass(this.#scores, needed);
   }
 
   /**
@@ -59,6 +64,7 @@ export class Candidates {
       this.#typicality[id] = -Math.abs(weighted / total - this.#behindBest(id));
     }
     this.#keepMass(this.#typicality, mass * total);
+    this.#isOrdered = false;
   }
 
   /** Keeps the ones at least `share` times as likely as the best. */
@@ -90,6 +96,14 @@ export class Candidates {
       rest -= weights[i];
     }
     return this.#ids[chosen];
+  }
+
+  /** Keeps the first ones until their weights reach `mass`; one at least. */
+  #keepFirst(mass: number): void {
+    let missing = Math.max(mass, Number.MIN_VALUE);
+    let count = 0;
+    while (missing > 0 && count < this.#count) missing -= this.#weight(this.#ids[count++]);
+    this.#keep(count);
   }
 
   /**

@@ -3,6 +3,8 @@
 /** xoshiro128** (Blackman and Vigna 2018): 128 bits of state, made of the seed by splitmix32. */
 export class SeededRandom {
   readonly #state = new Uint32Array(4);
+  /** While somebody looks ahead. */
+  readonly #kept = new Uint32Array(4);
 
   /** `seed`: any number; its integer part counts, modulo 2^64. */
   constructor(seed: number) {
@@ -12,6 +14,13 @@ export class SeededRandom {
     this.#state[1] = mixed = splitmix32(mixed);
     this.#state[2] = mixed = splitmix32(mixed ^ Number(whole >> 32n));
     this.#state[3] = splitmix32(mixed) | 1; // xoshiro must not start from all zeros
+  }
+
+  /** Fills in what `next` will give. */
+  peek(points: Float64Array, count: number): void {
+    this.#kept.set(this.#state);
+    for (let i = 0; i < count; i++) points[i] = this.next();
+    this.#state.set(this.#kept);
   }
 
   /** Uniform in [0, 1), 53 bits. */

@@ -21,12 +21,25 @@ export interface ScoreBoardInput {
   readonly idsAt: number;
 }
 
+/** The best ids of a position, best first, of equal ones the smaller id. */
+export interface BestScores {
+  readonly count: number;
+  /** [count] and more; of each id its score. */
+  readonly ids: Int32Array;
+  readonly logits: Float32Array;
+}
+
+/** So few ids are kept in order: what is kept of more is in none. */
+export const ORDERED_MAX = 64;
+
 export class ScoreBoard {
   /** [vocabSize], by id. Whoever has the board may write them. */
   readonly scores: Float32Array;
   /** [vocabSize], of which `keepLargest` fills the first; the rest is scratch. */
   readonly ids: Int32Array;
   readonly #input: ScoreBoardInput;
+  /** The only ids whose scores are there; null: all. */
+  #best: BestScores | null = null;
 
   constructor(input: ScoreBoardInput) {
     const { memory, vocabSize, scoresAt, idsAt } = input;
@@ -38,6 +51,20 @@ export class ScoreBoard {
 
   get vocabSize(): number {
     return this.#input.vocabSize;
+  }
+
+  /** All scores are there. */
+  showAll(): void {
+    this.#best = null;
+  }
+
+  /**
+   * Only these scores are there, all of them numbers, until `showAll`: for who looks at no more
+   * than ORDERED_MAX of the largest, and changes none.
+   */
+  showBest(best: BestScores): void {
+    for (let i = 0; i < best.count; i++) this.scores[best.ids[i]] = best.logits[i];
+    this.#best = best;
   }
 
   /** Puts -Infinity in the place of scores whose bit is not set in `mask` [⌈vocab / 32⌉]. */
@@ -61,17 +88,45 @@ export class ScoreBoard {
   /** The first id of the largest score; the first that is no NaN when all are -Infinity or NaN. */
   largest(): number {
     const { kernels, scoresAt, vocabSize } = this.#input;
+    if (this.#best !== null) return this.#best.ids[0];
     return kernels.argmax_f32(scoresAt, vocabSize);
   }
 
   /**
    * Fills `ids` with those of the `k` largest scores, the smaller id first in among equals; scores
-   * that are NaN or -Infinity do not count. The order is the same for the same scores.
+   * that are NaN or -Infinity do not count. Of at most ORDERED_MAX the best comes first; the order
+   * of more is the same for the same scores.
    * @returns how many they are, at most `k`, which is at most the vocabulary.
    */
   keepLargest(k: number): number {
     const { kernels, scoresAt, idsAt, vocabSize } = this.#input;
     check(k >= 1 && k <= vocabSize, "a choice is of one id or more");
-    return kernels.top_k_f32(scoresAt, vocabSize, k, idsAt);
+    if (this.#best !== null) return this.#takeBest(this.#best, k);
+    const count = kernels.top_k_f32(scoresAt, vocabSize, k, idsAt);
+    if (k <= ORDERED_MAX) this.#order(count);
+    return count;
+  }
+
+  #takeBest({ ids, count }: BestScores, k: number): number {
+    check(k <= ORDERED_MAX, "no more is known than the best ones");
+    const taken = Math.min(k, count);
+    for (let i = 0; i < taken; i++) this.ids[i] = ids[i];
+    return taken;
+  }
+
+  /** The first `count` ids, the best one first: by insertion, for they are few. */
+  #order(count: number): void {
+    const { ids, scores } = this;
+    for (let i = 1; i < count; i++) {
+      const id = ids[i];
+      const score = scores[id];
+      let at = i;
+      for (; at > 0; at--) {
+        const other = ids[at - 1];
+        if (scores[other] > score || scores[other] === score && other < id) break;
+        ids[at] = other;
+      }
+      ids[at] = id;
+    }
   }
 }

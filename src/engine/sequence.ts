@@ -31,6 +31,7 @@ export function answerTokensMax(
 
 export class Sequence implements Schedulable {
   readonly slot: number;
+  readonly tokenMs: TokenTimes;
   readonly ids: Int32Array;
   readonly chooser: Chooser;
   readonly priority: number;
@@ -63,6 +64,7 @@ export class Sequence implements Schedulable {
     const { room, chooser } = of;
     this.#room = room;
     this.slot = room.slot;
+    this.tokenMs = room.tokenMs;
     this.ids = room.ids;
     this.chooser = chooser;
     this.end = of.end;
@@ -95,13 +97,13 @@ export class Sequence implements Schedulable {
   /** Its first logits are there. counted: what all ranks have counted so far. */
   finishPrompt(counted: readonly number[]): void {
     this.#promptDoneMs = performance.now();
-    this.#room.tokenMs.restart(this.#promptDoneMs);
+    this.tokenMs.restart(this.#promptDoneMs);
     this.#countedBefore = counted;
   }
 
   /** Takes an id into the answer; returns why it ends with it, or null. */
   accept(id: number): FinishReason | null {
-    if (this.answered > 0) this.#room.tokenMs.add(performance.now());
+    if (this.answered > 0) this.tokenMs.add(performance.now());
     if (this.#endIds.has(id)) return "stop";
     this.chooser.accept(id);
     this.#room.outputIds[this.answered] = id;
@@ -132,7 +134,7 @@ export class Sequence implements Schedulable {
           : {},
         predictedMs: isPromptDone ? nowMs - this.#promptDoneMs : 0,
         ...isPromptDone
-          ? { ...countedSince(this.#countedBefore), tokenMs: this.#room.tokenMs.percentiles() }
+          ? { ...countedSince(this.#countedBefore), tokenMs: this.tokenMs.percentiles() }
           : {},
       },
     };

@@ -15,6 +15,7 @@ import {
 } from "../memory/control_layout.ts";
 import { SharedText } from "../memory/shared_text.ts";
 import { tableBlocks } from "../rank/kv_bytes.ts";
+import type { TokenChain } from "../rank/gpu/token_chain.ts";
 import type { RankRunner } from "../rank/open_rank.ts";
 import type { RankPlan } from "../rank/plan_types.ts";
 import { lengthOf } from "../rank/shard.ts";
@@ -32,6 +33,8 @@ export class StepRunner {
   readonly runner: RankRunner;
   /** Where samplers look: the logits that `takeRow` or `gatherRow(0)` put there. */
   readonly board: ScoreBoard;
+  /** Several tokens a wait; null: steps are one. */
+  readonly chain: TokenChain | null;
   /** Ids of the step's rows, [chunkTokens]. */
   readonly ids: Int32Array;
   readonly #step: StepWords;
@@ -50,6 +53,7 @@ export class StepRunner {
   constructor(runner: RankRunner) {
     const { plans, memories, config, streams } = runner.setup;
     this.runner = runner;
+    this.chain = runner.chain;
     this.ids = runner.control.stepIds();
     this.#step = runner.control.newStep();
     const [{ outputArena, workspaces, logitsRows, shard }] = plans;
@@ -129,6 +133,7 @@ export class StepRunner {
     let isComplete: boolean;
     try {
       isComplete = this.runner.runStep(this.#step);
+      if (this.chain !== null) this.chain.tokens = 1;
     } catch (error) {
       // The others wait at a join that will never come.
       control.fail(0);
@@ -149,8 +154,16 @@ export class StepRunner {
   /** Puts a row's logits on the board; rows are taken in order, for the board is the first. */
   takeRow(row: number): void {
     const { scores } = this.board;
+    this.board.showAll();
     if (row > 0) scores.set(this.#own[row]);
     this.#putParts(scores, row);
+  }
+
+  /** Puts the best logits of a chain's token on the board; false: they are not known. */
+  takeBest(index: number): boolean {
+    const best = this.chain!.bestAt(index);
+    if (best !== null) this.board.showBest(best);
+    return best !== null;
   }
 
   #putParts(to: Float32Array, row: number): void {

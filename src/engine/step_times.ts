@@ -30,9 +30,9 @@ export class StepTimes {
     this.#clock[0] = performance.now();
   }
 
-  /** The step that has begun is over; it had so many rows. */
-  stop(rows: number): void {
-    this.#clock[1] = performance.now() - this.#clock[0];
+  /** The step that has begun is over; it was `steps` steps, of so many rows each. */
+  stop(rows: number, steps = 1): void {
+    this.#clock[1] = (performance.now() - this.#clock[0]) / steps;
     this.#take(rows);
   }
 

@@ -2,8 +2,6 @@
  * Where the bytes of a model come from: a regular file or memory. Knows nothing of GGUF. Reads are
  * positional, so one source may serve many readers, and go straight into the caller's view.
  */
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
-import type { Stats } from "node:fs";
 import { ModelFormatError } from "../base/errors.ts";
 import { readReason } from "../base/read_errors.ts";
 
@@ -26,15 +24,14 @@ export interface ByteSource {
  *   a pipe or a device.
  */
 export function openFileSource(path: string): ByteSource {
-  const descriptor = openDescriptor(path);
-  try {
-    const stats = fstatSync(descriptor);
-    if (!stats.isFile()) throw notAFile(path, stats);
-    return new FileSource(path, descriptor, stats.size);
-  } catch (error) {
-    closeSync(descriptor);
-    throw error;
-  }
+  // Opening a pipe would wait for somebody to write to it.
+  const found = openingOf(path, () => Deno.statSync(path));
+  if (!found.isFile) throw notAFile(path, found);
+  const file = openingOf(path, () => Deno.openSync(path));
+  const stats = file.statSync();
+  if (stats.isFile) return new FileSource(path, file, stats.size);
+  file.close();
+  throw notAFile(path, stats);
 }
 
 /** Bytes that are in memory already; the view is not copied. */
@@ -54,19 +51,20 @@ export function memorySource(bytes: Uint8Array): ByteSource {
 class FileSource implements ByteSource {
   readonly path: string;
   readonly sizeBytes: number;
-  #descriptor: number;
+  #file: Deno.FsFile | null;
 
-  constructor(path: string, descriptor: number, sizeBytes: number) {
+  constructor(path: string, file: Deno.FsFile, sizeBytes: number) {
     this.path = path;
-    this.#descriptor = descriptor;
+    this.#file = file;
     this.sizeBytes = sizeBytes;
   }
 
   read(offsetBytes: number, into: Uint8Array): void {
     let done = 0;
     while (done < into.length) {
-      const count = this.#readSome(into, { done, offsetBytes: offsetBytes + done });
-      if (count === 0) {
+      const rest = done === 0 ? into : into.subarray(done);
+      const count = this.#readSome(rest, offsetBytes + done);
+      if (count === null) {
         const missing = into.length - done;
         throw endOfBytes({ path: this.path, offsetBytes: offsetBytes + done, missing });
       }
@@ -75,37 +73,37 @@ class FileSource implements ByteSource {
   }
 
   close(): void {
-    if (this.#descriptor < 0) return;
-    closeSync(this.#descriptor);
-    this.#descriptor = -1;
+    this.#file?.close();
+    this.#file = null;
   }
 
-  #readSome(into: Uint8Array, at: { done: number; offsetBytes: number }): number {
+  /** Null at the file's end. */
+  #readSome(into: Uint8Array, offsetBytes: number): number | null {
     try {
-      return readSync(this.#descriptor, into, at.done, into.length - at.done, at.offsetBytes);
+      this.#file!.seekSync(offsetBytes, Deno.SeekMode.Start);
+      return this.#file!.readSync(into);
     } catch (error) {
       const message = `Cannot read: ${readReason(error)}: check the disk and the file`;
-      throw formatError(message, { path: this.path, offsetBytes: at.offsetBytes, cause: error });
+      throw formatError(message, { path: this.path, offsetBytes, cause: error });
     }
   }
 }
 
-function openDescriptor(path: string): number {
+function openingOf<T>(path: string, open: () => T): T {
   try {
-    // Without O_NONBLOCK, opening a pipe would wait for somebody to write to it.
-    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    return open();
   } catch (error) {
     const message = `Cannot open the model: ${readReason(error)}`;
     throw formatError(message, { path, offsetBytes: 0, cause: error });
   }
 }
 
-function notAFile(path: string, stats: Stats): ModelFormatError {
-  const kind = stats.isDirectory()
+function notAFile(path: string, stats: Deno.FileInfo): ModelFormatError {
+  const kind = stats.isDirectory
     ? "a directory"
-    : stats.isFIFO()
+    : stats.isFifo
     ? "a pipe"
-    : stats.isCharacterDevice() || stats.isBlockDevice()
+    : stats.isCharDevice || stats.isBlockDevice
     ? "a device"
     : "not a regular file";
   const message = `Cannot open the model: the path is ${kind}: give the path of a .gguf file`;

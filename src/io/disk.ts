@@ -5,7 +5,8 @@
  * lets them and they are aligned: a model larger than memory would only push useful pages out, and
  * its engine has a cache of its own.
  */
-import fs from "node:fs";
+import type fs from "node:fs";
+import { readReason } from "../base/read_errors.ts";
 
 /** What identifies the state of a file, as src/bundle has it, which this folder does not know. */
 export interface FileStamp {
@@ -54,13 +55,20 @@ export function openDisk(path: string, options: DiskOptions = {}): FileDisk {
   return new FileDisk(path, options);
 }
 
-/** The stamp of a file as it is now. */
-export function stampOf(stats: fs.Stats): FileStamp {
-  return {
-    sizeBytes: stats.size,
-    modifiedMs: Math.floor(stats.mtimeMs),
-    inode: stats.ino || null,
-  };
+function openFile(path: string): Deno.FsFile {
+  try {
+    // Opening a pipe would wait for somebody to write to it.
+    if (!Deno.statSync(path).isFile) throw new Error("it is no regular file");
+    return Deno.openSync(path);
+  } catch (error) {
+    throw new Error(`Cannot open "${path}": ${readReason(error)}`, { cause: error });
+  }
+}
+
+/** Of a file as it is now. */
+function stampOf(file: Deno.FsFile): FileStamp {
+  const { size, mtime, ino } = file.statSync();
+  return { sizeBytes: size, modifiedMs: mtime?.getTime() ?? 0, inode: ino || null };
 }
 
 export class FileDisk implements Disk {
@@ -69,15 +77,16 @@ export class FileDisk implements Disk {
   /** Multiples of it are read past the system's file cache; 0: nothing is. */
   readonly sectorBytes: number;
   readonly #stamp: FileStamp;
-  readonly #descriptor: number;
+  readonly #file: Deno.FsFile;
+  /** Reads past the file cache; null: nothing does. Nothing else knows O_DIRECT. */
+  #fs: typeof fs | null = null;
   #direct = -1;
 
   constructor(path: string, { direct = true, stamp = null }: DiskOptions) {
     this.path = path;
-    // Without O_NONBLOCK, opening a pipe would wait for somebody to write to it.
-    this.#descriptor = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+    this.#file = openFile(path);
     try {
-      this.#stamp = stampOf(fs.fstatSync(this.#descriptor));
+      this.#stamp = stampOf(this.#file);
       this.sizeBytes = this.#stamp.sizeBytes;
       if (stamp !== null && !isSame(stamp, this.#stamp)) {
         throw new Error(`"${path}" changed since the model was looked at: load it again`);
@@ -93,13 +102,14 @@ export class FileDisk implements Disk {
     const sector = this.sectorBytes;
     const isAligned = sector > 0 && address % sector === 0 && sizeBytes % sector === 0 &&
       offsetBytes % sector === 0;
-    const descriptor = isAligned ? this.#direct : this.#descriptor;
-    return fs.readSync(descriptor, into, address, sizeBytes, offsetBytes);
+    if (isAligned) return this.#fs!.readSync(this.#direct, into, address, sizeBytes, offsetBytes);
+    this.#file.seekSync(offsetBytes, Deno.SeekMode.Start);
+    return this.#file.readSync(into.subarray(address, address + sizeBytes)) ?? 0;
   }
 
   /** A file put in its place by renaming does not matter: the open one stays. */
   isUnchanged(): boolean {
-    return isSame(this.#stamp, stampOf(fs.fstatSync(this.#descriptor)));
+    return isSame(this.#stamp, stampOf(this.#file));
   }
 
   /** Of the file as it is opened past the file cache, where `sectorBytes` is not 0. */
@@ -108,13 +118,16 @@ export class FileDisk implements Disk {
   }
 
   close(): void {
-    fs.closeSync(this.#descriptor);
-    if (this.#direct >= 0) fs.closeSync(this.#direct);
+    this.#file.close();
+    if (this.#direct >= 0) this.#fs!.closeSync(this.#direct);
     this.#direct = -1;
   }
 
   /** Opens the file past the cache and finds out the alignment by trying. */
   #openDirect(): number {
+    // Loading it takes 30 ms of a thread, and most ranks never read past the cache.
+    // deno-lint-ignore no-process-global -- importing node:process is loading, too.
+    const fs = this.#fs = process.getBuiltinModule("node:fs");
     const { O_RDONLY, O_DIRECT } = fs.constants;
     if (!O_DIRECT) return 0;
     try {
@@ -122,7 +135,9 @@ export class FileDisk implements Disk {
     } catch {
       return 0; // a file system without it
     }
-    if (!isSame(this.#stamp, stampOf(fs.fstatSync(this.#direct)))) {
+    const { size, mtimeMs, ino } = fs.fstatSync(this.#direct);
+    const found = { sizeBytes: size, modifiedMs: Math.floor(mtimeMs), inode: ino || null };
+    if (!isSame(this.#stamp, found)) {
       throw new Error(`"${this.path}" was replaced while it was opened: load it again`);
     }
     // Memory of WebAssembly begins at a page.

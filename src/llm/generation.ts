@@ -21,6 +21,8 @@ export interface GenerationInput {
   readonly source: IdSource;
   readonly request: EngineRequest;
   readonly stop: readonly string[];
+  /** Ends it like a stop string. */
+  readonly endSignal?: AbortSignal;
   readonly tokenizer: Tokenizer;
   readonly signal?: AbortSignal;
   /** Milliseconds after which it ends, whether it runs or waits. */
@@ -88,7 +90,8 @@ async function run(
   chunks: ChunkList,
 ): Promise<GenerateResult> {
   const stopEngine = new AbortController();
-  const signal = AbortSignal.any([input.signal, stopEngine.signal]);
+  const { endSignal = stopEngine.signal } = input;
+  const signal = AbortSignal.any([input.signal, stopEngine.signal, endSignal]);
   const drafts: DraftCounts = { drafted: 0, accepted: 0 };
   const stream = input.source(input.request, signal, drafts);
   const decoder = input.tokenizer.streamDecoder();
@@ -116,7 +119,8 @@ async function run(
         const rest = stop.isStopped ? "" : restOf(decoder, stop);
         if (rest !== "") show(rest, []);
         const { finishReason, timings } = step.value;
-        return { text, ids, finishReason: stop.isStopped ? "stop" : finishReason, timings };
+        const isEnded = stop.isStopped || (endSignal.aborted && finishReason === "cancelled");
+        return { text, ids, finishReason: isEnded ? "stop" : finishReason, timings };
       }
       for (const id of step.value) {
         if (stop.isStopped) break;

@@ -183,7 +183,7 @@ export class LoadedModel implements LanguageModel {
         priority: request.priority,
         ...this.#extras.of(request, maxTokens),
       },
-      stop: request.stop ?? [],
+      ...{ stop: request.stop ?? [], endSignal: request.endSignal },
       tokenizer: this.tokenizer,
       signal: request.signal,
       deadlineMs: request.deadlineMs,

@@ -175,6 +175,7 @@ async function startEngine(
         tuning: options.profile?.gpu?.tuning ?? null,
         memoryBytes: options.gpuMemoryBytes ?? null,
         lossAtStep: options.gpuLossAtStep ?? null,
+        waitMs: options.gpuWaitMs ?? null,
       },
     },
     onProgress: (loadedBytes) => options.onProgress?.({ loadedBytes, totalBytes }),

@@ -56,6 +56,11 @@ export interface LoadOptions extends EngineOptions {
   /** The GPU is lost in the step of that number, counted from 1 (for tests). */
   readonly gpuLossAtStep?: number;
   /**
+   * Tokens that a GPU computes in one wait take at most so long together, ms; 0: one token a wait.
+   * Left out: 16, and on software one token.
+   */
+  readonly gpuWaitMs?: number;
+  /**
    * Threads that read a packed model; left out: the kernel does it where it may be asked
    * (`--allow-ffi`, Linux) and the file cache is not used, else as many as its disk is worth.
    */

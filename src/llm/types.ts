@@ -39,6 +39,8 @@ export interface GenerateRequest {
   readonly sampling?: SamplingOptions;
   /** Generation ends before any of these texts, which is not part of the answer. */
   readonly stop?: readonly string[];
+  /** Ends the generation as a stop text does, with "stop": for who reads answers more closely. */
+  readonly endSignal?: AbortSignal;
   /** The answer is a sentence of it. */
   readonly grammar?: GrammarSource;
   /** 0..20: how many alternatives are shown beside each chosen id; left out: none is wanted. */

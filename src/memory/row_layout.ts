@@ -34,6 +34,10 @@
  *   IQ4_NL   4 bits                        8 f16 scales
  *   IQ4_XS   4 bits                        8 x 6 bits: scales; f16 d
  *   MXFP4    4 bits                        8 exponents
+ *   TQ2_0    2 bits                        f16 d
+ *
+ * IQ1_S to IQ3_S, TQ1_0, Q1_0 and Q2_0 have no such order: a row is the file's superblocks, one
+ * behind the other (wasm/assembly/natural.ts).
  *
  * Lane j of n x 12 (or 6) bits is at bit 12·j (6·j). Scales of Q3_K, Q4_K, Q5_K and IQ4_XS are the
  * file's bits in another order; everything else is moved, not changed. Padding up to a superblock
@@ -71,6 +75,17 @@ export const TYPE_Q5_K = 13;
 export const TYPE_Q6_K = 14;
 export const TYPE_IQ4_NL = 20;
 export const TYPE_IQ4_XS = 23;
+export const TYPE_IQ2_XXS = 16;
+export const TYPE_IQ2_XS = 17;
+export const TYPE_IQ3_XXS = 18;
+export const TYPE_IQ1_S = 19;
+export const TYPE_IQ3_S = 21;
+export const TYPE_IQ2_S = 22;
+export const TYPE_IQ1_M = 29;
+export const TYPE_TQ1_0 = 34;
+export const TYPE_TQ2_0 = 35;
 export const TYPE_MXFP4 = 39;
+export const TYPE_Q1_0 = 41;
+export const TYPE_Q2_0 = 42;
 /** Our own type; packed, it is Q4_1. */
 export const TYPE_E0M4 = 0x344d3045;

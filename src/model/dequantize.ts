@@ -2,7 +2,8 @@
  * Stored weights to numbers, for every type the engine computes with. Of ggml's types they are the
  * numbers of ggml, bit for bit: a weight is a product that f32 holds exactly, or such a product and
  * one sum that is rounded once. Knows nothing of tensors or files; the blocks are taken apart in
- * dequantize_blocks.ts (32 weights each) and dequantize_superblocks.ts (256).
+ * dequantize_blocks.ts (32 weights each), dequantize_superblocks.ts (256), dequantize_codebooks.ts
+ * (256, looked up) and dequantize_ternary.ts.
  */
 import { check } from "../base/check.ts";
 import { UnsupportedModelError } from "../base/errors.ts";
@@ -17,6 +18,15 @@ import {
   decodeQ8_0,
 } from "./dequantize_blocks.ts";
 import {
+  decodeIq1M,
+  decodeIq1S,
+  decodeIq2S,
+  decodeIq2Xs,
+  decodeIq2Xxs,
+  decodeIq3S,
+  decodeIq3Xxs,
+} from "./dequantize_codebooks.ts";
+import {
   decodeIq4Xs,
   decodeQ2K,
   decodeQ3K,
@@ -24,6 +34,7 @@ import {
   decodeQ5K,
   decodeQ6K,
 } from "./dequantize_superblocks.ts";
+import { decodeQ1_0, decodeQ2_0, decodeTq1_0, decodeTq2_0 } from "./dequantize_ternary.ts";
 import { dtypeByName } from "./dtypes.ts";
 
 /** Writes the weights of whole blocks to `out`; a block's layout is in the comment of each. */
@@ -46,6 +57,17 @@ const DECODERS: ReadonlyMap<string, Decoder> = new Map([
   ["IQ4_NL", decodeIq4Nl],
   ["IQ4_XS", decodeIq4Xs],
   ["MXFP4", decodeMxfp4],
+  ["IQ2_XXS", decodeIq2Xxs],
+  ["IQ2_XS", decodeIq2Xs],
+  ["IQ2_S", decodeIq2S],
+  ["IQ3_XXS", decodeIq3Xxs],
+  ["IQ3_S", decodeIq3S],
+  ["IQ1_S", decodeIq1S],
+  ["IQ1_M", decodeIq1M],
+  ["TQ1_0", decodeTq1_0],
+  ["TQ2_0", decodeTq2_0],
+  ["Q1_0", decodeQ1_0],
+  ["Q2_0", decodeQ2_0],
   ["E0M4", decodeE0m4],
 ]);
 

@@ -50,6 +50,10 @@ export interface AlternatingWindows {
   readonly scalesLocalRope: boolean;
   /** Layers that see everything know no positions. */
   readonly globalIsUnrotated: boolean;
+  /** Windows do not slide: tokens see those of their own chunk. Left out: they do. */
+  readonly areChunks?: boolean;
+  /** Of queries of layers that know no positions. Left out: they are as long as ever. */
+  readonly temperature?: NonNullable<RopeConfig["temperature"]>;
   /** But those before mixtures do. Left out: they do not. */
   readonly rotatesLeading?: boolean;
 }
@@ -68,10 +72,22 @@ export interface ExpertChoices {
   readonly gating: ExpertsConfig["gating"] | ((shape: MixtureShape) => ExpertsConfig["gating"]);
   readonly normalizesWeights: boolean;
   readonly routerInput: ExpertsConfig["routerInput"];
-  /** One expert is used by every token, as much as its own gate says, or "plain": once, if any. */
-  readonly sharedExpert: "none" | "gated" | "plain";
-  /** Where there is one, it and all others together count half each. Left out: no. */
-  readonly averagesShared?: boolean;
+  /**
+   * One expert is used by every token: as much as its own gate says; "plain": once, if there is
+   * any; "dense": so, and its tensors are called as a dense block's are.
+   */
+  readonly sharedExpert: "none" | "gated" | "plain" | "dense";
+  /** Where there is one, it and all others together count so much each. Left out: 1. */
+  readonly jointWeight?: number;
+  /**
+   * "ofEach": the file says how long each of the shared experts is; "asOthers": there is one, as
+   * long as the others. Left out: the file says how long all of them are together.
+   */
+  readonly sharedLength?: "ofEach" | "asOthers";
+  /** One of so many layers may mix, as the file says. Left out: all do. */
+  readonly mayAlternate?: boolean;
+  /** Weights multiply what experts read. Left out: what they give. */
+  readonly weighsInputs?: true;
   /** Layers without a router have a dense block, of as many neurons as an expert. Left out: no. */
   readonly areInTurns?: boolean;
 }
@@ -109,8 +125,17 @@ export interface FamilyScales {
 export interface Family {
   /** `general.architecture`, which is also the prefix of its metadata keys. */
   readonly architecture: string;
-  /** Which dimensions of a head its converted weights pair up, or a table added to embeddings. */
-  readonly positions: RopeConfig["kind"] | "learned" | "none";
+  /**
+   * Which dimensions of a head its converted weights pair up, or a table added to embeddings;
+   * "sloped": scores fall with distance, if the file or `alibiMaxBias` says so.
+   */
+  readonly positions: RopeConfig["kind"] | "learned" | "sloped" | "none";
+  /** How steeply, where the file does not say; above 0, heads are not rotated. Null: not. */
+  readonly alibiMaxBias: ((shape: ScaleShape) => number) | null;
+  /** The file may cut off queries, keys and values: `attention.clamp_kqv`. */
+  readonly mayClampProjections: boolean;
+  /** Embeddings are normalised. */
+  readonly hasEmbeddingNorm: boolean;
   /** The same where the file names sections, which are alike for texts; null: as without. */
   readonly positionsOfSections: RopeConfig["kind"] | null;
   /** Keys and values of all heads are made of one latent a token. */
@@ -122,14 +147,16 @@ export interface Family {
    * whose epsilon may have the other one's name.
    */
   readonly norm: NormConfig["kind"] | "said" | "rmsOfEither";
-  /** False: its layer norms have weights only. */
-  readonly normsHaveBiases: boolean;
+  /** False: norms of the residual stream have no weights. */
+  readonly normsHaveWeights: boolean;
+  /** Which norms of the residual stream have biases beside weights. */
+  readonly normBiases: "none" | "ofLayerNorms" | "all" | "ifThere";
   /** Attention and feed-forward read a norm of the residual stream; false: the stream itself. */
   readonly hasPreNorms: boolean;
   /** What attention and feed-forward add is normalised first. */
   readonly hasPostNorms: boolean;
   /** What the norm of the feed-forward block is called. */
-  readonly feedForwardNorm: "ffn_norm" | "post_attention_norm";
+  readonly feedForwardNorm: "ffn_norm" | "post_attention_norm" | "attn_output_norm";
   /**
    * A model without feed-forward norms computes both blocks side by side; "said": one whose key
    * `use_parallel_residual` says so.
@@ -137,10 +164,10 @@ export interface Family {
   readonly mayBeParallel: boolean | "said";
   /**
    * Norms of queries and keys: one weight per dimension for all heads ("shared", or where a file
-   * has them: "sharedIfThere"), over all heads at once ("projection"), or for each head its own, in
-   * files that have them ("perHead").
+   * has them: "sharedIfThere"), over all heads at once ("projection"), for each head its own, in
+   * files that have them ("perHead"), or without weights, where heads are turned ("ofTurned").
    */
-  readonly headNorms: "none" | "shared" | "sharedIfThere" | "projection" | "perHead";
+  readonly headNorms: "none" | "shared" | "sharedIfThere" | "projection" | "perHead" | "ofTurned";
   /** They are normalised when they are turned already. */
   readonly normalizesTurnedHeads: boolean;
   /** Heads' outcomes are gated; "besideQueries": gates' rows lie behind each head's query. */
@@ -164,10 +191,16 @@ export interface Family {
   readonly outputNorm: string;
   /** The last of so many layers in a row is not rotated; 0: all layers are. */
   readonly unrotatedPeriod: number;
+  /** The file may list which layers are: `attention.rope_pattern`. */
+  readonly listsRotated: boolean;
   /** The file may switch rotation off: `rope.scaling.finetuned` is false. */
   readonly rotationIsOptional: boolean;
+  /** `rope.scaling.alpha` stretches the context by another base ("NTK-aware"). */
+  readonly mayStretchBase: boolean;
   /** Null: no factors, and keys that name some are not the family's. */
   readonly scales: ((shape: ScaleShape) => FamilyScales) | null;
+  /** What the factor of attention scores is called. */
+  readonly attentionScaleKey: "attention.scale" | "attention.output_scale";
   /** What the file's scale does to logits. */
   readonly logitScale: "divides" | "multiplies";
   /** Soft cap of attention scores where the file does not say; null: the family has none. */
@@ -183,10 +216,14 @@ export interface Family {
 /** What most families do; each file of families/ says what its family does differently. */
 export const COMMON: Omit<Family, "architecture" | "positions"> = {
   positionsOfSections: null,
+  alibiMaxBias: null,
+  mayClampProjections: false,
+  hasEmbeddingNorm: false,
   hasLatentAttention: false,
   hasAttentionTemperature: false,
   norm: "rms",
-  normsHaveBiases: true,
+  normsHaveWeights: true,
+  normBiases: "ofLayerNorms",
   hasPreNorms: true,
   hasPostNorms: false,
   feedForwardNorm: "ffn_norm",
@@ -204,8 +241,11 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   stateSpace: null,
   outputNorm: "output_norm",
   unrotatedPeriod: 0,
+  listsRotated: false,
   rotationIsOptional: false,
+  mayStretchBase: false,
   scales: null,
+  attentionScaleKey: "attention.scale",
   logitScale: "divides",
   attentionSoftCap: null,
   logitSoftCap: null,

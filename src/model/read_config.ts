@@ -55,13 +55,15 @@ export function readConfig(
   const { attends, ...heads } = family.hasLatentAttention
     ? { ...readLatentHeads(keys), attends: null }
     : readHeads(keys, family, { embeddingLength, blockCount });
-  refuseObstacle(family, { ...heads, embeddingLength, blockCount });
+  const scaleShape = { ...heads, embeddingLength, blockCount };
+  refuseObstacle(family, scaleShape);
   const contextLength = keys.integer("context_length", { min: 1 });
   const usedContext = readUsedContext(family, contextLength, options);
   const vocabSize = readVocabSize(file, keys);
   const experts = readExperts(file, keys, family, { blockCount, vocabSize });
   const { ropes, layers } = readLayers(file, keys, family, {
     blockCount,
+    isSloped: readAlibi(keys, family, scaleShape) > 0,
     headDim: heads.headDim,
     trainedContext: contextLength,
     usedContext,
@@ -91,10 +93,12 @@ export function readConfig(
     hasParallelBlocks: areParallel(file, keys, family),
     gatesAttention: family.attentionGates !== "none",
     normalizesTurnedHeads: family.normalizesTurnedHeads,
-    ...readScales(keys, family, { ...heads, embeddingLength, blockCount }),
+    ...readScales(keys, family, scaleShape),
     ...heads.latent && {
       attentionScale: readLatentScale(keys, heads.latent, ropes[0]?.scaling),
     },
+    alibiMaxBias: readAlibi(keys, family, scaleShape),
+    projectionClamp: family.mayClampProjections ? readAtLeast0(keys, "attention.clamp_kqv", 0) : 0,
     attentionSoftCap: readSoftCap(keys, "attn_logit_softcapping", family.attentionSoftCap),
     logitSoftCap: readSoftCap(keys, "final_logit_softcapping", family.logitSoftCap),
     tiedEmbeddings: !file.tensors.has("output.weight"),
@@ -239,7 +243,7 @@ function readScales(keys: Hyperparameters, family: Family, shape: ScaleShape) {
   const factor = (key: string) => family.scales === null ? 0 : said(key);
   const logitScale = factor("logit_scale");
   return {
-    attentionScale: said("attention.scale") ||
+    attentionScale: said(family.attentionScaleKey) ||
       (defaults.attention ?? 1 / Math.sqrt(shape.headDim || 1)),
     embeddingScale: factor("embedding_scale") || (defaults.embedding ?? 1),
     residualScale: factor("residual_scale") || (defaults.residual ?? 1),
@@ -252,8 +256,20 @@ function readScales(keys: Hyperparameters, family: Family, shape: ScaleShape) {
 }
 
 function readSoftCap(keys: Hyperparameters, key: string, absent: number | null): number {
-  if (absent === null) return 0;
-  const cap = keys.float(key, { min: -Infinity, absent });
-  if (cap < 0) throw keys.wrong(key, "0 or more");
-  return cap;
+  return absent === null ? 0 : readAtLeast0(keys, key, absent);
+}
+
+function readAlibi(
+  keys: Hyperparameters,
+  { alibiMaxBias }: Family,
+  shape: ScaleShape,
+): number {
+  if (alibiMaxBias === null) return 0;
+  return readAtLeast0(keys, "attention.max_alibi_bias", alibiMaxBias(shape));
+}
+
+function readAtLeast0(keys: Hyperparameters, key: string, absent: number): number {
+  const value = keys.float(key, { min: -Infinity, absent });
+  if (value < 0) throw keys.wrong(key, "0 or more");
+  return value;
 }

@@ -38,7 +38,8 @@ export function readExperts(
   });
   if (count === 0) return null;
   if (choices === null) throw notComputed(family, `it mixes ${count} experts`);
-  if (keys.integer("interleave_moe_layer_step", { min: 0, absent: 1 }) > 1) {
+  const period = keys.integer("interleave_moe_layer_step", { min: 0, absent: 1 });
+  if (period > 1 && !choices.mayAlternate) {
     throw notComputed(family, "its layers have experts in turns");
   }
   if (keys.integer("moe_latent_size", { min: 0, absent: 0 }) > 0) {
@@ -47,20 +48,22 @@ export function readExperts(
   const usedCount = keys.integer("expert_used_count", { min: 1, max: count });
   const feedForwardLength = readExpertLength(keys, usedCount, choices);
   const groups = readGroups(keys, count, usedCount);
-  const sharedFeedForwardLength = readSharedLength(keys, choices, feedForwardLength);
-  const isMean = choices.averagesShared === true && sharedFeedForwardLength > 0;
+  const sharedFeedForwardLength = readSharedLength(file, keys, choices, feedForwardLength);
+  const jointWeight = sharedFeedForwardLength > 0 ? choices.jointWeight ?? 1 : 1;
   return {
     count,
     usedCount,
     feedForwardLength,
     gating: readGating(keys, family, choices, shape),
     normalizesWeights: keys.flag("expert_weights_norm", choices.normalizesWeights),
-    weightScale: readWeightScale(keys) * (isMean ? 0.5 : 1),
+    weightScale: readWeightScale(keys) * jointWeight,
     routerInput: choices.routerInput,
     sharedFeedForwardLength,
-    ...isMean && { sharedWeight: 0.5 },
+    ...jointWeight !== 1 && { sharedWeight: jointWeight },
     leadingDenseCount: readLeadingDenseCount(file, keys, shape.blockCount),
     ...groups && { groups },
+    ...period > 1 && { period },
+    ...choices.weighsInputs && { weighsInputs: true },
   };
 }
 
@@ -139,16 +142,24 @@ function readWeightScale(keys: Hyperparameters): number {
 
 /** Families whose shared expert has no gate say how long it is, or of how many it is made. */
 function readSharedLength(
+  file: GgufFile,
   keys: Hyperparameters,
-  { sharedExpert }: ExpertChoices,
+  { sharedExpert, sharedLength }: ExpertChoices,
   expertLength: number,
 ): number {
   if (sharedExpert === "none") return 0;
+  if (sharedLength === "asOthers") return expertLength;
+  if (sharedExpert === "dense") {
+    const isThere = file.tensors.has("blk.0.ffn_up.weight");
+    return isThere ? keys.integer("feed_forward_length", { min: 1 }) : 0;
+  }
   const key = "expert_shared_feed_forward_length";
   const length = keys.integer(key, { min: 0, absent: 0 });
   if (sharedExpert === "plain") {
     const max = EXPERT_COUNT_MAX;
-    return length || expertLength * keys.integer("expert_shared_count", { min: 0, max, absent: 0 });
+    const count = keys.integer("expert_shared_count", { min: 0, max, absent: 0 });
+    if (sharedLength === "ofEach") return (length || expertLength) * count;
+    return length || expertLength * count;
   }
   return length || keys.integer("feed_forward_length", { min: 1 });
 }

@@ -20,6 +20,7 @@ import type {
 export function feedForwardTensors(reader: LayerReader): DenseTensors | ExpertTensors {
   const { checker, at, family, config: { experts } } = reader;
   const isDense = experts === null || reader.index < experts.leadingDenseCount ||
+    (reader.index + 1) % (experts.period ?? 1) !== 0 ||
     family.experts?.areInTurns && !checker.has(`${at}ffn_gate_inp.weight`);
   return isDense ? denseTensors(reader) : expertTensors(reader, experts);
 }
@@ -106,11 +107,26 @@ function expertMatrices(
     const nameOf = (index: number) => `${at}${name}.${index}.weight`;
     return indices.map((index) => checker.matrix(nameOf(index), { rows, columns }));
   }
+  if (name !== "ffn_down" && checker.has(`${at}ffn_gate_up_exps.weight`)) {
+    return fusedExperts(reader, { rows, columns, count }).map((both) =>
+      rowsOf(both, name === "ffn_gate" ? 0 : rows, rows)
+    );
+  }
   const all = {
     ...checker.matrix(`${at}${name}_exps.weight`, { rows, columns, count }),
     bias: expertBiases(reader, `${name}_exps`, { length: rows, count }),
   };
   return indices.map((index) => rowsOf(all, index * rows, rows));
+}
+
+/** Of each expert one matrix: the rows of its gate, then those of its up. */
+function fusedExperts(
+  { checker, at }: LayerReader,
+  { rows, columns, count }: Required<MatrixShape>,
+): readonly MatrixTensor[] {
+  const shape = { rows: 2 * rows, columns, count };
+  const all = checker.matrix(`${at}ffn_gate_up_exps.weight`, shape);
+  return Array.from({ length: count }, (_, index) => rowsOf(all, index * 2 * rows, 2 * rows));
 }
 
 /** Number of the first layer with experts. */
@@ -134,15 +150,24 @@ function sharedExpert({ checker, config, family, at }: LayerReader, neurons: num
   if (neurons === 0) return { shared: null, sharedGate: null };
   const { embeddingLength: width, feedForward: { isGated } } = config;
   const inner = { rows: neurons, columns: width };
+  const kind = family.experts?.sharedExpert;
+  const suffix = kind === "dense" ? ".weight" : "_shexp.weight";
+  const isFused = isGated && !checker.has(`${at}ffn_gate${suffix}`);
+  const both = { rows: isFused ? 2 * neurons : neurons, columns: width };
+  const up = checker.matrix(`${at}ffn_up${suffix}`, both);
   const shared: DenseTensors = {
     kind: "dense",
-    gate: isGated ? checker.matrix(at + "ffn_gate_shexp.weight", inner) : null,
-    up: checker.matrix(at + "ffn_up_shexp.weight", inner),
-    down: checker.matrix(at + "ffn_down_shexp.weight", { rows: width, columns: neurons }),
+    gate: !isGated
+      ? null
+      : isFused
+      ? rowsOf(up, 0, neurons)
+      : checker.matrix(`${at}ffn_gate${suffix}`, inner),
+    up: isFused ? rowsOf(up, neurons, neurons) : up,
+    down: checker.matrix(`${at}ffn_down${suffix}`, { rows: width, columns: neurons }),
     isDownTransposed: false,
     predictor: null,
   };
-  if (family.experts?.sharedExpert === "plain") return { shared, sharedGate: null };
+  if (kind !== "gated") return { shared, sharedGate: null };
   const gate = { rows: 1, columns: width };
   return { shared, sharedGate: checker.matrix(at + "ffn_gate_inp_shexp.weight", gate) };
 }

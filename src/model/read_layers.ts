@@ -15,6 +15,8 @@ export const LONG_ROPE_FACTORS = ["rope_factors_short.weight", "rope_factors_lon
 export interface LayerShape {
   readonly blockCount: number;
   readonly headDim: number;
+  /** Scores fall with distance: heads are not rotated. */
+  readonly isSloped: boolean;
   /** Tokens. */
   readonly trainedContext: number;
   /** Tokens; more than the original context of long-rope choose its long factors. */
@@ -58,15 +60,24 @@ export function readLayers(
   if (typeof windows === "object" && window > 0) {
     const local = rope && localRope(keys, windows, rope);
     if (local && local !== rope) ropes.push(local);
-    const windowed = { slidingWindow: window, rope: local && ropes.indexOf(local) };
-    const unwindowed = windows.globalIsUnrotated ? { ...global, rope: null } : global;
+    const seen = windows.areChunks
+      ? { slidingWindow: 0, attentionChunk: window }
+      : { slidingWindow: window };
+    const windowed = { ...seen, rope: local && ropes.indexOf(local) };
+    const unwindowed = windows.globalIsUnrotated
+      ? { ...global, rope: null, ...unrotatedQueries(windows, rope, ropes) }
+      : global;
     const isGlobal = readPattern(keys, windows, shape.blockCount);
     const rotated = windows.rotatesLeading ? shape.leadingDenseCount : 0;
     layers = isGlobal.map((sees, index) =>
       !sees ? windowed : index < rotated ? global : unwindowed
     );
   }
-  return { ropes, layers: layers.map((layer, index) => unrotatedLast(layer, index, family)) };
+  const isRotated = readRotated(keys, family, shape.blockCount);
+  return {
+    ropes,
+    layers: layers.map((layer, index) => isRotated(index) ? layer : { ...layer, rope: null }),
+  };
 }
 
 /** What turns queries and makes them longer, too; null: the file names no temperature. */
@@ -82,7 +93,19 @@ function readTemperature(
   if (rope.dimensionCount !== headDim) {
     throw keys.wrong("rope.dimension_count", `the head dimension, ${headDim}`);
   }
-  return { ...rope, temperature: { scale, length: rope.scaling.originalContextLength } };
+  const length = rope.scaling.originalContextLength;
+  return { ...rope, temperature: { scale, length, first: 0 } };
+}
+
+/** What makes queries longer that nothing turns: a rope whose positions are divided by infinity. */
+function unrotatedQueries(
+  { temperature }: AlternatingWindows,
+  rope: RopeConfig | null,
+  ropes: RopeConfig[],
+): Pick<LayerConfig, "queryRope"> {
+  if (rope === null || temperature === undefined) return {};
+  const scaling = { ...rope.scaling, ...UNSCALED, type: "linear", factor: Infinity } as const;
+  return { queryRope: ropes.push({ ...rope, scaling, factors: null, temperature }) - 1 };
 }
 
 /** Tokens that windowed layers see; 0: there are none. */
@@ -92,9 +115,27 @@ function readWindow(keys: Hyperparameters, { windows }: Family): number {
   return keys.integer("attention.sliding_window", { min: 0, absent });
 }
 
-function unrotatedLast(layer: LayerConfig, index: number, family: Family): LayerConfig {
-  const period = family.unrotatedPeriod;
-  return period > 0 && index % period === period - 1 ? { ...layer, rope: null } : layer;
+/** Which layers are rotated that have a rope: the family says, or a list of the file. */
+function readRotated(
+  keys: Hyperparameters,
+  { unrotatedPeriod: period, listsRotated }: Family,
+  blockCount: number,
+): (index: number) => boolean {
+  const key = "attention.rope_pattern";
+  if (!listsRotated || !keys.has(key)) {
+    return (index) => period === 0 || index % period !== period - 1;
+  }
+  const said = readList(keys, key, blockCount);
+  if (said === null) throw keys.wrong(key, `a list of ${blockCount}, one for each block`);
+  return (index) => Boolean(said[index]);
+}
+
+/** A list with an item for each block; null: the key's value is none. */
+function readList(keys: Hyperparameters, key: string, blockCount: number): unknown[] | null {
+  const said = keys.value(key);
+  if (typeof said !== "object" || said.length !== blockCount) return null;
+  const isList = Array.isArray(said) || ArrayBuffer.isView(said);
+  return isList ? Array.from(said as ArrayLike<unknown>) : null;
 }
 
 /** Which layers see everything. Files give the length of the pattern, or a list of windows. */
@@ -106,8 +147,8 @@ function readPattern(
   const key = "attention.sliding_window_pattern";
   const said = keys.value(key);
   if (typeof said === "object") {
-    const isList = said.length === blockCount && (Array.isArray(said) || ArrayBuffer.isView(said));
-    if (isList) return Array.from(said as ArrayLike<unknown>, (hasWindow) => !hasWindow);
+    const windowed = readList(keys, key, blockCount);
+    if (windowed !== null) return windowed.map((hasWindow) => !hasWindow);
     throw keys.wrong(key, `a number, or a list of ${blockCount}, one for each block`);
   }
   const period = keys.integer(key, { min: 0, absent: windows.period });
@@ -122,19 +163,29 @@ function readRope(
   family: Family,
   shape: LayerShape,
 ): RopeConfig | null {
-  if (family.positions === "learned" || family.positions === "none") return null;
+  const { positions } = family;
+  if (positions === "learned" || positions === "none") return null;
+  if (positions === "sloped" || shape.isSloped) return null;
   if (family.rotationIsOptional && !keys.flag("rope.scaling.finetuned", true)) return null;
   const scaling = readRopeScaling(keys, shape.trainedContext, family.hasLatentAttention);
   const dimensionCount = readRotatedDimensions(keys, shape.headDim);
   const length = dimensionCount / 2;
   const isLong = shape.usedContext > scaling.originalContextLength;
   return {
-    kind: hasSections(keys) ? family.positionsOfSections ?? family.positions : family.positions,
+    kind: hasSections(keys) ? family.positionsOfSections ?? positions : positions,
     dimensionCount,
-    frequencyBase: keys.float("rope.freq_base", { min: 0, absent: 10000 }),
+    frequencyBase: readBase(keys, family, shape.headDim),
     scaling,
     factors: findFactors(file, length, isLong),
   };
+}
+
+/** Stretched by alpha, a base is alpha^(d / (d - 2)) times as large. */
+function readBase(keys: Hyperparameters, { mayStretchBase }: Family, headDim: number): number {
+  const base = keys.float("rope.freq_base", { min: 0, absent: 10000 });
+  const key = "rope.scaling.alpha";
+  const alpha = mayStretchBase ? keys.float(key, { min: -Infinity, absent: 0 }) : 0;
+  return alpha > 0 ? base * alpha ** (headDim / (headDim - 2)) : base;
 }
 
 /** Dimensions turn by positions of several kinds, which are one and the same in texts. */

@@ -24,6 +24,13 @@ import type {
   NormTensors,
 } from "./types.ts";
 
+/** The size of Llama 4 that does not normalise heads (Maverick) has so many. */
+const UNNORMALIZED_EXPERTS = 128;
+
+/** What norms behind a block are called. */
+const ATTENTION_POST_NORMS = ["post_attention_norm", "attn_output_norm"];
+const FEED_FORWARD_POST_NORMS = ["post_ffw_norm", "layer_output_norm"];
+
 /**
  * The tensors that a model of this configuration uses, checked.
  * @throws {ModelFormatError} when one is missing or has another shape than `config` asks for.
@@ -38,6 +45,9 @@ export function readTensors(file: GgufFile, config: ModelConfig, family: Family)
     tokenEmbedding,
     positionEmbedding: family.positions === "learned"
       ? checker.matrix("position_embd.weight", { rows: config.contextLength, columns })
+      : null,
+    embeddingNorm: family.hasEmbeddingNorm
+      ? readNorm(checker, "token_embd_norm", { config, family })
       : null,
     outputNorm: readNorm(checker, family.outputNorm, { config, family }),
     output: config.tiedEmbeddings ? tokenEmbedding : {
@@ -91,14 +101,19 @@ function layerTensors(reader: LayerReader): LayerTensors {
       ? attentionTensors(reader)
       : convolutionTensors(reader, taps),
     stateSpace: hasStates ? stateSpaceTensors(reader) : null,
-    attentionPostNorm: norm("post_attention_norm", family.hasPostNorms),
+    attentionPostNorm: norm(postNorm(reader, ATTENTION_POST_NORMS), family.hasPostNorms),
     feedForwardNorm: norm(
       feedForwardNorm,
       family.hasPreNorms && hasOwnNorm && hasNeurons !== false,
     ),
     feedForward: hasNeurons === false ? null : feedForwardTensors(reader),
-    feedForwardPostNorm: norm("post_ffw_norm", family.hasPostNorms),
+    feedForwardPostNorm: norm(postNorm(reader, FEED_FORWARD_POST_NORMS), family.hasPostNorms),
   };
+}
+
+/** That of the names which the first block's is called; the first where it is called none. */
+function postNorm({ checker }: LayerReader, names: readonly string[]): string {
+  return names.find((name) => checker.has(`blk.0.${name}.weight`)) ?? names[0];
 }
 
 /** Whose tensors are asked for, and missed, where a file's count of layers is damaged. */
@@ -169,21 +184,29 @@ function readNorm(
   { config, family }: Pick<LayerReader, "config" | "family">,
 ): NormTensors {
   const length = config.embeddingLength;
-  // The converter of Falcon-H1 leaves the end of a name out.
-  const isBare = checker.has(name) && !checker.has(`${name}.weight`);
+  const { normBiases } = family;
+  const isBiased = normBiases === "all" ||
+    normBiases === "ifThere" && checker.has(`${name}.bias`) ||
+    normBiases === "ofLayerNorms" && config.norm.kind === "layer";
+  if (!family.normsHaveWeights) return { weight: null, bias: null };
+  // Some files leave ".weight" out.
+  const isBare = !checker.has(`${name}.weight`) && checker.has(name);
   return {
     weight: checker.vector(isBare ? name : `${name}.weight`, length),
-    bias: config.norm.kind === "layer" && family.normsHaveBiases
-      ? checker.vector(`${name}.bias`, length)
-      : null,
+    bias: isBiased ? checker.vector(`${name}.bias`, length) : null,
   };
 }
 
 function headNorm(reader: LayerReader, name: string, heads: number): HeadNormTensors | null {
-  const { checker, config: { headDim }, family, at } = reader;
+  const { checker, config, family, at, index } = reader;
+  const { headDim } = config;
   switch (family.headNorms) {
     case "none":
       return null;
+    case "ofTurned":
+      return config.layers[index].rope === null || config.experts?.count === UNNORMALIZED_EXPERTS
+        ? null
+        : { span: "head", weight: null };
     case "sharedIfThere":
       if (!checker.has(`blk.0.${name}`)) return null;
       return { span: "head", weight: checker.vector(at + name, headDim) };

@@ -57,9 +57,10 @@ export function fillRopeTable(
   offset: number,
 ): void {
   const { inverseFrequencies, magnitude: own, temperature } = frequencies;
-  const magnitude = temperature === undefined
-    ? own
-    : own * (1 + temperature.scale * Math.log(1 + Math.floor(position / temperature.length)));
+  const magnitude = temperature === undefined ? own : own *
+    (1 +
+      temperature.scale *
+        Math.log(1 + Math.floor((position + temperature.first) / temperature.length)));
   const half = inverseFrequencies.length;
   for (let i = 0; i < half; i++) {
     const angle = position * inverseFrequencies[i];

@@ -3,9 +3,10 @@
  * (`ModelTensors`). Everything the engine and the reference need to know is here; neither of them
  * looks at GGUF metadata or at the names of tensors.
  */
+import type { ExpertsConfig } from "./experts_types.ts";
 import type { LatentConfig, StateSpaceConfig } from "./kept_types.ts";
 
-export type { LatentConfig, StateSpaceConfig };
+export type { ExpertsConfig, LatentConfig, StateSpaceConfig };
 
 /** Scaling of rotary frequencies beyond the trained context. */
 export interface RopeScaling {
@@ -34,10 +35,14 @@ export interface RopeConfig {
   /** [dimensionCount / 2] values that divide the frequencies (Llama 3, long-rope), or null. */
   readonly factors: VectorTensor | null;
   /**
-   * Of queries that are made longer: all is multiplied by 1 + scale · ln(1 + ⌊position / length⌋).
-   * Left out: they are not.
+   * Of queries that are made longer: all is multiplied by 1 + scale · ln(1 + ⌊p / length⌋), p being
+   * the position, counted from `first`. Left out: they are not.
    */
-  readonly temperature?: { readonly scale: number; readonly length: number };
+  readonly temperature?: {
+    readonly scale: number;
+    readonly length: number;
+    readonly first: 0 | 1;
+  };
 }
 
 /** How activations are normalised, everywhere in the model. */
@@ -67,41 +72,14 @@ export interface FeedForwardConfig {
   readonly firingThreshold: number;
 }
 
-/** A mixture of experts. */
-export interface ExpertsConfig {
-  readonly count: number;
-  /** How many experts a token uses. */
-  readonly usedCount: number;
-  /** Neurons of one expert. */
-  readonly feedForwardLength: number;
-  /**
-   * How router logits become weights: softmax or sigmoid over all experts before the choice, or
-   * softmax over the chosen ones only.
-   */
-  readonly gating: "softmax" | "sigmoid" | "softmaxOfChosen";
-  /** Weights of the chosen experts are divided by their sum. */
-  readonly normalizesWeights: boolean;
-  /** Multiplies the weights in the end; usually 1. */
-  readonly weightScale: number;
-  /** What the router reads: what the experts read, or the residual stream before attention. */
-  readonly routerInput: "feedForward" | "layerInput";
-  /** Neurons of the expert that every token uses; 0 = none. */
-  readonly sharedFeedForwardLength: number;
-  /** How much that one counts where it has no gate. Left out: 1. */
-  readonly sharedWeight?: number;
-  /** So many layers, the first ones, have a dense block instead. */
-  readonly leadingDenseCount: number;
-  /**
-   * A token chooses among the experts of some groups only: those whose two best experts together
-   * have the highest scores. Groups are neighbours of equal number. Left out: among all.
-   */
-  readonly groups?: { readonly count: number; readonly usedCount: number };
-}
-
 /** What may differ from layer to layer. */
 export interface LayerConfig {
   /** Keys older than this many tokens are not attended to; 0 = no window. */
   readonly slidingWindow: number;
+  /**
+   * Positions come in chunks of so many; a token attends to those of its own. Left out: of all.
+   */
+  readonly attentionChunk?: number;
   /** Index into `ModelConfig.ropes`; null: positions are not encoded here. */
   readonly rope: number | null;
   /** The same for queries, where another one turns them than keys. */
@@ -145,6 +123,13 @@ export interface ModelConfig {
   readonly attentionScale: number;
   /** Scores become cap · tanh(score / cap); 0 = not. */
   readonly attentionSoftCap: number;
+  /**
+   * Scores fall with distance, by slopes that go from head to head down to 2 to the minus this: see
+   * `alibiSlopes`. 0 = they do not.
+   */
+  readonly alibiMaxBias: number;
+  /** Queries, keys and values are cut off at ± this, before they are normalised; 0 = not. */
+  readonly projectionClamp: number;
   /** The rotary embeddings that layers choose from. */
   readonly ropes: readonly RopeConfig[];
   readonly feedForward: FeedForwardConfig;
@@ -193,7 +178,8 @@ export interface MatrixTensor {
 }
 
 export interface NormTensors {
-  readonly weight: VectorTensor;
+  /** Null: all are 1. */
+  readonly weight: VectorTensor | null;
   readonly bias: VectorTensor | null;
 }
 
@@ -201,8 +187,8 @@ export interface NormTensors {
 export interface HeadNormTensors {
   /** "head": each head by itself. "projection": all heads of a token as one vector. */
   readonly span: "head" | "projection";
-  /** [headDim], the same for all heads, or [heads · headDim]. */
-  readonly weight: VectorTensor;
+  /** [headDim], the same for all heads, or [heads · headDim]; null: all are 1. */
+  readonly weight: VectorTensor | null;
 }
 
 /** Rows of each head in a matrix: head h's are number h · step + start and `count` - 1 more. */
@@ -371,6 +357,8 @@ export interface ModelTensors {
   readonly tokenEmbedding: MatrixTensor;
   /** [context, d], learned; added to the embeddings, or null. */
   readonly positionEmbedding: MatrixTensor | null;
+  /** Of the embeddings; null: they go in as they are. */
+  readonly embeddingNorm: NormTensors | null;
   readonly outputNorm: NormTensors;
   /** Equals `tokenEmbedding` when tied. */
   readonly output: MatrixTensor;

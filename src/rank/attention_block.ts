@@ -27,6 +27,8 @@ export class AttentionBlock {
   readonly #tableBytes: number;
   readonly #latents: LatentHeads | null;
   readonly #valueDim: number;
+  /** The first own head's number in the model. */
+  readonly #firstHead: number;
   /** By layer: own key/value heads that a rank before this one owns, too. */
   readonly #sharedKvHeads: readonly number[];
 
@@ -42,6 +44,7 @@ export class AttentionBlock {
     this.#groupSize = config.headCount / config.headCountKv;
     this.#latents = config.latent && new LatentHeads(state, by.residual, config.latent);
     this.#valueDim = cachedValueDim(config);
+    this.#firstHead = layers[0]?.heads.start ?? 0;
     const before = by.plans.slice(0, rankIndex);
     this.#sharedKvHeads = layers.map(({ kvHeads }, index) => {
       const end = Math.max(0, ...before.map((plan) => plan.layers[index].kvHeads.end));
@@ -54,12 +57,20 @@ export class AttentionBlock {
     if (layer.headCount === 0) return;
     if (layer.latent !== null) return this.#latents!.project(layer, layer.latent);
     const { query, key, value, attentionGate: gate } = layer;
-    const { kernels, space, plan, n } = this.#state;
+    const { kernels, space, plan, config, n } = this.#state;
     const x = this.#residual.read(layer.attentionNorm, layer.projectionsReadQ8);
     project(kernels, query, x, n, space.query, query.rowCount);
     project(kernels, key, x, n, space.key, key.rowCount);
     project(kernels, value, x, n, space.value, value.rowCount);
     if (gate !== null) project(kernels, gate, x, n, space.attentionGate, plan.strides.attention);
+    if (config.projectionClamp > 0) this.#clamp(layer);
+  }
+
+  #clamp({ query, key, value }: Layer): void {
+    const { kernels, space, n, fractions: { projectionClamp: limit } } = this.#state;
+    kernels.clamp_f32(space.query, query.rowCount, n, query.rowCount, limit);
+    kernels.clamp_f32(space.key, key.rowCount, n, key.rowCount, limit);
+    kernels.clamp_f32(space.value, value.rowCount, n, value.rowCount, limit);
   }
 
   /**
@@ -123,6 +134,7 @@ export class AttentionBlock {
     const width = headCount * config.headDim;
     let { query } = space;
     let attention = latent === null ? space.attention : space.latent!.mixed;
+    const slopes = config.alibiMaxBias > 0 ? space.slopes + 4 * this.#firstHead : 0;
     const outStride = latent === null ? plan.strides.attention : headCount * valueDim;
     for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
       const n = segments[at + SEGMENT_ROWS];
@@ -148,6 +160,8 @@ export class AttentionBlock {
         fractions.attentionScale,
         fractions.attentionSoftCap,
         layer.sinks,
+        layer.attentionChunk,
+        slopes,
       );
       query += n * width * 4;
       attention += n * outStride * 4;
@@ -203,8 +217,10 @@ export class AttentionBlock {
   /** Each head by itself. */
   #normalizeEach(norm: HeadNorm, x: number, heads: number): void {
     if (heads === 0) return;
-    const { kernels, config: { headDim, norm: { kind } }, fractions: { epsilon }, n } = this.#state;
-    const { weight, weightStep } = norm;
+    const { kernels, space, config: { headDim, norm: { kind } }, fractions, n } = this.#state;
+    const { epsilon } = fractions;
+    const { weightStep } = norm;
+    const weight = norm.weight || space.ones;
     const centred = kind === "layer" ? 1 : 0;
     const stride = heads * headDim;
     kernels.head_norm_f32(x, stride, n, heads, headDim, weight, weightStep, epsilon, centred);

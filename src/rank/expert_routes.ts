@@ -5,7 +5,7 @@
 import { check } from "../base/check.ts";
 import { floats } from "./arena_views.ts";
 import type { Experts } from "./layer.ts";
-import { type Activations, project } from "./matrix.ts";
+import { type Activations, project, quantize } from "./matrix.ts";
 import type { RoutingWorkspacePlan } from "./plan_types.ts";
 import { type Routes, Routing } from "./routing.ts";
 import type { StepState } from "./step_state.ts";
@@ -78,6 +78,17 @@ export class ExpertRoutes {
     if (readsFloats) {
       kernels.gather_rows_f32(x.f32, x.stride, n, rows, count, to.f32, to.stride, d);
     }
+    return to;
+  }
+
+  /** The same as floats and q8 tiles, each multiplied by its route's weight. */
+  gatherWeighed(x: Activations, first: number, count: number): Activations {
+    const { kernels, n, config: { embeddingLength: d } } = this.#state;
+    const { gathered: to, plan } = this.views;
+    const rows = plan.rows + first * 4;
+    kernels.gather_rows_f32(x.f32, x.stride, n, rows, count, to.f32, to.stride, d);
+    kernels.scale_rows_f32(to.f32, to.stride, plan.weights + first * 4, count, d);
+    quantize(kernels, to, count, d);
     return to;
   }
 }

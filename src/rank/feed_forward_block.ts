@@ -50,6 +50,8 @@ export class FeedForwardBlock {
   readonly #streaming: Streaming | null;
   /** Null unless it has predictors, too. */
   readonly #guessAhead: GuessAhead | null;
+  /** What an expert gives to a token is not multiplied by its weight, but what it reads. */
+  readonly #weighsInputs: boolean;
   /** Predictors of the experts of the layer that is computed were asked. */
   #asksNow = false;
 
@@ -67,6 +69,7 @@ export class FeedForwardBlock {
   ) {
     const { plan } = state;
     this.#streaming = by.streaming;
+    this.#weighsInputs = state.config.experts?.weighsInputs ?? false;
     this.#state = state;
     this.#residual = by.residual;
     this.#observer = by.observer;
@@ -160,7 +163,7 @@ export class FeedForwardBlock {
     const x = this.#read(block, layer);
     this.#asksNow = this.#asksPredictors(block);
     if (!layer.routesEarly && !this.#asksNow) this.#routes.choose(block, x);
-    if (this.#listsStreamed && (block.haveAllGates || this.#asksNow)) {
+    if (this.#listsStreamed && !this.#weighsInputs && (block.haveAllGates || this.#asksNow)) {
       const { n } = this.#state;
       for (let t = 0; t < n; t++) {
         this.#addExpertsOf(block, this.#sparse!.take(x, BOTH_FORMS, n, t), t);
@@ -264,7 +267,10 @@ export class FeedForwardBlock {
       if (count === 0) continue;
       const each = block.experts[e];
       if (each.kind === "streamed" && each.count === 0) continue;
-      this.#addExpert(each, this.#routes.gather(x, each, first, count), e, first, count);
+      const own = this.#weighsInputs
+        ? this.#routes.gatherWeighed(x, first, count)
+        : this.#routes.gather(x, each, first, count);
+      this.#addExpert(each, own, e, first, count);
     }
   }
 
@@ -281,7 +287,7 @@ export class FeedForwardBlock {
     if (expert.up.rowCount === 0) return;
     const { plan, routes } = this.#routes.views;
     const rows = plan.rows + first * 4;
-    const weights = plan.weights + first * 4;
+    const weights = this.#weighsInputs ? 0 : plan.weights + first * 4;
     const { predictor } = expert;
     if (isApart && !isRehearsal && predictor !== null) {
       if (this.#asksNow) {
@@ -299,7 +305,9 @@ export class FeedForwardBlock {
     if (isRehearsal && predictor !== null) {
       this.#predictors?.compare(predictor, hidden, first, count);
     }
-    kernels.scale_rows_f32(hidden.f32, hidden.stride, weights, count, expert.up.rowCount);
+    if (weights !== 0) {
+      kernels.scale_rows_f32(hidden.f32, hidden.stride, weights, count, expert.up.rowCount);
+    }
     this.#residual.addRows(expert.down, hidden, rows, count);
   }
 
@@ -360,6 +368,9 @@ export class FeedForwardBlock {
 
   #addShared(block: Experts, all: Dense | Streamed, x: Activations): void {
     const { kernels, inputs, space, n, arena, config } = this.#state;
+    if (all.kind === "streamed" && all.count === 0) {
+      return this.#residual.addBias(all.staged.down);
+    }
     const shared = all.kind === "dense" ? all : this.#streaming!.bring(all, arena);
     if (shared.up.rowCount === 0) {
       this.#residual.add(shared.down, inputs.hidden);

@@ -18,7 +18,7 @@ import type {
 import { lengthOf, type Range } from "./shard.ts";
 import { bindStateSpace, type StateSpace } from "./state_space.ts";
 
-/** Addresses of f32 [embeddingLength]; bias 0: none. */
+/** Addresses of f32 [embeddingLength]; weight 0: all are 1; bias 0: none. */
 export interface Norm {
   readonly weight: number;
   readonly bias: number;
@@ -27,6 +27,7 @@ export interface Norm {
 /** A norm of queries or keys. */
 export interface HeadNorm {
   readonly span: "head" | "projection";
+  /** 0: all are 1. */
   readonly weight: number;
   /** Floats from one head's weights to the next one's; 0 where all share them. */
   readonly weightStep: number;
@@ -137,6 +138,8 @@ export interface Layer {
   readonly routesEarly: boolean;
   /** 0 = none. */
   readonly slidingWindow: number;
+  /** Positions of a chunk that a token sees its own of; 0: it sees those of all. */
+  readonly attentionChunk: number;
   /** Index of the rotary embedding, or null. */
   readonly rope: number | null;
   /** The same for queries. */
@@ -201,6 +204,7 @@ export function bindLayer(
     routesEarly: plan.feedForward?.kind === "experts" &&
       config.experts?.routerInput === "layerInput",
     slidingWindow: own.slidingWindow,
+    attentionChunk: own.attentionChunk ?? 0,
     rope: own.rope,
     queryRope: own.queryRope ?? own.rope,
     normalizesTurned: config.normalizesTurnedHeads,
@@ -243,12 +247,13 @@ export function bindNorm(plan: NormPlan): Norm;
 export function bindNorm(plan: NormPlan | null): Norm | null;
 export function bindNorm(plan: NormPlan | null): Norm | null {
   if (plan === null) return null;
-  return { weight: plan.weight.offsetBytes, bias: addressOf(plan.bias) };
+  return { weight: addressOf(plan.weight), bias: addressOf(plan.bias) };
 }
 
 function bindHeadNorm(plan: HeadNormPlan | null, headDim: number): HeadNorm | null {
   if (plan === null) return null;
   const { span, weight } = plan;
+  if (weight === null) return { span, weight: 0, weightStep: 0 };
   // One own head of several has headDim weights, too: stepping over them once changes nothing.
   const weightStep = lengthOf(weight.range) > headDim ? headDim : 0;
   return { span, weight: weight.offsetBytes, weightStep };

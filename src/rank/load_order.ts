@@ -28,6 +28,7 @@ export type Piece =
 export function* piecesOf(plan: RankPlan): Generator<Piece> {
   if (plan.embeddingInFile === null) yield* inArena(0, partsOf(plan.embedding));
   if (plan.positions !== null) yield* inArena(0, partsOf(plan.positions));
+  yield* inArena(0, partsOfNorm(plan.embeddingNorm));
   for (const layer of plan.layers) yield* inArena(layer.arena, partsOfLayer(layer));
   yield* inArena(plan.outputArena, partsOfNorm(plan.outputNorm));
   // Plans are posted between threads, so a tied output is told by its name.
@@ -188,6 +189,6 @@ function* partsOf(matrix: MatrixPlan): Generator<Part> {
 
 function* partsOfNorm(norm: NormPlan | HeadNormPlan | null): Generator<Part> {
   if (norm === null) return;
-  yield { vector: norm.weight };
+  if (norm.weight !== null) yield { vector: norm.weight };
   if ("bias" in norm && norm.bias !== null) yield { vector: norm.bias };
 }

@@ -12,6 +12,7 @@ import type { GgufTensor } from "../gguf/types.ts";
 import { dequantize } from "../model/dequantize.ts";
 import { rowBytes } from "../model/dtypes.ts";
 import { COLUMN_GROUP_ROWS } from "../memory/column_layout.ts";
+import { loadCodebooks } from "./codebook_region.ts";
 import { arenaPiecesOf } from "./load_order.ts";
 import { filePieces, gatherColumns } from "./picked.ts";
 import type { MatrixPlan, RankPlan, VectorPlan } from "./plan_types.ts";
@@ -56,6 +57,7 @@ export function loadWeights(input: LoadInput): void {
       scratchOffset: plan.workspaces[arena].normedQ8, // that no step uses yet
     })
   );
+  plan.arenas.forEach((arena, index) => loadCodebooks(arena, input.memories[index]));
   for (const piece of arenaPiecesOf(plan)) {
     if ("matrix" in piece) arenas[piece.arena].matrix(piece.matrix);
     else arenas[piece.arena].vector(piece.vector);

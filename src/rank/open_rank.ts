@@ -34,6 +34,8 @@ import { forward } from "./forward.ts";
 import { loadWeights } from "./load_weights.ts";
 import type { Gpu } from "../../gpu/mod.ts";
 import type { GpuRank } from "./gpu/gpu_rank.ts";
+import type { GpuHost, GpuSetup } from "./gpu/gpu_setup.ts";
+import type { TokenChain } from "./gpu/token_chain.ts";
 import type { RankPlan } from "./plan_types.ts";
 import type { RankSteps, WalkedLayer } from "./rank_steps.ts";
 import { type PackedUnits, Streaming } from "./streaming.ts";
@@ -72,27 +74,6 @@ export interface RankSetup {
 
 /** A second model that the same ranks compute, in steps of a kind of their own. */
 export type DraftSetup = Pick<RankSetup, "plans" | "config" | "tensors" | "parts" | "memories">;
-
-/** Which GPU, and how it is used. */
-export interface GpuSetup {
-  /** A software adapter may be used. */
-  readonly mayBeSoftware: boolean;
-  readonly priority: "normal" | "background";
-  /** What `doctor` found to be fastest there (gpu/autotune.ts); null: it is tried now. */
-  readonly tuning: string | null;
-  /** Most bytes on it; null: what it gives. */
-  readonly memoryBytes: number | null;
-  /** It is lost in the step of that number, counted from 1 (for tests); null: never. */
-  readonly lossAtStep: number | null;
-}
-
-/** What a page does otherwise than a thread of Deno does. */
-export interface GpuHost {
-  /** The model's bytes; left out: its files are opened. */
-  readonly reader?: TensorReader;
-  /** Whoever runs a step awaits `RankRunner.arrived` after it; left out: steps wait on the spot. */
-  readonly awaitsLogits?: boolean;
-}
 
 /** What a rank reads while it loads. */
 interface Opening {
@@ -233,12 +214,19 @@ export class RankRunner {
       const rank = await GpuRank.open({
         ...stepInput(opening),
         ...{ gpu, control, tensors, reader, onProgress: tell, awaitsLogits },
+        // Software is never fast enough for it, and slow to compile what it takes.
+        hasChain: setup.gpu.waitMs === null ? !gpu.info.isFallback : setup.gpu.waitMs > 0,
       });
       return new RankRunner(opening, walkOf(rank), { gpu, gpuRank: rank });
     } catch (error) {
       gpu.close();
       throw error;
     }
+  }
+
+  /** Several tokens a wait; null: there is no GPU that could. */
+  get chain(): TokenChain | null {
+    return this.#held.gpuRank?.chain ?? null;
   }
 
   /**

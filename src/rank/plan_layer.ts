@@ -166,7 +166,10 @@ export function norm(place: Placer, tensors: NormTensors | null): NormPlan | nul
 export function norm(place: Placer, tensors: NormTensors | null): NormPlan | null {
   if (tensors === null) return null;
   const { weight, bias } = tensors;
-  return { weight: place.vector(weight), bias: bias === null ? null : place.vector(bias) };
+  return {
+    weight: weight && place.vector(weight),
+    bias: bias === null ? null : place.vector(bias),
+  };
 }
 
 function headNorm(
@@ -176,6 +179,7 @@ function headNorm(
 ): HeadNormPlan | null {
   if (tensors === null) return null;
   const { span, weight } = tensors;
+  if (weight === null) return { span, weight };
   const isShared = span === "head" && weight.length === own.headDim;
   return { span, weight: isShared ? place.vector(weight) : place.vector(weight, own.rows) };
 }

@@ -17,7 +17,7 @@ import type { Placer } from "./plan_layer.ts";
 import type { MatrixPlan, VectorPlan } from "./plan_types.ts";
 import type { WorkspaceInput } from "./plan_workspace.ts";
 import { lengthOf, type Range } from "./shard.ts";
-import type { StepGraphInput } from "./step_graph.ts";
+import type { LastingTensor, StepGraphInput, StepTensor } from "./step_graph.ts";
 
 /** A layer's share; what is for each channel or head is of own ones. */
 export interface StateSpacePlan {
@@ -253,6 +253,22 @@ function filled(ranges: readonly Range[]): Range[] {
 
 function scaled({ start, end }: Range, factor: number, offset = 0): Range {
   return { start: start * factor + offset, end: end * factor + offset };
+}
+
+/** Where intermediates are; at: the address of one of a name. */
+export function stateWorkspace(at: (name: StepTensor | LastingTensor) => number): StateWorkspace {
+  return {
+    input: at("state.input"),
+    convolved: at("state.convolved"),
+    convolvedQ8: at("state.convolved.q8"),
+    steps: at("state.steps"),
+    out: at("state.out"),
+    outQ8: at("state.out.q8"),
+    rank: at("state.rank"),
+    rankQ8: at("state.rank.q8"),
+    made: at("state.made"),
+    exchange: at("state.exchange"),
+  };
 }
 
 /** Bytes of intermediates. */

@@ -60,15 +60,16 @@ export interface VectorPlan {
 }
 
 export interface NormPlan {
-  readonly weight: VectorPlan;
+  /** Null: all are 1. */
+  readonly weight: VectorPlan | null;
   readonly bias: VectorPlan | null;
 }
 
 /** The norm of queries or keys: this rank's weights of it. */
 export interface HeadNormPlan {
   readonly span: "head" | "projection";
-  /** [headDim] where all heads share them, else [own heads · headDim]. */
-  readonly weight: VectorPlan;
+  /** [headDim] where all heads share them, else [own heads · headDim]; null: all are 1. */
+  readonly weight: VectorPlan | null;
 }
 
 /** Guesses which neurons fire: second · relu(first · residual stream). */
@@ -236,6 +237,10 @@ export interface WorkspacePlan {
   readonly ropes: readonly number[];
   /** Which blocks of keys and values sequences have, u32 [sequences, tableBlocks]: kv_bytes.ts. */
   readonly tables: number;
+  /** Weights of norms that have none, f32 [widest]; 0: all have some. */
+  readonly ones: number;
+  /** How fast scores of each of the model's heads fall, f32 [heads]; 0: they do not. */
+  readonly slopes: number;
   /** Scratch of the attention kernel, bytes. */
   readonly scratch: number;
   /** Logits of this rank's vocabulary rows, [logitsRows, logitsStride]. */
@@ -350,6 +355,7 @@ export interface RankPlan {
   readonly positions: MatrixPlan | null;
   readonly layers: readonly LayerPlan[];
   readonly outputArena: number;
+  readonly embeddingNorm: NormPlan | null;
   readonly outputNorm: NormPlan;
   /** Equals `embedding` when the model ties them. */
   readonly output: MatrixPlan;

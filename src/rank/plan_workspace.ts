@@ -4,7 +4,7 @@ import { SECTOR_BYTES_MAX } from "../io/mod.ts";
 import type { ArenaBuilder } from "../memory/arena.ts";
 import { REGION_ALIGN_BYTES, SUPERBLOCK_WEIGHTS } from "../memory/row_layout.ts";
 import { mergedHeadDim } from "../model/latent.ts";
-import type { ModelConfig, StateSpaceConfig } from "../model/types.ts";
+import type { ModelConfig, ModelTensors, StateSpaceConfig } from "../model/types.ts";
 import { mostOf, N, planMemory } from "../shapes/mod.ts";
 import type {
   IntermediatesPlan,
@@ -16,7 +16,7 @@ import type { StreamPlan } from "./stream_types.ts";
 import { countsBytes } from "./counts.ts";
 import { tableBlocks } from "./kv_bytes.ts";
 import { queryStride } from "./plan_latent.ts";
-import { channelsOf, convolvedRows, inputRows, stateBytes } from "./plan_state.ts";
+import { channelsOf, convolvedRows, inputRows, stateBytes, stateWorkspace } from "./plan_state.ts";
 import { lengthOf, type Range, type Shard } from "./shard.ts";
 import {
   type LastingTensor,
@@ -45,6 +45,8 @@ export interface WorkspaceInput {
   readonly sequences?: number;
   /** Where file bytes land while weights are loaded. */
   readonly stagingBytes: number;
+  /** Some norm has no weights. */
+  readonly hasPlainNorms: boolean;
   /** Some matrix lies neuron by neuron. */
   readonly hasNeurons: boolean;
   /** Silent neurons are left out. */
@@ -73,18 +75,7 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     key: at("key"),
     value: at("value"),
     squares: at("squares"),
-    states: input.config.stateSpace && {
-      input: at("state.input"),
-      convolved: at("state.convolved"),
-      convolvedQ8: at("state.convolved.q8"),
-      steps: at("state.steps"),
-      out: at("state.out"),
-      outQ8: at("state.out.q8"),
-      rank: at("state.rank"),
-      rankQ8: at("state.rank.q8"),
-      made: at("state.made"),
-      exchange: at("state.exchange"),
-    },
+    states: input.config.stateSpace && stateWorkspace(at),
     latent: input.config.latent && {
       down: at("latent.down"),
       plain: at("latent.plain"),
@@ -115,6 +106,8 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
       return own;
     }),
     tables: at("tables"),
+    ones: at("ones"),
+    slopes: at("slopes"),
     scratch: at("attention.scratch"),
     logits: at("logits"),
     candidates: at("candidates"),
@@ -204,6 +197,8 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     "neurons.scratch": input.hasNeurons ? sizes.neurons_scratch_bytes(widest) : 0,
     counts: countsBytes(config.blockCount),
     tables: (input.sequences ?? 1) * tableBlocks(input.contextLength) * 4,
+    ...input.hasPlainNorms && { ones: Math.max(d, headDim) * 4 },
+    ...config.alibiMaxBias > 0 && { slopes: config.headCount * 4 },
     logits: logitsRows(chunkTokens) * strides.logits * 4,
     candidates: leads ? config.vocabSize * 4 : 0,
     ...fewBytes(input),
@@ -376,4 +371,9 @@ function routingBytes(
     gathered: N.times(strides.embedding * 4),
     "gathered.q8": sizes.q8_bytes(chunkTokens, embeddingLength),
   };
+}
+
+/** True where norms need ones for weights. */
+export function hasPlainNorms({ outputNorm, layers }: ModelTensors): boolean {
+  return outputNorm.weight === null || layers.some(({ queryNorm }) => queryNorm?.weight === null);
 }

@@ -8,7 +8,7 @@ import type { Observation } from "../memory/observation.ts";
 import { AttentionBlock } from "./attention_block.ts";
 import { ConvolutionBlock, convolves } from "./convolution_block.ts";
 import { FeedForwardBlock } from "./feed_forward_block.ts";
-import { bindLayer, type Layer } from "./layer.ts";
+import { bindLayer, bindNorm, type Layer, type Norm } from "./layer.ts";
 import { LayerTally, neuronsAsked } from "./layer_tally.ts";
 import { Observer } from "./observer.ts";
 import type { RankPlan } from "./plan_types.ts";
@@ -33,6 +33,7 @@ export class Rank implements RankSteps<Layer> {
   readonly #control: Control;
   readonly #layers: readonly Layer[];
   readonly #residual: Residual;
+  readonly #embeddingNorm: Norm | null;
   readonly #vocabulary: Vocabulary;
   readonly #attention: AttentionBlock;
   readonly #convolution: ConvolutionBlock;
@@ -52,6 +53,7 @@ export class Rank implements RankSteps<Layer> {
     this.#state = state;
     this.#control = control;
     this.#residual = residual;
+    this.#embeddingNorm = bindNorm(this.plan.embeddingNorm);
     this.#layers = this.plan.layers.map((layer, index) =>
       bindLayer(layer, { config, index, memory: memories[layer.arena], rank: this.plan })
     );
@@ -97,7 +99,7 @@ export class Rank implements RankSteps<Layer> {
   }
 
   joinEmbedding(): boolean {
-    return this.#residual.joinEmbedding();
+    return this.#residual.joinEmbedding(this.#embeddingNorm);
   }
 
   /** Goes to the layer's arena, taking the residual stream along. */

@@ -14,6 +14,7 @@ import {
 import type { MatrixTensor, VectorTensor } from "../model/types.ts";
 import { COLUMN_ALIGN_BYTES, COLUMN_SCRATCH_BYTES } from "../memory/column_layout.ts";
 import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
+import { placeCodebooks } from "./codebook_region.ts";
 import { cacheBytes, kvBlocksOf, statePlacesOf } from "./kv_bytes.ts";
 import {
   dense,
@@ -33,6 +34,7 @@ import { checkUnit } from "./plan_units.ts";
 import { planBrought } from "./gpu/brought_plan.ts";
 import { DevicePlacer } from "./gpu/device_placer.ts";
 import {
+  hasPlainNorms,
   logitsRows,
   NO_WIDTHS,
   planWorkspace,
@@ -70,6 +72,7 @@ export class RankPlanner implements Placer {
   #deviceKvBytes = 0;
   #embedding: Pick<RankPlan, "embedding" | "embeddingInFile"> | null = null;
   #positions: MatrixPlan | null = null;
+  #embeddingNorm: RankPlan["embeddingNorm"] = null;
   #output: Pick<RankPlan, "output" | "outputArena" | "outputNorm"> | null = null;
 
   constructor(input: PlannerInput) {
@@ -115,18 +118,18 @@ export class RankPlanner implements Placer {
   openArena(): void {
     const arena = new ArenaBuilder();
     this.#arenas.push(arena);
-    const { model: { config }, layouts, options } = this.#in;
+    placeCodebooks(arena, this.#in.tensors.values());
+    const { model: { config, tensors }, layouts, options } = this.#in;
     const scratch = layouts.isSparse ? COLUMN_SCRATCH_BYTES : 0; // behind it: load_weights.ts
     const input = {
       config,
       widths: this.#widths,
       stagingBytes: this.#stagingBytes + scratch,
-      strides: this.#strides,
-      leads: this.#leads,
+      ...{ strides: this.#strides, leads: this.#leads },
       ...options,
       stream: this.#streamOfArena(),
-      hasNeurons: layouts.hasNeurons,
-      isSparse: layouts.isSparse,
+      ...{ hasNeurons: layouts.hasNeurons, isSparse: layouts.isSparse },
+      hasPlainNorms: hasPlainNorms(tensors),
     };
     const workspace = planWorkspace(arena, input);
     this.#workspaces.push(workspace);
@@ -209,6 +212,7 @@ export class RankPlanner implements Placer {
       check(options.contextLength <= positions.rows, "the context was checked: it has positions");
       this.#positions = this.matrix(positions, { rows: shard.positions });
     }
+    this.#embeddingNorm = norm(this, tensors.embeddingNorm);
     if (!config.tiedEmbeddings) return;
     // The table is the output, too, and the norm that feeds it lies beside it.
     const outputNorm = norm(this.#device ?? this, tensors.outputNorm);
@@ -371,6 +375,7 @@ export class RankPlanner implements Placer {
       workspaces: this.#workspaces,
       strides: this.#strides,
       ...this.#embedding,
+      embeddingNorm: this.#embeddingNorm,
       positions: this.#positions,
       layers: this.#layers,
       ...this.#output,

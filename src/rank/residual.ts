@@ -31,14 +31,15 @@ export class Residual {
 
   /** to = norm(from), n rows of embeddingStride; `to` may be `from`. */
   normalize(from: number, norm: Norm, to: number, n: number): void {
-    const { kernels, config, plan, fractions: { epsilon } } = this.#state;
+    const { kernels, config, plan, space, fractions: { epsilon } } = this.#state;
     const { embeddingLength: d, norm: { kind } } = config;
     const stride = plan.strides.embedding;
+    const weight = norm.weight || space.ones;
     if (kind === "rms") {
-      kernels.rms_norm_f32(from, stride, norm.weight, to, stride, n, d, epsilon);
+      kernels.rms_norm_f32(from, stride, weight, to, stride, n, d, epsilon);
       if (norm.bias !== 0) kernels.add_bias_f32(to, stride, norm.bias, n, d);
     } else {
-      kernels.layer_norm_f32(from, stride, norm.weight, norm.bias, to, stride, n, d, epsilon);
+      kernels.layer_norm_f32(from, stride, weight, norm.bias, to, stride, n, d, epsilon);
     }
   }
 
@@ -159,14 +160,15 @@ export class Residual {
   // --- joins -----------------------------------------------------------------------------------
 
   /**
-   * residual = Σ partials over ranks: the embeddings of the step.
+   * residual = norm(Σ partials over ranks): the embeddings of the step; norm null: just the sum.
    * @returns false when the leader aborted the step.
    */
-  joinEmbedding(): boolean {
-    const { views, arena, space } = this.#state;
+  joinEmbedding(norm: Norm | null): boolean {
+    const { views, arena, space, n } = this.#state;
     if (!this.#meet()) return false;
     views.residual[arena].fill(0);
     this.#addPartials(space.residual);
+    if (norm !== null) this.normalize(space.residual, norm, space.residual, n);
     return true;
   }
 

@@ -63,6 +63,7 @@ export type StepTensor = (typeof STEP_TENSORS)[number];
  *  - partials: others read one of them while this rank fills the other, also in the next step;
  *  - squares, state.exchange: others read them until the join after attention;
  *  - tokens, counts, recall: written once, or added to, over all steps;
+ *  - ones, slopes: written once, when the rank starts;
  *  - tables: the leader writes them between steps, where they change.
  */
 export const LASTING_TENSORS = [
@@ -75,6 +76,8 @@ export const LASTING_TENSORS = [
   "counts",
   "recall",
   "tables",
+  "ones",
+  "slopes",
 ] as const;
 export type LastingTensor = (typeof LASTING_TENSORS)[number];
 

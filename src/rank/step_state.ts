@@ -16,9 +16,10 @@ import {
   SEGMENT_WORDS,
   STEP_KIND_REHEARSE,
 } from "../memory/control_layout.ts";
+import { alibiSlopes } from "../model/alibi.ts";
 import { fillRopeTable, type RopeFrequencies } from "../model/rope.ts";
 import type { ModelConfig } from "../model/types.ts";
-import { ArenaViews, type StepViews } from "./arena_views.ts";
+import { ArenaViews, floats, type StepViews } from "./arena_views.ts";
 import type { Activations } from "./matrix.ts";
 import type { RankPlan, WorkspacePlan } from "./plan_types.ts";
 import { exchangeFloats, rankStride } from "./plan_state.ts";
@@ -62,6 +63,7 @@ export interface Fractions {
   readonly attentionScale: number;
   readonly attentionSoftCap: number;
   readonly embeddingScale: number;
+  readonly projectionClamp: number;
   readonly residualScale: number;
   readonly logitScale: number;
   readonly logitSoftCap: number;
@@ -127,10 +129,18 @@ export class StepState {
     this.segments = new Int32Array(0);
     this.#frequencies = input.ropeFrequencies;
     this.#kernelsOf = input.kernels;
+    memories[rankIndex].forEach((memory, arena) => this.#writeConstants(memory, arena));
     this.#inputsOf = this.plan.workspaces.map((space) => inputsOf(space, this.plan));
     this.kernels = this.#kernelsOf[0];
     this.space = this.plan.workspaces[0];
     this.inputs = this.#inputsOf[0];
+  }
+
+  #writeConstants(memory: WebAssembly.Memory, arena: number): void {
+    const { ones, slopes } = this.plan.workspaces[arena];
+    const { embeddingLength, headDim, headCount, alibiMaxBias } = this.config;
+    if (ones > 0) floats(memory, ones, Math.max(embeddingLength, headDim)).fill(1);
+    if (slopes > 0) floats(memory, slopes, headCount).set(alibiSlopes(headCount, alibiMaxBias));
   }
 
   /** Takes over the step's words and prepares the rotary tables of all arenas. */
@@ -237,6 +247,7 @@ function boxedFractions(config: ModelConfig): Fractions {
     attentionScale: null,
     attentionSoftCap: null,
     embeddingScale: null,
+    projectionClamp: null,
     residualScale: null,
     logitScale: null,
     logitSoftCap: null,
@@ -248,6 +259,7 @@ function boxedFractions(config: ModelConfig): Fractions {
   boxed.attentionScale = config.attentionScale;
   boxed.attentionSoftCap = config.attentionSoftCap;
   boxed.embeddingScale = config.embeddingScale;
+  boxed.projectionClamp = config.projectionClamp;
   boxed.residualScale = config.residualScale;
   boxed.logitScale = config.logitScale;
   boxed.logitSoftCap = config.logitSoftCap;

@@ -17,6 +17,8 @@ export const QUANT_TYPES = [
   ...["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"] as const,
   ...["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"] as const,
   ...["IQ4_NL", "IQ4_XS", "MXFP4", "E0M4"] as const,
+  ...["IQ3_S", "IQ3_XXS", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_M", "IQ1_S"] as const,
+  ...["TQ2_0", "TQ1_0", "Q2_0", "Q1_0"] as const,
 ] as const;
 export type QuantType = typeof QUANT_TYPES[number];
 

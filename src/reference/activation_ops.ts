@@ -40,6 +40,11 @@ export function activate(name: ActivationName, x: Numbers): Float64Array {
   return Float64Array.from(x, (value) => activation(name, value));
 }
 
+/** x[i], within −limit .. limit. */
+export function clamp(x: Numbers, limit: number): Float64Array {
+  return Float64Array.from(x, (value) => Math.min(Math.max(value, -limit), limit));
+}
+
 /** x[i], but 0 where x[i] < threshold. */
 export function cutBelow(x: Numbers, threshold: number): Float64Array {
   return Float64Array.from(x, (value) => value < threshold ? 0 : value);

@@ -57,20 +57,23 @@ export class ReferenceBlocks {
   norm(x: Float64Array, tensors: NormTensors | null): Float64Array {
     if (tensors === null) return x;
     const { kind, epsilon } = this.#config.norm;
-    const weight = this.#weights.vector(tensors.weight);
+    const width = this.#config.embeddingLength;
+    const weight = tensors.weight ? this.#weights.vector(tensors.weight) : ones(width);
     const bias = tensors.bias && this.#weights.vector(tensors.bias);
-    return kind === "rms" ? rmsNorm(x, weight, epsilon) : layerNorm(x, { weight, bias, epsilon });
+    if (kind === "layer") return layerNorm(x, { weight, bias, epsilon });
+    const normalised = rmsNorm(x, weight, epsilon);
+    return bias ? addBias(normalised, bias) : normalised;
   }
 
   /** Queries or keys [n, heads, headDim], each head or each token normalised. */
   headNorm(x: Float64Array, tensors: HeadNormTensors | null): Float64Array {
     if (tensors === null) return x;
     const { headDim, norm: { kind, epsilon } } = this.#config;
-    const weight = this.#weights.vector(tensors.weight);
-    const ones = new Float32Array(tensors.span === "head" ? headDim : weight.length).fill(1);
+    const weight = tensors.weight ? this.#weights.vector(tensors.weight) : ones(headDim);
+    const plain = ones(tensors.span === "head" ? headDim : weight.length);
     const normalised = kind === "rms"
-      ? rmsNorm(x, ones, epsilon)
-      : layerNorm(x, { weight: ones, bias: null, epsilon });
+      ? rmsNorm(x, plain, epsilon)
+      : layerNorm(x, { weight: plain, bias: null, epsilon });
     return normalised.map((value, i) => value * weight[i % weight.length]);
   }
 
@@ -155,9 +158,13 @@ export class ReferenceBlocks {
       for (const { dense, weight, bias } of shares) {
         const stream = residual.subarray(t * width, (t + 1) * width);
         const predicted = this.#usesPredictors ? this.#predict(stream, dense) : null;
-        const part = this.#dense(token, dense, (_, data) => data, { predicted });
+        const [before, behind] = experts.weighsInputs && dense !== tensors.shared
+          ? [weight, 1]
+          : [1, weight];
+        const reads = token.map((value) => value * before);
+        const part = this.#dense(reads, dense, (_, data) => data, { predicted });
         for (let i = 0; i < width; i++) {
-          out[t * width + i] += weight * (part[i] + (bias?.[i] ?? 0));
+          out[t * width + i] += behind * (part[i] + (bias?.[i] ?? 0));
         }
       }
     }
@@ -169,4 +176,8 @@ export class ReferenceBlocks {
     if (sharedGate === null) return this.#config.experts?.sharedWeight ?? 1;
     return sigmoid(this.project(token, sharedGate)[0]);
   }
+}
+
+function ones(length: number): Float32Array {
+  return new Float32Array(length).fill(1);
 }

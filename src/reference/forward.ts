@@ -6,6 +6,7 @@
 import { check } from "../base/check.ts";
 import type { GgufFile, TensorReader } from "../gguf/mod.ts";
 import {
+  alibiSlopes,
   describeModel,
   fillRopeTable,
   headMatrices,
@@ -18,7 +19,7 @@ import {
   type RopeFrequencies,
   ropeFrequencies,
 } from "../model/mod.ts";
-import { softCap } from "./activation_ops.ts";
+import { clamp, softCap } from "./activation_ops.ts";
 import { ReferenceBlocks } from "./blocks.ts";
 import { shortConvolution } from "./convolution.ts";
 import { gateHeads, projectHeads } from "./gated_heads.ts";
@@ -107,7 +108,9 @@ export class ReferenceModel {
     const { outputNorm, output } = this.#tensors;
     const place = { fromPosition, rotations: this.#rotations(ids.length, fromPosition) };
 
-    let x = this.#show("embedding", this.#embed(ids, fromPosition)); // [n, embeddingLength]
+    const embeddings = this.#embed(ids, fromPosition);
+    let x = this.#blocks.norm(embeddings, this.#tensors.embeddingNorm); // [n, embeddingLength]
+    this.#show("embedding", x);
     for (let layer = 0; layer < this.config.blockCount; layer++) {
       x = this.#layer(x, layer, place);
     }
@@ -197,6 +200,10 @@ export class ReferenceModel {
       window: layers[index].slidingWindow,
       scale: this.config.attentionScale,
       softCap: this.config.attentionSoftCap,
+      chunk: layers[index].attentionChunk,
+      ...this.config.alibiMaxBias > 0 && {
+        slopes: alibiSlopes(headCount, this.config.alibiMaxBias),
+      },
       ...tensors.attentionSinks && { sinks: this.#weights.vector(tensors.attentionSinks) },
     });
     const gated = gateHeads(show("heads", heads), h, tensors.attentionGate, blocks);
@@ -215,14 +222,16 @@ export class ReferenceModel {
     if (tensors.latent) {
       return latentHeads(h, tensors, { config: this.config, weights: this.#weights });
     }
+    const limit = this.config.projectionClamp;
+    const clamped = (heads: Float64Array) => limit > 0 ? clamp(heads, limit) : heads;
     const matrices = headMatrices(tensors);
     const [key, value] = [matrices.key, matrices.value].map((each) =>
-      this.#blocks.project(h, each)
+      clamped(this.#blocks.project(h, each))
     );
     const rows = tensors.attentionGate?.query ?? null;
-    const query = rows === null
-      ? this.#blocks.project(h, matrices.query)
-      : projectHeads(h, rows, this.#blocks);
+    const query = clamped(
+      rows === null ? this.#blocks.project(h, matrices.query) : projectHeads(h, rows, this.#blocks),
+    );
     return { query, key, value };
   }
 

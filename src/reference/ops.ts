@@ -232,6 +232,10 @@ export interface AttentionShape {
   readonly softCap?: number;
   /** [heads]: scores beside those of positions, with values that are nothing. */
   readonly sinks?: Numbers;
+  /** Positions come in chunks of so many, of which a token sees its own; 0 = of all. */
+  readonly chunk?: number;
+  /** [heads]: scores fall by so much with each position of distance. */
+  readonly slopes?: Numbers;
 }
 
 /**
@@ -249,12 +253,13 @@ export function attention(
 ): Float64Array {
   const { p0, heads, kvHeads, groupSize, headOffset = 0, headDim, window = 0, scale, softCap = 0 } =
     shape;
-  const { valueDim = headDim, sinks } = shape;
+  const { valueDim = headDim, sinks, chunk = 0, slopes } = shape;
   const n = q.length / (heads * headDim);
   const out = new Float64Array(n * heads * valueDim);
   for (let t = 0; t < n; t++) {
     const last = p0 + t;
-    const first = window === 0 ? 0 : Math.max(0, last + 1 - window);
+    const oldest = window === 0 ? 0 : Math.max(0, last + 1 - window);
+    const first = chunk === 0 ? oldest : last - last % chunk;
     for (let h = 0; h < heads; h++) {
       const head = (t * heads + h) * headDim;
       const kvHead = Math.floor((h + headOffset) / groupSize);
@@ -265,7 +270,8 @@ export function attention(
         let dot = 0;
         for (let i = 0; i < headDim; i++) dot += q[head + i] * k[cached(p) * headDim + i];
         const score = dot * scale;
-        scores.push(softCap === 0 ? score : softCap * Math.tanh(score / softCap));
+        const capped = softCap === 0 ? score : softCap * Math.tanh(score / softCap);
+        scores.push(capped - (slopes?.[h] ?? 0) * (last - p));
       }
       const weights = softmax(sinks === undefined ? scores : [...scores, sinks[h]]);
       for (let p = first; p <= last; p++) {

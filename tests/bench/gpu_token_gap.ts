@@ -5,7 +5,9 @@
  * have no workgroups and the thread is kept for as long as a GPU would take, so software stands
  * for any GPU: what a real one's driver and its interrupts add is not in it.
  *
- *   quiet deno run -A tests/bench/gpu_token_gap.ts [--sampled]
+ *   quiet deno run -A tests/bench/gpu_token_gap.ts [--sampled] [--tokens N]
+ *
+ * With --tokens a wait is for so many tokens; left out, for one.
  */
 import { tunedAsReal } from "../support/tuning.ts";
 import { describeGpu } from "../../gpu/mod.ts";
@@ -18,6 +20,7 @@ import { Control } from "../../src/memory/control.ts";
 import { controlWords } from "../../src/memory/control_layout.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { GpuRank } from "../../src/rank/gpu/gpu_rank.ts";
+import { TokenChain } from "../../src/rank/gpu/token_chain.ts";
 import { controlSize, RankRunner } from "../../src/rank/open_rank.ts";
 import { loadKernelModule } from "../../wasm/mod.ts";
 import { tinyModel } from "../support/tiny_model.ts";
@@ -26,6 +29,10 @@ const LAYERS = 32;
 const VOCABULARY = 32_000;
 const WARM_TOKENS = 500;
 const TOKENS = 400;
+/** Tokens of a wait. */
+const AT_ONCE = Deno.args.includes("--tokens")
+  ? Number(Deno.args[Deno.args.indexOf("--tokens") + 1])
+  : 1;
 /** What a token takes a GPU; by then software that is given nothing to compute is done, too. */
 const TOKEN_MS = 2.4;
 
@@ -49,10 +56,13 @@ function watch<T extends object, K extends keyof T>(of: T, method: K, name: stri
   } as T[K];
 }
 
+/** Waits are for several tokens. */
+let isWarm = false;
+
 /** As long as a GPU would take since the step's first submission. */
 function waitForGpu(): void {
   const submitted = moments.find(([name]) => name === "submit >");
-  const endMs = (submitted?.[1] ?? 0) + TOKEN_MS;
+  const endMs = (submitted?.[1] ?? 0) + TOKEN_MS * (isWarm ? AT_ONCE : 1);
   while (performance.now() < endMs) { /* the thread would sleep */ }
 }
 
@@ -108,12 +118,19 @@ async function openLeader() {
     memories: [plans[0].arenas.map(createArenaMemory)],
     controlBuffer: new SharedArrayBuffer(4 * controlWords(controlSize(plans[0]))),
     gpu: {
-      ...{ mayBeSoftware: true, priority: "normal", memoryBytes: null, lossAtStep: null },
+      ...{
+        mayBeSoftware: true,
+        priority: "normal",
+        memoryBytes: null,
+        lossAtStep: null,
+        waitMs: 1,
+      },
       tuning: adapter ? tunedAsReal(adapter) : null,
     },
     ...{ observation: null, streams: null },
   }, () => {});
-  return { leader: new Leader(runner), runner };
+  Object.assign(runner.chain!, { tokensMax: AT_ONCE });
+  return { leader: new Leader(runner, { waitMs: Infinity }), runner };
 }
 
 async function measure(): Promise<void> {
@@ -122,17 +139,31 @@ async function measure(): Promise<void> {
   const sampling = Deno.args.includes("--sampled") ? { seed: 1 } : { temperature: 0 };
   const request = { ids: [5, 6], maxTokens: WARM_TOKENS + TOKENS + 50, sampling, endIds: [] };
   leader.begin(request, 0, { done: () => {}, failed: (error) => console.log(error) });
-  for (let token = 0; token < WARM_TOKENS + TOKENS; token++) {
+  // What computes nothing chooses nothing: some ids that are likely, and the one that is chosen.
+  const ids = Int32Array.from({ length: 64 }, (_, i) => 70 * i);
+  const best = { count: 64, ids, logits: Float32Array.from(ids, (_, i) => 20 - i) };
+  TokenChain.prototype.bestAt = () => best;
+  TokenChain.prototype.idAt = () => control.outputIds(0)[control.outputCount(0) - 1];
+  let submissions = 0;
+  const { submit } = GPUQueue.prototype;
+  GPUQueue.prototype.submit = function (...args) {
+    submissions++;
+    return submit.apply(this, args);
+  };
+  for (let token = 0; token < WARM_TOKENS + TOKENS; token += AT_ONCE) {
+    isWarm = token > 10 * AT_ONCE;
+    if (token <= WARM_TOKENS) submissions = 0;
     void control.outputChanged(control.outputVersion);
     moments.push(["turn <", performance.now()]);
     leader.step();
-    if (token % 20 === 0) await new Promise((resolve) => setTimeout(resolve));
+    if (token / AT_ONCE % 20 === 0) await new Promise((resolve) => setTimeout(resolve));
     // A token's moments begin and end with waits.
     const at = moments.findLastIndex(([name]) => name === "map <");
     if (token >= WARM_TOKENS) tokens.push(moments.slice(0, at));
     moments = moments.slice(at);
   }
   runner.close();
+  console.log(`${submissions / TOKENS} submissions a token`);
   report();
 }
 
@@ -147,7 +178,10 @@ function report(): void {
     row(usual[0][i][0], usual.map((gap) => gap[i][1] - gap[i - 1][1]));
   }
   row("all", usual.map((gap) => gap.at(-1)![1] - gap[0][1]));
-  row("beside the GPU", tokens.map((token) => token.at(-1)![1] - token[firstSubmit(token)][1]));
+  row(
+    "beside the GPU, of all tokens of a wait",
+    tokens.map((token) => token.at(-1)![1] - token[firstSubmit(token)][1]),
+  );
 }
 
 function firstSubmit(token: readonly Moment[]): number {

@@ -23,7 +23,7 @@ Deno.test(`the built-in model has at most ${BYTES_MAX} bytes`, async () => {
 });
 
 Deno.test("the built-in model answers most held-out questions, with few of its neurons", () =>
-  withModel(BUILT_IN_MODEL_PATH, { threads: 2 }, async (model) => {
+  withModel(BUILT_IN_MODEL_PATH, { threads: 1 }, async (model) => {
     const { graded, skippedShare } = await evaluate(model, heldOutQuestions());
     assertEquals(graded.length, 100);
     const wrong = graded.filter(({ isRight }) => !isRight);

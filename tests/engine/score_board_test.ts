@@ -27,3 +27,26 @@ Deno.test("ScoreBoard.keepLargest() refuses to choose none, or more than there a
   const board = createScoreBoard(6);
   for (const k of [0, -1, 7, NaN]) assertThrows(() => board.keepLargest(k), Error, "of one id");
 });
+
+Deno.test("ScoreBoard.keepLargest() puts few ids in their order", () => {
+  const board = createScoreBoard(300);
+  board.scores.set(Array.from({ length: 300 }, (_, id) => id * 7 % 50));
+  const expected = [...board.scores.keys()]
+    .toSorted((a, b) => board.scores[b] - board.scores[a] || a - b);
+  for (const k of [1, 2, 7, 64]) {
+    assertEquals([...board.ids.subarray(0, board.keepLargest(k))], expected.slice(0, k));
+  }
+});
+
+Deno.test("ScoreBoard.showBest() shows nothing else until showAll()", () => {
+  const board = createScoreBoard(100);
+  board.scores.fill(5);
+  const best = { count: 3, ids: Int32Array.of(70, 9, 30, 4), logits: Float32Array.of(3, 2, 2, 1) };
+  board.showBest(best);
+  assertEquals([board.largest(), board.scores[9]], [70, 2]);
+  assertEquals([...board.ids.subarray(0, board.keepLargest(2))], [70, 9]);
+  assertEquals([...board.ids.subarray(0, board.keepLargest(40))], [70, 9, 30]);
+  assertThrows(() => board.keepLargest(65), Error, "the best ones");
+  board.showAll();
+  assertEquals(board.largest(), 0);
+});

@@ -12,3 +12,21 @@ Deno.test("TokenTimes gives nearest-rank percentiles of the tokens since restart
   for (let i = 0; i < 100; i++) times.add(now += 1 + (i * 37) % 100);
   assertEquals(times.percentiles(), { p50: 50, p90: 90, p99: 99 });
 });
+
+Deno.test("TokenTimes shares a wait's time among the tokens that came of it", () => {
+  const times = new TokenTimes(200);
+  times.restart(0);
+  times.add(1);
+  times.beginWait();
+  for (let i = 0; i < 3; i++) times.add(10);
+  times.endWait();
+  times.add(18);
+  assertEquals(times.percentiles(), { p50: 3, p90: 8, p99: 8 });
+  // One that is under way, and one that gave nothing.
+  times.beginWait();
+  for (let i = 0; i < 6; i++) times.add(24);
+  assertEquals(times.percentiles(), { p50: 1, p90: 3, p99: 8 });
+  times.beginWait();
+  times.endWait();
+  assertEquals(times.percentiles().p99, 8);
+});

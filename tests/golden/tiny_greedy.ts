@@ -3,6 +3,7 @@
  * only.
  */
 import type { TinyFamilyName } from "../support/tiny_families.ts";
+import { WIDER_GREEDY } from "./tiny_greedy_wider.ts";
 
 /** The reference's greedy ids after the first 12 of the prompt. */
 export const TINY_GREEDY: Readonly<Record<TinyFamilyName, readonly number[]>> = {
@@ -101,4 +102,5 @@ export const TINY_GREEDY: Readonly<Record<TinyFamilyName, readonly number[]>> = 
   "plamo": [3, 83, 507, 30, 372, 25, 5, 147, 350, 266, 434, 175],
   "paddleocr": [1, 64, 429, 226, 455, 237, 493, 28, 407, 34, 146, 195],
   "cohere2moe": [39, 489, 188, 356, 503, 241, 143, 186, 186, 263, 39, 202],
+  ...WIDER_GREEDY,
 };

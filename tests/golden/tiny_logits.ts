@@ -3,9 +3,10 @@
  * files. Data only.
  */
 import type { TinyFamilyName } from "../support/tiny_families.ts";
+import { WIDER_LOGITS } from "./tiny_logits_wider.ts";
 
 /** The best three ids at a position, with their logits. */
-type Best = readonly (readonly [id: number, logit: number])[];
+export type Best = readonly (readonly [id: number, logit: number])[];
 
 /**
  * llama.cpp's (commit de3ff81, F32 cache, no flash attention) at positions 11 and 47. It cannot run
@@ -370,4 +371,5 @@ export const LLAMA_CPP_LOGITS: Readonly<
     [[39, 1.7826], [336, 1.5058], [204, 1.4783]],
     [[31, 1.5504], [441, 1.5334], [336, 1.4549]],
   ],
+  ...WIDER_LOGITS,
 };

@@ -6,6 +6,7 @@ import { gpuTest } from "../support/gpu.ts";
 import { apartCases } from "./cases/apart.ts";
 import { attentionCases } from "./cases/attention.ts";
 import { elementwiseCases } from "./cases/elementwise.ts";
+import { chooseCases } from "./cases/choose.ts";
 import { embedCases, matmulCases } from "./cases/matmul.ts";
 import { normCases } from "./cases/norms.ts";
 import { oneTokenCases } from "./cases/one_token.ts";
@@ -13,6 +14,7 @@ import { oneTokenCases } from "./cases/one_token.ts";
 const CASES = [
   ...matmulCases,
   ...embedCases,
+  ...chooseCases,
   ...normCases,
   ...oneTokenCases,
   ...apartCases,

@@ -80,6 +80,6 @@ Deno.test("openDisk() refuses a file that is not the one whose stamp it is given
       const wrong = { ...stamp, ...change };
       assertThrows(() => openDisk(path, { stamp: wrong }), Error, "changed since");
     }
-    assertThrows(() => openDisk(`${path}.none`), Error, "ENOENT");
+    assertThrows(() => openDisk(`${path}.none`), Error, "there is no such file");
   });
 });

@@ -2,6 +2,8 @@
  * A memory for kernel tests: every piece that is placed lies between canaries, and `run` checks
  * after the call that no canary, and no piece that was not named as an output, has changed.
  */
+import { CODEBOOKS_END } from "../../src/memory/codebook_layout.ts";
+import { writeCodebooks } from "../../src/rank/codebook_region.ts";
 import { instantiateKernels, type Kernels, loadKernelModuleSync } from "../../wasm/mod.ts";
 
 const CANARY_BYTES = 64;
@@ -14,7 +16,7 @@ export class TestArena {
   /** The same that add up products of several tokens by fours. */
   readonly kernelsByFours: Kernels;
   readonly bytes: Uint8Array;
-  #top = PAGE_BYTES;
+  #top = CODEBOOKS_END + PAGE_BYTES;
 
   constructor(pages: number, module: WebAssembly.Module = loadKernelModuleSync()) {
     this.memory = new WebAssembly.Memory({ initial: pages, maximum: 65536, shared: true });
@@ -27,7 +29,8 @@ export class TestArena {
   /** Forgets all pieces. */
   reset(): void {
     this.bytes.fill(CANARY, 0, this.#top + CANARY_BYTES);
-    this.#top = CANARY_BYTES;
+    writeCodebooks(this.memory.buffer);
+    this.#top = CODEBOOKS_END + CANARY_BYTES;
   }
 
   /** Address of a new piece of `byteLength` bytes, a multiple of `align`, filled with canary. */

@@ -11,6 +11,7 @@ import { attention } from "../../src/reference/ops.ts";
 import { Rng } from "../support/rng.ts";
 import type { TestArena } from "./arena.ts";
 import { type CacheType, sweepBadNumber, sweepLargest } from "./attention_extremes.ts";
+import { type AttentionCase, attentionShapes } from "./attention_shapes.ts";
 import type { KernelCase } from "./cases.ts";
 import { assertClose, randomFloats, unstride } from "./data.ts";
 
@@ -195,24 +196,6 @@ function floatsToStore(rng: Rng, count: number): Float32Array {
   });
 }
 
-interface Shape {
-  readonly type: CacheType;
-  readonly n: number;
-  readonly p0: number;
-  readonly heads: number;
-  readonly headOffset: number;
-  readonly groupSize: number;
-  readonly headDim: number;
-  /** Left out: headDim. */
-  readonly valueDim?: number;
-  readonly window: number;
-  readonly softCap: number;
-  /** What heads' sinks are around; left out: they have none. */
-  readonly sink?: number;
-  /** Factor of the queries: large ones make the softmax sharp. */
-  readonly size: number;
-}
-
 function attentionCase(type: CacheType): KernelCase {
   return {
     name: `attention_${type}`,
@@ -248,57 +231,12 @@ function attentionCase(type: CacheType): KernelCase {
       0.2,
       0, // softCap
       arena.place(8), // sinks
+      0, // chunk
+      arena.place(8), // slopes
     ],
-    addresses: [0, 2, 3, 5, 7, 9, 20],
+    addresses: [0, 2, 3, 5, 7, 9, 20, 22],
     counts: [1, 4, 6, 8, 10, 11, 12, 13, 15, 16],
   };
-}
-
-function* attentionShapes(type: CacheType): Generator<Shape> {
-  const usual = {
-    type,
-    n: 1,
-    p0: 0,
-    heads: 4,
-    headOffset: 0,
-    groupSize: 2,
-    headDim: 32,
-    window: 0,
-    softCap: 0,
-    size: 1,
-  };
-  for (const headDim of [4, 8, 16, 32, 64, 80, 96, 100, 128]) {
-    yield { ...usual, headDim, n: 1, p0: 37 };
-    yield { ...usual, headDim, n: 19, p0: 5 };
-  }
-  for (const [headDim, valueDim] of [[40, 32], [64, 4], [100, 60], [576, 512]]) {
-    yield { ...usual, headDim, valueDim, n: 1, p0: 37 };
-    yield { ...usual, headDim, valueDim, n: 19, p0: 50, groupSize: 4 };
-  }
-  for (const groupSize of [1, 2, 3, 4, 7, 8]) {
-    for (const headOffset of [0, 1, groupSize - 1]) {
-      yield { ...usual, heads: groupSize + 1, groupSize, headOffset, n: 1, p0: 70 };
-      yield { ...usual, heads: 2 * groupSize, groupSize, headOffset, n: 6, p0: 3 };
-    }
-  }
-  for (const n of [1, 2, 3, 4, 5, 16, 17, 64]) {
-    for (const p0 of [0, 1, 31, 32, 33, 63, 64, 65, 130]) yield { ...usual, n, p0, headDim: 16 };
-  }
-  for (const window of [1, 2, 5, 32, 33, 64, 100]) {
-    yield { ...usual, n: 1, p0: 99, window };
-    yield { ...usual, n: 40, p0: 0, window };
-    yield { ...usual, n: 9, p0: 150, window };
-  }
-  for (const softCap of [0.5, 5, 50]) {
-    for (const n of [1, 3, 20]) yield { ...usual, n, p0: 70, softCap, size: 4, window: 50 };
-  }
-  for (const sink of [-1000, -3, 0, 3, 12]) {
-    for (const n of [1, 3, 20]) yield { ...usual, n, p0: 70, sink, window: 50, heads: 5 };
-    yield { ...usual, n: 2, p0: 0, sink, headOffset: 1, size: 4 };
-  }
-  yield { ...usual, n: 3, p0: 700, headDim: 64, size: 30 };
-  yield { ...usual, n: 20, p0: 300, headDim: 64, size: 30 };
-  yield { ...usual, n: 3, p0: 20, size: 0 };
 }
 
 /**
@@ -306,14 +244,14 @@ function* attentionShapes(type: CacheType): Generator<Shape> {
  * head is wide, and weights to 13; large queries make that an error of scores of up to `size` units
  * in 4095.
  */
-function attentionTolerance({ type, size, headDim }: Shape): number {
+function attentionTolerance({ type, size, headDim }: AttentionCase): number {
   if (type === "f32") return size > 1 ? 1e-10 : 2e-12;
   return size > 1 ? 1e-4 : headDim > 512 ? 6e-7 : 3e-7;
 }
 
-function sweepShape(arena: TestArena, shape: Shape): void {
+function sweepShape(arena: TestArena, shape: AttentionCase): void {
   const { type, n, p0, heads, headOffset, groupSize, headDim, window, softCap, size } = shape;
-  const { valueDim = headDim, sink } = shape;
+  const { valueDim = headDim, sink, chunk = 0, slope } = shape;
   const rng = new Rng(n * 1000 + p0 + headDim);
   const label = `attention_${type} ${JSON.stringify(shape)}`;
   arena.reset();
@@ -335,6 +273,10 @@ function sweepShape(arena: TestArena, shape: Shape): void {
   const sinks = sink === undefined
     ? undefined
     : Float32Array.from({ length: heads }, () => sink + rng.normal());
+  const slopes = slope === undefined
+    ? undefined
+    : Float32Array.from({ length: heads }, (_, h) => slope / 2 ** h);
+  const slopesAt = slopes === undefined ? 0 : arena.put(slopes, 4);
   const sinksAt = sinks === undefined ? 0 : arena.put(sinks, 4);
   const outStride = heads * valueDim + 12;
   const out = arena.place(4 * n * outStride, 4);
@@ -347,7 +289,7 @@ function sweepShape(arena: TestArena, shape: Shape): void {
       qAt, heads * headDim + 4, keys.at, values.at, kvHeads, tableAt, table.blocks,
       out, outStride, scratch,
       n, p0, heads, headOffset, groupSize, headDim, valueDim, window, scale, softCap,
-      sinksAt,
+      sinksAt, chunk, slopesAt,
     ),
     [out, 4 * n * outStride],
     [scratch, scratchBytes],
@@ -355,7 +297,10 @@ function sweepShape(arena: TestArena, shape: Shape): void {
   const got = arena.floats(out, n * outStride);
   const expected = attention(
     { q: unstride(q, n, heads * headDim + 4, heads * headDim), k: keys.exact, v: values.exact },
-    { p0, heads, kvHeads, groupSize, headOffset, headDim, valueDim, window, scale, softCap, sinks },
+    {
+      ...{ p0, heads, kvHeads, groupSize, headOffset, headDim, valueDim, window, scale, softCap },
+      ...{ sinks, chunk, slopes },
+    },
   );
   assertClose(
     unstride(got, n, outStride, heads * valueDim),

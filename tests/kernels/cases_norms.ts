@@ -1,6 +1,12 @@
 /** Norms and scales: what some families need and others do not. */
 import { assert, assertEquals } from "@std/assert";
-import { cutBelow, layerNorm, rowSquares, softCap } from "../../src/reference/activation_ops.ts";
+import {
+  clamp,
+  cutBelow,
+  layerNorm,
+  rowSquares,
+  softCap,
+} from "../../src/reference/activation_ops.ts";
 import { rmsNorm } from "../../src/reference/ops.ts";
 import { Rng } from "../support/rng.ts";
 import type { TestArena } from "./arena.ts";
@@ -42,6 +48,13 @@ export const normCases: readonly KernelCase[] = [
   {
     name: "cut_below_f32",
     sweep: sweepCut,
+    legalCall: (a) => [a.place(512), 64, 2, 60, 0.5],
+    addresses: [0],
+    counts: [1, 2, 3],
+  },
+  {
+    name: "clamp_f32",
+    sweep: sweepClamp,
     legalCall: (a) => [a.place(512), 64, 2, 60, 0.5],
     addresses: [0],
     counts: [1, 2, 3],
@@ -192,6 +205,20 @@ function sweepCut(arena: TestArena): void {
     const call = () => arena.kernels.cut_below_f32(at, stride, n, d, 0.25);
     arena.run(call, ...rowsOf(at, n, stride, d));
     const expected = Float32Array.from(cutBelow(unstride(x, n, stride, d), 0.25));
+    assertEquals(unstride(arena.floats(at, n * stride), n, stride, d), expected);
+  }
+}
+
+function sweepClamp(arena: TestArena): void {
+  for (const { d, n, stride, rng } of shapes()) {
+    arena.reset();
+    const x = randomFloats(rng, n * stride);
+    x[0] = 0.25;
+    if (d > 1) x[1] = NaN;
+    const at = arena.put(x, 4);
+    const call = () => arena.kernels.clamp_f32(at, stride, n, d, 0.25);
+    arena.run(call, ...rowsOf(at, n, stride, d));
+    const expected = Float32Array.from(clamp(unstride(x, n, stride, d), 0.25));
     assertEquals(unstride(arena.floats(at, n * stride), n, stride, d), expected);
   }
 }

@@ -51,6 +51,17 @@ const FACTORS: Record<QuantType, { halves: number[]; scales: [start: number, end
   IQ4_NL: { halves: [0], scales: [0, 0] },
   IQ4_XS: { halves: [0], scales: [2, 8] },
   MXFP4: { halves: [], scales: [0, 1] },
+  IQ2_XXS: { halves: [0], scales: [0, 0] },
+  IQ2_XS: { halves: [0], scales: [66, 74] },
+  IQ2_S: { halves: [0], scales: [74, 82] },
+  IQ3_XXS: { halves: [0], scales: [0, 0] },
+  IQ3_S: { halves: [0], scales: [106, 110] },
+  IQ1_S: { halves: [0], scales: [0, 0] },
+  IQ1_M: { halves: [], scales: [48, 56] },
+  TQ1_0: { halves: [52], scales: [0, 0] },
+  TQ2_0: { halves: [64], scales: [0, 0] },
+  Q1_0: { halves: [0], scales: [0, 0] },
+  Q2_0: { halves: [0], scales: [0, 0] },
 };
 
 /** Random blocks of at least `count` weights. */
@@ -70,6 +81,7 @@ export function randomBlocks(
     if (type === "MXFP4") {
       block[0] = flavour === "subnormal scales" ? rng.int(2) : 110 + rng.int(20);
     }
+    if (type === "IQ1_M") setQuarters(block, numberToF16(blockScale(rng, flavour)));
     for (const half of halves) {
       const scale = numberToF16(blockScale(rng, flavour));
       block[half] = scale & 255;
@@ -77,6 +89,14 @@ export function randomBlocks(
     }
   }
   return { bytes, weights: dequantize(type, bytes) };
+}
+
+/** The f16 scale of IQ1_M is the top four bits of its four last words. */
+function setQuarters(block: Uint8Array, scale: number): void {
+  for (let i = 0; i < 4; i++) {
+    const at = 49 + 2 * i;
+    block[at] = block[at] & 15 | (scale >> 4 * i & 15) << 4;
+  }
 }
 
 function blockScale(rng: Rng, flavour: Flavour): number {

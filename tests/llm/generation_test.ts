@@ -76,6 +76,17 @@ Deno.test("startGeneration() cancels what is left behind a stop string", async (
   assertEquals([seen.isAborted, seen.isLeft], [true, true]);
 });
 
+Deno.test("startGeneration() ends like that when somebody else has seen the end", async () => {
+  const end = new AbortController();
+  const { input: given, seen } = input([codes("one "), codes("two "), codes("three")], {
+    endSignal: end.signal,
+  });
+  const generation = startGeneration(new TurnQueue({ runningMax: 1, waitingMax: 1 }), given);
+  for await (const { text } of generation) if (text === " ") end.abort();
+  const { finishReason } = await generation.result;
+  assertEquals([finishReason, seen.isAborted], ["stop", true]);
+});
+
 Deno.test("startGeneration() gives what it holds back before a control token that follows", async () => {
   const { input: given } = input([codes("one S"), [1], codes("TOP two")], { stop: ["STOP"] });
   const generation = startGeneration(new TurnQueue({ runningMax: 1, waitingMax: 1 }), given);

@@ -26,6 +26,8 @@ Deno.test("describeModel() reads a llama", () => {
     norm: null,
     attentionScale: 1 / 4,
     attentionSoftCap: 0,
+    alibiMaxBias: 0,
+    projectionClamp: 0,
     ropes: [],
     feedForward: { activation: "silu", isGated: true, activatesUp: false, firingThreshold: 0 },
     experts: null,

@@ -1,61 +1,21 @@
 /** How the config of each tiny family differs from a llama's of the same shape. Data only. */
-import type { ModelConfig } from "../../src/model/mod.ts";
 import type { TinyFamilyName } from "../support/tiny_families.ts";
+import {
+  COHERE,
+  type Differences,
+  experts,
+  GEMMA,
+  latent,
+  LAYER_NORM,
+  leading,
+  NEOX,
+  PARALLEL_PLAIN,
+  UNGATED,
+  WIDE_NEOX,
+} from "./expected_parts.ts";
+import { EXPECTED_WIDER } from "./expected_wider.ts";
 import { CHANNELS, DELTAS, HEADS } from "./expected_states.ts";
 
-/** What a family's config has that is not as in a llama of the same shape. */
-export type Differences = Partial<Omit<ModelConfig, "ropes" | "layers" | "architecture">> & {
-  /** Kind, rotated dimensions, base, scaling factor of each rope; left out: like Llama's. */
-  readonly ropes?: readonly (readonly [string, number, number, number])[];
-  /** Window and rope of each layer; left out: no windows, all with the first rope. */
-  readonly layers?: string;
-};
-
-const NEOX: Differences = { ropes: [["neox", 16, 10000, 1]] };
-const WIDE_NEOX: Differences = {
-  headDim: 24,
-  attentionScale: 1 / Math.sqrt(24),
-  ropes: [["neox", 24, 10000, 1]],
-};
-const GEMMA: Differences = {
-  ...WIDE_NEOX,
-  feedForward: { activation: "gelu", isGated: true, activatesUp: false, firingThreshold: 0 },
-  embeddingScale: 8,
-  tiedEmbeddings: true,
-};
-const LAYER_NORM: Differences = { norm: { kind: "layer", epsilon: Math.fround(1e-5) } };
-const UNGATED = { isGated: false, activatesUp: false, firingThreshold: 0 };
-
-function experts(changes: Partial<NonNullable<ModelConfig["experts"]>>): Differences {
-  return {
-    feedForwardLength: 0,
-    experts: {
-      count: 8,
-      usedCount: 3,
-      feedForwardLength: 32,
-      gating: "softmax",
-      normalizesWeights: true,
-      weightScale: 1,
-      routerInput: "feedForward",
-      sharedFeedForwardLength: 0,
-      leadingDenseCount: 0,
-      ...changes,
-    },
-  };
-}
-
-const PARALLEL_PLAIN: Differences = {
-  ...NEOX,
-  ...LAYER_NORM,
-  feedForward: { activation: "gelu", ...UNGATED },
-  hasParallelBlocks: true,
-};
-const COHERE: Differences = {
-  ...LAYER_NORM,
-  hasParallelBlocks: true,
-  tiedEmbeddings: true,
-  logitScale: Math.fround(0.3),
-};
 const QWEN35: Differences = {
   blockCount: 4,
   headDim: 32,
@@ -89,21 +49,6 @@ const NEMOTRON_H: Differences = {
   stateSpace: HEADS,
   layers: "s- n 0:-- s- n",
 };
-/** A dense layer, then mixtures. */
-function leading(changes: Partial<NonNullable<ModelConfig["experts"]>>): Differences {
-  const shared = { sharedFeedForwardLength: 64, leadingDenseCount: 1, weightScale: 1.5 };
-  return { ...experts({ ...shared, ...changes }), feedForwardLength: 96, blockCount: 3 };
-}
-
-/** Heads of 8 turned and 32 plain dimensions; the cache's have 8 and the latent's. */
-function latent(queryLength: number, magnitude = 1): Differences {
-  return {
-    headCountKv: 1,
-    headDim: 72,
-    latent: { length: 64, queryLength, turnedDim: 8, plainDim: 32, valueDim: 16 },
-    attentionScale: magnitude ** 2 / Math.sqrt(40),
-  };
-}
 
 /** By family. */
 export const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
@@ -374,4 +319,5 @@ export const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
     blockCount: 6,
     layers: "0:0 8:0 8:0 8:0 0:- 8:0",
   },
+  ...EXPECTED_WIDER,
 };

@@ -102,9 +102,7 @@ Deno.test("describeModel() takes a mixture without a shared expert whole", () =>
   assertEquals([experts?.weightScale, experts?.sharedWeight], [1.5, undefined]);
 });
 
-Deno.test("describeModel() refuses slopes of scores, and layers that mix in turns", () => {
-  const baichuan = parseGguf(tinyModel({ architecture: "baichuan", blockCount: 40 }));
-  assertThrows(() => describeModel(baichuan), UnsupportedModelError, "ALiBi");
+Deno.test("describeModel() refuses layers that mix in turns", () => {
   const ernie = parseGguf(tinyModel({ architecture: "ernie4_5-moe" }));
   const inTurns = withMetadata(ernie, { "ernie4_5-moe.interleave_moe_layer_step": 2 });
   assertThrows(() => describeModel(inTurns), UnsupportedModelError, "in turns");
@@ -169,10 +167,11 @@ function showRopes({ ropes }: ModelConfig) {
  * alone, "-" behind it of a layer without.
  */
 function showLayer(layer: LayerConfig): string {
-  const { slidingWindow, rope, queryRope, convolutionTaps, attends, hasStates } = layer;
+  const { slidingWindow, attentionChunk, rope, queryRope, convolutionTaps } = layer;
   const end = layer.hasNeurons === false ? "-" : "";
-  if (attends === false) return (hasStates ? "s" : "n") + end;
+  if (layer.attends === false) return (layer.hasStates ? "s" : "n") + end;
   if (convolutionTaps !== undefined) return `conv ${convolutionTaps}`;
+  const seen = attentionChunk === undefined ? slidingWindow : `${attentionChunk}c`;
   const queries = queryRope === undefined ? "" : `/${queryRope}`;
-  return `${slidingWindow}:${rope ?? "-"}${queries}${hasStates ? "+s" : ""}${end}`;
+  return `${seen}:${rope ?? "-"}${queries}${layer.hasStates ? "+s" : ""}${end}`;
 }

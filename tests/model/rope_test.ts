@@ -1,3 +1,6 @@
+import { describeModel } from "../../src/model/mod.ts";
+import { parseGguf } from "../../src/gguf/mod.ts";
+import { tinyModel } from "../support/tiny_model.ts";
 import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { ModelFormatError } from "../../src/base/errors.ts";
 import { fillRopeTable, ropeFrequencies } from "../../src/model/rope.ts";
@@ -109,4 +112,21 @@ Deno.test("fillRopeTable() is exact at positions where f32 angles would not be",
   const rest = 5.069602149091146;
   assertAlmostEquals(out[0], Math.cos(rest), 1e-9);
   assertAlmostEquals(out[1], Math.sin(rest), 1e-9);
+});
+
+Deno.test("fillRopeTable() lengthens what it does not turn, from the position that it is told", () => {
+  const { ropes: [, still] } =
+    describeModel(parseGguf(tinyModel({ architecture: "llama4" }))).config;
+  const at = (position: number) => {
+    const table = new Float64Array(still.dimensionCount);
+    fillRopeTable(ropeFrequencies(still, null), position, table, 0);
+    return table;
+  };
+  const longer = (times: number) => 1 + 0.1 * Math.log(times);
+  // Positions are counted from 1: the last one of a chunk is longer already.
+  for (const [position, times] of [[0, 1], [8190, 1], [8191, 2], [16383, 3]]) {
+    const half = still.dimensionCount / 2;
+    const expected = [...Array(half).fill(longer(times)), ...Array(half).fill(0)];
+    assertEquals([...at(position)], expected);
+  }
 });

@@ -113,12 +113,11 @@ async function loadInMemory(path: string): Promise<InMemory> {
 
 function blocksOf(plan: RankPlan): DensePlan[] {
   return plan.layers.flatMap(({ feedForward }) => {
-    if (feedForward === null) return [];
-    const blocks = feedForward.kind !== "experts" ? [feedForward] : [
+    const blocks = feedForward?.kind !== "experts" ? [feedForward] : [
       ...feedForward.experts,
       ...feedForward.shared === null ? [] : [feedForward.shared],
     ];
-    return blocks.filter((block) => block.kind === "dense");
+    return blocks.filter((block) => block?.kind === "dense");
   });
 }
 

@@ -27,7 +27,7 @@ Deno.test("loadWeights() refuses rows that are larger than staging, and brings v
   assertThrows(() => load(127), UnsupportedModelError, '"token_embd.weight": one row has 128');
   assertThrows(() => load(191), UnsupportedModelError, 'ffn_down.weight": one row has 192');
   const { arena, attentionNorm } = plan.layers[1];
-  const { offsetBytes, tensor } = attentionNorm!.weight;
+  const { offsetBytes, tensor } = attentionNorm!.weight!;
   const own = new Float32Array(memories[arena].buffer, offsetBytes, 64).fill(NaN);
   load(192);
   const stored = TensorReader.ofBytes(bytes).readAll(file.tensors.get(tensor)!);

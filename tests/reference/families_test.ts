@@ -5,17 +5,21 @@
  */
 import { assertEquals, assertGreater } from "@std/assert";
 import { type GgufFile, parseGguf, TensorReader } from "../../src/gguf/mod.ts";
-import {
-  describeModel,
-  type ExpertTensors,
-  type ModelConfig,
-  type ModelDescription,
-} from "../../src/model/mod.ts";
+import { describeModel, type ModelDescription } from "../../src/model/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { nmse } from "../support/compare.ts";
-import { mapLayers, STATE_MISTAKES } from "./state_mistakes.ts";
+import { STATE_MISTAKES } from "./state_mistakes.ts";
 import type { TinyFamilyName } from "../support/tiny_families.ts";
 import { TINY_PROMPT, tinyModel } from "../support/tiny_model.ts";
+import {
+  mapLayers,
+  mapMixtures,
+  withActivation,
+  withConfig,
+  withExperts,
+  withRopes,
+} from "./changed_description.ts";
+import { WIDER_CHOICES, WIDER_MISTAKES } from "./wider_choices.ts";
 
 /** A mistake: what a description would be if one choice were read otherwise. */
 type Mistake = (description: ModelDescription) => ModelDescription;
@@ -150,6 +154,7 @@ const MISTAKES = {
       return { ...l, latent: latent && { ...latent, valueUp: { ...latent.valueUp, start: 0 } } };
     }),
   "routed behind attention": (d) => withExperts(d, { routerInput: "feedForward" }),
+  ...WIDER_MISTAKES,
 } satisfies Readonly<Record<string, Mistake>>;
 
 type MistakeName = keyof typeof MISTAKES;
@@ -317,6 +322,7 @@ const CHOICES: Readonly<Record<TinyFamilyName, readonly MistakeName[]>> = {
     ...["no windows", "blocks one after the other", "logits as they are", "softmax"] as const,
     ...["shared expert counted whole", "dense layers know no positions"] as const,
   ],
+  ...WIDER_CHOICES,
 };
 
 for (const [name, mistakes] of Object.entries(CHOICES)) {
@@ -361,37 +367,4 @@ function logitsOf(
 ): Float32Array {
   const model = new ReferenceModel(file, { reader: TensorReader.ofBytes(bytes), description });
   return model.forward(TINY_PROMPT.slice(0, 24));
-}
-
-function withConfig(
-  { config, tensors }: ModelDescription,
-  change: (config: ModelConfig) => Partial<ModelConfig>,
-): ModelDescription {
-  return { config: { ...config, ...change(config) }, tensors };
-}
-
-function mapMixtures(
-  d: ModelDescription,
-  change: (block: ExpertTensors) => Partial<ExpertTensors>,
-): ModelDescription {
-  return mapLayers(d, (l) => {
-    const { feedForward } = l;
-    if (feedForward?.kind !== "experts") return l;
-    return { ...l, feedForward: { ...feedForward, ...change(feedForward) } };
-  });
-}
-
-function withActivation(d: ModelDescription, change: Partial<ModelConfig["feedForward"]>) {
-  return withConfig(d, ({ feedForward }) => ({ feedForward: { ...feedForward, ...change } }));
-}
-
-function withRopes(d: ModelDescription, change: Partial<ModelConfig["ropes"][number]>) {
-  return withConfig(d, ({ ropes }) => ({ ropes: ropes.map((rope) => ({ ...rope, ...change })) }));
-}
-
-function withExperts(
-  d: ModelDescription,
-  change: Partial<NonNullable<ModelConfig["experts"]>>,
-) {
-  return withConfig(d, ({ experts }) => ({ experts: experts && { ...experts, ...change } }));
 }

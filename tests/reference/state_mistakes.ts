@@ -1,5 +1,6 @@
 /** What a description with state spaces would be if one choice were read otherwise. */
 import type { ModelDescription, StateSpaceTensors } from "../../src/model/mod.ts";
+import { mapLayers } from "./changed_description.ts";
 
 type Mistake = (description: ModelDescription) => ModelDescription;
 
@@ -41,16 +42,6 @@ export const STATE_MISTAKES = {
         : shared,
     })),
 } as const satisfies Readonly<Record<string, Mistake>>;
-
-type Layer = ModelDescription["tensors"]["layers"][number];
-
-/** The description with other layers. */
-export function mapLayers(
-  { config, tensors }: ModelDescription,
-  change: (layer: Layer) => Layer,
-): ModelDescription {
-  return { config, tensors: { ...tensors, layers: tensors.layers.map(change) } };
-}
 
 function mapStates(
   d: ModelDescription,

@@ -80,6 +80,7 @@ export class PageModel {
         memoryBytes: null,
         tuning: adapter && tunedAsReal(adapter.info),
         lossAtStep: null,
+        waitMs: null,
       } as const,
     };
     giveBlocks(plans[0], setup.memories[0]);

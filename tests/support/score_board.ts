@@ -3,6 +3,7 @@ import { PAGE_BYTES } from "../../src/memory/arena.ts";
 import { Sampler } from "../../src/engine/sampler.ts";
 import { ScoreBoard } from "../../src/engine/score_board.ts";
 import type { SamplingOptions } from "../../src/llm/types.ts";
+import type { ChainChoice } from "../../src/rank/gpu/token_chain.ts";
 import { instantiateKernels, loadKernelModuleSync } from "../../wasm/mod.ts";
 
 const module = loadKernelModuleSync();
@@ -29,6 +30,11 @@ export class LogitsSampler {
 
   get seed(): number {
     return this.#sampler.seed;
+  }
+
+  /** As `Sampler.foretell`. */
+  foretell(choice: ChainChoice, count: number): boolean {
+    return this.#sampler.foretell(choice, count);
   }
 
   accept(id: number): void {

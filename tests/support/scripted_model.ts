@@ -206,6 +206,7 @@ export class ScriptedModel implements LanguageModel {
       },
     });
     for (const step of typeof script === "function" ? script(request) : script) {
+      if (request.endSignal?.aborted) return end("stop");
       if (request.signal?.aborted) return end("cancelled");
       if (step instanceof Error) throw step;
       if (typeof step === "string") {

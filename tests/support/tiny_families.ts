@@ -9,6 +9,7 @@ import { EVERYWHERE, LEADING, LEADING_KEYS, QKV, SECTIONS } from "./tiny_family_
 import { LATE_FAMILIES } from "./tiny_late_families.ts";
 import { TINY_LATENT_FAMILIES } from "./tiny_latent_families.ts";
 import { TINY_STATE_FAMILIES } from "./tiny_state_families.ts";
+import { WIDER_FAMILIES } from "./tiny_wider_families.ts";
 
 const GEMMA2: TinyFamily = {
   blockCount: 3,
@@ -378,6 +379,7 @@ export const TINY_FAMILIES = {
   },
   ...TINY_STATE_FAMILIES,
   ...LATE_FAMILIES,
+  ...WIDER_FAMILIES,
 } as const satisfies Readonly<Record<string, TinyFamily>>;
 
 /** A key of `TINY_FAMILIES`. */

@@ -16,11 +16,17 @@ export interface TinyFamily {
   readonly tied?: boolean;
   /** Norms with biases that take the mean away. */
   readonly layerNorm?: boolean;
-  /** False: these norms have no biases. */
+  /** False: norms of the residual stream have no weights. */
+  readonly normWeights?: boolean;
+  /** Embeddings are normalised. */
+  readonly embeddingNorm?: boolean;
+  /** Left out: norms have biases that take the mean away, others have none. */
   readonly normBiases?: boolean;
   /** Norms before the blocks; left out: true. */
   readonly preNorms?: boolean;
   readonly postNorms?: boolean;
+  /** Whole names of the norms behind both blocks; left out: the usual ones. */
+  readonly postNormNames?: readonly [attention: string, feedForward: string];
   /** What the norm of the feed-forward block is called; left out: ffn_norm. */
   readonly feedForwardNorm?: string;
   /** Its name has no ".weight" at the end. */
@@ -48,12 +54,18 @@ export interface TinyFamily {
     readonly shared?: number;
     /** It has no gate. */
     readonly isPlain?: boolean;
+    /** Its matrices are called as those of a dense block, which it is beside the experts. */
+    readonly isDense?: boolean;
+    /** Gates and ups of experts, and those of the shared one, lie in one tensor. */
+    readonly isFused?: boolean;
     /** The router has a bias of the choice. */
     readonly hasChoiceBias?: boolean;
     /** Its whole name; left out: exp_probs_b.bias. */
     readonly choiceBias?: string;
     /** The first so many layers are dense. */
     readonly leading?: number;
+    /** One of so many layers mixes; left out: all. */
+    readonly period?: number;
     /** Only these layers have experts. */
     readonly layers?: readonly number[];
     /** Neurons have no gates. */

@@ -91,6 +91,7 @@ function floatTensors(shape: TinyShape, family: TinyFamily): PlannedTensor[] {
   const { embeddingLength: width, vocabSize } = shape;
   const plan = new TensorPlan(family);
   plan.matrix("token_embd", [width, vocabSize], "embedding");
+  if (family.embeddingNorm) plan.norm("token_embd_norm", width);
   if (family.learnedPositions) {
     plan.matrix("position_embd", [width, shape.contextLength], "embedding");
   }
@@ -131,10 +132,16 @@ export class TensorPlan {
   }
 
   norm(name: string, length: number): void {
-    this.#add(`${name}.weight`, [length], "norm");
-    if (this.#family.layerNorm && this.#family.normBiases !== false) {
+    if (this.#family.normWeights === false) return;
+    this.wholeNorm(`${name}.weight`, length);
+    if (this.#family.normBiases ?? this.#family.layerNorm) {
       this.#add(`${name}.bias`, [length], "bias");
     }
+  }
+
+  /** Without a bias, by its whole name. */
+  wholeNorm(name: string, length: number): void {
+    this.#add(name, [length], "norm");
   }
 
   /** Norms of queries or keys never have a bias. */
@@ -197,7 +204,8 @@ function planAttention(plan: TensorPlan, shape: TinyShape, family: TinyFamily): 
   plan.matrix("attn_output", [queries, width], "residual");
   plan.biases({ attn_output: width });
   if (family.sinks) plan.sinks(headCount);
-  if (family.postNorms) plan.norm("post_attention_norm", width);
+  if (family.postNormNames) plan.wholeNorm(family.postNormNames[0], width);
+  else if (family.postNorms) plan.norm("post_attention_norm", width);
 }
 
 type TinyLatent = NonNullable<TinyFamily["latent"]>;
@@ -268,8 +276,9 @@ function planFeedForward(
     else plan.norm(family.feedForwardNorm ?? "ffn_norm", width);
   }
   const rank = predictor && (predictor.layers?.includes(block) ?? true) ? predictor.rank : 0;
-  const { leading = 0, layers = [block] } = family.experts ?? {};
-  if (family.experts && block >= leading && layers.includes(block)) {
+  const { leading = 0, period = 1, layers = [block] } = family.experts ?? {};
+  const isMixture = block >= leading && (block + 1) % period === 0 && layers.includes(block);
+  if (family.experts && isMixture) {
     planExperts(plan, width, { ...family.experts, rank });
   } else {
     if (!family.neurons) plan.matrix("ffn_gate", [width, neurons], "gate");
@@ -282,24 +291,27 @@ function planFeedForward(
     }
     plan.biases({ ffn_gate: neurons, ffn_up: neurons, ffn_down: width });
   }
-  if (family.postNorms) plan.norm("post_ffw_norm", width);
+  if (family.postNormNames) plan.wholeNorm(family.postNormNames[1], width);
+  else if (family.postNorms) plan.norm("post_ffw_norm", width);
 }
 
 function planExperts(
   plan: TensorPlan,
   width: number,
-  { count, length, shared, isPlain, hasChoiceBias, choiceBias, hasBiases, isOld, isUngated, rank }:
-    & NonNullable<TinyFamily["experts"]>
-    & { rank: number },
+  by: NonNullable<TinyFamily["experts"]> & { rank: number },
 ): void {
+  const { count, length, hasChoiceBias, choiceBias, hasBiases, isOld, isFused, rank } = by;
   const each = (name: string, dims: readonly number[], role?: TensorRole) => {
     if (!isOld) return plan.matrix(`${name}_exps`, [...dims, count], role);
     for (let expert = 0; expert < count; expert++) plan.matrix(`${name}.${expert}`, dims, role);
   };
   plan.matrix("ffn_gate_inp", [width, count], "gate");
   if (hasChoiceBias) plan.vector(choiceBias ?? "exp_probs_b.bias", count);
-  if (!isUngated) each("ffn_gate", [width, length], "gate");
-  each("ffn_up", [width, length]);
+  if (isFused) plan.matrix("ffn_gate_up_exps", [width, 2 * length, count]);
+  else {
+    if (!by.isUngated) each("ffn_gate", [width, length], "gate");
+    each("ffn_up", [width, length]);
+  }
   each("ffn_down", [length, width], "residual");
   if (hasBiases) {
     plan.bias("ffn_gate_inp", count);
@@ -311,9 +323,18 @@ function planExperts(
     plan.matrix("ffn_fc1_exps", [width, rank, count]);
     plan.matrix("ffn_fc2_exps", [rank, length, count]);
   }
+  planShared(plan, width, by);
+}
+
+function planShared(
+  plan: TensorPlan,
+  width: number,
+  { shared, isPlain, isDense, isFused, isUngated }: NonNullable<TinyFamily["experts"]>,
+): void {
   if (!shared) return;
+  const suffix = isDense ? "" : "_shexp";
   if (!isPlain) plan.matrix("ffn_gate_inp_shexp", [width], "gate");
-  if (!isUngated) plan.matrix("ffn_gate_shexp", [width, shared], "gate");
-  plan.matrix("ffn_up_shexp", [width, shared]);
-  plan.matrix("ffn_down_shexp", [shared, width], "residual");
+  if (!isFused && !isUngated) plan.matrix(`ffn_gate${suffix}`, [width, shared], "gate");
+  plan.matrix(`ffn_up${suffix}`, [width, isFused ? 2 * shared : shared]);
+  plan.matrix(`ffn_down${suffix}`, [shared, width], "residual");
 }

@@ -41,19 +41,36 @@ const [PAIRS, FOURS] = ["Pairs", "Fours"].map((way) => `wasm/assembly/product_su
 /** Two dots a weight. */
 const WIDE_TYPES: readonly QuantType[] = ["Q8_0", "IQ4_NL", "IQ4_XS"];
 
+/** Types whose weights are looked up in natural order, superblock by superblock. */
+const NATURAL_TYPES: readonly QuantType[] = [
+  ...["IQ3_S", "IQ3_XXS", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_M", "IQ1_S"] as const,
+  ...["TQ1_0", "Q2_0", "Q1_0"] as const,
+];
+
+/** The file of a format's class. */
+function fileOf(type: QuantType): string {
+  if (type.endsWith("_K") || type === "IQ4_XS") return "256";
+  if (/^IQ[123]/.test(type)) return "codebook";
+  return /^TQ|^Q[12]_0/.test(type) ? "ternary" : "32";
+}
+
 /** The name of a format's class as the compiler writes it. */
 function formatOf(type: QuantType): string {
-  const of256 = type.endsWith("_K") || type === "IQ4_XS";
-  return `wasm/assembly/formats_${of256 ? 256 : 32}/${type}`;
+  return `wasm/assembly/formats_${fileOf(type)}/${type}`;
 }
 
 // Per kernel: dots (or multiply-adds) in the hot loop, all of them in pairs of 128 bits.
 const HOT_LOOPS: readonly { name: string; instruction: string; times: number }[] = [
   // E0M4 is packed as Q4_1 and has no product of its own.
-  ...QUANT_TYPES.filter((type) => type !== "E0M4").map((type) => ({
+  ...QUANT_TYPES.filter((type) => type !== "E0M4" && !NATURAL_TYPES.includes(type)).map((type) => ({
     name: `gemv_q8/two_rows<${formatOf(type)}>`,
     instruction: DOT,
     times: WIDE_TYPES.includes(type) ? 16 : 8,
+  })),
+  ...NATURAL_TYPES.map((type) => ({
+    name: `gemv_natural/row<${formatOf(type)}>`,
+    instruction: DOT,
+    times: 16,
   })),
   // Formats with the same properties have the same tile, and Binaryen keeps one of them.
   ...(["Q4_0", "Q8_0", "Q6_K", "Q2_K"] as const).map((type) => ({

@@ -62,7 +62,7 @@ Deno.test("IoPool: a file that is missing or another one is an error, and nobody
   const stamp = { sizeBytes: SIZE_BYTES - 1, modifiedMs: 0, inode: null };
   for (
     const [options, message] of [
-      [{ path: `${file.path}.none` }, "ENOENT"],
+      [{ path: `${file.path}.none` }, "there is no such file"],
       [{ stamp }, "changed since the model was looked at"],
     ] as const
   ) {

@@ -64,10 +64,13 @@ export function attention_i16(
   scale: f32,
   softCap: f32,
   sinks: usize,
+  chunk: u32,
+  slopes: usize,
 ): void {
   attention<i16>(
     q, qStride, keys, values, kvHeads, table, blocks, out, outStride, scratch,
     n, p0, heads, headOffset, groupSize, headDim, valueDim, window, scale, softCap, sinks,
+    chunk, slopes,
   );
 }
 
@@ -93,10 +96,13 @@ export function attention_f32(
   scale: f32,
   softCap: f32,
   sinks: usize,
+  chunk: u32,
+  slopes: usize,
 ): void {
   attention<f32>(
     q, qStride, keys, values, kvHeads, table, blocks, out, outStride, scratch,
     n, p0, heads, headOffset, groupSize, headDim, valueDim, window, scale, softCap, sinks,
+    chunk, slopes,
   );
 }
 
@@ -122,6 +128,8 @@ function attention<T>(
   scale: f32,
   softCap: f32,
   sinks: usize,
+  chunk: u32,
+  slopes: usize,
 ): void {
   if ((headDim & 3) != 0 || (headDim >> 16) != 0) unreachable();
   if ((valueDim & 3) != 0 || valueDim > headDim) unreachable();
@@ -139,6 +147,7 @@ function attention<T>(
   check_bytes(scratch, scratch_bytes(n, heads, groupSize, headDim));
 
   if (sinks != 0) check_bytes(sinks, <u64>heads << 2);
+  if (slopes != 0) check_bytes(slopes, <u64>heads << 2);
 
   check_bytes(table, (positions + BLOCK_POSITIONS - 1) / BLOCK_POSITIONS << 2);
 
@@ -163,6 +172,8 @@ function attention<T>(
   call.scale = scale * LOG2_E;
   call.softCap = softCap;
   call.sinks = sinks;
+  call.chunk = chunk;
+  call.slopes = slopes;
   place_scratch(call);
   for (let h: u32 = 0; h < heads; h += call.groupHeads) {
     begin_group(call, h);

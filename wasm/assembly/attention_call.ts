@@ -68,6 +68,10 @@ export class Call {
   softCap: f32;
   /** f32 [heads], or 0: there are none. */
   sinks: usize;
+  /** Positions come in chunks of so many, of which a token sees its own; 0: of all. */
+  chunk: u32;
+  /** f32 [heads] by which scores fall with each position, or 0: they do not. */
+  slopes: usize;
   /** First query head of the group at work, and how many there are. */
   firstHead: u32;
   groupHeads: u32;
@@ -143,6 +147,7 @@ export function place_scratch(call: Call): void {
 @inline
 export function first_seen(call: Call, t: u32): u32 {
   const end = call.p0 + t + 1;
+  if (call.chunk != 0) return end - 1 - (end - 1) % call.chunk;
   return call.window != 0 && end > call.window ? end - call.window : 0;
 }
 

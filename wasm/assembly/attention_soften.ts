@@ -67,6 +67,7 @@ export function soften_tile<T>(
   const oldest = first / call.groupHeads, newest = (first + lanes - 1) / call.groupHeads;
   let weights = call.valueWeights, step: u32 = 0;
   if (call.softCap > 0) cap_rows(scores, lanes, call.softCap);
+  if (call.slopes != 0) slope_rows(call, first, lanes, begin);
   if (first_seen(call, newest) > begin || call.p0 + oldest + 1 < begin + BLOCK_POSITIONS) {
     cut_rows<T>(call, states, values, first, lanes, begin);
     weights = call.cutWeights;
@@ -156,6 +157,26 @@ function cap_rows(row: usize, lanes: u32, cap: f32): void {
     const e = exp_f32x4(f32x4.mul(v128.load(row), inner));
     const tanh = f32x4.sub(one, f32x4.div(two, f32x4.add(e, one)));
     v128.store(row, f32x4.mul(tanh, outer));
+  }
+}
+
+/**
+ * score −= slope · distance, by each head's slope (Press et al. 2021, "Train Short, Test Long").
+ * What lies behind the token is not seen.
+ */
+function slope_rows(call: Call, first: u32, lanes: u32, begin: u32): void {
+  for (let lane: u32 = 0; lane < lanes; lane++) {
+    const t = (first + lane) / call.groupHeads;
+    const head = call.firstHead + (first + lane) % call.groupHeads;
+    const slope = load<f32>(call.slopes + (head << 2)) * LOG2_E;
+    const slopes = f32x4.splat(slope), four = f32x4.splat(4);
+    const ahead = <f32>(<i32>begin - <i32>(call.p0 + t));
+    let distances = f32x4.add(f32x4.splat(ahead), f32x4(0, 1, 2, 3));
+    const row = call.scores + lane * SCORE_ROW_BYTES;
+    for (let at = row; at != row + SCORE_ROW_BYTES; at += 16) {
+      v128.store(at, f32x4.add(v128.load(at), f32x4.mul(distances, slopes)));
+      distances = f32x4.add(distances, four);
+    }
   }
 }
 

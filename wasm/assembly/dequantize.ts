@@ -2,9 +2,18 @@
 /** Packed rows back to floats: token embeddings. out f32 [k], nothing beyond is written. */
 import {
   TYPE_E0M4,
+  TYPE_IQ1_M,
+  TYPE_IQ1_S,
+  TYPE_IQ2_S,
+  TYPE_IQ2_XS,
+  TYPE_IQ2_XXS,
+  TYPE_IQ3_S,
+  TYPE_IQ3_XXS,
   TYPE_IQ4_NL,
   TYPE_IQ4_XS,
   TYPE_MXFP4,
+  TYPE_Q1_0,
+  TYPE_Q2_0,
   TYPE_Q2_K,
   TYPE_Q3_K,
   TYPE_Q4_0,
@@ -15,11 +24,15 @@ import {
   TYPE_Q5_K,
   TYPE_Q6_K,
   TYPE_Q8_0,
+  TYPE_TQ1_0,
+  TYPE_TQ2_0,
 } from "../../src/memory/row_layout";
 import { check_bytes } from "./bounds";
 import { is_wide } from "./format";
 import { IQ4_XS, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
 import { IQ4_NL, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from "./formats_32";
+import { IQ1_M, IQ1_S, IQ2_S, IQ2_XS, IQ2_XXS, IQ3_S, IQ3_XXS } from "./formats_codebook";
+import { Q1_0, Q2_0, TQ1_0, TQ2_0 } from "./formats_ternary";
 import { Pairs } from "./product_sums";
 import { superblocks_of } from "./q8_tile";
 import { f16_at, f16_bits_to_f32x4, F16_MASK, TWO_POW_112 } from "./simd";
@@ -55,6 +68,17 @@ export function dequantize_row_q(type: u32, row: usize, k: u32, out: usize, scra
     case TYPE_IQ4_NL: return row_to_floats<IQ4_NL>(row, k, out, scratch);
     case TYPE_IQ4_XS: return row_to_floats<IQ4_XS>(row, k, out, scratch);
     case TYPE_MXFP4: return row_to_floats<MXFP4>(row, k, out, scratch);
+    case TYPE_IQ2_XXS: return row_to_floats<IQ2_XXS>(row, k, out, scratch);
+    case TYPE_IQ2_XS: return row_to_floats<IQ2_XS>(row, k, out, scratch);
+    case TYPE_IQ3_XXS: return row_to_floats<IQ3_XXS>(row, k, out, scratch);
+    case TYPE_IQ1_S: return row_to_floats<IQ1_S>(row, k, out, scratch);
+    case TYPE_IQ3_S: return row_to_floats<IQ3_S>(row, k, out, scratch);
+    case TYPE_IQ2_S: return row_to_floats<IQ2_S>(row, k, out, scratch);
+    case TYPE_IQ1_M: return row_to_floats<IQ1_M>(row, k, out, scratch);
+    case TYPE_TQ1_0: return row_to_floats<TQ1_0>(row, k, out, scratch);
+    case TYPE_TQ2_0: return row_to_floats<TQ2_0>(row, k, out, scratch);
+    case TYPE_Q1_0: return row_to_floats<Q1_0>(row, k, out, scratch);
+    case TYPE_Q2_0: return row_to_floats<Q2_0>(row, k, out, scratch);
     default: unreachable();
   }
 }

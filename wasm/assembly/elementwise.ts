@@ -85,6 +85,23 @@ export function cut_below_f32(x: usize, xStride: u32, n: u32, d: u32, threshold:
   }
 }
 
+/** x[t, i] = x[t, i] within −limit .. limit. */
+export function clamp_f32(x: usize, xStride: u32, n: u32, d: u32, limit: f32): void {
+  check_f32_rows(x, n, xStride, d);
+  const most = f32x4.splat(limit), least = f32x4.splat(-limit);
+  for (let t: u32 = 0; t < n; t++) {
+    let at = x + ((t * xStride) << 2);
+    const end = at + (<usize>d << 2);
+    const whole = at + ((<usize>d & ~3) << 2);
+    for (; at < whole; at += 16) {
+      v128.store(at, f32x4.min(f32x4.max(v128.load(at), least), most));
+    }
+    for (; at < end; at += 4) {
+      store<f32>(at, min<f32>(max<f32>(load<f32>(at), -limit), limit));
+    }
+  }
+}
+
 /** x[t, i] *= weight[i]. */
 export function mul_weight_f32(x: usize, xStride: u32, weight: usize, n: u32, d: u32): void {
   check_f32_rows(x, n, xStride, d);

@@ -22,6 +22,7 @@
  *     lower, upper(x, y, k0, k1)      the quants of places g and g + 4, g = 0..3, out of x, the
  *                           vector of main bits, and y, that of the plane; low nibbles if wide
  *     lower_high, upper_high          if wide: the high nibbles
+ *     isWide                if wide, and natural.ts has its quants
  *     isBytes               if wide, and main vectors are the bytes low + 16 · high themselves
  *     upperAt               if: from place g's main vector to that of g + 4, in bytes; else both
  *                           are in one
@@ -50,7 +51,8 @@ export const SHORT: usize = 16;
 /** Does a weight of format F have two nibbles that are multiplied apart? A constant. */
 @inline
 export function is_wide<F>(): bool {
-  return isDefined(changetype<F>(0).lower_high);
+  const f = changetype<F>(0);
+  return isDefined(f.lower_high) || isDefined(f.isWide);
 }
 
 /** From place g's main vector to that of g + 4. A constant. */

@@ -138,14 +138,16 @@ function tile<F, S>(
         l0 = v128.load(form, FORM_L), l1 = v128.load(form, FORM_L + 16);
         g0 = v128.load(v, FORM_L), g1 = v128.load(v, FORM_L + 16);
       }
+      const l16 = isDefined(f.l) ? i16x8.shl(l0, 4) : sixteens;
+      const L16 = isDefined(f.l) ? i16x8.shl(l1, 4) : sixteens;
       let y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
       let z0 = start<F, S>(x, 0, pass, offset), z1 = start<F, S>(x, 1, pass, offset);
       if (has_nibbles<F, S>()) {
         const Z0 = start<F, S>(x, 0, 1, offset), Z1 = start<F, S>(x, 1, 1, offset);
         const u0 = f32x4.mul(d0, y0), u1 = f32x4.mul(d1, y1);
         const h0 = i16x8.add(b00, Z0), h1 = i16x8.add(b01, Z1);
-        p00 = add_nibbles(p00, i16x8.add(a00, z0), h0, ones, sixteens, u0);
-        p01 = add_nibbles(p01, i16x8.add(a01, z1), h1, ones, sixteens, u1);
+        p00 = add_nibbles(p00, i16x8.add(a00, z0), h0, l0, l16, u0);
+        p01 = add_nibbles(p01, i16x8.add(a01, z1), h1, l1, L16, u1);
       } else {
         p00 = sum.add_blocks(p00, sum.plus(a00, z0), l0, f32x4.mul(d0, y0));
         p01 = sum.add_blocks(p01, sum.plus(a01, z1), l1, f32x4.mul(d1, y1));
@@ -165,8 +167,8 @@ function tile<F, S>(
         const Z0 = start<F, S>(x, 0, 1, offset), Z1 = start<F, S>(x, 1, 1, offset);
         const u0 = f32x4.mul(d0, y0), u1 = f32x4.mul(d1, y1);
         const h0 = i16x8.add(b10, Z0), h1 = i16x8.add(b11, Z1);
-        p10 = add_nibbles(p10, i16x8.add(a10, z0), h0, ones, sixteens, u0);
-        p11 = add_nibbles(p11, i16x8.add(a11, z1), h1, ones, sixteens, u1);
+        p10 = add_nibbles(p10, i16x8.add(a10, z0), h0, l0, l16, u0);
+        p11 = add_nibbles(p11, i16x8.add(a11, z1), h1, l1, L16, u1);
       } else {
         p10 = sum.add_blocks(p10, sum.plus(a10, z0), l0, f32x4.mul(d0, y0));
         p11 = sum.add_blocks(p11, sum.plus(a11, z1), l1, f32x4.mul(d1, y1));
@@ -186,8 +188,8 @@ function tile<F, S>(
         const Z0 = start<F, S>(x, 0, 1, offset), Z1 = start<F, S>(x, 1, 1, offset);
         const u0 = f32x4.mul(d0, y0), u1 = f32x4.mul(d1, y1);
         const h0 = i16x8.add(b20, Z0), h1 = i16x8.add(b21, Z1);
-        p20 = add_nibbles(p20, i16x8.add(a20, z0), h0, ones, sixteens, u0);
-        p21 = add_nibbles(p21, i16x8.add(a21, z1), h1, ones, sixteens, u1);
+        p20 = add_nibbles(p20, i16x8.add(a20, z0), h0, l0, l16, u0);
+        p21 = add_nibbles(p21, i16x8.add(a21, z1), h1, l1, L16, u1);
       } else {
         p20 = sum.add_blocks(p20, sum.plus(a20, z0), l0, f32x4.mul(d0, y0));
         p21 = sum.add_blocks(p21, sum.plus(a21, z1), l1, f32x4.mul(d1, y1));
@@ -207,8 +209,8 @@ function tile<F, S>(
         const Z0 = start<F, S>(x, 0, 1, offset), Z1 = start<F, S>(x, 1, 1, offset);
         const u0 = f32x4.mul(d0, y0), u1 = f32x4.mul(d1, y1);
         const h0 = i16x8.add(b30, Z0), h1 = i16x8.add(b31, Z1);
-        p30 = add_nibbles(p30, i16x8.add(a30, z0), h0, ones, sixteens, u0);
-        p31 = add_nibbles(p31, i16x8.add(a31, z1), h1, ones, sixteens, u1);
+        p30 = add_nibbles(p30, i16x8.add(a30, z0), h0, l0, l16, u0);
+        p31 = add_nibbles(p31, i16x8.add(a31, z1), h1, l1, L16, u1);
       } else {
         p30 = sum.add_blocks(p30, sum.plus(a30, z0), l0, f32x4.mul(d0, y0));
         p31 = sum.add_blocks(p31, sum.plus(a31, z1), l1, f32x4.mul(d1, y1));

@@ -2,9 +2,18 @@
 /** The products of quantised rows (row_layout.ts) with q8 tiles, by type. */
 import {
   TYPE_E0M4,
+  TYPE_IQ1_M,
+  TYPE_IQ1_S,
+  TYPE_IQ2_S,
+  TYPE_IQ2_XS,
+  TYPE_IQ2_XXS,
+  TYPE_IQ3_S,
+  TYPE_IQ3_XXS,
   TYPE_IQ4_NL,
   TYPE_IQ4_XS,
   TYPE_MXFP4,
+  TYPE_Q1_0,
+  TYPE_Q2_0,
   TYPE_Q2_K,
   TYPE_Q3_K,
   TYPE_Q4_0,
@@ -15,14 +24,20 @@ import {
   TYPE_Q5_K,
   TYPE_Q6_K,
   TYPE_Q8_0,
+  TYPE_TQ1_0,
+  TYPE_TQ2_0,
 } from "../../src/memory/row_layout";
 import { check_bytes, check_f32_rows, check_rows } from "./bounds";
 import { IQ4_XS, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
 import { IQ4_NL, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from "./formats_32";
+import { IQ1_M, IQ1_S, IQ2_S, IQ2_XS, IQ2_XXS, IQ3_S, IQ3_XXS } from "./formats_codebook";
+import { Q1_0, Q2_0, TQ1_0, TQ2_0 } from "./formats_ternary";
 import { is_wide } from "./format";
 import { gemm_few } from "./gemm_few_q8";
 import { gemm } from "./gemm_q8";
+import { gemv_natural, gemv_natural_rows } from "./gemv_natural";
 import { gemv, gemv_rows } from "./gemv_q8";
+import { is_natural } from "./natural";
 import { can_sum_fours, Fours, has_nibbles, Pairs, sums_by_fours } from "./product_sums";
 import { records_bytes, superblocks_of } from "./q8_tile";
 import { row_bytes, tile_bytes } from "./superblock_form";
@@ -124,6 +139,28 @@ function matmul(
       return product<IQ4_XS>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
     case TYPE_MXFP4:
       return product<MXFP4>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
+    case TYPE_IQ2_XXS:
+      return product<IQ2_XXS>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
+    case TYPE_IQ2_XS:
+      return product<IQ2_XS>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
+    case TYPE_IQ3_XXS:
+      return product<IQ3_XXS>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
+    case TYPE_IQ1_S:
+      return product<IQ1_S>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
+    case TYPE_IQ3_S:
+      return product<IQ3_S>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
+    case TYPE_IQ2_S:
+      return product<IQ2_S>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
+    case TYPE_IQ1_M:
+      return product<IQ1_M>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
+    case TYPE_TQ1_0:
+      return product<TQ1_0>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
+    case TYPE_TQ2_0:
+      return product<TQ2_0>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
+    case TYPE_Q1_0:
+      return product<Q1_0>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
+    case TYPE_Q2_0:
+      return product<Q2_0>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
     default:
       unreachable();
   }
@@ -151,7 +188,8 @@ function product<F>(
   if (superblocks == 0) unreachable();
   const forms = acts + <usize> records_bytes(n, k);
   if (n == 1) {
-    gemv<F>(w, rowStride, rows, superblocks, acts, out, forms, streams);
+    if (is_natural<F>()) gemv_natural<F>(w, rowStride, rows, superblocks, acts, out, forms);
+    else gemv<F>(w, rowStride, rows, superblocks, acts, out, forms, streams);
   } else if (can_sum_fours<F>() && sums_by_fours<F>()) {
     several<F, Fours>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride, few);
   } else {
@@ -173,10 +211,10 @@ function several<F, S>(
   outStride: u32,
   few: bool,
 ): void {
-  if (!has_nibbles<F, S>() && few && n <= few_tokens<F>()) {
-    gemm_few<F, S>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);
-  } else {
+  if (is_natural<F>() || has_nibbles<F, S>() || !few || n > few_tokens<F>()) {
     gemm<F, S>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);
+  } else {
+    gemm_few<F, S>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);
   }
 }
 
@@ -223,6 +261,28 @@ export function matmul_q8_rows(
       return listed<IQ4_XS>(w, rowStride, rows, k, acts, list, count, out);
     case TYPE_MXFP4:
       return listed<MXFP4>(w, rowStride, rows, k, acts, list, count, out);
+    case TYPE_IQ2_XXS:
+      return listed<IQ2_XXS>(w, rowStride, rows, k, acts, list, count, out);
+    case TYPE_IQ2_XS:
+      return listed<IQ2_XS>(w, rowStride, rows, k, acts, list, count, out);
+    case TYPE_IQ3_XXS:
+      return listed<IQ3_XXS>(w, rowStride, rows, k, acts, list, count, out);
+    case TYPE_IQ1_S:
+      return listed<IQ1_S>(w, rowStride, rows, k, acts, list, count, out);
+    case TYPE_IQ3_S:
+      return listed<IQ3_S>(w, rowStride, rows, k, acts, list, count, out);
+    case TYPE_IQ2_S:
+      return listed<IQ2_S>(w, rowStride, rows, k, acts, list, count, out);
+    case TYPE_IQ1_M:
+      return listed<IQ1_M>(w, rowStride, rows, k, acts, list, count, out);
+    case TYPE_TQ1_0:
+      return listed<TQ1_0>(w, rowStride, rows, k, acts, list, count, out);
+    case TYPE_TQ2_0:
+      return listed<TQ2_0>(w, rowStride, rows, k, acts, list, count, out);
+    case TYPE_Q1_0:
+      return listed<Q1_0>(w, rowStride, rows, k, acts, list, count, out);
+    case TYPE_Q2_0:
+      return listed<Q2_0>(w, rowStride, rows, k, acts, list, count, out);
     default:
       unreachable();
   }
@@ -242,5 +302,9 @@ function listed<F>(
   check_rows(w, rows, rowStride, row_bytes<F>(superblocks));
   if (superblocks == 0 || rows == 0) unreachable();
   const sums = acts + <usize> records_bytes(1, k);
-  gemv_rows<F>(w, rowStride, rows, superblocks, acts, list, count, out, sums);
+  if (is_natural<F>()) {
+    gemv_natural_rows<F>(w, rowStride, rows, superblocks, acts, list, count, out, sums);
+  } else {
+    gemv_rows<F>(w, rowStride, rows, superblocks, acts, list, count, out, sums);
+  }
 }

@@ -8,9 +8,18 @@
  */
 import {
   TYPE_E0M4,
+  TYPE_IQ1_M,
+  TYPE_IQ1_S,
+  TYPE_IQ2_S,
+  TYPE_IQ2_XS,
+  TYPE_IQ2_XXS,
+  TYPE_IQ3_S,
+  TYPE_IQ3_XXS,
   TYPE_IQ4_NL,
   TYPE_IQ4_XS,
   TYPE_MXFP4,
+  TYPE_Q1_0,
+  TYPE_Q2_0,
   TYPE_Q2_K,
   TYPE_Q3_K,
   TYPE_Q4_0,
@@ -21,10 +30,14 @@ import {
   TYPE_Q5_K,
   TYPE_Q6_K,
   TYPE_Q8_0,
+  TYPE_TQ1_0,
+  TYPE_TQ2_0,
 } from "../../src/memory/row_layout";
 import { check_bytes, check_f32_rows, check_rows } from "./bounds";
 import { IQ4_XS, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
 import { IQ4_NL, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from "./formats_32";
+import { IQ1_M, IQ1_S, IQ2_S, IQ2_XS, IQ2_XXS, IQ3_S, IQ3_XXS } from "./formats_codebook";
+import { Q1_0, Q2_0, TQ1_0, TQ2_0 } from "./formats_ternary";
 import { add_float_rows } from "./neurons_float";
 import { add_nibble_rows, GROUP_BYTES } from "./neurons_nibbles";
 import { fill_float_row, fill_quant_row, multiply_filled, PANEL_NEURONS } from "./neurons_panel";
@@ -129,6 +142,17 @@ function row_size(type: u32, d: u32): u64 {
     case TYPE_IQ4_NL: return row_bytes<IQ4_NL>(superblocks);
     case TYPE_IQ4_XS: return row_bytes<IQ4_XS>(superblocks);
     case TYPE_MXFP4: return row_bytes<MXFP4>(superblocks);
+    case TYPE_IQ2_XXS: return row_bytes<IQ2_XXS>(superblocks);
+    case TYPE_IQ2_XS: return row_bytes<IQ2_XS>(superblocks);
+    case TYPE_IQ3_XXS: return row_bytes<IQ3_XXS>(superblocks);
+    case TYPE_IQ1_S: return row_bytes<IQ1_S>(superblocks);
+    case TYPE_IQ3_S: return row_bytes<IQ3_S>(superblocks);
+    case TYPE_IQ2_S: return row_bytes<IQ2_S>(superblocks);
+    case TYPE_IQ1_M: return row_bytes<IQ1_M>(superblocks);
+    case TYPE_TQ1_0: return row_bytes<TQ1_0>(superblocks);
+    case TYPE_TQ2_0: return row_bytes<TQ2_0>(superblocks);
+    case TYPE_Q1_0: return row_bytes<Q1_0>(superblocks);
+    case TYPE_Q2_0: return row_bytes<Q2_0>(superblocks);
     default: unreachable();
   }
   return 0;
@@ -183,6 +207,50 @@ function add_rows(
       );
     case TYPE_MXFP4:
       return add_quant_rows<MXFP4>(w, rowStride, last, d, list, values, count, skips, out, scratch);
+    case TYPE_IQ2_XXS:
+      return add_quant_rows<IQ2_XXS>(
+        w, rowStride, last, d, list, values, count, skips, out, scratch,
+      );
+    case TYPE_IQ2_XS:
+      return add_quant_rows<IQ2_XS>(
+        w, rowStride, last, d, list, values, count, skips, out, scratch,
+      );
+    case TYPE_IQ3_XXS:
+      return add_quant_rows<IQ3_XXS>(
+        w, rowStride, last, d, list, values, count, skips, out, scratch,
+      );
+    case TYPE_IQ1_S:
+      return add_quant_rows<IQ1_S>(
+        w, rowStride, last, d, list, values, count, skips, out, scratch,
+      );
+    case TYPE_IQ3_S:
+      return add_quant_rows<IQ3_S>(
+        w, rowStride, last, d, list, values, count, skips, out, scratch,
+      );
+    case TYPE_IQ2_S:
+      return add_quant_rows<IQ2_S>(
+        w, rowStride, last, d, list, values, count, skips, out, scratch,
+      );
+    case TYPE_IQ1_M:
+      return add_quant_rows<IQ1_M>(
+        w, rowStride, last, d, list, values, count, skips, out, scratch,
+      );
+    case TYPE_TQ1_0:
+      return add_quant_rows<TQ1_0>(
+        w, rowStride, last, d, list, values, count, skips, out, scratch,
+      );
+    case TYPE_TQ2_0:
+      return add_quant_rows<TQ2_0>(
+        w, rowStride, last, d, list, values, count, skips, out, scratch,
+      );
+    case TYPE_Q1_0:
+      return add_quant_rows<Q1_0>(
+        w, rowStride, last, d, list, values, count, skips, out, scratch,
+      );
+    case TYPE_Q2_0:
+      return add_quant_rows<Q2_0>(
+        w, rowStride, last, d, list, values, count, skips, out, scratch,
+      );
     default: unreachable();
   }
   return 0;
@@ -208,6 +276,17 @@ function fill_row(type: u32, row: usize, d: u32, to: usize, forms: usize): void 
     case TYPE_IQ4_NL: return fill_quant_row<IQ4_NL>(row, d, to, forms);
     case TYPE_IQ4_XS: return fill_quant_row<IQ4_XS>(row, d, to, forms);
     case TYPE_MXFP4: return fill_quant_row<MXFP4>(row, d, to, forms);
+    case TYPE_IQ2_XXS: return fill_quant_row<IQ2_XXS>(row, d, to, forms);
+    case TYPE_IQ2_XS: return fill_quant_row<IQ2_XS>(row, d, to, forms);
+    case TYPE_IQ3_XXS: return fill_quant_row<IQ3_XXS>(row, d, to, forms);
+    case TYPE_IQ1_S: return fill_quant_row<IQ1_S>(row, d, to, forms);
+    case TYPE_IQ3_S: return fill_quant_row<IQ3_S>(row, d, to, forms);
+    case TYPE_IQ2_S: return fill_quant_row<IQ2_S>(row, d, to, forms);
+    case TYPE_IQ1_M: return fill_quant_row<IQ1_M>(row, d, to, forms);
+    case TYPE_TQ1_0: return fill_quant_row<TQ1_0>(row, d, to, forms);
+    case TYPE_TQ2_0: return fill_quant_row<TQ2_0>(row, d, to, forms);
+    case TYPE_Q1_0: return fill_quant_row<Q1_0>(row, d, to, forms);
+    case TYPE_Q2_0: return fill_quant_row<Q2_0>(row, d, to, forms);
     default: unreachable();
   }
 }

@@ -7,6 +7,7 @@
  *   panel: tiles of 16 outputs, each f32 [PANEL_NEURONS][16]
  */
 import { high_four, low_four } from "./neurons_float";
+import { is_wide } from "./format";
 import { offset_of } from "./neurons_quant";
 import { Pairs } from "./product_sums";
 import { superblocks_of } from "./q8_tile";
@@ -81,7 +82,7 @@ function fill_half_block<F>(form: usize, j: u32, half: u32, to: usize): void {
   quants = v128.load_lane<u16>(at, quants, 5, 160);
   quants = v128.load_lane<u16>(at, quants, 6, 192);
   quants = v128.load_lane<u16>(at, quants, 7, 224);
-  if (isDefined(f.lower_high)) {
+  if (is_wide<F>()) {
     let high = i16x8.splat(0);
     high = v128.load_lane<u16>(at, high, 0, 256);
     high = v128.load_lane<u16>(at, high, 1, 288);

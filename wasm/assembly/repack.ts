@@ -2,9 +2,18 @@
 /** Weights of a file into packed rows: src/memory/row_layout.ts. */
 import {
   TYPE_E0M4,
+  TYPE_IQ1_M,
+  TYPE_IQ1_S,
+  TYPE_IQ2_S,
+  TYPE_IQ2_XS,
+  TYPE_IQ2_XXS,
+  TYPE_IQ3_S,
+  TYPE_IQ3_XXS,
   TYPE_IQ4_NL,
   TYPE_IQ4_XS,
   TYPE_MXFP4,
+  TYPE_Q1_0,
+  TYPE_Q2_0,
   TYPE_Q2_K,
   TYPE_Q3_K,
   TYPE_Q4_0,
@@ -15,10 +24,15 @@ import {
   TYPE_Q5_K,
   TYPE_Q6_K,
   TYPE_Q8_0,
+  TYPE_TQ1_0,
+  TYPE_TQ2_0,
 } from "../../src/memory/row_layout";
 import { check_bytes, check_rows } from "./bounds";
 import { IQ4_XS, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
 import { E0M4, IQ4_NL, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from "./formats_32";
+import { IQ1_M, IQ1_S, IQ2_S, IQ2_XS, IQ2_XXS, IQ3_S, IQ3_XXS } from "./formats_codebook";
+import { Q1_0, Q2_0, TQ1_0, TQ2_0 } from "./formats_ternary";
+import { is_natural } from "./natural";
 import { factors_at, quants_at, row_bytes, SCRATCH_BYTES } from "./superblock_form";
 
 /** Blocks [rows, blocks] of a file to packed rows; traps on a type that is not quantised. */
@@ -51,6 +65,28 @@ export function repack(
       return pack_rows<IQ4_XS>(src, srcStride, dst, dstStride, rows, blocks, scratch);
     case TYPE_MXFP4:
       return pack_rows<MXFP4>(src, srcStride, dst, dstStride, rows, blocks, scratch);
+    case TYPE_TQ2_0:
+      return pack_rows<TQ2_0>(src, srcStride, dst, dstStride, rows, blocks, scratch);
+    case TYPE_IQ2_XXS:
+      return pack_rows<IQ2_XXS>(src, srcStride, dst, dstStride, rows, blocks, scratch);
+    case TYPE_IQ2_XS:
+      return pack_rows<IQ2_XS>(src, srcStride, dst, dstStride, rows, blocks, scratch);
+    case TYPE_IQ3_XXS:
+      return pack_rows<IQ3_XXS>(src, srcStride, dst, dstStride, rows, blocks, scratch);
+    case TYPE_IQ1_S:
+      return pack_rows<IQ1_S>(src, srcStride, dst, dstStride, rows, blocks, scratch);
+    case TYPE_IQ3_S:
+      return pack_rows<IQ3_S>(src, srcStride, dst, dstStride, rows, blocks, scratch);
+    case TYPE_IQ2_S:
+      return pack_rows<IQ2_S>(src, srcStride, dst, dstStride, rows, blocks, scratch);
+    case TYPE_IQ1_M:
+      return pack_rows<IQ1_M>(src, srcStride, dst, dstStride, rows, blocks, scratch);
+    case TYPE_TQ1_0:
+      return pack_rows<TQ1_0>(src, srcStride, dst, dstStride, rows, blocks, scratch);
+    case TYPE_Q1_0:
+      return pack_rows<Q1_0>(src, srcStride, dst, dstStride, rows, blocks, scratch);
+    case TYPE_Q2_0:
+      return pack_rows<Q2_0>(src, srcStride, dst, dstStride, rows, blocks, scratch);
     default: unreachable();
   }
 }
@@ -81,8 +117,12 @@ function pack_rows<F>(
         memory.copy(scratch, from, rest * f.blockBytes);
         from = scratch;
       }
-      f.pack(from, quants_at<F>(row, s));
-      f.pack_factors(from, factors_at<F>(row, s, superblocks));
+      if (is_natural<F>()) {
+        memory.copy(quants_at<F>(row, s), from, wholeBytes);
+      } else {
+        f.pack(from, quants_at<F>(row, s));
+        f.pack_factors(from, factors_at<F>(row, s, superblocks));
+      }
       from += wholeBytes;
     }
     memory.fill(row + bytes, 0, <usize>row_bytes<F>(superblocks) - bytes);

@@ -29,6 +29,7 @@ import {
   upper_main_of,
   upper_plane_of,
 } from "./format";
+import { is_natural, take_natural_apart } from "./natural";
 import { has_nibbles, lower_of, upper_of } from "./product_sums";
 import { records_bytes, superblocks_of } from "./q8_tile";
 import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
@@ -47,11 +48,15 @@ export const SCRATCH_BYTES: u32 = 640;
 /** Rows that are taken apart at once: their forms stay in the L2 cache beside the tile. */
 export const PANEL_ROWS: u32 = 16;
 
-/** Bytes of the q8 tile for [n, k]: records, and room for the forms of a panel. */
+/**
+ * Bytes of the q8 tile for [n, k]: records, and room for the forms of a panel, or, of one token,
+ * for its activations in another order (gemv_natural.ts).
+ */
 @inline
 export function tile_bytes(n: u32, k: u32): u64 {
-  const forms: u64 = n == 1 ? 1 : <u64>PANEL_ROWS * superblocks_of(k);
-  return records_bytes(n, k) + forms * FORM_BYTES_MAX;
+  const superblocks = <u64>superblocks_of(k);
+  const forms = n == 1 ? FORM_BYTES_MAX : PANEL_ROWS * superblocks * FORM_BYTES_MAX;
+  return records_bytes(n, k) + max<u64>(forms, 256 * superblocks);
 }
 
 /** Bytes of a form of format F for sums S. */
@@ -102,6 +107,17 @@ export function take_row_apart<F, S>(row: usize, superblocks: u32, form: usize):
 
 /** `count` packed superblocks, quants from w and factor records from `factors` on, into forms. */
 export function take_apart<F, S>(w: usize, factors: usize, count: u32, form: usize): void {
+  if (is_natural<F>()) take_natural_apart<F, S>(w, count, form, form_bytes<F, S>());
+  else take_interleaved_apart<F, S>(w, factors, count, form);
+}
+
+@inline
+function take_interleaved_apart<F, S>(
+  w: usize,
+  factors: usize,
+  count: u32,
+  form: usize,
+): void {
   const f = changetype<F>(0);
   const zero = i32x4.splat(0);
   const k0 = f.k0(zero), k1 = k1_of<F>(zero);

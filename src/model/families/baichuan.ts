@@ -1,4 +1,4 @@
-/** Baichuan 7B: Llama; the 13B bends scores by distance instead of turning heads. */
+/** Baichuan 7B: Llama; in the 13B scores fall with distance instead, and heads are not turned. */
 import { COMMON, type Family } from "../family.ts";
 
 /** The family `general.architecture = "baichuan"`. */
@@ -6,6 +6,5 @@ export const baichuan: Family = {
   ...COMMON,
   architecture: "baichuan",
   positions: "norm",
-  obstacle: ({ blockCount }) =>
-    blockCount === 40 ? "it has 40 layers, whose positions are slopes of scores (ALiBi)" : null,
+  alibiMaxBias: ({ blockCount }) => blockCount === 40 ? 8 : 0,
 };

@@ -22,6 +22,6 @@ export const cohere2moe: Family = {
     normalizesWeights: false,
     routerInput: "feedForward",
     sharedExpert: "plain",
-    averagesShared: true,
+    jointWeight: 0.5,
   },
 };

@@ -7,7 +7,7 @@ export const commandR: Family = {
   architecture: "command-r",
   positions: "norm",
   norm: "layer",
-  normsHaveBiases: false,
+  normBiases: "none",
   mayBeParallel: true,
   headNorms: "perHead",
   scales: () => ({}),

@@ -3,14 +3,18 @@ import type { Family } from "../family.ts";
 import { arcee } from "./arcee.ts";
 import { baichuan } from "./baichuan.ts";
 import { bailingmoe } from "./bailingmoe.ts";
+import { bailingmoe2 } from "./bailingmoe2.ts";
 import { bamboo } from "./bamboo.ts";
+import { bloom } from "./bloom.ts";
 import { chatglm } from "./chatglm.ts";
 import { codeshell } from "./codeshell.ts";
 import { cohere2 } from "./cohere2.ts";
 import { cohere2moe } from "./cohere2moe.ts";
 import { commandR } from "./command_r.ts";
+import { dbrx } from "./dbrx.ts";
 import { deepseek } from "./deepseek.ts";
 import { deepseek2 } from "./deepseek2.ts";
+import { deepseek2Ocr } from "./deepseek2_ocr.ts";
 import { dots1 } from "./dots1.ts";
 import { ernie45 } from "./ernie4_5.ts";
 import { ernie45Moe } from "./ernie4_5_moe.ts";
@@ -28,25 +32,33 @@ import { gpt2 } from "./gpt2.ts";
 import { gptneox } from "./gptneox.ts";
 import { gptOss } from "./gpt_oss.ts";
 import { granite } from "./granite.ts";
+import { graniteSwa } from "./granite_swa.ts";
 import { graniteHybrid } from "./granitehybrid.ts";
 import { granitemoe } from "./granitemoe.ts";
+import { grok } from "./grok.ts";
 import { hunyuanDense } from "./hunyuan_dense.ts";
 import { hunyuanMoe } from "./hunyuan_moe.ts";
+import { hunyuanVl } from "./hunyuan_vl.ts";
 import { hyV3 } from "./hy_v3.ts";
 import { internlm2 } from "./internlm2.ts";
+import { jais } from "./jais.ts";
 import { jais2 } from "./jais2.ts";
 import { jamba } from "./jamba.ts";
 import { lfm2 } from "./lfm2.ts";
 import { lfm2moe } from "./lfm2moe.ts";
 import { llama } from "./llama.ts";
+import { llama4 } from "./llama4.ts";
 import { maincoder } from "./maincoder.ts";
 import { mamba } from "./mamba.ts";
 import { mamba2 } from "./mamba2.ts";
 import { mellum } from "./mellum.ts";
 import { minicpm } from "./minicpm.ts";
+import { minicpm3 } from "./minicpm3.ts";
 import { minimaxM2 } from "./minimax_m2.ts";
 import { mistral3 } from "./mistral3.ts";
+import { mpt } from "./mpt.ts";
 import { nemotron } from "./nemotron.ts";
+import { olmo } from "./olmo.ts";
 import { nemotronH } from "./nemotron_h.ts";
 import { nemotronHMoe } from "./nemotron_h_moe.ts";
 import { olmo2 } from "./olmo2.ts";
@@ -56,7 +68,10 @@ import { paddleocr } from "./paddleocr.ts";
 import { panguEmbedded } from "./pangu_embedded.ts";
 import { phi2 } from "./phi2.ts";
 import { phi3 } from "./phi3.ts";
+import { phimoe } from "./phimoe.ts";
 import { plamo } from "./plamo.ts";
+import { plamo3 } from "./plamo3.ts";
+import { plm } from "./plm.ts";
 import { qwen } from "./qwen.ts";
 import { qwen2 } from "./qwen2.ts";
 import { qwen2moe } from "./qwen2moe.ts";
@@ -68,6 +83,7 @@ import { qwen35moe } from "./qwen35moe.ts";
 import { qwen3next } from "./qwen3next.ts";
 import { qwen3vl } from "./qwen3vl.ts";
 import { qwen3vlmoe } from "./qwen3vlmoe.ts";
+import { refact } from "./refact.ts";
 import { seedOss } from "./seed_oss.ts";
 import { smallthinker } from "./smallthinker.ts";
 import { smollm3 } from "./smollm3.ts";
@@ -81,14 +97,18 @@ export const FAMILIES: readonly Family[] = [
   arcee,
   baichuan,
   bailingmoe,
+  bailingmoe2,
   bamboo,
+  bloom,
   chatglm,
   codeshell,
   cohere2,
   cohere2moe,
   commandR,
+  dbrx,
   deepseek,
   deepseek2,
+  deepseek2Ocr,
   dots1,
   ernie45,
   ernie45Moe,
@@ -106,25 +126,33 @@ export const FAMILIES: readonly Family[] = [
   gptneox,
   gptOss,
   granite,
+  graniteSwa,
   graniteHybrid,
   granitemoe,
+  grok,
   hunyuanDense,
   hunyuanMoe,
+  hunyuanVl,
   hyV3,
   internlm2,
+  jais,
   jais2,
   jamba,
   lfm2,
   lfm2moe,
   llama,
+  llama4,
   maincoder,
   mamba,
   mamba2,
   mellum,
   minicpm,
+  minicpm3,
   minimaxM2,
   mistral3,
+  mpt,
   nemotron,
+  olmo,
   nemotronH,
   nemotronHMoe,
   olmo2,
@@ -134,7 +162,10 @@ export const FAMILIES: readonly Family[] = [
   panguEmbedded,
   phi2,
   phi3,
+  phimoe,
   plamo,
+  plamo3,
+  plm,
   qwen,
   qwen2,
   qwen2moe,
@@ -146,6 +177,7 @@ export const FAMILIES: readonly Family[] = [
   qwen3next,
   qwen3vl,
   qwen3vlmoe,
+  refact,
   seedOss,
   smallthinker,
   smollm3,

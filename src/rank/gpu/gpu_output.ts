@@ -5,26 +5,46 @@ import type { RankPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
 import { addNorm, multiply } from "./gpu_layer.ts";
 import type { GpuSpace } from "./gpu_space.ts";
-import type { GpuLoader } from "./gpu_weights.ts";
-import { loadNorm } from "./layer_weights.ts";
+import type { GpuLoader, Stacked } from "./gpu_weights.ts";
+import { type GpuNorm, loadNorm } from "./layer_weights.ts";
 
-/** logits [m, own rows] = Wout · norm(residual) of the last m tokens. */
-export async function buildOutput(of: {
+/** What computes logits, on the GPU. */
+export interface GpuOutput {
+  readonly norm: GpuNorm;
+  readonly matrix: Stacked;
+}
+
+/** What it takes to load and use it. */
+export interface OutputPlace {
   readonly plan: RankPlan;
   readonly config: ModelConfig;
   readonly space: GpuSpace;
   readonly loader: GpuLoader;
   readonly makeBuilder: () => ProgramBuilder;
-}): Promise<Program> {
-  const { plan, config, space, loader } = of;
+}
+
+/** @throws {GpuOutOfMemoryError} when the GPU has no room for it. */
+export async function loadOutput({ plan, loader }: OutputPlace): Promise<GpuOutput> {
+  const norm = await loadNorm(loader, plan.outputNorm);
+  return { norm, matrix: await loader.stack([plan.output]) };
+}
+
+/**
+ * logits [m, own rows] = Wout · norm(residual) of the last m tokens.
+ * @param behind adds what is done with them.
+ */
+export async function buildOutput(
+  { plan, config, space, makeBuilder }: OutputPlace,
+  { norm, matrix }: GpuOutput,
+  behind: (builder: ProgramBuilder) => void = () => {},
+): Promise<Program> {
   const count = "scored";
-  const outputNorm = await loadNorm(loader, plan.outputNorm);
-  const output = await loader.stack([plan.output]);
-  const builder = of.makeBuilder();
+  const builder = makeBuilder();
   const width = lengthOf(plan.output.rows);
-  addNorm(builder, config, outputNorm, { from: space.residual, to: space.normed, count });
-  multiply(builder, output, { x: space.normed, to: space.logits, count });
+  addNorm(builder, config, norm, { from: space.residual, to: space.normed, count });
+  multiply(builder, matrix, { x: space.normed, to: space.logits, count });
   const { logitScale: scale, logitSoftCap: cap } = config;
   if (scale !== 1 || cap > 0) scaleRows(builder, { x: space.logits, width, scale, cap, count });
+  behind(builder);
   return await builder.build();
 }

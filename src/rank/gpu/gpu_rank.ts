@@ -11,7 +11,6 @@ import {
   createStepInput,
   type Gpu,
   GpuUnavailableError,
-  type HalfNorm,
   type Program,
   ProgramBuilder,
   type ReadBack,
@@ -19,7 +18,7 @@ import {
 } from "../../../gpu/mod.ts";
 import { check } from "../../base/check.ts";
 import type { Control, StepWords } from "../../memory/control.ts";
-import { bindNorm, type Norm } from "../layer.ts";
+import type { Norm } from "../layer.ts";
 import { LayerTally, neuronsAsked } from "../layer_tally.ts";
 import type { RankPlan } from "../plan_types.ts";
 import type { RankSteps } from "../rank_steps.ts";
@@ -29,22 +28,23 @@ import { Vocabulary } from "../vocabulary.ts";
 import { floats } from "../arena_views.ts";
 import { lengthOf } from "../shard.ts";
 import { type Brought, type BroughtNeurons, openBrought } from "./brought_neurons.ts";
-import { buildOutput } from "./gpu_output.ts";
-import { GpuLayer, type NormReaders } from "./gpu_layer.ts";
+import { buildOutput, loadOutput } from "./gpu_output.ts";
+import type { GpuLayer } from "./gpu_layer.ts";
 import { createSpace, type GpuSpace, widestInput } from "./gpu_space.ts";
 import { apartTokens, GpuStep } from "./gpu_step.ts";
-import { GpuLoader, type GpuLoading } from "./gpu_weights.ts";
+import { openLayers } from "./gpu_walk.ts";
 import type { WalkedGpuLayer } from "./walked_layer.ts";
+import { GpuLoader, type GpuLoading } from "./gpu_weights.ts";
+import { openTokenChain, type TokenChain } from "./token_chain.ts";
 
 export interface GpuRankInput extends StepStateInput, Omit<GpuLoading, "gpu"> {
   readonly gpu: Gpu;
   readonly control: Control;
   /** Nobody waits on the spot: logits are there when `arrived` resolves. Only of a rank alone. */
   readonly awaitsLogits?: boolean;
+  /** It can compute several tokens a wait, where it is alone. */
+  readonly hasChain?: boolean;
 }
-
-/** Layers whose commands go to the GPU together where it is alone; between them a step can end. */
-const LAYERS_AT_ONCE = 8;
 
 /** What is made when the rank is opened. */
 interface GpuRankParts {
@@ -57,6 +57,8 @@ interface GpuRankParts {
   readonly output: Program | null;
   readonly partialBack: ReadBack;
   readonly logitsBack: ReadBack;
+  /** Null where a wait is for one token. */
+  readonly chain: TokenChain | null;
 }
 
 export class GpuRank implements RankSteps<WalkedGpuLayer> {
@@ -129,14 +131,24 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     const of = { ...input, plan, space, loader, makeBuilder };
     const layers = await openLayers(of);
     const brought = await openBrought({ ...of, layers: layers.map(({ layer }) => layer) });
-    const output = lengthOf(plan.output.rows) > 0 ? await buildOutput(of) : null;
+    const output = lengthOf(plan.output.rows) > 0 ? await loadOutput(of) : null;
     const rowBytes = plan.strides.embedding * 4;
     return new GpuRank(input, state, {
-      ...{ space, layers, brought, output },
+      ...{ space, layers, brought },
+      output: output && await buildOutput(of, output),
       input: stepInput,
       partialBack: await createReadBack(gpu, plan.chunkTokens * rowBytes),
       logitsBack: await createReadBack(gpu, Math.max(4, plan.logitsRows * plan.strides.logits * 4)),
+      // The last one to want memory: without it a wait is for one token.
+      chain: output && input.hasChain
+        ? await openTokenChain({ ...of, input: stepInput, output, layers })
+        : null,
     });
+  }
+
+  /** Null where a wait is for one token. */
+  get chain(): TokenChain | null {
+    return this.#parts.chain;
   }
 
   get layerCount(): number {
@@ -150,7 +162,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   begin(step: StepWords): void {
     check(!this.#isAwaited, "logits of the step before have arrived");
     this.#state.begin(step);
-    this.#step.begin(this.#state);
+    this.#step.begin(this.#state, this.#parts.chain?.tokens);
     this.#isUnderWay = false;
   }
 
@@ -162,7 +174,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   }
 
   joinEmbedding(): boolean {
-    if (!this.#residual.joinEmbedding()) return false;
+    if (!this.#residual.joinEmbedding(null)) return false;
     if (this.#isAlone) this.#sendResidual();
     return true;
   }
@@ -270,8 +282,13 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     const { n } = this.#step;
     const asked = this.#state.isGpusAlone(layer.index)
       ? n * this.#state.config.feedForwardLength
-      : neuronsAsked(this.plan.layers[layer.index], { n, usedCount: 0 });
+      : neuronsAsked(this.plan.layers[layer.index], { n, usedCount: 0 }) * this.#chained;
     this.#tally.end(layer.index, asked, asked);
+  }
+
+  /** Tokens that one of the step stands for. */
+  get #chained(): number {
+    return this.#parts.chain?.tokens ?? 1;
   }
 
   joinFeedForward({ postNorms }: WalkedGpuLayer): boolean {
@@ -285,6 +302,10 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     if (output === null) return;
     this.#state.carryTo(this.plan.outputArena);
     if (!this.#isAlone) this.#sendResidual();
+    if (this.#chained > 1) {
+      this.#parts.chain!.run(this.#step);
+      return;
+    }
     const { m } = this.#step;
     output.run(this.#step, {
       to: logitsBack,
@@ -310,83 +331,4 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   meet(): boolean {
     return this.#control.join();
   }
-}
-
-/** What making layers takes. */
-type Opening = GpuRankInput & {
-  readonly plan: RankPlan;
-  readonly space: GpuSpace;
-  readonly loader: GpuLoader;
-  readonly makeBuilder: () => ProgramBuilder;
-};
-
-/** Loads all layers, and makes their lists of commands. */
-async function openLayers(of: Opening): Promise<WalkedGpuLayer[]> {
-  const layers = await loadLayers(of);
-  const { plan, makeBuilder } = of;
-  const { isAlone } = plan.gpu!;
-  const several = isAlone ? await buildSeveral(layers, makeBuilder) : [];
-  const build = async (add: (builder: ProgramBuilder) => void) => {
-    const builder = makeBuilder();
-    add(builder);
-    return await builder.build();
-  };
-  const walked: WalkedGpuLayer[] = [];
-  for (const [index, layer] of layers.entries()) {
-    const { attentionPostNorm, feedForwardPostNorm } = plan.layers[index];
-    walked.push({
-      layer,
-      joinsAttention: !layer.isParallel,
-      joinsNeurons: true,
-      several: several[index] ?? null,
-      attention: isAlone || !layer.hasHeads ? null : await build((b) => layer.addAttention(b)),
-      feedForward: isAlone || !layer.hasNeurons ? null : await build((b) => layer.addNeurons(b)),
-      postNorms: {
-        attention: isAlone ? null : bindNorm(attentionPostNorm),
-        feedForward: isAlone ? null : bindNorm(feedForwardPostNorm),
-      },
-    });
-  }
-  return walked;
-}
-
-async function loadLayers(of: Opening): Promise<GpuLayer[]> {
-  const { gpu, plan, config, loader, space } = of;
-  const { fromTokens: longFrom = Infinity, layers: longLayers = 0 } = plan.longSteps ?? {};
-  const layers: GpuLayer[] = [];
-  for (const [index, layerPlan] of plan.layers.entries()) {
-    layers.push(
-      await GpuLayer.load({
-        ...{ gpu, config, index, loader, space },
-        isAlone: plan.gpu!.isAlone,
-        plan: layerPlan,
-        allFromTokens: index < longLayers ? longFrom : Infinity,
-        ...{ contextLength: plan.contextLength, kvBlocks: plan.kvBlocks },
-        kvType: plan.kvType === "f32" ? "f32" : "f16",
-      }),
-    );
-  }
-  return layers;
-}
-
-/** Of a rank alone: commands of some layers together, at the first one of them. */
-async function buildSeveral(
-  layers: readonly GpuLayer[],
-  makeBuilder: () => ProgramBuilder,
-): Promise<(Program | null)[]> {
-  const programs: (Program | null)[] = [];
-  let builder: ProgramBuilder | null = null;
-  let before: HalfNorm | null = null;
-  for (const [index, layer] of layers.entries()) {
-    builder ??= makeBuilder();
-    const next: NormReaders | null = layers[index + 1]?.readers ?? null;
-    before = layer.addBlocks(builder, { before, next });
-    builder.boundary();
-    const isLast = index === layers.length - 1 || (index + 1) % LAYERS_AT_ONCE === 0;
-    programs.push(null);
-    if (!isLast) continue;
-    programs[index - index % LAYERS_AT_ONCE] = await builder.build();
-    builder = null;
-  }
-  return programs;
 }

@@ -31,6 +31,7 @@ export class GpuStep implements StepValues {
   /** The leader writes them into the rank's arena, [sequences, tableBlocks]. */
   readonly #tables: Uint32Array;
   readonly #tableBlocks: number;
+  readonly #contextLength: number;
 
   constructor(
     input: StepInput,
@@ -40,11 +41,21 @@ export class GpuStep implements StepValues {
     this.#input = input;
     this.#rows = { positions: new Int32Array(chunkTokens), slots: new Int32Array(chunkTokens) };
     this.#tableBlocks = tableBlocks(contextLength);
+    this.#contextLength = contextLength;
     this.#tables = new Uint32Array(memory.buffer, tables, sequences * this.#tableBlocks);
   }
 
-  /** Takes the step over, and writes it. */
-  begin({ n, logitsCount, segments, segmentCount }: StepState): void {
+  /** The slot of the step's first token. */
+  get slot(): number {
+    return this.#rows.slots[0];
+  }
+
+  /**
+   * Takes the step over, and writes it.
+   * @param chained tokens that its only one stands for: a chain, of which it is the first.
+   */
+  begin({ n, logitsCount, segments, segmentCount }: StepState, chained = 1): void {
+    check(chained === 1 || n === 1, "a chain begins with a step of one token");
     check(segmentCount === 1 || segmentCount === n, "tokens of one sequence, or of one each");
     this.n = n;
     this.m = logitsCount;
@@ -56,13 +67,20 @@ export class GpuStep implements StepValues {
       const first = segments[at + SEGMENT_POSITION];
       const end = first + segments[at + SEGMENT_ROWS];
       this.position = Math.max(this.position, first);
-      this.#takeBlocks(slot, first, end);
+      check(end + chained - 1 <= this.#contextLength, "a chain ends within the context");
+      this.#takeBlocks(slot, first, end + chained - 1);
       for (let position = first; position < end; position++, t++) {
         this.#rows.positions[t] = position;
         this.#rows.slots[t] = slot;
       }
     }
     this.#input.write(this, null, this.#rows);
+  }
+
+  /** The next token of a chain. */
+  goOn(): void {
+    this.position++;
+    this.#rows.positions[0]++;
   }
 
   /** Behind the step's last submission: writes the step that is likely to follow. */

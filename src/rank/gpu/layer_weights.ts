@@ -73,6 +73,7 @@ export async function loadNorm(loader: GpuLoader, plan: NormPlan | null): Promis
 export async function loadNorm(loader: GpuLoader, plan: NormPlan | null): Promise<GpuNorm | null> {
   if (plan === null) return null;
   const bias = plan.bias === null ? null : await loader.vector(plan.bias);
+  check(plan.weight !== null, "a GPU refuses norms without weights");
   return { weight: await loader.vector(plan.weight), bias };
 }
 
@@ -83,6 +84,7 @@ async function loadHeadNorm(
 ): Promise<GpuHeadNorm | null> {
   if (plan === null) return null;
   const { heads, headDim } = own;
+  check(plan.weight !== null, "a GPU refuses norms without weights");
   const weight = await loader.vector(plan.weight);
   if (plan.span === "projection") {
     return { weight, heads: 1, width: heads * headDim, weightPerHead: false };

@@ -28,6 +28,16 @@ export function gpuObstacle(
   if ((options.observe?.length ?? 0) > 0) return "neurons that are observed are the threads'";
   if (options.quiet !== undefined) return "quiet neurons are left out by threads only";
   if (options.predictor === "on") return "predictors are asked by threads only";
+  if (config.alibiMaxBias > 0) return "scores have slopes by threads only";
+  if (config.projectionClamp > 0) return "queries, keys and values are cut off by threads only";
+  if (tensors.embeddingNorm !== null) return "embeddings are normalised by threads only";
+  if (tensors.outputNorm.weight === null) return "norms have no weights by threads only";
+  if (config.layers.some(({ attentionChunk }) => attentionChunk !== undefined)) {
+    return "attention is to chunks by threads only";
+  }
+  if (config.norm.kind === "rms" && tensors.outputNorm.bias !== null) {
+    return "norms by root mean squares have biases by threads only";
+  }
   if (config.latent !== null) return "keys and values are made of latents by threads only";
   if (tensors.layers.some(({ attentionSinks }) => attentionSinks !== null)) {
     return "attention has sinks by threads only";

@@ -4,9 +4,11 @@
  */
 import { RequestError } from "../../base/errors.ts";
 import type {
+  GenerateChunk,
   GenerateRequest,
   GenerateResult,
   GrammarSource,
+  LanguageModel,
   TokenLogprobs,
 } from "../../llm/types.ts";
 import type { AnswerParser, Delta } from "../tools/call_parser.ts";
@@ -14,6 +16,8 @@ import { watchGeneration } from "../telemetry/generations.ts";
 import { cutShortError } from "../work_stop.ts";
 import type { Work } from "./answer.ts";
 import { type StartGeneration, startGenerations } from "./generations.ts";
+import { TextTokens } from "./text_tokens.ts";
+import { VisibleStop } from "./visible_stop.ts";
 
 /** A prompt in ids, and in text where the answer should repeat it. */
 export interface Prompt {
@@ -90,8 +94,13 @@ export function startChoices(
       { settings, model, requestId, ids: request.ids },
       () => model.generate(withTimeLeft(request, startMs)),
     );
-  const cutShort = () => cutShortError(settings);
-  return readChoices(startBound(start, ask, signal), ask, cutShort);
+  const ends = Array.from(
+    { length: ask.prompts.length * ask.count },
+    () => new AbortController(),
+  );
+  const events = startBound(start, ask, { ends, signal });
+  const newChoice = (index: number) => new OpenChoice(ask, { model, endGeneration: ends[index] });
+  return readChoices(events, { ...ask, newChoice }, () => cutShortError(settings));
 }
 
 /** Every choice as a whole, in order. */
@@ -133,10 +142,16 @@ function withTimeLeft(request: GenerateRequest, startMs: number): GenerateReques
   };
 }
 
-function startBound(startOne: StartGeneration, ask: Ask, signal: AbortSignal) {
+/** What ends a request's generations: one of them each, and all. */
+interface Ends {
+  readonly ends: readonly AbortController[];
+  readonly signal: AbortSignal;
+}
+
+function startBound(startOne: StartGeneration, ask: Ask, { ends, signal }: Ends) {
   const { looserGrammar: grammar, grammarParam: param } = ask;
   const start = (request: Ask["request"]) =>
-    startGenerations(startOne, requestsOf(ask, request), signal);
+    startGenerations(startOne, requestsOf(ask, request, ends), signal);
   try {
     return start(ask.request);
   } catch (error) {
@@ -147,12 +162,20 @@ function startBound(startOne: StartGeneration, ask: Ask, signal: AbortSignal) {
   }
 }
 
-function requestsOf({ prompts, count }: Ask, request: Ask["request"]): GenerateRequest[] {
-  return prompts.flatMap(({ ids }) =>
+function requestsOf(
+  { prompts, count, newParser }: Ask,
+  request: Ask["request"],
+  ends: readonly AbortController[],
+): GenerateRequest[] {
+  return prompts.flatMap(({ ids }, prompt) =>
     Array.from({ length: count }, (_, index) => ({
       ...request,
       ids,
       ...(index > 0 && { sampling: withOwnSeed(request.sampling, index) }),
+      // Where only a part of the text is the answer, `OpenChoice` looks for stop strings in it.
+      ...(newParser !== undefined && {
+        ...{ stop: undefined, endSignal: ends[prompt * count + index].signal },
+      }),
     }))
   );
 }
@@ -164,46 +187,108 @@ function withOwnSeed(sampling: GenerateRequest["sampling"], index: number) {
 
 async function* readChoices(
   events: ReturnType<typeof startGenerations>,
-  { newParser, request }: Ask,
+  { request, newChoice }: { request: Ask["request"]; newChoice: (index: number) => OpenChoice },
   cutShort: () => Error,
 ): AsyncGenerator<ChoiceEvent> {
-  const parsers = new Map<number, AnswerParser>();
-  const parserOf = (index: number): AnswerParser | undefined => {
-    if (newParser === undefined) return undefined;
-    const parser = parsers.get(index) ?? newParser();
-    parsers.set(index, parser);
-    return parser;
-  };
-  const reasoningTokens: number[] = [];
+  const choices = new Map<number, OpenChoice>();
   for await (const event of events) {
     const { index } = event;
-    const parser = parserOf(index);
+    const choice = choices.get(index) ?? newChoice(index);
+    choices.set(index, choice);
     if (event.kind === "chunk") {
-      const { text, ids, logprobs = [] } = event.chunk;
-      if (request.logprobs !== undefined && logprobs.length < ids.length) throw noLogprobsError();
-      const deltas = parser?.push(text, ids) ?? (text === "" ? [] : [{ kind: "text", text }]);
-      if (deltas.some(({ kind }) => kind === "reasoning")) {
-        reasoningTokens[index] = (reasoningTokens[index] ?? 0) + ids.length;
-      }
+      const { ids, logprobs: { length } = [] } = event.chunk;
+      if (request.logprobs !== undefined && length < ids.length) throw noLogprobsError();
+      // What was on its way when it was told to end.
+      if (choice.isStopped) continue;
+      const { deltas, logprobs } = choice.push(event.chunk);
       if (deltas.length + logprobs.length > 0) yield { kind: "piece", index, deltas, logprobs };
       continue;
     }
-    const { result } = event;
     // If it was the client who left, nobody reads this.
-    if (result.finishReason === "cancelled") throw cutShort();
-    const deltas = parser?.end() ?? [];
-    if (deltas.length > 0) yield { kind: "piece", index, deltas, logprobs: [] };
-    const hasCalls = result.finishReason === "stop" && (parser?.callCount ?? 0) > 0;
-    yield {
-      ...{ kind: "end", index, result },
+    if (event.result.finishReason === "cancelled") throw cutShort();
+    const rest = choice.end();
+    if (rest.deltas.length > 0) yield { kind: "piece", index, ...rest };
+    yield { kind: "end", index, ...choice.outcome(event.result) };
+  }
+}
+
+/** What is new of a choice. */
+type Piece = Pick<ChoiceEvent & { readonly kind: "piece" }, "deltas" | "logprobs">;
+type TokenBytes = Pick<LanguageModel, "tokenBytes">;
+
+/** A choice while it comes. */
+class OpenChoice {
+  readonly #parser: AnswerParser | undefined;
+  readonly #stop: VisibleStop | null;
+  readonly #textTokens: TextTokens;
+  readonly #endGeneration: AbortController;
+  #tokens = 0;
+  #reasoningTokens = 0;
+
+  constructor(
+    { newParser, request: { stop } }: Ask,
+    { model, endGeneration }: { model: TokenBytes; endGeneration: AbortController },
+  ) {
+    this.#parser = newParser?.();
+    this.#textTokens = new TextTokens((id) => model.tokenBytes(id));
+    this.#stop = newParser !== undefined && stop !== undefined ? new VisibleStop(stop) : null;
+    this.#endGeneration = endGeneration;
+  }
+
+  /** A stop string was seen: nothing that comes belongs to it. */
+  get isStopped(): boolean {
+    return this.#stop?.isStopped ?? false;
+  }
+
+  push({ text, ids, logprobs = [] }: GenerateChunk): Piece {
+    this.#tokens += ids.length;
+    if (this.#parser === undefined) {
+      return { deltas: text === "" ? [] : [{ kind: "text", text }], logprobs };
+    }
+    const deltas = this.#parser.push(text, ids);
+    if (deltas.some(({ kind }) => kind === "reasoning")) this.#reasoningTokens += ids.length;
+    const piece = this.#shown(deltas, logprobs);
+    if (this.isStopped) this.#endGeneration.abort();
+    return piece;
+  }
+
+  /** What was held back. */
+  end(): Piece {
+    if (this.isStopped) return { deltas: [], logprobs: [] };
+    return this.#shown(this.#parser?.end() ?? [], [], { isEnd: true });
+  }
+
+  #shown(
+    deltas: readonly Delta[],
+    tokens: readonly TokenLogprobs[],
+    { isEnd = false } = {},
+  ): Piece {
+    const stop = this.#stop;
+    const shown = stop === null ? deltas : [...stop.push(deltas), ...isEnd ? stop.end() : []];
+    return { deltas: shown, logprobs: this.#textTokens.push(tokens, deltas, shown) };
+  }
+
+  /** How it ended, where its generation ended so. */
+  outcome(generated: GenerateResult): Pick<
+    ChoiceEvent & { readonly kind: "end" },
+    "result" | "finish" | "reasoningTokens"
+  > {
+    const result = this.isStopped ? this.#upToStop(generated) : generated;
+    const isWhole = result.finishReason === "stop";
+    const hasCalls = isWhole && (this.#parser?.callCount ?? 0) > 0;
+    return {
+      result,
       // It is cut short, as far as clients know reasons.
-      finish: result.finishReason === "time"
-        ? "length"
-        : hasCalls
-        ? "tool_calls"
-        : result.finishReason,
-      reasoningTokens: reasoningTokens[index] ?? 0,
+      finish: hasCalls ? "tool_calls" : isWhole ? "stop" : "length",
+      reasoningTokens: this.#reasoningTokens,
     };
+  }
+
+  /** How many tokens came behind the stop string depends on the time that telling took. */
+  #upToStop(result: GenerateResult): GenerateResult {
+    const ids = result.ids.slice(0, this.#tokens);
+    const timings = { ...result.timings, predictedTokens: ids.length };
+    return { ...result, ids, timings, finishReason: "stop" };
   }
 }
 

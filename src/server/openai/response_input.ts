@@ -40,8 +40,20 @@ const outputItem = z.object({
   tool_call_id: call_id,
 }));
 
-/** What a model thought before is not shown to it again, as its template would not. */
-const reasoningItem = z.object({ type: z.literal("reasoning") }).transform(() => null);
+/** Stands for a role until they are a part of the message that they led to. */
+const THOUGHTS = "thoughts";
+
+const thoughtTexts = optional(z.array(z.object({ text: optional(z.string()) })));
+
+/** Whether a model is shown what it thought before is for its template to say. */
+const reasoningItem = z.object({
+  type: z.literal("reasoning"),
+  content: thoughtTexts.nullable(),
+  summary: thoughtTexts,
+}).transform(({ content, summary }): ChatMessage => {
+  const parts = content?.length ? content : summary ?? [];
+  return { role: THOUGHTS, content: joined(parts.map(({ text = "" }) => text.toWellFormed())) };
+});
 
 const item = z.union(
   [messageItem, callItem, outputItem, reasoningItem],
@@ -54,16 +66,33 @@ export const inputSchema = z.union([
   z.array(item).min(1, "expected at least one item").transform(toMessages),
 ], "expected a string or a list of items");
 
-/** Calls that follow one another are one message, with the text before them. */
-function toMessages(items: readonly (ChatMessage | null)[]): ChatMessage[] {
+/** Calls that follow one another are one message, with the text and the thoughts before them. */
+function toMessages(items: readonly ChatMessage[]): ChatMessage[] {
   const messages: ChatMessage[] = [];
-  for (const message of items) {
-    if (message === null) continue;
+  let thoughts: string[] = [];
+  for (const item of items) {
+    if (item.role === THOUGHTS) {
+      thoughts.push(item.content as string);
+      continue;
+    }
     const last = messages.at(-1);
-    if (message.tool_calls && last?.role === "assistant") {
-      const calls = [...(last.tool_calls as unknown[] ?? []), ...message.tool_calls as unknown[]];
-      messages[messages.length - 1] = { ...last, tool_calls: calls };
-    } else messages.push(message);
+    const isOfLast = item.tool_calls !== undefined && last?.role === "assistant";
+    const message: ChatMessage = isOfLast
+      ? { ...last, tool_calls: [...listOf(last.tool_calls), ...listOf(item.tool_calls)] }
+      : item;
+    const before = joined([message.reasoning_content as string ?? "", ...thoughts]);
+    thoughts = [];
+    if (isOfLast) messages.pop();
+    const isThoughtUp = message.role === "assistant" && before !== "";
+    messages.push(isThoughtUp ? { ...message, reasoning_content: before } : message);
   }
   return messages;
+}
+
+function listOf(calls: unknown): readonly unknown[] {
+  return Array.isArray(calls) ? calls : [];
+}
+
+function joined(texts: readonly string[]): string {
+  return texts.filter((text) => text !== "").join("\n\n");
 }

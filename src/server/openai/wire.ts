@@ -138,8 +138,10 @@ export function createChunkWriter(head: AnswerHead, includeUsage: boolean): Chun
       if (deltas.length === 0) {
         return hasLogprobs ? chunk(index, payloadOf({ kind: "text", text: "" }), { chances }) : "";
       }
-      return deltas.map((delta, at) => chunk(index, payloadOf(delta), at === 0 ? { chances } : {}))
-        .join("");
+      // They are those of the text.
+      const first = Math.max(0, deltas.findIndex(({ kind }) => kind === "text"));
+      const rest = (at: number) => at === first ? { chances } : {};
+      return deltas.map((delta, at) => chunk(index, payloadOf(delta), rest(at))).join("");
     },
     finish: (index, finish, result) => {
       const { stop_reason: stop } = stopReason(result);

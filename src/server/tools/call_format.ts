@@ -3,9 +3,10 @@
  * template shows it for its own earlier calls. Knows nothing of requests.
  */
 import type { LanguageModel } from "../../llm/types.ts";
+import { ARGUMENT_TAGS, FUNCTION_TAGS, INVOKE_TAGS, type Markup } from "./markup_call.ts";
 
 export interface CallFormat {
-  readonly name: "hermes" | "mistral" | "llama3" | "python" | "json" | "instructed";
+  readonly name: "hermes" | "mistral" | "llama3" | "python" | "markup" | "json" | "instructed";
   /** Text that opens a call; empty: a call is all of an answer. */
   readonly open: string;
   /** Text that may follow a call. */
@@ -18,6 +19,8 @@ export interface CallFormat {
   readonly hasBareNames: boolean;
   /** Calls are `[name(argument=value, …), …]`. */
   readonly hasPythonCalls?: boolean;
+  /** A call's name and arguments are between tags. */
+  readonly markup?: Markup;
   /** The template leaves out earlier calls: they have to be text. */
   readonly hidesCalls?: boolean;
   /** Characters of a call's id, where the template counts them. */
@@ -62,6 +65,16 @@ export function callFormatOf(model: LanguageModel): CallFormat {
       hidesCalls: !/\btool_calls\b/.test(template),
       ...controlId(model, open),
     };
+  }
+  if (template.includes("<minimax:tool_call>")) {
+    const [open, close] = ["<minimax:tool_call>", "</minimax:tool_call>"];
+    return { ...PLAIN, name: "markup", open, close, markup: INVOKE_TAGS };
+  }
+  if (/<function=/.test(template) && /<parameter=/.test(template)) {
+    return { ...TAGGED, name: "markup", markup: FUNCTION_TAGS };
+  }
+  if (template.includes("<arg_key>")) {
+    return { ...TAGGED, name: "markup", close: "", markup: ARGUMENT_TAGS };
   }
   if (template.includes("<tool_call>")) return { ...TAGGED, name: "hermes" };
   if (/python_tag|ipython/.test(template) && template.includes("parameters")) {

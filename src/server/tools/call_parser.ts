@@ -5,6 +5,7 @@
  */
 import { BalancedScanner, CallObjectScanner } from "./call_object.ts";
 import type { CallFormat } from "./call_format.ts";
+import { MarkupCall } from "./markup_call.ts";
 import { PythonArguments } from "./python_arguments.ts";
 
 /** Something new of an answer. */
@@ -32,6 +33,8 @@ export interface CallParserOptions {
   readonly isKnown: (name: string) => boolean;
   /** The prompt ended with the format's opening: the answer begins within a call. */
   readonly isOpened?: boolean;
+  /** The type of an argument by its function's schema; left out: no function has one. */
+  readonly typeOf?: (name: string, key: string) => unknown;
   /** Further calls are left out; default: none is. */
   readonly callsMax?: number;
 }
@@ -53,6 +56,8 @@ type State =
   /** The same of Python's form. */
   | "pythonName"
   | "pythonArguments"
+  /** A name and arguments between tags. */
+  | "markup"
   /** Behind a call. */
   | "close";
 
@@ -72,6 +77,7 @@ export class CallParser implements AnswerParser {
   #balanced = new BalancedScanner();
   #python = new PythonArguments();
   #pythonName = "";
+  #markup: MarkupCall | null = null;
   #isInList = false;
   #calls = 0;
   /** The call under way was announced. */
@@ -82,6 +88,8 @@ export class CallParser implements AnswerParser {
     this.#options = options;
     const isWhole = options.format.open === "";
     this.#state = isWhole || options.isOpened ? "begin" : "text";
+    // What comes before the name is in the prompt, too.
+    if (options.isOpened && options.format.markup) this.#beginMarkup({ isNamed: true });
   }
 
   get callCount(): number {
@@ -141,6 +149,8 @@ export class CallParser implements AnswerParser {
         return this.#pythonNameChar(char);
       case "pythonArguments":
         return this.#pythonChar(char);
+      case "markup":
+        return this.#markupChar(char);
     }
   }
 
@@ -166,6 +176,10 @@ export class CallParser implements AnswerParser {
 
   #beginChar(char: string): void {
     if (SPACE.test(char)) return;
+    if (this.#options.format.markup) {
+      this.#beginMarkup();
+      return this.#markupChar(char);
+    }
     if (char === "{") return this.#beginObject();
     if (char === "[") {
       this.#isInList = true;
@@ -234,6 +248,22 @@ export class CallParser implements AnswerParser {
     else if (end === "done") this.#endCall();
   }
 
+  #beginMarkup(how: { readonly isNamed?: boolean } = {}): void {
+    const { format: { markup }, typeOf = () => undefined } = this.#options;
+    this.#markup = new MarkupCall(markup!, typeOf, how);
+    this.#isCommitted = false;
+    this.#state = "markup";
+  }
+
+  #markupChar(char: string): void {
+    const { name, text, end, rest = "" } = this.#markup!.push(char);
+    if (name !== undefined) this.#commit(name);
+    this.#sayArguments(text);
+    if (end === "bad") this.#giveUp();
+    else if (end === "done") this.#endCall();
+    this.#feed(rest);
+  }
+
   #nameChar(char: string): void {
     const { open } = this.#options.format;
     if (char === "{") {
@@ -259,6 +289,10 @@ export class CallParser implements AnswerParser {
         return this.#beginObject(held);
       }
       this.#state = "plain";
+    } else if (this.#beginsNextMarkup(begun)) {
+      if (begun !== this.#options.format.markup!.name[0]) return;
+      this.#held = "";
+      return this.#beginMarkup({ isNamed: true });
     } else if (close !== "" && close.startsWith(begun) && this.#held.length <= HELD_SPACES_MAX) {
       if (begun !== close) return;
       this.#held = "";
@@ -268,6 +302,13 @@ export class CallParser implements AnswerParser {
     const held = this.#held;
     this.#held = "";
     this.#feed(held);
+  }
+
+  /** Between the same tags there may be more calls. */
+  #beginsNextMarkup(begun: string): boolean {
+    const [before = ""] = this.#options.format.markup?.name ?? [];
+    return before !== "" && begun !== "" && before.startsWith(begun) &&
+      this.#held.length <= HELD_SPACES_MAX;
   }
 
   #commit(name: string): void {

@@ -77,7 +77,10 @@ export class HarmonyParser implements AnswerParser {
 
   #mark(mark: HarmonyMark): void {
     this.#hasMarks = true;
-    // Any mark ends a message, wherever it stands.
+    // Without a head of its own no message begins: thoughts stay thoughts.
+    const isSaying = this.#state === "reasoning" || this.#state === "text";
+    if (mark === "message" && isSaying) return;
+    // Any other mark ends a message, wherever it stands.
     this.#endMessage();
     if (mark === "message") return this.#beginMessage();
     if (mark === "start" || mark === "end") {

@@ -9,7 +9,7 @@ import { CallParser } from "./call_parser.ts";
 import type { HarmonyMarks } from "./harmony_marks.ts";
 import { harmonyMessages } from "./harmony_messages.ts";
 import { HarmonyParser, type HarmonyParserOptions } from "./harmony_parser.ts";
-import { schemaOrCall } from "./tool_grammar.ts";
+import { forcedSchema, schemaOrCall } from "./tool_grammar.ts";
 import { onWire, type ToolFunction, type ToolPlan, type ToolRequest } from "./tool_plan.ts";
 
 export interface HarmonyConversation {
@@ -77,18 +77,27 @@ function bind(tools: ToolRequest | null, { grammar, schema }: HarmonyFormat): Bo
   if (tools !== null && tools.functions.length > 0) {
     if (tools.mode === "required") return requiredCall(tools.functions);
     if (schema !== undefined) {
-      const bound = schemaOrCall(tools.functions, BARE_CALL, schema);
-      const source: GrammarSource = { kind: "jsonSchema", schema: bound };
-      return { opening: FINAL, grammar: source, isFormat: true, answer: "bare" };
+      return { ...bareAnswer(schemaOrCall(tools.functions, BARE_CALL, schema)), isFormat: true };
     }
   }
   return { opening: grammar === undefined ? "" : FINAL };
 }
 
-/** One function's arguments follow its schema; which of several it is ends with a mark. */
+/** A text that may be a call, or has to be one: a name and arguments in one object. */
+function bareAnswer(schema: unknown): Bound {
+  return { opening: FINAL, grammar: { kind: "jsonSchema", schema }, answer: "bare" };
+}
+
+/**
+ * One function's arguments follow its schema. Which of several it is ends with a mark: where
+ * arguments must follow schemas, the call is written as an object instead.
+ */
 function requiredCall(functions: readonly ToolFunction[]): Bound {
   const to = "<|channel|>commentary to=functions.";
-  if (functions.length > 1) return { opening: to };
+  if (functions.length > 1) {
+    const isStrict = functions.some(({ strict }) => strict);
+    return isStrict ? bareAnswer(forcedSchema(functions, BARE_CALL, false)) : { opening: to };
+  }
   const [{ name, parameters, strict }] = functions;
   const bound = (schema: unknown): GrammarSource => ({ kind: "jsonSchema", schema });
   const any = { type: "object" };

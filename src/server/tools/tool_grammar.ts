@@ -29,8 +29,8 @@ export function autoGrammar(
   format: CallFormat,
   isParallel: boolean,
 ): GrammarSource | null {
-  const { open, close, hasPythonCalls } = format;
-  if (open === "" || close === "" || hasPythonCalls) return null;
+  const { open, close, hasPythonCalls, markup } = format;
+  if (open === "" || close === "" || hasPythonCalls || markup) return null;
   if (!isParallel || functions.some(({ strict }) => strict)) {
     return { kind: "jsonSchema", schema: forcedSchema(functions, format, false), trigger: open };
   }
@@ -46,6 +46,13 @@ export function autoGrammar(
       ...JSON_RULES,
     ].join("\n"),
   };
+}
+
+/** Behind what comes before a function's name: one of the names, then what tags grammars leave. */
+export function namesGrammar(functions: Functions, behind: string): GrammarSource {
+  const names = functions.map(({ name }) => quoted(name));
+  const newLine = behind === "\n" ? '"\\n"' : quoted(behind);
+  return { kind: "gbnf", text: `root ::= (${names.join(" | ")}) ${newLine} [^\\x00]*` };
 }
 
 const JSON_RULES = [

@@ -7,7 +7,7 @@ import type { Body } from "../known_fields.ts";
 import { type CallFormat, callFormatOf } from "./call_format.ts";
 import { type AnswerParser, CallParser, type CallParserOptions } from "./call_parser.ts";
 import { withInstructions, withPythonCalls } from "./instructions.ts";
-import { autoGrammar, forcedSchema, schemaOrCall } from "./tool_grammar.ts";
+import { autoGrammar, forcedSchema, namesGrammar, schemaOrCall } from "./tool_grammar.ts";
 
 /** A function that the model may call. */
 export interface ToolFunction {
@@ -79,6 +79,19 @@ export function onWire({ name, description, parameters }: ToolFunction) {
   };
 }
 
+/** What the function's schema says of an argument. */
+function typeOfArgument(functions: readonly ToolFunction[], name: string, key: string): unknown {
+  const properties = functions.find((each) => each.name === name)?.parameters?.properties;
+  const schema = isObject(properties) && Object.hasOwn(properties, key) ? properties[key] : null;
+  if (!isObject(schema)) return undefined;
+  const types = [schema.anyOf, schema.oneOf].find(Array.isArray)?.map((each) => each?.type);
+  return schema.type ?? types;
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null;
+}
+
 function boundAnswer(
   format: CallFormat,
   request: ToolRequest,
@@ -90,6 +103,7 @@ function boundAnswer(
     new CallParser({
       format,
       isKnown: (name) => names.has(name),
+      typeOf: (name, key) => typeOfArgument(functions, name, key),
       ...(!isParallel && { callsMax: 1 }),
       ...options,
     });
@@ -97,6 +111,14 @@ function boundAnswer(
   const loose = functions.some(({ strict }) => strict)
     ? null
     : functions.map((each) => ({ ...each, parameters: undefined }));
+  if (mode === "required" && format.markup !== undefined) {
+    const [before, behind] = format.markup.name;
+    return {
+      opening: `${format.open}${before === "" ? "" : "\n"}${before}`,
+      grammar: namesGrammar(functions, behind),
+      newParser: parser({ isOpened: true }),
+    };
+  }
   if (mode === "required") {
     const isList = format.name === "mistral" && isParallel;
     const bound = (by: readonly ToolFunction[]): GrammarSource => ({
@@ -114,6 +136,7 @@ function boundAnswer(
   if (answerSchema !== undefined) {
     const bare: CallFormat = {
       ...{ ...format, open: "", close: "", hasBareNames: false, hasPythonCalls: false },
+      markup: undefined,
     };
     return {
       opening: "",

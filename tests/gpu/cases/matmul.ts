@@ -1,4 +1,5 @@
 /** Matrices of every type times few and many tokens, and rows of tables. */
+import { assertEquals } from "@std/assert";
 import { addRows, createMatrix, embed, GPU_TYPES, matmul, weightFormat } from "../../../gpu/mod.ts";
 import { type KernelName, needsOf } from "../../../gpu/kernels.ts";
 import {
@@ -279,7 +280,31 @@ const checkEmbed =
     matrix.destroy();
   };
 
+/** To the bit: what a chain of tokens is computed of must be what threads decode. */
+const checkExactRows: GpuCase["run"] = async (gpu) => {
+  for (const type of GPU_TYPES.filter(isWeightType)) {
+    const [rows, columns] = [3, 256];
+    const { bytes, values } = weightsOf(type, rows, columns, 9);
+    const matrix = await createMatrix(gpu, "table", { type, rows, columns });
+    matrix.write(bytes, { firstRow: 0 });
+    const actual = await runStep(gpu, {
+      n: rows,
+      ids: [0, 1, 2],
+      rows: { to: { values: new Float32Array(rows * columns), width: columns } },
+      build: (builder, { to }) => embed(builder, { matrix, to }),
+      read: "to",
+    });
+    assertEquals(actual, values, type);
+    matrix.destroy();
+  }
+};
+
 export const embedCases: readonly GpuCase[] = [
+  {
+    kernels: ["embed_byte", "embed_float", "embed_nibble"],
+    name: "embed() gives the very bits that threads decode, of every type",
+    run: checkExactRows,
+  },
   ...[["Q4_K", 256], ["Q6_K", 256], ["BF16", 36], ["Q4_0", 2560]].map((
     [type, columns],
   ): GpuCase => ({

@@ -67,7 +67,7 @@ Deno.test("log probabilities in Harmony's form begin no message of a response", 
   assertEquals(output.map(({ type }: { type: string }) => type), ["reasoning", "message"]);
   const { text, logprobs } = output[1].content[0];
   assertEquals(text, "Hello");
-  assertEquals(logprobs.slice(-5).map(({ token }: { token: string }) => token), [..."Hello"]);
+  assertEquals(tokensOf({ logprobs: { content: logprobs } }), [..."Hello"]);
   const { app: caller } = testApp(harmonyModel(CALL));
   const functions = [{ type: "function", name: "f" }];
   const asked = { input: "Hi", tools: functions, top_logprobs: 1, stream: true };
@@ -110,10 +110,12 @@ Deno.test("marks in any order make an answer that is the same streamed, with cal
           streamed.map((each) => (each.function.name ?? "") + each.function.arguments).join(""),
           calls.map((each: Named) => each.function.name + each.function.arguments).join(""),
         );
-        assertEquals(
-          parts.flatMap((each) => each.logprobs?.content ?? []).length,
-          logprobs?.content.length ?? 0,
-        );
+        assertEquals(parts.flatMap(tokensOf), tokensOf({ logprobs }));
+        // Messages are parted by what is no token.
+        const said = (message.content ?? "").replaceAll("\n\n", "");
+        // The scripted model has no tokens of half a character.
+        const hasTokens = more.logprobs && !text.includes("😀");
+        if (hasTokens) assertEquals(tokensOf({ logprobs }).join(""), said);
         assertEquals(parts.at(-1).finish_reason, finish_reason);
         for (const { function: { name, arguments: json } } of calls) assert(name && json);
         assert(calls.length <= 1 || more.parallel_tool_calls);
@@ -125,4 +127,24 @@ Deno.test("marks in any order make an answer that is the same streamed, with cal
 
 interface Named {
   readonly function: { readonly name: string; readonly arguments: string };
+}
+
+Deno.test("log probabilities are those of the text's tokens, behind thoughts between tags, too", async () => {
+  const chatTemplate = "<tool_call><think></think>";
+  const script = [..."<think>Hm</think>\n\nA <b> ", ..."<tool_call>{}"];
+  const { app } = testApp({ details: { chatTemplate }, script });
+  const asked = { ...hello, tools, logprobs: true };
+  const { choices: [choice] } = await (await post(app, CHAT, asked)).json();
+  assertEquals(tokensOf(choice).join(""), choice.message.content);
+  const events = await readEvents(await post(app, CHAT, { ...asked, stream: true }));
+  const parts = events.slice(0, -1).flatMap(({ choices }) => choices);
+  for (const part of parts) assertEquals(part.delta.content ?? "", tokensOf(part).join(""));
+});
+
+interface Chances {
+  readonly logprobs?: { readonly content: readonly { readonly token: string }[] } | null;
+}
+
+function tokensOf({ logprobs }: Chances): string[] {
+  return logprobs?.content.map(({ token }) => token) ?? [];
 }

@@ -112,6 +112,40 @@ Deno.test("POST /v1/responses takes a conversation of items", async () => {
   ]);
 });
 
+Deno.test("POST /v1/responses hands thoughts on with the message that they led to", async () => {
+  const { app, model } = testApp({ details });
+  const thought = (text: string) => ({
+    ...{ type: "reasoning", id: "r", summary: [] },
+    content: [{ type: "reasoning_text", text }],
+  });
+  const summary = [{ type: "summary_text", text: "s1" }, { type: "summary_text", text: "s2" }];
+  const response = await post(app, PATH, {
+    input: [
+      { role: "user", content: "q" },
+      thought("a"),
+      { type: "function_call", call_id: "c1", name: "f", arguments: "{}" },
+      { type: "function_call_output", call_id: "c1", output: "1" },
+      { type: "reasoning", id: "r", content: null, summary },
+      { role: "assistant", content: "t" },
+      thought("b"),
+      { type: "function_call", call_id: "c2", name: "f", arguments: "{}" },
+      thought("nobody's"),
+      { role: "user", content: "q" },
+    ],
+  });
+  assertEquals(response.status, 200, await response.text());
+  const said = model.chats[0].map(({ role, content, reasoning_content: thoughts }) =>
+    [role, content, thoughts].filter((each) => each !== undefined)
+  );
+  assertEquals(said, [
+    ["user", "q"],
+    ["assistant", "", "a"],
+    ["tool", "1"],
+    ["assistant", "t", "s1\n\ns2\n\nb"],
+    ["user", "q"],
+  ]);
+});
+
 Deno.test("POST /v1/responses is incomplete where the tokens ran out", async () => {
   const { app } = testApp();
   const body = await (await post(app, PATH, { input: "Hi", max_output_tokens: 3 })).json();

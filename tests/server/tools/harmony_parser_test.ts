@@ -76,6 +76,10 @@ const CASES: readonly (readonly [string, Read])[] = [
     "<|channel|>analysis to=browser.search code<|message|>{}<|call|>",
     { ...NOTHING, reasoning: "{}" },
   ],
+  [
+    `<|channel|>analysis<|message|>Hm<|message|>m.<|end|><|message|>Hello`,
+    { ...NOTHING, reasoning: "Hmm.", text: "Hello" },
+  ],
   // Marks where none belongs: a call has arguments all the same, and a name.
   ...["<|message|>x", "<|channel|>final<|message|>x", "<|constrain|>json<|message|>x"].map((
     behind,

@@ -136,6 +136,21 @@ Deno.test("planHarmony() binds behind the marks that it writes itself", () => {
   });
 });
 
+Deno.test("planHarmony() binds which of several functions is called where schemas are law", () => {
+  const g = { name: "g", strict: true, parameters: { type: "object", required: ["b"] } };
+  const tools: ToolRequest = { functions: [f, g], mode: "required", isParallel: true };
+  const plan = planHarmony(marks, { messages: [user], tools }, {});
+  const schema = (plan.grammar as { schema: { anyOf: { properties: unknown }[] } }).schema;
+  assertEquals(plan.opening, "<|channel|>final<|message|>");
+  assertEquals(schema.anyOf.map(({ properties }) => properties), [
+    { name: { const: "f" }, arguments: f.parameters },
+    { name: { const: "g" }, arguments: g.parameters },
+  ]);
+  const parser = plan.newParser!();
+  const [call] = parser.push(`{"name":"g","arguments":{"b":1}}`, [100]);
+  assertEquals([call.kind, "name" in call && call.name, parser.callCount], ["call", "g", 1]);
+});
+
 Deno.test("planHarmony() lets an answer that follows a schema be a call as well", () => {
   const schema = { type: "object" };
   const plan = planHarmony(marks, { messages: [user], tools: auto }, { schema });

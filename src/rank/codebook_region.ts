@@ -1,0 +1,58 @@
+/**
+ * The codebooks of IQ types in a rank's arenas, where kernels look entries up: only models with
+ * such types have them.
+ */
+import { check } from "../base/check.ts";
+import type { GgufTensor } from "../gguf/types.ts";
+import type { ArenaBuilder, ArenaPlan } from "../memory/arena.ts";
+import {
+  CODEBOOKS_AT,
+  CODEBOOKS_END,
+  IQ1_AT,
+  IQ2_S_AT,
+  IQ2_XS_AT,
+  IQ2_XXS_AT,
+  IQ3_S_AT,
+  IQ3_XXS_AT,
+  SIGNS_AT,
+} from "../memory/codebook_layout.ts";
+import {
+  codebook,
+  CODEBOOK_NAMES,
+  CODEBOOK_TYPES,
+  type CodebookName,
+  evenSigns,
+} from "../model/codebooks.ts";
+
+const ADDRESSES: Readonly<Record<CodebookName, number>> = {
+  IQ2_XXS: IQ2_XXS_AT,
+  IQ2_XS: IQ2_XS_AT,
+  IQ2_S: IQ2_S_AT,
+  IQ3_XXS: IQ3_XXS_AT,
+  IQ3_S: IQ3_S_AT,
+  IQ1: IQ1_AT,
+};
+
+const NAME = "codebooks";
+
+/** Makes room in an arena that is empty yet. */
+export function placeCodebooks(arena: ArenaBuilder, tensors: Iterable<GgufTensor>): void {
+  if (![...tensors].some(({ type }) => CODEBOOK_TYPES.includes(type))) return;
+  const at = arena.allocate(NAME, "activations", CODEBOOKS_END - CODEBOOKS_AT);
+  check(at === CODEBOOKS_AT, "codebooks lie where kernels look for them");
+}
+
+/** Writes them where there is room for them. */
+export function loadCodebooks({ regions }: ArenaPlan, memory: WebAssembly.Memory): void {
+  if (regions.some(({ name }) => name === NAME)) writeCodebooks(memory.buffer);
+}
+
+/** Writes them to an arena. */
+export function writeCodebooks(buffer: ArrayBufferLike): void {
+  const bytes = new Int8Array(buffer);
+  for (let i = 0; i < 128; i++) {
+    const signs = evenSigns(i);
+    for (let j = 0; j < 8; j++) bytes[SIGNS_AT + 8 * i + j] = -(signs >> j & 1);
+  }
+  for (const name of CODEBOOK_NAMES) bytes.set(codebook(name), ADDRESSES[name]);
+}

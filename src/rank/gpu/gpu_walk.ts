@@ -1,0 +1,94 @@
+/**
+ * The layers of a GPU's rank as they are walked: loaded, and with the lists of commands that each
+ * runs. Knows how commands are put together; nothing of when they run.
+ */
+import type { HalfNorm, Program, ProgramBuilder } from "../../../gpu/mod.ts";
+import { bindNorm } from "../layer.ts";
+import type { RankPlan } from "../plan_types.ts";
+import { GpuLayer, type NormReaders } from "./gpu_layer.ts";
+import type { GpuRankInput } from "./gpu_rank.ts";
+import type { GpuSpace } from "./gpu_space.ts";
+import type { GpuLoader } from "./gpu_weights.ts";
+import type { WalkedGpuLayer } from "./walked_layer.ts";
+
+/** Layers whose commands go to the GPU together where it is alone; between them a step can end. */
+const LAYERS_AT_ONCE = 8;
+
+/** What making layers takes. */
+export type Opening = GpuRankInput & {
+  readonly plan: RankPlan;
+  readonly space: GpuSpace;
+  readonly loader: GpuLoader;
+  readonly makeBuilder: () => ProgramBuilder;
+};
+
+/** Loads all layers, and makes their lists of commands. */
+export async function openLayers(of: Opening): Promise<WalkedGpuLayer[]> {
+  const layers = await loadLayers(of);
+  const { plan, makeBuilder } = of;
+  const { isAlone } = plan.gpu!;
+  const several = isAlone ? await buildSeveral(layers, makeBuilder) : [];
+  const build = async (add: (builder: ProgramBuilder) => void) => {
+    const builder = makeBuilder();
+    add(builder);
+    return await builder.build();
+  };
+  const walked: WalkedGpuLayer[] = [];
+  for (const [index, layer] of layers.entries()) {
+    const { attentionPostNorm, feedForwardPostNorm } = plan.layers[index];
+    walked.push({
+      layer,
+      joinsAttention: !layer.isParallel,
+      joinsNeurons: true,
+      several: several[index] ?? null,
+      attention: isAlone || !layer.hasHeads ? null : await build((b) => layer.addAttention(b)),
+      feedForward: isAlone || !layer.hasNeurons ? null : await build((b) => layer.addNeurons(b)),
+      postNorms: {
+        attention: isAlone ? null : bindNorm(attentionPostNorm),
+        feedForward: isAlone ? null : bindNorm(feedForwardPostNorm),
+      },
+    });
+  }
+  return walked;
+}
+
+async function loadLayers(of: Opening): Promise<GpuLayer[]> {
+  const { gpu, plan, config, loader, space } = of;
+  const { fromTokens: longFrom = Infinity, layers: longLayers = 0 } = plan.longSteps ?? {};
+  const layers: GpuLayer[] = [];
+  for (const [index, layerPlan] of plan.layers.entries()) {
+    layers.push(
+      await GpuLayer.load({
+        ...{ gpu, config, index, loader, space },
+        isAlone: plan.gpu!.isAlone,
+        plan: layerPlan,
+        allFromTokens: index < longLayers ? longFrom : Infinity,
+        ...{ contextLength: plan.contextLength, kvBlocks: plan.kvBlocks },
+        kvType: plan.kvType === "f32" ? "f32" : "f16",
+      }),
+    );
+  }
+  return layers;
+}
+
+/** Of a rank alone: commands of some layers together, at the first one of them. */
+async function buildSeveral(
+  layers: readonly GpuLayer[],
+  makeBuilder: () => ProgramBuilder,
+): Promise<(Program | null)[]> {
+  const programs: (Program | null)[] = [];
+  let builder: ProgramBuilder | null = null;
+  let before: HalfNorm | null = null;
+  for (const [index, layer] of layers.entries()) {
+    builder ??= makeBuilder();
+    const next: NormReaders | null = layers[index + 1]?.readers ?? null;
+    before = layer.addBlocks(builder, { before, next });
+    builder.boundary();
+    const isLast = index === layers.length - 1 || (index + 1) % LAYERS_AT_ONCE === 0;
+    programs.push(null);
+    if (!isLast) continue;
+    programs[index - index % LAYERS_AT_ONCE] = await builder.build();
+    builder = null;
+  }
+  return programs;
+}

@@ -1,0 +1,168 @@
+/**
+ * Several tokens of one sequence in one wait: each is computed of the id that the GPU chose of the
+ * one before. What comes back is each token's best logits and that id: whoever reads them chooses
+ * exactly, and takes what was computed behind an id only if it is the one chosen. So the GPU's
+ * arithmetic decides how many tokens of a chain count, never which.
+ */
+import {
+  CANDIDATES_MAX,
+  type ChainChoice,
+  chooseScratchBytes,
+  chooseToken,
+  CHOSEN_WORDS,
+  createReadBack,
+  createStepChain,
+  embed,
+  type Gpu,
+  type GpuMatrix,
+  GpuOutOfMemoryError,
+  type Program,
+  type ReadBack,
+  type StepChain,
+  type StepInput,
+  TOO_MANY,
+  weightFormat,
+} from "../../../gpu/mod.ts";
+import { check } from "../../base/check.ts";
+import { lengthOf } from "../shard.ts";
+import { deviceType } from "./device_placer.ts";
+import { buildOutput, type GpuOutput, type OutputPlace } from "./gpu_output.ts";
+import type { GpuStep } from "./gpu_step.ts";
+import type { WalkedGpuLayer } from "./walked_layer.ts";
+
+export type { ChainChoice };
+
+/** The most tokens of a wait. */
+const TOKENS_MAX = 8;
+
+export interface TokenChainInput extends OutputPlace {
+  readonly gpu: Gpu;
+  readonly input: StepInput;
+  readonly output: GpuOutput;
+  readonly layers: readonly WalkedGpuLayer[];
+}
+
+/** The best ids of a token, best first. */
+export interface BestIds {
+  readonly count: number;
+  /** [CANDIDATES_MAX]; of each id its logit. */
+  readonly ids: Int32Array;
+  readonly logits: Float32Array;
+}
+
+/** What a chain runs, made when the rank is opened. */
+interface ChainParts {
+  readonly steps: StepChain;
+  readonly embed: Program;
+  readonly layers: readonly Program[];
+  /** Logits, and the choice among them. */
+  readonly output: Program;
+  readonly back: ReadBack;
+}
+
+/** Null where the GPU has no room for the table of embeddings, or no shader. */
+export async function openTokenChain(of: TokenChainInput): Promise<TokenChain | null> {
+  const { plan: { gpu: part, embedding, positions, output }, config, gpu } = of;
+  const isWhole = lengthOf(output.rows) === config.vocabSize;
+  // Waits that are short so that a desktop stays responsive are not made longer.
+  if (!part!.isAlone || !gpu.isQuick || gpu.priority !== "normal") return null;
+  if (!isWhole || positions !== null) return null;
+  if (weightFormat(deviceType(embedding), config.embeddingLength) === undefined) return null;
+  try {
+    return new TokenChain(await openParts(of));
+  } catch (error) {
+    if (error instanceof GpuOutOfMemoryError) return null;
+    throw error;
+  }
+}
+
+async function openParts(of: TokenChainInput): Promise<ChainParts> {
+  const { gpu, plan, config, space, input, loader, output, makeBuilder } = of;
+  const isTied = plan.embedding.tensor === plan.output.tensor;
+  const table = isTied ? output.matrix.matrix : await loadTable(of);
+  const steps = await createStepChain(gpu, input, TOKENS_MAX);
+  const width = config.vocabSize;
+  const scratch = await gpu.createBuffer("largest logits", chooseScratchBytes(width));
+  const { chosen } = steps;
+  const builder = makeBuilder();
+  embed(builder, { matrix: table, to: space.residual, scale: config.embeddingScale });
+  return {
+    steps,
+    embed: await builder.build([{ n: 1, position: 0, m: 1 }]),
+    layers: of.layers.flatMap(({ several }) => several === null ? [] : [several]),
+    output: await buildOutput({ plan, config, space, loader, makeBuilder }, output, (builder) => {
+      chooseToken(builder, { logits: space.logits, width, scratch, chosen });
+    }),
+    back: await createReadBack(gpu, TOKENS_MAX * CHOSEN_WORDS * 4),
+  };
+}
+
+async function loadTable({ loader, plan: { embedding } }: TokenChainInput): Promise<GpuMatrix> {
+  return (await loader.stack([{ ...embedding, bias: null }])).matrix;
+}
+
+export class TokenChain {
+  /** The most tokens of a wait. */
+  readonly tokensMax = TOKENS_MAX;
+  /** Is filled in before a step. */
+  readonly choice: ChainChoice = {
+    ...{ temperature: 0, topK: 1, topP: 1, minP: 0 },
+    points: new Float64Array(TOKENS_MAX),
+  };
+  /** Of the next step, or of the one under way: set before the step, 1 again behind it. */
+  tokens = 1;
+  readonly #parts: ChainParts;
+  readonly #floats = new Float32Array(TOKENS_MAX * CHOSEN_WORDS);
+  readonly #words = new Uint32Array(this.#floats.buffer);
+  readonly #best: readonly BestIds[];
+
+  constructor(parts: ChainParts) {
+    this.#parts = parts;
+    const buffer = this.#floats.buffer;
+    const words = this.#words;
+    this.#best = Array.from({ length: TOKENS_MAX }, (_, index) => {
+      const at = 4 * (index * CHOSEN_WORDS + 4);
+      return {
+        get count(): number {
+          return words[index * CHOSEN_WORDS + 1];
+        },
+        logits: new Float32Array(buffer, at, CANDIDATES_MAX),
+        ids: new Int32Array(buffer, at + 4 * CANDIDATES_MAX, CANDIDATES_MAX),
+      };
+    });
+  }
+
+  /**
+   * Behind the first token's layers: its logits, and all of the other tokens.
+   * @throws {GpuLostError} when the GPU is gone or the tokens came to nothing.
+   */
+  run(step: GpuStep): void {
+    const { tokens } = this;
+    const { steps, embed, layers, output, back } = this.#parts;
+    check(tokens <= TOKENS_MAX && step.n === 1 && step.m === 1, "a chain is of single tokens");
+    steps.write(tokens, step, this.choice);
+    for (let index = 0; index < tokens; index++) {
+      if (index > 0) {
+        step.goOn();
+        embed.hold(step, steps.copiesOf(index));
+        for (let i = 0; i < layers.length; i++) layers[i].run(step);
+      }
+      const bytes = tokens * CHOSEN_WORDS * 4;
+      const read = { to: back, from: steps.chosen, offsetBytes: 0, bytes };
+      output.run(step, index === tokens - 1 ? read : undefined);
+    }
+    step.writeAhead();
+    back.readInto(this.#floats);
+  }
+
+  /** Of a token: what the next one was computed of. */
+  idAt(index: number): number {
+    return this.#words[index * CHOSEN_WORDS];
+  }
+
+  /** Of a token; null: none could be told, its logits are wanted. */
+  bestAt(index: number): BestIds | null {
+    const best = this.#best[index];
+    return best.count === TOO_MANY || best.count === 0 ? null : best;
+  }
+}

@@ -1,0 +1,198 @@
+/**
+ * A call as some models write it, each argument between tags of its own, to the JSON that callers
+ * get. What a value is (a text, or JSON) the function's schema says. Works character by character.
+ */
+
+/** The tags of a model's calls, between what opens and what closes them. */
+export interface Markup {
+  /** Before a function's name; empty: it comes at once. And behind it. */
+  readonly name: readonly [before: string, behind: string];
+  /** Around an argument's name. */
+  readonly key: readonly [before: string, behind: string];
+  /** Around its value; the first may be empty. */
+  readonly value: readonly [before: string, behind: string];
+  readonly end: string;
+  /** A line's end behind what begins a value, and before what ends it, is none of its own. */
+  readonly hasLines: boolean;
+}
+
+/** Qwen 3 Coder, Qwen 3.5. */
+export const FUNCTION_TAGS: Markup = {
+  name: ["<function=", ">"],
+  key: ["<parameter=", ">"],
+  value: ["", "</parameter>"],
+  end: "</function>",
+  hasLines: true,
+};
+
+/** MiniMax M2. */
+export const INVOKE_TAGS: Markup = {
+  name: ['<invoke name="', '">'],
+  key: ['<parameter name="', '">'],
+  value: ["", "</parameter>"],
+  end: "</invoke>",
+  hasLines: false,
+};
+
+/** GLM 4.5 and later, whose last tag closes the call, too. */
+export const ARGUMENT_TAGS: Markup = {
+  name: ["", "\n"],
+  key: ["<arg_key>", "</arg_key>"],
+  value: ["<arg_value>", "</arg_value>"],
+  end: "</tool_call>",
+  hasLines: false,
+};
+
+const SPACE = /\s/;
+const NAME_CHARS_MAX = 256;
+
+type State = "before" | "name" | "between" | "key" | "gap" | "value";
+
+/** What a character brings. */
+export interface MarkupProgress {
+  /** The function's name, when it is known. */
+  readonly name?: string;
+  /** JSON of its arguments. */
+  readonly text: string;
+  readonly end: "done" | "bad" | null;
+  /** What was read last, and is none of the call. */
+  readonly rest?: string;
+}
+
+const NOTHING: MarkupProgress = { text: "", end: null };
+const BAD: MarkupProgress = { text: "", end: "bad" };
+
+export class MarkupCall {
+  readonly #markup: Markup;
+  /** Type of an argument by the function's schema: "string", "integer", …; undefined: not said. */
+  readonly #typeOf: (name: string, key: string) => unknown;
+  #state: State;
+  #name = "";
+  #key = "";
+  /** What has come of a tag or a name. */
+  #held = "";
+  #value = "";
+  /** As much of a value's end as its closing tag is long. */
+  #tail = "";
+  #count = 0;
+
+  /** isNamed: what comes before a function's name is there already. */
+  constructor(
+    markup: Markup,
+    typeOf: (name: string, key: string) => unknown,
+    { isNamed = false } = {},
+  ) {
+    this.#markup = markup;
+    this.#typeOf = typeOf;
+    this.#state = isNamed || markup.name[0] === "" ? "name" : "before";
+  }
+
+  push(char: string): MarkupProgress {
+    switch (this.#state) {
+      case "before":
+        return this.#tagChar(char, [this.#markup.name[0]], () => this.#go("name"));
+      case "name":
+        return this.#nameChar(char);
+      case "between":
+        return this.#tagChar(
+          char,
+          [this.#markup.key[0], this.#markup.end],
+          (tag) => tag === this.#markup.end ? this.#end() : this.#go("key"),
+        );
+      case "key":
+        return this.#keyChar(char);
+      case "gap":
+        return this.#tagChar(char, [this.#markup.value[0]], () => this.#go("value"));
+      case "value":
+        return this.#valueChar(char);
+    }
+  }
+
+  #go(state: State): MarkupProgress {
+    this.#state = state;
+    this.#held = "";
+    return NOTHING;
+  }
+
+  /** One of the tags, behind white space. */
+  #tagChar(
+    char: string,
+    tags: readonly string[],
+    then: (tag: string) => MarkupProgress,
+  ): MarkupProgress {
+    if (this.#held === "" && SPACE.test(char)) return NOTHING;
+    this.#held += char;
+    const tag = tags.find((each) => each === this.#held);
+    if (tag !== undefined) return then(tag);
+    return tags.some((each) => each.startsWith(this.#held)) ? NOTHING : this.#giveUp();
+  }
+
+  #nameChar(char: string): MarkupProgress {
+    const [before, behind] = this.#markup.name;
+    if (this.#held === "" && SPACE.test(char)) return NOTHING;
+    // A bare name may be followed by a tag at once.
+    const isCut = before === "" && char === "<";
+    if (!isCut) this.#held += char;
+    if (!isCut && !this.#held.endsWith(behind)) {
+      return this.#held.length > NAME_CHARS_MAX ? BAD : NOTHING;
+    }
+    const name = (isCut ? this.#held : this.#held.slice(0, -behind.length)).trim();
+    if (!/^[\w.:-]+$/.test(name)) return BAD;
+    this.#name = name;
+    this.#go("between");
+    if (isCut) this.#held = char;
+    return { name, text: "", end: null };
+  }
+
+  #keyChar(char: string): MarkupProgress {
+    const [, behind] = this.#markup.key;
+    this.#held += char;
+    if (!this.#held.endsWith(behind)) {
+      return this.#held.length > NAME_CHARS_MAX ? this.#giveUp() : NOTHING;
+    }
+    this.#key = this.#held.slice(0, -behind.length).trim();
+    this.#value = this.#tail = "";
+    return this.#go(this.#markup.value[0] === "" ? "value" : "gap");
+  }
+
+  #valueChar(char: string): MarkupProgress {
+    const [, behind] = this.#markup.value;
+    this.#value += char;
+    this.#tail = (this.#tail + char).slice(-behind.length);
+    if (this.#tail !== behind) return NOTHING;
+    const written = this.#value.slice(0, -behind.length);
+    const value = this.#markup.hasLines ? written.replace(/^\n/, "").replace(/\n$/, "") : written;
+    const json = jsonOf(value, this.#typeOf(this.#name, this.#key));
+    const text = `${this.#count++ === 0 ? "{" : ", "}${JSON.stringify(this.#key)}: ${json}`;
+    this.#go("between");
+    return { text, end: null };
+  }
+
+  #end(): MarkupProgress {
+    return { text: this.#count === 0 ? "{}" : "}", end: "done" };
+  }
+
+  /** What was said of arguments stays JSON. */
+  #giveUp(): MarkupProgress {
+    return this.#name === "" ? BAD : { ...this.#end(), rest: this.#held };
+  }
+}
+
+/** A text where that is what the schema says, or what is no JSON; else JSON as it was written. */
+function jsonOf(written: string, type: unknown): string {
+  const types = Array.isArray(type) ? type : [type];
+  const isOpen = types.every((each) => each === undefined);
+  const mayBeJson = isOpen ? /^\s*[[{]/.test(written) : types.some((each) => each !== "string");
+  if (!mayBeJson) return JSON.stringify(written);
+  try {
+    const value: unknown = JSON.parse(pythonWord(written.trim()));
+    const isText = typeof value === "string";
+    return isText && types.includes("string") ? JSON.stringify(written) : JSON.stringify(value);
+  } catch {
+    return JSON.stringify(written);
+  }
+}
+
+function pythonWord(written: string): string {
+  return { "True": "true", "False": "false", "None": "null" }[written] ?? written;
+}

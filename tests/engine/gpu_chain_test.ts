@@ -1,0 +1,297 @@
+/**
+ * Several tokens a wait on a GPU against one a wait, of the same rank: the same ids, whatever ends
+ * the answer, and as many waits as there are chains. On small models made from a seed.
+ */
+import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
+import { describeGpu } from "../../gpu/mod.ts";
+import { Leader } from "../../src/engine/leader.ts";
+import { createLogprobRows } from "../../src/engine/logprob_rows.ts";
+import { SeededRandom } from "../../src/engine/sampler_random.ts";
+import type { EngineRequest } from "../../src/engine/types.ts";
+import { openGguf } from "../../src/gguf/mod.ts";
+import { type GpuPart, planModel } from "../../src/llm/mod.ts";
+import { createArenaMemory } from "../../src/memory/arena.ts";
+import { controlWords } from "../../src/memory/control_layout.ts";
+import { describeModel } from "../../src/model/mod.ts";
+import { controlSize, RankRunner } from "../../src/rank/open_rank.ts";
+import { TokenChain } from "../../src/rank/gpu/token_chain.ts";
+import { loadKernelModule } from "../../wasm/mod.ts";
+import { answerNow } from "../support/answer_now.ts";
+import { missingGpu } from "../support/gpu.ts";
+import { withTinyFile } from "../support/loaded_model.ts";
+import { tunedAsReal } from "../support/tuning.ts";
+
+const SHAPE = { seed: 3, contextLength: 224, blockCount: 2 } as const;
+
+/** A rank that has all of a model on a GPU, and can compute several tokens a wait. */
+async function openRunner(path: string): Promise<RankRunner> {
+  const file = openGguf(path);
+  const model = describeModel(file);
+  const module = await loadKernelModule();
+  const part: GpuPart = {
+    share: { heads: 1, neurons: [1], hasOutput: true, layers: model.config.blockCount },
+    ...{ isAlone: true, mayBeSoftware: true, isByFrequency: false, priority: "normal" },
+  };
+  const plans = planModel(
+    { file, model },
+    module,
+    { threads: 1, parallel: 2, chunkTokens: 32 },
+    part,
+  );
+  const { adapter } = await describeGpu();
+  const runner = await RankRunner.openOnGpu({
+    ...{ rankIndex: 0, plans, config: model.config, module },
+    ...{ tensors: file.tensors, parts: file.parts, observation: null, streams: null },
+    memories: [plans[0].arenas.map(createArenaMemory)],
+    controlBuffer: new SharedArrayBuffer(4 * controlWords(controlSize(plans[0]))),
+    gpu: {
+      ...{ mayBeSoftware: true, priority: "normal", memoryBytes: null, lossAtStep: null },
+      waitMs: 1,
+      tuning: adapter ? tunedAsReal(adapter) : null,
+    },
+  }, () => {});
+  assert(runner.chain !== null);
+  return runner;
+}
+
+/** One token a wait, and as many as there are. */
+function leadersOf(runner: RankRunner): { single: Leader; chained: Leader } {
+  return {
+    single: new Leader(runner, { waitMs: 0 }),
+    chained: new Leader(runner, { waitMs: Infinity }),
+  };
+}
+
+const GREEDY: EngineRequest = {
+  ...{ ids: [5, 6, 7], maxTokens: 200, sampling: { temperature: 0 }, endIds: [] },
+};
+
+/** How an answer came to be. */
+function answer(runner: RankRunner, leader: Leader, request: EngineRequest) {
+  const before = mappings;
+  runner.control.openSlot(0);
+  const { finishReason, timings } = answerNow(leader, request);
+  const { control } = runner;
+  const ids = [...control.outputIds(0).subarray(0, control.outputCount(0))];
+  assertEquals(timings.predictedTokens, ids.length);
+  return { ids, finishReason, cached: timings.cachedTokens, waits: mappings - before };
+}
+
+/** Waits of the process: a mapping each. */
+let mappings = 0;
+/** The device that was opened last, and what is done when it is sent something. */
+let device: GPUDevice | null = null;
+let onSubmit: () => void = () => {};
+let onWrite: () => void = () => {};
+const { mapAsync } = GPUBuffer.prototype;
+GPUBuffer.prototype.mapAsync = function (...args) {
+  mappings++;
+  return mapAsync.apply(this, args);
+};
+const { requestDevice } = GPUAdapter.prototype;
+GPUAdapter.prototype.requestDevice = async function (...args) {
+  return device = await requestDevice.apply(this, args);
+};
+const { submit } = GPUQueue.prototype;
+GPUQueue.prototype.submit = function (...args) {
+  onSubmit();
+  return submit.apply(this, args);
+};
+const { writeBuffer } = GPUQueue.prototype;
+GPUQueue.prototype.writeBuffer = function (...args) {
+  onWrite();
+  return writeBuffer.apply(this, args);
+};
+
+/** Programs' first runs are waited for slice by slice. */
+function warm(runner: RankRunner, leaders: readonly Leader[]): void {
+  for (const leader of leaders) {
+    for (const maxTokens of [34, 1, 1]) answer(runner, leader, { ...GREEDY, maxTokens });
+  }
+}
+
+/** Ids by one token a wait and by several, and how often was waited. */
+function compare(runner: RankRunner, greedyTokens: number): void {
+  const { single, chained } = leadersOf(runner);
+  warm(runner, [single, chained]);
+  for (const sampling of [{ temperature: 0 }, { seed: 4 }, { seed: 5, temperature: 1.4 }]) {
+    const isGreedy = sampling.temperature === 0;
+    const maxTokens = isGreedy ? greedyTokens : 50;
+    const request = { ...GREEDY, maxTokens, sampling };
+    const one = answer(runner, single, request);
+    const several = answer(runner, chained, request);
+    assertEquals(several.ids, one.ids);
+    assertEquals(one.waits, maxTokens, "the prompt's, and one for each token behind the first");
+    const least = 1 + Math.ceil((maxTokens - 1) / 8);
+    // A draw on the edge of two ids may cut a chain short.
+    const most = isGreedy ? least : least + 2;
+    assert(several.waits >= least && several.waits <= most, `${several.waits} of ${least} waits`);
+  }
+}
+
+chainTest(
+  "a chain of tokens gives the ids of single ones, of a model whose output is its table",
+  async () => {
+    await withTinyFile({ ...SHAPE, architecture: "gemma", type: "F32" }, async (path) => {
+      const runner = await openRunner(path);
+      compare(runner, 50);
+      runner.close();
+    });
+  },
+);
+
+chainTest("a chain of tokens gives the ids of single ones, and takes a wait", async () => {
+  await withTinyFile({ ...SHAPE, type: "Q4_0" }, async (path) => {
+    const runner = await openRunner(path);
+    compare(runner, 200);
+    checkOtherChoices(runner);
+    checkEnds(runner);
+    checkSingles(runner);
+    checkCancel(runner);
+    checkLoss(runner);
+    runner.close();
+  });
+});
+
+/** A GPU that chooses otherwise, or cannot tell the best, costs waits and never changes ids. */
+function checkOtherChoices(runner: RankRunner): void {
+  const { single, chained } = leadersOf(runner);
+  warm(runner, [single, chained]);
+  const request = { ...GREEDY, maxTokens: 80, sampling: { seed: 5, temperature: 1.4 } };
+  const one = answer(runner, single, request);
+  const { peek } = SeededRandom.prototype;
+  SeededRandom.prototype.peek = function (points, count) {
+    peek.call(this, points, count);
+    for (let i = 3; i < count; i += 4) points[i] = 0;
+  };
+  const other = answer(runner, chained, request);
+  SeededRandom.prototype.peek = peek;
+  assertEquals(other.ids, one.ids);
+  assert(other.waits >= 15 && other.waits <= 40, `${other.waits} waits`);
+
+  const { bestAt } = TokenChain.prototype;
+  let asked = 0;
+  TokenChain.prototype.bestAt = function (index) {
+    return ++asked === 5 ? null : bestAt.call(this, index);
+  };
+  const untold = answer(runner, chained, request);
+  TokenChain.prototype.bestAt = bestAt;
+  assertEquals(untold.ids, one.ids);
+  // The prompt's, 4 of a chain, 64 single ones, 11 in two chains.
+  assertEquals(untold.waits, 1 + 1 + 64 + 2);
+}
+
+/** A chain ends where its answer does; what is remembered of it is what was accepted. */
+function checkEnds(runner: RankRunner): void {
+  const { single, chained } = leadersOf(runner);
+  warm(runner, [single, chained]);
+  const { ids } = answer(runner, single, { ...GREEDY, maxTokens: 60 });
+  const firsts = ids.map((_, at) => at).filter((at) => at > 4 && ids.indexOf(ids[at]) === at);
+  for (const at of firsts.slice(-2)) {
+    const ended = answer(runner, chained, { ...GREEDY, endIds: [ids[at]] });
+    assertEquals([ended.finishReason, ended.ids], ["stop", ids.slice(0, at)]);
+    const next = { ...GREEDY, ids: [...GREEDY.ids, ...ended.ids, 9, 10], maxTokens: 12 };
+    assertEquals(answer(runner, chained, next).ids, answer(runner, single, next).ids);
+  }
+  for (const maxTokens of [1, 2, 9, 12]) {
+    const { finishReason, ids: found } = answer(runner, chained, { ...GREEDY, maxTokens });
+    assertEquals([finishReason, found], ["length", ids.slice(0, maxTokens)]);
+  }
+  // To the end of the context.
+  const long = { ...GREEDY, ids: Array.from({ length: 190 }, (_, i) => 3 + i), maxTokens: 100 };
+  const { ids: last } = answer(runner, chained, long);
+  assertEquals(last.length, SHAPE.contextLength - 190);
+  assertEquals(last, answer(runner, single, long).ids);
+}
+
+/** Who is beside others, penalised, biased or looked into has a wait for each token. */
+function checkSingles(runner: RankRunner): void {
+  const { chained } = leadersOf(runner);
+  warm(runner, [chained]);
+  const others: Partial<EngineRequest>[] = [
+    { sampling: { temperature: 0, repeatPenalty: 1.1 } },
+    { sampling: { temperature: 0, logitBias: new Map([[5, 1]]) } },
+    { sampling: { topK: 0, seed: 1 } },
+    { sampling: { typicalP: 0.9, seed: 1 } },
+    { logprobs: createLogprobRows(1, 20) },
+  ];
+  for (const other of others) {
+    const { waits } = answer(runner, chained, { ...GREEDY, ...other, maxTokens: 20 });
+    assertEquals(waits, 20, Object.keys(other.sampling ?? other).join());
+  }
+  const ends: string[] = [];
+  const end = { done: () => ends.push("done"), failed: (error: unknown) => ends.push(`${error}`) };
+  const { control } = runner;
+  control.openSlot(0);
+  chained.begin({ ...GREEDY, maxTokens: 40 }, 0, end);
+  for (let step = 0; step < 2; step++) chained.step();
+  assertEquals(control.outputCount(0), 9, "one, and a chain");
+  // Three pieces of a prompt: between them, too, the answer has a token a step.
+  const long = Array.from({ length: 150 }, (_, i) => 40 + i);
+  chained.begin({ ...GREEDY, ids: long, maxTokens: 20 }, 1, end);
+  for (let step = 0; step < 6; step++) chained.step();
+  assertLess(control.outputCount(0), 9 + 7);
+  while (chained.hasWork) chained.step();
+  assertEquals(ends, ["done", "done"]);
+}
+
+/** Begins an answer, and runs a chain of it. */
+function beginChain(runner: RankRunner, leader: Leader): string[] {
+  const ends: string[] = [];
+  runner.control.openSlot(0);
+  leader.begin(GREEDY, 0, {
+    done: ({ finishReason }) => ends.push(finishReason),
+    failed: (error) => ends.push(`${error}`),
+  });
+  for (let step = 0; step < 2; step++) leader.step();
+  assertEquals(runner.control.outputCount(0), 9);
+  // The step behind a chain was written ahead: what it lacks is a row of embeddings.
+  let writes = 0;
+  let isSent = false;
+  onWrite = () => writes += isSent ? 0 : 1;
+  onSubmit = () => isSent = true;
+  leader.step();
+  onWrite = onSubmit = () => {};
+  assertEquals([runner.control.outputCount(0), writes], [17, 1]);
+  return ends;
+}
+
+/** A request that is cancelled while a chain is computed ends behind it. */
+function checkCancel(runner: RankRunner): void {
+  const { single, chained } = leadersOf(runner);
+  warm(runner, [single, chained]);
+  const { ids } = answer(runner, single, { ...GREEDY, maxTokens: 30 });
+  const ends = beginChain(runner, chained);
+  let sent = 0;
+  onSubmit = () => {
+    if (++sent === 3) runner.control.cancel(0);
+  };
+  for (let step = 0; step < 2; step++) chained.step();
+  onSubmit = () => {};
+  assertEquals(ends, ["cancelled"]);
+  assertEquals(answer(runner, chained, { ...GREEDY, maxTokens: 30 }).ids, ids);
+}
+
+/** A device that is lost in the middle of a chain fails the request; this one comes last. */
+function checkLoss(runner: RankRunner): void {
+  const { chained } = leadersOf(runner);
+  warm(runner, [chained]);
+  const ends = beginChain(runner, chained);
+  let sent = 0;
+  onSubmit = () => {
+    if (++sent === 5) device!.destroy();
+  };
+  chained.step();
+  onSubmit = () => {};
+  assertEquals([ends.length, runner.control.outputCount(0)], [1, 17]);
+  assertMatch(ends[0], /GPU/);
+}
+
+/** Devices go with the process: tests/support/gpu.ts says why. */
+function chainTest(name: string, fn: () => Promise<void>): void {
+  Deno.test({
+    name: missingGpu === null ? name : `${name} [skipped: ${missingGpu}]`,
+    ignore: missingGpu !== null,
+    ...{ sanitizeResources: false, sanitizeOps: false, fn },
+  });
+}

@@ -1,0 +1,112 @@
+// deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
+/**
+ * The formats of a bit, two bits or a ternary digit a weight; where their bits are:
+ * src/model/dequantize_ternary.ts. TQ2_0 has the order of Q2_K and is packed likewise (format.ts),
+ * the others stay as they are (natural.ts).
+ */
+import { pack_pairs_by_128 } from "./file_blocks";
+import { SHORT } from "./format";
+import { bits_apart } from "./formats_codebook";
+import { half_at } from "./natural";
+
+/** d · (q − 1): 2 bits, a scale for 256. */
+@unmanaged
+export class TQ2_0 {
+  @inline get blockBytes(): u32 { return 66; }
+  @inline get superblockBlocks(): u32 { return 1; }
+  @inline pack(src: usize, to: usize): void { pack_pairs_by_128(src, to); }
+  @inline pack_factors(src: usize, to: usize): void { store<u16>(to, load<u16>(src + 64)); }
+
+  @inline get quantBytes(): u32 { return 64; }
+  @inline get factorBytes(): u32 { return 2; }
+  @inline get offset(): i32 { return 1; }
+  @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(3), zero); }
+  @inline get upperAt(): u32 { return 32; }
+  @inline get mainStep(): i32 { return 2; }
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128): v128 { return v128.and(x, k0); }
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128): v128 { return v128.and(x, k0); }
+  @inline halves(f: usize): v128 { return v128.load32_zero(f + SHORT - 2); }
+  @inline scale(halves: v128): f32 { return f32x4.extract_lane(halves, 1); }
+}
+
+/** d · (digit − 1): five digits a byte, a scale for 256. */
+@unmanaged
+export class TQ1_0 {
+  @inline get isNatural(): bool { return true; }
+  @inline get blockBytes(): u32 { return 54; }
+  @inline get superblockBlocks(): u32 { return 1; }
+  @inline get quantBytes(): u32 { return 54; }
+  @inline get factorBytes(): u32 { return 0; }
+  @inline get offset(): i32 { return 1; }
+  @inline value(w: usize, b: u32, h: u32): v128 {
+    const u = 2 * b + h;
+    let low: v128, high: v128, powers = i16x8.splat(1), next = powers;
+    if (u == 15) {
+      const four = v128.load32_splat(w, 48);
+      low = i16x8.extend_low_i8x16_u(four), high = low;
+      powers = i16x8(1, 1, 1, 1, 3, 3, 3, 3), next = i16x8(9, 9, 9, 9, 27, 27, 27, 27);
+    } else {
+      const bytes = v128.load(w + (b < 5 ? 16 * h : 32));
+      low = i16x8.extend_low_i8x16_u(bytes), high = i16x8.extend_high_i8x16_u(bytes);
+      powers = i16x8.splat(power(b < 5 ? b : u - 10)), next = powers;
+    }
+    const one = i8x16.splat(1);
+    return i8x16.sub(i8x16.narrow_i16x8_s(digits(low, powers), digits(high, next)), one);
+  }
+  @inline d4(w: usize, half: u32): v128 { return f32x4.splat(half_at(w + 52)); }
+}
+
+/** ±d: a bit, a scale for 128. */
+@unmanaged
+export class Q1_0 {
+  @inline get isNatural(): bool { return true; }
+  @inline get blockBytes(): u32 { return 18; }
+  @inline get superblockBlocks(): u32 { return 2; }
+  @inline get quantBytes(): u32 { return 36; }
+  @inline get factorBytes(): u32 { return 0; }
+  @inline get offset(): i32 { return 1; }
+  @inline value(w: usize, b: u32, h: u32): v128 {
+    const bits = bits_apart(w + 18 * (b >> 2) + 2 + 4 * (b & 3) + 2 * h);
+    return i8x16.sub(i8x16.splat(-1), i8x16.add(bits, bits));
+  }
+  @inline d4(w: usize, half: u32): v128 { return f32x4.splat(half_at(w + 18 * half)); }
+}
+
+/** d · (q − 1): 2 bits, a scale for 64. */
+@unmanaged
+export class Q2_0 {
+  @inline get isNatural(): bool { return true; }
+  @inline get blockBytes(): u32 { return 18; }
+  @inline get superblockBlocks(): u32 { return 4; }
+  @inline get quantBytes(): u32 { return 72; }
+  @inline get factorBytes(): u32 { return 0; }
+  @inline get offset(): i32 { return 1; }
+  @inline value(w: usize, b: u32, h: u32): v128 {
+    const four = v128.load32_splat(w + 18 * (b >> 1) + 2 + 8 * (b & 1) + 4 * h);
+    const x = i8x16.shuffle(four, four, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+    // Of bytes 0 and 1 of four the low bits, of 2 and 3 what is four bits above.
+    const upper = i32x4.splat(-65536);
+    const y = v128.bitselect(i16x8.shr_u(x, 4), x, upper);
+    const odd = i16x8.splat(-256);
+    const q = v128.and(v128.bitselect(i16x8.shr_u(y, 2), y, odd), i8x16.splat(3));
+    return i8x16.sub(q, i8x16.splat(1));
+  }
+  @inline d4(w: usize, half: u32): v128 {
+    const at = w + 36 * half;
+    const first = f32x4.splat(half_at(at)), second = f32x4.splat(half_at(at + 18));
+    return i64x2.shuffle(first, second, 0, 3);
+  }
+}
+
+/** 3^n. */
+@inline
+function power(n: u32): i16 {
+  return n == 0 ? 1 : n == 1 ? 3 : n == 2 ? 9 : n == 3 ? 27 : 81;
+}
+
+/** The digit behind so many of each lane's byte. */
+@inline
+function digits(bytes: v128, powers: v128): v128 {
+  const rest = v128.and(i16x8.mul(bytes, powers), i16x8.splat(255));
+  return i16x8.shr_u(i16x8.mul(rest, i16x8.splat(3)), 8);
+}
