@@ -23,7 +23,7 @@ async function headsOf(architecture: TinyFamilyName, threads: number, type?: "F3
   });
 }
 
-Deno.test("planRanks() cuts states between groups where that is even, else between heads", async () => {
+Deno.test("planRanks() cuts states between heads, as finely as blocks and kernels allow", async () => {
   // 8 heads of 16 channels in 2 groups; 6 in 2, of which Q8_0's blocks hold two each.
   assertEquals(await headsOf("mamba2", 2), ["0-4", "4-8"]);
   assertEquals(await headsOf("mamba2", 3), ["0-3", "3-5", "5-8"]);
