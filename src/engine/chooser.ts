@@ -113,3 +113,11 @@ export class Chooser {
     this.#sampler.accept(id);
   }
 }
+
+/** Why no id can be chosen where scores are not numbers. */
+export function noLogits(position: number): Error {
+  return new Error(
+    `Cannot choose token ${position}: its logits are not numbers: weights of the model are NaN, ` +
+      `infinite or far too large: download the file again, or take another one`,
+  );
+}

@@ -9,7 +9,7 @@ import type { FinishReason } from "../llm/types.ts";
 import { tableBlocks } from "../rank/kv_bytes.ts";
 import type { RankRunner } from "../rank/open_rank.ts";
 import { Chains } from "./chains.ts";
-import { Chooser, ChoosingTools } from "./chooser.ts";
+import { Chooser, ChoosingTools, noLogits } from "./chooser.ts";
 import { DraftModel } from "./drafts/draft_model.ts";
 import type { Speculate } from "./drafts/drafts.ts";
 import { PromptLookup } from "./drafts/prompt_lookup.ts";
@@ -387,14 +387,7 @@ function createKv(
     ...{ blocks: kvBlocks, sequences },
     reuseUnit: takesTurns ? chunkTokens : 1,
     tableBlocks: tableBlocks(contextLength),
-    ...places && { canFollow: (content, isExact) => places.find(content, isExact) >= 0 },
+    ...places && { canFollow: (...content) => places.find(...content) >= 0 },
     onBlock: (slot: number, index: number, block: number) => steps.setBlock(slot, index, block),
   });
-}
-
-function noLogits(position: number): Error {
-  return new Error(
-    `Cannot choose token ${position}: its logits are not numbers: weights of the model are NaN, ` +
-      `infinite or far too large: download the file again, or take another one`,
-  );
 }

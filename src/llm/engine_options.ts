@@ -55,7 +55,8 @@ export interface EngineOptions {
    * Guesses of what an answer goes on with, from what its prompt and itself have said: several
    * tokens a step where they are right, the same ids as without them. "auto" (default): as many as
    * pay by measured times; a number: always so many; "off" or 0: none. Models whose rows are not
-   * the same beside others (neurons left out, packed, on a GPU) have none.
+   * the same beside others (neurons left out, packed, on a GPU) have none, nor have those whose
+   * layers keep states.
    */
   readonly speculate?: "auto" | "off" | number;
   /**

@@ -3,10 +3,11 @@
  * (`ModelTensors`). Everything the engine and the reference need to know is here; neither of them
  * looks at GGUF metadata or at the names of tensors.
  */
+import type { ExpertsConfig } from "./experts_types.ts";
 import type { LatentConfig, StateSpaceConfig, StateSpaceTensors } from "./kept_types.ts";
 
 export type { DeltaTensors } from "./kept_types.ts";
-export type { LatentConfig, StateSpaceConfig, StateSpaceTensors };
+export type { ExpertsConfig, LatentConfig, StateSpaceConfig, StateSpaceTensors };
 
 /** Scaling of rotary frequencies beyond the trained context. */
 export interface RopeScaling {
@@ -70,41 +71,6 @@ export interface FeedForwardConfig {
    * activation itself.
    */
   readonly firingThreshold: number;
-}
-
-/** A mixture of experts. */
-export interface ExpertsConfig {
-  readonly count: number;
-  /** How many experts a token uses. */
-  readonly usedCount: number;
-  /** Neurons of one expert. */
-  readonly feedForwardLength: number;
-  /**
-   * How router logits become weights: softmax or sigmoid over all experts before the choice, or
-   * softmax over the chosen ones only.
-   */
-  readonly gating: "softmax" | "sigmoid" | "softmaxOfChosen";
-  /** Weights of the chosen experts are divided by their sum. */
-  readonly normalizesWeights: boolean;
-  /** Multiplies the weights in the end; usually 1. */
-  readonly weightScale: number;
-  /** What the router reads: what the experts read, or the residual stream before attention. */
-  readonly routerInput: "feedForward" | "layerInput";
-  /** Neurons of the expert that every token uses; 0 = none. */
-  readonly sharedFeedForwardLength: number;
-  /** How much that one counts where it has no gate. Left out: 1. */
-  readonly sharedWeight?: number;
-  /** So many layers, the first ones, have a dense block instead. */
-  readonly leadingDenseCount: number;
-  /** Behind them one of so many layers in a row mixes, the last one. Left out: all do. */
-  readonly period?: number;
-  /** Weights multiply what experts read, not what they give. Left out: no. */
-  readonly weighsInputs?: true;
-  /**
-   * A token chooses among the experts of some groups only: those whose two best experts together
-   * have the highest scores. Groups are neighbours of equal number. Left out: among all.
-   */
-  readonly groups?: { readonly count: number; readonly usedCount: number };
 }
 
 /** What may differ from layer to layer. */

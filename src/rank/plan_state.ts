@@ -255,6 +255,22 @@ function scaled({ start, end }: Range, factor: number, offset = 0): Range {
   return { start: start * factor + offset, end: end * factor + offset };
 }
 
+/** Where intermediates are; at: the address of one of a name. */
+export function stateWorkspace(at: (name: StepTensor | LastingTensor) => number): StateWorkspace {
+  return {
+    input: at("state.input"),
+    convolved: at("state.convolved"),
+    convolvedQ8: at("state.convolved.q8"),
+    steps: at("state.steps"),
+    out: at("state.out"),
+    outQ8: at("state.out.q8"),
+    rank: at("state.rank"),
+    rankQ8: at("state.rank.q8"),
+    made: at("state.made"),
+    exchange: at("state.exchange"),
+  };
+}
+
 /** Bytes of intermediates. */
 export function stateBytes(
   { config: { stateSpace: shape }, widths: { states }, strides, chunkTokens, sizes }:
@@ -276,23 +292,5 @@ export function stateBytes(
       "state.rank.q8": tile(shape.stepRank),
       "state.made": floats(2 * shape.stateLength),
     },
-  };
-}
-
-/** Where intermediates of state spaces are. */
-export function stateWorkspace(
-  at: (name: StepTensor | LastingTensor) => number,
-): StateWorkspace {
-  return {
-    input: at("state.input"),
-    convolved: at("state.convolved"),
-    convolvedQ8: at("state.convolved.q8"),
-    steps: at("state.steps"),
-    out: at("state.out"),
-    outQ8: at("state.out.q8"),
-    rank: at("state.rank"),
-    rankQ8: at("state.rank.q8"),
-    made: at("state.made"),
-    exchange: at("state.exchange"),
   };
 }

@@ -202,7 +202,7 @@ export function ofLayer(shard: Shard, { convolutionTaps, attends }: LayerConfig)
 /** Channels that kernels of floats read at a time. */
 const CHANNEL_UNIT = 16;
 
-/** Heads of states, cut at groups where that is as even. */
+/** Heads of states: even parts, whose borders are those of groups where these are as many. */
 function cutStates(
   { stateSpace }: ModelConfig,
   { parts, part, block }: { parts: number; part: number; block: number },
@@ -222,9 +222,7 @@ function cutStates(
     return cut(headCount, { parts, part, unit: unit * size });
   }
   while (unit * channels % block !== 0 || unit * channels % CHANNEL_UNIT !== 0) unit++;
-  const groupSize = headCount / groupCount;
-  const areEven = groupCount % parts === 0 && groupSize % unit === 0;
-  return cut(headCount, { parts, part, unit: areEven ? groupSize : unit });
+  return cut(headCount, { parts, part, unit });
 }
 
 interface NeuronCut {
