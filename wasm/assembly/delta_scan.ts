@@ -6,7 +6,7 @@
  */
 import { check_bytes, check_f32_rows } from "./bounds";
 import { exp_f32x4 } from "./exp";
-import { madd, sum_lanes, sum_lanes_4 } from "./simd";
+import { madd, splat_lane, sum_lanes, sum_lanes_4 } from "./simd";
 
 export function scan_deltas_f32(
   q: usize,
@@ -93,14 +93,6 @@ function sigmoid(x: f32): v128 {
   return f32x4.div(one, f32x4.add(one, exp_f32x4(f32x4.splat(-x))));
 }
 
-@inline
-function lane(x: v128, i: i32): v128 {
-  if (i == 0) return i32x4.shuffle(x, x, 0, 0, 0, 0);
-  if (i == 1) return i32x4.shuffle(x, x, 1, 1, 1, 1);
-  if (i == 2) return i32x4.shuffle(x, x, 2, 2, 2, 2);
-  return i32x4.shuffle(x, x, 3, 3, 3, 3);
-}
-
 /** Four rows of a state and one token; gives state · q of each. */
 @inline
 function correct_four(
@@ -123,7 +115,8 @@ function correct_four(
   }
   const known = f32x4.mul(sum_lanes_4(x0, x1, x2, x3), stays);
   const delta = f32x4.mul(f32x4.sub(values, known), rate);
-  const d0 = lane(delta, 0), d1 = lane(delta, 1), d2 = lane(delta, 2), d3 = lane(delta, 3);
+  const d0 = splat_lane(delta, 0), d1 = splat_lane(delta, 1);
+  const d2 = splat_lane(delta, 2), d3 = splat_lane(delta, 3);
   let y0 = f32x4.splat(0), y1 = f32x4.splat(0), y2 = f32x4.splat(0), y3 = f32x4.splat(0);
   for (let i: usize = 0; i < rowBytes; i += 16) {
     const key = v128.load(k + i), query = v128.load(q + i);

@@ -104,3 +104,12 @@ export function sum_lanes(a: v128): f32 {
   const pair = f32x4.add(a, i32x4.shuffle(a, a, 2, 3, 0, 1));
   return f32x4.extract_lane(pair, 0) + f32x4.extract_lane(pair, 1);
 }
+
+/** Lane i, a constant, in all four. */
+@inline
+export function splat_lane(x: v128, i: i32): v128 {
+  if (i == 0) return i32x4.shuffle(x, x, 0, 0, 0, 0);
+  if (i == 1) return i32x4.shuffle(x, x, 1, 1, 1, 1);
+  if (i == 2) return i32x4.shuffle(x, x, 2, 2, 2, 2);
+  return i32x4.shuffle(x, x, 3, 3, 3, 3);
+}

@@ -7,7 +7,7 @@
  */
 import { check_bytes, check_f32_rows } from "./bounds";
 import { exp_f32x4 } from "./exp";
-import { madd, sum_lanes_4 } from "./simd";
+import { madd, splat_lane, sum_lanes_4 } from "./simd";
 
 /** What both kernels ask of their sizes. */
 @inline
@@ -75,14 +75,6 @@ export function scan_channels_f32(
   }
 }
 
-@inline
-function lane(x: v128, i: i32): v128 {
-  if (i == 0) return i32x4.shuffle(x, x, 0, 0, 0, 0);
-  if (i == 1) return i32x4.shuffle(x, x, 1, 1, 1, 1);
-  if (i == 2) return i32x4.shuffle(x, x, 2, 2, 2, 2);
-  return i32x4.shuffle(x, x, 3, 3, 3, 3);
-}
-
 /** One of four channels and a token; gives state · c in four sums. */
 @inline
 function step_channel(
@@ -96,7 +88,7 @@ function step_channel(
   rowBytes: u32,
 ): v128 {
   const state = states + channel * rowBytes, decay = decays + channel * rowBytes;
-  const dt = lane(dts, channel), added = lane(addeds, channel);
+  const dt = splat_lane(dts, channel), added = splat_lane(addeds, channel);
   let y = f32x4.splat(0);
   for (let i: usize = 0; i < rowBytes; i += 16) {
     const stays = exp_f32x4(f32x4.mul(dt, v128.load(decay + i)));
@@ -172,7 +164,8 @@ function step_four(
   added: v128,
   rowBytes: u32,
 ): v128 {
-  const add0 = lane(added, 0), add1 = lane(added, 1), add2 = lane(added, 2), add3 = lane(added, 3);
+  const add0 = splat_lane(added, 0), add1 = splat_lane(added, 1);
+  const add2 = splat_lane(added, 2), add3 = splat_lane(added, 3);
   let y0 = f32x4.splat(0), y1 = f32x4.splat(0), y2 = f32x4.splat(0), y3 = f32x4.splat(0);
   let s1 = state + rowBytes, s2 = s1 + rowBytes, s3 = s2 + rowBytes;
   for (let i: usize = 0; i < rowBytes; i += 16) {
