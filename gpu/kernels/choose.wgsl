@@ -99,7 +99,7 @@ fn sort(size: u32, lane: u32) {
       if (lane < size / 2u) {
         let a = 2u * distance * (lane / distance) + lane % distance;
         let b = a + distance;
-        let isTurned = keys[b] > keys[a] || keys[b] == keys[a] && ids[b] < ids[a];
+        let isTurned = keys[b] > keys[a] || (keys[b] == keys[a] && ids[b] < ids[a]);
         if (isTurned == ((a & length) == 0u)) { swap(a, b); }
       }
     }

@@ -84,7 +84,10 @@ export async function openLoneRank(
     const ids = segments.flatMap((each) => each.ids);
     control.stepIds().set(ids);
     step.segments.set(
-      segments.flatMap((each) => [each.slot, each.position, each.ids.length, each.logits ?? 1]),
+      segments.flatMap((each) => {
+        const noStates = [-1, 0];
+        return [each.slot, each.position, each.ids.length, each.logits ?? 1, ...noStates];
+      }),
     );
     const counts = { tokenCount: ids.length, segmentCount: segments.length };
     rank.begin({ ...step, kind: STEP_KIND_FORWARD, ...counts });
