@@ -6,7 +6,7 @@ const TINYLLAMA = {
   headCount: 32,
   headCountKv: 4,
   headDim: 64,
-  latent: null,
+  ...{ latent: null, stateSpace: null },
   feedForwardLength: 5632,
   vocabSize: 32000,
 } as ModelConfig;
@@ -14,7 +14,7 @@ const BABYLLAMA = {
   headCount: 8,
   headCountKv: 4,
   headDim: 16,
-  latent: null,
+  ...{ latent: null, stateSpace: null },
   feedForwardLength: 352,
   vocabSize: 105,
 } as ModelConfig;

@@ -184,10 +184,11 @@ function jsonOf(written: string, type: unknown): string {
   const isOpen = types.every((each) => each === undefined);
   const mayBeJson = isOpen ? /^\s*[[{]/.test(written) : types.some((each) => each !== "string");
   if (!mayBeJson) return JSON.stringify(written);
+  const json = pythonWord(written.trim());
   try {
-    const value: unknown = JSON.parse(pythonWord(written.trim()));
-    const isText = typeof value === "string";
-    return isText && types.includes("string") ? JSON.stringify(written) : JSON.stringify(value);
+    const isText = typeof JSON.parse(json) === "string";
+    // As it was written: a number has more digits than it would have afterwards.
+    return isText && types.includes("string") ? JSON.stringify(written) : json;
   } catch {
     return JSON.stringify(written);
   }

@@ -142,6 +142,16 @@ Deno.test("CallParser goes on behind a name's opening that is in the prompt", ()
   assertEquals(parse(QWEN, [rest], { isOpened: true }), parsed);
 });
 
+Deno.test("a number between tags keeps its digits", () => {
+  const parser = new CallParser({ format: QWEN, isKnown: () => true, typeOf: () => "integer" });
+  const deltas = parser.push(
+    "<tool_call><function=f><parameter=n>12345678901234567890</parameter></function>",
+  );
+  assertEquals(deltas.slice(1), [
+    { kind: "arguments", call: 0, text: '{"n": 12345678901234567890}' },
+  ]);
+});
+
 Deno.test("a call between tags of a long value takes linear time", () => {
   const value = "x".repeat(1_000_000);
   const { calls } = parse(QWEN, [
