@@ -49,9 +49,13 @@ export function listOf(items: readonly TemplateValue[]): TemplateValue {
   return new ListValue([...items]);
 }
 
+/** Filters of texts, to which what is not there is an empty one. */
+const TEXT_FILTERS: ReadonlySet<string> = new Set(["trim", "lower", "upper", "capitalize"]);
+
 /** A filter that the package does not have, of this operand; null: it is the package's. */
 export function applyExtraFilter(name: string, operand: TemplateValue): TemplateValue | null {
   if (LIST_FILTERS.has(name) && isMissing(operand)) return listOf([]);
+  if (TEXT_FILTERS.has(name) && operand.type === "UndefinedValue") return new TextValue("");
   if (name === "string" && (isContainer(operand) || operand.type === "NullValue")) {
     return new TextValue(pythonText(operand));
   }

@@ -195,6 +195,11 @@ Deno.test("render() refuses templates that are no Jinja, each time", () => {
   assertEquals(template(CHATML_JINJA).fault, null);
 });
 
+Deno.test("render() takes what is not there for an empty text where texts are trimmed", () => {
+  const own = template("[{{ tools[0].description|trim }}{{ nothing|upper }}]");
+  assertEquals(own.render([user("")], { tools: [{}] }), "[]");
+});
+
 // fault 25: unknown filters, templates that throw.
 Deno.test("render() reports failing expressions, unknown filters and stray jumps", () => {
   assertStringIncludes(renderError("{{ messages | frobnicate }}").message, "frobnicate");

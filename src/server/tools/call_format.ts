@@ -71,7 +71,9 @@ export function callFormatOf(model: LanguageModel): CallFormat {
     return { ...PLAIN, name: "markup", open, close, markup: INVOKE_TAGS };
   }
   if (/<function=/.test(template) && /<parameter=/.test(template)) {
-    return { ...TAGGED, name: "markup", markup: FUNCTION_TAGS };
+    const [open, close] = ["<seed:tool_call>", "</seed:tool_call>"];
+    const tags = template.includes(open) ? { open, close } : {};
+    return { ...TAGGED, ...tags, name: "markup", markup: FUNCTION_TAGS };
   }
   if (template.includes("<arg_key>")) {
     return { ...TAGGED, name: "markup", close: "", markup: ARGUMENT_TAGS };

@@ -166,6 +166,9 @@ Deno.test("planTools() binds names of calls between tags, and reads arguments by
     const other = planTools(new ScriptedModel({ details }), messages, required);
     compileGrammar(other.grammar as GrammarSource & { kind: "gbnf" });
   }
+  const seed = { chatTemplate: "{{ tools }}<seed:tool_call><function=f><parameter=k>" };
+  const { open, close } = callFormatOf(new ScriptedModel({ details: seed }));
+  assertEquals([open, close], ["<seed:tool_call>", "</seed:tool_call>"]);
   const matches = (written: string) => {
     const tokens = [...new Set(written)];
     const trie = buildTokenTrie(vocabularyOf([...tokens, "</s>"], { ends: [tokens.length] }));
