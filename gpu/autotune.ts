@@ -64,7 +64,10 @@ interface Kept {
 }
 
 /** Grows when shaders change. */
-export const TUNING_VERSION = 4;
+export const TUNING_VERSION = 5;
+
+/** For so long a GPU computes before it is measured: an idle one has a fraction of its clock. */
+const WARM_MS = 500;
 
 /**
  * Sets `gpu.variants` and `gpu.rowLanes`.
@@ -73,10 +76,18 @@ export const TUNING_VERSION = 4;
  */
 export async function tuneKernels(gpu: Gpu, kept: string | null): Promise<string> {
   const known = kept === null ? null : readTuning(kept, gpu);
+  if (known === null && !gpu.info.isFallback) await warmUp(gpu);
   gpu.variants = known?.variants ?? await measureAll(gpu);
   gpu.rowLanes = known?.rowLanes ?? await measureRowLanes(gpu);
   const { info: { key: adapter }, variants, rowLanes } = gpu;
   return JSON.stringify({ adapter, version: TUNING_VERSION, variants, rowLanes } satisfies Kept);
+}
+
+async function warmUp(gpu: Gpu): Promise<void> {
+  const bench = await TuningBench.create(gpu, "Q4_0", 1);
+  const startMs = performance.now();
+  while (performance.now() < startMs + WARM_MS) await bench.run(gpu.variants);
+  bench.destroy();
 }
 
 /** On software, and where no product is by integers, nothing is to be had. */

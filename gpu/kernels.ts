@@ -5,10 +5,10 @@
  */
 import activate from "./kernels/activate.wgsl" with { type: "text" };
 import addRows from "./kernels/add_rows.wgsl" with { type: "text" };
+import advance from "./kernels/advance.wgsl" with { type: "text" };
 import attention from "./kernels/attention.wgsl" with { type: "text" };
 import attentionCombine from "./kernels/attention_combine.wgsl" with { type: "text" };
 import attentionFew from "./kernels/attention_few.wgsl" with { type: "text" };
-import attentionWhole from "./kernels/attention_whole.wgsl" with { type: "text" };
 import choose from "./kernels/choose.wgsl" with { type: "text" };
 import chooseMaxima from "./kernels/choose_maxima.wgsl" with { type: "text" };
 import embedByte from "./kernels/embed_byte.wgsl" with { type: "text" };
@@ -33,7 +33,6 @@ import norm from "./kernels/norm.wgsl" with { type: "text" };
 import partActivation from "./kernels/parts/activation.wgsl" with { type: "text" };
 import partAttentionRows from "./kernels/parts/attention_rows.wgsl" with { type: "text" };
 import partByte from "./kernels/parts/byte.wgsl" with { type: "text" };
-import partEight from "./kernels/parts/eight.wgsl" with { type: "text" };
 import partEmbed from "./kernels/parts/embed.wgsl" with { type: "text" };
 import partEntry from "./kernels/parts/entry.wgsl" with { type: "text" };
 import partEntrySubgroups from "./kernels/parts/entry_subgroups.wgsl" with { type: "text" };
@@ -42,8 +41,10 @@ import partFew from "./kernels/parts/few.wgsl" with { type: "text" };
 import partFloat from "./kernels/parts/float.wgsl" with { type: "text" };
 import partFloatRows from "./kernels/parts/float_rows.wgsl" with { type: "text" };
 import partInt8 from "./kernels/parts/int8.wgsl" with { type: "text" };
+import partInt8Piece from "./kernels/parts/int8_piece.wgsl" with { type: "text" };
 import partInt8Rows from "./kernels/parts/int8_rows.wgsl" with { type: "text" };
 import partInt8Write from "./kernels/parts/int8_write.wgsl" with { type: "text" };
+import partInt8Stored from "./kernels/parts/int8_stored.wgsl" with { type: "text" };
 import partLanes from "./kernels/parts/lanes.wgsl" with { type: "text" };
 import partLogitKeys from "./kernels/parts/logit_keys.wgsl" with { type: "text" };
 import partMatvec from "./kernels/parts/matvec.wgsl" with { type: "text" };
@@ -111,22 +112,19 @@ const ONE_FLOAT = [...ONE, partOneFloat, partFloatRows, ...FLOAT, partSumTree, p
 const ONE_CODES = [...ONE, partOneInt8, partInt8Rows, ...INT8];
 const ONE_INT8 = [...ONE_CODES, partSumTree, partEntry];
 const ONE_INT8_SUBGROUPS = [...ONE_CODES, partSumSubgroups, partEntrySubgroups];
-const GATED = [partPair, partActivation, partInt8Write];
+const GATED = [partPair, partActivation, partInt8Piece];
 
 /** All shaders by the names of their files. */
 export const KERNELS = {
   activate: { text: withParts(activate, partActivation, ...INT8_WRITE), bindings: "www" },
   add_rows: { text: addRows, bindings: "ww" },
+  advance: { text: advance, bindings: "wrw" },
   attention: { text: withParts(attention, ...ATTENTION), bindings: "urrwwr" },
   attention_combine: {
-    text: withParts(attentionCombine, ...SEQUENCES, ...INT8_WRITE),
+    text: withParts(attentionCombine, ...SEQUENCES, partInt8Piece, partLanes),
     bindings: "uwwwr",
   },
-  attention_few: { text: withParts(attentionFew, ...ATTENTION, partEight), bindings: "urrwwr" },
-  attention_whole: {
-    text: withParts(attentionWhole, ...ATTENTION, partEight, ...INT8_WRITE),
-    bindings: "urrwwwr",
-  },
+  attention_few: { text: withParts(attentionFew, ...ATTENTION), bindings: "urrwwr" },
   choose: { text: withParts(choose, partLogitKeys), bindings: "uwww" },
   choose_maxima: { text: withParts(chooseMaxima, partLogitKeys), bindings: "ww" },
   embed_byte: { text: withParts(embedByte, ...EMBED, partFactors, partByte), bindings: "urrrw" },
@@ -158,14 +156,14 @@ export const KERNELS = {
     bindings: "urrrrrwww",
     needs: ["int8", "subgroups"],
   },
-  joined_float: { text: withParts(joined, partInt8Write, ...ONE_FLOAT), bindings: "urrrwrwww" },
+  joined_float: { text: withParts(joined, partInt8Piece, ...ONE_FLOAT), bindings: "urrrwrwww" },
   joined_int8: {
-    text: withParts(joined, partInt8Write, ...ONE_INT8),
+    text: withParts(joined, partInt8Piece, ...ONE_INT8),
     bindings: "urrrrrwww",
     needs: ["int8"],
   },
   joined_int8_subgroups: {
-    text: withParts(joined, partInt8Write, ...ONE_INT8_SUBGROUPS),
+    text: withParts(joined, partInt8Piece, ...ONE_INT8_SUBGROUPS),
     bindings: "urrrrrwww",
     needs: ["int8", "subgroups"],
   },
@@ -207,12 +205,12 @@ export const KERNELS = {
     bindings: "urrww",
   },
   matvec_int8: {
-    text: withParts(matvecInt8, partInt8Rows, ...INT8, ...ROW_TREE),
+    text: withParts(matvecInt8, partInt8Stored, partInt8Rows, ...INT8, ...ROW_TREE),
     bindings: "urrrrw",
     needs: ["int8"],
   },
   matvec_int8_subgroups: {
-    text: withParts(matvecInt8, partInt8Rows, ...INT8, ...ROW_SUBGROUPS),
+    text: withParts(matvecInt8, partInt8Stored, partInt8Rows, ...INT8, ...ROW_SUBGROUPS),
     bindings: "urrrrw",
     needs: ["int8", "subgroups"],
   },

@@ -13,7 +13,7 @@ import { type KernelName, needsOf } from "./kernels.ts";
 import type { Constants } from "./pipelines.ts";
 import type { Rows } from "./rows.ts";
 import { Schedule } from "./schedule.ts";
-import { type BufferCopy, type ReadRequest, SliceEncoder } from "./slice_encoder.ts";
+import { type ReadRequest, SliceEncoder } from "./slice_encoder.ts";
 import { SlicePace } from "./slice_pace.ts";
 import { contextOf, isApart, type StepInput, type StepValues } from "./step_input.ts";
 
@@ -277,11 +277,10 @@ export class Program {
     if (isApart(step)) slices.encodeAhead(this.#ends, read);
   }
 
-  /** All of a step behind these copies, as a part of what is submitted next. */
-  hold(step: StepValues, copies: readonly BufferCopy[]): void {
+  /** All of a step, as a part of what is submitted next. */
+  hold(step: StepValues): void {
     const { slices } = this.#begin(step);
-    for (let i = 0; i < copies.length; i++) this.copiedBytes += copies[i].bytes;
-    this.#gpu.hold(slices.encodeBehind(copies));
+    this.#gpu.hold(slices.encodeAll());
   }
 
   /** As `run`, where waiting has to be awaited. */

@@ -12,8 +12,8 @@ export type RowLanes = Readonly<Record<RowJob, number>>;
 /** Rows (of `gated`: neurons) of a workgroup; 32 are a piece of 8 bits. */
 export const WORKGROUP_ROWS: RowLanes = { heads: 4, gated: 32, joined: 32 };
 
-/** Not measured yet: as many as bring enough bytes under way on a card like the H100. */
-export const DEFAULT_ROW_LANES: RowLanes = { heads: 32, gated: 8, joined: 16 };
+/** The best ones of an H100. */
+export const DEFAULT_ROW_LANES: RowLanes = { heads: 32, gated: 8, joined: 32 };
 
 /** What can be tried, ascending. */
 const LANES: Readonly<Record<RowJob, readonly number[]>> = {
@@ -22,16 +22,20 @@ const LANES: Readonly<Record<RowJob, readonly number[]>> = {
   joined: [8, 16, 32],
 };
 
-/** Workgroup memory of an invocation, for its sums and for 8 bits; and of all together. */
-const LANE_BYTES = 20;
-const ROOM_BYTES = 512;
+/** Workgroup memory of an invocation, for its sums; and of all together. */
+const LANE_BYTES = 8;
+const ROOM_BYTES = 2560;
+
+/** Workgroup memory that a product takes at most, but for a copy of what it reads. */
+export function workgroupBytes(job: RowJob, lanes: number): number {
+  return lanes * WORKGROUP_ROWS[job] * LANE_BYTES + ROOM_BYTES;
+}
 
 /** Those numbers of invocations of a row that workgroups of an adapter can have. */
 export function usableRowLanes(job: RowJob, { limits }: Pick<Gpu, "limits">): readonly number[] {
   const { maxComputeInvocationsPerWorkgroup: most, maxComputeWorkgroupStorageSize: bytes } = limits;
   return LANES[job].filter((lanes) => {
-    const all = lanes * WORKGROUP_ROWS[job];
-    return all <= most && all * LANE_BYTES + ROOM_BYTES <= bytes;
+    return lanes * WORKGROUP_ROWS[job] <= most && workgroupBytes(job, lanes) <= bytes;
   });
 }
 

@@ -16,15 +16,6 @@ export interface ReadRequest {
   bytes: number;
 }
 
-/** Bytes from buffer to buffer. */
-export interface BufferCopy {
-  readonly from: GPUBuffer;
-  readonly fromByte: number;
-  readonly to: GPUBuffer;
-  readonly toByte: number;
-  readonly bytes: number;
-}
-
 /** Units of a schedule, with the grids that it had. */
 interface Slice {
   readonly unit: number;
@@ -55,13 +46,9 @@ export class SliceEncoder {
     return this.#encode(unit, endUnit, read);
   }
 
-  /** Commands of all units behind these copies. */
-  encodeBehind(copies: readonly BufferCopy[]): GPUCommandBuffer {
+  /** Commands of all units. */
+  encodeAll(): GPUCommandBuffer {
     const encoder = this.#device.createCommandEncoder();
-    for (let i = 0; i < copies.length; i++) {
-      const { from, fromByte, to, toByte, bytes } = copies[i];
-      encoder.copyBufferToBuffer(from, fromByte, to, toByte, bytes);
-    }
     this.#encodePass(encoder, 0, this.#schedule.pipelines.length);
     return encoder.finish();
   }

@@ -1,11 +1,12 @@
 /**
  * Steps of one token each that follow one another without anybody looking at the ids between them:
- * all but the first are written to a table at once, and copied over the step between two tokens,
- * with the id that was chosen of the one before. Knows headers and records; not how ids are chosen.
+ * all but the first are written to a table at once, and a dispatch puts the next one over the step
+ * between two tokens, with the id that was chosen of the one before: it costs less than copies, which
+ * wait for more. Knows headers and records; not how ids are chosen.
  */
 import type { Gpu } from "./device.ts";
 import { CHOSEN_WORDS } from "./ops/choose.ts";
-import type { BufferCopy } from "./slice_encoder.ts";
+import type { ProgramBuilder } from "./program.ts";
 import { HEADER_BYTES, SEQUENCE_OFFSET, type StepInput } from "./step_input.ts";
 
 /** How a sampler chooses, as far as a GPU can. */
@@ -33,7 +34,7 @@ export async function createStepChain(
   const table = await gpu.createBuffer(
     "steps of a chain",
     tokensMax * stepBytes(input),
-    GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC,
+    GPUBufferUsage.COPY_DST | GPUBufferUsage.STORAGE,
   );
   const chosen = await gpu.createBuffer(
     "chosen ids",
@@ -49,8 +50,6 @@ export class StepChain {
   readonly #gpu: Gpu;
   readonly #input: StepInput;
   readonly #table: GPUBuffer;
-  /** Of each token but the first: what is copied over the step. */
-  readonly #copies: readonly (readonly BufferCopy[])[];
   readonly #words: Uint32Array<ArrayBuffer>;
   readonly #floats: Float32Array<ArrayBuffer>;
 
@@ -70,13 +69,6 @@ export class StepChain {
     const bytes = stepBytes(input);
     this.#words = new Uint32Array(tokensMax * bytes / 4);
     this.#floats = new Float32Array(this.#words.buffer);
-    this.#copies = Array.from({ length: tokensMax - 1 }, (_, i) => [
-      { from: table, fromByte: (i + 1) * bytes, to: input.buffer, toByte: 0, bytes },
-      {
-        ...{ from: chosen, fromByte: i * CHOSEN_WORDS * 4, bytes: 4 },
-        ...{ to: input.buffer, toByte: HEADER_BYTES },
-      },
-    ]);
   }
 
   /**
@@ -106,9 +98,23 @@ export class StepChain {
     queue.writeBuffer(this.#table, 0, this.#words, 0, tokens * stride);
   }
 
-  /** What makes a token that is not the first one the step. */
-  copiesOf(index: number): readonly BufferCopy[] {
-    return this.#copies[index - 1];
+  /** What makes the next token the step, of the id that was chosen of the one before. */
+  addAdvance(builder: ProgramBuilder): void {
+    builder.add({
+      kernel: "advance",
+      constants: {
+        WORDS: stepBytes(this.#input) / 4,
+        INDEX: CHOICE_WORD,
+        ID: HEADER_BYTES / 4,
+        CHOSEN_WORDS,
+      },
+      bindings: [
+        { buffer: this.#input.buffer },
+        { buffer: this.#table },
+        { buffer: this.chosen },
+      ],
+      workgroups: [1, 1, 1],
+    });
   }
 
   /** Records are written there. */

@@ -9,8 +9,8 @@
 // | int8 | see parts/int8.wgsl | [tokens, 12 · HEADS · HEAD_DIM / 32] |
 // | records | see parts/sequences.wgsl | [tokens, RECORD], then tables |
 //
-// A workgroup of 128 (LANES) makes one head of one token: chunks are shared among as many invocations as
-// there are for each 4 dimensions. Grid: [HEADS, tokens].
+// A workgroup of LANES makes one head of one token: chunks are shared among as many invocations as
+// there are for each 4 dimensions. Each adds up its own by their own maximum. Grid: [HEADS, tokens].
 
 @group(0) @binding(0) var<uniform> step: Step;
 @group(0) @binding(1) var<storage, read_write> x: array<vec4<f32>>;
@@ -21,19 +21,17 @@
 override HEADS: u32;
 override HEAD_DIM: u32; // multiple of 4, at most 256
 override CHUNK: u32; // positions
-override CHUNKS: u32; // at most 128
+override CHUNKS: u32;
 override TO_START: u32;
 override TO_STRIDE: u32;
 override TO_INT8: bool = false;
 
 const LOWEST = -3.0e38;
-// By chunk; fours are read at once.
-var<workgroup> maxima: array<vec4<f32>, 32>;
-var<workgroup> factors: array<vec4<f32>, 32>;
-var<workgroup> divisors: array<vec4<f32>, 32>; // times its factor
-var<workgroup> sums: array<vec4<f32>, 128>;
+var<workgroup> sums: array<vec4<f32>, LANES>;
+var<workgroup> known: array<vec2<f32>, LANES>; // of those: maximum, divisor
 
-fn factorOf(c: u32) -> f32 { return factors[c / 4u][c % 4u]; }
+// What was added up: sum and divisor are times e^(−maximum).
+struct Share { sum: vec4<f32>, maximum: f32, divisor: f32 }
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -45,52 +43,65 @@ fn main(
   let token = workgroup.y;
   if (isOthers(token)) { return; }
   let count = (contextOf(token) + CHUNK - 1u) / CHUNK;
-  let first = (token * HEADS + head) * CHUNKS;
-  var stats = vec4(LOWEST, 0.0, 0.0, 0.0);
-  if (lane < count) { stats = x[(first + lane) * (dims + 1u) + dims]; }
-  maxima[lane / 4u][lane % 4u] = stats.x;
-  workgroupBarrier();
-  var largest = maxima[0];
-  for (var i = 1u; 4u * i < count; i++) { largest = max(largest, maxima[i]); }
-  let top = max(max(largest.x, largest.y), max(largest.z, largest.w));
-  let factor = exp(stats.x - top);
-  factors[lane / 4u][lane % 4u] = factor;
-  divisors[lane / 4u][lane % 4u] = factor * stats.y;
-  workgroupBarrier();
-  var parts = divisors[0];
-  for (var i = 1u; 4u * i < count; i++) { parts += divisors[i]; }
-  let divisor = parts.x + parts.y + parts.z + parts.w;
-
   let shares = LANES / dims;
-  let share = lane / dims;
-  let last = count - 1u;
-  var sum = vec4(0.0);
-  if (share < shares) {
-    for (var c = share; c < count; c += 4u * shares) {
-      let c1 = c + shares;
-      let c2 = c + 2u * shares;
-      let c3 = c + 3u * shares;
-      // All four are asked for at once; what is beyond the last one counts nothing.
-      let s0 = x[(first + c) * (dims + 1u) + lane % dims];
-      let s1 = x[(first + min(c1, last)) * (dims + 1u) + lane % dims];
-      let s2 = x[(first + min(c2, last)) * (dims + 1u) + lane % dims];
-      let s3 = x[(first + min(c3, last)) * (dims + 1u) + lane % dims];
-      sum += factorOf(c) * s0;
-      if (c1 < count) { sum += factorOf(c1) * s1; }
-      if (c2 < count) { sum += factorOf(c2) * s2; }
-      if (c3 < count) { sum += factorOf(c3) * s3; }
-    }
-  }
-  sums[lane] = sum;
+  let first = (token * HEADS + head) * CHUNKS;
+  let own = addedUp(first, lane / dims, shares, count, lane % dims);
+  sums[lane] = own.sum;
+  known[lane] = vec2(own.maximum, own.divisor);
   workgroupBarrier();
   let isThere = lane < dims;
-  var value = vec4(0.0);
   if (isThere) {
-    for (var s = 0u; s < shares; s++) { value += sums[s * dims + lane]; }
+    var top = LOWEST;
+    for (var s = 0u; s < shares; s++) { top = max(top, known[s * dims].x); }
+    var value = vec4(0.0);
+    var divisor = 0.0;
+    for (var s = 0u; s < shares; s++) {
+      let factor = exp(known[s * dims].x - top);
+      value += factor * sums[s * dims + lane];
+      divisor += factor * known[s * dims].y;
+    }
     value /= divisor;
     to[TO_START + token * TO_STRIDE + head * dims + lane] = value;
+    pieces[lane] = value;
   }
   if (TO_INT8) {
-    putInt8(value, lane, token, HEADS * HEAD_DIM / 32u, head * dims + lane, isThere);
+    workgroupBarrier();
+    if (isThere) { putPieces(lane, token, head * HEAD_DIM / 32u, HEADS * HEAD_DIM / 32u); }
   }
+}
+
+// What chunk c left, dimensions 4 i …; nothing where there is no such chunk: read all the same, before
+// it is known how many there are.
+fn chunkAt(first: u32, c: u32, count: u32, i: u32) -> Share {
+  let stride = HEAD_DIM / 4u + 1u;
+  let at = (first + min(c, CHUNKS - 1u)) * stride;
+  let sum = x[at + i];
+  let known = x[at + stride - 1u];
+  let isThere = c < count;
+  return Share(
+    select(vec4(0.0), sum, isThere),
+    select(LOWEST, known.x, isThere),
+    select(0.0, known.y, isThere),
+  );
+}
+
+// Every `shares`th chunk from `share` on, of dimensions 4 i …; no chunk: a divisor of 0.
+fn addedUp(first: u32, share: u32, shares: u32, count: u32, i: u32) -> Share {
+  var all = Share(vec4(0.0), LOWEST, 0.0);
+  for (var c = share;; c += 4u * shares) {
+    // Asked for at once.
+    let a = chunkAt(first, c, count, i);
+    let b = chunkAt(first, c + shares, count, i);
+    let d = chunkAt(first, c + 2u * shares, count, i);
+    let e = chunkAt(first, c + 3u * shares, count, i);
+    let top = max(all.maximum, max(max(a.maximum, b.maximum), max(d.maximum, e.maximum)));
+    let before = exp(all.maximum - top);
+    let f = exp(vec4(a.maximum, b.maximum, d.maximum, e.maximum) - top);
+    all.sum = before * all.sum + f.x * a.sum + f.y * b.sum + f.z * d.sum + f.w * e.sum;
+    all.divisor = before * all.divisor +
+      dot(f, vec4(a.divisor, b.divisor, d.divisor, e.divisor));
+    all.maximum = top;
+    if (c + 4u * shares >= count) { break; }
+  }
+  return all;
 }

@@ -27,11 +27,19 @@ override CHUNK: u32; // positions
 override CHUNKS: u32;
 
 const NOWHERE = 0xffffffffu; // a row that there is not
-// Products by (part of a head, row, position), then sums by (slot, dimension).
-var<workgroup> parts: array<f32, 2080>;
+// Products by (part of a head, row, position), then sums by (slot, four of dimensions).
+var<workgroup> parts: array<vec4<f32>, 520>;
 var<workgroup> scores: array<vec4<f32>, 32>; // [4 rows, BLOCK / 4]
 var<workgroup> weights: array<f32, 128>; // [4 rows, BLOCK]
 var<workgroup> factors: array<f32, 4>; // of what was summed up before, by row
+
+// Eight dimensions.
+struct Eight { a: vec4<f32>, b: vec4<f32> }
+
+fn eight(words: vec4<u32>) -> Eight {
+  let a = vec4(unpack2x16float(words.x), unpack2x16float(words.y));
+  return Eight(a, vec4(unpack2x16float(words.z), unpack2x16float(words.w)));
+}
 
 // Dimensions 8 · place … of row j's query, of rows below `rows`.
 fn queryAt(j: u32, rows: u32, kvHead: u32, place: u32) -> Eight {
@@ -50,37 +58,36 @@ fn scoreOf(sum: f32, position: u32, p: u32, end: u32) -> f32 {
   return capped(sum);
 }
 
-// Sums up two rows over slots, and leaves them where `at` says.
+fn setPart(at: u32, value: f32) { parts[at / 4u][at % 4u] = value; }
+
+fn partAt(at: u32) -> f32 { return parts[at / 4u][at % 4u]; }
+
+// Sums up two rows over slots, and leaves them where `at` says. Of a slot first the lower fours of
+// all eights of dimensions lie there, then the higher ones: neighbours use neighbouring memory.
 fn leave(r: Eight, s: Eight, lane: u32, isIn: bool, at: vec2<u32>, slots: u32) {
   let places = HEAD_DIM / 8u;
-  let start = lane / places * HEAD_DIM + lane % places * 8u;
-  let second = slots * HEAD_DIM;
+  let dims = HEAD_DIM / 4u;
+  let start = lane / places * dims + lane % places;
+  let second = slots * dims;
   workgroupBarrier();
   if (isIn) {
-    for (var d = 0u; d < 4u; d++) {
-      parts[start + d] = r.a[d];
-      parts[start + 4u + d] = r.b[d];
-      parts[second + start + d] = s.a[d];
-      parts[second + start + 4u + d] = s.b[d];
-    }
+    parts[start] = r.a;
+    parts[start + places] = r.b;
+    parts[second + start] = s.a;
+    parts[second + start + places] = s.b;
   }
   workgroupBarrier();
-  let dims = HEAD_DIM / 4u;
   let i = lane % 64u; // of at most 64 fours of dimensions
   let isSecond = lane >= 64u;
   let row = select(at.x, at.y, isSecond);
   if (i >= dims || row == NOWHERE) { return; }
+  let begin = select(0u, second, isSecond) + i / 2u + i % 2u * places;
   var sum = vec4(0.0);
   for (var slot = 0u; slot < slots; slot += 4u) {
-    let begin = select(0u, second, isSecond) + slot * HEAD_DIM + 4u * i;
-    sum += fourParts(begin) + fourParts(begin + HEAD_DIM) + fourParts(begin + 2u * HEAD_DIM) +
-      fourParts(begin + 3u * HEAD_DIM);
+    let own = begin + slot * dims;
+    sum += parts[own] + parts[own + dims] + parts[own + 2u * dims] + parts[own + 3u * dims];
   }
   to[row + i] = sum;
-}
-
-fn fourParts(at: u32) -> vec4<f32> {
-  return vec4(parts[at], parts[at + 1u], parts[at + 2u], parts[at + 3u]);
 }
 
 // Where row j's chunk goes, of rows below `rows`.
@@ -143,22 +150,22 @@ fn main(
     let v3 = eight(values[at3]);
     if (isIn) {
       let into = place * products + slot;
-      parts[into] = product(q0, k0);
-      parts[into + slots] = product(q0, k1);
-      parts[into + 2u * slots] = product(q0, k2);
-      parts[into + 3u * slots] = product(q0, k3);
-      parts[into + block] = product(q1, k0);
-      parts[into + block + slots] = product(q1, k1);
-      parts[into + block + 2u * slots] = product(q1, k2);
-      parts[into + block + 3u * slots] = product(q1, k3);
-      parts[into + 2u * block] = product(q2, k0);
-      parts[into + 2u * block + slots] = product(q2, k1);
-      parts[into + 2u * block + 2u * slots] = product(q2, k2);
-      parts[into + 2u * block + 3u * slots] = product(q2, k3);
-      parts[into + 3u * block] = product(q3, k0);
-      parts[into + 3u * block + slots] = product(q3, k1);
-      parts[into + 3u * block + 2u * slots] = product(q3, k2);
-      parts[into + 3u * block + 3u * slots] = product(q3, k3);
+      setPart(into, product(q0, k0));
+      setPart(into + slots, product(q0, k1));
+      setPart(into + 2u * slots, product(q0, k2));
+      setPart(into + 3u * slots, product(q0, k3));
+      setPart(into + block, product(q1, k0));
+      setPart(into + block + slots, product(q1, k1));
+      setPart(into + block + 2u * slots, product(q1, k2));
+      setPart(into + block + 3u * slots, product(q1, k3));
+      setPart(into + 2u * block, product(q2, k0));
+      setPart(into + 2u * block + slots, product(q2, k1));
+      setPart(into + 2u * block + 2u * slots, product(q2, k2));
+      setPart(into + 2u * block + 3u * slots, product(q2, k3));
+      setPart(into + 3u * block, product(q3, k0));
+      setPart(into + 3u * block + slots, product(q3, k1));
+      setPart(into + 3u * block + 2u * slots, product(q3, k2));
+      setPart(into + 3u * block + 3u * slots, product(q3, k3));
     }
     workgroupBarrier();
     var score = LOWEST;
@@ -166,10 +173,10 @@ fn main(
       var sum = 0.0;
       for (var i = 0u; i < places; i += 4u) {
         let at = i * products + lane;
-        var four = vec4(parts[at], 0.0, 0.0, 0.0);
-        if (i + 1u < places) { four.y = parts[at + products]; }
-        if (i + 2u < places) { four.z = parts[at + 2u * products]; }
-        if (i + 3u < places) { four.w = parts[at + 3u * products]; }
+        var four = vec4(partAt(at), 0.0, 0.0, 0.0);
+        if (i + 1u < places) { four.y = partAt(at + products); }
+        if (i + 2u < places) { four.z = partAt(at + 2u * products); }
+        if (i + 3u < places) { four.w = partAt(at + 3u * products); }
         sum += four.x + four.y + four.z + four.w;
       }
       score = scoreOf(sum, position + tokenOf(row + r) - token, base + lane % block, end);

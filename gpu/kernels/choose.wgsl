@@ -33,8 +33,9 @@ const BEST = 64u;
 const ROOM = 512u;
 const TOO_MANY = 0xffffffffu;
 
-var<workgroup> keys: array<u32, ROOM>;
-var<workgroup> ids: array<u32, ROOM>;
+var<workgroup> keys: array<vec4<u32>, 128>; // [ROOM / 4]
+var<workgroup> ids: array<vec4<u32>, 128>; // likewise
+var<workgroup> best: array<vec2<u32>, BEST>; // keys and ids in their order
 var<workgroup> gathered: atomic<u32>;
 var<workgroup> weights: array<f32, BEST>; // at temperature 1,
 var<workgroup> heated: array<f32, BEST>; // and at the sampler's
@@ -42,26 +43,34 @@ var<workgroup> heated: array<f32, BEST>; // and at the sampler's
 @compute @workgroup_size(LANES)
 fn main(@builtin(local_invocation_index) lane: u32) {
   var most = 0u;
-  for (var part = 0u; part < PARTS; part++) { most = max(most, maxima[part * LANES + lane]); }
-  keys[lane] = most;
-  ids[lane] = lane;
-  sort(LANES, lane);
-  let bound = max(1u, keys[BEST - 1u]);
+  for (var part = 0u; part < PARTS; part += 4u) {
+    let four = fourMaxima(part, lane);
+    most = max(most, max(max(four.x, four.y), max(four.z, four.w)));
+  }
+  putPair(lane, most, lane);
   workgroupBarrier();
-  keys[lane] = 0u;
-  keys[lane + LANES] = 0u;
-  ids[lane] = TOO_MANY;
-  ids[lane + LANES] = TOO_MANY;
+  order(most, lane, LANES);
   workgroupBarrier();
+  let bound = max(1u, best[BEST - 1u].x);
+  putPair(lane, 0u, TOO_MANY);
+  putPair(lane + LANES, 0u, TOO_MANY);
+  workgroupBarrier();
+  if (lane < BEST) { best[lane] = vec2(0u, TOO_MANY); }
   gather(bound, lane);
-  sort(ROOM, lane);
+  workgroupBarrier();
   let total = atomicLoad(&gathered);
+  let there = min(total, ROOM);
+  for (var i = lane; i < there; i += LANES) {
+    order(keys[i / 4u][i % 4u], ids[i / 4u][i % 4u], there);
+  }
+  workgroupBarrier();
   let count = min(total, BEST);
   let at = choice.index * (4u + 2u * BEST);
   if (lane < BEST) {
-    let id = select(0u, ids[lane], lane < count);
+    let id = select(0u, best[lane].y, lane < count);
     let bits = logits[X_START + id];
-    let behind = bitcast<f32>(bits) - bitcast<f32>(logits[X_START + select(0u, ids[0], count > 0u)]);
+    let first = logits[X_START + select(0u, best[0].y, count > 0u)];
+    let behind = bitcast<f32>(bits) - bitcast<f32>(first);
     weights[lane] = exp(behind);
     heated[lane] = exp(behind / choice.temperature);
     chosen[at + 4u + lane] = bits;
@@ -69,51 +78,59 @@ fn main(@builtin(local_invocation_index) lane: u32) {
   }
   workgroupBarrier();
   if (lane > 0u) { return; }
-  chosen[at] = select(0u, ids[pick(count)], count > 0u);
+  chosen[at] = select(0u, best[pick(count)].y, count > 0u);
   chosen[at + 1u] = select(count, TOO_MANY, total > ROOM);
+}
+
+fn putPair(at: u32, key: u32, id: u32) {
+  keys[at / 4u][at % 4u] = key;
+  ids[at / 4u][at % 4u] = id;
+}
+
+// The maxima of column `lane` of four parts, asked for at once; zeros for those that are not there.
+fn fourMaxima(part: u32, lane: u32) -> vec4<u32> {
+  let last = PARTS - 1u;
+  let four = vec4(
+    maxima[part * LANES + lane],
+    maxima[min(part + 1u, last) * LANES + lane],
+    maxima[min(part + 2u, last) * LANES + lane],
+    maxima[min(part + 3u, last) * LANES + lane],
+  );
+  return select(vec4(0u), four, vec4(part) + vec4(0u, 1u, 2u, 3u) <= vec4(last));
 }
 
 // What reaches the bound, of columns of parts in which something does.
 fn gather(bound: u32, lane: u32) {
-  for (var part = 0u; part < PARTS; part++) {
-    if (maxima[part * LANES + lane] < bound) { continue; }
-    for (var row = 0u; row < PART_ROWS; row++) {
-      let id = (part * PART_ROWS + row) * LANES + lane;
-      if (id >= WIDTH) { break; }
-      let key = keyOf(logits[X_START + id]);
-      if (key < bound) { continue; }
-      let place = atomicAdd(&gathered, 1u);
-      if (place < ROOM) {
-        keys[place] = key;
-        ids[place] = id;
-      }
+  for (var part = 0u; part < PARTS; part += 4u) {
+    let reaches = fourMaxima(part, lane) >= vec4(bound);
+    if (!any(reaches)) { continue; }
+    for (var i = 0u; i < 4u; i++) {
+      if (reaches[i]) { gatherOf(part + i, bound, lane); }
     }
   }
 }
 
-// The first `size` keys, a power of two, largest first, of equal ones the smaller id: bitonic.
-fn sort(size: u32, lane: u32) {
-  for (var length = 2u; length <= size; length <<= 1u) {
-    for (var distance = length >> 1u; distance > 0u; distance >>= 1u) {
-      workgroupBarrier();
-      if (lane < size / 2u) {
-        let a = 2u * distance * (lane / distance) + lane % distance;
-        let b = a + distance;
-        let isTurned = keys[b] > keys[a] || (keys[b] == keys[a] && ids[b] < ids[a]);
-        if (isTurned == ((a & length) == 0u)) { swap(a, b); }
-      }
-    }
+fn gatherOf(part: u32, bound: u32, lane: u32) {
+  for (var row = 0u; row < PART_ROWS; row++) {
+    let id = (part * PART_ROWS + row) * LANES + lane;
+    if (id >= WIDTH) { break; }
+    let key = keyOf(logits[X_START + id]);
+    if (key < bound) { continue; }
+    let place = atomicAdd(&gathered, 1u);
+    if (place < ROOM) { putPair(place, key, id); }
   }
-  workgroupBarrier();
 }
 
-fn swap(a: u32, b: u32) {
-  let key = keys[a];
-  keys[a] = keys[b];
-  keys[b] = key;
-  let id = ids[a];
-  ids[a] = ids[b];
-  ids[b] = id;
+// Puts a key, one of the first `count`, to its place among all of them, if that is one of the best: largest first, of equal ones the smaller id. As many are compared as there are, at most ROOM,
+// and no invocation waits for another: far less than to sort takes.
+fn order(key: u32, id: u32, count: u32) {
+  var place = 0u;
+  for (var i = 0u; i < count; i += 4u) {
+    let others = keys[i / 4u];
+    let isBefore = (others > vec4(key)) | ((others == vec4(key)) & (ids[i / 4u] < vec4(id)));
+    place += dot(select(vec4(0u), vec4(1u), isBefore), vec4(1u));
+  }
+  if (place < BEST) { best[place] = vec2(key, id); }
 }
 
 // As sampler_candidates.ts does it, in f32: top-k, top-p, min-p, temperature, a draw.

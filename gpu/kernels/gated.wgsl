@@ -22,37 +22,32 @@ override NEURONS: u32;
 override TO_F32: bool;
 override TO_INT8: bool;
 
-var<workgroup> byNeuron: array<f32, 32>;
-
 fn run(workgroup: vec3<u32>, lane: u32, place: u32, size: u32) {
-  let own = lane / ROW_LANES;
+  let own = rowOf(lane);
   let neuron = workgroup.x * 32u + own;
   let gateRow = min(neuron, NEURONS - 1u);
   let upRow = select(gateRow, NEURONS + gateRow, IS_GATED);
   let first = workgroup.y * TOKENS;
   let last = step.tokens - 1u;
+  gatherSquares(first, last, lane);
   var mine = PairSums(Sums(vec4(0.0), vec4(0.0)), Sums(vec4(0.0), vec4(0.0)));
   if (IS_GATED) { mine = pairSums(gateRow, upRow, first, last, lane); }
   else { mine.b = sumsFrom(upRow * ROW_PIECES, first, last, lane); }
   for (var t = 0u; t < TOKENS && first + t <= last; t++) {
     let token = first + t;
-    let parts = vec3(ofToken(mine.a, t), ofToken(mine.b, t), squaresPart(token, lane));
-    let sums = sumUp(parts, lane, place, size);
-    if (lane % ROW_LANES == 0u) {
-      let factor = factorOf(sums.z);
+    let sums = sumUp(vec2(ofToken(mine.a, t), ofToken(mine.b, t)), lane, place, size);
+    if (slotOf(lane) == 0u) {
+      let factor = factorOf(t);
       let up = withBias(upRow, factor * sums.y);
       var gate = up;
       if (IS_GATED) { gate = withBias(gateRow, factor * sums.x); }
       let value = firedBy(gate, up);
-      byNeuron[own] = value;
+      pieces[own / 4u][own % 4u] = value;
       if (TO_F32 && neuron < NEURONS) { to[TO_START + token * TO_STRIDE + neuron] = value; }
     }
     if (TO_INT8) {
       workgroupBarrier();
-      let isThere = lane < 8u;
-      let at = select(0u, 4u * lane, isThere);
-      let four = vec4(byNeuron[at], byNeuron[at + 1u], byNeuron[at + 2u], byNeuron[at + 3u]);
-      putInt8(four, lane, token, NEURONS / 32u, workgroup.x * 8u + lane, isThere);
+      if (lane < 8u) { putPieces(lane, token, workgroup.x, NEURONS / 32u); }
     }
     if (TOKENS > 1u) { workgroupBarrier(); } // what is shared was read
   }

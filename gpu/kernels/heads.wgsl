@@ -80,10 +80,10 @@ fn turned(v: vec4<f32>, angles: Angles) -> vec4<f32> {
   return vec4(first.x, second.x, first.y, second.y);
 }
 
-fn keep(v: vec4<f32>, token: u32, there: Place) {
+fn keep(v: vec4<f32>, at: u32, there: Place) {
   let isValue = there.slot >= HEADS + KV_HEADS;
   let head = (there.slot - HEADS) % max(KV_HEADS, 1u);
-  let row = (placeOfToken(token) * KV_HEADS + head) * HEAD_DIM;
+  let row = (at * KV_HEADS + head) * HEAD_DIM;
   if (IS_F32) {
     let words = bitcast<vec4<u32>>(v);
     store(isValue, row + there.low, words.x);
@@ -103,29 +103,35 @@ fn store(isValue: bool, at: u32, word: u32) {
 fn run(workgroup: vec3<u32>, lane: u32, place: u32, size: u32) {
   let unit = workgroup.x;
   let there = placeOf(unit);
-  let own = lane / ROW_LANES;
+  let own = rowOf(lane);
   let dimension = select(there.low, there.high, own >= 2u) + own % 2u;
   let row = (there.slot - FIRST_HEAD) * HEAD_DIM + dimension;
   let first = workgroup.y * TOKENS;
   let last = step.tokens - 1u;
+  // Asked for before it is needed.
+  var angles = anglesOf(first, there.turns, unit);
+  var keptAt = placeOfToken(first);
+  gatherSquares(first, last, lane);
   let mine = sumsFrom(row * ROW_PIECES, first, last, lane);
   for (var t = 0u; t < TOKENS && first + t <= last; t++) {
     let token = first + t;
-    let angles = anglesOf(token, there.turns, unit);
-    let squares = squaresPart(token, lane);
-    let sums = sumUp(vec3(ofToken(mine, t), squares, 0.0), lane, place, size);
-    if (lane % ROW_LANES == 0u) { byRow[own] = withBias(row, factorOf(sums.y) * sums.x); }
+    let sums = sumUp(vec2(ofToken(mine, t), 0.0), lane, place, size);
+    if (slotOf(lane) == 0u) { byRow[own] = withBias(row, factorOf(t) * sums.x); }
     workgroupBarrier();
     if (lane == 0u) {
-      finish(turned(vec4(byRow[0], byRow[1], byRow[2], byRow[3]), angles), token, there);
+      finish(turned(vec4(byRow[0], byRow[1], byRow[2], byRow[3]), angles), token, there, keptAt);
     }
-    if (TOKENS > 1u) { workgroupBarrier(); } // what is shared was read
+    if (TOKENS > 1u) {
+      workgroupBarrier(); // what is shared was read
+      angles = anglesOf(min(token + 1u, last), there.turns, unit);
+      keptAt = placeOfToken(min(token + 1u, last));
+    }
   }
 }
 
-fn finish(v: vec4<f32>, token: u32, there: Place) {
+fn finish(v: vec4<f32>, token: u32, there: Place, keptAt: u32) {
   if (there.slot >= HEADS) {
-    keep(v, token, there);
+    keep(v, keptAt, there);
     return;
   }
   let at = TO_START + token * TO_STRIDE + (there.slot - FIRST_HEAD) * HEAD_DIM;

@@ -14,7 +14,7 @@
 // | normed | f32, if TO_F32 | [tokens, NORMED_STRIDE], from NORMED_START: ROWS and ROWS / 32 |
 // | int8 | see parts/int8.wgsl | [tokens, 12 · ROWS / 32] |
 //
-// A workgroup makes 32 rows, a piece of 8 bits, for TOKENS tokens: ROW_LANES neighbouring invocations
+// A workgroup makes 32 rows, a piece of 8 bits, for TOKENS tokens: ROW_LANES invocations
 // a row. Grid: [ROWS / 32, ⌈tokens / TOKENS⌉].
 
 @group(0) @binding(0) var<uniform> step: Step;
@@ -29,53 +29,47 @@ override NORMED_STRIDE: u32 = 0;
 override TO_F32: bool;
 override TO_INT8: bool;
 
-var<workgroup> byRow: array<f32, 32>;
-var<workgroup> squares: array<f32, 8>; // of four rows
+var<workgroup> byRow: array<vec4<f32>, 8>; // what is in the stream now
 
 fn run(workgroup: vec3<u32>, lane: u32, place: u32, size: u32) {
-  let own = lane / ROW_LANES;
+  let own = rowOf(lane);
   let row = workgroup.x * 32u + own;
-  let isThere = lane < 8u;
-  let at = select(0u, 4u * lane, isThere);
-  let i = workgroup.x * 8u + at / 4u;
   let first = workgroup.y * TOKENS;
   let last = step.tokens - 1u;
   // Asked for before they are needed.
   var before = to[TO_START + first * TO_STRIDE + row];
-  let factors = weight[i];
+  let factor = weight[row / 4u][row % 4u];
   let mine = sumsFrom(row * ROW_PIECES, first, last, lane);
   for (var t = 0u; t < TOKENS && first + t <= last; t++) {
     let token = first + t;
-    let sums = sumUp(vec3(ofToken(mine, t), 0.0, 0.0), lane, place, size);
-    if (lane % ROW_LANES == 0u) {
+    let sums = sumUp(vec2(ofToken(mine, t), 0.0), lane, place, size);
+    if (slotOf(lane) == 0u) {
       let value = before + SCALE * withBias(row, sums.x);
       to[TO_START + token * TO_STRIDE + row] = value;
-      byRow[own] = value;
+      byRow[own / 4u][own % 4u] = value;
+      pieces[own / 4u][own % 4u] = value * factor;
+      if (TO_F32) { normed[NORMED_START + token * NORMED_STRIDE + row] = value * factor; }
     }
     workgroupBarrier();
-    let four = vec4(byRow[at], byRow[at + 1u], byRow[at + 2u], byRow[at + 3u]);
-    let value = four * factors;
-    let normedAt = NORMED_START + token * NORMED_STRIDE;
-    if (isThere) {
-      squares[lane] = dot(four, four);
-      if (TO_F32) {
-        for (var j = 0u; j < 4u; j++) { normed[normedAt + 4u * i + j] = value[j]; }
-      }
-    }
-    workgroupBarrier();
-    if (lane == 0u) {
-      var sum = 0.0;
-      for (var j = 0u; j < 8u; j++) { sum += squares[j]; }
-      if (TO_F32) { normed[normedAt + ROWS + workgroup.x] = sum; }
-      if (TO_INT8) {
-        let known = token * (12u * ROWS / 32u) + ROWS / 4u + 4u * workgroup.x;
-        int8[known + 3u] = bitcast<u32>(sum);
-      }
-    }
-    if (TO_INT8) { putInt8(value, lane, token, ROWS / 32u, i, isThere); }
+    if (lane == SQUARES_LANE) { putSquares(token, workgroup.x); }
+    if (TO_INT8 && lane < 8u) { putPieces(lane, token, workgroup.x, ROWS / 32u); }
     if (TOKENS > 1u) {
       workgroupBarrier(); // what is shared was read
       before = to[TO_START + min(token + 1u, last) * TO_STRIDE + row];
     }
+  }
+}
+
+// An invocation that has nothing else to do then, of another subgroup than those that have.
+const SQUARES_LANE = 128u;
+
+fn putSquares(token: u32, piece: u32) {
+  var sums = byRow[0] * byRow[0];
+  for (var j = 1u; j < 8u; j++) { sums += byRow[j] * byRow[j]; }
+  let sum = sums.x + sums.y + sums.z + sums.w;
+  if (TO_F32) { normed[NORMED_START + token * NORMED_STRIDE + ROWS + piece] = sum; }
+  if (TO_INT8) {
+    let known = token * (12u * ROWS / 32u) + ROWS / 4u + 4u * piece;
+    int8[known + 3u] = bitcast<u32>(sum);
   }
 }

@@ -108,8 +108,10 @@ const CHUNK_UNIT = 64;
 const FEW_CHUNK_POSITIONS = 32;
 /** As long as a context is at most this, it is not split; by `attention_few` it always is. */
 const UNSPLIT_POSITIONS = 256;
-/** As many as `attention_combine` has invocations. */
+/** The most chunks: what they leave takes room, and is read once more. */
 const CHUNKS_MAX = 128;
+/** Invocations of a workgroup of `attention_combine`. */
+const COMBINE_LANES = 256;
 
 /** Positions of a chunk of a cache, and how many chunks. */
 function chunksOf(positions: number, isFew: boolean): { chunk: number; chunks: number } {
@@ -170,29 +172,12 @@ function bySeen(most: number) {
   };
 }
 
-/** One token that sees so many positions at most takes one dispatch, where there is room for it. */
-const WHOLE = { positions: 1024, lanes: 512, bytes: 32_768 };
-
-/** Few tokens by `attention_whole` and `attention_few`. */
+/** Few tokens by `attention_few`. */
 function addFew(builder: ProgramBuilder, args: AttentionArgs): void {
   // Steps with more tokens do not come here: their rows are not in 8 bits yet.
-  builder.during(FEW, () => addChunks(builder, args, { int8: holdResult(builder, args) }));
-  builder.during(APART, () => addApart(builder, args));
-}
-
-/** Tokens of a sequence each. */
-function addApart(builder: ProgramBuilder, args: AttentionArgs): void {
-  const { contextLength } = args.cache;
-  const int8 = holdResult(builder, args);
-  const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = builder.gpu.limits;
-  const isWhole = maxComputeInvocationsPerWorkgroup >= WHOLE.lanes &&
-    maxComputeWorkgroupStorageSize >= WHOLE.bytes;
-  if (!isWhole) return addChunks(builder, args, { int8 });
-  const { whole, split } = bySeen(WHOLE.positions);
-  for (const when of whole) builder.during(when, () => addWhole(builder, args, int8));
-  if (contextLength <= WHOLE.positions) return;
-  const seen = { SEEN_FROM: WHOLE.positions + 1 };
-  builder.during(split, () => addChunks(builder, args, { int8, seen }));
+  for (const when of [FEW, APART]) {
+    builder.during(when, () => addChunks(builder, args, holdResult(builder, args)));
+  }
 }
 
 /** Where products read what attention gives in 8 bits; null: not. */
@@ -201,15 +186,11 @@ function holdResult(builder: ProgramBuilder, { to, heads, cache: { headDim } }: 
 }
 
 /** Chunks of positions, and what they give together. */
-function addChunks(
-  builder: ProgramBuilder,
-  args: AttentionArgs,
-  { int8, seen = {} }: { int8: GPUBuffer | null; seen?: Constants },
-): void {
+function addChunks(builder: ProgramBuilder, args: AttentionArgs, int8: GPUBuffer | null): void {
   const { scratch, groupSize, cache: { kvHeads, contextLength } } = args;
   const split = { ...chunksOf(contextLength, true), int8 };
   for (const isApart of [true, false]) {
-    const constants = { ...isApart ? { IS_APART: true } : {}, ...seen };
+    const constants: Constants = isApart ? { IS_APART: true } : {};
     builder.during({ isApart }, () => {
       builder.add({
         kernel: "attention_few",
@@ -232,28 +213,6 @@ function addChunks(
 /** Workgroups that so many rows of queries each take. */
 function rowTiles(groupSize: number, rows: number, isApart: boolean) {
   return isApart ? N.times(Math.ceil(groupSize / rows)) : N.times(groupSize).ceilDiv(rows);
-}
-
-/** Tokens with not too many positions before them. */
-function addWhole(builder: ProgramBuilder, args: AttentionArgs, int8: GPUBuffer | null): void {
-  const { to, heads } = args;
-  builder.add({
-    kernel: "attention_whole",
-    constants: {
-      ...constantsOf(builder, args),
-      ...{ TO_START: (to.column ?? 0) / 4, TO_STRIDE: to.stride / 4 },
-      ...{ TO_INT8: int8 !== null, LANES: WHOLE.lanes },
-      ...{ IS_APART: true, SEEN_TO: WHOLE.positions },
-    },
-    bindings: [
-      ...inputsOf(builder, args),
-      bindRows(to),
-      { buffer: int8 ?? builder.gpu.sink },
-      builder.input.records,
-    ],
-    ...int8 ? { holds: to } : {},
-    workgroups: [heads, N, 1],
-  });
 }
 
 /** Rows of queries that a workgroup of `attention_few` has. */
@@ -337,7 +296,7 @@ function addCombine(
   builder.add({
     kernel: "attention_combine",
     constants: {
-      ...{ HEADS: heads, HEAD_DIM: headDim, CHUNK: chunk, CHUNKS: chunks, LANES: CHUNKS_MAX },
+      ...{ HEADS: heads, HEAD_DIM: headDim, CHUNK: chunk, CHUNKS: chunks, LANES: COMBINE_LANES },
       ...{ TO_INT8: int8 !== null, RECORD: builder.input.recordWords },
       ...{ TO_START: (to.column ?? 0) / 4, TO_STRIDE: to.stride / 4, ...constants },
     },

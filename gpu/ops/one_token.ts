@@ -14,7 +14,13 @@ import type { KernelName } from "../kernels.ts";
 import type { KvCache } from "../kv_cache.ts";
 import type { Constants } from "../pipelines.ts";
 import type { Dispatch, ProgramBuilder } from "../program.ts";
-import { type RowJob, rowLanesFor, WORKGROUP_ROWS } from "../row_lanes.ts";
+import {
+  type RowJob,
+  type RowLanes,
+  rowLanesFor,
+  WORKGROUP_ROWS,
+  workgroupBytes,
+} from "../row_lanes.ts";
 import { bindRows, checkRows, type Rows } from "../rows.ts";
 import type { GpuMatrix } from "../weights/matrix.ts";
 import { ACTIVATIONS, type GpuActivation } from "./elementwise.ts";
@@ -35,6 +41,13 @@ export type OneInput = Rows | HalfNorm;
 
 /** Rows, or neurons, that a workgroup makes where 8 bits are made of them. */
 const PIECE = 32;
+
+/** Invocations of a row that are neighbours: parts/one_row.wgsl. The best ones of an H100. */
+const SIDES: RowLanes = { heads: 8, gated: 8, joined: 16 };
+/** Whose workgroups copy what they read: there are few of them, or many rows in each. */
+const COPIES: Readonly<Record<RowJob, boolean>> = { heads: false, gated: true, joined: true };
+/** Of a piece of 32 columns in 8 bits. */
+const PIECE_VEC4S = 3;
 
 /** How weights are read: the end of a shader's name. */
 type Reading = "float" | "int8" | "int8_subgroups";
@@ -61,14 +74,18 @@ interface OneArgs {
 }
 
 /** What a product with each number of tokens has in common, but for how many they are. */
-type OneDispatch = Omit<Dispatch, "workgroups" | "when"> & { readonly rowGroups: number };
+type OneDispatch = Omit<Dispatch, "workgroups" | "when"> & {
+  readonly rowGroups: number;
+  /** Constants of a shader for one token besides. */
+  readonly copy: Constants;
+};
 
 /** Adds the shader for each number of tokens. */
-function addEach(builder: ProgramBuilder, { rowGroups, ...dispatch }: OneDispatch): void {
+function addEach(builder: ProgramBuilder, { rowGroups, copy, ...dispatch }: OneDispatch): void {
   for (const { tokens, TOKENS } of FEW_TOKENS) {
     builder.add({
       ...dispatch,
-      constants: { ...dispatch.constants, TOKENS },
+      constants: { ...dispatch.constants, TOKENS, ...TOKENS === 1 ? copy : {} },
       workgroups: [rowGroups, N.ceilDiv(TOKENS), 1],
       when: { tokens, isApart: true },
     });
@@ -94,14 +111,21 @@ function begin(
   check(reading === "float" || int8 !== null, "who left a norm has asked who reads it");
   const args = { matrix, bias, x: rows, to, columnCount, ...more };
   const lanes = rowLanesFor(builder.gpu, job);
+  const side = Math.min(SIDES[job], lanes);
+  check(WORKGROUP_ROWS[job] * side >= 32 || lanes === side, "a workgroup has whole rows");
   return {
     kernel: `${job}_${reading}` satisfies KernelName,
     int8,
     constants: {
       ...constantsOf(args, part, { rows: matrix.rows, isInt8: int8 !== null }),
-      ...{ LANES: lanes * WORKGROUP_ROWS[job], ROW_LANES: lanes },
+      ...{
+        LANES: lanes * WORKGROUP_ROWS[job],
+        ROW_LANES: lanes,
+        SIDE: side,
+      },
       ...half ? { IS_DEFERRED: true, NORM_WIDTH: half.width, EPSILON: half.epsilon } : {},
     } satisfies Constants,
+    copy: int8 === null ? {} : copyOf(builder, job, { columns: matrix.columns, lanes }),
     bindings: [
       builder.input.header,
       { buffer: part.codes },
@@ -110,6 +134,18 @@ function begin(
       int8 ? { buffer: int8 } : bindRows(rows),
     ],
   };
+}
+
+/** Constants of a shader that copies one token's row into its workgroups' memory, if it should. */
+function copyOf(
+  { gpu: { limits } }: ProgramBuilder,
+  job: RowJob,
+  { columns, lanes }: { columns: number; lanes: number },
+): Constants {
+  const room = PIECE_VEC4S * Math.ceil(columns / PIECE);
+  const bytes = 16 * room + workgroupBytes(job, lanes);
+  const isCopied = COPIES[job] && bytes <= limits.maxComputeWorkgroupStorageSize;
+  return isCopied ? { IS_COPIED: true, COPY_ROOM: room } : {};
 }
 
 /** Two places of a buffer that nobody reads. */
@@ -121,12 +157,13 @@ function sinks({ gpu: { sink } }: ProgramBuilder): [GPUBufferBinding, GPUBufferB
 export function multiplyOne(builder: ProgramBuilder, args: OneArgs & { readonly to: Rows }): void {
   const { matrix: { rows }, to } = args;
   checkRows(to, rows);
-  const { kernel, constants, bindings } = begin(builder, "heads", args);
+  const { kernel, constants, bindings, copy } = begin(builder, "heads", args);
   addEach(builder, {
     kernel,
     constants: { ...constants, HEADS: rows / 4, HEAD_DIM: 4, RECORD: builder.input.recordWords },
     bindings: [...bindings, builder.input.records, bindRows(to), ...sinks(builder)],
     rowGroups: rows / 4,
+    copy,
   });
 }
 
@@ -159,7 +196,7 @@ export function projectHeads(builder: ProgramBuilder, args: ProjectHeadsArgs): v
   checkRows(to, (heads + 2 * kvHeads) * headDim);
   check(rows % headDim === 0 && column % headDim === 0, "rows are whole heads");
   const place = { ...to, column: (to.column ?? 0) + column };
-  const { kernel, constants, bindings } = begin(builder, "heads", { ...args, to: place });
+  const { kernel, constants, bindings, copy } = begin(builder, "heads", { ...args, to: place });
   const table = rope === null ? { start: 0, dimensionCount: 0 } : input.ropes[rope.index];
   addEach(builder, {
     kernel,
@@ -180,6 +217,7 @@ export function projectHeads(builder: ProgramBuilder, args: ProjectHeadsArgs): v
       { buffer: cache.values },
     ],
     rowGroups: rows / 4,
+    copy,
   });
 }
 
@@ -201,7 +239,7 @@ export function fireNeurons(builder: ProgramBuilder, args: FireArgs): void {
   const neurons = down.columns;
   check(rows === (isGated ? 2 * neurons : neurons), `${rows} rows for ${neurons} neurons`);
   checkRows(to, neurons);
-  const { kernel, constants, bindings, int8: read } = begin(builder, "gated", args);
+  const { kernel, constants, bindings, copy, int8: read } = begin(builder, "gated", args);
   const { few } = kernelsFor(builder, { matrix: down, columnCount: neurons });
   const int8 = isInt8(few) ? builder.holdInt8(to, "tokens", neurons, { besides: read }) : null;
   const [sink, otherSink] = sinks(builder);
@@ -222,6 +260,7 @@ export function fireNeurons(builder: ProgramBuilder, args: FireArgs): void {
     ],
     holds: to,
     rowGroups: Math.ceil(neurons / PIECE),
+    copy,
   });
 }
 
@@ -247,7 +286,7 @@ export function joinResidual(builder: ProgramBuilder, args: JoinArgs): HalfNorm 
   if (!isOneToken(builder, matrix) || readings.includes(null) || width % PIECE !== 0) return null;
   checkRows(to, width);
   checkRows(normed, width + width / PIECE);
-  const { kernel, constants, bindings, int8: read } = begin(builder, "joined", {
+  const { kernel, constants, bindings, copy, int8: read } = begin(builder, "joined", {
     ...args,
     accumulate: true,
   });
@@ -270,6 +309,7 @@ export function joinResidual(builder: ProgramBuilder, args: JoinArgs): HalfNorm 
       int8 ? { buffer: int8 } : otherSink,
     ],
     rowGroups: width / PIECE,
+    copy,
   });
   return { rows: normed, int8, width, epsilon };
 }

@@ -8,8 +8,8 @@ import type { Scheduler } from "./scheduler.ts";
 import type { Sequence } from "./sequence.ts";
 import type { StepTimes } from "./step_times.ts";
 
-/** Words come at least 60 times a second, and a cancel is heard as soon. */
-const WAIT_MS = 16;
+/** Words come at least 30 times a second, and a cancel is heard as soon. */
+const WAIT_MS = 33;
 
 /** Logits that are alike, too many to sort, are a model's way: its chains would all be lost. */
 const SINGLES = 64;

@@ -39,7 +39,10 @@ async function countOf(gpu: Gpu, options: TinyModelOptions, isAlone = true) {
   return { count, layers: layerCount };
 }
 
-/** A layer's dispatches: heads, attention, what it leaves; neurons, what they leave. */
+/**
+ * A layer's dispatches: heads, attention, what it leaves; neurons, what they leave. With a cache of
+ * floats, as tiny models' heads want it; one of f16 is split, and combined by one more.
+ */
 const FEW: readonly TinyFamilyName[] = [
   ...["llama", "llama-biased", "relu-llama", "bamboo", "qwen2", "gemma", "phi3"] as const,
   ...["smollm3", "chatglm", "arcee"] as const,
@@ -68,17 +71,17 @@ gpuTest("a decoded token takes few dispatches a layer in other families", async 
   }
 });
 
-gpuTest("a decoded token takes five dispatches a layer by products of 8 bits", async (gpu) => {
+gpuTest("a decoded token takes six dispatches a layer by products of 8 bits", async (gpu) => {
   const adapter = await navigator.gpu.requestAdapter();
   await tuneKernels(gpu, tunedAsReal(adapter!.info));
   try {
     const shape = { embeddingLength: 256, feedForwardLength: 512, headCount: 4, headCountKv: 2 };
     for (const type of ["Q4_0", "F16"] as const) {
       const { count, layers } = await countOf(gpu, { type, ...shape });
-      assertEquals(count, 5 * layers + BESIDE_LAYERS, type);
+      assertEquals(count, 6 * layers + BESIDE_LAYERS, type);
       const { count: beside } = await countOf(gpu, { type, ...shape }, false);
       // Norms twice a layer: the stream comes from the ranks' arenas.
-      assertEquals(beside, 7 * layers + BESIDE_LAYERS - 1, type);
+      assertEquals(beside, 8 * layers + BESIDE_LAYERS - 1, type);
     }
   } finally {
     gpu.variants = PLAIN_VARIANTS;

@@ -14,11 +14,13 @@ fn ofToken(sums: Sums, t: u32) -> f32 {
 }
 
 // What an invocation adds to a row's products with TOKENS tokens, from `first` on; what would be
-// beyond the last one is computed in vain. Who reads weights has `weightsFrom` and `fourProducts`.
+// beyond the last one is computed in vain. Who reads weights has `weightsFrom` and `fourProducts`, and
+// `prepare`, which comes before.
 fn sumsFrom(start: u32, first: u32, last: u32, lane: u32) -> Sums {
   var low = vec4(0.0);
   var high = vec4(0.0);
-  for (var piece = lane % ROW_LANES; piece < PIECES; piece += 4u * ROW_LANES) {
+  prepare(first, lane);
+  for (var piece = slotOf(lane); piece < PIECES; piece += 4u * ROW_LANES) {
     let w = weightsFrom(start, piece);
     low.x += fourProducts(w, first, piece);
     if (TOKENS >= 2u) { low.y += fourProducts(w, min(first + 1u, last), piece); }

@@ -8,7 +8,7 @@ fn dots(a: vec4<u32>, b: vec4<u32>) -> i32 {
 
 // A piece of weights times that of a token.
 fn product(w: Weights, factors: vec4<f32>, token: u32, piece: u32) -> f32 {
-  return productOf(w, factors, inputsAt(token, piece));
+  return productOf(w, factors, rowAt(token, piece));
 }
 
 fn productOf(w: Weights, factors: vec4<f32>, inputs: Inputs) -> f32 {

@@ -16,13 +16,9 @@ fn pairProducts(w: Pair, token: u32, piece: u32) -> vec2<f32> {
 
 const PAIR_PIECES = 4u; // that are asked for at once
 
-// To the sum of squares, which lie behind the columns.
-fn squaresPart(token: u32, lane: u32) -> f32 {
-  var sum = 0.0;
-  if (!IS_DEFERRED) { return sum; }
-  let start = X_START + token * X_STRIDE + NORM_WIDTH / 4u;
-  for (var i = lane % ROW_LANES; 32u * i < NORM_WIDTH; i += ROW_LANES) {
-    sum += x[start + i / 4u][i % 4u];
-  }
-  return sum;
+fn prepare(token: u32, lane: u32) {}
+
+// The squares of 32 columns, which lie behind all of them.
+fn squaresAt(token: u32, piece: u32) -> f32 {
+  return x[X_START + token * X_STRIDE + NORM_WIDTH / 4u + piece / 4u][piece % 4u];
 }

@@ -12,7 +12,8 @@ fn pairSums(a: u32, b: u32, first: u32, last: u32, lane: u32) -> PairSums {
   var s5 = s0;
   var s6 = s0;
   var s7 = s0;
-  for (var piece = lane % ROW_LANES; piece < PIECES; piece += PAIR_PIECES * ROW_LANES) {
+  prepare(first, lane);
+  for (var piece = slotOf(lane); piece < PIECES; piece += PAIR_PIECES * ROW_LANES) {
     let w = pairFrom(a, b, piece);
     s0 += pairProducts(w, first, piece);
     if (TOKENS >= 2u) { s1 += pairProducts(w, min(first + 1u, last), piece); }

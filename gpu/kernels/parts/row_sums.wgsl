@@ -3,6 +3,10 @@
 const LANES = 128u; // invocations of a workgroup
 const ROW_LANES = 32u;
 
+fn slotOf(lane: u32) -> u32 { return lane % ROW_LANES; }
+
+fn prepare(token: u32, lane: u32) {}
+
 // Puts sums of all of a row's invocations; any ROW_LANES neighbours come here, each puts a token's.
 fn putSums(sums: Sums, row: u32, first: u32, count: u32, lane: u32) {
   let token = lane % ROW_LANES;

@@ -1,20 +1,25 @@
 // Part of a product with one token: sums over a row's invocations by subgroups, whose invocations
 // must be neighbours: the autotune looks. Their size is a power of two.
 
-var<workgroup> subgroupSums: array<vec3<f32>, LANES>; // by subgroup
+var<workgroup> subgroupSums: array<vec2<f32>, LANES>; // by row, of its neighbours
 
-// What all invocations of a row come to; all of the workgroup come here.
-fn sumUp(mine: vec3<f32>, lane: u32, place: u32, size: u32) -> vec3<f32> {
+// What all invocations of a row come to, for the first of them; all of the workgroup come here, and
+// where squares were gathered wait for one another.
+fn sumUp(mine: vec2<f32>, lane: u32, place: u32, size: u32) -> vec2<f32> {
+  let near = min(size, SIDE);
   var sums = mine;
-  for (var step = 1u; step < min(size, ROW_LANES); step *= 2u) {
-    sums += subgroupShuffleXor(sums, step);
-  }
-  if (size < ROW_LANES) {
-    if (place == 0u) { subgroupSums[lane / size] = sums; }
+  for (var step = 1u; step < near; step *= 2u) { sums += subgroupShuffleXor(sums, step); }
+  let count = ROW_LANES / near;
+  if (count > 1u) {
+    let slot = slotOf(lane);
+    let begin = rowOf(lane) * count;
+    if (slot % near == 0u) { subgroupSums[begin + slot / near] = sums; }
     workgroupBarrier();
-    let begin = (lane - lane % ROW_LANES) / size;
-    sums = vec3(0.0);
-    for (var i = begin; i < begin + ROW_LANES / size; i++) { sums += subgroupSums[i]; }
+    if (slot == 0u) {
+      for (var i = 1u; i < count; i++) { sums += subgroupSums[begin + i]; }
+    }
+  } else if (IS_DEFERRED) {
+    workgroupBarrier(); // squares are there
   }
   return sums;
 }

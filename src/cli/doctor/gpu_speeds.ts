@@ -104,7 +104,9 @@ async function measureProducts(gpu: Gpu, work: GpuWork) {
   const prefillMs = await timeOf(PROMPT_TOKENS);
   return {
     stepMs,
-    smallKernelMs: await smallKernelMs(gpu, { input, x, to }, { width, rounds, stepMs }),
+    smallKernelMs: await smallKernelMs(gpu, { input, x, to }, {
+      ...{ width: Math.min(width, height), rounds, stepMs },
+    }),
     decodeGBps: bytes / Math.max(1e-3, decodeMs - stepMs) / 1e6,
     prefillGFlops: 2 * matrices * height * width * PROMPT_TOKENS / prefillMs / 1e6,
   };

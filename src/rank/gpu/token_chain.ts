@@ -33,7 +33,7 @@ import type { WalkedGpuLayer } from "./walked_layer.ts";
 export type { ChainChoice };
 
 /** The most tokens of a wait. */
-const TOKENS_MAX = 8;
+const TOKENS_MAX = 16;
 
 export interface TokenChainInput extends OutputPlace {
   readonly gpu: Gpu;
@@ -85,6 +85,7 @@ async function openParts(of: TokenChainInput): Promise<ChainParts> {
   const scratch = await gpu.createBuffer("largest logits", chooseScratchBytes(width));
   const { chosen } = steps;
   const builder = makeBuilder();
+  steps.addAdvance(builder);
   embed(builder, { matrix: table, to: space.residual, scale: config.embeddingScale });
   return {
     steps,
@@ -144,7 +145,7 @@ export class TokenChain {
     for (let index = 0; index < tokens; index++) {
       if (index > 0) {
         step.goOn();
-        embed.hold(step, steps.copiesOf(index));
+        embed.hold(step);
         for (let i = 0; i < layers.length; i++) layers[i].run(step);
       }
       const bytes = tokens * CHOSEN_WORDS * 4;

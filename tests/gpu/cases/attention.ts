@@ -259,7 +259,7 @@ export const attentionCases: readonly GpuCase[] = [
     },
   },
   {
-    kernels: ["rotate_and_remember", "attention", "attention_whole"],
+    kernels: ["rotate_and_remember", "attention", "attention_few"],
     name: "attention() has caches of f16, heads of all sizes, groups of all sizes",
     run: async (gpu) => {
       for (const headDim of [4, 20, 64, 80, 128, 256]) {
@@ -280,8 +280,8 @@ export const attentionCases: readonly GpuCase[] = [
     },
   },
   {
-    kernels: ["attention_whole", "attention_few", "attention_combine"],
-    name: "attention() of one token takes up to 1024 positions in one dispatch, and splits more",
+    kernels: ["attention_few", "attention_combine"],
+    name: "attention() of one token splits what it sees, and combines it",
     run: async (gpu) => {
       const one = { ...BASE, headDim: 64, type: "f16" } as const;
       await checkSteps({ ...one, steps: [1, 1, 126, 1, 1, 382, 1] })(gpu);
@@ -289,12 +289,11 @@ export const attentionCases: readonly GpuCase[] = [
       await checkSteps({ ...one, window: 5, softCap: 1.5, steps: [3, 1, 1, 40, 1] })(gpu);
       const small = { ...one, heads: 1, kvHeads: 1, groupSize: 1, headDim: 8 };
       await checkSteps({ ...small, steps: [1022, 1, 1, 1] })(gpu);
-      // Where workgroups may not be so large, all is split.
       await withLeastLimits(gpu, () => checkSteps({ ...one, steps: [30, 1, 1] })(gpu));
     },
   },
   {
-    kernels: ["attention", "attention_few", "attention_whole"],
+    kernels: ["attention", "attention_few"],
     name: "attention() finds the group of heads that begin in the middle of one",
     run: async (gpu) => {
       const split = { ...BASE, heads: 5, kvHeads: 3, groupSize: 3, headOffset: 2 };
@@ -329,13 +328,12 @@ export const attentionCases: readonly GpuCase[] = [
     },
   },
   {
-    kernels: ["attention", "attention_whole", "attention_few", "attention_combine"],
+    kernels: ["attention", "attention_few", "attention_combine"],
     name: "attention() of tokens of a sequence each gives each the bits that it has alone",
     run: async (gpu) => {
       const few = { ...BASE, steps: [], headDim: 32, type: "f16" } as const;
       await checkApart(few, [40, 0, 7])(gpu);
       await checkApart({ ...few, heads: 5, kvHeads: 3, groupSize: 3, headOffset: 2 }, [33, 5])(gpu);
-      // Some in one dispatch, some split.
       const small = { ...few, heads: 2, kvHeads: 1, headDim: 8 };
       await checkApart(small, [1100, 3, 1023, 1024])(gpu);
       await withLeastLimits(gpu, () => checkApart(few, [40, 2])(gpu));

@@ -16,6 +16,7 @@ import {
 import type { SamplingOptions } from "../../../src/llm/mod.ts";
 import { Rng } from "../../support/rng.ts";
 import { LogitsSampler } from "../../support/score_board.ts";
+import { frequenciesOf } from "./attention.ts";
 import { normals } from "./compare.ts";
 import type { GpuCase } from "./types.ts";
 
@@ -76,7 +77,44 @@ function oddLogits(seed: number, width: number): Float32Array {
   );
 }
 
+/** Words of the step behind a token whose best id is `id`, position 6, in a chain that began at 5. */
+async function stepBehind(gpu: Gpu, id: number): Promise<{ got: Uint32Array; steps: Uint32Array }> {
+  const width = 300;
+  const rope = frequenciesOf({ headDim: 8, kind: "norm" });
+  const input = await createStepInput(gpu, { maxTokens: 1, ropes: [rope] });
+  const chain = await createStepChain(gpu, input, 3);
+  const logits = await gpu.createBuffer("logits", 4 * width);
+  const scratch = await gpu.createBuffer("largest", chooseScratchBytes(width));
+  const builder = new ProgramBuilder(gpu, input);
+  const row = { buffer: logits, offsetBytes: 0, sizeBytes: 4 * width, stride: width };
+  chooseToken(builder, { logits: row, width, scratch, chosen: chain.chosen });
+  chain.addAdvance(builder);
+  const step = { n: 1, position: 5, m: 1 };
+  const program = await builder.build([step]);
+  input.write(step, [1]);
+  chain.write(3, { position: 5, slot: 0 }, { ...GREEDY, points: new Float64Array(3) });
+  gpu.write(logits, 0, Float32Array.from({ length: width }, (_, at) => at === id ? 2 : -at));
+  const bytes = 256 + 4 * input.recordWords;
+  const back = await createReadBack(gpu, bytes);
+  program.run(step, { to: back, from: input.buffer, offsetBytes: 0, bytes });
+  const floats = new Float32Array(bytes / 4);
+  await back.readIntoLater(floats);
+  return { got: new Uint32Array(floats.buffer), steps: chain.words.slice(bytes / 4, bytes / 2) };
+}
+
 export const chooseCases: readonly GpuCase[] = [
+  {
+    kernels: ["advance"],
+    name: "advance puts a chain's next step over the one before, of the id that was chosen",
+    run: async (gpu) => {
+      for (const id of [7, 299]) {
+        const { got, steps } = await stepBehind(gpu, id);
+        assertEquals(steps[1], 6, "the position");
+        steps[256 / 4] = id;
+        assertEquals(got, steps);
+      }
+    },
+  },
   {
     kernels: ["choose_maxima", "choose"],
     name: "chooseToken() finds the 64 best logits in order, whatever lies among them",
