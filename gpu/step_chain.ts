@@ -1,8 +1,8 @@
 /**
  * Steps of one token each that follow one another without anybody looking at the ids between them:
  * all but the first are written to a table at once, and a dispatch puts the next one over the step
- * between two tokens, with the id that was chosen of the one before: it costs less than copies, which
- * wait for more. Knows headers and records; not how ids are chosen.
+ * between two tokens, with the id that was chosen of the one before: it costs less than copies do.
+ * Knows headers and records; not how ids are chosen.
  */
 import type { Gpu } from "./device.ts";
 import { CHOSEN_WORDS } from "./ops/choose.ts";

@@ -245,8 +245,8 @@ function beginChain(runner: RankRunner, leader: Leader): string[] {
   });
   for (let step = 0; step < 2; step++) leader.step();
   assertEquals(runner.control.outputCount(0), 17);
-  // The step behind a chain was written ahead: what it lacks is a row of embeddings, and the block of
-  // keys that the chain grows into.
+  // The step behind a chain was written ahead: what it lacks is a row of embeddings, and the block
+  // of keys that the chain grows into.
   let writes = 0;
   let isSent = false;
   onWrite = () => writes += isSent ? 0 : 1;

@@ -77,7 +77,7 @@ function oddLogits(seed: number, width: number): Float32Array {
   );
 }
 
-/** Words of the step behind a token whose best id is `id`, position 6, in a chain that began at 5. */
+/** Words of the step behind a token whose best id is `id`, in a chain that began at position 5. */
 async function stepBehind(gpu: Gpu, id: number): Promise<{ got: Uint32Array; steps: Uint32Array }> {
   const width = 300;
   const rope = frequenciesOf({ headDim: 8, kind: "norm" });
