@@ -58,7 +58,7 @@ export function readLayers(
   }
   let layers: LayerConfig[] = Array(shape.blockCount).fill({ ...global, slidingWindow: window });
   if (typeof windows === "object" && window > 0) {
-    const local = rope && localRope(keys, windows, rope);
+    const local = rope && localRope(keys, windows, rope, shape);
     if (local && local !== rope) ropes.push(local);
     const seen = windows.areChunks
       ? { slidingWindow: 0, attentionChunk: window }
@@ -208,10 +208,16 @@ function localRope(
   keys: Hyperparameters,
   windows: AlternatingWindows,
   global: RopeConfig,
+  { headDim: globalDim }: LayerShape,
 ): RopeConfig {
   const absent = windows.localRopeBase ?? global.frequencyBase;
   const frequencyBase = keys.float("rope.freq_base_swa", { min: 0, absent });
   const { scaling } = global;
+  if (windows.haveOwnHeads) {
+    const headDim = keys.integer("attention.key_length_swa", { min: 1, absent: globalDim });
+    const dimensionCount = readRotatedDimensions(keys, headDim, "_swa");
+    return { ...global, dimensionCount, frequencyBase, factors: null };
+  }
   const isScaled = scaling.type !== "none" || scaling.attentionFactor !== 1;
   if (windows.scalesLocalRope || !isScaled) {
     return frequencyBase === global.frequencyBase ? global : { ...global, frequencyBase };
@@ -219,8 +225,8 @@ function localRope(
   return { ...global, frequencyBase, scaling: { ...scaling, ...UNSCALED } };
 }
 
-function readRotatedDimensions(keys: Hyperparameters, headDim: number): number {
-  const key = "rope.dimension_count";
+function readRotatedDimensions(keys: Hyperparameters, headDim: number, suffix = ""): number {
+  const key = `rope.dimension_count${suffix}`;
   const count = keys.integer(key, { min: 1, absent: headDim });
   if (count > headDim || count % 2 !== 0) {
     throw keys.wrong(key, `even and at most the head dimension, ${headDim}`);
