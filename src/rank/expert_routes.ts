@@ -4,7 +4,7 @@
  */
 import { check } from "../base/check.ts";
 import { floats } from "./arena_views.ts";
-import type { Experts } from "./layer.ts";
+import type { Experts } from "./bound_blocks.ts";
 import { type Activations, project, quantize } from "./matrix.ts";
 import type { RoutingWorkspacePlan } from "./plan_types.ts";
 import { type Routes, Routing } from "./routing.ts";

@@ -5,14 +5,8 @@
  */
 import type { Control } from "../memory/control.ts";
 import { ExpertRoutes } from "./expert_routes.ts";
-import {
-  type Dense,
-  type Experts,
-  hasAllGates,
-  type Layer,
-  type Predictor,
-  type Streamed,
-} from "./layer.ts";
+import { type Dense, type Experts, hasAllGates, type Predictor, type Streamed } from "./bound_blocks.ts";
+import { type Layer } from "./layer.ts";
 import { type Activations, multiply, readsQ8 } from "./matrix.ts";
 import { GuessAhead } from "./guess_ahead.ts";
 import { activateNeurons } from "./neurons.ts";

@@ -5,7 +5,8 @@
  * predictors. All ranks do it or none.
  */
 import { floats } from "./arena_views.ts";
-import type { Dense, Experts, Layer, Streamed } from "./layer.ts";
+import type { Dense, Experts, Streamed } from "./bound_blocks.ts";
+import type { Layer } from "./layer.ts";
 import { project, readsQ8 } from "./matrix.ts";
 import type { Predictors } from "./predictors.ts";
 import type { Residual } from "./residual.ts";

@@ -8,7 +8,7 @@
  */
 import { check } from "../base/check.ts";
 import { countsView, SKIPPED_BYTES, SKIPPED_NEURONS } from "./counts.ts";
-import type { Dense } from "./layer.ts";
+import type { Dense } from "./bound_blocks.ts";
 import { activateListed, multiplyListed } from "./listed.ts";
 import { type Activations, type Matrix, project } from "./matrix.ts";
 import { activateNeurons, aloneKernel } from "./neurons.ts";
