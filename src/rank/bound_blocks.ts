@@ -1,6 +1,7 @@
 /** Neurons as the walk uses them: blocks, experts and predictors, bound once when the rank starts. */
 import { check } from "../base/check.ts";
 import { floats } from "./arena_views.ts";
+import { addressOf, bindNorm, type Norm } from "./bound_norm.ts";
 import { type Matrix, matrixOf, readsQ8 } from "./matrix.ts";
 import type {
   DensePlan,
@@ -8,7 +9,6 @@ import type {
   PredictorPlan,
   RankPlan,
   StreamedPlan,
-  VectorPlan,
 } from "./plan_types.ts";
 import { lengthOf } from "./shard.ts";
 
@@ -79,6 +79,14 @@ export interface GatePart {
   readonly first: number;
 }
 
+/** Norms of what chooses experts, of the shared one, and of what it and the others give. */
+export interface Apart {
+  readonly routerNorm: Norm;
+  readonly sharedNorm: Norm;
+  readonly sharedPostNorm: Norm;
+  readonly expertsPostNorm: Norm;
+}
+
 /** A mixture's share. */
 export interface Experts {
   readonly kind: "experts";
@@ -90,6 +98,10 @@ export interface Experts {
   readonly downBiases: number;
   readonly shared: Dense | Streamed | null;
   readonly sharedGate: Matrix | null;
+  /** [experts], or null. */
+  readonly scales: Float32Array | null;
+  /** Null: router, experts and the shared one read the same, and are added up. */
+  readonly apart: Apart | null;
   /** Of the first expert: all have one, or none has. */
   readonly predictor: Predictor | null;
   /** An expert's gates are all in memory: `hasAllGates`. */
@@ -227,13 +239,15 @@ export function bindExperts(
     downBiases: addressOf(plan.downBiases),
     shared,
     sharedGate: plan.sharedGate && matrixOf(plan.sharedGate),
+    scales: plan.scales && floats(memory, plan.scales.offsetBytes, lengthOf(plan.scales.range)),
+    apart: plan.apart && {
+      routerNorm: bindNorm(plan.apart.routerNorm),
+      sharedNorm: bindNorm(plan.apart.sharedNorm),
+      sharedPostNorm: bindNorm(plan.apart.sharedPostNorm),
+      expertsPostNorm: bindNorm(plan.apart.expertsPostNorm),
+    },
     predictor: experts[0].predictor,
     haveAllGates: experts.some(hasAllGates),
     readsQ8: [...experts, shared].some((each) => each?.readsQ8),
   };
-}
-
-/** 0: there is none. */
-export function addressOf(vector: VectorPlan | null): number {
-  return vector === null ? 0 : vector.offsetBytes;
 }

@@ -1,7 +1,8 @@
 /** A layer's share as the walk uses it: addresses and sizes, bound once when the rank starts. */
+import { configOf } from "../model/layer_config.ts";
 import type { ModelConfig } from "../model/types.ts";
+import { floats } from "./arena_views.ts";
 import {
-  addressOf,
   bindDense,
   bindExperts,
   bindStreamed,
@@ -10,33 +11,18 @@ import {
   slotsOf,
   type Streamed,
 } from "./bound_blocks.ts";
+import { addressOf, bindHeadNorm, bindNorm, type HeadNorm, type Norm } from "./bound_norm.ts";
 import { bindLatent, type LatentMatrices } from "./latent_heads.ts";
 import { boundMatrix, type Matrix, matrixOf, readsQ8 } from "./matrix.ts";
 import type {
   DensePlan,
   HeadNormPlan,
   LayerPlan,
-  NormPlan,
   RankPlan,
   StreamedPlan,
 } from "./plan_types.ts";
 import { lengthOf, type Range } from "./shard.ts";
 import { bindStateSpace, type StateSpace } from "./state_space.ts";
-
-/** Addresses of f32 [embeddingLength]; weight 0: all are 1; bias 0: none. */
-export interface Norm {
-  readonly weight: number;
-  readonly bias: number;
-}
-
-/** A norm of queries or keys. */
-export interface HeadNorm {
-  readonly span: "head" | "projection";
-  /** 0: all are 1. */
-  readonly weight: number;
-  /** Floats from one head's weights to the next one's; 0 where all share them. */
-  readonly weightStep: number;
-}
 
 /** Of a layer that convolves instead of attending. */
 export interface Convolution {
@@ -68,6 +54,12 @@ export interface Layer {
   /** Own query heads, and the key/value heads that they read. */
   readonly headCount: number;
   readonly kvHeadCount: number;
+  /** Dimensions of a head as the cache keeps it. */
+  readonly headDim: number;
+  /** Query heads that read the same key/value head. */
+  readonly groupSize: number;
+  /** False: it reads another layer's keys and values. */
+  readonly hasKeys: boolean;
   /** Place of the first own query head in the group of the first own key/value head. */
   readonly headOffset: number;
   readonly attentionNorm: Norm | null;
@@ -80,6 +72,7 @@ export interface Layer {
   readonly latent: LatentMatrices | null;
   readonly queryNorm: HeadNorm | null;
   readonly keyNorm: HeadNorm | null;
+  readonly valueNorm: HeadNorm | null;
   /** Address of f32 [headCount], or 0: heads have none. */
   readonly sinks: number;
   /** Null: the layer attends. */
@@ -96,9 +89,20 @@ export interface Layer {
   /** More neurons of a dense block, computed in steps of so many tokens only. */
   readonly steppedNeurons: readonly { readonly block: Dense; readonly tokens: Range }[];
   readonly feedForwardPostNorm: Norm | null;
+  /** What it makes of what the token gives it; null: nothing. */
+  readonly input: LayerInput | null;
+  /** Multiplies the residual stream at its end; null: nothing does. */
+  readonly outputScale: number | null;
   /** Of a layer that convolves its rings and ends. */
   readonly keys: number;
   readonly values: number;
+}
+
+/** A share of what a layer makes of its input: own rows of what gates it, own columns behind it. */
+export interface LayerInput {
+  readonly gate: Matrix;
+  readonly output: Matrix;
+  readonly norm: Norm;
 }
 
 /** memory: the layer's arena. */
@@ -113,9 +117,11 @@ export function bindLayer(
   const isParallel = config.hasParallelBlocks;
   const [query, key, value] = [plan.query, plan.key, plan.value].map(boundMatrix);
   const attentionGate = plan.attentionGate && matrixOf(plan.attentionGate);
-  const groupSize = config.headCount / config.headCountKv;
-  const headNorm = (norm: HeadNormPlan | null) => bindHeadNorm(norm, config.headDim);
-  return {
+  const { headCount, headCountKv, headDim } = configOf(config, index);
+  const groupSize = headCount / headCountKv;
+  const headNorm = (norm: HeadNormPlan | null) => bindHeadNorm(norm, headDim);
+  const kept = plan.keysOf === null ? plan : by.rank.layers[plan.keysOf];
+  const bound = {
     index,
     arena: plan.arena,
     joinsAttention: !isParallel && (plan.attentionOutput !== null || plan.stateSpace !== null),
@@ -129,6 +135,7 @@ export function bindLayer(
     normalizesTurned: config.normalizesTurnedHeads,
     headCount: lengthOf(plan.heads),
     kvHeadCount: lengthOf(plan.kvHeads),
+    ...{ headDim, groupSize, hasKeys: plan.keysOf === null },
     headOffset: plan.heads.start - plan.kvHeads.start * groupSize,
     attentionNorm: bindNorm(plan.attentionNorm),
     query,
@@ -138,6 +145,7 @@ export function bindLayer(
     latent: plan.latent && bindLatent({ query, key, latent: plan.latent }, lengthOf(plan.heads)),
     queryNorm: headNorm(plan.queryNorm),
     keyNorm: headNorm(plan.keyNorm),
+    valueNorm: headNorm(plan.valueNorm),
     sinks: addressOf(plan.attentionSinks),
     convolution: plan.convolution && {
       taps: plan.convolution.taps,
@@ -157,24 +165,16 @@ export function bindLayer(
       tokens,
     })),
     feedForwardPostNorm: bindNorm(plan.feedForwardPostNorm),
-    keys: plan.keysOffsetBytes,
-    values: plan.valuesOffsetBytes,
+    input: plan.input && {
+      gate: matrixOf(plan.input.gate),
+      output: matrixOf(plan.input.output),
+      norm: bindNorm(plan.input.norm),
+    },
+    outputScale: null as number | null,
+    keys: kept.keysOffsetBytes,
+    values: kept.valuesOffsetBytes,
   };
+  // Boxed once, as a threshold of neurons is.
+  if (plan.outputScale) bound.outputScale = floats(memory, plan.outputScale.offsetBytes, 1)[0];
+  return bound;
 }
-
-export function bindNorm(plan: NormPlan): Norm;
-export function bindNorm(plan: NormPlan | null): Norm | null;
-export function bindNorm(plan: NormPlan | null): Norm | null {
-  if (plan === null) return null;
-  return { weight: addressOf(plan.weight), bias: addressOf(plan.bias) };
-}
-
-function bindHeadNorm(plan: HeadNormPlan | null, headDim: number): HeadNorm | null {
-  if (plan === null) return null;
-  const { span, weight } = plan;
-  if (weight === null) return { span, weight: 0, weightStep: 0 };
-  // One own head of several has headDim weights, too: stepping over them once changes nothing.
-  const weightStep = lengthOf(weight.range) > headDim ? headDim : 0;
-  return { span, weight: weight.offsetBytes, weightStep };
-}
-

@@ -232,3 +232,17 @@ export class SparseBlock {
     return this.#residual.addRows(down, hidden, rows, 1);
   }
 }
+
+/**
+ * partial[rows[t]] += the neurons of `count` tokens that fire, by weights[t], or 0: by 1. "gated":
+ * all had better be computed, whose gates already are; "refused": nothing is.
+ */
+export function addFired(
+  sparse: SparseBlock | null,
+  block: Dense,
+  x: Activations,
+  { count, rows, weights }: { count: number; rows: number; weights: number },
+): "added" | "gated" | "refused" {
+  if (sparse === null || !sparse.canAdd(block, count)) return "refused";
+  return sparse.add(block, x, count, rows, weights) ? "added" : "gated";
+}

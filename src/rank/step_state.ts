@@ -65,6 +65,8 @@ export interface Fractions {
   readonly embeddingScale: number;
   readonly projectionClamp: number;
   readonly residualScale: number;
+  /** 1 / √d. */
+  readonly routerScale: number;
   readonly logitScale: number;
   readonly logitSoftCap: number;
   /** The largest f32 below the predictors' threshold: what is above it is predicted to fire. */
@@ -249,6 +251,7 @@ function boxedFractions(config: ModelConfig): Fractions {
     embeddingScale: null,
     projectionClamp: null,
     residualScale: null,
+    routerScale: null,
     logitScale: null,
     logitSoftCap: null,
     belowThreshold: null,
@@ -261,6 +264,7 @@ function boxedFractions(config: ModelConfig): Fractions {
   boxed.embeddingScale = config.embeddingScale;
   boxed.projectionClamp = config.projectionClamp;
   boxed.residualScale = config.residualScale;
+  boxed.routerScale = 1 / Math.sqrt(config.embeddingLength);
   boxed.logitScale = config.logitScale;
   boxed.logitSoftCap = config.logitSoftCap;
   boxed.belowThreshold = floatBelow(config.predictorThreshold);

@@ -4,7 +4,7 @@
  */
 import { floats } from "./arena_views.ts";
 import { GATE_PARTS } from "./bound_blocks.ts";
-import type { ListPlan } from "./plan_types.ts";
+import type { ListPlan } from "./stream_types.ts";
 import type { StepState } from "./step_state.ts";
 
 /** Bundles that are waited for before they are computed together. */
