@@ -1,6 +1,6 @@
 /**
- * Metadata keys to what differs from layer to layer: widths of heads, numbers of key/value heads and
- * of neurons, and whose keys and values a layer reads. Looks at no tensors.
+ * Metadata keys to what differs from layer to layer: widths of heads, numbers of key/value heads
+ * and of neurons, and whose keys and values a layer reads. Looks at no tensors.
  */
 import { UnsupportedModelError } from "../base/errors.ts";
 import type { Hyperparameters } from "./hyperparameters.ts";
@@ -82,8 +82,8 @@ function readWindowedDim(keys: Hyperparameters, absent: number): number {
   const valueDim = keys.integer("attention.value_length_swa", { min: 1, absent: headDim });
   if (valueDim === headDim) return headDim;
   throw new UnsupportedModelError(
-    `Cannot run this model: value heads of its windowed layers have ${valueDim} dimensions, their ` +
-      `key heads ${headDim}: this version needs them equal`,
+    `Cannot run this model: value heads of its windowed layers have ${valueDim} dimensions, ` +
+      `their key heads ${headDim}: this version needs them equal`,
   );
 }
 

@@ -176,8 +176,15 @@ function readRope(
     dimensionCount,
     frequencyBase: readBase(keys, family, shape.headDim),
     scaling,
-    factors: findFactors(file, length, isLong),
+    factors: haveOwnHeads(family)
+      ? { tensor: "rope_freqs.weight", start: 0, length }
+      : findFactors(file, length, isLong),
   };
+}
+
+/** Of windowed layers: the others are then rotated by factors. */
+function haveOwnHeads({ windows }: Family): boolean {
+  return typeof windows === "object" && windows.haveOwnHeads === true;
 }
 
 /** Stretched by alpha, a base is alpha^(d / (d - 2)) times as large. */

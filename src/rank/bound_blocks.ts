@@ -1,4 +1,4 @@
-/** Neurons as the walk uses them: blocks, experts and predictors, bound once when the rank starts. */
+/** Blocks of neurons, experts and predictors as the walk uses them, bound when the rank starts. */
 import { check } from "../base/check.ts";
 import { floats } from "./arena_views.ts";
 import { addressOf, bindNorm, type Norm } from "./bound_norm.ts";

@@ -5,8 +5,9 @@
  */
 import type { Control } from "../memory/control.ts";
 import { ExpertRoutes } from "./expert_routes.ts";
-import { type Dense, type Experts, hasAllGates, type Predictor, type Streamed } from "./bound_blocks.ts";
-import { type Layer } from "./layer.ts";
+import type { Dense, Experts, Predictor, Streamed } from "./bound_blocks.ts";
+import { hasAllGates } from "./bound_blocks.ts";
+import type { Layer } from "./layer.ts";
 import { type Activations, readsQ8 } from "./matrix.ts";
 import { GuessAhead } from "./guess_ahead.ts";
 import { activateNeurons } from "./neurons.ts";
@@ -173,10 +174,11 @@ export class FeedForwardBlock {
       else this.#residual.add(block.down, this.#state.inputs.hidden);
       return this.#addStepped(layer);
     }
-    if (block.apart !== null) this.#routes.chooseApart(block, this.#residual, block.apart.routerNorm);
+    const { apart } = block;
+    if (apart !== null) this.#routes.chooseApart(block, this.#residual, apart.routerNorm);
     const x = this.#read(block, layer);
     this.#asksNow = this.#asksPredictors(block);
-    if (!layer.routesEarly && !this.#asksNow && block.apart === null) this.#routes.choose(block, x);
+    if (!layer.routesEarly && !this.#asksNow && apart === null) this.#routes.choose(block, x);
     if (this.#listsStreamed && !this.#weighsInputs && (block.haveAllGates || this.#asksNow)) {
       const { n } = this.#state;
       for (let t = 0; t < n; t++) {
@@ -207,7 +209,8 @@ export class FeedForwardBlock {
       this.#sparse?.countPredictor(predictor.sizeBytes);
     }
     const x = this.#read(block, layer);
-    const attempt = isRehearsal ? "refused" : addFired(this.#sparse, block, x, { count: n, rows: space.tokens, weights: 0 });
+    const to = { count: n, rows: space.tokens, weights: 0 };
+    const attempt = isRehearsal ? "refused" : addFired(this.#sparse, block, x, to);
     if (attempt === "added") return;
     const hidden = activateNeurons(this.#state, block, x, n, attempt === "gated");
     this.#observer?.seeDense(block, hidden);
@@ -294,7 +297,8 @@ export class FeedForwardBlock {
       }
       this.#sparse?.countPredictor(predictor.sizeBytes);
     }
-    const attempt = isRehearsal ? "refused" : addFired(this.#sparse, expert, x, { count, rows, weights });
+    const to = { count, rows, weights };
+    const attempt = isRehearsal ? "refused" : addFired(this.#sparse, expert, x, to);
     if (attempt === "added") return;
     const hidden = activateNeurons(this.#state, expert, x, count, attempt === "gated");
     this.#observer?.seeExpert(expert, hidden, {

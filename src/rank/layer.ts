@@ -21,6 +21,7 @@ import type {
   RankPlan,
   StreamedPlan,
 } from "./plan_types.ts";
+import type { LayerInputPlan } from "./plan_inputs.ts";
 import { lengthOf, type Range } from "./shard.ts";
 import { bindStateSpace, type StateSpace } from "./state_space.ts";
 
@@ -165,11 +166,7 @@ export function bindLayer(
       tokens,
     })),
     feedForwardPostNorm: bindNorm(plan.feedForwardPostNorm),
-    input: plan.input && {
-      gate: matrixOf(plan.input.gate),
-      output: matrixOf(plan.input.output),
-      norm: bindNorm(plan.input.norm),
-    },
+    input: plan.input && bindInput(plan.input),
     outputScale: null as number | null,
     keys: kept.keysOffsetBytes,
     values: kept.valuesOffsetBytes,
@@ -177,4 +174,8 @@ export function bindLayer(
   // Boxed once, as a threshold of neurons is.
   if (plan.outputScale) bound.outputScale = floats(memory, plan.outputScale.offsetBytes, 1)[0];
   return bound;
+}
+
+function bindInput({ gate, output, norm }: LayerInputPlan): LayerInput {
+  return { gate: matrixOf(gate), output: matrixOf(output), norm: bindNorm(norm) };
 }

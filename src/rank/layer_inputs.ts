@@ -92,7 +92,7 @@ export class LayerInputs {
   /**
    * Makes what the step's tokens give own layers: of the embeddings, while the residual stream is
    * nothing else. All ranks have it before the first layer ends.
-   * @throws {ModelFormatError} when the file cannot be read any more.
+   * @throws {ModelFormatError} when the file cannot be read any more, or was written to.
    */
   make(): void {
     const { kernels, plan, space, fractions: { epsilon }, n } = this.#state;
@@ -105,6 +105,7 @@ export class LayerInputs {
     kernels.scale_f32(to, width, n, width, this.#scale.value!);
     const heads = lengthOf(layers);
     kernels.head_norm_f32(to, width, n, heads, length, norm.offsetBytes, 0, epsilon, 0);
+    this.#rows.reader.requireUnchanged();
     const { values } = this.#made[plan.rankIndex];
     for (let t = 0; t < n; t++) this.#addRow(values, t * width);
   }

@@ -5,7 +5,7 @@
 import { UnsupportedModelError } from "../base/errors.ts";
 import { formatBytes } from "../base/units.ts";
 import type { GgufTensor } from "../gguf/types.ts";
-import type { LayerTensors, MatrixTensor, ModelDescription } from "../model/types.ts";
+import type { LayerTensors, MatrixTensor, ModelConfig, ModelDescription } from "../model/types.ts";
 import { configOf } from "../model/layer_config.ts";
 import { MatrixLayouts } from "./matrix_layouts.ts";
 import type { RankPlan } from "./plan_types.ts";
@@ -37,9 +37,7 @@ export function planRanks(
   options: PlanOptions,
 ): RankPlan[] {
   const { config } = model;
-  for (let layer = 0; layer < config.blockCount; layer++) {
-    requireHeadKernel(configOf(config, layer).headDim);
-  }
+  requireHeadKernels(config);
   const { layers } = model.tensors;
   const units = options.packed === undefined ? null : new UnitPlan(options.packed);
   const layouts = new MatrixLayouts(model, tensors, {
@@ -92,11 +90,16 @@ export function planRanks(
       isOnGpu: gpu !== undefined && rankIndex === rankCount - 1,
     })
   );
+  placeAll(planners, config.blockCount, options.packed?.arenaCount);
+  const plans = planners.map((planner) => planner.build());
+  requireKeysNear(plans[0]);
+  return plans;
+}
+
+function placeAll(planners: readonly RankPlanner[], blockCount: number, arenaCount = 1): void {
   for (const planner of planners) planner.placeEmbedding();
   // A second arena would have no more room: the first one holds nothing else yet.
   requireFit(planners, "the embedding table");
-  const { blockCount } = config;
-  const { arenaCount = 1 } = options.packed ?? {};
   for (let index = 0; index < blockCount; index++) {
     const isBorder = Math.floor(index * arenaCount / blockCount) !==
       Math.floor((index - 1) * arenaCount / blockCount);
@@ -104,9 +107,6 @@ export function planRanks(
     placeOnAll(planners, (planner) => planner.placeLayer(index), `layer ${index}`);
   }
   placeOnAll(planners, (planner) => planner.placeOutput(), "the output projection");
-  const plans = planners.map((planner) => planner.build());
-  requireKeysNear(plans[0]);
-  return plans;
 }
 
 /** How finely what tokens give layers may be cut: in rows of the table, and in a layer's input. */
@@ -177,8 +177,10 @@ function requireFit(planners: readonly RankPlanner[], what: string): void {
 }
 
 /** Attention reads heads four dimensions at a time. */
-function requireHeadKernel(headDim: number): void {
-  if (headDim % HEAD_DIM_UNIT === 0) return;
+function requireHeadKernels(config: ModelConfig): void {
+  const dims = config.layers.map((_, layer) => configOf(config, layer).headDim);
+  const headDim = dims.find((dim) => dim % HEAD_DIM_UNIT !== 0);
+  if (headDim === undefined) return;
   throw new UnsupportedModelError(
     `Cannot run this model: its heads have ${headDim} dimensions, this version needs a multiple ` +
       `of ${HEAD_DIM_UNIT}: use a model of another shape`,

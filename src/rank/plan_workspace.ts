@@ -5,7 +5,7 @@ import type { ArenaBuilder } from "../memory/arena.ts";
 import { REGION_ALIGN_BYTES, SUPERBLOCK_WEIGHTS } from "../memory/row_layout.ts";
 import { mergedHeadDim } from "../model/latent.ts";
 import { configOf } from "../model/layer_config.ts";
-import type { ModelConfig, ModelTensors, StateSpaceConfig } from "../model/types.ts";
+import type { ModelConfig, StateSpaceConfig } from "../model/types.ts";
 import { mostOf, N, planMemory } from "../shapes/mod.ts";
 import type {
   IntermediatesPlan,

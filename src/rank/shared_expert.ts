@@ -37,6 +37,7 @@ export class SharedExpert {
   add(block: Experts, all: Dense | Streamed, x: Activations): void {
     const { kernels, inputs, space, n, arena, config } = this.#state;
     const { residual, routes, sparse, observer, streaming } = this.#in;
+    if (all.kind === "streamed" && all.count === 0) return residual.addBias(all.staged.down);
     const shared = all.kind === "dense" ? all : streaming!.bring(all, arena);
     if (shared.up.rowCount === 0) {
       residual.add(shared.down, inputs.hidden);

@@ -142,7 +142,7 @@ class StepWalk {
     // Rows of a table that stays in a packed file come through staging.
     this.#op("embed", { scratch: ["incoming", "normed.q8", "staging"] });
     this.#op("joinEmbedding", { scratch: ["incoming"] });
-    if (this.#hasInputs) this.#op("makeInputs", { scratch: ["normed.q8"] });
+    if (this.#hasInputs) this.#op("joinEmbedding.make", { scratch: ["normed.q8"] });
     this.#graph.repeat(this.#input.config.blockCount, () => this.#layer());
     this.#op("scoreVocabulary", {
       scratch: ["normed", "normed.q8", "neurons.scratch"],
@@ -187,8 +187,8 @@ class StepWalk {
     if (this.#isApart) this.#feedShared();
     if (this.#input.hasPredictors) this.#predict();
     if (this.#isApart) {
-      this.#op("route.norm", { writes: ["normed"] });
-      this.#route("route", "writes");
+      this.#op("feedForward.router", { writes: ["normed"] });
+      this.#route("feedForward.route", "writes");
     }
     this.#op("feedForward.norm", { writes: ["normed", "normed.q8"] });
     // A mixture's dense layers use no more than an expert does, and live as long.
@@ -211,7 +211,7 @@ class StepWalk {
   #feedShared(): void {
     this.#op("feedShared.norm", { writes: ["normed", "normed.q8"] });
     this.#neurons("feedShared", ["normed", "normed.q8"], false);
-    this.#op("joinShared", { writes: ["beside"], scratch: ["normed", "incoming"] });
+    this.#op("feedShared.join", { writes: ["beside"], scratch: ["normed", "incoming"] });
   }
 
   /** What the token gives the layer. */
@@ -222,7 +222,7 @@ class StepWalk {
       reads: ["hidden"],
       scratch: ["hidden.q8", "incoming", "neurons.scratch"],
     });
-    this.#join("joinInput", []);
+    this.#join("endLayer.join", []);
   }
 
   get #routesEarly(): boolean {

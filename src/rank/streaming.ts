@@ -12,7 +12,7 @@ import { countsView } from "./counts.ts";
 import { EmbeddingRows } from "./embedding_rows.ts";
 import type { Reads } from "../io/mod.ts";
 import { type Dense, hasAllGates, type Streamed } from "./bound_blocks.ts";
-import { type Layer } from "./layer.ts";
+import type { Layer } from "./layer.ts";
 import { loadUnits } from "./load_units.ts";
 import type { SharedText } from "../memory/shared_text.ts";
 import { type OwnUnit, ownUnits, streamedUnits } from "./own_units.ts";

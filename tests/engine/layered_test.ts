@@ -1,0 +1,69 @@
+/** Models whose layers differ: from disk, over arenas, and what is refused of them. */
+import { assertEquals, assertLess, assertRejects } from "@std/assert";
+import { UnsupportedModelError } from "../../src/base/errors.ts";
+import { openGguf } from "../../src/gguf/mod.ts";
+import { describeForUse } from "../../src/llm/mod.ts";
+import { nmse } from "../support/compare.ts";
+import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
+import { FEW_SLOTS, withPacked } from "../support/packed_model.ts";
+import { TINY_PROMPT } from "../support/tiny_model.ts";
+
+const READERS = Deno.permissions.querySync({ name: "ffi" }).state === "granted"
+  ? {}
+  : { ioWorkers: 2 };
+/** Longer than windows. */
+const IDS = TINY_PROMPT.slice(0, 21);
+
+for (const architecture of ["gemma4", "gemma4-moe"] as const) {
+  Deno.test(`${architecture} answers the same from disk as from memory`, () =>
+    withPacked({ architecture, type: "Q8_0" }, async (path, packed) => {
+      const whole = await withLogits(path, { threads: 2 });
+      // Of the dense block beside experts one of three threads has nothing.
+      for (const threads of [2, 3]) {
+        const streamed = await withLogits(packed, { threads, streaming: FEW_SLOTS, ...READERS });
+        assertLess(nmse(streamed, whole), 1e-4);
+      }
+    }));
+}
+
+async function withLogits(
+  path: string,
+  options: Parameters<typeof withModel>[1],
+): Promise<Float32Array> {
+  let logits = new Float32Array(0);
+  await withModel(path, options, async (model) => {
+    logits = Float32Array.from(await allLogits(model, IDS));
+  });
+  return logits;
+}
+
+Deno.test("layers that would be far from the keys that they read are refused", () =>
+  withPacked({ architecture: "gemma4", type: "Q8_0" }, async (_, packed) => {
+    const streaming = { ...FEW_SLOTS, arenaCount: 2 };
+    await assertRejects(
+      () => withModel(packed, { ...READERS, threads: 2, streaming }, async () => {}),
+      UnsupportedModelError,
+      "layer 3: it reads the keys of layer 1",
+    );
+  }));
+
+Deno.test("layers with unequal neurons are not observed", () =>
+  withTinyFile({ architecture: "gemma4" }, async (path) => {
+    await assertRejects(
+      // deno-lint-ignore require-await
+      async () => describeForUse(openGguf(path), { observe: ["fired"] }),
+      UnsupportedModelError,
+      "differ in how many neurons",
+    );
+  }));
+
+Deno.test("a table of what tokens give layers that changed is noticed", () =>
+  withTinyFile({ architecture: "gemma4", type: "Q8_0" }, async (path) => {
+    await withModel(path, { threads: 2 }, async (model) => {
+      assertEquals((await greedyIds(model, IDS, 2)).length, 2);
+      Deno.writeFileSync(path, Deno.readFileSync(path));
+      Deno.utimeSync(path, new Date(), new Date(2000, 1, 1));
+      const error = await assertRejects(() => greedyIds(model, [7, 8, 9], 4), Error);
+      assertEquals(/changed while it was in use/.test(error.message), true, error.message);
+    });
+  }));
