@@ -29,8 +29,8 @@ export function autoGrammar(
   format: CallFormat,
   isParallel: boolean,
 ): GrammarSource | null {
-  const { open, close, hasPythonCalls, markup } = format;
-  if (open === "" || close === "" || hasPythonCalls || markup) return null;
+  const { open, close, hasPythonCalls, hasGemmaCalls, markup } = format;
+  if (open === "" || close === "" || hasPythonCalls || hasGemmaCalls || markup) return null;
   if (!isParallel || functions.some(({ strict }) => strict)) {
     return { kind: "jsonSchema", schema: forcedSchema(functions, format, false), trigger: open };
   }

@@ -119,6 +119,13 @@ function boundAnswer(
       newParser: parser({ isOpened: true }),
     };
   }
+  if (mode === "required" && format.hasGemmaCalls) {
+    return {
+      opening: `${format.open}call:`,
+      grammar: namesGrammar(functions, "{"),
+      newParser: parser({ isOpened: true }),
+    };
+  }
   if (mode === "required") {
     const isList = format.name === "mistral" && isParallel;
     const bound = (by: readonly ToolFunction[]): GrammarSource => ({
@@ -135,7 +142,8 @@ function boundAnswer(
   }
   if (answerSchema !== undefined) {
     const bare: CallFormat = {
-      ...{ ...format, open: "", close: "", hasBareNames: false, hasPythonCalls: false },
+      ...{ ...format, open: "", close: "", hasBareNames: false },
+      ...{ hasPythonCalls: false, hasGemmaCalls: false },
       markup: undefined,
     };
     return {
