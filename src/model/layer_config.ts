@@ -9,7 +9,8 @@ export function configOf(config: ModelConfig, layer: number): ModelConfig {
 
 /** True where layers differ in their numbers of neurons. */
 export function hasUnevenNeurons({ layers, feedForwardLength }: ModelConfig): boolean {
-  return layers.some(({ shape }) => (shape ?? { feedForwardLength }).feedForwardLength !==
-    feedForwardLength
+  return layers.some(({ shape }) =>
+    (shape ?? { feedForwardLength }).feedForwardLength !==
+      feedForwardLength
   );
 }

@@ -151,9 +151,7 @@ function attentionTensors(reader: LayerReader) {
     ...queryKeyValue(reader),
     queryNorm: headNorm(reader, "attn_q_norm.weight", headCount),
     keyNorm: hasKeys ? headNorm(reader, "attn_k_norm.weight", headCountKv) : null,
-    valueNorm: family.normalizesValues && hasKeys
-      ? { span: "head" as const, weight: null }
-      : null,
+    valueNorm: family.normalizesValues && hasKeys ? { span: "head" as const, weight: null } : null,
     attentionSinks: family.hasAttentionSinks
       ? checker.vector(`${at}attn_sinks.weight`, headCount)
       : null,

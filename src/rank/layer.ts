@@ -14,13 +14,7 @@ import {
 import { addressOf, bindHeadNorm, bindNorm, type HeadNorm, type Norm } from "./bound_norm.ts";
 import { bindLatent, type LatentMatrices } from "./latent_heads.ts";
 import { boundMatrix, type Matrix, matrixOf, readsQ8 } from "./matrix.ts";
-import type {
-  DensePlan,
-  HeadNormPlan,
-  LayerPlan,
-  RankPlan,
-  StreamedPlan,
-} from "./plan_types.ts";
+import type { DensePlan, HeadNormPlan, LayerPlan, RankPlan, StreamedPlan } from "./plan_types.ts";
 import type { LayerInputPlan } from "./plan_inputs.ts";
 import { lengthOf, type Range } from "./shard.ts";
 import { bindStateSpace, type StateSpace } from "./state_space.ts";

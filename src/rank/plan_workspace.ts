@@ -7,11 +7,7 @@ import { mergedHeadDim } from "../model/latent.ts";
 import { configOf } from "../model/layer_config.ts";
 import type { ModelConfig, StateSpaceConfig } from "../model/types.ts";
 import { mostOf, N, planMemory } from "../shapes/mod.ts";
-import type {
-  IntermediatesPlan,
-  WorkspacePlan,
-  WorkspaceStrides,
-} from "./plan_types.ts";
+import type { IntermediatesPlan, WorkspacePlan, WorkspaceStrides } from "./plan_types.ts";
 import type { StreamPlan, StreamWorkspacePlan } from "./stream_types.ts";
 import { countsBytes } from "./counts.ts";
 import { tableBlocks } from "./kv_bytes.ts";

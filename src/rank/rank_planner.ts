@@ -25,7 +25,7 @@ import {
 } from "./plan_layer.ts";
 import type { LayerPlan, MatrixPlan, RankPlan, VectorPlan, WorkspacePlan } from "./plan_types.ts";
 import type { PlannerInput } from "./plan_options.ts";
-import { placeMatrix, placeVector, type PlaceBytes } from "./place_matrix.ts";
+import { type PlaceBytes, placeMatrix, placeVector } from "./place_matrix.ts";
 import { planTokenInputs } from "./plan_inputs.ts";
 import { hasExpertsApart, hasPlainNorms, norm } from "./plan_norm.ts";
 import { checkUnit } from "./plan_units.ts";

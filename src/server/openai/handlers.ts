@@ -9,7 +9,7 @@ import type { AppSettings } from "../options.ts";
 import { harmonyMarksOf } from "../tools/harmony_marks.ts";
 import { planHarmony } from "../tools/harmony_plan.ts";
 import { planTools } from "../tools/tool_plan.ts";
-import { ThoughtParser, thoughtMarksOf } from "../tools/thought_parser.ts";
+import { thoughtMarksOf, ThoughtParser } from "../tools/thought_parser.ts";
 import { type ChatRequest, chatSchema, toChatRequest } from "./chat_request.ts";
 import {
   type CompletionRequest,
