@@ -28,14 +28,6 @@ const EARLY = [
   ...["tests/kernels", "tests/engine/", "test:", "tests/docs", "tests/packaging"],
   ...["tests/golden", "tests/cli/", "tests/whole/", "tests/workers", "tests/bench"],
 ];
-/**
- * What waits for more than half of its time, for what has to time out or to come back: two of these
- * take the place of one part. A third part beside two that have a core each would be too much.
- */
-const WAITING = [
-  ...["tests/batch", "tests/server", "tests/bench", "tests/whole/conversations_test.ts"],
-  ...["tests/whole/engine_faults_test.ts", "tests/whole/flags_test.ts"],
-];
 /** By code that V8 has optimised; as it begins, and with all checks, by `test:safe`. */
 const OPTIMISED = "tests/kernels";
 /** More at once do not fit into a small machine's memory. */
@@ -72,17 +64,6 @@ export function testsIn(folder: string): string[] {
 
 function isTest(name: string): boolean {
   return name.endsWith("_test.ts");
-}
-
-/** Of a core: 2, or 1 of what waits. */
-function halvesOf(part: Part): number {
-  return WAITING.includes(part.at(-1)!) ? 1 : 2;
-}
-
-/** Takes the first part out of `waiting` that so many halves of cores are for; null: none. */
-export function takeNext(waiting: Part[], freeHalves: number): Part | null {
-  const index = waiting.findIndex((part) => halvesOf(part) <= freeHalves);
-  return index < 0 ? null : waiting.splice(index, 1)[0];
 }
 
 /** Where a part stands in `EARLY`. */
@@ -188,26 +169,17 @@ async function runAll(parts: readonly Part[]): Promise<number> {
     run.print();
     return { came, hasCrashed: run.hasCrashed };
   };
-  let freeHalves = 2 * Math.min(navigator.hardwareConcurrency, JOBS_MAX);
-  const work = async (part: Part): Promise<void> => {
-    const first = await once(part);
-    const { passed, failed, ignored } = (first.hasCrashed ? await once(part) : first).came;
-    sums.passed += passed;
-    sums.failed += failed;
-    sums.ignored += ignored;
-    freeHalves += halvesOf(part);
-    await beginAll();
-  };
-  /** Begins what there is room for, and all that comes after it. */
-  const beginAll = async (): Promise<void> => {
-    const begun: Promise<void>[] = [];
-    for (let part = takeNext(waiting, freeHalves); part; part = takeNext(waiting, freeHalves)) {
-      freeHalves -= halvesOf(part);
-      begun.push(work(part));
+  const work = async () => {
+    for (let part = waiting.shift(); part !== undefined; part = waiting.shift()) {
+      const first = await once(part);
+      const { passed, failed, ignored } = (first.hasCrashed ? await once(part) : first).came;
+      sums.passed += passed;
+      sums.failed += failed;
+      sums.ignored += ignored;
     }
-    await Promise.all(begun);
   };
-  await beginAll();
+  const jobs = Math.min(navigator.hardwareConcurrency, JOBS_MAX);
+  await Promise.all(Array.from({ length: jobs }, work));
   return conclude(sums, startMs);
 }
 

@@ -1,13 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import {
-  crashedAtEnd,
-  judge,
-  listParts,
-  type Part,
-  readSummary,
-  takeNext,
-  testsIn,
-} from "./run.ts";
+import { crashedAtEnd, judge, listParts, readSummary, testsIn } from "./run.ts";
 
 Deno.test("listParts() has every test file once, and every task of tests", () => {
   const parts = listParts();
@@ -21,18 +13,6 @@ Deno.test("listParts() has every test file once, and every task of tests", () =>
   const own = Object.keys(tasks).filter((name) => /^test:/.test(name) && !others.includes(name));
   const run = parts.map(([task]) => task).filter((task) => task !== "test:files");
   assertEquals(run.toSorted(), own.toSorted());
-});
-
-Deno.test("takeNext() lets two parts that wait run in the place of one, and loses none", () => {
-  const parts: Part[] = ["tests/a", "tests/batch", "tests/b", "tests/server", "tests/bench"].map(
-    (path) => ["test:files", path],
-  );
-  const taken = (halves: number) => takeNext(parts, halves)?.at(-1) ?? null;
-  assertEquals([taken(4), taken(2), taken(1), taken(0)], [
-    ...["tests/a", "tests/batch", "tests/server", null],
-  ]);
-  assertEquals([taken(1), taken(1), taken(2), taken(4)], ["tests/bench", null, "tests/b", null]);
-  assertEquals(parts, []);
 });
 
 Deno.test("readSummary() reads the last line of deno test, in colours or not", () => {

@@ -16,10 +16,11 @@ function seeing(...counts: readonly [completed: number, failed: number][]) {
 Deno.test("untilCompleted() waits for all jobs, however slowly they come one by one", async () => {
   const { looks, look } = seeing([0, 0], [1, 0], [2, 0], [3, 0]);
   const slowly = async () => {
-    await new Promise((resolve) => setTimeout(resolve, 60));
+    await new Promise((resolve) => setTimeout(resolve, 300));
     return await look();
   };
-  await untilCompleted(slowly, WAIT);
+  // Longer than that all together, and far from it one by one, on a busy machine, too.
+  await untilCompleted(slowly, { ...WAIT, stallMs: 1000 });
   assertEquals(looks.count, 4);
 });
 
