@@ -2,10 +2,14 @@
 import { assertEquals, assertLess, assertRejects } from "@std/assert";
 import { UnsupportedModelError } from "../../src/base/errors.ts";
 import { openGguf } from "../../src/gguf/mod.ts";
+import { KvRecords } from "../../src/engine/kv_records.ts";
 import { describeForUse } from "../../src/llm/mod.ts";
+import { createArenaMemory } from "../../src/memory/arena.ts";
+import { describeModel } from "../../src/model/mod.ts";
 import { nmse } from "../support/compare.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { FEW_SLOTS, withPacked } from "../support/packed_model.ts";
+import { openRanks } from "../support/poisoned_rank.ts";
 import { TINY_PROMPT } from "../support/tiny_model.ts";
 
 const READERS = Deno.permissions.querySync({ name: "ffi" }).state === "granted"
@@ -45,6 +49,16 @@ Deno.test("layers that would be far from the keys that they read are refused", (
       UnsupportedModelError,
       "layer 3: it reads the keys of layer 1",
     );
+  }));
+
+Deno.test("what is kept of a block of tokens is of layers that have keys, as wide as they are", () =>
+  withTinyFile({ architecture: "gemma4" }, async (path) => {
+    using ranks = await openRanks(path, { rankCount: 1 }, { poisons: false });
+    const memories = ranks.plans.map(({ arenas }) => arenas.map(createArenaMemory));
+    const { config } = describeModel(openGguf(path));
+    const records = new KvRecords({ plans: ranks.plans, memories, config } as never, "");
+    // Keys and values of 2 heads over 32 positions: two layers of 16 dimensions, one of 32.
+    assertEquals(records.recordBytes, 12 + 4 * 32 + 2 * (2 * 32) * (16 + 16 + 32) * 4);
   }));
 
 Deno.test("layers with unequal neurons are not observed", () =>
