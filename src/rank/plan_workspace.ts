@@ -41,9 +41,9 @@ export interface WorkspaceInput {
   readonly sequences?: number;
   /** Where file bytes land while weights are loaded. */
   readonly stagingBytes: number;
-  /** Some norm has no weights. */
   /** Experts have norms of their own. */
   readonly hasExpertsApart?: boolean;
+  /** Some norm has no weights. */
   readonly hasPlainNorms: boolean;
   /** Some matrix lies neuron by neuron. */
   readonly hasNeurons: boolean;
@@ -192,7 +192,7 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     "neurons.scratch": input.hasNeurons ? sizes.neurons_scratch_bytes(widest) : 0,
     counts: countsBytes(config.blockCount),
     tables: (input.sequences ?? 1) * tableBlocks(input.contextLength) * 4,
-    ...input.hasPlainNorms && { ones: Math.max(d, ...headDimsOf(config)) * 4 },
+    ...input.hasPlainNorms && { ones: onesLength(config) * 4 },
     ...config.alibiMaxBias > 0 && { slopes: config.headCount * 4 },
     logits: logitsRows(chunkTokens) * strides.logits * 4,
     candidates: leads ? config.vocabSize * 4 : 0,
@@ -212,8 +212,10 @@ function attentionScratch({ config, widths: { heads }, chunkTokens, sizes }: Wor
   return Math.max(...most);
 }
 
-function headDimsOf(config: ModelConfig): number[] {
-  return config.layers.map((_, layer) => configOf(config, layer).headDim);
+/** Weights of the widest norm that has none. */
+export function onesLength(config: ModelConfig): number {
+  const headDims = config.layers.map((_, layer) => configOf(config, layer).headDim);
+  return Math.max(config.embeddingLength, ...headDims);
 }
 
 function latentBytes(

@@ -23,7 +23,7 @@ import { ArenaViews, floats, type StepViews } from "./arena_views.ts";
 import type { Activations } from "./matrix.ts";
 import type { RankPlan, WorkspacePlan } from "./plan_types.ts";
 import { exchangeFloats, rankStride } from "./plan_state.ts";
-import { predictorRows } from "./plan_workspace.ts";
+import { onesLength, predictorRows } from "./plan_workspace.ts";
 
 export interface StepStateInput {
   readonly config: ModelConfig;
@@ -140,8 +140,8 @@ export class StepState {
 
   #writeConstants(memory: WebAssembly.Memory, arena: number): void {
     const { ones, slopes } = this.plan.workspaces[arena];
-    const { embeddingLength, headDim, headCount, alibiMaxBias } = this.config;
-    if (ones > 0) floats(memory, ones, Math.max(embeddingLength, headDim)).fill(1);
+    const { headCount, alibiMaxBias } = this.config;
+    if (ones > 0) floats(memory, ones, onesLength(this.config)).fill(1);
     if (slopes > 0) floats(memory, slopes, headCount).set(alibiSlopes(headCount, alibiMaxBias));
   }
 

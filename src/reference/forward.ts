@@ -118,7 +118,6 @@ export class ReferenceModel {
     for (let layer = 0; layer < this.config.blockCount; layer++) {
       x = this.#layer(x, layer, place);
       x = endLayer(x, given, { layer, tensors: this.#tensors.layers[layer], ...this.#parts });
-      this.#show(`layer ${layer} end`, x);
     }
     const h = this.#show("norm", this.#blocks.norm(x, outputNorm));
     const logits = this.#blocks.project(h, output);
@@ -187,16 +186,17 @@ export class ReferenceModel {
         ? blocks.headNorm(this.#rotate(x, by, place), norm, keyDim)
         : this.#rotate(blocks.headNorm(x, norm, keyDim), by, place);
     const { query, key, value } = this.#project(h, tensors);
+    const { keysOf = index } = layers[index];
+    const hasKeys = keysOf === index;
+    const v = hasKeys ? show("value", blocks.headNorm(value, tensors.valueNorm, valueDim)) : value;
     const ofQuery = { headDim: keyDim, heads: headCount, rope: queryRope };
     const q = show("query", turned(query, tensors.queryNorm, ofQuery));
 
-    const { keysOf = index } = layers[index];
     const cache = this.#caches[keysOf];
     const kept = place.fromPosition * kvHeads;
-    if (keysOf === index) {
+    if (hasKeys) {
       const ofKey = { headDim: keyDim, heads: kvHeads, rope: keyRope };
       const k = show("key", turned(key, tensors.keyNorm, ofKey));
-      const v = show("value", blocks.headNorm(value, tensors.valueNorm, valueDim));
       cache.keys = append(cache.keys, kept * keyDim, k);
       cache.values = append(cache.values, kept * valueDim, v);
     }

@@ -47,10 +47,6 @@ const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
   ["qwen35 in Q4_0, in small steps", { type: "Q4_0", architecture: "qwen35" }, {
     ...{ threads: 3, chunkTokens: 7 },
   }],
-  ["gemma4 in Q8_0, in small steps", { type: "Q8_0", architecture: "gemma4" }, {
-    ...{ threads: 2, chunkTokens: 7 },
-  }],
-  ["gemma4-moe in Q4_0", { type: "Q4_0", architecture: "gemma4-moe" }, { threads: 2 }],
   ["lfm2moe in Q8_0", { type: "Q8_0", architecture: "lfm2moe" }, { threads: 2 }],
   ["bamboo in Q4_0, prompts taking turns", { type: "Q4_0", architecture: "bamboo" }, {
     threads: 2,

@@ -63,9 +63,6 @@ const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
   ["llama in F32, two threads", { type: "F32" }, { threads: 2 }],
   ["gemma2 in Q8_0, three threads", { type: "Q8_0", architecture: "gemma2" }, { threads: 3 }],
   ["lfm2 in Q8_0, two threads", { type: "Q8_0", architecture: "lfm2", seed: 2 }, { threads: 2 }],
-  ["gemma4 in F16, two threads", { type: "F16", architecture: "gemma4", seed: 4 }, {
-    threads: 2,
-  }],
   ["qwen2moe in Q4_0, steps of 9", { type: "Q4_0", architecture: "qwen2moe" }, {
     ...{ threads: 2, chunkTokens: 9 },
   }],
