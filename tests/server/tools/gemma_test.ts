@@ -4,8 +4,10 @@ import fc from "fast-check";
 import { callFormatOf } from "../../../src/server/tools/call_format.ts";
 import { CallParser, type Delta } from "../../../src/server/tools/call_parser.ts";
 import { GemmaArguments } from "../../../src/server/tools/gemma_arguments.ts";
+import { gemmaGrammar } from "../../../src/server/tools/gemma_grammar.ts";
 import { thoughtMarksOf, ThoughtParser } from "../../../src/server/tools/thought_parser.ts";
 import { planTools } from "../../../src/server/tools/tool_plan.ts";
+import { judge } from "../../grammar/tiny.ts";
 import { ScriptedModel } from "../../support/scripted_model.ts";
 
 const chatTemplate = "{{ tools }}<|tool_call>call:f{}<tool_call|><|channel>thought\n<channel|>";
@@ -83,11 +85,96 @@ Deno.test("thoughts and calls of Gemma 4 come apart, however the text is cut", (
   assertEquals(parse(["Hello"]), ["", "Hello", [], ""]);
 });
 
+const FUNCTIONS = [
+  {
+    name: "f",
+    parameters: {
+      type: "object",
+      properties: {
+        city: { type: "string" },
+        days: { type: "integer" },
+        unit: { enum: ["c", "f"] },
+        at: { type: "array", items: { type: "object", properties: { x: { type: "number" } } } },
+        other: { anyOf: [{ type: "string" }, { type: "null" }] },
+      },
+      required: ["city"],
+    },
+  },
+  { name: "g" },
+  {
+    name: "o",
+    parameters: { properties: { a: {} } },
+  },
+  {
+    name: "k",
+    parameters: {
+      properties: { a: {}, b: {}, c: {}, d: {}, e: {} },
+      required: ["e", "d", "c", "b", "a"],
+    },
+  },
+];
+const BOUND = { format: FORMAT, isParallel: true, isBegun: true };
+
+const CALLS: readonly (readonly [written: string, fares: "yes" | "begun" | "no"])[] = [
+  ['f{city:<|"|>Paris<|"|>}', "yes"],
+  ['f{unit:<|"|>c<|"|>,days:-3,city:<|"|><x, {y}: <<|"|>}<tool_call|>', "yes"],
+  [
+    'f{at:[{x:1.5},{}],city:<|"|>a<|"|>,other:null}<tool_call|><|tool_call>call:g{}<tool_call|>',
+    "yes",
+  ],
+  ["g{a:[1,{b c:true}],é:{}}", "yes"],
+  ["o{}", "yes"],
+  ["o{a:1,a:2}", "yes"],
+  // All but the fifth are insisted on.
+  ["k{d:1,b:1,e:1,c:1,a:1}", "yes"],
+  ["k{a:1,b:1,c:1,d:1}", "yes"],
+  ['f{city:<|"|>Paris<|"|>}<tool_call|><|tool_call>', "begun"],
+  // Without what must be there; of other types; names that nobody has; something behind it.
+  ["f{}", "no"],
+  ["f{days:1}", "no"],
+  ["k{a:1,b:1,c:1}", "no"],
+  ['f{city:<|"|>a<|"|>,city:', "no"],
+  ['f{city:<|"|>a<|"|>b', "no"],
+  ["f{city:1}", "no"],
+  ["f{days:1.5", "no"],
+  ['f{unit:<|"|>k', "no"],
+  ["f{at:[1", "no"],
+  ["f{town:", "no"],
+  ["h{", "no"],
+  ["g{a:b}", "no"],
+  ["g{} and", "no"],
+];
+
+Deno.test("gemmaGrammar() lets through calls of functions with members and types they have", () => {
+  for (const [written, fares] of CALLS) {
+    assertEquals(judge(gemmaGrammar(FUNCTIONS, BOUND), written), fares, written);
+  }
+  const one = { ...BOUND, isParallel: false };
+  assertEquals(judge(gemmaGrammar(FUNCTIONS, one), CALLS[2][0]), "no");
+  const chosen = gemmaGrammar(FUNCTIONS, { ...BOUND, isBegun: false });
+  assertEquals(judge(chosen, "call:g{}<tool_call|>"), "yes");
+  assertEquals(chosen.trigger, "<|tool_call>");
+});
+
+Deno.test("what gemmaGrammar() lets through is read as JSON", () => {
+  for (const [written, fares] of CALLS) {
+    if (fares !== "yes") continue;
+    const parser = new CallParser({ format: FORMAT, isKnown: () => true, isOpened: true });
+    const deltas = [...parser.push(written), ...parser.end()];
+    for (let call = 0; call < written.split("call:").length; call++) {
+      const own = deltas.filter((each) => each.kind === "arguments" && each.call === call);
+      JSON.parse(own.map((each) => "text" in each ? each.text : "").join(""));
+    }
+    assertEquals(deltas.some(({ kind }) => kind === "text"), false, written);
+  }
+});
+
 Deno.test("a call that Gemma 4 must make begins in the prompt", () => {
-  const functions = [{ name: "f" }, { name: "g" }];
-  const request = { functions, mode: "required", isParallel: false } as const;
+  const request = { functions: FUNCTIONS, mode: "required", isParallel: false } as const;
   const plan = planTools(MODEL, [{ role: "user", content: "Hi" }], request);
   assertEquals(plan.opening, "<|tool_call>call:");
+  assertEquals(judge(plan.grammar!, "f{town:"), "no");
+  assertEquals(judge(plan.looserGrammar!, "f{town:1}"), "yes");
   const parser = plan.newParser!();
   const deltas = [...parser.push("g{a:1}<tool_call|>"), ...parser.end()];
   assertEquals(deltas.map((each) => "name" in each ? each.name : each.text), ["g", '{"a": 1}']);
