@@ -6,7 +6,15 @@ import type { LanguageModel } from "../../llm/types.ts";
 import { ARGUMENT_TAGS, FUNCTION_TAGS, INVOKE_TAGS, type Markup } from "./markup_call.ts";
 
 export interface CallFormat {
-  readonly name: "hermes" | "mistral" | "llama3" | "python" | "markup" | "json" | "instructed";
+  readonly name:
+    | "hermes"
+    | "mistral"
+    | "llama3"
+    | "python"
+    | "gemma"
+    | "markup"
+    | "json"
+    | "instructed";
   /** Text that opens a call; empty: a call is all of an answer. */
   readonly open: string;
   /** Text that may follow a call. */
@@ -19,6 +27,8 @@ export interface CallFormat {
   readonly hasBareNames: boolean;
   /** Calls are `[name(argument=value, …), …]`. */
   readonly hasPythonCalls?: boolean;
+  /** Calls are `call:name{argument:value, …}`. */
+  readonly hasGemmaCalls?: boolean;
   /** A call's name and arguments are between tags. */
   readonly markup?: Markup;
   /** The template leaves out earlier calls: they have to be text. */
@@ -65,6 +75,11 @@ export function callFormatOf(model: LanguageModel): CallFormat {
       hidesCalls: !/\btool_calls\b/.test(template),
       ...controlId(model, open),
     };
+  }
+  if (template.includes("<|tool_call>call:")) {
+    const [open, close] = ["<|tool_call>", "<tool_call|>"];
+    const id = controlId(model, open);
+    return { ...PLAIN, name: "gemma", open, close, hasGemmaCalls: true, ...id };
   }
   if (template.includes("<minimax:tool_call>")) {
     const [open, close] = ["<minimax:tool_call>", "</minimax:tool_call>"];

@@ -5,6 +5,7 @@
  */
 import { BalancedScanner, CallObjectScanner } from "./call_object.ts";
 import type { CallFormat } from "./call_format.ts";
+import { GemmaArguments } from "./gemma_arguments.ts";
 import { MarkupCall } from "./markup_call.ts";
 import { PythonArguments } from "./python_arguments.ts";
 
@@ -53,9 +54,9 @@ type State =
   | "name"
   /** The arguments behind a bare name. */
   | "arguments"
-  /** The same of Python's form. */
-  | "pythonName"
-  | "pythonArguments"
+  /** The same where arguments are no JSON: Python's form, Gemma's. */
+  | "writtenName"
+  | "writtenArguments"
   /** A name and arguments between tags. */
   | "markup"
   /** Behind a call. */
@@ -64,6 +65,8 @@ type State =
 const SPACE = /\s/;
 const HELD_SPACES_MAX = 256;
 const NAME_CHARS_MAX = 256;
+/** What Gemma writes before a name. */
+const GEMMA_PREFIX = /^call:/;
 
 export class CallParser implements AnswerParser {
   readonly #options: CallParserOptions;
@@ -75,8 +78,8 @@ export class CallParser implements AnswerParser {
   #raw = "";
   #object = new CallObjectScanner();
   #balanced = new BalancedScanner();
-  #python = new PythonArguments();
-  #pythonName = "";
+  #written: PythonArguments | GemmaArguments = new PythonArguments();
+  #writtenName = "";
   #markup: MarkupCall | null = null;
   #isInList = false;
   #calls = 0;
@@ -145,10 +148,10 @@ export class CallParser implements AnswerParser {
         this.#sayArguments(char);
         if (this.#balanced.push(char)) this.#endCall();
         return;
-      case "pythonName":
-        return this.#pythonNameChar(char);
-      case "pythonArguments":
-        return this.#pythonChar(char);
+      case "writtenName":
+        return this.#writtenNameChar(char);
+      case "writtenArguments":
+        return this.#writtenChar(char);
       case "markup":
         return this.#markupChar(char);
     }
@@ -184,7 +187,7 @@ export class CallParser implements AnswerParser {
     if (char === "[") {
       this.#isInList = true;
       this.#state = "list";
-    } else if (this.#beginsPythonName(char)) this.#beginPythonName(char);
+    } else if (this.#beginsWrittenName(char)) this.#beginWrittenName(char);
     else if (this.#options.format.hasBareNames && /[\w.-]/.test(char)) this.#state = "name";
     else this.#giveUp();
   }
@@ -214,7 +217,7 @@ export class CallParser implements AnswerParser {
 
   #listChar(char: string): void {
     if (char === "{") this.#beginObject(this.#isCommitted ? char : this.#raw);
-    else if (this.#beginsPythonName(char)) this.#beginPythonName(char);
+    else if (this.#beginsWrittenName(char)) this.#beginWrittenName(char);
     else if (char === "]") {
       if (!this.#isCommitted) return this.#giveUp();
       this.#isInList = false;
@@ -222,27 +225,30 @@ export class CallParser implements AnswerParser {
     } else if (!SPACE.test(char) && char !== ",") this.#giveUp();
   }
 
-  #beginsPythonName(char: string): boolean {
-    return this.#options.format.hasPythonCalls === true && /\w/.test(char);
+  #beginsWrittenName(char: string): boolean {
+    const { hasPythonCalls, hasGemmaCalls } = this.#options.format;
+    return (hasPythonCalls === true || hasGemmaCalls === true) && /\w/.test(char);
   }
 
-  #beginPythonName(char: string): void {
-    this.#pythonName = char;
-    this.#state = "pythonName";
+  #beginWrittenName(char: string): void {
+    this.#writtenName = char;
+    this.#state = "writtenName";
   }
 
-  #pythonNameChar(char: string): void {
-    if (char === "(") {
-      this.#commit(this.#pythonName);
-      this.#python = new PythonArguments();
-      this.#state = "pythonArguments";
-    } else if (/[\w.-]/.test(char) && this.#pythonName.length < NAME_CHARS_MAX) {
-      this.#pythonName += char;
+  #writtenNameChar(char: string): void {
+    const { hasGemmaCalls } = this.#options.format;
+    if (char === (hasGemmaCalls ? "{" : "(")) {
+      const name = this.#writtenName;
+      this.#commit(hasGemmaCalls ? name.replace(GEMMA_PREFIX, "") : name);
+      this.#written = hasGemmaCalls ? new GemmaArguments() : new PythonArguments();
+      this.#state = "writtenArguments";
+    } else if (/[\w.:-]/.test(char) && this.#writtenName.length < NAME_CHARS_MAX) {
+      this.#writtenName += char;
     } else this.#giveUp();
   }
 
-  #pythonChar(char: string): void {
-    const { text, end } = this.#python.push(char);
+  #writtenChar(char: string): void {
+    const { text, end } = this.#written.push(char);
     this.#sayArguments(text);
     if (end === "bad") this.#giveUp();
     else if (end === "done") this.#endCall();

@@ -1,6 +1,7 @@
 /** What an answer with calls of functions is bound to: schemas and grammars. Pure. */
 import type { GrammarSource } from "../../llm/types.ts";
 import type { CallFormat } from "./call_format.ts";
+import { gemmaGrammar } from "./gemma_grammar.ts";
 import type { ToolFunction } from "./tool_plan.ts";
 
 type Functions = readonly ToolFunction[];
@@ -29,7 +30,8 @@ export function autoGrammar(
   format: CallFormat,
   isParallel: boolean,
 ): GrammarSource | null {
-  const { open, close, hasPythonCalls, markup } = format;
+  const { open, close, hasPythonCalls, hasGemmaCalls, markup } = format;
+  if (hasGemmaCalls) return gemmaGrammar(functions, { format, isParallel, isBegun: false });
   if (open === "" || close === "" || hasPythonCalls || markup) return null;
   if (!isParallel || functions.some(({ strict }) => strict)) {
     return { kind: "jsonSchema", schema: forcedSchema(functions, format, false), trigger: open };

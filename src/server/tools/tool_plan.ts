@@ -6,6 +6,7 @@ import type { ChatMessage, GrammarSource, LanguageModel } from "../../llm/types.
 import type { Body } from "../known_fields.ts";
 import { type CallFormat, callFormatOf } from "./call_format.ts";
 import { type AnswerParser, CallParser, type CallParserOptions } from "./call_parser.ts";
+import { gemmaGrammar } from "./gemma_grammar.ts";
 import { withInstructions, withPythonCalls } from "./instructions.ts";
 import { autoGrammar, forcedSchema, namesGrammar, schemaOrCall } from "./tool_grammar.ts";
 
@@ -111,31 +112,16 @@ function boundAnswer(
   const loose = functions.some(({ strict }) => strict)
     ? null
     : functions.map((each) => ({ ...each, parameters: undefined }));
-  if (mode === "required" && format.markup !== undefined) {
-    const [before, behind] = format.markup.name;
-    return {
-      opening: `${format.open}${before === "" ? "" : "\n"}${before}`,
-      grammar: namesGrammar(functions, behind),
-      newParser: parser({ isOpened: true }),
-    };
-  }
   if (mode === "required") {
-    const isList = format.name === "mistral" && isParallel;
-    const bound = (by: readonly ToolFunction[]): GrammarSource => ({
-      kind: "jsonSchema",
-      schema: forcedSchema(by, format, isList),
-    });
     return {
-      // What the model would begin with itself, so that what follows is what it is used to.
-      opening: format.open === "" ? "" : format.open + (format.close === "" ? "" : "\n"),
-      grammar: bound(functions),
-      ...(loose && { looserGrammar: bound(loose) }),
+      ...beginCall(format, { functions, isParallel, loose }),
       newParser: parser({ isOpened: true }),
     };
   }
   if (answerSchema !== undefined) {
     const bare: CallFormat = {
-      ...{ ...format, open: "", close: "", hasBareNames: false, hasPythonCalls: false },
+      ...{ ...format, open: "", close: "", hasBareNames: false },
+      ...{ hasPythonCalls: false, hasGemmaCalls: false },
       markup: undefined,
     };
     return {
@@ -146,11 +132,42 @@ function boundAnswer(
     };
   }
   const grammar = autoGrammar(functions, format, isParallel);
-  const looser = loose && grammar?.kind === "jsonSchema" && autoGrammar(loose, format, isParallel);
+  const looser = loose && (grammar?.kind === "jsonSchema" || format.hasGemmaCalls) &&
+    autoGrammar(loose, format, isParallel);
   return {
     opening: "",
     ...(grammar && { grammar }),
     ...(looser && { looserGrammar: looser }),
     newParser: parser(),
+  };
+}
+
+/** What the model would begin a call with itself, so that what follows is what it is used to. */
+function beginCall(
+  format: CallFormat,
+  { functions, isParallel, loose }: {
+    readonly functions: readonly ToolFunction[];
+    readonly isParallel: boolean;
+    readonly loose: readonly ToolFunction[] | null;
+  },
+): Pick<ToolPlan, "opening" | "grammar" | "looserGrammar"> {
+  const { open, close, markup } = format;
+  if (markup !== undefined) {
+    const [before, behind] = markup.name;
+    return {
+      opening: `${open}${before === "" ? "" : "\n"}${before}`,
+      grammar: namesGrammar(functions, behind),
+    };
+  }
+  const isList = format.name === "mistral" && isParallel;
+  const bound = (by: readonly ToolFunction[]): GrammarSource =>
+    format.hasGemmaCalls
+      ? gemmaGrammar(by, { format, isParallel, isBegun: true })
+      : { kind: "jsonSchema", schema: forcedSchema(by, format, isList) };
+  const opening = format.hasGemmaCalls ? `${open}call:` : open + (close === "" ? "" : "\n");
+  return {
+    opening: open === "" ? "" : opening,
+    grammar: bound(functions),
+    ...(loose && { looserGrammar: bound(loose) }),
   };
 }
