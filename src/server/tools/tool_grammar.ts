@@ -1,15 +1,16 @@
 /** What an answer with calls of functions is bound to: schemas and grammars. Pure. */
-import type { GrammarSource } from "../../llm/types.ts";
+import type { GrammarPart, GrammarSource } from "../../llm/types.ts";
 import type { CallFormat } from "./call_format.ts";
 import type { ToolFunction } from "./tool_plan.ts";
 
 type Functions = readonly ToolFunction[];
 
-/** The schema of an answer that is a call, or a list of calls. */
-export function forcedSchema(functions: Functions, format: CallFormat, isList: boolean) {
+/** The schema of an answer that is a call; where the format has lists, a list of calls. */
+export function forcedSchema(functions: Functions, format: CallFormat, isParallel: boolean) {
   const definitions: Record<string, unknown> = {};
   const call = anyOf(callSchemas(functions, format, definitions));
-  return rooted(isList ? { type: "array", items: call, minItems: 1 } : call, definitions);
+  const list = { type: "array", items: call, minItems: 1, ...(!isParallel && { maxItems: 1 }) };
+  return rooted(format.isList ? list : call, definitions);
 }
 
 /** The schema of an answer that is a call, or follows `answer`. */
@@ -29,8 +30,11 @@ export function autoGrammar(
   format: CallFormat,
   isParallel: boolean,
 ): GrammarSource | null {
-  const { open, close, hasPythonCalls, markup } = format;
-  if (open === "" || close === "" || hasPythonCalls || markup) return null;
+  const { open, close, named, isList, hasPythonCalls, markup } = format;
+  if (named && !isList) {
+    return { ...namedGrammar(functions, format, { isParallel }), trigger: open };
+  }
+  if (open === "" || isList || close === "" || hasPythonCalls || markup) return null;
   if (!isParallel || functions.some(({ strict }) => strict)) {
     return { kind: "jsonSchema", schema: forcedSchema(functions, format, false), trigger: open };
   }
@@ -46,6 +50,51 @@ export function autoGrammar(
       ...JSON_RULES,
     ].join("\n"),
   };
+}
+
+/**
+ * Calls whose names are between marks: one of the names, and arguments by the function's schema, or
+ * any object where it has none.
+ * @param options.isBegun what begins the first call is in the prompt.
+ */
+export function namedGrammar(
+  functions: Functions,
+  format: CallFormat,
+  { isParallel, isBegun = false }: { isParallel: boolean; isBegun?: boolean },
+): GrammarSource & { readonly kind: "parts" } {
+  const { open, close, controls = new Map<number, string>() } = format;
+  const { begin, before, behind, after, end, hasNumbers } = format.named!;
+  const names = new Set(controls.values());
+  const spelt = (text: string) => speltBy(text, names);
+  const number: GrammarPart = { grammar: { kind: "gbnf", text: 'root ::= ":" [0-9]{1,4}' } };
+  const call = {
+    anyOf: functions.map(({ name, parameters = { type: "object" } }): GrammarPart => ({
+      all: [
+        ...[spelt(before), name, ...(hasNumbers ? [number] : []), spelt(behind)],
+        { grammar: { kind: "jsonSchema", schema: parameters } },
+        spelt(after + end),
+      ],
+    })),
+  };
+  const lineEnd: GrammarPart = { repeat: "\n", max: 1 };
+  const next: GrammarPart = { all: [lineEnd, spelt(begin === "" ? open : begin), call] };
+  return {
+    kind: "parts",
+    parts: {
+      all: [
+        ...(isBegun ? [] : [lineEnd, spelt(begin)]),
+        ...[call, ...(isParallel ? [{ repeat: next }] : []), spelt(close)],
+      ],
+    },
+  };
+}
+
+/** A text in which some names are those of control tokens. */
+export function speltBy(text: string, controls: ReadonlySet<string>): GrammarPart {
+  if (controls.size === 0) return text;
+  const names = [...controls].map(RegExp.escape).join("|");
+  const parts = text.split(new RegExp(`(${names})`)).filter((part) => part !== "");
+  return { all: parts.map((part) => controls.has(part) ? { token: part } : part) };
 }
 
 /** Behind what comes before a function's name: one of the names, then what tags grammars leave. */
@@ -74,16 +123,16 @@ function quoted(text: string): string {
 
 function callSchemas(
   functions: Functions,
-  { argumentsKey }: CallFormat,
+  { nameKey = "name", argumentsKey }: CallFormat,
   definitions: Record<string, unknown>,
 ) {
   return functions.map(({ name, parameters = { type: "object" } }, index) => ({
     type: "object",
     properties: {
-      name: { const: name },
+      [nameKey]: { const: name },
       [argumentsKey]: placed(parameters, `function${index}`, definitions),
     },
-    required: ["name", argumentsKey],
+    required: [nameKey, argumentsKey],
     additionalProperties: false,
   }));
 }

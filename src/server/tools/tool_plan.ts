@@ -4,10 +4,17 @@
  */
 import type { ChatMessage, GrammarSource, LanguageModel } from "../../llm/types.ts";
 import type { Body } from "../known_fields.ts";
-import { type CallFormat, callFormatOf } from "./call_format.ts";
+import { argumentTypes } from "./argument_types.ts";
+import { BARE_CALL, type CallFormat, callFormatOf } from "./call_format.ts";
 import { type AnswerParser, CallParser, type CallParserOptions } from "./call_parser.ts";
-import { withInstructions, withPythonCalls } from "./instructions.ts";
-import { autoGrammar, forcedSchema, namesGrammar, schemaOrCall } from "./tool_grammar.ts";
+import { shownFunctions } from "./instructions.ts";
+import {
+  autoGrammar,
+  forcedSchema,
+  namedGrammar,
+  namesGrammar,
+  schemaOrCall,
+} from "./tool_grammar.ts";
 
 /** A function that the model may call. */
 export interface ToolFunction {
@@ -57,12 +64,7 @@ export function planTools(
   if (request === null && !hasCalls) return { messages, opening: "" };
   const format = callFormatOf(model);
   const { functions = [] } = request ?? {};
-  const shown = format.isInTemplate
-    ? {
-      messages: format.hidesCalls ? messages.map(withPythonCalls) : messages,
-      ...(functions.length > 0 && { tools: functions.map(onWire) }),
-    }
-    : { messages: withInstructions(messages, functions) };
+  const shown = shownFunctions(format, messages, functions);
   if (request === null || functions.length === 0) return { ...shown, opening: "" };
   return { ...shown, ...boundAnswer(format, request, answerSchema) };
 }
@@ -79,19 +81,6 @@ export function onWire({ name, description, parameters }: ToolFunction) {
   };
 }
 
-/** What the function's schema says of an argument. */
-function typeOfArgument(functions: readonly ToolFunction[], name: string, key: string): unknown {
-  const properties = functions.find((each) => each.name === name)?.parameters?.properties;
-  const schema = isObject(properties) && Object.hasOwn(properties, key) ? properties[key] : null;
-  if (!isObject(schema)) return undefined;
-  const types = [schema.anyOf, schema.oneOf].find(Array.isArray)?.map((each) => each?.type);
-  return schema.type ?? types;
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null;
-}
-
 function boundAnswer(
   format: CallFormat,
   request: ToolRequest,
@@ -103,7 +92,10 @@ function boundAnswer(
     new CallParser({
       format,
       isKnown: (name) => names.has(name),
-      typeOf: (name, key) => typeOfArgument(functions, name, key),
+      typeOf: (name, key, written) => {
+        const { parameters } = functions.find((each) => each.name === name) ?? {};
+        return argumentTypes(parameters, key, written);
+      },
       ...(!isParallel && { callsMax: 1 }),
       ...options,
     });
@@ -120,24 +112,25 @@ function boundAnswer(
     };
   }
   if (mode === "required") {
-    const isList = format.name === "mistral" && isParallel;
-    const bound = (by: readonly ToolFunction[]): GrammarSource => ({
-      kind: "jsonSchema",
-      schema: forcedSchema(by, format, isList),
-    });
+    const { open, close, isList, named } = format;
+    const isNamed = named !== undefined && !isList;
+    const bound = (by: readonly ToolFunction[]): GrammarSource =>
+      isNamed ? namedGrammar(by, format, { isParallel, isBegun: true }) : {
+        kind: "jsonSchema",
+        schema: forcedSchema(by, format, isParallel),
+      };
+    const behind = isNamed ? named.begin : isList || close === "" ? "" : "\n";
     return {
       // What the model would begin with itself, so that what follows is what it is used to.
-      opening: format.open === "" ? "" : format.open + (format.close === "" ? "" : "\n"),
+      opening: open === "" ? "" : open + behind,
       grammar: bound(functions),
       ...(loose && { looserGrammar: bound(loose) }),
       newParser: parser({ isOpened: true }),
     };
   }
   if (answerSchema !== undefined) {
-    const bare: CallFormat = {
-      ...{ ...format, open: "", close: "", hasBareNames: false, hasPythonCalls: false },
-      markup: undefined,
-    };
+    const { argumentsKey, idChars } = format;
+    const bare: CallFormat = { ...BARE_CALL, argumentsKey, idChars };
     return {
       opening: "",
       grammar: { kind: "jsonSchema", schema: schemaOrCall(functions, bare, answerSchema) },
@@ -145,8 +138,12 @@ function boundAnswer(
       newParser: parser({ format: bare }),
     };
   }
-  const grammar = autoGrammar(functions, format, isParallel);
-  const looser = loose && grammar?.kind === "jsonSchema" && autoGrammar(loose, format, isParallel);
+  // Of several calls only strict ones are held to their schemas.
+  const free = ({ name, ...each }: ToolFunction) => each.strict ? { name, ...each } : { name };
+  const bound = format.named && isParallel ? functions.map(free) : functions;
+  const grammar = autoGrammar(bound, format, isParallel);
+  const hasSchemas = grammar?.kind === "jsonSchema" || grammar?.kind === "parts";
+  const looser = loose && hasSchemas && autoGrammar(loose, format, isParallel);
   return {
     opening: "",
     ...(grammar && { grammar }),
