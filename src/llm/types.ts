@@ -104,7 +104,10 @@ export interface GenerateChunk {
   readonly text: string;
   /** The new ids. */
   readonly ids: readonly number[];
-  /** One for each id, where they were asked for. */
+  /**
+   * Where they were asked for: of the ids whose text is shown by now. Those of what is held back
+   * come when that does, and those of a stop text never.
+   */
   readonly logprobs?: readonly TokenLogprobs[];
   /** Ids of the answer so far that were guessed ahead; left out: none. */
   readonly draftedTokens?: number;

@@ -20,6 +20,9 @@ export function argumentTypes(
   return typesOf(schema, { root: parameters, written, depth: 0 });
 }
 
+/** It is a text of a list, even where it looks like a number of the same list. */
+const LISTED: readonly unknown[] = ["string"];
+
 interface Context {
   readonly root: unknown;
   readonly written: string;
@@ -31,12 +34,12 @@ function typesOf(schema: unknown, context: Context): readonly unknown[] | undefi
   const inner = { ...context, depth: context.depth + 1 };
   if (typeof schema.$ref === "string") return typesOf(target(context.root, schema.$ref), inner);
   const values = Object.hasOwn(schema, "const") ? [schema.const] : schema.enum;
-  // A text of the list is that text, even where it looks like a number of the same list.
-  if (Array.isArray(values)) return values.includes(context.written) ? ["string"] : kindsOf(values);
+  if (Array.isArray(values)) return values.includes(context.written) ? LISTED : kindsOf(values);
   if (schema.type !== undefined) return [schema.type].flat();
   const parts = [schema.anyOf, schema.oneOf, schema.allOf].find(Array.isArray);
-  const types = parts?.flatMap((each) => typesOf(each, inner) ?? []);
-  return types === undefined || types.length === 0 ? undefined : types;
+  const types = parts?.map((each) => typesOf(each, inner) ?? []) ?? [];
+  const all = types.includes(LISTED) ? LISTED : types.flat();
+  return all.length === 0 ? undefined : all;
 }
 
 function kindsOf(values: readonly unknown[]): readonly string[] {
