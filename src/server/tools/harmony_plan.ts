@@ -1,6 +1,6 @@
 /**
- * How a conversation is put to a model that writes in Harmony's form, and its answer read and bound:
- * messages to itself are free, what people or functions get is not. Pure.
+ * How a conversation is put to a model that writes in Harmony's form, and its answer read. Of what
+ * is bound thoughts are left free. Pure.
  */
 import type { ChatMessage, GrammarPart, GrammarSource } from "../../llm/types.ts";
 import type { Body } from "../known_fields.ts";

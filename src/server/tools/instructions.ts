@@ -1,6 +1,6 @@
 /**
- * How functions and earlier calls are put to a template: as it knows them, or, where it does not, in
- * messages. Pure.
+ * How functions and earlier calls are put to a template: as it knows them, or in messages where it
+ * does not. Pure.
  */
 import type { ChatMessage } from "../../llm/types.ts";
 import type { CallFormat } from "./call_format.ts";

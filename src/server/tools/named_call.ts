@@ -50,8 +50,10 @@ export const NUMBERED_CALL: NamedMarks = {
   after: "",
   end: "<|tool_call_end|>",
   hasNumbers: true,
-  head:
-    /^\s*(?<id>(?:functions\.)?(?<name>[\w.-]+)(?<number>:\d+)?)\s*(?:<\|tool_call_argument_begin\|>)?\s*$/,
+  head: new RegExp(
+    String.raw`^\s*(?<id>(?:functions\.)?(?<name>[\w.-]+)(?<number>:\d+)?)\s*` +
+      String.raw`(?:<\|tool_call_argument_begin\|>)?\s*$`,
+  ),
 };
 
 /** Mistral, since Small 3.2 and Devstral; before, calls were a list of objects. */

@@ -21,7 +21,7 @@ const appOf = (name: string) =>
   testApp(nativeModel(name as NativeModel, SAID[name as NativeModel]));
 
 for (const name of Object.keys(SAID)) {
-  Deno.test(`calls between marks of ${name} come apart in every API, whole and streamed`, async () => {
+  Deno.test(`calls of ${name} come apart in every API, whole and streamed`, async () => {
     const { app } = appOf(name);
     const chat = { ...hello, tools };
     const { choices: [{ message, finish_reason }] } = await (await post(app, CHAT, chat)).json();
