@@ -133,7 +133,10 @@ function nativeFormat(template: string): CallFormat | null {
     const more = { hidesCalls: !/\btool_calls\b/.test(template), isToldBySystem: isPhi };
     return { ...PLAIN, ...more, name: "list", open, close, isList: true };
   }
-  return null;
+  // Nemotron Nano 2; Apriel 1.6.
+  const tag = ["TOOLCALL", "tool_calls"].find((name) => has(`<${name}>[`));
+  if (tag === undefined) return null;
+  return { ...PLAIN, name: "list", open: `<${tag}>`, close: `</${tag}>`, isList: true };
 }
 
 /** Control tokens that texts consist of, and how they are spelt. */

@@ -127,9 +127,11 @@ Deno.test("planTools() tells functions where a template knows calls only, in its
 Deno.test("planTools() has lists of calls where the model writes lists", () => {
   const granite = { chatTemplate: "{{ tools }} respond with <|tool_call|> followed by a list" };
   const cohere = { chatTemplate: '{{ tools }}{{ m.tool_calls }}<|START_ACTION|>[{"tool_name"' };
+  const nemotron = { chatTemplate: "{{ tools }}{{ m.tool_calls }}<TOOLCALL>[]</TOOLCALL>" };
   for (
     const [details, open, key] of [
       [granite, "<|tool_call|>", '"name": "f", "arguments"'],
+      [nemotron, "<TOOLCALL>", '"name": "f", "arguments"'],
       [cohere, "<|START_ACTION|>", '"tool_name": "f", "parameters"'],
       [{ chatTemplate: "{{ tools }}[TOOL_CALLS][" }, "[TOOL_CALLS]", '"name": "f", "arguments"'],
     ] as const
