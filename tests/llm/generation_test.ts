@@ -144,6 +144,18 @@ Deno.test("startGeneration() ends half a character before a control token that f
   };
   assertEquals(await read([]), ["a\ufffd|final", "length"]);
   assertEquals(await read(["\ufffd"]), ["a", "stop"]);
+  // What it ended with counts: the next token is told when it is shown, not before.
+  const request = { ...REQUEST, logprobs: createLogprobRows(0, 8) };
+  const more = { tokenizer, stop: ["STOP"], request };
+  const { input: given } = input([[0xf0], [1], codes("ST")], more);
+  const told: number[][] = [];
+  for await (
+    const { logprobs = [] } of startGeneration(
+      new TurnQueue({ runningMax: 1, waitingMax: 1 }),
+      given,
+    )
+  ) told.push(logprobs.map(({ id }) => id));
+  assertEquals(told, [[0xf0], [], [1], [], [], codes("ST")]);
 });
 
 Deno.test("startGeneration() frees the engine and its turn when the decoder throws", async () => {

@@ -183,4 +183,7 @@ Deno.test("CallParser passes arguments between marks on while they come, in line
   assertEquals(parser.push('"a": "lon'), [{ kind: "arguments", call: 0, text: '"a": "lon' }]);
   const long = `${begin("<｜tool▁call▁begin｜>f<｜tool▁sep｜>{}")}${" ".repeat(300_000)}x`;
   assertEquals(parse(DEEPSEEK, [long]).calls, [["f", "{}"]]);
+  // What is no closing after all is not waited for.
+  parser.push('g"}');
+  assertEquals(parser.push(" ".repeat(400)).map(({ kind }) => kind), ["text"]);
 });

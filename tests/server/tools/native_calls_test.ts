@@ -151,6 +151,16 @@ Deno.test("planTools() has lists of calls where the model writes lists", () => {
   }
 });
 
+Deno.test("Llama 3's bare calls are read behind its tag, which is a control token", () => {
+  const details = { chatTemplate: '{{ tools }}<|python_tag|> {"name": "", "parameters": {}}' };
+  const llama = new ScriptedModel({ details, controls: { "<|python_tag|>": "\uE200" } });
+  const parser = planTools(llama, messages, auto).newParser!();
+  assertEquals(parser.push("", [0xe200]), []);
+  const written = '{"name": "f", "parameters": {"a": 1}}; {"name": "g", "parameters": {}}';
+  const names = parser.push(written, [1]).flatMap((each) => each.kind === "call" ? each.name : []);
+  assertEquals(names, ["f", "g"]);
+});
+
 Deno.test("planTools() puts functions and earlier calls where such templates look for them", () => {
   const phi = new ScriptedModel({
     details: { chatTemplate: "{% if message['tools'] %}<|tool|>{{ message['tools'] }}<|/tool|>" },
