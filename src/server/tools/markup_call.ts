@@ -15,6 +15,8 @@ export interface Markup {
   readonly end: string;
   /** A line's end behind what begins a value, and before what ends it, is none of its own. */
   readonly hasLines: boolean;
+  /** Several calls stand between one opening and its closing. */
+  readonly isBlock?: boolean;
 }
 
 /** Qwen 3 Coder, Qwen 3.5. */
@@ -33,6 +35,7 @@ export const INVOKE_TAGS: Markup = {
   value: ["", "</parameter>"],
   end: "</invoke>",
   hasLines: false,
+  isBlock: true,
 };
 
 /** GLM 4.5 and later, whose last tag closes the call, too. */

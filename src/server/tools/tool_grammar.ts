@@ -1,6 +1,7 @@
 /** What an answer with calls of functions is bound to: schemas and grammars. Pure. */
 import type { GrammarPart, GrammarSource } from "../../llm/types.ts";
 import type { CallFormat } from "./call_format.ts";
+import { markupGrammar } from "./markup_grammar.ts";
 import type { ToolFunction } from "./tool_plan.ts";
 
 type Functions = readonly ToolFunction[];
@@ -31,10 +32,15 @@ export function autoGrammar(
   isParallel: boolean,
 ): GrammarSource | null {
   const { open, close, named, isList, hasPythonCalls, markup } = format;
+  if (markup) {
+    // Names alone are told by tags; without one schema that is law nothing more is worth binding.
+    if (!functions.some(({ strict }) => strict)) return null;
+    return { ...markupGrammar(functions, format, { isParallel }), trigger: open };
+  }
   if (named && !isList) {
     return { ...namedGrammar(functions, format, { isParallel }), trigger: open };
   }
-  if (open === "" || isList || close === "" || hasPythonCalls || markup) return null;
+  if (open === "" || isList || close === "" || hasPythonCalls) return null;
   if (!isParallel || functions.some(({ strict }) => strict)) {
     return { kind: "jsonSchema", schema: forcedSchema(functions, format, false), trigger: open };
   }

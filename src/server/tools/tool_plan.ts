@@ -8,6 +8,7 @@ import { argumentTypes } from "./argument_types.ts";
 import { BARE_CALL, type CallFormat, callFormatOf } from "./call_format.ts";
 import { type AnswerParser, CallParser, type CallParserOptions } from "./call_parser.ts";
 import { shownFunctions } from "./instructions.ts";
+import { markupGrammar } from "./markup_grammar.ts";
 import {
   autoGrammar,
   forcedSchema,
@@ -107,7 +108,8 @@ function boundAnswer(
     const [before, behind] = format.markup.name;
     return {
       opening: `${format.open}${before === "" ? "" : "\n"}${before}`,
-      grammar: namesGrammar(functions, behind),
+      grammar: markupGrammar(functions, format, { isParallel, isBegun: true }),
+      ...(loose && { looserGrammar: namesGrammar(functions, behind) }),
       newParser: parser({ isOpened: true }),
     };
   }
@@ -140,7 +142,7 @@ function boundAnswer(
   }
   // Of several calls only strict ones are held to their schemas.
   const free = ({ name, ...each }: ToolFunction) => each.strict ? { name, ...each } : { name };
-  const bound = format.named && isParallel ? functions.map(free) : functions;
+  const bound = (format.named || format.markup) && isParallel ? functions.map(free) : functions;
   const grammar = autoGrammar(bound, format, isParallel);
   const hasSchemas = grammar?.kind === "jsonSchema" || grammar?.kind === "parts";
   const looser = loose && hasSchemas && autoGrammar(loose, format, isParallel);

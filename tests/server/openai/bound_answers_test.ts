@@ -15,16 +15,17 @@ const CONTROL = 3;
 /** A vocabulary whose last tokens are control tokens, and a template. */
 function tokenizer(template: string, controls: object): MetadataEntry[] {
   const names = Object.keys(controls);
+  const first = SHAPE.vocabSize - names.length;
   return sentencePieceVocabulary(SHAPE.vocabSize).map(([key, stored]): MetadataEntry => {
     if (key === "tokenizer.chat_template") return [key, text(template)];
     if (stored.type !== "array") return [key, stored];
     const value = [...stored.value as Iterable<unknown>];
     if (key === "tokenizer.ggml.tokens") {
-      return [key, list([...value.slice(0, -names.length), ...names] as string[])];
+      return [key, list([...value.slice(0, first), ...names] as string[])];
     }
     if (key !== "tokenizer.ggml.token_type") return [key, stored];
     const types = Int32Array.from(value as number[]);
-    return [key, list(types.fill(CONTROL, -names.length))];
+    return [key, list(types.fill(CONTROL, first))];
   });
 }
 
@@ -61,6 +62,7 @@ async function answer(model: LoadedModel, seed: number, more: object) {
 const MODELS = {
   kimi: tokenizer(CALL_TEMPLATES.kimi, CALL_CONTROLS),
   deepseekR1: tokenizer(CALL_TEMPLATES.deepseekR1, CALL_CONTROLS),
+  qwen: tokenizer("{{ tools | tojson }}<tool_call><function=f><parameter=k>", {}),
   mistral: tokenizer(CALL_TEMPLATES.mistral, CALL_CONTROLS),
   "gpt-oss": tokenizer(HARMONY_TEMPLATE, HARMONY_CONTROLS),
 };

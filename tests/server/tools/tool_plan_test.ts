@@ -1,14 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import {
-  buildTokenTrie,
-  compileGrammar,
-  GrammarKnowledge,
-  GrammarMatcher,
-} from "../../../src/grammar/mod.ts";
-import type { GrammarSource } from "../../../src/llm/types.ts";
 import { callFormatOf } from "../../../src/server/tools/call_format.ts";
 import { planTools, type ToolRequest } from "../../../src/server/tools/tool_plan.ts";
-import { vocabularyOf } from "../../grammar/tiny.ts";
 import { ScriptedModel } from "../../support/scripted_model.ts";
 
 const TEMPLATES = {
@@ -156,32 +148,12 @@ Deno.test("planTools() lets an answer that follows a schema be a call as well", 
   assertEquals(read(`{"name":"Ada"}`), ["text"]);
 });
 
-Deno.test("planTools() binds names of calls between tags, and reads arguments by their schemas", () => {
-  const plan = planTools(modelOf("markup"), messages, required);
-  assertEquals(plan.opening, "<tool_call>\n<function=");
-  assertEquals(plan.grammar?.kind, "gbnf");
-  const { text } = plan.grammar as { text: string };
-  for (const template of ["<arg_key>", "<minimax:tool_call>"]) {
-    const details = { chatTemplate: `{{ tools }}${template}` };
-    const other = planTools(new ScriptedModel({ details }), messages, required);
-    compileGrammar(other.grammar as GrammarSource & { kind: "gbnf" });
-  }
+Deno.test("planTools() reads arguments between tags by their schemas", () => {
   const seed = { chatTemplate: "{{ tools }}<seed:tool_call><function=f><parameter=k>" };
   const { open, close } = callFormatOf(new ScriptedModel({ details: seed }));
   assertEquals([open, close], ["<seed:tool_call>", "</seed:tool_call>"]);
-  const matches = (written: string) => {
-    const tokens = [...new Set(written)];
-    const trie = buildTokenTrie(vocabularyOf([...tokens, "</s>"], { ends: [tokens.length] }));
-    const grammar = compileGrammar({ kind: "gbnf", text });
-    const matcher = new GrammarMatcher(new GrammarKnowledge(grammar, trie));
-    return [...written].every((char) => {
-      const isAllowed = matcher.allows(tokens.indexOf(char));
-      if (isAllowed) matcher.accept(tokens.indexOf(char));
-      return isAllowed;
-    });
-  };
-  assert(matches("weather>\n<parameter=city>\nUlm\n</parameter>"));
-  assert(!matches("other>"));
+  const plan = planTools(modelOf("markup"), messages, required);
+  assertEquals(plan.opening, "<tool_call>\n<function=");
   const parser = plan.newParser!();
   const deltas = parser.push("weather>\n<parameter=city>\n17\n</parameter>\n</function>");
   assertEquals(deltas.slice(1), [{ kind: "arguments", call: 0, text: '{"city": "17"}' }]);

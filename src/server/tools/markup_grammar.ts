@@ -1,0 +1,86 @@
+/**
+ * What calls whose arguments are between tags are bound to: names, arguments in the order of the
+ * function's schema, and of these what the schema says. Texts are free, as what tags hold is no
+ * JSON. Pure.
+ */
+import type { GrammarPart, GrammarSource } from "../../llm/types.ts";
+import type { Body } from "../known_fields.ts";
+import { argumentValues } from "./argument_types.ts";
+import type { CallFormat } from "./call_format.ts";
+import type { ToolFunction } from "./tool_plan.ts";
+
+type Source = GrammarSource & { readonly kind: "parts" };
+
+/** Templates differ in lines' ends, and models do. */
+const LINE_END: GrammarPart = { repeat: "\n", max: 1 };
+
+/**
+ * One call, or several.
+ * @param options.isBegun what comes before the first name is in the prompt.
+ */
+export function markupGrammar(
+  functions: readonly ToolFunction[],
+  { open, close, markup }: CallFormat,
+  { isParallel, isBegun = false }: { isParallel: boolean; isBegun?: boolean },
+): Source {
+  const { name: [before, behind], end, isBlock } = markup!;
+  const call: GrammarPart = {
+    anyOf: functions.map(({ name, parameters }) => ({
+      all: [name, behind.trimEnd(), LINE_END, argumentParts(parameters, markup!), end],
+    })),
+  };
+  const again = isBlock ? [] : [close, LINE_END, open, LINE_END];
+  const next: GrammarPart = { all: [LINE_END, ...again, before, call] };
+  return {
+    kind: "parts",
+    parts: {
+      all: [
+        ...(isBegun ? [] : [LINE_END, before]),
+        ...[call, ...(isParallel ? [{ repeat: next }] : []), LINE_END, close],
+      ],
+    },
+  };
+}
+
+type Markup = NonNullable<CallFormat["markup"]>;
+
+/** The arguments that the schema lists, in its order; where it lists none, any. */
+function argumentParts(parameters: Body | undefined, markup: Markup): GrammarPart {
+  const { properties, required } = parameters ?? {};
+  if (typeof properties !== "object" || properties === null) {
+    const name: GrammarPart = { grammar: { kind: "gbnf", text: "root ::= [^\\n<>\"]{1,256}" } };
+    return { repeat: argumentPart(name, freeText(markup), markup) };
+  }
+  const due = new Set(Array.isArray(required) ? required : []);
+  return {
+    all: Object.entries(properties).map(([key, schema]) => {
+      const part = argumentPart(key, valuePart(parameters, schema, markup), markup);
+      return due.has(key) ? part : { repeat: part, max: 1 };
+    }),
+  };
+}
+
+function argumentPart(key: GrammarPart, value: GrammarPart, markup: Markup): GrammarPart {
+  const { key: [before, behind], value: [open] } = markup;
+  const gap = open === "" ? [] : [LINE_END, open];
+  return { all: [before, key, behind, ...gap, value, LINE_END] };
+}
+
+/** A value and what closes it. */
+function valuePart(parameters: unknown, schema: unknown, markup: Markup): GrammarPart {
+  const { value: [, close], hasLines } = markup;
+  const lineEnd = hasLines ? [LINE_END] : [];
+  const closed = (part: GrammarPart): GrammarPart => ({ all: [...lineEnd, part, ...lineEnd, close] });
+  const values = argumentValues(parameters, schema);
+  if (values.kind === "text") return freeText(markup);
+  if (values.kind === "json") {
+    return closed({ grammar: { kind: "jsonSchema", schema: values.schema } });
+  }
+  return closed({
+    anyOf: values.values.map((each) => typeof each === "string" ? each : JSON.stringify(each)),
+  });
+}
+
+function freeText({ value: [, close] }: Markup): GrammarPart {
+  return { until: close };
+}
