@@ -28,6 +28,13 @@ export function partExpression(
   addRules: (source: GrammarSource) => number,
 ): Expression {
   const { depth: depthMax } = book.limits;
+  /** A grammar that several parts name is there once. */
+  const known = new Map<GrammarSource, Expression>();
+  const grammarOf = (source: GrammarSource): Expression => {
+    const rule = known.get(source) ?? ref(addRules(source));
+    known.set(source, rule);
+    return rule;
+  };
   const convert = (part: GrammarPart, depth: number): Expression => {
     if (depth > depthMax) {
       throw grammarError(`Cannot use the grammar: its parts nest deeper than ${depthMax}`);
@@ -38,7 +45,7 @@ export function partExpression(
     if ("until" in part) return until(triggerOf(part.until), { isDue: true });
     if ("all" in part) return sequence(...part.all.map(inner));
     if ("anyOf" in part) return choice(...part.anyOf.map(inner));
-    if ("grammar" in part) return ref(addRules(part.grammar));
+    if ("grammar" in part) return grammarOf(part.grammar);
     const { repeat: body, min = 0, max = Infinity } = part;
     return repeat(inner(body), min, max);
   };

@@ -1,6 +1,6 @@
 /**
- * Which tokens' text an answer shows by now: those of what is held back wait with it, and those of a
- * stop text are never told. Knows nothing of stop texts themselves.
+ * Which tokens' text an answer shows by now: those of what is held back wait with it, and those of
+ * a stop text are never told. Knows nothing of stop texts themselves.
  */
 
 interface Waiting<Token> {

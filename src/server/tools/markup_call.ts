@@ -53,8 +53,8 @@ const NAME_CHARS_MAX = 256;
 type State = "before" | "name" | "between" | "key" | "gap" | "value";
 
 /**
- * Type of an argument that was written so: "string", "integer", …, or a list of them; undefined: not
- * said.
+ * Type of an argument that was written so: "string", "integer", …, or a list of them; undefined:
+ * not said.
  */
 export type ArgumentTypes = (name: string, key: string, written: string) => unknown;
 

@@ -12,7 +12,7 @@ import type { ToolFunction } from "./tool_plan.ts";
 type Source = GrammarSource & { readonly kind: "parts" };
 
 /** Templates differ in lines' ends, and models do. */
-const LINE_END: GrammarPart = { repeat: "\n", max: 1 };
+export const LINE_END: GrammarPart = { repeat: "\n", max: 1 };
 
 /**
  * One call, or several.
@@ -70,7 +70,9 @@ function argumentPart(key: GrammarPart, value: GrammarPart, markup: Markup): Gra
 function valuePart(parameters: unknown, schema: unknown, markup: Markup): GrammarPart {
   const { value: [, close], hasLines } = markup;
   const lineEnd = hasLines ? [LINE_END] : [];
-  const closed = (part: GrammarPart): GrammarPart => ({ all: [...lineEnd, part, ...lineEnd, close] });
+  const closed = (part: GrammarPart): GrammarPart => ({
+    all: [...lineEnd, part, ...lineEnd, close],
+  });
   const values = argumentValues(parameters, schema);
   if (values.kind === "text") return freeText(markup);
   if (values.kind === "json") {

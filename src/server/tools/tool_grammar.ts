@@ -1,7 +1,7 @@
 /** What an answer with calls of functions is bound to: schemas and grammars. Pure. */
 import type { GrammarPart, GrammarSource } from "../../llm/types.ts";
 import type { CallFormat } from "./call_format.ts";
-import { markupGrammar } from "./markup_grammar.ts";
+import { LINE_END, markupGrammar } from "./markup_grammar.ts";
 import type { ToolFunction } from "./tool_plan.ts";
 
 type Functions = readonly ToolFunction[];
@@ -22,9 +22,9 @@ export function schemaOrCall(functions: Functions, format: CallFormat, answer: u
 }
 
 /**
- * What holds behind the opening of a call that the model chose to make; null: nothing, for the
- * opening is no text, or calls are no JSON. Names are bound, and arguments to be objects; to their
- * schemas only where one call is all there is, for a schema cannot say what follows it.
+ * What holds behind the opening of a call that the model chose to make; null: nothing, for calls
+ * have no opening, or are no JSON. Names are bound, and arguments to the functions' schemas, or to
+ * be objects.
  */
 export function autoGrammar(
   functions: Functions,
@@ -41,21 +41,21 @@ export function autoGrammar(
     return { ...namedGrammar(functions, format, { isParallel }), trigger: open };
   }
   if (open === "" || isList || close === "" || hasPythonCalls) return null;
-  if (!isParallel || functions.some(({ strict }) => strict)) {
-    return { kind: "jsonSchema", schema: forcedSchema(functions, format, false), trigger: open };
-  }
-  const names = functions.map(({ name }) => quoted(JSON.stringify(name)));
-  return {
-    kind: "gbnf",
-    trigger: open,
-    text: [
-      `root ::= ws call ws ${quoted(close)} (ws ${quoted(open)} ws call ws ${quoted(close)})*`,
-      `call ::= "{" ws ${quoted('"name"')} ws ":" ws name ws "," ws ` +
-      `${quoted(JSON.stringify(format.argumentsKey))} ws ":" ws object ws "}"`,
-      `name ::= ${names.join(" | ")}`,
-      ...JSON_RULES,
-    ].join("\n"),
-  };
+  return { ...taggedGrammar(functions, format, isParallel), trigger: open };
+}
+
+/** One call or several, each an object between the format's tags; the first one's is open. */
+export function taggedGrammar(
+  functions: Functions,
+  format: CallFormat,
+  isParallel: boolean,
+): GrammarSource & { readonly kind: "parts" } {
+  const { open, close } = format;
+  const schema = forcedSchema(functions, format, false);
+  const call: GrammarPart = { grammar: { kind: "jsonSchema", schema } };
+  const next = { all: [LINE_END, close, LINE_END, open, LINE_END, call] };
+  const more = isParallel ? [{ repeat: next }] : [];
+  return { kind: "parts", parts: { all: [LINE_END, call, ...more, LINE_END, close] } };
 }
 
 /**
@@ -82,13 +82,12 @@ export function namedGrammar(
       ],
     })),
   };
-  const lineEnd: GrammarPart = { repeat: "\n", max: 1 };
-  const next: GrammarPart = { all: [lineEnd, spelt(begin === "" ? open : begin), call] };
+  const next: GrammarPart = { all: [LINE_END, spelt(begin === "" ? open : begin), call] };
   return {
     kind: "parts",
     parts: {
       all: [
-        ...(isBegun ? [] : [lineEnd, spelt(begin)]),
+        ...(isBegun ? [] : [LINE_END, spelt(begin)]),
         ...[call, ...(isParallel ? [{ repeat: next }] : []), spelt(close)],
       ],
     },
@@ -109,18 +108,6 @@ export function namesGrammar(functions: Functions, behind: string): GrammarSourc
   const newLine = behind === "\n" ? '"\\n"' : quoted(behind);
   return { kind: "gbnf", text: `root ::= (${names.join(" | ")}) ${newLine} [^\\x00]*` };
 }
-
-const JSON_RULES = [
-  `value ::= object | array | string | number | "true" | "false" | "null"`,
-  `object ::= "{" ws (member (ws "," ws member)*)? ws "}"`,
-  `member ::= string ws ":" ws value`,
-  `array ::= "[" ws (value (ws "," ws value)*)? ws "]"`,
-  `string ::= "\\"" ([^"\\\\\\x00-\\x1f] | "\\\\" (["\\\\/bfnrt] | "u" hex hex hex hex))* "\\""`,
-  `hex ::= [0-9a-fA-F]`,
-  `number ::= "-"? ("0" | [1-9] [0-9]*) ("." [0-9]+)? ([eE] [-+]? [0-9]+)?`,
-  // Without an end, a model in doubt writes white space for ever.
-  `ws ::= [ \\t\\n]{0,16}`,
-];
 
 /** A text as a terminal of a grammar. */
 function quoted(text: string): string {

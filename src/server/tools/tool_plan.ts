@@ -8,14 +8,8 @@ import { argumentTypes } from "./argument_types.ts";
 import { BARE_CALL, type CallFormat, callFormatOf } from "./call_format.ts";
 import { type AnswerParser, CallParser, type CallParserOptions } from "./call_parser.ts";
 import { shownFunctions } from "./instructions.ts";
-import { markupGrammar } from "./markup_grammar.ts";
-import {
-  autoGrammar,
-  forcedSchema,
-  namedGrammar,
-  namesGrammar,
-  schemaOrCall,
-} from "./tool_grammar.ts";
+import { looserFunctions, requiredCall } from "./required_call.ts";
+import { autoGrammar, schemaOrCall } from "./tool_grammar.ts";
 
 /** A function that the model may call. */
 export interface ToolFunction {
@@ -100,35 +94,9 @@ function boundAnswer(
       ...(!isParallel && { callsMax: 1 }),
       ...options,
     });
-  // Schemas are help, not law, unless it is said.
-  const loose = functions.some(({ strict }) => strict)
-    ? null
-    : functions.map((each) => ({ ...each, parameters: undefined }));
-  if (mode === "required" && format.markup !== undefined) {
-    const [before, behind] = format.markup.name;
-    return {
-      opening: `${format.open}${before === "" ? "" : "\n"}${before}`,
-      grammar: markupGrammar(functions, format, { isParallel, isBegun: true }),
-      ...(loose && { looserGrammar: namesGrammar(functions, behind) }),
-      newParser: parser({ isOpened: true }),
-    };
-  }
   if (mode === "required") {
-    const { open, close, isList, named } = format;
-    const isNamed = named !== undefined && !isList;
-    const bound = (by: readonly ToolFunction[]): GrammarSource =>
-      isNamed ? namedGrammar(by, format, { isParallel, isBegun: true }) : {
-        kind: "jsonSchema",
-        schema: forcedSchema(by, format, isParallel),
-      };
-    const behind = isNamed ? named.begin : isList || close === "" ? "" : "\n";
-    return {
-      // What the model would begin with itself, so that what follows is what it is used to.
-      opening: open === "" ? "" : open + behind,
-      grammar: bound(functions),
-      ...(loose && { looserGrammar: bound(loose) }),
-      newParser: parser({ isOpened: true }),
-    };
+    const bound = requiredCall(functions, format, isParallel);
+    return { ...bound, newParser: parser({ isOpened: true }) };
   }
   if (answerSchema !== undefined) {
     const { argumentsKey, idChars } = format;
@@ -142,10 +110,10 @@ function boundAnswer(
   }
   // Of several calls only strict ones are held to their schemas.
   const free = ({ name, ...each }: ToolFunction) => each.strict ? { name, ...each } : { name };
-  const bound = (format.named || format.markup) && isParallel ? functions.map(free) : functions;
+  const bound = isParallel ? functions.map(free) : functions;
   const grammar = autoGrammar(bound, format, isParallel);
-  const hasSchemas = grammar?.kind === "jsonSchema" || grammar?.kind === "parts";
-  const looser = loose && hasSchemas && autoGrammar(loose, format, isParallel);
+  const loose = looserFunctions(functions);
+  const looser = loose && grammar && autoGrammar(loose, format, isParallel);
   return {
     opening: "",
     ...(grammar && { grammar }),

@@ -1,4 +1,4 @@
-/** Models of random weights, held to the forms of their templates: whatever they choose is a call. */
+/** Models of random weights, held to the forms of their templates: what they choose is a call. */
 import { assert, assertEquals } from "@std/assert";
 import { list, type MetadataEntry, text } from "../../../src/gguf/mod.ts";
 import type { LoadedModel } from "../../../src/llm/mod.ts";
