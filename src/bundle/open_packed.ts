@@ -153,6 +153,7 @@ function headerSource(path: string, header: Uint8Array): ByteSource {
       into.fill(0);
       into.set(header.subarray(offsetBytes, offsetBytes + into.length));
     },
+    requireUnchanged() {},
     close() {},
   };
 }

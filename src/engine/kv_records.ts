@@ -10,6 +10,7 @@
 import { crc32 } from "../base/crc32.ts";
 import { check } from "../base/check.ts";
 import { KV_BLOCK_POSITIONS as TOKENS } from "../memory/kv_layout.ts";
+import { configOf } from "../model/layer_config.ts";
 import { blockBytes } from "../rank/kv_bytes.ts";
 import type { RankSetup } from "../rank/open_rank.ts";
 import { lengthOf } from "../rank/shard.ts";
@@ -110,9 +111,11 @@ function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
 /** Keys and values of all layers on all ranks, in an order that plans alone decide. */
 function piecesOf({ plans, memories, config }: RankSetup): Piece[] {
   return plans.flatMap(({ layers, kvType }, rank) =>
-    layers.flatMap(({ arena, kvHeads, convolution, keysOffsetBytes, valuesOffsetBytes }) => {
+    layers.flatMap((layer, index) => {
+      const { arena, convolution, keysOf, keysOffsetBytes, valuesOffsetBytes } = layer;
       const bytes = new Uint8Array(memories[rank][arena].buffer);
-      const of = { kvHeads: lengthOf(kvHeads), config, taps: convolution?.taps };
+      const kvHeads = keysOf === null ? lengthOf(layer.kvHeads) : 0;
+      const of = { kvHeads, config: configOf(config, index), taps: convolution?.taps };
       const { keysBytes, valuesBytes } = blockBytes(kvType, of);
       return [
         { bytes, offsetBytes: keysOffsetBytes, blockBytes: keysBytes },

@@ -15,6 +15,11 @@ export interface ByteSource {
    * @throws {ModelFormatError} when fewer bytes are there, or the device cannot read them.
    */
   read(offsetBytes: number, into: Uint8Array): void;
+  /**
+   * Nobody has written to it since it was opened.
+   * @throws {ModelFormatError} when somebody has.
+   */
+  requireUnchanged(): void;
   close(): void;
 }
 
@@ -29,7 +34,7 @@ export function openFileSource(path: string): ByteSource {
   if (!found.isFile) throw notAFile(path, found);
   const file = openingOf(path, () => Deno.openSync(path));
   const stats = file.statSync();
-  if (stats.isFile) return new FileSource(path, file, stats.size);
+  if (stats.isFile) return new FileSource(path, file, stats);
   file.close();
   throw notAFile(path, stats);
 }
@@ -44,6 +49,7 @@ export function memorySource(bytes: Uint8Array): ByteSource {
       if (missing > 0) throw endOfBytes({ path: "", offsetBytes: bytes.length, missing });
       into.set(bytes.subarray(offsetBytes, offsetBytes + into.length));
     },
+    requireUnchanged() {},
     close() {},
   };
 }
@@ -51,12 +57,14 @@ export function memorySource(bytes: Uint8Array): ByteSource {
 class FileSource implements ByteSource {
   readonly path: string;
   readonly sizeBytes: number;
+  readonly #writtenMs: number;
   #file: Deno.FsFile | null;
 
-  constructor(path: string, file: Deno.FsFile, sizeBytes: number) {
+  constructor(path: string, file: Deno.FsFile, stats: Deno.FileInfo) {
     this.path = path;
     this.#file = file;
-    this.sizeBytes = sizeBytes;
+    this.sizeBytes = stats.size;
+    this.#writtenMs = writtenMs(stats);
   }
 
   read(offsetBytes: number, into: Uint8Array): void {
@@ -70,6 +78,13 @@ class FileSource implements ByteSource {
       }
       done += count;
     }
+  }
+
+  requireUnchanged(): void {
+    const stats = this.#file!.statSync();
+    if (stats.size === this.sizeBytes && writtenMs(stats) === this.#writtenMs) return;
+    const message = "Cannot read: the model file changed while it was in use: load it again";
+    throw new ModelFormatError(message, { path: this.path, offsetBytes: 0 });
   }
 
   close(): void {
@@ -87,6 +102,10 @@ class FileSource implements ByteSource {
       throw formatError(message, { path: this.path, offsetBytes, cause: error });
     }
   }
+}
+
+function writtenMs({ mtime }: Deno.FileInfo): number {
+  return mtime?.getTime() ?? 0;
 }
 
 function openingOf<T>(path: string, open: () => T): T {

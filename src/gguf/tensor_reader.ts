@@ -64,6 +64,14 @@ export class TensorReader implements Disposable {
     return bytes;
   }
 
+  /**
+   * No file was written to since it was opened.
+   * @throws {ModelFormatError} when one was.
+   */
+  requireUnchanged(): void {
+    for (const source of this.#sources) source.requireUnchanged();
+  }
+
   /** Closes all files; may be called twice. */
   close(): void {
     for (const source of this.#sources) source.close();

@@ -9,7 +9,13 @@ import { formatBytes } from "../base/units.ts";
 import type { PackedModel } from "../bundle/types.ts";
 import { bytesByKind } from "../memory/arena.ts";
 import type { GgufFile } from "../gguf/types.ts";
-import { describeModel, isSilentKind, layerNeurons, summarizePredictors } from "../model/mod.ts";
+import {
+  describeModel,
+  hasUnevenNeurons,
+  isSilentKind,
+  layerNeurons,
+  summarizePredictors,
+} from "../model/mod.ts";
 import type { ModelDescription } from "../model/types.ts";
 import { DEFAULT_PROFILE, type Way } from "../planner/mod.ts";
 import { type PlanOptions, planRanks } from "../rank/plan.ts";
@@ -64,7 +70,7 @@ const KV_SHARE_OF_MEMORY = 1 / 8;
 /**
  * The model as `loadModel` would run it: how positions are encoded may depend on the context used.
  * @throws {ModelFormatError | UnsupportedModelError} as `describeModel` does, or when neurons are
- *   to be observed of which there are none.
+ *   to be observed of which there are none, or not as many in all layers.
  * @throws {RangeError} when an option is no whole number of its range.
  */
 export function describeForUse(file: GgufFile, options: LoadOptions = {}): ModelDescription {
@@ -74,6 +80,12 @@ export function describeForUse(file: GgufFile, options: LoadOptions = {}): Model
   if (observe.length > 0 && layerNeurons(trained.config) === 0) {
     throw new UnsupportedModelError(
       "Cannot observe this model: its layers have no neurons: use a model that has some",
+    );
+  }
+  if (observe.length > 0 && hasUnevenNeurons(trained.config)) {
+    throw new UnsupportedModelError(
+      "Cannot observe this model: its layers differ in how many neurons they have: use a model " +
+        "whose layers have as many",
     );
   }
   return describeModel(file, {

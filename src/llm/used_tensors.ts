@@ -15,6 +15,7 @@ export function usedTensors(
       .map((region) => region.name),
   );
   for (const plan of plans) {
+    if (plan.tokenInputs !== null) names.add(plan.tokenInputs.table.tensor);
     if (plan.gpu === null) continue;
     for (const piece of piecesOf(plan)) {
       names.add("matrix" in piece ? piece.matrix.tensor : piece.vector.tensor);

@@ -56,6 +56,11 @@ export interface AlternatingWindows {
   readonly temperature?: NonNullable<RopeConfig["temperature"]>;
   /** But those before mixtures do. Left out: they do not. */
   readonly rotatesLeading?: boolean;
+  /**
+   * Heads of windowed layers have a width of their own, keys "…_swa", and no rotary factors. Left
+   * out: they are like the others.
+   */
+  readonly haveOwnHeads?: boolean;
 }
 
 /** What some families' first files are told apart by. */
@@ -74,9 +79,10 @@ export interface ExpertChoices {
   readonly routerInput: ExpertsConfig["routerInput"];
   /**
    * One expert is used by every token: as much as its own gate says; "plain": once, if there is
-   * any; "dense": so, and its tensors are called as a dense block's are.
+   * any; "dense": so, and its tensors are called as a dense block's are; "apart": so, and it has
+   * norms of its own.
    */
-  readonly sharedExpert: "none" | "gated" | "plain" | "dense";
+  readonly sharedExpert: "none" | "gated" | "plain" | "dense" | "apart";
   /** Where there is one, it and all others together count so much each. Left out: 1. */
   readonly jointWeight?: number;
   /**
@@ -183,6 +189,15 @@ export interface Family {
   readonly requiredBiases: readonly BiasedMatrix[];
   /** Windows of no layer, even if the file names one; of all layers; or in turns. */
   readonly windows: "none" | "all" | AlternatingWindows;
+  /**
+   * Layers may differ in heads' widths, numbers of key/value heads and neurons, and the last ones
+   * may read the keys and values of others: read_layer_shapes.ts.
+   */
+  readonly layersDiffer: boolean;
+  /** Values are normalised head by head, without weights. */
+  readonly normalizesValues: boolean;
+  /** Tokens may give each layer an input: read_layer_inputs.ts. */
+  readonly mayHaveLayerInputs: boolean;
   /** Layers without key/value heads convolve over the last few tokens: read_convolution.ts. */
   readonly mayConvolve: boolean;
   /** Null: no layer keeps a state space. */
@@ -237,6 +252,9 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   countsGatesAndUps: false,
   requiredBiases: [],
   windows: "none",
+  layersDiffer: false,
+  normalizesValues: false,
+  mayHaveLayerInputs: false,
   mayConvolve: false,
   stateSpace: null,
   outputNorm: "output_norm",

@@ -4,6 +4,7 @@ export { describeModel, SUPPORTED_ARCHITECTURES } from "./describe.ts";
 export { dequantize, DEQUANTIZED_TYPES, dequantizeInto } from "./dequantize.ts";
 export { FP4_LEVELS, IQ4_LEVELS } from "./dequantize_blocks.ts";
 export { headMatrices } from "./head_matrices.ts";
+export { configOf, hasUnevenNeurons } from "./layer_config.ts";
 export { layerNeurons } from "./layer_neurons.ts";
 export {
   predictedBlock,
@@ -18,6 +19,7 @@ export { alibiSlopes } from "./alibi.ts";
 export { fillRopeTable, type RopeFrequencies, ropeFrequencies } from "./rope.ts";
 export type {
   Activation,
+  ApartTensors,
   AttentionGate,
   DenseTensors,
   ExpertsConfig,
@@ -29,6 +31,8 @@ export type {
   LatentConfig,
   LatentTensors,
   LayerConfig,
+  LayerInputTensors,
+  LayerShape,
   LayerTensors,
   MatrixTensor,
   ModelConfig,
@@ -41,5 +45,6 @@ export type {
   RopeScaling,
   StateSpaceConfig,
   StateSpaceTensors,
+  TokenInputTensors,
   VectorTensor,
 } from "./types.ts";

@@ -11,6 +11,7 @@ import { readPredictorThreshold } from "./powerinfer.ts";
 import { readExperts } from "./read_experts.ts";
 import { readLatentHeads, readLatentScale } from "./read_latent.ts";
 import { convolvingLayers, readKvHeads } from "./read_convolution.ts";
+import { largestOf, shapedLayers } from "./read_layer_shapes.ts";
 import { readFeedForward } from "./read_feed_forward.ts";
 import { readLayers } from "./read_layers.ts";
 import {
@@ -86,6 +87,8 @@ export function readConfig(
         attends: attendsInTurns(keys, family.stateSpace, blockCount) ?? attends,
         hasNeurons: neurons.layers,
       })
+      : family.layersDiffer
+      ? shapedLayers(keys, layers, { ...heads, feedForwardLength: neurons.count })
       : convolvingLayers(keys, layers, { attends, headsWidth, embeddingLength }),
     stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
     feedForward: readFeedForward(file, keys, family),
@@ -93,6 +96,9 @@ export function readConfig(
     hasParallelBlocks: areParallel(file, keys, family),
     gatesAttention: family.attentionGates !== "none",
     normalizesTurnedHeads: family.normalizesTurnedHeads,
+    layerInputLength: family.mayHaveLayerInputs
+      ? keys.integer("embedding_length_per_layer_input", { min: 0, absent: 0 })
+      : 0,
     ...readScales(keys, family, scaleShape),
     ...heads.latent && {
       attentionScale: readLatentScale(keys, heads.latent, ropes[0]?.scaling),
@@ -131,8 +137,10 @@ function readNeurons(
   return { count: isMixture ? 0 : readNeuronCount(keys, family), layers: null };
 }
 
-function readNeuronCount(keys: Hyperparameters, { countsGatesAndUps }: Family): number {
+function readNeuronCount(keys: Hyperparameters, family: Family): number {
+  const { countsGatesAndUps, layersDiffer } = family;
   const key = "feed_forward_length";
+  if (layersDiffer) return largestOf(keys, key);
   const count = keys.integer(key, { min: 1 });
   if (!countsGatesAndUps) return count;
   if (count % 2 !== 0) throw keys.wrong(key, "even: it counts gates and ups");
@@ -179,7 +187,9 @@ function readHeads(
     return { headCount: 0, headCountKv: 0, headDim: 0, attends: null, latent: null };
   }
   const headCount = keys.integer("attention.head_count", { min: 1 });
-  const { headCountKv, attends } = readKvHeads(keys, family, { headCount, blockCount });
+  const { headCountKv, attends } = family.layersDiffer
+    ? { headCountKv: largestOf(keys, "attention.head_count_kv", headCount), attends: null }
+    : readKvHeads(keys, family, { headCount, blockCount });
   if (headCount % headCountKv !== 0) {
     throw keys.wrong("attention.head_count_kv", `a divisor of the head count, ${headCount}`);
   }

@@ -87,6 +87,7 @@ export function convolutionTensors(
   | "attentionGate"
   | "queryNorm"
   | "keyNorm"
+  | "valueNorm"
   | "latent"
   | "attentionSinks"
   | "attentionOutput"
@@ -105,6 +106,7 @@ export function convolutionTensors(
     attentionGate: null,
     queryNorm: null,
     keyNorm: null,
+    valueNorm: null,
     attentionSinks: null,
     convolution: checker.vector(`${at}shortconv.conv.weight`, taps, width),
     attentionOutput: checker.matrix(`${at}shortconv.out_proj.weight`, {

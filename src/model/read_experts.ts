@@ -149,7 +149,7 @@ function readSharedLength(
 ): number {
   if (sharedExpert === "none") return 0;
   if (sharedLength === "asOthers") return expertLength;
-  if (sharedExpert === "dense") {
+  if (sharedExpert === "dense" || sharedExpert === "apart") {
     const isThere = file.tensors.has("blk.0.ffn_up.weight");
     return isThere ? keys.integer("feed_forward_length", { min: 1 }) : 0;
   }

@@ -6,6 +6,7 @@ import { type LayerReader, readMatrix, rowsOf } from "./layer_reader.ts";
 import { expertPredictors, predictorTensors } from "./powerinfer.ts";
 import type { MatrixShape } from "./tensor_checker.ts";
 import type {
+  ApartTensors,
   DenseTensors,
   ExpertsConfig,
   ExpertTensors,
@@ -91,6 +92,10 @@ function expertTensors(reader: LayerReader, experts: ExpertsConfig): ExpertTenso
       predictor: predictors && predictors[index],
     })),
     downBiases: expertBiases(reader, "ffn_down_exps", { length: width, count }),
+    scales: checker.has(`${at}ffn_down_exps.scale`)
+      ? checker.vector(`${at}ffn_down_exps.scale`, count)
+      : null,
+    apart: apartTensors(reader),
     ...sharedExpert(reader, experts.sharedFeedForwardLength),
   };
 }
@@ -146,12 +151,26 @@ function expertBiases(
   return areThere ? checker.vector(`${at}${name}.bias`, length, count) : null;
 }
 
+/** Norms of experts, the shared one and the router, in families where they have their own. */
+function apartTensors({ checker, config, family, at }: LayerReader): ApartTensors | null {
+  if (family.experts?.sharedExpert !== "apart") return null;
+  const norm = (name: string) => (
+    { weight: checker.vector(`${at}${name}`, config.embeddingLength), bias: null }
+  );
+  return {
+    routerNorm: norm("ffn_gate_inp.scale"),
+    sharedNorm: norm("ffn_norm.weight"),
+    sharedPostNorm: norm("post_ffw_norm_1.weight"),
+    expertsPostNorm: norm("post_ffw_norm_2.weight"),
+  };
+}
+
 function sharedExpert({ checker, config, family, at }: LayerReader, neurons: number) {
   if (neurons === 0) return { shared: null, sharedGate: null };
   const { embeddingLength: width, feedForward: { isGated } } = config;
   const inner = { rows: neurons, columns: width };
   const kind = family.experts?.sharedExpert;
-  const suffix = kind === "dense" ? ".weight" : "_shexp.weight";
+  const suffix = kind === "dense" || kind === "apart" ? ".weight" : "_shexp.weight";
   const isFused = isGated && !checker.has(`${at}ffn_gate${suffix}`);
   const both = { rows: isFused ? 2 * neurons : neurons, columns: width };
   const up = checker.matrix(`${at}ffn_up${suffix}`, both);

@@ -58,7 +58,7 @@ export function readLayers(
   }
   let layers: LayerConfig[] = Array(shape.blockCount).fill({ ...global, slidingWindow: window });
   if (typeof windows === "object" && window > 0) {
-    const local = rope && localRope(keys, windows, rope);
+    const local = rope && localRope(keys, windows, rope, shape);
     if (local && local !== rope) ropes.push(local);
     const seen = windows.areChunks
       ? { slidingWindow: 0, attentionChunk: window }
@@ -176,8 +176,15 @@ function readRope(
     dimensionCount,
     frequencyBase: readBase(keys, family, shape.headDim),
     scaling,
-    factors: findFactors(file, length, isLong),
+    factors: haveOwnHeads(family)
+      ? { tensor: "rope_freqs.weight", start: 0, length }
+      : findFactors(file, length, isLong),
   };
+}
+
+/** Of windowed layers: the others are then rotated by factors. */
+function haveOwnHeads({ windows }: Family): boolean {
+  return typeof windows === "object" && windows.haveOwnHeads === true;
 }
 
 /** Stretched by alpha, a base is alpha^(d / (d - 2)) times as large. */
@@ -208,10 +215,16 @@ function localRope(
   keys: Hyperparameters,
   windows: AlternatingWindows,
   global: RopeConfig,
+  { headDim: globalDim }: LayerShape,
 ): RopeConfig {
   const absent = windows.localRopeBase ?? global.frequencyBase;
   const frequencyBase = keys.float("rope.freq_base_swa", { min: 0, absent });
   const { scaling } = global;
+  if (windows.haveOwnHeads) {
+    const headDim = keys.integer("attention.key_length_swa", { min: 1, absent: globalDim });
+    const dimensionCount = readRotatedDimensions(keys, headDim, "_swa");
+    return { ...global, dimensionCount, frequencyBase, factors: null };
+  }
   const isScaled = scaling.type !== "none" || scaling.attentionFactor !== 1;
   if (windows.scalesLocalRope || !isScaled) {
     return frequencyBase === global.frequencyBase ? global : { ...global, frequencyBase };
@@ -219,8 +232,8 @@ function localRope(
   return { ...global, frequencyBase, scaling: { ...scaling, ...UNSCALED } };
 }
 
-function readRotatedDimensions(keys: Hyperparameters, headDim: number): number {
-  const key = "rope.dimension_count";
+function readRotatedDimensions(keys: Hyperparameters, headDim: number, suffix = ""): number {
+  const key = `rope.dimension_count${suffix}`;
   const count = keys.integer(key, { min: 1, absent: headDim });
   if (count > headDim || count % 2 !== 0) {
     throw keys.wrong(key, `even and at most the head dimension, ${headDim}`);

@@ -9,6 +9,8 @@ import { type LayerReader, readMatrix, rowsOf } from "./layer_reader.ts";
 import { mergedHeadDim } from "./latent.ts";
 import { readAllBlockCount } from "./read_config.ts";
 import { convolutionTensors } from "./read_convolution.ts";
+import { configOf } from "./layer_config.ts";
+import { layerInputTensors, outputScale, tokenInputTensors } from "./read_layer_inputs.ts";
 import { latentTensors } from "./read_latent_tensors.ts";
 import { stateSpaceTensors } from "./read_state_space.ts";
 import { LONG_ROPE_FACTORS } from "./read_layers.ts";
@@ -49,6 +51,7 @@ export function readTensors(file: GgufFile, config: ModelConfig, family: Family)
     embeddingNorm: family.hasEmbeddingNorm
       ? readNorm(checker, "token_embd_norm", { config, family })
       : null,
+    tokenInputs: tokenInputTensors(checker, config),
     outputNorm: readNorm(checker, family.outputNorm, { config, family }),
     output: config.tiedEmbeddings ? tokenEmbedding : {
       ...checker.matrix("output.weight", { rows, columns }),
@@ -58,7 +61,14 @@ export function readTensors(file: GgufFile, config: ModelConfig, family: Family)
     },
     layers: Array.from(
       { length: config.blockCount },
-      (_, index) => layerTensors({ checker, config, family, index, at: `blk.${index}.` }),
+      (_, index) =>
+        layerTensors({
+          checker,
+          config: configOf(config, index),
+          family,
+          index,
+          at: `blk.${index}.`,
+        }),
     ),
   };
   checkRopeFactors(checker, config);
@@ -89,7 +99,11 @@ function layerTensors(reader: LayerReader): LayerTensors {
   const hasOwnNorm = !config.hasParallelBlocks || family.mayBeParallel === "said" || hasSecond;
   // A layer that has nothing but neurons has one norm, called as all layers' first one is.
   const hasOnlyNeurons = attends === false && !hasStates;
-  const feedForwardNorm = hasSecond || hasOnlyNeurons ? "attn_norm" : family.feedForwardNorm;
+  const feedForwardNorm = hasSecond || hasOnlyNeurons
+    ? "attn_norm"
+    : config.experts !== null && family.experts?.sharedExpert === "apart"
+    ? "pre_ffw_norm_2"
+    : family.feedForwardNorm;
   return {
     attentionNorm: norm(
       hasSecond ? "attn_norm_2" : "attn_norm",
@@ -108,6 +122,8 @@ function layerTensors(reader: LayerReader): LayerTensors {
     ),
     feedForward: hasNeurons === false ? null : feedForwardTensors(reader),
     feedForwardPostNorm: norm(postNorm(reader, FEED_FORWARD_POST_NORMS), family.hasPostNorms),
+    input: layerInputTensors(reader),
+    outputScale: outputScale(reader),
   };
 }
 
@@ -122,17 +138,20 @@ const NO_LAYER: LayerConfig = { slidingWindow: 0, rope: null };
 /** Of a layer that neither attends nor convolves. */
 const NO_HEADS = {
   ...{ query: null, key: null, value: null, attentionOutput: null, attentionGate: null },
-  ...{ latent: null, queryNorm: null, keyNorm: null, attentionSinks: null, convolution: null },
+  ...{ latent: null, queryNorm: null, keyNorm: null, valueNorm: null, attentionSinks: null },
+  convolution: null,
 };
 
 function attentionTensors(reader: LayerReader) {
   const { checker, family, at } = reader;
+  const hasKeys = reader.config.layers[reader.index]?.keysOf === undefined;
   const { embeddingLength: rows, headCount, headCountKv } = reader.config;
   const columns = headCount * mergedHeadDim(reader.config);
   return {
     ...queryKeyValue(reader),
     queryNorm: headNorm(reader, "attn_q_norm.weight", headCount),
-    keyNorm: headNorm(reader, "attn_k_norm.weight", headCountKv),
+    keyNorm: hasKeys ? headNorm(reader, "attn_k_norm.weight", headCountKv) : null,
+    valueNorm: family.normalizesValues && hasKeys ? { span: "head" as const, weight: null } : null,
     attentionSinks: family.hasAttentionSinks
       ? checker.vector(`${at}attn_sinks.weight`, headCount)
       : null,
@@ -161,6 +180,13 @@ function queryKeyValue(
   const queryRows = headCount * headDim;
   const queryRowsInFile = reader.family.attentionGates === "none" ? queryRows : 2 * queryRows;
   const keyRows = headCountKv * headDim;
+  if (config.layers[reader.index]?.keysOf !== undefined) return queryAlone(reader, queryRows);
+  // Where values are normalised, they may be what keys are made of.
+  if (reader.family.normalizesValues && !hasValues(reader)) {
+    const key = readMatrix(reader, "attn_k", { rows: keyRows, columns });
+    const query = readMatrix(reader, "attn_q", { rows: queryRows, columns });
+    return { query, key, value: key, latent: null };
+  }
   if (!checker.has(at + "attn_qkv.weight")) {
     return {
       query: readMatrix(reader, "attn_q", { rows: queryRowsInFile, columns }),
@@ -176,6 +202,21 @@ function queryKeyValue(
     value: rowsOf(fused, queryRows + keyRows, keyRows),
     latent: null,
   };
+}
+
+function hasValues({ checker, at }: LayerReader): boolean {
+  return checker.has(`${at}attn_v.weight`) || checker.has(`${at}attn_qkv.weight`);
+}
+
+/** Of a layer that reads another one's keys and values: files may have its own all the same. */
+function queryAlone(
+  reader: LayerReader,
+  rows: number,
+): Pick<LayerTensors, "query" | "key" | "value" | "latent"> {
+  const { checker, config, at } = reader;
+  checker.leave(...["attn_k", "attn_v", "attn_k_norm"].map((name) => `${at}${name}.weight`));
+  const query = readMatrix(reader, "attn_q", { rows, columns: config.embeddingLength });
+  return { query, key: null, value: null, latent: null };
 }
 
 function readNorm(

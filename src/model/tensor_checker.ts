@@ -33,6 +33,11 @@ export class TensorChecker {
     return this.#file.tensors.has(name);
   }
 
+  /** Tensors that the model may have and has no use for. */
+  leave(...names: readonly string[]): void {
+    for (const name of names) this.#used.add(name);
+  }
+
   /** Rows of the tensor as the file has it; undefined where it has none. */
   rowCount(name: string): number | undefined {
     const tensor = this.#file.tensors.get(name);

@@ -96,7 +96,14 @@ export interface LayerConfig {
   readonly hasStates?: true;
   /** False: it has no neurons. Left out: it has. */
   readonly hasNeurons?: false;
+  /** What is not as in the other layers, instead of the model's: `configOf`. Left out: nothing. */
+  readonly shape?: LayerShape;
+  /** It reads the keys and values of that layer before it, and has none. Left out: its own. */
+  readonly keysOf?: number;
 }
+
+/** Numbers of a model that are another one's in some layers. */
+export type LayerShape = Pick<ModelConfig, "headDim" | "headCountKv" | "feedForwardLength">;
 
 /** What a model is. All lengths are counts of elements, not bytes. Without heads they are 0. */
 export interface ModelConfig {
@@ -142,6 +149,8 @@ export interface ModelConfig {
   readonly gatesAttention: boolean;
   /** Queries and keys are normalised head by head when they are turned already, not before. */
   readonly normalizesTurnedHeads: boolean;
+  /** Numbers of its own that each token gives each layer; 0 = none. */
+  readonly layerInputLength: number;
   /** Multiplies the embedding of every token; usually 1. */
   readonly embeddingScale: number;
   /** Multiplies what a block adds to the residual stream; usually 1. */
@@ -244,6 +253,16 @@ export interface DenseTensors {
   readonly predictor: PredictorTensors | null;
 }
 
+/** What the router, experts and the shared expert have for themselves, where they do. */
+export interface ApartTensors {
+  /** What the router reads, a norm of the residual stream; logits are divided by √d. */
+  readonly routerNorm: NormTensors;
+  /** What the shared expert reads, and norms of what it and the others give. */
+  readonly sharedNorm: NormTensors;
+  readonly sharedPostNorm: NormTensors;
+  readonly expertsPostNorm: NormTensors;
+}
+
 export interface ExpertTensors {
   readonly kind: "experts";
   /** [expert count, d]. */
@@ -257,6 +276,29 @@ export interface ExpertTensors {
   readonly shared: DenseTensors | null;
   /** [1, d]: the shared expert counts sigmoid(row · x) times; null: once. */
   readonly sharedGate: MatrixTensor | null;
+  /** Multiplies what an expert counts, [expert count], or null. */
+  readonly scales: VectorTensor | null;
+  /** Null: all of them read the same. */
+  readonly apart: ApartTensors | null;
+}
+
+/** What a layer makes of what a token gives it: norm(output · (act(gate · x) ⊙ given)). */
+export interface LayerInputTensors {
+  /** [p, d], p being `ModelConfig.layerInputLength`. */
+  readonly gate: MatrixTensor;
+  /** [d, p]. */
+  readonly output: MatrixTensor;
+  readonly norm: NormTensors;
+}
+
+/** What tokens give layers: (√p · row of the table + norm(projection · embedding / √d)) / √2. */
+export interface TokenInputTensors {
+  /** [vocab, layers · p]. */
+  readonly table: MatrixTensor;
+  /** [layers · p, d]. */
+  readonly projection: MatrixTensor;
+  /** [p]: of each layer by itself. */
+  readonly norm: VectorTensor;
 }
 
 /** Neurons, all of them or some at a time. */
@@ -270,7 +312,10 @@ export type FeedForwardTensors = DenseTensors | ExpertTensors;
 export interface LayerTensors {
   /** Null: attention reads the residual stream as it is; or the layer has none of what reads it. */
   readonly attentionNorm: NormTensors | null;
-  /** These three and the output are null where the layer neither attends nor convolves. */
+  /**
+   * These three and the output are null where the layer neither attends nor convolves; key and
+   * value also where it has none of its own. They may be the same.
+   */
   readonly query: MatrixTensor | null;
   readonly key: MatrixTensor | null;
   readonly value: MatrixTensor | null;
@@ -281,6 +326,7 @@ export interface LayerTensors {
   readonly latent: LatentTensors | null;
   readonly queryNorm: HeadNormTensors | null;
   readonly keyNorm: HeadNormTensors | null;
+  readonly valueNorm: HeadNormTensors | null;
   /** Scores beside those of positions, [heads], with values that are nothing; or null. */
   readonly attentionSinks: VectorTensor | null;
   /** [d, taps], the token's own tap last; null where the layer attends. */
@@ -296,6 +342,10 @@ export interface LayerTensors {
   readonly feedForwardNorm: NormTensors | null;
   readonly feedForward: FeedForwardTensors | null;
   readonly feedForwardPostNorm: NormTensors | null;
+  /** What the token gives it is added behind the blocks; null: nothing is. */
+  readonly input: LayerInputTensors | null;
+  /** [1]: multiplies the residual stream at the layer's end; or null. */
+  readonly outputScale: VectorTensor | null;
 }
 
 /** Where all weights of the model are, checked to exist with the right shape. */
@@ -305,6 +355,8 @@ export interface ModelTensors {
   readonly positionEmbedding: MatrixTensor | null;
   /** Of the embeddings; null: they go in as they are. */
   readonly embeddingNorm: NormTensors | null;
+  /** Null: tokens give layers nothing but their embedding. */
+  readonly tokenInputs: TokenInputTensors | null;
   readonly outputNorm: NormTensors;
   /** Equals `tokenEmbedding` when tied. */
   readonly output: MatrixTensor;

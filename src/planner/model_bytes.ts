@@ -159,7 +159,9 @@ export function sumUnits({ units, model: { config } }: PlanInput): UnitSums {
 /** Weights outside of neurons that a token of a prompt is multiplied with: no predictor's. */
 export function fixedWeightCount(input: PlanInput): number {
   const { model, tensors, units } = input;
-  const left = new Set([model.tensors.tokenEmbedding.tensor, ...predictorTensors(input)]);
+  const { tokenEmbedding, tokenInputs } = model.tensors;
+  const left = new Set([tokenEmbedding.tensor, ...predictorTensors(input)]);
+  if (tokenInputs !== null) left.add(tokenInputs.table.tensor);
   for (const { gate, up, down } of units) {
     for (const part of [gate, up, down]) if (part !== null) left.add(part.tensor);
   }

@@ -12,7 +12,8 @@ import {
 import { cachedValueDim } from "../model/latent.ts";
 import { tableBlocks } from "./kv_bytes.ts";
 import { LatentHeads } from "./latent_heads.ts";
-import type { HeadNorm, Layer } from "./layer.ts";
+import type { HeadNorm } from "./bound_norm.ts";
+import type { Layer } from "./layer.ts";
 import { type Matrix, project } from "./matrix.ts";
 import type { RankPlan } from "./plan_types.ts";
 import type { Residual } from "./residual.ts";
@@ -23,10 +24,8 @@ export class AttentionBlock {
   readonly #state: StepState;
   readonly #residual: Residual;
   readonly #control: Control;
-  readonly #groupSize: number;
   readonly #tableBytes: number;
   readonly #latents: LatentHeads | null;
-  readonly #valueDim: number;
   /** The first own head's number in the model. */
   readonly #firstHead: number;
   /** By layer: own key/value heads that a rank before this one owns, too. */
@@ -41,9 +40,7 @@ export class AttentionBlock {
     this.#residual = by.residual;
     this.#control = by.control;
     this.#tableBytes = tableBlocks(state.plan.contextLength) * 4;
-    this.#groupSize = config.headCount / config.headCountKv;
     this.#latents = config.latent && new LatentHeads(state, by.residual, config.latent);
-    this.#valueDim = cachedValueDim(config);
     this.#firstHead = layers[0]?.heads.start ?? 0;
     const before = by.plans.slice(0, rankIndex);
     this.#sharedKvHeads = layers.map(({ kvHeads }, index) => {
@@ -60,8 +57,10 @@ export class AttentionBlock {
     const { kernels, space, plan, config, n } = this.#state;
     const x = this.#residual.read(layer.attentionNorm, layer.projectionsReadQ8);
     project(kernels, query, x, n, space.query, query.rowCount);
-    project(kernels, key, x, n, space.key, key.rowCount);
-    project(kernels, value, x, n, space.value, value.rowCount);
+    if (layer.hasKeys) {
+      project(kernels, key, x, n, space.key, key.rowCount);
+      project(kernels, value, x, n, space.value, value.rowCount);
+    }
     if (gate !== null) project(kernels, gate, x, n, space.attentionGate, plan.strides.attention);
     if (config.projectionClamp > 0) this.#clamp(layer);
   }
@@ -74,38 +73,39 @@ export class AttentionBlock {
   }
 
   /**
-   * query = norm(query), key = norm(key), in models that do so. A norm over all heads of a token
-   * needs a sum over ranks: a small join more.
+   * query = norm(query), key = norm(key), in a few models value = norm(value). A norm over all
+   * heads of a token needs a sum over ranks: a small join more.
    * @returns false when the leader aborted the step.
    */
   normalizeHeads(layer: Layer): boolean {
-    const { queryNorm, keyNorm } = layer;
+    const { queryNorm, keyNorm, valueNorm } = layer;
     const spansRanks = queryNorm?.span === "projection" || keyNorm?.span === "projection";
     if (spansRanks && !this.#sumSquares(layer)) return false;
-    if (queryNorm !== null) this.#normalizeQueries(queryNorm, layer.headCount);
-    if (keyNorm !== null) this.#normalizeKeys(keyNorm, layer.kvHeadCount);
+    if (queryNorm !== null) this.#normalizeQueries(queryNorm, layer);
+    if (keyNorm !== null) this.#normalizeKeys(keyNorm, layer);
+    if (valueNorm !== null) {
+      this.#normalizeEach(valueNorm, this.#state.space.value, layer.kvHeadCount, layer.headDim);
+    }
     return true;
   }
 
   /** Turns queries and keys by their positions, where the layer encodes them. */
   rotate(layer: Layer): void {
     if (layer.queryRope !== null) {
-      this.#rotateHeads(layer.queryRope, this.#state.space.query, layer.headCount);
+      this.#rotateHeads(layer.queryRope, this.#state.space.query, layer.headCount, layer.headDim);
     }
-    if (layer.rope === null) return;
-    this.#rotateHeads(layer.rope, this.#state.space.key, layer.kvHeadCount);
+    if (layer.rope === null || !layer.hasKeys) return;
+    this.#rotateHeads(layer.rope, this.#state.space.key, layer.kvHeadCount, layer.headDim);
   }
 
   /** Writes the new keys and values into the cache, in place: no row is ever moved. */
   remember(layer: Layer): void {
-    const { kernels, space, plan: { kvType, kvBlocks }, config, segments, segmentCount } =
-      this.#state;
-    const { headDim } = config;
-    const heads = layer.kvHeadCount;
-    if (heads === 0) return;
+    const { kernels, space, plan: { kvType, kvBlocks }, segments, segmentCount } = this.#state;
+    const { headDim, kvHeadCount: heads } = layer;
+    if (heads === 0 || !layer.hasKeys) return;
     const width = heads * headDim;
     // A latent is the end of its key.
-    const valueDim = this.#valueDim;
+    const valueDim = this.#valueDimOf(layer);
     const isInteger = kvType === "i16";
     const storeKeys = isInteger ? kernels.store_keys_i16 : kernels.store_keys_f32;
     const storeValues = isInteger ? kernels.store_values_i16 : kernels.store_values_f32;
@@ -126,12 +126,12 @@ export class AttentionBlock {
    * sequence by itself.
    */
   attend(layer: Layer): void {
-    const { headCount, latent } = layer;
+    const { headCount, headDim, latent } = layer;
     if (headCount === 0) return;
     const { kernels, space, plan, config, segments, segmentCount, fractions } = this.#state;
-    const valueDim = this.#valueDim;
+    const valueDim = this.#valueDimOf(layer);
     const kernel = plan.kvType === "i16" ? kernels.attention_i16 : kernels.attention_f32;
-    const width = headCount * config.headDim;
+    const width = headCount * headDim;
     let { query } = space;
     let attention = latent === null ? space.attention : space.latent!.mixed;
     const slopes = config.alibiMaxBias > 0 ? space.slopes + 4 * this.#firstHead : 0;
@@ -153,8 +153,8 @@ export class AttentionBlock {
         segments[at + SEGMENT_POSITION],
         headCount,
         layer.headOffset,
-        this.#groupSize,
-        config.headDim,
+        layer.groupSize,
+        headDim,
         valueDim,
         layer.slidingWindow,
         fractions.attentionScale,
@@ -166,6 +166,10 @@ export class AttentionBlock {
       query += n * width * 4;
       attention += n * outStride * 4;
     }
+  }
+
+  #valueDimOf({ headDim }: Layer): number {
+    return cachedValueDim({ headDim, latent: this.#state.config.latent });
   }
 
   /** Address of the table of a sequence's blocks. */
@@ -189,7 +193,8 @@ export class AttentionBlock {
 
   /** Σ squares of this rank's queries and keys to where all ranks read them after the join. */
   #sumSquares(layer: Layer): boolean {
-    const { kernels, space, plan: { chunkTokens }, config: { headDim }, n } = this.#state;
+    const { kernels, space, plan: { chunkTokens }, n } = this.#state;
+    const { headDim } = layer;
     const queryWidth = layer.headCount * headDim;
     const keyWidth = layer.kvHeadCount * headDim;
     // Counted by the rank that owns them, too.
@@ -202,22 +207,23 @@ export class AttentionBlock {
     return this.#control.join();
   }
 
-  #normalizeQueries(norm: HeadNorm, own: number): void {
-    const { space, config: { headCount, headDim } } = this.#state;
-    if (norm.span === "head") this.#normalizeEach(norm, space.query, own);
-    else this.#scaleRows(norm, space.query, own, this.#factors(0, headCount * headDim));
+  #normalizeQueries(norm: HeadNorm, { headCount: own, headDim }: Layer): void {
+    const { space, config: { headCount } } = this.#state;
+    if (norm.span === "head") return this.#normalizeEach(norm, space.query, own, headDim);
+    this.#scaleRows(norm, space.query, own * headDim, this.#factors(0, headCount * headDim));
   }
 
-  #normalizeKeys(norm: HeadNorm, own: number): void {
-    const { space, config: { headCountKv, headDim } } = this.#state;
-    if (norm.span === "head") this.#normalizeEach(norm, space.key, own);
-    else this.#scaleRows(norm, space.key, own, this.#factors(1, headCountKv * headDim));
+  #normalizeKeys(norm: HeadNorm, { kvHeadCount: own, headDim, groupSize }: Layer): void {
+    const { space, config: { headCount } } = this.#state;
+    if (norm.span === "head") return this.#normalizeEach(norm, space.key, own, headDim);
+    const width = headCount / groupSize * headDim;
+    this.#scaleRows(norm, space.key, own * headDim, this.#factors(1, width));
   }
 
   /** Each head by itself. */
-  #normalizeEach(norm: HeadNorm, x: number, heads: number): void {
+  #normalizeEach(norm: HeadNorm, x: number, heads: number, headDim: number): void {
     if (heads === 0) return;
-    const { kernels, space, config: { headDim, norm: { kind } }, fractions, n } = this.#state;
+    const { kernels, space, config: { norm: { kind } }, fractions, n } = this.#state;
     const { epsilon } = fractions;
     const { weightStep } = norm;
     const weight = norm.weight || space.ones;
@@ -227,10 +233,9 @@ export class AttentionBlock {
   }
 
   /** All heads as one vector: x · factor of the row · weight. */
-  #scaleRows(norm: HeadNorm, x: number, heads: number, factors: number): void {
-    if (heads === 0) return;
-    const { kernels, config: { headDim }, n } = this.#state;
-    const width = heads * headDim;
+  #scaleRows(norm: HeadNorm, x: number, width: number, factors: number): void {
+    if (width === 0) return;
+    const { kernels, n } = this.#state;
     kernels.scale_rows_f32(x, width, factors, n, width);
     kernels.mul_weight_f32(x, width, norm.weight, n, width);
   }
@@ -250,9 +255,9 @@ export class AttentionBlock {
     return space.squares + factorsAt * 4;
   }
 
-  #rotateHeads(index: number, x: number, heads: number): void {
+  #rotateHeads(index: number, x: number, heads: number, headDim: number): void {
     if (heads === 0) return;
-    const { kernels, space, config: { headDim, ropes }, n } = this.#state;
+    const { kernels, space, config: { ropes }, n } = this.#state;
     const { kind, dimensionCount } = ropes[index];
     const neox = kind === "neox" ? 1 : 0;
     const stride = heads * headDim;

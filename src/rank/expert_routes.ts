@@ -4,9 +4,11 @@
  */
 import { check } from "../base/check.ts";
 import { floats } from "./arena_views.ts";
-import type { Experts } from "./layer.ts";
+import type { Experts } from "./bound_blocks.ts";
 import { type Activations, project, quantize } from "./matrix.ts";
+import type { Norm } from "./bound_norm.ts";
 import type { RoutingWorkspacePlan } from "./plan_types.ts";
+import type { Residual } from "./residual.ts";
 import { type Routes, Routing } from "./routing.ts";
 import type { StepState } from "./step_state.ts";
 
@@ -52,7 +54,18 @@ export class ExpertRoutes {
     const { plan, logits, routes } = this.views;
     check(this.#routing !== null, "a model with experts has routes");
     project(kernels, block.router, x, n, plan.logits, block.router.rowCount);
-    this.#routing.route(logits, n, block.choiceBias, routes);
+    this.#routing.route(logits, n, block, routes);
+  }
+
+  /** The same by a norm of the residual stream that only the router reads, over √d. */
+  chooseApart(block: Experts, residual: Residual, norm: Norm): void {
+    const { kernels, n, fractions } = this.#state;
+    const { plan, logits, routes } = this.views;
+    check(this.#routing !== null, "a model with experts has routes");
+    const count = block.router.rowCount;
+    project(kernels, block.router, residual.read(norm, false), n, plan.logits, count);
+    kernels.scale_f32(plan.logits, count, n, count, fractions.routerScale);
+    this.#routing.route(logits, n, block, routes);
   }
 
   /** The number of the route by which token t goes to expert e; -1: it does not. */

@@ -5,22 +5,18 @@
  */
 import type { Control } from "../memory/control.ts";
 import { ExpertRoutes } from "./expert_routes.ts";
-import {
-  type Dense,
-  type Experts,
-  hasAllGates,
-  type Layer,
-  type Predictor,
-  type Streamed,
-} from "./layer.ts";
-import { type Activations, multiply, readsQ8 } from "./matrix.ts";
+import type { Dense, Experts, Predictor, Streamed } from "./bound_blocks.ts";
+import { hasAllGates } from "./bound_blocks.ts";
+import type { Layer } from "./layer.ts";
+import { type Activations, readsQ8 } from "./matrix.ts";
 import { GuessAhead } from "./guess_ahead.ts";
 import { activateNeurons } from "./neurons.ts";
 import type { Observer } from "./observer.ts";
 import type { RankPlan } from "./plan_types.ts";
 import type { Residual } from "./residual.ts";
 import { Predictors } from "./predictors.ts";
-import { SparseBlock } from "./sparse_block.ts";
+import { SharedExpert } from "./shared_expert.ts";
+import { addFired, SparseBlock } from "./sparse_block.ts";
 import type { Streaming } from "./streaming.ts";
 import type { StepState } from "./step_state.ts";
 
@@ -40,6 +36,7 @@ export class FeedForwardBlock {
   readonly #state: StepState;
   readonly #residual: Residual;
   readonly #routes: ExpertRoutes;
+  readonly #shared: SharedExpert;
   /** Null where every neuron is computed. */
   readonly #sparse: SparseBlock | null;
   /** Who is shown what neurons do: every neuron is computed then. Null: nobody. */
@@ -80,6 +77,11 @@ export class FeedForwardBlock {
       ? new GuessAhead(state, { ...by, streaming, predictors: this.#predictors })
       : null;
     this.#routes = new ExpertRoutes(state, by.memories);
+    this.#shared = new SharedExpert(state, {
+      ...by,
+      routes: this.#routes,
+      sparse: this.#sparse,
+    });
   }
 
   /** Lets tokens choose their experts by the layer's input, in models that do so. */
@@ -146,6 +148,18 @@ export class FeedForwardBlock {
     return this.#predictors.isTrusted(predictor);
   }
 
+  /**
+   * The expert that all tokens use, where it is normalised by itself.
+   * @returns false when the leader aborted the step.
+   */
+  runShared({ feedForward: block }: Layer): boolean {
+    if (block?.kind !== "experts" || block.apart === null || block.shared === null) return true;
+    const { sharedNorm, sharedPostNorm } = block.apart;
+    const x = this.#residual.read(sharedNorm, block.shared.readsQ8);
+    this.#shared.add(block, block.shared, x);
+    return this.#residual.joinApart(sharedPostNorm);
+  }
+
   /** partial += the block's share, of norm(residual). */
   run(layer: Layer): void {
     const block = layer.feedForward;
@@ -160,9 +174,11 @@ export class FeedForwardBlock {
       else this.#residual.add(block.down, this.#state.inputs.hidden);
       return this.#addStepped(layer);
     }
+    const { apart } = block;
+    if (apart !== null) this.#routes.chooseApart(block, this.#residual, apart.routerNorm);
     const x = this.#read(block, layer);
     this.#asksNow = this.#asksPredictors(block);
-    if (!layer.routesEarly && !this.#asksNow) this.#routes.choose(block, x);
+    if (!layer.routesEarly && !this.#asksNow && apart === null) this.#routes.choose(block, x);
     if (this.#listsStreamed && !this.#weighsInputs && (block.haveAllGates || this.#asksNow)) {
       const { n } = this.#state;
       for (let t = 0; t < n; t++) {
@@ -170,7 +186,7 @@ export class FeedForwardBlock {
       }
     } else this.#addExperts(block, x);
     if (block.downBiases !== 0) this.#addDownBiases(block);
-    if (block.shared !== null) this.#addShared(block, block.shared, x);
+    if (block.shared !== null && block.apart === null) this.#shared.add(block, block.shared, x);
     if (this.#listsStreamed) this.#streaming!.neurons.endLayer(layer.index);
   }
 
@@ -193,7 +209,8 @@ export class FeedForwardBlock {
       this.#sparse?.countPredictor(predictor.sizeBytes);
     }
     const x = this.#read(block, layer);
-    const attempt = isRehearsal ? "refused" : this.#addFired(block, x, n, space.tokens, 0);
+    const to = { count: n, rows: space.tokens, weights: 0 };
+    const attempt = isRehearsal ? "refused" : addFired(this.#sparse, block, x, to);
     if (attempt === "added") return;
     const hidden = activateNeurons(this.#state, block, x, n, attempt === "gated");
     this.#observer?.seeDense(block, hidden);
@@ -239,21 +256,6 @@ export class FeedForwardBlock {
     neurons.endLayer(layer.index);
   }
 
-  /**
-   * partial[rows[t]] += the neurons of `count` tokens that fire, by weights[t], or 0: by 1.
-   * "gated": all had better be computed, whose gates already are; "refused": nothing is.
-   */
-  #addFired(
-    block: Dense,
-    x: Activations,
-    count: number,
-    rows: number,
-    weights: number,
-  ): "added" | "gated" | "refused" {
-    if (this.#sparse === null || !this.#sparse.canAdd(block, count)) return "refused";
-    return this.#sparse.add(block, x, count, rows, weights) ? "added" : "gated";
-  }
-
   #read(block: Dense | Streamed | Experts, layer: Layer): Activations {
     return this.#residual.read(layer.feedForwardNorm, block.readsQ8);
   }
@@ -295,7 +297,8 @@ export class FeedForwardBlock {
       }
       this.#sparse?.countPredictor(predictor.sizeBytes);
     }
-    const attempt = isRehearsal ? "refused" : this.#addFired(expert, x, count, rows, weights);
+    const to = { count, rows, weights };
+    const attempt = isRehearsal ? "refused" : addFired(this.#sparse, expert, x, to);
     if (attempt === "added") return;
     const hidden = activateNeurons(this.#state, expert, x, count, attempt === "gated");
     this.#observer?.seeExpert(expert, hidden, {
@@ -364,31 +367,5 @@ export class FeedForwardBlock {
   #streams(block: Dense | Streamed): block is Streamed {
     return this.#listsStreamed && block.kind === "streamed" &&
       (hasAllGates(block) || this.#asksNow && block.predictor !== null);
-  }
-
-  #addShared(block: Experts, all: Dense | Streamed, x: Activations): void {
-    const { kernels, inputs, space, n, arena, config } = this.#state;
-    if (all.kind === "streamed" && all.count === 0) {
-      return this.#residual.addBias(all.staged.down);
-    }
-    const shared = all.kind === "dense" ? all : this.#streaming!.bring(all, arena);
-    if (shared.up.rowCount === 0) {
-      this.#residual.add(shared.down, inputs.hidden);
-      return;
-    }
-    const { plan, sharedWeights } = this.#routes.views;
-    const weight = config.experts?.sharedWeight ?? 1;
-    const weights = block.sharedGate === null && weight === 1 ? 0 : plan.sharedWeights;
-    if (block.sharedGate !== null) {
-      multiply(kernels, block.sharedGate, x, n, weights, 1);
-      for (let t = 0; t < n; t++) sharedWeights[t] = 1 / (1 + Math.exp(-sharedWeights[t]));
-    } else if (weights !== 0) sharedWeights.fill(weight, 0, n);
-    const attempt = this.#addFired(shared, x, n, space.tokens, weights);
-    if (attempt === "added") return;
-    const hidden = activateNeurons(this.#state, shared, x, n, attempt === "gated");
-    this.#observer?.seeShared(shared, hidden);
-    const { f32, stride } = hidden;
-    if (weights !== 0) kernels.scale_rows_f32(f32, stride, weights, n, shared.up.rowCount);
-    this.#residual.add(shared.down, hidden);
   }
 }

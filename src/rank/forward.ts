@@ -30,9 +30,11 @@ export function forward<L extends WalkedLayer>(rank: RankSteps<L>): boolean {
     if (!rank.recur(layer)) return false; //   partial  [n, d]  += states' share, in some models
     if (layer.joinsAttention && !rank.joinAttention(layer)) return false;
     //                                         residual [n, d]  += Σ partials, or its norm
+    if (!rank.feedShared(layer)) return false; // an expert that is normalised apart, in few models
     if (!rank.predict(layer)) return false; // what predictors have between their matrices, if any
     rank.feedForward(layer); //                partial  [n, d]  += neurons' share
     if (layer.joinsNeurons && !rank.joinFeedForward(layer)) return false;
+    if (!rank.endLayer(layer)) return false; // residual        += what the token gives it, scaled
   }
   if (rank.logitsCount === 0) return true;
   rank.scoreVocabulary(); //                   logits   [m, own rows]  of norm(residual)

@@ -12,7 +12,7 @@
  */
 import { GATE_ONLY, NO_SLOT, PRESENT } from "../cache/mod.ts";
 import type { ArenaStream, BundleReads } from "./bundle_reads.ts";
-import type { Streamed } from "./layer.ts";
+import type { Streamed } from "./bound_blocks.ts";
 import { multiplyListed, multiplyUps } from "./listed.ts";
 import type { Activations } from "./matrix.ts";
 import type { StepState } from "./step_state.ts";

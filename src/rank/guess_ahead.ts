@@ -5,7 +5,8 @@
  * predictors. All ranks do it or none.
  */
 import { floats } from "./arena_views.ts";
-import type { Dense, Experts, Layer, Streamed } from "./layer.ts";
+import type { Dense, Experts, Streamed } from "./bound_blocks.ts";
+import type { Layer } from "./layer.ts";
 import { project, readsQ8 } from "./matrix.ts";
 import type { Predictors } from "./predictors.ts";
 import type { Residual } from "./residual.ts";
@@ -122,7 +123,7 @@ export class GuessAhead {
       : this.#by.residual.read(next.feedForwardNorm, readsQ8(block.router));
     project(kernels, block.router, x, 1, space.routing!.logits, block.router.rowCount);
     const routing = (block.choiceBias === null ? this.#unbiased : this.#routing)!;
-    routing.route(this.#logits[arena], 1, block.choiceBias, this.#routes);
+    routing.route(this.#logits[arena], 1, block, this.#routes);
     for (let e = 0; e < block.experts.length; e++) {
       if (routing.starts[e + 1] > routing.starts[e]) {
         this.#blocks[routing.starts[e]] = block.experts[e];

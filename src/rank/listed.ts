@@ -6,7 +6,7 @@ import type { Kernels } from "../../wasm/kernels.ts";
 import type { FeedForwardConfig } from "../model/types.ts";
 import { type Activations, type Matrix, readsQ8 } from "./matrix.ts";
 import { aloneKernel, gatedKernel } from "./neurons.ts";
-import type { ListPlan } from "./plan_types.ts";
+import type { ListPlan } from "./stream_types.ts";
 import type { StepState } from "./step_state.ts";
 
 /** out[j] = row list[j] of the matrix times x; list: address of u32 [count]. */

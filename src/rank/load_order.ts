@@ -29,6 +29,9 @@ export function* piecesOf(plan: RankPlan): Generator<Piece> {
   if (plan.embeddingInFile === null) yield* inArena(0, partsOf(plan.embedding));
   if (plan.positions !== null) yield* inArena(0, partsOf(plan.positions));
   yield* inArena(0, partsOfNorm(plan.embeddingNorm));
+  if (plan.tokenInputs !== null) {
+    yield* inArena(0, [...partsOf(plan.tokenInputs.projection), { vector: plan.tokenInputs.norm }]);
+  }
   for (const layer of plan.layers) yield* inArena(layer.arena, partsOfLayer(layer));
   yield* inArena(plan.outputArena, partsOfNorm(plan.outputNorm));
   // Plans are posted between threads, so a tied output is told by its name.
@@ -95,7 +98,7 @@ function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   yield* partsOfNorm(layer.attentionNorm);
   if (layer.query !== null) yield* partsOf(layer.query);
   if (layer.key !== null) yield* partsOf(layer.key);
-  if (layer.value !== null) yield* partsOf(layer.value);
+  if (layer.value !== null && !areOne(layer.key, layer.value)) yield* partsOf(layer.value);
   if (layer.latent !== null) yield* partsOfLatent(layer.latent);
   yield* partsOfNorm(layer.queryNorm);
   yield* partsOfNorm(layer.keyNorm);
@@ -111,6 +114,17 @@ function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   else if (feedForward !== null) yield* partsOfBlock(feedForward);
   for (const { block } of layer.steppedNeurons) yield* partsOfBlock(block);
   yield* partsOfNorm(layer.feedForwardPostNorm);
+  if (layer.input !== null) {
+    yield* partsOf(layer.input.gate);
+    yield* partsOf(layer.input.output);
+    yield* partsOfNorm(layer.input.norm);
+  }
+  if (layer.outputScale !== null) yield { vector: layer.outputScale };
+}
+
+/** Values are made of what keys are made of: it lies there once. */
+function areOne(key: MatrixPlan | null, value: MatrixPlan): boolean {
+  return key?.tensor === value.tensor && key.rows.start === value.rows.start;
 }
 
 function* partsOfLatent(
@@ -146,6 +160,8 @@ function* partsOfStateSpace(plan: StateSpacePlan): Generator<Part> {
 function* partsOfExperts(plan: ExpertsPlan): Generator<Part> {
   yield* partsOf(plan.router);
   if (plan.choiceBias !== null) yield { vector: plan.choiceBias };
+  if (plan.scales !== null) yield { vector: plan.scales };
+  for (const norm of Object.values(plan.apart ?? {})) yield* partsOfNorm(norm);
   // Tensor by tensor, not expert by expert: the file is read in its order.
   const inFile = plan.experts.filter((expert) => expert.unit === null) as readonly DensePlan[];
   for (const { gate } of inFile) if (gate !== null) yield* partsOf(gate);

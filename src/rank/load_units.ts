@@ -10,7 +10,8 @@ import { alignUp, check } from "../base/check.ts";
 import { type FirstNeurons, firstNeurons } from "./first_neurons.ts";
 import { type Matrix, matrixOf } from "./matrix.ts";
 import { type OwnUnit, packedBlocks, streamedUnits } from "./own_units.ts";
-import type { DensePlan, RankPlan, StreamedPlan, StreamWorkspacePlan } from "./plan_types.ts";
+import type { DensePlan, RankPlan, StreamedPlan } from "./plan_types.ts";
+import type { StreamWorkspacePlan } from "./stream_types.ts";
 import type { UnitReader } from "./unit_reader.ts";
 
 /** One arena's means. */

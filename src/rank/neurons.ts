@@ -1,7 +1,7 @@
 /** Neurons, whether of a dense block or of one expert: products with gate and up, activation. */
 import type { Kernels } from "../../wasm/kernels.ts";
 import type { Activation } from "../model/types.ts";
-import type { Dense } from "./layer.ts";
+import type { Dense } from "./bound_blocks.ts";
 import { type Activations, project } from "./matrix.ts";
 import type { StepState } from "./step_state.ts";
 

@@ -5,7 +5,7 @@
  */
 import { type LayerViews, layerViews, type Observation } from "../memory/observation.ts";
 import { floats } from "./arena_views.ts";
-import type { Dense } from "./layer.ts";
+import type { Dense } from "./bound_blocks.ts";
 import type { Activations } from "./matrix.ts";
 import { largestBlock } from "./plan_workspace.ts";
 import type { StepState } from "./step_state.ts";

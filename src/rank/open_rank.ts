@@ -31,6 +31,7 @@ import { dequantize } from "../model/dequantize.ts";
 import { ropeFrequencies } from "../model/rope.ts";
 import type { ModelConfig, RopeConfig } from "../model/types.ts";
 import { forward } from "./forward.ts";
+import type { TokenRows } from "./layer_inputs.ts";
 import { loadWeights } from "./load_weights.ts";
 import type { Gpu } from "../../gpu/mod.ts";
 import type { GpuRank } from "./gpu/gpu_rank.ts";
@@ -98,6 +99,7 @@ interface Held {
   readonly gpu?: Gpu;
   readonly gpuRank?: GpuRank;
   readonly queue?: KernelQueue;
+  readonly tokenRows?: TokenRows | null;
 }
 
 /** A rank with its weights loaded. */
@@ -158,6 +160,7 @@ export class RankRunner {
       if (queue instanceof KernelQueue) queue.close();
       throw error;
     }
+    const tokenRows = openTokenRows(setup, plan);
     const rank = new Rank({
       ...stepInput(opening),
       kernels: tuneKernels(plan, {
@@ -169,9 +172,11 @@ export class RankRunner {
       control,
       observation: setup.observation,
       streaming,
+      tokenRows,
     });
     const walked = { ...walkOf(rank), finalRows: () => rank.finalRows() };
-    return new RankRunner(opening, walked, queue instanceof KernelQueue ? { queue } : {});
+    const held = { tokenRows, ...queue instanceof KernelQueue && { queue } };
+    return new RankRunner(opening, walked, held);
   }
 
   /** Loads the rank's weights of a second model, whose steps come through the same words. */
@@ -254,6 +259,7 @@ export class RankRunner {
   close(): void {
     this.#held.gpu?.close();
     this.#held.queue?.close();
+    this.#held.tokenRows?.reader.close();
   }
 
   /**
@@ -297,6 +303,17 @@ export class RankRunner {
       }
     });
   }
+}
+
+/** What a table that stays in the file is read with, for as long as the rank lives. */
+function openTokenRows(
+  { tensors, parts }: RankSetup,
+  { tokenInputs }: RankPlan,
+): TokenRows | null {
+  if (tokenInputs === null) return null;
+  const tensor = tensors.get(tokenInputs.table.tensor);
+  check(tensor !== undefined, "a table was posted with the plan");
+  return { tensor, reader: TensorReader.open({ parts }) };
 }
 
 /** Where the rank asks for reads. */

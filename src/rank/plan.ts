@@ -5,7 +5,8 @@
 import { UnsupportedModelError } from "../base/errors.ts";
 import { formatBytes } from "../base/units.ts";
 import type { GgufTensor } from "../gguf/types.ts";
-import type { LayerTensors, MatrixTensor, ModelDescription } from "../model/types.ts";
+import type { LayerTensors, MatrixTensor, ModelConfig, ModelDescription } from "../model/types.ts";
+import { configOf } from "../model/layer_config.ts";
 import { MatrixLayouts } from "./matrix_layouts.ts";
 import type { RankPlan } from "./plan_types.ts";
 import { UnitPlan } from "./plan_units.ts";
@@ -35,7 +36,8 @@ export function planRanks(
   tensors: ReadonlyMap<string, GgufTensor>,
   options: PlanOptions,
 ): RankPlan[] {
-  requireHeadKernel(model.config.headDim);
+  const { config } = model;
+  requireHeadKernels(config);
   const { layers } = model.tensors;
   const units = options.packed === undefined ? null : new UnitPlan(options.packed);
   const layouts = new MatrixLayouts(model, tensors, {
@@ -59,15 +61,22 @@ export function planRanks(
       coarsest(typesOf((layer) => layer.stateSpace?.output ?? null)),
       coarsest(typesOf((layer) => layer.stateSpace?.shared?.matrix ?? null)),
     ),
+    inputs: inputBlocks(model, (matrix) => blockWeights(layouts.typeOf(matrix.tensor))),
     stripes: units?.stripes,
   };
-  const withGpu = planShards(model.config, { rankCount, contextLength, blocks, gpu });
+  const withGpu = planShards(config, { rankCount, contextLength, blocks, gpu });
   // Of layers that the GPU has nothing of.
-  const without = gpu === undefined || rankCount === 1 ? withGpu : planShards(model.config, {
+  const without = gpu === undefined || rankCount === 1 ? withGpu : planShards(config, {
     ...{ rankCount, contextLength, blocks },
     gpu: { ...NOTHING_ON_GPU, hasOutput: gpu.hasOutput },
   });
   const firstOnGpu = gpu === undefined ? 0 : layers.length - gpu.layers;
+  // A GPU has nothing of models whose layers differ.
+  const shardsOf = config.layers.map(({ shape }, index) =>
+    shape === undefined
+      ? index < firstOnGpu ? without : withGpu
+      : planShards(configOf(config, index), { rankCount, contextLength, blocks })
+  );
   const orders = neuronOrders(model, options, { blocks, layouts });
   const isExact = typesOf((layer) => layer.key ?? layer.stateSpace?.input ?? null).every((type) =>
     type === "F32"
@@ -76,18 +85,21 @@ export function planRanks(
   const planners = withGpu.map((shard, rankIndex) =>
     new RankPlanner({
       ...{ model, tensors, layouts, options, shard, rankIndex, kvType, units },
-      layerShards: model.config.layers.map((layer, index) =>
-        ofLayer(index < firstOnGpu ? without[rankIndex] : shard, layer)
-      ),
+      layerShards: config.layers.map((layer, index) => ofLayer(shardsOf[index][rankIndex], layer)),
       neuronOrders: layers.map((_, index) => index < firstOnGpu ? null : orders?.[index] ?? null),
       isOnGpu: gpu !== undefined && rankIndex === rankCount - 1,
     })
   );
+  placeAll(planners, config.blockCount, options.packed?.arenaCount);
+  const plans = planners.map((planner) => planner.build());
+  requireKeysNear(plans[0]);
+  return plans;
+}
+
+function placeAll(planners: readonly RankPlanner[], blockCount: number, arenaCount = 1): void {
   for (const planner of planners) planner.placeEmbedding();
   // A second arena would have no more room: the first one holds nothing else yet.
   requireFit(planners, "the embedding table");
-  const { blockCount } = model.config;
-  const { arenaCount = 1 } = options.packed ?? {};
   for (let index = 0; index < blockCount; index++) {
     const isBorder = Math.floor(index * arenaCount / blockCount) !==
       Math.floor((index - 1) * arenaCount / blockCount);
@@ -95,7 +107,32 @@ export function planRanks(
     placeOnAll(planners, (planner) => planner.placeLayer(index), `layer ${index}`);
   }
   placeOnAll(planners, (planner) => planner.placeOutput(), "the output projection");
-  return planners.map((planner) => planner.build());
+}
+
+/** How finely what tokens give layers may be cut: in rows of the table, and in a layer's input. */
+function inputBlocks(
+  { config: { layerInputLength: length }, tensors: { tokenInputs, layers } }: ModelDescription,
+  blockOf: (matrix: MatrixTensor) => number,
+): ColumnBlocks["inputs"] {
+  if (tokenInputs === null) return undefined;
+  const block = blockOf(tokenInputs.table);
+  let unit = 1;
+  while (unit * length % block !== 0) unit++;
+  const outputs = layers.flatMap(({ input }) => input === null ? [] : [blockOf(input.output)]);
+  return { layers: unit, numbers: Math.max(...outputs) };
+}
+
+/** A layer reads another one's keys and values where they are: in its own arena. */
+function requireKeysNear({ layers }: RankPlan): void {
+  const far = layers.findIndex(({ keysOf, arena }) =>
+    keysOf !== null && layers[keysOf].arena !== arena
+  );
+  if (far < 0) return;
+  throw new UnsupportedModelError(
+    `Cannot place layer ${far}: it reads the keys of layer ${layers[far].keysOf}, and a thread's ` +
+      "share of all layers between them does not fit into one memory: use more threads, a " +
+      "shorter context or smaller weights",
+  );
 }
 
 /**
@@ -140,8 +177,10 @@ function requireFit(planners: readonly RankPlanner[], what: string): void {
 }
 
 /** Attention reads heads four dimensions at a time. */
-function requireHeadKernel(headDim: number): void {
-  if (headDim % HEAD_DIM_UNIT === 0) return;
+function requireHeadKernels(config: ModelConfig): void {
+  const dims = config.layers.map((_, layer) => configOf(config, layer).headDim);
+  const headDim = dims.find((dim) => dim % HEAD_DIM_UNIT !== 0);
+  if (headDim === undefined) return;
   throw new UnsupportedModelError(
     `Cannot run this model: its heads have ${headDim} dimensions, this version needs a multiple ` +
       `of ${HEAD_DIM_UNIT}: use a model of another shape`,

@@ -11,30 +11,28 @@ import { predictedBlock, predictorObstacle } from "../model/powerinfer.ts";
 import type {
   DenseTensors,
   ExpertTensors,
-  HeadNormTensors,
   LayerTensors,
   MatrixTensor,
   ModelConfig,
   ModelDescription,
-  NormTensors,
   PredictorTensors,
   VectorTensor,
 } from "../model/types.ts";
 import type {
   DensePlan,
   ExpertsPlan,
-  HeadNormPlan,
   LayerPlan,
   MatrixPlan,
-  NormPlan,
   PredictorPlan,
   StreamedPlan,
   VectorPlan,
 } from "./plan_types.ts";
+import { planApart, planLayerInput } from "./plan_inputs.ts";
 import { planLatentHeads } from "./plan_latent.ts";
 import { planStateSpace, type StateSpacePlan } from "./plan_state.ts";
 import { neuronsAt } from "./hot_neurons.ts";
-import { cut, lengthOf, type Range, type Shard } from "./shard.ts";
+import { headNorm, norm } from "./plan_norm.ts";
+import { cut, lengthOf, type Range, scale, type Shard } from "./shard.ts";
 
 /** Which part of a matrix, and what becomes of it. */
 export interface MatrixPart {
@@ -118,16 +116,12 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     heads: shard.heads,
     kvHeads: shard.kvHeads,
     attentionNorm: norm(place, tensors.attentionNorm),
-    ...tensors.latent ? planLatentHeads(place, tensors, { config, heads: shard.heads }) : {
-      query: tensors.query && place.matrix(tensors.query, {
-        ...gate?.query ? rowsOfHeads(gate.query, shard.heads) : { rows: query },
-      }),
-      key: tensors.key && place.matrix(tensors.key, { rows: keyValue }),
-      value: tensors.value && place.matrix(tensors.value, { rows: keyValue }),
-      latent: null,
-    },
+    ...tensors.latent
+      ? planLatentHeads(place, tensors, { config, heads: shard.heads })
+      : ownHeads(place, tensors, { heads: shard.heads, query, keyValue }),
     queryNorm: headNorm(place, tensors.queryNorm, { rows: query, headDim: config.headDim }),
     keyNorm: headNorm(place, tensors.keyNorm, { rows: keyValue, headDim: config.headDim }),
+    valueNorm: headNorm(place, tensors.valueNorm, { rows: keyValue, headDim: config.headDim }),
     attentionSinks: tensors.attentionSinks && place.vector(tensors.attentionSinks, shard.heads),
     convolution: convolution(place, tensors.convolution, {
       own: query,
@@ -157,31 +151,26 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
       tokens: each.tokens,
     })),
     feedForwardPostNorm: norm(place, tensors.feedForwardPostNorm),
+    input: planLayerInput(place, tensors.input, shard),
+    outputScale: tensors.outputScale && place.vector(tensors.outputScale),
+    keysOf: config.layers[index].keysOf ?? null,
   };
 }
 
-/** A norm of the residual stream, whole on every rank. */
-export function norm(place: Placer, tensors: NormTensors): NormPlan;
-export function norm(place: Placer, tensors: NormTensors | null): NormPlan | null;
-export function norm(place: Placer, tensors: NormTensors | null): NormPlan | null {
-  if (tensors === null) return null;
-  const { weight, bias } = tensors;
-  return {
-    weight: weight && place.vector(weight),
-    bias: bias === null ? null : place.vector(bias),
-  };
-}
-
-function headNorm(
+/** What makes queries, keys and values; the latter may be one matrix, which lies there once. */
+function ownHeads(
   place: Placer,
-  tensors: HeadNormTensors | null,
-  own: { rows: Range; headDim: number },
-): HeadNormPlan | null {
-  if (tensors === null) return null;
-  const { span, weight } = tensors;
-  if (weight === null) return { span, weight };
-  const isShared = span === "head" && weight.length === own.headDim;
-  return { span, weight: isShared ? place.vector(weight) : place.vector(weight, own.rows) };
+  { query, key, value, attentionGate: gate }: LayerTensors,
+  own: { heads: Range; query: Range; keyValue: Range },
+): Pick<LayerPlan, "query" | "key" | "value" | "latent"> {
+  const rows = gate?.query ? rowsOfHeads(gate.query, own.heads) : { rows: own.query };
+  const plan = {
+    query: query && place.matrix(query, rows),
+    key: key && place.matrix(key, { rows: own.keyValue }),
+    latent: null,
+  };
+  if (value === key) return { ...plan, value: plan.key };
+  return { ...plan, value: value && place.matrix(value, { rows: own.keyValue }) };
 }
 
 /** Own rows of the weights, of which the model has one for each channel. */
@@ -353,6 +342,8 @@ function experts(
       ? null
       : block(place, shared, { ...by, neurons: shard.sharedNeurons, expert: "shared" }),
     sharedGate: sharedGate === null ? null : place.matrix(sharedGate, { isWidened: true }),
+    scales: tensors.scales && place.vector(tensors.scales),
+    apart: planApart(place, tensors.apart),
   };
 }
 
@@ -372,8 +363,4 @@ export function neuronsOf(shard: Shard, expert: BundleUnit["expert"]): Range {
   if (expert === null) return shard.neurons;
   if (expert === "shared") return shard.sharedNeurons;
   return shard.expertNeurons[expert % shard.expertNeurons.length];
-}
-
-function scale(range: Range, factor: number): Range {
-  return { start: range.start * factor, end: range.end * factor };
 }

@@ -4,10 +4,11 @@
  */
 import type { ArenaPlan } from "../memory/arena.ts";
 import type { GpuPlan, LongSteps } from "./gpu/plan_types.ts";
+import type { ApartPlan, LayerInputPlan, TokenInputsPlan } from "./plan_inputs.ts";
 import type { LatentPlan, LatentWorkspace } from "./plan_latent.ts";
 import type { StateSpacePlan, StateWorkspace } from "./plan_state.ts";
 import type { Range, Shard } from "./shard.ts";
-import type { StreamPlan } from "./stream_types.ts";
+import type { StreamPlan, StreamWorkspacePlan } from "./stream_types.ts";
 import type { WeightType } from "./weight_types.ts";
 
 /** Types of a cached key or value element; i16 has a scale per head and position. */
@@ -137,6 +138,10 @@ export interface ExpertsPlan {
   readonly downBiases: VectorPlan | null;
   readonly shared: DensePlan | StreamedPlan | null;
   readonly sharedGate: MatrixPlan | null;
+  /** [experts], or null. */
+  readonly scales: VectorPlan | null;
+  /** Null: router, experts and the shared one read the same, and are added up. */
+  readonly apart: ApartPlan | null;
 }
 
 /** A layer's share: it lies in one arena as a whole, or on the GPU. */
@@ -154,6 +159,7 @@ export interface LayerPlan {
   readonly latent: LatentPlan | null;
   readonly queryNorm: HeadNormPlan | null;
   readonly keyNorm: HeadNormPlan | null;
+  readonly valueNorm: HeadNormPlan | null;
   /** [own heads], or null. */
   readonly attentionSinks: VectorPlan | null;
   /** Null: the layer attends. weights: [taps, channels], own ones, as many as queries have. */
@@ -170,6 +176,12 @@ export interface LayerPlan {
   /** More neurons of a dense block, which are computed in some steps only. */
   readonly steppedNeurons: readonly SteppedDensePlan[];
   readonly feedForwardPostNorm: NormPlan | null;
+  /** Of what the token gives it; null: nothing. */
+  readonly input: LayerInputPlan | null;
+  /** [1]: multiplies the residual stream at its end; or null. */
+  readonly outputScale: VectorPlan | null;
+  /** Number of the layer whose keys and values it reads, which has these places; null: its own. */
+  readonly keysOf: number | null;
   /**
    * All blocks of keys and of values in the cache's type: src/memory/kv_layout.ts. Of a layer that
    * convolves all rings, and all blocks' ends: convolution_layout.ts.
@@ -233,6 +245,10 @@ export interface WorkspacePlan {
   readonly partials: readonly [number, number];
   /** A copy of another rank's partial sum, [n, embeddingStride]. */
   readonly incoming: number;
+  /** What the shared expert gives where it is normalised apart, [n, embeddingStride]. */
+  readonly beside: number;
+  /** What tokens give own layers, [n, own layers · numbers], read by all ranks; in arena 0. */
+  readonly tokenInputs: number;
   /** Cosines and sines, [n, rotated dimensions], one table per rotary embedding of the model. */
   readonly ropes: readonly number[];
   /** Which blocks of keys and values sequences have, u32 [sequences, tableBlocks]: kv_bytes.ts. */
@@ -268,40 +284,6 @@ export interface IntermediatePlace {
   readonly sizeBytes: number;
   /** It keeps its bytes from step to step. */
   readonly isLasting: boolean;
-}
-
-/** Where bundles of a packed file are kept, and where they arrive. */
-export interface StreamWorkspacePlan {
-  /** Slots, [slotCount, slotBytes]. */
-  readonly slots: number;
-  readonly slotCount: number;
-  /** Where units are staged as dense blocks. */
-  readonly stage: number;
-  /**
-   * While nothing is staged, bundles for which no slot is free lie there: slots of these numbers,
-   * which keep nothing.
-   */
-  readonly spareFirst: number;
-  readonly spareCount: number;
-  /** Where sequential reads land, [rawBytes]. */
-  readonly raw: number;
-  /** Most own neurons of a block: lists have room for so many. */
-  readonly neuronCount: number;
-  /** One for each block that is computed at the same time: the dense one, or the chosen experts. */
-  readonly lanes: readonly ListPlan[];
-  /** The neurons that fire, of one of them. */
-  readonly fired: ListPlan;
-  /** Of all own neurons: where columns of down are, or in which slots; u32 [neurons]. */
-  readonly places: number;
-  /** Neurons of a piece of a sequential read, u32 [neurons]. */
-  readonly order: number;
-}
-
-/** Neurons of a block, their values and slots; u32, f32 and u32 [neurons]. */
-export interface ListPlan {
-  readonly ids: number;
-  readonly values: number;
-  readonly slots: number;
 }
 
 /** Where tokens meet experts; see routing.ts for the order of the routes. */
@@ -351,6 +333,8 @@ export interface RankPlan {
   readonly embedding: MatrixPlan;
   /** The table, where it stays in a packed file; null: all own rows of it are in memory. */
   readonly embeddingInFile: RowsInFile | null;
+  /** What tokens give layers; null: nothing. */
+  readonly tokenInputs: TokenInputsPlan | null;
   /** Rows of the learned positions, in arena 0, or null. */
   readonly positions: MatrixPlan | null;
   readonly layers: readonly LayerPlan[];

@@ -4,15 +4,11 @@ import { SECTOR_BYTES_MAX } from "../io/mod.ts";
 import type { ArenaBuilder } from "../memory/arena.ts";
 import { REGION_ALIGN_BYTES, SUPERBLOCK_WEIGHTS } from "../memory/row_layout.ts";
 import { mergedHeadDim } from "../model/latent.ts";
-import type { ModelConfig, ModelTensors, StateSpaceConfig } from "../model/types.ts";
+import { configOf } from "../model/layer_config.ts";
+import type { ModelConfig, StateSpaceConfig } from "../model/types.ts";
 import { mostOf, N, planMemory } from "../shapes/mod.ts";
-import type {
-  IntermediatesPlan,
-  StreamWorkspacePlan,
-  WorkspacePlan,
-  WorkspaceStrides,
-} from "./plan_types.ts";
-import type { StreamPlan } from "./stream_types.ts";
+import type { IntermediatesPlan, WorkspacePlan, WorkspaceStrides } from "./plan_types.ts";
+import type { StreamPlan, StreamWorkspacePlan } from "./stream_types.ts";
 import { countsBytes } from "./counts.ts";
 import { tableBlocks } from "./kv_bytes.ts";
 import { queryStride } from "./plan_latent.ts";
@@ -45,6 +41,8 @@ export interface WorkspaceInput {
   readonly sequences?: number;
   /** Where file bytes land while weights are loaded. */
   readonly stagingBytes: number;
+  /** Experts have norms of their own. */
+  readonly hasExpertsApart?: boolean;
   /** Some norm has no weights. */
   readonly hasPlainNorms: boolean;
   /** Some matrix lies neuron by neuron. */
@@ -100,6 +98,8 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     hiddenQ8: at("hidden.q8"),
     partials: [at("partial.0"), at("partial.1")],
     incoming: at("incoming"),
+    beside: at("beside"),
+    tokenInputs: at("token.inputs"),
     ropes: input.widths.heads === 0 ? [] : ropes.map(({ dimensionCount }) => {
       const own = ropeAt;
       ropeAt += ropeBytes(dimensionCount, input.chunkTokens);
@@ -162,18 +162,11 @@ function placeIntermediates(
 /** What intermediates take, by the new tokens N. */
 function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
   const { config, widths, strides, chunkTokens, sizes, leads } = input;
-  const { embeddingLength: d, headDim } = config;
-  const { heads, kvHeads, neurons } = widths;
+  const { embeddingLength: d } = config;
+  const { heads, queries, keys, neurons } = widths;
   const floats = (perToken: number) => N.times(4 * perToken);
   // Tiles of a longest step: their form is the kernels' affair.
   const tile = (k: number) => sizes.q8_bytes(chunkTokens, Math.max(1, k));
-  const groupSize = config.headCountKv === 0 ? 1 : config.headCount / config.headCountKv;
-  const scratch = sizes.attention_scratch_bytes(
-    chunkTokens,
-    Math.max(1, heads),
-    groupSize,
-    headDim,
-  );
   const ropes = config.ropes.reduce(
     (sum, { dimensionCount }) => sum + ropeBytes(dimensionCount, chunkTokens),
     0,
@@ -183,21 +176,23 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
   return {
     ...{ staging: input.stagingBytes, residual: floats(strides.embedding) },
     ...{ normed: floats(strides.embedding), "normed.q8": tile(d) },
-    ...{ query: floats(heads * headDim), key: floats(kvHeads * headDim) },
-    ...{ value: floats(config.latent ? 0 : kvHeads * headDim), squares: floats(4) },
+    ...{ query: floats(queries), key: floats(keys) },
+    ...{ value: floats(config.latent ? 0 : keys), squares: floats(4) },
     ...{ attention: floats(strides.attention), "attention.q8": tile(strides.attention) },
     ...config.gatesAttention && { "attention.gate": floats(strides.attention) },
     ...latentBytes(input),
     ...stateBytes(input),
-    "attention.scratch": scratch,
+    "attention.scratch": attentionScratch(input),
     ...{ gate: floats(neurons), up: floats(neurons), fired: neurons * 4 * listedTokens },
     ...{ hidden: floats(strides.hidden), "hidden.q8": tile(neurons) },
     ...{ "partial.0": floats(strides.embedding), "partial.1": floats(strides.embedding) },
     ...{ incoming: floats(strides.embedding), ropes: heads === 0 ? 0 : ropes },
+    ...input.hasExpertsApart && { beside: floats(strides.embedding) },
+    ...config.layerInputLength > 0 && { "token.inputs": floats(widths.tokenInputs) },
     "neurons.scratch": input.hasNeurons ? sizes.neurons_scratch_bytes(widest) : 0,
     counts: countsBytes(config.blockCount),
     tables: (input.sequences ?? 1) * tableBlocks(input.contextLength) * 4,
-    ...input.hasPlainNorms && { ones: Math.max(d, headDim) * 4 },
+    ...input.hasPlainNorms && { ones: onesLength(config) * 4 },
     ...config.alibiMaxBias > 0 && { slopes: config.headCount * 4 },
     logits: logitsRows(chunkTokens) * strides.logits * 4,
     candidates: leads ? config.vocabSize * 4 : 0,
@@ -205,6 +200,22 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     ...predictorBytes(input),
     ...routingBytes(input),
   };
+}
+
+/** Of the layer that takes the most. */
+function attentionScratch({ config, widths: { heads }, chunkTokens, sizes }: WorkspaceInput) {
+  const most = config.layers.map((_, layer) => {
+    const { headCount, headCountKv, headDim } = configOf(config, layer);
+    const groupSize = headCountKv === 0 ? 1 : headCount / headCountKv;
+    return sizes.attention_scratch_bytes(chunkTokens, Math.max(1, heads), groupSize, headDim);
+  });
+  return Math.max(...most);
+}
+
+/** Weights of the widest norm that has none. */
+export function onesLength(config: ModelConfig): number {
+  const headDims = config.layers.map((_, layer) => configOf(config, layer).headDim);
+  return Math.max(config.embeddingLength, ...headDims);
 }
 
 function latentBytes(
@@ -303,9 +314,14 @@ export function logitsRows(chunkTokens: number): number {
 /** The most of each that a rank has in one layer. */
 export interface Widths {
   readonly heads: number;
-  readonly kvHeads: number;
-  /** Of the dense block, an expert, the shared expert. */
+  /** Numbers of their queries, of keys, and what they give on. */
+  readonly queries: number;
+  readonly keys: number;
+  readonly merged: number;
+  /** Of the dense block, an expert, the shared expert, or numbers of what tokens give a layer. */
   readonly neurons: number;
+  /** Of what it makes of tokens' inputs. */
+  readonly tokenInputs: number;
   /** Of state spaces. */
   readonly states: Readonly<Record<"heads" | "channels" | "input" | "convolved", number>>;
 }
@@ -313,12 +329,12 @@ export interface Widths {
 /** What rows of workspaces are apart; own: what a rank's widths do not say. */
 export function stridesOf(
   config: ModelConfig,
-  { heads, neurons, states }: Widths,
+  { merged, neurons, states }: Widths,
   own: Pick<WorkspaceStrides, "logits" | "predictor">,
 ): WorkspaceStrides {
   return {
     embedding: alignUp(config.embeddingLength, SUPERBLOCK_WEIGHTS),
-    attention: alignUp(heads * mergedHeadDim(config), SUPERBLOCK_WEIGHTS),
+    attention: alignUp(merged, SUPERBLOCK_WEIGHTS),
     hidden: alignUp(neurons, SUPERBLOCK_WEIGHTS),
     states: alignUp(states.channels, SUPERBLOCK_WEIGHTS),
     ...own,
@@ -327,22 +343,27 @@ export function stridesOf(
 
 /** Of a rank whose layers are all elsewhere. */
 export const NO_WIDTHS: Widths = {
-  ...{ heads: 0, kvHeads: 0, neurons: 0 },
+  ...{ heads: 0, queries: 0, keys: 0, merged: 0, neurons: 0, tokenInputs: 0 },
   states: { heads: 0, channels: 0, input: 0, convolved: 0 },
 };
 
 /** Over the shards that layers have on one rank. */
 export function widthsOf(
   shards: readonly Shard[],
-  { stateSpace }: Pick<ModelConfig, "stateSpace">,
+  config: ModelConfig,
 ): Widths {
-  const most = (of: (shard: Shard) => number) => Math.max(...shards.map(of));
+  const { stateSpace, layerInputLength } = config;
+  const most = (of: (shard: Shard, layer: ModelConfig) => number) =>
+    Math.max(...shards.map((shard, layer) => of(shard, configOf(config, layer))));
   const ofStates = (of: (own: Range, shape: StateSpaceConfig) => number) =>
     stateSpace === null ? 0 : most(({ stateHeads }) => of(stateHeads, stateSpace));
   return {
     heads: most(({ heads }) => lengthOf(heads)),
-    kvHeads: most(({ kvHeads }) => lengthOf(kvHeads)),
-    neurons: most(largestBlock),
+    queries: most(({ heads }, { headDim }) => lengthOf(heads) * headDim),
+    keys: most(({ kvHeads }, { headDim }) => lengthOf(kvHeads) * headDim),
+    merged: most(({ heads }, layer) => lengthOf(heads) * mergedHeadDim(layer)),
+    neurons: most((shard) => Math.max(largestBlock(shard), lengthOf(shard.inputNumbers))),
+    tokenInputs: most(({ inputLayers }) => lengthOf(inputLayers) * layerInputLength),
     states: {
       heads: most(({ stateHeads }) => lengthOf(stateHeads)),
       channels: ofStates((own, shape) => lengthOf(channelsOf(own, shape))),
@@ -371,9 +392,4 @@ function routingBytes(
     gathered: N.times(strides.embedding * 4),
     "gathered.q8": sizes.q8_bytes(chunkTokens, embeddingLength),
   };
-}
-
-/** True where norms need ones for weights. */
-export function hasPlainNorms({ outputNorm, layers }: ModelTensors): boolean {
-  return outputNorm.weight === null || layers.some(({ queryNorm }) => queryNorm?.weight === null);
 }

@@ -8,7 +8,9 @@ import type { Observation } from "../memory/observation.ts";
 import { AttentionBlock } from "./attention_block.ts";
 import { ConvolutionBlock, convolves } from "./convolution_block.ts";
 import { FeedForwardBlock } from "./feed_forward_block.ts";
-import { bindLayer, bindNorm, type Layer, type Norm } from "./layer.ts";
+import { bindNorm, type Norm } from "./bound_norm.ts";
+import { bindLayer, type Layer } from "./layer.ts";
+import { LayerInputs, type TokenRows } from "./layer_inputs.ts";
 import { LayerTally, neuronsAsked } from "./layer_tally.ts";
 import { Observer } from "./observer.ts";
 import type { RankPlan } from "./plan_types.ts";
@@ -25,6 +27,8 @@ export interface RankInput extends StepStateInput {
   readonly observation: Observation | null;
   /** Null unless the model is a packed one. */
   readonly streaming: Streaming | null;
+  /** Of the table of what tokens give layers; null: there is none. */
+  readonly tokenRows: TokenRows | null;
 }
 
 export class Rank implements RankSteps<Layer> {
@@ -34,6 +38,8 @@ export class Rank implements RankSteps<Layer> {
   readonly #layers: readonly Layer[];
   readonly #residual: Residual;
   readonly #embeddingNorm: Norm | null;
+  /** Null where tokens give layers nothing. */
+  readonly #inputs: LayerInputs | null;
   readonly #vocabulary: Vocabulary;
   readonly #attention: AttentionBlock;
   readonly #convolution: ConvolutionBlock;
@@ -57,7 +63,10 @@ export class Rank implements RankSteps<Layer> {
     this.#layers = this.plan.layers.map((layer, index) =>
       bindLayer(layer, { config, index, memory: memories[layer.arena], rank: this.plan })
     );
-    const { observation, streaming } = input;
+    const { observation, streaming, tokenRows } = input;
+    const { memories: all } = input;
+    this.#inputs = tokenRows &&
+      new LayerInputs(state, { residual, control, plans, memories: all, rows: tokenRows });
     const rows = streaming?.embeddingRows ?? null;
     this.#vocabulary = new Vocabulary(state, { residual, control, rows });
     this.#attention = new AttentionBlock(state, { residual, control, plans });
@@ -98,8 +107,11 @@ export class Rank implements RankSteps<Layer> {
     this.#vocabulary.embed();
   }
 
+  /** What tokens give layers is made of their embeddings, too. */
   joinEmbedding(): boolean {
-    return this.#residual.joinEmbedding(this.#embeddingNorm);
+    const goesOn = this.#residual.joinEmbedding(this.#embeddingNorm);
+    if (goesOn) this.#inputs?.make();
+    return goesOn;
   }
 
   /** Goes to the layer's arena, taking the residual stream along. */
@@ -146,6 +158,10 @@ export class Rank implements RankSteps<Layer> {
     return layer.stateSpace === null || this.#states!.run(layer, layer.stateSpace);
   }
 
+  feedShared(layer: Layer): boolean {
+    return this.#feedForward.runShared(layer);
+  }
+
   predict(layer: Layer): boolean {
     return this.#feedForward.predict(layer);
   }
@@ -164,7 +180,16 @@ export class Rank implements RankSteps<Layer> {
   }
 
   joinFeedForward(layer: Layer): boolean {
-    return this.#residual.join(layer.feedForwardPostNorm);
+    const { feedForward: block, feedForwardPostNorm: norm } = layer;
+    if (block?.kind !== "experts" || block.apart === null) return this.#residual.join(norm);
+    return this.#residual.joinBeside(block.apart.expertsPostNorm, norm);
+  }
+
+  endLayer(layer: Layer): boolean {
+    const { input, outputScale } = layer;
+    if (input !== null && !this.#inputs!.add(layer, input)) return false;
+    if (outputScale !== null) this.#residual.scale(outputScale);
+    return true;
   }
 
   scoreVocabulary(): void {

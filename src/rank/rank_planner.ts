@@ -6,13 +6,10 @@ import { kvCacheBytes } from "../../gpu/mod.ts";
 import { alignUp, check } from "../base/check.ts";
 import { GiB, MiB } from "../base/units.ts";
 import { ARENA_BYTES_MAX, ArenaBuilder } from "../memory/arena.ts";
-import {
-  FLOAT_ROW_PAD_WEIGHTS,
-  REGION_ALIGN_BYTES,
-  SUPERBLOCK_WEIGHTS,
-} from "../memory/row_layout.ts";
+import { REGION_ALIGN_BYTES, SUPERBLOCK_WEIGHTS } from "../memory/row_layout.ts";
+import { configOf } from "../model/layer_config.ts";
 import type { MatrixTensor, VectorTensor } from "../model/types.ts";
-import { COLUMN_ALIGN_BYTES, COLUMN_SCRATCH_BYTES } from "../memory/column_layout.ts";
+import { COLUMN_SCRATCH_BYTES } from "../memory/column_layout.ts";
 import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
 import { placeCodebooks } from "./codebook_region.ts";
 import { cacheBytes, kvBlocksOf, statePlacesOf } from "./kv_bytes.ts";
@@ -23,18 +20,18 @@ import {
   type LayerInput,
   type MatrixPart,
   neuronsOf,
-  norm,
   type Placer,
   planLayer,
 } from "./plan_layer.ts";
 import type { LayerPlan, MatrixPlan, RankPlan, VectorPlan, WorkspacePlan } from "./plan_types.ts";
 import type { PlannerInput } from "./plan_options.ts";
-import { pickedOf, pickedOfBias, shift, shiftAll } from "./picked.ts";
+import { type PlaceBytes, placeMatrix, placeVector } from "./place_matrix.ts";
+import { planTokenInputs } from "./plan_inputs.ts";
+import { hasExpertsApart, hasPlainNorms, norm } from "./plan_norm.ts";
 import { checkUnit } from "./plan_units.ts";
 import { planBrought } from "./gpu/brought_plan.ts";
 import { DevicePlacer } from "./gpu/device_placer.ts";
 import {
-  hasPlainNorms,
   logitsRows,
   NO_WIDTHS,
   planWorkspace,
@@ -45,7 +42,6 @@ import {
 } from "./plan_workspace.ts";
 import { leaveInFile } from "./rows_in_file.ts";
 import { lengthOf, type Range } from "./shard.ts";
-import { byColumnsRowBytes, packedRowBytes } from "./weight_types.ts";
 
 /** Floats that kernels on a GPU write at a time. */
 const GPU_ROW_UNIT = 4;
@@ -73,6 +69,7 @@ export class RankPlanner implements Placer {
   #embedding: Pick<RankPlan, "embedding" | "embeddingInFile"> | null = null;
   #positions: MatrixPlan | null = null;
   #embeddingNorm: RankPlan["embeddingNorm"] = null;
+  #tokenInputs: RankPlan["tokenInputs"] = null;
   #output: Pick<RankPlan, "output" | "outputArena" | "outputNorm"> | null = null;
 
   constructor(input: PlannerInput) {
@@ -129,7 +126,7 @@ export class RankPlanner implements Placer {
       ...options,
       stream: this.#streamOfArena(),
       ...{ hasNeurons: layouts.hasNeurons, isSparse: layouts.isSparse },
-      hasPlainNorms: hasPlainNorms(tensors),
+      ...{ hasPlainNorms: hasPlainNorms(tensors), hasExpertsApart: hasExpertsApart(tensors) },
     };
     const workspace = planWorkspace(arena, input);
     this.#workspaces.push(workspace);
@@ -157,7 +154,7 @@ export class RankPlanner implements Placer {
         if (unit === null || units.streamed(unit) === null) return;
         checkUnit(units.options.units[unit], block);
         this.inStage(() => {
-          const neurons = neuronsOf(this.#in.shard, expert);
+          const neurons = neuronsOf(this.#in.layerShards[index], expert);
           dense(this, block, { ...input, neurons, order: null });
           most = Math.max(most, this.#stagedBytes!);
         });
@@ -171,7 +168,8 @@ export class RankPlanner implements Placer {
     const { model: { config, tensors }, rankIndex, options, layouts, units } = this.#in;
     const neuronOrder = this.#in.neuronOrders[index];
     return {
-      ...{ config, shard: this.#in.layerShards[index], rankIndex, index, units },
+      config: configOf(config, index),
+      ...{ shard: this.#in.layerShards[index], rankIndex, index, units },
       rankCount: options.rankCount,
       layer: index,
       adds: rankIndex === 0,
@@ -213,6 +211,7 @@ export class RankPlanner implements Placer {
       this.#positions = this.matrix(positions, { rows: shard.positions });
     }
     this.#embeddingNorm = norm(this, tensors.embeddingNorm);
+    this.#tokenInputs = planTokenInputs(this, this.#in.model, this.#in);
     if (!config.tiedEmbeddings) return;
     // The table is the output, too, and the norm that feeds it lies beside it.
     const outputNorm = norm(this.#device ?? this, tensors.outputNorm);
@@ -237,8 +236,9 @@ export class RankPlanner implements Placer {
     if (this.#device !== null) return this.#placeOnGpu(index, this.#device);
     const { model: { config }, options, kvType } = this.#in;
     const shard = this.#in.layerShards[index];
-    const taps = config.layers[index].convolutionTaps;
-    const cached = { kvHeads: lengthOf(shard.kvHeads), config, taps };
+    const { convolutionTaps: taps, keysOf } = config.layers[index];
+    const kvHeads = keysOf === undefined ? lengthOf(shard.kvHeads) : 0;
+    const cached = { kvHeads, config: configOf(config, index), taps };
     const { keysBytes, valuesBytes } = cacheBytes(kvType, cached, options);
     const { stateSpace, ...weights } = planLayer(this, this.#layerInput(index));
     const places = statePlacesOf(config, options);
@@ -289,54 +289,19 @@ export class RankPlanner implements Placer {
     };
   }
 
-  vector(
-    { tensor, start, length }: VectorTensor,
-    range: Range = { start: 0, end: length },
-    picked: readonly Range[] | null = null,
-  ): VectorPlan {
-    const bytes = alignUp(lengthOf(range), FLOAT_ROW_PAD_WEIGHTS) * 4;
-    return {
-      tensor,
-      range: shift(range, start),
-      picked: picked && shiftAll(picked, start),
-      offsetBytes: this.#allocate(tensor, bytes, REGION_ALIGN_BYTES),
-    };
+  vector(vector: VectorTensor, range?: Range, picked?: readonly Range[] | null): VectorPlan {
+    return placeVector(this.#bytes, vector, { range, picked });
   }
 
   matrix(matrix: MatrixTensor, part: MatrixPart): MatrixPlan {
-    const { tensor, bias } = matrix;
-    const { rows = { start: 0, end: matrix.rows }, columns = { start: 0, end: matrix.columns } } =
-      part;
+    // Before its workspace is laid out, an arena is only measured.
+    const scratchOffsetBytes = this.#workspaces.at(-1)?.neuronScratch ?? 0;
     const { layouts } = this.#in;
-    const type = layouts.keptType(tensor, part);
-    const isTransposed = part.isTransposed === true;
-    const layout = layouts.layoutOf(matrix, part);
-    const [packed, along] = layout === "neurons" ? [columns, rows] : [rows, columns];
-    const rowStrideBytes = layout === "columns"
-      ? byColumnsRowBytes(type, lengthOf(along))
-      : packedRowBytes(type, lengthOf(along));
-    const bytes = rowStrideBytes * lengthOf(packed);
-    const workspace = this.#workspaces.at(-1);
-    return {
-      tensor,
-      type,
-      rows: isTransposed ? rows : shift(rows, matrix.rowStart),
-      columns: isTransposed ? shift(columns, matrix.rowStart) : columns,
-      picked: pickedOf(matrix, part),
-      rowStrideBytes,
-      offsetBytes: this.#allocate(
-        tensor,
-        bytes,
-        layout === "columns" ? COLUMN_ALIGN_BYTES : REGION_ALIGN_BYTES,
-      ),
-      bias: bias === null || part.takesBias === false
-        ? null
-        : this.vector(bias, rows, pickedOfBias(part)),
-      layout,
-      isTransposed,
-      // Before its workspace is laid out, an arena is only measured.
-      scratchOffsetBytes: layout === "neurons" ? workspace?.neuronScratch ?? 0 : 0,
-    };
+    return placeMatrix(this.#bytes, matrix, { ...part, layouts, scratchOffsetBytes });
+  }
+
+  get #bytes(): PlaceBytes {
+    return (name, sizeBytes, alignBytes) => this.#allocate(name, sizeBytes, alignBytes);
   }
 
   /** Predictors that the model has are wanted. */
@@ -376,6 +341,7 @@ export class RankPlanner implements Placer {
       strides: this.#strides,
       ...this.#embedding,
       embeddingNorm: this.#embeddingNorm,
+      tokenInputs: this.#tokenInputs,
       positions: this.#positions,
       layers: this.#layers,
       ...this.#output,

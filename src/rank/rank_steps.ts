@@ -35,9 +35,11 @@ export interface RankSteps<L extends WalkedLayer = WalkedLayer> {
   mergeHeads(layer: L): void;
   recur(layer: L): boolean;
   joinAttention(layer: L): boolean;
+  feedShared(layer: L): boolean;
   predict(layer: L): boolean;
   feedForward(layer: L): void;
   joinFeedForward(layer: L): boolean;
+  endLayer(layer: L): boolean;
 
   scoreVocabulary(): void;
   /** Waits for the others; everybody's logits are readable after it. */

@@ -3,7 +3,7 @@
  * it; a join adds all ranks' partial sums. Knows nothing of what blocks compute.
  */
 import type { Control } from "../memory/control.ts";
-import type { Norm } from "./layer.ts";
+import type { Norm } from "./bound_norm.ts";
 import { type Activations, type Matrix, project, quantize, readsQ8 } from "./matrix.ts";
 import type { StepState } from "./step_state.ts";
 
@@ -195,6 +195,48 @@ export class Residual {
       kernels.add_f32(space.residual, stride, space.normed, stride, n, d);
     }
     return true;
+  }
+
+  /**
+   * beside = norm(Σ partials over ranks): what `joinBeside` adds.
+   * @returns false when the leader aborted the step.
+   */
+  joinApart(norm: Norm): boolean {
+    if (!this.#sumUp()) return false;
+    const { space, n } = this.#state;
+    this.normalize(space.normed, norm, space.beside, n);
+    return true;
+  }
+
+  /**
+   * residual += norm(beside + own(Σ partials over ranks)).
+   * @returns false when the leader aborted the step.
+   */
+  joinBeside(own: Norm, norm: Norm | null): boolean {
+    if (!this.#sumUp()) return false;
+    const { kernels, config: { embeddingLength: d }, plan, space, n } = this.#state;
+    const stride = plan.strides.embedding;
+    this.normalize(space.normed, own, space.normed, n);
+    kernels.add_f32(space.normed, stride, space.beside, stride, n, d);
+    if (norm !== null) this.normalize(space.normed, norm, space.normed, n);
+    kernels.add_f32(space.residual, stride, space.normed, stride, n, d);
+    return true;
+  }
+
+  /** normed = Σ partials over ranks. */
+  #sumUp(): boolean {
+    const { views, arena, space } = this.#state;
+    if (this.#isEmpty) this.clear();
+    if (!this.#meet()) return false;
+    views.normed[arena].fill(0);
+    this.#addPartials(space.normed);
+    return true;
+  }
+
+  /** residual *= factor. */
+  scale(factor: number): void {
+    const { kernels, config: { embeddingLength: d }, plan, space, n } = this.#state;
+    kernels.scale_f32(space.residual, plan.strides.embedding, n, d, factor);
   }
 
   /** Waits for all ranks; their partial sums are readable then, and the other ones are written. */

@@ -15,6 +15,12 @@ export interface Routes {
   readonly weights: Float32Array;
 }
 
+/** What a layer's experts have each, [experts], or null. */
+export interface ExpertFactors {
+  readonly choiceBias: Float32Array | null;
+  readonly scales: Float32Array | null;
+}
+
 export class Routing {
   /** Routes of expert e are number starts[e] .. starts[e + 1] - 1. */
   readonly starts: Int32Array;
@@ -44,15 +50,16 @@ export class Routing {
    * Chooses for n tokens and sorts their routes by expert.
    * @param logits [n, experts]
    * @param choiceBias [experts], added for the choice only, or null.
+   * @param scales     [experts], multiply what each counts, or null.
    */
-  route(logits: Float32Array, n: number, choiceBias: Float32Array | null, to: Routes): void {
+  route(logits: Float32Array, n: number, { choiceBias, scales }: ExpertFactors, to: Routes): void {
     for (let t = 0; t < n; t++) {
       this.#rate(logits, t, choiceBias);
       if (this.#groups !== null) this.#closeGroups();
       this.#choose(t);
       this.#weigh(t);
     }
-    this.#sort(n, to);
+    this.#sort(n, scales, to);
   }
 
   /** probabilities and scores of token t's experts. */
@@ -140,7 +147,7 @@ export class Routing {
   }
 
   /** Counting sort by expert; tokens stay in order. */
-  #sort(n: number, to: Routes): void {
+  #sort(n: number, scales: Float32Array | null, to: Routes): void {
     const { count, usedCount } = this.#config;
     const routes = n * usedCount;
     const next = this.#next.fill(0);
@@ -153,9 +160,10 @@ export class Routing {
     }
     this.starts[count] = start;
     for (let j = 0; j < routes; j++) {
-      const place = next[this.#chosen[j]]++;
+      const expert = this.#chosen[j];
+      const place = next[expert]++;
       to.rows[place] = Math.floor(j / usedCount);
-      to.weights[place] = this.#weights[j];
+      to.weights[place] = scales === null ? this.#weights[j] : this.#weights[j] * scales[expert];
     }
   }
 }

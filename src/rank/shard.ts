@@ -31,6 +31,9 @@ export interface Shard {
   readonly expertNeurons: readonly Range[];
   /** Of the expert that every token uses. */
   readonly sharedNeurons: Range;
+  /** Layers for which it makes what tokens give them, and of each layer's the numbers it reads. */
+  readonly inputLayers: Range;
+  readonly inputNumbers: Range;
   /** Rows of the embedding table. */
   readonly embedding: Range;
   /** Rows of the output: the embedding's unless a GPU has them. */
@@ -66,6 +69,8 @@ export interface ColumnBlocks {
   readonly down: number;
   /** Weights per block of what reads or writes channels of states. Left out: 1. */
   readonly states?: number;
+  /** Layers per cut of what tokens give them, and numbers of a layer's. Left out: 1. */
+  readonly inputs?: { readonly layers: number; readonly numbers: number };
   /** Neurons per cut of a packed model: those of a stripe. Left out: what `down` asks for. */
   readonly stripes?: { readonly dense: number; readonly expert: number; readonly shared: number };
 }
@@ -109,6 +114,7 @@ export function planShards(
           takesTurns: true,
         })),
       sharedNeurons: neuronsOf(sharedFeedForwardLength, { stripe: stripes?.shared }),
+      ...inputsOf(config, { parts, part, blocks }),
       embedding: vocab,
       vocab,
       positions: cut(contextLength, { parts, part, unit: 1 }),
@@ -173,6 +179,8 @@ function besideGpu(
     })),
     expertNeurons: [NOTHING],
     sharedNeurons: NOTHING,
+    inputLayers: NOTHING,
+    inputNumbers: NOTHING,
     embedding: NOTHING,
     vocab: { start: outputRows, end: vocabSize },
     positions: NOTHING,
@@ -243,6 +251,23 @@ function cutNeurons(total: number, by: NeuronCut): Range {
 function cutWithin(all: Range, by: NeuronCut): Range {
   const { start, end } = cutNeurons(lengthOf(all), by);
   return { start: all.start + start, end: all.start + end };
+}
+
+/** What tokens give layers. */
+function inputsOf(
+  { layerInputLength, blockCount }: ModelConfig,
+  { parts, part, blocks: { inputs } }: { parts: number; part: number; blocks: ColumnBlocks },
+): Pick<Shard, "inputLayers" | "inputNumbers"> {
+  const layers = layerInputLength === 0 ? 0 : blockCount;
+  return {
+    inputLayers: cut(layers, { parts, part, unit: inputs?.layers ?? 1 }),
+    inputNumbers: cut(layerInputLength, { parts, part, unit: inputs?.numbers ?? 1 }),
+  };
+}
+
+/** A range of things that are `factor` numbers each. */
+export function scale(range: Range, factor: number): Range {
+  return { start: range.start * factor, end: range.end * factor };
 }
 
 /** Length of a range. */

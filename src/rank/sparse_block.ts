@@ -8,7 +8,7 @@
  */
 import { check } from "../base/check.ts";
 import { countsView, SKIPPED_BYTES, SKIPPED_NEURONS } from "./counts.ts";
-import type { Dense } from "./layer.ts";
+import type { Dense } from "./bound_blocks.ts";
 import { activateListed, multiplyListed } from "./listed.ts";
 import { type Activations, type Matrix, project } from "./matrix.ts";
 import { activateNeurons, aloneKernel } from "./neurons.ts";
@@ -231,4 +231,18 @@ export class SparseBlock {
     kernels.scatter_f32(values, list, count, hidden.f32, hidden.stride);
     return this.#residual.addRows(down, hidden, rows, 1);
   }
+}
+
+/**
+ * partial[rows[t]] += the neurons of `count` tokens that fire, by weights[t], or 0: by 1. "gated":
+ * all had better be computed, whose gates already are; "refused": nothing is.
+ */
+export function addFired(
+  sparse: SparseBlock | null,
+  block: Dense,
+  x: Activations,
+  { count, rows, weights }: { count: number; rows: number; weights: number },
+): "added" | "gated" | "refused" {
+  if (sparse === null || !sparse.canAdd(block, count)) return "refused";
+  return sparse.add(block, x, count, rows, weights) ? "added" : "gated";
 }

@@ -3,7 +3,7 @@
  * a step has so many tokens that nearly every neuron fires for one of them. While a unit is
  * computed, the first pieces of the next one are under way.
  */
-import type { Streamed } from "./layer.ts";
+import type { Streamed } from "./bound_blocks.ts";
 import type { OwnUnit } from "./own_units.ts";
 import type { UnitReader } from "./unit_reader.ts";
 

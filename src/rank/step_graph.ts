@@ -42,6 +42,7 @@ export const STEP_TENSORS = [
   "alone",
   "alone.q8",
   "incoming",
+  "beside",
   "neurons.scratch",
   "predictor",
   "predictor.q8",
@@ -61,6 +62,7 @@ export type StepTensor = (typeof STEP_TENSORS)[number];
  * What lives from step to step, or is read by other ranks at times that this rank does not see:
  *  - residual: the stream itself, from the first join to the last;
  *  - partials: others read one of them while this rank fills the other, also in the next step;
+ *  - token.inputs: others read it until the step's last layer;
  *  - squares, state.exchange: others read them until the join after attention;
  *  - tokens, counts, recall: written once, or added to, over all steps;
  *  - ones, slopes: written once, when the rank starts;
@@ -70,6 +72,7 @@ export const LASTING_TENSORS = [
   "residual",
   "partial.0",
   "partial.1",
+  "token.inputs",
   "squares",
   "state.exchange",
   "tokens",
@@ -139,6 +142,7 @@ class StepWalk {
     // Rows of a table that stays in a packed file come through staging.
     this.#op("embed", { scratch: ["incoming", "normed.q8", "staging"] });
     this.#op("joinEmbedding", { scratch: ["incoming"] });
+    if (this.#hasInputs) this.#op("joinEmbedding.make", { scratch: ["normed.q8"] });
     this.#graph.repeat(this.#input.config.blockCount, () => this.#layer());
     this.#op("scoreVocabulary", {
       scratch: ["normed", "normed.q8", "neurons.scratch"],
@@ -180,13 +184,45 @@ class StepWalk {
       });
     }
     if (!hasParallelBlocks) this.#join("joinAttention", []);
+    if (this.#isApart) this.#feedShared();
     if (this.#input.hasPredictors) this.#predict();
+    if (this.#isApart) {
+      this.#op("feedForward.router", { writes: ["normed"] });
+      this.#route("feedForward.route", "writes");
+    }
     this.#op("feedForward.norm", { writes: ["normed", "normed.q8"] });
     // A mixture's dense layers use no more than an expert does, and live as long.
     if (experts === null) this.#neurons("feedForward", ["normed", "normed.q8"], true);
-    else this.#experts(experts.count, experts.sharedFeedForwardLength > 0);
+    else this.#experts(experts.count, experts.sharedFeedForwardLength > 0 && !this.#isApart);
     // Other ranks copy their part of what predictors have from here until they come to this join.
-    this.#join("joinFeedForward", ["predictor"]);
+    this.#join("joinFeedForward", ["predictor", "beside"]);
+    if (this.#hasInputs) this.#endLayer();
+  }
+
+  get #isApart(): boolean {
+    return this.#input.bytes.beside !== undefined;
+  }
+
+  get #hasInputs(): boolean {
+    return this.#input.bytes["token.inputs"] !== undefined;
+  }
+
+  /** The shared expert by itself. */
+  #feedShared(): void {
+    this.#op("feedShared.norm", { writes: ["normed", "normed.q8"] });
+    this.#neurons("feedShared", ["normed", "normed.q8"], false);
+    this.#op("feedShared.join", { writes: ["beside"], scratch: ["normed", "incoming"] });
+  }
+
+  /** What the token gives the layer. */
+  #endLayer(): void {
+    this.#op("endLayer.project", { writes: ["up"], scratch: ["normed.q8"] });
+    this.#op("endLayer.activate", { reads: ["up"], writes: ["hidden"] });
+    this.#op("endLayer.merge", {
+      reads: ["hidden"],
+      scratch: ["hidden.q8", "incoming", "neurons.scratch"],
+    });
+    this.#join("endLayer.join", []);
   }
 
   get #routesEarly(): boolean {
@@ -224,7 +260,9 @@ class StepWalk {
     const { hasPredictors } = this.#input;
     const x: StepTensor[] = ["normed", "normed.q8"];
     const routes: StepTensor[] = ["routes.rows", "routes.weights"];
-    if (!this.#routesEarly) this.#route("feedForward.route", hasPredictors ? "updates" : "writes");
+    if (!this.#routesEarly && !this.#isApart) {
+      this.#route("feedForward.route", hasPredictors ? "updates" : "writes");
+    }
     // Experts on disk are all asked for, by lists or gates, before one is computed.
     if (this.#input.isSparse) this.#list("feedForward.begin", x);
     this.#graph.repeat(count, () => {

@@ -23,7 +23,7 @@ import { ArenaViews, floats, type StepViews } from "./arena_views.ts";
 import type { Activations } from "./matrix.ts";
 import type { RankPlan, WorkspacePlan } from "./plan_types.ts";
 import { exchangeFloats, rankStride } from "./plan_state.ts";
-import { predictorRows } from "./plan_workspace.ts";
+import { onesLength, predictorRows } from "./plan_workspace.ts";
 
 export interface StepStateInput {
   readonly config: ModelConfig;
@@ -65,6 +65,8 @@ export interface Fractions {
   readonly embeddingScale: number;
   readonly projectionClamp: number;
   readonly residualScale: number;
+  /** 1 / √d. */
+  readonly routerScale: number;
   readonly logitScale: number;
   readonly logitSoftCap: number;
   /** The largest f32 below the predictors' threshold: what is above it is predicted to fire. */
@@ -138,8 +140,8 @@ export class StepState {
 
   #writeConstants(memory: WebAssembly.Memory, arena: number): void {
     const { ones, slopes } = this.plan.workspaces[arena];
-    const { embeddingLength, headDim, headCount, alibiMaxBias } = this.config;
-    if (ones > 0) floats(memory, ones, Math.max(embeddingLength, headDim)).fill(1);
+    const { headCount, alibiMaxBias } = this.config;
+    if (ones > 0) floats(memory, ones, onesLength(this.config)).fill(1);
     if (slopes > 0) floats(memory, slopes, headCount).set(alibiSlopes(headCount, alibiMaxBias));
   }
 
@@ -249,6 +251,7 @@ function boxedFractions(config: ModelConfig): Fractions {
     embeddingScale: null,
     projectionClamp: null,
     residualScale: null,
+    routerScale: null,
     logitScale: null,
     logitSoftCap: null,
     belowThreshold: null,
@@ -261,6 +264,7 @@ function boxedFractions(config: ModelConfig): Fractions {
   boxed.embeddingScale = config.embeddingScale;
   boxed.projectionClamp = config.projectionClamp;
   boxed.residualScale = config.residualScale;
+  boxed.routerScale = 1 / Math.sqrt(config.embeddingLength);
   boxed.logitScale = config.logitScale;
   boxed.logitSoftCap = config.logitSoftCap;
   boxed.belowThreshold = floatBelow(config.predictorThreshold);

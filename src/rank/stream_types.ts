@@ -36,3 +36,37 @@ export interface StreamingSteps {
    */
   readonly pipeline: boolean;
 }
+
+/** Where bundles of a packed file are kept, and where they arrive. */
+export interface StreamWorkspacePlan {
+  /** Slots, [slotCount, slotBytes]. */
+  readonly slots: number;
+  readonly slotCount: number;
+  /** Where units are staged as dense blocks. */
+  readonly stage: number;
+  /**
+   * While nothing is staged, bundles for which no slot is free lie there: slots of these numbers,
+   * which keep nothing.
+   */
+  readonly spareFirst: number;
+  readonly spareCount: number;
+  /** Where sequential reads land, [rawBytes]. */
+  readonly raw: number;
+  /** Most own neurons of a block: lists have room for so many. */
+  readonly neuronCount: number;
+  /** One for each block that is computed at the same time: the dense one, or the chosen experts. */
+  readonly lanes: readonly ListPlan[];
+  /** The neurons that fire, of one of them. */
+  readonly fired: ListPlan;
+  /** Of all own neurons: where columns of down are, or in which slots; u32 [neurons]. */
+  readonly places: number;
+  /** Neurons of a piece of a sequential read, u32 [neurons]. */
+  readonly order: number;
+}
+
+/** Neurons of a block, their values and slots; u32, f32 and u32 [neurons]. */
+export interface ListPlan {
+  readonly ids: number;
+  readonly values: number;
+  readonly slots: number;
+}

@@ -30,7 +30,7 @@ import {
   SKIPPED_NEURONS,
 } from "./counts.ts";
 import { GatesFirst } from "./gates_first.ts";
-import type { GatePart, Streamed } from "./layer.ts";
+import type { GatePart, Streamed } from "./bound_blocks.ts";
 import { multiplyListed, multiplyUps } from "./listed.ts";
 import { type Activations, project } from "./matrix.ts";
 import type { Residual } from "./residual.ts";

@@ -3,8 +3,8 @@
  * are listed until they are computed: places in lists that kernels read, and what lies beside them.
  */
 import { floats } from "./arena_views.ts";
-import { GATE_PARTS } from "./layer.ts";
-import type { ListPlan } from "./plan_types.ts";
+import { GATE_PARTS } from "./bound_blocks.ts";
+import type { ListPlan } from "./stream_types.ts";
 import type { StepState } from "./step_state.ts";
 
 /** Bundles that are waited for before they are computed together. */

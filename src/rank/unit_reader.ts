@@ -8,7 +8,7 @@ import { FAILED, PRIORITY_AHEAD, type Reads, SECTOR_BYTES_MAX } from "../io/mod.
 import { DISK_BYTES, DISK_READS, DISK_WAIT_MS } from "./counts.ts";
 import type { Matrix } from "./matrix.ts";
 import type { OwnUnit } from "./own_units.ts";
-import type { StreamWorkspacePlan } from "./plan_types.ts";
+import type { StreamWorkspacePlan } from "./stream_types.ts";
 import type { StreamPlan } from "./stream_types.ts";
 
 /** Gets each piece: `count` bundles at `address`, from own position `first` on. */

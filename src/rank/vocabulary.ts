@@ -8,7 +8,7 @@ import {
   SEGMENT_WORDS,
 } from "../memory/control_layout.ts";
 import type { EmbeddingRows } from "./embedding_rows.ts";
-import { bindNorm, type Norm } from "./layer.ts";
+import { bindNorm, type Norm } from "./bound_norm.ts";
 import { dequantizeRow, type Matrix, matrixOf, project, quantize, readsQ8 } from "./matrix.ts";
 import type { Residual } from "./residual.ts";
 import type { StepState } from "./step_state.ts";

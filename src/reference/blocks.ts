@@ -4,6 +4,7 @@
  */
 import { check } from "../base/check.ts";
 import type {
+  ApartTensors,
   DenseTensors,
   ExpertTensors,
   HeadNormTensors,
@@ -12,7 +13,7 @@ import type {
   NormTensors,
 } from "../model/mod.ts";
 import { activate, activateMul, cutBelow, layerNorm } from "./activation_ops.ts";
-import { addBias, matmul, rmsNorm } from "./ops.ts";
+import { add, addBias, matmul, rmsNorm } from "./ops.ts";
 import { chooseExperts, sigmoid } from "./routing.ts";
 import type { ReferenceWeights } from "./weights.ts";
 
@@ -65,10 +66,10 @@ export class ReferenceBlocks {
     return bias ? addBias(normalised, bias) : normalised;
   }
 
-  /** Queries or keys [n, heads, headDim], each head or each token normalised. */
-  headNorm(x: Float64Array, tensors: HeadNormTensors | null): Float64Array {
+  /** Queries, keys or values [n, heads, headDim], each head or each token normalised. */
+  headNorm(x: Float64Array, tensors: HeadNormTensors | null, headDim: number): Float64Array {
     if (tensors === null) return x;
-    const { headDim, norm: { kind, epsilon } } = this.#config;
+    const { norm: { kind, epsilon } } = this.#config;
     const weight = tensors.weight ? this.#weights.vector(tensors.weight) : ones(headDim);
     const plain = ones(tensors.span === "head" ? headDim : weight.length);
     const normalised = kind === "rms"
@@ -87,10 +88,25 @@ export class ReferenceBlocks {
       const predicted = this.#usesPredictors ? this.#predict(residual, tensors) : null;
       return this.#dense(h, tensors, show, { predicted, threshold });
     }
+    if (tensors.apart !== null) return this.#mixApart({ h, residual }, tensors, tensors.apart);
     const { experts } = this.#config;
     const reads = experts?.routerInput === "layerInput" ? layerInput : h;
     const router = show("router", this.project(reads, tensors.router));
     return this.#mix({ h, residual, router }, tensors);
+  }
+
+  /** post(shared(norm(x))) + post(experts(norm(x))), chosen by a third norm of x over √d. */
+  #mixApart(
+    { h, residual }: Record<"h" | "residual", Float64Array>,
+    tensors: ExpertTensors,
+    { routerNorm, sharedNorm, sharedPostNorm, expertsPostNorm }: ApartTensors,
+  ): Float64Array {
+    const { embeddingLength: d } = this.#config;
+    const read = this.norm(residual, routerNorm).map((value) => value / Math.sqrt(d));
+    const router = this.project(read, tensors.router);
+    const mixed = this.#mix({ h, residual, router }, { ...tensors, shared: null });
+    const shared = this.#dense(this.norm(residual, sharedNorm), tensors.shared!, (_, data) => data);
+    return add(this.norm(shared, sharedPostNorm), this.norm(mixed, expertsPostNorm));
   }
 
   /** 1 for neurons whose Wsecond · relu(Wfirst · r) is at least the threshold, else 0; or null. */
@@ -140,6 +156,7 @@ export class ReferenceBlocks {
     const { embeddingLength: width, experts } = this.#config;
     check(experts !== null, "a dense model has no experts");
     const choiceBias = tensors.choiceBias && this.#weights.vector(tensors.choiceBias);
+    const scales = tensors.scales && this.#weights.vector(tensors.scales);
     const downBiases = tensors.downBiases && this.#weights.vector(tensors.downBiases);
     const out = new Float64Array(h.length);
     for (let t = 0; t < h.length / width; t++) {
@@ -148,7 +165,7 @@ export class ReferenceBlocks {
       const shares = chooseExperts(logits, choiceBias, experts)
         .map(({ expert, weight }) => ({
           dense: tensors.experts[expert],
-          weight,
+          weight: weight * (scales?.[expert] ?? 1),
           bias: downBiases?.subarray(expert * width, (expert + 1) * width),
         }));
       if (tensors.shared) {

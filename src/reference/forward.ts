@@ -7,6 +7,7 @@ import { check } from "../base/check.ts";
 import type { GgufFile, TensorReader } from "../gguf/mod.ts";
 import {
   alibiSlopes,
+  configOf,
   describeModel,
   fillRopeTable,
   headMatrices,
@@ -23,6 +24,7 @@ import { clamp, softCap } from "./activation_ops.ts";
 import { ReferenceBlocks } from "./blocks.ts";
 import { shortConvolution } from "./convolution.ts";
 import { gateHeads, projectHeads } from "./gated_heads.ts";
+import { endLayer, tokenInputs } from "./layer_inputs.ts";
 import { latentHeads, type OwnHeads } from "./latent_heads.ts";
 import { add, attention, rope } from "./ops.ts";
 import { stateLayer, stateRows } from "./state_layer.ts";
@@ -63,9 +65,10 @@ interface Place {
   readonly rotations: readonly Float64Array[];
 }
 
-/** How many heads a rotary embedding turns; null: none does. */
+/** How many heads, and of which width, a rotary embedding turns; null: none does. */
 interface Turning {
   readonly heads: number;
+  readonly headDim: number;
   readonly rope: number | null;
 }
 
@@ -111,8 +114,10 @@ export class ReferenceModel {
     const embeddings = this.#embed(ids, fromPosition);
     let x = this.#blocks.norm(embeddings, this.#tensors.embeddingNorm); // [n, embeddingLength]
     this.#show("embedding", x);
+    const given = tokenInputs(ids, x, this.#tensors.tokenInputs, this.#parts);
     for (let layer = 0; layer < this.config.blockCount; layer++) {
       x = this.#layer(x, layer, place);
+      x = endLayer(x, given, { layer, tensors: this.#tensors.layers[layer], ...this.#parts });
     }
     const h = this.#show("norm", this.#blocks.norm(x, outputNorm));
     const logits = this.#blocks.project(h, output);
@@ -170,7 +175,7 @@ export class ReferenceModel {
    */
   #attend(h: Float64Array, index: number, place: Place): Float64Array {
     const { headCount, layers, normalizesTurnedHeads } = this.config;
-    const { kvHeads, keyDim, valueDim } = this.#heads;
+    const { kvHeads, keyDim, valueDim } = this.#heads(index);
     const tensors = this.#tensors.layers[index];
     const blocks = this.#blocks;
     const show = (name: string, data: Float64Array) => this.#show(`layer ${index} ${name}`, data);
@@ -178,18 +183,23 @@ export class ReferenceModel {
     const { rope: keyRope, queryRope = keyRope } = layers[index];
     const turned = (x: Float64Array, norm: HeadNormTensors | null, by: Turning) =>
       normalizesTurnedHeads
-        ? blocks.headNorm(this.#rotate(x, by, place), norm)
-        : this.#rotate(blocks.headNorm(x, norm), by, place);
+        ? blocks.headNorm(this.#rotate(x, by, place), norm, keyDim)
+        : this.#rotate(blocks.headNorm(x, norm, keyDim), by, place);
     const { query, key, value } = this.#project(h, tensors);
-    show("value", value);
-    const ofQuery = { heads: headCount, rope: queryRope };
+    const { keysOf = index } = layers[index];
+    const hasKeys = keysOf === index;
+    const v = hasKeys ? show("value", blocks.headNorm(value, tensors.valueNorm, valueDim)) : value;
+    const ofQuery = { headDim: keyDim, heads: headCount, rope: queryRope };
     const q = show("query", turned(query, tensors.queryNorm, ofQuery));
-    const k = show("key", turned(key, tensors.keyNorm, { heads: kvHeads, rope: keyRope }));
 
-    const cache = this.#caches[index];
+    const cache = this.#caches[keysOf];
     const kept = place.fromPosition * kvHeads;
-    cache.keys = append(cache.keys, kept * keyDim, k);
-    cache.values = append(cache.values, kept * valueDim, value);
+    if (hasKeys) {
+      const ofKey = { headDim: keyDim, heads: kvHeads, rope: keyRope };
+      const k = show("key", turned(key, tensors.keyNorm, ofKey));
+      cache.keys = append(cache.keys, kept * keyDim, k);
+      cache.values = append(cache.values, kept * valueDim, v);
+    }
     const heads = attention({ q, k: cache.keys, v: cache.values }, {
       p0: place.fromPosition,
       heads: headCount,
@@ -207,15 +217,19 @@ export class ReferenceModel {
       ...tensors.attentionSinks && { sinks: this.#weights.vector(tensors.attentionSinks) },
     });
     const gated = gateHeads(show("heads", heads), h, tensors.attentionGate, blocks);
-    return blocks.project(gated, headMatrices(tensors).attentionOutput);
+    return blocks.project(gated, tensors.attentionOutput!);
   }
 
   /** Of the model as it is defined: with latents all heads have keys and values of their own. */
-  get #heads(): { kvHeads: number; keyDim: number; valueDim: number } {
-    const { latent, headCount, headCountKv, headDim } = this.config;
+  #heads(layer: number): { kvHeads: number; keyDim: number; valueDim: number } {
+    const { latent, headCount, headCountKv, headDim } = configOf(this.config, layer);
     return latent === null
       ? { kvHeads: headCountKv, keyDim: headDim, valueDim: headDim }
       : { kvHeads: headCount, keyDim: ownKeyDim(latent), valueDim: latent.valueDim };
+  }
+
+  get #parts() {
+    return { config: this.config, weights: this.#weights, blocks: this.#blocks };
   }
 
   #project(h: Float64Array, tensors: LayerTensors): OwnHeads {
@@ -224,13 +238,12 @@ export class ReferenceModel {
     }
     const limit = this.config.projectionClamp;
     const clamped = (heads: Float64Array) => limit > 0 ? clamp(heads, limit) : heads;
-    const matrices = headMatrices(tensors);
-    const [key, value] = [matrices.key, matrices.value].map((each) =>
-      clamped(this.#blocks.project(h, each))
+    const [key, value] = [tensors.key, tensors.value].map((each) =>
+      each === null ? new Float64Array(0) : clamped(this.#blocks.project(h, each))
     );
     const rows = tensors.attentionGate?.query ?? null;
     const query = clamped(
-      rows === null ? this.#blocks.project(h, matrices.query) : projectHeads(h, rows, this.#blocks),
+      rows === null ? this.#blocks.project(h, tensors.query!) : projectHeads(h, rows, this.#blocks),
     );
     return { query, key, value };
   }
@@ -255,12 +268,13 @@ export class ReferenceModel {
   }
 
   /** Heads turned as the layer turns them, if it does; x [n, heads, headDim]. */
-  #rotate(x: Float64Array, { heads, rope: choice }: Turning, { rotations }: Place): Float64Array {
+  #rotate(x: Float64Array, by: Turning, { rotations }: Place): Float64Array {
+    const { heads, headDim, rope: choice } = by;
     if (choice === null) return x;
     const { kind, dimensionCount } = this.config.ropes[choice];
     return rope(x, rotations[choice], {
       heads,
-      headDim: this.#heads.keyDim,
+      headDim,
       rotDim: dimensionCount,
       kind,
     });

@@ -1,9 +1,10 @@
 /** Builds a tokenizer from what a GGUF file says. Knows which parts each kind needs. */
-import { getString } from "../gguf/mod.ts";
+import { getString, type StringArray } from "../gguf/mod.ts";
+import { fromByteAlphabet } from "./byte_alphabet.ts";
 import { createIdOnlyTokenizer, NO_VOCABULARY_KINDS } from "./no_vocabulary.ts";
 import { findPreTokenizer, wordsOf } from "./split_words.ts";
 import { pairsFromMerges, pairsFromScores } from "./merge_pairs.ts";
-import { SpacedText } from "./spaced_text.ts";
+import { readSpaced, SPACE_MARK, SpacedText } from "./spaced_text.ts";
 import type { Tokenizer } from "./types.ts";
 import { buildVocab, type Vocab } from "./vocab.ts";
 import { type Metadata, readVocabMetadata, type VocabMetadata } from "./vocab_metadata.ts";
@@ -27,7 +28,8 @@ export function createTokenizer(metadata: Metadata): LoadedTokenizer {
     return createIdOnlyTokenizer();
   }
   const source = readVocabMetadata(metadata);
-  return source.kind === "llama" ? sentencePiece(source) : byteLevelBpe(source);
+  if (source.kind === "gpt2") return byteLevelBpe(source);
+  return source.merges === null ? sentencePiece(source) : spacedBpe(source, source.merges);
 }
 
 function sentencePiece(source: VocabMetadata): LoadedTokenizer {
@@ -42,11 +44,32 @@ function sentencePiece(source: VocabMetadata): LoadedTokenizer {
     units: "characters",
     byteIds: vocab.byteIds,
     unknownId: vocab.unknownId,
-    takesWholeWords: false,
+    takesWholeWords: "none",
   });
   const text = new SpacedText(source, vocab);
   const encodePlain: PlainTextEncoder = (plain, { afterSpecial, out }) => {
     for (const word of text.wordsOf(plain, afterSpecial)) words.encode(word, out);
+  };
+  return assemble(source, vocab, { encodePlain, addsBosByDefault: true });
+}
+
+/** Lines, and line breaks between them: no token has both, and lines have no words. */
+const LINES = /[^\n]+|\n+/g;
+
+/** Merges of a list, of tokens that are spelt as SentencePiece spells them: Gemma 4. */
+function spacedBpe(source: VocabMetadata, merges: StringArray): LoadedTokenizer {
+  const vocab = buildVocab(source);
+  const words = new WordEncoder({
+    symbols: vocab.symbols,
+    pairs: pairsFromMerges(merges, vocab.symbols, readSpaced),
+    vocabSize: vocab.size,
+    units: "characters",
+    byteIds: vocab.byteIds,
+    unknownId: vocab.unknownId,
+    takesWholeWords: "lineBreaks",
+  });
+  const encodePlain: PlainTextEncoder = (plain, { out }) => {
+    for (const [line] of plain.replaceAll(SPACE_MARK, " ").matchAll(LINES)) words.encode(line, out);
   };
   return assemble(source, vocab, { encodePlain, addsBosByDefault: true });
 }
@@ -57,7 +80,7 @@ function byteLevelBpe(source: VocabMetadata): LoadedTokenizer {
   }
   const pre = findPreTokenizer(source.pre === "" ? "default" : source.pre);
   const vocab = buildVocab(source);
-  const pairs = pairsFromMerges(source.merges!, vocab.symbols);
+  const pairs = pairsFromMerges(source.merges!, vocab.symbols, fromByteAlphabet);
   const words = new WordEncoder({
     symbols: vocab.symbols,
     pairs,
@@ -65,7 +88,7 @@ function byteLevelBpe(source: VocabMetadata): LoadedTokenizer {
     units: "bytes",
     byteIds: singleByteIds(vocab),
     unknownId: null,
-    takesWholeWords: pre.ignoresMerges,
+    takesWholeWords: pre.ignoresMerges ? "all" : "none",
   });
   const encodePlain: PlainTextEncoder = (plain, { out }) => {
     for (const word of wordsOf(pre, plain)) words.encode(word, out);
@@ -95,7 +118,7 @@ function assemble(
     encodePlain: how.encodePlain,
     addBos: addsBos && vocab.bosId !== null,
     addEos: (source.addsEos ?? false) && vocab.eosId !== null,
-    addsSpacePrefix: source.kind === "llama" && source.addsSpacePrefix,
+    addsSpacePrefix: source.kind === "llama" && source.merges === null && source.addsSpacePrefix,
     specialsSwallowSpace: source.isPhi3,
     warnings: source.warnings,
   });

@@ -15,6 +15,8 @@ const END_TEXTS: ReadonlySet<string> = new Set([
   "<|return|>",
   "<|call|>",
   "<end_of_turn>",
+  "<turn|>",
+  "<|tool_response>",
   "<end_of_utterance>",
   "<eos>",
   "<EOT>",
@@ -49,6 +51,9 @@ export function endTokenIds(vocab: {
     ends.add(id);
     byText.set(text, id);
   });
+  // Where "<|tool_response>" ends an answer, "</s>" is HTML.
+  const html = byText.get("</s>");
+  if (html !== undefined && byText.has("<|tool_response>")) ends.delete(html);
   // Where "<|return|>" ends an answer, "<|end|>" only ends one of its messages.
   const messageEnd = byText.get("<|end|>");
   if (messageEnd !== undefined && byText.has("<|return|>") && byText.has("<|call|>")) {

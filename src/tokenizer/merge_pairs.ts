@@ -4,7 +4,6 @@
  * one are added behind the vocabulary.
  */
 import type { StringArray } from "../gguf/mod.ts";
-import { fromByteAlphabet } from "./byte_alphabet.ts";
 import { PairTable } from "./pair_table.ts";
 import { EMPTY_HASH, extendHash, HashPowers, type SymbolTable } from "./symbol_table.ts";
 import { utf8Length } from "./utf8.ts";
@@ -18,10 +17,20 @@ const SPACE = 0x20;
 const CUT_BYTES_MAX = 256;
 
 /**
- * Pairs of a list of merges, "left right" in the byte alphabet, ranked by their place in it. An
+ * Puts the bytes that a spelling stands for at `out[at]` and after.
+ * @returns how many; -1: it is none.
+ */
+export type ReadSpelling = (text: Uint8Array, out: Uint8Array, at: number) => number;
+
+/**
+ * Pairs of a list of merges, "left right" as tokens are spelt, ranked by their place in it. An
  * entry that is not of this form merges nothing.
  */
-export function pairsFromMerges(merges: StringArray, symbols: SymbolTable): PairTable {
+export function pairsFromMerges(
+  merges: StringArray,
+  symbols: SymbolTable,
+  read: ReadSpelling,
+): PairTable {
   const pairs = new PairTable(merges.length);
   let scratch = new Uint8Array(256);
   for (let rank = 0; rank < merges.length; rank++) {
@@ -29,8 +38,8 @@ export function pairsFromMerges(merges: StringArray, symbols: SymbolTable): Pair
     if (text.length > scratch.length) scratch = new Uint8Array(2 * text.length);
     const space = text.indexOf(SPACE, 1);
     if (space < 0) continue;
-    const leftBytes = fromByteAlphabet(text.subarray(0, space), scratch, 0);
-    const rightBytes = fromByteAlphabet(text.subarray(space + 1), scratch, leftBytes);
+    const leftBytes = read(text.subarray(0, space), scratch, 0);
+    const rightBytes = read(text.subarray(space + 1), scratch, leftBytes);
     if (leftBytes <= 0 || rightBytes <= 0) continue;
     pairs.add({
       left: symbols.intern(scratch, 0, leftBytes),

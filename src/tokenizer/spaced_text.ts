@@ -6,11 +6,27 @@ import { TokenType } from "./token_types.ts";
 import type { Vocab } from "./vocab.ts";
 
 /** What a space is written as; a text that has it means a space by it. */
-const SPACE_MARK = "▁";
+export const SPACE_MARK = "▁";
+const MARK_BYTES = [0xe2, 0x96, 0x81] as const;
 const SPACE = 0x20;
 
 /** A run of spaces and what follows it, up to the next. */
 const SPACED_WORD = /[^ ]+| +[^ ]*/g;
+
+/**
+ * Reads `text` as the bytes that it stands for, "▁" being a space.
+ * @returns how many bytes were put at `out[at]` and after.
+ */
+export function readSpaced(text: Uint8Array, out: Uint8Array, at: number): number {
+  let end = at;
+  for (let i = 0; i < text.length; i++) {
+    const isSpace = text[i] === MARK_BYTES[0] && text[i + 1] === MARK_BYTES[1] &&
+      text[i + 2] === MARK_BYTES[2];
+    out[end++] = isSpace ? SPACE : text[i];
+    if (isSpace) i += 2;
+  }
+  return end - at;
+}
 
 /** Prepares text for one vocabulary. */
 export class SpacedText {

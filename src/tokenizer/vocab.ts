@@ -4,6 +4,7 @@
  */
 import { fromByteAlphabet } from "./byte_alphabet.ts";
 import { endTokenIds, isEndText, startsLikeEndText } from "./end_tokens.ts";
+import { readSpaced } from "./spaced_text.ts";
 import { SymbolTable } from "./symbol_table.ts";
 import { TokenType } from "./token_types.ts";
 import { utf8Length } from "./utf8.ts";
@@ -78,13 +79,18 @@ function withSentencePieceDefaults({ ids, tokens }: VocabMetadata): VocabMetadat
 function effectiveTypes(source: VocabMetadata, ids: VocabMetadata["ids"]): Uint8Array {
   const { tokens, kind, warnings } = source;
   const types = new Uint8Array(tokens.length);
+  // Gemma 4's "</s>" is HTML, and its files show what begins a tool's answer.
+  const isGemma4 = kind === "llama" && source.merges !== null;
   for (let id = 0; id < tokens.length; id++) {
     const stated = source.types === null ? TokenType.normal : source.types[id];
     types[id] = stated >= TokenType.normal && stated <= TokenType.byte ? stated : TokenType.normal;
     if (types[id] === TokenType.control) continue;
     const text = tokens.bytesAt(id);
-    if (startsLikeEndText(text) && isEndText(tokens.at(id))) {
-      if (source.types !== null) warnings.push(`"${tokens.at(id)}" was no control token`);
+    const isEnd = startsLikeEndText(text) && isEndText(tokens.at(id)) &&
+      !(isGemma4 && tokens.at(id) === "</s>");
+    if (isEnd) {
+      const isNews = source.types !== null && !isGemma4;
+      if (isNews) warnings.push(`"${tokens.at(id)}" was no control token`);
       types[id] = TokenType.control;
     } else {
       types[id] = byteTokenType(text, { type: types[id], kind });
@@ -114,8 +120,6 @@ interface Appearance {
 }
 
 const NOTHING: Appearance = { length: 0, mayMerge: false };
-/** "▁", which SentencePiece writes for a space. */
-const SPACE_MARK = [0xe2, 0x96, 0x81] as const;
 
 /** Writes to `out` what a SentencePiece token spelt `text` stands for. */
 function readSentencePiece(text: Uint8Array, type: number, out: Uint8Array): Appearance {
@@ -124,13 +128,7 @@ function readSentencePiece(text: Uint8Array, type: number, out: Uint8Array): App
     out[0] = byteOf(text);
     return { length: 1, mayMerge: false };
   }
-  let length = 0;
-  for (let i = 0; i < text.length; i++) {
-    const isSpace = text[i] === SPACE_MARK[0] && text[i + 1] === SPACE_MARK[1] &&
-      text[i + 2] === SPACE_MARK[2];
-    out[length++] = isSpace ? 0x20 : text[i];
-    if (isSpace) i += 2;
-  }
+  const length = readSpaced(text, out, 0);
   return { length, mayMerge: type !== TokenType.userDefined || mergesAnyway(text, length) };
 }
 

@@ -21,13 +21,14 @@ const ENTRIES_MAX = 2 ** 24;
 
 /** The vocabulary as the file has it. */
 export interface VocabMetadata {
+  /** How tokens are spelt: with "▁" for spaces, or in letters for bytes. */
   readonly kind: "llama" | "gpt2";
   readonly tokens: StringArray;
   /** One of `TokenType` per token; null when the file has none. */
   readonly types: NumberArray | null;
   /** SentencePiece's scores, one per token; null when the file has none. */
   readonly scores: NumberArray | null;
-  /** Byte-pair merges, the first the most urgent; null when the file has none. */
+  /** Pairs that merge, the first the most urgent; null where scores say what does. */
   readonly merges: StringArray | null;
   /** `tokenizer.ggml.pre`, empty when the file has none. */
   readonly pre: string;
@@ -55,10 +56,10 @@ export interface VocabMetadata {
  *   too long.
  */
 export function readVocabMetadata(metadata: Metadata): VocabMetadata {
-  const kind = readKind(metadata);
+  const { kind, listsMerges } = readKind(metadata);
   const tokens = getStrings(metadata, "tokenizer.ggml.tokens");
   if (tokens.length === 0) throw formatError("tokenizer.ggml.tokens", "it has no tokens");
-  const merges = kind === "gpt2" ? getStrings(metadata, "tokenizer.ggml.merges") : null;
+  const merges = listsMerges ? getStrings(metadata, "tokenizer.ggml.merges") : null;
   for (const list of [tokens, merges]) {
     if (list !== null && list.length >= ENTRIES_MAX) {
       throw formatError("tokenizer.ggml", `${list.length} entries are more than ${ENTRIES_MAX}`);
@@ -70,7 +71,7 @@ export function readVocabMetadata(metadata: Metadata): VocabMetadata {
     kind,
     tokens,
     types: perToken(metadata, "tokenizer.ggml.token_type", tokens.length),
-    scores: kind === "llama" ? perToken(metadata, "tokenizer.ggml.scores", tokens.length) : null,
+    scores: !listsMerges ? perToken(metadata, "tokenizer.ggml.scores", tokens.length) : null,
     merges,
     pre: getString(metadata, "tokenizer.ggml.pre", ""),
     ids: {
@@ -82,19 +83,21 @@ export function readVocabMetadata(metadata: Metadata): VocabMetadata {
     },
     addsBos: optionalBoolean(metadata, "tokenizer.ggml.add_bos_token"),
     addsEos: optionalBoolean(metadata, "tokenizer.ggml.add_eos_token"),
-    addsSpacePrefix: getBoolean(metadata, "tokenizer.ggml.add_space_prefix", kind === "llama"),
+    addsSpacePrefix: getBoolean(metadata, "tokenizer.ggml.add_space_prefix", !listsMerges),
     removesExtraSpaces: getBoolean(metadata, "tokenizer.ggml.remove_extra_whitespaces", false),
     isPhi3: /phi-?3/i.test(getString(metadata, "general.name", "")),
     warnings,
   };
 }
 
-function readKind(metadata: Metadata): "llama" | "gpt2" {
+/** Gemma 4 spells tokens as SentencePiece does and lists merges as byte-level BPE does. */
+function readKind(metadata: Metadata): { kind: "llama" | "gpt2"; listsMerges: boolean } {
   const kind = getString(metadata, "tokenizer.ggml.model");
-  if (kind === "llama" || kind === "gpt2") return kind;
+  if (kind === "gemma4") return { kind: "llama", listsMerges: true };
+  if (kind === "llama" || kind === "gpt2") return { kind, listsMerges: kind === "gpt2" };
   throw new UnsupportedModelError(
-    `Cannot use a tokenizer of the kind "${kind.slice(0, 80)}": only "llama" (SentencePiece) and ` +
-      `"gpt2" (byte-level BPE) are supported: choose a model with one of these`,
+    `Cannot use a tokenizer of the kind "${kind.slice(0, 80)}": only "llama" (SentencePiece), ` +
+      `"gpt2" (byte-level BPE) and "gemma4" are supported: choose a model with one of these`,
   );
 }
 

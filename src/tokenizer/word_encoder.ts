@@ -22,10 +22,11 @@ export interface WordRules {
   readonly byteIds: Int32Array;
   /** For a character that cannot be spelt; null to leave it out. */
   readonly unknownId: number | null;
-  /** Whether a word that is a token is taken as it stands. */
-  readonly takesWholeWords: boolean;
+  /** Which words that are tokens are taken as they stand. */
+  readonly takesWholeWords: "none" | "lineBreaks" | "all";
 }
 
+const LINE_BREAK = 0x0a;
 /** Scratch space beyond this many bytes is given back after the word that needed it. */
 const KEPT_BYTES = 1 << 16;
 
@@ -81,7 +82,10 @@ export class WordEncoder {
 
   /** The ids of a word that is a token, if such a word is taken as it stands. */
   #wholeWord(length: number): readonly number[] | null {
-    if (!this.#rules.takesWholeWords) return null;
+    const { takesWholeWords } = this.#rules;
+    if (takesWholeWords === "none") return null;
+    // Words are all line breaks or have none.
+    if (takesWholeWords === "lineBreaks" && this.#bytes[0] !== LINE_BREAK) return null;
     const id = this.#rules.symbols.find(this.#bytes, 0, length);
     return id >= 0 && id < this.#rules.vocabSize ? [id] : null;
   }

@@ -36,20 +36,26 @@ const DECIDED_SEEDS: Partial<Record<TinyFamilyName, number>> = {
   "qwen3next": 4,
 };
 /** States carry on what rounding has made different; llama.cpp's logits are as far away: 5e-3. */
-const Q8_0_NMSE: Partial<Record<TinyFamilyName, number>> = { "granitehybrid-moe": 3e-3 };
-/** F32 weights; measured 3e-13 at most. */
+const Q8_0_NMSE: Partial<Record<TinyFamilyName, number>> = {
+  "granitehybrid-moe": 3e-3,
+  // Scores that nothing divides make much of little, too: 5.4e-2 in llama.cpp.
+  "gemma4-moe": 3e-2,
+};
+/** F32 weights; measured 3e-13 at most, of Gemma 4 1.8e-12 and 4.2e-12. */
 const F32_NMSE = 2e-12;
+const F32_NMSE_GEMMA4 = 8e-12;
 
 for (const architecture of FAMILIES) {
   Deno.test(`the engine computes ${architecture} as the reference does`, async () => {
     await withTinyFile({ architecture, seed: 3 }, async (path) => {
       const exact = reference(path, IDS);
+      const nmseMax = architecture.startsWith("gemma4") ? F32_NMSE_GEMMA4 : F32_NMSE;
       // One thread, the test's own, takes tokens one by one: what decoding does, for each position.
       const alone = await answersHere(path, IDS, { chunkTokens: 1 });
-      assertLess(nmse(alone.logits, exact), F32_NMSE, "one thread");
+      assertLess(nmse(alone.logits, exact), nmseMax, "one thread");
       // Three have unequal parts of heads and neurons, some no keys and values at all.
       await withModel(path, { threads: 3, chunkTokens: 64 }, async (model) => {
-        assertLess(nmse(await allLogits(model, IDS), exact), F32_NMSE, "three threads");
+        assertLess(nmse(await allLogits(model, IDS), exact), nmseMax, "three threads");
         assertEquals(await greedyIds(model, IDS.slice(0, 9), 16), alone.greedy);
       });
     });

@@ -141,6 +141,7 @@ function zeroExtended(bytes: Uint8Array, sizeBytes: number): ByteSource {
       into.fill(0);
       into.set(bytes.subarray(offsetBytes, offsetBytes + into.length));
     },
+    requireUnchanged() {},
     close() {},
   };
 }

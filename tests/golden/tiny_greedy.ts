@@ -3,6 +3,7 @@
  * only.
  */
 import type { TinyFamilyName } from "../support/tiny_families.ts";
+import { LAYERED_GREEDY } from "./tiny_layered.ts";
 import { WIDER_GREEDY } from "./tiny_greedy_wider.ts";
 
 /** The reference's greedy ids after the first 12 of the prompt. */
@@ -103,4 +104,5 @@ export const TINY_GREEDY: Readonly<Record<TinyFamilyName, readonly number[]>> = 
   "paddleocr": [1, 64, 429, 226, 455, 237, 493, 28, 407, 34, 146, 195],
   "cohere2moe": [39, 489, 188, 356, 503, 241, 143, 186, 186, 263, 39, 202],
   ...WIDER_GREEDY,
+  ...LAYERED_GREEDY,
 };

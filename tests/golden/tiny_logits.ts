@@ -3,6 +3,7 @@
  * files. Data only.
  */
 import type { TinyFamilyName } from "../support/tiny_families.ts";
+import { LAYERED_LOGITS } from "./tiny_layered.ts";
 import { WIDER_LOGITS } from "./tiny_logits_wider.ts";
 
 /** The best three ids at a position, with their logits. */
@@ -372,4 +373,5 @@ export const LLAMA_CPP_LOGITS: Readonly<
     [[31, 1.5504], [441, 1.5334], [336, 1.4549]],
   ],
   ...WIDER_LOGITS,
+  ...LAYERED_LOGITS,
 };

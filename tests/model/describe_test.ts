@@ -10,7 +10,7 @@ import { withMetadata, withTensor } from "./changed_file.ts";
 const LLAMA = parseGguf(tinyModel());
 
 Deno.test("describeModel() reads a llama", () => {
-  const { config, tensors } = describeModel(LLAMA);
+  const { config } = describeModel(LLAMA);
   assertEquals({ ...config, norm: null, ropes: [] }, {
     architecture: "llama",
     blockCount: 2,
@@ -35,6 +35,7 @@ Deno.test("describeModel() reads a llama", () => {
     hasParallelBlocks: false,
     gatesAttention: false,
     normalizesTurnedHeads: false,
+    layerInputLength: 0,
     embeddingScale: 1,
     residualScale: 1,
     logitScale: 1,
@@ -44,12 +45,16 @@ Deno.test("describeModel() reads a llama", () => {
   });
   assertEquals(config.norm, { kind: "rms", epsilon: Math.fround(1e-5) });
   assertEquals(config.ropes.map(({ kind }) => kind), ["norm"]);
+});
+
+Deno.test("describeModel() finds the tensors of a llama", () => {
+  const { tensors } = describeModel(LLAMA);
   const matrix = (tensor: string, rows: number, columns: number) => (
     { tensor, rowStart: 0, rows, columns, bias: null }
   );
   const norm = (tensor: string) => ({ weight: { tensor, start: 0, length: 64 }, bias: null });
   assertEquals(tensors.tokenEmbedding, matrix("token_embd.weight", 512, 64));
-  assertEquals(tensors.positionEmbedding, null);
+  assertEquals([tensors.positionEmbedding, tensors.tokenInputs], [null, null]);
   assertEquals(tensors.output, matrix("output.weight", 512, 64));
   assertEquals(tensors.outputNorm, norm("output_norm.weight"));
   assertEquals(tensors.layers.length, 2);
@@ -61,6 +66,7 @@ Deno.test("describeModel() reads a llama", () => {
     latent: null,
     queryNorm: null,
     keyNorm: null,
+    valueNorm: null,
     attentionSinks: null,
     attentionGate: null,
     stateSpace: null,
@@ -77,6 +83,8 @@ Deno.test("describeModel() reads a llama", () => {
       predictor: null,
     },
     feedForwardPostNorm: null,
+    input: null,
+    outputScale: null,
   });
 });
 

@@ -13,6 +13,7 @@ import {
   UNGATED,
   WIDE_NEOX,
 } from "./expected_parts.ts";
+import { EXPECTED_LAYERED } from "./expected_layered.ts";
 import { EXPECTED_WIDER } from "./expected_wider.ts";
 import { CHANNELS, DELTAS, HEADS } from "./expected_states.ts";
 
@@ -320,4 +321,5 @@ export const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
     layers: "0:0 8:0 8:0 8:0 0:- 8:0",
   },
   ...EXPECTED_WIDER,
+  ...EXPECTED_LAYERED,
 };

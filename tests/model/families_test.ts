@@ -173,5 +173,15 @@ function showLayer(layer: LayerConfig): string {
   if (convolutionTaps !== undefined) return `conv ${convolutionTaps}`;
   const seen = attentionChunk === undefined ? slidingWindow : `${attentionChunk}c`;
   const queries = queryRope === undefined ? "" : `/${queryRope}`;
-  return `${seen}:${rope ?? "-"}${queries}${layer.hasStates ? "+s" : ""}${end}`;
+  const own = showShape(layer);
+  return `${seen}:${rope ?? "-"}${queries}${layer.hasStates ? "+s" : ""}${end}${own}`;
+}
+
+/** Width of heads, number of key/value heads, neurons, and whose keys the layer reads. */
+function showShape({ shape, keysOf }: LayerConfig): string {
+  if (shape === undefined) return "";
+  const { headDim, headCountKv, feedForwardLength } = shape;
+  return `(${headDim}x${headCountKv},${feedForwardLength})${
+    keysOf === undefined ? "" : `=${keysOf}`
+  }`;
 }

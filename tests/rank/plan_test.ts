@@ -5,7 +5,7 @@ import { parseGguf, u32 } from "../../src/gguf/mod.ts";
 import { PAGE_BYTES } from "../../src/memory/arena.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { type PlanOptions, planRanks } from "../../src/rank/plan.ts";
-import type { LayerPlan, MatrixPlan, RankPlan } from "../../src/rank/plan_types.ts";
+import type { DensePlan, LayerPlan, MatrixPlan, RankPlan } from "../../src/rank/plan_types.ts";
 import type { KernelSizes } from "../../src/rank/plan_workspace.ts";
 import { lengthOf, type Range } from "../../src/rank/shard.ts";
 import { tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
@@ -93,6 +93,41 @@ Deno.test("planRanks() gives layers that convolve rings and ends of blocks, and 
     const start = 32 * rank;
     assertEquals(rows, [0, 64, 128].map((at) => ({ start: at + start, end: at + start + 32 })));
   });
+});
+
+Deno.test("planRanks() gives layers that differ heads, keys and neurons of their own", () => {
+  // Layers 2 and 5 have wide heads; the last three read keys of layers 1 and 2.
+  const options = { rankCount: 2, chunkTokens: 8, contextLength: 64 };
+  const plans = plan({ architecture: "gemma4" }, options);
+  for (const { layers, arenas: [{ regions }] } of plans) {
+    const bytesOf = (name: string) => regions.find((each) => each.name === name)?.sizeBytes;
+    assertEquals(bytesOf("blk.1.keys"), 2 * 32 * 16 * 4);
+    assertEquals(bytesOf("blk.2.keys"), 2 * 32 * 32 * 4);
+    assertEquals([bytesOf("blk.4.keys") ?? 0, bytesOf("blk.5.values") ?? 0], [0, 0]);
+    assertEquals(layers.map(({ keysOf }) => keysOf), [null, null, null, 1, 1, 2]);
+    assertEquals(layers[4].key, null);
+    assertEquals(layers.map(({ query }) => lengthOf(query!.rows)), [32, 32, 64, 32, 32, 64]);
+  }
+  for (const [layer, neurons] of [[0, 96], [5, 192]]) {
+    const own = plans.map(({ layers }) => layers[layer].feedForward as DensePlan);
+    assertCovers(own.map(({ up }) => up.rows), neurons);
+  }
+});
+
+Deno.test("planRanks() leaves the table of what tokens give layers in the file, cut by layers", () => {
+  // Rows of 6 · 32 weights are 6 blocks of Q8_0, of 34 bytes.
+  const plans = plan({ architecture: "gemma4", type: "Q8_0" }, { rankCount: 3 });
+  for (const { arenas } of plans) {
+    const names = arenas.flatMap(({ regions }) => regions.map(({ name }) => name));
+    assertEquals(names.includes("per_layer_token_embd.weight"), false);
+    assertEquals(names.includes("per_layer_model_proj.weight"), true);
+  }
+  const inputs = plans.map(({ tokenInputs }) => tokenInputs!);
+  assertCovers(inputs.map(({ layers }) => layers), 6);
+  assertEquals(inputs.map(({ table }) => table.rowBytes), [204, 204, 204]);
+  assertEquals(inputs.map(({ table }) => table.startBytes), [0, 68, 136]);
+  // A layer's input is one block: one rank has all of what is multiplied with it.
+  assertEquals(inputs.map(({ numbers }) => lengthOf(numbers)).toSorted(), [0, 0, 32]);
 });
 
 Deno.test("planRanks() cuts columns at the coarsest blocks of all layers", () => {

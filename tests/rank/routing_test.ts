@@ -20,6 +20,8 @@ const CONFIG: ExpertsConfig = {
 /** Indices of nine experts. */
 const NINE = [0, 1, 2, 3, 4, 5, 6, 7, 8];
 
+const PLAIN = { choiceBias: null, scales: null };
+
 Deno.test("Routing.route() chooses the highest logits, the lower index among equals", () => {
   assertEquals(route([[1, 5, 5, 5]]).experts, [[1, 2]]);
   assertEquals(route([[0, 0, 0, 0]]).experts, [[0, 1]]);
@@ -81,7 +83,7 @@ Deno.test("Routing.route() sorts by expert, and tokens within one", () => {
   const routes = { rows: new Uint32Array(16), weights: new Float32Array(16) };
   // Twice, because what is left of the first time must not count.
   for (const logits of [[[4, 3, 2, 1]], [[0, 9, 8, 0], [9, 0, 8, 0], [0, 0, 8, 9]]]) {
-    routing.route(Float32Array.from(logits.flat()), logits.length, null, routes);
+    routing.route(Float32Array.from(logits.flat()), logits.length, PLAIN, routes);
   }
   assertEquals([...routing.starts], [0, 1, 2, 5, 6]);
   assertEquals([...routes.rows.subarray(0, 6)], [1, 0, 0, 1, 2, 2]);
@@ -109,7 +111,8 @@ function route(
   const routing = new Routing(all, n);
   const length = n * all.usedCount;
   const routes = { rows: new Uint32Array(length), weights: new Float32Array(length) };
-  routing.route(Float32Array.from(logits.flat()), n, bias && Float32Array.from(bias), routes);
+  const choiceBias = bias && Float32Array.from(bias);
+  routing.route(Float32Array.from(logits.flat()), n, { choiceBias, scales: null }, routes);
   const experts: number[][] = logits.map(() => []);
   const weights: number[][] = logits.map(() => []);
   for (let expert = 0; expert < all.count; expert++) {

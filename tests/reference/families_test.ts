@@ -19,6 +19,7 @@ import {
   withExperts,
   withRopes,
 } from "./changed_description.ts";
+import { LAYERED_CHOICES, LAYERED_MISTAKES } from "./layered_choices.ts";
 import { WIDER_CHOICES, WIDER_MISTAKES } from "./wider_choices.ts";
 
 /** A mistake: what a description would be if one choice were read otherwise. */
@@ -155,6 +156,7 @@ const MISTAKES = {
     }),
   "routed behind attention": (d) => withExperts(d, { routerInput: "feedForward" }),
   ...WIDER_MISTAKES,
+  ...LAYERED_MISTAKES,
 } satisfies Readonly<Record<string, Mistake>>;
 
 type MistakeName = keyof typeof MISTAKES;
@@ -323,6 +325,7 @@ const CHOICES: Readonly<Record<TinyFamilyName, readonly MistakeName[]>> = {
     ...["shared expert counted whole", "dense layers know no positions"] as const,
   ],
   ...WIDER_CHOICES,
+  ...LAYERED_CHOICES,
 };
 
 for (const [name, mistakes] of Object.entries(CHOICES)) {

@@ -3,13 +3,7 @@
  * numbers, 41 biases, 42 stops, 43 schemas, 44 tools, 45 messages. Whatever comes is answered with
  * a 4xx that says why, or served; nothing is a failure of the server's own.
  */
-import {
-  assert,
-  assertEquals,
-  assertLess,
-  assertStringIncludes,
-  assertStringIncludes,
-} from "@std/assert";
+import { assert, assertEquals, assertLess, assertStringIncludes } from "@std/assert";
 import fc from "fast-check";
 import { API_ROUTES } from "../../src/server/routes.ts";
 import { CHAT, hello, post, refused, testApp, TEXT } from "./http_client.ts";

@@ -40,6 +40,8 @@ export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "qwen35": STATES,
   "qwen35moe": STATES,
   "qwen3next": STATES,
+  "gemma4": "layers whose heads differ are the threads'",
+  "gemma4-moe": "layers whose heads differ are the threads'",
   "gpt-oss": "attention has sinks by threads only",
   "hunyuan-dense": "heads are normalised behind their rotation",
   "hunyuan-moe": "heads are normalised behind their rotation",

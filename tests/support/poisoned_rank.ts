@@ -25,9 +25,11 @@ const PARTS = [
     "attend",
     "mergeHeads",
     "joinAttention",
+    "feedShared",
     "predict",
     "feedForward",
     "joinFeedForward",
+    "endLayer",
     "scoreVocabulary",
   ],
 ];

@@ -6,6 +6,7 @@
 import { bool, f32, text, u32 } from "../../src/gguf/mod.ts";
 import type { TinyFamily } from "./tiny_family.ts";
 import { EVERYWHERE, LEADING, LEADING_KEYS, QKV, SECTIONS } from "./tiny_family_parts.ts";
+import { LAYERED_FAMILIES } from "./tiny_layered_families.ts";
 import { LATE_FAMILIES } from "./tiny_late_families.ts";
 import { TINY_LATENT_FAMILIES } from "./tiny_latent_families.ts";
 import { TINY_STATE_FAMILIES } from "./tiny_state_families.ts";
@@ -380,6 +381,7 @@ export const TINY_FAMILIES = {
   ...TINY_STATE_FAMILIES,
   ...LATE_FAMILIES,
   ...WIDER_FAMILIES,
+  ...LAYERED_FAMILIES,
 } as const satisfies Readonly<Record<string, TinyFamily>>;
 
 /** A key of `TINY_FAMILIES`. */

@@ -56,6 +56,8 @@ export interface TinyFamily {
     readonly isPlain?: boolean;
     /** Its matrices are called as those of a dense block, which it is beside the experts. */
     readonly isDense?: boolean;
+    /** So, and it, the experts and the router have norms of their own, experts scales. */
+    readonly isApart?: boolean;
     /** Gates and ups of experts, and those of the shared one, lie in one tensor. */
     readonly isFused?: boolean;
     /** The router has a bias of the choice. */
@@ -105,6 +107,22 @@ export interface TinyFamily {
     readonly hasNorm?: boolean;
     /** What channels make is normalised, with weights or without. */
     readonly normalizes?: "weighted" | "bare";
+  };
+  /** Layers that differ, as Gemma 4's do. */
+  readonly layered?: {
+    /** For each layer whether it has a window. */
+    readonly windowed: readonly boolean[];
+    /** Of heads of windowed layers. */
+    readonly windowedDim: number;
+    /** By layer; left out: as the model. */
+    readonly headsKv?: readonly number[];
+    readonly neurons?: readonly number[];
+    /** So many, the last ones, have no keys and values. */
+    readonly sharing?: number;
+    /** Layers that see everything make values of what keys are made of. */
+    readonly valuesAreKeys?: boolean;
+    /** Of what tokens give layers. */
+    readonly inputLength?: number;
   };
   /** What the last norm is called; left out: output_norm. */
   readonly outputNorm?: string;

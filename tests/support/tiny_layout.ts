@@ -3,6 +3,15 @@ import { f32, list, type MetadataEntry, type StoredValue, text, u32 } from "../.
 import type { PlannedTensor, TensorRole } from "../../src/synth/layout.ts";
 import { chooseTypes, FILE_TYPES, type Quant } from "../../src/quantize/mod.ts";
 import type { TinyFamily } from "./tiny_family.ts";
+import {
+  APART_NORMS,
+  hasKeys,
+  hasValues,
+  layeredKeys,
+  layerShape,
+  planLayerEnd,
+  planModelInputs,
+} from "./tiny_layered.ts";
 import { planStateSpace, stateSpaceKeys, type TinyStateSpace } from "./tiny_state_space.ts";
 import type { TinyPredictor } from "./tiny_predictor.ts";
 
@@ -55,6 +64,7 @@ export function tinyMetadata(
     "vocab_size": u32(shape.vocabSize),
     ...experts && { "expert_count": u32(experts.count), "expert_used_count": u32(experts.used) },
     ...family.stateSpace && stateSpaceKeys(family.stateSpace, shape, experts),
+    ...family.layered && layeredKeys(family.layered, shape),
     ...family.keys,
   };
   return [
@@ -91,6 +101,7 @@ function floatTensors(shape: TinyShape, family: TinyFamily): PlannedTensor[] {
   const { embeddingLength: width, vocabSize } = shape;
   const plan = new TensorPlan(family);
   plan.matrix("token_embd", [width, vocabSize], "embedding");
+  if (family.layered) planModelInputs(plan, shape, family.layered);
   if (family.embeddingNorm) plan.norm("token_embd_norm", width);
   if (family.learnedPositions) {
     plan.matrix("position_embd", [width, shape.contextLength], "embedding");
@@ -100,9 +111,10 @@ function floatTensors(shape: TinyShape, family: TinyFamily): PlannedTensor[] {
     const kind = family.stateSpace?.layers[block] ?? "heads";
     if (kind === "state" || kind === "neurons") plan.norm("attn_norm", width);
     else if (family.convolution?.attends[block] === false) planConvolution(plan, shape, family);
-    else planAttention(plan, shape, family);
+    else planAttention(plan, layerShape(shape, family, block), family, block);
     if (kind === "state" || kind === "both") planStateSpace(plan, shape, family.stateSpace!);
     if (hasNeurons(family, kind)) planFeedForward(plan, shape, family, block);
+    if (family.layered) planLayerEnd(plan, shape, family.layered);
   }
   plan.prefix = "";
   plan.norm(family.outputNorm ?? "output_norm", width);
@@ -180,7 +192,12 @@ export class TensorPlan {
   }
 }
 
-function planAttention(plan: TensorPlan, shape: TinyShape, family: TinyFamily): void {
+function planAttention(
+  plan: TensorPlan,
+  shape: TinyShape,
+  family: TinyFamily,
+  block: number,
+): void {
   const { embeddingLength: width, headCount, headCountKv, headDim } = shape;
   const [queries, keys] = [headCount * headDim, headCountKv * headDim];
   if (family.preNorms !== false) plan.norm("attn_norm", width);
@@ -188,8 +205,8 @@ function planAttention(plan: TensorPlan, shape: TinyShape, family: TinyFamily): 
   if (family.fusedQkv) plan.matrix("attn_qkv", [width, queries + 2 * keys]);
   else {
     plan.matrix("attn_q", [width, family.hasGates ? 2 * queries : queries]);
-    plan.matrix("attn_k", [width, keys]);
-    plan.matrix("attn_v", [width, keys]);
+    if (hasKeys(family, shape, block)) plan.matrix("attn_k", [width, keys]);
+    if (hasValues(family, shape, block)) plan.matrix("attn_v", [width, keys]);
   }
   plan.biases({ attn_q: queries, attn_k: keys, attn_v: keys, attn_qkv: queries + 2 * keys });
   if (family.headNorms) {
@@ -199,7 +216,9 @@ function planAttention(plan: TensorPlan, shape: TinyShape, family: TinyFamily): 
       perHead: [headDim, heads],
     });
     plan.headNorm("attn_q_norm", dims(headCount)[family.headNorms]);
-    plan.headNorm("attn_k_norm", dims(headCountKv)[family.headNorms]);
+    if (hasKeys(family, shape, block)) {
+      plan.headNorm("attn_k_norm", dims(headCountKv)[family.headNorms]);
+    }
   }
   plan.matrix("attn_output", [queries, width], "residual");
   plan.biases({ attn_output: width });
@@ -269,7 +288,8 @@ function planFeedForward(
   family: TinyFamily,
   block: number,
 ): void {
-  const { embeddingLength: width, feedForwardLength: neurons, predictor } = shape;
+  const { embeddingLength: width, predictor } = shape;
+  const { feedForwardLength: neurons } = layerShape(shape, family, block);
   if (family.parallel === "two") plan.norm("attn_norm_2", width);
   if (family.preNorms !== false && !family.parallel && !family.stateSpace?.isApart) {
     if (family.hasBareNorm) plan.factors("ffn_norm", width);
@@ -306,6 +326,11 @@ function planExperts(
     for (let expert = 0; expert < count; expert++) plan.matrix(`${name}.${expert}`, dims, role);
   };
   plan.matrix("ffn_gate_inp", [width, count], "gate");
+  if (by.isApart) {
+    plan.factors("ffn_gate_inp.scale", width);
+    plan.factors("ffn_down_exps.scale", count);
+    for (const name of APART_NORMS) plan.factors(`${name}.weight`, width);
+  }
   if (hasChoiceBias) plan.vector(choiceBias ?? "exp_probs_b.bias", count);
   if (isFused) plan.matrix("ffn_gate_up_exps", [width, 2 * length, count]);
   else {
@@ -329,10 +354,15 @@ function planExperts(
 function planShared(
   plan: TensorPlan,
   width: number,
-  { shared, isPlain, isDense, isFused, isUngated }: NonNullable<TinyFamily["experts"]>,
+  { shared, isPlain, isDense, isApart, isFused, isUngated }: NonNullable<TinyFamily["experts"]>,
 ): void {
   if (!shared) return;
-  const suffix = isDense ? "" : "_shexp";
+  const suffix = isDense || isApart ? "" : "_shexp";
+  if (isApart) {
+    plan.matrix("ffn_gate", [width, shared], "gate");
+    plan.matrix("ffn_up", [width, shared]);
+    return plan.matrix("ffn_down", [shared, width], "residual");
+  }
   if (!isPlain) plan.matrix("ffn_gate_inp_shexp", [width], "gate");
   if (!isFused && !isUngated) plan.matrix(`ffn_gate${suffix}`, [width, shared], "gate");
   plan.matrix(`ffn_up${suffix}`, [width, isFused ? 2 * shared : shared]);

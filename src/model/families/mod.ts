@@ -26,6 +26,7 @@ import { falconH1 } from "./falcon_h1.ts";
 import { gemma } from "./gemma.ts";
 import { gemma2 } from "./gemma2.ts";
 import { gemma3 } from "./gemma3.ts";
+import { gemma4 } from "./gemma4.ts";
 import { glm4 } from "./glm4.ts";
 import { glm4moe } from "./glm4moe.ts";
 import { gpt2 } from "./gpt2.ts";
@@ -120,6 +121,7 @@ export const FAMILIES: readonly Family[] = [
   gemma,
   gemma2,
   gemma3,
+  gemma4,
   glm4,
   glm4moe,
   gpt2,

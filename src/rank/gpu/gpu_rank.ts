@@ -18,7 +18,7 @@ import {
 } from "../../../gpu/mod.ts";
 import { check } from "../../base/check.ts";
 import type { Control, StepWords } from "../../memory/control.ts";
-import type { Norm } from "../layer.ts";
+import type { Norm } from "../bound_norm.ts";
 import { LayerTally, neuronsAsked } from "../layer_tally.ts";
 import type { RankPlan } from "../plan_types.ts";
 import type { RankSteps } from "../rank_steps.ts";
@@ -256,6 +256,14 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   remember(): void {}
   attend(): void {}
   mergeHeads(): void {}
+
+  feedShared(): boolean {
+    return true;
+  }
+
+  endLayer(): boolean {
+    return true;
+  }
 
   recur(): boolean {
     return true;

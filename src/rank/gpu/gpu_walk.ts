@@ -3,7 +3,7 @@
  * runs. Knows how commands are put together; nothing of when they run.
  */
 import type { HalfNorm, Program, ProgramBuilder } from "../../../gpu/mod.ts";
-import { bindNorm } from "../layer.ts";
+import { bindNorm } from "../bound_norm.ts";
 import type { RankPlan } from "../plan_types.ts";
 import { GpuLayer, type NormReaders } from "./gpu_layer.ts";
 import type { GpuRankInput } from "./gpu_rank.ts";

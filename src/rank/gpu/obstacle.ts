@@ -52,6 +52,9 @@ export function gpuObstacle(
   if (config.layers.some(({ queryRope }) => queryRope !== undefined)) {
     return "queries are lengthened by their positions by threads only";
   }
+  if (config.layers.some(({ shape }) => shape !== undefined)) {
+    return "layers whose heads differ are the threads'";
+  }
   const widths = [config.embeddingLength, config.headDim, config.feedForwardLength];
   const odd = widths.find((width) => width % WIDTH_UNIT !== 0);
   if (odd !== undefined) return `a width of ${odd} is no multiple of ${WIDTH_UNIT}`;

@@ -9,7 +9,7 @@ import type { AppSettings } from "../options.ts";
 import { harmonyMarksOf } from "../tools/harmony_marks.ts";
 import { planHarmony } from "../tools/harmony_plan.ts";
 import { planTools } from "../tools/tool_plan.ts";
-import { ThoughtParser } from "../tools/thought_parser.ts";
+import { thoughtMarksOf, ThoughtParser } from "../tools/thought_parser.ts";
 import { type ChatRequest, chatSchema, toChatRequest } from "./chat_request.ts";
 import {
   type CompletionRequest,
@@ -65,14 +65,14 @@ export function chatAsk(
   const isOpened = thoughts?.isOpened === true && plan.opening === "";
   if (plan.opening !== "") {
     // A call that must be made is not thought about.
-    const closing = thoughts?.isOpened ? "</think>\n\n" : "";
+    const closing = thoughts?.isOpened ? thoughts.marks.closing : "";
     ids.push(...model.encodeText(closing + plan.opening, { special: true }));
   }
   const bound = plan.grammar ?? format.grammar;
-  const grammar = bound && isOpened ? { trigger: "</think>", ...bound } : bound;
+  const grammar = bound && isOpened ? { trigger: thoughts.marks.close, ...bound } : bound;
   const newParser = thoughts === null
     ? plan.newParser
-    : () => new ThoughtParser({ isOpened, answer: plan.newParser?.() });
+    : () => new ThoughtParser({ isOpened, marks: thoughts.marks, answer: plan.newParser?.() });
   return {
     prompts: [{ ids, echo: "" }],
     looserGrammar: plan.looserGrammar,
@@ -84,8 +84,10 @@ export function chatAsk(
 
 /** Whether a model's template knows thoughts, and opened them at the end of a prompt. */
 function thoughtsOf(model: LanguageModel, ids: readonly number[]) {
-  if (!model.details?.chatTemplate?.includes("</think>")) return null;
-  return { isOpened: /<think>\s*$/.test(model.decode(ids.slice(-THOUGHT_IDS_MAX))) };
+  const marks = thoughtMarksOf(model.details?.chatTemplate ?? "");
+  if (marks === null) return null;
+  const end = model.decode(ids.slice(-THOUGHT_IDS_MAX)).trimEnd();
+  return { marks, isOpened: end.endsWith(marks.open) };
 }
 
 /** Continues prompts. */

@@ -3,6 +3,7 @@
  * template shows it for its own earlier calls. Knows nothing of requests.
  */
 import type { LanguageModel } from "../../llm/types.ts";
+import { GEMMA_QUOTE } from "./gemma_arguments.ts";
 import { ARGUMENT_TAGS, FUNCTION_TAGS, INVOKE_TAGS, type Markup } from "./markup_call.ts";
 import {
   BARE_NAME_CALL,
@@ -21,6 +22,7 @@ export interface CallFormat {
     | "python"
     | "named"
     | "list"
+    | "gemma"
     | "markup"
     | "json"
     | "instructed";
@@ -40,6 +42,8 @@ export interface CallFormat {
   readonly named?: NamedMarks;
   /** Calls are `[name(argument=value, …), …]`. */
   readonly hasPythonCalls?: boolean;
+  /** Calls are `call:name{argument:value, …}`. */
+  readonly hasGemmaCalls?: boolean;
   /** A call's name and arguments are between tags. */
   readonly markup?: Markup;
   /** The template leaves out earlier calls: they have to be text. */
@@ -72,7 +76,8 @@ export function callFormatOf(model: LanguageModel): CallFormat {
   const native = nativeFormat(template);
   if (native !== null) {
     const { open, close, named: { begin, before, behind, end } = NO_MARKS } = native;
-    const controls = controlsOf(model, [open, begin, before, behind, end, close]);
+    const quote = native.hasGemmaCalls ? GEMMA_QUOTE : "";
+    const controls = controlsOf(model, [open, begin, before, behind, end, close, quote]);
     return { ...native, isInTemplate, ...(controls.size > 0 && { controls }) };
   }
   if (!isInTemplate) return { ...TAGGED, name: "instructed", isInTemplate };
@@ -112,6 +117,10 @@ function nativeFormat(template: string): CallFormat | null {
     const [open, close] = ["<|tool_call_start|>", "<|tool_call_end|>"];
     const hidesCalls = !/\btool_calls\b/.test(template);
     return { ...PLAIN, name: "python", open, close, hasPythonCalls: true, hidesCalls };
+  }
+  if (has("<|tool_call>call:")) {
+    const [open, close] = ["<|tool_call>", "<tool_call|>"];
+    return { ...PLAIN, name: "gemma", open, close, hasGemmaCalls: true };
   }
   if (has("<｜tool▁calls▁begin｜>")) {
     const [open, close] = ["<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"];

@@ -5,6 +5,7 @@
  */
 import { CallObjectScanner } from "./call_object.ts";
 import type { CallFormat } from "./call_format.ts";
+import { GemmaArguments } from "./gemma_arguments.ts";
 import { type ArgumentTypes, MarkupCall } from "./markup_call.ts";
 import { type CallProgress, NamedCall } from "./named_call.ts";
 import { PythonArguments } from "./python_arguments.ts";
@@ -50,9 +51,9 @@ type State =
   | "object"
   /** Within a list, between calls. */
   | "list"
-  /** Calls of Python's form. */
-  | "pythonName"
-  | "pythonArguments"
+  /** Calls whose arguments are no JSON: Python's form, Gemma's. */
+  | "writtenName"
+  | "writtenArguments"
   /** A name, then arguments, between tags or marks. */
   | "marked"
   /** Behind a call. */
@@ -62,6 +63,8 @@ const SPACE = /\s/;
 const HELD_SPACES_MAX = 256;
 const NAME_CHARS_MAX = 256;
 const NO_CONTROLS: ReadonlyMap<number, string> = new Map();
+/** What Gemma writes before a name. */
+const GEMMA_PREFIX = /^call:/;
 
 export class CallParser implements AnswerParser {
   readonly #options: CallParserOptions;
@@ -72,8 +75,8 @@ export class CallParser implements AnswerParser {
   /** All since the opening, while it may turn out to be text. */
   #raw = "";
   #object = new CallObjectScanner();
-  #python = new PythonArguments();
-  #pythonName = "";
+  #written: PythonArguments | GemmaArguments = new PythonArguments();
+  #writtenName = "";
   #marked: { push(char: string): CallProgress } | null = null;
   #isInList = false;
   #calls = 0;
@@ -142,10 +145,10 @@ export class CallParser implements AnswerParser {
         return this.#objectChar(char);
       case "list":
         return this.#listChar(char);
-      case "pythonName":
-        return this.#pythonNameChar(char);
-      case "pythonArguments":
-        return this.#pythonChar(char);
+      case "writtenName":
+        return this.#writtenNameChar(char);
+      case "writtenArguments":
+        return this.#writtenChar(char);
       case "marked":
         return this.#markedChar(char);
     }
@@ -181,7 +184,7 @@ export class CallParser implements AnswerParser {
     if (char === "[") {
       this.#isInList = true;
       this.#state = "list";
-    } else if (this.#beginsPythonName(char)) this.#beginPythonName(char);
+    } else if (this.#beginsWrittenName(char)) this.#beginWrittenName(char);
     else if (this.#options.format.named && /[\w.-]/.test(char)) {
       this.#beginMarked();
       this.#markedChar(char);
@@ -213,7 +216,7 @@ export class CallParser implements AnswerParser {
 
   #listChar(char: string): void {
     if (char === "{") this.#beginObject(this.#isCommitted ? char : this.#raw);
-    else if (this.#beginsPythonName(char)) this.#beginPythonName(char);
+    else if (this.#beginsWrittenName(char)) this.#beginWrittenName(char);
     else if (char === "]") {
       if (!this.#isCommitted) return this.#giveUp();
       this.#isInList = false;
@@ -221,27 +224,30 @@ export class CallParser implements AnswerParser {
     } else if (!SPACE.test(char) && char !== ",") this.#giveUp();
   }
 
-  #beginsPythonName(char: string): boolean {
-    return this.#options.format.hasPythonCalls === true && /\w/.test(char);
+  #beginsWrittenName(char: string): boolean {
+    const { hasPythonCalls, hasGemmaCalls } = this.#options.format;
+    return (hasPythonCalls === true || hasGemmaCalls === true) && /\w/.test(char);
   }
 
-  #beginPythonName(char: string): void {
-    this.#pythonName = char;
-    this.#state = "pythonName";
+  #beginWrittenName(char: string): void {
+    this.#writtenName = char;
+    this.#state = "writtenName";
   }
 
-  #pythonNameChar(char: string): void {
-    if (char === "(") {
-      this.#commit(this.#pythonName);
-      this.#python = new PythonArguments();
-      this.#state = "pythonArguments";
-    } else if (/[\w.-]/.test(char) && this.#pythonName.length < NAME_CHARS_MAX) {
-      this.#pythonName += char;
+  #writtenNameChar(char: string): void {
+    const { hasGemmaCalls } = this.#options.format;
+    if (char === (hasGemmaCalls ? "{" : "(")) {
+      const name = this.#writtenName;
+      this.#commit(hasGemmaCalls ? name.replace(GEMMA_PREFIX, "") : name);
+      this.#written = hasGemmaCalls ? new GemmaArguments() : new PythonArguments();
+      this.#state = "writtenArguments";
+    } else if (/[\w.:-]/.test(char) && this.#writtenName.length < NAME_CHARS_MAX) {
+      this.#writtenName += char;
     } else this.#giveUp();
   }
 
-  #pythonChar(char: string): void {
-    const { text, end } = this.#python.push(char);
+  #writtenChar(char: string): void {
+    const { text, end } = this.#written.push(char);
     this.#sayArguments(text);
     if (end === "bad") this.#giveUp();
     else if (end === "done") this.#endCall();

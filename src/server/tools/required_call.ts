@@ -33,16 +33,19 @@ export function looserFunctions(functions: Functions): Functions | null {
   return functions.map((each) => ({ ...each, parameters: undefined }));
 }
 
-function openingOf({ open, close, named, isList, markup }: CallFormat): string {
+function openingOf(format: CallFormat): string {
+  const { open, close, named, isList, markup, hasGemmaCalls } = format;
   if (markup) return `${open}${markup.name[0] === "" ? "" : "\n"}${markup.name[0]}`;
   if (named && !isList) return open + named.begin;
+  if (hasGemmaCalls) return `${open}call:`;
   return open === "" || isList || close === "" ? open : `${open}\n`;
 }
 
 function boundCall(functions: Functions, format: CallFormat, isParallel: boolean): GrammarSource {
-  const { close, named, isList, hasPythonCalls, markup } = format;
+  const { close, named, isList, hasPythonCalls, hasGemmaCalls, markup } = format;
   if (markup) return markupGrammar(functions, format, { isParallel, isBegun: true });
   if (named && !isList) return namedGrammar(functions, format, { isParallel, isBegun: true });
+  if (hasGemmaCalls) return namesGrammar(functions, "{");
   if (close !== "" && !isList && !hasPythonCalls) {
     return taggedGrammar(functions, format, isParallel);
   }

@@ -1,15 +1,35 @@
 /**
  * What a model thinks before it answers, told apart from the answer, while it comes: thoughts stand
- * between `<think>` and `</think>` at the beginning. What follows is another parser's, or text.
+ * between two marks at the beginning. What follows is another parser's, or text.
  */
 import type { AnswerParser, Delta } from "./call_parser.ts";
 
-const OPEN = "<think>";
-const CLOSE = "</think>";
+/** What thoughts stand between. */
+export interface ThoughtMarks {
+  readonly open: string;
+  readonly close: string;
+  /** What closes thoughts that are not to be had, as the model would write it. */
+  readonly closing: string;
+}
+
+const TAGS: ThoughtMarks = { open: "<think>", close: "</think>", closing: "</think>\n\n" };
+/** Gemma 4's channel of thoughts. */
+const CHANNEL: ThoughtMarks = {
+  open: "<|channel>thought",
+  close: "<channel|>",
+  closing: "<channel|>",
+};
+
+/** The marks that a chat template knows; null: none. */
+export function thoughtMarksOf(template: string): ThoughtMarks | null {
+  return [TAGS, CHANNEL].find(({ close }) => template.includes(close)) ?? null;
+}
 
 export interface ThoughtParserOptions {
   /** The prompt opened the thoughts: the answer begins within them. */
   readonly isOpened: boolean;
+  /** Left out: `<think>` and `</think>`. */
+  readonly marks?: ThoughtMarks;
   /** Reads what follows; left out: it is text. */
   readonly answer?: AnswerParser;
 }
@@ -18,12 +38,14 @@ type State = "start" | "open" | "thoughts" | "behind" | "answer";
 
 export class ThoughtParser implements AnswerParser {
   readonly #answer: AnswerParser | undefined;
+  readonly #marks: ThoughtMarks;
   #state: State;
   /** Text that was not told yet. */
   #held = "";
 
-  constructor({ isOpened, answer }: ThoughtParserOptions) {
+  constructor({ isOpened, marks = TAGS, answer }: ThoughtParserOptions) {
     this.#answer = answer;
+    this.#marks = marks;
     this.#state = isOpened ? "open" : "start";
   }
 
@@ -64,11 +86,12 @@ export class ThoughtParser implements AnswerParser {
   }
 
   #start(): void {
+    const { open } = this.#marks;
     const begun = this.#held.trimStart();
-    if (begun.startsWith(OPEN)) {
-      this.#held = begun.slice(OPEN.length);
+    if (begun.startsWith(open)) {
+      this.#held = begun.slice(open.length);
       this.#state = "open";
-    } else if (!OPEN.startsWith(begun)) this.#state = "answer";
+    } else if (!open.startsWith(begun)) this.#state = "answer";
   }
 
   /** White space before thoughts, behind them and before the answer is nobody's. */
@@ -78,11 +101,12 @@ export class ThoughtParser implements AnswerParser {
   }
 
   #think(out: Delta[]): void {
-    const end = this.#held.indexOf(CLOSE);
-    const known = end < 0 ? this.#held.slice(0, heldFrom(this.#held)) : this.#held.slice(0, end);
+    const { close } = this.#marks;
+    const end = this.#held.indexOf(close);
+    const known = this.#held.slice(0, end < 0 ? heldFrom(this.#held, close) : end);
     const text = end < 0 ? known : known.trimEnd();
     if (text !== "") out.push({ kind: "reasoning", text });
-    this.#held = this.#held.slice(end < 0 ? known.length : end + CLOSE.length);
+    this.#held = this.#held.slice(end < 0 ? known.length : end + close.length);
     if (end >= 0) this.#state = "behind";
   }
 
@@ -93,10 +117,10 @@ export class ThoughtParser implements AnswerParser {
 }
 
 /** Where the end of `text` begins that may be white space before a closing, or a part of one. */
-function heldFrom(text: string): number {
+function heldFrom(text: string, close: string): number {
   let begin = text.length;
-  for (let length = Math.min(CLOSE.length - 1, text.length); length > 0; length--) {
-    if (!text.endsWith(CLOSE.slice(0, length))) continue;
+  for (let length = Math.min(close.length - 1, text.length); length > 0; length--) {
+    if (!text.endsWith(close.slice(0, length))) continue;
     begin = text.length - length;
     break;
   }

@@ -31,7 +31,7 @@ export function autoGrammar(
   format: CallFormat,
   isParallel: boolean,
 ): GrammarSource | null {
-  const { open, close, named, isList, hasPythonCalls, markup } = format;
+  const { open, close, named, isList, hasPythonCalls, hasGemmaCalls, markup } = format;
   if (markup) {
     // Names alone are told by tags; without one schema that is law nothing more is worth binding.
     if (!functions.some(({ strict }) => strict)) return null;
@@ -40,7 +40,7 @@ export function autoGrammar(
   if (named && !isList) {
     return { ...namedGrammar(functions, format, { isParallel }), trigger: open };
   }
-  if (open === "" || isList || close === "" || hasPythonCalls) return null;
+  if (open === "" || isList || close === "" || hasPythonCalls || hasGemmaCalls) return null;
   return { ...taggedGrammar(functions, format, isParallel), trigger: open };
 }
 

@@ -1,0 +1,16 @@
+/** A model as one of its layers has it. Pure arithmetic. */
+import type { ModelConfig } from "./types.ts";
+
+/** The model's numbers with those that are another one's in that layer. */
+export function configOf(config: ModelConfig, layer: number): ModelConfig {
+  const shape = config.layers[layer]?.shape;
+  return shape === undefined ? config : { ...config, ...shape };
+}
+
+/** True where layers differ in their numbers of neurons. */
+export function hasUnevenNeurons({ layers, feedForwardLength }: ModelConfig): boolean {
+  return layers.some(({ shape }) =>
+    (shape ?? { feedForwardLength }).feedForwardLength !==
+      feedForwardLength
+  );
+}

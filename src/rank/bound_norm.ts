@@ -1,0 +1,39 @@
+/** Norms as the walk uses them: addresses, bound once when the rank starts. */
+import type { HeadNormPlan, NormPlan, VectorPlan } from "./plan_types.ts";
+import { lengthOf } from "./shard.ts";
+
+/** Addresses of f32 [embeddingLength]; weight 0: all are 1; bias 0: none. */
+export interface Norm {
+  readonly weight: number;
+  readonly bias: number;
+}
+
+/** A norm of queries or keys. */
+export interface HeadNorm {
+  readonly span: "head" | "projection";
+  /** 0: all are 1. */
+  readonly weight: number;
+  /** Floats from one head's weights to the next one's; 0 where all share them. */
+  readonly weightStep: number;
+}
+
+export function bindNorm(plan: NormPlan): Norm;
+export function bindNorm(plan: NormPlan | null): Norm | null;
+export function bindNorm(plan: NormPlan | null): Norm | null {
+  if (plan === null) return null;
+  return { weight: addressOf(plan.weight), bias: addressOf(plan.bias) };
+}
+
+export function bindHeadNorm(plan: HeadNormPlan | null, headDim: number): HeadNorm | null {
+  if (plan === null) return null;
+  const { span, weight } = plan;
+  if (weight === null) return { span, weight: 0, weightStep: 0 };
+  // One own head of several has headDim weights, too: stepping over them once changes nothing.
+  const weightStep = lengthOf(weight.range) > headDim ? headDim : 0;
+  return { span, weight: weight.offsetBytes, weightStep };
+}
+
+/** 0: there is none. */
+export function addressOf(vector: VectorPlan | null): number {
+  return vector === null ? 0 : vector.offsetBytes;
+}

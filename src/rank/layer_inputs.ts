@@ -1,0 +1,161 @@
+/**
+ * What tokens give layers beside the residual stream, on one rank: it makes the inputs of some
+ * layers of what a table and a projection say, and takes over the others' where layers read them.
+ * The table stays in the file: a token needs one row of it. Knows nothing of other blocks.
+ */
+import { check } from "../base/check.ts";
+import type { TensorReader } from "../gguf/tensor_reader.ts";
+import type { GgufTensor } from "../gguf/types.ts";
+import type { Control } from "../memory/control.ts";
+import { dequantizeInto } from "../model/dequantize.ts";
+import { floats } from "./arena_views.ts";
+import type { Layer, LayerInput } from "./layer.ts";
+import { type Matrix, matrixOf, project, readsQ8 } from "./matrix.ts";
+import { aloneKernel } from "./neurons.ts";
+import type { TokenInputsPlan } from "./plan_inputs.ts";
+import type { RankPlan } from "./plan_types.ts";
+import type { Residual } from "./residual.ts";
+import { lengthOf } from "./shard.ts";
+import type { StepState } from "./step_state.ts";
+
+/** Where a rank left what tokens give some layers. */
+interface Made {
+  readonly firstLayer: number;
+  readonly endLayer: number;
+  /** [tokens, width]. */
+  readonly values: Float32Array;
+  readonly width: number;
+}
+
+/** Rows of tokens, and where they come from. */
+export interface TokenRows {
+  readonly reader: TensorReader;
+  readonly tensor: GgufTensor;
+}
+
+export class LayerInputs {
+  readonly #state: StepState;
+  readonly #residual: Residual;
+  readonly #plan: TokenInputsPlan;
+  readonly #rows: TokenRows;
+  readonly #stepIds: Int32Array;
+  readonly #projection: Matrix;
+  /** By rank. */
+  readonly #made: readonly Made[];
+  /** By arena, [tokens, hiddenStride]. */
+  readonly #hidden: readonly Float32Array[];
+  /** Of one token: as stored, and as numbers. */
+  readonly #bytes: Uint8Array;
+  readonly #values: Float32Array;
+  /** Boxed once, as `Fractions` are. */
+  readonly #scale: { value: number | null } = { value: null };
+
+  /** memories: [rank][arena]. */
+  constructor(
+    state: StepState,
+    by: {
+      residual: Residual;
+      control: Control;
+      plans: readonly RankPlan[];
+      memories: readonly (readonly WebAssembly.Memory[])[];
+      rows: TokenRows;
+    },
+  ) {
+    const { plan, config } = state;
+    check(plan.tokenInputs !== null, "tokens give layers something");
+    this.#state = state;
+    this.#residual = by.residual;
+    this.#plan = plan.tokenInputs;
+    this.#rows = by.rows;
+    this.#stepIds = by.control.stepIds();
+    this.#projection = matrixOf(plan.tokenInputs.projection);
+    this.#made = by.plans.map(({ tokenInputs, workspaces, chunkTokens }, rank) => {
+      const { layers, length } = tokenInputs!;
+      const width = lengthOf(layers) * length;
+      return {
+        firstLayer: layers.start,
+        endLayer: layers.end,
+        values: floats(by.memories[rank][0], workspaces[0].tokenInputs, chunkTokens * width),
+        width,
+      };
+    });
+    this.#hidden = plan.workspaces.map(({ hidden }, arena) => {
+      const memory = by.memories[plan.rankIndex][arena];
+      return floats(memory, hidden, plan.chunkTokens * plan.strides.hidden);
+    });
+    const { table, layers, length } = plan.tokenInputs;
+    this.#bytes = new Uint8Array(table.sizeBytes);
+    this.#values = new Float32Array(lengthOf(layers) * length);
+    this.#scale.value = 1 / Math.sqrt(config.embeddingLength);
+  }
+
+  /**
+   * Makes what the step's tokens give own layers: of the embeddings, while the residual stream is
+   * nothing else. All ranks have it before the first layer ends.
+   * @throws {ModelFormatError} when the file cannot be read any more, or was written to.
+   */
+  make(): void {
+    const { kernels, plan, space, fractions: { epsilon }, n } = this.#state;
+    const { layers, length, norm } = this.#plan;
+    const width = lengthOf(layers) * length;
+    if (width === 0) return;
+    const x = this.#residual.read(null, readsQ8(this.#projection));
+    const to = space.tokenInputs;
+    project(kernels, this.#projection, x, n, to, width);
+    kernels.scale_f32(to, width, n, width, this.#scale.value!);
+    const heads = lengthOf(layers);
+    kernels.head_norm_f32(to, width, n, heads, length, norm.offsetBytes, 0, epsilon, 0);
+    this.#rows.reader.requireUnchanged();
+    const { values } = this.#made[plan.rankIndex];
+    for (let t = 0; t < n; t++) this.#addRow(values, t * width);
+  }
+
+  /** (made + √length · the token's part of the table) / √2. */
+  #addRow(made: Float32Array, start: number): void {
+    const { tensor, reader } = this.#rows;
+    const { table, length } = this.#plan;
+    const values = this.#values;
+    const width = values.length;
+    const id = this.#stepIds[start / width];
+    check(id >= 0 && id < this.#state.config.vocabSize, "a token id was checked at the door");
+    reader.read(tensor, id * table.rowBytes + table.startBytes, this.#bytes);
+    dequantizeInto(tensor.type, this.#bytes, values);
+    const scale = Math.sqrt(length);
+    for (let i = 0; i < width; i++) {
+      made[start + i] = (made[start + i] + values[i] * scale) * Math.SQRT1_2;
+    }
+  }
+
+  /**
+   * residual += norm(Σ over ranks of output · (act(gate · residual) ⊙ what the token gives)).
+   * @returns false when the leader aborted the step.
+   */
+  add({ index, arena }: Layer, input: LayerInput): boolean {
+    const { kernels, space, inputs: { hidden }, config, n } = this.#state;
+    const { gate } = input;
+    const width = gate.rowCount;
+    if (width > 0) {
+      const x = this.#residual.read(null, readsQ8(gate));
+      project(kernels, gate, x, n, space.up, width);
+      const activate = aloneKernel(kernels, config.feedForward.activation);
+      activate(space.up, width, hidden.f32, hidden.stride, n, width);
+      this.#multiply(index, this.#hidden[arena], hidden.stride);
+    }
+    this.#residual.add(input.output, hidden);
+    return this.#residual.join(input.norm);
+  }
+
+  /** hidden ⊙= own numbers of what tokens give a layer. */
+  #multiply(layer: number, hidden: Float32Array, stride: number): void {
+    const { length, numbers } = this.#plan;
+    const count = lengthOf(numbers);
+    let rank = 0;
+    while (layer >= this.#made[rank].endLayer) rank++;
+    const { values, width, firstLayer } = this.#made[rank];
+    const first = (layer - firstLayer) * length + numbers.start;
+    for (let t = 0; t < this.#state.n; t++) {
+      const from = t * width + first, to = t * stride;
+      for (let i = 0; i < count; i++) hidden[to + i] *= values[from + i];
+    }
+  }
+}

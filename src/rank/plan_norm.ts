@@ -1,0 +1,43 @@
+/** Norms in a plan: whole ones, and those of own heads. */
+import type { HeadNormTensors, ModelTensors, NormTensors } from "../model/types.ts";
+import type { Placer } from "./plan_layer.ts";
+import type { HeadNormPlan, NormPlan } from "./plan_types.ts";
+import type { Range } from "./shard.ts";
+
+/** A norm of the residual stream, whole on every rank. */
+export function norm(place: Placer, tensors: NormTensors): NormPlan;
+export function norm(place: Placer, tensors: NormTensors | null): NormPlan | null;
+export function norm(place: Placer, tensors: NormTensors | null): NormPlan | null {
+  if (tensors === null) return null;
+  const { weight, bias } = tensors;
+  return {
+    weight: weight && place.vector(weight),
+    bias: bias === null ? null : place.vector(bias),
+  };
+}
+
+/** Own heads' weights, or those that all share. */
+export function headNorm(
+  place: Placer,
+  tensors: HeadNormTensors | null,
+  own: { rows: Range; headDim: number },
+): HeadNormPlan | null {
+  if (tensors === null) return null;
+  const { span, weight } = tensors;
+  if (weight === null) return { span, weight };
+  const isShared = span === "head" && weight.length === own.headDim;
+  return { span, weight: isShared ? place.vector(weight) : place.vector(weight, own.rows) };
+}
+
+/** True where norms need ones for weights. */
+export function hasPlainNorms({ outputNorm, layers }: ModelTensors): boolean {
+  return outputNorm.weight === null ||
+    layers.some(({ queryNorm, valueNorm }) =>
+      queryNorm?.weight === null || valueNorm?.weight === null
+    );
+}
+
+/** True where the shared expert and the others are normalised before they are added. */
+export function hasExpertsApart({ layers }: ModelTensors): boolean {
+  return layers.some(({ feedForward }) => feedForward?.kind === "experts" && feedForward.apart);
+}

@@ -1,0 +1,60 @@
+/**
+ * What tokens give layers beside the residual stream, and what ends a layer: plain formulas. Knows
+ * no attention and no neurons.
+ */
+import type { LayerTensors, ModelConfig, TokenInputTensors } from "../model/mod.ts";
+import { activateMul } from "./activation_ops.ts";
+import type { ReferenceBlocks } from "./blocks.ts";
+import { add, rmsNorm } from "./ops.ts";
+import type { ReferenceWeights } from "./weights.ts";
+
+interface Parts {
+  readonly config: ModelConfig;
+  readonly weights: ReferenceWeights;
+  readonly blocks: ReferenceBlocks;
+}
+
+/**
+ * (√p · row + norm(projection · x / √d)) / √2, [n, layers, p]; null where the model has none.
+ *
+ * @param x embeddings, [n, d]
+ */
+export function tokenInputs(
+  ids: readonly number[],
+  x: Float64Array,
+  tensors: TokenInputTensors | null,
+  { config, weights, blocks }: Parts,
+): Float64Array | null {
+  if (tensors === null) return null;
+  const { layerInputLength: length, embeddingLength: d, norm: { epsilon } } = config;
+  const projected = blocks.project(x, tensors.projection).map((value) => value / Math.sqrt(d));
+  const normalised = rmsNorm(projected, weights.vector(tensors.norm), epsilon);
+  const table = weights.matrix(tensors.table);
+  const width = tensors.table.columns;
+  return normalised.map((value, i) => {
+    const row = ids[Math.floor(i / width)];
+    return (value + table[row * width + i % width] * Math.sqrt(length)) / Math.SQRT2;
+  });
+}
+
+/** s · (x + norm(output · (act(gate · x) ⊙ given))), of what of it the layer has. */
+export function endLayer(
+  x: Float64Array,
+  given: Float64Array | null,
+  { layer, tensors, config, weights, blocks }: Parts & { layer: number; tensors: LayerTensors },
+): Float64Array {
+  const { input, outputScale } = tensors;
+  let y = x;
+  if (input !== null && given !== null) {
+    const { layerInputLength: length, blockCount, feedForward: { activation } } = config;
+    const gate = blocks.project(x, input.gate);
+    const own = gate.map((_, i) =>
+      given[(Math.floor(i / length) * blockCount + layer) * length + i % length]
+    );
+    const hidden = activateMul(activation, gate, own);
+    y = add(x, blocks.norm(blocks.project(hidden, input.output), input.norm));
+  }
+  if (outputScale === null) return y;
+  const [scale] = weights.vector(outputScale);
+  return y.map((value) => value * scale);
+}

@@ -1,0 +1,44 @@
+/** As families_test.ts, of families whose layers differ. */
+import type { ModelDescription } from "../../src/model/mod.ts";
+import type { LAYERED_FAMILIES } from "../support/tiny_layered_families.ts";
+import { mapLayers, mapMixtures, withConfig } from "./changed_description.ts";
+
+/** Beside those of other families. */
+export const LAYERED_MISTAKES = {
+  "values as they are": (d: ModelDescription) => mapLayers(d, (l) => ({ ...l, valueNorm: null })),
+  "nothing given to layers": (d: ModelDescription) => mapLayers(d, (l) => ({ ...l, input: null })),
+  "layers not scaled": (d: ModelDescription) => mapLayers(d, (l) => ({ ...l, outputScale: null })),
+  "all dimensions turned": (d: ModelDescription) =>
+    withConfig(d, ({ ropes }) => ({ ropes: ropes.map((rope) => ({ ...rope, factors: null })) })),
+  "keys of the layer before": (d: ModelDescription) =>
+    withConfig(d, ({ layers }) => ({
+      layers: layers.map((layer) => layer.keysOf === 1 ? { ...layer, keysOf: 0 } : layer),
+    })),
+  "experts not scaled": (d: ModelDescription) => mapMixtures(d, () => ({ scales: null })),
+  "router reads what experts read": (d: ModelDescription) =>
+    mapLayers(d, (l) => {
+      const { feedForward, feedForwardNorm } = l;
+      if (feedForward?.kind !== "experts" || feedForward.apart === null) return l;
+      const apart = { ...feedForward.apart, routerNorm: feedForwardNorm! };
+      return { ...l, feedForward: { ...feedForward, apart } };
+    }),
+  "dense block's norms exchanged": (d: ModelDescription) =>
+    mapMixtures(d, ({ apart }) => ({
+      apart: apart &&
+        { ...apart, sharedNorm: apart.sharedPostNorm, sharedPostNorm: apart.sharedNorm },
+    })),
+};
+
+/** By family. */
+export const LAYERED_CHOICES = {
+  "gemma4": [
+    ...["values as they are", "nothing given to layers", "layers not scaled"],
+    ...["all dimensions turned", "keys of the layer before", "no windows", "no head norms"],
+    ...["no post norms", "no cap of logits"],
+  ],
+  "gemma4-moe": [
+    ...["experts in reverse", "one expert fewer"],
+    ...["experts not scaled", "router reads what experts read", "dense block's norms exchanged"],
+    ...["values as they are", "all dimensions turned", "layers not scaled"],
+  ],
+} as const satisfies Readonly<Record<keyof typeof LAYERED_FAMILIES, readonly string[]>>;

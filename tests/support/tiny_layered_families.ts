@@ -1,0 +1,53 @@
+/** Tiny models whose layers differ, said as in tiny_families.ts, which has them all. */
+import { f32, u32 } from "../../src/gguf/mod.ts";
+import type { TinyFamily } from "./tiny_family.ts";
+
+const GEMMA4: TinyFamily = {
+  architecture: "gemma4",
+  headDim: 32,
+  tied: true,
+  embeddingScale: 8,
+  postNorms: true,
+  headNorms: "shared",
+};
+
+/** Families, and after a dash forms of them. */
+export const LAYERED_FAMILIES = {
+  "gemma4": {
+    ...GEMMA4,
+    blockCount: 6,
+    layered: {
+      windowed: [true, true, false, true, true, false],
+      windowedDim: 16,
+      neurons: [96, 96, 96, 192, 192, 192],
+      sharing: 3,
+      inputLength: 32,
+    },
+    keys: { "rope.freq_base": f32(1e6), "final_logit_softcapping": f32(3) },
+  },
+  "gemma4-moe": {
+    ...GEMMA4,
+    blockCount: 4,
+    experts: {
+      count: 6,
+      used: 3,
+      length: 32,
+      shared: 96,
+      isPlain: true,
+      isApart: true,
+      isFused: true,
+    },
+    layered: {
+      windowed: [true, true, false, true],
+      windowedDim: 16,
+      headsKv: [2, 2, 1, 2],
+      valuesAreKeys: true,
+    },
+    keys: {
+      "rope.freq_base": f32(1e6),
+      "final_logit_softcapping": f32(3),
+      "feed_forward_length": u32(96),
+      "expert_feed_forward_length": u32(32),
+    },
+  },
+} as const satisfies Readonly<Record<string, TinyFamily>>;
