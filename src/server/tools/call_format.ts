@@ -149,7 +149,7 @@ function nativeFormat(template: string): CallFormat | null {
 }
 
 /** Control tokens that texts consist of, and how they are spelt. */
-function controlsOf(model: LanguageModel, texts: readonly string[]): Map<number, string> {
+export function controlsOf(model: LanguageModel, texts: readonly string[]): Map<number, string> {
   const controls = new Map<number, string>();
   for (const text of texts.flatMap((each) => each.match(/<[^<>\s]+>|\[[^[\]\s]+\]/g) ?? [])) {
     const ids = model.encodeText(text, { special: true });
