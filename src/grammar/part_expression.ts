@@ -7,6 +7,7 @@ import {
   choice,
   type Expression,
   marker,
+  optional,
   ref,
   repeat,
   type RuleBook,
@@ -16,6 +17,9 @@ import {
 } from "./expression.ts";
 import { grammarError } from "./limits.ts";
 import { markerBytes } from "./token_trie.ts";
+
+/** Larger alternatives and free texts are rules, which are there once however often they are used. */
+const INLINE_SIZE_MAX = 8;
 
 /**
  * What a text of this part is.
@@ -27,29 +31,58 @@ export function partExpression(
   book: RuleBook,
   addRules: (source: GrammarSource) => number,
 ): Expression {
-  const { depth: depthMax } = book.limits;
-  /** A grammar that several parts name is there once. */
-  const known = new Map<GrammarSource, Expression>();
-  const grammarOf = (source: GrammarSource): Expression => {
-    const rule = known.get(source) ?? ref(addRules(source));
-    known.set(source, rule);
-    return rule;
-  };
-  const convert = (part: GrammarPart, depth: number): Expression => {
+  return new PartConverter(book, addRules).convert(part, 0);
+}
+
+class PartConverter {
+  readonly #book: RuleBook;
+  readonly #addRules: (source: GrammarSource) => number;
+  /** Of parts and grammars that are named in several places. */
+  readonly #known = new Map<GrammarPart | GrammarSource, Expression>();
+
+  constructor(book: RuleBook, addRules: (source: GrammarSource) => number) {
+    this.#book = book;
+    this.#addRules = addRules;
+  }
+
+  convert(part: GrammarPart, depth: number): Expression {
+    const { depth: depthMax } = this.#book.limits;
     if (depth > depthMax) {
       throw grammarError(`Cannot use the grammar: its parts nest deeper than ${depthMax}`);
     }
-    const inner = (each: GrammarPart) => convert(each, depth + 1);
+    const inner = (each: GrammarPart) => this.convert(each, depth + 1);
     if (typeof part === "string") return text(part);
     if ("token" in part) return marker(part.token);
-    if ("until" in part) return until(triggerOf(part.until), { isDue: true });
     if ("all" in part) return sequence(...part.all.map(inner));
-    if ("anyOf" in part) return choice(...part.anyOf.map(inner));
-    if ("grammar" in part) return grammarOf(part.grammar);
-    const { repeat: body, min = 0, max = Infinity } = part;
-    return repeat(inner(body), min, max);
-  };
-  return convert(part, 0);
+    if ("until" in part) {
+      return this.#once(part, () => this.#shared(until(triggerOf(part.until), { isDue: true })));
+    }
+    if ("anyOf" in part) {
+      return this.#once(part, () => this.#shared(choice(...part.anyOf.map(inner))));
+    }
+    if ("grammar" in part) {
+      return this.#once(part.grammar, () => ref(this.#addRules(part.grammar)));
+    }
+    const { repeat: body, between, min = 0, max = Infinity } = part;
+    const once = inner(body);
+    if (between === undefined) return repeat(once, min, max);
+    const more = sequence(inner(between), once);
+    const list = sequence(once, repeat(more, Math.max(0, min - 1), max - 1));
+    return min === 0 ? optional(list) : list;
+  }
+
+  #once(key: GrammarPart | GrammarSource, make: () => Expression): Expression {
+    const made = this.#known.get(key) ?? make();
+    this.#known.set(key, made);
+    return made;
+  }
+
+  #shared(body: Expression): Expression {
+    if (body.size <= INLINE_SIZE_MAX) return body;
+    const rule = this.#book.add("part");
+    this.#book.define(rule, body);
+    return ref(rule);
+  }
 }
 
 function triggerOf(end: string | { readonly token: string }): Uint8Array {

@@ -80,8 +80,13 @@ export type GrammarPart =
   /** One part after the other. */
   | { readonly all: readonly GrammarPart[] }
   | { readonly anyOf: readonly GrammarPart[] }
-  /** From `min` (0) to `max` (no limit) times. */
-  | { readonly repeat: GrammarPart; readonly min?: number; readonly max?: number }
+  /** From `min` (0) to `max` (no limit, else at least 1) times, parted by `between` (nothing). */
+  | {
+    readonly repeat: GrammarPart;
+    readonly between?: GrammarPart;
+    readonly min?: number;
+    readonly max?: number;
+  }
   | { readonly grammar: GrammarSource };
 
 /** How likely the model found an id. */

@@ -44,6 +44,25 @@ Deno.test("a grammar in parts is its parts, one after the other", () => {
   for (const text of ["a", "<end2", "<end1?", "<end1!a"]) assertEquals(judge(source, text), "no");
 });
 
+Deno.test("a repeated part may be parted by another", () => {
+  const times = (min?: number, max?: number) =>
+    parts({
+      repeat: { anyOf: ["a", "b"] },
+      between: ", ",
+      ...(min !== undefined && { min }),
+      ...(max !== undefined && { max }),
+    });
+  const texts = ["", "a", "a, b", "b, a, a"];
+  const fitting = (source: GrammarSource) =>
+    texts.map((text) => judge(source, text)).map((fits) => fits === "yes");
+  assertEquals(fitting(times()), [true, true, true, true]);
+  assertEquals(fitting(times(1)), [false, true, true, true]);
+  assertEquals(fitting(times(2)), [false, false, true, true]);
+  assertEquals(fitting(times(1, 1)), [false, true, false, false]);
+  assertEquals(fitting(times(0, 2)), [true, true, true, false]);
+  for (const text of ["a,b", "a, "]) assertEquals(judge(times(), text) === "yes", false);
+});
+
 Deno.test("a control token of a grammar in parts is read from that token alone", () => {
   const source = parts({ all: ["a", { token: "<|end|>" }, "a"] });
   assert(follows(source, [...idsOf("a"), END, ...idsOf("a"), LAST]));

@@ -53,9 +53,9 @@ export function taggedGrammar(
   const { open, close } = format;
   const schema = forcedSchema(functions, format, false);
   const call: GrammarPart = { grammar: { kind: "jsonSchema", schema } };
-  const next = { all: [LINE_END, close, LINE_END, open, LINE_END, call] };
-  const more = isParallel ? [{ repeat: next }] : [];
-  return { kind: "parts", parts: { all: [LINE_END, call, ...more, LINE_END, close] } };
+  const between = { all: [LINE_END, close, LINE_END, open, LINE_END] };
+  const calls = { repeat: call, between, min: 1, ...(!isParallel && { max: 1 }) };
+  return { kind: "parts", parts: { all: [LINE_END, calls, LINE_END, close] } };
 }
 
 /**
@@ -82,13 +82,14 @@ export function namedGrammar(
       ],
     })),
   };
-  const next: GrammarPart = { all: [LINE_END, spelt(begin === "" ? open : begin), call] };
+  const between: GrammarPart = { all: [LINE_END, spelt(begin === "" ? open : begin)] };
   return {
     kind: "parts",
     parts: {
       all: [
         ...(isBegun ? [] : [LINE_END, spelt(begin)]),
-        ...[call, ...(isParallel ? [{ repeat: next }] : []), spelt(close)],
+        { repeat: call, between, min: 1, ...(!isParallel && { max: 1 }) },
+        spelt(close),
       ],
     },
   };
