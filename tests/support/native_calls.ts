@@ -19,8 +19,8 @@ export const CALL_CONTROLS = {
 
 const call = (before: string, behind: string, end: string) =>
   `${before}{{ call.function.name }}${behind}{{ call.function.arguments | tojson }}${end}`;
-const conversation = (calls: string) =>
-  `{% for m in messages %}{% if m.tool_calls %}${calls}{% else %}{{ m.content }}
+const conversation = (calls: string, condition = "m.tool_calls") =>
+  `{% for m in messages %}{% if ${condition} %}${calls}{% else %}{{ m.content }}
 {% endif %}{% endfor %}`;
 const loop = (each: string) => `{% for call in m.tool_calls %}${each}{% endfor %}`;
 
@@ -34,6 +34,8 @@ export const CALL_TEMPLATES = {
         "\n```<｜tool▁call▁end｜>",
       ),
     ) + "<｜tool▁calls▁end｜>",
+    // As these templates ask.
+    "m.tool_calls and m['content'] is none",
   ),
   deepseek: conversation(
     "<｜tool▁calls▁begin｜>" +

@@ -48,6 +48,8 @@ export interface CallFormat {
   readonly markup?: Markup;
   /** The template leaves out earlier calls: they have to be text. */
   readonly hidesCalls?: boolean;
+  /** The template shows calls, or them alone, where a message has no text: not even an empty one. */
+  readonly asksForNoText?: boolean;
   /** The template looks for functions in the system's message, as a text. */
   readonly isToldBySystem?: boolean;
   /** Characters of a call's id, where the template counts them. */
@@ -124,7 +126,9 @@ function nativeFormat(template: string): CallFormat | null {
   }
   if (has("<｜tool▁calls▁begin｜>")) {
     const [open, close] = ["<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"];
-    return { ...PLAIN, name: "named", open, close, named: has("```") ? FENCED_CALL : PARTED_CALL };
+    const named = has("```") ? FENCED_CALL : PARTED_CALL;
+    const asksForNoText = /\['content'\] is (not )?none/.test(template);
+    return { ...PLAIN, name: "named", open, close, named, asksForNoText };
   }
   if (has("<|tool_calls_section_begin|>")) {
     const [open, close] = ["<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"];

@@ -18,11 +18,13 @@ export function shownFunctions(
   messages: readonly ChatMessage[],
   functions: readonly ToolFunction[],
 ): ShownFunctions {
-  const { name, isInTemplate, hidesCalls, isToldBySystem } = format;
+  const { name, isInTemplate, hidesCalls, asksForNoText, isToldBySystem } = format;
   const told = name === "instructed"
     ? messages.map(inWords)
     : hidesCalls
     ? messages.map((message) => withCallsAsText(message, format))
+    : asksForNoText
+    ? messages.map(withoutEmptyText)
     : messages;
   if (functions.length === 0) return { messages: told };
   if (!isInTemplate) return { messages: withSystemText(told, instructions(functions, format)) };
@@ -82,6 +84,12 @@ function withCallsAsText(
   );
   const texts = [...message.content === "" ? [] : [message.content], `[${written.join(", ")}]`];
   return { ...message, content: texts.join("\n") };
+}
+
+/** What templates compare with `none` is no text to them; types say that every message has one. */
+function withoutEmptyText(message: ChatMessage): ChatMessage {
+  const isCall = Array.isArray(message.tool_calls) && message.content === "";
+  return isCall ? { ...message, content: null as unknown as string } : message;
 }
 
 function pythonCall(name: string, args: object): string {
