@@ -18,7 +18,7 @@ import {
 import { grammarError } from "./limits.ts";
 import { markerBytes } from "./token_trie.ts";
 
-/** Larger alternatives and free texts are rules, which are there once however often they are used. */
+/** Larger alternatives and free texts are rules: there once, however often they are used. */
 const INLINE_SIZE_MAX = 8;
 
 /**

@@ -48,7 +48,7 @@ export interface CallFormat {
   readonly markup?: Markup;
   /** The template leaves out earlier calls: they have to be text. */
   readonly hidesCalls?: boolean;
-  /** The template shows calls, or them alone, where a message has no text: not even an empty one. */
+  /** The template shows calls where a message has no text: not even an empty one. */
   readonly asksForNoText?: boolean;
   /** The template looks for functions in the system's message, as a text. */
   readonly isToldBySystem?: boolean;
