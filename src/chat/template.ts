@@ -13,6 +13,7 @@ import type { ChatMessage } from "../llm/types.ts";
 import { BoundedInterpreter, TemplateLimitError } from "./bounded_interpreter.ts";
 import { createSpecialTextBreaker, mapStrings } from "./special_text.ts";
 import { boundedRange, raiseException, strftime, TemplateRefusal } from "./template_globals.ts";
+import { habitsOf } from "./template_messages.ts";
 import { surveyTemplate, type TemplateNode } from "./template_nodes.ts";
 
 export interface ChatTemplateSource {
@@ -79,9 +80,11 @@ function jinjaTemplate(
 ): ChatTemplate {
   const parsed = parseTemplate(template);
   const now = source.now ?? (() => new Date());
-  const renderOnce = (messages: readonly ChatMessage[], options: RenderOptions = {}): string => {
+  const habits = habitsOf(template);
+  const renderOnce = (asked: readonly ChatMessage[], options: RenderOptions = {}): string => {
     if ("fault" in parsed) throw renderError(parsed.fault);
     const { addGenerationPrompt = true, tools = null, variables = {} } = options;
+    const messages = habits.toMessages(asked);
     const client = mapStrings({ ...variables, messages, tools }, breakSpecials);
     const extra = extraVariables(parsed.names, { tools, now, breakSpecials });
     const values: Record<string, unknown> = {
@@ -101,7 +104,8 @@ function jinjaTemplate(
     for (const [name, value] of Object.entries(values)) {
       if (name !== "namespace") environment.set(name, value);
     }
-    return runProgram(parsed, environment, limitsFor([client, extra], messages.length));
+    const prompt = runProgram(parsed, environment, limitsFor([client, extra], messages.length));
+    return addGenerationPrompt ? habits.toPrompt(prompt) : prompt;
   };
   const render = (messages: readonly ChatMessage[], options?: RenderOptions): string => {
     try {
