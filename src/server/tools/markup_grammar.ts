@@ -54,7 +54,7 @@ interface Tags extends Markup {
 function argumentParts(parameters: Body | undefined, tags: Tags): GrammarPart {
   const { properties, required } = parameters ?? {};
   if (typeof properties !== "object" || properties === null) {
-    const name: GrammarPart = { grammar: { kind: "gbnf", text: "root ::= [^\\n<>\"]{1,256}" } };
+    const name: GrammarPart = { grammar: { kind: "gbnf", text: 'root ::= [^\\n<>"]{1,256}' } };
     return { repeat: argumentPart(name, tags.freeText, tags) };
   }
   const due = new Set(Array.isArray(required) ? required : []);
