@@ -131,7 +131,27 @@ Deno.test("CallParser reads calls whose name is between marks", () => {
 });
 
 Deno.test("CallParser finds the same calls between marks however the text is cut", () => {
-  const one = fc.constantFrom(...CASES);
+  const mark = fc.constantFrom(
+    ...CASES.flatMap(([, written]) => written.match(/<([|｜]).+?\1>|\[[A-Z_]+\]|</g) ?? []),
+  );
+  const other = fc.constantFrom(
+    "f",
+    "functions.",
+    ":0",
+    "{",
+    "}",
+    '"',
+    "```",
+    "\n",
+    " ",
+    "x{}",
+    ">",
+  );
+  const mixed = fc.tuple(
+    fc.constantFrom(...CASES.map(([format]) => format)),
+    fc.array(fc.oneof(mark, other), { maxLength: 16 }).map((parts) => parts.join("")),
+  );
+  const one = fc.oneof(fc.constantFrom(...CASES), mixed);
   fc.assert(
     fc.property(one, fc.array(fc.integer({ min: 1, max: 9 })), ([format, written], lengths) => {
       const chars = [...written];
@@ -140,7 +160,7 @@ Deno.test("CallParser finds the same calls between marks however the text is cut
       const whole = parse(format, [written]);
       assertEquals([text, calls], [whole.text, whole.calls]);
     }),
-    { seed: 7 },
+    { seed: 7, numRuns: 1500 },
   );
 });
 
