@@ -41,6 +41,7 @@ export type {
   GenerateRequest,
   GenerateResult,
   Generation,
+  GrammarPart,
   GrammarSource,
   KvUse,
   LanguageModel,

@@ -3,16 +3,14 @@ import { RequestError } from "../base/errors.ts";
 import type { GrammarSource } from "../llm/types.ts";
 import { checkNetwork } from "./check_network.ts";
 import { Configurations } from "./configurations.ts";
-import { ref, RuleBook, sequence, until } from "./expression.ts";
+import { type Expression, ref, RuleBook, sequence, until } from "./expression.ts";
 import { parseGbnf } from "./gbnf.ts";
 import { JsonRules } from "./json_rules.ts";
 import { GRAMMAR_LIMITS, grammarError, type GrammarLimits } from "./limits.ts";
 import type { Grammar } from "./network.ts";
 import { NetworkBuilder } from "./network_builder.ts";
+import { partExpression } from "./part_expression.ts";
 import { convertSchema } from "./schema/convert_schema.ts";
-
-/** Bytes of a trigger. */
-const TRIGGER_BYTES_MAX = 256;
 
 /**
  * Compiles a grammar. Takes time and memory in proportion to its size, which is bounded.
@@ -27,11 +25,9 @@ export function compileGrammar(
   const param = options.param ?? (source.kind === "gbnf" ? "grammar" : "response_format");
   try {
     const key = keyOf(source, limits);
-    const book = rulesOf(source, limits);
+    const book = new RuleBook(limits);
     const builder = new NetworkBuilder(book);
-    const start = builder.build(
-      source.trigger === undefined ? 0 : withTrigger(book, source.trigger),
-    );
+    const start = builder.build(addRules(source, new JsonRules(book)));
     checkNetwork(builder, start, (rule) => book.nameOf(rule));
     const grammar = { ...builder.finish(start), key };
     new Configurations(grammar); // a beginning that is too ambiguous is refused here
@@ -58,24 +54,24 @@ function keyOf(source: GrammarSource, limits: GrammarLimits): string {
   );
 }
 
-function rulesOf(source: GrammarSource, limits: GrammarLimits): RuleBook {
-  if (source.kind === "gbnf") return parseGbnf(source.text, limits);
-  if (source.kind === "jsonSchema") return convertSchema(source.schema, limits);
-  const book = new RuleBook(limits);
-  const root = book.add("root");
-  book.define(root, new JsonRules(book).object);
-  return book;
+/** Adds the rules of a grammar. @returns the number of the one for the whole. */
+function addRules(source: GrammarSource, json: JsonRules): number {
+  const root = addRoot(source, json);
+  if (source.trigger === undefined) return root;
+  const free = until(new TextEncoder().encode(source.trigger));
+  return addRule(json.book, "text before the trigger", sequence(free, ref(root)));
 }
 
-/** A rule that lets free text go before a grammar, up to its trigger. */
-function withTrigger(book: RuleBook, trigger: string): number {
-  const bytes = new TextEncoder().encode(trigger);
-  if (bytes.length === 0 || bytes.length > TRIGGER_BYTES_MAX) {
-    throw grammarError(
-      `Cannot use the trigger: it has ${bytes.length} bytes: give it 1 to ${TRIGGER_BYTES_MAX}`,
-    );
-  }
-  const rule = book.add("text before the trigger");
-  book.define(rule, sequence(until(bytes), ref(0)));
+function addRoot(source: GrammarSource, json: JsonRules): number {
+  if (source.kind === "gbnf") return parseGbnf(source.text, json.book);
+  if (source.kind === "jsonSchema") return convertSchema(source.schema, json);
+  if (source.kind === "json") return addRule(json.book, "root", json.object);
+  const whole = partExpression(source.parts, json.book, (grammar) => addRules(grammar, json));
+  return addRule(json.book, "root", whole);
+}
+
+function addRule(book: RuleBook, name: string, body: Expression): number {
+  const rule = book.add(name);
+  book.define(rule, body);
   return rule;
 }

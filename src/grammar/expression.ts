@@ -4,6 +4,7 @@
  */
 import { ANY_CODE_POINT, type CodePoints, codePoints } from "./code_points.ts";
 import { grammarError, type GrammarLimits, REPEAT_MAX } from "./limits.ts";
+import { markerBytes } from "./token_trie.ts";
 
 /** What a part of a text must be. */
 export type Expression =
@@ -22,8 +23,13 @@ export type Expression =
     readonly max: number;
     readonly size: number;
   }
-  /** Free text up to and with the first trigger; or free text without it, and then the end. */
-  | { readonly kind: "until"; readonly trigger: Uint8Array; readonly size: number };
+  /** Free text up to and with the first trigger; unless it is due, the text may end before it. */
+  | {
+    readonly kind: "until";
+    readonly trigger: Uint8Array;
+    readonly isDue: boolean;
+    readonly size: number;
+  };
 
 const UTF8 = new TextEncoder();
 
@@ -86,9 +92,28 @@ export function repeat(body: Expression, min: number, max: number): Expression {
   return { kind: "repeat", body, min, max: most, size };
 }
 
-/** Free text that ends with the first trigger, or without one at the end of the rule. */
-export function until(trigger: Uint8Array): Expression {
-  return { kind: "until", trigger, size: 4 * trigger.length };
+/** Exactly this marker, and no text that spells it. */
+export function marker(name: string): Expression {
+  const bytes = markerBytes(name);
+  return { kind: "words", words: [bytes], size: bytes.length + 2 };
+}
+
+/** Bytes of a trigger. */
+const TRIGGER_BYTES_MAX = 256;
+
+/**
+ * Free text that ends with the first trigger.
+ * @param options.isDue it may not end otherwise; else it may, and so does the rule.
+ * @throws {RequestError} 400 for a trigger that is empty or too long.
+ */
+export function until(trigger: Uint8Array, { isDue = false } = {}): Expression {
+  const { length } = trigger;
+  if (length === 0 || length > TRIGGER_BYTES_MAX) {
+    throw grammarError(
+      `Cannot use the trigger: it has ${length} bytes: give it 1 to ${TRIGGER_BYTES_MAX}`,
+    );
+  }
+  return { kind: "until", trigger, isDue, size: 4 * length };
 }
 
 export function optional(body: Expression): Expression {
@@ -105,7 +130,7 @@ function sizeOf(parts: readonly Expression[]): number {
   return parts.reduce((sum, part) => sum + part.size, 1);
 }
 
-/** The rules of a grammar, by number. Rule 0 is the whole. */
+/** The rules of a grammar, by number. */
 export class RuleBook {
   readonly limits: GrammarLimits;
   readonly #names: string[] = [];

@@ -10,23 +10,24 @@ import {
   oneOf,
   ref,
   repeat,
-  RuleBook,
+  type RuleBook,
   sequence,
   text as literal,
 } from "./expression.ts";
-import { grammarError, type GrammarLimits, REPEAT_MIN_MAX } from "./limits.ts";
+import { grammarError, REPEAT_MIN_MAX } from "./limits.ts";
 
 /**
- * The rules of a GBNF text; rule 0 is its `root`.
+ * Adds the rules of a GBNF text to a book. @returns the number of its `root`.
  * @throws {RequestError} 400 where it is no GBNF, too large, or has no `root`.
  */
-export function parseGbnf(source: string, limits: GrammarLimits): RuleBook {
-  if (source.length > limits.textLength) {
+export function parseGbnf(source: string, book: RuleBook): number {
+  const { textLength } = book.limits;
+  if (source.length > textLength) {
     throw grammarError(
-      `Cannot read the grammar: it is longer than ${limits.textLength} characters: shorten it`,
+      `Cannot read the grammar: it is longer than ${textLength} characters: shorten it`,
     );
   }
-  return new GbnfParser(source, limits).parse();
+  return new GbnfParser(source, book).parse();
 }
 
 const NAME = /[A-Za-z0-9_-]+/y;
@@ -43,22 +44,23 @@ class GbnfParser {
   readonly #source: string;
   readonly #book: RuleBook;
   readonly #rules = new Map<string, number>();
+  readonly #root: number;
   #at = 0;
 
-  constructor(source: string, limits: GrammarLimits) {
+  constructor(source: string, book: RuleBook) {
     this.#source = source;
-    this.#book = new RuleBook(limits);
-    this.#ruleNamed("root");
+    this.#book = book;
+    this.#root = this.#ruleNamed("root");
   }
 
-  parse(): RuleBook {
+  parse(): number {
     this.#skip(BLANK_AND_LINES);
     while (this.#at < this.#source.length) {
       this.#rule();
       this.#skip(BLANK_AND_LINES);
     }
-    for (let rule = 0; rule < this.#book.count; rule++) this.#book.bodyOf(rule);
-    return this.#book;
+    for (const rule of this.#rules.values()) this.#book.bodyOf(rule);
+    return this.#root;
   }
 
   #rule(): void {

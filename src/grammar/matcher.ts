@@ -193,14 +193,14 @@ export class GrammarMatcher {
     return plan !== null && (own === null || plan.length < own.length) ? plan : own;
   }
 
-  /** The set behind a token's bytes; a marker's spelling counts in free text only. */
+  /** The set behind a token's bytes. */
   #read(id: number): number {
     const { configurations } = this.#page;
-    const { bytes, offsets, isHidden, endIds } = this.#knowledge.trie.source;
+    const { bytes, offsets, endIds } = this.#knowledge.trie.source;
     if (!(id >= 0 && id + 1 < offsets.length) || endIds.includes(id)) return DEAD_SET;
     const end = offsets[id + 1];
     let at = offsets[id];
-    if (at === end || isHidden[id] === 1 && !configurations.isFree(this.#set)) return DEAD_SET;
+    if (at === end) return DEAD_SET;
     let set = this.#set;
     for (; at < end && set !== DEAD_SET; at++) set = configurations.step(set, bytes[at]);
     return set;

@@ -92,7 +92,7 @@ export class NetworkBuilder {
       case "repeat":
         return this.#buildRepeat(expression, next);
       case "until":
-        return this.#buildUntil(expression.trigger, next);
+        return this.#buildUntil(expression, next);
     }
   }
 
@@ -176,12 +176,15 @@ export class NetworkBuilder {
 
   /**
    * Free text: after each byte, how much of the trigger has been read (Knuth, Morris and Pratt
-   * 1977). It may end where the trigger has not been read; then nothing follows.
+   * 1977). Unless the trigger is due it may end where that has not been read; then nothing follows.
    */
-  #buildUntil(trigger: Uint8Array, next: number): number {
-    const end = this.#state(END);
+  #buildUntil(
+    { trigger, isDue }: Extract<Expression, { kind: "until" }>,
+    next: number,
+  ): number {
     const reads = Array.from(trigger, () => this.#state(FREE));
-    const states = reads.map((read) => this.#state(SPLIT, read, end));
+    const end = isDue ? -1 : this.#state(END);
+    const states = isDue ? reads : reads.map((read) => this.#state(SPLIT, read, end));
     const after = (matched: number) => matched === trigger.length ? next : states[matched];
     // By bytes read, what the same text without its first byte would have matched.
     let shorter = 0;

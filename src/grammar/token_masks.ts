@@ -90,9 +90,6 @@ export class TokenMasks {
         }
         missingMax = Math.max(missingMax, this.#missingMax);
       }}
-    if (this.#configurations.isFree(set)) {
-      missingMax = Math.max(missingMax, this.#addHidden(set, bits));
-    }
     return missingMax;
   }
 
@@ -106,7 +103,7 @@ export class TokenMasks {
     bits: Uint32Array,
     { tokensBehind, nearest }: { tokensBehind: number; nearest: Int32Array | null },
   ): void {
-    const { bytes, depths, ends, nodeCount, tokenStarts, tokens, hiddenIds } = this.#trie;
+    const { bytes, depths, ends, nodeCount, tokenStarts, tokens } = this.#trie;
     const configurations = this.#configurations;
     const path = this.#path;
     const fits = this.#bounded(tokensBehind);
@@ -127,10 +124,6 @@ export class TokenMasks {
       }
       if (configurations.work > this.#workMax) throw tooMuchWork();
       node++;
-    }
-    for (const id of hiddenIds) {
-      const isIn = (bits[id >>> 5] >>> (id & 31) & 1) === 1;
-      if (isIn && !fits(this.#behind(set, id))) drop(id);
     }
     if (nearest === null || nearest.length === 0 || nearest.length - 1 > tokensBehind) return;
     const [first] = nearest;
@@ -256,31 +249,6 @@ export class TokenMasks {
       if (configurations.work > this.#workMax) throw tooMuchWork();
       node++;
     }
-  }
-
-  /**
-   * Markers are allowed in free text, as far as their spelling is.
-   * @returns how many bytes are missing at most behind one.
-   */
-  #addHidden(set: number, bits: Uint32Array): number {
-    let missingMax = 0;
-    for (const id of this.#trie.hiddenIds) {
-      const behind = this.#behind(set, id);
-      if (behind === DEAD_SET) continue;
-      bits[id >>> 5] |= 1 << (id & 31);
-      missingMax = Math.max(missingMax, this.#completions.bytesOf(behind));
-    }
-    return missingMax;
-  }
-
-  /** The set behind a token's bytes. */
-  #behind(set: number, id: number): number {
-    const { bytes, offsets } = this.#trie.source;
-    let behind = set;
-    for (let at = offsets[id]; at < offsets[id + 1] && behind !== DEAD_SET; at++) {
-      behind = this.#configurations.step(behind, bytes[at]);
-    }
-    return behind;
   }
 }
 

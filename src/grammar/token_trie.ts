@@ -7,12 +7,10 @@
 export interface VocabularyBytes {
   /** Ids that logits are of, at least as many as there are tokens. */
   readonly vocabSize: number;
-  /** Bytes of all tokens, one after the other. */
+  /** Bytes of all tokens, one after the other; markers as `markerBytes` has them. */
   readonly bytes: Uint8Array;
   /** [tokens + 1] */
   readonly offsets: Uint32Array;
-  /** [tokens]: 1 where the bytes are a marker's spelling and never appear in text. */
-  readonly isHidden: Uint8Array;
   /** Ids that end an answer; they are in no grammar. */
   readonly endIds: readonly number[];
 }
@@ -29,8 +27,14 @@ export interface TokenTrie {
   readonly tokens: Int32Array;
   /** Bytes of the longest token. */
   readonly depthMax: number;
-  /** Markers, which only free text may have. */
-  readonly hiddenIds: readonly number[];
+}
+
+/** What a marker's bytes begin with: UTF-8 has no such byte, so no text is taken for a marker. */
+export const MARKER_BYTE = 0xff;
+
+/** The bytes of a token that marks something and is no text itself, by how it is spelt. */
+export function markerBytes(name: string): Uint8Array {
+  return Uint8Array.of(MARKER_BYTE, ...new TextEncoder().encode(name));
 }
 
 /** Longer tokens are left out: no grammar allows them. */
@@ -38,14 +42,13 @@ const TOKEN_BYTES_MAX = 4096;
 
 /** The tree of a vocabulary. Takes about a second per million tokens. */
 export function buildTokenTrie(source: VocabularyBytes): TokenTrie {
-  const { bytes, offsets, isHidden } = source;
+  const { bytes, offsets } = source;
   const ends = new Set(source.endIds);
   const ids: number[] = [];
-  const hiddenIds: number[] = [];
   for (let id = 0; id + 1 < offsets.length; id++) {
     const length = offsets[id + 1] - offsets[id];
     if (length === 0 || length > TOKEN_BYTES_MAX || ends.has(id)) continue;
-    (isHidden[id] === 1 ? hiddenIds : ids).push(id);
+    ids.push(id);
   }
   const sorted = sortedByBytes(ids, source);
   let nodeCount = 0;
@@ -63,7 +66,6 @@ export function buildTokenTrie(source: VocabularyBytes): TokenTrie {
     tokenStarts: new Int32Array(nodeCount + 1),
     tokens: Int32Array.from(sorted),
     depthMax,
-    hiddenIds,
   };
   /** Nodes from the root to the current one. */
   const path: number[] = [];

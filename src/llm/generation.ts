@@ -7,8 +7,9 @@ import { cancelledBeforeStart, type EngineRequest, type EngineResult } from "../
 import type { DraftCounts } from "../memory/control.ts";
 import type { StreamDecoder, Tokenizer } from "../tokenizer/types.ts";
 import type { TurnQueue } from "./queue.ts";
+import { ShownTokens } from "./shown_tokens.ts";
 import { StopText } from "./stop_text.ts";
-import type { GenerateChunk, GenerateResult, Generation } from "./types.ts";
+import type { GenerateChunk, GenerateResult, Generation, TokenLogprobs } from "./types.ts";
 
 /** Where ids come from: `EngineHandle.generate`. */
 export type IdSource = (
@@ -99,14 +100,13 @@ async function run(
   const ids: number[] = [];
   let text = "";
   const { logprobs: rows } = input.request;
-  const show = (piece: string, newIds: readonly number[]) => {
-    const logprobs = rows &&
-      newIds.map((id, i) => readLogprobs(rows, { index: ids.length + i, id }));
+  const tokens = new ShownTokens<TokenLogprobs>();
+  const show = (piece: string, newIds: readonly number[], logprobs: readonly TokenLogprobs[]) => {
     text += piece;
     ids.push(...newIds);
     chunks.push({
       ...{ text: piece, ids: newIds },
-      ...logprobs === undefined ? {} : { logprobs },
+      ...rows === undefined ? {} : { logprobs },
       ...drafts.drafted === 0
         ? {}
         : { draftedTokens: drafts.drafted, acceptedTokens: drafts.accepted },
@@ -117,7 +117,7 @@ async function run(
       const step = await stream.next();
       if (step.done) {
         const rest = stop.isStopped ? "" : restOf(decoder, stop);
-        if (rest !== "") show(rest, []);
+        if (rest !== "") show(rest, [], tokens.showRest(rest));
         const { finishReason, timings } = step.value;
         const isEnded = stop.isStopped || (endSignal.aborted && finishReason === "cancelled");
         return { text, ids, finishReason: isEnded ? "stop" : finishReason, timings };
@@ -127,10 +127,13 @@ async function run(
         // A control token parts texts: what was held back belongs before it.
         if (input.tokenizer.bytesOf(id).length === 0) {
           const rest = restOf(decoder, stop);
-          if (rest !== "") show(rest, []);
+          if (rest !== "") show(rest, [], tokens.showRest(rest));
           if (stop.isStopped) break;
         }
-        show(stop.push(decoder.push(id)), [id]);
+        const decoded = decoder.push(id);
+        const piece = stop.push(decoded);
+        if (rows) tokens.add(readLogprobs(rows, { index: ids.length, id }), decoded);
+        show(piece, [id], tokens.show(piece));
       }
       if (stop.isStopped) stopEngine.abort();
     }

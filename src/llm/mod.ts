@@ -24,6 +24,7 @@ export type {
   GenerateRequest,
   GenerateResult,
   Generation,
+  GrammarPart,
   GrammarSource,
   KvUse,
   LanguageModel,

@@ -5,7 +5,13 @@
 import { RequestError } from "../base/errors.ts";
 import { createLogprobRows, type LogprobRows, LOGPROBS_TOP_MAX } from "../engine/logprob_rows.ts";
 import type { EngineRequest } from "../engine/types.ts";
-import { compileGrammar, type Grammar, type VocabularyBytes } from "../grammar/mod.ts";
+import {
+  compileGrammar,
+  type Grammar,
+  MARKER_BYTE,
+  markerBytes,
+  type VocabularyBytes,
+} from "../grammar/mod.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
 import type { GenerateRequest, GrammarSource } from "./types.ts";
 
@@ -91,17 +97,19 @@ export function logprobRows(count: number, ids: number): LogprobRows {
 export function vocabularyBytes(tokenizer: Tokenizer, vocabSize: number): VocabularyBytes {
   const count = tokenizer.vocabSize;
   const offsets = new Uint32Array(new SharedArrayBuffer(4 * (count + 1)));
-  const isHidden = new Uint8Array(new SharedArrayBuffer(count));
-  const utf8 = new TextEncoder();
   const pieceOf = (id: number) => {
     const bytes = tokenizer.bytesOf(id);
-    return bytes.length > 0 ? bytes : utf8.encode(tokenizer.pieceOf(id));
+    if (bytes.length === 0) {
+      const name = tokenizer.pieceOf(id);
+      return name === "" ? NO_BYTES : markerBytes(name);
+    }
+    // A byte that no text has is nothing for a grammar, and must not begin a marker.
+    return bytes.includes(MARKER_BYTE) ? NO_BYTES : bytes;
   };
   for (let id = 0; id < count; id++) offsets[id + 1] = offsets[id] + pieceOf(id).length;
   const bytes = new Uint8Array(new SharedArrayBuffer(offsets[count]));
-  for (let id = 0; id < count; id++) {
-    bytes.set(pieceOf(id), offsets[id]);
-    if (tokenizer.bytesOf(id).length === 0) isHidden[id] = 1;
-  }
-  return { vocabSize, bytes, offsets, isHidden, endIds: [...tokenizer.endIds] };
+  for (let id = 0; id < count; id++) bytes.set(pieceOf(id), offsets[id]);
+  return { vocabSize, bytes, offsets, endIds: [...tokenizer.endIds] };
 }
+
+const NO_BYTES = new Uint8Array(0);

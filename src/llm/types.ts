@@ -62,11 +62,32 @@ export type GrammarSource =
     /** Any JSON object. */
     | { readonly kind: "json" }
     | { readonly kind: "jsonSchema"; readonly schema: unknown }
+    | { readonly kind: "parts"; readonly parts: GrammarPart }
   )
   & {
     /** The text is free until this has been generated; the grammar holds from then on. */
     readonly trigger?: string;
   };
+
+/** A part of what an answer must be. */
+export type GrammarPart =
+  /** Exactly this text. */
+  | string
+  /** The control token that is spelt so, and no text. */
+  | { readonly token: string }
+  /** Free text, up to and with the first of these. */
+  | { readonly until: string | { readonly token: string } }
+  /** One part after the other. */
+  | { readonly all: readonly GrammarPart[] }
+  | { readonly anyOf: readonly GrammarPart[] }
+  /** From `min` (0) to `max` (no limit, else at least 1) times, parted by `between` (nothing). */
+  | {
+    readonly repeat: GrammarPart;
+    readonly between?: GrammarPart;
+    readonly min?: number;
+    readonly max?: number;
+  }
+  | { readonly grammar: GrammarSource };
 
 /** How likely the model found an id. */
 export interface TokenLogprob {
@@ -88,7 +109,10 @@ export interface GenerateChunk {
   readonly text: string;
   /** The new ids. */
   readonly ids: readonly number[];
-  /** One for each id, where they were asked for. */
+  /**
+   * Where they were asked for: of the ids whose text is shown by now. Those of what is held back
+   * come when that does, and those of a stop text never.
+   */
   readonly logprobs?: readonly TokenLogprobs[];
   /** Ids of the answer so far that were guessed ahead; left out: none. */
   readonly draftedTokens?: number;

@@ -1,5 +1,5 @@
 /** Small vocabularies and grammars for tests, and the slow way to every answer. */
-import { compileGrammar } from "../../src/grammar/mod.ts";
+import { compileGrammar, MARKER_BYTE } from "../../src/grammar/mod.ts";
 import { buildTokenTrie, GrammarKnowledge, GrammarMatcher } from "../../src/grammar/mod.ts";
 import type { TokenTrie, VocabularyBytes } from "../../src/grammar/mod.ts";
 import type { GrammarSource } from "../../src/llm/types.ts";
@@ -11,18 +11,18 @@ export function vocabularyOf(
   tokens: readonly (string | Uint8Array)[],
   of: { hidden?: readonly number[]; ends?: readonly number[]; vocabSize?: number } = {},
 ): VocabularyBytes {
-  const parts = tokens.map((each) => typeof each === "string" ? UTF8.encode(each) : each);
+  const parts = tokens.map((each, id) => {
+    const text = typeof each === "string" ? UTF8.encode(each) : each;
+    return of.hidden?.includes(id) ? Uint8Array.of(MARKER_BYTE, ...text) : text;
+  });
   const offsets = new Uint32Array(parts.length + 1);
   parts.forEach((each, id) => offsets[id + 1] = offsets[id] + each.length);
   const bytes = new Uint8Array(offsets[parts.length]);
   parts.forEach((each, id) => bytes.set(each, offsets[id]));
-  const isHidden = new Uint8Array(parts.length);
-  for (const id of of.hidden ?? []) isHidden[id] = 1;
   return {
     vocabSize: of.vocabSize ?? parts.length,
     bytes,
     offsets,
-    isHidden,
     endIds: of.ends ?? [],
   };
 }
@@ -35,8 +35,12 @@ export const BYTE_TRIE: TokenTrie = buildTokenTrie(
   ),
 );
 
-export function matcherOf(source: GrammarSource, trie = BYTE_TRIE): GrammarMatcher {
-  return new GrammarMatcher(new GrammarKnowledge(compileGrammar(source), trie));
+export function matcherOf(
+  source: GrammarSource,
+  trie = BYTE_TRIE,
+  tokensMax = Infinity,
+): GrammarMatcher {
+  return new GrammarMatcher(new GrammarKnowledge(compileGrammar(source), trie), { tokensMax });
 }
 
 export function gbnf(text: string): GrammarSource {

@@ -1,4 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
+import { createLogprobRows } from "../../src/engine/logprob_rows.ts";
 import type { EngineRequest, EngineResult } from "../../src/engine/types.ts";
 import { type GenerationInput, startGeneration } from "../../src/llm/generation.ts";
 import { TurnQueue } from "../../src/llm/queue.ts";
@@ -96,6 +97,37 @@ Deno.test("startGeneration() gives what it holds back before a control token tha
   assertEquals((await generation.result).ids, [...codes("one S"), 1, ...codes("TOP two")]);
 });
 
+Deno.test("startGeneration() tells log probabilities of what is shown, not of a stop text", async () => {
+  const piece = ["on", "e S", "T", " T", "wo S", "TOP", " x"];
+  const tokenizer = {
+    streamDecoder: () => ({ push: (id: number) => piece[id - 2] ?? "", flush: () => "" }),
+    bytesOf: (id: number) => new Uint8Array(id === 1 ? 0 : 1),
+  } as unknown as Tokenizer;
+  const read = async (stop: string[], steps: number[][]) => {
+    const logprobs = createLogprobRows(0, 16);
+    const { input: given } = input(steps, { tokenizer, stop, request: { ...REQUEST, logprobs } });
+    const generation = startGeneration(new TurnQueue({ runningMax: 1, waitingMax: 1 }), given);
+    const told: (string | number[])[][] = [];
+    for await (const { text, logprobs = [] } of generation) {
+      told.push([text, logprobs.map(({ id }) => id)]);
+    }
+    return { told, ids: (await generation.result).ids };
+  };
+  assertEquals(await read(["STOP"], [[2, 3], [4, 5, 6], [7, 8]]), {
+    told: [
+      ...[["on", [2]], ["e ", [3]], ["", []], ["ST T", [4, 5]], ["wo ", [6]], ["", []]],
+    ],
+    ids: [2, 3, 4, 5, 6, 7],
+  });
+  // What was held back has its tokens when it is shown: at the end, and before a control token.
+  assertEquals((await read(["e STOP"], [[2, 3]])).told, [["on", [2]], ["", []], ["e S", [3]]]);
+  assertEquals((await read(["STOP"], [[3, 4], [1, 2]])).told, [
+    ...[["e ", [3]], ["", []], ["ST", [4]], ["", [1]], ["on", [2]]],
+  ]);
+  assertEquals((await read(["one"], [[2, 3]])).told, [["", []], ["", []]]);
+  assertEquals((await read([], [[2, 9], [3]])).told, [["on", [2]], ["", [9]], ["e S", [3]]]);
+});
+
 Deno.test("startGeneration() ends half a character before a control token that follows", async () => {
   const bytes = (id: number) => new Uint8Array(id === 1 ? [] : [id]);
   const source = { bytesOf: bytes, addsSpacePrefix: false };
@@ -112,6 +144,18 @@ Deno.test("startGeneration() ends half a character before a control token that f
   };
   assertEquals(await read([]), ["a\ufffd|final", "length"]);
   assertEquals(await read(["\ufffd"]), ["a", "stop"]);
+  // What it ended with counts: the next token is told when it is shown, not before.
+  const request = { ...REQUEST, logprobs: createLogprobRows(0, 8) };
+  const more = { tokenizer, stop: ["STOP"], request };
+  const { input: given } = input([[0xf0], [1], codes("ST")], more);
+  const told: number[][] = [];
+  for await (
+    const { logprobs = [] } of startGeneration(
+      new TurnQueue({ runningMax: 1, waitingMax: 1 }),
+      given,
+    )
+  ) told.push(logprobs.map(({ id }) => id));
+  assertEquals(told, [[0xf0], [], [1], [], [], codes("ST")]);
 });
 
 Deno.test("startGeneration() frees the engine and its turn when the decoder throws", async () => {

@@ -1,14 +1,20 @@
 /** Answers on the terminal: their text as it comes, and how fast they came. */
 import type { GenerateResult, Generation, LanguageModel } from "../../llm/mod.ts";
 import type { AnswerParser, Delta } from "../../server/tools/call_parser.ts";
+import { controlsOf } from "../../server/tools/call_format.ts";
 import { harmonyMarksOf } from "../../server/tools/harmony_marks.ts";
 import { HarmonyParser } from "../../server/tools/harmony_parser.ts";
+import { thoughtMarksOf, ThoughtParser } from "../../server/tools/thought_parser.ts";
 import { writeOut } from "../output.ts";
 
 /** Reads answers whose parts are marked by tokens that have no text; undefined: all is text. */
 export function answerParser(model: LanguageModel): AnswerParser | undefined {
-  const marks = harmonyMarksOf(model);
-  return marks === null ? undefined : new HarmonyParser({ marks, opening: "", isKnown: null });
+  const harmony = harmonyMarksOf(model);
+  if (harmony !== null) return new HarmonyParser({ marks: harmony, opening: "", isKnown: null });
+  const marks = thoughtMarksOf(model.details?.chatTemplate ?? "");
+  if (marks === null) return undefined;
+  const controls = controlsOf(model, [marks.open, marks.close]);
+  return controls.size === 0 ? undefined : new ThoughtParser({ isOpened: false, marks, controls });
 }
 
 /** Writes an answer to stdout as it comes, and a line end behind it. */

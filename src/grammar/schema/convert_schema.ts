@@ -2,8 +2,8 @@
  * JSON Schema → rules whose sentences are JSON that the schema accepts: not all of it, but nothing
  * else. What a schema asks for and this cannot promise is refused with the path of the word.
  */
-import { choice, type Expression, never, ref, RuleBook, tooLarge, words } from "../expression.ts";
-import { JsonRules } from "../json_rules.ts";
+import { choice, type Expression, never, ref, tooLarge, words } from "../expression.ts";
+import type { JsonRules } from "../json_rules.ts";
 import type { GrammarLimits } from "../limits.ts";
 import { findOverlap } from "./alternatives.ts";
 import { convertArray } from "./array_schema.ts";
@@ -27,11 +27,11 @@ import {
 import { convertNumber, convertString } from "./text_schema.ts";
 
 /**
- * The rules of a schema; rule 0 is the whole value.
+ * Adds the rules of a schema to those of JSON. @returns the number of the one for the whole value.
  * @throws {RequestError} 400 with the path of what is wrong, or not supported.
  */
-export function convertSchema(schema: unknown, limits: GrammarLimits): RuleBook {
-  return new SchemaConverter(schema, limits).run();
+export function convertSchema(schema: unknown, json: JsonRules): number {
+  return new SchemaConverter(schema, json).run();
 }
 
 /** Ways in which a schema with `anyOf` inside `allOf` may be read. */
@@ -61,13 +61,13 @@ class SchemaConverter implements SchemaContext {
   #depth = 0;
   #seen = 0;
 
-  constructor(root: unknown, limits: GrammarLimits) {
+  constructor(root: unknown, json: JsonRules) {
     this.#root = root;
-    this.#limits = limits;
-    this.json = new JsonRules(new RuleBook(limits));
+    this.#limits = json.book.limits;
+    this.json = json;
   }
 
-  run(): RuleBook {
+  run(): number {
     this.#reference("#", "$");
     // Rules of references are made one after the other: a chain of them takes no stack.
     for (let next = this.#pending.pop(); next !== undefined; next = this.#pending.pop()) {
@@ -75,7 +75,7 @@ class SchemaConverter implements SchemaContext {
       const path = pointer === "#" ? "$" : pointer.replace("#", "$").replaceAll("/", ".");
       this.json.book.define(rule, this.convert(this.#find(pointer, path), path));
     }
-    return this.json.book;
+    return this.#references.get("#")!;
   }
 
   convert(schema: unknown, path: string): Expression {

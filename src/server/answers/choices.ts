@@ -196,8 +196,9 @@ async function* readChoices(
     const choice = choices.get(index) ?? newChoice(index);
     choices.set(index, choice);
     if (event.kind === "chunk") {
-      const { ids, logprobs: { length } = [] } = event.chunk;
-      if (request.logprobs !== undefined && length < ids.length) throw noLogprobsError();
+      if (request.logprobs !== undefined && event.chunk.logprobs === undefined) {
+        throw noLogprobsError();
+      }
       // What was on its way when it was told to end.
       if (choice.isStopped) continue;
       const { deltas, logprobs } = choice.push(event.chunk);

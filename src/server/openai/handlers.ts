@@ -6,6 +6,7 @@ import type { Choice, Prompt } from "../answers/choices.ts";
 import type { ServerEnv } from "../guards.ts";
 import { fieldError } from "../http_errors.ts";
 import type { AppSettings } from "../options.ts";
+import { controlsOf } from "../tools/call_format.ts";
 import { harmonyMarksOf } from "../tools/harmony_marks.ts";
 import { planHarmony } from "../tools/harmony_plan.ts";
 import { planTools } from "../tools/tool_plan.ts";
@@ -72,7 +73,7 @@ export function chatAsk(
   const grammar = bound && isOpened ? { trigger: thoughts.marks.close, ...bound } : bound;
   const newParser = thoughts === null
     ? plan.newParser
-    : () => new ThoughtParser({ isOpened, marks: thoughts.marks, answer: plan.newParser?.() });
+    : () => new ThoughtParser({ ...thoughts, isOpened, answer: plan.newParser?.() });
   return {
     prompts: [{ ids, echo: "" }],
     looserGrammar: plan.looserGrammar,
@@ -86,8 +87,10 @@ export function chatAsk(
 function thoughtsOf(model: LanguageModel, ids: readonly number[]) {
   const marks = thoughtMarksOf(model.details?.chatTemplate ?? "");
   if (marks === null) return null;
+  const controls = controlsOf(model, [marks.open, marks.close]);
   const end = model.decode(ids.slice(-THOUGHT_IDS_MAX)).trimEnd();
-  return { marks, isOpened: end.endsWith(marks.open) };
+  const isOpened = end.endsWith(marks.open) || controls.get(ids.at(-1)!) === marks.open;
+  return { marks, controls, isOpened };
 }
 
 /** Continues prompts. */

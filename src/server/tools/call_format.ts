@@ -3,7 +3,16 @@
  * template shows it for its own earlier calls. Knows nothing of requests.
  */
 import type { LanguageModel } from "../../llm/types.ts";
+import { GEMMA_QUOTE } from "./gemma_arguments.ts";
 import { ARGUMENT_TAGS, FUNCTION_TAGS, INVOKE_TAGS, type Markup } from "./markup_call.ts";
+import {
+  BARE_NAME_CALL,
+  FENCED_CALL,
+  type NamedMarks,
+  NUMBERED_CALL,
+  PARTED_CALL,
+  TAGGED_CALL,
+} from "./named_call.ts";
 
 export interface CallFormat {
   readonly name:
@@ -11,6 +20,8 @@ export interface CallFormat {
     | "mistral"
     | "llama3"
     | "python"
+    | "named"
+    | "list"
     | "gemma"
     | "markup"
     | "json"
@@ -19,12 +30,16 @@ export interface CallFormat {
   readonly open: string;
   /** Text that may follow a call. */
   readonly close: string;
-  /** The id of `open` where it is a control token, which has no text in an answer. */
-  readonly openId?: number;
+  /** What of the format are control tokens, which have no text in an answer. */
+  readonly controls?: ReadonlyMap<number, string>;
+  /** What the model calls a function's name; left out: "name". */
+  readonly nameKey?: "name" | "tool_name";
   /** What the model calls the arguments. */
   readonly argumentsKey: "arguments" | "parameters";
-  /** A call may be `name{…}`. */
-  readonly hasBareNames: boolean;
+  /** Calls are the members of a list, even a single one. */
+  readonly isList?: boolean;
+  /** A call's name is between marks, its arguments are JSON. */
+  readonly named?: NamedMarks;
   /** Calls are `[name(argument=value, …), …]`. */
   readonly hasPythonCalls?: boolean;
   /** Calls are `call:name{argument:value, …}`. */
@@ -33,9 +48,13 @@ export interface CallFormat {
   readonly markup?: Markup;
   /** The template leaves out earlier calls: they have to be text. */
   readonly hidesCalls?: boolean;
+  /** The template shows calls where a message has no text: not even an empty one. */
+  readonly asksForNoText?: boolean;
+  /** The template looks for functions in the system's message, as a text. */
+  readonly isToldBySystem?: boolean;
   /** Characters of a call's id, where the template counts them. */
   readonly idChars: number | null;
-  /** False: the template cannot say which functions there are, so that a message has to. */
+  /** False: the template does not say which functions there are, so that a message has to. */
   readonly isInTemplate: boolean;
 }
 
@@ -43,7 +62,6 @@ const PLAIN: Omit<CallFormat, "name"> = {
   open: "",
   close: "",
   argumentsKey: "arguments",
-  hasBareNames: false,
   idChars: null,
   isInTemplate: true,
 };
@@ -56,31 +74,15 @@ const TAGGED = { ...PLAIN, open: "<tool_call>", close: "</tool_call>" };
 /** The format of the model's own template, or tags that it is told of. */
 export function callFormatOf(model: LanguageModel): CallFormat {
   const template = model.details?.chatTemplate ?? "";
-  if (!/\btools\b/.test(template)) return { ...TAGGED, name: "instructed", isInTemplate: false };
-  if (template.includes("[TOOL_CALLS]")) {
-    return {
-      ...PLAIN,
-      name: "mistral",
-      open: "[TOOL_CALLS]",
-      hasBareNames: true,
-      idChars: 9,
-      ...controlId(model, "[TOOL_CALLS]"),
-    };
+  const isInTemplate = /\btools\b/.test(template);
+  const native = nativeFormat(template);
+  if (native !== null) {
+    const { open, close, named: { begin, before, behind, end } = NO_MARKS } = native;
+    const quote = native.hasGemmaCalls ? GEMMA_QUOTE : "";
+    const controls = controlsOf(model, [open, begin, before, behind, end, close, quote]);
+    return { ...native, isInTemplate, ...(controls.size > 0 && { controls }) };
   }
-  if (/<\|tool_(call|list)_start\|>|List of tools: \[/.test(template)) {
-    const open = "<|tool_call_start|>";
-    return {
-      ...PLAIN,
-      ...{ name: "python", open, close: "<|tool_call_end|>", hasPythonCalls: true },
-      hidesCalls: !/\btool_calls\b/.test(template),
-      ...controlId(model, open),
-    };
-  }
-  if (template.includes("<|tool_call>call:")) {
-    const [open, close] = ["<|tool_call>", "<tool_call|>"];
-    const id = controlId(model, open);
-    return { ...PLAIN, name: "gemma", open, close, hasGemmaCalls: true, ...id };
-  }
+  if (!isInTemplate) return { ...TAGGED, name: "instructed", isInTemplate };
   if (template.includes("<minimax:tool_call>")) {
     const [open, close] = ["<minimax:tool_call>", "</minimax:tool_call>"];
     return { ...PLAIN, name: "markup", open, close, markup: INVOKE_TAGS };
@@ -94,14 +96,68 @@ export function callFormatOf(model: LanguageModel): CallFormat {
     return { ...TAGGED, name: "markup", close: "", markup: ARGUMENT_TAGS };
   }
   if (template.includes("<tool_call>")) return { ...TAGGED, name: "hermes" };
+  if (template.includes("<function=")) {
+    return { ...PLAIN, name: "named", open: "<function=", named: TAGGED_CALL };
+  }
   if (/python_tag|ipython/.test(template) && template.includes("parameters")) {
     return { ...PLAIN, name: "llama3", argumentsKey: "parameters" };
   }
   return BARE_CALL;
 }
 
-/** The id of what opens calls, where it has no text. */
-function controlId(model: LanguageModel, open: string): Pick<CallFormat, "openId"> {
-  const ids = model.encodeText(open, { special: true });
-  return ids.length === 1 && model.tokenBytes(ids[0]).length === 0 ? { openId: ids[0] } : {};
+const NO_MARKS = { begin: "", before: "", behind: "", end: "" };
+
+/** Formats whose marks may be control tokens. */
+function nativeFormat(template: string): CallFormat | null {
+  const has = (text: string) => template.includes(text);
+  if (has("[TOOL_CALLS]")) {
+    const named = BARE_NAME_CALL;
+    const format = { ...PLAIN, open: "[TOOL_CALLS]", named, idChars: 9 } as const;
+    return { ...format, name: "mistral", isList: !has("[ARGS]") };
+  }
+  if (/<\|tool_(call|list)_start\|>|List of tools: \[/.test(template)) {
+    const [open, close] = ["<|tool_call_start|>", "<|tool_call_end|>"];
+    const hidesCalls = !/\btool_calls\b/.test(template);
+    return { ...PLAIN, name: "python", open, close, hasPythonCalls: true, hidesCalls };
+  }
+  if (has("<|tool_call>call:")) {
+    const [open, close] = ["<|tool_call>", "<tool_call|>"];
+    return { ...PLAIN, name: "gemma", open, close, hasGemmaCalls: true };
+  }
+  if (has("<｜tool▁calls▁begin｜>")) {
+    const [open, close] = ["<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"];
+    const named = has("```") ? FENCED_CALL : PARTED_CALL;
+    const asksForNoText = /\['content'\] is (not )?none/.test(template);
+    return { ...PLAIN, name: "named", open, close, named, asksForNoText };
+  }
+  if (has("<|tool_calls_section_begin|>")) {
+    const [open, close] = ["<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"];
+    return { ...PLAIN, name: "named", open, close, named: NUMBERED_CALL };
+  }
+  if (has("<|START_ACTION|>")) {
+    const [open, close] = ["<|START_ACTION|>", "<|END_ACTION|>"];
+    const keys = { nameKey: "tool_name", argumentsKey: "parameters" } as const;
+    return { ...PLAIN, ...keys, name: "list", open, close, isList: true };
+  }
+  // Granite 3; Phi-4-mini, which closes them.
+  const isPhi = has("<|tool|>");
+  if (isPhi || has("<|tool_call|>")) {
+    const [open, close] = ["<|tool_call|>", isPhi ? "<|/tool_call|>" : ""];
+    const more = { hidesCalls: !/\btool_calls\b/.test(template), isToldBySystem: isPhi };
+    return { ...PLAIN, ...more, name: "list", open, close, isList: true };
+  }
+  // Nemotron Nano 2; Apriel 1.6.
+  const tag = ["TOOLCALL", "tool_calls"].find((name) => has(`<${name}>[`));
+  if (tag === undefined) return null;
+  return { ...PLAIN, name: "list", open: `<${tag}>`, close: `</${tag}>`, isList: true };
+}
+
+/** Control tokens that texts consist of, and how they are spelt. */
+export function controlsOf(model: LanguageModel, texts: readonly string[]): Map<number, string> {
+  const controls = new Map<number, string>();
+  for (const text of texts.flatMap((each) => each.match(/<[^<>\s]+>|\[[^[\]\s]+\]/g) ?? [])) {
+    const ids = model.encodeText(text, { special: true });
+    if (ids.length === 1 && model.tokenBytes(ids[0]).length === 0) controls.set(ids[0], text);
+  }
+  return controls;
 }

@@ -30,6 +30,7 @@ type State = "key" | "inKey" | "colon" | "value" | "string" | "nested" | "litera
 
 /** Reads one call; begins behind its `{`. */
 export class CallObjectScanner {
+  readonly #nameKey: string;
   #state: State = "key";
   #key = "";
   /** The key or the value that is being read, as it is written. */
@@ -39,6 +40,11 @@ export class CallObjectScanner {
   #name: string | null = null;
   #newArguments = "";
   #hasArguments = false;
+
+  /** nameKey: what the model calls a function's name. */
+  constructor(nameKey = "name") {
+    this.#nameKey = nameKey;
+  }
 
   /** The function's name, once it is known. */
   get name(): string | null {
@@ -97,7 +103,7 @@ export class CallObjectScanner {
 
   #beginValue(char: string): "more" | "bad" {
     if (char === '"') return this.#begin("string", char);
-    if (this.#key === "name") return "bad";
+    if (this.#key === this.#nameKey) return "bad";
     if (char === "{" || char === "[") {
       this.#nested = new BalancedScanner();
       if (this.#isArguments) {
@@ -117,7 +123,7 @@ export class CallObjectScanner {
     }
     if (char === "\\") this.#isEscaped = true;
     if (char !== '"') {
-      const isNamed = this.#state === "inKey" || this.#key === "name";
+      const isNamed = this.#state === "inKey" || this.#key === this.#nameKey;
       return isNamed && this.#raw.length > NAME_CHARS_MAX ? "bad" : "more";
     }
     let text: string;
@@ -130,7 +136,7 @@ export class CallObjectScanner {
       this.#key = text;
       return this.#begin("colon", "");
     }
-    if (this.#key === "name") this.#name ??= text;
+    if (this.#key === this.#nameKey) this.#name ??= text;
     else if (this.#isArguments) {
       // Some models write the arguments as a string of JSON.
       this.#newArguments += text;

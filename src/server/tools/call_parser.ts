@@ -3,10 +3,11 @@
  * held back, what is no call after all is text. Works on characters, so how the text is cut into
  * pieces makes no difference.
  */
-import { BalancedScanner, CallObjectScanner } from "./call_object.ts";
+import { CallObjectScanner } from "./call_object.ts";
 import type { CallFormat } from "./call_format.ts";
 import { GemmaArguments } from "./gemma_arguments.ts";
-import { MarkupCall } from "./markup_call.ts";
+import { type ArgumentTypes, MarkupCall } from "./markup_call.ts";
+import { type CallProgress, NamedCall } from "./named_call.ts";
 import { PythonArguments } from "./python_arguments.ts";
 
 /** Something new of an answer. */
@@ -34,8 +35,8 @@ export interface CallParserOptions {
   readonly isKnown: (name: string) => boolean;
   /** The prompt ended with the format's opening: the answer begins within a call. */
   readonly isOpened?: boolean;
-  /** The type of an argument by its function's schema; left out: no function has one. */
-  readonly typeOf?: (name: string, key: string) => unknown;
+  /** Left out: no function says what its arguments are. */
+  readonly typeOf?: ArgumentTypes;
   /** Further calls are left out; default: none is. */
   readonly callsMax?: number;
 }
@@ -50,21 +51,18 @@ type State =
   | "object"
   /** Within a list, between calls. */
   | "list"
-  /** A bare name, up to the arguments. */
-  | "name"
-  /** The arguments behind a bare name. */
-  | "arguments"
-  /** The same where arguments are no JSON: Python's form, Gemma's. */
+  /** Calls whose arguments are no JSON: Python's form, Gemma's. */
   | "writtenName"
   | "writtenArguments"
-  /** A name and arguments between tags. */
-  | "markup"
+  /** A name, then arguments, between tags or marks. */
+  | "marked"
   /** Behind a call. */
   | "close";
 
 const SPACE = /\s/;
 const HELD_SPACES_MAX = 256;
 const NAME_CHARS_MAX = 256;
+const NO_CONTROLS: ReadonlyMap<number, string> = new Map();
 /** What Gemma writes before a name. */
 const GEMMA_PREFIX = /^call:/;
 
@@ -77,22 +75,23 @@ export class CallParser implements AnswerParser {
   /** All since the opening, while it may turn out to be text. */
   #raw = "";
   #object = new CallObjectScanner();
-  #balanced = new BalancedScanner();
   #written: PythonArguments | GemmaArguments = new PythonArguments();
   #writtenName = "";
-  #markup: MarkupCall | null = null;
+  #marked: { push(char: string): CallProgress } | null = null;
   #isInList = false;
   #calls = 0;
   /** The call under way was announced. */
   #isCommitted = false;
   #isLeftOut = false;
+  /** What calls of this answer are called. */
+  readonly #ids = new Set<string>();
 
   constructor(options: CallParserOptions) {
     this.#options = options;
     const isWhole = options.format.open === "";
     this.#state = isWhole || options.isOpened ? "begin" : "text";
     // What comes before the name is in the prompt, too.
-    if (options.isOpened && options.format.markup) this.#beginMarkup({ isNamed: true });
+    if (options.isOpened && this.#isMarked) this.#beginMarked({ isBegun: true });
   }
 
   get callCount(): number {
@@ -100,9 +99,13 @@ export class CallParser implements AnswerParser {
   }
 
   push(text: string, ids: readonly number[] = []): Delta[] {
-    const { open, openId } = this.#options.format;
-    // The opening may be a control token, which has no text.
-    if (openId !== undefined && ids.includes(openId)) this.#feed(open);
+    const { open, controls = NO_CONTROLS } = this.#options.format;
+    // Marks may be control tokens, which have no text. Only the opening means something in a text.
+    for (const id of ids) {
+      const mark = controls.get(id);
+      const isInText = this.#state === "text" || this.#state === "plain";
+      if (mark !== undefined && (mark === open || !isInText)) this.#feed(mark);
+    }
     this.#feed(text);
     return this.#take();
   }
@@ -142,18 +145,12 @@ export class CallParser implements AnswerParser {
         return this.#objectChar(char);
       case "list":
         return this.#listChar(char);
-      case "name":
-        return this.#nameChar(char);
-      case "arguments":
-        this.#sayArguments(char);
-        if (this.#balanced.push(char)) this.#endCall();
-        return;
       case "writtenName":
         return this.#writtenNameChar(char);
       case "writtenArguments":
         return this.#writtenChar(char);
-      case "markup":
-        return this.#markupChar(char);
+      case "marked":
+        return this.#markedChar(char);
     }
   }
 
@@ -179,22 +176,24 @@ export class CallParser implements AnswerParser {
 
   #beginChar(char: string): void {
     if (SPACE.test(char)) return;
-    if (this.#options.format.markup) {
-      this.#beginMarkup();
-      return this.#markupChar(char);
+    if (this.#isMarked) {
+      this.#beginMarked();
+      return this.#markedChar(char);
     }
     if (char === "{") return this.#beginObject();
     if (char === "[") {
       this.#isInList = true;
       this.#state = "list";
     } else if (this.#beginsWrittenName(char)) this.#beginWrittenName(char);
-    else if (this.#options.format.hasBareNames && /[\w.-]/.test(char)) this.#state = "name";
-    else this.#giveUp();
+    else if (this.#options.format.named && /[\w.-]/.test(char)) {
+      this.#beginMarked();
+      this.#markedChar(char);
+    } else this.#giveUp();
   }
 
   #beginObject(raw = this.#raw): void {
     this.#raw = raw;
-    this.#object = new CallObjectScanner();
+    this.#object = new CallObjectScanner(this.#options.format.nameKey);
     this.#isCommitted = false;
     this.#state = "object";
   }
@@ -254,32 +253,26 @@ export class CallParser implements AnswerParser {
     else if (end === "done") this.#endCall();
   }
 
-  #beginMarkup(how: { readonly isNamed?: boolean } = {}): void {
-    const { format: { markup }, typeOf = () => undefined } = this.#options;
-    this.#markup = new MarkupCall(markup!, typeOf, how);
-    this.#isCommitted = false;
-    this.#state = "markup";
+  /** Marks of its own begin each call, so that it cannot be an object or a list. */
+  get #isMarked(): boolean {
+    const { markup, named } = this.#options.format;
+    return markup !== undefined || named !== undefined && named.begin !== "";
   }
 
-  #markupChar(char: string): void {
-    const { name, text, end, rest = "" } = this.#markup!.push(char);
-    if (name !== undefined) this.#commit(name);
+  #beginMarked(how: { readonly isBegun?: boolean } = {}): void {
+    const { format: { markup, named }, typeOf = () => undefined } = this.#options;
+    this.#marked = markup ? new MarkupCall(markup, typeOf, how) : new NamedCall(named!, how);
+    this.#isCommitted = false;
+    this.#state = "marked";
+  }
+
+  #markedChar(char: string): void {
+    const { name, id, text, end, rest = "" } = this.#marked!.push(char);
+    if (name !== undefined) this.#commit(name, id);
     this.#sayArguments(text);
     if (end === "bad") this.#giveUp();
     else if (end === "done") this.#endCall();
     this.#feed(rest);
-  }
-
-  #nameChar(char: string): void {
-    const { open } = this.#options.format;
-    if (char === "{") {
-      const written = this.#raw.trimStart();
-      const from = written.startsWith(open) ? open.length : 0;
-      this.#commit(/^\s*[\w.-]+/.exec(written.slice(from))![0].trim());
-      this.#balanced = new BalancedScanner();
-      this.#sayArguments(char);
-      this.#state = "arguments";
-    } else if (!/[\w.[\]-]/.test(char) || this.#raw.length > NAME_CHARS_MAX) this.#giveUp();
   }
 
   #closeChar(char: string): void {
@@ -295,10 +288,10 @@ export class CallParser implements AnswerParser {
         return this.#beginObject(held);
       }
       this.#state = "plain";
-    } else if (this.#beginsNextMarkup(begun)) {
-      if (begun !== this.#options.format.markup!.name[0]) return;
+    } else if (this.#beginsNext(begun)) {
+      if (begun !== this.#nextBegin) return;
       this.#held = "";
-      return this.#beginMarkup({ isNamed: true });
+      return this.#beginMarked({ isBegun: true });
     } else if (close !== "" && close.startsWith(begun) && this.#held.length <= HELD_SPACES_MAX) {
       if (begun !== close) return;
       this.#held = "";
@@ -311,19 +304,26 @@ export class CallParser implements AnswerParser {
   }
 
   /** Between the same tags there may be more calls. */
-  #beginsNextMarkup(begun: string): boolean {
-    const [before = ""] = this.#options.format.markup?.name ?? [];
-    return before !== "" && begun !== "" && before.startsWith(begun) &&
+  get #nextBegin(): string {
+    const { markup, named } = this.#options.format;
+    return markup?.name[0] ?? named?.begin ?? "";
+  }
+
+  #beginsNext(begun: string): boolean {
+    return begun !== "" && this.#nextBegin.startsWith(begun) &&
       this.#held.length <= HELD_SPACES_MAX;
   }
 
-  #commit(name: string): void {
+  #commit(name: string, ownId?: string): void {
     const { callsMax = Infinity, format } = this.#options;
     this.#isCommitted = true;
     this.#raw = "";
     this.#isLeftOut = this.#calls >= callsMax;
     if (this.#isLeftOut) return;
-    this.#out.push({ kind: "call", call: this.#calls, id: newCallId(format), name });
+    const isNew = ownId !== undefined && !this.#ids.has(ownId);
+    const id = isNew ? ownId : newCallId(format);
+    this.#ids.add(id);
+    this.#out.push({ kind: "call", call: this.#calls, id, name });
     this.#calls += 1;
   }
 

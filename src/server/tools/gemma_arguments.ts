@@ -4,7 +4,7 @@
  */
 
 /** What texts stand between. */
-const QUOTE = '<|"|>';
+export const GEMMA_QUOTE = '<|"|>';
 const CHARS_MAX = 1 << 20;
 
 export interface GemmaProgress {
@@ -83,15 +83,15 @@ export class GemmaArguments {
 
   /** Where what has come is the mark of a text, one begins. */
   #beginsText(isKey: boolean): GemmaProgress {
-    if (this.#held.trimStart() !== QUOTE) return NOTHING;
+    if (this.#held.trimStart() !== GEMMA_QUOTE) return NOTHING;
     this.#isKey = isKey;
     return this.#go("text");
   }
 
   #textChar(char: string): GemmaProgress {
     this.#held += char;
-    if (!this.#held.endsWith(QUOTE)) return NOTHING;
-    const text = this.#held.slice(0, -QUOTE.length);
+    if (!this.#held.endsWith(GEMMA_QUOTE)) return NOTHING;
+    const text = this.#held.slice(0, -GEMMA_QUOTE.length);
     if (!this.#isKey) return this.#go("behind", this.#parted(JSON.stringify(text)));
     this.#state = "key";
     this.#held = text;

@@ -15,8 +15,6 @@ export interface HarmonyParserOptions {
   readonly callsMax?: number;
   /** Thoughts are text like the answer. */
   readonly rawThoughts?: boolean;
-  /** Reads what is text; left out: it is text. */
-  readonly answer?: AnswerParser;
 }
 
 /** The parts of a head, and what a message brings: "none" is left out. */
@@ -51,7 +49,7 @@ export class HarmonyParser implements AnswerParser {
   }
 
   get callCount(): number {
-    return this.#calls + (this.#options.answer?.callCount ?? 0);
+    return this.#calls;
   }
 
   push(text: string, ids: readonly number[] = []): Delta[] {
@@ -66,7 +64,7 @@ export class HarmonyParser implements AnswerParser {
   end(): Delta[] {
     if (!this.#hasMarks) this.#say("text", this.#head.role);
     this.#endMessage();
-    return [...this.#take(), ...this.#options.answer?.end() ?? []];
+    return this.#take();
   }
 
   #take(): Delta[] {
@@ -154,9 +152,7 @@ export class HarmonyParser implements AnswerParser {
     const whole = this.#parting + text;
     this.#parting = "";
     this.#said[kind] = true;
-    const { answer } = this.#options;
-    if (kind === "text" && answer !== undefined) this.#out.push(...answer.push(whole));
-    else this.#out.push({ kind, text: whole });
+    this.#out.push({ kind, text: whole });
   }
 }
 

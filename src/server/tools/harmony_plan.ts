@@ -1,15 +1,12 @@
 /**
- * How a conversation is put to a model that writes in Harmony's form, and its answer read. Grammars
- * know text only, and marks are none: what is bound begins behind them, in the prompt. Pure.
+ * How a conversation is put to a model that writes in Harmony's form, and its answer read. Of what
+ * is bound thoughts are left free. Pure.
  */
-import type { ChatMessage, GrammarSource } from "../../llm/types.ts";
+import type { ChatMessage, GrammarPart, GrammarSource } from "../../llm/types.ts";
 import type { Body } from "../known_fields.ts";
-import { BARE_CALL } from "./call_format.ts";
-import { CallParser } from "./call_parser.ts";
 import type { HarmonyMarks } from "./harmony_marks.ts";
 import { harmonyMessages } from "./harmony_messages.ts";
 import { HarmonyParser, type HarmonyParserOptions } from "./harmony_parser.ts";
-import { forcedSchema, schemaOrCall } from "./tool_grammar.ts";
 import { onWire, type ToolFunction, type ToolPlan, type ToolRequest } from "./tool_plan.ts";
 
 export interface HarmonyConversation {
@@ -23,25 +20,20 @@ export interface HarmonyConversation {
 /** What an answer that is no call is bound to. */
 export interface HarmonyFormat {
   readonly grammar?: GrammarSource;
-  /** The same, where it is a schema. */
-  readonly schema?: unknown;
 }
-
-const FINAL = "<|channel|>final<|message|>";
 
 /** Plans a conversation with a model whose marks are `marks`. */
 export function planHarmony(
   marks: HarmonyMarks,
   { messages, tools, variables, rawThoughts }: HarmonyConversation,
-  format: HarmonyFormat,
+  { grammar }: HarmonyFormat,
 ): ToolPlan {
   const { functions = [], isParallel = true } = tools ?? {};
   const names = new Set(functions.map(({ name }) => name));
-  const isKnown = (name: string) => names.has(name);
-  const { opening, answer, ...bound } = bind(tools, format);
+  const { opening, ...bound } = bind(tools, { grammar, rawThoughts });
   const options: HarmonyParserOptions = {
     ...{ marks, opening, rawThoughts },
-    isKnown: functions.length === 0 ? null : isKnown,
+    isKnown: functions.length === 0 ? null : (name: string) => names.has(name),
     ...(!isParallel && { callsMax: 1 }),
   };
   return {
@@ -53,59 +45,86 @@ export function planHarmony(
     ...(variables !== undefined && { variables: withKnownEffort(variables) }),
     opening,
     ...bound,
-    newParser: () =>
-      new HarmonyParser({
-        ...options,
-        ...(answer === "bare" && {
-          isKnown: null,
-          answer: new CallParser({
-            format: BARE_CALL,
-            isKnown,
-            ...(!isParallel && { callsMax: 1 }),
-          }),
-        }),
-      }),
+    newParser: () => new HarmonyParser(options),
   };
 }
 
-type Bound = Pick<ToolPlan, "opening" | "grammar" | "looserGrammar" | "isFormat"> & {
-  /** "bare": the text may be a call. */
-  readonly answer?: "bare";
-};
+type Bound = Pick<ToolPlan, "opening" | "grammar" | "looserGrammar" | "isFormat">;
 
-function bind(tools: ToolRequest | null, { grammar, schema }: HarmonyFormat): Bound {
-  if (tools !== null && tools.functions.length > 0) {
-    if (tools.mode === "required") return requiredCall(tools.functions);
-    if (schema !== undefined) {
-      return { ...bareAnswer(schemaOrCall(tools.functions, BARE_CALL, schema)), isFormat: true };
+const CHANNEL: GrammarPart = { token: "<|channel|>" };
+const CONSTRAIN: GrammarPart = { token: "<|constrain|>" };
+const MESSAGE: GrammarPart = { token: "<|message|>" };
+const TO_FUNCTION = "commentary to=functions.";
+
+function bind(
+  tools: ToolRequest | null,
+  { grammar, rawThoughts }: HarmonyFormat & { readonly rawThoughts?: boolean },
+): Bound {
+  const { functions = [], mode } = tools ?? {};
+  // Schemas are help, not law, unless it is said.
+  const loose = functions.some(({ strict }) => strict)
+    ? null
+    : functions.map(({ name }) => ({ name }));
+  if (functions.length > 0 && mode === "required") {
+    const bound = (by: readonly ToolFunction[]) => inParts(calls(by));
+    return {
+      // A call that must be made is not thought about.
+      opening: `<|channel|>${TO_FUNCTION}`,
+      grammar: bound(functions),
+      ...(loose && { looserGrammar: bound(loose) }),
+    };
+  }
+  if (grammar !== undefined) {
+    // Thoughts that are shown as text would not be what the answer must be.
+    if (rawThoughts && functions.length === 0) {
+      return { opening: "<|channel|>final<|message|>", grammar };
     }
+    const final = { all: [CHANNEL, "final", constraint(), MESSAGE, { grammar }] };
+    const bound = (by: readonly ToolFunction[]) =>
+      inParts(behind(["analysis"], {
+        anyOf: by.length === 0 ? [final] : [final, { all: [CHANNEL, TO_FUNCTION, calls(by)] }],
+      }));
+    return {
+      ...{ opening: "", grammar: bound(functions), isFormat: true },
+      ...(loose && functions.length > 0 && { looserGrammar: bound(loose) }),
+    };
   }
-  return { opening: grammar === undefined ? "" : FINAL };
-}
-
-/** A text that may be a call, or has to be one: a name and arguments in one object. */
-function bareAnswer(schema: unknown): Bound {
-  return { opening: FINAL, grammar: { kind: "jsonSchema", schema }, answer: "bare" };
-}
-
-/**
- * One function's arguments follow its schema. Which of several it is ends with a mark: where
- * arguments must follow schemas, the call is written as an object instead.
- */
-function requiredCall(functions: readonly ToolFunction[]): Bound {
-  const to = "<|channel|>commentary to=functions.";
-  if (functions.length > 1) {
-    const isStrict = functions.some(({ strict }) => strict);
-    return isStrict ? bareAnswer(forcedSchema(functions, BARE_CALL, false)) : { opening: to };
-  }
-  const [{ name, parameters, strict }] = functions;
-  const bound = (schema: unknown): GrammarSource => ({ kind: "jsonSchema", schema });
-  const any = { type: "object" };
+  if (functions.length === 0 || loose !== null) return { opening: "" };
+  const text = { all: [CHANNEL, "final", MESSAGE, FREE] };
+  const call = { all: [CHANNEL, TO_FUNCTION, calls(functions)] };
   return {
-    opening: `${to}${name} <|constrain|>json<|message|>`,
-    grammar: bound(parameters ?? any),
-    ...(!strict && { looserGrammar: bound(any) }),
+    opening: "",
+    grammar: inParts(behind(["analysis", "commentary"], { anyOf: [text, call] })),
   };
+}
+
+/** Any text to the end. */
+const FREE: GrammarPart = { grammar: { kind: "gbnf", text: "root ::= .*" } };
+
+/** Free messages on these channels, as many as the model wants, then what is bound. */
+function behind(channels: readonly string[], last: GrammarPart): GrammarPart {
+  const end = { until: { token: "<|end|>" } };
+  const next = { all: [{ token: "<|start|>" }, "assistant"] };
+  const message = { all: [CHANNEL, { anyOf: channels }, MESSAGE, end, next] };
+  return { all: [{ repeat: message }, last] };
+}
+
+/** Behind what says that it is for a function: one of the names, and arguments by its schema. */
+function calls(functions: readonly ToolFunction[]): GrammarPart {
+  return {
+    anyOf: functions.map(({ name, parameters = { type: "object" } }) => ({
+      all: [name, constraint(), MESSAGE, { grammar: { kind: "jsonSchema", schema: parameters } }],
+    })),
+  };
+}
+
+/** What a message consists of may be said before it. */
+function constraint(): GrammarPart {
+  return { repeat: { all: [" ", CONSTRAIN, "json"] }, max: 1 };
+}
+
+function inParts(parts: GrammarPart): GrammarSource {
+  return { kind: "parts", parts };
 }
 
 const EFFORTS: ReadonlyMap<string, string> = new Map([

@@ -1,29 +1,64 @@
 /**
- * Functions for models whose template knows none: a message says which there are and how to call
- * them, earlier calls and their results are text. Pure.
+ * How functions and earlier calls are put to a template: as it knows them, or in messages where it
+ * does not. Pure.
  */
 import type { ChatMessage } from "../../llm/types.ts";
+import type { CallFormat } from "./call_format.ts";
 import { onWire, type ToolFunction } from "./tool_plan.ts";
 
-/** `messages` in words that every template knows, `functions` told at their beginning. */
-export function withInstructions(
-  messages: readonly ChatMessage[],
-  functions: readonly ToolFunction[],
-): ChatMessage[] {
-  const told = messages.map(inWords);
-  if (functions.length === 0) return told;
-  const text = instructions(functions);
-  const [first, ...rest] = told;
-  if (first?.role !== "system") return [{ role: "system", content: text }, ...told];
-  return [{ ...first, content: `${first.content}\n\n${text}` }, ...rest];
+/** What a template is given; `tools` left out: it is told in a message, or of none. */
+export interface ShownFunctions {
+  readonly messages: readonly ChatMessage[];
+  readonly tools?: readonly unknown[];
 }
 
-function instructions(functions: readonly ToolFunction[]): string {
+/** `messages` and functions for the template of a model that writes calls in `format`. */
+export function shownFunctions(
+  format: CallFormat,
+  messages: readonly ChatMessage[],
+  functions: readonly ToolFunction[],
+): ShownFunctions {
+  const { name, isInTemplate, hidesCalls, asksForNoText, isToldBySystem } = format;
+  const told = name === "instructed"
+    ? messages.map(inWords)
+    : hidesCalls
+    ? messages.map((message) => withCallsAsText(message, format))
+    : asksForNoText
+    ? messages.map(withoutEmptyText)
+    : messages;
+  if (functions.length === 0) return { messages: told };
+  if (!isInTemplate) return { messages: withSystemText(told, instructions(functions, format)) };
+  const tools = functions.map(onWire);
+  if (!isToldBySystem) return { messages: told, tools };
+  const list = JSON.stringify(tools.map((each) => each.function));
+  const [first, ...rest] = withSystemText(told, "");
+  return { messages: [{ ...first, tools: list }, ...rest] };
+}
+
+/** `text` behind what the system's message says. */
+function withSystemText(messages: readonly ChatMessage[], text: string): ChatMessage[] {
+  const [first, ...rest] = messages;
+  if (first?.role !== "system") return [{ role: "system", content: text }, ...messages];
+  const content = text === "" ? first.content : `${first.content}\n\n${text}`;
+  return [{ ...first, content }, ...rest];
+}
+
+function instructions(functions: readonly ToolFunction[], format: CallFormat): string {
   const list = functions.map((each) => JSON.stringify(onWire(each).function)).join("\n");
   return "You may call these functions, given as JSON with a schema of their arguments:\n" +
     `${list}\n` +
     `To call one, answer with its name and arguments as JSON between tags, and nothing else:\n` +
-    `<tool_call>\n{"name": "the name", "arguments": {}}\n</tool_call>`;
+    example(format);
+}
+
+/** A call as the model writes it. */
+function example({ open, close, named }: CallFormat): string {
+  if (named === undefined) {
+    return `<tool_call>\n{"name": "the name", "arguments": {}}\n</tool_call>`;
+  }
+  const { begin, before, behind, after, end, hasNumbers } = named;
+  const name = `the_name${hasNumbers ? ":0" : ""}`;
+  return `${open}${begin}${before}${name}${behind}{}${after}${end}${close}`;
 }
 
 function inWords({ tool_calls: calls, tool_call_id: _id, ...message }: ChatMessage): ChatMessage {
@@ -39,15 +74,25 @@ function inWords({ tool_calls: calls, tool_call_id: _id, ...message }: ChatMessa
 }
 
 /** Earlier calls as the model writes them, but for their tags, which users' texts cannot hold. */
-export function withPythonCalls(
+function withCallsAsText(
   { tool_calls: calls, ...message }: ChatMessage,
+  { hasPythonCalls }: CallFormat,
 ): ChatMessage {
   if (!Array.isArray(calls)) return message;
   const written = calls.map(({ function: { name, arguments: args } }) =>
-    `${name}(${
-      Object.entries(args).map(([key, value]) => `${key}=${JSON.stringify(value)}`).join(", ")
-    })`
+    hasPythonCalls ? pythonCall(name, args) : JSON.stringify({ name, arguments: args })
   );
   const texts = [...message.content === "" ? [] : [message.content], `[${written.join(", ")}]`];
   return { ...message, content: texts.join("\n") };
+}
+
+/** What templates compare with `none` is no text to them; types say that every message has one. */
+function withoutEmptyText(message: ChatMessage): ChatMessage {
+  const isCall = Array.isArray(message.tool_calls) && message.content === "";
+  return isCall ? { ...message, content: null as unknown as string } : message;
+}
+
+function pythonCall(name: string, args: object): string {
+  const list = Object.entries(args).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
+  return `${name}(${list.join(", ")})`;
 }

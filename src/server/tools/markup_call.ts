@@ -2,6 +2,7 @@
  * A call as some models write it, each argument between tags of its own, to the JSON that callers
  * get. What a value is (a text, or JSON) the function's schema says. Works character by character.
  */
+import type { CallProgress } from "./named_call.ts";
 
 /** The tags of a model's calls, between what opens and what closes them. */
 export interface Markup {
@@ -14,6 +15,8 @@ export interface Markup {
   readonly end: string;
   /** A line's end behind what begins a value, and before what ends it, is none of its own. */
   readonly hasLines: boolean;
+  /** Several calls stand between one opening and its closing. */
+  readonly isBlock?: boolean;
 }
 
 /** Qwen 3 Coder, Qwen 3.5. */
@@ -32,6 +35,7 @@ export const INVOKE_TAGS: Markup = {
   value: ["", "</parameter>"],
   end: "</invoke>",
   hasLines: false,
+  isBlock: true,
 };
 
 /** GLM 4.5 and later, whose last tag closes the call, too. */
@@ -48,24 +52,18 @@ const NAME_CHARS_MAX = 256;
 
 type State = "before" | "name" | "between" | "key" | "gap" | "value";
 
-/** What a character brings. */
-export interface MarkupProgress {
-  /** The function's name, when it is known. */
-  readonly name?: string;
-  /** JSON of its arguments. */
-  readonly text: string;
-  readonly end: "done" | "bad" | null;
-  /** What was read last, and is none of the call. */
-  readonly rest?: string;
-}
+/**
+ * Type of an argument that was written so: "string", "integer", …, or a list of them; undefined:
+ * not said.
+ */
+export type ArgumentTypes = (name: string, key: string, written: string) => unknown;
 
-const NOTHING: MarkupProgress = { text: "", end: null };
-const BAD: MarkupProgress = { text: "", end: "bad" };
+const NOTHING: CallProgress = { text: "", end: null };
+const BAD: CallProgress = { text: "", end: "bad" };
 
 export class MarkupCall {
   readonly #markup: Markup;
-  /** Type of an argument by the function's schema: "string", "integer", …; undefined: not said. */
-  readonly #typeOf: (name: string, key: string) => unknown;
+  readonly #typeOf: ArgumentTypes;
   #state: State;
   #name = "";
   #key = "";
@@ -76,18 +74,14 @@ export class MarkupCall {
   #tail = "";
   #count = 0;
 
-  /** isNamed: what comes before a function's name is there already. */
-  constructor(
-    markup: Markup,
-    typeOf: (name: string, key: string) => unknown,
-    { isNamed = false } = {},
-  ) {
+  /** isBegun: what comes before a function's name is there already. */
+  constructor(markup: Markup, typeOf: ArgumentTypes, { isBegun = false } = {}) {
     this.#markup = markup;
     this.#typeOf = typeOf;
-    this.#state = isNamed || markup.name[0] === "" ? "name" : "before";
+    this.#state = isBegun || markup.name[0] === "" ? "name" : "before";
   }
 
-  push(char: string): MarkupProgress {
+  push(char: string): CallProgress {
     switch (this.#state) {
       case "before":
         return this.#tagChar(char, [this.#markup.name[0]], () => this.#go("name"));
@@ -108,7 +102,7 @@ export class MarkupCall {
     }
   }
 
-  #go(state: State): MarkupProgress {
+  #go(state: State): CallProgress {
     this.#state = state;
     this.#held = "";
     return NOTHING;
@@ -118,8 +112,8 @@ export class MarkupCall {
   #tagChar(
     char: string,
     tags: readonly string[],
-    then: (tag: string) => MarkupProgress,
-  ): MarkupProgress {
+    then: (tag: string) => CallProgress,
+  ): CallProgress {
     if (this.#held === "" && SPACE.test(char)) return NOTHING;
     this.#held += char;
     const tag = tags.find((each) => each === this.#held);
@@ -127,7 +121,7 @@ export class MarkupCall {
     return tags.some((each) => each.startsWith(this.#held)) ? NOTHING : this.#giveUp();
   }
 
-  #nameChar(char: string): MarkupProgress {
+  #nameChar(char: string): CallProgress {
     const [before, behind] = this.#markup.name;
     if (this.#held === "" && SPACE.test(char)) return NOTHING;
     // A bare name may be followed by a tag at once.
@@ -144,7 +138,7 @@ export class MarkupCall {
     return { name, text: "", end: null };
   }
 
-  #keyChar(char: string): MarkupProgress {
+  #keyChar(char: string): CallProgress {
     const [, behind] = this.#markup.key;
     this.#held += char;
     if (!this.#held.endsWith(behind)) {
@@ -155,25 +149,25 @@ export class MarkupCall {
     return this.#go(this.#markup.value[0] === "" ? "value" : "gap");
   }
 
-  #valueChar(char: string): MarkupProgress {
+  #valueChar(char: string): CallProgress {
     const [, behind] = this.#markup.value;
     this.#value += char;
     this.#tail = (this.#tail + char).slice(-behind.length);
     if (this.#tail !== behind) return NOTHING;
     const written = this.#value.slice(0, -behind.length);
     const value = this.#markup.hasLines ? written.replace(/^\n/, "").replace(/\n$/, "") : written;
-    const json = jsonOf(value, this.#typeOf(this.#name, this.#key));
+    const json = jsonOf(value, this.#typeOf(this.#name, this.#key, value));
     const text = `${this.#count++ === 0 ? "{" : ", "}${JSON.stringify(this.#key)}: ${json}`;
     this.#go("between");
     return { text, end: null };
   }
 
-  #end(): MarkupProgress {
+  #end(): CallProgress {
     return { text: this.#count === 0 ? "{}" : "}", end: "done" };
   }
 
   /** What was said of arguments stays JSON. */
-  #giveUp(): MarkupProgress {
+  #giveUp(): CallProgress {
     return this.#name === "" ? BAD : { ...this.#end(), rest: this.#held };
   }
 }

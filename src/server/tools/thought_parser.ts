@@ -20,9 +20,18 @@ const CHANNEL: ThoughtMarks = {
   closing: "<channel|>",
 };
 
+/** Magistral's, and those of Ministral 3. */
+const BRACKETS: ThoughtMarks = { open: "[THINK]", close: "[/THINK]", closing: "[/THINK]" };
+/** Command R7B and later. */
+const ACTIONS: ThoughtMarks = {
+  open: "<|START_THINKING|>",
+  close: "<|END_THINKING|>",
+  closing: "<|END_THINKING|>",
+};
+
 /** The marks that a chat template knows; null: none. */
 export function thoughtMarksOf(template: string): ThoughtMarks | null {
-  return [TAGS, CHANNEL].find(({ close }) => template.includes(close)) ?? null;
+  return [TAGS, CHANNEL, BRACKETS, ACTIONS].find(({ close }) => template.includes(close)) ?? null;
 }
 
 export interface ThoughtParserOptions {
@@ -30,6 +39,8 @@ export interface ThoughtParserOptions {
   readonly isOpened: boolean;
   /** Left out: `<think>` and `</think>`. */
   readonly marks?: ThoughtMarks;
+  /** Marks that are control tokens, which have no text in an answer. */
+  readonly controls?: ReadonlyMap<number, string>;
   /** Reads what follows; left out: it is text. */
   readonly answer?: AnswerParser;
 }
@@ -39,12 +50,14 @@ type State = "start" | "open" | "thoughts" | "behind" | "answer";
 export class ThoughtParser implements AnswerParser {
   readonly #answer: AnswerParser | undefined;
   readonly #marks: ThoughtMarks;
+  readonly #controls: ReadonlyMap<number, string> | undefined;
   #state: State;
   /** Text that was not told yet. */
   #held = "";
 
-  constructor({ isOpened, marks = TAGS, answer }: ThoughtParserOptions) {
+  constructor({ isOpened, marks = TAGS, controls, answer }: ThoughtParserOptions) {
     this.#answer = answer;
+    this.#controls = controls;
     this.#marks = marks;
     this.#state = isOpened ? "open" : "start";
   }
@@ -54,8 +67,17 @@ export class ThoughtParser implements AnswerParser {
   }
 
   push(text: string, ids: readonly number[] = []): Delta[] {
+    const mark = ids.map((id) => this.#controls?.get(id) ?? "").join("");
+    if (this.#state !== "answer") this.#held += mark;
     this.#held += text;
     const thoughts: Delta[] = [];
+    // A control token of the answer's has no text that would begin it.
+    const isBeginning = ids.length > 0 && text + mark === "";
+    if (isBeginning && (this.#state === "start" || this.#state === "behind")) {
+      if (this.#state === "behind") this.#held = "";
+      this.#state = "answer";
+      return [...this.#read(this.#take(), []), ...this.#read("", ids)];
+    }
     // Every state hands the rest on to the next one.
     if (this.#state === "start") this.#start();
     if (this.#state === "open") this.#open();

@@ -1,16 +1,18 @@
 /** What an answer with calls of functions is bound to: schemas and grammars. Pure. */
-import type { GrammarSource } from "../../llm/types.ts";
+import type { GrammarPart, GrammarSource } from "../../llm/types.ts";
 import type { CallFormat } from "./call_format.ts";
 import { gemmaGrammar } from "./gemma_grammar.ts";
+import { LINE_END, markupGrammar } from "./markup_grammar.ts";
 import type { ToolFunction } from "./tool_plan.ts";
 
 type Functions = readonly ToolFunction[];
 
-/** The schema of an answer that is a call, or a list of calls. */
-export function forcedSchema(functions: Functions, format: CallFormat, isList: boolean) {
+/** The schema of an answer that is a call; where the format has lists, a list of calls. */
+export function forcedSchema(functions: Functions, format: CallFormat, isParallel: boolean) {
   const definitions: Record<string, unknown> = {};
   const call = anyOf(callSchemas(functions, format, definitions));
-  return rooted(isList ? { type: "array", items: call, minItems: 1 } : call, definitions);
+  const list = { type: "array", items: call, minItems: 1, ...(!isParallel && { maxItems: 1 }) };
+  return rooted(format.isList ? list : call, definitions);
 }
 
 /** The schema of an answer that is a call, or follows `answer`. */
@@ -21,33 +23,86 @@ export function schemaOrCall(functions: Functions, format: CallFormat, answer: u
 }
 
 /**
- * What holds behind the opening of a call that the model chose to make; null: nothing, for the
- * opening is no text, or calls are no JSON. Names are bound, and arguments to be objects; to their
- * schemas only where one call is all there is, for a schema cannot say what follows it.
+ * What holds behind the opening of a call that the model chose to make; null: nothing, for calls
+ * have no opening, or are no JSON. Names are bound, and arguments to the functions' schemas, or to
+ * be objects.
  */
 export function autoGrammar(
   functions: Functions,
   format: CallFormat,
   isParallel: boolean,
 ): GrammarSource | null {
-  const { open, close, hasPythonCalls, hasGemmaCalls, markup } = format;
-  if (hasGemmaCalls) return gemmaGrammar(functions, { format, isParallel, isBegun: false });
-  if (open === "" || close === "" || hasPythonCalls || markup) return null;
-  if (!isParallel || functions.some(({ strict }) => strict)) {
-    return { kind: "jsonSchema", schema: forcedSchema(functions, format, false), trigger: open };
+  const { open, close, named, isList, hasPythonCalls, hasGemmaCalls, markup } = format;
+  if (markup) {
+    // Names alone are told by tags; without one schema that is law nothing more is worth binding.
+    if (!functions.some(({ strict }) => strict)) return null;
+    return { ...markupGrammar(functions, format, { isParallel }), trigger: open };
   }
-  const names = functions.map(({ name }) => quoted(JSON.stringify(name)));
-  return {
-    kind: "gbnf",
-    trigger: open,
-    text: [
-      `root ::= ws call ws ${quoted(close)} (ws ${quoted(open)} ws call ws ${quoted(close)})*`,
-      `call ::= "{" ws ${quoted('"name"')} ws ":" ws name ws "," ws ` +
-      `${quoted(JSON.stringify(format.argumentsKey))} ws ":" ws object ws "}"`,
-      `name ::= ${names.join(" | ")}`,
-      ...JSON_RULES,
-    ].join("\n"),
+  if (named && !isList) {
+    return { ...namedGrammar(functions, format, { isParallel }), trigger: open };
+  }
+  if (hasGemmaCalls) return gemmaGrammar(functions, { format, isParallel, isBegun: false });
+  if (open === "" || isList || close === "" || hasPythonCalls) return null;
+  return { ...taggedGrammar(functions, format, isParallel), trigger: open };
+}
+
+/** One call or several, each an object between the format's tags; the first one's is open. */
+export function taggedGrammar(
+  functions: Functions,
+  format: CallFormat,
+  isParallel: boolean,
+): GrammarSource & { readonly kind: "parts" } {
+  const { open, close } = format;
+  const schema = forcedSchema(functions, format, false);
+  const call: GrammarPart = { grammar: { kind: "jsonSchema", schema } };
+  const between = { all: [LINE_END, close, LINE_END, open, LINE_END] };
+  const calls = { repeat: call, between, min: 1, ...(!isParallel && { max: 1 }) };
+  return { kind: "parts", parts: { all: [LINE_END, calls, LINE_END, close] } };
+}
+
+/**
+ * Calls whose names are between marks: one of the names, and arguments by the function's schema, or
+ * any object where it has none.
+ * @param options.isBegun what begins the first call is in the prompt.
+ */
+export function namedGrammar(
+  functions: Functions,
+  format: CallFormat,
+  { isParallel, isBegun = false }: { isParallel: boolean; isBegun?: boolean },
+): GrammarSource & { readonly kind: "parts" } {
+  const { open, close, controls = new Map<number, string>() } = format;
+  const { begin, before, behind, after, end, hasNumbers } = format.named!;
+  const names = new Set(controls.values());
+  const spelt = (text: string) => speltBy(text, names);
+  const number: GrammarPart = { grammar: { kind: "gbnf", text: 'root ::= ":" [0-9]{1,4}' } };
+  const call = {
+    anyOf: functions.map(({ name, parameters = { type: "object" } }): GrammarPart => ({
+      all: [
+        ...[spelt(before), name, ...(hasNumbers ? [number] : []), spelt(behind)],
+        { grammar: { kind: "jsonSchema", schema: parameters } },
+        spelt(after + end),
+      ],
+    })),
   };
+  const between: GrammarPart = { all: [LINE_END, spelt(begin === "" ? open : begin)] };
+  return {
+    kind: "parts",
+    parts: {
+      all: [
+        ...(isBegun ? [] : [LINE_END, spelt(begin)]),
+        { repeat: call, between, min: 1, ...(!isParallel && { max: 1 }) },
+        spelt(close),
+      ],
+    },
+  };
+}
+
+/** A text in which some names are those of control tokens. */
+export function speltBy(text: string, controls: ReadonlySet<string>): GrammarPart {
+  if (controls.size === 0) return text;
+  const names = [...controls].map(RegExp.escape).join("|");
+  const parts = text.split(new RegExp(`(${names})`)).filter((part) => part !== "");
+  return { all: parts.map((part) => controls.has(part) ? { token: part } : part) };
 }
 
 /** Behind what comes before a function's name: one of the names, then what tags grammars leave. */
@@ -57,18 +112,6 @@ export function namesGrammar(functions: Functions, behind: string): GrammarSourc
   return { kind: "gbnf", text: `root ::= (${names.join(" | ")}) ${newLine} [^\\x00]*` };
 }
 
-const JSON_RULES = [
-  `value ::= object | array | string | number | "true" | "false" | "null"`,
-  `object ::= "{" ws (member (ws "," ws member)*)? ws "}"`,
-  `member ::= string ws ":" ws value`,
-  `array ::= "[" ws (value (ws "," ws value)*)? ws "]"`,
-  `string ::= "\\"" ([^"\\\\\\x00-\\x1f] | "\\\\" (["\\\\/bfnrt] | "u" hex hex hex hex))* "\\""`,
-  `hex ::= [0-9a-fA-F]`,
-  `number ::= "-"? ("0" | [1-9] [0-9]*) ("." [0-9]+)? ([eE] [-+]? [0-9]+)?`,
-  // Without an end, a model in doubt writes white space for ever.
-  `ws ::= [ \\t\\n]{0,16}`,
-];
-
 /** A text as a terminal of a grammar. */
 function quoted(text: string): string {
   return `"${text.replace(/["\\]/g, "\\$&")}"`;
@@ -76,16 +119,16 @@ function quoted(text: string): string {
 
 function callSchemas(
   functions: Functions,
-  { argumentsKey }: CallFormat,
+  { nameKey = "name", argumentsKey }: CallFormat,
   definitions: Record<string, unknown>,
 ) {
   return functions.map(({ name, parameters = { type: "object" } }, index) => ({
     type: "object",
     properties: {
-      name: { const: name },
+      [nameKey]: { const: name },
       [argumentsKey]: placed(parameters, `function${index}`, definitions),
     },
-    required: ["name", argumentsKey],
+    required: [nameKey, argumentsKey],
     additionalProperties: false,
   }));
 }

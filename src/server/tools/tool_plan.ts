@@ -4,11 +4,12 @@
  */
 import type { ChatMessage, GrammarSource, LanguageModel } from "../../llm/types.ts";
 import type { Body } from "../known_fields.ts";
-import { type CallFormat, callFormatOf } from "./call_format.ts";
+import { argumentTypes } from "./argument_types.ts";
+import { BARE_CALL, type CallFormat, callFormatOf } from "./call_format.ts";
 import { type AnswerParser, CallParser, type CallParserOptions } from "./call_parser.ts";
-import { gemmaGrammar } from "./gemma_grammar.ts";
-import { withInstructions, withPythonCalls } from "./instructions.ts";
-import { autoGrammar, forcedSchema, namesGrammar, schemaOrCall } from "./tool_grammar.ts";
+import { shownFunctions } from "./instructions.ts";
+import { looserFunctions, requiredCall } from "./required_call.ts";
+import { autoGrammar, schemaOrCall } from "./tool_grammar.ts";
 
 /** A function that the model may call. */
 export interface ToolFunction {
@@ -58,12 +59,7 @@ export function planTools(
   if (request === null && !hasCalls) return { messages, opening: "" };
   const format = callFormatOf(model);
   const { functions = [] } = request ?? {};
-  const shown = format.isInTemplate
-    ? {
-      messages: format.hidesCalls ? messages.map(withPythonCalls) : messages,
-      ...(functions.length > 0 && { tools: functions.map(onWire) }),
-    }
-    : { messages: withInstructions(messages, functions) };
+  const shown = shownFunctions(format, messages, functions);
   if (request === null || functions.length === 0) return { ...shown, opening: "" };
   return { ...shown, ...boundAnswer(format, request, answerSchema) };
 }
@@ -80,19 +76,6 @@ export function onWire({ name, description, parameters }: ToolFunction) {
   };
 }
 
-/** What the function's schema says of an argument. */
-function typeOfArgument(functions: readonly ToolFunction[], name: string, key: string): unknown {
-  const properties = functions.find((each) => each.name === name)?.parameters?.properties;
-  const schema = isObject(properties) && Object.hasOwn(properties, key) ? properties[key] : null;
-  if (!isObject(schema)) return undefined;
-  const types = [schema.anyOf, schema.oneOf].find(Array.isArray)?.map((each) => each?.type);
-  return schema.type ?? types;
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null;
-}
-
 function boundAnswer(
   format: CallFormat,
   request: ToolRequest,
@@ -104,26 +87,20 @@ function boundAnswer(
     new CallParser({
       format,
       isKnown: (name) => names.has(name),
-      typeOf: (name, key) => typeOfArgument(functions, name, key),
+      typeOf: (name, key, written) => {
+        const { parameters } = functions.find((each) => each.name === name) ?? {};
+        return argumentTypes(parameters, key, written);
+      },
       ...(!isParallel && { callsMax: 1 }),
       ...options,
     });
-  // Schemas are help, not law, unless it is said.
-  const loose = functions.some(({ strict }) => strict)
-    ? null
-    : functions.map((each) => ({ ...each, parameters: undefined }));
   if (mode === "required") {
-    return {
-      ...beginCall(format, { functions, isParallel, loose }),
-      newParser: parser({ isOpened: true }),
-    };
+    const bound = requiredCall(functions, format, isParallel);
+    return { ...bound, newParser: parser({ isOpened: true }) };
   }
   if (answerSchema !== undefined) {
-    const bare: CallFormat = {
-      ...{ ...format, open: "", close: "", hasBareNames: false },
-      ...{ hasPythonCalls: false, hasGemmaCalls: false },
-      markup: undefined,
-    };
+    const { argumentsKey, idChars } = format;
+    const bare: CallFormat = { ...BARE_CALL, argumentsKey, idChars };
     return {
       opening: "",
       grammar: { kind: "jsonSchema", schema: schemaOrCall(functions, bare, answerSchema) },
@@ -131,43 +108,16 @@ function boundAnswer(
       newParser: parser({ format: bare }),
     };
   }
-  const grammar = autoGrammar(functions, format, isParallel);
-  const looser = loose && (grammar?.kind === "jsonSchema" || format.hasGemmaCalls) &&
-    autoGrammar(loose, format, isParallel);
+  // Of several calls only strict ones are held to their schemas.
+  const free = ({ name, ...each }: ToolFunction) => each.strict ? { name, ...each } : { name };
+  const bound = isParallel ? functions.map(free) : functions;
+  const grammar = autoGrammar(bound, format, isParallel);
+  const loose = looserFunctions(functions);
+  const looser = loose && grammar && autoGrammar(loose, format, isParallel);
   return {
     opening: "",
     ...(grammar && { grammar }),
     ...(looser && { looserGrammar: looser }),
     newParser: parser(),
-  };
-}
-
-/** What the model would begin a call with itself, so that what follows is what it is used to. */
-function beginCall(
-  format: CallFormat,
-  { functions, isParallel, loose }: {
-    readonly functions: readonly ToolFunction[];
-    readonly isParallel: boolean;
-    readonly loose: readonly ToolFunction[] | null;
-  },
-): Pick<ToolPlan, "opening" | "grammar" | "looserGrammar"> {
-  const { open, close, markup } = format;
-  if (markup !== undefined) {
-    const [before, behind] = markup.name;
-    return {
-      opening: `${open}${before === "" ? "" : "\n"}${before}`,
-      grammar: namesGrammar(functions, behind),
-    };
-  }
-  const isList = format.name === "mistral" && isParallel;
-  const bound = (by: readonly ToolFunction[]): GrammarSource =>
-    format.hasGemmaCalls
-      ? gemmaGrammar(by, { format, isParallel, isBegun: true })
-      : { kind: "jsonSchema", schema: forcedSchema(by, format, isList) };
-  const opening = format.hasGemmaCalls ? `${open}call:` : open + (close === "" ? "" : "\n");
-  return {
-    opening: open === "" ? "" : opening,
-    grammar: bound(functions),
-    ...(loose && { looserGrammar: bound(loose) }),
   };
 }

@@ -16,4 +16,9 @@ Deno.test("readAnswer() shows thoughts that are marked between tags, and keeps t
   const model = new ScriptedModel(harmonyModel(`${thoughts}<|channel|>final<|message|>Hello`));
   assertEquals(await read(model), ["<think>\nHm.\n</think>\n\nHello", "Hello"]);
   assertEquals(await read(new ScriptedModel()), ["Hello, world", "Hello, world"]);
+  const controls = { "[THINK]": "\uE300", "[/THINK]": "\uE301" };
+  const details = { chatTemplate: "[THINK]{{ thoughts }}[/THINK]" };
+  const script = ["\uE300", "Hm.", "\uE301", "Hello"];
+  const brackets = new ScriptedModel({ details, controls, script });
+  assertEquals(await read(brackets), ["<think>\nHm.\n</think>\n\nHello", "Hello"]);
 });

@@ -44,20 +44,32 @@ Deno.test("a call in Harmony's form is a tool call, whole and streamed", async (
   assertEquals(events.at(-2).choices[0].finish_reason, "tool_calls");
 });
 
-Deno.test("what must be a call, or of a form, is opened in the prompt", async () => {
-  const { app, model } = testApp(harmonyModel(`{"a":1}`));
+Deno.test("what must be a call is opened in the prompt", async () => {
+  const { app, model } = testApp(harmonyModel('f <|constrain|>json<|message|>{"a":1}'));
   const must = { ...hello, tools, tool_choice: "required" };
   const { choices: [{ message }] } = await (await post(app, CHAT, must)).json();
   assertEquals(message.tool_calls[0].function, { name: "f", arguments: `{"a":1}` });
-  assertEquals(
-    model.decode(model.requests[0].ids),
-    "Hi\uE001commentary to=functions.f \uE002json\uE003",
-  );
-  const response_format = { type: "json_object" };
-  const { choices: [formed] } = await (await post(app, CHAT, { ...hello, response_format })).json();
-  assertEquals(formed.message.content, `{"a":1}`);
-  assertEquals(model.decode(model.requests[1].ids), "Hi\uE001final\uE003");
-  assertEquals(model.requests[1].grammar, { kind: "json" });
+  assertEquals(model.decode(model.requests[0].ids), "Hi\uE001commentary to=functions.");
+});
+
+Deno.test("what must be of a form is thought about first, in every API", async () => {
+  const said = `${THOUGHTS}<|channel|>final <|constrain|>json<|message|>{"a":1}`;
+  const { app, model } = testApp(harmonyModel(said));
+  const schema = { type: "object" };
+  const response_format = { type: "json_schema", json_schema: { schema } };
+  const { choices: [{ message }] } = await (await post(app, CHAT, { ...hello, response_format }))
+    .json();
+  assertEquals([message.reasoning_content, message.content], ["Hm.", `{"a":1}`]);
+  const text = { format: { type: "json_schema", name: "a", schema } };
+  const { output } = await (await post(app, "/v1/responses", { input: "Hi", text })).json();
+  assertEquals(output.map(({ type }: { type: string }) => type), ["reasoning", "message"]);
+  assertEquals(output[1].content[0].text, `{"a":1}`);
+  const chat = await (await post(app, "/api/chat", { ...hello, format: schema, stream: false }))
+    .json();
+  assertEquals([chat.message.thinking, chat.message.content], ["Hm.", `{"a":1}`]);
+  for (const { ids, grammar } of model.requests) {
+    assertEquals([model.decode(ids), grammar?.kind], ["Hi", "parts"]);
+  }
 });
 
 Deno.test("log probabilities in Harmony's form begin no message of a response", async () => {

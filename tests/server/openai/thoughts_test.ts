@@ -73,3 +73,18 @@ Deno.test("thoughts have names of their own in responses and in Ollama's answers
     .json();
   assertEquals(thinking, "Hmm");
 });
+
+Deno.test("thoughts between control tokens come apart, and a call behind them", async () => {
+  const controls = { "[THINK]": "\uE300", "[/THINK]": "\uE301", "[TOOL_CALLS]": "\uE302" };
+  const script = ["\uE300", "Hm", "\uE301", "\uE302", "f{}"];
+  const details = { chatTemplate: "{{ tools }}[THINK][/THINK][TOOL_CALLS]{{ name }}[ARGS]" };
+  const tools = [{ type: "function", function: { name: "f" } }];
+  const { app, model } = testApp({ details, controls, script });
+  const { choices: [{ message }] } = await (await post(app, CHAT, { ...hello, tools })).json();
+  assertEquals([message.reasoning_content, message.content], ["Hm", null]);
+  assertEquals(message.tool_calls[0].function, { name: "f", arguments: "{}" });
+  // The prompt may open them, and a schema holds behind them.
+  const opened = { messages: [{ role: "user", content: "Hi\uE300" }] };
+  await post(app, CHAT, { ...opened, response_format: { type: "json_object" } });
+  assertEquals(model.requests[1].grammar, { kind: "json", trigger: "[/THINK]" });
+});

@@ -41,7 +41,7 @@ Deno.test("calls are streamed: index, id and name first, then the arguments in p
   assertEquals(events.at(-2).choices[0].finish_reason, "tool_calls");
 });
 
-Deno.test("a call that must be made is opened by the prompt and bound by a schema", async () => {
+Deno.test("a call that must be made is opened by the prompt and bound by a grammar", async () => {
   const { app, model } = testApp({ details, script: [`{"name":"f","arguments":{}}`] });
   for (
     const tool_choice of [
@@ -57,7 +57,7 @@ Deno.test("a call that must be made is opened by the prompt and bound by a schem
     assertEquals(body.choices[0].message.tool_calls[0].function.name, "f");
     const request = model.requests.at(-1)!;
     assertEquals(model.decode(request.ids), "Hi<tool_call>\n");
-    assertEquals(request.grammar?.kind, "jsonSchema");
+    assertEquals(request.grammar?.kind, "parts");
   }
 });
 

@@ -6,13 +6,13 @@ import {
   type CallParserOptions,
   type Delta,
 } from "../../../src/server/tools/call_parser.ts";
+import { BARE_NAME_CALL } from "../../../src/server/tools/named_call.ts";
 
 const BARE: CallFormat = {
   name: "json",
   open: "",
   close: "",
   argumentsKey: "arguments",
-  hasBareNames: false,
   idChars: null,
   isInTemplate: true,
 };
@@ -26,7 +26,7 @@ const MISTRAL: CallFormat = {
   ...BARE,
   name: "mistral",
   open: "[TOOL_CALLS]",
-  hasBareNames: true,
+  named: BARE_NAME_CALL,
   idChars: 9,
 };
 
@@ -214,7 +214,10 @@ Deno.test("CallParser leaves out calls beyond the most there may be", () => {
 });
 
 Deno.test("CallParser sees an opening that is a control token and has no text", () => {
-  const parser = new CallParser({ format: { ...MISTRAL, openId: 5 }, isKnown: () => true });
+  const parser = new CallParser({
+    format: { ...MISTRAL, controls: new Map([[5, "[TOOL_CALLS]"]]) },
+    isKnown: () => true,
+  });
   assertEquals(parser.push("Hi", [1]), [{ kind: "text", text: "Hi" }]);
   assertEquals(parser.push("", [5]), []);
   const [call, args] = parser.push(`[{"name":"f","arguments":{}}]`, [2]);

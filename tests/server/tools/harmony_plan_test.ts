@@ -6,6 +6,7 @@ import { planHarmony } from "../../../src/server/tools/harmony_plan.ts";
 import type { ToolRequest } from "../../../src/server/tools/tool_plan.ts";
 import { HARMONY_CONTROLS, HARMONY_TEMPLATE, harmonyModel } from "../../support/harmony.ts";
 import { ScriptedModel } from "../../support/scripted_model.ts";
+import { judgeCall } from "./bound_calls.ts";
 
 const user = { role: "user", content: "Hi" };
 const f = { name: "f", parameters: { type: "object", properties: { a: { type: "string" } } } };
@@ -104,64 +105,92 @@ Deno.test("planHarmony() gives templates messages and tools that they render", (
   );
 });
 
-Deno.test("planHarmony() binds behind the marks that it writes itself", () => {
-  const conversation = { messages: [user], tools: null };
-  const opened = (more: object, format = {}) => {
-    const { opening, grammar, looserGrammar } = planHarmony(
-      marks,
-      { ...conversation, ...more },
-      format,
+const conversation = { messages: [user], tools: null };
+const controls = Object.keys(HARMONY_CONTROLS);
+const HEAD = "<|start|>assistant";
+const ANALYSIS = `<|channel|>analysis<|message|>Hm, {}<|end|>${HEAD}`;
+const FINAL = "<|channel|>final<|message|>";
+const TO = "<|channel|>commentary to=functions.";
+const JSON_MARKS = " <|constrain|>json<|message|>";
+
+Deno.test("planHarmony() binds nothing where nothing is asked for", () => {
+  for (const tools of [null, auto]) {
+    const plan = planHarmony(marks, { ...conversation, tools }, {});
+    assertEquals([plan.opening, plan.grammar], ["", undefined]);
+  }
+});
+
+Deno.test("planHarmony() lets a model think before an answer that is bound", () => {
+  for (const tools of [null, auto]) {
+    const grammar = { kind: "jsonSchema", schema: { const: { a: 1 } } } as const;
+    const plan = planHarmony(marks, { ...conversation, tools }, { grammar });
+    assertEquals([plan.opening, plan.isFormat], ["", true]);
+    const judge = (written: string) => judgeCall(plan.grammar, written, controls);
+    for (const head of [FINAL, `<|channel|>final${JSON_MARKS}`]) {
+      assertEquals(judge(`${head}{"a":1}`), "yes");
+      assertEquals(judge(`${ANALYSIS}${ANALYSIS}${head}{"a":1}`), "yes");
+      assertEquals(judge(`${ANALYSIS}${head}2`), "2");
+    }
+    // Thoughts alone are no answer, and what people would read is bound.
+    assertEquals(judge("<|channel|>analysis<|message|>Hm<|end|>"), "begun");
+    assertEquals(
+      judge("<|channel|>commentary<|message|>"),
+      tools ? "<|message|>" : "commentary<|message|>",
     );
-    return { opening, grammar, looserGrammar };
-  };
-  const nothing = { grammar: undefined, looserGrammar: undefined };
-  const final = "<|channel|>final<|message|>";
-  assertEquals(opened({}), { ...nothing, opening: "" });
-  assertEquals(opened({ tools: auto }), { ...nothing, opening: "" });
-  assertEquals(opened({}, { grammar: { kind: "json" } }), { ...nothing, opening: final });
-  const required: ToolRequest = { functions: [f], mode: "required", isParallel: true };
-  const one = {
-    opening: "<|channel|>commentary to=functions.f <|constrain|>json<|message|>",
-    grammar: { kind: "jsonSchema" as const, schema: f.parameters },
-  };
-  assertEquals(opened({ tools: required }), {
-    ...one,
-    looserGrammar: { kind: "jsonSchema", schema: { type: "object" } },
-  });
-  const strict = { ...required, functions: [{ ...f, strict: true }] };
-  assertEquals(opened({ tools: strict }), { ...one, looserGrammar: undefined });
-  assertEquals(opened({ tools: { ...auto, mode: "required" } }), {
-    ...nothing,
-    opening: "<|channel|>commentary to=functions.",
-  });
+    assertEquals(judge("Hm"), "Hm");
+    const called = judge(`${ANALYSIS}${TO}f${JSON_MARKS}{"a":"b"}`);
+    assertEquals(
+      called,
+      tools ? "yes" : `${TO.slice("<|channel|>".length)}f${JSON_MARKS}{"a":"b"}`,
+    );
+  }
 });
 
-Deno.test("planHarmony() binds which of several functions is called where schemas are law", () => {
-  const g = { name: "g", strict: true, parameters: { type: "object", required: ["b"] } };
-  const tools: ToolRequest = { functions: [f, g], mode: "required", isParallel: true };
-  const plan = planHarmony(marks, { messages: [user], tools }, {});
-  const schema = (plan.grammar as { schema: { anyOf: { properties: unknown }[] } }).schema;
-  assertEquals(plan.opening, "<|channel|>final<|message|>");
-  assertEquals(schema.anyOf.map(({ properties }) => properties), [
-    { name: { const: "f" }, arguments: f.parameters },
-    { name: { const: "g" }, arguments: g.parameters },
-  ]);
+Deno.test("planHarmony() opens the answer where thoughts would be a part of it", () => {
+  const grammar = { kind: "json" } as const;
+  const plan = planHarmony(marks, { ...conversation, rawThoughts: true }, { grammar });
+  assertEquals([plan.opening, plan.grammar], [FINAL, grammar]);
+});
+
+Deno.test("planHarmony() binds a call that must be made to a name and its schema, or any object", () => {
+  const required: ToolRequest = { functions: [f, g], mode: "required", isParallel: true };
+  const plan = planHarmony(marks, { ...conversation, tools: required }, {});
+  assertEquals(plan.opening, TO);
+  const judge = (written: string, by = plan.grammar) => judgeCall(by, written, controls);
+  assertEquals(judge(`f${JSON_MARKS}{"a":"b"}`), "yes");
+  assertEquals(judge(`g<|message|>{"x":[1]}`), "yes");
+  assertEquals(judge(`h${JSON_MARKS}{}`), `h${JSON_MARKS}{}`);
+  assertEquals(judge(`f${JSON_MARKS}[1]`), "[1]");
+  assertEquals(judge(`f${JSON_MARKS}{"a":1}`), "1}");
+  assertEquals(judge(`f${JSON_MARKS}{"a":1}`, plan.looserGrammar), "yes");
+  assertEquals(judge(`f${JSON_MARKS}[1]`, plan.looserGrammar), "[1]");
+  const strict = { ...required, functions: [{ ...f, strict: true }, g] };
+  const { looserGrammar } = planHarmony(marks, { ...conversation, tools: strict }, {});
+  assertEquals(looserGrammar, undefined);
   const parser = plan.newParser!();
-  const [call] = parser.push(`{"name":"g","arguments":{"b":1}}`, [100]);
-  assertEquals([call.kind, "name" in call && call.name, parser.callCount], ["call", "g", 1]);
+  const ids = (text: string) => [text.charCodeAt(0)];
+  const deltas = [
+    ...parser.push("g ", [0]),
+    ...parser.push("", ids(HARMONY_CONTROLS["<|constrain|>"])),
+    ...parser.push("json", [0]),
+    ...parser.push("", ids(HARMONY_CONTROLS["<|message|>"])),
+    ...parser.push("{}", [0]),
+  ];
+  assertEquals(deltas.map((delta) => delta.kind === "call" ? delta.name : delta.kind), [
+    ...["g", "arguments"],
+  ]);
 });
 
-Deno.test("planHarmony() lets an answer that follows a schema be a call as well", () => {
-  const schema = { type: "object" };
-  const plan = planHarmony(marks, { messages: [user], tools: auto }, { schema });
-  assertEquals([plan.opening, plan.isFormat], ["<|channel|>final<|message|>", true]);
-  const read = (text: string) => {
-    const parser = plan.newParser!();
-    const kinds = [...parser.push(text, [100]), ...parser.end()].map(({ kind }) => kind);
-    return [...kinds, parser.callCount];
-  };
-  assertEquals(read(`{"name":"f","arguments":{}}`), ["call", "arguments", 1]);
-  assertEquals(read(`{"name":"Ada"}`), ["text", 0]);
+Deno.test("planHarmony() binds calls that a model chooses to make where schemas are law", () => {
+  const tools = { ...auto, functions: [{ ...f, strict: true }, g] };
+  const plan = planHarmony(marks, { ...conversation, tools }, {});
+  const judge = (written: string) => judgeCall(plan.grammar, written, controls);
+  assertEquals(plan.opening, "");
+  assertEquals(judge(`${ANALYSIS}${FINAL}Any text, {`), "yes");
+  const preamble = `<|channel|>commentary<|message|>I look.<|end|>${HEAD}`;
+  assertEquals(judge(`${ANALYSIS}${preamble}${TO}f${JSON_MARKS}{"a":"b"}`), "yes");
+  assertEquals(judge(`${TO}f${JSON_MARKS}{"a":1}`), "1}");
+  assertEquals(judge(`${TO}h`), "h");
 });
 
 Deno.test("planHarmony() asks for an effort that these models know", () => {

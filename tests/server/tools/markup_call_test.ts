@@ -13,7 +13,6 @@ const TAGGED: CallFormat = {
   open: "<tool_call>",
   close: "</tool_call>",
   argumentsKey: "arguments",
-  hasBareNames: false,
   idChars: null,
   isInTemplate: true,
 };

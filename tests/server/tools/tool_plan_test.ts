@@ -1,15 +1,8 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import {
-  buildTokenTrie,
-  compileGrammar,
-  GrammarKnowledge,
-  GrammarMatcher,
-} from "../../../src/grammar/mod.ts";
-import type { GrammarSource } from "../../../src/llm/types.ts";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import { callFormatOf } from "../../../src/server/tools/call_format.ts";
 import { planTools, type ToolRequest } from "../../../src/server/tools/tool_plan.ts";
-import { vocabularyOf } from "../../grammar/tiny.ts";
 import { ScriptedModel } from "../../support/scripted_model.ts";
+import { judgeCall } from "./bound_calls.ts";
 
 const TEMPLATES = {
   hermes: "{% if tools %}<tool_call>{% endif %}",
@@ -100,7 +93,6 @@ Deno.test("planTools() binds an answer that must be a call to the functions' sch
   });
   const hermes = planTools(modelOf("hermes"), messages, required);
   assertEquals(hermes.opening, "<tool_call>\n");
-  assertEquals(hermes.grammar, { kind: "jsonSchema", schema: schemaOf("arguments") });
   const llama = planTools(modelOf("llama3"), messages, required);
   assertEquals(llama.opening, "");
   assertEquals(llama.grammar, { kind: "jsonSchema", schema: schemaOf("parameters") });
@@ -117,14 +109,39 @@ Deno.test("planTools() binds an answer that must be a call to the functions' sch
   ]);
 });
 
+const TAGS = ["<tool_call>\n", "\n</tool_call>"];
+const called = (name: string, city: unknown) =>
+  TAGS.join(JSON.stringify({ name, arguments: { city } }));
+
+Deno.test("planTools() binds several calls between tags that must be made", () => {
+  const { grammar, looserGrammar, opening } = planTools(modelOf("hermes"), messages, required);
+  const judge = (written: string, by = grammar) => judgeCall(by, written.slice(opening.length));
+  assertEquals(judge(called("weather", "Ulm")), "yes");
+  assertEquals(judge(`${called("weather", "Ulm")}\n${called("weather", "Bonn")}`), "yes");
+  assertEquals(judge(called("other", "Ulm")).startsWith("other"), true);
+  assertEquals(judge(called("weather", 5)).startsWith("5"), true);
+  assertEquals(judge(called("weather", 5), looserGrammar), "yes");
+  const single = planTools(modelOf("hermes"), messages, { ...required, isParallel: false });
+  assertEquals(judge(called("weather", "Ulm"), single.grammar), "yes");
+  const two = `${called("weather", "Ulm")}\n${called("weather", "Bonn")}`;
+  assertEquals(judge(two, single.grammar), `\n${called("weather", "Bonn")}`);
+});
+
 Deno.test("planTools() binds a call that the model chooses to make from its opening on", () => {
-  const { grammar } = planTools(modelOf("hermes"), messages, auto);
-  assert(grammar?.kind === "gbnf");
-  assertEquals(grammar.trigger, "<tool_call>");
-  assertStringIncludes(grammar.text, `name ::= "\\"weather\\""`);
+  const auto1 = { ...auto, isParallel: false };
   const strict = { ...auto, functions: [{ ...weather, strict: true }] };
-  const bound = planTools(modelOf("hermes"), messages, strict).grammar;
-  assertEquals([bound?.kind, bound?.trigger], ["jsonSchema", "<tool_call>"]);
+  const judge = (written: string, by = auto) =>
+    judgeCall(planTools(modelOf("hermes"), messages, by).grammar, written);
+  for (const by of [auto, strict]) {
+    assertEquals(judge("Text {", by), "yes");
+    assertEquals(judge(`Hm.${called("weather", "Ulm")}\n${called("weather", "Bonn")}`, by), "yes");
+    assertEquals(judge(called("other", "Ulm"), by).startsWith("other"), true);
+    assertEquals(judge(TAGS.join("[]"), by), `[]${TAGS[1]}`);
+  }
+  assertEquals(judge(called("weather", 5)), "yes");
+  assertEquals(judge(called("weather", 5), strict).startsWith("5"), true);
+  assertEquals(judge(called("weather", "Ulm"), auto1), "yes");
+  assertEquals(judge(`${called("weather", "Ulm")}\n${TAGS[0]}`, auto1), `\n${TAGS[0]}`);
   for (const name of ["mistral", "llama3", "python", "json"] as const) {
     assertEquals(planTools(modelOf(name), messages, auto).grammar, undefined, name);
   }
@@ -156,32 +173,12 @@ Deno.test("planTools() lets an answer that follows a schema be a call as well", 
   assertEquals(read(`{"name":"Ada"}`), ["text"]);
 });
 
-Deno.test("planTools() binds names of calls between tags, and reads arguments by their schemas", () => {
-  const plan = planTools(modelOf("markup"), messages, required);
-  assertEquals(plan.opening, "<tool_call>\n<function=");
-  assertEquals(plan.grammar?.kind, "gbnf");
-  const { text } = plan.grammar as { text: string };
-  for (const template of ["<arg_key>", "<minimax:tool_call>"]) {
-    const details = { chatTemplate: `{{ tools }}${template}` };
-    const other = planTools(new ScriptedModel({ details }), messages, required);
-    compileGrammar(other.grammar as GrammarSource & { kind: "gbnf" });
-  }
+Deno.test("planTools() reads arguments between tags by their schemas", () => {
   const seed = { chatTemplate: "{{ tools }}<seed:tool_call><function=f><parameter=k>" };
   const { open, close } = callFormatOf(new ScriptedModel({ details: seed }));
   assertEquals([open, close], ["<seed:tool_call>", "</seed:tool_call>"]);
-  const matches = (written: string) => {
-    const tokens = [...new Set(written)];
-    const trie = buildTokenTrie(vocabularyOf([...tokens, "</s>"], { ends: [tokens.length] }));
-    const grammar = compileGrammar({ kind: "gbnf", text });
-    const matcher = new GrammarMatcher(new GrammarKnowledge(grammar, trie));
-    return [...written].every((char) => {
-      const isAllowed = matcher.allows(tokens.indexOf(char));
-      if (isAllowed) matcher.accept(tokens.indexOf(char));
-      return isAllowed;
-    });
-  };
-  assert(matches("weather>\n<parameter=city>\nUlm\n</parameter>"));
-  assert(!matches("other>"));
+  const plan = planTools(modelOf("markup"), messages, required);
+  assertEquals(plan.opening, "<tool_call>\n<function=");
   const parser = plan.newParser!();
   const deltas = parser.push("weather>\n<parameter=city>\n17\n</parameter>\n</function>");
   assertEquals(deltas.slice(1), [{ kind: "arguments", call: 0, text: '{"city": "17"}' }]);

@@ -1,0 +1,109 @@
+/** Models of random weights, held to the forms of their templates: what they choose is a call. */
+import { assert, assertEquals } from "@std/assert";
+import { list, type MetadataEntry, text } from "../../../src/gguf/mod.ts";
+import type { LoadedModel } from "../../../src/llm/mod.ts";
+import { createApp, loadedModels } from "../../../src/server/mod.ts";
+import { sentencePieceVocabulary } from "../../../src/synth/vocabulary.ts";
+import { HARMONY_CONTROLS, HARMONY_TEMPLATE } from "../../support/harmony.ts";
+import { withModel, withTinyFile } from "../../support/loaded_model.ts";
+import { CALL_CONTROLS, CALL_TEMPLATES } from "../../support/native_calls.ts";
+import { CHAT, hello, post } from "../http_client.ts";
+
+const SHAPE = { vocabSize: 512, contextLength: 1024 };
+const CONTROL = 3;
+
+/** A vocabulary whose last tokens are control tokens, and a template. */
+function tokenizer(template: string, controls: object): MetadataEntry[] {
+  const names = Object.keys(controls);
+  const first = SHAPE.vocabSize - names.length;
+  return sentencePieceVocabulary(SHAPE.vocabSize).map(([key, stored]): MetadataEntry => {
+    if (key === "tokenizer.chat_template") return [key, text(template)];
+    if (stored.type !== "array") return [key, stored];
+    const value = [...stored.value as Iterable<unknown>];
+    if (key === "tokenizer.ggml.tokens") {
+      return [key, list([...value.slice(0, first), ...names] as string[])];
+    }
+    if (key !== "tokenizer.ggml.token_type") return [key, stored];
+    const types = Int32Array.from(value as number[]);
+    return [key, list(types.fill(CONTROL, first))];
+  });
+}
+
+const schema = {
+  type: "object",
+  properties: { n: { type: "integer" }, yes: { type: "boolean" } },
+  required: ["n", "yes"],
+  additionalProperties: false,
+};
+const tools = ["first", "second"].map((name) => ({
+  type: "function",
+  function: { name, parameters: schema },
+}));
+
+function assertArguments(json: string): void {
+  const { n, yes, ...more } = JSON.parse(json);
+  assert(Number.isInteger(n) && typeof yes === "boolean", json);
+  assertEquals(more, {});
+}
+
+interface Call {
+  readonly function: { readonly name: string; readonly arguments: string };
+}
+
+/** The message that a model answers with, however unlikely. */
+async function answer(model: LoadedModel, seed: number, more: object) {
+  const app = createApp({ models: loadedModels([model]) });
+  const asked = { ...hello, seed, temperature: 1, max_tokens: 80, ...more };
+  const response = await post(app, CHAT, asked);
+  const { choices: [{ message, finish_reason }] } = await response.json();
+  return { message, finish_reason };
+}
+
+const MODELS = {
+  kimi: tokenizer(CALL_TEMPLATES.kimi, CALL_CONTROLS),
+  deepseekR1: tokenizer(CALL_TEMPLATES.deepseekR1, CALL_CONTROLS),
+  qwen: tokenizer("{{ tools | tojson }}<tool_call><function=f><parameter=k>", {}),
+  mistral: tokenizer(CALL_TEMPLATES.mistral, CALL_CONTROLS),
+  "gpt-oss": tokenizer(HARMONY_TEMPLATE, HARMONY_CONTROLS),
+};
+
+Deno.test("a call that must be made is one, by control tokens, whatever a model would say", async () => {
+  for (const [name, metadata] of Object.entries(MODELS)) {
+    await withTinyFile(
+      { metadata, ...SHAPE },
+      (path) =>
+        withModel(path, { threads: 1 }, async (model) => {
+          const must = { tools, tool_choice: "required" };
+          for (let seed = 0; seed < 4; seed++) {
+            const { message, finish_reason } = await answer(model, seed, must);
+            assertEquals(finish_reason, "tool_calls", name);
+            assertEquals(message.content ?? "", "", name);
+            assert(message.tool_calls.length > 0);
+            for (const { function: { name, arguments: json } } of message.tool_calls as Call[]) {
+              assert(name === "first" || name === "second");
+              assertArguments(json);
+            }
+          }
+        }),
+    );
+  }
+});
+
+Deno.test("an answer of a form has thoughts before it, and its form, whatever gpt-oss would say", async () => {
+  const metadata = MODELS["gpt-oss"];
+  await withTinyFile(
+    { metadata, ...SHAPE },
+    (path) =>
+      withModel(path, { threads: 1 }, async (model) => {
+        const response_format = { type: "json_schema", json_schema: { schema } };
+        let thoughts = "";
+        for (let seed = 0; seed < 8; seed++) {
+          const { message, finish_reason } = await answer(model, seed, { response_format });
+          assertEquals(finish_reason, "stop");
+          assertArguments(message.content);
+          thoughts += message.reasoning_content ?? "";
+        }
+        assert(thoughts.length > 0);
+      }),
+  );
+});

@@ -1,0 +1,67 @@
+/** Models that write calls between marks of their own, for tests: marks, and templates' shapes. */
+import type { ScriptedModelOptions } from "./scripted_model.ts";
+
+/** The characters that stand for marks in a script. */
+export const CALL_CONTROLS = {
+  "<｜tool▁calls▁begin｜>": "\uE100",
+  "<｜tool▁call▁begin｜>": "\uE101",
+  "<｜tool▁sep｜>": "\uE102",
+  "<｜tool▁call▁end｜>": "\uE103",
+  "<｜tool▁calls▁end｜>": "\uE104",
+  "<|tool_calls_section_begin|>": "\uE105",
+  "<|tool_call_begin|>": "\uE106",
+  "<|tool_call_argument_begin|>": "\uE107",
+  "<|tool_call_end|>": "\uE108",
+  "<|tool_calls_section_end|>": "\uE109",
+  "[TOOL_CALLS]": "\uE10A",
+  "[ARGS]": "\uE10B",
+};
+
+const call = (before: string, behind: string, end: string) =>
+  `${before}{{ call.function.name }}${behind}{{ call.function.arguments | tojson }}${end}`;
+const conversation = (calls: string, condition = "m.tool_calls") =>
+  `{% for m in messages %}{% if ${condition} %}${calls}{% else %}{{ m.content }}
+{% endif %}{% endfor %}`;
+const loop = (each: string) => `{% for call in m.tool_calls %}${each}{% endfor %}`;
+
+/** What the forms need, in few words. DeepSeek's V3.1 does not say which functions there are. */
+export const CALL_TEMPLATES = {
+  deepseekR1: "{{ tools | tojson }}" + conversation(
+    "<｜tool▁calls▁begin｜>" + loop(
+      call(
+        "<｜tool▁call▁begin｜>{{ call.type }}<｜tool▁sep｜>",
+        "\n```json\n",
+        "\n```<｜tool▁call▁end｜>",
+      ),
+    ) + "<｜tool▁calls▁end｜>",
+    // As these templates ask.
+    "m.tool_calls and m['content'] is none",
+  ),
+  deepseek: conversation(
+    "<｜tool▁calls▁begin｜>" +
+      loop(call("<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>")) +
+      "<｜tool▁calls▁end｜>",
+  ),
+  kimi: "{{ tools | tojson }}" + conversation(
+    "<|tool_calls_section_begin|>" + loop(
+      "<|tool_call_begin|>{{ call.id }}<|tool_call_argument_begin|>" +
+        "{{ call.function.arguments | tojson }}<|tool_call_end|>",
+    ) + "<|tool_calls_section_end|>",
+  ),
+  mistral: "{{ tools | tojson }}" + conversation(loop(call("[TOOL_CALLS]", "[ARGS]", ""))),
+};
+
+export type NativeModel = keyof typeof CALL_TEMPLATES;
+
+/** Options of a scripted model that says `text`, marks spelt out, a token at a time. */
+export function nativeModel(name: NativeModel, text: string): ScriptedModelOptions {
+  let written = text;
+  for (const [mark, char] of Object.entries(CALL_CONTROLS)) {
+    written = written.replaceAll(mark, char);
+  }
+  return {
+    details: { chatTemplate: CALL_TEMPLATES[name] },
+    controls: CALL_CONTROLS,
+    script: [...written],
+  };
+}
