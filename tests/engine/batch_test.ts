@@ -2,6 +2,7 @@
  * Several requests at once: the same ids as alone, whatever else is in their steps, whatever of
  * their prompts was in the cache, and nothing left behind when they go.
  */
+import "../support/thread_pool.ts";
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import type { GenerateRequest, LoadedModel, LoadOptions } from "../../src/llm/mod.ts";
 import { withModel, withTinyFile } from "../support/loaded_model.ts";

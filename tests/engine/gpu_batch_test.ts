@@ -2,6 +2,7 @@
  * Several requests at once on a GPU: answers share steps, a row each, and are what each would be
  * alone, to the bit, by every way to multiply. On small models made from a seed.
  */
+import "../support/thread_pool.ts";
 import { assertAlmostEquals, assertEquals, assertGreater } from "@std/assert";
 import { independentRows } from "../../src/engine/row_independence.ts";
 import { openGguf } from "../../src/gguf/mod.ts";

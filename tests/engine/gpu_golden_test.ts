@@ -1,4 +1,5 @@
 /** GPU ranks against other engines: golden logits, and the ids that threads choose. */
+import "../support/thread_pool.ts";
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import type { LoadOptions } from "../../src/llm/mod.ts";

@@ -2,6 +2,7 @@
  * A GPU beside threads with neurons by frequency, and with more of them the more tokens a step has,
  * up to all of them where long steps bring the rest: the same answers as the threads alone.
  */
+import "../support/thread_pool.ts";
 import { assertEquals, assertLess, assertMatch, assertRejects } from "@std/assert";
 import { openModelFile, sourceFingerprint } from "../../src/bundle/mod.ts";
 import type { FiringRates, LoadOptions } from "../../src/llm/mod.ts";
