@@ -62,7 +62,7 @@ for (const [name, form, options] of MODELS) {
   // fault 61: the same ids alone and in a batch.
   Deno.test(`generate() of ${name} gives the same ids alone and in a batch of 8`, () =>
     withTinyFile({ ...form, contextLength: 300 }, async (path) => {
-      const requests = someRequests(8);
+      const requests = someRequests(8, 24);
       let alone: (readonly number[])[] = [];
       await withModel(path, { ...options, parallel: 1 }, async (model) => {
         alone = await idsAlone(model, requests);
