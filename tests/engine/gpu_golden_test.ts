@@ -51,7 +51,7 @@ for (const name of GPU_GOLDEN_MODELS) {
 }
 
 const BUILT_IN = fileURLToPath(new URL("../../builtin/model.gguf", import.meta.url));
-/** Four parts of a context whose parts are of 32 positions, three blocks of the cache. */
+/** Four blocks of the cache. */
 const LONG = 100;
 
 for (
