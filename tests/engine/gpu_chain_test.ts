@@ -2,7 +2,6 @@
  * Several tokens a wait on a GPU against one a wait, of the same rank: the same ids, whatever ends
  * the answer, and as many waits as there are chains. On small models made from a seed.
  */
-import "../support/thread_pool.ts";
 import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
 import { describeGpu } from "../../gpu/mod.ts";
 import { Leader } from "../../src/engine/leader.ts";
