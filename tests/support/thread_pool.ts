@@ -10,6 +10,8 @@ import type { FromPool, ToPool } from "./pooled_thread.ts";
 
 const ThreadOfItsOwn = globalThis.Worker;
 const THREAD_SCRIPT = new URL("./pooled_thread.ts", import.meta.url);
+/** So many loads, and a thread ends: what V8 keeps of earlier ones is freed with it. */
+const TURNS_MAX = 24;
 /** Threads that have gone, but whose isolates are still being freed. */
 const TEARDOWN_MS = 20;
 /** The same where one had a GPU: the driver's libraries go, too. */
@@ -73,13 +75,16 @@ class PooledThread {
     if (owner === null || this.#heardTurn !== this.#turn) return;
     if (data?.kind === "bye") {
       this.owner = null;
-      idle.push(this);
+      if (this.#turn < TURNS_MAX) idle.push(this);
+      else ending.push(this.end());
     }
     owner.onmessage?.(event);
   }
 }
 
 const idle: PooledThread[] = [];
+/** Threads on their way out: whether they had a GPU. */
+const ending: Promise<boolean>[] = [];
 
 /** What `new Worker` gives of a thread of the pool. */
 class PooledWorker implements Pick<Worker, "onmessage" | "onmessageerror" | "onerror"> {
@@ -106,7 +111,7 @@ class PooledWorker implements Pick<Worker, "onmessage" | "onmessageerror" | "one
 Object.defineProperty(globalThis, "Worker", { value: PooledWorker });
 
 Deno.test.afterAll(async () => {
-  const hadGpu = await Promise.all(idle.splice(0).map((thread) => thread.end()));
+  const hadGpu = await Promise.all([...ending, ...idle.splice(0).map((thread) => thread.end())]);
   const ms = hadGpu.includes(true) ? GPU_TEARDOWN_MS : TEARDOWN_MS;
   await new Promise((resolve) => setTimeout(resolve, ms));
 });
