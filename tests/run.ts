@@ -26,7 +26,8 @@ const EARLY = [
   ...["tests/engine/gpu_", "tests/gpu/", "tests/rank/gpu_", "tests/engine/streamed"],
   ...["tests/engine/families", "tests/rank/workspace", "tests/builtin", "tests/llm"],
   ...["tests/kernels", "tests/engine/", "test:", "tests/docs", "tests/packaging"],
-  ...["tests/golden", "tests/cli/", "tests/whole/", "tests/workers", "tests/bench"],
+  ...["tests/server", "tests/batch", "tests/wasm", "tests/synth", "tests/golden"],
+  ...["tests/cli/", "tests/whole/", "tests/workers", "tests/bench"],
 ];
 /** By code that V8 has optimised; as it begins, and with all checks, by `test:safe`. */
 const OPTIMISED = "tests/kernels";

@@ -1,4 +1,5 @@
 /** The built-in model held to schemas: whatever it is asked and however hot, JSON that fits. */
+import "../support/thread_pool.ts";
 import Ajv2020 from "ajv/dist/2020.js";
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { RequestError } from "../../src/base/errors.ts";

@@ -2,6 +2,7 @@
  * The built-in model as the promise of its card: it answers, most of its neurons are silent, and
  * leaving them out changes nothing.
  */
+import "../support/thread_pool.ts";
 import { assert, assertEquals, assertGreaterOrEqual, assertLessOrEqual } from "@std/assert";
 import { evaluate, heldOutQuestions } from "../../builtin/evaluation/evaluate.ts";
 import { BUILT_IN_MODEL_PATH } from "../../src/llm/built_in_model.ts";

@@ -2,6 +2,7 @@
  * Several requests at once: the same ids as alone, whatever else is in their steps, whatever of
  * their prompts was in the cache, and nothing left behind when they go.
  */
+import "../support/thread_pool.ts";
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import type { GenerateRequest, LoadedModel, LoadOptions } from "../../src/llm/mod.ts";
 import { withModel, withTinyFile } from "../support/loaded_model.ts";
@@ -61,7 +62,7 @@ for (const [name, form, options] of MODELS) {
   // fault 61: the same ids alone and in a batch.
   Deno.test(`generate() of ${name} gives the same ids alone and in a batch of 8`, () =>
     withTinyFile({ ...form, contextLength: 300 }, async (path) => {
-      const requests = someRequests(8);
+      const requests = someRequests(8, 24);
       let alone: (readonly number[])[] = [];
       await withModel(path, { ...options, parallel: 1 }, async (model) => {
         alone = await idsAlone(model, requests);

@@ -2,6 +2,7 @@
  * A packed model that is streamed leaves its embedding table in the file, where the output is
  * another tensor: small models made from a seed, compared with themselves in memory.
  */
+import "../support/thread_pool.ts";
 import {
   assert,
   assertEquals,

@@ -2,6 +2,7 @@
  * The engine against the reference, family by family, on small models made from a seed: what one
  * thread computes, what several do together, and tokens one by one against tokens in chunks.
  */
+import "../support/thread_pool.ts";
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { openGguf, TensorReader } from "../../src/gguf/mod.ts";
 import { describeForUse, type LoadOptions, planModel } from "../../src/llm/mod.ts";

@@ -2,6 +2,7 @@
  * Steps of a few tokens in which only neurons that fire are computed, and experts of which only
  * such neurons are: the same answers as token by token, on models that are sparse by construction.
  */
+import "../support/thread_pool.ts";
 import { assert, assertEquals, assertLess } from "@std/assert";
 import type { LoadOptions } from "../../src/llm/mod.ts";
 import type { ModelShape, Quant } from "../../src/synth/mod.ts";

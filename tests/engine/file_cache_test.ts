@@ -2,6 +2,7 @@
  * Processes of one host on one packed file: which of them has the disk read it, by `read_bytes` of
  * /proc/PID/io. All may ask the kernel to read for them (`--allow-ffi`).
  */
+import "../support/thread_pool.ts";
 import { assertEquals, assertGreater, assertLess } from "@std/assert";
 import { dirname } from "node:path";
 import type { LoadOptions } from "../../src/llm/mod.ts";

@@ -3,6 +3,7 @@
  * compute with the same weights, so that only activations differ: rounded to int8 where weights are
  * quantised, whatever their type. A weight at a wrong place, or a scale of another block, shows.
  */
+import "../support/thread_pool.ts";
 import { assertLess } from "@std/assert";
 import { openGguf, TensorReader } from "../../src/gguf/mod.ts";
 import { type Quant, QUANTS } from "../../src/quantize/mod.ts";

@@ -2,6 +2,7 @@
  * The engine against other engines: logits and greedy ids of models with random weights within the
  * tolerance that comes with them, and stories of small trained ones.
  */
+import "../support/thread_pool.ts";
 import { assert, assertEquals, assertLess } from "@std/assert";
 import type { LoadOptions, Notice } from "../../src/llm/mod.ts";
 import { firstCloseStep, maxAbs, nmse } from "../support/compare.ts";

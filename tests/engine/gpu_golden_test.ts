@@ -1,4 +1,5 @@
 /** GPU ranks against other engines: golden logits, and the ids that threads choose. */
+import "../support/thread_pool.ts";
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import type { LoadOptions } from "../../src/llm/mod.ts";
@@ -50,7 +51,8 @@ for (const name of GPU_GOLDEN_MODELS) {
 }
 
 const BUILT_IN = fileURLToPath(new URL("../../builtin/model.gguf", import.meta.url));
-const LONG = 200;
+/** Four blocks of the cache. */
+const LONG = 100;
 
 for (
   const [name, path, shared] of [

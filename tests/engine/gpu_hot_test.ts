@@ -2,6 +2,7 @@
  * A GPU beside threads with neurons by frequency, and with more of them the more tokens a step has,
  * up to all of them where long steps bring the rest: the same answers as the threads alone.
  */
+import "../support/thread_pool.ts";
 import { assertEquals, assertLess, assertMatch, assertRejects } from "@std/assert";
 import { openModelFile, sourceFingerprint } from "../../src/bundle/mod.ts";
 import type { FiringRates, LoadOptions } from "../../src/llm/mod.ts";
@@ -13,19 +14,19 @@ import { Rng } from "../support/rng.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 
 /**
- * A prompt of them is a step of the longest kind. Steps of 2, 4 and 8 leave one of them: to compile
- * shaders for another count takes longer than all the rest.
+ * A prompt of them is a step of the longest kind. Steps of 2, 4 and 8 leave one of their texts: to
+ * compile shaders for another count takes longer than all the rest.
  */
 const IDS = Array.from({ length: 33 }, ((rng) => () => rng.int(512))(new Rng(7)));
-/** The shortest steps of each kind but the longest. */
-const STEP_TOKENS = [1, 2, 8];
-/** The shortest that LONG calls long. */
-const LONG_TOKENS = 4;
+/** Tokens of the shortest steps of each kind but the longest, and of the texts in such steps. */
+const STEPS = [[1, 9], [2, 9], [8, 17]] as const;
+/** The same of the shortest that LONG calls long. */
+const LONG_STEP = [4, 9] as const;
 const F32_NMSE = 1e-11;
 const QUANT_NMSE = 5e-3;
 const GROWING = [0.2, 0.4, 0.7, 1];
 /** Long steps begin between two of the sizes that shares are given for. */
-const LONG: LoadOptions = { gpuStreamFrom: LONG_TOKENS };
+const LONG: LoadOptions = { gpuStreamFrom: LONG_STEP[0] };
 /** By the shaders that real GPUs do fastest. */
 const TUNED: LoadOptions = { profile: GPU_ALONE_TUNED.profile };
 
@@ -49,8 +50,8 @@ async function answers(path: string, options: LoadOptions) {
     if (options.gpu === "force" && options.gpuStreamFrom) {
       assertMatch(model.runsOn, /bring it the neurons/);
     }
-    for (const tokens of [...STEP_TOKENS, ...options.gpuStreamFrom ? [LONG_TOKENS] : []]) {
-      logits.push(await allLogits(model, IDS, tokens));
+    for (const [tokens, count] of [...STEPS, ...options.gpuStreamFrom ? [LONG_STEP] : []]) {
+      logits.push(await allLogits(model, IDS.slice(0, count), tokens));
     }
     ids = await greedyIds(model, IDS, 16);
   });

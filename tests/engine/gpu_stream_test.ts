@@ -2,6 +2,7 @@
  * Long steps bring a GPU the neurons that it has no room for, and it computes all of them, as
  * threads do; short ones and answers stay the threads'.
  */
+import "../support/thread_pool.ts";
 import { assert, assertEquals, assertLess, assertMatch, assertRejects } from "@std/assert";
 import { loadKernelModule } from "../../wasm/mod.ts";
 import { openGguf } from "../../src/gguf/mod.ts";

@@ -3,6 +3,7 @@
  * threads with none, some or all of the neurons. Families that a GPU has all of are
  * tests/rank/gpu_families_test.ts.
  */
+import "../support/thread_pool.ts";
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import type { LoadOptions, Notice } from "../../src/llm/mod.ts";
 import { answersHere } from "../support/answers_here.ts";

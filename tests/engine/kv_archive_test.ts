@@ -1,4 +1,5 @@
 /** What was computed of prompts outlives the model, in a file: believed where it is whole. */
+import "../support/thread_pool.ts";
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import { join } from "node:path";
 import type { LoadOptions } from "../../src/llm/mod.ts";

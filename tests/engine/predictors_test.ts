@@ -2,6 +2,7 @@
  * Predictors of neurons that fire: a good one changes no answer, a wrong one is noticed. On small
  * models whose predictors are right by construction (tests/support/tiny_predictor.ts).
  */
+import "../support/thread_pool.ts";
 import { assert, assertEquals, assertGreater, assertLess, assertMatch } from "@std/assert";
 import { f32, openGguf, text } from "../../src/gguf/mod.ts";
 import type { LoadedModel, LoadOptions, Notice } from "../../src/llm/mod.ts";

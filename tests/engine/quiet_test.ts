@@ -2,6 +2,7 @@
  * Leaving quiet neurons out: with a threshold of zero nothing changes, with another one exactly
  * what the reference gives when it leaves them out, in decoding and in prompts alike.
  */
+import "../support/thread_pool.ts";
 import { assert, assertEquals, assertGreater, assertLess, assertRejects } from "@std/assert";
 import { fingerprint, openGguf } from "../../src/gguf/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";

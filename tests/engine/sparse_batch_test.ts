@@ -3,6 +3,7 @@
  * listed as if it were alone, so that answers have the same bits whoever is beside them, in memory
  * and from disk, by gates and by predictors. On small models made from a seed.
  */
+import "../support/thread_pool.ts";
 import { assertEquals, assertGreater } from "@std/assert";
 import { openModelFile } from "../../src/bundle/mod.ts";
 import { isSilentKind } from "../../src/model/mod.ts";

@@ -2,6 +2,7 @@
  * Neurons that do not fire are not computed, and nobody can tell by the answer: the engine beside
  * itself with every neuron computed, on small models made from a seed and on golden ones.
  */
+import "../support/thread_pool.ts";
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { text } from "../../src/gguf/mod.ts";
 import type { LoadedModel, LoadOptions } from "../../src/llm/mod.ts";

@@ -2,6 +2,7 @@
  * Whole models that guess ahead, by what a text repeats and by a second model: the same ids as
  * without, and fewer steps.
  */
+import "../support/thread_pool.ts";
 import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert";
 import { UnsupportedModelError } from "../../src/base/errors.ts";
 import {

@@ -2,6 +2,7 @@
  * A packed model answers as the model that it was packed from, whatever share of it is in memory:
  * small models made from a seed, packed, run within budgets from the smallest possible one on.
  */
+import "../support/thread_pool.ts";
 import { assert, assertEquals, assertLess, assertRejects, assertStringIncludes } from "@std/assert";
 import { setTimeout as delay } from "node:timers/promises";
 import type { StreamingChoice } from "../../src/llm/choose_units.ts";

@@ -1,4 +1,5 @@
 /** Vectors of texts, against the reference model's last norm. */
+import "../support/thread_pool.ts";
 import { assert, assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { RequestError } from "../../src/base/errors.ts";
 import { negativeLogProbability } from "../../src/engine/log_probability.ts";

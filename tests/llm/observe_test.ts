@@ -1,4 +1,5 @@
 /** What neurons are seen to do: the engine's against the reference's, and against what it hides. */
+import "../support/thread_pool.ts";
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import { RequestError } from "../../src/base/errors.ts";
 import { openGguf } from "../../src/gguf/mod.ts";

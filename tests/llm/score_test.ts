@@ -1,4 +1,5 @@
 /** Scores of texts: the engine's against those of its own logits. */
+import "../support/thread_pool.ts";
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import { RequestError, WorkerError } from "../../src/base/errors.ts";
 import { negativeLogProbability } from "../../src/engine/log_probability.ts";

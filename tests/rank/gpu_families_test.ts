@@ -4,6 +4,7 @@
  * sizes share shaders, which take longer to compile than to run. tests/engine/gpu_test.ts has the
  * engine around such ranks, and ranks beside threads.
  */
+import "../support/thread_pool.ts";
 import { assert, assertEquals, assertLess } from "@std/assert";
 import type { Gpu } from "../../gpu/mod.ts";
 import { openGguf } from "../../src/gguf/mod.ts";

@@ -1,4 +1,5 @@
 /** Statistics of a packed model that is read from disk: those of the model it was packed from. */
+import "../support/thread_pool.ts";
 import { assert, assertEquals } from "@std/assert";
 import { loadModel, type LoadOptions } from "../../src/llm/mod.ts";
 import { describeModel, layerNeurons } from "../../src/model/mod.ts";

@@ -1,4 +1,5 @@
 /** Counting: against a count of one's own over the reference's neurons, and in several runs. */
+import "../support/thread_pool.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { openGguf } from "../../src/gguf/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";

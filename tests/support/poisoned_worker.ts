@@ -11,6 +11,7 @@ self.onmessage = ({ data }: MessageEvent<FollowerStart>) => {
   // After the message has gone out.
   setTimeout(() => {
     runner.followSteps();
+    self.postMessage({ kind: "bye" }); // to thread_pool.ts
     self.close();
   }, 0);
 };

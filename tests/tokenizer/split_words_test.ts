@@ -83,10 +83,10 @@ Deno.test("splitWords() loses and adds nothing", () => {
   }));
 });
 
-Deno.test("splitWords() takes linear time for a million equal characters", () => {
+Deno.test("splitWords() takes linear time for many equal characters", () => {
   // What takes quadratic time here runs for hours.
   for (const filling of [" ", "a", "A", "3", "\n", "!", "我", "\u0301", "'", " \n", "aB", "\t "]) {
-    const text = filling.repeat(1_000_000 / filling.length) + "1";
+    const text = filling.repeat(200_000 / filling.length) + "1";
     for (const pre of Object.keys(CUTS)) assertEquals(splitWords(pre, text).join(""), text);
   }
 });

@@ -1,0 +1,51 @@
+/// <reference no-default-lib="true" />
+/// <reference lib="deno.worker" />
+/** A thread's side of thread_pool.ts: is the thread of one script after another. */
+import { sharedDevice } from "./shared_device.ts";
+
+/** What the pool says to a thread. */
+export type ToPool =
+  | { readonly pool: "begin"; readonly script: string; readonly turn: number }
+  | { readonly pool: "end" };
+
+/** What a thread says to the pool. */
+export type FromPool =
+  | { readonly pool: "begun"; readonly turn: number }
+  | { readonly pool: "ended"; readonly hadGpu: boolean };
+
+const close = self.close.bind(self);
+const device = sharedDevice();
+/** What came while the script was being loaded; null: it is. */
+let early: MessageEvent[] | null = null;
+
+// A script that ends its thread only stops being it.
+Object.defineProperty(self, "close", { value: () => {} });
+
+self.addEventListener("message", (event: MessageEvent) => {
+  const message: Partial<ToPool> = event.data;
+  if (message.pool === undefined) {
+    if (early === null) return; // to the script's own listener
+    event.stopImmediatePropagation();
+    early.push(event);
+    return;
+  }
+  event.stopImmediatePropagation();
+  if (message.pool === "end") end();
+  else begin(event.data);
+});
+
+async function begin({ script, turn }: ToPool & { readonly pool: "begin" }): Promise<void> {
+  early = [];
+  self.onmessage = null;
+  await import(`${script}?turn=${turn}`);
+  self.postMessage({ pool: "begun", turn } satisfies FromPool);
+  const messages = early;
+  early = null;
+  for (const { data } of messages) self.dispatchEvent(new MessageEvent("message", { data }));
+}
+
+function end(): void {
+  const hadGpu = device.close();
+  self.postMessage({ pool: "ended", hadGpu } satisfies FromPool);
+  close();
+}
