@@ -158,6 +158,25 @@ Deno.test("KvBlocks uses whole blocks of a prompt again, while they are in use a
   assertEquals(world.begin(2, idsOf(2, 1), 80, 96), 0);
 });
 
+Deno.test("KvBlocks tells texts apart whose hashes are the same", () => {
+  const world = new World(24);
+  const { imul } = Math;
+  let hashed = 0;
+  // What hashes are made of: all are the same now.
+  Math.imul = () => ++hashed && 0;
+  try {
+    world.begin(0, idsOf(1, 2, 3), 80, 96);
+    world.write(0, 80);
+    assertEquals(world.begin(1, idsOf(2, 2, 3), 80, 96), 0);
+    world.write(1, 80);
+    world.end(1);
+    assertEquals(world.begin(1, idsOf(1, 2, 3), 80, 96), 32, "only one text has the hash's place");
+  } finally {
+    Math.imul = imul;
+  }
+  assert(hashed > 0);
+});
+
 Deno.test("KvBlocks leaves the last id of a prompt to be computed", () => {
   const world = new World(24);
   world.begin(0, idsOf(1, 2), 64, 96);
