@@ -118,6 +118,28 @@ gpuTest("writeAhead() changes nothing of what write() leaves, whatever comes", a
   assertGreater(found, 800);
 });
 
+gpuTest(
+  "write() brings the blocks of every sequence, also far behind its beginning",
+  async (gpu) => {
+    const blocks = 150;
+    const contextLength = blocks * KV_BLOCK_POSITIONS;
+    const input = await createStepInput(gpu, { ...OPTIONS, contextLength });
+    const [shadow] = shadowsOf(gpu, [input]);
+    const begin = HEADER_WORDS + OPTIONS.maxTokens * input.recordWords;
+    const expected = Uint32Array.from({ length: SEQUENCES * blocks }, (_, i) => i);
+    const rng = new Rng(7);
+    for (let step = 0; step < 60; step++) {
+      for (let i = rng.int(4); i > 0; i--) {
+        const [slot, index, block] = [rng.int(SEQUENCES), rng.int(blocks), rng.int(1000)];
+        input.setBlock(slot, index, block);
+        expected[slot * blocks + index] = block;
+      }
+      input.write({ n: 1, position: step, m: 1 }, [5]);
+      assertEquals(shadow.words.slice(begin, begin + expected.length), expected, `step ${step}`);
+    }
+  },
+);
+
 gpuTest("write() sends nothing of a step that was written ahead", async (gpu) => {
   const input = await createStepInput(gpu, OPTIONS);
   const [shadow] = shadowsOf(gpu, [input]);
