@@ -289,6 +289,8 @@ export const attentionCases: readonly GpuCase[] = [
       await checkSteps({ ...one, window: 5, softCap: 1.5, steps: [3, 1, 1, 40, 1] })(gpu);
       const small = { ...one, heads: 1, kvHeads: 1, groupSize: 1, headDim: 8 };
       await checkSteps({ ...small, steps: [1022, 1, 1, 1] })(gpu);
+      // More chunks than those who combine them take at once: 16 of wide heads.
+      await checkSteps({ ...small, headDim: 256, steps: [600, 1, 1] })(gpu);
       await withLeastLimits(gpu, () => checkSteps({ ...one, steps: [30, 1, 1] })(gpu));
     },
   },
