@@ -63,7 +63,7 @@ export function chooseTypes(
   const chosen = new Map<string, ChosenType>();
   for (const tensor of tensors) {
     if (!isMatrix(tensor) || isKeptAsItIs(tensor.name)) continue;
-    const wanted = isMixture(quant) ? mixedType(tensor, quant, model) : quant;
+    const wanted = wantedType(tensor, quant, model);
     chosen.set(tensor.name, { wanted, type: fittingType(wanted, tensor.dims[0]) });
   }
   return chosen;
@@ -81,6 +81,13 @@ function isKeptAsItIs(name: string): boolean {
       .test(name) ||
     /^blk\.\d+\.(fc[12]|ffn_fc[12]_exps|altup_.*|laurel_.*|time_mix_.*)\.weight$/.test(name) ||
     name.includes("per_layer_model_proj");
+}
+
+function wantedType(tensor: TensorShape, quant: Quant, model: ModelFacts): WeightType {
+  if (isMixture(quant)) return mixedType(tensor, quant, model);
+  // llama.cpp's "MXFP4_MOE": experts alone are worth so few bits.
+  if (quant === "MXFP4" && model.expertCount > 1 && !tensor.name.includes("_exps.")) return "Q8_0";
+  return quant;
 }
 
 function isMixture(quant: Quant): quant is Mixture {

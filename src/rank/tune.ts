@@ -32,33 +32,41 @@ export interface KernelSets {
 }
 
 /**
- * The rank's kernels, one set per arena, with the product that decodes faster, and the one that
- * computes several tokens faster.
+ * The rank's kernels, one set per arena, with the products that decode faster, and those that
+ * compute several tokens faster.
  */
 export function tuneKernels(plan: RankPlan, sets: KernelSets): readonly Kernels[] {
   const trials = trialsOf(plan);
   if (trials.length === 0) return sets.pairs;
-  /** Of the first one's time and the second one's, for n tokens. */
-  const ratioOf = (first: Product, second: Product, n: number) =>
+  const [[byPairs], [byFours]] = [sets.pairs, sets.fours];
+  const isTellable = trials.flat().some(({ type }) => !SUMMED_BY_PAIRS.includes(type));
+  /** Is the first product the faster one of n tokens? */
+  const isFaster = (first: Product, second: Product, n: number) =>
     medianRatio((pair) => {
       const times = [first, second].map((multiply, i) =>
         timePerByte(multiply, plan, trials[(2 * pair + i) % trials.length], n)
       );
       return times[0] / times[1];
-    });
+    }) < ADVANTAGE;
+  const decodesByFours = isTellable && isFaster(byFours.matmul_q8, byPairs.matmul_q8, 1);
+  const one = decodesByFours ? byFours : byPairs;
+  const hasTwoStreams = isFaster(one.matmul_q8_two_streams, one.matmul_q8, 1);
   const n = Math.min(FEW_TOKENS, plan.chunkTokens);
-  const [[byPairs], [byFours]] = [sets.pairs, sets.fours];
-  const isTellable = n > 1 && trials.flat().some(({ type }) => !SUMMED_BY_PAIRS.includes(type));
-  const sumsByFours = isTellable &&
-    ratioOf(byFours.matmul_q8_few, byPairs.matmul_q8_few, n) < ADVANTAGE;
-  const { matmul_q8, matmul_q8_two_streams, matmul_q8_few } = sumsByFours ? byFours : byPairs;
-  const hasTwoStreams = ratioOf(matmul_q8_two_streams, matmul_q8, 1) < ADVANTAGE;
-  const unpacksInRegisters = n === 1 || ratioOf(matmul_q8_few, matmul_q8, n) < 1;
-  return (sumsByFours ? sets.fours : sets.pairs).map((set) => ({
-    ...set,
-    matmul_q8: hasTwoStreams ? set.matmul_q8_two_streams : set.matmul_q8,
-    matmul_q8_few: unpacksInRegisters ? set.matmul_q8_few : set.matmul_q8,
-  }));
+  const sumsByFours = isTellable && n > 1 &&
+    isFaster(byFours.matmul_q8_few, byPairs.matmul_q8_few, n);
+  const several = sumsByFours ? byFours : byPairs;
+  const unpacksInMemory = n > 1 && isFaster(several.matmul_q8, several.matmul_q8_few, n);
+  return sets.pairs.map((pairs, arena) => {
+    const fours = sets.fours[arena];
+    const { matmul_q8, matmul_q8_two_streams, matmul_q8_rows } = decodesByFours ? fours : pairs;
+    const set = sumsByFours ? fours : pairs;
+    return {
+      ...set,
+      matmul_q8: hasTwoStreams ? matmul_q8_two_streams : matmul_q8,
+      matmul_q8_rows,
+      matmul_q8_few: unpacksInMemory ? set.matmul_q8 : set.matmul_q8_few,
+    };
+  });
 }
 
 /** Other threads take the core now and then: that spoils a pair, not the median. */

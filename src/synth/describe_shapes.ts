@@ -2,6 +2,7 @@
 import { modelTensors } from "./layout.ts";
 import {
   isReluFamily,
+  mayBeSparse,
   type ModelShape,
   predictorRank,
   rectifiesUp,
@@ -24,7 +25,7 @@ export interface ShapeSummary {
   /** Weights, without predictors. */
   readonly parameters: number;
   /** What its neurons compute, without a sparsity. */
-  readonly activation: "silu" | "relu" | "drelu";
+  readonly activation: "silu" | "swiglu7" | "relu" | "drelu";
   /** Hidden units of its predictors. */
   readonly predictor_rank: number;
   /** True when `--sparsity` goes with it. */
@@ -46,7 +47,7 @@ export function describeShapes(): ShapeSummary[] {
       parameters: parameterCount(shape),
       activation: activationOf(shape),
       predictor_rank: predictorRank(shape),
-      may_be_sparse: !shape.tied,
+      may_be_sparse: mayBeSparse(shape),
     };
   });
 }
@@ -58,6 +59,7 @@ function parameterCount(shape: ModelShape): number {
 }
 
 function activationOf(shape: ModelShape): ShapeSummary["activation"] {
+  if (shape.architecture === "gpt-oss") return "swiglu7";
   if (rectifiesUp(shape)) return "drelu";
   return isReluFamily(shape) ? "relu" : shape.activation ?? "silu";
 }

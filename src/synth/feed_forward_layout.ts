@@ -22,19 +22,37 @@ export function planFeedForward(
   const plain = (name: string, dims: readonly number[], role: TensorRole): PlannedTensor => (
     { name: `${block}.${name}.weight`, role, type: "F32", dims }
   );
+  const isGptOss = shape.architecture === "gpt-oss";
+  const biases = isGptOss ? planBiases(shape, block) : [];
   // PowerInfer's names; with experts, which it knows none of, they become those of an FFN.
   const predictor = (name: string) => experts ? `ffn_${name}` : name;
   return [
-    plain("ffn_norm", [width], "norm"),
+    plain(isGptOss ? "post_attention_norm" : "ffn_norm", [width], "norm"),
     ...experts ? [plain("ffn_gate_inp", [width, experts.count], "matrix")] : [],
     matrix("ffn_gate", [width, neurons], "gate"),
     matrix("ffn_up", [width, neurons], "up"),
     downByNeuron
       ? matrix("ffn_down_t", [width, neurons], "residualByNeuron")
       : matrix("ffn_down", [neurons, width], "residual"),
+    ...biases,
     ...predictorRank === undefined ? [] : [
       matrix(predictor("fc1"), [width, predictorRank], "predictorIn"),
       matrix(predictor("fc2"), [predictorRank, neurons], "predictorOut"),
     ],
+  ];
+}
+
+/** Of the router and of each expert: of a token's expert a row. */
+function planBiases(shape: ModelShape, block: string): PlannedTensor[] {
+  const { embeddingLength: width, feedForwardLength: neurons, experts } = shape;
+  const bias = (name: string, ...dims: number[]): PlannedTensor => (
+    { name: `${block}.${name}.bias`, role: "bias", type: "F32", dims }
+  );
+  const { count } = experts!;
+  return [
+    bias("ffn_gate_inp", count),
+    bias("ffn_gate_exps", neurons, count),
+    bias("ffn_up_exps", neurons, count),
+    bias("ffn_down_exps", width, count),
   ];
 }

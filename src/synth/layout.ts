@@ -72,7 +72,17 @@ export function modelMetadata(
       : [[`${arch}.attention.sliding_window`, u32(shape.slidingWindow)] as const],
     [`${arch}.rope.dimension_count`, u32(headDimOf(shape))],
     [`${arch}.rope.freq_base`, f32(shape.ropeBase)],
+    ...scalingMetadata(shape),
     [`${arch}.vocab_size`, u32(shape.vocabSize)],
+  ];
+}
+
+function scalingMetadata({ architecture: arch, yarn }: ModelShape): MetadataEntry[] {
+  if (yarn === undefined) return [];
+  return [
+    [`${arch}.rope.scaling.type`, text("yarn")],
+    [`${arch}.rope.scaling.factor`, f32(yarn.factor)],
+    [`${arch}.rope.scaling.original_context_length`, u32(yarn.originalContextLength)],
   ];
 }
 
@@ -87,11 +97,8 @@ function expertMetadata(shape: ModelShape): MetadataEntry[] {
     [`${arch}.expert_used_count`, u32(experts.usedCount)],
   ];
   if (arch === "llama") return own;
-  return [
-    ...own,
-    [`${arch}.expert_feed_forward_length`, u32(shape.feedForwardLength)],
-    [`${arch}.expert_gating_func`, u32(SIGMOID)],
-  ];
+  own.push([`${arch}.expert_feed_forward_length`, u32(shape.feedForwardLength)]);
+  return arch === "smallthinker" ? [...own, [`${arch}.expert_gating_func`, u32(SIGMOID)]] : own;
 }
 
 function headLengths(arch: string, headDim: number): MetadataEntry[] {
@@ -152,17 +159,25 @@ function planAttention(shape: ModelShape, block: string): PlannedTensor[] {
     dims: readonly [number, number],
     role: TensorRole = "matrix",
   ): PlannedTensor => ({ name: `${block}.${name}.weight`, role, type: "F32", dims });
-  const biases = shape.architecture === "qwen2"
+  const { architecture } = shape;
+  const isGptOss = architecture === "gpt-oss";
+  const biases = architecture === "qwen2" || isGptOss
     ? [
       vector("attn_q.bias", "bias", queryWidth),
       vector("attn_k.bias", "bias", keyWidth),
       vector("attn_v.bias", "bias", keyWidth),
     ]
     : [];
-  const headNorms = shape.architecture === "qwen3"
+  const headNorms = architecture === "qwen3" || architecture === "qwen3moe"
     ? [
       vector("attn_q_norm.weight", "norm", headDim),
       vector("attn_k_norm.weight", "norm", headDim),
+    ]
+    : [];
+  const ends = isGptOss
+    ? [
+      vector("attn_output.bias", "bias", width),
+      vector("attn_sinks.weight", "bias", shape.headCount),
     ]
     : [];
   return [
@@ -173,5 +188,6 @@ function planAttention(shape: ModelShape, block: string): PlannedTensor[] {
     ...biases,
     ...headNorms,
     matrix("attn_output", [queryWidth, width], "residual"),
+    ...ends,
   ];
 }

@@ -2,7 +2,14 @@
 
 /** Everything that decides which tensors a model has and how large they are. */
 export interface ModelShape {
-  readonly architecture: "llama" | "qwen2" | "qwen3" | "bamboo" | "smallthinker";
+  readonly architecture:
+    | "llama"
+    | "qwen2"
+    | "qwen3"
+    | "qwen3moe"
+    | "gpt-oss"
+    | "bamboo"
+    | "smallthinker";
   readonly blockCount: number;
   readonly embeddingLength: number;
   /** Neurons of a block, or of one expert. */
@@ -17,6 +24,8 @@ export interface ModelShape {
   readonly contextLength: number;
   readonly rmsEpsilon: number;
   readonly ropeBase: number;
+  /** YaRN: how many times as long the context is, and what it was. Left out: no scaling. */
+  readonly yarn?: { readonly factor: number; readonly originalContextLength: number };
   /** True when the output projection is the embedding table. */
   readonly tied: boolean;
   /**
@@ -40,6 +49,11 @@ export function rectifiesUp({ architecture, activation }: ModelShape): boolean {
   return architecture === "bamboo" || activation === "drelu";
 }
 
+/** False where weights cannot be made such that neurons are silent: `--sparsity` refuses it. */
+export function mayBeSparse({ architecture, tied }: ModelShape): boolean {
+  return !tied && architecture !== "gpt-oss";
+}
+
 /** Predictors' share of the weights of their neurons: that of Bamboo-7B's files. */
 const PREDICTOR_SHARE = 0.133;
 /** Block of the types that predictors have. */
@@ -57,8 +71,8 @@ export function predictorRank(shape: ModelShape): number {
 export const PREDICTOR_RANK_MIN = 5 * RANK_STEP;
 
 /**
- * Real models by the name that `synth --shape` takes. Biases follow from "qwen2", norms of heads
- * from "qwen3".
+ * Real models by the name that `synth --shape` takes. Biases follow from "qwen2" and "gpt-oss",
+ * sinks from the latter, norms of heads from "qwen3" and "qwen3moe".
  */
 export const SHAPES = {
   "llama-160m": {
@@ -154,6 +168,52 @@ export const SHAPES = {
     rmsEpsilon: 1e-6,
     ropeBase: 1000000,
     tied: true,
+  },
+  "qwen3-4b": {
+    architecture: "qwen3",
+    blockCount: 36,
+    embeddingLength: 2560,
+    feedForwardLength: 9728,
+    headCount: 32,
+    headCountKv: 8,
+    headDim: 128,
+    vocabSize: 151936,
+    contextLength: 40960,
+    rmsEpsilon: 1e-6,
+    ropeBase: 1000000,
+    tied: true,
+  },
+  "qwen3-30b-a3b": {
+    architecture: "qwen3moe",
+    blockCount: 48,
+    embeddingLength: 2048,
+    feedForwardLength: 768,
+    experts: { count: 128, usedCount: 8 },
+    headCount: 32,
+    headCountKv: 4,
+    headDim: 128,
+    vocabSize: 151936,
+    contextLength: 40960,
+    rmsEpsilon: 1e-6,
+    ropeBase: 1000000,
+    tied: false,
+  },
+  "gpt-oss-20b": {
+    architecture: "gpt-oss",
+    blockCount: 24,
+    embeddingLength: 2880,
+    feedForwardLength: 2880,
+    experts: { count: 32, usedCount: 4 },
+    headCount: 64,
+    headCountKv: 8,
+    headDim: 64,
+    vocabSize: 201088,
+    contextLength: 131072,
+    rmsEpsilon: 1e-5,
+    ropeBase: 150000,
+    yarn: { factor: 32, originalContextLength: 4096 },
+    tied: false,
+    slidingWindow: 128,
   },
   // TurboSparse-Mistral-7B, too. Its sliding window is left out, as Mistral's is.
   "bamboo-7b": {

@@ -17,6 +17,7 @@ import { Pools } from "./pools.ts";
 import { SeededRandom } from "./seeded_random.ts";
 import {
   isReluFamily,
+  mayBeSparse,
   type ModelShape,
   PREDICTOR_RANK_MIN,
   predictorRank,
@@ -143,8 +144,10 @@ function checkOptions(shape: ModelShape, options: Checked): void {
     const range = `${least} to ${SPARSITY_MAX}`;
     throw new UsageError(`Cannot make a model of sparsity ${sparsity}: give a share from ${range}`);
   }
-  if (shape.tied) {
-    const state = "its output projection is its embedding table";
+  if (!mayBeSparse(shape)) {
+    const state = shape.tied
+      ? "its output projection is its embedding table"
+      : "its neurons have no ReLU";
     throw new UsageError(`Cannot make a sparse model of shape "${name}": ${state}: choose another`);
   }
 }

@@ -131,6 +131,7 @@ function product(
   assertEquals(resultOf(kernels.matmul_q8_two_streams), result, "two streams, the bits of four");
   assertEquals(resultOf(kernels.matmul_q8_few), result, "registers, the bits of forms");
   assertEquals(resultOf(kernelsByFours.matmul_q8), result, "fours, the bits of pairs");
+  assertEquals(resultOf(kernelsByFours.matmul_q8_two_streams), result, "both, the same bits");
   assertEquals(resultOf(kernelsByFours.matmul_q8_few), result, "fours in registers, the same bits");
   return result;
 }

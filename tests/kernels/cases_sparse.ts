@@ -12,6 +12,7 @@ import {
   quantizeQ8,
 } from "../../src/reference/ops.ts";
 import { fired, hush, loud, matmulRows, scatter } from "../../src/reference/sparse_ops.ts";
+import type { Kernels } from "../../wasm/kernels.ts";
 import { Rng } from "../support/rng.ts";
 import type { TestArena } from "./arena.ts";
 import type { KernelCase } from "./cases.ts";
@@ -160,15 +161,19 @@ function listedRows(type: QuantType): KernelCase {
           const exact = Float64Array.from(rows.flatMap((row) => [...row.weights.subarray(0, k)]));
           const listAt = putList(arena, list.map((row) => row === 8 ? 2 ** 32 - 1 : row));
           const [out, all] = [arena.place(4 * list.length, 4), arena.place(36)];
-          arena.run(
-            () => kernels.matmul_q8_rows(id, w, stride, 9, k, acts, listAt, list.length, out),
-            [acts, kernels.q8_bytes(1, k)],
-            [out, 4 * list.length],
-          );
-          const got = arena.floats(out, list.length);
+          const rowsBy = ({ matmul_q8_rows }: Kernels) => {
+            arena.run(
+              () => matmul_q8_rows(id, w, stride, 9, k, acts, listAt, list.length, out),
+              [acts, kernels.q8_bytes(1, k)],
+              [out, 4 * list.length],
+            );
+            return Float32Array.from(arena.floats(out, list.length));
+          };
+          const got = rowsBy(kernels);
           kernels.matmul_q8(id, w, stride, 9, k, acts, 1, all, 9);
           const dense = arena.floats(all, 9);
           assertEquals([...got], list.map((row) => dense[row]), "the bits of the dense product");
+          assertEquals(rowsBy(arena.kernelsByFours), got, "fours, the bits of pairs");
           const twin = matmulRows(exact, dequantizeQ8(quantizeQ8(x)), list);
           assertClose(got, twin, 1e-11, `matmul_q8_rows ${type} k ${k} of ${list}`);
         }

@@ -119,6 +119,15 @@ Deno.test("chooseTypes() falls back where rows are no multiple of the block, and
   assertEquals(output.get("output.weight")?.type, "Q8_0");
 });
 
+Deno.test("chooseTypes() makes MXFP4 of experts alone where there are some", () => {
+  const types = typesOf(llama({ blockCount: 1, expertCount: 4 }), "MXFP4");
+  assertEquals(types["blk.0.ffn_gate_exps.weight"], "MXFP4");
+  assertEquals(types["blk.0.ffn_down_exps.weight"], "MXFP4");
+  const others = Object.entries(types).filter(([name]) => !name.includes("_exps"));
+  assertEquals(new Set(others.map(([, type]) => type)), new Set(["Q8_0"]));
+  assertEquals(new Set(Object.values(typesOf(llama(), "MXFP4"))), new Set(["MXFP4"]));
+});
+
 Deno.test("chooseTypes() leaves norms, biases, routers and predictors as they are", () => {
   const kept = [
     "blk.0.attn_norm.weight",

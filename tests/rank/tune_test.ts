@@ -58,6 +58,31 @@ Deno.test("tuneKernels() adds up by fours where that is faster, in all arenas", 
   assertEquals(tuneKernels(alike, { pairs, fours })[0].read_only, pairs[0].read_only);
 });
 
+Deno.test("tuneKernels() adds up one token's products and several tokens' each their faster way", () => {
+  const plan = planOf({ feedForwardLength: 9216 });
+  const chosen = (oneMs: number, severalMs: number) => {
+    const isOne = (n: unknown) => n === 1;
+    const kernels = (one: number, several: number): Kernels => {
+      const busy = (...args: unknown[]) => {
+        const endMs = performance.now() + (isOne(args[6]) ? one : several);
+        while (performance.now() < endMs);
+      };
+      const names = ["matmul_q8", "matmul_q8_two_streams", "matmul_q8_few", "matmul_q8_rows"];
+      const own = Object.fromEntries(names.map((name) => [name, (...a: unknown[]) => busy(...a)]));
+      return own as Partial<Kernels> as Kernels;
+    };
+    const [pairs, fours] = [kernels(MS, MS), kernels(oneMs, severalMs)];
+    const [tuned] = tuneKernels(plan, { pairs: [pairs], fours: [fours] });
+    const { matmul_q8, matmul_q8_rows } = fours;
+    return [
+      tuned.matmul_q8 === matmul_q8 && tuned.matmul_q8_rows === matmul_q8_rows,
+      tuned.matmul_q8_few === fours.matmul_q8_few,
+    ];
+  };
+  assertEquals(chosen(MS / 2, 2 * MS), [true, false]);
+  assertEquals(chosen(2 * MS, MS / 2), [false, true]);
+});
+
 Deno.test("tuneKernels() measures nothing where all weights fit a cache", () => {
   let calls = 0;
   const count = () => (calls++, 0);

@@ -20,6 +20,9 @@ const PARAMETERS: Record<ShapeName, number> = {
   "qwen2-0.5b": 494_032_768,
   "qwen2.5-1.5b": 1_543_714_304,
   "qwen3-0.6b": 596_049_920,
+  "qwen3-4b": 4_022_468_096,
+  "qwen3-30b-a3b": 30_532_122_624,
+  "gpt-oss-20b": 20_914_757_184,
   "bamboo-7b": 7_241_732_096,
   "relullama-7b": 6_738_415_616,
   "relullama-13b": 13_015_864_320,
@@ -78,6 +81,18 @@ Deno.test("describeModel() reads the experts of the mixtures that modelTensors()
   ]);
   const small = read(SHAPES["smallthinker-4b"]);
   assertEquals(small.layers, Array(32).fill({ slidingWindow: 0, rope: 0 }));
+});
+
+Deno.test("describeModel() reads what is gpt-oss's own, and Qwen 3's experts", () => {
+  const read = (name: ShapeName) => describeModel(header(SHAPES[name], "MXFP4")).config;
+  const { experts, layers, headDim, ropes } = read("gpt-oss-20b");
+  assertEquals([experts?.count, experts?.usedCount, experts?.feedForwardLength], [32, 4, 2880]);
+  assertEquals(headDim, 64);
+  assertEquals(layers.slice(0, 3).map(({ slidingWindow }) => slidingWindow), [128, 0, 128]);
+  assertEquals(ropes[0].scaling.factor, 32);
+  const { experts: many, feedForward } = read("qwen3-30b-a3b");
+  assertEquals([many?.count, many?.usedCount, many?.gating], [128, 8, "softmax"]);
+  assertEquals(feedForward.activation, "silu");
 });
 
 Deno.test("predictorRank() is that of real files, where they are known", () => {

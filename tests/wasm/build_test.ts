@@ -63,9 +63,15 @@ function formatOf(type: QuantType): string {
 const HOT_LOOPS: readonly { name: string; instruction: string; times: number }[] = [
   // E0M4 is packed as Q4_1 and has no product of its own.
   ...QUANT_TYPES.filter((type) => type !== "E0M4" && !NATURAL_TYPES.includes(type)).map((type) => ({
-    name: `gemv_q8/two_rows<${formatOf(type)}>`,
+    name: `gemv_q8/two_rows<${formatOf(type)},${PAIRS}>`,
     instruction: DOT,
     times: WIDE_TYPES.includes(type) ? 16 : 8,
+  })),
+  // A byte is one dot there, of wide types, too.
+  ...(["Q4_0", "Q4_K", "Q8_0", "IQ4_XS", "MXFP4"] as const).map((type) => ({
+    name: `gemv_q8/two_rows<${formatOf(type)},${FOURS}>`,
+    instruction: DOT_OF_FOURS,
+    times: 8,
   })),
   ...NATURAL_TYPES.map((type) => ({
     name: `gemv_natural/row<${formatOf(type)}>`,
@@ -109,7 +115,7 @@ for (const { name, instruction, times } of HOT_LOOPS) {
 }
 
 Deno.test("constant vectors that V8 would build anew at every use stay out of the hot loops", () => {
-  const body = functionText(`gemv_q8/two_rows<${formatOf("Q4_0")}>`);
+  const body = functionText(`gemv_q8/two_rows<${formatOf("Q4_0")},${PAIRS}>`);
   const afterLoop = body.slice(body.search(/^ *\(?loop\b/m));
   assertEquals(count(afterLoop, "v128.const i32x4 0x0f0f0f0f"), 0);
 });

@@ -12,7 +12,6 @@ import {
   h0_of,
   h1_of,
   halves_of,
-  is_wide,
   k1_of,
   lanes_of,
   least_of,
@@ -24,14 +23,14 @@ import {
   upper_plane_of,
 } from "./format";
 import { RECORD_BYTES, RECORD_SCALES } from "./q8_tile";
-import { Pairs } from "./product_sums";
-import { dot_i8, join_pair, opaque, store_lanes, sum_lanes_4 } from "./simd";
+import { has_nibbles, lower_of, offset_of, upper_of } from "./product_sums";
+import { join_pair, opaque, store_lanes, sum_lanes_4 } from "./simd";
 import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
 import { strip_superblocks } from "./superblock_form";
-import { add_blocks, add_least, add_nibbles, start } from "./widen";
+import { add_least, add_nibbles, start } from "./widen";
 
 /** Rows by one token; `streams` rows side by side, 2 or 4. `sums`: 128 bytes of scratch. */
-export function gemv<F>(
+export function gemv<F, S>(
   w: usize,
   rowStride: u32,
   rows: u32,
@@ -47,18 +46,18 @@ export function gemv<F>(
     const far = quarter * rowStride;
     for (let r: u32 = 0; r < quarter; r++) {
       const to = out + 4 * r;
-      four_rows<F>(w + r * rowStride, far, superblocks, acts, to, 4 * quarter, sums);
+      four_rows<F, S>(w + r * rowStride, far, superblocks, acts, to, 4 * quarter, sums);
     }
     done = quarter << 2;
   }
   const half = (rows - done) >> 1;
   for (let r = done; r < done + half; r++) {
     const to = out + 4 * r;
-    two_rows<F>(w + r * rowStride, half * rowStride, superblocks, acts, to, 4 * half, sums);
+    two_rows<F, S>(w + r * rowStride, half * rowStride, superblocks, acts, to, 4 * half, sums);
   }
   if (((rows - done) & 1) != 0) {
     const last = rows - 1;
-    two_rows<F>(w + last * rowStride, 0, superblocks, acts, out + 4 * last, 0, sums);
+    two_rows<F, S>(w + last * rowStride, 0, superblocks, acts, out + 4 * last, 0, sums);
   }
 }
 
@@ -67,7 +66,7 @@ export function gemv<F>(
  * read: rows of a list are too short for the prefetcher. A number that is no row counts as the last
  * one.
  */
-export function gemv_rows<F>(
+export function gemv_rows<F, S>(
   w: usize,
   rowStride: u32,
   rows: u32,
@@ -87,7 +86,7 @@ export function gemv_rows<F>(
     const e = listed(list, j + 4, count, last), f = listed(list, j + 5, count, last);
     const g = listed(list, j + 6, count, last), h = listed(list, j + 7, count, last);
     memory.fill(sums, 0, 128);
-    seen |= add_listed<F>(
+    seen |= add_listed<F, S>(
       w + a * rowStride, w + b * rowStride, w + c * rowStride, w + d * rowStride,
       w + e * rowStride, w + f * rowStride, w + g * rowStride, w + h * rowStride,
       superblocks, acts, sums,
@@ -105,7 +104,7 @@ function listed(list: usize, j: u32, count: u32, last: u32): u32 {
 }
 
 /** sums[4, 8] += the rows a to d by token; reads a byte of each line of the rows e to h. */
-function add_listed<F>(
+function add_listed<F, S>(
   a: usize,
   b: usize,
   c: usize,
@@ -122,7 +121,7 @@ function add_listed<F>(
   const zero = i32x4.splat(opaque(0, superblocks));
   const k0 = format.k0(zero), k1 = k1_of<F>(zero);
   const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero);
-  const offset = i16x8.splat(<i16>opaque(format.offset, superblocks));
+  const offset = i16x8.splat(<i16>opaque(offset_of<F, S>(), superblocks));
   const ones = i16x8.splat(<i16>opaque(1, superblocks));
   const sixteens = i16x8.shl(ones, 4);
   const size = i32x4.splat(opaque(F16_SIZE, superblocks));
@@ -141,11 +140,11 @@ function add_listed<F>(
         seen |= load<u32>(e + ahead) | load<u32>(f + ahead);
         seen |= load<u32>(g + ahead) | load<u32>(h + ahead);
       }
-      add_superblocks<F>(
+      add_superblocks<F, S>(
         a + at, b + at, a + factors, b + factors, acts, sums,
         k0, k1, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign,
       );
-      add_superblocks<F>(
+      add_superblocks<F, S>(
         c + at, d + at, c + factors, d + factors, acts, sums + 64,
         k0, k1, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign,
       );
@@ -160,7 +159,7 @@ function add_listed<F>(
 }
 
 /** Two rows, rowStep bytes apart, by one token; results outStep bytes apart. */
-function two_rows<F>(
+function two_rows<F, S>(
   w: usize,
   rowStep: u32,
   superblocks: u32,
@@ -170,13 +169,13 @@ function two_rows<F>(
   sums: usize,
 ): void {
   memory.fill(sums, 0, 64);
-  add_rows<F>(w, rowStep, superblocks, acts, sums, 1);
+  add_rows<F, S>(w, rowStep, superblocks, acts, sums, 1);
   const p = sum_of(sums, superblocks), q = sum_of(sums + 32, superblocks);
   store_lanes(out, outStep, 2, sum_lanes_4(p, q, p, q));
 }
 
 /** The same of four rows. */
-function four_rows<F>(
+function four_rows<F, S>(
   w: usize,
   rowStep: u32,
   superblocks: u32,
@@ -186,7 +185,7 @@ function four_rows<F>(
   sums: usize,
 ): void {
   memory.fill(sums, 0, 128);
-  add_rows<F>(w, rowStep, superblocks, acts, sums, 2);
+  add_rows<F, S>(w, rowStep, superblocks, acts, sums, 2);
   const p = sum_of(sums, superblocks), q = sum_of(sums + 32, superblocks);
   const r = sum_of(sums + 64, superblocks), t = sum_of(sums + 96, superblocks);
   store_lanes(out, outStep, 4, sum_lanes_4(p, q, r, t));
@@ -194,7 +193,7 @@ function four_rows<F>(
 
 /** sums[2 · pairs, 8] += rows by token; two pairs take turns, superblock by superblock. */
 @inline
-function add_rows<F>(
+function add_rows<F, S>(
   w: usize,
   rowStep: u32,
   superblocks: u32,
@@ -206,7 +205,7 @@ function add_rows<F>(
   const zero = i32x4.splat(opaque(0, superblocks));
   const k0 = f.k0(zero), k1 = k1_of<F>(zero);
   const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero);
-  const offset = i16x8.splat(<i16>opaque(f.offset, superblocks));
+  const offset = i16x8.splat(<i16>opaque(offset_of<F, S>(), superblocks));
   const ones = i16x8.splat(<i16>opaque(1, superblocks));
   const sixteens = i16x8.shl(ones, 4);
   const size = i32x4.splat(opaque(F16_SIZE, superblocks));
@@ -219,13 +218,13 @@ function add_rows<F>(
     const strip = min(left, strip_superblocks<F>());
     let wf = w + strip * f.quantBytes - SHORT;
     for (let s = strip; s != 0; s--) {
-      add_superblocks<F>(
+      add_superblocks<F, S>(
         w, w + rowStep, wf, wf + rowStep, acts, sums,
         k0, k1, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign,
       );
       if (pairs == 2) {
         const v = w + pairStep, vf = wf + pairStep;
-        add_superblocks<F>(
+        add_superblocks<F, S>(
           v, v + rowStep, vf, vf + rowStep, acts, sums + 64,
           k0, k1, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign,
         );
@@ -248,7 +247,7 @@ function sum_of(sums: usize, superblocks: u32): v128 {
 
 /** sums[2, 8] += a superblock of the rows at w and u, factors at wf and uf, by a record at acts. */
 @inline
-function add_superblocks<F>(
+function add_superblocks<F, S>(
   w: usize,
   u: usize,
   wf: usize,
@@ -267,7 +266,7 @@ function add_superblocks<F>(
   smallest: v128,
   sign: v128,
 ): void {
-  const f = changetype<F>(0);
+  const f = changetype<F>(0), by = changetype<S>(0);
   let p0 = v128.load(sums), p1 = v128.load(sums, 16);
   let q0 = v128.load(sums, 32), q1 = v128.load(sums, 48);
   let a0 = i16x8.splat(0), a1 = a0, b0 = a0, b1 = a0;
@@ -290,30 +289,30 @@ function add_superblocks<F>(
       w += 32;
       u += 32;
     }
-    a0 = i16x8.add(a0, dot_i8(x0, f.lower(m0, y0, k0, k1)));
-    a1 = i16x8.add(a1, dot_i8(x1, f.lower(m1, y1, k0, k1)));
-    b0 = i16x8.add(b0, dot_i8(x0, f.lower(n0, v0, k0, k1)));
-    b1 = i16x8.add(b1, dot_i8(x1, f.lower(n1, v1, k0, k1)));
+    a0 = by.add(a0, x0, lower_of<F, S>(m0, y0, k0, k1));
+    a1 = by.add(a1, x1, lower_of<F, S>(m1, y1, k0, k1));
+    b0 = by.add(b0, x0, lower_of<F, S>(n0, v0, k0, k1));
+    b1 = by.add(b1, x1, lower_of<F, S>(n1, v1, k0, k1));
     if (isDefined(f.quarters)) {
-      ah0 = i16x8.add(ah0, dot_i8(X0, f.upper(M0, Y0, k0, k1)));
-      ah1 = i16x8.add(ah1, dot_i8(X1, f.upper(M1, Y1, k0, k1)));
-      bh0 = i16x8.add(bh0, dot_i8(X0, f.upper(N0, V0, k0, k1)));
-      bh1 = i16x8.add(bh1, dot_i8(X1, f.upper(N1, V1, k0, k1)));
+      ah0 = by.add(ah0, X0, upper_of<F, S>(M0, Y0, k0, k1));
+      ah1 = by.add(ah1, X1, upper_of<F, S>(M1, Y1, k0, k1));
+      bh0 = by.add(bh0, X0, upper_of<F, S>(N0, V0, k0, k1));
+      bh1 = by.add(bh1, X1, upper_of<F, S>(N1, V1, k0, k1));
     } else {
-      a0 = i16x8.add(a0, dot_i8(X0, f.upper(M0, Y0, k0, k1)));
-      a1 = i16x8.add(a1, dot_i8(X1, f.upper(M1, Y1, k0, k1)));
-      b0 = i16x8.add(b0, dot_i8(X0, f.upper(N0, V0, k0, k1)));
-      b1 = i16x8.add(b1, dot_i8(X1, f.upper(N1, V1, k0, k1)));
+      a0 = by.add(a0, X0, upper_of<F, S>(M0, Y0, k0, k1));
+      a1 = by.add(a1, X1, upper_of<F, S>(M1, Y1, k0, k1));
+      b0 = by.add(b0, X0, upper_of<F, S>(N0, V0, k0, k1));
+      b1 = by.add(b1, X1, upper_of<F, S>(N1, V1, k0, k1));
     }
-    if (is_wide<F>()) {
-      ah0 = i16x8.add(ah0, dot_i8(x0, f.lower_high(m0, y0, k0, k1)));
-      ah1 = i16x8.add(ah1, dot_i8(x1, f.lower_high(m1, y1, k0, k1)));
-      bh0 = i16x8.add(bh0, dot_i8(x0, f.lower_high(n0, v0, k0, k1)));
-      bh1 = i16x8.add(bh1, dot_i8(x1, f.lower_high(n1, v1, k0, k1)));
-      ah0 = i16x8.add(ah0, dot_i8(X0, f.upper_high(M0, Y0, k0, k1)));
-      ah1 = i16x8.add(ah1, dot_i8(X1, f.upper_high(M1, Y1, k0, k1)));
-      bh0 = i16x8.add(bh0, dot_i8(X0, f.upper_high(N0, V0, k0, k1)));
-      bh1 = i16x8.add(bh1, dot_i8(X1, f.upper_high(N1, V1, k0, k1)));
+    if (has_nibbles<F, S>()) {
+      ah0 = by.add(ah0, x0, f.lower_high(m0, y0, k0, k1));
+      ah1 = by.add(ah1, x1, f.lower_high(m1, y1, k0, k1));
+      bh0 = by.add(bh0, x0, f.lower_high(n0, v0, k0, k1));
+      bh1 = by.add(bh1, x1, f.lower_high(n1, v1, k0, k1));
+      ah0 = by.add(ah0, X0, f.upper_high(M0, Y0, k0, k1));
+      ah1 = by.add(ah1, X1, f.upper_high(M1, Y1, k0, k1));
+      bh0 = by.add(bh0, X0, f.upper_high(N0, V0, k0, k1));
+      bh1 = by.add(bh1, X1, f.upper_high(N1, V1, k0, k1));
     }
     if (isDefined(f.mainStep)) {
       m0 = i16x8.shr_u(m0, f.mainStep), m1 = i16x8.shr_u(m1, f.mainStep);
@@ -337,7 +336,7 @@ function add_superblocks<F>(
     w -= 128;
     u -= 128;
   }
-  const z0 = start<F, Pairs>(acts, 0, 0, offset), z1 = start<F, Pairs>(acts, 1, 0, offset);
+  const z0 = start<F, S>(acts, 0, 0, offset), z1 = start<F, S>(acts, 1, 0, offset);
   const t0 = v128.load(acts, RECORD_SCALES), t1 = v128.load(acts, RECORD_SCALES + 16);
   const wl = lanes_of<F>(wf, h0, h1), ul = lanes_of<F>(uf, h0, h1);
   const wh = halves_of<F>(wf, size, rebias, smallest, sign);
@@ -352,24 +351,24 @@ function add_superblocks<F>(
     l0 = f.l(wf, 0, wl, h0), l1 = f.l(wf, 1, wl, h0);
     g0 = f.l(uf, 0, ul, h0), g1 = f.l(uf, 1, ul, h0);
   }
-  if (is_wide<F>()) {
-    const Z0 = start<F, Pairs>(acts, 0, 1, offset), Z1 = start<F, Pairs>(acts, 1, 1, offset);
-    p0 = add_nibbles(p0, i16x8.add(a0, z0), i16x8.add(ah0, Z0), ones, sixteens, d0);
-    p1 = add_nibbles(p1, i16x8.add(a1, z1), i16x8.add(ah1, Z1), ones, sixteens, d1);
-    q0 = add_nibbles(q0, i16x8.add(b0, z0), i16x8.add(bh0, Z0), ones, sixteens, e0);
-    q1 = add_nibbles(q1, i16x8.add(b1, z1), i16x8.add(bh1, Z1), ones, sixteens, e1);
+  if (has_nibbles<F, S>()) {
+    const Z0 = start<F, S>(acts, 0, 1, offset), Z1 = start<F, S>(acts, 1, 1, offset);
+    p0 = add_nibbles(p0, by.plus(a0, z0), by.plus(ah0, Z0), ones, sixteens, d0);
+    p1 = add_nibbles(p1, by.plus(a1, z1), by.plus(ah1, Z1), ones, sixteens, d1);
+    q0 = add_nibbles(q0, by.plus(b0, z0), by.plus(bh0, Z0), ones, sixteens, e0);
+    q1 = add_nibbles(q1, by.plus(b1, z1), by.plus(bh1, Z1), ones, sixteens, e1);
   } else {
-    p0 = add_blocks(p0, i16x8.add(a0, z0), l0, d0);
-    p1 = add_blocks(p1, i16x8.add(a1, z1), l1, d1);
-    q0 = add_blocks(q0, i16x8.add(b0, z0), g0, e0);
-    q1 = add_blocks(q1, i16x8.add(b1, z1), g1, e1);
+    p0 = by.add_blocks(p0, by.plus(a0, z0), l0, d0);
+    p1 = by.add_blocks(p1, by.plus(a1, z1), l1, d1);
+    q0 = by.add_blocks(q0, by.plus(b0, z0), g0, e0);
+    q1 = by.add_blocks(q1, by.plus(b1, z1), g1, e1);
   }
   if (isDefined(f.quarters)) {
-    const Z0 = start<F, Pairs>(acts, 0, 1, offset), Z1 = start<F, Pairs>(acts, 1, 1, offset);
-    p0 = add_blocks(p0, i16x8.add(ah0, Z0), l0, d0);
-    p1 = add_blocks(p1, i16x8.add(ah1, Z1), l1, d1);
-    q0 = add_blocks(q0, i16x8.add(bh0, Z0), g0, e0);
-    q1 = add_blocks(q1, i16x8.add(bh1, Z1), g1, e1);
+    const Z0 = start<F, S>(acts, 0, 1, offset), Z1 = start<F, S>(acts, 1, 1, offset);
+    p0 = by.add_blocks(p0, by.plus(ah0, Z0), l0, d0);
+    p1 = by.add_blocks(p1, by.plus(ah1, Z1), l1, d1);
+    q0 = by.add_blocks(q0, by.plus(bh0, Z0), g0, e0);
+    q1 = by.add_blocks(q1, by.plus(bh1, Z1), g1, e1);
   }
   if (isDefined(f.c)) {
     const wm = least_of<F>(wh), um = least_of<F>(uh);

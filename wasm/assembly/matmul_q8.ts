@@ -189,7 +189,9 @@ function product<F>(
   const forms = acts + <usize> records_bytes(n, k);
   if (n == 1) {
     if (is_natural<F>()) gemv_natural<F>(w, rowStride, rows, superblocks, acts, out, forms);
-    else gemv<F>(w, rowStride, rows, superblocks, acts, out, forms, streams);
+    else if (can_sum_fours<F>() && sums_by_fours<F>()) {
+      gemv<F, Fours>(w, rowStride, rows, superblocks, acts, out, forms, streams);
+    } else gemv<F, Pairs>(w, rowStride, rows, superblocks, acts, out, forms, streams);
   } else if (can_sum_fours<F>() && sums_by_fours<F>()) {
     several<F, Fours>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride, few);
   } else {
@@ -304,7 +306,9 @@ function listed<F>(
   const sums = acts + <usize> records_bytes(1, k);
   if (is_natural<F>()) {
     gemv_natural_rows<F>(w, rowStride, rows, superblocks, acts, list, count, out, sums);
+  } else if (can_sum_fours<F>() && sums_by_fours<F>()) {
+    gemv_rows<F, Fours>(w, rowStride, rows, superblocks, acts, list, count, out, sums);
   } else {
-    gemv_rows<F>(w, rowStride, rows, superblocks, acts, list, count, out, sums);
+    gemv_rows<F, Pairs>(w, rowStride, rows, superblocks, acts, list, count, out, sums);
   }
 }
