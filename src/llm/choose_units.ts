@@ -54,7 +54,7 @@ export function chooseUnits(by: UnitBudget): UnitOptions {
   const { units, budgetBytes, isSilent } = by;
   const whole = sized(by, { residentUnits: units.length, hasResidentGates: false, slotCount: 0 });
   if (whole.bytes <= budgetBytes) return whole.options;
-  if (!isSilent) return mostResident(by);
+  if (!isSilent) return by.lanes > 1 && by.steps.cache ? mostPlaces(by) : mostResident(by);
   const chosen = mostSlots(by, by.way === "gates");
   if (chosen.bytes <= budgetBytes) return chosen.options;
   return mostResident(by); // whole blocks from disk for every token: slow, but it answers
@@ -94,6 +94,32 @@ function mostSlots(by: UnitBudget, hasResidentGates: boolean): Sized {
     );
     if (base.bytes / ranks + (slots - fewest) * slotBytes > arenaCount * ARENA_BYTES_GOAL) continue;
     return try_(arenaCount, slots);
+  }
+}
+
+/**
+ * As many places for whole units as there is room for: of experts that all fire, those that were
+ * used last stay.
+ */
+function mostPlaces(by: UnitBudget): Sized["options"] {
+  const { units, budgetBytes } = by;
+  const try_ = (arenaCount: number, stagePlaces: number) =>
+    sized(by, {
+      ...{ residentUnits: 0, hasResidentGates: false, slotCount: 0 },
+      ...{ arenaCount, stagePlaces },
+    });
+  for (let arenaCount = 1;; arenaCount++) {
+    const least = try_(arenaCount, 1);
+    const places = by.plan(least.options)
+      .map(({ workspaces: [{ stream }] }) => stream!.placeBytes);
+    const pages = places.length * arenaCount * PAGE_BYTES; // arenas are whole pages
+    const bytes = arenaCount * places.reduce((sum, each) => sum + each, 0);
+    const more = Math.floor((budgetBytes - least.bytes - pages) / bytes);
+    // One is for what passes through.
+    const wanted = Math.min(more, Math.ceil(units.length / arenaCount));
+    if (wanted < 1) return mostResident(by);
+    const ofRank = least.bytes / places.length + wanted * arenaCount * Math.max(...places);
+    if (ofRank <= arenaCount * ARENA_BYTES_GOAL) return try_(arenaCount, 1 + wanted).options;
   }
 }
 
@@ -143,6 +169,7 @@ export function unitOptions(
 ): UnitOptions {
   return {
     arenaCount: 1,
+    stagePlaces: 1,
     hotShare: HOT_SHARE,
     pieceBytes: PIECE_BYTES,
     piecesAhead: PIECES_AHEAD,

@@ -39,6 +39,18 @@ export interface Dense {
   readonly readsFloats: boolean;
 }
 
+/** A matrix that is now here, now there. */
+interface MovableMatrix extends Matrix {
+  offsetBytes: number;
+}
+
+/** A block whose matrices are moved together. */
+export interface MovedDense extends Dense {
+  readonly gate: MovableMatrix | null;
+  readonly up: MovableMatrix;
+  readonly down: MovableMatrix;
+}
+
 /** Neurons of a packed file, of which slots hold some: streamed_block.ts. */
 export interface Streamed {
   readonly kind: "streamed";
@@ -59,8 +71,10 @@ export interface Streamed {
   readonly factors: number;
   readonly factorsSizeBytes: number;
   readonly predictor: Predictor | null;
-  /** The unit as a whole, where it is staged. */
+  /** The unit as a whole, in the first place where units are staged. */
   readonly staged: Dense;
+  /** The same in the place where it is now. */
+  readonly inPlace: MovedDense;
   readonly readsQ8: boolean;
   readonly readsFloats: boolean;
 }
@@ -196,9 +210,24 @@ export function bindStreamed(plan: StreamedPlan, slots: Slots): Streamed {
     factorsSizeBytes: plan.factorsSizeBytes,
     predictor,
     staged,
+    inPlace: {
+      ...staged,
+      gate: staged.gate && { ...staged.gate },
+      up: { ...staged.up },
+      down: { ...staged.down },
+    },
     readsQ8: staged.readsQ8,
     readsFloats: staged.readsFloats,
   };
+}
+
+/** Says where a block's unit is: so many bytes behind the first place. Resident gates stay. */
+export function moveUnit({ staged, inPlace, gateParts }: Streamed, bytes: number): void {
+  if (inPlace.gate !== null && gateParts.length === 0) {
+    inPlace.gate.offsetBytes = staged.gate!.offsetBytes + bytes;
+  }
+  inPlace.up.offsetBytes = staged.up.offsetBytes + bytes;
+  inPlace.down.offsetBytes = staged.down.offsetBytes + bytes;
 }
 
 /** Parts that are asked for one by one: papers.md 1.7. */

@@ -235,7 +235,8 @@ export class FeedForwardBlock {
     const isListed = isApart && !isRehearsal && this.#sparse !== null &&
       (hasAllGates(block) || block.predictor !== null && this.#listsGuesses(block.predictor));
     if (!isListed) {
-      if (block.count > 0) this.#addDense(this.#streaming!.bring(block, arena), layer);
+      const bring = () => this.#streaming!.bring(block, arena, block.unit + 1, false);
+      if (block.count > 0) this.#addDense(bring(), layer);
       else this.#residual.addBias(block.staged.down);
       return;
     }
@@ -272,20 +273,23 @@ export class FeedForwardBlock {
       const own = this.#weighsInputs
         ? this.#routes.gatherWeighed(x, first, count)
         : this.#routes.gather(x, each, first, count);
-      this.#addExpert(each, own, e, first, count);
+      this.#addExpert(block, own, e, first, count);
     }
   }
 
   /** partial += what an expert gives to `count` tokens side by side, from route `first` on. */
   #addExpert(
-    each: Dense | Streamed,
+    block: Experts,
     x: Activations,
     index: number,
     first: number,
     count: number,
   ): void {
     const { kernels, arena, isApart, isRehearsal } = this.#state;
-    const expert = each.kind === "dense" ? each : this.#streaming!.bring(each, arena);
+    const each = block.experts[index];
+    const expert = each.kind === "dense"
+      ? each
+      : this.#streaming!.bring(each, arena, this.#unitAfter(block, index), this.#needsNearlyAll);
     if (expert.up.rowCount === 0) return;
     const { plan, routes } = this.#routes.views;
     const rows = plan.rows + first * 4;
@@ -314,6 +318,25 @@ export class FeedForwardBlock {
     this.#residual.addRows(expert.down, hidden, rows, count);
   }
 
+  /** The unit on disk that will be wanted after an expert's; -1: nobody knows. */
+  #unitAfter({ experts, shared, apart }: Experts, index: number): number {
+    const { starts } = this.#routes;
+    for (let next = index + 1; next < experts.length; next++) {
+      const each = experts[next];
+      const isChosen = starts[next + 1] > starts[next];
+      if (isChosen && each.kind === "streamed" && each.count > 0) return each.unit;
+    }
+    if (shared?.kind === "streamed" && apart === null) return shared.unit;
+    const last = experts[experts.length - 1];
+    return this.#needsNearlyAll && last.kind === "streamed" ? last.unit + 1 : -1;
+  }
+
+  /** So many tokens choose that few experts are left out. */
+  get #needsNearlyAll(): boolean {
+    const { n, config: { experts } } = this.#state;
+    return experts !== null && n * experts.usedCount >= experts.count;
+  }
+
   /**
    * The experts of token t of several sequences', some of which are on disk: all are asked for
    * before one is computed. x: the token by itself.
@@ -338,7 +361,7 @@ export class FeedForwardBlock {
       const expert = block.experts[e];
       const first = this.#routes.routeOf(e, t);
       if (first < 0 || expert.kind === "streamed" && expert.count === 0) continue;
-      if (!this.#streams(expert)) this.#addExpert(expert, x, e, first, 1);
+      if (!this.#streams(expert)) this.#addExpert(block, x, e, first, 1);
       else {
         const place = { rows: plan.rows + first * 4, weights: plan.weights + first * 4 };
         neurons.finish(expert, x, lane++, place);

@@ -27,8 +27,13 @@ export interface UnitOptions {
    * decoded, and more.
    */
   readonly hotShare: number | readonly number[];
-  /** Arenas of each rank, with as many layers and slots each. */
+  /** Arenas of each rank, with as many layers, slots and places each. */
   readonly arenaCount: number;
+  /**
+   * Whole units that an arena has places for, one at least: more of them where neurons that all fire
+   * are of experts, so that those that were used last need not come again.
+   */
+  readonly stagePlaces: number;
   /** Bytes of one sequential read, and how many of them may be under way. */
   readonly pieceBytes: number;
   readonly piecesAhead: number;
@@ -115,6 +120,7 @@ function streamPlan(
   return {
     slotBytes: slotBytesOf(streamed, hasResidentGates),
     hasResidentGates,
+    stagePlaces: options.stagePlaces,
     // A step of streaming that is left out is measured with the reads that it is a part of.
     readsGatesFirst: options.readsGatesFirst && !hasResidentGates && steps.bundles &&
       steps.pipeline && streamed.every(({ gate }) => gate !== null),

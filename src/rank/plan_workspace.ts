@@ -253,14 +253,16 @@ function planStream(arena: ArenaBuilder, input: WorkspaceInput): StreamWorkspace
   const laneCount = experts === null
     ? 1
     : experts.usedCount + (experts.sharedFeedForwardLength > 0 ? 1 : 0);
-  const { slotBytes, slotCount, rawBytes, stageBytes } = stream;
+  const { slotBytes, slotCount, rawBytes, stageBytes: unitBytes, stagePlaces } = stream;
+  const placeBytes = alignUp(unitBytes, SECTOR_BYTES_MAX);
+  const stageBytes = placeBytes * stagePlaces;
   const slots = arena.allocate("slots", "slots", slotBytes * slotCount, SECTOR_BYTES_MAX);
   const stage = arena.allocate("stage", "activations", stageBytes, SECTOR_BYTES_MAX);
   // Counted on from the slots, bundles fit into the stage, too.
   const spareFirst = slotBytes === 0 ? 0 : Math.ceil((stage - slots) / slotBytes);
   const spareEnd = slotBytes === 0 ? 0 : Math.floor((stage + stageBytes - slots) / slotBytes);
   return {
-    ...{ slots, slotCount, stage, spareFirst },
+    ...{ slots, slotCount, stage, placeBytes, spareFirst },
     spareCount: Math.max(0, spareEnd - spareFirst),
     raw: arena.allocate("raw", "activations", rawBytes, SECTOR_BYTES_MAX),
     neuronCount: neurons,

@@ -38,7 +38,7 @@ export class SharedExpert {
     const { kernels, inputs, space, n, arena, config } = this.#state;
     const { residual, routes, sparse, observer, streaming } = this.#in;
     if (all.kind === "streamed" && all.count === 0) return residual.addBias(all.staged.down);
-    const shared = all.kind === "dense" ? all : streaming!.bring(all, arena);
+    const shared = all.kind === "dense" ? all : streaming!.bring(all, arena, -1, false);
     if (shared.up.rowCount === 0) {
       residual.add(shared.down, inputs.hidden);
       return;

@@ -7,6 +7,8 @@ export interface StreamPlan {
   readonly hasResidentGates: boolean;
   /** Gates that are not resident are read before the rest, and the rest where they fire. */
   readonly readsGatesFirst: boolean;
+  /** Units that each arena has places for as dense blocks: staged_units.ts. */
+  readonly stagePlaces: number;
   /** Clusters of an arena's slots that are hot, for 1, 2, … sequences, and more. */
   readonly hotClusters: readonly number[];
   /** Bytes of one sequential read, and of all that are under way. */
@@ -42,8 +44,9 @@ export interface StreamWorkspacePlan {
   /** Slots, [slotCount, slotBytes]. */
   readonly slots: number;
   readonly slotCount: number;
-  /** Where units are staged as dense blocks. */
+  /** Where units are staged as dense blocks, [stagePlaces, placeBytes]. */
   readonly stage: number;
+  readonly placeBytes: number;
   /**
    * While nothing is staged, bundles for which no slot is free lie there: slots of these numbers,
    * which keep nothing.

@@ -21,6 +21,7 @@ import { StagedUnits } from "./staged_units.ts";
 import type { StepState } from "./step_state.ts";
 import type { Residual } from "./residual.ts";
 import { StreamedBlock } from "./streamed_block.ts";
+import { UnitPlaces } from "./unit_places.ts";
 import { UnitReader } from "./unit_reader.ts";
 
 /** What ranks need to know of a packed file; plain data. */
@@ -75,6 +76,9 @@ export class Streaming {
       memory,
       reader: this.#readers[arena],
       units: this.#units,
+      counts,
+      places: new UnitPlaces(stream.stagePlaces, packed.units.length),
+      placeBytes: plan.workspaces[arena].stream!.placeBytes,
     })));
   }
 
@@ -133,13 +137,12 @@ export class Streaming {
     return this.#neurons!;
   }
 
-  /** A unit as a whole, until the next call. */
-  bring(block: Streamed, arena: number): Dense {
+  /** A unit as a whole, until the next call. next: the block that will be wanted after it, or -1. */
+  bring(block: Streamed, arena: number, next: number, passes: boolean): Dense {
     const { pipeline } = this.#input.plan.stream!.steps;
-    const next = pipeline && this.#units.has(block.unit + 1) ? block.unit + 1 : null;
-    const failure = this.#stages.bring(block, arena, next);
+    const failure = this.#stages.bring(block, arena, pipeline ? next : -1, passes);
     if (failure !== "") this.#input.failure.leave(failure);
-    return block.staged;
+    return block.inPlace;
   }
 
   #splitOf(arena: number): CacheSplit {

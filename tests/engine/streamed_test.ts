@@ -80,6 +80,29 @@ for (const architecture of ["gpt2", "llama-biased", "gpt-oss"] as const) {
     eachBudget({ architecture, type: "Q8_0", blockCount: 4 }, false));
 }
 
+Deno.test("experts that stay in their places answer what they answer when they come each time", async () => {
+  for (const architecture of ["deepseek", "gpt-oss"] as const) {
+    await withPacked({ architecture, type: "Q8_0", blockCount: 4 }, async (_, packed) => {
+      const one = { ...FEW_SLOTS, hasResidentGates: false, slotCount: 0 };
+      for (
+        const [threads, way] of [[1, { stagePlaces: 4 }], [2, {
+          stagePlaces: 9,
+          arenaCount: 2,
+        }]] as const
+      ) {
+        const each = await ask(packed, { threads, streaming: one });
+        assertEquals(await ask(packed, { threads, streaming: { ...one, ...way } }), each);
+      }
+      const by = (stagePlaces: number) =>
+        streamedBy(packed, { threads: 1, streaming: { ...one, stagePlaces } });
+      const some = await by(16);
+      assert(some.hits > 0 && some.misses > 0);
+      const { hits, misses } = await by(1000);
+      assertEquals([hits, misses], [some.hits + some.misses, 0], "all came when it was loaded");
+    });
+  }
+});
+
 Deno.test("a thread without neurons on disk adds the bias that is its to add", () =>
   withPacked({ architecture: "gpt2" }, async (path, packed) => {
     // So few neurons are not shared out among three: the first thread has none.
@@ -296,6 +319,11 @@ for (
       hasResidentGates: false,
       readsGatesFirst: true,
       slotCount: 160,
+    }],
+    [" of experts that stay", { architecture: "gpt-oss", type: "Q8_0", embeddingLength: 64 }, {
+      hasResidentGates: false,
+      slotCount: 0,
+      stagePlaces: 4,
     }],
   ] as const
 ) {

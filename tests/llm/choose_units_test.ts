@@ -17,13 +17,14 @@ const FIXED_BYTES = 64 * MiB;
 
 /** Two ranks, whose plans are as large as their options say. */
 function plan(options: UnitOptions): RankPlan[] {
-  const { residentUnits, hasResidentGates, slotCount } = options;
+  const { residentUnits, hasResidentGates, slotCount, stagePlaces, arenaCount } = options;
   const streamed = UNITS.slice(residentUnits);
   const gates = hasResidentGates ? streamed.length * NEURONS * 1024 : 0;
   const whole = Math.min(residentUnits, UNITS.length) * UNIT_BYTES;
   const bytes = (FIXED_BYTES + gates + whole) / 2 +
-    slotCount * slotBytesOf(streamed, hasResidentGates);
-  const stream = { neuronCount: NEURONS / 2, spareCount: 1000 };
+    slotCount * slotBytesOf(streamed, hasResidentGates) +
+    (stagePlaces - 1) * arenaCount * UNIT_BYTES / 2;
+  const stream = { neuronCount: NEURONS / 2, spareCount: 1000, placeBytes: UNIT_BYTES / 2 };
   const one = { arenas: [{ pageCount: Math.ceil(bytes / PAGE_BYTES) }], workspaces: [{ stream }] };
   return [one, one] as unknown as RankPlan[];
 }
@@ -67,6 +68,21 @@ Deno.test("chooseUnits() keeps whole units of neurons that all fire", () => {
   const budgetBytes = OTHER_BYTES + 5.5 * UNIT_BYTES;
   const { residentUnits, slotCount } = chooseUnits({ ...BUDGET, isSilent: false, budgetBytes });
   assertEquals([residentUnits, slotCount], [5, 0]);
+});
+
+Deno.test("chooseUnits() has places for as many experts that all fire as there is room for", () => {
+  const mixture = { ...BUDGET, isSilent: false, lanes: 2 };
+  for (const units of [1.5, 2.5, 5.5, 6.9]) {
+    const budgetBytes = OTHER_BYTES + units * UNIT_BYTES;
+    const options = chooseUnits({ ...mixture, budgetBytes });
+    assertEquals([options.residentUnits, options.slotCount], [0, 0]);
+    // One more than stay.
+    assertEquals(options.stagePlaces, 1 + Math.floor(units));
+  }
+  const budgetBytes = OTHER_BYTES + 5.5 * UNIT_BYTES;
+  const uncached = { ...mixture, steps: { ...ALL_STEPS, cache: false }, budgetBytes };
+  const { stagePlaces, residentUnits } = chooseUnits(uncached);
+  assertEquals([stagePlaces, residentUnits], [1, 5]);
 });
 
 Deno.test("chooseUnits() brings whole blocks where gates do not fit", () => {

@@ -1,0 +1,82 @@
+/** Whole units that are brought into places, with a reader that reads nothing. */
+import { assertEquals } from "@std/assert";
+import type { Streamed } from "../../src/rank/bound_blocks.ts";
+import { CACHE_HITS, CACHE_MISSES, COUNT_FIELDS } from "../../src/rank/counts.ts";
+import type { OwnUnit } from "../../src/rank/own_units.ts";
+import { StagedUnits } from "../../src/rank/staged_units.ts";
+import { UnitPlaces } from "../../src/rank/unit_places.ts";
+import type { UnitReader } from "../../src/rank/unit_reader.ts";
+
+const PLACE_BYTES = 4096;
+
+/** Units of two arenas: 0 to 2 of the first, 3 of the second. */
+function stage({ placeCount = 3 } = {}) {
+  const asked: string[] = [];
+  let isThere = true;
+  const reader = {
+    read: (unit: OwnUnit) => (asked.push(`read ${unit.count}`), isThere),
+    prefetch: (unit: OwnUnit) => void asked.push(`ahead ${unit.count}`),
+    failure: "it is gone",
+  } as unknown as UnitReader;
+  const units = new Map(
+    [0, 1, 2, 3].map((unit) => [unit, { count: 10 + unit, arena: unit === 3 ? 1 : 0 } as OwnUnit]),
+  );
+  const counts = new Float64Array(COUNT_FIELDS);
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+  const arena = { memory, reader, units, counts, placeBytes: PLACE_BYTES };
+  const places = new UnitPlaces(placeCount, 4);
+  const staged = new StagedUnits([{ ...arena, places }]);
+  return {
+    staged,
+    counts,
+    setThere: (is: boolean) => isThere = is,
+    /** What was asked of the reader since the last call. */
+    asked: () => asked.splice(0),
+  };
+}
+
+function block(unit: number): Streamed {
+  const matrix = (offsetBytes: number) => ({ offsetBytes, columnStrideBytes: 0 });
+  const bound = () => ({ gate: matrix(0), up: matrix(1024), down: matrix(2048) });
+  const streamed = { unit, gateParts: [], factors: 0, staged: bound(), inPlace: bound() };
+  return streamed as unknown as Streamed;
+}
+
+Deno.test("StagedUnits reads a unit once as long as it has its place, and says where it is", () => {
+  const { staged, counts, asked } = stage();
+  const [first, second] = [block(0), block(1)];
+  assertEquals(staged.bring(first, 0, -1, false), "");
+  assertEquals(staged.bring(second, 0, -1, false), "");
+  assertEquals(staged.bring(first, 0, -1, false), "");
+  assertEquals(asked(), ["read 10", "read 11"]);
+  assertEquals([counts[CACHE_HITS], counts[CACHE_MISSES]], [10, 21]);
+  const places = [first, second].map((
+    { inPlace: { gate, up, down } },
+  ) => [gate!.offsetBytes, up.offsetBytes, down.offsetBytes]);
+  assertEquals(places, [[0, 1024, 2048], [4096, 5120, 6144]]);
+});
+
+Deno.test("StagedUnits reads again what could not be read, and says why it could not", () => {
+  const { staged, asked, setThere } = stage();
+  setThere(false);
+  assertEquals(staged.bring(block(2), 0, -1, false), "it is gone");
+  setThere(true);
+  assertEquals(staged.bring(block(2), 0, -1, false), "");
+  assertEquals(staged.bring(block(2), 0, -1, false), "");
+  assertEquals(asked(), ["read 12", "read 12"]);
+});
+
+Deno.test("StagedUnits asks ahead for what is not there, and not for another arena's", () => {
+  const { staged, asked } = stage();
+  staged.bring(block(0), 0, 1, false);
+  staged.bring(block(1), 0, 0, false);
+  staged.bring(block(0), 0, 3, false);
+  assertEquals(asked(), ["read 10", "ahead 11", "read 11"]);
+});
+
+Deno.test("StagedUnits reads everything anew where there is one place", () => {
+  const { staged, counts, asked } = stage({ placeCount: 1 });
+  for (let i = 0; i < 2; i++) staged.bring(block(1), 0, 2, false);
+  assertEquals(asked(), ["read 11", "ahead 12", "read 11", "ahead 12"]);
+  assertEquals([counts[CACHE_HITS], counts[CACHE_MISSES]], [0, 0]);
+});
