@@ -30,8 +30,8 @@ export interface UnitOptions {
   /** Arenas of each rank, with as many layers, slots and places each. */
   readonly arenaCount: number;
   /**
-   * Whole units that an arena has places for, one at least: more of them where neurons that all fire
-   * are of experts, so that those that were used last need not come again.
+   * Whole units that an arena has places for, one at least: more of them where neurons that all
+   * fire are experts', so that those that were used last need not come again.
    */
   readonly stagePlaces: number;
   /** Bytes of one sequential read, and how many of them may be under way. */

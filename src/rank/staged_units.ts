@@ -1,6 +1,6 @@
 /**
  * Units of a packed file as dense blocks, brought as a whole into places of an arena: of neurons
- * that all fire, and where a step has so many tokens that nearly every neuron fires for one of them.
+ * that all fire, and where a step has so many tokens that nearly every one fires for one of them.
  * A unit stays until its place is wanted. While one is computed, the first pieces of the next one
  * are under way.
  */

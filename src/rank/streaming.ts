@@ -137,7 +137,7 @@ export class Streaming {
     return this.#neurons!;
   }
 
-  /** A unit as a whole, until the next call. next: the block that will be wanted after it, or -1. */
+  /** A unit as a whole, until the next call. next, passes: staged_units.ts. */
   bring(block: Streamed, arena: number, next: number, passes: boolean): Dense {
     const { pipeline } = this.#input.plan.stream!.steps;
     const failure = this.#stages.bring(block, arena, pipeline ? next : -1, passes);

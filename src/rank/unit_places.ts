@@ -1,6 +1,6 @@
 /**
- * Which unit of a packed file lies in which place of an arena, as a whole: what was used last stays.
- * Knows no bytes. (papers.md 1.6 has the same of neurons: neuron_cache.ts of src/cache.)
+ * Which unit of a packed file lies in which place of an arena, as a whole: what was used last
+ * stays. Knows no bytes. (papers.md 1.6 has the same of neurons: neuron_cache.ts of src/cache.)
  */
 
 const NOTHING = -1;
@@ -14,8 +14,8 @@ export class UnitPlaces {
   #now = 0;
 
   /**
-   * The last place is for units that pass through. An only place keeps nothing: bundles that find no
-   * slot lie there, too.
+   * The last place is for units that pass through. An only place keeps nothing: bundles that find
+   * no slot lie there, too.
    */
   constructor(placeCount: number, unitCount: number) {
     this.#units = new Int32Array(placeCount).fill(NOTHING);

@@ -3,22 +3,16 @@
  * small models made from a seed, packed, run within budgets from the smallest possible one on.
  */
 import "../support/thread_pool.ts";
-import { assert, assertEquals, assertLess, assertRejects, assertStringIncludes } from "@std/assert";
-import { setTimeout as delay } from "node:timers/promises";
+import { assert, assertEquals, assertLess } from "@std/assert";
 import type { StreamingChoice } from "../../src/llm/choose_units.ts";
 import type { LoadOptions } from "../../src/llm/mod.ts";
 import type { StreamTimings } from "../../src/llm/types.ts";
 import type { StreamingSteps } from "../../src/rank/stream_types.ts";
 import { nmse } from "../support/compare.ts";
 import { allLogits, greedyIds, withModel } from "../support/loaded_model.ts";
-import { FEW_SLOTS, withPacked } from "../support/packed_model.ts";
+import { FEW_SLOTS, READERS, withPacked } from "../support/packed_model.ts";
 import { Rng } from "../support/rng.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
-
-/** Threads read, or Linux' kernel where the tests may ask it (`deno task test:ffi`). */
-const READERS = Deno.permissions.querySync({ name: "ffi" }).state === "granted"
-  ? {}
-  : { ioWorkers: 2 };
 
 const IDS = Array.from({ length: 21 }, ((rng) => () => rng.int(256))(new Rng(8)));
 const ANSWER_TOKENS = 24;
@@ -311,42 +305,6 @@ Deno.test("experts answer the same without the pipeline and without bundles", ()
       assertEquals(await ask(packed, { threads: 2, streaming, streamingSteps }), all);
     },
   ));
-
-for (
-  const [how, tiny, way] of [
-    ["", {}, {}],
-    [" whose gates are read first", { predictor: { rank: 8 } }, {
-      hasResidentGates: false,
-      readsGatesFirst: true,
-      slotCount: 160,
-    }],
-    [" of experts that stay", { architecture: "gpt-oss", type: "Q8_0", embeddingLength: 64 }, {
-      hasResidentGates: false,
-      slotCount: 0,
-      stagePlaces: 4,
-    }],
-  ] as const
-) {
-  Deno.test(`a packed file${how} that changes under the model ends requests, not the engine`, () =>
-    withPacked(
-      { architecture: "bamboo", type: "F16", embeddingLength: 320, blockCount: 4, ...tiny },
-      async (_, packed) => {
-        const options = { threads: 2, streaming: { ...FEW_SLOTS, ...way }, ...READERS };
-        await withModel(packed, { ...options, predictor: "on" }, async (model) => {
-          assertEquals((await greedyIds(model, IDS, 4)).length, 4);
-          const bytes = await Deno.readFile(packed);
-          await Deno.writeFile(packed, bytes);
-          await Deno.utime(packed, new Date(), new Date(2000, 1, 1));
-          await delay(1_100); // it is looked at once a second
-          for (let attempt = 0; attempt < 2; attempt++) {
-            const ids = [7, 8, 9 + attempt];
-            const error = await assertRejects(() => greedyIds(model, ids, 4), Error);
-            assertStringIncludes(error.message, "changed while it was in use");
-          }
-        });
-      },
-    ));
-}
 
 /** The ways to run a packed model: nothing of it in memory, half of it, all. */
 function waysOf(

@@ -13,6 +13,11 @@ export const FEW_SLOTS = {
   ...{ pieceBytes: 16384, piecesAhead: 2 },
 };
 
+/** Threads read, or Linux' kernel where the tests may ask it (`deno task test:ffi`). */
+export const READERS = Deno.permissions.querySync({ name: "ffi" }).state === "granted"
+  ? {}
+  : { ioWorkers: 2 };
+
 /** A packed copy of a tiny model, in an order of its own, for as long as `use` runs. */
 export async function withPacked(
   tiny: TinyModelOptions,
