@@ -43,7 +43,7 @@ import type { UnitSums } from "./model_bytes.ts";
 import type { ExpectedDecode, Way } from "./plan_types.ts";
 
 export interface DecodeInput {
-  readonly way: Way;
+  readonly way: Exclude<Way, "units">;
   readonly profile: MachineProfile;
   readonly threads: number;
   readonly ioWorkers: number;

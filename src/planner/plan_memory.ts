@@ -24,9 +24,8 @@ import {
   processBytes,
   SLOTS_MIN_PER_ACTIVE,
   SLOTS_MIN_PER_RANK,
-  TYPICAL_REQUEST,
 } from "./calibration.ts";
-import { expectDecode } from "./decode_time.ts";
+import { type DecodeInput, expectDecode } from "./decode_time.ts";
 import { measuredWorkers, mergeGapBytes } from "./disk_speed.ts";
 import { type FiringRates, firingRates } from "./firing_rates.ts";
 import { hitRate, ratesOfBatch } from "./hit_rate.ts";
@@ -40,6 +39,8 @@ import {
   sumUnits,
   type UnitSums,
 } from "./model_bytes.ts";
+import { requestSeconds, sum, total } from "./sums.ts";
+import { planWholeUnits } from "./whole_units.ts";
 import type {
   ArenaSlots,
   ExpectedDecode,
@@ -63,8 +64,6 @@ const HOT_STEPS = 16;
 const WORKERS_PER_CORE_MAX = 4;
 /** A rank with more would have no machine to run on. */
 const ARENAS_MAX = 64;
-/** Neurons that never rest cannot be cached by their last use: hold on to some. */
-const HOT_SHARE_MAX_OF_ALL = 0.95;
 
 /** One way to spend the budget. */
 interface Choice {
@@ -114,6 +113,14 @@ class MemoryPlanner {
     const resident = residentModel(this.#in, chunk);
     const residentBytes = sum(resident.ranks) + processBytes(this.#in.units.length);
     if (residentBytes <= budgetBytes) return this.#residentPlan(resident, chunk);
+    if (this.#rates.source === "all") {
+      return planWholeUnits({
+        ...{ input: this.#in, sums: this.#sums, firing: this.#rates.perToken, chunks: CHUNKS },
+        workers: this.#workerCounts(),
+        fixedOf: (chunkTokens) => this.#fixedOf({ way: "gates", chunkTokens }),
+        prefill: (chunkTokens, share) => this.#prefill(chunkTokens, share),
+      });
+    }
     let best: Sized | null = null;
     for (const choice of this.#choices()) {
       const sized = this.#size(choice);
@@ -242,7 +249,7 @@ class MemoryPlanner {
    * vain nearly fires, as often as who does, or is anyone: half and half (NOTES.md).
    */
   #expect(
-    way: Way,
+    way: DecodeInput["way"],
     choice: Pick<Choice, "chunkTokens" | "ioWorkers">,
     { rate, share }: { rate: number; share: number },
   ): ExpectedDecode {
@@ -274,9 +281,8 @@ class MemoryPlanner {
   }
 
   #hotShareMax(more: number): number {
-    const { source } = this.#rates; // without counts nobody knows which clusters are hot
-    if (source === "assumed") return 0;
-    return source === "all" ? HOT_SHARE_MAX_OF_ALL : HOT_SHARE_MAX[more];
+    // Without counts nobody knows which clusters are hot.
+    return this.#rates.source === "assumed" ? 0 : HOT_SHARE_MAX[more];
   }
 
   /** The best of some shares of the slots that may be hot while `more` + 1 sequences decode. */
@@ -383,18 +389,4 @@ class MemoryPlanner {
       rates: this.#rates.source,
     };
   }
-}
-
-/** Seconds of a typical request. */
-function requestSeconds({ expected, prefillTokensPerSecond }: Sized): number {
-  const { promptTokens, answerTokens } = TYPICAL_REQUEST;
-  return promptTokens / prefillTokensPerSecond + answerTokens / expected.tokensPerSecond;
-}
-
-function total(regions: readonly MemoryRegion[]): number {
-  return sum(regions.map(({ bytes }) => bytes));
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((all, value) => all + value, 0);
 }

@@ -39,9 +39,10 @@ export interface PlanInput {
 
 /**
  * How a model is run. "resident": all of it is in memory. "gates": all gate rows are, slots hold
- * what else belongs to a neuron. "predictor": predictors are, slots hold whole neurons.
+ * what else belongs to a neuron. "predictor": predictors are, slots hold whole neurons. "units":
+ * neurons all fire, slots hold whole units.
  */
-export type Way = "resident" | "gates" | "predictor";
+export type Way = "resident" | "gates" | "predictor" | "units";
 
 export interface MemoryRegion {
   readonly name:

@@ -5,6 +5,7 @@ import type { PlanFields, PlanReport } from "./plan_report.ts";
 const WAYS: Readonly<Record<PlanFields["way"], string>> = {
   resident: "all of it is in memory",
   gates: "all gates are in memory; the rest of a neuron comes from the disk when it fires",
+  units: "as much as there is room for is in memory; whole blocks of neurons come from the disk",
   predictor: "predictors are in memory; neurons come from the disk when they are predicted to fire",
 };
 
@@ -75,6 +76,15 @@ function formatSlots(plan: PlanFields): string[] {
   if (plan.way === "resident") return [`file      read once, ${cache}`];
   const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
   const readers = plan.io_workers === 0 ? "the kernel" : `${plan.io_workers} threads`;
+  if (plan.way === "units") {
+    return [
+      `places    ${plan.slots} of ${formatBytes(plan.slot_bytes)}, for ` +
+      `${percent(plan.resident_share)} of the blocks of neurons`,
+      `ranks     ${plan.ranks.map(({ bytes }) => formatBytes(bytes)).join(", ")}`,
+      `disk      ${formatBytes(Math.round(plan.disk_bytes_per_token))} a token by ${readers}, ` +
+      `${cache}`,
+    ];
+  }
   return [
     `slots     ${plan.slots} of ${formatBytes(plan.slot_bytes)}, room for ` +
     `${percent(plan.resident_share)} of the neurons; ${percent(plan.hot_fraction)} of them hot`,
