@@ -23,13 +23,14 @@
  *   Q4_0        4 bits   f16 [R]
  *   Q4_1, E0M4  4 bits   f16 [R], f16 [R] minima
  *   Q5_0, Q8_0  8 bits   f16 [R]
+ *   MXFP4       4 bits   u16 [R], upper halves of f32; nibbles are numbers in ascending order
  *   Q3_K        4 bits   int8 [2][R], a scale each half  f32 [R] d
  *   Q6_K        8 bits   the same                        the same
  *   Q4_K        4 bits   u8 [R] scales, u8 [R] minima    f32 [R] d, f32 [R] −dmin
  *   Q5_K        8 bits   the same                        the same
  *
  * Nothing is rounded. Q4_0, Q4_1, E0M4 and Q8_0 take as many bytes as in the file; the others take
- * more, 1.06 (Q4_K) to 1.59 (Q5_K) times as many, of which a token reads few.
+ * more, 1.06 (Q4_K, MXFP4) to 1.59 (Q5_K) times as many, of which a token reads few.
  */
 
 /** Rows that are packed at a time: a matrix by columns has a multiple of these. */

@@ -57,6 +57,7 @@ const BY_COLUMNS: ReadonlyMap<string, ByColumns> = new Map([
   ["E0M4", { quantBytes: 16, factorBytes: 4, superblockBytes: 0 }],
   ["Q5_0", { quantBytes: 32, factorBytes: 2, superblockBytes: 0 }],
   ["Q8_0", { quantBytes: 32, factorBytes: 2, superblockBytes: 0 }],
+  ["MXFP4", { quantBytes: 16, factorBytes: 2, superblockBytes: 0 }],
   ["Q3_K", { quantBytes: 16, factorBytes: 2, superblockBytes: 4 }],
   ["Q4_K", { quantBytes: 16, factorBytes: 2, superblockBytes: 8 }],
   ["Q5_K", { quantBytes: 32, factorBytes: 2, superblockBytes: 8 }],

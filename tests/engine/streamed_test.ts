@@ -39,7 +39,7 @@ for (
     eachBudget({ architecture, type, blockCount: 4, embeddingLength: type === "F16" ? 320 : 64 }));
 }
 
-for (const type of ["E0M4", "Q4_K", "Q6_K"] as const) {
+for (const type of ["E0M4", "Q4_K", "Q6_K", "MXFP4"] as const) {
   Deno.test(`bamboo in ${type} answers the same from disk as from memory`, () =>
     eachBudget({
       ...{ architecture: "bamboo", type, blockCount: 3 },
@@ -75,8 +75,8 @@ for (const architecture of ["gpt2", "llama-biased", "gpt-oss"] as const) {
 }
 
 Deno.test("experts that stay in their places answer what they answer when they come each time", async () => {
-  for (const architecture of ["deepseek", "gpt-oss"] as const) {
-    await withPacked({ architecture, type: "Q8_0", blockCount: 4 }, async (_, packed) => {
+  for (const [architecture, type] of [["deepseek", "Q8_0"], ["gpt-oss", "MXFP4"]] as const) {
+    await withPacked({ architecture, type, blockCount: 4 }, async (_, packed) => {
       const one = { ...FEW_SLOTS, hasResidentGates: false, slotCount: 0 };
       for (
         const [threads, way] of [[1, { stagePlaces: 4 }], [2, {

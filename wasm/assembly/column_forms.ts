@@ -8,8 +8,11 @@ import {
   BLOCK,
   column_bytes,
   factors_of,
+  has_levels,
   has_minima,
   is_super,
+  levels_of,
+  looked_up,
   quants_of,
   scales_halves,
   stores_bytes,
@@ -88,7 +91,8 @@ function take_block_apart<F, S>(
 @inline
 function put_factors<F>(factors: usize, header: usize, rows: u32, row: u32, to: usize): void {
   if (!is_super<F>()) {
-    store<f32>(to, f16_at(factors + 2 * row), FORM_D);
+    if (has_levels<F>()) store<u32>(to, <u32>load<u16>(factors + 2 * row) << 16, FORM_D);
+    else store<f32>(to, f16_at(factors + 2 * row), FORM_D);
     if (has_minima<F>()) store<f32>(to, f16_at(factors + 2 * rows + 2 * row), FORM_C);
     return;
   }
@@ -118,8 +122,8 @@ function spread<F>(
 ): void {
   for (let place: u32 = 0; place < 8; place++, to += 32, w += 2 * columnBytes) {
     const far = w + 16 * columnBytes;
-    const a = quants(w, shift, asBytes), b = quants(w + columnBytes, shift, asBytes);
-    const c = quants(far, shift, asBytes), d = quants(far + columnBytes, shift, asBytes);
+    const a = quants<F>(w, shift, asBytes), b = quants<F>(w + columnBytes, shift, asBytes);
+    const c = quants<F>(far, shift, asBytes), d = quants<F>(far + columnBytes, shift, asBytes);
     const ab = i8x16.shuffle(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
     const cd = i8x16.shuffle(c, d, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
     const AB = i8x16.shuffle(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
@@ -133,8 +137,8 @@ function spread<F>(
 
 /** Sixteen quants of a column as bytes: rows 0, 8, 1, 9, 2, 10, 3, 11, then 4, 12, 5, … */
 @inline
-function quants(column: usize, shift: u32, asBytes: bool): v128 {
-  const low = nibbles(column, shift);
+function quants<F>(column: usize, shift: u32, asBytes: bool): v128 {
+  const low = looked_up<F>(nibbles(column, shift), levels_of<F>());
   return asBytes ? i8x16.add(low, i16x8.shl(nibbles(column, shift + 4), 4)) : low;
 }
 

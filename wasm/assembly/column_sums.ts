@@ -1,11 +1,21 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /**
  * Listed columns of a block, added up in 16-bit lanes, then widened by their rows' factors
- * (column_layout.ts). Every nibble is taken with −8, which the lanes begin with: so their sums end
- * in 16 bits, whatever they pass on the way. What a format's own offset lacks to that is added to
- * the sums when they have 32 bits.
+ * (column_layout.ts). Every nibble is taken with −8, a level with its offset, which the lanes begin
+ * with: so their sums end in 16 bits, whatever they pass on the way. What a format's own offset
+ * lacks to that is added to the sums when they have 32 bits.
  */
-import { column_bytes, has_minima, is_super, scales_halves, stores_bytes } from "./columns";
+import {
+  column_bytes,
+  has_levels,
+  has_minima,
+  is_super,
+  levels_of,
+  looked_up,
+  runs_halves,
+  scales_halves,
+  stores_bytes,
+} from "./columns";
 import { offset_of } from "./neurons_quant";
 import { RECORD_SCALES, RECORD_SUMS } from "./q8_tile";
 import { f16_bits_to_f32x4, F16_MASK, madd, opaque, TWO_POW_112_BITS } from "./simd";
@@ -32,16 +42,18 @@ export function add_listed_columns<F>(
   const scale = load<f32>(lane, RECORD_SCALES);
   // −Σ of the activations.
   let negative = <i32>load<i16>(lane + 2 * half, RECORD_SUMS);
-  if (!scales_halves<F>()) negative += <i32>load<i16>(lane, RECORD_SUMS + 2);
-  const start = i16x8.splat(<i16>(8 * negative));
+  if (!runs_halves<F>()) negative += <i32>load<i16>(lane, RECORD_SUMS + 2);
+  const first: i32 = has_levels<F>() ? changetype<F>(0).offset : 8;
+  const start = i16x8.splat(<i16>(first * negative));
   const low = i16x8.splat(<i16>opaque(15, columnBytes));
   const even = i32x4.splat(opaque(1, columnBytes)), odd = i32x4.splat(opaque(1 << 16, columnBytes));
   const mask = i32x4.splat(opaque(F16_MASK, columnBytes));
   const owed = f32x4.splat(reinterpret<f32>(opaque(TWO_POW_112_BITS, columnBytes)));
   const factor = f32x4.splat(scale);
-  const taken: i32 = stores_bytes<F>() ? 136 : 8;
+  const taken: i32 = stores_bytes<F>() ? 136 : first;
   const rest = i32x4.splat(negative * (offset_here<F>() - taken));
   const least = f32x4.splat(scale * <f32>-negative);
+  const levels = levels_of<F>();
   let seen: u32 = 0;
   let d = superblock;
   factors -= 16; // V8 pairs extending loads only where neither offset is 0
@@ -52,14 +64,14 @@ export function add_listed_columns<F>(
       const column = <usize>load<u32>(at) + c;
       const by = v128.load_splat<i16>(at, 4);
       const x = v128.load(column), y = v128.load(column, 16);
-      a0 = i16x8.add(a0, i16x8.mul(v128.and(x, low), by));
-      b0 = i16x8.add(b0, i16x8.mul(v128.and(y, low), by));
-      a1 = i16x8.add(a1, i16x8.mul(v128.and(i16x8.shr_u(x, 4), low), by));
-      b1 = i16x8.add(b1, i16x8.mul(v128.and(i16x8.shr_u(y, 4), low), by));
-      a2 = i16x8.add(a2, i16x8.mul(v128.and(i16x8.shr_u(x, 8), low), by));
-      b2 = i16x8.add(b2, i16x8.mul(v128.and(i16x8.shr_u(y, 8), low), by));
-      a3 = i16x8.add(a3, i16x8.mul(i16x8.shr_u(x, 12), by));
-      b3 = i16x8.add(b3, i16x8.mul(i16x8.shr_u(y, 12), by));
+      a0 = i16x8.add(a0, i16x8.mul(looked_up<F>(v128.and(x, low), levels), by));
+      b0 = i16x8.add(b0, i16x8.mul(looked_up<F>(v128.and(y, low), levels), by));
+      a1 = i16x8.add(a1, i16x8.mul(looked_up<F>(v128.and(i16x8.shr_u(x, 4), low), levels), by));
+      b1 = i16x8.add(b1, i16x8.mul(looked_up<F>(v128.and(i16x8.shr_u(y, 4), low), levels), by));
+      a2 = i16x8.add(a2, i16x8.mul(looked_up<F>(v128.and(i16x8.shr_u(x, 8), low), levels), by));
+      b2 = i16x8.add(b2, i16x8.mul(looked_up<F>(v128.and(i16x8.shr_u(y, 8), low), levels), by));
+      a3 = i16x8.add(a3, i16x8.mul(looked_up<F>(i16x8.shr_u(x, 12), levels), by));
+      b3 = i16x8.add(b3, i16x8.mul(looked_up<F>(i16x8.shr_u(y, 12), levels), by));
     }
     if ((c & 32) == 0) {
       for (let at = after; at != afterEnd; at += 8) seen |= load<u32>(<usize>load<u32>(at) + c);
@@ -126,7 +138,7 @@ function add_sixteen<F>(
 ): void {
   let p = i32x4.dot_i16x8_s(a, even), q = i32x4.dot_i16x8_s(b, even);
   let r = i32x4.dot_i16x8_s(a, odd), s = i32x4.dot_i16x8_s(b, odd);
-  if (offset_here<F>() != 8) {
+  if (offset_here<F>() != 8 && !has_levels<F>()) {
     p = i32x4.add(p, rest), q = i32x4.add(q, rest);
     r = i32x4.add(r, rest), s = i32x4.add(s, rest);
   }
@@ -187,8 +199,8 @@ function add_eight<F>(
   let p = v128.load(out), q = v128.load(out, 16);
   const x = f32x4.convert_i32x4_s(a), y = f32x4.convert_i32x4_s(b);
   if (!is_super<F>()) {
-    const e = f32x4.mul(f16_bits_to_f32x4(v128.load_ext<i16>(factors, 16), mask), owed);
-    const g = f32x4.mul(f16_bits_to_f32x4(v128.load_ext<i16>(factors, 24), mask), owed);
+    const e = scales<F>(v128.load_ext<i16>(factors, 16), mask, owed);
+    const g = scales<F>(v128.load_ext<i16>(factors, 24), mask, owed);
     p = madd(x, f32x4.mul(e, factor), p);
     q = madd(y, f32x4.mul(g, factor), q);
     if (has_minima<F>()) {
@@ -200,11 +212,11 @@ function add_eight<F>(
     }
   } else {
     const e = f32x4.mul(v128.load(d), factor), g = f32x4.mul(v128.load(d, 16), factor);
-    const scales = scales_halves<F>()
+    const integers = scales_halves<F>()
       ? v128.load_ext<i8>(factors, 16)
       : v128.load_ext<u8>(factors, 16);
-    const l = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(scales));
-    const L = f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(scales));
+    const l = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(integers));
+    const L = f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(integers));
     p = madd(f32x4.mul(x, l), e, p);
     q = madd(f32x4.mul(y, L), g, q);
     if (!scales_halves<F>()) {
@@ -218,4 +230,11 @@ function add_eight<F>(
   }
   v128.store(out, p);
   v128.store(out, q, 16);
+}
+
+/** Four scales, of f16, or of the upper halves of f32. */
+@inline
+function scales<F>(bits: v128, mask: v128, owed: v128): v128 {
+  if (has_levels<F>()) return i32x4.shl(bits, 16);
+  return f32x4.mul(f16_bits_to_f32x4(bits, mask), owed);
 }

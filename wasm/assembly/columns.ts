@@ -18,6 +18,34 @@ export function scales_halves<F>(): bool {
   return isDefined(changetype<F>(0).l);
 }
 
+/** Are quants looked up by codes of four bits? */
+@inline
+export function has_levels<F>(): bool {
+  return isDefined(changetype<F>(0).levels);
+}
+
+/** What the codes stand for, by code; or nothing. */
+@inline
+export function levels_of<F>(): v128 {
+  if (has_levels<F>()) return changetype<F>(0).levels();
+  return i32x4.splat(0);
+}
+
+/** Quants of nibbles in lanes of 8 or 16 bits: themselves, or levels, of which the first is 0. */
+@inline
+export function looked_up<F>(nibbles: v128, levels: v128): v128 {
+  return has_levels<F>() ? i8x16.relaxed_swizzle(levels, nibbles) : nibbles;
+}
+
+/**
+ * Are columns added up half a block at a time? Where halves have scales of their own, and of levels,
+ * because 32 products of up to 12 · 127 do not fit into 16 bits.
+ */
+@inline
+export function runs_halves<F>(): bool {
+  return scales_halves<F>() || has_levels<F>();
+}
+
 /** Has a superblock factors, and a block small integers? */
 @inline
 export function is_super<F>(): bool {

@@ -7,6 +7,7 @@
 import { COLUMN_GROUP_ROWS } from "../../src/memory/column_layout";
 import {
   TYPE_E0M4,
+  TYPE_MXFP4,
   TYPE_Q3_K,
   TYPE_Q4_0,
   TYPE_Q4_1,
@@ -28,11 +29,12 @@ import {
   factors_of,
   is_super,
   quants_of,
+  runs_halves,
   scales_halves,
   superblock_at,
 } from "./columns";
 import { Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
-import { Q4_0, Q4_1, Q5_0, Q8_0 } from "./formats_32";
+import { MXFP4, Q4_0, Q4_1, Q5_0, Q8_0 } from "./formats_32";
 import { can_sum_fours, Fours, Pairs, sums_by_fours } from "./product_sums";
 import { RECORD_BYTES, RECORD_SCALES, records_bytes, superblocks_of } from "./q8_tile";
 import { tile_bytes } from "./superblock_form";
@@ -69,6 +71,7 @@ export function matmul_q8_columns(
     case TYPE_Q4_K: return product<Q4_K>(w, rows, k, acts, n, out, outStride);
     case TYPE_Q5_K: return product<Q5_K>(w, rows, k, acts, n, out, outStride);
     case TYPE_Q6_K: return product<Q6_K>(w, rows, k, acts, n, out, outStride);
+    case TYPE_MXFP4: return product<MXFP4>(w, rows, k, acts, n, out, outStride);
     default: unreachable();
   }
   return 0;
@@ -100,6 +103,7 @@ export function matmul_q8_columns_at(
     case TYPE_Q4_K: return product_at<Q4_K>(factors, columns, rows, k, acts, out);
     case TYPE_Q5_K: return product_at<Q5_K>(factors, columns, rows, k, acts, out);
     case TYPE_Q6_K: return product_at<Q6_K>(factors, columns, rows, k, acts, out);
+    case TYPE_MXFP4: return product_at<MXFP4>(factors, columns, rows, k, acts, out);
     default: unreachable();
   }
   return 0;
@@ -152,7 +156,7 @@ function blocks_of<F>(k: u32): u32 {
 
 /**
  * One token; columns: addresses of all columns' quants, or 0: they lie at w one behind the other.
- * Run by run: a run is a block, or half of one where halves have scales of their own. While a run
+ * Run by run: a run is a block, or half of one (`runs_halves`). While a run
  * is added up, the columns of the next one that has any are fetched. `lists`: 640 bytes of scratch.
  */
 function add_columns<F>(
@@ -166,7 +170,7 @@ function add_columns<F>(
   lists: usize,
 ): u32 {
   memory.fill(out, 0, <usize>rows << 2);
-  const runs = scales_halves<F>() ? blocks << 1 : blocks;
+  const runs = runs_halves<F>() ? blocks << 1 : blocks;
   let read: u32 = 0, seen: u32 = 0, turn: u32 = 0;
   let run = find_run<F>(w, columns, rows, 0, runs, acts, lists, 0);
   while (run < runs) {
@@ -175,7 +179,7 @@ function add_columns<F>(
     const after = lists + (turn ^ 1) * LIST_BYTES;
     const afterEnd = <usize>load<u32>(lists + 4 * (turn ^ 1), ENDS);
     const b = block_of<F>(run);
-    const half = scales_halves<F>() ? run & 1 : 0;
+    const half = runs_halves<F>() ? run & 1 : 0;
     const factors = factors_at<F>(allFactors, rows, run);
     const nextFactors = next < runs ? factors_at<F>(allFactors, rows, next) : factors;
     read += <u32>(end - list) >> 3;
@@ -193,7 +197,7 @@ function add_columns<F>(
 
 @inline
 function block_of<F>(run: u32): u32 {
-  return scales_halves<F>() ? run >> 1 : run;
+  return runs_halves<F>() ? run >> 1 : run;
 }
 
 /** Where the factors of a run are that are not its superblock's. */
@@ -221,7 +225,7 @@ function find_run<F>(
   for (; run < runs; run++) {
     const b = block_of<F>(run);
     const lane = acts + (b >> 3) * RECORD_BYTES + 4 * (b & 7);
-    const half = scales_halves<F>() ? run & 1 : 0;
+    const half = runs_halves<F>() ? run & 1 : 0;
     end = columns == 0
       ? list_columns<F>(lane, quants_of<F>(w, rows, b), column_bytes<F>(rows), 0, half, list)
       : list_columns<F>(lane, columns + 4 * BLOCK * b, 4, last, half, list);
@@ -249,7 +253,7 @@ function list_columns<F>(
 ): usize {
   for (let place: u32 = 0; place < 8; place++, first += 2 * step) {
     let four = load<i32>(lane + 32 * place);
-    if (scales_halves<F>()) four = half == 0 ? four & 0xffff : four & 0xffff0000;
+    if (runs_halves<F>()) four = half == 0 ? four & 0xffff : four & 0xffff0000;
     if (four == 0) continue;
     list = list_column(first, last, (four << 24) >> 24, list);
     list = list_column(first + step, last, (four << 16) >> 24, list);

@@ -13,6 +13,7 @@
  *                           zeros they must be weights that are zero
  *     pack_factors(src, to) its factor record
  *     natural(src, i)       if it can lie by columns: quants i..i+15 in the order of the weights
+ *     levels()              if: these are codes, and their quants are looked up; the first is 0
  *   the packed row
  *     quantBytes, factorBytes         per superblock; where they lie in a row: row_layout.ts
  *     offset                what is subtracted from quants; |q − offset| · 16 · 127 fits in 16 bits

@@ -264,6 +264,14 @@ export class IQ4_NL {
 export class MXFP4 {
   @inline get blockBytes(): u32 { return 17; }
   @inline get superblockBlocks(): u32 { return 8; }
+  // By columns: codes that ascend with the number.
+  @inline natural(src: usize, i: u32): v128 {
+    const ascending = i8x16(8, 9, 10, 11, 12, 13, 14, 15, 7, 6, 5, 4, 3, 2, 1, 0);
+    return i8x16.relaxed_swizzle(ascending, block_nibbles(src + 1, 17, i));
+  }
+  @inline levels(): v128 {
+    return i8x16(0, 4, 6, 8, 9, 10, 11, 12, 12, 13, 14, 15, 16, 18, 20, 24);
+  }
   @inline pack(src: usize, to: usize): void { pack_block_nibbles(src + 1, 17, to); }
   @inline pack_factors(src: usize, to: usize): void {
     for (let j: u32 = 0; j < 8; j++) store<u8>(to + j, load<u8>(src + 17 * j));

@@ -3,6 +3,7 @@
 import { COLUMN_GROUP_ROWS, COLUMN_SCRATCH_BYTES } from "../../src/memory/column_layout";
 import {
   TYPE_E0M4,
+  TYPE_MXFP4,
   TYPE_Q3_K,
   TYPE_Q4_0,
   TYPE_Q4_1,
@@ -19,6 +20,7 @@ import {
   check_blocks,
   column_bytes,
   factors_of,
+  has_levels,
   has_minima,
   is_super,
   quants_of,
@@ -29,7 +31,7 @@ import {
 import { minimum_k, scale_k } from "./file_bits";
 import { halves_of, least_of, scale_of } from "./format";
 import { Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
-import { E0M4, Q4_0, Q4_1, Q5_0, Q8_0 } from "./formats_32";
+import { E0M4, MXFP4, Q4_0, Q4_1, Q5_0, Q8_0 } from "./formats_32";
 import { Pairs } from "./product_sums";
 import { FORM_D, FORM_L, take_apart } from "./superblock_form";
 import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
@@ -64,6 +66,8 @@ export function repack_columns(
     case TYPE_Q4_K: return pack<Q4_K>(src, srcStride, dst, rows, firstRow, count, blocks, scratch);
     case TYPE_Q5_K: return pack<Q5_K>(src, srcStride, dst, rows, firstRow, count, blocks, scratch);
     case TYPE_Q6_K: return pack<Q6_K>(src, srcStride, dst, rows, firstRow, count, blocks, scratch);
+    case TYPE_MXFP4:
+      return pack<MXFP4>(src, srcStride, dst, rows, firstRow, count, blocks, scratch);
     default: unreachable();
   }
 }
@@ -121,7 +125,7 @@ function pack_factors<F>(
   if (!is_super<F>()) {
     for (let j: u32 = 0; j < count; j++) {
       const to = factors_of<F>(factors, rows, b + j) + 2 * row, from = file + j * f.blockBytes;
-      store<u16>(to, load<u16>(from));
+      store<u16>(to, has_levels<F>() ? upper_half(load<u8>(from)) : load<u16>(from));
       if (has_minima<F>()) store<u16>(to + 2 * rows, load<u16>(from, 2));
     }
     return;
@@ -166,4 +170,10 @@ function pack_column<F>(from: usize, to: usize): void {
       store<u16>(to, <u16>(a | (b << 4) | (c << 8) | (d << 12)));
     }
   }
+}
+
+/** MXFP4's 2^(e − 128) as the upper half of an f32: nothing is lost, subnormals included. */
+@inline
+function upper_half(e: u8): u16 {
+  return e > 1 ? (<u16>e - 1) << 7 : <u16>(0x20 << e);
 }
