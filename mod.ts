@@ -41,6 +41,8 @@ export type {
   GenerateRequest,
   GenerateResult,
   Generation,
+  GrammarLead,
+  GrammarMark,
   GrammarPart,
   GrammarSource,
   KvUse,

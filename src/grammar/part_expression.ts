@@ -6,6 +6,7 @@ import type { GrammarPart, GrammarSource } from "../llm/types.ts";
 import {
   choice,
   type Expression,
+  leads,
   marker,
   optional,
   ref,
@@ -57,6 +58,16 @@ class PartConverter {
     if ("until" in part) {
       return this.#once(part, () => this.#shared(until(triggerOf(part.until), { isDue: true })));
     }
+    if ("leads" in part) {
+      return this.#once(part, () => {
+        const all = part.leads.map(({ lead, then }) => ({
+          bytes: lead.flatMap(leadBytes),
+          then: inner(then),
+        }));
+        // A rule of its own: what follows it follows its free end, too.
+        return this.#ruleOf(leads(all, part.isAtStart ?? false));
+      });
+    }
     if ("anyOf" in part) {
       return this.#once(part, () => this.#shared(choice(...part.anyOf.map(inner))));
     }
@@ -78,13 +89,26 @@ class PartConverter {
   }
 
   #shared(body: Expression): Expression {
-    if (body.size <= INLINE_SIZE_MAX) return body;
+    return body.size <= INLINE_SIZE_MAX ? body : this.#ruleOf(body);
+  }
+
+  #ruleOf(body: Expression): Expression {
     const rule = this.#book.add("part");
     this.#book.define(rule, body);
     return ref(rule);
   }
 }
 
-function triggerOf(end: string | { readonly token: string }): Uint8Array {
-  return typeof end === "string" ? new TextEncoder().encode(end) : markerBytes(end.token);
+type Mark = string | { readonly token: string };
+
+function triggerOf(end: Mark | readonly Mark[]): Uint8Array {
+  return Uint8Array.from([end].flat().flatMap(markBytes));
+}
+
+function leadBytes(item: Mark | { readonly isBlank: true }): readonly (number | null)[] {
+  return typeof item === "object" && "isBlank" in item ? [null] : markBytes(item);
+}
+
+function markBytes(mark: Mark): number[] {
+  return [...typeof mark === "string" ? new TextEncoder().encode(mark) : markerBytes(mark.token)];
 }

@@ -24,6 +24,8 @@ export type {
   GenerateRequest,
   GenerateResult,
   Generation,
+  GrammarLead,
+  GrammarMark,
   GrammarPart,
   GrammarSource,
   KvUse,

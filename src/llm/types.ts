@@ -75,8 +75,13 @@ export type GrammarPart =
   | string
   /** The control token that is spelt so, and no text. */
   | { readonly token: string }
-  /** Free text, up to and with the first of these. */
-  | { readonly until: string | { readonly token: string } }
+  /** Free text, up to and with the first of these; of a list, of all its members in a row. */
+  | { readonly until: GrammarMark | readonly GrammarMark[] }
+  /**
+   * Free text, which may end anywhere. Behind the first lead in it follows what belongs to that;
+   * isAtStart: behind the one that it begins with.
+   */
+  | { readonly leads: readonly GrammarLead[]; readonly isAtStart?: boolean }
   /** One part after the other. */
   | { readonly all: readonly GrammarPart[] }
   | { readonly anyOf: readonly GrammarPart[] }
@@ -88,6 +93,17 @@ export type GrammarPart =
     readonly max?: number;
   }
   | { readonly grammar: GrammarSource };
+
+/** A text, or the control token that is spelt so. */
+export type GrammarMark = string | { readonly token: string };
+
+/** What in a free text is followed by something that is bound. */
+export interface GrammarLead {
+  /** In a row; blanks are any white space, or none. */
+  readonly lead: readonly (GrammarMark | { readonly isBlank: true })[];
+  /** What follows it. */
+  readonly then: GrammarPart;
+}
 
 /** How likely the model found an id. */
 export interface TokenLogprob {
