@@ -15,6 +15,10 @@ export const CALL_CONTROLS = {
   "<|tool_calls_section_end|>": "\uE109",
   "[TOOL_CALLS]": "\uE10A",
   "[ARGS]": "\uE10B",
+  "｜DSML｜": "\uE10C",
+  "<|tools_prefix|>": "\uE10D",
+  "<|tools_suffix|>": "\uE10E",
+  "<|python_tag|>": "\uE10F",
 };
 
 const call = (before: string, behind: string, end: string) =>
@@ -49,6 +53,29 @@ export const CALL_TEMPLATES = {
     ) + "<|tool_calls_section_end|>",
   ),
   mistral: "{{ tools | tojson }}" + conversation(loop(call("[TOOL_CALLS]", "[ARGS]", ""))),
+  // The mark is put together with what is between it, as these templates do.
+  dsml: "{% set mark = '｜DSML｜' %}{{ tools | tojson }}" + conversation(
+    "<{{ mark }}function_calls>\n" + loop(
+      '<{{ mark }}invoke name="{{ call.function.name }}">\n' +
+        "{% for key, value in call.function.arguments.items() %}" +
+        '<{{ mark }}parameter name="{{ key }}" string="false">{{ value | tojson }}' +
+        "</{{ mark }}parameter>\n{% endfor %}</{{ mark }}invoke>\n",
+    ) + "</{{ mark }}function_calls>",
+  ),
+  functionary: "{{ tools | tojson }}{% set answer = '>>>all\\n' %}" + conversation(
+    loop("{{ '>>>' + call.function.name + '\\n' + call.function.arguments }}"),
+  ) + "{% if add_generation_prompt %}>>>{% endif %}",
+  apertus: "{{ tools | tojson }}" + conversation(
+    "<|tools_prefix|>[" + loop(
+      "{{ '{\"' + call.function.name + '\": ' + call.function.arguments | tojson + '}' }}" +
+        "{{ '' if loop.last else ', ' }}",
+    ) + "]<|tools_suffix|>",
+  ),
+  llama: "{{ tools | tojson }}" + conversation(loop(
+    "{% if builtin_tools %}<|python_tag|>{{ call.function.name + '.call()' }}{% else %}" +
+      '{"name": "{{ call.function.name }}", "parameters": {{ call.function.arguments | tojson }}}' +
+      "{% endif %}",
+  )),
 };
 
 export type NativeModel = keyof typeof CALL_TEMPLATES;

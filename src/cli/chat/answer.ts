@@ -1,6 +1,6 @@
 /** Answers on the terminal: their text as it comes, and how fast they came. */
 import type { GenerateResult, Generation, LanguageModel } from "../../llm/mod.ts";
-import type { AnswerParser, Delta } from "../../server/tools/call_parser.ts";
+import type { AnswerParser, Delta } from "../../server/tools/answer_parser.ts";
 import { controlsOf } from "../../server/tools/call_format.ts";
 import { harmonyMarksOf } from "../../server/tools/harmony_marks.ts";
 import { HarmonyParser } from "../../server/tools/harmony_parser.ts";

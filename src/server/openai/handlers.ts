@@ -71,9 +71,10 @@ export function chatAsk(
   }
   const bound = plan.grammar ?? format.grammar;
   const grammar = bound && isOpened ? { trigger: thoughts.marks.close, ...bound } : bound;
+  const { callMark } = plan;
   const newParser = thoughts === null
     ? plan.newParser
-    : () => new ThoughtParser({ ...thoughts, isOpened, answer: plan.newParser?.() });
+    : () => new ThoughtParser({ ...thoughts, isOpened, callMark, answer: plan.newParser?.() });
   return {
     prompts: [{ ids, echo: "" }],
     looserGrammar: plan.looserGrammar,

@@ -4,13 +4,21 @@
  */
 import type { LanguageModel } from "../../llm/types.ts";
 import { GEMMA_QUOTE } from "./gemma_arguments.ts";
-import { ARGUMENT_TAGS, FUNCTION_TAGS, INVOKE_TAGS, type Markup } from "./markup_call.ts";
+import {
+  ARGUMENT_TAGS,
+  DSML,
+  DSML_TAGS,
+  FUNCTION_TAGS,
+  INVOKE_TAGS,
+  type Markup,
+} from "./markup_call.ts";
 import {
   BARE_NAME_CALL,
   FENCED_CALL,
   type NamedMarks,
   NUMBERED_CALL,
   PARTED_CALL,
+  RECIPIENT_CALL,
   TAGGED_CALL,
 } from "./named_call.ts";
 
@@ -21,6 +29,7 @@ export interface CallFormat {
     | "llama3"
     | "python"
     | "named"
+    | "recipients"
     | "list"
     | "gemma"
     | "markup"
@@ -38,6 +47,16 @@ export interface CallFormat {
   readonly argumentsKey: "arguments" | "parameters";
   /** Calls are the members of a list, even a single one. */
   readonly isList?: boolean;
+  /** A call's name is the one member of its object: `{name: arguments}`. */
+  readonly isKeyed?: boolean;
+  /** What may stand before calls that have no opening. */
+  readonly bareMark?: string;
+  /** Calls may be `name.call(argument=value, …)`, too. */
+  readonly hasDottedCalls?: boolean;
+  /** Opens text for people, as `open` and a name open a call; the prompt ends with `open`. */
+  readonly textLead?: string;
+  /** Calls may be made before thoughts are closed. */
+  readonly endsThoughts?: boolean;
   /** A call's name is between marks, its arguments are JSON. */
   readonly named?: NamedMarks;
   /** Calls are `[name(argument=value, …), …]`. */
@@ -50,6 +69,8 @@ export interface CallFormat {
   readonly hidesCalls?: boolean;
   /** The template shows calls where a message has no text: not even an empty one. */
   readonly asksForNoText?: boolean;
+  /** The template wants arguments as JSON. */
+  readonly hasTextArguments?: boolean;
   /** The template looks for functions in the system's message, as a text. */
   readonly isToldBySystem?: boolean;
   /** Characters of a call's id, where the template counts them. */
@@ -78,8 +99,8 @@ export function callFormatOf(model: LanguageModel): CallFormat {
   const native = nativeFormat(template);
   if (native !== null) {
     const { open, close, named: { begin, before, behind, end } = NO_MARKS } = native;
-    const quote = native.hasGemmaCalls ? GEMMA_QUOTE : "";
-    const controls = controlsOf(model, [open, begin, before, behind, end, close, quote]);
+    const within = native.hasGemmaCalls ? GEMMA_QUOTE : native.markup === DSML_TAGS ? DSML : "";
+    const controls = controlsOf(model, [open, begin, before, behind, end, close, within]);
     return { ...native, isInTemplate, ...(controls.size > 0 && { controls }) };
   }
   if (!isInTemplate) return { ...TAGGED, name: "instructed", isInTemplate };
@@ -100,7 +121,14 @@ export function callFormatOf(model: LanguageModel): CallFormat {
     return { ...PLAIN, name: "named", open: "<function=", named: TAGGED_CALL };
   }
   if (/python_tag|ipython/.test(template) && template.includes("parameters")) {
-    return { ...PLAIN, name: "llama3", argumentsKey: "parameters" };
+    const bareMark = "<|python_tag|>";
+    const controls = controlsOf(model, [bareMark]);
+    return {
+      ...{ ...PLAIN, name: "llama3", argumentsKey: "parameters" },
+      bareMark,
+      hasDottedCalls: template.includes(".call("),
+      ...(controls.size > 0 && { controls }),
+    };
   }
   return BARE_CALL;
 }
@@ -134,6 +162,21 @@ function nativeFormat(template: string): CallFormat | null {
     const [open, close] = ["<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"];
     return { ...PLAIN, name: "named", open, close, named: NUMBERED_CALL };
   }
+  if (has(DSML)) {
+    // V3.2's name of the block, and V4's.
+    const block = `${DSML}${has("function_calls") ? "function_calls" : "tool_calls"}>`;
+    const [open, close] = [`<${block}`, `</${block}`];
+    return { ...PLAIN, name: "markup", open, close, markup: DSML_TAGS, endsThoughts: true };
+  }
+  if (has(">>>all")) {
+    const more = { textLead: "all\n", hasTextArguments: true };
+    return { ...PLAIN, ...more, name: "recipients", open: ">>>", named: RECIPIENT_CALL };
+  }
+  if (has("<|tools_prefix|>")) {
+    const [open, close] = ["<|tools_prefix|>", "<|tools_suffix|>"];
+    const list = { isList: true, isKeyed: true, endsThoughts: true };
+    return { ...PLAIN, ...list, name: "list", open, close };
+  }
   if (has("<|START_ACTION|>")) {
     const [open, close] = ["<|START_ACTION|>", "<|END_ACTION|>"];
     const keys = { nameKey: "tool_name", argumentsKey: "parameters" } as const;
@@ -152,10 +195,13 @@ function nativeFormat(template: string): CallFormat | null {
   return { ...PLAIN, name: "list", open: `<${tag}>`, close: `</${tag}>`, isList: true };
 }
 
+/** What control tokens look like. */
+const CONTROL = /<[^<>\s]+>|\[[^[\]\s]+\]|^｜[^｜\s]+｜$/g;
+
 /** Control tokens that texts consist of, and how they are spelt. */
 export function controlsOf(model: LanguageModel, texts: readonly string[]): Map<number, string> {
   const controls = new Map<number, string>();
-  for (const text of texts.flatMap((each) => each.match(/<[^<>\s]+>|\[[^[\]\s]+\]/g) ?? [])) {
+  for (const text of texts.flatMap((each) => each.match(CONTROL) ?? [])) {
     const ids = model.encodeText(text, { special: true });
     if (ids.length === 1 && model.tokenBytes(ids[0]).length === 0) controls.set(ids[0], text);
   }

@@ -3,31 +3,14 @@
  * held back, what is no call after all is text. Works on characters, so how the text is cut into
  * pieces makes no difference.
  */
+import { type AnswerParser, type Delta, DeltaList } from "./answer_parser.ts";
 import { CallObjectScanner } from "./call_object.ts";
 import type { CallFormat } from "./call_format.ts";
 import { GemmaArguments } from "./gemma_arguments.ts";
 import { type ArgumentTypes, MarkupCall } from "./markup_call.ts";
 import { type CallProgress, NamedCall } from "./named_call.ts";
 import { PythonArguments } from "./python_arguments.ts";
-
-/** Something new of an answer. */
-export type Delta =
-  | { readonly kind: "text"; readonly text: string }
-  /** What the model thinks before it answers. */
-  | { readonly kind: "reasoning"; readonly text: string }
-  /** The call of that number begins; they count from 0. */
-  | { readonly kind: "call"; readonly call: number; readonly id: string; readonly name: string }
-  | { readonly kind: "arguments"; readonly call: number; readonly text: string };
-
-/** Tells what is what in an answer, while it comes. */
-export interface AnswerParser {
-  /** Calls that have begun so far. */
-  readonly callCount: number;
-  /** What `text`, which `ids` added to the answer, brings. */
-  push(text: string, ids?: readonly number[]): Delta[];
-  /** What was held back, once no more text can come. */
-  end(): Delta[];
-}
+import { judgeLead } from "./recipient_lead.ts";
 
 export interface CallParserOptions {
   readonly format: CallFormat;
@@ -48,6 +31,8 @@ type State =
   | "plain"
   /** Behind the opening: an object, a list or a name. */
   | "begin"
+  /** Behind the opening: what says that text follows, or a name. */
+  | "lead"
   | "object"
   /** Within a list, between calls. */
   | "list"
@@ -65,11 +50,13 @@ const NAME_CHARS_MAX = 256;
 const NO_CONTROLS: ReadonlyMap<number, string> = new Map();
 /** What Gemma writes before a name. */
 const GEMMA_PREFIX = /^call:/;
+/** What Llama 3 writes behind one. */
+const DOTTED = /\.call$/;
 
 export class CallParser implements AnswerParser {
   readonly #options: CallParserOptions;
   #state: State;
-  #out: Delta[] = [];
+  readonly #out = new DeltaList();
   /** Text that may be white space before an opening, or a part of an opening or a closing. */
   #held = "";
   /** All since the opening, while it may turn out to be text. */
@@ -89,7 +76,7 @@ export class CallParser implements AnswerParser {
   constructor(options: CallParserOptions) {
     this.#options = options;
     const isWhole = options.format.open === "";
-    this.#state = isWhole || options.isOpened ? "begin" : "text";
+    this.#state = isWhole || options.isOpened ? this.#beginning : "text";
     // What comes before the name is in the prompt, too.
     if (options.isOpened && this.#isMarked) this.#beginMarked({ isBegun: true });
   }
@@ -99,15 +86,18 @@ export class CallParser implements AnswerParser {
   }
 
   push(text: string, ids: readonly number[] = []): Delta[] {
-    const { open, controls = NO_CONTROLS } = this.#options.format;
+    const { open, bareMark, controls = NO_CONTROLS } = this.#options.format;
     // Marks may be control tokens, which have no text. Only the opening means something in a text.
     for (const id of ids) {
       const mark = controls.get(id);
       const isInText = this.#state === "text" || this.#state === "plain";
-      if (mark !== undefined && (mark === open || !isInText)) this.#feed(mark);
+      const isHeard = mark === bareMark
+        ? this.#state === "begin"
+        : mark !== undefined && (open.includes(mark) || !isInText);
+      if (mark !== undefined && isHeard) this.#feed(mark);
     }
     this.#feed(text);
-    return this.#take();
+    return this.#out.take();
   }
 
   end(): Delta[] {
@@ -115,13 +105,7 @@ export class CallParser implements AnswerParser {
       if (this.#calls === 0 || this.#held.trim() !== "") this.#say(this.#held);
     } else if (this.#state !== "close" && !this.#isCommitted) this.#say(this.#raw);
     this.#held = this.#raw = "";
-    return this.#take();
-  }
-
-  #take(): Delta[] {
-    const out = this.#out;
-    this.#out = [];
-    return out;
+    return this.#out.take();
   }
 
   #feed(text: string): void {
@@ -141,6 +125,8 @@ export class CallParser implements AnswerParser {
     switch (this.#state) {
       case "begin":
         return this.#beginChar(char);
+      case "lead":
+        return this.#leadChar();
       case "object":
         return this.#objectChar(char);
       case "list":
@@ -163,7 +149,7 @@ export class CallParser implements AnswerParser {
         this.#raw = this.#held;
         this.#held = "";
         this.#isCommitted = false;
-        this.#state = "begin";
+        this.#state = this.#beginning;
         return;
       }
       if (open.startsWith(begun) && this.#held.length <= HELD_SPACES_MAX) return;
@@ -175,7 +161,7 @@ export class CallParser implements AnswerParser {
   }
 
   #beginChar(char: string): void {
-    if (SPACE.test(char)) return;
+    if (SPACE.test(char) || this.#isBareMark()) return;
     if (this.#isMarked) {
       this.#beginMarked();
       return this.#markedChar(char);
@@ -185,15 +171,48 @@ export class CallParser implements AnswerParser {
       this.#isInList = true;
       this.#state = "list";
     } else if (this.#beginsWrittenName(char)) this.#beginWrittenName(char);
-    else if (this.#options.format.named && /[\w.-]/.test(char)) {
+    else if (this.#options.format.named && /[\w.:/-]/.test(char)) {
       this.#beginMarked();
       this.#markedChar(char);
     } else this.#giveUp();
   }
 
+  /** What may stand before calls that have no opening is none of them, nor text. */
+  #isBareMark(): boolean {
+    const { bareMark = "" } = this.#options.format;
+    const begun = this.#raw.trimStart();
+    if (begun === bareMark) this.#raw = "";
+    return bareMark.startsWith(begun);
+  }
+
+  get #beginning(): State {
+    return this.#options.format.textLead === undefined ? "begin" : "lead";
+  }
+
+  #leadChar(): void {
+    const raw = this.#raw;
+    const verdict = judgeLead(raw, this.#options.format);
+    if (verdict === "more") return;
+    if (verdict === "call") {
+      this.#beginMarked();
+      for (const char of raw.trimStart().replace(this.#options.format.open, "")) {
+        this.#markedChar(char);
+      }
+      return;
+    }
+    this.#raw = "";
+    this.#state = "text";
+    if (verdict === "text") return;
+    // Behind its first character something may open.
+    const first = String.fromCodePoint(raw.codePointAt(0)!);
+    this.#say(first);
+    this.#feed(raw.slice(first.length));
+  }
+
   #beginObject(raw = this.#raw): void {
     this.#raw = raw;
-    this.#object = new CallObjectScanner(this.#options.format.nameKey);
+    const { isKeyed, nameKey } = this.#options.format;
+    this.#object = new CallObjectScanner(isKeyed ? null : nameKey);
     this.#isCommitted = false;
     this.#state = "object";
   }
@@ -225,8 +244,8 @@ export class CallParser implements AnswerParser {
   }
 
   #beginsWrittenName(char: string): boolean {
-    const { hasPythonCalls, hasGemmaCalls } = this.#options.format;
-    return (hasPythonCalls === true || hasGemmaCalls === true) && /\w/.test(char);
+    const { hasPythonCalls, hasGemmaCalls, hasDottedCalls } = this.#options.format;
+    return [hasPythonCalls, hasGemmaCalls, hasDottedCalls].includes(true) && /\w/.test(char);
   }
 
   #beginWrittenName(char: string): void {
@@ -235,13 +254,17 @@ export class CallParser implements AnswerParser {
   }
 
   #writtenNameChar(char: string): void {
-    const { hasGemmaCalls } = this.#options.format;
+    const { hasGemmaCalls, hasDottedCalls } = this.#options.format;
     if (char === (hasGemmaCalls ? "{" : "(")) {
-      const name = this.#writtenName;
-      this.#commit(hasGemmaCalls ? name.replace(GEMMA_PREFIX, "") : name);
+      const written = this.#writtenName;
+      const name = written.replace(hasGemmaCalls ? GEMMA_PREFIX : hasDottedCalls ? DOTTED : "", "");
+      // Without an opening it is a call only where it could be no text.
+      const isCall = !hasDottedCalls || DOTTED.test(written) && this.#options.isKnown(name);
+      if (!isCall) return this.#giveUp();
+      this.#commit(name);
       this.#written = hasGemmaCalls ? new GemmaArguments() : new PythonArguments();
       this.#state = "writtenArguments";
-    } else if (/[\w.:-]/.test(char) && this.#writtenName.length < NAME_CHARS_MAX) {
+    } else if (/[\w.:/-]/.test(char) && this.#writtenName.length < NAME_CHARS_MAX) {
       this.#writtenName += char;
     } else this.#giveUp();
   }
@@ -287,6 +310,12 @@ export class CallParser implements AnswerParser {
         this.#held = "";
         return this.#beginObject(held);
       }
+      if (this.#beginsWrittenName(char) && this.#held.length <= HELD_SPACES_MAX) {
+        this.#raw = this.#held;
+        this.#held = "";
+        this.#isCommitted = false;
+        return this.#beginWrittenName(char);
+      }
       this.#state = "plain";
     } else if (this.#beginsNext(begun)) {
       if (begun !== this.#nextBegin) return;
@@ -323,8 +352,7 @@ export class CallParser implements AnswerParser {
     const isNew = ownId !== undefined && !this.#ids.has(ownId);
     const id = isNew ? ownId : newCallId(format);
     this.#ids.add(id);
-    this.#out.push({ kind: "call", call: this.#calls, id, name });
-    this.#calls += 1;
+    this.#out.addCall(this.#calls++, id, name);
   }
 
   #endCall(): void {
@@ -341,18 +369,11 @@ export class CallParser implements AnswerParser {
   }
 
   #say(text: string): void {
-    if (text === "") return;
-    const last = this.#out.at(-1);
-    if (last?.kind !== "text") this.#out.push({ kind: "text", text });
-    else this.#out[this.#out.length - 1] = { kind: "text", text: last.text + text };
+    this.#out.addText(text);
   }
 
   #sayArguments(text: string): void {
-    if (text === "" || this.#isLeftOut) return;
-    const call = this.#calls - 1;
-    const last = this.#out.at(-1);
-    if (last?.kind !== "arguments") this.#out.push({ kind: "arguments", call, text });
-    else this.#out[this.#out.length - 1] = { kind: "arguments", call, text: last.text + text };
+    if (!this.#isLeftOut) this.#out.addArguments(this.#calls - 1, text);
   }
 }
 

@@ -18,13 +18,16 @@ export function shownFunctions(
   messages: readonly ChatMessage[],
   functions: readonly ToolFunction[],
 ): ShownFunctions {
-  const { name, isInTemplate, hidesCalls, asksForNoText, isToldBySystem } = format;
+  const { name, isInTemplate, hidesCalls, asksForNoText, hasTextArguments, isToldBySystem } =
+    format;
   const told = name === "instructed"
     ? messages.map(inWords)
     : hidesCalls
     ? messages.map((message) => withCallsAsText(message, format))
     : asksForNoText
     ? messages.map(withoutEmptyText)
+    : hasTextArguments
+    ? messages.map(withTextArguments)
     : messages;
   if (functions.length === 0) return { messages: told };
   if (!isInTemplate) return { messages: withSystemText(told, instructions(functions, format)) };
@@ -90,6 +93,17 @@ function withCallsAsText(
 function withoutEmptyText(message: ChatMessage): ChatMessage {
   const isCall = Array.isArray(message.tool_calls) && message.content === "";
   return isCall ? { ...message, content: null as unknown as string } : message;
+}
+
+function withTextArguments({ tool_calls: calls, ...message }: ChatMessage): ChatMessage {
+  if (!Array.isArray(calls)) return message;
+  return {
+    ...message,
+    tool_calls: calls.map(({ function: { name, arguments: args }, ...call }) => ({
+      ...call,
+      function: { name, arguments: typeof args === "string" ? args : JSON.stringify(args) },
+    })),
+  };
 }
 
 function pythonCall(name: string, args: object): string {

@@ -15,6 +15,8 @@ export interface Markup {
   readonly end: string;
   /** A line's end behind what begins a value, and before what ends it, is none of its own. */
   readonly hasLines: boolean;
+  /** Behind an argument's name stands whether it is a text: ` string="true"`. */
+  readonly saysType?: boolean;
   /** Several calls stand between one opening and its closing. */
   readonly isBlock?: boolean;
 }
@@ -38,6 +40,20 @@ export const INVOKE_TAGS: Markup = {
   isBlock: true,
 };
 
+/** The mark of DeepSeek's tags since V3.2. */
+export const DSML = "｜DSML｜";
+
+/** DeepSeek V3.2, V4. */
+export const DSML_TAGS: Markup = {
+  name: [`<${DSML}invoke name="`, '">'],
+  key: [`<${DSML}parameter name="`, '">'],
+  value: ["", `</${DSML}parameter>`],
+  end: `</${DSML}invoke>`,
+  hasLines: false,
+  saysType: true,
+  isBlock: true,
+};
+
 /** GLM 4.5 and later, whose last tag closes the call, too. */
 export const ARGUMENT_TAGS: Markup = {
   name: ["", "\n"],
@@ -48,6 +64,8 @@ export const ARGUMENT_TAGS: Markup = {
 };
 
 const SPACE = /\s/;
+/** A name, and what is said of the argument's type. */
+const TYPED_KEY = /^(.*?)"\s+string="(true|false)$/s;
 const NAME_CHARS_MAX = 256;
 
 type State = "before" | "name" | "between" | "key" | "gap" | "value";
@@ -67,6 +85,8 @@ export class MarkupCall {
   #state: State;
   #name = "";
   #key = "";
+  /** What the model says of the argument: whether it is a text. */
+  #isText: boolean | undefined;
   /** What has come of a tag or a name. */
   #held = "";
   #value = "";
@@ -131,7 +151,7 @@ export class MarkupCall {
       return this.#held.length > NAME_CHARS_MAX ? BAD : NOTHING;
     }
     const name = (isCut ? this.#held : this.#held.slice(0, -behind.length)).trim();
-    if (!/^[\w.:-]+$/.test(name)) return BAD;
+    if (!/^[\w.:/-]+$/.test(name)) return BAD;
     this.#name = name;
     this.#go("between");
     if (isCut) this.#held = char;
@@ -144,7 +164,10 @@ export class MarkupCall {
     if (!this.#held.endsWith(behind)) {
       return this.#held.length > NAME_CHARS_MAX ? this.#giveUp() : NOTHING;
     }
-    this.#key = this.#held.slice(0, -behind.length).trim();
+    const written = this.#held.slice(0, -behind.length).trim();
+    const [, key, isText] = (this.#markup.saysType ? TYPED_KEY.exec(written) : null) ?? [];
+    this.#key = key ?? written;
+    this.#isText = isText === undefined ? undefined : isText === "true";
     this.#value = this.#tail = "";
     return this.#go(this.#markup.value[0] === "" ? "value" : "gap");
   }
@@ -156,7 +179,9 @@ export class MarkupCall {
     if (this.#tail !== behind) return NOTHING;
     const written = this.#value.slice(0, -behind.length);
     const value = this.#markup.hasLines ? written.replace(/^\n/, "").replace(/\n$/, "") : written;
-    const json = jsonOf(value, this.#typeOf(this.#name, this.#key, value));
+    // The schema knows better; where it says nothing the model does.
+    const said = this.#isText === undefined ? undefined : this.#isText ? "string" : "value";
+    const json = jsonOf(value, this.#typeOf(this.#name, this.#key, value) ?? said);
     const text = `${this.#count++ === 0 ? "{" : ", "}${JSON.stringify(this.#key)}: ${json}`;
     this.#go("between");
     return { text, end: null };

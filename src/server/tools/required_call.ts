@@ -4,10 +4,17 @@
  */
 import type { GrammarSource } from "../../llm/types.ts";
 import type { CallFormat } from "./call_format.ts";
-import { gemmaGrammar } from "./gemma_grammar.ts";
+import { recipientsGrammar } from "./lead_grammar.ts";
 import { markupGrammar } from "./markup_grammar.ts";
-import { forcedSchema, namedGrammar, namesGrammar, taggedGrammar } from "./tool_grammar.ts";
+import {
+  forcedSchema,
+  listGrammar,
+  namedGrammar,
+  namesGrammar,
+  taggedGrammar,
+} from "./tool_grammar.ts";
 import type { ToolFunction, ToolPlan } from "./tool_plan.ts";
+import { gemmaGrammar, pythonGrammar } from "./written_grammar.ts";
 
 type Functions = readonly ToolFunction[];
 
@@ -34,21 +41,26 @@ export function looserFunctions(functions: Functions): Functions | null {
   return functions.map((each) => ({ ...each, parameters: undefined }));
 }
 
-function openingOf(format: CallFormat): string {
-  const { open, close, named, isList, markup, hasGemmaCalls } = format;
+function openingOf(
+  { open, close, named, isList, markup, textLead, hasGemmaCalls, hasPythonCalls }: CallFormat,
+): string {
   if (markup) return `${open}${markup.name[0] === "" ? "" : "\n"}${markup.name[0]}`;
+  // The template has opened it.
+  if (textLead !== undefined) return "";
   if (named && !isList) return open + named.begin;
   if (hasGemmaCalls) return `${open}call:`;
-  return open === "" || isList || close === "" ? open : `${open}\n`;
+  return open === "" || isList || hasPythonCalls || close === "" ? open : `${open}\n`;
 }
 
 function boundCall(functions: Functions, format: CallFormat, isParallel: boolean): GrammarSource {
-  const { close, named, isList, hasPythonCalls, hasGemmaCalls, markup } = format;
-  if (markup) return markupGrammar(functions, format, { isParallel, isBegun: true });
-  if (named && !isList) return namedGrammar(functions, format, { isParallel, isBegun: true });
-  if (hasGemmaCalls) return gemmaGrammar(functions, { format, isParallel, isBegun: true });
-  if (close !== "" && !isList && !hasPythonCalls) {
-    return taggedGrammar(functions, format, isParallel);
-  }
+  const { open, close, named, isList, textLead, hasPythonCalls, hasGemmaCalls, markup } = format;
+  const how = { format, isParallel, isBegun: true };
+  if (markup) return markupGrammar(functions, format, how);
+  if (textLead !== undefined) return recipientsGrammar(functions, { ...how, isDue: true });
+  if (named && !isList) return namedGrammar(functions, format, how);
+  if (hasGemmaCalls) return gemmaGrammar(functions, how);
+  if (hasPythonCalls) return pythonGrammar(functions, how);
+  if (isList && open !== "") return listGrammar(functions, format, isParallel);
+  if (close !== "") return taggedGrammar(functions, format, isParallel);
   return { kind: "jsonSchema", schema: forcedSchema(functions, format, isParallel) };
 }

@@ -2,7 +2,7 @@
  * What a model thinks before it answers, told apart from the answer, while it comes: thoughts stand
  * between two marks at the beginning. What follows is another parser's, or text.
  */
-import type { AnswerParser, Delta } from "./call_parser.ts";
+import type { AnswerParser, Delta } from "./answer_parser.ts";
 
 /** What thoughts stand between. */
 export interface ThoughtMarks {
@@ -29,9 +29,17 @@ const ACTIONS: ThoughtMarks = {
   closing: "<|END_THINKING|>",
 };
 
+/** Apertus'. */
+const INNER: ThoughtMarks = {
+  open: "<|inner_prefix|>",
+  close: "<|inner_suffix|>",
+  closing: "<|inner_suffix|>",
+};
+
 /** The marks that a chat template knows; null: none. */
 export function thoughtMarksOf(template: string): ThoughtMarks | null {
-  return [TAGS, CHANNEL, BRACKETS, ACTIONS].find(({ close }) => template.includes(close)) ?? null;
+  const all = [TAGS, CHANNEL, BRACKETS, ACTIONS, INNER];
+  return all.find(({ close }) => template.includes(close)) ?? null;
 }
 
 export interface ThoughtParserOptions {
@@ -43,6 +51,14 @@ export interface ThoughtParserOptions {
   readonly controls?: ReadonlyMap<number, string>;
   /** Reads what follows; left out: it is text. */
   readonly answer?: AnswerParser;
+  /** Calls may be made before thoughts are closed. */
+  readonly callMark?: CallMark;
+}
+
+/** What opens calls, and which of its pieces are control tokens. */
+export interface CallMark {
+  readonly open: string;
+  readonly controls?: ReadonlyMap<number, string>;
 }
 
 type State = "start" | "open" | "thoughts" | "behind" | "answer";
@@ -51,12 +67,14 @@ export class ThoughtParser implements AnswerParser {
   readonly #answer: AnswerParser | undefined;
   readonly #marks: ThoughtMarks;
   readonly #controls: ReadonlyMap<number, string> | undefined;
+  readonly #callMark: CallMark | undefined;
   #state: State;
   /** Text that was not told yet. */
   #held = "";
 
-  constructor({ isOpened, marks = TAGS, controls, answer }: ThoughtParserOptions) {
+  constructor({ isOpened, marks = TAGS, controls, answer, callMark }: ThoughtParserOptions) {
     this.#answer = answer;
+    this.#callMark = callMark;
     this.#controls = controls;
     this.#marks = marks;
     this.#state = isOpened ? "open" : "start";
@@ -67,7 +85,9 @@ export class ThoughtParser implements AnswerParser {
   }
 
   push(text: string, ids: readonly number[] = []): Delta[] {
-    const mark = ids.map((id) => this.#controls?.get(id) ?? "").join("");
+    const isThinking = this.#state === "thoughts" || this.#state === "open";
+    const others = isThinking ? this.#callMark?.controls : undefined;
+    const mark = ids.map((id) => this.#controls?.get(id) ?? others?.get(id) ?? "").join("");
     if (this.#state !== "answer") this.#held += mark;
     this.#held += text;
     const thoughts: Delta[] = [];
@@ -84,7 +104,8 @@ export class ThoughtParser implements AnswerParser {
     if (this.#state === "thoughts") this.#think(thoughts);
     if (this.#state === "behind" && this.#held.trimStart() !== "") this.#begin();
     if (this.#state !== "answer") return thoughts;
-    return [...thoughts, ...this.#read(this.#take(), ids)];
+    // Where a call ended the thoughts, its marks are spelt already.
+    return [...thoughts, ...this.#read(this.#take(), others === undefined ? ids : [])];
   }
 
   end(): Delta[] {
@@ -123,13 +144,17 @@ export class ThoughtParser implements AnswerParser {
   }
 
   #think(out: Delta[]): void {
-    const { close } = this.#marks;
-    const end = this.#held.indexOf(close);
-    const known = this.#held.slice(0, end < 0 ? heldFrom(this.#held, close) : end);
+    const held = this.#held;
+    const ends = [this.#marks.close, this.#callMark?.open ?? ""].filter((mark) => mark !== "");
+    const [end, close] = ends.map((mark) => [held.indexOf(mark), mark] as const)
+      .filter(([at]) => at >= 0).sort(([a], [b]) => a - b)[0] ?? [-1, ""];
+    const rest = Math.min(...ends.map((mark) => heldFrom(held, mark)));
+    const known = held.slice(0, end < 0 ? rest : end);
     const text = end < 0 ? known : known.trimEnd();
     if (text !== "") out.push({ kind: "reasoning", text });
-    this.#held = this.#held.slice(end < 0 ? known.length : end + close.length);
-    if (end >= 0) this.#state = "behind";
+    const isCall = close !== this.#marks.close;
+    this.#held = held.slice(known.length + (isCall ? 0 : close.length));
+    if (end >= 0) this.#state = isCall ? "answer" : "behind";
   }
 
   #begin(): void {

@@ -2,13 +2,16 @@
  * Functions that a client offers, and how the model is brought to call them: what the template is
  * told, what the answer is bound to, and what reads it. Pure; knows nothing of any API's wire.
  */
-import type { ChatMessage, GrammarSource, LanguageModel } from "../../llm/types.ts";
+import type { ChatMessage, GrammarPart, GrammarSource, LanguageModel } from "../../llm/types.ts";
 import type { Body } from "../known_fields.ts";
 import { argumentTypes } from "./argument_types.ts";
 import { BARE_CALL, type CallFormat, callFormatOf } from "./call_format.ts";
-import { type AnswerParser, CallParser, type CallParserOptions } from "./call_parser.ts";
+import type { AnswerParser } from "./answer_parser.ts";
+import { CallParser, type CallParserOptions } from "./call_parser.ts";
 import { shownFunctions } from "./instructions.ts";
+import { recipientsGrammar } from "./lead_grammar.ts";
 import { looserFunctions, requiredCall } from "./required_call.ts";
+import type { CallMark } from "./thought_parser.ts";
 import { autoGrammar, schemaOrCall } from "./tool_grammar.ts";
 
 /** A function that the model may call. */
@@ -46,6 +49,8 @@ export interface ToolPlan {
   /** The grammar is of the answer's schema, too. */
   readonly isFormat?: boolean;
   readonly newParser?: () => AnswerParser;
+  /** What begins calls that may be made before thoughts are closed. */
+  readonly callMark?: CallMark;
 }
 
 /** Plans a conversation; `answerSchema` binds what is no call. */
@@ -55,13 +60,18 @@ export function planTools(
   request: ToolRequest | null,
   answerSchema?: unknown,
 ): ToolPlan {
-  const hasCalls = messages.some(({ role, tool_calls }) => role === "tool" || tool_calls);
-  if (request === null && !hasCalls) return { messages, opening: "" };
   const format = callFormatOf(model);
+  // Without functions all of an answer is text.
+  const opening = format.textLead ?? "";
+  const hasCalls = messages.some(({ role, tool_calls }) => role === "tool" || tool_calls);
+  if (request === null && !hasCalls) return { messages, opening };
   const { functions = [] } = request ?? {};
   const shown = shownFunctions(format, messages, functions);
-  if (request === null || functions.length === 0) return { ...shown, opening: "" };
-  return { ...shown, ...boundAnswer(format, request, answerSchema) };
+  if (request === null || functions.length === 0) return { ...shown, opening };
+  return {
+    ...{ ...shown, ...boundAnswer(format, request, answerSchema) },
+    ...(format.endsThoughts && { callMark: format }),
+  };
 }
 
 /** A function as templates and clients know it. */
@@ -98,6 +108,12 @@ function boundAnswer(
     const bound = requiredCall(functions, format, isParallel);
     return { ...bound, newParser: parser({ isOpened: true }) };
   }
+  const isOpened = format.textLead !== undefined;
+  if (answerSchema !== undefined && isOpened) {
+    const text: GrammarPart = { grammar: { kind: "jsonSchema", schema: answerSchema } };
+    const grammar = recipientsGrammar(functions, { format, isParallel, text });
+    return { opening: "", grammar, isFormat: true, newParser: parser({ isOpened }) };
+  }
   if (answerSchema !== undefined) {
     const { argumentsKey, idChars } = format;
     const bare: CallFormat = { ...BARE_CALL, argumentsKey, idChars };
@@ -118,6 +134,6 @@ function boundAnswer(
     opening: "",
     ...(grammar && { grammar }),
     ...(looser && { looserGrammar: looser }),
-    newParser: parser(),
+    newParser: parser({ isOpened }),
   };
 }

@@ -2,9 +2,10 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { callFormatOf } from "../../../src/server/tools/call_format.ts";
-import { CallParser, type Delta } from "../../../src/server/tools/call_parser.ts";
+import type { Delta } from "../../../src/server/tools/answer_parser.ts";
+import { CallParser } from "../../../src/server/tools/call_parser.ts";
 import { GemmaArguments } from "../../../src/server/tools/gemma_arguments.ts";
-import { gemmaGrammar } from "../../../src/server/tools/gemma_grammar.ts";
+import { gemmaGrammar } from "../../../src/server/tools/written_grammar.ts";
 import { thoughtMarksOf, ThoughtParser } from "../../../src/server/tools/thought_parser.ts";
 import { planTools } from "../../../src/server/tools/tool_plan.ts";
 import { judge } from "../../grammar/tiny.ts";
@@ -153,7 +154,7 @@ Deno.test("gemmaGrammar() lets through calls of functions with members and types
   assertEquals(judge(gemmaGrammar(FUNCTIONS, one), CALLS[2][0]), "no");
   const chosen = gemmaGrammar(FUNCTIONS, { ...BOUND, isBegun: false });
   assertEquals(judge(chosen, "call:g{}<tool_call|>"), "yes");
-  assertEquals(chosen.trigger, "<|tool_call>");
+  assertEquals(judge(chosen, "g{}"), "no");
 });
 
 Deno.test("what gemmaGrammar() lets through is read as JSON", () => {
