@@ -75,6 +75,8 @@ export interface CallFormat {
   readonly isToldBySystem?: boolean;
   /** Characters of a call's id, where the template counts them. */
   readonly idChars: number | null;
+  /** The template shows or compares calls' ids. */
+  readonly knowsIds?: boolean;
   /** False: the template does not say which functions there are, so that a message has to. */
   readonly isInTemplate: boolean;
 }
@@ -95,6 +97,11 @@ const TAGGED = { ...PLAIN, open: "<tool_call>", close: "</tool_call>" };
 /** The format of the model's own template, or tags that it is told of. */
 export function callFormatOf(model: LanguageModel): CallFormat {
   const template = model.details?.chatTemplate ?? "";
+  const knowsIds = /tool_call_id|\.id\b|\[["']id["']\]/.test(template);
+  return { ...formatOf(model, template), ...(knowsIds && { knowsIds }) };
+}
+
+function formatOf(model: LanguageModel, template: string): CallFormat {
   const isInTemplate = /\btools\b/.test(template);
   const native = nativeFormat(template);
   if (native !== null) {

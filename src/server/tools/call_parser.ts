@@ -18,6 +18,8 @@ export interface CallParserOptions {
   readonly isKnown: (name: string) => boolean;
   /** The prompt ended with the format's opening: the answer begins within a call. */
   readonly isOpened?: boolean;
+  /** The answer is nothing but calls: what was cut off is none, and no text either. */
+  readonly isDue?: boolean;
   /** Left out: no function says what its arguments are. */
   readonly typeOf?: ArgumentTypes;
   /** Further calls are left out; default: none is. */
@@ -103,7 +105,9 @@ export class CallParser implements AnswerParser {
   end(): Delta[] {
     if (this.#state === "text" || this.#state === "plain") {
       if (this.#calls === 0 || this.#held.trim() !== "") this.#say(this.#held);
-    } else if (this.#state !== "close" && !this.#isCommitted) this.#say(this.#raw);
+    } else if (this.#state !== "close" && !this.#isCommitted && !this.#options.isDue) {
+      this.#say(this.#raw);
+    }
     this.#held = this.#raw = "";
     return this.#out.take();
   }

@@ -4,6 +4,7 @@
  */
 import type { ChatMessage } from "../../llm/types.ts";
 import type { CallFormat } from "./call_format.ts";
+import { withCallIds } from "./call_ids.ts";
 import { onWire, type ToolFunction } from "./tool_plan.ts";
 
 /** What a template is given; `tools` left out: it is told in a message, or of none. */
@@ -12,12 +13,13 @@ export interface ShownFunctions {
   readonly tools?: readonly unknown[];
 }
 
-/** `messages` and functions for the template of a model that writes calls in `format`. */
+/** A conversation and functions for the template of a model that writes calls in `format`. */
 export function shownFunctions(
   format: CallFormat,
-  messages: readonly ChatMessage[],
+  conversation: readonly ChatMessage[],
   functions: readonly ToolFunction[],
 ): ShownFunctions {
+  const messages = withCallIds(conversation, format);
   const { name, isInTemplate, hidesCalls, asksForNoText, hasTextArguments, isToldBySystem } =
     format;
   const told = name === "instructed"

@@ -68,8 +68,9 @@ export function planTools(
   const { functions = [] } = request ?? {};
   const shown = shownFunctions(format, messages, functions);
   if (request === null || functions.length === 0) return { ...shown, opening };
+  const bound = { ...request, functions: functions.map(withoutOthers) };
   return {
-    ...{ ...shown, ...boundAnswer(format, request, answerSchema) },
+    ...{ ...shown, ...boundAnswer(format, bound, answerSchema) },
     ...(format.endsThoughts && { callMark: format }),
   };
 }
@@ -85,6 +86,21 @@ export function onWire({ name, description, parameters }: ToolFunction) {
     },
   };
 }
+
+/** Whoever says that there are no arguments means that there are none. */
+export function withoutOthers(each: ToolFunction): ToolFunction {
+  const { parameters } = each;
+  if (parameters?.type !== "object" || parameters.properties === undefined) return each;
+  const said = Object.keys(parameters).filter((key) => !WORDS_ABOUT.has(key));
+  const isEmpty = said.length === 0 && Object.keys(Object(parameters.properties)).length === 0;
+  return isEmpty ? { ...each, parameters: { ...parameters, additionalProperties: false } } : each;
+}
+
+/** What of a schema without properties says nothing of its values. */
+const WORDS_ABOUT: ReadonlySet<string> = new Set([
+  ...["type", "properties", "$schema", "$id", "$defs", "definitions"],
+  ...["title", "description", "examples", "$comment"],
+]);
 
 function boundAnswer(
   format: CallFormat,
@@ -106,7 +122,7 @@ function boundAnswer(
     });
   if (mode === "required") {
     const bound = requiredCall(functions, format, isParallel);
-    return { ...bound, newParser: parser({ isOpened: true }) };
+    return { ...bound, newParser: parser({ isOpened: true, isDue: true }) };
   }
   const isOpened = format.textLead !== undefined;
   if (answerSchema !== undefined && isOpened) {

@@ -129,6 +129,8 @@ export function writtenArguments(parameters: unknown, notation: Notation): Gramm
   return { grammar: { kind: "gbnf", text: [`root ::= ${root}`, ...lines].join("\n") } };
 }
 
+const NO_WORDS: Readonly<Record<string, unknown>> = {};
+
 interface Around {
   readonly begin: string;
   readonly end: string;
@@ -145,11 +147,13 @@ class Rules {
 
   /** A schema's object: with members that it names, where it names some. */
   objectOf(schema: unknown, { isCall = false } = {}): string {
-    const { call: [begin, end], assign, member } = this.#notation;
-    const around: Around = isCall ? { begin, end } : { begin: "{", end: "}" };
-    const properties = isObject(schema) && isObject(schema.properties) ? schema.properties : {};
-    const names = Object.keys(properties);
+    const { call, assign, member } = this.#notation;
+    const [begin, end] = isCall ? call : ["{", "}"];
+    const { properties, additionalProperties } = isObject(schema) ? schema : NO_WORDS;
+    const members = isObject(properties) ? properties : NO_WORDS;
+    const names = Object.keys(members);
     if (names.length === 0) {
+      if (additionalProperties === false) return `${quoted(begin)} ${quoted(end)}`;
       if (!isCall) return "object";
       return `${quoted(begin)} (argument (comma argument)*)? ${quoted(end)}`;
     }
@@ -157,10 +161,10 @@ class Rules {
     const required = names.filter((name) => said.includes(name)).slice(0, REQUIRED_MAX);
     const memberOf = (name: string) => {
       const key = isCall ? `${quoted(name)} ${quoted(assign)}` : member(name);
-      return `${key} ${this.#valueOf(properties[name])}`;
+      return `${key} ${this.#valueOf(members[name])}`;
     };
     const optional = names.filter((name) => !required.includes(name)).map(memberOf);
-    return this.#membersOf({ required: required.map(memberOf), optional, around });
+    return this.#membersOf({ required: required.map(memberOf), optional, around: { begin, end } });
   }
 
   /** Members in any order: a rule for each set of the required ones that were there. */
