@@ -19,6 +19,9 @@ export const CALL_CONTROLS = {
   "<|tools_prefix|>": "\uE10D",
   "<|tools_suffix|>": "\uE10E",
   "<|python_tag|>": "\uE10F",
+  "<|open|>": "\uE110",
+  "<|close|>": "\uE111",
+  "<|sep|>": "\uE112",
 };
 
 const call = (before: string, behind: string, end: string) =>
@@ -71,6 +74,17 @@ export const CALL_TEMPLATES = {
         "{{ '' if loop.last else ', ' }}",
     ) + "]<|tools_suffix|>",
   ),
+  // Tags are put together, too.
+  kimi3: "{% macro tag(mark, name) %}{{ mark + name + '<|sep|>' }}{% endmacro %}" +
+    "{{ tools | tojson }}" + conversation(
+      "{{ tag('<|open|>', 'tools') }}" + loop(
+        "{{ tag('<|open|>', 'call tool=\"' + call.function.name + '\" index=\"1\"') }}" +
+          "{% for key, value in call.function.arguments.items() %}" +
+          "{{ tag('<|open|>', 'argument key=\"' + key + '\" type=\"number\"') }}" +
+          "{{ value | tojson }}{{ tag('<|close|>', 'argument') }}{% endfor %}" +
+          "{{ tag('<|close|>', 'call') }}",
+      ) + "{{ tag('<|close|>', 'tools') }}",
+    ) + "{% if add_generation_prompt %}{{ tag('<|open|>', 'think') }}{% endif %}",
   llama: "{{ tools | tojson }}" + conversation(loop(
     "{% if builtin_tools %}<|python_tag|>{{ call.function.name + '.call()' }}{% else %}" +
       '{"name": "{{ call.function.name }}", "parameters": {{ call.function.arguments | tojson }}}' +

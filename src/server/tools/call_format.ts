@@ -11,6 +11,7 @@ import {
   FUNCTION_TAGS,
   INVOKE_TAGS,
   type Markup,
+  XTML_TAGS,
 } from "./markup_call.ts";
 import {
   BARE_NAME_CALL,
@@ -55,6 +56,10 @@ export interface CallFormat {
   readonly hasDottedCalls?: boolean;
   /** Opens text for people, as `open` and a name open a call; the prompt ends with `open`. */
   readonly textLead?: string;
+  /** What stands around text and says nothing. */
+  readonly frames?: readonly string[];
+  /** What of them closes the text that the prompt has opened. */
+  readonly textEnd?: string;
   /** Calls may be made before thoughts are closed. */
   readonly endsThoughts?: boolean;
   /** A call's name is between marks, its arguments are JSON. */
@@ -168,6 +173,12 @@ function nativeFormat(template: string): CallFormat | null {
   if (has("<|tool_calls_section_begin|>")) {
     const [open, close] = ["<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"];
     return { ...PLAIN, name: "named", open, close, named: NUMBERED_CALL };
+  }
+  if (has("<|open|>") && has("<|close|>")) {
+    const [open, close] = ["<|open|>tools<|sep|>", "<|close|>tools<|sep|>"];
+    const textEnd = "<|close|>response<|sep|>";
+    const frames = ["<|open|>response<|sep|>", textEnd, "<|close|>message<|sep|>"];
+    return { ...PLAIN, frames, textEnd, name: "markup", open, close, markup: XTML_TAGS };
   }
   if (has(DSML)) {
     // V3.2's name of the block, and V4's.

@@ -88,15 +88,16 @@ export class CallParser implements AnswerParser {
   }
 
   push(text: string, ids: readonly number[] = []): Delta[] {
-    const { open, bareMark, controls = NO_CONTROLS } = this.#options.format;
+    const { open, bareMark, frames = [], controls = NO_CONTROLS } = this.#options.format;
     // Marks may be control tokens, which have no text. Only the opening means something in a text.
     for (const id of ids) {
       const mark = controls.get(id);
       const isInText = this.#state === "text" || this.#state === "plain";
+      if (mark === undefined) continue;
       const isHeard = mark === bareMark
         ? this.#state === "begin"
-        : mark !== undefined && (open.includes(mark) || !isInText);
-      if (mark !== undefined && isHeard) this.#feed(mark);
+        : !isInText || [open, ...frames].some((each) => each.includes(mark));
+      if (isHeard) this.#feed(mark);
     }
     this.#feed(text);
     return this.#out.take();
@@ -145,10 +146,16 @@ export class CallParser implements AnswerParser {
   }
 
   #textChar(char: string): void {
-    const { open } = this.#options.format;
+    const { open, frames = [] } = this.#options.format;
     this.#held += char;
     for (;;) {
       const begun = this.#held.trimStart();
+      const frame = frames.find((each) => this.#held.endsWith(each) && begun === each);
+      if (frame !== undefined) {
+        const blanks = this.#held.slice(0, -frame.length);
+        this.#held = "";
+        return this.#say(blanks);
+      }
       if (begun === open) {
         this.#raw = this.#held;
         this.#held = "";
@@ -156,7 +163,8 @@ export class CallParser implements AnswerParser {
         this.#state = this.#beginning;
         return;
       }
-      if (open.startsWith(begun) && this.#held.length <= HELD_SPACES_MAX) return;
+      const mayOpen = [open, ...frames].some((each) => each.startsWith(begun));
+      if (mayOpen && this.#held.length <= HELD_SPACES_MAX) return;
       const first = String.fromCodePoint(this.#held.codePointAt(0)!);
       this.#say(first);
       this.#held = this.#held.slice(first.length);

@@ -15,10 +15,22 @@ export interface Markup {
   readonly end: string;
   /** A line's end behind what begins a value, and before what ends it, is none of its own. */
   readonly hasLines: boolean;
-  /** Behind an argument's name stands whether it is a text: ` string="true"`. */
-  readonly saysType?: boolean;
+  /** Behind a function's name stands which call it is: ` index="1"`. */
+  readonly hasNumbers?: boolean;
+  /** Behind an argument's name stands of what type it is. */
+  readonly type?: TypeAttribute;
+  /** Nothing stands between tags, not even a line's end. */
+  readonly isTight?: boolean;
   /** Several calls stand between one opening and its closing. */
   readonly isBlock?: boolean;
+}
+
+/** ` string="true"`. */
+export interface TypeAttribute {
+  readonly name: string;
+  /** Its value for texts, and for all else. */
+  readonly text: string;
+  readonly others: readonly string[];
 }
 
 /** Qwen 3 Coder, Qwen 3.5. */
@@ -50,7 +62,24 @@ export const DSML_TAGS: Markup = {
   value: ["", `</${DSML}parameter>`],
   end: `</${DSML}invoke>`,
   hasLines: false,
-  saysType: true,
+  type: { name: "string", text: "true", others: ["false"] },
+  isBlock: true,
+};
+
+/** Kimi K3. */
+export const XTML_TAGS: Markup = {
+  name: ['<|open|>call tool="', '"<|sep|>'],
+  key: ['<|open|>argument key="', '"<|sep|>'],
+  value: ["", "<|close|>argument<|sep|>"],
+  end: "<|close|>call<|sep|>",
+  hasLines: false,
+  hasNumbers: true,
+  type: {
+    name: "type",
+    text: "string",
+    others: ["number", "boolean", "null", "object", "array"],
+  },
+  isTight: true,
   isBlock: true,
 };
 
@@ -64,8 +93,8 @@ export const ARGUMENT_TAGS: Markup = {
 };
 
 const SPACE = /\s/;
-/** A name, and what is said of the argument's type. */
-const TYPED_KEY = /^(.*?)"\s+string="(true|false)$/s;
+/** A name, and an attribute behind it. */
+const WITH_ATTRIBUTE = /^(.*?)"\s+(\w+)="(\w*)$/s;
 const NAME_CHARS_MAX = 256;
 
 type State = "before" | "name" | "between" | "key" | "gap" | "value";
@@ -150,7 +179,8 @@ export class MarkupCall {
     if (!isCut && !this.#held.endsWith(behind)) {
       return this.#held.length > NAME_CHARS_MAX ? BAD : NOTHING;
     }
-    const name = (isCut ? this.#held : this.#held.slice(0, -behind.length)).trim();
+    const written = (isCut ? this.#held : this.#held.slice(0, -behind.length)).trim();
+    const name = this.#markup.hasNumbers ? written.replace(WITH_ATTRIBUTE, "$1") : written;
     if (!/^[\w.:/-]+$/.test(name)) return BAD;
     this.#name = name;
     this.#go("between");
@@ -164,10 +194,11 @@ export class MarkupCall {
     if (!this.#held.endsWith(behind)) {
       return this.#held.length > NAME_CHARS_MAX ? this.#giveUp() : NOTHING;
     }
+    const { type } = this.#markup;
     const written = this.#held.slice(0, -behind.length).trim();
-    const [, key, isText] = (this.#markup.saysType ? TYPED_KEY.exec(written) : null) ?? [];
+    const [, key, name, said] = (type === undefined ? null : WITH_ATTRIBUTE.exec(written)) ?? [];
     this.#key = key ?? written;
-    this.#isText = isText === undefined ? undefined : isText === "true";
+    this.#isText = name === undefined || name !== type?.name ? undefined : said === type.text;
     this.#value = this.#tail = "";
     return this.#go(this.#markup.value[0] === "" ? "value" : "gap");
   }

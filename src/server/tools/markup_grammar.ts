@@ -7,11 +7,13 @@ import type { GrammarPart, GrammarSource } from "../../llm/types.ts";
 import type { Body } from "../known_fields.ts";
 import { argumentValues } from "./argument_types.ts";
 import type { CallFormat } from "./call_format.ts";
-import type { Markup } from "./markup_call.ts";
+import type { Markup, TypeAttribute } from "./markup_call.ts";
 import { LINE_END, marksIn, speltBy } from "./spelt_marks.ts";
 import type { ToolFunction } from "./tool_plan.ts";
 
 type Source = GrammarSource & { readonly kind: "parts" };
+
+const NUMBER: GrammarPart = { grammar: { kind: "gbnf", text: "root ::= [0-9]{1,4}" } };
 
 /**
  * One call, or several.
@@ -22,13 +24,21 @@ export function markupGrammar(
   { open, close, markup, controls = new Map<number, string>() }: CallFormat,
   { isParallel, isBegun = false }: { isParallel: boolean; isBegun?: boolean },
 ): Source {
-  const { name: [before, behind], value: [, closing], end, isBlock } = markup!;
+  const { name: [before, behind], value: [, closing], end, hasNumbers, isBlock } = markup!;
   const names = new Set(controls.values());
   const spelt = (text: string) => speltBy(text, names);
   const tags: Tags = { markup: markup!, spelt, freeText: { until: marksIn(closing, names) } };
+  const number: GrammarPart[] = hasNumbers ? ['" index="', NUMBER] : [];
   const call: GrammarPart = {
     anyOf: functions.map(({ name, parameters }) => ({
-      all: [name, behind.trimEnd(), LINE_END, argumentParts(parameters, tags), spelt(end)],
+      all: [
+        name,
+        ...number,
+        spelt(behind.trimEnd()),
+        LINE_END,
+        argumentParts(parameters, tags),
+        spelt(end),
+      ],
     })),
   };
   const again = isBlock ? [] : [spelt(close), LINE_END, spelt(open), LINE_END];
@@ -75,11 +85,15 @@ function argumentPart(
   { value, isText }: { readonly value: GrammarPart; readonly isText?: boolean },
   { markup, spelt }: Tags,
 ): GrammarPart {
-  const { key: [before, behind], value: [open], saysType } = markup;
+  const { key: [before, behind], value: [open], type } = markup;
   const gap = open === "" ? [] : [LINE_END, open];
-  const says: GrammarPart = isText === undefined ? { anyOf: ["true", "false"] } : `${isText}`;
-  const type = saysType ? ['" string="', says] : [];
-  return { all: [spelt(before), key, ...type, behind, ...gap, value, LINE_END] };
+  const says = type === undefined ? [] : [`" ${type.name}="`, typeNames(type, isText)];
+  return { all: [spelt(before), key, ...says, spelt(behind), ...gap, value, LINE_END] };
+}
+
+function typeNames({ text, others }: TypeAttribute, isText: boolean | undefined): GrammarPart {
+  if (isText === true) return text;
+  return { anyOf: isText === false ? others : [text, ...others] };
 }
 
 /** A value and what closes it. */

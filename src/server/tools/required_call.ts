@@ -25,12 +25,11 @@ export function requiredCall(
 ): Pick<ToolPlan, "opening" | "grammar" | "looserGrammar"> {
   const bound = (by: Functions) => boundCall(by, format, isParallel);
   const loose = looserFunctions(functions);
-  const [, behind] = format.markup?.name ?? [];
   return {
     opening: openingOf(format),
     grammar: bound(functions),
     ...(loose && {
-      looserGrammar: behind === undefined ? bound(loose) : namesGrammar(functions, behind),
+      looserGrammar: format.markup ? namesGrammar(functions, format) : bound(loose),
     }),
   };
 }
@@ -42,9 +41,13 @@ export function looserFunctions(functions: Functions): Functions | null {
 }
 
 function openingOf(
-  { open, close, named, isList, markup, textLead, hasGemmaCalls, hasPythonCalls }: CallFormat,
+  { open, close, named, isList, markup, textEnd, textLead, ...format }: CallFormat,
 ): string {
-  if (markup) return `${open}${markup.name[0] === "" ? "" : "\n"}${markup.name[0]}`;
+  const { hasGemmaCalls, hasPythonCalls } = format;
+  if (markup) {
+    const { isTight, name: [before] } = markup;
+    return `${textEnd ?? ""}${open}${isTight || before === "" ? "" : "\n"}${before}`;
+  }
   // The template has opened it.
   if (textLead !== undefined) return "";
   if (named && !isList) return open + named.begin;

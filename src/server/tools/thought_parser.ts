@@ -10,6 +10,10 @@ export interface ThoughtMarks {
   readonly close: string;
   /** What closes thoughts that are not to be had, as the model would write it. */
   readonly closing: string;
+  /** What stands between them and the answer. */
+  readonly answer?: string;
+  /** What of them a template has; left out: what closes them. */
+  readonly sign?: string;
 }
 
 const TAGS: ThoughtMarks = { open: "<think>", close: "</think>", closing: "</think>\n\n" };
@@ -36,10 +40,19 @@ const INNER: ThoughtMarks = {
   closing: "<|inner_suffix|>",
 };
 
+/** Kimi K3's, whose template puts its tags together. */
+const SECTIONS: ThoughtMarks = {
+  open: "<|open|>think<|sep|>",
+  close: "<|close|>think<|sep|>",
+  closing: "<|close|>think<|sep|><|open|>response<|sep|>",
+  answer: "<|open|>response<|sep|>",
+  sign: "<|open|>",
+};
+
 /** The marks that a chat template knows; null: none. */
 export function thoughtMarksOf(template: string): ThoughtMarks | null {
-  const all = [TAGS, CHANNEL, BRACKETS, ACTIONS, INNER];
-  return all.find(({ close }) => template.includes(close)) ?? null;
+  const all = [TAGS, CHANNEL, BRACKETS, ACTIONS, INNER, SECTIONS];
+  return all.find(({ close, sign = close }) => template.includes(sign)) ?? null;
 }
 
 export interface ThoughtParserOptions {
@@ -85,10 +98,11 @@ export class ThoughtParser implements AnswerParser {
   }
 
   push(text: string, ids: readonly number[] = []): Delta[] {
+    const isAnswer = this.#state === "answer";
     const isThinking = this.#state === "thoughts" || this.#state === "open";
     const others = isThinking ? this.#callMark?.controls : undefined;
     const mark = ids.map((id) => this.#controls?.get(id) ?? others?.get(id) ?? "").join("");
-    if (this.#state !== "answer") this.#held += mark;
+    if (!isAnswer) this.#held += mark;
     this.#held += text;
     const thoughts: Delta[] = [];
     // A control token of the answer's has no text that would begin it.
@@ -104,8 +118,10 @@ export class ThoughtParser implements AnswerParser {
     if (this.#state === "thoughts") this.#think(thoughts);
     if (this.#state === "behind" && this.#held.trimStart() !== "") this.#begin();
     if (this.#state !== "answer") return thoughts;
-    // Where a call ended the thoughts, its marks are spelt already.
-    return [...thoughts, ...this.#read(this.#take(), others === undefined ? ids : [])];
+    // What is spelt in the text already comes once only.
+    const isSpelt = (id: number) => this.#controls?.has(id) || others?.has(id);
+    const rest = isAnswer ? ids : ids.filter((id) => !isSpelt(id));
+    return [...thoughts, ...this.#read(this.#take(), rest)];
   }
 
   end(): Delta[] {

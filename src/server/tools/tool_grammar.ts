@@ -4,7 +4,7 @@ import type { CallFormat } from "./call_format.ts";
 import { GEMMA_QUOTE } from "./gemma_arguments.ts";
 import { bareGrammar, recipientsGrammar } from "./lead_grammar.ts";
 import { markupGrammar } from "./markup_grammar.ts";
-import { gemmaGrammar, pythonGrammar, quoted } from "./written_grammar.ts";
+import { gemmaGrammar, pythonGrammar } from "./written_grammar.ts";
 import { closingOf, LINE_END, marksIn, speltBy } from "./spelt_marks.ts";
 import type { ToolFunction } from "./tool_plan.ts";
 
@@ -128,10 +128,14 @@ export function namedGrammar(
 }
 
 /** Behind what comes before a function's name: one of the names, then what tags grammars leave. */
-export function namesGrammar(functions: Functions, behind: string): GrammarSource {
-  const names = functions.map(({ name }) => quoted(name));
-  const newLine = behind === "\n" ? '"\\n"' : quoted(behind);
-  return { kind: "gbnf", text: `root ::= (${names.join(" | ")}) ${newLine} [^\\x00]*` };
+export function namesGrammar(
+  functions: Functions,
+  { markup, controls }: CallFormat,
+): GrammarSource {
+  const { name: [, behind], hasNumbers } = markup!;
+  const names = { anyOf: functions.map(({ name }) => name) };
+  const next = hasNumbers ? '" ' : speltBy(behind, new Set(controls?.values()));
+  return { kind: "parts", parts: { all: [names, next, { leads: [] }] } };
 }
 
 function callSchemas(

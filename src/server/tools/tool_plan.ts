@@ -11,6 +11,8 @@ import { CallParser, type CallParserOptions } from "./call_parser.ts";
 import { shownFunctions } from "./instructions.ts";
 import { recipientsGrammar } from "./lead_grammar.ts";
 import { looserFunctions, requiredCall } from "./required_call.ts";
+import { markupGrammar } from "./markup_grammar.ts";
+import { speltBy } from "./spelt_marks.ts";
 import type { CallMark } from "./thought_parser.ts";
 import { autoGrammar, schemaOrCall } from "./tool_grammar.ts";
 
@@ -62,18 +64,23 @@ export function planTools(
 ): ToolPlan {
   const format = callFormatOf(model);
   // Without functions all of an answer is text.
-  const opening = format.textLead ?? "";
+  const unbound = {
+    opening: format.textLead ?? "",
+    ...(format.frames && { newParser: () => new CallParser({ format, ...NO_CALLS }) }),
+  };
   const hasCalls = messages.some(({ role, tool_calls }) => role === "tool" || tool_calls);
-  if (request === null && !hasCalls) return { messages, opening };
+  if (request === null && !hasCalls) return { messages, ...unbound };
   const { functions = [] } = request ?? {};
   const shown = shownFunctions(format, messages, functions);
-  if (request === null || functions.length === 0) return { ...shown, opening };
+  if (request === null || functions.length === 0) return { ...shown, ...unbound };
   const bound = { ...request, functions: functions.map(withoutOthers) };
   return {
     ...{ ...shown, ...boundAnswer(format, bound, answerSchema) },
     ...(format.endsThoughts && { callMark: format }),
   };
 }
+
+const NO_CALLS = { isKnown: () => false, callsMax: 0 };
 
 /** A function as templates and clients know it. */
 export function onWire({ name, description, parameters }: ToolFunction) {
@@ -130,6 +137,9 @@ function boundAnswer(
     const grammar = recipientsGrammar(functions, { format, isParallel, text });
     return { opening: "", grammar, isFormat: true, newParser: parser({ isOpened }) };
   }
+  if (answerSchema !== undefined && format.frames) {
+    return { opening: "", ...framedSchema(request, format, answerSchema), newParser: parser() };
+  }
   if (answerSchema !== undefined) {
     const { argumentsKey, idChars } = format;
     const bare: CallFormat = { ...BARE_CALL, argumentsKey, idChars };
@@ -152,4 +162,18 @@ function boundAnswer(
     ...(looser && { looserGrammar: looser }),
     newParser: parser({ isOpened }),
   };
+}
+
+/** An answer that follows the schema, or closes the text that the prompt has opened and is calls. */
+function framedSchema(
+  { functions, isParallel }: ToolRequest,
+  format: CallFormat,
+  answerSchema: unknown,
+): Pick<ToolPlan, "grammar" | "isFormat"> {
+  const { open, textEnd = "", controls } = format;
+  const text: GrammarPart = { grammar: { kind: "jsonSchema", schema: answerSchema } };
+  const before = speltBy(textEnd + open, new Set(controls?.values()));
+  const calls: GrammarPart = { grammar: markupGrammar(functions, format, { isParallel }) };
+  const parts = { anyOf: [text, { all: [before, calls] }] };
+  return { grammar: { kind: "parts", parts }, isFormat: true };
 }

@@ -18,6 +18,11 @@ const SAID: Readonly<Record<Exclude<NativeModel, "llama">, string>> = {
     "</｜DSML｜invoke>\n</｜DSML｜function_calls>",
   functionary: 'all\nI look.>>>f\n{"a": 1}>>>g\n{}',
   apertus: 'I look.<|tools_prefix|>[{"f": {"a": 1}}, {"g": {}}]<|tools_suffix|>',
+  kimi3:
+    'I look.<|close|>response<|sep|><|open|>tools<|sep|><|open|>call tool="f" index="1"<|sep|>' +
+    '<|open|>argument key="a" type="number"<|sep|>1<|close|>argument<|sep|><|close|>call<|sep|>' +
+    '<|open|>call tool="g" index="2"<|sep|><|close|>call<|sep|><|close|>tools<|sep|>' +
+    "<|close|>message<|sep|>",
   mistral: 'I look.[TOOL_CALLS]f[ARGS]{"a": 1}[TOOL_CALLS]g[ARGS]{}',
 };
 const CALLS = [["f", '{"a": 1}'], ["g", "{}"]];

@@ -1,0 +1,24 @@
+/** Variables that say how much a model should think, by the names that templates have for it. Pure. */
+import type { Body } from "../known_fields.ts";
+
+/** Kimi K3's efforts. */
+const EFFORTS: ReadonlyMap<unknown, string> = new Map([
+  ...["none", "minimal", "low"].map((effort) => [effort, "low"] as const),
+  ...["medium", "high"].map((effort) => [effort, "high"] as const),
+  ...["xhigh", "max"].map((effort) => [effort, "max"] as const),
+]);
+
+/**
+ * `variables` with the names that DeepSeek's templates, Granite's and Kimi K3's have; what is there
+ * already stays.
+ */
+export function thoughtVariables(variables: Body | undefined): Body | undefined {
+  if (variables === undefined) return undefined;
+  const { enable_thinking: thinking, reasoning_effort: effort } = variables;
+  const known = EFFORTS.get(effort);
+  return {
+    ...(typeof thinking === "boolean" && { thinking }),
+    ...(known !== undefined && { thinking_effort: known }),
+    ...variables,
+  };
+}
