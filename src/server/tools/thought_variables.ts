@@ -1,4 +1,4 @@
-/** Variables that say how much a model should think, by the names that templates have for it. Pure. */
+/** How much a model should think, by the names of variables that templates have for it. Pure. */
 import type { Body } from "../known_fields.ts";
 
 /** Kimi K3's efforts. */

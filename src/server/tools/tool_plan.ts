@@ -164,7 +164,7 @@ function boundAnswer(
   };
 }
 
-/** An answer that follows the schema, or closes the text that the prompt has opened and is calls. */
+/** An answer that follows the schema, or closes the text that the prompt has opened, and calls. */
 function framedSchema(
   { functions, isParallel }: ToolRequest,
   format: CallFormat,
