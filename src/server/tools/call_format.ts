@@ -11,6 +11,8 @@ import {
   FUNCTION_TAGS,
   INVOKE_TAGS,
   type Markup,
+  PARAM_TAGS,
+  suffixedTags,
   XTML_TAGS,
 } from "./markup_call.ts";
 import {
@@ -48,6 +50,8 @@ export interface CallFormat {
   readonly argumentsKey: "arguments" | "parameters";
   /** Calls are the members of a list, even a single one. */
   readonly isList?: boolean;
+  /** Several calls stand between one opening and its closing. */
+  readonly isBlock?: boolean;
   /** A call's name is the one member of its object: `{name: arguments}`. */
   readonly isKeyed?: boolean;
   /** What may stand before calls that have no opening. */
@@ -107,12 +111,14 @@ export function callFormatOf(model: LanguageModel): CallFormat {
 }
 
 function formatOf(model: LanguageModel, template: string): CallFormat {
-  const isInTemplate = /\btools\b/.test(template);
+  const isInTemplate = /\btools\b|\bfunctools\b/.test(template);
   const native = nativeFormat(template);
   if (native !== null) {
     const { open, close, named: { begin, before, behind, end } = NO_MARKS } = native;
-    const within = native.hasGemmaCalls ? GEMMA_QUOTE : native.markup === DSML_TAGS ? DSML : "";
-    const controls = controlsOf(model, [open, begin, before, behind, end, close, within]);
+    const quote = native.hasGemmaCalls ? GEMMA_QUOTE : "";
+    const { name = [], key = [], value = [], end: tail = "" } = native.markup ?? {};
+    const tags = native.markup ? [...name, ...key, ...value, tail, DSML] : [];
+    const controls = controlsOf(model, [open, begin, before, behind, end, close, quote, ...tags]);
     return { ...native, isInTemplate, ...(controls.size > 0 && { controls }) };
   }
   if (!isInTemplate) return { ...TAGGED, name: "instructed", isInTemplate };
@@ -127,6 +133,9 @@ function formatOf(model: LanguageModel, template: string): CallFormat {
   }
   if (template.includes("<arg_key>")) {
     return { ...TAGGED, name: "markup", close: "", markup: ARGUMENT_TAGS };
+  }
+  if (/<function name="/.test(template) && /<param name="/.test(template)) {
+    return { ...PLAIN, name: "markup", open: '<function name="', markup: PARAM_TAGS };
   }
   if (template.includes("<tool_call>")) return { ...TAGGED, name: "hermes" };
   if (template.includes("<function=")) {
@@ -174,6 +183,13 @@ function nativeFormat(template: string): CallFormat | null {
     const [open, close] = ["<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"];
     return { ...PLAIN, name: "named", open, close, named: NUMBERED_CALL };
   }
+  if (has("<|function_call|>")) return { ...PLAIN, name: "hermes", open: "<|function_call|>" };
+  // Hy3 puts its tags together.
+  const [, suffix] = /= '(:\w+)' %\}[^]*<tool_sep\{\}>/.exec(template) ?? [];
+  if (suffix !== undefined) {
+    const [open, close] = [`<tool_calls${suffix}>`, `</tool_calls${suffix}>`];
+    return { ...PLAIN, name: "markup", open, close, markup: suffixedTags(suffix) };
+  }
   if (has("<|open|>") && has("<|close|>")) {
     const [open, close] = ["<|open|>tools<|sep|>", "<|close|>tools<|sep|>"];
     const textEnd = "<|close|>response<|sep|>";
@@ -206,6 +222,12 @@ function nativeFormat(template: string): CallFormat | null {
     const [open, close] = ["<|tool_call|>", isPhi ? "<|/tool_call|>" : ""];
     const more = { hidesCalls: !/\btool_calls\b/.test(template), isToldBySystem: isPhi };
     return { ...PLAIN, ...more, name: "list", open, close, isList: true };
+  }
+  // Firefunction, which gets its functions as a text.
+  if (has("functools[")) return { ...PLAIN, name: "list", open: "functools", isList: true };
+  // MiniMax M1.
+  if (has("<tool_calls>\\n{")) {
+    return { ...PLAIN, name: "hermes", open: "<tool_calls>", close: "</tool_calls>", isBlock: true };
   }
   // Nemotron Nano 2; Apriel 1.6.
   const tag = ["TOOLCALL", "tool_calls"].find((name) => has(`<${name}>[`));

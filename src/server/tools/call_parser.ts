@@ -311,7 +311,7 @@ export class CallParser implements AnswerParser {
   }
 
   #closeChar(char: string): void {
-    const { open, close } = this.#options.format;
+    const { open, close, isBlock } = this.#options.format;
     this.#held += char;
     const begun = this.#held.trimStart();
     if (open === "") {
@@ -329,6 +329,9 @@ export class CallParser implements AnswerParser {
         return this.#beginWrittenName(char);
       }
       this.#state = "plain";
+    } else if (isBlock && begun === "{") {
+      this.#held = "";
+      return this.#beginObject("{");
     } else if (this.#beginsNext(begun)) {
       if (begun !== this.#nextBegin) return;
       this.#held = "";

@@ -19,6 +19,8 @@ export interface Markup {
   readonly hasNumbers?: boolean;
   /** Behind an argument's name stands of what type it is. */
   readonly type?: TypeAttribute;
+  /** A value may be wrapped as XML's character data. */
+  readonly hasCdata?: boolean;
   /** Nothing stands between tags, not even a line's end. */
   readonly isTight?: boolean;
   /** Several calls stand between one opening and its closing. */
@@ -51,6 +53,29 @@ export const INVOKE_TAGS: Markup = {
   hasLines: false,
   isBlock: true,
 };
+
+/** MiniCPM 5, whose first tag opens the call. */
+export const PARAM_TAGS: Markup = {
+  name: ["", '">'],
+  key: ['<param name="', '">'],
+  value: ["", "</param>"],
+  end: "</function>",
+  hasLines: false,
+  hasCdata: true,
+};
+
+/** Hy3, whose tags have a suffix. */
+export function suffixedTags(suffix: string): Markup {
+  const around = (tag: string) => [`<${tag}${suffix}>`, `</${tag}${suffix}>`] as const;
+  return {
+    name: [`<tool_call${suffix}>`, `<tool_sep${suffix}>`],
+    key: around("arg_key"),
+    value: around("arg_value"),
+    end: `</tool_call${suffix}>`,
+    hasLines: false,
+    isBlock: true,
+  };
+}
 
 /** The mark of DeepSeek's tags since V3.2. */
 export const DSML = "｜DSML｜";
@@ -95,6 +120,8 @@ export const ARGUMENT_TAGS: Markup = {
 const SPACE = /\s/;
 /** A name, and an attribute behind it. */
 const WITH_ATTRIBUTE = /^(.*?)"\s+(\w+)="(\w*)$/s;
+const CDATA = "<![CDATA[";
+const CDATA_END = "]]>";
 const NAME_CHARS_MAX = 256;
 
 type State = "before" | "name" | "between" | "key" | "gap" | "value";
@@ -204,11 +231,13 @@ export class MarkupCall {
   }
 
   #valueChar(char: string): CallProgress {
-    const [, behind] = this.#markup.value;
+    const [, close] = this.#markup.value;
     this.#value += char;
+    const isCdata = this.#markup.hasCdata === true && this.#value.startsWith(CDATA);
+    const behind = isCdata ? CDATA_END + close : close;
     this.#tail = (this.#tail + char).slice(-behind.length);
     if (this.#tail !== behind) return NOTHING;
-    const written = this.#value.slice(0, -behind.length);
+    const written = this.#value.slice(isCdata ? CDATA.length : 0, -behind.length);
     const value = this.#markup.hasLines ? written.replace(/^\n/, "").replace(/\n$/, "") : written;
     // The schema knows better; where it says nothing the model does.
     const said = this.#isText === undefined ? undefined : this.#isText ? "string" : "value";

@@ -56,7 +56,7 @@ function openingOf(
 }
 
 function boundCall(functions: Functions, format: CallFormat, isParallel: boolean): GrammarSource {
-  const { open, close, named, isList, textLead, hasPythonCalls, hasGemmaCalls, markup } = format;
+  const { open, named, isList, textLead, hasPythonCalls, hasGemmaCalls, markup } = format;
   const how = { format, isParallel, isBegun: true };
   if (markup) return markupGrammar(functions, format, how);
   if (textLead !== undefined) return recipientsGrammar(functions, { ...how, isDue: true });
@@ -64,6 +64,6 @@ function boundCall(functions: Functions, format: CallFormat, isParallel: boolean
   if (hasGemmaCalls) return gemmaGrammar(functions, how);
   if (hasPythonCalls) return pythonGrammar(functions, how);
   if (isList && open !== "") return listGrammar(functions, format, isParallel);
-  if (close !== "") return taggedGrammar(functions, format, isParallel);
+  if (open !== "") return taggedGrammar(functions, format, isParallel);
   return { kind: "jsonSchema", schema: forcedSchema(functions, format, isParallel) };
 }

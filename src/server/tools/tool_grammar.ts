@@ -34,7 +34,7 @@ export function autoGrammar(
   format: CallFormat,
   isParallel: boolean,
 ): GrammarSource | null {
-  const { open, close, named, isList, textLead, hasGemmaCalls, hasPythonCalls, markup } = format;
+  const { open, named, isList, textLead, hasGemmaCalls, hasPythonCalls, markup } = format;
   const how = { format, isParallel, isBegun: false };
   if (markup) {
     // Names alone are told by tags; without one schema that is law nothing more is worth binding.
@@ -49,7 +49,6 @@ export function autoGrammar(
   if (hasPythonCalls) return behindOpening(format, pythonGrammar(functions, how));
   if (open === "") return bareGrammar(functions, format, isParallel);
   if (isList) return behindOpening(format, listGrammar(functions, format, isParallel));
-  if (close === "") return null;
   return behindOpening(format, taggedGrammar(functions, format, isParallel));
 }
 
@@ -82,12 +81,15 @@ export function taggedGrammar(
   format: CallFormat,
   isParallel: boolean,
 ): GrammarSource & { readonly kind: "parts" } {
-  const { open, close } = format;
+  const { open, close, isBlock, controls } = format;
+  const spelt = (text: string) => speltBy(text, new Set(controls?.values()));
   const schema = forcedSchema(functions, format, false);
   const call: GrammarPart = { grammar: { kind: "jsonSchema", schema } };
-  const between = { all: [LINE_END, close, LINE_END, open, LINE_END] };
+  const again = isBlock ? [] : [spelt(close), LINE_END, spelt(open)];
+  const between = { all: [LINE_END, ...again, LINE_END] };
   const calls = { repeat: call, between, min: 1, ...(!isParallel && { max: 1 }) };
-  return { kind: "parts", parts: { all: [LINE_END, calls, LINE_END, close] } };
+  const closing = close === "" ? [] : [LINE_END, spelt(close)];
+  return { kind: "parts", parts: { all: [LINE_END, calls, ...closing] } };
 }
 
 /**

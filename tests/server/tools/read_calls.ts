@@ -70,3 +70,11 @@ export function assertRead(name: NativeModel, written: string, expected: Read): 
   const chars = parts.flatMap((part) => controls.includes(part) ? [part] : [...part]);
   assertEquals(read(native(name), chars), whole, written);
 }
+
+/** The same for a model of this template, whose marks are texts. */
+export function assertReadBy(chatTemplate: string, written: string, expected: Read): void {
+  const model = new ScriptedModel({ details: { chatTemplate } });
+  const whole = { thoughts: "", ...expected };
+  assertEquals(read(model, [written]), whole, written);
+  assertEquals(read(model, [...written]), whole, written);
+}
