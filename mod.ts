@@ -44,6 +44,7 @@ export type {
   GrammarLead,
   GrammarMark,
   GrammarPart,
+  GrammarParts,
   GrammarSource,
   KvUse,
   LanguageModel,

@@ -35,6 +35,8 @@ export type Expression =
     readonly kind: "leads";
     readonly leads: readonly Lead[];
     readonly isAtStart: boolean;
+    /** Follows what belongs to any of the leads. */
+    readonly behind: Expression;
     readonly size: number;
   };
 
@@ -132,19 +134,22 @@ export function until(trigger: Uint8Array, { isDue = false } = {}): Expression {
 }
 
 /**
- * Free text that may end anywhere; but behind a lead follows what belongs to it.
- * @param isAtStart leads count at the beginning only; else the first one anywhere does.
+ * Free text that may end anywhere; but behind a lead follows what belongs to it, then `behind`.
+ * @param options.isAtStart leads count at the beginning only; else the first one anywhere does.
  * @throws {RequestError} 400 for a lead that is empty or too long.
  */
-export function leads(of: readonly Lead[], isAtStart: boolean): Expression {
+export function leads(
+  of: readonly Lead[],
+  { isAtStart, behind }: { readonly isAtStart: boolean; readonly behind: Expression },
+): Expression {
   for (const { bytes: { length } } of of) {
     if (length > 0 && length <= LEAD_BYTES_MAX) continue;
     throw grammarError(
       `Cannot use the lead: it has ${length} bytes: give it 1 to ${LEAD_BYTES_MAX}`,
     );
   }
-  const size = of.reduce((sum, { bytes, then }) => sum + 4 * bytes.length + then.size, 4);
-  return { kind: "leads", leads: of, isAtStart, size };
+  const own = of.reduce((sum, { bytes, then }) => sum + 4 * bytes.length + then.size, 4);
+  return { kind: "leads", leads: of, isAtStart, behind, size: own + behind.size };
 }
 
 export function optional(body: Expression): Expression {

@@ -209,11 +209,12 @@ export class NetworkBuilder {
 
   /** Free text that may end anywhere; behind a whole lead what belongs to it follows. */
   #buildLeads(
-    { leads, isAtStart }: Extract<Expression, { kind: "leads" }>,
+    { leads, isAtStart, behind: last }: Extract<Expression, { kind: "leads" }>,
     next: number,
   ): number {
     const end = this.#state(END);
-    const behind = leads.map(({ then }) => this.#build(then, next));
+    const rest = this.#build(last, next);
+    const behind = leads.map(({ then }) => this.#build(then, rest));
     const reads: number[] = [];
     const states: number[] = [];
     const table = leadTable(leads.map(({ bytes }) => bytes), isAtStart, () => {

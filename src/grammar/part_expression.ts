@@ -23,26 +23,32 @@ import { markerBytes } from "./token_trie.ts";
 const INLINE_SIZE_MAX = 8;
 
 /**
- * What a text of this part is.
+ * What a text of a grammar in parts is.
  * @param addRules adds another grammar's rules; @returns the number of its whole.
- * @throws {RequestError} 400 where parts are nested too deeply.
+ * @throws {RequestError} 400 where parts are nested too deeply, or not there.
  */
 export function partExpression(
-  part: GrammarPart,
+  { parts, named = {} }: GrammarSource & { readonly kind: "parts" },
   book: RuleBook,
   addRules: (source: GrammarSource) => number,
 ): Expression {
-  return new PartConverter(book, addRules).convert(part, 0);
+  return new PartConverter(book, named, addRules).convert(parts, 0);
 }
 
 class PartConverter {
   readonly #book: RuleBook;
+  readonly #named: Readonly<Record<string, GrammarPart>>;
   readonly #addRules: (source: GrammarSource) => number;
   /** Of parts and grammars that are named in several places. */
   readonly #known = new Map<GrammarPart | GrammarSource, Expression>();
 
-  constructor(book: RuleBook, addRules: (source: GrammarSource) => number) {
+  constructor(
+    book: RuleBook,
+    named: Readonly<Record<string, GrammarPart>>,
+    addRules: (source: GrammarSource) => number,
+  ) {
     this.#book = book;
+    this.#named = named;
     this.#addRules = addRules;
   }
 
@@ -65,11 +71,18 @@ class PartConverter {
           then: inner(then),
         }));
         // A rule of its own: what follows it follows its free end, too.
-        return this.#ruleOf(leads(all, part.isAtStart ?? false));
+        const behind = inner(part.behind ?? "");
+        return this.#ruleOf(leads(all, { isAtStart: part.isAtStart ?? false, behind }));
       });
     }
     if ("anyOf" in part) {
       return this.#once(part, () => this.#shared(choice(...part.anyOf.map(inner))));
+    }
+    if ("part" in part) {
+      if (!Object.hasOwn(this.#named, part.part)) {
+        throw grammarError(`Cannot use the grammar: no part is named "${part.part}": name one`);
+      }
+      return this.#once(part.part, () => this.#shared(inner(this.#named[part.part])));
     }
     if ("grammar" in part) {
       return this.#once(part.grammar, () => ref(this.#addRules(part.grammar)));

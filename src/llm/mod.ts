@@ -27,6 +27,7 @@ export type {
   GrammarLead,
   GrammarMark,
   GrammarPart,
+  GrammarParts,
   GrammarSource,
   KvUse,
   LanguageModel,

@@ -83,6 +83,19 @@ Deno.test("what follows leads in a grammar follows their free text, too", () => 
   ]);
 });
 
+Deno.test("behind what belongs to a lead follows what belongs to all of them", () => {
+  const source: GrammarSource = {
+    kind: "parts",
+    parts: {
+      leads: [{ lead: ["a"], then: "1" }, { lead: ["b"], then: "2" }],
+      isAtStart: true,
+      behind: { repeat: "!", min: 1 },
+    },
+  };
+  const fares = ["a1!", "b2!!", "x", "", "a1", "b2!x", "x!"].map((text) => judge(source, text));
+  assertEquals(fares, ["yes", "yes", "yes", "yes", "begun", "no", "yes"]);
+});
+
 Deno.test("leads that are empty or too long are refused", () => {
   for (const lead of [[], [""], ["a".repeat(3000)]]) {
     const error = assertThrows(() => matcherOf(leads([{ lead, then: "b" }])), RequestError);

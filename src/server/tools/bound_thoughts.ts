@@ -25,7 +25,7 @@ export function behindThoughts(
   if (bound.trigger !== undefined) return bound;
   const names = new Set(controls.values());
   const lead = marksIn(close, names);
-  const part: GrammarPart = bound.kind === "parts" ? bound.parts : { grammar: bound };
+  const part: GrammarPart = { grammar: bound };
   const between = answer === "" ? LINE_ENDS : speltBy(answer, names);
   const then: GrammarPart = { all: [between, part] };
   return {

@@ -206,6 +206,12 @@ function nativeFormat(template: string): CallFormat | null {
     const more = { textLead: "all\n", hasTextArguments: true };
     return { ...PLAIN, ...more, name: "recipients", open: ">>>", named: RECIPIENT_CALL };
   }
+  return listFormat(template);
+}
+
+/** Formats whose calls are a list, or stand together. */
+function listFormat(template: string): CallFormat | null {
+  const has = (text: string) => template.includes(text);
   if (has("<|tools_prefix|>")) {
     const [open, close] = ["<|tools_prefix|>", "<|tools_suffix|>"];
     const list = { isList: true, isKeyed: true, endsThoughts: true };
@@ -227,7 +233,8 @@ function nativeFormat(template: string): CallFormat | null {
   if (has("functools[")) return { ...PLAIN, name: "list", open: "functools", isList: true };
   // MiniMax M1.
   if (has("<tool_calls>\\n{")) {
-    return { ...PLAIN, name: "hermes", open: "<tool_calls>", close: "</tool_calls>", isBlock: true };
+    const [open, close] = ["<tool_calls>", "</tool_calls>"];
+    return { ...PLAIN, name: "hermes", open, close, isBlock: true };
   }
   // Nemotron Nano 2; Apriel 1.6.
   const tag = ["TOOLCALL", "tool_calls"].find((name) => has(`<${name}>[`));

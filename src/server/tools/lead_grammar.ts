@@ -16,8 +16,7 @@ const SOME_BLANKS: GrammarPart = { grammar: { kind: "gbnf", text: "root ::= [ \\
 const PARTING: GrammarPart = { grammar: { kind: "gbnf", text: "root ::= [ \\t\\r\\n;,]{0,20}" } };
 /** The bracket that begins the arguments has been read. */
 const BEGUN_NOTATION: Notation = { ...PYTHON_NOTATION, call: ["", ")"] };
-/** What models call the arguments, whatever their template does. */
-const ARGUMENT_KEYS = ["arguments", "parameters"];
+const ANY_OBJECT = { type: "object" };
 
 /**
  * An answer that is text, or from its beginning on calls; behind the name of a function, and of its
@@ -28,46 +27,71 @@ export function bareGrammar(
   format: CallFormat,
   isParallel: boolean,
 ): GrammarSource {
-  const calls = functions.flatMap((each) => bareCalls(each, format));
-  const again: GrammarPart = { anyOf: calls.map(({ head, rest }) => ({ all: [...head, rest] })) };
-  const more: GrammarPart[] = isParallel ? [{ repeat: { all: [PARTING, again] } }] : [];
-  const starts = bareStarts(format);
-  const leads = calls.flatMap(({ lead, rest }) =>
-    starts.map((start): GrammarLead => ({
-      lead: [...start, BLANK, ...lead],
-      then: { all: [rest, ...more] },
-    }))
+  const starts = bareStarts(format).map((start) => [...start, BLANK]);
+  const calls = functions.map((each, index) => new BareCall(each, `${index}`, format));
+  const leads = calls.flatMap((call) =>
+    call.leads.flatMap(({ lead, then }) =>
+      starts.map((start): GrammarLead => ({ lead: [...start, ...lead], then }))
+    )
   );
-  return { kind: "parts", parts: { leads, isAtStart: true } };
+  const again: GrammarPart = { anyOf: calls.flatMap((call) => call.again) };
+  return {
+    kind: "parts",
+    named: Object.assign({ key: keyPart(format) }, ...calls.map(({ named }) => named)),
+    parts: {
+      leads,
+      isAtStart: true,
+      ...(isParallel && { behind: { repeat: { all: [PARTING, again] } } }),
+    },
+  };
 }
 
-interface BareCall {
-  readonly lead: GrammarLead["lead"];
-  /** The same as a grammar has it. */
-  readonly head: readonly GrammarPart[];
-  /** What follows either, to the call's end. */
-  readonly rest: GrammarPart;
+/** What a model calls the arguments: what its template does, or where that says nothing, either. */
+function keysOf({ name, argumentsKey }: CallFormat): readonly string[] {
+  return name === "json" ? ["arguments", "parameters"] : [argumentsKey];
 }
 
-function bareCalls(
-  { name, parameters = { type: "object" } }: ToolFunction,
-  { nameKey = "name", hasDottedCalls }: CallFormat,
-): BareCall[] {
-  const schema: GrammarPart = { grammar: { kind: "jsonSchema", schema: parameters } };
-  const rest: GrammarPart = { all: [SOME_BLANKS, schema, SOME_BLANKS, "}"] };
-  const objects = ARGUMENT_KEYS.map((key): BareCall => {
-    const [own, called, args] = [nameKey, name, key].map((text) => JSON.stringify(text));
-    const texts = ["{", own, ":", called, ",", args];
-    return {
-      lead: [...texts.flatMap((text) => [text, BLANK]), ":"],
-      head: [...texts.flatMap((text) => [text, SOME_BLANKS]), ":"],
-      rest,
+/** From behind a function's name to the arguments. */
+function keyPart(format: CallFormat): GrammarPart {
+  const keys = { anyOf: keysOf(format).map((key) => JSON.stringify(key)) };
+  return { all: [SOME_BLANKS, ",", SOME_BLANKS, keys, SOME_BLANKS, ":"] };
+}
+
+/** How a call of a function begins an answer, and how it follows another one. */
+class BareCall {
+  readonly leads: readonly GrammarLead[];
+  readonly again: readonly GrammarPart[];
+  /** Parts that these name. */
+  readonly named: Record<string, GrammarPart> = {};
+
+  constructor({ name, parameters }: ToolFunction, id: string, format: CallFormat) {
+    const { nameKey = "name", hasDottedCalls } = format;
+    const [own, called] = [nameKey, name].map((text) => JSON.stringify(text));
+    const any = parameters === undefined ? "any" : id;
+    const args: GrammarPart = { grammar: { kind: "jsonSchema", schema: parameters ?? ANY_OBJECT } };
+    this.named[any] = { all: [SOME_BLANKS, args, SOME_BLANKS, "}"] };
+    // Behind its name it may still be some other object.
+    this.named[`${any}.rest`] = {
+      leads: keysOf(format).map((key) => ({
+        lead: [BLANK, ",", BLANK, JSON.stringify(key), BLANK, ":"],
+        then: { part: any },
+      })),
+      isAtStart: true,
     };
-  });
-  if (!hasDottedCalls) return objects;
-  const dotted = `${name}.call(`;
-  const written = writtenArguments(parameters, BEGUN_NOTATION);
-  return [...objects, { lead: [dotted], head: [dotted], rest: written }];
+    const texts = ["{", own, ":"];
+    const object: GrammarLead = {
+      lead: [...texts.flatMap((text) => [text, BLANK]), called],
+      then: { part: `${any}.rest` },
+    };
+    const head = texts.flatMap((text) => [text, SOME_BLANKS]);
+    const next: GrammarPart = { all: [...head, called, { part: "key" }, { part: any }] };
+    // The bracket of the arguments tells it from a text.
+    const dotted = `${name}.call(`;
+    const then = { part: `${any}.call` };
+    if (hasDottedCalls) this.named[then.part] = writtenArguments(parameters, BEGUN_NOTATION);
+    this.leads = [object, ...hasDottedCalls ? [{ lead: [dotted], then }] : []];
+    this.again = [next, ...hasDottedCalls ? [{ all: [dotted, then] }] : []];
+  }
 }
 
 /** What may stand before the first call. */
@@ -95,18 +119,21 @@ export function recipientsGrammar(
   { format: { open, textLead = "", named }, isParallel, isDue = false, text }: RecipientsBound,
 ): GrammarSource {
   const behind = named!.behind;
-  const calls = functions.map(({ name, parameters = { type: "object" } }) => {
+  const calls = functions.map(({ name, parameters = { type: "object" } }, index) => {
     const args: GrammarPart = { grammar: { kind: "jsonSchema", schema: parameters } };
-    return { name, args, whole: { all: [name, behind, args] } };
+    return { name, id: `${index}`, args };
   });
-  const anyCall = { anyOf: calls.map(({ whole }) => whole) };
-  const more: GrammarPart[] = isParallel ? [{ repeat: { all: [LINE_END, open, anyCall] } }] : [];
-  const called: GrammarPart = { all: [anyCall, ...more] };
-  if (isDue) return { kind: "parts", parts: called };
-  const leads = calls.map(({ name, args }): GrammarLead => ({
+  const anyCall = { anyOf: calls.map(({ name, id }) => ({ all: [name, behind, { part: id }] })) };
+  const more: GrammarPart = isParallel ? { repeat: { all: [LINE_END, open, anyCall] } } : "";
+  const called: GrammarPart = { all: [anyCall, { part: "more" }] };
+  const leads = calls.map(({ name, id }): GrammarLead => ({
     lead: [`${open}${name}${behind}`],
-    then: { all: [args, ...more] },
+    then: { part: id },
   }));
-  const said: GrammarPart = { all: [textLead, text ?? { leads }] };
-  return { kind: "parts", parts: { anyOf: [said, called] } };
+  const said: GrammarPart = { all: [textLead, text ?? { leads, behind: { part: "more" } }] };
+  return {
+    kind: "parts",
+    named: { more, ...Object.fromEntries(calls.map(({ id, args }) => [id, args])) },
+    parts: isDue ? called : { anyOf: [said, called] },
+  };
 }

@@ -60,8 +60,7 @@ function behindOpening(
   const lead = marksIn(open, new Set(controls.values()));
   if (lead.length === 1) return { ...grammar, trigger: open };
   // Opened by control tokens and text, which are no one trigger.
-  const then = grammar.kind === "parts" ? grammar.parts : { grammar };
-  return { kind: "parts", parts: { leads: [{ lead, then }] } };
+  return { kind: "parts", parts: { leads: [{ lead, then: { grammar } }] } };
 }
 
 /** A list of calls, each an object, and what closes it. */

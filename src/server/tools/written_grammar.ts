@@ -113,18 +113,24 @@ export function pythonGrammar(
   return { kind: "parts", parts: { all: [LINE_END, "[", calls, "]", closingOf(format)] } };
 }
 
+/** One call of any of the functions. */
 function writtenCalls(functions: readonly ToolFunction[], notation: Notation): GrammarPart {
-  return {
-    anyOf: functions.map(({ name, parameters }) => ({
-      all: [name, writtenArguments(parameters, notation)],
-    })),
-  };
+  return writtenBy(notation, (rules) => {
+    const calls = functions.map(({ name, parameters }) =>
+      `${quoted(name)} ${rules.objectOf(parameters, { isCall: true })}`
+    );
+    return calls.join(" | ");
+  });
 }
 
 /** What follows a function's name, to its end. */
 export function writtenArguments(parameters: unknown, notation: Notation): GrammarPart {
+  return writtenBy(notation, (rules) => rules.objectOf(parameters, { isCall: true }));
+}
+
+function writtenBy(notation: Notation, write: (rules: Rules) => string): GrammarPart {
   const rules = new Rules(notation);
-  const root = rules.objectOf(parameters, { isCall: true });
+  const root = write(rules);
   const lines = [...rules.lines, ...VALUE_RULES, `comma ::= ${notation.comma}`, ...notation.rules];
   return { grammar: { kind: "gbnf", text: [`root ::= ${root}`, ...lines].join("\n") } };
 }
