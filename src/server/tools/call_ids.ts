@@ -61,3 +61,9 @@ class Ids {
     }
   }
 }
+
+/** An id for a new call: Mistral's templates insist on nine letters and digits. */
+export function newCallId({ idChars }: CallFormat): string {
+  const id = crypto.randomUUID().replaceAll("-", "");
+  return idChars === null ? `call_${id.slice(0, 24)}` : id.slice(0, idChars);
+}

@@ -4,6 +4,7 @@
  * pieces makes no difference.
  */
 import { type AnswerParser, type Delta, DeltaList } from "./answer_parser.ts";
+import { newCallId } from "./call_ids.ts";
 import { CallObjectScanner } from "./call_object.ts";
 import type { CallFormat } from "./call_format.ts";
 import { GemmaArguments } from "./gemma_arguments.ts";
@@ -392,8 +393,8 @@ export class CallParser implements AnswerParser {
   }
 }
 
-/** Mistral's templates insist on nine letters and digits. */
-function newCallId({ idChars }: CallFormat): string {
-  const id = crypto.randomUUID().replaceAll("-", "");
-  return idChars === null ? `call_${id.slice(0, 24)}` : id.slice(0, idChars);
+/** Reads an answer of a model that was offered no functions: all of it is text. */
+export function plainParser(format: CallFormat): AnswerParser {
+  const isOpened = format.textLead !== undefined;
+  return new CallParser({ format, isOpened, isKnown: () => false, callsMax: 0 });
 }

@@ -7,7 +7,7 @@ import type { Body } from "../known_fields.ts";
 import { argumentTypes } from "./argument_types.ts";
 import { BARE_CALL, type CallFormat, callFormatOf } from "./call_format.ts";
 import type { AnswerParser } from "./answer_parser.ts";
-import { CallParser, type CallParserOptions } from "./call_parser.ts";
+import { CallParser, type CallParserOptions, plainParser } from "./call_parser.ts";
 import { shownFunctions } from "./instructions.ts";
 import { recipientsGrammar } from "./lead_grammar.ts";
 import { looserFunctions, requiredCall } from "./required_call.ts";
@@ -66,7 +66,7 @@ export function planTools(
   // Without functions all of an answer is text.
   const unbound = {
     opening: format.textLead ?? "",
-    ...(format.frames && { newParser: () => new CallParser({ format, ...NO_CALLS }) }),
+    ...(format.frames && { newParser: () => plainParser(format) }),
   };
   const hasCalls = messages.some(({ role, tool_calls }) => role === "tool" || tool_calls);
   if (request === null && !hasCalls) return { messages, ...unbound };
@@ -79,8 +79,6 @@ export function planTools(
     ...(format.endsThoughts && { callMark: format }),
   };
 }
-
-const NO_CALLS = { isKnown: () => false, callsMax: 0 };
 
 /** A function as templates and clients know it. */
 export function onWire({ name, description, parameters }: ToolFunction) {
