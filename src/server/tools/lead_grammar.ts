@@ -11,9 +11,12 @@ import { type Notation, PYTHON_NOTATION, writtenArguments } from "./written_gram
 type Functions = readonly ToolFunction[];
 
 const BLANK = { isBlank: true } as const;
-const SOME_BLANKS: GrammarPart = { grammar: { kind: "gbnf", text: "root ::= [ \\t\\r\\n]{0,20}" } };
+/** As JSON is written: nothing, a space, or the beginning of an indented line. */
+const SOME_BLANKS: GrammarPart = {
+  grammar: { kind: "gbnf", text: 'root ::= (" " | "\\n" [ \\t]{0,20})?' },
+};
 /** What parts bare calls. */
-const PARTING: GrammarPart = { grammar: { kind: "gbnf", text: "root ::= [ \\t\\r\\n;,]{0,20}" } };
+const PARTING: GrammarPart = { grammar: { kind: "gbnf", text: "root ::= [;,]? [ \\n]{0,2}" } };
 /** The bracket that begins the arguments has been read. */
 const BEGUN_NOTATION: Notation = { ...PYTHON_NOTATION, call: ["", ")"] };
 const ANY_OBJECT = { type: "object" };
