@@ -1,4 +1,4 @@
-/** Answers of pieces of every form of calls, in any order: however they are cut, they are the same. */
+/** Answers of pieces of every form of calls, in any order: the same however they are cut. */
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import type { Delta } from "../../../src/server/tools/answer_parser.ts";
