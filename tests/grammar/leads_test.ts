@@ -22,6 +22,7 @@ Deno.test("behind a lead in free text follows what belongs to it, and nothing el
     assertEquals(judge(source, text), "yes", text);
   }
   for (const text of [">>>f\n", "text>>>go\n"]) assertEquals(judge(source, text), "begun", text);
+  for (const text of [">>>>f\n2", ">>>g>>>f\n2"]) assertEquals(judge(source, text), "no", text);
   for (const text of [">>>f\n2", ">>>f\nx", "a>>>f\n12", ">>>go\n1", ">>>go\n2>>>f\n1"]) {
     assertEquals(judge(source, text), "no", text);
   }

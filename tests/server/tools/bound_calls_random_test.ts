@@ -83,10 +83,10 @@ function sentence(source: GrammarSource, begin: string, rng: Rng): string {
   for (const char of begin) say(CHARS.indexOf(char));
   while (!matcher.isFinished) {
     const ids = idsIn(matcher.mask());
+    const others = ids.filter((each) => each !== CHARS.length);
     // Ends are taken when nothing else is left, or now and then.
-    const id = ids.includes(CHARS.length) && (ids.length === 1 || rng.int(12) === 0)
-      ? CHARS.length
-      : ids.filter((each) => each !== CHARS.length)[rng.int(ids.length - 1)] ?? ids[0];
+    const isEnd = others.length === 0 || others.length < ids.length && rng.int(12) === 0;
+    const id = isEnd ? CHARS.length : others[rng.int(others.length)];
     if (id === CHARS.length) break;
     say(id);
   }

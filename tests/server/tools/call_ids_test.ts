@@ -1,4 +1,6 @@
 import { assertEquals } from "@std/assert";
+import { planTools } from "../../../src/server/tools/tool_plan.ts";
+import { ScriptedModel } from "../../support/scripted_model.ts";
 import { withCallIds } from "../../../src/server/tools/call_ids.ts";
 
 const user = { role: "user", content: "Hi" };
@@ -64,4 +66,17 @@ Deno.test("withCallIds() gives ids to calls without them, and to results in the 
     ...["c00000000", "=c00000000", "c00000001", "=c00000001"],
   ]);
   assertEquals(read([result()], null), ["=c00000000"]);
+});
+
+Deno.test("planTools() gives ids where a template looks at them", () => {
+  const messages = [user, asked("call_1"), result("call_1")];
+  const idsBy = (chatTemplate: string) =>
+    idsOf(planTools(new ScriptedModel({ details: { chatTemplate } }), messages, null).messages);
+  const nine = ["c00000000", "=c00000000"];
+  for (const part of ["{{ m.tool_call_id }}", "{{ call.id }}", "{{ call['id'] }}"]) {
+    assertEquals(idsBy(`{{ tools }}[TOOL_CALLS]${part}`), nine, part);
+  }
+  for (const template of ["{{ tools }}[TOOL_CALLS]", "{{ tools }}<tool_call>{{ call.id }}"]) {
+    assertEquals(idsBy(template), ["call_1", "=call_1"], template);
+  }
 });

@@ -170,6 +170,17 @@ Deno.test("what gemmaGrammar() lets through is read as JSON", () => {
   }
 });
 
+Deno.test("calls of Gemma 4 are bound where they are chosen, unless texts are between control tokens", () => {
+  const request = { functions: FUNCTIONS, mode: "auto", isParallel: true } as const;
+  const asked = [{ role: "user", content: "Hi" }];
+  const { grammar } = planTools(MODEL, asked, request);
+  assertEquals(judge(grammar!, "Hi <|tool_call>call:g{}<tool_call|>"), "yes");
+  assertEquals(judge(grammar!, "Hi <|tool_call>call:h"), "no");
+  const controls = { '<|"|>': "\uE001" };
+  const older = new ScriptedModel({ details: { chatTemplate }, controls });
+  assertEquals(planTools(older, asked, request).grammar, undefined);
+});
+
 Deno.test("a call that Gemma 4 must make begins in the prompt", () => {
   const request = { functions: FUNCTIONS, mode: "required", isParallel: false } as const;
   const plan = planTools(MODEL, [{ role: "user", content: "Hi" }], request);

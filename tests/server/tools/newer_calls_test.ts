@@ -71,6 +71,8 @@ Deno.test("calls of DeepSeek V3.2 are bound where they must be made or are stric
     assertEquals(judge(block(one + invoke("ns/g.h").slice(1))), "yes");
     assertEquals(judge(block(invoke("f", parameter("a", "x", false)))).startsWith("x"), true);
     assertEquals(judge(block(invoke("f", parameter("a", "1", true)))).startsWith("true"), true);
+    const untold = parameter("a", "1", false) + parameter("s", "x", false);
+    assertEquals(judge(block(invoke("f", untold))).startsWith("false"), true);
     assertEquals(judge(block(invoke("h"))).startsWith("h"), true);
     assertEquals(judge(block(invoke("f"))).startsWith("/｜DSML｜invoke"), true);
     const chosen = planTools(model, messages, strict).grammar;
