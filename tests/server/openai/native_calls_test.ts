@@ -81,6 +81,22 @@ Deno.test("a call between marks that must be made is opened in the prompt and bo
   assertStringIncludes(JSON.stringify(model.requests[0].grammar), '{"token":"<｜tool▁sep｜>"}');
 });
 
+Deno.test("a call ends Apertus' thoughts, which were not closed", async () => {
+  const { details, ...model } = nativeModel(
+    "apertus",
+    'Hm.<|tools_prefix|>[{"f": {"a": 1}}]<|tools_suffix|>',
+  );
+  const chatTemplate = `${details!.chatTemplate}<|inner_prefix|><|inner_suffix|>`;
+  const { app } = testApp({
+    ...model,
+    details: { chatTemplate },
+    script: ["<|inner_prefix|>", ...model.script as string[]],
+  });
+  const { choices: [{ message }] } = await (await post(app, CHAT, { ...hello, tools })).json();
+  assertEquals([message.reasoning_content, message.content], ["Hm.", null]);
+  assertEquals(message.tool_calls.map(({ function: called }: Call) => written(called)), [CALLS[0]]);
+});
+
 Deno.test("Kimi's calls are called what it calls them, in answers and in what follows", async () => {
   const { app, model } = appOf("kimi");
   const { choices: [{ message }] } = await (await post(app, CHAT, { ...hello, tools })).json();
