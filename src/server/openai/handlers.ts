@@ -58,7 +58,8 @@ export function chatAsk(
   const plan = marks === null
     ? planTools(model, messages, tools, format.schema)
     : planHarmony(marks, conversation, format);
-  const { variables = thoughtVariables(conversation.variables) } = plan;
+  const template = model.details?.chatTemplate ?? "";
+  const { variables = thoughtVariables(conversation.variables, template) } = plan;
   const ids = model.encodeChat(plan.messages, {
     ...(plan.tools !== undefined && { tools: plan.tools }),
     ...(variables !== undefined && { variables }),

@@ -13,6 +13,7 @@ import {
   type Markup,
   PARAM_TAGS,
   suffixedTags,
+  tagSuffixOf,
   XTML_TAGS,
 } from "./markup_call.ts";
 import {
@@ -184,8 +185,7 @@ function nativeFormat(template: string): CallFormat | null {
     return { ...PLAIN, name: "named", open, close, named: NUMBERED_CALL };
   }
   if (has("<|function_call|>")) return { ...PLAIN, name: "hermes", open: "<|function_call|>" };
-  // Hy3 puts its tags together.
-  const [, suffix] = /= '(:\w+)' %\}[^]*<tool_sep\{\}>/.exec(template) ?? [];
+  const suffix = tagSuffixOf(template);
   if (suffix !== undefined) {
     const [open, close] = [`<tool_calls${suffix}>`, `</tool_calls${suffix}>`];
     return { ...PLAIN, name: "markup", open, close, markup: suffixedTags(suffix) };

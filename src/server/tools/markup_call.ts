@@ -64,6 +64,12 @@ export const PARAM_TAGS: Markup = {
   hasCdata: true,
 };
 
+/** What Hy3's template puts behind the names of its tags. */
+export function tagSuffixOf(template: string): string | undefined {
+  if (!template.includes("<tool_sep{}>")) return undefined;
+  return /= '(:\w{1,64})' %\}/.exec(template)?.[1];
+}
+
 /** Hy3, whose tags have a suffix. */
 export function suffixedTags(suffix: string): Markup {
   const around = (tag: string) => [`<${tag}${suffix}>`, `</${tag}${suffix}>`] as const;

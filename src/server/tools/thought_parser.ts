@@ -2,6 +2,7 @@
  * What a model thinks before it answers, told apart from the answer, while it comes: thoughts stand
  * between two marks at the beginning. What follows is another parser's, or text.
  */
+import { tagSuffixOf } from "./markup_call.ts";
 import type { AnswerParser, Delta } from "./answer_parser.ts";
 
 /** What thoughts stand between. */
@@ -51,6 +52,11 @@ const SECTIONS: ThoughtMarks = {
 
 /** The marks that a chat template knows; null: none. */
 export function thoughtMarksOf(template: string): ThoughtMarks | null {
+  const suffix = tagSuffixOf(template);
+  if (suffix !== undefined) {
+    const [open, close] = [`<think${suffix}>`, `</think${suffix}>`];
+    return { open, close, closing: close };
+  }
   const all = [TAGS, CHANNEL, BRACKETS, ACTIONS, INNER, SECTIONS];
   return all.find(({ close, sign = close }) => template.includes(sign)) ?? null;
 }

@@ -8,11 +8,17 @@ const EFFORTS: ReadonlyMap<unknown, string> = new Map([
   ...["xhigh", "max"].map((effort) => [effort, "max"] as const),
 ]);
 
+/** Hy3's, which refuses others. */
+const HY_EFFORTS: ReadonlyMap<unknown, string> = new Map([
+  ...["none", "minimal"].map((effort) => [effort, "no_think"] as const),
+  ...["medium", "xhigh", "max"].map((effort) => [effort, "high"] as const),
+]);
+
 /**
  * `variables` with the names that DeepSeek's templates, Granite's and Kimi K3's have; what is there
  * already stays.
  */
-export function thoughtVariables(variables: Body | undefined): Body | undefined {
+export function thoughtVariables(variables: Body | undefined, template = ""): Body | undefined {
   if (variables === undefined) return undefined;
   const { enable_thinking: thinking, reasoning_effort: effort } = variables;
   const known = EFFORTS.get(effort);
@@ -20,5 +26,8 @@ export function thoughtVariables(variables: Body | undefined): Body | undefined 
     ...(typeof thinking === "boolean" && { thinking }),
     ...(known !== undefined && { thinking_effort: known }),
     ...variables,
+    ...(template.includes("'no_think'") && HY_EFFORTS.has(effort) && {
+      reasoning_effort: HY_EFFORTS.get(effort),
+    }),
   };
 }

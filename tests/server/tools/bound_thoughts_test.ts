@@ -52,6 +52,11 @@ Deno.test("thoughtVariables() says how much to think by the names that templates
   assertEquals(thoughtVariables(high), { ...high, thinking: true, thinking_effort: "high" });
   const none = { enable_thinking: false, reasoning_effort: "none" };
   assertEquals(thoughtVariables(none), { ...none, thinking: false, thinking_effort: "low" });
+  const hy = (effort: string) =>
+    thoughtVariables({ reasoning_effort: effort }, "['high', 'no_think']")?.reasoning_effort;
+  assertEquals(["none", "minimal", "low", "medium", "high", "xhigh"].map(hy), [
+    ...["no_think", "no_think", "low", "high", "high", "high"],
+  ]);
   const own = { enable_thinking: true, thinking: false, reasoning_effort: "odd" };
   assertEquals(thoughtVariables(own), own);
 });

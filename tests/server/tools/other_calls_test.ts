@@ -55,6 +55,13 @@ for (const [name, [template, written]] of Object.entries(MODELS)) {
   });
 }
 
+Deno.test("thoughts of Hy3 come before its calls", () => {
+  const [template, written] = MODELS.hy3;
+  const thoughts = "<think:opensource>Hm <b>.</think:opensource>";
+  assertReadBy(template, thoughts + written, { thoughts: "Hm <b>.", text: "", calls: CALLS });
+  assertReadBy(template, `${thoughts}Hi`, { thoughts: "Hm <b>.", text: "Hi", calls: [] });
+});
+
 Deno.test("arguments of MiniCPM 5 may be character data, in which tags are text", () => {
   const call = (value: string) =>
     `<function name="f"><param name="s">${value}</param><param name="a">1</param></function>`;
