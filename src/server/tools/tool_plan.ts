@@ -96,8 +96,11 @@ export function onWire({ name, description, parameters }: ToolFunction) {
 export function withoutOthers(each: ToolFunction): ToolFunction {
   const { parameters } = each;
   if (parameters?.type !== "object" || parameters.properties === undefined) return each;
-  const said = Object.keys(parameters).filter((key) => !WORDS_ABOUT.has(key));
-  const isEmpty = said.length === 0 && Object.keys(Object(parameters.properties)).length === 0;
+  const { required, ...words } = parameters;
+  const isNothingDue = required === undefined || Array.isArray(required) && required.length === 0;
+  const said = Object.keys(words).filter((key) => !WORDS_ABOUT.has(key));
+  const isEmpty = isNothingDue && said.length === 0 &&
+    Object.keys(Object(parameters.properties)).length === 0;
   return isEmpty ? { ...each, parameters: { ...parameters, additionalProperties: false } } : each;
 }
 

@@ -103,6 +103,8 @@ Deno.test("arguments are an object where a schema leaves it open, and none where
   assertEquals(await schemaOf(undefined), none);
   assertEquals(await schemaOf(null), none);
   assertEquals(await schemaOf({ type: "object", properties: {} }), none);
+  const nothing = { type: "object", properties: {}, required: [] };
+  assertEquals(await schemaOf(nothing), { ...nothing, additionalProperties: false });
   assertEquals(await schemaOf({}), { type: "object" });
   assertEquals(await schemaOf({ type: ["object", "null"] }), { type: "object" });
   const named = { type: "object", properties: {}, required: ["a"] };
