@@ -108,20 +108,36 @@ const TAGGED = { ...PLAIN, open: "<tool_call>", close: "</tool_call>" };
 export function callFormatOf(model: LanguageModel): CallFormat {
   const template = model.details?.chatTemplate ?? "";
   const knowsIds = /tool_call_id|\.id\b|\[["']id["']\]/.test(template);
-  return { ...formatOf(model, template), ...(knowsIds && { knowsIds }) };
+  const format = formatOf(template);
+  const controls = controlsOf(model, marksOf(format));
+  return { ...format, ...(knowsIds && { knowsIds }), ...(controls.size > 0 && { controls }) };
 }
 
-function formatOf(model: LanguageModel, template: string): CallFormat {
+/** Texts of a format that may have control tokens in them. */
+function marksOf({ open, close, named, markup, bareMark = "", ...format }: CallFormat): string[] {
+  const { begin, before, behind, end } = named ?? NO_MARKS;
+  const tags = markup ? [...markup.name, ...markup.key, ...markup.value, markup.end, DSML] : [];
+  const quote = format.hasGemmaCalls ? GEMMA_QUOTE : "";
+  return [
+    open,
+    begin,
+    before,
+    behind,
+    end,
+    close,
+    quote,
+    bareMark,
+    ...format.frames ?? [],
+    ...tags,
+  ];
+}
+
+const NO_MARKS = { begin: "", before: "", behind: "", end: "" };
+
+function formatOf(template: string): CallFormat {
   const isInTemplate = /\btools\b|\bfunctools\b/.test(template);
   const native = nativeFormat(template);
-  if (native !== null) {
-    const { open, close, named: { begin, before, behind, end } = NO_MARKS } = native;
-    const quote = native.hasGemmaCalls ? GEMMA_QUOTE : "";
-    const { name = [], key = [], value = [], end: tail = "" } = native.markup ?? {};
-    const tags = native.markup ? [...name, ...key, ...value, tail, DSML] : [];
-    const controls = controlsOf(model, [open, begin, before, behind, end, close, quote, ...tags]);
-    return { ...native, isInTemplate, ...(controls.size > 0 && { controls }) };
-  }
+  if (native !== null) return { ...native, isInTemplate };
   if (!isInTemplate) return { ...TAGGED, name: "instructed", isInTemplate };
   if (template.includes("<minimax:tool_call>")) {
     const [open, close] = ["<minimax:tool_call>", "</minimax:tool_call>"];
@@ -143,21 +159,13 @@ function formatOf(model: LanguageModel, template: string): CallFormat {
     return { ...PLAIN, name: "named", open: "<function=", named: TAGGED_CALL };
   }
   if (/python_tag|ipython/.test(template) && template.includes("parameters")) {
-    const bareMark = "<|python_tag|>";
-    const controls = controlsOf(model, [bareMark]);
-    return {
-      ...{ ...PLAIN, name: "llama3", argumentsKey: "parameters" },
-      bareMark,
-      hasDottedCalls: template.includes(".call("),
-      ...(controls.size > 0 && { controls }),
-    };
+    const bare = { bareMark: "<|python_tag|>", hasDottedCalls: template.includes(".call(") };
+    return { ...PLAIN, ...bare, name: "llama3", argumentsKey: "parameters" };
   }
   return BARE_CALL;
 }
 
-const NO_MARKS = { begin: "", before: "", behind: "", end: "" };
-
-/** Formats whose marks may be control tokens. */
+/** Formats that one of their marks tells. */
 function nativeFormat(template: string): CallFormat | null {
   const has = (text: string) => template.includes(text);
   if (has("[TOOL_CALLS]")) {

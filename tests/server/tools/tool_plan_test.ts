@@ -180,3 +180,35 @@ Deno.test("planTools() reads arguments between tags by their schemas", () => {
   const deltas = parser.push("weather>\n<parameter=city>\n17\n</parameter>\n</function>");
   assertEquals(deltas.slice(1), [{ kind: "arguments", call: 0, text: '{"city": "17"}' }]);
 });
+
+Deno.test("calls between tags that are control tokens are found, and bound by these", () => {
+  const CASES = {
+    [TEMPLATES.hermes]: ["<tool_call>", "</tool_call>", called("weather", "Ulm")],
+    "{{ tools }}<seed:tool_call><function=f><parameter=k>": [
+      ...["<seed:tool_call>", "</seed:tool_call>"],
+      "<seed:tool_call>\n<function=weather>\n<parameter=city>Ulm</parameter>\n</function>" +
+      "\n</seed:tool_call>",
+    ],
+  };
+  for (const [chatTemplate, [open, close, written]] of Object.entries(CASES)) {
+    const controls = { [open]: "\uE400", [close]: "\uE401" };
+    const model = new ScriptedModel({ details: { chatTemplate }, controls });
+    const pieces = `Hm.${written}`.split(new RegExp(`(${open}|${close})`)).filter((each) => each);
+    const parser = planTools(model, messages, auto).newParser!();
+    const deltas = pieces.flatMap((each) =>
+      each in controls
+        ? parser.push("", [model.encodeText(each, { special: true })[0]])
+        : parser.push(each)
+    );
+    const names = [...deltas, ...parser.end()].map((each) =>
+      "name" in each ? each.name : each.text
+    );
+    assertEquals(names.slice(0, 2), ["Hm.", "weather"]);
+    const judge = (mode: "auto" | "required") => {
+      const functions = [{ ...weather, strict: true }];
+      const { grammar, opening } = planTools(model, messages, { ...auto, functions, mode });
+      return judgeCall(grammar, written.slice(opening.length), [open, close]);
+    };
+    assertEquals([judge("auto"), judge("required")], ["yes", "yes"], chatTemplate);
+  }
+});
