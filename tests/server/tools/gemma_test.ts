@@ -8,6 +8,7 @@ import { GemmaArguments } from "../../../src/server/tools/gemma_arguments.ts";
 import { gemmaGrammar } from "../../../src/server/tools/written_grammar.ts";
 import { thoughtMarksOf, ThoughtParser } from "../../../src/server/tools/thought_parser.ts";
 import { planTools } from "../../../src/server/tools/tool_plan.ts";
+import { fuzzRuns } from "../../support/fuzz.ts";
 import { judge } from "../../grammar/tiny.ts";
 import { ScriptedModel } from "../../support/scripted_model.ts";
 
@@ -29,6 +30,7 @@ const ARGUMENTS: readonly (readonly [written: string, json: string])[] = [
   ],
   ["a:[{x:1},{y:2}],b:{}}", '{"a": [{"x": 1}, {"y": 2}], "b": {}}'],
   // What no model should write is JSON all the same.
+  ["a:[,,b],c:[1,,2,]}", '{"a": ["b"], "c": [1, 2]}'],
   ["a:[1,],b:,}", '{"a": [1], "b": null}'],
   ["a:hello world}", '{"a": "hello world"}'],
   ["a:[1}", '{"a": [1]}'],
@@ -51,15 +53,18 @@ Deno.test("GemmaArguments makes JSON of what Gemma writes", () => {
 
 Deno.test("GemmaArguments makes JSON of anything that ends", () => {
   const piece = fc.constantFrom("a", ":", ",", "{", "}", "[", "]", '<|"|>', "1", " ", "<|", "é");
-  fc.assert(fc.property(fc.array(piece), (pieces) => {
-    const reader = new GemmaArguments();
-    let text = "";
-    for (const char of pieces.join("")) {
-      const progress = reader.push(char);
-      text += progress.text;
-      if (progress.end !== null) return void JSON.parse(text);
-    }
-  }));
+  fc.assert(
+    fc.property(fc.array(piece), (pieces) => {
+      const reader = new GemmaArguments();
+      let text = "";
+      for (const char of pieces.join("")) {
+        const progress = reader.push(char);
+        text += progress.text;
+        if (progress.end !== null) return void JSON.parse(text);
+      }
+    }),
+    fuzzRuns(300),
+  );
 });
 
 /** Thoughts, text and calls of an answer that comes in pieces. */
