@@ -10,11 +10,15 @@ import { type Environment, Interpreter } from "@huggingface/jinja";
 import {
   applyExtraFilter,
   asWritten,
+  EXTRA_OPERATORS,
   extraMethod,
   isLoopedOver,
   isMissing,
   listOf,
+  missingAmong,
   numberedEntries,
+  operandsOf,
+  undefinedValue,
   withRawBreakers,
 } from "./template_extras.ts";
 import {
@@ -58,6 +62,13 @@ const NODES_SCANNED_PER_STEP = 4;
 const STEPS_PER_ITEM = 2;
 const STEPS_PER_SORTED_ITEM = 16;
 const STEPS_PER_JUMP = 8;
+
+/** What is between brackets and needs no evaluation to be known. */
+const LITERALS: ReadonlySet<string> = new Set([
+  "IntegerLiteral",
+  "StringLiteral",
+  "SliceExpression",
+]);
 
 /** A node under evaluation, with what the nodes below it have come to so far. */
 interface Frame {
@@ -149,15 +160,22 @@ export class BoundedInterpreter extends Interpreter {
         return filterNameOf(fields) === "tojson" ? withRawBreakers(evaluateAs(node)) : null;
       case "BinaryExpression": {
         const operator = fields.operator?.value;
-        if (operator !== "+" && operator !== "~") return null;
+        if (!EXTRA_OPERATORS.has(operator)) return null;
         const left = this.evaluate(fields.left, environment);
         const right = this.evaluate(fields.right, environment);
-        const isText = operator === "~" ||
-          [left, right].some(({ type }) => type === "StringValue");
-        const [a, b] = isText ? [asWritten(left), asWritten(right)] : [left, right];
-        return evaluateAs({ ...node, left: known(a), right: known(b) });
+        const [a, b] = operandsOf(operator, left, right);
+        return missingAmong(operator, a, b) ??
+          evaluateAs({ ...node, left: known(a), right: known(b) });
       }
       case "MemberExpression": {
+        const { computed, property: key } = fields;
+        if (computed && !LITERALS.has(key?.type ?? "")) {
+          // A member that has no name is not there.
+          const object = this.evaluate(fields.object, environment);
+          const name = this.evaluate(key, environment);
+          if (isMissing(name) && isContainer(object)) return undefinedValue();
+          return evaluateAs({ ...node, object: known(object), property: known(name) });
+        }
         if (!this.#hasNumbered || fields.property?.type !== "IntegerLiteral") return null;
         const object = this.evaluate(fields.object, environment);
         const { value } = fields.property as NodeFields;

@@ -15,6 +15,8 @@ const TextValue = classOf("");
 const NumberValue = classOf(0);
 const ListValue = classOf([]);
 const NullValue = classOf(null);
+const UndefinedValue = classOf(undefined);
+const TruthValue = classOf(true);
 const MethodValue = classOf(() => null);
 
 /** What the interpreter lends to methods. */
@@ -43,6 +45,10 @@ export function isLoopedOver(child: unknown, parent: NodeFields): boolean {
 /** Jinja's `none` and what is not defined; interpreters of Python loop over neither or both. */
 export function isMissing(value: TemplateValue): boolean {
   return value.type === "NullValue" || value.type === "UndefinedValue";
+}
+
+export function undefinedValue(): TemplateValue {
+  return new UndefinedValue(undefined);
 }
 
 export function listOf(items: readonly TemplateValue[]): TemplateValue {
@@ -84,6 +90,36 @@ export function withRawBreakers(json: TemplateValue): TemplateValue {
 /** A container as it is written, which is JSON; anything else is as it was. */
 export function asWritten(value: TemplateValue): TemplateValue {
   return isContainer(value) ? withRawBreakers(new TextValue(value.toString())) : value;
+}
+
+/** Operators of which the package does not know all operands. */
+export const EXTRA_OPERATORS: ReadonlySet<unknown> = new Set(["+", "~", "in", "not in"]);
+
+/** Operands as the package takes them: of texts, containers as written, of missing ones none. */
+export function operandsOf(
+  operator: unknown,
+  ...operands: readonly [left: TemplateValue, right: TemplateValue]
+): readonly TemplateValue[] {
+  const isText = operator === "~" ||
+    operator === "+" && operands.some(({ type }) => type === "StringValue");
+  if (!isText) return operands;
+  return operands.map((value) => {
+    if (value.type === "UndefinedValue") return new TextValue("");
+    const isNone = operator === "~" && value.type === "NullValue";
+    return isNone ? new TextValue("None") : asWritten(value);
+  });
+}
+
+/** Whether what is missing is in a list; null: it is for the package to say. */
+export function missingAmong(
+  operator: unknown,
+  { type }: TemplateValue,
+  { value: items }: TemplateValue,
+): TemplateValue | null {
+  if (operator !== "in" && operator !== "not in") return null;
+  if (type !== "UndefinedValue" && type !== "NullValue" || !Array.isArray(items)) return null;
+  const isIn = items.some((item: TemplateValue) => item.type === type);
+  return new TruthValue(isIn === (operator === "in"));
 }
 
 /** The least (sign -1) or greatest (1) of numbers or texts; of nothing, none. */

@@ -15,9 +15,10 @@ const GEMMA_TURN_END = "<turn|>\n";
 const GEMMA_TURN = "<|turn>model\n";
 
 export function habitsOf(template: string): TemplateHabits {
-  // Gemma 4's templates of 2026-04 know answers of tools within the message that called them only.
-  const wantsResponses = template.includes("tool_responses") && !template.includes("tool_call_id");
   const isGemma = template.includes("'<|turn>model");
+  // Those of 2026-04 know answers of tools within the message that called them only.
+  const wantsResponses = /\btool_responses\b/.test(template) && isGemma &&
+    !template.includes("tool_call_id");
   return {
     toMessages: (messages) => wantsResponses ? withResponses(messages) : messages,
     // Behind answers to calls that came with text they close the turn and begin none.

@@ -13,6 +13,7 @@ export type NodeFields = TemplateNode & {
   readonly value?: unknown;
   readonly object?: TemplateNode;
   readonly property?: TemplateNode;
+  readonly computed?: boolean;
   readonly operand?: TemplateNode;
   readonly iterable?: NodeFields;
   readonly lhs?: TemplateNode;

@@ -66,7 +66,7 @@ function addRoot(source: GrammarSource, json: JsonRules): number {
   if (source.kind === "gbnf") return parseGbnf(source.text, json.book);
   if (source.kind === "jsonSchema") return convertSchema(source.schema, json);
   if (source.kind === "json") return addRule(json.book, "root", json.object);
-  const whole = partExpression(source.parts, json.book, (grammar) => addRules(grammar, json));
+  const whole = partExpression(source, json.book, (grammar) => addRules(grammar, json));
   return addRule(json.book, "root", whole);
 }
 

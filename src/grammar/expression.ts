@@ -29,7 +29,22 @@ export type Expression =
     readonly trigger: Uint8Array;
     readonly isDue: boolean;
     readonly size: number;
+  }
+  /** Free text, and behind the first lead in it, or at its beginning, what belongs to that. */
+  | {
+    readonly kind: "leads";
+    readonly leads: readonly Lead[];
+    readonly isAtStart: boolean;
+    /** Follows what belongs to any of the leads. */
+    readonly behind: Expression;
+    readonly size: number;
   };
+
+export interface Lead {
+  /** Bytes; null: any white space, or none. */
+  readonly bytes: readonly (number | null)[];
+  readonly then: Expression;
+}
 
 const UTF8 = new TextEncoder();
 
@@ -100,6 +115,8 @@ export function marker(name: string): Expression {
 
 /** Bytes of a trigger. */
 const TRIGGER_BYTES_MAX = 256;
+/** Of names and what stands around them. */
+const LEAD_BYTES_MAX = 2048;
 
 /**
  * Free text that ends with the first trigger.
@@ -114,6 +131,25 @@ export function until(trigger: Uint8Array, { isDue = false } = {}): Expression {
     );
   }
   return { kind: "until", trigger, isDue, size: 4 * length };
+}
+
+/**
+ * Free text that may end anywhere; but behind a lead follows what belongs to it, then `behind`.
+ * @param options.isAtStart leads count at the beginning only; else the first one anywhere does.
+ * @throws {RequestError} 400 for a lead that is empty or too long.
+ */
+export function leads(
+  of: readonly Lead[],
+  { isAtStart, behind }: { readonly isAtStart: boolean; readonly behind: Expression },
+): Expression {
+  for (const { bytes: { length } } of of) {
+    if (length > 0 && length <= LEAD_BYTES_MAX) continue;
+    throw grammarError(
+      `Cannot use the lead: it has ${length} bytes: give it 1 to ${LEAD_BYTES_MAX}`,
+    );
+  }
+  const own = of.reduce((sum, { bytes, then }) => sum + 4 * bytes.length + then.size, 4);
+  return { kind: "leads", leads: of, isAtStart, behind, size: own + behind.size };
 }
 
 export function optional(body: Expression): Expression {

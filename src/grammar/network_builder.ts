@@ -4,6 +4,7 @@
  */
 import { utf8Sequences } from "./code_points.ts";
 import { type Expression, isWrittenOut, type RuleBook, tooLarge } from "./expression.ts";
+import { leadTable, type LeadTarget } from "./lead_table.ts";
 import { REPEAT_MAX } from "./limits.ts";
 import { BYTES, CALL, END, FREE, type Network, REPEAT, SPLIT } from "./network.ts";
 
@@ -93,6 +94,8 @@ export class NetworkBuilder {
         return this.#buildRepeat(expression, next);
       case "until":
         return this.#buildUntil(expression, next);
+      case "leads":
+        return this.#buildLeads(expression, next);
     }
   }
 
@@ -200,6 +203,29 @@ export class NetworkBuilder {
       if (matched > 0) {
         shorter = states.indexOf(targetOf(this.edges[reads[shorter]], trigger[matched]));
       }
+    }
+    return states[0];
+  }
+
+  /** Free text that may end anywhere; behind a whole lead what belongs to it follows. */
+  #buildLeads(
+    { leads, isAtStart, behind: last }: Extract<Expression, { kind: "leads" }>,
+    next: number,
+  ): number {
+    const end = this.#state(END);
+    const rest = this.#build(last, next);
+    const behind = leads.map(({ then }) => this.#build(then, rest));
+    const reads: number[] = [];
+    const states: number[] = [];
+    const table = leadTable(leads.map(({ bytes }) => bytes), isAtStart, () => {
+      reads.push(this.#state(FREE));
+      states.push(this.#state(SPLIT, reads.at(-1), end));
+    });
+    const stateOf = (target: LeadTarget) =>
+      "lead" in target ? behind[target.lead] : states[target.node];
+    for (const [node, { targets, other }] of table.entries()) {
+      const own = new Map([...targets].map(([byte, target]) => [byte, stateOf(target)]));
+      this.edges[reads[node]] = withOthers(own, states[other]);
     }
     return states[0];
   }

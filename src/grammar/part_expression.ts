@@ -6,6 +6,7 @@ import type { GrammarPart, GrammarSource } from "../llm/types.ts";
 import {
   choice,
   type Expression,
+  leads,
   marker,
   optional,
   ref,
@@ -22,26 +23,32 @@ import { markerBytes } from "./token_trie.ts";
 const INLINE_SIZE_MAX = 8;
 
 /**
- * What a text of this part is.
+ * What a text of a grammar in parts is.
  * @param addRules adds another grammar's rules; @returns the number of its whole.
- * @throws {RequestError} 400 where parts are nested too deeply.
+ * @throws {RequestError} 400 where parts are nested too deeply, or not there.
  */
 export function partExpression(
-  part: GrammarPart,
+  { parts, named = {} }: GrammarSource & { readonly kind: "parts" },
   book: RuleBook,
   addRules: (source: GrammarSource) => number,
 ): Expression {
-  return new PartConverter(book, addRules).convert(part, 0);
+  return new PartConverter(book, named, addRules).convert(parts, 0);
 }
 
 class PartConverter {
   readonly #book: RuleBook;
+  readonly #named: Readonly<Record<string, GrammarPart>>;
   readonly #addRules: (source: GrammarSource) => number;
   /** Of parts and grammars that are named in several places. */
   readonly #known = new Map<GrammarPart | GrammarSource, Expression>();
 
-  constructor(book: RuleBook, addRules: (source: GrammarSource) => number) {
+  constructor(
+    book: RuleBook,
+    named: Readonly<Record<string, GrammarPart>>,
+    addRules: (source: GrammarSource) => number,
+  ) {
     this.#book = book;
+    this.#named = named;
     this.#addRules = addRules;
   }
 
@@ -57,8 +64,25 @@ class PartConverter {
     if ("until" in part) {
       return this.#once(part, () => this.#shared(until(triggerOf(part.until), { isDue: true })));
     }
+    if ("leads" in part) {
+      return this.#once(part, () => {
+        const all = part.leads.map(({ lead, then }) => ({
+          bytes: lead.flatMap(leadBytes),
+          then: inner(then),
+        }));
+        // A rule of its own: what follows it follows its free end, too.
+        const behind = inner(part.behind ?? "");
+        return this.#ruleOf(leads(all, { isAtStart: part.isAtStart ?? false, behind }));
+      });
+    }
     if ("anyOf" in part) {
       return this.#once(part, () => this.#shared(choice(...part.anyOf.map(inner))));
+    }
+    if ("part" in part) {
+      if (!Object.hasOwn(this.#named, part.part)) {
+        throw grammarError(`Cannot use the grammar: no part is named "${part.part}": name one`);
+      }
+      return this.#once(part.part, () => this.#shared(inner(this.#named[part.part])));
     }
     if ("grammar" in part) {
       return this.#once(part.grammar, () => ref(this.#addRules(part.grammar)));
@@ -78,13 +102,26 @@ class PartConverter {
   }
 
   #shared(body: Expression): Expression {
-    if (body.size <= INLINE_SIZE_MAX) return body;
+    return body.size <= INLINE_SIZE_MAX ? body : this.#ruleOf(body);
+  }
+
+  #ruleOf(body: Expression): Expression {
     const rule = this.#book.add("part");
     this.#book.define(rule, body);
     return ref(rule);
   }
 }
 
-function triggerOf(end: string | { readonly token: string }): Uint8Array {
-  return typeof end === "string" ? new TextEncoder().encode(end) : markerBytes(end.token);
+type Mark = string | { readonly token: string };
+
+function triggerOf(end: Mark | readonly Mark[]): Uint8Array {
+  return Uint8Array.from([end].flat().flatMap(markBytes));
+}
+
+function leadBytes(item: Mark | { readonly isBlank: true }): readonly (number | null)[] {
+  return typeof item === "object" && "isBlank" in item ? [null] : markBytes(item);
+}
+
+function markBytes(mark: Mark): number[] {
+  return [...typeof mark === "string" ? new TextEncoder().encode(mark) : markerBytes(mark.token)];
 }

@@ -62,12 +62,15 @@ export type GrammarSource =
     /** Any JSON object. */
     | { readonly kind: "json" }
     | { readonly kind: "jsonSchema"; readonly schema: unknown }
-    | { readonly kind: "parts"; readonly parts: GrammarPart }
+    | { readonly kind: "parts"; readonly parts: GrammarPart; readonly named?: GrammarParts }
   )
   & {
     /** The text is free until this has been generated; the grammar holds from then on. */
     readonly trigger?: string;
   };
+
+/** Parts that others name: written once, however often they are used. */
+export type GrammarParts = Readonly<Record<string, GrammarPart>>;
 
 /** A part of what an answer must be. */
 export type GrammarPart =
@@ -75,8 +78,17 @@ export type GrammarPart =
   | string
   /** The control token that is spelt so, and no text. */
   | { readonly token: string }
-  /** Free text, up to and with the first of these. */
-  | { readonly until: string | { readonly token: string } }
+  /** Free text, up to and with the first of these; of a list, of all its members in a row. */
+  | { readonly until: GrammarMark | readonly GrammarMark[] }
+  /**
+   * Free text, which may end anywhere. Behind the first lead in it follows what belongs to that,
+   * then `behind`; isAtStart: behind the one that it begins with.
+   */
+  | {
+    readonly leads: readonly GrammarLead[];
+    readonly isAtStart?: boolean;
+    readonly behind?: GrammarPart;
+  }
   /** One part after the other. */
   | { readonly all: readonly GrammarPart[] }
   | { readonly anyOf: readonly GrammarPart[] }
@@ -87,7 +99,20 @@ export type GrammarPart =
     readonly min?: number;
     readonly max?: number;
   }
-  | { readonly grammar: GrammarSource };
+  | { readonly grammar: GrammarSource }
+  /** One that the grammar names; none is a part of itself. */
+  | { readonly part: string };
+
+/** A text, or the control token that is spelt so. */
+export type GrammarMark = string | { readonly token: string };
+
+/** What in a free text is followed by something that is bound. */
+export interface GrammarLead {
+  /** In a row; blanks are any white space, or none. */
+  readonly lead: readonly (GrammarMark | { readonly isBlank: true })[];
+  /** What follows it. */
+  readonly then: GrammarPart;
+}
 
 /** How likely the model found an id. */
 export interface TokenLogprob {

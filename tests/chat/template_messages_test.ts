@@ -73,3 +73,10 @@ Deno.test("other templates are told the messages as they came", () => {
     `${CALLED}<turn|>\n<|turn>tool\ntwo<turn|>\n<|turn>tool\none<turn|>\n<|turn>model\n`,
   );
 });
+
+Deno.test("tags of other models that are named so change nothing: Hy3's", () => {
+  const template = `{%- for m in messages -%}[{{ m.role }}]{{ m.content }}
+{%- if m.role == 'tool' -%}{{- '<tool_responses:x>' -}}{%- endif -%}{%- endfor -%}`;
+  const shown = "[assistant][tool]two<tool_responses:x>[tool]one<tool_responses:x>";
+  assertEquals(render(template, [CALLS, ...ANSWERS]), shown);
+});

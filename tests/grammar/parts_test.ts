@@ -96,6 +96,36 @@ Deno.test("an answer in parts comes to its end within its tokens, by control tok
   }
 });
 
+Deno.test("a grammar's named parts are the same wherever they are named", () => {
+  const source: GrammarSource = {
+    kind: "parts",
+    named: {
+      pair: { all: [{ part: "digits" }, ":", { part: "digits" }] },
+      digits: { anyOf: ["1", "22"] },
+    },
+    parts: {
+      all: [{ part: "pair" }, {
+        grammar: { kind: "parts", named: { pair: "!" }, parts: { part: "pair" } },
+      }],
+    },
+  };
+  assertEquals(judge(source, "1:22!"), "yes");
+  for (const text of ["1:2!", "1!", "1:22:"]) assertEquals(judge(source, text), "no");
+  const bad: GrammarSource[] = [
+    { kind: "parts", named: { a: { all: ["1", { part: "a" }] } }, parts: { part: "a" } },
+    { kind: "parts", named: { a: "1" }, parts: { part: "b" } },
+    { kind: "parts", parts: { part: "toString" } },
+    {
+      kind: "parts",
+      named: { a: "1" },
+      parts: { grammar: { kind: "parts", parts: { part: "a" } } },
+    },
+  ];
+  for (const source of bad) {
+    assertEquals(assertThrows(() => matcherOf(source), RequestError).code, "invalid_grammar");
+  }
+});
+
 Deno.test("a grammar in parts that is too deep, or waits for nothing, is refused", () => {
   let deep: GrammarPart = "a";
   for (let i = 0; i < 200; i++) deep = { all: [deep] };

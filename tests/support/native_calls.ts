@@ -15,6 +15,13 @@ export const CALL_CONTROLS = {
   "<|tool_calls_section_end|>": "\uE109",
   "[TOOL_CALLS]": "\uE10A",
   "[ARGS]": "\uE10B",
+  "｜DSML｜": "\uE10C",
+  "<|tools_prefix|>": "\uE10D",
+  "<|tools_suffix|>": "\uE10E",
+  "<|python_tag|>": "\uE10F",
+  "<|open|>": "\uE110",
+  "<|close|>": "\uE111",
+  "<|sep|>": "\uE112",
 };
 
 const call = (before: string, behind: string, end: string) =>
@@ -49,6 +56,40 @@ export const CALL_TEMPLATES = {
     ) + "<|tool_calls_section_end|>",
   ),
   mistral: "{{ tools | tojson }}" + conversation(loop(call("[TOOL_CALLS]", "[ARGS]", ""))),
+  // The mark is put together with what is between it, as these templates do.
+  dsml: "{% set mark = '｜DSML｜' %}{{ tools | tojson }}" + conversation(
+    "<{{ mark }}function_calls>\n" + loop(
+      '<{{ mark }}invoke name="{{ call.function.name }}">\n' +
+        "{% for key, value in call.function.arguments.items() %}" +
+        '<{{ mark }}parameter name="{{ key }}" string="false">{{ value | tojson }}' +
+        "</{{ mark }}parameter>\n{% endfor %}</{{ mark }}invoke>\n",
+    ) + "</{{ mark }}function_calls>",
+  ),
+  functionary: "{{ tools | tojson }}{% set answer = '>>>all\\n' %}" + conversation(
+    loop("{{ '>>>' + call.function.name + '\\n' + call.function.arguments }}"),
+  ) + "{% if add_generation_prompt %}>>>{% endif %}",
+  apertus: "{{ tools | tojson }}" + conversation(
+    "<|tools_prefix|>[" + loop(
+      "{{ '{\"' + call.function.name + '\": ' + call.function.arguments | tojson + '}' }}" +
+        "{{ '' if loop.last else ', ' }}",
+    ) + "]<|tools_suffix|>",
+  ),
+  // Tags are put together, too.
+  kimi3: "{% macro tag(mark, name) %}{{ mark + name + '<|sep|>' }}{% endmacro %}" +
+    "{{ tools | tojson }}" + conversation(
+      "{{ tag('<|open|>', 'tools') }}" + loop(
+        "{{ tag('<|open|>', 'call tool=\"' + call.function.name + '\" index=\"1\"') }}" +
+          "{% for key, value in call.function.arguments.items() %}" +
+          "{{ tag('<|open|>', 'argument key=\"' + key + '\" type=\"number\"') }}" +
+          "{{ value | tojson }}{{ tag('<|close|>', 'argument') }}{% endfor %}" +
+          "{{ tag('<|close|>', 'call') }}",
+      ) + "{{ tag('<|close|>', 'tools') }}",
+    ) + "{% if add_generation_prompt %}{{ tag('<|open|>', 'think') }}{% endif %}",
+  llama: "{{ tools | tojson }}" + conversation(loop(
+    "{% if builtin_tools %}<|python_tag|>{{ call.function.name + '.call()' }}{% else %}" +
+      '{"name": "{{ call.function.name }}", "parameters": {{ call.function.arguments | tojson }}}' +
+      "{% endif %}",
+  )),
 };
 
 export type NativeModel = keyof typeof CALL_TEMPLATES;

@@ -1,7 +1,8 @@
 /** Answers on the terminal: their text as it comes, and how fast they came. */
 import type { GenerateResult, Generation, LanguageModel } from "../../llm/mod.ts";
-import type { AnswerParser, Delta } from "../../server/tools/call_parser.ts";
-import { controlsOf } from "../../server/tools/call_format.ts";
+import type { AnswerParser, Delta } from "../../server/tools/answer_parser.ts";
+import { callFormatOf, controlsOf } from "../../server/tools/call_format.ts";
+import { plainParser } from "../../server/tools/call_parser.ts";
 import { harmonyMarksOf } from "../../server/tools/harmony_marks.ts";
 import { HarmonyParser } from "../../server/tools/harmony_parser.ts";
 import { thoughtMarksOf, ThoughtParser } from "../../server/tools/thought_parser.ts";
@@ -11,6 +12,8 @@ import { writeOut } from "../output.ts";
 export function answerParser(model: LanguageModel): AnswerParser | undefined {
   const harmony = harmonyMarksOf(model);
   if (harmony !== null) return new HarmonyParser({ marks: harmony, opening: "", isKnown: null });
+  const format = callFormatOf(model);
+  if (format.textLead !== undefined) return plainParser(format);
   const marks = thoughtMarksOf(model.details?.chatTemplate ?? "");
   if (marks === null) return undefined;
   const controls = controlsOf(model, [marks.open, marks.close]);

@@ -11,7 +11,7 @@ import type {
   LanguageModel,
   TokenLogprobs,
 } from "../../llm/types.ts";
-import type { AnswerParser, Delta } from "../tools/call_parser.ts";
+import type { AnswerParser, Delta } from "../tools/answer_parser.ts";
 import { watchGeneration } from "../telemetry/generations.ts";
 import { cutShortError } from "../work_stop.ts";
 import type { Work } from "./answer.ts";

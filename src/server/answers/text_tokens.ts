@@ -3,7 +3,7 @@
  * left out. What is held back as it may become a call has its tokens when it becomes text.
  */
 import type { TokenLogprobs } from "../../llm/types.ts";
-import type { Delta } from "../tools/call_parser.ts";
+import type { Delta } from "../tools/answer_parser.ts";
 
 export class TextTokens {
   readonly #bytesOf: (id: number) => Uint8Array;

@@ -3,7 +3,7 @@
  * what marks them.
  */
 import { StopText } from "../../llm/stop_text.ts";
-import type { Delta } from "../tools/call_parser.ts";
+import type { Delta } from "../tools/answer_parser.ts";
 
 export class VisibleStop {
   readonly #stop: StopText;

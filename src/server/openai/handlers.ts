@@ -10,7 +10,9 @@ import { controlsOf } from "../tools/call_format.ts";
 import { harmonyMarksOf } from "../tools/harmony_marks.ts";
 import { planHarmony } from "../tools/harmony_plan.ts";
 import { planTools } from "../tools/tool_plan.ts";
+import { behindThoughts, spelledEnd } from "../tools/bound_thoughts.ts";
 import { thoughtMarksOf, ThoughtParser } from "../tools/thought_parser.ts";
+import { thoughtVariables } from "../tools/thought_variables.ts";
 import { type ChatRequest, chatSchema, toChatRequest } from "./chat_request.ts";
 import {
   type CompletionRequest,
@@ -56,7 +58,8 @@ export function chatAsk(
   const plan = marks === null
     ? planTools(model, messages, tools, format.schema)
     : planHarmony(marks, conversation, format);
-  const { variables = conversation.variables } = plan;
+  const template = model.details?.chatTemplate ?? "";
+  const { variables = thoughtVariables(conversation.variables, template) } = plan;
   const ids = model.encodeChat(plan.messages, {
     ...(plan.tools !== undefined && { tools: plan.tools }),
     ...(variables !== undefined && { variables }),
@@ -70,10 +73,12 @@ export function chatAsk(
     ids.push(...model.encodeText(closing + plan.opening, { special: true }));
   }
   const bound = plan.grammar ?? format.grammar;
-  const grammar = bound && isOpened ? { trigger: thoughts.marks.close, ...bound } : bound;
+  const isDue = plan.grammar === undefined || plan.isFormat === true;
+  const grammar = bound && isOpened ? behindThoughts(bound, thoughts, { isDue }) : bound;
+  const { callMark } = plan;
   const newParser = thoughts === null
     ? plan.newParser
-    : () => new ThoughtParser({ ...thoughts, isOpened, answer: plan.newParser?.() });
+    : () => new ThoughtParser({ ...thoughts, isOpened, callMark, answer: plan.newParser?.() });
   return {
     prompts: [{ ids, echo: "" }],
     looserGrammar: plan.looserGrammar,
@@ -88,9 +93,8 @@ function thoughtsOf(model: LanguageModel, ids: readonly number[]) {
   const marks = thoughtMarksOf(model.details?.chatTemplate ?? "");
   if (marks === null) return null;
   const controls = controlsOf(model, [marks.open, marks.close]);
-  const end = model.decode(ids.slice(-THOUGHT_IDS_MAX)).trimEnd();
-  const isOpened = end.endsWith(marks.open) || controls.get(ids.at(-1)!) === marks.open;
-  return { marks, controls, isOpened };
+  const end = spelledEnd(model, ids.slice(-THOUGHT_IDS_MAX), controls);
+  return { marks, controls, isOpened: end.trimEnd().endsWith(marks.open) };
 }
 
 /** Continues prompts. */

@@ -84,15 +84,20 @@ function callForTemplate(
   };
 }
 
-/** Arguments as an object; text that is no JSON object stays text. */
-export function objectOf(text: string): unknown {
+/**
+ * Arguments as an object, which templates go through. A model wrote them: where they are cut off,
+ * or no object, they are shown as one that has them.
+ */
+export function objectOf(text: string): object {
+  if (text.trim() === "") return {};
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value === "object" && value !== null && isShallow(value)) return value;
+    const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+    if (isObject && isShallow(value)) return value;
   } catch {
-    // A model wrote it: it may be cut off.
+    // No JSON.
   }
-  return text;
+  return { arguments: text };
 }
 
 /** A message's content is a text, or parts of which this server takes texts only. */

@@ -6,7 +6,7 @@ import type { GenerateResult, TokenLogprobs } from "../../llm/types.ts";
 import type { ChoiceFinish } from "../answers/choices.ts";
 import { errorBody, toRequestError } from "../http_errors.ts";
 import type { Body } from "../known_fields.ts";
-import type { Delta } from "../tools/call_parser.ts";
+import type { Delta } from "../tools/answer_parser.ts";
 import { cachedOf, freshId } from "./wire.ts";
 
 /** An event of a stream, without its number. */

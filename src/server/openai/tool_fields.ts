@@ -74,15 +74,16 @@ function choiceOf(
 
 /** Of all functions, those that may be called now; null: none. */
 export function chooseTools(
-  functions: readonly ToolFunction[],
+  tools: readonly ToolFunction[],
   choice: ToolChoice | undefined,
   isParallel: boolean,
 ): ToolRequest | null {
   const names = new Set<string>();
-  for (const [index, { name }] of functions.entries()) {
+  for (const [index, { name }] of tools.entries()) {
     if (names.has(name)) throw fieldError(`tools[${index}]`, `Two tools are named "${name}"`);
     names.add(name);
   }
+  const functions = tools.map(withArguments);
   if (choice === "none") return null;
   if (typeof choice === "object") {
     const missing = choice.names.find((name) => !names.has(name));
@@ -98,4 +99,31 @@ export function chooseTools(
   if (functions.length > 0) return { functions, mode: choice ?? "auto", isParallel };
   if (choice === "required") throw fieldError("tool_choice", `"tool_choice" needs "tools"`);
   return null;
+}
+
+/** What says what kind of value fits, beside its type. */
+const KINDS = ["$ref", "anyOf", "oneOf", "allOf", "const", "enum"];
+
+/**
+ * Arguments are an object, whether the schema says so or leaves it open.
+ * @throws {RequestError} 400 where it says otherwise.
+ */
+function withArguments(each: ToolFunction, index: number): ToolFunction {
+  const { name, parameters } = each;
+  // To OpenAI's API who leaves them out says that there are none.
+  if (parameters === undefined) return { ...each, parameters: { type: "object", properties: {} } };
+  const { type } = parameters;
+  if (type === "object") return each;
+  if (type == null) {
+    const isOpen = !KINDS.some((key) => Object.hasOwn(parameters, key));
+    return isOpen ? { ...each, parameters: { ...parameters, type: "object" } } : each;
+  }
+  const isObject = Array.isArray(type) && type.includes("object");
+  if (isObject) return { ...each, parameters: { ...parameters, type: "object" } };
+  throw fieldError(
+    `tools[${index}]`,
+    `The parameters of "${name}" must be of type "object", not ${
+      JSON.stringify(type).slice(0, 80)
+    }`,
+  );
 }

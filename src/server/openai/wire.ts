@@ -6,7 +6,7 @@ import type { GenerateResult, Timings } from "../../llm/types.ts";
 import type { Choice, ChoiceFinish, ToolCall } from "../answers/choices.ts";
 import type { StreamFormat } from "../answers/event_stream.ts";
 import { errorBody, toRequestError } from "../http_errors.ts";
-import type { Delta } from "../tools/call_parser.ts";
+import type { Delta } from "../tools/answer_parser.ts";
 import type { LogprobsWriter, WrittenToken } from "./logprobs.ts";
 
 /** The two forms of answers: messages of a chat, or plain text. */

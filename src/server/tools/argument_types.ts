@@ -25,7 +25,8 @@ const LISTED: readonly unknown[] = ["string"];
 
 /** What an argument between tags may be. */
 export type ArgumentValues =
-  | { readonly kind: "text" }
+  /** isSure: it is a text; else it may be one. */
+  | { readonly kind: "text"; readonly isSure: boolean }
   /** JSON, by a schema that stands alone. */
   | { readonly kind: "json"; readonly schema: unknown }
   | { readonly kind: "listed"; readonly values: readonly unknown[] };
@@ -46,7 +47,7 @@ export function argumentValues(parameters: unknown, schema: unknown): ArgumentVa
       };
     }
   }
-  return { kind: "text" };
+  return { kind: "text", isSure: types?.every((each) => each === "string") ?? false };
 }
 
 interface Context {

@@ -4,13 +4,25 @@
  */
 import type { LanguageModel } from "../../llm/types.ts";
 import { GEMMA_QUOTE } from "./gemma_arguments.ts";
-import { ARGUMENT_TAGS, FUNCTION_TAGS, INVOKE_TAGS, type Markup } from "./markup_call.ts";
+import {
+  ARGUMENT_TAGS,
+  DSML,
+  DSML_TAGS,
+  FUNCTION_TAGS,
+  INVOKE_TAGS,
+  type Markup,
+  PARAM_TAGS,
+  suffixedTags,
+  tagSuffixOf,
+  XTML_TAGS,
+} from "./markup_call.ts";
 import {
   BARE_NAME_CALL,
   FENCED_CALL,
   type NamedMarks,
   NUMBERED_CALL,
   PARTED_CALL,
+  RECIPIENT_CALL,
   TAGGED_CALL,
 } from "./named_call.ts";
 
@@ -21,6 +33,7 @@ export interface CallFormat {
     | "llama3"
     | "python"
     | "named"
+    | "recipients"
     | "list"
     | "gemma"
     | "markup"
@@ -38,6 +51,22 @@ export interface CallFormat {
   readonly argumentsKey: "arguments" | "parameters";
   /** Calls are the members of a list, even a single one. */
   readonly isList?: boolean;
+  /** Several calls stand between one opening and its closing. */
+  readonly isBlock?: boolean;
+  /** A call's name is the one member of its object: `{name: arguments}`. */
+  readonly isKeyed?: boolean;
+  /** What may stand before calls that have no opening. */
+  readonly bareMark?: string;
+  /** Calls may be `name.call(argument=value, …)`, too. */
+  readonly hasDottedCalls?: boolean;
+  /** Opens text for people, as `open` and a name open a call; the prompt ends with `open`. */
+  readonly textLead?: string;
+  /** What stands around text and says nothing. */
+  readonly frames?: readonly string[];
+  /** What of them closes the text that the prompt has opened. */
+  readonly textEnd?: string;
+  /** Calls may be made before thoughts are closed. */
+  readonly endsThoughts?: boolean;
   /** A call's name is between marks, its arguments are JSON. */
   readonly named?: NamedMarks;
   /** Calls are `[name(argument=value, …), …]`. */
@@ -50,10 +79,14 @@ export interface CallFormat {
   readonly hidesCalls?: boolean;
   /** The template shows calls where a message has no text: not even an empty one. */
   readonly asksForNoText?: boolean;
+  /** The template wants arguments as JSON. */
+  readonly hasTextArguments?: boolean;
   /** The template looks for functions in the system's message, as a text. */
   readonly isToldBySystem?: boolean;
   /** Characters of a call's id, where the template counts them. */
   readonly idChars: number | null;
+  /** The template shows or compares calls' ids. */
+  readonly knowsIds?: boolean;
   /** False: the template does not say which functions there are, so that a message has to. */
   readonly isInTemplate: boolean;
 }
@@ -74,14 +107,37 @@ const TAGGED = { ...PLAIN, open: "<tool_call>", close: "</tool_call>" };
 /** The format of the model's own template, or tags that it is told of. */
 export function callFormatOf(model: LanguageModel): CallFormat {
   const template = model.details?.chatTemplate ?? "";
-  const isInTemplate = /\btools\b/.test(template);
+  const knowsIds = /tool_call_id|\.id\b|\[["']id["']\]/.test(template);
+  const format = formatOf(template);
+  const controls = controlsOf(model, marksOf(format));
+  return { ...format, ...(knowsIds && { knowsIds }), ...(controls.size > 0 && { controls }) };
+}
+
+/** Texts of a format that may have control tokens in them. */
+function marksOf({ open, close, named, markup, bareMark = "", ...format }: CallFormat): string[] {
+  const { begin, before, behind, end } = named ?? NO_MARKS;
+  const tags = markup ? [...markup.name, ...markup.key, ...markup.value, markup.end, DSML] : [];
+  const quote = format.hasGemmaCalls ? GEMMA_QUOTE : "";
+  return [
+    open,
+    begin,
+    before,
+    behind,
+    end,
+    close,
+    quote,
+    bareMark,
+    ...format.frames ?? [],
+    ...tags,
+  ];
+}
+
+const NO_MARKS = { begin: "", before: "", behind: "", end: "" };
+
+function formatOf(template: string): CallFormat {
+  const isInTemplate = /\btools\b|\bfunctools\b/.test(template);
   const native = nativeFormat(template);
-  if (native !== null) {
-    const { open, close, named: { begin, before, behind, end } = NO_MARKS } = native;
-    const quote = native.hasGemmaCalls ? GEMMA_QUOTE : "";
-    const controls = controlsOf(model, [open, begin, before, behind, end, close, quote]);
-    return { ...native, isInTemplate, ...(controls.size > 0 && { controls }) };
-  }
+  if (native !== null) return { ...native, isInTemplate };
   if (!isInTemplate) return { ...TAGGED, name: "instructed", isInTemplate };
   if (template.includes("<minimax:tool_call>")) {
     const [open, close] = ["<minimax:tool_call>", "</minimax:tool_call>"];
@@ -95,19 +151,21 @@ export function callFormatOf(model: LanguageModel): CallFormat {
   if (template.includes("<arg_key>")) {
     return { ...TAGGED, name: "markup", close: "", markup: ARGUMENT_TAGS };
   }
+  if (/<function name="/.test(template) && /<param name="/.test(template)) {
+    return { ...PLAIN, name: "markup", open: '<function name="', markup: PARAM_TAGS };
+  }
   if (template.includes("<tool_call>")) return { ...TAGGED, name: "hermes" };
   if (template.includes("<function=")) {
     return { ...PLAIN, name: "named", open: "<function=", named: TAGGED_CALL };
   }
   if (/python_tag|ipython/.test(template) && template.includes("parameters")) {
-    return { ...PLAIN, name: "llama3", argumentsKey: "parameters" };
+    const bare = { bareMark: "<|python_tag|>", hasDottedCalls: template.includes(".call(") };
+    return { ...PLAIN, ...bare, name: "llama3", argumentsKey: "parameters" };
   }
   return BARE_CALL;
 }
 
-const NO_MARKS = { begin: "", before: "", behind: "", end: "" };
-
-/** Formats whose marks may be control tokens. */
+/** Formats that one of their marks tells. */
 function nativeFormat(template: string): CallFormat | null {
   const has = (text: string) => template.includes(text);
   if (has("[TOOL_CALLS]")) {
@@ -134,6 +192,39 @@ function nativeFormat(template: string): CallFormat | null {
     const [open, close] = ["<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"];
     return { ...PLAIN, name: "named", open, close, named: NUMBERED_CALL };
   }
+  if (has("<|function_call|>")) return { ...PLAIN, name: "hermes", open: "<|function_call|>" };
+  const suffix = tagSuffixOf(template);
+  if (suffix !== undefined) {
+    const [open, close] = [`<tool_calls${suffix}>`, `</tool_calls${suffix}>`];
+    return { ...PLAIN, name: "markup", open, close, markup: suffixedTags(suffix) };
+  }
+  if (has("<|open|>") && has("<|close|>")) {
+    const [open, close] = ["<|open|>tools<|sep|>", "<|close|>tools<|sep|>"];
+    const textEnd = "<|close|>response<|sep|>";
+    const frames = ["<|open|>response<|sep|>", textEnd, "<|close|>message<|sep|>"];
+    return { ...PLAIN, frames, textEnd, name: "markup", open, close, markup: XTML_TAGS };
+  }
+  if (has(DSML)) {
+    // V3.2's name of the block, and V4's.
+    const block = `${DSML}${has("function_calls") ? "function_calls" : "tool_calls"}>`;
+    const [open, close] = [`<${block}`, `</${block}`];
+    return { ...PLAIN, name: "markup", open, close, markup: DSML_TAGS, endsThoughts: true };
+  }
+  if (has(">>>all")) {
+    const more = { textLead: "all\n", hasTextArguments: true };
+    return { ...PLAIN, ...more, name: "recipients", open: ">>>", named: RECIPIENT_CALL };
+  }
+  return listFormat(template);
+}
+
+/** Formats whose calls are a list, or stand together. */
+function listFormat(template: string): CallFormat | null {
+  const has = (text: string) => template.includes(text);
+  if (has("<|tools_prefix|>")) {
+    const [open, close] = ["<|tools_prefix|>", "<|tools_suffix|>"];
+    const list = { isList: true, isKeyed: true, endsThoughts: true };
+    return { ...PLAIN, ...list, name: "list", open, close };
+  }
   if (has("<|START_ACTION|>")) {
     const [open, close] = ["<|START_ACTION|>", "<|END_ACTION|>"];
     const keys = { nameKey: "tool_name", argumentsKey: "parameters" } as const;
@@ -146,16 +237,26 @@ function nativeFormat(template: string): CallFormat | null {
     const more = { hidesCalls: !/\btool_calls\b/.test(template), isToldBySystem: isPhi };
     return { ...PLAIN, ...more, name: "list", open, close, isList: true };
   }
+  // Firefunction, which gets its functions as a text.
+  if (has("functools[")) return { ...PLAIN, name: "list", open: "functools", isList: true };
+  // MiniMax M1.
+  if (has("<tool_calls>\\n{")) {
+    const [open, close] = ["<tool_calls>", "</tool_calls>"];
+    return { ...PLAIN, name: "hermes", open, close, isBlock: true };
+  }
   // Nemotron Nano 2; Apriel 1.6.
   const tag = ["TOOLCALL", "tool_calls"].find((name) => has(`<${name}>[`));
   if (tag === undefined) return null;
   return { ...PLAIN, name: "list", open: `<${tag}>`, close: `</${tag}>`, isList: true };
 }
 
+/** What control tokens look like. */
+const CONTROL = /<[^<>\s]+>|\[[^[\]\s]+\]|^｜[^｜\s]+｜$/g;
+
 /** Control tokens that texts consist of, and how they are spelt. */
 export function controlsOf(model: LanguageModel, texts: readonly string[]): Map<number, string> {
   const controls = new Map<number, string>();
-  for (const text of texts.flatMap((each) => each.match(/<[^<>\s]+>|\[[^[\]\s]+\]/g) ?? [])) {
+  for (const text of texts.flatMap((each) => each.match(CONTROL) ?? [])) {
     const ids = model.encodeText(text, { special: true });
     if (ids.length === 1 && model.tokenBytes(ids[0]).length === 0) controls.set(ids[0], text);
   }

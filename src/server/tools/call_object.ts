@@ -30,7 +30,8 @@ type State = "key" | "inKey" | "colon" | "value" | "string" | "nested" | "litera
 
 /** Reads one call; begins behind its `{`. */
 export class CallObjectScanner {
-  readonly #nameKey: string;
+  /** Null: the object's one member is named by the function. */
+  readonly #nameKey: string | null;
   #state: State = "key";
   #key = "";
   /** The key or the value that is being read, as it is written. */
@@ -41,8 +42,8 @@ export class CallObjectScanner {
   #newArguments = "";
   #hasArguments = false;
 
-  /** nameKey: what the model calls a function's name. */
-  constructor(nameKey = "name") {
+  /** nameKey: what the model calls a function's name; null: the name is itself a key. */
+  constructor(nameKey: string | null = "name") {
     this.#nameKey = nameKey;
   }
 
@@ -92,6 +93,7 @@ export class CallObjectScanner {
   }
 
   get #isArguments(): boolean {
+    if (this.#nameKey === null) return this.#key === this.#name;
     return this.#key === "arguments" || this.#key === "parameters";
   }
 
@@ -134,6 +136,7 @@ export class CallObjectScanner {
     }
     if (this.#state === "inKey") {
       this.#key = text;
+      if (this.#nameKey === null) this.#name ??= text;
       return this.#begin("colon", "");
     }
     if (this.#key === this.#nameKey) this.#name ??= text;

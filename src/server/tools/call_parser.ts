@@ -3,31 +3,15 @@
  * held back, what is no call after all is text. Works on characters, so how the text is cut into
  * pieces makes no difference.
  */
+import { type AnswerParser, type Delta, DeltaList } from "./answer_parser.ts";
+import { newCallId } from "./call_ids.ts";
 import { CallObjectScanner } from "./call_object.ts";
 import type { CallFormat } from "./call_format.ts";
 import { GemmaArguments } from "./gemma_arguments.ts";
 import { type ArgumentTypes, MarkupCall } from "./markup_call.ts";
 import { type CallProgress, NamedCall } from "./named_call.ts";
 import { PythonArguments } from "./python_arguments.ts";
-
-/** Something new of an answer. */
-export type Delta =
-  | { readonly kind: "text"; readonly text: string }
-  /** What the model thinks before it answers. */
-  | { readonly kind: "reasoning"; readonly text: string }
-  /** The call of that number begins; they count from 0. */
-  | { readonly kind: "call"; readonly call: number; readonly id: string; readonly name: string }
-  | { readonly kind: "arguments"; readonly call: number; readonly text: string };
-
-/** Tells what is what in an answer, while it comes. */
-export interface AnswerParser {
-  /** Calls that have begun so far. */
-  readonly callCount: number;
-  /** What `text`, which `ids` added to the answer, brings. */
-  push(text: string, ids?: readonly number[]): Delta[];
-  /** What was held back, once no more text can come. */
-  end(): Delta[];
-}
+import { judgeLead } from "./recipient_lead.ts";
 
 export interface CallParserOptions {
   readonly format: CallFormat;
@@ -35,6 +19,8 @@ export interface CallParserOptions {
   readonly isKnown: (name: string) => boolean;
   /** The prompt ended with the format's opening: the answer begins within a call. */
   readonly isOpened?: boolean;
+  /** The answer is nothing but calls: what was cut off is none, and no text either. */
+  readonly isDue?: boolean;
   /** Left out: no function says what its arguments are. */
   readonly typeOf?: ArgumentTypes;
   /** Further calls are left out; default: none is. */
@@ -48,6 +34,8 @@ type State =
   | "plain"
   /** Behind the opening: an object, a list or a name. */
   | "begin"
+  /** Behind the opening: what says that text follows, or a name. */
+  | "lead"
   | "object"
   /** Within a list, between calls. */
   | "list"
@@ -65,11 +53,13 @@ const NAME_CHARS_MAX = 256;
 const NO_CONTROLS: ReadonlyMap<number, string> = new Map();
 /** What Gemma writes before a name. */
 const GEMMA_PREFIX = /^call:/;
+/** What Llama 3 writes behind one. */
+const DOTTED = /\.call$/;
 
 export class CallParser implements AnswerParser {
   readonly #options: CallParserOptions;
   #state: State;
-  #out: Delta[] = [];
+  readonly #out = new DeltaList();
   /** Text that may be white space before an opening, or a part of an opening or a closing. */
   #held = "";
   /** All since the opening, while it may turn out to be text. */
@@ -89,7 +79,7 @@ export class CallParser implements AnswerParser {
   constructor(options: CallParserOptions) {
     this.#options = options;
     const isWhole = options.format.open === "";
-    this.#state = isWhole || options.isOpened ? "begin" : "text";
+    this.#state = isWhole || options.isOpened ? this.#beginning : "text";
     // What comes before the name is in the prompt, too.
     if (options.isOpened && this.#isMarked) this.#beginMarked({ isBegun: true });
   }
@@ -99,29 +89,29 @@ export class CallParser implements AnswerParser {
   }
 
   push(text: string, ids: readonly number[] = []): Delta[] {
-    const { open, controls = NO_CONTROLS } = this.#options.format;
+    const { open, bareMark, frames = [], controls = NO_CONTROLS } = this.#options.format;
     // Marks may be control tokens, which have no text. Only the opening means something in a text.
     for (const id of ids) {
       const mark = controls.get(id);
       const isInText = this.#state === "text" || this.#state === "plain";
-      if (mark !== undefined && (mark === open || !isInText)) this.#feed(mark);
+      if (mark === undefined) continue;
+      const isHeard = mark === bareMark
+        ? this.#state === "begin"
+        : !isInText || [open, ...frames].some((each) => each.includes(mark));
+      if (isHeard) this.#feed(mark);
     }
     this.#feed(text);
-    return this.#take();
+    return this.#out.take();
   }
 
   end(): Delta[] {
     if (this.#state === "text" || this.#state === "plain") {
       if (this.#calls === 0 || this.#held.trim() !== "") this.#say(this.#held);
-    } else if (this.#state !== "close" && !this.#isCommitted) this.#say(this.#raw);
+    } else if (this.#state !== "close" && !this.#isCommitted && !this.#options.isDue) {
+      this.#say(this.#raw);
+    }
     this.#held = this.#raw = "";
-    return this.#take();
-  }
-
-  #take(): Delta[] {
-    const out = this.#out;
-    this.#out = [];
-    return out;
+    return this.#out.take();
   }
 
   #feed(text: string): void {
@@ -141,6 +131,8 @@ export class CallParser implements AnswerParser {
     switch (this.#state) {
       case "begin":
         return this.#beginChar(char);
+      case "lead":
+        return this.#leadChar();
       case "object":
         return this.#objectChar(char);
       case "list":
@@ -155,18 +147,25 @@ export class CallParser implements AnswerParser {
   }
 
   #textChar(char: string): void {
-    const { open } = this.#options.format;
+    const { open, frames = [] } = this.#options.format;
     this.#held += char;
     for (;;) {
       const begun = this.#held.trimStart();
+      const frame = frames.find((each) => this.#held.endsWith(each) && begun === each);
+      if (frame !== undefined) {
+        const blanks = this.#held.slice(0, -frame.length);
+        this.#held = "";
+        return this.#say(blanks);
+      }
       if (begun === open) {
         this.#raw = this.#held;
         this.#held = "";
         this.#isCommitted = false;
-        this.#state = "begin";
+        this.#state = this.#beginning;
         return;
       }
-      if (open.startsWith(begun) && this.#held.length <= HELD_SPACES_MAX) return;
+      const mayOpen = [open, ...frames].some((each) => each.startsWith(begun));
+      if (mayOpen && this.#held.length <= HELD_SPACES_MAX) return;
       const first = String.fromCodePoint(this.#held.codePointAt(0)!);
       this.#say(first);
       this.#held = this.#held.slice(first.length);
@@ -175,7 +174,7 @@ export class CallParser implements AnswerParser {
   }
 
   #beginChar(char: string): void {
-    if (SPACE.test(char)) return;
+    if (SPACE.test(char) || this.#isBareMark()) return;
     if (this.#isMarked) {
       this.#beginMarked();
       return this.#markedChar(char);
@@ -185,15 +184,48 @@ export class CallParser implements AnswerParser {
       this.#isInList = true;
       this.#state = "list";
     } else if (this.#beginsWrittenName(char)) this.#beginWrittenName(char);
-    else if (this.#options.format.named && /[\w.-]/.test(char)) {
+    else if (this.#options.format.named && /[\w.:/-]/.test(char)) {
       this.#beginMarked();
       this.#markedChar(char);
     } else this.#giveUp();
   }
 
+  /** What may stand before calls that have no opening is none of them, nor text. */
+  #isBareMark(): boolean {
+    const { bareMark = "" } = this.#options.format;
+    const begun = this.#raw.trimStart();
+    if (begun === bareMark) this.#raw = "";
+    return bareMark.startsWith(begun);
+  }
+
+  get #beginning(): State {
+    return this.#options.format.textLead === undefined ? "begin" : "lead";
+  }
+
+  #leadChar(): void {
+    const raw = this.#raw;
+    const verdict = judgeLead(raw, this.#options.format);
+    if (verdict === "more") return;
+    if (verdict === "call") {
+      this.#beginMarked();
+      for (const char of raw.trimStart().replace(this.#options.format.open, "")) {
+        this.#markedChar(char);
+      }
+      return;
+    }
+    this.#raw = "";
+    this.#state = "text";
+    if (verdict === "text") return;
+    // Behind its first character something may open.
+    const first = String.fromCodePoint(raw.codePointAt(0)!);
+    this.#say(first);
+    this.#feed(raw.slice(first.length));
+  }
+
   #beginObject(raw = this.#raw): void {
     this.#raw = raw;
-    this.#object = new CallObjectScanner(this.#options.format.nameKey);
+    const { isKeyed, nameKey } = this.#options.format;
+    this.#object = new CallObjectScanner(isKeyed ? null : nameKey);
     this.#isCommitted = false;
     this.#state = "object";
   }
@@ -225,8 +257,8 @@ export class CallParser implements AnswerParser {
   }
 
   #beginsWrittenName(char: string): boolean {
-    const { hasPythonCalls, hasGemmaCalls } = this.#options.format;
-    return (hasPythonCalls === true || hasGemmaCalls === true) && /\w/.test(char);
+    const { hasPythonCalls, hasGemmaCalls, hasDottedCalls } = this.#options.format;
+    return [hasPythonCalls, hasGemmaCalls, hasDottedCalls].includes(true) && /\w/.test(char);
   }
 
   #beginWrittenName(char: string): void {
@@ -235,13 +267,17 @@ export class CallParser implements AnswerParser {
   }
 
   #writtenNameChar(char: string): void {
-    const { hasGemmaCalls } = this.#options.format;
+    const { hasGemmaCalls, hasDottedCalls } = this.#options.format;
     if (char === (hasGemmaCalls ? "{" : "(")) {
-      const name = this.#writtenName;
-      this.#commit(hasGemmaCalls ? name.replace(GEMMA_PREFIX, "") : name);
+      const written = this.#writtenName;
+      const name = written.replace(hasGemmaCalls ? GEMMA_PREFIX : hasDottedCalls ? DOTTED : "", "");
+      // Without an opening it is a call only where it could be no text.
+      const isCall = !hasDottedCalls || DOTTED.test(written) && this.#options.isKnown(name);
+      if (!isCall) return this.#giveUp();
+      this.#commit(name);
       this.#written = hasGemmaCalls ? new GemmaArguments() : new PythonArguments();
       this.#state = "writtenArguments";
-    } else if (/[\w.:-]/.test(char) && this.#writtenName.length < NAME_CHARS_MAX) {
+    } else if (/[\w.:/-]/.test(char) && this.#writtenName.length < NAME_CHARS_MAX) {
       this.#writtenName += char;
     } else this.#giveUp();
   }
@@ -276,7 +312,7 @@ export class CallParser implements AnswerParser {
   }
 
   #closeChar(char: string): void {
-    const { open, close } = this.#options.format;
+    const { open, close, isBlock } = this.#options.format;
     this.#held += char;
     const begun = this.#held.trimStart();
     if (open === "") {
@@ -287,7 +323,16 @@ export class CallParser implements AnswerParser {
         this.#held = "";
         return this.#beginObject(held);
       }
+      if (this.#beginsWrittenName(char) && this.#held.length <= HELD_SPACES_MAX) {
+        this.#raw = this.#held;
+        this.#held = "";
+        this.#isCommitted = false;
+        return this.#beginWrittenName(char);
+      }
       this.#state = "plain";
+    } else if (isBlock && begun === "{") {
+      this.#held = "";
+      return this.#beginObject("{");
     } else if (this.#beginsNext(begun)) {
       if (begun !== this.#nextBegin) return;
       this.#held = "";
@@ -323,8 +368,7 @@ export class CallParser implements AnswerParser {
     const isNew = ownId !== undefined && !this.#ids.has(ownId);
     const id = isNew ? ownId : newCallId(format);
     this.#ids.add(id);
-    this.#out.push({ kind: "call", call: this.#calls, id, name });
-    this.#calls += 1;
+    this.#out.addCall(this.#calls++, id, name);
   }
 
   #endCall(): void {
@@ -341,23 +385,16 @@ export class CallParser implements AnswerParser {
   }
 
   #say(text: string): void {
-    if (text === "") return;
-    const last = this.#out.at(-1);
-    if (last?.kind !== "text") this.#out.push({ kind: "text", text });
-    else this.#out[this.#out.length - 1] = { kind: "text", text: last.text + text };
+    this.#out.addText(text);
   }
 
   #sayArguments(text: string): void {
-    if (text === "" || this.#isLeftOut) return;
-    const call = this.#calls - 1;
-    const last = this.#out.at(-1);
-    if (last?.kind !== "arguments") this.#out.push({ kind: "arguments", call, text });
-    else this.#out[this.#out.length - 1] = { kind: "arguments", call, text: last.text + text };
+    if (!this.#isLeftOut) this.#out.addArguments(this.#calls - 1, text);
   }
 }
 
-/** Mistral's templates insist on nine letters and digits. */
-function newCallId({ idChars }: CallFormat): string {
-  const id = crypto.randomUUID().replaceAll("-", "");
-  return idChars === null ? `call_${id.slice(0, 24)}` : id.slice(0, idChars);
+/** Reads an answer of a model that was offered no functions: all of it is text. */
+export function plainParser(format: CallFormat): AnswerParser {
+  const isOpened = format.textLead !== undefined;
+  return new CallParser({ format, isOpened, isKnown: () => false, callsMax: 0 });
 }

@@ -75,6 +75,7 @@ export class GemmaArguments {
     }
     // Nothing is none of a list; a name needs a value.
     const isNone = begun === "" && this.#open.at(-1) === "[";
+    if (isNone && char === ",") return this.#go("value");
     const value = isNone ? "" : this.#parted(begun === "" ? "null" : literal(begun));
     this.#go("behind");
     const { text, end } = this.#behindChar(char);

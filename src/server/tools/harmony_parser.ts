@@ -2,7 +2,7 @@
  * An answer in Harmony's form to thoughts, text and calls of functions, while it comes. Marks have
  * no text of their own: they are told by their ids. The prompt has begun the first head already.
  */
-import type { AnswerParser, Delta } from "./call_parser.ts";
+import type { AnswerParser, Delta } from "./answer_parser.ts";
 import { type HarmonyMark, type HarmonyMarks, MARK_TEXTS } from "./harmony_marks.ts";
 
 export interface HarmonyParserOptions {

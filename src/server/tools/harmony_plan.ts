@@ -7,7 +7,13 @@ import type { Body } from "../known_fields.ts";
 import type { HarmonyMarks } from "./harmony_marks.ts";
 import { harmonyMessages } from "./harmony_messages.ts";
 import { HarmonyParser, type HarmonyParserOptions } from "./harmony_parser.ts";
-import { onWire, type ToolFunction, type ToolPlan, type ToolRequest } from "./tool_plan.ts";
+import {
+  onWire,
+  type ToolFunction,
+  type ToolPlan,
+  type ToolRequest,
+  withoutOthers,
+} from "./tool_plan.ts";
 
 export interface HarmonyConversation {
   readonly messages: readonly ChatMessage[];
@@ -30,7 +36,8 @@ export function planHarmony(
 ): ToolPlan {
   const { functions = [], isParallel = true } = tools ?? {};
   const names = new Set(functions.map(({ name }) => name));
-  const { opening, ...bound } = bind(tools, { grammar, rawThoughts });
+  const closed = tools && { ...tools, functions: functions.map(withoutOthers) };
+  const { opening, ...bound } = bind(closed, { grammar, rawThoughts });
   const options: HarmonyParserOptions = {
     ...{ marks, opening, rawThoughts },
     isKnown: functions.length === 0 ? null : (name: string) => names.has(name),

@@ -4,6 +4,7 @@
  */
 import type { ChatMessage } from "../../llm/types.ts";
 import type { CallFormat } from "./call_format.ts";
+import { withCallIds } from "./call_ids.ts";
 import { onWire, type ToolFunction } from "./tool_plan.ts";
 
 /** What a template is given; `tools` left out: it is told in a message, or of none. */
@@ -12,19 +13,23 @@ export interface ShownFunctions {
   readonly tools?: readonly unknown[];
 }
 
-/** `messages` and functions for the template of a model that writes calls in `format`. */
+/** A conversation and functions for the template of a model that writes calls in `format`. */
 export function shownFunctions(
   format: CallFormat,
-  messages: readonly ChatMessage[],
+  conversation: readonly ChatMessage[],
   functions: readonly ToolFunction[],
 ): ShownFunctions {
-  const { name, isInTemplate, hidesCalls, asksForNoText, isToldBySystem } = format;
+  const messages = withCallIds(conversation, format);
+  const { name, isInTemplate, hidesCalls, asksForNoText, hasTextArguments, isToldBySystem } =
+    format;
   const told = name === "instructed"
     ? messages.map(inWords)
     : hidesCalls
     ? messages.map((message) => withCallsAsText(message, format))
     : asksForNoText
     ? messages.map(withoutEmptyText)
+    : hasTextArguments
+    ? messages.map(withTextArguments)
     : messages;
   if (functions.length === 0) return { messages: told };
   if (!isInTemplate) return { messages: withSystemText(told, instructions(functions, format)) };
@@ -90,6 +95,17 @@ function withCallsAsText(
 function withoutEmptyText(message: ChatMessage): ChatMessage {
   const isCall = Array.isArray(message.tool_calls) && message.content === "";
   return isCall ? { ...message, content: null as unknown as string } : message;
+}
+
+function withTextArguments({ tool_calls: calls, ...message }: ChatMessage): ChatMessage {
+  if (!Array.isArray(calls)) return message;
+  return {
+    ...message,
+    tool_calls: calls.map(({ function: { name, arguments: args }, ...call }) => ({
+      ...call,
+      function: { name, arguments: typeof args === "string" ? args : JSON.stringify(args) },
+    })),
+  };
 }
 
 function pythonCall(name: string, args: object): string {

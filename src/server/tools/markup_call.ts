@@ -15,8 +15,24 @@ export interface Markup {
   readonly end: string;
   /** A line's end behind what begins a value, and before what ends it, is none of its own. */
   readonly hasLines: boolean;
+  /** Behind a function's name stands which call it is: ` index="1"`. */
+  readonly hasNumbers?: boolean;
+  /** Behind an argument's name stands of what type it is. */
+  readonly type?: TypeAttribute;
+  /** A value may be wrapped as XML's character data. */
+  readonly hasCdata?: boolean;
+  /** Nothing stands between tags, not even a line's end. */
+  readonly isTight?: boolean;
   /** Several calls stand between one opening and its closing. */
   readonly isBlock?: boolean;
+}
+
+/** ` string="true"`. */
+export interface TypeAttribute {
+  readonly name: string;
+  /** Its value for texts, and for all else. */
+  readonly text: string;
+  readonly others: readonly string[];
 }
 
 /** Qwen 3 Coder, Qwen 3.5. */
@@ -38,6 +54,66 @@ export const INVOKE_TAGS: Markup = {
   isBlock: true,
 };
 
+/** MiniCPM 5, whose first tag opens the call. */
+export const PARAM_TAGS: Markup = {
+  name: ["", '">'],
+  key: ['<param name="', '">'],
+  value: ["", "</param>"],
+  end: "</function>",
+  hasLines: false,
+  hasCdata: true,
+};
+
+/** What Hy3's template puts behind the names of its tags. */
+export function tagSuffixOf(template: string): string | undefined {
+  if (!template.includes("<tool_sep{}>")) return undefined;
+  return /= '(:\w{1,64})' %\}/.exec(template)?.[1];
+}
+
+/** Hy3, whose tags have a suffix. */
+export function suffixedTags(suffix: string): Markup {
+  const around = (tag: string) => [`<${tag}${suffix}>`, `</${tag}${suffix}>`] as const;
+  return {
+    name: [`<tool_call${suffix}>`, `<tool_sep${suffix}>`],
+    key: around("arg_key"),
+    value: around("arg_value"),
+    end: `</tool_call${suffix}>`,
+    hasLines: false,
+    isBlock: true,
+  };
+}
+
+/** The mark of DeepSeek's tags since V3.2. */
+export const DSML = "｜DSML｜";
+
+/** DeepSeek V3.2, V4. */
+export const DSML_TAGS: Markup = {
+  name: [`<${DSML}invoke name="`, '">'],
+  key: [`<${DSML}parameter name="`, '">'],
+  value: ["", `</${DSML}parameter>`],
+  end: `</${DSML}invoke>`,
+  hasLines: false,
+  type: { name: "string", text: "true", others: ["false"] },
+  isBlock: true,
+};
+
+/** Kimi K3. */
+export const XTML_TAGS: Markup = {
+  name: ['<|open|>call tool="', '"<|sep|>'],
+  key: ['<|open|>argument key="', '"<|sep|>'],
+  value: ["", "<|close|>argument<|sep|>"],
+  end: "<|close|>call<|sep|>",
+  hasLines: false,
+  hasNumbers: true,
+  type: {
+    name: "type",
+    text: "string",
+    others: ["number", "boolean", "null", "object", "array"],
+  },
+  isTight: true,
+  isBlock: true,
+};
+
 /** GLM 4.5 and later, whose last tag closes the call, too. */
 export const ARGUMENT_TAGS: Markup = {
   name: ["", "\n"],
@@ -48,6 +124,10 @@ export const ARGUMENT_TAGS: Markup = {
 };
 
 const SPACE = /\s/;
+/** A name, and an attribute behind it. */
+const WITH_ATTRIBUTE = /^(.*?)"\s+(\w+)="(\w*)$/s;
+const CDATA = "<![CDATA[";
+const CDATA_END = "]]>";
 const NAME_CHARS_MAX = 256;
 
 type State = "before" | "name" | "between" | "key" | "gap" | "value";
@@ -67,6 +147,8 @@ export class MarkupCall {
   #state: State;
   #name = "";
   #key = "";
+  /** What the model says of the argument: whether it is a text. */
+  #isText: boolean | undefined;
   /** What has come of a tag or a name. */
   #held = "";
   #value = "";
@@ -130,8 +212,9 @@ export class MarkupCall {
     if (!isCut && !this.#held.endsWith(behind)) {
       return this.#held.length > NAME_CHARS_MAX ? BAD : NOTHING;
     }
-    const name = (isCut ? this.#held : this.#held.slice(0, -behind.length)).trim();
-    if (!/^[\w.:-]+$/.test(name)) return BAD;
+    const written = (isCut ? this.#held : this.#held.slice(0, -behind.length)).trim();
+    const name = this.#markup.hasNumbers ? written.replace(WITH_ATTRIBUTE, "$1") : written;
+    if (!/^[\w.:/-]+$/.test(name)) return BAD;
     this.#name = name;
     this.#go("between");
     if (isCut) this.#held = char;
@@ -144,19 +227,27 @@ export class MarkupCall {
     if (!this.#held.endsWith(behind)) {
       return this.#held.length > NAME_CHARS_MAX ? this.#giveUp() : NOTHING;
     }
-    this.#key = this.#held.slice(0, -behind.length).trim();
+    const { type } = this.#markup;
+    const written = this.#held.slice(0, -behind.length).trim();
+    const [, key, name, said] = (type === undefined ? null : WITH_ATTRIBUTE.exec(written)) ?? [];
+    this.#key = key ?? written;
+    this.#isText = name === undefined || name !== type?.name ? undefined : said === type.text;
     this.#value = this.#tail = "";
     return this.#go(this.#markup.value[0] === "" ? "value" : "gap");
   }
 
   #valueChar(char: string): CallProgress {
-    const [, behind] = this.#markup.value;
+    const [, close] = this.#markup.value;
     this.#value += char;
+    const isCdata = this.#markup.hasCdata === true && this.#value.startsWith(CDATA);
+    const behind = isCdata ? CDATA_END + close : close;
     this.#tail = (this.#tail + char).slice(-behind.length);
     if (this.#tail !== behind) return NOTHING;
-    const written = this.#value.slice(0, -behind.length);
+    const written = this.#value.slice(isCdata ? CDATA.length : 0, -behind.length);
     const value = this.#markup.hasLines ? written.replace(/^\n/, "").replace(/\n$/, "") : written;
-    const json = jsonOf(value, this.#typeOf(this.#name, this.#key, value));
+    // The schema knows better; where it says nothing the model does.
+    const said = this.#isText === undefined ? undefined : this.#isText ? "string" : "value";
+    const json = jsonOf(value, this.#typeOf(this.#name, this.#key, value) ?? said);
     const text = `${this.#count++ === 0 ? "{" : ", "}${JSON.stringify(this.#key)}: ${json}`;
     this.#go("between");
     return { text, end: null };

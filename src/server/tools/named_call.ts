@@ -33,7 +33,7 @@ export const FENCED_CALL: NamedMarks = {
   after: "\n```",
   end: "<｜tool▁call▁end｜>",
   head:
-    /^\s*(?:function\s*<｜tool▁sep｜>)?\s*(?<name>[\w.-]+)\s*(?:<｜tool▁sep｜>)?\s*(?:```\w*)?\s*$/,
+    /^\s*(?:function\s*<｜tool▁sep｜>)?\s*(?<name>[\w.:/-]+)\s*(?:<｜tool▁sep｜>)?\s*(?:```\w*)?\s*$/,
 };
 
 /** DeepSeek V3.1, which may fall back on its older form. */
@@ -51,7 +51,7 @@ export const NUMBERED_CALL: NamedMarks = {
   end: "<|tool_call_end|>",
   hasNumbers: true,
   head: new RegExp(
-    String.raw`^\s*(?<id>(?:functions\.)?(?<name>[\w.-]+)(?<number>:\d+)?)\s*` +
+    String.raw`^\s*(?<id>(?:functions\.)?(?<name>[\w.:/-]+?)(?<number>:\d+)?)\s*` +
       String.raw`(?:<\|tool_call_argument_begin\|>)?\s*$`,
   ),
 };
@@ -59,13 +59,19 @@ export const NUMBERED_CALL: NamedMarks = {
 /** Mistral, since Small 3.2 and Devstral; before, calls were a list of objects. */
 export const BARE_NAME_CALL: NamedMarks = {
   ...{ begin: "", before: "", behind: "[ARGS]", after: "", end: "" },
-  head: /^\s*(?<name>[\w.-]+)(?:\[CALL_ID\]\w*)?(?:\[ARGS\])?\s*$/,
+  head: /^\s*(?<name>[\w.:/-]+)(?:\[CALL_ID\]\w*)?(?:\[ARGS\])?\s*$/,
 };
 
 /** Functionary 3.1, which writes JSON where others have a tag for each argument. */
 export const TAGGED_CALL: NamedMarks = {
   ...{ begin: "", before: "", behind: ">", after: "", end: "</function>" },
-  head: /^(?<name>[\w.-]+)>\s*$/,
+  head: /^(?<name>[\w.:/-]+)>\s*$/,
+};
+
+/** Functionary 3.2, which says for whom each part of its answer is. */
+export const RECIPIENT_CALL: NamedMarks = {
+  ...{ begin: "", before: "", behind: "\n", after: "", end: "" },
+  head: /^(?<name>[\w.:/-]+)[ \t]*\n\s*$/,
 };
 
 const SPACE = /\s/;

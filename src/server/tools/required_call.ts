@@ -4,10 +4,17 @@
  */
 import type { GrammarSource } from "../../llm/types.ts";
 import type { CallFormat } from "./call_format.ts";
-import { gemmaGrammar } from "./gemma_grammar.ts";
+import { recipientsGrammar } from "./lead_grammar.ts";
 import { markupGrammar } from "./markup_grammar.ts";
-import { forcedSchema, namedGrammar, namesGrammar, taggedGrammar } from "./tool_grammar.ts";
+import {
+  forcedSchema,
+  listGrammar,
+  namedGrammar,
+  namesGrammar,
+  taggedGrammar,
+} from "./tool_grammar.ts";
 import type { ToolFunction, ToolPlan } from "./tool_plan.ts";
+import { gemmaGrammar, pythonGrammar } from "./written_grammar.ts";
 
 type Functions = readonly ToolFunction[];
 
@@ -18,12 +25,11 @@ export function requiredCall(
 ): Pick<ToolPlan, "opening" | "grammar" | "looserGrammar"> {
   const bound = (by: Functions) => boundCall(by, format, isParallel);
   const loose = looserFunctions(functions);
-  const [, behind] = format.markup?.name ?? [];
   return {
     opening: openingOf(format),
     grammar: bound(functions),
     ...(loose && {
-      looserGrammar: behind === undefined ? bound(loose) : namesGrammar(functions, behind),
+      looserGrammar: format.markup ? namesGrammar(functions, format) : bound(loose),
     }),
   };
 }
@@ -34,21 +40,30 @@ export function looserFunctions(functions: Functions): Functions | null {
   return functions.map((each) => ({ ...each, parameters: undefined }));
 }
 
-function openingOf(format: CallFormat): string {
-  const { open, close, named, isList, markup, hasGemmaCalls } = format;
-  if (markup) return `${open}${markup.name[0] === "" ? "" : "\n"}${markup.name[0]}`;
+function openingOf(
+  { open, close, named, isList, markup, textEnd, textLead, ...format }: CallFormat,
+): string {
+  const { hasGemmaCalls, hasPythonCalls } = format;
+  if (markup) {
+    const { isTight, name: [before] } = markup;
+    return `${textEnd ?? ""}${open}${isTight || before === "" ? "" : "\n"}${before}`;
+  }
+  // The template has opened it.
+  if (textLead !== undefined) return "";
   if (named && !isList) return open + named.begin;
   if (hasGemmaCalls) return `${open}call:`;
-  return open === "" || isList || close === "" ? open : `${open}\n`;
+  return open === "" || isList || hasPythonCalls || close === "" ? open : `${open}\n`;
 }
 
 function boundCall(functions: Functions, format: CallFormat, isParallel: boolean): GrammarSource {
-  const { close, named, isList, hasPythonCalls, hasGemmaCalls, markup } = format;
-  if (markup) return markupGrammar(functions, format, { isParallel, isBegun: true });
-  if (named && !isList) return namedGrammar(functions, format, { isParallel, isBegun: true });
-  if (hasGemmaCalls) return gemmaGrammar(functions, { format, isParallel, isBegun: true });
-  if (close !== "" && !isList && !hasPythonCalls) {
-    return taggedGrammar(functions, format, isParallel);
-  }
+  const { open, named, isList, textLead, hasPythonCalls, hasGemmaCalls, markup } = format;
+  const how = { format, isParallel, isBegun: true };
+  if (markup) return markupGrammar(functions, format, how);
+  if (textLead !== undefined) return recipientsGrammar(functions, { ...how, isDue: true });
+  if (named && !isList) return namedGrammar(functions, format, how);
+  if (hasGemmaCalls) return gemmaGrammar(functions, how);
+  if (hasPythonCalls) return pythonGrammar(functions, how);
+  if (isList && open !== "") return listGrammar(functions, format, isParallel);
+  if (open !== "") return taggedGrammar(functions, format, isParallel);
   return { kind: "jsonSchema", schema: forcedSchema(functions, format, isParallel) };
 }

@@ -2,7 +2,8 @@
  * What a model thinks before it answers, told apart from the answer, while it comes: thoughts stand
  * between two marks at the beginning. What follows is another parser's, or text.
  */
-import type { AnswerParser, Delta } from "./call_parser.ts";
+import { tagSuffixOf } from "./markup_call.ts";
+import type { AnswerParser, Delta } from "./answer_parser.ts";
 
 /** What thoughts stand between. */
 export interface ThoughtMarks {
@@ -10,6 +11,10 @@ export interface ThoughtMarks {
   readonly close: string;
   /** What closes thoughts that are not to be had, as the model would write it. */
   readonly closing: string;
+  /** What stands between them and the answer. */
+  readonly answer?: string;
+  /** What of them a template has; left out: what closes them. */
+  readonly sign?: string;
 }
 
 const TAGS: ThoughtMarks = { open: "<think>", close: "</think>", closing: "</think>\n\n" };
@@ -29,9 +34,31 @@ const ACTIONS: ThoughtMarks = {
   closing: "<|END_THINKING|>",
 };
 
+/** Apertus'. */
+const INNER: ThoughtMarks = {
+  open: "<|inner_prefix|>",
+  close: "<|inner_suffix|>",
+  closing: "<|inner_suffix|>",
+};
+
+/** Kimi K3's, whose template puts its tags together. */
+const SECTIONS: ThoughtMarks = {
+  open: "<|open|>think<|sep|>",
+  close: "<|close|>think<|sep|>",
+  closing: "<|close|>think<|sep|><|open|>response<|sep|>",
+  answer: "<|open|>response<|sep|>",
+  sign: "<|open|>",
+};
+
 /** The marks that a chat template knows; null: none. */
 export function thoughtMarksOf(template: string): ThoughtMarks | null {
-  return [TAGS, CHANNEL, BRACKETS, ACTIONS].find(({ close }) => template.includes(close)) ?? null;
+  const suffix = tagSuffixOf(template);
+  if (suffix !== undefined) {
+    const [open, close] = [`<think${suffix}>`, `</think${suffix}>`];
+    return { open, close, closing: close };
+  }
+  const all = [TAGS, CHANNEL, BRACKETS, ACTIONS, INNER, SECTIONS];
+  return all.find(({ close, sign = close }) => template.includes(sign)) ?? null;
 }
 
 export interface ThoughtParserOptions {
@@ -43,6 +70,14 @@ export interface ThoughtParserOptions {
   readonly controls?: ReadonlyMap<number, string>;
   /** Reads what follows; left out: it is text. */
   readonly answer?: AnswerParser;
+  /** Calls may be made before thoughts are closed. */
+  readonly callMark?: CallMark;
+}
+
+/** What opens calls, and which of its pieces are control tokens. */
+export interface CallMark {
+  readonly open: string;
+  readonly controls?: ReadonlyMap<number, string>;
 }
 
 type State = "start" | "open" | "thoughts" | "behind" | "answer";
@@ -51,12 +86,14 @@ export class ThoughtParser implements AnswerParser {
   readonly #answer: AnswerParser | undefined;
   readonly #marks: ThoughtMarks;
   readonly #controls: ReadonlyMap<number, string> | undefined;
+  readonly #callMark: CallMark | undefined;
   #state: State;
   /** Text that was not told yet. */
   #held = "";
 
-  constructor({ isOpened, marks = TAGS, controls, answer }: ThoughtParserOptions) {
+  constructor({ isOpened, marks = TAGS, controls, answer, callMark }: ThoughtParserOptions) {
     this.#answer = answer;
+    this.#callMark = callMark;
     this.#controls = controls;
     this.#marks = marks;
     this.#state = isOpened ? "open" : "start";
@@ -67,8 +104,11 @@ export class ThoughtParser implements AnswerParser {
   }
 
   push(text: string, ids: readonly number[] = []): Delta[] {
-    const mark = ids.map((id) => this.#controls?.get(id) ?? "").join("");
-    if (this.#state !== "answer") this.#held += mark;
+    const isAnswer = this.#state === "answer";
+    const isThinking = this.#state === "thoughts" || this.#state === "open";
+    const others = isThinking ? this.#callMark?.controls : undefined;
+    const mark = ids.map((id) => this.#controls?.get(id) ?? others?.get(id) ?? "").join("");
+    if (!isAnswer) this.#held += mark;
     this.#held += text;
     const thoughts: Delta[] = [];
     // A control token of the answer's has no text that would begin it.
@@ -84,7 +124,10 @@ export class ThoughtParser implements AnswerParser {
     if (this.#state === "thoughts") this.#think(thoughts);
     if (this.#state === "behind" && this.#held.trimStart() !== "") this.#begin();
     if (this.#state !== "answer") return thoughts;
-    return [...thoughts, ...this.#read(this.#take(), ids)];
+    // What is spelt in the text already comes once only.
+    const isSpelt = (id: number) => this.#controls?.has(id) || others?.has(id);
+    const rest = isAnswer ? ids : ids.filter((id) => !isSpelt(id));
+    return [...thoughts, ...this.#read(this.#take(), rest)];
   }
 
   end(): Delta[] {
@@ -123,13 +166,17 @@ export class ThoughtParser implements AnswerParser {
   }
 
   #think(out: Delta[]): void {
-    const { close } = this.#marks;
-    const end = this.#held.indexOf(close);
-    const known = this.#held.slice(0, end < 0 ? heldFrom(this.#held, close) : end);
+    const held = this.#held;
+    const ends = [this.#marks.close, this.#callMark?.open ?? ""].filter((mark) => mark !== "");
+    const [end, close] = ends.map((mark) => [held.indexOf(mark), mark] as const)
+      .filter(([at]) => at >= 0).sort(([a], [b]) => a - b)[0] ?? [-1, ""];
+    const rest = Math.min(...ends.map((mark) => heldFrom(held, mark)));
+    const known = held.slice(0, end < 0 ? rest : end);
     const text = end < 0 ? known : known.trimEnd();
     if (text !== "") out.push({ kind: "reasoning", text });
-    this.#held = this.#held.slice(end < 0 ? known.length : end + close.length);
-    if (end >= 0) this.#state = "behind";
+    const isCall = close !== this.#marks.close;
+    this.#held = held.slice(known.length + (isCall ? 0 : close.length));
+    if (end >= 0) this.#state = isCall ? "answer" : "behind";
   }
 
   #begin(): void {

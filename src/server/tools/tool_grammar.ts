@@ -1,8 +1,11 @@
 /** What an answer with calls of functions is bound to: schemas and grammars. Pure. */
 import type { GrammarPart, GrammarSource } from "../../llm/types.ts";
 import type { CallFormat } from "./call_format.ts";
-import { gemmaGrammar } from "./gemma_grammar.ts";
-import { LINE_END, markupGrammar } from "./markup_grammar.ts";
+import { GEMMA_QUOTE } from "./gemma_arguments.ts";
+import { bareGrammar, recipientsGrammar } from "./lead_grammar.ts";
+import { markupGrammar } from "./markup_grammar.ts";
+import { gemmaGrammar, pythonGrammar } from "./written_grammar.ts";
+import { closingOf, LINE_END, marksIn, speltBy } from "./spelt_marks.ts";
 import type { ToolFunction } from "./tool_plan.ts";
 
 type Functions = readonly ToolFunction[];
@@ -23,27 +26,52 @@ export function schemaOrCall(functions: Functions, format: CallFormat, answer: u
 }
 
 /**
- * What holds behind the opening of a call that the model chose to make; null: nothing, for calls
- * have no opening, or are no JSON. Names are bound, and arguments to the functions' schemas, or to
- * be objects.
+ * What holds behind the opening of a call that the model chose to make; null: nothing. Names are
+ * bound, and arguments to the functions' schemas, or to be objects.
  */
 export function autoGrammar(
   functions: Functions,
   format: CallFormat,
   isParallel: boolean,
 ): GrammarSource | null {
-  const { open, close, named, isList, hasPythonCalls, hasGemmaCalls, markup } = format;
+  const { open, named, isList, textLead, hasGemmaCalls, hasPythonCalls, markup } = format;
+  const how = { format, isParallel, isBegun: false };
   if (markup) {
     // Names alone are told by tags; without one schema that is law nothing more is worth binding.
     if (!functions.some(({ strict }) => strict)) return null;
-    return { ...markupGrammar(functions, format, { isParallel }), trigger: open };
+    return behindOpening(format, markupGrammar(functions, format, how));
   }
-  if (named && !isList) {
-    return { ...namedGrammar(functions, format, { isParallel }), trigger: open };
-  }
-  if (hasGemmaCalls) return gemmaGrammar(functions, { format, isParallel, isBegun: false });
-  if (open === "" || isList || close === "" || hasPythonCalls) return null;
-  return { ...taggedGrammar(functions, format, isParallel), trigger: open };
+  if (textLead !== undefined) return recipientsGrammar(functions, how);
+  if (named && !isList) return behindOpening(format, namedGrammar(functions, format, how));
+  // Texts between control tokens are no texts to its rules.
+  const isSpelt = ![...format.controls?.values() ?? []].includes(GEMMA_QUOTE);
+  if (hasGemmaCalls) return isSpelt ? behindOpening(format, gemmaGrammar(functions, how)) : null;
+  if (hasPythonCalls) return behindOpening(format, pythonGrammar(functions, how));
+  if (open === "") return bareGrammar(functions, format, isParallel);
+  if (isList) return behindOpening(format, listGrammar(functions, format, isParallel));
+  return behindOpening(format, taggedGrammar(functions, format, isParallel));
+}
+
+/** What holds once the format's opening has been said. */
+function behindOpening(
+  { open, controls = new Map<number, string>() }: CallFormat,
+  grammar: GrammarSource,
+): GrammarSource {
+  const lead = marksIn(open, new Set(controls.values()));
+  if (lead.length === 1) return { ...grammar, trigger: open };
+  // Opened by control tokens and text, which are no one trigger.
+  return { kind: "parts", parts: { leads: [{ lead, then: { grammar } }] } };
+}
+
+/** A list of calls, each an object, and what closes it. */
+export function listGrammar(
+  functions: Functions,
+  format: CallFormat,
+  isParallel: boolean,
+): GrammarSource {
+  const schema = forcedSchema(functions, format, isParallel);
+  const list: GrammarPart = { grammar: { kind: "jsonSchema", schema } };
+  return { kind: "parts", parts: { all: [LINE_END, list, closingOf(format)] } };
 }
 
 /** One call or several, each an object between the format's tags; the first one's is open. */
@@ -52,12 +80,15 @@ export function taggedGrammar(
   format: CallFormat,
   isParallel: boolean,
 ): GrammarSource & { readonly kind: "parts" } {
-  const { open, close } = format;
+  const { open, close, isBlock, controls } = format;
+  const spelt = (text: string) => speltBy(text, new Set(controls?.values()));
   const schema = forcedSchema(functions, format, false);
   const call: GrammarPart = { grammar: { kind: "jsonSchema", schema } };
-  const between = { all: [LINE_END, close, LINE_END, open, LINE_END] };
+  const again = isBlock ? [] : [spelt(close), LINE_END, spelt(open)];
+  const between = { all: [LINE_END, ...again, LINE_END] };
   const calls = { repeat: call, between, min: 1, ...(!isParallel && { max: 1 }) };
-  return { kind: "parts", parts: { all: [LINE_END, calls, LINE_END, close] } };
+  const closing = close === "" ? [] : [LINE_END, spelt(close)];
+  return { kind: "parts", parts: { all: [LINE_END, calls, ...closing] } };
 }
 
 /**
@@ -97,40 +128,31 @@ export function namedGrammar(
   };
 }
 
-/** A text in which some names are those of control tokens. */
-export function speltBy(text: string, controls: ReadonlySet<string>): GrammarPart {
-  if (controls.size === 0) return text;
-  const names = [...controls].map(RegExp.escape).join("|");
-  const parts = text.split(new RegExp(`(${names})`)).filter((part) => part !== "");
-  return { all: parts.map((part) => controls.has(part) ? { token: part } : part) };
-}
-
 /** Behind what comes before a function's name: one of the names, then what tags grammars leave. */
-export function namesGrammar(functions: Functions, behind: string): GrammarSource {
-  const names = functions.map(({ name }) => quoted(name));
-  const newLine = behind === "\n" ? '"\\n"' : quoted(behind);
-  return { kind: "gbnf", text: `root ::= (${names.join(" | ")}) ${newLine} [^\\x00]*` };
-}
-
-/** A text as a terminal of a grammar. */
-function quoted(text: string): string {
-  return `"${text.replace(/["\\]/g, "\\$&")}"`;
+export function namesGrammar(
+  functions: Functions,
+  { markup, controls }: CallFormat,
+): GrammarSource {
+  const { name: [, behind], hasNumbers } = markup!;
+  const names = { anyOf: functions.map(({ name }) => name) };
+  const next = hasNumbers ? '" ' : speltBy(behind, new Set(controls?.values()));
+  return { kind: "parts", parts: { all: [names, next, { leads: [] }] } };
 }
 
 function callSchemas(
   functions: Functions,
-  { nameKey = "name", argumentsKey }: CallFormat,
+  { nameKey = "name", argumentsKey, isKeyed }: CallFormat,
   definitions: Record<string, unknown>,
 ) {
-  return functions.map(({ name, parameters = { type: "object" } }, index) => ({
-    type: "object",
-    properties: {
-      [nameKey]: { const: name },
-      [argumentsKey]: placed(parameters, `function${index}`, definitions),
-    },
-    required: [nameKey, argumentsKey],
-    additionalProperties: false,
-  }));
+  return functions.map(({ name, parameters = { type: "object" } }, index) => {
+    const args = placed(parameters, `function${index}`, definitions);
+    return {
+      type: "object",
+      properties: isKeyed ? { [name]: args } : { [nameKey]: { const: name }, [argumentsKey]: args },
+      required: isKeyed ? [name] : [nameKey, argumentsKey],
+      additionalProperties: false,
+    };
+  });
 }
 
 function anyOf(schemas: readonly unknown[]): unknown {

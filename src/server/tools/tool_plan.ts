@@ -2,13 +2,18 @@
  * Functions that a client offers, and how the model is brought to call them: what the template is
  * told, what the answer is bound to, and what reads it. Pure; knows nothing of any API's wire.
  */
-import type { ChatMessage, GrammarSource, LanguageModel } from "../../llm/types.ts";
+import type { ChatMessage, GrammarPart, GrammarSource, LanguageModel } from "../../llm/types.ts";
 import type { Body } from "../known_fields.ts";
 import { argumentTypes } from "./argument_types.ts";
 import { BARE_CALL, type CallFormat, callFormatOf } from "./call_format.ts";
-import { type AnswerParser, CallParser, type CallParserOptions } from "./call_parser.ts";
+import type { AnswerParser } from "./answer_parser.ts";
+import { CallParser, type CallParserOptions, plainParser } from "./call_parser.ts";
 import { shownFunctions } from "./instructions.ts";
+import { recipientsGrammar } from "./lead_grammar.ts";
 import { looserFunctions, requiredCall } from "./required_call.ts";
+import { markupGrammar } from "./markup_grammar.ts";
+import { speltBy } from "./spelt_marks.ts";
+import type { CallMark } from "./thought_parser.ts";
 import { autoGrammar, schemaOrCall } from "./tool_grammar.ts";
 
 /** A function that the model may call. */
@@ -46,6 +51,8 @@ export interface ToolPlan {
   /** The grammar is of the answer's schema, too. */
   readonly isFormat?: boolean;
   readonly newParser?: () => AnswerParser;
+  /** What begins calls that may be made before thoughts are closed. */
+  readonly callMark?: CallMark;
 }
 
 /** Plans a conversation; `answerSchema` binds what is no call. */
@@ -55,13 +62,22 @@ export function planTools(
   request: ToolRequest | null,
   answerSchema?: unknown,
 ): ToolPlan {
-  const hasCalls = messages.some(({ role, tool_calls }) => role === "tool" || tool_calls);
-  if (request === null && !hasCalls) return { messages, opening: "" };
   const format = callFormatOf(model);
+  // Without functions all of an answer is text.
+  const unbound = {
+    opening: format.textLead ?? "",
+    ...(format.frames && { newParser: () => plainParser(format) }),
+  };
+  const hasCalls = messages.some(({ role, tool_calls }) => role === "tool" || tool_calls);
+  if (request === null && !hasCalls) return { messages, ...unbound };
   const { functions = [] } = request ?? {};
   const shown = shownFunctions(format, messages, functions);
-  if (request === null || functions.length === 0) return { ...shown, opening: "" };
-  return { ...shown, ...boundAnswer(format, request, answerSchema) };
+  if (request === null || functions.length === 0) return { ...shown, ...unbound };
+  const bound = { ...request, functions: functions.map(withoutOthers) };
+  return {
+    ...{ ...shown, ...boundAnswer(format, bound, answerSchema) },
+    ...(format.endsThoughts && { callMark: format }),
+  };
 }
 
 /** A function as templates and clients know it. */
@@ -75,6 +91,24 @@ export function onWire({ name, description, parameters }: ToolFunction) {
     },
   };
 }
+
+/** Whoever says that there are no arguments means that there are none. */
+export function withoutOthers(each: ToolFunction): ToolFunction {
+  const { parameters } = each;
+  if (parameters?.type !== "object" || parameters.properties === undefined) return each;
+  const { required, ...words } = parameters;
+  const isNothingDue = required === undefined || Array.isArray(required) && required.length === 0;
+  const said = Object.keys(words).filter((key) => !WORDS_ABOUT.has(key));
+  const isEmpty = isNothingDue && said.length === 0 &&
+    Object.keys(Object(parameters.properties)).length === 0;
+  return isEmpty ? { ...each, parameters: { ...parameters, additionalProperties: false } } : each;
+}
+
+/** What of a schema without properties says nothing of its values. */
+const WORDS_ABOUT: ReadonlySet<string> = new Set([
+  ...["type", "properties", "$schema", "$id", "$defs", "definitions"],
+  ...["title", "description", "examples", "$comment"],
+]);
 
 function boundAnswer(
   format: CallFormat,
@@ -96,7 +130,16 @@ function boundAnswer(
     });
   if (mode === "required") {
     const bound = requiredCall(functions, format, isParallel);
-    return { ...bound, newParser: parser({ isOpened: true }) };
+    return { ...bound, newParser: parser({ isOpened: true, isDue: true }) };
+  }
+  const isOpened = format.textLead !== undefined;
+  if (answerSchema !== undefined && isOpened) {
+    const text: GrammarPart = { grammar: { kind: "jsonSchema", schema: answerSchema } };
+    const grammar = recipientsGrammar(functions, { format, isParallel, text });
+    return { opening: "", grammar, isFormat: true, newParser: parser({ isOpened }) };
+  }
+  if (answerSchema !== undefined && format.frames) {
+    return { opening: "", ...framedSchema(request, format, answerSchema), newParser: parser() };
   }
   if (answerSchema !== undefined) {
     const { argumentsKey, idChars } = format;
@@ -118,6 +161,20 @@ function boundAnswer(
     opening: "",
     ...(grammar && { grammar }),
     ...(looser && { looserGrammar: looser }),
-    newParser: parser(),
+    newParser: parser({ isOpened }),
   };
+}
+
+/** An answer that follows the schema, or closes the text that the prompt has opened, and calls. */
+function framedSchema(
+  { functions, isParallel }: ToolRequest,
+  format: CallFormat,
+  answerSchema: unknown,
+): Pick<ToolPlan, "grammar" | "isFormat"> {
+  const { open, textEnd = "", controls } = format;
+  const text: GrammarPart = { grammar: { kind: "jsonSchema", schema: answerSchema } };
+  const before = speltBy(textEnd + open, new Set(controls?.values()));
+  const calls: GrammarPart = { grammar: markupGrammar(functions, format, { isParallel }) };
+  const parts = { anyOf: [text, { all: [before, calls] }] };
+  return { grammar: { kind: "parts", parts }, isFormat: true };
 }

@@ -22,3 +22,9 @@ Deno.test("readAnswer() shows thoughts that are marked between tags, and keeps t
   const brackets = new ScriptedModel({ details, controls, script });
   assertEquals(await read(brackets), ["<think>\nHm.\n</think>\n\nHello", "Hello"]);
 });
+
+Deno.test("readAnswer() shows what Functionary says to people without what says so", async () => {
+  const details = { chatTemplate: "{{ tools }}>>>all" };
+  const said = new ScriptedModel({ details, script: ["al", "l\nHello", ", >>> you"] });
+  assertEquals(await read(said), ["Hello, >>> you", "Hello, >>> you"]);
+});

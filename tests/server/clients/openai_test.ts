@@ -4,6 +4,7 @@ import { z } from "zod";
 import { zodResponseFormat } from "openai/helpers/zod";
 import OpenAI, { APIError, BadRequestError, InternalServerError, NotFoundError } from "openai";
 import type { GenerateRequest } from "../../../src/llm/types.ts";
+import { type NativeModel, nativeModel } from "../../support/native_calls.ts";
 import type { ScriptedModelOptions } from "../../support/scripted_model.ts";
 import { withServer } from "../http_client.ts";
 
@@ -146,6 +147,45 @@ Deno.test("OpenAI's client runs functions until there is an answer", async () =>
     assertEquals(asked, [{ city: "Ulm" }]);
     assertEquals(scripted.chats[1].map(({ role }) => role), ["user", "assistant", "tool"]);
   });
+});
+
+Deno.test("OpenAI's client puts calls in forms of models' own together from a stream", async () => {
+  const written = {
+    functionary: 'all\nI look.>>>f\n{"a": "é\\n"}>>>g\n{}',
+    apertus: 'I look.<|tools_prefix|>[{"f": {"a": "é\\n"}}, {"g": {}}]<|tools_suffix|>',
+    dsml:
+      'I look.\n\n<｜DSML｜function_calls>\n<｜DSML｜invoke name="f">\n<｜DSML｜parameter name="a" ' +
+      'string="true">é\n</｜DSML｜parameter>\n</｜DSML｜invoke>\n<｜DSML｜invoke name="g">\n' +
+      "</｜DSML｜invoke>\n</｜DSML｜function_calls>",
+  } as const;
+  const tools = ["f", "g"].map((name) => ({ type: "function" as const, function: { name } }));
+  for (const [name, text] of Object.entries(written)) {
+    await withClient(nativeModel(name as NativeModel, text), async (client) => {
+      const stream = client.chat.completions.stream({ model, messages, tools });
+      const { content, tool_calls: calls = [] } = await stream.finalMessage();
+      assertEquals([content, (await stream.finalChatCompletion()).choices[0].finish_reason], [
+        ...["I look.", "tool_calls"],
+      ]);
+      const read = calls.flatMap((call) =>
+        call.type === "function" ? [[call.function.name, JSON.parse(call.function.arguments)]] : []
+      );
+      assertEquals(read, [["f", { a: "é\n" }], ["g", {}]], name);
+      assertEquals(new Set(calls.map(({ id }) => id)).size, 2);
+      // What came goes back.
+      const results = calls.map(({ id }) => ({
+        role: "tool" as const,
+        tool_call_id: id,
+        content: "r",
+      }));
+      const next = [
+        ...messages,
+        { role: "assistant" as const, content, tool_calls: calls },
+        ...results,
+      ];
+      const again = client.chat.completions.stream({ model, messages: next, tools });
+      assertEquals((await again.finalMessage()).tool_calls?.length, 2);
+    });
+  }
 });
 
 Deno.test("OpenAI's client gets a tool call that must be made", async () => {

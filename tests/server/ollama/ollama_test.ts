@@ -66,7 +66,7 @@ Deno.test("POST /api/generate takes raw prompts, gaps and system messages", asyn
     { role: "system", content: "s" },
     { role: "user", content: "a" },
   ]);
-  assertEquals(model.chatOptions[0]?.variables, { enable_thinking: false });
+  assertEquals(model.chatOptions[0]?.variables, { enable_thinking: false, thinking: false });
 });
 
 Deno.test("a request without a question loads its model, or lets it go", async () => {

@@ -68,7 +68,7 @@ Deno.test("toChatRequest() gives templates calls with arguments, and roles that 
       content: "",
       tool_calls: [
         { id: "c1", type: "function", function: { name: "f", arguments: { a: 1 } } },
-        { id: "c1", type: "function", function: { name: "f", arguments: `{"a":` } },
+        { id: "c1", type: "function", function: { name: "f", arguments: { arguments: `{"a":` } } },
       ],
     },
     { role: "tool", content: "1", tool_call_id: "c1" },
@@ -79,6 +79,27 @@ Deno.test("toChatRequest() gives templates calls with arguments, and roles that 
     },
     { role: "tool", name: "f", content: "2" },
   ]);
+});
+
+Deno.test("arguments that are no JSON object become one, which templates go through", () => {
+  const deep = "[".repeat(5000) + "]".repeat(5000);
+  for (
+    const [written, shown] of [
+      ["", {}],
+      [" \n", {}],
+      ["[1]", { arguments: "[1]" }],
+      ["5", { arguments: "5" }],
+      ["null", { arguments: "null" }],
+      ["{bad", { arguments: "{bad" }],
+      [deep, { arguments: deep }],
+      [`{"a": {"b": []}}`, { a: { b: [] } }],
+    ] as const
+  ) {
+    const cut = { ...call, function: { name: "f", arguments: written } };
+    const messages = [user, { role: "assistant", content: null, tool_calls: [cut] }];
+    const [, { tool_calls: calls }] = parse({ messages }).conversation.messages;
+    assertEquals((calls as typeof cut[])[0].function.arguments as unknown, shown, written);
+  }
 });
 
 Deno.test("toChatRequest() passes on how much a model should think", () => {

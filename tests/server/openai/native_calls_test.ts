@@ -2,7 +2,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { type NativeModel, nativeModel } from "../../support/native_calls.ts";
 import { CHAT, hello, post, readEvents, testApp } from "../http_client.ts";
 
-const SAID: Readonly<Record<NativeModel, string>> = {
+const SAID: Readonly<Record<Exclude<NativeModel, "llama">, string>> = {
   deepseekR1:
     "I look.<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>f\n```json\n" +
     '{"a": 1}\n```<｜tool▁call▁end｜>\n<｜tool▁call▁begin｜>function<｜tool▁sep｜>g\n```json\n{}\n' +
@@ -12,13 +12,24 @@ const SAID: Readonly<Record<NativeModel, string>> = {
   kimi: "I look.<|tool_calls_section_begin|><|tool_call_begin|>functions.f:0" +
     '<|tool_call_argument_begin|>{"a": 1}<|tool_call_end|><|tool_call_begin|>functions.g:1' +
     "<|tool_call_argument_begin|>{}<|tool_call_end|><|tool_calls_section_end|>",
+  dsml:
+    'I look.\n\n<｜DSML｜function_calls>\n<｜DSML｜invoke name="f">\n<｜DSML｜parameter name="a" ' +
+    'string="false">1</｜DSML｜parameter>\n</｜DSML｜invoke>\n<｜DSML｜invoke name="g">\n' +
+    "</｜DSML｜invoke>\n</｜DSML｜function_calls>",
+  functionary: 'all\nI look.>>>f\n{"a": 1}>>>g\n{}',
+  apertus: 'I look.<|tools_prefix|>[{"f": {"a": 1}}, {"g": {}}]<|tools_suffix|>',
+  kimi3:
+    'I look.<|close|>response<|sep|><|open|>tools<|sep|><|open|>call tool="f" index="1"<|sep|>' +
+    '<|open|>argument key="a" type="number"<|sep|>1<|close|>argument<|sep|><|close|>call<|sep|>' +
+    '<|open|>call tool="g" index="2"<|sep|><|close|>call<|sep|><|close|>tools<|sep|>' +
+    "<|close|>message<|sep|>",
   mistral: 'I look.[TOOL_CALLS]f[ARGS]{"a": 1}[TOOL_CALLS]g[ARGS]{}',
 };
 const CALLS = [["f", '{"a": 1}'], ["g", "{}"]];
 const functions = ["f", "g"].map((name) => ({ name, parameters: { type: "object" } }));
 const tools = functions.map((each) => ({ type: "function", function: each }));
 const appOf = (name: string) =>
-  testApp(nativeModel(name as NativeModel, SAID[name as NativeModel]));
+  testApp(nativeModel(name as NativeModel, SAID[name as keyof typeof SAID]));
 
 for (const name of Object.keys(SAID)) {
   Deno.test(`calls of ${name} come apart in every API, whole and streamed`, async () => {
@@ -68,6 +79,22 @@ Deno.test("a call between marks that must be made is opened in the prompt and bo
   assert(model.decode(model.requests[0].ids).endsWith("Hi\uE100\uE101"));
   assertEquals(model.requests[0].grammar?.kind, "parts");
   assertStringIncludes(JSON.stringify(model.requests[0].grammar), '{"token":"<｜tool▁sep｜>"}');
+});
+
+Deno.test("a call ends Apertus' thoughts, which were not closed", async () => {
+  const { details, ...model } = nativeModel(
+    "apertus",
+    'Hm.<|tools_prefix|>[{"f": {"a": 1}}]<|tools_suffix|>',
+  );
+  const chatTemplate = `${details!.chatTemplate}<|inner_prefix|><|inner_suffix|>`;
+  const { app } = testApp({
+    ...model,
+    details: { chatTemplate },
+    script: ["<|inner_prefix|>", ...model.script as string[]],
+  });
+  const { choices: [{ message }] } = await (await post(app, CHAT, { ...hello, tools })).json();
+  assertEquals([message.reasoning_content, message.content], ["Hm.", null]);
+  assertEquals(message.tool_calls.map(({ function: called }: Call) => written(called)), [CALLS[0]]);
 });
 
 Deno.test("Kimi's calls are called what it calls them, in answers and in what follows", async () => {

@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { judgeCall } from "../tools/bound_calls.ts";
 import { CHAT, hello, post, readEvents, testApp } from "../http_client.ts";
 
 const details = { chatTemplate: "{{ tools }}<tool_call><think></think>" };
@@ -38,7 +39,9 @@ Deno.test("calls behind thoughts are found, and schemas hold behind thoughts", a
   assertEquals([message.reasoning_content, message.tool_calls.length], ["Which?", 1]);
   const response_format = { type: "json_object" };
   await post(app, CHAT, { ...opened, response_format });
-  assertEquals(model.requests[1].grammar, { kind: "json", trigger: "</think>" });
+  const bound = model.requests[1].grammar;
+  assertEquals(judgeCall(bound, "Hm {</think>\n\n{}"), "yes");
+  assertEquals(judgeCall(bound, "Hm {</think>Hm"), "Hm");
   await post(app, CHAT, { ...opened, tools, tool_choice: "required" });
   assertEquals(model.decode(model.requests[2].ids), "Hi<think>\n</think>\n\n<tool_call>\n");
 });
@@ -86,5 +89,7 @@ Deno.test("thoughts between control tokens come apart, and a call behind them", 
   // The prompt may open them, and a schema holds behind them.
   const opened = { messages: [{ role: "user", content: "Hi\uE300" }] };
   await post(app, CHAT, { ...opened, response_format: { type: "json_object" } });
-  assertEquals(model.requests[1].grammar, { kind: "json", trigger: "[/THINK]" });
+  const marks = ["[/THINK]"];
+  assertEquals(judgeCall(model.requests[1].grammar, "Hm {[/THINK]{}", marks), "yes");
+  assertEquals(judgeCall(model.requests[1].grammar, "Hm {[/THINK]Hm", marks), "Hm");
 });

@@ -83,6 +83,38 @@ Deno.test("a call that max_tokens cuts off ends with length", async () => {
   assertEquals(body.choices[0].message.tool_calls[0].function.arguments, `{"a":`);
 });
 
+Deno.test("a call that must be made and is cut off before its name is no text", async () => {
+  const { app } = testApp({ details, script: [CALL.slice("<tool_call>".length)] });
+  const must = { ...hello, tools, tool_choice: "required", max_tokens: 8 };
+  const { choices: [{ message, finish_reason }] } = await (await post(app, CHAT, must)).json();
+  assertEquals([message.content, message.tool_calls, finish_reason], ["", undefined, "length"]);
+});
+
+Deno.test("arguments are an object where a schema leaves it open, and none where there are none", async () => {
+  const { app, model } = testApp({ details });
+  const schemaOf = async (parameters: unknown) => {
+    const tool = { type: "function", function: { name: "f", parameters } };
+    const asked = { ...hello, tools: [tool], tool_choice: "required" };
+    await (await post(app, CHAT, asked)).body?.cancel();
+    const text = JSON.stringify(model.requests.at(-1)?.grammar);
+    return JSON.parse(/"arguments":(\{.*?\})\},"required"/.exec(text)![1]);
+  };
+  const none = { type: "object", properties: {}, additionalProperties: false };
+  assertEquals(await schemaOf(undefined), none);
+  assertEquals(await schemaOf(null), none);
+  assertEquals(await schemaOf({ type: "object", properties: {} }), none);
+  const nothing = { type: "object", properties: {}, required: [] };
+  assertEquals(await schemaOf(nothing), { ...nothing, additionalProperties: false });
+  assertEquals(await schemaOf({}), { type: "object" });
+  assertEquals(await schemaOf({ type: ["object", "null"] }), { type: "object" });
+  const named = { type: "object", properties: {}, required: ["a"] };
+  assertEquals(await schemaOf(named), named);
+  const open = { type: "object", properties: {}, additionalProperties: true };
+  assertEquals(await schemaOf(open), open);
+  const either = { anyOf: [{ type: "object" }] };
+  assertEquals(await schemaOf(either), either);
+});
+
 Deno.test("choices of one request have calls of their own", async () => {
   let count = 0;
   const { app } = testApp({ details, script: () => count++ === 1 ? [CALL] : ["No."] });
@@ -101,6 +133,11 @@ Deno.test("tools with bad schemas, names or choices are refused at once (fault 4
   const bad: [object, string][] = [
     [{ tools: [f({ parameters: "x" })] }, "tools[0].function.parameters"],
     [{ tools: [f({ parameters: [] })] }, "tools[0].function.parameters"],
+    [
+      { tools: [f({}), { ...f({}), function: { name: "g", parameters: { type: "string" } } }] },
+      "tools[1]",
+    ],
+    [{ tools: [f({ parameters: { type: ["string", "null"] } })] }, "tools[0]"],
     [{ tools: [f({ name: "a b" })] }, "tools[0].function.name"],
     [{ tools: [f({ name: "x".repeat(129) })] }, "tools[0].function.name"],
     [{ tools: [f({ name: `"\n` })] }, "tools[0].function.name"],

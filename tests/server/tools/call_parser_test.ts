@@ -1,11 +1,8 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import type { CallFormat } from "../../../src/server/tools/call_format.ts";
-import {
-  CallParser,
-  type CallParserOptions,
-  type Delta,
-} from "../../../src/server/tools/call_parser.ts";
+import type { Delta } from "../../../src/server/tools/answer_parser.ts";
+import { CallParser, type CallParserOptions } from "../../../src/server/tools/call_parser.ts";
 import { BARE_NAME_CALL } from "../../../src/server/tools/named_call.ts";
 
 const BARE: CallFormat = {

@@ -2,11 +2,13 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { callFormatOf } from "../../../src/server/tools/call_format.ts";
-import { CallParser, type Delta } from "../../../src/server/tools/call_parser.ts";
+import type { Delta } from "../../../src/server/tools/answer_parser.ts";
+import { CallParser } from "../../../src/server/tools/call_parser.ts";
 import { GemmaArguments } from "../../../src/server/tools/gemma_arguments.ts";
-import { gemmaGrammar } from "../../../src/server/tools/gemma_grammar.ts";
+import { gemmaGrammar } from "../../../src/server/tools/written_grammar.ts";
 import { thoughtMarksOf, ThoughtParser } from "../../../src/server/tools/thought_parser.ts";
 import { planTools } from "../../../src/server/tools/tool_plan.ts";
+import { fuzzRuns } from "../../support/fuzz.ts";
 import { judge } from "../../grammar/tiny.ts";
 import { ScriptedModel } from "../../support/scripted_model.ts";
 
@@ -28,6 +30,7 @@ const ARGUMENTS: readonly (readonly [written: string, json: string])[] = [
   ],
   ["a:[{x:1},{y:2}],b:{}}", '{"a": [{"x": 1}, {"y": 2}], "b": {}}'],
   // What no model should write is JSON all the same.
+  ["a:[,,b],c:[1,,2,]}", '{"a": ["b"], "c": [1, 2]}'],
   ["a:[1,],b:,}", '{"a": [1], "b": null}'],
   ["a:hello world}", '{"a": "hello world"}'],
   ["a:[1}", '{"a": [1]}'],
@@ -50,15 +53,18 @@ Deno.test("GemmaArguments makes JSON of what Gemma writes", () => {
 
 Deno.test("GemmaArguments makes JSON of anything that ends", () => {
   const piece = fc.constantFrom("a", ":", ",", "{", "}", "[", "]", '<|"|>', "1", " ", "<|", "é");
-  fc.assert(fc.property(fc.array(piece), (pieces) => {
-    const reader = new GemmaArguments();
-    let text = "";
-    for (const char of pieces.join("")) {
-      const progress = reader.push(char);
-      text += progress.text;
-      if (progress.end !== null) return void JSON.parse(text);
-    }
-  }));
+  fc.assert(
+    fc.property(fc.array(piece), (pieces) => {
+      const reader = new GemmaArguments();
+      let text = "";
+      for (const char of pieces.join("")) {
+        const progress = reader.push(char);
+        text += progress.text;
+        if (progress.end !== null) return void JSON.parse(text);
+      }
+    }),
+    fuzzRuns(300),
+  );
 });
 
 /** Thoughts, text and calls of an answer that comes in pieces. */
@@ -153,7 +159,7 @@ Deno.test("gemmaGrammar() lets through calls of functions with members and types
   assertEquals(judge(gemmaGrammar(FUNCTIONS, one), CALLS[2][0]), "no");
   const chosen = gemmaGrammar(FUNCTIONS, { ...BOUND, isBegun: false });
   assertEquals(judge(chosen, "call:g{}<tool_call|>"), "yes");
-  assertEquals(chosen.trigger, "<|tool_call>");
+  assertEquals(judge(chosen, "g{}"), "no");
 });
 
 Deno.test("what gemmaGrammar() lets through is read as JSON", () => {
@@ -167,6 +173,17 @@ Deno.test("what gemmaGrammar() lets through is read as JSON", () => {
     }
     assertEquals(deltas.some(({ kind }) => kind === "text"), false, written);
   }
+});
+
+Deno.test("calls of Gemma 4 are bound where they are chosen, unless texts are between control tokens", () => {
+  const request = { functions: FUNCTIONS, mode: "auto", isParallel: true } as const;
+  const asked = [{ role: "user", content: "Hi" }];
+  const { grammar } = planTools(MODEL, asked, request);
+  assertEquals(judge(grammar!, "Hi <|tool_call>call:g{}<tool_call|>"), "yes");
+  assertEquals(judge(grammar!, "Hi <|tool_call>call:h"), "no");
+  const controls = { '<|"|>': "\uE001" };
+  const older = new ScriptedModel({ details: { chatTemplate }, controls });
+  assertEquals(planTools(older, asked, request).grammar, undefined);
 });
 
 Deno.test("a call that Gemma 4 must make begins in the prompt", () => {

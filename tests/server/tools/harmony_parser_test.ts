@@ -1,6 +1,6 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import fc from "fast-check";
-import type { Delta } from "../../../src/server/tools/call_parser.ts";
+import type { Delta } from "../../../src/server/tools/answer_parser.ts";
 import { type HarmonyMark, MARK_TEXTS } from "../../../src/server/tools/harmony_marks.ts";
 import {
   HarmonyParser,

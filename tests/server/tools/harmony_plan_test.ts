@@ -164,6 +164,14 @@ Deno.test("planHarmony() binds a call that must be made to a name and its schema
   assertEquals(judge(`f${JSON_MARKS}{"a":1}`), "1}");
   assertEquals(judge(`f${JSON_MARKS}{"a":1}`, plan.looserGrammar), "yes");
   assertEquals(judge(`f${JSON_MARKS}[1]`, plan.looserGrammar), "[1]");
+  const none = { name: "n", parameters: { type: "object", properties: {} } };
+  const bare = planHarmony(
+    marks,
+    { ...conversation, tools: { ...required, functions: [none] } },
+    {},
+  );
+  assertEquals(judge(`n${JSON_MARKS}{}`, bare.grammar), "yes");
+  assertEquals(judge(`n${JSON_MARKS}{"x":1}`, bare.grammar), '"x":1}');
   const strict = { ...required, functions: [{ ...f, strict: true }, g] };
   const { looserGrammar } = planHarmony(marks, { ...conversation, tools: strict }, {});
   assertEquals(looserGrammar, undefined);

@@ -23,10 +23,9 @@ const auto: ToolRequest = { functions: [f, g], mode: "auto", isParallel: true };
 const required: ToolRequest = { ...auto, mode: "required" };
 const controls = Object.keys(CALL_CONTROLS);
 
-/** Of each model: a call of f and one of g, with what opens and closes them. */
-const CALLS: Readonly<
-  Record<NativeModel, readonly [first: string, second: string, close: string]>
-> = {
+/** Of models that write names between marks: calls of f and g, with what opens and closes them. */
+type Calls = readonly [first: string, second: string, close: string];
+const CALLS = {
   deepseekR1: [
     '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>f\n```json\n{"a":1}\n```' +
     "<｜tool▁call▁end｜>",
@@ -45,8 +44,8 @@ const CALLS: Readonly<
     "<|tool_calls_section_end|>",
   ],
   mistral: ['[TOOL_CALLS]f[ARGS]{"a":1}', "[TOOL_CALLS]g[ARGS]{}", ""],
-};
-const NAMES = Object.keys(CALLS) as NativeModel[];
+} satisfies Partial<Record<NativeModel, Calls>>;
+const NAMES = Object.keys(CALLS) as (keyof typeof CALLS)[];
 
 Deno.test("callFormatOf() finds marks that are control tokens, or text", () => {
   for (const name of NAMES) {

@@ -1,7 +1,8 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { BARE_CALL, type CallFormat } from "../../../src/server/tools/call_format.ts";
-import { CallParser, type Delta } from "../../../src/server/tools/call_parser.ts";
+import type { Delta } from "../../../src/server/tools/answer_parser.ts";
+import { CallParser } from "../../../src/server/tools/call_parser.ts";
 import { BARE_NAME_CALL } from "../../../src/server/tools/named_call.ts";
 import { thoughtMarksOf, ThoughtParser } from "../../../src/server/tools/thought_parser.ts";
 

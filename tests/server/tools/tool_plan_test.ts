@@ -98,10 +98,10 @@ Deno.test("planTools() binds an answer that must be a call to the functions' sch
   assertEquals(llama.grammar, { kind: "jsonSchema", schema: schemaOf("parameters") });
   const mistral = planTools(modelOf("mistral"), messages, required);
   assertEquals(mistral.opening, "[TOOL_CALLS]");
-  assertEquals(mistral.grammar, {
-    kind: "jsonSchema",
-    schema: { type: "array", items: schemaOf("arguments"), minItems: 1 },
-  });
+  const one = '{"name":"weather","arguments":{"city":"Ulm"}}';
+  assertEquals(judgeCall(mistral.grammar, `[${one},${one}]`), "yes");
+  assertEquals(judgeCall(mistral.grammar, one), one);
+  assertEquals(judgeCall(mistral.grammar, `[${one.replace('"Ulm"', "5")}]`), "5}}]");
   const parser = hermes.newParser!();
   assertEquals(parser.push(`{"name":"weather","arguments":{"city":"Ulm"}}`).map((d) => d.kind), [
     "call",
@@ -142,9 +142,6 @@ Deno.test("planTools() binds a call that the model chooses to make from its open
   assertEquals(judge(called("weather", 5), strict).startsWith("5"), true);
   assertEquals(judge(called("weather", "Ulm"), auto1), "yes");
   assertEquals(judge(`${called("weather", "Ulm")}\n${TAGS[0]}`, auto1), `\n${TAGS[0]}`);
-  for (const name of ["mistral", "llama3", "python", "json"] as const) {
-    assertEquals(planTools(modelOf(name), messages, auto).grammar, undefined, name);
-  }
 });
 
 Deno.test("planTools() lets an answer that follows a schema be a call as well", () => {
@@ -182,4 +179,36 @@ Deno.test("planTools() reads arguments between tags by their schemas", () => {
   const parser = plan.newParser!();
   const deltas = parser.push("weather>\n<parameter=city>\n17\n</parameter>\n</function>");
   assertEquals(deltas.slice(1), [{ kind: "arguments", call: 0, text: '{"city": "17"}' }]);
+});
+
+Deno.test("calls between tags that are control tokens are found, and bound by these", () => {
+  const CASES = {
+    [TEMPLATES.hermes]: ["<tool_call>", "</tool_call>", called("weather", "Ulm")],
+    "{{ tools }}<seed:tool_call><function=f><parameter=k>": [
+      ...["<seed:tool_call>", "</seed:tool_call>"],
+      "<seed:tool_call>\n<function=weather>\n<parameter=city>Ulm</parameter>\n</function>" +
+      "\n</seed:tool_call>",
+    ],
+  };
+  for (const [chatTemplate, [open, close, written]] of Object.entries(CASES)) {
+    const controls = { [open]: "\uE400", [close]: "\uE401" };
+    const model = new ScriptedModel({ details: { chatTemplate }, controls });
+    const pieces = `Hm.${written}`.split(new RegExp(`(${open}|${close})`)).filter((each) => each);
+    const parser = planTools(model, messages, auto).newParser!();
+    const deltas = pieces.flatMap((each) =>
+      each in controls
+        ? parser.push("", [model.encodeText(each, { special: true })[0]])
+        : parser.push(each)
+    );
+    const names = [...deltas, ...parser.end()].map((each) =>
+      "name" in each ? each.name : each.text
+    );
+    assertEquals(names.slice(0, 2), ["Hm.", "weather"]);
+    const judge = (mode: "auto" | "required") => {
+      const functions = [{ ...weather, strict: true }];
+      const { grammar, opening } = planTools(model, messages, { ...auto, functions, mode });
+      return judgeCall(grammar, written.slice(opening.length), [open, close]);
+    };
+    assertEquals([judge("auto"), judge("required")], ["yes", "yes"], chatTemplate);
+  }
 });

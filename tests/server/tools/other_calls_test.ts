@@ -1,0 +1,80 @@
+/** Calls of GigaChat 3.1, MiniMax M1, Firefunction, MiniCPM 5 and Hy3. */
+import { assertEquals } from "@std/assert";
+import { planTools, type ToolRequest } from "../../../src/server/tools/tool_plan.ts";
+import { ScriptedModel } from "../../support/scripted_model.ts";
+import { judgeCall } from "./bound_calls.ts";
+import { assertReadBy, auto, messages, required, strict } from "./read_calls.ts";
+
+const f1 = '{"name": "f", "arguments": {"a": 1}}';
+const g = '{"name": "ns/g.h", "arguments": {}}';
+const CALLS = [["f", '{"a": 1}'], ["ns/g.h", "{}"]] as const;
+
+/** Of each model: what of its template tells it, two calls, and what comes between name and 1. */
+const MODELS = {
+  gigachat: ["{{ tools }}<|function_call|>", `<|function_call|>${f1}<|function_call|>${g}`],
+  minimax: [
+    '{{ tools }}{{ "<tool_calls>\\n{" }}',
+    `<tool_calls>\n${f1}\n${g}\n</tool_calls>`,
+  ],
+  firefunction: ["{{ functions }} functools[{", `functools[${f1}, ${g}]`],
+  minicpm: [
+    '{{ tools }}<function name="f"><param name="k">',
+    '<function name="f"><param name="a">1</param></function><function name="ns/g.h"></function>',
+  ],
+  hy3: [
+    "{%- set HYTK = ':opensource' %}{{ tools }}{{ '<tool_sep{}>'.format(HYTK) }}",
+    "<tool_calls:opensource>\n<tool_call:opensource>f<tool_sep:opensource>\n" +
+    "<arg_key:opensource>a</arg_key:opensource>\n" +
+    "<arg_value:opensource>1</arg_value:opensource>\n</tool_call:opensource>\n" +
+    "<tool_call:opensource>ns/g.h<tool_sep:opensource>\n</tool_call:opensource>\n" +
+    "</tool_calls:opensource>",
+  ],
+} as const;
+
+for (const [name, [template, written]] of Object.entries(MODELS)) {
+  Deno.test(`calls of ${name} are read however they are cut, and bound`, () => {
+    assertReadBy(template, written, { text: "", calls: CALLS });
+    assertReadBy(template, `Well, {${written}`, { text: "Well, {", calls: CALLS });
+    assertReadBy(template, "Just <text> func", { text: "Just <text> func", calls: [] });
+    const model = new ScriptedModel({ details: { chatTemplate: template } });
+    const judge = (request: ToolRequest, by = written) => {
+      const { grammar, opening } = planTools(model, messages, request);
+      return judgeCall(grammar, by.slice(opening.length));
+    };
+    const opening = planTools(model, messages, required).opening;
+    assertEquals(written.startsWith(opening) && opening !== "", true, opening);
+    assertEquals(judge(required), "yes");
+    assertEquals(judge(strict, `Text ${written}`), "yes");
+    const bad = written.replace("1", "x");
+    for (const request of [required, strict]) assertEquals(judge(request, bad)[0], "x");
+    const unknown = written.replace(/\bf(?=[">{<])/, "h");
+    assertEquals(judge(required, unknown)[0], "h", unknown);
+    const single = judge({ ...required, isParallel: false });
+    assertEquals(single !== "yes" && single !== "begun" && !single.includes('"a"'), true, single);
+    assertEquals(planTools(model, messages, auto).tools?.length, 2);
+  });
+}
+
+Deno.test("thoughts of Hy3 come before its calls", () => {
+  const [template, written] = MODELS.hy3;
+  const thoughts = "<think:opensource>Hm <b>.</think:opensource>";
+  assertReadBy(template, thoughts + written, { thoughts: "Hm <b>.", text: "", calls: CALLS });
+  assertReadBy(template, `${thoughts}Hi`, { thoughts: "Hm <b>.", text: "Hi", calls: [] });
+});
+
+Deno.test("arguments of MiniCPM 5 may be character data, in which tags are text", () => {
+  const call = (value: string) =>
+    `<function name="f"><param name="s">${value}</param><param name="a">1</param></function>`;
+  const calls = (s: string) =>
+    [["f", JSON.stringify({ s, a: 1 }).replace(/":/g, '": ').replace(/,"a/, ', "a')]] as const;
+  for (
+    const [written, s] of [
+      ["<![CDATA[a </param> & <b>\nc]]>", "a </param> & <b>\nc"],
+      ["<![CDATA[]]>", ""],
+      ["a]]>b", "a]]>b"],
+      ["1", "1"],
+    ]
+  ) {
+    assertReadBy(MODELS.minicpm[0], call(written), { text: "", calls: calls(s) });
+  }
+});
