@@ -123,6 +123,12 @@ export interface TinyFamily {
     readonly valuesAreKeys?: boolean;
     /** Of what tokens give layers. */
     readonly inputLength?: number;
+    /** As Gemma 3n: so many residual streams, rows around attention, deviations by layer. */
+    readonly altUp?: {
+      readonly streams: number;
+      readonly rank: number;
+      readonly cutoffs: readonly number[];
+    };
   };
   /** What the last norm is called; left out: output_norm. */
   readonly outputNorm?: string;

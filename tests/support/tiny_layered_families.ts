@@ -25,6 +25,19 @@ export const LAYERED_FAMILIES = {
     },
     keys: { "rope.freq_base": f32(1e6), "final_logit_softcapping": f32(3) },
   },
+  "gemma3n": {
+    ...GEMMA4,
+    architecture: "gemma3n",
+    blockCount: 6,
+    layered: {
+      windowed: [true, true, false, true, true, false],
+      windowedDim: 32,
+      sharing: 3,
+      inputLength: 32,
+      altUp: { streams: 4, rank: 16, cutoffs: [1, 1, -Infinity, 0.5, -Infinity, -Infinity] },
+    },
+    keys: { "rope.freq_base": f32(1e6), "final_logit_softcapping": f32(3) },
+  },
   "gemma4-moe": {
     ...GEMMA4,
     blockCount: 4,

@@ -147,7 +147,10 @@ function randomWeights(
   // Decays of state spaces are below 0.
   if (tensor.name.endsWith(".ssm_a")) return makeFloats(count, () => -Math.exp(rng.normal()));
   const { mean, deviation } = weightDistribution(tensor, shape);
-  const size = tiedSize(tensor.name, shape.tied ? family.embeddingScale ?? 1 : 1);
+  // What this router reads is divided by the width: its rows are longer by as much.
+  const size = tensor.name.endsWith(".altup_router.weight")
+    ? shape.embeddingLength
+    : tiedSize(tensor.name, shape.tied ? family.embeddingScale ?? 1 : 1);
   return makeFloats(count, () => size * (mean + deviation * rng.normal()));
 }
 
