@@ -177,11 +177,11 @@ function showLayer(layer: LayerConfig): string {
   return `${seen}:${rope ?? "-"}${queries}${layer.hasStates ? "+s" : ""}${end}${own}`;
 }
 
-/** Width of heads, number of key/value heads, neurons, and whose keys the layer reads. */
-function showShape({ shape, keysOf }: LayerConfig): string {
+/** Width of heads, key/value heads, neurons, whose keys it reads, where gates are cut off. */
+function showShape({ shape, keysOf, gateCutoff }: LayerConfig): string {
   if (shape === undefined) return "";
   const { headDim, headCountKv, feedForwardLength } = shape;
-  return `(${headDim}x${headCountKv},${feedForwardLength})${
-    keysOf === undefined ? "" : `=${keysOf}`
-  }`;
+  const keys = keysOf === undefined ? "" : `=${keysOf}`;
+  const cutoff = gateCutoff === undefined ? "" : `>${gateCutoff}`;
+  return `(${headDim}x${headCountKv},${feedForwardLength})${keys}${cutoff}`;
 }

@@ -101,3 +101,13 @@ function planAltUp(
   plan.matrix("laurel_r", [rank, width]);
   plan.factors("laurel_post_norm.weight", width);
 }
+
+/**
+ * What the router reads is divided by the width: its rows are longer by as much. Layers add less
+ * than elsewhere, or what rounding makes different grows from layer to layer.
+ */
+export function sizeOfStreams(name: string, { embeddingLength }: TinyShape): number {
+  if (name.endsWith(".altup_router.weight")) return embeddingLength;
+  if (/post_(\w+_)?norm/.test(name)) return 0.5;
+  return /altup_(predict|correct)_coef|attn_q_norm/.test(name) ? 0.2 : 1;
+}
