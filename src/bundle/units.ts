@@ -42,8 +42,9 @@ type Tensors = ReadonlyMap<string, GgufTensor>;
 export function unitSources({ config, tensors }: ModelDescription): UnitSource[] {
   if (config.layers.some(({ gateCutoff }) => gateCutoff !== undefined)) {
     throw new UnsupportedModelError(
-      "Cannot sort this model's neurons for a packed file: where its gates are cut off depends on " +
-        "all gates of a layer, and a packed file brings them one by one: use the .gguf file as it is",
+      "Cannot sort this model's neurons for a packed file: where its gates are cut off depends " +
+        "on all gates of a layer, and a packed file brings them one by one: use the .gguf file " +
+        "as it is",
     );
   }
   const sources = tensors.layers.flatMap(({ feedForward }, layer): UnitSource[] => {

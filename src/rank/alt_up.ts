@@ -227,8 +227,8 @@ export class AltUp {
   }
 
   /**
-   * stream j += factor(j) · (residual − the first stream), the residual being what the layer made of
-   * it; then residual = the first stream times the layer's scale: what its input reads.
+   * stream j += factor(j) · (residual − the first stream), the residual being what the layer made
+   * of it; then residual = the first stream times the layer's scale: what its input reads.
    */
   correct({ router, routerNorm, correction, scale }: LayerAltUp): void {
     const { kernels, config: { embeddingLength: d }, plan, space, views, arena, n } = this.#state;

@@ -10,7 +10,7 @@ const GEMMA4: Differences = {
   ropes: [["neox", 32, 1e6, 1], ["neox", 16, 10000, 1]],
 };
 
-/** By family. Behind a layer's window and rope: heads' width x key/value heads, neurons, keys, cutoffs. */
+/** By family. Behind a window and rope: heads' width x key/value heads, neurons, keys, cutoffs. */
 export const EXPECTED_LAYERED: Readonly<Record<keyof typeof LAYERED_FAMILIES, Differences>> = {
   "gemma4": {
     ...GEMMA4,

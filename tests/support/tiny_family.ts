@@ -119,6 +119,8 @@ export interface TinyFamily {
     readonly neurons?: readonly number[];
     /** So many, the last ones, have no keys and values. */
     readonly sharing?: number;
+    /** They have tensors of some all the same. */
+    readonly keepsKeys?: boolean;
     /** Layers that see everything make values of what keys are made of. */
     readonly valuesAreKeys?: boolean;
     /** Of what tokens give layers. */

@@ -45,9 +45,8 @@ export function layerShape(shape: TinyShape, { layered }: TinyFamily, block: num
   };
 }
 
-/** Files of Gemma 3n have tensors of keys and values for all layers, whoever uses them. */
 export function hasKeys({ layered }: TinyFamily, shape: TinyShape, block: number): boolean {
-  return layered?.altUp !== undefined || block < shape.blockCount - (layered?.sharing ?? 0);
+  return layered?.keepsKeys === true || block < shape.blockCount - (layered?.sharing ?? 0);
 }
 
 export function hasValues(family: TinyFamily, shape: TinyShape, block: number): boolean {

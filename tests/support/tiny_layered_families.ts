@@ -20,7 +20,7 @@ export const GEMMA3N_OF_LLAMA_CPP: Partial<TinyFamily> = {
   layered: {
     windowed: Array.from({ length: 22 }, (_, layer) => layer % 5 < 4),
     windowedDim: 32,
-    sharing: 2,
+    ...{ sharing: 2, keepsKeys: true },
     inputLength: 256,
     altUp: {
       streams: 4,
