@@ -79,6 +79,18 @@ Deno.test("the engine carries all streams of gemma3n from arena to arena", () =>
   });
 });
 
+Deno.test("what mixes streams computes in floats whatever its type", () => {
+  const typeOf = (name: string) => /altup_router\.|laurel_l\./.test(name) ? "Q8_0" : undefined;
+  return withTinyFile(
+    { architecture: "gemma3n", seed: 3, typeOf },
+    (path) =>
+      withModel(path, { threads: 2 }, async (model) => {
+        const exact = new ReferenceModel(openGguf(path)).forward(IDS);
+        assertLess(nmse(await allLogits(model, IDS), exact), 8e-12);
+      }),
+  );
+});
+
 Deno.test("gemma3n is not packed: its gates depend on one another", () =>
   withTinyFile({ architecture: "gemma3n", type: "Q8_0" }, async (path) => {
     const out = await Deno.makeTempFile();

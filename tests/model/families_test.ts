@@ -71,6 +71,25 @@ Deno.test("describeModel() gives a SmallThinker without a window positions every
   }
 });
 
+Deno.test("describeModel() refuses a gemma3n that does not say where gates are cut off", () => {
+  const file = parseGguf(tinyModel({ architecture: "gemma3n" }));
+  const key = "gemma3n.activation_sparsity_scale";
+  const lists = [undefined, 1, [1, 1, 1], [1, 1, 1, 1, 1, NaN], [1, 1, 1, 1, 1, Infinity]];
+  for (const said of lists) {
+    const list = Array.isArray(said) ? Float32Array.from(said) : said;
+    const of = () => describeModel(withMetadata(file, { [key]: list as GgufValue }));
+    assertThrows(of, ModelFormatError, "a list of 6 numbers, one for each block");
+  }
+});
+
+Deno.test("describeModel() refuses a gemma3n whose layers compute with another stream", () => {
+  const file = parseGguf(tinyModel({ architecture: "gemma3n" }));
+  for (const [key, said] of [["active_idx", 1], ["num_inputs", 1], ["num_inputs", 17]]) {
+    const of = () => describeModel(withMetadata(file, { [`gemma3n.altup.${key}`]: said }));
+    assertThrows(of, ModelFormatError, `gemma3n.altup.${key}`);
+  }
+});
+
 Deno.test("describeModel() takes parallel blocks from the tensors, whatever the key says", () => {
   for (const architecture of ["stablelm", "stablelm-parallel"] as const) {
     const file = parseGguf(tinyModel({ architecture }));
