@@ -5,6 +5,7 @@ import { openGguf } from "../../src/gguf/mod.ts";
 import { describeForUse, planModel } from "../../src/llm/mod.ts";
 import { PAGE_BYTES } from "../../src/memory/arena.ts";
 import { packFile } from "../../src/pack/mod.ts";
+import { gpuObstacle } from "../../src/rank/gpu/obstacle.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { loadKernelModule } from "../../wasm/mod.ts";
 import { nmse } from "../support/compare.ts";
@@ -79,6 +80,18 @@ Deno.test("the engine carries all streams of gemma3n from arena to arena", () =>
   });
 });
 
+Deno.test("the large matrices of both ends are quantised as others are", () => {
+  const typeOf = (name: string) => /altup_(un|proj)/.test(name) ? "Q8_0" : undefined;
+  return withTinyFile(
+    { architecture: "gemma3n", seed: 3, typeOf },
+    (path) =>
+      withModel(path, { threads: 2 }, async (model) => {
+        const exact = new ReferenceModel(openGguf(path)).forward(IDS);
+        assertLess(nmse(await allLogits(model, IDS), exact), 1e-3);
+      }),
+  );
+});
+
 Deno.test("what mixes streams computes in floats whatever its type", () => {
   const typeOf = (name: string) => /altup_router\.|laurel_l\./.test(name) ? "Q8_0" : undefined;
   return withTinyFile(
@@ -90,6 +103,14 @@ Deno.test("what mixes streams computes in floats whatever its type", () => {
       }),
   );
 });
+
+Deno.test("a GPU says that several residual streams are not for it", () =>
+  withTinyFile({ architecture: "gemma3n" }, (path) => {
+    const file = openGguf(path);
+    const obstacle = gpuObstacle({ model: describeForUse(file), file }, {});
+    assertEquals(obstacle, "several residual streams are the threads'");
+    return Promise.resolve();
+  }));
 
 Deno.test("gemma3n is not packed: its gates depend on one another", () =>
   withTinyFile({ architecture: "gemma3n", type: "Q8_0" }, async (path) => {

@@ -23,6 +23,6 @@ export const LAYERED_LOGITS: Readonly<
 /** The reference's greedy ids after the first 12 of the prompt. */
 export const LAYERED_GREEDY: Readonly<Record<keyof typeof LAYERED_FAMILIES, readonly number[]>> = {
   "gemma4": [468, 284, 376, 26, 37, 497, 204, 482, 388, 444, 187, 396],
-  "gemma3n": [125, 237, 237, 237, 237, 101, 502, 37, 201, 201, 201, 201],
+  "gemma3n": [494, 494, 425, 425, 96, 96, 96, 96, 96, 96, 96, 96],
   "gemma4-moe": [116, 127, 345, 296, 216, 230, 65, 158, 372, 268, 419, 148],
 };

@@ -26,7 +26,7 @@ export const EXPECTED_LAYERED: Readonly<Record<keyof typeof LAYERED_FAMILIES, Di
     ropes: [["neox", 32, 1e6, 1], ["neox", 32, 10000, 1]],
     layerInputLength: 32,
     altUp: { streamCount: 4 },
-    layers: "8:1(32x2,96)>1 8:1(32x2,96)>1 0:0(32x2,96) " +
+    layers: "8:1(32x2,96)>1 8:1(32x2,96)>0 0:0(32x2,96) " +
       "8:1(32x2,96)=1>0.5 8:1(32x2,96)=1 0:0(32x2,96)=2",
   },
   "gemma4-moe": {

@@ -3,7 +3,7 @@ import { assertAlmostEquals, assertEquals, assertMatch, assertThrows } from "@st
 import { ModelFormatError, UnsupportedModelError } from "../../src/base/errors.ts";
 import { type GgufValue, parseGguf } from "../../src/gguf/mod.ts";
 import { describeModel, type LayerConfig, type ModelConfig } from "../../src/model/mod.ts";
-import type { TinyFamilyName } from "../support/tiny_families.ts";
+import { TINY_FAMILIES, type TinyFamilyName } from "../support/tiny_families.ts";
 import { tinyModel } from "../support/tiny_model.ts";
 import { withMetadata } from "./changed_file.ts";
 import { EXPECTED } from "./expected_families.ts";
@@ -69,6 +69,24 @@ Deno.test("describeModel() gives a SmallThinker without a window positions every
     const { layers } = describeModel(withMetadata(file, { [key]: window })).config;
     assertEquals(layers.map(showLayer).join(" "), "0:0 0:0 0:0 0:0 0:0");
   }
+});
+
+Deno.test("describeModel() fills in what files of Gemma 3n leave out", () => {
+  const keys = ["final_logit_softcapping", "attention.sliding_window", "altup.active_idx"];
+  const gone = [...keys, "attention.sliding_window_pattern", "altup.num_inputs"];
+  const layered = { ...TINY_FAMILIES["gemma3n"].layered, keepsKeys: true };
+  const whole = tinyModel({ architecture: "gemma3n", changes: { layered } });
+  const file = withMetadata(parseGguf(whole), {
+    ...Object.fromEntries(gone.map((key) => [`gemma3n.${key}`, undefined])),
+    "gemma3n.attention.shared_kv_layers": 0,
+    "gemma3n.rope.scaling.type": "linear",
+    "gemma3n.rope.scaling.factor": 8,
+  });
+  const { logitSoftCap, altUp, layers, ropes } = describeModel(file).config;
+  assertEquals([logitSoftCap, altUp], [30, { streamCount: 4 }]);
+  assertEquals(layers.map(({ slidingWindow }) => slidingWindow), [512, 512, 512, 512, 0, 512]);
+  // Layers that see everything are stretched, the others are not.
+  assertEquals(ropes.map(({ scaling }) => scaling.factor), [8, 1]);
 });
 
 Deno.test("describeModel() refuses a gemma3n that does not say where gates are cut off", () => {

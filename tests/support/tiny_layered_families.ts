@@ -82,7 +82,7 @@ export const LAYERED_FAMILIES = {
       windowedDim: 32,
       sharing: 3,
       inputLength: 32,
-      altUp: { streams: 4, rank: 16, cutoffs: [1, 1, -Infinity, 0.5, -Infinity, -Infinity] },
+      altUp: { streams: 4, rank: 10, cutoffs: [1, 0, -Infinity, 0.5, -Infinity, -Infinity] },
     },
     keys: { "rope.freq_base": f32(1e6), "final_logit_softcapping": f32(3) },
   },
