@@ -1,4 +1,5 @@
 /** Gemma 3n: several residual streams, and gates that are cut off, in all ways to run a model. */
+import "../support/thread_pool.ts";
 import { assert, assertEquals, assertGreater, assertLess, assertRejects } from "@std/assert";
 import { UnsupportedModelError } from "../../src/base/errors.ts";
 import { openGguf } from "../../src/gguf/mod.ts";
@@ -20,16 +21,15 @@ const IDS = TINY_PROMPT.slice(0, 25);
 const cutoffs = layered.altUp.cutoffs.map((cutoff) => cutoff === -Infinity ? cutoff : 1.645);
 const WIDE = {
   architecture: "gemma3n",
-  feedForwardLength: 512,
+  feedForwardLength: 256,
   seed: 4,
   changes: { layered: { ...layered, altUp: { ...layered.altUp, cutoffs } } },
 } as const;
 
 Deno.test("neurons whose gates are cut off are left out, with the bits of each token alone", () =>
   withTinyFile({ ...WIDE, type: "Q4_0" }, async (path) => {
-    const steps = [1, 2, 8, 16];
-    const [single, two, eight, long] = await logitsBy(path, steps, {});
-    assertEquals([two, eight], [single, single]);
+    const [single, eight, long] = await logitsBy(path, [1, 8, 16], {});
+    assertEquals(eight, single);
     const [dense] = await logitsBy(path, [1], { sparse: false });
     // All of a long step's neurons are computed, also those of silent ones.
     assertLess(nmse(single, dense), 1e-4);
@@ -46,13 +46,13 @@ async function logitsBy(path: string, steps: readonly number[], options: { spars
 
 Deno.test("generate() of gemma3n answers at once as alone, and says what was left out", () =>
   withTinyFile({ ...WIDE, type: "Q8_0" }, async (path) => {
-    const requests = someRequests(4, 12);
-    await withModel(path, { threads: 2, parallel: 4, chunkTokens: 32 }, async (model) => {
+    const requests = someRequests(3, 12);
+    await withModel(path, { threads: 2, parallel: 3, chunkTokens: 32 }, async (model) => {
       const alone: (readonly number[])[] = [];
       for (const request of requests) {
         const { ids, timings } = await model.generate(request).result;
         alone.push(ids);
-        const share = (timings.skippedNeurons ?? 0) / ((ids.length - 1) * 3 * 512);
+        const share = (timings.skippedNeurons ?? 0) / ((ids.length - 1) * 3 * 256);
         assert(share > 0.92 && share < 0.98, `${share} of neurons`);
       }
       const together = await Promise.all(requests.map((each) => model.generate(each).result));
