@@ -37,9 +37,16 @@ type Tensors = ReadonlyMap<string, GgufTensor>;
 
 /**
  * By layer, then by expert, the shared one last.
- * @throws {UnsupportedModelError} when no layer has neurons.
+ * @throws {UnsupportedModelError} when no layer has neurons, or gates depend on one another.
  */
-export function unitSources({ tensors }: ModelDescription): UnitSource[] {
+export function unitSources({ config, tensors }: ModelDescription): UnitSource[] {
+  if (config.layers.some(({ gateCutoff }) => gateCutoff !== undefined)) {
+    throw new UnsupportedModelError(
+      "Cannot sort this model's neurons for a packed file: where its gates are cut off depends " +
+        "on all gates of a layer, and a packed file brings them one by one: use the .gguf file " +
+        "as it is",
+    );
+  }
   const sources = tensors.layers.flatMap(({ feedForward }, layer): UnitSource[] => {
     if (feedForward === null) return [];
     if (feedForward.kind === "dense") return [{ layer, expert: null, tensors: feedForward }];

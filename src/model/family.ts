@@ -198,6 +198,10 @@ export interface Family {
   readonly normalizesValues: boolean;
   /** Tokens may give each layer an input: read_layer_inputs.ts. */
   readonly mayHaveLayerInputs: boolean;
+  /** It has several residual streams, and a short way around attention: read_alt_up.ts. */
+  readonly hasAltUp: boolean;
+  /** Gates of some layers' neurons are cut off, as the file says: read_gate_cutoffs.ts. */
+  readonly cutsGates: boolean;
   /** Layers without key/value heads convolve over the last few tokens: read_convolution.ts. */
   readonly mayConvolve: boolean;
   /** Null: no layer keeps a state space. */
@@ -255,6 +259,8 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   layersDiffer: false,
   normalizesValues: false,
   mayHaveLayerInputs: false,
+  hasAltUp: false,
+  cutsGates: false,
   mayConvolve: false,
   stateSpace: null,
   outputNorm: "output_norm",

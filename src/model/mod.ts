@@ -19,6 +19,8 @@ export { alibiSlopes } from "./alibi.ts";
 export { fillRopeTable, type RopeFrequencies, ropeFrequencies } from "./rope.ts";
 export type {
   Activation,
+  AltUpConfig,
+  AltUpTensors,
   ApartTensors,
   AttentionGate,
   DenseTensors,
@@ -30,6 +32,7 @@ export type {
   HeadRows,
   LatentConfig,
   LatentTensors,
+  LayerAltUpTensors,
   LayerConfig,
   LayerInputTensors,
   LayerShape,

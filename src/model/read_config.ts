@@ -8,6 +8,8 @@ import type { GgufFile } from "../gguf/mod.ts";
 import type { Family, ScaleShape } from "./family.ts";
 import { formatError, Hyperparameters } from "./hyperparameters.ts";
 import { readPredictorThreshold } from "./powerinfer.ts";
+import { readAltUp } from "./read_alt_up.ts";
+import { withGateCutoffs } from "./read_gate_cutoffs.ts";
 import { readExperts } from "./read_experts.ts";
 import { readLatentHeads, readLatentScale } from "./read_latent.ts";
 import { convolvingLayers, readKvHeads } from "./read_convolution.ts";
@@ -72,6 +74,14 @@ export function readConfig(
   });
   const headsWidth = heads.headCount * heads.headDim;
   const neurons = readNeurons(keys, family, { blockCount, experts });
+  const ownLayers = family.stateSpace !== null
+    ? stateLayers(layers, family.stateSpace, {
+      attends: attendsInTurns(keys, family.stateSpace, blockCount) ?? attends,
+      hasNeurons: neurons.layers,
+    })
+    : family.layersDiffer
+    ? shapedLayers(keys, layers, { ...heads, feedForwardLength: neurons.count })
+    : convolvingLayers(keys, layers, { attends, headsWidth, embeddingLength });
   return {
     architecture: family.architecture,
     blockCount,
@@ -82,15 +92,9 @@ export function readConfig(
     contextLength,
     norm: readNorm(keys, family),
     ropes,
-    layers: family.stateSpace !== null
-      ? stateLayers(layers, family.stateSpace, {
-        attends: attendsInTurns(keys, family.stateSpace, blockCount) ?? attends,
-        hasNeurons: neurons.layers,
-      })
-      : family.layersDiffer
-      ? shapedLayers(keys, layers, { ...heads, feedForwardLength: neurons.count })
-      : convolvingLayers(keys, layers, { attends, headsWidth, embeddingLength }),
+    layers: family.cutsGates ? withGateCutoffs(keys, ownLayers) : ownLayers,
     stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
+    altUp: family.hasAltUp ? readAltUp(keys) : null,
     feedForward: readFeedForward(file, keys, family),
     experts,
     hasParallelBlocks: areParallel(file, keys, family),

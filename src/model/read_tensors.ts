@@ -7,6 +7,7 @@ import type { Family } from "./family.ts";
 import { Hyperparameters } from "./hyperparameters.ts";
 import { type LayerReader, readMatrix, rowsOf } from "./layer_reader.ts";
 import { mergedHeadDim } from "./latent.ts";
+import { altUpTensors, layerAltUpTensors } from "./read_alt_up.ts";
 import { readAllBlockCount } from "./read_config.ts";
 import { convolutionTensors } from "./read_convolution.ts";
 import { configOf } from "./layer_config.ts";
@@ -51,6 +52,7 @@ export function readTensors(file: GgufFile, config: ModelConfig, family: Family)
     embeddingNorm: family.hasEmbeddingNorm
       ? readNorm(checker, "token_embd_norm", { config, family })
       : null,
+    altUp: altUpTensors(checker, config),
     tokenInputs: tokenInputTensors(checker, config),
     outputNorm: readNorm(checker, family.outputNorm, { config, family }),
     output: config.tiedEmbeddings ? tokenEmbedding : {
@@ -123,6 +125,7 @@ function layerTensors(reader: LayerReader): LayerTensors {
     feedForward: hasNeurons === false ? null : feedForwardTensors(reader),
     feedForwardPostNorm: norm(postNorm(reader, FEED_FORWARD_POST_NORMS), family.hasPostNorms),
     input: layerInputTensors(reader),
+    altUp: layerAltUpTensors(reader),
     outputScale: outputScale(reader),
   };
 }

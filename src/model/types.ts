@@ -3,10 +3,12 @@
  * (`ModelTensors`). Everything the engine and the reference need to know is here; neither of them
  * looks at GGUF metadata or at the names of tensors.
  */
+import type { AltUpConfig, AltUpTensors, LayerAltUpTensors } from "./alt_up_types.ts";
 import type { ExpertsConfig } from "./experts_types.ts";
 import type { LatentConfig, StateSpaceConfig, StateSpaceTensors } from "./kept_types.ts";
 
 export type { DeltaTensors } from "./kept_types.ts";
+export type { AltUpConfig, AltUpTensors, LayerAltUpTensors };
 export type { ExpertsConfig, LatentConfig, StateSpaceConfig, StateSpaceTensors };
 
 /** Scaling of rotary frequencies beyond the trained context. */
@@ -100,6 +102,11 @@ export interface LayerConfig {
   readonly shape?: LayerShape;
   /** It reads the keys and values of that layer before it, and has none. Left out: its own. */
   readonly keysOf?: number;
+  /**
+   * Gates count as what they are above the mean of all gates and so many standard deviations more,
+   * and as 0 below it. Left out: as they are.
+   */
+  readonly gateCutoff?: number;
 }
 
 /** Numbers of a model that are another one's in some layers. */
@@ -123,6 +130,8 @@ export interface ModelConfig {
   readonly latent: LatentConfig | null;
   /** Null: no layer keeps a state space. */
   readonly stateSpace: StateSpaceConfig | null;
+  /** Null: there is one residual stream. */
+  readonly altUp: AltUpConfig | null;
   readonly vocabSize: number;
   /** Trained context, tokens. */
   readonly contextLength: number;
@@ -344,6 +353,8 @@ export interface LayerTensors {
   readonly feedForwardPostNorm: NormTensors | null;
   /** What the token gives it is added behind the blocks; null: nothing is. */
   readonly input: LayerInputTensors | null;
+  /** Null: there is one residual stream. */
+  readonly altUp: LayerAltUpTensors | null;
   /** [1]: multiplies the residual stream at the layer's end; or null. */
   readonly outputScale: VectorTensor | null;
 }
@@ -353,6 +364,8 @@ export interface ModelTensors {
   readonly tokenEmbedding: MatrixTensor;
   /** [context, d], learned; added to the embeddings, or null. */
   readonly positionEmbedding: MatrixTensor | null;
+  /** Null: there is one residual stream. */
+  readonly altUp: AltUpTensors | null;
   /** Of the embeddings; null: they go in as they are. */
   readonly embeddingNorm: NormTensors | null;
   /** Null: tokens give layers nothing but their embedding. */

@@ -14,6 +14,8 @@ export interface ArenaViewsInput {
   /** Floats that state spaces exchange, and of a row of what their channels make together. */
   readonly stateFloats: number;
   readonly stateRows: { readonly rank: number; readonly made: number };
+  /** Residual streams; 0: the one that `residual` is. */
+  readonly streamCount: number;
   /** Dimensions that each rotary embedding turns. */
   readonly rotatedDimensions: readonly number[];
 }
@@ -24,6 +26,8 @@ export interface StepViews {
   readonly residual: readonly Float32Array[];
   readonly normed: readonly Float32Array[];
   readonly incoming: readonly Float32Array[];
+  /** Of several residual streams each, [arena][stream]. */
+  readonly streams: readonly (readonly Float32Array[])[];
   /** [arena][turn][rank]. */
   readonly partials: readonly (readonly (readonly Float32Array[])[])[];
 }
@@ -89,6 +93,12 @@ export class ArenaViews {
       residual: ownViews("residual"),
       normed: ownViews("normed"),
       incoming: ownViews("incoming"),
+      streams: plan.workspaces.map(({ streams }, arena) =>
+        Array.from({ length: this.#input.streamCount }, (_, stream) => {
+          const at = streams + 4 * stream * plan.chunkTokens * plan.strides.embedding;
+          return floats(own[arena], at, length);
+        })
+      ),
       partials: plan.workspaces.map((_, arena) =>
         [0, 1].map((turn) =>
           memories.map((ofRank, rank) =>

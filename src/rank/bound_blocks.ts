@@ -33,6 +33,10 @@ export interface Dense {
   readonly predictor: Predictor | null;
   /** Neurons with an |act(gate)| of at most this are left out; null: those that are zero. */
   readonly threshold: number | null;
+  /** What gates count above, in deviations from their mean; null: they are as they are. */
+  readonly gateCutoff: number | null;
+  /** Single neurons may be left out: as a rule most of them are zero, or by the threshold. */
+  readonly isSilent: boolean;
   /** True when gate or up reads q8 tiles. */
   readonly readsQ8: boolean;
   /** True when gate or up reads floats. */
@@ -135,6 +139,8 @@ export function bindDense(plan: DensePlan): Dense {
     down: matrixOf(plan.down),
     predictor: plan.predictor && bindPredictor(plan.predictor),
     threshold: null as number | null,
+    gateCutoff: plan.gateCutoff,
+    isSilent: plan.isSilent,
     readsQ8: forms.includes(true),
     readsFloats: forms.includes(false),
   };

@@ -9,6 +9,7 @@ import type { Dense, Experts, Predictor, Streamed } from "./bound_blocks.ts";
 import { hasAllGates } from "./bound_blocks.ts";
 import type { Layer } from "./layer.ts";
 import { type Activations, readsQ8 } from "./matrix.ts";
+import { GateCutoff } from "./gate_cutoff.ts";
 import { GuessAhead } from "./guess_ahead.ts";
 import { activateNeurons } from "./neurons.ts";
 import type { Observer } from "./observer.ts";
@@ -47,6 +48,8 @@ export class FeedForwardBlock {
   readonly #streaming: Streaming | null;
   /** Null unless it has predictors, too. */
   readonly #guessAhead: GuessAhead | null;
+  /** Null where gates are as they are. */
+  readonly #gateCutoff: GateCutoff | null;
   /** What an expert gives to a token is not multiplied by its weight, but what it reads. */
   readonly #weighsInputs: boolean;
   /** Predictors of the experts of the layer that is computed were asked. */
@@ -60,6 +63,8 @@ export class FeedForwardBlock {
       control: Control;
       plans: readonly RankPlan[];
       memories: readonly WebAssembly.Memory[];
+      /** All ranks'. */
+      all: readonly (readonly WebAssembly.Memory[])[];
       observer: Observer | null;
       streaming: Streaming | null;
     },
@@ -76,6 +81,8 @@ export class FeedForwardBlock {
     this.#guessAhead = streaming !== null && this.#predictors !== null
       ? new GuessAhead(state, { ...by, streaming, predictors: this.#predictors })
       : null;
+    const cutsGates = state.config.layers.some(({ gateCutoff }) => gateCutoff !== undefined);
+    this.#gateCutoff = cutsGates ? new GateCutoff(state, by) : null;
     this.#routes = new ExpertRoutes(state, by.memories);
     this.#shared = new SharedExpert(state, {
       ...by,
@@ -91,11 +98,15 @@ export class FeedForwardBlock {
   }
 
   /**
-   * Makes the layer's predictor ready where it is to be asked in this step; all ranks do alike.
+   * Makes the layer's predictor ready where it is to be asked in this step; all ranks do alike. So
+   * they do with gates that are cut off: where depends on all of them.
    * @returns false when the leader aborted the step.
    */
   predict(layer: Layer): boolean {
     const { feedForward: block } = layer;
+    if (block?.kind === "dense" && block.gateCutoff !== null) {
+      return this.#gateCutoff!.run(block, this.#read(block, layer), layer.index);
+    }
     if (block === null || !this.#asksPredictors(block)) return true;
     const predictors = this.#predictors!;
     const rows = this.#askPredictors(block, layer);
@@ -212,7 +223,8 @@ export class FeedForwardBlock {
     const to = { count: n, rows: space.tokens, weights: 0 };
     const attempt = isRehearsal ? "refused" : addFired(this.#sparse, block, x, to);
     if (attempt === "added") return;
-    const hidden = activateNeurons(this.#state, block, x, n, attempt === "gated");
+    const hasGates = attempt === "gated" || block.gateCutoff !== null;
+    const hidden = activateNeurons(this.#state, block, x, n, hasGates);
     this.#observer?.seeDense(block, hidden);
     if (isRehearsal && predictor !== null) this.#predictors?.compare(predictor, hidden, 0, n);
     this.#residual.add(block.down, hidden);

@@ -36,6 +36,7 @@ export function forward<L extends WalkedLayer>(rank: RankSteps<L>): boolean {
     if (layer.joinsNeurons && !rank.joinFeedForward(layer)) return false;
     if (!rank.endLayer(layer)) return false; // residual        += what the token gives it, scaled
   }
+  if (!rank.endStreams()) return false; //     residual [n, d]  of several, in few models
   if (rank.logitsCount === 0) return true;
   rank.scoreVocabulary(); //                   logits   [m, own rows]  of norm(residual)
   return rank.meet();

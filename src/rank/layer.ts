@@ -1,6 +1,7 @@
 /** A layer's share as the walk uses it: addresses and sizes, bound once when the rank starts. */
 import { configOf } from "../model/layer_config.ts";
 import type { ModelConfig } from "../model/types.ts";
+import { bindAltUp, type LayerAltUp } from "./alt_up.ts";
 import { floats } from "./arena_views.ts";
 import {
   bindDense,
@@ -86,6 +87,8 @@ export interface Layer {
   readonly feedForwardPostNorm: Norm | null;
   /** What it makes of what the token gives it; null: nothing. */
   readonly input: LayerInput | null;
+  /** Null: there is one residual stream. */
+  readonly altUp: LayerAltUp | null;
   /** Multiplies the residual stream at its end; null: nothing does. */
   readonly outputScale: number | null;
   /** Of a layer that convolves its rings and ends. */
@@ -161,6 +164,7 @@ export function bindLayer(
     })),
     feedForwardPostNorm: bindNorm(plan.feedForwardPostNorm),
     input: plan.input && bindInput(plan.input),
+    altUp: plan.altUp && bindAltUp(plan.altUp, memory),
     outputScale: null as number | null,
     keys: kept.keysOffsetBytes,
     values: kept.valuesOffsetBytes,

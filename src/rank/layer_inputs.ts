@@ -126,11 +126,8 @@ export class LayerInputs {
     }
   }
 
-  /**
-   * residual += norm(Σ over ranks of output · (act(gate · residual) ⊙ what the token gives)).
-   * @returns false when the leader aborted the step.
-   */
-  add({ index, arena }: Layer, input: LayerInput): boolean {
+  /** partial += output · (act(gate · residual) ⊙ what the token gives). */
+  add({ index, arena }: Layer, input: LayerInput): void {
     const { kernels, space, inputs: { hidden }, config, n } = this.#state;
     const { gate } = input;
     const width = gate.rowCount;
@@ -142,7 +139,6 @@ export class LayerInputs {
       this.#multiply(index, this.#hidden[arena], hidden.stride);
     }
     this.#residual.add(input.output, hidden);
-    return this.#residual.join(input.norm);
   }
 
   /** hidden ⊙= own numbers of what tokens give a layer. */

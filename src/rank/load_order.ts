@@ -13,6 +13,7 @@ import type {
   StreamedPlan,
   VectorPlan,
 } from "./plan_types.ts";
+import type { LayerAltUpPlan } from "./plan_alt_up.ts";
 import type { LatentPlan } from "./plan_latent.ts";
 import type { StateSpacePlan } from "./plan_state.ts";
 import { packedBlocks } from "./own_units.ts";
@@ -31,6 +32,9 @@ export function* piecesOf(plan: RankPlan): Generator<Piece> {
   yield* inArena(0, partsOfNorm(plan.embeddingNorm));
   if (plan.tokenInputs !== null) {
     yield* inArena(0, [...partsOf(plan.tokenInputs.projection), { vector: plan.tokenInputs.norm }]);
+  }
+  for (const matrix of [...plan.altUp?.starts ?? [], ...plan.altUp?.ends ?? []]) {
+    yield* inArena(0, partsOf(matrix));
   }
   for (const layer of plan.layers) yield* inArena(layer.arena, partsOfLayer(layer));
   yield* inArena(plan.outputArena, partsOfNorm(plan.outputNorm));
@@ -119,12 +123,24 @@ function* partsOfLayer(layer: LayerPlan): Generator<Part> {
     yield* partsOf(layer.input.output);
     yield* partsOfNorm(layer.input.norm);
   }
+  if (layer.altUp !== null) yield* partsOfAltUp(layer.altUp);
   if (layer.outputScale !== null) yield { vector: layer.outputScale };
 }
 
 /** Values are made of what keys are made of: it lies there once. */
 function areOne(key: MatrixPlan | null, value: MatrixPlan): boolean {
   return key?.tensor === value.tensor && key.rows.start === value.rows.start;
+}
+
+function* partsOfAltUp(
+  { router, routerNorm, guess, correction, scale, bypass }: LayerAltUpPlan,
+): Generator<Part> {
+  yield* partsOf(router);
+  yield* partsOfNorm(routerNorm);
+  for (const vector of [guess, correction, scale]) yield { vector };
+  yield* partsOf(bypass.down);
+  yield* partsOf(bypass.up);
+  yield* partsOfNorm(bypass.norm);
 }
 
 function* partsOfLatent(

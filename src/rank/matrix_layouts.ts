@@ -29,12 +29,13 @@ interface Placed {
 }
 
 export class MatrixLayouts {
-  /** Neurons are silent as a rule, or by a threshold. */
+  /** Neurons of some layer are silent as a rule, or by a threshold. */
   readonly isSilent: boolean;
   /** Silent neurons are left out. */
   readonly isSparse: boolean;
   readonly #tensors: ReadonlyMap<string, GgufTensor>;
-  readonly #blocks: readonly DenseTensors[];
+  readonly #blocks: readonly (DenseTensors & { readonly isSilent: boolean })[];
+  readonly #isSilentIn: readonly boolean[];
   readonly #units: UnitPlan | null;
   readonly #hasTransposedKeys: boolean;
 
@@ -47,9 +48,20 @@ export class MatrixLayouts {
     this.#units = units;
     this.#tensors = tensors;
     this.#hasTransposedKeys = model.tensors.layers.some(({ latent }) => latent?.isKeyUpTransposed);
-    this.#blocks = model.tensors.layers.flatMap(blocksOf);
-    this.isSilent = hushes || isSilentKind(model.config.feedForward.activation);
+    const areAll = hushes || isSilentKind(model.config.feedForward.activation);
+    this.#isSilentIn = model.config.layers.map(({ gateCutoff }) =>
+      areAll || gateCutoff !== undefined
+    );
+    this.#blocks = model.tensors.layers.flatMap((layer, index) =>
+      blocksOf(layer).map((block) => ({ ...block, isSilent: this.#isSilentIn[index] }))
+    );
+    this.isSilent = this.#isSilentIn.includes(true);
     this.isSparse = this.isSilent && skips;
+  }
+
+  /** Those of a layer are. */
+  isSilentIn(layer: number): boolean {
+    return this.#isSilentIn[layer];
   }
 
   /** Floats lie neuron by neuron also where all are computed: sums have the same bits then. */
@@ -69,16 +81,16 @@ export class MatrixLayouts {
   /** True where some matrix lies neuron by neuron. */
   get hasNeurons(): boolean {
     return this.#hasTransposedKeys ||
-      this.#blocks.some(({ down, isDownTransposed: isTransposed }) =>
-        this.layoutOf(down, { hasSilentColumns: this.isSilent, isTransposed }) === "neurons"
+      this.#blocks.some(({ down, isSilent, isDownTransposed: isTransposed }) =>
+        this.layoutOf(down, { hasSilentColumns: isSilent, isTransposed }) === "neurons"
       );
   }
 
   /** Bytes of file rows that are packed at a time: a group, where they are packed by columns. */
   get leastStagingBytes(): number {
     const downs = this.#blocks
-      .filter(({ down, isDownTransposed: isTransposed }) =>
-        this.layoutOf(down, { hasSilentColumns: this.isSilent, isTransposed }) === "columns"
+      .filter(({ down, isSilent, isDownTransposed: isTransposed }) =>
+        this.layoutOf(down, { hasSilentColumns: isSilent, isTransposed }) === "columns"
       )
       .map(({ down }) => rowBytes(this.typeOf(down.tensor), down.columns));
     return COLUMN_GROUP_ROWS * Math.max(0, ...downs);

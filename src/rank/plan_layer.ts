@@ -27,6 +27,7 @@ import type {
   StreamedPlan,
   VectorPlan,
 } from "./plan_types.ts";
+import { planLayerAltUp } from "./plan_alt_up.ts";
 import { planApart, planLayerInput } from "./plan_inputs.ts";
 import { planLatentHeads } from "./plan_latent.ts";
 import { planStateSpace, type StateSpacePlan } from "./plan_state.ts";
@@ -111,6 +112,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
   const keyValue = scale(shard.kvHeads, config.headDim);
   const adds = rankIndex === 0; // what is added to a sum over ranks is added by one of them
   const { feedForward, attentionGate: gate } = tensors;
+  const { gateCutoff } = config.layers[index];
   const of = { layer: index, adds, isSilent, units: input.units, order: input.neuronOrder };
   return {
     heads: shard.heads,
@@ -144,6 +146,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
           order: input.neuronOrder,
         }),
         ...input.threshold === null ? {} : { threshold: input.threshold },
+        ...gateCutoff === undefined ? {} : { gateCutoff },
       }
       : experts(place, feedForward, { ...of, input }),
     steppedNeurons: feedForward?.kind !== "dense" ? [] : shard.steppedNeurons.map((each) => ({
@@ -152,6 +155,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     })),
     feedForwardPostNorm: norm(place, tensors.feedForwardPostNorm),
     input: planLayerInput(place, tensors.input, shard),
+    altUp: planLayerAltUp(place, tensors.altUp),
     outputScale: tensors.outputScale && place.vector(tensors.outputScale),
     keysOf: config.layers[index].keysOf ?? null,
   };
@@ -272,6 +276,8 @@ export function dense(
     }),
     predictor: null,
     threshold: null,
+    gateCutoff: null,
+    isSilent: hasSilentColumns,
     unit: null,
   };
 }

@@ -4,6 +4,7 @@
  */
 import type { ArenaPlan } from "../memory/arena.ts";
 import type { GpuPlan, LongSteps } from "./gpu/plan_types.ts";
+import type { AltUpPlan, LayerAltUpPlan } from "./plan_alt_up.ts";
 import type { ApartPlan, LayerInputPlan, TokenInputsPlan } from "./plan_inputs.ts";
 import type { LatentPlan, LatentWorkspace } from "./plan_latent.ts";
 import type { StateSpacePlan, StateWorkspace } from "./plan_state.ts";
@@ -93,6 +94,10 @@ export interface DensePlan {
   readonly predictor: PredictorPlan | null;
   /** Neurons whose activation, |act(gate)|, is not above this are left out; null: none for that. */
   readonly threshold: number | null;
+  /** As a layer's in the model: where its gates are cut off; null: they are as they are. */
+  readonly gateCutoff: number | null;
+  /** Its neurons are silent as a rule, or by a threshold: single ones may be left out. */
+  readonly isSilent: boolean;
   /** Number of the unit of a packed file that it is loaded from; null: tensors have their bytes. */
   readonly unit: number | null;
 }
@@ -178,6 +183,8 @@ export interface LayerPlan {
   readonly feedForwardPostNorm: NormPlan | null;
   /** Of what the token gives it; null: nothing. */
   readonly input: LayerInputPlan | null;
+  /** Null: there is one residual stream. */
+  readonly altUp: LayerAltUpPlan | null;
   /** [1]: multiplies the residual stream at its end; or null. */
   readonly outputScale: VectorPlan | null;
   /** Number of the layer whose keys and values it reads, which has these places; null: its own. */
@@ -199,8 +206,18 @@ export interface WorkspacePlan {
   readonly intermediates: IntermediatesPlan;
   /** Where file bytes land before they are repacked, until all weights are loaded. */
   readonly staging: number;
-  /** Residual stream, [n, embeddingStride]. */
+  /** Residual stream, [n, embeddingStride]; of several the one that the layer computes with. */
   readonly residual: number;
+  /**
+   * Where there are several: all of them, [streams, chunkTokens, embeddingStride]; of one token,
+   * [streams, embeddingStride]; numbers that mix them: alt_up.ts; what goes around attention,
+   * [n, embeddingStride], and what it is made of, [n, bypassStride].
+   */
+  readonly streams: number;
+  readonly streamsOfOne: number;
+  readonly streamWords: number;
+  readonly around: number;
+  readonly bypass: number;
   /** Normalised residual, [n, embeddingStride], and the same as q8 tiles. */
   readonly normed: number;
   readonly normedQ8: number;
@@ -221,6 +238,8 @@ export interface WorkspacePlan {
   /** [n, neurons] each; neurons of the dense block or of the largest expert. */
   readonly gate: number;
   readonly up: number;
+  /** Mean and squares of own gates, f64 [n, 2], read by all ranks: gate_cutoff.ts. */
+  readonly gateMoments: number;
   /** Which neurons fire, u32 [neurons], and what was counted so far: counts.ts. */
   readonly fired: number;
   readonly counts: number;
@@ -314,6 +333,8 @@ export interface WorkspaceStrides {
   readonly predictor: number;
   /** Of what state spaces give; 0 where there are none. */
   readonly states: number;
+  /** Of what goes around attention; 0 where nothing does. */
+  readonly bypass: number;
 }
 
 export interface RankPlan {
@@ -335,6 +356,8 @@ export interface RankPlan {
   readonly embeddingInFile: RowsInFile | null;
   /** What tokens give layers; null: nothing. */
   readonly tokenInputs: TokenInputsPlan | null;
+  /** Null: there is one residual stream. */
+  readonly altUp: AltUpPlan | null;
   /** Rows of the learned positions, in arena 0, or null. */
   readonly positions: MatrixPlan | null;
   readonly layers: readonly LayerPlan[];

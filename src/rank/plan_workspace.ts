@@ -11,6 +11,7 @@ import type { IntermediatesPlan, WorkspacePlan, WorkspaceStrides } from "./plan_
 import type { StreamPlan, StreamWorkspacePlan } from "./stream_types.ts";
 import { countsBytes } from "./counts.ts";
 import { tableBlocks } from "./kv_bytes.ts";
+import { altUpBytes } from "./plan_alt_up.ts";
 import { queryStride } from "./plan_latent.ts";
 import { channelsOf, convolvedRows, inputRows, stateBytes, stateWorkspace } from "./plan_state.ts";
 import { lengthOf, type Range, type Shard } from "./shard.ts";
@@ -67,6 +68,8 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     intermediates,
     staging: at("staging"),
     residual: at("residual"),
+    ...{ streams: at("streams"), streamsOfOne: at("streams.one") },
+    ...{ streamWords: at("streams.words"), around: at("around"), bypass: at("bypass") },
     normed: at("normed"),
     normedQ8: at("normed.q8"),
     query: at("query"),
@@ -85,6 +88,7 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     attentionQ8: at("attention.q8"),
     gate: at("gate"),
     up: at("up"),
+    gateMoments: at("gate.moments"),
     fired: at("fired"),
     counts: at("counts"),
     predictor: at("predictor"),
@@ -188,6 +192,7 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     ...{ "partial.0": floats(strides.embedding), "partial.1": floats(strides.embedding) },
     ...{ incoming: floats(strides.embedding), ropes: heads === 0 ? 0 : ropes },
     ...input.hasExpertsApart && { beside: floats(strides.embedding) },
+    ...altUpBytes(input),
     ...config.layerInputLength > 0 && { "token.inputs": floats(widths.tokenInputs) },
     "neurons.scratch": input.hasNeurons ? sizes.neurons_scratch_bytes(widest) : 0,
     counts: countsBytes(config.blockCount),
@@ -332,7 +337,7 @@ export interface Widths {
 export function stridesOf(
   config: ModelConfig,
   { merged, neurons, states }: Widths,
-  own: Pick<WorkspaceStrides, "logits" | "predictor">,
+  own: Pick<WorkspaceStrides, "logits" | "predictor" | "bypass">,
 ): WorkspaceStrides {
   return {
     embedding: alignUp(config.embeddingLength, SUPERBLOCK_WEIGHTS),

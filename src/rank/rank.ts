@@ -5,6 +5,7 @@
  */
 import type { Control, StepWords } from "../memory/control.ts";
 import type { Observation } from "../memory/observation.ts";
+import { AltUp } from "./alt_up.ts";
 import { AttentionBlock } from "./attention_block.ts";
 import { ConvolutionBlock, convolves } from "./convolution_block.ts";
 import { FeedForwardBlock } from "./feed_forward_block.ts";
@@ -40,6 +41,8 @@ export class Rank implements RankSteps<Layer> {
   readonly #embeddingNorm: Norm | null;
   /** Null where tokens give layers nothing. */
   readonly #inputs: LayerInputs | null;
+  /** Null where there is one residual stream. */
+  readonly #altUp: AltUp | null;
   readonly #vocabulary: Vocabulary;
   readonly #attention: AttentionBlock;
   readonly #convolution: ConvolutionBlock;
@@ -67,6 +70,7 @@ export class Rank implements RankSteps<Layer> {
     const { memories: all } = input;
     this.#inputs = tokenRows &&
       new LayerInputs(state, { residual, control, plans, memories: all, rows: tokenRows });
+    this.#altUp = this.plan.altUp && new AltUp(state, { residual, memories });
     const rows = streaming?.embeddingRows ?? null;
     this.#vocabulary = new Vocabulary(state, { residual, control, rows });
     this.#attention = new AttentionBlock(state, { residual, control, plans });
@@ -83,6 +87,7 @@ export class Rank implements RankSteps<Layer> {
       control,
       plans,
       memories,
+      all,
       observer,
       streaming,
     });
@@ -107,18 +112,19 @@ export class Rank implements RankSteps<Layer> {
     this.#vocabulary.embed();
   }
 
-  /** What tokens give layers is made of their embeddings, too. */
+  /** What tokens give layers, and further streams, are made of their embeddings, too. */
   joinEmbedding(): boolean {
-    const goesOn = this.#residual.joinEmbedding(this.#embeddingNorm);
-    if (goesOn) this.#inputs?.make();
-    return goesOn;
+    if (!this.#residual.joinEmbedding(this.#embeddingNorm)) return false;
+    this.#inputs?.make();
+    return this.#altUp === null || this.#altUp.start();
   }
 
-  /** Goes to the layer's arena, taking the residual stream along. */
+  /** Goes to the layer's arena, taking the residual stream along; of several it is a guess. */
   enterLayer(index: number): Layer {
     if (index === 0) this.#tally.begin();
     const layer = this.#layers[index];
     this.#state.carryTo(layer.arena);
+    if (layer.altUp !== null) this.#altUp!.guess(layer.altUp);
     return layer;
   }
 
@@ -175,8 +181,11 @@ export class Rank implements RankSteps<Layer> {
     this.#tally.end(layer.index, asked, 0);
   }
 
-  joinAttention(layer: Layer): boolean {
-    return this.#residual.join(layer.attentionPostNorm);
+  joinAttention({ altUp, attentionNorm, attentionPostNorm }: Layer): boolean {
+    if (altUp !== null) this.#altUp!.makeBypass(altUp, attentionNorm);
+    if (!this.#residual.join(attentionPostNorm)) return false;
+    if (altUp !== null) this.#altUp!.addBypass();
+    return true;
   }
 
   joinFeedForward(layer: Layer): boolean {
@@ -186,10 +195,17 @@ export class Rank implements RankSteps<Layer> {
   }
 
   endLayer(layer: Layer): boolean {
-    const { input, outputScale } = layer;
-    if (input !== null && !this.#inputs!.add(layer, input)) return false;
+    const { input, altUp, outputScale } = layer;
+    if (altUp !== null) this.#altUp!.correct(altUp);
+    if (input !== null) this.#inputs!.add(layer, input);
+    if (altUp !== null) return this.#altUp!.joinInput(input && input.norm);
+    if (input !== null && !this.#residual.join(input.norm)) return false;
     if (outputScale !== null) this.#residual.scale(outputScale);
     return true;
+  }
+
+  endStreams(): boolean {
+    return this.#altUp === null || this.#altUp.end();
   }
 
   scoreVocabulary(): void {

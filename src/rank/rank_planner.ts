@@ -26,6 +26,7 @@ import {
 import type { LayerPlan, MatrixPlan, RankPlan, VectorPlan, WorkspacePlan } from "./plan_types.ts";
 import type { PlannerInput } from "./plan_options.ts";
 import { type PlaceBytes, placeMatrix, placeVector } from "./place_matrix.ts";
+import { bypassLength, planAltUp } from "./plan_alt_up.ts";
 import { planTokenInputs } from "./plan_inputs.ts";
 import { hasExpertsApart, hasPlainNorms, norm } from "./plan_norm.ts";
 import { checkUnit } from "./plan_units.ts";
@@ -70,6 +71,7 @@ export class RankPlanner implements Placer {
   #positions: MatrixPlan | null = null;
   #embeddingNorm: RankPlan["embeddingNorm"] = null;
   #tokenInputs: RankPlan["tokenInputs"] = null;
+  #altUp: RankPlan["altUp"] = null;
   #output: Pick<RankPlan, "output" | "outputArena" | "outputNorm"> | null = null;
 
   constructor(input: PlannerInput) {
@@ -87,6 +89,7 @@ export class RankPlanner implements Placer {
         input.isOnGpu ? GPU_ROW_UNIT : 1,
       ),
       predictor: alignUp(largestPredictor(input.model, this.#hasPredictors), SUPERBLOCK_WEIGHTS),
+      bypass: alignUp(bypassLength(input.model.tensors.layers), SUPERBLOCK_WEIGHTS),
     });
     this.openArena();
   }
@@ -175,7 +178,7 @@ export class RankPlanner implements Placer {
       adds: rankIndex === 0,
       neuronOrder,
       tensors: tensors.layers[index],
-      isSilent: layouts.isSilent,
+      isSilent: layouts.isSilentIn(index),
       hasPredictors: this.#hasPredictors,
       threshold: options.thresholds?.[index] ?? null,
     };
@@ -212,6 +215,8 @@ export class RankPlanner implements Placer {
     }
     this.#embeddingNorm = norm(this, tensors.embeddingNorm);
     this.#tokenInputs = planTokenInputs(this, this.#in.model, this.#in);
+    const { rankIndex, options: { rankCount } } = this.#in;
+    this.#altUp = planAltUp(this, tensors.altUp, { rankIndex, rankCount });
     if (!config.tiedEmbeddings) return;
     // The table is the output, too, and the norm that feeds it lies beside it.
     const outputNorm = norm(this.#device ?? this, tensors.outputNorm);
@@ -342,6 +347,7 @@ export class RankPlanner implements Placer {
       ...this.#embedding,
       embeddingNorm: this.#embeddingNorm,
       tokenInputs: this.#tokenInputs,
+      altUp: this.#altUp,
       positions: this.#positions,
       layers: this.#layers,
       ...this.#output,

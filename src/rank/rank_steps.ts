@@ -41,6 +41,7 @@ export interface RankSteps<L extends WalkedLayer = WalkedLayer> {
   joinFeedForward(layer: L): boolean;
   endLayer(layer: L): boolean;
 
+  endStreams(): boolean;
   scoreVocabulary(): void;
   /** Waits for the others; everybody's logits are readable after it. */
   meet(): boolean;

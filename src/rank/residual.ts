@@ -202,7 +202,7 @@ export class Residual {
    * @returns false when the leader aborted the step.
    */
   joinApart(norm: Norm): boolean {
-    if (!this.#sumUp()) return false;
+    if (!this.sumUp()) return false;
     const { space, n } = this.#state;
     this.normalize(space.normed, norm, space.beside, n);
     return true;
@@ -213,7 +213,7 @@ export class Residual {
    * @returns false when the leader aborted the step.
    */
   joinBeside(own: Norm, norm: Norm | null): boolean {
-    if (!this.#sumUp()) return false;
+    if (!this.sumUp()) return false;
     const { kernels, config: { embeddingLength: d }, plan, space, n } = this.#state;
     const stride = plan.strides.embedding;
     this.normalize(space.normed, own, space.normed, n);
@@ -223,8 +223,11 @@ export class Residual {
     return true;
   }
 
-  /** normed = Σ partials over ranks. */
-  #sumUp(): boolean {
+  /**
+   * normed = Σ partials over ranks; the stream stays as it is.
+   * @returns false when the leader aborted the step.
+   */
+  sumUp(): boolean {
     const { views, arena, space } = this.#state;
     if (this.#isEmpty) this.clear();
     if (!this.#meet()) return false;

@@ -48,7 +48,8 @@ export class SparseBlock {
    * False where all neurons of so many tokens had better be computed, whatever fires. Tokens of
    * several sequences are listed, as each alone would be.
    */
-  canAdd({ gate, up, down, threshold }: Dense, count: number): boolean {
+  canAdd({ gate, up, down, threshold, isSilent }: Dense, count: number): boolean {
+    if (!isSilent) return false;
     if (count === 1 || this.#state.isApart) return true;
     return count <= FEW_TOKENS && gate !== null && up.bias === 0 && down.layout !== "rows" &&
       threshold === null;
@@ -62,11 +63,12 @@ export class SparseBlock {
    */
   add(block: Dense, x: Activations, count: number, rows: number, weights: number): boolean {
     const { kernels, space, isApart } = this.#state;
-    const { gate, up } = block;
+    const { gate, up, gateCutoff } = block;
     // A bias of up belongs to neurons, not to places in a list.
     const isGated = gate !== null && up.bias === 0;
     const width = up.rowCount;
-    if (isGated) project(kernels, gate, x, count, space.gate, width);
+    // Those that are cut off are there, what is cut off being zero.
+    if (isGated && gateCutoff === null) project(kernels, gate, x, count, space.gate, width);
     if (count > 1 && !isApart && !this.#paysToList(count, width)) return false;
     // First up of all tokens, then down: what one has read of a matrix, the next one finds nearby.
     for (let t = 0; t < count; t++) {

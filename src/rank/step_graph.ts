@@ -43,6 +43,10 @@ export const STEP_TENSORS = [
   "alone.q8",
   "incoming",
   "beside",
+  "streams.one",
+  "streams.words",
+  "around",
+  "bypass",
   "neurons.scratch",
   "predictor",
   "predictor.q8",
@@ -62,6 +66,8 @@ export type StepTensor = (typeof STEP_TENSORS)[number];
  * What lives from step to step, or is read by other ranks at times that this rank does not see:
  *  - residual: the stream itself, from the first join to the last;
  *  - partials: others read one of them while this rank fills the other, also in the next step;
+ *  - streams: all residual streams, as residual;
+ *  - gate.moments: others read them until the join behind the neurons;
  *  - token.inputs: others read it until the step's last layer;
  *  - squares, state.exchange: others read them until the join after attention;
  *  - tokens, counts, recall: written once, or added to, over all steps;
@@ -70,6 +76,8 @@ export type StepTensor = (typeof STEP_TENSORS)[number];
  */
 export const LASTING_TENSORS = [
   "residual",
+  "streams",
+  "gate.moments",
   "partial.0",
   "partial.1",
   "token.inputs",
@@ -143,7 +151,9 @@ class StepWalk {
     this.#op("embed", { scratch: ["incoming", "normed.q8", "staging"] });
     this.#op("joinEmbedding", { scratch: ["incoming"] });
     if (this.#hasInputs) this.#op("joinEmbedding.make", { scratch: ["normed.q8"] });
+    if (this.#hasStreams) this.#mixEnds("joinEmbedding.startStreams");
     this.#graph.repeat(this.#input.config.blockCount, () => this.#layer());
+    if (this.#hasStreams) this.#mixEnds("endStreams");
     this.#op("scoreVocabulary", {
       scratch: ["normed", "normed.q8", "neurons.scratch"],
       writes: ["logits"],
@@ -157,6 +167,7 @@ class StepWalk {
     const hasLatents = this.#input.bytes["latent.mixed"] !== undefined;
     const mixed = hasLatents ? "latent.mixed" : "attention";
     const merged = hasLatents ? ["attention", "latent.q8"] as const : [];
+    if (this.#hasStreams) this.#mix("enterLayer.guess");
     if (this.#routesEarly) this.#route("routeEarly", "writes");
     this.#op("project.norm", { writes: ["normed", "normed.q8"] });
     this.#op("project", {
@@ -183,9 +194,13 @@ class StepWalk {
         scratch: [...STATE_TENSORS, "incoming", "neurons.scratch"],
       });
     }
-    if (!hasParallelBlocks) this.#join("joinAttention", []);
+    if (this.#hasStreams) {
+      this.#op("joinAttention.bypass", { writes: ["around"], scratch: ["normed", "bypass"] });
+    }
+    if (!hasParallelBlocks) this.#join("joinAttention", ["around"]);
     if (this.#isApart) this.#feedShared();
     if (this.#input.hasPredictors) this.#predict();
+    if (this.#cutsGates) this.#op("predict.cutGates", { writes: ["normed", "normed.q8", "gate"] });
     if (this.#isApart) {
       this.#op("feedForward.router", { writes: ["normed"] });
       this.#route("feedForward.route", "writes");
@@ -196,7 +211,25 @@ class StepWalk {
     else this.#experts(experts.count, experts.sharedFeedForwardLength > 0 && !this.#isApart);
     // Other ranks copy their part of what predictors have from here until they come to this join.
     this.#join("joinFeedForward", ["predictor", "beside"]);
+    if (this.#hasStreams) this.#mix("endLayer.correct");
     if (this.#hasInputs) this.#endLayer();
+  }
+
+  get #hasStreams(): boolean {
+    return this.#input.bytes.streams !== undefined;
+  }
+
+  get #cutsGates(): boolean {
+    return this.#input.bytes["gate.moments"] !== undefined;
+  }
+
+  /** One stream becomes several, or several one. */
+  #mixEnds(name: string): void {
+    this.#op(name, { scratch: ["normed", "normed.q8", "incoming", "streams.words"] });
+  }
+
+  #mix(name: string): void {
+    this.#op(name, { scratch: ["normed", "streams.one", "streams.words"] });
   }
 
   get #isApart(): boolean {
@@ -279,7 +312,9 @@ class StepWalk {
   #list(name: string, x: readonly StepTensor[]): void {
     this.#op(name, {
       reads: [...x, ...this.#input.hasPredictors ? ["predictor" as const] : []],
-      writes: ["gate", "fired", "alone", "alone.q8"],
+      writes: [...this.#cutsGates ? [] : ["gate" as const], "fired", "alone", "alone.q8"],
+      // Those of some layers are there already.
+      updates: this.#cutsGates ? ["gate"] : [],
       scratch: ["predictor.q8", "neurons.scratch"],
     });
   }
@@ -300,11 +335,12 @@ class StepWalk {
         ],
       });
     }
+    const hasGates = isSparse || this.#cutsGates;
     // Gates may be there already, of a block that had better be computed as a whole.
     this.#op(`${name}.activate`, {
       reads: x,
-      [isSparse ? "updates" : "writes"]: ["gate"],
-      writes: isSparse ? ["up", "hidden"] : ["gate", "up", "hidden"],
+      [hasGates ? "updates" : "writes"]: ["gate"],
+      writes: hasGates ? ["up", "hidden"] : ["gate", "up", "hidden"],
     });
     // An observer looks at all three; a rehearsal puts scores in the gates' place.
     this.#op(`${name}.see`, {

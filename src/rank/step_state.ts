@@ -125,6 +125,7 @@ export class StepState {
       stateRows: config.stateSpace?.kind === "channels"
         ? { rank: rankStride(config.stateSpace), made: 2 * config.stateSpace.stateLength }
         : { rank: 0, made: 0 },
+      streamCount: config.altUp?.streamCount ?? 0,
       rotatedDimensions: config.ropes.map((rope) => rope.dimensionCount),
     });
     this.views = this.arenaViews.forTokens(1);
@@ -200,10 +201,14 @@ export class StepState {
     }
   }
 
-  /** Goes to another arena, taking the residual stream along. */
+  /** Goes to another arena, taking the residual stream along, and all others. */
   carryTo(arena: number): void {
     if (arena === this.arena) return;
-    this.views.residual[arena].set(this.views.residual[this.arena]);
+    const { residual, streams } = this.views;
+    residual[arena].set(residual[this.arena]);
+    for (let stream = 0; stream < streams[arena].length; stream++) {
+      streams[arena][stream].set(streams[this.arena][stream]);
+    }
     this.#enterArena(arena);
   }
 

@@ -50,6 +50,23 @@ export function cutBelow(x: Numbers, threshold: number): Float64Array {
   return Float64Array.from(x, (value) => value < threshold ? 0 : value);
 }
 
+/**
+ * max(0, x[t, i] − (mean of x[t] + deviations · its standard deviation)), x [n, width]; the
+ * variance is that of a sample: Σ (x − mean)² / (width − 1).
+ */
+export function cutOffRows(x: Numbers, width: number, deviations: number): Float64Array {
+  const out = new Float64Array(x.length);
+  for (let start = 0; start < x.length; start += width) {
+    let mean = 0;
+    for (let i = 0; i < width; i++) mean += x[start + i] / width;
+    let squares = 0;
+    for (let i = 0; i < width; i++) squares += (x[start + i] - mean) ** 2;
+    const cutoff = mean + deviations * Math.sqrt(squares / (width - 1));
+    for (let i = 0; i < width; i++) out[start + i] = Math.max(0, x[start + i] - cutoff);
+  }
+  return out;
+}
+
 /** act(gate[i]) · up[i]; swiglu7: act(gate[i]) · (clamp(up[i], −7, 7) + 1). */
 export function activateMul(name: ActivationName, gate: Numbers, up: Numbers): Float64Array {
   const factor = (x: number) =>

@@ -12,7 +12,7 @@ import type {
   ModelConfig,
   NormTensors,
 } from "../model/mod.ts";
-import { activate, activateMul, cutBelow, layerNorm } from "./activation_ops.ts";
+import { activate, activateMul, cutBelow, cutOffRows, layerNorm } from "./activation_ops.ts";
 import { add, addBias, matmul, rmsNorm } from "./ops.ts";
 import { chooseExperts, sigmoid } from "./routing.ts";
 import type { ReferenceWeights } from "./weights.ts";
@@ -30,6 +30,8 @@ export interface FeedForwardInputs {
   readonly residual: Float64Array;
   /** Dense neurons whose |act(gate)| is not above it are silent; left out: none for that. */
   readonly threshold?: number;
+  /** As a layer's: where dense neurons' gates are cut off. */
+  readonly gateCutoff?: number;
 }
 
 /** Blocks of one model. */
@@ -80,13 +82,13 @@ export class ReferenceBlocks {
 
   /** What the block adds to the residual stream, [n, d]. */
   feedForward(
-    { h, layerInput, residual, threshold }: FeedForwardInputs,
+    { h, layerInput, residual, ...by }: FeedForwardInputs,
     tensors: DenseTensors | ExpertTensors,
     show: Show,
   ): Float64Array {
     if (tensors.kind === "dense") {
       const predicted = this.#usesPredictors ? this.#predict(residual, tensors) : null;
-      return this.#dense(h, tensors, show, { predicted, threshold });
+      return this.#dense(h, tensors, show, { predicted, ...by });
     }
     if (tensors.apart !== null) return this.#mixApart({ h, residual }, tensors, tensors.apart);
     const { experts } = this.#config;
@@ -126,12 +128,14 @@ export class ReferenceBlocks {
     h: Float64Array,
     tensors: DenseTensors,
     show: Show,
-    by: { predicted?: Float64Array | null; threshold?: number } = {},
+    by: { predicted?: Float64Array | null; threshold?: number; gateCutoff?: number } = {},
   ): Float64Array {
-    const { predicted, threshold } = by;
+    const { predicted, threshold, gateCutoff } = by;
     const { activation, activatesUp, firingThreshold } = this.#config.feedForward;
     const decide = (x: Float64Array) => firingThreshold > 0 ? cutBelow(x, firingThreshold) : x;
-    const gate = tensors.gate && decide(show("gate", this.project(h, tensors.gate)));
+    const cutOff = (x: Float64Array) =>
+      gateCutoff === undefined ? x : cutOffRows(x, tensors.up.rows, gateCutoff);
+    const gate = tensors.gate && decide(show("gate", cutOff(this.project(h, tensors.gate))));
     const product = show("up", this.project(h, tensors.up));
     const up = activatesUp ? activate(activation, product) : product;
     const neurons = gate

@@ -21,6 +21,7 @@ import {
   ropeFrequencies,
 } from "../model/mod.ts";
 import { clamp, softCap } from "./activation_ops.ts";
+import { addBypass, correctStreams, endStreams, guessStreams, startStreams } from "./alt_up.ts";
 import { ReferenceBlocks } from "./blocks.ts";
 import { shortConvolution } from "./convolution.ts";
 import { gateHeads, projectHeads } from "./gated_heads.ts";
@@ -112,14 +113,19 @@ export class ReferenceModel {
     const place = { fromPosition, rotations: this.#rotations(ids.length, fromPosition) };
 
     const embeddings = this.#embed(ids, fromPosition);
-    let x = this.#blocks.norm(embeddings, this.#tensors.embeddingNorm); // [n, embeddingLength]
+    const x = this.#blocks.norm(embeddings, this.#tensors.embeddingNorm); // [n, embeddingLength]
     this.#show("embedding", x);
     const given = tokenInputs(ids, x, this.#tensors.tokenInputs, this.#parts);
+    let streams = startStreams(x, this.#tensors, this.#parts);
     for (let layer = 0; layer < this.config.blockCount; layer++) {
-      x = this.#layer(x, layer, place);
-      x = endLayer(x, given, { layer, tensors: this.#tensors.layers[layer], ...this.#parts });
+      const tensors = this.#tensors.layers[layer];
+      const guesses = guessStreams(streams, tensors.altUp, this.#parts);
+      const made = this.#layer(guesses[0], layer, place);
+      streams = correctStreams(guesses, made, tensors.altUp, this.#parts);
+      streams = endLayer(streams, given, { layer, tensors, ...this.#parts });
     }
-    const h = this.#show("norm", this.#blocks.norm(x, outputNorm));
+    const merged = endStreams(streams, this.#tensors, this.#parts);
+    const h = this.#show("norm", this.#blocks.norm(merged, outputNorm));
     const logits = this.#blocks.project(h, output);
     return Float32Array.from(this.#show("logits", this.#capLogits(logits))); // [n, vocabSize]
   }
@@ -137,7 +143,8 @@ export class ReferenceModel {
 
     const attends = show("attention norm", blocks.norm(x, tensors.attentionNorm));
     const attended = blocks.norm(this.#mix(attends, index, place), tensors.attentionPostNorm);
-    const y = show("attention out", add(x, scaled(attended)));
+    const sum = add(x, scaled(attended));
+    const y = show("attention out", addBypass(sum, attends, tensors.altUp, this.#parts));
     if (tensors.feedForward === null) return y;
 
     const reads = hasParallelBlocks
@@ -145,7 +152,9 @@ export class ReferenceModel {
       : blocks.norm(y, tensors.feedForwardNorm);
     const h = show("feed-forward norm", reads);
     const residual = hasParallelBlocks ? x : y;
-    const inputs = { h, layerInput: x, residual, threshold: this.#thresholds[index] };
+    const { gateCutoff } = this.config.layers[index];
+    const threshold = this.#thresholds[index];
+    const inputs = { h, layerInput: x, residual, threshold, gateCutoff };
     const neurons = blocks.feedForward(inputs, tensors.feedForward, show);
     const fed = blocks.norm(neurons, tensors.feedForwardPostNorm);
     return show("feed-forward out", add(y, scaled(fed)));

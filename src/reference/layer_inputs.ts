@@ -37,24 +37,34 @@ export function tokenInputs(
   });
 }
 
-/** s · (x + norm(output · (act(gate · x) ⊙ given))), of what of it the layer has. */
+/**
+ * s · (x + norm(output · (act(gate · x) ⊙ given))), of what of it the layer has. Of several streams
+ * the first one is read, scaled, and what comes of it is added to the others.
+ */
 export function endLayer(
-  x: Float64Array,
+  streams: readonly Float64Array[],
   given: Float64Array | null,
   { layer, tensors, config, weights, blocks }: Parts & { layer: number; tensors: LayerTensors },
-): Float64Array {
-  const { input, outputScale } = tensors;
+): readonly Float64Array[] {
+  const { input, outputScale, altUp } = tensors;
+  const [x, ...others] = streams;
   let y = x;
   if (input !== null && given !== null) {
     const { layerInputLength: length, blockCount, feedForward: { activation } } = config;
-    const gate = blocks.project(x, input.gate);
+    const scale = altUp && weights.vector(altUp.scale);
+    const gate = blocks.project(
+      scale === null ? x : x.map((value, i) => value * scale[i % scale.length]),
+      input.gate,
+    );
     const own = gate.map((_, i) =>
       given[(Math.floor(i / length) * blockCount + layer) * length + i % length]
     );
     const hidden = activateMul(activation, gate, own);
-    y = add(x, blocks.norm(blocks.project(hidden, input.output), input.norm));
+    const made = blocks.norm(blocks.project(hidden, input.output), input.norm);
+    if (altUp !== null) return [x, ...others.map((each) => add(each, made))];
+    y = add(x, made);
   }
-  if (outputScale === null) return y;
+  if (outputScale === null) return [y, ...others];
   const [scale] = weights.vector(outputScale);
-  return y.map((value) => value * scale);
+  return [y.map((value) => value * scale), ...others];
 }

@@ -41,6 +41,14 @@ for (
   }
 }
 
+Deno.test("observe() shows of gemma3n gates as they are cut off", () =>
+  withTinyFile({ architecture: "gemma3n", seed: 5 }, async (path) => {
+    const expected = referenceSees(path, "gemma3n");
+    await withModel(path, { threads: 2, chunkTokens: 8, observe: ALL }, async (model) => {
+      assertAlike(await see(model, IDS), expected);
+    });
+  }));
+
 Deno.test("observe() shows the same of experts with any number of threads, and who was not chosen", () =>
   withTinyFile({ architecture: "qwen2moe", seed: 5 }, async (path) => {
     const seen: Seen[] = [];

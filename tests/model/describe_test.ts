@@ -21,6 +21,7 @@ Deno.test("describeModel() reads a llama", () => {
     headDim: 16,
     latent: null,
     stateSpace: null,
+    altUp: null,
     vocabSize: 512,
     contextLength: 256,
     norm: null,
@@ -84,6 +85,7 @@ Deno.test("describeModel() finds the tensors of a llama", () => {
     },
     feedForwardPostNorm: null,
     input: null,
+    altUp: null,
     outputScale: null,
   });
 });

@@ -10,7 +10,7 @@ const GEMMA4: Differences = {
   ropes: [["neox", 32, 1e6, 1], ["neox", 16, 10000, 1]],
 };
 
-/** By family. Behind a layer's window and rope: heads' width x key/value heads, neurons, keys. */
+/** By family. Behind a window and rope: heads' width x key/value heads, neurons, keys, cutoffs. */
 export const EXPECTED_LAYERED: Readonly<Record<keyof typeof LAYERED_FAMILIES, Differences>> = {
   "gemma4": {
     ...GEMMA4,
@@ -19,6 +19,15 @@ export const EXPECTED_LAYERED: Readonly<Record<keyof typeof LAYERED_FAMILIES, Di
     layerInputLength: 32,
     layers: "8:1(16x2,96) 8:1(16x2,96) 0:0(32x2,96) " +
       "8:1(16x2,192)=1 8:1(16x2,192)=1 0:0(32x2,192)=2",
+  },
+  "gemma3n": {
+    ...GEMMA4,
+    blockCount: 6,
+    ropes: [["neox", 32, 1e6, 1], ["neox", 32, 10000, 1]],
+    layerInputLength: 32,
+    altUp: { streamCount: 4 },
+    layers: "8:1(32x2,96)>1 8:1(32x2,96)>0 0:0(32x2,96) " +
+      "8:1(32x2,96)=1>0.5 8:1(32x2,96)=1 0:0(32x2,96)=2",
   },
   "gemma4-moe": {
     ...GEMMA4,

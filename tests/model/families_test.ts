@@ -3,7 +3,7 @@ import { assertAlmostEquals, assertEquals, assertMatch, assertThrows } from "@st
 import { ModelFormatError, UnsupportedModelError } from "../../src/base/errors.ts";
 import { type GgufValue, parseGguf } from "../../src/gguf/mod.ts";
 import { describeModel, type LayerConfig, type ModelConfig } from "../../src/model/mod.ts";
-import type { TinyFamilyName } from "../support/tiny_families.ts";
+import { TINY_FAMILIES, type TinyFamilyName } from "../support/tiny_families.ts";
 import { tinyModel } from "../support/tiny_model.ts";
 import { withMetadata } from "./changed_file.ts";
 import { EXPECTED } from "./expected_families.ts";
@@ -68,6 +68,43 @@ Deno.test("describeModel() gives a SmallThinker without a window positions every
   for (const window of [0, undefined]) {
     const { layers } = describeModel(withMetadata(file, { [key]: window })).config;
     assertEquals(layers.map(showLayer).join(" "), "0:0 0:0 0:0 0:0 0:0");
+  }
+});
+
+Deno.test("describeModel() fills in what files of Gemma 3n leave out", () => {
+  const keys = ["final_logit_softcapping", "attention.sliding_window", "altup.active_idx"];
+  const gone = [...keys, "attention.sliding_window_pattern", "altup.num_inputs"];
+  const layered = { ...TINY_FAMILIES["gemma3n"].layered, keepsKeys: true };
+  const whole = tinyModel({ architecture: "gemma3n", changes: { layered } });
+  const file = withMetadata(parseGguf(whole), {
+    ...Object.fromEntries(gone.map((key) => [`gemma3n.${key}`, undefined])),
+    "gemma3n.attention.shared_kv_layers": 0,
+    "gemma3n.rope.scaling.type": "linear",
+    "gemma3n.rope.scaling.factor": 8,
+  });
+  const { logitSoftCap, altUp, layers, ropes } = describeModel(file).config;
+  assertEquals([logitSoftCap, altUp], [30, { streamCount: 4 }]);
+  assertEquals(layers.map(({ slidingWindow }) => slidingWindow), [512, 512, 512, 512, 0, 512]);
+  // Layers that see everything are stretched, the others are not.
+  assertEquals(ropes.map(({ scaling }) => scaling.factor), [8, 1]);
+});
+
+Deno.test("describeModel() refuses a gemma3n that does not say where gates are cut off", () => {
+  const file = parseGguf(tinyModel({ architecture: "gemma3n" }));
+  const key = "gemma3n.activation_sparsity_scale";
+  const lists = [undefined, 1, [1, 1, 1], [1, 1, 1, 1, 1, NaN], [1, 1, 1, 1, 1, Infinity]];
+  for (const said of lists) {
+    const list = Array.isArray(said) ? Float32Array.from(said) : said;
+    const of = () => describeModel(withMetadata(file, { [key]: list as GgufValue }));
+    assertThrows(of, ModelFormatError, "a list of 6 numbers, one for each block");
+  }
+});
+
+Deno.test("describeModel() refuses a gemma3n whose layers compute with another stream", () => {
+  const file = parseGguf(tinyModel({ architecture: "gemma3n" }));
+  for (const [key, said] of [["active_idx", 1], ["num_inputs", 1], ["num_inputs", 17]]) {
+    const of = () => describeModel(withMetadata(file, { [`gemma3n.altup.${key}`]: said }));
+    assertThrows(of, ModelFormatError, `gemma3n.altup.${key}`);
   }
 });
 
@@ -177,11 +214,11 @@ function showLayer(layer: LayerConfig): string {
   return `${seen}:${rope ?? "-"}${queries}${layer.hasStates ? "+s" : ""}${end}${own}`;
 }
 
-/** Width of heads, number of key/value heads, neurons, and whose keys the layer reads. */
-function showShape({ shape, keysOf }: LayerConfig): string {
+/** Width of heads, key/value heads, neurons, whose keys it reads, where gates are cut off. */
+function showShape({ shape, keysOf, gateCutoff }: LayerConfig): string {
   if (shape === undefined) return "";
   const { headDim, headCountKv, feedForwardLength } = shape;
-  return `(${headDim}x${headCountKv},${feedForwardLength})${
-    keysOf === undefined ? "" : `=${keysOf}`
-  }`;
+  const keys = keysOf === undefined ? "" : `=${keysOf}`;
+  const cutoff = gateCutoff === undefined ? "" : `>${gateCutoff}`;
+  return `(${headDim}x${headCountKv},${feedForwardLength})${keys}${cutoff}`;
 }

@@ -139,6 +139,7 @@ Deno.test("chooseTypes() leaves norms, biases, routers and predictors as they ar
     "blk.0.ssm_conv1d.weight",
     "position_embd.weight",
     "rope_freqs",
+    ...["altup_proj.weight", "blk.0.altup_router.weight", "blk.0.laurel_l.weight"],
   ].map((name) => ({ name, dims: [256, 256] }));
   const vectors = [[256], [256, 1], [256, 1, 1]].map((dims) => ({ name: "x.weight", dims }));
   assertEquals(chooseTypes([...kept, ...vectors], "Q4_0").size, 0);

@@ -114,6 +114,28 @@ Deno.test("planRanks() gives layers that differ heads, keys and neurons of their
   }
 });
 
+Deno.test("planRanks() lays down by columns where gates are cut off, and shares out ends", () => {
+  const plans = plan({ architecture: "gemma3n", type: "Q8_0" }, { rankCount: 2 });
+  for (const { layers } of plans) {
+    const downs = layers.map((layer) => downOf(layer).layout);
+    assertEquals(downs, ["columns", "columns", "rows", "columns", "rows", "rows"]);
+  }
+  const [dense] = plan({ architecture: "gemma3n", type: "Q8_0" }, { isSparse: false });
+  assertEquals(dense.layers.map((layer) => downOf(layer).layout), Array(6).fill("rows"));
+  for (const part of ["starts", "ends"] as const) {
+    const own = plans.map(({ altUp }) => altUp![part]);
+    own[0].forEach((_, stream) => {
+      const rows = own.map((each) => each[stream].rows);
+      assertEquals(
+        rows,
+        [0, 32].map((at) => (
+          { start: 64 * stream + at, end: 64 * stream + at + 32 }
+        )),
+      );
+    });
+  }
+});
+
 Deno.test("planRanks() leaves the table of what tokens give layers in the file, cut by layers", () => {
   // Rows of 6 · 32 weights are 6 blocks of Q8_0, of 34 bytes.
   const plans = plan({ architecture: "gemma4", type: "Q8_0" }, { rankCount: 3 });

@@ -46,6 +46,7 @@ const FORMS: readonly (readonly [TinyModelOptions, Partial<PlanOptions>])[] = [
 /** What ranks exchange beside partial sums, and norms of sums: these are run by two ranks. */
 const TOGETHER: readonly string[] = [
   ...["olmo2", "gemma2", "qwen2moe", "smallthinker", "bamboo", "deepseek2-grouped"],
+  "gemma3n",
 ];
 
 /** Tiles and scratch that are so much larger lie elsewhere, over what else they do not touch. */

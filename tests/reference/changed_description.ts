@@ -1,5 +1,11 @@
 /** A model's description with one choice read otherwise. */
-import type { ExpertTensors, ModelConfig, ModelDescription } from "../../src/model/mod.ts";
+import type {
+  AltUpTensors,
+  ExpertTensors,
+  LayerAltUpTensors,
+  ModelConfig,
+  ModelDescription,
+} from "../../src/model/mod.ts";
 
 type Layer = ModelDescription["tensors"]["layers"][number];
 
@@ -41,4 +47,20 @@ export function withExperts(
   change: Partial<NonNullable<ModelConfig["experts"]>>,
 ) {
   return withConfig(d, ({ experts }) => ({ experts: experts && { ...experts, ...change } }));
+}
+
+/** What layers have for several residual streams. */
+export function withAltUp(
+  d: ModelDescription,
+  change: (tensors: LayerAltUpTensors) => Partial<LayerAltUpTensors>,
+): ModelDescription {
+  return mapLayers(d, (l) => ({ ...l, altUp: l.altUp && { ...l.altUp, ...change(l.altUp) } }));
+}
+
+/** What makes them at the beginning, and one of them at the end. */
+export function withEnds(
+  { config, tensors }: ModelDescription,
+  change: (tensors: AltUpTensors) => AltUpTensors,
+): ModelDescription {
+  return { config, tensors: { ...tensors, altUp: tensors.altUp && change(tensors.altUp) } };
 }

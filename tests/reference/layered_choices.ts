@@ -1,7 +1,7 @@
 /** As families_test.ts, of families whose layers differ. */
 import type { ModelDescription } from "../../src/model/mod.ts";
 import type { LAYERED_FAMILIES } from "../support/tiny_layered_families.ts";
-import { mapLayers, mapMixtures, withConfig } from "./changed_description.ts";
+import { mapLayers, mapMixtures, withAltUp, withConfig, withEnds } from "./changed_description.ts";
 
 /** Beside those of other families. */
 export const LAYERED_MISTAKES = {
@@ -14,6 +14,32 @@ export const LAYERED_MISTAKES = {
     withConfig(d, ({ layers }) => ({
       layers: layers.map((layer) => layer.keysOf === 1 ? { ...layer, keysOf: 0 } : layer),
     })),
+  "gates as they are": (d: ModelDescription) =>
+    withConfig(d, ({ layers }) => ({
+      layers: layers.map(({ gateCutoff: _, ...layer }) => layer),
+    })),
+  "gates cut off elsewhere": (d: ModelDescription) =>
+    withConfig(d, ({ layers }) => ({
+      layers: layers.map((layer) => layer.gateCutoff === 1 ? { ...layer, gateCutoff: 0.9 } : layer),
+    })),
+  "starts in reverse": (d: ModelDescription) =>
+    withEnds(d, ({ starts, ends }) => ({ starts: starts.toReversed(), ends })),
+  "ends in reverse": (d: ModelDescription) =>
+    withEnds(d, ({ starts, ends }) => ({ starts, ends: ends.toReversed() })),
+  "modes of another norm": (d: ModelDescription) =>
+    withAltUp(d, ({ bypass }) => ({ routerNorm: bypass.norm })),
+  "guesses of another layer": (d: ModelDescription) =>
+    withAltUp(d, ({ guess }) => ({
+      guess: { ...guess, tensor: "blk.5.altup_predict_coef.weight" },
+    })),
+  "corrections of another layer": (d: ModelDescription) =>
+    withAltUp(d, ({ correction }) => ({
+      correction: { ...correction, tensor: "blk.5.altup_correct_coef.weight" },
+    })),
+  "another norm around attention": (d: ModelDescription) =>
+    withAltUp(d, ({ routerNorm, bypass }) => ({ bypass: { ...bypass, norm: routerNorm } })),
+  "inputs read the stream as it is": (d: ModelDescription) =>
+    withAltUp(d, ({ bypass }) => ({ scale: bypass.norm.weight! })),
   "experts not scaled": (d: ModelDescription) => mapMixtures(d, () => ({ scales: null })),
   "router reads what experts read": (d: ModelDescription) =>
     mapLayers(d, (l) => {
@@ -31,6 +57,13 @@ export const LAYERED_MISTAKES = {
 
 /** By family. */
 export const LAYERED_CHOICES = {
+  "gemma3n": [
+    ...["values as they are", "nothing given to layers", "keys of the layer before"],
+    ...["no windows", "no head norms", "no post norms", "no cap of logits"],
+    ...["gates as they are", "gates cut off elsewhere", "starts in reverse", "ends in reverse"],
+    ...["modes of another norm", "guesses of another layer", "corrections of another layer"],
+    ...["another norm around attention", "inputs read the stream as it is"],
+  ],
   "gemma4": [
     ...["values as they are", "nothing given to layers", "layers not scaled"],
     ...["all dimensions turned", "keys of the layer before", "no windows", "no head norms"],

@@ -42,6 +42,7 @@ export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "qwen3next": STATES,
   "gemma4": "layers whose heads differ are the threads'",
   "gemma4-moe": "layers whose heads differ are the threads'",
+  "gemma3n": "several residual streams are the threads'",
   "gpt-oss": "attention has sinks by threads only",
   "hunyuan-dense": "heads are normalised behind their rotation",
   "hunyuan-moe": "heads are normalised behind their rotation",

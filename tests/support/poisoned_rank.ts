@@ -19,7 +19,16 @@ import { instantiateKernels, loadKernelModule } from "../../wasm/mod.ts";
 
 /** The walk's functions, which the graph's operations are named after. */
 const PARTS = [
-  ...["begin", "embed", "joinEmbedding", "routeEarly", "project", "normalizeHeads", "rotate"],
+  ...[
+    "begin",
+    "embed",
+    "joinEmbedding",
+    "enterLayer",
+    "routeEarly",
+    "project",
+    "normalizeHeads",
+    "rotate",
+  ],
   ...[
     "remember",
     "attend",
@@ -30,6 +39,7 @@ const PARTS = [
     "feedForward",
     "joinFeedForward",
     "endLayer",
+    "endStreams",
     "scoreVocabulary",
   ],
 ];

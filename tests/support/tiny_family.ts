@@ -119,10 +119,18 @@ export interface TinyFamily {
     readonly neurons?: readonly number[];
     /** So many, the last ones, have no keys and values. */
     readonly sharing?: number;
+    /** They have tensors of some all the same. */
+    readonly keepsKeys?: boolean;
     /** Layers that see everything make values of what keys are made of. */
     readonly valuesAreKeys?: boolean;
     /** Of what tokens give layers. */
     readonly inputLength?: number;
+    /** As Gemma 3n: so many residual streams, rows around attention, deviations by layer. */
+    readonly altUp?: {
+      readonly streams: number;
+      readonly rank: number;
+      readonly cutoffs: readonly number[];
+    };
   };
   /** What the last norm is called; left out: output_norm. */
   readonly outputNorm?: string;

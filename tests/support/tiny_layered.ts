@@ -10,12 +10,21 @@ export const APART_NORMS = ["pre_ffw_norm_2", "post_ffw_norm_1", "post_ffw_norm_
 
 export function layeredKeys(layered: TinyLayered, shape: TinyShape): Record<string, StoredValue> {
   const { windowed, windowedDim, headsKv, neurons, sharing = 0, inputLength = 0 } = layered;
+  const { altUp } = layered;
   return {
     "attention.sliding_window": u32(8),
     "attention.sliding_window_pattern": list(Int32Array.from(windowed, Number)),
-    "attention.key_length_swa": u32(windowedDim),
-    "attention.value_length_swa": u32(windowedDim),
-    "rope.dimension_count_swa": u32(windowedDim),
+    ...altUp === undefined
+      ? {
+        "attention.key_length_swa": u32(windowedDim),
+        "attention.value_length_swa": u32(windowedDim),
+        "rope.dimension_count_swa": u32(windowedDim),
+      }
+      : {
+        "altup.active_idx": u32(0),
+        "altup.num_inputs": u32(altUp.streams),
+        "activation_sparsity_scale": list(Float32Array.from(altUp.cutoffs)),
+      },
     "rope.dimension_count": u32(shape.headDim),
     "attention.shared_kv_layers": u32(sharing),
     "embedding_length_per_layer_input": u32(inputLength),
@@ -37,7 +46,7 @@ export function layerShape(shape: TinyShape, { layered }: TinyFamily, block: num
 }
 
 export function hasKeys({ layered }: TinyFamily, shape: TinyShape, block: number): boolean {
-  return block < shape.blockCount - (layered?.sharing ?? 0);
+  return layered?.keepsKeys === true || block < shape.blockCount - (layered?.sharing ?? 0);
 }
 
 export function hasValues(family: TinyFamily, shape: TinyShape, block: number): boolean {
@@ -50,9 +59,13 @@ export function hasValues(family: TinyFamily, shape: TinyShape, block: number): 
 export function planModelInputs(
   plan: TensorPlan,
   { embeddingLength: width, headDim, blockCount, vocabSize }: TinyShape,
-  { inputLength }: TinyLayered,
+  { inputLength, altUp }: TinyLayered,
 ): void {
-  plan.factors("rope_freqs.weight", headDim / 2);
+  if (!altUp) plan.factors("rope_freqs.weight", headDim / 2);
+  else {
+    plan.matrix("altup_proj", [width, width, altUp.streams - 1]);
+    plan.matrix("altup_unembd_proj", [width, width, altUp.streams - 1]);
+  }
   if (!inputLength) return;
   const all = blockCount * inputLength;
   plan.matrix("per_layer_token_embd", [all, vocabSize], "embedding");
@@ -63,11 +76,37 @@ export function planModelInputs(
 export function planLayerEnd(
   plan: TensorPlan,
   { embeddingLength: width }: TinyShape,
-  { inputLength }: TinyLayered,
+  { inputLength, altUp }: TinyLayered,
 ): void {
-  plan.factors("layer_output_scale.weight", 1);
+  if (altUp) planAltUp(plan, width, altUp);
+  else plan.factors("layer_output_scale.weight", 1);
   if (!inputLength) return;
   plan.matrix("inp_gate", [width, inputLength], "gate");
   plan.matrix("proj", [inputLength, width], "residual");
   plan.factors("post_norm.weight", width);
+}
+
+function planAltUp(
+  plan: TensorPlan,
+  width: number,
+  { streams, rank }: NonNullable<TinyLayered["altUp"]>,
+): void {
+  plan.matrix("altup_router", [width, streams]);
+  plan.factors("altup_router_norm.weight", width);
+  plan.vector("altup_predict_coef.weight", streams, streams * streams);
+  plan.vector("altup_correct_coef.weight", streams, streams);
+  plan.factors("altup_correct_scale.weight", width);
+  plan.matrix("laurel_l", [width, rank]);
+  plan.matrix("laurel_r", [rank, width]);
+  plan.factors("laurel_post_norm.weight", width);
+}
+
+/**
+ * What the router reads is divided by the width: its rows are longer by as much. Layers add less
+ * than elsewhere, or what rounding makes different grows from layer to layer.
+ */
+export function sizeOfStreams(name: string, { embeddingLength }: TinyShape): number {
+  if (name.endsWith(".altup_router.weight")) return embeddingLength;
+  if (/post_(\w+_)?norm/.test(name)) return 0.5;
+  return /altup_(predict|correct)_coef|attn_q_norm/.test(name) ? 0.2 : 1;
 }

@@ -11,6 +11,7 @@ import { makeFloats, Rng } from "./rng.ts";
 import { TINY_FAMILIES, type TinyFamilyName } from "./tiny_families.ts";
 import type { TinyFamily } from "./tiny_family.ts";
 import { keepConstant, predictorWeights } from "./tiny_predictor.ts";
+import { sizeOfStreams } from "./tiny_layered.ts";
 import { tinyMetadata, type TinyShape, tinyTensors } from "./tiny_layout.ts";
 
 /** What may be chosen; the rest is the family's, or that of `TINY_SHAPE`. */
@@ -33,6 +34,8 @@ export interface TinyModelOptions extends Partial<TinyShape> {
   readonly ropeFactors?: boolean;
   /** PowerInfer's magic, and down as it is there. */
   readonly magic?: "GGUF" | "PWRI";
+  /** What the family's files have otherwise. */
+  readonly changes?: Partial<TinyFamily>;
   /** Entries that replace or add to the file's metadata. */
   readonly metadata?: readonly MetadataEntry[];
 }
@@ -61,7 +64,7 @@ type FilledTensor = PlannedTensor & { readonly pieces: () => Uint8Array[] };
 /** The bytes of a GGUF file. Same options, same bytes. */
 export function tinyModel(options: TinyModelOptions = {}): Uint8Array<ArrayBuffer> {
   const name = options.architecture ?? "llama";
-  const family: TinyFamily = TINY_FAMILIES[name];
+  const family: TinyFamily = { ...TINY_FAMILIES[name], ...options.changes };
   const architecture = family.architecture ?? name;
   const shape = shapeOf(family, options);
   const type = options.type ?? "F32";
@@ -147,7 +150,8 @@ function randomWeights(
   // Decays of state spaces are below 0.
   if (tensor.name.endsWith(".ssm_a")) return makeFloats(count, () => -Math.exp(rng.normal()));
   const { mean, deviation } = weightDistribution(tensor, shape);
-  const size = tiedSize(tensor.name, shape.tied ? family.embeddingScale ?? 1 : 1);
+  const size = tiedSize(tensor.name, shape.tied ? family.embeddingScale ?? 1 : 1) *
+    (family.layered?.altUp ? sizeOfStreams(tensor.name, shape) : 1);
   return makeFloats(count, () => size * (mean + deviation * rng.normal()));
 }
 

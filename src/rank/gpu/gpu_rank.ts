@@ -269,6 +269,10 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     return true;
   }
 
+  endStreams(): boolean {
+    return true;
+  }
+
   joinAttention({ postNorms }: WalkedGpuLayer): boolean {
     return this.#join(postNorms.attention);
   }

@@ -52,6 +52,7 @@ export function gpuObstacle(
   if (config.layers.some(({ queryRope }) => queryRope !== undefined)) {
     return "queries are lengthened by their positions by threads only";
   }
+  if (config.altUp !== null) return "several residual streams are the threads'";
   if (config.layers.some(({ shape }) => shape !== undefined)) {
     return "layers whose heads differ are the threads'";
   }
