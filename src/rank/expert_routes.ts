@@ -76,6 +76,25 @@ export class ExpertRoutes {
     return -1;
   }
 
+  /** The unit on disk that will be wanted after an expert's; -1: nobody knows. */
+  unitAfter({ experts, shared, apart }: Experts, index: number): number {
+    const { starts } = this;
+    for (let next = index + 1; next < experts.length; next++) {
+      const each = experts[next];
+      const isChosen = starts[next + 1] > starts[next];
+      if (isChosen && each.kind === "streamed" && each.count > 0) return each.unit;
+    }
+    if (shared?.kind === "streamed" && apart === null) return shared.unit;
+    const last = experts[experts.length - 1];
+    return this.needNearlyAll && last.kind === "streamed" ? last.unit + 1 : -1;
+  }
+
+  /** So many tokens choose that few experts are left out. */
+  get needNearlyAll(): boolean {
+    const { n, config: { experts } } = this.#state;
+    return experts !== null && n * experts.usedCount >= experts.count;
+  }
+
   /** `count` tokens of x from route `first` on side by side, in the forms that are read. */
   gather(
     x: Activations,

@@ -299,9 +299,12 @@ export class FeedForwardBlock {
   ): void {
     const { kernels, arena, isApart, isRehearsal } = this.#state;
     const each = block.experts[index];
-    const expert = each.kind === "dense"
-      ? each
-      : this.#streaming!.bring(each, arena, this.#unitAfter(block, index), this.#needsNearlyAll);
+    const expert = each.kind === "dense" ? each : this.#streaming!.bring(
+      each,
+      arena,
+      this.#routes.unitAfter(block, index),
+      this.#routes.needNearlyAll,
+    );
     if (expert.up.rowCount === 0) return;
     const { plan, routes } = this.#routes.views;
     const rows = plan.rows + first * 4;
@@ -328,25 +331,6 @@ export class FeedForwardBlock {
       kernels.scale_rows_f32(hidden.f32, hidden.stride, weights, count, expert.up.rowCount);
     }
     this.#residual.addRows(expert.down, hidden, rows, count);
-  }
-
-  /** The unit on disk that will be wanted after an expert's; -1: nobody knows. */
-  #unitAfter({ experts, shared, apart }: Experts, index: number): number {
-    const { starts } = this.#routes;
-    for (let next = index + 1; next < experts.length; next++) {
-      const each = experts[next];
-      const isChosen = starts[next + 1] > starts[next];
-      if (isChosen && each.kind === "streamed" && each.count > 0) return each.unit;
-    }
-    if (shared?.kind === "streamed" && apart === null) return shared.unit;
-    const last = experts[experts.length - 1];
-    return this.#needsNearlyAll && last.kind === "streamed" ? last.unit + 1 : -1;
-  }
-
-  /** So many tokens choose that few experts are left out. */
-  get #needsNearlyAll(): boolean {
-    const { n, config: { experts } } = this.#state;
-    return experts !== null && n * experts.usedCount >= experts.count;
   }
 
   /**

@@ -1,6 +1,5 @@
 /** Lays out what a step needs between its weights: the workspace, the same in every arena. */
 import { alignUp } from "../base/check.ts";
-import { SECTOR_BYTES_MAX } from "../io/mod.ts";
 import type { ArenaBuilder } from "../memory/arena.ts";
 import { REGION_ALIGN_BYTES, SUPERBLOCK_WEIGHTS } from "../memory/row_layout.ts";
 import { mergedHeadDim } from "../model/latent.ts";
@@ -8,7 +7,7 @@ import { configOf } from "../model/layer_config.ts";
 import type { ModelConfig, StateSpaceConfig } from "../model/types.ts";
 import { mostOf, N, planMemory } from "../shapes/mod.ts";
 import type { IntermediatesPlan, WorkspacePlan, WorkspaceStrides } from "./plan_types.ts";
-import type { StreamPlan, StreamWorkspacePlan } from "./stream_types.ts";
+import { planStream, type StreamSizes } from "./plan_stream.ts";
 import { countsBytes } from "./counts.ts";
 import { tableBlocks } from "./kv_bytes.ts";
 import { altUpBytes } from "./plan_alt_up.ts";
@@ -54,7 +53,7 @@ export interface WorkspaceInput {
   readonly leads: boolean;
   readonly sizes: KernelSizes;
   /** Null unless the model is a packed one; of this arena. */
-  readonly stream: StreamPlan & { readonly slotCount: number; readonly stageBytes: number } | null;
+  readonly stream: StreamSizes | null;
   /** For tests: false gives every intermediate bytes of its own. */
   readonly sharesWorkspace?: boolean;
 }
@@ -239,43 +238,6 @@ function latentBytes(
 /** Cosines and sines of a step, whole regions: tables of several embeddings follow one another. */
 function ropeBytes(dimensionCount: number, chunkTokens: number): number {
   return alignUp(chunkTokens * dimensionCount * 4, REGION_ALIGN_BYTES);
-}
-
-/**
- * What packed models stream with is apart from what steps share: workers read into slots, stage and
- * raw while other layers are computed, lists are kept from asking to computing, and places keep
- * addresses of neurons that are silent now. Sequential reads land in whole sectors.
- */
-function planStream(arena: ArenaBuilder, input: WorkspaceInput): StreamWorkspacePlan | null {
-  const { stream, widths: { neurons }, config: { experts } } = input;
-  if (stream === null) return null;
-  const words = (name: string, count: number) => arena.allocate(name, "activations", count * 4);
-  const list = (name: string) => ({
-    ids: words(`${name}.ids`, neurons),
-    values: words(`${name}.values`, neurons),
-    slots: words(`${name}.slots`, neurons),
-  });
-  const laneCount = experts === null
-    ? 1
-    : experts.usedCount + (experts.sharedFeedForwardLength > 0 ? 1 : 0);
-  const { slotBytes, slotCount, rawBytes, stageBytes: unitBytes, stagePlaces } = stream;
-  const placeBytes = alignUp(unitBytes, SECTOR_BYTES_MAX);
-  const stageBytes = placeBytes * stagePlaces;
-  const slots = arena.allocate("slots", "slots", slotBytes * slotCount, SECTOR_BYTES_MAX);
-  const stage = arena.allocate("stage", "activations", stageBytes, SECTOR_BYTES_MAX);
-  // Counted on from the slots, bundles fit into the stage, too.
-  const spareFirst = slotBytes === 0 ? 0 : Math.ceil((stage - slots) / slotBytes);
-  const spareEnd = slotBytes === 0 ? 0 : Math.floor((stage + stageBytes - slots) / slotBytes);
-  return {
-    ...{ slots, slotCount, stage, placeBytes, spareFirst },
-    spareCount: Math.max(0, spareEnd - spareFirst),
-    raw: arena.allocate("raw", "activations", rawBytes, SECTOR_BYTES_MAX),
-    neuronCount: neurons,
-    lanes: Array.from({ length: laneCount }, (_, lane) => list(`lane.${lane}`)),
-    fired: list("fired"),
-    places: words("places", alignUp(neurons, SUPERBLOCK_WEIGHTS)),
-    order: words("order", neurons),
-  };
 }
 
 /** Most tokens of a sequence in a step whose firing neurons are listed, token by token. */

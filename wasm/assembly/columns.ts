@@ -38,8 +38,8 @@ export function looked_up<F>(nibbles: v128, levels: v128): v128 {
 }
 
 /**
- * Are columns added up half a block at a time? Where halves have scales of their own, and of levels,
- * because 32 products of up to 12 · 127 do not fit into 16 bits.
+ * Are columns added up half a block at a time? Where halves have scales of their own, and of
+ * levels, because 32 products of up to 12 · 127 do not fit into 16 bits.
  */
 @inline
 export function runs_halves<F>(): bool {
