@@ -48,7 +48,6 @@ import type {
   MemoryRegion,
   PlanInput,
   PlanRefusal,
-  Way,
 } from "./plan_types.ts";
 
 /** Tokens of a prompt's piece that are tried. */
