@@ -4,6 +4,7 @@
  * once, in read_config.ts and read_tensors.ts. Knows no files.
  */
 import type {
+  Activation,
   ExpertsConfig,
   FeedForwardConfig,
   NormConfig,
@@ -63,7 +64,7 @@ export interface AlternatingWindows {
   readonly haveOwnHeads?: boolean;
 }
 
-/** What some families' first files are told apart by. */
+/** What some families' files are told apart by. */
 export interface MixtureShape {
   readonly blockCount: number;
   readonly vocabSize: number;
@@ -181,6 +182,8 @@ export interface Family {
   /** Each head has a score that takes part in the softmax and has no value. */
   readonly hasAttentionSinks: boolean;
   readonly feedForward: Omit<FeedForwardConfig, "firingThreshold">;
+  /** The activation of models that nothing but their shape tells apart; null: as above. */
+  readonly activationOf: ((shape: MixtureShape) => Activation) | null;
   /** One tensor holds the rows of the gate, then those of up. */
   readonly fusesGateAndUp: boolean;
   /** `feed_forward_length` counts gates and ups: it is twice the neurons. */
@@ -222,6 +225,8 @@ export interface Family {
   readonly attentionSoftCap: number | null;
   /** Soft cap of logits where the file does not say; null: the family has none. */
   readonly logitSoftCap: number | null;
+  /** What heads give, and what neurons give, is normalised before the matrix that merges it. */
+  readonly hasInnerNorms: boolean;
   /** Null: the family is dense. */
   readonly experts: ExpertChoices | null;
   /** What of such a model this version does not compute; null: nothing. */
@@ -248,6 +253,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   attentionGates: "none",
   hasAttentionSinks: false,
   feedForward: { activation: "silu", isGated: true, activatesUp: false },
+  activationOf: null,
   fusesGateAndUp: false,
   countsGatesAndUps: false,
   requiredBiases: [],
@@ -267,6 +273,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   logitScale: "divides",
   attentionSoftCap: null,
   logitSoftCap: null,
+  hasInnerNorms: false,
   experts: null,
   obstacle: null,
 };

@@ -91,7 +91,7 @@ export function readConfig(
       ? shapedLayers(keys, layers, { ...heads, feedForwardLength: neurons.count })
       : convolvingLayers(keys, layers, { attends, headsWidth, embeddingLength }),
     stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
-    feedForward: readFeedForward(file, keys, family),
+    feedForward: readFeedForward(file, keys, family, { blockCount, vocabSize }),
     experts,
     hasParallelBlocks: areParallel(file, keys, family),
     gatesAttention: family.attentionGates !== "none",

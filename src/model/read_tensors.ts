@@ -158,6 +158,9 @@ function attentionTensors(reader: LayerReader) {
     convolution: null,
     attentionOutput: readMatrix(reader, "attn_output", { rows, columns }),
     attentionGate: attentionGate(reader),
+    ...family.hasInnerNorms && {
+      innerNorm: checker.vector(`${at}attn_sub_norm.weight`, columns),
+    },
   };
 }
 

@@ -249,6 +249,8 @@ export interface DenseTensors {
   readonly down: MatrixTensor;
   /** Down is stored as [neurons, d], a neuron's weights side by side, and `down` says so. */
   readonly isDownTransposed: boolean;
+  /** Of what neurons give together, before down: its weights, [neurons]. Left out: no norm. */
+  readonly innerNorm?: VectorTensor;
   /** Null when the file has none for this block. */
   readonly predictor: PredictorTensors | null;
 }
@@ -331,6 +333,8 @@ export interface LayerTensors {
   readonly attentionSinks: VectorTensor | null;
   /** [d, taps], the token's own tap last; null where the layer attends. */
   readonly convolution: VectorTensor | null;
+  /** Of what heads give together, before the output: its weights. Left out: no norm. */
+  readonly innerNorm?: VectorTensor;
   readonly attentionOutput: MatrixTensor | null;
   /** What makes gates of heads, and rows of queries beside them; or null. */
   readonly attentionGate: AttentionGate | null;

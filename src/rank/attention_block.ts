@@ -11,6 +11,7 @@ import {
 } from "../memory/control_layout.ts";
 import { cachedValueDim } from "../model/latent.ts";
 import { tableBlocks } from "./kv_bytes.ts";
+import { HEADS, rootFactors, weigh } from "./inner_norms.ts";
 import { LatentHeads } from "./latent_heads.ts";
 import type { HeadNorm } from "./bound_norm.ts";
 import type { Layer } from "./layer.ts";
@@ -181,6 +182,10 @@ export class AttentionBlock {
   merge(layer: Layer): void {
     if (layer.headCount > 0 && layer.latent !== null) this.#latents!.makeValues(layer.latent);
     if (layer.attentionGate !== null) this.#gateHeads(layer.attentionGate);
+    if (layer.innerNorm !== 0) {
+      const width = layer.headCount * layer.headDim;
+      weigh(this.#state, layer.innerNorm, this.#state.inputs.attention, { row: HEADS, width });
+    }
     this.#residual.add(layer.attentionOutput, this.#state.inputs.attention);
   }
 
@@ -210,14 +215,15 @@ export class AttentionBlock {
   #normalizeQueries(norm: HeadNorm, { headCount: own, headDim }: Layer): void {
     const { space, config: { headCount } } = this.#state;
     if (norm.span === "head") return this.#normalizeEach(norm, space.query, own, headDim);
-    this.#scaleRows(norm, space.query, own * headDim, this.#factors(0, headCount * headDim));
+    const factors = rootFactors(this.#state, 0, headCount * headDim);
+    this.#scaleRows(norm, space.query, own * headDim, factors);
   }
 
   #normalizeKeys(norm: HeadNorm, { kvHeadCount: own, headDim, groupSize }: Layer): void {
     const { space, config: { headCount } } = this.#state;
     if (norm.span === "head") return this.#normalizeEach(norm, space.key, own, headDim);
     const width = headCount / groupSize * headDim;
-    this.#scaleRows(norm, space.key, own * headDim, this.#factors(1, width));
+    this.#scaleRows(norm, space.key, own * headDim, rootFactors(this.#state, 1, width));
   }
 
   /** Each head by itself. */
@@ -238,21 +244,6 @@ export class AttentionBlock {
     const { kernels, n } = this.#state;
     kernels.scale_rows_f32(x, width, factors, n, width);
     kernels.mul_weight_f32(x, width, norm.weight, n, width);
-  }
-
-  /** Address of 1 / rms over all ranks' heads, f32 [n]; row: 0 of queries, 1 of keys. */
-  #factors(row: number, width: number): number {
-    const { arenaViews, arena, plan: { rankIndex, chunkTokens }, config, space, n } = this.#state;
-    const squares = arenaViews.squares[arena];
-    const factorsAt = (2 + row) * chunkTokens;
-    for (let t = 0; t < n; t++) {
-      let sum = 0;
-      for (let rank = 0; rank < squares.length; rank++) {
-        sum += squares[rank][row * chunkTokens + t];
-      }
-      squares[rankIndex][factorsAt + t] = 1 / Math.sqrt(sum / width + config.norm.epsilon);
-    }
-    return space.squares + factorsAt * 4;
   }
 
   #rotateHeads(index: number, x: number, heads: number, headDim: number): void {

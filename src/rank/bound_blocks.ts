@@ -2,6 +2,7 @@
 import { check } from "../base/check.ts";
 import { floats } from "./arena_views.ts";
 import { addressOf, bindNorm, type Norm } from "./bound_norm.ts";
+import type { InnerNorm } from "./inner_norms.ts";
 import { type Matrix, matrixOf, readsQ8 } from "./matrix.ts";
 import type {
   DensePlan,
@@ -30,6 +31,8 @@ export interface Dense {
   readonly gate: Matrix | null;
   readonly up: Matrix;
   readonly down: Matrix;
+  /** Of what neurons give, before down. */
+  readonly innerNorm: InnerNorm;
   readonly predictor: Predictor | null;
   /** Neurons with an |act(gate)| of at most this are left out; null: those that are zero. */
   readonly threshold: number | null;
@@ -71,6 +74,12 @@ export interface Streamed {
  */
 export function hasAllGates(block: Dense | Streamed): boolean {
   return block.kind === "streamed" && block.staged.gate !== null && block.gateSlots === null;
+}
+
+/** True where what neurons give is normalised before down. */
+export function hasInnerNorm(block: Dense | Streamed | Experts | null): boolean {
+  if (block === null || block.kind === "experts") return false;
+  return (block.kind === "dense" ? block : block.staged).innerNorm !== 0;
 }
 
 /** Some rows of a gate matrix, from its row `first` on. */
@@ -119,6 +128,7 @@ export function bindDense(plan: DensePlan): Dense {
     gate,
     up,
     down: matrixOf(plan.down),
+    innerNorm: addressOf(plan.innerNorm),
     predictor: plan.predictor && bindPredictor(plan.predictor),
     threshold: null as number | null,
     readsQ8: forms.includes(true),
@@ -163,6 +173,7 @@ export function bindStreamed(plan: StreamedPlan, slots: Slots): Streamed {
   const staged = {
     ...ofUnit,
     predictor,
+    innerNorm: addressOf(plan.innerNorm),
     gate: ownGate && { ...ownGate, bias: addressOf(biases.gate) },
     up: { ...ofUnit.up, bias: addressOf(biases.up) },
     down: { ...ofUnit.down, bias: addressOf(biases.down) },

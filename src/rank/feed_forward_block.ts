@@ -6,7 +6,8 @@
 import type { Control } from "../memory/control.ts";
 import { ExpertRoutes } from "./expert_routes.ts";
 import type { Dense, Experts, Predictor, Streamed } from "./bound_blocks.ts";
-import { hasAllGates } from "./bound_blocks.ts";
+import { hasAllGates, hasInnerNorm } from "./bound_blocks.ts";
+import { clearSquares, NEURONS, weigh } from "./inner_norms.ts";
 import type { Layer } from "./layer.ts";
 import { type Activations, readsQ8 } from "./matrix.ts";
 import { GuessAhead } from "./guess_ahead.ts";
@@ -168,6 +169,7 @@ export class FeedForwardBlock {
       return this.#residual.addBias(block.down);
     }
     this.#observer?.enterBlock(layer.index);
+    if (hasInnerNorm(block)) clearSquares(this.#state, NEURONS);
     if (block.kind === "streamed") return this.#addStreamed(block, layer);
     if (block.kind === "dense") {
       if (block.up.rowCount > 0) this.#addDense(block, layer);
@@ -215,6 +217,10 @@ export class FeedForwardBlock {
     const hidden = activateNeurons(this.#state, block, x, n, attempt === "gated");
     this.#observer?.seeDense(block, hidden);
     if (isRehearsal && predictor !== null) this.#predictors?.compare(predictor, hidden, 0, n);
+    if (block.innerNorm !== 0) {
+      const width = block.up.rowCount;
+      weigh(this.#state, block.innerNorm, hidden, { row: NEURONS, width });
+    }
     this.#residual.add(block.down, hidden);
   }
 

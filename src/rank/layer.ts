@@ -12,6 +12,7 @@ import {
   type Streamed,
 } from "./bound_blocks.ts";
 import { addressOf, bindHeadNorm, bindNorm, type HeadNorm, type Norm } from "./bound_norm.ts";
+import type { InnerNorm } from "./inner_norms.ts";
 import { bindLatent, type LatentMatrices } from "./latent_heads.ts";
 import { boundMatrix, type Matrix, matrixOf, readsQ8 } from "./matrix.ts";
 import type { DensePlan, HeadNormPlan, LayerPlan, RankPlan, StreamedPlan } from "./plan_types.ts";
@@ -74,6 +75,8 @@ export interface Layer {
   readonly convolution: Convolution | null;
   /** Null: heads are not gated. */
   readonly attentionGate: Matrix | null;
+  /** Of what heads give, before they are merged. */
+  readonly innerNorm: InnerNorm;
   readonly attentionOutput: Matrix;
   /** Null: the layer keeps none. */
   readonly stateSpace: StateSpace | null;
@@ -147,6 +150,7 @@ export function bindLayer(
       weights: plan.convolution.weights.offsetBytes,
     },
     attentionGate,
+    innerNorm: addressOf(plan.innerNorm),
     attentionOutput: boundMatrix(plan.attentionOutput),
     stateSpace: plan.stateSpace &&
       bindStateSpace(plan.stateSpace, { config: config.stateSpace!, memory }),

@@ -128,6 +128,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
       channels: config.embeddingLength,
     }),
     attentionGate: gate && place.matrix(gate.gate.matrix, rowsOfHeads(gate.gate, shard.heads)),
+    innerNorm: tensors.innerNorm ? place.vector(tensors.innerNorm, query) : null,
     attentionOutput: tensors.attentionOutput && place.matrix(tensors.attentionOutput, {
       columns: scale(shard.heads, mergedHeadDim(config)),
       takesBias: adds,
@@ -199,7 +200,10 @@ function block(place: Placer, tensors: DenseTensors, by: BlockInput): DensePlan 
   const { units, layer, expert } = by;
   const unit = units?.numberOf(layer, expert) ?? null;
   const bundles = unit === null ? null : units!.streamed(unit);
-  if (unit === null || bundles === null) return { ...dense(place, tensors, by), unit };
+  const innerNorm = tensors.innerNorm ? place.vector(tensors.innerNorm, by.neurons) : null;
+  if (unit === null || bundles === null) {
+    return { ...dense(place, tensors, by), unit, innerNorm };
+  }
   if (by.isSilent) requireNoBiases(tensors);
   const { neurons, adds } = by;
   const bare = withoutBiases(tensors);
@@ -227,6 +231,7 @@ function block(place: Placer, tensors: DenseTensors, by: BlockInput): DensePlan 
       up: tensors.up.bias && place.vector(tensors.up.bias, neurons),
       down: adds && tensors.down.bias ? place.vector(tensors.down.bias) : null,
     },
+    innerNorm,
     predictor: null,
   };
 }
@@ -248,7 +253,7 @@ function requireNoBiases({ gate, up, down }: DenseTensors): void {
   }
 }
 
-/** The rank's share of a block, in memory as a whole. */
+/** The rank's share of a block, in memory as a whole, but for a norm inside of it. */
 export function dense(
   place: Placer,
   tensors: DenseTensors,
@@ -270,6 +275,7 @@ export function dense(
       hasSilentColumns,
       isTransposed,
     }),
+    innerNorm: null,
     predictor: null,
     threshold: null,
     unit: null,

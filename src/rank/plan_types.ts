@@ -89,6 +89,8 @@ export interface DensePlan {
   readonly gate: MatrixPlan | null;
   readonly up: MatrixPlan;
   readonly down: MatrixPlan;
+  /** Weights of the norm of what own neurons give; null: none. */
+  readonly innerNorm: VectorPlan | null;
   /** Of all experts of a layer, or of none. */
   readonly predictor: PredictorPlan | null;
   /** Neurons whose activation, |act(gate)|, is not above this are left out; null: none for that. */
@@ -124,6 +126,8 @@ export interface StreamedPlan {
   readonly staged: DensePlan;
   /** Own ones, always in memory. */
   readonly biases: Readonly<Record<"gate" | "up" | "down", VectorPlan | null>>;
+  /** As of a dense block, always in memory. */
+  readonly innerNorm: VectorPlan | null;
   readonly predictor: PredictorPlan | null;
 }
 
@@ -166,6 +170,8 @@ export interface LayerPlan {
   readonly convolution: { readonly taps: number; readonly weights: VectorPlan } | null;
   /** Makes what own heads are gated by; null: they are not. */
   readonly attentionGate: MatrixPlan | null;
+  /** Weights of the norm of what own heads give; null: none. */
+  readonly innerNorm: VectorPlan | null;
   readonly attentionOutput: MatrixPlan | null;
   /** Null: the layer keeps none. */
   readonly stateSpace: StateSpacePlan | null;
@@ -216,7 +222,10 @@ export interface WorkspacePlan {
   readonly attentionQ8: number;
   /** Null where no layer keeps states. */
   readonly states: StateWorkspace | null;
-  /** Σ squares of own queries and of own keys, [2, n], read by all ranks; then factors, [2, n]. */
+  /**
+   * Σ squares of own queries and of own keys, or of what own heads and own neurons give, [2, n],
+   * read by all ranks; then factors, [2, n].
+   */
   readonly squares: number;
   /** [n, neurons] each; neurons of the dense block or of the largest expert. */
   readonly gate: number;

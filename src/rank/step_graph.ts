@@ -63,7 +63,7 @@ export type StepTensor = (typeof STEP_TENSORS)[number];
  *  - residual: the stream itself, from the first join to the last;
  *  - partials: others read one of them while this rank fills the other, also in the next step;
  *  - token.inputs: others read it until the step's last layer;
- *  - squares, state.exchange: others read them until the join after attention;
+ *  - squares, state.exchange: others read them until the join behind the one that they come with;
  *  - tokens, counts, recall: written once, or added to, over all steps;
  *  - ones, slopes: written once, when the rank starts;
  *  - tables: the leader writes them between steps, where they change.

@@ -11,6 +11,7 @@ import type {
   MatrixTensor,
   ModelConfig,
   NormTensors,
+  VectorTensor,
 } from "../model/mod.ts";
 import { activate, activateMul, cutBelow, layerNorm } from "./activation_ops.ts";
 import { add, addBias, matmul, rmsNorm } from "./ops.ts";
@@ -78,6 +79,12 @@ export class ReferenceBlocks {
     return normalised.map((value, i) => value * weight[i % weight.length]);
   }
 
+  /** What heads or neurons give together, normalised, [n, weights]; or as it is. */
+  innerNorm(x: Float64Array, weight: VectorTensor | undefined): Float64Array {
+    if (weight === undefined) return x;
+    return rmsNorm(x, this.#weights.vector(weight), this.#config.norm.epsilon);
+  }
+
   /** What the block adds to the residual stream, [n, d]. */
   feedForward(
     { h, layerInput, residual, threshold }: FeedForwardInputs,
@@ -141,8 +148,8 @@ export class ReferenceBlocks {
       ? () => false
       : (i: number) => Math.abs(activate(activation, [(gate ?? product)[i]])[0]) <= threshold;
     const kept = neurons.map((value, i) => isQuiet(i) || predicted?.[i] === 0 ? 0 : value);
-    const hidden = show("neurons", kept);
-    const { down, isDownTransposed } = tensors;
+    const { down, isDownTransposed, innerNorm } = tensors;
+    const hidden = this.innerNorm(show("neurons", kept), innerNorm);
     if (!isDownTransposed) return this.project(hidden, down);
     const out = matmul(this.#weights.transposed(down), hidden, down.rows);
     return down.bias === null ? out : addBias(out, this.#weights.vector(down.bias));

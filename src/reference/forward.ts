@@ -217,7 +217,7 @@ export class ReferenceModel {
       ...tensors.attentionSinks && { sinks: this.#weights.vector(tensors.attentionSinks) },
     });
     const gated = gateHeads(show("heads", heads), h, tensors.attentionGate, blocks);
-    return blocks.project(gated, tensors.attentionOutput!);
+    return blocks.project(blocks.innerNorm(gated, tensors.innerNorm), tensors.attentionOutput!);
   }
 
   /** Of the model as it is defined: with latents all heads have keys and values of their own. */

@@ -43,6 +43,8 @@ export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "gemma4": "layers whose heads differ are the threads'",
   "gemma4-moe": "layers whose heads differ are the threads'",
   "gpt-oss": "attention has sinks by threads only",
+  "bitnet": "norms inside of blocks are the threads'",
+  "bitnet-b1.58": "norms inside of blocks are the threads'",
   "hunyuan-dense": "heads are normalised behind their rotation",
   "hunyuan-moe": "heads are normalised behind their rotation",
   "maincoder": "heads are normalised behind their rotation",

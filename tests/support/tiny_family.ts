@@ -38,6 +38,8 @@ export interface TinyFamily {
   readonly fusedQkv?: boolean;
   /** Names after "blk.N." of tensors that have biases. */
   readonly biases?: readonly string[];
+  /** What heads and neurons give is normalised. */
+  readonly innerNorms?: boolean;
   /** Heads have sinks. */
   readonly sinks?: boolean;
   /** "fused": gate and up in one tensor; "plain": no gate. Left out: two tensors. */

@@ -220,6 +220,7 @@ function planAttention(
       plan.headNorm("attn_k_norm", dims(headCountKv)[family.headNorms]);
     }
   }
+  if (family.innerNorms) plan.norm("attn_sub_norm", queries);
   plan.matrix("attn_output", [queries, width], "residual");
   plan.biases({ attn_output: width });
   if (family.sinks) plan.sinks(headCount);
@@ -301,6 +302,7 @@ function planFeedForward(
   if (family.experts && isMixture) {
     planExperts(plan, width, { ...family.experts, rank });
   } else {
+    if (family.innerNorms) plan.norm("ffn_sub_norm", neurons);
     if (!family.neurons) plan.matrix("ffn_gate", [width, neurons], "gate");
     plan.matrix("ffn_up", [width, family.neurons === "fused" ? 2 * neurons : neurons]);
     if (shape.hasDownTransposed) plan.matrix("ffn_down_t", [width, neurons], "residual");

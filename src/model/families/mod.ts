@@ -5,6 +5,8 @@ import { baichuan } from "./baichuan.ts";
 import { bailingmoe } from "./bailingmoe.ts";
 import { bailingmoe2 } from "./bailingmoe2.ts";
 import { bamboo } from "./bamboo.ts";
+import { bitnet } from "./bitnet.ts";
+import { bitnetB158 } from "./bitnet_b158.ts";
 import { bloom } from "./bloom.ts";
 import { chatglm } from "./chatglm.ts";
 import { codeshell } from "./codeshell.ts";
@@ -100,6 +102,8 @@ export const FAMILIES: readonly Family[] = [
   bailingmoe,
   bailingmoe2,
   bamboo,
+  bitnet,
+  bitnetB158,
   bloom,
   chatglm,
   codeshell,

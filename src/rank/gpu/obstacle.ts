@@ -42,6 +42,9 @@ export function gpuObstacle(
   if (tensors.layers.some(({ attentionSinks }) => attentionSinks !== null)) {
     return "attention has sinks by threads only";
   }
+  if (tensors.layers.some(({ innerNorm }) => innerNorm !== undefined)) {
+    return "norms inside of blocks are the threads'";
+  }
   if (config.normalizesTurnedHeads) {
     return "heads are normalised behind their rotation by threads only";
   }

@@ -1,0 +1,19 @@
+/** As tiny_logits.ts and tiny_greedy.ts, of rarer families. Data only. */
+import type { RARER_FAMILIES } from "../support/tiny_rarer_families.ts";
+import type { Best } from "./tiny_logits.ts";
+
+/** llama.cpp's, which does not know "bitnet-b1.58". */
+export const RARER_LOGITS: Readonly<
+  Partial<Record<keyof typeof RARER_FAMILIES, readonly [at11: Best, at47: Best]>>
+> = {
+  "bitnet": [
+    [[70, 5.0517], [197, 4.7301], [123, 4.6599]],
+    [[482, 6.632], [462, 5.0064], [157, 4.9056]],
+  ],
+};
+
+/** The reference's greedy ids after the first 12 of the prompt. */
+export const RARER_GREEDY: Readonly<Record<keyof typeof RARER_FAMILIES, readonly number[]>> = {
+  "bitnet": [70, 136, 123, 123, 123, 302, 338, 256, 497, 139, 71, 426],
+  "bitnet-b1.58": [462, 19, 343, 457, 468, 19, 336, 468, 19, 343, 494, 286],
+};

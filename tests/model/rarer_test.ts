@@ -1,0 +1,31 @@
+/** What rarer families' files say, and what of them is refused. */
+import { assertEquals, assertThrows } from "@std/assert";
+import { UnsupportedModelError } from "../../src/base/errors.ts";
+import { parseGguf } from "../../src/gguf/mod.ts";
+import { describeModel } from "../../src/model/mod.ts";
+import { tinyModel } from "../support/tiny_model.ts";
+import { withMetadata } from "./changed_file.ts";
+
+Deno.test("describeModel() knows BitNet models with squared ReLU by their vocabulary", () => {
+  const file = parseGguf(tinyModel({ architecture: "bitnet" }));
+  const activation = (vocabSize: number) => {
+    const metadata = { "bitnet.vocab_size": vocabSize, "tokenizer.ggml.tokens": undefined };
+    const table = file.tensors.get("token_embd.weight")!;
+    const tensors = new Map(file.tensors)
+      .set(table.name, { ...table, dims: [table.dims[0], vocabSize] });
+    return describeModel({ ...withMetadata(file, metadata), tensors }).config.feedForward
+      .activation;
+  };
+  assertEquals([activation(32002), activation(128256)], ["silu", "relu2"]);
+  const said = withMetadata(file, { "bitnet.hidden_activation": "relu2" });
+  assertEquals(describeModel(said).config.feedForward.activation, "relu2");
+});
+
+Deno.test("describeModel() refuses biases behind norms inside of blocks", () => {
+  const file = parseGguf(tinyModel({ architecture: "bitnet" }));
+  const norm = file.tensors.get("blk.0.attn_norm.weight")!;
+  for (const name of ["blk.0.attn_output.bias", "blk.0.ffn_down.bias"]) {
+    const tensors = new Map(file.tensors).set(name, { ...norm, name });
+    assertThrows(() => describeModel({ ...file, tensors }), UnsupportedModelError, name);
+  }
+});

@@ -1,0 +1,24 @@
+/** As families_test.ts, of rarer families: which mistakes show, and mistakes of theirs alone. */
+import type { ModelDescription } from "../../src/model/mod.ts";
+import type { RARER_FAMILIES } from "../support/tiny_rarer_families.ts";
+import { mapLayers } from "./changed_description.ts";
+
+/** Beside those of other families. */
+export const RARER_MISTAKES = {
+  "heads merged as they are": (d: ModelDescription) =>
+    mapLayers(d, (l) => ({ ...l, innerNorm: undefined })),
+  "neurons merged as they are": (d: ModelDescription) =>
+    mapLayers(d, (l) => {
+      const { feedForward } = l;
+      if (feedForward?.kind !== "dense") return l;
+      return { ...l, feedForward: { ...feedForward, innerNorm: undefined } };
+    }),
+};
+
+const INNER = ["heads merged as they are", "neurons merged as they are"] as const;
+
+/** By family. */
+export const RARER_CHOICES = {
+  "bitnet": [...INNER, "ReLU", "neighbouring pairs"],
+  "bitnet-b1.58": [...INNER, "SiLU", "ReLU", "neighbouring pairs"],
+} as const satisfies Readonly<Record<keyof typeof RARER_FAMILIES, readonly string[]>>;
