@@ -177,8 +177,11 @@ export interface Family {
   readonly headNorms: "none" | "shared" | "sharedIfThere" | "projection" | "perHead" | "ofTurned";
   /** They are normalised when they are turned already. */
   readonly normalizesTurnedHeads: boolean;
-  /** Heads' outcomes are gated; "besideQueries": gates' rows lie behind each head's query. */
-  readonly attentionGates: "none" | "besideQueries";
+  /**
+   * Heads' outcomes are gated; "besideQueries": gates' rows lie behind each head's query; "apart":
+   * in a tensor of their own.
+   */
+  readonly attentionGates: "none" | "besideQueries" | "apart";
   /** Each head has a score that takes part in the softmax and has no value. */
   readonly hasAttentionSinks: boolean;
   readonly feedForward: Omit<FeedForwardConfig, "firingThreshold">;

@@ -164,10 +164,15 @@ function attentionTensors(reader: LayerReader) {
   };
 }
 
-/** Of each head's rows in one tensor the first half makes queries, the second gates. */
+/** Gates of their own; or of each head's rows in one tensor the second half makes them. */
 function attentionGate(reader: LayerReader): AttentionGate | null {
-  const { family, config: { embeddingLength: columns, headCount, headDim: count } } = reader;
+  const { checker, at, family, config } = reader;
+  const { embeddingLength: columns, headCount, headDim: count } = config;
   if (family.attentionGates === "none") return null;
+  if (family.attentionGates === "apart") {
+    const matrix = checker.matrix(`${at}attn_gate.weight`, { rows: headCount * count, columns });
+    return { query: null, gate: { matrix, step: count, start: 0, count } };
+  }
   const step = 2 * count;
   const matrix = readMatrix(reader, "attn_q", { rows: headCount * step, columns });
   return { query: { matrix, step, start: 0, count }, gate: { matrix, step, start: count, count } };
@@ -181,7 +186,7 @@ function queryKeyValue(
   if (config.latent !== null) return latentTensors(reader, config.latent);
   const { embeddingLength: columns, headCount, headCountKv, headDim } = config;
   const queryRows = headCount * headDim;
-  const queryRowsInFile = reader.family.attentionGates === "none" ? queryRows : 2 * queryRows;
+  const queryRowsInFile = reader.family.attentionGates === "besideQueries" ? 2 * queryRows : queryRows;
   const keyRows = headCountKv * headDim;
   if (config.layers[reader.index]?.keysOf !== undefined) return queryAlone(reader, queryRows);
   // Where values are normalised, they may be what keys are made of.

@@ -6,8 +6,8 @@
 import type { Control } from "../memory/control.ts";
 import { ExpertRoutes } from "./expert_routes.ts";
 import type { Dense, Experts, Predictor, Streamed } from "./bound_blocks.ts";
-import { hasAllGates, hasInnerNorm } from "./bound_blocks.ts";
-import { clearSquares, NEURONS, weigh } from "./inner_norms.ts";
+import { hasAllGates } from "./bound_blocks.ts";
+import { NEURONS, weigh } from "./inner_norms.ts";
 import type { Layer } from "./layer.ts";
 import { type Activations, readsQ8 } from "./matrix.ts";
 import { GuessAhead } from "./guess_ahead.ts";
@@ -169,7 +169,6 @@ export class FeedForwardBlock {
       return this.#residual.addBias(block.down);
     }
     this.#observer?.enterBlock(layer.index);
-    if (hasInnerNorm(block)) clearSquares(this.#state, NEURONS);
     if (block.kind === "streamed") return this.#addStreamed(block, layer);
     if (block.kind === "dense") {
       if (block.up.rowCount > 0) this.#addDense(block, layer);

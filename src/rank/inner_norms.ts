@@ -3,6 +3,7 @@
  * merges them. Ranks have parts of it. A norm is a factor of a token's own and weights, so that
  * merge(norm(x)) is factor · merge(weights ⊙ x): a rank weighs its part, its sum of squares goes to
  * where all ranks read it, and the factor comes behind the join that there is anyway.
+ * A rank that has no part leaves its squares 0, as memory begins.
  */
 import type { Activations } from "./matrix.ts";
 import type { StepState } from "./step_state.ts";
@@ -30,12 +31,6 @@ export function rootFactors(state: StepState, row: number, width: number): numbe
     squares[rankIndex][factorsAt + t] = 1 / Math.sqrt(sum / width + config.norm.epsilon);
   }
   return space.squares + factorsAt * 4;
-}
-
-/** No squares yet: of tokens of which this rank has nothing. */
-export function clearSquares({ arenaViews, arena, plan, n }: StepState, row: number): void {
-  const { rankIndex, chunkTokens } = plan;
-  arenaViews.squares[arena][rankIndex].fill(0, row * chunkTokens, row * chunkTokens + n);
 }
 
 /** x = weights ⊙ x of all tokens, and their squares. */

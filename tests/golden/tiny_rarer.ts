@@ -10,10 +10,15 @@ export const RARER_LOGITS: Readonly<
     [[70, 5.0517], [197, 4.7301], [123, 4.6599]],
     [[482, 6.632], [462, 5.0064], [157, 4.9056]],
   ],
+  "afmoe": [
+    [[133, 6.3859], [353, 6.2526], [485, 5.3308]],
+    [[172, 5.9392], [75, 5.5363], [491, 5.3772]],
+  ],
 };
 
 /** The reference's greedy ids after the first 12 of the prompt. */
 export const RARER_GREEDY: Readonly<Record<keyof typeof RARER_FAMILIES, readonly number[]>> = {
   "bitnet": [70, 136, 123, 123, 123, 302, 338, 256, 497, 139, 71, 426],
   "bitnet-b1.58": [462, 19, 343, 457, 468, 19, 336, 468, 19, 343, 494, 286],
+  "afmoe": [133, 405, 35, 306, 314, 194, 481, 500, 308, 75, 290, 206],
 };

@@ -5,6 +5,8 @@ import { mapLayers } from "./changed_description.ts";
 
 /** Beside those of other families. */
 export const RARER_MISTAKES = {
+  "heads as they are": (d: ModelDescription) =>
+    mapLayers(d, (l) => ({ ...l, attentionGate: null })),
   "heads merged as they are": (d: ModelDescription) =>
     mapLayers(d, (l) => ({ ...l, innerNorm: undefined })),
   "neurons merged as they are": (d: ModelDescription) =>
@@ -19,6 +21,11 @@ const INNER = ["heads merged as they are", "neurons merged as they are"] as cons
 
 /** By family. */
 export const RARER_CHOICES = {
+  "afmoe": [
+    ...["experts in reverse", "no bias of the choice", "no shared expert", "softmax"],
+    ...["heads as they are", "no head norms", "no post norms", "no windows", "every layer rotated"],
+    ...["embeddings as they are", "neighbouring pairs"],
+  ],
   "bitnet": [...INNER, "ReLU", "neighbouring pairs"],
   "bitnet-b1.58": [...INNER, "SiLU", "ReLU", "neighbouring pairs"],
 } as const satisfies Readonly<Record<keyof typeof RARER_FAMILIES, readonly string[]>>;

@@ -31,8 +31,8 @@ export interface TinyFamily {
   readonly feedForwardNorm?: string;
   /** Its name has no ".weight" at the end. */
   readonly hasBareNorm?: boolean;
-  /** Queries' rows lie in turns with those of heads' gates. */
-  readonly hasGates?: boolean;
+  /** Heads are gated; "turns": queries' rows lie in turns with those of gates. */
+  readonly gates?: "turns" | "apart";
   /** Weights of [headDim], [heads · headDim], or [heads, headDim]. */
   readonly headNorms?: "shared" | "projection" | "perHead";
   readonly fusedQkv?: boolean;

@@ -204,7 +204,8 @@ function planAttention(
   if (family.latent) return planLatent(plan, shape, family.latent);
   if (family.fusedQkv) plan.matrix("attn_qkv", [width, queries + 2 * keys]);
   else {
-    plan.matrix("attn_q", [width, family.hasGates ? 2 * queries : queries]);
+    plan.matrix("attn_q", [width, family.gates === "turns" ? 2 * queries : queries]);
+    if (family.gates === "apart") plan.matrix("attn_gate", [width, queries]);
     if (hasKeys(family, shape, block)) plan.matrix("attn_k", [width, keys]);
     if (hasValues(family, shape, block)) plan.matrix("attn_v", [width, keys]);
   }

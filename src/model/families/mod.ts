@@ -1,5 +1,6 @@
 /** Every family that this version runs. */
 import type { Family } from "../family.ts";
+import { afmoe } from "./afmoe.ts";
 import { arcee } from "./arcee.ts";
 import { baichuan } from "./baichuan.ts";
 import { bailingmoe } from "./bailingmoe.ts";
@@ -97,6 +98,7 @@ import { xverse } from "./xverse.ts";
 
 /** In alphabetical order. */
 export const FAMILIES: readonly Family[] = [
+  afmoe,
   arcee,
   baichuan,
   bailingmoe,
