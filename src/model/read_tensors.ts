@@ -186,7 +186,9 @@ function queryKeyValue(
   if (config.latent !== null) return latentTensors(reader, config.latent);
   const { embeddingLength: columns, headCount, headCountKv, headDim } = config;
   const queryRows = headCount * headDim;
-  const queryRowsInFile = reader.family.attentionGates === "besideQueries" ? 2 * queryRows : queryRows;
+  const queryRowsInFile = reader.family.attentionGates === "besideQueries"
+    ? 2 * queryRows
+    : queryRows;
   const keyRows = headCountKv * headDim;
   if (config.layers[reader.index]?.keysOf !== undefined) return queryAlone(reader, queryRows);
   // Where values are normalised, they may be what keys are made of.
