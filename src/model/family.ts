@@ -196,10 +196,12 @@ export interface Family {
   /** Windows of no layer, even if the file names one; of all layers; or in turns. */
   readonly windows: "none" | "all" | AlternatingWindows;
   /**
-   * Layers may differ in heads' widths, numbers of key/value heads and neurons, and the last ones
-   * may read the keys and values of others: read_layer_shapes.ts.
+   * Layers may differ in heads' widths, numbers of heads and neurons, and the last ones may read
+   * the keys and values of others: read_layer_shapes.ts.
    */
   readonly layersDiffer: boolean;
+  /** They may have no heads, or no neurons. */
+  readonly layersMayLack: boolean;
   /** Values are normalised head by head, without weights. */
   readonly normalizesValues: boolean;
   /** Tokens may give each layer an input: read_layer_inputs.ts. */
@@ -262,6 +264,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   requiredBiases: [],
   windows: "none",
   layersDiffer: false,
+  layersMayLack: false,
   normalizesValues: false,
   mayHaveLayerInputs: false,
   mayConvolve: false,

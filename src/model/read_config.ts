@@ -88,7 +88,9 @@ export function readConfig(
         hasNeurons: neurons.layers,
       })
       : family.layersDiffer
-      ? shapedLayers(keys, layers, { ...heads, feedForwardLength: neurons.count })
+      ? shapedLayers(keys, layers, {
+        ...{ ...heads, feedForwardLength: neurons.count, mayLack: family.layersMayLack },
+      })
       : convolvingLayers(keys, layers, { attends, headsWidth, embeddingLength }),
     stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
     feedForward: readFeedForward(file, keys, family, { blockCount, vocabSize }),
@@ -186,11 +188,13 @@ function readHeads(
   if (family.stateSpace?.attention === "none") {
     return { headCount: 0, headCountKv: 0, headDim: 0, attends: null, latent: null };
   }
-  const headCount = keys.integer("attention.head_count", { min: 1 });
+  const headCount = family.layersDiffer
+    ? largestOf(keys, "attention.head_count")
+    : keys.integer("attention.head_count", { min: 1 });
   const { headCountKv, attends } = family.layersDiffer
     ? { headCountKv: largestOf(keys, "attention.head_count_kv", headCount), attends: null }
     : readKvHeads(keys, family, { headCount, blockCount });
-  if (headCount % headCountKv !== 0) {
+  if (!family.layersDiffer && headCount % headCountKv !== 0) {
     throw keys.wrong("attention.head_count_kv", `a divisor of the head count, ${headCount}`);
   }
   if (!keys.has("attention.key_length") && embeddingLength % headCount !== 0) {

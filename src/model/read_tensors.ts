@@ -97,9 +97,9 @@ function layerTensors(reader: LayerReader): LayerTensors {
   // Parallel blocks of two norms: the second one is attention's.
   const hasSecond = config.hasParallelBlocks && checker.has("blk.0.attn_norm_2.weight");
   const hasOwnNorm = !config.hasParallelBlocks || family.mayBeParallel === "said" || hasSecond;
-  // A layer that has nothing but neurons has one norm, called as all layers' first one is.
   const hasOnlyNeurons = attends === false && !hasStates;
-  const feedForwardNorm = hasSecond || hasOnlyNeurons
+  // Among layers with states it has one norm, called as all layers' first one is.
+  const feedForwardNorm = hasSecond || hasOnlyNeurons && family.stateSpace !== null
     ? "attn_norm"
     : config.experts !== null && family.experts?.sharedExpert === "apart"
     ? "pre_ffw_norm_2"

@@ -103,7 +103,10 @@ export interface LayerConfig {
 }
 
 /** Numbers of a model that are another one's in some layers. */
-export type LayerShape = Pick<ModelConfig, "headDim" | "headCountKv" | "feedForwardLength">;
+export type LayerShape = Pick<
+  ModelConfig,
+  "headCount" | "headDim" | "headCountKv" | "feedForwardLength"
+>;
 
 /** What a model is. All lengths are counts of elements, not bytes. Without heads they are 0. */
 export interface ModelConfig {

@@ -174,7 +174,8 @@ export class ReferenceModel {
    * norm is taken last.
    */
   #attend(h: Float64Array, index: number, place: Place): Float64Array {
-    const { headCount, layers, normalizesTurnedHeads } = this.config;
+    const { layers, normalizesTurnedHeads } = this.config;
+    const { headCount } = configOf(this.config, index);
     const { kvHeads, keyDim, valueDim } = this.#heads(index);
     const tensors = this.#tensors.layers[index];
     const blocks = this.#blocks;

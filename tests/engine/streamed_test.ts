@@ -70,7 +70,9 @@ Deno.test("a model whose neurons all fire answers the same from disk as from mem
   eachBudget({ architecture: "llama", type: "Q4_0", blockCount: 4 }, false));
 
 Deno.test("layers that convolve or keep states answer the same from disk as from memory", async () => {
-  for (const architecture of ["lfm2", "lfm2moe", "granitehybrid-moe", "nemotron_h"] as const) {
+  for (
+    const architecture of ["lfm2", "lfm2moe", "granitehybrid-moe", "nemotron_h", "deci"] as const
+  ) {
     await eachBudget({ architecture, type: "Q4_0" }, false);
   }
 });

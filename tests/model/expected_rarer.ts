@@ -13,6 +13,25 @@ export const EXPECTED_RARER: Readonly<Record<keyof typeof RARER_FAMILIES, Differ
     layers: "8:0 8:0 8:0 0:- 8:0",
   },
   "bitnet": { ...NEOX, tiedEmbeddings: true },
+  "openelm": {
+    ...WIDE_NEOX,
+    blockCount: 3,
+    headCount: 6,
+    headCountKv: 3,
+    feedForwardLength: 160,
+    tiedEmbeddings: true,
+    layers: "0:0(24x2/1,64) 0:0(24x3/1,96) 0:0(24x6/3,160)",
+  },
+  "deci": {
+    blockCount: 6,
+    headCount: 6,
+    headDim: 24,
+    feedForwardLength: 192,
+    attentionScale: 1 / Math.sqrt(24),
+    ropes: [["norm", 24, 10000, 1]],
+    layers: "0:0(24x4/2,96) n(24x0/0,64) 0:0(24x4/1,192) " +
+      "n-(24x0/0,0) n(24x0/0,160) 0:0(24x6/2,96)",
+  },
   "bitnet-b1.58": {
     ...NEOX,
     feedForward: { activation: "relu2", isGated: true, activatesUp: false, firingThreshold: 0 },

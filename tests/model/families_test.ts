@@ -169,7 +169,7 @@ function showRopes({ ropes }: ModelConfig) {
 function showLayer(layer: LayerConfig): string {
   const { slidingWindow, attentionChunk, rope, queryRope, convolutionTaps } = layer;
   const end = layer.hasNeurons === false ? "-" : "";
-  if (layer.attends === false) return (layer.hasStates ? "s" : "n") + end;
+  if (layer.attends === false) return (layer.hasStates ? "s" : "n") + end + showShape(layer);
   if (convolutionTaps !== undefined) return `conv ${convolutionTaps}`;
   const seen = attentionChunk === undefined ? slidingWindow : `${attentionChunk}c`;
   const queries = queryRope === undefined ? "" : `/${queryRope}`;
@@ -177,11 +177,11 @@ function showLayer(layer: LayerConfig): string {
   return `${seen}:${rope ?? "-"}${queries}${layer.hasStates ? "+s" : ""}${end}${own}`;
 }
 
-/** Width of heads, number of key/value heads, neurons, and whose keys the layer reads. */
+/** Width and number of heads, of key/value heads, neurons, and whose keys the layer reads. */
 function showShape({ shape, keysOf }: LayerConfig): string {
   if (shape === undefined) return "";
-  const { headDim, headCountKv, feedForwardLength } = shape;
-  return `(${headDim}x${headCountKv},${feedForwardLength})${
+  const { headCount, headDim, headCountKv, feedForwardLength } = shape;
+  return `(${headDim}x${headCount}/${headCountKv},${feedForwardLength})${
     keysOf === undefined ? "" : `=${keysOf}`
   }`;
 }

@@ -1,6 +1,6 @@
 /** What rarer families' files say, and what of them is refused. */
 import { assertEquals, assertThrows } from "@std/assert";
-import { UnsupportedModelError } from "../../src/base/errors.ts";
+import { ModelFormatError, UnsupportedModelError } from "../../src/base/errors.ts";
 import { parseGguf } from "../../src/gguf/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { tinyModel } from "../support/tiny_model.ts";
@@ -28,4 +28,34 @@ Deno.test("describeModel() refuses biases behind norms inside of blocks", () => 
     const tensors = new Map(file.tensors).set(name, { ...norm, name });
     assertThrows(() => describeModel({ ...file, tensors }), UnsupportedModelError, name);
   }
+});
+
+Deno.test("describeModel() refuses numbers of heads that layers cannot have", () => {
+  const read = (architecture: "openelm" | "deci", lists: Record<string, readonly number[]>) => () =>
+    describeModel(withMetadata(
+      parseGguf(tinyModel({ architecture })),
+      Object.fromEntries(
+        Object.entries(lists).map((
+          [key, list],
+        ) => [`${architecture}.${key}`, Int32Array.from(list)]),
+      ),
+    ));
+  const [heads, kvHeads, neurons] = [
+    ...["attention.head_count", "attention.head_count_kv", "feed_forward_length"] as const,
+  ];
+  const linear = { [kvHeads]: [2, 0, 0, 0, 0, 2] };
+  assertThrows(read("deci", linear), UnsupportedModelError, "in the place of attention");
+  const wrong = [
+    { [kvHeads]: [2, 0, 3, 0, 0, 2] },
+    { [kvHeads]: [2, 1, 1, 0, 0, 2] },
+    { [heads]: [4, 0, 4, 0, 0] },
+    { [heads]: [0, 0, 0, 0, 0, 0] },
+    { [neurons]: [96, 64, 192, -1, 160, 96] },
+    { [neurons]: [0, 0, 0, 0, 0, 0] },
+  ];
+  for (const lists of wrong) {
+    assertThrows(read("deci", lists), ModelFormatError, Object.keys(lists)[0]);
+  }
+  assertThrows(read("openelm", { [heads]: [2, 0, 6] }), ModelFormatError, "all 1 or more");
+  assertThrows(read("openelm", { [neurons]: [64, 0, 160] }), ModelFormatError, "all 1 or more");
 });

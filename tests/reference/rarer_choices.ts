@@ -27,5 +27,7 @@ export const RARER_CHOICES = {
     ...["embeddings as they are", "neighbouring pairs"],
   ],
   "bitnet": [...INNER, "ReLU", "neighbouring pairs"],
+  "openelm": ["no head norms", "neighbouring pairs", "key and value exchanged"],
+  "deci": ["pairs half a head apart", "key and value exchanged", "gate and up exchanged"],
   "bitnet-b1.58": [...INNER, "SiLU", "ReLU", "neighbouring pairs"],
 } as const satisfies Readonly<Record<keyof typeof RARER_FAMILIES, readonly string[]>>;

@@ -126,6 +126,12 @@ export interface TinyFamily {
     /** Of what tokens give layers. */
     readonly inputLength?: number;
   };
+  /** Numbers of layers that differ in nothing else; 0: they have none. */
+  readonly uneven?: {
+    readonly heads: readonly number[];
+    readonly headsKv: readonly number[];
+    readonly neurons: readonly number[];
+  };
   /** What the last norm is called; left out: output_norm. */
   readonly outputNorm?: string;
   readonly learnedPositions?: boolean;

@@ -11,6 +11,7 @@ import {
   layerShape,
   planLayerEnd,
   planModelInputs,
+  unevenKeys,
 } from "./tiny_layered.ts";
 import { planStateSpace, stateSpaceKeys, type TinyStateSpace } from "./tiny_state_space.ts";
 import type { TinyPredictor } from "./tiny_predictor.ts";
@@ -65,6 +66,7 @@ export function tinyMetadata(
     ...experts && { "expert_count": u32(experts.count), "expert_used_count": u32(experts.used) },
     ...family.stateSpace && stateSpaceKeys(family.stateSpace, shape, experts),
     ...family.layered && layeredKeys(family.layered, shape),
+    ...family.uneven && unevenKeys(family.uneven),
     ...family.keys,
   };
   return [
@@ -109,11 +111,14 @@ function floatTensors(shape: TinyShape, family: TinyFamily): PlannedTensor[] {
   for (let block = 0; block < shape.blockCount; block++) {
     plan.prefix = `blk.${block}.`;
     const kind = family.stateSpace?.layers[block] ?? "heads";
+    const own = layerShape(shape, family, block);
     if (kind === "state" || kind === "neurons") plan.norm("attn_norm", width);
     else if (family.convolution?.attends[block] === false) planConvolution(plan, shape, family);
-    else planAttention(plan, layerShape(shape, family, block), family, block);
+    else if (own.headCount > 0) planAttention(plan, own, family, block);
     if (kind === "state" || kind === "both") planStateSpace(plan, shape, family.stateSpace!);
-    if (hasNeurons(family, kind)) planFeedForward(plan, shape, family, block);
+    if (hasNeurons(family, kind) && own.feedForwardLength > 0) {
+      planFeedForward(plan, shape, family, block);
+    }
     if (family.layered) planLayerEnd(plan, shape, family.layered);
   }
   plan.prefix = "";

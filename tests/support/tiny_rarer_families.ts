@@ -22,5 +22,22 @@ export const RARER_FAMILIES = {
     },
   },
   "bitnet": { tied: true, innerNorms: true },
+  "openelm": {
+    blockCount: 3,
+    headDim: 24,
+    tied: true,
+    fusedQkv: true,
+    headNorms: "shared",
+    uneven: { heads: [2, 3, 6], headsKv: [1, 1, 3], neurons: [64, 96, 160] },
+  },
+  "deci": {
+    blockCount: 6,
+    headDim: 24,
+    uneven: {
+      heads: [4, 0, 4, 0, 0, 6],
+      headsKv: [2, 0, 1, 0, 0, 2],
+      neurons: [96, 64, 192, 0, 160, 96],
+    },
+  },
   "bitnet-b1.58": { innerNorms: true },
 } as const satisfies Readonly<Record<string, TinyFamily>>;

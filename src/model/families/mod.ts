@@ -15,6 +15,7 @@ import { cohere2 } from "./cohere2.ts";
 import { cohere2moe } from "./cohere2moe.ts";
 import { commandR } from "./command_r.ts";
 import { dbrx } from "./dbrx.ts";
+import { deci } from "./deci.ts";
 import { deepseek } from "./deepseek.ts";
 import { deepseek2 } from "./deepseek2.ts";
 import { deepseek2Ocr } from "./deepseek2_ocr.ts";
@@ -67,6 +68,7 @@ import { nemotronH } from "./nemotron_h.ts";
 import { nemotronHMoe } from "./nemotron_h_moe.ts";
 import { olmo2 } from "./olmo2.ts";
 import { olmoe } from "./olmoe.ts";
+import { openelm } from "./openelm.ts";
 import { orion } from "./orion.ts";
 import { paddleocr } from "./paddleocr.ts";
 import { panguEmbedded } from "./pangu_embedded.ts";
@@ -113,6 +115,7 @@ export const FAMILIES: readonly Family[] = [
   cohere2moe,
   commandR,
   dbrx,
+  deci,
   deepseek,
   deepseek2,
   deepseek2Ocr,
@@ -165,6 +168,7 @@ export const FAMILIES: readonly Family[] = [
   nemotronHMoe,
   olmo2,
   olmoe,
+  openelm,
   orion,
   paddleocr,
   panguEmbedded,
