@@ -47,4 +47,5 @@ export type {
   StateSpaceTensors,
   TokenInputTensors,
   VectorTensor,
+  XieluCurve,
 } from "./types.ts";

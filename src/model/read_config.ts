@@ -21,7 +21,14 @@ import {
   readStateSpace,
   stateLayers,
 } from "./read_state_space.ts";
-import type { ExpertsConfig, ModelConfig, NormConfig } from "./types.ts";
+import { curvedLayers } from "./read_xielu.ts";
+import type {
+  ExpertsConfig,
+  FeedForwardConfig,
+  LayerConfig,
+  ModelConfig,
+  NormConfig,
+} from "./types.ts";
 
 /** More blocks than any model has; keeps a corrupt count from becoming a million names. */
 const BLOCK_COUNT_MAX = 1024;
@@ -70,7 +77,7 @@ export function readConfig(
     usedContext,
     leadingDenseCount: experts?.leadingDenseCount ?? 0,
   });
-  const headsWidth = heads.headCount * heads.headDim;
+  const feedForward = readFeedForward(file, keys, family, { blockCount, vocabSize });
   const neurons = readNeurons(keys, family, { blockCount, experts });
   return {
     architecture: family.architecture,
@@ -82,18 +89,11 @@ export function readConfig(
     contextLength,
     norm: readNorm(keys, family),
     ropes,
-    layers: family.stateSpace !== null
-      ? stateLayers(layers, family.stateSpace, {
-        attends: attendsInTurns(keys, family.stateSpace, blockCount) ?? attends,
-        hasNeurons: neurons.layers,
-      })
-      : family.layersDiffer
-      ? shapedLayers(keys, layers, {
-        ...{ ...heads, feedForwardLength: neurons.count, mayLack: family.layersMayLack },
-      })
-      : convolvingLayers(keys, layers, { attends, headsWidth, embeddingLength }),
+    layers: ownLayers(file, keys, family, {
+      ...{ layers, heads, attends, neurons, embeddingLength, feedForward },
+    }),
     stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
-    feedForward: readFeedForward(file, keys, family, { blockCount, vocabSize }),
+    feedForward,
     experts,
     hasParallelBlocks: areParallel(file, keys, family),
     gatesAttention: family.attentionGates !== "none",
@@ -112,6 +112,37 @@ export function readConfig(
     tiedEmbeddings: !file.tensors.has("output.weight"),
     predictorThreshold: options.predictorThreshold ?? readPredictorThreshold(file),
   };
+}
+
+/** Layers with what they have instead of what most families' have. */
+function ownLayers(
+  file: GgufFile,
+  keys: Hyperparameters,
+  family: Family,
+  by: {
+    readonly layers: readonly LayerConfig[];
+    readonly heads: Pick<ModelConfig, "headCount" | "headDim">;
+    readonly attends: readonly boolean[] | null;
+    readonly neurons: NeuronLayers;
+    readonly embeddingLength: number;
+    readonly feedForward: FeedForwardConfig;
+  },
+): readonly LayerConfig[] {
+  const { layers, heads, attends, neurons, embeddingLength, feedForward } = by;
+  if (feedForward.activation === "xielu") return curvedLayers(file, layers);
+  if (family.stateSpace !== null) {
+    return stateLayers(layers, family.stateSpace, {
+      attends: attendsInTurns(keys, family.stateSpace, layers.length) ?? attends,
+      hasNeurons: neurons.layers,
+    });
+  }
+  if (family.layersDiffer) {
+    return shapedLayers(keys, layers, {
+      ...{ ...heads, feedForwardLength: neurons.count, mayLack: family.layersMayLack },
+    });
+  }
+  const headsWidth = heads.headCount * heads.headDim;
+  return convolvingLayers(keys, layers, { attends, headsWidth, embeddingLength });
 }
 
 function refuseObstacle({ architecture, obstacle }: Family, shape: ScaleShape): void {

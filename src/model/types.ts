@@ -56,8 +56,24 @@ export interface NormConfig {
 /**
  * act(g): silu = g·sigmoid(g); gelu by tanh; relu = max(0, g); relu2 = max(0, g)². swiglu7 is
  * gpt-oss's: g·sigmoid(1.702·g) of min(g, 7), times clamp(u, −7, 7) + 1 instead of u; always gated.
+ * xielu: see `XieluCurve`; never gated.
  */
-export type Activation = "silu" | "gelu" | "relu" | "relu2" | "swiglu7";
+export type Activation = "silu" | "gelu" | "relu" | "relu2" | "swiglu7" | "xielu";
+
+/**
+ * Numbers of a layer's xIELU, the activation of Apertus: p·x² + b·x where x > 0, else
+ * n·(exp(min(x, e)) − 1 − x) + b·x.
+ */
+export interface XieluCurve {
+  /** n. */
+  readonly negative: number;
+  /** p. */
+  readonly positive: number;
+  /** b. */
+  readonly linear: number;
+  /** e: exp is not asked above it. */
+  readonly least: number;
+}
 
 /** The arithmetic of a feed-forward block, dense or of one expert. */
 export interface FeedForwardConfig {
@@ -96,6 +112,8 @@ export interface LayerConfig {
   readonly hasStates?: true;
   /** False: it has no neurons. Left out: it has. */
   readonly hasNeurons?: false;
+  /** Of its neurons' xIELU. Left out: they have another activation. */
+  readonly curve?: XieluCurve;
   /** What is not as in the other layers, instead of the model's: `configOf`. Left out: nothing. */
   readonly shape?: LayerShape;
   /** It reads the keys and values of that layer before it, and has none. Left out: its own. */

@@ -33,6 +33,8 @@ export interface Dense {
   readonly down: Matrix;
   /** Of what neurons give, before down. */
   readonly innerNorm: InnerNorm;
+  /** Address of what xIELU reads; 0: another activation. */
+  readonly curve: number;
   readonly predictor: Predictor | null;
   /** Neurons with an |act(gate)| of at most this are left out; null: those that are zero. */
   readonly threshold: number | null;
@@ -129,6 +131,7 @@ export function bindDense(plan: DensePlan): Dense {
     up,
     down: matrixOf(plan.down),
     innerNorm: addressOf(plan.innerNorm),
+    curve: plan.curve?.offsetBytes ?? 0,
     predictor: plan.predictor && bindPredictor(plan.predictor),
     threshold: null as number | null,
     readsQ8: forms.includes(true),
@@ -174,6 +177,7 @@ export function bindStreamed(plan: StreamedPlan, slots: Slots): Streamed {
     ...ofUnit,
     predictor,
     innerNorm: addressOf(plan.innerNorm),
+    curve: plan.curve?.offsetBytes ?? 0,
     gate: ownGate && { ...ownGate, bias: addressOf(biases.gate) },
     up: { ...ofUnit.up, bias: addressOf(biases.up) },
     down: { ...ofUnit.down, bias: addressOf(biases.down) },

@@ -1,5 +1,6 @@
 /** Neurons, whether of a dense block or of one expert: products with gate and up, activation. */
 import type { Kernels } from "../../wasm/kernels.ts";
+import { check } from "../base/check.ts";
 import type { Activation } from "../model/types.ts";
 import type { Dense } from "./bound_blocks.ts";
 import { type Activations, project } from "./matrix.ts";
@@ -25,13 +26,17 @@ export function activateNeurons(
     inputs: { hidden },
     config: { feedForward },
   } = state;
-  const { gate, up, threshold } = neurons;
+  const { gate, up, threshold, curve } = neurons;
   const width = up.rowCount;
   project(kernels, up, x, n, space.up, width);
   if (gate !== null && !hasGates) project(kernels, gate, x, n, space.gate, width);
   if (feedForward.firingThreshold > 0) {
     const decides = gate === null ? space.up : space.gate;
     kernels.cut_below_f32(decides, width, n, width, firingThreshold);
+  }
+  if (curve !== 0) {
+    kernels.xielu_f32(space.up, width, hidden.f32, hidden.stride, n, width, curve);
+    return hidden;
   }
   const alone = aloneKernel(kernels, feedForward.activation);
   if (gate === null) {
@@ -67,6 +72,8 @@ export function aloneKernel(kernels: Kernels, activation: Activation): Kernels["
       return kernels.relu2_f32;
     case "swiglu7":
       return kernels.swiglu7_f32;
+    case "xielu":
+      check(false, "it needs a curve, too");
   }
 }
 
@@ -83,5 +90,7 @@ export function gatedKernel(kernels: Kernels, activation: Activation): Kernels["
       return kernels.relu2_mul_f32;
     case "swiglu7":
       return kernels.swiglu7_mul_f32;
+    case "xielu":
+      check(false, "its neurons have no gates");
   }
 }

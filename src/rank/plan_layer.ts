@@ -17,8 +17,10 @@ import type {
   ModelDescription,
   PredictorTensors,
   VectorTensor,
+  XieluCurve,
 } from "../model/types.ts";
 import type {
+  CurvePlan,
   DensePlan,
   ExpertsPlan,
   LayerPlan,
@@ -111,7 +113,8 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
   const keyValue = scale(shard.kvHeads, config.headDim);
   const adds = rankIndex === 0; // what is added to a sum over ranks is added by one of them
   const { feedForward, attentionGate: gate } = tensors;
-  const of = { layer: index, adds, isSilent, units: input.units, order: input.neuronOrder };
+  const { curve = null } = config.layers[index];
+  const of = { layer: index, adds, isSilent, units: input.units, order: input.neuronOrder, curve };
   return {
     heads: shard.heads,
     kvHeads: shard.kvHeads,
@@ -193,6 +196,7 @@ interface BlockInput {
   readonly isSilent: boolean;
   readonly order: readonly Range[] | null;
   readonly units: Units | null;
+  readonly curve: XieluCurve | null;
 }
 
 /** Neurons whose weights are in memory, or come from a packed file as they are needed. */
@@ -200,9 +204,12 @@ function block(place: Placer, tensors: DenseTensors, by: BlockInput): DensePlan 
   const { units, layer, expert } = by;
   const unit = units?.numberOf(layer, expert) ?? null;
   const bundles = unit === null ? null : units!.streamed(unit);
-  const innerNorm = tensors.innerNorm ? place.vector(tensors.innerNorm, by.neurons) : null;
+  const apart = {
+    innerNorm: tensors.innerNorm ? place.vector(tensors.innerNorm, by.neurons) : null,
+    curve: by.curve === null ? null : planCurve(place, layer, by.curve),
+  };
   if (unit === null || bundles === null) {
-    return { ...dense(place, tensors, by), unit, innerNorm };
+    return { ...dense(place, tensors, by), unit, ...apart };
   }
   if (by.isSilent) requireNoBiases(tensors);
   const { neurons, adds } = by;
@@ -231,9 +238,19 @@ function block(place: Placer, tensors: DenseTensors, by: BlockInput): DensePlan 
       up: tensors.up.bias && place.vector(tensors.up.bias, neurons),
       down: adds && tensors.down.bias ? place.vector(tensors.down.bias) : null,
     },
-    innerNorm,
+    ...apart,
     predictor: null,
   };
+}
+
+/** Kernels read it; who begins writes it. */
+function planCurve(
+  place: Placer,
+  layer: number,
+  { negative, positive, linear, least }: XieluCurve,
+): CurvePlan {
+  const values = [negative, positive, linear, least];
+  return { offsetBytes: place.region(`blk.${layer}.curve`, 4 * values.length), values };
 }
 
 /** Those of units stay in memory. */
@@ -253,7 +270,7 @@ function requireNoBiases({ gate, up, down }: DenseTensors): void {
   }
 }
 
-/** The rank's share of a block, in memory as a whole, but for a norm inside of it. */
+/** The rank's share of a block, in memory as a whole, but for a norm inside of it and a curve. */
 export function dense(
   place: Placer,
   tensors: DenseTensors,
@@ -275,7 +292,7 @@ export function dense(
       hasSilentColumns,
       isTransposed,
     }),
-    innerNorm: null,
+    ...{ innerNorm: null, curve: null },
     predictor: null,
     threshold: null,
     unit: null,

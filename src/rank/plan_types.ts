@@ -83,6 +83,12 @@ export interface PredictorPlan {
   readonly second: MatrixPlan;
 }
 
+/** What xIELU reads, f32 [4]: n, p, b, e. */
+export interface CurvePlan {
+  readonly offsetBytes: number;
+  readonly values: readonly number[];
+}
+
 /** Neurons: rows of gate and up, columns of down. */
 export interface DensePlan {
   readonly kind: "dense";
@@ -91,6 +97,8 @@ export interface DensePlan {
   readonly down: MatrixPlan;
   /** Weights of the norm of what own neurons give; null: none. */
   readonly innerNorm: VectorPlan | null;
+  /** Null: the activation has none. */
+  readonly curve: CurvePlan | null;
   /** Of all experts of a layer, or of none. */
   readonly predictor: PredictorPlan | null;
   /** Neurons whose activation, |act(gate)|, is not above this are left out; null: none for that. */
@@ -128,6 +136,7 @@ export interface StreamedPlan {
   readonly biases: Readonly<Record<"gate" | "up" | "down", VectorPlan | null>>;
   /** As of a dense block, always in memory. */
   readonly innerNorm: VectorPlan | null;
+  readonly curve: CurvePlan | null;
   readonly predictor: PredictorPlan | null;
 }
 

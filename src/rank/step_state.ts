@@ -142,6 +142,11 @@ export class StepState {
     const { ones, slopes } = this.plan.workspaces[arena];
     const { headCount, alibiMaxBias } = this.config;
     if (ones > 0) floats(memory, ones, onesLength(this.config)).fill(1);
+    for (const { arena: its, feedForward: block } of this.plan.layers) {
+      if (its !== arena || block === null || block.kind === "experts") continue;
+      const { curve } = block;
+      if (curve !== null) floats(memory, curve.offsetBytes, 4).set(curve.values);
+    }
     if (slopes > 0) floats(memory, slopes, headCount).set(alibiSlopes(headCount, alibiMaxBias));
   }
 

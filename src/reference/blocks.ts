@@ -12,9 +12,10 @@ import type {
   ModelConfig,
   NormTensors,
   VectorTensor,
+  XieluCurve,
 } from "../model/mod.ts";
-import { activate, activateMul, cutBelow, layerNorm } from "./activation_ops.ts";
-import { add, addBias, matmul, rmsNorm } from "./ops.ts";
+import { activate, activateMul, cutBelow, layerNorm, xielu } from "./activation_ops.ts";
+import { add, addBias, matmul, type Numbers, rmsNorm } from "./ops.ts";
 import { chooseExperts, sigmoid } from "./routing.ts";
 import type { ReferenceWeights } from "./weights.ts";
 
@@ -31,6 +32,8 @@ export interface FeedForwardInputs {
   readonly residual: Float64Array;
   /** Dense neurons whose |act(gate)| is not above it are silent; left out: none for that. */
   readonly threshold?: number;
+  /** Of the layer's xIELU. */
+  readonly curve?: XieluCurve;
 }
 
 /** Blocks of one model. */
@@ -87,13 +90,13 @@ export class ReferenceBlocks {
 
   /** What the block adds to the residual stream, [n, d]. */
   feedForward(
-    { h, layerInput, residual, threshold }: FeedForwardInputs,
+    { h, layerInput, residual, threshold, curve }: FeedForwardInputs,
     tensors: DenseTensors | ExpertTensors,
     show: Show,
   ): Float64Array {
     if (tensors.kind === "dense") {
       const predicted = this.#usesPredictors ? this.#predict(residual, tensors) : null;
-      return this.#dense(h, tensors, show, { predicted, threshold });
+      return this.#dense(h, tensors, show, { predicted, threshold, curve });
     }
     if (tensors.apart !== null) return this.#mixApart({ h, residual }, tensors, tensors.apart);
     const { experts } = this.#config;
@@ -133,20 +136,21 @@ export class ReferenceBlocks {
     h: Float64Array,
     tensors: DenseTensors,
     show: Show,
-    by: { predicted?: Float64Array | null; threshold?: number } = {},
+    by: { predicted?: Float64Array | null; threshold?: number; curve?: XieluCurve } = {},
   ): Float64Array {
-    const { predicted, threshold } = by;
+    const { predicted, threshold, curve } = by;
     const { activation, activatesUp, firingThreshold } = this.#config.feedForward;
     const decide = (x: Float64Array) => firingThreshold > 0 ? cutBelow(x, firingThreshold) : x;
     const gate = tensors.gate && decide(show("gate", this.project(h, tensors.gate)));
     const product = show("up", this.project(h, tensors.up));
-    const up = activatesUp ? activate(activation, product) : product;
-    const neurons = gate
+    const act = (x: Numbers) => activation === "xielu" ? bend(x, curve) : activate(activation, x);
+    const up = activatesUp ? act(product) : product;
+    const neurons = gate && activation !== "xielu"
       ? activateMul(activation, gate, up)
-      : activate(activation, decide(product));
+      : act(decide(product));
     const isQuiet = threshold === undefined
       ? () => false
-      : (i: number) => Math.abs(activate(activation, [(gate ?? product)[i]])[0]) <= threshold;
+      : (i: number) => Math.abs(act([(gate ?? product)[i]])[0]) <= threshold;
     const kept = neurons.map((value, i) => isQuiet(i) || predicted?.[i] === 0 ? 0 : value);
     const { down, isDownTransposed, innerNorm } = tensors;
     const hidden = this.innerNorm(show("neurons", kept), innerNorm);
@@ -200,6 +204,12 @@ export class ReferenceBlocks {
     if (sharedGate === null) return this.#config.experts?.sharedWeight ?? 1;
     return sigmoid(this.project(token, sharedGate)[0]);
   }
+}
+
+/** xIELU of x[i]. */
+function bend(x: Numbers, curve: XieluCurve | undefined): Float64Array {
+  check(curve !== undefined, "layers with xIELU have curves");
+  return Float64Array.from(x, (value) => xielu(value, curve));
 }
 
 function ones(length: number): Float32Array {

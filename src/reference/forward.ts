@@ -145,7 +145,8 @@ export class ReferenceModel {
       : blocks.norm(y, tensors.feedForwardNorm);
     const h = show("feed-forward norm", reads);
     const residual = hasParallelBlocks ? x : y;
-    const inputs = { h, layerInput: x, residual, threshold: this.#thresholds[index] };
+    const { curve } = this.config.layers[index];
+    const inputs = { h, layerInput: x, residual, threshold: this.#thresholds[index], curve };
     const neurons = blocks.feedForward(inputs, tensors.feedForward, show);
     const fed = blocks.norm(neurons, tensors.feedForwardPostNorm);
     return show("feed-forward out", add(y, scaled(fed)));

@@ -71,7 +71,14 @@ Deno.test("a model whose neurons all fire answers the same from disk as from mem
 
 Deno.test("layers that convolve or keep states answer the same from disk as from memory", async () => {
   for (
-    const architecture of ["lfm2", "lfm2moe", "granitehybrid-moe", "nemotron_h", "deci"] as const
+    const architecture of [
+      "lfm2",
+      "lfm2moe",
+      "granitehybrid-moe",
+      "nemotron_h",
+      "deci",
+      "apertus",
+    ] as const
   ) {
     await eachBudget({ architecture, type: "Q4_0" }, false);
   }

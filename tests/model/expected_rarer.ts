@@ -1,6 +1,6 @@
 /** As expected_families.ts, of rarer families. Data only. */
 import type { RARER_FAMILIES } from "../support/tiny_rarer_families.ts";
-import { type Differences, leading, NEOX, WIDE_NEOX } from "./expected_parts.ts";
+import { type Differences, leading, NEOX, UNGATED, WIDE_NEOX } from "./expected_parts.ts";
 
 /** By family. */
 export const EXPECTED_RARER: Readonly<Record<keyof typeof RARER_FAMILIES, Differences>> = {
@@ -13,6 +13,10 @@ export const EXPECTED_RARER: Readonly<Record<keyof typeof RARER_FAMILIES, Differ
     layers: "8:0 8:0 8:0 0:- 8:0",
   },
   "bitnet": { ...NEOX, tiedEmbeddings: true },
+  "apertus": {
+    ...WIDE_NEOX,
+    feedForward: { activation: "xielu", ...UNGATED },
+  },
   "openelm": {
     ...WIDE_NEOX,
     blockCount: 3,

@@ -1,7 +1,7 @@
 /** What rarer families' files say, and what of them is refused. */
 import { assertEquals, assertThrows } from "@std/assert";
 import { ModelFormatError, UnsupportedModelError } from "../../src/base/errors.ts";
-import { parseGguf } from "../../src/gguf/mod.ts";
+import { type GgufValue, parseGguf } from "../../src/gguf/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { tinyModel } from "../support/tiny_model.ts";
 import { withMetadata } from "./changed_file.ts";
@@ -45,7 +45,7 @@ Deno.test("describeModel() refuses numbers of heads that layers cannot have", ()
   ];
   const linear = { [kvHeads]: [2, 0, 0, 0, 0, 2] };
   assertThrows(read("deci", linear), UnsupportedModelError, "in the place of attention");
-  const wrong = [
+  const wrong: readonly Record<string, readonly number[]>[] = [
     { [kvHeads]: [2, 0, 3, 0, 0, 2] },
     { [kvHeads]: [2, 1, 1, 0, 0, 2] },
     { [heads]: [4, 0, 4, 0, 0] },
@@ -58,4 +58,17 @@ Deno.test("describeModel() refuses numbers of heads that layers cannot have", ()
   }
   assertThrows(read("openelm", { [heads]: [2, 0, 6] }), ModelFormatError, "all 1 or more");
   assertThrows(read("openelm", { [neurons]: [64, 0, 160] }), ModelFormatError, "all 1 or more");
+});
+
+Deno.test("describeModel() reads curves of xIELU, of all layers or of each", () => {
+  const file = parseGguf(tinyModel({ architecture: "apertus" }));
+  const curves = (changes: Record<string, GgufValue | undefined>) =>
+    describeModel(withMetadata(file, changes)).config.layers.map(({ curve }) => curve!);
+  const [first, second] = curves({ "xielu.beta": 0.25, "xielu.alpha_n": 0 });
+  assertEquals([first.linear, second.linear, first.negative], [0.25, 0.25, 0.25 + Math.LN2]);
+  assertEquals([first.least, second.positive], [Math.fround(-1e-6), 21]);
+  const wrong = [undefined, "no", Float32Array.of(1), Float32Array.of(1, NaN), Infinity];
+  for (const value of wrong) {
+    assertThrows(() => curves({ "xielu.alpha_p": value }), ModelFormatError, '"xielu.alpha_p"');
+  }
 });

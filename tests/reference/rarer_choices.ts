@@ -1,12 +1,16 @@
 /** As families_test.ts, of rarer families: which mistakes show, and mistakes of theirs alone. */
 import type { ModelDescription } from "../../src/model/mod.ts";
 import type { RARER_FAMILIES } from "../support/tiny_rarer_families.ts";
-import { mapLayers } from "./changed_description.ts";
+import { mapLayers, withConfig } from "./changed_description.ts";
 
 /** Beside those of other families. */
 export const RARER_MISTAKES = {
   "heads as they are": (d: ModelDescription) =>
     mapLayers(d, (l) => ({ ...l, attentionGate: null })),
+  "one curve for all layers": (d: ModelDescription) =>
+    withConfig(d, ({ layers: [first, ...others] }) => ({
+      layers: [first, ...others.map((layer) => ({ ...layer, curve: first.curve }))],
+    })),
   "heads merged as they are": (d: ModelDescription) =>
     mapLayers(d, (l) => ({ ...l, innerNorm: undefined })),
   "neurons merged as they are": (d: ModelDescription) =>
@@ -27,6 +31,7 @@ export const RARER_CHOICES = {
     ...["embeddings as they are", "neighbouring pairs"],
   ],
   "bitnet": [...INNER, "ReLU", "neighbouring pairs"],
+  "apertus": ["no head norms", "neighbouring pairs", "SiLU", "one curve for all layers"],
   "openelm": ["no head norms", "neighbouring pairs", "key and value exchanged"],
   "deci": ["pairs half a head apart", "key and value exchanged", "gate and up exchanged"],
   "bitnet-b1.58": [...INNER, "SiLU", "ReLU", "neighbouring pairs"],

@@ -144,6 +144,8 @@ export interface TinyFamily {
    * norm that much larger: otherwise every token would answer with itself.
    */
   readonly embeddingScale?: number;
+  /** Keys with their whole names. */
+  readonly wholeKeys?: Readonly<Record<string, StoredValue>>;
   /** Keys without "<architecture>.". */
   readonly keys?: Readonly<Record<string, StoredValue>>;
 }

@@ -74,6 +74,7 @@ export function tinyMetadata(
     ["general.name", text("tiny")],
     ["general.file_type", u32(FILE_TYPES[file.type])],
     ["general.quantization_version", u32(2)],
+    ...Object.entries(family.wholeKeys ?? {}),
     ...Object.entries(own).map(([key, value]): MetadataEntry => [`${architecture}.${key}`, value]),
   ];
 }

@@ -2,7 +2,7 @@
  * Still more of what tests make tiny models of, said as in tiny_families.ts, which has them all:
  * families that have something of their own, which few others need.
  */
-import { bool, u32 } from "../../src/gguf/mod.ts";
+import { bool, f32, list, u32 } from "../../src/gguf/mod.ts";
 import type { TinyFamily } from "./tiny_family.ts";
 import { LEADING, LEADING_KEYS } from "./tiny_family_parts.ts";
 
@@ -22,6 +22,17 @@ export const RARER_FAMILIES = {
     },
   },
   "bitnet": { tied: true, innerNorms: true },
+  "apertus": {
+    headDim: 24,
+    headNorms: "shared",
+    neurons: "plain",
+    wholeKeys: {
+      "xielu.alpha_n": list(Float32Array.of(0.4, 1.3)),
+      "xielu.alpha_p": list(Float32Array.of(0.8, 21)),
+      "xielu.beta": list(Float32Array.of(0.5, 0.7)),
+      "xielu.eps": f32(-1e-6),
+    },
+  },
   "openelm": {
     blockCount: 3,
     headDim: 24,

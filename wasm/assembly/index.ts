@@ -45,6 +45,7 @@ export {
   swiglu7_f32,
   swiglu7_mul_f32,
 } from "./activations";
+export { xielu_f32 } from "./xielu";
 export {
   gather_q8,
   gather_rows,

@@ -1,6 +1,7 @@
 /** Every family that this version runs. */
 import type { Family } from "../family.ts";
 import { afmoe } from "./afmoe.ts";
+import { apertus } from "./apertus.ts";
 import { arcee } from "./arcee.ts";
 import { baichuan } from "./baichuan.ts";
 import { bailingmoe } from "./bailingmoe.ts";
@@ -101,6 +102,7 @@ import { xverse } from "./xverse.ts";
 /** In alphabetical order. */
 export const FAMILIES: readonly Family[] = [
   afmoe,
+  apertus,
   arcee,
   baichuan,
   bailingmoe,

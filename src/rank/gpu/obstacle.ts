@@ -49,6 +49,7 @@ export function gpuObstacle(
     return "heads are normalised behind their rotation by threads only";
   }
   if (config.stateSpace !== null) return "layers that keep states of a text are the threads'";
+  if (config.feedForward.activation === "xielu") return "xIELU is computed by threads only";
   if (config.gatesAttention) return "heads are gated by threads only";
   if (config.layers.some(({ convolutionTaps }) => convolutionTaps !== undefined)) {
     return "layers that convolve are the threads'";
