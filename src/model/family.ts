@@ -141,8 +141,8 @@ export interface Family {
   readonly alibiMaxBias: ((shape: ScaleShape) => number) | null;
   /** The file may cut off queries, keys and values: `attention.clamp_kqv`. */
   readonly mayClampProjections: boolean;
-  /** Embeddings are normalised. */
-  readonly hasEmbeddingNorm: boolean;
+  /** Embeddings are normalised, with weights or without. */
+  readonly embeddingNorm: "none" | "weighted" | "plain";
   /** The same where the file names sections, which are alike for texts; null: as without. */
   readonly positionsOfSections: RopeConfig["kind"] | null;
   /** Keys and values of all heads are made of one latent a token. */
@@ -162,6 +162,8 @@ export interface Family {
   readonly hasPreNorms: boolean;
   /** What attention and feed-forward add is normalised first. */
   readonly hasPostNorms: boolean;
+  /** Epsilon of these norms; null: that of the others. */
+  readonly postNormEpsilon: number | null;
   /** What the norm of the feed-forward block is called. */
   readonly feedForwardNorm: "ffn_norm" | "post_attention_norm" | "attn_output_norm";
   /**
@@ -243,7 +245,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   positionsOfSections: null,
   alibiMaxBias: null,
   mayClampProjections: false,
-  hasEmbeddingNorm: false,
+  embeddingNorm: "none",
   hasLatentAttention: false,
   hasAttentionTemperature: false,
   norm: "rms",
@@ -251,6 +253,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   normBiases: "ofLayerNorms",
   hasPreNorms: true,
   hasPostNorms: false,
+  postNormEpsilon: null,
   feedForwardNorm: "ffn_norm",
   mayBeParallel: false,
   headNorms: "none",

@@ -268,13 +268,18 @@ function readVocabSize(file: GgufFile, keys: Hyperparameters): number {
   return vocabSize;
 }
 
-function readNorm(keys: Hyperparameters, { norm }: Family): NormConfig {
+function readNorm(keys: Hyperparameters, { norm, postNormEpsilon }: Family): NormConfig {
+  const post = postNormEpsilon === null ? {} : { postEpsilon: postNormEpsilon };
   const [ofRms, ofLayer] = ["attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"];
   if (norm === "rmsOfEither") {
-    return { kind: "rms", epsilon: keys.float(keys.has(ofRms) ? ofRms : ofLayer, { min: 0 }) };
+    return {
+      kind: "rms",
+      epsilon: keys.float(keys.has(ofRms) ? ofRms : ofLayer, { min: 0 }),
+      ...post,
+    };
   }
   const kind = norm === "said" ? keys.has(ofRms) ? "rms" : "layer" : norm;
-  return { kind, epsilon: keys.float(kind === "rms" ? ofRms : ofLayer, { min: 0 }) };
+  return { kind, epsilon: keys.float(kind === "rms" ? ofRms : ofLayer, { min: 0 }), ...post };
 }
 
 /** Most files name a divisor of the logits; everything else multiplies. 0 means "not said". */

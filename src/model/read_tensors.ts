@@ -48,8 +48,10 @@ export function readTensors(file: GgufFile, config: ModelConfig, family: Family)
     positionEmbedding: family.positions === "learned"
       ? checker.matrix("position_embd.weight", { rows: config.contextLength, columns })
       : null,
-    embeddingNorm: family.hasEmbeddingNorm
+    embeddingNorm: family.embeddingNorm === "weighted"
       ? readNorm(checker, "token_embd_norm", { config, family })
+      : family.embeddingNorm === "plain"
+      ? { weight: null, bias: null }
       : null,
     tokenInputs: tokenInputTensors(checker, config),
     outputNorm: readNorm(checker, family.outputNorm, { config, family }),

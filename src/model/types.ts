@@ -51,6 +51,8 @@ export interface NormConfig {
   /** "rms": x / rms(x) · w. "layer": (x - mean) / deviation · w + b. */
   readonly kind: "rms" | "layer";
   readonly epsilon: number;
+  /** Of norms of what blocks add. Left out: the same. */
+  readonly postEpsilon?: number;
 }
 
 /**

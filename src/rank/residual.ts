@@ -32,7 +32,11 @@ export class Residual {
 
   /** to = norm(from), n rows of embeddingStride; `to` may be `from`. */
   normalize(from: number, norm: Norm, to: number, n: number): void {
-    const { kernels, config, plan, space, fractions: { epsilon } } = this.#state;
+    this.#normalizeBy(this.#state.fractions.epsilon, from, norm, to, n);
+  }
+
+  #normalizeBy(epsilon: number, from: number, norm: Norm, to: number, n: number): void {
+    const { kernels, config, plan, space } = this.#state;
     const { embeddingLength: d, norm: { kind } } = config;
     const stride = plan.strides.embedding;
     const weight = norm.weight || space.ones;
@@ -197,7 +201,9 @@ export class Residual {
         const factors = rootFactors(this.#state, inner.row, inner.width);
         kernels.scale_rows_f32(space.normed, stride, factors, n, d);
       }
-      if (norm !== null) this.normalize(space.normed, norm, space.normed, n);
+      if (norm !== null) {
+        this.#normalizeBy(fractions.postEpsilon, space.normed, norm, space.normed, n);
+      }
       kernels.add_f32(space.residual, stride, space.normed, stride, n, d);
     }
     return true;

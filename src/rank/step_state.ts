@@ -60,6 +60,8 @@ export interface Inputs {
  */
 export interface Fractions {
   readonly epsilon: number;
+  /** Of norms of what blocks add. */
+  readonly postEpsilon: number;
   readonly attentionScale: number;
   readonly attentionSoftCap: number;
   readonly embeddingScale: number;
@@ -251,6 +253,7 @@ function inputsOf(space: WorkspacePlan, plan: RankPlan): Inputs {
 function boxedFractions(config: ModelConfig): Fractions {
   const boxed: Record<keyof Fractions, number | null> = {
     epsilon: null,
+    postEpsilon: null,
     attentionScale: null,
     attentionSoftCap: null,
     embeddingScale: null,
@@ -264,6 +267,7 @@ function boxedFractions(config: ModelConfig): Fractions {
     belowFiring: null,
   };
   boxed.epsilon = config.norm.epsilon;
+  boxed.postEpsilon = config.norm.postEpsilon ?? config.norm.epsilon;
   boxed.attentionScale = config.attentionScale;
   boxed.attentionSoftCap = config.attentionSoftCap;
   boxed.embeddingScale = config.embeddingScale;

@@ -58,10 +58,19 @@ export class ReferenceBlocks {
     return matrix.bias === null ? product : addBias(product, this.#weights.vector(matrix.bias));
   }
 
+  /** The same of what a block adds to the residual stream. */
+  postNorm(x: Float64Array, tensors: NormTensors | null): Float64Array {
+    return this.norm(x, tensors, this.#config.norm.postEpsilon);
+  }
+
   /** norm(x), [n, d]; x itself where the model has no norm. */
-  norm(x: Float64Array, tensors: NormTensors | null): Float64Array {
+  norm(
+    x: Float64Array,
+    tensors: NormTensors | null,
+    epsilon = this.#config.norm.epsilon,
+  ): Float64Array {
     if (tensors === null) return x;
-    const { kind, epsilon } = this.#config.norm;
+    const { kind } = this.#config.norm;
     const width = this.#config.embeddingLength;
     const weight = tensors.weight ? this.#weights.vector(tensors.weight) : ones(width);
     const bias = tensors.bias && this.#weights.vector(tensors.bias);

@@ -136,7 +136,7 @@ export class ReferenceModel {
     const scaled = (part: Float64Array) => part.map((value) => value * residualScale);
 
     const attends = show("attention norm", blocks.norm(x, tensors.attentionNorm));
-    const attended = blocks.norm(this.#mix(attends, index, place), tensors.attentionPostNorm);
+    const attended = blocks.postNorm(this.#mix(attends, index, place), tensors.attentionPostNorm);
     const y = show("attention out", add(x, scaled(attended)));
     if (tensors.feedForward === null) return y;
 
@@ -148,7 +148,7 @@ export class ReferenceModel {
     const { curve } = this.config.layers[index];
     const inputs = { h, layerInput: x, residual, threshold: this.#thresholds[index], curve };
     const neurons = blocks.feedForward(inputs, tensors.feedForward, show);
-    const fed = blocks.norm(neurons, tensors.feedForwardPostNorm);
+    const fed = blocks.postNorm(neurons, tensors.feedForwardPostNorm);
     return show("feed-forward out", add(y, scaled(fed)));
   }
 

@@ -26,6 +26,10 @@ export const RARER_LOGITS: Readonly<
     [[33, 5.89], [420, 4.3308], [1, 4.2042]],
     [[272, 7.0905], [244, 5.8486], [326, 5.2733]],
   ],
+  "muse-glimmer": [
+    [[463, 2.4936], [189, 2.4796], [292, 2.3599]],
+    [[258, 2.5057], [103, 2.4438], [207, 2.3763]],
+  ],
 };
 
 /** The reference's greedy ids after the first 12 of the prompt. */
@@ -36,4 +40,5 @@ export const RARER_GREEDY: Readonly<Record<keyof typeof RARER_FAMILIES, readonly
   "openelm": [198, 204, 486, 37, 322, 322, 322, 322, 322, 322, 322, 51],
   "deci": [256, 300, 97, 293, 462, 86, 173, 101, 450, 295, 83, 505],
   "apertus": [33, 402, 426, 244, 25, 266, 21, 246, 336, 206, 33, 402],
+  "muse-glimmer": [463, 239, 329, 185, 465, 148, 500, 483, 403, 403, 403, 403],
 };

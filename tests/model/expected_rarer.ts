@@ -13,6 +13,17 @@ export const EXPECTED_RARER: Readonly<Record<keyof typeof RARER_FAMILIES, Differ
     layers: "8:0 8:0 8:0 0:- 8:0",
   },
   "bitnet": { ...NEOX, tiedEmbeddings: true },
+  "muse-glimmer": {
+    headDim: 24,
+    attentionScale: 1 / Math.sqrt(24),
+    ropes: [["norm", 24, 10000, 1]],
+    norm: { kind: "rms", epsilon: Math.fround(0.05), postEpsilon: 1e-8 },
+    blockCount: 5,
+    gatesAttention: true,
+    logitScale: Math.fround(0.6),
+    logitSoftCap: 3,
+    layers: "8:0 8:0 8:0 0:- 8:0",
+  },
   "apertus": {
     ...WIDE_NEOX,
     feedForward: { activation: "xielu", ...UNGATED },

@@ -11,6 +11,8 @@ export const RARER_MISTAKES = {
     withConfig(d, ({ layers: [first, ...others] }) => ({
       layers: [first, ...others.map((layer) => ({ ...layer, curve: first.curve }))],
     })),
+  "one epsilon for all norms": (d: ModelDescription) =>
+    withConfig(d, ({ norm }) => ({ norm: { ...norm, postEpsilon: norm.epsilon } })),
   "heads merged as they are": (d: ModelDescription) =>
     mapLayers(d, (l) => ({ ...l, innerNorm: undefined })),
   "neurons merged as they are": (d: ModelDescription) =>
@@ -31,6 +33,11 @@ export const RARER_CHOICES = {
     ...["embeddings as they are", "neighbouring pairs"],
   ],
   "bitnet": [...INNER, "ReLU", "neighbouring pairs"],
+  "muse-glimmer": [
+    ...["heads as they are", "no head norms", "no post norms", "no windows", "every layer rotated"],
+    ...["embeddings as the table has them", "one epsilon for all norms", "no cap of logits"],
+    ...["logits as they are", "pairs half a head apart"],
+  ],
   "apertus": ["no head norms", "neighbouring pairs", "SiLU", "one curve for all layers"],
   "openelm": ["no head norms", "neighbouring pairs", "key and value exchanged"],
   "deci": ["pairs half a head apart", "key and value exchanged", "gate and up exchanged"],

@@ -44,6 +44,7 @@ export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "gemma4-moe": "layers whose heads differ are the threads'",
   "gpt-oss": "attention has sinks by threads only",
   "afmoe": "heads are gated by threads only",
+  "muse-glimmer": "embeddings are normalised by threads only",
   "apertus": "xIELU is computed by threads only",
   "openelm": "layers whose heads differ are the threads'",
   "deci": "layers whose heads differ are the threads'",

@@ -22,6 +22,19 @@ export const RARER_FAMILIES = {
     },
   },
   "bitnet": { tied: true, innerNorms: true },
+  "muse-glimmer": {
+    blockCount: 5,
+    headDim: 24,
+    headNorms: "shared",
+    postNorms: true,
+    gates: "apart",
+    keys: {
+      "attention.sliding_window": u32(8),
+      "attention.layer_norm_rms_epsilon": f32(0.05),
+      "logit_scale": f32(0.6),
+      "final_logit_softcapping": f32(3),
+    },
+  },
   "apertus": {
     headDim: 24,
     headNorms: "shared",

@@ -63,6 +63,7 @@ import { minicpm3 } from "./minicpm3.ts";
 import { minimaxM2 } from "./minimax_m2.ts";
 import { mistral3 } from "./mistral3.ts";
 import { mpt } from "./mpt.ts";
+import { museGlimmer } from "./muse_glimmer.ts";
 import { nemotron } from "./nemotron.ts";
 import { olmo } from "./olmo.ts";
 import { nemotronH } from "./nemotron_h.ts";
@@ -164,6 +165,7 @@ export const FAMILIES: readonly Family[] = [
   minimaxM2,
   mistral3,
   mpt,
+  museGlimmer,
   nemotron,
   olmo,
   nemotronH,
