@@ -114,7 +114,19 @@ export interface RowKernels {
     n: number,
     d: number,
   ): void;
-  /** out[t, i] = silu(x[t, i]), zero for i in d..outStride; out may be x with the same stride. */
+  /**
+   * out[t, i] = 1 / (1 + exp(-x[t, i])), zero for i in d..outStride; out may be x with the same
+   * stride.
+   */
+  sigmoid_f32(
+    x: number,
+    inStride: number,
+    out: number,
+    outStride: number,
+    n: number,
+    d: number,
+  ): void;
+  /** The same with silu(x[t, i]). */
   silu_f32(
     x: number,
     inStride: number,

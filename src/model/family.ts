@@ -5,6 +5,7 @@
  */
 import type {
   Activation,
+  AttentionGate,
   ExpertsConfig,
   FeedForwardConfig,
   NormConfig,
@@ -57,6 +58,8 @@ export interface AlternatingWindows {
   readonly temperature?: NonNullable<RopeConfig["temperature"]>;
   /** But those before mixtures do. Left out: they do not. */
   readonly rotatesLeading?: boolean;
+  /** Windowed layers turn so many dimensions as a key "…_swa" says. Left out: as many as others. */
+  readonly haveOwnRotation?: true;
   /**
    * Heads of windowed layers have a width of their own, keys "…_swa", and no rotary factors. Left
    * out: they are like the others.
@@ -181,9 +184,10 @@ export interface Family {
   readonly normalizesTurnedHeads: boolean;
   /**
    * Heads' outcomes are gated; "besideQueries": gates' rows lie behind each head's query; "apart":
-   * in a tensor of their own.
+   * in a tensor of their own, in which a head may have a single one.
    */
   readonly attentionGates: "none" | "besideQueries" | "apart";
+  readonly gateActivation: AttentionGate["activation"];
   /** Each head has a score that takes part in the softmax and has no value. */
   readonly hasAttentionSinks: boolean;
   readonly feedForward: Omit<FeedForwardConfig, "firingThreshold">;
@@ -259,6 +263,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   headNorms: "none",
   normalizesTurnedHeads: false,
   attentionGates: "none",
+  gateActivation: "sigmoid",
   hasAttentionSinks: false,
   feedForward: { activation: "silu", isGated: true, activatesUp: false },
   activationOf: null,

@@ -225,16 +225,26 @@ function localRope(
     const dimensionCount = readRotatedDimensions(keys, headDim, "_swa");
     return { ...global, dimensionCount, frequencyBase, factors: null };
   }
+  const dimensionCount = windows.haveOwnRotation
+    ? readRotatedDimensions(keys, globalDim, "_swa", global.dimensionCount)
+    : global.dimensionCount;
+  const isSame = frequencyBase === global.frequencyBase &&
+    dimensionCount === global.dimensionCount;
   const isScaled = scaling.type !== "none" || scaling.attentionFactor !== 1;
   if (windows.scalesLocalRope || !isScaled) {
-    return frequencyBase === global.frequencyBase ? global : { ...global, frequencyBase };
+    return isSame ? global : { ...global, frequencyBase, dimensionCount };
   }
-  return { ...global, frequencyBase, scaling: { ...scaling, ...UNSCALED } };
+  return { ...global, frequencyBase, dimensionCount, scaling: { ...scaling, ...UNSCALED } };
 }
 
-function readRotatedDimensions(keys: Hyperparameters, headDim: number, suffix = ""): number {
+function readRotatedDimensions(
+  keys: Hyperparameters,
+  headDim: number,
+  suffix = "",
+  absent = headDim,
+): number {
   const key = `rope.dimension_count${suffix}`;
-  const count = keys.integer(key, { min: 1, absent: headDim });
+  const count = keys.integer(key, { min: 1, absent });
   if (count > headDim || count % 2 !== 0) {
     throw keys.wrong(key, `even and at most the head dimension, ${headDim}`);
   }

@@ -169,15 +169,19 @@ function attentionTensors(reader: LayerReader) {
 /** Gates of their own; or of each head's rows in one tensor the second half makes them. */
 function attentionGate(reader: LayerReader): AttentionGate | null {
   const { checker, at, family, config } = reader;
-  const { embeddingLength: columns, headCount, headDim: count } = config;
-  if (family.attentionGates === "none") return null;
-  if (family.attentionGates === "apart") {
-    const matrix = checker.matrix(`${at}attn_gate.weight`, { rows: headCount * count, columns });
-    return { query: null, gate: { matrix, step: count, start: 0, count } };
+  const { embeddingLength: columns, headCount, headDim } = config;
+  const { attentionGates, gateActivation: activation } = family;
+  if (attentionGates === "none") return null;
+  if (attentionGates === "apart") {
+    const name = `${at}attn_gate.weight`;
+    const count = checker.rowCount(name) === headCount ? 1 : headDim;
+    const matrix = checker.matrix(name, { rows: headCount * count, columns });
+    return { query: null, gate: { matrix, step: count, start: 0, count }, activation };
   }
-  const step = 2 * count;
+  const [step, count] = [2 * headDim, headDim];
   const matrix = readMatrix(reader, "attn_q", { rows: headCount * step, columns });
-  return { query: { matrix, step, start: 0, count }, gate: { matrix, step, start: count, count } };
+  const query = { matrix, step, start: 0, count };
+  return { query, gate: { ...query, start: count }, activation };
 }
 
 /** Separate tensors, or one that holds the rows of the query, then the key's, then the value's. */

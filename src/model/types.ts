@@ -232,9 +232,12 @@ export interface HeadRows {
   readonly count: number;
 }
 
-/** Each head's outcome is multiplied by sigmoid(gate), number by number. */
+/** Each head's outcome is multiplied by what its gate gives, number by number or as a whole. */
 export interface AttentionGate {
+  /** As many rows as a head has dimensions, or one. */
   readonly gate: HeadRows;
+  /** What becomes of it first. */
+  readonly activation: "sigmoid" | "softplus";
   /** Rows of queries, where gates' are between them; null: they are `LayerTensors.query`. */
   readonly query: HeadRows | null;
 }

@@ -14,8 +14,8 @@ import { tableBlocks } from "./kv_bytes.ts";
 import { HEADS, rootFactors, weigh } from "./inner_norms.ts";
 import { LatentHeads } from "./latent_heads.ts";
 import type { HeadNorm } from "./bound_norm.ts";
-import type { Layer } from "./layer.ts";
-import { type Matrix, project } from "./matrix.ts";
+import type { Gate, Layer } from "./layer.ts";
+import { project } from "./matrix.ts";
 import type { RankPlan } from "./plan_types.ts";
 import type { Residual } from "./residual.ts";
 import { lengthOf } from "./shard.ts";
@@ -62,7 +62,9 @@ export class AttentionBlock {
       project(kernels, key, x, n, space.key, key.rowCount);
       project(kernels, value, x, n, space.value, value.rowCount);
     }
-    if (gate !== null) project(kernels, gate, x, n, space.attentionGate, plan.strides.attention);
+    if (gate !== null) {
+      project(kernels, gate.matrix, x, n, space.attentionGate, plan.strides.attention);
+    }
     if (config.projectionClamp > 0) this.#clamp(layer);
   }
 
@@ -181,7 +183,7 @@ export class AttentionBlock {
   /** partial += Wo · attention, over this rank's heads. */
   merge(layer: Layer): void {
     if (layer.headCount > 0 && layer.latent !== null) this.#latents!.makeValues(layer.latent);
-    if (layer.attentionGate !== null) this.#gateHeads(layer.attentionGate);
+    if (layer.attentionGate !== null) this.#gateHeads(layer, layer.attentionGate);
     if (layer.innerNorm !== 0) {
       const width = layer.headCount * layer.headDim;
       weigh(this.#state, layer.innerNorm, this.#state.inputs.attention, { row: HEADS, width });
@@ -189,11 +191,23 @@ export class AttentionBlock {
     this.#residual.add(layer.attentionOutput, this.#state.inputs.attention);
   }
 
-  /** attention ⊙= sigmoid(gate). */
-  #gateHeads({ rowCount }: Matrix): void {
+  /** attention ⊙= act(gate), number by number, or by one for each head. */
+  #gateHeads({ headCount, headDim }: Layer, { matrix, isPerHead, activation }: Gate): void {
+    if (headCount === 0) return;
     const { kernels, space: { attention, attentionGate }, plan, n } = this.#state;
+    const { rowCount } = matrix;
     const stride = plan.strides.attention;
-    kernels.sigmoid_mul_f32(attentionGate, attention, stride, attention, stride, n, rowCount);
+    if (activation === "sigmoid" && !isPerHead) {
+      kernels.sigmoid_mul_f32(attentionGate, attention, stride, attention, stride, n, rowCount);
+      return;
+    }
+    const act = activation === "sigmoid" ? kernels.sigmoid_f32 : kernels.softplus_f32;
+    act(attentionGate, stride, attentionGate, stride, n, rowCount);
+    for (let t = 0; t < n; t++) {
+      const heads = attention + 4 * t * stride, gates = attentionGate + 4 * t * stride;
+      if (isPerHead) kernels.scale_rows_f32(heads, headDim, gates, headCount, headDim);
+      else kernels.mul_weight_f32(heads, stride, gates, 1, rowCount);
+    }
   }
 
   /** Σ squares of this rank's queries and keys to where all ranks read them after the join. */

@@ -15,10 +15,16 @@ import { addressOf, bindHeadNorm, bindNorm, type HeadNorm, type Norm } from "./b
 import type { InnerNorm } from "./inner_norms.ts";
 import { bindLatent, type LatentMatrices } from "./latent_heads.ts";
 import { boundMatrix, type Matrix, matrixOf, readsQ8 } from "./matrix.ts";
+import type { GatePlan } from "./plan_gate.ts";
 import type { DensePlan, HeadNormPlan, LayerPlan, RankPlan, StreamedPlan } from "./plan_types.ts";
 import type { LayerInputPlan } from "./plan_inputs.ts";
 import { lengthOf, type Range } from "./shard.ts";
 import { bindStateSpace, type StateSpace } from "./state_space.ts";
+
+/** What heads are gated by: `GatePlan`. */
+export interface Gate extends Omit<GatePlan, "matrix"> {
+  readonly matrix: Matrix;
+}
 
 /** Of a layer that convolves instead of attending. */
 export interface Convolution {
@@ -74,7 +80,7 @@ export interface Layer {
   /** Null: the layer attends. */
   readonly convolution: Convolution | null;
   /** Null: heads are not gated. */
-  readonly attentionGate: Matrix | null;
+  readonly attentionGate: Gate | null;
   /** Of what heads give, before they are merged. */
   readonly innerNorm: InnerNorm;
   readonly attentionOutput: Matrix;
@@ -114,7 +120,8 @@ export function bindLayer(
   const own = config.layers[index];
   const isParallel = config.hasParallelBlocks;
   const [query, key, value] = [plan.query, plan.key, plan.value].map(boundMatrix);
-  const attentionGate = plan.attentionGate && matrixOf(plan.attentionGate);
+  const attentionGate = plan.attentionGate &&
+    { ...plan.attentionGate, matrix: matrixOf(plan.attentionGate.matrix) };
   const { headCount, headCountKv, headDim } = configOf(config, index);
   const groupSize = headCount / headCountKv;
   const headNorm = (norm: HeadNormPlan | null) => bindHeadNorm(norm, headDim);
@@ -139,7 +146,7 @@ export function bindLayer(
     query,
     key,
     value,
-    projectionsReadQ8: [query, key, value, attentionGate ?? value].some(readsQ8),
+    projectionsReadQ8: [query, key, value, attentionGate?.matrix ?? value].some(readsQ8),
     latent: plan.latent && bindLatent({ query, key, latent: plan.latent }, lengthOf(plan.heads)),
     queryNorm: headNorm(plan.queryNorm),
     keyNorm: headNorm(plan.keyNorm),

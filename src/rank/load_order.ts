@@ -104,7 +104,7 @@ function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   yield* partsOfNorm(layer.keyNorm);
   if (layer.attentionSinks !== null) yield { vector: layer.attentionSinks };
   if (layer.convolution !== null) yield { vector: layer.convolution.weights };
-  if (layer.attentionGate !== null) yield* partsOf(layer.attentionGate);
+  if (layer.attentionGate !== null) yield* partsOf(layer.attentionGate.matrix);
   if (layer.innerNorm !== null) yield { vector: layer.innerNorm };
   if (layer.attentionOutput !== null) yield* partsOf(layer.attentionOutput);
   if (layer.stateSpace !== null) yield* partsOfStateSpace(layer.stateSpace);

@@ -20,7 +20,6 @@ import type {
   XieluCurve,
 } from "../model/types.ts";
 import type {
-  CurvePlan,
   DensePlan,
   ExpertsPlan,
   LayerPlan,
@@ -30,6 +29,8 @@ import type {
   VectorPlan,
 } from "./plan_types.ts";
 import { planApart, planLayerInput } from "./plan_inputs.ts";
+import { planCurve } from "./plan_curve.ts";
+import { planGate } from "./plan_gate.ts";
 import { planLatentHeads } from "./plan_latent.ts";
 import { planStateSpace, type StateSpacePlan } from "./plan_state.ts";
 import { neuronsAt } from "./hot_neurons.ts";
@@ -112,8 +113,8 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
   const query = scale(shard.heads, config.headDim);
   const keyValue = scale(shard.kvHeads, config.headDim);
   const adds = rankIndex === 0; // what is added to a sum over ranks is added by one of them
-  const { feedForward, attentionGate: gate } = tensors;
-  const { curve = null } = config.layers[index];
+  const { feedForward } = tensors;
+  const { curve } = config.layers[index];
   const of = { layer: index, adds, isSilent, units: input.units, order: input.neuronOrder, curve };
   return {
     heads: shard.heads,
@@ -130,7 +131,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
       own: query,
       channels: config.embeddingLength,
     }),
-    attentionGate: gate && place.matrix(gate.gate.matrix, rowsOfHeads(gate.gate, shard.heads)),
+    attentionGate: planGate(place, tensors.attentionGate, shard.heads),
     innerNorm: tensors.innerNorm ? place.vector(tensors.innerNorm, query) : null,
     attentionOutput: tensors.attentionOutput && place.matrix(tensors.attentionOutput, {
       columns: scale(shard.heads, mergedHeadDim(config)),
@@ -196,7 +197,7 @@ interface BlockInput {
   readonly isSilent: boolean;
   readonly order: readonly Range[] | null;
   readonly units: Units | null;
-  readonly curve: XieluCurve | null;
+  readonly curve: XieluCurve | undefined;
 }
 
 /** Neurons whose weights are in memory, or come from a packed file as they are needed. */
@@ -206,7 +207,7 @@ function block(place: Placer, tensors: DenseTensors, by: BlockInput): DensePlan 
   const bundles = unit === null ? null : units!.streamed(unit);
   const apart = {
     innerNorm: tensors.innerNorm ? place.vector(tensors.innerNorm, by.neurons) : null,
-    curve: by.curve === null ? null : planCurve(place, layer, by.curve),
+    curve: planCurve(place, layer, by.curve),
   };
   if (unit === null || bundles === null) {
     return { ...dense(place, tensors, by), unit, ...apart };
@@ -241,16 +242,6 @@ function block(place: Placer, tensors: DenseTensors, by: BlockInput): DensePlan 
     ...apart,
     predictor: null,
   };
-}
-
-/** Kernels read it; who begins writes it. */
-function planCurve(
-  place: Placer,
-  layer: number,
-  { negative, positive, linear, least }: XieluCurve,
-): CurvePlan {
-  const values = [negative, positive, linear, least];
-  return { offsetBytes: place.region(`blk.${layer}.curve`, 4 * values.length), values };
 }
 
 /** Those of units stay in memory. */

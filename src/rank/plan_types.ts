@@ -5,6 +5,8 @@
 import type { ArenaPlan } from "../memory/arena.ts";
 import type { GpuPlan, LongSteps } from "./gpu/plan_types.ts";
 import type { ApartPlan, LayerInputPlan, TokenInputsPlan } from "./plan_inputs.ts";
+import type { CurvePlan } from "./plan_curve.ts";
+import type { GatePlan } from "./plan_gate.ts";
 import type { LatentPlan, LatentWorkspace } from "./plan_latent.ts";
 import type { StateSpacePlan, StateWorkspace } from "./plan_state.ts";
 import type { Range, Shard } from "./shard.ts";
@@ -81,12 +83,6 @@ export interface PredictorPlan {
   readonly first: MatrixPlan;
   /** Rows of this rank's neurons. */
   readonly second: MatrixPlan;
-}
-
-/** What xIELU reads, f32 [4]: n, p, b, e. */
-export interface CurvePlan {
-  readonly offsetBytes: number;
-  readonly values: readonly number[];
 }
 
 /** Neurons: rows of gate and up, columns of down. */
@@ -178,7 +174,7 @@ export interface LayerPlan {
   /** Null: the layer attends. weights: [taps, channels], own ones, as many as queries have. */
   readonly convolution: { readonly taps: number; readonly weights: VectorPlan } | null;
   /** Makes what own heads are gated by; null: they are not. */
-  readonly attentionGate: MatrixPlan | null;
+  readonly attentionGate: GatePlan | null;
   /** Weights of the norm of what own heads give; null: none. */
   readonly innerNorm: VectorPlan | null;
   readonly attentionOutput: MatrixPlan | null;

@@ -29,6 +29,13 @@ const GATES: KernelCase = {
 export const activationCases: readonly KernelCase[] = [
   GATES,
   {
+    name: "sigmoid_f32",
+    sweep: sweepSigmoidAlone,
+    legalCall: (arena) => [arena.place(512), 64, arena.place(512), 64, 2, 60],
+    addresses: [0, 2],
+    counts: [1, 3, 4, 5],
+  },
+  {
     name: "xielu_f32",
     sweep: sweepXielu,
     legalCall: (arena) => [arena.place(512), 64, arena.place(512), 64, 2, 60, arena.place(16)],
@@ -73,6 +80,18 @@ function sweepSigmoid(arena: TestArena): void {
       (x, i) => x / (1 + Math.exp(-factors[i])),
     );
     assertRows(arena.floats(upAt, n * stride), expected, { n, d, label: `sigmoid_mul ${d}` });
+  }
+}
+
+function sweepSigmoidAlone(arena: TestArena): void {
+  for (const { d, n, size, rng } of shapes()) {
+    arena.reset();
+    const stride = d + 6;
+    const x = randomFloats(rng, n * stride, size);
+    const at = arena.put(x, 4);
+    arena.run(() => arena.kernels.sigmoid_f32(at, stride, at, stride, n, d), [at, 4 * n * stride]);
+    const expected = Float64Array.from(unstride(x, n, stride, d), (g) => 1 / (1 + Math.exp(-g)));
+    assertRows(arena.floats(at, n * stride), expected, { n, d, label: `sigmoid ${d}` });
   }
 }
 

@@ -2,6 +2,13 @@
 import type { RARER_FAMILIES } from "../support/tiny_rarer_families.ts";
 import { type Differences, leading, NEOX, UNGATED, WIDE_NEOX } from "./expected_parts.ts";
 
+const LAGUNA: Differences = {
+  ...WIDE_NEOX,
+  ...leading({ gating: "sigmoid" }),
+  blockCount: 5,
+  gatesAttention: true,
+};
+
 /** By family. */
 export const EXPECTED_RARER: Readonly<Record<keyof typeof RARER_FAMILIES, Differences>> = {
   "afmoe": {
@@ -23,6 +30,25 @@ export const EXPECTED_RARER: Readonly<Record<keyof typeof RARER_FAMILIES, Differ
     logitScale: Math.fround(0.6),
     logitSoftCap: 3,
     layers: "8:0 8:0 8:0 0:- 8:0",
+  },
+  "laguna": {
+    ...LAGUNA,
+    ropes: [["neox", 16, 10000, 8], ["neox", 24, 5000, 1]],
+    headCount: 6,
+    layers: "0:0(24x2/2,96) 8:1(24x6/2,96) 8:1(24x6/2,96) 8:1(24x6/2,96) 0:0(24x2/2,96)",
+  },
+  "laguna-unwindowed": {
+    ...LAGUNA,
+    ropes: [["neox", 24, 10000, 8]],
+    layers: Array(5).fill("0:0(24x4/2,96)").join(" "),
+  },
+  "spark2_5": {
+    ...WIDE_NEOX,
+    feedForward: { activation: "gelu", isGated: true, activatesUp: false, firingThreshold: 0 },
+    blockCount: 4,
+    gatesAttention: true,
+    ropes: [["neox", 24, 10000, 1], ["neox", 16, 5000, 1]],
+    layers: "8:1(24x4/2,96) 0:0(24x4/1,96) 8:1(24x2/2,96) 0:0(24x4/2,96)",
   },
   "apertus": {
     ...WIDE_NEOX,

@@ -13,6 +13,11 @@ export const RARER_MISTAKES = {
     })),
   "one epsilon for all norms": (d: ModelDescription) =>
     withConfig(d, ({ norm }) => ({ norm: { ...norm, postEpsilon: norm.epsilon } })),
+  "gates by sigmoid": (d: ModelDescription) =>
+    mapLayers(d, (l) => ({
+      ...l,
+      attentionGate: l.attentionGate && { ...l.attentionGate, activation: "sigmoid" },
+    })),
   "heads merged as they are": (d: ModelDescription) =>
     mapLayers(d, (l) => ({ ...l, innerNorm: undefined })),
   "neurons merged as they are": (d: ModelDescription) =>
@@ -37,6 +42,15 @@ export const RARER_CHOICES = {
     ...["heads as they are", "no head norms", "no post norms", "no windows", "every layer rotated"],
     ...["embeddings as the table has them", "one epsilon for all norms", "no cap of logits"],
     ...["logits as they are", "pairs half a head apart"],
+  ],
+  "laguna": [
+    ...["experts in reverse", "no bias of the choice", "no shared expert", "softmax"],
+    ...["heads as they are", "gates by sigmoid", "no head norms", "no windows"],
+    ...["one rope for all layers", "context not stretched", "neighbouring pairs"],
+  ],
+  "laguna-unwindowed": ["heads as they are", "gates by sigmoid", "no head norms", "softmax"],
+  "spark2_5": [
+    ...["heads as they are", "SiLU", "no windows", "one rope for all layers", "neighbouring pairs"],
   ],
   "apertus": ["no head norms", "neighbouring pairs", "SiLU", "one curve for all layers"],
   "openelm": ["no head norms", "neighbouring pairs", "key and value exchanged"],

@@ -32,7 +32,7 @@ export interface TinyFamily {
   /** Its name has no ".weight" at the end. */
   readonly hasBareNorm?: boolean;
   /** Heads are gated; "turns": queries' rows lie in turns with those of gates. */
-  readonly gates?: "turns" | "apart";
+  readonly gates?: "turns" | "apart" | "perHead";
   /** Weights of [headDim], [heads · headDim], or [heads, headDim]. */
   readonly headNorms?: "shared" | "projection" | "perHead";
   readonly fusedQkv?: boolean;

@@ -212,6 +212,7 @@ function planAttention(
   else {
     plan.matrix("attn_q", [width, family.gates === "turns" ? 2 * queries : queries]);
     if (family.gates === "apart") plan.matrix("attn_gate", [width, queries]);
+    if (family.gates === "perHead") plan.matrix("attn_gate", [width, headCount]);
     if (hasKeys(family, shape, block)) plan.matrix("attn_k", [width, keys]);
     if (hasValues(family, shape, block)) plan.matrix("attn_v", [width, keys]);
   }

@@ -2,9 +2,24 @@
  * Still more of what tests make tiny models of, said as in tiny_families.ts, which has them all:
  * families that have something of their own, which few others need.
  */
-import { bool, f32, list, u32 } from "../../src/gguf/mod.ts";
+import { bool, f32, list, text, u32 } from "../../src/gguf/mod.ts";
 import type { TinyFamily } from "./tiny_family.ts";
 import { LEADING, LEADING_KEYS } from "./tiny_family_parts.ts";
+
+const LAGUNA: TinyFamily = {
+  blockCount: 5,
+  headDim: 24,
+  headNorms: "shared",
+  experts: { ...LEADING, hasChoiceBias: true },
+  keys: {
+    ...LEADING_KEYS,
+    "expert_shared_feed_forward_length": u32(64),
+    "expert_weights_norm": bool(true),
+    "rope.scaling.type": text("yarn"),
+    "rope.scaling.factor": f32(8),
+    "rope.scaling.original_context_length": u32(32),
+  },
+};
 
 /** Families, and after a dash forms of them. */
 export const RARER_FAMILIES = {
@@ -33,6 +48,36 @@ export const RARER_FAMILIES = {
       "attention.layer_norm_rms_epsilon": f32(0.05),
       "logit_scale": f32(0.6),
       "final_logit_softcapping": f32(3),
+    },
+  },
+  "laguna": {
+    ...LAGUNA,
+    gates: "perHead",
+    uneven: {
+      heads: [2, 6, 6, 6, 2],
+      headsKv: [2, 2, 2, 2, 2],
+      neurons: [96, 96, 96, 96, 96],
+    },
+    keys: {
+      ...LAGUNA.keys,
+      "attention.sliding_window": u32(8),
+      "rope.freq_base_swa": f32(5000),
+      "rope.dimension_count": u32(16),
+      "rope.dimension_count_swa": u32(24),
+    },
+  },
+  "laguna-unwindowed": { ...LAGUNA, architecture: "laguna", gates: "apart" },
+  "spark2_5": {
+    blockCount: 4,
+    headDim: 24,
+    gates: "perHead",
+    uneven: { heads: [4, 4, 2, 4], headsKv: [2, 1, 2, 2], neurons: [96, 96, 96, 96] },
+    keys: {
+      "feed_forward_length": u32(96),
+      "attention.sliding_window": u32(8),
+      "attention.sliding_window_pattern": list(Int32Array.of(1, 0, 1, 0)),
+      "rope.freq_base_swa": f32(5000),
+      "rope.dimension_count_swa": u32(16),
     },
   },
   "apertus": {

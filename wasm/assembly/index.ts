@@ -38,6 +38,7 @@ export {
   relu2_mul_f32,
   relu_f32,
   relu_mul_f32,
+  sigmoid_f32,
   sigmoid_mul_f32,
   silu_f32,
   silu_mul_f32,

@@ -50,6 +50,7 @@ import { internlm2 } from "./internlm2.ts";
 import { jais } from "./jais.ts";
 import { jais2 } from "./jais2.ts";
 import { jamba } from "./jamba.ts";
+import { laguna } from "./laguna.ts";
 import { lfm2 } from "./lfm2.ts";
 import { lfm2moe } from "./lfm2moe.ts";
 import { llama } from "./llama.ts";
@@ -95,6 +96,7 @@ import { refact } from "./refact.ts";
 import { seedOss } from "./seed_oss.ts";
 import { smallthinker } from "./smallthinker.ts";
 import { smollm3 } from "./smollm3.ts";
+import { spark25 } from "./spark2_5.ts";
 import { stablelm } from "./stablelm.ts";
 import { starcoder } from "./starcoder.ts";
 import { starcoder2 } from "./starcoder2.ts";
@@ -152,6 +154,7 @@ export const FAMILIES: readonly Family[] = [
   jais,
   jais2,
   jamba,
+  laguna,
   lfm2,
   lfm2moe,
   llama,
@@ -197,6 +200,7 @@ export const FAMILIES: readonly Family[] = [
   seedOss,
   smallthinker,
   smollm3,
+  spark25,
   stablelm,
   starcoder,
   starcoder2,
