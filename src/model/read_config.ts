@@ -9,7 +9,7 @@ import type { Family, ScaleShape } from "./family.ts";
 import { formatError, Hyperparameters } from "./hyperparameters.ts";
 import { readPredictorThreshold } from "./powerinfer.ts";
 import { readExperts } from "./read_experts.ts";
-import { readLatentHeads, readLatentScale } from "./read_latent.ts";
+import { readLatentHeads, readLatentScale, readLatentTemperature } from "./read_latent.ts";
 import { convolvingLayers, readKvHeads } from "./read_convolution.ts";
 import { largestOf, shapedLayers } from "./read_layer_shapes.ts";
 import { readFeedForward } from "./read_feed_forward.ts";
@@ -105,6 +105,7 @@ export function readConfig(
     ...heads.latent && {
       attentionScale: readLatentScale(keys, heads.latent, ropes[0]?.scaling),
     },
+    queryTemperature: heads.latent && readLatentTemperature(keys, ropes[0]?.scaling),
     alibiMaxBias: readAlibi(keys, family, scaleShape),
     projectionClamp: family.mayClampProjections ? readAtLeast0(keys, "attention.clamp_kqv", 0) : 0,
     attentionSoftCap: readSoftCap(keys, "attn_logit_softcapping", family.attentionSoftCap),

@@ -4,47 +4,12 @@
  * looks at GGUF metadata or at the names of tensors.
  */
 import type { ExpertsConfig } from "./experts_types.ts";
+import type { QueryTemperature, RopeConfig, RopeScaling } from "./rope_types.ts";
 import type { LatentConfig, StateSpaceConfig, StateSpaceTensors } from "./kept_types.ts";
 
 export type { DeltaTensors } from "./kept_types.ts";
+export type { QueryTemperature, RopeConfig, RopeScaling };
 export type { ExpertsConfig, LatentConfig, StateSpaceConfig, StateSpaceTensors };
-
-/** Scaling of rotary frequencies beyond the trained context. */
-export interface RopeScaling {
-  readonly type: "none" | "linear" | "yarn";
-  /** Context extension factor; positions are divided by it. */
-  readonly factor: number;
-  /** Context length of the original training, tokens (YaRN, long-rope). */
-  readonly originalContextLength: number;
-  /** Multiplies cos and sin, on top of the magnitude that YaRN derives from `factor`; usually 1. */
-  readonly attentionFactor: number;
-  /** YaRN's share of frequencies left unscaled where they are fast; 1 = all of YaRN, 0 = linear. */
-  readonly extrapolation: number;
-  /** Turns within the original context above which a frequency is left alone (YaRN). */
-  readonly betaFast: number;
-  /** Turns within the original context below which a frequency is divided by `factor` (YaRN). */
-  readonly betaSlow: number;
-}
-
-export interface RopeConfig {
-  /** "norm" turns neighbouring pairs (2i, 2i+1); "neox" turns (i, i + dimensionCount / 2). */
-  readonly kind: "norm" | "neox";
-  /** How many leading dimensions of a head are turned. */
-  readonly dimensionCount: number;
-  readonly frequencyBase: number;
-  readonly scaling: RopeScaling;
-  /** [dimensionCount / 2] values that divide the frequencies (Llama 3, long-rope), or null. */
-  readonly factors: VectorTensor | null;
-  /**
-   * Of queries that are made longer: all is multiplied by 1 + scale · ln(1 + ⌊p / length⌋), p being
-   * the position, counted from `first`. Left out: they are not.
-   */
-  readonly temperature?: {
-    readonly scale: number;
-    readonly length: number;
-    readonly first: 0 | 1;
-  };
-}
 
 /** How activations are normalised, everywhere in the model. */
 export interface NormConfig {
@@ -152,6 +117,8 @@ export interface ModelConfig {
   readonly norm: NormConfig;
   /** Multiplies query·key; usually 1 / √headDim. */
   readonly attentionScale: number;
+  /** Of queries that nothing but their latents' heads makes longer; null: nothing does. */
+  readonly queryTemperature: QueryTemperature | null;
   /** Scores become cap · tanh(score / cap); 0 = not. */
   readonly attentionSoftCap: number;
   /**

@@ -10,6 +10,7 @@ import {
   configOf,
   describeModel,
   fillRopeTable,
+  growthAt,
   headMatrices,
   type HeadNormTensors,
   type LayerTensors,
@@ -192,7 +193,8 @@ export class ReferenceModel {
     const hasKeys = keysOf === index;
     const v = hasKeys ? show("value", blocks.headNorm(value, tensors.valueNorm, valueDim)) : value;
     const ofQuery = { headDim: keyDim, heads: headCount, rope: queryRope };
-    const q = show("query", turned(query, tensors.queryNorm, ofQuery));
+    const grown = this.#grow(query, ofQuery.heads * keyDim, place.fromPosition);
+    const q = show("query", turned(grown, tensors.queryNorm, ofQuery));
 
     const cache = this.#caches[keysOf];
     const kept = place.fromPosition * kvHeads;
@@ -220,6 +222,15 @@ export class ReferenceModel {
     });
     const gated = gateHeads(show("heads", heads), h, tensors.attentionGate, blocks);
     return blocks.project(blocks.innerNorm(gated, tensors.innerNorm), tensors.attentionOutput!);
+  }
+
+  /** Queries [n, width] as long as their positions make them. */
+  #grow(query: Float64Array, width: number, fromPosition: number): Float64Array {
+    const { queryTemperature: temperature } = this.config;
+    if (temperature === null) return query;
+    return query.map((value, i) =>
+      value * growthAt(fromPosition + Math.floor(i / width), temperature)
+    );
   }
 
   /** Of the model as it is defined: with latents all heads have keys and values of their own. */

@@ -26,6 +26,7 @@ Deno.test("describeModel() reads a llama", () => {
     norm: null,
     attentionScale: 1 / 4,
     attentionSoftCap: 0,
+    queryTemperature: null,
     alibiMaxBias: 0,
     projectionClamp: 0,
     ropes: [],

@@ -1,6 +1,6 @@
 /** As expected_families.ts, of rarer families. Data only. */
 import type { RARER_FAMILIES } from "../support/tiny_rarer_families.ts";
-import { type Differences, leading, NEOX, UNGATED, WIDE_NEOX } from "./expected_parts.ts";
+import { type Differences, latent, leading, NEOX, UNGATED, WIDE_NEOX } from "./expected_parts.ts";
 
 const LAGUNA: Differences = {
   ...WIDE_NEOX,
@@ -49,6 +49,12 @@ export const EXPECTED_RARER: Readonly<Record<keyof typeof RARER_FAMILIES, Differ
     gatesAttention: true,
     ropes: [["neox", 24, 10000, 1], ["neox", 16, 5000, 1]],
     layers: "8:1(24x4/2,96) 0:0(24x4/1,96) 8:1(24x2/2,96) 0:0(24x4/2,96)",
+  },
+  "mistral4": {
+    ...latent(48, 1 + Math.fround(0.1) * Math.log(8)),
+    ...leading({ normalizesWeights: true }),
+    queryTemperature: { scale: Math.fround(0.4), length: 8, first: 0 },
+    ropes: [["norm", 8, 10000, 8]],
   },
   "apertus": {
     ...WIDE_NEOX,

@@ -18,6 +18,8 @@ export const RARER_MISTAKES = {
       ...l,
       attentionGate: l.attentionGate && { ...l.attentionGate, activation: "sigmoid" },
     })),
+  "latents' queries as long as ever": (d: ModelDescription) =>
+    withConfig(d, () => ({ queryTemperature: null })),
   "heads merged as they are": (d: ModelDescription) =>
     mapLayers(d, (l) => ({ ...l, innerNorm: undefined })),
   "neurons merged as they are": (d: ModelDescription) =>
@@ -51,6 +53,10 @@ export const RARER_CHOICES = {
   "laguna-unwindowed": ["heads as they are", "gates by sigmoid", "no head norms", "softmax"],
   "spark2_5": [
     ...["heads as they are", "SiLU", "no windows", "one rope for all layers", "neighbouring pairs"],
+  ],
+  "mistral4": [
+    ...["experts in reverse", "weights not normalised", "no shared expert"],
+    ...["latents' queries as long as ever", "scores as they are", "context not stretched"],
   ],
   "apertus": ["no head norms", "neighbouring pairs", "SiLU", "one curve for all layers"],
   "openelm": ["no head norms", "neighbouring pairs", "key and value exchanged"],

@@ -48,6 +48,7 @@ export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "laguna": "heads are gated by threads only",
   "laguna-unwindowed": "heads are gated by threads only",
   "spark2_5": "heads are gated by threads only",
+  "mistral4": "made of latents by threads only",
   "apertus": "xIELU is computed by threads only",
   "openelm": "layers whose heads differ are the threads'",
   "deci": "layers whose heads differ are the threads'",

@@ -80,6 +80,21 @@ export const RARER_FAMILIES = {
       "rope.dimension_count_swa": u32(16),
     },
   },
+  "mistral4": {
+    blockCount: 3,
+    latent: { length: 64, turned: 8, plain: 32, value: 16, query: 48 },
+    experts: LEADING,
+    keys: {
+      ...LEADING_KEYS,
+      "rope.scaling.type": text("yarn"),
+      "rope.scaling.factor": f32(8),
+      "rope.scaling.original_context_length": u32(8),
+      "rope.scaling.yarn_log_multiplier": f32(0.1),
+      "expert_weights_norm": bool(true),
+      "attention.temperature_scale": f32(0.4),
+      "attention.temperature_length": u32(8),
+    },
+  },
   "apertus": {
     headDim: 24,
     headNorms: "shared",

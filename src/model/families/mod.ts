@@ -63,6 +63,7 @@ import { minicpm } from "./minicpm.ts";
 import { minicpm3 } from "./minicpm3.ts";
 import { minimaxM2 } from "./minimax_m2.ts";
 import { mistral3 } from "./mistral3.ts";
+import { mistral4 } from "./mistral4.ts";
 import { mpt } from "./mpt.ts";
 import { museGlimmer } from "./muse_glimmer.ts";
 import { nemotron } from "./nemotron.ts";
@@ -167,6 +168,7 @@ export const FAMILIES: readonly Family[] = [
   minicpm3,
   minimaxM2,
   mistral3,
+  mistral4,
   mpt,
   museGlimmer,
   nemotron,
