@@ -58,6 +58,8 @@ export interface AlternatingWindows {
   readonly temperature?: NonNullable<RopeConfig["temperature"]>;
   /** But those before mixtures do. Left out: they do not. */
   readonly rotatesLeading?: boolean;
+  /** Layers that see everything turn half of the dimensions that the file says. Left out: all. */
+  readonly globalTurnsHalf?: true;
   /** Windowed layers turn so many dimensions as a key "…_swa" says. Left out: as many as others. */
   readonly haveOwnRotation?: true;
   /**
@@ -191,6 +193,11 @@ export interface Family {
   /** Each head has a score that takes part in the softmax and has no value. */
   readonly hasAttentionSinks: boolean;
   readonly feedForward: Omit<FeedForwardConfig, "firingThreshold">;
+  /**
+   * The file may limit SwiGLU layer by layer: what is activated of gates, or gates before they are;
+   * and ups. Null: it does not.
+   */
+  readonly swigluLimits: "activated" | "gates" | null;
   /** The activation of models that nothing but their shape tells apart; null: as above. */
   readonly activationOf: ((shape: MixtureShape) => Activation) | null;
   /** One tensor holds the rows of the gate, then those of up. */
@@ -266,6 +273,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   gateActivation: "sigmoid",
   hasAttentionSinks: false,
   feedForward: { activation: "silu", isGated: true, activatesUp: false },
+  swigluLimits: null,
   activationOf: null,
   fusesGateAndUp: false,
   countsGatesAndUps: false,

@@ -46,6 +46,7 @@ export type {
   RopeScaling,
   StateSpaceConfig,
   StateSpaceTensors,
+  SwigluLimit,
   TokenInputTensors,
   VectorTensor,
   XieluCurve,

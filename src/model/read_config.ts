@@ -21,6 +21,7 @@ import {
   readStateSpace,
   stateLayers,
 } from "./read_state_space.ts";
+import { limitedLayers } from "./read_swiglu_limits.ts";
 import { curvedLayers } from "./read_xielu.ts";
 import type {
   ExpertsConfig,
@@ -90,7 +91,8 @@ export function readConfig(
     norm: readNorm(keys, family),
     ropes,
     layers: ownLayers(file, keys, family, {
-      ...{ layers, heads, attends, neurons, embeddingLength, feedForward },
+      ...{ heads, attends, neurons, embeddingLength, feedForward },
+      layers: limitedLayers(keys, family, layers),
     }),
     stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
     feedForward,

@@ -3,7 +3,7 @@
  * neurons, and whose keys and values a layer reads. Looks at no tensors.
  */
 import { UnsupportedModelError } from "../base/errors.ts";
-import type { Hyperparameters } from "./hyperparameters.ts";
+import { type Hyperparameters, isListFor } from "./hyperparameters.ts";
 import type { LayerConfig, LayerShape } from "./types.ts";
 
 const KEY_VALUE_HEADS = "attention.head_count_kv";
@@ -100,7 +100,7 @@ function readCounts(
   }
   const counts = Array.from(said as ArrayLike<unknown>, Number);
   const areCounts = counts.every((count) => Number.isInteger(count) && count >= min);
-  if (counts.length === blockCount && areCounts) return counts;
+  if (isListFor(keys, counts.length, blockCount) && areCounts) return counts.slice(0, blockCount);
   throw keys.wrong(key, `a number, or one for each of ${blockCount} blocks, all ${min} or more`);
 }
 

@@ -83,10 +83,12 @@ export function readTensors(file: GgufFile, config: ModelConfig, family: Family)
 function checkRopeFactors(checker: TensorChecker, config: ModelConfig): void {
   for (const { factors } of config.ropes) {
     if (factors === null) continue;
-    checker.vector(factors.tensor, factors.length);
+    // Layers that turn fewer dimensions read the first ones of the same factors.
+    const length = Math.max(...config.ropes.map((rope) => rope.dimensionCount)) / 2;
+    checker.vector(factors.tensor, length);
     const pair = LONG_ROPE_FACTORS.filter((name) => checker.has(name));
     if (pair.length === 0) continue;
-    for (const name of LONG_ROPE_FACTORS) checker.vector(name, factors.length);
+    for (const name of LONG_ROPE_FACTORS) checker.vector(name, length);
   }
 }
 

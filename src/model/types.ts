@@ -42,6 +42,12 @@ export interface XieluCurve {
   readonly least: number;
 }
 
+/** How far SwiGLU goes: silu(g) to `gate` at most, u to ± `up`. */
+export interface SwigluLimit {
+  readonly gate: number;
+  readonly up: number;
+}
+
 /** The arithmetic of a feed-forward block, dense or of one expert. */
 export interface FeedForwardConfig {
   readonly activation: Activation;
@@ -79,6 +85,11 @@ export interface LayerConfig {
   readonly hasStates?: true;
   /** False: it has no neurons. Left out: it has. */
   readonly hasNeurons?: false;
+  /** Of its experts' neurons, and of the shared expert's and a dense block's; null: no limit. */
+  readonly limits?: {
+    readonly experts: SwigluLimit | null;
+    readonly others: SwigluLimit | null;
+  };
   /** Of its neurons' xIELU. Left out: they have another activation. */
   readonly curve?: XieluCurve;
   /** What is not as in the other layers, instead of the model's: `configOf`. Left out: nothing. */

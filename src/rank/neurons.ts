@@ -38,6 +38,15 @@ export function activateNeurons(
     kernels.xielu_f32(space.up, width, hidden.f32, hidden.stride, n, width, curve);
     return hidden;
   }
+  const { gateLimit, upLimit } = neurons;
+  if (gateLimit !== null && upLimit !== null) {
+    kernels.silu_f32(space.gate, width, hidden.f32, hidden.stride, n, width);
+    // What SiLU has below 0 is above −0.3, which no limit is below.
+    kernels.clamp_f32(hidden.f32, hidden.stride, n, width, gateLimit);
+    kernels.clamp_f32(space.up, width, n, width, upLimit);
+    multiplyRows(state, hidden, n, width);
+    return hidden;
+  }
   const alone = aloneKernel(kernels, feedForward.activation);
   if (gate === null) {
     alone(space.up, width, hidden.f32, hidden.stride, n, width);
@@ -48,15 +57,25 @@ export function activateNeurons(
   if (threshold !== null) {
     alone(space.gate, width, hidden.f32, hidden.stride, n, width);
     kernels.hush_f32(hidden.f32, hidden.stride, n, width, threshold);
-    for (let t = 0; t < n; t++) {
-      const row = hidden.f32 + t * hidden.stride * 4;
-      kernels.mul_weight_f32(row, hidden.stride, space.up + t * width * 4, 1, width);
-    }
+    multiplyRows(state, hidden, n, width);
     return hidden;
   }
   const gated = gatedKernel(kernels, feedForward.activation);
   gated(space.gate, space.up, width, hidden.f32, hidden.stride, n, width);
   return hidden;
+}
+
+/** hidden ⊙= up, token by token. */
+function multiplyRows(
+  { kernels, space }: StepState,
+  hidden: Activations,
+  n: number,
+  width: number,
+): void {
+  for (let t = 0; t < n; t++) {
+    const row = hidden.f32 + t * hidden.stride * 4;
+    kernels.mul_weight_f32(row, hidden.stride, space.up + t * width * 4, 1, width);
+  }
 }
 
 /** The activation by itself. */

@@ -11,6 +11,7 @@ import { predictedBlock, predictorObstacle } from "../model/powerinfer.ts";
 import type {
   DenseTensors,
   ExpertTensors,
+  LayerConfig,
   LayerTensors,
   MatrixTensor,
   ModelConfig,
@@ -114,8 +115,9 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
   const keyValue = scale(shard.kvHeads, config.headDim);
   const adds = rankIndex === 0; // what is added to a sum over ranks is added by one of them
   const { feedForward } = tensors;
-  const { curve } = config.layers[index];
-  const of = { layer: index, adds, isSilent, units: input.units, order: input.neuronOrder, curve };
+  const { curve, limits } = config.layers[index];
+  const own = { order: input.neuronOrder, curve, limits };
+  const of = { layer: index, adds, isSilent, units: input.units, ...own };
   return {
     heads: shard.heads,
     kvHeads: shard.kvHeads,
@@ -198,6 +200,7 @@ interface BlockInput {
   readonly order: readonly Range[] | null;
   readonly units: Units | null;
   readonly curve: XieluCurve | undefined;
+  readonly limits: LayerConfig["limits"];
 }
 
 /** Neurons whose weights are in memory, or come from a packed file as they are needed. */
@@ -208,6 +211,7 @@ function block(place: Placer, tensors: DenseTensors, by: BlockInput): DensePlan 
   const apart = {
     innerNorm: tensors.innerNorm ? place.vector(tensors.innerNorm, by.neurons) : null,
     curve: planCurve(place, layer, by.curve),
+    limit: (typeof expert === "number" ? by.limits?.experts : by.limits?.others) ?? null,
   };
   if (unit === null || bundles === null) {
     return { ...dense(place, tensors, by), unit, ...apart };
@@ -283,7 +287,7 @@ export function dense(
       hasSilentColumns,
       isTransposed,
     }),
-    ...{ innerNorm: null, curve: null },
+    ...{ innerNorm: null, curve: null, limit: null },
     predictor: null,
     threshold: null,
     unit: null,

@@ -9,6 +9,7 @@ import type { CurvePlan } from "./plan_curve.ts";
 import type { GatePlan } from "./plan_gate.ts";
 import type { LatentPlan, LatentWorkspace } from "./plan_latent.ts";
 import type { StateSpacePlan, StateWorkspace } from "./plan_state.ts";
+import type { SwigluLimit } from "../model/types.ts";
 import type { Range, Shard } from "./shard.ts";
 import type { StreamPlan, StreamWorkspacePlan } from "./stream_types.ts";
 import type { WeightType } from "./weight_types.ts";
@@ -95,6 +96,8 @@ export interface DensePlan {
   readonly innerNorm: VectorPlan | null;
   /** Null: the activation has none. */
   readonly curve: CurvePlan | null;
+  /** How far SwiGLU goes; null: no limit. */
+  readonly limit: SwigluLimit | null;
   /** Of all experts of a layer, or of none. */
   readonly predictor: PredictorPlan | null;
   /** Neurons whose activation, |act(gate)|, is not above this are left out; null: none for that. */
@@ -133,6 +136,7 @@ export interface StreamedPlan {
   /** As of a dense block, always in memory. */
   readonly innerNorm: VectorPlan | null;
   readonly curve: CurvePlan | null;
+  readonly limit: SwigluLimit | null;
   readonly predictor: PredictorPlan | null;
 }
 

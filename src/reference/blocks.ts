@@ -8,13 +8,15 @@ import type {
   DenseTensors,
   ExpertTensors,
   HeadNormTensors,
+  LayerConfig,
   MatrixTensor,
   ModelConfig,
   NormTensors,
+  SwigluLimit,
   VectorTensor,
   XieluCurve,
 } from "../model/mod.ts";
-import { activate, activateMul, cutBelow, layerNorm, xielu } from "./activation_ops.ts";
+import { activate, activateMul, clamp, cutBelow, layerNorm, xielu } from "./activation_ops.ts";
 import { add, addBias, matmul, type Numbers, rmsNorm } from "./ops.ts";
 import { chooseExperts, sigmoid } from "./routing.ts";
 import type { ReferenceWeights } from "./weights.ts";
@@ -34,6 +36,8 @@ export interface FeedForwardInputs {
   readonly threshold?: number;
   /** Of the layer's xIELU. */
   readonly curve?: XieluCurve;
+  /** Of the layer's SwiGLU. */
+  readonly limits?: LayerConfig["limits"];
 }
 
 /** Blocks of one model. */
@@ -99,19 +103,19 @@ export class ReferenceBlocks {
 
   /** What the block adds to the residual stream, [n, d]. */
   feedForward(
-    { h, layerInput, residual, threshold, curve }: FeedForwardInputs,
+    { h, layerInput, residual, threshold, curve, limits }: FeedForwardInputs,
     tensors: DenseTensors | ExpertTensors,
     show: Show,
   ): Float64Array {
     if (tensors.kind === "dense") {
       const predicted = this.#usesPredictors ? this.#predict(residual, tensors) : null;
-      return this.#dense(h, tensors, show, { predicted, threshold, curve });
+      return this.#dense(h, tensors, show, { predicted, threshold, curve, limit: limits?.others });
     }
     if (tensors.apart !== null) return this.#mixApart({ h, residual }, tensors, tensors.apart);
     const { experts } = this.#config;
     const reads = experts?.routerInput === "layerInput" ? layerInput : h;
     const router = show("router", this.project(reads, tensors.router));
-    return this.#mix({ h, residual, router }, tensors);
+    return this.#mix({ h, residual, router }, tensors, limits);
   }
 
   /** post(shared(norm(x))) + post(experts(norm(x))), chosen by a third norm of x over √d. */
@@ -145,16 +149,20 @@ export class ReferenceBlocks {
     h: Float64Array,
     tensors: DenseTensors,
     show: Show,
-    by: { predicted?: Float64Array | null; threshold?: number; curve?: XieluCurve } = {},
+    by: { predicted?: Float64Array | null; threshold?: number; curve?: XieluCurve } & {
+      limit?: SwigluLimit | null;
+    } = {},
   ): Float64Array {
-    const { predicted, threshold, curve } = by;
+    const { predicted, threshold, curve, limit } = by;
     const { activation, activatesUp, firingThreshold } = this.#config.feedForward;
     const decide = (x: Float64Array) => firingThreshold > 0 ? cutBelow(x, firingThreshold) : x;
     const gate = tensors.gate && decide(show("gate", this.project(h, tensors.gate)));
     const product = show("up", this.project(h, tensors.up));
     const act = (x: Numbers) => activation === "xielu" ? bend(x, curve) : activate(activation, x);
     const up = activatesUp ? act(product) : product;
-    const neurons = gate && activation !== "xielu"
+    const neurons = gate && limit
+      ? act(gate).map((value, i) => Math.min(value, limit.gate) * clamp([up[i]], limit.up)[0])
+      : gate && activation !== "xielu"
       ? activateMul(activation, gate, up)
       : act(decide(product));
     const isQuiet = threshold === undefined
@@ -172,6 +180,7 @@ export class ReferenceBlocks {
   #mix(
     { h, residual, router }: Record<"h" | "residual" | "router", Float64Array>,
     tensors: ExpertTensors,
+    limits?: LayerConfig["limits"],
   ): Float64Array {
     const { embeddingLength: width, experts } = this.#config;
     check(experts !== null, "a dense model has no experts");
@@ -199,7 +208,8 @@ export class ReferenceBlocks {
           ? [weight, 1]
           : [1, weight];
         const reads = token.map((value) => value * before);
-        const part = this.#dense(reads, dense, (_, data) => data, { predicted });
+        const limit = dense === tensors.shared ? limits?.others : limits?.experts;
+        const part = this.#dense(reads, dense, (_, data) => data, { predicted, limit });
         for (let i = 0; i < width; i++) {
           out[t * width + i] += behind * (part[i] + (bias?.[i] ?? 0));
         }

@@ -146,8 +146,9 @@ export class ReferenceModel {
       : blocks.norm(y, tensors.feedForwardNorm);
     const h = show("feed-forward norm", reads);
     const residual = hasParallelBlocks ? x : y;
-    const { curve } = this.config.layers[index];
-    const inputs = { h, layerInput: x, residual, threshold: this.#thresholds[index], curve };
+    const { curve, limits } = this.config.layers[index];
+    const threshold = this.#thresholds[index];
+    const inputs = { h, layerInput: x, residual, threshold, curve, limits };
     const neurons = blocks.feedForward(inputs, tensors.feedForward, show);
     const fed = blocks.postNorm(neurons, tensors.feedForwardPostNorm);
     return show("feed-forward out", add(y, scaled(fed)));

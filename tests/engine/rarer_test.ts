@@ -37,9 +37,16 @@ for (const architecture of ["deci"] as const) {
     }));
 }
 
-Deno.test("neurons with a curve of their layer's own are not observed", () =>
-  withTinyFile({ architecture: "apertus" }, (path) => {
-    const observed = () => describeForUse(openGguf(path), { observe: ["fired"] });
-    assertThrows(observed, UnsupportedModelError, "an activation of their own");
-    return Promise.resolve();
-  }));
+for (
+  const [architecture, reason] of [
+    ["apertus", "an activation of their own"],
+    ["maple", "cut off at limits of their layers"],
+  ] as const
+) {
+  Deno.test(`neurons of ${architecture} are not observed`, () =>
+    withTinyFile({ architecture }, (path) => {
+      const observed = () => describeForUse(openGguf(path), { observe: ["fired"] });
+      assertThrows(observed, UnsupportedModelError, reason);
+      return Promise.resolve();
+    }));
+}

@@ -1,6 +1,14 @@
 /** As expected_families.ts, of rarer families. Data only. */
 import type { RARER_FAMILIES } from "../support/tiny_rarer_families.ts";
-import { type Differences, latent, leading, NEOX, UNGATED, WIDE_NEOX } from "./expected_parts.ts";
+import {
+  type Differences,
+  experts,
+  latent,
+  leading,
+  NEOX,
+  UNGATED,
+  WIDE_NEOX,
+} from "./expected_parts.ts";
 
 const LAGUNA: Differences = {
   ...WIDE_NEOX,
@@ -49,6 +57,23 @@ export const EXPECTED_RARER: Readonly<Record<keyof typeof RARER_FAMILIES, Differ
     gatesAttention: true,
     ropes: [["neox", 24, 10000, 1], ["neox", 16, 5000, 1]],
     layers: "8:1(24x4/2,96) 0:0(24x4/1,96) 8:1(24x2/2,96) 0:0(24x4/2,96)",
+  },
+  "maple": {
+    ...WIDE_NEOX,
+    ...experts({}),
+    blockCount: 4,
+    ropes: [["neox", 16, 10000, 1]],
+    layers: "8:0<0.31 8:0<0.31 0:-<0.51 8:0<0.31",
+  },
+  "step35": {
+    ...WIDE_NEOX,
+    ...leading({ gating: "sigmoid" }),
+    blockCount: 4,
+    headCount: 6,
+    headCountKv: 3,
+    gatesAttention: true,
+    ropes: [["neox", 12, 50000, 1], ["neox", 24, 10000, 1]],
+    layers: "0:0(24x4/2,96) 8:1(24x6/3,96)<0.5,0.4 8:1(24x6/3,96)<0.6 0:0(24x4/2,96)<0.75",
   },
   "mistral4": {
     ...latent(48, 1 + Math.fround(0.1) * Math.log(8)),

@@ -173,8 +173,15 @@ function showLayer(layer: LayerConfig): string {
   if (convolutionTaps !== undefined) return `conv ${convolutionTaps}`;
   const seen = attentionChunk === undefined ? slidingWindow : `${attentionChunk}c`;
   const queries = queryRope === undefined ? "" : `/${queryRope}`;
-  const own = showShape(layer);
+  const own = showShape(layer) + showLimits(layer);
   return `${seen}:${rope ?? "-"}${queries}${layer.hasStates ? "+s" : ""}${end}${own}`;
+}
+
+/** What gates of experts, and of others, give at most. */
+function showLimits({ limits }: LayerConfig): string {
+  if (limits === undefined) return "";
+  const gates = [limits.experts, limits.others].filter((limit) => limit !== null);
+  return `<${gates.map(({ gate }) => Math.round(100 * gate) / 100)}`;
 }
 
 /** Width and number of heads, of key/value heads, neurons, and whose keys the layer reads. */

@@ -72,3 +72,17 @@ Deno.test("describeModel() reads curves of xIELU, of all layers or of each", () 
     assertThrows(() => curves({ "xielu.alpha_p": value }), ModelFormatError, '"xielu.alpha_p"');
   }
 });
+
+Deno.test("describeModel() reads limits of SwiGLU, of all layers or of each", () => {
+  const read = (architecture: "maple" | "step35", value: GgufValue | undefined) =>
+    describeModel(withMetadata(parseGguf(tinyModel({ architecture })), {
+      [`${architecture}.swiglu_clamp_exp`]: value,
+    })).config.layers.map(({ limits }) => limits?.experts ?? null);
+  assertEquals(read("step35", 2), Array(4).fill({ gate: 2, up: 2 }));
+  // What gates before they are activated are limited to is less behind it: silu(2).
+  assertEquals(read("maple", 2), Array(4).fill({ gate: 2 / (1 + Math.exp(-2)), up: 2 }));
+  assertEquals(read("maple", undefined), Array(4).fill(null));
+  for (const wrong of [-1, 0.2, NaN, "no", Float32Array.of(1, 1, 1)]) {
+    assertThrows(() => read("maple", wrong), ModelFormatError, "maple.swiglu_clamp_exp");
+  }
+});

@@ -20,6 +20,16 @@ export const RARER_MISTAKES = {
     })),
   "latents' queries as long as ever": (d: ModelDescription) =>
     withConfig(d, () => ({ queryTemperature: null })),
+  "no limits": (d: ModelDescription) =>
+    withConfig(d, ({ layers }) => ({
+      layers: layers.map((layer) => ({ ...layer, limits: undefined })),
+    })),
+  "one limit for all experts": (d: ModelDescription) =>
+    withConfig(d, ({ layers }) => ({
+      layers: layers.map((layer) => (
+        { ...layer, limits: layer.limits && { ...layer.limits, others: layer.limits.experts } }
+      )),
+    })),
   "heads merged as they are": (d: ModelDescription) =>
     mapLayers(d, (l) => ({ ...l, innerNorm: undefined })),
   "neurons merged as they are": (d: ModelDescription) =>
@@ -53,6 +63,15 @@ export const RARER_CHOICES = {
   "laguna-unwindowed": ["heads as they are", "gates by sigmoid", "no head norms", "softmax"],
   "spark2_5": [
     ...["heads as they are", "SiLU", "no windows", "one rope for all layers", "neighbouring pairs"],
+  ],
+  "maple": [
+    ...["experts in reverse", "weights not normalised", "no limits", "no head norms"],
+    ...["no windows", "every layer rotated", "neighbouring pairs"],
+  ],
+  "step35": [
+    ...["experts in reverse", "no bias of the choice", "no shared expert", "softmax"],
+    ...["no limits", "one limit for all experts", "heads as they are", "no head norms"],
+    ...["no windows", "one rope for all layers", "neighbouring pairs"],
   ],
   "mistral4": [
     ...["experts in reverse", "weights not normalised", "no shared expert"],

@@ -58,6 +58,7 @@ import { llama4 } from "./llama4.ts";
 import { maincoder } from "./maincoder.ts";
 import { mamba } from "./mamba.ts";
 import { mamba2 } from "./mamba2.ts";
+import { maple } from "./maple.ts";
 import { mellum } from "./mellum.ts";
 import { minicpm } from "./minicpm.ts";
 import { minicpm3 } from "./minicpm3.ts";
@@ -101,6 +102,7 @@ import { spark25 } from "./spark2_5.ts";
 import { stablelm } from "./stablelm.ts";
 import { starcoder } from "./starcoder.ts";
 import { starcoder2 } from "./starcoder2.ts";
+import { step35 } from "./step35.ts";
 import { xverse } from "./xverse.ts";
 
 /** In alphabetical order. */
@@ -163,6 +165,7 @@ export const FAMILIES: readonly Family[] = [
   maincoder,
   mamba,
   mamba2,
+  maple,
   mellum,
   minicpm,
   minicpm3,
@@ -206,5 +209,6 @@ export const FAMILIES: readonly Family[] = [
   stablelm,
   starcoder,
   starcoder2,
+  step35,
   xverse,
 ];
