@@ -190,8 +190,10 @@ export interface Family {
    */
   readonly attentionGates: "none" | "besideQueries" | "apart";
   readonly gateActivation: AttentionGate["activation"];
-  /** Each head has a score that takes part in the softmax and has no value. */
-  readonly hasAttentionSinks: boolean;
+  /** Heads have a score in the softmax without a value; or do in layers of one kind. */
+  readonly attentionSinks: "none" | "all" | "ifThere";
+  /** Value heads may be shorter than key heads; and what heads give may have a factor. */
+  readonly hasOwnValues: boolean;
   readonly feedForward: Omit<FeedForwardConfig, "firingThreshold">;
   /**
    * The file may limit SwiGLU layer by layer: what is activated of gates, or gates before they are;
@@ -271,7 +273,8 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   normalizesTurnedHeads: false,
   attentionGates: "none",
   gateActivation: "sigmoid",
-  hasAttentionSinks: false,
+  attentionSinks: "none",
+  hasOwnValues: false,
   feedForward: { activation: "silu", isGated: true, activatesUp: false },
   swigluLimits: null,
   activationOf: null,

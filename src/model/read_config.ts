@@ -109,6 +109,7 @@ export function readConfig(
     },
     queryTemperature: heads.latent && readLatentTemperature(keys, ropes[0]?.scaling),
     alibiMaxBias: readAlibi(keys, family, scaleShape),
+    valueScale: family.hasOwnValues ? readAtLeast0(keys, "attention.value_scale", 1) || 1 : 1,
     projectionClamp: family.mayClampProjections ? readAtLeast0(keys, "attention.clamp_kqv", 0) : 0,
     attentionSoftCap: readSoftCap(keys, "attn_logit_softcapping", family.attentionSoftCap),
     logitSoftCap: readSoftCap(keys, "final_logit_softcapping", family.logitSoftCap),
@@ -124,7 +125,7 @@ function ownLayers(
   family: Family,
   by: {
     readonly layers: readonly LayerConfig[];
-    readonly heads: Pick<ModelConfig, "headCount" | "headDim">;
+    readonly heads: Pick<ModelConfig, "headCount" | "headDim" | "valueDim">;
     readonly attends: readonly boolean[] | null;
     readonly neurons: NeuronLayers;
     readonly embeddingLength: number;
@@ -220,7 +221,7 @@ function readHeads(
   { embeddingLength, blockCount }: { embeddingLength: number; blockCount: number },
 ) {
   if (family.stateSpace?.attention === "none") {
-    return { headCount: 0, headCountKv: 0, headDim: 0, attends: null, latent: null };
+    return { headCount: 0, headCountKv: 0, headDim: 0, valueDim: 0, attends: null, latent: null };
   }
   const headCount = family.layersDiffer
     ? largestOf(keys, "attention.head_count")
@@ -237,13 +238,13 @@ function readHeads(
   const absent = embeddingLength / headCount;
   const headDim = keys.integer("attention.key_length", { min: 1, absent });
   const valueDim = keys.integer("attention.value_length", { min: 1, absent: headDim });
-  if (valueDim !== headDim) {
+  if (valueDim !== headDim && !(family.hasOwnValues && valueDim < headDim)) {
     throw new UnsupportedModelError(
       `Cannot run this model: its value heads have ${valueDim} dimensions, its key heads ` +
         `${headDim}: this version needs them equal`,
     );
   }
-  return { headCount, headCountKv, headDim, attends, latent: null };
+  return { headCount, headCountKv, headDim, valueDim, attends, latent: null };
 }
 
 function readVocabSize(file: GgufFile, keys: Hyperparameters): number {

@@ -15,6 +15,8 @@ export interface LatentHeads {
   readonly headCount: number;
   readonly headCountKv: number;
   readonly headDim: number;
+  /** That of latents is their own. */
+  readonly valueDim: number;
   readonly latent: LatentConfig;
 }
 
@@ -43,7 +45,7 @@ export function readLatentHeads(keys: Hyperparameters): LatentHeads {
   const headDim = turnedDim + length;
   if (suffix !== "") requireSame(keys, "attention.key_length", headDim);
   requireKernels(latent);
-  return { headCount, headCountKv: 1, headDim, latent };
+  return { headCount, headCountKv: 1, headDim, valueDim: headDim, latent };
 }
 
 /** What such a file says of the cache must be what follows from the rest. */

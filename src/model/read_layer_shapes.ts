@@ -20,6 +20,7 @@ export interface CommonShape {
   readonly headCount: number;
   /** Of layers that see everything. */
   readonly headDim: number;
+  readonly valueDim: number;
   /** 0: they have experts. */
   readonly feedForwardLength: number;
   /** They may have no heads, or no neurons. */
@@ -44,7 +45,7 @@ export function shapedLayers(
   layers: readonly LayerConfig[],
   common: CommonShape,
 ): readonly LayerConfig[] {
-  const { headCount, headDim, mayLack } = common;
+  const { headCount, headDim, valueDim, mayLack } = common;
   const min = mayLack ? 0 : 1;
   const heads = readCounts(keys, HEADS, layers.length, { min });
   const kvHeads = readCounts(keys, KEY_VALUE_HEADS, layers.length, { min, absent: headCount });
@@ -56,6 +57,7 @@ export function shapedLayers(
   const shapes = layers.map((layer, index): LayerShape => ({
     headCount: heads[index],
     headDim: isWindowed(layer) ? windowedDim : headDim,
+    valueDim: isWindowed(layer) && windowedDim !== headDim ? windowedDim : valueDim,
     headCountKv: kvHeads[index],
     feedForwardLength: neurons[index],
   }));

@@ -146,6 +146,14 @@ const NO_HEADS = {
   convolution: null,
 };
 
+/** All layers with a window are like the first of them, and so are those without. */
+function hasSinks({ checker, family, config: { layers }, index }: LayerReader): boolean {
+  const { attentionSinks: which } = family;
+  const isWindowed = (layer: LayerConfig | undefined) => (layer?.slidingWindow ?? 0) > 0;
+  const first = layers.findIndex((layer) => isWindowed(layer) === isWindowed(layers[index]));
+  return which === "all" || which === "ifThere" && checker.has(`blk.${first}.attn_sinks.weight`);
+}
+
 function attentionTensors(reader: LayerReader) {
   const { checker, family, at } = reader;
   const hasKeys = reader.config.layers[reader.index]?.keysOf === undefined;
@@ -156,9 +164,7 @@ function attentionTensors(reader: LayerReader) {
     queryNorm: headNorm(reader, "attn_q_norm.weight", headCount),
     keyNorm: hasKeys ? headNorm(reader, "attn_k_norm.weight", headCountKv) : null,
     valueNorm: family.normalizesValues && hasKeys ? { span: "head" as const, weight: null } : null,
-    attentionSinks: family.hasAttentionSinks
-      ? checker.vector(`${at}attn_sinks.weight`, headCount)
-      : null,
+    attentionSinks: hasSinks(reader) ? checker.vector(`${at}attn_sinks.weight`, headCount) : null,
     convolution: null,
     attentionOutput: readMatrix(reader, "attn_output", { rows, columns }),
     attentionGate: attentionGate(reader),
@@ -192,12 +198,12 @@ function queryKeyValue(
 ): Pick<LayerTensors, "query" | "key" | "value" | "latent"> {
   const { checker, config, at } = reader;
   if (config.latent !== null) return latentTensors(reader, config.latent);
-  const { embeddingLength: columns, headCount, headCountKv, headDim } = config;
+  const { embeddingLength: columns, headCount, headCountKv, headDim, valueDim } = config;
   const queryRows = headCount * headDim;
   const queryRowsInFile = reader.family.attentionGates === "besideQueries"
     ? 2 * queryRows
     : queryRows;
-  const keyRows = headCountKv * headDim;
+  const [keyRows, valueRows] = [headCountKv * headDim, headCountKv * valueDim];
   if (config.layers[reader.index]?.keysOf !== undefined) return queryAlone(reader, queryRows);
   // Where values are normalised, they may be what keys are made of.
   if (reader.family.normalizesValues && !hasValues(reader)) {
@@ -209,15 +215,15 @@ function queryKeyValue(
     return {
       query: readMatrix(reader, "attn_q", { rows: queryRowsInFile, columns }),
       key: readMatrix(reader, "attn_k", { rows: keyRows, columns }),
-      value: readMatrix(reader, "attn_v", { rows: keyRows, columns }),
+      value: readMatrix(reader, "attn_v", { rows: valueRows, columns }),
       latent: null,
     };
   }
-  const fused = readMatrix(reader, "attn_qkv", { rows: queryRows + 2 * keyRows, columns });
+  const fused = readMatrix(reader, "attn_qkv", { rows: queryRows + keyRows + valueRows, columns });
   return {
     query: rowsOf(fused, 0, queryRows),
     key: rowsOf(fused, queryRows, keyRows),
-    value: rowsOf(fused, queryRows + keyRows, keyRows),
+    value: rowsOf(fused, queryRows + keyRows, valueRows),
     latent: null,
   };
 }

@@ -101,7 +101,7 @@ export interface LayerConfig {
 /** Numbers of a model that are another one's in some layers. */
 export type LayerShape = Pick<
   ModelConfig,
-  "headCount" | "headDim" | "headCountKv" | "feedForwardLength"
+  "headCount" | "headDim" | "valueDim" | "headCountKv" | "feedForwardLength"
 >;
 
 /** What a model is. All lengths are counts of elements, not bytes. Without heads they are 0. */
@@ -116,8 +116,10 @@ export interface ModelConfig {
   readonly headCount: number;
   /** Key/value heads; query head h uses key/value head ⌊h · headCountKv / headCount⌋. */
   readonly headCountKv: number;
-  /** Dimension of a key (and query, and value) head, as attention reads it from the cache. */
+  /** Dimension of a key (and query) head, as attention reads it from the cache. */
   readonly headDim: number;
+  /** Dimension of a value head, as large at most; in most models the same. */
+  readonly valueDim: number;
   /** Null: heads have keys and values of their own. */
   readonly latent: LatentConfig | null;
   /** Null: no layer keeps a state space. */
@@ -137,6 +139,8 @@ export interface ModelConfig {
    * `alibiSlopes`. 0 = they do not.
    */
   readonly alibiMaxBias: number;
+  /** Multiplies what heads give; usually 1. */
+  readonly valueScale: number;
   /** Queries, keys and values are cut off at ± this, before they are normalised; 0 = not. */
   readonly projectionClamp: number;
   /** The rotary embeddings that layers choose from. */

@@ -9,7 +9,6 @@ import {
   SEGMENT_SLOT,
   SEGMENT_WORDS,
 } from "../memory/control_layout.ts";
-import { cachedValueDim } from "../model/latent.ts";
 import { tableBlocks } from "./kv_bytes.ts";
 import { HEADS, rootFactors, weigh } from "./inner_norms.ts";
 import { LatentHeads } from "./latent_heads.ts";
@@ -87,7 +86,7 @@ export class AttentionBlock {
     if (queryNorm !== null) this.#normalizeQueries(queryNorm, layer);
     if (keyNorm !== null) this.#normalizeKeys(keyNorm, layer);
     if (valueNorm !== null) {
-      this.#normalizeEach(valueNorm, this.#state.space.value, layer.kvHeadCount, layer.headDim);
+      this.#normalizeEach(valueNorm, this.#state.space.value, layer.kvHeadCount, layer.valueDim);
     }
     return true;
   }
@@ -104,23 +103,23 @@ export class AttentionBlock {
   /** Writes the new keys and values into the cache, in place: no row is ever moved. */
   remember(layer: Layer): void {
     const { kernels, space, plan: { kvType, kvBlocks }, segments, segmentCount } = this.#state;
-    const { headDim, kvHeadCount: heads } = layer;
+    const { headDim, valueDim, kvHeadCount: heads } = layer;
     if (heads === 0 || !layer.hasKeys) return;
     const width = heads * headDim;
-    // A latent is the end of its key.
-    const valueDim = this.#valueDimOf(layer);
     const isInteger = kvType === "i16";
     const storeKeys = isInteger ? kernels.store_keys_i16 : kernels.store_keys_f32;
     const storeValues = isInteger ? kernels.store_values_i16 : kernels.store_values_f32;
     let { key } = space;
+    // A latent is the end of its key.
+    const valueWidth = layer.latent === null ? heads * valueDim : width;
     let value = layer.latent === null ? space.value : key + (headDim - valueDim) * 4;
     for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
       const n = segments[at + SEGMENT_ROWS], position = segments[at + SEGMENT_POSITION];
       const table = this.#tableOf(segments[at + SEGMENT_SLOT]);
       storeKeys(key, width, layer.keys, table, kvBlocks, position, n, heads, headDim);
-      storeValues(value, width, layer.values, table, kvBlocks, position, n, heads, valueDim);
+      storeValues(value, valueWidth, layer.values, table, kvBlocks, position, n, heads, valueDim);
       key += n * width * 4;
-      value += n * width * 4;
+      value += n * valueWidth * 4;
     }
   }
 
@@ -129,10 +128,9 @@ export class AttentionBlock {
    * sequence by itself.
    */
   attend(layer: Layer): void {
-    const { headCount, headDim, latent } = layer;
+    const { headCount, headDim, valueDim, latent } = layer;
     if (headCount === 0) return;
     const { kernels, space, plan, config, segments, segmentCount, fractions } = this.#state;
-    const valueDim = this.#valueDimOf(layer);
     const kernel = plan.kvType === "i16" ? kernels.attention_i16 : kernels.attention_f32;
     const width = headCount * headDim;
     let { query } = space;
@@ -171,10 +169,6 @@ export class AttentionBlock {
     }
   }
 
-  #valueDimOf({ headDim }: Layer): number {
-    return cachedValueDim({ headDim, latent: this.#state.config.latent });
-  }
-
   /** Address of the table of a sequence's blocks. */
   #tableOf(slot: number): number {
     return this.#state.space.tables + slot * this.#tableBytes;
@@ -184,15 +178,23 @@ export class AttentionBlock {
   merge(layer: Layer): void {
     if (layer.headCount > 0 && layer.latent !== null) this.#latents!.makeValues(layer.latent);
     if (layer.attentionGate !== null) this.#gateHeads(layer, layer.attentionGate);
+    this.#scaleHeads(layer);
     if (layer.innerNorm !== 0) {
-      const width = layer.headCount * layer.headDim;
+      const width = layer.headCount * layer.valueDim;
       weigh(this.#state, layer.innerNorm, this.#state.inputs.attention, { row: HEADS, width });
     }
     this.#residual.add(layer.attentionOutput, this.#state.inputs.attention);
   }
 
+  /** attention *= what heads' outcomes count. */
+  #scaleHeads({ headCount, valueDim }: Layer): void {
+    const { kernels, space, plan, config, fractions: { valueScale }, n } = this.#state;
+    if (config.valueScale === 1 || headCount === 0) return;
+    kernels.scale_f32(space.attention, plan.strides.attention, n, headCount * valueDim, valueScale);
+  }
+
   /** attention ⊙= act(gate), number by number, or by one for each head. */
-  #gateHeads({ headCount, headDim }: Layer, { matrix, isPerHead, activation }: Gate): void {
+  #gateHeads({ headCount, valueDim }: Layer, { matrix, isPerHead, activation }: Gate): void {
     if (headCount === 0) return;
     const { kernels, space: { attention, attentionGate }, plan, n } = this.#state;
     const { rowCount } = matrix;
@@ -205,7 +207,7 @@ export class AttentionBlock {
     act(attentionGate, stride, attentionGate, stride, n, rowCount);
     for (let t = 0; t < n; t++) {
       const heads = attention + 4 * t * stride, gates = attentionGate + 4 * t * stride;
-      if (isPerHead) kernels.scale_rows_f32(heads, headDim, gates, headCount, headDim);
+      if (isPerHead) kernels.scale_rows_f32(heads, valueDim, gates, headCount, valueDim);
       else kernels.mul_weight_f32(heads, stride, gates, 1, rowCount);
     }
   }

@@ -1,4 +1,5 @@
 /** A layer's share as the walk uses it: addresses and sizes, bound once when the rank starts. */
+import { cachedValueDim } from "../model/latent.ts";
 import { configOf } from "../model/layer_config.ts";
 import type { ModelConfig } from "../model/types.ts";
 import { floats } from "./arena_views.ts";
@@ -56,8 +57,9 @@ export interface Layer {
   /** Own query heads, and the key/value heads that they read. */
   readonly headCount: number;
   readonly kvHeadCount: number;
-  /** Dimensions of a head as the cache keeps it. */
+  /** Dimensions of a key and of a value as the cache keeps them. */
   readonly headDim: number;
+  readonly valueDim: number;
   /** Query heads that read the same key/value head. */
   readonly groupSize: number;
   /** False: it reads another layer's keys and values. */
@@ -140,7 +142,8 @@ export function bindLayer(
     normalizesTurned: config.normalizesTurnedHeads,
     headCount: lengthOf(plan.heads),
     kvHeadCount: lengthOf(plan.kvHeads),
-    ...{ headDim, groupSize, hasKeys: plan.keysOf === null },
+    ...{ headDim, valueDim: cachedValueDim(configOf(config, index)), groupSize },
+    hasKeys: plan.keysOf === null,
     headOffset: plan.heads.start - plan.kvHeads.start * groupSize,
     attentionNorm: bindNorm(plan.attentionNorm),
     query,
@@ -148,8 +151,7 @@ export function bindLayer(
     value,
     projectionsReadQ8: [query, key, value, attentionGate?.matrix ?? value].some(readsQ8),
     latent: plan.latent && bindLatent({ query, key, latent: plan.latent }, lengthOf(plan.heads)),
-    queryNorm: headNorm(plan.queryNorm),
-    keyNorm: headNorm(plan.keyNorm),
+    ...{ queryNorm: headNorm(plan.queryNorm), keyNorm: headNorm(plan.keyNorm) },
     valueNorm: headNorm(plan.valueNorm),
     sinks: addressOf(plan.attentionSinks),
     convolution: plan.convolution && {

@@ -181,7 +181,10 @@ function requireFit(planners: readonly RankPlanner[], what: string): void {
 
 /** Attention reads heads four dimensions at a time. */
 function requireHeadKernels(config: ModelConfig): void {
-  const dims = config.layers.map((_, layer) => configOf(config, layer).headDim);
+  const dims = config.layers.flatMap((_, layer) => {
+    const { headDim, valueDim } = configOf(config, layer);
+    return [headDim, valueDim];
+  });
   const headDim = dims.find((dim) => dim % HEAD_DIM_UNIT !== 0);
   if (headDim === undefined) return;
   throw new UnsupportedModelError(

@@ -113,6 +113,8 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
   const { config, shard, rankIndex, tensors, isSilent, index } = input;
   const query = scale(shard.heads, config.headDim);
   const keyValue = scale(shard.kvHeads, config.headDim);
+  const value = scale(shard.kvHeads, config.valueDim);
+  const merged = scale(shard.heads, mergedHeadDim(config));
   const adds = rankIndex === 0; // what is added to a sum over ranks is added by one of them
   const { feedForward } = tensors;
   const { curve, limits } = config.layers[index];
@@ -124,19 +126,19 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     attentionNorm: norm(place, tensors.attentionNorm),
     ...tensors.latent
       ? planLatentHeads(place, tensors, { config, heads: shard.heads })
-      : ownHeads(place, tensors, { heads: shard.heads, query, keyValue }),
+      : ownHeads(place, tensors, { heads: shard.heads, query, key: keyValue, value }),
     queryNorm: headNorm(place, tensors.queryNorm, { rows: query, headDim: config.headDim }),
     keyNorm: headNorm(place, tensors.keyNorm, { rows: keyValue, headDim: config.headDim }),
-    valueNorm: headNorm(place, tensors.valueNorm, { rows: keyValue, headDim: config.headDim }),
+    valueNorm: headNorm(place, tensors.valueNorm, { rows: value, headDim: config.valueDim }),
     attentionSinks: tensors.attentionSinks && place.vector(tensors.attentionSinks, shard.heads),
     convolution: convolution(place, tensors.convolution, {
       own: query,
       channels: config.embeddingLength,
     }),
     attentionGate: planGate(place, tensors.attentionGate, shard.heads),
-    innerNorm: tensors.innerNorm ? place.vector(tensors.innerNorm, query) : null,
+    innerNorm: tensors.innerNorm ? place.vector(tensors.innerNorm, merged) : null,
     attentionOutput: tensors.attentionOutput && place.matrix(tensors.attentionOutput, {
-      columns: scale(shard.heads, mergedHeadDim(config)),
+      columns: merged,
       takesBias: adds,
     }),
     stateSpace: tensors.stateSpace &&
@@ -168,16 +170,16 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
 function ownHeads(
   place: Placer,
   { query, key, value, attentionGate: gate }: LayerTensors,
-  own: { heads: Range; query: Range; keyValue: Range },
+  own: { heads: Range; query: Range; key: Range; value: Range },
 ): Pick<LayerPlan, "query" | "key" | "value" | "latent"> {
   const rows = gate?.query ? rowsOfHeads(gate.query, own.heads) : { rows: own.query };
   const plan = {
     query: query && place.matrix(query, rows),
-    key: key && place.matrix(key, { rows: own.keyValue }),
+    key: key && place.matrix(key, { rows: own.key }),
     latent: null,
   };
   if (value === key) return { ...plan, value: plan.key };
-  return { ...plan, value: value && place.matrix(value, { rows: own.keyValue }) };
+  return { ...plan, value: value && place.matrix(value, { rows: own.value }) };
 }
 
 /** Own rows of the weights, of which the model has one for each channel. */

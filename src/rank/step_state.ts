@@ -66,6 +66,7 @@ export interface Fractions {
   readonly attentionSoftCap: number;
   readonly embeddingScale: number;
   readonly projectionClamp: number;
+  readonly valueScale: number;
   readonly residualScale: number;
   /** 1 / √d. */
   readonly routerScale: number;
@@ -258,6 +259,7 @@ function boxedFractions(config: ModelConfig): Fractions {
     attentionSoftCap: null,
     embeddingScale: null,
     projectionClamp: null,
+    valueScale: null,
     residualScale: null,
     routerScale: null,
     logitScale: null,
@@ -272,6 +274,7 @@ function boxedFractions(config: ModelConfig): Fractions {
   boxed.attentionSoftCap = config.attentionSoftCap;
   boxed.embeddingScale = config.embeddingScale;
   boxed.projectionClamp = config.projectionClamp;
+  boxed.valueScale = config.valueScale;
   boxed.residualScale = config.residualScale;
   boxed.routerScale = 1 / Math.sqrt(config.embeddingLength);
   boxed.logitScale = config.logitScale;

@@ -221,7 +221,8 @@ export class ReferenceModel {
       },
       ...tensors.attentionSinks && { sinks: this.#weights.vector(tensors.attentionSinks) },
     });
-    const gated = gateHeads(show("heads", heads), h, tensors.attentionGate, blocks);
+    const counted = heads.map((value) => value * this.config.valueScale);
+    const gated = gateHeads(show("heads", counted), h, tensors.attentionGate, blocks);
     return blocks.project(blocks.innerNorm(gated, tensors.innerNorm), tensors.attentionOutput!);
   }
 
@@ -236,9 +237,9 @@ export class ReferenceModel {
 
   /** Of the model as it is defined: with latents all heads have keys and values of their own. */
   #heads(layer: number): { kvHeads: number; keyDim: number; valueDim: number } {
-    const { latent, headCount, headCountKv, headDim } = configOf(this.config, layer);
+    const { latent, headCount, headCountKv, headDim, valueDim } = configOf(this.config, layer);
     return latent === null
-      ? { kvHeads: headCountKv, keyDim: headDim, valueDim: headDim }
+      ? { kvHeads: headCountKv, keyDim: headDim, valueDim }
       : { kvHeads: headCount, keyDim: ownKeyDim(latent), valueDim: latent.valueDim };
   }
 

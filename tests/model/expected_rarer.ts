@@ -17,6 +17,20 @@ const LAGUNA: Differences = {
   gatesAttention: true,
 };
 
+const MIMO2: Differences = {
+  ...WIDE_NEOX,
+  ...leading({
+    gating: "sigmoid",
+    ...{ normalizesWeights: true, sharedFeedForwardLength: 0, weightScale: 1 },
+  }),
+  blockCount: 4,
+  headCountKv: 4,
+  valueDim: 16,
+  valueScale: Math.fround(0.7),
+  ropes: [["neox", 16, 500, 1], ["neox", 16, 10000, 1]],
+  layers: "0:0(24x4/2,96) 8:1(24x4/4,96) 0:0(24x4/2,96) 8:1(24x4/4,96)",
+};
+
 /** By family. */
 export const EXPECTED_RARER: Readonly<Record<keyof typeof RARER_FAMILIES, Differences>> = {
   "afmoe": {
@@ -75,6 +89,8 @@ export const EXPECTED_RARER: Readonly<Record<keyof typeof RARER_FAMILIES, Differ
     ropes: [["neox", 12, 50000, 1], ["neox", 24, 10000, 1]],
     layers: "0:0(24x4/2,96) 8:1(24x6/3,96)<0.5,0.4 8:1(24x6/3,96)<0.6 0:0(24x4/2,96)<0.75",
   },
+  "mimo2": MIMO2,
+  "mimo2-fused": MIMO2,
   "mistral4": {
     ...latent(48, 1 + Math.fround(0.1) * Math.log(8)),
     ...leading({ normalizesWeights: true }),

@@ -22,7 +22,8 @@ for (const [name, differences] of Object.entries(EXPECTED)) {
     );
     const { ropes: _, layers: __, architecture: ___, attentionScale, ...found } = config;
     const { ropes: _r, layers: _l, architecture: _a, ...common } = COMMON;
-    const { attentionScale: expectedScale, ...expected } = { ...common, ...rest };
+    const valueDim = rest.valueDim ?? rest.headDim ?? common.valueDim;
+    const { attentionScale: expectedScale, ...expected } = { ...common, ...rest, valueDim };
     assertEquals<unknown>(found, expected);
     assertAlmostEquals(attentionScale, expectedScale, 1e-15);
   });

@@ -30,6 +30,7 @@ export const RARER_MISTAKES = {
         { ...layer, limits: layer.limits && { ...layer.limits, others: layer.limits.experts } }
       )),
     })),
+  "values as they are made": (d: ModelDescription) => withConfig(d, () => ({ valueScale: 1 })),
   "heads merged as they are": (d: ModelDescription) =>
     mapLayers(d, (l) => ({ ...l, innerNorm: undefined })),
   "neurons merged as they are": (d: ModelDescription) =>
@@ -73,6 +74,12 @@ export const RARER_CHOICES = {
     ...["no limits", "one limit for all experts", "heads as they are", "no head norms"],
     ...["no windows", "one rope for all layers", "neighbouring pairs"],
   ],
+  "mimo2": [
+    ...["experts in reverse", "no bias of the choice", "weights not normalised", "softmax"],
+    ...["no sinks", "values as they are made", "no windows", "one rope for all layers"],
+    ...["neighbouring pairs"],
+  ],
+  "mimo2-fused": ["no sinks", "neighbouring pairs"],
   "mistral4": [
     ...["experts in reverse", "weights not normalised", "no shared expert"],
     ...["latents' queries as long as ever", "scores as they are", "context not stretched"],

@@ -48,6 +48,8 @@ export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "laguna": "heads are gated by threads only",
   "laguna-unwindowed": "heads are gated by threads only",
   "spark2_5": "heads are gated by threads only",
+  "mimo2": "attention has sinks by threads only",
+  "mimo2-fused": "attention has sinks by threads only",
   "maple": "neurons are cut off by threads only",
   "step35": "neurons are cut off by threads only",
   "mistral4": "made of latents by threads only",

@@ -10,6 +10,8 @@ export interface TinyFamily {
   readonly headCountKv?: number;
   /** Left out: width over heads. */
   readonly headDim?: number;
+  /** Of values; left out: as keys. */
+  readonly valueDim?: number;
   readonly contextLength?: number;
   /** Of a dense block. */
   readonly feedForwardLength?: number;
@@ -40,8 +42,8 @@ export interface TinyFamily {
   readonly biases?: readonly string[];
   /** What heads and neurons give is normalised. */
   readonly innerNorms?: boolean;
-  /** Heads have sinks. */
-  readonly sinks?: boolean;
+  /** Heads have sinks, in all layers or in some. */
+  readonly sinks?: boolean | readonly boolean[];
   /** "fused": gate and up in one tensor; "plain": no gate. Left out: two tensors. */
   readonly neurons?: "fused" | "plain";
   /** One norm feeds both blocks; "two": there is another one, of attention. */

@@ -56,7 +56,7 @@ export function tinyMetadata(
     ...headCountsKv(shape, family),
     ...family.headDim && {
       "attention.key_length": u32(family.headDim),
-      "attention.value_length": u32(family.headDim),
+      "attention.value_length": u32(family.valueDim ?? family.headDim),
     },
     [`attention.${epsilonKey}`]: f32(shape.epsilon),
     "rope.dimension_count": u32(family.rotatedDims ?? shape.headDim),
@@ -205,16 +205,17 @@ function planAttention(
   block: number,
 ): void {
   const { embeddingLength: width, headCount, headCountKv, headDim } = shape;
+  const { valueDim = headDim } = family;
   const [queries, keys] = [headCount * headDim, headCountKv * headDim];
   if (family.preNorms !== false) plan.norm("attn_norm", width);
   if (family.latent) return planLatent(plan, shape, family.latent);
-  if (family.fusedQkv) plan.matrix("attn_qkv", [width, queries + 2 * keys]);
+  if (family.fusedQkv) plan.matrix("attn_qkv", [width, queries + keys + headCountKv * valueDim]);
   else {
     plan.matrix("attn_q", [width, family.gates === "turns" ? 2 * queries : queries]);
     if (family.gates === "apart") plan.matrix("attn_gate", [width, queries]);
     if (family.gates === "perHead") plan.matrix("attn_gate", [width, headCount]);
     if (hasKeys(family, shape, block)) plan.matrix("attn_k", [width, keys]);
-    if (hasValues(family, shape, block)) plan.matrix("attn_v", [width, keys]);
+    if (hasValues(family, shape, block)) plan.matrix("attn_v", [width, headCountKv * valueDim]);
   }
   plan.biases({ attn_q: queries, attn_k: keys, attn_v: keys, attn_qkv: queries + 2 * keys });
   if (family.headNorms) {
@@ -229,9 +230,10 @@ function planAttention(
     }
   }
   if (family.innerNorms) plan.norm("attn_sub_norm", queries);
-  plan.matrix("attn_output", [queries, width], "residual");
+  plan.matrix("attn_output", [headCount * valueDim, width], "residual");
   plan.biases({ attn_output: width });
-  if (family.sinks) plan.sinks(headCount);
+  const { sinks } = family;
+  if (typeof sinks === "object" ? sinks[block] : sinks) plan.sinks(headCount);
   if (family.postNormNames) plan.wholeNorm(family.postNormNames[0], width);
   else if (family.postNorms) plan.norm("post_attention_norm", width);
 }

@@ -21,6 +21,24 @@ const LAGUNA: TinyFamily = {
   },
 };
 
+const MIMO2: TinyFamily = {
+  blockCount: 4,
+  headDim: 24,
+  valueDim: 16,
+  sinks: [false, true, false, true],
+  experts: { count: 8, used: 3, length: 32, leading: 1, hasChoiceBias: true },
+  uneven: { heads: [4, 4, 4, 4], headsKv: [2, 4, 2, 4], neurons: [96, 96, 96, 96] },
+  keys: {
+    "feed_forward_length": u32(96),
+    "expert_feed_forward_length": u32(32),
+    "attention.sliding_window": u32(8),
+    "attention.sliding_window_pattern": list(Int32Array.of(0, 1, 0, 1)),
+    "attention.value_scale": f32(0.7),
+    "rope.dimension_count": u32(16),
+    "rope.freq_base": f32(500),
+  },
+};
+
 /** Families, and after a dash forms of them. */
 export const RARER_FAMILIES = {
   "afmoe": {
@@ -115,6 +133,8 @@ export const RARER_FAMILIES = {
       "swiglu_clamp_shexp": list(Float32Array.of(0, 0.4, 0.6, 0, 0)),
     },
   },
+  "mimo2": MIMO2,
+  "mimo2-fused": { ...MIMO2, architecture: "mimo2", fusedQkv: true },
   "mistral4": {
     blockCount: 3,
     latent: { length: 64, turned: 8, plain: 32, value: 16, query: 48 },

@@ -60,6 +60,7 @@ import { mamba } from "./mamba.ts";
 import { mamba2 } from "./mamba2.ts";
 import { maple } from "./maple.ts";
 import { mellum } from "./mellum.ts";
+import { mimo2 } from "./mimo2.ts";
 import { minicpm } from "./minicpm.ts";
 import { minicpm3 } from "./minicpm3.ts";
 import { minimaxM2 } from "./minimax_m2.ts";
@@ -167,6 +168,7 @@ export const FAMILIES: readonly Family[] = [
   mamba2,
   maple,
   mellum,
+  mimo2,
   minicpm,
   minicpm3,
   minimaxM2,
