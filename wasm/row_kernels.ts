@@ -114,7 +114,19 @@ export interface RowKernels {
     n: number,
     d: number,
   ): void;
-  /** out[t, i] = silu(x[t, i]), zero for i in d..outStride; out may be x with the same stride. */
+  /**
+   * out[t, i] = 1 / (1 + exp(-x[t, i])), zero for i in d..outStride; out may be x with the same
+   * stride.
+   */
+  sigmoid_f32(
+    x: number,
+    inStride: number,
+    out: number,
+    outStride: number,
+    n: number,
+    d: number,
+  ): void;
+  /** The same with silu(x[t, i]). */
   silu_f32(
     x: number,
     inStride: number,
@@ -158,6 +170,19 @@ export interface RowKernels {
     outStride: number,
     n: number,
     d: number,
+  ): void;
+  /**
+   * out[t, i] = p·x² + b·x where x > 0, else n·(exp(min(x, e)) − 1 − x) + b·x, zero for i in
+   * d..outStride; curve f32 [4]: n, p, b, e. out may be x with the same stride.
+   */
+  xielu_f32(
+    x: number,
+    inStride: number,
+    out: number,
+    outStride: number,
+    n: number,
+    d: number,
+    curve: number,
   ): void;
 
   // --- rows by a list --------------------------------------------------------------------------

@@ -4,8 +4,8 @@ import { N } from "../../src/shapes/mod.ts";
 import type { ProgramBuilder } from "../program.ts";
 import { bindRows, checkRows, type Rows } from "../rows.ts";
 
-/** swiglu7 comes with attention sinks only, which shaders do not have. */
-export type GpuActivation = Exclude<Activation, "swiglu7">;
+/** swiglu7 comes with attention sinks only, which shaders do not have, xielu with curves. */
+export type GpuActivation = Exclude<Activation, "swiglu7" | "xielu">;
 
 /** What shaders are told of activations. */
 export const ACTIVATIONS: Readonly<Record<GpuActivation, number>> = {

@@ -5,8 +5,8 @@
  * stay short all the same.
  */
 
-/** Enough for every honest message, and for any terminal. */
-const MESSAGE_CHARS_MAX = 1000;
+/** Enough for every honest message, the longest names all architectures; and for any terminal. */
+const MESSAGE_CHARS_MAX = 1500;
 /** The end says what to do. */
 const END_CHARS = 300;
 

@@ -88,6 +88,18 @@ export function describeForUse(file: GgufFile, options: LoadOptions = {}): Model
         "whose layers have as many",
     );
   }
+  if (observe.length > 0 && trained.config.layers.some(({ limits }) => limits !== undefined)) {
+    throw new UnsupportedModelError(
+      "Cannot observe this model: its neurons are cut off at limits of their layers: use another " +
+        "model",
+    );
+  }
+  if (observe.length > 0 && trained.config.feedForward.activation === "xielu") {
+    throw new UnsupportedModelError(
+      "Cannot observe this model: each layer's neurons have an activation of their own (xIELU): " +
+        "use another model",
+    );
+  }
   return describeModel(file, {
     contextLength: contextLengthFor(trained, options),
     predictorThreshold,

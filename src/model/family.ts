@@ -4,6 +4,8 @@
  * once, in read_config.ts and read_tensors.ts. Knows no files.
  */
 import type {
+  Activation,
+  AttentionGate,
   ExpertsConfig,
   FeedForwardConfig,
   NormConfig,
@@ -56,6 +58,10 @@ export interface AlternatingWindows {
   readonly temperature?: NonNullable<RopeConfig["temperature"]>;
   /** But those before mixtures do. Left out: they do not. */
   readonly rotatesLeading?: boolean;
+  /** Layers that see everything turn half of the dimensions that the file says. Left out: all. */
+  readonly globalTurnsHalf?: true;
+  /** Windowed layers turn so many dimensions as a key "…_swa" says. Left out: as many as others. */
+  readonly haveOwnRotation?: true;
   /**
    * Heads of windowed layers have a width of their own, keys "…_swa", and no rotary factors. Left
    * out: they are like the others.
@@ -63,7 +69,7 @@ export interface AlternatingWindows {
   readonly haveOwnHeads?: boolean;
 }
 
-/** What some families' first files are told apart by. */
+/** What some families' files are told apart by. */
 export interface MixtureShape {
   readonly blockCount: number;
   readonly vocabSize: number;
@@ -140,8 +146,8 @@ export interface Family {
   readonly alibiMaxBias: ((shape: ScaleShape) => number) | null;
   /** The file may cut off queries, keys and values: `attention.clamp_kqv`. */
   readonly mayClampProjections: boolean;
-  /** Embeddings are normalised. */
-  readonly hasEmbeddingNorm: boolean;
+  /** Embeddings are normalised, with weights or without. */
+  readonly embeddingNorm: "none" | "weighted" | "plain";
   /** The same where the file names sections, which are alike for texts; null: as without. */
   readonly positionsOfSections: RopeConfig["kind"] | null;
   /** Keys and values of all heads are made of one latent a token. */
@@ -161,6 +167,8 @@ export interface Family {
   readonly hasPreNorms: boolean;
   /** What attention and feed-forward add is normalised first. */
   readonly hasPostNorms: boolean;
+  /** Epsilon of these norms; null: that of the others. */
+  readonly postNormEpsilon: number | null;
   /** What the norm of the feed-forward block is called. */
   readonly feedForwardNorm: "ffn_norm" | "post_attention_norm" | "attn_output_norm";
   /**
@@ -176,11 +184,24 @@ export interface Family {
   readonly headNorms: "none" | "shared" | "sharedIfThere" | "projection" | "perHead" | "ofTurned";
   /** They are normalised when they are turned already. */
   readonly normalizesTurnedHeads: boolean;
-  /** Heads' outcomes are gated; "besideQueries": gates' rows lie behind each head's query. */
-  readonly attentionGates: "none" | "besideQueries";
-  /** Each head has a score that takes part in the softmax and has no value. */
-  readonly hasAttentionSinks: boolean;
+  /**
+   * Heads' outcomes are gated; "besideQueries": gates' rows lie behind each head's query; "apart":
+   * in a tensor of their own, in which a head may have a single one.
+   */
+  readonly attentionGates: "none" | "besideQueries" | "apart";
+  readonly gateActivation: AttentionGate["activation"];
+  /** Heads have a score in the softmax without a value; or do in layers of one kind. */
+  readonly attentionSinks: "none" | "all" | "ifThere";
+  /** Value heads may be shorter than key heads; and what heads give may have a factor. */
+  readonly hasOwnValues: boolean;
   readonly feedForward: Omit<FeedForwardConfig, "firingThreshold">;
+  /**
+   * The file may limit SwiGLU layer by layer: what is activated of gates, or gates before they are;
+   * and ups. Null: it does not.
+   */
+  readonly swigluLimits: "activated" | "gates" | null;
+  /** The activation of models that nothing but their shape tells apart; null: as above. */
+  readonly activationOf: ((shape: MixtureShape) => Activation) | null;
   /** One tensor holds the rows of the gate, then those of up. */
   readonly fusesGateAndUp: boolean;
   /** `feed_forward_length` counts gates and ups: it is twice the neurons. */
@@ -190,10 +211,12 @@ export interface Family {
   /** Windows of no layer, even if the file names one; of all layers; or in turns. */
   readonly windows: "none" | "all" | AlternatingWindows;
   /**
-   * Layers may differ in heads' widths, numbers of key/value heads and neurons, and the last ones
-   * may read the keys and values of others: read_layer_shapes.ts.
+   * Layers may differ in heads' widths, numbers of heads and neurons, and the last ones may read
+   * the keys and values of others: read_layer_shapes.ts.
    */
   readonly layersDiffer: boolean;
+  /** They may have no heads, or no neurons. */
+  readonly layersMayLack: boolean;
   /** Values are normalised head by head, without weights. */
   readonly normalizesValues: boolean;
   /** Tokens may give each layer an input: read_layer_inputs.ts. */
@@ -226,6 +249,8 @@ export interface Family {
   readonly attentionSoftCap: number | null;
   /** Soft cap of logits where the file does not say; null: the family has none. */
   readonly logitSoftCap: number | null;
+  /** What heads give, and what neurons give, is normalised before the matrix that merges it. */
+  readonly hasInnerNorms: boolean;
   /** Null: the family is dense. */
   readonly experts: ExpertChoices | null;
   /** What of such a model this version does not compute; null: nothing. */
@@ -237,7 +262,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   positionsOfSections: null,
   alibiMaxBias: null,
   mayClampProjections: false,
-  hasEmbeddingNorm: false,
+  embeddingNorm: "none",
   hasLatentAttention: false,
   hasAttentionTemperature: false,
   norm: "rms",
@@ -245,18 +270,24 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   normBiases: "ofLayerNorms",
   hasPreNorms: true,
   hasPostNorms: false,
+  postNormEpsilon: null,
   feedForwardNorm: "ffn_norm",
   mayBeParallel: false,
   headNorms: "none",
   normalizesTurnedHeads: false,
   attentionGates: "none",
-  hasAttentionSinks: false,
+  gateActivation: "sigmoid",
+  attentionSinks: "none",
+  hasOwnValues: false,
   feedForward: { activation: "silu", isGated: true, activatesUp: false },
+  swigluLimits: null,
+  activationOf: null,
   fusesGateAndUp: false,
   countsGatesAndUps: false,
   requiredBiases: [],
   windows: "none",
   layersDiffer: false,
+  layersMayLack: false,
   normalizesValues: false,
   mayHaveLayerInputs: false,
   hasAltUp: false,
@@ -273,6 +304,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   logitScale: "divides",
   attentionSoftCap: null,
   logitSoftCap: null,
+  hasInnerNorms: false,
   experts: null,
   obstacle: null,
 };

@@ -92,6 +92,11 @@ function showValue(value: GgufValue | undefined): string {
   return typeof value === "object" ? `a list of ${value.length}` : `${value}`;
 }
 
+/** True where a list has an item for each block that is computed, or for those that guess, too. */
+export function isListFor(keys: Hyperparameters, length: number, blockCount: number): boolean {
+  return length === blockCount || length === Number(keys.value("block_count"));
+}
+
 /** A ModelFormatError about the header of `file`, which begins at byte 0 of its first part. */
 export function formatError(file: GgufFile, message: string): ModelFormatError {
   return new ModelFormatError(message, { offsetBytes: 0, path: file.parts[0]?.path });

@@ -1,21 +1,21 @@
 /** Widths of heads, with latent attention and without. Pure arithmetic. */
 import type { LatentConfig, ModelConfig } from "./types.ts";
 
-type Heads = Pick<ModelConfig, "headDim" | "latent">;
+type Heads = Pick<ModelConfig, "headDim" | "valueDim" | "latent">;
 
 /** Dimensions of a value as the cache keeps it. */
-export function cachedValueDim({ headDim, latent }: Heads): number {
-  return latent === null ? headDim : latent.length;
+export function cachedValueDim({ valueDim, latent }: Omit<Heads, "headDim">): number {
+  return latent === null ? valueDim : latent.length;
 }
 
 /** Dimensions of a query as the query matrix makes it. */
-export function projectedQueryDim({ headDim, latent }: Heads): number {
+export function projectedQueryDim({ headDim, latent }: Omit<Heads, "valueDim">): number {
   return latent === null ? headDim : ownKeyDim(latent);
 }
 
 /** Dimensions that a head gives to the output projection. */
-export function mergedHeadDim({ headDim, latent }: Heads): number {
-  return latent === null ? headDim : latent.valueDim;
+export function mergedHeadDim({ valueDim, latent }: Omit<Heads, "headDim">): number {
+  return latent === null ? valueDim : latent.valueDim;
 }
 
 /** Dimensions of a query, or of a key were it made of its latent. */

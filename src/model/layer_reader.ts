@@ -31,7 +31,10 @@ export function readMatrix(
   name: BiasedMatrix,
   shape: MatrixShape,
 ): MatrixTensor {
-  const isBiased = family.requiredBiases.includes(name) || checker.has(`blk.0.${name}.bias`);
+  // Behind a norm inside of a block there is nothing to add: such a file is refused.
+  const mayBeBiased = !family.hasInnerNorms || name !== "attn_output" && name !== "ffn_down";
+  const isBiased = mayBeBiased &&
+    (family.requiredBiases.includes(name) || checker.has(`blk.0.${name}.bias`));
   return {
     ...checker.matrix(`${at}${name}.weight`, shape),
     bias: isBiased ? checker.vector(`${at}${name}.bias`, shape.rows) : null,

@@ -16,7 +16,7 @@ export { cachedValueDim, mergedHeadDim, ownKeyDim, projectedQueryDim } from "./l
 export { isSilentKind } from "./silent_kinds.ts";
 export type { ReadOptions } from "./read_config.ts";
 export { alibiSlopes } from "./alibi.ts";
-export { fillRopeTable, type RopeFrequencies, ropeFrequencies } from "./rope.ts";
+export { fillRopeTable, growthAt, type RopeFrequencies, ropeFrequencies } from "./rope.ts";
 export type {
   Activation,
   AltUpConfig,
@@ -44,10 +44,13 @@ export type {
   NormConfig,
   NormTensors,
   PredictorTensors,
+  QueryTemperature,
   RopeConfig,
   RopeScaling,
   StateSpaceConfig,
   StateSpaceTensors,
+  SwigluLimit,
   TokenInputTensors,
   VectorTensor,
+  XieluCurve,
 } from "./types.ts";

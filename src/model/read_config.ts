@@ -11,7 +11,7 @@ import { readPredictorThreshold } from "./powerinfer.ts";
 import { readAltUp } from "./read_alt_up.ts";
 import { withGateCutoffs } from "./read_gate_cutoffs.ts";
 import { readExperts } from "./read_experts.ts";
-import { readLatentHeads, readLatentScale } from "./read_latent.ts";
+import { readLatentHeads, readLatentScale, readLatentTemperature } from "./read_latent.ts";
 import { convolvingLayers, readKvHeads } from "./read_convolution.ts";
 import { largestOf, shapedLayers } from "./read_layer_shapes.ts";
 import { readFeedForward } from "./read_feed_forward.ts";
@@ -23,7 +23,15 @@ import {
   readStateSpace,
   stateLayers,
 } from "./read_state_space.ts";
-import type { ExpertsConfig, ModelConfig, NormConfig } from "./types.ts";
+import { limitedLayers } from "./read_swiglu_limits.ts";
+import { curvedLayers } from "./read_xielu.ts";
+import type {
+  ExpertsConfig,
+  FeedForwardConfig,
+  LayerConfig,
+  ModelConfig,
+  NormConfig,
+} from "./types.ts";
 
 /** More blocks than any model has; keeps a corrupt count from becoming a million names. */
 const BLOCK_COUNT_MAX = 1024;
@@ -72,16 +80,12 @@ export function readConfig(
     usedContext,
     leadingDenseCount: experts?.leadingDenseCount ?? 0,
   });
-  const headsWidth = heads.headCount * heads.headDim;
+  const feedForward = readFeedForward(file, keys, family, { blockCount, vocabSize });
   const neurons = readNeurons(keys, family, { blockCount, experts });
-  const ownLayers = family.stateSpace !== null
-    ? stateLayers(layers, family.stateSpace, {
-      attends: attendsInTurns(keys, family.stateSpace, blockCount) ?? attends,
-      hasNeurons: neurons.layers,
-    })
-    : family.layersDiffer
-    ? shapedLayers(keys, layers, { ...heads, feedForwardLength: neurons.count })
-    : convolvingLayers(keys, layers, { attends, headsWidth, embeddingLength });
+  const own = ownLayers(file, keys, family, {
+    ...{ heads, attends, neurons, embeddingLength, feedForward },
+    layers: limitedLayers(keys, family, layers),
+  });
   return {
     architecture: family.architecture,
     blockCount,
@@ -92,10 +96,10 @@ export function readConfig(
     contextLength,
     norm: readNorm(keys, family),
     ropes,
-    layers: family.cutsGates ? withGateCutoffs(keys, ownLayers) : ownLayers,
+    layers: family.cutsGates ? withGateCutoffs(keys, own) : own,
     stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
     altUp: family.hasAltUp ? readAltUp(keys) : null,
-    feedForward: readFeedForward(file, keys, family),
+    feedForward,
     experts,
     hasParallelBlocks: areParallel(file, keys, family),
     gatesAttention: family.attentionGates !== "none",
@@ -107,13 +111,46 @@ export function readConfig(
     ...heads.latent && {
       attentionScale: readLatentScale(keys, heads.latent, ropes[0]?.scaling),
     },
+    queryTemperature: heads.latent && readLatentTemperature(keys, ropes[0]?.scaling),
     alibiMaxBias: readAlibi(keys, family, scaleShape),
+    valueScale: family.hasOwnValues ? readAtLeast0(keys, "attention.value_scale", 1) || 1 : 1,
     projectionClamp: family.mayClampProjections ? readAtLeast0(keys, "attention.clamp_kqv", 0) : 0,
     attentionSoftCap: readSoftCap(keys, "attn_logit_softcapping", family.attentionSoftCap),
     logitSoftCap: readSoftCap(keys, "final_logit_softcapping", family.logitSoftCap),
     tiedEmbeddings: !file.tensors.has("output.weight"),
     predictorThreshold: options.predictorThreshold ?? readPredictorThreshold(file),
   };
+}
+
+/** Layers with what they have instead of what most families' have. */
+function ownLayers(
+  file: GgufFile,
+  keys: Hyperparameters,
+  family: Family,
+  by: {
+    readonly layers: readonly LayerConfig[];
+    readonly heads: Pick<ModelConfig, "headCount" | "headDim" | "valueDim">;
+    readonly attends: readonly boolean[] | null;
+    readonly neurons: NeuronLayers;
+    readonly embeddingLength: number;
+    readonly feedForward: FeedForwardConfig;
+  },
+): readonly LayerConfig[] {
+  const { layers, heads, attends, neurons, embeddingLength, feedForward } = by;
+  if (feedForward.activation === "xielu") return curvedLayers(file, layers);
+  if (family.stateSpace !== null) {
+    return stateLayers(layers, family.stateSpace, {
+      attends: attendsInTurns(keys, family.stateSpace, layers.length) ?? attends,
+      hasNeurons: neurons.layers,
+    });
+  }
+  if (family.layersDiffer) {
+    return shapedLayers(keys, layers, {
+      ...{ ...heads, feedForwardLength: neurons.count, mayLack: family.layersMayLack },
+    });
+  }
+  const headsWidth = heads.headCount * heads.headDim;
+  return convolvingLayers(keys, layers, { attends, headsWidth, embeddingLength });
 }
 
 function refuseObstacle({ architecture, obstacle }: Family, shape: ScaleShape): void {
@@ -188,13 +225,15 @@ function readHeads(
   { embeddingLength, blockCount }: { embeddingLength: number; blockCount: number },
 ) {
   if (family.stateSpace?.attention === "none") {
-    return { headCount: 0, headCountKv: 0, headDim: 0, attends: null, latent: null };
+    return { headCount: 0, headCountKv: 0, headDim: 0, valueDim: 0, attends: null, latent: null };
   }
-  const headCount = keys.integer("attention.head_count", { min: 1 });
+  const headCount = family.layersDiffer
+    ? largestOf(keys, "attention.head_count")
+    : keys.integer("attention.head_count", { min: 1 });
   const { headCountKv, attends } = family.layersDiffer
     ? { headCountKv: largestOf(keys, "attention.head_count_kv", headCount), attends: null }
     : readKvHeads(keys, family, { headCount, blockCount });
-  if (headCount % headCountKv !== 0) {
+  if (!family.layersDiffer && headCount % headCountKv !== 0) {
     throw keys.wrong("attention.head_count_kv", `a divisor of the head count, ${headCount}`);
   }
   if (!keys.has("attention.key_length") && embeddingLength % headCount !== 0) {
@@ -203,13 +242,13 @@ function readHeads(
   const absent = embeddingLength / headCount;
   const headDim = keys.integer("attention.key_length", { min: 1, absent });
   const valueDim = keys.integer("attention.value_length", { min: 1, absent: headDim });
-  if (valueDim !== headDim) {
+  if (valueDim !== headDim && !(family.hasOwnValues && valueDim < headDim)) {
     throw new UnsupportedModelError(
       `Cannot run this model: its value heads have ${valueDim} dimensions, its key heads ` +
         `${headDim}: this version needs them equal`,
     );
   }
-  return { headCount, headCountKv, headDim, attends, latent: null };
+  return { headCount, headCountKv, headDim, valueDim, attends, latent: null };
 }
 
 function readVocabSize(file: GgufFile, keys: Hyperparameters): number {
@@ -237,13 +276,18 @@ function readVocabSize(file: GgufFile, keys: Hyperparameters): number {
   return vocabSize;
 }
 
-function readNorm(keys: Hyperparameters, { norm }: Family): NormConfig {
+function readNorm(keys: Hyperparameters, { norm, postNormEpsilon }: Family): NormConfig {
+  const post = postNormEpsilon === null ? {} : { postEpsilon: postNormEpsilon };
   const [ofRms, ofLayer] = ["attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"];
   if (norm === "rmsOfEither") {
-    return { kind: "rms", epsilon: keys.float(keys.has(ofRms) ? ofRms : ofLayer, { min: 0 }) };
+    return {
+      kind: "rms",
+      epsilon: keys.float(keys.has(ofRms) ? ofRms : ofLayer, { min: 0 }),
+      ...post,
+    };
   }
   const kind = norm === "said" ? keys.has(ofRms) ? "rms" : "layer" : norm;
-  return { kind, epsilon: keys.float(kind === "rms" ? ofRms : ofLayer, { min: 0 }) };
+  return { kind, epsilon: keys.float(kind === "rms" ? ofRms : ofLayer, { min: 0 }), ...post };
 }
 
 /** Most files name a divisor of the logits; everything else multiplies. 0 means "not said". */

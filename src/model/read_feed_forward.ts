@@ -4,7 +4,7 @@
  */
 import { UnsupportedModelError } from "../base/errors.ts";
 import type { GgufFile } from "../gguf/mod.ts";
-import type { Family } from "./family.ts";
+import type { Family, MixtureShape } from "./family.ts";
 import { formatError, type Hyperparameters } from "./hyperparameters.ts";
 import { isPowerInfer } from "./powerinfer.ts";
 import { isSilentKind } from "./silent_kinds.ts";
@@ -36,8 +36,10 @@ export function readFeedForward(
   file: GgufFile,
   keys: Hyperparameters,
   family: Family,
+  shape: MixtureShape,
 ): FeedForwardConfig {
-  const feedForward = { ...family.feedForward, firingThreshold: 0 };
+  const own = family.activationOf?.(shape) ?? family.feedForward.activation;
+  const feedForward = { ...family.feedForward, activation: own, firingThreshold: 0 };
   const said = keys.text("hidden_activation") ?? (isPowerInfer(file) ? "relu" : null);
   if (said === null) return feedForward;
   if (said === DRELU) return { ...feedForward, activation: "relu", activatesUp: true };

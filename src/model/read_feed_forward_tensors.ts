@@ -46,6 +46,9 @@ function denseTensors(reader: LayerReader): DenseTensors {
     gate: isGated ? readMatrix(reader, "ffn_gate", inner) : null,
     up: readMatrix(reader, "ffn_up", inner),
     ...downTensor(reader),
+    ...family.hasInnerNorms && {
+      innerNorm: reader.checker.vector(`${reader.at}ffn_sub_norm.weight`, neurons),
+    },
     predictor: predictorTensors(reader),
   };
 }

@@ -5,7 +5,7 @@
 import { UnsupportedModelError } from "../base/errors.ts";
 import type { Hyperparameters } from "./hyperparameters.ts";
 import { ownKeyDim } from "./latent.ts";
-import type { LatentConfig, RopeScaling } from "./types.ts";
+import type { LatentConfig, QueryTemperature, RopeScaling } from "./types.ts";
 
 /** Dimensions come in so many: float kernels read as many columns at once. */
 const DIM_UNIT = 16;
@@ -15,13 +15,15 @@ export interface LatentHeads {
   readonly headCount: number;
   readonly headCountKv: number;
   readonly headDim: number;
+  /** That of latents is their own. */
+  readonly valueDim: number;
   readonly latent: LatentConfig;
 }
 
 /**
  * The heads of a model whose keys and values are made of latents.
  * @throws {ModelFormatError} when a key is missing, out of range, or contradicts another.
- * @throws {UnsupportedModelError} when queries grow with their positions, or widths have no kernel.
+ * @throws {UnsupportedModelError} when widths have no kernel.
  */
 export function readLatentHeads(keys: Hyperparameters): LatentHeads {
   const headCount = keys.integer("attention.head_count", { min: 1 });
@@ -43,8 +45,7 @@ export function readLatentHeads(keys: Hyperparameters): LatentHeads {
   const headDim = turnedDim + length;
   if (suffix !== "") requireSame(keys, "attention.key_length", headDim);
   requireKernels(latent);
-  requireSteadyQueries(keys);
-  return { headCount, headCountKv: 1, headDim, latent };
+  return { headCount, headCountKv: 1, headDim, valueDim: headDim, latent };
 }
 
 /** What such a file says of the cache must be what follows from the rest. */
@@ -63,14 +64,24 @@ function requireKernels(latent: LatentConfig): void {
   );
 }
 
-/** Queries that grow far into the context would grow as a whole; only what turns can. */
-function requireSteadyQueries(keys: Hyperparameters): void {
+/**
+ * How queries grow far into the context, where the file says so; without a length by the original
+ * one.
+ */
+export function readLatentTemperature(
+  keys: Hyperparameters,
+  scaling: RopeScaling | undefined,
+): QueryTemperature | null {
   const key = "attention.temperature_scale";
-  if (keys.float(key, { min: -Infinity, absent: 0 }) === 0) return;
-  throw new UnsupportedModelError(
-    `Cannot run this model: its queries grow with their positions ("${key}"), which this ` +
-      "version does not compute with latent attention: use another model",
-  );
+  const scale = keys.float(key, { min: -Infinity, absent: 0 });
+  if (scale === 0) return null;
+  if (scale < 0) throw keys.wrong(key, "0 or more");
+  const absent = scaling?.originalContextLength;
+  return {
+    scale,
+    length: keys.integer("attention.temperature_length", { min: 1, absent }),
+    first: 0,
+  };
 }
 
 /**

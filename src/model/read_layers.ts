@@ -4,7 +4,7 @@
  */
 import type { GgufFile } from "../gguf/mod.ts";
 import type { AlternatingWindows, Family } from "./family.ts";
-import type { Hyperparameters } from "./hyperparameters.ts";
+import { type Hyperparameters, isListFor } from "./hyperparameters.ts";
 import { readRopeScaling } from "./read_rope_scaling.ts";
 import type { LayerConfig, RopeConfig, VectorTensor } from "./types.ts";
 
@@ -133,9 +133,9 @@ function readRotated(
 /** A list with an item for each block; null: the key's value is none. */
 function readList(keys: Hyperparameters, key: string, blockCount: number): unknown[] | null {
   const said = keys.value(key);
-  if (typeof said !== "object" || said.length !== blockCount) return null;
+  if (typeof said !== "object" || !isListFor(keys, said.length, blockCount)) return null;
   const isList = Array.isArray(said) || ArrayBuffer.isView(said);
-  return isList ? Array.from(said as ArrayLike<unknown>) : null;
+  return isList ? Array.from(said as ArrayLike<unknown>).slice(0, blockCount) : null;
 }
 
 /** Which layers see everything. Files give the length of the pattern, or a list of windows. */
@@ -168,7 +168,9 @@ function readRope(
   if (positions === "sloped" || shape.isSloped) return null;
   if (family.rotationIsOptional && !keys.flag("rope.scaling.finetuned", true)) return null;
   const scaling = readRopeScaling(keys, shape.trainedContext, family.hasLatentAttention);
-  const dimensionCount = readRotatedDimensions(keys, shape.headDim);
+  const said = readRotatedDimensions(keys, shape.headDim);
+  const dimensionCount = turnsHalf(family.windows) ? said / 2 : said;
+  if (dimensionCount % 2 !== 0) throw keys.wrong("rope.dimension_count", "a multiple of 4");
   const length = dimensionCount / 2;
   const isLong = shape.usedContext > scaling.originalContextLength;
   return {
@@ -180,6 +182,10 @@ function readRope(
       ? { tensor: "rope_freqs.weight", start: 0, length }
       : findFactors(file, length, isLong),
   };
+}
+
+function turnsHalf(windows: Family["windows"]): boolean {
+  return typeof windows === "object" && windows.globalTurnsHalf === true;
 }
 
 /** Of windowed layers: the others are then rotated by factors. */
@@ -225,16 +231,38 @@ function localRope(
     const dimensionCount = readRotatedDimensions(keys, headDim, "_swa");
     return { ...global, dimensionCount, frequencyBase, factors: null };
   }
+  const dimensionCount = windows.haveOwnRotation
+    ? readRotatedDimensions(
+      keys,
+      globalDim,
+      "_swa",
+      global.dimensionCount * (turnsHalf(windows) ? 2 : 1),
+    )
+    : global.dimensionCount;
+  const factors = windows.haveOwnRotation ? null : global.factors;
+  const isSame = frequencyBase === global.frequencyBase &&
+    dimensionCount === global.dimensionCount && factors === global.factors;
   const isScaled = scaling.type !== "none" || scaling.attentionFactor !== 1;
   if (windows.scalesLocalRope || !isScaled) {
-    return frequencyBase === global.frequencyBase ? global : { ...global, frequencyBase };
+    return isSame ? global : { ...global, frequencyBase, dimensionCount, factors };
   }
-  return { ...global, frequencyBase, scaling: { ...scaling, ...UNSCALED } };
+  return {
+    ...global,
+    frequencyBase,
+    dimensionCount,
+    factors,
+    scaling: { ...scaling, ...UNSCALED },
+  };
 }
 
-function readRotatedDimensions(keys: Hyperparameters, headDim: number, suffix = ""): number {
+function readRotatedDimensions(
+  keys: Hyperparameters,
+  headDim: number,
+  suffix = "",
+  absent = headDim,
+): number {
   const key = `rope.dimension_count${suffix}`;
-  const count = keys.integer(key, { min: 1, absent: headDim });
+  const count = keys.integer(key, { min: 1, absent });
   if (count > headDim || count % 2 !== 0) {
     throw keys.wrong(key, `even and at most the head dimension, ${headDim}`);
   }

@@ -49,8 +49,10 @@ export function readTensors(file: GgufFile, config: ModelConfig, family: Family)
     positionEmbedding: family.positions === "learned"
       ? checker.matrix("position_embd.weight", { rows: config.contextLength, columns })
       : null,
-    embeddingNorm: family.hasEmbeddingNorm
+    embeddingNorm: family.embeddingNorm === "weighted"
       ? readNorm(checker, "token_embd_norm", { config, family })
+      : family.embeddingNorm === "plain"
+      ? { weight: null, bias: null }
       : null,
     altUp: altUpTensors(checker, config),
     tokenInputs: tokenInputTensors(checker, config),
@@ -83,10 +85,12 @@ export function readTensors(file: GgufFile, config: ModelConfig, family: Family)
 function checkRopeFactors(checker: TensorChecker, config: ModelConfig): void {
   for (const { factors } of config.ropes) {
     if (factors === null) continue;
-    checker.vector(factors.tensor, factors.length);
+    // Layers that turn fewer dimensions read the first ones of the same factors.
+    const length = Math.max(...config.ropes.map((rope) => rope.dimensionCount)) / 2;
+    checker.vector(factors.tensor, length);
     const pair = LONG_ROPE_FACTORS.filter((name) => checker.has(name));
     if (pair.length === 0) continue;
-    for (const name of LONG_ROPE_FACTORS) checker.vector(name, factors.length);
+    for (const name of LONG_ROPE_FACTORS) checker.vector(name, length);
   }
 }
 
@@ -99,9 +103,9 @@ function layerTensors(reader: LayerReader): LayerTensors {
   // Parallel blocks of two norms: the second one is attention's.
   const hasSecond = config.hasParallelBlocks && checker.has("blk.0.attn_norm_2.weight");
   const hasOwnNorm = !config.hasParallelBlocks || family.mayBeParallel === "said" || hasSecond;
-  // A layer that has nothing but neurons has one norm, called as all layers' first one is.
   const hasOnlyNeurons = attends === false && !hasStates;
-  const feedForwardNorm = hasSecond || hasOnlyNeurons
+  // Among layers with states it has one norm, called as all layers' first one is.
+  const feedForwardNorm = hasSecond || hasOnlyNeurons && family.stateSpace !== null
     ? "attn_norm"
     : config.experts !== null && family.experts?.sharedExpert === "apart"
     ? "pre_ffw_norm_2"
@@ -145,6 +149,14 @@ const NO_HEADS = {
   convolution: null,
 };
 
+/** All layers with a window are like the first of them, and so are those without. */
+function hasSinks({ checker, family, config: { layers }, index }: LayerReader): boolean {
+  const { attentionSinks: which } = family;
+  const isWindowed = (layer: LayerConfig | undefined) => (layer?.slidingWindow ?? 0) > 0;
+  const first = layers.findIndex((layer) => isWindowed(layer) === isWindowed(layers[index]));
+  return which === "all" || which === "ifThere" && checker.has(`blk.${first}.attn_sinks.weight`);
+}
+
 function attentionTensors(reader: LayerReader) {
   const { checker, family, at } = reader;
   const hasKeys = reader.config.layers[reader.index]?.keysOf === undefined;
@@ -155,22 +167,32 @@ function attentionTensors(reader: LayerReader) {
     queryNorm: headNorm(reader, "attn_q_norm.weight", headCount),
     keyNorm: hasKeys ? headNorm(reader, "attn_k_norm.weight", headCountKv) : null,
     valueNorm: family.normalizesValues && hasKeys ? { span: "head" as const, weight: null } : null,
-    attentionSinks: family.hasAttentionSinks
-      ? checker.vector(`${at}attn_sinks.weight`, headCount)
-      : null,
+    attentionSinks: hasSinks(reader) ? checker.vector(`${at}attn_sinks.weight`, headCount) : null,
     convolution: null,
     attentionOutput: readMatrix(reader, "attn_output", { rows, columns }),
     attentionGate: attentionGate(reader),
+    ...family.hasInnerNorms && {
+      innerNorm: checker.vector(`${at}attn_sub_norm.weight`, columns),
+    },
   };
 }
 
-/** Of each head's rows in one tensor the first half makes queries, the second gates. */
+/** Gates of their own; or of each head's rows in one tensor the second half makes them. */
 function attentionGate(reader: LayerReader): AttentionGate | null {
-  const { family, config: { embeddingLength: columns, headCount, headDim: count } } = reader;
-  if (family.attentionGates === "none") return null;
-  const step = 2 * count;
+  const { checker, at, family, config } = reader;
+  const { embeddingLength: columns, headCount, headDim } = config;
+  const { attentionGates, gateActivation: activation } = family;
+  if (attentionGates === "none") return null;
+  if (attentionGates === "apart") {
+    const name = `${at}attn_gate.weight`;
+    const count = checker.rowCount(name) === headCount ? 1 : headDim;
+    const matrix = checker.matrix(name, { rows: headCount * count, columns });
+    return { query: null, gate: { matrix, step: count, start: 0, count }, activation };
+  }
+  const [step, count] = [2 * headDim, headDim];
   const matrix = readMatrix(reader, "attn_q", { rows: headCount * step, columns });
-  return { query: { matrix, step, start: 0, count }, gate: { matrix, step, start: count, count } };
+  const query = { matrix, step, start: 0, count };
+  return { query, gate: { ...query, start: count }, activation };
 }
 
 /** Separate tensors, or one that holds the rows of the query, then the key's, then the value's. */
@@ -179,10 +201,12 @@ function queryKeyValue(
 ): Pick<LayerTensors, "query" | "key" | "value" | "latent"> {
   const { checker, config, at } = reader;
   if (config.latent !== null) return latentTensors(reader, config.latent);
-  const { embeddingLength: columns, headCount, headCountKv, headDim } = config;
+  const { embeddingLength: columns, headCount, headCountKv, headDim, valueDim } = config;
   const queryRows = headCount * headDim;
-  const queryRowsInFile = reader.family.attentionGates === "none" ? queryRows : 2 * queryRows;
-  const keyRows = headCountKv * headDim;
+  const queryRowsInFile = reader.family.attentionGates === "besideQueries"
+    ? 2 * queryRows
+    : queryRows;
+  const [keyRows, valueRows] = [headCountKv * headDim, headCountKv * valueDim];
   if (config.layers[reader.index]?.keysOf !== undefined) return queryAlone(reader, queryRows);
   // Where values are normalised, they may be what keys are made of.
   if (reader.family.normalizesValues && !hasValues(reader)) {
@@ -194,15 +218,15 @@ function queryKeyValue(
     return {
       query: readMatrix(reader, "attn_q", { rows: queryRowsInFile, columns }),
       key: readMatrix(reader, "attn_k", { rows: keyRows, columns }),
-      value: readMatrix(reader, "attn_v", { rows: keyRows, columns }),
+      value: readMatrix(reader, "attn_v", { rows: valueRows, columns }),
       latent: null,
     };
   }
-  const fused = readMatrix(reader, "attn_qkv", { rows: queryRows + 2 * keyRows, columns });
+  const fused = readMatrix(reader, "attn_qkv", { rows: queryRows + keyRows + valueRows, columns });
   return {
     query: rowsOf(fused, 0, queryRows),
     key: rowsOf(fused, queryRows, keyRows),
-    value: rowsOf(fused, queryRows + keyRows, keyRows),
+    value: rowsOf(fused, queryRows + keyRows, valueRows),
     latent: null,
   };
 }

@@ -4,7 +4,7 @@
  */
 import { check } from "../base/check.ts";
 import { ModelFormatError } from "../base/errors.ts";
-import type { RopeConfig } from "./types.ts";
+import type { QueryTemperature, RopeConfig } from "./types.ts";
 
 /** The rotation of a model: pair i at position p turns by p · inverseFrequencies[i] radians. */
 export interface RopeFrequencies {
@@ -57,16 +57,21 @@ export function fillRopeTable(
   offset: number,
 ): void {
   const { inverseFrequencies, magnitude: own, temperature } = frequencies;
-  const magnitude = temperature === undefined ? own : own *
-    (1 +
-      temperature.scale *
-        Math.log(1 + Math.floor((position + temperature.first) / temperature.length)));
+  const magnitude = temperature === undefined ? own : own * growthAt(position, temperature);
   const half = inverseFrequencies.length;
   for (let i = 0; i < half; i++) {
     const angle = position * inverseFrequencies[i];
     out[offset + i] = Math.cos(angle) * magnitude;
     out[offset + half + i] = Math.sin(angle) * magnitude;
   }
+}
+
+/** How much longer a query is at a position. */
+export function growthAt(
+  position: number,
+  { scale, length, first }: QueryTemperature,
+): number {
+  return 1 + scale * Math.log(1 + Math.floor((position + first) / length));
 }
 
 function checkFactors(factors: Float32Array, half: number): void {

@@ -5,61 +5,50 @@
  */
 import type { AltUpConfig, AltUpTensors, LayerAltUpTensors } from "./alt_up_types.ts";
 import type { ExpertsConfig } from "./experts_types.ts";
+import type { QueryTemperature, RopeConfig, RopeScaling } from "./rope_types.ts";
 import type { LatentConfig, StateSpaceConfig, StateSpaceTensors } from "./kept_types.ts";
 
 export type { DeltaTensors } from "./kept_types.ts";
 export type { AltUpConfig, AltUpTensors, LayerAltUpTensors };
+export type { QueryTemperature, RopeConfig, RopeScaling };
 export type { ExpertsConfig, LatentConfig, StateSpaceConfig, StateSpaceTensors };
-
-/** Scaling of rotary frequencies beyond the trained context. */
-export interface RopeScaling {
-  readonly type: "none" | "linear" | "yarn";
-  /** Context extension factor; positions are divided by it. */
-  readonly factor: number;
-  /** Context length of the original training, tokens (YaRN, long-rope). */
-  readonly originalContextLength: number;
-  /** Multiplies cos and sin, on top of the magnitude that YaRN derives from `factor`; usually 1. */
-  readonly attentionFactor: number;
-  /** YaRN's share of frequencies left unscaled where they are fast; 1 = all of YaRN, 0 = linear. */
-  readonly extrapolation: number;
-  /** Turns within the original context above which a frequency is left alone (YaRN). */
-  readonly betaFast: number;
-  /** Turns within the original context below which a frequency is divided by `factor` (YaRN). */
-  readonly betaSlow: number;
-}
-
-export interface RopeConfig {
-  /** "norm" turns neighbouring pairs (2i, 2i+1); "neox" turns (i, i + dimensionCount / 2). */
-  readonly kind: "norm" | "neox";
-  /** How many leading dimensions of a head are turned. */
-  readonly dimensionCount: number;
-  readonly frequencyBase: number;
-  readonly scaling: RopeScaling;
-  /** [dimensionCount / 2] values that divide the frequencies (Llama 3, long-rope), or null. */
-  readonly factors: VectorTensor | null;
-  /**
-   * Of queries that are made longer: all is multiplied by 1 + scale · ln(1 + ⌊p / length⌋), p being
-   * the position, counted from `first`. Left out: they are not.
-   */
-  readonly temperature?: {
-    readonly scale: number;
-    readonly length: number;
-    readonly first: 0 | 1;
-  };
-}
 
 /** How activations are normalised, everywhere in the model. */
 export interface NormConfig {
   /** "rms": x / rms(x) · w. "layer": (x - mean) / deviation · w + b. */
   readonly kind: "rms" | "layer";
   readonly epsilon: number;
+  /** Of norms of what blocks add. Left out: the same. */
+  readonly postEpsilon?: number;
 }
 
 /**
  * act(g): silu = g·sigmoid(g); gelu by tanh; relu = max(0, g); relu2 = max(0, g)². swiglu7 is
  * gpt-oss's: g·sigmoid(1.702·g) of min(g, 7), times clamp(u, −7, 7) + 1 instead of u; always gated.
+ * xielu: see `XieluCurve`; never gated.
  */
-export type Activation = "silu" | "gelu" | "relu" | "relu2" | "swiglu7";
+export type Activation = "silu" | "gelu" | "relu" | "relu2" | "swiglu7" | "xielu";
+
+/**
+ * Numbers of a layer's xIELU, the activation of Apertus: p·x² + b·x where x > 0, else
+ * n·(exp(min(x, e)) − 1 − x) + b·x.
+ */
+export interface XieluCurve {
+  /** n. */
+  readonly negative: number;
+  /** p. */
+  readonly positive: number;
+  /** b. */
+  readonly linear: number;
+  /** e: exp is not asked above it. */
+  readonly least: number;
+}
+
+/** How far SwiGLU goes: silu(g) to `gate` at most, u to ± `up`. */
+export interface SwigluLimit {
+  readonly gate: number;
+  readonly up: number;
+}
 
 /** The arithmetic of a feed-forward block, dense or of one expert. */
 export interface FeedForwardConfig {
@@ -98,6 +87,13 @@ export interface LayerConfig {
   readonly hasStates?: true;
   /** False: it has no neurons. Left out: it has. */
   readonly hasNeurons?: false;
+  /** Of its experts' neurons, and of the shared expert's and a dense block's; null: no limit. */
+  readonly limits?: {
+    readonly experts: SwigluLimit | null;
+    readonly others: SwigluLimit | null;
+  };
+  /** Of its neurons' xIELU. Left out: they have another activation. */
+  readonly curve?: XieluCurve;
   /** What is not as in the other layers, instead of the model's: `configOf`. Left out: nothing. */
   readonly shape?: LayerShape;
   /** It reads the keys and values of that layer before it, and has none. Left out: its own. */
@@ -110,7 +106,10 @@ export interface LayerConfig {
 }
 
 /** Numbers of a model that are another one's in some layers. */
-export type LayerShape = Pick<ModelConfig, "headDim" | "headCountKv" | "feedForwardLength">;
+export type LayerShape = Pick<
+  ModelConfig,
+  "headCount" | "headDim" | "valueDim" | "headCountKv" | "feedForwardLength"
+>;
 
 /** What a model is. All lengths are counts of elements, not bytes. Without heads they are 0. */
 export interface ModelConfig {
@@ -124,8 +123,10 @@ export interface ModelConfig {
   readonly headCount: number;
   /** Key/value heads; query head h uses key/value head ⌊h · headCountKv / headCount⌋. */
   readonly headCountKv: number;
-  /** Dimension of a key (and query, and value) head, as attention reads it from the cache. */
+  /** Dimension of a key (and query) head, as attention reads it from the cache. */
   readonly headDim: number;
+  /** Dimension of a value head, as large at most; in most models the same. */
+  readonly valueDim: number;
   /** Null: heads have keys and values of their own. */
   readonly latent: LatentConfig | null;
   /** Null: no layer keeps a state space. */
@@ -138,6 +139,8 @@ export interface ModelConfig {
   readonly norm: NormConfig;
   /** Multiplies query·key; usually 1 / √headDim. */
   readonly attentionScale: number;
+  /** Of queries that nothing but their latents' heads makes longer; null: nothing does. */
+  readonly queryTemperature: QueryTemperature | null;
   /** Scores become cap · tanh(score / cap); 0 = not. */
   readonly attentionSoftCap: number;
   /**
@@ -145,6 +148,8 @@ export interface ModelConfig {
    * `alibiSlopes`. 0 = they do not.
    */
   readonly alibiMaxBias: number;
+  /** Multiplies what heads give; usually 1. */
+  readonly valueScale: number;
   /** Queries, keys and values are cut off at ± this, before they are normalised; 0 = not. */
   readonly projectionClamp: number;
   /** The rotary embeddings that layers choose from. */
@@ -218,9 +223,12 @@ export interface HeadRows {
   readonly count: number;
 }
 
-/** Each head's outcome is multiplied by sigmoid(gate), number by number. */
+/** Each head's outcome is multiplied by what its gate gives, number by number or as a whole. */
 export interface AttentionGate {
+  /** As many rows as a head has dimensions, or one. */
   readonly gate: HeadRows;
+  /** What becomes of it first. */
+  readonly activation: "sigmoid" | "softplus";
   /** Rows of queries, where gates' are between them; null: they are `LayerTensors.query`. */
   readonly query: HeadRows | null;
 }
@@ -258,6 +266,8 @@ export interface DenseTensors {
   readonly down: MatrixTensor;
   /** Down is stored as [neurons, d], a neuron's weights side by side, and `down` says so. */
   readonly isDownTransposed: boolean;
+  /** Of what neurons give together, before down: its weights, [neurons]. Left out: no norm. */
+  readonly innerNorm?: VectorTensor;
   /** Null when the file has none for this block. */
   readonly predictor: PredictorTensors | null;
 }
@@ -340,6 +350,8 @@ export interface LayerTensors {
   readonly attentionSinks: VectorTensor | null;
   /** [d, taps], the token's own tap last; null where the layer attends. */
   readonly convolution: VectorTensor | null;
+  /** Of what heads give together, before the output: its weights. Left out: no norm. */
+  readonly innerNorm?: VectorTensor;
   readonly attentionOutput: MatrixTensor | null;
   /** What makes gates of heads, and rows of queries beside them; or null. */
   readonly attentionGate: AttentionGate | null;

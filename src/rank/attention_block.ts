@@ -9,12 +9,12 @@ import {
   SEGMENT_SLOT,
   SEGMENT_WORDS,
 } from "../memory/control_layout.ts";
-import { cachedValueDim } from "../model/latent.ts";
 import { tableBlocks } from "./kv_bytes.ts";
+import { HEADS, rootFactors, weigh } from "./inner_norms.ts";
 import { LatentHeads } from "./latent_heads.ts";
 import type { HeadNorm } from "./bound_norm.ts";
-import type { Layer } from "./layer.ts";
-import { type Matrix, project } from "./matrix.ts";
+import type { Gate, Layer } from "./layer.ts";
+import { project } from "./matrix.ts";
 import type { RankPlan } from "./plan_types.ts";
 import type { Residual } from "./residual.ts";
 import { lengthOf } from "./shard.ts";
@@ -61,7 +61,9 @@ export class AttentionBlock {
       project(kernels, key, x, n, space.key, key.rowCount);
       project(kernels, value, x, n, space.value, value.rowCount);
     }
-    if (gate !== null) project(kernels, gate, x, n, space.attentionGate, plan.strides.attention);
+    if (gate !== null) {
+      project(kernels, gate.matrix, x, n, space.attentionGate, plan.strides.attention);
+    }
     if (config.projectionClamp > 0) this.#clamp(layer);
   }
 
@@ -84,7 +86,7 @@ export class AttentionBlock {
     if (queryNorm !== null) this.#normalizeQueries(queryNorm, layer);
     if (keyNorm !== null) this.#normalizeKeys(keyNorm, layer);
     if (valueNorm !== null) {
-      this.#normalizeEach(valueNorm, this.#state.space.value, layer.kvHeadCount, layer.headDim);
+      this.#normalizeEach(valueNorm, this.#state.space.value, layer.kvHeadCount, layer.valueDim);
     }
     return true;
   }
@@ -101,23 +103,23 @@ export class AttentionBlock {
   /** Writes the new keys and values into the cache, in place: no row is ever moved. */
   remember(layer: Layer): void {
     const { kernels, space, plan: { kvType, kvBlocks }, segments, segmentCount } = this.#state;
-    const { headDim, kvHeadCount: heads } = layer;
+    const { headDim, valueDim, kvHeadCount: heads } = layer;
     if (heads === 0 || !layer.hasKeys) return;
     const width = heads * headDim;
-    // A latent is the end of its key.
-    const valueDim = this.#valueDimOf(layer);
     const isInteger = kvType === "i16";
     const storeKeys = isInteger ? kernels.store_keys_i16 : kernels.store_keys_f32;
     const storeValues = isInteger ? kernels.store_values_i16 : kernels.store_values_f32;
     let { key } = space;
+    // A latent is the end of its key.
+    const valueWidth = layer.latent === null ? heads * valueDim : width;
     let value = layer.latent === null ? space.value : key + (headDim - valueDim) * 4;
     for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
       const n = segments[at + SEGMENT_ROWS], position = segments[at + SEGMENT_POSITION];
       const table = this.#tableOf(segments[at + SEGMENT_SLOT]);
       storeKeys(key, width, layer.keys, table, kvBlocks, position, n, heads, headDim);
-      storeValues(value, width, layer.values, table, kvBlocks, position, n, heads, valueDim);
+      storeValues(value, valueWidth, layer.values, table, kvBlocks, position, n, heads, valueDim);
       key += n * width * 4;
-      value += n * width * 4;
+      value += n * valueWidth * 4;
     }
   }
 
@@ -126,10 +128,9 @@ export class AttentionBlock {
    * sequence by itself.
    */
   attend(layer: Layer): void {
-    const { headCount, headDim, latent } = layer;
+    const { headCount, headDim, valueDim, latent } = layer;
     if (headCount === 0) return;
     const { kernels, space, plan, config, segments, segmentCount, fractions } = this.#state;
-    const valueDim = this.#valueDimOf(layer);
     const kernel = plan.kvType === "i16" ? kernels.attention_i16 : kernels.attention_f32;
     const width = headCount * headDim;
     let { query } = space;
@@ -168,10 +169,6 @@ export class AttentionBlock {
     }
   }
 
-  #valueDimOf({ headDim }: Layer): number {
-    return cachedValueDim({ headDim, latent: this.#state.config.latent });
-  }
-
   /** Address of the table of a sequence's blocks. */
   #tableOf(slot: number): number {
     return this.#state.space.tables + slot * this.#tableBytes;
@@ -180,15 +177,39 @@ export class AttentionBlock {
   /** partial += Wo · attention, over this rank's heads. */
   merge(layer: Layer): void {
     if (layer.headCount > 0 && layer.latent !== null) this.#latents!.makeValues(layer.latent);
-    if (layer.attentionGate !== null) this.#gateHeads(layer.attentionGate);
+    if (layer.attentionGate !== null) this.#gateHeads(layer, layer.attentionGate);
+    this.#scaleHeads(layer);
+    if (layer.innerNorm !== 0) {
+      const width = layer.headCount * layer.valueDim;
+      weigh(this.#state, layer.innerNorm, this.#state.inputs.attention, { row: HEADS, width });
+    }
     this.#residual.add(layer.attentionOutput, this.#state.inputs.attention);
   }
 
-  /** attention ⊙= sigmoid(gate). */
-  #gateHeads({ rowCount }: Matrix): void {
+  /** attention *= what heads' outcomes count. */
+  #scaleHeads({ headCount, valueDim }: Layer): void {
+    const { kernels, space, plan, config, fractions: { valueScale }, n } = this.#state;
+    if (config.valueScale === 1 || headCount === 0) return;
+    kernels.scale_f32(space.attention, plan.strides.attention, n, headCount * valueDim, valueScale);
+  }
+
+  /** attention ⊙= act(gate), number by number, or by one for each head. */
+  #gateHeads({ headCount, valueDim }: Layer, { matrix, isPerHead, activation }: Gate): void {
+    if (headCount === 0) return;
     const { kernels, space: { attention, attentionGate }, plan, n } = this.#state;
+    const { rowCount } = matrix;
     const stride = plan.strides.attention;
-    kernels.sigmoid_mul_f32(attentionGate, attention, stride, attention, stride, n, rowCount);
+    if (activation === "sigmoid" && !isPerHead) {
+      kernels.sigmoid_mul_f32(attentionGate, attention, stride, attention, stride, n, rowCount);
+      return;
+    }
+    const act = activation === "sigmoid" ? kernels.sigmoid_f32 : kernels.softplus_f32;
+    act(attentionGate, stride, attentionGate, stride, n, rowCount);
+    for (let t = 0; t < n; t++) {
+      const heads = attention + 4 * t * stride, gates = attentionGate + 4 * t * stride;
+      if (isPerHead) kernels.scale_rows_f32(heads, valueDim, gates, headCount, valueDim);
+      else kernels.mul_weight_f32(heads, stride, gates, 1, rowCount);
+    }
   }
 
   /** Σ squares of this rank's queries and keys to where all ranks read them after the join. */
@@ -210,14 +231,15 @@ export class AttentionBlock {
   #normalizeQueries(norm: HeadNorm, { headCount: own, headDim }: Layer): void {
     const { space, config: { headCount } } = this.#state;
     if (norm.span === "head") return this.#normalizeEach(norm, space.query, own, headDim);
-    this.#scaleRows(norm, space.query, own * headDim, this.#factors(0, headCount * headDim));
+    const factors = rootFactors(this.#state, 0, headCount * headDim);
+    this.#scaleRows(norm, space.query, own * headDim, factors);
   }
 
   #normalizeKeys(norm: HeadNorm, { kvHeadCount: own, headDim, groupSize }: Layer): void {
     const { space, config: { headCount } } = this.#state;
     if (norm.span === "head") return this.#normalizeEach(norm, space.key, own, headDim);
     const width = headCount / groupSize * headDim;
-    this.#scaleRows(norm, space.key, own * headDim, this.#factors(1, width));
+    this.#scaleRows(norm, space.key, own * headDim, rootFactors(this.#state, 1, width));
   }
 
   /** Each head by itself. */
@@ -238,21 +260,6 @@ export class AttentionBlock {
     const { kernels, n } = this.#state;
     kernels.scale_rows_f32(x, width, factors, n, width);
     kernels.mul_weight_f32(x, width, norm.weight, n, width);
-  }
-
-  /** Address of 1 / rms over all ranks' heads, f32 [n]; row: 0 of queries, 1 of keys. */
-  #factors(row: number, width: number): number {
-    const { arenaViews, arena, plan: { rankIndex, chunkTokens }, config, space, n } = this.#state;
-    const squares = arenaViews.squares[arena];
-    const factorsAt = (2 + row) * chunkTokens;
-    for (let t = 0; t < n; t++) {
-      let sum = 0;
-      for (let rank = 0; rank < squares.length; rank++) {
-        sum += squares[rank][row * chunkTokens + t];
-      }
-      squares[rankIndex][factorsAt + t] = 1 / Math.sqrt(sum / width + config.norm.epsilon);
-    }
-    return space.squares + factorsAt * 4;
   }
 
   #rotateHeads(index: number, x: number, heads: number, headDim: number): void {

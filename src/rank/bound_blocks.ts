@@ -1,7 +1,9 @@
 /** Blocks of neurons, experts and predictors as the walk uses them, bound when the rank starts. */
 import { check } from "../base/check.ts";
+import type { SwigluLimit } from "../model/types.ts";
 import { floats } from "./arena_views.ts";
 import { addressOf, bindNorm, type Norm } from "./bound_norm.ts";
+import type { InnerNorm } from "./inner_norms.ts";
 import { type Matrix, matrixOf, readsQ8 } from "./matrix.ts";
 import type {
   DensePlan,
@@ -30,6 +32,13 @@ export interface Dense {
   readonly gate: Matrix | null;
   readonly up: Matrix;
   readonly down: Matrix;
+  /** Of what neurons give, before down. */
+  readonly innerNorm: InnerNorm;
+  /** Address of what xIELU reads; 0: another activation. */
+  readonly curve: number;
+  /** How far gates go when they are activated, and ups; null: no limit. */
+  readonly gateLimit: number | null;
+  readonly upLimit: number | null;
   readonly predictor: Predictor | null;
   /** Neurons with an |act(gate)| of at most this are left out; null: those that are zero. */
   readonly threshold: number | null;
@@ -91,6 +100,12 @@ export function hasAllGates(block: Dense | Streamed): boolean {
   return block.kind === "streamed" && block.staged.gate !== null && block.gateSlots === null;
 }
 
+/** True where what neurons give is normalised before down. */
+export function hasInnerNorm(block: Dense | Streamed | Experts | null): boolean {
+  if (block === null || block.kind === "experts") return false;
+  return (block.kind === "dense" ? block : block.staged).innerNorm !== 0;
+}
+
 /** Some rows of a gate matrix, from its row `first` on. */
 export interface GatePart {
   readonly rows: Matrix;
@@ -137,16 +152,29 @@ export function bindDense(plan: DensePlan): Dense {
     gate,
     up,
     down: matrixOf(plan.down),
+    innerNorm: addressOf(plan.innerNorm),
+    curve: plan.curve?.offsetBytes ?? 0,
     predictor: plan.predictor && bindPredictor(plan.predictor),
     threshold: null as number | null,
     gateCutoff: plan.gateCutoff,
     isSilent: plan.isSilent,
+    ...{ gateLimit: null as number | null, upLimit: null as number | null },
     readsQ8: forms.includes(true),
     readsFloats: forms.includes(false),
   };
   // A field that was null before keeps its number boxed, ready for the kernels: `Fractions`.
   if (plan.threshold !== null) bound.threshold = plan.threshold;
+  limitNeurons(bound, plan.limit);
   return bound;
+}
+
+function limitNeurons(
+  bound: { gateLimit: number | null; upLimit: number | null },
+  limit: SwigluLimit | null,
+): void {
+  if (limit === null) return;
+  bound.gateLimit = limit.gate;
+  bound.upLimit = limit.up;
 }
 
 function bindPredictor(plan: PredictorPlan): Predictor {
@@ -183,10 +211,14 @@ export function bindStreamed(plan: StreamedPlan, slots: Slots): Streamed {
   const staged = {
     ...ofUnit,
     predictor,
+    innerNorm: addressOf(plan.innerNorm),
+    curve: plan.curve?.offsetBytes ?? 0,
+    ...{ gateLimit: null, upLimit: null },
     gate: ownGate && { ...ownGate, bias: addressOf(biases.gate) },
     up: { ...ofUnit.up, bias: addressOf(biases.up) },
     down: { ...ofUnit.down, bias: addressOf(biases.down) },
   };
+  limitNeurons(staged, plan.limit);
   const bySlots = (matrix: Matrix, start: number): Matrix => ({
     ...matrix,
     offsetBytes: slots.offsetBytes + start,

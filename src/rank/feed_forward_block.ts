@@ -7,6 +7,7 @@ import type { Control } from "../memory/control.ts";
 import { ExpertRoutes } from "./expert_routes.ts";
 import type { Dense, Experts, Predictor, Streamed } from "./bound_blocks.ts";
 import { hasAllGates } from "./bound_blocks.ts";
+import { NEURONS, weigh } from "./inner_norms.ts";
 import type { Layer } from "./layer.ts";
 import { type Activations, readsQ8 } from "./matrix.ts";
 import { GateCutoff } from "./gate_cutoff.ts";
@@ -227,6 +228,10 @@ export class FeedForwardBlock {
     const hidden = activateNeurons(this.#state, block, x, n, hasGates);
     this.#observer?.seeDense(block, hidden);
     if (isRehearsal && predictor !== null) this.#predictors?.compare(predictor, hidden, 0, n);
+    if (block.innerNorm !== 0) {
+      const width = block.up.rowCount;
+      weigh(this.#state, block.innerNorm, hidden, { row: NEURONS, width });
+    }
     this.#residual.add(block.down, hidden);
   }
 

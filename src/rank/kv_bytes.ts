@@ -34,7 +34,7 @@ export function statePlacesOf(
 export interface CachedLayer {
   /** Of a layer that convolves its channels count as dimensions of so many heads. */
   readonly kvHeads: number;
-  readonly config: Pick<ModelConfig, "headDim" | "latent">;
+  readonly config: Pick<ModelConfig, "headDim" | "valueDim" | "latent">;
   /** Of a layer that convolves; left out: it attends. */
   readonly taps?: number;
 }

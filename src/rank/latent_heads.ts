@@ -4,6 +4,8 @@
  * attention mixes of latents is made values afterwards (the "absorbed" form of DeepSeek-V2, 2.1.2).
  * Attention itself is attention_block.ts.
  */
+import { SEGMENT_POSITION, SEGMENT_ROWS, SEGMENT_WORDS } from "../memory/control_layout.ts";
+import { growthAt } from "../model/rope.ts";
 import type { LatentConfig } from "../model/types.ts";
 import type { Layer } from "./layer.ts";
 import { type Activations, type Matrix, matrixOf, multiply, quantize, readsQ8 } from "./matrix.ts";
@@ -106,6 +108,24 @@ export class LatentHeads {
       const query = space.query + (head * headDim + turnedDim) * 4;
       this.#multiply(keyUps[head], plain[head], query, heads * headDim);
     }
+    this.#growQueries(heads * headDim);
+  }
+
+  /** Queries far into the context are longer; what turns of them turns all the same. */
+  #growQueries(width: number): void {
+    const { kernels, space, n, arena, arenaViews, plan, config, segments } = this.#state;
+    const { queryTemperature: temperature } = config;
+    if (temperature === null) return;
+    const { rankIndex, chunkTokens } = plan;
+    // No heads are normalised here: the factors of their norms have this place.
+    const factors = arenaViews.squares[arena][rankIndex];
+    const first = 2 * chunkTokens;
+    let t = first;
+    for (let at = 0; t < first + n; at += SEGMENT_WORDS) {
+      const position = segments[at + SEGMENT_POSITION], rows = segments[at + SEGMENT_ROWS];
+      for (let row = 0; row < rows; row++) factors[t++] = growthAt(position + row, temperature);
+    }
+    kernels.scale_rows_f32(space.query, width, space.squares + 4 * first, n, width);
   }
 
   /** What queries are made of: x itself, or norm(W · x). */

@@ -1,4 +1,5 @@
 /** A layer's share as the walk uses it: addresses and sizes, bound once when the rank starts. */
+import { cachedValueDim } from "../model/latent.ts";
 import { configOf } from "../model/layer_config.ts";
 import type { ModelConfig } from "../model/types.ts";
 import { bindAltUp, type LayerAltUp } from "./alt_up.ts";
@@ -13,12 +14,19 @@ import {
   type Streamed,
 } from "./bound_blocks.ts";
 import { addressOf, bindHeadNorm, bindNorm, type HeadNorm, type Norm } from "./bound_norm.ts";
+import type { InnerNorm } from "./inner_norms.ts";
 import { bindLatent, type LatentMatrices } from "./latent_heads.ts";
 import { boundMatrix, type Matrix, matrixOf, readsQ8 } from "./matrix.ts";
+import type { GatePlan } from "./plan_gate.ts";
 import type { DensePlan, HeadNormPlan, LayerPlan, RankPlan, StreamedPlan } from "./plan_types.ts";
 import type { LayerInputPlan } from "./plan_inputs.ts";
 import { lengthOf, type Range } from "./shard.ts";
 import { bindStateSpace, type StateSpace } from "./state_space.ts";
+
+/** What heads are gated by: `GatePlan`. */
+export interface Gate extends Omit<GatePlan, "matrix"> {
+  readonly matrix: Matrix;
+}
 
 /** Of a layer that convolves instead of attending. */
 export interface Convolution {
@@ -50,8 +58,9 @@ export interface Layer {
   /** Own query heads, and the key/value heads that they read. */
   readonly headCount: number;
   readonly kvHeadCount: number;
-  /** Dimensions of a head as the cache keeps it. */
+  /** Dimensions of a key and of a value as the cache keeps them. */
   readonly headDim: number;
+  readonly valueDim: number;
   /** Query heads that read the same key/value head. */
   readonly groupSize: number;
   /** False: it reads another layer's keys and values. */
@@ -74,7 +83,9 @@ export interface Layer {
   /** Null: the layer attends. */
   readonly convolution: Convolution | null;
   /** Null: heads are not gated. */
-  readonly attentionGate: Matrix | null;
+  readonly attentionGate: Gate | null;
+  /** Of what heads give, before they are merged. */
+  readonly innerNorm: InnerNorm;
   readonly attentionOutput: Matrix;
   /** Null: the layer keeps none. */
   readonly stateSpace: StateSpace | null;
@@ -114,7 +125,8 @@ export function bindLayer(
   const own = config.layers[index];
   const isParallel = config.hasParallelBlocks;
   const [query, key, value] = [plan.query, plan.key, plan.value].map(boundMatrix);
-  const attentionGate = plan.attentionGate && matrixOf(plan.attentionGate);
+  const attentionGate = plan.attentionGate &&
+    { ...plan.attentionGate, matrix: matrixOf(plan.attentionGate.matrix) };
   const { headCount, headCountKv, headDim } = configOf(config, index);
   const groupSize = headCount / headCountKv;
   const headNorm = (norm: HeadNormPlan | null) => bindHeadNorm(norm, headDim);
@@ -133,16 +145,14 @@ export function bindLayer(
     normalizesTurned: config.normalizesTurnedHeads,
     headCount: lengthOf(plan.heads),
     kvHeadCount: lengthOf(plan.kvHeads),
-    ...{ headDim, groupSize, hasKeys: plan.keysOf === null },
+    ...{ headDim, valueDim: cachedValueDim(configOf(config, index)), groupSize },
+    hasKeys: plan.keysOf === null,
     headOffset: plan.heads.start - plan.kvHeads.start * groupSize,
     attentionNorm: bindNorm(plan.attentionNorm),
-    query,
-    key,
-    value,
-    projectionsReadQ8: [query, key, value, attentionGate ?? value].some(readsQ8),
+    ...{ query, key, value },
+    projectionsReadQ8: [query, key, value, attentionGate?.matrix ?? value].some(readsQ8),
     latent: plan.latent && bindLatent({ query, key, latent: plan.latent }, lengthOf(plan.heads)),
-    queryNorm: headNorm(plan.queryNorm),
-    keyNorm: headNorm(plan.keyNorm),
+    ...{ queryNorm: headNorm(plan.queryNorm), keyNorm: headNorm(plan.keyNorm) },
     valueNorm: headNorm(plan.valueNorm),
     sinks: addressOf(plan.attentionSinks),
     convolution: plan.convolution && {
@@ -150,6 +160,7 @@ export function bindLayer(
       weights: plan.convolution.weights.offsetBytes,
     },
     attentionGate,
+    innerNorm: addressOf(plan.innerNorm),
     attentionOutput: boundMatrix(plan.attentionOutput),
     stateSpace: plan.stateSpace &&
       bindStateSpace(plan.stateSpace, { config: config.stateSpace!, memory }),

@@ -108,7 +108,8 @@ function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   yield* partsOfNorm(layer.keyNorm);
   if (layer.attentionSinks !== null) yield { vector: layer.attentionSinks };
   if (layer.convolution !== null) yield { vector: layer.convolution.weights };
-  if (layer.attentionGate !== null) yield* partsOf(layer.attentionGate);
+  if (layer.attentionGate !== null) yield* partsOf(layer.attentionGate.matrix);
+  if (layer.innerNorm !== null) yield { vector: layer.innerNorm };
   if (layer.attentionOutput !== null) yield* partsOf(layer.attentionOutput);
   if (layer.stateSpace !== null) yield* partsOfStateSpace(layer.stateSpace);
   yield* partsOfNorm(layer.attentionPostNorm);
@@ -201,6 +202,7 @@ function* partsOfBlock(block: DensePlan | StreamedPlan): Generator<Part> {
     yield* partsOf(block.up);
     yield* partsOf(block.down);
   } else yield* biasesOfUnit(block);
+  if (block.innerNorm !== null) yield { vector: block.innerNorm };
   if (predictor === null) return;
   yield* partsOf(predictor.first);
   yield* partsOf(predictor.second);

@@ -1,5 +1,6 @@
 /** Neurons, whether of a dense block or of one expert: products with gate and up, activation. */
 import type { Kernels } from "../../wasm/kernels.ts";
+import { check } from "../base/check.ts";
 import type { Activation } from "../model/types.ts";
 import type { Dense } from "./bound_blocks.ts";
 import { type Activations, project } from "./matrix.ts";
@@ -25,13 +26,26 @@ export function activateNeurons(
     inputs: { hidden },
     config: { feedForward },
   } = state;
-  const { gate, up, threshold } = neurons;
+  const { gate, up, threshold, curve } = neurons;
   const width = up.rowCount;
   project(kernels, up, x, n, space.up, width);
   if (gate !== null && !hasGates) project(kernels, gate, x, n, space.gate, width);
   if (feedForward.firingThreshold > 0) {
     const decides = gate === null ? space.up : space.gate;
     kernels.cut_below_f32(decides, width, n, width, firingThreshold);
+  }
+  if (curve !== 0) {
+    kernels.xielu_f32(space.up, width, hidden.f32, hidden.stride, n, width, curve);
+    return hidden;
+  }
+  const { gateLimit, upLimit } = neurons;
+  if (gateLimit !== null && upLimit !== null) {
+    kernels.silu_f32(space.gate, width, hidden.f32, hidden.stride, n, width);
+    // What SiLU has below 0 is above −0.3, which no limit is below.
+    kernels.clamp_f32(hidden.f32, hidden.stride, n, width, gateLimit);
+    kernels.clamp_f32(space.up, width, n, width, upLimit);
+    multiplyRows(state, hidden, n, width);
+    return hidden;
   }
   const alone = aloneKernel(kernels, feedForward.activation);
   if (gate === null) {
@@ -43,15 +57,25 @@ export function activateNeurons(
   if (threshold !== null) {
     alone(space.gate, width, hidden.f32, hidden.stride, n, width);
     kernels.hush_f32(hidden.f32, hidden.stride, n, width, threshold);
-    for (let t = 0; t < n; t++) {
-      const row = hidden.f32 + t * hidden.stride * 4;
-      kernels.mul_weight_f32(row, hidden.stride, space.up + t * width * 4, 1, width);
-    }
+    multiplyRows(state, hidden, n, width);
     return hidden;
   }
   const gated = gatedKernel(kernels, feedForward.activation);
   gated(space.gate, space.up, width, hidden.f32, hidden.stride, n, width);
   return hidden;
+}
+
+/** hidden ⊙= up, token by token. */
+function multiplyRows(
+  { kernels, space }: StepState,
+  hidden: Activations,
+  n: number,
+  width: number,
+): void {
+  for (let t = 0; t < n; t++) {
+    const row = hidden.f32 + t * hidden.stride * 4;
+    kernels.mul_weight_f32(row, hidden.stride, space.up + t * width * 4, 1, width);
+  }
 }
 
 /** The activation by itself. */
@@ -67,6 +91,8 @@ export function aloneKernel(kernels: Kernels, activation: Activation): Kernels["
       return kernels.relu2_f32;
     case "swiglu7":
       return kernels.swiglu7_f32;
+    case "xielu":
+      check(false, "it needs a curve, too");
   }
 }
 
@@ -83,5 +109,7 @@ export function gatedKernel(kernels: Kernels, activation: Activation): Kernels["
       return kernels.relu2_mul_f32;
     case "swiglu7":
       return kernels.swiglu7_mul_f32;
+    case "xielu":
+      check(false, "its neurons have no gates");
   }
 }

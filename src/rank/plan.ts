@@ -62,7 +62,7 @@ export function planRanks(
       coarsest(typesOf((layer) => layer.stateSpace?.shared?.matrix ?? null)),
     ),
     inputs: inputBlocks(model, (matrix) => blockWeights(layouts.typeOf(matrix.tensor))),
-    stripes: units?.stripes,
+    stripes: units?.stripesOf(null),
   };
   const withGpu = planShards(config, { rankCount, contextLength, blocks, gpu });
   // Of layers that the GPU has nothing of.
@@ -75,7 +75,10 @@ export function planRanks(
   const shardsOf = config.layers.map(({ shape }, index) =>
     shape === undefined
       ? index < firstOnGpu ? without : withGpu
-      : planShards(configOf(config, index), { rankCount, contextLength, blocks })
+      : planShards(configOf(config, index), {
+        ...{ rankCount, contextLength },
+        blocks: { ...blocks, stripes: units?.stripesOf(index) },
+      })
   );
   const orders = neuronOrders(model, options, { blocks, layouts });
   const isExact = typesOf((layer) => layer.key ?? layer.stateSpace?.input ?? null).every((type) =>
@@ -178,7 +181,10 @@ function requireFit(planners: readonly RankPlanner[], what: string): void {
 
 /** Attention reads heads four dimensions at a time. */
 function requireHeadKernels(config: ModelConfig): void {
-  const dims = config.layers.map((_, layer) => configOf(config, layer).headDim);
+  const dims = config.layers.flatMap((_, layer) => {
+    const { headDim, valueDim } = configOf(config, layer);
+    return [headDim, valueDim];
+  });
   const headDim = dims.find((dim) => dim % HEAD_DIM_UNIT !== 0);
   if (headDim === undefined) return;
   throw new UnsupportedModelError(

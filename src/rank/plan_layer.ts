@@ -11,12 +11,14 @@ import { predictedBlock, predictorObstacle } from "../model/powerinfer.ts";
 import type {
   DenseTensors,
   ExpertTensors,
+  LayerConfig,
   LayerTensors,
   MatrixTensor,
   ModelConfig,
   ModelDescription,
   PredictorTensors,
   VectorTensor,
+  XieluCurve,
 } from "../model/types.ts";
 import type {
   DensePlan,
@@ -29,6 +31,8 @@ import type {
 } from "./plan_types.ts";
 import { planLayerAltUp } from "./plan_alt_up.ts";
 import { planApart, planLayerInput } from "./plan_inputs.ts";
+import { planCurve } from "./plan_curve.ts";
+import { planGate } from "./plan_gate.ts";
 import { planLatentHeads } from "./plan_latent.ts";
 import { planStateSpace, type StateSpacePlan } from "./plan_state.ts";
 import { neuronsAt } from "./hot_neurons.ts";
@@ -110,28 +114,32 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
   const { config, shard, rankIndex, tensors, isSilent, index } = input;
   const query = scale(shard.heads, config.headDim);
   const keyValue = scale(shard.kvHeads, config.headDim);
+  const value = scale(shard.kvHeads, config.valueDim);
+  const merged = scale(shard.heads, mergedHeadDim(config));
   const adds = rankIndex === 0; // what is added to a sum over ranks is added by one of them
-  const { feedForward, attentionGate: gate } = tensors;
-  const { gateCutoff } = config.layers[index];
-  const of = { layer: index, adds, isSilent, units: input.units, order: input.neuronOrder };
+  const { feedForward } = tensors;
+  const { curve, limits, gateCutoff } = config.layers[index];
+  const own = { order: input.neuronOrder, curve, limits };
+  const of = { layer: index, adds, isSilent, units: input.units, ...own };
   return {
     heads: shard.heads,
     kvHeads: shard.kvHeads,
     attentionNorm: norm(place, tensors.attentionNorm),
     ...tensors.latent
       ? planLatentHeads(place, tensors, { config, heads: shard.heads })
-      : ownHeads(place, tensors, { heads: shard.heads, query, keyValue }),
+      : ownHeads(place, tensors, { heads: shard.heads, query, key: keyValue, value }),
     queryNorm: headNorm(place, tensors.queryNorm, { rows: query, headDim: config.headDim }),
     keyNorm: headNorm(place, tensors.keyNorm, { rows: keyValue, headDim: config.headDim }),
-    valueNorm: headNorm(place, tensors.valueNorm, { rows: keyValue, headDim: config.headDim }),
+    valueNorm: headNorm(place, tensors.valueNorm, { rows: value, headDim: config.valueDim }),
     attentionSinks: tensors.attentionSinks && place.vector(tensors.attentionSinks, shard.heads),
     convolution: convolution(place, tensors.convolution, {
       own: query,
       channels: config.embeddingLength,
     }),
-    attentionGate: gate && place.matrix(gate.gate.matrix, rowsOfHeads(gate.gate, shard.heads)),
+    attentionGate: planGate(place, tensors.attentionGate, shard.heads),
+    innerNorm: tensors.innerNorm ? place.vector(tensors.innerNorm, merged) : null,
     attentionOutput: tensors.attentionOutput && place.matrix(tensors.attentionOutput, {
-      columns: scale(shard.heads, mergedHeadDim(config)),
+      columns: merged,
       takesBias: adds,
     }),
     stateSpace: tensors.stateSpace &&
@@ -165,16 +173,16 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
 function ownHeads(
   place: Placer,
   { query, key, value, attentionGate: gate }: LayerTensors,
-  own: { heads: Range; query: Range; keyValue: Range },
+  own: { heads: Range; query: Range; key: Range; value: Range },
 ): Pick<LayerPlan, "query" | "key" | "value" | "latent"> {
   const rows = gate?.query ? rowsOfHeads(gate.query, own.heads) : { rows: own.query };
   const plan = {
     query: query && place.matrix(query, rows),
-    key: key && place.matrix(key, { rows: own.keyValue }),
+    key: key && place.matrix(key, { rows: own.key }),
     latent: null,
   };
   if (value === key) return { ...plan, value: plan.key };
-  return { ...plan, value: value && place.matrix(value, { rows: own.keyValue }) };
+  return { ...plan, value: value && place.matrix(value, { rows: own.value }) };
 }
 
 /** Own rows of the weights, of which the model has one for each channel. */
@@ -196,6 +204,8 @@ interface BlockInput {
   readonly isSilent: boolean;
   readonly order: readonly Range[] | null;
   readonly units: Units | null;
+  readonly curve: XieluCurve | undefined;
+  readonly limits: LayerConfig["limits"];
 }
 
 /** Neurons whose weights are in memory, or come from a packed file as they are needed. */
@@ -203,7 +213,14 @@ function block(place: Placer, tensors: DenseTensors, by: BlockInput): DensePlan 
   const { units, layer, expert } = by;
   const unit = units?.numberOf(layer, expert) ?? null;
   const bundles = unit === null ? null : units!.streamed(unit);
-  if (unit === null || bundles === null) return { ...dense(place, tensors, by), unit };
+  const apart = {
+    innerNorm: tensors.innerNorm ? place.vector(tensors.innerNorm, by.neurons) : null,
+    curve: planCurve(place, layer, by.curve),
+    limit: (typeof expert === "number" ? by.limits?.experts : by.limits?.others) ?? null,
+  };
+  if (unit === null || bundles === null) {
+    return { ...dense(place, tensors, by), unit, ...apart };
+  }
   if (by.isSilent) requireNoBiases(tensors);
   const { neurons, adds } = by;
   const bare = withoutBiases(tensors);
@@ -231,6 +248,7 @@ function block(place: Placer, tensors: DenseTensors, by: BlockInput): DensePlan 
       up: tensors.up.bias && place.vector(tensors.up.bias, neurons),
       down: adds && tensors.down.bias ? place.vector(tensors.down.bias) : null,
     },
+    ...apart,
     predictor: null,
   };
 }
@@ -252,7 +270,7 @@ function requireNoBiases({ gate, up, down }: DenseTensors): void {
   }
 }
 
-/** The rank's share of a block, in memory as a whole. */
+/** The rank's share of a block, in memory as a whole, but for a norm inside of it and a curve. */
 export function dense(
   place: Placer,
   tensors: DenseTensors,
@@ -274,6 +292,7 @@ export function dense(
       hasSilentColumns,
       isTransposed,
     }),
+    ...{ innerNorm: null, curve: null, limit: null },
     predictor: null,
     threshold: null,
     gateCutoff: null,

@@ -30,8 +30,8 @@ export function headNorm(
 }
 
 /** True where norms need ones for weights. */
-export function hasPlainNorms({ outputNorm, layers }: ModelTensors): boolean {
-  return outputNorm.weight === null ||
+export function hasPlainNorms({ embeddingNorm, outputNorm, layers }: ModelTensors): boolean {
+  return outputNorm.weight === null || embeddingNorm?.weight === null ||
     layers.some(({ queryNorm, valueNorm }) =>
       queryNorm?.weight === null || valueNorm?.weight === null
     );

@@ -2,15 +2,19 @@
  * What a rank is to hold and where: plain data, made once before anything is allocated, posted to
  * the rank's thread, printable. Offsets are byte addresses in the arena they belong to.
  */
+import type { DensePlan, ExpertsPlan, SteppedDensePlan, StreamedPlan } from "./plan_blocks.ts";
 import type { ArenaPlan } from "../memory/arena.ts";
 import type { GpuPlan, LongSteps } from "./gpu/plan_types.ts";
 import type { AltUpPlan, LayerAltUpPlan } from "./plan_alt_up.ts";
-import type { ApartPlan, LayerInputPlan, TokenInputsPlan } from "./plan_inputs.ts";
+import type { LayerInputPlan, TokenInputsPlan } from "./plan_inputs.ts";
+import type { GatePlan } from "./plan_gate.ts";
 import type { LatentPlan, LatentWorkspace } from "./plan_latent.ts";
 import type { StateSpacePlan, StateWorkspace } from "./plan_state.ts";
 import type { Range, Shard } from "./shard.ts";
 import type { StreamPlan, StreamWorkspacePlan } from "./stream_types.ts";
 import type { WeightType } from "./weight_types.ts";
+
+export type * from "./plan_blocks.ts";
 
 /** Types of a cached key or value element; i16 has a scale per head and position. */
 export type KvType = "i16" | "f32";
@@ -74,81 +78,6 @@ export interface HeadNormPlan {
   readonly weight: VectorPlan | null;
 }
 
-/** Guesses which neurons fire: second · relu(first · residual stream). */
-export interface PredictorPlan {
-  /** Number of its layer. */
-  readonly layer: number;
-  /** This rank's share of the rows: what they give is exchanged. */
-  readonly first: MatrixPlan;
-  /** Rows of this rank's neurons. */
-  readonly second: MatrixPlan;
-}
-
-/** Neurons: rows of gate and up, columns of down. */
-export interface DensePlan {
-  readonly kind: "dense";
-  readonly gate: MatrixPlan | null;
-  readonly up: MatrixPlan;
-  readonly down: MatrixPlan;
-  /** Of all experts of a layer, or of none. */
-  readonly predictor: PredictorPlan | null;
-  /** Neurons whose activation, |act(gate)|, is not above this are left out; null: none for that. */
-  readonly threshold: number | null;
-  /** As a layer's in the model: where its gates are cut off; null: they are as they are. */
-  readonly gateCutoff: number | null;
-  /** Its neurons are silent as a rule, or by a threshold: single ones may be left out. */
-  readonly isSilent: boolean;
-  /** Number of the unit of a packed file that it is loaded from; null: tensors have their bytes. */
-  readonly unit: number | null;
-}
-
-export interface SteppedDensePlan {
-  readonly block: DensePlan;
-  /** Of the steps in which they are computed. */
-  readonly tokens: Range;
-}
-
-/**
- * Neurons whose weights lie in a packed file, of which only those are in memory that were needed
- * lately: src/rank/streamed_block.ts.
- */
-export interface StreamedPlan {
-  readonly kind: "streamed";
-  /** Number of the unit in the packed file. */
-  readonly unit: number;
-  /** Of the unit, this rank's. */
-  readonly neurons: Range;
-  /** The rows of all gates, where they are resident; null: a gate comes with its bundle. */
-  readonly gate: MatrixPlan | null;
-  /** Where factors of own columns of down are, and their bytes; 0 where rows have theirs. */
-  readonly factorsOffsetBytes: number;
-  readonly factorsSizeBytes: number;
-  /** Where parts of a bundle begin in its slot; gate null: it is resident, or there is none. */
-  readonly inSlot: { readonly gate: number | null; readonly up: number; readonly down: number };
-  /** The whole unit, without biases, in a place that all units of the arena share. */
-  readonly staged: DensePlan;
-  /** Own ones, always in memory. */
-  readonly biases: Readonly<Record<"gate" | "up" | "down", VectorPlan | null>>;
-  readonly predictor: PredictorPlan | null;
-}
-
-/** A share of every expert. */
-export interface ExpertsPlan {
-  readonly kind: "experts";
-  /** The whole router, on every rank, so that all choose alike without a join; F32 or float. */
-  readonly router: MatrixPlan;
-  readonly choiceBias: VectorPlan | null;
-  readonly experts: readonly (DensePlan | StreamedPlan)[];
-  /** [experts, d], on the rank that adds what is added to sums; null: none, or not here. */
-  readonly downBiases: VectorPlan | null;
-  readonly shared: DensePlan | StreamedPlan | null;
-  readonly sharedGate: MatrixPlan | null;
-  /** [experts], or null. */
-  readonly scales: VectorPlan | null;
-  /** Null: router, experts and the shared one read the same, and are added up. */
-  readonly apart: ApartPlan | null;
-}
-
 /** A layer's share: it lies in one arena as a whole, or on the GPU. */
 export interface LayerPlan {
   readonly arena: number;
@@ -170,7 +99,9 @@ export interface LayerPlan {
   /** Null: the layer attends. weights: [taps, channels], own ones, as many as queries have. */
   readonly convolution: { readonly taps: number; readonly weights: VectorPlan } | null;
   /** Makes what own heads are gated by; null: they are not. */
-  readonly attentionGate: MatrixPlan | null;
+  readonly attentionGate: GatePlan | null;
+  /** Weights of the norm of what own heads give; null: none. */
+  readonly innerNorm: VectorPlan | null;
   readonly attentionOutput: MatrixPlan | null;
   /** Null: the layer keeps none. */
   readonly stateSpace: StateSpacePlan | null;
@@ -233,7 +164,10 @@ export interface WorkspacePlan {
   readonly attentionQ8: number;
   /** Null where no layer keeps states. */
   readonly states: StateWorkspace | null;
-  /** Σ squares of own queries and of own keys, [2, n], read by all ranks; then factors, [2, n]. */
+  /**
+   * Σ squares of own queries and of own keys, or of what own heads and own neurons give, [2, n],
+   * read by all ranks; then factors, [2, n].
+   */
   readonly squares: number;
   /** [n, neurons] each; neurons of the dense block or of the largest expert. */
   readonly gate: number;

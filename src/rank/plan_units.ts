@@ -75,10 +75,14 @@ export class UnitPlan implements Units {
     return unit < this.options.residentUnits ? null : this.options.units[unit];
   }
 
-  /** Neurons of a stripe of each kind of unit: ranks are cut between stripes. */
-  get stripes(): { dense: number; expert: number; shared: number } {
+  /**
+   * Neurons of a stripe of each kind of unit: ranks are cut between stripes. layer: one that is not
+   * like the others; null: all are alike.
+   */
+  stripesOf(layer: number | null): { dense: number; expert: number; shared: number } {
+    const units = this.options.units.filter((unit) => layer === null || unit.layer === layer);
     const stripeOf = (isKind: (unit: BundleUnit) => boolean) => {
-      const lengths = this.options.units.filter(isKind).map((unit) => unit.neurons / unit.stripes);
+      const lengths = units.filter(isKind).map((unit) => unit.neurons / unit.stripes);
       return Math.max(1, ...lengths);
     };
     return {

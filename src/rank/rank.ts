@@ -9,8 +9,10 @@ import { AltUp } from "./alt_up.ts";
 import { AttentionBlock } from "./attention_block.ts";
 import { ConvolutionBlock, convolves } from "./convolution_block.ts";
 import { FeedForwardBlock } from "./feed_forward_block.ts";
+import { hasInnerNorm } from "./bound_blocks.ts";
 import { bindNorm, type Norm } from "./bound_norm.ts";
 import { bindLayer, type Layer } from "./layer.ts";
+import { HEADS, NEURONS } from "./inner_norms.ts";
 import { LayerInputs, type TokenRows } from "./layer_inputs.ts";
 import { LayerTally, neuronsAsked } from "./layer_tally.ts";
 import { Observer } from "./observer.ts";
@@ -52,6 +54,9 @@ export class Rank implements RankSteps<Layer> {
   readonly #streaming: Streaming | null;
   readonly #tally: LayerTally;
   readonly #usedCount: number;
+  /** Of norms inside of blocks: which squares, and of how many numbers. */
+  readonly #innerHeads: { readonly row: number; readonly width: number };
+  readonly #innerNeurons: { readonly row: number; readonly width: number };
 
   constructor(input: RankInput) {
     const { config, plans, control } = input;
@@ -82,6 +87,8 @@ export class Rank implements RankSteps<Layer> {
     this.#streaming = streaming;
     this.#tally = new LayerTally(this.plan, memories[0]);
     this.#usedCount = config.experts?.usedCount ?? 0;
+    this.#innerHeads = { row: HEADS, width: config.headCount * config.headDim };
+    this.#innerNeurons = { row: NEURONS, width: config.feedForwardLength };
     this.#feedForward = new FeedForwardBlock(state, {
       residual,
       control,
@@ -181,16 +188,19 @@ export class Rank implements RankSteps<Layer> {
     this.#tally.end(layer.index, asked, 0);
   }
 
-  joinAttention({ altUp, attentionNorm, attentionPostNorm }: Layer): boolean {
+  joinAttention({ altUp, attentionNorm, attentionPostNorm, innerNorm }: Layer): boolean {
     if (altUp !== null) this.#altUp!.makeBypass(altUp, attentionNorm);
-    if (!this.#residual.join(attentionPostNorm)) return false;
+    const inner = innerNorm === 0 ? null : this.#innerHeads;
+    if (!this.#residual.join(attentionPostNorm, inner)) return false;
     if (altUp !== null) this.#altUp!.addBypass();
     return true;
   }
 
   joinFeedForward(layer: Layer): boolean {
     const { feedForward: block, feedForwardPostNorm: norm } = layer;
-    if (block?.kind !== "experts" || block.apart === null) return this.#residual.join(norm);
+    if (block?.kind !== "experts" || block.apart === null) {
+      return this.#residual.join(norm, hasInnerNorm(block) ? this.#innerNeurons : null);
+    }
     return this.#residual.joinBeside(block.apart.expertsPostNorm, norm);
   }
 

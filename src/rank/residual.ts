@@ -4,6 +4,7 @@
  */
 import type { Control } from "../memory/control.ts";
 import type { Norm } from "./bound_norm.ts";
+import { rootFactors } from "./inner_norms.ts";
 import { type Activations, type Matrix, project, quantize, readsQ8 } from "./matrix.ts";
 import type { StepState } from "./step_state.ts";
 
@@ -31,7 +32,11 @@ export class Residual {
 
   /** to = norm(from), n rows of embeddingStride; `to` may be `from`. */
   normalize(from: number, norm: Norm, to: number, n: number): void {
-    const { kernels, config, plan, space, fractions: { epsilon } } = this.#state;
+    this.#normalizeBy(this.#state.fractions.epsilon, from, norm, to, n);
+  }
+
+  #normalizeBy(epsilon: number, from: number, norm: Norm, to: number, n: number): void {
+    const { kernels, config, plan, space } = this.#state;
     const { embeddingLength: d, norm: { kind } } = config;
     const stride = plan.strides.embedding;
     const weight = norm.weight || space.ones;
@@ -174,10 +179,11 @@ export class Residual {
 
   /**
    * residual += norm(residualScale · Σ partials over ranks); norm null: just the sum. Sums are in
-   * rank order on every rank, so that all copies of the stream stay equal bit for bit.
+   * rank order on every rank, so that all copies of the stream stay equal bit for bit. inner: of a
+   * norm inside of the block, whose factors the sum lacks.
    * @returns false when the leader aborted the step.
    */
-  join(norm: Norm | null): boolean {
+  join(norm: Norm | null, inner: { row: number; width: number } | null = null): boolean {
     const { kernels, config, plan, space, views, arena, n, fractions } = this.#state;
     const { embeddingLength: d } = config;
     const scale = fractions.residualScale;
@@ -185,13 +191,19 @@ export class Residual {
     if (this.#isEmpty) this.clear();
     if (scale !== 1) kernels.scale_f32(this.#state.partial, stride, n, d, scale);
     if (!this.#meet()) return false;
-    if (norm === null) {
+    if (norm === null && inner === null) {
       this.#addPartials(space.residual);
     } else {
       // What the blocks read is not needed any more: its place takes the sum.
       views.normed[arena].fill(0);
       this.#addPartials(space.normed);
-      this.normalize(space.normed, norm, space.normed, n);
+      if (inner !== null) {
+        const factors = rootFactors(this.#state, inner.row, inner.width);
+        kernels.scale_rows_f32(space.normed, stride, factors, n, d);
+      }
+      if (norm !== null) {
+        this.#normalizeBy(fractions.postEpsilon, space.normed, norm, space.normed, n);
+      }
       kernels.add_f32(space.residual, stride, space.normed, stride, n, d);
     }
     return true;

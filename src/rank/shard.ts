@@ -284,8 +284,10 @@ export function cut(total: number, by: { parts: number; part: number; unit: numb
 
 /** Fewest heads whose width is a whole number of blocks. */
 function headsPerBlock(config: ModelConfig, block: number): number {
+  const dim = mergedHeadDim(config);
+  check(dim >= 0, "heads have a width");
   let heads = 1;
-  while ((heads * mergedHeadDim(config)) % block !== 0) heads++;
+  while ((heads * dim) % block !== 0) heads++;
   return heads;
 }
 

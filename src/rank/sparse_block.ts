@@ -9,6 +9,7 @@
 import { check } from "../base/check.ts";
 import { countsView, SKIPPED_BYTES, SKIPPED_NEURONS } from "./counts.ts";
 import type { Dense } from "./bound_blocks.ts";
+import { weighListed } from "./inner_norms.ts";
 import { activateListed, multiplyListed } from "./listed.ts";
 import { type Activations, type Matrix, project } from "./matrix.ts";
 import { activateNeurons, aloneKernel } from "./neurons.ts";
@@ -142,6 +143,7 @@ export class SparseBlock {
     const { kernels } = this.#state;
     const { down, up: { rowCount } } = block;
     const hidden = activateNeurons(this.#state, block, x, 1);
+    check(block.innerNorm === 0, "what is normalised inside of a block is gated, without biases");
     if (weights !== 0) kernels.scale_rows_f32(hidden.f32, hidden.stride, weights, 1, rowCount);
     const read = down.layout === "neurons"
       ? this.#residual.addFired(down, 0, hidden.f32, rowCount, rows)
@@ -176,7 +178,10 @@ export class SparseBlock {
     weights: number,
   ): void {
     const { kernels } = this.#state;
-    const { down } = block;
+    const { down, innerNorm, up } = block;
+    if (innerNorm !== 0) {
+      weighListed(this.#state, innerNorm, { list, values, count, rows, neurons: up.rowCount });
+    }
     if (weights !== 0) kernels.scale_rows_f32(values, count, weights, 1, count);
     const read = down.layout === "neurons"
       ? this.#residual.addFired(down, list, values, count, rows)

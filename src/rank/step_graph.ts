@@ -69,7 +69,7 @@ export type StepTensor = (typeof STEP_TENSORS)[number];
  *  - streams: all residual streams, as residual;
  *  - gate.moments: others read them until the join behind the neurons;
  *  - token.inputs: others read it until the step's last layer;
- *  - squares, state.exchange: others read them until the join after attention;
+ *  - squares, state.exchange: others read them until the join behind the one that they come with;
  *  - tokens, counts, recall: written once, or added to, over all steps;
  *  - ones, slopes: written once, when the rank starts;
  *  - tables: the leader writes them between steps, where they change.

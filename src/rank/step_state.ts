@@ -60,10 +60,13 @@ export interface Inputs {
  */
 export interface Fractions {
   readonly epsilon: number;
+  /** Of norms of what blocks add. */
+  readonly postEpsilon: number;
   readonly attentionScale: number;
   readonly attentionSoftCap: number;
   readonly embeddingScale: number;
   readonly projectionClamp: number;
+  readonly valueScale: number;
   readonly residualScale: number;
   /** 1 / √d. */
   readonly routerScale: number;
@@ -143,6 +146,11 @@ export class StepState {
     const { ones, slopes } = this.plan.workspaces[arena];
     const { headCount, alibiMaxBias } = this.config;
     if (ones > 0) floats(memory, ones, onesLength(this.config)).fill(1);
+    for (const { arena: its, feedForward: block } of this.plan.layers) {
+      if (its !== arena || block === null || block.kind === "experts") continue;
+      const { curve } = block;
+      if (curve !== null) floats(memory, curve.offsetBytes, 4).set(curve.values);
+    }
     if (slopes > 0) floats(memory, slopes, headCount).set(alibiSlopes(headCount, alibiMaxBias));
   }
 
@@ -251,10 +259,12 @@ function inputsOf(space: WorkspacePlan, plan: RankPlan): Inputs {
 function boxedFractions(config: ModelConfig): Fractions {
   const boxed: Record<keyof Fractions, number | null> = {
     epsilon: null,
+    postEpsilon: null,
     attentionScale: null,
     attentionSoftCap: null,
     embeddingScale: null,
     projectionClamp: null,
+    valueScale: null,
     residualScale: null,
     routerScale: null,
     logitScale: null,
@@ -264,10 +274,12 @@ function boxedFractions(config: ModelConfig): Fractions {
     belowFiring: null,
   };
   boxed.epsilon = config.norm.epsilon;
+  boxed.postEpsilon = config.norm.postEpsilon ?? config.norm.epsilon;
   boxed.attentionScale = config.attentionScale;
   boxed.attentionSoftCap = config.attentionSoftCap;
   boxed.embeddingScale = config.embeddingScale;
   boxed.projectionClamp = config.projectionClamp;
+  boxed.valueScale = config.valueScale;
   boxed.residualScale = config.residualScale;
   boxed.routerScale = 1 / Math.sqrt(config.embeddingLength);
   boxed.logitScale = config.logitScale;

@@ -31,6 +31,7 @@ import {
 } from "./counts.ts";
 import { GatesFirst } from "./gates_first.ts";
 import type { GatePart, Streamed } from "./bound_blocks.ts";
+import { weighListed } from "./inner_norms.ts";
 import { multiplyListed, multiplyUps } from "./listed.ts";
 import { type Activations, project } from "./matrix.ts";
 import type { Residual } from "./residual.ts";
@@ -158,6 +159,12 @@ export class StreamedBlock {
     this.#by.streams[this.#state.arena].cache.unpinAll(lane.slots, listed);
     const { kernels } = this.#state;
     const { values } = fired.at;
+    const { innerNorm } = block.staged;
+    if (innerNorm !== 0) {
+      weighListed(this.#state, innerNorm, {
+        ...{ list: fired.at.ids, values, count, rows, neurons: block.count },
+      });
+    }
     if (weights !== 0) kernels.scale_rows_f32(values, count, weights, 1, count);
     // What was all present is in order, as it was listed.
     if (isWhole && block.downSlots.layout === "neurons") {

@@ -2,6 +2,7 @@
  * Formulas beside those of ops.ts: activations, the norms that not every model has, scales, soft
  * caps, rows by a list. Plain loops, f64; the judges of the kernels of the same names.
  */
+import type { XieluCurve } from "../model/mod.ts";
 import type { Numbers } from "./ops.ts";
 
 /** What a neuron does with its input. */
@@ -33,6 +34,14 @@ export function activation(name: ActivationName, x: number): number {
       return gate / (1 + Math.exp(-SWIGLU_STEEPNESS * gate));
     }
   }
+}
+
+/** p·x² + b·x where x > 0, else n·(exp(min(x, e)) − 1 − x) + b·x. */
+export function xielu(
+  x: number,
+  { negative: n, positive: p, linear: b, least: e }: XieluCurve,
+): number {
+  return b * x + (x > 0 ? p * x * x : n * (Math.expm1(Math.min(x, e)) - x));
 }
 
 /** act(x[i]). */

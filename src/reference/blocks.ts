@@ -8,12 +8,24 @@ import type {
   DenseTensors,
   ExpertTensors,
   HeadNormTensors,
+  LayerConfig,
   MatrixTensor,
   ModelConfig,
   NormTensors,
+  SwigluLimit,
+  VectorTensor,
+  XieluCurve,
 } from "../model/mod.ts";
-import { activate, activateMul, cutBelow, cutOffRows, layerNorm } from "./activation_ops.ts";
-import { add, addBias, matmul, rmsNorm } from "./ops.ts";
+import {
+  activate,
+  activateMul,
+  clamp,
+  cutBelow,
+  cutOffRows,
+  layerNorm,
+  xielu,
+} from "./activation_ops.ts";
+import { add, addBias, matmul, type Numbers, rmsNorm } from "./ops.ts";
 import { chooseExperts, sigmoid } from "./routing.ts";
 import type { ReferenceWeights } from "./weights.ts";
 
@@ -32,6 +44,10 @@ export interface FeedForwardInputs {
   readonly threshold?: number;
   /** As a layer's: where dense neurons' gates are cut off. */
   readonly gateCutoff?: number;
+  /** Of the layer's xIELU. */
+  readonly curve?: XieluCurve;
+  /** Of the layer's SwiGLU. */
+  readonly limits?: LayerConfig["limits"];
 }
 
 /** Blocks of one model. */
@@ -56,10 +72,19 @@ export class ReferenceBlocks {
     return matrix.bias === null ? product : addBias(product, this.#weights.vector(matrix.bias));
   }
 
+  /** The same of what a block adds to the residual stream. */
+  postNorm(x: Float64Array, tensors: NormTensors | null): Float64Array {
+    return this.norm(x, tensors, this.#config.norm.postEpsilon);
+  }
+
   /** norm(x), [n, d]; x itself where the model has no norm. */
-  norm(x: Float64Array, tensors: NormTensors | null): Float64Array {
+  norm(
+    x: Float64Array,
+    tensors: NormTensors | null,
+    epsilon = this.#config.norm.epsilon,
+  ): Float64Array {
     if (tensors === null) return x;
-    const { kind, epsilon } = this.#config.norm;
+    const { kind } = this.#config.norm;
     const width = this.#config.embeddingLength;
     const weight = tensors.weight ? this.#weights.vector(tensors.weight) : ones(width);
     const bias = tensors.bias && this.#weights.vector(tensors.bias);
@@ -80,21 +105,27 @@ export class ReferenceBlocks {
     return normalised.map((value, i) => value * weight[i % weight.length]);
   }
 
+  /** What heads or neurons give together, normalised, [n, weights]; or as it is. */
+  innerNorm(x: Float64Array, weight: VectorTensor | undefined): Float64Array {
+    if (weight === undefined) return x;
+    return rmsNorm(x, this.#weights.vector(weight), this.#config.norm.epsilon);
+  }
+
   /** What the block adds to the residual stream, [n, d]. */
   feedForward(
-    { h, layerInput, residual, ...by }: FeedForwardInputs,
+    { h, layerInput, residual, limits, ...by }: FeedForwardInputs,
     tensors: DenseTensors | ExpertTensors,
     show: Show,
   ): Float64Array {
     if (tensors.kind === "dense") {
       const predicted = this.#usesPredictors ? this.#predict(residual, tensors) : null;
-      return this.#dense(h, tensors, show, { predicted, ...by });
+      return this.#dense(h, tensors, show, { predicted, limit: limits?.others, ...by });
     }
     if (tensors.apart !== null) return this.#mixApart({ h, residual }, tensors, tensors.apart);
     const { experts } = this.#config;
     const reads = experts?.routerInput === "layerInput" ? layerInput : h;
     const router = show("router", this.project(reads, tensors.router));
-    return this.#mix({ h, residual, router }, tensors);
+    return this.#mix({ h, residual, router }, tensors, limits);
   }
 
   /** post(shared(norm(x))) + post(experts(norm(x))), chosen by a third norm of x over √d. */
@@ -128,25 +159,31 @@ export class ReferenceBlocks {
     h: Float64Array,
     tensors: DenseTensors,
     show: Show,
-    by: { predicted?: Float64Array | null; threshold?: number; gateCutoff?: number } = {},
+    by: Pick<FeedForwardInputs, "threshold" | "gateCutoff" | "curve"> & {
+      predicted?: Float64Array | null;
+      limit?: SwigluLimit | null;
+    } = {},
   ): Float64Array {
-    const { predicted, threshold, gateCutoff } = by;
+    const { predicted, threshold, gateCutoff, curve, limit } = by;
     const { activation, activatesUp, firingThreshold } = this.#config.feedForward;
     const decide = (x: Float64Array) => firingThreshold > 0 ? cutBelow(x, firingThreshold) : x;
     const cutOff = (x: Float64Array) =>
       gateCutoff === undefined ? x : cutOffRows(x, tensors.up.rows, gateCutoff);
     const gate = tensors.gate && decide(show("gate", cutOff(this.project(h, tensors.gate))));
     const product = show("up", this.project(h, tensors.up));
-    const up = activatesUp ? activate(activation, product) : product;
-    const neurons = gate
+    const act = (x: Numbers) => activation === "xielu" ? bend(x, curve) : activate(activation, x);
+    const up = activatesUp ? act(product) : product;
+    const neurons = gate && limit
+      ? act(gate).map((value, i) => Math.min(value, limit.gate) * clamp([up[i]], limit.up)[0])
+      : gate && activation !== "xielu"
       ? activateMul(activation, gate, up)
-      : activate(activation, decide(product));
+      : act(decide(product));
     const isQuiet = threshold === undefined
       ? () => false
-      : (i: number) => Math.abs(activate(activation, [(gate ?? product)[i]])[0]) <= threshold;
+      : (i: number) => Math.abs(act([(gate ?? product)[i]])[0]) <= threshold;
     const kept = neurons.map((value, i) => isQuiet(i) || predicted?.[i] === 0 ? 0 : value);
-    const hidden = show("neurons", kept);
-    const { down, isDownTransposed } = tensors;
+    const { down, isDownTransposed, innerNorm } = tensors;
+    const hidden = this.innerNorm(show("neurons", kept), innerNorm);
     if (!isDownTransposed) return this.project(hidden, down);
     const out = matmul(this.#weights.transposed(down), hidden, down.rows);
     return down.bias === null ? out : addBias(out, this.#weights.vector(down.bias));
@@ -156,6 +193,7 @@ export class ReferenceBlocks {
   #mix(
     { h, residual, router }: Record<"h" | "residual" | "router", Float64Array>,
     tensors: ExpertTensors,
+    limits?: LayerConfig["limits"],
   ): Float64Array {
     const { embeddingLength: width, experts } = this.#config;
     check(experts !== null, "a dense model has no experts");
@@ -183,7 +221,8 @@ export class ReferenceBlocks {
           ? [weight, 1]
           : [1, weight];
         const reads = token.map((value) => value * before);
-        const part = this.#dense(reads, dense, (_, data) => data, { predicted });
+        const limit = dense === tensors.shared ? limits?.others : limits?.experts;
+        const part = this.#dense(reads, dense, (_, data) => data, { predicted, limit });
         for (let i = 0; i < width; i++) {
           out[t * width + i] += behind * (part[i] + (bias?.[i] ?? 0));
         }
@@ -197,6 +236,12 @@ export class ReferenceBlocks {
     if (sharedGate === null) return this.#config.experts?.sharedWeight ?? 1;
     return sigmoid(this.project(token, sharedGate)[0]);
   }
+}
+
+/** xIELU of x[i]. */
+function bend(x: Numbers, curve: XieluCurve | undefined): Float64Array {
+  check(curve !== undefined, "layers with xIELU have curves");
+  return Float64Array.from(x, (value) => xielu(value, curve));
 }
 
 function ones(length: number): Float32Array {

@@ -10,6 +10,7 @@ import {
   configOf,
   describeModel,
   fillRopeTable,
+  growthAt,
   headMatrices,
   type HeadNormTensors,
   type LayerTensors,
@@ -142,7 +143,7 @@ export class ReferenceModel {
     const scaled = (part: Float64Array) => part.map((value) => value * residualScale);
 
     const attends = show("attention norm", blocks.norm(x, tensors.attentionNorm));
-    const attended = blocks.norm(this.#mix(attends, index, place), tensors.attentionPostNorm);
+    const attended = blocks.postNorm(this.#mix(attends, index, place), tensors.attentionPostNorm);
     const sum = add(x, scaled(attended));
     const y = show("attention out", addBypass(sum, attends, tensors.altUp, this.#parts));
     if (tensors.feedForward === null) return y;
@@ -152,11 +153,11 @@ export class ReferenceModel {
       : blocks.norm(y, tensors.feedForwardNorm);
     const h = show("feed-forward norm", reads);
     const residual = hasParallelBlocks ? x : y;
-    const { gateCutoff } = this.config.layers[index];
+    const { gateCutoff, curve, limits } = this.config.layers[index];
     const threshold = this.#thresholds[index];
-    const inputs = { h, layerInput: x, residual, threshold, gateCutoff };
+    const inputs = { h, layerInput: x, residual, threshold, gateCutoff, curve, limits };
     const neurons = blocks.feedForward(inputs, tensors.feedForward, show);
-    const fed = blocks.norm(neurons, tensors.feedForwardPostNorm);
+    const fed = blocks.postNorm(neurons, tensors.feedForwardPostNorm);
     return show("feed-forward out", add(y, scaled(fed)));
   }
 
@@ -183,7 +184,8 @@ export class ReferenceModel {
    * norm is taken last.
    */
   #attend(h: Float64Array, index: number, place: Place): Float64Array {
-    const { headCount, layers, normalizesTurnedHeads } = this.config;
+    const { layers, normalizesTurnedHeads } = this.config;
+    const { headCount } = configOf(this.config, index);
     const { kvHeads, keyDim, valueDim } = this.#heads(index);
     const tensors = this.#tensors.layers[index];
     const blocks = this.#blocks;
@@ -199,7 +201,8 @@ export class ReferenceModel {
     const hasKeys = keysOf === index;
     const v = hasKeys ? show("value", blocks.headNorm(value, tensors.valueNorm, valueDim)) : value;
     const ofQuery = { headDim: keyDim, heads: headCount, rope: queryRope };
-    const q = show("query", turned(query, tensors.queryNorm, ofQuery));
+    const grown = this.#grow(query, ofQuery.heads * keyDim, place.fromPosition);
+    const q = show("query", turned(grown, tensors.queryNorm, ofQuery));
 
     const cache = this.#caches[keysOf];
     const kept = place.fromPosition * kvHeads;
@@ -225,15 +228,25 @@ export class ReferenceModel {
       },
       ...tensors.attentionSinks && { sinks: this.#weights.vector(tensors.attentionSinks) },
     });
-    const gated = gateHeads(show("heads", heads), h, tensors.attentionGate, blocks);
-    return blocks.project(gated, tensors.attentionOutput!);
+    const counted = heads.map((value) => value * this.config.valueScale);
+    const gated = gateHeads(show("heads", counted), h, tensors.attentionGate, blocks);
+    return blocks.project(blocks.innerNorm(gated, tensors.innerNorm), tensors.attentionOutput!);
+  }
+
+  /** Queries [n, width] as long as their positions make them. */
+  #grow(query: Float64Array, width: number, fromPosition: number): Float64Array {
+    const { queryTemperature: temperature } = this.config;
+    if (temperature === null) return query;
+    return query.map((value, i) =>
+      value * growthAt(fromPosition + Math.floor(i / width), temperature)
+    );
   }
 
   /** Of the model as it is defined: with latents all heads have keys and values of their own. */
   #heads(layer: number): { kvHeads: number; keyDim: number; valueDim: number } {
-    const { latent, headCount, headCountKv, headDim } = configOf(this.config, layer);
+    const { latent, headCount, headCountKv, headDim, valueDim } = configOf(this.config, layer);
     return latent === null
-      ? { kvHeads: headCountKv, keyDim: headDim, valueDim: headDim }
+      ? { kvHeads: headCountKv, keyDim: headDim, valueDim }
       : { kvHeads: headCount, keyDim: ownKeyDim(latent), valueDim: latent.valueDim };
   }
 

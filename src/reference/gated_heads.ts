@@ -1,6 +1,7 @@
 /** Heads whose outcome is gated, and rows of heads that do not lie side by side. */
 import type { AttentionGate, HeadRows } from "../model/mod.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
+import { softplus } from "./state_space.ts";
 import { sigmoid } from "./routing.ts";
 
 type Projecting = Pick<ReferenceBlocks, "project">;
@@ -18,7 +19,10 @@ export function projectHeads(
   );
 }
 
-/** heads ⊙ sigmoid(gate · h), [n, heads · headDim]; where nothing is gated, the heads. */
+/**
+ * heads ⊙ act(gate · h), [n, heads · headDim], of gates of each dimension or of each head; where
+ * nothing is gated, the heads.
+ */
 export function gateHeads(
   heads: Float64Array,
   h: Float64Array,
@@ -27,5 +31,7 @@ export function gateHeads(
 ): Float64Array {
   if (by === null) return heads;
   const gates = projectHeads(h, by.gate, blocks);
-  return heads.map((value, i) => value * sigmoid(gates[i]));
+  const act = by.activation === "sigmoid" ? sigmoid : softplus;
+  const each = heads.length / gates.length;
+  return heads.map((value, i) => value * act(gates[Math.floor(i / each)]));
 }

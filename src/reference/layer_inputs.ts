@@ -2,6 +2,7 @@
  * What tokens give layers beside the residual stream, and what ends a layer: plain formulas. Knows
  * no attention and no neurons.
  */
+import { check } from "../base/check.ts";
 import type { LayerTensors, ModelConfig, TokenInputTensors } from "../model/mod.ts";
 import { activateMul } from "./activation_ops.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
@@ -59,6 +60,7 @@ export function endLayer(
     const own = gate.map((_, i) =>
       given[(Math.floor(i / length) * blockCount + layer) * length + i % length]
     );
+    check(activation !== "xielu", "no family has inputs of layers and curves");
     const hidden = activateMul(activation, gate, own);
     const made = blocks.norm(blocks.project(hidden, input.output), input.norm);
     if (altUp !== null) return [x, ...others.map((each) => add(each, made))];

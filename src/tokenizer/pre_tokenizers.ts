@@ -75,6 +75,10 @@ const ASCII_MARK = String.raw`[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_\x60{|}~]`;
 const DEEPSEEK3 = String.raw`${ASCII_MARK}[A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+|` +
   String.raw` ?[\p{P}\p{S}]+[\r\n]*|${BREAKS}|${SPACES}`;
 
+/** The same of Spark X2.5: line breaks one by one. */
+const SPARK = String.raw`${ASCII_MARK}[A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+|` +
+  String.raw` ?[\p{P}\p{S}]+|[\r\n]|${SPACES}`;
+
 /** Letters with case as Unicode 10 or so knew them: DeepSeek's first models list them. */
 const CASED = String.raw`A-Za-z\u00b5\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u01ba\u01bc-\u01bf` +
   String.raw`\u01c4-\u0293\u0295-\u02af\u0370-\u0373\u0376\u0377\u037b-\u037d\u037f\u0386` +
@@ -222,6 +226,7 @@ const FAMILIES: readonly Family[] = [
     ignoresMerges: true,
   },
   { names: ["ufakzeka"], stages: [uncontracted(DIGIT)] },
+  { names: ["spark2_5"], stages: [DIGIT, CHINESE_OR_KANA, SPARK] },
   { names: ["laguna"], stages: [String.raw`[^\n]+|\n+`, gpt4(DIGIT)] },
   {
     names: ["jais-2"],

@@ -35,6 +35,8 @@ const DECIDED_SEEDS: Partial<Record<TinyFamilyName, number>> = {
   "granitehybrid-moe": 2,
   "qwen35moe": 3,
   "qwen3next": 4,
+  "laguna": 2,
+  "laguna-unwindowed": 9,
 };
 /** States carry on what rounding has made different; llama.cpp's logits are as far away: 5e-3. */
 const Q8_0_NMSE: Partial<Record<TinyFamilyName, number>> = {

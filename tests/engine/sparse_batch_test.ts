@@ -29,6 +29,7 @@ const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
   ["bamboo in F16", { architecture: "bamboo", type: "F16" }, {}],
   ["bamboo with transposed down", { architecture: "bamboo", type: "Q4_0", magic: "PWRI" }, {}],
   ["arcee, which has no gates", { architecture: "arcee", type: "Q4_0" }, {}],
+  ["neurons that are normalised", { architecture: "bitnet-b1.58", type: "Q8_0" }, {}],
   ["smallthinker", { architecture: "smallthinker", type: "Q4_0" }, {}],
   ["a dReLU mixture", { architecture: "drelu-moe", type: "Q8_0" }, {}],
   ["predicted neurons", { ...PREDICTED, architecture: "bamboo", type: "Q8_0" }, PREDICTS],
@@ -57,6 +58,7 @@ const ON_DISK: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
     ...PREDICTS,
     streaming: { ...FEW_SLOTS, hasResidentGates: false, slotCount: 320, residentUnits: 2 },
   }],
+  ["that are normalised", { architecture: "bitnet-b1.58", type: "Q4_0" }, { streaming: FEW_SLOTS }],
   ["that all fire", { architecture: "llama", type: "Q4_0" }, { streaming: FEW_SLOTS }],
 ];
 

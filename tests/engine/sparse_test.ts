@@ -12,7 +12,7 @@ import { Rng } from "../support/rng.ts";
 import { sharedPath, sharedTest } from "../support/shared.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 
-const FAMILIES = ["relu-llama", "bamboo", "arcee", "nemotron"] as const;
+const FAMILIES = ["relu-llama", "bamboo", "arcee", "nemotron", "bitnet-b1.58"] as const;
 const FLOATS = ["F32", "F16"] as const;
 const QUANTS = ["Q8_0", "Q4_0"] as const;
 const IDS = Array.from({ length: 21 }, ((rng) => () => rng.int(256))(new Rng(8)));

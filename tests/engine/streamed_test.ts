@@ -57,11 +57,23 @@ Deno.test("bamboo with transposed down answers the same from disk as from memory
 Deno.test("a mixture of ReLU experts answers the same from disk as from memory", () =>
   eachBudget({ architecture: "smallthinker", type: "Q4_0", blockCount: 3 }));
 
+Deno.test("neurons that are normalised answer the same from disk as from memory", () =>
+  eachBudget({ architecture: "bitnet-b1.58", type: "Q4_0", blockCount: 4 }));
+
 Deno.test("a model whose neurons all fire answers the same from disk as from memory", () =>
   eachBudget({ architecture: "llama", type: "Q4_0", blockCount: 4 }, false));
 
 Deno.test("layers that convolve or keep states answer the same from disk as from memory", async () => {
-  for (const architecture of ["lfm2", "lfm2moe", "granitehybrid-moe", "nemotron_h"] as const) {
+  for (
+    const architecture of [
+      "lfm2",
+      "lfm2moe",
+      "granitehybrid-moe",
+      "nemotron_h",
+      "deci",
+      "apertus",
+    ] as const
+  ) {
     await eachBudget({ architecture, type: "Q4_0" }, false);
   }
 });

@@ -4,6 +4,7 @@
  */
 import type { TinyFamilyName } from "../support/tiny_families.ts";
 import { LAYERED_GREEDY } from "./tiny_layered.ts";
+import { RARER_GREEDY } from "./tiny_rarer.ts";
 import { WIDER_GREEDY } from "./tiny_greedy_wider.ts";
 
 /** The reference's greedy ids after the first 12 of the prompt. */
@@ -105,4 +106,5 @@ export const TINY_GREEDY: Readonly<Record<TinyFamilyName, readonly number[]>> = 
   "cohere2moe": [39, 489, 188, 356, 503, 241, 143, 186, 186, 263, 39, 202],
   ...WIDER_GREEDY,
   ...LAYERED_GREEDY,
+  ...RARER_GREEDY,
 };

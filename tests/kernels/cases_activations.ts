@@ -1,6 +1,12 @@
 /** What neurons do: every activation, alone and times a second input. */
 import { assert } from "@std/assert";
-import { activate, activateMul, type ActivationName } from "../../src/reference/activation_ops.ts";
+import type { XieluCurve } from "../../src/model/types.ts";
+import {
+  activate,
+  activateMul,
+  type ActivationName,
+  xielu,
+} from "../../src/reference/activation_ops.ts";
 import { Rng } from "../support/rng.ts";
 import type { TestArena } from "./arena.ts";
 import type { KernelCase } from "./cases.ts";
@@ -22,6 +28,20 @@ const GATES: KernelCase = {
 
 export const activationCases: readonly KernelCase[] = [
   GATES,
+  {
+    name: "sigmoid_f32",
+    sweep: sweepSigmoidAlone,
+    legalCall: (arena) => [arena.place(512), 64, arena.place(512), 64, 2, 60],
+    addresses: [0, 2],
+    counts: [1, 3, 4, 5],
+  },
+  {
+    name: "xielu_f32",
+    sweep: sweepXielu,
+    legalCall: (arena) => [arena.place(512), 64, arena.place(512), 64, 2, 60, arena.place(16)],
+    addresses: [0, 2, 6],
+    counts: [1, 3, 4, 5],
+  },
   ...NAMES.flatMap((name) => ofNeurons(name)),
 ];
 
@@ -63,6 +83,18 @@ function sweepSigmoid(arena: TestArena): void {
   }
 }
 
+function sweepSigmoidAlone(arena: TestArena): void {
+  for (const { d, n, size, rng } of shapes()) {
+    arena.reset();
+    const stride = d + 6;
+    const x = randomFloats(rng, n * stride, size);
+    const at = arena.put(x, 4);
+    arena.run(() => arena.kernels.sigmoid_f32(at, stride, at, stride, n, d), [at, 4 * n * stride]);
+    const expected = Float64Array.from(unstride(x, n, stride, d), (g) => 1 / (1 + Math.exp(-g)));
+    assertRows(arena.floats(at, n * stride), expected, { n, d, label: `sigmoid ${d}` });
+  }
+}
+
 function sweepGated(arena: TestArena, name: ActivationName): void {
   for (const { d, n, size, rng } of shapes()) {
     arena.reset();
@@ -98,6 +130,41 @@ function sweepAlone(arena: TestArena, name: ActivationName): void {
     arena.run(() => kernel(xAt, stride, xAt, stride, n, d), [xAt, 4 * n * stride]);
     const inPlace = unstride(arena.floats(xAt, n * stride), n, stride, d);
     assertClose(inPlace, expected, 1e-12, `${name} in place ${d}`);
+  }
+}
+
+/** What learned numbers become: about as large as real ones, and with a least that cuts off. */
+const CURVES: readonly XieluCurve[] = [
+  { negative: 1.2, positive: 0.7, linear: 0.5, least: -1e-6 },
+  { negative: 0.6, positive: 2.5, linear: 0.25, least: -0.75 },
+];
+
+function sweepXielu(arena: TestArena): void {
+  for (const { d, n, size, rng } of shapes()) {
+    for (const curve of CURVES) {
+      arena.reset();
+      const stride = d + 5;
+      const x = randomFloats(rng, n * stride, size);
+      const { negative, positive, linear, least } = curve;
+      const curveAt = arena.put(Float32Array.of(negative, positive, linear, least), 4);
+      const xAt = arena.put(x, 4);
+      const outStride = d + 6;
+      const out = arena.place(4 * n * outStride, 4);
+      const { xielu_f32: kernel } = arena.kernels;
+      arena.run(() => kernel(xAt, stride, out, outStride, n, d, curveAt), [out, 4 * n * outStride]);
+      const padded = arena.floats(out, n * outStride);
+      const got = unstride(padded, n, outStride, d);
+      unstride(x, n, stride, d).forEach((value, i) => {
+        const expected = xielu(value, curve);
+        // Its two parts may take each other away.
+        const parts = Math.abs(linear * value) + Math.abs(expected - linear * value);
+        const error = Math.abs(got[i] - expected);
+        assert(error <= 4e-7 * parts + 1e-33, `xielu ${value}: ${got[i]} for ${expected}`);
+      });
+      for (let t = 0; t < n; t++) {
+        for (let i = d; i < outStride; i++) assert(padded[t * outStride + i] === 0, "padding");
+      }
+    }
   }
 }
 

@@ -17,8 +17,8 @@ export const EXPECTED_LAYERED: Readonly<Record<keyof typeof LAYERED_FAMILIES, Di
     blockCount: 6,
     feedForwardLength: 192,
     layerInputLength: 32,
-    layers: "8:1(16x2,96) 8:1(16x2,96) 0:0(32x2,96) " +
-      "8:1(16x2,192)=1 8:1(16x2,192)=1 0:0(32x2,192)=2",
+    layers: "8:1(16x4/2,96) 8:1(16x4/2,96) 0:0(32x4/2,96) " +
+      "8:1(16x4/2,192)=1 8:1(16x4/2,192)=1 0:0(32x4/2,192)=2",
   },
   "gemma3n": {
     ...GEMMA4,
@@ -26,13 +26,13 @@ export const EXPECTED_LAYERED: Readonly<Record<keyof typeof LAYERED_FAMILIES, Di
     ropes: [["neox", 32, 1e6, 1], ["neox", 32, 10000, 1]],
     layerInputLength: 32,
     altUp: { streamCount: 4 },
-    layers: "8:1(32x2,96)>1 8:1(32x2,96)>0 0:0(32x2,96) " +
-      "8:1(32x2,96)=1>0.5 8:1(32x2,96)=1 0:0(32x2,96)=2",
+    layers: "8:1(32x4/2,96)>1 8:1(32x4/2,96)>0 0:0(32x4/2,96) " +
+      "8:1(32x4/2,96)=1>0.5 8:1(32x4/2,96)=1 0:0(32x4/2,96)=2",
   },
   "gemma4-moe": {
     ...GEMMA4,
     ...experts({ count: 6, sharedFeedForwardLength: 96 }),
     blockCount: 4,
-    layers: "8:1(16x2,0) 8:1(16x2,0) 0:0(32x1,0) 8:1(16x2,0)",
+    layers: "8:1(16x4/2,0) 8:1(16x4/2,0) 0:0(32x4/1,0) 8:1(16x4/2,0)",
   },
 };

@@ -22,7 +22,8 @@ for (const [name, differences] of Object.entries(EXPECTED)) {
     );
     const { ropes: _, layers: __, architecture: ___, attentionScale, ...found } = config;
     const { ropes: _r, layers: _l, architecture: _a, ...common } = COMMON;
-    const { attentionScale: expectedScale, ...expected } = { ...common, ...rest };
+    const valueDim = rest.valueDim ?? rest.headDim ?? common.valueDim;
+    const { attentionScale: expectedScale, ...expected } = { ...common, ...rest, valueDim };
     assertEquals<unknown>(found, expected);
     assertAlmostEquals(attentionScale, expectedScale, 1e-15);
   });
@@ -206,19 +207,26 @@ function showRopes({ ropes }: ModelConfig) {
 function showLayer(layer: LayerConfig): string {
   const { slidingWindow, attentionChunk, rope, queryRope, convolutionTaps } = layer;
   const end = layer.hasNeurons === false ? "-" : "";
-  if (layer.attends === false) return (layer.hasStates ? "s" : "n") + end;
+  if (layer.attends === false) return (layer.hasStates ? "s" : "n") + end + showShape(layer);
   if (convolutionTaps !== undefined) return `conv ${convolutionTaps}`;
   const seen = attentionChunk === undefined ? slidingWindow : `${attentionChunk}c`;
   const queries = queryRope === undefined ? "" : `/${queryRope}`;
-  const own = showShape(layer);
+  const own = showShape(layer) + showLimits(layer);
   return `${seen}:${rope ?? "-"}${queries}${layer.hasStates ? "+s" : ""}${end}${own}`;
 }
 
-/** Width of heads, key/value heads, neurons, whose keys it reads, where gates are cut off. */
+/** What gates of experts, and of others, give at most. */
+function showLimits({ limits }: LayerConfig): string {
+  if (limits === undefined) return "";
+  const gates = [limits.experts, limits.others].filter((limit) => limit !== null);
+  return `<${gates.map(({ gate }) => Math.round(100 * gate) / 100)}`;
+}
+
+/** Width and number of heads, key/value heads, neurons, whose keys it reads, cutoffs of gates. */
 function showShape({ shape, keysOf, gateCutoff }: LayerConfig): string {
   if (shape === undefined) return "";
-  const { headDim, headCountKv, feedForwardLength } = shape;
+  const { headCount, headDim, headCountKv, feedForwardLength } = shape;
   const keys = keysOf === undefined ? "" : `=${keysOf}`;
   const cutoff = gateCutoff === undefined ? "" : `>${gateCutoff}`;
-  return `(${headDim}x${headCountKv},${feedForwardLength})${keys}${cutoff}`;
+  return `(${headDim}x${headCount}/${headCountKv},${feedForwardLength})${keys}${cutoff}`;
 }

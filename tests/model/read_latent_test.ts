@@ -79,17 +79,27 @@ Deno.test("describeModel() refuses senseless widths of latents, naming the key",
   }
 });
 
-Deno.test("describeModel() refuses latents that no kernel multiplies, and queries that grow", () => {
+Deno.test("describeModel() refuses latents that no kernel multiplies", () => {
   assertThrows(
     () => configWith({ "attention.value_length_mla": 20 }),
     UnsupportedModelError,
     "a part of its heads has 20 dimensions",
   );
-  assertThrows(
-    () => configWith({ "attention.temperature_scale": 0.1 }),
-    UnsupportedModelError,
-    "its queries grow with their positions",
-  );
+});
+
+Deno.test("describeModel() reads how queries grow, and takes the original context for a length", () => {
+  const temperature = (changes: Changes) => configWith(changes).queryTemperature;
+  assertEquals(temperature({}), null);
+  const scale = { "attention.temperature_scale": 0.5 };
+  const { ropes: [{ scaling }] } = configWith({});
+  const length = scaling.originalContextLength;
+  assertEquals(temperature(scale), { scale: 0.5, length, first: 0 });
+  const said = { ...scale, "attention.temperature_length": 64 };
+  assertEquals(temperature(said), { scale: 0.5, length: 64, first: 0 });
+  for (const value of [-1, "no"]) {
+    const wrong = { "attention.temperature_scale": value };
+    assertThrows(() => configWith(wrong), ModelFormatError, "attention.temperature_scale");
+  }
 });
 
 function configWith(changes: Changes) {

@@ -20,6 +20,7 @@ import {
   withRopes,
 } from "./changed_description.ts";
 import { LAYERED_CHOICES, LAYERED_MISTAKES } from "./layered_choices.ts";
+import { RARER_CHOICES, RARER_MISTAKES } from "./rarer_choices.ts";
 import { WIDER_CHOICES, WIDER_MISTAKES } from "./wider_choices.ts";
 
 /** A mistake: what a description would be if one choice were read otherwise. */
@@ -157,6 +158,7 @@ const MISTAKES = {
   "routed behind attention": (d) => withExperts(d, { routerInput: "feedForward" }),
   ...WIDER_MISTAKES,
   ...LAYERED_MISTAKES,
+  ...RARER_MISTAKES,
 } satisfies Readonly<Record<string, Mistake>>;
 
 type MistakeName = keyof typeof MISTAKES;
@@ -326,6 +328,7 @@ const CHOICES: Readonly<Record<TinyFamilyName, readonly MistakeName[]>> = {
   ],
   ...WIDER_CHOICES,
   ...LAYERED_CHOICES,
+  ...RARER_CHOICES,
 };
 
 for (const [name, mistakes] of Object.entries(CHOICES)) {

@@ -8,6 +8,7 @@ import type { TinyFamily } from "./tiny_family.ts";
 import { EVERYWHERE, LEADING, LEADING_KEYS, QKV, SECTIONS } from "./tiny_family_parts.ts";
 import { LAYERED_FAMILIES } from "./tiny_layered_families.ts";
 import { LATE_FAMILIES } from "./tiny_late_families.ts";
+import { RARER_FAMILIES } from "./tiny_rarer_families.ts";
 import { TINY_LATENT_FAMILIES } from "./tiny_latent_families.ts";
 import { TINY_STATE_FAMILIES } from "./tiny_state_families.ts";
 import { WIDER_FAMILIES } from "./tiny_wider_families.ts";
@@ -382,6 +383,7 @@ export const TINY_FAMILIES = {
   ...LATE_FAMILIES,
   ...WIDER_FAMILIES,
   ...LAYERED_FAMILIES,
+  ...RARER_FAMILIES,
 } as const satisfies Readonly<Record<string, TinyFamily>>;
 
 /** A key of `TINY_FAMILIES`. */

@@ -10,6 +10,8 @@ export interface TinyFamily {
   readonly headCountKv?: number;
   /** Left out: width over heads. */
   readonly headDim?: number;
+  /** Of values; left out: as keys. */
+  readonly valueDim?: number;
   readonly contextLength?: number;
   /** Of a dense block. */
   readonly feedForwardLength?: number;
@@ -31,15 +33,17 @@ export interface TinyFamily {
   readonly feedForwardNorm?: string;
   /** Its name has no ".weight" at the end. */
   readonly hasBareNorm?: boolean;
-  /** Queries' rows lie in turns with those of heads' gates. */
-  readonly hasGates?: boolean;
+  /** Heads are gated; "turns": queries' rows lie in turns with those of gates. */
+  readonly gates?: "turns" | "apart" | "perHead";
   /** Weights of [headDim], [heads · headDim], or [heads, headDim]. */
   readonly headNorms?: "shared" | "projection" | "perHead";
   readonly fusedQkv?: boolean;
   /** Names after "blk.N." of tensors that have biases. */
   readonly biases?: readonly string[];
-  /** Heads have sinks. */
-  readonly sinks?: boolean;
+  /** What heads and neurons give is normalised. */
+  readonly innerNorms?: boolean;
+  /** Heads have sinks, in all layers or in some. */
+  readonly sinks?: boolean | readonly boolean[];
   /** "fused": gate and up in one tensor; "plain": no gate. Left out: two tensors. */
   readonly neurons?: "fused" | "plain";
   /** One norm feeds both blocks; "two": there is another one, of attention. */
@@ -132,6 +136,12 @@ export interface TinyFamily {
       readonly cutoffs: readonly number[];
     };
   };
+  /** Numbers of layers that differ in nothing else; 0: they have none. */
+  readonly uneven?: {
+    readonly heads: readonly number[];
+    readonly headsKv: readonly number[];
+    readonly neurons: readonly number[];
+  };
   /** What the last norm is called; left out: output_norm. */
   readonly outputNorm?: string;
   readonly learnedPositions?: boolean;
@@ -144,6 +154,8 @@ export interface TinyFamily {
    * norm that much larger: otherwise every token would answer with itself.
    */
   readonly embeddingScale?: number;
+  /** Keys with their whole names. */
+  readonly wholeKeys?: Readonly<Record<string, StoredValue>>;
   /** Keys without "<architecture>.". */
   readonly keys?: Readonly<Record<string, StoredValue>>;
 }

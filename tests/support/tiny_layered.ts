@@ -33,8 +33,30 @@ export function layeredKeys(layered: TinyLayered, shape: TinyShape): Record<stri
   };
 }
 
+export function unevenKeys(
+  { heads, headsKv, neurons }: NonNullable<TinyFamily["uneven"]>,
+): Record<string, StoredValue> {
+  return {
+    "attention.head_count": list(Int32Array.from(heads)),
+    "attention.head_count_kv": list(Int32Array.from(headsKv)),
+    "feed_forward_length": list(Int32Array.from(neurons)),
+  };
+}
+
 /** The model as the layer has it. */
-export function layerShape(shape: TinyShape, { layered }: TinyFamily, block: number): TinyShape {
+export function layerShape(
+  shape: TinyShape,
+  { layered, uneven }: TinyFamily,
+  block: number,
+): TinyShape {
+  if (uneven) {
+    return {
+      ...shape,
+      headCount: uneven.heads[block],
+      headCountKv: uneven.headsKv[block],
+      feedForwardLength: uneven.neurons[block],
+    };
+  }
   if (!layered) return shape;
   const { windowed, windowedDim, headsKv, neurons } = layered;
   return {

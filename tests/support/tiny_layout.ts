@@ -11,6 +11,7 @@ import {
   layerShape,
   planLayerEnd,
   planModelInputs,
+  unevenKeys,
 } from "./tiny_layered.ts";
 import { planStateSpace, stateSpaceKeys, type TinyStateSpace } from "./tiny_state_space.ts";
 import type { TinyPredictor } from "./tiny_predictor.ts";
@@ -55,7 +56,7 @@ export function tinyMetadata(
     ...headCountsKv(shape, family),
     ...family.headDim && {
       "attention.key_length": u32(family.headDim),
-      "attention.value_length": u32(family.headDim),
+      "attention.value_length": u32(family.valueDim ?? family.headDim),
     },
     [`attention.${epsilonKey}`]: f32(shape.epsilon),
     "rope.dimension_count": u32(family.rotatedDims ?? shape.headDim),
@@ -65,6 +66,7 @@ export function tinyMetadata(
     ...experts && { "expert_count": u32(experts.count), "expert_used_count": u32(experts.used) },
     ...family.stateSpace && stateSpaceKeys(family.stateSpace, shape, experts),
     ...family.layered && layeredKeys(family.layered, shape),
+    ...family.uneven && unevenKeys(family.uneven),
     ...family.keys,
   };
   return [
@@ -72,6 +74,7 @@ export function tinyMetadata(
     ["general.name", text("tiny")],
     ["general.file_type", u32(FILE_TYPES[file.type])],
     ["general.quantization_version", u32(2)],
+    ...Object.entries(family.wholeKeys ?? {}),
     ...Object.entries(own).map(([key, value]): MetadataEntry => [`${architecture}.${key}`, value]),
   ];
 }
@@ -109,11 +112,14 @@ function floatTensors(shape: TinyShape, family: TinyFamily): PlannedTensor[] {
   for (let block = 0; block < shape.blockCount; block++) {
     plan.prefix = `blk.${block}.`;
     const kind = family.stateSpace?.layers[block] ?? "heads";
+    const own = layerShape(shape, family, block);
     if (kind === "state" || kind === "neurons") plan.norm("attn_norm", width);
     else if (family.convolution?.attends[block] === false) planConvolution(plan, shape, family);
-    else planAttention(plan, layerShape(shape, family, block), family, block);
+    else if (own.headCount > 0) planAttention(plan, own, family, block);
     if (kind === "state" || kind === "both") planStateSpace(plan, shape, family.stateSpace!);
-    if (hasNeurons(family, kind)) planFeedForward(plan, shape, family, block);
+    if (hasNeurons(family, kind) && own.feedForwardLength > 0) {
+      planFeedForward(plan, shape, family, block);
+    }
     if (family.layered) planLayerEnd(plan, shape, family.layered);
   }
   plan.prefix = "";
@@ -199,14 +205,17 @@ function planAttention(
   block: number,
 ): void {
   const { embeddingLength: width, headCount, headCountKv, headDim } = shape;
+  const { valueDim = headDim } = family;
   const [queries, keys] = [headCount * headDim, headCountKv * headDim];
   if (family.preNorms !== false) plan.norm("attn_norm", width);
   if (family.latent) return planLatent(plan, shape, family.latent);
-  if (family.fusedQkv) plan.matrix("attn_qkv", [width, queries + 2 * keys]);
+  if (family.fusedQkv) plan.matrix("attn_qkv", [width, queries + keys + headCountKv * valueDim]);
   else {
-    plan.matrix("attn_q", [width, family.hasGates ? 2 * queries : queries]);
+    plan.matrix("attn_q", [width, family.gates === "turns" ? 2 * queries : queries]);
+    if (family.gates === "apart") plan.matrix("attn_gate", [width, queries]);
+    if (family.gates === "perHead") plan.matrix("attn_gate", [width, headCount]);
     if (hasKeys(family, shape, block)) plan.matrix("attn_k", [width, keys]);
-    if (hasValues(family, shape, block)) plan.matrix("attn_v", [width, keys]);
+    if (hasValues(family, shape, block)) plan.matrix("attn_v", [width, headCountKv * valueDim]);
   }
   plan.biases({ attn_q: queries, attn_k: keys, attn_v: keys, attn_qkv: queries + 2 * keys });
   if (family.headNorms) {
@@ -220,9 +229,11 @@ function planAttention(
       plan.headNorm("attn_k_norm", dims(headCountKv)[family.headNorms]);
     }
   }
-  plan.matrix("attn_output", [queries, width], "residual");
+  if (family.innerNorms) plan.norm("attn_sub_norm", queries);
+  plan.matrix("attn_output", [headCount * valueDim, width], "residual");
   plan.biases({ attn_output: width });
-  if (family.sinks) plan.sinks(headCount);
+  const { sinks } = family;
+  if (typeof sinks === "object" ? sinks[block] : sinks) plan.sinks(headCount);
   if (family.postNormNames) plan.wholeNorm(family.postNormNames[0], width);
   else if (family.postNorms) plan.norm("post_attention_norm", width);
 }
@@ -301,6 +312,7 @@ function planFeedForward(
   if (family.experts && isMixture) {
     planExperts(plan, width, { ...family.experts, rank });
   } else {
+    if (family.innerNorms) plan.norm("ffn_sub_norm", neurons);
     if (!family.neurons) plan.matrix("ffn_gate", [width, neurons], "gate");
     plan.matrix("ffn_up", [width, family.neurons === "fused" ? 2 * neurons : neurons]);
     if (shape.hasDownTransposed) plan.matrix("ffn_down_t", [width, neurons], "residual");

@@ -37,7 +37,7 @@ const QWEN35: TinyFamily = {
   blockCount: 4,
   headDim: 32,
   headNorms: "shared",
-  hasGates: true,
+  gates: "turns",
   feedForwardNorm: "post_attention_norm",
   stateSpace: {
     ...{ inner: 192, state: 32, rank: 6, groups: 2, deltas: "apart" },

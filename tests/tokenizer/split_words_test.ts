@@ -46,6 +46,13 @@ const CUTS: Record<string, readonly string[]> = {
   "minicpm5": ["ab|123|4| it|'s", "½²٣|a"],
   "ufakzeka": ["Ankara|'nın| |1|2", "it|'s"],
   "laguna": ["a| !?|\n\n\n| b|1|2", "x|  |\n|  | y"],
+  "spark2_5": [
+    "Hello| world| |1|2|3|4|!?|\n|\n| #|foo| x|\n",
+    "我想カナ| a| | b|  \n| c",
+    "x|!!|\n|\n|\n| | y",
+    "e\u0301a| |1|2| |3|\t|\tz|  ",
+    "a| \r\n| b|\n| \n| c",
+  ],
   "jais-2": ["a|    |  | b|  ", "x|        |  | y", "it|'s| |123|4"],
   "exaone-moe": ["Hello big world|,| it|'S|  | a b|1|2| !/\n|\n|x", "a|\n\n|b", "e\u0301 e|\n|x"],
   "youtu": ["한국|我想|。「|ㄅ|Hello|World's|1|2| //\n/|x"],

@@ -126,6 +126,18 @@ export function softplus_f32(
   alone(SOFTPLUS, x, inStride, out, outStride, n, d);
 }
 
+/** The same with 1 / (1 + e⁻ˣ). */
+export function sigmoid_f32(
+  x: usize,
+  inStride: u32,
+  out: usize,
+  outStride: u32,
+  n: u32,
+  d: u32,
+): void {
+  alone(SIGMOID, x, inStride, out, outStride, n, d);
+}
+
 /** The same with gelu. */
 export function gelu_f32(
   x: usize,

@@ -38,6 +38,7 @@ export {
   relu2_mul_f32,
   relu_f32,
   relu_mul_f32,
+  sigmoid_f32,
   sigmoid_mul_f32,
   silu_f32,
   silu_mul_f32,
@@ -45,6 +46,7 @@ export {
   swiglu7_f32,
   swiglu7_mul_f32,
 } from "./activations";
+export { xielu_f32 } from "./xielu";
 export {
   gather_q8,
   gather_rows,

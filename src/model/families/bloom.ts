@@ -7,7 +7,7 @@ export const bloom: Family = {
   architecture: "bloom",
   positions: "sloped",
   alibiMaxBias: () => 8,
-  hasEmbeddingNorm: true,
+  embeddingNorm: "weighted",
   norm: "layer",
   feedForward: { activation: "gelu", isGated: false, activatesUp: false },
   requiredBiases: ["attn_qkv", "attn_output", "ffn_up", "ffn_down"],

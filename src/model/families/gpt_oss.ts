@@ -8,7 +8,7 @@ export const gptOss: Family = {
   positions: "neox",
   feedForwardNorm: "post_attention_norm",
   requiredBiases: [...QKV, "attn_output", ...EXPERT_BIASES],
-  hasAttentionSinks: true,
+  attentionSinks: "all",
   feedForward: { activation: "swiglu7", isGated: true, activatesUp: false },
   windows: {
     period: 2,

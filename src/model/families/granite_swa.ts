@@ -6,7 +6,7 @@ import { granitemoe } from "./granitemoe.ts";
 export const graniteSwa: Family = {
   ...granitemoe,
   architecture: "granite_swa",
-  hasAttentionSinks: true,
+  attentionSinks: "all",
   listsRotated: true,
   windows: {
     period: 1,

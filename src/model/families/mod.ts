@@ -1,10 +1,14 @@
 /** Every family that this version runs. */
 import type { Family } from "../family.ts";
+import { afmoe } from "./afmoe.ts";
+import { apertus } from "./apertus.ts";
 import { arcee } from "./arcee.ts";
 import { baichuan } from "./baichuan.ts";
 import { bailingmoe } from "./bailingmoe.ts";
 import { bailingmoe2 } from "./bailingmoe2.ts";
 import { bamboo } from "./bamboo.ts";
+import { bitnet } from "./bitnet.ts";
+import { bitnetB158 } from "./bitnet_b158.ts";
 import { bloom } from "./bloom.ts";
 import { chatglm } from "./chatglm.ts";
 import { codeshell } from "./codeshell.ts";
@@ -12,6 +16,7 @@ import { cohere2 } from "./cohere2.ts";
 import { cohere2moe } from "./cohere2moe.ts";
 import { commandR } from "./command_r.ts";
 import { dbrx } from "./dbrx.ts";
+import { deci } from "./deci.ts";
 import { deepseek } from "./deepseek.ts";
 import { deepseek2 } from "./deepseek2.ts";
 import { deepseek2Ocr } from "./deepseek2_ocr.ts";
@@ -46,6 +51,7 @@ import { internlm2 } from "./internlm2.ts";
 import { jais } from "./jais.ts";
 import { jais2 } from "./jais2.ts";
 import { jamba } from "./jamba.ts";
+import { laguna } from "./laguna.ts";
 import { lfm2 } from "./lfm2.ts";
 import { lfm2moe } from "./lfm2moe.ts";
 import { llama } from "./llama.ts";
@@ -53,18 +59,23 @@ import { llama4 } from "./llama4.ts";
 import { maincoder } from "./maincoder.ts";
 import { mamba } from "./mamba.ts";
 import { mamba2 } from "./mamba2.ts";
+import { maple } from "./maple.ts";
 import { mellum } from "./mellum.ts";
+import { mimo2 } from "./mimo2.ts";
 import { minicpm } from "./minicpm.ts";
 import { minicpm3 } from "./minicpm3.ts";
 import { minimaxM2 } from "./minimax_m2.ts";
 import { mistral3 } from "./mistral3.ts";
+import { mistral4 } from "./mistral4.ts";
 import { mpt } from "./mpt.ts";
+import { museGlimmer } from "./muse_glimmer.ts";
 import { nemotron } from "./nemotron.ts";
 import { olmo } from "./olmo.ts";
 import { nemotronH } from "./nemotron_h.ts";
 import { nemotronHMoe } from "./nemotron_h_moe.ts";
 import { olmo2 } from "./olmo2.ts";
 import { olmoe } from "./olmoe.ts";
+import { openelm } from "./openelm.ts";
 import { orion } from "./orion.ts";
 import { paddleocr } from "./paddleocr.ts";
 import { panguEmbedded } from "./pangu_embedded.ts";
@@ -89,18 +100,24 @@ import { refact } from "./refact.ts";
 import { seedOss } from "./seed_oss.ts";
 import { smallthinker } from "./smallthinker.ts";
 import { smollm3 } from "./smollm3.ts";
+import { spark25 } from "./spark2_5.ts";
 import { stablelm } from "./stablelm.ts";
 import { starcoder } from "./starcoder.ts";
 import { starcoder2 } from "./starcoder2.ts";
+import { step35 } from "./step35.ts";
 import { xverse } from "./xverse.ts";
 
 /** In alphabetical order. */
 export const FAMILIES: readonly Family[] = [
+  afmoe,
+  apertus,
   arcee,
   baichuan,
   bailingmoe,
   bailingmoe2,
   bamboo,
+  bitnet,
+  bitnetB158,
   bloom,
   chatglm,
   codeshell,
@@ -108,6 +125,7 @@ export const FAMILIES: readonly Family[] = [
   cohere2moe,
   commandR,
   dbrx,
+  deci,
   deepseek,
   deepseek2,
   deepseek2Ocr,
@@ -142,6 +160,7 @@ export const FAMILIES: readonly Family[] = [
   jais,
   jais2,
   jamba,
+  laguna,
   lfm2,
   lfm2moe,
   llama,
@@ -149,18 +168,23 @@ export const FAMILIES: readonly Family[] = [
   maincoder,
   mamba,
   mamba2,
+  maple,
   mellum,
+  mimo2,
   minicpm,
   minicpm3,
   minimaxM2,
   mistral3,
+  mistral4,
   mpt,
+  museGlimmer,
   nemotron,
   olmo,
   nemotronH,
   nemotronHMoe,
   olmo2,
   olmoe,
+  openelm,
   orion,
   paddleocr,
   panguEmbedded,
@@ -185,8 +209,10 @@ export const FAMILIES: readonly Family[] = [
   seedOss,
   smallthinker,
   smollm3,
+  spark25,
   stablelm,
   starcoder,
   starcoder2,
+  step35,
   xverse,
 ];

@@ -270,7 +270,8 @@ export class GpuLayer {
   ): HalfNorm | null {
     const { config, space } = this.#in;
     const { activation, isGated, activatesUp, firingThreshold } = config.feedForward;
-    check(activation !== "swiglu7", "obstacle.ts refuses models that have it");
+    const isKnown = activation !== "swiglu7" && activation !== "xielu";
+    check(isKnown, "obstacle.ts refuses models that have it");
     const act = { activation, isGated, activatesUp, firingThreshold, to: space.hidden };
     const [{ stacked: first }] = projections;
     if (steps.isApart && projections.length === 1 && isOneToken(builder, first.matrix)) {

@@ -20,7 +20,7 @@ export function gpuObstacle(
     readonly predictor?: string;
   },
 ): string | null {
-  const { model: { config, tensors }, file } = of;
+  const { model, file } = of;
   if (of.packed !== undefined && of.packed !== null) {
     return "the neurons of a packed file lie as threads read them; a GPU takes the .gguf file " +
       "that it was packed from";
@@ -28,6 +28,11 @@ export function gpuObstacle(
   if ((options.observe?.length ?? 0) > 0) return "neurons that are observed are the threads'";
   if (options.quiet !== undefined) return "quiet neurons are left out by threads only";
   if (options.predictor === "on") return "predictors are asked by threads only";
+  return modelObstacle(model) ?? layersObstacle(model) ?? weightsObstacle(model, file);
+}
+
+/** Of the model as a whole. */
+function modelObstacle({ config, tensors }: ModelDescription): string | null {
   if (config.alibiMaxBias > 0) return "scores have slopes by threads only";
   if (config.projectionClamp > 0) return "queries, keys and values are cut off by threads only";
   if (tensors.embeddingNorm !== null) return "embeddings are normalised by threads only";
@@ -39,13 +44,26 @@ export function gpuObstacle(
     return "norms by root mean squares have biases by threads only";
   }
   if (config.latent !== null) return "keys and values are made of latents by threads only";
+  return null;
+}
+
+/** Of what layers have. */
+function layersObstacle({ config, tensors }: ModelDescription): string | null {
   if (tensors.layers.some(({ attentionSinks }) => attentionSinks !== null)) {
     return "attention has sinks by threads only";
+  }
+  if (tensors.layers.some(({ innerNorm }) => innerNorm !== undefined)) {
+    return "norms inside of blocks are the threads'";
   }
   if (config.normalizesTurnedHeads) {
     return "heads are normalised behind their rotation by threads only";
   }
   if (config.stateSpace !== null) return "layers that keep states of a text are the threads'";
+  if (config.layers.some(({ limits }) => limits !== undefined)) {
+    return "neurons are cut off by threads only";
+  }
+  if (config.feedForward.activation === "xielu") return "xIELU is computed by threads only";
+  if (config.gatesAttention) return "heads are gated by threads only";
   if (config.layers.some(({ convolutionTaps }) => convolutionTaps !== undefined)) {
     return "layers that convolve are the threads'";
   }
@@ -56,6 +74,14 @@ export function gpuObstacle(
   if (config.layers.some(({ shape }) => shape !== undefined)) {
     return "layers whose heads differ are the threads'";
   }
+  return null;
+}
+
+/** Of weights and their widths. */
+function weightsObstacle(
+  { config, tensors }: ModelDescription,
+  file: { readonly tensors: ReadonlyMap<string, GgufTensor> },
+): string | null {
   const widths = [config.embeddingLength, config.headDim, config.feedForwardLength];
   const odd = widths.find((width) => width % WIDTH_UNIT !== 0);
   if (odd !== undefined) return `a width of ${odd} is no multiple of ${WIDTH_UNIT}`;
