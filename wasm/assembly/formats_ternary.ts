@@ -1,13 +1,13 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /**
  * The formats of a bit, two bits or a ternary digit a weight; where their bits are:
- * src/model/dequantize_ternary.ts. TQ2_0 has the order of Q2_K and is packed likewise (format.ts),
- * the others stay as they are (natural.ts).
+ * src/model/dequantize_ternary.ts. TQ1_0 stays as it is in the file (natural.ts), the others are packed
+ * as formats of more bits are (format.ts).
  */
-import { pack_pairs_by_128 } from "./file_blocks";
+import { pack_bits_by_128, pack_pairs_by_128, pack_pairs_by_64 } from "./file_blocks";
 import { SHORT } from "./format";
-import { bits_apart } from "./formats_codebook";
 import { half_at } from "./natural";
+import { f16_bits_to_f32x4, F16_MASK, TWO_POW_112 } from "./simd";
 
 /** d · (q − 1): 2 bits, a scale for 256. */
 @unmanaged
@@ -56,46 +56,74 @@ export class TQ1_0 {
   @inline d4(w: usize, half: u32): v128 { return f32x4.splat(half_at(w + 52)); }
 }
 
-/** ±d: a bit, a scale for 128. */
+/** d · (q − 1), q 0 or 2: a bit, a scale for 128. */
 @unmanaged
 export class Q1_0 {
-  @inline get isNatural(): bool { return true; }
   @inline get blockBytes(): u32 { return 18; }
   @inline get superblockBlocks(): u32 { return 2; }
-  @inline get quantBytes(): u32 { return 36; }
-  @inline get factorBytes(): u32 { return 0; }
-  @inline get offset(): i32 { return 1; }
-  @inline value(w: usize, b: u32, h: u32): v128 {
-    const bits = bits_apart(w + 18 * (b >> 2) + 2 + 4 * (b & 3) + 2 * h);
-    return i8x16.sub(i8x16.splat(-1), i8x16.add(bits, bits));
+  @inline pack(src: usize, to: usize): void { pack_bits_by_128(src + 2, 18, to); }
+  @inline pack_factors(src: usize, to: usize): void {
+    store<u16>(to, load<u16>(src));
+    store<u16>(to, load<u16>(src + 18), 2);
   }
-  @inline d4(w: usize, half: u32): v128 { return f32x4.splat(half_at(w + 18 * half)); }
+
+  @inline get quantBytes(): u32 { return 32; }
+  @inline get factorBytes(): u32 { return 4; }
+  @inline get offset(): i32 { return 1; }
+  @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(2), zero); }
+  @inline get mainStep(): i32 { return 1; }
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128): v128 {
+    return v128.and(i16x8.shl(x, 1), k0);
+  }
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128): v128 {
+    return v128.and(i16x8.shr_u(x, 3), k0);
+  }
+  @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(F16_MASK), zero); }
+  @inline h1(zero: v128): v128 { return v128.or(f32x4.splat(TWO_POW_112), zero); }
+  @inline lanes(f: usize, h0: v128, h1: v128): v128 {
+    const both = v128.load32_zero(f + SHORT);
+    const twice = i16x8.shuffle(both, both, 0, 0, 1, 1, 2, 2, 3, 3);
+    return i32x4.shuffle(twice, twice, 0, 0, 1, 1);
+  }
+  @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
+    return f16_lanes(lanes, half, h0, h1);
+  }
 }
 
 /** d · (q − 1): 2 bits, a scale for 64. */
 @unmanaged
 export class Q2_0 {
-  @inline get isNatural(): bool { return true; }
   @inline get blockBytes(): u32 { return 18; }
   @inline get superblockBlocks(): u32 { return 4; }
-  @inline get quantBytes(): u32 { return 72; }
-  @inline get factorBytes(): u32 { return 0; }
+  @inline pack(src: usize, to: usize): void { pack_pairs_by_64(src + 2, 18, to); }
+  @inline pack_factors(src: usize, to: usize): void {
+    for (let j: u32 = 0; j < 4; j++) store<u16>(to + 2 * j, load<u16>(src + 18 * j));
+  }
+
+  @inline get quantBytes(): u32 { return 64; }
+  @inline get factorBytes(): u32 { return 8; }
   @inline get offset(): i32 { return 1; }
-  @inline value(w: usize, b: u32, h: u32): v128 {
-    const four = v128.load32_splat(w + 18 * (b >> 1) + 2 + 8 * (b & 1) + 4 * h);
-    const x = i8x16.shuffle(four, four, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
-    // Of bytes 0 and 1 of four the low bits, of 2 and 3 what is four bits above.
-    const upper = i32x4.splat(-65536);
-    const y = v128.bitselect(i16x8.shr_u(x, 4), x, upper);
-    const odd = i16x8.splat(-256);
-    const q = v128.and(v128.bitselect(i16x8.shr_u(y, 2), y, odd), i8x16.splat(3));
-    return i8x16.sub(q, i8x16.splat(1));
+  @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(3), zero); }
+  @inline get upperAt(): u32 { return 32; }
+  @inline get mainStep(): i32 { return 2; }
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128): v128 { return v128.and(x, k0); }
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128): v128 { return v128.and(x, k0); }
+  @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(F16_MASK), zero); }
+  @inline h1(zero: v128): v128 { return v128.or(f32x4.splat(TWO_POW_112), zero); }
+  @inline lanes(f: usize, h0: v128, h1: v128): v128 {
+    const four = v128.load64_zero(f + SHORT);
+    return i16x8.shuffle(four, four, 0, 0, 1, 1, 2, 2, 3, 3);
   }
-  @inline d4(w: usize, half: u32): v128 {
-    const at = w + 36 * half;
-    const first = f32x4.splat(half_at(at)), second = f32x4.splat(half_at(at + 18));
-    return i64x2.shuffle(first, second, 0, 3);
+  @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
+    return f16_lanes(lanes, half, h0, h1);
   }
+}
+
+/** Four of eight f16, the first or the last. */
+@inline
+function f16_lanes(lanes: v128, half: u32, mask: v128, owed: v128): v128 {
+  const bits = half == 0 ? i32x4.extend_low_i16x8_s(lanes) : i32x4.extend_high_i16x8_s(lanes);
+  return f32x4.mul(f16_bits_to_f32x4(bits, mask), owed);
 }
 
 /** 3^n. */
