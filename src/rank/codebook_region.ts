@@ -6,6 +6,7 @@ import { check } from "../base/check.ts";
 import type { GgufTensor } from "../gguf/types.ts";
 import type { ArenaBuilder, ArenaPlan } from "../memory/arena.ts";
 import {
+  BITS_AT,
   CODEBOOKS_AT,
   CODEBOOKS_END,
   IQ1_AT,
@@ -14,7 +15,8 @@ import {
   IQ2_XXS_AT,
   IQ3_S_AT,
   IQ3_XXS_AT,
-  SIGNS_AT,
+  PARITY_AT,
+  SPREAD_AT,
 } from "../memory/codebook_layout.ts";
 import {
   codebook,
@@ -50,9 +52,15 @@ export function loadCodebooks({ regions }: ArenaPlan, memory: WebAssembly.Memory
 /** Writes them to an arena. */
 export function writeCodebooks(buffer: ArrayBufferLike): void {
   const bytes = new Int8Array(buffer);
-  for (let i = 0; i < 128; i++) {
-    const signs = evenSigns(i);
-    for (let j = 0; j < 8; j++) bytes[SIGNS_AT + 8 * i + j] = -(signs >> j & 1);
+  for (let i = 0; i < 16; i++) {
+    bytes[PARITY_AT + i] = evenSigns(i) & 0x80;
+    bytes[BITS_AT + i] = 1 << (i & 7);
   }
-  for (const name of CODEBOOK_NAMES) bytes.set(codebook(name), ADDRESSES[name]);
+  for (let i = 0; i < 128; i++) bytes[SPREAD_AT + i] = i >> 3;
+  for (const name of CODEBOOK_NAMES) bytes.set(levelsFor(name), ADDRESSES[name]);
+}
+
+/** Those of IQ1 from 0 on: kernels multiply what is not negative. */
+function levelsFor(name: CodebookName): Int8Array {
+  return name === "IQ1" ? codebook(name).map((level) => level + 8) : codebook(name);
 }

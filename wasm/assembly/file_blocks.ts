@@ -214,7 +214,7 @@ function even_pairs(x: v128): v128 {
 
 /** Dwords 0..3 of blocks a, b, c, d to four places. */
 @inline
-function store_places(to: usize, a: v128, b: v128, c: v128, d: v128): void {
+export function store_places(to: usize, a: v128, b: v128, c: v128, d: v128): void {
   const ab = i32x4.shuffle(a, b, 0, 4, 1, 5), cd = i32x4.shuffle(c, d, 0, 4, 1, 5);
   const AB = i32x4.shuffle(a, b, 2, 6, 3, 7), CD = i32x4.shuffle(c, d, 2, 6, 3, 7);
   v128.store(to, i64x2.shuffle(ab, cd, 0, 2));

@@ -1,8 +1,8 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /**
  * The formats of a bit, two bits or a ternary digit a weight; where their bits are:
- * src/model/dequantize_ternary.ts. TQ1_0 stays as it is in the file (natural.ts), the others are packed
- * as formats of more bits are (format.ts).
+ * src/model/dequantize_ternary.ts. TQ1_0 stays as it is in the file (natural.ts), the others are
+ * packed as formats of more bits are (format.ts).
  */
 import { pack_bits_by_128, pack_pairs_by_128, pack_pairs_by_64 } from "./file_blocks";
 import { SHORT } from "./format";
@@ -38,21 +38,7 @@ export class TQ1_0 {
   @inline get quantBytes(): u32 { return 54; }
   @inline get factorBytes(): u32 { return 0; }
   @inline get offset(): i32 { return 1; }
-  @inline value(w: usize, b: u32, h: u32): v128 {
-    const u = 2 * b + h;
-    let low: v128, high: v128, powers = i16x8.splat(1), next = powers;
-    if (u == 15) {
-      const four = v128.load32_splat(w, 48);
-      low = i16x8.extend_low_i8x16_u(four), high = low;
-      powers = i16x8(1, 1, 1, 1, 3, 3, 3, 3), next = i16x8(9, 9, 9, 9, 27, 27, 27, 27);
-    } else {
-      const bytes = v128.load(w + (b < 5 ? 16 * h : 32));
-      low = i16x8.extend_low_i8x16_u(bytes), high = i16x8.extend_high_i8x16_u(bytes);
-      powers = i16x8.splat(power(b < 5 ? b : u - 10)), next = powers;
-    }
-    const one = i8x16.splat(1);
-    return i8x16.sub(i8x16.narrow_i16x8_s(digits(low, powers), digits(high, next)), one);
-  }
+  @inline get isTernary(): bool { return true; }
   @inline d4(w: usize, half: u32): v128 { return f32x4.splat(half_at(w + 52)); }
 }
 
@@ -126,15 +112,35 @@ function f16_lanes(lanes: v128, half: u32, mask: v128, owed: v128): v128 {
   return f32x4.mul(f16_bits_to_f32x4(bits, mask), owed);
 }
 
-/** 3^n. */
+/** Five digits of each of sixteen bytes, their first now: see digit(). */
 @inline
-function power(n: u32): i16 {
-  return n == 0 ? 1 : n == 1 ? 3 : n == 2 ? 9 : n == 3 ? 27 : 81;
+export function bytes_of_digits(ptr: usize): v128 {
+  return v128.xor(v128.load(ptr), i8x16.splat(-128));
 }
 
-/** The digit behind so many of each lane's byte. */
+/** The last sixteen digits: four of each of four bytes. */
 @inline
-function digits(bytes: v128, powers: v128): v128 {
-  const rest = v128.and(i16x8.mul(bytes, powers), i16x8.splat(255));
-  return i16x8.shr_u(i16x8.mul(rest, i16x8.splat(3)), 8);
+export function last_digits(ptr: usize): v128 {
+  const a = v128.xor(v128.load32_splat(ptr), i8x16.splat(-128));
+  const b = next_digit(a), c = next_digit(b), d = next_digit(c);
+  return i64x2.shuffle(i32x4.shuffle(a, b, 0, 4, 0, 4), i32x4.shuffle(c, d, 0, 4, 0, 4), 0, 2);
 }
+
+/**
+ * The first digits, 0 to 2. A byte is a fraction of 256, of which 128 is subtracted so that bytes
+ * with signs can be compared: the digit is how many thirds are not above it.
+ */
+@inline
+export function digit(bytes: v128, first: v128, second: v128): v128 {
+  return i8x16.abs(i8x16.add(i8x16.gt_s(bytes, first), i8x16.gt_s(bytes, second)));
+}
+
+/** Behind the first digit: three times the fraction, which 128 · 3 − 128 = 256 leaves alone. */
+@inline
+export function next_digit(bytes: v128): v128 {
+  return i8x16.add(i8x16.add(bytes, bytes), bytes);
+}
+
+/** The largest bytes below a third and below two, 85 and 170, less 128. */
+export const BELOW_FIRST: i8 = -43;
+export const BELOW_SECOND: i8 = 42;

@@ -7,10 +7,23 @@
  *
  * Look-ups are most of the work, not memory: rows are read one by one.
  */
-import { RECORD_BYTES, RECORD_SCALES } from "./q8_tile";
+import { BITS_AT } from "../../src/memory/codebook_layout";
+import {
+  BELOW_FIRST,
+  BELOW_SECOND,
+  digit,
+  last_digits,
+  next_digit,
+  TQ1_0,
+} from "./formats_ternary";
+import { address_step, half_at, minus_of } from "./natural";
+import { RECORD_BYTES, RECORD_QUARTERS, RECORD_SCALES, RECORD_SUMS } from "./q8_tile";
 import { dot_i8, join_pair, madd, opaque, sum_lanes } from "./simd";
 
-/** Rows by one token; `natural`: room for 256 bytes a superblock. */
+/** Where scratch has the scales of four blocks' halves, behind up to 32 addresses. */
+const LANES_AT = 64;
+
+/** Rows by one token; `natural`: room for 256 bytes a superblock and 80 more. */
 export function gemv_natural<F>(
   w: usize,
   rowStride: u32,
@@ -22,7 +35,7 @@ export function gemv_natural<F>(
 ): void {
   put_in_natural_order(acts, superblocks, natural);
   for (let r: u32 = 0; r < rows; r++) {
-    store<f32>(out + 4 * r, row<F>(w + r * rowStride, superblocks, acts, natural));
+    store<f32>(out + 4 * r, row_of<F>(w + r * rowStride, superblocks, acts, natural));
   }
 }
 
@@ -41,7 +54,7 @@ export function gemv_natural_rows<F>(
   put_in_natural_order(acts, superblocks, natural);
   for (let j: u32 = 0; j < count; j++) {
     const at = min(load<u32>(list + 4 * j), rows - 1);
-    store<f32>(out + 4 * j, row<F>(w + at * rowStride, superblocks, acts, natural));
+    store<f32>(out + 4 * j, row_of<F>(w + at * rowStride, superblocks, acts, natural));
   }
 }
 
@@ -59,12 +72,21 @@ function put_in_natural_order(acts: usize, superblocks: u32, to: usize): void {
 }
 
 /** One row by one token. */
-function row<F>(w: usize, superblocks: u32, acts: usize, natural: usize): f32 {
+@inline
+function row_of<F>(w: usize, superblocks: u32, acts: usize, natural: usize): f32 {
+  if (isDefined(changetype<F>(0).isTernary)) return row_of_digits(w, superblocks, acts, natural);
+  return row<F>(w, superblocks, acts, natural, natural + 256 * superblocks);
+}
+
+/** The same by entries. */
+function row<F>(w: usize, superblocks: u32, acts: usize, natural: usize, scratch: usize): f32 {
   const f = changetype<F>(0);
   const ones = i16x8.splat(<i16>opaque(1, superblocks));
+  const bit = isDefined(f.signs) ? v128.load(BITS_AT) : ones;
   let p0 = f32x4.splat(0), p1 = p0;
   for (let s = superblocks; s != 0; s--) {
-    const a = sums_of_4<F>(w, 0, natural, ones), b = sums_of_4<F>(w, 4, natural + 128, ones);
+    const a = sums_of_4<F>(w, 0, acts, natural, scratch, ones, bit);
+    const b = sums_of_4<F>(w, 1, acts, natural + 128, scratch, ones, bit);
     const d0 = f32x4.mul(f.d4(w, 0), v128.load(acts, RECORD_SCALES));
     const d1 = f32x4.mul(f.d4(w, 1), v128.load(acts, RECORD_SCALES + 16));
     p0 = madd(f32x4.convert_i32x4_s(a), d0, p0);
@@ -76,41 +98,120 @@ function row<F>(w: usize, superblocks: u32, acts: usize, natural: usize): f32 {
   return sum_lanes(join_pair(p0, p1, 1, i32x4.splat(opaque(0, superblocks))));
 }
 
-/** Σ of blocks first to first + 3, in their lanes. */
+/** Σ of four blocks, in their lanes. `scratch`: their addresses, behind them their scales. */
 @inline
-function sums_of_4<F>(w: usize, first: u32, x: usize, ones: v128): v128 {
-  const a = block_sum<F>(w, first, x, ones), b = block_sum<F>(w, first + 1, x + 32, ones);
-  const c = block_sum<F>(w, first + 2, x + 64, ones), d = block_sum<F>(w, first + 3, x + 96, ones);
+function sums_of_4<F>(
+  w: usize,
+  half: u32,
+  acts: usize,
+  x: usize,
+  scratch: usize,
+  ones: v128,
+  bit: v128,
+): v128 {
+  const f = changetype<F>(0), step = address_step<F>();
+  f.addresses(w, half, scratch);
+  const signs = isDefined(f.signs) ? f.signs(w, half) : ones;
+  if (isDefined(f.l)) v128.store(scratch, f.l(w, half), LANES_AT);
+  const a = block_sum<F>(scratch, 0, x, signs, bit, ones, scratch);
+  const b = block_sum<F>(scratch + step, 1, x + 32, signs, bit, ones, scratch);
+  const c = block_sum<F>(scratch + 2 * step, 2, x + 64, signs, bit, ones, scratch);
+  const d = block_sum<F>(scratch + 3 * step, 3, x + 96, signs, bit, ones, scratch);
+  const sums = lanes_of_4(a, b, c, d);
+  if (isDefined(f.signs)) return sums;
+  const least = f.least(
+    w, half,
+    half == 0 ? v128.load(acts, RECORD_SUMS) : v128.load(acts, RECORD_SUMS + 16),
+    half == 0 ? v128.load(acts, RECORD_QUARTERS) : v128.load(acts, RECORD_QUARTERS + 16),
+    half == 0 ? v128.load(acts, RECORD_QUARTERS + 32) : v128.load(acts, RECORD_QUARTERS + 48),
+  );
+  return i32x4.add(sums, least);
+}
+
+/** [Σa, Σb, Σc, Σd] of integers. */
+@inline
+function lanes_of_4(a: v128, b: v128, c: v128, d: v128): v128 {
   const ab = i32x4.add(i32x4.shuffle(a, b, 0, 4, 1, 5), i32x4.shuffle(a, b, 2, 6, 3, 7));
   const cd = i32x4.add(i32x4.shuffle(c, d, 0, 4, 1, 5), i32x4.shuffle(c, d, 2, 6, 3, 7));
-  return i32x4.add(i32x4.shuffle(ab, cd, 0, 1, 4, 5), i32x4.shuffle(ab, cd, 2, 3, 6, 7));
+  return i32x4.add(i64x2.shuffle(ab, cd, 0, 2), i64x2.shuffle(ab, cd, 1, 3));
 }
 
-/** Σ of block b in four lanes; a lane of 16 bits takes four products, 4 · 62 · 127 at most. */
+/**
+ * Σ of block j of four in four lanes; entries at the addresses at `at`. A lane of 16 bits takes
+ * four products, 4 · 62 · 127 at most.
+ */
 @inline
-function block_sum<F>(w: usize, b: u32, x: usize, ones: v128): v128 {
+function block_sum<F>(
+  at: usize,
+  j: u32,
+  x: usize,
+  signs: v128,
+  bit: v128,
+  ones: v128,
+  scratch: usize,
+): v128 {
   const f = changetype<F>(0);
-  const p = half_products<F>(w, b, 0, v128.load(x));
-  const q = half_products<F>(w, b, 1, v128.load(x, 16));
-  if (!isDefined(f.l)) return i32x4.dot_i16x8_s(i16x8.add(p, q), ones);
-  return i32x4.add(
-    i32x4.dot_i16x8_s(p, i16x8.splat(<i16>f.l(w, b, 0))),
-    i32x4.dot_i16x8_s(q, i16x8.splat(<i16>f.l(w, b, 1))),
-  );
-}
-
-/** Sixteen weights by sixteen activations, added in pairs. */
-@inline
-function half_products<F>(w: usize, b: u32, h: u32, x: v128): v128 {
-  const f = changetype<F>(0);
-  let size: v128, minus: v128;
-  if (isDefined(f.value)) {
-    const value = f.value(w, b, h);
-    size = i8x16.abs(value);
-    minus = i8x16.lt_s(value, i8x16.splat(0));
-  } else {
-    size = f.size(w, b, h);
-    minus = f.minus(w, b, h);
+  let x0 = v128.load(x), x1 = v128.load(x, 16);
+  if (isDefined(f.signs)) {
+    const m0 = minus_of(signs, 2 * j, bit), m1 = minus_of(signs, 2 * j + 1, bit);
+    x0 = i8x16.sub(v128.xor(x0, m0), m0);
+    x1 = i8x16.sub(v128.xor(x1, m1), m1);
   }
-  return dot_i8(i8x16.sub(v128.xor(x, minus), minus), size);
+  const p = dot_i8(x0, f.entries(at)), q = dot_i8(x1, f.entries(at + address_step<F>() / 2));
+  if (!isDefined(f.l)) return i32x4.dot_i16x8_s(i16x8.add(p, q), ones);
+  const low = i16x8.shuffle(p, q, 0, 8, 1, 9, 2, 10, 3, 11);
+  const high = i16x8.shuffle(p, q, 4, 12, 5, 13, 6, 14, 7, 15);
+  return i32x4.dot_i16x8_s(i16x8.add(low, high), v128.load32_splat(scratch + 4 * j, LANES_AT));
+}
+
+/** One row of TQ1_0 by one token. */
+function row_of_digits(w: usize, superblocks: u32, acts: usize, natural: usize): f32 {
+  const ones = i16x8.splat(<i16>opaque(1, superblocks));
+  const first = i8x16.splat(<i8>opaque(BELOW_FIRST, superblocks));
+  const second = i8x16.splat(<i8>opaque(BELOW_SECOND, superblocks));
+  const flip = i8x16.splat(<i8>opaque(-128, superblocks));
+  let p0 = f32x4.splat(0), p1 = p0;
+  for (let s = superblocks; s != 0; s--) {
+    let x = v128.xor(v128.load(w), flip), y = v128.xor(v128.load(w, 16), flip);
+    const a = digits_sum(x, y, natural, first, second, ones);
+    x = next_digit(x), y = next_digit(y);
+    const b = digits_sum(x, y, natural + 32, first, second, ones);
+    x = next_digit(x), y = next_digit(y);
+    const c = digits_sum(x, y, natural + 64, first, second, ones);
+    x = next_digit(x), y = next_digit(y);
+    const d = digits_sum(x, y, natural + 96, first, second, ones);
+    x = next_digit(x), y = next_digit(y);
+    const e = digits_sum(x, y, natural + 128, first, second, ones);
+    x = v128.xor(v128.load(w, 32), flip), y = next_digit(x);
+    const g = digits_sum(x, y, natural + 160, first, second, ones);
+    x = next_digit(y), y = next_digit(x);
+    const h = digits_sum(x, y, natural + 192, first, second, ones);
+    const i = digits_sum(next_digit(y), last_digits(w + 48), natural + 224, first, second, ones);
+    const scale = f32x4.splat(half_at(w + 52));
+    const z0 = i32x4.dot_i16x8_s(v128.load(acts, RECORD_SUMS), ones);
+    const z1 = i32x4.dot_i16x8_s(v128.load(acts, RECORD_SUMS + 16), ones);
+    const d0 = f32x4.mul(scale, v128.load(acts, RECORD_SCALES));
+    const d1 = f32x4.mul(scale, v128.load(acts, RECORD_SCALES + 16));
+    p0 = madd(f32x4.convert_i32x4_s(i32x4.add(lanes_of_4(a, b, c, d), z0)), d0, p0);
+    p1 = madd(f32x4.convert_i32x4_s(i32x4.add(lanes_of_4(e, g, h, i), z1)), d1, p1);
+    w += changetype<TQ1_0>(0).quantBytes;
+    acts += RECORD_BYTES;
+    natural += 256;
+  }
+  return sum_lanes(join_pair(p0, p1, 1, i32x4.splat(opaque(0, superblocks))));
+}
+
+/** Σ of a block of digits in four lanes. */
+@inline
+function digits_sum(
+  x: v128,
+  y: v128,
+  acts: usize,
+  first: v128,
+  second: v128,
+  ones: v128,
+): v128 {
+  const p = dot_i8(v128.load(acts), digit(x, first, second));
+  const q = dot_i8(v128.load(acts, 16), digit(y, first, second));
+  return i32x4.dot_i16x8_s(i16x8.add(p, q), ones);
 }
