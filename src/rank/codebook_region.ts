@@ -6,17 +6,16 @@ import { check } from "../base/check.ts";
 import type { GgufTensor } from "../gguf/types.ts";
 import type { ArenaBuilder, ArenaPlan } from "../memory/arena.ts";
 import {
-  BITS_AT,
   CODEBOOKS_AT,
   CODEBOOKS_END,
+  EVEN_SIGNS_AT,
   IQ1_AT,
   IQ2_S_AT,
   IQ2_XS_AT,
   IQ2_XXS_AT,
   IQ3_S_AT,
   IQ3_XXS_AT,
-  PARITY_AT,
-  SPREAD_AT,
+  SIGNS_AT,
 } from "../memory/codebook_layout.ts";
 import {
   codebook,
@@ -52,11 +51,11 @@ export function loadCodebooks({ regions }: ArenaPlan, memory: WebAssembly.Memory
 /** Writes them to an arena. */
 export function writeCodebooks(buffer: ArrayBufferLike): void {
   const bytes = new Int8Array(buffer);
-  for (let i = 0; i < 16; i++) {
-    bytes[PARITY_AT + i] = evenSigns(i) & 0x80;
-    bytes[BITS_AT + i] = 1 << (i & 7);
-  }
-  for (let i = 0; i < 128; i++) bytes[SPREAD_AT + i] = i >> 3;
+  const put = (at: number, signs: number) => {
+    for (let j = 0; j < 8; j++) bytes[at + j] = -(signs >> j & 1);
+  };
+  for (let i = 0; i < 128; i++) put(EVEN_SIGNS_AT + 8 * i, evenSigns(i));
+  for (let i = 0; i < 256; i++) put(SIGNS_AT + 8 * i, i);
   for (const name of CODEBOOK_NAMES) bytes.set(levelsFor(name), ADDRESSES[name]);
 }
 

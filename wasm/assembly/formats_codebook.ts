@@ -8,13 +8,14 @@
  * constants in the source.
  */
 import {
+  EVEN_SIGNS_AT,
   IQ1_AT,
   IQ2_S_AT,
   IQ2_XS_AT,
   IQ2_XXS_AT,
   IQ3_S_AT,
   IQ3_XXS_AT,
-  PARITY_AT,
+  SIGNS_AT,
 } from "../../src/memory/codebook_layout";
 import { half_at, half_of } from "./natural";
 
@@ -32,14 +33,15 @@ export class IQ2_XXS {
     const x = v128.load(w + 32 * half, 2), y = v128.load(w + 32 * half, 18);
     store_bytes_times_8(to, i32x4.shuffle(x, y, 0, 2, 4, 6));
   }
-  @inline entries(at: usize): v128 {
+  @inline entries(at: usize, step: u32): v128 {
     const first = v128.load64_zero(load<u16>(at), IQ2_XXS_AT);
-    return v128.load64_lane(load<u16>(at, 2), first, 1, IQ2_XXS_AT);
+    return v128.load64_lane(load<u16>(at + step), first, 1, IQ2_XXS_AT);
   }
-  @inline signs(w: usize, half: u32): v128 {
+  @inline signs(w: usize, half: u32, to: usize): void {
     const x = v128.load(w + 32 * half, 2), y = v128.load(w + 32 * half, 18);
-    return signs_of_words(i32x4.shuffle(x, y, 1, 3, 5, 7));
+    store_sevens(to, i32x4.shuffle(x, y, 1, 3, 5, 7));
   }
+  @inline minus(at: usize, step: u32): v128 { return even_minus(at, step); }
   @inline d4(w: usize, half: u32): v128 {
     const x = v128.load(w + 32 * half, 2), y = v128.load(w + 32 * half, 18);
     const words = i32x4.shuffle(x, y, 1, 3, 5, 7);
@@ -63,14 +65,17 @@ export class IQ2_XS {
     v128.store(to, v128.and(i16x8.shl(x, 3), index));
     v128.store(to, v128.and(i16x8.shl(y, 3), index), 16);
   }
-  @inline entries(at: usize): v128 {
+  @inline entries(at: usize, step: u32): v128 {
     const first = v128.load64_zero(load<u16>(at), IQ2_XS_AT);
-    return v128.load64_lane(load<u16>(at, 2), first, 1, IQ2_XS_AT);
+    return v128.load64_lane(load<u16>(at + step), first, 1, IQ2_XS_AT);
   }
-  @inline signs(w: usize, half: u32): v128 {
+  @inline signs(w: usize, half: u32, to: usize): void {
     const x = v128.load(w + 32 * half, 2), y = v128.load(w + 32 * half, 18);
-    return with_eighths(i8x16.narrow_i16x8_u(i16x8.shr_u(x, 9), i16x8.shr_u(y, 9)));
+    const seven = i16x8.splat(127 << 3);
+    v128.store(to, v128.and(i16x8.shr_u(x, 6), seven));
+    v128.store(to, v128.and(i16x8.shr_u(y, 6), seven), 16);
   }
+  @inline minus(at: usize, step: u32): v128 { return even_minus(at, step); }
   @inline d4(w: usize, half: u32): v128 { return f32x4.splat(half_at(w) * 0.125); }
   @inline l(w: usize, half: u32): v128 { return odd_of_nibbles(w + 66 + 4 * half); }
 }
@@ -94,11 +99,14 @@ export class IQ2_S {
     store_eight(to, i16x8.extend_low_i8x16_u(lower), v128.and(i16x8.mul(x, move), two));
     store_eight(to + 16, i16x8.extend_high_i8x16_u(lower), v128.and(i16x8.mul(y, move), two));
   }
-  @inline entries(at: usize): v128 {
+  @inline entries(at: usize, step: u32): v128 {
     const first = v128.load64_zero(load<u16>(at), IQ2_S_AT);
-    return v128.load64_lane(load<u16>(at, 2), first, 1, IQ2_S_AT);
+    return v128.load64_lane(load<u16>(at + step), first, 1, IQ2_S_AT);
   }
-  @inline signs(w: usize, half: u32): v128 { return v128.load(w + 16 * half, 34); }
+  @inline signs(w: usize, half: u32, to: usize): void {
+    store_bytes_times_8(to, v128.load(w + 16 * half, 34));
+  }
+  @inline minus(at: usize, step: u32): v128 { return any_minus(at, step); }
   @inline d4(w: usize, half: u32): v128 { return f32x4.splat(half_at(w) * 0.125); }
   @inline l(w: usize, half: u32): v128 { return odd_of_nibbles(w + 74 + 4 * half); }
 }
@@ -118,13 +126,16 @@ export class IQ3_XXS {
     store_bytes_times_4(to, v128.load(w + 32 * half, 2));
     store_bytes_times_4(to + 32, v128.load(w + 32 * half, 18));
   }
-  @inline entries(at: usize): v128 {
+  @inline entries(at: usize, step: u32): v128 {
     let x = v128.load32_zero(load<u16>(at), IQ3_XXS_AT);
     x = v128.load32_lane(load<u16>(at, 2), x, 1, IQ3_XXS_AT);
-    x = v128.load32_lane(load<u16>(at, 4), x, 2, IQ3_XXS_AT);
-    return v128.load32_lane(load<u16>(at, 6), x, 3, IQ3_XXS_AT);
+    x = v128.load32_lane(load<u16>(at + step), x, 2, IQ3_XXS_AT);
+    return v128.load32_lane(load<u16>(at + step, 2), x, 3, IQ3_XXS_AT);
   }
-  @inline signs(w: usize, half: u32): v128 { return signs_of_words(v128.load(w + 16 * half, 66)); }
+  @inline signs(w: usize, half: u32, to: usize): void {
+    store_sevens(to, v128.load(w + 16 * half, 66));
+  }
+  @inline minus(at: usize, step: u32): v128 { return even_minus(at, step); }
   @inline d4(w: usize, half: u32): v128 {
     return half_steps(i32x4.shr_u(v128.load(w + 16 * half, 66), 28), half_at(w));
   }
@@ -148,13 +159,16 @@ export class IQ3_S {
     store_ninths(to + 32, i16x8.extend_low_i8x16_u(y), load<u8>(ninths, 2));
     store_ninths(to + 48, i16x8.extend_high_i8x16_u(y), load<u8>(ninths, 3));
   }
-  @inline entries(at: usize): v128 {
+  @inline entries(at: usize, step: u32): v128 {
     let x = v128.load32_zero(load<u16>(at), IQ3_S_AT);
     x = v128.load32_lane(load<u16>(at, 2), x, 1, IQ3_S_AT);
-    x = v128.load32_lane(load<u16>(at, 4), x, 2, IQ3_S_AT);
-    return v128.load32_lane(load<u16>(at, 6), x, 3, IQ3_S_AT);
+    x = v128.load32_lane(load<u16>(at + step), x, 2, IQ3_S_AT);
+    return v128.load32_lane(load<u16>(at + step, 2), x, 3, IQ3_S_AT);
   }
-  @inline signs(w: usize, half: u32): v128 { return v128.load(w + 16 * half, 74); }
+  @inline signs(w: usize, half: u32, to: usize): void {
+    store_bytes_times_8(to, v128.load(w + 16 * half, 74));
+  }
+  @inline minus(at: usize, step: u32): v128 { return any_minus(at, step); }
   @inline d4(w: usize, half: u32): v128 {
     const lanes = i32x4.mul(i32x4.splat(load<u16>(w + 2 * half, 106)), i32x4(4096, 256, 16, 1));
     return odd_steps(v128.and(i32x4.shr_u(lanes, 12), i32x4.splat(15)), half_at(w));
@@ -178,9 +192,9 @@ export class IQ1_S {
     store_eight(to, i16x8.extend_low_i8x16_u(lower), v128.and(i16x8.mul(x, move), three));
     store_eight(to + 16, i16x8.extend_high_i8x16_u(lower), v128.and(i16x8.mul(y, move), three));
   }
-  @inline entries(at: usize): v128 {
+  @inline entries(at: usize, step: u32): v128 {
     const first = v128.load64_zero(load<u16>(at), IQ1_AT);
-    return v128.load64_lane(load<u16>(at, 2), first, 1, IQ1_AT);
+    return v128.load64_lane(load<u16>(at + step), first, 1, IQ1_AT);
   }
   @inline eighths(w: usize, b: u32, h: u32): v128 {
     return i8x16.splat(<i8>(2 - ((<i32>load<u16>(w + 2 * b, 34) >> 14) & 2)));
@@ -214,9 +228,9 @@ export class IQ1_M {
     store_eight(to, i16x8.extend_low_i8x16_u(lower), v128.and(i16x8.mul(x, move), three));
     store_eight(to + 16, i16x8.extend_high_i8x16_u(lower), v128.and(i16x8.mul(y, move), three));
   }
-  @inline entries(at: usize): v128 {
+  @inline entries(at: usize, step: u32): v128 {
     const first = v128.load64_zero(load<u16>(at), IQ1_AT);
-    return v128.load64_lane(load<u16>(at, 2), first, 1, IQ1_AT);
+    return v128.load64_lane(load<u16>(at + step), first, 1, IQ1_AT);
   }
   @inline eighths(w: usize, b: u32, h: u32): v128 {
     const bit = i8x16(8, 8, 8, 8, 8, 8, 8, 8, -128, -128, -128, -128, -128, -128, -128, -128);
@@ -279,20 +293,27 @@ function store_ninths(to: usize, lower: v128, bits: u32): void {
   v128.store(to, v128.or(i16x8.shl(lower, 2), v128.and(moved, i16x8.splat(1024))));
 }
 
-/** Four times seven bits of each of four words, with their eighths. */
+/** Four times seven bits of each of four words, times 8, as u16. */
 @inline
-function signs_of_words(x: v128): v128 {
-  const a = v128.and(x, i32x4.splat(0x7f)), b = v128.and(i32x4.shl(x, 1), i32x4.splat(0x7f00));
-  const c = v128.and(i32x4.shl(x, 2), i32x4.splat(0x7f0000));
-  const d = v128.and(i32x4.shl(x, 3), i32x4.splat(0x7f000000));
-  return with_eighths(v128.or(v128.or(a, b), v128.or(c, d)));
+function store_sevens(to: usize, words: v128): void {
+  const seven = i16x8.splat(127 << 3);
+  // Bits 7 to 13 and 21 to 27 are moved to where bits 0 to 6 and 14 to 20 are, and a u16 up.
+  const x = v128.bitselect(i32x4.shl(words, 3), i32x4.shl(words, 12), i32x4.splat(0xffff));
+  const y = v128.bitselect(i32x4.shr_u(words, 11), i32x4.shr_u(words, 2), i32x4.splat(0xffff));
+  v128.store(to, v128.and(i32x4.shuffle(x, y, 0, 4, 1, 5), seven));
+  v128.store(to, v128.and(i32x4.shuffle(x, y, 2, 6, 3, 7), seven), 16);
 }
 
-/** Bytes of seven bits with an eighth that makes the number of bits even. */
+/** The signs of two times eight weights, −1 where they are negative. */
 @inline
-function with_eighths(x: v128): v128 {
-  const nibbles = v128.and(v128.xor(x, i16x8.shr_u(x, 4)), i8x16.splat(15));
-  return v128.or(x, i8x16.relaxed_swizzle(v128.load(PARITY_AT), nibbles));
+function even_minus(at: usize, step: u32): v128 {
+  const first = v128.load64_zero(load<u16>(at), EVEN_SIGNS_AT);
+  return v128.load64_lane(load<u16>(at + step), first, 1, EVEN_SIGNS_AT);
+}
+@inline
+function any_minus(at: usize, step: u32): v128 {
+  const first = v128.load64_zero(load<u16>(at), SIGNS_AT);
+  return v128.load64_lane(load<u16>(at + step), first, 1, SIGNS_AT);
 }
 
 /** 2 · n + 1 of the nibbles of four bytes, the low one of a byte first. */

@@ -7,7 +7,6 @@
  *
  * Look-ups are most of the work, not memory: rows are read one by one.
  */
-import { BITS_AT } from "../../src/memory/codebook_layout";
 import {
   BELOW_FIRST,
   BELOW_SECOND,
@@ -16,14 +15,14 @@ import {
   next_digit,
   TQ1_0,
 } from "./formats_ternary";
-import { address_step, half_at, minus_of } from "./natural";
+import { address_bytes, half_at } from "./natural";
 import { RECORD_BYTES, RECORD_QUARTERS, RECORD_SCALES, RECORD_SUMS } from "./q8_tile";
 import { dot_i8, join_pair, madd, opaque, sum_lanes } from "./simd";
 
-/** Where scratch has the scales of four blocks' halves, behind up to 32 addresses. */
-const LANES_AT = 64;
+/** Where scratch has the addresses of signs, behind those of up to 32 entries. */
+const SIGNS: usize = 64;
 
-/** Rows by one token; `natural`: room for 256 bytes a superblock and 80 more. */
+/** Rows by one token; `natural`: room for 256 bytes a superblock and 96 more. */
 export function gemv_natural<F>(
   w: usize,
   rowStride: u32,
@@ -33,7 +32,7 @@ export function gemv_natural<F>(
   out: usize,
   natural: usize,
 ): void {
-  put_in_natural_order(acts, superblocks, natural);
+  put_in_order<F>(acts, superblocks, natural);
   for (let r: u32 = 0; r < rows; r++) {
     store<f32>(out + 4 * r, row_of<F>(w + r * rowStride, superblocks, acts, natural));
   }
@@ -51,21 +50,27 @@ export function gemv_natural_rows<F>(
   out: usize,
   natural: usize,
 ): void {
-  put_in_natural_order(acts, superblocks, natural);
+  put_in_order<F>(acts, superblocks, natural);
   for (let j: u32 = 0; j < count; j++) {
     const at = min(load<u32>(list + 4 * j), rows - 1);
     store<f32>(out + 4 * j, row_of<F>(w + at * rowStride, superblocks, acts, natural));
   }
 }
 
-/** Activations of records (q8_tile.ts) one behind the other. */
-function put_in_natural_order(acts: usize, superblocks: u32, to: usize): void {
+/**
+ * Activations of records (q8_tile.ts) one behind the other: of looked up blocks the first eight of
+ * both halves, then the last eight, because halves can have scales of their own.
+ */
+function put_in_order<F>(acts: usize, superblocks: u32, to: usize): void {
+  const isTernary = isDefined(changetype<F>(0).isTernary);
+  const second: u32 = isTernary ? 16 : 8, upper: u32 = isTernary ? 8 : 16;
   for (let s: u32 = 0; s < superblocks; s++, acts += RECORD_BYTES) {
     for (let block: u32 = 0; block < 8; block++, to += 32) {
       for (let place: u32 = 0; place < 8; place++) {
         const pairs = load<u32>(acts + 32 * place + 4 * block);
-        store<u16>(to + 2 * place, <u16>pairs);
-        store<u16>(to + 2 * place, <u16>(pairs >> 16), 16);
+        const at = to + 2 * (place & 3) + (place >> 2) * upper;
+        store<u16>(at, <u16>pairs);
+        store<u16>(at + second, <u16>(pairs >> 16));
       }
     }
   }
@@ -82,11 +87,10 @@ function row_of<F>(w: usize, superblocks: u32, acts: usize, natural: usize): f32
 function row<F>(w: usize, superblocks: u32, acts: usize, natural: usize, scratch: usize): f32 {
   const f = changetype<F>(0);
   const ones = i16x8.splat(<i16>opaque(1, superblocks));
-  const bit = isDefined(f.signs) ? v128.load(BITS_AT) : ones;
   let p0 = f32x4.splat(0), p1 = p0;
   for (let s = superblocks; s != 0; s--) {
-    const a = sums_of_4<F>(w, 0, acts, natural, scratch, ones, bit);
-    const b = sums_of_4<F>(w, 1, acts, natural + 128, scratch, ones, bit);
+    const a = sums_of_4<F>(w, 0, acts, natural, scratch, ones);
+    const b = sums_of_4<F>(w, 1, acts, natural + 128, scratch, ones);
     const d0 = f32x4.mul(f.d4(w, 0), v128.load(acts, RECORD_SCALES));
     const d1 = f32x4.mul(f.d4(w, 1), v128.load(acts, RECORD_SCALES + 16));
     p0 = madd(f32x4.convert_i32x4_s(a), d0, p0);
@@ -98,7 +102,7 @@ function row<F>(w: usize, superblocks: u32, acts: usize, natural: usize, scratch
   return sum_lanes(join_pair(p0, p1, 1, i32x4.splat(opaque(0, superblocks))));
 }
 
-/** Σ of four blocks, in their lanes. `scratch`: their addresses, behind them their scales. */
+/** Σ of four blocks, in their lanes. `scratch`: where their entries and signs are. */
 @inline
 function sums_of_4<F>(
   w: usize,
@@ -107,16 +111,22 @@ function sums_of_4<F>(
   x: usize,
   scratch: usize,
   ones: v128,
-  bit: v128,
 ): v128 {
-  const f = changetype<F>(0), step = address_step<F>();
+  const f = changetype<F>(0), step = 4 * address_bytes<F>();
   f.addresses(w, half, scratch);
-  const signs = isDefined(f.signs) ? f.signs(w, half) : ones;
-  if (isDefined(f.l)) v128.store(scratch, f.l(w, half), LANES_AT);
-  const a = block_sum<F>(scratch, 0, x, signs, bit, ones, scratch);
-  const b = block_sum<F>(scratch + step, 1, x + 32, signs, bit, ones, scratch);
-  const c = block_sum<F>(scratch + 2 * step, 2, x + 64, signs, bit, ones, scratch);
-  const d = block_sum<F>(scratch + 3 * step, 3, x + 96, signs, bit, ones, scratch);
+  if (isDefined(f.signs)) f.signs(w, half, scratch + SIGNS);
+  let l0 = ones, l1 = ones, l2 = ones, l3 = ones;
+  if (isDefined(f.l)) {
+    const lanes = f.l(w, half);
+    const lower = i16x8.shuffle(lanes, lanes, 0, 0, 1, 1, 2, 2, 3, 3);
+    const upper = i16x8.shuffle(lanes, lanes, 4, 4, 5, 5, 6, 6, 7, 7);
+    l0 = i32x4.shuffle(lower, lower, 0, 0, 1, 1), l1 = i32x4.shuffle(lower, lower, 2, 2, 3, 3);
+    l2 = i32x4.shuffle(upper, upper, 0, 0, 1, 1), l3 = i32x4.shuffle(upper, upper, 2, 2, 3, 3);
+  }
+  const a = block_sum<F>(scratch, scratch + SIGNS, x, l0);
+  const b = block_sum<F>(scratch + step, scratch + SIGNS + 8, x + 32, l1);
+  const c = block_sum<F>(scratch + 2 * step, scratch + SIGNS + 16, x + 64, l2);
+  const d = block_sum<F>(scratch + 3 * step, scratch + SIGNS + 24, x + 96, l3);
   const sums = lanes_of_4(a, b, c, d);
   if (isDefined(f.signs)) return sums;
   const least = f.least(
@@ -137,31 +147,20 @@ function lanes_of_4(a: v128, b: v128, c: v128, d: v128): v128 {
 }
 
 /**
- * Σ of block j of four in four lanes; entries at the addresses at `at`. A lane of 16 bits takes
- * four products, 4 · 62 · 127 at most.
+ * Σ of a block in four lanes. A lane of 16 bits takes four products, 4 · 62 · 127 at most: the first
+ * four lanes are of its first half, whose scale is in those of `lanes`.
  */
 @inline
-function block_sum<F>(
-  at: usize,
-  j: u32,
-  x: usize,
-  signs: v128,
-  bit: v128,
-  ones: v128,
-  scratch: usize,
-): v128 {
-  const f = changetype<F>(0);
+function block_sum<F>(at: usize, signs: usize, x: usize, lanes: v128): v128 {
+  const f = changetype<F>(0), step = address_bytes<F>();
   let x0 = v128.load(x), x1 = v128.load(x, 16);
   if (isDefined(f.signs)) {
-    const m0 = minus_of(signs, 2 * j, bit), m1 = minus_of(signs, 2 * j + 1, bit);
+    const m0 = f.minus(signs, 4), m1 = f.minus(signs + 2, 4);
     x0 = i8x16.sub(v128.xor(x0, m0), m0);
     x1 = i8x16.sub(v128.xor(x1, m1), m1);
   }
-  const p = dot_i8(x0, f.entries(at)), q = dot_i8(x1, f.entries(at + address_step<F>() / 2));
-  if (!isDefined(f.l)) return i32x4.dot_i16x8_s(i16x8.add(p, q), ones);
-  const low = i16x8.shuffle(p, q, 0, 8, 1, 9, 2, 10, 3, 11);
-  const high = i16x8.shuffle(p, q, 4, 12, 5, 13, 6, 14, 7, 15);
-  return i32x4.dot_i16x8_s(i16x8.add(low, high), v128.load32_splat(scratch + 4 * j, LANES_AT));
+  const p = dot_i8(x0, f.entries(at, 2 * step)), q = dot_i8(x1, f.entries(at + step, 2 * step));
+  return i32x4.dot_i16x8_s(i16x8.add(p, q), lanes);
 }
 
 /** One row of TQ1_0 by one token. */

@@ -10,8 +10,10 @@
  *   isTernary             that it is TQ1_0, whose digits are read as they come; or
  *   addresses(w, half, to)  writes where its entries are: u16, from the codebook's begin on
  *   hasFours              if: entries are four weights, 32 of them; else eight weights, 16
- *   entries(at)           sixteen weights, or their sizes, whose addresses are at `at`
- *   signs(w, half)        of sizes: a bit for each weight, set where it is negative
+ *   entries(at, step)     two times eight weights, or their sizes: their addresses are at `at` and
+ *                         `step` bytes behind it
+ *   signs(w, half, to)    of sizes: writes where their signs are: 16 u16, as addresses() does
+ *   minus(at, step)       of sizes: −1 where they are negative, as entries() does
  *   eighths(w, b, h)      of weights: what makes them 0 and more, weight + offset, in block b's
  *                         half h, added to the entries
  *   least(w, half, sums, quarters, others)  of weights: what makes sums of products with entries
@@ -21,7 +23,6 @@
  *
  * with D and L as in superblock_form.ts. b and h are constants where these are called.
  */
-import { BITS_AT, SPREAD_AT } from "../../src/memory/codebook_layout";
 import {
   BELOW_FIRST,
   BELOW_SECOND,
@@ -41,10 +42,10 @@ export function is_natural<F>(): bool {
   return isDefined(changetype<F>(0).isNatural);
 }
 
-/** Bytes from a block's addresses to the next one's. A constant. */
+/** Bytes of the address of eight weights. A constant. */
 @inline
-export function address_step<F>(): u32 {
-  return isDefined(changetype<F>(0).hasFours) ? 16 : 8;
+export function address_bytes<F>(): u32 {
+  return isDefined(changetype<F>(0).hasFours) ? 4 : 2;
 }
 
 /** The f16 at ptr, by operations that meet no subnormal number. */
@@ -62,13 +63,6 @@ export function half_of(bits: u32): f32 {
     i32x4.splat(F16_SIGN),
   );
   return f32x4.extract_lane(both, 0);
-}
-
-/** Sixteen bits of `signs`, the i-th, one for each byte: −1 where it is set. `bit`: BITS_AT. */
-@inline
-export function minus_of(signs: v128, i: u32, bit: v128): v128 {
-  const each = i8x16.relaxed_swizzle(signs, v128.load(SPREAD_AT + 16 * i));
-  return i8x16.eq(v128.and(each, bit), bit);
 }
 
 /** `count` superblocks from w on into forms. */
@@ -92,22 +86,21 @@ export function take_natural_apart<F, S>(w: usize, count: u32, form: usize, form
   }
 }
 
-/** The quants of four blocks; addresses take the place of C and L meanwhile. */
+/** The quants of four blocks; addresses take the place of C, L and M meanwhile. */
 @inline
 function take_entries_apart<F, S>(w: usize, half: u32, form: usize): void {
   const f = changetype<F>(0);
-  const at = form + FORM_C, to = form + FORM_QUANTS + 16 * half, step = address_step<F>();
+  const at = form + FORM_C, to = form + FORM_QUANTS + 16 * half, step = 2 * address_bytes<F>();
+  const signs = at + 16 * address_bytes<F>(), b0 = 4 * half;
   f.addresses(w, half, at);
-  const signs = isDefined(f.signs) ? f.signs(w, half) : i32x4.splat(0);
-  const bit = isDefined(f.signs) ? v128.load(BITS_AT) : signs;
-  const a = quants_of<F>(w, half, 0, 0, at, signs, bit);
-  const A = quants_of<F>(w, half, 0, 1, at + step / 2, signs, bit);
-  const b = quants_of<F>(w, half, 1, 0, at + step, signs, bit);
-  const B = quants_of<F>(w, half, 1, 1, at + 3 * step / 2, signs, bit);
-  const c = quants_of<F>(w, half, 2, 0, at + 2 * step, signs, bit);
-  const C = quants_of<F>(w, half, 2, 1, at + 5 * step / 2, signs, bit);
-  const d = quants_of<F>(w, half, 3, 0, at + 3 * step, signs, bit);
-  const D = quants_of<F>(w, half, 3, 1, at + 7 * step / 2, signs, bit);
+  if (isDefined(f.signs)) f.signs(w, half, signs);
+  const a = quants_of<F>(w, b0, 0, at, signs), A = quants_of<F>(w, b0, 1, at + step, signs + 4);
+  const b = quants_of<F>(w, b0 + 1, 0, at + 2 * step, signs + 8);
+  const B = quants_of<F>(w, b0 + 1, 1, at + 3 * step, signs + 12);
+  const c = quants_of<F>(w, b0 + 2, 0, at + 4 * step, signs + 16);
+  const C = quants_of<F>(w, b0 + 2, 1, at + 5 * step, signs + 20);
+  const d = quants_of<F>(w, b0 + 3, 0, at + 6 * step, signs + 24);
+  const D = quants_of<F>(w, b0 + 3, 1, at + 7 * step, signs + 28);
   if (has_nibbles<F, S>()) {
     store_halves(to, low(a), low(A), low(b), low(B), low(c), low(C), low(d), low(D));
     store_halves(
@@ -130,19 +123,11 @@ function high(x: v128): v128 {
 
 /** Sixteen weights plus their offset. */
 @inline
-function quants_of<F>(
-  w: usize,
-  half: u32,
-  j: u32,
-  h: u32,
-  at: usize,
-  signs: v128,
-  bit: v128,
-): v128 {
+function quants_of<F>(w: usize, b: u32, h: u32, at: usize, signs: usize): v128 {
   const f = changetype<F>(0);
-  const entries = f.entries(at);
-  if (!isDefined(f.signs)) return i8x16.add(entries, f.eighths(w, 4 * half + j, h));
-  const minus = minus_of(signs, 2 * j + h, bit);
+  const entries = f.entries(at, address_bytes<F>());
+  if (!isDefined(f.signs)) return i8x16.add(entries, f.eighths(w, b, h));
+  const minus = f.minus(signs, 2);
   const offset: i8 = isDefined(f.isWide) ? <i8>(16 * f.offset) : <i8>f.offset;
   return i8x16.add(i8x16.sub(v128.xor(entries, minus), minus), i8x16.splat(offset));
 }
