@@ -33,15 +33,14 @@ export class IQ2_XXS {
     const x = v128.load(w + 32 * half, 2), y = v128.load(w + 32 * half, 18);
     store_bytes_times_8(to, i32x4.shuffle(x, y, 0, 2, 4, 6));
   }
-  @inline entries(at: usize, step: u32): v128 {
-    const first = v128.load64_zero(load<u16>(at), IQ2_XXS_AT);
-    return v128.load64_lane(load<u16>(at + step), first, 1, IQ2_XXS_AT);
+  @inline entries(i: u32, j: u32): v128 {
+    return v128.load64_lane(j, v128.load64_zero(i, IQ2_XXS_AT), 1, IQ2_XXS_AT);
   }
   @inline signs(w: usize, half: u32, to: usize): void {
     const x = v128.load(w + 32 * half, 2), y = v128.load(w + 32 * half, 18);
     store_sevens(to, i32x4.shuffle(x, y, 1, 3, 5, 7));
   }
-  @inline minus(at: usize, step: u32): v128 { return even_minus(at, step); }
+  @inline minus(i: u32, j: u32): v128 { return even_minus(i, j); }
   @inline d4(w: usize, half: u32): v128 {
     const x = v128.load(w + 32 * half, 2), y = v128.load(w + 32 * half, 18);
     const words = i32x4.shuffle(x, y, 1, 3, 5, 7);
@@ -65,9 +64,8 @@ export class IQ2_XS {
     v128.store(to, v128.and(i16x8.shl(x, 3), index));
     v128.store(to, v128.and(i16x8.shl(y, 3), index), 16);
   }
-  @inline entries(at: usize, step: u32): v128 {
-    const first = v128.load64_zero(load<u16>(at), IQ2_XS_AT);
-    return v128.load64_lane(load<u16>(at + step), first, 1, IQ2_XS_AT);
+  @inline entries(i: u32, j: u32): v128 {
+    return v128.load64_lane(j, v128.load64_zero(i, IQ2_XS_AT), 1, IQ2_XS_AT);
   }
   @inline signs(w: usize, half: u32, to: usize): void {
     const x = v128.load(w + 32 * half, 2), y = v128.load(w + 32 * half, 18);
@@ -75,7 +73,7 @@ export class IQ2_XS {
     v128.store(to, v128.and(i16x8.shr_u(x, 6), seven));
     v128.store(to, v128.and(i16x8.shr_u(y, 6), seven), 16);
   }
-  @inline minus(at: usize, step: u32): v128 { return even_minus(at, step); }
+  @inline minus(i: u32, j: u32): v128 { return even_minus(i, j); }
   @inline d4(w: usize, half: u32): v128 { return f32x4.splat(half_at(w) * 0.125); }
   @inline l(w: usize, half: u32): v128 { return odd_of_nibbles(w + 66 + 4 * half); }
 }
@@ -99,14 +97,13 @@ export class IQ2_S {
     store_eight(to, i16x8.extend_low_i8x16_u(lower), v128.and(i16x8.mul(x, move), two));
     store_eight(to + 16, i16x8.extend_high_i8x16_u(lower), v128.and(i16x8.mul(y, move), two));
   }
-  @inline entries(at: usize, step: u32): v128 {
-    const first = v128.load64_zero(load<u16>(at), IQ2_S_AT);
-    return v128.load64_lane(load<u16>(at + step), first, 1, IQ2_S_AT);
+  @inline entries(i: u32, j: u32): v128 {
+    return v128.load64_lane(j, v128.load64_zero(i, IQ2_S_AT), 1, IQ2_S_AT);
   }
   @inline signs(w: usize, half: u32, to: usize): void {
     store_bytes_times_8(to, v128.load(w + 16 * half, 34));
   }
-  @inline minus(at: usize, step: u32): v128 { return any_minus(at, step); }
+  @inline minus(i: u32, j: u32): v128 { return any_minus(i, j); }
   @inline d4(w: usize, half: u32): v128 { return f32x4.splat(half_at(w) * 0.125); }
   @inline l(w: usize, half: u32): v128 { return odd_of_nibbles(w + 74 + 4 * half); }
 }
@@ -126,16 +123,16 @@ export class IQ3_XXS {
     store_bytes_times_4(to, v128.load(w + 32 * half, 2));
     store_bytes_times_4(to + 32, v128.load(w + 32 * half, 18));
   }
-  @inline entries(at: usize, step: u32): v128 {
-    let x = v128.load32_zero(load<u16>(at), IQ3_XXS_AT);
-    x = v128.load32_lane(load<u16>(at, 2), x, 1, IQ3_XXS_AT);
-    x = v128.load32_lane(load<u16>(at + step), x, 2, IQ3_XXS_AT);
-    return v128.load32_lane(load<u16>(at + step, 2), x, 3, IQ3_XXS_AT);
+  @inline entries(i: u32, j: u32): v128 {
+    let x = v128.load32_zero(i & 0xffff, IQ3_XXS_AT);
+    x = v128.load32_lane(i >> 16, x, 1, IQ3_XXS_AT);
+    x = v128.load32_lane(j & 0xffff, x, 2, IQ3_XXS_AT);
+    return v128.load32_lane(j >> 16, x, 3, IQ3_XXS_AT);
   }
   @inline signs(w: usize, half: u32, to: usize): void {
     store_sevens(to, v128.load(w + 16 * half, 66));
   }
-  @inline minus(at: usize, step: u32): v128 { return even_minus(at, step); }
+  @inline minus(i: u32, j: u32): v128 { return even_minus(i, j); }
   @inline d4(w: usize, half: u32): v128 {
     return half_steps(i32x4.shr_u(v128.load(w + 16 * half, 66), 28), half_at(w));
   }
@@ -159,16 +156,16 @@ export class IQ3_S {
     store_ninths(to + 32, i16x8.extend_low_i8x16_u(y), load<u8>(ninths, 2));
     store_ninths(to + 48, i16x8.extend_high_i8x16_u(y), load<u8>(ninths, 3));
   }
-  @inline entries(at: usize, step: u32): v128 {
-    let x = v128.load32_zero(load<u16>(at), IQ3_S_AT);
-    x = v128.load32_lane(load<u16>(at, 2), x, 1, IQ3_S_AT);
-    x = v128.load32_lane(load<u16>(at + step), x, 2, IQ3_S_AT);
-    return v128.load32_lane(load<u16>(at + step, 2), x, 3, IQ3_S_AT);
+  @inline entries(i: u32, j: u32): v128 {
+    let x = v128.load32_zero(i & 0xffff, IQ3_S_AT);
+    x = v128.load32_lane(i >> 16, x, 1, IQ3_S_AT);
+    x = v128.load32_lane(j & 0xffff, x, 2, IQ3_S_AT);
+    return v128.load32_lane(j >> 16, x, 3, IQ3_S_AT);
   }
   @inline signs(w: usize, half: u32, to: usize): void {
     store_bytes_times_8(to, v128.load(w + 16 * half, 74));
   }
-  @inline minus(at: usize, step: u32): v128 { return any_minus(at, step); }
+  @inline minus(i: u32, j: u32): v128 { return any_minus(i, j); }
   @inline d4(w: usize, half: u32): v128 {
     const lanes = i32x4.mul(i32x4.splat(load<u16>(w + 2 * half, 106)), i32x4(4096, 256, 16, 1));
     return odd_steps(v128.and(i32x4.shr_u(lanes, 12), i32x4.splat(15)), half_at(w));
@@ -192,9 +189,8 @@ export class IQ1_S {
     store_eight(to, i16x8.extend_low_i8x16_u(lower), v128.and(i16x8.mul(x, move), three));
     store_eight(to + 16, i16x8.extend_high_i8x16_u(lower), v128.and(i16x8.mul(y, move), three));
   }
-  @inline entries(at: usize, step: u32): v128 {
-    const first = v128.load64_zero(load<u16>(at), IQ1_AT);
-    return v128.load64_lane(load<u16>(at + step), first, 1, IQ1_AT);
+  @inline entries(i: u32, j: u32): v128 {
+    return v128.load64_lane(j, v128.load64_zero(i, IQ1_AT), 1, IQ1_AT);
   }
   @inline eighths(w: usize, b: u32, h: u32): v128 {
     return i8x16.splat(<i8>(2 - ((<i32>load<u16>(w + 2 * b, 34) >> 14) & 2)));
@@ -228,9 +224,8 @@ export class IQ1_M {
     store_eight(to, i16x8.extend_low_i8x16_u(lower), v128.and(i16x8.mul(x, move), three));
     store_eight(to + 16, i16x8.extend_high_i8x16_u(lower), v128.and(i16x8.mul(y, move), three));
   }
-  @inline entries(at: usize, step: u32): v128 {
-    const first = v128.load64_zero(load<u16>(at), IQ1_AT);
-    return v128.load64_lane(load<u16>(at + step), first, 1, IQ1_AT);
+  @inline entries(i: u32, j: u32): v128 {
+    return v128.load64_lane(j, v128.load64_zero(i, IQ1_AT), 1, IQ1_AT);
   }
   @inline eighths(w: usize, b: u32, h: u32): v128 {
     const bit = i8x16(8, 8, 8, 8, 8, 8, 8, 8, -128, -128, -128, -128, -128, -128, -128, -128);
@@ -306,14 +301,12 @@ function store_sevens(to: usize, words: v128): void {
 
 /** The signs of two times eight weights, −1 where they are negative. */
 @inline
-function even_minus(at: usize, step: u32): v128 {
-  const first = v128.load64_zero(load<u16>(at), EVEN_SIGNS_AT);
-  return v128.load64_lane(load<u16>(at + step), first, 1, EVEN_SIGNS_AT);
+function even_minus(i: u32, j: u32): v128 {
+  return v128.load64_lane(j, v128.load64_zero(i, EVEN_SIGNS_AT), 1, EVEN_SIGNS_AT);
 }
 @inline
-function any_minus(at: usize, step: u32): v128 {
-  const first = v128.load64_zero(load<u16>(at), SIGNS_AT);
-  return v128.load64_lane(load<u16>(at + step), first, 1, SIGNS_AT);
+function any_minus(i: u32, j: u32): v128 {
+  return v128.load64_lane(j, v128.load64_zero(i, SIGNS_AT), 1, SIGNS_AT);
 }
 
 /** 2 · n + 1 of the nibbles of four bytes, the low one of a byte first. */

@@ -152,14 +152,22 @@ function lanes_of_4(a: v128, b: v128, c: v128, d: v128): v128 {
  */
 @inline
 function block_sum<F>(at: usize, signs: usize, x: usize, lanes: v128): v128 {
-  const f = changetype<F>(0), step = address_bytes<F>();
+  const f = changetype<F>(0);
   let x0 = v128.load(x), x1 = v128.load(x, 16);
   if (isDefined(f.signs)) {
-    const m0 = f.minus(signs, 4), m1 = f.minus(signs + 2, 4);
+    const a = load<u32>(signs), b = load<u32>(signs, 4);
+    const m0 = f.minus(a & 0xffff, b & 0xffff), m1 = f.minus(a >> 16, b >> 16);
     x0 = i8x16.sub(v128.xor(x0, m0), m0);
     x1 = i8x16.sub(v128.xor(x1, m1), m1);
   }
-  const p = dot_i8(x0, f.entries(at, 2 * step)), q = dot_i8(x1, f.entries(at + step, 2 * step));
+  if (isDefined(f.hasFours)) {
+    const p = dot_i8(x0, f.entries(load<u32>(at), load<u32>(at, 8)));
+    const q = dot_i8(x1, f.entries(load<u32>(at, 4), load<u32>(at, 12)));
+    return i32x4.dot_i16x8_s(i16x8.add(p, q), lanes);
+  }
+  const i = load<u32>(at), j = load<u32>(at, 4);
+  const p = dot_i8(x0, f.entries(i & 0xffff, j & 0xffff));
+  const q = dot_i8(x1, f.entries(i >> 16, j >> 16));
   return i32x4.dot_i16x8_s(i16x8.add(p, q), lanes);
 }
 

@@ -125,9 +125,13 @@ function high(x: v128): v128 {
 @inline
 function quants_of<F>(w: usize, b: u32, h: u32, at: usize, signs: usize): v128 {
   const f = changetype<F>(0);
-  const entries = f.entries(at, address_bytes<F>());
+  const both = load<u32>(at);
+  const i = isDefined(f.hasFours) ? both : both & 0xffff;
+  const j = isDefined(f.hasFours) ? load<u32>(at, 4) : both >> 16;
+  const entries = f.entries(i, j);
   if (!isDefined(f.signs)) return i8x16.add(entries, f.eighths(w, b, h));
-  const minus = f.minus(signs, 2);
+  const ofSigns = load<u32>(signs);
+  const minus = f.minus(ofSigns & 0xffff, ofSigns >> 16);
   const offset: i8 = isDefined(f.isWide) ? <i8>(16 * f.offset) : <i8>f.offset;
   return i8x16.add(i8x16.sub(v128.xor(entries, minus), minus), i8x16.splat(offset));
 }
