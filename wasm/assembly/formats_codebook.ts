@@ -29,18 +29,20 @@ export class IQ2_XXS {
   @inline get quantBytes(): u32 { return 66; }
   @inline get factorBytes(): u32 { return 0; }
   @inline get offset(): i32 { return 3; }
-  @inline addresses(w: usize, half: u32, to: usize): void {
+  @inline k2(zero: v128): v128 { return v128.or(i16x8.splat(127 << 3), zero); }
+  @inline addresses(w: usize, half: u32, to: usize, k0: v128, k1: v128): void {
     const x = v128.load(w + 32 * half, 2), y = v128.load(w + 32 * half, 18);
     store_bytes_times_8(to, i32x4.shuffle(x, y, 0, 2, 4, 6));
   }
-  @inline entries(i: u32, j: u32): v128 {
-    return v128.load64_lane(j, v128.load64_zero(i, IQ2_XXS_AT), 1, IQ2_XXS_AT);
+  @inline entries(at: usize, i: u32, j: u32): v128 {
+    const first = v128.load64_zero(load<u16>(at + i), IQ2_XXS_AT);
+    return v128.load64_lane(load<u16>(at + j), first, 1, IQ2_XXS_AT);
   }
-  @inline signs(w: usize, half: u32, to: usize): void {
+  @inline signs(w: usize, half: u32, to: usize, k2: v128): void {
     const x = v128.load(w + 32 * half, 2), y = v128.load(w + 32 * half, 18);
-    store_sevens(to, i32x4.shuffle(x, y, 1, 3, 5, 7));
+    store_sevens(to, i32x4.shuffle(x, y, 1, 3, 5, 7), k2);
   }
-  @inline minus(i: u32, j: u32): v128 { return even_minus(i, j); }
+  @inline minus(at: usize, i: u32, j: u32): v128 { return even_minus(at, i, j); }
   @inline d4(w: usize, half: u32): v128 {
     const x = v128.load(w + 32 * half, 2), y = v128.load(w + 32 * half, 18);
     const words = i32x4.shuffle(x, y, 1, 3, 5, 7);
@@ -58,22 +60,23 @@ export class IQ2_XS {
   @inline get quantBytes(): u32 { return 74; }
   @inline get factorBytes(): u32 { return 0; }
   @inline get offset(): i32 { return 3; }
-  @inline addresses(w: usize, half: u32, to: usize): void {
+  @inline k0(zero: v128): v128 { return v128.or(i16x8.splat(511 << 3), zero); }
+  @inline k2(zero: v128): v128 { return v128.or(i16x8.splat(127 << 3), zero); }
+  @inline addresses(w: usize, half: u32, to: usize, k0: v128, k1: v128): void {
     const x = v128.load(w + 32 * half, 2), y = v128.load(w + 32 * half, 18);
-    const index = i16x8.splat(511 << 3);
-    v128.store(to, v128.and(i16x8.shl(x, 3), index));
-    v128.store(to, v128.and(i16x8.shl(y, 3), index), 16);
+    v128.store(to, v128.and(i16x8.shl(x, 3), k0));
+    v128.store(to, v128.and(i16x8.shl(y, 3), k0), 16);
   }
-  @inline entries(i: u32, j: u32): v128 {
-    return v128.load64_lane(j, v128.load64_zero(i, IQ2_XS_AT), 1, IQ2_XS_AT);
+  @inline entries(at: usize, i: u32, j: u32): v128 {
+    const first = v128.load64_zero(load<u16>(at + i), IQ2_XS_AT);
+    return v128.load64_lane(load<u16>(at + j), first, 1, IQ2_XS_AT);
   }
-  @inline signs(w: usize, half: u32, to: usize): void {
+  @inline signs(w: usize, half: u32, to: usize, k2: v128): void {
     const x = v128.load(w + 32 * half, 2), y = v128.load(w + 32 * half, 18);
-    const seven = i16x8.splat(127 << 3);
-    v128.store(to, v128.and(i16x8.shr_u(x, 6), seven));
-    v128.store(to, v128.and(i16x8.shr_u(y, 6), seven), 16);
+    v128.store(to, v128.and(i16x8.shr_u(x, 6), k2));
+    v128.store(to, v128.and(i16x8.shr_u(y, 6), k2), 16);
   }
-  @inline minus(i: u32, j: u32): v128 { return even_minus(i, j); }
+  @inline minus(at: usize, i: u32, j: u32): v128 { return even_minus(at, i, j); }
   @inline d4(w: usize, half: u32): v128 { return f32x4.splat(half_at(w) * 0.125); }
   @inline l(w: usize, half: u32): v128 { return odd_of_nibbles(w + 66 + 4 * half); }
 }
@@ -88,22 +91,24 @@ export class IQ2_S {
   @inline get quantBytes(): u32 { return 82; }
   @inline get factorBytes(): u32 { return 0; }
   @inline get offset(): i32 { return 3; }
-  @inline addresses(w: usize, half: u32, to: usize): void {
+  @inline k0(zero: v128): v128 { return v128.or(i16x8(2048, 512, 128, 32, 2048, 512, 128, 32), zero); }
+  @inline k1(zero: v128): v128 { return v128.or(i16x8.splat(3 << 11), zero); }
+  @inline addresses(w: usize, half: u32, to: usize, k0: v128, k1: v128): void {
     const lower = v128.load(w + 16 * half, 2);
     const upper = i16x8.extend_low_i8x16_u(v128.load32_zero(w + 4 * half, 66));
-    const move = i16x8(2048, 512, 128, 32, 2048, 512, 128, 32), two = i16x8.splat(3 << 11);
     const twice = i16x8.shuffle(upper, upper, 0, 0, 1, 1, 2, 2, 3, 3);
     const x = i32x4.shuffle(twice, twice, 0, 0, 1, 1), y = i32x4.shuffle(twice, twice, 2, 2, 3, 3);
-    store_eight(to, i16x8.extend_low_i8x16_u(lower), v128.and(i16x8.mul(x, move), two));
-    store_eight(to + 16, i16x8.extend_high_i8x16_u(lower), v128.and(i16x8.mul(y, move), two));
+    store_eight(to, i16x8.extend_low_i8x16_u(lower), v128.and(i16x8.mul(x, k0), k1));
+    store_eight(to + 16, i16x8.extend_high_i8x16_u(lower), v128.and(i16x8.mul(y, k0), k1));
   }
-  @inline entries(i: u32, j: u32): v128 {
-    return v128.load64_lane(j, v128.load64_zero(i, IQ2_S_AT), 1, IQ2_S_AT);
+  @inline entries(at: usize, i: u32, j: u32): v128 {
+    const first = v128.load64_zero(load<u16>(at + i), IQ2_S_AT);
+    return v128.load64_lane(load<u16>(at + j), first, 1, IQ2_S_AT);
   }
-  @inline signs(w: usize, half: u32, to: usize): void {
+  @inline signs(w: usize, half: u32, to: usize, k2: v128): void {
     store_bytes_times_8(to, v128.load(w + 16 * half, 34));
   }
-  @inline minus(i: u32, j: u32): v128 { return any_minus(i, j); }
+  @inline minus(at: usize, i: u32, j: u32): v128 { return any_minus(at, i, j); }
   @inline d4(w: usize, half: u32): v128 { return f32x4.splat(half_at(w) * 0.125); }
   @inline l(w: usize, half: u32): v128 { return odd_of_nibbles(w + 74 + 4 * half); }
 }
@@ -119,20 +124,21 @@ export class IQ3_XXS {
   @inline get factorBytes(): u32 { return 0; }
   @inline get offset(): i32 { return 2; }
   @inline get hasFours(): bool { return true; }
-  @inline addresses(w: usize, half: u32, to: usize): void {
+  @inline k2(zero: v128): v128 { return v128.or(i16x8.splat(127 << 3), zero); }
+  @inline addresses(w: usize, half: u32, to: usize, k0: v128, k1: v128): void {
     store_bytes_times_4(to, v128.load(w + 32 * half, 2));
     store_bytes_times_4(to + 32, v128.load(w + 32 * half, 18));
   }
-  @inline entries(i: u32, j: u32): v128 {
-    let x = v128.load32_zero(i & 0xffff, IQ3_XXS_AT);
-    x = v128.load32_lane(i >> 16, x, 1, IQ3_XXS_AT);
-    x = v128.load32_lane(j & 0xffff, x, 2, IQ3_XXS_AT);
-    return v128.load32_lane(j >> 16, x, 3, IQ3_XXS_AT);
+  @inline entries(at: usize, i: u32, j: u32): v128 {
+    let x = v128.load32_zero(load<u16>(at + i), IQ3_XXS_AT);
+    x = v128.load32_lane(load<u16>(at + (i + 2)), x, 1, IQ3_XXS_AT);
+    x = v128.load32_lane(load<u16>(at + j), x, 2, IQ3_XXS_AT);
+    return v128.load32_lane(load<u16>(at + (j + 2)), x, 3, IQ3_XXS_AT);
   }
-  @inline signs(w: usize, half: u32, to: usize): void {
-    store_sevens(to, v128.load(w + 16 * half, 66));
+  @inline signs(w: usize, half: u32, to: usize, k2: v128): void {
+    store_sevens(to, v128.load(w + 16 * half, 66), k2);
   }
-  @inline minus(i: u32, j: u32): v128 { return even_minus(i, j); }
+  @inline minus(at: usize, i: u32, j: u32): v128 { return even_minus(at, i, j); }
   @inline d4(w: usize, half: u32): v128 {
     return half_steps(i32x4.shr_u(v128.load(w + 16 * half, 66), 28), half_at(w));
   }
@@ -148,24 +154,26 @@ export class IQ3_S {
   @inline get factorBytes(): u32 { return 0; }
   @inline get offset(): i32 { return 15; }
   @inline get hasFours(): bool { return true; }
-  @inline addresses(w: usize, half: u32, to: usize): void {
+  @inline k0(zero: v128): v128 { return v128.or(i16x8(1024, 512, 256, 128, 64, 32, 16, 8), zero); }
+  @inline k1(zero: v128): v128 { return v128.or(i16x8.splat(1024), zero); }
+  @inline addresses(w: usize, half: u32, to: usize, k0: v128, k1: v128): void {
     const x = v128.load(w + 32 * half, 2), y = v128.load(w + 32 * half, 18);
     const ninths = w + 66 + 4 * half;
-    store_ninths(to, i16x8.extend_low_i8x16_u(x), load<u8>(ninths));
-    store_ninths(to + 16, i16x8.extend_high_i8x16_u(x), load<u8>(ninths, 1));
-    store_ninths(to + 32, i16x8.extend_low_i8x16_u(y), load<u8>(ninths, 2));
-    store_ninths(to + 48, i16x8.extend_high_i8x16_u(y), load<u8>(ninths, 3));
+    store_ninths(to, i16x8.extend_low_i8x16_u(x), load<u8>(ninths), k0, k1);
+    store_ninths(to + 16, i16x8.extend_high_i8x16_u(x), load<u8>(ninths, 1), k0, k1);
+    store_ninths(to + 32, i16x8.extend_low_i8x16_u(y), load<u8>(ninths, 2), k0, k1);
+    store_ninths(to + 48, i16x8.extend_high_i8x16_u(y), load<u8>(ninths, 3), k0, k1);
   }
-  @inline entries(i: u32, j: u32): v128 {
-    let x = v128.load32_zero(i & 0xffff, IQ3_S_AT);
-    x = v128.load32_lane(i >> 16, x, 1, IQ3_S_AT);
-    x = v128.load32_lane(j & 0xffff, x, 2, IQ3_S_AT);
-    return v128.load32_lane(j >> 16, x, 3, IQ3_S_AT);
+  @inline entries(at: usize, i: u32, j: u32): v128 {
+    let x = v128.load32_zero(load<u16>(at + i), IQ3_S_AT);
+    x = v128.load32_lane(load<u16>(at + (i + 2)), x, 1, IQ3_S_AT);
+    x = v128.load32_lane(load<u16>(at + j), x, 2, IQ3_S_AT);
+    return v128.load32_lane(load<u16>(at + (j + 2)), x, 3, IQ3_S_AT);
   }
-  @inline signs(w: usize, half: u32, to: usize): void {
+  @inline signs(w: usize, half: u32, to: usize, k2: v128): void {
     store_bytes_times_8(to, v128.load(w + 16 * half, 74));
   }
-  @inline minus(i: u32, j: u32): v128 { return any_minus(i, j); }
+  @inline minus(at: usize, i: u32, j: u32): v128 { return any_minus(at, i, j); }
   @inline d4(w: usize, half: u32): v128 {
     const lanes = i32x4.mul(i32x4.splat(load<u16>(w + 2 * half, 106)), i32x4(4096, 256, 16, 1));
     return odd_steps(v128.and(i32x4.shr_u(lanes, 12), i32x4.splat(15)), half_at(w));
@@ -181,16 +189,18 @@ export class IQ1_S {
   @inline get quantBytes(): u32 { return 50; }
   @inline get factorBytes(): u32 { return 0; }
   @inline get offset(): i32 { return 9; }
-  @inline addresses(w: usize, half: u32, to: usize): void {
+  @inline k0(zero: v128): v128 { return v128.or(i16x8(2048, 256, 32, 4, 2048, 256, 32, 4), zero); }
+  @inline k1(zero: v128): v128 { return v128.or(i16x8.splat(7 << 11), zero); }
+  @inline addresses(w: usize, half: u32, to: usize, k0: v128, k1: v128): void {
     const lower = v128.load(w + 16 * half, 2), words = v128.load64_zero(w + 8 * half, 34);
-    const move = i16x8(2048, 256, 32, 4, 2048, 256, 32, 4), three = i16x8.splat(7 << 11);
     const twice = i16x8.shuffle(words, words, 0, 0, 1, 1, 2, 2, 3, 3);
     const x = i32x4.shuffle(twice, twice, 0, 0, 1, 1), y = i32x4.shuffle(twice, twice, 2, 2, 3, 3);
-    store_eight(to, i16x8.extend_low_i8x16_u(lower), v128.and(i16x8.mul(x, move), three));
-    store_eight(to + 16, i16x8.extend_high_i8x16_u(lower), v128.and(i16x8.mul(y, move), three));
+    store_eight(to, i16x8.extend_low_i8x16_u(lower), v128.and(i16x8.mul(x, k0), k1));
+    store_eight(to + 16, i16x8.extend_high_i8x16_u(lower), v128.and(i16x8.mul(y, k0), k1));
   }
-  @inline entries(i: u32, j: u32): v128 {
-    return v128.load64_lane(j, v128.load64_zero(i, IQ1_AT), 1, IQ1_AT);
+  @inline entries(at: usize, i: u32, j: u32): v128 {
+    const first = v128.load64_zero(load<u16>(at + i), IQ1_AT);
+    return v128.load64_lane(load<u16>(at + j), first, 1, IQ1_AT);
   }
   @inline eighths(w: usize, b: u32, h: u32): v128 {
     return i8x16.splat(<i8>(2 - ((<i32>load<u16>(w + 2 * b, 34) >> 14) & 2)));
@@ -215,17 +225,19 @@ export class IQ1_M {
   @inline get quantBytes(): u32 { return 56; }
   @inline get factorBytes(): u32 { return 0; }
   @inline get offset(): i32 { return 9; }
-  @inline addresses(w: usize, half: u32, to: usize): void {
+  @inline k0(zero: v128): v128 { return v128.or(i16x8(2048, 128, 2048, 128, 2048, 128, 2048, 128), zero); }
+  @inline k1(zero: v128): v128 { return v128.or(i16x8.splat(7 << 11), zero); }
+  @inline addresses(w: usize, half: u32, to: usize, k0: v128, k1: v128): void {
     const lower = v128.load(w + 16 * half);
     const upper = i16x8.extend_low_i8x16_u(v128.load64_zero(w + 8 * half, 32));
-    const move = i16x8(2048, 128, 2048, 128, 2048, 128, 2048, 128), three = i16x8.splat(7 << 11);
     const x = i16x8.shuffle(upper, upper, 0, 0, 1, 1, 2, 2, 3, 3);
     const y = i16x8.shuffle(upper, upper, 4, 4, 5, 5, 6, 6, 7, 7);
-    store_eight(to, i16x8.extend_low_i8x16_u(lower), v128.and(i16x8.mul(x, move), three));
-    store_eight(to + 16, i16x8.extend_high_i8x16_u(lower), v128.and(i16x8.mul(y, move), three));
+    store_eight(to, i16x8.extend_low_i8x16_u(lower), v128.and(i16x8.mul(x, k0), k1));
+    store_eight(to + 16, i16x8.extend_high_i8x16_u(lower), v128.and(i16x8.mul(y, k0), k1));
   }
-  @inline entries(i: u32, j: u32): v128 {
-    return v128.load64_lane(j, v128.load64_zero(i, IQ1_AT), 1, IQ1_AT);
+  @inline entries(at: usize, i: u32, j: u32): v128 {
+    const first = v128.load64_zero(load<u16>(at + i), IQ1_AT);
+    return v128.load64_lane(load<u16>(at + j), first, 1, IQ1_AT);
   }
   @inline eighths(w: usize, b: u32, h: u32): v128 {
     const bit = i8x16(8, 8, 8, 8, 8, 8, 8, 8, -128, -128, -128, -128, -128, -128, -128, -128);
@@ -283,30 +295,32 @@ function store_eight(to: usize, lower: v128, upper: v128): void {
 
 /** The same of entries of four bytes, with the ninth bits of a block. */
 @inline
-function store_ninths(to: usize, lower: v128, bits: u32): void {
-  const moved = i16x8.mul(i16x8.splat(<i16>bits), i16x8(1024, 512, 256, 128, 64, 32, 16, 8));
-  v128.store(to, v128.or(i16x8.shl(lower, 2), v128.and(moved, i16x8.splat(1024))));
+function store_ninths(to: usize, lower: v128, bits: u32, move: v128, ninth: v128): void {
+  const moved = v128.and(i16x8.mul(i16x8.splat(<i16>bits), move), ninth);
+  v128.store(to, v128.or(i16x8.shl(lower, 2), moved));
 }
 
 /** Four times seven bits of each of four words, times 8, as u16. */
 @inline
-function store_sevens(to: usize, words: v128): void {
-  const seven = i16x8.splat(127 << 3);
-  // Bits 7 to 13 and 21 to 27 are moved to where bits 0 to 6 and 14 to 20 are, and a u16 up.
-  const x = v128.bitselect(i32x4.shl(words, 3), i32x4.shl(words, 12), i32x4.splat(0xffff));
-  const y = v128.bitselect(i32x4.shr_u(words, 11), i32x4.shr_u(words, 2), i32x4.splat(0xffff));
-  v128.store(to, v128.and(i32x4.shuffle(x, y, 0, 4, 1, 5), seven));
-  v128.store(to, v128.and(i32x4.shuffle(x, y, 2, 6, 3, 7), seven), 16);
+function store_sevens(to: usize, words: v128, seven: v128): void {
+  // Each of the four is moved to bits 3 to 9 of a u16.
+  const x = i16x8.shuffle(i32x4.shl(words, 3), i32x4.shl(words, 12), 0, 9, 2, 11, 4, 13, 6, 15);
+  const y = i16x8.shuffle(i32x4.shr_u(words, 11), i32x4.shr_u(words, 2), 0, 9, 2, 11, 4, 13, 6, 15);
+  const a = v128.and(x, seven), b = v128.and(y, seven);
+  v128.store(to, i32x4.shuffle(a, b, 0, 4, 1, 5));
+  v128.store(to, i32x4.shuffle(a, b, 2, 6, 3, 7), 16);
 }
 
 /** The signs of two times eight weights, −1 where they are negative. */
 @inline
-function even_minus(i: u32, j: u32): v128 {
-  return v128.load64_lane(j, v128.load64_zero(i, EVEN_SIGNS_AT), 1, EVEN_SIGNS_AT);
+function even_minus(at: usize, i: u32, j: u32): v128 {
+  const first = v128.load64_zero(load<u16>(at + i), EVEN_SIGNS_AT);
+  return v128.load64_lane(load<u16>(at + j), first, 1, EVEN_SIGNS_AT);
 }
 @inline
-function any_minus(i: u32, j: u32): v128 {
-  return v128.load64_lane(j, v128.load64_zero(i, SIGNS_AT), 1, SIGNS_AT);
+function any_minus(at: usize, i: u32, j: u32): v128 {
+  const first = v128.load64_zero(load<u16>(at + i), SIGNS_AT);
+  return v128.load64_lane(load<u16>(at + j), first, 1, SIGNS_AT);
 }
 
 /** 2 · n + 1 of the nibbles of four bytes, the low one of a byte first. */

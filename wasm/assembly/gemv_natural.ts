@@ -15,12 +15,13 @@ import {
   next_digit,
   TQ1_0,
 } from "./formats_ternary";
-import { address_bytes, half_at } from "./natural";
+import { k1_of } from "./format";
+import { address_bytes, half_at, k0_of, k2_of } from "./natural";
 import { RECORD_BYTES, RECORD_QUARTERS, RECORD_SCALES, RECORD_SUMS } from "./q8_tile";
 import { dot_i8, join_pair, madd, opaque, sum_lanes } from "./simd";
 
 /** Where scratch has the addresses of signs, behind those of up to 32 entries. */
-const SIGNS: usize = 64;
+const SIGNS: u32 = 64;
 
 /** Rows by one token; `natural`: room for 256 bytes a superblock and 96 more. */
 export function gemv_natural<F>(
@@ -87,10 +88,12 @@ function row_of<F>(w: usize, superblocks: u32, acts: usize, natural: usize): f32
 function row<F>(w: usize, superblocks: u32, acts: usize, natural: usize, scratch: usize): f32 {
   const f = changetype<F>(0);
   const ones = i16x8.splat(<i16>opaque(1, superblocks));
+  const zero = i32x4.splat(opaque(0, superblocks));
+  const k0 = k0_of<F>(zero), k1 = k1_of<F>(zero), k2 = k2_of<F>(zero);
   let p0 = f32x4.splat(0), p1 = p0;
   for (let s = superblocks; s != 0; s--) {
-    const a = sums_of_4<F>(w, 0, acts, natural, scratch, ones);
-    const b = sums_of_4<F>(w, 1, acts, natural + 128, scratch, ones);
+    const a = sums_of_4<F>(w, 0, acts, natural, scratch, ones, k0, k1, k2);
+    const b = sums_of_4<F>(w, 1, acts, natural, scratch, ones, k0, k1, k2);
     const d0 = f32x4.mul(f.d4(w, 0), v128.load(acts, RECORD_SCALES));
     const d1 = f32x4.mul(f.d4(w, 1), v128.load(acts, RECORD_SCALES + 16));
     p0 = madd(f32x4.convert_i32x4_s(a), d0, p0);
@@ -99,7 +102,7 @@ function row<F>(w: usize, superblocks: u32, acts: usize, natural: usize, scratch
     acts += RECORD_BYTES;
     natural += 256;
   }
-  return sum_lanes(join_pair(p0, p1, 1, i32x4.splat(opaque(0, superblocks))));
+  return sum_lanes(join_pair(p0, p1, 1, zero));
 }
 
 /** Σ of four blocks, in their lanes. `scratch`: where their entries and signs are. */
@@ -111,10 +114,13 @@ function sums_of_4<F>(
   x: usize,
   scratch: usize,
   ones: v128,
+  k0: v128,
+  k1: v128,
+  k2: v128,
 ): v128 {
-  const f = changetype<F>(0), step = 4 * address_bytes<F>();
-  f.addresses(w, half, scratch);
-  if (isDefined(f.signs)) f.signs(w, half, scratch + SIGNS);
+  const f = changetype<F>(0);
+  f.addresses(w, half, scratch, k0, k1);
+  if (isDefined(f.signs)) f.signs(w, half, scratch + SIGNS, k2);
   let l0 = ones, l1 = ones, l2 = ones, l3 = ones;
   if (isDefined(f.l)) {
     const lanes = f.l(w, half);
@@ -123,10 +129,10 @@ function sums_of_4<F>(
     l0 = i32x4.shuffle(lower, lower, 0, 0, 1, 1), l1 = i32x4.shuffle(lower, lower, 2, 2, 3, 3);
     l2 = i32x4.shuffle(upper, upper, 0, 0, 1, 1), l3 = i32x4.shuffle(upper, upper, 2, 2, 3, 3);
   }
-  const a = block_sum<F>(scratch, scratch + SIGNS, x, l0);
-  const b = block_sum<F>(scratch + step, scratch + SIGNS + 8, x + 32, l1);
-  const c = block_sum<F>(scratch + 2 * step, scratch + SIGNS + 16, x + 64, l2);
-  const d = block_sum<F>(scratch + 3 * step, scratch + SIGNS + 24, x + 96, l3);
+  const a = block_sum<F>(scratch, 0, x, 4 * half, l0);
+  const b = block_sum<F>(scratch, 1, x, 4 * half + 1, l1);
+  const c = block_sum<F>(scratch, 2, x, 4 * half + 2, l2);
+  const d = block_sum<F>(scratch, 3, x, 4 * half + 3, l3);
   const sums = lanes_of_4(a, b, c, d);
   if (isDefined(f.signs)) return sums;
   const least = f.least(
@@ -151,23 +157,17 @@ function lanes_of_4(a: v128, b: v128, c: v128, d: v128): v128 {
  * four lanes are of its first half, whose scale is in those of `lanes`.
  */
 @inline
-function block_sum<F>(at: usize, signs: usize, x: usize, lanes: v128): v128 {
-  const f = changetype<F>(0);
-  let x0 = v128.load(x), x1 = v128.load(x, 16);
+function block_sum<F>(scratch: usize, j: u32, x: usize, block: u32, lanes: v128): v128 {
+  const f = changetype<F>(0), step = address_bytes<F>();
+  let x0 = v128.load(x + 32 * block), x1 = v128.load(x + (32 * block + 16));
   if (isDefined(f.signs)) {
-    const a = load<u32>(signs), b = load<u32>(signs, 4);
-    const m0 = f.minus(a & 0xffff, b & 0xffff), m1 = f.minus(a >> 16, b >> 16);
+    const m0 = f.minus(scratch, SIGNS + 8 * j, SIGNS + 8 * j + 4);
+    const m1 = f.minus(scratch, SIGNS + 8 * j + 2, SIGNS + 8 * j + 6);
     x0 = i8x16.sub(v128.xor(x0, m0), m0);
     x1 = i8x16.sub(v128.xor(x1, m1), m1);
   }
-  if (isDefined(f.hasFours)) {
-    const p = dot_i8(x0, f.entries(load<u32>(at), load<u32>(at, 8)));
-    const q = dot_i8(x1, f.entries(load<u32>(at, 4), load<u32>(at, 12)));
-    return i32x4.dot_i16x8_s(i16x8.add(p, q), lanes);
-  }
-  const i = load<u32>(at), j = load<u32>(at, 4);
-  const p = dot_i8(x0, f.entries(i & 0xffff, j & 0xffff));
-  const q = dot_i8(x1, f.entries(i >> 16, j >> 16));
+  const p = dot_i8(x0, f.entries(scratch, 4 * j * step, (4 * j + 2) * step));
+  const q = dot_i8(x1, f.entries(scratch, (4 * j + 1) * step, (4 * j + 3) * step));
   return i32x4.dot_i16x8_s(i16x8.add(p, q), lanes);
 }
 

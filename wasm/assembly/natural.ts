@@ -8,12 +8,13 @@
  *
  *   isNatural             that it is one
  *   isTernary             that it is TQ1_0, whose digits are read as they come; or
- *   addresses(w, half, to)  writes where its entries are: u16, from the codebook's begin on
+ *   addresses(w, half, to, k0, k1)  writes where its entries are: u16, from the codebook's begin on
  *   hasFours              if: entries are four weights, 32 of them; else eight weights, 16
- *   entries(at, step)     two times eight weights, or their sizes: their addresses are at `at` and
- *                         `step` bytes behind it
- *   signs(w, half, to)    of sizes: writes where their signs are: 16 u16, as addresses() does
- *   minus(at, step)       of sizes: −1 where they are negative, as entries() does
+ *   entries(at, i, j)     two times eight weights, or their sizes: their addresses are at at + i and
+ *                         at + j
+ *   signs(w, half, to, k2)  of sizes: writes where their signs are: 16 u16, as addresses() does
+ *   minus(at, i, j)       of sizes: −1 where they are negative, as entries() does
+ *   k0, k1, k2(zero)      if: constants for these, as format.ts has them
  *   eighths(w, b, h)      of weights: what makes them 0 and more, weight + offset, in block b's
  *                         half h, added to the entries
  *   least(w, half, sums, quarters, others)  of weights: what makes sums of products with entries
@@ -32,7 +33,9 @@ import {
   next_digit,
 } from "./formats_ternary";
 import { store_places } from "./file_blocks";
+import { k1_of } from "./format";
 import { has_nibbles } from "./product_sums";
+import { opaque } from "./simd";
 import { FORM_C, FORM_D, FORM_L, FORM_QUANTS } from "./superblock_form";
 import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST, two_f16 } from "./weight_bits";
 
@@ -46,6 +49,18 @@ export function is_natural<F>(): bool {
 @inline
 export function address_bytes<F>(): u32 {
   return isDefined(changetype<F>(0).hasFours) ? 4 : 2;
+}
+
+/** k0 and k2 (format.ts has k1), or nothing. */
+@inline
+export function k0_of<F>(zero: v128): v128 {
+  if (isDefined(changetype<F>(0).k0)) return changetype<F>(0).k0(zero);
+  return zero;
+}
+@inline
+export function k2_of<F>(zero: v128): v128 {
+  if (isDefined(changetype<F>(0).k2)) return changetype<F>(0).k2(zero);
+  return zero;
 }
 
 /** The f16 at ptr, by operations that meet no subnormal number. */
@@ -67,13 +82,14 @@ export function half_of(bits: u32): f32 {
 
 /** `count` superblocks from w on into forms. */
 export function take_natural_apart<F, S>(w: usize, count: u32, form: usize, formBytes: u32): void {
-  const f = changetype<F>(0);
+  const f = changetype<F>(0), zero = i32x4.splat(opaque(0, count));
+  const k0 = k0_of<F>(zero), k1 = k1_of<F>(zero), k2 = k2_of<F>(zero);
   for (; count != 0; count--) {
     if (isDefined(f.isTernary)) {
       take_digits_apart(w, form + FORM_QUANTS);
     } else {
-      take_entries_apart<F, S>(w, 0, form);
-      take_entries_apart<F, S>(w, 1, form);
+      take_entries_apart<F, S>(w, 0, form, k0, k1, k2);
+      take_entries_apart<F, S>(w, 1, form, k0, k1, k2);
     }
     v128.store(form, f.d4(w, 0), FORM_D);
     v128.store(form, f.d4(w, 1), FORM_D + 16);
@@ -88,19 +104,23 @@ export function take_natural_apart<F, S>(w: usize, count: u32, form: usize, form
 
 /** The quants of four blocks; addresses take the place of C, L and M meanwhile. */
 @inline
-function take_entries_apart<F, S>(w: usize, half: u32, form: usize): void {
+function take_entries_apart<F, S>(
+  w: usize,
+  half: u32,
+  form: usize,
+  k0: v128,
+  k1: v128,
+  k2: v128,
+): void {
   const f = changetype<F>(0);
-  const at = form + FORM_C, to = form + FORM_QUANTS + 16 * half, step = 2 * address_bytes<F>();
+  const at = form + FORM_C, to = form + FORM_QUANTS + 16 * half;
   const signs = at + 16 * address_bytes<F>(), b0 = 4 * half;
-  f.addresses(w, half, at);
-  if (isDefined(f.signs)) f.signs(w, half, signs);
-  const a = quants_of<F>(w, b0, 0, at, signs), A = quants_of<F>(w, b0, 1, at + step, signs + 4);
-  const b = quants_of<F>(w, b0 + 1, 0, at + 2 * step, signs + 8);
-  const B = quants_of<F>(w, b0 + 1, 1, at + 3 * step, signs + 12);
-  const c = quants_of<F>(w, b0 + 2, 0, at + 4 * step, signs + 16);
-  const C = quants_of<F>(w, b0 + 2, 1, at + 5 * step, signs + 20);
-  const d = quants_of<F>(w, b0 + 3, 0, at + 6 * step, signs + 24);
-  const D = quants_of<F>(w, b0 + 3, 1, at + 7 * step, signs + 28);
+  f.addresses(w, half, at, k0, k1);
+  if (isDefined(f.signs)) f.signs(w, half, signs, k2);
+  const a = quants_of<F>(w, b0, 0, at, signs), A = quants_of<F>(w, b0, 1, at, signs);
+  const b = quants_of<F>(w, b0 + 1, 0, at, signs), B = quants_of<F>(w, b0 + 1, 1, at, signs);
+  const c = quants_of<F>(w, b0 + 2, 0, at, signs), C = quants_of<F>(w, b0 + 2, 1, at, signs);
+  const d = quants_of<F>(w, b0 + 3, 0, at, signs), D = quants_of<F>(w, b0 + 3, 1, at, signs);
   if (has_nibbles<F, S>()) {
     store_halves(to, low(a), low(A), low(b), low(B), low(c), low(C), low(d), low(D));
     store_halves(
@@ -125,13 +145,10 @@ function high(x: v128): v128 {
 @inline
 function quants_of<F>(w: usize, b: u32, h: u32, at: usize, signs: usize): v128 {
   const f = changetype<F>(0);
-  const both = load<u32>(at);
-  const i = isDefined(f.hasFours) ? both : both & 0xffff;
-  const j = isDefined(f.hasFours) ? load<u32>(at, 4) : both >> 16;
-  const entries = f.entries(i, j);
+  const i = 2 * (b & 3) + h, step = address_bytes<F>();
+  const entries = f.entries(at, 2 * i * step, (2 * i + 1) * step);
   if (!isDefined(f.signs)) return i8x16.add(entries, f.eighths(w, b, h));
-  const ofSigns = load<u32>(signs);
-  const minus = f.minus(ofSigns & 0xffff, ofSigns >> 16);
+  const minus = f.minus(signs, 4 * i, 4 * i + 2);
   const offset: i8 = isDefined(f.isWide) ? <i8>(16 * f.offset) : <i8>f.offset;
   return i8x16.add(i8x16.sub(v128.xor(entries, minus), minus), i8x16.splat(offset));
 }
