@@ -20,10 +20,18 @@ import { address_bytes, half_at, k0_of, k2_of } from "./natural";
 import { RECORD_BYTES, RECORD_QUARTERS, RECORD_SCALES, RECORD_SUMS } from "./q8_tile";
 import { dot_i8, join_pair, madd, opaque, sum_lanes } from "./simd";
 
-/** Where scratch has the addresses of signs, behind those of up to 32 entries. */
+/**
+ * A row's plan, of each superblock: twice up to 32 addresses of entries and 16 of signs, u16; D of
+ * its blocks, f32; L of their halves, i16. A row's addresses are all written before the first is
+ * used: through memory, where the processor would wait for them.
+ */
 const SIGNS: u32 = 64;
+const PLAN_HALF: u32 = 96;
+const PLAN_D = 192;
+const PLAN_L = 224;
+const PLAN_BYTES: u32 = 256;
 
-/** Rows by one token; `natural`: room for 256 bytes a superblock and 96 more. */
+/** Rows by one token; `natural`: room for 512 bytes a superblock. */
 export function gemv_natural<F>(
   w: usize,
   rowStride: u32,
@@ -85,54 +93,71 @@ function row_of<F>(w: usize, superblocks: u32, acts: usize, natural: usize): f32
 }
 
 /** The same by entries. */
-function row<F>(w: usize, superblocks: u32, acts: usize, natural: usize, scratch: usize): f32 {
-  const f = changetype<F>(0);
+function row<F>(w: usize, superblocks: u32, acts: usize, natural: usize, plan: usize): f32 {
+  write_plan<F>(w, superblocks, plan);
   const ones = i16x8.splat(<i16>opaque(1, superblocks));
-  const zero = i32x4.splat(opaque(0, superblocks));
-  const k0 = k0_of<F>(zero), k1 = k1_of<F>(zero), k2 = k2_of<F>(zero);
   let p0 = f32x4.splat(0), p1 = p0;
   for (let s = superblocks; s != 0; s--) {
-    const a = sums_of_4<F>(w, 0, acts, natural, scratch, ones, k0, k1, k2);
-    const b = sums_of_4<F>(w, 1, acts, natural, scratch, ones, k0, k1, k2);
-    const d0 = f32x4.mul(f.d4(w, 0), v128.load(acts, RECORD_SCALES));
-    const d1 = f32x4.mul(f.d4(w, 1), v128.load(acts, RECORD_SCALES + 16));
+    const a = sums_of_4<F>(w, 0, acts, natural, plan, ones);
+    const b = sums_of_4<F>(w, 1, acts, natural, plan, ones);
+    const d0 = f32x4.mul(v128.load(plan, PLAN_D), v128.load(acts, RECORD_SCALES));
+    const d1 = f32x4.mul(v128.load(plan, PLAN_D + 16), v128.load(acts, RECORD_SCALES + 16));
     p0 = madd(f32x4.convert_i32x4_s(a), d0, p0);
     p1 = madd(f32x4.convert_i32x4_s(b), d1, p1);
-    w += f.quantBytes;
+    w += changetype<F>(0).quantBytes;
     acts += RECORD_BYTES;
     natural += 256;
+    plan += PLAN_BYTES;
   }
-  return sum_lanes(join_pair(p0, p1, 1, zero));
+  return sum_lanes(join_pair(p0, p1, 1, i32x4.splat(opaque(0, superblocks))));
 }
 
-/** Σ of four blocks, in their lanes. `scratch`: where their entries and signs are. */
+/** Where a row's entries and signs are, and its factors. */
+@inline
+function write_plan<F>(w: usize, superblocks: u32, plan: usize): void {
+  const f = changetype<F>(0), zero = i32x4.splat(opaque(0, superblocks));
+  const k0 = k0_of<F>(zero), k1 = k1_of<F>(zero), k2 = k2_of<F>(zero);
+  for (let s = superblocks; s != 0; s--) {
+    f.addresses(w, 0, plan, k0, k1);
+    f.addresses(w, 1, plan + PLAN_HALF, k0, k1);
+    if (isDefined(f.signs)) {
+      f.signs(w, 0, plan + SIGNS, k2);
+      f.signs(w, 1, plan + PLAN_HALF + SIGNS, k2);
+    }
+    v128.store(plan, f.d4(w, 0), PLAN_D);
+    v128.store(plan, f.d4(w, 1), PLAN_D + 16);
+    if (isDefined(f.l)) {
+      v128.store(plan, f.l(w, 0), PLAN_L);
+      v128.store(plan, f.l(w, 1), PLAN_L + 16);
+    }
+    w += f.quantBytes;
+    plan += PLAN_BYTES;
+  }
+}
+
+/** Σ of four blocks, in their lanes. */
 @inline
 function sums_of_4<F>(
   w: usize,
   half: u32,
   acts: usize,
   x: usize,
-  scratch: usize,
+  plan: usize,
   ones: v128,
-  k0: v128,
-  k1: v128,
-  k2: v128,
 ): v128 {
   const f = changetype<F>(0);
-  f.addresses(w, half, scratch, k0, k1);
-  if (isDefined(f.signs)) f.signs(w, half, scratch + SIGNS, k2);
   let l0 = ones, l1 = ones, l2 = ones, l3 = ones;
   if (isDefined(f.l)) {
-    const lanes = f.l(w, half);
+    const lanes = half == 0 ? v128.load(plan, PLAN_L) : v128.load(plan, PLAN_L + 16);
     const lower = i16x8.shuffle(lanes, lanes, 0, 0, 1, 1, 2, 2, 3, 3);
     const upper = i16x8.shuffle(lanes, lanes, 4, 4, 5, 5, 6, 6, 7, 7);
     l0 = i32x4.shuffle(lower, lower, 0, 0, 1, 1), l1 = i32x4.shuffle(lower, lower, 2, 2, 3, 3);
     l2 = i32x4.shuffle(upper, upper, 0, 0, 1, 1), l3 = i32x4.shuffle(upper, upper, 2, 2, 3, 3);
   }
-  const a = block_sum<F>(scratch, 0, x, 4 * half, l0);
-  const b = block_sum<F>(scratch, 1, x, 4 * half + 1, l1);
-  const c = block_sum<F>(scratch, 2, x, 4 * half + 2, l2);
-  const d = block_sum<F>(scratch, 3, x, 4 * half + 3, l3);
+  const a = block_sum<F>(plan, PLAN_HALF * half, 0, x, 4 * half, l0);
+  const b = block_sum<F>(plan, PLAN_HALF * half, 1, x, 4 * half + 1, l1);
+  const c = block_sum<F>(plan, PLAN_HALF * half, 2, x, 4 * half + 2, l2);
+  const d = block_sum<F>(plan, PLAN_HALF * half, 3, x, 4 * half + 3, l3);
   const sums = lanes_of_4(a, b, c, d);
   if (isDefined(f.signs)) return sums;
   const least = f.least(
@@ -157,17 +182,24 @@ function lanes_of_4(a: v128, b: v128, c: v128, d: v128): v128 {
  * four lanes are of its first half, whose scale is in those of `lanes`.
  */
 @inline
-function block_sum<F>(scratch: usize, j: u32, x: usize, block: u32, lanes: v128): v128 {
+function block_sum<F>(
+  plan: usize,
+  at: u32,
+  j: u32,
+  x: usize,
+  block: u32,
+  lanes: v128,
+): v128 {
   const f = changetype<F>(0), step = address_bytes<F>();
   let x0 = v128.load(x + 32 * block), x1 = v128.load(x + (32 * block + 16));
   if (isDefined(f.signs)) {
-    const m0 = f.minus(scratch, SIGNS + 8 * j, SIGNS + 8 * j + 4);
-    const m1 = f.minus(scratch, SIGNS + 8 * j + 2, SIGNS + 8 * j + 6);
+    const signs = at + SIGNS + 8 * j;
+    const m0 = f.minus(plan, signs, signs + 4), m1 = f.minus(plan, signs + 2, signs + 6);
     x0 = i8x16.sub(v128.xor(x0, m0), m0);
     x1 = i8x16.sub(v128.xor(x1, m1), m1);
   }
-  const p = dot_i8(x0, f.entries(scratch, 4 * j * step, (4 * j + 2) * step));
-  const q = dot_i8(x1, f.entries(scratch, (4 * j + 1) * step, (4 * j + 3) * step));
+  const p = dot_i8(x0, f.entries(plan, at + 4 * j * step, at + (4 * j + 2) * step));
+  const q = dot_i8(x1, f.entries(plan, at + (4 * j + 1) * step, at + (4 * j + 3) * step));
   return i32x4.dot_i16x8_s(i16x8.add(p, q), lanes);
 }
 
