@@ -17,7 +17,6 @@ import {
   IQ3_XXS_AT,
   SIGNS_AT,
 } from "../../src/memory/codebook_layout";
-import { half_at, half_of } from "./natural";
 
 /** 2.06 bits: eight weights an index, 7 bits of signs, a scale for 32. */
 @unmanaged
@@ -43,10 +42,11 @@ export class IQ2_XXS {
     store_sevens(to, i32x4.shuffle(x, y, 1, 3, 5, 7), k2);
   }
   @inline minus(at: usize, i: u32, j: u32): v128 { return even_minus(at, i, j); }
-  @inline d4(w: usize, half: u32): v128 {
+  @inline bits(w: usize): u32 { return load<u16>(w); }
+  @inline d4(w: usize, half: u32, d: v128): v128 {
     const x = v128.load(w + 32 * half, 2), y = v128.load(w + 32 * half, 18);
     const words = i32x4.shuffle(x, y, 1, 3, 5, 7);
-    return half_steps(i32x4.shr_u(words, 28), half_at(w) * 0.25);
+    return half_steps(i32x4.shr_u(words, 28), 0.25, d);
   }
 }
 
@@ -65,7 +65,7 @@ export class IQ2_XS {
   @inline addresses(w: usize, half: u32, to: usize, k0: v128, k1: v128): void {
     const x = v128.load(w + 32 * half, 2), y = v128.load(w + 32 * half, 18);
     v128.store(to, v128.and(i16x8.shl(x, 3), k0));
-    v128.store(to, v128.and(i16x8.shl(y, 3), k0), 16);
+    v128.store(to, v128.and(i16x8.shl(y, 3), k0), 32);
   }
   @inline entries(at: usize, i: u32, j: u32): v128 {
     const first = v128.load64_zero(load<u16>(at + i), IQ2_XS_AT);
@@ -74,10 +74,11 @@ export class IQ2_XS {
   @inline signs(w: usize, half: u32, to: usize, k2: v128): void {
     const x = v128.load(w + 32 * half, 2), y = v128.load(w + 32 * half, 18);
     v128.store(to, v128.and(i16x8.shr_u(x, 6), k2));
-    v128.store(to, v128.and(i16x8.shr_u(y, 6), k2), 16);
+    v128.store(to, v128.and(i16x8.shr_u(y, 6), k2), 32);
   }
   @inline minus(at: usize, i: u32, j: u32): v128 { return even_minus(at, i, j); }
-  @inline d4(w: usize, half: u32): v128 { return f32x4.splat(half_at(w) * 0.125); }
+  @inline bits(w: usize): u32 { return load<u16>(w); }
+  @inline d4(w: usize, half: u32, d: v128): v128 { return f32x4.mul(d, f32x4.splat(0.125)); }
   @inline l(w: usize, half: u32): v128 { return odd_of_nibbles(w + 66 + 4 * half); }
 }
 
@@ -99,7 +100,7 @@ export class IQ2_S {
     const twice = i16x8.shuffle(upper, upper, 0, 0, 1, 1, 2, 2, 3, 3);
     const x = i32x4.shuffle(twice, twice, 0, 0, 1, 1), y = i32x4.shuffle(twice, twice, 2, 2, 3, 3);
     store_eight(to, i16x8.extend_low_i8x16_u(lower), v128.and(i16x8.mul(x, k0), k1));
-    store_eight(to + 16, i16x8.extend_high_i8x16_u(lower), v128.and(i16x8.mul(y, k0), k1));
+    store_eight(to + 32, i16x8.extend_high_i8x16_u(lower), v128.and(i16x8.mul(y, k0), k1));
   }
   @inline entries(at: usize, i: u32, j: u32): v128 {
     const first = v128.load64_zero(load<u16>(at + i), IQ2_S_AT);
@@ -109,7 +110,8 @@ export class IQ2_S {
     store_bytes_times_8(to, v128.load(w + 16 * half, 34));
   }
   @inline minus(at: usize, i: u32, j: u32): v128 { return any_minus(at, i, j); }
-  @inline d4(w: usize, half: u32): v128 { return f32x4.splat(half_at(w) * 0.125); }
+  @inline bits(w: usize): u32 { return load<u16>(w); }
+  @inline d4(w: usize, half: u32, d: v128): v128 { return f32x4.mul(d, f32x4.splat(0.125)); }
   @inline l(w: usize, half: u32): v128 { return odd_of_nibbles(w + 74 + 4 * half); }
 }
 
@@ -127,7 +129,7 @@ export class IQ3_XXS {
   @inline k2(zero: v128): v128 { return v128.or(i16x8.splat(127 << 3), zero); }
   @inline addresses(w: usize, half: u32, to: usize, k0: v128, k1: v128): void {
     store_bytes_times_4(to, v128.load(w + 32 * half, 2));
-    store_bytes_times_4(to + 32, v128.load(w + 32 * half, 18));
+    store_bytes_times_4(to + 64, v128.load(w + 32 * half, 18));
   }
   @inline entries(at: usize, i: u32, j: u32): v128 {
     let x = v128.load32_zero(load<u16>(at + i), IQ3_XXS_AT);
@@ -139,8 +141,9 @@ export class IQ3_XXS {
     store_sevens(to, v128.load(w + 16 * half, 66), k2);
   }
   @inline minus(at: usize, i: u32, j: u32): v128 { return even_minus(at, i, j); }
-  @inline d4(w: usize, half: u32): v128 {
-    return half_steps(i32x4.shr_u(v128.load(w + 16 * half, 66), 28), half_at(w));
+  @inline bits(w: usize): u32 { return load<u16>(w); }
+  @inline d4(w: usize, half: u32, d: v128): v128 {
+    return half_steps(i32x4.shr_u(v128.load(w + 16 * half, 66), 28), 1, d);
   }
 }
 
@@ -160,9 +163,9 @@ export class IQ3_S {
     const x = v128.load(w + 32 * half, 2), y = v128.load(w + 32 * half, 18);
     const ninths = w + 66 + 4 * half;
     store_ninths(to, i16x8.extend_low_i8x16_u(x), load<u8>(ninths), k0, k1);
-    store_ninths(to + 16, i16x8.extend_high_i8x16_u(x), load<u8>(ninths, 1), k0, k1);
-    store_ninths(to + 32, i16x8.extend_low_i8x16_u(y), load<u8>(ninths, 2), k0, k1);
-    store_ninths(to + 48, i16x8.extend_high_i8x16_u(y), load<u8>(ninths, 3), k0, k1);
+    store_ninths(to + 32, i16x8.extend_high_i8x16_u(x), load<u8>(ninths, 1), k0, k1);
+    store_ninths(to + 64, i16x8.extend_low_i8x16_u(y), load<u8>(ninths, 2), k0, k1);
+    store_ninths(to + 96, i16x8.extend_high_i8x16_u(y), load<u8>(ninths, 3), k0, k1);
   }
   @inline entries(at: usize, i: u32, j: u32): v128 {
     let x = v128.load32_zero(load<u16>(at + i), IQ3_S_AT);
@@ -174,9 +177,10 @@ export class IQ3_S {
     store_bytes_times_8(to, v128.load(w + 16 * half, 74));
   }
   @inline minus(at: usize, i: u32, j: u32): v128 { return any_minus(at, i, j); }
-  @inline d4(w: usize, half: u32): v128 {
+  @inline bits(w: usize): u32 { return load<u16>(w); }
+  @inline d4(w: usize, half: u32, d: v128): v128 {
     const lanes = i32x4.mul(i32x4.splat(load<u16>(w + 2 * half, 106)), i32x4(4096, 256, 16, 1));
-    return odd_steps(v128.and(i32x4.shr_u(lanes, 12), i32x4.splat(15)), half_at(w));
+    return odd_steps(v128.and(i32x4.shr_u(lanes, 12), i32x4.splat(15)), d);
   }
 }
 
@@ -196,7 +200,7 @@ export class IQ1_S {
     const twice = i16x8.shuffle(words, words, 0, 0, 1, 1, 2, 2, 3, 3);
     const x = i32x4.shuffle(twice, twice, 0, 0, 1, 1), y = i32x4.shuffle(twice, twice, 2, 2, 3, 3);
     store_eight(to, i16x8.extend_low_i8x16_u(lower), v128.and(i16x8.mul(x, k0), k1));
-    store_eight(to + 16, i16x8.extend_high_i8x16_u(lower), v128.and(i16x8.mul(y, k0), k1));
+    store_eight(to + 32, i16x8.extend_high_i8x16_u(lower), v128.and(i16x8.mul(y, k0), k1));
   }
   @inline entries(at: usize, i: u32, j: u32): v128 {
     const first = v128.load64_zero(load<u16>(at + i), IQ1_AT);
@@ -210,9 +214,10 @@ export class IQ1_S {
     const off = i16x8.add(i16x8.add(words, words), i16x8.splat(7));
     return i32x4.dot_i16x8_s(sums, i16x8.shuffle(off, off, 0, 0, 1, 1, 2, 2, 3, 3));
   }
-  @inline d4(w: usize, half: u32): v128 {
+  @inline bits(w: usize): u32 { return load<u16>(w); }
+  @inline d4(w: usize, half: u32, d: v128): v128 {
     const words = i32x4.extend_low_i16x8_u(v128.load64_zero(w + 8 * half, 34));
-    return odd_steps(v128.and(i32x4.shr_u(words, 12), i32x4.splat(7)), half_at(w) * 0.125);
+    return odd_steps(v128.and(i32x4.shr_u(words, 12), i32x4.splat(7)), f32x4.mul(d, f32x4.splat(0.125)));
   }
 }
 
@@ -233,7 +238,7 @@ export class IQ1_M {
     const x = i16x8.shuffle(upper, upper, 0, 0, 1, 1, 2, 2, 3, 3);
     const y = i16x8.shuffle(upper, upper, 4, 4, 5, 5, 6, 6, 7, 7);
     store_eight(to, i16x8.extend_low_i8x16_u(lower), v128.and(i16x8.mul(x, k0), k1));
-    store_eight(to + 16, i16x8.extend_high_i8x16_u(lower), v128.and(i16x8.mul(y, k0), k1));
+    store_eight(to + 32, i16x8.extend_high_i8x16_u(lower), v128.and(i16x8.mul(y, k0), k1));
   }
   @inline entries(at: usize, i: u32, j: u32): v128 {
     const first = v128.load64_zero(load<u16>(at + i), IQ1_AT);
@@ -252,11 +257,13 @@ export class IQ1_M {
     const both = i16x8.add(i16x8.mul(quarters, first), i16x8.mul(others, second));
     return i32x4.dot_i16x8_s(both, iq1_m_lanes(w, half));
   }
-  @inline d4(w: usize, half: u32): v128 {
+  @inline d4(w: usize, half: u32, d: v128): v128 {
+    return f32x4.mul(d, f32x4.splat(0.125));
+  }
+  @inline bits(w: usize): u32 {
     const lower = load<u32>(w + 48), upper = load<u32>(w + 52);
-    const d = ((lower >> 12) & 15) | ((lower >> 24) & 0xf0) |
+    return ((lower >> 12) & 15) | ((lower >> 24) & 0xf0) |
       ((upper >> 4) & 0xf00) | ((upper >> 16) & 0xf000);
-    return f32x4.splat(half_of(d) * 0.125);
   }
   @inline l(w: usize, half: u32): v128 {
     return iq1_m_lanes(w, half);
@@ -273,18 +280,18 @@ function iq1_m_lanes(w: usize, half: u32): v128 {
   return v128.or(v128.and(moved, i16x8.splat(14)), i16x8.splat(1));
 }
 
-/** Sixteen bytes, each times 8, as u16. */
+/** Sixteen bytes, each times 8, as u16, eight of them and eight 32 bytes behind. */
 @inline
 function store_bytes_times_8(to: usize, bytes: v128): void {
   v128.store(to, i16x8.shl(i16x8.extend_low_i8x16_u(bytes), 3));
-  v128.store(to, i16x8.shl(i16x8.extend_high_i8x16_u(bytes), 3), 16);
+  v128.store(to, i16x8.shl(i16x8.extend_high_i8x16_u(bytes), 3), 32);
 }
 
-/** Sixteen bytes, each times 4, as u16. */
+/** The same, each times 4. */
 @inline
 function store_bytes_times_4(to: usize, bytes: v128): void {
   v128.store(to, i16x8.shl(i16x8.extend_low_i8x16_u(bytes), 2));
-  v128.store(to, i16x8.shl(i16x8.extend_high_i8x16_u(bytes), 2), 16);
+  v128.store(to, i16x8.shl(i16x8.extend_high_i8x16_u(bytes), 2), 32);
 }
 
 /** Eight low bytes of indices, and their other bits where those of addresses are. */
@@ -308,7 +315,7 @@ function store_sevens(to: usize, words: v128, seven: v128): void {
   const y = i16x8.shuffle(i32x4.shr_u(words, 11), i32x4.shr_u(words, 2), 0, 9, 2, 11, 4, 13, 6, 15);
   const a = v128.and(x, seven), b = v128.and(y, seven);
   v128.store(to, i32x4.shuffle(a, b, 0, 4, 1, 5));
-  v128.store(to, i32x4.shuffle(a, b, 2, 6, 3, 7), 16);
+  v128.store(to, i32x4.shuffle(a, b, 2, 6, 3, 7), 32);
 }
 
 /** The signs of two times eight weights, −1 where they are negative. */
@@ -333,15 +340,16 @@ function odd_of_nibbles(ptr: usize): v128 {
   return v128.or(v128.and(i16x8.shl(both, 1), i16x8.splat(30)), i16x8.splat(1));
 }
 
-/** scale · (lanes + ½). */
+/** d · step · (lanes + ½). */
 @inline
-function half_steps(lanes: v128, scale: f32): v128 {
-  return f32x4.mul(f32x4.add(f32x4.convert_i32x4_s(lanes), f32x4.splat(0.5)), f32x4.splat(scale));
+function half_steps(lanes: v128, step: f32, d: v128): v128 {
+  const steps = f32x4.mul(f32x4.convert_i32x4_s(lanes), f32x4.splat(step));
+  return f32x4.mul(f32x4.add(steps, f32x4.splat(0.5 * step)), d);
 }
 
-/** scale · (2 · lanes + 1). */
+/** d · (2 · lanes + 1). */
 @inline
-function odd_steps(lanes: v128, scale: f32): v128 {
+function odd_steps(lanes: v128, d: v128): v128 {
   const odd = v128.or(i32x4.shl(lanes, 1), i32x4.splat(1));
-  return f32x4.mul(f32x4.convert_i32x4_s(odd), f32x4.splat(scale));
+  return f32x4.mul(f32x4.convert_i32x4_s(odd), d);
 }

@@ -6,7 +6,6 @@
  */
 import { pack_bits_by_128, pack_pairs_by_128, pack_pairs_by_64 } from "./file_blocks";
 import { SHORT } from "./format";
-import { half_at } from "./natural";
 import { f16_bits_to_f32x4, F16_MASK, TWO_POW_112 } from "./simd";
 
 /** d · (q − 1): 2 bits, a scale for 256. */
@@ -39,7 +38,8 @@ export class TQ1_0 {
   @inline get factorBytes(): u32 { return 0; }
   @inline get offset(): i32 { return 1; }
   @inline get isTernary(): bool { return true; }
-  @inline d4(w: usize, half: u32): v128 { return f32x4.splat(half_at(w + 52)); }
+  @inline bits(w: usize): u32 { return load<u16>(w, 52); }
+  @inline d4(w: usize, half: u32, d: v128): v128 { return d; }
 }
 
 /** d · (q − 1), q 0 or 2: a bit, a scale for 128. */

@@ -16,17 +16,17 @@ import {
   TQ1_0,
 } from "./formats_ternary";
 import { k1_of } from "./format";
-import { address_bytes, half_at, k0_of, k2_of } from "./natural";
+import { address_at, entries_of_8, k0_of, k2_of, whole_of } from "./natural";
 import { RECORD_BYTES, RECORD_QUARTERS, RECORD_SCALES, RECORD_SUMS } from "./q8_tile";
+import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
 import { dot_i8, join_pair, madd, opaque, sum_lanes } from "./simd";
 
 /**
- * A row's plan, of each superblock: twice up to 32 addresses of entries and 16 of signs, u16; D of
- * its blocks, f32; L of their halves, i16. A row's addresses are all written before the first is
- * used: through memory, where the processor would wait for them.
+ * A row's plan, of each superblock: up to 64 addresses of entries and 32 of signs, u16, those of
+ * both halves in turns; D of its blocks, f32; L of their halves, i16. V8 makes 256-bit operations of
+ * what is done to both halves.
  */
-const SIGNS: u32 = 64;
-const PLAN_HALF: u32 = 96;
+const SIGNS: u32 = 128;
 const PLAN_D = 192;
 const PLAN_L = 224;
 const PLAN_BYTES: u32 = 256;
@@ -67,17 +67,19 @@ export function gemv_natural_rows<F>(
 }
 
 /**
- * Activations of records (q8_tile.ts) one behind the other: of looked up blocks the first eight of
- * both halves, then the last eight, because halves can have scales of their own.
+ * Activations of records (q8_tile.ts) one behind the other. Of looked up blocks they lie eight by
+ * eight: the first ones of a block's halves, those of the block four further, then the last ones of
+ * both; halves of blocks can have scales of their own.
  */
 function put_in_order<F>(acts: usize, superblocks: u32, to: usize): void {
   const isTernary = isDefined(changetype<F>(0).isTernary);
-  const second: u32 = isTernary ? 16 : 8, upper: u32 = isTernary ? 8 : 16;
-  for (let s: u32 = 0; s < superblocks; s++, acts += RECORD_BYTES) {
-    for (let block: u32 = 0; block < 8; block++, to += 32) {
+  const second: u32 = isTernary ? 16 : 8, upper: u32 = isTernary ? 8 : 32;
+  for (let s: u32 = 0; s < superblocks; s++, acts += RECORD_BYTES, to += 256) {
+    for (let block: u32 = 0; block < 8; block++) {
+      const first = to + (isTernary ? 32 * block : 64 * (block & 3) + 16 * (block >> 2));
       for (let place: u32 = 0; place < 8; place++) {
         const pairs = load<u32>(acts + 32 * place + 4 * block);
-        const at = to + 2 * (place & 3) + (place >> 2) * upper;
+        const at = first + 2 * (place & 3) + (place >> 2) * upper;
         store<u16>(at, <u16>pairs);
         store<u16>(at + second, <u16>(pairs >> 16));
       }
@@ -117,15 +119,20 @@ function row<F>(w: usize, superblocks: u32, acts: usize, natural: usize, plan: u
 function write_plan<F>(w: usize, superblocks: u32, plan: usize): void {
   const f = changetype<F>(0), zero = i32x4.splat(opaque(0, superblocks));
   const k0 = k0_of<F>(zero), k1 = k1_of<F>(zero), k2 = k2_of<F>(zero);
+  const size = i32x4.splat(opaque(F16_SIZE, superblocks));
+  const rebias = i32x4.splat(opaque(F16_REBIAS, superblocks));
+  const smallest = i32x4.splat(opaque(F16_SMALLEST, superblocks));
+  const sign = i32x4.splat(opaque(F16_SIGN, superblocks));
   for (let s = superblocks; s != 0; s--) {
     f.addresses(w, 0, plan, k0, k1);
-    f.addresses(w, 1, plan + PLAN_HALF, k0, k1);
+    f.addresses(w, 1, plan + 16, k0, k1);
     if (isDefined(f.signs)) {
       f.signs(w, 0, plan + SIGNS, k2);
-      f.signs(w, 1, plan + PLAN_HALF + SIGNS, k2);
+      f.signs(w, 1, plan + (SIGNS + 16), k2);
     }
-    v128.store(plan, f.d4(w, 0), PLAN_D);
-    v128.store(plan, f.d4(w, 1), PLAN_D + 16);
+    const d = whole_of(f.bits(w), size, rebias, smallest, sign);
+    v128.store(plan, f.d4(w, 0, d), PLAN_D);
+    v128.store(plan, f.d4(w, 1, d), PLAN_D + 16);
     if (isDefined(f.l)) {
       v128.store(plan, f.l(w, 0), PLAN_L);
       v128.store(plan, f.l(w, 1), PLAN_L + 16);
@@ -154,10 +161,8 @@ function sums_of_4<F>(
     l0 = i32x4.shuffle(lower, lower, 0, 0, 1, 1), l1 = i32x4.shuffle(lower, lower, 2, 2, 3, 3);
     l2 = i32x4.shuffle(upper, upper, 0, 0, 1, 1), l3 = i32x4.shuffle(upper, upper, 2, 2, 3, 3);
   }
-  const a = block_sum<F>(plan, PLAN_HALF * half, 0, x, 4 * half, l0);
-  const b = block_sum<F>(plan, PLAN_HALF * half, 1, x, 4 * half + 1, l1);
-  const c = block_sum<F>(plan, PLAN_HALF * half, 2, x, 4 * half + 2, l2);
-  const d = block_sum<F>(plan, PLAN_HALF * half, 3, x, 4 * half + 3, l3);
+  const a = block_sum<F>(plan, half, 0, x, l0), b = block_sum<F>(plan, half, 1, x, l1);
+  const c = block_sum<F>(plan, half, 2, x, l2), d = block_sum<F>(plan, half, 3, x, l3);
   const sums = lanes_of_4(a, b, c, d);
   if (isDefined(f.signs)) return sums;
   const least = f.least(
@@ -182,25 +187,25 @@ function lanes_of_4(a: v128, b: v128, c: v128, d: v128): v128 {
  * four lanes are of its first half, whose scale is in those of `lanes`.
  */
 @inline
-function block_sum<F>(
-  plan: usize,
-  at: u32,
-  j: u32,
-  x: usize,
-  block: u32,
-  lanes: v128,
-): v128 {
-  const f = changetype<F>(0), step = address_bytes<F>();
-  let x0 = v128.load(x + 32 * block), x1 = v128.load(x + (32 * block + 16));
+function block_sum<F>(plan: usize, half: u32, j: u32, x: usize, lanes: v128): v128 {
+  const f = changetype<F>(0), i = 4 * j;
+  let x0 = v128.load(x + (64 * j + 16 * half)), x1 = v128.load(x + (64 * j + 16 * half + 32));
   if (isDefined(f.signs)) {
-    const signs = at + SIGNS + 8 * j;
-    const m0 = f.minus(plan, signs, signs + 4), m1 = f.minus(plan, signs + 2, signs + 6);
+    const m0 = f.minus(plan, SIGNS + address_at(half, i), SIGNS + address_at(half, i + 2));
+    const m1 = f.minus(plan, SIGNS + address_at(half, i + 1), SIGNS + address_at(half, i + 3));
     x0 = i8x16.sub(v128.xor(x0, m0), m0);
     x1 = i8x16.sub(v128.xor(x1, m1), m1);
   }
-  const p = dot_i8(x0, f.entries(plan, at + 4 * j * step, at + (4 * j + 2) * step));
-  const q = dot_i8(x1, f.entries(plan, at + (4 * j + 1) * step, at + (4 * j + 3) * step));
+  const a = eight_at<F>(half, i), b = eight_at<F>(half, i + 1);
+  const c = eight_at<F>(half, i + 2), d = eight_at<F>(half, i + 3);
+  const p = dot_i8(x0, f.entries(plan, a, c)), q = dot_i8(x1, f.entries(plan, b, d));
   return i32x4.dot_i16x8_s(i16x8.add(p, q), lanes);
+}
+
+/** Where the address of eight weights is. */
+@inline
+function eight_at<F>(half: u32, i: u32): u32 {
+  return address_at(half, i * entries_of_8<F>());
 }
 
 /** One row of TQ1_0 by one token. */
@@ -209,6 +214,8 @@ function row_of_digits(w: usize, superblocks: u32, acts: usize, natural: usize):
   const first = i8x16.splat(<i8>opaque(BELOW_FIRST, superblocks));
   const second = i8x16.splat(<i8>opaque(BELOW_SECOND, superblocks));
   const flip = i8x16.splat(<i8>opaque(-128, superblocks));
+  const size = i32x4.splat(F16_SIZE), rebias = i32x4.splat(F16_REBIAS);
+  const smallest = i32x4.splat(F16_SMALLEST), sign = i32x4.splat(F16_SIGN);
   let p0 = f32x4.splat(0), p1 = p0;
   for (let s = superblocks; s != 0; s--) {
     let x = v128.xor(v128.load(w), flip), y = v128.xor(v128.load(w, 16), flip);
@@ -226,7 +233,7 @@ function row_of_digits(w: usize, superblocks: u32, acts: usize, natural: usize):
     x = next_digit(y), y = next_digit(x);
     const h = digits_sum(x, y, natural + 192, first, second, ones);
     const i = digits_sum(next_digit(y), last_digits(w + 48), natural + 224, first, second, ones);
-    const scale = f32x4.splat(half_at(w + 52));
+    const scale = whole_of(changetype<TQ1_0>(0).bits(w), size, rebias, smallest, sign);
     const z0 = i32x4.dot_i16x8_s(v128.load(acts, RECORD_SUMS), ones);
     const z1 = i32x4.dot_i16x8_s(v128.load(acts, RECORD_SUMS + 16), ones);
     const d0 = f32x4.mul(scale, v128.load(acts, RECORD_SCALES));

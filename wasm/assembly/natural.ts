@@ -8,7 +8,8 @@
  *
  *   isNatural             that it is one
  *   isTernary             that it is TQ1_0, whose digits are read as they come; or
- *   addresses(w, half, to, k0, k1)  writes where its entries are: u16, from the codebook's begin on
+ *   addresses(w, half, to, k0, k1)  writes where its entries are: u16, from the codebook's begin on,
+ *                         eight of them at to, to + 32 … : between them are those of the other half
  *   hasFours              if: entries are four weights, 32 of them; else eight weights, 16
  *   entries(at, i, j)     two times eight weights, or their sizes: their addresses are at at + i and
  *                         at + j
@@ -20,7 +21,8 @@
  *   least(w, half, sums, quarters, others)  of weights: what makes sums of products with entries
  *                         those with weights, by block; `sums` and so on are RECORD_SUMS (q8_tile.ts)
  *   l(w, half)            if: L of the halves of four blocks, i16
- *   d4(w, half)           D of four blocks
+ *   bits(w)               its f16
+ *   d4(w, half, d)        D of four blocks, d in all lanes being the f16
  *
  * with D and L as in superblock_form.ts. b and h are constants where these are called.
  */
@@ -45,10 +47,10 @@ export function is_natural<F>(): bool {
   return isDefined(changetype<F>(0).isNatural);
 }
 
-/** Bytes of the address of eight weights. A constant. */
+/** Entries of eight weights. A constant. */
 @inline
-export function address_bytes<F>(): u32 {
-  return isDefined(changetype<F>(0).hasFours) ? 4 : 2;
+export function entries_of_8<F>(): u32 {
+  return isDefined(changetype<F>(0).hasFours) ? 2 : 1;
 }
 
 /** k0 and k2 (format.ts has k1), or nothing. */
@@ -63,27 +65,30 @@ export function k2_of<F>(zero: v128): v128 {
   return zero;
 }
 
-/** The f16 at ptr, by operations that meet no subnormal number. */
+/** Where the address of entry i of four blocks is, of those that are written from `half` on. */
 @inline
-export function half_at(ptr: usize): f32 {
-  return half_of(load<u16>(ptr));
+export function address_at(half: u32, i: u32): u32 {
+  return 16 * half + 32 * (i >> 3) + 2 * (i & 7);
 }
+
+/** A superblock's f16 in all lanes, by operations that meet no subnormal number. */
 @inline
-export function half_of(bits: u32): f32 {
-  const both = two_f16(
-    i32x4.splat(bits),
-    i32x4.splat(F16_SIZE),
-    i32x4.splat(F16_REBIAS),
-    i32x4.splat(F16_SMALLEST),
-    i32x4.splat(F16_SIGN),
-  );
-  return f32x4.extract_lane(both, 0);
+export function whole_of(
+  bits: u32,
+  size: v128,
+  rebias: v128,
+  smallest: v128,
+  sign: v128,
+): v128 {
+  return two_f16(i16x8.splat(<i16>bits), size, rebias, smallest, sign);
 }
 
 /** `count` superblocks from w on into forms. */
 export function take_natural_apart<F, S>(w: usize, count: u32, form: usize, formBytes: u32): void {
   const f = changetype<F>(0), zero = i32x4.splat(opaque(0, count));
   const k0 = k0_of<F>(zero), k1 = k1_of<F>(zero), k2 = k2_of<F>(zero);
+  const size = i32x4.splat(F16_SIZE), rebias = i32x4.splat(F16_REBIAS);
+  const smallest = i32x4.splat(F16_SMALLEST), sign = i32x4.splat(F16_SIGN);
   for (; count != 0; count--) {
     if (isDefined(f.isTernary)) {
       take_digits_apart(w, form + FORM_QUANTS);
@@ -91,8 +96,9 @@ export function take_natural_apart<F, S>(w: usize, count: u32, form: usize, form
       take_entries_apart<F, S>(w, 0, form, k0, k1, k2);
       take_entries_apart<F, S>(w, 1, form, k0, k1, k2);
     }
-    v128.store(form, f.d4(w, 0), FORM_D);
-    v128.store(form, f.d4(w, 1), FORM_D + 16);
+    const d = whole_of(f.bits(w), size, rebias, smallest, sign);
+    v128.store(form, f.d4(w, 0, d), FORM_D);
+    v128.store(form, f.d4(w, 1, d), FORM_D + 16);
     if (isDefined(f.l)) {
       v128.store(form, f.l(w, 0), FORM_L);
       v128.store(form, f.l(w, 1), FORM_L + 16);
@@ -102,7 +108,10 @@ export function take_natural_apart<F, S>(w: usize, count: u32, form: usize, form
   }
 }
 
-/** The quants of four blocks; addresses take the place of C, L and M meanwhile. */
+/**
+ * The quants of four blocks. Addresses take the place of C, L and M meanwhile, and of the quants
+ * that come last.
+ */
 @inline
 function take_entries_apart<F, S>(
   w: usize,
@@ -113,14 +122,13 @@ function take_entries_apart<F, S>(
   k2: v128,
 ): void {
   const f = changetype<F>(0);
-  const at = form + FORM_C, to = form + FORM_QUANTS + 16 * half;
-  const signs = at + 16 * address_bytes<F>(), b0 = 4 * half;
-  f.addresses(w, half, at, k0, k1);
-  if (isDefined(f.signs)) f.signs(w, half, signs, k2);
-  const a = quants_of<F>(w, b0, 0, at, signs), A = quants_of<F>(w, b0, 1, at, signs);
-  const b = quants_of<F>(w, b0 + 1, 0, at, signs), B = quants_of<F>(w, b0 + 1, 1, at, signs);
-  const c = quants_of<F>(w, b0 + 2, 0, at, signs), C = quants_of<F>(w, b0 + 2, 1, at, signs);
-  const d = quants_of<F>(w, b0 + 3, 0, at, signs), D = quants_of<F>(w, b0 + 3, 1, at, signs);
+  const at = form + FORM_C, to = form + FORM_QUANTS + 16 * half, b0 = 4 * half;
+  f.addresses(w, half, at + 16 * half, k0, k1);
+  if (isDefined(f.signs)) f.signs(w, half, at + 16 * (1 - half), k2);
+  const a = quants_of<F>(w, b0, 0, at), A = quants_of<F>(w, b0, 1, at);
+  const b = quants_of<F>(w, b0 + 1, 0, at), B = quants_of<F>(w, b0 + 1, 1, at);
+  const c = quants_of<F>(w, b0 + 2, 0, at), C = quants_of<F>(w, b0 + 2, 1, at);
+  const d = quants_of<F>(w, b0 + 3, 0, at), D = quants_of<F>(w, b0 + 3, 1, at);
   if (has_nibbles<F, S>()) {
     store_halves(to, low(a), low(A), low(b), low(B), low(c), low(C), low(d), low(D));
     store_halves(
@@ -143,12 +151,12 @@ function high(x: v128): v128 {
 
 /** Sixteen weights plus their offset. */
 @inline
-function quants_of<F>(w: usize, b: u32, h: u32, at: usize, signs: usize): v128 {
+function quants_of<F>(w: usize, b: u32, h: u32, at: usize): v128 {
   const f = changetype<F>(0);
-  const i = 2 * (b & 3) + h, step = address_bytes<F>();
-  const entries = f.entries(at, 2 * i * step, (2 * i + 1) * step);
+  const i = 4 * (b & 3) + 2 * h, half = b >> 2, each = entries_of_8<F>();
+  const entries = f.entries(at, address_at(half, i * each), address_at(half, (i + 1) * each));
   if (!isDefined(f.signs)) return i8x16.add(entries, f.eighths(w, b, h));
-  const minus = f.minus(signs, 4 * i, 4 * i + 2);
+  const minus = f.minus(at, address_at(1 - half, i), address_at(1 - half, i + 1));
   const offset: i8 = isDefined(f.isWide) ? <i8>(16 * f.offset) : <i8>f.offset;
   return i8x16.add(i8x16.sub(v128.xor(entries, minus), minus), i8x16.splat(offset));
 }
