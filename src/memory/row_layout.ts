@@ -35,8 +35,10 @@
  *   IQ4_XS   4 bits                        8 x 6 bits: scales; f16 d
  *   MXFP4    4 bits                        8 exponents
  *   TQ2_0    2 bits                        f16 d
+ *   Q2_0     2 bits                        4 f16 scales
+ *   Q1_0     1 bit                         2 f16 scales
  *
- * IQ1_S to IQ3_S, TQ1_0, Q1_0 and Q2_0 have no such order: a row is the file's superblocks, one
+ * IQ1_S to IQ3_S and TQ1_0 have no such order: a row is the file's superblocks, one
  * behind the other (wasm/assembly/natural.ts).
  *
  * Lane j of n x 12 (or 6) bits is at bit 12·j (6·j). Scales of Q3_K, Q4_K, Q5_K and IQ4_XS are the

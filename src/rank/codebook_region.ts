@@ -8,6 +8,7 @@ import type { ArenaBuilder, ArenaPlan } from "../memory/arena.ts";
 import {
   CODEBOOKS_AT,
   CODEBOOKS_END,
+  EVEN_SIGNS_AT,
   IQ1_AT,
   IQ2_S_AT,
   IQ2_XS_AT,
@@ -50,9 +51,15 @@ export function loadCodebooks({ regions }: ArenaPlan, memory: WebAssembly.Memory
 /** Writes them to an arena. */
 export function writeCodebooks(buffer: ArrayBufferLike): void {
   const bytes = new Int8Array(buffer);
-  for (let i = 0; i < 128; i++) {
-    const signs = evenSigns(i);
-    for (let j = 0; j < 8; j++) bytes[SIGNS_AT + 8 * i + j] = -(signs >> j & 1);
-  }
-  for (const name of CODEBOOK_NAMES) bytes.set(codebook(name), ADDRESSES[name]);
+  const put = (at: number, signs: number) => {
+    for (let j = 0; j < 8; j++) bytes[at + j] = -(signs >> j & 1);
+  };
+  for (let i = 0; i < 128; i++) put(EVEN_SIGNS_AT + 8 * i, evenSigns(i));
+  for (let i = 0; i < 256; i++) put(SIGNS_AT + 8 * i, i);
+  for (const name of CODEBOOK_NAMES) bytes.set(levelsFor(name), ADDRESSES[name]);
+}
+
+/** Those of IQ1 from 0 on: kernels multiply what is not negative. */
+function levelsFor(name: CodebookName): Int8Array {
+  return name === "IQ1" ? codebook(name).map((level) => level + 8) : codebook(name);
 }

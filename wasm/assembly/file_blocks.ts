@@ -113,16 +113,43 @@ export function pack_bits_by_256(bits: usize, to: usize): void {
 
 /** A plane of 32 bytes out of the 32-bit masks of eight blocks, `step` bytes apart. */
 export function pack_block_bits(masks: usize, step: u32, to: usize): void {
+  pack_bits_of_four(masks, step, to);
+  pack_bits_of_four(masks + 4 * step, step, to + 16);
+}
+
+/** The same out of two times 128 bits, `step` bytes apart. */
+export function pack_bits_by_128(bits: usize, step: u32, to: usize): void {
+  pack_bits_of_four(bits, 4, to);
+  pack_bits_of_four(bits + step, 4, to + 16);
+}
+
+@inline
+function pack_bits_of_four(masks: usize, step: u32, to: usize): void {
+  let bits = v128.load32_zero(masks);
+  bits = v128.load32_lane(masks + step, bits, 1);
+  bits = v128.load32_lane(masks + 2 * step, bits, 2);
+  bits = v128.load32_lane(masks + 3 * step, bits, 3);
+  const even = even_bits(bits), odd = even_bits(i16x8.shr_u(bits, 1));
+  v128.store(to, v128.or(even, i16x8.shl(odd, 8)));
+}
+
+/** A plane of 64 bytes out of four times 16 bytes of bit pairs, `step` bytes apart. */
+export function pack_pairs_by_64(pairs: usize, step: u32, to: usize): void {
   for (let half: u32 = 0; half < 2; half++) {
-    let bits = v128.load32_zero(masks);
-    bits = v128.load32_lane(masks + step, bits, 1);
-    bits = v128.load32_lane(masks + 2 * step, bits, 2);
-    bits = v128.load32_lane(masks + 3 * step, bits, 3);
-    const even = even_bits(bits), odd = even_bits(i16x8.shr_u(bits, 1));
-    v128.store(to, v128.or(even, i16x8.shl(odd, 8)));
-    masks += 4 * step;
+    const a = pairs_of_two(v128.load(pairs)), b = pairs_of_two(v128.load(pairs + step));
+    v128.store(to, i32x4.shuffle(a, b, 0, 2, 4, 6));
+    v128.store(to, i32x4.shuffle(a, b, 1, 3, 5, 7), 32);
+    pairs += 2 * step;
     to += 16;
   }
+}
+
+/** The bit pairs of two blocks: dwords of the lower and of the upper places, in turns. */
+@inline
+function pairs_of_two(x: v128): v128 {
+  // A u16 has two neighbouring weights of four places: the first go to a byte, the second to one.
+  const places = v128.or(even_pairs(x), i16x8.shl(even_pairs(i16x8.shr_u(x, 2)), 8));
+  return i16x8.shuffle(places, places, 0, 2, 1, 3, 4, 6, 5, 7);
 }
 
 /** Eight f16, `step` bytes apart. */
@@ -177,9 +204,17 @@ function even_bits(x: v128): v128 {
   return v128.and(v128.or(y, i16x8.shr_u(y, 4)), i16x8.splat(0x00ff));
 }
 
+/** Bit pairs 0, 2, 4, 6 of each u16 into its low byte. */
+@inline
+function even_pairs(x: v128): v128 {
+  let y = v128.and(x, i16x8.splat(0x3333));
+  y = v128.and(v128.or(y, i16x8.shr_u(y, 2)), i16x8.splat(0x0f0f));
+  return v128.and(v128.or(y, i16x8.shr_u(y, 4)), i16x8.splat(0x00ff));
+}
+
 /** Dwords 0..3 of blocks a, b, c, d to four places. */
 @inline
-function store_places(to: usize, a: v128, b: v128, c: v128, d: v128): void {
+export function store_places(to: usize, a: v128, b: v128, c: v128, d: v128): void {
   const ab = i32x4.shuffle(a, b, 0, 4, 1, 5), cd = i32x4.shuffle(c, d, 0, 4, 1, 5);
   const AB = i32x4.shuffle(a, b, 2, 6, 3, 7), CD = i32x4.shuffle(c, d, 2, 6, 3, 7);
   v128.store(to, i64x2.shuffle(ab, cd, 0, 2));

@@ -8,7 +8,7 @@
  *
  *   the file
  *     blockBytes            bytes of a block
- *     superblockBlocks      blocks that make a superblock: 8 or 1
+ *     superblockBlocks      blocks that make a superblock: 8, 4, 2 or 1
  *     pack(src, to)         the quants of the superblock whose first block is at src; of blocks of
  *                           zeros they must be weights that are zero
  *     pack_factors(src, to) its factor record

@@ -1,13 +1,12 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /**
  * The formats of a bit, two bits or a ternary digit a weight; where their bits are:
- * src/model/dequantize_ternary.ts. TQ2_0 has the order of Q2_K and is packed likewise (format.ts),
- * the others stay as they are (natural.ts).
+ * src/model/dequantize_ternary.ts. TQ1_0 stays as it is in the file (natural.ts), the others are
+ * packed as formats of more bits are (format.ts).
  */
-import { pack_pairs_by_128 } from "./file_blocks";
+import { pack_bits_by_128, pack_pairs_by_128, pack_pairs_by_64 } from "./file_blocks";
 import { SHORT } from "./format";
-import { bits_apart } from "./formats_codebook";
-import { half_at } from "./natural";
+import { f16_bits_to_f32x4, F16_MASK, TWO_POW_112 } from "./simd";
 
 /** d · (q − 1): 2 bits, a scale for 256. */
 @unmanaged
@@ -38,75 +37,110 @@ export class TQ1_0 {
   @inline get quantBytes(): u32 { return 54; }
   @inline get factorBytes(): u32 { return 0; }
   @inline get offset(): i32 { return 1; }
-  @inline value(w: usize, b: u32, h: u32): v128 {
-    const u = 2 * b + h;
-    let low: v128, high: v128, powers = i16x8.splat(1), next = powers;
-    if (u == 15) {
-      const four = v128.load32_splat(w, 48);
-      low = i16x8.extend_low_i8x16_u(four), high = low;
-      powers = i16x8(1, 1, 1, 1, 3, 3, 3, 3), next = i16x8(9, 9, 9, 9, 27, 27, 27, 27);
-    } else {
-      const bytes = v128.load(w + (b < 5 ? 16 * h : 32));
-      low = i16x8.extend_low_i8x16_u(bytes), high = i16x8.extend_high_i8x16_u(bytes);
-      powers = i16x8.splat(power(b < 5 ? b : u - 10)), next = powers;
-    }
-    const one = i8x16.splat(1);
-    return i8x16.sub(i8x16.narrow_i16x8_s(digits(low, powers), digits(high, next)), one);
-  }
-  @inline d4(w: usize, half: u32): v128 { return f32x4.splat(half_at(w + 52)); }
+  @inline get isTernary(): bool { return true; }
+  @inline bits(w: usize): u32 { return load<u16>(w, 52); }
+  @inline d4(w: usize, half: u32, d: v128): v128 { return d; }
 }
 
-/** ±d: a bit, a scale for 128. */
+/** d · (q − 1), q 0 or 2: a bit, a scale for 128. */
 @unmanaged
 export class Q1_0 {
-  @inline get isNatural(): bool { return true; }
   @inline get blockBytes(): u32 { return 18; }
   @inline get superblockBlocks(): u32 { return 2; }
-  @inline get quantBytes(): u32 { return 36; }
-  @inline get factorBytes(): u32 { return 0; }
-  @inline get offset(): i32 { return 1; }
-  @inline value(w: usize, b: u32, h: u32): v128 {
-    const bits = bits_apart(w + 18 * (b >> 2) + 2 + 4 * (b & 3) + 2 * h);
-    return i8x16.sub(i8x16.splat(-1), i8x16.add(bits, bits));
+  @inline pack(src: usize, to: usize): void { pack_bits_by_128(src + 2, 18, to); }
+  @inline pack_factors(src: usize, to: usize): void {
+    store<u16>(to, load<u16>(src));
+    store<u16>(to, load<u16>(src + 18), 2);
   }
-  @inline d4(w: usize, half: u32): v128 { return f32x4.splat(half_at(w + 18 * half)); }
+
+  @inline get quantBytes(): u32 { return 32; }
+  @inline get factorBytes(): u32 { return 4; }
+  @inline get offset(): i32 { return 1; }
+  @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(2), zero); }
+  @inline get mainStep(): i32 { return 1; }
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128): v128 {
+    return v128.and(i16x8.shl(x, 1), k0);
+  }
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128): v128 {
+    return v128.and(i16x8.shr_u(x, 3), k0);
+  }
+  @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(F16_MASK), zero); }
+  @inline h1(zero: v128): v128 { return v128.or(f32x4.splat(TWO_POW_112), zero); }
+  @inline lanes(f: usize, h0: v128, h1: v128): v128 {
+    const both = v128.load32_zero(f + SHORT);
+    const twice = i16x8.shuffle(both, both, 0, 0, 1, 1, 2, 2, 3, 3);
+    return i32x4.shuffle(twice, twice, 0, 0, 1, 1);
+  }
+  @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
+    return f16_lanes(lanes, half, h0, h1);
+  }
 }
 
 /** d · (q − 1): 2 bits, a scale for 64. */
 @unmanaged
 export class Q2_0 {
-  @inline get isNatural(): bool { return true; }
   @inline get blockBytes(): u32 { return 18; }
   @inline get superblockBlocks(): u32 { return 4; }
-  @inline get quantBytes(): u32 { return 72; }
-  @inline get factorBytes(): u32 { return 0; }
+  @inline pack(src: usize, to: usize): void { pack_pairs_by_64(src + 2, 18, to); }
+  @inline pack_factors(src: usize, to: usize): void {
+    for (let j: u32 = 0; j < 4; j++) store<u16>(to + 2 * j, load<u16>(src + 18 * j));
+  }
+
+  @inline get quantBytes(): u32 { return 64; }
+  @inline get factorBytes(): u32 { return 8; }
   @inline get offset(): i32 { return 1; }
-  @inline value(w: usize, b: u32, h: u32): v128 {
-    const four = v128.load32_splat(w + 18 * (b >> 1) + 2 + 8 * (b & 1) + 4 * h);
-    const x = i8x16.shuffle(four, four, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
-    // Of bytes 0 and 1 of four the low bits, of 2 and 3 what is four bits above.
-    const upper = i32x4.splat(-65536);
-    const y = v128.bitselect(i16x8.shr_u(x, 4), x, upper);
-    const odd = i16x8.splat(-256);
-    const q = v128.and(v128.bitselect(i16x8.shr_u(y, 2), y, odd), i8x16.splat(3));
-    return i8x16.sub(q, i8x16.splat(1));
+  @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(3), zero); }
+  @inline get upperAt(): u32 { return 32; }
+  @inline get mainStep(): i32 { return 2; }
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128): v128 { return v128.and(x, k0); }
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128): v128 { return v128.and(x, k0); }
+  @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(F16_MASK), zero); }
+  @inline h1(zero: v128): v128 { return v128.or(f32x4.splat(TWO_POW_112), zero); }
+  @inline lanes(f: usize, h0: v128, h1: v128): v128 {
+    const four = v128.load64_zero(f + SHORT);
+    return i16x8.shuffle(four, four, 0, 0, 1, 1, 2, 2, 3, 3);
   }
-  @inline d4(w: usize, half: u32): v128 {
-    const at = w + 36 * half;
-    const first = f32x4.splat(half_at(at)), second = f32x4.splat(half_at(at + 18));
-    return i64x2.shuffle(first, second, 0, 3);
+  @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
+    return f16_lanes(lanes, half, h0, h1);
   }
 }
 
-/** 3^n. */
+/** Four of eight f16, the first or the last. */
 @inline
-function power(n: u32): i16 {
-  return n == 0 ? 1 : n == 1 ? 3 : n == 2 ? 9 : n == 3 ? 27 : 81;
+function f16_lanes(lanes: v128, half: u32, mask: v128, owed: v128): v128 {
+  const bits = half == 0 ? i32x4.extend_low_i16x8_s(lanes) : i32x4.extend_high_i16x8_s(lanes);
+  return f32x4.mul(f16_bits_to_f32x4(bits, mask), owed);
 }
 
-/** The digit behind so many of each lane's byte. */
+/** Five digits of each of sixteen bytes, their first now: see digit(). */
 @inline
-function digits(bytes: v128, powers: v128): v128 {
-  const rest = v128.and(i16x8.mul(bytes, powers), i16x8.splat(255));
-  return i16x8.shr_u(i16x8.mul(rest, i16x8.splat(3)), 8);
+export function bytes_of_digits(ptr: usize): v128 {
+  return v128.xor(v128.load(ptr), i8x16.splat(-128));
 }
+
+/** The last sixteen digits: four of each of four bytes. */
+@inline
+export function last_digits(ptr: usize): v128 {
+  const a = v128.xor(v128.load32_splat(ptr), i8x16.splat(-128));
+  const b = next_digit(a), c = next_digit(b), d = next_digit(c);
+  return i64x2.shuffle(i32x4.shuffle(a, b, 0, 4, 0, 4), i32x4.shuffle(c, d, 0, 4, 0, 4), 0, 2);
+}
+
+/**
+ * The first digits, 0 to 2. A byte is a fraction of 256, of which 128 is subtracted so that bytes
+ * with signs can be compared: the digit is how many thirds are not above it.
+ */
+@inline
+export function digit(bytes: v128, first: v128, second: v128): v128 {
+  return i8x16.abs(i8x16.add(i8x16.gt_s(bytes, first), i8x16.gt_s(bytes, second)));
+}
+
+/** Behind the first digit: three times the fraction, which 128 · 3 − 128 = 256 leaves alone. */
+@inline
+export function next_digit(bytes: v128): v128 {
+  return i8x16.add(i8x16.add(bytes, bytes), bytes);
+}
+
+/** The largest bytes below a third and below two, 85 and 170, less 128. */
+export const BELOW_FIRST: i8 = -43;
+export const BELOW_SECOND: i8 = 42;

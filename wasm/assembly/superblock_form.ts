@@ -56,7 +56,7 @@ export const PANEL_ROWS: u32 = 16;
 export function tile_bytes(n: u32, k: u32): u64 {
   const superblocks = <u64>superblocks_of(k);
   const forms = n == 1 ? FORM_BYTES_MAX : PANEL_ROWS * superblocks * FORM_BYTES_MAX;
-  return records_bytes(n, k) + max<u64>(forms, 256 * superblocks);
+  return records_bytes(n, k) + max<u64>(forms, 512 * superblocks);
 }
 
 /** Bytes of a form of format F for sums S. */
