@@ -9,7 +9,7 @@
  *   isNatural             that it is one
  *   isTernary             that it is TQ1_0, whose digits are read as they come; or
  *   addresses(w, half, to, k0, k1)  writes where its entries are: u16, from the codebook's begin
- *                         on, eight of them at to, to + 32 … : between them are those of the other half
+ *                         on, eight of them at to, to + 32 …: between are those of the other half
  *   hasFours              if: entries are four weights, 32 of them; else eight weights, 16
  *   entries(at, i, j)     two times eight weights, or their sizes: their addresses are at at + i
  *                         and at + j
