@@ -9,7 +9,7 @@
  *   IQ2, IQ1  entries of 8 bytes: the levels of 8 weights
  *   IQ3       entries of 4 bytes: the levels of 4 weights
  *
- * Levels of IQ3_XXS are halved, those of IQ1 times 8, and then 8 more, 0 to 16: small whole numbers.
+ * Levels of IQ3_XXS are halved, those of IQ1 times 8, then 8 more: small whole numbers.
  */
 export const CODEBOOKS_AT = 1024;
 export const EVEN_SIGNS_AT = 1024;

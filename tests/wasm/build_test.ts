@@ -43,8 +43,7 @@ const WIDE_TYPES: readonly QuantType[] = ["Q8_0", "IQ4_NL", "IQ4_XS"];
 
 /** Types whose weights are looked up in natural order, superblock by superblock. */
 const NATURAL_TYPES: readonly QuantType[] = [
-  ...["IQ3_S", "IQ3_XXS", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_M", "IQ1_S"] as const,
-  ...["TQ1_0", "Q2_0", "Q1_0"] as const,
+  ...["IQ3_S", "IQ3_XXS", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_M", "IQ1_S", "TQ1_0"] as const,
 ];
 
 /** The file of a format's class. */
@@ -74,7 +73,7 @@ const HOT_LOOPS: readonly { name: string; instruction: string; times: number }[]
     times: 8,
   })),
   ...NATURAL_TYPES.map((type) => ({
-    name: `gemv_natural/row<${formatOf(type)}>`,
+    name: type === "TQ1_0" ? "gemv_natural/row_of_digits" : `gemv_natural/row<${formatOf(type)}>`,
     instruction: DOT,
     times: 16,
   })),

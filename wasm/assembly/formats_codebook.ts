@@ -92,7 +92,9 @@ export class IQ2_S {
   @inline get quantBytes(): u32 { return 82; }
   @inline get factorBytes(): u32 { return 0; }
   @inline get offset(): i32 { return 3; }
-  @inline k0(zero: v128): v128 { return v128.or(i16x8(2048, 512, 128, 32, 2048, 512, 128, 32), zero); }
+  @inline k0(zero: v128): v128 {
+    return v128.or(i16x8(2048, 512, 128, 32, 2048, 512, 128, 32), zero);
+  }
   @inline k1(zero: v128): v128 { return v128.or(i16x8.splat(3 << 11), zero); }
   @inline addresses(w: usize, half: u32, to: usize, k0: v128, k1: v128): void {
     const lower = v128.load(w + 16 * half, 2);
@@ -217,7 +219,8 @@ export class IQ1_S {
   @inline bits(w: usize): u32 { return load<u16>(w); }
   @inline d4(w: usize, half: u32, d: v128): v128 {
     const words = i32x4.extend_low_i16x8_u(v128.load64_zero(w + 8 * half, 34));
-    return odd_steps(v128.and(i32x4.shr_u(words, 12), i32x4.splat(7)), f32x4.mul(d, f32x4.splat(0.125)));
+    const steps = v128.and(i32x4.shr_u(words, 12), i32x4.splat(7));
+    return odd_steps(steps, f32x4.mul(d, f32x4.splat(0.125)));
   }
 }
 
@@ -230,7 +233,9 @@ export class IQ1_M {
   @inline get quantBytes(): u32 { return 56; }
   @inline get factorBytes(): u32 { return 0; }
   @inline get offset(): i32 { return 9; }
-  @inline k0(zero: v128): v128 { return v128.or(i16x8(2048, 128, 2048, 128, 2048, 128, 2048, 128), zero); }
+  @inline k0(zero: v128): v128 {
+    return v128.or(i16x8(2048, 128, 2048, 128, 2048, 128, 2048, 128), zero);
+  }
   @inline k1(zero: v128): v128 { return v128.or(i16x8.splat(7 << 11), zero); }
   @inline addresses(w: usize, half: u32, to: usize, k0: v128, k1: v128): void {
     const lower = v128.load(w + 16 * half);

@@ -23,8 +23,8 @@ import { dot_i8, join_pair, madd, opaque, sum_lanes } from "./simd";
 
 /**
  * A row's plan, of each superblock: up to 64 addresses of entries and 32 of signs, u16, those of
- * both halves in turns; D of its blocks, f32; L of their halves, i16. V8 makes 256-bit operations of
- * what is done to both halves.
+ * both halves in turns; D of its blocks, f32; L of their halves, i16. V8 makes 256-bit operations
+ * of what is done to both halves.
  */
 const SIGNS: u32 = 128;
 const PLAN_D = 192;
@@ -183,8 +183,8 @@ function lanes_of_4(a: v128, b: v128, c: v128, d: v128): v128 {
 }
 
 /**
- * Σ of a block in four lanes. A lane of 16 bits takes four products, 4 · 62 · 127 at most: the first
- * four lanes are of its first half, whose scale is in those of `lanes`.
+ * Σ of a block in four lanes. A lane of 16 bits takes four products, 4 · 62 · 127 at most: the
+ * first four lanes are of its first half, whose scale is in those of `lanes`.
  */
 @inline
 function block_sum<F>(plan: usize, half: u32, j: u32, x: usize, lanes: v128): v128 {

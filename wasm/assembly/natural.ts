@@ -8,18 +8,18 @@
  *
  *   isNatural             that it is one
  *   isTernary             that it is TQ1_0, whose digits are read as they come; or
- *   addresses(w, half, to, k0, k1)  writes where its entries are: u16, from the codebook's begin on,
- *                         eight of them at to, to + 32 … : between them are those of the other half
+ *   addresses(w, half, to, k0, k1)  writes where its entries are: u16, from the codebook's begin
+ *                         on, eight of them at to, to + 32 …: between are those of the other half
  *   hasFours              if: entries are four weights, 32 of them; else eight weights, 16
- *   entries(at, i, j)     two times eight weights, or their sizes: their addresses are at at + i and
- *                         at + j
+ *   entries(at, i, j)     two times eight weights, or their sizes: their addresses are at at + i
+ *                         and at + j
  *   signs(w, half, to, k2)  of sizes: writes where their signs are: 16 u16, as addresses() does
  *   minus(at, i, j)       of sizes: −1 where they are negative, as entries() does
  *   k0, k1, k2(zero)      if: constants for these, as format.ts has them
  *   eighths(w, b, h)      of weights: what makes them 0 and more, weight + offset, in block b's
  *                         half h, added to the entries
  *   least(w, half, sums, quarters, others)  of weights: what makes sums of products with entries
- *                         those with weights, by block; `sums` and so on are RECORD_SUMS (q8_tile.ts)
+ *                         those with weights, by block; `sums` and so on: RECORD_SUMS (q8_tile.ts)
  *   l(w, half)            if: L of the halves of four blocks, i16
  *   bits(w)               its f16
  *   d4(w, half, d)        D of four blocks, d in all lanes being the f16
