@@ -41,6 +41,11 @@ export class Chains {
     this.#singles = SINGLES;
   }
 
+  /** A token needs all logits: the next step brings them. */
+  single(): void {
+    this.#singles = 1;
+  }
+
   /** Behind the scheduler's plan. mayBeLong: nobody wants the step to be short. */
   plan(scheduler: Scheduler<Sequence>, { mayBeLong }: { readonly mayBeLong: boolean }): void {
     this.tokens = mayBeLong && this.#singles === 0 ? this.#count(scheduler) : 1;

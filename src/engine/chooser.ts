@@ -90,8 +90,16 @@ export class Chooser {
 
   /** As `Sampler.foretell`; false, too, where log probabilities are wanted. */
   foretell(choice: ChainChoice, count: number): boolean {
-    return this.#recorder === null && this.#matcher === null &&
-      this.#sampler.foretell(choice, count);
+    return this.#recorder === null && this.#sampler.foretell(choice, count);
+  }
+
+  /** As `Sampler.isTold`; false, too, where the grammar is too ambiguous: `sample` will say so. */
+  get isTold(): boolean {
+    try {
+      return this.#sampler.isTold;
+    } catch {
+      return false;
+    }
   }
 
   /**

@@ -279,7 +279,7 @@ export class Leader {
 
   /**
    * Ids of a chain, as long as what was computed of the GPU's choice is what the sampler chooses. A
-   * token whose best logits are not told is computed again, by itself.
+   * token whose best logits are not told, or do not tell it, is computed again, by itself.
    */
   #takeChain(sequence: Sequence): void {
     const { chain } = this.#steps;
@@ -288,6 +288,10 @@ export class Leader {
     for (let i = 0; i < this.#chained; i++) {
       if (!this.#steps.takeBest(i)) {
         this.#chains!.holdBack();
+        break;
+      }
+      if (!sequence.chooser.isTold) {
+        this.#chains!.single();
         break;
       }
       this.#count(sequence, 1);

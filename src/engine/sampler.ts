@@ -24,6 +24,8 @@ import { ORDERED_MAX, type ScoreBoard } from "./score_board.ts";
 /** Which ids may come: a `GrammarMatcher`. */
 export interface IdFilter {
   allows(id: number): boolean;
+  /** Nearly every id may come. */
+  readonly isFree: boolean;
   /** [⌈vocab / 32⌉]: a bit per id. */
   mask(): Uint32Array;
 }
@@ -64,11 +66,13 @@ export class Sampler {
 
   /**
    * Tells how the next `count` ids will be chosen, for who chooses them ahead.
-   * @returns false when more than the best scores decides: penalties, biases, a filter, many ids.
+   * @returns false when more than the best scores decides: penalties, biases, many ids, a filter
+   *   that leaves few.
    */
   foretell(choice: ChainChoice, count: number): boolean {
     const { temperature, typicalP, topK, topP, minP, biasIds } = this.#settings;
-    if (this.#recent !== null || this.#filter !== null || biasIds.length > 0) return false;
+    if (this.#recent !== null || biasIds.length > 0) return false;
+    if (this.#filter !== null && !this.#filter.isFree) return false;
     choice.temperature = temperature;
     if (temperature === 0) return true;
     if (typicalP < 1 || topK > ORDERED_MAX) return false;
@@ -77,6 +81,18 @@ export class Sampler {
     choice.minP = minP;
     this.#random.peek(choice.points, count);
     return true;
+  }
+
+  /**
+   * Whether the best scores, which are all that is on the board, tell which id is to come: where the
+   * one that they give may not, another is chosen among all that may.
+   */
+  get isTold(): boolean {
+    if (this.#filter === null) return true;
+    this.#random.keep();
+    const id = this.#choose();
+    this.#random.restore();
+    return this.#filter.allows(id);
   }
 
   /**

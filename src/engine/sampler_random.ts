@@ -18,8 +18,17 @@ export class SeededRandom {
 
   /** Fills in what `next` will give. */
   peek(points: Float64Array, count: number): void {
-    this.#kept.set(this.#state);
+    this.keep();
     for (let i = 0; i < count; i++) points[i] = this.next();
+    this.restore();
+  }
+
+  /** What is drawn from here on, `restore` lets be drawn again. */
+  keep(): void {
+    this.#kept.set(this.#state);
+  }
+
+  restore(): void {
     this.#state.set(this.#kept);
   }
 

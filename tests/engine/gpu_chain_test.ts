@@ -8,6 +8,7 @@ import { Leader } from "../../src/engine/leader.ts";
 import { createLogprobRows } from "../../src/engine/logprob_rows.ts";
 import { SeededRandom } from "../../src/engine/sampler_random.ts";
 import type { EngineRequest } from "../../src/engine/types.ts";
+import { compileGrammar, type VocabularyBytes } from "../../src/grammar/mod.ts";
 import { openGguf } from "../../src/gguf/mod.ts";
 import { type GpuPart, planModel } from "../../src/llm/mod.ts";
 import { createArenaMemory } from "../../src/memory/arena.ts";
@@ -147,6 +148,7 @@ chainTest("a chain of tokens gives the ids of single ones, and takes a wait", as
     checkOtherChoices(runner);
     checkEnds(runner);
     checkSingles(runner);
+    checkLeads(runner);
     checkCancel(runner);
     checkLoss(runner);
     runner.close();
@@ -233,6 +235,47 @@ function checkSingles(runner: RankRunner): void {
   assertLess(control.outputCount(0), 17 + 7);
   while (chained.hasWork) chained.step();
   assertEquals(ends, ["done", "done"]);
+}
+
+/** Tokens of two letters each, of which no two have a text in common. */
+function vocabularyOf(vocabSize: number): VocabularyBytes {
+  const letters = (id: number) => String.fromCharCode(65 + (id >> 4), 97 + (id & 15));
+  const text = Array.from({ length: vocabSize }, (_, id) => letters(id)).join("");
+  const offsets = Uint32Array.from({ length: vocabSize + 1 }, (_, id) => 2 * id);
+  return { vocabSize, bytes: new TextEncoder().encode(text), offsets, endIds: [] };
+}
+
+/** A grammar that holds from some text on lets chains be until then, and changes no id. */
+function checkLeads(runner: RankRunner): void {
+  const { single, chained } = leadersOf(runner);
+  warm(runner, [single, chained]);
+  const vocabulary = vocabularyOf(512);
+  const textOf = (id: number) =>
+    new TextDecoder().decode(vocabulary.bytes.subarray(2 * id, 2 * id + 2));
+  for (const sampling of [{ temperature: 0 }, { seed: 4 }]) {
+    const { ids } = answer(runner, single, { ...GREEDY, maxTokens: 60, sampling });
+    const at = ids.findIndex((id, index) => index > 20 && ids.indexOf(id) === index);
+    assert(at > 0, "something that was not there before");
+    // Behind it three tokens that would not come, then text that is free.
+    const grammar = compileGrammar({
+      kind: "parts",
+      parts: {
+        leads: [{ lead: [textOf(ids[at])], then: textOf(7).repeat(3) }],
+        behind: { leads: [{ lead: ["no such text"], then: "!" }] },
+      },
+    });
+    const request = { ...GREEDY, maxTokens: 60, sampling, grammar: { grammar, vocabulary } };
+    const one = answer(runner, single, request);
+    assertEquals(one.ids.slice(0, at + 4), [...ids.slice(0, at + 1), 7, 7, 7]);
+    const several = answer(runner, chained, request);
+    assertEquals([several.ids, several.ids.length], [one.ids, 60]);
+    // Chains before the lead and behind what follows it; three tokens by themselves, and edges.
+    assertLess(several.waits, 16);
+    // Nothing free: a wait a token.
+    const bound = compileGrammar({ kind: "gbnf", text: "root ::= [A-Za-z]{1,400}" });
+    const strict = { ...request, maxTokens: 20, grammar: { grammar: bound, vocabulary } };
+    assertEquals(answer(runner, chained, strict).waits, 20);
+  }
 }
 
 /** Begins an answer, and runs a chain of it. */

@@ -10,6 +10,7 @@ const PLAIN = { temperature: 1, topK: 0, topP: 1, minP: 0, seed: 5 };
 
 class Allowed implements IdFilter {
   readonly ids: readonly number[];
+  readonly isFree = false;
   masks = 0;
 
   constructor(...ids: readonly number[]) {
@@ -85,10 +86,35 @@ Deno.test("Sampler gives the same allowed ids for a seed, and one more draw to e
   // Every other choice is refused: the ones between see every third draw.
   let steps = 0;
   const all = new Allowed(0, 1, 2, 3, 4);
-  const filter = { allows: () => ++steps % 2 === 0, mask: () => all.mask() };
+  const filter = { allows: () => ++steps % 2 === 0, mask: () => all.mask(), isFree: false };
   const between = drawn(PLAIN, filter, { count: 50 }).filter((_, i) => i % 2 === 1);
   const free = drawn(PLAIN, null, { count: 75 }).filter((_, i) => i % 3 === 2);
   assertEquals(between, free);
+});
+
+Deno.test("Sampler says whether the best scores tell the next id, and draws as if nobody had asked", () => {
+  const board = createScoreBoard(LOGITS.length);
+  const filter = new Allowed(0, 2, 4);
+  const asked = new Sampler(PLAIN, board, filter);
+  const ids = Array.from({ length: 60 }, () => {
+    board.scores.set(LOGITS);
+    const masks = filter.masks;
+    const isTold = asked.isTold;
+    const id = asked.sample();
+    assertEquals(isTold, filter.masks === masks, "a mask is wanted where it is not told");
+    return id;
+  });
+  assertEquals(ids, drawn(PLAIN, new Allowed(0, 2, 4), { count: 60 }));
+  assertEquals(new Sampler(PLAIN, board).isTold, true);
+});
+
+Deno.test("Sampler is foretold with a filter only while that leaves nearly every id", () => {
+  const choice = { temperature: 0, topK: 0, topP: 0, minP: 0, points: new Float64Array(4) };
+  const foretells = (isFree: boolean) => {
+    const filter = Object.assign(new Allowed(0), { isFree });
+    return new Sampler({ ...PLAIN, topK: 4 }, createScoreBoard(5), filter).foretell(choice, 2);
+  };
+  assertEquals([foretells(false), foretells(true)], [false, true]);
 });
 
 Deno.test("Sampler refuses to go on when no allowed id is left", () => {
