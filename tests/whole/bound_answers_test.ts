@@ -175,7 +175,7 @@ test("grammars and schemas that are none are refused by the name of their field"
           function: { name: "f", strict: true, parameters: { type: "odd" } },
         }],
         tool_choice: "required",
-      }, "tools"],
+      }, "tools[0]"],
     ];
     for (const [fields, param] of bad) {
       const error = await assertRejects(() => ask(fields), BadRequestError);
