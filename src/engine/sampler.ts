@@ -84,8 +84,8 @@ export class Sampler {
   }
 
   /**
-   * Whether the best scores, which are all that is on the board, tell which id is to come: where the
-   * one that they give may not, another is chosen among all that may.
+   * Whether the best scores, which are all that is on the board, tell which id is to come: where
+   * the one that they give may not, another is chosen among all that may.
    */
   get isTold(): boolean {
     if (this.#filter === null) return true;
