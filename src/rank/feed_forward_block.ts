@@ -252,10 +252,9 @@ export class FeedForwardBlock {
     const isListed = isApart && !isRehearsal && this.#sparse !== null &&
       (hasAllGates(block) || block.predictor !== null && this.#listsGuesses(block.predictor));
     if (!isListed) {
-      const bring = () => this.#streaming!.bring(block, arena, block.unit + 1, false);
-      if (block.count > 0) this.#addDense(bring(), layer);
-      else this.#residual.addBias(block.staged.down);
-      return;
+      if (block.count === 0) return this.#residual.addBias(block.staged.down);
+      const brought = this.#streaming!.bring(block, arena, block.unit + 1, false);
+      return this.#addDense(brought, layer);
     }
     const { neurons } = this.#streaming!;
     const asks = !hasAllGates(block);
