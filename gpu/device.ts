@@ -110,7 +110,6 @@ export class Gpu {
   #stagedBytes = 0;
   #unsentBytes = 0;
   #failure: string | null = null;
-  readonly #held: GPUCommandBuffer[] = [];
 
   private constructor(device: GPUDevice, info: GpuInfo, use: GpuUse) {
     this.device = device;
@@ -233,15 +232,9 @@ export class Gpu {
     else this.settled();
   }
 
-  /** Commands that go in front of those of the next submission. */
-  hold(commands: GPUCommandBuffer): void {
-    this.#held.push(commands);
-  }
-
   /** Sends commands, and what was written before them. */
   submit(commands: readonly GPUCommandBuffer[]): void {
-    this.device.queue.submit([...this.#held, ...commands]);
-    this.#held.length = 0;
+    this.device.queue.submit([...commands]);
     this.#unsentBytes = 0;
   }
 

@@ -262,6 +262,17 @@ export class Program {
    * @throws {GpuLostError} when the GPU is gone, as far as that is known.
    */
   run(step: StepValues, read?: ReadRequest): void {
+    const slices = this.#runSlices(step, read);
+    // The next token's commands, while this one is computed.
+    if (isApart(step)) slices.encodeAhead(this.#ends, read);
+  }
+
+  /** As `run`, of a step that follows one under way: no time is lost by encoding it only now. */
+  runBehind(step: StepValues, read?: ReadRequest): void {
+    this.#runSlices(step, read);
+  }
+
+  #runSlices(step: StepValues, read?: ReadRequest): SliceEncoder {
     const gpu = this.#gpu;
     const { slices, pace, units } = this.#begin(step, read);
     for (let unit = 0; unit < units;) {
@@ -273,14 +284,7 @@ export class Program {
       }
       unit = end;
     }
-    // The next token's commands, while this one is computed.
-    if (isApart(step)) slices.encodeAhead(this.#ends, read);
-  }
-
-  /** All of a step, as a part of what is submitted next. */
-  hold(step: StepValues): void {
-    const { slices } = this.#begin(step);
-    this.#gpu.hold(slices.encodeAll());
+    return slices;
   }
 
   /** As `run`, where waiting has to be awaited. */

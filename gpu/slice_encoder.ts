@@ -46,13 +46,6 @@ export class SliceEncoder {
     return this.#encode(unit, endUnit, read);
   }
 
-  /** Commands of all units. */
-  encodeAll(): GPUCommandBuffer {
-    const encoder = this.#device.createCommandEncoder();
-    this.#encodePass(encoder, 0, this.#schedule.pipelines.length);
-    return encoder.finish();
-  }
-
   /** Encodes slices for a step like the one before. */
   encodeAhead(ends: readonly number[], read?: ReadRequest): void {
     this.#ahead.length = 0;

@@ -3,57 +3,18 @@
  * the answer, and as many waits as there are chains. On small models made from a seed.
  */
 import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
-import { describeGpu } from "../../gpu/mod.ts";
 import { Leader } from "../../src/engine/leader.ts";
 import { createLogprobRows } from "../../src/engine/logprob_rows.ts";
 import { SeededRandom } from "../../src/engine/sampler_random.ts";
 import type { EngineRequest } from "../../src/engine/types.ts";
 import { compileGrammar, type VocabularyBytes } from "../../src/grammar/mod.ts";
-import { openGguf } from "../../src/gguf/mod.ts";
-import { type GpuPart, planModel } from "../../src/llm/mod.ts";
-import { createArenaMemory } from "../../src/memory/arena.ts";
-import { controlWords } from "../../src/memory/control_layout.ts";
-import { describeModel } from "../../src/model/mod.ts";
-import { controlSize, RankRunner } from "../../src/rank/open_rank.ts";
+import type { RankRunner } from "../../src/rank/open_rank.ts";
 import { TokenChain } from "../../src/rank/gpu/token_chain.ts";
-import { loadKernelModule } from "../../wasm/mod.ts";
 import { answerNow } from "../support/answer_now.ts";
-import { missingGpu } from "../support/gpu.ts";
+import { chainTest, openChainRunner } from "../support/chain_runner.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
-import { tunedAsReal } from "../support/tuning.ts";
 
 const SHAPE = { seed: 3, contextLength: 224, blockCount: 2 } as const;
-
-/** A rank that has all of a model on a GPU, and can compute several tokens a wait. */
-async function openRunner(path: string): Promise<RankRunner> {
-  const file = openGguf(path);
-  const model = describeModel(file);
-  const module = await loadKernelModule();
-  const part: GpuPart = {
-    share: { heads: 1, neurons: [1], hasOutput: true, layers: model.config.blockCount },
-    ...{ isAlone: true, mayBeSoftware: true, isByFrequency: false, priority: "normal" },
-  };
-  const plans = planModel(
-    { file, model },
-    module,
-    { threads: 1, parallel: 2, chunkTokens: 32 },
-    part,
-  );
-  const { adapter } = await describeGpu();
-  const runner = await RankRunner.openOnGpu({
-    ...{ rankIndex: 0, plans, config: model.config, module },
-    ...{ tensors: file.tensors, parts: file.parts, observation: null, streams: null },
-    memories: [plans[0].arenas.map(createArenaMemory)],
-    controlBuffer: new SharedArrayBuffer(4 * controlWords(controlSize(plans[0]))),
-    gpu: {
-      ...{ mayBeSoftware: true, priority: "normal", memoryBytes: null, lossAtStep: null },
-      waitMs: 1,
-      tuning: adapter ? tunedAsReal(adapter) : null,
-    },
-  }, () => {});
-  assert(runner.chain !== null);
-  return runner;
-}
 
 /** One token a wait, and as many as there are. */
 function leadersOf(runner: RankRunner): { single: Leader; chained: Leader } {
@@ -107,7 +68,7 @@ GPUQueue.prototype.writeBuffer = function (...args) {
 /** Programs' first runs are waited for slice by slice. */
 function warm(runner: RankRunner, leaders: readonly Leader[]): void {
   for (const leader of leaders) {
-    for (const maxTokens of [34, 1, 1]) answer(runner, leader, { ...GREEDY, maxTokens });
+    for (const maxTokens of [50, 1, 1]) answer(runner, leader, { ...GREEDY, maxTokens });
   }
 }
 
@@ -134,7 +95,7 @@ chainTest(
   "a chain of tokens gives the ids of single ones, of a model whose output is its table",
   async () => {
     await withTinyFile({ ...SHAPE, architecture: "gemma", type: "F32" }, async (path) => {
-      const runner = await openRunner(path);
+      const runner = await openChainRunner(path);
       compare(runner, 50);
       runner.close();
     });
@@ -143,7 +104,7 @@ chainTest(
 
 chainTest("a chain of tokens gives the ids of single ones, and takes a wait", async () => {
   await withTinyFile({ ...SHAPE, type: "Q4_0" }, async (path) => {
-    const runner = await openRunner(path);
+    const runner = await openChainRunner(path);
     compare(runner, 200);
     checkOtherChoices(runner);
     checkEnds(runner);
@@ -329,13 +290,4 @@ function checkLoss(runner: RankRunner): void {
   onSubmit = () => {};
   assertEquals([ends.length, runner.control.outputCount(0)], [1, 33]);
   assertMatch(ends[0], /GPU/);
-}
-
-/** Devices go with the process: tests/support/gpu.ts says why. */
-function chainTest(name: string, fn: () => Promise<void>): void {
-  Deno.test({
-    name: missingGpu === null ? name : `${name} [skipped: ${missingGpu}]`,
-    ignore: missingGpu !== null,
-    ...{ sanitizeResources: false, sanitizeOps: false, fn },
-  });
 }

@@ -167,6 +167,47 @@ gpuTest("run() cuts a step into slices, few once it knows that they are short", 
   assert(longestSliceMs > 0);
 });
 
+gpuTest(
+  "run() encodes the token behind this one ahead, runBehind() does not",
+  async (gpu) => {
+    const input = await createStepInput(gpu, { maxTokens: 1, ropes: [] });
+    const x = await rowsOf(gpu, 1, 4);
+    gpu.write(x.buffer, 0, Float32Array.of(1, 1, 1, 1));
+    const builder = new ProgramBuilder(gpu, input);
+    scaleRows(builder, { x, width: 4, scale: 2 });
+    const step = { n: 1, position: 0, m: 0 };
+    const program = await builder.build([step]);
+    const read = {
+      ...{ to: await createReadBack(gpu, 16), from: x.buffer, offsetBytes: 0, bytes: 16 },
+    };
+    let passes = 0;
+    const { beginComputePass } = GPUCommandEncoder.prototype;
+    GPUCommandEncoder.prototype.beginComputePass = function (...args) {
+      passes++;
+      return beginComputePass.apply(this, args);
+    };
+    const passesOf = (run: () => void) => {
+      passes = 0;
+      input.write(step, null);
+      run();
+      return passes;
+    };
+    try {
+      assertEquals(passesOf(() => program.run(step)), 2);
+      assertEquals(passesOf(() => program.run(step)), 1);
+      assertEquals(passesOf(() => program.runBehind(step)), 0);
+      assertEquals(passesOf(() => program.runBehind(step)), 1);
+      assertEquals(passesOf(() => program.runBehind(step, read)), 1);
+    } finally {
+      GPUCommandEncoder.prototype.beginComputePass = beginComputePass;
+    }
+    const out = new Float32Array(4);
+    read.to.readInto(out);
+    assertEquals([...out], [32, 32, 32, 32]);
+    assertEquals(program.copiedBytes, 4 + 16);
+  },
+);
+
 Deno.test("SlicePace has two slices under way, in the background one", () => {
   const waits = (priority: GpuPriority) => {
     const pace = new SlicePace(100, priority);

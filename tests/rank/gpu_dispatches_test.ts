@@ -61,6 +61,9 @@ gpuTest("a decoded token takes five dispatches a layer in families like Llama", 
     const { count, layers } = await countOf(gpu, { architecture });
     assertEquals(count, 5 * layers + BESIDE_LAYERS, architecture);
   }
+  // Eight and one, which is told what the eighth leaves.
+  const { count } = await countOf(gpu, { architecture: "llama", blockCount: 9 });
+  assertEquals(count, 5 * 9 + BESIDE_LAYERS);
 });
 
 gpuTest("a decoded token takes few dispatches a layer in other families", async (gpu) => {

@@ -29,22 +29,23 @@ export async function loadOutput({ plan, loader }: OutputPlace): Promise<GpuOutp
   return { norm, matrix: await loader.stack([plan.output]) };
 }
 
-/**
- * logits [m, own rows] = Wout · norm(residual) of the last m tokens.
- * @param behind adds what is done with them.
- */
-export async function buildOutput(
-  { plan, config, space, makeBuilder }: OutputPlace,
+/** What `addOutput` adds, by itself. */
+export async function buildOutput(of: OutputPlace, output: GpuOutput): Promise<Program> {
+  const builder = of.makeBuilder();
+  addOutput(builder, of, output);
+  return await builder.build();
+}
+
+/** logits [m, own rows] = Wout · norm(residual) of the last m tokens. */
+export function addOutput(
+  builder: ProgramBuilder,
+  { plan, config, space }: OutputPlace,
   { norm, matrix }: GpuOutput,
-  behind: (builder: ProgramBuilder) => void = () => {},
-): Promise<Program> {
+): void {
   const count = "scored";
-  const builder = makeBuilder();
   const width = lengthOf(plan.output.rows);
   addNorm(builder, config, norm, { from: space.residual, to: space.normed, count });
   multiply(builder, matrix, { x: space.normed, to: space.logits, count });
   const { logitScale: scale, logitSoftCap: cap } = config;
   if (scale !== 1 || cap > 0) scaleRows(builder, { x: space.logits, width, scale, cap, count });
-  behind(builder);
-  return await builder.build();
 }

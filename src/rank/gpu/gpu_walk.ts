@@ -76,19 +76,33 @@ async function buildSeveral(
   layers: readonly GpuLayer[],
   makeBuilder: () => ProgramBuilder,
 ): Promise<(Program | null)[]> {
-  const programs: (Program | null)[] = [];
-  let builder: ProgramBuilder | null = null;
+  const programs: (Program | null)[] = layers.map(() => null);
   let before: HalfNorm | null = null;
-  for (const [index, layer] of layers.entries()) {
-    builder ??= makeBuilder();
-    const next: NormReaders | null = layers[index + 1]?.readers ?? null;
-    before = layer.addBlocks(builder, { before, next });
-    builder.boundary();
-    const isLast = index === layers.length - 1 || (index + 1) % LAYERS_AT_ONCE === 0;
-    programs.push(null);
-    if (!isLast) continue;
-    programs[index - index % LAYERS_AT_ONCE] = await builder.build();
-    builder = null;
+  for (let from = 0; from < layers.length; from += LAYERS_AT_ONCE) {
+    const end = Math.min(layers.length, from + LAYERS_AT_ONCE);
+    const builder = makeBuilder();
+    before = addLayers(builder, layers, { from, end, before });
+    programs[from] = await builder.build();
   }
   return programs;
+}
+
+/**
+ * Adds layers `from` … `end` − 1 of a rank alone; commands may be cut behind each.
+ * @param layers all that the rank has.
+ * @param options.before what the layer before these has left; null: nothing, or there is none.
+ * @returns what the last one leaves.
+ */
+export function addLayers(
+  builder: ProgramBuilder,
+  layers: readonly GpuLayer[],
+  { from, end, before }: { from: number; end: number; before: HalfNorm | null },
+): HalfNorm | null {
+  let left = before;
+  for (let index = from; index < end; index++) {
+    const next: NormReaders | null = layers[index + 1]?.readers ?? null;
+    left = layers[index].addBlocks(builder, { before: left, next });
+    builder.boundary();
+  }
+  return left;
 }
