@@ -122,8 +122,10 @@ function tiles(text: string, rows: number, side: number): string {
     "start + placeOfPiece(min($1, end))",
   );
   return `${changed}
-fn startOf(row: u32) -> u32 { return row / ${rows}u * (${rows}u * ROW_PIECES) + row % ${rows}u * ${side}u; }
-fn placeOfPiece(piece: u32) -> u32 { return piece / ${side}u * ${side * rows}u + piece % ${side}u; }
+const HIGH = ${rows}u;
+const WIDE = ${side}u;
+fn startOf(row: u32) -> u32 { return row / HIGH * (HIGH * ROW_PIECES) + row % HIGH * WIDE; }
+fn placeOfPiece(piece: u32) -> u32 { return piece / WIDE * (HIGH * WIDE) + piece % WIDE; }
 `;
 }
 

@@ -1,6 +1,6 @@
 /**
- * What a decoded token dispatches on a GPU, caught while a rank alone encodes it, and how long lists
- * of such dispatches take by the GPU's own timestamps. The GPU is kept busy before and between: an
+ * What a decoded token dispatches on a GPU, caught while a rank alone encodes it, and how long such
+ * dispatches take by the GPU's own timestamps. The GPU is kept busy before and between: an
  * idle one has a fraction of its clock, and what is measured then says nothing.
  */
 import {
