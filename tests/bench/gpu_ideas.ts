@@ -18,6 +18,8 @@ export interface Idea {
 interface Changed {
   readonly text: string;
   readonly constants?: Numbers;
+  /** Workgroups along z as a share of what they are. */
+  readonly depth?: number;
 }
 
 /** Rows of a workgroup of each job: gpu/row_lanes.ts. */
@@ -25,7 +27,11 @@ const ROWS: Readonly<Record<string, number>> = { heads: 4, gated: 32, joined: 32
 const JOBS = ["heads", "gated", "joined"] as const;
 
 export function listIdeas(): Idea[] {
-  return JOBS.flatMap((job) => [
+  return [...JOBS.flatMap(ideasOf), ...[2, 4].map(longerChunks)];
+}
+
+function ideasOf(job: typeof JOBS[number]): Idea[] {
+  return [
     ideaOf(job, "reads and does not compute", memoryAlone),
     ideaOf(job, "computes, from the cache", fromCache),
     ideaOf(job, "offsets within the integers' sums", integerOffsets),
@@ -38,7 +44,20 @@ export function listIdeas(): Idea[] {
       change: (text: string, { SIDE }: Numbers) => ({ text: tiles(text, rows, SIDE) }),
     })),
     ...unrolledIdeas(job),
-  ]);
+  ];
+}
+
+/** Fewer chunks, each of more positions: less to combine. */
+function longerChunks(times: number): Idea {
+  return {
+    name: `attention: chunks ${times} times as long`,
+    kernels: "attention_",
+    change: (text, { CHUNK, CHUNKS }) => ({
+      text,
+      constants: { CHUNK: CHUNK * times, CHUNKS: Math.ceil(CHUNKS / times) },
+      depth: 1 / times,
+    }),
+  };
 }
 
 function ideaOf(job: string, what: string, change: (text: string) => string): Idea {

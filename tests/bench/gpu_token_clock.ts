@@ -156,7 +156,7 @@ export class Clock {
 }
 
 /** Devices have timestamps from now on. */
-function askForTimestamps(): void {
+export function askForTimestamps(): void {
   const request = GPUAdapter.prototype.requestDevice;
   GPUAdapter.prototype.requestDevice = function (descriptor = {}) {
     const requiredFeatures = [...descriptor.requiredFeatures ?? [], "timestamp-query"];

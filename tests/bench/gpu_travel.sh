@@ -5,7 +5,7 @@
 #
 #   . .gpu/setup.sh
 #   $GANGLION synth --shape mistral-7b --quant Q4_0 -o /tmp/m.gguf
-#   $BENCH/gpu_token_profile.ts /tmp/m.gguf; $BENCH/gpu_variants.ts /tmp/m.gguf
+#   $BENCH/gpu_waits.ts; $BENCH/gpu_token_profile.ts /tmp/m.gguf; $BENCH/gpu_variants.ts /tmp/m.gguf
 #   $GANGLION doctor; $GANGLION bench /tmp/m.gguf --gpu on --threads 1
 #
 # Move .gpu away before other tests: they look at every file of the repository.

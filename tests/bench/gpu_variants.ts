@@ -33,8 +33,8 @@ function readLabel({ pipeline: { label } }: Caught): { kernel: KernelName; const
 
 /** The token with other shaders where the idea has some. */
 function withIdea(gpu: Gpu, token: readonly Caught[], { name, kernels, change }: Idea): Variant {
-  const made = new Map<string, GPUComputePipeline>();
-  const pipelineOf = (each: Caught): GPUComputePipeline => {
+  const made = new Map<string, Pick<Caught, "pipeline"> & { readonly depth: number }>();
+  const changedOf = (each: Caught) => {
     const known = made.get(each.pipeline.label);
     if (known !== undefined) return known;
     const { kernel, constants } = readLabel(each);
@@ -48,11 +48,15 @@ function withIdea(gpu: Gpu, token: readonly Caught[], { name, kernels, change }:
         constants: { ...constants, ...changed.constants },
       },
     });
-    made.set(each.pipeline.label, pipeline);
-    return pipeline;
+    const now = { pipeline, depth: changed?.depth ?? 1 };
+    made.set(each.pipeline.label, now);
+    return now;
   };
-  const own = token.map((each) => {
-    return each.name.startsWith(kernels) ? { ...each, pipeline: pipelineOf(each) } : each;
+  const own = token.map((each): Caught => {
+    if (!each.name.startsWith(kernels)) return each;
+    const { pipeline, depth } = changedOf(each);
+    const [x, y, z] = each.counts;
+    return { ...each, pipeline, counts: [x, y, Math.ceil(z * depth)] };
   });
   return { name, token: own, us: [] };
 }
