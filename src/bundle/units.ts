@@ -36,18 +36,18 @@ const BLOCK_NEURONS = 32;
 type Tensors = ReadonlyMap<string, GgufTensor>;
 
 /**
- * By layer, then by expert, the shared one last.
+ * Of a model that can be packed: by layer, then by expert, the shared one last.
  * @throws {UnsupportedModelError} when no layer has neurons, or gates depend on one another.
  */
-export function unitSources({ config, tensors }: ModelDescription): UnitSource[] {
-  if (config.layers.some(({ gateCutoff }) => gateCutoff !== undefined)) {
-    throw new UnsupportedModelError(
-      "Cannot sort this model's neurons for a packed file: where its gates are cut off depends " +
-        "on all gates of a layer, and a packed file brings them one by one: use the .gguf file " +
-        "as it is",
-    );
-  }
-  const sources = tensors.layers.flatMap(({ feedForward }, layer): UnitSource[] => {
+export function unitSources(model: ModelDescription): UnitSource[] {
+  const obstacle = unitObstacle(model);
+  if (obstacle !== null) throw new UnsupportedModelError(obstacle);
+  return listUnits(model);
+}
+
+/** The same of any model; none where layers have no neurons. */
+export function listUnits({ tensors }: ModelDescription): UnitSource[] {
+  return tensors.layers.flatMap(({ feedForward }, layer): UnitSource[] => {
     if (feedForward === null) return [];
     if (feedForward.kind === "dense") return [{ layer, expert: null, tensors: feedForward }];
     const { experts, shared } = feedForward;
@@ -56,11 +56,18 @@ export function unitSources({ config, tensors }: ModelDescription): UnitSource[]
       ...shared === null ? [] : [{ layer, expert: "shared" as const, tensors: shared }],
     ];
   });
-  if (sources.length > 0) return sources;
-  throw new UnsupportedModelError(
-    "Cannot sort this model's neurons for a packed file: its layers have none, all of it is read " +
-      "for every token: use the .gguf file as it is",
-  );
+}
+
+/** Why a packed file could not bring its neurons one by one; null: nothing says so. */
+export function unitObstacle(model: ModelDescription): string | null {
+  if (model.config.layers.some(({ gateCutoff }) => gateCutoff !== undefined)) {
+    return "Cannot sort this model's neurons for a packed file: where its gates are cut off " +
+      "depends on all gates of a layer, and a packed file brings them one by one: use the .gguf " +
+      "file as it is";
+  }
+  if (listUnits(model).length > 0) return null;
+  return "Cannot sort this model's neurons for a packed file: its layers have none, all of it is " +
+    "read for every token: use the .gguf file as it is";
 }
 
 /**

@@ -125,7 +125,6 @@ export interface UnitSums {
 }
 
 export function sumUnits({ units, model: { config } }: PlanInput): UnitSums {
-  check(units.length > 0, "a model has units");
   const sums = {
     ...{ neurons: 0, gateBytes: 0, factorsBytes: 0, bundleBytes: 0 },
     ...{ usedGateBytes: 0, usedFactorsBytes: 0, rest: 0, usedWeights: 0 },
@@ -150,8 +149,8 @@ export function sumUnits({ units, model: { config } }: PlanInput): UnitSums {
   }
   return {
     ...sums,
-    gatePerNeuron: sums.gateBytes / sums.neurons,
-    restPerNeuron: sums.rest / sums.neurons,
+    gatePerNeuron: sums.gateBytes / Math.max(1, sums.neurons),
+    restPerNeuron: sums.rest / Math.max(1, sums.neurons),
     layerNeurons: [...perLayer.values()].reduce((most, each) => Math.max(most, each), 0),
   };
 }

@@ -4,7 +4,13 @@
  */
 import { alignUp } from "../base/check.ts";
 import { UnsupportedModelError } from "../base/errors.ts";
-import { type UnitShape, unitShape, type UnitSource, unitSources } from "../bundle/units.ts";
+import {
+  listUnits,
+  unitObstacle,
+  type UnitShape,
+  unitShape,
+  type UnitSource,
+} from "../bundle/units.ts";
 import type { GgufTensor } from "../gguf/types.ts";
 import type { MatrixTensor, ModelDescription } from "../model/types.ts";
 import { packedRowBytes, type WeightType } from "../rank/weight_types.ts";
@@ -12,6 +18,7 @@ import { packedRowBytes, type WeightType } from "../rank/weight_types.ts";
 type Tensors = ReadonlyMap<string, GgufTensor>;
 
 export interface ModelUnits {
+  /** None where layers have no neurons. */
   readonly units: readonly UnitShape[];
   /** Why the model cannot be packed; null: it can. */
   readonly obstacle: string | null;
@@ -25,13 +32,18 @@ export function modelUnits(
   tensors: Tensors,
   alignBytes: number,
 ): ModelUnits {
-  const sources = unitSources(model);
+  const sources = listUnits(model);
+  const asWholes = (obstacle: string): ModelUnits => (
+    { units: sources.map((each) => wholeUnit(each, tensors)), obstacle }
+  );
+  const obstacle = unitObstacle(model);
+  if (obstacle !== null) return asWholes(obstacle);
   try {
     const units = sources.map((source) => unitShape(source, tensors, alignBytes));
     return { units, obstacle: null };
   } catch (error) {
     if (!(error instanceof UnsupportedModelError)) throw error;
-    return { units: sources.map((each) => wholeUnit(each, tensors)), obstacle: error.message };
+    return asWholes(error.message);
   }
 }
 

@@ -112,6 +112,9 @@ class MemoryPlanner {
     const resident = residentModel(this.#in, chunk);
     const residentBytes = sum(resident.ranks) + processBytes(this.#in.units.length);
     if (residentBytes <= budgetBytes) return this.#residentPlan(resident, chunk);
+    if (this.#in.units.length === 0) {
+      return { kind: "refusal", budgetBytes, neededBytes: residentBytes };
+    }
     if (this.#rates.source === "all") {
       return planWholeUnits({
         ...{ input: this.#in, sums: this.#sums, firing: this.#rates.perToken, chunks: CHUNKS },

@@ -53,3 +53,22 @@ Deno.test("plan says of a plain file that does not fit what packing would give",
     assertEquals((await planJson([path], off)).reads_past_file_cache, false);
     assert((await runCli(["plan", packed, "--stats", `${folder}/none`])).code !== 0);
   }, SPARSE));
+
+for (
+  const [architecture, reason] of [["mamba2", "have none"], [
+    "gemma3n",
+    "depends on all gates",
+  ]] as const
+) {
+  Deno.test(`plan tells of ${architecture}, which cannot be packed, what it takes as a whole`, () =>
+    withTinyModel(async (path) => {
+      const { way, total_bytes: bytes } = await planJson([path, "--memory", "1GiB"]);
+      assertEquals(way, "resident");
+      const args = ["plan", path, "--threads", "1", "--memory", `${bytes - 1}`];
+      const { code, stderr } = await runCli(args);
+      assertEquals(code, 1);
+      assertStringIncludes(stderr, `as a whole it needs at least`);
+      assertStringIncludes(stderr, `(${bytes} bytes)`);
+      assertStringIncludes(stderr, reason);
+    }, { architecture }));
+}

@@ -87,9 +87,9 @@ async function plan(path: string | undefined, options: Options): Promise<void> {
       readsGatesFirst: load.gatesFirst,
     });
   const planned = planFor(budgetBytes);
-  requirePlan(planned, packed !== null);
   // A plain file is always read into memory as a whole; the rest is what packing would give.
   const whole = packed !== null ? null : planFor(Number.MAX_SAFE_INTEGER).plan;
+  requirePlan(planned, whole);
   const firing = stats === null ? undefined : ratesOf(stats);
   const gpu = await chooseGpu({ file, packed, model }, { ...load, profile, firing });
   const report = createPlanReport({
@@ -108,21 +108,24 @@ async function plan(path: string | undefined, options: Options): Promise<void> {
   else writeOutLine(formatPlan(report));
 }
 
-/** @throws {Error} when there is no way to run the model within the budget. */
-function requirePlan({ plan, obstacle }: PlannedModel, isPacked: boolean): void {
+/**
+ * @param whole how a plain file would lie in memory; null: the file is packed.
+ * @throws {Error} when there is no way to run the model within the budget.
+ */
+function requirePlan({ plan, obstacle }: PlannedModel, whole: PlannedModel["plan"] | null): void {
   if (plan.kind === "plan" && (plan.way === "resident" || obstacle === null)) return;
-  const budget = formatBytes(plan.budgetBytes);
-  if (obstacle !== null) {
-    throw new Error(
-      `Cannot run this model within ${budget}: it does not fit, and cannot be packed: ${obstacle}`,
-    );
-  }
-  const needed = plan.kind === "refusal" ? plan.neededBytes : plan.totalBytes;
+  const isWhole = obstacle !== null && whole !== null;
+  const needed = neededBytes(isWhole ? whole : plan);
+  const what = isWhole ? "as a whole it" : whole === null ? "it" : "packed, it";
   throw new Error(
-    `Cannot run this model within ${budget}: ${isPacked ? "it" : "packed, it"} needs at least ` +
+    `Cannot run this model within ${formatBytes(plan.budgetBytes)}: ${what} needs at least ` +
       `${formatBytes(needed)} (${needed} bytes): give more with --memory, or a shorter context ` +
-      "with --ctx-size",
+      `with --ctx-size${obstacle === null ? "" : `. ${obstacle}`}`,
   );
+}
+
+function neededBytes(plan: PlannedModel["plan"]): number {
+  return plan.kind === "refusal" ? plan.neededBytes : plan.totalBytes;
 }
 
 /** @throws {UsageError} when the statistics are of another model. */
