@@ -105,7 +105,8 @@ gpuTest(
     const shape = { embeddingLength: 256, feedForwardLength: 256, blockCount: 1 } as const;
     const table = (name: string) => name === "token_embd.weight" ? "IQ2_XS" : undefined;
     await compare({ ...shape, typeOf: table }, [GPU_ALONE], F32_NMSE);
-    const experts = (name: string) => name.includes("_exps") ? "IQ3_S" : undefined;
+    const experts = (name: string) =>
+      name.includes("_exps") ? "IQ3_S" : name.includes("ffn_gate_inp") ? "Q2_0" : undefined;
     const mixture: TinyModelOptions = {
       ...{ ...shape, architecture: "llama-moe", typeOf: experts },
       changes: { experts: { count: 4, used: 2, length: 256 } },
