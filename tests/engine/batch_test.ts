@@ -28,8 +28,7 @@ const ROWS_OF_256: TinyModelOptions = { embeddingLength: 256, feedForwardLength:
 const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
   ["llama in F32", { type: "F32" }, { threads: 1 }],
   ["llama in Q4_0", { type: "Q4_0" }, { threads: 2 }],
-  ["llama in IQ2_XS", { type: "IQ2_XS", ...ROWS_OF_256 }, { threads: 2 }],
-  ["a mixture in IQ1_M and TQ1_0, in small steps", {
+  ["llama-moe in IQ1_M and TQ1_0, in small steps", {
     ...{ type: "IQ1_M", architecture: "llama-moe", ...ROWS_OF_256, blockCount: 1 },
     changes: { experts: { count: 4, used: 2, length: 256 } },
     typeOf: (name) => name.includes("_exps") ? "TQ1_0" : undefined,

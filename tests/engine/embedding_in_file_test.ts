@@ -57,9 +57,7 @@ for (
     ...(["F32", "F16", "Q4_0", "Q8_0"] as const).map((type) => ({ ...BAMBOO, type })),
     { ...BAMBOO, type: "Q4_K", embeddingLength: 256, feedForwardLength: 768 },
     { ...BAMBOO, type: "Q2_0" }, // rows of a quarter of a superblock
-    ...(["IQ2_XS", "IQ1_M", "TQ1_0"] as const).map((type) => (
-      { ...BAMBOO, type, embeddingLength: 256, typeOf: downsIn("Q4_0") }
-    )),
+    { ...BAMBOO, type: "IQ2_XS", embeddingLength: 256, typeOf: downsIn("Q4_0") },
     { architecture: "smallthinker", type: "Q4_0" },
   ] satisfies TinyModelOptions[]
 ) {
