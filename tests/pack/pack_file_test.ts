@@ -98,7 +98,7 @@ Deno.test("packFile() refuses down projections that lie neither by columns nor b
   }));
 
 for (const type of RANDOM_TYPES) {
-  Deno.test(`packFile() refuses down projections in ${type} before it writes, and what it advises helps`, () =>
+  Deno.test(`packFile() refuses down projections in ${type}, and its advice helps`, () =>
     withTiny({ ...RELU, ...WIDE, vocabSize: 400, type }, async ({ folder, input, out }) => {
       const pack = (from: string) => packFile({ input: from, out, stats: null, alignBytes: 512 });
       const error = await assertRejects(() => pack(input), UnsupportedModelError);

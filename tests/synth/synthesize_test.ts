@@ -139,7 +139,7 @@ const BITS_PER_WEIGHT: Readonly<Record<RandomType, number>> = {
 };
 
 for (const [quant, bits] of Object.entries(BITS_PER_WEIGHT) as [RandomType, number][]) {
-  Deno.test(`synthesize() makes ${quant} models of ${bits} bits a weight whose logits are sensible`, async () => {
+  Deno.test(`synthesize() makes ${quant} of ${bits} bits a weight, with logits`, async () => {
     await withModel({ quant }, (path) => {
       const file = openGguf(path);
       for (const { name, dims, sizeBytes, type } of file.tensors.values()) {
