@@ -99,7 +99,8 @@ export class SparseWeights {
   }
 
   *#predictorIn(tensor: PlannedTensor, pools: Pools): Iterable<Uint8Array> {
-    for (const made of this.#neurons) yield* made.inputRows(encodableType(tensor), pools.of(tensor));
+    const type = encodableType(tensor);
+    for (const made of this.#neurons) yield* made.inputRows(type, pools.of(tensor));
   }
 
   *#predictorOut(tensor: PlannedTensor): Iterable<Uint8Array> {
