@@ -1,5 +1,12 @@
 /** The door of `src/quantize`: floats to blocks, and whole files to other types. */
-export { chooseTypes, type ChosenType, FILE_TYPES, type Quant, QUANTS } from "./choose_types.ts";
+export {
+  chooseTypes,
+  type ChosenType,
+  FILE_TYPES,
+  type Quant,
+  QUANTS,
+  type TensorShape,
+} from "./choose_types.ts";
 export {
   encodeWeights,
   encodeWeightsInto,

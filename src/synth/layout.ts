@@ -3,9 +3,9 @@
  * the order of real files. Knows nothing of values.
  */
 import { f32, type MetadataEntry, text, u32 } from "../gguf/mod.ts";
-import { chooseTypes, FILE_TYPES, type Quant, type WeightType } from "../quantize/mod.ts";
 import { planFeedForward } from "./feed_forward_layout.ts";
 import type { ModelShape } from "./shapes.ts";
+import { fileTypeOf, type SynthQuant, type SynthType, synthTypes } from "./synth_types.ts";
 
 /**
  * What a tensor is for, as far as its values depend on it. "residual" is a matrix whose product is
@@ -29,7 +29,7 @@ export type TensorRole =
 export interface PlannedTensor {
   readonly name: string;
   readonly role: TensorRole;
-  readonly type: WeightType;
+  readonly type: SynthType;
   /** ggml order: columns first; what is beyond the second is more rows. */
   readonly dims: readonly number[];
 }
@@ -50,13 +50,13 @@ export interface Extras {
 /** The metadata of a model without its tokenizer. */
 export function modelMetadata(
   shape: ModelShape,
-  file: { name: string; quant: Quant },
+  file: { name: string; quant: SynthQuant },
 ): MetadataEntry[] {
   const arch = shape.architecture;
   return [
     ["general.architecture", text(arch)],
     ["general.name", text(file.name)],
-    ["general.file_type", u32(FILE_TYPES[file.quant])],
+    ["general.file_type", u32(fileTypeOf(file.quant))],
     ["general.quantization_version", u32(2)],
     [`${arch}.context_length`, u32(shape.contextLength)],
     [`${arch}.embedding_length`, u32(shape.embeddingLength)],
@@ -112,20 +112,20 @@ function headDimOf(shape: ModelShape): number {
 /** All tensors of a model; matrices have the types that `quant` gives them, vectors are F32. */
 export function modelTensors(
   shape: ModelShape,
-  quant: Quant,
+  quant: SynthQuant,
   extras: Extras = {},
 ): PlannedTensor[] {
   const tensors = floatTensors(shape, extras);
-  const chosen = chooseTypes(tensors, quant);
+  const chosen = synthTypes(tensors, quant);
   return tensors.map((tensor) => {
     const isPredictor = tensor.role === "predictorIn" || tensor.role === "predictorOut";
     if (isPredictor) return { ...tensor, type: predictorType(quant) };
-    return { ...tensor, type: chosen.get(tensor.name)?.type ?? "F32" };
+    return { ...tensor, type: chosen.get(tensor.name) ?? "F32" };
   });
 }
 
 /** PowerInfer's rule, and floats for floats. */
-function predictorType(quant: Quant): WeightType {
+function predictorType(quant: SynthQuant): SynthType {
   if (quant === "Q4_0" || quant === "F32") return quant;
   return quant === "F16" || quant === "BF16" ? "F16" : "Q5_0";
 }

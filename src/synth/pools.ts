@@ -5,6 +5,7 @@ import { weightDistribution } from "./distribution.ts";
 import { type PlannedTensor, rowCount } from "./layout.ts";
 import type { SeededRandom } from "./seeded_random.ts";
 import type { ModelShape } from "./shapes.ts";
+import { encodableType } from "./synth_types.ts";
 import { WeightPool } from "./weight_pool.ts";
 
 /** One pool per type and size of weights: a model needs three or four. */
@@ -29,7 +30,7 @@ export class Pools {
     const { mean, deviation } = weightDistribution(tensor, this.#shape);
     const length = tensor.dims[0];
     const draw = () => mean + deviation * this.#random.normal();
-    return encodeWeights(tensor.type, Float32Array.from({ length }, draw));
+    return encodeWeights(encodableType(tensor), Float32Array.from({ length }, draw));
   }
 
   /** The pool for a matrix; `gain` makes its weights larger. */

@@ -3,27 +3,29 @@
  * is hundreds of times faster than quantising random floats. Knows where a block's scales lie;
  * knows nothing of tensors.
  */
+import { check } from "../base/check.ts";
 import { dtypeByName } from "../model/dtypes.ts";
-import { IQ4_LEVELS } from "../model/mod.ts";
-import { encodeWeights, type WeightType } from "../quantize/mod.ts";
+import { codebook, type CodebookName, IQ4_LEVELS } from "../model/mod.ts";
+import { encodeWeights } from "../quantize/mod.ts";
 import type { SeededRandom } from "./seeded_random.ts";
+import { isRandomType, type RandomType, type SynthType } from "./synth_types.ts";
 
 /** How random bits become blocks. */
 interface Recipe {
   /** Offset of the f16 scale. */
   readonly scaleAt: number;
-  /** Root mean square of a weight whose f16 scale is 1. */
-  readonly deviation: number;
+  /** Root mean square of a weight whose f16 scale is 1; asked for where a table is long. */
+  readonly deviation: number | (() => number);
   /** The f16 of minima: where, and how many scales it is, so that weights average 0. */
   readonly minimum?: { readonly at: number; readonly ratio: number };
   /** Changes bits of the block at `at` that must not be random. */
   readonly amend?: (bytes: Uint8Array, at: number) => void;
 }
 
-/** Root mean square of the integers `from` … `to`. */
-function spread(from: number, to: number): number {
+/** Root mean square of the integers `from` … `to`, and of what is so much more. */
+function spread(from: number, to: number, more = 0): number {
   let sum = 0;
-  for (let value = from; value <= to; value++) sum += value * value;
+  for (let value = from; value <= to; value++) sum += (value + more) ** 2;
   return Math.sqrt(sum / (to - from + 1));
 }
 
@@ -33,7 +35,41 @@ const TWO_BITS = Math.sqrt(1.25);
 const FOUR_BITS = Math.sqrt(21.25);
 const FIVE_BITS = Math.sqrt(85.25);
 
-const RECIPES: Readonly<Partial<Record<WeightType, Recipe>>> = {
+/** Halves 0.5, 1.5, … 15.5: what four bits of IQ2 and IQ3 scales stand for; IQ3_S: 1, 3, … 31. */
+const HALVES = spread(0, 15, 0.5);
+/** 1, 3, … 15: what three bits of IQ1 scales stand for. */
+const ODD_BELOW_16 = 2 * spread(0, 7, 0.5);
+/** Of −1, 0, 1 where random digits are even. */
+const TERNARY = Math.sqrt(2 / 3);
+/** Of −1, 0, 1 where 0 is half of them. */
+const TERNARY_BITS = Math.sqrt(1 / 2);
+
+const RANDOM_RECIPES: Readonly<Record<RandomType, Recipe>> = {
+  IQ1_S: { scaleAt: 0, deviation: () => ODD_BELOW_16 / 8 * Math.hypot(levels("IQ1"), 1) },
+  IQ1_M: {
+    scaleAt: 54,
+    deviation: () => ODD_BELOW_16 / 8 * Math.hypot(levels("IQ1"), 1),
+    amend: scaleInQuarters,
+  },
+  IQ2_XXS: { scaleAt: 0, deviation: () => HALVES / 4 * levels("IQ2_XXS") },
+  IQ2_XS: { scaleAt: 0, deviation: () => HALVES / 4 * levels("IQ2_XS") },
+  IQ2_S: { scaleAt: 0, deviation: () => HALVES / 4 * levels("IQ2_S") },
+  IQ3_XXS: { scaleAt: 0, deviation: () => HALVES * levels("IQ3_XXS") },
+  IQ3_S: { scaleAt: 0, deviation: () => 2 * HALVES * levels("IQ3_S") },
+  TQ1_0: { scaleAt: 52, deviation: TERNARY },
+  TQ2_0: { scaleAt: 64, deviation: TERNARY_BITS, amend: ternaryBits(0, 64) },
+  Q1_0: { scaleAt: 0, deviation: 1 },
+  Q2_0: { scaleAt: 0, deviation: TERNARY_BITS, amend: ternaryBits(2, 18) },
+};
+
+/** Root mean square of a codebook's levels. */
+function levels(name: CodebookName): number {
+  const book = codebook(name);
+  return Math.sqrt(book.reduce((sum, level) => sum + level * level, 0) / book.length);
+}
+
+const RECIPES: Readonly<Partial<Record<SynthType, Recipe>>> = {
+  ...RANDOM_RECIPES,
   Q8_0: { scaleAt: 0, deviation: spread(-127, 127), amend: avoidMinus128 },
   Q4_0: { scaleAt: 0, deviation: spread(-8, 7) },
   Q4_1: { scaleAt: 0, deviation: FOUR_BITS, minimum: { at: 2, ratio: -7.5 } },
@@ -69,7 +105,7 @@ const FP4_DEVIATION = Math.sqrt(68.5 / 8);
 
 /** `count` blocks whose weights have mean 0 and the given standard deviation. */
 export function randomBlocks(
-  type: WeightType,
+  type: SynthType,
   { count, deviation, random }: { count: number; deviation: number; random: SeededRandom },
 ): Uint8Array<ArrayBuffer> {
   const { blockElements, blockBytes } = dtypeByName(type)!;
@@ -84,6 +120,7 @@ export function randomBlocks(
     setScales(bytes, { blockBytes, deviation, recipe, random });
     return bytes;
   }
+  check(!isRandomType(type), `${type} has a recipe`);
   const draw = () => deviation * random.normal();
   return encodeWeights(type, Float32Array.from({ length: count * blockElements }, draw));
 }
@@ -99,8 +136,9 @@ function setScales(
   const { blockBytes, deviation, recipe, random } = blocks;
   const { scaleAt, minimum, amend } = recipe;
   const view = new DataView(bytes.buffer);
+  const own = typeof recipe.deviation === "number" ? recipe.deviation : recipe.deviation();
   for (let at = 0; at < bytes.length; at += blockBytes) {
-    const size = deviation / recipe.deviation * (0.8 + 0.4 * random.uniform());
+    const size = deviation / own * (0.8 + 0.4 * random.uniform());
     const isPositive = minimum !== undefined || random.uniform() < 0.5;
     view.setFloat16(at + scaleAt, isPositive ? size : -size, true);
     if (minimum) view.setFloat16(at + minimum.at, Math.f16round(size) * minimum.ratio, true);
@@ -141,4 +179,25 @@ function equalMinima(bytes: Uint8Array, at: number): void {
     bytes[at + 8 + i] = bytes[at + 4 + i];
     bytes[at + 12 + i] = (bytes[at + 12 + i] & 15) * 17;
   }
+}
+
+/**
+ * The scale of IQ1_M is written where its last word is, and moved from there to the top four bits
+ * of all four words; the scales of that word's blocks become those of the first word.
+ */
+function scaleInQuarters(bytes: Uint8Array, at: number): void {
+  const scale = bytes[at + 54] | bytes[at + 55] << 8;
+  bytes[at + 54] = bytes[at + 48];
+  bytes[at + 55] = bytes[at + 49];
+  for (let i = 0; i < 4; i++) {
+    const top = at + 49 + 2 * i;
+    bytes[top] = bytes[top] & 15 | (scale >> 4 * i & 15) << 4;
+  }
+}
+
+/** Two bits 3 are no ternary digit: they become 1, so that weights average 0. */
+function ternaryBits(from: number, to: number): NonNullable<Recipe["amend"]> {
+  return (bytes, at) => {
+    for (let i = at + from; i < at + to; i++) bytes[i] &= ~(bytes[i] << 1 & bytes[i] & 0xaa);
+  };
 }

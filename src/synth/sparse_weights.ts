@@ -15,6 +15,7 @@ import { batchRows, CONSTANT_DIMENSIONS, HeadWriter } from "./rows.ts";
 import type { SeededRandom } from "./seeded_random.ts";
 import { type ModelShape, rectifiesUp } from "./shapes.ts";
 import { type FiringThresholds, firingThresholds, normalQuantile } from "./sparsity.ts";
+import { encodableType } from "./synth_types.ts";
 import type { WeightPool } from "./weight_pool.ts";
 
 /** With 32 blocks the constant shrinks by 4 %. */
@@ -91,18 +92,19 @@ export class SparseWeights {
     };
     this.#neurons = [];
     for (let expert = 0; expert < count; expert++) {
-      const made = new PredictedNeurons({ type: tensor.type, columns, neurons }, sources);
+      const made = new PredictedNeurons({ type: encodableType(tensor), columns, neurons }, sources);
       this.#neurons.push(made);
       yield* made.gateRows();
     }
   }
 
   *#predictorIn(tensor: PlannedTensor, pools: Pools): Iterable<Uint8Array> {
-    for (const made of this.#neurons) yield* made.inputRows(tensor.type, pools.of(tensor));
+    const type = encodableType(tensor);
+    for (const made of this.#neurons) yield* made.inputRows(type, pools.of(tensor));
   }
 
   *#predictorOut(tensor: PlannedTensor): Iterable<Uint8Array> {
-    for (const made of this.#neurons) yield* made.outputRows(tensor.type);
+    for (const made of this.#neurons) yield* made.outputRows(encodableType(tensor));
   }
 
   /**
@@ -131,7 +133,7 @@ function rowsWithHeads(
   sumOf: () => number,
 ): Iterable<Uint8Array> {
   const bytesPerRow = rowBytes(tensor.type, tensor.dims[0]);
-  const heads = new HeadWriter(tensor.type);
+  const heads = new HeadWriter(encodableType(tensor));
   return batchRows({ bytesPerRow, rowCount: rowCount(tensor) }, (into) => {
     pool.fill(into);
     heads.write(into, sumOf());

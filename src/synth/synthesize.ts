@@ -11,7 +11,6 @@ import {
   writeGguf,
   type WriteOptions,
 } from "../gguf/mod.ts";
-import { type Quant, QUANTS } from "../quantize/mod.ts";
 import { modelMetadata, modelTensors, type PlannedTensor } from "./layout.ts";
 import { Pools } from "./pools.ts";
 import { SeededRandom } from "./seeded_random.ts";
@@ -27,13 +26,14 @@ import {
 } from "./shapes.ts";
 import { SparseWeights } from "./sparse_weights.ts";
 import { DRELU_SPARSITY_MIN, SPARSITY_MAX, SPARSITY_MIN } from "./sparsity.ts";
+import { isRandomType, SYNTH_QUANTS, type SynthQuant } from "./synth_types.ts";
 import { bytePairVocabulary, sentencePieceVocabulary } from "./vocabulary.ts";
 
 /** What to make. */
 export interface SynthesizeOptions extends WriteOptions {
   readonly shape: ShapeName;
   /** Type of all matrices, or a mixture. */
-  readonly quant: Quant;
+  readonly quant: SynthQuant;
   /**
    * Share of neurons whose product is zero on average, between 0 and 1; makes it a ReLU model. A
    * dReLU neuron's product is zero where either half is: its gate fires 1 / 0.9 times as often.
@@ -133,12 +133,18 @@ type Checked = Pick<SynthesizeOptions, "quant" | "sparsity" | "powerInfer"> & {
 
 function checkOptions(shape: ModelShape, options: Checked): void {
   const { name, quant, sparsity } = options;
-  if (!QUANTS.includes(quant)) {
-    const known = QUANTS.join(", ");
+  if (!SYNTH_QUANTS.includes(quant)) {
+    const known = SYNTH_QUANTS.join(", ");
     throw new UsageError(`Cannot make a model of type "${quant}": choose one of ${known}`);
   }
   checkPredictors(shape, options);
   if (sparsity === undefined) return;
+  if (isRandomType(quant)) {
+    throw new UsageError(
+      `Cannot make a sparse model of type "${quant}": single weights cannot be set in it: choose ` +
+        "another",
+    );
+  }
   const least = rectifiesUp(shape) ? DRELU_SPARSITY_MIN : SPARSITY_MIN;
   if (!(sparsity >= least && sparsity <= SPARSITY_MAX)) {
     const range = `${least} to ${SPARSITY_MAX}`;

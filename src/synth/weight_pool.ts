@@ -5,9 +5,9 @@
 import { check } from "../base/check.ts";
 import { MiB } from "../base/units.ts";
 import { dtypeByName } from "../model/dtypes.ts";
-import type { WeightType } from "../quantize/mod.ts";
 import { randomBlocks } from "./random_blocks.ts";
 import type { SeededRandom } from "./seeded_random.ts";
+import type { SynthType } from "./synth_types.ts";
 
 const POOL_BYTES = 4 * MiB;
 /** The longest view dealt at a time. */
@@ -19,7 +19,7 @@ export class WeightPool {
   readonly #blockBytes: number;
   readonly #random: SeededRandom;
 
-  constructor(type: WeightType, deviation: number, random: SeededRandom) {
+  constructor(type: SynthType, deviation: number, random: SeededRandom) {
     const dtype = dtypeByName(type);
     check(dtype !== undefined, `no tensor type "${type}"`);
     this.#blockBytes = dtype.blockBytes;

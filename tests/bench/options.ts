@@ -1,7 +1,7 @@
 /** The benchmark's command line: text in, options out. */
 import { Command, InvalidArgumentError, Option } from "commander";
 import { list, oneOf, wholeNumber } from "../../src/cli/option_values.ts";
-import { type Quant, QUANTS, type ShapeName, SHAPES } from "../../src/synth/mod.ts";
+import { type ShapeName, SHAPES, SYNTH_QUANTS, type SynthQuant } from "../../src/synth/mod.ts";
 import { type Variant, VARIANTS } from "./engine_ganglion.ts";
 
 /** Everybody we can be measured beside. */
@@ -40,7 +40,7 @@ export interface BenchOptions {
   /** Measure loading as well. */
   readonly load: boolean;
   readonly shape: ShapeName;
-  readonly quant: Quant;
+  readonly quant: SynthQuant;
   /** Seed of the prompt. */
   readonly seed: number;
   /** Print Markdown instead of aligned columns. */
@@ -91,7 +91,7 @@ export function parseBenchArgs(args: readonly string[]): BenchOptions {
     .option("--context <list>", "lengths of contexts to measure at, such as 100,4000", parseCounts)
     .option("--load", "measure loading from a warm page cache, beside reading the file")
     .option("--shape <name>", "shape of the synthetic model", oneOf(SHAPE_NAMES), "tinyllama-1.1b")
-    .option("--quant <type>", "weights of the synthetic model", oneOf(QUANTS), "Q4_0")
+    .option("--quant <type>", "weights of the synthetic model", oneOf(SYNTH_QUANTS), "Q4_0")
     .option("--seed <n>", "seed of the prompt", count, 1)
     .option("--markdown", "print Markdown instead of aligned columns")
     .option("--json <file>", "write everything measured as JSON, after every measurement")

@@ -21,10 +21,18 @@ async function idsTogether(model: LoadedModel, requests: readonly GenerateReques
   return results.map(({ ids }) => ids);
 }
 
+/** Of one superblock. */
+const ROWS_OF_256: TinyModelOptions = { embeddingLength: 256, feedForwardLength: 256 };
+
 /** Models whose rows are computed together, and one whose prompts take turns. */
 const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
   ["llama in F32", { type: "F32" }, { threads: 1 }],
   ["llama in Q4_0", { type: "Q4_0" }, { threads: 2 }],
+  ["llama-moe in IQ1_M and TQ1_0, in small steps", {
+    ...{ type: "IQ1_M", architecture: "llama-moe", ...ROWS_OF_256, blockCount: 1 },
+    changes: { experts: { count: 4, used: 2, length: 256 } },
+    typeOf: (name) => name.includes("_exps") ? "TQ1_0" : undefined,
+  }, { threads: 2, chunkTokens: 7 }],
   ["llama in Q8_0, in small steps", { type: "Q8_0" }, { threads: 3, chunkTokens: 7 }],
   ["gemma2 in Q8_0, 5 threads", { type: "Q8_0", architecture: "gemma2" }, { threads: 5 }],
   ["gpt2 in F16", { type: "F16", architecture: "gpt2" }, { threads: 2 }],

@@ -17,7 +17,7 @@ import { type LoadedModel, type LoadOptions, memoryUse, planModel } from "../../
 import { describeModel } from "../../src/model/mod.ts";
 import type { RankPlan } from "../../src/rank/plan_types.ts";
 import { allLogits, greedyIds, withModel } from "../support/loaded_model.ts";
-import { FEW_SLOTS, withPacked } from "../support/packed_model.ts";
+import { downsIn, FEW_SLOTS, withPacked } from "../support/packed_model.ts";
 import { Rng } from "../support/rng.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 import { loadKernelModule } from "../../wasm/mod.ts";
@@ -56,6 +56,8 @@ for (
   const tiny of [
     ...(["F32", "F16", "Q4_0", "Q8_0"] as const).map((type) => ({ ...BAMBOO, type })),
     { ...BAMBOO, type: "Q4_K", embeddingLength: 256, feedForwardLength: 768 },
+    { ...BAMBOO, type: "Q2_0" }, // rows of a quarter of a superblock
+    { ...BAMBOO, type: "IQ2_XS", embeddingLength: 256, typeOf: downsIn("Q4_0") },
     { architecture: "smallthinker", type: "Q4_0" },
   ] satisfies TinyModelOptions[]
 ) {

@@ -5,7 +5,7 @@
 import "../support/thread_pool.ts";
 import { assert, assertEquals, assertLess } from "@std/assert";
 import type { LoadOptions } from "../../src/llm/mod.ts";
-import type { ModelShape, Quant } from "../../src/synth/mod.ts";
+import type { ModelShape, SynthQuant } from "../../src/synth/mod.ts";
 import { synthesizeShape } from "../../src/synth/synthesize.ts";
 import { nmse } from "../support/compare.ts";
 import { allLogits, withModel } from "../support/loaded_model.ts";
@@ -75,7 +75,7 @@ Deno.test("a mixture of ReLU experts skips neurons of those it uses", () =>
 
 async function withSparseFile(
   shape: Partial<ModelShape>,
-  quant: Quant,
+  quant: SynthQuant,
   use: (path: string) => Promise<void>,
 ): Promise<void> {
   const out = await Deno.makeTempFile({ suffix: ".gguf" });

@@ -99,6 +99,22 @@ for (const type of ["Q4_0", "Q4_K", "E0M4", "BF16"] as const) {
   });
 }
 
+gpuTest(
+  "what a GPU has beside a table or experts in types that are not for GPUs is computed there",
+  async () => {
+    const shape = { embeddingLength: 256, feedForwardLength: 256, blockCount: 1 } as const;
+    const table = (name: string) => name === "token_embd.weight" ? "IQ2_XS" : undefined;
+    await compare({ ...shape, typeOf: table }, [GPU_ALONE], F32_NMSE);
+    const experts = (name: string) =>
+      name.includes("_exps") ? "IQ3_S" : name.includes("ffn_gate_inp") ? "Q2_0" : undefined;
+    const mixture: TinyModelOptions = {
+      ...{ ...shape, architecture: "llama-moe", typeOf: experts },
+      changes: { experts: { count: 4, used: 2, length: 256 } },
+    };
+    await compare(mixture, [besideThreads(1)], QUANT_NMSE);
+  },
+);
+
 gpuTest("what a GPU remembers of a prompt is used again, as far as it is the same", async () => {
   await withTinyFile({ seed: 3 }, async (path) => {
     const prompts = [IDS, IDS.slice(0, 30), [...IDS.slice(0, 20), 5, 6, 7], IDS];

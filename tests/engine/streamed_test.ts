@@ -10,7 +10,7 @@ import type { StreamTimings } from "../../src/llm/types.ts";
 import type { StreamingSteps } from "../../src/rank/stream_types.ts";
 import { nmse } from "../support/compare.ts";
 import { allLogits, greedyIds, withModel } from "../support/loaded_model.ts";
-import { FEW_SLOTS, READERS, withPacked } from "../support/packed_model.ts";
+import { downsIn, FEW_SLOTS, READERS, withPacked } from "../support/packed_model.ts";
 import { Rng } from "../support/rng.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 
@@ -45,6 +45,17 @@ for (const type of ["E0M4", "Q4_K", "Q6_K", "MXFP4"] as const) {
       ...{ architecture: "bamboo", type, blockCount: 2 },
       ...{ embeddingLength: 256, feedForwardLength: 768 },
     }));
+}
+
+// That each type is packed to the bit is tests/pack/pack_file_test.ts.
+for (
+  const [tiny, isSilent] of [
+    [{ architecture: "llama", type: "IQ3_S", typeOf: downsIn("Q4_0") }, false],
+    [{ architecture: "smallthinker", type: "IQ1_M", typeOf: downsIn("Q8_0") }, true],
+  ] satisfies [TinyModelOptions, boolean][]
+) {
+  Deno.test(`${tiny.architecture} in ${tiny.type} answers the same from disk as from memory`, () =>
+    eachBudget({ ...tiny, embeddingLength: 256, blockCount: 2 }, isSilent));
 }
 
 Deno.test("bamboo with transposed down answers the same from disk as from memory", () =>

@@ -1,4 +1,10 @@
-import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import type { GpuDescription } from "../../gpu/mod.ts";
 import { UnsupportedModelError } from "../../src/base/errors.ts";
 import type { PackedModel } from "../../src/bundle/mod.ts";
@@ -6,6 +12,7 @@ import { openGguf } from "../../src/gguf/mod.ts";
 import { chooseGpu, type LoadOptions } from "../../src/llm/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { DEFAULT_PROFILE, type GpuProfile } from "../../src/planner/mod.ts";
+import { RANDOM_TYPES } from "../../src/synth/synth_types.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 
@@ -55,6 +62,17 @@ Deno.test("chooseGpu() takes a GPU by itself where it was measured and pays", as
   assertEquals((await decide({}, {})).parts, [], "never measured");
   assertEquals((await decide({}, { measured: FAST, gpu: SOFTWARE })).parts, []);
   assertEquals((await decide({ gpu: "off" }, { measured: FAST })).parts, []);
+});
+
+Deno.test("chooseGpu() leaves models in looked-up and ternary types to threads, and says why", async () => {
+  for (const type of RANDOM_TYPES) {
+    const of = { type, embeddingLength: 256, blockCount: 1, vocabSize: 400 } as const;
+    const says = `tensor "blk.0.attn_q.weight" has type ${type}, which is not for GPUs yet`;
+    const { parts, reason } = await decide({}, { of, measured: FAST });
+    assertEquals(parts, []);
+    assertStringIncludes(reason, `threads compute all of it; the GPU nothing: ${says}`);
+    await assertRejects(() => decide({ gpu: "on" }, { of }), UnsupportedModelError, says);
+  }
 });
 
 Deno.test("chooseGpu() insists where it is told to, on a real adapter or on any", async () => {

@@ -1,24 +1,31 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ModelFormatError } from "../../src/base/errors.ts";
 import { encodeGguf, openGguf } from "../../src/gguf/mod.ts";
+import { dtypeByName } from "../../src/model/dtypes.ts";
 import { checkTensors } from "../../src/model/mod.ts";
+import { RANDOM_TYPES } from "../../src/synth/synth_types.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
 
 // fault 19: scales that a flipped bit made NaN or infinite.
-for (const type of ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_K", "Q6_K"] as const) {
+for (
+  const type of [
+    ...["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_K", "Q6_K"] as const,
+    ...RANDOM_TYPES,
+  ]
+) {
   Deno.test(`checkTensors() finds a scale of ${type} that is no number, and says where`, () =>
     withTinyFile({ type, feedForwardLength: 256, embeddingLength: 256 }, async (path) => {
       const file = openGguf(path);
       const result = await checkTensors(file);
       assertEquals(result, { tensors: file.tensors.size, skipped: [] });
       const { offsetBytes, sizeBytes } = file.tensors.get("blk.1.ffn_down.weight")!;
-      const blockBytes =
-        { F32: 4, F16: 2, BF16: 2, Q8_0: 34, Q4_0: 18, Q4_K: 144, Q6_K: 210 }[type];
+      const { blockBytes } = dtypeByName(type)!;
       const at = offsetBytes + sizeBytes - blockBytes;
       const bytes = await Deno.readFile(path);
-      // A scale is a block's first half, of Q6_K its last one; all ones are NaN.
-      const scale = { F32: 2, Q6_K: 208 }[type as string] ?? 0;
+      // A scale is a block's first half, of some types its last one; all ones are NaN.
+      const scale = { F32: 2, Q6_K: 208, TQ1_0: 52, TQ2_0: 64 }[type as string] ?? 0;
       bytes.fill(0xff, at + scale, at + scale + 2);
+      if (type === "IQ1_M") bytes.fill(0xff, at + 48, at + 56); // its quarters
       await Deno.writeFile(path, bytes);
       const error = await assertRejects(
         () => checkTensors(file),

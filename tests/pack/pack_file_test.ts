@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { instantiateKernels, loadKernelModule } from "../../wasm/mod.ts";
 import { UnsupportedModelError } from "../../src/base/errors.ts";
 import type { BundleUnit, PackedModel } from "../../src/bundle/mod.ts";
@@ -9,10 +9,15 @@ import { describeModel } from "../../src/model/mod.ts";
 import { loadWeights } from "../../src/rank/load_weights.ts";
 import type { DensePlan, MatrixPlan, RankPlan } from "../../src/rank/plan_types.ts";
 import { packFile } from "../../src/pack/mod.ts";
+import { quantizeFile } from "../../src/quantize/mod.ts";
+import { RANDOM_TYPES } from "../../src/synth/synth_types.ts";
+import { downsIn } from "../support/packed_model.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 import { withPacked, withTiny } from "./packed_model.ts";
 
 const RELU: TinyModelOptions = { architecture: "relu-llama" };
+/** Blocks of 256 fill rows of the model's width; no others need them. */
+const ROWS_OF_256: TinyModelOptions = { embeddingLength: 256, headCount: 8, vocabSize: 400 };
 /** Rows and columns of K-quants are multiples of 256. */
 const WIDE: TinyModelOptions = { embeddingLength: 256, feedForwardLength: 512, headCount: 8 };
 
@@ -41,6 +46,14 @@ const CASES: readonly [name: string, options: TinyModelOptions][] = [
   ["PowerInfer's form, F16", { architecture: "bamboo", magic: "PWRI", type: "F16" }],
   ["columns with minima, E0M4", { architecture: "bamboo", type: "E0M4" }],
   ["neurons without gates", { architecture: "nemotron", type: "Q8_0" }],
+  ...RANDOM_TYPES.map((type): [string, TinyModelOptions] => [
+    `gates and ups in ${type}`,
+    { ...RELU, type, ...ROWS_OF_256, typeOf: downsIn("Q4_0") },
+  ]),
+  ...RANDOM_TYPES.map((type): [string, TinyModelOptions] => [
+    `PowerInfer's form, ${type}`,
+    { architecture: "bamboo", magic: "PWRI", type, ...ROWS_OF_256 },
+  ]),
 ];
 
 for (const [name, options] of CASES) {
@@ -83,6 +96,20 @@ Deno.test("packFile() refuses down projections that lie neither by columns nor b
     await assertRejects(pack, UnsupportedModelError, "quantize MODEL OUT --type Q4_0");
     assertEquals([...Deno.readDirSync(paths.folder)].map(({ name }) => name), ["tiny.gguf"]);
   }));
+
+for (const type of RANDOM_TYPES) {
+  Deno.test(`packFile() refuses down projections in ${type}, and its advice helps`, () =>
+    withTiny({ ...RELU, ...WIDE, vocabSize: 400, type }, async ({ folder, input, out }) => {
+      const pack = (from: string) => packFile({ input: from, out, stats: null, alignBytes: 512 });
+      const error = await assertRejects(() => pack(input), UnsupportedModelError);
+      assertStringIncludes(error.message, `"blk.0.ffn_down.weight"`);
+      assertStringIncludes(error.message, `256 rows of ${type}: make a file of another type first`);
+      assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name), ["tiny.gguf"]);
+      const other = `${folder}/other.gguf`;
+      await quantizeFile({ input, out: other, quant: "Q4_0" });
+      assertEquals((await pack(other)).units, 2);
+    }));
+}
 
 /** A value whose strings are unpacked. */
 function plain(value: GgufValue): unknown {

@@ -3,6 +3,7 @@ import { fingerprint, openGguf } from "../../src/gguf/mod.ts";
 import { describeModel, layerNeurons } from "../../src/model/mod.ts";
 import { packFile } from "../../src/pack/mod.ts";
 import type { FiringStats } from "../../src/stats/mod.ts";
+import type { SynthType } from "../../src/synth/synth_types.ts";
 import { withTinyFile } from "./loaded_model.ts";
 import { Rng } from "./rng.ts";
 import type { TinyModelOptions } from "./tiny_model.ts";
@@ -17,6 +18,11 @@ export const FEW_SLOTS = {
 export const READERS = Deno.permissions.querySync({ name: "ffi" }).state === "granted"
   ? {}
   : { ioWorkers: 2 };
+
+/** `typeOf` of tiny models whose down projections have a type that neurons can be read from. */
+export function downsIn(type: SynthType): NonNullable<TinyModelOptions["typeOf"]> {
+  return (name) => name.includes("ffn_down") ? type : undefined;
+}
 
 /** A packed copy of a tiny model, in an order of its own, for as long as `use` runs. */
 export async function withPacked(

@@ -1,7 +1,7 @@
 /** What the file of a tiny model holds: its metadata and its tensors with their dimensions. */
 import { f32, list, type MetadataEntry, type StoredValue, text, u32 } from "../../src/gguf/mod.ts";
 import type { PlannedTensor, TensorRole } from "../../src/synth/layout.ts";
-import { chooseTypes, FILE_TYPES, type Quant } from "../../src/quantize/mod.ts";
+import { fileTypeOf, type SynthQuant, synthTypes } from "../../src/synth/synth_types.ts";
 import type { TinyFamily } from "./tiny_family.ts";
 import {
   APART_NORMS,
@@ -42,7 +42,7 @@ export interface TinyShape {
 export function tinyMetadata(
   shape: TinyShape,
   family: TinyFamily,
-  file: { architecture: string; type: Quant },
+  file: { architecture: string; type: SynthQuant },
 ): MetadataEntry[] {
   const { architecture } = file;
   const { experts } = family;
@@ -72,7 +72,7 @@ export function tinyMetadata(
   return [
     ["general.architecture", text(architecture)],
     ["general.name", text("tiny")],
-    ["general.file_type", u32(FILE_TYPES[file.type])],
+    ["general.file_type", u32(fileTypeOf(file.type))],
     ["general.quantization_version", u32(2)],
     ...Object.entries(family.wholeKeys ?? {}),
     ...Object.entries(own).map(([key, value]): MetadataEntry => [`${architecture}.${key}`, value]),
@@ -93,11 +93,11 @@ function headCountsKv({ headCountKv }: TinyShape, { convolution }: TinyFamily) {
 export function tinyTensors(
   shape: TinyShape,
   family: TinyFamily,
-  quant: Quant,
+  quant: SynthQuant,
 ): PlannedTensor[] {
   const tensors = floatTensors(shape, family);
-  const chosen = chooseTypes(tensors, quant);
-  return tensors.map((tensor) => ({ ...tensor, type: chosen.get(tensor.name)?.type ?? "F32" }));
+  const chosen = synthTypes(tensors, quant);
+  return tensors.map((tensor) => ({ ...tensor, type: chosen.get(tensor.name) ?? "F32" }));
 }
 
 function floatTensors(shape: TinyShape, family: TinyFamily): PlannedTensor[] {

@@ -2,10 +2,19 @@
  * Small models of every family with random weights, made from a seed: valid GGUF files of a few
  * hundred KiB, with a tokenizer and a chat template. No test needs a model from outside.
  */
+import { dtypeByName } from "../../src/model/dtypes.ts";
 import { encodeGguf, f32, type MetadataEntry, text, u32 } from "../../src/gguf/mod.ts";
-import { encodeWeights, type Quant, type WeightType } from "../../src/quantize/mod.ts";
+import { encodeWeights } from "../../src/quantize/mod.ts";
 import { weightDistribution } from "../../src/synth/distribution.ts";
-import type { PlannedTensor } from "../../src/synth/layout.ts";
+import { type PlannedTensor, rowCount } from "../../src/synth/layout.ts";
+import { randomBlocks } from "../../src/synth/random_blocks.ts";
+import { SeededRandom } from "../../src/synth/seeded_random.ts";
+import {
+  encodableType,
+  isRandomType,
+  type SynthQuant,
+  type SynthType,
+} from "../../src/synth/synth_types.ts";
 import { sentencePieceVocabulary } from "../../src/synth/vocabulary.ts";
 import { makeFloats, Rng } from "./rng.ts";
 import { TINY_FAMILIES, type TinyFamilyName } from "./tiny_families.ts";
@@ -20,9 +29,9 @@ export interface TinyModelOptions extends Partial<TinyShape> {
   readonly architecture?: TinyFamilyName;
   readonly seed?: number;
   /** Type of all matrices, or a mixture; what rows do not fit gets another type. Default F32. */
-  readonly type?: Quant;
+  readonly type?: SynthQuant;
   /** Types of single tensors; undefined leaves the type that the tensor would have. */
-  readonly typeOf?: (name: string) => WeightType | undefined;
+  readonly typeOf?: (name: string) => SynthType | undefined;
   /** Tokens; left out: the family's. */
   readonly slidingWindow?: number;
   readonly ropeScaling?: {
@@ -73,10 +82,14 @@ export function tinyModel(options: TinyModelOptions = {}): Uint8Array<ArrayBuffe
   const tensors = tinyTensors(shape, family, type).map((planned): FilledTensor => {
     const tensor = { ...planned, type: options.typeOf?.(planned.name) ?? planned.type };
     const random = () => randomWeights(tensor, { shape, family, rng });
+    if (isRandomType(tensor.type)) {
+      const bytes = randomCodes(tensor, { shape, family, rng });
+      return { ...tensor, pieces: () => [bytes] };
+    }
     const values = predicting
       ? predicting.get(tensor.name) ?? keepConstant(tensor.name, random(), tensor)
       : random();
-    const bytes = encodeWeights(tensor.type, values);
+    const bytes = encodeWeights(encodableType(tensor), values);
     return { ...tensor, pieces: () => [bytes] };
   });
   const length = (family.rotatedDims ?? shape.headDim) / 2;
@@ -150,9 +163,27 @@ function randomWeights(
   // Decays of state spaces are below 0.
   if (tensor.name.endsWith(".ssm_a")) return makeFloats(count, () => -Math.exp(rng.normal()));
   const { mean, deviation } = weightDistribution(tensor, shape);
-  const size = tiedSize(tensor.name, shape.tied ? family.embeddingScale ?? 1 : 1) *
-    (family.layered?.altUp ? sizeOfStreams(tensor.name, shape) : 1);
+  const size = sizeOf(tensor, shape, family);
   return makeFloats(count, () => size * (mean + deviation * rng.normal()));
+}
+
+/** Blocks of a type that no floats are encoded in. */
+function randomCodes(
+  tensor: PlannedTensor,
+  { shape, family, rng }: { shape: TinyShape; family: TinyFamily; rng: Rng },
+): Uint8Array {
+  const weights = tensor.dims[0] * rowCount(tensor);
+  return randomBlocks(tensor.type, {
+    count: weights / dtypeByName(tensor.type)!.blockElements,
+    deviation: sizeOf(tensor, shape, family) * weightDistribution(tensor, shape).deviation,
+    random: new SeededRandom(rng.int(2 ** 31)),
+  });
+}
+
+/** How much larger or smaller a family wants a tensor's weights. */
+function sizeOf({ name }: PlannedTensor, shape: TinyShape, family: TinyFamily): number {
+  return tiedSize(name, shape.tied ? family.embeddingScale ?? 1 : 1) *
+    (family.layered?.altUp ? sizeOfStreams(name, shape) : 1);
 }
 
 /** Embeddings shrink and the last norm grows by what the family scales tied embeddings by. */

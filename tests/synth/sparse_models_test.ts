@@ -2,7 +2,7 @@ import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { openGguf, TensorReader, type TypedGgufFile } from "../../src/gguf/mod.ts";
 import { dequantize } from "../../src/model/mod.ts";
 import { rmsNorm } from "../../src/reference/ops.ts";
-import type { ModelShape, Quant } from "../../src/synth/mod.ts";
+import type { ModelShape, SynthQuant } from "../../src/synth/mod.ts";
 import { synthesizeShape } from "../../src/synth/synthesize.ts";
 import { measureBlock, measureFiring } from "./firing.ts";
 
@@ -31,7 +31,7 @@ const KINDS: Record<string, Partial<ModelShape>> = {
 const isDrelu = (kind: string) => kind === "bamboo" || kind === "dReLU mixture";
 
 interface Made {
-  readonly quant?: Quant;
+  readonly quant?: SynthQuant;
   readonly sparsity: number;
   readonly predictors?: boolean;
   readonly powerInfer?: boolean;

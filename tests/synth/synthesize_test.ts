@@ -11,8 +11,8 @@ import { UsageError } from "../../src/base/errors.ts";
 import { describeGguf, openGguf, TensorReader } from "../../src/gguf/mod.ts";
 import { dequantize, describeModel } from "../../src/model/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
-import { type Quant, QUANTS } from "../../src/quantize/mod.ts";
-import { type ModelShape, synthesize } from "../../src/synth/mod.ts";
+import { type ModelShape, SYNTH_QUANTS, synthesize, type SynthQuant } from "../../src/synth/mod.ts";
+import type { RandomType } from "../../src/synth/synth_types.ts";
 import { synthesizeShape } from "../../src/synth/synthesize.ts";
 
 const SHAPE: ModelShape = {
@@ -31,7 +31,7 @@ const SHAPE: ModelShape = {
 
 /** Makes a model, gives its path to `run`, and removes it. */
 async function withModel(
-  made: { shape?: Partial<ModelShape>; quant?: Quant; sparsity?: number; seed?: number },
+  made: { shape?: Partial<ModelShape>; quant?: SynthQuant; sparsity?: number; seed?: number },
   run: (path: string, result: { bytes: number; params: number }) => void,
 ): Promise<void> {
   const out = Deno.makeTempFileSync({ suffix: ".gguf" });
@@ -45,14 +45,14 @@ async function withModel(
 }
 
 /** llama.cpp has no name of its own for files of these types alone. */
-const SAID: Readonly<Partial<Record<Quant, string>>> = {
+const SAID: Readonly<Partial<Record<SynthQuant, string>>> = {
   Q3_K: "Q3_K_S",
   Q4_K: "Q4_K_S",
   Q5_K: "Q5_K_S",
   MXFP4: "MXFP4_MOE",
 };
 
-for (const quant of QUANTS) {
+for (const quant of SYNTH_QUANTS) {
   Deno.test(`synthesize() makes a ${quant} model that says what it is`, async () => {
     await withModel({ quant }, (path, result) => {
       const file = openGguf(path);
@@ -132,6 +132,38 @@ Deno.test("synthesize() makes a model whose logits are of a sensible size", asyn
   }
 });
 
+/** As llama.cpp counts them: bytes of a block times 8, by its weights. */
+const BITS_PER_WEIGHT: Readonly<Record<RandomType, number>> = {
+  ...{ IQ1_S: 1.5625, IQ1_M: 1.75, IQ2_XXS: 2.0625, IQ2_XS: 2.3125, IQ2_S: 2.5625 },
+  ...{ IQ3_XXS: 3.0625, IQ3_S: 3.4375, TQ1_0: 1.6875, TQ2_0: 2.0625, Q1_0: 1.125, Q2_0: 2.25 },
+};
+
+for (const [quant, bits] of Object.entries(BITS_PER_WEIGHT) as [RandomType, number][]) {
+  Deno.test(`synthesize() makes ${quant} of ${bits} bits a weight, with logits`, async () => {
+    await withModel({ quant }, (path) => {
+      const file = openGguf(path);
+      for (const { name, dims, sizeBytes, type } of file.tensors.values()) {
+        if (dims.length === 1) continue;
+        assertEquals([type, sizeBytes * 8 / (dims[0] * dims[1])], [quant, bits], name);
+      }
+      const logits = new ReferenceModel(file).forward([1, 300, 301, 302]);
+      const size = Math.sqrt(logits.reduce((sum, x) => sum + x * x, 0) / logits.length);
+      assertAlmostEquals(size, 2, 0.5);
+    });
+  });
+}
+
+Deno.test("synthesize() gives rows that no looked-up or ternary blocks divide another type", async () => {
+  for (const [quant, other] of [["IQ2_XS", "IQ4_NL"], ["TQ1_0", "Q4_0"]] as const) {
+    await withModel({ quant, shape: { embeddingLength: 128, headCount: 2 } }, (path) => {
+      const { tensors } = openGguf(path);
+      assertEquals(tensors.get("blk.0.attn_q.weight")?.type, other);
+      assertEquals(tensors.get("blk.0.ffn_down.weight")?.type, quant);
+      assertEquals(tensors.get("output_norm.weight")?.type, "F32");
+    });
+  }
+});
+
 Deno.test("synthesize() repeats with a seed and differs between seeds", async () => {
   const hash = async (seed: number) => {
     let made = "";
@@ -159,6 +191,7 @@ Deno.test("synthesize() refuses shapes, types and sparsities that it does not kn
     [{ shape: "qwen2-0.5b", sparsity: 0.9 }, "its output projection is its embedding table"],
     [{ shape: "bamboo-7b", sparsity: 0.1 }, "sparsity 0.1: give a share from 0.2 to 0.999"],
     [{ predictors: true }, "not sparse: give a sparsity"],
+    [{ quant: "IQ2_XS", sparsity: 0.9 }, 'type "IQ2_XS": single weights cannot be set in it'],
     [
       { sparsity: 0.9, predictorRank: 100 },
       "rank 100: give a multiple of 32 from 160 to the model",

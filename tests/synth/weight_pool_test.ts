@@ -3,12 +3,14 @@ import { dequantize } from "../../src/model/mod.ts";
 import { rowBytes } from "../../src/model/dtypes.ts";
 import { SeededRandom } from "../../src/synth/seeded_random.ts";
 import { WEIGHT_TYPES } from "../../src/quantize/mod.ts";
+import { RANDOM_TYPES } from "../../src/synth/synth_types.ts";
 import { WeightPool } from "../../src/synth/weight_pool.ts";
 
-for (const type of WEIGHT_TYPES) {
+for (const type of [...WEIGHT_TYPES, ...RANDOM_TYPES]) {
   Deno.test(`WeightPool deals ${type} weights of the wanted deviation`, () => {
     const pool = new WeightPool(type, 0.02, new SeededRandom(1));
-    const bytes = new Uint8Array(rowBytes(type, 1 << 16));
+    // Of 1 << 16 weights, superblocks' scales are too few.
+    const bytes = new Uint8Array(rowBytes(type, 1 << 18));
     pool.fill(bytes);
     const weights = dequantize(type, bytes);
     const mean = (f: (x: number) => number) =>

@@ -4,12 +4,12 @@ import { basename } from "node:path";
 import { formatBytes } from "../../base/units.ts";
 import {
   describeShapes,
-  type Quant,
-  QUANTS,
   type ShapeName,
   SHAPES,
   type ShapeSummary,
+  SYNTH_QUANTS,
   synthesize,
+  type SynthQuant,
 } from "../../synth/mod.ts";
 import { Interrupt } from "../interrupt.ts";
 import { decimal, oneOf, wholeNumber } from "../option_values.ts";
@@ -20,7 +20,7 @@ import { createDataVerb, requireOption } from "../verb.ts";
 interface Options {
   readonly list?: boolean;
   readonly shape?: ShapeName;
-  readonly quant: Quant;
+  readonly quant: SynthQuant;
   readonly sparsity?: number;
   readonly predictors?: boolean;
   readonly predictorRank?: number;
@@ -39,7 +39,7 @@ export function synthVerb(): Command {
   )
     .option("--list", "show the shapes: layers, width, neurons, parameters")
     .option("--shape <name>", `one of ${SHAPE_NAMES.join(", ")}`, oneOf(SHAPE_NAMES))
-    .option("--quant <type>", `one of ${QUANTS.join(", ")}`, oneOf(QUANTS), "Q4_0")
+    .option("--quant <type>", `one of ${SYNTH_QUANTS.join(", ")}`, oneOf(SYNTH_QUANTS), "Q4_0")
     .option(
       "--sparsity <s>",
       "share of neurons whose product is zero; makes it a ReLU model",

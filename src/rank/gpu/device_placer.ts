@@ -29,8 +29,11 @@ export class DevicePlacer implements Placer {
       part;
     const isTransposed = part.isTransposed === true;
     const type = this.#typeOf(tensor);
-    const onDevice = deviceType({ type, isTransposed });
-    this.#weightsBytes += matrixBytes(onDevice, lengthOf(rows), lengthOf(columns));
+    // Of experts, which are the threads', nothing is wanted: they may be of any type.
+    if (lengthOf(rows) > 0 && lengthOf(columns) > 0) {
+      const onDevice = part.isWidened ? "F32" : deviceType({ type, isTransposed });
+      this.#weightsBytes += matrixBytes(onDevice, lengthOf(rows), lengthOf(columns));
+    }
     return {
       ...{ tensor, type, isTransposed },
       rows: isTransposed ? rows : shift(rows, matrix.rowStart),
