@@ -15,15 +15,17 @@ import { allLogits, greedyIds, withModel } from "../support/loaded_model.ts";
 import { sharedPath } from "../support/shared.ts";
 import { readFloats, readJson } from "../support/shared_data.ts";
 
-const WAYS: Readonly<Record<string, LoadOptions>> = {
-  "alone": GPU_ALONE,
+type Ways = Readonly<Record<string, LoadOptions>>;
+const WAYS: Ways = { "alone": GPU_ALONE, "with 0.3 of the neurons": besideThreads(0.3) };
+
+/** Sums of one side alone: of blocks of weights, and of a down that lies neuron by neuron. */
+const ALL_OR_NONE: Ways = {
   "with no neurons": besideThreads(0),
-  "with 0.3 of the neurons": besideThreads(0.3),
   "with all neurons": besideThreads(1),
 };
 
 /** By other shaders: what is quantised is multiplied by integers on real GPUs. */
-const TUNED_WAY = { "alone, as tuned for a real one": GPU_ALONE_TUNED };
+const TUNED_WAY: Ways = { "alone, as tuned for a real one": GPU_ALONE_TUNED };
 
 for (const name of GPU_GOLDEN_MODELS) {
   const folder = `golden/${name}`;
@@ -32,7 +34,11 @@ for (const name of GPU_GOLDEN_MODELS) {
     const { tolerance }: { tolerance: Record<string, { vs_exact_nmse: number }> } = readJson(
       `${folder}/meta.json`,
     );
-    const ways = /q4|llama-f16/.test(name) ? { ...WAYS, ...TUNED_WAY } : WAYS;
+    const ways: Ways = {
+      ...WAYS,
+      ...name.endsWith("q4_0") ? ALL_OR_NONE : {},
+      ...name.includes("q4") || name === "llama-f16" ? TUNED_WAY : {},
+    };
     for (const [way, options] of Object.entries(ways)) {
       await withModel(sharedPath(`${folder}/model.gguf`), options, async (model) => {
         assert(model.gpu !== null);

@@ -53,24 +53,17 @@ const SAID: Readonly<Partial<Record<Quant, string>>> = {
 };
 
 for (const quant of QUANTS) {
-  Deno.test(`synthesize() makes a ${quant} model that says what it is`, async () => {
+  Deno.test(`synthesize() makes a ${quant} model that says what it is, and can be run`, async () => {
     await withModel({ quant }, (path, result) => {
       const file = openGguf(path);
       const summary = describeGguf(file);
       assertEquals(summary.quant, SAID[quant] ?? quant);
       assertEquals(summary.parameters, result.params);
       assertEquals(summary.file_bytes, result.bytes);
+      assertEquals(describeModel(file).config.vocabSize, SHAPE.vocabSize);
     });
   });
 }
-
-Deno.test("synthesize() makes models that describeModel() accepts", async () => {
-  for (const quant of ["F32", "F16", "BF16", "Q8_0", "Q4_0"] as const) {
-    await withModel({ quant }, (path) => {
-      assertEquals(describeModel(openGguf(path)).config.vocabSize, 400);
-    });
-  }
-});
 
 Deno.test("synthesize() gives a mixture's tensors the types that quantizing would", async () => {
   await withModel({ quant: "Q4_K_M" }, (path) => {
