@@ -53,7 +53,7 @@ const SAID: Readonly<Partial<Record<Quant, string>>> = {
 };
 
 for (const quant of QUANTS) {
-  Deno.test(`synthesize() makes a ${quant} model that says what it is, and can be run`, async () => {
+  Deno.test(`synthesize() makes a ${quant} model that says what it is and can be run`, async () => {
     await withModel({ quant }, (path, result) => {
       const file = openGguf(path);
       const summary = describeGguf(file);
