@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { RequestError } from "../../src/base/errors.ts";
 import { createSpecialTextBreaker, mapStrings } from "../../src/chat/special_text.ts";
 import { SPECIAL_TOKEN_BREAKER as B } from "../../src/tokenizer/types.ts";
+import { fuzzRuns } from "../support/fuzz.ts";
 
 Deno.test("createSpecialTextBreaker() breaks every spelling, overlapping ones too", () => {
   const breakSpecials = createSpecialTextBreaker(["ab", "bc", "</s>", "🙂x", "."]);
@@ -22,12 +23,15 @@ Deno.test("createSpecialTextBreaker() leaves no special text, and loses nothing"
   const specials = ["<|a|>", "<|a", "|>", "<<", "aa", "|a|"];
   const breakSpecials = createSpecialTextBreaker(specials);
   const text = fc.array(fc.constantFrom("<", "|", "a", ">", "🙂", " "), { maxLength: 40 });
-  fc.assert(fc.property(text, (pieces) => {
-    const given = pieces.join("");
-    const broken = breakSpecials(given);
-    assertEquals(specials.filter((special) => broken.includes(special)), []);
-    assertEquals(broken.replaceAll(B, ""), given);
-  }));
+  fc.assert(
+    fc.property(text, (pieces) => {
+      const given = pieces.join("");
+      const broken = breakSpecials(given);
+      assertEquals(specials.filter((special) => broken.includes(special)), []);
+      assertEquals(broken.replaceAll(B, ""), given);
+    }),
+    fuzzRuns(100),
+  );
 });
 
 Deno.test("mapStrings() changes keys and values at every level, and refuses deep ones", () => {

@@ -19,7 +19,7 @@ const REQUESTS = someRequests(8, 16).map((request) => ({
   ids: request.ids.slice(-90),
 }));
 const SHAPE = { blockCount: 2, embeddingLength: 256, feedForwardLength: 512, contextLength: 300 };
-/** Of floats, which come in no blocks. */
+/** Of floats, which come in no blocks; tests have one shape, so that shaders compile once. */
 const SMALL = { ...SHAPE, embeddingLength: 128, feedForwardLength: 256 };
 
 async function assertSame(path: string, options: LoadOptions, count = 8) {
@@ -103,7 +103,7 @@ gpuTest(
 gpuTest(
   "a GPU computes a prompt once for several answers, unless they have to be repeatable",
   () =>
-    withTinyFile(SHAPE, (path) =>
+    withTinyFile(SMALL, (path) =>
       withModel(path, { ...GPU_ALONE, parallel: 3 }, async (model) => {
         const cachedOf = async (text: number, sampling: (fork: number) => { seed?: number }) => {
           const ids = Array.from({ length: 150 }, (_, i) => 3 + (i * text) % 400);
@@ -123,7 +123,7 @@ gpuTest(
 gpuTest(
   "a request that is given up leaves those that share a GPU's steps their bits",
   () =>
-    withTinyFile(SHAPE, async (path) => {
+    withTinyFile(SMALL, async (path) => {
       const requests = REQUESTS.slice(0, 3);
       await withModel(path, { ...GPU_ALONE, parallel: 4 }, async (model) => {
         const alone = await hearAlone(model, requests);
@@ -171,7 +171,7 @@ for (const [name, form, options] of MODELS) {
 gpuTest(
   "a GPU that has more neurons the more requests there are answers them nearly alike",
   () =>
-    withTinyFile({ ...SHAPE, architecture: "bamboo", feedForwardLength: 320 }, async (path) => {
+    withTinyFile({ ...SMALL, architecture: "bamboo", feedForwardLength: 320 }, async (path) => {
       const requests = REQUESTS.slice(0, 5);
       const options: LoadOptions = { ...besideThreads(0), hotShare: [0.2, 0.5, 0.8] };
       let alone: Heard[] = [];

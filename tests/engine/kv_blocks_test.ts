@@ -3,6 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { KvBlocks } from "../../src/engine/kv_blocks.ts";
 import { KV_BLOCK_POSITIONS as TOKENS } from "../../src/memory/kv_layout.ts";
+import { fuzzRuns } from "../support/fuzz.ts";
 
 const SLOTS = 4;
 const TABLE_BLOCKS = 6;
@@ -134,7 +135,7 @@ Deno.test("KvBlocks gives every sequence its own past, and keeps account of ever
       for (const slot of [...world.open.keys()]) world.end(slot);
       assertEquals([world.kv.usedBlocks, world.kv.availableBlocks], [0, blocks]);
     }),
-    { numRuns: 300 },
+    fuzzRuns(300),
   );
 });
 

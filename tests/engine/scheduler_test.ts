@@ -6,6 +6,7 @@ import {
   Scheduler,
   type SchedulerOptions,
 } from "../../src/engine/scheduler.ts";
+import { fuzzRuns } from "../support/fuzz.ts";
 
 /** A sequence that does what it is told. */
 class Job {
@@ -239,7 +240,7 @@ Deno.test("Scheduler fills steps within their limits, and brings every sequence 
         }
       }
     }),
-    { numRuns: 60 },
+    fuzzRuns(60),
   );
 });
 

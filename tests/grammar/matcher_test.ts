@@ -7,6 +7,7 @@ import {
   GrammarKnowledge,
   GrammarMatcher,
 } from "../../src/grammar/mod.ts";
+import { fuzzRuns } from "../support/fuzz.ts";
 import { Rng } from "../support/rng.ts";
 import {
   ALPHABET,
@@ -186,23 +187,26 @@ Deno.test("GrammarMatcher gives up on texts that can be read in too many ways, q
 });
 
 Deno.test("a vocabulary's trie finds every token, whatever their bytes have in common", () => {
-  fc.assert(fc.property(randomTokens, (tokens) => {
-    const trie = buildTokenTrie(vocabularyOf(tokens));
-    const found: [number, number[]][] = [];
-    const path: number[] = [];
-    for (let node = 0; node < trie.nodeCount; node++) {
-      path.length = trie.depths[node] - 1;
-      path.push(trie.bytes[node]);
-      assert(trie.ends[node] > node);
-      for (let i = trie.tokenStarts[node]; i < trie.tokenStarts[node + 1]; i++) {
-        found.push([trie.tokens[i], [...path]]);
+  fc.assert(
+    fc.property(randomTokens, (tokens) => {
+      const trie = buildTokenTrie(vocabularyOf(tokens));
+      const found: [number, number[]][] = [];
+      const path: number[] = [];
+      for (let node = 0; node < trie.nodeCount; node++) {
+        path.length = trie.depths[node] - 1;
+        path.push(trie.bytes[node]);
+        assert(trie.ends[node] > node);
+        for (let i = trie.tokenStarts[node]; i < trie.tokenStarts[node + 1]; i++) {
+          found.push([trie.tokens[i], [...path]]);
+        }
       }
-    }
-    assertEquals(
-      found.sort(([a], [b]) => a - b),
-      tokens.map((token, id) => [id, [...token]]),
-    );
-  }));
+      assertEquals(
+        found.sort(([a], [b]) => a - b),
+        tokens.map((token, id) => [id, [...token]]),
+      );
+    }),
+    fuzzRuns(100),
+  );
 });
 
 Deno.test("GrammarMatcher follows a schema of many optional members", () => {

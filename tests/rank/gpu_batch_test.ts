@@ -78,7 +78,8 @@ gpuTest("a GPU's step of several sequences does so by products of 8 bits", async
   await tuneKernels(gpu, tunedAsReal(adapter!.info));
   try {
     await withRank(gpu, { type: "Q4_0" }, checkTogether);
-    await withRank(gpu, { type: "Q8_0", architecture: "qwen3" }, checkTogether);
+    // Heads have norms there; what else it has is made of the same shaders.
+    await withRank(gpu, { type: "Q4_0", architecture: "qwen3" }, checkTogether);
   } finally {
     gpu.variants = PLAIN_VARIANTS;
     gpu.rowLanes = DEFAULT_ROW_LANES;

@@ -9,12 +9,13 @@ import type { Kernels } from "../../wasm/kernels.ts";
 import { tinyModel } from "../support/tiny_model.ts";
 
 const MS = 0.25;
+/** Weights that no cache holds, made once. */
+const LARGE = planOf({ feedForwardLength: 9216 });
 
 Deno.test("tuneKernels() takes two streams where they are faster, else four", () => {
-  const plan = planOf({ feedForwardLength: 9216 });
   const chosen = (twoMs: number, fourMs: number) => {
     const kernels = kernelsOf(() => twoMs, () => fourMs);
-    const [tuned] = tuneKernels(plan, both(kernels));
+    const [tuned] = tuneKernels(LARGE, both(kernels));
     return tuned.matmul_q8 === kernels.matmul_q8_two_streams ? "two" : "four";
   };
   assertEquals(chosen(MS, 2 * MS), "two");
@@ -26,28 +27,26 @@ Deno.test("tuneKernels() is not led astray by a core that is taken away for a wh
   // Two streams are slower; but the first three trials of four, of two products each, are held up.
   const kernels = kernelsOf(() => 1.5 * MS, () => calls++ < 6 ? 8 * MS : MS);
   assertStrictEquals(
-    tuneKernels(planOf({ feedForwardLength: 9216 }), both(kernels))[0].matmul_q8,
+    tuneKernels(LARGE, both(kernels))[0].matmul_q8,
     kernels.matmul_q8,
   );
 });
 
 Deno.test("tuneKernels() unpacks a few tokens' rows in registers where that is faster", () => {
-  const plan = planOf({ feedForwardLength: 9216 });
   const chosen = (fewMs: number) => {
     const kernels = kernelsOf(() => MS, () => MS, () => fewMs);
-    const [tuned] = tuneKernels(plan, both(kernels));
+    const [tuned] = tuneKernels(LARGE, both(kernels));
     return tuned.matmul_q8_few === kernels.matmul_q8_few;
   };
   assertEquals([chosen(MS / 2), chosen(2 * MS)], [true, false]);
 });
 
 Deno.test("tuneKernels() adds up by fours where that is faster, in all arenas", () => {
-  const plan = planOf({ feedForwardLength: 9216 });
   const chosen = (foursMs: number) => {
     const [pairs, fours] = [MS, foursMs].map((ms) =>
       [0, 1].map(() => kernelsOf(() => ms, () => ms))
     );
-    return tuneKernels(plan, { pairs, fours }).map((set, arena) =>
+    return tuneKernels(LARGE, { pairs, fours }).map((set, arena) =>
       set.read_only === fours[arena].read_only ? "fours" : "pairs"
     );
   };
@@ -59,7 +58,6 @@ Deno.test("tuneKernels() adds up by fours where that is faster, in all arenas", 
 });
 
 Deno.test("tuneKernels() adds up one token's products and several tokens' each their faster way", () => {
-  const plan = planOf({ feedForwardLength: 9216 });
   const chosen = (oneMs: number, severalMs: number) => {
     const isOne = (n: unknown) => n === 1;
     const kernels = (one: number, several: number): Kernels => {
@@ -72,7 +70,7 @@ Deno.test("tuneKernels() adds up one token's products and several tokens' each t
       return own as Partial<Kernels> as Kernels;
     };
     const [pairs, fours] = [kernels(MS, MS), kernels(oneMs, severalMs)];
-    const [tuned] = tuneKernels(plan, { pairs: [pairs], fours: [fours] });
+    const [tuned] = tuneKernels(LARGE, { pairs: [pairs], fours: [fours] });
     const { matmul_q8, matmul_q8_rows } = fours;
     return [
       tuned.matmul_q8 === matmul_q8 && tuned.matmul_q8_rows === matmul_q8_rows,

@@ -3,6 +3,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { BucketedSizes, compileExpr } from "../../src/shapes/compile.ts";
 import { B, constant, type Expr, N, P, S } from "../../src/shapes/expr.ts";
+import { fuzzRuns } from "../support/fuzz.ts";
 import { symbolValues, type Twin, twins } from "./random_expr.ts";
 
 /** Trees whose values are far from integers that floats cannot hold. */
@@ -17,7 +18,7 @@ Deno.test("Expr has the value that its parts have by plain arithmetic", () => {
       assertEquals(twin.e.evaluate(at), twin.value(at), `${twin.e}`);
       assertEquals(compileExpr(twin.e).evaluate(at.N, at.P, at.B), twin.value(at), `${twin.e}`);
     }),
-    { numRuns: 3000 },
+    fuzzRuns(3000),
   );
 });
 
@@ -43,7 +44,7 @@ Deno.test("Expr is canonical: what is equal by the laws of arithmetic has the sa
       ];
       same.forEach(([left, right], law) => assertEquals(left.key, right.key, `law ${law}`));
     }),
-    { numRuns: 500 },
+    fuzzRuns(500),
   );
 });
 
@@ -55,7 +56,7 @@ Deno.test("Expr.dividedBy() undoes times(), and is null where something would be
       assertEquals(quotient?.key, x.e.key);
       if (y.e.constant === null) assertEquals(x.e.times(y.e).plus(1).dividedBy(y.e), null);
     }),
-    { numRuns: 500 },
+    fuzzRuns(500),
   );
   assertEquals(N.times(6).dividedBy(4), null);
   assertEquals(N.times(S).dividedBy(N)?.key, S.key);
@@ -84,12 +85,15 @@ Deno.test("BucketedSizes computes once for 64 decoded tokens, and never too litt
   assertEquals(changes, Math.ceil(700 / 64));
   assertEquals(sizes.evaluations, changes);
   assertEquals([...sizes.values], [700 * 128, 700, 15, 7], "the context's end is no bucket's");
-  fc.assert(fc.property(fc.integer({ min: 1, max: 100 }), fc.nat(600), (n, p) => {
-    sizes.update(n, p);
-    assertEquals(sizes.update(n, p), false, "nothing has changed");
-    const at = { N: n, P: p, B: 1 };
-    e.forEach((each, i) => assert(sizes.values[i] >= each.evaluate(at), `${each}`));
-  }));
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 100 }), fc.nat(600), (n, p) => {
+      sizes.update(n, p);
+      assertEquals(sizes.update(n, p), false, "nothing has changed");
+      const at = { N: n, P: p, B: 1 };
+      e.forEach((each, i) => assert(sizes.values[i] >= each.evaluate(at), `${each}`));
+    }),
+    fuzzRuns(100),
+  );
   assertThrows(() => sizes.update(101, 0), Error, "sizes");
   assertThrows(() => sizes.update(1, 700), Error, "sizes");
 });

@@ -51,10 +51,17 @@ async function withModel(
   }
 }
 
+/** What files say of neurons whose family does not say it. */
+const SAID: Record<string, string | undefined> = {
+  ...{ "ReLU llama": "relu", "dReLU mixture": "drelu" },
+};
+
 for (const [kind, shape] of Object.entries(KINDS)) {
   for (const sparsity of [0.5, 0.9]) {
     Deno.test(`synthesize() keeps ${sparsity} of a ${kind}'s neurons silent in every block`, () =>
       withModel(shape, { sparsity }, (file) => {
+        const key = `${file.metadata.get("general.architecture")}.hidden_activation`;
+        assertEquals(file.metadata.get(key), SAID[kind]);
         for (const { silentNeurons } of measureFiring(file, isDrelu(kind))) {
           assertAlmostEquals(silentNeurons, sparsity, 0.04);
         }
@@ -81,17 +88,6 @@ Deno.test("synthesize() lets no expert add to the constant", () =>
     }
   }));
 
-Deno.test("synthesize() says what neurons compute where the family does not", async () => {
-  const said: unknown[] = [];
-  for (const shape of Object.values(KINDS)) {
-    await withModel(shape, { sparsity: 0.9 }, ({ metadata }) => {
-      const key = `${metadata.get("general.architecture")}.hidden_activation`;
-      said.push(metadata.get(key) ?? null);
-    });
-  }
-  assertEquals(said, ["relu", null, "drelu", null]);
-});
-
 for (const quant of ["Q4_0", "Q8_0", "Q4_K", "IQ4_XS", "MXFP4", "F16"] as const) {
   Deno.test(`synthesize() makes ${quant} models' predictors right by construction`, () =>
     withModel({}, { quant, sparsity: 0.9, predictors: true }, (file) => {
@@ -104,7 +100,8 @@ for (const quant of ["Q4_0", "Q8_0", "Q4_K", "IQ4_XS", "MXFP4", "F16"] as const)
     }));
 }
 
-for (const [kind, shape] of Object.entries(KINDS)) {
+// A ReLU llama in Q4_0 is above.
+for (const [kind, shape] of Object.entries(KINDS).slice(1)) {
   Deno.test(`synthesize() makes predictors of a ${kind}`, () =>
     withModel(shape, { sparsity: 0.9, predictors: true }, (file) => {
       for (const firing of measureFiring(file, isDrelu(kind))) {

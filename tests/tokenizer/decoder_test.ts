@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { createTokenizer, type Tokenizer } from "../../src/tokenizer/mod.ts";
+import { fuzzRuns } from "../support/fuzz.ts";
 import { bpeMetadata, spmMetadata } from "./tiny_vocab.ts";
 
 const SPM = createTokenizer(spmMetadata([{ text: "▁a", score: 0 }, { text: "▁", score: 0 }]));
@@ -13,12 +14,15 @@ Deno.test("streamDecoder() gives in sum what TextDecoder gives for all bytes", (
   const bytes = fc.array(
     fc.constantFrom(0x41, 0x80, 0xc3, 0xa9, 0xe2, 0x82, 0xf0, 0x9f, 0xff, 0xef),
   );
-  fc.assert(fc.property(bytes, (bytes) => {
-    const whole = new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.from(bytes));
-    const ids = bytes.map(byte);
-    assertEquals(streamed(SPM, ids).join(""), whole);
-    assertEquals(SPM.decode(ids), whole);
-  }));
+  fc.assert(
+    fc.property(bytes, (bytes) => {
+      const whole = new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.from(bytes));
+      const ids = bytes.map(byte);
+      assertEquals(streamed(SPM, ids).join(""), whole);
+      assertEquals(SPM.decode(ids), whole);
+    }),
+    fuzzRuns(100),
+  );
 });
 
 Deno.test("streamDecoder() never splits a code point, in either kind of vocabulary", () => {
@@ -30,7 +34,7 @@ Deno.test("streamDecoder() never splits a code point, in either kind of vocabula
         for (const part of parts) assertEquals(part.isWellFormed() && part !== "\ufffd", true);
       }
     }),
-    { examples: [["é😀\ufeff▁"]] },
+    { ...fuzzRuns(100), examples: [["é😀\ufeff▁"]] },
   );
 });
 

@@ -2,18 +2,22 @@ import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { Merger } from "../../src/tokenizer/merger.ts";
 import { PairTable } from "../../src/tokenizer/pair_table.ts";
+import { fuzzRuns } from "../support/fuzz.ts";
 
 Deno.test("merge() does what searching the best pair again and again does", () => {
   const symbol = fc.integer({ min: 0, max: 5 });
   const pair = fc.record({ left: symbol, right: symbol, rank: symbol, merged: symbol });
   const word = fc.array(fc.oneof(symbol, fc.constant(-1)), { maxLength: 60 });
-  fc.assert(fc.property(fc.array(pair), word, (added, word) => {
-    const pairs = new PairTable(1);
-    for (const each of added) pairs.add(each);
-    const symbols = Int32Array.from(word);
-    const count = new Merger(pairs).merge(symbols, word.length);
-    assertEquals([...symbols.subarray(0, count)], naive(word, pairs));
-  }));
+  fc.assert(
+    fc.property(fc.array(pair), word, (added, word) => {
+      const pairs = new PairTable(1);
+      for (const each of added) pairs.add(each);
+      const symbols = Int32Array.from(word);
+      const count = new Merger(pairs).merge(symbols, word.length);
+      assertEquals([...symbols.subarray(0, count)], naive(word, pairs));
+    }),
+    fuzzRuns(100),
+  );
 });
 
 Deno.test("merge() leaves nothing behind from one word to the next", () => {

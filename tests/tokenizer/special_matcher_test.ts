@@ -1,18 +1,22 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { type SpecialMatch, SpecialMatcher } from "../../src/tokenizer/special_matcher.ts";
+import { fuzzRuns } from "../support/fuzz.ts";
 
 Deno.test("find() gives the leftmost match, and the longest that begins there", () => {
   const text = fc.array(fc.constantFrom("<", "|", "a", "😀", "\uffff")).map((units) =>
     units.join("")
   );
-  fc.assert(fc.property(fc.array(text), text, (specials, text) => {
-    const entries = specials.map((special, id) => ({ text: special, id }));
-    const matcher = new SpecialMatcher(entries);
-    for (let from = 0; from <= text.length; from++) {
-      assertEquals(matcher.find(text, from), naive(specials, text, from));
-    }
-  }));
+  fc.assert(
+    fc.property(fc.array(text), text, (specials, text) => {
+      const entries = specials.map((special, id) => ({ text: special, id }));
+      const matcher = new SpecialMatcher(entries);
+      for (let from = 0; from <= text.length; from++) {
+        assertEquals(matcher.find(text, from), naive(specials, text, from));
+      }
+    }),
+    fuzzRuns(100),
+  );
 });
 
 function naive(specials: readonly string[], text: string, from: number): SpecialMatch | null {

@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { createTokenizer, SPECIAL_TOKEN_BREAKER } from "../../src/tokenizer/mod.ts";
 import { TokenType } from "../../src/tokenizer/token_types.ts";
+import { fuzzRuns } from "../support/fuzz.ts";
 import { bpeMetadata, spmMetadata } from "./tiny_vocab.ts";
 
 const EXTRA = [
@@ -53,17 +54,20 @@ Deno.test("encode() never gives a control token to broken or plain text, whateve
   const pieces = ["<", "s", ">", "<s", "s>", "<s>", "/s>", "</s>"].map((text) => ({
     text,
     score: 0,
-  }));
+  }), fuzzRuns(100));
   // The vocabulary has every step to "<s>", which is also the text of a control token.
   const spm = createTokenizer(spmMetadata(pieces));
   const unit = fc.constantFrom("<s>", "</s>", "<", "s", ">", "/", " ", "<unk>");
-  fc.assert(fc.property(fc.array(unit), (units) => {
-    const plain = spm.encode(units.join(""));
-    const broken = spm.encode(units.join(SPECIAL_TOKEN_BREAKER).replace(/(?<=<)/g, "\ud800"), {
-      special: true,
-    });
-    for (const id of [...plain, ...broken]) assertEquals(id <= 2, false);
-  }));
+  fc.assert(
+    fc.property(fc.array(unit), (units) => {
+      const plain = spm.encode(units.join(""));
+      const broken = spm.encode(units.join(SPECIAL_TOKEN_BREAKER).replace(/(?<=<)/g, "\ud800"), {
+        special: true,
+      });
+      for (const id of [...plain, ...broken]) assertEquals(id <= 2, false);
+    }),
+    fuzzRuns(100),
+  );
 });
 
 Deno.test("encode() lets Phi 3's special tokens swallow the white space behind them", () => {

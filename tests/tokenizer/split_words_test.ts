@@ -2,6 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { UnsupportedModelError } from "../../src/base/errors.ts";
 import { PRE_TOKENIZER_NAMES, splitWords } from "../../src/tokenizer/mod.ts";
+import { fuzzRuns } from "../support/fuzz.ts";
 
 /** Cuts derived by hand from each family's rules; "|" stands where a word ends. */
 const CUTS: Record<string, readonly string[]> = {
@@ -83,11 +84,14 @@ Deno.test("splitWords() gives names of one family the same words", () => {
 Deno.test("splitWords() loses and adds nothing", () => {
   const unit = fc.constantFrom(..."aZé我カ٣½  \t\r\n\u0085\ufeff'.!~$_<>|`😀\ud800\u0301");
   const text = fc.oneof(fc.array(unit).map((units) => units.join("")), fc.string());
-  fc.assert(fc.property(text, fc.constantFrom(...PRE_TOKENIZER_NAMES), (text, pre) => {
-    const words = splitWords(pre, text);
-    assertEquals(words.join(""), text);
-    assertEquals(words.includes(""), false);
-  }));
+  fc.assert(
+    fc.property(text, fc.constantFrom(...PRE_TOKENIZER_NAMES), (text, pre) => {
+      const words = splitWords(pre, text);
+      assertEquals(words.join(""), text);
+      assertEquals(words.includes(""), false);
+    }),
+    fuzzRuns(100),
+  );
 });
 
 Deno.test("splitWords() takes linear time for many equal characters", () => {

@@ -4,6 +4,7 @@ import { ModelFormatError, UnsupportedModelError } from "../../src/base/errors.t
 import { type GgufValue, packStrings, type StringArray } from "../../src/gguf/mod.ts";
 import { createTokenizer, type LoadedTokenizer } from "../../src/tokenizer/mod.ts";
 import { TokenType } from "../../src/tokenizer/token_types.ts";
+import { fuzzRuns } from "../support/fuzz.ts";
 import { ALPHABET, bpeMetadata, type Metadata, spmMetadata } from "./tiny_vocab.ts";
 
 const KEY = "tokenizer.ggml.";
@@ -58,7 +59,7 @@ Deno.test("createTokenizer() takes byte tokens that name no byte for text", () =
   const extra = ["<0x-1>", "<0xZZ>", "<0x1>", "<0x100>"].map((text) => ({
     text,
     type: TokenType.byte,
-  }));
+  }), fuzzRuns(100));
   const tokenizer = createTokenizer(spmMetadata([], { extra }));
   extra.forEach(({ text }, i) => assertEquals(tokenizer.decode([259 + i]), text));
   assertEquals(tokenizer.decode(tokenizer.encode("<0xZZ>")), "<0xZZ>");
@@ -132,22 +133,25 @@ Deno.test("a tokenizer of any vocabulary encodes and decodes, or is refused clea
     merges: fc.array(fc.tuple(piece, piece).map((pair) => pair.join(" "))),
     bos: fc.integer({ min: -3, max: 50 }),
   });
-  fc.assert(fc.property(vocab, fc.string({ unit: "binary" }), (vocab, text) => {
-    const tokenizer = createOrRefuse(
-      new Map<string, GgufValue>([
-        [`${KEY}model`, vocab.kind],
-        [`${KEY}tokens`, packStrings(vocab.tokens)],
-        [`${KEY}token_type`, Int32Array.from(vocab.types.slice(0, vocab.tokens.length))],
-        [`${KEY}scores`, Float32Array.from(vocab.scores.slice(0, vocab.tokens.length))],
-        [`${KEY}merges`, packStrings(vocab.merges)],
-        [`${KEY}bos_token_id`, vocab.bos],
-      ]),
-    );
-    if (tokenizer === null) return assertEquals(vocab.tokens.length, 0);
-    const ids = tokenizer.encode(text + vocab.tokens.join(" "), { special: true });
-    for (const id of ids) assertEquals(id >= 0 && id < vocab.tokens.length, true);
-    assertEquals(typeof tokenizer.decode(ids, { special: true }), "string");
-  }));
+  fc.assert(
+    fc.property(vocab, fc.string({ unit: "binary" }), (vocab, text) => {
+      const tokenizer = createOrRefuse(
+        new Map<string, GgufValue>([
+          [`${KEY}model`, vocab.kind],
+          [`${KEY}tokens`, packStrings(vocab.tokens)],
+          [`${KEY}token_type`, Int32Array.from(vocab.types.slice(0, vocab.tokens.length))],
+          [`${KEY}scores`, Float32Array.from(vocab.scores.slice(0, vocab.tokens.length))],
+          [`${KEY}merges`, packStrings(vocab.merges)],
+          [`${KEY}bos_token_id`, vocab.bos],
+        ]),
+      );
+      if (tokenizer === null) return assertEquals(vocab.tokens.length, 0);
+      const ids = tokenizer.encode(text + vocab.tokens.join(" "), { special: true });
+      for (const id of ids) assertEquals(id >= 0 && id < vocab.tokens.length, true);
+      assertEquals(typeof tokenizer.decode(ids, { special: true }), "string");
+    }),
+    fuzzRuns(100),
+  );
 });
 
 function createOrRefuse(metadata: Metadata): LoadedTokenizer | null {

@@ -19,7 +19,7 @@ import { createDataVerb, requireModel, requireOption } from "../verb.ts";
 interface Options extends LoadFlags {
   readonly file?: string;
   readonly ctx: number;
-  readonly windows: number;
+  readonly windows?: number;
   readonly json?: boolean;
 }
 
@@ -31,7 +31,7 @@ export function perplexityVerb(): Command {
     .argument("[model]", "a .gguf file")
     .option("--file <file>", "the text; - is stdin")
     .option("--ctx <n>", "tokens in a window; its second half counts", contextLength, 512)
-    .option("--windows <n>", "windows at most", wholeNumber({ min: 1 }), Infinity)
+    .option("--windows <n>", "windows at most (default: all)", wholeNumber({ min: 1 }))
     .action(perplexity);
   return addLoadOptions(verb);
 }
@@ -52,7 +52,7 @@ async function perplexity(path: string | undefined, options: Options): Promise<v
     contextLength: options.ctxSize ?? ctx,
   });
   const ids = model.encodePrompt(text);
-  const count = Math.min(options.windows, Math.floor(ids.length / ctx));
+  const count = Math.min(options.windows ?? Infinity, Math.floor(ids.length / ctx));
   if (count === 0) {
     throw new UsageError(
       `Cannot fill a window of ${ctx} tokens: the text has ${ids.length}: give a longer text or ` +

@@ -130,6 +130,7 @@ async function attendOnGpu(
   },
 ): Promise<Float32Array> {
   const { heads, kvHeads, headDim, kind = "neox", groupSize, headOffset, window, softCap } = shape;
+  const { rotated = headDim } = shape;
   const scratchBytes = attentionScratchBytes({
     heads,
     headDim,
@@ -149,7 +150,8 @@ async function attendOnGpu(
   const out = await runStep(gpu, {
     n,
     position,
-    ropes: [frequenciesOf({ ...shape, rotated: 2 }), frequenciesOf(shape)],
+    // Another rope lies before it; how long both are together is a constant of shaders.
+    ropes: [frequenciesOf({ ...shape, rotated: 2 + headDim - rotated }), frequenciesOf(shape)],
     contextLength: cache.contextLength,
     sequences,
     rows: {
@@ -246,7 +248,10 @@ const checkApart = (shape: Shape, positions: readonly number[]): GpuCase["run"] 
   destroyKvCache(gpu, cache);
 };
 
+/** Sizes are constants of shaders, which take longer to compile than to run: cases share shapes. */
 const BASE = { heads: 4, kvHeads: 2, groupSize: 2, headDim: 16, type: "f32" } as const;
+const GROUPS_OF_3 = { ...BASE, heads: 6, groupSize: 3, softCap: 2 } as const;
+const ONE_HEAD = { ...BASE, heads: 1, kvHeads: 1, groupSize: 1, type: "f16" } as const;
 
 export const attentionCases: readonly GpuCase[] = [
   {
@@ -262,9 +267,10 @@ export const attentionCases: readonly GpuCase[] = [
     kernels: ["rotate_and_remember", "attention", "attention_few"],
     name: "attention() has caches of f16, heads of all sizes, groups of all sizes",
     run: async (gpu) => {
-      for (const headDim of [4, 20, 64, 80, 128, 256]) {
+      for (const headDim of [4, 20, 64, 80, 128]) {
         await checkSteps({ ...BASE, headDim, type: "f16", kind: "norm", steps: [10, 1] })(gpu);
       }
+      await checkSteps({ ...ONE_HEAD, headDim: 256, kind: "norm", steps: [10, 1] })(gpu);
       await checkSteps({ ...BASE, kvHeads: 4, groupSize: 1, steps: [10, 1, 4] })(gpu);
       await checkSteps({ ...BASE, heads: 12, kvHeads: 1, groupSize: 12, steps: [9, 1, 2] })(gpu);
     },
@@ -285,12 +291,11 @@ export const attentionCases: readonly GpuCase[] = [
     run: async (gpu) => {
       const one = { ...BASE, headDim: 64, type: "f16" } as const;
       await checkSteps({ ...one, steps: [1, 1, 126, 1, 1, 382, 1] })(gpu);
-      await checkSteps({ ...one, heads: 6, groupSize: 6, kvHeads: 1, steps: [30, 1] })(gpu);
+      await checkSteps({ ...one, heads: 6, groupSize: 6, kvHeads: 1, steps: [7, 7, 7, 7, 1] })(gpu);
       await checkSteps({ ...one, window: 5, softCap: 1.5, steps: [3, 1, 1, 40, 1] })(gpu);
-      const small = { ...one, heads: 1, kvHeads: 1, groupSize: 1, headDim: 8 };
-      await checkSteps({ ...small, steps: [1022, 1, 1, 1] })(gpu);
+      await checkSteps({ ...ONE_HEAD, headDim: 8, steps: [1022, 1, 1, 1] })(gpu);
       // More chunks than those who combine them take at once: 16 of wide heads.
-      await checkSteps({ ...small, headDim: 256, steps: [600, 1, 1] })(gpu);
+      await checkSteps({ ...ONE_HEAD, headDim: 256, steps: [600, 1, 1] })(gpu);
       await withLeastLimits(gpu, () => checkSteps({ ...one, steps: [30, 1, 1] })(gpu));
     },
   },
@@ -309,7 +314,7 @@ export const attentionCases: readonly GpuCase[] = [
     run: async (gpu) => {
       await checkSteps({ ...BASE, window: 5, steps: [3, 1, 1, 1, 40, 1, 6] })(gpu);
       await checkSteps({ ...BASE, window: 70, steps: [200, 1, 1, 90, 5] })(gpu);
-      await checkSteps({ ...BASE, softCap: 1.5, steps: [20, 1] })(gpu);
+      await checkSteps({ ...GROUPS_OF_3, steps: [20, 1] })(gpu);
       const few = { ...BASE, headDim: 64, type: "f16" } as const;
       await checkSteps({ ...few, window: 5, softCap: 1.5, steps: [3, 1, 1, 40, 1, 6] })(gpu);
     },
@@ -319,13 +324,13 @@ export const attentionCases: readonly GpuCase[] = [
     name: "attention() splits long contexts of few tokens and combines the chunks",
     run: async (gpu) => {
       await checkSteps({ ...BASE, steps: [255, 1, 1, 1, 254, 1, 7, 2] })(gpu);
-      await checkSteps({ ...BASE, window: 40, steps: [300, 1, 3, 60, 1] })(gpu);
-      await checkSteps({ ...BASE, heads: 6, groupSize: 3, softCap: 2, steps: [300, 1, 5] })(gpu);
+      await checkSteps({ ...BASE, window: 70, steps: [300, 1, 3, 60, 1] })(gpu);
+      await checkSteps({ ...GROUPS_OF_3, steps: [300, 1, 5] })(gpu);
       const few = { ...BASE, headDim: 32, type: "f16" } as const;
       await checkSteps({ ...few, steps: [31, 1, 1, 30, 1, 7, 2, 1] })(gpu);
       await checkSteps({ ...few, window: 40, steps: [100, 1, 3, 60, 1] })(gpu);
       // Chunks of several blocks: there are at most 128 of them.
-      const long = { ...few, heads: 2, kvHeads: 1, headDim: 8, positions: 4200 };
+      const long = { ...ONE_HEAD, headDim: 8, positions: 4200 };
       await checkSteps({ ...long, steps: [1040, 1, 5] })(gpu);
     },
   },
@@ -335,13 +340,12 @@ export const attentionCases: readonly GpuCase[] = [
     run: async (gpu) => {
       const few = { ...BASE, steps: [], headDim: 32, type: "f16" } as const;
       await checkApart(few, [40, 0, 7])(gpu);
-      await checkApart({ ...few, heads: 5, kvHeads: 3, groupSize: 3, headOffset: 2 }, [33, 5])(gpu);
-      const small = { ...few, heads: 2, kvHeads: 1, headDim: 8 };
-      await checkApart(small, [1100, 3, 1023, 1024])(gpu);
+      const split = { ...few, heads: 5, kvHeads: 3, groupSize: 3, headOffset: 2, headDim: 8 };
+      await checkApart(split, [33, 5])(gpu);
+      await checkApart({ ...ONE_HEAD, steps: [], headDim: 8 }, [1100, 3, 1023, 1024])(gpu);
       await withLeastLimits(gpu, () => checkApart(few, [40, 2])(gpu));
-      const tiles = { ...BASE, steps: [], headDim: 8 };
-      await checkApart({ ...tiles, heads: 3, kvHeads: 1, groupSize: 3 }, [3, 255, 256, 300])(gpu);
-      await checkApart({ ...tiles, window: 20, softCap: 2 }, [60, 5])(gpu);
+      await checkApart({ ...GROUPS_OF_3, steps: [] }, [3, 255, 256, 300])(gpu);
+      await checkApart({ ...BASE, steps: [], window: 5 }, [60, 5])(gpu);
     },
   },
 ];

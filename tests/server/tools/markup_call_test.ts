@@ -7,6 +7,7 @@ import {
   FUNCTION_TAGS,
   INVOKE_TAGS,
 } from "../../../src/server/tools/markup_call.ts";
+import { fuzzRuns } from "../../support/fuzz.ts";
 
 const TAGGED: CallFormat = {
   name: "markup",
@@ -132,6 +133,7 @@ Deno.test("CallParser finds the same calls between tags however the text is cut"
       }
       assertEquals(parse(format, [...pieces, rest]), parse(format, [written]));
     }),
+    fuzzRuns(100),
   );
 });
 

@@ -1,0 +1,155 @@
+/**
+ * What `serve` does once it is called: the chat page and the API, until it is interrupted. Apart
+ * from the verb, so that no other verb has to load the server.
+ */
+import { UsageError } from "../../base/errors.ts";
+import { FileCatalog, modelName, ModelRegistry } from "../../models/mod.ts";
+import { ApiKeys, type RunningServer, serve, ServerMetrics } from "../../server/mod.ts";
+import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "../../llm/built_in_model.ts";
+import { EXIT_INTERRUPTED, onHangup, onInterrupt } from "../interrupt.ts";
+import { type LoadFlags, toLoadOptions } from "../load.ts";
+import { storeOrNull } from "../models_folder.ts";
+import { toPullOptions } from "../pull_options.ts";
+import { pullIfMissing } from "../pull_progress.ts";
+import { getEnv } from "../settings.ts";
+import { requireModel } from "../verb.ts";
+import { FileLoader } from "./model_loader.ts";
+import { openBatches } from "./open_batches.ts";
+import { createServeLog, logRegistryEvent, type ServeLog } from "./serve_log.ts";
+import { conversationFolder, readKeys, readTls, type ServerFlags } from "./serve_options.ts";
+import { mayChange, ServedLibrary } from "./served_library.ts";
+
+type Options = LoadFlags & ServerFlags;
+
+/** Of the machine's memory, what all models together may take when nobody says. */
+const MEMORY_SHARE = 0.8;
+const NAMES_MAX = 10;
+
+/** Serves these models, the default one first, until it is told to stop. */
+export async function serveModels(paths: readonly string[], options: Options): Promise<void> {
+  const log = createServeLog(options);
+  const keys = new ApiKeys(readKeys(options));
+  for (const path of paths) await pullIfMissing(path, options);
+  const metrics = new ServerMetrics({ compat: options.metricsCompat });
+  const catalog = createCatalog(paths, options);
+  const batches = await openBatches(options, (text) => log.log.warn("queue", { text }));
+  await using _closing = { [Symbol.asyncDispose]: async () => await batches?.store.close() };
+  await using models = createRegistry(catalog, options, { log, metrics });
+  // It listens before it loads: a port that is taken is known at once, and clients hear "loading".
+  const server = serve({
+    ...{ models, metrics, apiKeys: keys, log: log.log, logPrompts: options.logPrompts },
+    library: createLibrary(catalog, models, options),
+    ...{ hostname: options.host, port: options.port, tls: readTls(options) },
+    allowedHosts: options.allowHosts,
+    allowedOrigins: options.allowOrigins,
+    requestsMax: options.maxRequests,
+    bodyBytesMax: options.maxBody,
+    strictRequests: options.strictRequests,
+    requestTimeoutMs: options.requestTimeout === undefined
+      ? undefined
+      : options.requestTimeout * 1000,
+    drainMs: options.drainTimeout * 1000,
+    ...{ conversations: conversationFolder(options), batches },
+  });
+  using _signals = onInterrupt(stopping(server, log));
+  using _hangup = onHangup(() => reload(keys, options, log));
+  try {
+    // Of a folder that may hold anything, nothing is loaded before somebody asks.
+    if (paths.length > 0 || options.modelsDir === undefined) await models.preload();
+    const names = catalog.ids();
+    const more = names.length > NAMES_MAX ? ` and ${names.length - NAMES_MAX} more` : "";
+    log.announce(`Serving ${names.slice(0, NAMES_MAX).join(", ")}${more} at ${server.url}`);
+    log.announce(`Chat there with a browser; OpenAI's API is at ${server.url}/v1; Ctrl-C stops`);
+  } catch (error) {
+    await server.shutdown();
+    throw error;
+  }
+  await server.finished;
+  if (server.cutCount === 0) return;
+  throw new Error(
+    `Cannot finish ${server.cutCount} answers: they were cut short: raise --drain-timeout`,
+  );
+}
+
+function createCatalog(paths: readonly string[], { modelsDir }: Options): FileCatalog {
+  const store = storeOrNull(modelsDir);
+  const named = paths.length > 0
+    ? paths.map((path) => requireModel(path, { modelsDir }))
+    : modelsDir === undefined || getEnv("GANGLION_MODEL") !== undefined
+    ? [requireModel(undefined, { env: "GANGLION_MODEL", modelsDir })]
+    : [];
+  const files = named.map((path) => ({
+    id: path === BUILT_IN_MODEL_PATH ? BUILT_IN_MODEL_ID : modelName(path),
+    path,
+  }));
+  const namesOfPulled = store === null ? undefined : () => store.namesOfPulled();
+  return new FileCatalog({ files, folder: modelsDir, namesOfPulled });
+}
+
+/**
+ * Null: nobody has said that clients may change the folder. That it is named says nothing: the
+ * variable that names it is `pull`'s, too.
+ * @throws {UsageError} when somebody has, and there is none, or it cannot be changed.
+ */
+function createLibrary(
+  catalog: FileCatalog,
+  registry: ModelRegistry,
+  { modelsDir: folder, manageModels = false }: Options,
+): ServedLibrary | null {
+  if (!manageModels) return null;
+  if (folder === undefined) {
+    throw new UsageError("Cannot use --manage-models: say of which folder with --models-dir");
+  }
+  if (!mayChange(folder)) {
+    throw new UsageError(
+      `Cannot use --manage-models: this process may not write to "${folder}": start it with ` +
+        "`deno task ganglion serve`, and see that the folder is there",
+    );
+  }
+  return new ServedLibrary({ catalog, registry, pull: { ...toPullOptions({}), folder } });
+}
+
+function createRegistry(
+  catalog: FileCatalog,
+  options: Options,
+  { log, metrics }: { readonly log: ServeLog; readonly metrics: ServerMetrics },
+): ModelRegistry {
+  const { maxWaiting, parallel = "auto", prefixCache: prefixCacheFolder } = options;
+  const limits = { maxWaiting, parallel, prefixCacheFolder } as const;
+  const loadOptions = { ...toLoadOptions(options), ...limits };
+  const isAlone = options.modelsDir === undefined && catalog.ids().length === 1;
+  return new ModelRegistry({
+    catalog,
+    loader: new FileLoader(catalog, loadOptions, log),
+    memoryBytes: options.memory ?? Math.floor(MEMORY_SHARE * Deno.systemMemoryInfo().total),
+    keepAliveMs: options.keepAlive ?? (isAlone ? Infinity : undefined),
+    onEvent: (event) => {
+      metrics.registryEvent(event);
+      // People have seen the progress of loading.
+      if (!log.isForPeople || event.kind !== "loaded") logRegistryEvent(log.log, event);
+    },
+  });
+}
+
+/** Ctrl-C: once lets running answers end, twice cuts them short, three times leaves. */
+function stopping(server: RunningServer, log: ServeLog): () => void {
+  let count = 0;
+  return () => {
+    count++;
+    if (count > 2) Deno.exit(EXIT_INTERRUPTED);
+    log.announce(
+      count === 1 ? "Stopping when running answers have ended; Ctrl-C stops at once" : "Stopping",
+    );
+    server.shutdown();
+  };
+}
+
+/** SIGHUP: keys may have changed. A file that is broken now leaves the old ones in force. */
+function reload(keys: ApiKeys, options: Options, log: ServeLog): void {
+  try {
+    keys.replace(readKeys(options));
+    log.announce("The keys were read again");
+  } catch (error) {
+    log.log.error("keys not read again", error);
+  }
+}
