@@ -2,7 +2,6 @@
  * Bytes of a model, exactly: what is always in memory, by the plan that ranks would be loaded by,
  * and what neurons take. Knows no budget.
  */
-import { check } from "../base/check.ts";
 import { bytesByKind } from "../memory/arena.ts";
 import { predictedBlock, predictorObstacle } from "../model/powerinfer.ts";
 import { planRanks } from "../rank/plan.ts";
