@@ -54,7 +54,11 @@ for (const [index, { name, options }] of MODELS.entries()) {
       for (const threads of index % 2 === 0 ? [1, 3] : [3]) {
         await withModel(path, { threads }, async (model) => {
           const error = nmse(await allLogits(model, ids), exact);
-          assertLess(error, NMSE_MAX[options.type ?? "F32"] ?? 0, `${threads} threads`);
+          assertLess(
+            error,
+            NMSE_MAX[(options.type ?? "F32") as keyof typeof NMSE_MAX] ?? 0,
+            `${threads} threads`,
+          );
         });
       }
     });
