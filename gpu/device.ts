@@ -233,8 +233,8 @@ export class Gpu {
   }
 
   /** Sends commands, and what was written before them. */
-  submit(commands: readonly GPUCommandBuffer[]): void {
-    this.device.queue.submit([...commands]);
+  submit(commands: GPUCommandBuffer[]): void {
+    this.device.queue.submit(commands);
     this.#unsentBytes = 0;
   }
 

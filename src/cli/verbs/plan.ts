@@ -114,18 +114,15 @@ async function plan(path: string | undefined, options: Options): Promise<void> {
  */
 function requirePlan({ plan, obstacle }: PlannedModel, whole: PlannedModel["plan"] | null): void {
   if (plan.kind === "plan" && (plan.way === "resident" || obstacle === null)) return;
-  const isWhole = obstacle !== null && whole !== null;
-  const needed = neededBytes(isWhole ? whole : plan);
-  const what = isWhole ? "as a whole it" : whole === null ? "it" : "packed, it";
+  // A plain file that cannot be packed has to fit as it is.
+  const least = obstacle !== null && whole !== null ? whole : plan;
+  const needed = least.kind === "refusal" ? least.neededBytes : least.totalBytes;
+  const what = whole === null ? "it" : least === whole ? "as a whole it" : "packed, it";
   throw new Error(
     `Cannot run this model within ${formatBytes(plan.budgetBytes)}: ${what} needs at least ` +
       `${formatBytes(needed)} (${needed} bytes): give more with --memory, or a shorter context ` +
       `with --ctx-size${obstacle === null ? "" : `. ${obstacle}`}`,
   );
-}
-
-function neededBytes(plan: PlannedModel["plan"]): number {
-  return plan.kind === "refusal" ? plan.neededBytes : plan.totalBytes;
 }
 
 /** @throws {UsageError} when the statistics are of another model. */
