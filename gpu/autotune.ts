@@ -5,7 +5,7 @@
  */
 import type { Gpu } from "./device.ts";
 import { createInt8Rows, destroyInt8Rows } from "./int8_rows.ts";
-import { type KernelName, needsOf } from "./kernels.ts";
+import { needsOf, type ProductName } from "./kernels.ts";
 import { createReadBack } from "./read_back.ts";
 import { matmul } from "./ops/matmul.ts";
 import { ProgramBuilder } from "./program.ts";
@@ -128,7 +128,7 @@ export function readTuning(
 }
 
 async function measureAll(gpu: Gpu): Promise<KernelVariants> {
-  const chosen: Record<TunedKernel, KernelName> = { ...PLAIN_VARIANTS };
+  const chosen: Record<TunedKernel, ProductName> = { ...PLAIN_VARIANTS };
   for (const job of Object.keys(chosen) as TunedKernel[]) {
     const candidates = usableVariants(job, gpu.features);
     if (candidates.length > 1) chosen[job] = await fastest(gpu, job, candidates);
@@ -144,8 +144,8 @@ const TYPES: Readonly<Record<string, "Q8_0" | "Q4_0" | "F16">> = {
 async function fastest(
   gpu: Gpu,
   job: TunedKernel,
-  candidates: readonly KernelName[],
-): Promise<KernelName> {
+  candidates: readonly ProductName[],
+): Promise<ProductName> {
   const [plain, ...others] = candidates;
   const before = gpu.variants;
   const type = TYPES[job.split("_")[1]];
@@ -165,7 +165,7 @@ async function fastest(
   }
 }
 
-function agree(name: KernelName, a: Float32Array, b: Float32Array): boolean {
+function agree(name: ProductName, a: Float32Array, b: Float32Array): boolean {
   const tolerance = needsOf(name).includes("int8") ? INT8_TOLERANCE : TOLERANCE;
   const largest = b.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   return a.every((value, i) => Math.abs(value - b[i]) <= tolerance * largest);

@@ -10,7 +10,9 @@ import attention from "./kernels/attention.wgsl" with { type: "text" };
 import attentionCombine from "./kernels/attention_combine.wgsl" with { type: "text" };
 import attentionFew from "./kernels/attention_few.wgsl" with { type: "text" };
 import choose from "./kernels/choose.wgsl" with { type: "text" };
+import chooseExperts from "./kernels/choose_experts.wgsl" with { type: "text" };
 import chooseMaxima from "./kernels/choose_maxima.wgsl" with { type: "text" };
+import combineRoutes from "./kernels/combine_routes.wgsl" with { type: "text" };
 import embedByte from "./kernels/embed_byte.wgsl" with { type: "text" };
 import embedFloat from "./kernels/embed_float.wgsl" with { type: "text" };
 import embedNibble from "./kernels/embed_nibble.wgsl" with { type: "text" };
@@ -56,6 +58,7 @@ import partOneRow from "./kernels/parts/one_row.wgsl" with { type: "text" };
 import partPair from "./kernels/parts/pair.wgsl" with { type: "text" };
 import partProduct from "./kernels/parts/product.wgsl" with { type: "text" };
 import partPutRow from "./kernels/parts/put_row.wgsl" with { type: "text" };
+import partRouted from "./kernels/parts/routed.wgsl" with { type: "text" };
 import partRowSubgroups from "./kernels/parts/row_subgroups.wgsl" with { type: "text" };
 import partRowSums from "./kernels/parts/row_sums.wgsl" with { type: "text" };
 import partRowTree from "./kernels/parts/row_tree.wgsl" with { type: "text" };
@@ -66,9 +69,11 @@ import partSumSubgroups from "./kernels/parts/sum_subgroups.wgsl" with { type: "
 import partSumTree from "./kernels/parts/sum_tree.wgsl" with { type: "text" };
 import partTile from "./kernels/parts/tile.wgsl" with { type: "text" };
 import partTileF32 from "./kernels/parts/tile_f32.wgsl" with { type: "text" };
+import partWhole from "./kernels/parts/whole.wgsl" with { type: "text" };
 import quantize from "./kernels/quantize.wgsl" with { type: "text" };
 import rotateAndRemember from "./kernels/rotate_and_remember.wgsl" with { type: "text" };
 import scaleRows from "./kernels/scale_rows.wgsl" with { type: "text" };
+import sortRoutes from "./kernels/sort_routes.wgsl" with { type: "text" };
 import weighRows from "./kernels/weigh_rows.wgsl" with { type: "text" };
 
 /** What not every adapter or host has: `int8` is WGSL's `packed_4x8_integer_dot_product`. */
@@ -114,59 +119,8 @@ const ONE_INT8 = [...ONE_CODES, partSumTree, partEntry];
 const ONE_INT8_SUBGROUPS = [...ONE_CODES, partSumSubgroups, partEntrySubgroups];
 const GATED = [partPair, partActivation, partInt8Piece];
 
-/** All shaders by the names of their files. */
-export const KERNELS = {
-  activate: { text: withParts(activate, partActivation, ...INT8_WRITE), bindings: "www" },
-  add_rows: { text: addRows, bindings: "ww" },
-  advance: { text: advance, bindings: "wrw" },
-  attention: { text: withParts(attention, ...ATTENTION), bindings: "urrwwr" },
-  attention_combine: {
-    text: withParts(attentionCombine, ...SEQUENCES, partInt8Piece, partLanes),
-    bindings: "uwwwr",
-  },
-  attention_few: { text: withParts(attentionFew, ...ATTENTION), bindings: "urrwwr" },
-  choose: { text: withParts(choose, partLogitKeys), bindings: "uwww" },
-  choose_maxima: { text: withParts(chooseMaxima, partLogitKeys), bindings: "ww" },
-  embed_byte: { text: withParts(embedByte, ...EMBED, partFactors, partByte), bindings: "urrrw" },
-  embed_float: { text: withParts(embedFloat, ...EMBED, partFloat), bindings: "urrw" },
-  embed_nibble: {
-    text: withParts(embedNibble, ...EMBED, partFactors, partNibble),
-    bindings: "urrrw",
-  },
-  gated_float: { text: withParts(gated, ...GATED, ...ONE_FLOAT), bindings: "urrrwww" },
-  gated_int8: {
-    text: withParts(gated, ...GATED, ...ONE_INT8),
-    bindings: "urrrrww",
-    needs: ["int8"],
-  },
-  gated_int8_subgroups: {
-    text: withParts(gated, ...GATED, ...ONE_INT8_SUBGROUPS),
-    bindings: "urrrrww",
-    needs: ["int8", "subgroups"],
-  },
-  head_norm: { text: withParts(headNorm, partSum64), bindings: "rw" },
-  heads_float: { text: withParts(heads, partSequences, ...ONE_FLOAT), bindings: "urrrwrwww" },
-  heads_int8: {
-    text: withParts(heads, partSequences, ...ONE_INT8),
-    bindings: "urrrrrwww",
-    needs: ["int8"],
-  },
-  heads_int8_subgroups: {
-    text: withParts(heads, partSequences, ...ONE_INT8_SUBGROUPS),
-    bindings: "urrrrrwww",
-    needs: ["int8", "subgroups"],
-  },
-  joined_float: { text: withParts(joined, partInt8Piece, ...ONE_FLOAT), bindings: "urrrwrwww" },
-  joined_int8: {
-    text: withParts(joined, partInt8Piece, ...ONE_INT8),
-    bindings: "urrrrrwww",
-    needs: ["int8"],
-  },
-  joined_int8_subgroups: {
-    text: withParts(joined, partInt8Piece, ...ONE_INT8_SUBGROUPS),
-    bindings: "urrrrrwww",
-    needs: ["int8", "subgroups"],
-  },
+/** Products of matrices, without what says which rows of inputs meet which weights. */
+const PRODUCTS = {
   matmul_byte: {
     text: withParts(matmulByte, ...BYTE, partTile, partTileF32),
     bindings: "urrrww",
@@ -220,6 +174,94 @@ export const KERNELS = {
     bindings: "urrrww",
     needs: ["subgroups"],
   },
+} as const satisfies Record<string, Kernel>;
+
+type Products = typeof PRODUCTS;
+/** A product; there is one of experts of each. */
+export type ProductName = keyof Products;
+
+/** Products of whole matrices. */
+function forAll(products: Products): Record<ProductName, Kernel> {
+  const made = Object.entries<Kernel>(products).map(([name, kernel]) => {
+    return [name, { ...kernel, text: withParts(kernel.text, partWhole) }];
+  });
+  return Object.fromEntries(made);
+}
+
+/** Products of experts, who are told in one binding more: parts/routed.wgsl. */
+function forRoutes(products: Products): Record<RoutedName, Kernel> {
+  const made = Object.entries<Kernel>(products).map(([name, { text, bindings, needs }]) => {
+    const routes = `@group(0) @binding(${bindings.length}) var<storage, read> routes: array<u32>;`;
+    const own = { text: withParts(text, partRouted, routes), bindings: `${bindings}r`, needs };
+    return [routedName(name as ProductName), own];
+  });
+  return Object.fromEntries(made);
+}
+
+export type RoutedName = `${ProductName}_routed`;
+
+/** The same product of experts. */
+export function routedName(name: ProductName): RoutedName {
+  return `${name}_routed`;
+}
+
+/** All shaders by the names of their files; products of experts end in `_routed`. */
+export const KERNELS = {
+  activate: { text: withParts(activate, partActivation, ...INT8_WRITE), bindings: "www" },
+  add_rows: { text: addRows, bindings: "ww" },
+  advance: { text: advance, bindings: "wrw" },
+  attention: { text: withParts(attention, ...ATTENTION), bindings: "urrwwr" },
+  attention_combine: {
+    text: withParts(attentionCombine, ...SEQUENCES, partInt8Piece, partLanes),
+    bindings: "uwwwr",
+  },
+  attention_few: { text: withParts(attentionFew, ...ATTENTION), bindings: "urrwwr" },
+  choose: { text: withParts(choose, partLogitKeys), bindings: "uwww" },
+  choose_experts: { text: chooseExperts, bindings: "wrrw" },
+  choose_maxima: { text: withParts(chooseMaxima, partLogitKeys), bindings: "ww" },
+  combine_routes: { text: combineRoutes, bindings: "rww" },
+  embed_byte: { text: withParts(embedByte, ...EMBED, partFactors, partByte), bindings: "urrrw" },
+  embed_float: { text: withParts(embedFloat, ...EMBED, partFloat), bindings: "urrw" },
+  embed_nibble: {
+    text: withParts(embedNibble, ...EMBED, partFactors, partNibble),
+    bindings: "urrrw",
+  },
+  gated_float: { text: withParts(gated, ...GATED, ...ONE_FLOAT), bindings: "urrrwww" },
+  gated_int8: {
+    text: withParts(gated, ...GATED, ...ONE_INT8),
+    bindings: "urrrrww",
+    needs: ["int8"],
+  },
+  gated_int8_subgroups: {
+    text: withParts(gated, ...GATED, ...ONE_INT8_SUBGROUPS),
+    bindings: "urrrrww",
+    needs: ["int8", "subgroups"],
+  },
+  head_norm: { text: withParts(headNorm, partSum64), bindings: "rw" },
+  heads_float: { text: withParts(heads, partSequences, ...ONE_FLOAT), bindings: "urrrwrwww" },
+  heads_int8: {
+    text: withParts(heads, partSequences, ...ONE_INT8),
+    bindings: "urrrrrwww",
+    needs: ["int8"],
+  },
+  heads_int8_subgroups: {
+    text: withParts(heads, partSequences, ...ONE_INT8_SUBGROUPS),
+    bindings: "urrrrrwww",
+    needs: ["int8", "subgroups"],
+  },
+  joined_float: { text: withParts(joined, partInt8Piece, ...ONE_FLOAT), bindings: "urrrwrwww" },
+  joined_int8: {
+    text: withParts(joined, partInt8Piece, ...ONE_INT8),
+    bindings: "urrrrrwww",
+    needs: ["int8"],
+  },
+  joined_int8_subgroups: {
+    text: withParts(joined, partInt8Piece, ...ONE_INT8_SUBGROUPS),
+    bindings: "urrrrrwww",
+    needs: ["int8", "subgroups"],
+  },
+  ...forAll(PRODUCTS),
+  ...forRoutes(PRODUCTS),
   norm: { text: withParts(norm, partStep, ...INT8_WRITE), bindings: "urrwww" },
   quantize: { text: withParts(quantize, ...INT8_WRITE), bindings: "ww" },
   rotate_and_remember: {
@@ -227,6 +269,7 @@ export const KERNELS = {
     bindings: "urwwwrr",
   },
   scale_rows: { text: scaleRows, bindings: "w" },
+  sort_routes: { text: withParts(sortRoutes, partStep), bindings: "uw" },
   weigh_rows: { text: weighRows, bindings: "ww" },
 } as const satisfies Record<string, Kernel>;
 

@@ -29,6 +29,7 @@ export {
   activate,
   type ActivateArgs,
   addRows,
+  type GpuActivation,
   type ScaleArgs,
   scaleRows,
   weighRows,
@@ -40,6 +41,12 @@ export {
   CHOSEN_WORDS,
   TOO_MANY,
 } from "./ops/choose.ts";
+export {
+  chooseExperts,
+  combineRoutes,
+  EXPERTS_MAX,
+  USED_EXPERTS_MAX,
+} from "./ops/experts.ts";
 export { embed, type EmbedArgs } from "./ops/embed.ts";
 export { MANY_TOKENS, matmul, type MatmulArgs } from "./ops/matmul.ts";
 export {
@@ -55,6 +62,7 @@ export {
 export { headNorm, type HeadNormArgs, norm, type NormArgs, type NormKind } from "./ops/norm.ts";
 export { type Program, ProgramBuilder, type When } from "./program.ts";
 export { createReadBack, type ReadBack } from "./read_back.ts";
+export { createRoutes, type Routes } from "./routes.ts";
 export { fromColumn, type Rows } from "./rows.ts";
 export type { ReadRequest } from "./slice_encoder.ts";
 export { type ChainChoice, createStepChain, type StepChain } from "./step_chain.ts";

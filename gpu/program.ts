@@ -97,7 +97,7 @@ export class ProgramBuilder {
     columns: number,
     { tokensMax = Infinity, besides }: { tokensMax?: number; besides?: GPUBuffer | null } = {},
   ): GPUBuffer | null {
-    if (!this.hasInt8(columns)) return null;
+    if (!this.hasInt8(columns, rows.perToken)) return null;
     const [from, to] = this.#during(count);
     const buffer = this.#int8Besides(besides);
     const tokens: Range = [from, Math.min(to, tokensMax)];
@@ -133,15 +133,16 @@ export class ProgramBuilder {
   }
 
   /** Rows of so many columns can be in 8 bits, and some product would read them there. */
-  hasInt8(columns: number): boolean {
+  hasInt8(columns: number, perToken = 1): boolean {
     const { int8, gpu } = this;
     return int8 !== null && columns % INT8_COLUMNS === 0 &&
-      int8RowsBytes(this.maxTokens, columns) <= int8.main.size &&
+      int8RowsBytes(this.maxTokens * perToken, columns) <= int8.main.size &&
       Object.values(gpu.variants).some((kernel) => needsOf(kernel).includes("int8"));
   }
 
-  #keyOf({ buffer, offsetBytes, column = 0 }: Rows, count: Counted, columns: number): string {
-    return `${this.#bufferId(buffer)}:${offsetBytes} ${column} ${columns} ${count}`;
+  #keyOf(rows: Rows, count: Counted, columns: number): string {
+    const { buffer, offsetBytes, column = 0, perToken = 1 } = rows;
+    return `${this.#bufferId(buffer)}:${offsetBytes} ${column} ${columns} ${count} ${perToken}`;
   }
 
   add(dispatch: Dispatch): void {

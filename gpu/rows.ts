@@ -1,5 +1,6 @@
 /** Activations: f32 rows of tokens in a piece of a buffer. */
 import { check } from "../src/base/check.ts";
+import { type Expr, N } from "../src/shapes/mod.ts";
 
 /** f32 [tokens, stride], of which an operation uses columns from `column` on. */
 export interface Rows {
@@ -12,6 +13,8 @@ export interface Rows {
   readonly stride: number;
   /** Multiple of 4; left out: 0. */
   readonly column?: number;
+  /** Rows that a token has, one behind the other; left out: 1. */
+  readonly perToken?: number;
 }
 
 /** The same rows from `column` on. */
@@ -25,6 +28,11 @@ export function checkRows({ offsetBytes, stride, column = 0, sizeBytes }: Rows, 
   check(stride % 4 === 0 && column % 4 === 0, `stride ${stride}, column ${column}: not by fours`);
   check(column + columns <= stride, `${columns} columns from ${column} on, of ${stride}`);
   check(sizeBytes >= 16 && sizeBytes % 4 === 0, `rows of ${sizeBytes} bytes`);
+}
+
+/** How many there are in a step of N tokens. */
+export function countRows({ perToken = 1 }: Rows): Expr {
+  return N.times(perToken);
 }
 
 /** What a bind group is told of rows. */

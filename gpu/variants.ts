@@ -1,5 +1,5 @@
 /** Shaders that do the same, of which one adapter does the one faster and one the other. */
-import { type Feature, type KernelName, needsOf } from "./kernels.ts";
+import { type Feature, needsOf, type ProductName } from "./kernels.ts";
 
 /** All shaders for a job; the first one runs everywhere. */
 export const VARIANTS = {
@@ -14,13 +14,13 @@ export const VARIANTS = {
     "matvec_int8",
     "matvec_int8_subgroups",
   ],
-} as const satisfies Readonly<Record<string, readonly KernelName[]>>;
+} as const satisfies Readonly<Record<string, readonly ProductName[]>>;
 
 /** A job with several shaders. */
 export type TunedKernel = keyof typeof VARIANTS;
 
 /** The shader for each job. */
-export type KernelVariants = Readonly<Record<TunedKernel, KernelName>>;
+export type KernelVariants = Readonly<Record<TunedKernel, ProductName>>;
 
 /** What runs everywhere. */
 export const PLAIN_VARIANTS: KernelVariants = {
@@ -36,7 +36,7 @@ export const PLAIN_VARIANTS: KernelVariants = {
 export function usableVariants(
   kernel: TunedKernel,
   has: ReadonlySet<Feature>,
-): readonly KernelName[] {
+): readonly ProductName[] {
   return VARIANTS[kernel].filter((name) => {
     return needsOf(name).every((feature) => has.has(feature));
   });

@@ -22,10 +22,11 @@
 @group(0) @binding(5) var<storage, read_write> to: array<f32>;
 
 // Word j of four of a tile's words of four rows: columns 4j … 4j + 3 of the tile.
-fn loadWeights(firstRow: u32, firstWord: u32, quad: u32, j: u32) {
+fn loadWeights(span: Span, firstRow: u32, firstWord: u32, quad: u32, j: u32) {
   var values: mat4x4<f32>;
   for (var r = 0u; r < 4u; r++) {
-    let at = min(firstRow + 4u * quad + r, ROWS - 1u) * 4u * ROW_PIECES + firstWord + j;
+    let row = span.weights + min(firstRow + 4u * quad + r, ROWS - 1u);
+    let at = row * 4u * ROW_PIECES + firstWord + j;
     let factors = factorsOf(at * 4u / GROUP);
     values[r] = weightsOf(codes[at], factors);
   }
@@ -38,17 +39,17 @@ fn main(
   @builtin(workgroup_id) workgroup: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let count = select(step.tokens, step.scored, SCORED);
+  let span = spanOf(workgroup.y, 32u);
+  if (span.first >= span.end) { return; }
   let firstRow = workgroup.x * 64u;
-  let firstToken = workgroup.y * 32u;
   var acc: array<vec4<f32>, 8>; // [4 tokens, 2 × 4 rows]
   for (var piece = 0u; piece < PIECES; piece += 2u) { // pieces are even in number
-    loadWeights(firstRow, piece * 4u, lane % 16u, lane / 16u);
-    loadWeights(firstRow, piece * 4u, lane % 16u, lane / 16u + 4u);
-    loadInputs(firstToken, count, piece * 4u, PIECES * 4u, lane);
+    loadWeights(span, firstRow, piece * 4u, lane % 16u, lane / 16u);
+    loadWeights(span, firstRow, piece * 4u, lane % 16u, lane / 16u + 4u);
+    loadInputs(span, piece * 4u, PIECES * 4u, lane);
     workgroupBarrier();
     multiply(&acc, lane);
     workgroupBarrier();
   }
-  putTile(&acc, firstRow, firstToken, count, lane);
+  putTile(&acc, firstRow, span, lane);
 }

@@ -21,11 +21,11 @@
 @group(0) @binding(4) var<storage, read_write> to: array<f32>;
 
 // Piece j of a tile's eight of four rows; zeros behind the last column.
-fn loadWeights(firstRow: u32, firstPiece: u32, quad: u32, j: u32) {
+fn loadWeights(span: Span, firstRow: u32, firstPiece: u32, quad: u32, j: u32) {
   var values: mat4x4<f32>;
   if (firstPiece + j < PIECES) {
     for (var r = 0u; r < 4u; r++) {
-      let row = min(firstRow + 4u * quad + r, ROWS - 1u);
+      let row = span.weights + min(firstRow + 4u * quad + r, ROWS - 1u);
       values[r] = weightsAt(row * ROW_PIECES + firstPiece + j);
     }
   }
@@ -38,17 +38,17 @@ fn main(
   @builtin(workgroup_id) workgroup: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let count = select(step.tokens, step.scored, SCORED);
+  let span = spanOf(workgroup.y, 32u);
+  if (span.first >= span.end) { return; }
   let firstRow = workgroup.x * 64u;
-  let firstToken = workgroup.y * 32u;
   var acc: array<vec4<f32>, 8>; // [4 tokens, 2 × 4 rows]
   for (var piece = 0u; piece < PIECES; piece += 8u) {
-    loadWeights(firstRow, piece, lane % 16u, lane / 16u);
-    loadWeights(firstRow, piece, lane % 16u, lane / 16u + 4u);
-    loadInputs(firstToken, count, piece, PIECES, lane);
+    loadWeights(span, firstRow, piece, lane % 16u, lane / 16u);
+    loadWeights(span, firstRow, piece, lane % 16u, lane / 16u + 4u);
+    loadInputs(span, piece, PIECES, lane);
     workgroupBarrier();
     multiply(&acc, lane);
     workgroupBarrier();
   }
-  putTile(&acc, firstRow, firstToken, count, lane);
+  putTile(&acc, firstRow, span, lane);
 }

@@ -58,16 +58,17 @@ fn main(
   @builtin(workgroup_id) workgroup: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let count = select(step.tokens, step.scored, SCORED);
+  let span = spanOf(workgroup.y, 128u);
+  if (span.first >= span.end) { return; }
   let firstRow = workgroup.x * 64u;
-  let firstToken = workgroup.y * 128u;
   let rows = 2u * (lane % 8u); // in fours
   let tokens = 2u * (lane / 8u);
   // Each invocation brings four pieces of a token, and two of a row.
   let row = lane % 64u;
   let j = lane / 64u * 2u;
-  let wStart = min(firstRow + row, ROWS - 1u) * ROW_PIECES;
-  let xStart = X_START + min(firstToken + lane, count - 1u) * X_STRIDE;
+  let wStart = (span.weights + min(firstRow + row, ROWS - 1u)) * ROW_PIECES;
+  let xToken = inputOf(min(span.first + lane, span.end - 1u));
+  let xStart = X_START + xToken * X_STRIDE;
   var w0 = rowAt(wStart, j);
   var w1 = rowAt(wStart, j + 1u);
   var v0 = inputAt(xStart, 0u);
@@ -193,21 +194,21 @@ fn main(
     workgroupBarrier();
   }
   let first = firstRow + 4u * rows;
-  let token = firstToken + 4u * tokens;
-  putRow(first + 0u, token + 0u, count, a00);
-  putRow(first + 0u, token + 4u, count, a01);
-  putRow(first + 1u, token + 0u, count, a10);
-  putRow(first + 1u, token + 4u, count, a11);
-  putRow(first + 2u, token + 0u, count, a20);
-  putRow(first + 2u, token + 4u, count, a21);
-  putRow(first + 3u, token + 0u, count, a30);
-  putRow(first + 3u, token + 4u, count, a31);
-  putRow(first + 4u, token + 0u, count, a40);
-  putRow(first + 4u, token + 4u, count, a41);
-  putRow(first + 5u, token + 0u, count, a50);
-  putRow(first + 5u, token + 4u, count, a51);
-  putRow(first + 6u, token + 0u, count, a60);
-  putRow(first + 6u, token + 4u, count, a61);
-  putRow(first + 7u, token + 0u, count, a70);
-  putRow(first + 7u, token + 4u, count, a71);
+  let at = span.first + 4u * tokens;
+  putRow(first + 0u, at + 0u, span, a00);
+  putRow(first + 0u, at + 4u, span, a01);
+  putRow(first + 1u, at + 0u, span, a10);
+  putRow(first + 1u, at + 4u, span, a11);
+  putRow(first + 2u, at + 0u, span, a20);
+  putRow(first + 2u, at + 4u, span, a21);
+  putRow(first + 3u, at + 0u, span, a30);
+  putRow(first + 3u, at + 4u, span, a31);
+  putRow(first + 4u, at + 0u, span, a40);
+  putRow(first + 4u, at + 4u, span, a41);
+  putRow(first + 5u, at + 0u, span, a50);
+  putRow(first + 5u, at + 4u, span, a51);
+  putRow(first + 6u, at + 0u, span, a60);
+  putRow(first + 6u, at + 4u, span, a61);
+  putRow(first + 7u, at + 0u, span, a70);
+  putRow(first + 7u, at + 4u, span, a71);
 }

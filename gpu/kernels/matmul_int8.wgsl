@@ -78,14 +78,14 @@ fn main(
   @builtin(workgroup_id) workgroup: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let count = select(step.tokens, step.scored, SCORED);
+  let span = spanOf(workgroup.y, 128u);
+  if (span.first >= span.end) { return; }
   let firstRow = workgroup.x * 64u;
-  let firstToken = workgroup.y * 128u;
   let rows = 2u * (lane % 8u); // in fours
   let tokens = 2u * (lane / 8u);
   // Each invocation brings the piece of a token, half of them that of a row.
-  let wStart = min(firstRow + lane, ROWS - 1u) * ROW_PIECES;
-  let xToken = min(firstToken + lane, count - 1u);
+  let wStart = (span.weights + min(firstRow + lane, ROWS - 1u)) * ROW_PIECES;
+  let xToken = inputOf(min(span.first + lane, span.end - 1u));
   var w = weightsAt(wStart);
   var factors = factorsOfHalves(wStart);
   var inputs = inputsAt(xToken, 0u);
@@ -360,21 +360,21 @@ fn main(
     workgroupBarrier();
   }
   let row = firstRow + 4u * rows;
-  let token = firstToken + 4u * tokens;
-  putRow(row + 0u, token + 0u, count, a00);
-  putRow(row + 0u, token + 4u, count, a01);
-  putRow(row + 1u, token + 0u, count, a10);
-  putRow(row + 1u, token + 4u, count, a11);
-  putRow(row + 2u, token + 0u, count, a20);
-  putRow(row + 2u, token + 4u, count, a21);
-  putRow(row + 3u, token + 0u, count, a30);
-  putRow(row + 3u, token + 4u, count, a31);
-  putRow(row + 4u, token + 0u, count, a40);
-  putRow(row + 4u, token + 4u, count, a41);
-  putRow(row + 5u, token + 0u, count, a50);
-  putRow(row + 5u, token + 4u, count, a51);
-  putRow(row + 6u, token + 0u, count, a60);
-  putRow(row + 6u, token + 4u, count, a61);
-  putRow(row + 7u, token + 0u, count, a70);
-  putRow(row + 7u, token + 4u, count, a71);
+  let at = span.first + 4u * tokens;
+  putRow(row + 0u, at + 0u, span, a00);
+  putRow(row + 0u, at + 4u, span, a01);
+  putRow(row + 1u, at + 0u, span, a10);
+  putRow(row + 1u, at + 4u, span, a11);
+  putRow(row + 2u, at + 0u, span, a20);
+  putRow(row + 2u, at + 4u, span, a21);
+  putRow(row + 3u, at + 0u, span, a30);
+  putRow(row + 3u, at + 4u, span, a31);
+  putRow(row + 4u, at + 0u, span, a40);
+  putRow(row + 4u, at + 4u, span, a41);
+  putRow(row + 5u, at + 0u, span, a50);
+  putRow(row + 5u, at + 4u, span, a51);
+  putRow(row + 6u, at + 0u, span, a60);
+  putRow(row + 6u, at + 4u, span, a61);
+  putRow(row + 7u, at + 0u, span, a70);
+  putRow(row + 7u, at + 4u, span, a71);
 }

@@ -22,11 +22,12 @@
 @group(0) @binding(5) var<storage, read_write> to: array<f32>;
 
 // Word j of a piece of four rows: columns 4j … 4j + 3 and 16 + 4j … of the tile.
-fn loadWeights(firstRow: u32, piece: u32, quad: u32, j: u32) {
+fn loadWeights(span: Span, firstRow: u32, piece: u32, quad: u32, j: u32) {
   var low: mat4x4<f32>;
   var high: mat4x4<f32>;
   for (var r = 0u; r < 4u; r++) {
-    let at = min(firstRow + 4u * quad + r, ROWS - 1u) * ROW_PIECES + piece;
+    let row = span.weights + min(firstRow + 4u * quad + r, ROWS - 1u);
+    let at = row * ROW_PIECES + piece;
     let w = codes[4u * at + j];
     let factors = linesOfHalves(at);
     low[r] = lowWeights(w, factors);
@@ -45,16 +46,16 @@ fn main(
   @builtin(workgroup_id) workgroup: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let count = select(step.tokens, step.scored, SCORED);
+  let span = spanOf(workgroup.y, 32u);
+  if (span.first >= span.end) { return; }
   let firstRow = workgroup.x * 64u;
-  let firstToken = workgroup.y * 32u;
   var acc: array<vec4<f32>, 8>; // [4 tokens, 2 × 4 rows]
   for (var piece = 0u; piece < PIECES; piece++) {
-    loadWeights(firstRow, piece, lane % 16u, lane / 16u);
-    loadInputs(firstToken, count, piece * 8u, PIECES * 8u, lane);
+    loadWeights(span, firstRow, piece, lane % 16u, lane / 16u);
+    loadInputs(span, piece * 8u, PIECES * 8u, lane);
     workgroupBarrier();
     multiply(&acc, lane);
     workgroupBarrier();
   }
-  putTile(&acc, firstRow, firstToken, count, lane);
+  putTile(&acc, firstRow, span, lane);
 }

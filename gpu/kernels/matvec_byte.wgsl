@@ -22,15 +22,15 @@
 @group(0) @binding(5) var<storage, read_write> to: array<f32>;
 
 fn run(workgroup: vec3<u32>, lane: u32, place: u32, size: u32) {
-  let count = select(step.tokens, step.scored, SCORED);
+  let span = spanOf(workgroup.y, TOKENS);
+  if (span.first >= span.end) { return; }
   let firstRow = workgroup.x * 4u;
-  let firstToken = workgroup.y * TOKENS;
   var acc: array<f32, 32>; // [4, TOKENS]
   for (var piece = lane; piece < PIECES; piece += LANES) {
     var words: array<vec4<u32>, 4>;
     var factors: array<vec2<f32>, 4>;
     for (var r = 0u; r < 4u; r++) {
-      let at = min(firstRow + r, ROWS - 1u) * ROW_PIECES + piece;
+      let at = (span.weights + min(firstRow + r, ROWS - 1u)) * ROW_PIECES + piece;
       words[r] = codes[at];
       factors[r] = factorsOf(at * 16u / GROUP);
     }
@@ -40,10 +40,10 @@ fn run(workgroup: vec3<u32>, lane: u32, place: u32, size: u32) {
         weights[r] = weightsOf(words[r][j], factors[r]);
       }
       for (var t = 0u; t < TOKENS; t++) {
-        let value = x[X_START + min(firstToken + t, count - 1u) * X_STRIDE + piece * 4u + j];
+        let value = x[X_START + inputOf(min(span.first + t, span.end - 1u)) * X_STRIDE + piece * 4u + j];
         for (var r = 0u; r < 4u; r++) { acc[r * TOKENS + t] += dot(weights[r], value); }
       }
     }
   }
-  addUp(&acc, firstRow, firstToken, count, lane, place, size);
+  addUp(&acc, firstRow, span, lane, place, size);
 }

@@ -20,19 +20,19 @@
 @group(0) @binding(4) var<storage, read_write> to: array<f32>;
 
 fn run(workgroup: vec3<u32>, lane: u32, place: u32, size: u32) {
-  let count = select(step.tokens, step.scored, SCORED);
+  let span = spanOf(workgroup.y, TOKENS);
+  if (span.first >= span.end) { return; }
   let firstRow = workgroup.x * 4u;
-  let firstToken = workgroup.y * TOKENS;
   var acc: array<f32, 32>; // [4, TOKENS]
   for (var piece = lane; piece < PIECES; piece += LANES) {
     var weights: array<vec4<f32>, 4>;
     for (var r = 0u; r < 4u; r++) {
-      weights[r] = weightsAt(min(firstRow + r, ROWS - 1u) * ROW_PIECES + piece);
+      weights[r] = weightsAt((span.weights + min(firstRow + r, ROWS - 1u)) * ROW_PIECES + piece);
     }
     for (var t = 0u; t < TOKENS; t++) {
-      let value = x[X_START + min(firstToken + t, count - 1u) * X_STRIDE + piece];
+      let value = x[X_START + inputOf(min(span.first + t, span.end - 1u)) * X_STRIDE + piece];
       for (var r = 0u; r < 4u; r++) { acc[r * TOKENS + t] += dot(weights[r], value); }
     }
   }
-  addUp(&acc, firstRow, firstToken, count, lane, place, size);
+  addUp(&acc, firstRow, span, lane, place, size);
 }

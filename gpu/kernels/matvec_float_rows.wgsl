@@ -20,9 +20,10 @@
 @group(0) @binding(4) var<storage, read_write> to: array<f32>;
 
 fn run(workgroup: vec3<u32>, lane: u32, place: u32, size: u32) {
-  let count = select(step.tokens, step.scored, SCORED);
+  let span = spanOf(workgroup.y, TOKENS);
+  if (span.first >= span.end) { return; }
   let row = workgroup.x * 4u + lane / ROW_LANES;
-  let first = workgroup.y * TOKENS;
-  let mine = sumsFrom(min(row, ROWS - 1u) * ROW_PIECES, first, count - 1u, lane);
-  putSums(sumUp(mine, lane, place, size), row, first, count, lane);
+  let start = (span.weights + min(row, ROWS - 1u)) * ROW_PIECES;
+  let mine = sumsFrom(start, inputOf(span.first), inputOf(span.end - 1u), lane);
+  putSums(sumUp(mine, lane, place, size), row, span, lane);
 }

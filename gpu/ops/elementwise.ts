@@ -1,8 +1,9 @@
 /** Operations that make each value from values at the same place. */
+import { check } from "../../src/base/check.ts";
 import type { Activation } from "../../src/model/mod.ts";
 import { N } from "../../src/shapes/mod.ts";
 import type { ProgramBuilder } from "../program.ts";
-import { bindRows, checkRows, type Rows } from "../rows.ts";
+import { bindRows, checkRows, countRows, type Rows } from "../rows.ts";
 
 /** swiglu7 comes with attention sinks only, which shaders do not have, xielu with curves. */
 export type GpuActivation = Exclude<Activation, "swiglu7" | "xielu">;
@@ -21,7 +22,7 @@ const LANES = 64;
 export interface ActivateArgs {
   /** Gates, then ups, `neurons` columns each; without gates: ups. */
   readonly x: Rows;
-  /** [tokens, neurons]. */
+  /** [tokens, neurons], or as many rows of a token as x has. */
   readonly to: Rows;
   readonly neurons: number;
   readonly activation: GpuActivation;
@@ -39,6 +40,7 @@ export function activate(builder: ProgramBuilder, args: ActivateArgs): void {
   const { x, to, neurons, activation, isGated } = args;
   checkRows(x, isGated ? 2 * neurons : neurons);
   checkRows(to, neurons);
+  check(x.perToken === to.perToken, "each row gives one");
   const start = x.column ?? 0;
   const int8 = builder.holdInt8(to, "tokens", neurons);
   builder.add({
@@ -60,7 +62,7 @@ export function activate(builder: ProgramBuilder, args: ActivateArgs): void {
     },
     bindings: [bindRows(x), bindRows(to), { buffer: int8 ?? builder.gpu.sink }],
     ...int8 ? { holds: to } : {},
-    workgroups: [Math.ceil(neurons / (4 * LANES)), N, 1],
+    workgroups: [Math.ceil(neurons / (4 * LANES)), countRows(x), 1],
   });
 }
 

@@ -1,11 +1,12 @@
 /** Matrix times activations: for one token, for some, for many, over one layout of weights. */
-import { check } from "../../src/base/check.ts";
-import { N } from "../../src/shapes/mod.ts";
+import { check, divExact } from "../../src/base/check.ts";
+import { type Expr, N } from "../../src/shapes/mod.ts";
 import { INT8_COLUMNS } from "../int8_rows.ts";
-import { type KernelName, needsOf } from "../kernels.ts";
+import { type KernelName, needsOf, type ProductName, routedName } from "../kernels.ts";
 import type { Constants } from "../pipelines.ts";
 import type { ProgramBuilder, Range, When } from "../program.ts";
-import { bindRows, checkRows, type Rows } from "../rows.ts";
+import { type Routes, tilesOf } from "../routes.ts";
+import { bindRows, checkRows, countRows, type Rows } from "../rows.ts";
 import { PLAIN_VARIANTS, type TunedKernel } from "../variants.ts";
 import { FACTORS, FLOAT_KINDS, pieceColumns, type WeightFormat } from "../weights/formats.ts";
 import type { GpuMatrix, MatrixPart } from "../weights/matrix.ts";
@@ -24,6 +25,11 @@ export interface MatmulArgs {
   readonly scale?: number;
   /** Left out: "tokens". */
   readonly count?: "tokens" | "scored";
+  /**
+   * Of experts, whose rows lie one below the other: which of them rows of x meet. `to` has a row for
+   * each route then, x one for each route or for each token. Left out: all rows of x meet all rows.
+   */
+  readonly routes?: Routes;
   /** The first rows alone; left out: all. */
   readonly rowCount?: number;
   /** The first columns alone, by 32 (4 of floats); left out: all. */
@@ -44,19 +50,25 @@ export const FEW_TOKENS = [
 ] as const satisfies readonly { readonly tokens: Range; readonly TOKENS: number }[];
 
 /** Rows and tokens of a workgroup's tile. */
-const TILE = { rows: 64, tokens: 32 };
-const WIDE_TILE = { rows: 64, tokens: 128 };
+const TILE = { rows: 64, tokens: 32 } as const;
+const WIDE_TILE = { rows: 64, tokens: 128 } as const;
 /** Shaders with the latter. */
-const WIDE: readonly KernelName[] = ["matmul_int8", "matmul_float_wide"];
+const WIDE: readonly ProductName[] = ["matmul_int8", "matmul_float_wide"];
 
 /** to (+)= scale · (matrix · x + bias). */
 export function matmul(builder: ProgramBuilder, args: MatmulArgs): void {
-  const { matrix, x, to, rowCount = matrix.rows, columnCount = matrix.columns } = args;
+  const { matrix, x, to, routes, columnCount = matrix.columns } = args;
+  const { rowCount = divExact(matrix.rows, routes?.experts ?? 1) } = args;
   const step = matrix.format.family === "float" ? 4 : 32;
   check(rowCount <= matrix.rows && columnCount <= matrix.columns, "more than the matrix has");
   check(columnCount % step === 0, `${columnCount} columns are not by ${step}`);
   checkRows(x, columnCount);
   checkRows(to, rowCount);
+  if (routes !== undefined) {
+    check(args.rowCount === undefined && args.count !== "scored", "experts are multiplied whole");
+    for (const part of matrix.parts) addRouted(builder, { ...args, columnCount, routes }, part);
+    return;
+  }
   for (const part of matrix.parts) {
     const rows = Math.min(part.rows, rowCount - part.firstRow);
     if (rows > 0) addPart(builder, { ...args, columnCount }, part, rows);
@@ -97,6 +109,47 @@ function addPart(
   });
 }
 
+/** As `addPart`, of those experts that a part has. */
+function addRouted(
+  builder: ProgramBuilder,
+  args: MatmulArgs & { columnCount: number; routes: Routes },
+  part: MatrixPart,
+): void {
+  const { matrix, x, to, routes } = args;
+  const { used, experts } = routes;
+  check(used === 1 || to.perToken === used, "a row for each route");
+  const rows = divExact(matrix.rows, experts);
+  const { few, many } = kernelsFor(builder, args);
+  const int8 = isInt8(few) || isInt8(many) ? addQuantize(builder, args) : null;
+  const add = (name: ProductName, constants: Constants, grid: [number, Expr], when: When) =>
+    builder.add({
+      kernel: routedName(name),
+      constants: {
+        ...constantsOf(args, part, { rows, isInt8: isInt8(name) }),
+        ...{ USED: used, IS_SHARED: (x.perToken ?? 1) === 1 },
+        FIRST_EXPERT: divExact(part.firstRow, rows),
+        EXPERTS: divExact(part.rows, rows),
+        ...constants,
+      },
+      bindings: [
+        ...bindingsOf(builder, args, { part, int8: isInt8(name) ? int8 : null }),
+        { buffer: routes.buffer },
+      ],
+      workgroups: [Math.ceil(rows / grid[0]), grid[1], 1],
+      when,
+    });
+  const ofRoutes: [number, Expr] = [4, N.times(used)];
+  add(few, { TOKENS: 1 }, ofRoutes, { isApart: true });
+  add(few, { TOKENS: 1 }, ofRoutes, { tokens: [1, MANY_TOKENS - 1], isApart: false });
+  const { rows: tileRows, tokens } = WIDE.includes(many) ? WIDE_TILE : TILE;
+  add(
+    many,
+    { TILES: routes.tiles[tokens], ORDER: routes.order },
+    [tileRows, tilesOf(routes, tokens)],
+    { tokens: [MANY_TOKENS, Math.max(MANY_TOKENS, builder.maxTokens)], isApart: false },
+  );
+}
+
 /** What a workgroup makes. */
 interface GridSize {
   readonly rows: number;
@@ -111,12 +164,13 @@ export function isInt8(kernel: KernelName): boolean {
 /** The shaders that the adapter does best, of those that can do this product. */
 export function kernelsFor(
   builder: ProgramBuilder,
-  { matrix, columnCount }: Pick<MatmulArgs, "matrix"> & { columnCount: number },
-): { few: KernelName; many: KernelName } {
+  { matrix, x, columnCount }: Pick<MatmulArgs, "matrix"> & { x?: Rows; columnCount: number },
+): { few: ProductName; many: ProductName } {
   const { few, many } = KERNELS_OF[matrix.format.family];
   const { variants } = builder.gpu;
+  const hasInt8 = builder.hasInt8(columnCount, x?.perToken);
   const usable = (job: TunedKernel) =>
-    isInt8(variants[job]) && !builder.hasInt8(columnCount) ? PLAIN_VARIANTS[job] : variants[job];
+    isInt8(variants[job]) && !hasInt8 ? PLAIN_VARIANTS[job] : variants[job];
   return { few: usable(few), many: usable(many) };
 }
 
@@ -142,7 +196,7 @@ export function addQuantize(
     bindings: [bindRows(x), { buffer: to }],
     holds: x,
     count,
-    workgroups: [Math.ceil(columnCount / 4 / QUANTIZE_LANES), N, 1],
+    workgroups: [Math.ceil(columnCount / 4 / QUANTIZE_LANES), countRows(x), 1],
     when: { tokens: [from, Math.max(from, builder.maxTokens)] },
   });
   return to;
@@ -178,6 +232,7 @@ export function constantsOf(
   { rows, isInt8 }: { rows: number; isInt8: boolean },
 ): Constants {
   const { matrix, x, to, bias = null, accumulate = false, scale = 1, count, columnCount } = args;
+  const { routes } = args;
   const { format } = matrix;
   const piece = isInt8 ? INT8_COLUMNS : pieceColumns(format);
   return {
@@ -186,7 +241,8 @@ export function constantsOf(
     ROW_PIECES: matrix.columns / piece,
     X_START: (x.column ?? 0) / 4,
     X_STRIDE: x.stride / 4,
-    TO_START: (to.column ?? 0) + firstRow,
+    // Of experts each has the same place in its own row.
+    TO_START: (to.column ?? 0) + (routes === undefined ? firstRow : 0),
     TO_STRIDE: to.stride,
     BIAS_START: firstRow,
     HAS_BIAS: bias !== null,

@@ -23,6 +23,8 @@ export interface MatrixShape {
   readonly rows: number;
   /** By 32; by 4 for floats. */
   readonly columns: number;
+  /** So many rows are an expert's, and stay in one part; left out: there are no experts. */
+  readonly expertRows?: number;
 }
 
 /** What is asked of a GPU's limits. */
@@ -40,7 +42,7 @@ export interface MatrixHome {
   write(buffer: GPUBuffer, offsetBytes: number, data: Uint8Array): void;
 }
 
-/** A kernel's grid has at most 65,535 workgroups of 4 rows. */
+/** A kernel's grid has at most 65,535 workgroups of 4 rows; of experts one's rows are a grid. */
 const PART_ROWS_MAX = 4 * 65_535;
 
 /** @throws {GpuOutOfMemoryError} when the GPU has no room, or not for a row in one piece. */
@@ -78,20 +80,23 @@ export function matrixBuffers(limits: MatrixLimits, shape: MatrixShape): number[
 }
 
 /** A matrix's format, bytes of a row, and rows of each of its parts. */
-function layOut(limits: MatrixLimits, { type, rows, columns }: MatrixShape, label: string) {
+function layOut(limits: MatrixLimits, shape: MatrixShape, label: string) {
+  const { type, rows, columns, expertRows = 1 } = shape;
   const format = weightFormat(type, columns);
   check(format !== undefined, `no format for rows of ${columns} weights of type ${type}`);
   const bytes = rowBytes(format, columns);
   const most = Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
   const fitting = Math.floor(most / Math.max(1, bytes.codes, bytes.factors));
-  if (fitting === 0) {
+  if (fitting < expertRows) {
     throw new GpuOutOfMemoryError(
-      `Cannot hold "${label}" on the GPU: a row of ${columns} weights takes ` +
-        `${Math.max(bytes.codes, bytes.factors)} bytes, and the GPU allows ${most} in one piece: ` +
+      `Cannot hold "${label}" on the GPU: ${expertRows} rows of ${columns} weights take ` +
+        `${expertRows * Math.max(bytes.codes, bytes.factors)} bytes, and the GPU allows ${most} in ` +
+        "one piece: " +
         "compute it on the CPU with --gpu off",
     );
   }
-  const partRows = Math.min(fitting, PART_ROWS_MAX);
+  const gridRows = expertRows === 1 ? PART_ROWS_MAX : Infinity;
+  const partRows = Math.min(fitting - fitting % expertRows, gridRows);
   const counts: number[] = [];
   for (let row = 0; row < rows; row += partRows) counts.push(Math.min(partRows, rows - row));
   return { format, bytes, counts };

@@ -7,7 +7,7 @@ import { UnsupportedModelError } from "../base/errors.ts";
 import { isSilentKind } from "../model/mod.ts";
 import { DEFAULT_PROFILE, readGBps } from "../planner/mod.ts";
 import { type GpuOptions, STEP_TOKENS } from "../rank/plan.ts";
-import { gpuObstacle } from "../rank/gpu/obstacle.ts";
+import { expertsObstacle, gpuObstacle } from "../rank/gpu/obstacle.ts";
 import { chooseLongSteps } from "./choose_long_steps.ts";
 import { fittingContexts, fittingLayers } from "./gpu_memory.ts";
 import { type GpuMode, hotSharesOf, type LoadOptions, rankCountFor } from "./load_options.ts";
@@ -122,7 +122,10 @@ function partsFor(of: DescribedModel, options: LoadOptions, isSoftware: boolean)
   const { besideGpu = false, priority = "normal" } = options;
   const layers = Math.min(config.blockCount, options.gpuLayers ?? config.blockCount);
   const asked = hotSharesOf(options);
-  const neurons = config.experts === null ? asked ?? [1] : [0];
+  // Experts are whole on one side or the other.
+  const neurons = config.experts === null
+    ? asked ?? [1]
+    : [expertsObstacle(of) === null && (asked?.[0] ?? 1) > 0 ? 1 : 0];
   const isAlone = neurons[0] === 1 && layers === config.blockCount && !besideGpu;
   const part = (share: GpuOptions, isAlone: boolean): GpuPart => {
     const { longSteps, reason } = isAlone

@@ -139,6 +139,8 @@ export interface Experts {
   readonly predictor: Predictor | null;
   /** An expert's gates are all in memory: `hasAllGates`. */
   readonly haveAllGates: boolean;
+  /** It adds nothing: another rank has all of it, as a GPU has. */
+  readonly isElsewhere: boolean;
   /** True when an expert, or the shared one, reads q8 tiles. */
   readonly readsQ8: boolean;
 }
@@ -315,6 +317,10 @@ export function bindExperts(
     },
     predictor: experts[0].predictor,
     haveAllGates: experts.some(hasAllGates),
+    isElsewhere: plan.downBiases === null && [...plan.experts, plan.shared].every((each) =>
+      each === null || each.kind === "dense" && lengthOf(each.up.rows) === 0 &&
+        each.down.bias === null
+    ),
     readsQ8: [...experts, shared].some((each) => each?.readsQ8),
   };
 }

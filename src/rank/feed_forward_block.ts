@@ -94,8 +94,9 @@ export class FeedForwardBlock {
 
   /** Lets tokens choose their experts by the layer's input, in models that do so. */
   routeEarly(layer: Layer): void {
-    if (!layer.routesEarly || layer.feedForward?.kind !== "experts") return;
-    this.#routes.choose(layer.feedForward, this.#state.inputs.residual);
+    const block = layer.feedForward;
+    if (!layer.routesEarly || block?.kind !== "experts" || block.isElsewhere) return;
+    this.#routes.choose(block, this.#state.inputs.residual);
   }
 
   /**
@@ -187,6 +188,7 @@ export class FeedForwardBlock {
       return this.#addStepped(layer);
     }
     const { apart } = block;
+    if (block.isElsewhere) return;
     if (apart !== null) this.#routes.chooseApart(block, this.#residual, apart.routerNorm);
     const x = this.#read(block, layer);
     this.#asksNow = this.#asksPredictors(block);

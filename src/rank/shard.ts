@@ -31,6 +31,8 @@ export interface Shard {
   readonly expertNeurons: readonly Range[];
   /** Of the expert that every token uses. */
   readonly sharedNeurons: Range;
+  /** It adds the biases of experts' down: one rank does. */
+  readonly addsExpertBiases: boolean;
   /** Layers for which it makes what tokens give them, and of each layer's the numbers it reads. */
   readonly inputLayers: Range;
   readonly inputNumbers: Range;
@@ -54,7 +56,8 @@ export interface GpuShare {
   readonly heads: number;
   /**
    * Of the neurons of a dense block, 0 to 1, by the tokens of a step as in STEP_TOKENS, ascending:
-   * the first ones. What it does not compute in every step the ranks before it have, too.
+   * the first ones. What it does not compute in every step the ranks before it have, too. Experts
+   * are all its own where the first share is 1, else the ranks' before it.
    */
   readonly neurons: readonly number[];
   /** It has all rows of the output. */
@@ -114,6 +117,7 @@ export function planShards(
           takesTurns: true,
         })),
       sharedNeurons: neuronsOf(sharedFeedForwardLength, { stripe: stripes?.shared }),
+      addsExpertBiases: part === 0,
       ...inputsOf(config, { parts, part, blocks }),
       embedding: vocab,
       vocab,
@@ -156,6 +160,7 @@ function besideGpu(
     from === null || from === 1 ? [] : [{ neurons, from }]
   );
   const outputRows = gpu.hasOutput ? 0 : vocabSize;
+  const experts = ofExperts(config, gpu.neurons[0] === 1);
   const ordinary = planShards(config, { rankCount: parts, contextLength, blocks });
   const cpu = ordinary.map((shard, part): Shard => ({
     ...shard,
@@ -168,6 +173,7 @@ function besideGpu(
       }))
       .filter(({ neurons }) => lengthOf(neurons) > 0),
     vocab: cut(outputRows, { parts, part, unit: 1 }),
+    ...experts.cpu,
   }));
   return [...cpu, {
     ...headsOf(config, { start: headBorder, end: headCount }),
@@ -177,14 +183,33 @@ function besideGpu(
       neurons,
       tokens: { start: from, end: ANY_TOKENS },
     })),
-    expertNeurons: [NOTHING],
-    sharedNeurons: NOTHING,
+    ...experts.gpu,
     inputLayers: NOTHING,
     inputNumbers: NOTHING,
     embedding: NOTHING,
     vocab: { start: outputRows, end: vocabSize },
     positions: NOTHING,
   }];
+}
+
+type ExpertShare = Pick<Shard, "expertNeurons" | "sharedNeurons" | "addsExpertBiases">;
+
+/** What differs from a shard without a GPU: experts are whole on one side or the other. */
+function ofExperts(
+  { experts }: ModelConfig,
+  areGpus: boolean,
+): { cpu: Partial<ExpertShare>; gpu: ExpertShare } {
+  const none = { expertNeurons: [NOTHING], sharedNeurons: NOTHING, addsExpertBiases: false };
+  if (!areGpus || experts === null) return { cpu: {}, gpu: none };
+  const { feedForwardLength, sharedFeedForwardLength } = experts;
+  return {
+    cpu: none,
+    gpu: {
+      expertNeurons: [{ start: 0, end: feedForwardLength }],
+      sharedNeurons: { start: 0, end: sharedFeedForwardLength },
+      addsExpertBiases: true,
+    },
+  };
 }
 
 /** Query heads with the key/value heads that they read. */

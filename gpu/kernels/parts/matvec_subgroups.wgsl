@@ -10,8 +10,7 @@ var<workgroup> sums: array<f32, 512>; // [subgroups, 4·TOKENS], subgroups of 4 
 fn addUp(
   acc: ptr<function, array<f32, 32>>,
   firstRow: u32,
-  firstToken: u32,
-  count: u32,
+  span: Span,
   lane: u32,
   place: u32,
   size: u32,
@@ -23,9 +22,9 @@ fn addUp(
   }
   workgroupBarrier();
   let row = firstRow + lane / TOKENS;
-  let token = firstToken + lane % TOKENS;
-  if (lane >= values || row >= ROWS || token >= count) { return; }
+  let at = span.first + lane % TOKENS;
+  if (lane >= values || row >= ROWS || at >= span.end) { return; }
   var sum = 0.0;
   for (var i = 0u; i < LANES / size; i++) { sum += sums[i * values + lane]; }
-  put(token, row, sum);
+  put(outputOf(at), row, span.weights, sum);
 }

@@ -14,10 +14,10 @@ override ACCUMULATE: bool = false;
 override SCALE: f32 = 1.0;
 override SCORED: bool = false; // tokens that are scored instead of all
 
-// to[token, row] (+)= SCALE · (sum + bias[row]).
-fn put(token: u32, row: u32, sum: f32) {
+// to[token, row] (+)= SCALE · (sum + bias[firstBias + row]).
+fn put(token: u32, row: u32, firstBias: u32, sum: f32) {
   let at = TO_START + token * TO_STRIDE + row;
-  to[at] = select(0.0, to[at], ACCUMULATE) + SCALE * withBias(row, sum);
+  to[at] = select(0.0, to[at], ACCUMULATE) + SCALE * withBias(firstBias + row, sum);
 }
 
 fn withBias(row: u32, sum: f32) -> f32 {

@@ -1,9 +1,9 @@
 // Part of a product with many tokens: one row of four tokens goes to its place.
 
-fn putRow(row: u32, token: u32, count: u32, sums: vec4<f32>) {
+fn putRow(row: u32, at: u32, span: Span, sums: vec4<f32>) {
   if (row >= ROWS) { return; }
-  if (token < count) { put(token, row, sums.x); }
-  if (token + 1u < count) { put(token + 1u, row, sums.y); }
-  if (token + 2u < count) { put(token + 2u, row, sums.z); }
-  if (token + 3u < count) { put(token + 3u, row, sums.w); }
+  if (at < span.end) { put(outputOf(at), row, span.weights, sums.x); }
+  if (at + 1u < span.end) { put(outputOf(at + 1u), row, span.weights, sums.y); }
+  if (at + 2u < span.end) { put(outputOf(at + 2u), row, span.weights, sums.z); }
+  if (at + 3u < span.end) { put(outputOf(at + 3u), row, span.weights, sums.w); }
 }

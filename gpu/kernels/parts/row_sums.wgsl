@@ -8,9 +8,9 @@ fn slotOf(lane: u32) -> u32 { return lane % ROW_LANES; }
 fn prepare(token: u32, lane: u32) {}
 
 // Puts sums of all of a row's invocations; any ROW_LANES neighbours come here, each puts a token's.
-fn putSums(sums: Sums, row: u32, first: u32, count: u32, lane: u32) {
+fn putSums(sums: Sums, row: u32, span: Span, lane: u32) {
   let token = lane % ROW_LANES;
-  if (token >= TOKENS || first + token >= count || row >= ROWS) { return; }
-  if (token < 4u) { put(first + token, row, sums.low[token]); }
-  else { put(first + token, row, sums.high[token % 4u]); }
+  if (token >= TOKENS || span.first + token >= span.end || row >= ROWS) { return; }
+  let sum = select(sums.low[token % 4u], sums.high[token % 4u], token >= 4u);
+  put(outputOf(span.first + token), row, span.weights, sum);
 }

@@ -4,13 +4,13 @@
 var<workgroup> xTile: array<vec4<f32>, 256>; // [32 columns, 8 × 4 tokens]
 
 // Four columns of four tokens of 32 columns from the column4-th four on; zeros behind end4 fours.
-fn loadInputs(firstToken: u32, count: u32, column4: u32, end4: u32, lane: u32) {
+fn loadInputs(span: Span, column4: u32, end4: u32, lane: u32) {
   let quad = lane / 8u;
   let k4 = lane % 8u;
   var values: mat4x4<f32>;
   if (column4 + k4 < end4) {
     for (var t = 0u; t < 4u; t++) {
-      let token = min(firstToken + 4u * quad + t, count - 1u);
+      let token = inputOf(min(span.first + 4u * quad + t, span.end - 1u));
       values[t] = x[X_START + token * X_STRIDE + column4 + k4];
     }
   }
@@ -22,15 +22,16 @@ fn loadInputs(firstToken: u32, count: u32, column4: u32, end4: u32, lane: u32) {
 fn putTile(
   acc: ptr<function, array<vec4<f32>, 8>>,
   firstRow: u32,
-  firstToken: u32,
-  count: u32,
+  span: Span,
   lane: u32,
 ) {
   for (var t = 0u; t < 4u; t++) {
-    let token = firstToken + 4u * (lane / 8u) + t;
+    let at = span.first + 4u * (lane / 8u) + t;
+    if (at >= span.end) { break; }
+    let token = outputOf(at);
     for (var r = 0u; r < 8u; r++) {
       let row = firstRow + 8u * (lane % 8u) + r;
-      if (token < count && row < ROWS) { put(token, row, (*acc)[2u * t + r / 4u][r % 4u]); }
+      if (row < ROWS) { put(token, row, span.weights, (*acc)[2u * t + r / 4u][r % 4u]); }
     }
   }
 }

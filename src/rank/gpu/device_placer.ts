@@ -28,10 +28,10 @@ export class DevicePlacer implements Placer {
     const { rows = { start: 0, end: matrix.rows }, columns = { start: 0, end: matrix.columns } } =
       part;
     const isTransposed = part.isTransposed === true;
-    const type = this.#typeOf(tensor);
-    // Of experts, which are the threads', nothing is wanted: they may be of any type.
+    const type = part.isWidened ? "F32" : this.#typeOf(tensor);
+    // Of what nothing is wanted of, be it a threads' expert, the type may be any.
     if (lengthOf(rows) > 0 && lengthOf(columns) > 0) {
-      const onDevice = part.isWidened ? "F32" : deviceType({ type, isTransposed });
+      const onDevice = deviceType({ type, isTransposed });
       this.#weightsBytes += matrixBytes(onDevice, lengthOf(rows), lengthOf(columns));
     }
     return {

@@ -16,20 +16,19 @@ import {
   type HeadNorms,
   isOneToken,
   joinResidual,
-  matmul,
-  multiplyOne,
-  norm,
   type OneInput,
   type ProgramBuilder,
   projectHeads,
   rotateAndRemember,
+  type Routes,
   type Rows,
   type When,
 } from "../../../gpu/mod.ts";
-import type { ModelConfig } from "../../model/types.ts";
 import type { LayerPlan, NormPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
 import { denseParts } from "./dense_parts.ts";
+import { addChoice, addExperts, type ExpertsWeights, loadExperts } from "./gpu_experts.ts";
+import { addNorm, multiply, multiplyAny } from "./layer_operations.ts";
 import type { GpuSpace } from "./gpu_space.ts";
 import type { Stacked } from "./gpu_weights.ts";
 import {
@@ -46,6 +45,8 @@ import {
 
 export interface GpuLayerInput extends LayerLoading {
   readonly space: GpuSpace;
+  /** Null where no layer has experts on the GPU. */
+  readonly routes: Routes | null;
   /** In steps of so many tokens all its neurons are computed; Infinity: see dense_parts.ts. */
   readonly allFromTokens: number;
   /** The residual stream is on the GPU, and what blocks leave is added to it there. */
@@ -82,6 +83,7 @@ export class GpuLayer {
   readonly #in: GpuLayerInput;
   readonly #attention: AttentionWeights | null;
   readonly #neurons: NeuronWeights | null;
+  readonly #experts: ExpertsWeights | null;
   readonly #postNorms: { attention: GpuNorm | null; feedForward: GpuNorm | null };
 
   private constructor(
@@ -89,6 +91,7 @@ export class GpuLayer {
     weights: {
       attention: AttentionWeights | null;
       neurons: NeuronWeights | null;
+      experts: ExpertsWeights | null;
       postNorms: { attention: GpuNorm | null; feedForward: GpuNorm | null };
     },
   ) {
@@ -101,6 +104,7 @@ export class GpuLayer {
     this.#in = input;
     this.#attention = weights.attention;
     this.#neurons = weights.neurons;
+    this.#experts = weights.experts;
     this.#postNorms = weights.postNorms;
   }
 
@@ -111,6 +115,7 @@ export class GpuLayer {
     return new GpuLayer(input, {
       attention: await loadAttention(input),
       neurons: await loadNeurons(input, denseParts(plan, allFromTokens)),
+      experts: await loadExperts(input),
       postNorms: {
         attention: await postNorm(plan.attentionPostNorm),
         feedForward: await postNorm(plan.feedForwardPostNorm),
@@ -123,11 +128,12 @@ export class GpuLayer {
   }
 
   get hasNeurons(): boolean {
-    return this.#neurons !== null;
+    return this.#neurons !== null || this.#experts !== null;
   }
 
   /** It computes neurons in steps of so many tokens and more. */
   get neuronsFromTokens(): number {
+    if (this.#experts !== null) return 1;
     return this.#neurons?.parts[0].fromTokens ?? Infinity;
   }
 
@@ -195,6 +201,7 @@ export class GpuLayer {
     const { config, plan, space, isAlone } = this.#in;
     const heads = lengthOf(plan.heads);
     const groupSize = config.headCount / config.headCountKv;
+    if (this.#choosesEarly) this.#choose(builder, space.residual);
     this.#projectHeads(builder, weights, steps);
     attention(builder, {
       x: space.heads,
@@ -241,13 +248,13 @@ export class GpuLayer {
   #fire(builder: ProgramBuilder, steps: Steps): HalfNorm | null {
     const { space, isAlone } = this.#in;
     let left: HalfNorm | null = null;
-    if (this.#neurons !== null) {
+    const isBehind = this.isParallel && this.hasHeads;
+    const leaves = isAlone && !this.isParallel ? "sum" : "partial";
+    if (this.#experts !== null) {
+      this.#mix(builder, this.#experts, isBehind ? "rest" : leaves);
+    } else if (this.#neurons !== null) {
       const { norm, parts } = this.#neurons;
-      // Attention has normalised the same for itself already.
-      const isShared = this.isParallel && this.plan.feedForwardNorm === null && norm !== null &&
-        this.hasHeads;
-      const isBehind = this.isParallel && this.hasHeads;
-      const leaves = isAlone && !this.isParallel ? "sum" : "partial";
+      const isShared = this.#readsAttentions(norm);
       let x: OneInput = steps.before ?? space.normed;
       builder.during({ tokens: [this.neuronsFromTokens, Infinity] }, () => {
         if (!isShared && !steps.before) x = this.#normalize(builder, norm);
@@ -261,6 +268,35 @@ export class GpuLayer {
     }
     if (isAlone && this.isParallel) this.#addPartial(builder, this.#postNorms.feedForward);
     return left;
+  }
+
+  /** Attention has normalised for itself already what a block reads that has this norm. */
+  #readsAttentions(norm: GpuNorm | null): boolean {
+    return this.isParallel && this.plan.feedForwardNorm === null && norm !== null && this.hasHeads;
+  }
+
+  /** Experts are chosen by the residual stream as it is before attention. */
+  get #choosesEarly(): boolean {
+    return this.#experts !== null && this.#in.config.experts?.routerInput === "layerInput";
+  }
+
+  #choose(builder: ProgramBuilder, x: Rows): void {
+    addChoice(builder, this.#experts!, { ...this.#in, routes: this.#in.routes! }, x);
+  }
+
+  /** Own experts. */
+  #mix(builder: ProgramBuilder, weights: ExpertsWeights, as: "partial" | "rest" | "sum"): void {
+    const { space, config: { residualScale: scale } } = this.#in;
+    const postNorm = this.#postNorms.feedForward;
+    const { norm } = weights;
+    const x = this.#readsAttentions(norm) ? space.normed : this.#normalize(builder, norm);
+    if (!this.#choosesEarly) this.#choose(builder, x);
+    const isAdded = as === "sum" && postNorm === null;
+    const target = isAdded
+      ? { to: space.residual, accumulate: true, scale }
+      : { to: space.partial, accumulate: as === "rest", scale: 1 };
+    addExperts(builder, weights, { ...this.#in, routes: this.#in.routes! }, { x, target });
+    if (as === "sum" && !isAdded) this.#addPartial(builder, postNorm);
   }
 
   #addPart(
@@ -351,33 +387,4 @@ export class GpuLayer {
     if (postNorm === null) return addRows(builder, { x: partial, to: residual, width, scale });
     addNorm(builder, config, postNorm, { from: partial, to: residual, accumulate: true, scale });
   }
-}
-
-/** to = norm(from), or added to it. */
-export function addNorm(
-  builder: ProgramBuilder,
-  { norm: { kind, epsilon }, embeddingLength: width }: ModelConfig,
-  { weight, bias }: GpuNorm,
-  rows: { from: Rows; to: Rows; accumulate?: boolean; scale?: number; count?: "scored" },
-): void {
-  norm(builder, { kind, epsilon, width, weight, bias, ...rows });
-}
-
-/** to = W · x + bias. */
-export function multiply(
-  builder: ProgramBuilder,
-  { matrix, bias }: Stacked,
-  rows: { x: Rows; to: Rows; accumulate?: boolean; scale?: number; count?: "scored" },
-): void {
-  matmul(builder, { matrix, bias, ...rows });
-}
-
-/** The same, of what lacks the factor of its norm, too. */
-function multiplyAny(
-  builder: ProgramBuilder,
-  stacked: Stacked,
-  { x, to }: { x: OneInput; to: Rows },
-): void {
-  if ("rows" in x) multiplyOne(builder, { ...stacked, x, to });
-  else multiply(builder, stacked, { x, to });
 }

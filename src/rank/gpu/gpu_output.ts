@@ -3,7 +3,7 @@ import { type Program, type ProgramBuilder, scaleRows } from "../../../gpu/mod.t
 import type { ModelConfig } from "../../model/types.ts";
 import type { RankPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
-import { addNorm, multiply } from "./gpu_layer.ts";
+import { addNorm, multiply } from "./layer_operations.ts";
 import type { GpuSpace } from "./gpu_space.ts";
 import type { GpuLoader, Stacked } from "./gpu_weights.ts";
 import { type GpuNorm, loadNorm } from "./layer_weights.ts";

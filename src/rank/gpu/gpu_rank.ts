@@ -33,6 +33,7 @@ import type { GpuLayer } from "./gpu_layer.ts";
 import { createSpace, type GpuSpace, widestInput } from "./gpu_space.ts";
 import { apartTokens, GpuStep } from "./gpu_step.ts";
 import { openLayers } from "./gpu_walk.ts";
+import { openRoutes } from "./gpu_experts.ts";
 import type { WalkedGpuLayer } from "./walked_layer.ts";
 import { GpuLoader, type GpuLoading } from "./gpu_weights.ts";
 import { openTokenChain, type TokenChain } from "./token_chain.ts";
@@ -123,12 +124,13 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
       ...{ sequences: plan.sequences, contextLength: plan.contextLength },
     });
     const loader = new GpuLoader(input);
+    const routes = await openRoutes(gpu, plan, config);
     const int8 = await createInt8Rows(gpu, {
       ...{ tokens: plan.chunkTokens, columns: widestInput(plan, config) },
       sequences: apartTokens(plan),
     });
     const makeBuilder = () => new ProgramBuilder(gpu, stepInput, int8);
-    const of = { ...input, plan, space, loader, makeBuilder };
+    const of = { ...input, plan, space, routes, loader, makeBuilder };
     const layers = await openLayers(of);
     const brought = await openBrought({ ...of, layers: layers.map(({ layer }) => layer) });
     const output = lengthOf(plan.output.rows) > 0 ? await loadOutput(of) : null;
@@ -219,7 +221,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     return each;
   }
 
-  /** Experts are other ranks' business. */
+  /** Where experts are its own it is a part of attention, or of the block. */
   routeEarly(): void {}
 
   /** All of attention: the GPU needs no say between its parts. */
@@ -292,9 +294,10 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
       this.#parts.brought!.stream.bringNext(brought.index);
     }
     const { n } = this.#step;
+    const usedCount = this.#state.config.experts?.usedCount ?? 0;
     const asked = this.#state.isGpusAlone(layer.index)
       ? n * this.#state.config.feedForwardLength
-      : neuronsAsked(this.plan.layers[layer.index], { n, usedCount: 0 }) * this.#chained;
+      : neuronsAsked(this.plan.layers[layer.index], { n, usedCount }) * this.#chained;
     this.#tally.end(layer.index, asked, asked);
   }
 

@@ -10,6 +10,7 @@ import type { RankPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
 import { denseParts } from "./dense_parts.ts";
 import { apartTokens } from "./gpu_step.ts";
+import { ownExperts } from "./own_experts.ts";
 
 /** Where a binding may begin. */
 const ALIGN_BYTES = 256;
@@ -25,9 +26,12 @@ interface SpaceWidths {
   /** Queries, keys and values of own heads side by side, and what attention gives. */
   readonly heads: number;
   readonly attention: number;
-  /** Gate and up of own neurons side by side, and what they give. */
+  /** Gate and up of own neurons side by side, and what they give; of experts, of all routes. */
   readonly neurons: number;
   readonly hidden: number;
+  /** What a router gives, and how much the shared expert counts; what a token's experts give. */
+  readonly router: number;
+  readonly given: number;
   /** Of tokens whose logits are wanted: own rows of the output. */
   readonly logits: number;
 }
@@ -76,6 +80,8 @@ export async function createSpace(
     attention: rowsOf("attention"),
     neurons: rowsOf("neurons"),
     hidden: rowsOf("hidden"),
+    router: rowsOf("router"),
+    given: rowsOf("given"),
     logits: rowsOf("logits"),
     scratch: await gpu.createBuffer("attention scratch", Math.max(ALIGN_BYTES, scratchBytes)),
     plannedBytes,
@@ -85,7 +91,7 @@ export async function createSpace(
 
 function widthsOf(
   { layers, strides, output, gpu }: RankPlan,
-  { headDim }: ModelConfig,
+  { headDim, experts }: ModelConfig,
 ): SpaceWidths {
   const most = (of: (layer: RankPlan["layers"][number]) => number) => Math.max(...layers.map(of));
   const heads = most((layer) => lengthOf(layer.heads));
@@ -94,7 +100,12 @@ function widthsOf(
     Math.max(0, ...denseParts(layer).map(({ block }) => lengthOf(block.up.rows)))
   );
   const brought = gpu!.brought.map((block) => block === null ? 0 : lengthOf(block.up.rows));
-  const neurons = Math.max(own, ...brought);
+  const mixes = layers.some((layer) => ownExperts(layer) !== null);
+  const routed = mixes ? experts!.usedCount : 0;
+  const neurons = Math.max(
+    ...[own, ...brought],
+    ...mixes ? [routed * experts!.feedForwardLength, experts!.sharedFeedForwardLength] : [],
+  );
   return {
     residual: strides.embedding,
     // Sums of squares by 32 columns lie behind a row that lacks the factor of its norm.
@@ -104,6 +115,8 @@ function widthsOf(
     attention: heads * headDim,
     neurons: 2 * neurons,
     hidden: neurons,
+    router: mixes ? alignUp(experts!.count, STRIDE_UNIT) + STRIDE_UNIT : 0,
+    given: routed * strides.embedding,
     logits: lengthOf(output.rows),
   };
 }
@@ -123,6 +136,7 @@ function planSpace(widths: SpaceWidths, { chunkTokens, logitsRows, layers }: Ran
     ...{ residual: rows("residual"), normed: rows("normed"), partial: rows("partial") },
     ...{ heads: rows("heads"), attention: rows("attention") },
     ...{ neurons: rows("neurons"), hidden: rows("hidden") },
+    ...{ router: rows("router"), given: rows("given") },
     logits: graph.tensor("logits", {
       shape: [logitsRows, strideOf(widths.logits)],
       type: "f32",
@@ -150,19 +164,29 @@ function planSpace(widths: SpaceWidths, { chunkTokens, logitsRows, layers }: Ran
 /** A step of any family: gpu_layer.ts does some of it, in this order. */
 function recordStep(graph: StepGraph, of: Record<SpaceName, GraphTensor>, layerCount: number) {
   const { residual, normed, heads, attention, partial, neurons, hidden, logits } = of;
+  const { router, given } = of;
   // A layer may read the norm that the one before has made.
   graph.op("embed", { writes: [residual, normed] });
   graph.repeat(layerCount, () => {
     graph.op("norm", { reads: [residual], updates: [normed] });
+    // Experts are chosen here, or behind the other norm.
+    graph.op("choose", { reads: [residual, normed], writes: [router] });
     graph.op("project", { reads: [residual, normed], writes: [heads] });
     graph.op("rotate", { updates: [heads] });
     graph.op("attend", { reads: [heads], writes: [attention] });
     graph.op("merge", { reads: [attention], writes: [partial], updates: [residual, normed] });
     // Parallel blocks read the same norm, and add to the same partial sum.
     graph.op("norm again", { reads: [residual, partial], updates: [normed] });
+    graph.op("choose", { reads: [residual, normed], writes: [router] });
     graph.op("gate and up", { reads: [residual, normed, partial], writes: [neurons] });
     graph.op("activate", { reads: [neurons, partial], writes: [hidden] });
     // Neurons of longer steps read the norm once more.
+    graph.op("experts' down", { reads: [hidden, residual, normed, partial], writes: [given] });
+    // The shared expert reads the norm once more.
+    graph.op("combine", { reads: [given, normed, router], updates: [partial, residual] });
+    graph.op("shared gate and up", { reads: [normed, partial, residual], updates: [neurons] });
+    graph.op("shared activate", { reads: [neurons, normed, partial, residual], updates: [hidden] });
+    graph.op("weigh", { reads: [normed], updates: [router, hidden] });
     graph.op("down", { reads: [hidden], updates: [partial, residual, normed] });
     graph.op("add", { reads: [partial], updates: [residual] });
   });

@@ -2,7 +2,7 @@
  * The layers of a GPU's rank as they are walked: loaded, and with the lists of commands that each
  * runs. Knows how commands are put together; nothing of when they run.
  */
-import type { HalfNorm, Program, ProgramBuilder } from "../../../gpu/mod.ts";
+import type { HalfNorm, Program, ProgramBuilder, Routes } from "../../../gpu/mod.ts";
 import { bindNorm } from "../bound_norm.ts";
 import type { RankPlan } from "../plan_types.ts";
 import { GpuLayer, type NormReaders } from "./gpu_layer.ts";
@@ -18,6 +18,8 @@ const LAYERS_AT_ONCE = 8;
 export type Opening = GpuRankInput & {
   readonly plan: RankPlan;
   readonly space: GpuSpace;
+  /** Null where no layer has experts on the GPU. */
+  readonly routes: Routes | null;
   readonly loader: GpuLoader;
   readonly makeBuilder: () => ProgramBuilder;
 };
@@ -53,13 +55,13 @@ export async function openLayers(of: Opening): Promise<WalkedGpuLayer[]> {
 }
 
 async function loadLayers(of: Opening): Promise<GpuLayer[]> {
-  const { gpu, plan, config, loader, space } = of;
+  const { gpu, plan, config, loader, space, routes } = of;
   const { fromTokens: longFrom = Infinity, layers: longLayers = 0 } = plan.longSteps ?? {};
   const layers: GpuLayer[] = [];
   for (const [index, layerPlan] of plan.layers.entries()) {
     layers.push(
       await GpuLayer.load({
-        ...{ gpu, config, index, loader, space },
+        ...{ gpu, config, index, loader, space, routes },
         isAlone: plan.gpu!.isAlone,
         plan: layerPlan,
         allFromTokens: index < longLayers ? longFrom : Infinity,

@@ -10,7 +10,7 @@ import {
   type MatrixHome,
   type MatrixShape,
 } from "../../../gpu/mod.ts";
-import { check } from "../../base/check.ts";
+import { check, divExact } from "../../base/check.ts";
 import { MiB } from "../../base/units.ts";
 import type { TensorReader } from "../../gguf/tensor_reader.ts";
 import type { GgufTensor } from "../../gguf/types.ts";
@@ -76,16 +76,20 @@ export class GpuLoader {
 
   /**
    * Matrices of one type, one below the other.
-   * @param home where they have their buffers.
+   * @param options.home where they have their buffers; left out: on the GPU.
+   * @param options.experts whose matrices they are, as many of each; left out: 1.
    * @throws {GpuOutOfMemoryError} when the GPU has no room for them.
    */
   async stack(
     plans: readonly MatrixPlan[],
-    home: MatrixHome = this.#in.gpu,
+    { home = this.#in.gpu, experts = 1 }: { home?: MatrixHome; experts?: number } = {},
   ): Promise<Stacked> {
     const [first] = plans;
-    const label = plans.map(({ tensor }) => tensor).join(" + ");
-    const shape = stackShape(plans);
+    const label = [...new Set(plans.map(({ tensor }) => tensor))].join(" + ");
+    const stacked = stackShape(plans);
+    const shape = experts === 1
+      ? stacked
+      : { ...stacked, expertRows: divExact(stacked.rows, experts) };
     const { rows } = shape;
     const matrix = await createMatrix(home, label, shape);
     let firstRow = 0;
@@ -127,6 +131,10 @@ export class GpuLoader {
     const { type, dims: [fileColumns] } = this.#tensor(plan.tensor);
     const fileRowBytes = rowBytes(type, fileColumns);
     this.#eachPiece(plan, (bytes, first) => {
+      if (type !== matrix.type) {
+        check(lengthOf(plan.columns) === fileColumns, "what is widened is whole rows");
+        return matrix.writeFloats(dequantize(type, bytes), firstRow + first);
+      }
       const own = gatherColumns(bytes, plan, { type, fileRowBytes });
       matrix.write(bytes, {
         firstRow: firstRow + first,

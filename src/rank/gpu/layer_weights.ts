@@ -133,7 +133,7 @@ export async function loadNeurons(
   const parts: NeuronPart[] = [];
   for (const { block, fromTokens } of shares) {
     const projections = await loadProducts(loader, projectionsOf(block), home);
-    parts.push({ fromTokens, projections, down: await loader.stack([block.down], home) });
+    parts.push({ fromTokens, projections, down: await loader.stack([block.down], { home }) });
   }
   return { norm: weight, parts };
 }
@@ -143,11 +143,12 @@ export function stacksOfBlock(block: DensePlan): MatrixPlan[][] {
   return [...stacksOf(projectionsOf(block)), [block.down]];
 }
 
-function projectionsOf({ gate, up }: DensePlan): MatrixPlan[] {
+export function projectionsOf({ gate, up }: DensePlan): MatrixPlan[] {
   return gate === null ? [up] : [gate, up];
 }
 
-async function loadProducts(
+/** Matrices that read the same, those of one type as one. */
+export async function loadProducts(
   loader: GpuLoader,
   plans: readonly MatrixPlan[],
   home?: MatrixHome,
@@ -155,7 +156,7 @@ async function loadProducts(
   const products: Product[] = [];
   let column = 0;
   for (const together of stacksOf(plans)) {
-    const stacked = await loader.stack(together, home);
+    const stacked = await loader.stack(together, { home });
     products.push({ stacked, column });
     column += stacked.matrix.rows;
   }

@@ -1,8 +1,8 @@
 /** What a GPU rank cannot do yet, told before anything is loaded. */
-import { weightFormat } from "../../../gpu/mod.ts";
+import { EXPERTS_MAX, USED_EXPERTS_MAX, weightFormat } from "../../../gpu/mod.ts";
 import type { GgufTensor } from "../../gguf/types.ts";
 import { dtypeByName } from "../../model/dtypes.ts";
-import type { ModelDescription } from "../../model/types.ts";
+import type { DenseTensors, MatrixTensor, ModelDescription } from "../../model/types.ts";
 
 /** What must be even for kernels that read four floats at a time. */
 const WIDTH_UNIT = 4;
@@ -29,6 +29,49 @@ export function gpuObstacle(
   if (options.quiet !== undefined) return "quiet neurons are left out by threads only";
   if (options.predictor === "on") return "predictors are asked by threads only";
   return modelObstacle(model) ?? layersObstacle(model) ?? weightsObstacle(model, file);
+}
+
+/**
+ * Why experts of a model, of which a GPU can have something, are the threads'; null: it can have
+ * them, or there are none.
+ */
+export function expertsObstacle(
+  { model: { config, tensors }, file }: {
+    readonly model: ModelDescription;
+    readonly file: { readonly tensors: ReadonlyMap<string, GgufTensor> };
+  },
+): string | null {
+  const { experts } = config;
+  if (experts === null) return null;
+  const { count, usedCount, feedForwardLength, sharedFeedForwardLength, weighsInputs } = experts;
+  if (weighsInputs) return "weights multiply what experts read by threads only";
+  if (count > EXPERTS_MAX || usedCount > USED_EXPERTS_MAX) return `${usedCount} of ${count} experts`;
+  if ([feedForwardLength, sharedFeedForwardLength].some((width) => width % WIDTH_UNIT !== 0)) {
+    return `experts' widths are no multiples of ${WIDTH_UNIT}`;
+  }
+  for (const { feedForward } of tensors.layers) {
+    if (feedForward?.kind !== "experts") continue;
+    const { experts: all, shared, sharedGate, router, apart } = feedForward;
+    if (apart !== null) return "experts with norms of their own are the threads'";
+    const blocks = [...all, ...shared === null ? [] : [shared]];
+    if (blocks.some(({ isDownTransposed }) => isDownTransposed)) {
+      return "experts' down that lies neuron by neuron is the threads'";
+    }
+    const matricesOf = ({ gate, up, down }: DenseTensors) =>
+      gate === null ? [up, down] : [gate, up, down];
+    const typesOf = (block: DenseTensors) =>
+      matricesOf(block).map(({ tensor }) => file.tensors.get(tensor)!.type).join();
+    if (all.some((expert) => typesOf(expert) !== typesOf(all[0]))) {
+      return "experts of several types in a layer are the threads'";
+    }
+    const matrices = [
+      ...[router, ...sharedGate === null ? [] : [sharedGate]],
+      ...blocks.flatMap(matricesOf),
+    ];
+    const obstacle = typesObstacle(matrices, file);
+    if (obstacle !== null) return obstacle;
+  }
+  return null;
 }
 
 /** Of the model as a whole. */
@@ -91,7 +134,14 @@ function weightsObstacle(
       ? [feedForward.up, feedForward.down, ...feedForward.gate === null ? [] : [feedForward.gate]]
       : [],
   ]);
-  for (const { tensor: name, columns } of [...matrices, tensors.output]) {
+  return typesObstacle([...matrices, tensors.output], file);
+}
+
+function typesObstacle(
+  matrices: readonly MatrixTensor[],
+  file: { readonly tensors: ReadonlyMap<string, GgufTensor> },
+): string | null {
+  for (const { tensor: name, columns } of matrices) {
     const { type } = file.tensors.get(name)!;
     if (weightFormat(type, columns) !== undefined) continue;
     const known = dtypeByName(type) === undefined ? "unknown" : "not for GPUs yet";

@@ -1,0 +1,210 @@
+/**
+ * A layer's experts on the GPU: the router, all experts' matrices one below the other, the one that
+ * every token uses, and the dispatches that compute with them. Knows plans; not what is before and
+ * behind the block.
+ */
+import {
+  activate,
+  chooseExperts,
+  combineRoutes,
+  createRoutes,
+  fromColumn,
+  type Gpu,
+  type GpuActivation,
+  matmul,
+  type ProgramBuilder,
+  type Routes,
+  type Rows,
+  weighRows,
+} from "../../../gpu/mod.ts";
+import { alignUp, check } from "../../base/check.ts";
+import type { ModelConfig } from "../../model/types.ts";
+import type { DensePlan, ExpertsPlan, RankPlan } from "../plan_types.ts";
+import type { GpuSpace } from "./gpu_space.ts";
+import { ownExperts } from "./own_experts.ts";
+import { type GpuLoader, type Stacked, stacksOf } from "./gpu_weights.ts";
+import {
+  type GpuNorm,
+  type LayerLoading,
+  loadNorm,
+  loadProducts,
+  type Product,
+  projectionsOf,
+} from "./layer_weights.ts";
+import { multiply } from "./layer_operations.ts";
+
+/** Floats that kernels read at a time. */
+const STRIDE_UNIT = 4;
+
+/** Gate, up and down of experts, or of the shared one. */
+interface NeuronMatrices {
+  /** Side by side in what they give. */
+  readonly projections: readonly Product[];
+  readonly down: Stacked;
+  readonly neurons: number;
+}
+
+export interface ExpertsWeights {
+  /** Of what router and experts read. */
+  readonly norm: GpuNorm | null;
+  readonly router: Stacked;
+  /** f32 [experts], or null. */
+  readonly choiceBias: GPUBuffer | null;
+  readonly scales: GPUBuffer | null;
+  readonly experts: NeuronMatrices;
+  readonly shared: NeuronMatrices | null;
+  /** Says how much the shared one counts; null: a number does. */
+  readonly sharedGate: Stacked | null;
+}
+
+/**
+ * Room for a step's routes; null: it has no experts.
+ * @throws {GpuOutOfMemoryError} when the GPU has none.
+ */
+export async function openRoutes(
+  gpu: Gpu,
+  { layers, chunkTokens }: RankPlan,
+  { experts }: ModelConfig,
+): Promise<Routes | null> {
+  if (experts === null || !layers.some((layer) => ownExperts(layer) !== null)) return null;
+  const { count, usedCount } = experts;
+  return await createRoutes(gpu, { experts: count, used: usedCount, maxTokens: chunkTokens });
+}
+
+/** @throws {GpuOutOfMemoryError} when the GPU has no room for them. */
+export async function loadExperts(
+  { plan, loader, config }: Pick<LayerLoading, "plan" | "loader" | "config">,
+): Promise<ExpertsWeights | null> {
+  const mixture = ownExperts(plan);
+  if (mixture === null) return null;
+  const { router, choiceBias, scales, shared, sharedGate, downBiases } = mixture;
+  const norm = plan.feedForwardNorm ?? (config.hasParallelBlocks ? plan.attentionNorm : null);
+  const experts = await loadAll(loader, mixture.experts.map(asDense));
+  return {
+    norm: await loadNorm(loader, norm),
+    router: await loader.stack([router]),
+    choiceBias: choiceBias && await loader.vector(choiceBias),
+    scales: scales && await loader.vector(scales),
+    experts: downBiases === null
+      ? experts
+      : { ...experts, down: { ...experts.down, bias: await loader.vector(downBiases) } },
+    shared: shared && await loadShared(loader, asDense(shared)),
+    sharedGate: sharedGate && await loader.stack([sharedGate]),
+  };
+}
+
+function asDense(plan: ExpertsPlan["experts"][number]): DensePlan {
+  check(plan.kind === "dense", "a GPU refuses packed files");
+  return plan;
+}
+
+/** All experts' gates and ups, each expert's side by side where they have one type. */
+async function loadAll(
+  loader: GpuLoader,
+  plans: readonly DensePlan[],
+): Promise<NeuronMatrices> {
+  const { length: experts } = plans;
+  const projections: Product[] = [];
+  let column = 0;
+  let first = 0;
+  for (const { length } of stacksOf(projectionsOf(plans[0]))) {
+    const together = plans.flatMap((plan) => projectionsOf(plan).slice(first, first + length));
+    const stacked = await loader.stack(together, { experts });
+    projections.push({ stacked, column });
+    column += stacked.matrix.rows / experts;
+    first += length;
+  }
+  const down = await loader.stack(plans.map(({ down }) => down), { experts });
+  return { projections, down, neurons: down.matrix.columns };
+}
+
+async function loadShared(loader: GpuLoader, plan: DensePlan): Promise<NeuronMatrices> {
+  const down = await loader.stack([plan.down]);
+  const projections = await loadProducts(loader, projectionsOf(plan));
+  return { projections, down, neurons: down.matrix.columns };
+}
+
+/** Where what the block gives goes. */
+export interface ExpertsTarget {
+  readonly to: Rows;
+  /** Added to what is there. */
+  readonly accumulate: boolean;
+  readonly scale: number;
+}
+
+/** What dispatches of a layer's experts have in common. */
+export interface ExpertsPlace {
+  readonly config: ModelConfig;
+  readonly space: GpuSpace;
+  readonly routes: Routes;
+}
+
+/** Lets tokens choose their experts, by what the router makes of x. */
+export function addChoice(
+  builder: ProgramBuilder,
+  { router, choiceBias, scales }: ExpertsWeights,
+  { config, space, routes }: ExpertsPlace,
+  x: Rows,
+): void {
+  multiply(builder, router, { x, to: space.router });
+  const logits = space.router;
+  chooseExperts(builder, { logits, config: config.experts!, choiceBias, scales, routes });
+}
+
+/** What the chosen experts, and the shared one, make of x. */
+export function addExperts(
+  builder: ProgramBuilder,
+  weights: ExpertsWeights,
+  place: ExpertsPlace,
+  { x, target }: { x: Rows; target: ExpertsTarget },
+): void {
+  const { config, space, routes } = place;
+  const { experts: { projections, down, neurons }, shared } = weights;
+  const { used } = routes;
+  const { embeddingLength: width, feedForward: { isGated } } = config;
+  const hidden = byRoute(space.hidden, used, neurons);
+  const both = byRoute(space.neurons, used, isGated ? 2 * neurons : neurons);
+  for (const { stacked: { matrix, bias }, column } of projections) {
+    matmul(builder, { matrix, bias, routes, x, to: { ...both, column } });
+  }
+  activate(builder, { ...activationOf(config), x: both, to: hidden, neurons });
+  const given = byRoute(space.given, used, width);
+  matmul(builder, { matrix: down.matrix, bias: down.bias, routes, x: hidden, to: given });
+  combineRoutes(builder, { ...target, routes, x: given, width });
+  if (shared !== null) addShared(builder, shared, { ...place, weights, x, target });
+}
+
+function addShared(
+  builder: ProgramBuilder,
+  { projections, down, neurons }: NeuronMatrices,
+  { config, space, weights: { sharedGate }, x, target }: ExpertsPlace & {
+    weights: ExpertsWeights;
+    x: Rows;
+    target: ExpertsTarget;
+  },
+): void {
+  const { count, sharedWeight = 1 } = config.experts!;
+  for (const { stacked, column } of projections) {
+    multiply(builder, stacked, { x, to: { ...space.neurons, column } });
+  }
+  activate(builder, { ...activationOf(config), x: space.neurons, to: space.hidden, neurons });
+  if (sharedGate !== null) {
+    const gate = fromColumn(space.router, alignUp(count, STRIDE_UNIT));
+    multiply(builder, sharedGate, { x, to: gate });
+    weighRows(builder, { x: space.hidden, width: neurons, weights: gate, sigmoid: true });
+  }
+  const scale = target.scale * (sharedGate === null ? sharedWeight : 1);
+  multiply(builder, down, { x: space.hidden, to: target.to, accumulate: true, scale });
+}
+
+function activationOf({ feedForward }: ModelConfig) {
+  const { activation, isGated, activatesUp, firingThreshold } = feedForward;
+  const isKnown = activation !== "swiglu7" && activation !== "xielu";
+  check(isKnown, "obstacle.ts refuses models that have it");
+  return { activation: activation as GpuActivation, isGated, activatesUp, firingThreshold };
+}
+
+/** The same bytes with a row of so many columns for each route. */
+function byRoute(rows: Rows, perToken: number, width: number): Rows {
+  return { ...rows, perToken, stride: alignUp(width, STRIDE_UNIT) };
+}
