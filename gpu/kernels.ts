@@ -121,6 +121,17 @@ const GATED = [partPair, partActivation, partInt8Piece];
 
 /** Products of matrices, without what says which rows of inputs meet which weights. */
 const PRODUCTS = {
+  gated_float: { text: withParts(gated, ...GATED, ...ONE_FLOAT), bindings: "urrrwww" },
+  gated_int8: {
+    text: withParts(gated, ...GATED, ...ONE_INT8),
+    bindings: "urrrrww",
+    needs: ["int8"],
+  },
+  gated_int8_subgroups: {
+    text: withParts(gated, ...GATED, ...ONE_INT8_SUBGROUPS),
+    bindings: "urrrrww",
+    needs: ["int8", "subgroups"],
+  },
   matmul_byte: {
     text: withParts(matmulByte, ...BYTE, partTile, partTileF32),
     bindings: "urrrww",
@@ -219,23 +230,15 @@ export const KERNELS = {
   choose: { text: withParts(choose, partLogitKeys), bindings: "uwww" },
   choose_experts: { text: chooseExperts, bindings: "wrrw" },
   choose_maxima: { text: withParts(chooseMaxima, partLogitKeys), bindings: "ww" },
-  combine_routes: { text: combineRoutes, bindings: "rww" },
+  combine_routes: {
+    text: withParts(combineRoutes, partInt8Piece),
+    bindings: "rwwrww",
+  },
   embed_byte: { text: withParts(embedByte, ...EMBED, partFactors, partByte), bindings: "urrrw" },
   embed_float: { text: withParts(embedFloat, ...EMBED, partFloat), bindings: "urrw" },
   embed_nibble: {
     text: withParts(embedNibble, ...EMBED, partFactors, partNibble),
     bindings: "urrrw",
-  },
-  gated_float: { text: withParts(gated, ...GATED, ...ONE_FLOAT), bindings: "urrrwww" },
-  gated_int8: {
-    text: withParts(gated, ...GATED, ...ONE_INT8),
-    bindings: "urrrrww",
-    needs: ["int8"],
-  },
-  gated_int8_subgroups: {
-    text: withParts(gated, ...GATED, ...ONE_INT8_SUBGROUPS),
-    bindings: "urrrrww",
-    needs: ["int8", "subgroups"],
   },
   head_norm: { text: withParts(headNorm, partSum64), bindings: "rw" },
   heads_float: { text: withParts(heads, partSequences, ...ONE_FLOAT), bindings: "urrrwrwww" },

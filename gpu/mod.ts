@@ -41,12 +41,7 @@ export {
   CHOSEN_WORDS,
   TOO_MANY,
 } from "./ops/choose.ts";
-export {
-  chooseExperts,
-  combineRoutes,
-  EXPERTS_MAX,
-  USED_EXPERTS_MAX,
-} from "./ops/experts.ts";
+export { chooseExperts, combineRoutes, EXPERTS_MAX, USED_EXPERTS_MAX } from "./ops/experts.ts";
 export { embed, type EmbedArgs } from "./ops/embed.ts";
 export { MANY_TOKENS, matmul, type MatmulArgs } from "./ops/matmul.ts";
 export {
@@ -56,6 +51,7 @@ export {
   isOneToken,
   joinResidual,
   multiplyOne,
+  type NextNorm,
   type OneInput,
   projectHeads,
 } from "./ops/one_token.ts";

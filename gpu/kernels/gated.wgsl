@@ -11,7 +11,8 @@
 // | int8 | see parts/int8.wgsl | [tokens, 12 · NEURONS / 32] |
 //
 // A workgroup makes 32 neurons, a piece of 8 bits, for TOKENS tokens: ROW_LANES neighbouring
-// invocations have a neuron, both of its rows. Grid: [⌈NEURONS / 32⌉, ⌈tokens / TOKENS⌉].
+// invocations have a neuron, both of its rows. Of experts it makes them for a route, and TOKENS is 1.
+// Grid: [⌈NEURONS / 32⌉, ⌈tokens / TOKENS⌉].
 
 @group(0) @binding(0) var<uniform> step: Step;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
@@ -27,20 +28,22 @@ fn run(workgroup: vec3<u32>, lane: u32, place: u32, size: u32) {
   let neuron = workgroup.x * 32u + own;
   let gateRow = min(neuron, NEURONS - 1u);
   let upRow = select(gateRow, NEURONS + gateRow, IS_GATED);
-  let first = workgroup.y * TOKENS;
-  let last = step.tokens - 1u;
+  let span = spanOf(workgroup.y, TOKENS);
+  if (span.first >= span.end) { return; }
+  let first = inputOf(span.first);
+  let last = inputOf(span.end - 1u);
   gatherSquares(first, last, lane);
   var mine = PairSums(Sums(vec4(0.0), vec4(0.0)), Sums(vec4(0.0), vec4(0.0)));
-  if (IS_GATED) { mine = pairSums(gateRow, upRow, first, last, lane); }
-  else { mine.b = sumsFrom(upRow * ROW_PIECES, first, last, lane); }
-  for (var t = 0u; t < TOKENS && first + t <= last; t++) {
-    let token = first + t;
+  if (IS_GATED) { mine = pairSums(span.weights + gateRow, span.weights + upRow, first, last, lane); }
+  else { mine.b = sumsFrom((span.weights + upRow) * ROW_PIECES, first, last, lane); }
+  for (var t = 0u; t < TOKENS && span.first + t < span.end; t++) {
+    let token = outputOf(span.first + t);
     let sums = sumUp(vec2(ofToken(mine.a, t), ofToken(mine.b, t)), lane, place, size);
     if (slotOf(lane) == 0u) {
       let factor = factorOf(t);
-      let up = withBias(upRow, factor * sums.y);
+      let up = withBias(span.weights + upRow, factor * sums.y);
       var gate = up;
-      if (IS_GATED) { gate = withBias(gateRow, factor * sums.x); }
+      if (IS_GATED) { gate = withBias(span.weights + gateRow, factor * sums.x); }
       let value = firedBy(gate, up);
       pieces[own / 4u][own % 4u] = value;
       if (TO_F32 && neuron < NEURONS) { to[TO_START + token * TO_STRIDE + neuron] = value; }

@@ -6,6 +6,7 @@ import type { ProgramBuilder } from "../program.ts";
 import type { Routes } from "../routes.ts";
 import { bindRows, checkRows, type Rows } from "../rows.ts";
 import { MANY_TOKENS } from "./matmul.ts";
+import { beginHalfNorm, type HalfNorm, type NextNorm } from "./one_token.ts";
 
 /** Numbers of the shader. */
 const GATINGS: Readonly<Record<ExpertsConfig["gating"], number>> = {
@@ -87,22 +88,36 @@ export interface CombineArgs {
   /** Added to what `to` holds. */
   readonly accumulate: boolean;
   readonly scale: number;
+  /** A norm of `to` that follows, half of which can be made in the same turn; null: none. */
+  readonly next: NextNorm | null;
 }
 
-/** to (+)= scale · what a token's experts give, as much as each counts. */
-export function combineRoutes(builder: ProgramBuilder, args: CombineArgs): void {
-  const { routes: { buffer, used }, x, to, width, accumulate, scale } = args;
+/**
+ * to (+)= scale · what a token's experts give, as much as each counts.
+ * @returns the half of the next norm, in steps of tokens of a sequence each; null: it cannot be.
+ */
+export function combineRoutes(builder: ProgramBuilder, args: CombineArgs): HalfNorm | null {
+  const { routes: { buffer, used }, x, to, width, accumulate, scale, next } = args;
   checkRows(x, width);
   checkRows(to, width);
   check(used === 1 || x.perToken === used, "a row for each route");
+  const left = next && beginHalfNorm(builder, { ...next, width }, null);
+  const { nothing, sink } = builder.gpu;
   builder.add({
     kernel: "combine_routes",
     constants: {
       ...{ WIDTH: width, USED: used, SCALE: scale, ACCUMULATE: accumulate },
       ...{ X_START: x.column ?? 0, X_STRIDE: x.stride },
       ...{ TO_START: to.column ?? 0, TO_STRIDE: to.stride },
+      ...left ? { HAS_NEXT: true, ...left.constants } : {},
     },
-    bindings: [{ buffer }, bindRows(x), bindRows(to)],
+    bindings: [
+      ...[{ buffer }, bindRows(x), bindRows(to)],
+      { buffer: next?.weight ?? nothing },
+      left?.isFloat ? bindRows(left.half.rows) : { buffer: sink, offset: 0, size: 256 },
+      { buffer: left?.half.int8 ?? sink, ...left?.half.int8 ? {} : { offset: 256, size: 256 } },
+    ],
     workgroups: [Math.ceil(width / LANES), N, 1],
   });
+  return left?.half ?? null;
 }

@@ -126,9 +126,8 @@ function addRouted(
       kernel: routedName(name),
       constants: {
         ...constantsOf(args, part, { rows, isInt8: isInt8(name) }),
-        ...{ USED: used, IS_SHARED: (x.perToken ?? 1) === 1 },
-        FIRST_EXPERT: divExact(part.firstRow, rows),
-        EXPERTS: divExact(part.rows, rows),
+        ...routedConstants(routes, part, rows),
+        IS_SHARED: (x.perToken ?? 1) === 1,
         ...constants,
       },
       bindings: [
@@ -148,6 +147,20 @@ function addRouted(
     [tileRows, tilesOf(routes, tokens)],
     { tokens: [MANY_TOKENS, Math.max(MANY_TOKENS, builder.maxTokens)], isApart: false },
   );
+}
+
+/** Which experts a binding has, of `rows` rows each. */
+export function routedConstants(
+  { used }: Routes,
+  part: Pick<MatrixPart, "firstRow" | "rows">,
+  rows: number,
+): Constants {
+  return {
+    ROWS: rows,
+    USED: used,
+    FIRST_EXPERT: divExact(part.firstRow, rows),
+    EXPERTS: divExact(part.rows, rows),
+  };
 }
 
 /** What a workgroup makes. */

@@ -8,9 +8,9 @@
  * squares; who reads that multiplies by the factor in the end. Rounding to 8 bits does not mind:
  * scales of 32 neighbours grow and shrink with them.
  */
-import { check } from "../../src/base/check.ts";
+import { check, divExact } from "../../src/base/check.ts";
 import { N } from "../../src/shapes/mod.ts";
-import type { KernelName } from "../kernels.ts";
+import { routedName } from "../kernels.ts";
 import type { KvCache } from "../kv_cache.ts";
 import type { Constants } from "../pipelines.ts";
 import type { Dispatch, ProgramBuilder } from "../program.ts";
@@ -21,10 +21,18 @@ import {
   WORKGROUP_ROWS,
   workgroupBytes,
 } from "../row_lanes.ts";
+import type { Routes } from "../routes.ts";
 import { bindRows, checkRows, type Rows } from "../rows.ts";
 import type { GpuMatrix } from "../weights/matrix.ts";
 import { ACTIVATIONS, type GpuActivation } from "./elementwise.ts";
-import { addQuantize, constantsOf, FEW_TOKENS, isInt8, kernelsFor } from "./matmul.ts";
+import {
+  addQuantize,
+  constantsOf,
+  FEW_TOKENS,
+  isInt8,
+  kernelsFor,
+  routedConstants,
+} from "./matmul.ts";
 
 /** Rows that lack the factor of their norm. */
 export interface HalfNorm {
@@ -52,8 +60,8 @@ const PIECE_VEC4S = 3;
 /** How weights are read: the end of a shader's name. */
 type Reading = "float" | "int8" | "int8_subgroups";
 
-/** Null where there is none, and `matmul` does it. */
-function readingOf(builder: ProgramBuilder, matrix: GpuMatrix): Reading | null {
+/** How products of one token read a matrix; null: not at all, and `matmul` does it. */
+export function readingOf(builder: ProgramBuilder, matrix: GpuMatrix): Reading | null {
   if (matrix.parts.length !== 1 || matrix.rows % 4 !== 0) return null;
   if (matrix.format.family === "float") return "float";
   const { few } = kernelsFor(builder, { matrix, columnCount: matrix.columns });
@@ -93,9 +101,9 @@ function addEach(builder: ProgramBuilder, { rowGroups, copy, ...dispatch }: OneD
 }
 
 /** A product's common half: the shader, its constants and its first bindings. */
-function begin(
+function begin<Job extends RowJob>(
   builder: ProgramBuilder,
-  job: RowJob,
+  job: Job,
   { matrix, bias, x, to, ...more }: OneArgs & { to: Rows; accumulate?: boolean; scale?: number },
 ) {
   const reading = readingOf(builder, matrix);
@@ -114,7 +122,7 @@ function begin(
   const side = Math.min(SIDES[job], lanes);
   check(WORKGROUP_ROWS[job] * side >= 32 || lanes === side, "a workgroup has whole rows");
   return {
-    kernel: `${job}_${reading}` satisfies KernelName,
+    kernel: `${job}_${reading}` as `${Job}_${Reading}`,
     int8,
     constants: {
       ...constantsOf(args, part, { rows: matrix.rows, isInt8: int8 !== null }),
@@ -222,8 +230,10 @@ export function projectHeads(builder: ProgramBuilder, args: ProjectHeadsArgs): v
 }
 
 export interface FireArgs extends OneArgs {
-  /** [tokens, neurons]; not written where `down` reads 8 bits. */
+  /** [tokens, neurons], or a row for each route; not written where `down` reads 8 bits. */
   readonly to: Rows;
+  /** Of experts, whose rows lie one below the other: which of them tokens use. */
+  readonly routes?: Routes;
   /** What is multiplied with it next. */
   readonly down: GpuMatrix;
   readonly activation: GpuActivation;
@@ -235,15 +245,16 @@ export interface FireArgs extends OneArgs {
 
 /** to = act(gate) · up, or act(up) without gates: see `activate`. */
 export function fireNeurons(builder: ProgramBuilder, args: FireArgs): void {
-  const { matrix: { rows }, to, down, isGated } = args;
+  const { matrix, to, down, isGated, routes } = args;
   const neurons = down.columns;
+  const rows = divExact(matrix.rows, routes?.experts ?? 1);
   check(rows === (isGated ? 2 * neurons : neurons), `${rows} rows for ${neurons} neurons`);
   checkRows(to, neurons);
   const { kernel, constants, bindings, copy, int8: read } = begin(builder, "gated", args);
-  const { few } = kernelsFor(builder, { matrix: down, columnCount: neurons });
+  const { few } = kernelsFor(builder, { matrix: down, x: to, columnCount: neurons });
   const int8 = isInt8(few) ? builder.holdInt8(to, "tokens", neurons, { besides: read }) : null;
   const [sink, otherSink] = sinks(builder);
-  addEach(builder, {
+  const fired = {
     kernel,
     constants: {
       ...constants,
@@ -261,15 +272,36 @@ export function fireNeurons(builder: ProgramBuilder, args: FireArgs): void {
     holds: to,
     rowGroups: Math.ceil(neurons / PIECE),
     copy,
+  };
+  if (routes === undefined) addEach(builder, fired);
+  else addRouted(builder, fired, routes, rows);
+}
+
+/** The shader for a token, for each route: it has weights of its own. */
+function addRouted(
+  builder: ProgramBuilder,
+  { rowGroups, copy, ...dispatch }: OneDispatch & { kernel: `gated_${Reading}` },
+  routes: Routes,
+  rows: number,
+): void {
+  const { kernel, constants, bindings } = dispatch;
+  builder.add({
+    ...dispatch,
+    kernel: routedName(kernel),
+    constants: {
+      ...{ ...constants, ...copy, TOKENS: 1 },
+      ...routedConstants(routes, { firstRow: 0, rows: rows * routes.experts }, rows),
+      IS_SHARED: true,
+    },
+    bindings: [...bindings, { buffer: routes.buffer }],
+    workgroups: [rowGroups, N.times(routes.used), 1],
+    when: { isApart: true },
   });
 }
 
-export interface JoinArgs extends OneArgs {
-  readonly x: Rows;
-  /** The residual stream. */
-  readonly to: Rows;
-  readonly scale: number;
-  /** The next norm: f32 [width]. */
+/** A norm that follows on what is added to the residual stream. */
+export interface NextNorm {
+  /** f32 [width]. */
   readonly weight: GPUBuffer;
   readonly epsilon: number;
   /** Room for it in f32, with sums behind it. */
@@ -278,38 +310,65 @@ export interface JoinArgs extends OneArgs {
   readonly readers: readonly GpuMatrix[];
 }
 
+/**
+ * Where half of a norm goes that whoever adds to the stream leaves.
+ * @param besides read in 8 bits by the same dispatch.
+ * @returns also what its shader is told; null: not all readers can do with half of it.
+ */
+export function beginHalfNorm(
+  builder: ProgramBuilder,
+  { epsilon, normed, readers, width }: Omit<NextNorm, "weight"> & { width: number },
+  besides: GPUBuffer | null,
+): { half: HalfNorm; isFloat: boolean; constants: Constants } | null {
+  const readings = readers.map((each) => readingOf(builder, each));
+  if (readings.includes(null) || width % PIECE !== 0) return null;
+  checkRows(normed, width + width / PIECE);
+  const isRead = readings.some((reading) => reading !== "float");
+  const int8 = isRead ? builder.takeInt8(width, besides) : null;
+  const isFloat = readings.includes("float");
+  return {
+    half: { rows: normed, int8, width, epsilon },
+    isFloat,
+    constants: {
+      ...{ NORMED_START: normed.column ?? 0, NORMED_STRIDE: normed.stride },
+      ...{ TO_F32: isFloat, TO_INT8: int8 !== null },
+    },
+  };
+}
+
+export interface JoinArgs extends OneArgs, NextNorm {
+  readonly x: Rows;
+  /** The residual stream. */
+  readonly to: Rows;
+  readonly scale: number;
+}
+
 /** to += scale · (W · x + bias), and the half of the next norm; null: that cannot be. */
 export function joinResidual(builder: ProgramBuilder, args: JoinArgs): HalfNorm | null {
-  const { matrix, to, normed, readers, weight, epsilon } = args;
+  const { matrix, to, normed, weight } = args;
   const { rows: width } = matrix;
-  const readings = readers.map((each) => readingOf(builder, each));
-  if (!isOneToken(builder, matrix) || readings.includes(null) || width % PIECE !== 0) return null;
+  if (!isOneToken(builder, matrix)) return null;
   checkRows(to, width);
-  checkRows(normed, width + width / PIECE);
   const { kernel, constants, bindings, copy, int8: read } = begin(builder, "joined", {
     ...args,
     accumulate: true,
   });
-  const isRead = readings.some((reading) => reading !== "float");
-  const int8 = isRead ? builder.takeInt8(width, read) : null;
-  const isFloat = readings.includes("float");
+  const left = beginHalfNorm(builder, { ...args, width }, read);
+  if (left === null) return null;
+  const { half, isFloat } = left;
   const [sink, otherSink] = sinks(builder);
   addEach(builder, {
     kernel,
-    constants: {
-      ...constants,
-      ...{ NORMED_START: normed.column ?? 0, NORMED_STRIDE: normed.stride },
-      ...{ TO_F32: isFloat, TO_INT8: int8 !== null },
-    },
+    constants: { ...constants, ...left.constants },
     bindings: [
       ...bindings,
       { buffer: weight },
       bindRows(to),
       isFloat ? bindRows(normed) : sink,
-      int8 ? { buffer: int8 } : otherSink,
+      half.int8 ? { buffer: half.int8 } : otherSink,
     ],
     rowGroups: width / PIECE,
     copy,
   });
-  return { rows: normed, int8, width, epsilon };
+  return half;
 }

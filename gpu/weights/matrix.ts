@@ -90,7 +90,9 @@ function layOut(limits: MatrixLimits, shape: MatrixShape, label: string) {
   if (fitting < expertRows) {
     throw new GpuOutOfMemoryError(
       `Cannot hold "${label}" on the GPU: ${expertRows} rows of ${columns} weights take ` +
-        `${expertRows * Math.max(bytes.codes, bytes.factors)} bytes, and the GPU allows ${most} in ` +
+        `${
+          expertRows * Math.max(bytes.codes, bytes.factors)
+        } bytes, and the GPU allows ${most} in ` +
         "one piece: " +
         "compute it on the CPU with --gpu off",
     );

@@ -8,10 +8,16 @@ import {
   chooseExperts,
   combineRoutes,
   createRoutes,
+  fireNeurons,
   fromColumn,
   type Gpu,
   type GpuActivation,
+  type GpuMatrix,
+  type HalfNorm,
+  isOneToken,
   matmul,
+  type NextNorm,
+  type OneInput,
   type ProgramBuilder,
   type Routes,
   type Rows,
@@ -31,7 +37,7 @@ import {
   type Product,
   projectionsOf,
 } from "./layer_weights.ts";
-import { multiply } from "./layer_operations.ts";
+import { multiply, multiplyAny } from "./layer_operations.ts";
 
 /** Floats that kernels read at a time. */
 const STRIDE_UNIT = 4;
@@ -124,12 +130,21 @@ async function loadShared(loader: GpuLoader, plan: DensePlan): Promise<NeuronMat
   return { projections, down, neurons: down.matrix.columns };
 }
 
+/** All matrices that read what the block reads. */
+export function readersOf({ router, experts, shared, sharedGate }: ExpertsWeights): GpuMatrix[] {
+  const projections = [experts, ...shared === null ? [] : [shared]]
+    .flatMap((each) => each.projections.map(({ stacked }) => stacked.matrix));
+  return [router.matrix, ...projections, ...sharedGate === null ? [] : [sharedGate.matrix]];
+}
+
 /** Where what the block gives goes. */
 export interface ExpertsTarget {
   readonly to: Rows;
   /** Added to what is there. */
   readonly accumulate: boolean;
   readonly scale: number;
+  /** A norm of it that follows in steps of tokens of a sequence each; null: not known. */
+  readonly next: NextNorm | null;
 }
 
 /** What dispatches of a layer's experts have in common. */
@@ -144,57 +159,93 @@ export function addChoice(
   builder: ProgramBuilder,
   { router, choiceBias, scales }: ExpertsWeights,
   { config, space, routes }: ExpertsPlace,
-  x: Rows,
+  x: OneInput,
 ): void {
-  multiply(builder, router, { x, to: space.router });
+  multiplyAny(builder, router, { x, to: space.router });
   const logits = space.router;
   chooseExperts(builder, { logits, config: config.experts!, choiceBias, scales, routes });
 }
 
-/** What the chosen experts, and the shared one, make of x. */
+/** What a step's block of experts reads, and where it leaves what. */
+interface ExpertsStep {
+  readonly x: OneInput;
+  readonly target: ExpertsTarget;
+  /** Of tokens of a sequence each. */
+  readonly isApart: boolean;
+}
+
+/**
+ * What the shared expert, and then the chosen ones, make of x.
+ * @returns half of the next norm, where that is made, too.
+ */
 export function addExperts(
   builder: ProgramBuilder,
   weights: ExpertsWeights,
   place: ExpertsPlace,
-  { x, target }: { x: Rows; target: ExpertsTarget },
-): void {
+  step: ExpertsStep,
+): HalfNorm | null {
   const { config, space, routes } = place;
-  const { experts: { projections, down, neurons }, shared } = weights;
-  const { used } = routes;
-  const { embeddingLength: width, feedForward: { isGated } } = config;
-  const hidden = byRoute(space.hidden, used, neurons);
-  const both = byRoute(space.neurons, used, isGated ? 2 * neurons : neurons);
+  const { experts, shared } = weights;
+  const { down: { matrix, bias }, neurons } = experts;
+  if (shared !== null) addShared(builder, shared, weights, place, step);
+  const hidden = byRoute(space.hidden, routes.used, neurons);
+  const width = config.feedForward.isGated ? 2 * neurons : neurons;
+  const both = byRoute(space.neurons, routes.used, width);
+  fire(builder, experts, { ...step, config, both, hidden, routes });
+  const given = byRoute(space.given, routes.used, config.embeddingLength);
+  matmul(builder, { matrix, bias, routes, x: hidden, to: given });
+  const { target } = step;
+  return combineRoutes(builder, {
+    ...{ ...target, routes, x: given, width: config.embeddingLength },
+    accumulate: target.accumulate || shared !== null,
+    next: step.isApart ? target.next : null,
+  });
+}
+
+/** hidden = what neurons give on of x, in one dispatch where one reads both gates and ups. */
+function fire(
+  builder: ProgramBuilder,
+  { projections, down, neurons }: NeuronMatrices,
+  { x, isApart, config, both, hidden, routes }: Pick<ExpertsStep, "x" | "isApart"> & {
+    config: ModelConfig;
+    both: Rows;
+    hidden: Rows;
+    routes?: Routes;
+  },
+): void {
+  const act = activationOf(config);
+  const [{ stacked: first }] = projections;
+  if (isApart && projections.length === 1 && isOneToken(builder, first.matrix)) {
+    return fireNeurons(builder, { ...first, ...act, x, to: hidden, down: down.matrix, routes });
+  }
+  check("stride" in x, "half of a norm is left to who can read it");
   for (const { stacked: { matrix, bias }, column } of projections) {
     matmul(builder, { matrix, bias, routes, x, to: { ...both, column } });
   }
-  activate(builder, { ...activationOf(config), x: both, to: hidden, neurons });
-  const given = byRoute(space.given, used, width);
-  matmul(builder, { matrix: down.matrix, bias: down.bias, routes, x: hidden, to: given });
-  combineRoutes(builder, { ...target, routes, x: given, width });
-  if (shared !== null) addShared(builder, shared, { ...place, weights, x, target });
+  activate(builder, { ...act, x: both, to: hidden, neurons });
 }
 
 function addShared(
   builder: ProgramBuilder,
-  { projections, down, neurons }: NeuronMatrices,
-  { config, space, weights: { sharedGate }, x, target }: ExpertsPlace & {
-    weights: ExpertsWeights;
-    x: Rows;
-    target: ExpertsTarget;
-  },
+  shared: NeuronMatrices,
+  { sharedGate }: ExpertsWeights,
+  { config, space }: ExpertsPlace,
+  step: ExpertsStep,
 ): void {
+  const { x, target } = step;
   const { count, sharedWeight = 1 } = config.experts!;
-  for (const { stacked, column } of projections) {
-    multiply(builder, stacked, { x, to: { ...space.neurons, column } });
-  }
-  activate(builder, { ...activationOf(config), x: space.neurons, to: space.hidden, neurons });
+  // What is weighed is floats, which activations in 8 bits would not leave.
+  const isApart = step.isApart && sharedGate === null;
+  fire(builder, shared, { x, isApart, config, both: space.neurons, hidden: space.hidden });
   if (sharedGate !== null) {
     const gate = fromColumn(space.router, alignUp(count, STRIDE_UNIT));
-    multiply(builder, sharedGate, { x, to: gate });
-    weighRows(builder, { x: space.hidden, width: neurons, weights: gate, sigmoid: true });
+    multiplyAny(builder, sharedGate, { x, to: gate });
+    const width = shared.neurons;
+    weighRows(builder, { x: space.hidden, width, weights: gate, sigmoid: true });
   }
   const scale = target.scale * (sharedGate === null ? sharedWeight : 1);
-  multiply(builder, down, { x: space.hidden, to: target.to, accumulate: true, scale });
+  const { to, accumulate } = target;
+  multiply(builder, shared.down, { x: space.hidden, to, accumulate, scale });
 }
 
 function activationOf({ feedForward }: ModelConfig) {

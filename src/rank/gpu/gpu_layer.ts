@@ -10,12 +10,12 @@ import {
   attention,
   canProjectHeads,
   fireNeurons,
-  type GpuMatrix,
   type HalfNorm,
   headNorm,
   type HeadNorms,
   isOneToken,
   joinResidual,
+  type NextNorm,
   type OneInput,
   type ProgramBuilder,
   projectHeads,
@@ -27,8 +27,8 @@ import {
 import type { LayerPlan, NormPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
 import { denseParts } from "./dense_parts.ts";
-import { addChoice, addExperts, type ExpertsWeights, loadExperts } from "./gpu_experts.ts";
-import { addNorm, multiply, multiplyAny } from "./layer_operations.ts";
+import { addChoice, addExperts, type ExpertsWeights, loadExperts, readersOf } from "./gpu_experts.ts";
+import { addNorm, multiply, multiplyAny, type NormReaders } from "./layer_operations.ts";
 import type { GpuSpace } from "./gpu_space.ts";
 import type { Stacked } from "./gpu_weights.ts";
 import {
@@ -51,12 +51,6 @@ export interface GpuLayerInput extends LayerLoading {
   readonly allFromTokens: number;
   /** The residual stream is on the GPU, and what blocks leave is added to it there. */
   readonly isAlone: boolean;
-}
-
-/** A norm, and every matrix that reads it. */
-export interface NormReaders {
-  readonly norm: GpuNorm;
-  readonly matrices: readonly GpuMatrix[];
 }
 
 /** Steps that a block's dispatches are for. */
@@ -145,8 +139,10 @@ export class GpuLayer {
 
   /** The same between its blocks. */
   get #readersBetween(): NormReaders | null {
-    const { norm = null, parts = [] } = this.#neurons ?? {};
+    const { norm = null } = this.#neurons ?? this.#experts ?? {};
     if (norm === null || this.isParallel) return null;
+    if (this.#experts !== null) return { norm, matrices: readersOf(this.#experts) };
+    const { parts } = this.#neurons!;
     const projections = parts.flatMap((part) => part.projections);
     return { norm, matrices: projections.map(({ stacked: { matrix } }) => matrix) };
   }
@@ -251,7 +247,7 @@ export class GpuLayer {
     const isBehind = this.isParallel && this.hasHeads;
     const leaves = isAlone && !this.isParallel ? "sum" : "partial";
     if (this.#experts !== null) {
-      this.#mix(builder, this.#experts, isBehind ? "rest" : leaves);
+      left = this.#mix(builder, this.#experts, { as: isBehind ? "rest" : leaves, steps });
     } else if (this.#neurons !== null) {
       const { norm, parts } = this.#neurons;
       const isShared = this.#readsAttentions(norm);
@@ -280,23 +276,38 @@ export class GpuLayer {
     return this.#experts !== null && this.#in.config.experts?.routerInput === "layerInput";
   }
 
-  #choose(builder: ProgramBuilder, x: Rows): void {
+  #choose(builder: ProgramBuilder, x: OneInput): void {
     addChoice(builder, this.#experts!, { ...this.#in, routes: this.#in.routes! }, x);
   }
 
   /** Own experts. */
-  #mix(builder: ProgramBuilder, weights: ExpertsWeights, as: "partial" | "rest" | "sum"): void {
+  #mix(
+    builder: ProgramBuilder,
+    weights: ExpertsWeights,
+    { as, steps }: { as: "partial" | "rest" | "sum"; steps: Steps },
+  ): HalfNorm | null {
     const { space, config: { residualScale: scale } } = this.#in;
     const postNorm = this.#postNorms.feedForward;
     const { norm } = weights;
-    const x = this.#readsAttentions(norm) ? space.normed : this.#normalize(builder, norm);
+    const x = steps.before ??
+      (this.#readsAttentions(norm) ? space.normed : this.#normalize(builder, norm));
     if (!this.#choosesEarly) this.#choose(builder, x);
     const isAdded = as === "sum" && postNorm === null;
     const target = isAdded
-      ? { to: space.residual, accumulate: true, scale }
-      : { to: space.partial, accumulate: as === "rest", scale: 1 };
-    addExperts(builder, weights, { ...this.#in, routes: this.#in.routes! }, { x, target });
+      ? { to: space.residual, accumulate: true, scale, next: this.#nextNorm(steps) }
+      : { to: space.partial, accumulate: as === "rest", scale: 1, next: null };
+    const place = { ...this.#in, routes: this.#in.routes! };
+    const left = addExperts(builder, weights, place, { x, target, isApart: steps.isApart });
     if (as === "sum" && !isAdded) this.#addPartial(builder, postNorm);
+    return left;
+  }
+
+  /** The norm behind a block, where whoever adds to the stream may make half of it. */
+  #nextNorm({ isApart, next }: Steps): NextNorm | null {
+    const { space: { normed }, config: { norm: { kind, epsilon } } } = this.#in;
+    const { norm = null, matrices: readers = [] } = next ?? {};
+    if (!isApart || norm === null || norm.bias !== null || kind !== "rms") return null;
+    return { weight: norm.weight, epsilon, normed, readers };
   }
 
   #addPart(
@@ -361,19 +372,15 @@ export class GpuLayer {
       steps: Steps;
     },
   ): HalfNorm | null {
-    const { space, config: { residualScale: scale, norm: { kind, epsilon } } } = this.#in;
+    const { space, config: { residualScale: scale } } = this.#in;
     if (as !== "sum" || postNorm !== null) {
       multiply(builder, stacked, { x, to: space.partial, accumulate: as === "rest" });
       if (as === "sum") this.#addPartial(builder, postNorm);
       return null;
     }
-    const { norm = null, matrices: readers = [] } = steps.next ?? {};
-    let left: HalfNorm | null = null;
-    if (steps.isApart && norm !== null && norm.bias === null && kind === "rms") {
-      const { residual: to, normed } = space;
-      const { weight } = norm;
-      left = joinResidual(builder, { ...stacked, x, to, scale, weight, epsilon, normed, readers });
-    }
+    const next = this.#nextNorm(steps);
+    const left = next &&
+      joinResidual(builder, { ...stacked, ...next, x, to: space.residual, scale });
     if (left === null) {
       multiply(builder, stacked, { x, to: space.residual, accumulate: true, scale });
     }

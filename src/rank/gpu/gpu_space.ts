@@ -181,12 +181,14 @@ function recordStep(graph: StepGraph, of: Record<SpaceName, GraphTensor>, layerC
     graph.op("gate and up", { reads: [residual, normed, partial], writes: [neurons] });
     graph.op("activate", { reads: [neurons, partial], writes: [hidden] });
     // Neurons of longer steps read the norm once more.
-    graph.op("experts' down", { reads: [hidden, residual, normed, partial], writes: [given] });
-    // The shared expert reads the norm once more.
-    graph.op("combine", { reads: [given, normed, router], updates: [partial, residual] });
-    graph.op("shared gate and up", { reads: [normed, partial, residual], updates: [neurons] });
-    graph.op("shared activate", { reads: [neurons, normed, partial, residual], updates: [hidden] });
+    // Of a shared expert; what follows is as well the others'.
     graph.op("weigh", { reads: [normed], updates: [router, hidden] });
+    graph.op("shared down", { reads: [hidden, normed], updates: [partial, residual] });
+    graph.op("gate and up", { reads: [residual, normed, partial], writes: [neurons] });
+    graph.op("activate", { reads: [neurons, partial], writes: [hidden] });
+    graph.op("experts' down", { reads: [hidden, residual, partial], writes: [given] });
+    graph.op("combine", { reads: [given], updates: [partial, residual, normed] });
+    // Of a dense block.
     graph.op("down", { reads: [hidden], updates: [partial, residual, normed] });
     graph.op("add", { reads: [partial], updates: [residual] });
   });

@@ -5,9 +5,10 @@
 import type { HalfNorm, Program, ProgramBuilder, Routes } from "../../../gpu/mod.ts";
 import { bindNorm } from "../bound_norm.ts";
 import type { RankPlan } from "../plan_types.ts";
-import { GpuLayer, type NormReaders } from "./gpu_layer.ts";
+import { GpuLayer } from "./gpu_layer.ts";
 import type { GpuRankInput } from "./gpu_rank.ts";
 import type { GpuSpace } from "./gpu_space.ts";
+import type { NormReaders } from "./layer_operations.ts";
 import type { GpuLoader } from "./gpu_weights.ts";
 import type { WalkedGpuLayer } from "./walked_layer.ts";
 

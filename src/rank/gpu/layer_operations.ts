@@ -1,5 +1,6 @@
 /** Operations of a layer as its weights are kept: norms, and products with what lies stacked. */
 import {
+  type GpuMatrix,
   matmul,
   multiplyOne,
   norm,
@@ -10,6 +11,12 @@ import {
 import type { ModelConfig } from "../../model/types.ts";
 import type { Stacked } from "./gpu_weights.ts";
 import type { GpuNorm } from "./layer_weights.ts";
+
+/** A norm, and every matrix that reads it. */
+export interface NormReaders {
+  readonly norm: GpuNorm;
+  readonly matrices: readonly GpuMatrix[];
+}
 
 /** to = norm(from), or added to it. */
 export function addNorm(
