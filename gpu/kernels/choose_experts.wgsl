@@ -126,8 +126,8 @@ fn closeGroups(lane: u32) {
     let group = e / size;
     var better = 0u;
     for (var other = 0u; other < GROUPS; other++) {
-      let isEqual = groupScores[other] == groupScores[group];
-      if (groupScores[other] > groupScores[group] || isEqual && other < group) { better++; }
+      let isFirst = groupScores[other] == groupScores[group] && other < group;
+      if (groupScores[other] > groupScores[group] || isFirst) { better++; }
     }
     if (better >= USED_GROUPS) { scores[e / 4u][e % 4u] = LEAST; }
   }

@@ -16,7 +16,6 @@
 
 override USED: u32;
 override EXPERTS: u32;
-override BORDERS: u32; // EXPERTS + 1
 override ORDER: u32;
 override TILES: u32;
 override WIDE_TILES: u32;
@@ -27,10 +26,11 @@ const SIZE = 32u;
 const WIDE_SIZE = 128u;
 
 var<workgroup> page: array<vec4<u32>, 256>; // experts of PAGE routes
-var<workgroup> counts: array<u32, EXPERTS>; // routes of each, then the next one's place
-var<workgroup> starts: array<u32, BORDERS>;
-var<workgroup> tileStarts: array<u32, BORDERS>;
-var<workgroup> wideStarts: array<u32, BORDERS>;
+var<workgroup> counts: array<u32, EXPERTS>; // routes of each, then where the next one goes
+var<workgroup> starts: array<u32, EXPERTS>;
+var<workgroup> tileStarts: array<u32, EXPERTS>;
+var<workgroup> wideStarts: array<u32, EXPERTS>;
+var<workgroup> tileCounts: array<u32, 2>; // of all experts, by size
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(local_invocation_index) lane: u32) {
@@ -45,12 +45,21 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     workgroupBarrier();
   }
   if (lane == 0u) {
+    var start = 0u;
+    var tile = 0u;
+    var wide = 0u;
     for (var e = 0u; e < EXPERTS; e++) {
-      starts[e + 1u] = starts[e] + counts[e];
-      tileStarts[e + 1u] = tileStarts[e] + tilesOf(counts[e], SIZE);
-      wideStarts[e + 1u] = wideStarts[e] + tilesOf(counts[e], WIDE_SIZE);
-      counts[e] = starts[e];
+      let own = counts[e];
+      starts[e] = start;
+      tileStarts[e] = tile;
+      wideStarts[e] = wide;
+      counts[e] = start;
+      start += own;
+      tile += tilesOf(own, SIZE);
+      wide += tilesOf(own, WIDE_SIZE);
     }
+    tileCounts[0] = tile;
+    tileCounts[1] = wide;
   }
   workgroupBarrier();
   for (var first = 0u; first < count; first += PAGE) {
@@ -68,8 +77,8 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     putTiles(e, TILES + 3u * tileStarts[e], SIZE);
     putTiles(e, WIDE_TILES + 3u * wideStarts[e], WIDE_SIZE);
   }
-  clearTiles(TILES, tileStarts[EXPERTS], tilesOf(count, SIZE) + EXPERTS, lane);
-  clearTiles(WIDE_TILES, wideStarts[EXPERTS], tilesOf(count, WIDE_SIZE) + EXPERTS, lane);
+  clearTiles(TILES, tileCounts[0], tilesOf(count, SIZE) + EXPERTS, lane);
+  clearTiles(WIDE_TILES, tileCounts[1], tilesOf(count, WIDE_SIZE) + EXPERTS, lane);
 }
 
 fn tilesOf(count: u32, size: u32) -> u32 { return (count + size - 1u) / size; }
@@ -85,10 +94,11 @@ fn turnTo(first: u32, count: u32, lane: u32) {
 
 fn putTiles(e: u32, begin: u32, size: u32) {
   var at = begin;
-  for (var first = starts[e]; first < starts[e + 1u]; first += size) {
+  let end = counts[e];
+  for (var first = starts[e]; first < end; first += size) {
     routes[at] = e;
     routes[at + 1u] = first;
-    routes[at + 2u] = min(first + size, starts[e + 1u]);
+    routes[at + 2u] = min(first + size, end);
     at += 3u;
   }
 }

@@ -69,7 +69,7 @@ export function chooseExperts(builder: ProgramBuilder, args: ChooseExpertsArgs):
   builder.add({
     kernel: "sort_routes",
     constants: {
-      ...{ USED: used, EXPERTS: experts, BORDERS: experts + 1 },
+      ...{ USED: used, EXPERTS: experts },
       ...{ ORDER: order, TILES: tiles[32], WIDE_TILES: tiles[128] },
     },
     bindings: [builder.input.header, { buffer }],

@@ -92,13 +92,15 @@ function compare(runner: RankRunner, greedyTokens: number): void {
 }
 
 chainTest(
-  "a chain of tokens gives the ids of single ones, of a model whose output is its table",
+  "a chain of tokens gives the ids of single ones, of a model whose output is its table, of experts",
   async () => {
-    await withTinyFile({ ...SHAPE, architecture: "gemma", type: "F32" }, async (path) => {
-      const runner = await openChainRunner(path);
-      compare(runner, 50);
-      runner.close();
-    });
+    for (const architecture of ["gemma", "qwen2moe"] as const) {
+      await withTinyFile({ ...SHAPE, architecture, type: "F32" }, async (path) => {
+        const runner = await openChainRunner(path);
+        compare(runner, 50);
+        runner.close();
+      });
+    }
   },
 );
 

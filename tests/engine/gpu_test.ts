@@ -71,9 +71,12 @@ for (const architecture of BESIDE) {
 }
 
 for (const architecture of GPU_MIXTURES) {
-  gpuTest(`a GPU beside a thread that has the experts computes ${architecture}`, async () => {
-    await compare({ architecture }, [besideThreads(1)], F32_NMSE);
-  });
+  gpuTest(
+    `a GPU beside a thread, and one of them with the experts, computes ${architecture}`,
+    async () => {
+      await compare({ architecture }, [besideThreads(0), besideThreads(1)], F32_NMSE);
+    },
+  );
 }
 
 gpuTest("a GPU has none, some or all of the neurons beside one or two threads", async () => {
@@ -84,12 +87,27 @@ gpuTest("a GPU has none, some or all of the neurons beside one or two threads", 
   await compare({ architecture: "bamboo" }, bamboo, F32_NMSE);
 });
 
+gpuTest("a GPU has the last layers of a mixture only, their experts too", async () => {
+  const way: LoadOptions = { gpu: "force", gpuLayers: 1, threads: 2 };
+  for (const architecture of ["qwen2moe", "granitemoe", "smallthinker"] as const) {
+    await compare({ architecture }, [way], F32_NMSE);
+  }
+});
+
 gpuTest("a GPU has the last layers only, and threads the others", async () => {
   const ways = [1, 2].flatMap((gpuLayers): LoadOptions[] => {
     const way: LoadOptions = { gpu: "force", gpuLayers, threads: 2 };
     return [way, { ...way, hotShare: 0.5 }];
   });
   await compare({ architecture: "gemma3" }, ways, F32_NMSE);
+});
+
+gpuTest("a GPU computes experts of Q4_K and Q8_0 nearly as a thread does", async () => {
+  const shape = { embeddingLength: 256, feedForwardLength: 256 } as const;
+  const changes = { experts: { count: 4, used: 2, length: 256 } };
+  for (const type of ["Q4_K", "Q8_0"] as const) {
+    await compare({ type, ...shape, architecture: "llama-moe", changes }, [GPU_ALONE], QUANT_NMSE);
+  }
 });
 
 for (const type of ["Q4_0", "Q4_K", "E0M4", "BF16"] as const) {

@@ -8,6 +8,7 @@ import { attentionCases } from "./cases/attention.ts";
 import { elementwiseCases } from "./cases/elementwise.ts";
 import { chooseCases } from "./cases/choose.ts";
 import { embedCases, matmulCases } from "./cases/matmul.ts";
+import { expertCases } from "./cases/experts.ts";
 import { normCases } from "./cases/norms.ts";
 import { oneTokenCases } from "./cases/one_token.ts";
 
@@ -20,6 +21,7 @@ const CASES = [
   ...apartCases,
   ...attentionCases,
   ...elementwiseCases,
+  ...expertCases,
 ];
 
 for (const { name, kernels, run } of CASES) {

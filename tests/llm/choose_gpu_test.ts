@@ -130,7 +130,7 @@ Deno.test("chooseGpu() has no part for a packed file, and says which file has on
   assertMatch(reason, /packed/);
 });
 
-Deno.test("chooseGpu() leaves threads what it is told to, and experts always", async () => {
+Deno.test("chooseGpu() leaves threads what it is told to, and experts that a GPU cannot do", async () => {
   const shareOf = async (options: LoadOptions, of: TinyModelOptions = {}) => {
     const [{ share, isAlone }] = (await decide({ gpu: "on", ...options }, { of })).parts;
     return { ...share, isAlone };
@@ -141,7 +141,18 @@ Deno.test("chooseGpu() leaves threads what it is told to, and experts always", a
   assertEquals(await shareOf({ gpuLayers: 1 }), { ...all, layers: 1, isAlone: false });
   assertEquals(await shareOf({ hotShare: 0.25 }), { ...all, neurons: [0.25], isAlone: false });
   const experts: TinyModelOptions = { architecture: "llama-moe" };
-  assertEquals(await shareOf({}, experts), { ...all, neurons: [0], isAlone: false });
+  assertEquals(await shareOf({}, experts), { ...all, isAlone: true });
+  assertEquals(await shareOf({ gpuLayers: 1 }, experts), { ...all, layers: 1, isAlone: false });
+  assertEquals(await shareOf({ hotShare: 0 }, experts), {
+    ...{ ...all, neurons: [0], isAlone: false },
+  });
+  const lookedUp = (name: string) => name.includes("_exps") ? "IQ3_S" : undefined;
+  const width = { embeddingLength: 256, feedForwardLength: 256 };
+  const others: TinyModelOptions = {
+    ...{ ...experts, ...width, typeOf: lookedUp },
+    changes: { experts: { count: 4, used: 2, length: 256 } },
+  };
+  assertEquals(await shareOf({}, others), { ...all, neurons: [0], isAlone: false });
 });
 
 Deno.test("chooseGpu() has smaller shares ready: of silent neurons fewer, else fewer layers", async () => {

@@ -68,7 +68,7 @@ function checkTogether(rank: LoneRank): void {
 }
 
 gpuTest("a GPU's step of several sequences gives each the bits that it has alone", async (gpu) => {
-  for (const architecture of ["llama", "gpt2", "gemma2"] as const) {
+  for (const architecture of ["llama", "gpt2", "gemma2", "qwen2moe"] as const) {
     await withRank(gpu, { architecture }, checkTogether);
   }
 });
@@ -80,6 +80,9 @@ gpuTest("a GPU's step of several sequences does so by products of 8 bits", async
     await withRank(gpu, { type: "Q4_0" }, checkTogether);
     // Heads have norms there; what else it has is made of the same shaders.
     await withRank(gpu, { type: "Q4_0", architecture: "qwen3" }, checkTogether);
+    for (const architecture of ["qwen2moe", "qwen3moe"] as const) {
+      await withRank(gpu, { type: "Q4_0", architecture }, checkTogether);
+    }
   } finally {
     gpu.variants = PLAIN_VARIANTS;
     gpu.rowLanes = DEFAULT_ROW_LANES;

@@ -13,7 +13,7 @@ import { describeForUse } from "../../src/llm/plan_load.ts";
 import { argmax } from "../../src/reference/ops.ts";
 import { nmse } from "../support/compare.ts";
 import { gpuTest } from "../support/gpu.ts";
-import { GPU_DENSE } from "../support/gpu_families.ts";
+import { GPU_TAKEN } from "../support/gpu_families.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { type LoneRank, openLoneRank } from "../support/lone_gpu_rank.ts";
 import { Rng } from "../support/rng.ts";
@@ -24,7 +24,7 @@ const ANSWER_TOKENS = 16;
 /** F32 weights, keys and values: only the order of sums differs. */
 const F32_NMSE = 1e-11;
 
-for (const architecture of GPU_DENSE) {
+for (const architecture of GPU_TAKEN) {
   gpuTest(
     `a GPU's rank computes ${architecture} as a thread does`,
     (gpu) =>

@@ -7,7 +7,7 @@ const TINYLLAMA = {
   headCountKv: 4,
   headDim: 64,
   valueDim: 64,
-  ...{ latent: null, stateSpace: null },
+  ...{ latent: null, stateSpace: null, experts: null },
   feedForwardLength: 5632,
   vocabSize: 32000,
 } as ModelConfig;
@@ -16,7 +16,7 @@ const BABYLLAMA = {
   headCountKv: 4,
   headDim: 16,
   valueDim: 16,
-  ...{ latent: null, stateSpace: null },
+  ...{ latent: null, stateSpace: null, experts: null },
   feedForwardLength: 352,
   vocabSize: 105,
 } as ModelConfig;

@@ -43,6 +43,8 @@ export interface TestRows {
   readonly values: ArrayLike<number>;
   /** Values of a row; padded to a multiple of 4 on the GPU. */
   readonly width: number;
+  /** Rows of a token; left out: 1. */
+  readonly perToken?: number;
 }
 
 /** A step on the GPU: what is in the workspace, what is done, what comes out. */
@@ -92,9 +94,13 @@ export async function runStep<Name extends string>(
     blocks.forEach((block, index) => input.setBlock(slot, index, block))
   );
   const { workspace, places } = await placeRows(gpu, rows);
-  const widest = Math.max(...Object.values<TestRows>(rows).map(({ width }) => width));
+  const widest = Math.max(
+    ...Object.values<TestRows>(rows).map(({ width, perToken = 1 }) =>
+      32 * Math.ceil(width / 32) * perToken
+    ),
+  );
   const int8 = await createInt8Rows(gpu, {
-    ...{ tokens: n, columns: 32 * Math.ceil(widest / 32), sequences: count },
+    ...{ tokens: n, columns: widest, sequences: count },
   });
   const builder = new ProgramBuilder(gpu, input, int8);
   build(builder, places);
@@ -125,10 +131,10 @@ async function placeRows<Name extends string>(gpu: Gpu, rows: Readonly<Record<Na
   const places = {} as Record<Name, Omit<Rows, "buffer">>;
   let bytes = 0;
   for (const name of Object.keys(rows) as Name[]) {
-    const { values, width } = rows[name];
+    const { values, width, perToken } = rows[name];
     const stride = 4 * Math.ceil(width / 4) + 4; // rows need not touch
     const sizeBytes = values.length / width * stride * 4;
-    places[name] = { offsetBytes: bytes, sizeBytes, stride };
+    places[name] = { offsetBytes: bytes, sizeBytes, stride, perToken };
     bytes += 256 * Math.ceil(sizeBytes / 256);
   }
   const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;

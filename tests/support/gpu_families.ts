@@ -64,11 +64,8 @@ export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "maincoder": "heads are normalised behind their rotation",
 };
 
-const TAKEN = FAMILIES.filter((name) => GPU_REFUSED[name] === undefined);
-const isMixture = (name: TinyFamilyName) => "experts" in TINY_FAMILIES[name];
+/** All of these. */
+export const GPU_TAKEN = FAMILIES.filter((name) => GPU_REFUSED[name] === undefined);
 
-/** All of it. */
-export const GPU_DENSE = TAKEN.filter((name) => !isMixture(name));
-
-/** The heads; experts are the threads'. */
-export const GPU_MIXTURES = TAKEN.filter(isMixture);
+/** Those of them that have experts: the GPU's, or the threads' beside it. */
+export const GPU_MIXTURES = GPU_TAKEN.filter((name) => "experts" in TINY_FAMILIES[name]);

@@ -1,7 +1,7 @@
 /** Matrices of every type times few and many tokens, and rows of tables. */
 import { assertEquals } from "@std/assert";
 import { addRows, createMatrix, embed, GPU_TYPES, matmul, weightFormat } from "../../../gpu/mod.ts";
-import { type KernelName, needsOf } from "../../../gpu/kernels.ts";
+import { needsOf, type ProductName } from "../../../gpu/kernels.ts";
 import {
   type KernelVariants,
   PLAIN_VARIANTS,
@@ -107,11 +107,14 @@ const WIDE: Partial<KernelVariants> = {
 };
 
 /** With subgroups, sums of a row are made otherwise; tokens share it as they do without. */
-const fewOf = (name: KernelName) => name.endsWith("_subgroups") ? [1, 20] : [1, 2, 3, 20];
+const fewOf = (name: ProductName) => name.endsWith("_subgroups") ? [1, 20] : [1, 2, 3, 20];
 
 /** The same shapes by the shaders that not every adapter has. */
 const checkVariant =
-  (job: TunedKernel, name: KernelName, types: readonly string[]): GpuCase["run"] => async (gpu) => {
+  (job: TunedKernel, name: ProductName, types: readonly string[]): GpuCase["run"] =>
+  async (
+    gpu,
+  ) => {
     if (!usableVariants(job, gpu.features).includes(name)) return;
     // Up to 32 tokens are few where many are a tile of 128.
     gpu.variants = { ...PLAIN_VARIANTS, ...WIDE, [job]: name };
